@@ -1,0 +1,46 @@
+/* libFuzzer target: the JSON scanner on any bytes, and the copy with marks on any text that passes.
+ *   clang -g -fsanitize=fuzzer,address,undefined -iquote src spec/fuzz/json_fuzz.c src/jscan.c
+ */
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "jscan.h"
+
+static void require(bool fact)
+{
+    if (!fact)
+        abort();
+}
+
+/* The marked copy fits its room, is JSON, and has strings where the marks are. */
+static void check_marks(const char *text, size_t size, const jscan_facts *facts)
+{
+    static const char token[] = "0123456789abcdef0123456789abcdef";
+    char message[JSCAN_MESSAGE_SIZE], *copy = malloc(jscan_marked_room(facts, size) + 1);
+    jscan_facts marked;
+    size_t marked_size;
+
+    require(copy != NULL);
+    marked_size = jscan_mark(text, size, token, copy);
+    require(marked_size <= jscan_marked_room(facts, size));
+    require(jscan(copy, marked_size, &marked, message));
+    require(marked.empty_arrays == 0 && marked.wide_integers == 0);
+    require(marked.arrays == facts->arrays && marked.numbers == facts->numbers - facts->wide_integers);
+    require(marked.depth == facts->depth && marked.heap >= facts->heap);
+    free(copy);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    char message[JSCAN_MESSAGE_SIZE];
+    jscan_facts facts;
+    message[0] = '\0';
+    if (jscan((const char *)data, size, &facts, message))
+        check_marks((const char *)data, size, &facts);
+    else
+        require(message[0] != '\0' && memchr(message, '\0', sizeof message) != NULL);
+    return 0;
+}

@@ -1,0 +1,33 @@
+/* http_server.h - what http.c and http_server.c share; nobody else includes it. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "http.h"
+
+struct http_gate {
+    http_gate *next;
+    char *origin;     /* host:port */
+    unsigned users;   /* servers that name it */
+    unsigned running; /* transfers let in */
+    http_list queue;
+};
+
+struct http_server {
+    http *h;
+    http_gate *gate;
+    char *url;
+    char *username, *password, *token;
+    char *ca, *cert, *key, *proxy;
+    struct curl_slist *headers;
+    bool loopback, insecure, environment_proxy;
+    double connect_timeout;
+    unsigned max_inflight;
+};
+
+/* libcurl's global initialisation, once in the process. */
+bool http_global_init(const http *h);
+
+char *http_strdup(mem *m, const char *text); /* NULL: out of memory */
+void http_strfree(mem *m, char *text);       /* NULL is fine */
+
+#endif

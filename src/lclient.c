@@ -1,0 +1,428 @@
+#include "lclient.h"
+
+#include <lauxlib.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "ldoc.h"
+#include "lerror.h"
+#include "ljson.h"
+#include "lopts.h"
+#include "op.h"
+
+#define CLIENT_TYPE "modalua.Client"
+#define DEFAULT_URL "http://localhost:8042"
+
+enum { DEFAULT_INFLIGHT = 8, DEFAULT_TIMEOUT = 30, DEFAULT_CONNECT_TIMEOUT = 10 };
+
+static const char defaults_key; /* of the host's defaults in the registry */
+
+typedef struct client {
+    http_server *server; /* NULL until connected */
+    double timeout;      /* seconds of one exchange; 0 = no limit */
+} client;
+
+/* ---- connect ---- */
+
+typedef struct connect_options {
+    http_options http;
+    double timeout;
+} connect_options;
+
+#define AT(field) offsetof(connect_options, field)
+static const lopt connect_rows[] = {
+    { "url", LOPT_STRING, AT(http.url) },
+    { "username", LOPT_STRING, AT(http.username) },
+    { "password", LOPT_STRING, AT(http.password) },
+    { "token", LOPT_STRING, AT(http.token) },
+    { "headers", LOPT_TABLE, 0 },
+    { "timeout", LOPT_SECONDS, AT(timeout) },
+    { "connect_timeout", LOPT_SECONDS, AT(http.connect_timeout) },
+    { "max_inflight", LOPT_COUNT, AT(http.max_inflight) },
+    { "ca", LOPT_STRING, AT(http.ca) },
+    { "cert", LOPT_STRING, AT(http.cert) },
+    { "key", LOPT_STRING, AT(http.key) },
+    { "insecure", LOPT_FLAG, AT(http.insecure) },
+    { "proxy", LOPT_STRING, AT(http.proxy) },
+    { NULL, LOPT_FLAG, 0 }
+};
+#undef AT
+
+static int client_gc(lua_State *L)
+{
+    client *c = lua_touserdata(L, 1);
+    http_server *s = c->server;
+    c->server = NULL;
+    http_server_free(s);
+    return 0;
+}
+
+/* The address and credentials of a script that names none are the host's; those of one that names a URL are never. */
+static void apply_defaults(lua_State *L, connect_options *o)
+{
+    const lclient_defaults *d;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &defaults_key);
+    d = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    o->http.environment_proxy = d && d->environment_proxy;
+    if (o->http.url)
+        return;
+    o->http.url = d && d->url ? d->url : DEFAULT_URL;
+    if (d && !o->http.username && !o->http.token) {
+        o->http.username = d->username;
+        o->http.password = d->password;
+        o->http.token = d->token;
+    }
+}
+
+static void check_credentials(lua_State *L, const connect_options *o)
+{
+    if (o->http.password && !o->http.username)
+        luaL_error(L, "connect: a password was given without a username");
+    if (o->http.username && !o->http.password)
+        luaL_error(L, "connect: a username was given without a password");
+    if (o->http.username && o->http.token)
+        luaL_error(L, "connect: give a username and a password, or a token, not both");
+    if (o->http.username && strchr(o->http.username, ':'))
+        luaL_error(L, "connect: a username cannot hold ':' (basic authentication)");
+    if (o->http.key && !o->http.cert)
+        luaL_error(L, "connect: a key was given without a cert");
+}
+
+/* Values are not quoted: they may be secrets. */
+static void add_headers(lua_State *L, int options, http_server *s)
+{
+    if (!lua_istable(L, options) || lua_getfield(L, options, "headers") != LUA_TTABLE)
+        return;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "connect: headers must map names to strings");
+        if (!http_server_header(s, lua_tostring(L, -2), lua_tostring(L, -1)))
+            luaL_error(L, "connect: header '%s' cannot be sent (a line break, or a bad name)", lua_tostring(L, -2));
+    }
+    lua_pop(L, 1);
+}
+
+static int l_connect(lua_State *L)
+{
+    loop *lp = ldoc_loop(L);
+    connect_options o = { .timeout = DEFAULT_TIMEOUT,
+                          .http = { .connect_timeout = DEFAULT_CONNECT_TIMEOUT, .max_inflight = DEFAULT_INFLIGHT } };
+    char why[160];
+    client *c;
+    int options = lua_istable(L, 1) ? 1 : 2;
+
+    lua_settop(L, 2);
+    lopts_read(L, options, "connect", connect_rows, &o);
+    if (options == 2 && !lua_isnil(L, 1)) {
+        luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "URL or table of options");
+        if (o.http.url)
+            luaL_error(L, "connect: the URL was given twice");
+        o.http.url = lua_tostring(L, 1);
+    } else if (options == 1 && !lua_isnil(L, 2)) {
+        luaL_error(L, "connect: give one table of options");
+    }
+    apply_defaults(L, &o);
+    check_credentials(L, &o);
+
+    c = lua_newuserdatauv(L, sizeof *c, 0);
+    c->server = NULL;
+    c->timeout = o.timeout;
+    luaL_setmetatable(L, CLIENT_TYPE);
+    c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
+    if (!c->server)
+        return luaL_error(L, "connect: the URL cannot be used: %s", why);
+    add_headers(L, options, c->server);
+    return 1;
+}
+
+/* ---- paths ---- */
+
+/* Bytes that may stand in a path or query as they are; the rest is percent-encoded. '%' is left: the caller may have encoded already. */
+static bool is_plain(unsigned char c)
+{
+    return c > ' ' && c < 0x7f && !strchr("\"#<>\\^`{|}", c);
+}
+
+static void add_encoded(luaL_Buffer *b, const char *text, size_t size, const char *also)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (is_plain(c) && !strchr(also, c)) {
+            luaL_addchar(b, (char)c);
+        } else {
+            luaL_addchar(b, '%');
+            luaL_addchar(b, digits[c >> 4]);
+            luaL_addchar(b, digits[c & 15]);
+        }
+    }
+}
+
+/* Pushes a query's key or value, encoded. */
+static const char *push_encoded(lua_State *L, int index)
+{
+    luaL_Buffer b;
+    size_t size;
+    const char *text;
+    lua_pushvalue(L, index); /* lua_tolstring changes numbers in place */
+    text = lua_tolstring(L, -1, &size);
+    luaL_buffinitsize(L, &b, size * 3);
+    add_encoded(&b, text, size, "%&=+?");
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}
+
+/* Appends the key and value on the top to the path at `path`; leaves them. */
+static void append_pair(lua_State *L, int path)
+{
+    int key = lua_gettop(L) - 1, value = key + 1, type = lua_type(L, value);
+    const char *so_far = lua_tostring(L, path), *joint = strchr(so_far, '?') ? "&" : "?", *name;
+    if (lua_type(L, key) != LUA_TSTRING)
+        luaL_error(L, "the query's keys must be strings (a %s was given)", luaL_typename(L, key));
+    if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
+        luaL_error(L, "the query's '%s' must be a string, a number or a boolean", lua_tostring(L, key));
+    if (type == LUA_TBOOLEAN && !lua_toboolean(L, value))
+        return;
+    name = push_encoded(L, key);
+    if (type == LUA_TBOOLEAN)
+        lua_pushfstring(L, "%s%s%s", so_far, joint, name);
+    else
+        lua_pushfstring(L, "%s%s%s=%s", so_far, joint, name, push_encoded(L, value));
+    lua_replace(L, path);
+    lua_settop(L, value);
+}
+
+/* Pushes the path with its query. A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes; false
+ * leaves the key out for the same reason. */
+static void push_path(lua_State *L, int path, int query)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, path, &size);
+    int whole;
+    luaL_Buffer b;
+    luaL_buffinitsize(L, &b, size * 3 + 1);
+    if (text[0] != '/')
+        luaL_addchar(&b, '/');
+    add_encoded(&b, text, size, "");
+    luaL_pushresult(&b);
+    if (query == 0 || lua_isnoneornil(L, query))
+        return;
+    luaL_checktype(L, query, LUA_TTABLE);
+    whole = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
+        append_pair(L, whole);
+}
+
+/* ---- one exchange ---- */
+
+/* One request, one answer. */
+typedef struct exchange {
+    op base;
+    http_server *server;
+    http_request request;
+} exchange;
+
+enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_COUNT = UV_BODY };
+
+static client *check_client(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, CLIENT_TYPE);
+}
+
+static bool is_json(const char *type)
+{
+    size_t n = strlen(type);
+    return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
+}
+
+static int fail(lua_State *L, const op *o, const char *kind, const char *message)
+{
+    lua_pushnil(L);
+    lerror_new(L, kind, NULL, "%s", message);
+    lerror_set(L, "op", o->name);
+    lerror_set(L, "method", o->transfer.request.method);
+    lerror_set(L, "path", o->transfer.request.path);
+    return 2;
+}
+
+/* JSON as tables, anything else as it came. */
+static int push_answer(lua_State *L, op *o)
+{
+    const http_transfer *t = &o->transfer;
+    if (!is_json(t->content_type) || t->body_size == 0) {
+        lua_pushlstring(L, t->body ? t->body : "", t->body_size);
+        return 1;
+    }
+    if (ljson_decode(L, o->lp->mem, t->body, t->body_size))
+        return 1;
+    return fail(L, o, "decode", lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
+}
+
+static int exchange_advance(lua_State *L, op *o)
+{
+    exchange *x = (exchange *)o;
+    if (o->stage++ == 0)
+        return op_request(L, o, x->server, &x->request);
+    if (o->transfer.fault != HTTP_OK || o->transfer.status < 200 || o->transfer.status > 299)
+        return lerror_transfer(L, o);
+    return push_answer(L, o);
+}
+
+/* Pushes an exchange of the client at 1 and keeps the path that is on the top. [-1, +1] */
+static exchange *exchange_new(lua_State *L, const char *name, const char *method)
+{
+    client *c = check_client(L, 1);
+    exchange *x = (exchange *)op_new(L, ldoc_loop(L), sizeof *x, UV_COUNT, exchange_advance, name); /* path x */
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, UV_CLIENT);
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, UV_PATH);
+    x->server = c->server;
+    x->request.method = method;
+    x->request.path = lua_tostring(L, -2);
+    x->request.timeout = c->timeout;
+    x->request.side_effects = strcmp(method, "GET") != 0;
+    lua_remove(L, -2);
+    return x;
+}
+
+/* Gives the exchange on the top the body at index: a table as JSON, a string as it is. False: nil and an error are pushed. */
+static bool set_body(lua_State *L, exchange *x, int index)
+{
+    int type = lua_type(L, index);
+    if (type == LUA_TNONE || type == LUA_TNIL)
+        return true;
+    luaL_argexpected(L, type == LUA_TTABLE || type == LUA_TSTRING, index, "table or string");
+    if (type == LUA_TSTRING) {
+        x->request.content_type = "application/octet-stream";
+        lua_pushvalue(L, index);
+    } else {
+        x->request.content_type = "application/json";
+        if (!ljson_encode(L, index, NULL)) {
+            x->base.transfer.request = x->request;
+            fail(L, &x->base, "refused", lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
+            return false;
+        }
+    }
+    x->request.body = lua_tolstring(L, -1, &x->request.body_size);
+    lua_setiuservalue(L, -2, UV_BODY);
+    return true;
+}
+
+static int read_route(lua_State *L, const char *name, const char *method)
+{
+    check_client(L, 1);
+    lua_settop(L, 3);
+    push_path(L, 2, 3);
+    return op_run(L, &exchange_new(L, name, method)->base);
+}
+
+static int write_route(lua_State *L, const char *name, const char *method)
+{
+    exchange *x;
+    check_client(L, 1);
+    lua_settop(L, 3);
+    push_path(L, 2, 0);
+    x = exchange_new(L, name, method);
+    if (!set_body(L, x, 3))
+        return 2;
+    return op_run(L, &x->base);
+}
+
+static int fixed_route(lua_State *L, const char *name, const char *path)
+{
+    check_client(L, 1);
+    lua_settop(L, 1);
+    lua_pushstring(L, path);
+    return op_run(L, &exchange_new(L, name, "GET")->base);
+}
+
+/* ---- the methods ---- */
+
+static int l_get(lua_State *L)
+{
+    return read_route(L, "get", "GET");
+}
+
+static int l_delete(lua_State *L)
+{
+    return read_route(L, "delete", "DELETE");
+}
+
+static int l_post(lua_State *L)
+{
+    return write_route(L, "post", "POST");
+}
+
+static int l_put(lua_State *L)
+{
+    return write_route(L, "put", "PUT");
+}
+
+static int l_system(lua_State *L)
+{
+    return fixed_route(L, "system", "/system");
+}
+
+static int l_default_encoding(lua_State *L)
+{
+    return fixed_route(L, "default_encoding", "/tools/default-encoding");
+}
+
+static int l_modalities(lua_State *L)
+{
+    struct { bool expand; } o = { false };
+    static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
+    check_client(L, 1);
+    lopts_read(L, 2, "modalities", rows, &o);
+    return fixed_route(L, "modalities", o.expand ? "/modalities?expand" : "/modalities");
+}
+
+static int l_tostring(lua_State *L)
+{
+    lua_pushfstring(L, "%s (%s)", CLIENT_TYPE, http_server_url(check_client(L, 1)->server));
+    return 1;
+}
+
+static const ldoc_row methods[] = {
+    { "get", l_get, "client:get(path [, query]) -> value | nil, err",
+      "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers come as tables, others as strings." },
+    { "post", l_post, "client:post(path [, body]) -> value | nil, err",
+      "POST to any route. A table is sent as JSON, a string as it is. Sent once, on a fresh connection, and never repeated." },
+    { "put", l_put, "client:put(path [, body]) -> value | nil, err", "PUT to any route; the body is as in post." },
+    { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err", "DELETE of any route; query as in get." },
+    { "system", l_system, "client:system() -> table | nil, err",
+      "What the server says of itself: Version, DicomAet, DicomPort, Name, … (GET /system)." },
+    { "modalities", l_modalities, "client:modalities([{expand = true}]) -> list | table | nil, err",
+      "The names of the modalities that the server knows; with expand, a table from name to AET, Host, Port, … (GET /modalities)." },
+    { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
+      "The character set that the server uses where a file or a peer names none, such as \"Latin1\" (GET /tools/default-encoding)." },
+    { NULL, NULL, NULL, NULL }
+};
+
+static const ldoc_row functions[] = {
+    { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
+      "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, headers, timeout (30 s), connect_timeout (10 s), "
+      "max_inflight (8), ca, cert, key, insecure, proxy." },
+    { NULL, NULL, NULL, NULL }
+};
+
+void lclient_open(lua_State *L, loop *lp, const lclient_defaults *defaults)
+{
+    lua_pushlightuserdata(L, (void *)defaults);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &defaults_key);
+    ldoc_register(L, lp, functions);
+    if (luaL_newmetatable(L, CLIENT_TYPE)) {
+        lua_newtable(L);
+        ldoc_register(L, lp, methods);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, client_gc);
+        lua_setfield(L, -2, "__gc");
+        lua_pushcfunction(L, l_tostring);
+        lua_setfield(L, -2, "__tostring");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 1);
+}

@@ -1,0 +1,19 @@
+/* lclient.h - modalua.connect and the client: one Orthanc server, seen from Lua. */
+#ifndef LCLIENT_H
+#define LCLIENT_H
+
+#include <lua.h>
+
+#include "loop.h"
+
+/* Where modalua.connect() goes without a URL; the credentials are for that server alone. NULL = not given. Owned by the host. */
+typedef struct lclient_defaults {
+    const char *url, *username, *password, *token;
+    bool environment_proxy;
+} lclient_defaults;
+
+/* Makes Client known to the state and sets `connect` in the module table on the top. defaults (NULL = none) must outlive the state.
+ * [-0, +0, m] */
+void lclient_open(lua_State *L, loop *lp, const lclient_defaults *defaults);
+
+#endif

@@ -1,0 +1,88 @@
+#include "ldoc.h"
+
+#include <lauxlib.h>
+
+/* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or {signature=, help=} for the Lua half's. */
+static const char doc_key;
+
+static void push_doc_table(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &doc_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &doc_key);
+}
+
+void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows)
+{
+    push_doc_table(L); /* module docs */
+    for (; rows->name; rows++) {
+        lua_pushlightuserdata(L, lp);
+        lua_pushcclosure(L, rows->function, 1);
+        lua_pushvalue(L, -1);
+        lua_pushlightuserdata(L, (void *)rows);
+        lua_rawset(L, -4);
+        lua_setfield(L, -3, rows->name);
+    }
+    lua_pop(L, 1);
+}
+
+void ldoc_describe(lua_State *L, int index, const char *signature, const char *help)
+{
+    index = lua_absindex(L, index);
+    push_doc_table(L);
+    lua_pushvalue(L, index);
+    lua_createtable(L, 0, 2);
+    lua_pushstring(L, signature);
+    lua_setfield(L, -2, "signature");
+    lua_pushstring(L, help);
+    lua_setfield(L, -2, "help");
+    lua_rawset(L, -3);
+    lua_pop(L, 1);
+}
+
+static int l_of(lua_State *L)
+{
+    lua_settop(L, 1);
+    luaL_checkany(L, 1);
+    if (lua_isnil(L, 1))
+        return 1;
+    push_doc_table(L);
+    lua_insert(L, 1);
+    lua_rawget(L, 1);
+    if (lua_islightuserdata(L, -1)) {
+        const ldoc_row *row = lua_touserdata(L, -1);
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, row->signature);
+        lua_setfield(L, -2, "signature");
+        lua_pushstring(L, row->help);
+        lua_setfield(L, -2, "help");
+    }
+    return 1;
+}
+
+static int l_describe(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    ldoc_describe(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    lua_settop(L, 1);
+    return 1;
+}
+
+static const ldoc_row functions[] = {
+    { "of", l_of, "of(f) -> {signature = …, help = …} | nil", "What is known of one of modalua's functions." },
+    { "describe", l_describe, "describe(f, signature, help) -> f", "Notes signature and help for a function that is written in Lua." },
+    { NULL, NULL, NULL, NULL }
+};
+
+void ldoc_open(lua_State *L, loop *lp)
+{
+    lua_newtable(L);
+    ldoc_register(L, lp, functions);
+}

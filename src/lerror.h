@@ -1,0 +1,31 @@
+/* lerror.h - the error object: a table with the fields kind, code, message, op, method, path, where, status, orthanc_status, details,
+ * dimse_status, job, result, retryable, each only when there is one, and a metatable with __tostring. */
+#ifndef LERROR_H
+#define LERROR_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "loop.h"
+
+/* Pushes an error object. kind and code are static strings (code may be NULL); the message is formatted as lua_pushfstring does; `where`
+ * is the innermost script line that called. [-0, +1, m] */
+void lerror_new(lua_State *L, const char *kind, const char *code, const char *format, ...);
+
+/* Throws one. [-0, +0, v] */
+int lerror_throw(lua_State *L, const char *kind, const char *code, const char *format, ...);
+
+/* Sets a string field of the error object on the top; NULL sets nothing. [-0, +0, m] */
+void lerror_set(lua_State *L, const char *field, const char *value);
+
+/* The failure of an operation's transfer: pushes nil and an error object, returns 2. HTTP's status speaks first, the body second (it may be
+ * empty); for a transfer without an answer, libcurl's code. Throws kind "limit" when the answer did not fit. [-0, +2, v] */
+int lerror_transfer(lua_State *L, op *o);
+
+/* Whether the value is an error object. [-0, +0, -] */
+bool lerror_is(lua_State *L, int index);
+
+/* Whether it is one of that kind. [-0, +0, -] */
+bool lerror_is_kind(lua_State *L, int index, const char *kind);
+
+#endif

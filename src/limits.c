@@ -1,0 +1,116 @@
+#include "lua_limits.h"
+
+#include "lerror.h"
+
+enum { HOOK_COUNT = 100 }; /* bounds the time between checks when single C calls are slow */
+
+static const char kill_token;
+
+/* ---- the hook ---- */
+
+/* Lua that has gone on too long without a wait. */
+static void check_burst(loop *lp)
+{
+    if (lp->burst > 0 && loop_now() >= lp->burst_end)
+        loop_kill(lp, REASON_LUA_TIME);
+}
+
+static void tick(lua_State *L, lua_Debug *ar)
+{
+    loop *lp = limits_loop(L);
+    (void)ar;
+    loop_check(lp);
+    check_burst(lp);
+    if (lp->stop == LOOP_KILL) {
+        if (lp->kill_grace_end == 0 || loop_now() >= lp->kill_grace_end)
+            limits_throw_kill(L, lp);
+    } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
+        limits_throw_cancelled(L, lp);
+    }
+}
+
+void limits_arm(lua_State *L)
+{
+    lua_sethook(L, tick, LUA_MASKCOUNT, HOOK_COUNT);
+}
+
+void limits_install(lua_State *L, loop *lp)
+{
+    limits_loop(L) = lp;
+    lp->owned = true;
+    lp->L = L;
+    if (lp->interruptible)
+        limits_arm(L);
+}
+
+void limits_reset(loop *lp)
+{
+    lp->stop = LOOP_GO;
+    lp->reason = REASON_NONE;
+    lp->kill_grace_end = 0;
+    lp->deadline = 0;
+    atomic_store(&lp->cancels, 0);
+    lp->cancels_seen = 0;
+    limits_restart_burst(lp);
+}
+
+void limits_restart_burst(loop *lp)
+{
+    if (lp->burst > 0)
+        lp->burst_end = loop_now() + lp->burst;
+}
+
+/* ---- throwing ---- */
+
+/* From the second throw on, the very next instruction throws again. os.exit needs no hook: it has no time to keep. */
+void limits_throw_kill(lua_State *L, loop *lp)
+{
+    if (lp->owned && lp->reason != REASON_EXIT) {
+        bool again = lp->kill_grace_end > 0 && loop_now() >= lp->kill_grace_end;
+        lua_sethook(L, tick, LUA_MASKCOUNT, again ? 1 : HOOK_COUNT);
+    }
+    if (lp->kill_grace_end == 0)
+        lp->kill_grace_end = loop_now() + LIMITS_GRACE;
+    lua_pushlightuserdata(L, (void *)&kill_token);
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+void limits_throw_cancelled(lua_State *L, loop *lp)
+{
+    if (lp->current)
+        lp->current->cancel_thrown = true;
+    lerror_throw(L, "cancelled", NULL, "cancelled");
+    __builtin_unreachable();
+}
+
+bool limits_is_kill(lua_State *L, int index)
+{
+    return lua_touserdata(L, index) == &kill_token;
+}
+
+void limits_pass_on(lua_State *L, loop *lp)
+{
+    if (lp->stop == LOOP_KILL)
+        limits_throw_kill(L, lp);
+}
+
+/* ---- the base frame ---- */
+
+static int base_k(lua_State *L, int status, lua_KContext context)
+{
+    (void)context;
+    if (status != LUA_OK && status != LUA_YIELD)
+        return lua_error(L);
+    return lua_gettop(L) - 1; /* slot 1 is the message handler */
+}
+
+static int base(lua_State *L)
+{
+    return base_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, base_k), 0);
+}
+
+void limits_push_base(lua_State *co)
+{
+    lua_pushcfunction(co, base);
+}

@@ -1,0 +1,137 @@
+#include "lmodule.h"
+
+#include <lauxlib.h>
+
+#include "embedded.h"
+#include "ldoc.h"
+#include "lerror.h"
+#include "ljson.h"
+#include "modalua.h"
+#include "task.h"
+
+static const char loop_key;     /* of the loop in the registry */
+static const char defaults_key; /* of the host's connect defaults */
+
+MODALUA_API int luaopen_modalua(lua_State *L);
+MODALUA_API int luaopen_modalua_json(lua_State *L);
+MODALUA_API int luaopen_modalua_task(lua_State *L);
+MODALUA_API int luaopen_modalua_doc(lua_State *L);
+
+/* ---- the loop of a state ---- */
+
+static int borrowed_gc(lua_State *L)
+{
+    loop_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+/* In a state that is not ours the loop is a userdata that the registry keeps to the end; it changes nothing else there. */
+static loop *borrow(lua_State *L)
+{
+    loop *lp = lua_newuserdatauv(L, sizeof *lp, 0);
+    if (!loop_init(lp, NULL))
+        luaL_error(L, "modalua: no file descriptors are left");
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, borrowed_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
+    lp->L = lua_tothread(L, -1);
+    lua_pop(L, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+    return lp;
+}
+
+static loop *loop_of(lua_State *L)
+{
+    loop *lp;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
+    lp = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return lp ? lp : borrow(L);
+}
+
+/* ---- the modules ---- */
+
+static int l_is_error(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, lerror_is(L, 1));
+    return 1;
+}
+
+static const ldoc_row functions[] = {
+    { "is_error", l_is_error, "is_error(v) -> boolean", "Whether v is an error object, as operations return it after nil." },
+    { NULL, NULL, NULL, NULL }
+};
+
+int luaopen_modalua_json(lua_State *L)
+{
+    ljson_open(L, loop_of(L));
+    return 1;
+}
+
+int luaopen_modalua_task(lua_State *L)
+{
+    task_open(L, loop_of(L));
+    return 1;
+}
+
+int luaopen_modalua_doc(lua_State *L)
+{
+    ldoc_open(L, loop_of(L));
+    return 1;
+}
+
+int luaopen_modalua(lua_State *L)
+{
+    loop *lp = loop_of(L);
+    const lclient_defaults *defaults;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &defaults_key);
+    defaults = lua_touserdata(L, -1);
+    lua_newtable(L);
+    ldoc_register(L, lp, functions);
+    lclient_open(L, lp, defaults);
+    luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
+    lua_setfield(L, -2, "json");
+    luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
+    lua_setfield(L, -2, "task");
+    lua_pushliteral(L, MODALUA_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}
+
+/* ---- a state of ours ---- */
+
+static int load_embedded(lua_State *L)
+{
+    const embedded_module *m = lua_touserdata(L, lua_upvalueindex(1));
+    if (luaL_loadbufferx(L, (const char *)m->text, m->size, m->chunk, "t") != LUA_OK)
+        return lua_error(L);
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults)
+{
+    static const luaL_Reg modules[] = {
+        { "modalua", luaopen_modalua },
+        { "modalua.json", luaopen_modalua_json },
+        { "modalua.task", luaopen_modalua_task },
+        { "modalua.doc", luaopen_modalua_doc },
+        { NULL, NULL }
+    };
+    lua_pushlightuserdata(L, lp);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
+    lua_pushlightuserdata(L, (void *)defaults);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &defaults_key);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    luaL_setfuncs(L, modules, 0);
+    for (const embedded_module *m = embedded_modules; m->name; m++) {
+        lua_pushlightuserdata(L, (void *)m);
+        lua_pushcclosure(L, load_embedded, 1);
+        lua_setfield(L, -2, m->name);
+    }
+    lua_pop(L, 1);
+}

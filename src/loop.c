@@ -1,0 +1,288 @@
+#include "loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
+
+double loop_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+/* ---- life ---- */
+
+/* Close-on-exec, so that no child keeps it; non-blocking, so that a full pipe never stops a signal handler. */
+static bool open_wake(int wake[2])
+{
+    if (pipe(wake) != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        fcntl(wake[i], F_SETFD, FD_CLOEXEC);
+        fcntl(wake[i], F_SETFL, O_NONBLOCK);
+    }
+    return true;
+}
+
+bool loop_init(loop *lp, mem *m)
+{
+    memset(lp, 0, sizeof *lp);
+    if (!m) {
+        mem_init(&lp->own_mem, NULL, NULL, 0);
+        m = &lp->own_mem;
+    }
+    lp->mem = m;
+    atomic_init(&lp->cancels, 0);
+    http_init(&lp->http, m);
+    if (!open_wake(lp->wake)) {
+        lp->wake[0] = lp->wake[1] = -1;
+        return false;
+    }
+    return true;
+}
+
+void loop_free(loop *lp)
+{
+    http_free(&lp->http);
+    if (lp->timers)
+        mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *lp->timers, 0);
+    lp->timers = NULL;
+    for (int i = 0; i < 2; i++)
+        if (lp->wake[i] >= 0)
+            close(lp->wake[i]);
+    lp->wake[0] = lp->wake[1] = -1;
+}
+
+/* ---- ready tasks ---- */
+
+void loop_make_ready(loop *lp, task *t)
+{
+    if (t->queued)
+        return;
+    t->queued = true;
+    t->next_ready = NULL;
+    *(lp->ready_tail ? &lp->ready_tail->next_ready : &lp->ready) = t;
+    lp->ready_tail = t;
+}
+
+task *loop_take_ready(loop *lp)
+{
+    task *t = lp->ready;
+    if (t) {
+        lp->ready = t->next_ready;
+        if (!lp->ready)
+            lp->ready_tail = NULL;
+        t->queued = false;
+    }
+    return t;
+}
+
+void loop_op_ready(op *o)
+{
+    task *t = o->parked;
+    o->ready = true;
+    o->parked = NULL;
+    if (t) {
+        t->waits = NULL;
+        loop_make_ready(o->lp, t);
+    }
+}
+
+/* ---- timers ---- */
+
+static void timer_put(loop *lp, size_t place, op *o)
+{
+    lp->timers[place - 1] = o;
+    o->timer = place;
+}
+
+static op *timer_at(const loop *lp, size_t place)
+{
+    return lp->timers[place - 1];
+}
+
+static void timer_up(loop *lp, size_t place, op *o)
+{
+    for (; place > 1 && timer_at(lp, place / 2)->due > o->due; place /= 2)
+        timer_put(lp, place, timer_at(lp, place / 2));
+    timer_put(lp, place, o);
+}
+
+static void timer_down(loop *lp, size_t place, op *o)
+{
+    for (;;) {
+        size_t child = place * 2;
+        if (child > lp->timer_count)
+            break;
+        if (child < lp->timer_count && timer_at(lp, child + 1)->due < timer_at(lp, child)->due)
+            child++;
+        if (timer_at(lp, child)->due >= o->due)
+            break;
+        timer_put(lp, place, timer_at(lp, child));
+        place = child;
+    }
+    timer_put(lp, place, o);
+}
+
+static bool timers_grow(loop *lp)
+{
+    size_t room = lp->timer_room ? lp->timer_room * 2 : TIMERS_FIRST;
+    op **grown = mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *grown, room * sizeof *grown);
+    if (!grown)
+        return false;
+    lp->timers = grown;
+    lp->timer_room = room;
+    return true;
+}
+
+bool loop_set_timer(loop *lp, op *o, double due)
+{
+    loop_clear_timer(o);
+    if (lp->timer_count == lp->timer_room && !timers_grow(lp))
+        return false;
+    o->due = due;
+    timer_up(lp, ++lp->timer_count, o);
+    return true;
+}
+
+void loop_clear_timer(op *o)
+{
+    loop *lp = o->lp;
+    size_t place = o->timer;
+    op *last;
+    if (place == 0)
+        return;
+    o->timer = 0;
+    last = timer_at(lp, lp->timer_count--);
+    if (last == o)
+        return;
+    if (place > 1 && timer_at(lp, place / 2)->due > last->due)
+        timer_up(lp, place, last);
+    else
+        timer_down(lp, place, last);
+}
+
+/* ---- requests to stop ---- */
+
+void loop_cancel(loop *lp)
+{
+    int saved = errno;
+    ssize_t ignored;
+    atomic_fetch_add(&lp->cancels, 1);
+    ignored = write(lp->wake[1], "", 1);
+    (void)ignored; /* a full pipe wakes just as well */
+    errno = saved;
+}
+
+static void drain_wake(loop *lp)
+{
+    char bytes[64];
+    unsigned cancels = atomic_load(&lp->cancels);
+    if (cancels == lp->cancels_seen)
+        return;
+    lp->cancels_seen = cancels;
+    while (read(lp->wake[0], bytes, sizeof bytes) > 0)
+        ;
+}
+
+void loop_cancel_task(loop *lp, task *t)
+{
+    if (t->state == TASK_DONE)
+        return;
+    t->cancelled = true;
+    for (task *c = t->state == TASK_CLOSING ? t->children : NULL; c; c = c->sibling)
+        loop_cancel_task(lp, c);
+    if (t->waits) {
+        t->waits->parked = NULL;
+        t->waits = NULL;
+        loop_make_ready(lp, t);
+    }
+}
+
+void loop_kill(loop *lp, loop_reason reason)
+{
+    if (lp->stop == LOOP_KILL)
+        return;
+    lp->stop = LOOP_KILL;
+    lp->reason = reason;
+    for (task *t = lp->tasks; t; t = t->next)
+        loop_cancel_task(lp, t);
+}
+
+static void begin_cancel(loop *lp)
+{
+    double end = loop_now() + lp->grace;
+    lp->stop = LOOP_CANCEL;
+    lp->reason = REASON_CANCELLED;
+    if (lp->owned && (lp->deadline == 0 || end < lp->deadline))
+        lp->deadline = end;
+    for (task *t = lp->tasks; t; t = t->next)
+        loop_cancel_task(lp, t);
+}
+
+void loop_check(loop *lp)
+{
+    unsigned cancels = atomic_load(&lp->cancels);
+    if (lp->stop == LOOP_KILL)
+        return;
+    if (cancels > 1)
+        loop_kill(lp, REASON_CANCELLED);
+    else if (cancels == 1 && lp->stop == LOOP_GO)
+        begin_cancel(lp);
+    else if (lp->deadline > 0 && loop_now() >= lp->deadline)
+        loop_kill(lp, lp->stop == LOOP_CANCEL ? lp->reason : REASON_RUN_TIME);
+}
+
+/* ---- the pump ---- */
+
+/* What has happened becomes ready. True: something did. */
+static bool collect(loop *lp)
+{
+    http_transfer *t;
+    double now;
+    bool any = false;
+    http_perform(&lp->http);
+    while ((t = http_next_finished(&lp->http))) {
+        lp->requests++;
+        loop_op_ready(t->owner);
+        any = true;
+    }
+    now = lp->timer_count > 0 ? loop_now() : 0;
+    while (lp->timer_count > 0 && timer_at(lp, 1)->due <= now) {
+        op *o = timer_at(lp, 1);
+        loop_clear_timer(o);
+        loop_op_ready(o);
+        any = true;
+    }
+    return any;
+}
+
+/* Rounded up, so that a timer is due when the wait ends. */
+static int wait_milliseconds(const loop *lp, double seconds)
+{
+    double now = loop_now();
+    if (seconds < 0 || seconds > WAIT_LONGEST_S)
+        seconds = WAIT_LONGEST_S;
+    if (lp->timer_count > 0 && timer_at(lp, 1)->due - now < seconds)
+        seconds = timer_at(lp, 1)->due - now;
+    if (lp->deadline > 0 && lp->deadline - now < seconds)
+        seconds = lp->deadline - now;
+    return seconds <= 0 ? 0 : (int)(seconds * 1000) + 1;
+}
+
+bool loop_pump(loop *lp, double seconds)
+{
+    bool any = collect(lp);
+    if (!any && seconds != 0) {
+        http_wait(&lp->http, lp->wake[0], wait_milliseconds(lp, seconds));
+        any = collect(lp);
+    }
+    drain_wake(lp);
+    loop_check(lp);
+    return any;
+}

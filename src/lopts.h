@@ -1,0 +1,26 @@
+/* lopts.h - option tables: a row a key, unknown keys thrown with the right one named. */
+#ifndef LOPTS_H
+#define LOPTS_H
+
+#include <lua.h>
+#include <stddef.h>
+
+typedef enum lopt_type {
+    LOPT_STRING,  /* const char *; owned by the table */
+    LOPT_SECONDS, /* double, more than 0; math.huge becomes 0 = no limit */
+    LOPT_COUNT,   /* unsigned, 1 or more */
+    LOPT_FLAG,    /* bool */
+    LOPT_TABLE    /* checked only; the caller reads it */
+} lopt_type;
+
+typedef struct lopt {
+    const char *name;
+    lopt_type type;
+    size_t offset; /* of the field in the struct that is filled */
+} lopt;
+
+/* Fills `into` from the table at index (nil = no options), by rows that end with one without a name. Keys that are not given leave
+ * their field alone. Throws, naming `function`, on unknown keys and wrong values. [-0, +0, v] */
+void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into);
+
+#endif

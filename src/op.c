@@ -1,0 +1,194 @@
+#include "op.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "lerror.h"
+#include "lua_limits.h"
+#include "task.h"
+
+#define OP_TYPE "modalua.op"
+
+/* ---- life ---- */
+
+static void leave_target(op *o)
+{
+    op **link;
+    if (!o->target)
+        return;
+    for (link = &o->target->joiners; *link; link = &(*link)->next_joiner)
+        if (*link == o) {
+            *link = o->next_joiner;
+            break;
+        }
+    o->target = NULL;
+}
+
+void op_close(op *o)
+{
+    if (!o->lp)
+        return;
+    http_end(&o->transfer);
+    loop_clear_timer(o);
+    leave_target(o);
+    if (o->parked)
+        o->parked->waits = NULL;
+    o->lp = NULL;
+}
+
+static int op_gc(lua_State *L)
+{
+    op_close(lua_touserdata(L, 1));
+    return 0;
+}
+
+op *op_new(lua_State *L, loop *lp, size_t size, int values, op_advance_fn advance, const char *name)
+{
+    op *o = lua_newuserdatauv(L, size, values);
+    memset(o, 0, size);
+    if (luaL_newmetatable(L, OP_TYPE)) {
+        lua_pushcfunction(L, op_gc);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    o->lp = lp;
+    o->advance = advance;
+    o->name = name;
+    return o;
+}
+
+/* ---- what an operation waits for ---- */
+
+int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
+{
+    http_end(&o->transfer);
+    o->ready = false;
+    if (!http_begin(&o->transfer, &o->lp->http, s, r))
+        return lerror_throw(L, "limit", "memory", "not enough memory for a request");
+    o->transfer.owner = o;
+    return OP_WAIT;
+}
+
+int op_sleep(lua_State *L, op *o, double seconds)
+{
+    o->ready = false;
+    if (!loop_set_timer(o->lp, o, loop_now() + seconds))
+        return lerror_throw(L, "limit", "memory", "not enough memory for a timer");
+    return OP_WAIT;
+}
+
+int op_join(op *o, task *target)
+{
+    o->ready = target->state == TASK_DONE;
+    if (!o->ready && o->target != target) {
+        o->target = target;
+        o->next_joiner = target->joiners;
+        target->joiners = o;
+    }
+    return OP_WAIT;
+}
+
+/* ---- the loop of one operation ---- */
+
+static bool must_stop(const loop *lp)
+{
+    if (lp->stop == LOOP_KILL)
+        return true;
+    return lp->current ? lp->current->cancelled : lp->stop == LOOP_CANCEL;
+}
+
+/* Cancelled and killed operations throw at the script's call. */
+static void check_stop(lua_State *L, op *o)
+{
+    loop *lp = o->lp;
+    loop_check(lp);
+    if (!must_stop(lp))
+        return;
+    op_close(o);
+    if (lp->stop == LOOP_KILL)
+        limits_throw_kill(L, lp);
+    limits_throw_cancelled(L, lp);
+}
+
+static bool can_yield(lua_State *L, const loop *lp)
+{
+    return lp->current && L == lp->current->co && lua_isyieldable(L);
+}
+
+/* Blocks until the operation is ready or has to stop. Only outside any task may this run other tasks. */
+static void drive(lua_State *L, op *o)
+{
+    loop *lp = o->lp;
+    if (o->target && lp->current) {
+        op_close(o);
+        luaL_error(L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
+    }
+    while (!o->ready && !must_stop(lp))
+        if (o->target)
+            task_turn(L, lp, -1);
+        else
+            loop_pump(lp, -1);
+}
+
+static int op_k(lua_State *L, int status, lua_KContext context)
+{
+    op *o = (op *)context;
+    loop *lp = o->lp;
+    int results;
+    (void)status;
+    for (;;) {
+        check_stop(L, o);
+        limits_restart_burst(lp);
+        results = o->advance(L, o);
+        if (results != OP_WAIT)
+            break;
+        if (can_yield(L, lp)) {
+            if (o->ready)
+                continue;
+            o->parked = lp->current;
+            lp->current->waits = o;
+            return lua_yieldk(L, 0, context, op_k);
+        }
+        drive(L, o);
+    }
+    op_close(o);
+    return results;
+}
+
+int op_run(lua_State *L, op *o)
+{
+    o->index = lua_gettop(L);
+    return op_k(L, LUA_OK, (lua_KContext)o);
+}
+
+/* ---- farewells ---- */
+
+void op_farewell(lua_State *L, op *o, http_server *s, const http_request *r)
+{
+    loop *lp = o->lp;
+    int ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
+    o->farewell = ref;
+    o->ready = false;
+    o->next_farewell = lp->farewells;
+    lp->farewells = o;
+    if (http_begin(&o->transfer, &lp->http, s, r))
+        o->transfer.owner = o;
+    else
+        o->ready = true;
+}
+
+bool op_farewells_pending(lua_State *L, loop *lp, bool all)
+{
+    op **link = &lp->farewells;
+    while (*link) {
+        op *o = *link;
+        if (!o->ready && !all) {
+            link = &o->next_farewell;
+            continue;
+        }
+        *link = o->next_farewell;
+        op_close(o);
+        luaL_unref(L, LUA_REGISTRYINDEX, o->farewell);
+    }
+    return lp->farewells != NULL;
+}

@@ -1,0 +1,90 @@
+#include "orthanc.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    ANY = -2000,     /* any status; of the body: any that Orthanc wrote, or an empty one */
+    WHOEVER = -2001  /* the body may be a proxy's */
+};
+
+/* The first row that fits speaks. `path` is a prefix. */
+typedef struct row {
+    long http;         /* ANY, or a status */
+    int orthanc;       /* ANY, WHOEVER, ORTHANC_NO_STATUS, or a status */
+    const char *path;
+    orthanc_failure failure;
+} row;
+
+/* OrthancStatus 7 (inexistent item), 17 (unknown resource), 9 (network protocol), 2015 to 2017 and 2045 (a DICOM service that the peer refuses),
+ * 15 (bad file format), 3 (out of range), 8 (bad request), 5 (bad type), 27 (unknown tag). */
+static const row rows[] = {
+    { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials", false } },
+    { 403, WHOEVER, "/", { "auth", "forbidden", "the server does not allow this", false } },
+    { 405, WHOEVER, "/", { "http", "method_not_allowed", "the server knows this route, but not with this method", false } },
+    { 413, WHOEVER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size", false } },
+    { 404, 7, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
+    { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
+    { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation", false } },
+    { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)", false } },
+    { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)", false } },
+    { 404, ANY, "/", { "orthanc", "not_found", "the server knows nothing under this path", false } },
+    { ANY, 2015, "/", { "dicom", "unsupported", "the remote modality accepts none of the services that this needs", false } },
+    { ANY, 2016, "/", { "dicom", "unsupported", "the remote modality does not accept C-FIND", false } },
+    { ANY, 2017, "/", { "dicom", "unsupported", "the remote modality does not accept C-MOVE", false } },
+    { ANY, 2045, "/", { "dicom", "unsupported", "the remote modality does not accept C-GET", false } },
+    { ANY, 9, "/", { "dicom", NULL, "the exchange with the remote modality failed", false } },
+    { 400, ANY, "/", { "orthanc", "bad_request", "the server refuses the request as it stands", false } },
+    { 502, WHOEVER, "/", { "http", "bad_gateway", "a proxy in front of the server got no proper answer from it", true } },
+    { 503, WHOEVER, "/", { "http", "unavailable", "the server cannot take requests at the moment", true } },
+    { 504, WHOEVER, "/", { "http", "gateway_timeout", "a proxy in front of the server gave up waiting for it", true } },
+    { 500, ORTHANC_NO_STATUS, "/modalities/", { "dicom", NULL, "the remote modality refused (the server gives no reason)", false } },
+    { ANY, ORTHANC_NO_STATUS, "/", { "http", NULL, NULL, false } },
+    { ANY, ANY, "/", { "orthanc", NULL, NULL, false } },
+    { ANY, WHOEVER, "/", { "http", NULL, "this answer does not come from Orthanc", false } },
+};
+
+static bool row_fits(const row *r, const char *path, long http_status, int orthanc_status)
+{
+    bool body = r->orthanc == WHOEVER || r->orthanc == orthanc_status ||
+                (r->orthanc == ANY && orthanc_status != ORTHANC_FOREIGN);
+    return body && (r->http == ANY || r->http == http_status) && strncmp(path, r->path, strlen(r->path)) == 0;
+}
+
+orthanc_failure orthanc_classify(const char *method, const char *path, long http_status, int orthanc_status, bool credentials)
+{
+    orthanc_failure failure = { "http", NULL, NULL, false };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (row_fits(&rows[i], path, http_status, orthanc_status)) {
+            failure = rows[i].failure;
+            break;
+        }
+    if (http_status == 401 && !credentials) {
+        failure.code = "no_credentials";
+        failure.message = "the server wants a user name and a password";
+    }
+    if (http_status >= 300 && http_status < 400) {
+        failure.kind = "http";
+        failure.code = "redirect";
+    }
+    if (strcmp(method, "GET") != 0)
+        failure.retryable = false;
+    return failure;
+}
+
+int orthanc_dimse_status(const char *details)
+{
+    static const char key[] = "DIMSE status 0x";
+    const char *at = details ? strstr(details, key) : NULL;
+    char digits[5] = "";
+    if (!at)
+        return -1;
+    at += sizeof key - 1;
+    for (size_t i = 0; i < 4; i++) {
+        if (!isxdigit((unsigned char)at[i]))
+            return -1;
+        digits[i] = at[i];
+    }
+    return (int)strtol(digits, NULL, 16);
+}

@@ -1,0 +1,365 @@
+#include "task.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "ldoc.h"
+#include "lerror.h"
+#include "lua_limits.h"
+#include "op.h"
+
+#define TASK_TYPE "modalua.Task"
+
+enum { UV_COROUTINE = 1, UV_ERROR, UV_TRACEBACK, UV_COUNT = UV_TRACEBACK };
+
+/* ---- lists ---- */
+
+static void link_task(loop *lp, task *t)
+{
+    t->next = lp->tasks;
+    if (t->next)
+        t->next->prev = t;
+    lp->tasks = t;
+    lp->live++;
+    t->parent = lp->current;
+    if (t->parent) {
+        t->sibling = t->parent->children;
+        if (t->sibling)
+            t->sibling->elder = t;
+        t->parent->children = t;
+        t->parent->live_children++;
+    }
+}
+
+static void unlink_live(task *t)
+{
+    *(t->prev ? &t->prev->next : &t->lp->tasks) = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    t->next = t->prev = NULL;
+    t->lp->live--;
+}
+
+/* Out of its parent's children; from here on only its handles keep it. */
+static void leave_parent(lua_State *L, task *t)
+{
+    if (t->parent) {
+        *(t->elder ? &t->elder->sibling : &t->parent->children) = t->sibling;
+        if (t->sibling)
+            t->sibling->elder = t->elder;
+        t->parent = t->sibling = t->elder = NULL;
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, t->ref);
+    t->ref = LUA_NOREF;
+}
+
+/* ---- making one ---- */
+
+/* Runs where a task's error is raised, before anything is unwound. */
+static int keep_traceback(lua_State *L)
+{
+    loop *lp = lua_touserdata(L, lua_upvalueindex(1));
+    task *t = lp->current;
+    if (!t || L != t->co || limits_is_kill(L, 1))
+        return 1;
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, UV_TRACEBACK);
+    lua_settop(L, 1);
+    return 1;
+}
+
+task *task_new(lua_State *L, loop *lp, int args)
+{
+    int function = lua_gettop(L) - args;
+    task *t = lua_newuserdatauv(L, sizeof *t, UV_COUNT);
+    memset(t, 0, sizeof *t);
+    luaL_setmetatable(L, TASK_TYPE);
+    t->lp = lp;
+    t->ref = LUA_NOREF;
+    t->co = lua_newthread(L);
+    lua_setiuservalue(L, -2, UV_COROUTINE);
+    if (!lua_checkstack(t->co, args + 4))
+        luaL_error(L, "too many arguments for a task");
+    lua_pushlightuserdata(L, lp);
+    lua_pushcclosure(L, keep_traceback, 1);
+    limits_push_base(t->co);
+    lua_xmove(L, t->co, 1);
+    lua_insert(L, function);             /* task f args... */
+    lua_xmove(L, t->co, args + 1);
+    lua_pushvalue(L, function);
+    t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
+    link_task(lp, t);
+    loop_make_ready(lp, t);
+    return t;
+}
+
+/* ---- ending ---- */
+
+static void task_done(lua_State *L, task *t);
+
+/* The outcome stands. The children that still run are waited for, or, when there is nothing left that they could be good for, cancelled. */
+static void task_ended(lua_State *L, task *t)
+{
+    t->state = TASK_CLOSING;
+    if (t->failed)
+        loop_cancel_task(t->lp, t);
+    if (t->live_children == 0)
+        task_done(L, t);
+}
+
+static void copy_failure(lua_State *L, task *from, task *to)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, to->ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, from->ref);
+    for (int i = UV_ERROR; i <= UV_TRACEBACK; i++) {
+        lua_getiuservalue(L, -1, i);
+        lua_setiuservalue(L, -3, i);
+    }
+    lua_pop(L, 2);
+    to->failed = true;
+}
+
+/* The error of a child that nobody joined is the parent's, unless that one failed itself; of several, the first that was started
+ * speaks. The children are let go. */
+static void adopt_failures(lua_State *L, task *t)
+{
+    task *oldest = t->children;
+    while (oldest && oldest->sibling)
+        oldest = oldest->sibling;
+    if (oldest && !t->failed)
+        copy_failure(L, oldest, t);
+    while (t->children)
+        leave_parent(L, t->children);
+}
+
+static void wake_joiners(task *t)
+{
+    while (t->joiners) {
+        op *o = t->joiners;
+        t->joiners = o->next_joiner;
+        o->target = NULL;
+        t->joined = true;
+        loop_op_ready(o);
+    }
+}
+
+static void task_done(lua_State *L, task *t)
+{
+    task *parent = t->parent;
+    bool keep;
+    adopt_failures(L, t);
+    t->state = TASK_DONE;
+    unlink_live(t);
+    wake_joiners(t);
+    keep = parent && t->failed && !t->joined;
+    if (!parent && t->failed && !t->joined && !t->lp->owned)
+        lua_warning(L, "modalua: a task failed and nobody joined it", 0);
+    if (!keep)
+        leave_parent(L, t);
+    if (parent && --parent->live_children == 0 && parent->state == TASK_CLOSING)
+        task_done(L, parent);
+}
+
+/* The error is on top of `from`; a task that was cancelled and says so has not failed by itself, but has no results either. */
+static void task_fail(lua_State *L, task *t, lua_State *from)
+{
+    t->failed = true;
+    if (t->cancelled && (lerror_is_kind(from, -1, "cancelled") || limits_is_kill(from, -1)))
+        t->joined = true;
+    if (from != L)
+        lua_xmove(from, L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, UV_ERROR);
+    lua_pop(L, 1);
+}
+
+/* ---- running ---- */
+
+/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. */
+static void skip(lua_State *L, task *t)
+{
+    lerror_new(L, "cancelled", NULL, "cancelled");
+    task_fail(L, t, L);
+    task_ended(L, t);
+}
+
+/* One stretch of Lua, from a wait to the next. [-0, +0, m] */
+static void task_resume(lua_State *L, task *t)
+{
+    loop *lp = t->lp;
+    struct lua_State *before = atomic_load(&lp->running);
+    int status, results, args = t->started ? 0 : lua_gettop(t->co) - 1;
+
+    t->started = true;
+    lp->current = t;
+    atomic_store(&lp->running, t->co);
+    if (lp->owned && atomic_load(&lp->cancels) > 0)
+        limits_arm(t->co); /* a signal that came in between armed another one */
+    limits_restart_burst(lp);
+    status = lua_resume(t->co, L, args, &results);
+    atomic_store(&lp->running, before);
+    lp->current = NULL;
+
+    if (status == LUA_YIELD) {
+        lua_pop(t->co, results);
+        if (!t->waits) /* a plain coroutine.yield() in a state that is not ours: a turn for the others */
+            loop_make_ready(lp, t);
+        return;
+    }
+    if (status == LUA_OK)
+        t->results = results;
+    else
+        task_fail(L, t, t->co);
+    task_ended(L, t);
+}
+
+void task_turn(lua_State *L, loop *lp, double seconds)
+{
+    task *last = lp->ready_tail, *t = NULL;
+    while (t != last && (t = loop_take_ready(lp))) {
+        if (t->cancelled && !t->started)
+            skip(L, t);
+        else
+            task_resume(L, t);
+    }
+    loop_pump(lp, lp->ready ? 0 : seconds);
+}
+
+void task_push_failure(lua_State *L, int index)
+{
+    lua_getiuservalue(L, index, UV_ERROR);
+    lua_getiuservalue(L, lua_absindex(L, index - (index < 0)), UV_TRACEBACK);
+}
+
+int task_push_outcome(lua_State *L, int index)
+{
+    task *t = lua_touserdata(L, index);
+    t->joined = true;
+    if (t->failed) {
+        if (t->ref != LUA_NOREF)
+            leave_parent(L, t);
+        lua_pushnil(L);
+        lua_getiuservalue(L, index, UV_ERROR);
+        return 2;
+    }
+    luaL_checkstack(L, t->results, "too many results");
+    if (!lua_checkstack(t->co, t->results))
+        luaL_error(L, "too many results");
+    for (int i = 1; i <= t->results; i++)
+        lua_pushvalue(t->co, i);
+    lua_xmove(t->co, L, t->results);
+    return t->results;
+}
+
+/* ---- modalua.task ---- */
+
+static task *check_task(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, TASK_TYPE);
+}
+
+static int l_spawn(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    task_new(L, ldoc_loop(L), lua_gettop(L) - 1);
+    return 1;
+}
+
+static int join_advance(lua_State *L, op *o)
+{
+    task *t = lua_touserdata(L, o->index - 1);
+    if (t->state != TASK_DONE)
+        return op_join(o, t);
+    return task_push_outcome(L, o->index - 1);
+}
+
+static int l_join(lua_State *L)
+{
+    loop *lp = ldoc_loop(L);
+    task *t = check_task(L, 1);
+    luaL_argcheck(L, t != lp->current, 1, "a task cannot wait for itself");
+    lua_settop(L, 1);
+    return op_run(L, op_new(L, lp, sizeof(op), 0, join_advance, "join"));
+}
+
+static int l_cancel(lua_State *L)
+{
+    task *t = check_task(L, 1);
+    loop_cancel_task(t->lp, t);
+    return 0;
+}
+
+static int sleep_advance(lua_State *L, op *o)
+{
+    if (o->stage++ > 0)
+        return 0;
+    return op_sleep(L, o, lua_tonumber(L, o->index - 1));
+}
+
+static int l_sleep(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
+    lua_settop(L, 1);
+    return op_run(L, op_new(L, ldoc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
+}
+
+static int l_now(lua_State *L)
+{
+    lua_pushnumber(L, loop_now());
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    task *t = check_task(L, 1);
+    const char *state = t->state == TASK_LIVE ? (t->waits ? "waiting" : t->started ? "running" : "ready")
+                      : t->state == TASK_CLOSING ? "ending"
+                      : t->failed ? "failed" : "done";
+    lua_pushfstring(L, "%s %p (%s)", TASK_TYPE, (void *)t, state);
+    return 1;
+}
+
+static const ldoc_row methods[] = {
+    { "join", l_join, "task:join() -> ... | nil, err",
+      "Waits until the task has ended and gives what its function returned, or nil and its error. Any number of tasks may join one." },
+    { "cancel", l_cancel, "task:cancel()",
+      "Throws an error of kind \"cancelled\" into the task where it waits, or at its next operation. A task that is done is not touched." },
+    { NULL, NULL, NULL, NULL }
+};
+
+static const ldoc_row functions[] = {
+    { "spawn", l_spawn, "spawn(f, ...) -> task",
+      "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done when those that it started are: it waits for them, "
+      "or cancels them when it failed; an error that nobody joined becomes its own." },
+    { "sleep", l_sleep, "sleep(seconds)", "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
+    { "now", l_now, "now() -> seconds", "Seconds, with fractions, on a clock that never goes back; only differences mean something." },
+    { NULL, NULL, NULL, NULL }
+};
+
+static void make_metatable(lua_State *L, loop *lp)
+{
+    if (luaL_newmetatable(L, TASK_TYPE)) {
+        lua_newtable(L);
+        ldoc_register(L, lp, methods);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, l_cancel);
+        lua_setfield(L, -2, "__close");
+        lua_pushcfunction(L, l_tostring);
+        lua_setfield(L, -2, "__tostring");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 1);
+}
+
+void task_open(lua_State *L, loop *lp)
+{
+    make_metatable(L, lp);
+    lua_newtable(L);
+    ldoc_register(L, lp, functions);
+}

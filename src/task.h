@@ -1,0 +1,28 @@
+/* task.h - tasks: coroutines that the loop resumes. A task is the scope of the tasks that it starts: it is done when they are. When it ends
+ * well it waits for them; when it fails or is cancelled, so are they. An error that nobody joined becomes the error of the task that
+ * started the one that failed: nothing that went wrong is lost. */
+#ifndef TASK_H
+#define TASK_H
+
+#include <lua.h>
+
+#include "loop.h"
+
+/* Makes a ready task from the function and its arguments on the top, as a child of the task that runs. [-(args + 1), +1, m] */
+task *task_new(lua_State *L, loop *lp, int args);
+
+/* Runs every task that is ready once, then the loop, which waits at most `seconds` (negative: as long as it takes) when nothing is ready.
+ * Outside any task only. [-0, +0, -] */
+void task_turn(lua_State *L, loop *lp, double seconds);
+
+/* Pushes a copy of what became of the done task at index: its results, or nil and its error. Returns how many values. From now on its error is
+ * the caller's to handle. [-0, +n, m] */
+int task_push_outcome(lua_State *L, int index);
+
+/* Pushes the error and the traceback of a failed task. [-0, +2, -] */
+void task_push_failure(lua_State *L, int index);
+
+/* Pushes the module table of modalua.task. [-0, +1, m] */
+void task_open(lua_State *L, loop *lp);
+
+#endif

@@ -1,0 +1,17 @@
+# Every library modalua is built from: the least version, and how it is found. No foreign source lives here; apt-packages.txt names the
+# Debian packages.
+find_package(PkgConfig REQUIRED)
+find_package(Threads REQUIRED)
+
+# HTTP, TLS, proxies, connection reuse. 7.85: CURLOPT_PROTOCOLS_STR.
+find_package(CURL 7.85 REQUIRED)
+
+# The language. The command has it inside (static, symbols exported, so that C modules load); the library links it shared, because
+# Debian's archive is not position-independent.
+pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4>=5.4.4)
+find_library(LUA_ARCHIVE NAMES liblua5.4.a REQUIRED)
+
+# The JSON parser of record; it links no Lua of its own.
+pkg_check_modules(CJSON REQUIRED lua5.4-cjson)
+find_library(CJSON_LIBRARY NAMES lua5.4-cjson REQUIRED)
+find_library(CJSON_ARCHIVE NAMES liblua5.4-cjson.a REQUIRED)
