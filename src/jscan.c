@@ -285,19 +285,15 @@ static bool is_infinite(const byte *at, const byte *end)
     for (; at < end && (*at | 0x20) != 'e'; at++) {
         if (*at == '.') {
             fraction = true;
+        } else if (count == 0 && *at == '0') {
+            point -= fraction;
         } else {
-            if (count > 0 || *at != '0') {
-                if (count < sizeof border - 1)
-                    digits[count++] = (char)*at;
-                point += !fraction;
-            } else {
-                point -= fraction;
-            }
+            if (count < sizeof border - 1)
+                digits[count++] = (char)*at;
+            point += !fraction;
         }
     }
-    if (at < end)
-        at++;
-    small = at < end && *at == '-';
+    small = end - at > 1 && at[1] == '-';
     for (; at < end; at++)
         if (*at >= '0' && *at <= '9' && exponent < EXPONENT_MANY)
             exponent = exponent * 10 + (*at - '0');
@@ -578,7 +574,7 @@ size_t jscan_marked_room(const jscan_facts *facts, size_t size)
 size_t jscan_mark(const char *text, size_t size, const char *token, char *out)
 {
     const byte *at = (const byte *)text, *end = at + size, *next;
-    char *start = out;
+    char *from = out;
     for (; at < end; at = next) {
         if (*at == '"') {
             next = string_end(at, end);
@@ -598,5 +594,5 @@ size_t jscan_mark(const char *text, size_t size, const char *token, char *out)
             *out++ = (char)*at;
         }
     }
-    return (size_t)(out - start);
+    return (size_t)(out - from);
 }

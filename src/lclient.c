@@ -92,15 +92,16 @@ static void check_credentials(lua_State *L, const connect_options *o)
 /* Values are not quoted: they may be secrets. */
 static void add_headers(lua_State *L, int options, http_server *s)
 {
-    if (!lua_istable(L, options) || lua_getfield(L, options, "headers") != LUA_TTABLE)
-        return;
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
+    int top = lua_gettop(L);
+    if (lua_istable(L, options))
+        lua_getfield(L, options, "headers");
+    for (lua_pushnil(L); lua_istable(L, top + 1) && lua_next(L, top + 1); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
             luaL_error(L, "connect: headers must map names to strings");
         if (!http_server_header(s, lua_tostring(L, -2), lua_tostring(L, -1)))
             luaL_error(L, "connect: header '%s' cannot be sent (a line break, or a bad name)", lua_tostring(L, -2));
     }
-    lua_pop(L, 1);
+    lua_settop(L, top);
 }
 
 static int l_connect(lua_State *L)

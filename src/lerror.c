@@ -294,7 +294,7 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
         lua_pushfstring(L, "%s (HTTP %d, OrthancStatus %d)", lua_tostring(L, -1), (int)t->status, d->status);
     else
         lua_pushfstring(L, "%s (HTTP %d)", lua_tostring(L, -1), (int)t->status);
-    lua_replace(L, top + 1);
+    lua_insert(L, top + 1);
     lua_settop(L, top + 1);
 }
 
@@ -322,7 +322,7 @@ static void push_status_failure(lua_State *L, const op *o)
     lerror_set(L, "details", d.details);
     lua_pushboolean(L, f.retryable);
     lua_setfield(L, -2, "retryable");
-    lua_replace(L, top + 1);
+    lua_insert(L, top + 1);
     lua_settop(L, top + 1);
 }
 

@@ -172,8 +172,8 @@ static void check_memory(lua_State *L, const mem *m, size_t size, size_t need)
         return;
     lua_gc(L, LUA_GCCOLLECT);
     if (m->used > m->limit || need > mem_left(m))
-        lerror_throw(L, "limit", "memory", "a JSON text of %I KB can take %I KB of memory, %I KB are left", kilobytes(size), kilobytes(need),
-                     (lua_Integer)(mem_left(m) / 1024));
+        lerror_throw(L, "limit", "memory", "no memory for a JSON text of %I KB: it can take %I KB, %I KB are left", kilobytes(size),
+                     kilobytes(need), (lua_Integer)(mem_left(m) / 1024));
 }
 
 /* Calls lua-cjson's decode, on the stack with its text above it, where no memory error can strike: it would lose its scratch buffer. */

@@ -164,8 +164,8 @@ static void free_strings(modalua_runtime *rt)
     }
 }
 
-/* Only absolute templates: code loaded from wherever the process happens to stand is a way in. */
-static void clean_path(lua_State *L, const char *field, const char *prefix)
+/* Only absolute templates, unless the user has set others: code loaded from wherever the process happens to stand is a way in. */
+static void clean_path(lua_State *L, const char *field, const char *prefix, bool chosen)
 {
     const char *at;
     luaL_Buffer b;
@@ -177,7 +177,7 @@ static void clean_path(lua_State *L, const char *field, const char *prefix)
         luaL_addstring(&b, prefix);
     while (at && *at) {
         size_t n = strcspn(at, ";");
-        if (at[0] == '/') {
+        if (at[0] == '/' || chosen) {
             if (luaL_bufflen(&b) > 0)
                 luaL_addchar(&b, ';');
             luaL_addlstring(&b, at, n);
@@ -194,7 +194,8 @@ static int open_p(lua_State *L)
     static const char *const keys[] = { &root_key, &error_key, &json_key };
     const call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
-    if (!(rt->config.flags & MODALUA_ENVIRONMENT)) {
+    bool environment = (rt->config.flags & MODALUA_ENVIRONMENT) != 0;
+    if (!environment) {
         lua_pushboolean(L, 1);
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
@@ -206,8 +207,8 @@ static int open_p(lua_State *L)
         lua_rawsetp(L, LUA_REGISTRYINDEX, keys[i]);
     }
     lua_getglobal(L, "package");
-    clean_path(L, "path", rt->config.module_path);
-    clean_path(L, "cpath", NULL);
+    clean_path(L, "path", rt->config.module_path, environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
+    clean_path(L, "cpath", NULL, environment && (getenv("LUA_CPATH_5_4") || getenv("LUA_CPATH")));
     return 0;
 }
 

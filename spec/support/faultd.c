@@ -120,7 +120,8 @@ static path_record *path_make(const char *path)
     if (!p || !(p->path = strdup(path)))
         abort();
     p->next = state.paths;
-    return state.paths = p;
+    state.paths = p;
+    return p;
 }
 
 static void do_count(exchange *x)

@@ -2,10 +2,11 @@
  *
  *   serve PORT SECONDS -- COMMAND [ARGUMENT...]
  *     Starts COMMAND in a process group of its own, waits until 127.0.0.1:PORT accepts connections, and prints "ready" and then
- *     "pid N" (the command's). It ends the command (SIGTERM, ten seconds later SIGKILL) and itself when the reader of its standard
+ *     "pid N" (the command's). It ends the command (SIGTERM, after a grace SIGKILL) and itself when the reader of its standard
  *     output goes away, its parent dies, or SIGTERM, SIGINT or SIGHUP arrives. When serve itself is killed, the kernel kills COMMAND.
  *     If COMMAND ends first or SECONDS run out: "failed: why", the end of the log on standard error, exit status 1.
  *       SERVE_LOG     file to which the command's output is appended (default /dev/null)
+ *       SERVE_GRACE   seconds from SIGTERM to SIGKILL (default 10; 0: SIGKILL at once)
  *       SERVE_REMOVE  folder that is removed in the end, unless it then holds a file named "keep"
  *
  *   serve --free-ports N
@@ -28,8 +29,6 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
-
-#define GRACE 10.0 /* seconds from SIGTERM to SIGKILL */
 
 /* Below Linux's ephemeral range: no outgoing connection takes such a port between the answer and its use. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
@@ -90,9 +89,10 @@ static bool ended(pid_t pid, int *status)
 static void stop(pid_t pid)
 {
     const struct timespec nap = {0, 20 * 1000 * 1000};
-    const double deadline = now() + GRACE;
+    const char *wanted = getenv("SERVE_GRACE");
+    const double grace = wanted ? atof(wanted) : 10, deadline = now() + grace;
     int status;
-    kill(-pid, SIGTERM);
+    kill(-pid, grace > 0 ? SIGTERM : SIGKILL);
     kill(-pid, SIGCONT); /* a stopped process cannot die of SIGTERM */
     while (!ended(pid, &status) && now() < deadline)
         nanosleep(&nap, NULL);

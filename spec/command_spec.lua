@@ -1,0 +1,216 @@
+local command = require "spec.support.command"
+
+describe("The command", function()
+  local files = {}
+
+  local function script(text)
+    files[#files + 1] = command.file(text)
+    return files[#files]
+  end
+
+  after_each(function()
+    for i = #files, 1, -1 do
+      os.remove(files[i])
+      files[i] = nil
+    end
+  end)
+
+  local function gives(out, status, result)
+    assert.are.equal(out, result.out)
+    assert.are.equal(status, result.status, result.err)
+    return result.err
+  end
+
+  describe("runs what lua runs", function()
+    it("a script with its arguments", function()
+      local path = script("#!/usr/bin/env modalua\nprint(..., #arg, arg[0] == '" .. "', arg[-1] ~= nil)\nprint(arg[1], arg[2])")
+      gives("a\tb c\t2\tfalse\ttrue\na\tb c\n", 0, command.run(path, "a", "b c"))
+    end)
+
+    it("code, libraries, and both in their order", function()
+      gives("1\n2\n", 0, command.run("-e", "print(1)", "-eprint(2)"))
+      gives("table\ttable\n", 0, command.run("-l", "modalua", "-lj=modalua.json", "-e", "print(type(modalua), type(j))"))
+      gives("7\n8\n", 0, command.run("-e", "x = 7", script("print(x) x = 8 print(x)")))
+    end)
+
+    it("standard input", function()
+      gives("5\n", 0, command.shell([[echo 'print(5)' | "$M"]]))
+      gives("a\tb\n", 0, command.shell([[echo 'print(...)' | "$M" - a b]]))
+    end)
+
+    it("options, and stops where they stop", function()
+      gives("-x\n", 0, command.run("--", script("print(...)"), "-x"))
+      gives("-x\n", 0, command.run(script("print(...)"), "-x"))
+      assert.matches("^modalua %d+%.%d+%.%d+\n$", command.run("-v").out)
+      assert.matches("^usage:", command.run("--help").out)
+      assert.matches("w", command.run("-W", "-e", "warn 'w'").err)
+    end)
+
+    it("modules beside the script, and none of the working directory", function()
+      gives("beside\n", 0, command.shell([[
+        d=$(mktemp -d); mkdir "$d/a" "$d/b"
+        echo 'return "beside"' >"$d/a/helper_module.lua"
+        echo 'return "stray"' >"$d/b/helper_module.lua"
+        echo 'print(require "helper_module")' >"$d/a/main.lua"
+        cd "$d/b" && "$M" ../a/main.lua; s=$?
+        cd / && rm -r "$d"; exit $s]]))
+    end)
+  end)
+
+  describe("fails as lua fails", function()
+    it("with message and traceback on standard error, pointing into the script", function()
+      local path = script("local function f()\n  error('boom')\nend\nf()\n")
+      local err = gives("", 1, command.run(path))
+      assert.matches("^modalua: .-:2: boom\nstack traceback:\n\t%[C%]: in function 'error'\n\t.-:2: in .-f'\n\t.-:4: in main chunk\n", err)
+    end)
+
+    it("with error values of any type", function()
+      assert.matches("^modalua: %(error object is a table value%)", gives("", 1, command.run("-e", "error({})")))
+      assert.matches("^modalua: nice\n", gives("", 1, command.run("-e",
+        "error(setmetatable({}, {__tostring = function() return 'nice' end}))")))
+      assert.matches("^modalua: get /system: http://127.0.0.1:1: no connection.*stack traceback", gives("", 1, command.run("-e",
+        "assert(require'modalua'.connect'http://127.0.0.1:1':system())")))
+    end)
+
+    it("on what does not compile, or is not there", function()
+      assert.matches("^modalua: .*unexpected symbol", gives("", 1, command.run("-e", "x =")))
+      assert.matches("^modalua: cannot open /nosuch/file", gives("", 1, command.run("/nosuch/file")))
+      assert.matches("binary", gives("", 1, command.run(script(string.dump(function() end)))))
+    end)
+
+    it("with 2 on wrong usage", function()
+      for _, words in ipairs { { "-x" }, { "--nosuch" }, { "-e" }, { "--memory-limit", "lots" }, { "--time-limit", "0" }, { "-u" } } do
+        local result = command.run(table.unpack(words))
+        assert.are.equal(2, result.status)
+        assert.matches("^modalua: cannot use the option '" .. words[1]:gsub("%-", "%%-") .. "'", result.err)
+      end
+    end)
+
+    it("when a task fails that nobody joined", function()
+      local err = gives("", 1, command.run("-e", "require'modalua.task'.spawn(error, 'lost', 0)"))
+      assert.matches("^modalua: lost", err)
+    end)
+  end)
+
+  describe("os.exit", function()
+    it("gives its code, runs <close>, and nothing else", function()
+      local close = "local t <close> = setmetatable({}, {__close = function() print 'closed' end}) "
+      gives("closed\n", 3, command.run("-e", close .. "pcall(os.exit, 3) print 'no'"))
+      gives("closed\n", 0, command.run("-e", close .. "xpcall(os.exit, print, true) print 'no'"))
+      gives("closed\n", 1, command.run("-e", close .. "coroutine.wrap(os.exit)(false) print 'no'"))
+      gives("", 7, command.run("-e", "require'modalua.task'.spawn(os.exit, 7) require'modalua.task'.sleep(60)"))
+      gives("", 9, command.run("-e", "string.gsub('x', 'x', function() os.exit(9) end) print 'no'"))
+      gives("", 4, command.run("-e", "os.exit(4)", "-e", "print 'no'"))
+    end)
+  end)
+
+  describe("Ctrl-C", function()
+    -- Starts the command, waits until it has printed a line, and interrupts it `times`, each time after it printed one more.
+    local function interrupt(code, times)
+      return command.shell(([[
+        f=$(mktemp -u); mkfifo "$f"
+        "$M" -e %s >"$f" & p=$!
+        exec 3<"$f"
+        for i in %s; do read -r line <&3; echo "$line"; kill -INT $p; done
+        cat <&3
+        wait $p; s=$?
+        rm "$f"; exit $s]]):format(command.quote(code), string.rep("x ", times)))
+    end
+    local close = "local t <close> = setmetatable({}, {__close = function() print 'closed' end}) "
+
+    it("is thrown into a task that waits", function()
+      gives("ready\nclosed\n", 130, interrupt(close .. "print 'ready' require'modalua.task'.sleep(60)", 1))
+    end)
+
+    it("is thrown into Lua that does not wait", function()
+      gives("ready\nclosed\n", 130, interrupt(close .. "print 'ready' while true do end", 1))
+    end)
+
+    it("is thrown into a loop inside a coroutine", function()
+      gives("ready\nclosed\n", 130, interrupt(close .. "coroutine.wrap(function() print 'ready' while true do end end)()", 1))
+    end)
+
+    it("is thrown into a task among others", function()
+      gives("ready\nclosed\n", 130, interrupt("local task = require 'modalua.task' task.spawn(task.sleep, 60) " ..
+        "task.spawn(function() " .. close .. "print 'ready' while true do end end)", 1))
+    end)
+
+    it("kills at the second, whatever the script catches", function()
+      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(function() while true do end end) print 'again' " ..
+        "while true do pcall(function() while true do end end) end", 2))
+      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
+        "coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()", 2))
+      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
+        "local function spin() while true do end end while true do xpcall(spin, spin) end", 2))
+    end)
+
+    it("ends the process a second later when the script sits where nothing can stop it", function()
+      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
+        "print((('a'):rep(40):find(('a?'):rep(40) .. ('a'):rep(40))))", 2))
+    end)
+  end)
+
+  describe("limits", function()
+    it("of time end a run that waits or spins, with 1", function()
+      local err = gives("", 1, command.run("--time-limit", "0.2", "-e", "while true do pcall(function() while true do end end) end"))
+      assert.matches("longer than 0.2 s", err)
+      gives("", 1, command.run("--time-limit", "0.2", "-e", "require'modalua.task'.sleep(60)"))
+    end)
+
+    it("of memory are errors that a script can catch", function()
+      gives("false\tnot enough memory\n", 0, command.run("--memory-limit", "4M", "-e", "print(pcall(string.rep, 'x', 1 << 24))"))
+      assert.matches("^modalua: not enough memory", gives("", 1, command.run("--memory-limit", "4M", "-e",
+        "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end")))
+    end)
+  end)
+
+  describe("the server of connect() without a URL", function()
+    local show = "local c = require'modalua'.connect() print(c)"
+
+    it("is the option's, the environment's, or localhost", function()
+      gives("modalua.Client (http://localhost:8042)\n", 0, command.shell("env -u MODALUA_URL \"$M\" -e " .. command.quote(show)))
+      gives("modalua.Client (http://env:1)\n", 0, command.shell("MODALUA_URL=http://env:1 \"$M\" -e " .. command.quote(show)))
+      gives("modalua.Client (http://option:2)\n", 0,
+        command.shell("MODALUA_URL=http://env:1 \"$M\" -u http://option:2 -e " .. command.quote(show)))
+      gives("modalua.Client (http://localhost:8042)\n", 0,
+        command.shell("MODALUA_URL=http://env:1 \"$M\" -E -e " .. command.quote(show)))
+    end)
+
+    it("alone gets the environment's credentials, and no secret shows", function()
+      local faultd = require "spec.support.faultd"
+      local server = faultd.start()
+      local ask = ("print(require'modalua'.connect(...):get('/echo').headers.authorization)"):gsub("%.%.%.", "%%s")
+      local environment = "MODALUA_URL=" .. server.url .. " MODALUA_USERNAME=u MODALUA_PASSWORD=hunter2 "
+      local from_environment = command.shell(environment .. "\"$M\" --verbose -e " .. command.quote(ask:format("")))
+      local named = command.shell(environment .. "\"$M\" --verbose -e " .. command.quote(ask:format("'" .. server.url .. "'")))
+      local option = command.shell(environment .. "\"$M\" -u " .. server.url .. " -e " .. command.quote(ask:format("")))
+      server:close()
+      assert.are.equal("Basic dTpodW50ZXIy\n", from_environment.out)
+      assert.matches("^modalua: GET http://127.0.0.1:%d+/echo 200 in [%d.]+ ms, %d+ B\n$", from_environment.err)
+      assert.are.equal("nil\n", named.out)
+      assert.are.equal("nil\n", option.out)
+    end)
+
+    it("hides a password of the command line from the process list", function()
+      local result = command.shell([["$M" -u http://u:hunter2@localhost -e 'print(io.open("/proc/self/cmdline"):read("a"))']])
+      assert.is_nil(result.out:find("hunter2", 1, true))
+      assert.are.equal(0, result.status)
+    end)
+  end)
+
+  describe("interactive mode", function()
+    it("prints expressions, takes several lines, survives errors", function()
+      local result = command.shell([[printf 'x = 20\nx + 1, nil\nfor i = 1, 2 do\nprint(i)\nend\nerror("e", 0)\n{1,\n2}\nx\n' | "$M" -i]])
+      assert.are.equal(0, result.status)
+      assert.matches("21\tnil\n", result.out)
+      assert.matches("1\n2\n", result.out)
+      assert.matches("20\n", result.out)
+      assert.matches("^e\n", result.err)
+    end)
+
+    it("comes after the script, and os.exit ends it", function()
+      gives("modalua " .. require("modalua").version .. "\n1\n> ", 5,
+        command.shell([[echo 'os.exit(5)' | "$M" -i -e 'print(1)']]))
+    end)
+  end)
+end)

@@ -1,0 +1,44 @@
+local modalua = require "modalua"
+local doc = require "modalua.doc"
+
+describe("Every public function", function()
+  local function each(name, value, seen)
+    if type(value) == "function" then
+      local row = doc.of(value)
+      assert.is_table(row, name .. " has no descriptor row")
+      assert.is_truthy(row.signature:find(name:match("[%w_]+$"), 1, true), name .. ": the signature does not name it")
+      assert.is_true(#row.help > 20, name .. ": no help")
+      seen[#seen + 1] = name
+    elseif type(value) == "table" then
+      for key, field in pairs(value) do
+        each(name .. "." .. tostring(key), field, seen)
+      end
+    end
+  end
+
+  it("has a row with its signature and help", function()
+    local seen = {}
+    each("modalua", modalua, seen)
+    each("modalua.doc", doc, seen)
+    each("modalua.repl", require "modalua.repl", seen)
+    assert.is_true(#seen >= 12)
+  end)
+
+  it("of an object too", function()
+    local client = modalua.connect()
+    for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "default_encoding" } do
+      assert.matches("client:" .. name, doc.of(client[name]).signature)
+    end
+    local t = modalua.task.spawn(function() end)
+    for _, name in ipairs { "join", "cancel" } do
+      assert.matches("task:" .. name, doc.of(t[name]).signature)
+    end
+    assert.is_nil(doc.of(print))
+    assert.is_nil(doc.of(nil))
+  end)
+
+  it("belongs to objects whose metatable a script cannot reach", function()
+    assert.is_false(getmetatable(modalua.connect()))
+    assert.is_false(getmetatable(modalua.task.spawn(function() end)))
+  end)
+end)

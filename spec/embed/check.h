@@ -1,0 +1,16 @@
+/* check.h - a test program's only tool: CHECK says what failed where, and ends it. */
+#ifndef CHECK_H
+#define CHECK_H
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define CHECK(condition)                                                                     \
+    do {                                                                                     \
+        if (!(condition)) {                                                                  \
+            fprintf(stderr, "%s:%d: CHECK failed: %s\n", __FILE__, __LINE__, #condition);    \
+            exit(1);                                                                         \
+        }                                                                                    \
+    } while (0)
+
+#endif

@@ -1,0 +1,373 @@
+/* embed.c - a host's view of modalua.h: create, run, start and step, cancel, limits, errors. Its argument is the URL of the fault server. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <locale.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+#include "modalua.h"
+
+typedef struct output {
+    char text[4096];
+    size_t size;
+} output;
+
+static void collect(void *user, const char *text, size_t size)
+{
+    output *o = user;
+    CHECK(o->size + size < sizeof o->text);
+    memcpy(o->text + o->size, text, size);
+    o->size += size;
+    o->text[o->size] = '\0';
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static modalua_runtime *make(const modalua_config *config)
+{
+    modalua_runtime *rt = NULL;
+    CHECK(modalua_create(&rt, config) == MODALUA_OK && rt);
+    return rt;
+}
+
+static int run(modalua_runtime *rt, const char *code)
+{
+    return modalua_run_string(rt, "=test", code, strlen(code));
+}
+
+/* ---- output, errors, exit ---- */
+
+static void test_output(void)
+{
+    modalua_config config;
+    output o = { "", 0 };
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.write = collect;
+    config.user = &o;
+    rt = make(&config);
+    CHECK(run(rt, "print(1, 'x', nil) print()") == MODALUA_OK);
+    CHECK(strcmp(o.text, "1\tx\tnil\n\n") == 0);
+    CHECK(modalua_last_error(rt)[0] == '\0');
+    modalua_destroy(rt);
+    rt = make(NULL); /* no write: nowhere */
+    CHECK(run(rt, "print 'lost'") == MODALUA_OK);
+    modalua_destroy(rt);
+}
+
+static void test_errors(void)
+{
+    modalua_runtime *rt = make(NULL);
+    CHECK(run(rt, "x =") == MODALUA_E_SYNTAX);
+    CHECK(strstr(modalua_last_error(rt), "test:1:"));
+    CHECK(run(rt, "\n error 'boom'") == MODALUA_E_SCRIPT);
+    CHECK(strncmp(modalua_last_error(rt), "test:2: boom\nstack traceback:", 29) == 0);
+    CHECK(run(rt, "os.exit(42)") == MODALUA_EXIT && modalua_exit_code(rt) == 42);
+    CHECK(run(rt, "return 1") == MODALUA_OK && modalua_exit_code(rt) == 0);
+    CHECK(modalua_run_file(rt, "/nosuch.lua", 0, NULL) == MODALUA_E_FILE);
+    CHECK(strstr(modalua_last_error(rt), "/nosuch.lua"));
+    CHECK(run(rt, "require 'modalua.task'.spawn(error, 'child', 0)") == MODALUA_E_SCRIPT);
+    CHECK(strncmp(modalua_last_error(rt), "child\n", 6) == 0);
+    CHECK(modalua_run_string(rt, NULL, "", 0) == MODALUA_E_INVALID);
+    CHECK(modalua_run_string(NULL, "=x", "", 0) == MODALUA_E_INVALID);
+    CHECK(modalua_step(rt, 0) == MODALUA_OK);
+    CHECK(strcmp(modalua_version(), MODALUA_VERSION) == 0);
+    for (int status = MODALUA_EXIT; status <= MODALUA_WORKING; status++)
+        CHECK(strcmp(modalua_strerror(status), "unknown status") != 0);
+    modalua_destroy(rt);
+    modalua_destroy(NULL);
+}
+
+static void test_config(void)
+{
+    modalua_config config;
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.password = "secret";
+    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID && !rt);
+    modalua_config_init(&config);
+    config.run_seconds = -1;
+    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
+    CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
+    /* A host built against an older header: what lies beyond its struct is not looked at. */
+    memset(&config, 0xff, sizeof config);
+    config.struct_size = sizeof config.struct_size + sizeof config.memory_limit;
+    config.memory_limit = 0;
+    rt = make(&config);
+    CHECK(run(rt, "assert(1 + 1 == 2)") == MODALUA_OK);
+    modalua_destroy(rt);
+}
+
+/* The locale of a comma country changes nothing for scripts, and is put back. */
+static void test_locale(void)
+{
+    modalua_runtime *rt;
+    locale_t before = uselocale((locale_t)0);
+    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8"))
+        CHECK(setlocale(LC_NUMERIC, "C.UTF-8"));
+    rt = make(NULL);
+    CHECK(run(rt, "assert(tostring(1.5) == '1.5') assert(tonumber('1.5') == 1.5)"
+                  "local json = require 'modalua.json' assert(json.encode{1.5} == '[1.5]') assert(json.decode'[1.5]'[1] == 1.5)") ==
+          MODALUA_OK);
+    modalua_destroy(rt);
+    CHECK(uselocale((locale_t)0) == before);
+    setlocale(LC_NUMERIC, "C");
+}
+
+/* ---- start and step ---- */
+
+static void count_done(void *user, modalua_runtime *rt, int status)
+{
+    (void)rt;
+    CHECK(status == MODALUA_OK);
+    ++*(int *)user;
+}
+
+static void test_step(const char *url)
+{
+    char code[400];
+    int done = 0, steps = 0, status;
+    modalua_runtime *rt = make(NULL);
+    snprintf(code, sizeof code,
+             "local m, task = require 'modalua', require 'modalua.task'\n"
+             "local c = m.connect '%s'\n"
+             "for i = 1, 4 do task.spawn(function() assert(c:get('/delay', {s = 0.05})) end) end", url);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), count_done, &done) == MODALUA_OK);
+    CHECK(modalua_start_string(rt, "=test", "", 0, NULL, NULL) == MODALUA_E_BUSY);
+    CHECK(run(rt, "") == MODALUA_E_BUSY);
+    while ((status = modalua_step(rt, 10)) == MODALUA_WORKING)
+        CHECK(++steps < 10000);
+    CHECK(status == MODALUA_OK && done == 1 && steps > 1);
+    CHECK(modalua_step(rt, 0) == MODALUA_OK && done == 1);
+    /* Destroyed in the middle: the tasks unwind. */
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    modalua_destroy(rt);
+}
+
+static modalua_runtime *reentered;
+
+static void reenter(void *user, const char *text, size_t size)
+{
+    (void)text;
+    (void)size;
+    CHECK(modalua_step(reentered, 0) == MODALUA_E_BUSY);
+    CHECK(run(reentered, "") == MODALUA_E_BUSY);
+    CHECK(modalua_set_arg(reentered, 0, NULL, 0) == MODALUA_E_BUSY);
+    ++*(int *)user;
+}
+
+static void test_reentry(void)
+{
+    modalua_config config;
+    int calls = 0;
+    modalua_config_init(&config);
+    config.write = reenter;
+    config.user = &calls;
+    reentered = make(&config);
+    CHECK(run(reentered, "print 'x'") == MODALUA_OK && calls == 1);
+    modalua_destroy(reentered);
+}
+
+static void test_call(void)
+{
+    modalua_runtime *rt = make(NULL);
+    const char *json;
+    CHECK(run(rt, "function double(t) return {n = t.n * 2} end lib = {f = function() return nil end}"
+                  " function slow() require 'modalua.task'.sleep(0.01) return 'slept' end") == MODALUA_OK);
+    CHECK(modalua_call(rt, "double", "{\"n\": 21}", &json) == MODALUA_OK && strcmp(json, "{\"n\":42}") == 0);
+    CHECK(modalua_call(rt, "lib.f", NULL, &json) == MODALUA_OK && !json);
+    CHECK(modalua_call(rt, "slow", NULL, &json) == MODALUA_OK && strcmp(json, "\"slept\"") == 0);
+    CHECK(modalua_call(rt, "modalua.json.encode", "[1]", &json) == MODALUA_OK && strcmp(json, "\"[1]\"") == 0);
+    CHECK(modalua_call(rt, "nosuch", NULL, &json) == MODALUA_E_SCRIPT && !json);
+    CHECK(modalua_call(rt, "double", "{", NULL) == MODALUA_E_SCRIPT);
+    CHECK(modalua_call(rt, "double", "{\"n\": \"x\"}", NULL) == MODALUA_E_SCRIPT);
+    modalua_destroy(rt);
+}
+
+/* ---- stopping ---- */
+
+typedef struct canceller {
+    modalua_runtime *rt;
+    int times;
+    atomic_bool started;
+} canceller;
+
+static void *cancel_later(void *user)
+{
+    canceller *c = user;
+    const struct timespec pause = { 0, 20000000 };
+    while (!atomic_load(&c->started))
+        nanosleep(&pause, NULL);
+    for (int i = 0; i < c->times; i++) {
+        nanosleep(&pause, NULL);
+        modalua_cancel(c->rt);
+    }
+    return NULL;
+}
+
+static void mark_started(void *user, const char *text, size_t size)
+{
+    (void)text;
+    (void)size;
+    atomic_store((atomic_bool *)user, true);
+}
+
+/* The script prints once it is where it is to be stopped. */
+static void stop_from_thread(const char *code, unsigned flags, int times)
+{
+    modalua_config config;
+    canceller c = { NULL, times, false };
+    pthread_t thread;
+    double before = now();
+    modalua_config_init(&config);
+    config.write = mark_started;
+    config.user = &c.started;
+    config.flags = flags;
+    c.rt = make(&config);
+    CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
+    CHECK(run(c.rt, code) == MODALUA_E_CANCELLED);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(now() - before < 4);
+    CHECK(strcmp(modalua_last_error(c.rt), "cancelled") == 0);
+    CHECK(run(c.rt, "assert(require 'modalua.task'.spawn(function() return 1 end):join() == 1)") == MODALUA_OK);
+    modalua_destroy(c.rt);
+}
+
+static void test_cancel(const char *url)
+{
+    char code[400];
+    modalua_runtime *rt = make(NULL);
+    modalua_cancel(rt); /* without a run: no effect */
+    CHECK(run(rt, "require 'modalua.task'.sleep(0)") == MODALUA_OK);
+    modalua_destroy(rt);
+    stop_from_thread("print() require 'modalua.task'.sleep(60)", 0, 1);
+    stop_from_thread("print() require 'modalua.task'.sleep(60)", MODALUA_NO_HOOK, 1);
+    stop_from_thread("print() while true do end", 0, 1);
+    stop_from_thread("print() while true do pcall(function() while true do end end) end", 0, 2);
+    stop_from_thread("local task = require 'modalua.task' for i = 1, 100 do task.spawn(task.sleep, 60) end task.sleep(0) print()", 0, 1);
+    snprintf(code, sizeof code, "local c = require 'modalua'.connect '%s' print() c:post('/hang', {})", url);
+    stop_from_thread(code, 0, 1);
+    snprintf(code, sizeof code,
+             "local c = require 'modalua'.connect '%s' print() string.gsub('x', 'x', function() c:get '/hang' end)", url);
+    stop_from_thread(code, 0, 1);
+}
+
+static void test_limits(void)
+{
+    modalua_config config;
+    modalua_runtime *rt;
+    double before;
+    modalua_config_init(&config);
+    config.run_seconds = 0.2;
+    rt = make(&config);
+    before = now();
+    CHECK(run(rt, "while true do pcall(function() while true do end end) end") == MODALUA_E_LIMIT);
+    CHECK(strstr(modalua_last_error(rt), "0.2 s"));
+    CHECK(run(rt, "require 'modalua.task'.sleep(60)") == MODALUA_E_LIMIT);
+    CHECK(now() - before < 4);
+    CHECK(run(rt, "assert(1)") == MODALUA_OK);
+    modalua_destroy(rt);
+    modalua_config_init(&config);
+    config.burst_seconds = 0.1;
+    rt = make(&config);
+    CHECK(run(rt, "require 'modalua.task'.sleep(0.3)") == MODALUA_OK);
+    CHECK(run(rt, "while true do end") == MODALUA_E_LIMIT);
+    CHECK(strstr(modalua_last_error(rt), "without a wait"));
+    modalua_destroy(rt);
+    modalua_config_init(&config);
+    config.grace_seconds = 0.1;
+    rt = make(&config);
+    modalua_destroy(rt);
+}
+
+/* 9 MB of [{},{},…] would become 224 MB of tables. */
+static void test_json_memory(void)
+{
+    static const char code[] =
+        "local json = require 'modalua.json'\n"
+        "local text = '[' .. ('{},'):rep(3000000) .. '{}]'\n"
+        "local before = collectgarbage 'count'\n"
+        "local ok, err = pcall(json.decode, text)\n"
+        "assert(not ok and err.kind == 'limit', tostring(err))\n"
+        "assert(collectgarbage 'count' - before < 1024)\n"
+        "text = nil collectgarbage()\n"
+        "assert(#json.decode('[' .. ('{},'):rep(999) .. '{}]') == 1000)\n";
+    modalua_config config;
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.memory_limit = (size_t)64 << 20;
+    rt = make(&config);
+    CHECK(run(rt, code) == MODALUA_OK);
+    CHECK(run(rt, "local t = {} while true do t[#t + 1] = {} end") == MODALUA_E_NOMEM);
+    CHECK(run(rt, "assert(1)") == MODALUA_OK);
+    modalua_destroy(rt);
+}
+
+/* Bodies are on the same account as the Lua heap. */
+static void test_body_memory(const char *url)
+{
+    char code[400];
+    modalua_config config;
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.memory_limit = (size_t)8 << 20;
+    rt = make(&config);
+    snprintf(code, sizeof code,
+             "local c = require 'modalua'.connect '%s'\n"
+             "local ok, err = pcall(c.get, c, '/big', {bytes = 20000000})\n"
+             "assert(not ok and err.kind == 'limit' and err.path, tostring(err))\n"
+             "assert(#c:get('/big', {bytes = 1000000}) == 1000000)", url);
+    CHECK(run(rt, code) == MODALUA_OK);
+    modalua_destroy(rt);
+}
+
+static void count_lines(void *user, const char *text, size_t size)
+{
+    CHECK(size > 0 && text[size - 1] != '\n');
+    ++*(int *)user;
+}
+
+static void test_log(const char *url)
+{
+    char code[300];
+    int lines = 0;
+    modalua_config config;
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.log = count_lines;
+    config.user = &lines;
+    config.url = url;
+    rt = make(&config);
+    snprintf(code, sizeof code, "local c = require 'modalua'.connect() c:get '/ok' c:get '/reset-now'");
+    CHECK(run(rt, code) == MODALUA_OK && lines == 2);
+    modalua_destroy(rt);
+}
+
+int main(int argc, char **argv)
+{
+    CHECK(argc == 2);
+    test_output();
+    test_errors();
+    test_config();
+    test_locale();
+    test_step(argv[1]);
+    test_reentry();
+    test_call();
+    test_cancel(argv[1]);
+    test_limits();
+    test_json_memory();
+    test_body_memory(argv[1]);
+    test_log(argv[1]);
+    return 0;
+}

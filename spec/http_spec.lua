@@ -1,0 +1,230 @@
+local modalua = require "modalua"
+local task = require "modalua.task"
+local faultd = require "spec.support.faultd"
+
+describe("Transfers, against a server that misbehaves", function()
+  local server, client
+
+  setup(function()
+    server = faultd.start()
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  before_each(function()
+    client = modalua.connect(server.url, { timeout = 5 })
+    assert(client:post("/reset"))
+  end)
+
+  local function fails(fields, ok, err)
+    assert.is_nil(ok)
+    assert.is_true(modalua.is_error(err), tostring(err))
+    for key, value in pairs(fields) do
+      assert.are.equal(value, err[key], key .. " of " .. tostring(err))
+    end
+    return err
+  end
+
+  local function count(path)
+    return assert(client:get("/count", { of = path }))
+  end
+
+  describe("connections", function()
+    it("are used again for reads", function()
+      local first, second = assert(client:get("/echo")), assert(client:get("/echo"))
+      assert.are.equal(first.connection, second.connection)
+      assert.are.equal(first.nth + 1, second.nth)
+    end)
+
+    it("are fresh for what has side effects", function()
+      assert(client:get("/ok"))
+      for _, verb in ipairs { "post", "put", "delete" } do
+        assert.are.equal(1, assert(client[verb](client, "/echo")).nth)
+      end
+    end)
+
+    it("that drop a POST have taken it once, and the error says that the outcome is not known", function()
+      assert(client:get("/ok")) -- leaves an idle connection that a POST could use
+      local err = fails({ kind = "network", code = "connection_lost", retryable = false }, client:post("/drop", { a = 1 }))
+      assert.matches("not known", err.message)
+      assert.are.equal(1, count "/drop")
+    end)
+
+    it("that were reused and drop a POST would be sent it twice by libcurl: ours are not reused", function()
+      assert(client:get("/drop-reused"))
+      assert(client:post("/drop-reused", {}))
+      assert.are.equal(2, count "/drop-reused")
+    end)
+
+    it("that the server closes while idle are noticed", function()
+      assert(client:get("/idle", { s = 0.05 }))
+      task.sleep(0.15)
+      assert.are.same({}, client:get("/ok"))
+    end)
+  end)
+
+  describe("requests", function()
+    it("carry JSON for tables, and strings as they are; no Expect", function()
+      local sent = assert(client:post("/echo", { Level = "Study" }))
+      assert.are.equal('{"Level":"Study"}', sent.body)
+      assert.are.equal("application/json", sent.headers["content-type"])
+      assert.is_nil(sent.headers.expect)
+      sent = assert(client:put("/echo", "Utf8"))
+      assert.are.equal("Utf8", sent.body)
+      sent = assert(client:post("/echo"))
+      assert.are.equal("", sent.body)
+      assert.are.equal("0", sent.headers["content-length"])
+      assert.is_nil(assert(client:post("/echo", string.rep("x", 2 << 20))).headers.expect)
+    end)
+
+    it("refuse bodies that cannot be sent: bad data is returned, bad programs throw", function()
+      local err = fails({ kind = "refused", op = "post", path = "/echo" },
+        client:post("/echo", { Query = { PatientName = "M\xfcller" } }))
+      assert.matches("%.Query%.PatientName", err.message)
+      fails({ kind = "refused" }, client:post("/echo", { 0 / 0 }))
+      assert.has_error(function() client:post("/echo", { print }) end)
+      assert.has_error(function() client:post("/echo", 1) end)
+      assert.are.equal(0, count "/echo")
+    end)
+
+    it("percent-encode what cannot stand in a path or a query", function()
+      local sent = assert(client:get("/echo/a b#ü?x", { key = "a&b=c d%?", n = 1.5, i = 2 }))
+      assert.are.equal("/echo/a%20b%23%C3%BC", sent.path)
+      assert.matches("key=a%%26b%%3Dc%%20d%%25%%3F", sent.query)
+      assert.matches("n=1.5", sent.query)
+      assert.matches("i=2", sent.query)
+    end)
+
+    it("carry the headers and the token that were asked for", function()
+      local c = modalua.connect(server.url, { token = "t0ken", headers = { ["X-Site"] = "A" } })
+      local sent = assert(c:get("/echo"))
+      assert.are.equal("A", sent.headers["x-site"])
+      assert.are.equal("Bearer t0ken", sent.headers.authorization)
+      assert.matches("^modalua/", sent.headers["user-agent"])
+    end)
+
+    it("go through the proxy that was asked for, and no other", function()
+      local through = modalua.connect("http://orthanc.invalid/prefix/", { proxy = server.url })
+      local seen = assert(through:get("/echo"))
+      assert.matches("orthanc.invalid", seen.headers.host)
+    end)
+  end)
+
+  describe("answers", function()
+    it("may be compressed, chunked, or end with the connection", function()
+      assert.is_truthy(client:get("/gzip", { ["repeat"] = 1000, text = "x" }))
+      assert.is_truthy(client:get("/chunked"))
+      assert.is_truthy(client:get("/nolength"))
+    end)
+
+    it("that are larger than an answer may be are a limit, also when the wire carries little", function()
+      local ok, err = pcall(client.get, client, "/gzip", { bytes = 300000000 })
+      assert.is_false(ok)
+      assert.are.equal("limit", err.kind)
+      assert.matches("256 MiB", err.message)
+    end)
+
+    it("that break off, are garbage, or lie about JSON are errors of their kind", function()
+      fails({ kind = "network", code = "connection_lost", retryable = true }, client:get("/short", { say = 100, send = 10 }))
+      fails({ kind = "network", code = "connection_lost" }, client:get("/reset-now"))
+      fails({ kind = "network", code = "connection_lost" }, client:get("/reset-body"))
+      fails({ kind = "http", code = "not_http" }, client:get("/garbage"))
+      local err = fails({ kind = "decode" }, client:get("/status", { code = 200, type = "application/json", body = "{\"a\":\n1," }))
+      assert.matches("line 2", err.message)
+    end)
+
+    it("with an integer beyond 2^53 keep it", function()
+      local got = client:get("/status", { code = 200, type = "application/json", body = "[9007199254740993]" })
+      assert.are.equal(9007199254740993, got[1])
+    end)
+
+    it("of 3xx show where they point, and are not followed", function()
+      local err = fails({ kind = "http", code = "redirect", status = 302 },
+        client:get("/redirect", { code = 302, to = "https://login.example/" }))
+      assert.matches("https://login.example/", err.message, 1, true)
+    end)
+  end)
+
+  describe("time", function()
+    it("bounds an exchange by timeout", function()
+      local quick, before = modalua.connect(server.url, { timeout = 0.2 }), task.now()
+      fails({ kind = "timeout", retryable = true }, quick:get("/hang"))
+      assert.matches("not known", fails({ kind = "timeout", retryable = false }, quick:post("/hang", {})).message)
+      assert.is_true(task.now() - before < 5)
+      fails({ kind = "timeout" }, quick:get("/drip", { bytes = 100, s = 0.05 }))
+    end)
+
+    it("does not run while a transfer waits to be let in", function()
+      local narrow = modalua.connect(server.url, { max_inflight = 1, timeout = 0.5 })
+      local first = task.spawn(narrow.get, narrow, "/delay", { s = 0.35 })
+      local second = task.spawn(narrow.get, narrow, "/delay", { s = 0.35 })
+      assert.are.same({}, first:join())
+      assert.are.same({}, second:join())
+    end)
+  end)
+
+  describe("hosts", function()
+    it("that do not exist or do not listen are named", function()
+      local err = fails({ kind = "network", code = "host_not_found", retryable = true },
+        modalua.connect("http://nosuchhost.invalid"):get("/system"))
+      assert.matches("nosuchhost.invalid", err.message, 1, true)
+      fails({ kind = "network", code = "no_connection" }, modalua.connect("http://127.0.0.1:1"):get("/system"))
+    end)
+  end)
+
+  describe("failures that Orthanc describes", function()
+    local function answered(path, status, body)
+      local kind, failed = "application/json", { client:get("/status", { code = status, type = kind, body = body }) }
+      return path, failed[1], failed[2]
+    end
+
+    -- As recorded from 1.10.1, 1.12.7 and 1.13.0.
+    local dimse = [[{"Details":"C-MOVE SCU to AET \"PACS\" has failed with DIMSE status 0xA801","HttpError":"Internal Server Error",
+      "HttpStatus":500,"Message":"Error in the network protocol","Method":"POST","OrthancError":"Error in the network protocol",
+      "OrthancStatus":9,"Uri":"/x"}]]
+    local payload = [[{"HttpStatus":500,"OrthancStatus":9,"Message":"Error in the network protocol",
+      "ErrorPayload":{"Type":"Dimse","Content":{"DimseErrorStatus":49152}}}]]
+    local retrieve = [[{"HttpStatus":500,"OrthancStatus":9,"Message":"m","ErrorPayload":{"Type":"RetrieveJob",
+      "Content":[{"DimseErrorStatus":0},{"DimseErrorStatus":43009}]}}]]
+
+    it("carry the DIMSE status, from the text before 1.12.10 and from the payload after", function()
+      local _, ok, err = answered("", 500, dimse)
+      fails({ kind = "dicom", status = 500, orthanc_status = 9, dimse_status = 0xA801 }, ok, err)
+      _, ok, err = answered("", 422, payload)
+      fails({ kind = "dicom", status = 422, dimse_status = 0xC000 }, ok, err)
+      _, ok, err = answered("", 500, retrieve)
+      fails({ kind = "dicom", dimse_status = 0xA801 }, ok, err)
+    end)
+
+    it("name services that the peer refuses, by the number of each version", function()
+      for _, number in ipairs { 2015, 2016, 2017, 2045 } do
+        local _, ok, err = answered("", 500, '{"HttpStatus":500,"OrthancStatus":' .. number .. ',"Message":"m"}')
+        fails({ kind = "dicom", code = "unsupported", orthanc_status = number }, ok, err)
+      end
+    end)
+
+    it("may have no body, or one that is not Orthanc's", function()
+      local _, ok, err = answered("", 500, "")
+      fails({ kind = "http", status = 500 }, ok, err)
+      _, ok, err = answered("", 403, "")
+      fails({ kind = "auth", code = "forbidden", status = 403 }, ok, err)
+      _, ok, err = answered("", 502, "<html>Bad Gateway</html>")
+      fails({ kind = "http", code = "bad_gateway", retryable = true }, ok, err)
+      _, ok, err = answered("", 404, "<html>\nnginx</html>")
+      fails({ kind = "http", status = 404 }, ok, err)
+      assert.is_nil(tostring(err):find("\n"))
+      _, ok, err = answered("", 500, "{ not json")
+      fails({ kind = "http", status = 500 }, ok, err)
+    end)
+
+    it("are quoted on one line, and not at length", function()
+      local long = string.rep("ü", 4000)
+      local _, _, err = answered("", 500, '{"HttpStatus":500,"OrthancStatus":-1,"Message":"m","Details":"a\\nb' .. long .. '"}')
+      assert.is_nil(tostring(err):find("\n"))
+      assert.is_true(#err.message < 1000)
+      assert.is_truthy(utf8.len(err.message))
+    end)
+  end)
+end)

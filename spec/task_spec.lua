@@ -1,0 +1,275 @@
+local task = require "modalua.task"
+local modalua = require "modalua"
+local faultd = require "spec.support.faultd"
+
+describe("modalua.task", function()
+  local server, client
+
+  setup(function()
+    server = faultd.start()
+    client = modalua.connect(server.url)
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  describe("spawn and join", function()
+    it("gives what the function returned", function()
+      local t = task.spawn(function(a, b) return b, a, nil end, 1, 2)
+      assert.are.same({ 2, 1, n = 3 }, table.pack(t:join()))
+      assert.are.same({ 2, 1, n = 3 }, table.pack(t:join()))
+    end)
+
+    it("gives nil and the very error value", function()
+      local value = { "an error" }
+      local ok, err = task.spawn(function() error(value) end):join()
+      assert.is_nil(ok)
+      assert.are.equal(value, err)
+    end)
+
+    it("runs tasks in turns, in the order in which they were started", function()
+      local seen = {}
+      local function body(name)
+        for i = 1, 2 do
+          seen[#seen + 1] = name .. i
+          task.sleep(0)
+        end
+      end
+      local a, b = task.spawn(body, "a"), task.spawn(body, "b")
+      a:join()
+      b:join()
+      assert.are.same({ "a1", "b1", "a2", "b2" }, seen)
+    end)
+
+    it("refuses to wait for itself", function()
+      local t
+      t = task.spawn(function() t:join() end)
+      local _, err = t:join()
+      assert.matches("cannot wait for itself", err)
+    end)
+
+    it("refuses to wait for a task inside a callback of C, and in a coroutine of the script's", function()
+      local t = task.spawn(function() return 1 end)
+      assert.has_error(function() string.gsub("x", "x", function() t:join() end) end,
+        "cannot wait for a task here (inside a callback of C, or a coroutine of your own)")
+      assert.has_error(function() coroutine.wrap(function() t:join() end)() end)
+      assert.are.equal(1, (t:join()))
+    end)
+
+    it("checks its arguments", function()
+      assert.has_error(function() task.spawn(1) end)
+      assert.has_error(function() task.sleep(-1) end)
+      assert.has_error(function() task.sleep(0 / 0) end)
+      assert.has_error(function() task.sleep(math.huge) end)
+    end)
+
+    it("shows its state", function()
+      local t = task.spawn(task.sleep, 0)
+      assert.matches("^modalua.Task .*%(ready%)$", tostring(t))
+      t:join()
+      assert.matches("%(done%)$", tostring(t))
+    end)
+  end)
+
+  describe("scopes", function()
+    it("wait for the tasks that they started", function()
+      local done = false
+      task.spawn(function()
+        task.spawn(function()
+          task.sleep(0.02)
+          done = true
+        end)
+      end):join()
+      assert.is_true(done)
+    end)
+
+    it("cancel them when they fail, and <close> runs once", function()
+      local closed, _, err = 0, task.spawn(function()
+        task.spawn(function()
+          local _ <close> = setmetatable({}, { __close = function() _G.closed_ = (_G.closed_ or 0) + 1 end })
+          task.sleep(60)
+        end)
+        task.sleep(0)
+        error("enough", 0)
+      end):join()
+      closed = closed + rawget(_G, "closed_")
+      rawset(_G, "closed_", nil)
+      assert.are.equal("enough", err)
+      assert.are.equal(1, closed)
+    end)
+
+    it("take over an error that nobody joined, the first of several", function()
+      local ok, err = task.spawn(function()
+        task.spawn(function() task.sleep(0); error("first", 0) end)
+        task.spawn(function() error("second", 0) end)
+        return "fine"
+      end):join()
+      assert.is_nil(ok)
+      assert.are.equal("first", err)
+    end)
+
+    it("do not take over one that was joined", function()
+      local ok = task.spawn(function()
+        task.spawn(function() error("handled") end):join()
+        return "fine"
+      end):join()
+      assert.are.equal("fine", ok)
+    end)
+  end)
+
+  describe("cancel", function()
+    local function cancelled(t)
+      local ok, err = t:join()
+      assert.is_nil(ok)
+      assert.is_true(modalua.is_error(err), tostring(err))
+      assert.are.equal("cancelled", err.kind)
+    end
+
+    it("throws where the task waits: asleep, in a request, queued, joining", function()
+      local function wait_all(...)
+        for _, t in ipairs { ... } do
+          cancelled(t)
+        end
+      end
+      local narrow = modalua.connect(server.url, { max_inflight = 1 })
+      local asleep = task.spawn(task.sleep, 60)
+      local asking = task.spawn(narrow.get, narrow, "/hang")
+      local queued = task.spawn(narrow.get, narrow, "/ok")
+      local joining = task.spawn(asleep.join, asleep)
+      task.sleep(0.05)
+      for _, t in ipairs { joining, queued, asking, asleep } do
+        t:cancel()
+      end
+      wait_all(joining, queued, asking, asleep)
+    end)
+
+    it("of a task that never ran runs nothing of it", function()
+      local ran = false
+      local t = task.spawn(function() ran = true end)
+      t:cancel()
+      cancelled(t)
+      assert.is_false(ran)
+    end)
+
+    it("can be caught, but the next operation throws again", function()
+      local thrown = 0
+      local t = task.spawn(function()
+        for _ = 1, 3 do
+          local ok, err = pcall(task.sleep, 60)
+          if not ok and err.kind == "cancelled" then
+            thrown = thrown + 1
+          end
+        end
+        return "unwound"
+      end)
+      task.sleep(0)
+      t:cancel()
+      assert.are.equal("unwound", (t:join()))
+      assert.are.equal(3, thrown)
+    end)
+
+    it("happens at the end of a block through <close>", function()
+      local outer
+      do
+        local t <close> = task.spawn(task.sleep, 60)
+        outer = t
+        task.sleep(0)
+      end
+      cancelled(outer)
+    end)
+
+    it("reaches the tasks of a task that already waits for them", function()
+      local t = task.spawn(function() task.spawn(task.sleep, 60) end)
+      task.sleep(0)
+      t:cancel()
+      t:join()
+    end)
+
+    it("frees the connection's place for others", function()
+      local narrow = modalua.connect(server.url, { max_inflight = 1 })
+      local t = task.spawn(narrow.get, narrow, "/hang")
+      task.sleep(0.02)
+      t:cancel()
+      assert.are.same({}, narrow:get("/ok"))
+    end)
+  end)
+
+  describe("operations where a coroutine cannot yield", function()
+    it("drive in place: gsub, sort, a coroutine of the script's, a metamethod of tostring", function()
+      assert.are.equal("{}{}", (string.gsub("ab", ".", function()
+        return modalua.json.encode(assert(client:get("/ok")))
+      end)))
+      local list = { 3, 1, 2 }
+      table.sort(list, function(a, b)
+        assert(client:get("/ok"))
+        return a < b
+      end)
+      assert.are.same({ 1, 2, 3 }, list)
+      local wrapped = coroutine.wrap(function()
+        local first = assert(client:get("/ok"))
+        coroutine.yield(first)
+        task.sleep(0.01)
+        return "end"
+      end)
+      assert.are.same({}, wrapped())
+      assert.are.equal("end", wrapped())
+      assert.are.equal("ok", tostring(setmetatable({}, { __tostring = function()
+        task.sleep(0)
+        return client:get("/ok") and "ok"
+      end })))
+    end)
+
+    it("inside a task, while others wait their turn", function()
+      local t = task.spawn(function()
+        return (string.gsub("x", "x", function() return assert(client:get("/echo")).path end))
+      end)
+      local other = task.spawn(function() return assert(client:get("/ok")) end)
+      assert.are.equal("/echo", (t:join()))
+      assert.are.same({}, (other:join()))
+    end)
+  end)
+
+  it("keeps 400 transfers in flight from 100 tasks", function()
+    local wide = modalua.connect(server.url, { max_inflight = 400, timeout = 60 })
+    local answers = 0
+    local tasks = {}
+    for i = 1, 100 do
+      tasks[i] = task.spawn(function()
+        local inner = {}
+        for k = 1, 4 do
+          inner[k] = task.spawn(wide.get, wide, "/barrier", { n = 400 })
+        end
+        for k = 1, 4 do
+          local answer = assert(inner[k]:join())
+          assert.are.equal(400, answer.waited)
+          answers = answers + 1
+        end
+      end)
+    end
+    for i = 1, 100 do
+      assert.is_nil(select(2, tasks[i]:join()))
+    end
+    assert.are.equal(400, answers)
+  end)
+
+  it("lets no more than max_inflight in, whoever asks, and starts the clock on admission", function()
+    local one = modalua.connect(server.url, { max_inflight = 2, timeout = 0.6 })
+    local two = modalua.connect(server.url, { max_inflight = 2, timeout = 0.6 })
+    local tasks, started = {}, task.now()
+    for i = 1, 8 do
+      local c = i % 2 == 0 and one or two
+      tasks[i] = task.spawn(c.get, c, "/delay", { s = 0.25 })
+    end
+    for i = 1, 8 do
+      assert.are.same({}, (assert(tasks[i]:join())))
+    end
+    assert.is_true(task.now() - started >= 4 * 0.25)
+  end)
+
+  it("now never goes back", function()
+    local before = task.now()
+    task.sleep(0.01)
+    assert.is_true(task.now() - before >= 0.01)
+  end)
+end)
