@@ -23,8 +23,8 @@ describe("The command", function()
 
   describe("runs what lua runs", function()
     it("a script with its arguments", function()
-      local path = script("#!/usr/bin/env modalua\nprint(..., #arg, arg[0] == '" .. "', arg[-1] ~= nil)\nprint(arg[1], arg[2])")
-      gives("a\tb c\t2\tfalse\ttrue\na\tb c\n", 0, command.run(path, "a", "b c"))
+      local path = script("#!/usr/bin/env modalua\nprint(...)\nprint(#arg, arg[1], arg[-1] ~= nil)")
+      gives("a\tb c\n2\ta\ttrue\n", 0, command.run(path, "a", "b c"))
     end)
 
     it("code, libraries, and both in their order", function()
@@ -43,7 +43,8 @@ describe("The command", function()
       gives("-x\n", 0, command.run(script("print(...)"), "-x"))
       assert.matches("^modalua %d+%.%d+%.%d+\n$", command.run("-v").out)
       assert.matches("^usage:", command.run("--help").out)
-      assert.matches("w", command.run("-W", "-e", "warn 'w'").err)
+      assert.are.equal("Lua warning: w1\n", command.run("-W", "-e", "warn('w', '1') warn '@off' warn 'w2'").err)
+      assert.are.equal("", command.run("-e", "warn 'w'").err)
     end)
 
     it("modules beside the script, and none of the working directory", function()
@@ -51,7 +52,7 @@ describe("The command", function()
         d=$(mktemp -d); mkdir "$d/a" "$d/b"
         echo 'return "beside"' >"$d/a/helper_module.lua"
         echo 'return "stray"' >"$d/b/helper_module.lua"
-        echo 'print(require "helper_module")' >"$d/a/main.lua"
+        echo 'print((require "helper_module"))' >"$d/a/main.lua"
         cd "$d/b" && "$M" ../a/main.lua; s=$?
         cd / && rm -r "$d"; exit $s]]))
     end)
@@ -68,7 +69,7 @@ describe("The command", function()
       assert.matches("^modalua: %(error object is a table value%)", gives("", 1, command.run("-e", "error({})")))
       assert.matches("^modalua: nice\n", gives("", 1, command.run("-e",
         "error(setmetatable({}, {__tostring = function() return 'nice' end}))")))
-      assert.matches("^modalua: get /system: http://127.0.0.1:1: no connection.*stack traceback", gives("", 1, command.run("-e",
+      assert.matches("^modalua: system /system: http://127.0.0.1:1: no connection.*stack traceback", gives("", 1, command.run("-e",
         "assert(require'modalua'.connect'http://127.0.0.1:1':system())")))
     end)
 

@@ -9,7 +9,7 @@
 
 static const char traces_key; /* of the table coroutine -> traceback of its error, weak keys */
 
-/* ---- print, os.exit ---- */
+/* ---- print, warn, os.exit ---- */
 
 static int l_print(lua_State *L)
 {
@@ -33,6 +33,28 @@ static int l_print(lua_State *L)
     luaL_pushresult(&b);
     rt->config.write(rt->config.user, lua_tostring(L, -1), lua_rawlen(L, -1));
     return 0;
+}
+
+/* As lauxlib's, with the host in place of standard error: off until a script says warn "@on". */
+static void on_warning(void *user, const char *message, int to_be_continued)
+{
+    modalua_runtime *rt = user;
+    bool first = !rt->warning_goes_on;
+    rt->warning_goes_on = to_be_continued != 0;
+    if (first && !to_be_continued && message[0] == '@') {
+        if (strcmp(message, "@on") == 0)
+            rt->warnings = true;
+        else if (strcmp(message, "@off") == 0)
+            rt->warnings = false;
+        return;
+    }
+    if (!rt->warnings || !rt->config.warn)
+        return;
+    if (first)
+        rt->config.warn(rt->config.user, "Lua warning: ", 13);
+    rt->config.warn(rt->config.user, message, strlen(message));
+    if (!to_be_continued)
+        rt->config.warn(rt->config.user, "\n", 1);
 }
 
 /* Unwinds the run, <close> variables included; the process is the host's. */
@@ -325,6 +347,7 @@ void lbase_open(lua_State *L)
     static const luaL_Reg coroutine[] = { { "create", l_create }, { "wrap", l_wrap }, { "resume", l_resume }, { "yield", l_yield },
                                           { "isyieldable", l_isyieldable }, { "running", l_running }, { "close", l_close },
                                           { NULL, NULL } };
+    lua_setwarnf(L, on_warning, runtime_of(L));
     replace_in(L, "_G", base);
     replace_in(L, "os", os);
     replace_in(L, "debug", debug);

@@ -88,6 +88,12 @@ static void write_log(void *user, const char *text, size_t size)
     fprintf(stderr, "modalua: %.*s\n", (int)size, text);
 }
 
+static void write_warning(void *user, const char *text, size_t size)
+{
+    (void)user;
+    fwrite(text, 1, size, stderr);
+}
+
 static void print_usage(FILE *to)
 {
     fputs("usage: modalua [options] [script [args]]\n"
@@ -265,6 +271,7 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
     modalua_config_init(&config);
     config.write = write_out;
     config.log = o->verbose ? write_log : NULL;
+    config.warn = write_warning;
     config.flags = MODALUA_NO_HOOK | (o->no_environment ? 0 : MODALUA_ENVIRONMENT);
     config.memory_limit = o->memory_limit;
     config.run_seconds = o->time_limit;

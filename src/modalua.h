@@ -90,7 +90,8 @@ typedef struct modalua_config {
     unsigned flags;             /* enum modalua_flags */
     modalua_write_fn write;     /* where print goes; NULL = nowhere */
     modalua_write_fn log;       /* a line (without newline) for each HTTP request; NULL = none */
-    void *user;                 /* passed to write and log */
+    modalua_write_fn warn;      /* what scripts pass to warn, in pieces, while warnings are on; NULL = nowhere */
+    void *user;                 /* passed to write, log and warn */
     modalua_alloc_fn alloc;     /* NULL = realloc and free */
     void *alloc_user;
     const char *module_path;    /* Lua templates put in front of package.path, from which relative ones are removed */

@@ -518,14 +518,14 @@ static int finish_p(lua_State *L)
     c->status = failure_status(L, 3);
     if (c->status == MODALUA_EXIT)
         return 0;
-    limits_reset(&rt->lp); /* a __tostring of the script's may run now */
-    rt->error = modalua_strerror(c->status);
+    rt->error = modalua_strerror(c->status); /* should there be no memory for more */
     if (c->status == MODALUA_E_LIMIT)
         limit_message(rt, L);
-    else if (c->status == MODALUA_E_SCRIPT)
-        push_error_text(L, 3);
-    else
+    else if (c->status != MODALUA_E_SCRIPT)
         lua_pushstring(L, rt->error);
+    limits_reset(&rt->lp);
+    if (c->status == MODALUA_E_SCRIPT)
+        push_error_text(L, 3); /* may run a __tostring of the script's */
     if (lua_isstring(L, traceback) && c->status == MODALUA_E_SCRIPT)
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, -1), lua_tostring(L, traceback));
     rt->error = keep(L, &error_key);

@@ -18,6 +18,8 @@ struct modalua_runtime {
     lclient_defaults defaults;
     locale_t c_locale;
     bool busy;               /* inside a call: another one would be re-entry */
+    bool warnings;           /* warn "@on" */
+    bool warning_goes_on;    /* the next piece belongs to the same warning */
     /* the run under way */
     task *root;              /* NULL without a run; kept in the registry */
     double drain_end;        /* until when farewells may be sent; 0 = the root has not ended */

@@ -219,14 +219,15 @@ static void task_resume(lua_State *L, task *t)
 
 void task_turn(lua_State *L, loop *lp, double seconds)
 {
-    task *last = lp->ready_tail, *t = NULL;
+    task *last, *t = NULL;
+    loop_pump(lp, lp->ready ? 0 : seconds);
+    last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
     while (t != last && (t = loop_take_ready(lp))) {
         if (t->cancelled && !t->started)
             skip(L, t);
         else
             task_resume(L, t);
     }
-    loop_pump(lp, lp->ready ? 0 : seconds);
 }
 
 void task_push_failure(lua_State *L, int index)

@@ -11,7 +11,7 @@
 /* Makes a ready task from the function and its arguments on the top, as a child of the task that runs. [-(args + 1), +1, m] */
 task *task_new(lua_State *L, loop *lp, int args);
 
-/* Runs every task that is ready once, then the loop, which waits at most `seconds` (negative: as long as it takes) when nothing is ready.
+/* Moves the loop on, waiting at most `seconds` (negative: as long as it takes) when no task is ready, then runs each that is, once.
  * Outside any task only. [-0, +0, -] */
 void task_turn(lua_State *L, loop *lp, double seconds);
 

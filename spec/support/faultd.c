@@ -1,10 +1,14 @@
 /* faultd.c - a small HTTP server that misbehaves on request: for what a real Orthanc cannot be made to do.
  *
- *   faultd [MAP...]      each MAP is the query string of a /map request
+ *   faultd [MAP...]                                  each MAP is the query string of a /map request
+ *   faultd [MAP...] --run COMMAND [ARGUMENT...]
  *
  * Serves 127.0.0.1 on a free port, whose number it prints, until the reader of its standard output or its parent goes away; so
- * popen() and pclose() are its whole life, and nothing is left of it when a test is killed. "Expect: 100-continue" is ignored, as
- * Orthanc does. s= are seconds. Values in the query are percent-encoded.
+ * popen() and pclose() are its whole life, and nothing is left of it when a test is killed. With --run it prints nothing, runs
+ * COMMAND with the server's URL as its first argument, and ends with it and with its status.
+ *
+ * "Expect: 100-continue" is ignored, as Orthanc does. s= are seconds. Values in the query are percent-encoded. /prefix/ROUTE is
+ * ROUTE; requests to a proxy (GET http://...) are taken for our own.
  *
  * Control; these are not counted themselves:
  *   /count?of=PATH     how many requests for PATH have been read
@@ -16,7 +20,7 @@
  *   /map?path=PATH&to=ROUTE[&method=M][&times=N]   requests for PATH (a '*' at its end: all that begin so) get ROUTE's behaviour, the
  *                      first N of them only if N is given; in the order of mapping. Without to: PATH is mapped no more
  * Behaviour, for any method:
- *   /ok  /echo         {}; the request itself
+ *   /ok  /echo  /echo/...   {}; the request itself
  *   /status?code=&type=&body=   that answer; type= alone: no Content-Type
  *   /redirect?code=&to=   /auth?user=&password=   /bearer?token=
  *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer; before: {}
@@ -42,8 +46,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum { LOG_LINES = 200, REMEMBERED_MAX = 1 << 20 };
@@ -370,7 +376,7 @@ static void take_connection(int fd)
     pthread_detach(thread);
 }
 
-static int listen_on_loopback(void)
+static int listen_on_loopback(int *port)
 {
     const int on = 1;
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -381,29 +387,72 @@ static int listen_on_loopback(void)
         perror("faultd");
         exit(1);
     }
-    printf("%d\n", ntohs(a.sin_port));
-    fflush(stdout);
+    *port = ntohs(a.sin_port);
     return fd;
+}
+
+/* words: "--run", COMMAND, ... The URL takes a place in front of the arguments: "--run" makes room for it. */
+static pid_t run(char **words, int port)
+{
+    const pid_t self = getpid(), pid = fork();
+    char url[64];
+    if (pid != 0)
+        return pid;
+    snprintf(url, sizeof url, "http://127.0.0.1:%d", port);
+    words[0] = words[1];
+    words[1] = url;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_DFL);
+    if (getppid() == self) /* else it died before the prctl */
+        execvp(words[0], words);
+    perror(words[0]);
+    _exit(127);
+}
+
+static bool ended(pid_t pid, int *status)
+{
+    int how;
+    if (pid == 0 || waitpid(pid, &how, WNOHANG) == 0)
+        return false;
+    *status = WIFEXITED(how) ? WEXITSTATUS(how) : 128 + WTERMSIG(how);
+    return true;
+}
+
+/* Accepts until the command (0 = none), the reader of the standard output or the parent has gone. Gives the exit status. */
+static int serve(int listener, pid_t command, pid_t parent)
+{
+    struct pollfd p[2] = {{listener, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+    int status = 0;
+    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may have others */
+    while (p[1].revents == 0 && getppid() == parent && !ended(command, &status)) {
+        poll(p, 2, 100);
+        for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
+            take_connection(fd);
+    }
+    return status;
 }
 
 int main(int argc, char **argv)
 {
     const pid_t parent = getppid();
+    pid_t command = 0;
     struct rlimit files;
+    int port, listener, next = 1;
     close_range(3, ~0U, 0); /* whatever the parent had open: its sockets and pipes must be able to close */
     signal(SIGPIPE, SIG_IGN);
+    for (; next < argc && strcmp(argv[next], "--run") != 0; next++)
+        map(argv[next]);
+    listener = listen_on_loopback(&port);
+    if (next + 1 < argc && (command = run(argv + next, port)) < 0) {
+        perror("faultd");
+        return 1;
+    }
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
     }
-    for (int i = 1; i < argc; i++)
-        map(argv[i]);
-    struct pollfd p[2] = {{listen_on_loopback(), POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
-    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may have others */
-    while (p[1].revents == 0 && getppid() == parent) {
-        poll(p, 2, 200);
-        for (int fd; (fd = accept4(p[0].fd, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
-            take_connection(fd);
-    }
-    _exit(0); /* the threads end with the process */
+    if (command == 0)
+        printf("%d\n", port);
+    fflush(stdout);
+    _exit(serve(listener, command, parent)); /* the threads, and a command that still runs, end with the process */
 }

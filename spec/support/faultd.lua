@@ -17,63 +17,63 @@ Server.__index = Server
 
 --- Ends the program. Idempotent.
 function Server:close()
-    local pipe = self.pipe
-    self.pipe = nil
-    if pipe then
-        pipe:close()
-    end
+  local pipe = self.pipe
+  self.pipe = nil
+  if pipe then
+    pipe:close()
+  end
 end
 
 Server.__close = Server.close
 
 local function shell_quoted(text)
-    return "'" .. text:gsub("'", "'\\''") .. "'"
+  return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
 --- Percent-encodes everything that has a meaning in a query.
 function faultd.escape(text)
-    return (tostring(text):gsub("[^%w%-._~/]", function(byte)
-        return ("%%%02X"):format(byte:byte())
-    end))
+  return (tostring(text):gsub("[^%w%-._~/]", function(byte)
+    return ("%%%02X"):format(byte:byte())
+  end))
 end
 
 local function query(parameters)
-    local parts = {}
-    for name, value in pairs(parameters) do
-        parts[#parts + 1] = name .. "=" .. faultd.escape(value)
-    end
-    table.sort(parts)
-    return table.concat(parts, "&")
+  local parts = {}
+  for name, value in pairs(parameters) do
+    parts[#parts + 1] = name .. "=" .. faultd.escape(value)
+  end
+  table.sort(parts)
+  return table.concat(parts, "&")
 end
 
 --- The path and query of a behaviour: route("/delay", { s = 0.5 }) is "/delay?s=0.5".
 function faultd.route(path, parameters)
-    local text = query(parameters or {})
-    return text == "" and path or path .. "?" .. text
+  local text = query(parameters or {})
+  return text == "" and path or path .. "?" .. text
 end
 
 --- The request that maps a path: { path =, to =, method =, times = }; without `to`, the path is mapped no more.
 function faultd.map(mapping)
-    return faultd.route("/map", mapping)
+  return faultd.route("/map", mapping)
 end
 
 --- Starts a server on a free port of 127.0.0.1. The program is looked for at $MODALUA_FAULTD.
 function faultd.start(mappings)
-    local program = os.getenv "MODALUA_FAULTD"
-    if not program or program == "" then
-        error("MODALUA_FAULTD is not set: build the specs (cmake target faultd) and set it to the program's path", 2)
-    end
-    local command = { "exec", shell_quoted(program) }
-    for _, mapping in ipairs(mappings or {}) do
-        command[#command + 1] = shell_quoted(query(mapping))
-    end
-    local pipe = assert(io.popen(table.concat(command, " ")))
-    local port = pipe:read "n"
-    if not port then
-        pipe:close()
-        error("cannot start " .. program, 2)
-    end
-    return setmetatable({ pipe = pipe, port = port, url = ("http://127.0.0.1:%d"):format(port) }, Server)
+  local program = os.getenv "MODALUA_FAULTD"
+  if not program or program == "" then
+    error("MODALUA_FAULTD is not set: build the specs (cmake target faultd) and set it to the program's path", 2)
+  end
+  local command = { "exec", shell_quoted(program) }
+  for _, mapping in ipairs(mappings or {}) do
+    command[#command + 1] = shell_quoted(query(mapping))
+  end
+  local pipe = assert(io.popen(table.concat(command, " ")))
+  local port = pipe:read "n"
+  if not port then
+    pipe:close()
+    error("cannot start " .. program, 2)
+  end
+  return setmetatable({ pipe = pipe, port = port, url = ("http://127.0.0.1:%d"):format(port) }, Server)
 end
 
 return faultd

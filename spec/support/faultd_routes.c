@@ -451,6 +451,10 @@ static void do_unknown(exchange *x)
 
 behaviour behaviour_of(const char *path)
 {
+    if (strncmp(path, "/prefix/", 8) == 0)
+        path += 7;
+    if (strncmp(path, "/echo/", 6) == 0)
+        return do_echo;
     for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
         if (strcmp(routes[i].path, path) == 0)
             return routes[i].run;
