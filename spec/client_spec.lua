@@ -110,7 +110,7 @@ describe("Client, against a real Orthanc", function()
     end)
 
     it("of a request that the server refuses", function()
-      fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 15 },
+      fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 8 },
         client:post("/tools/find", "this is not JSON"))
     end)
   end)

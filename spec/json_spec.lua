@@ -538,9 +538,7 @@ describe("beside bare lua-cjson", function()
 
   it("keeps the decimal point under every locale", function()
     local before = os.setlocale(nil, "numeric")
-    if not (os.setlocale("de_DE.UTF-8", "numeric") or os.setlocale("fr_FR.UTF-8", "numeric")) then
-      pending "no locale with a decimal comma is installed"
-    end
+    assert(os.setlocale("de_DE.UTF-8", "numeric"), "the build makes this locale; LOCPATH must point at it")
     local value, text = json.decode "[1.5,-2.25e3]", json.encode { 1.5, 0.1 + 0.2 }
     os.setlocale(before, "numeric")
     assert.same({ 1.5, -2250 }, value)

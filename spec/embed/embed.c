@@ -113,8 +113,7 @@ static void test_locale(void)
 {
     modalua_runtime *rt;
     locale_t before = uselocale((locale_t)0);
-    if (!setlocale(LC_NUMERIC, "de_DE.UTF-8"))
-        CHECK(setlocale(LC_NUMERIC, "C.UTF-8"));
+    CHECK(setlocale(LC_NUMERIC, "de_DE.UTF-8")); /* made by the build; found through LOCPATH */
     rt = make(NULL);
     CHECK(run(rt, "assert(tostring(1.5) == '1.5') assert(tonumber('1.5') == 1.5)"
                   "local json = require 'modalua.json' assert(json.encode{1.5} == '[1.5]') assert(json.decode'[1.5]'[1] == 1.5)") ==

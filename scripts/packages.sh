@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs those packages of vendor/apt-packages.txt that are missing; with --all, also those for the long tests. Starts no service, and leaves none to be started at boot.
+set -eu
+cd "$(dirname "$0")/.."
+
+skip='# --all'
+[ "${1:-}" != --all ] || skip='^$'
+missing=""
+for package in $(grep -v -e "$skip" vendor/apt-packages.txt | sed 's/#.*//'); do
+    state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+    [ "$state" = "install ok installed" ] || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+as_root=""
+if [ "$(id -u)" -ne 0 ]; then
+    command -v sudo >/dev/null || { echo "These packages are missing, and there is neither root nor sudo to install them:$missing" >&2; exit 1; }
+    as_root=sudo
+fi
+command -v apt-get >/dev/null || { echo "This needs Debian's apt-get to install:$missing" >&2; exit 1; }
+
+echo "Installing:$missing"
+# While this policy stands, package scripts start no service.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    printf '#!/bin/sh\nexit 101\n' | $as_root sh -c "cat >$policy && chmod 755 $policy"
+    trap '$as_root rm -f "$policy"' EXIT INT TERM
+fi
+$as_root apt-get -q -o Acquire::Retries=3 update >/dev/null || { echo "apt-get update failed" >&2; exit 1; }
+# shellcheck disable=SC2086 # a list of words
+$as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $missing >/dev/null ||
+    { echo "apt-get could not install:$missing" >&2; exit 1; }
+case " $missing " in
+*" orthanc "*) $as_root update-rc.d orthanc disable >/dev/null 2>&1 || true ;;
+esac

@@ -1,0 +1,34 @@
+#!/bin/sh
+# Installs what is missing, builds, and runs the tests: as shipped, under AddressSanitizer with leak checks and
+# UndefinedBehaviorSanitizer, and, what has threads, under ThreadSanitizer. With --all also the figures, and a long fuzz of the JSON scanner.
+set -eu
+cd "$(dirname "$0")/.."
+
+all=no
+case "${1:-}" in
+"") ;;
+--all) all=yes ;;
+*) echo "usage: scripts/test.sh [--all]" >&2; exit 2 ;;
+esac
+
+if [ $all = yes ]; then scripts/packages.sh --all; else scripts/packages.sh; fi
+jobs=$(nproc)
+
+# build PRESET: configures and builds it, quietly unless it fails.
+build() {
+    echo "== building: $1"
+    log=build/$1.log
+    mkdir -p build
+    { cmake --preset "$1" && cmake --build --preset "$1" -j "$jobs"; } >"$log" 2>&1 || { cat "$log"; echo "the build of $1 failed" >&2; exit 1; }
+}
+
+for preset in tsan asan release; do
+    build "$preset"
+    echo "== testing: $preset"
+    ctest --preset "$preset"
+done
+
+if [ $all = yes ]; then
+    spec/fuzz/run.sh 600
+    spec/bench/run.sh
+fi
