@@ -1,158 +1,162 @@
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
+local versions = require "spec.support.versions"
 
-describe("Client, against a real Orthanc", function()
-  local server, client
+for _, version in ipairs(versions) do
+  describe("Client, against the Orthanc " .. version.name, function()
+    local server, client
 
-  setup(function()
-    server = orthanc.start {
-      aet = "LOCAL",
-      modalities = { pacs = { "PACS", "127.0.0.1", 4242 }, archive = { "ARCHIVE", "127.0.0.1", 4243 } },
-    }
-    client = modalua.connect(server.url)
-  end)
+    setup(function()
+      server = orthanc.start {
+        binary = version.binary,
+        aet = "LOCAL",
+        modalities = { pacs = { "PACS", "127.0.0.1", 4242 }, archive = { "ARCHIVE", "127.0.0.1", 4243 } },
+      }
+      client = modalua.connect(server.url)
+    end)
 
-  teardown(function()
-    server:close()
-  end)
+    teardown(function()
+      server:close()
+    end)
 
-  it("tells what the server is", function()
-    local system = assert(client:system())
-    assert.are.equal("LOCAL", system.DicomAet)
-    assert.are.equal("integer", math.type(system.DicomPort))
-    assert.matches("^1%.%d+%.%d+", system.Version)
-    assert.are.same(system, client:get("/system"))
-    assert.are.same(system, client:get("system"))
-  end)
+    it("tells what the server is", function()
+      local system = assert(client:system())
+      assert.are.equal("LOCAL", system.DicomAet)
+      assert.are.equal("integer", math.type(system.DicomPort))
+      assert.matches("^1%.%d+%.%d+", system.Version)
+      assert.are.same(system, client:get("/system"))
+      assert.are.same(system, client:get("system"))
+    end)
 
-  it("lists the modalities, by name and in full", function()
-    local names = assert(client:modalities())
-    table.sort(names)
-    assert.are.same({ "archive", "pacs" }, names)
-    local full = assert(client:modalities { expand = true })
-    assert.are.equal("ARCHIVE", full.archive.AET)
-    assert.are.equal(4242, full.pacs.Port)
-    assert.has_error(function() client:modalities { expnad = true } end,
-      "modalities: unknown option 'expnad'; did you mean 'expand'?")
-  end)
+    it("lists the modalities, by name and in full", function()
+      local names = assert(client:modalities())
+      table.sort(names)
+      assert.are.same({ "archive", "pacs" }, names)
+      local full = assert(client:modalities { expand = true })
+      assert.are.equal("ARCHIVE", full.archive.AET)
+      assert.are.equal(4242, full.pacs.Port)
+      assert.has_error(function() client:modalities { expnad = true } end,
+        "modalities: unknown option 'expnad'; did you mean 'expand'?")
+    end)
 
-  it("gives what is not JSON as a string", function()
-    assert.are.equal("Latin1", client:default_encoding())
-    assert.matches("^%d+T%d+$", client:get("/tools/now"))
-  end)
+    it("gives what is not JSON as a string", function()
+      assert.are.equal("Latin1", client:default_encoding())
+      assert.matches("^%d+T%d+$", client:get("/tools/now"))
+    end)
 
-  it("encodes queries: true stands alone, false is left out", function()
-    assert.are.equal("table", type(assert(client:get("/modalities", { expand = true })).pacs))
-    assert.are.equal("string", type(assert(client:get("/modalities", { expand = false }))[1]))
-    local changes = assert(client:get("/changes", { since = 0, limit = 1 }))
-    assert.are.equal("integer", math.type(changes.Last))
-    assert.has_error(function() client:get("/changes", { since = {} }) end)
-    assert.has_error(function() client:get("/changes", { 1 }) end)
-  end)
+    it("encodes queries: true stands alone, false is left out", function()
+      assert.are.equal("table", type(assert(client:get("/modalities", { expand = true })).pacs))
+      assert.are.equal("string", type(assert(client:get("/modalities", { expand = false }))[1]))
+      local changes = assert(client:get("/changes", { since = 0, limit = 1 }))
+      assert.are.equal("integer", math.type(changes.Last))
+      assert.has_error(function() client:get("/changes", { since = {} }) end)
+      assert.has_error(function() client:get("/changes", { 1 }) end)
+    end)
 
-  it("posts, puts and deletes", function()
-    assert.are.equal("", client:put("/modalities/new", { AET = "NEW", Host = "127.0.0.1", Port = 4244 }))
-    assert.are.equal("NEW", assert(client:get("/modalities/new/configuration")).AET)
-    assert.are.equal("", client:delete("/modalities/new"))
-    local created = assert(client:post("/tools/create-dicom", {
-      Tags = { PatientID = "P1", PatientName = "Müller^Jörg", SpecificCharacterSet = "ISO_IR 192" },
-    }))
-    assert.are.equal("Success", created.Status)
-    local found = assert(client:post("/tools/find", { Level = "Patient", Query = { PatientID = "P1" }, Expand = true }))
-    assert.are.equal("Müller^Jörg", found[1].MainDicomTags.PatientName)
-    assert.are.same({ created.ParentPatient }, client:post("/tools/find", { Level = "Patient", Query = { PatientID = "P1" } }))
-    assert.are.equal(created.ID, assert(client:post("/tools/lookup", assert(client:get(created.Path .. "/simplified-tags"))
-      .SOPInstanceUID))[1].ID)
-  end)
+    it("posts, puts and deletes", function()
+      assert.are.equal("", client:put("/modalities/new", { AET = "NEW", Host = "127.0.0.1", Port = 4244 }))
+      assert.are.equal("NEW", assert(client:get("/modalities/new/configuration")).AET)
+      assert.are.equal("", client:delete("/modalities/new"))
+      local created = assert(client:post("/tools/create-dicom", {
+        Tags = { PatientID = "P1", PatientName = "Müller^Jörg", SpecificCharacterSet = "ISO_IR 192" },
+      }))
+      assert.are.equal("Success", created.Status)
+      local found = assert(client:post("/tools/find", { Level = "Patient", Query = { PatientID = "P1" }, Expand = true }))
+      assert.are.equal("Müller^Jörg", found[1].MainDicomTags.PatientName)
+      assert.are.same({ created.ParentPatient }, client:post("/tools/find", { Level = "Patient", Query = { PatientID = "P1" } }))
+      assert.are.equal(created.ID, assert(client:post("/tools/lookup", assert(client:get(created.Path .. "/simplified-tags"))
+        .SOPInstanceUID))[1].ID)
+    end)
 
-  it("keeps an empty array of an answer an array", function()
-    local found = assert(client:post("/tools/find", { Level = "Patient", Query = { PatientID = "nobody" } }))
-    assert.are.equal("[]", modalua.json.encode(found))
-  end)
+    it("keeps an empty array of an answer an array", function()
+      local found = assert(client:post("/tools/find", { Level = "Patient", Query = { PatientID = "nobody" } }))
+      assert.are.equal("[]", modalua.json.encode(found))
+    end)
 
-  describe("errors", function()
-    local function fails(fields, ok, err)
-      assert.is_nil(ok)
-      assert.is_true(modalua.is_error(err))
-      for key, value in pairs(fields) do
-        assert.are.equal(value, err[key], key .. " of " .. tostring(err))
+    describe("errors", function()
+      local function fails(fields, ok, err)
+        assert.is_nil(ok)
+        assert.is_true(modalua.is_error(err))
+        for key, value in pairs(fields) do
+          assert.are.equal(value, err[key], key .. " of " .. tostring(err))
+        end
+        return err
       end
-      return err
+
+      it("of a route that is not there", function()
+        local err = fails({ kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17, op = "get", method = "GET",
+          path = "/nosuch", retryable = false }, client:get("/nosuch"))
+        assert.matches("^spec/client_spec.lua:%d+$", err.where)
+        assert.matches("^get /nosuch: .*HTTP 404.*%(spec/client_spec.lua:%d+%)$", tostring(err))
+        assert.is_nil(tostring(err):find("\n"))
+      end)
+
+      it("of a modality that is not there, with and without a body", function()
+        fails({ kind = "orthanc", code = "unknown_modality", status = 404 }, client:get("/modalities/nosuch"))
+        fails({ kind = "orthanc", code = "unknown_modality", status = 404, orthanc_status = 7,
+          details = "No modality with symbolic name: nosuch" }, client:post("/modalities/nosuch/echo", {}))
+      end)
+
+      it("of queries and jobs that are gone", function()
+        fails({ kind = "orthanc", code = "query_gone", status = 404 }, client:get("/queries/nosuch/answers"))
+        fails({ kind = "orthanc", code = "job_gone", status = 404 }, client:get("/jobs/nosuch"))
+      end)
+
+      it("of a wrong method", function()
+        fails({ kind = "http", code = "method_not_allowed", status = 405 }, client:delete("/system"))
+      end)
+
+      it("of a remote modality that does not answer", function()
+        local err = fails({ kind = "dicom", status = 500, orthanc_status = 9, op = "post" },
+          client:post("/modalities/pacs/echo", {}))
+        assert.matches("AET \"PACS\"", err.details)
+      end)
+
+      it("of a request that the server refuses", function()
+        fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 8 },
+          client:post("/tools/find", "this is not JSON"))
+      end)
+    end)
+  end)
+
+  describe("Client, against an Orthanc with users, " .. version.name, function()
+    local server
+
+    setup(function()
+      server = orthanc.start { binary = version.binary, aet = "LOCAL", users = { alice = "secret: word" } }
+    end)
+
+    teardown(function()
+      server:close()
+    end)
+
+    local function refused(code, client)
+      local ok, err = client:system()
+      assert.is_nil(ok)
+      assert.are.equal("auth", err.kind)
+      assert.are.equal(401, err.status)
+      assert.are.equal(code, err.code)
+      assert.is_nil(tostring(err):find("secret", 1, true))
     end
 
-    it("of a route that is not there", function()
-      local err = fails({ kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17, op = "get", method = "GET",
-        path = "/nosuch", retryable = false }, client:get("/nosuch"))
-      assert.matches("^spec/client_spec.lua:%d+$", err.where)
-      assert.matches("^get /nosuch: .*HTTP 404.*%(spec/client_spec.lua:%d+%)$", tostring(err))
-      assert.is_nil(tostring(err):find("\n"))
+    it("is let in with the right password", function()
+      assert(modalua.connect(server.url, { username = "alice", password = "secret: word" }):system())
     end)
 
-    it("of a modality that is not there, with and without a body", function()
-      fails({ kind = "orthanc", code = "unknown_modality", status = 404 }, client:get("/modalities/nosuch"))
-      fails({ kind = "orthanc", code = "unknown_modality", status = 404, orthanc_status = 7,
-        details = "No modality with symbolic name: nosuch" }, client:post("/modalities/nosuch/echo", {}))
+    it("takes credentials out of the URL, and shows them nowhere", function()
+      local url = server.url:gsub("//", "//alice:secret%%3A%%20word@")
+      local client = modalua.connect(url)
+      assert(client:system())
+      assert.are.equal("modalua.Client (" .. server.url .. ")", tostring(client))
     end)
 
-    it("of queries and jobs that are gone", function()
-      fails({ kind = "orthanc", code = "query_gone", status = 404 }, client:get("/queries/nosuch/answers"))
-      fails({ kind = "orthanc", code = "job_gone", status = 404 }, client:get("/jobs/nosuch"))
-    end)
-
-    it("of a wrong method", function()
-      fails({ kind = "http", code = "method_not_allowed", status = 405 }, client:delete("/system"))
-    end)
-
-    it("of a remote modality that does not answer", function()
-      local err = fails({ kind = "dicom", status = 500, orthanc_status = 9, op = "post" },
-        client:post("/modalities/pacs/echo", {}))
-      assert.matches("AET \"PACS\"", err.details)
-    end)
-
-    it("of a request that the server refuses", function()
-      fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 8 },
-        client:post("/tools/find", "this is not JSON"))
+    it("is told which credentials are missing or wrong", function()
+      refused("no_credentials", modalua.connect(server.url))
+      refused("bad_credentials", modalua.connect(server.url, { username = "alice", password = "secret" }))
+      refused("bad_credentials", modalua.connect(server.url, { token = "secret" }))
     end)
   end)
-end)
-
-describe("Client, against an Orthanc with users", function()
-  local server
-
-  setup(function()
-    server = orthanc.start { aet = "LOCAL", users = { alice = "secret: word" } }
-  end)
-
-  teardown(function()
-    server:close()
-  end)
-
-  local function refused(code, client)
-    local ok, err = client:system()
-    assert.is_nil(ok)
-    assert.are.equal("auth", err.kind)
-    assert.are.equal(401, err.status)
-    assert.are.equal(code, err.code)
-    assert.is_nil(tostring(err):find("secret", 1, true))
-  end
-
-  it("is let in with the right password", function()
-    assert(modalua.connect(server.url, { username = "alice", password = "secret: word" }):system())
-  end)
-
-  it("takes credentials out of the URL, and shows them nowhere", function()
-    local url = server.url:gsub("//", "//alice:secret%%3A%%20word@")
-    local client = modalua.connect(url)
-    assert(client:system())
-    assert.are.equal("modalua.Client (" .. server.url .. ")", tostring(client))
-  end)
-
-  it("is told which credentials are missing or wrong", function()
-    refused("no_credentials", modalua.connect(server.url))
-    refused("bad_credentials", modalua.connect(server.url, { username = "alice", password = "secret" }))
-    refused("bad_credentials", modalua.connect(server.url, { token = "secret" }))
-  end)
-end)
+end
 
 describe("connect", function()
   local function refuses(pattern, ...)

@@ -57,6 +57,15 @@ describe("modalua.task", function()
       assert.are.equal(1, (t:join()))
     end)
 
+    it("notices tasks that wait for each other", function()
+      local a, b
+      a = task.spawn(function() return b:join() end)
+      b = task.spawn(function() return a:join() end)
+      local ok, err = a:join()
+      assert.is_nil(ok)
+      assert.matches("deadlock", err)
+    end)
+
     it("checks its arguments", function()
       assert.has_error(function() task.spawn(1) end)
       assert.has_error(function() task.sleep(-1) end)

@@ -93,6 +93,19 @@ void loop_op_ready(op *o)
     }
 }
 
+void loop_break_deadlock(loop *lp)
+{
+    const http *h = &lp->http;
+    if (lp->ready || lp->timer_count > 0 || h->running > 0 || h->waiting > 0 || h->finished.first)
+        return;
+    for (task *t = lp->tasks; t; t = t->next)
+        if (t->waits) {
+            t->waits->stuck = true;
+            loop_op_ready(t->waits);
+            return;
+        }
+}
+
 /* ---- timers ---- */
 
 static void timer_put(loop *lp, size_t place, op *o)

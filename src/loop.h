@@ -31,6 +31,7 @@ struct op {
     int index;               /* of its userdata on the caller's stack */
     int stage;               /* advance's own */
     bool ready;              /* what it waited for has happened */
+    bool stuck;              /* what it waits for can never happen: a deadlock */
     task *parked;            /* resumed when ready; NULL while somebody drives */
     task *target;            /* the task it waits for, or NULL */
     op *next_joiner;         /* of the same target */
@@ -132,6 +133,10 @@ void loop_cancel(loop *lp);
 
 /* Marks a task as cancelled: it goes on at once, to find its present or next operation throwing. */
 void loop_cancel_task(loop *lp, task *t);
+
+/* When every task waits for another one, and nothing else is under way, nothing can ever happen: the newest one's operation becomes ready, as
+ * stuck. */
+void loop_break_deadlock(loop *lp);
 
 /* Takes note of loop_cancel and of limits that have run out; called wherever Lua is about to go on. */
 void loop_check(loop *lp);

@@ -94,6 +94,11 @@ static void write_warning(void *user, const char *text, size_t size)
     fwrite(text, 1, size, stderr);
 }
 
+static void print_version(void)
+{
+    printf("modalua %s\n", modalua_version());
+}
+
 static void print_usage(FILE *to)
 {
     fputs("usage: modalua [options] [script [args]]\n"
@@ -365,7 +370,10 @@ static int run(modalua_runtime *rt, const options *o, int argc, char **argv)
         return repl_run(rt, catch_signals, release_signals);
     if (o->script < argc || o->has_code || o->version)
         return status;
-    return isatty(STDIN_FILENO) ? repl_run(rt, catch_signals, release_signals) : run_script(rt, NULL, 0, NULL);
+    if (!isatty(STDIN_FILENO))
+        return run_script(rt, NULL, 0, NULL);
+    print_version();
+    return repl_run(rt, catch_signals, release_signals);
 }
 
 static int exit_status(const modalua_runtime *rt, int status)
@@ -390,7 +398,7 @@ int main(int argc, char **argv)
         return EXIT_SUCCESS;
     }
     if (o.version)
-        printf("modalua %s\n", modalua_version());
+        print_version();
     rt = make_runtime(&o, argc, argv);
     if (!rt)
         return EXIT_FAILURE;

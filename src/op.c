@@ -97,14 +97,17 @@ static bool must_stop(const loop *lp)
     return lp->current ? lp->current->cancelled : lp->stop == LOOP_CANCEL;
 }
 
-/* Cancelled and killed operations throw at the script's call. */
+/* Operations that are cancelled, killed or stuck throw at the script's call. */
 static void check_stop(lua_State *L, op *o)
 {
     loop *lp = o->lp;
+    bool stuck = o->stuck;
     loop_check(lp);
-    if (!must_stop(lp))
+    if (!stuck && !must_stop(lp))
         return;
     op_close(o);
+    if (stuck && !must_stop(lp))
+        luaL_error(L, "deadlock: every task waits for another one");
     if (lp->stop == LOOP_KILL)
         limits_throw_kill(L, lp);
     limits_throw_cancelled(L, lp);

@@ -220,6 +220,7 @@ static void task_resume(lua_State *L, task *t)
 void task_turn(lua_State *L, loop *lp, double seconds)
 {
     task *last, *t = NULL;
+    loop_break_deadlock(lp);
     loop_pump(lp, lp->ready ? 0 : seconds);
     last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
     while (t != last && (t = loop_take_ready(lp))) {
