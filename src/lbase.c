@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "lua_limits.h"
-#include "runtime.h"
 
 static const char traces_key; /* of the table coroutine -> traceback of its error, weak keys */
 
@@ -13,10 +12,10 @@ static const char traces_key; /* of the table coroutine -> traceback of its erro
 
 static int l_print(lua_State *L)
 {
-    modalua_runtime *rt = runtime_of(L);
+    const lbase_host *host = lua_touserdata(L, lua_upvalueindex(1));
     luaL_Buffer b;
     int n = lua_gettop(L);
-    if (!rt->config.write)
+    if (!host->write)
         return 0;
     for (int i = 1; i <= n; i++) { /* all conversions first: a buffer wants the stack for itself */
         luaL_tolstring(L, i, NULL);
@@ -31,30 +30,30 @@ static int l_print(lua_State *L)
     }
     luaL_addchar(&b, '\n');
     luaL_pushresult(&b);
-    rt->config.write(rt->config.user, lua_tostring(L, -1), lua_rawlen(L, -1));
+    host->write(host->user, lua_tostring(L, -1), lua_rawlen(L, -1));
     return 0;
 }
 
 /* As lauxlib's, with the host in place of standard error: off until a script says warn "@on". */
 static void on_warning(void *user, const char *message, int to_be_continued)
 {
-    modalua_runtime *rt = user;
-    bool first = !rt->warning_goes_on;
-    rt->warning_goes_on = to_be_continued != 0;
+    lbase_host *host = user;
+    bool first = !host->warning_goes_on;
+    host->warning_goes_on = to_be_continued != 0;
     if (first && !to_be_continued && message[0] == '@') {
         if (strcmp(message, "@on") == 0)
-            rt->warnings = true;
+            host->warnings = true;
         else if (strcmp(message, "@off") == 0)
-            rt->warnings = false;
+            host->warnings = false;
         return;
     }
-    if (!rt->warnings || !rt->config.warn)
+    if (!host->warnings || !host->warn)
         return;
     if (first)
-        rt->config.warn(rt->config.user, "Lua warning: ", 13);
-    rt->config.warn(rt->config.user, message, strlen(message));
+        host->warn(host->user, "Lua warning: ", 13);
+    host->warn(host->user, message, strlen(message));
     if (!to_be_continued)
-        rt->config.warn(rt->config.user, "\n", 1);
+        host->warn(host->user, "\n", 1);
 }
 
 /* Unwinds the run, <close> variables included; the process is the host's. */
@@ -339,15 +338,18 @@ static void replace_in(lua_State *L, const char *library, const luaL_Reg *functi
     lua_pop(L, 1);
 }
 
-void lbase_open(lua_State *L)
+void lbase_open(lua_State *L, lbase_host *host)
 {
-    static const luaL_Reg base[] = { { "print", l_print }, { "pcall", l_pcall }, { "xpcall", l_xpcall }, { NULL, NULL } };
+    static const luaL_Reg base[] = { { "pcall", l_pcall }, { "xpcall", l_xpcall }, { NULL, NULL } };
     static const luaL_Reg os[] = { { "exit", l_exit }, { NULL, NULL } };
     static const luaL_Reg debug[] = { { "traceback", l_traceback }, { NULL, NULL } };
     static const luaL_Reg coroutine[] = { { "create", l_create }, { "wrap", l_wrap }, { "resume", l_resume }, { "yield", l_yield },
                                           { "isyieldable", l_isyieldable }, { "running", l_running }, { "close", l_close },
                                           { NULL, NULL } };
-    lua_setwarnf(L, on_warning, runtime_of(L));
+    lua_setwarnf(L, on_warning, host);
+    lua_pushlightuserdata(L, host);
+    lua_pushcclosure(L, l_print, 1);
+    lua_setglobal(L, "print");
     replace_in(L, "_G", base);
     replace_in(L, "os", os);
     replace_in(L, "debug", debug);

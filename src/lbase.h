@@ -1,11 +1,22 @@
-/* lbase.h - the standard functions as states of ours have them: print and warn go to the host, os.exit ends the run, and pcall, xpcall and coroutine.*
- * let a kill through and behave, inside a task, as they do in a main program. */
+/* lbase.h - the standard functions as states of ours have them: print and warn go to the host, os.exit ends the run, and pcall, xpcall and
+ * coroutine.* let a kill through and behave, inside a task, as they do in a main program. */
 #ifndef LBASE_H
 #define LBASE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
-/* Replaces them in the globals, after luaL_openlibs. [-0, +0, m] */
-void lbase_open(lua_State *L);
+#include "modalua.h"
+
+/* Where output goes; NULL = nowhere. */
+typedef struct lbase_host {
+    modalua_write_fn write, warn;
+    void *user;
+    bool warnings;        /* warn "@on" */
+    bool warning_goes_on; /* the next piece belongs to the same warning */
+} lbase_host;
+
+/* Replaces them in the globals, after luaL_openlibs. The host must outlive the state. [-0, +0, m] */
+void lbase_open(lua_State *L, lbase_host *host);
 
 #endif

@@ -4,9 +4,9 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "lanswer.h"
 #include "ldoc.h"
-#include "lerror.h"
-#include "ljson.h"
+#include "lencode.h"
 #include "lopts.h"
 #include "op.h"
 
@@ -231,43 +231,12 @@ static client *check_client(lua_State *L, int index)
     return luaL_checkudata(L, index, CLIENT_TYPE);
 }
 
-static bool is_json(const char *type)
-{
-    size_t n = strlen(type);
-    return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
-}
-
-static int fail(lua_State *L, const op *o, const char *kind, const char *message)
-{
-    lua_pushnil(L);
-    lerror_new(L, kind, NULL, "%s", message);
-    lerror_set(L, "op", o->name);
-    lerror_set(L, "method", o->transfer.request.method);
-    lerror_set(L, "path", o->transfer.request.path);
-    return 2;
-}
-
-/* JSON as tables, anything else as it came. */
-static int push_answer(lua_State *L, op *o)
-{
-    const http_transfer *t = &o->transfer;
-    if (!is_json(t->content_type) || t->body_size == 0) {
-        lua_pushlstring(L, t->body ? t->body : "", t->body_size);
-        return 1;
-    }
-    if (ljson_decode(L, o->lp->mem, t->body, t->body_size))
-        return 1;
-    return fail(L, o, "decode", lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
-}
-
 static int exchange_advance(lua_State *L, op *o)
 {
     exchange *x = (exchange *)o;
     if (o->stage++ == 0)
         return op_request(L, o, x->server, &x->request);
-    if (o->transfer.fault != HTTP_OK || o->transfer.status < 200 || o->transfer.status > 299)
-        return lerror_transfer(L, o);
-    return push_answer(L, o);
+    return lanswer_push(L, o);
 }
 
 /* Pushes an exchange of the client at 1 and keeps the path that is on the top. [-1, +1] */
@@ -302,7 +271,7 @@ static bool set_body(lua_State *L, exchange *x, int index)
         x->request.content_type = "application/json";
         if (!ljson_encode(L, index, NULL)) {
             x->base.transfer.request = x->request;
-            fail(L, &x->base, "refused", lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
+            lanswer_fail(L, &x->base, "refused", lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
             return false;
         }
     }

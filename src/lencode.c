@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "jscan.h"
-#include "ljson.h"
+#include "lmark.h"
 
 #define FIRST_ROOM 1024 /* on the C stack; longer texts move into a userdata */
 #define PATH_SIZE 200
@@ -302,7 +302,7 @@ static bool is_array(encoder *e, int table, place *here, size_t *count)
     lua_State *L = e->L;
     size_t strings = 0, indices = 0;
     lua_Integer largest = 0;
-    ljson_mark mark = ljson_mark_of(L, table);
+    lmark mark = lmark_of(L, table);
 
     lua_pushnil(L);
     while (lua_next(L, table)) {
@@ -317,15 +317,15 @@ static bool is_array(encoder *e, int table, place *here, size_t *count)
             misuse_key(e, here->up);
         }
     }
-    if (mark == LJSON_ARRAY && strings > 0)
+    if (mark == LMARK_ARRAY && strings > 0)
         misuse(e, here->up, "a json.array with string keys");
-    if (mark == LJSON_OBJECT && indices > 0)
+    if (mark == LMARK_OBJECT && indices > 0)
         misuse(e, here->up, "a json.object with numbers as keys");
     if (strings > 0 && indices > 0)
         misuse(e, here->up, "a table with both numbers and strings as keys");
     check_holes(e, table, indices, largest, here);
     *count = strings + indices;
-    return mark == LJSON_ARRAY || indices > 0;
+    return mark == LMARK_ARRAY || indices > 0;
 }
 
 static bool encode_table(encoder *e, const place *at)
@@ -338,7 +338,7 @@ static bool encode_table(encoder *e, const place *at)
     for (const place *p = at; p; p = p->up)
         if (p->table == here.table)
             misuse(e, at, "a table that contains itself");
-    if (e->depth == LJSON_DEPTH_MAX)
+    if (e->depth == JSCAN_DEPTH_MAX)
         misuse(e, at, "more than 200 levels of tables");
     luaL_checkstack(e->L, LUA_MINSTACK, "JSON");
     array = is_array(e, table, &here, &count);

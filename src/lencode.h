@@ -1,17 +1,13 @@
-/* lencode.h - what the two halves of ljson.h share. */
+/* lencode.h - the JSON encoder: tables to text, inside the Lua allocator. */
 #ifndef LENCODE_H
 #define LENCODE_H
 
 #include <lua.h>
+#include <stdbool.h>
 
-typedef enum ljson_mark {
-    LJSON_UNMARKED, /* no metatable */
-    LJSON_ARRAY,
-    LJSON_OBJECT,
-    LJSON_FOREIGN   /* some other metatable: no business of ours */
-} ljson_mark;
-
-/* Which metatable the table at index has. [-0, +0, -] */
-ljson_mark ljson_mark_of(lua_State *L, int index);
+/* Encodes the value at index. True: the text is pushed. False (bad data: not UTF-8, NaN, infinity): a message is pushed that names the place,
+ * such as `.Query.0010,0010`. Throws on what no program should pass: functions, mixed keys, cycles, more than JSCAN_DEPTH_MAX levels.
+ * indent NULL = compact. Keys are sorted. [-0, +1, v] */
+bool ljson_encode(lua_State *L, int index, const char *indent);
 
 #endif

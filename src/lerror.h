@@ -6,21 +6,18 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#include "loop.h"
-
 /* Pushes an error object. kind and code are static strings (code may be NULL); the message is formatted as lua_pushfstring does; `where`
  * is the innermost script line that called. [-0, +1, m] */
 void lerror_new(lua_State *L, const char *kind, const char *code, const char *format, ...);
+
+/* The same of the message on the top, which the object replaces. [-1, +1, m] */
+void lerror_from_message(lua_State *L, const char *kind, const char *code);
 
 /* Throws one. [-0, +0, v] */
 int lerror_throw(lua_State *L, const char *kind, const char *code, const char *format, ...);
 
 /* Sets a string field of the error object on the top; NULL sets nothing. [-0, +0, m] */
 void lerror_set(lua_State *L, const char *field, const char *value);
-
-/* The failure of an operation's transfer: pushes nil and an error object, returns 2. HTTP's status speaks first, the body second (it may be
- * empty); for a transfer without an answer, libcurl's code. Throws kind "limit" when the answer did not fit. [-0, +2, v] */
-int lerror_transfer(lua_State *L, op *o);
 
 /* Whether the value is an error object. [-0, +0, -] */
 bool lerror_is(lua_State *L, int index);

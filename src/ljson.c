@@ -13,8 +13,7 @@
 #include "ldoc.h"
 #include "lencode.h"
 #include "lerror.h"
-
-_Static_assert(LJSON_TEXT_MAX == JSCAN_TEXT_MAX && LJSON_DEPTH_MAX == JSCAN_DEPTH_MAX, "the scanner and the facade have the same limits");
+#include "lmark.h"
 
 /* What lua-cjson takes besides the value itself: a call frame, a protected call. */
 #define PARSER_OVERHEAD 1024
@@ -23,57 +22,8 @@ _Static_assert(LJSON_TEXT_MAX == JSCAN_TEXT_MAX && LJSON_DEPTH_MAX == JSCAN_DEPT
 #define EXACT_MAX 9007199254740992.0
 
 /* Only their addresses count: places in the registry. */
-static const char registry_keys[4];
-enum { KEY_PARSER, KEY_TOKEN, KEY_ARRAY, KEY_OBJECT };
-
-/* ---- marks ---- */
-
-/* Pushes the metatable of json.array or json.object. [-0, +1, m] */
-static void push_metatable(lua_State *L, int key, const char *name)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_keys[key]) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, name);
-    lua_pushvalue(L, -1);
-    lua_setfield(L, -3, "__name");
-    lua_setfield(L, -2, "__metatable"); /* what scripts get to see of it */
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_keys[key]);
-}
-
-void ljson_mark_array(lua_State *L)
-{
-    push_metatable(L, KEY_ARRAY, "json.array");
-    lua_setmetatable(L, -2);
-}
-
-void ljson_mark_object(lua_State *L)
-{
-    push_metatable(L, KEY_OBJECT, "json.object");
-    lua_setmetatable(L, -2);
-}
-
-ljson_mark ljson_mark_of(lua_State *L, int index)
-{
-    ljson_mark mark = LJSON_FOREIGN;
-    if (!lua_getmetatable(L, index))
-        return LJSON_UNMARKED;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_keys[KEY_ARRAY]);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &registry_keys[KEY_OBJECT]); // metatable array object
-    if (lua_rawequal(L, -3, -2))
-        mark = LJSON_ARRAY;
-    else if (lua_rawequal(L, -3, -1))
-        mark = LJSON_OBJECT;
-    lua_pop(L, 3);
-    return mark;
-}
-
-void ljson_push_null(lua_State *L)
-{
-    lua_pushlightuserdata(L, NULL);
-}
+static const char registry_keys[2];
+enum { KEY_PARSER, KEY_TOKEN };
 
 /* ---- lua-cjson ---- */
 
@@ -109,7 +59,7 @@ static int open_parser(lua_State *L)
     configure(L, "encode_keep_buffer");
     lua_pushboolean(L, 0);
     configure(L, "decode_invalid_numbers");
-    lua_pushinteger(L, LJSON_DEPTH_MAX);
+    lua_pushinteger(L, JSCAN_DEPTH_MAX);
     configure(L, "decode_max_depth");
     lua_getfield(L, -1, "decode");
     return 1;
@@ -252,11 +202,11 @@ static void walk_array(walk *w)
         lua_pop(L, 1);
         lua_pushnil(L);
         lua_rawseti(L, -2, 1);
-        ljson_mark_array(L);
+        lmark_array(L);
         return;
     }
     lua_pop(L, 1);
-    ljson_mark_array(L);
+    lmark_array(L);
     count = (lua_Integer)lua_rawlen(L, -1);
     for (lua_Integer i = 1; i <= count && w->left > 0; i++) {
         lua_rawgeti(L, -1, i);
@@ -427,20 +377,20 @@ static void check_markable(lua_State *L)
         lua_replace(L, 1);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_argcheck(L, ljson_mark_of(L, 1) != LJSON_FOREIGN, 1, "the table has another metatable already");
+    luaL_argcheck(L, lmark_of(L, 1) != LMARK_FOREIGN, 1, "the table has another metatable already");
 }
 
 static int l_array(lua_State *L)
 {
     check_markable(L);
-    ljson_mark_array(L);
+    lmark_array(L);
     return 1;
 }
 
 static int l_object(lua_State *L)
 {
     check_markable(L);
-    ljson_mark_object(L);
+    lmark_object(L);
     return 1;
 }
 
@@ -499,10 +449,10 @@ static const ldoc_row rows[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void ljson_open(lua_State *L, struct loop *lp)
+void ljson_open(lua_State *L, loop *lp)
 {
     lua_createtable(L, 0, (int)(sizeof rows / sizeof *rows));
     ldoc_register(L, lp, rows);
-    ljson_push_null(L);
+    lmark_push_null(L);
     lua_setfield(L, -2, "null");
 }

@@ -21,12 +21,16 @@ typedef struct task task;
 
 /* Starts the next request or timer and returns OP_WAIT, or pushes results and returns their number. May throw. */
 typedef int (*op_advance_fn)(struct lua_State *L, op *o);
+
+/* Runs the tasks, for an operation that waits for one outside any task (task.c). */
+typedef void (*op_turn_fn)(struct lua_State *L, loop *lp, double seconds);
 enum { OP_WAIT = -1 };
 
 /* One call of a script that takes several advances. Embedded at the start of a userdata (op.c). */
 struct op {
     loop *lp;
     op_advance_fn advance;
+    op_turn_fn turn;         /* of one that waits for a task; NULL: it waits for the network or a moment */
     const char *name;        /* what the script called, for errors */
     int index;               /* of its userdata on the caller's stack */
     int stage;               /* advance's own */

@@ -5,7 +5,6 @@
 
 #include "lerror.h"
 #include "lua_limits.h"
-#include "task.h"
 
 #define OP_TYPE "modalua.op"
 
@@ -122,13 +121,13 @@ static bool can_yield(lua_State *L, const loop *lp)
 static void drive(lua_State *L, op *o)
 {
     loop *lp = o->lp;
-    if (o->target && lp->current) {
+    if (o->turn && lp->current) {
         op_close(o);
         luaL_error(L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
     }
     while (!o->ready && !must_stop(lp))
-        if (o->target)
-            task_turn(L, lp, -1);
+        if (o->turn)
+            o->turn(L, lp, -1);
         else
             loop_pump(lp, -1);
 }

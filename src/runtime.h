@@ -5,6 +5,7 @@
 #include <locale.h>
 #include <lua.h>
 
+#include "lbase.h"
 #include "lclient.h"
 #include "loop.h"
 #include "mem.h"
@@ -16,10 +17,9 @@ struct modalua_runtime {
     lua_State *L;
     modalua_config config;   /* its strings are copies, owned by the runtime */
     lclient_defaults defaults;
+    lbase_host host;
     locale_t c_locale;
     bool busy;               /* inside a call: another one would be re-entry */
-    bool warnings;           /* warn "@on" */
-    bool warning_goes_on;    /* the next piece belongs to the same warning */
     /* the run under way */
     task *root;              /* NULL without a run; kept in the registry */
     double drain_end;        /* until when farewells may be sent; 0 = the root has not ended */
@@ -29,6 +29,29 @@ struct modalua_runtime {
     const char *error;
     const char *json;
 };
+
+/* What every protected function receives as its only argument, a light userdata. */
+typedef struct call {
+    modalua_runtime *rt;
+    int status;              /* what the public function returns */
+    const char *name, *text; /* a chunk's name and source; a file's path; a function's name and argument */
+    size_t size;
+    int argc, script;
+    const char *const *argv;
+    double seconds;
+} call;
+
+/* Between these two the runtime works on the calling thread, under the "C" locale; `before` is the locale to put back. */
+void runtime_enter(modalua_runtime *rt, locale_t *before);
+void runtime_leave(modalua_runtime *rt, locale_t before);
+
+/* Runs a C function under protection and returns the status that it left in the call; a failure of its own means that there was no memory
+ * for it. */
+int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
+
+/* Places in the registry that always exist, so that setting them cannot fail. */
+enum { RUNTIME_ROOT, RUNTIME_ERROR, RUNTIME_JSON, RUNTIME_KEYS };
+extern const char runtime_keys[RUNTIME_KEYS];
 
 /* The runtime of a state that is ours. */
 #define runtime_of(L) ((modalua_runtime *)*(void **)lua_getextraspace(L))

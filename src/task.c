@@ -283,9 +283,12 @@ static int l_join(lua_State *L)
 {
     loop *lp = ldoc_loop(L);
     task *t = check_task(L, 1);
+    op *o;
     luaL_argcheck(L, t != lp->current, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
-    return op_run(L, op_new(L, lp, sizeof(op), 0, join_advance, "join"));
+    o = op_new(L, lp, sizeof *o, 0, join_advance, "join");
+    o->turn = task_turn;
+    return op_run(L, o);
 }
 
 static int l_cancel(lua_State *L)

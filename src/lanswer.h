@@ -1,0 +1,16 @@
+/* lanswer.h - what came back: answers as Lua values, failures as error objects. */
+#ifndef LANSWER_H
+#define LANSWER_H
+
+#include <lua.h>
+
+#include "loop.h"
+
+/* The outcome of the op's finished transfer: pushes the value of a 2xx answer (JSON decoded, anything else as a string), or nil and an
+ * error object; returns how many. Throws kind "limit" when the answer did not fit. [-0, +(1|2), v] */
+int lanswer_push(lua_State *L, const op *o);
+
+/* Pushes nil and an error object of that kind for the op's request; returns 2. [-0, +2, m] */
+int lanswer_fail(lua_State *L, const op *o, const char *kind, const char *message);
+
+#endif

@@ -1,0 +1,318 @@
+/* run.c - one run of a script: started, moved on step by step, ended, stopped. */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "lencode.h"
+#include "ljson.h"
+#include "lua_limits.h"
+#include "op.h"
+#include "runtime.h"
+#include "task.h"
+
+enum { DRAIN_SECONDS = 1 };
+
+/* Keeps the string on the top as the last error (or as the last result). [-1, +0] */
+static const char *keep(lua_State *L, int key)
+{
+    const char *text = lua_tostring(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[key]);
+    return text;
+}
+
+/* ---- starting a run ---- */
+
+/* The chunk, or the reason why there is none, is on the top. */
+static int begin_run(lua_State *L, call *c, int loaded)
+{
+    if (loaded != LUA_OK) {
+        c->status = loaded == LUA_ERRMEM ? MODALUA_E_NOMEM : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX : MODALUA_E_FILE;
+        c->rt->error = keep(L, RUNTIME_ERROR);
+        return 0;
+    }
+    luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
+    for (int i = 0; i < c->argc; i++)
+        lua_pushstring(L, c->argv[i]);
+    c->rt->root = task_new(L, &c->rt->lp, c->argc);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]);
+    return 0;
+}
+
+static int start_string_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    return begin_run(L, c, luaL_loadbufferx(L, c->text, c->size, c->name, "t"));
+}
+
+static int start_file_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
+}
+
+/* The result, if any, is on the top. */
+static int called_k(lua_State *L, int status, lua_KContext context)
+{
+    modalua_runtime *rt = runtime_of(L);
+    (void)status;
+    (void)context;
+    if (lua_isnil(L, -1))
+        return 0;
+    if (!ljson_encode(L, lua_gettop(L), NULL))
+        return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
+    rt->json = keep(L, RUNTIME_JSON);
+    return 0;
+}
+
+/* Finds a function by a path from the globals, or by a module's name and a field. [-0, +1] */
+static void push_function(lua_State *L, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    lua_pushglobaltable(L);
+    for (const char *at = path; at && lua_istable(L, -1);) {
+        size_t n = strcspn(at, ".");
+        lua_pushlstring(L, at, n);
+        lua_gettable(L, -2);
+        lua_remove(L, -2);
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    if (lua_isfunction(L, -1) || !dot)
+        return;
+    lua_pop(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushlstring(L, path, (size_t)(dot - path));
+    lua_call(L, 1, 1);
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, dot + 1);
+}
+
+/* The body of a modalua_call: path, then the argument's JSON text or nil. */
+static int call_body(lua_State *L)
+{
+    modalua_runtime *rt = runtime_of(L);
+    const char *path = lua_tostring(L, 1), *json = lua_tostring(L, 2);
+    push_function(L, path);
+    if (!lua_isfunction(L, -1))
+        return luaL_error(L, "there is no function '%s'", path);
+    if (json && !ljson_decode(L, &rt->mem, json, lua_rawlen(L, 2)))
+        return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
+    lua_callk(L, json ? 1 : 0, 1, 0, called_k);
+    return called_k(L, LUA_OK, 0);
+}
+
+static int start_call_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    const char *args[2] = { c->name, c->text };
+    c->argv = args;
+    c->argc = c->text ? 2 : 1;
+    lua_pushcfunction(L, call_body);
+    return begin_run(L, c, LUA_OK);
+}
+
+static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done, void *user)
+{
+    locale_t before;
+    int status;
+    if (rt->busy || rt->root)
+        return MODALUA_E_BUSY;
+    rt->error = rt->json = NULL;
+    limits_reset(&rt->lp);
+    if (rt->config.run_seconds > 0)
+        rt->lp.deadline = loop_now() + rt->config.run_seconds;
+    rt->lp.exit_code = 0;
+    rt->drain_end = 0;
+    rt->done = done;
+    rt->done_user = user;
+    runtime_enter(rt, &before);
+    status = runtime_protect(rt, function, c);
+    runtime_leave(rt, before);
+    return status;
+}
+
+int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size, modalua_done_fn done, void *user)
+{
+    call c = { .name = name, .text = source, .size = size };
+    return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user) : MODALUA_E_INVALID;
+}
+
+int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv, modalua_done_fn done, void *user)
+{
+    call c = { .name = path, .argc = argc, .argv = argv };
+    return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user) : MODALUA_E_INVALID;
+}
+
+int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in, modalua_done_fn done, void *user)
+{
+    call c = { .name = function, .text = json_in };
+    return rt && function ? start(rt, start_call_p, &c, done, user) : MODALUA_E_INVALID;
+}
+
+/* ---- ending a run ---- */
+
+/* Pushes what the error value says, as lua's own message handler does. */
+static void push_error_text(lua_State *L, int index)
+{
+    if (lua_isstring(L, index))
+        lua_pushvalue(L, index);
+    else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL)
+        luaL_tolstring(L, index, NULL);
+    else
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
+}
+
+static bool is_memory_error(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TSTRING && strcmp(lua_tostring(L, index), "not enough memory") == 0;
+}
+
+static int failure_status(lua_State *L, int index)
+{
+    const loop *lp = limits_loop(L);
+    if (lp->stop == LOOP_KILL)
+        return lp->reason == REASON_EXIT ? MODALUA_EXIT : lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED : MODALUA_E_LIMIT;
+    if (lp->stop == LOOP_CANCEL)
+        return MODALUA_E_CANCELLED;
+    return is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+}
+
+static const char *limit_message(const modalua_runtime *rt, lua_State *L)
+{
+    if (rt->lp.reason == REASON_LUA_TIME)
+        return lua_pushfstring(L, "the script ran for more than %f s without a wait", (double)rt->config.burst_seconds);
+    return lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
+}
+
+/* Reads the outcome of the root task into the call's status and the last error. */
+static int finish_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    modalua_runtime *rt = c->rt;
+    int traceback;
+    if (!rt->root->failed && rt->lp.stop == LOOP_GO)
+        return 0;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]);
+    task_push_failure(L, 2); /* c root error traceback */
+    traceback = lua_gettop(L);
+    c->status = failure_status(L, 3);
+    if (c->status == MODALUA_EXIT)
+        return 0;
+    rt->error = modalua_strerror(c->status); /* should there be no memory for more */
+    if (c->status == MODALUA_E_LIMIT)
+        limit_message(rt, L);
+    else if (c->status != MODALUA_E_SCRIPT)
+        lua_pushstring(L, rt->error);
+    limits_reset(&rt->lp);
+    if (c->status == MODALUA_E_SCRIPT)
+        push_error_text(L, 3); /* may run a __tostring of the script's */
+    if (lua_isstring(L, traceback) && c->status == MODALUA_E_SCRIPT)
+        lua_pushfstring(L, "%s\n%s", lua_tostring(L, -1), lua_tostring(L, traceback));
+    rt->error = keep(L, RUNTIME_ERROR);
+    return 0;
+}
+
+static int end_run(modalua_runtime *rt)
+{
+    call c = { 0 };
+    int status = runtime_protect(rt, finish_p, &c), top;
+    if (status == MODALUA_E_NOMEM && c.status < 0)
+        status = c.status; /* the outcome was known, only its text did not fit */
+    top = lua_gettop(rt->L);
+    lua_pushboolean(rt->L, 0);
+    lua_rawsetp(rt->L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
+    lua_settop(rt->L, top);
+    rt->root = NULL;
+    limits_reset(&rt->lp);
+    if (!rt->lp.interruptible)
+        lua_sethook(rt->L, NULL, 0, 0);
+    return status;
+}
+
+/* The root has ended and farewells are under way that still have time. */
+static bool draining(modalua_runtime *rt)
+{
+    if (rt->drain_end == 0)
+        rt->drain_end = loop_now() + DRAIN_SECONDS;
+    return op_farewells_pending(rt->L, &rt->lp, false) && rt->lp.stop != LOOP_KILL && loop_now() < rt->drain_end;
+}
+
+static int step_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    modalua_runtime *rt = c->rt;
+    if (rt->root->state != TASK_DONE) {
+        task_turn(L, &rt->lp, c->seconds);
+        op_farewells_pending(L, &rt->lp, false);
+    } else {
+        loop_pump(&rt->lp, c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
+    }
+    return 0;
+}
+
+int modalua_step(modalua_runtime *rt, int max_wait_ms)
+{
+    call c = { .seconds = max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0 };
+    locale_t before;
+    int status;
+    if (!rt)
+        return MODALUA_E_INVALID;
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    if (!rt->root)
+        return MODALUA_OK;
+    runtime_enter(rt, &before);
+    status = runtime_protect(rt, step_p, &c);
+    if (status < 0)
+        loop_kill(&rt->lp, REASON_CANCELLED);
+    else if (rt->root->state != TASK_DONE || draining(rt))
+        status = MODALUA_WORKING;
+    else {
+        op_farewells_pending(rt->L, &rt->lp, true);
+        status = end_run(rt);
+    }
+    runtime_leave(rt, before);
+    if (status != MODALUA_WORKING && !rt->root && rt->done)
+        rt->done(rt->done_user, rt, status);
+    return status < 0 && rt->root ? MODALUA_WORKING : status;
+}
+
+/* ---- the blocking calls: start and step ---- */
+
+static int run_to_end(modalua_runtime *rt, int started)
+{
+    int status = started;
+    if (started != MODALUA_OK)
+        return started;
+    do
+        status = modalua_step(rt, -1);
+    while (status == MODALUA_WORKING);
+    return status;
+}
+
+int modalua_run_string(modalua_runtime *rt, const char *name, const char *source, size_t size)
+{
+    return run_to_end(rt, modalua_start_string(rt, name, source, size, NULL, NULL));
+}
+
+int modalua_run_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv)
+{
+    return run_to_end(rt, modalua_start_file(rt, path, argc, argv, NULL, NULL));
+}
+
+int modalua_call(modalua_runtime *rt, const char *function, const char *json_in, const char **json_out)
+{
+    int status = run_to_end(rt, modalua_start_call(rt, function, json_in, NULL, NULL));
+    if (json_out)
+        *json_out = status == MODALUA_OK ? rt->json : NULL;
+    return status;
+}
+
+/* ---- stopping ---- */
+
+void modalua_cancel(modalua_runtime *rt)
+{
+    struct lua_State *running;
+    loop_cancel(&rt->lp);
+    running = atomic_load(&rt->lp.running);
+    if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
+        limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
+}
