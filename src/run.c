@@ -316,3 +316,14 @@ void modalua_cancel(modalua_runtime *rt)
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
         limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
 }
+
+void modalua_destroy(modalua_runtime *rt)
+{
+    if (!rt)
+        return;
+    if (rt->root)
+        loop_kill(&rt->lp, REASON_CANCELLED);
+    while (rt->root)
+        modalua_step(rt, 0);
+    runtime_free(rt);
+}

@@ -256,20 +256,13 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     if (status == MODALUA_OK)
         *out = rt;
     else
-        modalua_destroy(rt);
+        runtime_free(rt);
     return status;
 }
 
-void modalua_destroy(modalua_runtime *rt)
+void runtime_free(modalua_runtime *rt)
 {
     mem account;
-    if (!rt)
-        return;
-    if (rt->root) {
-        loop_kill(&rt->lp, REASON_CANCELLED);
-        while (rt->root)
-            modalua_step(rt, 0);
-    }
     if (rt->L) {
         locale_t before;
         runtime_enter(rt, &before);

@@ -45,6 +45,9 @@ typedef struct call {
 void runtime_enter(modalua_runtime *rt, locale_t *before);
 void runtime_leave(modalua_runtime *rt, locale_t before);
 
+/* Frees a runtime that has no run under way. */
+void runtime_free(modalua_runtime *rt);
+
 /* Runs a C function under protection and returns the status that it left in the call; a failure of its own means that there was no memory
  * for it. */
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);

@@ -1,0 +1,135 @@
+#include "lexchange.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "lanswer.h"
+#include "lencode.h"
+
+/* ---- paths ---- */
+
+/* Bytes that may stand in a path or query as they are; the rest is percent-encoded. '%' is left: the caller may have encoded already. */
+static bool is_plain(unsigned char c)
+{
+    return c > ' ' && c < 0x7f && !strchr("\"#<>\\^`{|}", c);
+}
+
+static void add_encoded(luaL_Buffer *b, const char *text, size_t size, const char *also)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+        if (is_plain(c) && !strchr(also, c)) {
+            luaL_addchar(b, (char)c);
+        } else {
+            luaL_addchar(b, '%');
+            luaL_addchar(b, digits[c >> 4]);
+            luaL_addchar(b, digits[c & 15]);
+        }
+    }
+}
+
+/* Pushes a query's key or value, encoded. */
+static const char *push_encoded(lua_State *L, int index)
+{
+    luaL_Buffer b;
+    size_t size;
+    const char *text;
+    lua_pushvalue(L, index); /* lua_tolstring changes numbers in place */
+    text = lua_tolstring(L, -1, &size);
+    luaL_buffinitsize(L, &b, size * 3);
+    add_encoded(&b, text, size, "%&=+?");
+    luaL_pushresult(&b);
+    return lua_tostring(L, -1);
+}
+
+/* Appends the key and value on the top to the path at `path`; leaves them. */
+static void append_pair(lua_State *L, int path)
+{
+    int key = lua_gettop(L) - 1, value = key + 1, type = lua_type(L, value);
+    const char *so_far = lua_tostring(L, path), *joint = strchr(so_far, '?') ? "&" : "?", *name;
+    if (lua_type(L, key) != LUA_TSTRING)
+        luaL_error(L, "the query's keys must be strings (a %s was given)", luaL_typename(L, key));
+    if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
+        luaL_error(L, "the query's '%s' must be a string, a number or a boolean", lua_tostring(L, key));
+    if (type == LUA_TBOOLEAN && !lua_toboolean(L, value))
+        return;
+    name = push_encoded(L, key);
+    if (type == LUA_TBOOLEAN)
+        lua_pushfstring(L, "%s%s%s", so_far, joint, name);
+    else
+        lua_pushfstring(L, "%s%s%s=%s", so_far, joint, name, push_encoded(L, value));
+    lua_replace(L, path);
+    lua_settop(L, value);
+}
+
+/* A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes; false leaves the key out for the same
+ * reason. */
+void lexchange_push_path(lua_State *L, int path, int query)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, path, &size);
+    int whole;
+    luaL_Buffer b;
+    luaL_buffinitsize(L, &b, size * 3 + 1);
+    if (text[0] != '/')
+        luaL_addchar(&b, '/');
+    add_encoded(&b, text, size, "");
+    luaL_pushresult(&b);
+    if (query == 0 || lua_isnoneornil(L, query))
+        return;
+    luaL_checktype(L, query, LUA_TTABLE);
+    whole = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
+        append_pair(L, whole);
+}
+
+/* ---- one exchange ---- */
+
+enum { UV_OWNER = 1, UV_PATH, UV_BODY, UV_COUNT = UV_BODY };
+
+static int exchange_advance(lua_State *L, op *o)
+{
+    exchange *x = (exchange *)o;
+    if (o->stage++ == 0)
+        return op_request(L, o, x->server, &x->request);
+    return lanswer_push(L, o);
+}
+
+exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout, const char *name, const char *method)
+{
+    exchange *x = (exchange *)op_new(L, lp, sizeof *x, UV_COUNT, exchange_advance, name); /* path x */
+    lua_pushvalue(L, owner);
+    lua_setiuservalue(L, -2, UV_OWNER);
+    lua_pushvalue(L, -2);
+    lua_setiuservalue(L, -2, UV_PATH);
+    x->server = server;
+    x->request.method = method;
+    x->request.path = lua_tostring(L, -2);
+    x->request.timeout = timeout;
+    x->request.side_effects = strcmp(method, "GET") != 0;
+    lua_remove(L, -2);
+    return x;
+}
+
+bool lexchange_set_body(lua_State *L, exchange *x, int index)
+{
+    int type = lua_type(L, index);
+    if (type == LUA_TNONE || type == LUA_TNIL)
+        return true;
+    luaL_argexpected(L, type == LUA_TTABLE || type == LUA_TSTRING, index, "table or string");
+    if (type == LUA_TSTRING) {
+        x->request.content_type = "application/octet-stream";
+        lua_pushvalue(L, index);
+    } else {
+        x->request.content_type = "application/json";
+        if (!ljson_encode(L, index, NULL)) {
+            x->base.transfer.request = x->request;
+            lanswer_fail(L, &x->base, "refused", lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
+            return false;
+        }
+    }
+    x->request.body = lua_tolstring(L, -1, &x->request.body_size);
+    lua_setiuservalue(L, -2, UV_BODY);
+    return true;
+}
