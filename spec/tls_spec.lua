@@ -1,0 +1,81 @@
+-- OpenSSL's own server, since Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request when they speak HTTPS themselves.
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+
+describe("TLS", function()
+  local folder
+  local files = {} -- certificate and key of each name
+  local plain, asking, elsewhere -- the servers: { url, pipe }
+
+  -- A key and a certificate that vouches for itself.
+  local function make_certificate(name, host)
+    local key, pem = folder .. "/" .. name .. ".key", folder .. "/" .. name .. ".pem"
+    assert(os.execute(("exec openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=%s' " ..
+      "-addext 'subjectAltName=%s' -keyout %s -out %s 2>%s.log"):format(name, host, key, pem, key)))
+    files[name] = { key = key, pem = pem }
+  end
+
+  local function start(who, extra)
+    local port = orthanc.free_ports(1)[1]
+    local pipe = assert(io.popen(("exec %s %d 10 -- openssl s_server -accept 127.0.0.1:%d -cert %s -key %s -www %s")
+      :format(os.getenv "MODALUA_SERVE", port, port, who.pem, who.key, extra)))
+    assert.are.equal("ready", pipe:read("l"))
+    return { url = "https://127.0.0.1:" .. port, pipe = pipe }
+  end
+
+  setup(function()
+    local pipe = assert(io.popen("exec mktemp -d"))
+    folder = pipe:read("l")
+    pipe:close()
+    make_certificate("server", "IP:127.0.0.1")
+    make_certificate("client", "DNS:client")
+    make_certificate("other", "DNS:elsewhere")
+    plain = start(files.server, "")
+    elsewhere = start(files.other, "")
+    asking = start(files.server, "-Verify 1 -verify_return_error -CAfile " .. files.client.pem)
+  end)
+
+  teardown(function()
+    plain.pipe:close()
+    elsewhere.pipe:close()
+    asking.pipe:close()
+    os.execute("exec rm -r '" .. folder .. "'")
+  end)
+
+  local function fails(code, url, options)
+    local ok, err = modalua.connect(url, options):get("/")
+    assert.is_nil(ok)
+    assert.are.equal("network", err.kind, tostring(err))
+    assert.are.equal(code or err.code, err.code, tostring(err))
+    return err
+  end
+
+  it("refuses a certificate that nobody vouches for", function()
+    assert.matches("certificate cannot be verified", fails("tls", plain.url).message)
+    fails("tls", plain.url, { ca = files.other.pem })
+  end)
+
+  it("accepts one that the option ca vouches for, for this host alone", function()
+    assert.matches("s_server", assert(modalua.connect(plain.url, { ca = files.server.pem }):get("/")))
+    fails("tls", elsewhere.url, { ca = files.other.pem })
+  end)
+
+  it("verifies nothing when the caller insists", function()
+    assert.matches("s_server", assert(modalua.connect(plain.url, { insecure = true }):get("/")))
+  end)
+
+  it("says who we are where a client's certificate is wanted", function()
+    local function as(who)
+      return { ca = files.server.pem, cert = who.pem, key = who.key }
+    end
+    assert.matches("CN *= *client", assert(modalua.connect(asking.url, as(files.client)):get("/")))
+    fails(nil, asking.url, { ca = files.server.pem })
+    fails(nil, asking.url, as(files.other))
+  end)
+
+  it("names the option whose file cannot be used", function()
+    assert.matches("option ca", fails("tls", plain.url, { ca = folder .. "/nosuch.pem" }).message)
+    assert.matches("option cert", fails("tls", plain.url,
+      { ca = files.server.pem, cert = folder .. "/nosuch.pem", key = files.client.key }).message)
+  end)
+end)
