@@ -8,8 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "clock.h"
 #include "http_server.h"
-#include "modalua.h"
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
 
@@ -135,11 +135,17 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     return bytes;
 }
 
+/* POST and PUT carry a body, be it an empty one. */
+static bool has_body(const http_request *r)
+{
+    return r->body || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0;
+}
+
 /* The transfer's own header in front of the server's list, which all transfers share. */
 static bool set_headers(http_transfer *t)
 {
     char line[128];
-    if (!t->request.body && strcmp(t->request.method, "POST") != 0)
+    if (!has_body(&t->request))
         return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->server->headers) == CURLE_OK;
     snprintf(line, sizeof line, t->request.content_type ? "Content-Type: %s" : "Content-Type:", t->request.content_type);
     t->content_header = curl_slist_append(NULL, line);
@@ -153,10 +159,9 @@ static bool set_method(http_transfer *t)
 {
     const http_request *r = &t->request;
     CURL *e = t->easy;
-    bool has_body = r->body || strcmp(r->method, "POST") == 0;
-    if (has_body && (curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
-                     curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK ||
-                     curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_size) != CURLE_OK))
+    if (has_body(r) && (curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
+                        curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK ||
+                        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_size) != CURLE_OK))
         return false;
     return strcmp(r->method, "GET") == 0 || curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
 }
@@ -200,7 +205,8 @@ static bool set_security(CURL *e, const http_server *s)
     }
     if (!proxy && (!s->environment_proxy || s->loopback))
         proxy = ""; /* else libcurl would look at the environment */
-    return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) && set_text(e, CURLOPT_CAINFO, s->ca) &&
+    return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) && set_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
+           set_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) && set_text(e, CURLOPT_CAINFO, s->ca) &&
            set_text(e, CURLOPT_SSLCERT, s->cert) && set_text(e, CURLOPT_SSLKEY, s->key) &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
@@ -222,6 +228,7 @@ static void set_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* what a path says is the caller's: ".." is not ours to resolve */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
@@ -229,6 +236,9 @@ static void set_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a server that died while it worked for us */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* giving up does not wait for the resolver */
+#endif
 }
 
 static bool configure(http_transfer *t)
@@ -236,17 +246,10 @@ static bool configure(http_transfer *t)
     set_behaviour(t);
     return set_url(t) && set_method(t) && set_headers(t) && set_security(t->easy, t->server) &&
            curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, "gzip, deflate") == CURLE_OK &&
-           curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "modalua/" MODALUA_VERSION) == CURLE_OK;
+           curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "modalua/" VERSION) == CURLE_OK;
 }
 
 /* ---- admission and the end ---- */
-
-static double clock_seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
 
 static void release_easy(http_transfer *t)
 {
@@ -285,7 +288,7 @@ static void log_outcome(const http_transfer *t)
 static void finish(http_transfer *t)
 {
     if (t->state == HTTP_RUNNING) {
-        t->seconds = clock_seconds() - t->seconds;
+        t->seconds = clock_now() - t->seconds;
         t->h->running--;
         t->server->gate->running--;
     }
@@ -300,7 +303,7 @@ static void admit(http_transfer *t)
     t->easy = curl_easy_init();
     if (t->easy && configure(t) && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
         t->state = HTTP_RUNNING;
-        t->seconds = clock_seconds();
+        t->seconds = clock_now();
         h->running++;
         t->server->gate->running++;
         return;
@@ -396,7 +399,7 @@ static void collect(http *h, CURLMsg *message)
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
-        t->fault = code == CURLE_OUT_OF_MEMORY ? HTTP_NO_MEMORY : HTTP_CURL;
+        t->fault = HTTP_CURL;
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
     finish(t);

@@ -100,11 +100,11 @@ void http_init(http *h, mem *m);
 void http_free(http *h);
 
 /* A server's address, credentials and TLS settings; no I/O. NULL when it cannot be: `why` then says what is wrong with which option,
- * without ever quoting a credential. user:password@ in the URL become credentials and leave the URL. */
+ * without ever quoting one. user:password@ in the URL become credentials and leave the URL. */
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
 
-/* Adds a header to every request. False: not a header (a control character, an empty name), or out of memory. */
-bool http_server_header(http_server *s, const char *name, const char *value);
+/* Adds a header to every request. Returns NULL, or what is wrong with it, without quoting the value. */
+const char *http_server_header(http_server *s, const char *name, const char *value);
 
 /* Passwords and tokens are overwritten. NULL is fine. */
 void http_server_free(http_server *s);

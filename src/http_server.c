@@ -3,12 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "http_server.h"
 
 /* ---- strings on the runtime's account ---- */
 
-char *http_strdup(mem *m, const char *text)
+static char *text_copy(mem *m, const char *text)
 {
     size_t size = strlen(text) + 1;
     char *copy = mem_realloc(m, NULL, 0, size);
@@ -17,19 +18,23 @@ char *http_strdup(mem *m, const char *text)
     return copy;
 }
 
-void http_strfree(mem *m, char *text)
+static void text_free(mem *m, char *text)
 {
     if (text)
         mem_realloc(m, text, strlen(text) + 1, 0);
 }
 
-/* Overwrites before freeing; volatile, so that the compiler keeps the stores. */
+/* Volatile, so that the compiler keeps the stores. */
+static void overwrite(char *text)
+{
+    for (volatile char *p = text; p && *p; p++)
+        *p = 0;
+}
+
 static void secret_free(mem *m, char *text)
 {
-    volatile char *p = text;
     size_t size = text ? strlen(text) + 1 : 0;
-    for (size_t i = 0; i < size; i++)
-        p[i] = 0;
+    overwrite(text);
     if (text)
         mem_realloc(m, text, size, 0);
 }
@@ -48,7 +53,7 @@ static http_gate *gate_open(http *h, const char *origin)
     if (!g)
         return NULL;
     memset(g, 0, sizeof *g);
-    g->origin = http_strdup(h->mem, origin);
+    g->origin = text_copy(h->mem, origin);
     if (!g->origin) {
         mem_realloc(h->mem, g, sizeof *g, 0);
         return NULL;
@@ -67,7 +72,7 @@ static void gate_close(http *h, http_gate *g)
     while (*link != g)
         link = &(*link)->next;
     *link = g->next;
-    http_strfree(h->mem, g->origin);
+    text_free(h->mem, g->origin);
     mem_realloc(h->mem, g, sizeof *g, 0);
 }
 
@@ -90,8 +95,8 @@ static bool take_credential(http_server *s, CURLU *u, CURLUPart part, char **int
         return true;
     if (code != CURLUE_OK)
         return false;
-    *into = http_strdup(s->h->mem, text);
-    memset(text, 0, strlen(text));
+    *into = text_copy(s->h->mem, text);
+    overwrite(text);
     curl_free(text);
     curl_url_set(u, part, NULL, 0);
     return *into != NULL;
@@ -99,14 +104,15 @@ static bool take_credential(http_server *s, CURLU *u, CURLUPart part, char **int
 
 static bool host_is_loopback(const char *host)
 {
-    return strcmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 || strcmp(host, "[::1]") == 0;
+    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
 }
 
 /* host:port in lower case names the gate. */
 static bool server_open_gate(http_server *s, CURLU *u)
 {
     char *host = NULL, *port = NULL, origin[300];
-    bool ok = curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+    bool ok = curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && strlen(host) < 256 &&
               curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
     if (ok) {
         for (char *p = host; *p; p++)
@@ -128,7 +134,7 @@ static bool server_set_url(http_server *s, CURLU *u)
         return false;
     for (n = strlen(url); n > 0 && url[n - 1] == '/'; n--)
         url[n - 1] = '\0';
-    s->url = http_strdup(s->h->mem, url);
+    s->url = text_copy(s->h->mem, url);
     curl_free(url);
     return s->url != NULL;
 }
@@ -138,18 +144,21 @@ static const char *url_fault(CURLU *u, const char *url)
 {
     char *scheme = NULL;
     bool known;
-    if (curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME) != CURLUE_OK)
-        return strstr(url, "://") ? "it is not a URL; write it as http://host:8042"
-                                  : "it has no scheme; write it as http://host:8042 or https://host";
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
+    if (code == CURLUE_OUT_OF_MEMORY)
+        return "out of memory";
+    if (code != CURLUE_OK)
+        return strstr(url, "://") ? "the URL cannot be read; write it as http://host:8042"
+                                  : "the URL has no scheme; write it as http://host:8042 or https://host";
     if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-        return "it has no scheme; write it as http://host:8042 or https://host";
+        return "the URL has no scheme; write it as http://host:8042 or https://host";
     known = strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0;
     curl_free(scheme);
     if (!known)
-        return strstr(url, "://") ? "only http:// and https:// are spoken"
-                                  : "it has no scheme; write it as http://host:8042 or https://host";
+        return strstr(url, "://") ? "only http:// and https:// URLs are spoken"
+                                  : "the URL has no scheme; write it as http://host:8042 or https://host";
     if (part_is_set(u, CURLUPART_QUERY) || part_is_set(u, CURLUPART_FRAGMENT))
-        return "it must end with the path: no '?' and no '#'";
+        return "the URL must end with the path: no '?' and no '#'";
     return NULL;
 }
 
@@ -160,12 +169,38 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
         return fault;
     if (!take_credential(s, u, CURLUPART_USER, &s->username) ||
         !take_credential(s, u, CURLUPART_PASSWORD, &s->password))
-        return "its user name or password cannot be decoded";
+        return "the URL's user name or password cannot be decoded";
     if (s->username && (o->username || o->token))
-        return "it holds credentials, and there are others beside it; give one of them";
+        return "the URL holds credentials, and there are others beside it; give one of them";
+    if (s->username && (!s->password || strchr(s->username, ':')))
+        return "the URL's user name has no password, or holds a ':'";
     if (!server_set_url(s, u) || !server_open_gate(s, u))
         return "out of memory";
     return NULL;
+}
+
+/* A proxy's credentials go apart, so that no message of libcurl's can repeat them. */
+static const char *server_parse_proxy(http_server *s, const char *proxy)
+{
+    static const char fault[] = "the option proxy cannot be read; write it as http://host:3128 or socks5://host:1080";
+    static const char *const schemes[] = { "http", "https", "socks4", "socks4a", "socks5", "socks5h" };
+    CURLU *u = proxy ? curl_url() : NULL;
+    char *scheme = NULL, *url = NULL;
+    bool ok = false;
+    if (!proxy)
+        return NULL;
+    if (u && curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK &&
+        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
+        for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
+            ok = ok || strcmp(scheme, schemes[i]) == 0;
+    ok = ok && take_credential(s, u, CURLUPART_USER, &s->proxy_username) &&
+         take_credential(s, u, CURLUPART_PASSWORD, &s->proxy_password) && curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK;
+    if (ok)
+        s->proxy = text_copy(s->h->mem, url);
+    curl_free(scheme);
+    curl_free(url);
+    curl_url_cleanup(u);
+    return !ok ? fault : s->proxy ? NULL : "out of memory";
 }
 
 /* ---- the server ---- */
@@ -174,8 +209,16 @@ static bool copy(http_server *s, char **into, const char *text)
 {
     if (!text)
         return true;
-    *into = http_strdup(s->h->mem, text);
+    *into = text_copy(s->h->mem, text);
     return *into != NULL;
+}
+
+static bool add_header_line(http_server *s, const char *line)
+{
+    struct curl_slist *grown = curl_slist_append(s->headers, line);
+    if (grown)
+        s->headers = grown;
+    return grown != NULL;
 }
 
 static bool server_copy_options(http_server *s, const http_options *o)
@@ -188,7 +231,7 @@ static bool server_copy_options(http_server *s, const http_options *o)
         s->h->pool = s->max_inflight;
     return copy(s, &s->username, o->username) && copy(s, &s->password, o->password) && copy(s, &s->token, o->token) &&
            copy(s, &s->ca, o->ca) && copy(s, &s->cert, o->cert) && copy(s, &s->key, o->key) &&
-           copy(s, &s->proxy, o->proxy) && http_server_header(s, "Expect", "");
+           add_header_line(s, "Expect:"); /* libcurl leaves the header out: Orthanc never answers it */
 }
 
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
@@ -209,6 +252,8 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
     }
     if (u)
         fault = server_parse(s, u, o);
+    if (!fault)
+        fault = server_parse_proxy(s, o->proxy);
     if (!fault && !server_copy_options(s, o))
         fault = "out of memory";
     curl_url_cleanup(u);
@@ -220,22 +265,34 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
     return s;
 }
 
-bool http_server_header(http_server *s, const char *name, const char *value)
+/* RFC 9110: a name is a token; a value holds no control characters but tabs. */
+static bool header_valid(const char *name, const char *value)
 {
-    struct curl_slist *grown;
-    size_t size = strlen(name) + strlen(value) + 3;
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("!#$%&'*+-.^_`|~", *p))
+            return false;
+    for (const char *p = value; *p; p++)
+        if (iscntrl((unsigned char)*p) && *p != '\t')
+            return false;
+    return name[0] != '\0';
+}
+
+const char *http_server_header(http_server *s, const char *name, const char *value)
+{
+    const char *joint = value[0] ? ": " : ";"; /* "Name;" is libcurl's way to send an empty one */
+    size_t size = strlen(name) + strlen(joint) + strlen(value) + 1;
     char *line;
-    if (name[0] == '\0' || strpbrk(name, "\r\n: \t") || strpbrk(value, "\r\n"))
-        return false;
+    bool added;
+    if (!header_valid(name, value))
+        return "a name is letters, digits and -, a value holds no control characters";
     line = mem_realloc(s->h->mem, NULL, 0, size);
     if (!line)
-        return false;
-    snprintf(line, size, value[0] ? "%s: %s" : "%s:", name, value);
-    grown = curl_slist_append(s->headers, line);
-    mem_realloc(s->h->mem, line, size, 0);
-    if (grown)
-        s->headers = grown;
-    return grown != NULL;
+        return "out of memory";
+    snprintf(line, size, "%s%s%s", name, joint, value);
+    added = add_header_line(s, line);
+    secret_free(s->h->mem, line);
+    s->authorization = s->authorization || strcasecmp(name, "Authorization") == 0;
+    return added ? NULL : "out of memory";
 }
 
 void http_server_free(http_server *s)
@@ -250,11 +307,13 @@ void http_server_free(http_server *s)
     secret_free(m, s->username);
     secret_free(m, s->password);
     secret_free(m, s->token);
-    secret_free(m, s->proxy);
-    http_strfree(m, s->url);
-    http_strfree(m, s->ca);
-    http_strfree(m, s->cert);
-    http_strfree(m, s->key);
+    secret_free(m, s->proxy_username);
+    secret_free(m, s->proxy_password);
+    text_free(m, s->proxy);
+    text_free(m, s->url);
+    text_free(m, s->ca);
+    text_free(m, s->cert);
+    text_free(m, s->key);
     mem_realloc(m, s, sizeof *s, 0);
 }
 
@@ -265,5 +324,5 @@ const char *http_server_url(const http_server *s)
 
 bool http_server_has_credentials(const http_server *s)
 {
-    return s->username != NULL || s->token != NULL;
+    return s->username || s->token || s->authorization;
 }

@@ -17,17 +17,15 @@ struct http_server {
     http_gate *gate;
     char *url;
     char *username, *password, *token;
-    char *ca, *cert, *key, *proxy;
+    char *ca, *cert, *key;
+    char *proxy, *proxy_username, *proxy_password;
     struct curl_slist *headers;
-    bool loopback, insecure, environment_proxy;
+    bool loopback, insecure, environment_proxy, authorization;
     double connect_timeout;
     unsigned max_inflight;
 };
 
 /* libcurl's global initialisation, once in the process. */
 bool http_global_init(const http *h);
-
-char *http_strdup(mem *m, const char *text); /* NULL: out of memory */
-void http_strfree(mem *m, char *text);       /* NULL is fine */
 
 #endif

@@ -16,29 +16,31 @@ typedef struct curl_row {
     CURLcode code;
     const char *kind, *name, *message;
     bool may_have_arrived; /* the server may have taken the request */
+    bool passing;          /* it may well work the next time */
 } curl_row;
 
 static const curl_row curl_rows[] = {
-    { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer in time", true },
-    { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "no such host", false },
-    { CURLE_COULDNT_RESOLVE_PROXY, "network", "host_not_found", "no such proxy", false },
-    { CURLE_COULDNT_CONNECT, "network", "no_connection", "no connection", false },
-    { CURLE_GOT_NOTHING, "network", "connection_lost", "the server closed the connection without an answer", true },
-    { CURLE_RECV_ERROR, "network", "connection_lost", "the connection broke while the answer was awaited", true },
-    { CURLE_SEND_ERROR, "network", "connection_lost", "the connection broke while the request was sent", true },
-    { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection broke in the middle of the answer", true },
-    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified", false },
-    { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection", false },
-    { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
-    { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
-    { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "what answers there does not speak HTTP", true },
-    { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "what answers there does not speak HTTP", true },
-    { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true },
+    { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer in time", true, true },
+    { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "no such host", false, true },
+    { CURLE_COULDNT_RESOLVE_PROXY, "network", "host_not_found", "no such proxy", false, true },
+    { CURLE_COULDNT_CONNECT, "network", "no_connection", "no connection", false, true },
+    { CURLE_GOT_NOTHING, "network", "connection_lost", "the server closed the connection without an answer", true, true },
+    { CURLE_RECV_ERROR, "network", "connection_lost", "the connection broke while the answer was awaited", true, true },
+    { CURLE_SEND_ERROR, "network", "connection_lost", "the connection broke while the request was sent", true, true },
+    { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection broke in the middle of the answer", true, true },
+    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified", false, false },
+    { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection", false, false },
+    { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false, false },
+    { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false, false },
+    { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "what answers there does not speak HTTP", true, false },
+    { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "what answers there does not speak HTTP", true, false },
+    { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is no memory", true, false },
+    { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true, false },
 };
 
 static const curl_row *find_curl_row(CURLcode code)
 {
-    static const curl_row other = { CURLE_OK, "network", NULL, "the transfer failed", true };
+    static const curl_row other = { CURLE_OK, "network", NULL, "the transfer failed", true, false };
     for (size_t i = 0; i < sizeof curl_rows / sizeof curl_rows[0]; i++)
         if (curl_rows[i].code == code)
             return &curl_rows[i];
@@ -84,7 +86,7 @@ static void push_curl_failure(lua_State *L, const op *o)
         lua_pushinteger(L, t->status);
         lua_setfield(L, -2, "status");
     }
-    lua_pushboolean(L, !t->request.side_effects && strcmp(row->kind, "decode") != 0);
+    lua_pushboolean(L, !t->request.side_effects && row->passing);
     lua_setfield(L, -2, "retryable");
 }
 
@@ -186,7 +188,7 @@ static void push_status_failure(lua_State *L, const op *o)
     const http_transfer *t = &o->transfer;
     int top = lua_gettop(L);
     described d = describe(L, o);
-    orthanc_failure f = orthanc_classify(t->request.method, t->request.path, t->status, d.status,
+    orthanc_failure f = orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
                                          http_server_has_credentials(t->server));
     push_status_message(L, t, &f, &d);
     lerror_from_message(L, f.kind, f.code);

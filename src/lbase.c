@@ -60,6 +60,7 @@ static void on_warning(void *user, const char *message, int to_be_continued)
 static int l_exit(lua_State *L)
 {
     loop *lp = limits_loop(L);
+    limits_pass_on(L, lp); /* the first one counts */
     if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
         lp->exit_code = EXIT_SUCCESS;
     else if (lua_isboolean(L, 1))
@@ -70,12 +71,34 @@ static int l_exit(lua_State *L)
     limits_throw_kill(L, lp);
 }
 
+/* ---- setmetatable ---- */
+
+/* As lbaselib's, but where a run can be stopped it takes no __gc: finalizers run with hooks off, and one that spins could not be. */
+static int l_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    if (type == LUA_TTABLE && limits_loop(L)->interruptible) {
+        lua_pushliteral(L, "__gc");
+        if (lua_rawget(L, 2) != LUA_TNIL)
+            return luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not be stopped; use <close>");
+        lua_settop(L, 2);
+    }
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
 /* ---- pcall, xpcall ---- */
 
 /* As lbaselib's finishpcall, but a kill goes on. `skip` values below the results are not returned. */
 static int finish_pcall(lua_State *L, int status, lua_KContext skip)
 {
     if (status != LUA_OK && status != LUA_YIELD) {
+        limits_loop(L)->thrown_by_hook = false;
         limits_pass_on(L, limits_loop(L));
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
@@ -94,10 +117,10 @@ static int l_pcall(lua_State *L)
 
 static int l_traceback(lua_State *L);
 
-/* Around the handler of an xpcall: hooks are off in here, so a run that is being killed runs no Lua. */
+/* Around the handler of an xpcall. After an error that a hook threw hooks are off in here, and Lua could not be stopped: none runs. */
 static int guarded_handler(lua_State *L)
 {
-    if (limits_loop(L)->stop == LOOP_KILL)
+    if (limits_loop(L)->stop == LOOP_KILL || limits_loop(L)->thrown_by_hook)
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
     if (lua_tocfunction(L, -1) == l_traceback) { /* as if it stood here itself: this frame is no part of the story */
@@ -126,13 +149,6 @@ static int l_xpcall(lua_State *L)
 }
 
 /* ---- coroutines ---- */
-
-/* The coroutine that a task runs in is a main program to its script. */
-static bool is_task(lua_State *L)
-{
-    const loop *lp = limits_loop(L);
-    return lp->current && L == lp->current->co;
-}
 
 static lua_State *check_coroutine(lua_State *L)
 {
@@ -177,6 +193,8 @@ static const char *resume_fault(lua_State *co)
 {
     lua_Debug ar;
     int status = lua_status(co);
+    if (limits_is_task(co))
+        return "cannot resume non-suspended coroutine"; /* the loop's alone; a main program to its script */
     if (status == LUA_YIELD)
         return NULL;
     if (status == LUA_OK && lua_getstack(co, 0, &ar))
@@ -184,12 +202,39 @@ static const char *resume_fault(lua_State *co)
     return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
 }
 
+/* From here on Lua runs in `co`, until leave(): a request to stop that comes from a signal handler arms that one. */
+static lua_State *enter(loop *lp, lua_State *co)
+{
+    lua_State *before = atomic_exchange(&lp->running, co);
+    if (atomic_load(&lp->cancels) > 0)
+        limits_arm(co);
+    return before;
+}
+
+static void leave(loop *lp, lua_State *L, lua_State *before)
+{
+    atomic_store(&lp->running, before);
+    if (atomic_load(&lp->cancels) > 0)
+        limits_arm(L);
+}
+
+/* lua_resetthread; a kill in a <close> handler goes on. Leaves an error, if any, on co's stack. */
+static int reset(lua_State *L, lua_State *co)
+{
+    loop *lp = limits_loop(L);
+    lua_State *before = enter(lp, co);
+    int status = lua_resetthread(co);
+    leave(lp, L, before);
+    limits_pass_on(L, lp);
+    return status;
+}
+
 /* Passes the arguments on the top; leaves the results, and returns how many, or leaves an error and returns -1. */
 static int resume(lua_State *L, lua_State *co, int args)
 {
     loop *lp = limits_loop(L);
-    struct lua_State *before = atomic_load(&lp->running);
     const char *fault = resume_fault(co);
+    lua_State *before;
     int status, results;
     if (fault)
         return resume_error(L, fault);
@@ -198,12 +243,11 @@ static int resume(lua_State *L, lua_State *co, int args)
     lua_xmove(L, co, args);
     if (lua_status(co) == LUA_OK)
         args = lua_gettop(co) - 1; /* the base frame's handler and the function are its first arguments */
-    atomic_store(&lp->running, co);
-    if (atomic_load(&lp->cancels) > 0)
-        limits_arm(co); /* a signal that came in between armed another one */
+    before = enter(lp, co);
     status = lua_resume(co, L, args, &results);
-    atomic_store(&lp->running, before);
+    leave(lp, L, before);
     if (status != LUA_OK && status != LUA_YIELD) {
+        lp->thrown_by_hook = false;
         limits_pass_on(L, lp);
         lua_xmove(co, L, 1);
         return -1;
@@ -236,9 +280,7 @@ static int wrapped(lua_State *L)
         return results;
     status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) {
-        int closed = lua_resetthread(co); /* its pending variables */
-        limits_pass_on(L, limits_loop(L));
-        if (closed != LUA_OK)
+        if (reset(L, co) != LUA_OK) /* its pending variables may have raised another one */
             lua_xmove(co, L, 1);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -258,7 +300,7 @@ static int l_wrap(lua_State *L)
 
 static int l_yield(lua_State *L)
 {
-    if (is_task(L))
+    if (limits_is_task(L))
         return luaL_error(L, "attempt to yield from outside a coroutine");
     return lua_yield(L, lua_gettop(L));
 }
@@ -266,14 +308,14 @@ static int l_yield(lua_State *L)
 static int l_isyieldable(lua_State *L)
 {
     lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-    lua_pushboolean(L, lua_isyieldable(co) && !is_task(co));
+    lua_pushboolean(L, lua_isyieldable(co) && !limits_is_task(co));
     return 1;
 }
 
 static int l_running(lua_State *L)
 {
     int is_main = lua_pushthread(L);
-    lua_pushboolean(L, is_main || is_task(L));
+    lua_pushboolean(L, is_main || limits_is_task(L));
     return 2;
 }
 
@@ -282,10 +324,9 @@ static int l_close(lua_State *L)
     lua_State *co = check_coroutine(L);
     lua_Debug ar;
     int status = lua_status(co);
-    if (co == L || (status == LUA_OK && lua_getstack(co, 0, &ar)))
+    if (co == L || limits_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
         return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
-    status = lua_resetthread(co);
-    limits_pass_on(L, limits_loop(L));
+    status = reset(L, co);
     lua_pushboolean(L, status == LUA_OK);
     if (status == LUA_OK)
         return 1;
@@ -340,7 +381,7 @@ static void replace_in(lua_State *L, const char *library, const luaL_Reg *functi
 
 void lbase_open(lua_State *L, lbase_host *host)
 {
-    static const luaL_Reg base[] = { { "pcall", l_pcall }, { "xpcall", l_xpcall }, { NULL, NULL } };
+    static const luaL_Reg base[] = { { "setmetatable", l_setmetatable }, { "pcall", l_pcall }, { "xpcall", l_xpcall }, { NULL, NULL } };
     static const luaL_Reg os[] = { { "exit", l_exit }, { NULL, NULL } };
     static const luaL_Reg debug[] = { { "traceback", l_traceback }, { NULL, NULL } };
     static const luaL_Reg coroutine[] = { { "create", l_create }, { "wrap", l_wrap }, { "resume", l_resume }, { "yield", l_yield },

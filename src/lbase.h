@@ -1,5 +1,5 @@
-/* lbase.h - the standard functions as states of ours have them: print and warn go to the host, os.exit ends the run, and pcall, xpcall and
- * coroutine.* let a kill through and behave, inside a task, as they do in a main program. */
+/* lbase.h - the standard functions as states of ours have them: print and warn go to the host, os.exit ends the run, setmetatable takes
+ * no __gc where runs can be stopped, and pcall, xpcall and coroutine.* let a kill through and behave, inside a task, as they do in a main program. */
 #ifndef LBASE_H
 #define LBASE_H
 

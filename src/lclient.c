@@ -87,7 +87,16 @@ static void check_credentials(lua_State *L, const connect_options *o)
         luaL_error(L, "connect: a key was given without a cert");
 }
 
-/* Values are not quoted: they may be secrets. */
+/* The name and value on the top. Values are not quoted: they may be secrets. */
+static void add_header(lua_State *L, http_server *s)
+{
+    const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
+    if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
+        fault = http_server_header(s, name, value);
+    if (fault)
+        luaL_error(L, "connect: the header '%s' cannot be sent: %s", name, fault);
+}
+
 static void add_headers(lua_State *L, int options, http_server *s)
 {
     int top = lua_gettop(L);
@@ -96,8 +105,7 @@ static void add_headers(lua_State *L, int options, http_server *s)
     for (lua_pushnil(L); lua_istable(L, top + 1) && lua_next(L, top + 1); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
             luaL_error(L, "connect: headers must map names to strings");
-        if (!http_server_header(s, lua_tostring(L, -2), lua_tostring(L, -1)))
-            luaL_error(L, "connect: header '%s' cannot be sent (a line break, or a bad name)", lua_tostring(L, -2));
+        add_header(L, s);
     }
     lua_settop(L, top);
 }
@@ -115,6 +123,7 @@ static int l_connect(lua_State *L)
     lopts_read(L, options, "connect", connect_rows, &o);
     if (options == 2 && !lua_isnil(L, 1)) {
         luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "URL or table of options");
+        luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "the URL holds a NUL");
         if (o.http.url)
             luaL_error(L, "connect: the URL was given twice");
         o.http.url = lua_tostring(L, 1);
@@ -130,7 +139,7 @@ static int l_connect(lua_State *L)
     luaL_setmetatable(L, CLIENT_TYPE);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
-        return luaL_error(L, "connect: the URL cannot be used: %s", why);
+        return luaL_error(L, "connect: %s", why);
     add_headers(L, options, c->server);
     return 1;
 }
@@ -139,7 +148,9 @@ static int l_connect(lua_State *L)
 
 static client *check_client(lua_State *L, int index)
 {
-    return luaL_checkudata(L, index, CLIENT_TYPE);
+    client *c = luaL_checkudata(L, index, CLIENT_TYPE);
+    luaL_argcheck(L, c->server, index, "attempt to use a closed client"); /* a finalizer may come after its own */
+    return c;
 }
 
 /* An exchange of the client at 1, for the path on the top. [-1, +1] */
@@ -199,9 +210,33 @@ static int l_put(lua_State *L)
     return write_route(L, "put", "PUT");
 }
 
+/* The members that are null are left out. */
+static int system_advance(lua_State *L, op *o)
+{
+    int results = lexchange_advance(L, o);
+    if (results != 1 || !lua_istable(L, -1))
+        return results;
+    for (lua_pushnil(L); lua_next(L, -2);) {
+        bool null = lua_islightuserdata(L, -1);
+        lua_pop(L, 1);
+        if (null) {
+            lua_pushvalue(L, -1);
+            lua_pushnil(L);
+            lua_rawset(L, -4); /* an existing key may be cleared during a traversal */
+        }
+    }
+    return 1;
+}
+
 static int l_system(lua_State *L)
 {
-    return fixed_route(L, "system", "/system");
+    exchange *x;
+    check_client(L, 1);
+    lua_settop(L, 1);
+    lua_pushliteral(L, "/system");
+    x = client_exchange(L, "system", "GET");
+    x->base.advance = system_advance;
+    return op_run(L, &x->base);
 }
 
 static int l_default_encoding(lua_State *L)
@@ -220,7 +255,8 @@ static int l_modalities(lua_State *L)
 
 static int l_tostring(lua_State *L)
 {
-    lua_pushfstring(L, "%s (%s)", CLIENT_TYPE, http_server_url(check_client(L, 1)->server));
+    const client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
+    lua_pushfstring(L, "%s (%s)", CLIENT_TYPE, c->server ? http_server_url(c->server) : "closed");
     return 1;
 }
 
@@ -247,10 +283,14 @@ static const ldoc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void lclient_open(lua_State *L, loop *lp, const lclient_defaults *defaults)
+void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults)
 {
     lua_pushlightuserdata(L, (void *)defaults);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &defaults_key);
+}
+
+void lclient_open(lua_State *L, loop *lp)
+{
     ldoc_register(L, lp, functions);
     if (luaL_newmetatable(L, CLIENT_TYPE)) {
         lua_newtable(L);

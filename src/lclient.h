@@ -12,8 +12,10 @@ typedef struct lclient_defaults {
     bool environment_proxy;
 } lclient_defaults;
 
-/* Makes Client known to the state and sets `connect` in the module table on the top. defaults (NULL = none) must outlive the state.
- * [-0, +0, m] */
-void lclient_open(lua_State *L, loop *lp, const lclient_defaults *defaults);
+/* Before lclient_open: the host's defaults (NULL = none), which must outlive the state. [-0, +0, m] */
+void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults);
+
+/* Makes Client known to the state and sets `connect` in the module table on the top. [-0, +0, m] */
+void lclient_open(lua_State *L, loop *lp);
 
 #endif

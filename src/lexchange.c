@@ -43,6 +43,18 @@ static const char *push_encoded(lua_State *L, int index)
     return lua_tostring(L, -1);
 }
 
+/* 10.0 goes out as 10. */
+static void use_plain_number(lua_State *L, int index)
+{
+    lua_Number n = lua_tonumber(L, index);
+    if (n != n || n - n != 0)
+        luaL_error(L, "the query's '%s' must be a finite number", lua_tostring(L, index - 1));
+    if (lua_tointegerx(L, index, NULL) || n == 0) {
+        lua_pushinteger(L, lua_tointeger(L, index));
+        lua_replace(L, index);
+    }
+}
+
 /* Appends the key and value on the top to the path at `path`; leaves them. */
 static void append_pair(lua_State *L, int path)
 {
@@ -54,6 +66,8 @@ static void append_pair(lua_State *L, int path)
         luaL_error(L, "the query's '%s' must be a string, a number or a boolean", lua_tostring(L, key));
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, value))
         return;
+    if (type == LUA_TNUMBER)
+        use_plain_number(L, value);
     name = push_encoded(L, key);
     if (type == LUA_TBOOLEAN)
         lua_pushfstring(L, "%s%s%s", so_far, joint, name);
@@ -88,7 +102,7 @@ void lexchange_push_path(lua_State *L, int path, int query)
 
 enum { UV_OWNER = 1, UV_PATH, UV_BODY, UV_COUNT = UV_BODY };
 
-static int exchange_advance(lua_State *L, op *o)
+int lexchange_advance(lua_State *L, op *o)
 {
     exchange *x = (exchange *)o;
     if (o->stage++ == 0)
@@ -98,7 +112,7 @@ static int exchange_advance(lua_State *L, op *o)
 
 exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout, const char *name, const char *method)
 {
-    exchange *x = (exchange *)op_new(L, lp, sizeof *x, UV_COUNT, exchange_advance, name); /* path x */
+    exchange *x = (exchange *)op_new(L, lp, sizeof *x, UV_COUNT, lexchange_advance, name); /* path x */
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, UV_OWNER);
     lua_pushvalue(L, -2);

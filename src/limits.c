@@ -1,5 +1,8 @@
 #include "lua_limits.h"
 
+#include <stdint.h>
+
+#include "clock.h"
 #include "lerror.h"
 
 enum { HOOK_COUNT = 100 }; /* bounds the time between checks when single C calls are slow */
@@ -11,7 +14,7 @@ static const char kill_token;
 /* Lua that has gone on too long without a wait. */
 static void check_burst(loop *lp)
 {
-    if (lp->burst > 0 && loop_now() >= lp->burst_end)
+    if (lp->burst > 0 && clock_now() >= lp->burst_end)
         loop_kill(lp, REASON_LUA_TIME);
 }
 
@@ -22,9 +25,10 @@ static void tick(lua_State *L, lua_Debug *ar)
     loop_check(lp);
     check_burst(lp);
     if (lp->stop == LOOP_KILL) {
-        if (lp->kill_grace_end == 0 || loop_now() >= lp->kill_grace_end)
+        if (lp->kill_grace_end == 0 || clock_now() >= lp->kill_grace_end)
             limits_throw_kill(L, lp);
     } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
+        lp->thrown_by_hook = true;
         limits_throw_cancelled(L, lp);
     }
 }
@@ -36,41 +40,44 @@ void limits_arm(lua_State *L)
 
 void limits_install(lua_State *L, loop *lp)
 {
-    limits_loop(L) = lp;
+    *(loop **)lua_getextraspace(L) = lp;
     lp->owned = true;
-    lp->L = L;
     if (lp->interruptible)
         limits_arm(L);
 }
 
-void limits_reset(loop *lp)
+/* Every thread has an extra space of its own, copied from the main one's: the lowest bit tells a task's coroutine from others. */
+loop *limits_loop(lua_State *L)
 {
-    lp->stop = LOOP_GO;
-    lp->reason = REASON_NONE;
-    lp->kill_grace_end = 0;
-    lp->deadline = 0;
-    atomic_store(&lp->cancels, 0);
-    lp->cancels_seen = 0;
-    limits_restart_burst(lp);
+    return (loop *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
+}
+
+void limits_mark_task(lua_State *co)
+{
+    *(uintptr_t *)lua_getextraspace(co) |= 1;
+}
+
+bool limits_is_task(lua_State *co)
+{
+    return *(uintptr_t *)lua_getextraspace(co) & 1;
 }
 
 void limits_restart_burst(loop *lp)
 {
     if (lp->burst > 0)
-        lp->burst_end = loop_now() + lp->burst;
+        lp->burst_end = clock_now() + lp->burst;
 }
 
 /* ---- throwing ---- */
 
-/* From the second throw on, the very next instruction throws again. os.exit needs no hook: it has no time to keep. */
+/* <close> handlers have a little time, those of an os.exit as much as a cancel has; after it the very next instruction throws again. */
 void limits_throw_kill(lua_State *L, loop *lp)
 {
-    if (lp->owned && lp->reason != REASON_EXIT) {
-        bool again = lp->kill_grace_end > 0 && loop_now() >= lp->kill_grace_end;
-        lua_sethook(L, tick, LUA_MASKCOUNT, again ? 1 : HOOK_COUNT);
-    }
+    double now = clock_now();
+    bool again = lp->kill_grace_end > 0 && now >= lp->kill_grace_end;
+    lua_sethook(L, tick, LUA_MASKCOUNT, again ? 1 : HOOK_COUNT);
     if (lp->kill_grace_end == 0)
-        lp->kill_grace_end = loop_now() + LIMITS_GRACE;
+        lp->kill_grace_end = now + (lp->reason == REASON_EXIT ? lp->grace : LIMITS_GRACE);
     lua_pushlightuserdata(L, (void *)&kill_token);
     lua_error(L);
     __builtin_unreachable();

@@ -9,8 +9,7 @@
 #include "modalua.h"
 #include "task.h"
 
-static const char loop_key;     /* of the loop in the registry */
-static const char defaults_key; /* of the host's connect defaults */
+static const char loop_key; /* of the loop in the registry */
 
 MODALUA_API int luaopen_modalua(lua_State *L);
 MODALUA_API int luaopen_modalua_json(lua_State *L);
@@ -29,15 +28,13 @@ static int borrowed_gc(lua_State *L)
 static loop *borrow(lua_State *L)
 {
     loop *lp = lua_newuserdatauv(L, sizeof *lp, 0);
-    if (!loop_init(lp, NULL))
-        luaL_error(L, "modalua: no file descriptors are left");
+    loop_clear(lp);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, borrowed_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
-    lp->L = lua_tothread(L, -1);
-    lua_pop(L, 1);
+    if (!loop_init(lp, NULL))
+        luaL_error(L, "modalua: no file descriptors are left");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     return lp;
 }
@@ -86,12 +83,9 @@ int luaopen_modalua_doc(lua_State *L)
 int luaopen_modalua(lua_State *L)
 {
     loop *lp = loop_of(L);
-    const lclient_defaults *defaults;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &defaults_key);
-    defaults = lua_touserdata(L, -1);
     lua_newtable(L);
     ldoc_register(L, lp, functions);
-    lclient_open(L, lp, defaults);
+    lclient_open(L, lp);
     luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
@@ -124,8 +118,7 @@ void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults)
     };
     lua_pushlightuserdata(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
-    lua_pushlightuserdata(L, (void *)defaults);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &defaults_key);
+    lclient_set_defaults(L, defaults);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, modules, 0);
     for (const embedded_module *m = embedded_modules; m->name; m++) {

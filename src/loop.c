@@ -3,17 +3,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
-enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
+#include "clock.h"
 
-double loop_now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
+enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
 
 /* ---- life ---- */
 
@@ -29,9 +23,15 @@ static bool open_wake(int wake[2])
     return true;
 }
 
-bool loop_init(loop *lp, mem *m)
+void loop_clear(loop *lp)
 {
     memset(lp, 0, sizeof *lp);
+    lp->wake[0] = lp->wake[1] = -1;
+}
+
+bool loop_init(loop *lp, mem *m)
+{
+    loop_clear(lp);
     if (!m) {
         mem_init(&lp->own_mem, NULL, NULL, 0);
         m = &lp->own_mem;
@@ -195,25 +195,53 @@ void loop_cancel(loop *lp)
 static void drain_wake(loop *lp)
 {
     char bytes[64];
-    unsigned cancels = atomic_load(&lp->cancels);
-    if (cancels == lp->cancels_seen)
-        return;
-    lp->cancels_seen = cancels;
     while (read(lp->wake[0], bytes, sizeof bytes) > 0)
         ;
 }
 
-void loop_cancel_task(loop *lp, task *t)
+void loop_reset(loop *lp)
 {
+    lp->stop = LOOP_GO;
+    lp->reason = REASON_NONE;
+    lp->kill_grace_end = 0;
+    lp->deadline = 0;
+    lp->thrown_by_hook = false;
+    atomic_store(&lp->cancels, 0);
+    lp->cancels_seen = 0;
+    drain_wake(lp);
+}
+
+/* What it waits for is given up at once: a request that is still queued is never sent. */
+static void cancel_one(loop *lp, task *t)
+{
+    op *o = t->waits;
     if (t->state == TASK_DONE)
         return;
     t->cancelled = true;
-    for (task *c = t->state == TASK_CLOSING ? t->children : NULL; c; c = c->sibling)
-        loop_cancel_task(lp, c);
-    if (t->waits) {
-        t->waits->parked = NULL;
+    if (o) {
+        o->parked = NULL;
+        http_end(&o->transfer);
+        loop_clear_timer(o);
         t->waits = NULL;
         loop_make_ready(lp, t);
+    }
+}
+
+/* Without recursion: the tree of tasks can be deep. */
+void loop_cancel_task(loop *lp, task *t)
+{
+    task *at = t;
+    for (;;) {
+        cancel_one(lp, at);
+        if (at->state == TASK_CLOSING && at->children) {
+            at = at->children;
+            continue;
+        }
+        while (at != t && !at->sibling)
+            at = at->parent;
+        if (at == t)
+            return;
+        at = at->sibling;
     }
 }
 
@@ -224,18 +252,18 @@ void loop_kill(loop *lp, loop_reason reason)
     lp->stop = LOOP_KILL;
     lp->reason = reason;
     for (task *t = lp->tasks; t; t = t->next)
-        loop_cancel_task(lp, t);
+        cancel_one(lp, t);
 }
 
 static void begin_cancel(loop *lp)
 {
-    double end = loop_now() + lp->grace;
+    double end = clock_now() + lp->grace;
     lp->stop = LOOP_CANCEL;
     lp->reason = REASON_CANCELLED;
     if (lp->owned && (lp->deadline == 0 || end < lp->deadline))
         lp->deadline = end;
     for (task *t = lp->tasks; t; t = t->next)
-        loop_cancel_task(lp, t);
+        cancel_one(lp, t);
 }
 
 void loop_check(loop *lp)
@@ -247,7 +275,7 @@ void loop_check(loop *lp)
         loop_kill(lp, REASON_CANCELLED);
     else if (cancels == 1 && lp->stop == LOOP_GO)
         begin_cancel(lp);
-    else if (lp->deadline > 0 && loop_now() >= lp->deadline)
+    else if (lp->deadline > 0 && clock_now() >= lp->deadline)
         loop_kill(lp, lp->stop == LOOP_CANCEL ? lp->reason : REASON_RUN_TIME);
 }
 
@@ -261,11 +289,10 @@ static bool collect(loop *lp)
     bool any = false;
     http_perform(&lp->http);
     while ((t = http_next_finished(&lp->http))) {
-        lp->requests++;
-        loop_op_ready(t->owner);
+            loop_op_ready(t->owner);
         any = true;
     }
-    now = lp->timer_count > 0 ? loop_now() : 0;
+    now = lp->timer_count > 0 ? clock_now() : 0;
     while (lp->timer_count > 0 && timer_at(lp, 1)->due <= now) {
         op *o = timer_at(lp, 1);
         loop_clear_timer(o);
@@ -278,7 +305,7 @@ static bool collect(loop *lp)
 /* Rounded up, so that a timer is due when the wait ends. */
 static int wait_milliseconds(const loop *lp, double seconds)
 {
-    double now = loop_now();
+    double now = clock_now();
     if (seconds < 0 || seconds > WAIT_LONGEST_S)
         seconds = WAIT_LONGEST_S;
     if (lp->timer_count > 0 && timer_at(lp, 1)->due - now < seconds)
@@ -295,7 +322,10 @@ bool loop_pump(loop *lp, double seconds)
         http_wait(&lp->http, lp->wake[0], wait_milliseconds(lp, seconds));
         any = collect(lp);
     }
-    drain_wake(lp);
+    if (atomic_load(&lp->cancels) != lp->cancels_seen) {
+        lp->cancels_seen = atomic_load(&lp->cancels);
+        drain_wake(lp);
+    }
     loop_check(lp);
     return any;
 }

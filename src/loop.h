@@ -39,7 +39,7 @@ struct op {
     task *parked;            /* resumed when ready; NULL while somebody drives */
     task *target;            /* the task it waits for, or NULL */
     op *next_joiner;         /* of the same target */
-    double due;              /* seconds on loop_now's clock */
+    double due;              /* seconds on clock_now's clock */
     size_t timer;            /* place in the heap, from 1; 0 = no timer */
     int farewell;            /* registry reference while nobody waits for it; 0 = an ordinary operation */
     op *next_farewell;
@@ -79,7 +79,6 @@ struct loop {
     mem *mem;
     mem own_mem;             /* what `mem` points at in a state that is not ours */
     http http;
-    struct lua_State *L;     /* the main thread */
     bool owned;              /* the lua_State is ours: limits, hooks and base frames apply */
     /* tasks (task.c) */
     task *current;           /* the one that runs; NULL outside any */
@@ -101,17 +100,16 @@ struct loop {
     double burst;            /* seconds of Lua between two waits; 0 = no limit */
     double burst_end;        /* when the present burst is over */
     bool interruptible;      /* a count hook is always set */
+    bool thrown_by_hook;     /* the error on its way was thrown where hooks do not work until it is caught */
     int exit_code;           /* os.exit's, with REASON_EXIT */
     _Atomic(struct lua_State *) running; /* the coroutine that runs Lua right now */
     _Atomic(pthread_t) thread;           /* that drives the loop */
     /* requests that nobody waits for (op.c) */
     op *farewells;
-    /* counters for tests and .time */
-    unsigned long requests;
 };
 
-/* Seconds on a monotonic clock. */
-double loop_now(void);
+/* A loop that loop_free may be given. */
+void loop_clear(loop *lp);
 
 /* Opens the wake pipe. False: no descriptors left. m NULL: an account of its own over the C library's allocator. */
 bool loop_init(loop *lp, mem *m);
@@ -134,6 +132,9 @@ bool loop_pump(loop *lp, double seconds);
 
 /* Asks the present run to stop: once = cancel, twice = kill. Any thread, and signal handlers. */
 void loop_cancel(loop *lp);
+
+/* A new run may begin: nothing is asked of it yet. */
+void loop_reset(loop *lp);
 
 /* Marks a task as cancelled: it goes on at once, to find its present or next operation throwing. */
 void loop_cancel_task(loop *lp, task *t);

@@ -15,7 +15,11 @@
 #define LIMITS_GRACE 0.05
 
 /* The loop of a state that we own; coroutines share it. [-0, +0, -] */
-#define limits_loop(L) (*(loop **)lua_getextraspace(L))
+loop *limits_loop(lua_State *L);
+
+/* A task's coroutine is the loop's alone to resume. In a state that we own. [-0, +0, -] */
+void limits_mark_task(lua_State *co);
+bool limits_is_task(lua_State *co);
 
 /* Makes the state ours, and sets the count hook that every later coroutine inherits when the loop is interruptible. [-0, +0, -] */
 void limits_install(lua_State *L, loop *lp);
@@ -23,9 +27,6 @@ void limits_install(lua_State *L, loop *lp);
 /* Sets the hook on a coroutine, so that a request to stop reaches Lua that does not wait. Async-signal-safe as lua_sethook is: on the thread
  * that runs L. [-0, +0, -] */
 void limits_arm(lua_State *L);
-
-/* A new run may begin: nothing is asked of it yet. [-0, +0, -] */
-void limits_reset(loop *lp);
 
 /* Lua goes on after a wait. [-0, +0, -] */
 void limits_restart_burst(loop *lp);

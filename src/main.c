@@ -8,44 +8,66 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "modalua.h"
 #include "repl.h"
 
-enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, KILL_SECONDS = 1 };
+enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1 };
 
-/* What stands before the script on the command line. argv[1 .. script-1] is read again for -e and -l, in order. */
+/* What stands before the script on the command line. */
 typedef struct options {
     bool interactive, version, help, verbose, warnings, no_environment;
     bool has_code;          /* an -e: no script is needed */
-    const char *url;
+    char *url;
     size_t memory_limit;
     double time_limit;
     int script;             /* its place in argv; argc when there is none */
+    struct action *actions; /* -e and -l, in the order in which they stand */
+    int action_count;
 } options;
 
-/* ---- Ctrl-C ---- */
+typedef struct action {
+    char kind; /* 'e' or 'l' */
+    const char *text;
+} action;
+
+/* ---- Ctrl-C, and the end of all patience ---- */
 
 /* A signal handler has no other way to its runtime. */
 static modalua_runtime *volatile interrupted_runtime;
 static volatile sig_atomic_t interrupts;
 static volatile sig_atomic_t last_signal;
+static double process_limit; /* seconds until a run that overstepped its time limit takes the process with it; 0 = never */
 
-static void on_kill_timeout(int sig)
+/* The script sits in a call that nothing else can stop. */
+static void on_alarm(int sig)
 {
+    static const char message[] = "modalua: the run cannot be stopped otherwise: ending the process\n";
+    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
     (void)sig;
-    _exit(EXIT_SIGNAL + SIGINT);
+    _exit(last_signal ? EXIT_SIGNAL + last_signal : EXIT_FAILURE);
 }
 
-/* First: cancel. Second: kill, and a second later the process, should the script sit in a call that nothing can stop. Third: the system's own way. */
+static void set_alarm(double seconds)
+{
+    struct itimerval timer;
+    memset(&timer, 0, sizeof timer);
+    timer.it_value.tv_sec = (time_t)seconds;
+    timer.it_value.tv_usec = (suseconds_t)((seconds - (double)timer.it_value.tv_sec) * 1e6);
+    setitimer(ITIMER_REAL, &timer, NULL);
+}
+
+/* First: cancel. Second: kill, and a second later the process. Third: the system's own way. */
 static void on_interrupt(int sig)
 {
     last_signal = sig;
     if (interrupted_runtime)
         modalua_cancel(interrupted_runtime);
     if (++interrupts == 2) {
-        alarm(KILL_SECONDS);
+        alarm(PATIENCE_SECONDS);
         signal(sig, SIG_DFL);
     }
 }
@@ -53,21 +75,22 @@ static void on_interrupt(int sig)
 /* Without SA_RESTART: a read that waits for a line ends too. */
 static void catch_signals(modalua_runtime *rt)
 {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    sigemptyset(&action.sa_mask);
+    struct sigaction how;
+    memset(&how, 0, sizeof how);
+    sigemptyset(&how.sa_mask);
     interrupted_runtime = rt;
-    interrupts = 0;
-    action.sa_handler = on_interrupt;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = on_kill_timeout;
-    sigaction(SIGALRM, &action, NULL);
+    interrupts = last_signal = 0;
+    how.sa_handler = on_interrupt;
+    sigaction(SIGINT, &how, NULL);
+    sigaction(SIGTERM, &how, NULL);
+    how.sa_handler = on_alarm;
+    sigaction(SIGALRM, &how, NULL);
+    set_alarm(0);
 }
 
 static void release_signals(void)
 {
-    alarm(0);
+    set_alarm(0);
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
     interrupted_runtime = NULL;
@@ -97,6 +120,7 @@ static void write_warning(void *user, const char *text, size_t size)
 static void print_version(void)
 {
     printf("modalua %s\n", modalua_version());
+    fflush(stdout);
 }
 
 static void print_usage(FILE *to)
@@ -119,21 +143,28 @@ static void print_usage(FILE *to)
           to);
 }
 
-static int usage_error(const char *what, const char *argument)
+/* Only the option's name: its value may be a URL with a password. */
+static int usage_error(const char *word)
 {
-    fprintf(stderr, "modalua: %s '%s'\n", what, argument);
+    int length = word[1] == '-' ? (int)strcspn(word, "=") : 2;
+    fprintf(stderr, "modalua: cannot use the option '%.*s', or its argument\n", length, word);
     print_usage(stderr);
     return EXIT_USAGE;
 }
 
 /* ---- the command line ---- */
 
-/* A password in the URL would show in the process list. */
-static void hide_credentials(char *url)
+/* Takes the URL out of the command line, where a password would show in the process list. */
+static char *take_url(char *url)
 {
-    char *start = strstr(url, "://"), *at = start ? strchr(start, '@') : NULL;
-    for (char *p = start ? start + 3 : url; at && p < at; p++)
+    char *copy = strdup(url), *start = strstr(url, "://"), *end, *at;
+    start = start ? start + 3 : url;
+    end = start + strcspn(start, "/?#");
+    for (at = end; at > start && *at != '@'; at--)
+        ;
+    for (char *p = start; p < at; p++)
         *p = '*';
+    return copy;
 }
 
 static bool parse_size(const char *text, size_t *into)
@@ -157,79 +188,81 @@ static bool parse_seconds(const char *text, double *into)
     return end != text && *end == '\0' && *into > 0 && *into < 1e9;
 }
 
-/* A word that begins with "--". Returns how many arguments it takes, or -1. */
-static int long_option(options *o, const char *word, char *value)
+/* A word that begins with "--"; its value stands behind '=' or in the next word. Returns how many words it takes beside itself, or -1. */
+static int long_option(options *o, const char *word, char *next)
 {
-    if (strcmp(word, "--verbose") == 0)
-        o->verbose = true;
-    else if (strcmp(word, "--version") == 0)
-        o->version = true;
-    else if (strcmp(word, "--help") == 0)
-        o->help = true;
-    else if (strcmp(word, "--url") == 0 && value)
-        return o->url = value, 1;
-    else if (strcmp(word, "--memory-limit") == 0 && value && parse_size(value, &o->memory_limit))
-        return 1;
-    else if (strcmp(word, "--time-limit") == 0 && value && parse_seconds(value, &o->time_limit))
-        return 1;
-    else
+    char *equals = strchr(word, '=');
+    char *value = equals ? equals + 1 : next;
+    size_t n = equals ? (size_t)(equals - word) : strlen(word);
+    bool *flag = strcmp(word, "--verbose") == 0 ? &o->verbose : strcmp(word, "--version") == 0 ? &o->version
+               : strcmp(word, "--help") == 0 ? &o->help : NULL;
+    bool good = false;
+    if (flag)
+        return *flag = true, 0;
+    if (value && n == 5 && strncmp(word, "--url", n) == 0)
+        good = (o->url = take_url(value)) != NULL;
+    else if (value && n == 14 && strncmp(word, "--memory-limit", n) == 0)
+        good = parse_size(value, &o->memory_limit);
+    else if (value && n == 12 && strncmp(word, "--time-limit", n) == 0)
+        good = parse_seconds(value, &o->time_limit);
+    return good ? !equals : -1;
+}
+
+/* -e, -l and -u: the rest of the word or the next one, which as in lua must not look like an option. */
+static int short_value(options *o, const char *word, char *next)
+{
+    bool apart = word[2] == '\0';
+    const char *value = apart ? next : word + 2;
+    if (!value || (apart && value[0] == '-'))
         return -1;
+    if (word[1] == 'u') {
+        o->url = take_url((char *)value);
+        return o->url ? apart : -1;
+    }
+    o->has_code = o->has_code || word[1] == 'e';
+    o->actions[o->action_count++] = (action){ word[1], value };
+    return apart;
+}
+
+/* A word that begins with one '-'. */
+static int short_option(options *o, const char *word, char *next)
+{
+    if (word[1] == 'e' || word[1] == 'l' || word[1] == 'u')
+        return short_value(o, word, next);
+    if (word[2] != '\0')
+        return -1;
+    switch (word[1]) {
+    case 'i': o->interactive = o->version = true; break;
+    case 'v': o->version = true; break;
+    case 'W': o->warnings = true; break;
+    case 'E': o->no_environment = true; break;
+    case 'h': o->help = true; break;
+    default: return -1;
+    }
     return 0;
 }
 
-/* A word that begins with one '-'. As lua has them: -e and -l take the rest of the word or the next one. */
-static int short_option(options *o, const char *word, char *value)
-{
-    bool alone = word[2] == '\0';
-    switch (word[1]) {
-    case 'e':
-        o->has_code = true;
-        return !alone ? 0 : value ? 1 : -1;
-    case 'l':
-        return !alone ? 0 : value ? 1 : -1;
-    case 'u':
-        o->url = value;
-        return alone && value ? 1 : -1;
-    case 'i':
-        o->interactive = o->version = true;
-        return alone ? 0 : -1;
-    case 'v':
-        o->version = true;
-        return alone ? 0 : -1;
-    case 'W':
-        o->warnings = true;
-        return alone ? 0 : -1;
-    case 'E':
-        o->no_environment = true;
-        return alone ? 0 : -1;
-    case 'h':
-        o->help = true;
-        return alone ? 0 : -1;
-    default:
-        return -1;
-    }
-}
-
-/* False: the word at o->script is wrong. */
+/* False: the word at o->script is wrong, or there is no memory. The caller frees url and actions. */
 static bool parse(options *o, int argc, char **argv)
 {
     int i;
     memset(o, 0, sizeof *o);
-    for (i = 1; i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
-        char *value = i + 1 < argc ? argv[i + 1] : NULL;
+    o->actions = calloc((size_t)argc + 1, sizeof *o->actions);
+    for (i = 1; o->actions && i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+        char *next = i + 1 < argc ? argv[i + 1] : NULL;
         int taken;
         if (strcmp(argv[i], "--") == 0) {
             i++;
             break;
         }
         o->script = i;
-        taken = argv[i][1] == '-' ? long_option(o, argv[i], value) : short_option(o, argv[i], value);
+        taken = argv[i][1] == '-' ? long_option(o, argv[i], next) : short_option(o, argv[i], next);
         if (taken < 0)
             return false;
         i += taken;
     }
     o->script = i;
-    return true;
+    return o->actions != NULL;
 }
 
 /* ---- the runtime ---- */
@@ -303,8 +336,14 @@ static int report(modalua_runtime *rt, int status)
     return status;
 }
 
-/* One run, which Ctrl-C ends. */
-static int guarded(modalua_runtime *rt, int status)
+/* Around one run, which Ctrl-C ends, and the clock. */
+static void begin_run(modalua_runtime *rt)
+{
+    catch_signals(rt);
+    set_alarm(process_limit);
+}
+
+static int end_run(modalua_runtime *rt, int status)
 {
     release_signals();
     return report(rt, status);
@@ -312,8 +351,8 @@ static int guarded(modalua_runtime *rt, int status)
 
 static int run_text(modalua_runtime *rt, const char *name, const char *text)
 {
-    catch_signals(rt);
-    return guarded(rt, modalua_run_string(rt, name, text, strlen(text)));
+    begin_run(rt);
+    return end_run(rt, modalua_run_string(rt, name, text, strlen(text)));
 }
 
 static int run_library(modalua_runtime *rt, const char *name)
@@ -331,40 +370,26 @@ static int run_library(modalua_runtime *rt, const char *name)
     return status;
 }
 
-/* -e and -l in the order in which they stand. */
-static int run_options(modalua_runtime *rt, const options *o, char **argv)
+static int run_actions(modalua_runtime *rt, const options *o)
 {
     int status = o->warnings ? run_text(rt, "=(command line)", "warn '@on'") : MODALUA_OK;
-    for (int i = 1; i < o->script && status == MODALUA_OK; i++) {
-        const char *word = argv[i];
-        const char *value = word[1] && word[2] ? word + 2 : argv[i + 1];
-        if (strcmp(word, "--") == 0)
-            break;
-        if (word[1] == 'e')
-            status = run_text(rt, "=(command line)", value);
-        else if (word[1] == 'l')
-            status = run_library(rt, value);
-        if ((strchr("elu", word[1]) && !word[2]) || strcmp(word, "--url") == 0 || strcmp(word, "--memory-limit") == 0 ||
-            strcmp(word, "--time-limit") == 0)
-            i++;
-    }
+    for (int i = 0; i < o->action_count && status == MODALUA_OK; i++)
+        status = o->actions[i].kind == 'e' ? run_text(rt, "=(command line)", o->actions[i].text) : run_library(rt, o->actions[i].text);
     return status;
 }
 
 static int run_script(modalua_runtime *rt, const char *path, int argc, char **argv)
 {
-    catch_signals(rt);
-    return guarded(rt, modalua_run_file(rt, path && strcmp(path, "-") != 0 ? path : NULL, argc, (const char *const *)argv));
+    begin_run(rt);
+    return end_run(rt, modalua_run_file(rt, path && strcmp(path, "-") != 0 ? path : NULL, argc, (const char *const *)argv));
 }
 
 static int run(modalua_runtime *rt, const options *o, int argc, char **argv)
 {
-    int status = run_options(rt, o, argv);
-    if (status != MODALUA_OK)
-        return status;
-    if (o->script < argc)
+    int status = run_actions(rt, o);
+    if (status == MODALUA_OK && o->script < argc)
         status = run_script(rt, argv[o->script], argc - o->script - 1, argv + o->script + 1);
-    if (status == MODALUA_EXIT)
+    if (status != MODALUA_OK)
         return status;
     if (o->interactive)
         return repl_run(rt, catch_signals, release_signals);
@@ -386,25 +411,40 @@ static int exit_status(const modalua_runtime *rt, int status)
     }
 }
 
-int main(int argc, char **argv)
+/* A pipe or a disk that took not everything is a failure: somebody waits for that output. */
+static int close_output(int status)
 {
-    options o;
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return status;
+    fprintf(stderr, "modalua: standard output cannot be written: %s\n", strerror(errno));
+    return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+}
+
+static int run_command(const options *o, int argc, char **argv)
+{
     modalua_runtime *rt;
     int status;
-    if (!parse(&o, argc, argv))
-        return usage_error("cannot use the option", argv[o.script]);
-    if (o.help) {
+    if (o->help) {
         print_usage(stdout);
         return EXIT_SUCCESS;
     }
-    if (o.version)
+    if (o->version)
         print_version();
-    rt = make_runtime(&o, argc, argv);
+    rt = make_runtime(o, argc, argv);
     if (!rt)
         return EXIT_FAILURE;
-    if (o.url)
-        hide_credentials((char *)o.url);
-    status = exit_status(rt, run(rt, &o, argc, argv));
+    if (o->time_limit > 0)
+        process_limit = o->time_limit + PATIENCE_SECONDS;
+    status = exit_status(rt, run(rt, o, argc, argv));
     modalua_destroy(rt);
     return status;
+}
+
+int main(int argc, char **argv)
+{
+    options o;
+    int status = parse(&o, argc, argv) ? run_command(&o, argc, argv) : usage_error(argv[o.script]);
+    free(o.url);
+    free(o.actions);
+    return close_output(status);
 }

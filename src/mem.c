@@ -100,8 +100,6 @@ static void *host_realloc(mem *m, void *block, size_t old_size, size_t new_size)
     void *moved = m->alloc(m->user, block, old_size, new_size);
     if (moved || new_size == 0)
         return moved;
-    if (block && new_size <= old_size)
-        return block; /* a shrink that failed keeps the larger block: Lua relies on it */
     if (!m->sheltered)
         return NULL;
     moved = reserve_cut(m, new_size);
@@ -125,11 +123,8 @@ void *mem_realloc(void *user, void *block, size_t old_size, size_t new_size)
     if (!block && new_size == 0)
         return NULL;
     moved = r ? reserve_realloc(m, r, block, old_size, new_size) : host_realloc(m, block, old_size, new_size);
-    if (moved || new_size == 0) {
+    if (moved || new_size == 0)
         m->used = m->used - old_size + new_size;
-        if (m->used > m->peak)
-            m->peak = m->used;
-    }
     return moved;
 }
 

@@ -18,7 +18,6 @@ typedef struct mem {
     void *user;
     size_t limit;          /* bytes; 0 = none */
     size_t used;
-    size_t peak;
     mem_reserve *reserves; /* blocks that sheltered allocations were cut from; nearly always none */
     bool sheltered;
 } mem;
@@ -26,7 +25,7 @@ typedef struct mem {
 /* Starts an account. alloc NULL means the C library's realloc and free. */
 void mem_init(mem *m, mem_fn alloc, void *user, size_t limit);
 
-/* lua_Alloc over an account (user is the mem). Shrinking and freeing never fail. */
+/* lua_Alloc over an account (user is the mem). Shrinking and freeing do not fail, as long as they do not with the host's allocator. */
 void *mem_realloc(void *user, void *block, size_t old_size, size_t new_size);
 
 /* Bytes that may still be taken before the limit; SIZE_MAX without one. */

@@ -67,10 +67,12 @@ enum modalua_status {
 /* The text is not NUL-terminated. Called on the thread that drives the runtime; must not call back into it. */
 typedef void (*modalua_write_fn)(void *user, const char *text, size_t size);
 
-/* As a lua_Alloc: new_size 0 frees; old_size is the block's size, or means nothing when block is NULL. NULL = failed. */
+/* As a lua_Alloc: new_size 0 frees; old_size is the block's size, or means nothing when block is NULL. NULL = failed,
+ * which a shrink must not. */
 typedef void *(*modalua_alloc_fn)(void *user, void *block, size_t old_size, size_t new_size);
 
-/* Called once when a run has ended, with what modalua_run_string would have returned. */
+/* Called once when a run has ended, on the thread whose modalua_step ended it, with the status that this step returns. It may start the next
+ * run, or destroy the runtime. */
 typedef void (*modalua_done_fn)(void *user, modalua_runtime *rt, int status);
 
 enum modalua_flags {
@@ -111,10 +113,11 @@ MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *conf
  * inside a run. */
 MODALUA_API void modalua_destroy(modalua_runtime *rt);
 
-/* Sets the global table `arg` as lua does: argv[script] becomes arg[0], what follows 1, 2, …, what comes before -1, -2, …. */
+/* Sets the global table `arg` as lua does: argv[script] becomes arg[0], what follows 1, 2, …, what comes before -1, -2, …. script is at most
+ * argc. Does not block. MODALUA_E_BUSY inside a run; MODALUA_E_INVALID without a runtime. */
 MODALUA_API int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int script);
 
-/* Start a run and return at once; modalua_step then moves it on. `done` may be NULL. MODALUA_E_BUSY while another run is under way; a
+/* Start a run and return at once; modalua_step then moves it on. None of the arguments is needed afterwards. `done` may be NULL. MODALUA_E_BUSY while another run is under way; a
  * script that does not compile is reported here, and done is not called.
  *   name    as luaL_loadbuffer has it: "=name" or "@file"
  *   path    NULL = standard input; a first line that begins with '#' is skipped
@@ -128,7 +131,8 @@ MODALUA_API int modalua_start_file(modalua_runtime *rt, const char *path, int ar
 MODALUA_API int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in, modalua_done_fn done, void *user);
 
 /* Moves the run on: runs what is ready, waits at most max_wait_ms for the network (0 = not at all, negative = as long as it takes), and
- * returns MODALUA_WORKING while the run goes on. The step that ends it returns how it ended, once; without a run it is MODALUA_OK. */
+ * returns MODALUA_WORKING while the run goes on. The step that ends it returns how it ended, once; without a run it is MODALUA_OK. What the
+ * script does between two waits is not cut short by max_wait_ms. */
 MODALUA_API int modalua_step(modalua_runtime *rt, int max_wait_ms);
 
 /* Start and step until the end. Block. Return MODALUA_OK, MODALUA_EXIT or an error. json_out (may be NULL) receives the function's first
@@ -140,10 +144,10 @@ MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const ch
 /* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task (their <close> variables run), the second
  * one, or the end of grace_seconds, ends them whatever they do. Any thread, any time, and signal handlers; not after modalua_destroy has been
  * called. Without a run it has no effect. A script that never waits notices it when the runtime has its hook (see MODALUA_NO_HOOK), or when
- * the call comes from a signal handler on the thread that runs the script. */
+ * the call comes from a signal handler on the thread that runs the script. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
-/* The code given to os.exit by the run that ended with MODALUA_EXIT. */
+/* The code given to os.exit by the run that ended with MODALUA_EXIT; 0 otherwise. */
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 
 /* What went wrong in the last call that failed: message and traceback. Never NULL; valid until the next call on rt. */

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "lerror.h"
 #include "lua_limits.h"
 
@@ -71,19 +72,17 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
 int op_sleep(lua_State *L, op *o, double seconds)
 {
     o->ready = false;
-    if (!loop_set_timer(o->lp, o, loop_now() + seconds))
+    if (!loop_set_timer(o->lp, o, clock_now() + seconds))
         return lerror_throw(L, "limit", "memory", "not enough memory for a timer");
     return OP_WAIT;
 }
 
 int op_join(op *o, task *target)
 {
-    o->ready = target->state == TASK_DONE;
-    if (!o->ready && o->target != target) {
-        o->target = target;
-        o->next_joiner = target->joiners;
-        target->joiners = o;
-    }
+    o->ready = false;
+    o->target = target;
+    o->next_joiner = target->joiners;
+    target->joiners = o;
     return OP_WAIT;
 }
 
@@ -130,6 +129,7 @@ static void drive(lua_State *L, op *o)
             o->turn(L, lp, -1);
         else
             loop_pump(lp, -1);
+    limits_restart_burst(lp);
 }
 
 static int op_k(lua_State *L, int status, lua_KContext context)
@@ -137,16 +137,14 @@ static int op_k(lua_State *L, int status, lua_KContext context)
     op *o = (op *)context;
     loop *lp = o->lp;
     int results;
-    (void)status;
+    if (status == LUA_YIELD && !o->ready && !o->stuck && !must_stop(lp))
+        return lua_yieldk(L, 0, context, op_k); /* in a state that is not ours a script has resumed the task's coroutine */
     for (;;) {
         check_stop(L, o);
-        limits_restart_burst(lp);
         results = o->advance(L, o);
         if (results != OP_WAIT)
             break;
         if (can_yield(L, lp)) {
-            if (o->ready)
-                continue;
             o->parked = lp->current;
             lp->current->waits = o;
             return lua_yieldk(L, 0, context, op_k);
@@ -160,6 +158,8 @@ static int op_k(lua_State *L, int status, lua_KContext context)
 int op_run(lua_State *L, op *o)
 {
     o->index = lua_gettop(L);
+    if (o->lp->farewells)
+        op_farewells_pending(L, o->lp, false);
     return op_k(L, LUA_OK, (lua_KContext)o);
 }
 

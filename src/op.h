@@ -24,7 +24,7 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r);
 /* For advance: waits for `seconds`. */
 int op_sleep(lua_State *L, op *o, double seconds);
 
-/* For advance: waits until the task is done. */
+/* For advance: waits until the task, which is not done yet, is. */
 int op_join(op *o, task *target);
 
 /* Releases what the op holds. Idempotent. */

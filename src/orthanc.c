@@ -23,6 +23,7 @@ static const row rows[] = {
     { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials", false } },
     { 403, WHOEVER, "/", { "auth", "forbidden", "the server does not allow this", false } },
     { 405, WHOEVER, "/", { "http", "method_not_allowed", "the server knows this route, but not with this method", false } },
+    { 429, WHOEVER, "/", { "http", "too_many_requests", "the server, or a proxy in front of it, wants fewer requests", true } },
     { 413, WHOEVER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size", false } },
     { 404, 7, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
     { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
@@ -52,7 +53,7 @@ static bool row_fits(const row *r, const char *path, long http_status, int ortha
     return body && (r->http == ANY || r->http == http_status) && strncmp(path, r->path, strlen(r->path)) == 0;
 }
 
-orthanc_failure orthanc_classify(const char *method, const char *path, long http_status, int orthanc_status, bool credentials)
+orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status, bool side_effects, bool credentials)
 {
     orthanc_failure failure = { "http", NULL, NULL, false };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -68,7 +69,7 @@ orthanc_failure orthanc_classify(const char *method, const char *path, long http
         failure.kind = "http";
         failure.code = "redirect";
     }
-    if (strcmp(method, "GET") != 0)
+    if (side_effects)
         failure.retryable = false;
     return failure;
 }

@@ -16,8 +16,9 @@ typedef struct orthanc_failure {
     bool retryable;      /* a read may be tried again */
 } orthanc_failure;
 
-/* Reads the HTTP status first, Orthanc's own second. path without the server's prefix; credentials: whether any were sent. */
-orthanc_failure orthanc_classify(const char *method, const char *path, long http_status, int orthanc_status, bool credentials);
+/* Reads the HTTP status first, Orthanc's own second. path without the server's prefix; side_effects: of the request, which is then not
+ * retryable; credentials: whether any were sent. */
+orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status, bool side_effects, bool credentials);
 
 /* The DIMSE status in a Details text ("… DIMSE status 0xA701 …"), the only source of it before 1.12.10; -1 when there is none. */
 int orthanc_dimse_status(const char *details);

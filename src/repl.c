@@ -68,10 +68,8 @@ int repl_run(modalua_runtime *rt, void (*before)(modalua_runtime *), void (*afte
         before(rt);
         errno = 0;
         n = getline(&line, &room, stdin);
-        if (n < 0 && errno != EINTR) {
-            after();
+        if (n < 0 && errno != EINTR)
             break;
-        }
         if (n < 0) { /* Ctrl-C at the prompt: the input is given up */
             clearerr(stdin);
             in.size = 0;
@@ -81,10 +79,10 @@ int repl_run(modalua_runtime *rt, void (*before)(modalua_runtime *), void (*afte
         line[strcspn(line, "\n")] = '\0';
         if (!add_line(&in, line) || !evaluate(rt, &in, &status))
             in.size = 0;
-        after();
         if (status < 0 && status != MODALUA_EXIT)
             fprintf(stderr, "%s\n", modalua_last_error(rt));
     }
+    after();
     if (status != MODALUA_EXIT)
         putchar('\n');
     free(line);

@@ -2,6 +2,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "clock.h"
 #include "lencode.h"
 #include "ljson.h"
 #include "lua_limits.h"
@@ -116,9 +117,9 @@ static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_d
     if (rt->busy || rt->root)
         return MODALUA_E_BUSY;
     rt->error = rt->json = NULL;
-    limits_reset(&rt->lp);
+    loop_reset(&rt->lp);
     if (rt->config.run_seconds > 0)
-        rt->lp.deadline = loop_now() + rt->config.run_seconds;
+        rt->lp.deadline = clock_now() + rt->config.run_seconds;
     rt->lp.exit_code = 0;
     rt->drain_end = 0;
     rt->done = done;
@@ -199,11 +200,10 @@ static int finish_p(lua_State *L)
     rt->error = modalua_strerror(c->status); /* should there be no memory for more */
     if (c->status == MODALUA_E_LIMIT)
         limit_message(rt, L);
-    else if (c->status != MODALUA_E_SCRIPT)
+    else if (c->status == MODALUA_E_SCRIPT)
+        push_error_text(L, 3); /* may run a __tostring of the script's: the clocks still run */
+    else
         lua_pushstring(L, rt->error);
-    limits_reset(&rt->lp);
-    if (c->status == MODALUA_E_SCRIPT)
-        push_error_text(L, 3); /* may run a __tostring of the script's */
     if (lua_isstring(L, traceback) && c->status == MODALUA_E_SCRIPT)
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, -1), lua_tostring(L, traceback));
     rt->error = keep(L, RUNTIME_ERROR);
@@ -214,14 +214,16 @@ static int end_run(modalua_runtime *rt)
 {
     call c = { 0 };
     int status = runtime_protect(rt, finish_p, &c), top;
-    if (status == MODALUA_E_NOMEM && c.status < 0)
-        status = c.status; /* the outcome was known, only its text did not fit */
+    if (c.status < 0 && status != c.status) { /* the outcome was known, only its text could not be made */
+        status = c.status;
+        rt->error = modalua_strerror(status);
+    }
     top = lua_gettop(rt->L);
     lua_pushboolean(rt->L, 0);
     lua_rawsetp(rt->L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
-    limits_reset(&rt->lp);
+    loop_reset(&rt->lp);
     if (!rt->lp.interruptible)
         lua_sethook(rt->L, NULL, 0, 0);
     return status;
@@ -230,9 +232,13 @@ static int end_run(modalua_runtime *rt)
 /* The root has ended and farewells are under way that still have time. */
 static bool draining(modalua_runtime *rt)
 {
-    if (rt->drain_end == 0)
-        rt->drain_end = loop_now() + DRAIN_SECONDS;
-    return op_farewells_pending(rt->L, &rt->lp, false) && rt->lp.stop != LOOP_KILL && loop_now() < rt->drain_end;
+    const loop *lp = &rt->lp;
+    if (rt->drain_end == 0) {
+        rt->drain_end = clock_now() + DRAIN_SECONDS;
+        rt->lp.deadline = 0; /* the run was in time */
+    }
+    return op_farewells_pending(rt->L, &rt->lp, false) && (lp->stop != LOOP_KILL || lp->reason == REASON_EXIT) &&
+           clock_now() < rt->drain_end;
 }
 
 static int step_p(lua_State *L)
@@ -248,10 +254,25 @@ static int step_p(lua_State *L)
     return 0;
 }
 
+/* One step of a run that is under way: MODALUA_WORKING, or how it ended. */
+static int step(modalua_runtime *rt, double seconds)
+{
+    call c = { .seconds = seconds };
+    if (runtime_protect(rt, step_p, &c) < 0) {
+        loop_kill(&rt->lp, REASON_CANCELLED);
+        return MODALUA_WORKING;
+    }
+    if (rt->root->state != TASK_DONE || draining(rt))
+        return MODALUA_WORKING;
+    op_farewells_pending(rt->L, &rt->lp, true);
+    return end_run(rt);
+}
+
 int modalua_step(modalua_runtime *rt, int max_wait_ms)
 {
-    call c = { .seconds = max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0 };
     locale_t before;
+    modalua_done_fn done;
+    void *user;
     int status;
     if (!rt)
         return MODALUA_E_INVALID;
@@ -259,20 +280,14 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
         return MODALUA_E_BUSY;
     if (!rt->root)
         return MODALUA_OK;
+    done = rt->done;
+    user = rt->done_user;
     runtime_enter(rt, &before);
-    status = runtime_protect(rt, step_p, &c);
-    if (status < 0)
-        loop_kill(&rt->lp, REASON_CANCELLED);
-    else if (rt->root->state != TASK_DONE || draining(rt))
-        status = MODALUA_WORKING;
-    else {
-        op_farewells_pending(rt->L, &rt->lp, true);
-        status = end_run(rt);
-    }
+    status = step(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
     runtime_leave(rt, before);
-    if (status != MODALUA_WORKING && !rt->root && rt->done)
-        rt->done(rt->done_user, rt, status);
-    return status < 0 && rt->root ? MODALUA_WORKING : status;
+    if (status != MODALUA_WORKING && done)
+        done(user, rt, status); /* may start another run, or destroy the runtime: nothing of it is touched from here on */
+    return status;
 }
 
 /* ---- the blocking calls: start and step ---- */
@@ -311,6 +326,8 @@ int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
 void modalua_cancel(modalua_runtime *rt)
 {
     struct lua_State *running;
+    if (!rt)
+        return;
     loop_cancel(&rt->lp);
     running = atomic_load(&rt->lp.running);
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))

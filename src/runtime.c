@@ -44,7 +44,7 @@ const char *modalua_last_error(const modalua_runtime *rt)
 
 int modalua_exit_code(const modalua_runtime *rt)
 {
-    return rt->lp.exit_code;
+    return rt ? rt->lp.exit_code : 0;
 }
 
 /* ---- entering and leaving ---- */
@@ -78,14 +78,20 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     if (status == LUA_OK)
         return c->status;
     rt->error = modalua_strerror(MODALUA_E_NOMEM);
+    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+        rt->error = lua_tostring(L, -1);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ERROR]);
+    }
     lua_settop(L, 0);
-    return MODALUA_E_NOMEM;
+    return status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
 }
 
 /* ---- create and destroy ---- */
 
 void modalua_config_init(modalua_config *config)
 {
+    if (!config)
+        return;
     memset(config, 0, sizeof *config);
     config->struct_size = sizeof *config;
 }
@@ -238,6 +244,8 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     if (!out)
         return MODALUA_E_INVALID;
     *out = NULL;
+    if (config && config->struct_size < sizeof config->struct_size)
+        return MODALUA_E_INVALID; /* modalua_config_init was forgotten */
     modalua_config_init(&full);
     if (config)
         memcpy(&full, config, config->struct_size < sizeof full ? config->struct_size : sizeof full);
@@ -267,6 +275,7 @@ void runtime_free(modalua_runtime *rt)
         locale_t before;
         runtime_enter(rt, &before);
         op_farewells_pending(rt->L, &rt->lp, true);
+        loop_kill(&rt->lp, REASON_CANCELLED); /* a finalizer of the script's waits for nothing */
         lua_close(rt->L);
         runtime_leave(rt, before);
     }
@@ -297,7 +306,7 @@ int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int 
     call c = { .argc = argc, .argv = argv, .script = script };
     locale_t before;
     int status;
-    if (!rt || argc < 0 || script < 0 || (argc > 0 && !argv))
+    if (!rt || argc < 0 || script < 0 || script > argc || (argc > 0 && !argv))
         return MODALUA_E_INVALID;
     if (rt->busy)
         return MODALUA_E_BUSY;

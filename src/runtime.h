@@ -8,6 +8,7 @@
 #include "lbase.h"
 #include "lclient.h"
 #include "loop.h"
+#include "lua_limits.h"
 #include "mem.h"
 #include "modalua.h"
 
@@ -48,8 +49,8 @@ void runtime_leave(modalua_runtime *rt, locale_t before);
 /* Frees a runtime that has no run under way. */
 void runtime_free(modalua_runtime *rt);
 
-/* Runs a C function under protection and returns the status that it left in the call; a failure of its own means that there was no memory
- * for it. */
+/* Runs a C function under protection and returns the status that it left in the call, or, should it fail itself, MODALUA_E_NOMEM or
+ * MODALUA_E_SCRIPT with its message as the last error. */
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
 
 /* Places in the registry that always exist, so that setting them cannot fail. */
@@ -57,6 +58,6 @@ enum { RUNTIME_ROOT, RUNTIME_ERROR, RUNTIME_JSON, RUNTIME_KEYS };
 extern const char runtime_keys[RUNTIME_KEYS];
 
 /* The runtime of a state that is ours. */
-#define runtime_of(L) ((modalua_runtime *)*(void **)lua_getextraspace(L))
+#define runtime_of(L) ((modalua_runtime *)limits_loop(L))
 
 #endif

@@ -4,6 +4,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "clock.h"
 #include "ldoc.h"
 #include "lerror.h"
 #include "lua_limits.h"
@@ -29,6 +30,7 @@ static void link_task(loop *lp, task *t)
             t->sibling->elder = t;
         t->parent->children = t;
         t->parent->live_children++;
+        t->cancelled = t->parent->cancelled; /* who is told to end starts nothing that lasts */
     }
 }
 
@@ -85,6 +87,8 @@ task *task_new(lua_State *L, loop *lp, int args)
         luaL_error(L, "too many arguments for a task");
     lua_pushlightuserdata(L, lp);
     lua_pushcclosure(L, keep_traceback, 1);
+    if (lp->owned)
+        limits_mark_task(t->co);
     limits_push_base(t->co);
     lua_xmove(L, t->co, 1);
     lua_insert(L, function);             /* task f args... */
@@ -97,18 +101,6 @@ task *task_new(lua_State *L, loop *lp, int args)
 }
 
 /* ---- ending ---- */
-
-static void task_done(lua_State *L, task *t);
-
-/* The outcome stands. The children that still run are waited for, or, when there is nothing left that they could be good for, cancelled. */
-static void task_ended(lua_State *L, task *t)
-{
-    t->state = TASK_CLOSING;
-    if (t->failed)
-        loop_cancel_task(t->lp, t);
-    if (t->live_children == 0)
-        task_done(L, t);
-}
 
 static void copy_failure(lua_State *L, task *from, task *to)
 {
@@ -141,36 +133,51 @@ static void wake_joiners(task *t)
         op *o = t->joiners;
         t->joiners = o->next_joiner;
         o->target = NULL;
-        t->joined = true;
         loop_op_ready(o);
     }
 }
 
-static void task_done(lua_State *L, task *t)
+/* In a state that is not ours, a task may have no parent that could take its error over. */
+static void warn_of_failure(lua_State *L, task *t)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
+    lua_getiuservalue(L, -1, UV_ERROR);
+    lua_warning(L, "modalua: a task failed, and nobody waits for it: ", 1);
+    lua_warning(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1), 0);
+    lua_pop(L, 2);
+}
+
+/* Returns the parent, when it has waited for this one alone. An error stays with the parent until somebody joins. */
+static task *task_done(lua_State *L, task *t)
 {
     task *parent = t->parent;
-    bool keep;
     adopt_failures(L, t);
     t->state = TASK_DONE;
     unlink_live(t);
+    if (t->failed && !t->joined && !t->joiners && !parent && !t->lp->owned)
+        warn_of_failure(L, t);
     wake_joiners(t);
-    keep = parent && t->failed && !t->joined;
-    if (!parent && t->failed && !t->joined && !t->lp->owned)
-        lua_warning(L, "modalua: a task failed and nobody joined it", 0);
-    if (!keep)
+    if (!parent || !t->failed || t->joined)
         leave_parent(L, t);
-    if (parent && --parent->live_children == 0 && parent->state == TASK_CLOSING)
-        task_done(L, parent);
+    return parent && --parent->live_children == 0 && parent->state == TASK_CLOSING ? parent : NULL;
 }
 
-/* The error is on top of `from`; a task that was cancelled and says so has not failed by itself, but has no results either. */
-static void task_fail(lua_State *L, task *t, lua_State *from)
+/* The outcome stands. The children that still run are waited for, or, when there is nothing left that they could be good for, cancelled. */
+static void task_ended(lua_State *L, task *t)
+{
+    t->state = TASK_CLOSING;
+    if (t->failed || t->cancelled)
+        loop_cancel_task(t->lp, t);
+    while (t && t->live_children == 0)
+        t = task_done(L, t);
+}
+
+/* The error is on top, and popped. A task that was cancelled and says so has not failed by itself, but has no results either. */
+static void task_fail(lua_State *L, task *t)
 {
     t->failed = true;
-    if (t->cancelled && (lerror_is_kind(from, -1, "cancelled") || limits_is_kill(from, -1)))
+    if (t->cancelled && (lerror_is_kind(L, -1, "cancelled") || limits_is_kill(L, -1)))
         t->joined = true;
-    if (from != L)
-        lua_xmove(from, L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, UV_ERROR);
@@ -179,11 +186,11 @@ static void task_fail(lua_State *L, task *t, lua_State *from)
 
 /* ---- running ---- */
 
-/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. */
+/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. Its error is made when somebody asks for it: here
+ * there might be no memory. */
 static void skip(lua_State *L, task *t)
 {
-    lerror_new(L, "cancelled", NULL, "cancelled");
-    task_fail(L, t, L);
+    t->cancelled = t->failed = t->joined = true;
     task_ended(L, t);
 }
 
@@ -212,8 +219,10 @@ static void task_resume(lua_State *L, task *t)
     }
     if (status == LUA_OK)
         t->results = results;
-    else
-        task_fail(L, t, t->co);
+    else {
+        lua_xmove(t->co, L, 1);
+        task_fail(L, t);
+    }
     task_ended(L, t);
 }
 
@@ -224,7 +233,7 @@ void task_turn(lua_State *L, loop *lp, double seconds)
     loop_pump(lp, lp->ready ? 0 : seconds);
     last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
     while (t != last && (t = loop_take_ready(lp))) {
-        if (t->cancelled && !t->started)
+        if (!t->started && (t->cancelled || lp->stop == LOOP_KILL))
             skip(L, t);
         else
             task_resume(L, t);
@@ -233,8 +242,9 @@ void task_turn(lua_State *L, loop *lp, double seconds)
 
 void task_push_failure(lua_State *L, int index)
 {
+    index = lua_absindex(L, index);
     lua_getiuservalue(L, index, UV_ERROR);
-    lua_getiuservalue(L, lua_absindex(L, index - (index < 0)), UV_TRACEBACK);
+    lua_getiuservalue(L, index, UV_TRACEBACK);
 }
 
 int task_push_outcome(lua_State *L, int index)
@@ -245,7 +255,10 @@ int task_push_outcome(lua_State *L, int index)
         if (t->ref != LUA_NOREF)
             leave_parent(L, t);
         lua_pushnil(L);
-        lua_getiuservalue(L, index, UV_ERROR);
+        if (t->started)
+            lua_getiuservalue(L, index, UV_ERROR);
+        else
+            lerror_new(L, "cancelled", NULL, "cancelled");
         return 2;
     }
     luaL_checkstack(L, t->results, "too many results");
@@ -266,8 +279,14 @@ static task *check_task(lua_State *L, int index)
 
 static int l_spawn(lua_State *L)
 {
+    loop *lp = ldoc_loop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    task_new(L, ldoc_loop(L), lua_gettop(L) - 1);
+    if (lp->owned) {
+        limits_pass_on(L, lp); /* or a chain of tasks, each too short for the hook, would outlive the kill */
+        if (!lp->current)
+            return luaL_error(L, "no task can be started here: the run has ended");
+    }
+    task_new(L, lp, lua_gettop(L) - 1);
     return 1;
 }
 
@@ -315,7 +334,7 @@ static int l_sleep(lua_State *L)
 
 static int l_now(lua_State *L)
 {
-    lua_pushnumber(L, loop_now());
+    lua_pushnumber(L, clock_now());
     return 1;
 }
 

@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "check.h"
+#include "clock.h"
 #include "ldoc.h"
 #include "op.h"
 #include "runtime.h"
@@ -103,11 +104,6 @@ static void test_polls(modalua_runtime *rt)
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }
 
-static double now(void)
-{
-    return loop_now();
-}
-
 /* A farewell is sent although the run has ended, even when it was cancelled; one that hangs gets a second, no more. */
 static void test_farewells(modalua_runtime *rt, const char *url)
 {
@@ -119,9 +115,9 @@ static void test_farewells(modalua_runtime *rt, const char *url)
                   "task.spawn(error, 'x', 0) task.sleep(0) error('y', 0)") == MODALUA_E_SCRIPT);
     snprintf(code, sizeof code, "local n = assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'})) assert(n == 2, n)", url);
     CHECK(run(rt, code) == MODALUA_OK);
-    before = now();
+    before = clock_now();
     CHECK(run(rt, "test.farewell '/hang'") == MODALUA_OK);
-    CHECK(now() - before >= 0.9 && now() - before < 5);
+    CHECK(clock_now() - before >= 0.9 && clock_now() - before < 5);
     CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.farewells);
 }
 

@@ -1,0 +1,15 @@
+/* clock.h - the clock of everything here. */
+#ifndef CLOCK_H
+#define CLOCK_H
+
+#include <time.h>
+
+/* Seconds on a monotonic clock. */
+static inline double clock_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+#endif
