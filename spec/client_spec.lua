@@ -24,8 +24,11 @@ for _, version in ipairs(versions) do
       assert.are.equal("LOCAL", system.DicomAet)
       assert.are.equal("integer", math.type(system.DicomPort))
       assert.matches("^1%.%d+%.%d+", system.Version)
-      assert.are.same(system, client:get("/system"))
-      assert.are.same(system, client:get("system"))
+      assert.are.equal(system.Version, client:get("/system").Version)
+      assert.are.equal(system.Version, client:get("system").Version)
+      for name, value in pairs(system) do
+        assert.are_not.equal(modalua.json.null, value, name)
+      end
     end)
 
     it("lists the modalities, by name and in full", function()
@@ -171,8 +174,13 @@ describe("connect", function()
     refuses("no scheme", "orthanc.example")
     refuses("only http", "ftp://localhost")
     refuses("only http", "file:///etc/passwd")
-    refuses("not a URL", "http://user:hunter2@:x:/")
+    refuses("cannot be read", "http://user:hunter2@:x:/")
     refuses("no '%?'", "http://localhost:8042/?a=hunter2")
+    refuses("NUL", "http://localhost\0.evil.example")
+    refuses("no password", "http://hunter2@localhost")
+    refuses("no password", "http://a%3Ab:hunter2@localhost")
+    refuses("option proxy", "http://localhost", { proxy = "http://u:hunter2@127.0.0.1:99999" })
+    refuses("option proxy", "http://localhost", { proxy = "htp://u:hunter2@proxy" })
     refuses("credentials", "http://u:hunter2@localhost", { username = "v", password = "hunter2" })
   end)
 

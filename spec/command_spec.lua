@@ -52,7 +52,8 @@ describe("The command", function()
         d=$(mktemp -d); mkdir "$d/a" "$d/b"
         echo 'return "beside"' >"$d/a/helper_module.lua"
         echo 'return "stray"' >"$d/b/helper_module.lua"
-        echo 'print((require "helper_module"))' >"$d/a/main.lua"
+        echo 'return 1' >"$d/b/stray_module.lua"
+        echo 'print((require "helper_module")) assert(not pcall(require, "stray_module"))' >"$d/a/main.lua"
         cd "$d/b" && "$M" ../a/main.lua; s=$?
         cd / && rm -r "$d"; exit $s]]))
     end)
@@ -80,11 +81,20 @@ describe("The command", function()
     end)
 
     it("with 2 on wrong usage", function()
-      for _, words in ipairs { { "-x" }, { "--nosuch" }, { "-e" }, { "--memory-limit", "lots" }, { "--time-limit", "0" }, { "-u" } } do
+      for _, words in ipairs { { "-x" }, { "--nosuch" }, { "-e" }, { "-e", "-v" }, { "-l" }, { "--time-limit=x" },
+        { "--memory-limit", "lots" }, { "--time-limit", "0" }, { "-u" } } do
         local result = command.run(table.unpack(words))
         assert.are.equal(2, result.status)
-        assert.matches("^modalua: cannot use the option '" .. words[1]:gsub("%-", "%%-") .. "'", result.err)
+        assert.is_truthy(result.err:find("modalua: cannot use the option '" .. words[1]:match("[^=]+") .. "'", 1, true), result.err)
       end
+    end)
+
+    it("and does not go on to interactive mode", function()
+      gives("modalua " .. require("modalua").version .. "\n", 1, command.shell([[echo 'print "on"' | "$M" -i -e 'error(1)']]))
+    end)
+
+    it("when its output cannot be written", function()
+      assert.matches("standard output cannot be written", gives("", 1, command.shell([["$M" -e 'print "lost"' >/dev/full]])))
     end)
 
     it("when a task fails that nobody joined", function()
@@ -102,6 +112,10 @@ describe("The command", function()
       gives("", 7, command.run("-e", "require'modalua.task'.spawn(os.exit, 7) require'modalua.task'.sleep(60)"))
       gives("", 9, command.run("-e", "string.gsub('x', 'x', function() os.exit(9) end) print 'no'"))
       gives("", 4, command.run("-e", "os.exit(4)", "-e", "print 'no'"))
+      gives("", 3, command.run("-e", "coroutine.resume(coroutine.create(os.exit), 3) print 'no'"))
+      gives("", 5, command.run("-e", "local co = coroutine.create(function() local t <close> = setmetatable({}, {__close = function() " ..
+        "os.exit(5) end}) coroutine.yield() end) coroutine.resume(co) coroutine.close(co) print 'no'"))
+      gives("", 6, command.run("-e", "local t <close> = setmetatable({}, {__close = function() os.exit(7) end}) os.exit(6)"))
     end)
   end)
 
@@ -131,6 +145,16 @@ describe("The command", function()
       gives("ready\nclosed\n", 130, interrupt(close .. "coroutine.wrap(function() print 'ready' while true do end end)()", 1))
     end)
 
+    it("is thrown into an xpcall whose handler would not end", function()
+      gives("ready\non\n", 130, interrupt("print 'ready' local function spin() while true do end end xpcall(spin, spin) print 'on'", 1))
+    end)
+
+    it("does not wait for the end of a coroutine that swallowed it: the grace goes on", function()
+      local before = os.time()
+      gives("ready\n", 130, interrupt("print 'ready' pcall(coroutine.wrap(function() while true do end end)) while true do end", 1))
+      assert.is_true(os.time() - before <= 20)
+    end)
+
     it("is thrown into a task among others", function()
       gives("ready\nclosed\n", 130, interrupt("local task = require 'modalua.task' task.spawn(task.sleep, 60) " ..
         "task.spawn(function() " .. close .. "print 'ready' while true do end end)", 1))
@@ -156,6 +180,28 @@ describe("The command", function()
       local err = gives("", 1, command.run("--time-limit", "0.2", "-e", "while true do pcall(function() while true do end end) end"))
       assert.matches("longer than 0.2 s", err)
       gives("", 1, command.run("--time-limit", "0.2", "-e", "require'modalua.task'.sleep(60)"))
+    end)
+
+    it("of time hold for what dodges: chains of tasks, deep pcalls, error objects, finalizers, handlers", function()
+      for _, code in ipairs {
+        "local task = require 'modalua.task' local function s() task.spawn(s) end s()",
+        "local function f() while true do pcall(f) end end f()",
+        "error(setmetatable({}, {__tostring = function() while true do end end}))",
+        "setmetatable({}, {__gc = function() while true do end end}) collectgarbage()",
+        "local function spin() while true do end end xpcall(spin, spin)",
+        "local t <close> = setmetatable({}, {__close = function() while true do end end}) while true do end",
+        "local co = coroutine.create(function() local t <close> = setmetatable({}, {__close = function() while true do end end}) " ..
+          "coroutine.yield() end) coroutine.resume(co) coroutine.close(co)",
+        "load(function() while true do end end)",
+        "print((('a'):rep(40):find(('a?'):rep(40) .. ('a'):rep(40))))",
+      } do
+        gives("", 1, command.run("--time-limit", "0.3", "-e", code))
+      end
+    end)
+
+    it("of time leave <close> handlers a moment", function()
+      gives("20000\n", 1, command.run("--time-limit=0.2", "-e", "local t <close> = setmetatable({}, {__close = function() local n = 0 " ..
+        "for i = 1, 20000 do n = n + 1 end print(n) end}) while true do end"))
     end)
 
     it("of memory are errors that a script can catch", function()
@@ -192,10 +238,27 @@ describe("The command", function()
       assert.are.equal("nil\n", option.out)
     end)
 
-    it("hides a password of the command line from the process list", function()
-      local result = command.shell([["$M" -u http://u:hunter2@localhost -e 'print(io.open("/proc/self/cmdline"):read("a"))']])
-      assert.is_nil(result.out:find("hunter2", 1, true))
-      assert.are.equal(0, result.status)
+    it("hides a password of the command line: in the process list, in arg, in errors", function()
+      local reveal = command.quote('print(io.open("/proc/self/cmdline"):read("a")) for _, word in pairs(arg) do print(word) end')
+      for _, url in ipairs { "-u http://u:hunter2@localhost", "-uhttp://u:hun@ter2@localhost", "--url=http://u:hunter2@localhost/a" } do
+        local result = command.shell('"$M" ' .. url .. " -e " .. reveal)
+        assert.is_nil(result.out:find("ter2", 1, true), result.out)
+        assert.are.equal(0, result.status, result.err)
+      end
+      assert.is_nil(command.shell('"$M" -xhttp://u:hunter2@localhost').err:find("hunter2", 1, true))
+      assert.is_nil(command.shell('"$M" --proxy=http://u:hunter2@localhost').err:find("hunter2", 1, true))
+    end)
+
+    it("is reached without the environment's proxy when it is this machine", function()
+      local faultd = require "spec.support.faultd"
+      local server = faultd.start()
+      local ask = command.quote("print(require'modalua'.connect('" .. server.url .. "'):get('/ok') ~= nil)")
+      local result = command.shell("http_proxy=http://127.0.0.1:1 \"$M\" -e " .. ask)
+      local far = command.shell("http_proxy=" .. server.url .. " \"$M\" -e " ..
+        command.quote("print(require'modalua'.connect('http://orthanc.invalid'):get('/echo').headers.host)"))
+      server:close()
+      assert.are.equal("true\n", result.out)
+      assert.are.equal("orthanc.invalid\n", far.out)
     end)
   end)
 

@@ -65,6 +65,19 @@ describe("Transfers, against a server that misbehaves", function()
     end)
   end)
 
+  it("are eight at once to one server, unless the caller says otherwise", function()
+    local tasks = {}
+    for i = 1, 20 do
+      tasks[i] = task.spawn(client.get, client, "/delay", { s = 0.02 })
+    end
+    for _, t in ipairs(tasks) do
+      assert(t:join())
+    end
+    local seen = assert(client:get("/requests"))
+    assert.are.equal(8, seen.peak)
+    assert.is_true(seen.connections <= 9)
+  end)
+
   describe("requests", function()
     it("carry JSON for tables, and strings as they are; no Expect", function()
       local sent = assert(client:post("/echo", { Level = "Study" }))
@@ -97,6 +110,33 @@ describe("Transfers, against a server that misbehaves", function()
       assert.matches("i=2", sent.query)
     end)
 
+    it("send a path as it is: '..' is the caller's", function()
+      client:get("/a/../echo")
+      local log = assert(client:get("/log"))
+      assert.are.equal("GET /a/../echo", log[#log])
+    end)
+
+    it("send whole numbers of a query without a point, and none that is not finite", function()
+      assert.matches("^n=10$", assert(client:get("/echo", { n = 10.0 })).query)
+      assert.has_error(function() client:get("/echo", { n = 1 / 0 }) end, "the query's 'n' must be a finite number")
+      assert.has_error(function() client:get("/echo", { n = 0 / 0 }) end)
+    end)
+
+    it("say that a body is empty", function()
+      assert.are.equal("0", assert(client:put("/echo")).headers["content-length"])
+    end)
+
+    it("send headers as they are given, or not at all", function()
+      local function with(name, value)
+        return modalua.connect(server.url, { headers = { [name] = value } })
+      end
+      assert.are.equal("", assert(with("X-Empty", ""):get("/echo")).headers["x-empty"])
+      local bad = { ["X-A"] = "a\1b", ["X-B"] = "a\0b", ["X-E"] = "a\127", ["X C"] = "a", ["X:D"] = "a", [""] = "a", ["Ä"] = "a" }
+      for name, value in pairs(bad) do
+        assert.has_error(function() with(name, value) end)
+      end
+    end)
+
     it("carry the headers and the token that were asked for", function()
       local c = modalua.connect(server.url, { token = "t0ken", headers = { ["X-Site"] = "A" } })
       local sent = assert(c:get("/echo"))
@@ -114,7 +154,10 @@ describe("Transfers, against a server that misbehaves", function()
 
   describe("answers", function()
     it("may be compressed, chunked, or end with the connection", function()
-      assert.is_truthy(client:get("/gzip", { ["repeat"] = 1000, text = "x" }))
+      local unpacked = assert(client:get("/gzip", { ["repeat"] = 1000, text = "x" }))
+      assert.are.equal(1000, #unpacked)
+      assert.are.equal("x", unpacked[1000])
+      assert.matches("gzip", assert(client:get("/echo")).headers["accept-encoding"])
       assert.is_truthy(client:get("/chunked"))
       assert.is_truthy(client:get("/nolength"))
     end)
@@ -133,6 +176,10 @@ describe("Transfers, against a server that misbehaves", function()
       fails({ kind = "http", code = "not_http" }, client:get("/garbage"))
       local err = fails({ kind = "decode" }, client:get("/status", { code = 200, type = "application/json", body = "{\"a\":\n1," }))
       assert.matches("line 2", err.message)
+    end)
+
+    it("with a header beyond all measure are errors, not the end of the run", function()
+      fails({ kind = "http", retryable = false }, client:get("/huge-header", { bytes = 200000 }))
     end)
 
     it("with an integer beyond 2^53 keep it", function()
@@ -196,6 +243,36 @@ describe("Transfers, against a server that misbehaves", function()
       fails({ kind = "dicom", status = 422, dimse_status = 0xC000 }, ok, err)
       ok, err = answered(500, retrieve)
       fails({ kind = "dicom", dimse_status = 0xA801 }, ok, err)
+    end)
+
+    it("say whether a read may be tried again", function()
+      local expected = { [400] = false, [413] = false, [429] = true, [500] = false, [502] = true, [503] = true, [504] = true }
+      for status, retryable in pairs(expected) do
+        local ok, err = client:get("/status", { code = status })
+        fails({ status = status, retryable = retryable }, ok, err)
+        ok, err = client:post("/status?code=" .. status)
+        fails({ status = status, retryable = false }, ok, err)
+      end
+    end)
+
+    it("are told apart by the route where the body is empty", function()
+      for path, expected in pairs {
+        ["/modalities/pacs/echo"] = { 500, "dicom" }, ["/modalities/nosuch"] = { 404, "orthanc", "unknown_modality" },
+        ["/queries/x/answers"] = { 404, "orthanc", "query_gone" }, ["/jobs/x"] = { 404, "orthanc", "job_gone" },
+        ["/instances/x"] = { 404, "orthanc", "not_found" }, ["/tools/find"] = { 500, "http" },
+      } do
+        assert(client:get(faultd.map { path = path, to = faultd.route("/status", { code = expected[1] }) }))
+        fails({ status = expected[1], kind = expected[2], code = expected[3] }, client:get(path))
+      end
+      assert(client:get(faultd.map { path = "/modalities/pacs/get", to = faultd.route("/status",
+        { code = 404, body = '{"HttpStatus":404,"OrthancStatus":17}' }) }))
+      fails({ kind = "orthanc", code = "unsupported" }, client:post("/modalities/pacs/get", {}))
+    end)
+
+    it("of 401 tell wrong credentials from none, however they were given", function()
+      fails({ kind = "auth", code = "no_credentials" }, client:get("/auth", { user = "u", password = "p" }))
+      local own = modalua.connect(server.url, { headers = { Authorization = "Basic eDp5" } })
+      fails({ kind = "auth", code = "bad_credentials" }, own:get("/auth", { user = "u", password = "p" }))
     end)
 
     it("name services that the peer refuses, by the number of each version", function()

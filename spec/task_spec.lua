@@ -118,6 +118,35 @@ describe("modalua.task", function()
       assert.are.equal("first", err)
     end)
 
+    it("take it over too when whoever joined was cancelled before it could look", function()
+      local ok, err = task.spawn(function()
+        local bad = task.spawn(function() task.sleep(0) error("seen by nobody", 0) end)
+        local joiner = task.spawn(function() return bad:join() end)
+        task.spawn(function() task.sleep(0) joiner:cancel() end)
+        return "fine"
+      end):join()
+      assert.is_nil(ok)
+      assert.are.equal("seen by nobody", err)
+    end)
+
+    it("can be deep: each task starts the next and ends", function()
+      local n = 0
+      local function body()
+        n = n + 1
+        if n < 200000 then
+          task.spawn(body)
+        else
+          task.sleep(60)
+        end
+      end
+      local t = task.spawn(body)
+      while n < 200000 do
+        task.sleep(0)
+      end
+      t:cancel()
+      t:join()
+    end)
+
     it("do not take over one that was joined", function()
       local ok = task.spawn(function()
         task.spawn(function() error("handled") end):join()
@@ -178,6 +207,34 @@ describe("modalua.task", function()
       assert.are.equal(3, thrown)
     end)
 
+    it("keeps what was still queued off the wire", function()
+      assert(client:post("/reset"))
+      local tasks = {}
+      for i = 1, 20 do
+        tasks[i] = task.spawn(client.post, client, "/delay?s=0.3", {})
+      end
+      coroutine.wrap(task.sleep)(0.05) -- nobody else runs meanwhile: none has been sent
+      task.sleep(0.05)
+      for _, t in ipairs(tasks) do
+        t:cancel()
+      end
+      coroutine.wrap(task.sleep)(0.5)
+      assert.are.equal(8, client:get("/count", { of = "/delay" }))
+    end)
+
+    it("that was caught still ends the tasks that were started, before and after", function()
+      local before = task.now()
+      local t = task.spawn(function()
+        task.spawn(task.sleep, 60)
+        pcall(task.sleep, 60)
+        task.spawn(task.sleep, 60)
+      end)
+      task.sleep(0)
+      t:cancel()
+      t:join()
+      assert.is_true(task.now() - before < 10)
+    end)
+
     it("happens at the end of a block through <close>", function()
       local outer
       do
@@ -202,6 +259,19 @@ describe("modalua.task", function()
       t:cancel()
       assert.are.same({}, narrow:get("/ok"))
     end)
+  end)
+
+  it("keeps its coroutines to itself", function()
+    local co
+    local t = task.spawn(function()
+      co = coroutine.running()
+      task.sleep(0.05)
+      return "slept"
+    end)
+    task.sleep(0)
+    assert.are.same({ false, "cannot resume non-suspended coroutine" }, { coroutine.resume(co) })
+    assert.has_error(function() coroutine.close(co) end)
+    assert.are.equal("slept", (t:join()))
   end)
 
   describe("operations where a coroutine cannot yield", function()

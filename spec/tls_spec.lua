@@ -47,6 +47,7 @@ describe("TLS", function()
     assert.is_nil(ok)
     assert.are.equal("network", err.kind, tostring(err))
     assert.are.equal(code or err.code, err.code, tostring(err))
+    assert.is_true(code == nil or err.retryable == false) -- trying again mends no certificate
     return err
   end
 

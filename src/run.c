@@ -10,7 +10,7 @@
 #include "runtime.h"
 #include "task.h"
 
-enum { DRAIN_SECONDS = 1 };
+enum { DRAIN_SECONDS = 1, TEXT_SECONDS = 1 };
 
 /* Keeps the string on the top as the last error (or as the last result). [-1, +0] */
 static const char *keep(lua_State *L, int key)
@@ -200,9 +200,10 @@ static int finish_p(lua_State *L)
     rt->error = modalua_strerror(c->status); /* should there be no memory for more */
     if (c->status == MODALUA_E_LIMIT)
         limit_message(rt, L);
-    else if (c->status == MODALUA_E_SCRIPT)
-        push_error_text(L, 3); /* may run a __tostring of the script's: the clocks still run */
-    else
+    else if (c->status == MODALUA_E_SCRIPT) {
+        rt->lp.deadline = clock_now() + TEXT_SECONDS; /* it may run a __tostring of the script's */
+        push_error_text(L, 3);
+    } else
         lua_pushstring(L, rt->error);
     if (lua_isstring(L, traceback) && c->status == MODALUA_E_SCRIPT)
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, -1), lua_tostring(L, traceback));

@@ -82,6 +82,10 @@ static void test_errors(void)
     CHECK(modalua_run_string(NULL, "=x", "", 0) == MODALUA_E_INVALID);
     CHECK(modalua_step(rt, 0) == MODALUA_OK);
     CHECK(strcmp(modalua_version(), MODALUA_VERSION) == 0);
+    modalua_cancel(NULL);
+    modalua_config_init(NULL);
+    CHECK(modalua_exit_code(NULL) == 0 && modalua_last_error(NULL)[0] == '\0');
+    CHECK(modalua_set_arg(rt, 0, NULL, 5) == MODALUA_E_INVALID);
     for (int status = MODALUA_EXIT; status <= MODALUA_WORKING; status++)
         CHECK(strcmp(modalua_strerror(status), "unknown status") != 0);
     modalua_destroy(rt);
@@ -99,6 +103,9 @@ static void test_config(void)
     config.run_seconds = -1;
     CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
     CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
+    config.run_seconds = 0;
+    config.struct_size = 0;
+    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
     /* A host built against an older header: what lies beyond its struct is not looked at. */
     memset(&config, 0xff, sizeof config);
     config.struct_size = sizeof config.struct_size + sizeof config.memory_limit;
@@ -148,10 +155,59 @@ static void test_step(const char *url)
         CHECK(++steps < 10000);
     CHECK(status == MODALUA_OK && done == 1 && steps > 1);
     CHECK(modalua_step(rt, 0) == MODALUA_OK && done == 1);
-    /* Destroyed in the middle: the tasks unwind. */
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
-    CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
     modalua_destroy(rt);
+}
+
+/* Destroyed in the middle of a run: its tasks unwind. */
+static void test_destroy(void)
+{
+    static const char code[] = "local task = require 'modalua.task'\n"
+                               "task.spawn(function() local t <close> = setmetatable({}, {__close = function() print 'closed' end})\n"
+                               "task.sleep(60) end) task.sleep(60)";
+    output o = { "", 0 };
+    modalua_config config;
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.write = collect;
+    config.user = &o;
+    rt = make(&config);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    CHECK(modalua_step(rt, 0) == MODALUA_WORKING && modalua_step(rt, 0) == MODALUA_WORKING);
+    modalua_destroy(rt);
+    CHECK(strcmp(o.text, "closed\n") == 0);
+}
+
+/* ---- what `done` may do ---- */
+
+static void destroy_there(void *user, modalua_runtime *rt, int status)
+{
+    *(int *)user = status;
+    modalua_destroy(rt);
+}
+
+static void start_another(void *user, modalua_runtime *rt, int status)
+{
+    *(int *)user = status;
+    CHECK(modalua_start_string(rt, "=next", "next_run = true", 15, NULL, NULL) == MODALUA_OK);
+}
+
+static void test_done(void)
+{
+    static const char code[] = "error 'ended'";
+    int seen = 0, status;
+    modalua_runtime *rt = make(NULL);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), start_another, &seen) == MODALUA_OK);
+    while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
+        ;
+    CHECK(status == MODALUA_E_SCRIPT && seen == MODALUA_E_SCRIPT);
+    while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
+        ;
+    CHECK(status == MODALUA_OK && run(rt, "assert(next_run)") == MODALUA_OK);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), destroy_there, &seen) == MODALUA_OK);
+    seen = 0;
+    while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
+        ;
+    CHECK(status == MODALUA_E_SCRIPT && seen == MODALUA_E_SCRIPT);
 }
 
 static modalua_runtime *reentered;
@@ -237,7 +293,7 @@ static void stop_from_thread(const char *code, unsigned flags, int times)
     CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
     CHECK(run(c.rt, code) == MODALUA_E_CANCELLED);
     CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(now() - before < 4);
+    CHECK(now() - before < 0.9); /* a poll lasts a second: it was woken */
     CHECK(strcmp(modalua_last_error(c.rt), "cancelled") == 0);
     CHECK(run(c.rt, "assert(require 'modalua.task'.spawn(function() return 1 end):join() == 1)") == MODALUA_OK);
     modalua_destroy(c.rt);
@@ -247,8 +303,11 @@ static void test_cancel(const char *url)
 {
     char code[400];
     modalua_runtime *rt = make(NULL);
-    modalua_cancel(rt); /* without a run: no effect */
-    CHECK(run(rt, "require 'modalua.task'.sleep(0)") == MODALUA_OK);
+    clock_t cpu;
+    modalua_cancel(rt); /* without a run: no effect, and the next wait is one */
+    cpu = clock();
+    CHECK(run(rt, "require 'modalua.task'.sleep(0.5)") == MODALUA_OK);
+    CHECK((double)(clock() - cpu) / CLOCKS_PER_SEC < 0.2);
     modalua_destroy(rt);
     stop_from_thread("print() require 'modalua.task'.sleep(60)", 0, 1);
     stop_from_thread("print() require 'modalua.task'.sleep(60)", MODALUA_NO_HOOK, 1);
@@ -284,9 +343,58 @@ static void test_limits(void)
     CHECK(run(rt, "while true do end") == MODALUA_E_LIMIT);
     CHECK(strstr(modalua_last_error(rt), "without a wait"));
     modalua_destroy(rt);
-    modalua_config_init(&config);
-    config.grace_seconds = 0.1;
+    config.burst_seconds = 0.2;
     rt = make(&config);
+    CHECK(run(rt, "string.gsub('xxxxx', 'x', function() require 'modalua.task'.sleep(0.1) end)") == MODALUA_OK);
+    CHECK(run(rt, "local t = require 'modalua.task'.spawn(print) t:join() while true do t:join() end") == MODALUA_E_LIMIT);
+    modalua_destroy(rt);
+    modalua_config_init(&config);
+    config.run_seconds = 0.2;
+    rt = make(&config);
+    before = now();
+    CHECK(run(rt, "error(setmetatable({}, {__tostring = function() while true do end end}))") == MODALUA_E_SCRIPT);
+    CHECK(now() - before < 4);
+    modalua_destroy(rt);
+}
+
+/* A cancel that a script swallows becomes a kill when the grace is over. */
+static void test_grace(void)
+{
+    modalua_config config;
+    canceller c = { NULL, 1, false };
+    pthread_t thread;
+    double before;
+    modalua_config_init(&config);
+    config.write = mark_started;
+    config.user = &c.started;
+    config.grace_seconds = 0.1;
+    c.rt = make(&config);
+    CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
+    before = now();
+    CHECK(run(c.rt, "print() while true do pcall(function() while true do end end) end") == MODALUA_E_CANCELLED);
+    CHECK(now() - before < 2);
+    CHECK(pthread_join(thread, NULL) == 0);
+    modalua_destroy(c.rt);
+}
+
+/* The host's bound on transfers holds over all servers and clients. */
+static void test_max_inflight(const char *url)
+{
+    char code[700];
+    modalua_config config;
+    modalua_runtime *rt;
+    modalua_config_init(&config);
+    config.max_inflight = 1;
+    rt = make(&config);
+    snprintf(code, sizeof code,
+             "local m, task = require 'modalua', require 'modalua.task'\n"
+             "local a, b = m.connect '%s', m.connect((('%s'):gsub('127.0.0.1', 'localhost')))\n"
+             "a:post '/reset'\n"
+             "local tasks = {}\n"
+             "for i = 1, 6 do tasks[i] = task.spawn(function() assert((i %% 2 == 0 and a or b):get('/delay', {s = 0.02})) end) end\n"
+             "for i = 1, 6 do tasks[i]:join() end\n"
+             "local peak = a:get('/requests').peak assert(peak == 1, peak)", url, url);
+    CHECK(run(rt, code) == MODALUA_OK);
     modalua_destroy(rt);
 }
 
@@ -361,10 +469,14 @@ int main(int argc, char **argv)
     test_config();
     test_locale();
     test_step(argv[1]);
+    test_destroy();
+    test_done();
     test_reentry();
     test_call();
     test_cancel(argv[1]);
     test_limits();
+    test_grace();
+    test_max_inflight(argv[1]);
     test_json_memory();
     test_body_memory(argv[1]);
     test_log(argv[1]);

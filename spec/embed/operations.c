@@ -115,6 +115,9 @@ static void test_farewells(modalua_runtime *rt, const char *url)
                   "task.spawn(error, 'x', 0) task.sleep(0) error('y', 0)") == MODALUA_E_SCRIPT);
     snprintf(code, sizeof code, "local n = assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'})) assert(n == 2, n)", url);
     CHECK(run(rt, code) == MODALUA_OK);
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell '/farewell-ok' end}) os.exit(0)") == MODALUA_EXIT);
+    snprintf(code, sizeof code, "assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'}) == 3)", url);
+    CHECK(run(rt, code) == MODALUA_OK);
     before = clock_now();
     CHECK(run(rt, "test.farewell '/hang'") == MODALUA_OK);
     CHECK(clock_now() - before >= 0.9 && clock_now() - before < 5);
