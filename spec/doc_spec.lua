@@ -20,7 +20,9 @@ describe("Every public function", function()
     local seen = {}
     each("modalua", modalua, seen)
     each("modalua.doc", doc, seen)
-    each("modalua.repl", require "modalua.repl", seen)
+    for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples" } do
+      each(name, require(name), seen)
+    end
     assert.is_true(#seen >= 12)
   end)
 

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "modalua.h"
+#include "playground.h"
 #include "repl.h"
 
 enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1 };
@@ -26,6 +27,7 @@ typedef struct options {
     int script;             /* its place in argv; argc when there is none */
     struct action *actions; /* -e and -l, in the order in which they stand */
     int action_count;
+    const playground *ground; /* NULL: the user's own servers */
 } options;
 
 typedef struct action {
@@ -126,6 +128,7 @@ static void print_version(void)
 static void print_usage(FILE *to)
 {
     fputs("usage: modalua [options] [script [args]]\n"
+          "       modalua [options] playground [script [args]]     among real servers with sample studies: see playground --help\n"
           "  -e code              run code\n"
           "  -i                   interactive mode after the script\n"
           "  -l name, -l g=name   require the module into the global name, or g\n"
@@ -292,7 +295,9 @@ static char *module_path(const options *o, int argc, char **argv)
 static void server_settings(modalua_config *config, const options *o)
 {
     config->url = o->url;
-    if (o->url || o->no_environment)
+    if (o->ground)
+        playground_configure(o->ground, config);
+    if (o->ground || o->url || o->no_environment)
         return;
     config->url = getenv("MODALUA_URL");
     config->username = getenv("MODALUA_USERNAME");
@@ -384,21 +389,30 @@ static int run_script(modalua_runtime *rt, const char *path, int argc, char **ar
     return end_run(rt, modalua_run_file(rt, path && strcmp(path, "-") != 0 ? path : NULL, argc, (const char *const *)argv));
 }
 
+static int interact(modalua_runtime *rt, const options *o)
+{
+    if (o->ground)
+        playground_greet(o->ground);
+    return repl_run(rt, catch_signals, release_signals);
+}
+
 static int run(modalua_runtime *rt, const options *o, int argc, char **argv)
 {
-    int status = run_actions(rt, o);
+    int status = o->ground ? report(rt, playground_enter(o->ground, rt)) : MODALUA_OK;
+    if (status == MODALUA_OK)
+        status = run_actions(rt, o);
     if (status == MODALUA_OK && o->script < argc)
         status = run_script(rt, argv[o->script], argc - o->script - 1, argv + o->script + 1);
     if (status != MODALUA_OK)
         return status;
     if (o->interactive)
-        return repl_run(rt, catch_signals, release_signals);
+        return interact(rt, o);
     if (o->script < argc || o->has_code || o->version)
         return status;
     if (!isatty(STDIN_FILENO))
         return run_script(rt, NULL, 0, NULL);
     print_version();
-    return repl_run(rt, catch_signals, release_signals);
+    return interact(rt, o);
 }
 
 static int exit_status(const modalua_runtime *rt, int status)
@@ -420,14 +434,11 @@ static int close_output(int status)
     return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
 }
 
+/* Runs what the options name: code, script, interactive mode. */
 static int run_command(const options *o, int argc, char **argv)
 {
     modalua_runtime *rt;
     int status;
-    if (o->help) {
-        print_usage(stdout);
-        return EXIT_SUCCESS;
-    }
     if (o->version)
         print_version();
     rt = make_runtime(o, argc, argv);
@@ -440,10 +451,83 @@ static int run_command(const options *o, int argc, char **argv)
     return status;
 }
 
+/* ---- verbs ---- */
+
+static const char playground_help[] =
+    "usage: modalua [options] playground [script [args]]\n"
+    "Starts three Orthanc servers in a temporary folder, runs the script among them (without one: standard input, or interactive mode),\n"
+    "and removes them when it has ended. Nobody else can talk to them.\n"
+    "  local    the one that modalua.connect() talks to; AET MODALUA\n"
+    "  pacs     a modality that local knows, with sample studies; AET PACS\n"
+    "  archive  another one, empty; AET ARCHIVE\n"
+    "require \"modalua.playground\".servers() gives a client for each: {pacs = …, archive = …, [\"local\"] = …}. Programs that the script\n"
+    "starts find local in MODALUA_URL, MODALUA_USERNAME and MODALUA_PASSWORD.\n"
+    "Environment: MODALUA_ORTHANC, the program (else Orthanc in PATH, else /usr/sbin/Orthanc); TMPDIR, where the folder is made.\n";
+
+static int run_playground(options *o, int argc, char **argv)
+{
+    const char *orthanc = o->no_environment ? NULL : getenv("MODALUA_ORTHANC");
+    playground *p;
+    int status;
+    if (o->url) {
+        fputs("modalua: --url cannot be used with playground, which has servers of its own\n", stderr);
+        return EXIT_USAGE;
+    }
+    if (playground_start(&p, orthanc && orthanc[0] ? orthanc : NULL) != MODALUA_OK)
+        return EXIT_FAILURE;
+    o->ground = p;
+    status = run_command(o, argc, argv);
+    o->ground = NULL;
+    playground_stop(p);
+    return status;
+}
+
+typedef struct verb {
+    const char *name, *help;
+    int (*run)(options *o, int argc, char **argv); /* o->script is the place of its first word; gives the exit status */
+} verb;
+
+static const verb verbs[] = {
+    { "playground", playground_help, run_playground },
+};
+
+/* A verb wins over a file of that name. NULL: a script, or nothing. */
+static const verb *find_verb(const char *word)
+{
+    for (size_t i = 0; word && i < sizeof verbs / sizeof verbs[0]; i++)
+        if (strcmp(word, verbs[i].name) == 0)
+            return &verbs[i];
+    return NULL;
+}
+
+static int run_verb(const verb *v, options *o, int argc, char **argv)
+{
+    const char *word = argv[++o->script];
+    if (word && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)) {
+        fputs(v->help, stdout);
+        return EXIT_SUCCESS;
+    }
+    if (word && strcmp(word, "--") == 0)
+        o->script++;
+    else if (word && word[0] == '-' && word[1])
+        return usage_error(word);
+    return v->run(o, argc, argv);
+}
+
+static int dispatch(options *o, int argc, char **argv)
+{
+    const verb *v = find_verb(argv[o->script]);
+    if (o->help) {
+        print_usage(stdout);
+        return EXIT_SUCCESS;
+    }
+    return v ? run_verb(v, o, argc, argv) : run_command(o, argc, argv);
+}
+
 int main(int argc, char **argv)
 {
     options o;
-    int status = parse(&o, argc, argv) ? run_command(&o, argc, argv) : usage_error(argv[o.script]);
+    int status = parse(&o, argc, argv) ? dispatch(&o, argc, argv) : usage_error(argv[o.script]);
     free(o.url);
     free(o.actions);
     return close_output(status);
