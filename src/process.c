@@ -21,6 +21,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
+
 /* Below Linux's ephemeral range: no outgoing connection takes such a port between its choice and its use. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
 
@@ -41,13 +43,6 @@ typedef struct keeping {
     size_t started;
     char why[PROCESS_WHY];    /* empty: there is nobody left to tell */
 } keeping;
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
-}
 
 static void nap(void)
 {
@@ -254,7 +249,7 @@ static bool left_alone(const keeping *k, int milliseconds)
 
 static bool become_ready(keeping *k)
 {
-    const double deadline = now() + k->plan->patience;
+    const double deadline = clock_now() + k->plan->patience;
     siginfo_t info;
     for (size_t i = 0; i < k->plan->program_count;) {
         const process_program *program = &k->plan->programs[i];
@@ -262,7 +257,7 @@ static bool become_ready(keeping *k)
         if (has_ended(k->pids[i], &info))
             fail(k, "%s has ended by itself (%s %d)", program->name, info.si_code == CLD_EXITED ? "status" : "signal",
                  info.si_status);
-        else if (!ready && now() > deadline)
+        else if (!ready && clock_now() > deadline)
             fail(k, "%s accepts no connections on port %d after %g s", program->name, program->port, k->plan->patience);
         if (k->why[0]) {
             add_end_of_log(k, program);
