@@ -32,8 +32,9 @@ bool http_global_init(const http *h)
 }
 
 /* ---- libcurl, kept quiet ----
- * While libcurl works no signal reaches this thread, so the resolver threads that it starts take none either: a handler always runs on the
- * host's own threads. A SIGPIPE that TLS provokes is eaten. */
+ * While libcurl works no signal reaches this thread, so the resolver threads that it starts take
+ * none either: a handler always runs on the host's own threads. A SIGPIPE that TLS provokes is
+ * eaten. */
 
 typedef struct quiet {
     sigset_t before;
@@ -147,7 +148,8 @@ static bool set_headers(http_transfer *t)
     char line[128];
     if (!has_body(&t->request))
         return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->server->headers) == CURLE_OK;
-    snprintf(line, sizeof line, t->request.content_type ? "Content-Type: %s" : "Content-Type:", t->request.content_type);
+    snprintf(line, sizeof line, t->request.content_type ? "Content-Type: %s" : "Content-Type:",
+             t->request.content_type);
     t->content_header = curl_slist_append(NULL, line);
     if (!t->content_header)
         return false;
@@ -159,11 +161,13 @@ static bool set_method(http_transfer *t)
 {
     const http_request *r = &t->request;
     CURL *e = t->easy;
-    if (has_body(r) && (curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
-                        curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK ||
-                        curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_size) != CURLE_OK))
+    if (has_body(r) &&
+        (curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
+         curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK ||
+         curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_size) != CURLE_OK))
         return false;
-    return strcmp(r->method, "GET") == 0 || curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
+    return strcmp(r->method, "GET") == 0 ||
+           curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
 }
 
 static bool set_url(http_transfer *t)
@@ -205,9 +209,11 @@ static bool set_security(CURL *e, const http_server *s)
     }
     if (!proxy && (!s->environment_proxy || s->loopback))
         proxy = ""; /* else libcurl would look at the environment */
-    return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) && set_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
-           set_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) && set_text(e, CURLOPT_CAINFO, s->ca) &&
-           set_text(e, CURLOPT_SSLCERT, s->cert) && set_text(e, CURLOPT_SSLKEY, s->key) &&
+    return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) &&
+           set_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
+           set_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) &&
+           set_text(e, CURLOPT_CAINFO, s->ca) && set_text(e, CURLOPT_SSLCERT, s->cert) &&
+           set_text(e, CURLOPT_SSLKEY, s->key) &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
@@ -228,12 +234,14 @@ static void set_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* what a path says is the caller's: ".." is not ours to resolve */
+    curl_easy_setopt(e, CURLOPT_PATH_AS_IS,
+                     1L); /* what a path says is the caller's: ".." is not ours to resolve */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(t->server->connect_timeout));
-    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a server that died while it worked for us */
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE,
+                     1L); /* notices a server that died while it worked for us */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
 #if LIBCURL_VERSION_NUM >= 0x075700
@@ -276,11 +284,12 @@ static void log_outcome(const http_transfer *t)
     if (!t->h->log)
         return;
     if (t->fault == HTTP_OK)
-        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method, t->server->url, r->path, t->status,
-                 t->seconds * 1000, t->body_size);
+        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method, t->server->url,
+                 r->path, t->status, t->seconds * 1000, t->body_size);
     else
-        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method, t->server->url, r->path,
-                 t->seconds * 1000, t->error[0] ? t->error : curl_easy_strerror(t->curl_code));
+        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method, t->server->url,
+                 r->path, t->seconds * 1000,
+                 t->error[0] ? t->error : curl_easy_strerror(t->curl_code));
     t->h->log(t->h->log_user, line);
 }
 

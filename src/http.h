@@ -1,12 +1,14 @@
 /* http.h - transfers on one CURLM. Knows no Lua and no JSON.
  *
- * A transfer is embedded in its owner's memory: zero it, http_begin it, and http_end it exactly when it is no longer wanted (at any
- * state, any number of times). Between the two it must not move. Everything here belongs to the thread that drives the runtime.
+ * A transfer is embedded in its owner's memory: zero it, http_begin it, and http_end it exactly
+ * when it is no longer wanted (at any state, any number of times). Between the two it must not
+ * move. Everything here belongs to the thread that drives the runtime.
  *
- * What is promised: only http and https; no redirects; TLS verified unless told otherwise; idle connections are reused for reads only,
- * and a request with side effects goes out on a fresh connection, once (libcurl repeats a POST by itself on a reused connection that
- * died). No more than `max_inflight` transfers run at once against one host and port, whoever asks; the rest wait in order, and their
- * clock starts when they are let in.
+ * What is promised: only http and https; no redirects; TLS verified unless told otherwise; idle
+ * connections are reused for reads only, and a request with side effects goes out on a fresh
+ * connection, once (libcurl repeats a POST by itself on a reused connection that died). No more
+ * than `max_inflight` transfers run at once against one host and port, whoever asks; the rest wait
+ * in order, and their clock starts when they are let in.
  */
 #ifndef HTTP_H
 #define HTTP_H
@@ -33,14 +35,14 @@ typedef struct http_list {
 typedef struct http {
     mem *mem;
     CURLM *multi;
-    unsigned running;         /* let in and not finished */
-    unsigned waiting;         /* begun and not let in */
-    unsigned max_running;     /* over all servers; 0 = no bound beside each server's own */
-    bool no_global_init;      /* the host has called curl_global_init itself */
+    unsigned running;     /* let in and not finished */
+    unsigned waiting;     /* begun and not let in */
+    unsigned max_running; /* over all servers; 0 = no bound beside each server's own */
+    bool no_global_init;  /* the host has called curl_global_init itself */
     http_gate *gates;
     http_list finished;
-    unsigned pool;            /* idle connections worth keeping: the largest max_inflight so far */
-    http_log_fn log;          /* a line per finished request; NULL = none */
+    unsigned pool;   /* idle connections worth keeping: the largest max_inflight so far */
+    http_log_fn log; /* a line per finished request; NULL = none */
     void *log_user;
 } http;
 
@@ -49,22 +51,22 @@ typedef struct http_options {
     const char *url;
     const char *username, *password, *token;
     const char *ca, *cert, *key;
-    const char *proxy;         /* NULL = none, unless environment_proxy */
-    bool environment_proxy;    /* http_proxy and its kin apply, except to loopback */
-    bool insecure;             /* TLS certificates are not verified */
-    double connect_timeout;    /* seconds */
-    unsigned max_inflight;     /* at once against this host and port */
+    const char *proxy;      /* NULL = none, unless environment_proxy */
+    bool environment_proxy; /* http_proxy and its kin apply, except to loopback */
+    bool insecure;          /* TLS certificates are not verified */
+    double connect_timeout; /* seconds */
+    unsigned max_inflight;  /* at once against this host and port */
 } http_options;
 
 /* One exchange. The strings must outlive the transfer (http_begin to http_end). */
 typedef struct http_request {
     const char *method;
-    const char *path;          /* from '/', already percent-encoded, with its query */
-    const char *body;          /* NULL = none */
+    const char *path; /* from '/', already percent-encoded, with its query */
+    const char *body; /* NULL = none */
     size_t body_size;
-    const char *content_type;  /* of the body; NULL = none */
-    bool side_effects;         /* fresh connection, never sent twice */
-    double timeout;            /* seconds from admission; 0 = no total limit */
+    const char *content_type; /* of the body; NULL = none */
+    bool side_effects;        /* fresh connection, never sent twice */
+    double timeout;           /* seconds from admission; 0 = no total limit */
 } http_request;
 
 typedef enum http_state { HTTP_IDLE, HTTP_WAITING, HTTP_RUNNING, HTTP_DONE } http_state;
@@ -79,18 +81,18 @@ struct http_transfer {
     http_state state;
     CURL *easy;
     http_transfer *next, *prev; /* in the gate's queue, or among the finished */
-    void *owner;               /* for whoever collects it */
+    void *owner;                /* for whoever collects it */
     struct curl_slist *content_header;
     /* the outcome, from HTTP_DONE on */
     http_fault fault;
     CURLcode curl_code;
     long status;
-    char *body;                /* body_size bytes and a NUL; NULL while empty */
+    char *body; /* body_size bytes and a NUL; NULL while empty */
     size_t body_size, body_room;
-    double seconds;            /* from admission to the end */
-    bool reused;               /* an idle connection served it */
-    char content_type[64];     /* without parameters, lower case; "" = none */
-    char *location;            /* where a 3xx pointed, or NULL; inside the easy handle, until http_end */
+    double seconds;        /* from admission to the end */
+    bool reused;           /* an idle connection served it */
+    char content_type[64]; /* without parameters, lower case; "" = none */
+    char *location; /* where a 3xx pointed, or NULL; inside the easy handle, until http_end */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -99,32 +101,38 @@ void http_init(http *h, mem *m);
 /* Frees the CURLM. Every transfer has been ended and every server freed before. */
 void http_free(http *h);
 
-/* A server's address, credentials and TLS settings; no I/O. NULL when it cannot be: `why` then says what is wrong with which option,
- * without ever quoting one. user:password@ in the URL become credentials and leave the URL. */
+/* A server's address, credentials and TLS settings; no I/O. NULL when it cannot be: `why` then says
+ * what is wrong with which option, without ever quoting one. user:password@ in the URL become
+ * credentials and leave the URL. */
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
 
-/* Adds a header to every request. Returns NULL, or what is wrong with it, without quoting the value. */
+/* Adds a header to every request. Returns NULL, or what is wrong with it, without quoting the
+ * value. */
 const char *http_server_header(http_server *s, const char *name, const char *value);
 
 /* Passwords and tokens are overwritten. NULL is fine. */
 void http_server_free(http_server *s);
 
-const char *http_server_url(const http_server *s);            /* without credentials or trailing slash */
+const char *http_server_url(const http_server *s); /* without credentials or trailing slash */
 bool http_server_has_credentials(const http_server *s);
 
-/* Starts a request, or queues it when its server is busy. False: out of memory; the transfer is idle then. */
+/* Starts a request, or queues it when its server is busy. False: out of memory; the transfer is
+ * idle then. */
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
 
-/* Takes the transfer off the network and frees what it holds. Idempotent; a zeroed transfer is fine. */
+/* Takes the transfer off the network and frees what it holds. Idempotent; a zeroed transfer is
+ * fine. */
 void http_end(http_transfer *t);
 
 /* Moves all transfers on without blocking; those that ended can be had from http_next_finished. */
 void http_perform(http *h);
 
-/* The next transfer that has ended, each once, in the order in which they ended; NULL when there is none. */
+/* The next transfer that has ended, each once, in the order in which they ended; NULL when there is
+ * none. */
 http_transfer *http_next_finished(http *h);
 
-/* Blocks until a transfer can move on, `fd` is readable (-1 = none), or `milliseconds` have passed. A signal ends it too. */
+/* Blocks until a transfer can move on, `fd` is readable (-1 = none), or `milliseconds` have passed.
+ * A signal ends it too. */
 void http_wait(http *h, int fd, int milliseconds);
 
 #endif

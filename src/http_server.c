@@ -1,4 +1,5 @@
-/* http_server.c - how a server is reached: its address, credentials, TLS settings, and the gate in front of it. */
+/* http_server.c - how a server is reached: its address, credentials, TLS settings, and the gate in
+ * front of it. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,20 +87,29 @@ static bool part_is_set(CURLU *u, CURLUPart part)
     return set;
 }
 
-/* Takes a decoded credential out of the URL. False: out of memory, or not decodable. */
-static bool take_credential(http_server *s, CURLU *u, CURLUPart part, char **into)
+static const char no_memory[] = "out of memory";
+
+/* Takes a decoded credential out of the URL. NULL, or what is wrong. */
+static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, char **into)
 {
     char *text = NULL;
     CURLUcode code = curl_url_get(u, part, &text, CURLU_URLDECODE);
     if (code == CURLUE_NO_USER || code == CURLUE_NO_PASSWORD)
-        return true;
+        return NULL;
     if (code != CURLUE_OK)
-        return false;
+        return code == CURLUE_OUT_OF_MEMORY ? no_memory
+                                            : "the user name or password in it cannot be decoded";
     *into = text_copy(s->h->mem, text);
     overwrite(text);
     curl_free(text);
     curl_url_set(u, part, NULL, 0);
-    return *into != NULL;
+    return *into ? NULL : no_memory;
+}
+
+static const char *take_credentials(http_server *s, CURLU *u, char **username, char **password)
+{
+    const char *fault = take_credential(s, u, CURLUPART_USER, username);
+    return fault ? fault : take_credential(s, u, CURLUPART_PASSWORD, password);
 }
 
 static bool host_is_loopback(const char *host)
@@ -139,68 +149,63 @@ static bool server_set_url(http_server *s, CURLU *u)
     return s->url != NULL;
 }
 
-/* What is wrong with an address, or NULL. Never quotes it: it may hold a password. */
-static const char *url_fault(CURLU *u, const char *url)
+/* Reads a URL, whose scheme must be among those, ended by NULL. `unread` and `unknown` are the
+ * faults. Never quotes it: it may hold a password. */
+static const char *read_url(CURLU *u, const char *url, unsigned flags, const char *const *schemes,
+                            const char *unread, const char *unknown)
 {
     char *scheme = NULL;
-    bool known;
-    CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME);
-    if (code == CURLUE_OUT_OF_MEMORY)
-        return "out of memory";
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | flags);
+    if (code == CURLUE_OK)
+        code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
     if (code != CURLUE_OK)
-        return strstr(url, "://") ? "the URL cannot be read; write it as http://host:8042"
-                                  : "the URL has no scheme; write it as http://host:8042 or https://host";
-    if (curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) != CURLUE_OK)
-        return "the URL has no scheme; write it as http://host:8042 or https://host";
-    known = strcmp(scheme, "http") == 0 || strcmp(scheme, "https") == 0;
+        return code == CURLUE_OUT_OF_MEMORY ? no_memory : unread;
+    while (*schemes && strcmp(scheme, *schemes) != 0)
+        schemes++;
     curl_free(scheme);
-    if (!known)
-        return strstr(url, "://") ? "only http:// and https:// URLs are spoken"
-                                  : "the URL has no scheme; write it as http://host:8042 or https://host";
-    if (part_is_set(u, CURLUPART_QUERY) || part_is_set(u, CURLUPART_FRAGMENT))
-        return "the URL must end with the path: no '?' and no '#'";
-    return NULL;
+    return *schemes ? NULL : unknown;
 }
 
 static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
 {
-    const char *fault = url_fault(u, o->url);
+    static const char *const schemes[] = { "http", "https", NULL };
+    static const char no_scheme[] =
+        "the URL has no scheme; write it as http://host:8042 or https://host";
+    bool has_scheme = strstr(o->url, "://") != NULL;
+    const char *fault =
+        read_url(u, o->url, 0, schemes,
+                 has_scheme ? "the URL cannot be read; write it as http://host:8042" : no_scheme,
+                 has_scheme ? "only http:// and https:// URLs are spoken" : no_scheme);
+    if (!fault)
+        fault = take_credentials(s, u, &s->username, &s->password);
     if (fault)
         return fault;
-    if (!take_credential(s, u, CURLUPART_USER, &s->username) ||
-        !take_credential(s, u, CURLUPART_PASSWORD, &s->password))
-        return "the URL's user name or password cannot be decoded";
+    if (part_is_set(u, CURLUPART_QUERY) || part_is_set(u, CURLUPART_FRAGMENT))
+        return "the URL must end with the path: no '?' and no '#'";
     if (s->username && (o->username || o->token))
         return "the URL holds credentials, and there are others beside it; give one of them";
     if (s->username && (!s->password || strchr(s->username, ':')))
         return "the URL's user name has no password, or holds a ':'";
-    if (!server_set_url(s, u) || !server_open_gate(s, u))
-        return "out of memory";
-    return NULL;
+    return server_set_url(s, u) && server_open_gate(s, u) ? NULL : no_memory;
 }
 
 /* A proxy's credentials go apart, so that no message of libcurl's can repeat them. */
-static const char *server_parse_proxy(http_server *s, const char *proxy)
+static const char *server_parse_proxy(http_server *s, CURLU *u, const char *proxy)
 {
-    static const char fault[] = "the option proxy cannot be read; write it as http://host:3128 or socks5://host:1080";
-    static const char *const schemes[] = { "http", "https", "socks4", "socks4a", "socks5", "socks5h" };
-    CURLU *u = proxy ? curl_url() : NULL;
-    char *scheme = NULL, *url = NULL;
-    bool ok = false;
-    if (!proxy)
-        return NULL;
-    if (u && curl_url_set(u, CURLUPART_URL, proxy, CURLU_NON_SUPPORT_SCHEME | CURLU_GUESS_SCHEME) == CURLUE_OK &&
-        curl_url_get(u, CURLUPART_SCHEME, &scheme, 0) == CURLUE_OK)
-        for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++)
-            ok = ok || strcmp(scheme, schemes[i]) == 0;
-    ok = ok && take_credential(s, u, CURLUPART_USER, &s->proxy_username) &&
-         take_credential(s, u, CURLUPART_PASSWORD, &s->proxy_password) && curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK;
-    if (ok)
+    static const char *const schemes[] = { "http",   "https",   "socks4", "socks4a",
+                                           "socks5", "socks5h", NULL };
+    static const char wrong[] =
+        "the option proxy cannot be read; write it as http://host:3128 or socks5://host:1080";
+    char *url = NULL;
+    const char *fault = read_url(u, proxy, CURLU_GUESS_SCHEME, schemes, wrong, wrong);
+    if (!fault)
+        fault = take_credentials(s, u, &s->proxy_username, &s->proxy_password);
+    if (fault)
+        return fault;
+    if (curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
         s->proxy = text_copy(s->h->mem, url);
-    curl_free(scheme);
     curl_free(url);
-    curl_url_cleanup(u);
-    return !ok ? fault : s->proxy ? NULL : "out of memory";
+    return s->proxy ? NULL : no_memory;
 }
 
 /* ---- the server ---- */
@@ -229,34 +234,38 @@ static bool server_copy_options(http_server *s, const http_options *o)
     s->max_inflight = o->max_inflight;
     if (s->h->pool < s->max_inflight)
         s->h->pool = s->max_inflight;
-    return copy(s, &s->username, o->username) && copy(s, &s->password, o->password) && copy(s, &s->token, o->token) &&
-           copy(s, &s->ca, o->ca) && copy(s, &s->cert, o->cert) && copy(s, &s->key, o->key) &&
-           add_header_line(s, "Expect:"); /* libcurl leaves the header out: Orthanc never answers it */
+    return copy(s, &s->username, o->username) && copy(s, &s->password, o->password) &&
+           copy(s, &s->token, o->token) && copy(s, &s->ca, o->ca) && copy(s, &s->cert, o->cert) &&
+           copy(s, &s->key, o->key) &&
+           add_header_line(s,
+                           "Expect:"); /* libcurl leaves the header out: Orthanc never answers it */
 }
 
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
 {
     http_server *s;
-    CURLU *u;
-    const char *fault = "out of memory";
+    CURLU *address, *proxy;
+    const char *fault = no_memory;
 
     if (!http_global_init(h)) {
         snprintf(why, why_size, "libcurl cannot be initialised");
         return NULL;
     }
     s = mem_realloc(h->mem, NULL, 0, sizeof *s);
-    u = s ? curl_url() : NULL;
+    address = curl_url();
+    proxy = curl_url();
     if (s) {
         memset(s, 0, sizeof *s);
         s->h = h;
     }
-    if (u)
-        fault = server_parse(s, u, o);
-    if (!fault)
-        fault = server_parse_proxy(s, o->proxy);
+    if (s && address && proxy)
+        fault = server_parse(s, address, o);
+    if (!fault && o->proxy)
+        fault = server_parse_proxy(s, proxy, o->proxy);
     if (!fault && !server_copy_options(s, o))
-        fault = "out of memory";
-    curl_url_cleanup(u);
+        fault = no_memory;
+    curl_url_cleanup(address);
+    curl_url_cleanup(proxy);
     if (fault) {
         http_server_free(s);
         s = NULL;
@@ -287,12 +296,12 @@ const char *http_server_header(http_server *s, const char *name, const char *val
         return "a name is letters, digits and -, a value holds no control characters";
     line = mem_realloc(s->h->mem, NULL, 0, size);
     if (!line)
-        return "out of memory";
+        return no_memory;
     snprintf(line, size, "%s%s%s", name, joint, value);
     added = add_header_line(s, line);
     secret_free(s->h->mem, line);
     s->authorization = s->authorization || strcasecmp(name, "Authorization") == 0;
-    return added ? NULL : "out of memory";
+    return added ? NULL : no_memory;
 }
 
 void http_server_free(http_server *s)

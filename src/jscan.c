@@ -4,24 +4,28 @@
 #include <stdio.h>
 #include <string.h>
 
-/* What Lua 5.4 allocates on a 64-bit machine, each block rounded up to the 16 bytes that allocators deal in. */
-#define TABLE_COST 64   /* a Table has 56 bytes */
-#define NODE_COST 24    /* a place in the hash part */
-#define SLOT_COST 16    /* a place in the array part */
-#define STRING_COST 41  /* header and terminator 25, rounding or bucket of the string table 16; the characters come on top */
+/* What Lua 5.4 allocates on a 64-bit machine, each block rounded up to the 16 bytes that allocators
+ * deal in. */
+#define TABLE_COST 64 /* a Table has 56 bytes */
+#define NODE_COST  24 /* a place in the hash part */
+#define SLOT_COST  16 /* a place in the array part */
+#define STRING_COST                                                                                \
+    41 /* header and terminator 25, rounding or bucket of the string table 16; the characters come \
+          on top */
 #define BUCKETS_COST 64 /* the string table as it doubles, for each string */
 #define SHORT_STRING 40
 
-#define KNOWN_KEYS 64
-#define WIDE_DIGITS 16 /* integers with fewer digits are below 2^53 */
-#define EXACT_MAX (UINT64_C(1) << 53)
-#define DOUBLE_MAGNITUDE 309 /* digits before the point of the largest double */
-#define EXPONENT_MANY 100000000L /* no text has so many digits to make up for it */
-#define ONES UINT64_C(0x0101010101010101)
+#define KNOWN_KEYS       64
+#define WIDE_DIGITS      16 /* integers with fewer digits are below 2^53 */
+#define EXACT_MAX        (UINT64_C(1) << 53)
+#define DOUBLE_MAGNITUDE 309        /* digits before the point of the largest double */
+#define EXPONENT_MANY    100000000L /* no text has so many digits to make up for it */
+#define ONES             UINT64_C(0x0101010101010101)
 
 typedef unsigned char byte;
 
-/* A key seen lately. Lua holds equal short strings once, and the rows of an answer repeat their keys. */
+/* A key seen lately. Lua holds equal short strings once, and the rows of an answer repeat their
+ * keys. */
 typedef struct known_key {
     const byte *at;
     size_t size;
@@ -57,10 +61,12 @@ static bool fault(scan *s, const byte *at, const char *what)
 
 static bool is_word(byte c)
 {
-    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' || c == '.' || c == '+' || c == '-';
+    return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
+           c == '.' || c == '+' || c == '-';
 }
 
-/* Says what stands there instead: a word of at most 20 characters, one character, or a byte's number. */
+/* Says what stands there instead: a word of at most 20 characters, one character, or a byte's
+ * number. */
 static bool unexpected(scan *s, const char *expected)
 {
     char what[JSCAN_MESSAGE_SIZE - 64];
@@ -70,7 +76,8 @@ static bool unexpected(scan *s, const char *expected)
     if (s->at == s->end)
         snprintf(what, sizeof what, "expected %s, found the end of the text", expected);
     else if (word > 0)
-        snprintf(what, sizeof what, "expected %s, found '%.*s'", expected, (int)word, (const char *)s->at);
+        snprintf(what, sizeof what, "expected %s, found '%.*s'", expected, (int)word,
+                 (const char *)s->at);
     else if (*s->at > ' ' && *s->at < 0x7F)
         snprintf(what, sizeof what, "expected %s, found '%c'", expected, *s->at);
     else
@@ -80,7 +87,8 @@ static bool unexpected(scan *s, const char *expected)
 
 /* ---- strings ---- */
 
-/* Not zero when one of eight characters is not plain. It may blame a later one than the first, never miss one. */
+/* Not zero when one of eight characters is not plain. It may blame a later one than the first,
+ * never miss one. */
 static uint64_t odd_ones(uint64_t w)
 {
     uint64_t quote = w ^ (ONES * '"'), backslash = w ^ (ONES * '\\');
@@ -270,14 +278,17 @@ static bool fits_64_bits(const byte *at, const byte *end)
 {
     bool negative = *at == '-';
     at += negative;
-    return end - at < 19 || (end - at == 19 && magnitude(at, end) <= (uint64_t)INT64_MAX + negative);
+    return end - at < 19 ||
+           (end - at == 19 && magnitude(at, end) <= (uint64_t)INT64_MAX + negative);
 }
 
-/* Whether a float, without its sign, rounds to infinity. Twenty digits decide: no double is printed between them and the true border. */
+/* Whether a float, without its sign, rounds to infinity. Twenty digits decide: no double is printed
+ * between them and the true border. */
 static bool is_infinite(const byte *at, const byte *end)
 {
     static const char border[] = "17976931348623158079";
-    long point = 0, exponent = 0; /* the number is 0.DIGITS times ten to the power of (point + exponent) */
+    long point = 0,
+         exponent = 0; /* the number is 0.DIGITS times ten to the power of (point + exponent) */
     char digits[sizeof border];
     size_t count = 0;
     bool fraction = false, small;
@@ -343,7 +354,8 @@ static bool scan_number(scan *s)
         return false;
     s->facts.numbers++;
     if (s->at > integer_end)
-        return !is_infinite(first, s->at) || fault(s, from, "a number beyond the largest double (1.8e308)");
+        return !is_infinite(first, s->at) ||
+               fault(s, from, "a number beyond the largest double (1.8e308)");
     if (!fits_64_bits(from, s->at))
         return fault(s, from, "an integer that does not fit into 64 bits");
     if (is_wide(from, s->at)) {
@@ -422,7 +434,8 @@ static void close_container(scan *s)
     }
 }
 
-/* Enters a container. *whole: it was empty and has been left again; else its first value follows. */
+/* Enters a container. *whole: it was empty and has been left again; else its first value follows.
+ */
 static bool scan_open(scan *s, bool is_object, bool *whole)
 {
     if (s->depth == JSCAN_DEPTH_MAX)
@@ -443,32 +456,36 @@ static bool scan_open(scan *s, bool is_object, bool *whole)
     return !is_object || scan_key(s);
 }
 
-/* The beginning of a value: all of a scalar or an empty container (*whole), or what stands before the first value of a container. */
+/* The beginning of a value: all of a scalar or an empty container (*whole), or what stands before
+ * the first value of a container. */
 static bool scan_value(scan *s, bool *whole)
 {
     skip_space(s);
     *whole = true;
     switch (s->at < s->end ? *s->at : 0) {
-    case '"':
-        return scan_string_value(s);
-    case '{':
-        return scan_open(s, true, whole);
-    case '[':
-        return scan_open(s, false, whole);
-    case 't':
-        return scan_literal(s, "true");
-    case 'f':
-        return scan_literal(s, "false");
-    case 'n':
-        return scan_literal(s, "null");
-    case '-': case '0': case '1': case '2': case '3': case '4': case '5': case '6': case '7': case '8': case '9':
-        return scan_number(s);
-    default:
-        return unexpected(s, "a value");
+    case '"': return scan_string_value(s);
+    case '{': return scan_open(s, true, whole);
+    case '[': return scan_open(s, false, whole);
+    case 't': return scan_literal(s, "true");
+    case 'f': return scan_literal(s, "false");
+    case 'n': return scan_literal(s, "null");
+    case '-':
+    case '0':
+    case '1':
+    case '2':
+    case '3':
+    case '4':
+    case '5':
+    case '6':
+    case '7':
+    case '8':
+    case '9': return scan_number(s);
+    default: return unexpected(s, "a value");
     }
 }
 
-/* Behind a value: leaves the containers that end here. True with depth > 0: a comma was passed, another value follows. */
+/* Behind a value: leaves the containers that end here. True with depth > 0: a comma was passed,
+ * another value follows. */
 static bool scan_after(scan *s)
 {
     while (s->depth > 0) {
@@ -517,10 +534,12 @@ bool jscan(const char *text, size_t size, jscan_facts *facts, char message[JSCAN
         return false;
     }
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
-        return fault(&s, s.text, "the text begins with a byte order mark, which JSON does not allow");
+        return fault(&s, s.text,
+                     "the text begins with a byte order mark, which JSON does not allow");
     if (!scan_text(&s))
         return false;
-    s.facts.heap += s.largest; /* a hash part is copied when it grows: the old and the new one exist together */
+    s.facts.heap +=
+        s.largest; /* a hash part is copied when it grows: the old and the new one exist together */
     *facts = s.facts;
     return true;
 }

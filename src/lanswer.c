@@ -19,6 +19,7 @@ typedef struct curl_row {
     bool passing;          /* it may well work the next time */
 } curl_row;
 
+/* clang-format off */
 static const curl_row curl_rows[] = {
     { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer in time", true, true },
     { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "no such host", false, true },
@@ -37,6 +38,7 @@ static const curl_row curl_rows[] = {
     { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is no memory", true, false },
     { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true, false },
 };
+/* clang-format on */
 
 static const curl_row *find_curl_row(CURLcode code)
 {
@@ -93,9 +95,9 @@ static void push_curl_failure(lua_State *L, const op *o)
 /* ---- Orthanc's error bodies ---- */
 
 typedef struct described {
-    int status;           /* OrthancStatus */
-    int dimse;            /* -1 = none */
-    const char *message;  /* both inside the decoded body, which stays on the stack; NULL = none */
+    int status;          /* OrthancStatus */
+    int dimse;           /* -1 = none */
+    const char *message; /* both inside the decoded body, which stays on the stack; NULL = none */
     const char *details;
 } described;
 
@@ -106,11 +108,13 @@ static const char *body_string(lua_State *L, int index, const char *name)
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* 1.12.10 and later: {"Type":"Dimse","Content":{"DimseErrorStatus":n}}, or "RetrieveJob" with a list of those. 0 says nothing. */
+/* 1.12.10 and later: {"Type":"Dimse","Content":{"DimseErrorStatus":n}}, or "RetrieveJob" with a
+ * list of those. 0 says nothing. */
 static int payload_dimse(lua_State *L, int index)
 {
     int dimse = -1, top = lua_gettop(L);
-    if (lua_getfield(L, index, "ErrorPayload") == LUA_TTABLE && lua_getfield(L, -1, "Content") == LUA_TTABLE) {
+    if (lua_getfield(L, index, "ErrorPayload") == LUA_TTABLE &&
+        lua_getfield(L, -1, "Content") == LUA_TTABLE) {
         if (lua_geti(L, -1, 1) != LUA_TTABLE)
             lua_pop(L, 1); /* not a list */
         for (lua_Integer i = 2; dimse <= 0 && lua_istable(L, -1); i++) {
@@ -151,13 +155,17 @@ static described describe(lua_State *L, const op *o)
 }
 
 /* Pushes what failed and why, in words. */
-static void push_status_message(lua_State *L, const http_transfer *t, const orthanc_failure *f, const described *d)
+static void push_status_message(lua_State *L, const http_transfer *t, const orthanc_failure *f,
+                                const described *d)
 {
     const char *said = f->message ? f->message : d->message;
     int top = lua_gettop(L);
     if (f->code && strcmp(f->code, "redirect") == 0) {
-        push_quoted(L, t->location ? t->location : "nowhere", t->location ? strlen(t->location) : 7);
-        lua_pushfstring(L, "the server points elsewhere, to %s; redirects are not followed (a login page, or another path prefix?)",
+        push_quoted(L, t->location ? t->location : "nowhere",
+                    t->location ? strlen(t->location) : 7);
+        lua_pushfstring(L,
+                        "the server points elsewhere, to %s; redirects are not followed (a login "
+                        "page, or another path prefix?)",
                         lua_tostring(L, -1));
     } else if (said) {
         push_quoted(L, said, strlen(said));
@@ -169,7 +177,8 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
     }
     if (d->status > ORTHANC_NO_STATUS)
-        lua_pushfstring(L, "%s (HTTP %d, OrthancStatus %d)", lua_tostring(L, -1), (int)t->status, d->status);
+        lua_pushfstring(L, "%s (HTTP %d, OrthancStatus %d)", lua_tostring(L, -1), (int)t->status,
+                        d->status);
     else
         lua_pushfstring(L, "%s (HTTP %d)", lua_tostring(L, -1), (int)t->status);
     lua_insert(L, top + 1);
@@ -188,8 +197,9 @@ static void push_status_failure(lua_State *L, const op *o)
     const http_transfer *t = &o->transfer;
     int top = lua_gettop(L);
     described d = describe(L, o);
-    orthanc_failure f = orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
-                                         http_server_has_credentials(t->server));
+    orthanc_failure f =
+        orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
+                         http_server_has_credentials(t->server));
     push_status_message(L, t, &f, &d);
     lerror_from_message(L, f.kind, f.code);
     set_integer(L, "status", (lua_Integer)t->status);
@@ -204,25 +214,24 @@ static void push_status_failure(lua_State *L, const op *o)
     lua_settop(L, top + 1);
 }
 
-/* The failure of the op's transfer: HTTP's status speaks first, the body second. Throws kind "limit" when the answer did not fit. */
+/* The failure of the op's transfer: HTTP's status speaks first, the body second. Throws kind
+ * "limit" when the answer did not fit. */
 static int push_failure(lua_State *L, const op *o)
 {
     bool thrown = false;
     switch (o->transfer.fault) {
     case HTTP_TOO_LARGE:
-        lerror_new(L, "limit", "body", "the answer is larger than the %d MiB that one answer may have", (int)(HTTP_BODY_MAX >> 20));
+        lerror_new(L, "limit", "body",
+                   "the answer is larger than the %d MiB that one answer may have",
+                   (int)(HTTP_BODY_MAX >> 20));
         thrown = true;
         break;
     case HTTP_NO_MEMORY:
         lerror_new(L, "limit", "memory", "not enough memory for the answer");
         thrown = true;
         break;
-    case HTTP_CURL:
-        push_curl_failure(L, o);
-        break;
-    case HTTP_OK:
-        push_status_failure(L, o);
-        break;
+    case HTTP_CURL: push_curl_failure(L, o); break;
+    case HTTP_OK: push_status_failure(L, o); break;
     }
     set_request_fields(L, o);
     if (thrown)
@@ -259,5 +268,6 @@ int lanswer_push(lua_State *L, const op *o)
     }
     if (ljson_decode(L, o->lp->mem, t->body, t->body_size))
         return 1;
-    return lanswer_fail(L, o, "decode", lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
+    return lanswer_fail(L, o, "decode",
+                        lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
 }

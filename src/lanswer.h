@@ -6,8 +6,9 @@
 
 #include "loop.h"
 
-/* The outcome of the op's finished transfer: pushes the value of a 2xx answer (JSON decoded, anything else as a string), or nil and an
- * error object; returns how many. Throws kind "limit" when the answer did not fit. [-0, +(1|2), v] */
+/* The outcome of the op's finished transfer: pushes the value of a 2xx answer (JSON decoded,
+ * anything else as a string), or nil and an error object; returns how many. Throws kind "limit"
+ * when the answer did not fit. [-0, +(1|2), v] */
 int lanswer_push(lua_State *L, const op *o);
 
 /* Pushes nil and an error object of that kind for the op's request; returns 2. [-0, +2, m] */

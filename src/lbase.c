@@ -73,7 +73,8 @@ static int l_exit(lua_State *L)
 
 /* ---- setmetatable ---- */
 
-/* As lbaselib's, but where a run can be stopped it takes no __gc: finalizers run with hooks off, and one that spins could not be. */
+/* As lbaselib's, but where a run can be stopped it takes no __gc: finalizers run with hooks off,
+ * and one that spins could not be. */
 static int l_setmetatable(lua_State *L)
 {
     int type = lua_type(L, 2);
@@ -85,7 +86,8 @@ static int l_setmetatable(lua_State *L)
     if (type == LUA_TTABLE && limits_loop(L)->interruptible) {
         lua_pushliteral(L, "__gc");
         if (lua_rawget(L, 2) != LUA_TNIL)
-            return luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not be stopped; use <close>");
+            return luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not "
+                                 "be stopped; use <close>");
         lua_settop(L, 2);
     }
     lua_setmetatable(L, 1);
@@ -94,7 +96,8 @@ static int l_setmetatable(lua_State *L)
 
 /* ---- pcall, xpcall ---- */
 
-/* As lbaselib's finishpcall, but a kill goes on. `skip` values below the results are not returned. */
+/* As lbaselib's finishpcall, but a kill goes on. `skip` values below the results are not returned.
+ */
 static int finish_pcall(lua_State *L, int status, lua_KContext skip)
 {
     if (status != LUA_OK && status != LUA_YIELD) {
@@ -117,13 +120,15 @@ static int l_pcall(lua_State *L)
 
 static int l_traceback(lua_State *L);
 
-/* Around the handler of an xpcall. After an error that a hook threw hooks are off in here, and Lua could not be stopped: none runs. */
+/* Around the handler of an xpcall. After an error that a hook threw hooks are off in here, and Lua
+ * could not be stopped: none runs. */
 static int guarded_handler(lua_State *L)
 {
     if (limits_loop(L)->stop == LOOP_KILL || limits_loop(L)->thrown_by_hook)
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
-    if (lua_tocfunction(L, -1) == l_traceback) { /* as if it stood here itself: this frame is no part of the story */
+    if (lua_tocfunction(L, -1) ==
+        l_traceback) { /* as if it stood here itself: this frame is no part of the story */
         if (lua_isstring(L, 1))
             luaL_traceback(L, L, lua_tostring(L, 1), 1);
         else
@@ -157,7 +162,8 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
-/* Runs where an error is raised in a coroutine: its stack will have been unwound when debug.traceback(co) is called. */
+/* Runs where an error is raised in a coroutine: its stack will have been unwound when
+ * debug.traceback(co) is called. */
 static int keep_trace(lua_State *L)
 {
     if (limits_loop(L)->stop == LOOP_KILL)
@@ -194,7 +200,8 @@ static const char *resume_fault(lua_State *co)
     lua_Debug ar;
     int status = lua_status(co);
     if (limits_is_task(co))
-        return "cannot resume non-suspended coroutine"; /* the loop's alone; a main program to its script */
+        return "cannot resume non-suspended coroutine"; /* the loop's alone; a main program to its
+                                                           script */
     if (status == LUA_YIELD)
         return NULL;
     if (status == LUA_OK && lua_getstack(co, 0, &ar))
@@ -202,7 +209,8 @@ static const char *resume_fault(lua_State *co)
     return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
 }
 
-/* From here on Lua runs in `co`, until leave(): a request to stop that comes from a signal handler arms that one. */
+/* From here on Lua runs in `co`, until leave(): a request to stop that comes from a signal handler
+ * arms that one. */
 static lua_State *enter(loop *lp, lua_State *co)
 {
     lua_State *before = atomic_exchange(&lp->running, co);
@@ -229,7 +237,8 @@ static int reset(lua_State *L, lua_State *co)
     return status;
 }
 
-/* Passes the arguments on the top; leaves the results, and returns how many, or leaves an error and returns -1. */
+/* Passes the arguments on the top; leaves the results, and returns how many, or leaves an error and
+ * returns -1. */
 static int resume(lua_State *L, lua_State *co, int args)
 {
     loop *lp = limits_loop(L);
@@ -242,7 +251,8 @@ static int resume(lua_State *L, lua_State *co, int args)
         return resume_error(L, "too many arguments to resume");
     lua_xmove(L, co, args);
     if (lua_status(co) == LUA_OK)
-        args = lua_gettop(co) - 1; /* the base frame's handler and the function are its first arguments */
+        args = lua_gettop(co) -
+               1; /* the base frame's handler and the function are its first arguments */
     before = enter(lp, co);
     status = lua_resume(co, L, args, &results);
     leave(lp, L, before);
@@ -336,7 +346,8 @@ static int l_close(lua_State *L)
 
 /* ---- debug.traceback ---- */
 
-/* Pushes the kept traceback of a coroutine that ended in an error, without the base frame's line. */
+/* Pushes the kept traceback of a coroutine that ended in an error, without the base frame's line.
+ */
 static bool push_kept_trace(lua_State *L, lua_State *co)
 {
     const char *trace, *last;
@@ -381,11 +392,19 @@ static void replace_in(lua_State *L, const char *library, const luaL_Reg *functi
 
 void lbase_open(lua_State *L, lbase_host *host)
 {
-    static const luaL_Reg base[] = { { "setmetatable", l_setmetatable }, { "pcall", l_pcall }, { "xpcall", l_xpcall }, { NULL, NULL } };
+    static const luaL_Reg base[] = { { "setmetatable", l_setmetatable },
+                                     { "pcall", l_pcall },
+                                     { "xpcall", l_xpcall },
+                                     { NULL, NULL } };
     static const luaL_Reg os[] = { { "exit", l_exit }, { NULL, NULL } };
     static const luaL_Reg debug[] = { { "traceback", l_traceback }, { NULL, NULL } };
-    static const luaL_Reg coroutine[] = { { "create", l_create }, { "wrap", l_wrap }, { "resume", l_resume }, { "yield", l_yield },
-                                          { "isyieldable", l_isyieldable }, { "running", l_running }, { "close", l_close },
+    static const luaL_Reg coroutine[] = { { "create", l_create },
+                                          { "wrap", l_wrap },
+                                          { "resume", l_resume },
+                                          { "yield", l_yield },
+                                          { "isyieldable", l_isyieldable },
+                                          { "running", l_running },
+                                          { "close", l_close },
                                           { NULL, NULL } };
     lua_setwarnf(L, on_warning, host);
     lua_pushlightuserdata(L, host);

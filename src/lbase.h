@@ -1,5 +1,6 @@
-/* lbase.h - the standard functions as states of ours have them: print and warn go to the host, os.exit ends the run, setmetatable takes
- * no __gc where runs can be stopped, and pcall, xpcall and coroutine.* let a kill through and behave, inside a task, as they do in a main program. */
+/* lbase.h - the standard functions as states of ours have them: print and warn go to the host,
+ * os.exit ends the run, setmetatable takes no __gc where runs can be stopped, and pcall, xpcall and
+ * coroutine.* let a kill through and behave, inside a task, as they do in a main program. */
 #ifndef LBASE_H
 #define LBASE_H
 
@@ -16,7 +17,8 @@ typedef struct lbase_host {
     bool warning_goes_on; /* the next piece belongs to the same warning */
 } lbase_host;
 
-/* Replaces them in the globals, after luaL_openlibs. The host must outlive the state. [-0, +0, m] */
+/* Replaces them in the globals, after luaL_openlibs. The host must outlive the state. [-0, +0, m]
+ */
 void lbase_open(lua_State *L, lbase_host *host);
 
 #endif

@@ -28,22 +28,20 @@ typedef struct connect_options {
 } connect_options;
 
 #define AT(field) offsetof(connect_options, field)
-static const lopt connect_rows[] = {
-    { "url", LOPT_STRING, AT(http.url) },
-    { "username", LOPT_STRING, AT(http.username) },
-    { "password", LOPT_STRING, AT(http.password) },
-    { "token", LOPT_STRING, AT(http.token) },
-    { "headers", LOPT_TABLE, 0 },
-    { "timeout", LOPT_SECONDS, AT(timeout) },
-    { "connect_timeout", LOPT_SECONDS, AT(http.connect_timeout) },
-    { "max_inflight", LOPT_COUNT, AT(http.max_inflight) },
-    { "ca", LOPT_STRING, AT(http.ca) },
-    { "cert", LOPT_STRING, AT(http.cert) },
-    { "key", LOPT_STRING, AT(http.key) },
-    { "insecure", LOPT_FLAG, AT(http.insecure) },
-    { "proxy", LOPT_STRING, AT(http.proxy) },
-    { NULL, LOPT_FLAG, 0 }
-};
+static const lopt connect_rows[] = { { "url", LOPT_STRING, AT(http.url) },
+                                     { "username", LOPT_STRING, AT(http.username) },
+                                     { "password", LOPT_STRING, AT(http.password) },
+                                     { "token", LOPT_STRING, AT(http.token) },
+                                     { "headers", LOPT_TABLE, 0 },
+                                     { "timeout", LOPT_SECONDS, AT(timeout) },
+                                     { "connect_timeout", LOPT_SECONDS, AT(http.connect_timeout) },
+                                     { "max_inflight", LOPT_COUNT, AT(http.max_inflight) },
+                                     { "ca", LOPT_STRING, AT(http.ca) },
+                                     { "cert", LOPT_STRING, AT(http.cert) },
+                                     { "key", LOPT_STRING, AT(http.key) },
+                                     { "insecure", LOPT_FLAG, AT(http.insecure) },
+                                     { "proxy", LOPT_STRING, AT(http.proxy) },
+                                     { NULL, LOPT_FLAG, 0 } };
 #undef AT
 
 static int client_gc(lua_State *L)
@@ -55,7 +53,8 @@ static int client_gc(lua_State *L)
     return 0;
 }
 
-/* The address and credentials of a script that names none are the host's; those of one that names a URL are never. */
+/* The address and credentials of a script that names none are the host's; those of one that names a
+ * URL are never. */
 static void apply_defaults(lua_State *L, connect_options *o)
 {
     const lclient_defaults *d;
@@ -114,7 +113,8 @@ static int l_connect(lua_State *L)
 {
     loop *lp = ldoc_loop(L);
     connect_options o = { .timeout = DEFAULT_TIMEOUT,
-                          .http = { .connect_timeout = DEFAULT_CONNECT_TIMEOUT, .max_inflight = DEFAULT_INFLIGHT } };
+                          .http = { .connect_timeout = DEFAULT_CONNECT_TIMEOUT,
+                                    .max_inflight = DEFAULT_INFLIGHT } };
     char why[160];
     client *c;
     int options = lua_istable(L, 1) ? 1 : 2;
@@ -149,7 +149,8 @@ static int l_connect(lua_State *L)
 static client *check_client(lua_State *L, int index)
 {
     client *c = luaL_checkudata(L, index, CLIENT_TYPE);
-    luaL_argcheck(L, c->server, index, "attempt to use a closed client"); /* a finalizer may come after its own */
+    luaL_argcheck(L, c->server, index,
+                  "attempt to use a closed client"); /* a finalizer may come after its own */
     return c;
 }
 
@@ -246,7 +247,9 @@ static int l_default_encoding(lua_State *L)
 
 static int l_modalities(lua_State *L)
 {
-    struct { bool expand; } o = { false };
+    struct {
+        bool expand;
+    } o = { false };
     static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
     check_client(L, 1);
     lopts_read(L, 2, "modalities", rows, &o);
@@ -262,23 +265,30 @@ static int l_tostring(lua_State *L)
 
 static const ldoc_row methods[] = {
     { "get", l_get, "client:get(path [, query]) -> value | nil, err",
-      "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers come as tables, others as strings." },
+      "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers "
+      "come as tables, others as strings." },
     { "post", l_post, "client:post(path [, body]) -> value | nil, err",
-      "POST to any route. A table is sent as JSON, a string as it is. Sent once, on a fresh connection, and never repeated." },
-    { "put", l_put, "client:put(path [, body]) -> value | nil, err", "PUT to any route; the body is as in post." },
-    { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err", "DELETE of any route; query as in get." },
+      "POST to any route. A table is sent as JSON, a string as it is. Sent once, on a fresh "
+      "connection, and never repeated." },
+    { "put", l_put, "client:put(path [, body]) -> value | nil, err",
+      "PUT to any route; the body is as in post." },
+    { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err",
+      "DELETE of any route; query as in get." },
     { "system", l_system, "client:system() -> table | nil, err",
       "What the server says of itself: Version, DicomAet, DicomPort, Name, … (GET /system)." },
     { "modalities", l_modalities, "client:modalities([{expand = true}]) -> list | table | nil, err",
-      "The names of the modalities that the server knows; with expand, a table from name to AET, Host, Port, … (GET /modalities)." },
+      "The names of the modalities that the server knows; with expand, a table from name to AET, "
+      "Host, Port, … (GET /modalities)." },
     { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
-      "The character set that the server uses where a file or a peer names none, such as \"Latin1\" (GET /tools/default-encoding)." },
+      "The character set that the server uses where a file or a peer names none, such as "
+      "\"Latin1\" (GET /tools/default-encoding)." },
     { NULL, NULL, NULL, NULL }
 };
 
 static const ldoc_row functions[] = {
     { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
-      "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, headers, timeout (30 s), connect_timeout (10 s), "
+      "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, "
+      "headers, timeout (30 s), connect_timeout (10 s), "
       "max_inflight (8), ca, cert, key, insecure, proxy." },
     { NULL, NULL, NULL, NULL }
 };

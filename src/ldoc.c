@@ -2,7 +2,8 @@
 
 #include <lauxlib.h>
 
-/* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or {signature=, help=} for the Lua half's. */
+/* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or
+ * {signature=, help=} for the Lua half's. */
 static const char doc_key;
 
 static void push_doc_table(lua_State *L)
@@ -76,8 +77,10 @@ static int l_describe(lua_State *L)
 }
 
 static const ldoc_row functions[] = {
-    { "of", l_of, "of(f) -> {signature = …, help = …} | nil", "What is known of one of modalua's functions." },
-    { "describe", l_describe, "describe(f, signature, help) -> f", "Notes signature and help for a function that is written in Lua." },
+    { "of", l_of, "of(f) -> {signature = …, help = …} | nil",
+      "What is known of one of modalua's functions." },
+    { "describe", l_describe, "describe(f, signature, help) -> f",
+      "Notes signature and help for a function that is written in Lua." },
     { NULL, NULL, NULL, NULL }
 };
 

@@ -1,5 +1,6 @@
-/* ldoc.h - descriptor rows: every public function with its name, signature and help in one place. Registration, help(), completion, the
- * reference page and the spec "every function is documented" all read them. */
+/* ldoc.h - descriptor rows: every public function with its name, signature and help in one place.
+ * Registration, help(), completion, the reference page and the spec "every function is documented"
+ * all read them. */
 #ifndef LDOC_H
 #define LDOC_H
 
@@ -14,8 +15,8 @@ typedef struct ldoc_row {
     const char *help;      /* one to three sentences */
 } ldoc_row;
 
-/* Sets every row's function (ended by a row without a name) as a field of the table on the top, with the loop as upvalue 1, and notes the row
- * under the function. [-0, +0, m] */
+/* Sets every row's function (ended by a row without a name) as a field of the table on the top,
+ * with the loop as upvalue 1, and notes the row under the function. [-0, +0, m] */
 void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows);
 
 /* The loop that a registered function belongs to. */

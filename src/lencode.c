@@ -11,8 +11,8 @@
 #include "jscan.h"
 #include "lmark.h"
 
-#define FIRST_ROOM 1024 /* on the C stack; longer texts move into a userdata */
-#define PATH_SIZE 200
+#define FIRST_ROOM   1024 /* on the C stack; longer texts move into a userdata */
+#define PATH_SIZE    200
 #define PATH_KEY_MAX 40 /* of a key in an error's path */
 
 /* A table that is being encoded, and which of its values just now. */
@@ -105,9 +105,12 @@ static size_t path_write(const place *at, char *path)
     size = path_write(at->up, path);
     if (at->key) {
         size = path_put(path, size, ".", 1);
-        return path_put(path, size, at->key, at->key_size < PATH_KEY_MAX ? at->key_size : PATH_KEY_MAX);
+        return path_put(path, size, at->key,
+                        at->key_size < PATH_KEY_MAX ? at->key_size : PATH_KEY_MAX);
     }
-    return path_put(path, size, index, (size_t)snprintf(index, sizeof index, "[" LUA_INTEGER_FMT "]", (LUAI_UACINT)at->index));
+    return path_put(
+        path, size, index,
+        (size_t)snprintf(index, sizeof index, "[" LUA_INTEGER_FMT "]", (LUAI_UACINT)at->index));
 }
 
 /* Pushes the message. */
@@ -211,15 +214,16 @@ static int compare_keys(const void *left, const void *right)
     return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
 }
 
-/* Pushes the keys of the table, and an array of them in order. Nothing collects garbage between the count and the last push, so that no
- * finaliser can change the table meanwhile. */
+/* Pushes the keys of the table, and an array of them in order. Nothing collects garbage between the
+ * count and the last push, so that no finaliser can change the table meanwhile. */
 static const object_key *push_sorted_keys(encoder *e, int table, size_t count)
 {
     lua_State *L = e->L;
     int slot = lua_gettop(L);
     object_key *keys;
 
-    luaL_checkstack(L, count < INT_MAX - LUA_MINSTACK ? (int)count + LUA_MINSTACK : INT_MAX, "too many keys in an object");
+    luaL_checkstack(L, count < INT_MAX - LUA_MINSTACK ? (int)count + LUA_MINSTACK : INT_MAX,
+                    "too many keys in an object");
     lua_pushnil(L);
     while (lua_next(L, table)) {
         lua_pop(L, 1);
@@ -296,7 +300,8 @@ static void misuse_key(encoder *e, const place *at)
     misuse(e, at, lua_pushfstring(L, "a table with a %s as a key", luaL_typename(L, -1)));
 }
 
-/* Tells arrays from objects by their keys and marks; throws on tables that are neither. Sets *count to the number of elements. */
+/* Tells arrays from objects by their keys and marks; throws on tables that are neither. Sets *count
+ * to the number of elements. */
 static bool is_array(encoder *e, int table, place *here, size_t *count)
 {
     lua_State *L = e->L;
@@ -362,9 +367,7 @@ static bool encode_value(encoder *e, const place *at)
     size_t size;
 
     switch (lua_type(L, -1)) {
-    case LUA_TNIL:
-        add(e, "null", 4);
-        return true;
+    case LUA_TNIL: add(e, "null", 4); return true;
     case LUA_TBOOLEAN:
         text = lua_toboolean(L, -1) ? "true" : "false";
         add(e, text, strlen(text));
@@ -374,11 +377,8 @@ static bool encode_value(encoder *e, const place *at)
             return encode_float(e, lua_tonumber(L, -1), at);
         encode_integer(e, lua_tointeger(L, -1));
         return true;
-    case LUA_TSTRING:
-        text = lua_tolstring(L, -1, &size);
-        return encode_string(e, text, size, at);
-    case LUA_TTABLE:
-        return encode_table(e, at);
+    case LUA_TSTRING: text = lua_tolstring(L, -1, &size); return encode_string(e, text, size, at);
+    case LUA_TTABLE: return encode_table(e, at);
     case LUA_TLIGHTUSERDATA:
         if (!lua_touserdata(L, -1)) {
             add(e, "null", 4);

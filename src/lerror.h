@@ -1,13 +1,15 @@
-/* lerror.h - the error object: a table with the fields kind, code, message, op, method, path, where, status, orthanc_status, details,
- * dimse_status, job, result, retryable, each only when there is one, and a metatable with __tostring. */
+/* lerror.h - the error object: a table with the fields kind, code, message, op, method, path,
+ * where, status, orthanc_status, details, dimse_status, job, result, retryable, each only when
+ * there is one, and a metatable with __tostring. */
 #ifndef LERROR_H
 #define LERROR_H
 
 #include <lua.h>
 #include <stdbool.h>
 
-/* Pushes an error object. kind and code are static strings (code may be NULL); the message is formatted as lua_pushfstring does; `where`
- * is the innermost script line that called. [-0, +1, m] */
+/* Pushes an error object. kind and code are static strings (code may be NULL); the message is
+ * formatted as lua_pushfstring does; `where` is the innermost script line that called. [-0, +1, m]
+ */
 void lerror_new(lua_State *L, const char *kind, const char *code, const char *format, ...);
 
 /* The same of the message on the top, which the object replaces. [-1, +1, m] */

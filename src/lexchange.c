@@ -8,7 +8,8 @@
 
 /* ---- paths ---- */
 
-/* Bytes that may stand in a path or query as they are; the rest is percent-encoded. '%' is left: the caller may have encoded already. */
+/* Bytes that may stand in a path or query as they are; the rest is percent-encoded. '%' is left:
+ * the caller may have encoded already. */
 static bool is_plain(unsigned char c)
 {
     return c > ' ' && c < 0x7f && !strchr("\"#<>\\^`{|}", c);
@@ -63,7 +64,8 @@ static void append_pair(lua_State *L, int path)
     if (lua_type(L, key) != LUA_TSTRING)
         luaL_error(L, "the query's keys must be strings (a %s was given)", luaL_typename(L, key));
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-        luaL_error(L, "the query's '%s' must be a string, a number or a boolean", lua_tostring(L, key));
+        luaL_error(L, "the query's '%s' must be a string, a number or a boolean",
+                   lua_tostring(L, key));
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, value))
         return;
     if (type == LUA_TNUMBER)
@@ -77,8 +79,8 @@ static void append_pair(lua_State *L, int path)
     lua_settop(L, value);
 }
 
-/* A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes; false leaves the key out for the same
- * reason. */
+/* A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes;
+ * false leaves the key out for the same reason. */
 void lexchange_push_path(lua_State *L, int path, int query)
 {
     size_t size;
@@ -110,9 +112,11 @@ int lexchange_advance(lua_State *L, op *o)
     return lanswer_push(L, o);
 }
 
-exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout, const char *name, const char *method)
+exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout,
+                        const char *name, const char *method)
 {
-    exchange *x = (exchange *)op_new(L, lp, sizeof *x, UV_COUNT, lexchange_advance, name); /* path x */
+    exchange *x =
+        (exchange *)op_new(L, lp, sizeof *x, UV_COUNT, lexchange_advance, name); /* path x */
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, UV_OWNER);
     lua_pushvalue(L, -2);
@@ -139,7 +143,8 @@ bool lexchange_set_body(lua_State *L, exchange *x, int index)
         x->request.content_type = "application/json";
         if (!ljson_encode(L, index, NULL)) {
             x->base.transfer.request = x->request;
-            lanswer_fail(L, &x->base, "refused", lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
+            lanswer_fail(L, &x->base, "refused",
+                         lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
             return false;
         }
     }

@@ -46,7 +46,8 @@ void limits_install(lua_State *L, loop *lp)
         limits_arm(L);
 }
 
-/* Every thread has an extra space of its own, copied from the main one's: the lowest bit tells a task's coroutine from others. */
+/* Every thread has an extra space of its own, copied from the main one's: the lowest bit tells a
+ * task's coroutine from others. */
 loop *limits_loop(lua_State *L)
 {
     return (loop *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
@@ -70,7 +71,8 @@ void limits_restart_burst(loop *lp)
 
 /* ---- throwing ---- */
 
-/* <close> handlers have a little time, those of an os.exit as much as a cancel has; after it the very next instruction throws again. */
+/* <close> handlers have a little time, those of an os.exit as much as a cancel has; after it the
+ * very next instruction throws again. */
 void limits_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now();

@@ -27,13 +27,15 @@ enum { KEY_PARSER, KEY_TOKEN };
 
 /* ---- lua-cjson ---- */
 
-/* lua_pcall under the C locale: lua-cjson reads numbers with the decimal point of the thread's locale. [-(arguments + 1), +(results|1), -] */
+/* lua_pcall under the C locale: lua-cjson reads numbers with the decimal point of the thread's
+ * locale. [-(arguments + 1), +(results|1), -] */
 static int call_in_c_locale(lua_State *L, int arguments, int results)
 {
     locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
     int status;
     if (c == (locale_t)0) {
-        lua_pushliteral(L, "not enough memory"); /* Lua always has this string: no allocation, no throw */
+        lua_pushliteral(
+            L, "not enough memory"); /* Lua always has this string: no allocation, no throw */
         return LUA_ERRMEM;
     }
     before = uselocale(c);
@@ -51,7 +53,8 @@ static void configure(lua_State *L, const char *setting)
     lua_call(L, 1, 0);
 }
 
-/* An instance of lua-cjson of our own, so that nobody's settings reach it; what stays is its decode function. */
+/* An instance of lua-cjson of our own, so that nobody's settings reach it; what stays is its decode
+ * function. */
 static int open_parser(lua_State *L)
 {
     luaopen_cjson(L);
@@ -78,7 +81,8 @@ static void push_parser(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_keys[KEY_PARSER]);
 }
 
-/* Pushes what begins every mark in this state: random, so that no data can look like one. [-0, +1, e] */
+/* Pushes what begins every mark in this state: random, so that no data can look like one. [-0, +1,
+ * e] */
 static const char *push_token(lua_State *L)
 {
     unsigned char noise[JSCAN_TOKEN_SIZE / 2];
@@ -109,7 +113,8 @@ static lua_Integer kilobytes(size_t size)
 /* lua-cjson ends the process when malloc refuses its scratch buffer: ask before it does. */
 static bool has_scratch(size_t size)
 {
-    void *volatile block = malloc(size + PARSER_OVERHEAD); /* volatile, or the compiler drops the question */
+    void *volatile block =
+        malloc(size + PARSER_OVERHEAD); /* volatile, or the compiler drops the question */
     bool granted = block != NULL;
     free(block);
     return granted;
@@ -122,16 +127,19 @@ static void check_memory(lua_State *L, const mem *m, size_t size, size_t need)
         return;
     lua_gc(L, LUA_GCCOLLECT);
     if (m->used > m->limit || need > mem_left(m))
-        lerror_throw(L, "limit", "memory", "no memory for a JSON text of %I KB: it can take %I KB, %I KB are left", kilobytes(size),
-                     kilobytes(need), (lua_Integer)(mem_left(m) / 1024));
+        lerror_throw(L, "limit", "memory",
+                     "no memory for a JSON text of %I KB: it can take %I KB, %I KB are left",
+                     kilobytes(size), kilobytes(need), (lua_Integer)(mem_left(m) / 1024));
 }
 
-/* Calls lua-cjson's decode, on the stack with its text above it, where no memory error can strike: it would lose its scratch buffer. */
+/* Calls lua-cjson's decode, on the stack with its text above it, where no memory error can strike:
+ * it would lose its scratch buffer. */
 static void run_parser(lua_State *L, mem *m, const jscan_facts *facts, size_t size)
 {
     int status;
     if (!has_scratch(size) || !mem_shelter(m, facts->heap + facts->churn + PARSER_OVERHEAD))
-        lerror_throw(L, "limit", "memory", "the system has no memory to decode a JSON text of %I KB", kilobytes(size));
+        lerror_throw(L, "limit", "memory",
+                     "the system has no memory to decode a JSON text of %I KB", kilobytes(size));
     status = call_in_c_locale(L, 1, 1);
     mem_unshelter(m);
     if (status != LUA_OK)
@@ -152,35 +160,35 @@ static void walk_table(walk *w);
 static bool is_mark(const walk *w, const char **digits)
 {
     size_t size;
-    const char *text = w->token && lua_type(w->L, -1) == LUA_TSTRING ? lua_tolstring(w->L, -1, &size) : NULL;
+    const char *text =
+        w->token && lua_type(w->L, -1) == LUA_TSTRING ? lua_tolstring(w->L, -1, &size) : NULL;
     if (!text || size < JSCAN_TOKEN_SIZE || memcmp(text, w->token, JSCAN_TOKEN_SIZE) != 0)
         return false;
     *digits = size > JSCAN_TOKEN_SIZE ? text + JSCAN_TOKEN_SIZE : NULL;
     return true;
 }
 
-/* The number on the top becomes an integer if that says the same; minus zero does not. True: it did. */
+/* The number on the top becomes an integer if that says the same; minus zero does not. True: it
+ * did. */
 static bool walk_number(lua_State *L)
 {
     lua_Number n = lua_tonumber(L, -1);
-    if (!(n >= -EXACT_MAX && n <= EXACT_MAX) || (lua_Number)(lua_Integer)n != n || (n == 0 && signbit(n)))
+    if (!(n >= -EXACT_MAX && n <= EXACT_MAX) || (lua_Number)(lua_Integer)n != n ||
+        (n == 0 && signbit(n)))
         return false;
     lua_pop(L, 1);
     lua_pushinteger(L, (lua_Integer)n);
     return true;
 }
 
-/* Mends the value on the top. True: another value stands there now, which its table must be given. */
+/* Mends the value on the top. True: another value stands there now, which its table must be given.
+ */
 static bool walk_value(walk *w)
 {
     const char *digits;
     switch (lua_type(w->L, -1)) {
-    case LUA_TTABLE:
-        walk_table(w);
-        return false;
-    case LUA_TNUMBER:
-        w->left--;
-        return walk_number(w->L);
+    case LUA_TTABLE: walk_table(w); return false;
+    case LUA_TNUMBER: w->left--; return walk_number(w->L);
     default:
         if (!is_mark(w, &digits) || !digits || lua_stringtonumber(w->L, digits) == 0)
             return false;
@@ -247,7 +255,8 @@ static void walk_table(walk *w)
     }
 }
 
-/* Mends the value on the top, and no more of it than needs mending. Duplicate keys leave less to be met than was counted. */
+/* Mends the value on the top, and no more of it than needs mending. Duplicate keys leave less to be
+ * met than was counted. */
 static void walk_all(lua_State *L, const jscan_facts *facts, const char *token)
 {
     walk w = { L, facts->arrays + facts->numbers, token };
@@ -279,8 +288,13 @@ static bool decode(lua_State *L, mem *m, const char *text, size_t size, int sour
         return false;
     }
     room = jscan_marked_room(&facts, size);
-    check_memory(L, m, size, facts.heap + PARSER_OVERHEAD + (room > size ? 2 * room : source ? 0 : size));
-    luaL_checkstack(L, (int)facts.depth * 3 + 2 * LUA_MINSTACK, "JSON"); /* so that lua-cjson need not grow it */
+    check_memory(L, m, size,
+                 facts.heap + PARSER_OVERHEAD +
+                     (room > size ? 2 * room
+                      : source    ? 0
+                                  : size));
+    luaL_checkstack(L, (int)facts.depth * 3 + 2 * LUA_MINSTACK,
+                    "JSON"); /* so that lua-cjson need not grow it */
     top = lua_gettop(L);
     if (room > size)
         token = push_token(L);
@@ -327,7 +341,8 @@ static const char *check_indent(lua_State *L)
     lua_Integer spaces;
     if (lua_type(L, -1) == LUA_TSTRING) {
         const char *text = lua_tostring(L, -1);
-        luaL_argcheck(L, text[strspn(text, " \t")] == '\0' && lua_rawlen(L, -1) == strlen(text), 2, "indent must be spaces or tabs");
+        luaL_argcheck(L, text[strspn(text, " \t")] == '\0' && lua_rawlen(L, -1) == strlen(text), 2,
+                      "indent must be spaces or tabs");
         return text;
     }
     luaL_argcheck(L, lua_isinteger(L, -1), 2, "indent must be a string or a number of spaces");
@@ -348,7 +363,8 @@ static const char *check_encode_options(lua_State *L)
         lua_pop(L, 1);
         if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "indent") != 0) {
             const char *key = luaL_tolstring(L, -1, NULL);
-            luaL_argerror(L, 2, lua_pushfstring(L, "unknown option '%s' (the only one is 'indent')", key));
+            luaL_argerror(
+                L, 2, lua_pushfstring(L, "unknown option '%s' (the only one is 'indent')", key));
         }
     }
     lua_pushstring(L, "indent");
@@ -394,7 +410,8 @@ static int l_object(lua_State *L)
     return 1;
 }
 
-/* Replaces the table on the top by its field: a key, or an index when it has no such key and the name is a number. */
+/* Replaces the table on the top by its field: a key, or an index when it has no such key and the
+ * name is a number. */
 static void get_field(lua_State *L, const char *name, size_t size)
 {
     lua_pushlstring(L, name, size);
@@ -438,14 +455,20 @@ static int l_get(lua_State *L)
 
 static const ldoc_row rows[] = {
     { "decode", l_decode, "json.decode(text) -> value | nil, err",
-      "The value of a JSON text. Integers stay integers over 64 bits, [] stays an array, null is json.null. err.message names line and column." },
+      "The value of a JSON text. Integers stay integers over 64 bits, [] stays an array, null is "
+      "json.null. err.message names line and column." },
     { "encode", l_encode, "json.encode(value [, {indent = \"  \"}]) -> text | nil, err",
-      "The JSON text of a value, keys sorted; an empty table is {} unless json.array made it. Throws on what JSON cannot hold, naming the "
-      "place; strings that are not UTF-8, NaN and infinity are returned as errors. indent: spaces, tabs or a number of spaces." },
-    { "array", l_array, "json.array([t]) -> t", "Marks a table (a new one without t) so that it encodes as an array even when it is empty." },
-    { "object", l_object, "json.object([t]) -> t", "Marks a table (a new one without t) so that it encodes as an object." },
+      "The JSON text of a value, keys sorted; an empty table is {} unless json.array made it. "
+      "Throws on what JSON cannot hold, naming the "
+      "place; strings that are not UTF-8, NaN and infinity are returned as errors. indent: spaces, "
+      "tabs or a number of spaces." },
+    { "array", l_array, "json.array([t]) -> t",
+      "Marks a table (a new one without t) so that it encodes as an array even when it is empty." },
+    { "object", l_object, "json.object([t]) -> t",
+      "Marks a table (a new one without t) so that it encodes as an object." },
     { "get", l_get, "json.get(t, \"a.b.2.c\") -> value | nil",
-      "The value at a path of keys and indices, read without metamethods; nil when something on the way is missing or null." },
+      "The value at a path of keys and indices, read without metamethods; nil when something on "
+      "the way is missing or null." },
     { NULL, NULL, NULL, NULL }
 };
 

@@ -1,17 +1,19 @@
-/* lmark.h - what Lua cannot tell by itself: which table is a JSON array and which an object, and null. */
+/* lmark.h - what Lua cannot tell by itself: which table is a JSON array and which an object, and
+ * null. */
 #ifndef LMARK_H
 #define LMARK_H
 
 #include <lua.h>
 
 typedef enum lmark {
-    LMARK_NONE,   /* no metatable */
+    LMARK_NONE, /* no metatable */
     LMARK_ARRAY,
     LMARK_OBJECT,
     LMARK_FOREIGN /* some other metatable: no business of ours */
 } lmark;
 
-/* Gives the table on the top the metatable of json.array or json.object, so that it encodes as [] or {} even when empty. [-0, +0, m] */
+/* Gives the table on the top the metatable of json.array or json.object, so that it encodes as []
+ * or {} even when empty. [-0, +0, m] */
 void lmark_array(lua_State *L);
 void lmark_object(lua_State *L);
 

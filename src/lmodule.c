@@ -24,7 +24,8 @@ static int borrowed_gc(lua_State *L)
     return 0;
 }
 
-/* In a state that is not ours the loop is a userdata that the registry keeps to the end; it changes nothing else there. */
+/* In a state that is not ours the loop is a userdata that the registry keeps to the end; it changes
+ * nothing else there. */
 static loop *borrow(lua_State *L)
 {
     loop *lp = lua_newuserdatauv(L, sizeof *lp, 0);
@@ -58,7 +59,8 @@ static int l_is_error(lua_State *L)
 }
 
 static const ldoc_row functions[] = {
-    { "is_error", l_is_error, "is_error(v) -> boolean", "Whether v is an error object, as operations return it after nil." },
+    { "is_error", l_is_error, "is_error(v) -> boolean",
+      "Whether v is an error object, as operations return it after nil." },
     { NULL, NULL, NULL, NULL }
 };
 
@@ -109,13 +111,11 @@ static int load_embedded(lua_State *L)
 
 void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults)
 {
-    static const luaL_Reg modules[] = {
-        { "modalua", luaopen_modalua },
-        { "modalua.json", luaopen_modalua_json },
-        { "modalua.task", luaopen_modalua_task },
-        { "modalua.doc", luaopen_modalua_doc },
-        { NULL, NULL }
-    };
+    static const luaL_Reg modules[] = { { "modalua", luaopen_modalua },
+                                        { "modalua.json", luaopen_modalua_json },
+                                        { "modalua.task", luaopen_modalua_task },
+                                        { "modalua.doc", luaopen_modalua_doc },
+                                        { NULL, NULL } };
     lua_pushlightuserdata(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     lclient_set_defaults(L, defaults);

@@ -11,7 +11,8 @@ enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
 
 /* ---- life ---- */
 
-/* Close-on-exec, so that no child keeps it; non-blocking, so that a full pipe never stops a signal handler. */
+/* Close-on-exec, so that no child keeps it; non-blocking, so that a full pipe never stops a signal
+ * handler. */
 static bool open_wake(int wake[2])
 {
     if (pipe(wake) != 0)
@@ -145,7 +146,8 @@ static void timer_down(loop *lp, size_t place, op *o)
 static bool timers_grow(loop *lp)
 {
     size_t room = lp->timer_room ? lp->timer_room * 2 : TIMERS_FIRST;
-    op **grown = mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *grown, room * sizeof *grown);
+    op **grown =
+        mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *grown, room * sizeof *grown);
     if (!grown)
         return false;
     lp->timers = grown;
@@ -289,7 +291,7 @@ static bool collect(loop *lp)
     bool any = false;
     http_perform(&lp->http);
     while ((t = http_next_finished(&lp->http))) {
-            loop_op_ready(t->owner);
+        loop_op_ready(t->owner);
         any = true;
     }
     now = lp->timer_count > 0 ? clock_now() : 0;

@@ -1,7 +1,9 @@
-/* loop.h - the loop of one runtime: its transfers, timers, ready tasks and requests to stop. Knows no Lua API: lua_State is only named.
+/* loop.h - the loop of one runtime: its transfers, timers, ready tasks and requests to stop. Knows
+ * no Lua API: lua_State is only named.
  *
- * A task is a coroutine (task.c). An operation (op.c) waits for one transfer or one moment at a time; the loop marks it ready and puts the
- * task that is parked on it into the ready queue. loop_pump resumes nobody.
+ * A task is a coroutine (task.c). An operation (op.c) waits for one transfer or one moment at a
+ * time; the loop marks it ready and puts the task that is parked on it into the ready queue.
+ * loop_pump resumes nobody.
  */
 #ifndef LOOP_H
 #define LOOP_H
@@ -19,7 +21,8 @@ typedef struct loop loop;
 typedef struct op op;
 typedef struct task task;
 
-/* Starts the next request or timer and returns OP_WAIT, or pushes results and returns their number. May throw. */
+/* Starts the next request or timer and returns OP_WAIT, or pushes results and returns their number.
+ * May throw. */
 typedef int (*op_advance_fn)(struct lua_State *L, op *o);
 
 /* Runs the tasks, for an operation that waits for one outside any task (task.c). */
@@ -30,78 +33,87 @@ enum { OP_WAIT = -1 };
 struct op {
     loop *lp;
     op_advance_fn advance;
-    op_turn_fn turn;         /* of one that waits for a task; NULL: it waits for the network or a moment */
-    const char *name;        /* what the script called, for errors */
-    int index;               /* of its userdata on the caller's stack */
-    int stage;               /* advance's own */
-    bool ready;              /* what it waited for has happened */
-    bool stuck;              /* what it waits for can never happen: a deadlock */
-    task *parked;            /* resumed when ready; NULL while somebody drives */
-    task *target;            /* the task it waits for, or NULL */
-    op *next_joiner;         /* of the same target */
-    double due;              /* seconds on clock_now's clock */
-    size_t timer;            /* place in the heap, from 1; 0 = no timer */
-    int farewell;            /* registry reference while nobody waits for it; 0 = an ordinary operation */
+    op_turn_fn turn;  /* of one that waits for a task; NULL: it waits for the network or a moment */
+    const char *name; /* what the script called, for errors */
+    int index;        /* of its userdata on the caller's stack */
+    int stage;        /* advance's own */
+    bool ready;       /* what it waited for has happened */
+    bool stuck;       /* what it waits for can never happen: a deadlock */
+    task *parked;     /* resumed when ready; NULL while somebody drives */
+    task *target;     /* the task it waits for, or NULL */
+    op *next_joiner;  /* of the same target */
+    double due;       /* seconds on clock_now's clock */
+    size_t timer;     /* place in the heap, from 1; 0 = no timer */
+    int farewell;     /* registry reference while nobody waits for it; 0 = an ordinary operation */
     op *next_farewell;
     http_transfer transfer;
 };
 
 typedef enum task_state { TASK_LIVE, TASK_CLOSING, TASK_DONE } task_state;
 
-/* A coroutine that the loop resumes (task.c). Closing: its function has ended, its children have not. */
+/* A coroutine that the loop resumes (task.c). Closing: its function has ended, its children have
+ * not. */
 struct task {
     loop *lp;
     struct lua_State *co;
     task_state state;
     bool started, queued, cancelled, failed, joined;
-    bool cancel_thrown;      /* the cancel has been thrown into it */
-    int ref;                 /* registry reference that keeps it until it is done */
-    int results;             /* values on its stack, once it is done */
-    op *waits;               /* the operation it is parked on */
-    op *joiners;             /* operations that wait for it */
+    bool cancel_thrown; /* the cancel has been thrown into it */
+    int ref;            /* registry reference that keeps it until it is done */
+    int results;        /* values on its stack, once it is done */
+    op *waits;          /* the operation it is parked on */
+    op *joiners;        /* operations that wait for it */
     task *next_ready;
-    task *next, *prev;       /* all live tasks */
-    task *parent;            /* its scope; NULL outside any task */
+    task *next, *prev;                /* all live tasks */
+    task *parent;                     /* its scope; NULL outside any task */
     task *children, *sibling, *elder; /* not done, or failed and not joined */
     unsigned live_children;
 };
 
 typedef enum loop_stop {
     LOOP_GO,
-    LOOP_CANCEL,             /* thrown once into every task */
-    LOOP_KILL                /* nothing may run on: thrown again and again */
+    LOOP_CANCEL, /* thrown once into every task */
+    LOOP_KILL    /* nothing may run on: thrown again and again */
 } loop_stop;
 
 /* Why a run was killed. */
-typedef enum loop_reason { REASON_NONE, REASON_CANCELLED, REASON_RUN_TIME, REASON_LUA_TIME, REASON_EXIT } loop_reason;
+typedef enum loop_reason {
+    REASON_NONE,
+    REASON_CANCELLED,
+    REASON_RUN_TIME,
+    REASON_LUA_TIME,
+    REASON_EXIT
+} loop_reason;
 
 struct loop {
     mem *mem;
-    mem own_mem;             /* what `mem` points at in a state that is not ours */
+    mem own_mem; /* what `mem` points at in a state that is not ours */
     http http;
-    bool owned;              /* the lua_State is ours: limits, hooks and base frames apply */
+    bool owned; /* the lua_State is ours: limits, hooks and base frames apply */
     /* tasks (task.c) */
-    task *current;           /* the one that runs; NULL outside any */
+    task *current; /* the one that runs; NULL outside any */
     task *ready, *ready_tail;
-    task *tasks;             /* all that are not done */
-    unsigned live;           /* how many those are */
+    task *tasks;   /* all that are not done */
+    unsigned live; /* how many those are */
     /* timers: a binary heap of operations, the earliest first, from index 1 */
     op **timers;
     size_t timer_count, timer_room;
     /* requests to stop */
-    int wake[2];             /* a pipe: written by loop_cancel, read by waits; -1 = not open */
-    atomic_uint cancels;     /* how often loop_cancel was called in this run */
+    int wake[2];         /* a pipe: written by loop_cancel, read by waits; -1 = not open */
+    atomic_uint cancels; /* how often loop_cancel was called in this run */
     unsigned cancels_seen;
     loop_stop stop;
     loop_reason reason;
-    double deadline;         /* of the run; 0 = none */
-    double grace;            /* seconds from a cancel to the kill */
-    double kill_grace_end;   /* until when <close> handlers may run after a kill; 0 = nothing was thrown yet */
-    double burst;            /* seconds of Lua between two waits; 0 = no limit */
-    double burst_end;        /* when the present burst is over */
-    bool interruptible;      /* a count hook is always set */
-    bool thrown_by_hook;     /* the error on its way was thrown where hooks do not work until it is caught */
-    int exit_code;           /* os.exit's, with REASON_EXIT */
+    double deadline;       /* of the run; 0 = none */
+    double grace;          /* seconds from a cancel to the kill */
+    double kill_grace_end; /* until when <close> handlers may run after a kill; 0 = nothing was
+                              thrown yet */
+    double burst;          /* seconds of Lua between two waits; 0 = no limit */
+    double burst_end;      /* when the present burst is over */
+    bool interruptible;    /* a count hook is always set */
+    bool thrown_by_hook;   /* the error on its way was thrown where hooks do not work until it is
+                              caught */
+    int exit_code;         /* os.exit's, with REASON_EXIT */
     _Atomic(struct lua_State *) running; /* the coroutine that runs Lua right now */
     _Atomic(pthread_t) thread;           /* that drives the loop */
     /* requests that nobody waits for (op.c) */
@@ -111,7 +123,8 @@ struct loop {
 /* A loop that loop_free may be given. */
 void loop_clear(loop *lp);
 
-/* Opens the wake pipe. False: no descriptors left. m NULL: an account of its own over the C library's allocator. */
+/* Opens the wake pipe. False: no descriptors left. m NULL: an account of its own over the C
+ * library's allocator. */
 bool loop_init(loop *lp, mem *m);
 void loop_free(loop *lp);
 
@@ -126,8 +139,9 @@ void loop_clear_timer(op *o);
 /* What the operation waited for has happened: its task, if one is parked on it, becomes ready. */
 void loop_op_ready(op *o);
 
-/* Moves transfers and timers on; when nothing came of it, waits for at most `seconds` (less if a timer or a limit is due) and tries
- * again. Resumes nobody. Returns true when some operation became ready. */
+/* Moves transfers and timers on; when nothing came of it, waits for at most `seconds` (less if a
+ * timer or a limit is due) and tries again. Resumes nobody. Returns true when some operation became
+ * ready. */
 bool loop_pump(loop *lp, double seconds);
 
 /* Asks the present run to stop: once = cancel, twice = kill. Any thread, and signal handlers. */
@@ -139,11 +153,12 @@ void loop_reset(loop *lp);
 /* Marks a task as cancelled: it goes on at once, to find its present or next operation throwing. */
 void loop_cancel_task(loop *lp, task *t);
 
-/* When every task waits for another one, and nothing else is under way, nothing can ever happen: the newest one's operation becomes ready, as
- * stuck. */
+/* When every task waits for another one, and nothing else is under way, nothing can ever happen:
+ * the newest one's operation becomes ready, as stuck. */
 void loop_break_deadlock(loop *lp);
 
-/* Takes note of loop_cancel and of limits that have run out; called wherever Lua is about to go on. */
+/* Takes note of loop_cancel and of limits that have run out; called wherever Lua is about to go on.
+ */
 void loop_check(loop *lp);
 
 /* From now on nothing runs but unwinding. The first reason stays. */

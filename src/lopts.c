@@ -15,7 +15,8 @@ static unsigned smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* How many letters must be put in, left out, changed or swapped to make one word of the other; case does not matter. */
+/* How many letters must be put in, left out, changed or swapped to make one word of the other; case
+ * does not matter. */
 static unsigned edits(const char *a, const char *b)
 {
     unsigned rows[3][NAME_MAX_LENGTH + 1]; /* the last two rows and the present one */
@@ -31,7 +32,8 @@ static unsigned edits(const char *a, const char *b)
         for (size_t j = 1; j <= nb; j++) {
             int ca = tolower((unsigned char)a[i - 1]), cb = tolower((unsigned char)b[j - 1]);
             now[j] = smaller(smaller(one[j], now[j - 1]) + 1, one[j - 1] + (ca != cb));
-            if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) && tolower((unsigned char)a[i - 2]) == cb)
+            if (i > 1 && j > 1 && ca == tolower((unsigned char)b[j - 2]) &&
+                tolower((unsigned char)a[i - 2]) == cb)
                 now[j] = smaller(now[j], two[j - 2] + 1);
         }
     }
@@ -70,21 +72,24 @@ static int throw_unknown(lua_State *L, const char *function, const char *key, co
     if (meant)
         return luaL_error(L, "%s: unknown option '%s'; did you mean '%s'?", function, key, meant);
     push_names(L, rows);
-    return luaL_error(L, "%s: unknown option '%s'; there are %s", function, key, lua_tostring(L, -1));
+    return luaL_error(L, "%s: unknown option '%s'; there are %s", function, key,
+                      lua_tostring(L, -1));
 }
 
 /* ---- values ---- */
 
 static int throw_wrong(lua_State *L, const char *function, const char *name, const char *wanted)
 {
-    return luaL_error(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted, luaL_typename(L, -1));
+    return luaL_error(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
+                      luaL_typename(L, -1));
 }
 
 static void read_seconds(lua_State *L, const char *function, const lopt *row, double *into)
 {
     lua_Number seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds > 0))
-        throw_wrong(L, function, row->name, "a number of seconds above 0, or math.huge for no limit");
+        throw_wrong(L, function, row->name,
+                    "a number of seconds above 0, or math.huge for no limit");
     *into = seconds == HUGE_VAL ? 0 : seconds;
 }
 
@@ -106,12 +111,8 @@ static void read_value(lua_State *L, const char *function, const lopt *row, char
             throw_wrong(L, function, row->name, "a string without NUL");
         *(const char **)field = lua_tostring(L, -1);
         break;
-    case LOPT_SECONDS:
-        read_seconds(L, function, row, field);
-        break;
-    case LOPT_COUNT:
-        read_count(L, function, row, field);
-        break;
+    case LOPT_SECONDS: read_seconds(L, function, row, field); break;
+    case LOPT_COUNT: read_count(L, function, row, field); break;
     case LOPT_FLAG:
         if (!lua_isboolean(L, -1))
             throw_wrong(L, function, row->name, "true or false");
@@ -138,11 +139,13 @@ void lopts_read(lua_State *L, int index, const char *function, const lopt *rows,
     if (lua_isnoneornil(L, index))
         return;
     if (!lua_istable(L, index))
-        luaL_error(L, "%s: options must be a table (a %s was given)", function, luaL_typename(L, index));
+        luaL_error(L, "%s: options must be a table (a %s was given)", function,
+                   luaL_typename(L, index));
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const lopt *row;
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "%s: an option's name must be a string (a %s was given)", function, luaL_typename(L, -2));
+            luaL_error(L, "%s: an option's name must be a string (a %s was given)", function,
+                       luaL_typename(L, -2));
         row = find_row(rows, lua_tostring(L, -2));
         if (!row)
             throw_unknown(L, function, lua_tostring(L, -2), rows);

@@ -19,8 +19,9 @@ typedef struct lopt {
     size_t offset; /* of the field in the struct that is filled */
 } lopt;
 
-/* Fills `into` from the table at index (nil = no options), by rows that end with one without a name. Keys that are not given leave
- * their field alone. Throws, naming `function`, on unknown keys and wrong values. [-0, +0, v] */
+/* Fills `into` from the table at index (nil = no options), by rows that end with one without a
+ * name. Keys that are not given leave their field alone. Throws, naming `function`, on unknown keys
+ * and wrong values. [-0, +0, v] */
 void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into);
 
 #endif

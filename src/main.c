@@ -20,7 +20,7 @@ enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1 };
 /* What stands before the script on the command line. */
 typedef struct options {
     bool interactive, version, help, verbose, warnings, no_environment;
-    bool has_code;          /* an -e: no script is needed */
+    bool has_code; /* an -e: no script is needed */
     char *url;
     size_t memory_limit;
     double time_limit;
@@ -41,12 +41,14 @@ typedef struct action {
 static modalua_runtime *volatile interrupted_runtime;
 static volatile sig_atomic_t interrupts;
 static volatile sig_atomic_t last_signal;
-static double process_limit; /* seconds until a run that overstepped its time limit takes the process with it; 0 = never */
+static double process_limit; /* seconds until a run that overstepped its time limit takes the
+                                process with it; 0 = never */
 
 /* The script sits in a call that nothing else can stop. */
 static void on_alarm(int sig)
 {
-    static const char message[] = "modalua: the run cannot be stopped otherwise: ending the process\n";
+    static const char message[] =
+        "modalua: the run cannot be stopped otherwise: ending the process\n";
     ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
     (void)ignored;
     (void)sig;
@@ -128,7 +130,8 @@ static void print_version(void)
 static void print_usage(FILE *to)
 {
     fputs("usage: modalua [options] [script [args]]\n"
-          "       modalua [options] playground [script [args]]     among real servers with sample studies: see playground --help\n"
+          "       modalua [options] playground [script [args]]     among real servers with sample "
+          "studies: see playground --help\n"
           "  -e code              run code\n"
           "  -i                   interactive mode after the script\n"
           "  -l name, -l g=name   require the module into the global name, or g\n"
@@ -141,8 +144,10 @@ static void print_usage(FILE *to)
           "  -h, --help           show this\n"
           "  --                   stop handling options\n"
           "  -                    run standard input\n"
-          "Without a script, standard input is run, or, if it is a terminal, interactive mode is entered.\n"
-          "Environment: MODALUA_URL, with MODALUA_USERNAME and MODALUA_PASSWORD, or MODALUA_TOKEN, for that server alone.\n",
+          "Without a script, standard input is run, or, if it is a terminal, interactive mode is "
+          "entered.\n"
+          "Environment: MODALUA_URL, with MODALUA_USERNAME and MODALUA_PASSWORD, or MODALUA_TOKEN, "
+          "for that server alone.\n",
           to);
 }
 
@@ -178,7 +183,8 @@ static bool parse_size(const char *text, size_t *into)
     errno = 0;
     n = strtoull(text, &end, 10);
     shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (end == text || text[0] == '-' || errno || end[shift ? 1 : 0] || n == 0 || n > (ULLONG_MAX >> shift))
+    if (end == text || text[0] == '-' || errno || end[shift ? 1 : 0] || n == 0 ||
+        n > (ULLONG_MAX >> shift))
         return false;
     *into = (size_t)(n << shift);
     return true;
@@ -191,14 +197,17 @@ static bool parse_seconds(const char *text, double *into)
     return end != text && *end == '\0' && *into > 0 && *into < 1e9;
 }
 
-/* A word that begins with "--"; its value stands behind '=' or in the next word. Returns how many words it takes beside itself, or -1. */
+/* A word that begins with "--"; its value stands behind '=' or in the next word. Returns how many
+ * words it takes beside itself, or -1. */
 static int long_option(options *o, const char *word, char *next)
 {
     char *equals = strchr(word, '=');
     char *value = equals ? equals + 1 : next;
     size_t n = equals ? (size_t)(equals - word) : strlen(word);
-    bool *flag = strcmp(word, "--verbose") == 0 ? &o->verbose : strcmp(word, "--version") == 0 ? &o->version
-               : strcmp(word, "--help") == 0 ? &o->help : NULL;
+    bool *flag = strcmp(word, "--verbose") == 0   ? &o->verbose
+                 : strcmp(word, "--version") == 0 ? &o->version
+                 : strcmp(word, "--help") == 0    ? &o->help
+                                                  : NULL;
     bool good = false;
     if (flag)
         return *flag = true, 0;
@@ -211,7 +220,8 @@ static int long_option(options *o, const char *word, char *next)
     return good ? !equals : -1;
 }
 
-/* -e, -l and -u: the rest of the word or the next one, which as in lua must not look like an option. */
+/* -e, -l and -u: the rest of the word or the next one, which as in lua must not look like an
+ * option. */
 static int short_value(options *o, const char *word, char *next)
 {
     bool apart = word[2] == '\0';
@@ -245,7 +255,8 @@ static int short_option(options *o, const char *word, char *next)
     return 0;
 }
 
-/* False: the word at o->script is wrong, or there is no memory. The caller frees url and actions. */
+/* False: the word at o->script is wrong, or there is no memory. The caller frees url and actions.
+ */
 static bool parse(options *o, int argc, char **argv)
 {
     int i;
@@ -270,7 +281,8 @@ static bool parse(options *o, int argc, char **argv)
 
 /* ---- the runtime ---- */
 
-/* Modules beside the script load, as they do in Python; without a script, those of the working directory. */
+/* Modules beside the script load, as they do in Python; without a script, those of the working
+ * directory. */
 static char *module_path(const options *o, int argc, char **argv)
 {
     static const char templates[] = "%s/?.lua;%s/?/init.lua";
@@ -322,7 +334,8 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
     server_settings(&config, o);
     status = modalua_create(&rt, &config);
     if (status == MODALUA_OK)
-        status = modalua_set_arg(rt, argc, (const char *const *)argv, o->script < argc ? o->script : 0);
+        status =
+            modalua_set_arg(rt, argc, (const char *const *)argv, o->script < argc ? o->script : 0);
     if (status != MODALUA_OK) {
         fprintf(stderr, "modalua: cannot start: %s%s\n", modalua_strerror(status),
                 status == MODALUA_E_INVALID ? " (MODALUA_PASSWORD needs MODALUA_USERNAME)" : "");
@@ -379,14 +392,16 @@ static int run_actions(modalua_runtime *rt, const options *o)
 {
     int status = o->warnings ? run_text(rt, "=(command line)", "warn '@on'") : MODALUA_OK;
     for (int i = 0; i < o->action_count && status == MODALUA_OK; i++)
-        status = o->actions[i].kind == 'e' ? run_text(rt, "=(command line)", o->actions[i].text) : run_library(rt, o->actions[i].text);
+        status = o->actions[i].kind == 'e' ? run_text(rt, "=(command line)", o->actions[i].text)
+                                           : run_library(rt, o->actions[i].text);
     return status;
 }
 
 static int run_script(modalua_runtime *rt, const char *path, int argc, char **argv)
 {
     begin_run(rt);
-    return end_run(rt, modalua_run_file(rt, path && strcmp(path, "-") != 0 ? path : NULL, argc, (const char *const *)argv));
+    return end_run(rt, modalua_run_file(rt, path && strcmp(path, "-") != 0 ? path : NULL, argc,
+                                        (const char *const *)argv));
 }
 
 static int interact(modalua_runtime *rt, const options *o)
@@ -455,14 +470,17 @@ static int run_command(const options *o, int argc, char **argv)
 
 static const char playground_help[] =
     "usage: modalua [options] playground [script [args]]\n"
-    "Starts three Orthanc servers in a temporary folder, runs the script among them (without one: standard input, or interactive mode),\n"
+    "Starts three Orthanc servers in a temporary folder, runs the script among them (without one: "
+    "standard input, or interactive mode),\n"
     "and removes them when it has ended. Nobody else can talk to them.\n"
     "  local    the one that modalua.connect() talks to; AET MODALUA\n"
     "  pacs     a modality that local knows, with sample studies; AET PACS\n"
     "  archive  another one, empty; AET ARCHIVE\n"
-    "require \"modalua.playground\".servers() gives a client for each: {pacs = …, archive = …, [\"local\"] = …}. Programs that the script\n"
+    "require \"modalua.playground\".servers() gives a client for each: {pacs = …, archive = …, "
+    "[\"local\"] = …}. Programs that the script\n"
     "starts find local in MODALUA_URL, MODALUA_USERNAME and MODALUA_PASSWORD.\n"
-    "Environment: MODALUA_ORTHANC, the program (else Orthanc in PATH, else /usr/sbin/Orthanc); TMPDIR, where the folder is made.\n";
+    "Environment: MODALUA_ORTHANC, the program (else Orthanc in PATH, else /usr/sbin/Orthanc); "
+    "TMPDIR, where the folder is made.\n";
 
 static int run_playground(options *o, int argc, char **argv)
 {
@@ -470,7 +488,8 @@ static int run_playground(options *o, int argc, char **argv)
     playground *p;
     int status;
     if (o->url) {
-        fputs("modalua: --url cannot be used with playground, which has servers of its own\n", stderr);
+        fputs("modalua: --url cannot be used with playground, which has servers of its own\n",
+              stderr);
         return EXIT_USAGE;
     }
     if (playground_start(&p, orthanc && orthanc[0] ? orthanc : NULL) != MODALUA_OK)
@@ -484,7 +503,8 @@ static int run_playground(options *o, int argc, char **argv)
 
 typedef struct verb {
     const char *name, *help;
-    int (*run)(options *o, int argc, char **argv); /* o->script is the place of its first word; gives the exit status */
+    int (*run)(options *o, int argc,
+               char **argv); /* o->script is the place of its first word; gives the exit status */
 } verb;
 
 static const verb verbs[] = {

@@ -122,7 +122,8 @@ void *mem_realloc(void *user, void *block, size_t old_size, size_t new_size)
         return NULL;
     if (!block && new_size == 0)
         return NULL;
-    moved = r ? reserve_realloc(m, r, block, old_size, new_size) : host_realloc(m, block, old_size, new_size);
+    moved = r ? reserve_realloc(m, r, block, old_size, new_size)
+              : host_realloc(m, block, old_size, new_size);
     if (moved || new_size == 0)
         m->used = m->used - old_size + new_size;
     return moved;

@@ -1,7 +1,7 @@
 /* modalua.h - run Lua scripts that talk to DICOM modalities through an Orthanc server.
  *
- * A runtime is one Lua state with its own connections and its own tasks. A host makes one, runs scripts in it, one at a time, and destroys
- * it:
+ * A runtime is one Lua state with its own connections and its own tasks. A host makes one, runs
+ * scripts in it, one at a time, and destroys it:
  *
  *     modalua_config config;
  *     modalua_runtime *rt;
@@ -13,16 +13,20 @@
  *         modalua_destroy(rt);
  *     }
  *
- * THREADS. A runtime may be used by any thread, but by one at a time. modalua_cancel alone may be called at any moment from any thread or
- * signal handler, provided modalua_destroy has not been called. Different runtimes are independent.
+ * THREADS. A runtime may be used by any thread, but by one at a time. modalua_cancel alone may be
+ * called at any moment from any thread or signal handler, provided modalua_destroy has not been
+ * called. Different runtimes are independent.
  *
- * ENVIRONMENT. The library never calls exit, abort, setlocale or signal, writes nothing that the host did not ask for, and reads neither
- * the environment nor the home directory unless MODALUA_ENVIRONMENT is set. While it works for the host, the calling thread's locale is
- * "C" (uselocale) and, inside libcurl, its signals are blocked; both are put back. Do not fork while a run is under way. libcurl's global
- * initialisation happens once, at the first connect, thread-safely; curl_global_cleanup is left to the host.
+ * ENVIRONMENT. The library never calls exit, abort, setlocale or signal, writes nothing that the
+ * host did not ask for, and reads neither the environment nor the home directory unless
+ * MODALUA_ENVIRONMENT is set. While it works for the host, the calling thread's locale is "C"
+ * (uselocale) and, inside libcurl, its signals are blocked; both are put back. Do not fork while a
+ * run is under way. libcurl's global initialisation happens once, at the first connect,
+ * thread-safely; curl_global_cleanup is left to the host.
  *
- * SCRIPTS see the whole Lua standard library, and `require "modalua"`. os.exit ends the run, not the process. Whatever was started by a
- * script has ended when its run ends: no task and no request outlives it.
+ * SCRIPTS see the whole Lua standard library, and `require "modalua"`. os.exit ends the run, not
+ * the process. Whatever was started by a script has ended when its run ends: no task and no request
+ * outlives it.
  *
  * Version numbers: until 1.0 a new MINOR may change the interface; CHANGELOG.md says what.
  */
@@ -38,7 +42,7 @@ extern "C" {
 #define MODALUA_VERSION_MAJOR 0
 #define MODALUA_VERSION_MINOR 1
 #define MODALUA_VERSION_PATCH 0
-#define MODALUA_VERSION "0.1.0"
+#define MODALUA_VERSION       "0.1.0"
 
 #if defined(__GNUC__)
 #define MODALUA_API __attribute__((visibility("default")))
@@ -51,54 +55,61 @@ typedef struct modalua_runtime modalua_runtime;
 /* What functions return: 0 or more is good, less is not. */
 enum modalua_status {
     MODALUA_OK = 0,
-    MODALUA_WORKING = 1,       /* modalua_step: the run goes on */
-    MODALUA_E_NOMEM = -1,      /* out of memory, or beyond memory_limit */
-    MODALUA_E_SYNTAX = -2,     /* the script does not compile */
-    MODALUA_E_SCRIPT = -3,     /* the script ended in an error */
-    MODALUA_E_FILE = -4,       /* the script cannot be read */
-    MODALUA_E_BUSY = -5,       /* a run is under way, or the call came from inside one */
-    MODALUA_E_CANCELLED = -6,  /* modalua_cancel ended the run */
-    MODALUA_E_LIMIT = -7,      /* run_seconds or burst_seconds ended it */
-    MODALUA_E_INVALID = -8,    /* an argument that cannot be */
-    MODALUA_E_SYSTEM = -9,     /* the system refused something: descriptors, threads */
-    MODALUA_EXIT = -10         /* the script called os.exit: see modalua_exit_code */
+    MODALUA_WORKING = 1,      /* modalua_step: the run goes on */
+    MODALUA_E_NOMEM = -1,     /* out of memory, or beyond memory_limit */
+    MODALUA_E_SYNTAX = -2,    /* the script does not compile */
+    MODALUA_E_SCRIPT = -3,    /* the script ended in an error */
+    MODALUA_E_FILE = -4,      /* the script cannot be read */
+    MODALUA_E_BUSY = -5,      /* a run is under way, or the call came from inside one */
+    MODALUA_E_CANCELLED = -6, /* modalua_cancel ended the run */
+    MODALUA_E_LIMIT = -7,     /* run_seconds or burst_seconds ended it */
+    MODALUA_E_INVALID = -8,   /* an argument that cannot be */
+    MODALUA_E_SYSTEM = -9,    /* the system refused something: descriptors, threads */
+    MODALUA_EXIT = -10        /* the script called os.exit: see modalua_exit_code */
 };
 
-/* The text is not NUL-terminated. Called on the thread that drives the runtime; must not call back into it. */
+/* The text is not NUL-terminated. Called on the thread that drives the runtime; must not call back
+ * into it. */
 typedef void (*modalua_write_fn)(void *user, const char *text, size_t size);
 
-/* As a lua_Alloc: new_size 0 frees; old_size is the block's size, or means nothing when block is NULL. NULL = failed,
- * which a shrink must not. */
+/* As a lua_Alloc: new_size 0 frees; old_size is the block's size, or means nothing when block is
+ * NULL. NULL = failed, which a shrink must not. */
 typedef void *(*modalua_alloc_fn)(void *user, void *block, size_t old_size, size_t new_size);
 
-/* Called once when a run has ended, on the thread whose modalua_step ended it, with the status that this step returns. It may start the next
- * run, or destroy the runtime. */
+/* Called once when a run has ended, on the thread whose modalua_step ended it, with the status that
+ * this step returns. It may start the next run, or destroy the runtime. */
 typedef void (*modalua_done_fn)(void *user, modalua_runtime *rt, int status);
 
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
-    MODALUA_NO_HOOK = 2,        /* Lua at full speed: from another thread, a run can then only be stopped while it waits */
-    MODALUA_ENVIRONMENT = 4     /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
+    MODALUA_NO_HOOK = 2, /* Lua at full speed: from another thread, a run can then only be stopped
+                            while it waits */
+    MODALUA_ENVIRONMENT = 4 /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
 };
 
-/* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults. Strings are copied. */
+/* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
+ * Strings are copied. */
 typedef struct modalua_config {
-    size_t struct_size;         /* set by modalua_config_init; fields are only ever appended */
-    size_t memory_limit;        /* bytes of Lua heap and answers; 0 = none */
-    double run_seconds;         /* wall clock of one run; 0 = no limit */
-    double burst_seconds;       /* Lua time between two waits; 0 = no limit */
-    double grace_seconds;       /* from a cancel to the kill; 0 = 5 */
-    unsigned max_inflight;      /* transfers at once over all servers; 0 = each server's own limit alone (8) */
-    unsigned flags;             /* enum modalua_flags */
-    modalua_write_fn write;     /* where print goes; NULL = nowhere */
-    modalua_write_fn log;       /* a line (without newline) for each HTTP request; NULL = none */
-    modalua_write_fn warn;      /* what scripts pass to warn, in pieces, while warnings are on; NULL = nowhere */
-    void *user;                 /* passed to write, log and warn */
-    modalua_alloc_fn alloc;     /* NULL = realloc and free */
+    size_t struct_size;     /* set by modalua_config_init; fields are only ever appended */
+    size_t memory_limit;    /* bytes of Lua heap and answers; 0 = none */
+    double run_seconds;     /* wall clock of one run; 0 = no limit */
+    double burst_seconds;   /* Lua time between two waits; 0 = no limit */
+    double grace_seconds;   /* from a cancel to the kill; 0 = 5 */
+    unsigned max_inflight;  /* transfers at once over all servers; 0 = each server's own limit alone
+                               (8) */
+    unsigned flags;         /* enum modalua_flags */
+    modalua_write_fn write; /* where print goes; NULL = nowhere */
+    modalua_write_fn log;   /* a line (without newline) for each HTTP request; NULL = none */
+    modalua_write_fn
+        warn;   /* what scripts pass to warn, in pieces, while warnings are on; NULL = nowhere */
+    void *user; /* passed to write, log and warn */
+    modalua_alloc_fn alloc; /* NULL = realloc and free */
     void *alloc_user;
-    const char *module_path;    /* Lua templates put in front of package.path, from which relative ones are removed */
-    const char *url;            /* the server of modalua.connect() without a URL; NULL = http://localhost:8042 */
-    const char *username;       /* credentials for that server, and for no other */
+    const char *module_path; /* Lua templates put in front of package.path, from which relative ones
+                                are removed */
+    const char
+        *url; /* the server of modalua.connect() without a URL; NULL = http://localhost:8042 */
+    const char *username; /* credentials for that server, and for no other */
     const char *password;
     const char *token;
 } modalua_config;
@@ -106,51 +117,61 @@ typedef struct modalua_config {
 /* Fills in the defaults. */
 MODALUA_API void modalua_config_init(modalua_config *config);
 
-/* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O. On failure *out is NULL. */
+/* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O. On failure *out is
+ * NULL. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
-/* Ends a run that is under way (its <close> variables run, its last requests get no time) and frees everything. NULL is fine. Not from
- * inside a run. */
+/* Ends a run that is under way (its <close> variables run, its last requests get no time) and frees
+ * everything. NULL is fine. Not from inside a run. */
 MODALUA_API void modalua_destroy(modalua_runtime *rt);
 
-/* Sets the global table `arg` as lua does: argv[script] becomes arg[0], what follows 1, 2, …, what comes before -1, -2, …. script is at most
- * argc. Does not block. MODALUA_E_BUSY inside a run; MODALUA_E_INVALID without a runtime. */
+/* Sets the global table `arg` as lua does: argv[script] becomes arg[0], what follows 1, 2, …, what
+ * comes before -1, -2, …. script is at most argc. Does not block. MODALUA_E_BUSY inside a run;
+ * MODALUA_E_INVALID without a runtime. */
 MODALUA_API int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int script);
 
-/* Start a run and return at once; modalua_step then moves it on. None of the arguments is needed afterwards. `done` may be NULL. MODALUA_E_BUSY while another run is under way; a
- * script that does not compile is reported here, and done is not called.
- *   name    as luaL_loadbuffer has it: "=name" or "@file"
- *   path    NULL = standard input; a first line that begins with '#' is skipped
- *   argv    the script's `...`
- *   call    function: a global's name or a path such as "module.f" (the module is required); json_in: one JSON value, its argument, or
- *           NULL for none */
-MODALUA_API int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size, modalua_done_fn done,
-                                     void *user);
-MODALUA_API int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv, modalua_done_fn done,
-                                   void *user);
-MODALUA_API int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in, modalua_done_fn done, void *user);
+/* Start a run and return at once; modalua_step then moves it on. None of the arguments is needed
+ * afterwards. `done` may be NULL. MODALUA_E_BUSY while another run is under way; a script that does
+ * not compile is reported here, and done is not called. name    as luaL_loadbuffer has it: "=name"
+ * or "@file" path    NULL = standard input; a first line that begins with '#' is skipped argv the
+ * script's `...` call    function: a global's name or a path such as "module.f" (the module is
+ * required); json_in: one JSON value, its argument, or NULL for none */
+MODALUA_API int modalua_start_string(modalua_runtime *rt, const char *name, const char *source,
+                                     size_t size, modalua_done_fn done, void *user);
+MODALUA_API int modalua_start_file(modalua_runtime *rt, const char *path, int argc,
+                                   const char *const *argv, modalua_done_fn done, void *user);
+MODALUA_API int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
+                                   modalua_done_fn done, void *user);
 
-/* Moves the run on: runs what is ready, waits at most max_wait_ms for the network (0 = not at all, negative = as long as it takes), and
- * returns MODALUA_WORKING while the run goes on. The step that ends it returns how it ended, once; without a run it is MODALUA_OK. What the
- * script does between two waits is not cut short by max_wait_ms. */
+/* Moves the run on: runs what is ready, waits at most max_wait_ms for the network (0 = not at all,
+ * negative = as long as it takes), and returns MODALUA_WORKING while the run goes on. The step that
+ * ends it returns how it ended, once; without a run it is MODALUA_OK. What the script does between
+ * two waits is not cut short by max_wait_ms. */
 MODALUA_API int modalua_step(modalua_runtime *rt, int max_wait_ms);
 
-/* Start and step until the end. Block. Return MODALUA_OK, MODALUA_EXIT or an error. json_out (may be NULL) receives the function's first
- * result as JSON text, valid until the next call on rt, or NULL when there is none. */
-MODALUA_API int modalua_run_string(modalua_runtime *rt, const char *name, const char *source, size_t size);
-MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv);
-MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const char *json_in, const char **json_out);
+/* Start and step until the end. Block. Return MODALUA_OK, MODALUA_EXIT or an error. json_out (may
+ * be NULL) receives the function's first result as JSON text, valid until the next call on rt, or
+ * NULL when there is none. */
+MODALUA_API int modalua_run_string(modalua_runtime *rt, const char *name, const char *source,
+                                   size_t size);
+MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc,
+                                 const char *const *argv);
+MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
+                             const char **json_out);
 
-/* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task (their <close> variables run), the second
- * one, or the end of grace_seconds, ends them whatever they do. Any thread, any time, and signal handlers; not after modalua_destroy has been
- * called. Without a run it has no effect. A script that never waits notices it when the runtime has its hook (see MODALUA_NO_HOOK), or when
- * the call comes from a signal handler on the thread that runs the script. NULL is fine. */
+/* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task
+ * (their <close> variables run), the second one, or the end of grace_seconds, ends them whatever
+ * they do. Any thread, any time, and signal handlers; not after modalua_destroy has been called.
+ * Without a run it has no effect. A script that never waits notices it when the runtime has its
+ * hook (see MODALUA_NO_HOOK), or when the call comes from a signal handler on the thread that runs
+ * the script. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
 /* The code given to os.exit by the run that ended with MODALUA_EXIT; 0 otherwise. */
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 
-/* What went wrong in the last call that failed: message and traceback. Never NULL; valid until the next call on rt. */
+/* What went wrong in the last call that failed: message and traceback. Never NULL; valid until the
+ * next call on rt. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
 /* A status in words. Static. */

@@ -116,19 +116,27 @@ static bool can_yield(lua_State *L, const loop *lp)
     return lp->current && L == lp->current->co && lua_isyieldable(L);
 }
 
-/* Blocks until the operation is ready or has to stop. Only outside any task may this run other tasks. */
+/* Blocks until the operation is ready or has to stop. Only outside any task may this run other
+ * tasks. */
 static void drive(lua_State *L, op *o)
 {
     loop *lp = o->lp;
+    lua_Hook hook = lua_gethook(L);
     if (o->turn && lp->current) {
         op_close(o);
-        luaL_error(L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
+        luaL_error(
+            L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
     }
-    while (!o->ready && !must_stop(lp))
+    while (!o->ready && !must_stop(lp)) {
         if (o->turn)
             o->turn(L, lp, -1);
         else
             loop_pump(lp, -1);
+        if (!lp->owned && lua_gethook(L) != hook) { /* how stock Lua's Ctrl-C asks for an error */
+            op_close(o);
+            luaL_error(L, "interrupted!");
+        }
+    }
     limits_restart_burst(lp);
 }
 
@@ -138,7 +146,9 @@ static int op_k(lua_State *L, int status, lua_KContext context)
     loop *lp = o->lp;
     int results;
     if (status == LUA_YIELD && !o->ready && !o->stuck && !must_stop(lp))
-        return lua_yieldk(L, 0, context, op_k); /* in a state that is not ours a script has resumed the task's coroutine */
+        return lua_yieldk(
+            L, 0, context,
+            op_k); /* in a state that is not ours a script has resumed the task's coroutine */
     for (;;) {
         check_stop(L, o);
         results = o->advance(L, o);

@@ -1,8 +1,8 @@
 /* op.h - the operation: the one mechanism under everything a script can wait for.
  *
- * A binding makes an op, prepares it, and returns op_run(L, o). One loop then advances it and between advances either yields (on its task's own
- * coroutine, where that can yield) or drives the network in place. It never recurses, so an operation polled 100,000 times uses the stack
- * of one.
+ * A binding makes an op, prepares it, and returns op_run(L, o). One loop then advances it and
+ * between advances either yields (on its task's own coroutine, where that can yield) or drives the
+ * network in place. It never recurses, so an operation polled 100,000 times uses the stack of one.
  */
 #ifndef OP_H
 #define OP_H
@@ -11,14 +11,18 @@
 
 #include "loop.h"
 
-/* Pushes a zeroed userdata of `size` bytes that begins with an op, with `values` user values for what it must keep alive.
- * Whatever the op acquires is released when it ends, or when it is collected. [-0, +1, m] */
-op *op_new(lua_State *L, loop *lp, size_t size, int values, op_advance_fn advance, const char *name);
+/* Pushes a zeroed userdata of `size` bytes that begins with an op, with `values` user values for
+ * what it must keep alive. Whatever the op acquires is released when it ends, or when it is
+ * collected. [-0, +1, m] */
+op *op_new(lua_State *L, loop *lp, size_t size, int values, op_advance_fn advance,
+           const char *name);
 
-/* Runs the op, whose userdata is on the top, to its end: `return op_run(L, o);`. Throws "cancelled" and kills at the call. */
+/* Runs the op, whose userdata is on the top, to its end: `return op_run(L, o);`. Throws "cancelled"
+ * and kills at the call. */
 int op_run(lua_State *L, op *o);
 
-/* For advance: ends the last exchange and starts the next one. The request's strings must be kept alive by the op's user values. */
+/* For advance: ends the last exchange and starts the next one. The request's strings must be kept
+ * alive by the op's user values. */
 int op_request(lua_State *L, op *o, http_server *s, const http_request *r);
 
 /* For advance: waits for `seconds`. */
@@ -30,11 +34,13 @@ int op_join(op *o, task *target);
 /* Releases what the op holds. Idempotent. */
 void op_close(op *o);
 
-/* A request that nobody waits for: the closing of something on the server. The op (on the top, popped) is run by the loop; its outcome is not
- * looked at. The runtime gives it at most a second after the run. [-1, +0, m] */
+/* A request that nobody waits for: the closing of something on the server. The op (on the top,
+ * popped) is run by the loop; its outcome is not looked at. The runtime gives it at most a second
+ * after the run. [-1, +0, m] */
 void op_farewell(lua_State *L, op *o, http_server *s, const http_request *r);
 
-/* Drops the farewells that have ended; true while some are under way. With `all`, drops those too. [-0, +0, -] */
+/* Drops the farewells that have ended; true while some are under way. With `all`, drops those too.
+ * [-0, +0, -] */
 bool op_farewells_pending(lua_State *L, loop *lp, bool all);
 
 #endif

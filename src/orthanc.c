@@ -5,20 +5,22 @@
 #include <string.h>
 
 enum {
-    ANY = -2000,     /* any status; of the body: any that Orthanc wrote, or an empty one */
-    WHOEVER = -2001  /* the body may be a proxy's */
+    ANY = -2000,    /* any status; of the body: any that Orthanc wrote, or an empty one */
+    WHOEVER = -2001 /* the body may be a proxy's */
 };
 
 /* The first row that fits speaks. `path` is a prefix. */
 typedef struct row {
-    long http;         /* ANY, or a status */
-    int orthanc;       /* ANY, WHOEVER, ORTHANC_NO_STATUS, or a status */
+    long http;   /* ANY, or a status */
+    int orthanc; /* ANY, WHOEVER, ORTHANC_NO_STATUS, or a status */
     const char *path;
     orthanc_failure failure;
 } row;
 
-/* OrthancStatus 7 (inexistent item), 17 (unknown resource), 9 (network protocol), 2015 to 2017 and 2045 (a DICOM service that the peer refuses),
- * 15 (bad file format), 3 (out of range), 8 (bad request), 5 (bad type), 27 (unknown tag). */
+/* OrthancStatus 7 (inexistent item), 17 (unknown resource), 9 (network protocol), 2015 to 2017 and
+ * 2045 (a DICOM service that the peer refuses), 15 (bad file format), 3 (out of range), 8 (bad
+ * request), 5 (bad type), 27 (unknown tag). */
+/* clang-format off */
 static const row rows[] = {
     { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials", false } },
     { 403, WHOEVER, "/", { "auth", "forbidden", "the server does not allow this", false } },
@@ -45,15 +47,18 @@ static const row rows[] = {
     { ANY, ANY, "/", { "orthanc", NULL, NULL, false } },
     { ANY, WHOEVER, "/", { "http", NULL, "this answer does not come from Orthanc", false } },
 };
+/* clang-format on */
 
 static bool row_fits(const row *r, const char *path, long http_status, int orthanc_status)
 {
     bool body = r->orthanc == WHOEVER || r->orthanc == orthanc_status ||
                 (r->orthanc == ANY && orthanc_status != ORTHANC_FOREIGN);
-    return body && (r->http == ANY || r->http == http_status) && strncmp(path, r->path, strlen(r->path)) == 0;
+    return body && (r->http == ANY || r->http == http_status) &&
+           strncmp(path, r->path, strlen(r->path)) == 0;
 }
 
-orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status, bool side_effects, bool credentials)
+orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,
+                                 bool side_effects, bool credentials)
 {
     orthanc_failure failure = { "http", NULL, NULL, false };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)

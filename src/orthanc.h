@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 
-#define ORTHANC_NO_STATUS (-1000) /* the body was empty, or named no OrthancStatus (-1 is one of them) */
-#define ORTHANC_FOREIGN (-1001)   /* the body is not Orthanc's: a proxy's page, another server */
+#define ORTHANC_NO_STATUS \
+    (-1000) /* the body was empty, or named no OrthancStatus (-1 is one of them) */
+#define ORTHANC_FOREIGN (-1001) /* the body is not Orthanc's: a proxy's page, another server */
 
 /* What an answer that reports a failure means. Strings are static; code and message may be NULL. */
 typedef struct orthanc_failure {
@@ -16,11 +17,13 @@ typedef struct orthanc_failure {
     bool retryable;      /* a read may be tried again */
 } orthanc_failure;
 
-/* Reads the HTTP status first, Orthanc's own second. path without the server's prefix; side_effects: of the request, which is then not
- * retryable; credentials: whether any were sent. */
-orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status, bool side_effects, bool credentials);
+/* Reads the HTTP status first, Orthanc's own second. path without the server's prefix;
+ * side_effects: of the request, which is then not retryable; credentials: whether any were sent. */
+orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,
+                                 bool side_effects, bool credentials);
 
-/* The DIMSE status in a Details text ("… DIMSE status 0xA701 …"), the only source of it before 1.12.10; -1 when there is none. */
+/* The DIMSE status in a Details text ("… DIMSE status 0xA701 …"), the only source of it
+ * before 1.12.10; -1 when there is none. */
 int orthanc_dimse_status(const char *details);
 
 #endif

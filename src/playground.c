@@ -16,20 +16,32 @@
 
 #define USER "modalua"
 
-enum { SERVERS = 3, LOCAL = 0, PACS = 1, SECRET_BYTES = 24, ATTEMPTS = 3, PATIENCE = 30, CONFIG_SIZE = 2048, ADDRESSES_SIZE = 1024 };
-
-/* local keeps Orthanc's default encoding, as most installations do: letters beyond Latin-1 get lost on their way through it, here as there,
- * and a script that copes with this server copes with those. The other two have Utf8, so that whatever is lost was lost by local, and
- * comes back when local's DefaultEncoding is changed. */
-static const struct identity { const char *name, *aet, *encoding; } identities[SERVERS] = {
-    { "local", "MODALUA", "Latin1" }, { "pacs", "PACS", "Utf8" }, { "archive", "ARCHIVE", "Utf8" }
+enum {
+    SERVERS = 3,
+    LOCAL = 0,
+    PACS = 1,
+    SECRET_BYTES = 24,
+    ATTEMPTS = 3,
+    PATIENCE = 30,
+    CONFIG_SIZE = 2048,
+    ADDRESSES_SIZE = 1024
 };
+
+/* local keeps Orthanc's default encoding, as most installations do: letters beyond Latin-1 get lost
+ * on their way through it, here as there, and a script that copes with this server copes with
+ * those. The other two have Utf8, so that whatever is lost was lost by local, and comes back when
+ * local's DefaultEncoding is changed. */
+static const struct identity {
+    const char *name, *aet, *encoding;
+} identities[SERVERS] = { { "local", "MODALUA", "Latin1" },
+                          { "pacs", "PACS", "Utf8" },
+                          { "archive", "ARCHIVE", "Utf8" } };
 
 typedef struct server {
     int http_port, dicom_port;
     char url[32];
     char password[2 * SECRET_BYTES + 1];
-    char config[CONFIG_SIZE];       /* Orthanc's configuration, and its name and path */
+    char config[CONFIG_SIZE]; /* Orthanc's configuration, and its name and path */
     char config_name[16], config_path[PATH_MAX];
 } server;
 
@@ -37,7 +49,7 @@ struct playground {
     server servers[SERVERS];
     char orthanc[PATH_MAX], folder[PATH_MAX];
     process_keeper keeper;
-    long studies;                   /* how many pacs holds */
+    long studies; /* how many pacs holds */
 };
 
 static int complain(const char *what)
@@ -87,12 +99,16 @@ static int find_orthanc(playground *p, const char *chosen)
     if (chosen && find_program(p->orthanc, chosen))
         return MODALUA_OK;
     if (chosen) {
-        fprintf(stderr, "modalua: the playground does not start: there is no program '%s' (MODALUA_ORTHANC)\n", chosen);
+        fprintf(
+            stderr,
+            "modalua: the playground does not start: there is no program '%s' (MODALUA_ORTHANC)\n",
+            chosen);
         return MODALUA_E_SYSTEM;
     }
     if (find_program(p->orthanc, "Orthanc") || find_program(p->orthanc, "/usr/sbin/Orthanc"))
         return MODALUA_OK;
-    return complain("there is no Orthanc in PATH, and no /usr/sbin/Orthanc. Install it (Debian: apt install orthanc), "
+    return complain("there is no Orthanc in PATH, and no /usr/sbin/Orthanc. Install it (Debian: "
+                    "apt install orthanc), "
                     "or name the program in MODALUA_ORTHANC");
 }
 
@@ -108,13 +124,15 @@ static int choose_folder(playground *p)
     }
     if (!random_text(random, 8))
         return complain("the system gives no random numbers");
-    if (snprintf(p->folder, sizeof p->folder, "%s/modalua-playground-%s", real, random) >= PATH_MAX - 32)
+    if (snprintf(p->folder, sizeof p->folder, "%s/modalua-playground-%s", real, random) >=
+        PATH_MAX - 32)
         return complain("the path of the temporary folder is too long");
     return MODALUA_OK;
 }
 
-/* Strangers are refused where they knock: Orthanc's DICOM port listens on all interfaces, and so does, before 1.12.10, its HTTP port.
- * Relative paths are relative to the configuration's folder. Files that go away soon need not reach the disk. */
+/* Strangers are refused where they knock: Orthanc's DICOM port listens on all interfaces, and so
+ * does, before 1.12.10, its HTTP port. Relative paths are relative to the configuration's folder.
+ * Files that go away soon need not reach the disk. */
 static void write_config(playground *p, size_t own)
 {
     server *s = &p->servers[own];
@@ -122,18 +140,24 @@ static void write_config(playground *p, size_t own)
     const size_t a = (own + 1) % SERVERS, b = (own + 2) % SERVERS;
     snprintf(s->config, sizeof s->config,
              "{\n"
-             "  \"Name\": \"modalua playground: %s\", \"DicomAet\": \"%s\", \"HttpPort\": %d, \"DicomPort\": %d,\n"
-             "  \"StorageDirectory\": \"%s\", \"IndexDirectory\": \"%s\", \"SyncStorageArea\": false, \"Plugins\": [],\n"
+             "  \"Name\": \"modalua playground: %s\", \"DicomAet\": \"%s\", \"HttpPort\": %d, "
+             "\"DicomPort\": %d,\n"
+             "  \"StorageDirectory\": \"%s\", \"IndexDirectory\": \"%s\", \"SyncStorageArea\": "
+             "false, \"Plugins\": [],\n"
              "  \"HttpBindAddresses\": [\"127.0.0.1\"], \"RemoteAccessAllowed\": false,\n"
              "  \"AuthenticationEnabled\": true, \"RegisteredUsers\": { \"" USER "\": \"%s\" },\n"
              "  \"DicomCheckCalledAet\": true, \"DicomCheckModalityHost\": true,\n"
-             "  \"DicomAlwaysAllowEcho\": false, \"DicomAlwaysAllowStore\": false, \"DicomAlwaysAllowFind\": false,\n"
-             "  \"DicomAlwaysAllowFindWorklist\": false, \"DicomAlwaysAllowGet\": false, \"DicomAlwaysAllowMove\": false,\n"
+             "  \"DicomAlwaysAllowEcho\": false, \"DicomAlwaysAllowStore\": false, "
+             "\"DicomAlwaysAllowFind\": false,\n"
+             "  \"DicomAlwaysAllowFindWorklist\": false, \"DicomAlwaysAllowGet\": false, "
+             "\"DicomAlwaysAllowMove\": false,\n"
              "  \"DefaultEncoding\": \"%s\",\n"
-             "  \"DicomModalities\": { \"%s\": [\"%s\", \"127.0.0.1\", %d], \"%s\": [\"%s\", \"127.0.0.1\", %d] }\n"
+             "  \"DicomModalities\": { \"%s\": [\"%s\", \"127.0.0.1\", %d], \"%s\": [\"%s\", "
+             "\"127.0.0.1\", %d] }\n"
              "}\n",
-             me->name, me->aet, s->http_port, s->dicom_port, me->name, me->name, s->password, me->encoding, identities[a].name,
-             identities[a].aet, p->servers[a].dicom_port, identities[b].name, identities[b].aet, p->servers[b].dicom_port);
+             me->name, me->aet, s->http_port, s->dicom_port, me->name, me->name, s->password,
+             me->encoding, identities[a].name, identities[a].aet, p->servers[a].dicom_port,
+             identities[b].name, identities[b].aet, p->servers[b].dicom_port);
 }
 
 static bool choose_ports(playground *p)
@@ -154,7 +178,8 @@ static bool ports_taken(const playground *p)
 {
     bool taken = false;
     for (size_t i = 0; i < SERVERS; i++)
-        taken = taken || process_port_taken(p->servers[i].http_port) || process_port_taken(p->servers[i].dicom_port);
+        taken = taken || process_port_taken(p->servers[i].http_port) ||
+                process_port_taken(p->servers[i].dicom_port);
     return taken;
 }
 
@@ -165,7 +190,11 @@ static bool start_servers(playground *p, char *why)
     const char *argv[SERVERS][3];
     process_program programs[SERVERS];
     process_file files[SERVERS];
-    process_plan plan = { .folder = p->folder, .files = files, .file_count = SERVERS, .programs = programs, .program_count = SERVERS,
+    process_plan plan = { .folder = p->folder,
+                          .files = files,
+                          .file_count = SERVERS,
+                          .programs = programs,
+                          .program_count = SERVERS,
                           .patience = PATIENCE };
     for (size_t i = 0; i < SERVERS; i++) {
         server *s = &p->servers[i];
@@ -177,7 +206,8 @@ static bool start_servers(playground *p, char *why)
         argv[i][1] = s->config_path;
         argv[i][2] = NULL;
         files[i] = (process_file){ .name = s->config_name, .text = s->config };
-        programs[i] = (process_program){ .name = identities[i].name, .argv = argv[i], .port = s->http_port };
+        programs[i] =
+            (process_program){ .name = identities[i].name, .argv = argv[i], .port = s->http_port };
     }
     return process_keep(&p->keeper, &plan, why);
 }
@@ -189,8 +219,9 @@ static void write_addresses(const playground *p, char json[ADDRESSES_SIZE])
     for (size_t i = 0; i < SERVERS; i++) {
         const server *s = &p->servers[i];
         used += (size_t)snprintf(json + used, ADDRESSES_SIZE - used,
-                                 "%c\"%s\":{\"url\":\"%s\",\"username\":\"" USER "\",\"password\":\"%s\"}", i == 0 ? '{' : ',',
-                                 identities[i].name, s->url, s->password);
+                                 "%c\"%s\":{\"url\":\"%s\",\"username\":\"" USER
+                                 "\",\"password\":\"%s\"}",
+                                 i == 0 ? '{' : ',', identities[i].name, s->url, s->password);
     }
     snprintf(json + used, ADDRESSES_SIZE - used, "}");
 }
@@ -209,7 +240,8 @@ static bool fill(playground *p, char *why)
     if (status == MODALUA_OK)
         p->studies = strtol(studies, NULL, 10);
     else
-        snprintf(why, PROCESS_WHY, "%.*s", (int)strcspn(error, "\n"), error); /* without the traceback */
+        snprintf(why, PROCESS_WHY, "%.*s", (int)strcspn(error, "\n"),
+                 error); /* without the traceback */
     modalua_destroy(rt);
     return status == MODALUA_OK;
 }
@@ -224,7 +256,8 @@ static bool start_and_fill(playground *p, char *why)
     return false;
 }
 
-/* A port can be taken between its choice and its use, and whoever took it may even answer; then there are others. */
+/* A port can be taken between its choice and its use, and whoever took it may even answer; then
+ * there are others. */
 static int try_ports(playground *p)
 {
     char why[PROCESS_WHY] = "there are no free ports";
@@ -294,8 +327,9 @@ int playground_enter(const playground *p, modalua_runtime *rt)
 
 void playground_greet(const playground *p)
 {
-    printf("playground: modalua.connect() is `local`, %s, AET %s. It knows\n", p->servers[LOCAL].url, identities[LOCAL].aet);
+    printf("playground: modalua.connect() is `local`, %s, AET %s. It knows\n",
+           p->servers[LOCAL].url, identities[LOCAL].aet);
     for (size_t i = LOCAL + 1; i < SERVERS; i++)
-        printf("  %-8s AET %-8s 127.0.0.1:%d, %ld studies\n", identities[i].name, identities[i].aet, p->servers[i].dicom_port,
-               i == PACS ? p->studies : 0L);
+        printf("  %-8s AET %-8s 127.0.0.1:%d, %ld studies\n", identities[i].name, identities[i].aet,
+               p->servers[i].dicom_port, i == PACS ? p->studies : 0L);
 }

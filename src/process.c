@@ -23,7 +23,8 @@
 
 #include "clock.h"
 
-/* Below Linux's ephemeral range: no outgoing connection takes such a port between its choice and its use. */
+/* Below Linux's ephemeral range: no outgoing connection takes such a port between its choice and
+ * its use. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
 
 enum { POLL_MS = 10, WATCH_MS = 1000, LOG_TAIL = 1500, REMOVE_TRIES = 100 };
@@ -37,11 +38,11 @@ static const int ignored_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE
 /* What the keeper knows. */
 typedef struct keeping {
     const process_plan *plan;
-    int fd;                   /* its end of the socket */
+    int fd; /* its end of the socket */
     pid_t parent;
     pid_t pids[PROCESS_MAX];
     size_t started;
-    char why[PROCESS_WHY];    /* empty: there is nobody left to tell */
+    char why[PROCESS_WHY]; /* empty: there is nobody left to tell */
 } keeping;
 
 static void nap(void)
@@ -54,7 +55,9 @@ static void nap(void)
 
 static struct sockaddr_in address(in_addr_t host, int port)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = { htonl(host) } };
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr = { htonl(host) } };
     return a;
 }
 
@@ -64,7 +67,8 @@ static int bind_port(int port)
     struct sockaddr_in a = address(INADDR_ANY, port);
     const int yes = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes); /* connections that are over do not count */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes,
+               sizeof yes); /* connections that are over do not count */
     if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 1) == 0)
         return fd;
     if (fd >= 0)
@@ -124,7 +128,9 @@ static int remove_entry(const char *path, const struct stat *s, int kind, struct
 /* Again and again, should somebody who is about to die still write there. */
 static void remove_folder(const char *folder)
 {
-    for (int i = 0; i < REMOVE_TRIES && nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT; i++)
+    for (int i = 0; i < REMOVE_TRIES && nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 &&
+                    errno != ENOENT;
+         i++)
         nap();
 }
 
@@ -151,7 +157,8 @@ static bool fill_folder(keeping *k)
         return fail(k, "cannot enter the folder %s: %s", k->plan->folder, strerror(errno));
     for (size_t i = 0; i < k->plan->file_count; i++)
         if (!write_file(&k->plan->files[i]))
-            return fail(k, "cannot write %s/%s: %s", k->plan->folder, k->plan->files[i].name, strerror(errno));
+            return fail(k, "cannot write %s/%s: %s", k->plan->folder, k->plan->files[i].name,
+                        strerror(errno));
     return true;
 }
 
@@ -177,7 +184,8 @@ static void become(const process_program *program, pid_t parent)
     if (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
         _exit(127);
     handle_signals(SIG_DFL); /* ignored signals stay so over an exec */
-    setenv("TCP_NODELAY", "1", 1); /* DCMTK reads it; without, Nagle's algorithm costs every DICOM message 45 ms */
+    setenv("TCP_NODELAY", "1",
+           1); /* DCMTK reads it; without, Nagle's algorithm costs every DICOM message 45 ms */
     execv(program->argv[0], (char *const *)program->argv);
     dprintf(STDERR_FILENO, "%s: %s\n", program->argv[0], strerror(errno));
     _exit(127);
@@ -217,7 +225,8 @@ static void add_end_of_log(keeping *k, const process_program *program)
     fd = open(log, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    lseek(fd, -(off_t)LOG_TAIL, SEEK_END); /* fails on a shorter one, which is then read from its start */
+    lseek(fd, -(off_t)LOG_TAIL,
+          SEEK_END); /* fails on a shorter one, which is then read from its start */
     size = read(fd, end, LOG_TAIL);
     close(fd);
     if (size <= 0)
@@ -240,7 +249,8 @@ static bool has_ended(pid_t pid, siginfo_t *info)
 
 /* ---- the keeper ---- */
 
-/* Waits at most that long for our creator to let go or die. Its death is asked for too: a child of its own may still hold the socket. */
+/* Waits at most that long for our creator to let go or die. Its death is asked for too: a child of
+ * its own may still hold the socket. */
 static bool left_alone(const keeping *k, int milliseconds)
 {
     struct pollfd p = { k->fd, POLLIN, 0 };
@@ -255,10 +265,11 @@ static bool become_ready(keeping *k)
         const process_program *program = &k->plan->programs[i];
         bool ready = accepts(program->port);
         if (has_ended(k->pids[i], &info))
-            fail(k, "%s has ended by itself (%s %d)", program->name, info.si_code == CLD_EXITED ? "status" : "signal",
-                 info.si_status);
+            fail(k, "%s has ended by itself (%s %d)", program->name,
+                 info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
         else if (!ready && clock_now() > deadline)
-            fail(k, "%s accepts no connections on port %d after %g s", program->name, program->port, k->plan->patience);
+            fail(k, "%s accepts no connections on port %d after %g s", program->name, program->port,
+                 k->plan->patience);
         if (k->why[0]) {
             add_end_of_log(k, program);
             return false;
@@ -321,7 +332,8 @@ static bool read_report(int fd, char *why)
         size += n > 0 ? (size_t)n : 0;
     } while ((n > 0 && text[0] != READY && size < sizeof text - 1) || (n < 0 && errno == EINTR));
     text[size] = '\0';
-    snprintf(why, PROCESS_WHY, "%s", size > 1 ? text + 1 : "the process that should have started them is gone");
+    snprintf(why, PROCESS_WHY, "%s",
+             size > 1 ? text + 1 : "the process that should have started them is gone");
     return size > 0 && text[0] == READY;
 }
 

@@ -35,8 +35,8 @@ static bool add_line(input *in, const char *line)
         char escape[8];
         unsigned char c = (unsigned char)*line;
         int n = c == '"' || c == '\\' ? snprintf(escape, sizeof escape, "\\%c", c)
-              : c < ' ' ? snprintf(escape, sizeof escape, "\\u%04x", c)
-              : snprintf(escape, sizeof escape, "%c", c);
+                : c < ' '             ? snprintf(escape, sizeof escape, "\\u%04x", c)
+                                      : snprintf(escape, sizeof escape, "%c", c);
         ok = add(in, escape, (size_t)n);
     }
     return ok;

@@ -26,7 +26,9 @@ static const char *keep(lua_State *L, int key)
 static int begin_run(lua_State *L, call *c, int loaded)
 {
     if (loaded != LUA_OK) {
-        c->status = loaded == LUA_ERRMEM ? MODALUA_E_NOMEM : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX : MODALUA_E_FILE;
+        c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
+                    : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
+                                              : MODALUA_E_FILE;
         c->rt->error = keep(L, RUNTIME_ERROR);
         return 0;
     }
@@ -110,7 +112,8 @@ static int start_call_p(lua_State *L)
     return begin_run(L, c, LUA_OK);
 }
 
-static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done, void *user)
+static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
+                 void *user)
 {
     locale_t before;
     int status;
@@ -130,19 +133,24 @@ static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_d
     return status;
 }
 
-int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size, modalua_done_fn done, void *user)
+int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
+                         modalua_done_fn done, void *user)
 {
     call c = { .name = name, .text = source, .size = size };
-    return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user) : MODALUA_E_INVALID;
+    return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user)
+                                               : MODALUA_E_INVALID;
 }
 
-int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv, modalua_done_fn done, void *user)
+int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
+                       modalua_done_fn done, void *user)
 {
     call c = { .name = path, .argc = argc, .argv = argv };
-    return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user) : MODALUA_E_INVALID;
+    return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user)
+                                                  : MODALUA_E_INVALID;
 }
 
-int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in, modalua_done_fn done, void *user)
+int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
+                       modalua_done_fn done, void *user)
 {
     call c = { .name = function, .text = json_in };
     return rt && function ? start(rt, start_call_p, &c, done, user) : MODALUA_E_INVALID;
@@ -163,14 +171,17 @@ static void push_error_text(lua_State *L, int index)
 
 static bool is_memory_error(lua_State *L, int index)
 {
-    return lua_type(L, index) == LUA_TSTRING && strcmp(lua_tostring(L, index), "not enough memory") == 0;
+    return lua_type(L, index) == LUA_TSTRING &&
+           strcmp(lua_tostring(L, index), "not enough memory") == 0;
 }
 
 static int failure_status(lua_State *L, int index)
 {
     const loop *lp = limits_loop(L);
     if (lp->stop == LOOP_KILL)
-        return lp->reason == REASON_EXIT ? MODALUA_EXIT : lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED : MODALUA_E_LIMIT;
+        return lp->reason == REASON_EXIT        ? MODALUA_EXIT
+               : lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED
+                                                : MODALUA_E_LIMIT;
     if (lp->stop == LOOP_CANCEL)
         return MODALUA_E_CANCELLED;
     return is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
@@ -179,7 +190,8 @@ static int failure_status(lua_State *L, int index)
 static const char *limit_message(const modalua_runtime *rt, lua_State *L)
 {
     if (rt->lp.reason == REASON_LUA_TIME)
-        return lua_pushfstring(L, "the script ran for more than %f s without a wait", (double)rt->config.burst_seconds);
+        return lua_pushfstring(L, "the script ran for more than %f s without a wait",
+                               (double)rt->config.burst_seconds);
     return lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
 }
 
@@ -215,13 +227,15 @@ static int end_run(modalua_runtime *rt)
 {
     call c = { 0 };
     int status = runtime_protect(rt, finish_p, &c), top;
-    if (c.status < 0 && status != c.status) { /* the outcome was known, only its text could not be made */
+    if (c.status < 0 &&
+        status != c.status) { /* the outcome was known, only its text could not be made */
         status = c.status;
         rt->error = modalua_strerror(status);
     }
     top = lua_gettop(rt->L);
     lua_pushboolean(rt->L, 0);
-    lua_rawsetp(rt->L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
+    lua_rawsetp(rt->L, LUA_REGISTRYINDEX,
+                &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
     loop_reset(&rt->lp);
@@ -238,8 +252,8 @@ static bool draining(modalua_runtime *rt)
         rt->drain_end = clock_now() + DRAIN_SECONDS;
         rt->lp.deadline = 0; /* the run was in time */
     }
-    return op_farewells_pending(rt->L, &rt->lp, false) && (lp->stop != LOOP_KILL || lp->reason == REASON_EXIT) &&
-           clock_now() < rt->drain_end;
+    return op_farewells_pending(rt->L, &rt->lp, false) &&
+           (lp->stop != LOOP_KILL || lp->reason == REASON_EXIT) && clock_now() < rt->drain_end;
 }
 
 static int step_p(lua_State *L)
@@ -250,7 +264,8 @@ static int step_p(lua_State *L)
         task_turn(L, &rt->lp, c->seconds);
         op_farewells_pending(L, &rt->lp, false);
     } else {
-        loop_pump(&rt->lp, c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
+        loop_pump(&rt->lp,
+                  c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
     }
     return 0;
 }
@@ -287,7 +302,8 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
     status = step(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
     runtime_leave(rt, before);
     if (status != MODALUA_WORKING && done)
-        done(user, rt, status); /* may start another run, or destroy the runtime: nothing of it is touched from here on */
+        done(user, rt, status); /* may start another run, or destroy the runtime: nothing of it is
+                                   touched from here on */
     return status;
 }
 
@@ -314,7 +330,8 @@ int modalua_run_file(modalua_runtime *rt, const char *path, int argc, const char
     return run_to_end(rt, modalua_start_file(rt, path, argc, argv, NULL, NULL));
 }
 
-int modalua_call(modalua_runtime *rt, const char *function, const char *json_in, const char **json_out)
+int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
+                 const char **json_out)
 {
     int status = run_to_end(rt, modalua_start_call(rt, function, json_in, NULL, NULL));
     if (json_out)

@@ -98,7 +98,8 @@ void modalua_config_init(modalua_config *config)
 
 static bool config_valid(const modalua_config *c)
 {
-    return c->run_seconds >= 0 && c->burst_seconds >= 0 && c->grace_seconds >= 0 && (!c->password || c->username);
+    return c->run_seconds >= 0 && c->burst_seconds >= 0 && c->grace_seconds >= 0 &&
+           (!c->password || c->username);
 }
 
 /* The strings of the configuration, in their runtime's copies. */
@@ -141,7 +142,8 @@ static void free_strings(modalua_runtime *rt)
     }
 }
 
-/* Only absolute templates, unless the user has set others: code loaded from wherever the process happens to stand is a way in. */
+/* Only absolute templates, unless the user has set others: code loaded from wherever the process
+ * happens to stand is a way in. */
 static void clean_path(lua_State *L, const char *field, const char *prefix, bool chosen)
 {
     const char *at;
@@ -183,7 +185,8 @@ static int open_p(lua_State *L)
         lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[i]);
     }
     lua_getglobal(L, "package");
-    clean_path(L, "path", rt->config.module_path, environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
+    clean_path(L, "path", rt->config.module_path,
+               environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
     clean_path(L, "cpath", NULL, environment && (getenv("LUA_CPATH_5_4") || getenv("LUA_CPATH")));
     return 0;
 }
@@ -209,7 +212,10 @@ static void apply_config(modalua_runtime *rt)
         lp->http.log_user = rt;
     }
     rt->host = (lbase_host){ .write = c->write, .warn = c->warn, .user = c->user };
-    rt->defaults = (lclient_defaults){ .url = c->url, .username = c->username, .password = c->password, .token = c->token,
+    rt->defaults = (lclient_defaults){ .url = c->url,
+                                       .username = c->username,
+                                       .password = c->password,
+                                       .token = c->token,
                                        .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
 }
 
@@ -248,7 +254,8 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
         return MODALUA_E_INVALID; /* modalua_config_init was forgotten */
     modalua_config_init(&full);
     if (config)
-        memcpy(&full, config, config->struct_size < sizeof full ? config->struct_size : sizeof full);
+        memcpy(&full, config,
+               config->struct_size < sizeof full ? config->struct_size : sizeof full);
     full.struct_size = sizeof full;
     if (!config_valid(&full))
         return MODALUA_E_INVALID;

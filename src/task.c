@@ -91,7 +91,7 @@ task *task_new(lua_State *L, loop *lp, int args)
         limits_mark_task(t->co);
     limits_push_base(t->co);
     lua_xmove(L, t->co, 1);
-    lua_insert(L, function);             /* task f args... */
+    lua_insert(L, function); /* task f args... */
     lua_xmove(L, t->co, args + 1);
     lua_pushvalue(L, function);
     t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
@@ -114,8 +114,8 @@ static void copy_failure(lua_State *L, task *from, task *to)
     to->failed = true;
 }
 
-/* The error of a child that nobody joined is the parent's, unless that one failed itself; of several, the first that was started
- * speaks. The children are let go. */
+/* The error of a child that nobody joined is the parent's, unless that one failed itself; of
+ * several, the first that was started speaks. The children are let go. */
 static void adopt_failures(lua_State *L, task *t)
 {
     task *oldest = t->children;
@@ -147,7 +147,8 @@ static void warn_of_failure(lua_State *L, task *t)
     lua_pop(L, 2);
 }
 
-/* Returns the parent, when it has waited for this one alone. An error stays with the parent until somebody joins. */
+/* Returns the parent, when it has waited for this one alone. An error stays with the parent until
+ * somebody joins. */
 static task *task_done(lua_State *L, task *t)
 {
     task *parent = t->parent;
@@ -162,7 +163,8 @@ static task *task_done(lua_State *L, task *t)
     return parent && --parent->live_children == 0 && parent->state == TASK_CLOSING ? parent : NULL;
 }
 
-/* The outcome stands. The children that still run are waited for, or, when there is nothing left that they could be good for, cancelled. */
+/* The outcome stands. The children that still run are waited for, or, when there is nothing left
+ * that they could be good for, cancelled. */
 static void task_ended(lua_State *L, task *t)
 {
     t->state = TASK_CLOSING;
@@ -172,7 +174,8 @@ static void task_ended(lua_State *L, task *t)
         t = task_done(L, t);
 }
 
-/* The error is on top, and popped. A task that was cancelled and says so has not failed by itself, but has no results either. */
+/* The error is on top, and popped. A task that was cancelled and says so has not failed by itself,
+ * but has no results either. */
 static void task_fail(lua_State *L, task *t)
 {
     t->failed = true;
@@ -186,8 +189,8 @@ static void task_fail(lua_State *L, task *t)
 
 /* ---- running ---- */
 
-/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. Its error is made when somebody asks for it: here
- * there might be no memory. */
+/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. Its error
+ * is made when somebody asks for it: here there might be no memory. */
 static void skip(lua_State *L, task *t)
 {
     t->cancelled = t->failed = t->joined = true;
@@ -213,7 +216,8 @@ static void task_resume(lua_State *L, task *t)
 
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
-        if (!t->waits) /* a plain coroutine.yield() in a state that is not ours: a turn for the others */
+        if (!t->waits) /* a plain coroutine.yield() in a state that is not ours: a turn for the
+                          others */
             loop_make_ready(lp, t);
         return;
     }
@@ -282,7 +286,8 @@ static int l_spawn(lua_State *L)
     loop *lp = ldoc_loop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (lp->owned) {
-        limits_pass_on(L, lp); /* or a chain of tasks, each too short for the hook, would outlive the kill */
+        limits_pass_on(
+            L, lp); /* or a chain of tasks, each too short for the hook, would outlive the kill */
         if (!lp->current)
             return luaL_error(L, "no task can be started here: the run has ended");
     }
@@ -341,27 +346,36 @@ static int l_now(lua_State *L)
 static int l_tostring(lua_State *L)
 {
     task *t = check_task(L, 1);
-    const char *state = t->state == TASK_LIVE ? (t->waits ? "waiting" : t->started ? "running" : "ready")
-                      : t->state == TASK_CLOSING ? "ending"
-                      : t->failed ? "failed" : "done";
+    const char *state = t->state == TASK_LIVE      ? (t->waits     ? "waiting"
+                                                      : t->started ? "running"
+                                                                   : "ready")
+                        : t->state == TASK_CLOSING ? "ending"
+                        : t->failed                ? "failed"
+                                                   : "done";
     lua_pushfstring(L, "%s %p (%s)", TASK_TYPE, (void *)t, state);
     return 1;
 }
 
 static const ldoc_row methods[] = {
     { "join", l_join, "task:join() -> ... | nil, err",
-      "Waits until the task has ended and gives what its function returned, or nil and its error. Any number of tasks may join one." },
+      "Waits until the task has ended and gives what its function returned, or nil and its error. "
+      "Any number of tasks may join one." },
     { "cancel", l_cancel, "task:cancel()",
-      "Throws an error of kind \"cancelled\" into the task where it waits, or at its next operation. A task that is done is not touched." },
+      "Throws an error of kind \"cancelled\" into the task where it waits, or at its next "
+      "operation. A task that is done is not touched." },
     { NULL, NULL, NULL, NULL }
 };
 
 static const ldoc_row functions[] = {
     { "spawn", l_spawn, "spawn(f, ...) -> task",
-      "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done when those that it started are: it waits for them, "
+      "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done "
+      "when those that it started are: it waits for them, "
       "or cancels them when it failed; an error that nobody joined becomes its own." },
-    { "sleep", l_sleep, "sleep(seconds)", "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
-    { "now", l_now, "now() -> seconds", "Seconds, with fractions, on a clock that never goes back; only differences mean something." },
+    { "sleep", l_sleep, "sleep(seconds)",
+      "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
+    { "now", l_now, "now() -> seconds",
+      "Seconds, with fractions, on a clock that never goes back; only differences mean "
+      "something." },
     { NULL, NULL, NULL, NULL }
 };
 

@@ -1,6 +1,7 @@
-/* task.h - tasks: coroutines that the loop resumes. A task is the scope of the tasks that it starts: it is done when they are. When it ends
- * well it waits for them; when it fails or is cancelled, so are they. An error that nobody joined becomes the error of the task that
- * started the one that failed: nothing that went wrong is lost. */
+/* task.h - tasks: coroutines that the loop resumes. A task is the scope of the tasks that it
+ * starts: it is done when they are. When it ends well it waits for them; when it fails or is
+ * cancelled, so are they. An error that nobody joined becomes the error of the task that started
+ * the one that failed: nothing that went wrong is lost. */
 #ifndef TASK_H
 #define TASK_H
 
@@ -8,15 +9,16 @@
 
 #include "loop.h"
 
-/* Makes a ready task from the function and its arguments on the top, as a child of the task that runs. [-(args + 1), +1, m] */
+/* Makes a ready task from the function and its arguments on the top, as a child of the task that
+ * runs. [-(args + 1), +1, m] */
 task *task_new(lua_State *L, loop *lp, int args);
 
-/* Moves the loop on, waiting at most `seconds` (negative: as long as it takes) when no task is ready, then runs each that is, once.
- * Outside any task only. [-0, +0, -] */
+/* Moves the loop on, waiting at most `seconds` (negative: as long as it takes) when no task is
+ * ready, then runs each that is, once. Outside any task only. [-0, +0, -] */
 void task_turn(lua_State *L, loop *lp, double seconds);
 
-/* Pushes a copy of what became of the done task at index: its results, or nil and its error. Returns how many values. From now on its error is
- * the caller's to handle. [-0, +n, m] */
+/* Pushes a copy of what became of the done task at index: its results, or nil and its error.
+ * Returns how many values. From now on its error is the caller's to handle. [-0, +n, m] */
 int task_push_outcome(lua_State *L, int index);
 
 /* Pushes the error and the traceback of a failed task. [-0, +2, -] */

@@ -1,4 +1,5 @@
-/* bare.c - what the command is measured against: a C program that links Lua and libcurl the same way, and runs a script. */
+/* bare.c - what the command is measured against: a C program that links Lua and libcurl the same
+ * way, and runs a script. */
 #include <curl/curl.h>
 #include <lauxlib.h>
 #include <lualib.h>

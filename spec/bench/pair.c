@@ -1,4 +1,5 @@
-/* pair.c - runs two commands in turn and prints the medians of wall clock, CPU and peak memory, and of their ratios pair by pair.
+/* pair.c - runs two commands in turn and prints the medians of wall clock, CPU and peak memory, and
+ * of their ratios pair by pair.
  *
  *     pair RUNS COMMAND_A [ARGS] -- COMMAND_B [ARGS]
  *
@@ -46,7 +47,8 @@ static sample run(char **command)
         perror(command[0]);
         _exit(127);
     }
-    if (pid < 0 || wait4(pid, &status, 0, &usage) < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    if (pid < 0 || wait4(pid, &status, 0, &usage) < 0 || !WIFEXITED(status) ||
+        WEXITSTATUS(status) != 0) {
         fprintf(stderr, "pair: %s failed\n", command[0]);
         exit(1);
     }
@@ -68,7 +70,8 @@ static double median(double *values, int n)
     return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
 }
 
-static void report(const char *name, const char *unit, const sample *a, const sample *b, int runs, int which)
+static void report(const char *name, const char *unit, const sample *a, const sample *b, int runs,
+                   int which)
 {
     double va[RUNS_MAX], vb[RUNS_MAX], ratio[RUNS_MAX];
     for (int i = 0; i < runs; i++) {
@@ -76,7 +79,8 @@ static void report(const char *name, const char *unit, const sample *a, const sa
         vb[i] = b[i].figure[which];
         ratio[i] = va[i] / vb[i];
     }
-    printf("  %-12s %9.2f %9.2f %s   ratio %.3f\n", name, median(va, runs), median(vb, runs), unit, median(ratio, runs));
+    printf("  %-12s %9.2f %9.2f %s   ratio %.3f\n", name, median(va, runs), median(vb, runs), unit,
+           median(ratio, runs));
 }
 
 int main(int argc, char **argv)

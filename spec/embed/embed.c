@@ -1,4 +1,5 @@
-/* embed.c - a host's view of modalua.h: create, run, start and step, cancel, limits, errors. Its argument is the URL of the fault server. */
+/* embed.c - a host's view of modalua.h: create, run, start and step, cancel, limits, errors. Its
+ * argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <locale.h>
@@ -123,8 +124,8 @@ static void test_locale(void)
     CHECK(setlocale(LC_NUMERIC, "de_DE.UTF-8")); /* made by the build; found through LOCPATH */
     rt = make(NULL);
     CHECK(run(rt, "assert(tostring(1.5) == '1.5') assert(tonumber('1.5') == 1.5)"
-                  "local json = require 'modalua.json' assert(json.encode{1.5} == '[1.5]') assert(json.decode'[1.5]'[1] == 1.5)") ==
-          MODALUA_OK);
+                  "local json = require 'modalua.json' assert(json.encode{1.5} == '[1.5]') "
+                  "assert(json.decode'[1.5]'[1] == 1.5)") == MODALUA_OK);
     modalua_destroy(rt);
     CHECK(uselocale((locale_t)0) == before);
     setlocale(LC_NUMERIC, "C");
@@ -147,7 +148,8 @@ static void test_step(const char *url)
     snprintf(code, sizeof code,
              "local m, task = require 'modalua', require 'modalua.task'\n"
              "local c = m.connect '%s'\n"
-             "for i = 1, 4 do task.spawn(function() assert(c:get('/delay', {s = 0.05})) end) end", url);
+             "for i = 1, 4 do task.spawn(function() assert(c:get('/delay', {s = 0.05})) end) end",
+             url);
     CHECK(modalua_start_string(rt, "=test", code, strlen(code), count_done, &done) == MODALUA_OK);
     CHECK(modalua_start_string(rt, "=test", "", 0, NULL, NULL) == MODALUA_E_BUSY);
     CHECK(run(rt, "") == MODALUA_E_BUSY);
@@ -162,7 +164,8 @@ static void test_step(const char *url)
 static void test_destroy(void)
 {
     static const char code[] = "local task = require 'modalua.task'\n"
-                               "task.spawn(function() local t <close> = setmetatable({}, {__close = function() print 'closed' end})\n"
+                               "task.spawn(function() local t <close> = setmetatable({}, {__close "
+                               "= function() print 'closed' end})\n"
                                "task.sleep(60) end) task.sleep(60)";
     output o = { "", 0 };
     modalua_config config;
@@ -196,14 +199,16 @@ static void test_done(void)
     static const char code[] = "error 'ended'";
     int seen = 0, status;
     modalua_runtime *rt = make(NULL);
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), start_another, &seen) == MODALUA_OK);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), start_another, &seen) ==
+          MODALUA_OK);
     while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
         ;
     CHECK(status == MODALUA_E_SCRIPT && seen == MODALUA_E_SCRIPT);
     while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
         ;
     CHECK(status == MODALUA_OK && run(rt, "assert(next_run)") == MODALUA_OK);
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), destroy_there, &seen) == MODALUA_OK);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), destroy_there, &seen) ==
+          MODALUA_OK);
     seen = 0;
     while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
         ;
@@ -238,12 +243,16 @@ static void test_call(void)
 {
     modalua_runtime *rt = make(NULL);
     const char *json;
-    CHECK(run(rt, "function double(t) return {n = t.n * 2} end lib = {f = function() return nil end}"
-                  " function slow() require 'modalua.task'.sleep(0.01) return 'slept' end") == MODALUA_OK);
-    CHECK(modalua_call(rt, "double", "{\"n\": 21}", &json) == MODALUA_OK && strcmp(json, "{\"n\":42}") == 0);
+    CHECK(run(rt,
+              "function double(t) return {n = t.n * 2} end lib = {f = function() return nil end}"
+              " function slow() require 'modalua.task'.sleep(0.01) return 'slept' end") ==
+          MODALUA_OK);
+    CHECK(modalua_call(rt, "double", "{\"n\": 21}", &json) == MODALUA_OK &&
+          strcmp(json, "{\"n\":42}") == 0);
     CHECK(modalua_call(rt, "lib.f", NULL, &json) == MODALUA_OK && !json);
     CHECK(modalua_call(rt, "slow", NULL, &json) == MODALUA_OK && strcmp(json, "\"slept\"") == 0);
-    CHECK(modalua_call(rt, "modalua.json.encode", "[1]", &json) == MODALUA_OK && strcmp(json, "\"[1]\"") == 0);
+    CHECK(modalua_call(rt, "modalua.json.encode", "[1]", &json) == MODALUA_OK &&
+          strcmp(json, "\"[1]\"") == 0);
     CHECK(modalua_call(rt, "nosuch", NULL, &json) == MODALUA_E_SCRIPT && !json);
     CHECK(modalua_call(rt, "double", "{", NULL) == MODALUA_E_SCRIPT);
     CHECK(modalua_call(rt, "double", "{\"n\": \"x\"}", NULL) == MODALUA_E_SCRIPT);
@@ -295,7 +304,8 @@ static void stop_from_thread(const char *code, unsigned flags, int times)
     CHECK(pthread_join(thread, NULL) == 0);
     CHECK(now() - before < 0.9); /* a poll lasts a second: it was woken */
     CHECK(strcmp(modalua_last_error(c.rt), "cancelled") == 0);
-    CHECK(run(c.rt, "assert(require 'modalua.task'.spawn(function() return 1 end):join() == 1)") == MODALUA_OK);
+    CHECK(run(c.rt, "assert(require 'modalua.task'.spawn(function() return 1 end):join() == 1)") ==
+          MODALUA_OK);
     modalua_destroy(c.rt);
 }
 
@@ -313,11 +323,16 @@ static void test_cancel(const char *url)
     stop_from_thread("print() require 'modalua.task'.sleep(60)", MODALUA_NO_HOOK, 1);
     stop_from_thread("print() while true do end", 0, 1);
     stop_from_thread("print() while true do pcall(function() while true do end end) end", 0, 2);
-    stop_from_thread("local task = require 'modalua.task' for i = 1, 100 do task.spawn(task.sleep, 60) end task.sleep(0) print()", 0, 1);
-    snprintf(code, sizeof code, "local c = require 'modalua'.connect '%s' print() c:post('/hang', {})", url);
+    stop_from_thread("local task = require 'modalua.task' for i = 1, 100 do task.spawn(task.sleep, "
+                     "60) end task.sleep(0) print()",
+                     0, 1);
+    snprintf(code, sizeof code,
+             "local c = require 'modalua'.connect '%s' print() c:post('/hang', {})", url);
     stop_from_thread(code, 0, 1);
     snprintf(code, sizeof code,
-             "local c = require 'modalua'.connect '%s' print() string.gsub('x', 'x', function() c:get '/hang' end)", url);
+             "local c = require 'modalua'.connect '%s' print() string.gsub('x', 'x', function() "
+             "c:get '/hang' end)",
+             url);
     stop_from_thread(code, 0, 1);
 }
 
@@ -345,14 +360,19 @@ static void test_limits(void)
     modalua_destroy(rt);
     config.burst_seconds = 0.2;
     rt = make(&config);
-    CHECK(run(rt, "string.gsub('xxxxx', 'x', function() require 'modalua.task'.sleep(0.1) end)") == MODALUA_OK);
-    CHECK(run(rt, "local t = require 'modalua.task'.spawn(print) t:join() while true do t:join() end") == MODALUA_E_LIMIT);
+    CHECK(run(rt, "string.gsub('xxxxx', 'x', function() require 'modalua.task'.sleep(0.1) end)") ==
+          MODALUA_OK);
+    CHECK(
+        run(rt,
+            "local t = require 'modalua.task'.spawn(print) t:join() while true do t:join() end") ==
+        MODALUA_E_LIMIT);
     modalua_destroy(rt);
     modalua_config_init(&config);
     config.run_seconds = 0.2;
     rt = make(&config);
     before = now();
-    CHECK(run(rt, "error(setmetatable({}, {__tostring = function() while true do end end}))") == MODALUA_E_SCRIPT);
+    CHECK(run(rt, "error(setmetatable({}, {__tostring = function() while true do end end}))") ==
+          MODALUA_E_SCRIPT);
     CHECK(now() - before < 4);
     modalua_destroy(rt);
 }
@@ -371,7 +391,8 @@ static void test_grace(void)
     c.rt = make(&config);
     CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
     before = now();
-    CHECK(run(c.rt, "print() while true do pcall(function() while true do end end) end") == MODALUA_E_CANCELLED);
+    CHECK(run(c.rt, "print() while true do pcall(function() while true do end end) end") ==
+          MODALUA_E_CANCELLED);
     CHECK(now() - before < 2);
     CHECK(pthread_join(thread, NULL) == 0);
     modalua_destroy(c.rt);
@@ -391,9 +412,11 @@ static void test_max_inflight(const char *url)
              "local a, b = m.connect '%s', m.connect((('%s'):gsub('127.0.0.1', 'localhost')))\n"
              "a:post '/reset'\n"
              "local tasks = {}\n"
-             "for i = 1, 6 do tasks[i] = task.spawn(function() assert((i %% 2 == 0 and a or b):get('/delay', {s = 0.02})) end) end\n"
+             "for i = 1, 6 do tasks[i] = task.spawn(function() assert((i %% 2 == 0 and a or "
+             "b):get('/delay', {s = 0.02})) end) end\n"
              "for i = 1, 6 do tasks[i]:join() end\n"
-             "local peak = a:get('/requests').peak assert(peak == 1, peak)", url, url);
+             "local peak = a:get('/requests').peak assert(peak == 1, peak)",
+             url, url);
     CHECK(run(rt, code) == MODALUA_OK);
     modalua_destroy(rt);
 }
@@ -401,15 +424,14 @@ static void test_max_inflight(const char *url)
 /* 9 MB of [{},{},…] would become 224 MB of tables. */
 static void test_json_memory(void)
 {
-    static const char code[] =
-        "local json = require 'modalua.json'\n"
-        "local text = '[' .. ('{},'):rep(3000000) .. '{}]'\n"
-        "local before = collectgarbage 'count'\n"
-        "local ok, err = pcall(json.decode, text)\n"
-        "assert(not ok and err.kind == 'limit', tostring(err))\n"
-        "assert(collectgarbage 'count' - before < 1024)\n"
-        "text = nil collectgarbage()\n"
-        "assert(#json.decode('[' .. ('{},'):rep(999) .. '{}]') == 1000)\n";
+    static const char code[] = "local json = require 'modalua.json'\n"
+                               "local text = '[' .. ('{},'):rep(3000000) .. '{}]'\n"
+                               "local before = collectgarbage 'count'\n"
+                               "local ok, err = pcall(json.decode, text)\n"
+                               "assert(not ok and err.kind == 'limit', tostring(err))\n"
+                               "assert(collectgarbage 'count' - before < 1024)\n"
+                               "text = nil collectgarbage()\n"
+                               "assert(#json.decode('[' .. ('{},'):rep(999) .. '{}]') == 1000)\n";
     modalua_config config;
     modalua_runtime *rt;
     modalua_config_init(&config);
@@ -434,7 +456,8 @@ static void test_body_memory(const char *url)
              "local c = require 'modalua'.connect '%s'\n"
              "local ok, err = pcall(c.get, c, '/big', {bytes = 20000000})\n"
              "assert(not ok and err.kind == 'limit' and err.path, tostring(err))\n"
-             "assert(#c:get('/big', {bytes = 1000000}) == 1000000)", url);
+             "assert(#c:get('/big', {bytes = 1000000}) == 1000000)",
+             url);
     CHECK(run(rt, code) == MODALUA_OK);
     modalua_destroy(rt);
 }
@@ -456,7 +479,8 @@ static void test_log(const char *url)
     config.user = &lines;
     config.url = url;
     rt = make(&config);
-    snprintf(code, sizeof code, "local c = require 'modalua'.connect() c:get '/ok' c:get '/reset-now'");
+    snprintf(code, sizeof code,
+             "local c = require 'modalua'.connect() c:get '/ok' c:get '/reset-now'");
     CHECK(run(rt, code) == MODALUA_OK && lines == 2);
     modalua_destroy(rt);
 }

@@ -1,4 +1,5 @@
-/* operations.c - the operation's loop from inside: operations of our own, put into a runtime as functions. Its argument is the fault server's URL. */
+/* operations.c - the operation's loop from inside: operations of our own, put into a runtime as
+ * functions. Its argument is the fault server's URL. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <lauxlib.h>
@@ -80,11 +81,10 @@ static int l_farewell(lua_State *L)
     return 0;
 }
 
-static const ldoc_row rows[] = {
-    { "poll", l_poll, "poll(n) -> bytes of C stack that the advances were apart", "" },
-    { "farewell", l_farewell, "farewell(path)", "" },
-    { NULL, NULL, NULL, NULL }
-};
+static const ldoc_row rows[] = { { "poll", l_poll,
+                                   "poll(n) -> bytes of C stack that the advances were apart", "" },
+                                 { "farewell", l_farewell, "farewell(path)", "" },
+                                 { NULL, NULL, NULL, NULL } };
 
 /* ---- the tests ---- */
 
@@ -99,24 +99,34 @@ static int run(modalua_runtime *rt, const char *code)
 static void test_polls(modalua_runtime *rt)
 {
     /* in place: inside a callback of C and in a coroutine; then parked, as a task does it */
-    CHECK(run(rt, "local apart string.gsub('x', 'x', function() apart = test.poll(100000) end) assert(apart == 0, apart)") == MODALUA_OK);
-    CHECK(run(rt, "assert(coroutine.wrap(function() return test.poll(10000) end)() == 0)") == MODALUA_OK);
+    CHECK(run(rt, "local apart string.gsub('x', 'x', function() apart = test.poll(100000) end) "
+                  "assert(apart == 0, apart)") == MODALUA_OK);
+    CHECK(run(rt, "assert(coroutine.wrap(function() return test.poll(10000) end)() == 0)") ==
+          MODALUA_OK);
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }
 
-/* A farewell is sent although the run has ended, even when it was cancelled; one that hangs gets a second, no more. */
+/* A farewell is sent although the run has ended, even when it was cancelled; one that hangs gets a
+ * second, no more. */
 static void test_farewells(modalua_runtime *rt, const char *url)
 {
     char code[500];
     double before;
     CHECK(run(rt, "test.farewell '/farewell-ok'") == MODALUA_OK);
-    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell '/farewell-ok' end})\n"
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell "
+                  "'/farewell-ok' end})\n"
                   "local task = require 'modalua.task'\n"
                   "task.spawn(error, 'x', 0) task.sleep(0) error('y', 0)") == MODALUA_E_SCRIPT);
-    snprintf(code, sizeof code, "local n = assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'})) assert(n == 2, n)", url);
+    snprintf(code, sizeof code,
+             "local n = assert(require 'modalua'.connect '%s':get('/count', {of = "
+             "'/farewell-ok'})) assert(n == 2, n)",
+             url);
     CHECK(run(rt, code) == MODALUA_OK);
-    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell '/farewell-ok' end}) os.exit(0)") == MODALUA_EXIT);
-    snprintf(code, sizeof code, "assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'}) == 3)", url);
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell "
+                  "'/farewell-ok' end}) os.exit(0)") == MODALUA_EXIT);
+    snprintf(code, sizeof code,
+             "assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'}) == 3)",
+             url);
     CHECK(run(rt, code) == MODALUA_OK);
     before = clock_now();
     CHECK(run(rt, "test.farewell '/hang'") == MODALUA_OK);

@@ -1,5 +1,6 @@
-/* torture.c - every allocation of a scenario fails in turn, in windows of one and of three: no crash, no leak, and the run ends with
- * success or with "not enough memory" in some form. Run under ASan and LSan. Its argument is the URL of the fault server. */
+/* torture.c - every allocation of a scenario fails in turn, in windows of one and of three: no
+ * crash, no leak, and the run ends with success or with "not enough memory" in some form. Run under
+ * ASan and LSan. Its argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdint.h>
@@ -39,18 +40,23 @@ static void *faulty_alloc(void *user, void *block, size_t old_size, size_t new_s
 }
 
 static const char scenario[] =
-    "local modalua, task, json = require 'modalua', require 'modalua.task', require 'modalua.json'\n"
-    "local client = modalua.connect('%s', {headers = {['X-A'] = 'b'}, username = 'u', password = 'p'})\n"
+    "local modalua, task, json = require 'modalua', require 'modalua.task', require "
+    "'modalua.json'\n"
+    "local client = modalua.connect('%s', {headers = {['X-A'] = 'b'}, username = 'u', password = "
+    "'p'})\n"
     "assert(client:get('/answers', {n = 3}))\n"
     "local t = task.spawn(function() return assert(client:get '/ok') end)\n"
-    "local u = task.spawn(function() local g <close> = setmetatable({}, {__close = function() end}) client:get '/hang' end)\n"
+    "local u = task.spawn(function() local g <close> = setmetatable({}, {__close = function() "
+    "end}) client:get '/hang' end)\n"
     "local v = task.spawn(error, 'x')\n"
     "task.sleep(0)\n"
     "u:cancel()\n"
     "t:join() u:join() v:join()\n"
     "client:post('/echo', {Level = 'Study', Query = {PatientID = '*'}})\n"
-    "client:get('/status', {code = 500, body = '{\"HttpStatus\":500,\"OrthancStatus\":9,\"Details\":\"DIMSE status 0xA801\"}'})\n"
-    "local text = json.encode({a = {1, 2.5, {}}, b = json.array{}, c = json.null, d = 9007199254740993, e = 'x\\n'}, {indent = ' '})\n"
+    "client:get('/status', {code = 500, body = "
+    "'{\"HttpStatus\":500,\"OrthancStatus\":9,\"Details\":\"DIMSE status 0xA801\"}'})\n"
+    "local text = json.encode({a = {1, 2.5, {}}, b = json.array{}, c = json.null, d = "
+    "9007199254740993, e = 'x\\n'}, {indent = ' '})\n"
     "local back = json.decode(text)\n"
     "assert(back.d == 9007199254740993 and json.encode(back.b) == '[]')\n"
     "assert(not json.decode '[1,')\n"

@@ -26,7 +26,8 @@ static void check_marks(const char *text, size_t size, const jscan_facts *facts)
     require(marked_size <= jscan_marked_room(facts, size));
     require(jscan(copy, marked_size, &marked, message));
     require(marked.empty_arrays == 0 && marked.wide_integers == 0);
-    require(marked.arrays == facts->arrays && marked.numbers == facts->numbers - facts->wide_integers);
+    require(marked.arrays == facts->arrays &&
+            marked.numbers == facts->numbers - facts->wide_integers);
     require(marked.depth == facts->depth && marked.heap >= facts->heap);
     free(copy);
 }

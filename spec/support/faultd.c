@@ -1,39 +1,41 @@
-/* faultd.c - a small HTTP server that misbehaves on request: for what a real Orthanc cannot be made to do.
+/* faultd.c - a small HTTP server that misbehaves on request: for what a real Orthanc cannot be made
+ * to do.
  *
  *   faultd [MAP...]                                  each MAP is the query string of a /map request
  *   faultd [MAP...] --run COMMAND [ARGUMENT...]
  *
- * Serves 127.0.0.1 on a free port, whose number it prints, until the reader of its standard output or its parent goes away; so
- * popen() and pclose() are its whole life, and nothing is left of it when a test is killed. With --run it prints nothing, runs
- * COMMAND with the server's URL as its first argument, and ends with it and with its status.
+ * Serves 127.0.0.1 on a free port, whose number it prints, until the reader of its standard output
+ * or its parent goes away; so popen() and pclose() are its whole life, and nothing is left of it
+ * when a test is killed. With --run it prints nothing, runs COMMAND with the server's URL as its
+ * first argument, and ends with it and with its status.
  *
- * "Expect: 100-continue" is ignored, as Orthanc does. s= are seconds. Values in the query are percent-encoded. /prefix/ROUTE is
- * ROUTE; requests to a proxy (GET http://...) are taken for our own.
+ * "Expect: 100-continue" is ignored, as Orthanc does. s= are seconds. Values in the query are
+ * percent-encoded. /prefix/ROUTE is ROUTE; requests to a proxy (GET http://...) are taken for our
+ * own.
  *
  * Control; these are not counted themselves:
  *   /count?of=PATH     how many requests for PATH have been read
  *   /last?of=PATH      the last of them, as /echo shows it; null if there was none
- *   /requests          {"accepted","connections","requests","open","peak"}: TCP connections taken; those with a counted request;
- *                      counted requests; connections open now; the most requests that were waiting for their answer at once
- *   /log               the last 200 requests, "METHOD path?query"
+ *   /requests          {"accepted","connections","requests","open","peak"}: TCP connections taken;
+ * those with a counted request; counted requests; connections open now; the most requests that were
+ * waiting for their answer at once /log               the last 200 requests, "METHOD path?query"
  *   /reset             zeroes all of these
- *   /map?path=PATH&to=ROUTE[&method=M][&times=N]   requests for PATH (a '*' at its end: all that begin so) get ROUTE's behaviour, the
- *                      first N of them only if N is given; in the order of mapping. Without to: PATH is mapped no more
- * Behaviour, for any method:
- *   /ok  /echo  /echo/...   {}; the request itself
- *   /status?code=&type=&body=   that answer; type= alone: no Content-Type
+ *   /map?path=PATH&to=ROUTE[&method=M][&times=N]   requests for PATH (a '*' at its end: all that
+ * begin so) get ROUTE's behaviour, the first N of them only if N is given; in the order of mapping.
+ * Without to: PATH is mapped no more Behaviour, for any method: /ok  /echo  /echo/...   {}; the
+ * request itself /status?code=&type=&body=   that answer; type= alone: no Content-Type
  *   /redirect?code=&to=   /auth?user=&password=   /bearer?token=
- *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer; before: {}
- *   /drop-reused       /drop?after=2
- *   /delay?s=  /hang   answers late; never
+ *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer;
+ * before: {} /drop-reused       /drop?after=2 /delay?s=  /hang   answers late; never
  *   /barrier?n=&name=  answers when n requests wait there; 503 after 30 s
  *   /drip?bytes=&s=    headers, then a byte each s
  *   /short?say=&send=  /reset-body?bytes=   /reset-now   /garbage
  *   /nolength?body=    /chunked?body=   /huge-header?bytes=
  *   /slow-close?s=     no length, the whole body at once, the end of it (the close) after s
- *   /idle?s=           keep-alive, but the connection is closed when the next request does not come within s
- *   /gzip?repeat=&text=   an array of that string; /gzip?bytes= a string of that many zeros: compressed if the client accepts that
- *   /big?bytes=  /bigjson?n=  /answers?n=    octets; [{},...]; study answers in Orthanc's layout
+ *   /idle?s=           keep-alive, but the connection is closed when the next request does not come
+ * within s /gzip?repeat=&text=   an array of that string; /gzip?bytes= a string of that many zeros:
+ * compressed if the client accepts that /big?bytes=  /bigjson?n=  /answers?n=    octets; [{},...];
+ * study answers in Orthanc's layout
  */
 #include "faultd.h"
 
@@ -75,7 +77,7 @@ static struct {
     path_record *paths;
     mapping *mappings;
     char *log[LOG_LINES];
-} state = {.lock = PTHREAD_MUTEX_INITIALIZER, .epoch = 1};
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .epoch = 1 };
 
 static void lock(void)
 {
@@ -107,7 +109,9 @@ static void text_add_line(text *t, const char *path, const char *query)
     }
 }
 
-/* --- control --------------------------------------------------------------------------------------------------------------- */
+/* --- control
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static path_record *path_find(const char *path)
 {
@@ -132,7 +136,7 @@ static path_record *path_make(const char *path)
 
 static void do_count(exchange *x)
 {
-    text of = argument(x, "of", ""), t = {0};
+    text of = argument(x, "of", ""), t = { 0 };
     lock();
     const path_record *p = path_find(of.data);
     text_addf(&t, "%lu", p ? p->count : 0);
@@ -143,7 +147,7 @@ static void do_count(exchange *x)
 
 static void do_last(exchange *x)
 {
-    text of = argument(x, "of", ""), t = {0};
+    text of = argument(x, "of", ""), t = { 0 };
     lock();
     const path_record *p = path_find(of.data);
     text_puts(&t, p && p->last ? p->last : "null");
@@ -154,20 +158,22 @@ static void do_last(exchange *x)
 
 static void do_requests(exchange *x)
 {
-    text t = {0};
+    text t = { 0 };
     lock();
-    text_addf(&t, "{\"accepted\":%lu,\"connections\":%lu,\"requests\":%lu,\"open\":%lu,\"peak\":%lu}", state.accepted,
-              state.connections, state.requests, state.open, state.peak);
+    text_addf(&t,
+              "{\"accepted\":%lu,\"connections\":%lu,\"requests\":%lu,\"open\":%lu,\"peak\":%lu}",
+              state.accepted, state.connections, state.requests, state.open, state.peak);
     unlock();
     answer_json(x, &t);
 }
 
 static void do_log(exchange *x)
 {
-    text t = {0};
+    text t = { 0 };
     text_puts(&t, "[");
     lock();
-    for (unsigned long i = state.logged > LOG_LINES ? state.logged - LOG_LINES : 0; i < state.logged; i++) {
+    for (unsigned long i = state.logged > LOG_LINES ? state.logged - LOG_LINES : 0;
+         i < state.logged; i++) {
         const char *line = state.log[i % LOG_LINES];
         text_json(&t, line, strlen(line));
         if (i + 1 < state.logged)
@@ -283,7 +289,8 @@ static const struct {
     const char *path;
     behaviour run;
 } control_routes[] = {
-    {"/count", do_count}, {"/last", do_last}, {"/log", do_log}, {"/map", do_map}, {"/requests", do_requests}, {"/reset", do_reset},
+    { "/count", do_count }, { "/last", do_last },         { "/log", do_log },
+    { "/map", do_map },     { "/requests", do_requests }, { "/reset", do_reset },
 };
 
 static behaviour control_of(const char *path)
@@ -294,11 +301,13 @@ static behaviour control_of(const char *path)
     return NULL;
 }
 
-/* --- connections ----------------------------------------------------------------------------------------------------------- */
+/* --- connections
+ * -----------------------------------------------------------------------------------------------------------
+ */
 
 static void count_request(exchange *x)
 {
-    text line = {0}, shown = {0};
+    text line = { 0 }, shown = { 0 };
     if (x->body.size <= REMEMBERED_MAX)
         shown = echo_text(x);
     text_puts(&line, x->method);
@@ -339,7 +348,7 @@ static void *connection_main(void *connection)
 {
     conn *c = connection;
     while (!c->last) {
-        exchange x = {.c = c};
+        exchange x = { .c = c };
         if (read_request(&x))
             handle(&x);
         else
@@ -379,11 +388,12 @@ static void take_connection(int fd)
 static int listen_on_loopback(int *port)
 {
     const int on = 1;
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
     socklen_t size = sizeof a;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1024) != 0 || getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
+    if (bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1024) != 0 ||
+        getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
         perror("faultd");
         exit(1);
     }
@@ -391,7 +401,8 @@ static int listen_on_loopback(int *port)
     return fd;
 }
 
-/* words: "--run", COMMAND, ... The URL takes a place in front of the arguments: "--run" makes room for it. */
+/* words: "--run", COMMAND, ... The URL takes a place in front of the arguments: "--run" makes room
+ * for it. */
 static pid_t run(char **words, int port)
 {
     const pid_t self = getpid(), pid = fork();
@@ -418,12 +429,14 @@ static bool ended(pid_t pid, int *status)
     return true;
 }
 
-/* Accepts until the command (0 = none), the reader of the standard output or the parent has gone. Gives the exit status. */
+/* Accepts until the command (0 = none), the reader of the standard output or the parent has gone.
+ * Gives the exit status. */
 static int serve(int listener, pid_t command, pid_t parent)
 {
-    struct pollfd p[2] = {{listener, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+    struct pollfd p[2] = { { listener, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
     int status = 0;
-    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may have others */
+    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may
+     * have others */
     while (p[1].revents == 0 && getppid() == parent && !ended(command, &status)) {
         poll(p, 2, 100);
         for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
@@ -438,7 +451,8 @@ int main(int argc, char **argv)
     pid_t command = 0;
     struct rlimit files;
     int port, listener, next = 1;
-    close_range(3, ~0U, 0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    close_range(3, ~0U,
+                0); /* whatever the parent had open: its sockets and pipes must be able to close */
     signal(SIGPIPE, SIG_IGN);
     for (; next < argc && strcmp(argv[next], "--run") != 0; next++)
         map(argv[next]);
@@ -454,5 +468,6 @@ int main(int argc, char **argv)
     if (command == 0)
         printf("%d\n", port);
     fflush(stdout);
-    _exit(serve(listener, command, parent)); /* the threads, and a command that still runs, end with the process */
+    _exit(serve(listener, command,
+                parent)); /* the threads, and a command that still runs, end with the process */
 }

@@ -1,5 +1,5 @@
-/* faultd.h - what the parts of faultd share: faultd.c (connections, control), faultd_http.c (texts, requests, answers) and
- * faultd_routes.c (the behaviours). faultd.c says what the program does.
+/* faultd.h - what the parts of faultd share: faultd.c (connections, control), faultd_http.c (texts,
+ * requests, answers) and faultd_routes.c (the behaviours). faultd.c says what the program does.
  */
 #ifndef FAULTD_H
 #define FAULTD_H
@@ -46,9 +46,11 @@ void no_longer_waiting(exchange *x);
 /* faultd_http.c: texts */
 void text_add(text *t, const void *data, size_t size);
 void text_puts(text *t, const char *string);
-__attribute__((format(printf, 2, 3))) void text_addf(text *t, const char *format, ...); /* at most 1,000 bytes */
-void text_json(text *t, const char *data, size_t size); /* a JSON string; null for bytes that are not UTF-8 */
-void text_drop(text *t, size_t size);                   /* from its beginning */
+__attribute__((format(printf, 2, 3))) void text_addf(text *t, const char *format,
+                                                     ...); /* at most 1,000 bytes */
+void text_json(text *t, const char *data,
+               size_t size);          /* a JSON string; null for bytes that are not UTF-8 */
+void text_drop(text *t, size_t size); /* from its beginning */
 void text_free(text *t);
 
 /* A parameter of a query string, decoded; its data is NULL when it is not there. */
@@ -68,7 +70,8 @@ bool read_request(exchange *x);
 void send_all(conn *c, const char *data, size_t size);
 void send_run(conn *c, char byte, unsigned long long count);
 
-/* `more` are header lines, each with its CRLF; `length` below 0: none is said; with_body may be NULL. */
+/* `more` are header lines, each with its CRLF; `length` below 0: none is said; with_body may be
+ * NULL. */
 void send_head(exchange *x, int status, const char *more, long long length, const text *with_body);
 
 /* The body is freed. */

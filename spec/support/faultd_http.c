@@ -13,7 +13,9 @@
 
 enum { HEAD_MAX = 1 << 20 };
 
-/* --- texts ----------------------------------------------------------------------------------------------------------------- */
+/* --- texts
+ * -----------------------------------------------------------------------------------------------------------------
+ */
 
 void text_add(text *t, const void *data, size_t size)
 {
@@ -56,10 +58,16 @@ void text_free(text *t)
     memset(t, 0, sizeof *t);
 }
 
-/* The length of the UTF-8 character that starts at s; 0 when none does. Overlong forms and surrogates pass: no test sends them. */
+/* The length of the UTF-8 character that starts at s; 0 when none does. Overlong forms and
+ * surrogates pass: no test sends them. */
 static size_t utf8_length(const unsigned char *s, size_t size)
 {
-    const size_t length = *s < 0x80 ? 1 : *s < 0xC2 ? 0 : *s < 0xE0 ? 2 : *s < 0xF0 ? 3 : *s < 0xF5 ? 4 : 0;
+    const size_t length = *s < 0x80   ? 1
+                          : *s < 0xC2 ? 0
+                          : *s < 0xE0 ? 2
+                          : *s < 0xF0 ? 3
+                          : *s < 0xF5 ? 4
+                                      : 0;
     for (size_t i = 1; i < length; i++)
         if (i >= size || (s[i] & 0xC0) != 0x80)
             return 0;
@@ -87,7 +95,9 @@ void text_json(text *t, const char *data, size_t size)
     text_puts(t, "\"");
 }
 
-/* --- parameters and headers ------------------------------------------------------------------------------------------------ */
+/* --- parameters and headers
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static int hex(char c)
 {
@@ -96,11 +106,12 @@ static int hex(char c)
 
 static text decoded(const char *from, size_t size)
 {
-    text t = {0};
+    text t = { 0 };
     text_puts(&t, "");
     for (size_t i = 0; i < size; i++) {
         char c = from[i];
-        if (c == '%' && i + 2 < size && isxdigit((unsigned char)from[i + 1]) && isxdigit((unsigned char)from[i + 2])) {
+        if (c == '%' && i + 2 < size && isxdigit((unsigned char)from[i + 1]) &&
+            isxdigit((unsigned char)from[i + 2])) {
             c = (char)(hex(from[i + 1]) * 16 + hex(from[i + 2]));
             i += 2;
         }
@@ -118,7 +129,7 @@ text parameter(const char *query, const char *name)
             return decoded(p + length + 1, size - length - 1);
         p += size + (p[size] == '&');
     }
-    return (text){0};
+    return (text){ 0 };
 }
 
 text argument(const exchange *x, const char *name, const char *otherwise)
@@ -145,7 +156,9 @@ const char *header(const exchange *x, const char *name)
     return "";
 }
 
-/* --- reading --------------------------------------------------------------------------------------------------------------- */
+/* --- reading
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 static bool receive(conn *c)
 {
@@ -190,7 +203,7 @@ static bool take_chunks(conn *c, text *body)
     unsigned long long size = 1;
     bool whole = true;
     while (whole && size > 0) {
-        text line = {0};
+        text line = { 0 };
         whole = take_until(c, "\r\n", &line);
         size = whole ? strtoull(line.data, NULL, 16) : 0;
         whole = whole && take_bytes(c, size, body) && take_until(c, "\r\n", &line);
@@ -229,7 +242,7 @@ static bool parse_head(exchange *x)
 bool read_request(exchange *x)
 {
     conn *c = x->c;
-    struct pollfd p = {c->fd, POLLIN, 0};
+    struct pollfd p = { c->fd, POLLIN, 0 };
     if (c->idle > 0 && c->in.size == 0 && poll(&p, 1, (int)(c->idle * 1000)) == 0)
         return false;
     c->idle = 0;
@@ -241,7 +254,9 @@ bool read_request(exchange *x)
     return take_bytes(c, strtoull(header(x, "content-length"), NULL, 10), &x->body);
 }
 
-/* --- sending --------------------------------------------------------------------------------------------------------------- */
+/* --- sending
+ * ---------------------------------------------------------------------------------------------------------------
+ */
 
 void send_all(conn *c, const char *data, size_t size)
 {
@@ -268,11 +283,12 @@ void send_run(conn *c, char byte, unsigned long long count)
 
 void send_head(exchange *x, int status, const char *more, long long length, const text *with_body)
 {
-    text t = {0};
+    text t = { 0 };
     no_longer_waiting(x);
     if (strcasecmp(header(x, "connection"), "close") == 0)
         x->c->last = true;
-    text_addf(&t, "HTTP/1.1 %d %s\r\nConnection: %s\r\n", status, status < 400 ? "OK" : "Failure", x->c->last ? "close" : "keep-alive");
+    text_addf(&t, "HTTP/1.1 %d %s\r\nConnection: %s\r\n", status, status < 400 ? "OK" : "Failure",
+              x->c->last ? "close" : "keep-alive");
     text_puts(&t, more);
     if (length >= 0)
         text_addf(&t, "Content-Length: %lld\r\n", length);
@@ -297,21 +313,21 @@ void answer_json(exchange *x, text *body)
 
 void answer_empty(exchange *x, int status, const char *more)
 {
-    text nothing = {0};
+    text nothing = { 0 };
     text_puts(&nothing, "");
     answer(x, status, more, &nothing);
 }
 
 void do_ok(exchange *x)
 {
-    text t = {0};
+    text t = { 0 };
     text_puts(&t, "{}");
     answer_json(x, &t);
 }
 
 text echo_text(const exchange *x)
 {
-    text t = {0};
+    text t = { 0 };
     text_puts(&t, "{\"method\":");
     text_json(&t, x->method, strlen(x->method));
     text_puts(&t, ",\"path\":");

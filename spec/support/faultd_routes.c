@@ -14,7 +14,9 @@
 #define ZLIB_CONST /* next_in points to const */
 #include <zlib.h>
 
-/* --- plain answers --------------------------------------------------------------------------------------------------------- */
+/* --- plain answers
+ * ---------------------------------------------------------------------------------------------------------
+ */
 
 static void do_echo(exchange *x)
 {
@@ -24,7 +26,7 @@ static void do_echo(exchange *x)
 
 static void do_status(exchange *x)
 {
-    text type = argument(x, "type", JSON_TYPE), body = argument(x, "body", ""), more = {0};
+    text type = argument(x, "type", JSON_TYPE), body = argument(x, "body", ""), more = { 0 };
     text_puts(&more, "");
     if (type.size) {
         text_puts(&more, "Content-Type: ");
@@ -38,7 +40,7 @@ static void do_status(exchange *x)
 
 static void do_redirect(exchange *x)
 {
-    text to = argument(x, "to", "/ok"), more = {0};
+    text to = argument(x, "to", "/ok"), more = { 0 };
     text_puts(&more, "Location: ");
     text_add(&more, to.data, to.size);
     text_puts(&more, "\r\n");
@@ -50,13 +52,15 @@ static void do_redirect(exchange *x)
 static text base64(const text *from)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    text t = {0};
+    text t = { 0 };
     for (size_t i = 0; i < from->size; i += 3) {
         const unsigned char *p = (const unsigned char *)from->data + i;
         const size_t left = from->size - i;
-        const unsigned bits = (unsigned)p[0] << 16 | (left > 1 ? (unsigned)p[1] << 8 : 0) | (left > 2 ? p[2] : 0);
-        const char four[] = {digits[bits >> 18], digits[bits >> 12 & 63], left > 1 ? digits[bits >> 6 & 63] : '=',
-                             left > 2 ? digits[bits & 63] : '='};
+        const unsigned bits =
+            (unsigned)p[0] << 16 | (left > 1 ? (unsigned)p[1] << 8 : 0) | (left > 2 ? p[2] : 0);
+        const char four[] = { digits[bits >> 18], digits[bits >> 12 & 63],
+                              left > 1 ? digits[bits >> 6 & 63] : '=',
+                              left > 2 ? digits[bits & 63] : '=' };
         text_add(&t, four, 4);
     }
     return t;
@@ -99,7 +103,7 @@ static void do_big(exchange *x)
 static void do_bigjson(exchange *x)
 {
     unsigned long long n = (unsigned long long)number(x, "n", 1000);
-    text piece = {0};
+    text piece = { 0 };
     send_head(x, 200, "Content-Type: " JSON_TYPE "\r\n", n > 0 ? (long long)(3 * n + 1) : 2, NULL);
     text_puts(&piece, "[");
     for (; n > 0 && !x->c->last; n--) {
@@ -117,24 +121,35 @@ static void do_bigjson(exchange *x)
 static void do_answers(exchange *x)
 {
     const unsigned long n = (unsigned long)number(x, "n", 1000);
-    text t = {0};
+    text t = { 0 };
     text_puts(&t, "[");
     for (unsigned long i = 1; i <= n; i++) {
-        text_addf(&t, "%s\n   {\n      \"AccessionNumber\" : \"A%07lu\",\n      \"PatientID\" : \"P%06lu\",\n", i > 1 ? "," : "", i, i);
-        text_addf(&t, "      \"PatientName\" : \"Sample%lu^M\\u00fcller\",\n      \"QueryRetrieveLevel\" : \"STUDY\",\n", i);
-        text_addf(&t, "      \"RetrieveAETitle\" : \"PACS\",\n      \"SpecificCharacterSet\" : \"ISO_IR 100\",\n");
-        text_addf(&t, "      \"StudyDescription\" : \"Chest\",\n      \"StudyInstanceUID\" : \"1.2.276.0.7230010.3.1.2.%lu\"\n   }", i);
+        text_addf(&t,
+                  "%s\n   {\n      \"AccessionNumber\" : \"A%07lu\",\n      \"PatientID\" : "
+                  "\"P%06lu\",\n",
+                  i > 1 ? "," : "", i, i);
+        text_addf(&t,
+                  "      \"PatientName\" : \"Sample%lu^M\\u00fcller\",\n      "
+                  "\"QueryRetrieveLevel\" : \"STUDY\",\n",
+                  i);
+        text_addf(&t, "      \"RetrieveAETitle\" : \"PACS\",\n      \"SpecificCharacterSet\" : "
+                      "\"ISO_IR 100\",\n");
+        text_addf(&t,
+                  "      \"StudyDescription\" : \"Chest\",\n      \"StudyInstanceUID\" : "
+                  "\"1.2.276.0.7230010.3.1.2.%lu\"\n   }",
+                  i);
     }
     text_addf(&t, "%s]", n > 0 ? "\n" : "");
     answer_json(x, &t);
 }
 
-/* --- late, partial and missing answers ------------------------------------------------------------------------------------- */
+/* --- late, partial and missing answers
+ * ------------------------------------------------------------------------------------- */
 
 /* Waits; true when the client has gone meanwhile. Below 0: until it has. */
 static bool gone_within(conn *c, double seconds)
 {
-    struct pollfd p = {c->fd, POLLRDHUP, 0};
+    struct pollfd p = { c->fd, POLLRDHUP, 0 };
     if (poll(&p, 1, seconds < 0 ? -1 : (int)(seconds * 1000)) == 0)
         return false;
     c->last = true;
@@ -144,7 +159,7 @@ static bool gone_within(conn *c, double seconds)
 /* Whatever the kernel has not delivered yet is lost. */
 static void reset_connection(conn *c)
 {
-    const struct linger at_once = {1, 0};
+    const struct linger at_once = { 1, 0 };
     setsockopt(c->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     c->last = true;
 }
@@ -226,10 +241,10 @@ static void barrier_leave(barrier *b)
 
 static void do_barrier(exchange *x)
 {
-    text name = argument(x, "name", ""), t = {0};
+    text name = argument(x, "name", ""), t = { 0 };
     const unsigned n = (unsigned)number(x, "n", 400);
     barrier *b = barrier_enter(name.data, n);
-    struct pollfd p[2] = {{b->open, POLLIN, 0}, {x->c->fd, POLLRDHUP, 0}};
+    struct pollfd p[2] = { { b->open, POLLIN, 0 }, { x->c->fd, POLLRDHUP, 0 } };
     poll(p, 2, 30000);
     barrier_leave(b);
     text_free(&name);
@@ -255,13 +270,15 @@ static void do_drip(exchange *x)
     unsigned long long bytes = (unsigned long long)number(x, "bytes", 100);
     const double s = number(x, "s", 0.05);
     send_partly(x, bytes, 0);
-    for (char byte = '"'; bytes > 0 && !x->c->last && !gone_within(x->c, s); byte = bytes == 2 ? '"' : 'x', bytes--)
+    for (char byte = '"'; bytes > 0 && !x->c->last && !gone_within(x->c, s);
+         byte = bytes == 2 ? '"' : 'x', bytes--)
         send_run(x->c, byte, 1);
 }
 
 static void do_short(exchange *x)
 {
-    send_partly(x, (unsigned long long)number(x, "say", 100), (unsigned long long)number(x, "send", 10));
+    send_partly(x, (unsigned long long)number(x, "say", 100),
+                (unsigned long long)number(x, "send", 10));
     x->c->last = true;
 }
 
@@ -309,7 +326,7 @@ static void do_idle(exchange *x)
 static void do_huge_header(exchange *x)
 {
     const size_t bytes = (size_t)number(x, "bytes", 200000);
-    text more = {0};
+    text more = { 0 };
     text_puts(&more, "X-Huge: ");
     for (size_t i = 0; i < bytes; i++)
         text_puts(&more, "x");
@@ -318,7 +335,8 @@ static void do_huge_header(exchange *x)
     text_free(&more);
 }
 
-/* --- chunked and compressed answers ---------------------------------------------------------------------------------------- */
+/* --- chunked and compressed answers
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct stream {
     conn *c;
@@ -341,10 +359,14 @@ static void stream_begin(stream *s, exchange *x, bool packed)
     memset(s, 0, sizeof *s);
     s->c = x->c;
     s->packed = packed;
-    if (packed && deflateInit2(&s->z, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + 16 /* gzip */, 8, Z_DEFAULT_STRATEGY) != Z_OK)
+    if (packed && deflateInit2(&s->z, Z_BEST_SPEED, Z_DEFLATED, MAX_WBITS + 16 /* gzip */, 8,
+                               Z_DEFAULT_STRATEGY) != Z_OK)
         abort();
-    send_head(x, 200, packed ? "Content-Type: " JSON_TYPE "\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n"
-                             : "Content-Type: " JSON_TYPE "\r\nTransfer-Encoding: chunked\r\n", -1, NULL);
+    send_head(x, 200,
+              packed ? "Content-Type: " JSON_TYPE
+                       "\r\nTransfer-Encoding: chunked\r\nContent-Encoding: gzip\r\n"
+                     : "Content-Type: " JSON_TYPE "\r\nTransfer-Encoding: chunked\r\n",
+              -1, NULL);
 }
 
 static void stream_write(stream *s, const char *data, size_t size, int flush)
@@ -397,7 +419,7 @@ static void stream_zeros(stream *s, unsigned long long bytes)
 
 static void stream_repeated(stream *s, const text *what, unsigned long times)
 {
-    text item = {0};
+    text item = { 0 };
     text_puts(&item, ",");
     text_json(&item, what->data, what->size);
     stream_write(s, "[", 1, Z_NO_FLUSH);
@@ -421,27 +443,48 @@ static void do_gzip(exchange *x)
     text_free(&what);
 }
 
-/* --- routes ---------------------------------------------------------------------------------------------------------------- */
+/* --- routes
+ * ----------------------------------------------------------------------------------------------------------------
+ */
 
 static const struct {
     const char *path;
     behaviour run;
 } routes[] = {
-    {"/answers", do_answers},       {"/auth", do_auth},         {"/barrier", do_barrier},       {"/bearer", do_bearer},
-    {"/big", do_big},               {"/bigjson", do_bigjson},   {"/chunked", do_chunked},       {"/delay", do_delay},
-    {"/drip", do_drip},             {"/drop", do_drop},         {"/drop-reused", do_drop_reused}, {"/echo", do_echo},
-    {"/garbage", do_garbage},       {"/gzip", do_gzip},         {"/hang", do_hang},             {"/huge-header", do_huge_header},
-    {"/idle", do_idle},             {"/nolength", do_nolength}, {"/ok", do_ok},                 {"/redirect", do_redirect},
-    {"/reset-body", do_reset_body}, {"/reset-now", do_reset_now}, {"/short", do_short},         {"/slow-close", do_slow_close},
-    {"/status", do_status},
+    { "/answers", do_answers },
+    { "/auth", do_auth },
+    { "/barrier", do_barrier },
+    { "/bearer", do_bearer },
+    { "/big", do_big },
+    { "/bigjson", do_bigjson },
+    { "/chunked", do_chunked },
+    { "/delay", do_delay },
+    { "/drip", do_drip },
+    { "/drop", do_drop },
+    { "/drop-reused", do_drop_reused },
+    { "/echo", do_echo },
+    { "/garbage", do_garbage },
+    { "/gzip", do_gzip },
+    { "/hang", do_hang },
+    { "/huge-header", do_huge_header },
+    { "/idle", do_idle },
+    { "/nolength", do_nolength },
+    { "/ok", do_ok },
+    { "/redirect", do_redirect },
+    { "/reset-body", do_reset_body },
+    { "/reset-now", do_reset_now },
+    { "/short", do_short },
+    { "/slow-close", do_slow_close },
+    { "/status", do_status },
 };
 
 /* As Orthanc answers for a route that it does not have. */
 static void do_unknown(exchange *x)
 {
-    text t = {0};
-    text_puts(&t, "{\"HttpError\":\"Not Found\",\"HttpStatus\":404,\"Message\":\"Unknown resource\","
-                  "\"OrthancError\":\"Unknown resource\",\"OrthancStatus\":17,\"Method\":");
+    text t = { 0 };
+    text_puts(&t,
+              "{\"HttpError\":\"Not Found\",\"HttpStatus\":404,\"Message\":\"Unknown resource\","
+              "\"OrthancError\":\"Unknown resource\",\"OrthancStatus\":17,\"Method\":");
     text_json(&t, x->method, strlen(x->method));
     text_puts(&t, ",\"Uri\":");
     text_json(&t, x->path, strlen(x->path));

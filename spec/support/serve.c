@@ -1,11 +1,13 @@
-/* serve.c - runs a server for exactly as long as somebody listens to this program; for specs and shell scripts.
+/* serve.c - runs a server for exactly as long as somebody listens to this program; for specs and
+ * shell scripts.
  *
  *   serve PORT SECONDS -- COMMAND [ARGUMENT...]
- *     Starts COMMAND in a process group of its own, waits until 127.0.0.1:PORT accepts connections, and prints "ready" and then
- *     "pid N" (the command's). It ends the command (SIGTERM, after a grace SIGKILL) and itself when the reader of its standard
- *     output goes away, its parent dies, or SIGTERM, SIGINT or SIGHUP arrives. When serve itself is killed, the kernel kills COMMAND.
- *     If COMMAND ends first or SECONDS run out: "failed: why", the end of the log on standard error, exit status 1.
- *       SERVE_LOG     file to which the command's output is appended (default /dev/null)
+ *     Starts COMMAND in a process group of its own, waits until 127.0.0.1:PORT accepts connections,
+ * and prints "ready" and then "pid N" (the command's). It ends the command (SIGTERM, after a grace
+ * SIGKILL) and itself when the reader of its standard output goes away, its parent dies, or
+ * SIGTERM, SIGINT or SIGHUP arrives. When serve itself is killed, the kernel kills COMMAND. If
+ * COMMAND ends first or SECONDS run out: "failed: why", the end of the log on standard error, exit
+ * status 1. SERVE_LOG     file to which the command's output is appended (default /dev/null)
  *       SERVE_GRACE   seconds from SIGTERM to SIGKILL (default 10; 0: SIGKILL at once)
  *       SERVE_REMOVE  folder that is removed in the end, unless it then holds a file named "keep"
  *
@@ -30,7 +32,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Below Linux's ephemeral range: no outgoing connection takes such a port between the answer and its use. */
+/* Below Linux's ephemeral range: no outgoing connection takes such a port between the answer and
+ * its use. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
 
 static double now(void)
@@ -42,7 +45,9 @@ static double now(void)
 
 static struct sockaddr_in address(in_addr_t host, int port)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr = {htonl(host)}};
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)port),
+                             .sin_addr = { htonl(host) } };
     return a;
 }
 
@@ -50,36 +55,39 @@ static bool accepts(int port)
 {
     struct sockaddr_in to = address(INADDR_LOOPBACK, port), from;
     socklen_t size = sizeof from;
-    const struct timeval patience = {0, 200000}; /* bounds connect() too */
+    const struct timeval patience = { 0, 200000 }; /* bounds connect() too */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool yes;
     if (fd < 0)
         return false;
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     /* a socket that was given PORT as its own port has met itself */
-    yes = connect(fd, (struct sockaddr *)&to, sizeof to) == 0 && getsockname(fd, (struct sockaddr *)&from, &size) == 0 &&
-          from.sin_port != to.sin_port;
+    yes = connect(fd, (struct sockaddr *)&to, sizeof to) == 0 &&
+          getsockname(fd, (struct sockaddr *)&from, &size) == 0 && from.sin_port != to.sin_port;
     close(fd);
     return yes;
 }
 
-/* Waits at most `milliseconds` for a reason to stop. `signals` delivers SIGCHLD too, which only ends the wait. */
+/* Waits at most `milliseconds` for a reason to stop. `signals` delivers SIGCHLD too, which only
+ * ends the wait. */
 static bool told_to_stop(int signals, pid_t parent, int milliseconds)
 {
-    struct pollfd p[2] = {{signals, POLLIN, 0}, {STDOUT_FILENO, 0, 0}};
+    struct pollfd p[2] = { { signals, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
     struct signalfd_siginfo s;
     if (poll(p, 2, milliseconds) > 0 && p[1].revents)
         return true;
-    /* not PR_SET_PDEATHSIG: it fires when the parent's thread ends, and the parent may have others */
+    /* not PR_SET_PDEATHSIG: it fires when the parent's thread ends, and the parent may have others
+     */
     if (getppid() != parent)
         return true;
-    return p[0].revents && read(signals, &s, sizeof s) == (ssize_t)sizeof s && s.ssi_signo != SIGCHLD;
+    return p[0].revents && read(signals, &s, sizeof s) == (ssize_t)sizeof s &&
+           s.ssi_signo != SIGCHLD;
 }
 
 /* The zombie stays, so that the process group's number cannot be given to anybody else. */
 static bool ended(pid_t pid, int *status)
 {
-    siginfo_t info = {0};
+    siginfo_t info = { 0 };
     if (waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0 && info.si_pid == 0)
         return false;
     *status = info.si_status;
@@ -88,7 +96,7 @@ static bool ended(pid_t pid, int *status)
 
 static void stop(pid_t pid)
 {
-    const struct timespec nap = {0, 20 * 1000 * 1000};
+    const struct timespec nap = { 0, 20 * 1000 * 1000 };
     const char *wanted = getenv("SERVE_GRACE");
     const double grace = wanted ? atof(wanted) : 10, deadline = now() + grace;
     int status;
@@ -250,12 +258,16 @@ static int free_ports(int n)
 
 int main(int argc, char **argv)
 {
-    close_range(3, ~0U, 0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    close_range(3, ~0U,
+                0); /* whatever the parent had open: its sockets and pipes must be able to close */
     signal(SIGPIPE, SIG_IGN);
     if (argc == 3 && strcmp(argv[1], "--free-ports") == 0)
         return free_ports(atoi(argv[2]));
-    if (argc < 5 || atoi(argv[1]) < 1 || atoi(argv[1]) > 65535 || atof(argv[2]) <= 0 || strcmp(argv[3], "--") != 0) {
-        fprintf(stderr, "usage: serve PORT SECONDS -- COMMAND [ARGUMENT...]\n       serve --free-ports N\n");
+    if (argc < 5 || atoi(argv[1]) < 1 || atoi(argv[1]) > 65535 || atof(argv[2]) <= 0 ||
+        strcmp(argv[3], "--") != 0) {
+        fprintf(
+            stderr,
+            "usage: serve PORT SECONDS -- COMMAND [ARGUMENT...]\n       serve --free-ports N\n");
         return 2;
     }
     return serve(atoi(argv[1]), atof(argv[2]), argv + 4);
