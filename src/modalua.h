@@ -82,9 +82,9 @@ typedef void (*modalua_done_fn)(void *user, modalua_runtime *rt, int status);
 
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
-    MODALUA_NO_HOOK = 2, /* Lua at full speed: from another thread, a run can then only be stopped
-                            while it waits */
-    MODALUA_ENVIRONMENT = 4 /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
+    MODALUA_NO_HOOK = 2,        /* Lua at full speed (twice as fast), and finalizers (__gc): from
+                                   another thread, a run can then only be stopped while it waits */
+    MODALUA_ENVIRONMENT = 4     /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
 };
 
 /* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
@@ -121,8 +121,9 @@ MODALUA_API void modalua_config_init(modalua_config *config);
  * NULL. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
-/* Ends a run that is under way (its <close> variables run, its last requests get no time) and frees
- * everything. NULL is fine. Not from inside a run. */
+/* Ends a run that is under way (its <close> variables run, its last requests get no time, its done
+ * callback is not called) and frees everything. NULL is fine. Does nothing from inside a run, where
+ * it must not be called. */
 MODALUA_API void modalua_destroy(modalua_runtime *rt);
 
 /* Sets the global table `arg` as lua does: argv[script] becomes arg[0], what follows 1, 2, …, what

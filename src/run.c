@@ -354,8 +354,9 @@ void modalua_cancel(modalua_runtime *rt)
 
 void modalua_destroy(modalua_runtime *rt)
 {
-    if (!rt)
+    if (!rt || rt->busy) /* from inside a run it would free what it stands on */
         return;
+    rt->done = NULL;
     if (rt->root)
         loop_kill(&rt->lp, REASON_CANCELLED);
     while (rt->root)

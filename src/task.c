@@ -213,6 +213,7 @@ static void task_resume(lua_State *L, task *t)
     status = lua_resume(t->co, L, args, &results);
     atomic_store(&lp->running, before);
     lp->current = NULL;
+    lp->thrown_by_hook = false;
 
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
