@@ -6,6 +6,8 @@
 
 #define ERROR_TYPE "modalua.Error"
 
+static const char metatable_key; /* its address is the metatable's place in the registry */
+
 /* ---- the object ---- */
 
 /* "get /system: the server … (script.lua:3)", on one line. */
@@ -43,12 +45,18 @@ static int l_tostring(lua_State *L)
 
 static void push_metatable(lua_State *L)
 {
-    if (luaL_newmetatable(L, ERROR_TYPE)) {
-        lua_pushcfunction(L, l_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushstring(L, ERROR_TYPE);
-        lua_setfield(L, -2, "__metatable");
-    }
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, l_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, ERROR_TYPE);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushliteral(L, ERROR_TYPE);
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
 /* The innermost line of Lua that is not our own: "script.lua:12", or nil. */
@@ -110,7 +118,8 @@ bool lerror_is(lua_State *L, int index)
     bool same;
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))
         return false;
-    luaL_getmetatable(L, ERROR_TYPE);
+    lua_rawgetp(L, LUA_REGISTRYINDEX,
+                &metatable_key); /* allocates nothing: the scheduler asks too */
     same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;
