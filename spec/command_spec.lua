@@ -149,6 +149,12 @@ describe("The command", function()
       gives("ready\non\n", 130, interrupt("print 'ready' local function spin() while true do end end xpcall(spin, spin) print 'on'", 1))
     end)
 
+    it("leaves the handlers of other errors alone", function()
+      local handle = "print(xpcall(error, function(e) return 'handled ' .. e end, 'E', 0))"
+      gives("ready\nfalse\thandled E\n", 130, interrupt("local t <close> = setmetatable({}, {__close = function() " .. handle ..
+        " end}) print 'ready' while true do end", 1))
+    end)
+
     it("does not wait for the end of a coroutine that swallowed it: the grace goes on", function()
       local before = os.time()
       gives("ready\n", 130, interrupt("print 'ready' pcall(coroutine.wrap(function() while true do end end)) while true do end", 1))
@@ -197,6 +203,11 @@ describe("The command", function()
       } do
         gives("", 1, command.run("--time-limit", "0.3", "-e", code))
       end
+    end)
+
+    it("of time bound what an os.exit leaves to <close> handlers, and its code stands", function()
+      gives("", 3, command.run("--time-limit", "0.3", "-e",
+        "local t <close> = setmetatable({}, {__close = function() while true do end end}) os.exit(3)"))
     end)
 
     it("of time leave <close> handlers a moment", function()

@@ -129,6 +129,18 @@ describe("modalua.task", function()
       assert.are.equal("seen by nobody", err)
     end)
 
+    it("do not take over one that another task joined, though they were waiting for it alone", function()
+      local bad
+      local parent = task.spawn(function()
+        bad = task.spawn(function() task.sleep(0.02) error("handled", 0) end)
+        return "fine"
+      end)
+      task.sleep(0)
+      local _, err = bad:join()
+      assert.are.equal("handled", err)
+      assert.are.equal("fine", (parent:join()))
+    end)
+
     it("can be deep: each task starts the next and ends", function()
       local n = 0
       local function body()

@@ -101,7 +101,7 @@ static int l_setmetatable(lua_State *L)
 static int finish_pcall(lua_State *L, int status, lua_KContext skip)
 {
     if (status != LUA_OK && status != LUA_YIELD) {
-        limits_loop(L)->thrown_by_hook = false;
+        limits_loop(L)->thrown_by_hook = NULL;
         limits_pass_on(L, limits_loop(L));
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
@@ -124,7 +124,8 @@ static int l_traceback(lua_State *L);
  * could not be stopped: none runs. */
 static int guarded_handler(lua_State *L)
 {
-    if (limits_loop(L)->stop == LOOP_KILL || limits_loop(L)->thrown_by_hook)
+    const loop *lp = limits_loop(L);
+    if (lp->stop == LOOP_KILL || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
     if (lua_tocfunction(L, -1) ==
@@ -257,7 +258,7 @@ static int resume(lua_State *L, lua_State *co, int args)
     status = lua_resume(co, L, args, &results);
     leave(lp, L, before);
     if (status != LUA_OK && status != LUA_YIELD) {
-        lp->thrown_by_hook = false;
+        lp->thrown_by_hook = NULL;
         limits_pass_on(L, lp);
         lua_xmove(co, L, 1);
         return -1;

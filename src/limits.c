@@ -28,8 +28,10 @@ static void tick(lua_State *L, lua_Debug *ar)
         if (lp->kill_grace_end == 0 || clock_now() >= lp->kill_grace_end)
             limits_throw_kill(L, lp);
     } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
-        lp->thrown_by_hook = true;
-        limits_throw_cancelled(L, lp);
+        lp->current->cancel_thrown = true;
+        lerror_new(L, "cancelled", NULL, "cancelled");
+        lp->thrown_by_hook = lua_topointer(L, -1);
+        lua_error(L);
     }
 }
 
@@ -71,15 +73,25 @@ void limits_restart_burst(loop *lp)
 
 /* ---- throwing ---- */
 
-/* <close> handlers have a little time, those of an os.exit as much as a cancel has; after it the
- * very next instruction throws again. */
+/* <close> handlers have a little time; those of an os.exit as much as a cancel has, within the
+ * run's own limits. */
+static double grace(const loop *lp, double now)
+{
+    if (lp->reason != REASON_EXIT || lp->burst > 0)
+        return LIMITS_GRACE;
+    if (lp->deadline == 0 || lp->deadline > now + lp->grace)
+        return lp->grace;
+    return lp->deadline > now + LIMITS_GRACE ? lp->deadline - now : LIMITS_GRACE;
+}
+
+/* After the grace the very next instruction throws again. */
 void limits_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now();
     bool again = lp->kill_grace_end > 0 && now >= lp->kill_grace_end;
     lua_sethook(L, tick, LUA_MASKCOUNT, again ? 1 : HOOK_COUNT);
     if (lp->kill_grace_end == 0)
-        lp->kill_grace_end = now + (lp->reason == REASON_EXIT ? lp->grace : LIMITS_GRACE);
+        lp->kill_grace_end = now + grace(lp, now);
     lua_pushlightuserdata(L, (void *)&kill_token);
     lua_error(L);
     __builtin_unreachable();

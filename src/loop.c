@@ -207,7 +207,7 @@ void loop_reset(loop *lp)
     lp->reason = REASON_NONE;
     lp->kill_grace_end = 0;
     lp->deadline = 0;
-    lp->thrown_by_hook = false;
+    lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     lp->cancels_seen = 0;
     drain_wake(lp);

@@ -104,16 +104,16 @@ struct loop {
     unsigned cancels_seen;
     loop_stop stop;
     loop_reason reason;
-    double deadline;       /* of the run; 0 = none */
-    double grace;          /* seconds from a cancel to the kill */
-    double kill_grace_end; /* until when <close> handlers may run after a kill; 0 = nothing was
-                              thrown yet */
-    double burst;          /* seconds of Lua between two waits; 0 = no limit */
-    double burst_end;      /* when the present burst is over */
-    bool interruptible;    /* a count hook is always set */
-    bool thrown_by_hook;   /* the error on its way was thrown where hooks do not work until it is
-                              caught */
-    int exit_code;         /* os.exit's, with REASON_EXIT */
+    double deadline;            /* of the run; 0 = none */
+    double grace;               /* seconds from a cancel to the kill */
+    double kill_grace_end;      /* until when <close> handlers may run after a kill; 0 = nothing was
+                                   thrown yet */
+    double burst;               /* seconds of Lua between two waits; 0 = no limit */
+    double burst_end;           /* when the present burst is over */
+    bool interruptible;         /* a count hook is always set */
+    const void *thrown_by_hook; /* the error on its way was thrown where hooks do not work until it
+                            is caught */
+    int exit_code;              /* os.exit's, with REASON_EXIT */
     _Atomic(struct lua_State *) running; /* the coroutine that runs Lua right now */
     _Atomic(pthread_t) thread;           /* that drives the loop */
     /* requests that nobody waits for (op.c) */

@@ -175,6 +175,13 @@ static char *take_url(char *url)
     return copy;
 }
 
+static bool set_url(options *o, char *url)
+{
+    free(o->url); /* the last one counts */
+    o->url = take_url(url);
+    return o->url != NULL;
+}
+
 static bool parse_size(const char *text, size_t *into)
 {
     char *end;
@@ -212,7 +219,7 @@ static int long_option(options *o, const char *word, char *next)
     if (flag)
         return *flag = true, 0;
     if (value && n == 5 && strncmp(word, "--url", n) == 0)
-        good = (o->url = take_url(value)) != NULL;
+        good = set_url(o, value);
     else if (value && n == 14 && strncmp(word, "--memory-limit", n) == 0)
         good = parse_size(value, &o->memory_limit);
     else if (value && n == 12 && strncmp(word, "--time-limit", n) == 0)
@@ -229,8 +236,7 @@ static int short_value(options *o, const char *word, char *next)
     if (!value || (apart && value[0] == '-'))
         return -1;
     if (word[1] == 'u') {
-        o->url = take_url((char *)value);
-        return o->url ? apart : -1;
+        return set_url(o, (char *)value) ? apart : -1;
     }
     o->has_code = o->has_code || word[1] == 'e';
     o->actions[o->action_count++] = (action){ word[1], value };

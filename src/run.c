@@ -213,6 +213,7 @@ static int finish_p(lua_State *L)
     if (c->status == MODALUA_E_LIMIT)
         limit_message(rt, L);
     else if (c->status == MODALUA_E_SCRIPT) {
+        limits_restart_burst(&rt->lp);
         rt->lp.deadline = clock_now() + TEXT_SECONDS; /* it may run a __tostring of the script's */
         push_error_text(L, 3);
     } else
@@ -227,10 +228,10 @@ static int end_run(modalua_runtime *rt)
 {
     call c = { 0 };
     int status = runtime_protect(rt, finish_p, &c), top;
-    if (c.status < 0 &&
-        status != c.status) { /* the outcome was known, only its text could not be made */
+    if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
+        if (status == MODALUA_E_NOMEM)
+            rt->error = modalua_strerror(c.status);
         status = c.status;
-        rt->error = modalua_strerror(status);
     }
     top = lua_gettop(rt->L);
     lua_pushboolean(rt->L, 0);

@@ -77,7 +77,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
         return c->status;
-    rt->error = modalua_strerror(MODALUA_E_NOMEM);
+    rt->error = modalua_strerror(status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT);
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
         rt->error = lua_tostring(L, -1);
         lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ERROR]);

@@ -163,6 +163,21 @@ static task *task_done(lua_State *L, task *t)
     return parent && --parent->live_children == 0 && parent->state == TASK_CLOSING ? parent : NULL;
 }
 
+/* Nothing is left to wait for. Whoever joined a task that failed has its turn before the parent
+ * looks whether it has to take the error over. */
+static void finish(lua_State *L, task *t)
+{
+    while (t) {
+        bool will_be_read = t->failed && t->joiners;
+        task *parent = task_done(L, t);
+        if (parent && will_be_read) {
+            loop_make_ready(parent->lp, parent);
+            return;
+        }
+        t = parent;
+    }
+}
+
 /* The outcome stands. The children that still run are waited for, or, when there is nothing left
  * that they could be good for, cancelled. */
 static void task_ended(lua_State *L, task *t)
@@ -170,8 +185,8 @@ static void task_ended(lua_State *L, task *t)
     t->state = TASK_CLOSING;
     if (t->failed || t->cancelled)
         loop_cancel_task(t->lp, t);
-    while (t && t->live_children == 0)
-        t = task_done(L, t);
+    if (t->live_children == 0)
+        finish(L, t);
 }
 
 /* The error is on top, and popped. A task that was cancelled and says so has not failed by itself,
@@ -213,7 +228,7 @@ static void task_resume(lua_State *L, task *t)
     status = lua_resume(t->co, L, args, &results);
     atomic_store(&lp->running, before);
     lp->current = NULL;
-    lp->thrown_by_hook = false;
+    lp->thrown_by_hook = NULL;
 
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
@@ -238,7 +253,9 @@ void task_turn(lua_State *L, loop *lp, double seconds)
     loop_pump(lp, lp->ready ? 0 : seconds);
     last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
     while (t != last && (t = loop_take_ready(lp))) {
-        if (!t->started && (t->cancelled || lp->stop == LOOP_KILL))
+        if (t->state == TASK_CLOSING)
+            finish(L, t);
+        else if (!t->started && (t->cancelled || lp->stop == LOOP_KILL))
             skip(L, t);
         else
             task_resume(L, t);
