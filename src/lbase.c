@@ -128,8 +128,8 @@ static int guarded_handler(lua_State *L)
     if (lp->stop == LOOP_KILL || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
-    if (lua_tocfunction(L, -1) ==
-        l_traceback) { /* as if it stood here itself: this frame is no part of the story */
+    if (lua_tocfunction(L, -1) == l_traceback) {
+        /* As if it stood here itself: this frame is no part of the story. */
         if (lua_isstring(L, 1))
             luaL_traceback(L, L, lua_tostring(L, 1), 1);
         else
@@ -200,9 +200,8 @@ static const char *resume_fault(lua_State *co)
 {
     lua_Debug ar;
     int status = lua_status(co);
-    if (limits_is_task(co))
-        return "cannot resume non-suspended coroutine"; /* the loop's alone; a main program to its
-                                                           script */
+    if (limits_is_task(co)) /* the loop's alone; a main program to its script */
+        return "cannot resume non-suspended coroutine";
     if (status == LUA_YIELD)
         return NULL;
     if (status == LUA_OK && lua_getstack(co, 0, &ar))
@@ -210,30 +209,13 @@ static const char *resume_fault(lua_State *co)
     return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
 }
 
-/* From here on Lua runs in `co`, until leave(): a request to stop that comes from a signal handler
- * arms that one. */
-static lua_State *enter(loop *lp, lua_State *co)
-{
-    lua_State *before = atomic_exchange(&lp->running, co);
-    if (atomic_load(&lp->cancels) > 0)
-        limits_arm(co);
-    return before;
-}
-
-static void leave(loop *lp, lua_State *L, lua_State *before)
-{
-    atomic_store(&lp->running, before);
-    if (atomic_load(&lp->cancels) > 0)
-        limits_arm(L);
-}
-
 /* lua_resetthread; a kill in a <close> handler goes on. Leaves an error, if any, on co's stack. */
 static int reset(lua_State *L, lua_State *co)
 {
     loop *lp = limits_loop(L);
-    lua_State *before = enter(lp, co);
+    lua_State *before = limits_enter(lp, co);
     int status = lua_resetthread(co);
-    leave(lp, L, before);
+    limits_leave(lp, before);
     limits_pass_on(L, lp);
     return status;
 }
@@ -252,11 +234,10 @@ static int resume(lua_State *L, lua_State *co, int args)
         return resume_error(L, "too many arguments to resume");
     lua_xmove(L, co, args);
     if (lua_status(co) == LUA_OK)
-        args = lua_gettop(co) -
-               1; /* the base frame's handler and the function are its first arguments */
-    before = enter(lp, co);
+        args = lua_gettop(co) - 1; /* with the base frame's handler and the function */
+    before = limits_enter(lp, co);
     status = lua_resume(co, L, args, &results);
-    leave(lp, L, before);
+    limits_leave(lp, before);
     if (status != LUA_OK && status != LUA_YIELD) {
         lp->thrown_by_hook = NULL;
         limits_pass_on(L, lp);

@@ -34,7 +34,8 @@ void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows)
     lua_pop(L, 1);
 }
 
-void ldoc_describe(lua_State *L, int index, const char *signature, const char *help)
+/* Notes a row for the Lua function at index (the Lua half's functions). [-0, +0, m] */
+static void describe(lua_State *L, int index, const char *signature, const char *help)
 {
     index = lua_absindex(L, index);
     push_doc_table(L);
@@ -71,7 +72,7 @@ static int l_of(lua_State *L)
 static int l_describe(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    ldoc_describe(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    describe(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
     lua_settop(L, 1);
     return 1;
 }

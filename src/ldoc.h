@@ -22,9 +22,6 @@ void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows);
 /* The loop that a registered function belongs to. */
 #define ldoc_loop(L) ((loop *)lua_touserdata((L), lua_upvalueindex(1)))
 
-/* Notes a row for the Lua function at index (the Lua half's functions). [-0, +0, m] */
-void ldoc_describe(lua_State *L, int index, const char *signature, const char *help);
-
 /* modalua.doc: of(f) -> {signature=, help=} | nil. Pushes the module table. [-0, +1, m] */
 void ldoc_open(lua_State *L, loop *lp);
 

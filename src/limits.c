@@ -18,6 +18,13 @@ static void check_burst(loop *lp)
         loop_kill(lp, REASON_LUA_TIME);
 }
 
+static void push_cancelled(lua_State *L, loop *lp)
+{
+    if (lp->current)
+        lp->current->cancel_thrown = true;
+    lerror_new(L, "cancelled", NULL, "cancelled");
+}
+
 static void tick(lua_State *L, lua_Debug *ar)
 {
     loop *lp = limits_loop(L);
@@ -28,8 +35,7 @@ static void tick(lua_State *L, lua_Debug *ar)
         if (lp->kill_grace_end == 0 || clock_now() >= lp->kill_grace_end)
             limits_throw_kill(L, lp);
     } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
-        lp->current->cancel_thrown = true;
-        lerror_new(L, "cancelled", NULL, "cancelled");
+        push_cancelled(L, lp);
         lp->thrown_by_hook = lua_topointer(L, -1);
         lua_error(L);
     }
@@ -63,6 +69,21 @@ void limits_mark_task(lua_State *co)
 bool limits_is_task(lua_State *co)
 {
     return *(uintptr_t *)lua_getextraspace(co) & 1;
+}
+
+lua_State *limits_enter(loop *lp, lua_State *co)
+{
+    lua_State *before = atomic_exchange(&lp->running, co);
+    if (lp->owned && atomic_load(&lp->cancels) > 0)
+        limits_arm(co);
+    return before;
+}
+
+void limits_leave(loop *lp, lua_State *before)
+{
+    atomic_store(&lp->running, before);
+    if (lp->owned && before && atomic_load(&lp->cancels) > 0)
+        limits_arm(before);
 }
 
 void limits_restart_burst(loop *lp)
@@ -99,9 +120,8 @@ void limits_throw_kill(lua_State *L, loop *lp)
 
 void limits_throw_cancelled(lua_State *L, loop *lp)
 {
-    if (lp->current)
-        lp->current->cancel_thrown = true;
-    lerror_throw(L, "cancelled", NULL, "cancelled");
+    push_cancelled(L, lp);
+    lua_error(L);
     __builtin_unreachable();
 }
 

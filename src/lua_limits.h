@@ -31,6 +31,12 @@ void limits_install(lua_State *L, loop *lp);
  * Async-signal-safe as lua_sethook is: on the thread that runs L. [-0, +0, -] */
 void limits_arm(lua_State *L);
 
+/* Between these two Lua runs in `co`: a request to stop that comes from a signal handler arms that
+ * one, and one that came in between is not missed. limits_enter returns the coroutine that ran
+ * before. [-0, +0, -] */
+lua_State *limits_enter(loop *lp, lua_State *co);
+void limits_leave(loop *lp, lua_State *before);
+
 /* Lua goes on after a wait. [-0, +0, -] */
 void limits_restart_burst(loop *lp);
 

@@ -24,7 +24,8 @@ static void leave_target(op *o)
     o->target = NULL;
 }
 
-void op_close(op *o)
+/* Releases what the op holds. Idempotent. */
+static void op_close(op *o)
 {
     if (!o->lp)
         return;
@@ -99,16 +100,16 @@ static bool must_stop(const loop *lp)
 static void check_stop(lua_State *L, op *o)
 {
     loop *lp = o->lp;
-    bool stuck = o->stuck;
     loop_check(lp);
-    if (!stuck && !must_stop(lp))
-        return;
-    op_close(o);
-    if (stuck && !must_stop(lp))
+    if (must_stop(lp)) {
+        op_close(o);
+        limits_pass_on(L, lp);
+        limits_throw_cancelled(L, lp);
+    }
+    if (o->stuck) {
+        op_close(o);
         luaL_error(L, "deadlock: every task waits for another one");
-    if (lp->stop == LOOP_KILL)
-        limits_throw_kill(L, lp);
-    limits_throw_cancelled(L, lp);
+    }
 }
 
 static bool can_yield(lua_State *L, const loop *lp)
@@ -145,10 +146,9 @@ static int op_k(lua_State *L, int status, lua_KContext context)
     op *o = (op *)context;
     loop *lp = o->lp;
     int results;
+    /* In a state that is not ours a script can resume a task's coroutine. */
     if (status == LUA_YIELD && !o->ready && !o->stuck && !must_stop(lp))
-        return lua_yieldk(
-            L, 0, context,
-            op_k); /* in a state that is not ours a script has resumed the task's coroutine */
+        return lua_yieldk(L, 0, context, op_k);
     for (;;) {
         check_stop(L, o);
         results = o->advance(L, o);

@@ -31,9 +31,6 @@ int op_sleep(lua_State *L, op *o, double seconds);
 /* For advance: waits until the task, which is not done yet, is. */
 int op_join(op *o, task *target);
 
-/* Releases what the op holds. Idempotent. */
-void op_close(op *o);
-
 /* A request that nobody waits for: the closing of something on the server. The op (on the top,
  * popped) is run by the loop; its outcome is not looked at. The runtime gives it at most a second
  * after the run. [-1, +0, m] */

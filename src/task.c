@@ -216,24 +216,21 @@ static void skip(lua_State *L, task *t)
 static void task_resume(lua_State *L, task *t)
 {
     loop *lp = t->lp;
-    struct lua_State *before = atomic_load(&lp->running);
+    lua_State *before;
     int status, results, args = t->started ? 0 : lua_gettop(t->co) - 1;
 
     t->started = true;
     lp->current = t;
-    atomic_store(&lp->running, t->co);
-    if (lp->owned && atomic_load(&lp->cancels) > 0)
-        limits_arm(t->co); /* a signal that came in between armed another one */
+    before = limits_enter(lp, t->co);
     limits_restart_burst(lp);
     status = lua_resume(t->co, L, args, &results);
-    atomic_store(&lp->running, before);
+    limits_leave(lp, before);
     lp->current = NULL;
     lp->thrown_by_hook = NULL;
 
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
-        if (!t->waits) /* a plain coroutine.yield() in a state that is not ours: a turn for the
-                          others */
+        if (!t->waits) /* in a state that is not ours, a plain coroutine.yield(): others' turn */
             loop_make_ready(lp, t);
         return;
     }
@@ -269,7 +266,9 @@ void task_push_failure(lua_State *L, int index)
     lua_getiuservalue(L, index, UV_TRACEBACK);
 }
 
-int task_push_outcome(lua_State *L, int index)
+/* Pushes a copy of what became of the done task at index: its results, or nil and its error.
+ * Returns how many values. From now on its error is the caller's to handle. [-0, +n, m] */
+static int task_push_outcome(lua_State *L, int index)
 {
     task *t = lua_touserdata(L, index);
     t->joined = true;

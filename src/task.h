@@ -17,10 +17,6 @@ task *task_new(lua_State *L, loop *lp, int args);
  * ready, then runs each that is, once. Outside any task only. [-0, +0, -] */
 void task_turn(lua_State *L, loop *lp, double seconds);
 
-/* Pushes a copy of what became of the done task at index: its results, or nil and its error.
- * Returns how many values. From now on its error is the caller's to handle. [-0, +n, m] */
-int task_push_outcome(lua_State *L, int index);
-
 /* Pushes the error and the traceback of a failed task. [-0, +2, -] */
 void task_push_failure(lua_State *L, int index);
 
