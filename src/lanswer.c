@@ -110,9 +110,10 @@ static const char *body_string(lua_State *L, int index, const char *name)
 
 /* 1.12.10 and later: {"Type":"Dimse","Content":{"DimseErrorStatus":n}}, or "RetrieveJob" with a
  * list of those. 0 says nothing. */
-static int payload_dimse(lua_State *L, int index)
+int lanswer_payload_dimse(lua_State *L, int index)
 {
     int dimse = -1, top = lua_gettop(L);
+    index = lua_absindex(L, index);
     if (lua_getfield(L, index, "ErrorPayload") == LUA_TTABLE &&
         lua_getfield(L, -1, "Content") == LUA_TTABLE) {
         if (lua_geti(L, -1, 1) != LUA_TTABLE)
@@ -148,7 +149,7 @@ static described describe(lua_State *L, const op *o)
         d.status = ORTHANC_NO_STATUS;
     d.message = body_string(L, index, "Message");
     d.details = body_string(L, index, "Details");
-    d.dimse = payload_dimse(L, index);
+    d.dimse = lanswer_payload_dimse(L, index);
     if (d.dimse < 0)
         d.dimse = orthanc_dimse_status(d.details);
     return d;

@@ -5,7 +5,6 @@
 #include <string.h>
 
 #include "ldoc.h"
-#include "lexchange.h"
 #include "lopts.h"
 
 #define CLIENT_TYPE "modalua.Client"
@@ -14,11 +13,6 @@
 enum { DEFAULT_INFLIGHT = 8, DEFAULT_TIMEOUT = 30, DEFAULT_CONNECT_TIMEOUT = 10 };
 
 static const char defaults_key; /* of the host's defaults in the registry */
-
-typedef struct client {
-    http_server *server; /* NULL until connected */
-    double timeout;      /* seconds of one exchange; 0 = no limit */
-} client;
 
 /* ---- connect ---- */
 
@@ -109,6 +103,16 @@ static void add_headers(lua_State *L, int options, http_server *s)
     lua_settop(L, top);
 }
 
+/* Its values go when nothing else holds them. [-0, +1, m] */
+static void push_weak_table(lua_State *L)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "v");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}
+
 static int l_connect(lua_State *L)
 {
     loop *lp = ldoc_loop(L);
@@ -133,10 +137,13 @@ static int l_connect(lua_State *L)
     apply_defaults(L, &o);
     check_credentials(L, &o);
 
-    c = lua_newuserdatauv(L, sizeof *c, 0);
+    c = lua_newuserdatauv(L, sizeof *c, CLIENT_QUERIES);
     c->server = NULL;
     c->timeout = o.timeout;
+    c->version = 0;
     luaL_setmetatable(L, CLIENT_TYPE);
+    push_weak_table(L);
+    lua_setiuservalue(L, -2, CLIENT_QUERIES);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);
@@ -144,116 +151,14 @@ static int l_connect(lua_State *L)
     return 1;
 }
 
-/* ---- routes ---- */
+/* ---- the object ---- */
 
-static client *check_client(lua_State *L, int index)
+client *lclient_check(lua_State *L, int index)
 {
     client *c = luaL_checkudata(L, index, CLIENT_TYPE);
     luaL_argcheck(L, c->server, index,
                   "attempt to use a closed client"); /* a finalizer may come after its own */
     return c;
-}
-
-/* An exchange of the client at 1, for the path on the top. [-1, +1] */
-static exchange *client_exchange(lua_State *L, const char *name, const char *method)
-{
-    client *c = check_client(L, 1);
-    return lexchange_new(L, ldoc_loop(L), 1, c->server, c->timeout, name, method);
-}
-
-static int read_route(lua_State *L, const char *name, const char *method)
-{
-    check_client(L, 1);
-    lua_settop(L, 3);
-    lexchange_push_path(L, 2, 3);
-    return op_run(L, &client_exchange(L, name, method)->base);
-}
-
-static int write_route(lua_State *L, const char *name, const char *method)
-{
-    exchange *x;
-    check_client(L, 1);
-    lua_settop(L, 3);
-    lexchange_push_path(L, 2, 0);
-    x = client_exchange(L, name, method);
-    if (!lexchange_set_body(L, x, 3))
-        return 2;
-    return op_run(L, &x->base);
-}
-
-static int fixed_route(lua_State *L, const char *name, const char *path)
-{
-    check_client(L, 1);
-    lua_settop(L, 1);
-    lua_pushstring(L, path);
-    return op_run(L, &client_exchange(L, name, "GET")->base);
-}
-
-/* ---- the methods ---- */
-
-static int l_get(lua_State *L)
-{
-    return read_route(L, "get", "GET");
-}
-
-static int l_delete(lua_State *L)
-{
-    return read_route(L, "delete", "DELETE");
-}
-
-static int l_post(lua_State *L)
-{
-    return write_route(L, "post", "POST");
-}
-
-static int l_put(lua_State *L)
-{
-    return write_route(L, "put", "PUT");
-}
-
-/* The members that are null are left out. */
-static int system_advance(lua_State *L, op *o)
-{
-    int results = lexchange_advance(L, o);
-    if (results != 1 || !lua_istable(L, -1))
-        return results;
-    for (lua_pushnil(L); lua_next(L, -2);) {
-        bool null = lua_islightuserdata(L, -1);
-        lua_pop(L, 1);
-        if (null) {
-            lua_pushvalue(L, -1);
-            lua_pushnil(L);
-            lua_rawset(L, -4); /* an existing key may be cleared during a traversal */
-        }
-    }
-    return 1;
-}
-
-static int l_system(lua_State *L)
-{
-    exchange *x;
-    check_client(L, 1);
-    lua_settop(L, 1);
-    lua_pushliteral(L, "/system");
-    x = client_exchange(L, "system", "GET");
-    x->base.advance = system_advance;
-    return op_run(L, &x->base);
-}
-
-static int l_default_encoding(lua_State *L)
-{
-    return fixed_route(L, "default_encoding", "/tools/default-encoding");
-}
-
-static int l_modalities(lua_State *L)
-{
-    struct {
-        bool expand;
-    } o = { false };
-    static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
-    check_client(L, 1);
-    lopts_read(L, 2, "modalities", rows, &o);
-    return fixed_route(L, "modalities", o.expand ? "/modalities?expand" : "/modalities");
 }
 
 static int l_tostring(lua_State *L)
@@ -262,28 +167,6 @@ static int l_tostring(lua_State *L)
     lua_pushfstring(L, "%s (%s)", CLIENT_TYPE, c->server ? http_server_url(c->server) : "closed");
     return 1;
 }
-
-static const ldoc_row methods[] = {
-    { "get", l_get, "client:get(path [, query]) -> value | nil, err",
-      "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers "
-      "come as tables, others as strings." },
-    { "post", l_post, "client:post(path [, body]) -> value | nil, err",
-      "POST to any route. A table is sent as JSON, a string as it is. Sent once, on a fresh "
-      "connection, and never repeated." },
-    { "put", l_put, "client:put(path [, body]) -> value | nil, err",
-      "PUT to any route; the body is as in post." },
-    { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err",
-      "DELETE of any route; query as in get." },
-    { "system", l_system, "client:system() -> table | nil, err",
-      "What the server says of itself: Version, DicomAet, DicomPort, Name, … (GET /system)." },
-    { "modalities", l_modalities, "client:modalities([{expand = true}]) -> list | table | nil, err",
-      "The names of the modalities that the server knows; with expand, a table from name to AET, "
-      "Host, Port, … (GET /modalities)." },
-    { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
-      "The character set that the server uses where a file or a peer names none, such as "
-      "\"Latin1\" (GET /tools/default-encoding)." },
-    { NULL, NULL, NULL, NULL }
-};
 
 static const ldoc_row functions[] = {
     { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
@@ -301,10 +184,9 @@ void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults)
 
 void lclient_open(lua_State *L, loop *lp)
 {
-    ldoc_register(L, lp, functions);
+    int methods = lua_gettop(L);
     if (luaL_newmetatable(L, CLIENT_TYPE)) {
-        lua_newtable(L);
-        ldoc_register(L, lp, methods);
+        lua_pushvalue(L, methods);
         lua_setfield(L, -2, "__index");
         lua_pushcfunction(L, client_gc);
         lua_setfield(L, -2, "__gc");
@@ -313,5 +195,6 @@ void lclient_open(lua_State *L, loop *lp)
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
     }
-    lua_pop(L, 1);
+    lua_settop(L, methods - 1);
+    ldoc_register(L, lp, functions);
 }

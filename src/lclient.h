@@ -6,6 +6,19 @@
 
 #include "loop.h"
 
+/* What a client's userdata holds. */
+typedef struct client {
+    http_server *server; /* NULL until connected */
+    double timeout;      /* seconds of one exchange; 0 = no limit */
+    int version;         /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
+} client;
+
+/* Its user value: a table from the identifiers of queries to what find gave, while that is alive. */
+enum { CLIENT_QUERIES = 1 };
+
+/* The client at index, open; throws otherwise. [-0, +0, v] */
+client *lclient_check(lua_State *L, int index);
+
 /* Where modalua.connect() goes without a URL; the credentials are for that server alone. NULL = not
  * given. Owned by the host. */
 typedef struct lclient_defaults {
@@ -17,7 +30,8 @@ typedef struct lclient_defaults {
  */
 void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults);
 
-/* Makes Client known to the state and sets `connect` in the module table on the top. [-0, +0, m] */
+/* Makes Client known to the state, with the table of its methods that is on the top, and sets
+ * `connect` in the module table below it. [-1, +0, m] */
 void lclient_open(lua_State *L, loop *lp);
 
 #endif

@@ -69,7 +69,7 @@ static int l_of(lua_State *L)
     return 1;
 }
 
-static int l_describe(lua_State *L)
+int ldoc_describe(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     describe(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
@@ -80,7 +80,7 @@ static int l_describe(lua_State *L)
 static const ldoc_row functions[] = {
     { "of", l_of, "of(f) -> {signature = …, help = …} | nil",
       "What is known of one of modalua's functions." },
-    { "describe", l_describe, "describe(f, signature, help) -> f",
+    { "describe", ldoc_describe, "describe(f, signature, help) -> f",
       "Notes signature and help for a function that is written in Lua." },
     { NULL, NULL, NULL, NULL }
 };

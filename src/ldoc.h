@@ -22,6 +22,9 @@ void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows);
 /* The loop that a registered function belongs to. */
 #define ldoc_loop(L) ((loop *)lua_touserdata((L), lua_upvalueindex(1)))
 
+/* describe(f, signature, help) -> f, for functions that are written in Lua. */
+int ldoc_describe(lua_State *L);
+
 /* modalua.doc: of(f) -> {signature=, help=} | nil. Pushes the module table. [-0, +1, m] */
 void ldoc_open(lua_State *L, loop *lp);
 

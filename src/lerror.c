@@ -105,6 +105,18 @@ int lerror_throw(lua_State *L, const char *kind, const char *code, const char *f
     return lua_error(L);
 }
 
+int lerror_usage(lua_State *L, const char *format, ...)
+{
+    va_list args;
+    push_where(L);
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    if (lua_isstring(L, -2))
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    return lua_error(L);
+}
+
 void lerror_set(lua_State *L, const char *field, const char *value)
 {
     if (!value)

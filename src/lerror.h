@@ -18,6 +18,10 @@ void lerror_from_message(lua_State *L, const char *kind, const char *code);
 /* Throws one. [-0, +0, v] */
 int lerror_throw(lua_State *L, const char *kind, const char *code, const char *format, ...);
 
+/* Throws a string, for a mistake in the call itself: as luaL_error, but the place is the innermost
+ * line of the script, also when the call came through our Lua half. [-0, +0, v] */
+int lerror_usage(lua_State *L, const char *format, ...);
+
 /* Sets a string field of the error object on the top; NULL sets nothing. [-0, +0, m] */
 void lerror_set(lua_State *L, const char *field, const char *value);
 

@@ -1,11 +1,14 @@
 #include "lmodule.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "embedded.h"
 #include "ldoc.h"
 #include "lerror.h"
 #include "ljson.h"
+#include "lmodality.h"
+#include "lorthanc.h"
 #include "modalua.h"
 #include "task.h"
 
@@ -82,12 +85,30 @@ int luaopen_modalua_doc(lua_State *L)
     return 1;
 }
 
+/* Pushes the embedded module as a function. [-0, +1, v] */
+static void push_embedded(lua_State *L, const embedded_module *m)
+{
+    if (luaL_loadbufferx(L, (const char *)m->text, m->size, m->chunk, "t") != LUA_OK)
+        lua_error(L);
+}
+
+/* The part of Modality that is written in Lua. */
+static void complete_modality(lua_State *L, loop *lp)
+{
+    const embedded_module *m = embedded_modules;
+    while (strcmp(m->name, "modalua.modality") != 0)
+        m++;
+    push_embedded(L, m);
+    lmodality_complete(L, lp);
+}
+
 int luaopen_modalua(lua_State *L)
 {
     loop *lp = loop_of(L);
     lua_newtable(L);
     ldoc_register(L, lp, functions);
-    lclient_open(L, lp);
+    lorthanc_open(L, lp);
+    complete_modality(L, lp);
     luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
@@ -101,9 +122,7 @@ int luaopen_modalua(lua_State *L)
 
 static int load_embedded(lua_State *L)
 {
-    const embedded_module *m = lua_touserdata(L, lua_upvalueindex(1));
-    if (luaL_loadbufferx(L, (const char *)m->text, m->size, m->chunk, "t") != LUA_OK)
-        return lua_error(L);
+    push_embedded(L, lua_touserdata(L, lua_upvalueindex(1)));
     lua_insert(L, 1);
     lua_call(L, lua_gettop(L) - 1, 1);
     return 1;

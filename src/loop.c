@@ -213,7 +213,8 @@ void loop_reset(loop *lp)
     drain_wake(lp);
 }
 
-/* What it waits for is given up at once: a request that is still queued is never sent. */
+/* What it waits for is given up at once: a request that is still queued is never sent. One that is
+ * committed goes on as a farewell. */
 static void cancel_one(loop *lp, task *t)
 {
     op *o = t->waits;
@@ -222,7 +223,8 @@ static void cancel_one(loop *lp, task *t)
     t->cancelled = true;
     if (o) {
         o->parked = NULL;
-        http_end(&o->transfer);
+        if (!o->committed || o->transfer.state == HTTP_WAITING)
+            http_end(&o->transfer);
         loop_clear_timer(o);
         t->waits = NULL;
         loop_make_ready(lp, t);

@@ -20,14 +20,20 @@ struct lua_State;
 typedef struct loop loop;
 typedef struct op op;
 typedef struct task task;
+typedef struct lane lane;
 
-/* Starts the next request or timer and returns OP_WAIT, or pushes results and returns their number.
- * May throw. */
+/* Starts the next request or timer and returns OP_WAIT, or pushes results and returns their number,
+ * or pushes a function and arguments, whose results are the operation's, and returns OP_CALL (right
+ * above the op's userdata there is nothing else then). May throw. */
 typedef int (*op_advance_fn)(struct lua_State *L, op *o);
+
+/* The operation is cancelled or killed, and about to be released: what it began on the server is to
+ * be stopped there. May make a farewell of it. */
+typedef void (*op_stopped_fn)(struct lua_State *L, op *o);
 
 /* Runs the tasks, for an operation that waits for one outside any task (task.c). */
 typedef void (*op_turn_fn)(struct lua_State *L, loop *lp, double seconds);
-enum { OP_WAIT = -1 };
+enum { OP_WAIT = -1, OP_CALL = -2 };
 
 /* One call of a script that takes several advances. Embedded at the start of a userdata (op.c). */
 struct op {
@@ -37,14 +43,21 @@ struct op {
     const char *name; /* what the script called, for errors */
     int index;        /* of its userdata on the caller's stack */
     int stage;        /* advance's own */
+    op_stopped_fn stopped; /* or NULL */
     bool ready;       /* what it waited for has happened */
+    bool committed;   /* its request names, in its answer, what has to be undone: a cancel leaves it */
     bool stuck;       /* what it waits for can never happen: a deadlock */
     task *parked;     /* resumed when ready; NULL while somebody drives */
     task *target;     /* the task it waits for, or NULL */
     op *next_joiner;  /* of the same target */
     double due;       /* seconds on clock_now's clock */
     size_t timer;     /* place in the heap, from 1; 0 = no timer */
+    lane *lane;       /* that it waits for or has a place in, or NULL (lane.h) */
+    bool in_lane;     /* it has one */
+    unsigned lane_places; /* how many there are, as it sees it */
+    op *next_in_lane;     /* that waits behind it */
     int farewell;     /* registry reference while nobody waits for it; 0 = an ordinary operation */
+    bool (*farewell_goes_on)(op *o); /* starts one more request; or NULL */
     op *next_farewell;
     http_transfer transfer;
 };
@@ -118,6 +131,7 @@ struct loop {
     _Atomic(pthread_t) thread;           /* that drives the loop */
     /* requests that nobody waits for (op.c) */
     op *farewells;
+    lane *lanes; /* of all modalities in use (lane.c) */
 };
 
 /* A loop that loop_free may be given. */

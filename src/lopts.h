@@ -10,7 +10,8 @@ typedef enum lopt_type {
     LOPT_SECONDS, /* double, more than 0; math.huge becomes 0 = no limit */
     LOPT_COUNT,   /* unsigned, 1 or more */
     LOPT_FLAG,    /* bool */
-    LOPT_TABLE    /* checked only; the caller reads it */
+    LOPT_TABLE,   /* checked only; the caller reads it */
+    LOPT_VALUE    /* whatever it is, the caller reads it */
 } lopt_type;
 
 typedef struct lopt {
@@ -23,5 +24,11 @@ typedef struct lopt {
  * name. Keys that are not given leave their field alone. Throws, naming `function`, on unknown keys
  * and wrong values. [-0, +0, v] */
 void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into);
+
+/* The row of that name, or NULL. */
+const lopt *lopts_find(const lopt *rows, const char *name);
+
+/* Checks the value on the top and puts it where the row says. [-0, +0, v] */
+void lopts_value(lua_State *L, const char *function, const lopt *row, void *into);
 
 #endif

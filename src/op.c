@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "clock.h"
+#include "lane.h"
 #include "lerror.h"
 #include "lua_limits.h"
 
@@ -32,6 +33,7 @@ static void op_close(op *o)
     http_end(&o->transfer);
     loop_clear_timer(o);
     leave_target(o);
+    lane_leave(o);
     if (o->parked)
         o->parked->waits = NULL;
     o->lp = NULL;
@@ -96,13 +98,23 @@ static bool must_stop(const loop *lp)
     return lp->current ? lp->current->cancelled : lp->stop == LOOP_CANCEL;
 }
 
+/* Releases what an operation holds that will not be continued, but for what it still has to undo on
+ * the server. */
+static void give_up(lua_State *L, op *o)
+{
+    if (o->stopped && o->lp)
+        o->stopped(L, o);
+    if (!o->farewell)
+        op_close(o);
+}
+
 /* Operations that are cancelled, killed or stuck throw at the script's call. */
 static void check_stop(lua_State *L, op *o)
 {
     loop *lp = o->lp;
     loop_check(lp);
     if (must_stop(lp)) {
-        op_close(o);
+        give_up(L, o);
         limits_pass_on(L, lp);
         limits_throw_cancelled(L, lp);
     }
@@ -112,7 +124,7 @@ static void check_stop(lua_State *L, op *o)
     }
 }
 
-static bool can_yield(lua_State *L, const loop *lp)
+bool op_can_yield(lua_State *L, const loop *lp)
 {
     return lp->current && L == lp->current->co && lua_isyieldable(L);
 }
@@ -134,11 +146,18 @@ static void drive(lua_State *L, op *o)
         else
             loop_pump(lp, -1);
         if (!lp->owned && lua_gethook(L) != hook) { /* how stock Lua's Ctrl-C asks for an error */
-            op_close(o);
+            give_up(L, o);
             luaL_error(L, "interrupted!");
         }
     }
     limits_restart_burst(lp);
+}
+
+/* What a function that the operation ended by calling has returned is all that is above the op. */
+static int called_k(lua_State *L, int status, lua_KContext index)
+{
+    (void)status;
+    return lua_gettop(L) - (int)index;
 }
 
 static int op_k(lua_State *L, int status, lua_KContext context)
@@ -154,7 +173,7 @@ static int op_k(lua_State *L, int status, lua_KContext context)
         results = o->advance(L, o);
         if (results != OP_WAIT)
             break;
-        if (can_yield(L, lp)) {
+        if (op_can_yield(L, lp)) {
             o->parked = lp->current;
             lp->current->waits = o;
             return lua_yieldk(L, 0, context, op_k);
@@ -162,6 +181,11 @@ static int op_k(lua_State *L, int status, lua_KContext context)
         drive(L, o);
     }
     op_close(o);
+    if (results == OP_CALL) {
+        int index = o->index;
+        lua_callk(L, lua_gettop(L) - index - 1, LUA_MULTRET, index, called_k);
+        return called_k(L, LUA_OK, index);
+    }
     return results;
 }
 
@@ -175,17 +199,46 @@ int op_run(lua_State *L, op *o)
 
 /* ---- farewells ---- */
 
+bool op_farewell_request(op *o, http_server *s, const http_request *r)
+{
+    http_end(&o->transfer);
+    o->ready = false;
+    if (!http_begin(&o->transfer, &o->lp->http, s, r))
+        return false;
+    o->transfer.owner = o;
+    return true;
+}
+
+static void link_farewell(op *o, int ref)
+{
+    o->farewell = ref;
+    o->next_farewell = o->lp->farewells;
+    o->lp->farewells = o;
+}
+
+void op_become_farewell(lua_State *L, op *o, const http_request *r, bool (*goes_on)(op *o))
+{
+    http_server *s = o->transfer.server;
+    int ref;
+    lua_pushvalue(L, o->index);
+    ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
+    loop_clear_timer(o);
+    lane_leave(o);
+    if (o->parked)
+        o->parked->waits = NULL;
+    o->parked = NULL;
+    o->stopped = NULL;
+    o->farewell_goes_on = goes_on;
+    link_farewell(o, ref);
+    if (r && !op_farewell_request(o, s, r))
+        o->ready = true;
+}
+
 void op_farewell(lua_State *L, op *o, http_server *s, const http_request *r)
 {
-    loop *lp = o->lp;
     int ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
-    o->farewell = ref;
-    o->ready = false;
-    o->next_farewell = lp->farewells;
-    lp->farewells = o;
-    if (http_begin(&o->transfer, &lp->http, s, r))
-        o->transfer.owner = o;
-    else
+    link_farewell(o, ref);
+    if (!op_farewell_request(o, s, r))
         o->ready = true;
 }
 
@@ -194,6 +247,11 @@ bool op_farewells_pending(lua_State *L, loop *lp, bool all)
     op **link = &lp->farewells;
     while (*link) {
         op *o = *link;
+        if (o->ready && !all && o->farewell_goes_on) {
+            bool (*goes_on)(op *) = o->farewell_goes_on;
+            o->farewell_goes_on = NULL;
+            o->ready = !goes_on(o);
+        }
         if (!o->ready && !all) {
             link = &o->next_farewell;
             continue;

@@ -31,6 +31,18 @@ int op_sleep(lua_State *L, op *o, double seconds);
 /* For advance: waits until the task, which is not done yet, is. */
 int op_join(op *o, task *target);
 
+/* Whether L can give way to other tasks; an operation elsewhere keeps the network going in place.
+ * [-0, +0, -] */
+bool op_can_yield(lua_State *L, const loop *lp);
+
+/* For op->stopped: the operation becomes a farewell, with the request that is under way, or with
+ * this one in its place (r not NULL; its strings must be inside the op). When that has been
+ * answered, goes_on (or NULL) may start one more. [-0, +0, m] */
+void op_become_farewell(lua_State *L, op *o, const http_request *r, bool (*goes_on)(op *o));
+
+/* For goes_on: starts the farewell's next request. False: it cannot be. */
+bool op_farewell_request(op *o, http_server *s, const http_request *r);
+
 /* A request that nobody waits for: the closing of something on the server. The op (on the top,
  * popped) is run by the loop; its outcome is not looked at. The runtime gives it at most a second
  * after the run. [-1, +0, m] */

@@ -346,7 +346,7 @@ static int sleep_advance(lua_State *L, op *o)
     return op_sleep(L, o, lua_tonumber(L, o->index - 1));
 }
 
-static int l_sleep(lua_State *L)
+int task_sleep(lua_State *L)
 {
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
@@ -388,7 +388,7 @@ static const ldoc_row functions[] = {
       "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done "
       "when those that it started are: it waits for them, "
       "or cancels them when it failed; an error that nobody joined becomes its own." },
-    { "sleep", l_sleep, "sleep(seconds)",
+    { "sleep", task_sleep, "sleep(seconds)",
       "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
     { "now", l_now, "now() -> seconds",
       "Seconds, with fractions, on a clock that never goes back; only differences mean "

@@ -8,36 +8,12 @@
 --
 -- Needs no modalua.
 
+local served = require "spec.support.served"
+
 local orthanc = {}
 
 --- Stands for [] in a configuration: an empty table is {}.
 orthanc.empty_list = {}
-
-local ATTEMPTS = 3 -- a free port may be taken before the server has it
-
-local function shell_quoted(text)
-  return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
-end
-
-local function program()
-  local path = os.getenv "MODALUA_SERVE"
-  if not path or path == "" then
-    error("MODALUA_SERVE is not set: build the specs (cmake target serve) and set it to the program's path", 0)
-  end
-  return shell_quoted(path)
-end
-
-local function output_of(command)
-  local pipe = assert(io.popen(command))
-  local text = pipe:read "a"
-  return assert(pipe:close() and text, command .. " failed")
-end
-
-local function write_file(path, text)
-  local file = assert(io.open(path, "w"))
-  assert(file:write(text))
-  assert(file:close())
-end
 
 local function exists(path)
   local file = io.open(path)
@@ -74,16 +50,9 @@ function json(value)
 end
 
 --- n free TCP ports, as a list.
-function orthanc.free_ports(n)
-  local ports = {}
-  for line in output_of(("exec %s --free-ports %d"):format(program(), n)):gmatch "%d+" do
-    ports[#ports + 1] = math.tointeger(line)
-  end
-  return ports
-end
+orthanc.free_ports = served.free_ports
 
-local Server = {}
-Server.__index = Server
+local Server = served.class()
 
 -- DICOM's port listens on every interface, whatever RemoteAccessAllowed says: so strangers are refused there.
 local function configuration(options, server)
@@ -120,42 +89,27 @@ local function binary(options)
   return options.binary or exists(installed) and installed or "Orthanc"
 end
 
--- True, or false and why.
-local function launch(server)
-  local nagle = server.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1"
-  local environment = ("%s SERVE_GRACE=0 SERVE_LOG=%s SERVE_REMOVE=%s"):format(
-    nagle, shell_quoted(server.log), shell_quoted(server.folder))
-  local command = ("exec env %s %s %d %g -- %s %s 2>&1"):format(environment, program(), server.http_port,
-    server.timeout, shell_quoted(server.binary), shell_quoted(server.folder .. "/orthanc.json"))
-  local pipe = assert(io.popen(command))
-  local answer = pipe:read "l"
-  if answer ~= "ready" then
-    local why = ("%s\n%s"):format(answer, pipe:read "a")
-    pipe:close()
-    return false, why
-  end
-  server.pid = math.tointeger(pipe:read("l"):match "%d+")
-  server.pipe = pipe
-  return true
-end
-
-local function start_once(options)
+local function make(options)
   local ports = options.http_port and options.dicom_port and {} or orthanc.free_ports(2)
-  local folder = output_of 'exec mktemp -d "${TMPDIR:-/tmp}/orthanc-XXXXXX"':gsub("\n$", "")
-  local server = setmetatable({
+  local folder = served.folder "orthanc"
+  local server = Server {
     aet = options.aet or "ORTHANC",
     http_port = options.http_port or ports[1],
     dicom_port = options.dicom_port or ports[2],
     folder = folder,
     log = folder .. "/log",
     binary = binary(options),
-    timeout = options.timeout or 30,
-    slow_dicom = options.slow_dicom,
-  }, Server)
+  }
   server.url = ("http://127.0.0.1:%d"):format(server.http_port)
-  write_file(folder .. "/orthanc.json", configuration(options, server))
-  local ready, why = launch(server)
-  return ready and server, why
+  server.served = {
+    name = "Orthanc",
+    command = { server.binary, folder .. "/orthanc.json" },
+    environment = options.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1",
+    port = server.http_port,
+    timeout = options.timeout or 30,
+  }
+  served.write_file(folder .. "/orthanc.json", configuration(options, server))
+  return server
 end
 
 --- Starts a server and waits until it can be talked to. All options have defaults:
@@ -165,17 +119,12 @@ end
 --    extra        further configuration, over the defaults
 --    http_port, dicom_port, timeout (seconds to come up), binary
 --    slow_dicom   leave Nagle's algorithm on: each DICOM exchange then costs some 90 ms
--- Fields: url http_port dicom_port aet folder log pid.
+-- Fields: url http_port dicom_port aet folder log pid. Methods: those below, and signal, stop, start_again and close of
+-- spec/support/served.lua.
 function orthanc.start(options)
   options = options or {}
-  local server, why
-  for _ = 1, options.http_port and 1 or ATTEMPTS do
-    server, why = start_once(options)
-    if server or not why:find("in use", 1, true) then
-      break
-    end
-  end
-  return server or error("Orthanc does not start: " .. why, 2)
+  local server = served.start(function() return make(options) end, options.http_port)
+  return server
 end
 
 local Network = {}
@@ -212,47 +161,5 @@ end
 function Server:modality()
   return { self.aet, "127.0.0.1", self.dicom_port }
 end
-
---- Sends a signal to Orthanc itself: "STOP" makes it mute (the kernel still accepts connections), "CONT" undoes that.
-function Server:signal(name)
-  return os.execute(("kill -%s %d"):format(name, self.pid))
-end
-
-local function let_go(server)
-  local pipe = server.pipe
-  server.pipe = nil
-  if pipe then
-    pipe:close()
-  end
-end
-
---- Ends Orthanc, and keeps its folder and ports for start_again. In good order by default; "KILL" is a power cut.
-function Server:stop(signal)
-  if self.pipe then
-    write_file(self.folder .. "/keep", "")
-    self:signal(signal or "TERM")
-    self.pipe:read "a" -- until serve has seen it end
-    let_go(self)
-  end
-end
-
---- Starts it where it was stopped.
-function Server:start_again()
-  os.remove(self.folder .. "/keep")
-  local ready, why = launch(self)
-  return ready or error("Orthanc does not start again: " .. why, 2)
-end
-
---- Ends it at once and removes its folder. Idempotent.
-function Server:close()
-  local stopped = not self.pipe
-  let_go(self)
-  if stopped and self.folder then
-    os.execute("rm -rf -- " .. shell_quoted(self.folder))
-  end
-  self.folder = nil
-end
-
-Server.__close = Server.close
 
 return orthanc

@@ -1,0 +1,625 @@
+/* dicomd.c - a small DICOM SCP that misbehaves on request: for what a real peer cannot be made to
+ * do.
+ *
+ *   dicomd
+ *
+ * Serves 127.0.0.1 on a free port, whose number it prints, until the reader of its standard output
+ * or its parent goes away; so popen() and pclose() are its whole life, and nothing is left of it
+ * when a test is killed. The called AE title selects the behaviour; a title that is none of these
+ * is rejected as not recognized (117). n is a number, s are seconds (0.3), xxxx a DIMSE status.
+ *
+ *   OKn        n answers to a C-FIND (3); everything else succeeds, and delivers nothing
+ *   ONEn       the same, but the n-th C-MOVE or C-GET of the association (1) fails with A801
+ *   PARTn      a liar: the study asked for exists, with 1 series and n instances (3), every C-MOVE
+ *              and C-GET says that it was delivered, and nothing is
+ *   FSTxxxx    the only answer to a C-FIND; FANxxxx: 3 answers, then that
+ *   MSTxxxx    of a C-MOVE, with 1 sub-operation completed and 1 failed; GSTxxxx: of a C-GET
+ *   SSTxxxx    of a C-STORE; ESTxxxx: C-ECHO; NSTxxxx: N-ACTION
+ *   REJrsn     association rejected: result, source, reason
+ *   NOCTX      every presentation context refused; NOFIND, NOMOVE, NOGET, NOSTORE: those
+ *   ABORT      A-ABORT at the first command; ABORTF: after 2 answers to a C-FIND
+ *   DROP       connection closed at the first command; DROPF: after 2 answers
+ *   SLOWs      each reply after s; SLOWAs: the association accepted after s
+ *   DRIPs      5 answers, or pending responses to a C-MOVE or C-GET, one each s. A C-CANCEL is read
+ *              afterwards
+ *   MUTE       the association request is never answered; MUTEC: no command is, nor a release;
+ *              FMUTE: C-FIND is, C-MOVE and C-GET are not. Closed by the peer, or after a while
+ *   X...       OK3 in explicit VR with unusual contents: the table `specials`
+ *
+ * The k-th answer, from 0, has the level that was asked for, StudyInstanceUID 1.2.3.k,
+ * SeriesInstanceUID 1.2.3.k.1 and SOPInstanceUID 1.2.3.k.1.1, down to that level; a UID of a higher
+ * level that the request gives is kept. PARTn's has UIDs below the StudyInstanceUID of the request
+ * (STUDY.1, STUDY.1.1 to STUDY.1.n), the keys that the request gives without wildcards, and the
+ * numbers of series and instances that it asks for.
+ *
+ * The file $DICOMD_LOG gets a line for each event, before it is answered:
+ *   ASSOC calling=TITLE called=TITLE
+ *   C-ECHO
+ *   C-FIND level=LEVEL gggg,eeee=VALUE ...   every element of the identifier
+ *   C-MOVE dest=TITLE gggg,eeee=VALUE ...    also: C-GET, N-ACTION
+ *   C-STORE sop=UID
+ *   C-CANCEL   RELEASE   ABORT
+ * Values without the padding at their end; a backslash or a byte that does not print as \xHH.
+ */
+#include "dicomd.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define CT_IMAGE            "1.2.840.10008.5.1.4.1.1.2"
+#define COMMITMENT_INSTANCE "1.2.840.10008.1.20.1.1"
+
+enum { PENDING = 0xFF00, DESTINATION_UNKNOWN = 0xA801 };
+enum { PATIENT, STUDY, SERIES, IMAGE };
+enum { MUTE_SECONDS = 300, FMUTE_SECONDS = 45 };
+
+/* One per process. */
+static struct {
+    pthread_mutex_t lock; /* of the log: its lines are whole */
+    int file;
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .file = -1 };
+
+/* ---- the log ---- */
+
+static void add_shown(bytes *line, const void *data, size_t size)
+{
+    const unsigned char *p = data;
+    char hex[8];
+    for (size_t i = 0; i < size; i++)
+        if (p[i] < 0x20 || p[i] > 0x7E || p[i] == '\\')
+            bytes_add(line, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02X", p[i]));
+        else
+            bytes_add(line, p + i, 1);
+}
+
+static void add_field(bytes *line, const char *name, const void *data, size_t size)
+{
+    bytes_puts(line, " ");
+    bytes_puts(line, name);
+    bytes_puts(line, "=");
+    add_shown(line, data, trimmed(data, size));
+}
+
+static void add_element(bytes *line, const char *name, const element *set, uint32_t tag)
+{
+    const element *e = set_find(set, tag);
+    add_field(line, name, e ? e->value : "", e ? e->size : 0);
+}
+
+static void log_line(bytes *line)
+{
+    bytes_puts(line, "\n");
+    pthread_mutex_lock(&state.lock);
+    if (state.file >= 0 && write(state.file, line->data, line->size) < 0)
+        perror("dicomd");
+    pthread_mutex_unlock(&state.lock);
+    bytes_free(line);
+}
+
+static void log_event(const char *event)
+{
+    bytes line = { 0 };
+    bytes_puts(&line, event);
+    log_line(&line);
+}
+
+static void log_association(const association *a)
+{
+    bytes line = { 0 };
+    bytes_puts(&line, "ASSOC");
+    add_field(&line, "calling", a->calling, strlen(a->calling));
+    add_field(&line, "called", a->called, strlen(a->called));
+    log_line(&line);
+}
+
+static void log_message(const char *name, service s, const message *m)
+{
+    bytes line = { 0 };
+    char tag[16];
+    bytes_puts(&line, name);
+    if (s == SERVICE_FIND)
+        add_element(&line, "level", m->identifier, TAG_LEVEL);
+    if (s == SERVICE_MOVE)
+        add_element(&line, "dest", m->command, TAG_DESTINATION);
+    if (s == SERVICE_STORE)
+        add_element(&line, "sop", m->command, TAG_AFFECTED_INSTANCE);
+    for (const element *e = m->identifier; e; e = e->next) {
+        snprintf(tag, sizeof tag, "%04x,%04x", e->tag >> 16, e->tag & 0xFFFF);
+        add_field(&line, tag, e->value, e->size);
+    }
+    log_line(&line);
+}
+
+/* ---- answers with unusual contents ---- */
+
+typedef struct extra {
+    uint32_t tag;
+    const char *vr;
+    size_t size;
+    const char *value; /* as explicit VR has it */
+} extra;
+
+struct special {
+    const char *title;
+    const char *charset; /* NULL: the element is not there; so with the others */
+    const char *name, *description;
+    const extra *extras; /* up to one whose VR is NULL */
+};
+
+#define EXTRA(tag, vr, value)             \
+    {                                     \
+        tag, vr, sizeof(value) - 1, value \
+    }
+
+static const extra no_extras[] = { { 0 } };
+
+static const extra multiple[] = { EXTRA(0x00080061, "CS", "CT\\MR\\SR"), { 0 } };
+
+static const extra binary[] = { EXTRA(0x00420011, "OB", "\0\1\2\3\4\5\6\7\x08\x09\x0A\xFF"),
+                                { 0 } };
+
+static const extra private[] = {
+    EXTRA(0x00090010, "LO", "ACME 1"),
+    EXTRA(0x00091001, "LO", "secret"),
+    EXTRA(0x00091002, "US", "\7\0"),
+    { 0 },
+};
+
+static const extra numbers[] = {
+    EXTRA(0x00189073, "FD", "\0\0\0\0\0\0\xF8\x3F"), /* 1.5 */
+    EXTRA(0x00201208, "IS", " 12 "),
+    EXTRA(0x00280009, "AT", "\x18\0\x63\x10"),
+    EXTRA(0x00280010, "US", "\0\2"), /* 512 */
+    EXTRA(0x00280030, "DS", "0.50\\0.50"),
+    EXTRA(0x00289001, "UL", "\0\x28\x6B\xEE"), /* 4000000000 */
+    { 0 },
+};
+
+#define ITEM(length) "\xFE\xFF\x00\xE0" length "\0\0\0"
+#define CODE(value)  "\x08\0\0\1SH\2\0" value
+
+static const extra sequences[] = {
+    EXTRA(0x00081032, "SQ",
+          ITEM("\x1A") CODE("C1") "\x08\0\4\1LO\x08\0Meaning " ITEM("\x0A") CODE("C2")),
+    EXTRA(0x00081110, "SQ", ""),
+    { 0 },
+};
+
+#define YAMADA_JIS \
+    "Yamada^Tarou=\x1B$B;3ED\x1B(B^\x1B$BB@O:\x1B(B=\x1B$B$d$^$@\x1B(B^\x1B$B$?$m$&\x1B(B"
+#define YAMADA_UTF8 "山田^太郎=やまだ^たろう"
+
+static const special specials[] = {
+    { "XUTF8", "ISO_IR 192", "Müller^Иван=" YAMADA_UTF8, "Ж é 日本", no_extras },
+    { "XJP", "\\ISO 2022 IR 87", YAMADA_JIS, NULL, no_extras },
+    { "XGB", "GB18030", "\xCD\xF5^\xD0\xA1\xB6\xAB", NULL, no_extras },
+    { "XLAT", "ISO_IR 100", "M\xFCller^J", NULL, no_extras },
+    { "XNOCS", NULL, "M\xFCller^J", NULL, no_extras },
+    { "XNOCSU", NULL, "Müller^J", NULL, no_extras },
+    { "XBADCS", "ISO_IR 999", "M\xFCller^J", NULL, no_extras },
+    { "XBADUTF", "ISO_IR 192", "M\xFCller^J", NULL, no_extras },
+    { "XCTRL", "ISO_IR 100", "A\"B\\C/D<E>", "l1\r\nl2\tT\x01\x1F\x7F", no_extras },
+    { "XEMPTY", "ISO_IR 100", "", "", no_extras },
+    { "XMULTI", "ISO_IR 100", "DOE^JOHN", NULL, multiple },
+    { "XNUM", "ISO_IR 100", "DOE^JOHN", NULL, numbers },
+    { "XBIN", "ISO_IR 100", "DOE^JOHN", NULL, binary },
+    { "XPRIV", "ISO_IR 100", "DOE^JOHN", NULL, private },
+    { "XSEQ", "ISO_IR 100", "DOE^JOHN", NULL, sequences },
+};
+
+/* ---- titles ---- */
+
+typedef enum parameter { NOTHING, COUNT, DIMSE_STATUS, SECONDS } parameter;
+
+typedef struct behaviour {
+    const char *name;
+    parameter parameter;
+    size_t at; /* where in the plan it belongs */
+    plan plan; /* with the usual value of the parameter */
+} behaviour;
+
+#define AT(field)          offsetof(plan, field)
+#define STATUS_OF(service) offsetof(plan, status[service])
+#define ONLY(service)      (1U << (service))
+#define ALL                (~0U)
+
+static const behaviour behaviours[] = {
+    { "OK", COUNT, AT(answers), { .answers = 3 } },
+    { "ONE", COUNT, AT(failing), { .answers = 3, .failing = 1 } },
+    { "PART", COUNT, AT(instances), { .answers = 1, .liar = true, .instances = 3 } },
+    { "FST", DIMSE_STATUS, STATUS_OF(SERVICE_FIND), { .answers = 0 } },
+    { "FAN", DIMSE_STATUS, STATUS_OF(SERVICE_FIND), { .answers = 3 } },
+    { "MST", DIMSE_STATUS, STATUS_OF(SERVICE_MOVE), { .answers = 3 } },
+    { "GST", DIMSE_STATUS, STATUS_OF(SERVICE_GET), { .answers = 3 } },
+    { "SST", DIMSE_STATUS, STATUS_OF(SERVICE_STORE), { .answers = 3 } },
+    { "EST", DIMSE_STATUS, STATUS_OF(SERVICE_ECHO), { .answers = 3 } },
+    { "NST", DIMSE_STATUS, STATUS_OF(SERVICE_ACTION), { .answers = 3 } },
+    { "REJ", COUNT, AT(rejection), { .rejection = 111 } },
+    { "NOCTX", NOTHING, 0, { .refused = ALL } },
+    { "NOFIND", NOTHING, 0, { .answers = 3, .refused = ONLY(SERVICE_FIND) } },
+    { "NOMOVE", NOTHING, 0, { .answers = 3, .refused = ONLY(SERVICE_MOVE) } },
+    { "NOGET", NOTHING, 0, { .answers = 3, .refused = ONLY(SERVICE_GET) } },
+    { "NOSTORE", NOTHING, 0, { .answers = 3, .refused = ONLY(SERVICE_STORE) } },
+    { "ABORT", NOTHING, 0, { .at_command = ABORTS } },
+    { "ABORTF", NOTHING, 0, { .answers = 3, .after_two = ABORTS } },
+    { "DROP", NOTHING, 0, { .at_command = DROPS } },
+    { "DROPF", NOTHING, 0, { .answers = 3, .after_two = DROPS } },
+    { "SLOW", SECONDS, AT(slow), { .answers = 3 } },
+    { "SLOWA", SECONDS, AT(slow_accept), { .answers = 3 } },
+    { "DRIP", SECONDS, AT(drip), { .answers = 5 } },
+    { "MUTE", NOTHING, 0, { .deaf = true } },
+    { "MUTEC", NOTHING, 0, { .mute = ALL } },
+    { "FMUTE", NOTHING, 0, { .answers = 3, .mute = ONLY(SERVICE_MOVE) | ONLY(SERVICE_GET) } },
+};
+
+static bool take_parameter(const char *text, parameter kind, void *field)
+{
+    char *end;
+    switch (kind) {
+    case NOTHING: return *text == '\0';
+    case COUNT:
+        if (*text == '\0')
+            return true; /* the usual one */
+        *(unsigned *)field = (unsigned)strtoul(text, &end, 10);
+        break;
+    case DIMSE_STATUS: *(unsigned *)field = (unsigned)strtoul(text, &end, 16); break;
+    case SECONDS: *(double *)field = strtod(text, &end); break;
+    default: return false;
+    }
+    return isxdigit((unsigned char)*text) && *end == '\0';
+}
+
+static bool find_plan(const char *title, plan *p)
+{
+    for (size_t i = 0; i < sizeof behaviours / sizeof *behaviours; i++) {
+        const behaviour *b = &behaviours[i];
+        const size_t size = strlen(b->name);
+        *p = b->plan;
+        if (strncmp(title, b->name, size) == 0 &&
+            take_parameter(title + size, b->parameter, (char *)p + b->at))
+            return true;
+    }
+    *p = (plan){ .answers = 3 };
+    for (size_t i = 0; i < sizeof specials / sizeof *specials; i++)
+        if (strcmp(title, specials[i].title) == 0) {
+            p->special = &specials[i];
+            return true;
+        }
+    return false;
+}
+
+/* ---- responses ---- */
+
+static element *response_to(const message *m)
+{
+    const uint32_t class =
+        set_find(m->command, TAG_AFFECTED_CLASS) ? TAG_AFFECTED_CLASS : TAG_REQUESTED_CLASS;
+    element *r = NULL;
+    char uid[UID_MAX + 1];
+    if (*set_text(m->command, class, uid))
+        set_puts(&r, TAG_AFFECTED_CLASS, "UI", uid);
+    set_number(&r, TAG_OPERATION, "US", m->operation | 0x8000, 2);
+    set_number(&r, TAG_ANSWERED_ID, "US", set_us(m->command, TAG_MESSAGE_ID), 2);
+    return r;
+}
+
+/* The response is freed. */
+static void respond(association *a, const message *m, element *response, unsigned status,
+                    const element *identifier)
+{
+    set_number(&response, TAG_DATA_TYPE, "US", identifier ? 1 : NO_DATA, 2);
+    set_number(&response, TAG_STATUS, "US", status, 2);
+    send_message(a, m->context, response, identifier);
+    set_free(&response);
+}
+
+static void leave(association *a, ending how)
+{
+    static const unsigned char by_provider[] = { 0, 0, 2, 1 };
+    if (how == ABORTS) {
+        send_pdu(a, PDU_ABORT, by_provider, sizeof by_provider);
+        gone_within(a, 1); /* a close at once could overtake it as a reset */
+    }
+    a->over = true;
+}
+
+/* Keeps the connection, and answers nothing more. */
+static void fall_silent(association *a, long seconds)
+{
+    const struct timeval patience = { seconds, 0 };
+    setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    a->plan.mute = ALL;
+    a->silent = true;
+}
+
+/* ---- C-FIND ---- */
+
+static int level_of(const message *m)
+{
+    static const char *const levels[] = { "PATIENT", "STUDY", "SERIES", "IMAGE" };
+    char asked[UID_MAX + 1];
+    set_text(m->identifier, TAG_LEVEL, asked);
+    for (int i = PATIENT; i <= IMAGE; i++)
+        if (strcmp(levels[i], asked) == 0)
+            return i;
+    return STUDY;
+}
+
+/* `uid` becomes what the request gives, when that is one UID. */
+static void keep_uid(const message *m, uint32_t tag, char *uid)
+{
+    char given[UID_MAX + 1];
+    set_text(m->identifier, tag, given);
+    if (*given && given[strspn(given, "0123456789.")] == '\0')
+        strcpy(uid, given);
+}
+
+/* A liar's UIDs are derived from those that the request gives, the others' are not. */
+static void add_uids(const association *a, const message *m, unsigned k, element **answer)
+{
+    const int level = level_of(m);
+    const bool liar = a->plan.liar;
+    char study[UID_MAX + 1], series[sizeof study + 4], instance[sizeof series + 12];
+    snprintf(study, sizeof study, "1.2.3.%u", liar ? 0 : k);
+    if (liar)
+        keep_uid(m, TAG_STUDY, study);
+    snprintf(series, sizeof series, "%s.1", study);
+    if (liar)
+        keep_uid(m, TAG_SERIES, series);
+    snprintf(instance, sizeof instance, "%s.%u", series, liar ? k + 1 : 1);
+    if (level > STUDY)
+        keep_uid(m, TAG_STUDY, study);
+    if (level > SERIES)
+        keep_uid(m, TAG_SERIES, series);
+    if (level >= STUDY)
+        set_puts(answer, TAG_STUDY, "UI", study);
+    if (level >= SERIES)
+        set_puts(answer, TAG_SERIES, "UI", series);
+    if (level >= IMAGE) {
+        set_puts(answer, TAG_SOP_CLASS, "UI", CT_IMAGE);
+        set_puts(answer, TAG_SOP_INSTANCE, "UI", instance);
+    }
+}
+
+/* The numbers that are asked for, and the keys that are given, except patterns. */
+static void add_honesty(const association *a, const message *m, element **answer)
+{
+    static const uint32_t counts[] = { TAG_STUDY_SERIES, TAG_STUDY_INSTANCES,
+                                       TAG_SERIES_INSTANCES };
+    char number[16];
+    for (const element *e = m->identifier; e; e = e->next) {
+        const bool range = e->tag == TAG_STUDY_DATE && strchr(e->value, '-');
+        if (trimmed(e->value, e->size) > 0 && !strpbrk(e->value, "*?\\") && !range)
+            set_put(answer, e->tag, e->vr, e->value, e->size);
+    }
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        snprintf(number, sizeof number, "%u", i == 0 ? 1 : a->plan.instances);
+        if (set_find(m->identifier, counts[i]))
+            set_puts(answer, counts[i], "IS", number);
+    }
+}
+
+static element *answer_to(const association *a, const message *m, unsigned k)
+{
+    const special *x = a->plan.special;
+    const unsigned who = a->plan.liar ? 0 : k; /* his are all in one study */
+    const element *level = set_find(m->identifier, TAG_LEVEL);
+    const char *charset = x ? x->charset : "ISO_IR 100";
+    char text[32];
+    element *e = NULL;
+    if (charset)
+        set_puts(&e, TAG_CHARSET, "CS", charset);
+    if (level)
+        set_put(&e, TAG_LEVEL, "CS", level->value, level->size);
+    if (level_of(m) >= STUDY) {
+        snprintf(text, sizeof text, "ACC%u", who);
+        set_puts(&e, TAG_ACCESSION, "SH", text);
+        set_puts(&e, TAG_STUDY_DATE, "DA", "20260101");
+    }
+    snprintf(text, sizeof text, "FAKE^P%u", who);
+    set_puts(&e, TAG_PATIENT_NAME, "PN", x ? x->name : text);
+    snprintf(text, sizeof text, "FP%u", who);
+    set_puts(&e, TAG_PATIENT_ID, "LO", text);
+    add_uids(a, m, k, &e);
+    if (a->plan.liar)
+        add_honesty(a, m, &e);
+    if (x && x->description)
+        set_puts(&e, TAG_DESCRIPTION, "LO", x->description);
+    for (const extra *one = x ? x->extras : no_extras; one->vr; one++)
+        set_put(&e, one->tag, one->vr, one->value, one->size);
+    return e;
+}
+
+static unsigned answers_to(const association *a, const message *m)
+{
+    char instance[UID_MAX + 1];
+    if (a->plan.liar && level_of(m) == IMAGE &&
+        !*set_text(m->identifier, TAG_SOP_INSTANCE, instance))
+        return a->plan.instances;
+    return a->plan.answers;
+}
+
+static void do_find(association *a, const message *m)
+{
+    const unsigned n = answers_to(a, m);
+    for (unsigned k = 0; k < n && !gone_within(a, a->plan.drip); k++) {
+        if (k == 2 && a->plan.after_two != STAYS) {
+            leave(a, a->plan.after_two);
+            return;
+        }
+        element *answer = answer_to(a, m, k);
+        respond(a, m, response_to(m), PENDING, answer);
+        set_free(&answer);
+    }
+    respond(a, m, response_to(m), a->plan.status[SERVICE_FIND], NULL);
+}
+
+/* ---- the other services ---- */
+
+static element *retrieval_response(const message *m, unsigned completed, unsigned failed)
+{
+    element *r = response_to(m);
+    set_number(&r, TAG_COMPLETED, "US", completed, 2);
+    set_number(&r, TAG_FAILED, "US", failed, 2);
+    set_number(&r, TAG_WARNING, "US", 0, 2);
+    return r;
+}
+
+static void do_retrieve(association *a, const message *m)
+{
+    const plan *p = &a->plan;
+    const service s = m->operation == OPERATION_MOVE ? SERVICE_MOVE : SERVICE_GET;
+    const bool fails = ++a->retrievals == p->failing;
+    const unsigned status = fails ? DESTINATION_UNKNOWN : p->status[s];
+    const unsigned steps = p->drip > 0 ? p->answers : 0;
+    for (unsigned k = 0; k < steps && !gone_within(a, p->drip); k++) {
+        element *r = retrieval_response(m, k, 0);
+        set_number(&r, TAG_REMAINING, "US", steps - k, 2);
+        respond(a, m, r, PENDING, NULL);
+    }
+    const unsigned completed = fails ? 0 : p->liar ? p->instances : steps ? steps : 1;
+    respond(a, m, retrieval_response(m, completed, status != 0), status, NULL);
+}
+
+static void do_echo(association *a, const message *m)
+{
+    respond(a, m, response_to(m), a->plan.status[SERVICE_ECHO], NULL);
+}
+
+static void do_store(association *a, const message *m)
+{
+    element *r = response_to(m);
+    char uid[UID_MAX + 1];
+    set_puts(&r, TAG_AFFECTED_INSTANCE, "UI", set_text(m->command, TAG_AFFECTED_INSTANCE, uid));
+    respond(a, m, r, a->plan.status[SERVICE_STORE], NULL);
+}
+
+static void do_action(association *a, const message *m)
+{
+    element *r = response_to(m);
+    set_puts(&r, TAG_AFFECTED_INSTANCE, "UI", COMMITMENT_INSTANCE);
+    set_number(&r, TAG_ACTION, "US", 1, 2);
+    respond(a, m, r, a->plan.status[SERVICE_ACTION], NULL);
+}
+
+static const struct {
+    unsigned operation;
+    const char *name;
+    service service;
+    void (*run)(association *a, const message *m); /* NULL: not answered */
+} operations[] = {
+    { OPERATION_STORE, "C-STORE", SERVICE_STORE, do_store },
+    { OPERATION_GET, "C-GET", SERVICE_GET, do_retrieve },
+    { 0x0020, "C-FIND", SERVICE_FIND, do_find },
+    { OPERATION_MOVE, "C-MOVE", SERVICE_MOVE, do_retrieve },
+    { 0x0030, "C-ECHO", SERVICE_ECHO, do_echo },
+    { 0x0130, "N-ACTION", SERVICE_ACTION, do_action },
+    { 0x0FFF, "C-CANCEL", SERVICE_OTHER, NULL },
+};
+
+static void handle(association *a, const message *m)
+{
+    size_t i = 0;
+    while (i < sizeof operations / sizeof *operations && operations[i].operation != m->operation)
+        i++;
+    if (i == sizeof operations / sizeof *operations) { /* none of ours */
+        leave(a, ABORTS);
+        return;
+    }
+    log_message(operations[i].name, operations[i].service, m);
+    if (!operations[i].run)
+        return;
+    if (a->plan.at_command != STAYS)
+        leave(a, a->plan.at_command);
+    else if (a->plan.mute & ONLY(operations[i].service)) {
+        if (!a->silent)
+            fall_silent(a, a->plan.mute == ALL ? MUTE_SECONDS : FMUTE_SECONDS);
+    } else if (!gone_within(a, a->plan.slow))
+        operations[i].run(a, m);
+}
+
+/* ---- the association ---- */
+
+static void reject(association *a, unsigned digits)
+{
+    const unsigned char why[] = { 0, (unsigned char)(digits / 100),
+                                  (unsigned char)(digits / 10 % 10), (unsigned char)(digits % 10) };
+    send_pdu(a, PDU_REJECT, why, sizeof why);
+    gone_within(a, 1);
+    a->over = true;
+}
+
+static void greet(association *a, view request)
+{
+    enum { NOT_RECOGNIZED = 117 };
+    if (!read_titles(a, request)) {
+        a->over = true;
+        return;
+    }
+    log_association(a);
+    if (!find_plan(a->called, &a->plan))
+        reject(a, NOT_RECOGNIZED);
+    else if (a->plan.rejection)
+        reject(a, a->plan.rejection);
+    else if (a->plan.deaf)
+        fall_silent(a, MUTE_SECONDS);
+    else if (!gone_within(a, a->plan.slow_accept))
+        accept_association(a, request);
+}
+
+void take_pdu(association *a, unsigned type, view body)
+{
+    static const unsigned char nothing[4];
+    switch (type) {
+    case PDU_REQUEST: greet(a, body); break;
+    case PDU_DATA: take_data(a, body, handle); break;
+    case PDU_RELEASE:
+        log_event("RELEASE");
+        if (!a->silent) {
+            send_pdu(a, PDU_RELEASED, nothing, sizeof nothing);
+            a->over = true;
+        }
+        break;
+    case PDU_ABORT:
+        log_event("ABORT");
+        a->over = !a->silent;
+        break;
+    default: a->over = true;
+    }
+}
+
+int main(void)
+{
+    const pid_t parent = getppid();
+    const char *log = getenv("DICOMD_LOG");
+    struct rlimit files;
+    int port, listener;
+    close_range(3, ~0U,
+                0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    signal(SIGPIPE, SIG_IGN);
+    if (log && *log) {
+        state.file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (state.file < 0) {
+            perror(log);
+            return 1;
+        }
+    }
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    listener = listen_on_loopback(&port);
+    printf("%d\n", port);
+    fflush(stdout);
+    serve(listener, parent);
+    _exit(0); /* the threads end with the process */
+}

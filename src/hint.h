@@ -1,0 +1,18 @@
+/* hint.h - "did you mean": the nearest of several known names. Knows no Lua. */
+#ifndef HINT_H
+#define HINT_H
+
+#include <stddef.h>
+
+typedef struct hint {
+    const char *word;   /* what was written */
+    const char *name;   /* the nearest so far; NULL = nothing is near */
+    unsigned distance;  /* its */
+} hint;
+
+hint hint_for(const char *word);
+
+/* Looks through rows whose first member is a name; a NULL name ends them. */
+void hint_look(hint *h, const void *rows, size_t row_size);
+
+#endif

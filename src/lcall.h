@@ -1,0 +1,78 @@
+/* lcall.h - an operation of several requests, written as one step per answer.
+ *
+ * A step looks at the answer to the request before it and starts the next one, or pushes results
+ * and returns their number (or OP_CALL; op.h). Each step finds the stack as the operation's call
+ * left it, the call's userdata on the top, so that any number of steps uses the stack of one. What
+ * has to last is in the struct, or in the call's table of data.
+ */
+#ifndef LCALL_H
+#define LCALL_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "lclient.h"
+#include "op.h"
+
+typedef struct call call;
+typedef int (*call_step)(lua_State *L, call *c);
+
+struct call {
+    op base;
+    client *client;
+    call_step step;  /* takes the next answer */
+    call_step after; /* where a shared step goes on */
+    double deadline; /* the caller's, on clock_now's clock; 0 = none */
+    http_request request;
+    const char *route; /* where its work is asked for with a POST, for errors; in data.path, or NULL */
+};
+
+/* What a request is, for its time limit and its connection. */
+typedef enum call_work {
+    CALL_LOCAL, /* Orthanc answers by itself: the client's timeout */
+    CALL_ECHO,  /* a remote modality is asked, and may be asked twice: no limit but the deadline */
+    CALL_REMOTE /* a remote modality works: no limit but the deadline; never sent twice */
+} call_work;
+
+/* Pushes a call of `size` bytes that begins with a struct call, its table of data empty; the
+ * client's userdata is at index `client`. wait_timeout: seconds for the whole call, 0 = no limit.
+ * `return op_run(L, &c->base);` starts it with `first`. [-0, +1, m] */
+call *lcall_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
+                call_step first);
+
+/* Sets the call's deadline, `seconds` from now; 0 = none. */
+void lcall_set_deadline(call *c, double seconds);
+
+/* Pushes the call's table of data. [-0, +1, -] */
+void lcall_push_data(lua_State *L, const call *c);
+
+/* Before the call at index `call` is run: sets data[name] to the value at index. [-0, +0, m] */
+void lcall_keep(lua_State *L, int call, const char *name, int index);
+
+/* The same of data.path, which is on the top and popped: its errors are about that route. [-1, +0, m] */
+void lcall_keep_route(lua_State *L, int call);
+
+/* For steps: `return lcall_get(L, c, next, "/jobs/%s", id);`. The path is formatted as
+ * lua_pushfstring does. */
+int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...);
+
+/* POST of the table on the top, as JSON. When that cannot be sent the outcome is nil and an error
+ * of kind "refused". */
+int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...);
+
+/* The answer: pushes its value and returns 1, or nil and an error object and returns 2; an error
+ * by which the caller's deadline ran out has still_running when the server may go on. Throws as
+ * lanswer_push does. A step by itself, for the last answer. [-0, +(1|2), v] */
+int lcall_answer(lua_State *L, call *c);
+
+/* Makes the error on the top one of the call. [-0, +0, m] */
+void lcall_set_origin(lua_State *L, const call *c);
+
+/* Pushes nil and an error of the call; returns 2. */
+int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code,
+               const char *format, ...);
+
+/* Goes on with `next` once the client knows its server's version. */
+int lcall_need_version(lua_State *L, call *c, call_step next);
+
+#endif

@@ -1,0 +1,245 @@
+#include "lfilter.h"
+
+#include <ctype.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#include "hint.h"
+#include "lerror.h"
+
+enum {
+    SPECIFIC_CHARACTER_SET = 0x00080005,
+    QUERY_RETRIEVE_LEVEL = 0x00080052,
+    TIMEZONE_OFFSET = 0x00080201
+};
+
+/* ---- values ---- */
+
+/* Only blanks and '*': matches whatever is there, or nothing in particular. */
+static bool is_universal(const char *value)
+{
+    return value[strspn(value, " *")] == '\0';
+}
+
+/* Without a letter or a digit nothing is said that a value could fail to match: "", "*", "?", "-",
+ * "*^*". */
+static bool narrows(const char *value)
+{
+    for (; *value; value++)
+        if (isalnum((unsigned char)*value) || (unsigned char)*value > 127)
+            return true;
+    return false;
+}
+
+/* Whether this filter, at this level, leaves something out. */
+static bool narrows_at(uint32_t tag, const char *value, orthanc_level level)
+{
+    return tag != SPECIFIC_CHARACTER_SET && tag != QUERY_RETRIEVE_LEVEL && tag != TIMEZONE_OFFSET &&
+           orthanc_tag_kept(tag, level) && narrows(value);
+}
+
+/* The value on the top as a string: numbers are written out. */
+static const char *check_value(lua_State *L, const filter *f, const char *key, size_t *size)
+{
+    int type = lua_type(L, -1);
+    if (type == LUA_TNUMBER && lua_isinteger(L, -1))
+        return luaL_tolstring(L, -1, size); /* a copy: lua_next wants the value as it is */
+    if (type == LUA_TTABLE)
+        lerror_usage(L, "%s: the filter '%s' is a table; only worklists can be searched by sequences",
+                     f->function, key);
+    if (type != LUA_TSTRING)
+        lerror_usage(L, "%s: the filter '%s' must be a string (a %s was given)", f->function, key,
+                     lua_islightuserdata(L, -1) ? "null" : luaL_typename(L, -1));
+    lua_pushvalue(L, -1);
+    return lua_tolstring(L, -1, size);
+}
+
+/* Orthanc cuts a value at a NUL, which makes the filter another one; other control characters have
+ * no place in one either. */
+static bool has_control(const char *value, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (iscntrl((unsigned char)value[i]))
+            return true;
+    return false;
+}
+
+static bool is_ascii(const char *value)
+{
+    for (; *value; value++)
+        if ((unsigned char)*value > 127)
+            return false;
+    return true;
+}
+
+/* ---- keys ---- */
+
+typedef struct one {
+    const char *key, *value;
+    uint32_t tag;
+    bool known;                   /* the tag is */
+    char text[ORTHANC_TAG_TEXT];  /* its number */
+} one;
+
+/* Whether the list `keep` names this key. */
+static bool is_to_keep(lua_State *L, const filter *f, const one *o)
+{
+    bool found = false;
+    lua_Integer n = f->keep ? luaL_len(L, f->keep) : 0;
+    for (lua_Integer i = 1; i <= n && !found; i++) {
+        uint32_t tag;
+        const char *name;
+        if (lua_geti(L, f->keep, i) != LUA_TSTRING)
+            lerror_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", f->function,
+                         luaL_typename(L, -1));
+        name = lua_tostring(L, -1);
+        found = strcmp(name, o->key) == 0 ||
+                (o->known && orthanc_tag_parse(name, &tag) && tag == o->tag);
+        lua_pop(L, 1);
+    }
+    return found;
+}
+
+/* Two spellings of one tag: one of the two would win, and the other filter be lost. */
+static void check_twice(lua_State *L, const filter *f, int seen, const one *o)
+{
+    const char *name = o->known ? o->text : o->key;
+    if (lua_getfield(L, seen, name) == LUA_TSTRING)
+        lerror_usage(L, "%s: '%s' and '%s' are the same tag", f->function, lua_tostring(L, -1),
+                     o->key);
+    lua_pop(L, 1);
+    lua_pushstring(L, o->key);
+    lua_setfield(L, seen, name);
+}
+
+/* Pushes why a filter that Orthanc would drop is not sent. */
+static void push_refusal(lua_State *L, const filter *f, const one *o)
+{
+    const char *level = orthanc_level_name(f->level);
+    const char *advice = o->known ? orthanc_tag_advice(o->tag, f->level) : NULL;
+    hint h = hint_for(o->key);
+    if (!o->known)
+        hint_look(&h, orthanc_tags, sizeof *orthanc_tags);
+    lua_pushfstring(L,
+                    "the filter %s = '%s' would be dropped, as it is no tag of Level = \"%s\", and "
+                    "the search become broader: ",
+                    o->key, o->value, level);
+    if (advice)
+        lua_pushstring(L, advice);
+    else if (!o->known && h.name)
+        lua_pushfstring(L, "did you mean %s?", h.name);
+    else
+        lua_pushfstring(L, "if the remote modality matches by it, say keep = { \"%s\" }", o->key);
+    lua_concat(L, 2);
+}
+
+static void send(lua_State *L, const filter *f, const one *o)
+{
+    lua_pushstring(L, o->value);
+    lua_setfield(L, f->sent, o->known ? o->text : o->key);
+}
+
+/* A key that the level does not keep. False: a message is pushed. */
+static bool drop(lua_State *L, filter *f, const one *o)
+{
+    if (!is_universal(o->value)) {
+        push_refusal(L, f, o);
+        return false;
+    }
+    if (!o->known && !f->keep) {
+        f->unknown_name = true;
+        send(L, f, o); /* so that the server, which drops it too, says when it is misspelt */
+    }
+    lua_pushstring(L, o->key);
+    lua_seti(L, f->dropped, luaL_len(L, f->dropped) + 1);
+    return true;
+}
+
+/* False: a message is pushed. */
+static bool take(lua_State *L, filter *f, const one *o)
+{
+    bool kept = o->known && orthanc_tag_kept(o->tag, f->level);
+    if (o->tag == QUERY_RETRIEVE_LEVEL) {
+        if (is_universal(o->value) || orthanc_level_of(o->value) == f->level)
+            return true; /* Orthanc writes it */
+        lua_pushfstring(L, "QueryRetrieveLevel = '%s' contradicts Level = \"%s\"", o->value,
+                        orthanc_level_name(f->level));
+        return false;
+    }
+    if (o->tag == SPECIFIC_CHARACTER_SET && *o->value)
+        f->charset = o->value;
+    if (narrows_at(o->tag, o->value, f->level) || (!f->normalize && narrows(o->value)))
+        f->broad = false;
+    f->ascii = f->ascii && is_ascii(o->value);
+    if (kept || !f->normalize) {
+        send(L, f, o);
+        return true;
+    }
+    if (is_to_keep(L, f, o)) {
+        f->keeps = true;
+        send(L, f, o);
+        return true;
+    }
+    return drop(L, f, o);
+}
+
+/* The key is one below the top, the value on it. False: a message is on the top. */
+static bool read_pair(lua_State *L, filter *f, int seen)
+{
+    one o = { .tag = 0 };
+    size_t size;
+    if (lua_type(L, -2) != LUA_TSTRING)
+        lerror_usage(L, "%s: the keys of Query must be tags (a %s was given)", f->function,
+                     luaL_typename(L, -2));
+    o.key = lua_tostring(L, -2);
+    o.value = check_value(L, f, o.key, &size);
+    o.known = orthanc_tag_parse(o.key, &o.tag);
+    if (o.known)
+        orthanc_tag_write(o.tag, o.text);
+    check_twice(L, f, seen, &o);
+    if (has_control(o.value, size)) {
+        lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
+                        o.key);
+        return false;
+    }
+    return take(L, f, &o);
+}
+
+bool lfilter_check(lua_State *L, filter *f)
+{
+    int seen;
+    lua_newtable(L);
+    f->sent = lua_gettop(L);
+    lua_newtable(L);
+    f->dropped = lua_gettop(L);
+    lua_newtable(L);
+    seen = lua_gettop(L);
+    f->broad = f->ascii = true;
+    f->keeps = f->unknown_name = false;
+    f->charset = NULL;
+    if (f->query)
+        for (lua_pushnil(L); lua_next(L, f->query); lua_settop(L, seen + 1))
+            if (!read_pair(L, f, seen)) {
+                lua_replace(L, f->sent);
+                lua_settop(L, f->sent);
+                return false;
+            }
+    lua_settop(L, f->dropped);
+    return true;
+}
+
+bool lfilter_is_broad(lua_State *L, int index, orthanc_level level)
+{
+    int top = lua_gettop(L);
+    bool broad = true;
+    index = lua_absindex(L, index);
+    for (lua_pushnil(L); broad && lua_next(L, index); lua_pop(L, 1)) {
+        uint32_t tag;
+        if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING &&
+            orthanc_tag_parse(lua_tostring(L, -2), &tag) &&
+            narrows_at(tag, lua_tostring(L, -1), level))
+            broad = false;
+    }
+    lua_settop(L, top);
+    return broad;
+}

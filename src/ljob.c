@@ -1,0 +1,262 @@
+#include "ljob.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "ldoc.h"
+#include "lerror.h"
+#include "lopts.h"
+#include "lwatch.h"
+
+#define JOB_TYPE "modalua.Job"
+
+enum { JOB_CLIENT = 1 }; /* its user value */
+
+typedef struct job {
+    char id[ORTHANC_ID_SIZE];
+} job;
+
+typedef struct job_call {
+    watch watch;
+    const char *action; /* of the path */
+} job_call;
+
+static job *check_job(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, JOB_TYPE);
+}
+
+int ljob_push(lua_State *L, int client_index, int id)
+{
+    const char *text;
+    job *j;
+    lclient_check(L, client_index);
+    if (lua_istable(L, id))
+        lua_getfield(L, id, "ID");
+    else
+        lua_pushvalue(L, id);
+    text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
+        lerror_usage(L, "job: the identifier of a job is expected, or a table with it in ID");
+    j = lua_newuserdatauv(L, sizeof *j, JOB_CLIENT);
+    strcpy(j->id, text);
+    luaL_setmetatable(L, JOB_TYPE);
+    lua_pushvalue(L, client_index);
+    lua_setiuservalue(L, -2, JOB_CLIENT);
+    return 1;
+}
+
+/* Pushes a call on the job at 1; the stack is left with the job, its client and the call on top. */
+static job_call *push_call(lua_State *L, const char *name, call_step first)
+{
+    const job *j = check_job(L, 1);
+    job_call *c;
+    lua_getiuservalue(L, 1, JOB_CLIENT);
+    c = (job_call *)lcall_new(L, ldoc_loop(L), sizeof *c, -1, name, first);
+    strcpy(c->watch.job, j->id);
+    return c;
+}
+
+/* ---- status ---- */
+
+static int ask_status(lua_State *L, call *c)
+{
+    return lcall_get(L, c, lcall_answer, "/jobs/%s", ((job_call *)c)->watch.job);
+}
+
+static int l_status(lua_State *L)
+{
+    lua_settop(L, 1);
+    return op_run(L, &push_call(L, "status", ask_status)->watch.base.call.base);
+}
+
+/* ---- wait ---- */
+
+static int begin(lua_State *L, call *c)
+{
+    return lwatch_begin(L, (watch *)c, 0);
+}
+
+static bool is_by_get(lua_State *L, int record)
+{
+    bool by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
+                  strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
+    lua_pop(L, 1);
+    return by_get;
+}
+
+/* The result, as the record gives it. */
+static int result_known(lua_State *L, call *c)
+{
+    watch *w = (watch *)c;
+    int result, dimse;
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "result");
+    result = lua_gettop(L);
+    dimse = lwatch_details_dimse(L, result);
+    lua_getfield(L, result - 1, "by_get");
+    if (dimse < 0 && (!lua_toboolean(L, -1) || c->client->version >= ORTHANC_HONEST_C_GET)) {
+        lua_settop(L, result);
+        return 1;
+    }
+    if (dimse > 0)
+        lcall_fail(L, c, "dicom", "incomplete",
+                   "not everything was transferred, though the server reports success");
+    else
+        lcall_fail(L, c, "unknown", NULL,
+                   "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
+                   "fails too");
+    if (dimse > 0) {
+        lua_pushinteger(L, dimse);
+        lua_setfield(L, -2, "dimse_status");
+    }
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    lwatch_set_job(L, w);
+    return 2;
+}
+
+static int succeeded(lua_State *L, call *c)
+{
+    int record = lua_gettop(L);
+    bool by_get = is_by_get(L, record);
+    lcall_push_data(L, c);
+    lua_getfield(L, record, "Content");
+    lua_setfield(L, -2, "result");
+    lua_pushboolean(L, by_get);
+    lua_setfield(L, -2, "by_get");
+    lua_settop(L, c->base.index);
+    return by_get ? lcall_need_version(L, c, result_known) : result_known(L, c);
+}
+
+static int forgotten(lua_State *L, call *c)
+{
+    lwatch_set_job(L, (watch *)c);
+    return 2;
+}
+
+static int l_wait(lua_State *L)
+{
+    struct {
+        double wait_timeout;
+    } o = { 0 };
+    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    job_call *c;
+    check_job(L, 1);
+    lua_settop(L, 2);
+    lopts_read(L, 2, "wait", rows, &o);
+    c = push_call(L, "wait", begin);
+    c->watch.succeeded = succeeded;
+    c->watch.forgotten = forgotten;
+    lcall_set_deadline(&c->watch.base.call, o.wait_timeout);
+    return op_run(L, &c->watch.base.call.base);
+}
+
+/* ---- what can be done to it ---- */
+
+/* Orthanc refuses with an empty 400, whatever the reason. */
+static int action_answered(lua_State *L, call *c)
+{
+    job_call *j = (job_call *)c;
+    if (lcall_answer(L, c) == 1) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_getfield(L, -1, "status");
+    if (lua_tointeger(L, -1) == 400 && c->base.transfer.body_size == 0)
+        return lcall_fail(L, c, "orthanc", "job_state",
+                          "the server does not do that to this job: it may be unknown there, or not in a "
+                          "state for it (status() tells)");
+    lua_pop(L, 1);
+    lwatch_set_job(L, &j->watch);
+    return 2;
+}
+
+static int act(lua_State *L, call *c)
+{
+    const job_call *j = (job_call *)c;
+    lua_newtable(L);
+    return lcall_post(L, c, action_answered, CALL_LOCAL, "/jobs/%s/%s", j->watch.job, j->action);
+}
+
+static int run_action(lua_State *L, const char *action)
+{
+    job_call *c;
+    lua_settop(L, 1);
+    c = push_call(L, action, act);
+    c->action = action;
+    return op_run(L, &c->watch.base.call.base);
+}
+
+static int l_cancel(lua_State *L)
+{
+    return run_action(L, "cancel");
+}
+
+static int l_pause(lua_State *L)
+{
+    return run_action(L, "pause");
+}
+
+static int l_resume(lua_State *L)
+{
+    return run_action(L, "resume");
+}
+
+static int l_resubmit(lua_State *L)
+{
+    return run_action(L, "resubmit");
+}
+
+/* ---- the object ---- */
+
+static int l_index(lua_State *L)
+{
+    const job *j = check_job(L, 1);
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
+        lua_pushstring(L, j->id);
+        return 1;
+    }
+    lua_settop(L, 2);
+    lua_rawget(L, lua_upvalueindex(1));
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    lua_pushfstring(L, "%s %s", JOB_TYPE, check_job(L, 1)->id);
+    return 1;
+}
+
+static const ldoc_row methods[] = {
+    { "status", l_status, "job:status() -> table | nil, err",
+      "The server's record: State (Pending, Running, Success, Failure, Paused, Retry), Type, Progress, "
+      "ErrorCode, ErrorDetails, Content, …" },
+    { "wait", l_wait, "job:wait([{wait_timeout =}]) -> result | nil, err",
+      "Waits until the job has ended, and gives what the operation would have given. Cancelling the wait "
+      "leaves the job alone." },
+    { "cancel", l_cancel, "job:cancel() -> true | nil, err",
+      "Ends the job: at once while it is pending, else when the resource at hand is done." },
+    { "pause", l_pause, "job:pause() -> true | nil, err",
+      "Holds the job when the resource at hand is done." },
+    { "resume", l_resume, "job:resume() -> true | nil, err", "Goes on with a paused job." },
+    { "resubmit", l_resubmit, "job:resubmit() -> true | nil, err",
+      "Runs a failed job again, under its old identifier." },
+    { NULL, NULL, NULL, NULL }
+};
+
+void ljob_open(lua_State *L, loop *lp)
+{
+    lua_newtable(L);
+    ldoc_register(L, lp, methods);
+    if (luaL_newmetatable(L, JOB_TYPE)) {
+        lua_pushvalue(L, -2);
+        lua_pushcclosure(L, l_index, 1);
+        lua_setfield(L, -2, "__index");
+        lua_pushcfunction(L, l_tostring);
+        lua_setfield(L, -2, "__tostring");
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "__metatable");
+    }
+    lua_pop(L, 2);
+}

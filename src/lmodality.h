@@ -1,0 +1,57 @@
+/* lmodality.h - a remote modality, as the server knows it by name, seen from Lua. */
+#ifndef LMODALITY_H
+#define LMODALITY_H
+
+#include <lua.h>
+
+#include "lane.h"
+#include "lcall.h"
+#include "orthanc_routes.h"
+
+enum { MODALITY_CLIENT = 1 };    /* its user value */
+enum { MODALITY_MAX_MOVES = 2 }; /* what Orthanc's job engine runs at once */
+
+typedef struct modality {
+    loop *lp;
+    lane *lane;         /* its transfers' */
+    unsigned max_moves; /* how many of them this handle lets run at once */
+    char name[ORTHANC_ID_SIZE];
+} modality;
+
+/* A call on a modality. */
+typedef struct modality_call {
+    call call;
+    modality *modality;
+} modality_call;
+
+/* The modality at index; throws when it is none. [-0, +0, v] */
+modality *lmodality_check(lua_State *L, int index);
+
+/* Pushes a modality of the client at index; no I/O. Throws when the name cannot be one.
+ * [-0, +1, v] */
+void lmodality_push(lua_State *L, loop *lp, int client, const char *name, unsigned max_moves);
+
+/* Reads the arguments name [, {max_moves = n}] at index and pushes the client's modality.
+ * [-0, +1, v] */
+int lmodality_from_arguments(lua_State *L, loop *lp, int client, int name);
+
+/* Pushes a call of `size` bytes that begins with a modality_call, on the modality at index 1.
+ * [-0, +1, m] */
+modality_call *lmodality_call(lua_State *L, size_t size, const char *name, call_step first);
+
+/* Runs the Lua half, the function on the top, with what it needs of ours. [-1, +0, v] */
+void lmodality_complete(lua_State *L, loop *lp);
+
+/* Sets Modality and RemoteModality in the module table on the top. [-0, +0, m] */
+void lmodality_open(lua_State *L, loop *lp);
+
+/* The operations that stand in files of their own: rows of lmodality.c name them. */
+int lfind_find(lua_State *L);             /* lfind.c */
+int lfind_get_query_answers(lua_State *L);
+int lmove_move(lua_State *L);             /* lmove.c */
+int lresources_get(lua_State *L);         /* lresources.c */
+int lresources_store(lua_State *L);
+int lresources_move_one(lua_State *L);
+int lresources_identifiers(lua_State *L);
+
+#endif

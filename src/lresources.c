@@ -1,0 +1,300 @@
+/* lresources.c - transfers of what the caller names: C-GET, C-STORE, and the C-MOVE of one resource. */
+#include <ctype.h>
+#include <lauxlib.h>
+#include <string.h>
+
+#include "lerror.h"
+#include "lmark.h"
+#include "lmodality.h"
+#include "ltarget.h"
+#include "ltransfer.h"
+#include "orthanc_tags.h"
+
+enum { SOP_CLASSES_IN_STUDY = 0x00080062 };
+
+typedef struct common_options {
+    double wait_timeout;
+} common_options;
+
+static const lopt common_rows[] = {
+    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) },
+    { NULL, LOPT_FLAG, 0 }
+};
+
+static const lopt move_rows[] = {
+    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) },
+    { "to", LOPT_VALUE, 0 },
+    { NULL, LOPT_FLAG, 0 }
+};
+
+/* ---- identifiers ---- */
+
+/* Pushes the value of a tag in the row at index, an answer in whichever format; false when it has
+ * none. */
+static bool push_tag(lua_State *L, int row, uint32_t tag)
+{
+    char hex[ORTHANC_TAG_TEXT];
+    const orthanc_tag *known = orthanc_tag_row(tag);
+    int type = known ? lua_getfield(L, row, known->name) : LUA_TNIL;
+    if (type == LUA_TNIL) {
+        if (known)
+            lua_pop(L, 1);
+        orthanc_tag_write(tag, hex);
+        type = lua_getfield(L, row, hex);
+    }
+    if (type == LUA_TTABLE) {
+        type = lua_getfield(L, -1, "Value");
+        lua_remove(L, -2);
+    }
+    if (type != LUA_TSTRING)
+        lua_pop(L, 1);
+    return type == LUA_TSTRING;
+}
+
+/* What names more than one thing, or everything, is no identifier. */
+static bool is_identifier(const char *value, size_t size)
+{
+    bool any = false;
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)value[i];
+        if (iscntrl(c) || strchr("*?\\", c))
+            return false;
+        any = any || c != ' ';
+    }
+    return any;
+}
+
+/* Pushes the unique keys of the row on the top, which is number `n`. False: a message is pushed. */
+static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
+{
+    int row = lua_gettop(L), keys;
+    lua_newtable(L);
+    keys = lua_gettop(L);
+    for (const uint32_t *tag = orthanc_unique_keys(level); *tag; tag++) {
+        const char *name = orthanc_tag_row(*tag)->name;
+        bool there = push_tag(L, row, *tag);
+        size_t size = 0;
+        const char *value = there ? lua_tolstring(L, -1, &size) : "";
+        if (!is_identifier(value, size)) {
+            if (there)
+                lua_pushfstring(L, "resource %I: %s = '%s' names no single %s", (LUAI_UACINT)n, name, value,
+                                orthanc_level_name(level));
+            else
+                lua_pushfstring(L, "resource %I has no %s, which a %s needs", (LUAI_UACINT)n, name,
+                                orthanc_level_name(level));
+            return false;
+        }
+        lua_setfield(L, keys, name);
+    }
+    if (push_tag(L, row, SOP_CLASSES_IN_STUDY))
+        lua_setfield(L, keys, "SOPClassesInStudy");
+    return true;
+}
+
+/* Pushes the list of identifiers of one table or a list of them at index. False: a message about
+ * the first bad one is pushed instead. Throws when it is neither. */
+static bool push_resources(lua_State *L, int index, orthanc_level level, const char *function)
+{
+    int list;
+    bool one;
+    lua_Integer n;
+    if (!lua_istable(L, index))
+        lerror_usage(L, "%s: resources must be a table of identifiers, or a list of them (a %s was given)",
+                     function, luaL_typename(L, index));
+    n = luaL_len(L, index);
+    lua_pushnil(L);
+    one = n == 0 && lua_next(L, index);
+    lua_settop(L, lua_gettop(L) - (one ? 2 : 0));
+    lua_newtable(L);
+    list = lua_gettop(L);
+    lmark_array(L);
+    for (lua_Integer i = 1; i <= (one ? 1 : n); i++) {
+        if (one)
+            lua_pushvalue(L, index);
+        else if (lua_geti(L, index, i) != LUA_TTABLE)
+            lerror_usage(L, "%s: resource %I must be a table (a %s was given)", function, (LUAI_UACINT)i,
+                         luaL_typename(L, -1));
+        if (!push_identifiers(L, level, i)) {
+            lua_replace(L, list);
+            lua_settop(L, list);
+            return false;
+        }
+        lua_seti(L, list, i);
+        lua_settop(L, list);
+    }
+    return true;
+}
+
+static orthanc_level check_level(lua_State *L, int index, const char *function)
+{
+    orthanc_level level = lua_type(L, index) == LUA_TSTRING ? orthanc_level_of(lua_tostring(L, index))
+                                                            : ORTHANC_NO_LEVEL;
+    if (level == ORTHANC_NO_LEVEL)
+        lerror_usage(L, "%s: the level must be \"Patient\", \"Study\", \"Series\" or \"Instance\"",
+                     function);
+    return level;
+}
+
+/* ---- C-GET and C-MOVE of named resources ---- */
+
+/* What they have in common. Stack: self level resources options client body call [resources].
+ * Returns whether it can be run; otherwise nil and an error are pushed. */
+static bool prepare(lua_State *L, transfer *t, const char *route)
+{
+    enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, BODY, CALL, LIST };
+    call *c = &t->watch.base.call;
+    orthanc_level level = check_level(L, LEVEL, c->base.name);
+    t->watch.base.modality = lmodality_check(L, SELF);
+    ltransfer_take_mode(L, t, BODY);
+    lua_pushfstring(L, "/modalities/%s/%s", t->watch.base.modality->name, route);
+    lcall_keep_route(L, CALL);
+    if (!push_resources(L, RESOURCES, level, c->base.name) ||
+        (lua_rawlen(L, LIST) == 0 && lua_pushliteral(L, "no resource is given"))) {
+        lcall_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
+        return false;
+    }
+    if (level == ORTHANC_PATIENT)
+        t->doubt = "at Patient level some modalities report success and send nothing";
+    lua_pushstring(L, orthanc_level_name(level));
+    lcall_keep(L, CALL, "level", -1);
+    lua_setfield(L, BODY, "Level");
+    lua_pushvalue(L, LIST);
+    lua_setfield(L, BODY, "Resources");
+    lcall_keep(L, CALL, "resources", LIST);
+    lcall_keep(L, CALL, "modality", SELF);
+    lcall_keep(L, CALL, "client", CLIENT);
+    lcall_keep(L, CALL, "body", BODY);
+    ltarget_keep(L, CALL, OPTIONS);
+    lua_settop(L, CALL);
+    return true;
+}
+
+/* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
+int lresources_get(lua_State *L)
+{
+    const modality *m = lmodality_check(L, 1);
+    common_options o = { 0 };
+    const orthanc_key *newest;
+    transfer *t;
+    lua_settop(L, 4);
+    check_level(L, 2, "get");
+    lua_getiuservalue(L, 1, MODALITY_CLIENT);
+    newest = lroute_read(L, 4, "get", &orthanc_get, common_rows, &o);
+    t = ltransfer_new(L, m->lp, sizeof *t, 5, "get", ltransfer_check_version);
+    t->route = &orthanc_get;
+    t->newest = newest;
+    t->by_get = true;
+    t->prepared = ltransfer_begin;
+    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
+    return prepare(L, t, "get") ? op_run(L, &t->watch.base.call.base) : 2;
+}
+
+/* POST /modalities/{name}/move: DICOM PS3.4 C.4.2 (C-MOVE). For modality:move_resources, which is
+ * written in Lua and gives one resource at a time. self level resource options */
+int lresources_move_one(lua_State *L)
+{
+    const modality *m = lmodality_check(L, 1);
+    common_options o = { 0 };
+    const orthanc_key *newest;
+    transfer *t;
+    lua_settop(L, 4);
+    check_level(L, 2, "move_resources");
+    lua_getiuservalue(L, 1, MODALITY_CLIENT);
+    newest = lroute_read(L, 4, "move_resources", &orthanc_move, move_rows, &o);
+    t = ltransfer_new(L, m->lp, sizeof *t, 5, "move_resources", ltransfer_check_version);
+    t->route = &orthanc_move;
+    t->newest = newest;
+    t->prepared = ltarget_find;
+    ltarget_read(L, 4, 6, "move_resources");
+    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
+    return prepare(L, t, "move") ? op_run(L, &t->watch.base.call.base) : 2;
+}
+
+/* ---- C-STORE ---- */
+
+/* Pushes the list of identifiers at index, one or several. False: a message is pushed instead. */
+static bool push_stored(lua_State *L, int index)
+{
+    bool list = lua_istable(L, index);
+    lua_Integer n = list ? luaL_len(L, index) : 1;
+    if (!list && lua_type(L, index) != LUA_TSTRING)
+        lerror_usage(L, "store: an identifier that Orthanc has given, or a list of them, is expected (a "
+                        "%s was given; its options are the second argument)", luaL_typename(L, index));
+    lua_newtable(L);
+    lmark_array(L);
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (list)
+            lua_geti(L, index, i);
+        else
+            lua_pushvalue(L, index);
+        if (lua_type(L, -1) != LUA_TSTRING)
+            lerror_usage(L, "store: identifier %I must be a string (a %s was given)", (LUAI_UACINT)i,
+                         luaL_typename(L, -1));
+        if (lua_rawlen(L, -1) != 44 || !orthanc_is_stored_id(lua_tostring(L, -1))) {
+            lua_pushfstring(L, "resource %I: '%s' is no identifier that Orthanc gives (5 groups of 8 "
+                               "hexadecimal digits)", (LUAI_UACINT)i, lua_tostring(L, -1));
+            lua_replace(L, -3);
+            lua_pop(L, 1);
+            return false;
+        }
+        lua_seti(L, -2, i);
+    }
+    if (n > 0)
+        return true;
+    lua_pushliteral(L, "no resource is given");
+    lua_replace(L, -2);
+    return false;
+}
+
+/* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
+int lresources_store(lua_State *L)
+{
+    enum { SELF = 1, IDS, OPTIONS, CLIENT, BODY, CALL, LIST };
+    modality *m = lmodality_check(L, SELF);
+    common_options o = { 0 };
+    const orthanc_key *newest;
+    transfer *t;
+    lua_settop(L, OPTIONS);
+    lua_getiuservalue(L, SELF, MODALITY_CLIENT);
+    newest = lroute_read(L, OPTIONS, "store", &orthanc_store, common_rows, &o);
+    t = ltransfer_new(L, m->lp, sizeof *t, CLIENT, "store", ltransfer_check_version);
+    t->watch.base.modality = m;
+    t->route = &orthanc_store;
+    t->newest = newest;
+    t->prepared = ltransfer_begin;
+    ltransfer_take_mode(L, t, BODY);
+    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
+    lua_pushfstring(L, "/modalities/%s/store", m->name);
+    lcall_keep_route(L, CALL);
+    if (!push_stored(L, IDS))
+        return lcall_fail(L, &t->watch.base.call, "refused", "bad_identifier", "%s",
+                          lua_tostring(L, -1));
+    lua_pushvalue(L, LIST);
+    lua_setfield(L, BODY, "Resources");
+    lcall_keep(L, CALL, "resources", LIST);
+    lcall_keep(L, CALL, "modality", SELF);
+    lcall_keep(L, CALL, "client", CLIENT);
+    lcall_keep(L, CALL, "body", BODY);
+    lua_settop(L, CALL);
+    return op_run(L, &t->watch.base.call.base);
+}
+
+/* ---- for the Lua half ---- */
+
+/* identifiers(op, level, resources) -> list of unique keys, with the level's name | nil, err */
+int lresources_identifiers(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    orthanc_level level = check_level(L, 2, name);
+    lua_settop(L, 3);
+    if (!push_resources(L, 3, level, name)) {
+        lerror_from_message(L, "refused", "bad_identifier");
+        lerror_set(L, "op", name);
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_pushstring(L, orthanc_level_name(level));
+    lua_setfield(L, -2, "level");
+    return 1;
+}

@@ -1,0 +1,22 @@
+/* lroute.h - the options of an operation on a modality: the keys that Orthanc's route takes beside
+ * our own. */
+#ifndef LROUTE_H
+#define LROUTE_H
+
+#include <lua.h>
+
+#include "lopts.h"
+#include "orthanc_routes.h"
+
+/* Reads the table at index (nil = none): what goes to Orthanc is pushed as a new table, with the
+ * members of `extra`, which are not looked at; our own options go where `own` says (rows as in
+ * lopts.h). Returns the key that only newer versions know, the newest of them, or NULL. Throws,
+ * naming `function`, on unknown keys and wrong values. [-0, +1, v] */
+const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
+                               const orthanc_route *route, const lopt *own, void *into);
+
+/* Takes Synchronous and Asynchronous out of the body at index. 1 = the caller wants one blocking
+ * request, 0 = the job's handle at once, -1 = says nothing. [-0, +0, v] */
+int lroute_take_synchronous(lua_State *L, int body, const char *function);
+
+#endif

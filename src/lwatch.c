@@ -1,0 +1,192 @@
+#include "lwatch.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "clock.h"
+#include "lanswer.h"
+#include "lerror.h"
+#include "orthanc.h"
+
+/* An eighth of what the job has taken so far is the most that is lost by asking too late. */
+#define GAP_FIRST 0.004
+#define GAP_SHARE 8
+#define GAP_LAST 0.5
+
+enum { CANCELED_JOB = 37 }; /* OrthancStatus */
+
+static int ask(lua_State *L, call *c);
+
+/* ---- what is said of it ---- */
+
+void lwatch_set_job(lua_State *L, const watch *w)
+{
+    lcall_set_origin(L, &w->base.call); /* what was asked for, not the polling */
+    if (w->job[0])
+        lerror_set(L, "job", w->job);
+}
+
+int lwatch_details_dimse(lua_State *L, int content)
+{
+    int dimse = -1, top = lua_gettop(L);
+    lua_Integer n;
+    if (!lua_istable(L, content) || lua_getfield(L, content, "Details") != LUA_TTABLE) {
+        lua_settop(L, top);
+        return -1;
+    }
+    n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n && dimse < 0; i++) {
+        if (lua_rawgeti(L, top + 1, i) == LUA_TTABLE &&
+            lua_getfield(L, -1, "DimseErrorStatus") == LUA_TNUMBER && lua_tointeger(L, -1) > 0)
+            dimse = (int)lua_tointeger(L, -1);
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+    return dimse;
+}
+
+/* Pushes what the record's field says, or "". */
+static const char *push_text(lua_State *L, int record, const char *field)
+{
+    if (lua_getfield(L, record, field) == LUA_TSTRING)
+        return lua_tostring(L, -1);
+    lua_pop(L, 1);
+    lua_pushliteral(L, "");
+    return "";
+}
+
+static int dimse_of(lua_State *L, int record, const char *details)
+{
+    int dimse = lanswer_payload_dimse(L, record);
+    if (dimse < 0)
+        dimse = orthanc_dimse_status(details);
+    if (dimse < 0) {
+        lua_getfield(L, record, "Content");
+        dimse = lwatch_details_dimse(L, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+    return dimse;
+}
+
+static void set_integer(lua_State *L, const char *field, lua_Integer value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+int lwatch_failed(lua_State *L, watch *w, int record)
+{
+    const char *what, *details;
+    int code, dimse;
+    orthanc_failure f;
+    lua_getfield(L, record, "ErrorCode");
+    code = (int)lua_tointeger(L, -1);
+    what = push_text(L, record, "ErrorDescription");
+    details = push_text(L, record, "ErrorDetails");
+    dimse = dimse_of(L, record, details);
+    f = orthanc_classify("/modalities/", 500, code, true, true);
+    if (code == CANCELED_JOB)
+        lcall_fail(L, &w->base.call, "orthanc", "job_cancelled",
+                   "the job was cancelled on the server, not by this script");
+    else
+        lcall_fail(L, &w->base.call, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
+                   f.message ? f.message : what, *details ? ": " : "", details, code);
+    set_integer(L, "orthanc_status", code);
+    if (dimse >= 0)
+        set_integer(L, "dimse_status", dimse);
+    if (*details)
+        lerror_set(L, "details", details);
+    lua_getfield(L, record, "Content");
+    lua_setfield(L, -2, "result");
+    lwatch_set_job(L, w);
+    return 2;
+}
+
+/* ---- the wait ---- */
+
+static int too_late(lua_State *L, watch *w)
+{
+    lcall_fail(L, &w->base.call, "timeout", NULL,
+               "wait_timeout is over; the job %s goes on on the server", w->job);
+    lwatch_set_job(L, w);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "still_running");
+    return 2;
+}
+
+/* Asks again after a while. */
+static int wait(lua_State *L, watch *w)
+{
+    call *c = &w->base.call;
+    double now = clock_now(), gap = (now - w->begun) / GAP_SHARE;
+    if (gap < GAP_FIRST)
+        gap = GAP_FIRST;
+    if (gap > GAP_LAST)
+        gap = GAP_LAST;
+    if (c->deadline > 0 && now >= c->deadline)
+        return too_late(L, w);
+    if (c->deadline > 0 && now + gap > c->deadline)
+        gap = c->deadline - now;
+    c->step = ask;
+    return op_sleep(L, &c->base, gap);
+}
+
+/* nil and the error are on the top. */
+static int unheard(lua_State *L, watch *w)
+{
+    call *c = &w->base.call;
+    double patience = c->client->timeout, now = clock_now();
+    bool passing;
+    lua_getfield(L, -1, "code");
+    if (lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "job_gone") == 0) {
+        lua_pop(L, 1);
+        return w->forgotten(L, c);
+    }
+    lua_getfield(L, -2, "retryable");
+    passing = lua_toboolean(L, -1);
+    lua_pop(L, 2);
+    if (passing && (patience == 0 || now - w->heard < patience)) {
+        lua_settop(L, c->base.index);
+        return wait(L, w);
+    }
+    lua_getfield(L, -1, "message");
+    lua_pushfstring(L, "%s; what becomes of the job %s is not known", lua_tostring(L, -1), w->job);
+    lua_setfield(L, -3, "message");
+    lua_pop(L, 1);
+    lwatch_set_job(L, w);
+    return 2;
+}
+
+static int answered(lua_State *L, call *c)
+{
+    watch *w = (watch *)c;
+    const char *state;
+    int record = c->base.index + 1;
+    if (lcall_answer(L, c) != 1)
+        return unheard(L, w);
+    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING)
+        return lcall_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
+                          w->job);
+    w->heard = clock_now();
+    state = lua_tostring(L, -1);
+    if (strcmp(state, "Failure") == 0)
+        return lwatch_failed(L, w, record);
+    if (strcmp(state, "Success") == 0) {
+        lua_settop(L, record);
+        return w->succeeded(L, c);
+    }
+    return wait(L, w); /* Pending, Running, Paused, Retry */
+}
+
+static int ask(lua_State *L, call *c)
+{
+    watch *w = (watch *)c;
+    return lcall_get(L, c, answered, "/jobs/%s", w->job);
+}
+
+int lwatch_begin(lua_State *L, watch *w, double age)
+{
+    w->heard = clock_now();
+    w->begun = w->heard - age;
+    return wait(L, w);
+}

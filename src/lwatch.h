@@ -1,0 +1,38 @@
+/* lwatch.h - waiting for a job of the server: GET /jobs/{id}, fast at first and at most half a
+ * second apart, until it has ended, is forgotten, or the caller's deadline is over.
+ *
+ * A server that does not answer for a while (a restart, after which it runs the job again) is
+ * waited for as long as the client's timeout allows.
+ */
+#ifndef LWATCH_H
+#define LWATCH_H
+
+#include <lua.h>
+
+#include "lmodality.h"
+
+typedef struct watch watch;
+
+struct watch {
+    modality_call base;
+    char job[ORTHANC_ID_SIZE]; /* "" until the server has named it */
+    double begun, heard;       /* when the waiting began, and when the server last spoke of the job */
+    call_step succeeded;       /* the job's record is on the top */
+    call_step forgotten;       /* nil and the error (code job_gone) are on the top */
+};
+
+/* For steps: waits for the job, which has been known for `age` seconds. */
+int lwatch_begin(lua_State *L, watch *w, double age);
+
+/* Pushes nil and an error about the job; the record at index says why. The error has job, result,
+ * and what there is of orthanc_status, dimse_status and details. */
+int lwatch_failed(lua_State *L, watch *w, int record);
+
+/* Adds to the error on the top which job it is about. [-0, +0, m] */
+void lwatch_set_job(lua_State *L, const watch *w);
+
+/* The DIMSE status that the record, or its content, at index names for a part of the work; -1 when
+ * there is none, or only zeros. [-0, +0, -] */
+int lwatch_details_dimse(lua_State *L, int content);
+
+#endif

@@ -1,0 +1,182 @@
+#include "orthanc_routes.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- the keys ---- */
+
+#define USER_DATA ORTHANC_VERSION(1, 12, 9)
+#define ELSEWHERE ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point */
+
+/* clang-format off */
+static const orthanc_key echo_keys[] = {
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "CheckFind", ORTHANC_BOOLEAN, 0, NULL },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key query_keys[] = {
+    { "Level", ORTHANC_STRING, 0, NULL },
+    { "Query", ORTHANC_TABLE, 0, NULL },
+    { "Normalize", ORTHANC_BOOLEAN, 0, NULL },
+    { "LocalAet", ORTHANC_AET, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key retrieve_keys[] = {
+    { "TargetAet", ORTHANC_AET, 0, NULL },
+    { "RetrieveMethod", ORTHANC_METHOD, ORTHANC_C_GET, NULL },
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, NULL },
+    { "Priority", ORTHANC_INTEGER, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Simplify", ORTHANC_BOOLEAN, 0, NULL },
+    { "Short", ORTHANC_BOOLEAN, 0, NULL },
+    { "Full", ORTHANC_BOOLEAN, 0, NULL },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
+    { "LocalAet", ORTHANC_AET, 0, "the AE title that calls is that of the query: give LocalAet to find" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key move_keys[] = {
+    { "TargetAet", ORTHANC_AET, 0, NULL },
+    { "LocalAet", ORTHANC_AET, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Priority", ORTHANC_INTEGER, ORTHANC_MOVE_JOBS, NULL },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, "each resource has an outcome of its own, and one that fails stops no other" },
+    { "RetrieveMethod", ORTHANC_METHOD, 0, "this is C-MOVE; C-GET is get" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key get_keys[] = {
+    { "LocalAet", ORTHANC_AET, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, NULL },
+    { "Priority", ORTHANC_INTEGER, 0, NULL },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
+    { "TargetAet", ORTHANC_AET, 0, "C-GET brings everything to this Orthanc; move_resources sends it elsewhere" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key store_keys[] = {
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, NULL },
+    { "Priority", ORTHANC_INTEGER, 0, NULL },
+    { "LocalAet", ORTHANC_AET, 0, NULL },
+    { "CalledAet", ORTHANC_AET, ELSEWHERE, NULL },
+    { "Host", ORTHANC_STRING, ELSEWHERE, NULL },
+    { "Port", ORTHANC_PORT, ELSEWHERE, NULL },
+    { "MoveOriginatorAet", ORTHANC_AET, 0, NULL },
+    { "MoveOriginatorID", ORTHANC_INTEGER, 0, NULL },
+    { "StorageCommitment", ORTHANC_BOOLEAN, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
+    { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+/* clang-format on */
+
+const orthanc_route orthanc_echo = { "echo", 0, echo_keys };
+const orthanc_route orthanc_query = { "query", 0, query_keys };
+const orthanc_route orthanc_retrieve = { "retrieve", 0, retrieve_keys };
+const orthanc_route orthanc_move = { "move", 0, move_keys };
+const orthanc_route orthanc_get = { "get", ORTHANC_C_GET, get_keys };
+const orthanc_route orthanc_store = { "store", 0, store_keys };
+
+const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name)
+{
+    for (const orthanc_key *key = route->keys; key->name; key++)
+        if (strcmp(key->name, name) == 0)
+            return key;
+    return NULL;
+}
+
+const char *orthanc_type_words(orthanc_type type)
+{
+    switch (type) {
+    case ORTHANC_STRING: return "a string without NUL";
+    case ORTHANC_AET: return "an AE title, a string of 1 to 16 characters";
+    case ORTHANC_BOOLEAN: return "true or false";
+    case ORTHANC_INTEGER: return "a whole number";
+    case ORTHANC_SECONDS:
+        return "a whole number of seconds, 1 or more (0 would mean for ever, and hold a job worker)";
+    case ORTHANC_PORT: return "a port, 1 to 65535";
+    case ORTHANC_TABLE: return "a table";
+    case ORTHANC_METHOD: return "\"C-MOVE\", \"C-GET\" or \"SystemDefault\"";
+    case ORTHANC_ANY: break;
+    }
+    return "a value";
+}
+
+/* ---- versions ---- */
+
+int orthanc_version_parse(const char *text)
+{
+    int part[3] = { 0, 0, 0 };
+    if (strncmp(text, "mainline", 8) == 0)
+        return ORTHANC_NEWEST;
+    for (int i = 0; i < 3; i++) {
+        char *end;
+        long n = isdigit((unsigned char)*text) ? strtol(text, &end, 10) : -1;
+        if (n < 0 || n > 99)
+            return 0;
+        part[i] = (int)n;
+        text = end;
+        if (*text != '.')
+            break;
+        text++;
+    }
+    return ORTHANC_VERSION(part[0], part[1], part[2]);
+}
+
+/* ---- identifiers ---- */
+
+static bool consists_of(const char *text, const char *also, int (*kind)(int))
+{
+    size_t n = strlen(text);
+    for (const char *c = text; *c; c++)
+        if ((unsigned char)*c > 127 || (!kind((unsigned char)*c) && !strchr(also, *c)))
+            return false;
+    return n > 0 && n < ORTHANC_ID_SIZE;
+}
+
+bool orthanc_is_name(const char *text)
+{
+    return consists_of(text, "-_", isalnum);
+}
+
+bool orthanc_is_handle(const char *text)
+{
+    return consists_of(text, "-", isxdigit);
+}
+
+bool orthanc_is_stored_id(const char *text)
+{
+    for (int i = 0; i < 44; i++)
+        if (i % 9 == 8 ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
+            return false;
+    return text[44] == '\0';
+}
+
+bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE])
+{
+    const char *at = json ? strstr(json, "\"ID\"") : NULL;
+    size_t n;
+    if (!at)
+        return false;
+    at += 4 + strspn(at + 4, " \t\r\n:");
+    if (*at++ != '"' || (n = strcspn(at, "\"")) >= ORTHANC_ID_SIZE)
+        return false;
+    memcpy(id, at, n);
+    id[n] = '\0';
+    return orthanc_is_handle(id);
+}

@@ -1,0 +1,67 @@
+/* orthanc_routes.h - the keys that each modality route takes, and since which version. Orthanc
+ * ignores those that it does not know, so what is not here, or not there yet, must not be sent.
+ * Knows no Lua. Sources: Orthanc's REST API reference, NEWS and OrthancRestModalities.cpp;
+ * observed on 1.10.1, 1.12.7 and 1.13.0. */
+#ifndef ORTHANC_ROUTES_H
+#define ORTHANC_ROUTES_H
+
+#include <stdbool.h>
+
+/* A version as one number that compares. */
+#define ORTHANC_VERSION(major, minor, patch) ((major) * 10000 + (minor) * 100 + (patch))
+
+enum {
+    ORTHANC_MOVE_JOBS = ORTHANC_VERSION(1, 11, 1),      /* POST …/move can be a job */
+    ORTHANC_C_GET = ORTHANC_VERSION(1, 12, 6),          /* POST …/get, RetrieveMethod */
+    ORTHANC_HONEST_C_GET = ORTHANC_VERSION(1, 12, 10),  /* a failed C-GET is told; Details */
+    ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0)          /* "mainline" */
+};
+
+typedef enum orthanc_type {
+    ORTHANC_STRING,
+    ORTHANC_AET,     /* 1 to 16 characters */
+    ORTHANC_BOOLEAN,
+    ORTHANC_INTEGER,
+    ORTHANC_SECONDS, /* whole, 1 or more: 0 would mean for ever */
+    ORTHANC_PORT,
+    ORTHANC_TABLE,
+    ORTHANC_METHOD,  /* C-MOVE, C-GET, SystemDefault */
+    ORTHANC_ANY
+} orthanc_type;
+
+typedef struct orthanc_key {
+    const char *name;
+    orthanc_type type;
+    int since;        /* the first version that knows it; 0 = all of ours */
+    const char *no;   /* not NULL: why it cannot be given here */
+} orthanc_key;
+
+typedef struct orthanc_route {
+    const char *name;
+    int since;               /* the first version that has it; 0 = all of ours */
+    const orthanc_key *keys; /* ended by one without a name */
+} orthanc_route;
+
+extern const orthanc_route orthanc_echo, orthanc_query, orthanc_retrieve, orthanc_move, orthanc_get,
+    orthanc_store;
+
+const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name);
+
+/* What a value of this type has to be, in words. */
+const char *orthanc_type_words(orthanc_type type);
+
+/* "1.12.7+dfsg" as a number; ORTHANC_NEWEST for "mainline"; 0 when it cannot be read. */
+int orthanc_version_parse(const char *text);
+
+/* Identifiers as they stand in paths: a modality's name (letters, digits, '-', '_'); the UUID of a
+ * query or a job; the identifier that Orthanc gives what it stores (5 groups of 8 hexadecimal
+ * digits). */
+enum { ORTHANC_ID_SIZE = 64 };
+bool orthanc_is_name(const char *text);
+bool orthanc_is_handle(const char *text);
+bool orthanc_is_stored_id(const char *text);
+
+/* Copies the "ID" of an answer `{"ID" : "…", …}`, without decoding all of it. False: none. */
+bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE]);
+
+#endif
