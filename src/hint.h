@@ -5,9 +5,9 @@
 #include <stddef.h>
 
 typedef struct hint {
-    const char *word;   /* what was written */
-    const char *name;   /* the nearest so far; NULL = nothing is near */
-    unsigned distance;  /* its */
+    const char *word;  /* what was written */
+    const char *name;  /* the nearest so far; NULL = nothing is near */
+    unsigned distance; /* its */
 } hint;
 
 hint hint_for(const char *word);

@@ -10,10 +10,11 @@
 typedef struct client {
     http_server *server; /* NULL until connected */
     double timeout;      /* seconds of one exchange; 0 = no limit */
-    int version;         /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
+    int version; /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
 } client;
 
-/* Its user value: a table from the identifiers of queries to what find gave, while that is alive. */
+/* Its user value: a table from the identifiers of queries to what find gave, while that is alive.
+ */
 enum { CLIENT_QUERIES = 1 };
 
 /* The client at index, open; throws otherwise. [-0, +0, v] */

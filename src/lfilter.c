@@ -45,7 +45,8 @@ static const char *check_value(lua_State *L, const filter *f, const char *key, s
     if (type == LUA_TNUMBER && lua_isinteger(L, -1))
         return luaL_tolstring(L, -1, size); /* a copy: lua_next wants the value as it is */
     if (type == LUA_TTABLE)
-        lerror_usage(L, "%s: the filter '%s' is a table; only worklists can be searched by sequences",
+        lerror_usage(L,
+                     "%s: the filter '%s' is a table; only worklists can be searched by sequences",
                      f->function, key);
     if (type != LUA_TSTRING)
         lerror_usage(L, "%s: the filter '%s' must be a string (a %s was given)", f->function, key,
@@ -77,8 +78,8 @@ static bool is_ascii(const char *value)
 typedef struct one {
     const char *key, *value;
     uint32_t tag;
-    bool known;                   /* the tag is */
-    char text[ORTHANC_TAG_TEXT];  /* its number */
+    bool known;                  /* the tag is */
+    char text[ORTHANC_TAG_TEXT]; /* its number */
 } one;
 
 /* Whether the list `keep` names this key. */

@@ -19,7 +19,7 @@ typedef struct filter {
     bool keeps;        /* a tag of `keep` is there: the server must not normalize */
     bool broad;        /* nothing narrows the search */
     bool ascii;
-    bool unknown_name; /* a name that only the server can know */
+    bool unknown_name;   /* a name that only the server can know */
     const char *charset; /* the caller's SpecificCharacterSet, or NULL */
 } filter;
 

@@ -51,8 +51,9 @@ static void explain_refusal(lua_State *L, const find_call *f)
     lua_getfield(L, -1, "status");
     if (lua_tointeger(L, -1) == 400 && f->unknown_name) {
         lua_getfield(L, -2, "message");
-        lua_pushfstring(L, "%s (tag names are case-sensitive, and those of the server's DICOM "
-                           "dictionary; gggg,eeee always works)",
+        lua_pushfstring(L,
+                        "%s (tag names are case-sensitive, and those of the server's DICOM "
+                        "dictionary; gggg,eeee always works)",
                         lua_tostring(L, -1));
         lua_setfield(L, -4, "message");
         lua_pop(L, 1);
@@ -108,13 +109,14 @@ static int encoding_answered(lua_State *L, call *c)
     lcall_push_data(L, c);
     lua_getfield(L, data, "body");
     lua_getfield(L, -1, "Query");
-    chosen = own && own->dicom && all_fit(L, lua_gettop(L), own) ? own
-                                                                 : orthanc_encoding_named("Utf8");
+    chosen =
+        own && own->dicom && all_fit(L, lua_gettop(L), own) ? own : orthanc_encoding_named("Utf8");
     lua_pushstring(L, chosen->dicom);
     lua_setfield(L, -2, "0008,0005");
     if (!own && !lua_isnil(L, data - 1)) {
-        lua_pushfstring(L, "the server does not say its DefaultEncoding (%s), so the filter was sent in UTF-8",
-                        (lua_getfield(L, data - 1, "message"), lua_tostring(L, -1)));
+        lua_pushfstring(
+            L, "the server does not say its DefaultEncoding (%s), so the filter was sent in UTF-8",
+            (lua_getfield(L, data - 1, "message"), lua_tostring(L, -1)));
         lua_setfield(L, data, "note");
     }
     lua_settop(L, c->base.index);
@@ -141,11 +143,13 @@ static orthanc_level check_level(lua_State *L, int body)
 {
     orthanc_level level;
     if (lua_getfield(L, body, "Level") != LUA_TSTRING)
-        lerror_usage(L, "find: Level is missing; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"");
+        lerror_usage(
+            L, "find: Level is missing; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"");
     level = orthanc_level_of(lua_tostring(L, -1));
     if (level == ORTHANC_NO_LEVEL)
-        lerror_usage(L, "find: unknown Level '%s'; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
-                     lua_tostring(L, -1));
+        lerror_usage(
+            L, "find: unknown Level '%s'; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
+            lua_tostring(L, -1));
     lua_pop(L, 1);
     return level;
 }
@@ -166,10 +170,11 @@ static bool refuse_charset(lua_State *L, const call *c, const filter *f)
     const orthanc_encoding *e = f->charset ? orthanc_encoding_of_dicom(f->charset) : NULL;
     if (f->ascii || !f->charset || (e && all_fit(L, f->sent, e)))
         return false;
-    lcall_fail(L, c, "refused", NULL,
-               "letters of the filters cannot be shown to exist in SpecificCharacterSet = '%s'; leave it "
-               "out, or use 'ISO_IR 192' (UTF-8)",
-               f->charset);
+    lcall_fail(
+        L, c, "refused", NULL,
+        "letters of the filters cannot be shown to exist in SpecificCharacterSet = '%s'; leave it "
+        "out, or use 'ISO_IR 192' (UTF-8)",
+        f->charset);
     return true;
 }
 

@@ -103,9 +103,10 @@ static int result_known(lua_State *L, call *c)
         lcall_fail(L, c, "dicom", "incomplete",
                    "not everything was transferred, though the server reports success");
     else
-        lcall_fail(L, c, "unknown", NULL,
-                   "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
-                   "fails too");
+        lcall_fail(
+            L, c, "unknown", NULL,
+            "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
+            "fails too");
     if (dimse > 0) {
         lua_pushinteger(L, dimse);
         lua_setfield(L, -2, "dimse_status");
@@ -164,9 +165,10 @@ static int action_answered(lua_State *L, call *c)
     }
     lua_getfield(L, -1, "status");
     if (lua_tointeger(L, -1) == 400 && c->base.transfer.body_size == 0)
-        return lcall_fail(L, c, "orthanc", "job_state",
-                          "the server does not do that to this job: it may be unknown there, or not in a "
-                          "state for it (status() tells)");
+        return lcall_fail(
+            L, c, "orthanc", "job_state",
+            "the server does not do that to this job: it may be unknown there, or not in a "
+            "state for it (status() tells)");
     lua_pop(L, 1);
     lwatch_set_job(L, &j->watch);
     return 2;
@@ -230,10 +232,12 @@ static int l_tostring(lua_State *L)
 
 static const ldoc_row methods[] = {
     { "status", l_status, "job:status() -> table | nil, err",
-      "The server's record: State (Pending, Running, Success, Failure, Paused, Retry), Type, Progress, "
+      "The server's record: State (Pending, Running, Success, Failure, Paused, Retry), Type, "
+      "Progress, "
       "ErrorCode, ErrorDetails, Content, …" },
     { "wait", l_wait, "job:wait([{wait_timeout =}]) -> result | nil, err",
-      "Waits until the job has ended, and gives what the operation would have given. Cancelling the wait "
+      "Waits until the job has ended, and gives what the operation would have given. Cancelling "
+      "the wait "
       "leaves the job alone." },
     { "cancel", l_cancel, "job:cancel() -> true | nil, err",
       "Ends the job: at once while it is pending, else when the resource at hand is done." },

@@ -46,10 +46,10 @@ void lmodality_complete(lua_State *L, loop *lp);
 void lmodality_open(lua_State *L, loop *lp);
 
 /* The operations that stand in files of their own: rows of lmodality.c name them. */
-int lfind_find(lua_State *L);             /* lfind.c */
+int lfind_find(lua_State *L); /* lfind.c */
 int lfind_get_query_answers(lua_State *L);
-int lmove_move(lua_State *L);             /* lmove.c */
-int lresources_get(lua_State *L);         /* lresources.c */
+int lmove_move(lua_State *L);     /* lmove.c */
+int lresources_get(lua_State *L); /* lresources.c */
 int lresources_store(lua_State *L);
 int lresources_move_one(lua_State *L);
 int lresources_identifiers(lua_State *L);

@@ -24,9 +24,10 @@ static int guarded(lua_State *L, call *c)
 {
     move *m = (move *)c;
     if (m->answer < 0 && m->facts.broad && !m->all)
-        return lcall_fail(L, c, "refused", "too_broad",
-                          "nothing narrows this query, so it finds everything that the modality has; say "
-                          "all = true to move all of that");
+        return lcall_fail(
+            L, c, "refused", "too_broad",
+            "nothing narrows this query, so it finds everything that the modality has; say "
+            "all = true to move all of that");
     if (m->answer < 0 && m->max > 0 && m->facts.count > (lua_Integer)m->max)
         return lcall_fail(L, c, "refused", "too_many", "the query has %I answers, and max is %d",
                           (LUAI_UACINT)m->facts.count, (int)m->max);
@@ -61,8 +62,8 @@ static int level_answered(lua_State *L, call *c)
     move *m = (move *)c;
     if (lcall_answer(L, c) != 1)
         return 2;
-    m->facts.level = lua_type(L, -1) == LUA_TSTRING ? orthanc_level_of(lua_tostring(L, -1))
-                                                    : ORTHANC_NO_LEVEL;
+    m->facts.level =
+        lua_type(L, -1) == LUA_TSTRING ? orthanc_level_of(lua_tostring(L, -1)) : ORTHANC_NO_LEVEL;
     if (m->facts.level == ORTHANC_NO_LEVEL)
         return lcall_fail(L, c, "decode", NULL, "the server does not say the level of this query");
     lua_settop(L, c->base.index);
@@ -119,8 +120,8 @@ static const lopt move_rows[] = {
     { NULL, LOPT_FLAG, 0 },
 };
 
-/* C-MOVE is what is meant unless the caller says otherwise: the server's default may be C-GET, which
- * ignores the target. */
+/* C-MOVE is what is meant unless the caller says otherwise: the server's default may be C-GET,
+ * which ignores the target. */
 static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
 {
     const char *method;
@@ -129,8 +130,11 @@ static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
     method = lua_tostring(L, -1);
     t->by_get = strcmp(method, "C-MOVE") != 0;
     if (t->by_get && has_target)
-        lerror_usage(L, "move: RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the "
-                        "target; leave one of the two out", method);
+        lerror_usage(
+            L,
+            "move: RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the "
+            "target; leave one of the two out",
+            method);
     if (!t->by_get && t->newest && strcmp(t->newest->name, "RetrieveMethod") == 0)
         t->newest = NULL; /* older servers know nothing else */
     lua_pushstring(L, method);

@@ -98,12 +98,12 @@ void lopts_read(lua_State *L, int index, const char *function, const lopt *rows,
         return;
     if (!lua_istable(L, index))
         lerror_usage(L, "%s: options must be a table (a %s was given)", function,
-                   luaL_typename(L, index));
+                     luaL_typename(L, index));
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const lopt *row;
         if (lua_type(L, -2) != LUA_TSTRING)
             lerror_usage(L, "%s: an option's name must be a string (a %s was given)", function,
-                       luaL_typename(L, -2));
+                         luaL_typename(L, -2));
         row = lopts_find(rows, lua_tostring(L, -2));
         if (!row)
             throw_unknown(L, function, lua_tostring(L, -2), rows);

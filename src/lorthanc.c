@@ -165,7 +165,8 @@ static const ldoc_row methods[] = {
       "The names of the modalities that the server knows; with expand, a table from name to AET, "
       "Host, Port, … (GET /modalities)." },
     { "modality", l_modality, "client:modality(name [, {max_moves = 2}]) -> modality",
-      "A modality by the name that the server gives it; no I/O happens. Of its transfers, max_moves run "
+      "A modality by the name that the server gives it; no I/O happens. Of its transfers, "
+      "max_moves run "
       "at once." },
     { "query", l_query, "client:query(id) -> query",
       "A query that the server still has, by its ID; no I/O happens." },
@@ -174,7 +175,8 @@ static const ldoc_row methods[] = {
     { "job", l_job, "client:job(id) -> job",
       "A job by its ID, or by the {ID =, Path =} that an operation gave; no I/O happens." },
     { "jobs", l_jobs, "client:jobs([{expand = true}]) -> list | nil, err",
-      "The identifiers of the jobs that the server knows: those that are not finished, and the last that "
+      "The identifiers of the jobs that the server knows: those that are not finished, and the "
+      "last that "
       "are; with expand, their records (GET /jobs)." },
     { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
       "The character set that the server uses where a file or a peer names none, such as "

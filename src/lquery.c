@@ -66,7 +66,8 @@ void lquery_identify(lua_State *L, int index, const char *function, char id[ORTH
     }
     text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     if (!text)
-        lerror_usage(L, "%s: a query is expected: its ID, what find gave, or a Query (a %s was given)",
+        lerror_usage(L,
+                     "%s: a query is expected: its ID, what find gave, or a Query (a %s was given)",
                      function, luaL_typename(L, index));
     if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
         lerror_usage(L, "%s: '%s' is no identifier of a query", function, text);
@@ -362,21 +363,22 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
     }
 }
 
-/* Orthanc has put every answer into its DefaultEncoding: what that lacks is gone without a trace. */
+/* Orthanc has put every answer into its DefaultEncoding: what that lacks is gone without a trace.
+ */
 static void push_warning(lua_State *L, const loss *l)
 {
     if (!l->texts || !l->encoding || orthanc_encoding_is_complete(l->encoding)) {
         lua_pushnil(L);
         return;
     }
-    lua_pushfstring(
-        L,
-        "names and descriptions may lack letters: the server passes answers on in its DefaultEncoding, "
-        "%s, and leaves out what that does not have",
-        l->encoding->name);
+    lua_pushfstring(L,
+                    "names and descriptions may lack letters: the server passes answers on in its "
+                    "DefaultEncoding, "
+                    "%s, and leaves out what that does not have",
+                    l->encoding->name);
     if (l->signs > 0)
-        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)", l->signs, l->where,
-                        l->first);
+        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)", l->signs,
+                        l->where, l->first);
     else
         lua_pushliteral(L, "");
     lua_pushliteral(L, "; \"DefaultEncoding\": \"Utf8\" in the server's configuration, or "
@@ -519,7 +521,8 @@ static const ldoc_row query_methods[] = {
       "query:answers([{simplify = true, short = false}]) -> list [, warning] | nil, err",
       "What the query found; the formats are those of modality:get_query_answers." },
     { "move", l_move, "query:move([options [, index]]) -> result | nil, err",
-      "C-MOVE of what the query found, or of its answer number `index` alone (from 1); options as in "
+      "C-MOVE of what the query found, or of its answer number `index` alone (from 1); options as "
+      "in "
       "modality:move." },
     { "level", l_level, "query:level() -> string | nil, err",
       "Patient, Study, Series or Instance." },

@@ -30,8 +30,8 @@ query_facts lquery_facts(lua_State *L, int client, const char *id);
 void lquery_push_found(lua_State *L, int client, const char *id, const query_facts *facts,
                        int answers, int dropped, int warning);
 
-/* Runs the operation `name` that gives the answers of a query: the list, and a warning when there is
- * one. `return lquery_answers(…);` */
+/* Runs the operation `name` that gives the answers of a query: the list, and a warning when there
+ * is one. `return lquery_answers(…);` */
 int lquery_answers(lua_State *L, loop *lp, int client, const char *id, const char *name,
                    const char *format);
 

@@ -1,4 +1,5 @@
-/* lresources.c - transfers of what the caller names: C-GET, C-STORE, and the C-MOVE of one resource. */
+/* lresources.c - transfers of what the caller names: C-GET, C-STORE, and the C-MOVE of one
+ * resource. */
 #include <ctype.h>
 #include <lauxlib.h>
 #include <string.h>
@@ -17,15 +18,13 @@ typedef struct common_options {
 } common_options;
 
 static const lopt common_rows[] = {
-    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) },
-    { NULL, LOPT_FLAG, 0 }
+    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) }, { NULL, LOPT_FLAG, 0 }
 };
 
-static const lopt move_rows[] = {
-    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) },
-    { "to", LOPT_VALUE, 0 },
-    { NULL, LOPT_FLAG, 0 }
-};
+static const lopt move_rows[] = { { "wait_timeout", LOPT_SECONDS,
+                                    offsetof(common_options, wait_timeout) },
+                                  { "to", LOPT_VALUE, 0 },
+                                  { NULL, LOPT_FLAG, 0 } };
 
 /* ---- identifiers ---- */
 
@@ -77,8 +76,8 @@ static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
         const char *value = there ? lua_tolstring(L, -1, &size) : "";
         if (!is_identifier(value, size)) {
             if (there)
-                lua_pushfstring(L, "resource %I: %s = '%s' names no single %s", (LUAI_UACINT)n, name, value,
-                                orthanc_level_name(level));
+                lua_pushfstring(L, "resource %I: %s = '%s' names no single %s", (LUAI_UACINT)n,
+                                name, value, orthanc_level_name(level));
             else
                 lua_pushfstring(L, "resource %I has no %s, which a %s needs", (LUAI_UACINT)n, name,
                                 orthanc_level_name(level));
@@ -99,8 +98,9 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
     bool one;
     lua_Integer n;
     if (!lua_istable(L, index))
-        lerror_usage(L, "%s: resources must be a table of identifiers, or a list of them (a %s was given)",
-                     function, luaL_typename(L, index));
+        lerror_usage(
+            L, "%s: resources must be a table of identifiers, or a list of them (a %s was given)",
+            function, luaL_typename(L, index));
     n = luaL_len(L, index);
     lua_pushnil(L);
     one = n == 0 && lua_next(L, index);
@@ -112,8 +112,8 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
         if (one)
             lua_pushvalue(L, index);
         else if (lua_geti(L, index, i) != LUA_TTABLE)
-            lerror_usage(L, "%s: resource %I must be a table (a %s was given)", function, (LUAI_UACINT)i,
-                         luaL_typename(L, -1));
+            lerror_usage(L, "%s: resource %I must be a table (a %s was given)", function,
+                         (LUAI_UACINT)i, luaL_typename(L, -1));
         if (!push_identifiers(L, level, i)) {
             lua_replace(L, list);
             lua_settop(L, list);
@@ -127,8 +127,9 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
 
 static orthanc_level check_level(lua_State *L, int index, const char *function)
 {
-    orthanc_level level = lua_type(L, index) == LUA_TSTRING ? orthanc_level_of(lua_tostring(L, index))
-                                                            : ORTHANC_NO_LEVEL;
+    orthanc_level level = lua_type(L, index) == LUA_TSTRING
+                              ? orthanc_level_of(lua_tostring(L, index))
+                              : ORTHANC_NO_LEVEL;
     if (level == ORTHANC_NO_LEVEL)
         lerror_usage(L, "%s: the level must be \"Patient\", \"Study\", \"Series\" or \"Instance\"",
                      function);
@@ -218,8 +219,11 @@ static bool push_stored(lua_State *L, int index)
     bool list = lua_istable(L, index);
     lua_Integer n = list ? luaL_len(L, index) : 1;
     if (!list && lua_type(L, index) != LUA_TSTRING)
-        lerror_usage(L, "store: an identifier that Orthanc has given, or a list of them, is expected (a "
-                        "%s was given; its options are the second argument)", luaL_typename(L, index));
+        lerror_usage(
+            L,
+            "store: an identifier that Orthanc has given, or a list of them, is expected (a "
+            "%s was given; its options are the second argument)",
+            luaL_typename(L, index));
     lua_newtable(L);
     lmark_array(L);
     for (lua_Integer i = 1; i <= n; i++) {
@@ -228,11 +232,13 @@ static bool push_stored(lua_State *L, int index)
         else
             lua_pushvalue(L, index);
         if (lua_type(L, -1) != LUA_TSTRING)
-            lerror_usage(L, "store: identifier %I must be a string (a %s was given)", (LUAI_UACINT)i,
-                         luaL_typename(L, -1));
+            lerror_usage(L, "store: identifier %I must be a string (a %s was given)",
+                         (LUAI_UACINT)i, luaL_typename(L, -1));
         if (lua_rawlen(L, -1) != 44 || !orthanc_is_stored_id(lua_tostring(L, -1))) {
-            lua_pushfstring(L, "resource %I: '%s' is no identifier that Orthanc gives (5 groups of 8 "
-                               "hexadecimal digits)", (LUAI_UACINT)i, lua_tostring(L, -1));
+            lua_pushfstring(L,
+                            "resource %I: '%s' is no identifier that Orthanc gives (5 groups of 8 "
+                            "hexadecimal digits)",
+                            (LUAI_UACINT)i, lua_tostring(L, -1));
             lua_replace(L, -3);
             lua_pop(L, 1);
             return false;

@@ -19,8 +19,11 @@ bool ltarget_read(lua_State *L, int options, int body, const char *function)
             lmodality_check(L, lua_gettop(L));
         } else if (has_to &&
                    (lua_type(L, -1) != LUA_TSTRING || !orthanc_is_name(lua_tostring(L, -1)))) {
-            lerror_usage(L, "%s: 'to' must be a modality, or the name of one (for an AE title there is "
-                            "TargetAet)", function);
+            lerror_usage(
+                L,
+                "%s: 'to' must be a modality, or the name of one (for an AE title there is "
+                "TargetAet)",
+                function);
         }
     }
     if (has_aet && has_to)
@@ -67,9 +70,10 @@ static int use_name(lua_State *L, call *c, int data)
     lua_getfield(L, -1, "AET");
     aet = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (!*aet || strlen(aet) > AET_MAX)
-        return lcall_fail(L, c, "refused", "bad_aet",
-                          "the AE title of the modality '%s' is '%s'; it must have 1 to 16 characters",
-                          name, aet);
+        return lcall_fail(
+            L, c, "refused", "bad_aet",
+            "the AE title of the modality '%s' is '%s'; it must have 1 to 16 characters", name,
+            aet);
     lua_getfield(L, data, "body");
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "TargetAet");
@@ -86,9 +90,9 @@ static void look_for_mistake(lua_State *L, const call *c, int data, const char *
     aet = lua_tostring(L, -1);
     if (strcmp(aet, target) == 0)
         return;
-    lua_pushfstring(L,
-                    "TargetAet '%s' is the name of a modality, whose AE title is '%s': say to = \"%s\"",
-                    target, aet, target);
+    lua_pushfstring(
+        L, "TargetAet '%s' is the name of a modality, whose AE title is '%s': say to = \"%s\"",
+        target, aet, target);
     lua_pushfstring(L, "modalua: %s: %s", c->base.name, lua_tostring(L, -1));
     lua_warning(L, lua_tostring(L, -1), 0);
     lua_pop(L, 1);

@@ -56,7 +56,8 @@ static int version_known(lua_State *L, call *c)
         return push_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
                                 t->route->since);
     if (t->newest && has < t->newest->since)
-        return push_unsupported(L, c, lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
+        return push_unsupported(L, c,
+                                lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
                                 t->newest->since);
     return t->prepared(L, c);
 }
@@ -141,8 +142,8 @@ static int push_partly(lua_State *L, transfer *t, int content, int dimse)
     return 2;
 }
 
-/* The Lua half compares what has arrived with what should have. The server's result is on the top,
- * or nil. */
+/* The Lua half compares what has arrived with what should have; without a reason, whether what a
+ * store was about exists. The server's result is on the top, or nil. */
 static int in_doubt(lua_State *L, transfer *t, const char *reason)
 {
     call *c = &t->watch.base.call;
@@ -182,6 +183,13 @@ static int outcome(lua_State *L, transfer *t)
         return in_doubt(L, t, "Permissive hides failures");
     if (t->doubt)
         return in_doubt(L, t, t->doubt);
+    if (t->route == &orthanc_store && lua_istable(L, content) &&
+        lua_getfield(L, content, "Resources") == LUA_TTABLE && lua_rawlen(L, -1) > 1) {
+        lua_settop(L, content);
+        return in_doubt(L, t,
+                        NULL); /* newer versions leave out, without a word, what is not there */
+    }
+    lua_settop(L, content);
     return 1;
 }
 
@@ -194,7 +202,8 @@ static int succeeded(lua_State *L, call *c)
 static int forgotten(lua_State *L, call *c)
 {
     lua_pushnil(L);
-    return in_doubt(L, (transfer *)c, "the server has forgotten the job before its outcome was seen");
+    return in_doubt(L, (transfer *)c,
+                    "the server has forgotten the job before its outcome was seen");
 }
 
 /* ---- the request ---- */
@@ -242,10 +251,11 @@ static int admitted(lua_State *L, call *c)
     loop_clear_timer(&c->base);
     if (c->base.in_lane)
         return submit(L, c);
-    return lcall_fail(L, c, "timeout", "not_started",
-                      "wait_timeout is over before its turn came: %d transfers with %s were running "
-                      "(max_moves); nothing was sent",
-                      (int)t->watch.base.modality->max_moves, t->watch.base.modality->name);
+    return lcall_fail(
+        L, c, "timeout", "not_started",
+        "wait_timeout is over before its turn came: %d transfers with %s were running "
+        "(max_moves); nothing was sent",
+        (int)t->watch.base.modality->max_moves, t->watch.base.modality->name);
 }
 
 int ltransfer_begin(lua_State *L, call *c)

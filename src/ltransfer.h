@@ -10,12 +10,12 @@
 
 typedef struct transfer {
     watch watch;
-    int synchronous;           /* 1: one blocking request; 0: the job's handle at once; -1: waited for */
+    int synchronous; /* 1: one blocking request; 0: the job's handle at once; -1: waited for */
     const orthanc_route *route;
     const orthanc_key *newest; /* a key that needs a new server; NULL = none */
     bool permissive, by_get;   /* asked for; by C-GET, or what the server takes for the default */
-    call_step prepared;        /* what is left to do before the request, once the version is known */
-    const char *doubt;         /* why a success is not believed before it is proven; NULL = it is */
+    call_step prepared; /* what is left to do before the request, once the version is known */
+    const char *doubt;  /* why a success is not believed before it is proven; NULL = it is */
     char stop_path[ORTHANC_ID_SIZE + 16];
 } transfer;
 
@@ -34,7 +34,7 @@ int ltransfer_check_version(lua_State *L, call *c);
 /* For steps: in its turn, sends data.body to data.path and sees it through. */
 int ltransfer_begin(lua_State *L, call *c);
 
-/* The Lua half: (data, reason) -> result | nil, err, for outcomes that the server leaves open.
+/* The Lua half: (data [, reason]) -> result | nil, err, for outcomes that the server leaves open.
  * Takes the function on the top. [-1, +0, m] */
 void ltransfer_set_resolver(lua_State *L);
 

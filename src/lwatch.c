@@ -11,7 +11,7 @@
 /* An eighth of what the job has taken so far is the most that is lost by asking too late. */
 #define GAP_FIRST 0.004
 #define GAP_SHARE 8
-#define GAP_LAST 0.5
+#define GAP_LAST  0.5
 
 enum { CANCELED_JOB = 37 }; /* OrthancStatus */
 

@@ -16,9 +16,9 @@ typedef struct watch watch;
 struct watch {
     modality_call base;
     char job[ORTHANC_ID_SIZE]; /* "" until the server has named it */
-    double begun, heard;       /* when the waiting began, and when the server last spoke of the job */
-    call_step succeeded;       /* the job's record is on the top */
-    call_step forgotten;       /* nil and the error (code job_gone) are on the top */
+    double begun, heard; /* when the waiting began, and when the server last spoke of the job */
+    call_step succeeded; /* the job's record is on the top */
+    call_step forgotten; /* nil and the error (code job_gone) are on the top */
 };
 
 /* For steps: waits for the job, which has been known for `age` seconds. */

@@ -9,7 +9,7 @@ enum {
     WHOEVER = -2001 /* the body may be a proxy's */
 };
 
-/* The first row that fits speaks. `path` is a prefix. */
+/* The first row that fits speaks. `path` is a prefix, or a prefix and an end with a '*' between. */
 typedef struct row {
     long http;   /* ANY, or a status */
     int orthanc; /* ANY, WHOEVER, ORTHANC_NO_STATUS, or a status */
@@ -29,6 +29,8 @@ static const row rows[] = {
     { 413, WHOEVER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size", false } },
     { 404, 7, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
     { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
+    { 404, 17, "/modalities/*/store", { "orthanc", "not_found", "this Orthanc has nothing under one of the identifiers", false } },
+    { 500, -1, "/modalities/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)", false } },
     { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation", false } },
     { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)", false } },
     { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)", false } },
@@ -49,12 +51,20 @@ static const row rows[] = {
 };
 /* clang-format on */
 
+static bool path_fits(const char *pattern, const char *path)
+{
+    const char *star = strchr(pattern, '*');
+    size_t n = strlen(path), head = star ? (size_t)(star - pattern) : strlen(pattern);
+    size_t tail = star ? strlen(star + 1) : 0;
+    return strncmp(path, pattern, head) == 0 &&
+           (!star || (n >= head + tail && strcmp(path + n - tail, star + 1) == 0));
+}
+
 static bool row_fits(const row *r, const char *path, long http_status, int orthanc_status)
 {
     bool body = r->orthanc == WHOEVER || r->orthanc == orthanc_status ||
                 (r->orthanc == ANY && orthanc_status != ORTHANC_FOREIGN);
-    return body && (r->http == ANY || r->http == http_status) &&
-           strncmp(path, r->path, strlen(r->path)) == 0;
+    return body && (r->http == ANY || r->http == http_status) && path_fits(r->path, path);
 }
 
 orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,

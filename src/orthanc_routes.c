@@ -7,7 +7,8 @@
 /* ---- the keys ---- */
 
 #define USER_DATA ORTHANC_VERSION(1, 12, 9)
-#define ELSEWHERE ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point */
+#define ELSEWHERE ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point \
+                                             */
 
 /* clang-format off */
 static const orthanc_key echo_keys[] = {
@@ -108,7 +109,8 @@ const char *orthanc_type_words(orthanc_type type)
     case ORTHANC_BOOLEAN: return "true or false";
     case ORTHANC_INTEGER: return "a whole number";
     case ORTHANC_SECONDS:
-        return "a whole number of seconds, 1 or more (0 would mean for ever, and hold a job worker)";
+        return "a whole number of seconds, 1 or more (0 would mean for ever, and hold a job "
+               "worker)";
     case ORTHANC_PORT: return "a port, 1 to 65535";
     case ORTHANC_TABLE: return "a table";
     case ORTHANC_METHOD: return "\"C-MOVE\", \"C-GET\" or \"SystemDefault\"";

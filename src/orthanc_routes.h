@@ -8,32 +8,32 @@
 #include <stdbool.h>
 
 /* A version as one number that compares. */
-#define ORTHANC_VERSION(major, minor, patch) ((major) * 10000 + (minor) * 100 + (patch))
+#define ORTHANC_VERSION(major, minor, patch) ((major)*10000 + (minor)*100 + (patch))
 
 enum {
-    ORTHANC_MOVE_JOBS = ORTHANC_VERSION(1, 11, 1),      /* POST …/move can be a job */
-    ORTHANC_C_GET = ORTHANC_VERSION(1, 12, 6),          /* POST …/get, RetrieveMethod */
-    ORTHANC_HONEST_C_GET = ORTHANC_VERSION(1, 12, 10),  /* a failed C-GET is told; Details */
-    ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0)          /* "mainline" */
+    ORTHANC_MOVE_JOBS = ORTHANC_VERSION(1, 11, 1),     /* POST …/move can be a job */
+    ORTHANC_C_GET = ORTHANC_VERSION(1, 12, 6),         /* POST …/get, RetrieveMethod */
+    ORTHANC_HONEST_C_GET = ORTHANC_VERSION(1, 12, 10), /* a failed C-GET is told; Details */
+    ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0)         /* "mainline" */
 };
 
 typedef enum orthanc_type {
     ORTHANC_STRING,
-    ORTHANC_AET,     /* 1 to 16 characters */
+    ORTHANC_AET, /* 1 to 16 characters */
     ORTHANC_BOOLEAN,
     ORTHANC_INTEGER,
     ORTHANC_SECONDS, /* whole, 1 or more: 0 would mean for ever */
     ORTHANC_PORT,
     ORTHANC_TABLE,
-    ORTHANC_METHOD,  /* C-MOVE, C-GET, SystemDefault */
+    ORTHANC_METHOD, /* C-MOVE, C-GET, SystemDefault */
     ORTHANC_ANY
 } orthanc_type;
 
 typedef struct orthanc_key {
     const char *name;
     orthanc_type type;
-    int since;        /* the first version that knows it; 0 = all of ours */
-    const char *no;   /* not NULL: why it cannot be given here */
+    int since;      /* the first version that knows it; 0 = all of ours */
+    const char *no; /* not NULL: why it cannot be given here */
 } orthanc_key;
 
 typedef struct orthanc_route {
