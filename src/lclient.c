@@ -198,3 +198,10 @@ void lclient_open(lua_State *L, loop *lp)
     lua_settop(L, methods - 1);
     ldoc_register(L, lp, functions);
 }
+
+void lclient_push_methods(lua_State *L)
+{
+    luaL_getmetatable(L, CLIENT_TYPE);
+    lua_getfield(L, -1, "__index");
+    lua_remove(L, -2);
+}

@@ -35,4 +35,7 @@ void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults);
  * `connect` in the module table below it. [-1, +0, m] */
 void lclient_open(lua_State *L, loop *lp);
 
+/* Pushes that table. [-0, +1, -] */
+void lclient_push_methods(lua_State *L);
+
 #endif

@@ -224,8 +224,9 @@ void lmodality_complete(lua_State *L, loop *lp)
     luaL_getmetatable(L, MODALITY_TYPE);
     lua_getfield(L, -1, METHODS);
     lua_setfield(L, chunk + 1, METHODS);
-    lua_pop(L, 1);
-    lua_pushvalue(L, chunk);
+    lclient_push_methods(L);
+    lua_setfield(L, chunk + 1, "client_methods");
+    lua_pushvalue(L, chunk); /* chunk ours … chunk ours */
     lua_pushvalue(L, chunk + 1);
     lua_call(L, 1, 0);
     lua_getfield(L, chunk + 1, "resolver");

@@ -102,11 +102,11 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
             L, "%s: resources must be a table of identifiers, or a list of them (a %s was given)",
             function, luaL_typename(L, index));
     n = luaL_len(L, index);
+    list = lua_gettop(L) + 1;
     lua_pushnil(L);
     one = n == 0 && lua_next(L, index);
-    lua_settop(L, lua_gettop(L) - (one ? 2 : 0));
+    lua_settop(L, list - 1);
     lua_newtable(L);
-    list = lua_gettop(L);
     lmark_array(L);
     for (lua_Integer i = 1; i <= (one ? 1 : n); i++) {
         if (one)

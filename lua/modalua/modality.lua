@@ -1,5 +1,5 @@
 -- What of a modality is better said in Lua: transfers of many resources, and the proof of what the server leaves open. Loaded with modalua;
--- ours: methods (of Modality), move_one, identifiers, fail, sleep, describe, resolver, from src/lmodality.c.
+-- ours: methods (of Modality), client_methods, move_one, identifiers, fail, sleep, describe, resolver, from src/lmodality.c.
 local ours = ...
 local methods = ours.methods
 
@@ -322,3 +322,24 @@ ours.describe(methods.move_resources,
     .. "wait_timeout =, extra =}]) -> outcomes | nil, err",
   "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When some "
     .. "fail the others are still tried, and err.outcomes has {resource =, error =} for those.")
+
+-- ---- the server's character set ----
+
+function ours.client_methods:use_utf8()
+  local before, err = self:default_encoding()
+  local done = before
+  if before then
+    done, err = self:put("/tools/default-encoding", "Utf8")
+  end
+  if not done then
+    return nil, err
+  end
+  return function()
+    local restored, why = self:put("/tools/default-encoding", before)
+    return restored and true, why
+  end
+end
+
+ours.describe(ours.client_methods.use_utf8, "client:use_utf8() -> undo | nil, err",
+  "Sets the server's DefaultEncoding to Utf8, for everybody who uses it, until its next start, or until undo() is called: letters of "
+    .. "every script then get through it.")

@@ -1,0 +1,492 @@
+-- The method table: what each operation of a modality gives, field by field, against three real servers of each version.
+local modalua = require "modalua"
+local json = modalua.json
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local versions = require "spec.support.versions"
+
+local SMITHS = { PatientName = "SMITH^JOHN^A*", PatientID = "", StudyDescription = "", StudyDate = "", ModalitiesInStudy = "" }
+
+local function by(field)
+  return function(a, b) return a[field] < b[field] end
+end
+
+local function keys_of(t)
+  local keys = {}
+  for key in pairs(t) do
+    keys[#keys + 1] = key
+  end
+  table.sort(keys)
+  return table.concat(keys, " ")
+end
+
+local function number(version)
+  local major, minor, patch = version:match("^(%d+)%.(%d+)%.(%d+)")
+  return major * 10000 + minor * 100 + patch
+end
+
+for _, version in ipairs(versions) do
+  describe("Modality, with the Orthanc " .. version.name, function()
+    local servers, client, pacs, archive, at_pacs, at_archive, is
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary })
+      client, at_pacs, at_archive = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url), modalua.connect(servers.ARCHIVE.url)
+      assert(samples.store(at_pacs))
+      assert(at_pacs:use_utf8())
+      pacs, archive = client:modality "pacs", client:modality "archive"
+      is = number(assert(client:system()).Version)
+    end)
+
+    teardown(function()
+      servers:close()
+    end)
+
+    local function empty(server)
+      for _, patient in ipairs(assert(server:get("/patients"))) do
+        assert(server:delete("/patients/" .. patient))
+      end
+    end
+
+    before_each(function()
+      empty(client)
+      empty(at_archive)
+    end)
+
+    local function count(server)
+      local statistics = assert(server:get("/statistics"))
+      return statistics.CountStudies, statistics.CountInstances
+    end
+
+    local function find(query, level)
+      local found = assert(pacs:find { Level = level or "Study", Query = query or SMITHS })
+      table.sort(found.answers, function(a, b) return (a.AccessionNumber or "") < (b.AccessionNumber or "") end)
+      return found
+    end
+
+    -- What a C-MOVE at study level answers, of these accession numbers, patients and UIDs.
+    local function move_result(target, studies)
+      local query, details = {}, {}
+      for i, study in ipairs(studies) do
+        query[i] = { ["0008,0052"] = "STUDY", ["0008,0050"] = study.AccessionNumber, ["0010,0020"] = study.PatientID,
+          ["0020,000d"] = study.StudyInstanceUID }
+        details[i] = { DimseErrorStatus = 0, Query = query[i] }
+      end
+      return { Description = "REST API", LocalAet = "LOCAL", RemoteAet = "PACS", Query = query,
+        TargetAet = is >= 11101 and target or nil, Details = is >= 11210 and details or nil }
+    end
+
+    -- The list of instances in Details depends on the target, and their order on nothing.
+    local function comparable(result)
+      table.sort(result.Query, by "0008,0050")
+      for _, detail in ipairs(result.Details or {}) do
+        detail.ReceivedInstancesIds = nil
+      end
+      if result.Details then
+        table.sort(result.Details, function(a, b) return a.Query["0008,0050"] < b.Query["0008,0050"] end)
+      end
+      return result
+    end
+
+    describe("itself", function()
+      it("is made without asking anybody", function()
+        local nowhere = modalua.connect("http://127.0.0.1:1")
+        local m = modalua.Modality(nowhere, "any-name_1")
+        assert.are.equal(nowhere, m.client)
+        assert.are.equal("any-name_1", m.modality)
+        assert.are.equal("modalua.Modality (any-name_1)", tostring(m))
+        assert.are.equal(modalua.Modality, modalua.RemoteModality)
+        assert.are.equal("any-name_1", nowhere:modality("any-name_1", { max_moves = 1 }).modality)
+        assert.is_nil(m.nosuch)
+      end)
+
+      it("refuses what cannot be a name", function()
+        for _, name in ipairs { "", "a/b", "a b", "a?b", "ä", ("x"):rep(64), 1, {} } do
+          assert.has_error(function() client:modality(name) end)
+        end
+        assert.has_error(function() modalua.Modality({}, "pacs") end)
+        assert.has_error(function() client:modality("pacs", { max_moves = 0 }) end)
+        assert.has_error(function() client:modality("pacs", { max_move = 1 }) end, nil)
+      end)
+
+      it("has query as another name of find", function()
+        assert.are.equal(pacs.find, pacs.query)
+      end)
+    end)
+
+    describe("echo", function()
+      it("gives true", function()
+        assert.are.same({ true, n = 1 }, table.pack(pacs:echo()))
+        assert.is_true(pacs:echo { Timeout = 5, CheckFind = true, wait_timeout = 10 })
+      end)
+
+      it("gives false and why", function()
+        local ok, err = client:modality("nosuch"):echo()
+        assert.is_false(ok)
+        assert.are.same({ "orthanc", "unknown_modality", 404, 7 }, { err.kind, err.code, err.status, err.orthanc_status })
+        ok, err = modalua.connect("http://127.0.0.1:1"):modality("pacs"):echo()
+        assert.is_false(ok)
+        assert.are.equal("network", err.kind)
+      end)
+    end)
+
+    describe("find", function()
+      it("gives the query's ID and its answers, simplified", function()
+        local found = find()
+        assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", found.ID)
+        assert.are.equal("ID answers", keys_of(found))
+        assert.are.same({
+          { AccessionNumber = "A100102", ModalitiesInStudy = "CT", PatientID = "MOD-0002", PatientName = "SMITH^JOHN^A^DR",
+            QueryRetrieveLevel = "STUDY", RetrieveAETitle = "PACS", SpecificCharacterSet = "ISO_IR 100", StudyDate = "20200115",
+            StudyDescription = "CT CHEST W CONTRAST", StudyInstanceUID = "2.25.2718281828459045235360287471040000" },
+          { AccessionNumber = "A100688", ModalitiesInStudy = "CT\\PT\\SR", PatientID = "MOD-0002", PatientName = "SMITH^JOHN^A^DR",
+            QueryRetrieveLevel = "STUDY", RetrieveAETitle = "PACS", SpecificCharacterSet = "ISO_IR 100", StudyDate = "20230322",
+            StudyDescription = "PET/CT *WHOLE BODY*", StudyInstanceUID = "2.25.2718281828459045235360287471050000" },
+        }, found.answers)
+        assert.are.equal(json.encode { ID = found.ID, answers = found.answers }, json.encode(found))
+        found:close()
+      end)
+
+      it("at every level, named as Orthanc or as DICOM names it", function()
+        assert.are.equal(12, #find({}, "Patient").answers)
+        assert.are.equal(23, #find({}, "STUDY").answers)
+        local study = find().answers[1].StudyInstanceUID
+        local series = find({ StudyInstanceUID = study, Modality = "" }, "series").answers
+        assert.are.equal(2, #series)
+        assert.are.equal("CT", series[1].Modality)
+        local instances = find({ StudyInstanceUID = study, SeriesInstanceUID = series[1].SeriesInstanceUID }, "Image").answers
+        assert.is_true(#instances == 1 or #instances == 5)
+        assert.are.equal("IMAGE", instances[1].QueryRetrieveLevel)
+      end)
+
+      it("in the other formats", function()
+        local short = assert(pacs:find({ Level = "Study", Query = { AccessionNumber = "A100102", PatientName = "" } }, { short = true })).answers
+        assert.are.equal("SMITH^JOHN^A^DR", short[1]["0010,0010"])
+        assert.is_nil(short[1].PatientName)
+        local full = assert(pacs:find({ Level = "Study", Query = { AccessionNumber = "A100102", PatientName = "" } },
+          { simplify = false, short = false })).answers
+        assert.are.same({ Name = "PatientName", Type = "String", Value = "SMITH^JOHN^A^DR" }, full[1]["0010,0010"])
+      end)
+
+      it("takes tags by name and by number, and numbers as values", function()
+        assert.are.equal(1, #find { ["0008,0050"] = "A100102" }.answers)
+        assert.are.equal(1, #find { ["0008-0050"] = "A100102" }.answers)
+        assert.are.equal(1, #find { ["00080050"] = "A100102" }.answers)
+        local study = find({ AccessionNumber = "A100102" }).answers[1].StudyInstanceUID
+        assert.are.equal(1, #find({ StudyInstanceUID = study, SeriesNumber = 2 }, "Series").answers)
+      end)
+
+      it("finds nothing where there is nothing, and that can be moved", function()
+        local found = find { PatientID = "nobody" }
+        assert.are.equal("[]", json.encode(found.answers))
+        assert.is_table(pacs:move(found, { to = "archive" }))
+        assert.are.equal(0, (count(at_archive)))
+      end)
+
+      it("throws at mistakes of the caller", function()
+        local function throws(pattern, ...)
+          local ok, message = pcall(pacs.find, pacs, ...)
+          assert.is_false(ok)
+          assert.matches(pattern, message)
+          assert.matches("^spec/modality_spec.lua:%d+: ", message)
+        end
+        throws("Level is missing", { Query = {} })
+        throws("unknown Level 'Foo'", { Level = "Foo" })
+        throws("did you mean 'Level'", { level = "Study" })
+        throws("'Query' must be a table", { Level = "Study", Query = "x" })
+        throws("only worklists", { Level = "Study", Query = { PatientID = {} } })
+        throws("must be a string %(a boolean", { Level = "Study", Query = { PatientID = true } })
+        throws("simplify and short can't be both True", { Level = "Study" }, { simplify = true, short = true })
+        throws("unknown option 'simple'", { Level = "Study" }, { simple = true })
+        assert.has_error(function() pacs:find("Study") end)
+      end)
+
+      it("is removed from the server by close, and at the end of a scope", function()
+        local before = #client:queries()
+        local found = find()
+        assert.are.equal(before + 1, #client:queries())
+        assert.is_true(found:close())
+        assert.is_true(found:close())
+        assert.are.equal(before, #client:queries())
+        assert.has_error(function() pacs:move(found) end)
+        do
+          local scoped <close> = find()
+          assert.are.equal(before + 1, #client:queries())
+          assert.is_truthy(scoped.ID)
+        end
+        local deadline = modalua.task.now() + 10
+        while #client:queries() > before and modalua.task.now() < deadline do
+          modalua.task.sleep(0.01)
+        end
+        assert.are.equal(before, #client:queries())
+      end)
+    end)
+
+    describe("get_query_answers", function()
+      it("gives the answers again, in three formats", function()
+        local found = find()
+        local function again(format)
+          local list = assert(pacs:get_query_answers(found.ID, format))
+          table.sort(list, function(a, b)
+            return (a.AccessionNumber or a["0008,0050"].Value or a["0008,0050"]) < (b.AccessionNumber or b["0008,0050"].Value or b["0008,0050"])
+          end)
+          return list
+        end
+        assert.are.same(found.answers, again())
+        assert.are.same(found.answers, again { simplify = true, short = false })
+        assert.are.equal("A100102", again { short = true }[1]["0008,0050"])
+        assert.are.equal("A100102", again { simplify = false }[1]["0008,0050"].Value)
+        assert.are.equal(2, #pacs:get_query_answers(found))
+      end)
+
+      it("throws at two formats, and at what is no ID", function()
+        assert.has_error(function() pacs:get_query_answers("0-0", { simplify = true, short = true }) end)
+        assert.has_error(function() pacs:get_query_answers("../system") end)
+        assert.has_error(function() pacs:get_query_answers() end)
+      end)
+
+      it("says that the server has forgotten a query", function()
+        local none, err = pacs:get_query_answers("0c07cb06-4d58-4877-9560-6863ce85214f")
+        assert.is_nil(none)
+        assert.are.same({ "orthanc", "query_gone", 404, 17 }, { err.kind, err.code, err.status, err.orthanc_status })
+      end)
+    end)
+
+    describe("move", function()
+      it("gives what the synchronous call gives, run as a job", function()
+        local found = find()
+        assert.are.same(move_result("ARCHIVE", found.answers), comparable(assert(pacs:move(found.ID, { TargetAet = "ARCHIVE" }))))
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+      end)
+
+      it("gives it in one blocking request too", function()
+        local found = find()
+        local result = assert(pacs:move(found, { TargetAet = "ARCHIVE", Synchronous = true }))
+        assert.are.same(move_result("ARCHIVE", found.answers), comparable(result))
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+      end)
+
+      it("gives the job at once when asked to", function()
+        local found = find()
+        for _, options in ipairs { { Synchronous = false }, { Asynchronous = true } } do
+          options.TargetAet = "ARCHIVE"
+          local handle = assert(pacs:move(found, options))
+          assert.are.equal("ID Path", keys_of(handle))
+          assert.are.equal("/jobs/" .. handle.ID, handle.Path)
+          assert.are.same(move_result("ARCHIVE", found.answers), comparable(assert(client:job(handle):wait())))
+        end
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+        assert.has_error(function() pacs:move(found, { Synchronous = true, Asynchronous = true }) end)
+      end)
+
+      it("brings it here without a target, and to a modality by name or object", function()
+        local found = find()
+        assert(pacs:move(found))
+        assert.are.same({ 2, 15 }, { count(client) })
+        assert(pacs:move(found, { to = "archive" }))
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+        empty(at_archive)
+        assert(pacs:move(found, { to = archive }))
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+      end)
+
+      it("names the tags of the result as asked", function()
+        local found = find()
+        assert.matches("^A100", assert(pacs:move(found, { Simplify = true, to = "archive" })).Query[1].AccessionNumber)
+        assert.is_table(assert(pacs:move(found, { Full = true, to = "archive" })).Query[1]["0008,0050"])
+      end)
+
+      it("says what is unknown: the query, the target, the modality", function()
+        local none, err = pacs:move("0c07cb06-4d58-4877-9560-6863ce85214f")
+        assert.are.same({ nil, "orthanc", "query_gone", 404 }, { none, err.kind, err.code, err.status })
+        none, err = pacs:move(find(), { to = "nosuch" })
+        assert.are.same({ nil, "orthanc", "unknown_modality" }, { none, err.kind, err.code })
+        none, err = pacs:move(find(), { TargetAet = "NOBODY" })
+        assert.are.same({ nil, "dicom", 0xC000 }, { none, err.kind, err.dimse_status })
+        assert.is_string(err.job)
+        assert.are.equal("REST API", err.result.Description)
+      end)
+    end)
+
+    describe("get", function()
+      if version.name == "as installed" then
+        it("is an error that names the version", function()
+          local none, err = pacs:get("Study", { StudyInstanceUID = "1.2.3" })
+          assert.are.same({ nil, "orthanc", "unsupported" }, { none, err.kind, err.code })
+          assert.matches("1%.10%.1.*C%-MOVE.*1%.12%.6", err.message)
+        end)
+      else
+        it("brings one resource or several here", function()
+          local answers = find().answers
+          local result = assert(pacs:get("Study", answers[1]))
+          assert.are.equal("REST API", result.Description)
+          assert.are.same({ 1, 6 }, { count(client) })
+          assert(pacs:get("study", answers))
+          assert.are.same({ 2, 15 }, { count(client) })
+          empty(client)
+          assert(pacs:get("Patient", { PatientID = "MOD-0002" }))
+          assert.are.same({ 2, 15 }, { count(client) })
+        end)
+      end
+
+      it("validates the level and the identifiers", function()
+        assert.has_error(function() pacs:get("Foo", {}) end)
+        assert.has_error(function() pacs:get({}) end)
+        assert.has_error(function() pacs:get("Study", "1.2.3") end)
+        assert.has_error(function() pacs:get("Study", { { StudyInstanceUID = "1" } }, { TargetAet = "ARCHIVE" }) end)
+        for _, resources in ipairs { {}, { { StudyInstanceUID = "" } }, { { StudyInstanceUID = "*" } }, { StudyInstanceUID = "1\\2" }, { { x = 1 } } } do
+          local none, err = pacs:get("Study", resources)
+          assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
+        end
+      end)
+    end)
+
+    describe("store", function()
+      local function stored()
+        assert(pacs:move(find()))
+        return assert(client:get("/patients"))[1], assert(client:get("/studies")), assert(client:get("/series")), assert(client:get("/instances"))
+      end
+
+      it("sends patients, studies, series and instances, one or several", function()
+        local patient, studies, series, instances = stored()
+        local result = assert(archive:store(instances[1]))
+        assert.are.same({ { ID = instances[1], Type = "Instance" } }, result.Resources or { { ID = instances[1], Type = "Instance" } })
+        result.Resources = nil
+        assert.are.same({ Description = "REST API", FailedInstancesCount = 0, InstancesCount = 1, LocalAet = "LOCAL", RemoteAet = "ARCHIVE",
+          ParentResources = { instances[1] } }, result)
+        assert.are.same({ 1, 1 }, { count(at_archive) })
+        assert.is_true(assert(archive:store(series[1])).InstancesCount >= 1)
+        assert.are.equal(15, assert(archive:store(studies)).InstancesCount)
+        assert.are.equal(15, assert(archive:store(patient, { Synchronous = true })).InstancesCount)
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+        assert.are.equal("ID Path", keys_of(assert(archive:store(patient, { Synchronous = false }))))
+      end)
+
+      it("refuses what is no identifier, or names nothing", function()
+        for _, ids in ipairs { "nope", { "nope" }, {}, "../system" } do
+          local none, err = archive:store(ids)
+          assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
+        end
+        assert.has_error(function() archive:store() end)
+        assert.has_error(function() archive:store { 1 } end)
+        assert.is_nil((archive:store("ffffffff-ffffffff-ffffffff-ffffffff-ffffffff")))
+      end)
+    end)
+
+    describe("move_resources", function()
+      it("takes rows of answers as they are, and gives each its outcome", function()
+        local answers = find().answers
+        local outcomes = assert(pacs:move_resources("Study", answers, { TargetAet = "ARCHIVE" }))
+        assert.are.equal(2, #outcomes)
+        for i, outcome in ipairs(outcomes) do
+          assert.are.same({ StudyInstanceUID = answers[i].StudyInstanceUID }, outcome.resource)
+          assert.is_table(outcome.result)
+        end
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+      end)
+
+      it("at the other levels, in the other formats", function()
+        local study = find().answers[2].StudyInstanceUID
+        local series = assert(pacs:find({ Level = "Series", Query = { StudyInstanceUID = study } }, { short = true })).answers
+        assert(pacs:move_resources("Series", series[1], { to = "archive" }))
+        local instances = assert(pacs:find({ Level = "Instance", Query = { StudyInstanceUID = study } }, { simplify = false })).answers
+        assert(pacs:move_resources("Instance", instances, { to = archive }))
+        assert(pacs:move_resources("Patient", { PatientID = "MOD-0003" }, { to = archive }))
+        assert.are.same({ 2, 11 }, { count(at_archive) })
+        assert.are.same({}, assert(pacs:move_resources("Study", {}, { to = archive })))
+      end)
+
+      it("tries the others when one fails, and says which", function()
+        local answers = find().answers
+        table.insert(answers, 2, { StudyInstanceUID = "1.2.3.4" })
+        local none, err = pacs:move_resources("Study", answers, { to = "archive" })
+        assert.is_nil(none)
+        assert.are.same({ "dicom", 0xC000, 3 }, { err.kind, err.dimse_status, #err.outcomes })
+        assert.matches("1 of 3 resources were not moved; the first of them, 1%.2%.3%.4: ", err.message)
+        assert.are.equal(0xC000, err.outcomes[2].error.dimse_status)
+        assert.is_nil(err.outcomes[2].result)
+        assert.is_table(err.outcomes[3].result)
+        assert.are.same({ 2, 15 }, { count(at_archive) })
+      end)
+
+      it("stops where going on is hopeless", function()
+        local answers = find().answers
+        local none, err = client:modality("nosuch"):move_resources("Study", answers, { to = "archive" })
+        assert.are.same({ nil, "unknown_modality", "not_attempted" }, { none, err.code, err.outcomes[2].error.code })
+      end)
+
+      it("checks every row before it moves the first", function()
+        local none, err = pacs:move_resources("Study", { find().answers[1], { StudyInstanceUID = "" } }, { to = "archive" })
+        assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
+        assert.matches("resource 2: ", err.message)
+        assert.are.equal(0, (count(at_archive)))
+        none, err = pacs:move_resources("Study", find().answers, { to = "archive", max = 1 })
+        assert.are.same({ nil, "refused", "too_many" }, { none, err.kind, err.code })
+        assert.has_error(function() pacs:move_resources("Study", find().answers, { TargetAET = "X" }) end)
+      end)
+    end)
+
+    describe("Query", function()
+      it("is what the server has under an ID", function()
+        local found = find()
+        local query = client:query(found.ID)
+        assert.are.equal("Study", query:level())
+        assert.are.equal("pacs", query:modality())
+        assert.are.equal(found.ID, query.ID)
+        assert.are.equal(2, #query:answers())
+        assert.matches("^A100", query:answers { short = true }[1]["0008,0050"])
+        assert.are.equal(found.ID, client:query(found).ID)
+        local answers = query:answers()
+        assert(query:move({ to = "archive" }, 2))
+        assert.are.equal(1, (count(at_archive)))
+        assert.are.equal(answers[2].StudyInstanceUID,
+          assert(at_archive:get("/studies", { expand = true }))[1].MainDicomTags.StudyInstanceUID)
+        assert(query:move { TargetAet = "ARCHIVE" })
+        assert.are.equal(2, (count(at_archive)))
+        assert(query:move())
+        assert.are.equal(2, (count(client)))
+        assert.is_true(query:close())
+        assert.is_true(query:close())
+        assert.has_error(function() query:level() end)
+        assert.has_error(function() client:query("a/b") end)
+      end)
+    end)
+
+    describe("Job", function()
+      it("tells its state, its result, and how it failed", function()
+        local job = client:job(assert(pacs:move(find(), { to = "archive", Synchronous = false })))
+        assert.are.equal("LOCAL", assert(job:wait()).LocalAet)
+        local record = assert(job:status())
+        assert.are.same({ job.ID, "Success", "DicomMoveScu" }, { record.ID, record.State, record.Type })
+        job = client:job(assert(pacs:move(find(), { TargetAet = "NOBODY", Synchronous = false })).ID)
+        local none, err = job:wait { wait_timeout = 30 }
+        assert.are.same({ nil, "dicom", 0xC000, 9, job.ID }, { none, err.kind, err.dimse_status, err.orthanc_status, err.job })
+        assert.is_true(job:resubmit())
+        assert.are.equal(job.ID, select(2, job:wait()).job)
+      end)
+
+      it("that is unknown, or in another state, says so", function()
+        local job = client:job("0c07cb06-4d58-4877-9560-6863ce85214f")
+        assert.are.equal("job_gone", select(2, job:status()).code)
+        assert.are.equal("job_gone", select(2, job:wait()).code)
+        for _, action in ipairs { "pause", "resume", "resubmit", "cancel" } do
+          local none, err = job[action](job)
+          assert.are.same({ nil, "orthanc", "job_state" }, { none, err.kind, err.code })
+        end
+        assert.has_error(function() client:job("a/b") end)
+        assert.has_error(function() client:job() end)
+      end)
+    end)
+
+    it("keeps UTF-8 when told to, for as long as told to", function()
+      assert.are.equal("Latin1", client:default_encoding())
+      local undo = assert(client:use_utf8())
+      assert.are.equal("Utf8", client:default_encoding())
+      local found = find({ PatientID = "JP-77002", PatientName = "" })
+      assert.are.equal("Satou^Hanako=佐藤^花子=さとう^はなこ", found.answers[1].PatientName)
+      assert.is_nil(found.warning)
+      assert.is_true(undo())
+      assert.are.equal("Latin1", client:default_encoding())
+    end)
+  end)
+end
