@@ -31,7 +31,8 @@ for _, version in ipairs(versions) do
 
     setup(function()
       servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary })
-      client, at_pacs, at_archive = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url), modalua.connect(servers.ARCHIVE.url)
+      client = modalua.connect(servers.LOCAL.url)
+      at_pacs, at_archive = modalua.connect(servers.PACS.url), modalua.connect(servers.ARCHIVE.url)
       assert(samples.store(at_pacs))
       assert(at_pacs:use_utf8())
       pacs, archive = client:modality "pacs", client:modality "archive"
@@ -160,11 +161,11 @@ for _, version in ipairs(versions) do
       end)
 
       it("in the other formats", function()
-        local short = assert(pacs:find({ Level = "Study", Query = { AccessionNumber = "A100102", PatientName = "" } }, { short = true })).answers
+        local data = { Level = "Study", Query = { AccessionNumber = "A100102", PatientName = "" } }
+        local short = assert(pacs:find(data, { short = true })).answers
         assert.are.equal("SMITH^JOHN^A^DR", short[1]["0010,0010"])
         assert.is_nil(short[1].PatientName)
-        local full = assert(pacs:find({ Level = "Study", Query = { AccessionNumber = "A100102", PatientName = "" } },
-          { simplify = false, short = false })).answers
+        local full = assert(pacs:find(data, { simplify = false, short = false })).answers
         assert.are.same({ Name = "PatientName", Type = "String", Value = "SMITH^JOHN^A^DR" }, full[1]["0010,0010"])
       end)
 
@@ -228,7 +229,8 @@ for _, version in ipairs(versions) do
         local function again(format)
           local list = assert(pacs:get_query_answers(found.ID, format))
           table.sort(list, function(a, b)
-            return (a.AccessionNumber or a["0008,0050"].Value or a["0008,0050"]) < (b.AccessionNumber or b["0008,0050"].Value or b["0008,0050"])
+            local x, y = a.AccessionNumber or a["0008,0050"], b.AccessionNumber or b["0008,0050"]
+            return (type(x) == "table" and x.Value or x) < (type(y) == "table" and y.Value or y)
           end)
           return list
         end
@@ -334,7 +336,8 @@ for _, version in ipairs(versions) do
         assert.has_error(function() pacs:get({}) end)
         assert.has_error(function() pacs:get("Study", "1.2.3") end)
         assert.has_error(function() pacs:get("Study", { { StudyInstanceUID = "1" } }, { TargetAet = "ARCHIVE" }) end)
-        for _, resources in ipairs { {}, { { StudyInstanceUID = "" } }, { { StudyInstanceUID = "*" } }, { StudyInstanceUID = "1\\2" }, { { x = 1 } } } do
+        for _, resources in ipairs { {}, { { StudyInstanceUID = "" } }, { { StudyInstanceUID = "*" } }, { StudyInstanceUID = "1\\2" },
+          { { x = 1 } } } do
           local none, err = pacs:get("Study", resources)
           assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
         end
@@ -344,7 +347,8 @@ for _, version in ipairs(versions) do
     describe("store", function()
       local function stored()
         assert(pacs:move(find()))
-        return assert(client:get("/patients"))[1], assert(client:get("/studies")), assert(client:get("/series")), assert(client:get("/instances"))
+        return assert(client:get("/patients"))[1], assert(client:get("/studies")), assert(client:get("/series")),
+          assert(client:get("/instances"))
       end
 
       it("sends patients, studies, series and instances, one or several", function()

@@ -164,9 +164,12 @@ static int answered(lua_State *L, call *c)
     int record = c->base.index + 1;
     if (lcall_answer(L, c) != 1)
         return unheard(L, w);
-    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING)
-        return lcall_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
-                          w->job);
+    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
+        lcall_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
+                   w->job);
+        lwatch_set_job(L, w);
+        return 2;
+    }
     w->heard = clock_now();
     state = lua_tostring(L, -1);
     if (strcmp(state, "Failure") == 0)

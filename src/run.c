@@ -254,7 +254,7 @@ static bool draining(modalua_runtime *rt)
         rt->lp.deadline = 0; /* the run was in time */
     }
     return op_farewells_pending(rt->L, &rt->lp, false) &&
-           (lp->stop != LOOP_KILL || lp->reason == REASON_EXIT) && clock_now() < rt->drain_end;
+           (lp->stop != LOOP_KILL || lp->reason != REASON_CANCELLED) && clock_now() < rt->drain_end;
 }
 
 static int step_p(lua_State *L)

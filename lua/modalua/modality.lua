@@ -320,8 +320,8 @@ end
 ours.describe(methods.move_resources,
   "modality:move_resources(level, resources [, {TargetAet = | to =, max =, LocalAet =, Timeout =, Priority =, Synchronous =, UserData =, "
     .. "wait_timeout =, extra =}]) -> outcomes | nil, err",
-  "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When some "
-    .. "fail the others are still tried, and err.outcomes has {resource =, error =} for those.")
+  "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
+    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those.")
 
 -- ---- the server's character set ----
 

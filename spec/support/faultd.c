@@ -26,7 +26,7 @@
  * request itself /status?code=&type=&body=   that answer; type= alone: no Content-Type
  *   /redirect?code=&to=   /auth?user=&password=   /bearer?token=
  *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer;
- * before: {} /drop-reused       /drop?after=2 /delay?s=  /hang   answers late; never
+ * before: {} /drop-reused       /drop?after=2 /delay?s=&body=  /hang   answers late; never
  *   /barrier?n=&name=  answers when n requests wait there; 503 after 30 s
  *   /drip?bytes=&s=    headers, then a byte each s
  *   /short?say=&send=  /reset-body?bytes=   /reset-now   /garbage

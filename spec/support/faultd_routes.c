@@ -182,8 +182,11 @@ static void do_drop_reused(exchange *x)
 
 static void do_delay(exchange *x)
 {
+    text body = argument(x, "body", "{}");
     if (!gone_within(x->c, number(x, "s", 0.5)))
-        do_ok(x);
+        answer_json(x, &body);
+    else
+        text_free(&body);
 }
 
 static void do_hang(exchange *x)
