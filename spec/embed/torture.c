@@ -14,6 +14,7 @@ typedef struct faulty {
     long window;    /* failures in a row */
     long live;      /* blocks */
     long failed;
+    long asked; /* how often memory was asked for */
 } faulty;
 
 static void *faulty_alloc(void *user, void *block, size_t old_size, size_t new_size)
@@ -26,6 +27,7 @@ static void *faulty_alloc(void *user, void *block, size_t old_size, size_t new_s
         return NULL;
     }
     if (!block || new_size > old_size) {
+        f->asked++;
         if (f->countdown == 0 && f->window > 0) {
             f->window--;
             f->failed++;
@@ -39,7 +41,7 @@ static void *faulty_alloc(void *user, void *block, size_t old_size, size_t new_s
     return moved;
 }
 
-static const char scenario[] =
+static const char general_scenario[] =
     "local modalua, task, json = require 'modalua', require 'modalua.task', require "
     "'modalua.json'\n"
     "local client = modalua.connect('%s', {headers = {['X-A'] = 'b'}, username = 'u', password = "
@@ -65,6 +67,57 @@ static const char scenario[] =
     "local co = coroutine.create(error) coroutine.resume(co, 'e') debug.traceback(co)\n"
     "print(text)\n";
 
+/* A modality, as the fault server plays it. It is told how once, by a runtime whose allocations do
+ * not fail. */
+static const char roles[] =
+    "local client = require 'modalua'.connect('%s')\n"
+    "local function play(path, body, type)\n"
+    "  local to = '/status?code=200&type=' .. (type or 'application/json') .. '&body=' .. body\n"
+    "  assert(client:get('/map', {path = path, to = to}))\n"
+    "end\n"
+    "play('/system', '{\"Version\":\"1.12.7\"}')\n"
+    "play('/tools/default-encoding', 'Latin1', 'text/plain')\n"
+    "play('/modalities', '{\"archive\":{\"AET\":\"ARCHIVE\"}}')\n"
+    "play('/modalities/pacs/query', '{\"ID\":\"1-1\"}')\n"
+    "play('/modalities/pacs/echo', '{}')\n"
+    "play('/modalities/pacs/move', '{}')\n"
+    "play('/modalities/pacs/get', '{\"ID\":\"2-2\"}')\n"
+    "play('/modalities/pacs/store', '{\"ID\":\"3-3\"}')\n"
+    "play('/queries/1-1/answers', "
+    "'[{\"StudyInstanceUID\":\"1.2\",\"PatientName\":\"^^\",\"X\":null,"
+    "\"SOPInstanceUID\":\"1.2.3\",\"SpecificCharacterSet\":\"ISO_IR 100\"}]')\n"
+    "play('/queries/1-1/level', 'Study', 'text/plain')\n"
+    "play('/queries/1-1/modality', 'pacs', 'text/plain')\n"
+    "play('/queries/1-1/query', '{\"0010,0020\":\"X\"}')\n"
+    "play('/queries/1-1/retrieve', '{\"ID\":\"4-4\"}')\n"
+    "play('/tools/find', '[{\"MainDicomTags\":{\"SOPInstanceUID\":\"1.2.3\"}}]')\n"
+    "play('/jobs/2-2', '{\"State\":\"Success\",\"Content\":{\"Description\":\"d\"}}')\n"
+    "play('/jobs/3-3', '{\"State\":\"Failure\",\"ErrorCode\":9,\"ErrorDetails\":\"DIMSE status "
+    "0xA801\"}')\n"
+    "play('/jobs/4-4', '{\"State\":\"Running\"}')\n";
+
+static const char modality_scenario[] =
+    "local modalua, task = require 'modalua', require 'modalua.task'\n"
+    "local client = modalua.connect('%s')\n"
+    "local pacs = client:modality('pacs', {max_moves = 1})\n"
+    "assert(pacs:echo())\n"
+    "do\n"
+    "  local found <close> = assert(pacs:find {Level = 'Study', Query = {PatientName = "
+    "'M\xc3\xbcller*', "
+    "Modality = ''}})\n"
+    "  assert(#found.dropped == 1 and found.warning:find 'Latin1' and found.answers[1].X == nil)\n"
+    "  assert(not pacs:find {Level = 'Study', Query = {Modality = 'CT'}})\n"
+    "  local move = function() return pacs:move(found, {to = 'archive'}) end\n"
+    "  local first, second = task.spawn(move), task.spawn(move)\n"
+    "  task.sleep(0.001)\n"
+    "  first:cancel() second:cancel() first:join() second:join()\n"
+    "end\n"
+    "assert(pacs:get('Study', {StudyInstanceUID = '1.2'}))\n"
+    "assert(pacs:move_resources('Study', {{StudyInstanceUID = '1.2'}}, {TargetAet = 'ARCHIVE'}))\n"
+    "local _, err = pacs:store 'ffffffff-ffffffff-ffffffff-ffffffff-ffffffff'\n"
+    "assert(err.dimse_status == 0xA801)\n"
+    "assert(client:query('1-1'):answers() and client:job('2-2'):wait())\n";
+
 static void discard(void *user, const char *text, size_t size)
 {
     (void)user;
@@ -72,10 +125,11 @@ static void discard(void *user, const char *text, size_t size)
     (void)size;
 }
 
-/* One run with its failures at the n-th allocation. Returns whether anything failed. */
-static int attempt(const char *code, long n, long window)
+/* One run with its failures at the n-th allocation. Returns whether anything failed; *asked gets
+ * how often memory was asked for, unless it is NULL. */
+static int attempt(const char *code, long n, long window, long *asked)
 {
-    faulty f = { n, window, 0, 0 };
+    faulty f = { .countdown = n, .window = window };
     modalua_config config;
     modalua_runtime *rt = NULL;
     int status;
@@ -96,20 +150,35 @@ static int attempt(const char *code, long n, long window)
     }
     CHECK(f.live == 0);
     CHECK(status <= 0 && status != MODALUA_E_BUSY && status != MODALUA_E_INVALID);
+    if (asked)
+        *asked = f.asked;
     return f.failed > 0;
+}
+
+/* Every allocation from the first-th on in turn; returns how many runs had one that failed. */
+static long torment(const char *scenario, const char *url, long first)
+{
+    static const long windows[] = { 1, 3 };
+    char code[8192];
+    long runs = 0;
+    snprintf(code, sizeof code, scenario, url);
+    for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++)
+        for (long n = first; attempt(code, n, windows[w], NULL); n++)
+            runs++;
+    return runs;
 }
 
 int main(int argc, char **argv)
 {
-    static const long windows[] = { 1, 3 };
-    char code[4096];
-    long runs = 0;
+    char code[8192];
+    long plain, modality, loading;
     CHECK(argc == 2);
-    snprintf(code, sizeof code, scenario, argv[1]);
-    for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++)
-        for (long n = 0; attempt(code, n, windows[w]); n++)
-            runs++;
-    printf("%ld runs failed an allocation\n", runs);
-    CHECK(runs > 500);
+    plain = torment(general_scenario, argv[1], 0);
+    snprintf(code, sizeof code, roles, argv[1]);
+    CHECK(!attempt(code, -1, 0, NULL));
+    CHECK(!attempt("require 'modalua'", -1, 0, &loading)); /* has been tried by then */
+    modality = torment(modality_scenario, argv[1], loading);
+    printf("%ld and %ld runs failed an allocation\n", plain, modality);
+    CHECK(plain > 500 && modality > 500);
     return 0;
 }
