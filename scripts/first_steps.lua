@@ -8,42 +8,36 @@ local playground = require "modalua.playground"
 local task = require "modalua.task"
 
 local orthanc = modalua.connect()
-
 local system = assert(orthanc:system())
 print(("Orthanc %s, AET %s"):format(system.Version, system.DicomAet))
 
 -- All echoes at once: each task waits for its own.
-local tasks = {}
-for name, modality in pairs(assert(orthanc:modalities { expand = true })) do
-  tasks[name] = task.spawn(function()
-    assert(orthanc:post("/modalities/" .. name .. "/echo", { Timeout = 5 }))
-    return ("%s answers (AET %s, %s:%d)"):format(name, modality.AET, modality.Host, modality.Port)
+for name, settings in pairs(assert(orthanc:modalities { expand = true })) do
+  task.spawn(function()
+    assert(orthanc:modality(name):echo { Timeout = 5 })
+    print(("%s answers (AET %s, %s:%d)"):format(name, settings.AET, settings.Host, settings.Port))
   end)
 end
-for name, t in pairs(tasks) do
-  local line, err = t:join()
-  print(line or name .. " does not answer: " .. tostring(err))
-end
+task.sleep(0) -- they start when this task waits; it goes on beside them
 
--- A C-FIND: the query stays on the server, its answers are read from there.
-local query = assert(orthanc:post("/modalities/pacs/query", {
+-- A C-FIND: two requests, however many answers there are. The query is removed from the server at the end of the scope.
+local pacs = orthanc:modality "pacs"
+local found <close> = assert(pacs:find {
   Level = "Study",
   Query = { StudyDescription = "*Chest*", PatientName = "", StudyDate = "", ModalitiesInStudy = "" },
-}))
-local studies = assert(orthanc:get(query.Path .. "/answers", { expand = true, simplify = true }))
-print(("pacs has %d studies of a chest:"):format(#studies))
-table.sort(studies, function(a, b) return a.StudyDate < b.StudyDate end)
-for _, study in ipairs(studies) do
+})
+table.sort(found.answers, function(a, b) return a.StudyDate < b.StudyDate end)
+print(("pacs has %d studies of a chest:"):format(#found.answers))
+for _, study in ipairs(found.answers) do
   print("", study.StudyDate, study.ModalitiesInStudy, study.PatientName, study.StudyDescription)
 end
 
 -- A C-MOVE of all that was found: pacs itself sends it to the archive, which is then asked what has arrived.
-assert(orthanc:post(query.Path .. "/retrieve", { TargetAet = "ARCHIVE", Synchronous = true }))
-local archive = playground.servers().archive
-local arrived = assert(archive:get("/statistics"))
-print(("the archive now holds %d studies, %d instances"):format(arrived.CountStudies, arrived.CountInstances))
+assert(pacs:move(found, { to = "archive" }))
+local arrived = assert(playground.servers().archive:get("/statistics"))
+print(("the archive itself counts %d studies, %d instances"):format(arrived.CountStudies, arrived.CountInstances))
 
--- A failure is nil and an error that says what failed, where and why.
-local none, err = orthanc:post("/modalities/nosuch/echo", {})
+-- What would go wrong elsewhere without a word is an error that says what failed, where and why.
+local none, err = pacs:find { Level = "Study", Query = { Modality = "CT" } }
 assert(none == nil)
 print("as expected: " .. tostring(err))

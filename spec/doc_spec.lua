@@ -28,12 +28,26 @@ describe("Every public function", function()
 
   it("of an object too", function()
     local client = modalua.connect()
-    for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "default_encoding" } do
+    for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "query", "queries", "job", "jobs",
+      "default_encoding", "use_utf8" } do
       assert.matches("client:" .. name, doc.of(client[name]).signature)
     end
     local t = modalua.task.spawn(function() end)
     for _, name in ipairs { "join", "cancel" } do
       assert.matches("task:" .. name, doc.of(t[name]).signature)
+    end
+    local objects = {
+      modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources" },
+      query = { client:query "0-0", "answers", "move", "level", "modality", "close" },
+      job = { client:job "0-0", "status", "wait", "cancel", "pause", "resume", "resubmit" },
+    }
+    for kind, names in pairs(objects) do
+      for i = 2, #names do
+        local row = doc.of(names[1][names[i]])
+        assert.matches(names[i] == "query" and "modality:find%(.*query is the same" or kind .. ":" .. names[i] .. "%(", row.signature)
+        assert.is_true(#row.help > 20)
+      end
+      assert.is_false(getmetatable(names[1]))
     end
     assert.is_nil(doc.of(print))
     assert.is_nil(doc.of(nil))

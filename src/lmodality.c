@@ -235,7 +235,8 @@ void lmodality_complete(lua_State *L, loop *lp)
 }
 
 static const ldoc_row functions[] = {
-    { "Modality", l_new, "Modality(client, name [, {max_moves = 2}]) -> modality",
+    { "Modality", l_new,
+      "Modality(client, name [, {max_moves = 2}]) -> modality; RemoteModality is the same",
       "A modality by the name that the client's server gives it; no I/O happens. Of its transfers, "
       "max_moves run at once." },
     { NULL, NULL, NULL, NULL }

@@ -376,9 +376,11 @@ static void push_warning(lua_State *L, const loss *l)
                     "DefaultEncoding, "
                     "%s, and leaves out what that does not have",
                     l->encoding->name);
-    if (l->signs > 0)
-        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)", l->signs,
-                        l->where, l->first);
+    if (l->signs > 1)
+        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
+                        (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);
+    else if (l->signs > 0)
+        lua_pushfstring(L, " (it shows in %s of answer %I)", l->where, (LUAI_UACINT)l->first);
     else
         lua_pushliteral(L, "");
     lua_pushliteral(L, "; \"DefaultEncoding\": \"Utf8\" in the server's configuration, or "

@@ -1,0 +1,92 @@
+-- The scripts that people copy, run in the playground as their heads say.
+local command = require "spec.support.command"
+
+local function run(script, ...)
+  return command.run("playground", "scripts/" .. script, ...)
+end
+
+describe("The script", function()
+  it("first_steps echoes, finds, moves, and shows an error", function()
+    local result = run "first_steps.lua"
+    assert.are.equal("", result.err)
+    assert.are.equal(0, result.status)
+    for _, line in ipairs { "archive answers %(AET ARCHIVE, 127.0.0.1:%d+%)", "pacs answers %(AET PACS, ", "pacs has 3 studies of a chest:",
+      "\t20201224\tCR\tLindström^Åsa\tChest PA", "the archive itself counts 3 studies, 5 instances",
+      "as expected: find .*ModalitiesInStudy" } do
+      assert.matches(line, result.out)
+    end
+  end)
+
+  describe("echo_all", function()
+    it("prints a line for each modality", function()
+      local result = run "echo_all.lua"
+      assert.are.same({ "", 0 }, { result.err, result.status })
+      assert.matches("^archive +ARCHIVE +[%d.]+ ms  answers\npacs +PACS +[%d.]+ ms  answers\n$", result.out)
+    end)
+
+    it("fails when one does not answer", function()
+      local result = command.shell([[f=$(mktemp); echo '
+        local orthanc = require "modalua".connect()
+        assert(orthanc:put("/modalities/dead", { AET = "DEAD", Host = "127.0.0.1", Port = 1 }))
+        arg = { [0] = "scripts/echo_all.lua", "2" }
+        dofile "scripts/echo_all.lua"' >$f; "$M" playground $f; s=$?; rm $f; exit $s]])
+      assert.are.same({ "1 of 3 modalities do not answer\n", 1 }, { result.err, result.status })
+      assert.matches("\ndead +DEAD +[%d.]+ ms  the exchange with the remote modality failed: ", result.out)
+    end)
+
+    it("says how it is called", function()
+      local result = run("echo_all.lua", "0")
+      assert.are.same({ "usage: modalua scripts/echo_all.lua [SECONDS]\n", 2 }, { result.err, result.status })
+    end)
+  end)
+
+  describe("find_studies", function()
+    it("prints what is found, parted by tabs", function()
+      local result = run("find_studies.lua", "pacs", "PatientName=SMITH*", "StudyDate=20200101-", "ModalitiesInStudy=CT")
+      assert.are.equal(0, result.status)
+      local lines = {}
+      for line in result.out:gmatch "[^\n]+" do
+        lines[#lines + 1] = line
+      end
+      assert.are.equal(3, #lines)
+      assert.are.equal("20200115 MOD-0002 SMITH^JOHN^A^DR CT A100102 CT CHEST W CONTRAST 2.25.2718281828459045235360287471040000",
+        (lines[2]:gsub("\t", " ")))
+      assert.matches("^2 studies\nwarning: .*DefaultEncoding", result.err)
+    end)
+
+    it("refuses a filter that would be lost, and says how it is called", function()
+      local result = run("find_studies.lua", "pacs", "Modality=CT")
+      assert.are.same({ "", 1 }, { result.out, result.status })
+      assert.matches("ModalitiesInStudy is the tag for studies", result.err)
+      assert.are.equal(2, run("find_studies.lua").status)
+      assert.are.equal(2, run("find_studies.lua", "pacs", "PatientID").status)
+    end)
+  end)
+
+  describe("find_and_move", function()
+    it("moves each study and says so", function()
+      local result = run("find_and_move.lua", "pacs", "archive", "PatientName=SMITH*")
+      assert.are.same({ "", 0 }, { result.err, result.status })
+      assert.are.equal(3, select(2, result.out:gsub("moved\t%d+\tSMITH", "")))
+      assert.matches("\n3 of 3 studies moved from pacs to archive\n$", result.out)
+    end)
+
+    it("moves nothing that it should not", function()
+      for _, words in ipairs { { "pacs", "archive" }, { "pacs", "archive", "PatientID=*" }, { "pacs", "PatientID=1" },
+        { "pacs", "archive", "--max", "x", "PatientID=1" } } do
+        local result = run("find_and_move.lua", table.unpack(words))
+        assert.are.same({ "", 2 }, { result.out, result.status })
+      end
+      local result = run("find_and_move.lua", "pacs", "archive", "--max", "2", "PatientName=SMITH*")
+      assert.are.same({ "", "pacs has 3 such studies, and --max is 2: nothing was moved\n", 1 },
+        { result.out, result.err, result.status })
+    end)
+
+    it("fails when a study was not moved", function()
+      local result = run("find_and_move.lua", "pacs", "nosuch", "PatientName=SMITH*")
+      assert.are.equal(1, result.status)
+      assert.matches("FAILED.*\n0 of 3 studies moved from pacs to nosuch\n$", result.out)
+      assert.matches("the server knows no modality 'nosuch' to send to", result.err)
+    end)
+  end)
+end)
