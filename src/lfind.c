@@ -7,7 +7,8 @@
 #include "lfilter.h"
 #include "lmark.h"
 #include "lmodality.h"
-#include "lquery.h"
+#include "lanswers.h"
+#include "lfound.h"
 #include "lroute.h"
 #include "orthanc_encoding.h"
 
@@ -30,7 +31,7 @@ static int found_answered(lua_State *L, call *c)
         return 2;
     if (!lua_istable(L, -1))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
-    lquery_tidy(L); /* answers warning */
+    lanswers_tidy(L); /* answers warning */
     lcall_push_data(L, c);
     if (lua_getfield(L, data, "note") == LUA_TSTRING) {
         if (lua_isstring(L, answers + 1))
@@ -41,7 +42,7 @@ static int found_answered(lua_State *L, call *c)
     lua_getfield(L, data, "client");
     lua_getfield(L, data, "dropped");
     f->facts.count = luaL_len(L, answers);
-    lquery_push_found(L, own, f->id, &f->facts, answers, own + 1, answers + 1);
+    lfound_push(L, own, f->id, &f->facts, answers, own + 1, answers + 1);
     return 1;
 }
 
@@ -197,7 +198,7 @@ int lfind_find(lua_State *L)
     lua_pop(L, 1);
 
     f = (find_call *)lmodality_call(L, sizeof *f, "find", find_send);
-    f->format = lquery_format(L, FORMAT, "find");
+    f->format = lanswers_format(L, FORMAT, "find");
     lcall_set_deadline(&f->modality.call, o.wait_timeout);
     lua_replace(L, CALL);
     lua_pushfstring(L, "/modalities/%s/query", f->modality.modality->name);
@@ -236,8 +237,8 @@ int lfind_get_query_answers(lua_State *L)
     char id[ORTHANC_ID_SIZE];
     const char *format;
     lua_settop(L, 3);
-    lquery_identify(L, 2, "get_query_answers", id);
-    format = lquery_format(L, 3, "get_query_answers");
+    lfound_identify(L, 2, "get_query_answers", id);
+    format = lanswers_format(L, 3, "get_query_answers");
     lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    return lquery_answers(L, m->lp, 4, id, "get_query_answers", format);
+    return lanswers_get(L, m->lp, 4, id, "get_query_answers", format);
 }

@@ -5,7 +5,7 @@
 
 #include "lerror.h"
 #include "lfilter.h"
-#include "lquery.h"
+#include "lfound.h"
 #include "ltarget.h"
 #include "ltransfer.h"
 
@@ -32,7 +32,7 @@ static int guarded(lua_State *L, call *c)
         return lcall_fail(L, c, "refused", "too_many", "the query has %I answers, and max is %d",
                           (LUAI_UACINT)m->facts.count, (int)m->max);
     if (m->facts.level == ORTHANC_PATIENT)
-        m->transfer.doubt = "at Patient level some modalities report success and send nothing";
+        m->transfer.doubt = LTRANSFER_PATIENT_DOUBT;
     return ltransfer_check_version(L, c);
 }
 
@@ -157,7 +157,7 @@ static int run(lua_State *L, loop *lp, const char *id, int options, int client_i
     m->answer = answer;
     m->max = o.max;
     m->all = o.all;
-    m->facts = lquery_facts(L, client_index, id);
+    m->facts = lfound_facts(L, client_index, id);
     t->route = &orthanc_retrieve;
     t->newest = newest;
     t->prepared = ltarget_find;
@@ -191,7 +191,7 @@ int lmove_move(lua_State *L)
     const modality *m = lmodality_check(L, 1);
     char id[ORTHANC_ID_SIZE];
     lua_settop(L, 3);
-    lquery_identify(L, 2, "move", id);
+    lfound_identify(L, 2, "move", id);
     lua_getiuservalue(L, 1, MODALITY_CLIENT);
     return run(L, m->lp, id, 3, 4, true, -1);
 }

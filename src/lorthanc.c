@@ -8,6 +8,7 @@
 #include "ljob.h"
 #include "lmodality.h"
 #include "lopts.h"
+#include "lfound.h"
 #include "lquery.h"
 
 /* ---- routes ---- */
@@ -186,6 +187,7 @@ static const ldoc_row methods[] = {
 
 void lorthanc_open(lua_State *L, loop *lp)
 {
+    lfound_open(L, lp);
     lquery_open(L, lp);
     ljob_open(L, lp);
     lmodality_open(L, lp);

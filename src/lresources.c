@@ -136,79 +136,102 @@ static orthanc_level check_level(lua_State *L, int index, const char *function)
     return level;
 }
 
-/* ---- C-GET and C-MOVE of named resources ---- */
+/* ---- what they have in common ---- */
 
-/* What they have in common. Stack: self level resources options client body call [resources].
- * Returns whether it can be run; otherwise nil and an error are pushed. */
-static bool prepare(lua_State *L, transfer *t, const char *route)
+/* The arguments of all of them, from self on; the last are ours: the client, the body, the call
+ * and, of the call's resources, the list. */
+enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, BODY, CALL, LIST };
+
+typedef struct plan {
+    const char *name; /* the operation */
+    const orthanc_route *route;
+    const lopt *options; /* our own */
+    call_step prepared;
+} plan;
+
+/* Pushes client, body and call, from the options; the call is about that modality's route. */
+static transfer *push_transfer(lua_State *L, const plan *p)
 {
-    enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, BODY, CALL, LIST };
-    call *c = &t->watch.base.call;
-    orthanc_level level = check_level(L, LEVEL, c->base.name);
-    t->watch.base.modality = lmodality_check(L, SELF);
+    modality *m = lmodality_check(L, SELF);
+    common_options o = { 0 };
+    const orthanc_key *newest;
+    transfer *t;
+    lua_getiuservalue(L, SELF, MODALITY_CLIENT);
+    newest = lroute_read(L, OPTIONS, p->name, p->route, p->options, &o);
+    t = ltransfer_new(L, m->lp, sizeof *t, CLIENT, p->name, ltransfer_check_version);
+    t->watch.base.modality = m;
+    t->route = p->route;
+    t->newest = newest;
+    t->prepared = p->prepared;
     ltransfer_take_mode(L, t, BODY);
-    lua_pushfstring(L, "/modalities/%s/%s", t->watch.base.modality->name, route);
+    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
+    lua_pushfstring(L, "/modalities/%s/%s", m->name, p->route->name);
     lcall_keep_route(L, CALL);
-    if (!push_resources(L, RESOURCES, level, c->base.name) ||
-        (lua_rawlen(L, LIST) == 0 && lua_pushliteral(L, "no resource is given"))) {
-        lcall_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
-        return false;
+    return t;
+}
+
+/* The list of resources, or a message why there is none, is on the top. */
+static int run_with(lua_State *L, transfer *t, bool good)
+{
+    call *c = &t->watch.base.call;
+    if (good && lua_rawlen(L, LIST) == 0) {
+        lua_pushliteral(L, "no resource is given");
+        good = false;
     }
-    if (level == ORTHANC_PATIENT)
-        t->doubt = "at Patient level some modalities report success and send nothing";
-    lua_pushstring(L, orthanc_level_name(level));
-    lcall_keep(L, CALL, "level", -1);
-    lua_setfield(L, BODY, "Level");
+    if (!good)
+        return lcall_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
     lua_pushvalue(L, LIST);
     lua_setfield(L, BODY, "Resources");
     lcall_keep(L, CALL, "resources", LIST);
     lcall_keep(L, CALL, "modality", SELF);
     lcall_keep(L, CALL, "client", CLIENT);
     lcall_keep(L, CALL, "body", BODY);
-    ltarget_keep(L, CALL, OPTIONS);
     lua_settop(L, CALL);
-    return true;
+    return op_run(L, &c->base);
+}
+
+/* ---- C-GET and C-MOVE of named resources ---- */
+
+static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
+{
+    if (level == ORTHANC_PATIENT)
+        t->doubt = LTRANSFER_PATIENT_DOUBT;
+    lua_pushstring(L, orthanc_level_name(level));
+    lcall_keep(L, CALL, "level", -1);
+    lua_setfield(L, BODY, "Level");
+    return run_with(L, t, push_resources(L, RESOURCES, level, t->watch.base.call.base.name));
 }
 
 /* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
 int lresources_get(lua_State *L)
 {
-    const modality *m = lmodality_check(L, 1);
-    common_options o = { 0 };
-    const orthanc_key *newest;
+    static const plan p = { "get", &orthanc_get, common_rows, ltransfer_begin };
+    orthanc_level level;
     transfer *t;
-    lua_settop(L, 4);
-    check_level(L, 2, "get");
-    lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    newest = lroute_read(L, 4, "get", &orthanc_get, common_rows, &o);
-    t = ltransfer_new(L, m->lp, sizeof *t, 5, "get", ltransfer_check_version);
-    t->route = &orthanc_get;
-    t->newest = newest;
+    lmodality_check(L, SELF);
+    lua_settop(L, OPTIONS);
+    level = check_level(L, LEVEL, p.name);
+    t = push_transfer(L, &p);
     t->by_get = true;
-    t->prepared = ltransfer_begin;
-    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
-    return prepare(L, t, "get") ? op_run(L, &t->watch.base.call.base) : 2;
+    return run_at_level(L, t, level);
 }
 
 /* POST /modalities/{name}/move: DICOM PS3.4 C.4.2 (C-MOVE). For modality:move_resources, which is
  * written in Lua and gives one resource at a time. self level resource options */
 int lresources_move_one(lua_State *L)
 {
-    const modality *m = lmodality_check(L, 1);
-    common_options o = { 0 };
-    const orthanc_key *newest;
+    static const plan p = { "move_resources", &orthanc_move, move_rows, ltarget_find };
+    orthanc_level level;
     transfer *t;
-    lua_settop(L, 4);
-    check_level(L, 2, "move_resources");
-    lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    newest = lroute_read(L, 4, "move_resources", &orthanc_move, move_rows, &o);
-    t = ltransfer_new(L, m->lp, sizeof *t, 5, "move_resources", ltransfer_check_version);
-    t->route = &orthanc_move;
-    t->newest = newest;
-    t->prepared = ltarget_find;
-    ltarget_read(L, 4, 6, "move_resources");
-    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
-    return prepare(L, t, "move") ? op_run(L, &t->watch.base.call.base) : 2;
+    lmodality_check(L, SELF);
+    lua_settop(L, OPTIONS);
+    level = check_level(L, LEVEL, p.name);
+    t = push_transfer(L, &p);
+    if (t->synchronous == 0)
+        t->least = ORTHANC_MOVE_JOBS;
+    ltarget_read(L, OPTIONS, BODY, p.name);
+    ltarget_keep(L, CALL, OPTIONS);
+    return run_at_level(L, t, level);
 }
 
 /* ---- C-STORE ---- */
@@ -255,34 +278,14 @@ static bool push_stored(lua_State *L, int index)
 /* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
 int lresources_store(lua_State *L)
 {
-    enum { SELF = 1, IDS, OPTIONS, CLIENT, BODY, CALL, LIST };
-    modality *m = lmodality_check(L, SELF);
-    common_options o = { 0 };
-    const orthanc_key *newest;
+    static const plan p = { "store", &orthanc_store, common_rows, ltransfer_begin };
     transfer *t;
-    lua_settop(L, OPTIONS);
-    lua_getiuservalue(L, SELF, MODALITY_CLIENT);
-    newest = lroute_read(L, OPTIONS, "store", &orthanc_store, common_rows, &o);
-    t = ltransfer_new(L, m->lp, sizeof *t, CLIENT, "store", ltransfer_check_version);
-    t->watch.base.modality = m;
-    t->route = &orthanc_store;
-    t->newest = newest;
-    t->prepared = ltransfer_begin;
-    ltransfer_take_mode(L, t, BODY);
-    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
-    lua_pushfstring(L, "/modalities/%s/store", m->name);
-    lcall_keep_route(L, CALL);
-    if (!push_stored(L, IDS))
-        return lcall_fail(L, &t->watch.base.call, "refused", "bad_identifier", "%s",
-                          lua_tostring(L, -1));
-    lua_pushvalue(L, LIST);
-    lua_setfield(L, BODY, "Resources");
-    lcall_keep(L, CALL, "resources", LIST);
-    lcall_keep(L, CALL, "modality", SELF);
-    lcall_keep(L, CALL, "client", CLIENT);
-    lcall_keep(L, CALL, "body", BODY);
-    lua_settop(L, CALL);
-    return op_run(L, &t->watch.base.call.base);
+    lmodality_check(L, SELF);
+    lua_settop(L, 3);
+    lua_pushnil(L);
+    lua_insert(L, LEVEL); /* it has none */
+    t = push_transfer(L, &p);
+    return run_with(L, t, push_stored(L, RESOURCES));
 }
 
 /* ---- for the Lua half ---- */

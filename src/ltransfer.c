@@ -55,6 +55,8 @@ static int version_known(lua_State *L, call *c)
     if (has < t->route->since)
         return push_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
                                 t->route->since);
+    if (has < t->least)
+        return push_unsupported(L, c, "C-MOVE without waiting for it", t->least);
     if (t->newest && has < t->newest->since)
         return push_unsupported(L, c,
                                 lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
@@ -65,7 +67,7 @@ static int version_known(lua_State *L, call *c)
 int ltransfer_check_version(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
-    if (t->route->since > 0 || t->newest || t->by_get)
+    if (t->route->since > 0 || t->least > 0 || t->newest || t->by_get)
         return lcall_need_version(L, c, version_known);
     return t->prepared(L, c);
 }

@@ -8,11 +8,15 @@
 #include "lroute.h"
 #include "lwatch.h"
 
+/* Why a success at that level is not believed. */
+#define LTRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
+
 typedef struct transfer {
     watch watch;
     int synchronous; /* 1: one blocking request; 0: the job's handle at once; -1: waited for */
     const orthanc_route *route;
     const orthanc_key *newest; /* a key that needs a new server; NULL = none */
+    int least;                 /* the first version that can do it this way; 0 = all */
     bool permissive, by_get;   /* asked for; by C-GET, or what the server takes for the default */
     call_step prepared; /* what is left to do before the request, once the version is known */
     const char *doubt;  /* why a success is not believed before it is proven; NULL = it is */

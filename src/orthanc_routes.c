@@ -7,8 +7,9 @@
 /* ---- the keys ---- */
 
 #define USER_DATA ORTHANC_VERSION(1, 12, 9)
-#define ELSEWHERE ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point \
-                                             */
+#define ELSEWHERE                                                                  \
+    ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point \
+                               */
 
 /* clang-format off */
 static const orthanc_key echo_keys[] = {

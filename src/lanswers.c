@@ -1,0 +1,200 @@
+#include "lanswers.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "lcall.h"
+#include "lerror.h"
+#include "lopts.h"
+#include "orthanc_encoding.h"
+#include "orthanc_routes.h"
+#include "orthanc_tags.h"
+
+/* ---- how they look ---- */
+
+const char *lanswers_format(lua_State *L, int index, const char *function)
+{
+    struct {
+        bool simplify, brief;
+    } o = { false, false };
+    static const lopt rows[] = { { "simplify", LOPT_FLAG, 0 },
+                                 { "short", LOPT_FLAG, sizeof(bool) },
+                                 { NULL, LOPT_FLAG, 0 } };
+    bool said = false;
+    if (!lua_isnoneornil(L, index)) {
+        lopts_read(L, index, function, rows, &o);
+        lua_getfield(L, index, "simplify");
+        said = !lua_isnil(L, -1);
+        lua_pop(L, 1);
+    }
+    if (o.simplify && o.brief)
+        lerror_usage(L, "%s: simplify and short can't be both True.", function);
+    return o.brief ? "&short" : o.simplify || !said ? "&simplify" : "";
+}
+
+/* ---- what may be missing ---- */
+
+typedef struct loss {
+    const orthanc_encoding *encoding; /* the server's, as the answers say it; NULL = not seen */
+    bool texts;                       /* there are names or descriptions */
+    lua_Integer signs, first;         /* answers whose texts look as if letters were missing */
+    char where[64];                   /* the tag of the first */
+} loss;
+
+/* The name of a key, in whichever format. */
+static const char *key_name(const char *key)
+{
+    uint32_t tag;
+    const orthanc_tag *row = orthanc_tag_parse(key, &tag) ? orthanc_tag_row(tag) : NULL;
+    return row ? row->name : key;
+}
+
+static bool is_text_key(const char *key)
+{
+    static const char *const words[] = { "Name", "Description", "Comment", "Physician", "Person" };
+    const char *name = key_name(key);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strstr(name, words[i]))
+            return true;
+    return false;
+}
+
+/* Delimiters with nothing between them: "^^", "Yamada^Tarou=^=^". */
+static bool looks_emptied(const char *value)
+{
+    const char *group = value;
+    while (*group) {
+        size_t n = strcspn(group, "=");
+        if (n > 0 && strspn(group, "^ ") >= n)
+            return true;
+        group += n + (group[n] == '=');
+    }
+    return false;
+}
+
+static void look_at(loss *l, lua_Integer answer, const char *key, const char *value)
+{
+    if (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0)
+        l->encoding = orthanc_encoding_of_dicom(value);
+    if (!*value || !is_text_key(key))
+        return;
+    l->texts = true;
+    if (!looks_emptied(value) || l->first == answer)
+        return;
+    l->signs++;
+    if (l->first == 0) {
+        l->first = answer;
+        strncpy(l->where, key_name(key), sizeof l->where - 1);
+    }
+}
+
+/* The value of a tag in whichever format; NULL when it is no string. */
+static const char *value_of(lua_State *L, int value)
+{
+    const char *text = NULL;
+    if (lua_type(L, value) == LUA_TSTRING)
+        return lua_tostring(L, value);
+    if (lua_istable(L, value)) {
+        if (lua_getfield(L, value, "Value") == LUA_TSTRING)
+            text = lua_tostring(L, -1); /* the table keeps it */
+        lua_pop(L, 1);
+    }
+    return text;
+}
+
+/* Removes the nulls of the table on the top. */
+static void remove_nulls(lua_State *L)
+{
+    int t = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+        if (lua_islightuserdata(L, -1)) {
+            lua_pushvalue(L, -2);
+            lua_pushnil(L);
+            lua_rawset(L, t); /* an existing key may be cleared during a traversal */
+        }
+}
+
+/* One answer is on the top. */
+static void tidy_one(lua_State *L, lua_Integer number, loss *l)
+{
+    int answer = lua_gettop(L);
+    remove_nulls(L);
+    for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, answer + 1)) {
+        const char *value = value_of(L, answer + 2);
+        if (value)
+            look_at(l, number, lua_tostring(L, answer + 1), value);
+        else if (lua_istable(L, answer + 2))
+            remove_nulls(L);
+    }
+}
+
+/* Orthanc has put every answer into its DefaultEncoding: what that lacks is gone without a trace.
+ */
+static void push_warning(lua_State *L, const loss *l)
+{
+    if (!l->texts || !l->encoding || orthanc_encoding_is_complete(l->encoding)) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushfstring(L,
+                    "names and descriptions may lack letters: the server passes answers on in its "
+                    "DefaultEncoding, "
+                    "%s, and leaves out what that does not have",
+                    l->encoding->name);
+    if (l->signs > 1)
+        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
+                        (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);
+    else if (l->signs > 0)
+        lua_pushfstring(L, " (it shows in %s of answer %I)", l->where, (LUAI_UACINT)l->first);
+    else
+        lua_pushliteral(L, "");
+    lua_pushliteral(L, "; \"DefaultEncoding\": \"Utf8\" in the server's configuration, or "
+                       "client:use_utf8() until its next start, keeps them");
+    lua_concat(L, 3);
+}
+
+void lanswers_tidy(lua_State *L)
+{
+    int list = lua_gettop(L);
+    lua_Integer n = luaL_len(L, list);
+    loss l = { NULL, false, 0, 0, "" };
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (lua_geti(L, list, i) == LUA_TTABLE)
+            tidy_one(L, i, &l);
+        lua_settop(L, list);
+    }
+    push_warning(L, &l);
+}
+
+/* ---- asking for them ---- */
+
+typedef struct answers_call {
+    call base;
+    char id[ORTHANC_ID_SIZE];
+    const char *format;
+} answers_call;
+
+static int answers_answered(lua_State *L, call *c)
+{
+    if (lcall_answer(L, c) != 1)
+        return 2;
+    if (!lua_istable(L, -1))
+        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
+    lanswers_tidy(L);
+    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+}
+
+static int ask_answers(lua_State *L, call *c)
+{
+    const answers_call *q = (const answers_call *)c;
+    return lcall_get(L, c, answers_answered, "/queries/%s/answers?expand%s", q->id, q->format);
+}
+
+int lanswers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
+                 const char *format)
+{
+    answers_call *q = (answers_call *)lcall_new(L, lp, sizeof *q, client_index, name, ask_answers);
+    strcpy(q->id, id);
+    q->format = format;
+    return op_run(L, &q->base.base);
+}

@@ -1,0 +1,22 @@
+/* lanswers.h - the answers of a query, as the server keeps them. */
+#ifndef LANSWERS_H
+#define LANSWERS_H
+
+#include <lua.h>
+
+#include "loop.h"
+
+/* Reads a format, {simplify =, short =}, at index (nil = simplified) into the query string that
+ * asks for it. [-0, +0, v] */
+const char *lanswers_format(lua_State *L, int index, const char *function);
+
+/* Puts the list of answers on the top in order: nulls are removed. Pushes a warning when letters
+ * may have been lost on their way through the server, else nil. [-0, +1, m] */
+void lanswers_tidy(lua_State *L);
+
+/* Runs the operation `name` that gives the answers of a query: the list, and a warning when there
+ * is one. `return lanswers_get(…);` */
+int lanswers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,
+                 const char *format);
+
+#endif
