@@ -3,7 +3,7 @@
 --   modalua scripts/find_and_move.lua SOURCE TARGET [--max N] Tag=Value…
 --   modalua scripts/find_and_move.lua pacs archive PatientID='03HD*' StudyDate=20240101-20240331
 --
--- SOURCE and TARGET are names of modalities, as `modalua scripts/echo_all.lua` lists them. At least one filter has to say something, and more
+-- SOURCE and TARGET are names of modalities, as scripts/echo_all.lua lists them. At least one filter has to say something, and more
 -- than N studies (100) are not moved. Exit status 1 when a study was not moved.
 -- The server is that of MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or http://localhost:8042.
 local modalua = require "modalua"

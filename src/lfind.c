@@ -1,14 +1,13 @@
-/* lfind.c - C-FIND on a modality, and the answers that the server keeps of it. */
+#include "lfind.h"
+
 #include <lauxlib.h>
 #include <string.h>
 
-#include "hint.h"
+#include "lanswers.h"
 #include "lerror.h"
 #include "lfilter.h"
-#include "lmark.h"
-#include "lmodality.h"
-#include "lanswers.h"
 #include "lfound.h"
+#include "lmodality.h"
 #include "lroute.h"
 #include "orthanc_encoding.h"
 

@@ -39,19 +39,8 @@ int lmodality_from_arguments(lua_State *L, loop *lp, int client, int name);
  * [-0, +1, m] */
 modality_call *lmodality_call(lua_State *L, size_t size, const char *name, call_step first);
 
-/* Runs the Lua half, the function on the top, with what it needs of ours. [-1, +0, v] */
-void lmodality_complete(lua_State *L, loop *lp);
-
-/* Sets Modality and RemoteModality in the module table on the top. [-0, +0, m] */
-void lmodality_open(lua_State *L, loop *lp);
-
-/* The operations that stand in files of their own: rows of lmodality.c name them. */
-int lfind_find(lua_State *L); /* lfind.c */
-int lfind_get_query_answers(lua_State *L);
-int lmove_move(lua_State *L);     /* lmove.c */
-int lresources_get(lua_State *L); /* lresources.c */
-int lresources_store(lua_State *L);
-int lresources_move_one(lua_State *L);
-int lresources_identifiers(lua_State *L);
+/* Makes the type known to the state, with the table of its methods that is on the top, and stays.
+ * [-0, +0, m] */
+void lmodality_open(lua_State *L);
 
 #endif

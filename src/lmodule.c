@@ -7,8 +7,8 @@
 #include "ldoc.h"
 #include "lerror.h"
 #include "ljson.h"
-#include "lmodality.h"
 #include "lorthanc.h"
+#include "lremote.h"
 #include "modalua.h"
 #include "task.h"
 
@@ -99,7 +99,7 @@ static void complete_modality(lua_State *L, loop *lp)
     while (strcmp(m->name, "modalua.modality") != 0)
         m++;
     push_embedded(L, m);
-    lmodality_complete(L, lp);
+    lremote_complete(L, lp);
 }
 
 int luaopen_modalua(lua_State *L)

@@ -10,6 +10,7 @@
 #include "lopts.h"
 #include "lfound.h"
 #include "lquery.h"
+#include "lremote.h"
 
 /* ---- routes ---- */
 
@@ -190,7 +191,7 @@ void lorthanc_open(lua_State *L, loop *lp)
     lfound_open(L, lp);
     lquery_open(L, lp);
     ljob_open(L, lp);
-    lmodality_open(L, lp);
+    lremote_open(L, lp);
     lua_newtable(L);
     ldoc_register(L, lp, methods);
     lclient_open(L, lp);

@@ -1,5 +1,5 @@
-/* lresources.c - transfers of what the caller names: C-GET, C-STORE, and the C-MOVE of one
- * resource. */
+#include "lresources.h"
+
 #include <ctype.h>
 #include <lauxlib.h>
 #include <string.h>

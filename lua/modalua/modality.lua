@@ -1,5 +1,5 @@
 -- What of a modality is better said in Lua: transfers of many resources, and the proof of what the server leaves open. Loaded with modalua;
--- ours: methods (of Modality), client_methods, move_one, identifiers, fail, sleep, describe, resolver, from src/lmodality.c.
+-- ours: methods (of Modality), client_methods, move_one, identifiers, fail, sleep, describe, resolver, from src/lremote.c.
 local ours = ...
 local methods = ours.methods
 

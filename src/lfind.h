@@ -1,0 +1,10 @@
+/* lfind.h - C-FIND on a modality. */
+#ifndef LFIND_H
+#define LFIND_H
+
+#include <lua.h>
+
+int lfind_find(lua_State *L);              /* modality:find(data [, format]) */
+int lfind_get_query_answers(lua_State *L); /* modality:get_query_answers(query [, format]) */
+
+#endif

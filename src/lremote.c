@@ -1,0 +1,172 @@
+#include "lremote.h"
+
+#include <lauxlib.h>
+
+#include "ldoc.h"
+#include "lerror.h"
+#include "lfind.h"
+#include "lmodality.h"
+#include "lmove.h"
+#include "lopts.h"
+#include "lresources.h"
+#include "lroute.h"
+#include "ltransfer.h"
+#include "task.h"
+
+static const char methods_key; /* of Modality's methods in the registry */
+
+/* ---- echo ---- */
+
+static int echo_answered(lua_State *L, call *c)
+{
+    if (lcall_answer(L, c) == 1) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_replace(L, -3);
+    return 2;
+}
+
+/* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
+static int echo_send(lua_State *L, call *c)
+{
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "body");
+    return lcall_post(L, c, echo_answered, CALL_ECHO, "/modalities/%s/echo",
+                      ((modality_call *)c)->modality->name);
+}
+
+static int l_echo(lua_State *L)
+{
+    struct {
+        double wait_timeout;
+    } o = { 0 };
+    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    modality_call *c;
+    lmodality_check(L, 1);
+    lua_settop(L, 2);
+    lroute_read(L, 2, "echo", &orthanc_echo, rows, &o); /* self options body */
+    c = lmodality_call(L, sizeof *c, "echo", echo_send);
+    lcall_keep(L, 4, "body", 3);
+    lcall_set_deadline(&c->call, o.wait_timeout);
+    return op_run(L, &c->call.base);
+}
+
+/* ---- the methods ---- */
+
+static const ldoc_row methods[] = {
+    { "echo", l_echo,
+      "modality:echo([{Timeout =, CheckFind =, wait_timeout =}]) -> true | false, err",
+      "C-ECHO: whether the modality answers; else why not. Timeout (whole seconds) bounds each of "
+      "Orthanc's waits; CheckFind tries a C-FIND too." },
+    { "find", lfind_find,
+      "modality:find({Level =, Query = {…}, Normalize =, LocalAet =, Timeout =, keep =, "
+      "wait_timeout =, "
+      "extra =} [, format]) -> found | nil, err; query is the same",
+      "C-FIND: {ID = …, answers = {…}}, with found:close(), found.dropped (return keys that the "
+      "level "
+      "does not have) and found.warning (when letters may be missing). A filter that would be lost "
+      "on "
+      "its way is refused. format: {simplify = true} (default), {short = true}, or both false." },
+    { "get_query_answers", lfind_get_query_answers,
+      "modality:get_query_answers(query_id [, {simplify = true, short = false}]) -> list [, "
+      "warning] | "
+      "nil, err",
+      "The answers of a query that the server still has, as names to values (simplify), as "
+      "gggg,eeee to "
+      "values (short), or as gggg,eeee to {Name =, Type =, Value =} (neither)." },
+    { "move", lmove_move,
+      "modality:move(query [, {TargetAet = | to =, all =, max =, wait_timeout =, Synchronous =, "
+      "Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, Short =, Full =, "
+      "UserData =, "
+      "extra =}]) -> result | nil, err",
+      "C-MOVE of what a query found (its ID, what find gave, or a Query) to an AE title, to the "
+      "modality "
+      "`to`, or to this Orthanc. A success is one: where the server does not say, what has arrived "
+      "is "
+      "compared. all = true allows the query to be about everything; max refuses more answers." },
+    { "get", lresources_get,
+      "modality:get(level, resources [, {LocalAet =, Timeout =, Synchronous =, Permissive =, "
+      "Priority =, "
+      "UserData =, wait_timeout =, extra =}]) -> result | nil, err",
+      "C-GET of one table of identifiers, or a list of them, to this Orthanc (1.12.6 and later). "
+      "Before "
+      "1.12.10 its success is proven by comparing what has arrived." },
+    { "store", lresources_store,
+      "modality:store(id | {id, …} [, {Synchronous =, Permissive =, Priority =, LocalAet =, "
+      "CalledAet =, "
+      "Host =, Port =, MoveOriginatorAet =, MoveOriginatorID =, StorageCommitment =, Timeout =, "
+      "UserData =, wait_timeout =, extra =}]) -> result | nil, err",
+      "C-STORE of instances, series, studies or patients, by the identifiers that this Orthanc has "
+      "given "
+      "them." },
+    { NULL, NULL, NULL, NULL }
+};
+
+/* ---- the Lua half ---- */
+
+/* fail(op, kind, code, message) -> err. An error object of the Lua half's. */
+static int l_fail(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1), *kind = luaL_checkstring(L, 2);
+    const char *code = luaL_optstring(L, 3, NULL);
+    luaL_checkstring(L, 4);
+    lua_settop(L, 4);
+    lerror_from_message(L, kind, code);
+    lerror_set(L, "op", name);
+    return 1;
+}
+
+void lremote_complete(lua_State *L, loop *lp)
+{
+    static const luaL_Reg ours[] = { { "move_one", lresources_move_one },
+                                     { "identifiers", lresources_identifiers },
+                                     { "fail", l_fail },
+                                     { "sleep", task_sleep },
+                                     { "describe", ldoc_describe },
+                                     { NULL, NULL } };
+    int chunk = lua_gettop(L);
+    lua_newtable(L);
+    lua_pushlightuserdata(L, lp);
+    luaL_setfuncs(L, ours, 1);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key);
+    lua_setfield(L, chunk + 1, "methods");
+    lclient_push_methods(L);
+    lua_setfield(L, chunk + 1, "client_methods");
+    lua_pushvalue(L, chunk); /* chunk ours … chunk ours */
+    lua_pushvalue(L, chunk + 1);
+    lua_call(L, 1, 0);
+    lua_getfield(L, chunk + 1, "resolver");
+    ltransfer_set_resolver(L);
+    lua_settop(L, chunk - 1);
+}
+
+/* ---- Modality(client, name) ---- */
+
+static int l_new(lua_State *L)
+{
+    lua_settop(L, 3);
+    return lmodality_from_arguments(L, ldoc_loop(L), 1, 2);
+}
+
+static const ldoc_row functions[] = {
+    { "Modality", l_new,
+      "Modality(client, name [, {max_moves = 2}]) -> modality; RemoteModality is the same",
+      "A modality by the name that the client's server gives it; no I/O happens. Of its transfers, "
+      "max_moves run at once." },
+    { NULL, NULL, NULL, NULL }
+};
+
+void lremote_open(lua_State *L, loop *lp)
+{
+    lua_newtable(L);
+    ldoc_register(L, lp, methods);
+    lua_getfield(L, -1, "find");
+    lua_setfield(L, -2, "query"); /* one function under two names */
+    lmodality_open(L);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
+    ldoc_register(L, lp, functions);
+    lua_getfield(L, -1, "Modality");
+    lua_setfield(L, -2, "RemoteModality");
+}

@@ -1,0 +1,16 @@
+/* lresources.h - transfers of what the caller names: C-GET, C-STORE, and the C-MOVE of one
+ * resource. */
+#ifndef LRESOURCES_H
+#define LRESOURCES_H
+
+#include <lua.h>
+
+int lresources_get(lua_State *L);   /* modality:get(level, resources [, options]) */
+int lresources_store(lua_State *L); /* modality:store(ids [, options]) */
+
+/* For modality:move_resources, which is written in Lua. */
+int lresources_move_one(lua_State *L); /* (modality, level, resource, options), as the others */
+int lresources_identifiers(
+    lua_State *L); /* (op, level, resources) -> list of unique keys | nil, err */
+
+#endif
