@@ -14,3 +14,5 @@ echo "Start-up: a script without a request; modalua, and a bare C program that l
 
 echo "JSON: an answer list of 1,000 studies"
 "$bin/modalua" spec/bench/json.lua
+
+MODALUA_SERVE=$bin/serve MODALUA_LAG=$bin/lag "$bin/modalua" spec/bench/modality.lua "$bin"
