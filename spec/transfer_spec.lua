@@ -196,6 +196,7 @@ describe("A transfer", function()
   local function start(...)
     server = faultd.start {
       { path = "/queries/" .. QUERY .. "/level", to = faultd.route("/status", { code = 200, type = "text/plain", body = "Study" }) },
+      { path = "/queries/" .. QUERY .. "/modality", to = faultd.route("/status", { code = 200, type = "text/plain", body = "pacs" }) },
       answer("/queries/" .. QUERY .. "/query", { ["0010,0020"] = "X" }),
       answer("/queries/" .. QUERY .. "/answers", json.array { "0", "1" }), ... }
     client = modalua.connect(server.url)

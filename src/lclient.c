@@ -137,13 +137,15 @@ static int l_connect(lua_State *L)
     apply_defaults(L, &o);
     check_credentials(L, &o);
 
-    c = lua_newuserdatauv(L, sizeof *c, CLIENT_QUERIES);
+    c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
     c->server = NULL;
     c->timeout = o.timeout;
     c->version = 0;
     luaL_setmetatable(L, CLIENT_TYPE);
     push_weak_table(L);
     lua_setiuservalue(L, -2, CLIENT_QUERIES);
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, CLIENT_DOUBTS);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);

@@ -13,9 +13,10 @@ typedef struct client {
     int version; /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
 } client;
 
-/* Its user value: a table from the identifiers of queries to what find gave, while that is alive.
+/* Its user values: a table from the identifiers of queries to what find gave, while that is alive;
+ * and one from those of jobs, which the script waits for by itself, to what proves their outcome.
  */
-enum { CLIENT_QUERIES = 1 };
+enum { CLIENT_QUERIES = 1, CLIENT_DOUBTS, CLIENT_VALUES = CLIENT_DOUBTS };
 
 /* The client at index, open; throws otherwise. [-0, +0, v] */
 client *lclient_check(lua_State *L, int index);

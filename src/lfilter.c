@@ -23,19 +23,19 @@ static bool is_universal(const char *value)
 
 /* Without a letter or a digit nothing is said that a value could fail to match: "", "*", "?", "-",
  * "*^*". */
-static bool narrows(const char *value)
+static bool narrows(const char *value, bool ascii_only)
 {
     for (; *value; value++)
-        if (isalnum((unsigned char)*value) || (unsigned char)*value > 127)
+        if (isalnum((unsigned char)*value) || (!ascii_only && (unsigned char)*value > 127))
             return true;
     return false;
 }
 
-/* Whether this filter, at this level, leaves something out. */
-static bool narrows_at(uint32_t tag, const char *value, orthanc_level level)
+/* Whether this filter says something at this level. */
+static bool counts_at(uint32_t tag, orthanc_level level)
 {
     return tag != SPECIFIC_CHARACTER_SET && tag != QUERY_RETRIEVE_LEVEL && tag != TIMEZONE_OFFSET &&
-           orthanc_tag_kept(tag, level) && narrows(value);
+           orthanc_tag_kept(tag, level);
 }
 
 /* The value on the top as a string: numbers are written out. */
@@ -82,6 +82,17 @@ typedef struct one {
     char text[ORTHANC_TAG_TEXT]; /* its number */
 } one;
 
+static void check_keep(lua_State *L, const filter *f)
+{
+    lua_Integer n = f->keep ? luaL_len(L, f->keep) : 0;
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (lua_geti(L, f->keep, i) != LUA_TSTRING)
+            lerror_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", f->function,
+                         luaL_typename(L, -1));
+        lua_pop(L, 1);
+    }
+}
+
 /* Whether the list `keep` names this key. */
 static bool is_to_keep(lua_State *L, const filter *f, const one *o)
 {
@@ -90,10 +101,8 @@ static bool is_to_keep(lua_State *L, const filter *f, const one *o)
     for (lua_Integer i = 1; i <= n && !found; i++) {
         uint32_t tag;
         const char *name;
-        if (lua_geti(L, f->keep, i) != LUA_TSTRING)
-            lerror_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", f->function,
-                         luaL_typename(L, -1));
-        name = lua_tostring(L, -1);
+        lua_geti(L, f->keep, i);
+        name = luaL_checkstring(L, -1);
         found = strcmp(name, o->key) == 0 ||
                 (o->known && orthanc_tag_parse(name, &tag) && tag == o->tag);
         lua_pop(L, 1);
@@ -169,7 +178,7 @@ static bool take(lua_State *L, filter *f, const one *o)
     }
     if (o->tag == SPECIFIC_CHARACTER_SET && *o->value)
         f->charset = o->value;
-    if (narrows_at(o->tag, o->value, f->level) || (!f->normalize && narrows(o->value)))
+    if (narrows(o->value, false) && (counts_at(o->tag, f->level) || !f->normalize))
         f->broad = false;
     f->ascii = f->ascii && is_ascii(o->value);
     if (kept || !f->normalize) {
@@ -209,6 +218,7 @@ static bool read_pair(lua_State *L, filter *f, int seen)
 bool lfilter_check(lua_State *L, filter *f)
 {
     int seen;
+    check_keep(L, f);
     lua_newtable(L);
     f->sent = lua_gettop(L);
     lua_newtable(L);
@@ -232,13 +242,14 @@ bool lfilter_check(lua_State *L, filter *f)
 bool lfilter_is_broad(lua_State *L, int index, orthanc_level level)
 {
     int top = lua_gettop(L);
-    bool broad = true;
+    bool broad = true, ascii_only;
     index = lua_absindex(L, index);
+    ascii_only = lua_getfield(L, index, "0008,0005") != LUA_TSTRING || !*lua_tostring(L, -1);
     for (lua_pushnil(L); broad && lua_next(L, index); lua_pop(L, 1)) {
         uint32_t tag;
         if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING &&
-            orthanc_tag_parse(lua_tostring(L, -2), &tag) &&
-            narrows_at(tag, lua_tostring(L, -1), level))
+            orthanc_tag_parse(lua_tostring(L, -2), &tag) && counts_at(tag, level) &&
+            narrows(lua_tostring(L, -1), ascii_only))
             broad = false;
     }
     lua_settop(L, top);

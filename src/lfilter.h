@@ -28,7 +28,8 @@ typedef struct filter {
 bool lfilter_check(lua_State *L, filter *f);
 
 /* Whether nothing in the query (of a server's, tags as gggg,eeee) at index narrows a search of that
- * level. [-0, +0, v] */
+ * level. Letters beyond ASCII, in a query that does not say its character set, may have been lost
+ * on their way: they do not count. [-0, +0, v] */
 bool lfilter_is_broad(lua_State *L, int index, orthanc_level level);
 
 #endif

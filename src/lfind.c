@@ -211,6 +211,7 @@ int lfind_find(lua_State *L)
         return 2;
     f->facts.broad = q.broad;
     f->facts.level = q.level;
+    strcpy(f->facts.modality, f->modality.modality->name);
     f->unknown_name = q.unknown_name;
     if (!q.ascii && !q.charset)
         f->modality.call.step = find_encoding;

@@ -23,7 +23,8 @@ typedef struct query_facts {
     bool known;
     bool broad; /* nothing narrowed it */
     orthanc_level level;
-    lua_Integer count; /* of its answers */
+    lua_Integer count;              /* of its answers */
+    char modality[ORTHANC_ID_SIZE]; /* that was asked */
 } query_facts;
 
 /* The Query at index, open; throws otherwise. [-0, +0, v] */

@@ -6,11 +6,14 @@
 #include "ldoc.h"
 #include "lerror.h"
 #include "lopts.h"
-#include "lwatch.h"
+#include "ltransfer.h"
 
 #define JOB_TYPE "modalua.Job"
 
 enum { JOB_CLIENT = 1 }; /* its user value */
+
+/* Below a call: the job, and its client. */
+enum { JOB_CLIENT_ON_STACK = 2 };
 
 typedef struct job {
     char id[ORTHANC_ID_SIZE];
@@ -85,32 +88,38 @@ static bool is_by_get(lua_State *L, int record)
     return by_get;
 }
 
+/* The data on the top are those of the transfer; its errors shall be this call's. */
+static void set_called(lua_State *L, const call *c)
+{
+    lua_pushstring(L, c->base.name);
+    lua_setfield(L, -2, "called");
+}
+
 /* The result, as the record gives it. */
 static int result_known(lua_State *L, call *c)
 {
     watch *w = (watch *)c;
-    int result, dimse;
+    int result;
     lcall_push_data(L, c);
     lua_getfield(L, -1, "result");
     result = lua_gettop(L);
-    dimse = lwatch_details_dimse(L, result);
+    if (lwatch_is_partial(L, w, result))
+        return 2;
+    lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
+    if (lua_getfield(L, -1, w->job) == LUA_TTABLE) {
+        lua_getfield(L, -1, "reason");
+        lua_insert(L, -2); /* result doubts reason data */
+        set_called(L, c);
+        return ltransfer_resolve(L, w, result, lua_tostring(L, -2));
+    }
     lua_getfield(L, result - 1, "by_get");
-    if (dimse < 0 && (!lua_toboolean(L, -1) || c->client->version >= ORTHANC_HONEST_C_GET)) {
+    if (!lua_toboolean(L, -1) || c->client->version >= ORTHANC_HONEST_C_GET) {
         lua_settop(L, result);
         return 1;
     }
-    if (dimse > 0)
-        lcall_fail(L, c, "dicom", "incomplete",
-                   "not everything was transferred, though the server reports success");
-    else
-        lcall_fail(
-            L, c, "unknown", NULL,
-            "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
-            "fails too");
-    if (dimse > 0) {
-        lua_pushinteger(L, dimse);
-        lua_setfield(L, -2, "dimse_status");
-    }
+    lcall_fail(L, c, "unknown", "unproven",
+               "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
+               "fails too");
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     lwatch_set_job(L, w);
@@ -130,9 +139,20 @@ static int succeeded(lua_State *L, call *c)
     return by_get ? lcall_need_version(L, c, result_known) : result_known(L, c);
 }
 
+/* nil and the error are on the top. */
 static int forgotten(lua_State *L, call *c)
 {
-    lwatch_set_job(L, (watch *)c);
+    watch *w = (watch *)c;
+    int error = lua_gettop(L);
+    lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
+    if (lua_getfield(L, -1, w->job) == LUA_TTABLE) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        set_called(L, c);
+        return ltransfer_resolve(L, w, lua_gettop(L) - 1, "the server has forgotten the job");
+    }
+    lua_settop(L, error);
+    lwatch_set_job(L, w);
     return 2;
 }
 
@@ -146,6 +166,7 @@ static int l_wait(lua_State *L)
     check_job(L, 1);
     lua_settop(L, 2);
     lopts_read(L, 2, "wait", rows, &o);
+    lua_settop(L, 1);
     c = push_call(L, "wait", begin);
     c->watch.succeeded = succeeded;
     c->watch.forgotten = forgotten;
@@ -236,9 +257,9 @@ static const ldoc_row methods[] = {
       "Progress, "
       "ErrorCode, ErrorDetails, Content, …" },
     { "wait", l_wait, "job:wait([{wait_timeout =}]) -> result | nil, err",
-      "Waits until the job has ended, and gives what the operation would have given. Cancelling "
-      "the wait "
-      "leaves the job alone." },
+      "Waits until the job has ended, and gives what the operation would have given (of a job that "
+      "another "
+      "client started: as far as the server tells). Cancelling the wait leaves the job alone." },
     { "cancel", l_cancel, "job:cancel() -> true | nil, err",
       "Ends the job: at once while it is pending, else when the resource at hand is done." },
     { "pause", l_pause, "job:pause() -> true | nil, err",

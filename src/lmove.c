@@ -70,38 +70,50 @@ static int level_answered(lua_State *L, call *c)
     return lcall_get(L, c, filter_answered, "/queries/%s/query?short", m->query);
 }
 
-/* What this client has not asked itself, the server has to tell. */
-static int guard(lua_State *L, call *c)
+/* ---- whose query it is ---- */
+
+/* A Query knows no modality; one that is given must be the query's own, as that is who will send.
+ */
+static int modality_known(lua_State *L, call *c, const char *name)
 {
-    const move *m = (move *)c;
+    move *m = (move *)c;
+    const modality *given = m->transfer.watch.base.modality;
+    int data = c->base.index + 1;
+    if (given && strcmp(given->name, name) != 0)
+        return lcall_fail(L, c, "refused", "other_modality",
+                          "the query was asked of '%s', not of '%s'", name, given->name);
+    if (!given) {
+        lcall_push_data(L, c);
+        lua_getfield(L, data, "client");
+        lmodality_push(L, c->base.lp, -1, name, MODALITY_MAX_MOVES);
+        m->transfer.watch.base.modality = lua_touserdata(L, -1);
+        lua_setfield(L, data, "modality");
+        lua_settop(L, c->base.index);
+    }
     if (m->facts.known)
         return guarded(L, c);
     return lcall_get(L, c, level_answered, "/queries/%s/level", m->query);
 }
 
-/* ---- of a Query, which knows no modality ---- */
-
 static int modality_answered(lua_State *L, call *c)
 {
-    move *m = (move *)c;
-    int data;
+    char name[ORTHANC_ID_SIZE];
     if (lcall_answer(L, c) != 1)
         return 2;
     if (lua_type(L, -1) != LUA_TSTRING || !orthanc_is_name(lua_tostring(L, -1)))
         return lcall_fail(L, c, "decode", NULL, "the server does not say whose query this is");
-    lcall_push_data(L, c);
-    data = lua_gettop(L);
-    lua_getfield(L, data, "client");
-    lmodality_push(L, c->base.lp, -1, lua_tostring(L, data - 1), MODALITY_MAX_MOVES);
-    m->transfer.watch.base.modality = lua_touserdata(L, -1);
-    lua_setfield(L, data, "modality");
+    strcpy(name, lua_tostring(L, -1));
     lua_settop(L, c->base.index);
-    return guard(L, c);
+    return modality_known(L, c, name);
 }
 
-static int ask_modality(lua_State *L, call *c)
+/* What this client has not asked itself, the server has to tell. */
+static int begin(lua_State *L, call *c)
 {
-    return lcall_get(L, c, modality_answered, "/queries/%s/modality", ((move *)c)->query);
+    move *m = (move *)c;
+    if (m->facts.known)
+        return modality_known(L, c, m->facts.modality);
+    return lcall_get(L, c, modality_answered, "/queries/%s/modality", m->query);
 }
 
 /* ---- the call ---- */
@@ -109,13 +121,14 @@ static int ask_modality(lua_State *L, call *c)
 typedef struct move_options {
     double wait_timeout;
     unsigned max;
-    bool all;
+    bool all, verify;
 } move_options;
 
 static const lopt move_rows[] = {
     { "to", LOPT_VALUE, 0 },
     { "all", LOPT_FLAG, offsetof(move_options, all) },
     { "max", LOPT_COUNT, offsetof(move_options, max) },
+    { "verify", LOPT_FLAG, offsetof(move_options, verify) },
     { "wait_timeout", LOPT_SECONDS, offsetof(move_options, wait_timeout) },
     { NULL, LOPT_FLAG, 0 },
 };
@@ -146,11 +159,10 @@ static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
 static int run(lua_State *L, loop *lp, const char *id, int options, int client_index,
                bool has_modality, lua_Integer answer)
 {
-    move_options o = { 0, 0, false };
+    move_options o = { 0, 0, false, false };
     const orthanc_key *newest = lroute_read(L, options, "move", &orthanc_retrieve, move_rows, &o);
     int body = lua_gettop(L), call_index = body + 1;
-    move *m = (move *)ltransfer_new(L, lp, sizeof *m, client_index, "move",
-                                    has_modality ? guard : ask_modality);
+    move *m = (move *)ltransfer_new(L, lp, sizeof *m, client_index, "move", begin);
     transfer *t = &m->transfer;
 
     strcpy(m->query, id);
@@ -161,6 +173,7 @@ static int run(lua_State *L, loop *lp, const char *id, int options, int client_i
     t->route = &orthanc_retrieve;
     t->newest = newest;
     t->prepared = ltarget_find;
+    t->doubt = o.verify ? LTRANSFER_VERIFY : NULL;
     ltransfer_take_mode(L, t, body);
     choose_method(L, t, body, ltarget_read(L, options, body, "move"));
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);

@@ -55,54 +55,49 @@ static int l_echo(lua_State *L)
 
 /* ---- the methods ---- */
 
+/* clang-format off */
 static const ldoc_row methods[] = {
     { "echo", l_echo,
-      "modality:echo([{Timeout =, CheckFind =, wait_timeout =}]) -> true | false, err",
-      "C-ECHO: whether the modality answers; else why not. Timeout (whole seconds) bounds each of "
-      "Orthanc's waits; CheckFind tries a C-FIND too." },
+      "modality:echo([{Timeout =, CheckFind =, wait_timeout =, extra =}]) -> true | false, "
+      "err",
+      "C-ECHO: whether the modality answers; else why not. Timeout (whole seconds) bounds "
+      "each of Orthanc's waits; CheckFind tries a C-FIND too." },
     { "find", lfind_find,
       "modality:find({Level =, Query = {…}, Normalize =, LocalAet =, Timeout =, keep =, "
-      "wait_timeout =, "
-      "extra =} [, format]) -> found | nil, err; query is the same",
-      "C-FIND: {ID = …, answers = {…}}, with found:close(), found.dropped (return keys that the "
-      "level "
-      "does not have) and found.warning (when letters may be missing). A filter that would be lost "
-      "on "
-      "its way is refused. format: {simplify = true} (default), {short = true}, or both false." },
+      "wait_timeout =, extra =} [, format]) -> found | nil, err; query is the same",
+      "C-FIND: {ID = …, answers = {…}}, with found:close(), found.dropped (return keys that "
+      "the level does not have) and found.warning (when letters may be missing). A filter "
+      "that would be lost on its way is refused. format: {simplify = true} (default), {short "
+      "= true}, or both false." },
     { "get_query_answers", lfind_get_query_answers,
       "modality:get_query_answers(query_id [, {simplify = true, short = false}]) -> list [, "
-      "warning] | "
-      "nil, err",
+      "warning] | nil, err",
       "The answers of a query that the server still has, as names to values (simplify), as "
-      "gggg,eeee to "
-      "values (short), or as gggg,eeee to {Name =, Type =, Value =} (neither)." },
+      "gggg,eeee to values (short), or as gggg,eeee to {Name =, Type =, Value =} (neither)." },
     { "move", lmove_move,
-      "modality:move(query [, {TargetAet = | to =, all =, max =, wait_timeout =, Synchronous =, "
-      "Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, Short =, Full =, "
-      "UserData =, "
-      "extra =}]) -> result | nil, err",
-      "C-MOVE of what a query found (its ID, what find gave, or a Query) to an AE title, to the "
-      "modality "
-      "`to`, or to this Orthanc. A success is one: where the server does not say, what has arrived "
-      "is "
-      "compared. all = true allows the query to be about everything; max refuses more answers." },
+      "modality:move(query [, {TargetAet = | to =, all =, max =, verify =, wait_timeout =, "
+      "Synchronous =, Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, "
+      "Short =, Full =, UserData =, extra =}]) -> result | nil, err",
+      "C-MOVE of what a query found (its ID, what find gave, or a Query) to an AE title, to "
+      "the modality `to`, or to this Orthanc. Where the server leaves it open whether all was "
+      "moved, and with verify = true, what has arrived is compared with what should have. all "
+      "= true allows the query to be about everything; max refuses more answers." },
     { "get", lresources_get,
-      "modality:get(level, resources [, {LocalAet =, Timeout =, Synchronous =, Permissive =, "
-      "Priority =, "
-      "UserData =, wait_timeout =, extra =}]) -> result | nil, err",
-      "C-GET of one table of identifiers, or a list of them, to this Orthanc (1.12.6 and later). "
-      "Before "
-      "1.12.10 its success is proven by comparing what has arrived." },
+      "modality:get(level, resources [, {verify =, LocalAet =, Timeout =, Synchronous =, "
+      "Permissive =, Priority =, UserData =, wait_timeout =, extra =}]) -> result | nil, err",
+      "C-GET of one table of identifiers, or a list of them, to this Orthanc (1.12.6 and "
+      "later). Before 1.12.10, and with verify = true, its success is proven by comparing "
+      "what has arrived." },
     { "store", lresources_store,
-      "modality:store(id | {id, …} [, {Synchronous =, Permissive =, Priority =, LocalAet =, "
-      "CalledAet =, "
-      "Host =, Port =, MoveOriginatorAet =, MoveOriginatorID =, StorageCommitment =, Timeout =, "
-      "UserData =, wait_timeout =, extra =}]) -> result | nil, err",
-      "C-STORE of instances, series, studies or patients, by the identifiers that this Orthanc has "
-      "given "
-      "them." },
+      "modality:store(id | {id, …} [, {verify =, Synchronous =, Permissive =, Priority =, "
+      "LocalAet =, CalledAet =, Host =, Port =, MoveOriginatorAet =, MoveOriginatorID =, "
+      "StorageCommitment =, Timeout =, UserData =, wait_timeout =, extra =}]) -> result | "
+      "nil, err",
+      "C-STORE of instances, series, studies or patients, by the identifiers that this "
+      "Orthanc has given them." },
     { NULL, NULL, NULL, NULL }
 };
+/* clang-format on */
 
 /* ---- the Lua half ---- */
 
@@ -122,6 +117,7 @@ void lremote_complete(lua_State *L, loop *lp)
 {
     static const luaL_Reg ours[] = { { "move_one", lresources_move_one },
                                      { "identifiers", lresources_identifiers },
+                                     { "move_options", lresources_move_options },
                                      { "fail", l_fail },
                                      { "sleep", task_sleep },
                                      { "describe", ldoc_describe },

@@ -15,15 +15,21 @@ enum { SOP_CLASSES_IN_STUDY = 0x00080062 };
 
 typedef struct common_options {
     double wait_timeout;
+    unsigned max; /* of the resources of move_resources; 0 = any number */
+    bool verify;
 } common_options;
 
-static const lopt common_rows[] = {
-    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) }, { NULL, LOPT_FLAG, 0 }
-};
+#define COMMON_ROWS                                                           \
+    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) }, \
+    {                                                                         \
+        "verify", LOPT_FLAG, offsetof(common_options, verify)                 \
+    }
 
-static const lopt move_rows[] = { { "wait_timeout", LOPT_SECONDS,
-                                    offsetof(common_options, wait_timeout) },
+static const lopt common_rows[] = { COMMON_ROWS, { NULL, LOPT_FLAG, 0 } };
+
+static const lopt move_rows[] = { COMMON_ROWS,
                                   { "to", LOPT_VALUE, 0 },
+                                  { "max", LOPT_COUNT, offsetof(common_options, max) },
                                   { NULL, LOPT_FLAG, 0 } };
 
 /* ---- identifiers ---- */
@@ -153,7 +159,7 @@ typedef struct plan {
 static transfer *push_transfer(lua_State *L, const plan *p)
 {
     modality *m = lmodality_check(L, SELF);
-    common_options o = { 0 };
+    common_options o = { 0, 0, false };
     const orthanc_key *newest;
     transfer *t;
     lua_getiuservalue(L, SELF, MODALITY_CLIENT);
@@ -163,6 +169,7 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     t->route = p->route;
     t->newest = newest;
     t->prepared = p->prepared;
+    t->doubt = o.verify ? LTRANSFER_VERIFY : NULL;
     ltransfer_take_mode(L, t, BODY);
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
     lua_pushfstring(L, "/modalities/%s/%s", m->name, p->route->name);
@@ -305,5 +312,18 @@ int lresources_identifiers(lua_State *L)
     }
     lua_pushstring(L, orthanc_level_name(level));
     lua_setfield(L, -2, "level");
+    return 1;
+}
+
+/* move_options(options) -> max | nil. Throws when one of them is wrong. */
+int lresources_move_options(lua_State *L)
+{
+    common_options o = { 0, 0, false };
+    lua_settop(L, 1);
+    lroute_read(L, 1, "move_resources", &orthanc_move, move_rows, &o);
+    ltarget_read(L, 1, 2, "move_resources");
+    if (o.max == 0)
+        return 0;
+    lua_pushinteger(L, o.max);
     return 1;
 }

@@ -9,7 +9,8 @@ int lresources_get(lua_State *L);   /* modality:get(level, resources [, options]
 int lresources_store(lua_State *L); /* modality:store(ids [, options]) */
 
 /* For modality:move_resources, which is written in Lua. */
-int lresources_move_one(lua_State *L); /* (modality, level, resource, options), as the others */
+int lresources_move_options(lua_State *L); /* (options) -> max | nil */
+int lresources_move_one(lua_State *L);     /* (modality, level, resource, options), as the others */
 int lresources_identifiers(
     lua_State *L); /* (op, level, resources) -> list of unique keys | nil, err */
 

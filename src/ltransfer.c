@@ -37,6 +37,23 @@ void ltransfer_set_resolver(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &resolver_key);
 }
 
+int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reason)
+{
+    int first = w->base.call.base.index + 1;
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    if (w->job[0]) {
+        lua_pushstring(L, w->job);
+        lua_setfield(L, -2, "job");
+    }
+    lua_insert(L, first);
+    lua_settop(L, first);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &resolver_key);
+    lua_insert(L, first);
+    lua_pushstring(L, reason);
+    return OP_CALL;
+}
+
 /* ---- what this server can do ---- */
 
 static int push_unsupported(lua_State *L, const call *c, const char *what, int since)
@@ -113,37 +130,6 @@ static void stopped(lua_State *L, op *o)
 
 /* ---- the outcome ---- */
 
-/* A target that is wrong is the usual reason for this status; data.hint knows better. */
-static void add_hint(lua_State *L, const call *c)
-{
-    int error = lua_gettop(L);
-    lcall_push_data(L, c);
-    if (lua_getfield(L, -1, "hint") == LUA_TSTRING) {
-        lua_getfield(L, error, "message");
-        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), lua_tostring(L, -2));
-        lua_setfield(L, error, "message");
-    }
-    lua_settop(L, error);
-}
-
-/* Success, the server says, of the content at the index, part of which says otherwise. */
-static int push_partly(lua_State *L, transfer *t, int content, int dimse)
-{
-    char status[32];
-    snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
-    lcall_fail(L, &t->watch.base.call, "dicom", "incomplete",
-               "not everything was transferred, though the server reports success: %s",
-               dimse > 0 ? status : "some instances failed");
-    if (dimse > 0) {
-        lua_pushinteger(L, dimse);
-        lua_setfield(L, -2, "dimse_status");
-    }
-    lua_pushvalue(L, content);
-    lua_setfield(L, -2, "result");
-    lwatch_set_job(L, &t->watch);
-    return 2;
-}
-
 /* The Lua half compares what has arrived with what should have; without a reason, whether what a
  * store was about exists. The server's result is on the top, or nil. */
 static int in_doubt(lua_State *L, transfer *t, const char *reason)
@@ -151,47 +137,61 @@ static int in_doubt(lua_State *L, transfer *t, const char *reason)
     call *c = &t->watch.base.call;
     int result = lua_gettop(L);
     lcall_push_data(L, c);
-    lua_pushvalue(L, result);
-    lua_setfield(L, -2, "result");
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "op");
-    if (t->watch.job[0]) {
-        lua_pushstring(L, t->watch.job);
-        lua_setfield(L, -2, "job");
+    return ltransfer_resolve(L, &t->watch, result, reason);
+}
+
+/* Why a success is not believed before it is proven; NULL = it is. */
+static const char *doubt_of(const transfer *t)
+{
+    if (t->by_get && t->watch.base.call.client->version < ORTHANC_HONEST_C_GET)
+        return "before Orthanc 1.12.10 a C-GET that fails is reported as a success";
+    return t->permissive ? "Permissive hides failures" : t->doubt;
+}
+
+/* Newer versions leave out of a store, without a word, what is not there. */
+static bool may_have_skipped(lua_State *L, const transfer *t, int content)
+{
+    bool several = t->route == &orthanc_store && lua_istable(L, content) &&
+                   lua_getfield(L, content, "Resources") == LUA_TTABLE && lua_rawlen(L, -1) > 1;
+    lua_settop(L, content);
+    return several;
+}
+
+/* From 1.12.10 on the server names the instances that it received itself. True: of some resource
+ * there were none. */
+static bool names_no_arrival(lua_State *L, const transfer *t, int content)
+{
+    bool here, none = false;
+    if (!lua_istable(L, content) || lua_getfield(L, content, "Details") != LUA_TTABLE) {
+        lua_settop(L, content);
+        return false;
     }
-    lua_insert(L, c->base.index + 1); /* data, and what is not needed */
-    lua_settop(L, c->base.index + 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &resolver_key);
-    lua_insert(L, -2);
-    lua_pushstring(L, reason);
-    return OP_CALL;
+    lua_getfield(L, content, "LocalAet");
+    lua_getfield(L, content, "TargetAet");
+    here = t->by_get || lua_rawequal(L, -1, -2);
+    for (lua_Integer i = 1; here && !none && i <= (lua_Integer)lua_rawlen(L, content + 1); i++) {
+        lua_settop(L, content + 1);
+        none = lua_rawgeti(L, content + 1, i) == LUA_TTABLE &&
+               lua_getfield(L, -1, "ReceivedInstancesIds") == LUA_TTABLE && lua_rawlen(L, -1) == 0;
+    }
+    lua_settop(L, content);
+    return none;
 }
 
 /* The server reports success; what it reports is on the top. */
 static int outcome(lua_State *L, transfer *t)
 {
-    int content = lua_gettop(L), dimse = lwatch_details_dimse(L, content);
-    bool failed = false;
-    if (lua_istable(L, content)) {
-        lua_getfield(L, content, "FailedInstancesCount");
-        failed = lua_tointeger(L, -1) > 0;
-        lua_settop(L, content);
-    }
-    if (dimse > 0 || failed)
-        return push_partly(L, t, content, dimse);
-    if (t->by_get && t->watch.base.call.client->version < ORTHANC_HONEST_C_GET)
-        return in_doubt(L, t, "before Orthanc 1.12.10 a C-GET that fails is reported as a success");
-    if (t->permissive)
-        return in_doubt(L, t, "Permissive hides failures");
-    if (t->doubt)
-        return in_doubt(L, t, t->doubt);
-    if (t->route == &orthanc_store && lua_istable(L, content) &&
-        lua_getfield(L, content, "Resources") == LUA_TTABLE && lua_rawlen(L, -1) > 1) {
-        lua_settop(L, content);
-        return in_doubt(L, t,
-                        NULL); /* newer versions leave out, without a word, what is not there */
-    }
-    lua_settop(L, content);
+    int content = lua_gettop(L);
+    if (lwatch_is_partial(L, &t->watch, content))
+        return 2;
+    if (doubt_of(t))
+        return in_doubt(L, t, doubt_of(t));
+    if (names_no_arrival(L, t, content))
+        return in_doubt(L, t, "the server names no instance that has arrived");
+    if (may_have_skipped(L, t, content))
+        return in_doubt(L, t, NULL);
     return 1;
 }
 
@@ -210,17 +210,52 @@ static int forgotten(lua_State *L, call *c)
 
 /* ---- the request ---- */
 
+/* A blocking request is a job too, and may be forgotten before its own answer is written: a 404
+ * that only its text tells from others. The error is on the top. */
+static bool is_forgotten(lua_State *L)
+{
+    bool forgotten_job;
+    lua_getfield(L, -1, "details");
+    forgotten_job = lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "status of the job");
+    lua_pop(L, 1);
+    return forgotten_job;
+}
+
+/* Of a job that the caller will wait for by himself: the client keeps what is needed to prove its
+ * outcome. The handle is on the top. */
+static void remember_doubt(lua_State *L, transfer *t)
+{
+    int handle = lua_gettop(L);
+    call *c = &t->watch.base.call;
+    if (!doubt_of(t) || !orthanc_answer_id(c->base.transfer.body, t->watch.job))
+        return;
+    lcall_push_data(L, c);
+    lua_pushstring(L, c->base.name);
+    lua_setfield(L, -2, "op");
+    lua_pushstring(L, doubt_of(t));
+    lua_setfield(L, -2, "reason");
+    lua_getfield(L, -1, "client");
+    lua_getiuservalue(L, -1, CLIENT_DOUBTS);
+    lua_pushvalue(L, handle + 1);
+    lua_setfield(L, -2, t->watch.job);
+    lua_settop(L, handle);
+}
+
 static int submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     int results = lcall_answer(L, c);
     c->base.committed = false;
     if (results != 1) {
-        add_hint(L, c);
+        if (is_forgotten(L))
+            return forgotten(L, c);
+        lwatch_add_hint(L, c);
         return results;
     }
-    if (t->synchronous == 0)
+    if (t->synchronous == 0) {
+        remember_doubt(L, t);
         return 1;
+    }
     if (t->synchronous < 0 && orthanc_answer_id(c->base.transfer.body, t->watch.job)) {
         lua_settop(L, c->base.index);
         return lwatch_begin(L, &t->watch, c->base.transfer.seconds);

@@ -8,7 +8,8 @@
 #include "lroute.h"
 #include "lwatch.h"
 
-/* Why a success at that level is not believed. */
+/* Why a success is not believed: the caller's wish, and what Patient level is like. */
+#define LTRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
 #define LTRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
 
 typedef struct transfer {
@@ -37,6 +38,10 @@ int ltransfer_check_version(lua_State *L, call *c);
 
 /* For steps: in its turn, sends data.body to data.path and sees it through. */
 int ltransfer_begin(lua_State *L, call *c);
+
+/* For steps: `return ltransfer_resolve(…);` leaves the outcome to the Lua half: of the data on the
+ * top, with the server's result at the index. */
+int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reason);
 
 /* The Lua half: (data [, reason]) -> result | nil, err, for outcomes that the server leaves open.
  * Takes the function on the top. [-1, +0, m] */

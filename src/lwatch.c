@@ -1,6 +1,7 @@
 #include "lwatch.h"
 
 #include <lauxlib.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "clock.h"
@@ -26,7 +27,9 @@ void lwatch_set_job(lua_State *L, const watch *w)
         lerror_set(L, "job", w->job);
 }
 
-int lwatch_details_dimse(lua_State *L, int content)
+/* The DIMSE status that the result at index names for a part of the work; -1 when there is none, or
+ * only zeros. */
+static int details_dimse(lua_State *L, int content)
 {
     int dimse = -1, top = lua_gettop(L);
     lua_Integer n;
@@ -43,6 +46,45 @@ int lwatch_details_dimse(lua_State *L, int content)
     }
     lua_settop(L, top);
     return dimse;
+}
+
+/* A target that is wrong is the usual reason for this status; data.hint knows better. */
+void lwatch_add_hint(lua_State *L, const call *c)
+{
+    int error = lua_gettop(L);
+    lcall_push_data(L, c);
+    if (lua_getfield(L, -1, "hint") == LUA_TSTRING) {
+        lua_getfield(L, error, "message");
+        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), lua_tostring(L, -2));
+        lua_setfield(L, error, "message");
+    }
+    lua_settop(L, error);
+}
+
+bool lwatch_is_partial(lua_State *L, const watch *w, int result)
+{
+    char status[32] = "some instances failed";
+    int dimse = details_dimse(L, result);
+    bool failed = false;
+    if (lua_istable(L, result)) {
+        lua_getfield(L, result, "FailedInstancesCount");
+        failed = lua_tointeger(L, -1) > 0;
+        lua_settop(L, result);
+    }
+    if (dimse <= 0 && !failed)
+        return false;
+    if (dimse > 0)
+        snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
+    lcall_fail(L, &w->base.call, "dicom", "incomplete",
+               "not everything was transferred, though the server reports success: %s", status);
+    if (dimse > 0) {
+        lua_pushinteger(L, dimse);
+        lua_setfield(L, -2, "dimse_status");
+    }
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    lwatch_set_job(L, w);
+    return true;
 }
 
 /* Pushes what the record's field says, or "". */
@@ -62,7 +104,7 @@ static int dimse_of(lua_State *L, int record, const char *details)
         dimse = orthanc_dimse_status(details);
     if (dimse < 0) {
         lua_getfield(L, record, "Content");
-        dimse = lwatch_details_dimse(L, lua_gettop(L));
+        dimse = details_dimse(L, lua_gettop(L));
         lua_pop(L, 1);
     }
     return dimse;
@@ -99,6 +141,7 @@ int lwatch_failed(lua_State *L, watch *w, int record)
     lua_getfield(L, record, "Content");
     lua_setfield(L, -2, "result");
     lwatch_set_job(L, w);
+    lwatch_add_hint(L, &w->base.call);
     return 2;
 }
 

@@ -27,7 +27,7 @@ typedef struct orthanc_tag {
     bool sequence;        /* only worklists can query sequences: everything else drops them */
 } orthanc_tag;
 
-/* All tags that some level keeps, ended by one without a name. */
+/* All tags that some level keeps, and QueryRetrieveLevel; ended by one without a name. */
 extern const orthanc_tag orthanc_tags[];
 
 /* "Patient", "Study", "Series", "Instance", and DICOM's own words, in any case. */

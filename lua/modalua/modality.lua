@@ -1,5 +1,5 @@
 -- What of a modality is better said in Lua: transfers of many resources, and the proof of what the server leaves open. Loaded with modalua;
--- ours: methods (of Modality), client_methods, move_one, identifiers, fail, sleep, describe, resolver, from src/lremote.c.
+-- ours: methods (of Modality), client_methods, move_one, move_options, identifiers, fail, sleep, describe, resolver, from src/lremote.c.
 local ours = ...
 local methods = ours.methods
 
@@ -39,7 +39,9 @@ local function instances_there(modality, level, keys, set)
   end
   for _, answer in ipairs(found.answers) do
     if below == "Instance" then
-      add(set, answer.SOPInstanceUID)
+      if keys.SOPInstanceUID == nil or keys.SOPInstanceUID == answer.SOPInstanceUID then -- some answer with more than they were asked for
+        add(set, answer.SOPInstanceUID)
+      end
     else
       local deeper = below == "Study" and {} or { StudyInstanceUID = keys.StudyInstanceUID }
       deeper[UNIQUE[below]] = answer[UNIQUE[below]]
@@ -80,7 +82,7 @@ local function stored_instances(client, id, list)
         }
       end
       return true
-    elseif err.status ~= 404 then
+    elseif err.status ~= 404 and err.status ~= 400 then -- 1.10.1 says 400 of an identifier of another level
       return nil, err
     end
   end
@@ -106,7 +108,11 @@ local function moved_resources(data)
     if not data.answer or data.answer == i - 1 then
       local level = answer.QueryRetrieveLevel:sub(1, 1) .. answer.QueryRetrieveLevel:sub(2):lower()
       level = level == "Image" and "Instance" or level
-      resources[#resources + 1] = { level, ours.identifiers("move", level, answer)[1] }
+      local keys, bad = ours.identifiers("move", level, answer)
+      if not keys then
+        return nil, bad
+      end
+      resources[#resources + 1] = { level, keys[1] }
     end
   end
   return resources
@@ -154,6 +160,8 @@ local function retrieved(data)
     local known, why = instances_there(data.modality, resource[1], resource[2], resource.instances)
     if not known then
       return nil, why
+    elseif #resource.instances == 0 then
+      return nil, ("the source shows no instance of %s"):format(resource[2][UNIQUE[resource[1]]])
     end
   end
   return resources, err
@@ -211,8 +219,12 @@ local function compare(data)
   return absent, err
 end
 
+local function words(why)
+  return type(why) == "table" and why.message or tostring(why)
+end
+
 local function failure(data, kind, code, message)
-  local err = ours.fail(data.op, kind, code, message)
+  local err = ours.fail(data.called or data.op, kind, code, message)
   err.job, err.result, err.path, err.method = data.job, data.result, data.path, "POST"
   return err
 end
@@ -221,7 +233,7 @@ end
 local function check_skipped(data)
   local known, err = data.client:post("/tools/bulk-content", { Resources = data.resources, Short = true })
   if not known then
-    return nil, failure(data, "unknown", "unproven", "whether everything was there to be sent is not known: " .. tostring(err))
+    return nil, failure(data, "unknown", "unproven", "whether everything was there to be sent is not known: " .. words(err))
   end
   local there = {}
   for _, resource in ipairs(known) do
@@ -243,10 +255,7 @@ function ours.resolver(data, reason)
   local absent, why = compare(data)
   if not absent then
     return nil, failure(data, "unknown", "unproven",
-      ("whether it was carried out is not known: %s, and what has arrived cannot be compared: %s"):format(reason, tostring(why)))
-  elseif absent.n == 0 then
-    return nil, failure(data, "unknown", "unproven",
-      ("whether it was carried out is not known: %s, and the source shows no instance that could be compared"):format(reason))
+      ("whether it was carried out is not known: %s, and what has arrived cannot be compared: %s"):format(reason, words(why)))
   elseif #absent > 0 then
     local err = failure(data, "dicom", "incomplete", ("%d of %d instances have not arrived (%s)"):format(#absent, absent.n, reason))
     err.missing = absent
@@ -286,14 +295,7 @@ function methods:move_resources(level, resources, options)
   if not list then
     return nil, bad
   end
-  local most, rest = nil, {}
-  for name, value in pairs(options or {}) do
-    if name == "max" then
-      most = value
-    else
-      rest[name] = value
-    end
-  end
+  local most = ours.move_options(options)
   if most and #list > most then
     return nil, ours.fail(op, "refused", "too_many", ("there are %d resources, and max is %d"):format(#list, most))
   end
@@ -303,7 +305,7 @@ function methods:move_resources(level, resources, options)
     if hopeless then
       outcome.error = ours.fail(op, hopeless.kind, "not_attempted", "not attempted, after: " .. hopeless.message)
     else
-      outcome.result, outcome.error = ours.move_one(self, level, keys, rest)
+      outcome.result, outcome.error = ours.move_one(self, level, keys, options)
     end
     outcomes[i] = outcome
     if outcome.error then
@@ -318,10 +320,10 @@ function methods:move_resources(level, resources, options)
 end
 
 ours.describe(methods.move_resources,
-  "modality:move_resources(level, resources [, {TargetAet = | to =, max =, LocalAet =, Timeout =, Priority =, Synchronous =, UserData =, "
-    .. "wait_timeout =, extra =}]) -> outcomes | nil, err",
+  "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, LocalAet =, Timeout =, Priority =, "
+    .. "Synchronous =, UserData =, wait_timeout =, extra =}]) -> outcomes | nil, err",
   "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
-    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those.")
+    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those. verify = true compares what has arrived.")
 
 -- ---- the server's character set ----
 

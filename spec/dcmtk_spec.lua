@@ -1,0 +1,340 @@
+-- DCMTK's dcmqrscp and storescp as the far side, with each Orthanc in between: what has arrived is counted where it should be.
+local dcmtk = require "spec.support.dcmtk"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+-- Of the samples: all instances; a patient with three studies, of which the first has series of 1, 5 and 4 instances.
+local ALL = 94
+local PATIENT, INSTANCES = "MOD-0001", { ["20190304"] = 10, ["20210617"] = 8, ["20240201"] = 1 }
+
+local function size(set)
+  local n = 0
+  for _ in pairs(set) do
+    n = n + 1
+  end
+  return n
+end
+
+-- The set of the UIDs of what a level of an Orthanc holds.
+local function uids_here(client, level)
+  local set = {}
+  for _, one in ipairs(assert(client:get("/" .. level, { expand = true }))) do
+    set[one.MainDicomTags.SOPInstanceUID or one.MainDicomTags.StudyInstanceUID] = one.ID
+  end
+  return set
+end
+
+local function assert_fails(expected, ok, err)
+  assert.is_nil(ok)
+  assert.is_true(modalua.is_error(err))
+  for key, value in pairs(expected) do
+    assert.are.equal(value, err[key], key .. " of " .. tostring(err))
+  end
+  return err
+end
+
+for _, version in ipairs(versions) do
+  describe("DCMTK and the Orthanc " .. version.name .. ":", function()
+    local pacs, sink, refuser, breaker, server, client, archive
+    local everything -- what is in the archive: SOPInstanceUID -> Orthanc's identifier, while it was here
+    local has_get, details -- of the version: 1.12.6 and later; 1.12.10 and later
+
+    -- Nothing is here, nor in the sink.
+    local function clear()
+      for _, id in ipairs(assert(client:get "/patients")) do
+        assert(client:delete("/patients/" .. id))
+      end
+      os.execute("exec rm -rf " .. sink.folder .. "/store/*")
+      assert.are.equal(0, sink:count())
+      assert.are.same({}, client:get "/instances")
+    end
+
+    setup(function()
+      local ports = orthanc.free_ports(3)
+      sink = dcmtk.storescp { aet = "SINK" }
+      refuser = dcmtk.storescp { aet = "REFUSER", arguments = { "--refuse" } }
+      breaker = dcmtk.storescp { aet = "BREAKER", arguments = { "--abort-after" } }
+      pacs = dcmtk.dcmqrscp { aet = "PACS", peers = { { "LOCAL", "127.0.0.1", ports[2] }, { "CLOSED", "127.0.0.1", ports[3] },
+        sink:modality(), refuser:modality(), breaker:modality() } }
+      server = orthanc.start {
+        binary = version.binary, aet = "LOCAL", http_port = ports[1], dicom_port = ports[2],
+        modalities = { pacs = pacs:modality(), sink = sink:modality(), refuser = refuser:modality(), breaker = breaker:modality() },
+      }
+      client = modalua.connect(server.url)
+      archive = client:modality("pacs", { max_moves = 16 })
+      local minor, patch = client:system().Version:match "^1%.(%d+)%.(%d+)"
+      has_get, details = minor * 100 + patch >= 1206, minor * 100 + patch >= 1210
+
+      assert(samples.store(client))
+      everything = uids_here(client, "instances")
+      assert(archive:store(assert(client:get "/studies")))
+    end)
+
+    teardown(function()
+      for _, one in pairs { server, pacs, sink, refuser, breaker } do
+        one:close()
+      end
+    end)
+
+    before_each(function()
+      clear()
+    end)
+
+    -- The answers of a C-FIND, which has as many as it should.
+    local function find(n, level, filter)
+      local found = assert(archive:find { Level = level, Query = filter })
+      assert.are.equal(n, #found.answers)
+      return found
+    end
+
+    local function studies(date)
+      return find(date and 1 or 3, "Study", { PatientID = PATIENT, StudyDate = date or "", StudyInstanceUID = "" })
+    end
+
+    local function series_of(study, number)
+      return find(1, "Series", { StudyInstanceUID = study.StudyInstanceUID, SeriesNumber = tostring(number) })
+    end
+
+    -- The archive's instances of a study, as it tells them itself: a set.
+    local function instances_of(study)
+      local set = {}
+      for _, series in ipairs(assert(archive:find { Level = "Series", Query = { StudyInstanceUID = study } }).answers) do
+        local filter = { StudyInstanceUID = study, SeriesInstanceUID = series.SeriesInstanceUID, SOPInstanceUID = "" }
+        for _, instance in ipairs(assert(archive:find { Level = "Instance", Query = filter }).answers) do
+          set[instance.SOPInstanceUID] = true
+        end
+      end
+      return set
+    end
+
+    local function set_of(map)
+      local set = {}
+      for uid in pairs(map) do
+        set[uid] = true
+      end
+      return set
+    end
+
+    local function wanted(...)
+      local set = {}
+      for _, answer in ipairs { ... } do
+        for uid in pairs(instances_of(answer.StudyInstanceUID)) do
+          set[uid] = true
+        end
+      end
+      return set
+    end
+
+    local function assert_here(set)
+      assert.are.same(set, set_of(uids_here(client, "instances")))
+    end
+
+    local function assert_in_sink(set)
+      assert.are.equal(size(set), sink:count())
+      assert.are.same(set, sink:uids())
+    end
+
+    -- ---- C-ECHO, C-FIND ----
+
+    it("echo", function()
+      assert.is_true(archive:echo())
+      assert.is_true(client:modality "sink":echo())
+      local ok, err = client:modality "refuser":echo()
+      assert.is_false(ok)
+      assert.are.same({ "dicom", 9 }, { err.kind, err.orthanc_status })
+    end)
+
+    it("find, at the four levels", function()
+      find(1, "Patient", { PatientID = PATIENT })
+      find(4, "Patient", { PatientID = "MOD-*" })
+      find(9, "Study", { PatientID = "MOD-*" })
+      find(0, "Study", { PatientID = "nobody" })
+      for date, n in pairs(INSTANCES) do
+        local study = studies(date).answers[1]
+        assert.are.same({ PATIENT, date }, { study.PatientID, study.StudyDate })
+        assert.are.equal(n, size(instances_of(study.StudyInstanceUID)))
+      end
+      local first = studies("20190304").answers[1].StudyInstanceUID
+      local lungs = find(1, "Series", { StudyInstanceUID = first, SeriesNumber = "2", Modality = "" }).answers[1]
+      assert.are.same({ "CT", "2" }, { lungs.Modality, lungs.SeriesNumber })
+      find(3, "Series", { StudyInstanceUID = first })
+      find(5, "Instance", { StudyInstanceUID = first, SeriesInstanceUID = lungs.SeriesInstanceUID, SOPInstanceUID = "" })
+      find(1, "Instance", { StudyInstanceUID = first, SeriesInstanceUID = lungs.SeriesInstanceUID, InstanceNumber = "4" })
+    end)
+
+    -- ---- C-MOVE ----
+
+    it("move of a query, to the sink", function()
+      local found = studies()
+      assert(archive:move(found, { to = "sink" }))
+      assert_in_sink(wanted(table.unpack(found.answers)))
+      assert_here {}
+    end)
+
+    it("move of a query, to the Orthanc itself", function()
+      local found = studies()
+      assert(archive:move(found))
+      assert_here(wanted(table.unpack(found.answers)))
+      assert.are.equal(19, size(uids_here(client, "instances")))
+      assert.are.equal(0, sink:count())
+    end)
+
+    it("move of a query, Synchronous", function()
+      local found = studies "20210617"
+      assert(archive:move(found, { TargetAet = "SINK", Synchronous = true }))
+      assert(archive:move(found, { TargetAet = "LOCAL", Synchronous = true }))
+      assert_in_sink(wanted(found.answers[1]))
+      assert_here(wanted(found.answers[1]))
+      assert.are.equal(8, sink:count())
+    end)
+
+    it("move of one answer of a query", function()
+      local found = studies()
+      assert(client:query(found.ID):move({ to = "sink" }, 2))
+      assert_in_sink(wanted(found.answers[2]))
+    end)
+
+    it("move of a query about series, and about instances", function()
+      local study = studies("20190304").answers[1]
+      assert(archive:move(series_of(study, 2), { to = "sink" }))
+      assert.are.equal(5, sink:count())
+      local filter = series_of(study, 3).answers[1]
+      local instances = find(4, "Instance", { StudyInstanceUID = filter.StudyInstanceUID, SeriesInstanceUID = filter.SeriesInstanceUID })
+      assert(archive:move(instances, { to = "sink" }))
+      assert.are.equal(9, sink:count())
+      assert.are.equal(9, size(sink:uids()))
+    end)
+
+    it("move_resources", function()
+      local found = studies()
+      local outcomes = assert(archive:move_resources("Study", found.answers, { to = "sink" }))
+      assert.are.equal(3, #outcomes)
+      assert_in_sink(wanted(table.unpack(found.answers)))
+      local series = find(3, "Series", { StudyInstanceUID = studies("20190304").answers[1].StudyInstanceUID })
+      assert(archive:move_resources("Series", series.answers, {}))
+      assert_here(wanted(studies("20190304").answers[1]))
+    end)
+
+    it("a Patient is not moved, though dcmqrscp says so, and it is told", function()
+      local found = find(1, "Patient", { PatientID = PATIENT })
+      local own, patient = client:query(found.ID), { PatientID = PATIENT }
+      local incomplete, unproven = { "dicom", "incomplete" }, { "unknown", "unproven" }
+      local calls = {
+        { incomplete, archive.move, archive, found },
+        { incomplete, archive.move, archive, found, { Synchronous = true } },
+        { incomplete, own.move, own, {}, 1 },
+        { incomplete, archive.move_resources, archive, "Patient", patient, {} },
+        { unproven, archive.move, archive, found, { to = "sink" } },
+        { unproven, archive.move_resources, archive, "Patient", patient, { to = "sink" } },
+      }
+      for _, call in ipairs(calls) do
+        call.task = task.spawn(table.unpack(call, 2))
+      end
+      for _, call in ipairs(calls) do
+        assert_fails({ kind = call[1][1], code = call[1][2] }, call.task:join())
+      end
+      assert_here {}
+      assert_in_sink {}
+    end)
+
+    it("a move to where nobody is", function()
+      local found = studies "20190304"
+      for target, status in pairs { NOBODY = 0xA801, CLOSED = 0xA702, REFUSER = 0xA702 } do
+        local expected = { kind = "dicom", orthanc_status = 9, dimse_status = status }
+        assert_fails(expected, archive:move(found, { TargetAet = target }))
+        assert_fails(expected, archive:move(found, { TargetAet = target, Synchronous = true }))
+        assert_fails(expected, client:query(found.ID):move({ TargetAet = target }, 1))
+        assert_fails(expected, archive:move_resources("Study", found.answers, { TargetAet = target }))
+      end
+      assert_in_sink {}
+      assert_here {}
+    end)
+
+    it("a move to one that breaks off after the first instance", function()
+      local found = studies "20190304"
+      assert_fails({ kind = "dicom" }, archive:move(found, { TargetAet = "BREAKER" }))
+      assert_fails({ kind = "dicom" }, archive:move_resources("Study", found.answers, { TargetAet = "BREAKER" }))
+    end)
+
+    -- ---- C-GET ----
+
+    it("get", function()
+      local study, other = studies("20190304").answers[1], studies("20240201").answers[1]
+      if not has_get then
+        assert_fails({ kind = "orthanc", code = "unsupported" }, archive:get("Study", study))
+        return
+      end
+      assert(archive:get("Study", other))
+      assert_here(wanted(other))
+      assert(archive:get("Series", series_of(study, 2).answers[1], { Synchronous = true }))
+      assert.are.equal(6, size(uids_here(client, "instances")))
+      local series = series_of(study, 3).answers[1]
+      local instances = find(1, "Instance", { StudyInstanceUID = series.StudyInstanceUID, SeriesInstanceUID = series.SeriesInstanceUID,
+        InstanceNumber = "1" })
+      assert(archive:get("Instance", instances.answers[1]))
+      assert.are.equal(7, size(uids_here(client, "instances")))
+      assert(archive:get("Study", study))
+      assert_here(wanted(study, other))
+    end)
+
+    it("get of several", function()
+      if has_get then
+        local found = studies()
+        assert(archive:get("Study", found.answers))
+        assert_here(wanted(table.unpack(found.answers)))
+      end
+    end)
+
+    it("get of what is not there, where a failure is reported as a success", function()
+      if has_get and not details then
+        assert_fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
+        assert_here {}
+      end
+    end)
+
+    it("get of a Patient, whom dcmqrscp does send", function()
+      if has_get then
+        assert(archive:get("Patient", { PatientID = PATIENT }))
+        assert_here(wanted(table.unpack(studies().answers)))
+        assert.are.equal(19, size(uids_here(client, "instances")))
+      end
+    end)
+
+    -- ---- C-STORE ----
+
+    it("store to the archive", function()
+      assert.are.equal(ALL, pacs:count())
+      assert.are.same(set_of(everything), pacs:uids())
+      assert.are.equal(ALL, size(everything))
+    end)
+
+    it("store to the sink, of what has come from the archive", function()
+      local found, first = studies(), studies "20190304"
+      assert(archive:move(found))
+      local here, target = uids_here(client, "instances"), client:modality "sink"
+      local uid, instance = next(here)
+      assert(target:store(instance))
+      assert_in_sink { [uid] = true }
+      local study = uids_here(client, "studies")[first.answers[1].StudyInstanceUID]
+      os.execute("exec rm -rf " .. sink.folder .. "/store/*")
+      assert(target:store(study, { Synchronous = true }))
+      assert_in_sink(wanted(first.answers[1]))
+      os.execute("exec rm -rf " .. sink.folder .. "/store/*")
+      assert(target:store(client:get "/series"))
+      assert_in_sink(set_of(here))
+      os.execute("exec rm -rf " .. sink.folder .. "/store/*")
+      assert(target:store(client:get("/patients")[1]))
+      assert_in_sink(set_of(here))
+    end)
+
+    it("store to one that refuses, or breaks off", function()
+      assert(archive:move(studies "20190304"))
+      local study = client:get("/studies")[1]
+      assert_fails({ kind = "dicom", orthanc_status = 9 }, client:modality "refuser":store(study))
+      assert_fails({ kind = "dicom", orthanc_status = 9 }, client:modality "breaker":store(study))
+    end)
+  end)
+end

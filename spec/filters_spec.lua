@@ -1,0 +1,518 @@
+-- What modalua protects people from when they search: filters that would be lost, letters, queries that pile up.
+local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local PATIENCE = 20
+
+-- Calls f until it gives something true, and gives that; false when it never does.
+local function eventually(f)
+  local deadline = task.now() + PATIENCE
+  repeat
+    local value = f()
+    if value then
+      return value
+    end
+    task.sleep(0.02)
+  until task.now() > deadline
+  return false
+end
+
+local function fails(fields, ok, err)
+  assert.is_nil(ok)
+  assert.is_true(modalua.is_error(err))
+  for key, value in pairs(fields) do
+    assert.are.equal(value, err[key], key .. " of " .. tostring(err))
+  end
+  return err
+end
+
+local function contains(text, part)
+  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
+end
+
+local function throws(part, f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "it does not throw")
+  contains(tostring(err), part)
+end
+
+-- The C-FINDs in a peer's log: a list of tables tag -> value, from the first to come on.
+local function searches(log)
+  local list = {}
+  for line in log:gmatch "C%-FIND ([^\n]*)" do
+    local one = {}
+    for tag, value in line:gsub(" (%x%x%x%x,%x%x%x%x=)", "\n%1"):gmatch "\n(%x+,%x+)=([^\n]*)" do
+      one[tag] = value
+    end
+    list[#list + 1] = one
+  end
+  return list
+end
+
+-- Level, character set, and the copy of a SOPInstanceUID that Orthanc adds.
+local NO_FILTERS = { ["0008,0052"] = true, ["0008,0005"] = true, ["0002,0003"] = true }
+
+-- What narrows a search.
+local function filters(search)
+  local values = {}
+  for tag, value in pairs(search) do
+    if value ~= "" and not NO_FILTERS[tag] then
+      values[tag] = value
+    end
+  end
+  return values
+end
+
+local function sorted(list)
+  table.sort(list)
+  return list
+end
+
+local NAMES = {
+  ["MOD-0001"] = "Müller^Jörg", ["MOD-0002"] = "SMITH^JOHN^A^DR", ["MOD-0003"] = "SMITH^JOHN", ["03HD012"] = "Dupré^Hélène^^Mme",
+  ["03HD044"] = "Lindström^Åsa", ["JP-77001"] = "Yamada^Tarou=山田^太郎=やまだ^たろう",
+  ["JP-77002"] = "Satou^Hanako=佐藤^花子=さとう^はなこ", ["RU-5501"] = "Иванов^Иван^Иванович", ["GR-204"] = "Παπαδόπουλος^Νίκος",
+  ["CN-8800"] = "Wang^XiaoDong=王^小东", ["QA PHANTOM"] = "", ["MOD-0012"] = "O'Brien-Núñez^María José",
+}
+
+for _, version in ipairs(versions) do
+  describe("A search, by the Orthanc " .. version.name .. ",", function()
+    local servers, client, pacs, peer, ok, seen
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, extra = { DefaultEncoding = "Utf8" } })
+      peer = dicomd.start()
+      client = modalua.connect(servers.LOCAL.url)
+      for name, aet in pairs { ok = "OK3", utf = "XUTF8" } do
+        assert(client:put("/modalities/" .. name, peer:modality(aet)))
+      end
+      pacs, ok = client:modality "pacs", client:modality "ok"
+      assert(samples.store(modalua.connect(servers.PACS.url)))
+    end)
+
+    teardown(function()
+      servers:close()
+      peer:close()
+    end)
+
+    before_each(function()
+      assert(client:put("/tools/default-encoding", "Latin1"))
+      for _, id in ipairs(assert(client:queries())) do
+        assert(client:query(id):close())
+      end
+      seen = #searches(peer:log())
+    end)
+
+    -- The only C-FIND that this test has made, at the peer.
+    local function search()
+      local all = searches(peer:log())
+      assert.are.equal(seen + 1, #all)
+      return all[#all]
+    end
+
+    local function nothing_sent()
+      assert.are.equal(seen, #searches(peer:log()))
+      assert.are.same({}, client:queries())
+    end
+
+    local function refuses(part, data, modality)
+      data.Level = data.Level or "Study"
+      local err = fails({ kind = "refused", op = "find" }, (modality or ok):find(data))
+      contains(err.message, part)
+      nothing_sent()
+    end
+
+    describe("loses no filter:", function()
+      it("one that the level would drop is refused, with the right tag", function()
+        refuses("the filter Modality = 'CT' would be dropped, as it is no tag of Level = \"Study\", and the search become broader: "
+          .. "ModalitiesInStudy is the tag for studies", { Query = { Modality = "CT" } })
+        refuses("ModalitiesInStudy is the tag for studies", { Query = { PatientID = "FP1", ["0008,0060"] = "CT" } })
+        refuses("ModalitiesInStudy is the tag for studies", { Query = { ["00080060"] = "CT" } })
+        refuses("SOPClassesInStudy is the tag for studies", { Query = { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2" } })
+        refuses("Modality is the tag for series", { Level = "Series", Query = { ModalitiesInStudy = "CT" } })
+        refuses("search at Level = \"Study\" with it", { Level = "Patient", Query = { StudyDate = "20240101-" } })
+        refuses("search at Level = \"Study\" with it", { Level = "Patient", Query = { ModalitiesInStudy = "CT" } })
+        refuses("search at Level = \"Series\" with it", { Query = { SeriesDescription = "*chest*" } })
+        refuses("search at Level = \"Instance\" with it", { Query = { SOPInstanceUID = "1.2.3" } })
+        refuses("search at Level = \"Instance\" with it", { Level = "Series", Query = { InstanceNumber = 3 } })
+        refuses("only worklists can be searched by sequences", { Level = "Series", Query = { RequestAttributesSequence = "x" } })
+        refuses("keep = { \"0009,1001\" }", { Query = { ["0009,1001"] = "x" } })
+      end)
+
+      it("one whose name is wrong is refused too, with the right name", function()
+        refuses("did you mean PatientName?", { Query = { PatientsName = "DOE*" } })
+        refuses("did you mean PatientID?", { Query = { patientID = "FP1" } })
+        refuses("did you mean ModalitiesInStudy?", { Query = { ModalityInStudy = "CT" } })
+      end)
+
+      it("neither of the levels below nor above it, on every level", function()
+        for level, tag in pairs { Patient = "0010,0020", Study = "0020,000d", Series = "0020,000e", Instance = "0008,0018" } do
+          seen = #searches(peer:log())
+          local found <close> = assert(ok:find { Level = level, Query = { [tag] = "1.2.3.4", PatientName = "DOE*" } })
+          assert.are.same({}, found.dropped)
+          assert.are.same({ ["0010,0010"] = "DOE*", [tag] = "1.2.3.4" }, filters(search()))
+        end
+      end)
+
+      it("as PACS shows: it is the modality's studies that are found, or none", function()
+        refuses("ModalitiesInStudy", { Query = { Modality = "MG" } }, pacs)
+        local found <close> = assert(pacs:find { Level = "Study", Query = { ModalitiesInStudy = "MG", PatientID = "" } })
+        assert.are.equal(1, #found.answers)
+        assert.are.equal("03HD012", found.answers[1].PatientID)
+      end)
+
+      it("return keys that the level does not have are listed, and the filters beside them sent", function()
+        local found <close> = assert(ok:find { Level = "Study",
+          Query = { PatientID = "FP1", StudyDescription = "", SeriesDescription = "", Modality = "*", ["0009,1001"] = "" } })
+        assert.are.same({ "0009,1001", "Modality", "SeriesDescription" }, sorted(found.dropped))
+        local sent = search()
+        assert.are.same({ ["0010,0020"] = "FP1" }, filters(sent))
+        assert.are.equal("", sent["0008,1030"])
+        assert.is_nil(sent["0008,103e"])
+        assert.is_nil(sent["0009,1001"])
+        assert.are.equal(3, #found.answers)
+      end)
+
+      it("a name that only the server could know is one that it knows, or an error", function()
+        local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1", StationName = "" } })
+        assert.are.same({ "StationName" }, found.dropped)
+        local err = fails({ kind = "orthanc", status = 400 }, ok:find { Level = "Study", Query = { PatientID = "FP1", Xyzzy = "" } })
+        contains(err.message, "tag names are case-sensitive")
+      end)
+    end)
+
+    describe("keeps what it is told to keep,", function()
+      it("and sends exactly that beside what the level has", function()
+        local found <close> = assert(ok:find { Level = "Study", keep = { "0009,1001", "StationName" },
+          Query = { PatientID = "FP1", ["00091001"] = "secret", StationName = "CT1", Modality = "", StudyDate = "20260101" } })
+        assert.are.same({ "Modality" }, found.dropped)
+        local sent = search()
+        assert.are.same({ ["0009,1001"] = "secret", ["0008,1010"] = "CT1", ["0010,0020"] = "FP1", ["0008,0020"] = "20260101" },
+          filters(sent))
+        assert.is_nil(sent["0008,0060"])
+      end)
+
+      it("and checks the rest itself", function()
+        refuses("ModalitiesInStudy", { keep = { "0009,1001" }, Query = { ["0009,1001"] = "secret", Modality = "CT" } })
+        throws("'keep' must be a list of tags", ok.find, ok, { Level = "Study", keep = { 9 }, Query = { ["0009,1001"] = "x" } })
+      end)
+    end)
+
+    it("takes Normalize = false at its word", function()
+      local found <close> = assert(ok:find { Level = "Study", Normalize = false,
+        Query = { Modality = "CT", PatientID = "FP1", ["0009,1001"] = "x", SeriesDescription = "" } })
+      assert.are.same({}, found.dropped)
+      local sent = search()
+      assert.are.same({ ["0008,0060"] = "CT", ["0010,0020"] = "FP1", ["0009,1001"] = "x" }, filters(sent))
+      assert.are.equal("", sent["0008,103e"])
+    end)
+
+    describe("throws when", function()
+      it("one tag is given twice", function()
+        for _, query in ipairs {
+          { PatientID = "a", ["0010,0020"] = "b" }, { ["0010,0020"] = "a", ["0010-0020"] = "a" }, { ["0008103e"] = "", ["0008103E"] = "" },
+          { Modality = "", ["0008,0060"] = "" }, { SpecificCharacterSet = "ISO_IR 192", ["0008,0005"] = "" },
+        } do
+          throws("are the same tag", ok.find, ok, { Level = "Study", Query = query })
+        end
+        nothing_sent()
+      end)
+
+      it("a filter is no text, the level is none, or a key is unknown", function()
+        throws("the filter 'PatientID' is a table", ok.find, ok, { Level = "Study", Query = { PatientID = {} } })
+        throws("must be a string (a null was given)", ok.find, ok, { Level = "Study", Query = { PatientID = modalua.json.null } })
+        throws("must be a string (a boolean was given)", ok.find, ok, { Level = "Study", Query = { PatientID = false } })
+        throws("keys of Query must be tags", ok.find, ok, { Level = "Study", Query = { "PatientID" } })
+        throws("unknown Level 'Studies'", ok.find, ok, { Level = "Studies", Query = {} })
+        throws("Level is missing", ok.find, ok, { Query = {} })
+        throws("unknown key 'level'; did you mean 'Level'?", ok.find, ok, { level = "Study" })
+        throws("unknown key 'Normalise'; did you mean 'Normalize'?", ok.find, ok, { Level = "Study", Normalise = false })
+        throws("unknown key 'query'; did you mean 'Query'?", ok.find, ok, { Level = "Study", query = { PatientID = "x" } })
+        throws("unknown key 'PatientID'", ok.find, ok, { Level = "Study", PatientID = "x" })
+        nothing_sent()
+      end)
+
+      it("Timeout or LocalAet are what Orthanc misunderstands", function()
+        for _, seconds in ipairs { 0, -1, 0.5, "5" } do
+          throws("'Timeout' must be a whole number of seconds, 1 or more", ok.find, ok, { Level = "Study", Timeout = seconds })
+        end
+        for _, aet in ipairs { "", ("A"):rep(17) } do
+          throws("'LocalAet' must be an AE title, a string of 1 to 16 characters", ok.find, ok, { Level = "Study", LocalAet = aet })
+        end
+        nothing_sent()
+      end)
+    end)
+
+    it("sends what `extra` holds, and throws when it holds what is known", function()
+      local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1" }, extra = { Xyzzy = 1 } })
+      assert.are.equal(3, #found.answers)
+      throws("'Timeout' is known: give it beside 'extra'", ok.find, ok, { Level = "Study", extra = { Timeout = 0 } })
+    end)
+
+    it("refuses control characters, which cut or change a filter", function()
+      for _, value in ipairs { "FP1\0", "\0FP1", "FP\n1", "FP1\r", "FP\27(B1", "FP\1271", "\t" } do
+        refuses("the filter PatientID holds a control character", { Query = { PatientID = value } })
+        refuses("the filter 0009,1001 holds a control character", { Normalize = false, Query = { ["0009,1001"] = value } })
+      end
+    end)
+
+    it("refuses a QueryRetrieveLevel that contradicts Level", function()
+      refuses("QueryRetrieveLevel = 'SERIES' contradicts Level = \"Study\"", { Query = { QueryRetrieveLevel = "SERIES" } })
+      refuses("contradicts", { Query = { ["0008,0052"] = "PATIENT" } })
+      refuses("contradicts", { Normalize = false, Query = { QueryRetrieveLevel = "IMAGE" } })
+      for _, same in ipairs { "STUDY", "Study", "" } do
+        seen = #searches(peer:log())
+        local found <close> = assert(ok:find { Level = "Study", Query = { QueryRetrieveLevel = same, PatientID = "FP1" } })
+        assert.are.equal(3, #found.answers)
+        assert.are.equal("STUDY", search()["0008,0052"])
+      end
+    end)
+
+    describe("with letters beyond ASCII", function()
+      local function arrives(query, charset, tag, value)
+        seen = #searches(peer:log())
+        local found <close> = assert(ok:find { Level = "Study", Query = query })
+        local sent = search()
+        assert.are.equal(charset, sent["0008,0005"])
+        assert.are.same({ [tag] = value }, filters(sent))
+        return found
+      end
+
+      local function bytes(text)
+        return (text:gsub("[\x80-\xff]", function(byte) return ("\\x%02X"):format(byte:byte()) end))
+      end
+
+      it("arrives whole, in the server's character set or else in UTF-8", function()
+        arrives({ PatientName = "Müller*" }, "ISO_IR 100", "0010,0010", bytes "M\xFCller*")
+        arrives({ PatientName = "Иванов*" }, "ISO_IR 192", "0010,0010", bytes "Иванов*")
+        arrives({ PatientName = "Mü*Иван" }, "ISO_IR 192", "0010,0010", bytes "Mü*Иван")
+        arrives({ StudyDescription = "腹部*" }, "ISO_IR 192", "0008,1030", bytes "腹部*")
+        arrives({ PatientName = "Müller€*" }, "ISO_IR 192", "0010,0010", bytes "Müller€*")
+        arrives({ PatientName = "Mu\u{308}ller*" }, "ISO_IR 192", "0010,0010", bytes "Mu\u{308}ller*")
+      end)
+
+      it("arrives whole from a server with another one", function()
+        assert(client:put("/tools/default-encoding", "Cyrillic"))
+        arrives({ PatientName = "Иванов*" }, "ISO_IR 144", "0010,0010", bytes "\xB8\xD2\xD0\xDD\xDE\xD2*")
+        arrives({ PatientName = "Müller*" }, "ISO_IR 192", "0010,0010", bytes "Müller*")
+        assert(client:put("/tools/default-encoding", "Utf8"))
+        arrives({ PatientName = "Иванов*" }, "ISO_IR 192", "0010,0010", bytes "Иванов*")
+      end)
+
+      it("arrives whole in the character set that the caller chose", function()
+        arrives({ PatientName = "Müller*", SpecificCharacterSet = "ISO_IR 192" }, "ISO_IR 192", "0010,0010", bytes "Müller*")
+        arrives({ PatientName = "Иванов*", ["0008,0005"] = "ISO_IR 144" }, "ISO_IR 144", "0010,0010", bytes "\xB8\xD2\xD0\xDD\xDE\xD2*")
+      end)
+
+      it("is refused when the character set that the caller chose lacks one", function()
+        for _, charset in ipairs { "ISO_IR 100", "ISO_IR 6", "ISO_IR 13", "\\ISO 2022 IR 87", "ISO_IR 999" } do
+          refuses("cannot be shown to exist in SpecificCharacterSet = '" .. charset .. "'",
+            { Query = { PatientName = "Иванов Müller", SpecificCharacterSet = charset } })
+        end
+        refuses("leave it out, or use 'ISO_IR 192' (UTF-8)", { Query = { PatientName = "山田*", ["0008,0005"] = "ISO_IR 144" } })
+      end)
+
+      it("that are no UTF-8 is refused", function()
+        local err = fails({ kind = "refused" }, ok:find { Level = "Study", Query = { PatientName = "M\xFCller*" } })
+        contains(err.message, "UTF-8")
+        nothing_sent()
+      end)
+
+      it("matches the right studies, and no others", function()
+        for _, case in ipairs {
+          { "PatientName", "Müller*", "MOD-0001", 3 }, { "PatientName", "Иванов*", "RU-5501", 2 },
+          { "PatientName", "Παπαδόπουλος*", "GR-204", 1 }, { "PatientName", "*山田*", "JP-77001", 2 },
+          { "PatientName", "*花子*", "JP-77002", 1 }, { "PatientName", "*小东*", "CN-8800", 1 }, { "PatientName", "*Åsa", "03HD044", 2 },
+          { "StudyDescription", "腹部*", "JP-77002", 1 }, { "StudyDescription", "*головного*", "RU-5501", 1 },
+          { "PatientName", "Жуков*", nil, 0 }, { "PatientName", "鈴木*", nil, 0 },
+        } do
+          local tag, value, patient, n = table.unpack(case, 1, 4)
+          local found <close> = assert(pacs:find { Level = "Study", Query = { [tag] = value, PatientID = "" } })
+          assert.are.equal(n, #found.answers, value)
+          for _, study in ipairs(found.answers) do
+            assert.are.equal(patient, study.PatientID)
+          end
+        end
+      end)
+    end)
+
+    describe("warns", function()
+      it("that names may have lost letters, and says what helps", function()
+        local found <close> = assert(pacs:find { Level = "Patient", Query = { PatientID = "JP-77001", PatientName = "" } })
+        assert.are.equal("Yamada^Tarou=^=^", found.answers[1].PatientName)
+        contains(found.warning, "Latin1")
+        contains(found.warning, "it shows in PatientName of answer 1")
+        contains(found.warning, "\"DefaultEncoding\": \"Utf8\"")
+        local all <close> = assert(pacs:find { Level = "Study", Query = { PatientName = "", StudyDescription = "" } })
+        contains(all.warning, "names and descriptions may lack letters")
+        local _, warning = assert(pacs:get_query_answers(found.ID, { short = true }))
+        contains(warning, "it shows in PatientName of answer 1")
+        _, warning = assert(client:query(found.ID):answers { simplify = false })
+        contains(warning, "Latin1")
+      end)
+
+      it("not when there is nothing to lose, and names in every script are whole", function()
+        local found <close> = assert(pacs:find { Level = "Patient", Query = { PatientID = "*" } })
+        assert.is_nil(found.warning) -- identifiers alone
+        assert(client:put("/tools/default-encoding", "Utf8"))
+        local whole <close> = assert(pacs:find { Level = "Patient", Query = { PatientName = "" } })
+        assert.is_nil(whole.warning)
+        local names = {}
+        for _, patient in ipairs(whole.answers) do
+          names[patient.PatientID] = patient.PatientName
+        end
+        assert.are.same(NAMES, names)
+        assert.are.equal(1, select("#", pacs:get_query_answers(whole.ID)))
+      end)
+
+      it("not when another modality's names are whole", function()
+        assert(client:put("/tools/default-encoding", "Utf8"))
+        local found <close> = assert(client:modality "utf":find { Level = "Study", Query = { PatientName = "", StudyDescription = "" } })
+        assert.is_nil(found.warning)
+        assert.are.equal("Müller^Иван=山田^太郎=やまだ^たろう", found.answers[1].PatientName)
+        assert.are.equal("Ж é 日本", found.answers[1].StudyDescription)
+      end)
+    end)
+
+    describe("costs", function()
+      -- The requests that the command makes for a script with `pacs` in it.
+      local function requests(text)
+        local script = command.file(("local pacs = require 'modalua'.connect(%q):modality 'pacs'\n%s"):format(servers.LOCAL.url, text))
+        local result = command.run("--verbose", script)
+        os.remove(script)
+        assert.are.equal(0, result.status, result.err)
+        local list = {}
+        for method, path in result.err:gmatch "modalua: (%u+) http://[%d.:]+(/%S*) 200 " do
+          list[#list + 1] = method .. " " .. path:gsub("%x%x%x%x%x%x%x%x%-[%x-]+", "ID")
+        end
+        return list, result.out
+      end
+
+      local POST, GET = "POST /modalities/pacs/query", "GET /queries/ID/answers?expand&simplify"
+
+      it("two requests however many answers there are, and ASCII never asks for the encoding", function()
+        local list, out = requests [[print(#assert(pacs:find { Level = "Study", Query = { PatientName = "" } }).answers)]]
+        assert.are.same({ { POST, GET }, "23\n" }, { list, out })
+        assert.are.same({ POST, GET }, (requests [[assert(pacs:find { Level = "Study", Query = { PatientID = "nobody" } })]]))
+        assert.are.same({ POST, GET }, (requests
+          [[assert(pacs:find { Level = "Study", Query = { PatientName = "Иванов*", SpecificCharacterSet = "ISO_IR 192" } })]]))
+      end)
+
+      it("one more for letters beyond ASCII", function()
+        assert.are.same({ "GET /tools/default-encoding", POST, GET }, (requests
+          [[assert(pacs:find { Level = "Study", Query = { PatientName = "Müller*" } })]]))
+      end)
+
+      it("one more to close it, at the end of its scope too", function()
+        assert.are.same({ POST, GET, "DELETE /queries/ID" }, (requests
+          [[do local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0002" } }) end]]))
+        assert.are.same({}, client:queries())
+      end)
+    end)
+
+    describe("leaves nothing on the server when its result", function()
+      local QUERY = { Level = "Study", Query = { PatientID = "MOD-0002" } }
+
+      local function is_there(id)
+        for _, other in ipairs(assert(client:queries())) do
+          if other == id then
+            return true
+          end
+        end
+        return false
+      end
+
+      it("is closed, once or twice", function()
+        local found, other = assert(pacs:find(QUERY)), assert(pacs:find(QUERY))
+        assert.is_true(is_there(found.ID))
+        assert.is_true(found:close())
+        assert.is_false(is_there(found.ID))
+        assert.is_true(is_there(other.ID))
+        assert.is_true(found:close())
+        throws("this query is closed", pacs.move, pacs, found)
+        throws("this query is closed", pacs.get_query_answers, pacs, found)
+        local query = client:query(other.ID)
+        assert.is_true(query:close())
+        assert.is_false(is_there(other.ID))
+        throws("closed query", query.answers, query)
+      end)
+
+      it("goes out of scope, by the end, an error or a cancel", function()
+        local ids = {}
+        local function scope(leave)
+          local found <close> = assert(pacs:find(QUERY))
+          ids[#ids + 1] = found.ID
+          assert.is_true(is_there(found.ID))
+          leave()
+        end
+        scope(function() end)
+        assert.is_false(pcall(scope, function() error "x" end))
+        local stopped = task.spawn(scope, function() task.sleep(PATIENCE) ids.late = true end)
+        assert(eventually(function() return #ids == 3 end))
+        stopped:cancel()
+        assert(eventually(function() return not (is_there(ids[1]) or is_there(ids[2]) or is_there(ids[3])) end))
+        assert.is_nil(ids.late)
+      end)
+    end)
+  end)
+
+  describe("A search, by an Orthanc " .. version.name .. " that keeps one query and hides its encoding,", function()
+    local server, client, peer, ok, script
+
+    setup(function()
+      peer = dicomd.start()
+      script = command.file [[
+        function IncomingHttpRequestFilter(method, uri) return uri ~= "/tools/default-encoding" end]]
+      server = orthanc.start { binary = version.binary, aet = "LOCAL", modalities = { ok = peer:modality "OK3" },
+        extra = { QueryRetrieveSize = 1, LuaScripts = { script } } }
+      client = modalua.connect(server.url)
+      ok = client:modality "ok"
+    end)
+
+    teardown(function()
+      server:close()
+      peer:close()
+      os.remove(script)
+    end)
+
+    it("sends letters in UTF-8, and notes why", function()
+      fails({ kind = "auth", status = 403 }, client:default_encoding())
+      local found <close> = assert(ok:find { Level = "Study", Query = { PatientName = "Müller*" } })
+      local all = searches(peer:log())
+      assert.are.equal("ISO_IR 192", all[#all]["0008,0005"])
+      assert.are.same({ ["0010,0010"] = "M\\xC3\\xBCller*" }, filters(all[#all]))
+      contains(found.warning, "the server does not say its DefaultEncoding")
+      contains(found.warning, "403")
+      contains(found.warning, "sent in UTF-8")
+    end)
+
+    it("does not ask for it for ASCII", function()
+      local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1" } })
+      assert.is_nil(found.warning and found.warning:find("does not say", 1, true))
+    end)
+
+    it("says of a query that the server has forgotten that it is gone", function()
+      local found = assert(ok:find { Level = "Study", Query = { PatientID = "FP1" } })
+      local later <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP2" } })
+      local gone = { kind = "orthanc", code = "query_gone", status = 404 }
+      fails(gone, ok:get_query_answers(found.ID))
+      fails(gone, ok:move(found, { TargetAet = "SINK" }))
+      fails(gone, ok:move(found.ID, { TargetAet = "SINK", Synchronous = true }))
+      fails(gone, ok:move(found.ID, { TargetAet = "SINK", Synchronous = false }))
+      local query = client:query(found.ID)
+      fails(gone, query:answers())
+      fails(gone, query:level())
+      fails(gone, query:modality())
+      fails(gone, query:move { TargetAet = "SINK" })
+      fails(gone, query:move({ TargetAet = "SINK" }, 1))
+      assert.is_nil(peer:log():find "C%-MOVE")
+      assert.is_true(found:close())
+      assert.are.equal(3, #later.answers)
+    end)
+  end)
+end

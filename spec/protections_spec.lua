@@ -1,0 +1,891 @@
+-- What modalua protects people from when they transfer: too much, the wrong place, successes that are none, a server that forgets.
+local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
+local faultd = require "spec.support.faultd"
+local lag = require "spec.support.lag"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local PATIENCE = 20
+
+-- Calls f until it gives something true, and gives that; false when it never does.
+local function eventually(f)
+  local deadline = task.now() + PATIENCE
+  repeat
+    local value = f()
+    if value then
+      return value
+    end
+    task.sleep(0.02)
+  until task.now() > deadline
+  return false
+end
+
+local function fails(fields, ok, err)
+  assert.is_nil(ok)
+  assert.is_true(modalua.is_error(err))
+  for key, value in pairs(fields) do
+    assert.are.equal(value, err[key], key .. " of " .. tostring(err))
+  end
+  return err
+end
+
+local function contains(text, part)
+  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
+end
+
+local function throws(part, f, ...)
+  local ok, err = pcall(f, ...)
+  assert.is_false(ok, "it does not throw")
+  contains(tostring(err), part)
+end
+
+-- A method of a modality as a function that remembers nothing.
+local function method(modality, name)
+  return function(...) return modality[name](modality, ...) end
+end
+
+local CT, NOBODY = "1.2.840.10008.5.1.4.1.1.2", "00000000-00000000-00000000-00000000-00000000"
+local BEHAVIOURS = {
+  ok = "OK3", one2 = "ONE2", liar = "PART3", b000 = "MSTB000", a702 = "MSTA702", warned = "SSTB000", full = "SSTA700",
+  gotten = "GSTA700", abort = "ABORT", slow = "SLOW0.2", none = "OK0",
+}
+
+for _, version in ipairs(versions) do
+  describe("A transfer, by the Orthanc " .. version.name .. ",", function()
+    local servers, client, elsewhere, peer, seen, release, pacs, ok
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" },
+        { binary = version.binary, extra = { ConcurrentJobs = 8, JobsHistorySize = 1000 } })
+      peer = dicomd.start()
+      client, elsewhere = modalua.connect(servers.LOCAL.url), modalua.connect(servers.ARCHIVE.url)
+      for name, aet in pairs(BEHAVIOURS) do
+        assert(client:put("/modalities/" .. name, peer:modality(aet)))
+      end
+      pacs, ok = client:modality "pacs", client:modality "ok"
+      assert(samples.store(modalua.connect(servers.PACS.url)))
+      local major, minor, patch = assert(client:system()).Version:match "(%d+)%.(%d+)%.(%d+)"
+      release = major * 10000 + minor * 100 + patch
+    end)
+
+    teardown(function()
+      servers:close()
+      peer:close()
+    end)
+
+    before_each(function()
+      seen = #peer:log()
+    end)
+
+    -- What this test has made the peer log: the lines that begin with `word`.
+    local function logged(word)
+      local lines = {}
+      for line in peer:log():sub(seen + 1):gmatch "[^\n]+" do
+        if line:sub(1, #word) == word then
+          lines[#lines + 1] = line
+        end
+      end
+      return lines
+    end
+
+    local function find(modality, query, level)
+      return assert(modality:find { Level = level or "Study", Query = query })
+    end
+
+    local function instances(at, filter)
+      return #assert(at:post("/tools/find", { Level = "Instance", Query = filter }))
+    end
+
+    -- It fails because this server is older than that.
+    local function unsupported(since, part, result, err)
+      fails({ kind = "orthanc", code = "unsupported" }, result, err)
+      contains(err.message, part)
+      contains(err.message, ("came with %d.%d.%d"):format(since // 10000, since // 100 % 100, since % 100))
+    end
+
+    describe("of everything", function()
+      local BROAD = {
+        {}, { PatientID = "" }, { PatientID = "*" }, { PatientID = "?" }, { PatientName = "*^*", StudyDate = "" }, { PatientName = "????" },
+        { StudyDate = "-" }, { ["0010,0020"] = "**" }, { StudyInstanceUID = "   " }, { SpecificCharacterSet = "ISO_IR 192" },
+        { ModalitiesInStudy = "*", PatientID = " * " },
+      }
+
+      it("is refused when a result names it, by any of its names", function()
+        for _, query in ipairs(BROAD) do
+          local found = find(ok, query)
+          assert.are.equal(3, #found.answers)
+          for _, id in ipairs { found, found.ID, { ID = found.ID } } do
+            local err = fails({ kind = "refused", code = "too_broad", op = "move" }, ok:move(id, { TargetAet = "ARCHIVE" }))
+            contains(err.message, "all = true")
+          end
+          fails({ kind = "refused", code = "too_broad" }, client:query(found.ID):move { to = "archive" })
+          fails({ kind = "refused", code = "too_broad" }, ok:move(found))
+          fails({ kind = "refused", code = "too_broad" }, ok:move(found, { Synchronous = true, Permissive = true }))
+          assert(found:close())
+        end
+        assert.are.same({}, logged "C-MOVE")
+      end)
+
+      it("is refused at every level, and with what modalua sends as it is", function()
+        for _, data in ipairs {
+          { Level = "Patient", Query = { PatientID = "*" } }, { Level = "Series", Query = { Modality = "" } },
+          { Level = "Instance", Query = { InstanceNumber = "*" } }, { Level = "Study", Normalize = false, Query = { Modality = "*" } },
+          { Level = "Study", keep = { "0009,1001" }, Query = { ["0009,1001"] = "x" } },
+        } do
+          fails({ kind = "refused", code = "too_broad" }, ok:move(assert(ok:find(data)), { to = "archive" }))
+        end
+        assert.are.same({}, logged "C-MOVE")
+      end)
+
+      it("is refused when somebody else has searched", function()
+        local function ask(data)
+          return assert(client:post("/modalities/ok/query", data)).ID
+        end
+        local broad = { kind = "refused", code = "too_broad" }
+        for _, query in ipairs(BROAD) do
+          local id = ask { Level = "Study", Query = modalua.json.object(query) }
+          fails(broad, ok:move(id, { to = "archive" }))
+          fails(broad, client:query(id):move { to = "archive" })
+          fails(broad, modalua.connect(servers.LOCAL.url):modality "ok":move(id, { to = "archive" }))
+        end
+        fails(broad, ok:move(ask { Level = "Study", Query = { Modality = "CT" } }, { to = "archive" })) -- a filter that Orthanc dropped
+        fails(broad, ok:move(ask { Level = "Study", Query = { ["0010-0020"] = "*" } }, { to = "archive" }))
+        assert.are.same({}, logged "C-MOVE")
+        assert(ok:move(ask { Level = "Study", Query = { PatientID = "FP*" } }, { to = "archive" }))
+        assert.are.equal(3, #logged "C-MOVE")
+      end)
+
+      it("is refused when somebody else's filter has lost its letters on the way", function()
+        local id = assert(client:post("/modalities/ok/query", { Level = "Study", Query = { PatientName = "Иванов" } })).ID
+        contains(logged "C-FIND"[1], " 0010,0010= ")
+        fails({ kind = "refused", code = "too_broad" }, ok:move(id, { to = "archive" }))
+        assert.are.same({}, logged "C-MOVE")
+      end)
+
+      it("happens when the caller says so", function()
+        local found = find(ok, {})
+        assert(ok:move(found, { to = "archive", all = true }))
+        assert.are.equal(3, #logged "C-MOVE")
+        assert(client:query(found.ID):move { to = "archive", all = true })
+        assert.are.equal(6, #logged "C-MOVE")
+      end)
+
+      it("is not what one of its answers is", function()
+        local query = client:query(find(ok, {}).ID)
+        assert(query:move({ to = "archive" }, 2))
+        local moves = logged "C-MOVE"
+        assert.are.equal(1, #moves)
+        contains(moves[1], "0020,000d=1.2.3.1")
+      end)
+    end)
+
+    it("of more than max is refused, whoever has searched", function()
+      local found = find(ok, { PatientID = "FP*" })
+      local many = { kind = "refused", code = "too_many" }
+      local err = fails(many, ok:move(found, { to = "archive", max = 2 }))
+      contains(err.message, "3 answers, and max is 2")
+      fails(many, ok:move(find(ok, {}), { to = "archive", max = 2, all = true }))
+      fails(many, client:query(found.ID):move { to = "archive", max = 2 })
+      fails(many, modalua.connect(servers.LOCAL.url):modality "ok":move(found.ID, { to = "archive", max = 2 }))
+      fails(many, ok:move_resources("Study", found.answers, { to = "archive", max = 2 }))
+      assert.are.same({}, logged "C-MOVE")
+      assert(ok:move(found, { to = "archive", max = 3 }))
+      assert.are.equal(3, #logged "C-MOVE")
+    end)
+
+    it("of what names nothing, or more than one thing, is refused, and names the place in the list", function()
+      for _, uid in ipairs { "", "*", "1.2.?", "1.2.3\\1.2.4", " ", "1.2.3\0", "1.2\n" } do
+        local err = fails({ kind = "refused", code = "bad_identifier" },
+          ok:move_resources("Study", { { StudyInstanceUID = "1.2.3" }, { StudyInstanceUID = uid } }, { to = "archive" }))
+        contains(err.message, "resource 2: StudyInstanceUID = ")
+        fails({ kind = "refused", code = "bad_identifier" }, ok:get("Study", { StudyInstanceUID = uid }))
+      end
+      local err = fails({ kind = "refused", code = "bad_identifier" },
+        ok:move_resources("Series", { SeriesInstanceUID = "1.2.3" }, { to = "archive" }))
+      contains(err.message, "resource 1 has no StudyInstanceUID, which a Series needs")
+      fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", {}))
+      fails({ kind = "refused", code = "bad_identifier" }, ok:store { "nonsense" })
+      fails({ kind = "refused", code = "bad_identifier" }, ok:store {})
+      throws("the level must be", method(ok, "get"), "Studies", { StudyInstanceUID = "1" })
+      assert.are.same({}, logged "ASSOC")
+    end)
+
+    it("of rows of answers asks for their unique keys, one in a request", function()
+      local found = find(ok, { PatientID = "FP*" })
+      local outcomes = assert(ok:move_resources("Study", found.answers, { to = "archive" }))
+      assert.are.equal(3, #outcomes)
+      assert.are.same({ StudyInstanceUID = "1.2.3.1" }, outcomes[2].resource)
+      local moves = logged "C-MOVE"
+      assert.are.equal(3, #moves)
+      for i, line in ipairs(moves) do
+        local rest = line:gsub(" 0008,0005=ISO_IR %d+", "")
+        assert.are.equal(("C-MOVE dest=ARCHIVE 0008,0052=STUDY 0020,000d=1.2.3.%d"):format(i - 1), rest)
+      end
+    end)
+
+    describe("with a key that Orthanc would ignore", function()
+      it("throws, and names the right one", function()
+        local move, store, get = method(ok, "move"), method(ok, "store"), method(ok, "get")
+        local move_resources = method(ok, "move_resources")
+        local study = { StudyInstanceUID = "1.2.3" }
+        local found = find(ok, { PatientID = "FP1" })
+        throws("move: unknown key 'TargetAET'; did you mean 'TargetAet'?", move, found, { TargetAET = "ARCHIVE" })
+        throws("move: unknown key 'target_aet'", move, found, { target_aet = "ARCHIVE" })
+        throws("move: unknown key 'All'; did you mean 'all'?", move, found, { All = true })
+        throws("move: unknown key 'Async", move, found, { Asyncronous = true })
+        throws("did you mean 'Permissive'?", move, found, { permissive = true })
+        throws("did you mean 'TargetAet'?", method(client:query(found.ID), "move"), { TargetAET = "ARCHIVE" })
+        throws("move_resources: unknown key 'targetAet'; did you mean 'TargetAet'?", move_resources, "Study", study, { targetAet = "X" })
+        throws("move_resources: 'Permissive' cannot be given", move_resources, "Study", study, { Permissive = true, to = "archive" })
+        throws("move_resources: 'RetrieveMethod' cannot be given", move_resources, "Study", study, { RetrieveMethod = "C-GET" })
+        throws("move: 'LocalAet' cannot be given", move, found, { LocalAet = "X", to = "archive" })
+        throws("get: 'TargetAet' cannot be given", get, "Study", study, { TargetAet = "ARCHIVE" })
+        throws("get: unknown key 'RetrieveMethod'", get, "Study", study, { RetrieveMethod = "C-MOVE" })
+        throws("store: unknown key 'CalledAET'; did you mean 'CalledAet'?", store, NOBODY, { CalledAET = "X" })
+        throws("store: unknown key 'host'; did you mean 'Host'?", store, NOBODY, { host = "localhost" })
+        throws("store: 'Resources' cannot be given", store, NOBODY, { Resources = { NOBODY } })
+        throws("its options are the second argument", store, 12)
+        throws("echo: unknown key 'timeout'; did you mean 'Timeout'?", method(ok, "echo"), { timeout = 5 })
+        throws("Synchronous and Asynchronous contradict each other", move, found, { Synchronous = true, Asynchronous = true })
+        throws("a key must be a string", move, found, { "ARCHIVE" })
+        throws("options must be a table", move, found, "ARCHIVE")
+        assert.are.same({}, logged "C-MOVE")
+        assert.are.equal(1, #logged "ASSOC") -- find's
+      end)
+
+      it("is an error that names the first version that has it, when the server is older", function()
+        local found, study = find(ok, { PatientID = "FP1" }), { StudyInstanceUID = "1.2.3" }
+        seen = #peer:log()
+        if release < 11206 then
+          for _, how in ipairs { "C-GET", "SystemDefault" } do
+            unsupported(11206, "'RetrieveMethod' of move", ok:move(found, { RetrieveMethod = how }))
+          end
+          unsupported(11206, "C-GET", ok:get("Study", study))
+        end
+        if release < 11209 then
+          unsupported(11209, "'UserData' of move", ok:move(found, { to = "archive", UserData = "x" }))
+          unsupported(11209, "'UserData' of move_resources", ok:move_resources("Study", study, { to = "archive", UserData = "x" }))
+          unsupported(11209, "'UserData' of store", ok:store(NOBODY, { UserData = "x" }))
+          unsupported(release < 11206 and 11206 or 11209, "came with", ok:get("Study", study, { UserData = "x" }))
+        end
+        if release < 11103 then
+          for key, value in pairs { Host = "127.0.0.1", Port = 104, CalledAet = "OK3" } do
+            unsupported(11103, ("'%s' of store"):format(key), ok:store(NOBODY, { [key] = value }))
+          end
+          unsupported(11101, "'Priority' of move_resources", ok:move_resources("Study", study, { to = "archive", Priority = 1 }))
+        end
+        assert.are.same({}, logged "ASSOC")
+      end)
+
+      it("is used by a server that has it", function()
+        local found = find(ok, { PatientID = "FP1" })
+        assert(ok:move(found, { to = "archive", RetrieveMethod = "C-MOVE" })) -- which older servers do anyway
+        if release >= 11209 then
+          local job = assert(ok:move(found, { to = "archive", UserData = "mine", Priority = 7, Asynchronous = true }))
+          local record = assert(client:job(job):status())
+          assert.are.same({ "mine", 7 }, { record.UserData, record.Priority })
+          assert(client:job(job):wait())
+        end
+        if release >= 11103 then
+          local id = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "STORED", SOPClassUID = CT } })).ID
+          assert(ok:store(id, { CalledAet = "SSTB000", Host = "127.0.0.1", Port = peer.port }))
+          contains(logged "ASSOC"[#logged "ASSOC"], "called=SSTB000")
+          assert(client:delete("/instances/" .. id))
+        end
+      end)
+
+      it("is sent when it is in `extra`, which holds nothing that modalua knows", function()
+        assert(ok:move(find(ok, { PatientID = "FP1" }), { to = "archive", extra = { Xyzzy = { 1 } } }))
+        assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.3" }, { to = "archive", extra = { Xyzzy = 1 } }))
+        throws("'TargetAet' is known: give it beside 'extra'", method(ok, "move"), NOBODY, { extra = { TargetAet = "X" } })
+        throws("'Timeout' is known", method(ok, "store"), NOBODY, { extra = { Timeout = 0 } })
+        throws("option 'extra' must be a table", method(ok, "move"), NOBODY, { extra = "Xyzzy" })
+      end)
+    end)
+
+    it("for ever is not what a Timeout can ask for", function()
+      local study = { StudyInstanceUID = "1.2.3" }
+      for _, seconds in ipairs { 0, -1, 0.5, 1 / 0, "5", 2 ^ 31 } do
+        local part = "'Timeout' must be a whole number of seconds, 1 or more"
+        throws(part, method(ok, "echo"), { Timeout = seconds })
+        throws(part, method(ok, "move"), NOBODY, { to = "archive", Timeout = seconds })
+        throws(part, method(ok, "move_resources"), "Study", study, { to = "archive", Timeout = seconds })
+        throws(part, method(ok, "get"), "Study", study, { Timeout = seconds })
+        throws(part, method(ok, "store"), NOBODY, { Timeout = seconds })
+      end
+      assert.are.same({}, logged "ASSOC")
+      assert(ok:echo { Timeout = 5.0 })
+    end)
+
+    describe("to the right place:", function()
+      it("`to` is a modality or its name, and becomes its AE title", function()
+        assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
+        assert.are.equal(2, instances(elsewhere, { PatientID = "MOD-0003" }))
+        assert(pacs:move(find(pacs, { PatientID = "03HD044" }), { to = client:modality "archive" }))
+        assert.are.equal(2, instances(elsewhere, { PatientID = "03HD044" }))
+        assert(client:query(find(pacs, { PatientID = "GR-204" }).ID):move { to = "archive" })
+        assert.are.equal(3, instances(elsewhere, { PatientID = "GR-204" }))
+        assert(ok:move(find(ok, { PatientID = "FP1" }), { to = "slow" }))
+        contains(logged "C-MOVE"[1], "dest=SLOW0.2 ")
+        assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.3" }, { to = "slow" }))
+        contains(logged "C-MOVE"[4], "dest=SLOW0.2 ")
+      end)
+
+      it("without a target it is this Orthanc", function()
+        assert(pacs:move(find(pacs, { PatientID = "MOD-0003" })))
+        assert.are.equal(2, instances(client, { PatientID = "MOD-0003" }))
+      end)
+
+      it("a target that is none is refused", function()
+        local found = find(ok, { PatientID = "FP1" })
+        local move = method(ok, "move")
+        for _, aet in ipairs { "", ("A"):rep(17), "A\0", 104 } do
+          throws("'TargetAet' must be an AE title, a string of 1 to 16 characters", move, found, { TargetAet = aet })
+          throws("'TargetAet' must be an AE title", method(ok, "move_resources"), "Study", { StudyInstanceUID = "1" }, { TargetAet = aet })
+          throws("'LocalAet' must be an AE title", method(ok, "store"), NOBODY, { LocalAet = aet })
+        end
+        throws("'to' must be a modality, or the name of one", move, found, { to = "AN ARCHIVE" })
+        throws("'to' must be a modality, or the name of one", move, found, { to = { "archive" } })
+        throws("'to' and 'TargetAet' both name a target", move, found, { to = "archive", TargetAet = "ARCHIVE" })
+        throws("'to' is a modality of another server", move, found, { to = elsewhere:modality "archive" })
+        fails({ kind = "orthanc", code = "unknown_modality" }, ok:move(found, { to = "nosuch" }))
+        fails({ kind = "orthanc", code = "unknown_modality" }, ok:move_resources("Study", { StudyInstanceUID = "1" }, { to = "nosuch" }))
+        for _, aet in ipairs { "", ("A"):rep(17) } do
+          assert(client:put("/modalities/odd", { AET = aet, Host = "127.0.0.1", Port = peer.port }))
+          local err = fails({ kind = "refused", code = "bad_aet" }, ok:move(found, { to = "odd" }))
+          contains(err.message, "1 to 16 characters")
+        end
+        assert(client:delete "/modalities/odd")
+        assert.are.same({}, logged "C-MOVE")
+      end)
+
+      describe("a modality's name in the place of an AE title", function()
+        local hint = "TargetAet 'deposit' is the name of a modality, whose AE title is 'ARCHIVE': say to = \"deposit\""
+
+        setup(function()
+          assert(client:put("/modalities/deposit", servers.ARCHIVE:modality()))
+        end)
+
+        it("warns", function()
+          local script = command.file(([[
+            local pacs = require "modalua".connect(%q):modality "pacs"
+            local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
+            print(pacs:move(found, { TargetAet = "deposit" }))
+            assert(pacs:move(found, { TargetAet = "ARCHIVE" }))]]):format(servers.LOCAL.url))
+          local result = command.run("-W", script)
+          os.remove(script)
+          assert.are.equal(0, result.status, result.err)
+          assert.are.equal("Lua warning: modalua: move: " .. hint .. "\n", result.err)
+          assert.matches("^nil\t", result.out)
+        end)
+
+        it("fails, and the error says why", function()
+          local study = find(pacs, { PatientID = "MOD-0003" })
+          for _, synchronous in ipairs { true, false } do
+            local err = fails({ kind = "dicom", dimse_status = 0xC000 },
+              pacs:move(study, { TargetAet = "deposit", Synchronous = synchronous or nil }))
+            contains(err.message, hint)
+          end
+        end)
+      end)
+
+      it("C-GET, which ignores a target, throws with one", function()
+        local found = find(ok, { PatientID = "FP1" })
+        for _, how in ipairs { "C-GET", "SystemDefault" } do
+          local part = ("RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the target"):format(how)
+          throws(part, method(ok, "move"), found, { RetrieveMethod = how, to = "archive" })
+          throws(part, method(ok, "move"), found, { RetrieveMethod = how, TargetAet = "ARCHIVE" })
+        end
+        throws("\"C-MOVE\", \"C-GET\" or \"SystemDefault\"", method(ok, "move"), found, { RetrieveMethod = "C-STORE" })
+        assert.are.same({}, logged "C-GET")
+      end)
+
+      it("a named target is reached also where the server's own choice is C-GET", function()
+        if release < 11206 then
+          return -- it does not know C-GET
+        end
+        assert(client:put("/modalities/pacs2",
+          { AET = "PACS", Host = "127.0.0.1", Port = servers.PACS.dicom_port, RetrieveMethod = "C-GET" }))
+        local pacs2 = client:modality "pacs2"
+        assert(pacs2:move(find(pacs2, { PatientID = "RU-5501" }), { to = "archive" }))
+        assert.are.same({ 8, 0 }, { instances(elsewhere, { PatientID = "RU-5501" }), instances(client, { PatientID = "RU-5501" }) })
+        assert(client:delete "/modalities/pacs2")
+      end)
+    end)
+
+    describe("that the server calls a success", function()
+      local function incomplete(result, err)
+        fails({ kind = "dicom", code = "incomplete" }, result, err)
+        if err.dimse_status then
+          assert.is_true(release >= 11210) -- the server has said it
+        end
+        return err
+      end
+
+      it("is none when Permissive hid a failure", function()
+        for _, synchronous in ipairs { false, true } do
+          local found = find(client:modality "one2", { PatientID = "FP*" })
+          local options = { to = "archive", Permissive = true, Synchronous = synchronous or nil }
+          local err = incomplete(client:modality "one2":move(found, options))
+          assert.is_truthy(err.dimse_status == 0xA801 or #err.missing == 9) -- the peer has delivered nothing at all
+          assert.is_table(err.result)
+        end
+        assert.are.equal(6, #logged "C-MOVE")
+      end)
+
+      it("is none when Permissive hid what has gone from the source since it was found", function()
+        local source = modalua.connect(servers.PACS.url)
+        local found = find(pacs, { PatientID = "MOD-0001", StudyDate = "" })
+        assert.are.equal(3, #found.answers)
+        local gone = found.answers[2].StudyInstanceUID
+        assert(source:delete("/studies/" .. assert(source:post("/tools/lookup", gone))[1].ID))
+        local moved, err = pacs:move(found, { to = "archive", Permissive = true })
+        assert.are.equal(0, instances(elsewhere, { StudyInstanceUID = gone }))
+        assert(samples.store(source))
+        assert.is_nil(moved)
+        assert.is_true(err.kind == "dicom" and err.code == "incomplete" or err.kind == "unknown", tostring(err))
+      end)
+
+      it("is none for those either who wait for the job themselves", function()
+        local one2 = client:modality "one2"
+        local job = assert(one2:move(find(one2, { PatientID = "FP*" }), { to = "archive", Permissive = true, Synchronous = false }))
+        fails({}, client:job(job):wait())
+        assert.are.equal(3, #logged "C-MOVE")
+      end)
+
+      it("is one when Permissive hid nothing", function()
+        assert(pacs:move(find(pacs, { PatientID = "MOD-0001" }), { to = "archive", Permissive = true }))
+        assert.are.equal(19, instances(elsewhere, { PatientID = "MOD-0001" }))
+      end)
+
+      it("is none when a patient was asked for and nothing was sent", function()
+        local liar = client:modality "liar"
+        local found = find(liar, { PatientID = "FP0" }, "Patient")
+        assert.are.equal(3, #incomplete(liar:move(found, { to = "archive" })).missing)
+        assert.are.equal(3, #incomplete(client:query(found.ID):move({}, 1)).missing)
+        assert.are.equal(3, #incomplete(liar:move_resources("Patient", { PatientID = "FP0" }, { to = "archive" })).missing)
+        local err = fails({ kind = "unknown", code = "unproven" }, liar:move(found, { TargetAet = "STRANGER" }))
+        contains(err.message, "STRANGER is no modality of this server")
+        assert.are.equal(4, #logged "C-MOVE")
+      end)
+
+      it("is none when somebody else's proof is at hand", function()
+        assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
+        local liars = find(client:modality "liar", { PatientID = "MOD-0003" }, "Patient")
+        local done, moved, err = pcall(pacs.move, pacs, liars, { to = "archive" }) -- the peer's query: PACS has nothing to do with it
+        assert.is_true(not done or not moved and err.kind ~= nil, "a success")
+      end)
+
+      it("is none when a patient has no PatientID to compare by", function()
+        local source = modalua.connect(servers.PACS.url)
+        local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "MOD-0003" } }))[1]
+        local nameless = assert(source:get("/instances/" .. id .. "/file")):gsub("MOD%-0003", "        ")
+        local stored = assert(source:post("/instances", (nameless:gsub("SMITH%^JOHN", "NAMELESS^^"))))
+        local found = find(pacs, { PatientName = "NAMELESS*" }, "Patient")
+        local done, moved, err = pcall(pacs.move, pacs, found, { to = "archive" })
+        assert(source:delete("/patients/" .. stored.ParentPatient))
+        assert.are.same({ { "" }, true }, { { found.answers[1].PatientID }, done }, moved)
+        assert.is_true(not moved and (err.kind == "unknown" or err.kind == "refused"), tostring(err))
+      end)
+
+      it("is one when there was nothing to move", function()
+        for level, options in pairs { Study = { Permissive = true }, Patient = {}, Series = {} } do
+          options.to = "archive"
+          assert(pacs:move(find(pacs, { PatientID = "NOBODY" }, level), options))
+        end
+      end)
+
+      it("is one when a patient was asked for and everything has arrived", function()
+        local found = find(pacs, { PatientID = "MOD-0012" }, "Patient")
+        assert(pacs:move(found, { to = "archive" }))
+        assert.are.equal(11, instances(elsewhere, { PatientID = "MOD-0012" }))
+        assert(pacs:move_resources("Patient", { PatientID = "JP-77002" }))
+        assert.are.equal(4, instances(client, { PatientID = "JP-77002" }))
+      end)
+
+      it("is none when it is a C-GET that failed, whatever the version says of it", function()
+        local gotten = client:modality "gotten"
+        local study = { StudyInstanceUID = "1.2.3" }
+        if release < 11206 then
+          return unsupported(11206, "C-GET", gotten:get("Study", study))
+        end
+        for _, synchronous in ipairs { false, true } do
+          local err = fails({ kind = "dicom" }, gotten:get("Study", study, { Timeout = 1, Synchronous = synchronous or nil }))
+          assert.is_truthy(err.dimse_status == 0xA700 or err.code == "incomplete" and #err.missing > 0, tostring(err))
+        end
+        local query = client:query(find(gotten, { PatientID = "FP1" }).ID)
+        fails({ kind = "dicom" }, query:move({ RetrieveMethod = "C-GET", Timeout = 1 }, 1))
+        assert.are.equal(3, #logged "C-GET")
+        local err = fails({}, pacs:get("Study", study, { Timeout = 1 })) -- which it does not have
+        assert.is_truthy(err.dimse_status == 0xC000 or err.code == "unproven", tostring(err))
+        err = fails({}, client:modality "abort":get("Study", study))
+        assert.is_truthy(err.kind == "dicom" or err.code == "unproven", tostring(err))
+      end)
+
+      it("is one when it is a C-GET that has brought everything", function()
+        if release >= 11206 then
+          assert(pacs:get("Study", find(pacs, { PatientID = "CN-8800" }).answers[1]))
+          assert.are.equal(4, instances(client, { PatientID = "CN-8800" }))
+          assert(pacs:move(find(pacs, { PatientID = "GR-204" }), { RetrieveMethod = "C-GET" }))
+          assert.are.equal(3, instances(client, { PatientID = "GR-204" }))
+          assert(pacs:get("Patient", { PatientID = "03HD044" }))
+        end
+      end)
+
+      it("is one when it is a C-GET of a list", function()
+        if release >= 11206 then
+          assert(pacs:get("Study", find(pacs, { PatientID = "03HD012" }).answers))
+          assert.are.equal(8, instances(client, { PatientID = "03HD012" }))
+        end
+      end)
+
+      it("is none when sub-operations failed: 0xB000, 0xA702", function()
+        for name, status in pairs { b000 = 0xB000, a702 = 0xA702 } do
+          local modality = client:modality(name)
+          local found = find(modality, { PatientID = "FP1" })
+          fails({ kind = "dicom", dimse_status = status }, modality:move(found, { to = "archive" }))
+          fails({ kind = "dicom", dimse_status = status }, modality:move(found, { to = "archive", Synchronous = true }))
+          local err = fails({ kind = "dicom", dimse_status = status },
+            modality:move_resources("Study", { { StudyInstanceUID = "1.2.3" }, { StudyInstanceUID = "1.2.4" } }, { to = "archive" }))
+          assert.are.same({ status, status }, { err.outcomes[1].error.dimse_status, err.outcomes[2].error.dimse_status })
+          contains(err.message, "2 of 2 resources were not moved")
+        end
+      end)
+    end)
+
+    describe("out of here", function()
+      local stored -- an instance here
+
+      setup(function()
+        local source = modalua.connect(servers.PACS.url)
+        local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "QA PHANTOM" } }))[1]
+        stored = assert(client:post("/instances", assert(source:get("/instances/" .. id .. "/file")))).ID
+      end)
+
+      it("is a success when everything was taken, warnings or not", function()
+        assert(client:modality "archive":store(stored))
+        assert.are.equal(1, instances(elsewhere, { PatientID = "QA PHANTOM" }))
+        assert(client:modality "warned":store(stored))
+        assert(client:modality "archive":store({ stored }, { Permissive = true }))
+      end)
+
+      it("is an error when something was not", function()
+        local full = client:modality "full"
+        fails({ kind = "dicom", dimse_status = 0xA700 }, full:store(stored))
+        fails({ kind = "dicom", dimse_status = 0xA700 }, full:store({ stored }, { Synchronous = true }))
+        fails({ kind = "dicom", code = "incomplete" }, client:modality "none":store(
+          { stored, assert(client:get("/instances/" .. stored .. "/study")).ID }, { Permissive = true }))
+      end)
+
+      it("is an error when something is not here, wherever it stands among what is", function()
+        local archive = client:modality "archive"
+        local study = assert(client:get("/instances/" .. stored .. "/study")).ID
+        for _, ids in ipairs { { NOBODY }, { NOBODY, stored }, { stored, NOBODY }, { stored, NOBODY, stored }, { study, NOBODY },
+          { NOBODY, study }, { study, stored, NOBODY } } do
+          for _, options in ipairs { {}, { Synchronous = true }, { Permissive = true } } do
+            local err = fails({}, archive:store(ids, options))
+            assert.are.equal(options.Permissive and err.kind == "unknown" and "unknown" or "orthanc", err.kind)
+          end
+        end
+        contains(select(2, archive:store { stored, NOBODY }).message, "nothing under ")
+      end)
+    end)
+
+    describe("among many", function()
+      local other -- a peer of its own, whose associations all end in order
+
+      setup(function()
+        other = dicomd.start()
+        assert(client:put("/modalities/busy", other:modality "SLOW0.2"))
+      end)
+
+      teardown(function()
+        other:close()
+      end)
+
+      -- Runs each of these functions in a task of its own. Gives how many C-MOVEs there were, and the most associations open at once.
+      local function crowd(functions)
+        local start, tasks = #other:log(), {}
+        for i, f in ipairs(functions) do
+          tasks[i] = task.spawn(f)
+        end
+        for _, one in ipairs(tasks) do
+          assert(one:join())
+        end
+        local moves, now, most
+        assert(eventually(function()
+          moves, now, most = 0, 0, 0
+          for event in other:log():sub(start + 1):gmatch "%f[^\n\0][%u-]+" do
+            now = now + (event == "ASSOC" and 1 or event == "RELEASE" and -1 or 0)
+            most = math.max(most, now)
+            moves = moves + (event == "C-MOVE" and 1 or 0)
+          end
+          return now == 0
+        end))
+        return moves, most
+      end
+
+      -- n functions that move a study each.
+      local function movers(n, get_modality)
+        local list = {}
+        for i = 1, n do
+          list[i] = function() return get_modality(i):move_resources("Study", { StudyInstanceUID = "1.2." .. i }, { to = "archive" }) end
+        end
+        return list
+      end
+
+      it("runs two at once with one modality, however many tasks and handles ask", function()
+        local busy = client:modality "busy"
+        assert.are.same({ 5, 2 }, { crowd(movers(5, function(i)
+          return i % 2 == 0 and busy or modalua.connect(servers.LOCAL.url):modality "busy"
+        end)) })
+      end)
+
+      it("counts moves of queries, of their answers, and of resources alike, and submits no more jobs than are to run", function()
+        local busy = client:modality "busy"
+        local found, most = find(busy, { PatientID = "FP*" }), 0
+        local list = movers(2, function() return busy end)
+        list[3] = function() return busy:move(found, { to = "archive" }) end
+        for i = 1, 2 do
+          list[3 + i] = function() return client:query(found.ID):move({ to = "archive" }, i) end
+        end
+        eventually(function() return other:log():find "RELEASE\n$" end)
+        local watching = task.spawn(function()
+          repeat
+            local open = 0
+            for _, job in ipairs(assert(client:jobs { expand = true })) do
+              open = open + ((job.State == "Running" or job.State == "Pending") and 1 or 0)
+            end
+            most = math.max(most, open)
+            task.sleep(0.005)
+          until list.done
+        end)
+        assert.are.same({ 7, 2 }, { crowd(list) })
+        list.done = true
+        watching:join()
+        assert.are.equal(2, most)
+      end)
+
+      it("runs as many as the caller says", function()
+        local busy = client:modality("busy", { max_moves = 4 })
+        local moves, most = crowd(movers(5, function() return busy end))
+        assert.are.equal(5, moves)
+        assert.is_true(most == 3 or most == 4, "at once: " .. most)
+        throws("max_moves", method(client, "modality"), "busy", { max_moves = 0 })
+      end)
+
+      it("does not wait for those with other modalities", function()
+        local slow, order = client:modality("slow", { max_moves = 1 }), {}
+        local first = task.spawn(function()
+          assert(slow:move_resources("Study", { StudyInstanceUID = "1.2.1" }, { to = "archive" }))
+          order[#order + 1] = "slow"
+        end)
+        assert(eventually(function() return #logged "C-MOVE" == 1 end))
+        assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.1" }, { to = "archive" }))
+        order[#order + 1] = "ok"
+        first:join()
+        assert.are.same({ "ok", "slow" }, order)
+      end)
+    end)
+
+    describe("that nobody wants any more", function()
+      -- Moves three studies from `slow` by way of `through`, cancels that at the first, and gives what becomes of the job.
+      local function cancelled(through)
+        local slow = through:modality "slow"
+        local found = find(slow, { PatientID = "FP*" })
+        local known = {}
+        for _, id in ipairs(assert(client:jobs())) do
+          known[id] = true
+        end
+        seen = #peer:log()
+        local moving = task.spawn(slow.move, slow, found, { to = "archive" })
+        assert(eventually(function() return #logged "C-MOVE" > 0 end))
+        moving:cancel()
+        local job
+        for _, id in ipairs(assert(client:jobs())) do
+          job = known[id] and job or id
+        end
+        local record = assert(eventually(function()
+          local status = assert(client:job(job):status())
+          return status.State ~= "Running" and status
+        end))
+        assert.is_true(#logged "C-MOVE" < 3)
+        return record.State, record.ErrorCode
+      end
+
+      it("is stopped on the server", function()
+        assert.are.same({ "Failure", 37 }, { cancelled(client) })
+      end)
+
+      it("is stopped there also when the server's first answer is still under way", function()
+        local far <close> = lag.start(servers.LOCAL.http_port, 30)
+        assert.are.same({ "Failure", 37 }, { cancelled(modalua.connect(far.url)) })
+      end)
+
+      it("is not even begun when its turn has not come, and leaves its place to others", function()
+        local slow, tasks = client:modality("slow", { max_moves = 1 }), {}
+        for i = 1, 3 do
+          tasks[i] = task.spawn(slow.move_resources, slow, "Study", { StudyInstanceUID = "1.2." .. i }, { to = "archive" })
+        end
+        assert(eventually(function() return #logged "C-MOVE" == 1 end))
+        local running = math.tointeger(logged "C-MOVE"[1]:match "0020,000d=1%.2%.(%d)$")
+        local stopped, last = table.unpack(({ { 2, 3 }, { 3, 1 }, { 1, 2 } })[running])
+        tasks[stopped]:cancel()
+        assert(tasks[running]:join())
+        assert(tasks[last]:join())
+        local moves = logged "C-MOVE"
+        assert.are.equal(2, #moves)
+        contains(moves[2], "0020,000d=1.2." .. last)
+      end)
+    end)
+  end)
+
+  describe("A transfer, by an Orthanc " .. version.name .. " that forgets its jobs at once,", function()
+    local servers, client, forgetful, peer, pacs
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, extra = { JobsHistorySize = 0 } })
+      peer = dicomd.start()
+      client, forgetful = modalua.connect(servers.ARCHIVE.url), modalua.connect(servers.LOCAL.url)
+      assert(forgetful:put("/modalities/none", peer:modality "OK0"))
+      assert(samples.store(modalua.connect(servers.PACS.url)))
+      pacs = forgetful:modality "pacs"
+    end)
+
+    teardown(function()
+      servers:close()
+      peer:close()
+    end)
+
+    it("is a success when what was moved has arrived, several at once too", function()
+      local tasks = {}
+      for i, patient in ipairs { "MOD-0002", "03HD012", "RU-5501", "GR-204", "MOD-0003" } do
+        tasks[i] = task.spawn(function()
+          local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = patient } })
+          return pacs:move(found, { to = "archive" })
+        end)
+      end
+      for _, one in ipairs(tasks) do
+        assert.is_table((assert(one:join())))
+      end
+      assert.are.equal(15 + 8 + 8 + 3 + 2, assert(client:get "/statistics").CountInstances)
+    end)
+
+    it("is an error when it has not, and names what is missing", function()
+      local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
+      local err = fails({ kind = "dicom", code = "incomplete", op = "move" }, pacs:move(found, { to = "none" }))
+      assert.are.equal(2, #err.missing)
+      assert.is_string(err.job)
+    end)
+
+    it("is unknown when nobody can be asked", function()
+      local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
+      local err = fails({ kind = "unknown", code = "unproven" }, pacs:move(found, { TargetAet = "STRANGER" }))
+      contains(err.message, "the server has forgotten the job before its outcome was seen")
+      contains(err.message, "STRANGER is no modality of this server")
+    end)
+
+    it("is no success without proof when it blocks", function()
+      local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0012" } })
+      local result, err = pacs:move(found, { to = "archive", Synchronous = true })
+      if not result then -- the server has carried it out, and does not know any more
+        assert.are.equal("unknown", err.kind, tostring(err))
+      end
+    end)
+
+    it("out of here is compared as well", function()
+      local source = modalua.connect(servers.PACS.url)
+      local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "QA PHANTOM" } }))[1]
+      local instance = assert(forgetful:post("/instances", assert(source:get("/instances/" .. id .. "/file"))))
+      for _, stored in ipairs { instance.ParentStudy, instance.ParentSeries, instance.ID, instance.ParentPatient } do
+        assert(forgetful:modality "archive":store(stored))
+      end
+      fails({ kind = "dicom", code = "incomplete" }, forgetful:modality "none":store(instance.ID))
+    end)
+
+    it("is said to be forgotten by its job", function()
+      local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
+      local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
+      local err = fails({ code = "job_gone" }, forgetful:job(job):wait())
+      assert.are.equal(job.ID, err.job)
+    end)
+  end)
+end
+
+describe("A transfer", function()
+  -- An Orthanc that says of itself and of a query what is needed; `mappings` say the rest.
+  local function pretender(mappings)
+    local function says(path, body, type)
+      mappings[#mappings + 1] = { path = path, method = "GET", to = faultd.route("/status", { code = 200, body = body, type = type }) }
+    end
+    says("/system", [[{"Version":"1.12.7","DicomAet":"LOCAL"}]], "application/json")
+    says("/queries/1/modality", "m", "text/plain")
+    says("/queries/1/level", "Study", "text/plain")
+    says("/queries/1/query", [[{"0010,0020":"x"}]], "application/json")
+    says("/queries/1/answers", [==[["0"]]==], "application/json")
+    local server = faultd.start(mappings)
+    return server, modalua.connect(server.url)
+  end
+
+  local function count(client, path)
+    return assert(client:get("/count", { of = path }))
+  end
+
+  it("is an error when the server counts failed instances in a success", function()
+    local function json(value)
+      return faultd.route("/status", { code = 200, type = "application/json", body = modalua.json.encode(value) })
+    end
+    local server <close>, client = pretender {
+      { path = "/modalities/m/store", to = json { ID = "1a", Path = "/jobs/1a" } },
+      { path = "/jobs/1a", to = json { State = "Success", Content = { InstancesCount = 3, FailedInstancesCount = 1 } } },
+    }
+    local err = fails({ kind = "dicom", code = "incomplete" }, client:modality "m":store(NOBODY))
+    assert.are.equal(1, err.result.FailedInstancesCount)
+    fails({ kind = "dicom", code = "incomplete" }, client:job "1a":wait())
+    assert.is_not_nil(server)
+  end)
+
+  it("is sent once, on a connection of its own", function()
+    for behaviour, outcome in pairs { ["/drop-reused"] = true, ["/drop"] = false } do
+      local server <close>, client = pretender { { path = "/queries/1/retrieve", method = "POST", to = behaviour } }
+      local m = client:modality "m"
+      assert.is_table(assert(client:system())) -- now there is a connection that could be used again
+      local result, err = m:move("1", { Synchronous = true })
+      assert.are.equal(outcome, result ~= nil)
+      assert.is_true(outcome or err.kind == "network")
+      assert.are.equal(1, count(client, "/queries/1/retrieve"))
+      assert.is_not_nil(server)
+    end
+  end)
+
+  it("has a body that is JSON, or is not sent", function()
+    local server <close>, client = pretender { { path = "/queries/1/retrieve", to = "/ok" } }
+    local m = client:modality "m"
+    fails({ kind = "refused" }, m:move("1", { extra = { Xyzzy = 0 / 0 } }))
+    throws("'TargetAet' must be", method(m, "move"), "1", { TargetAet = { "x" } })
+    assert.are.equal(0, count(client, "/queries/1/retrieve"))
+    assert(m:move("1", { TargetAet = "A\"}{\\", extra = { Xyzzy = "plugh" }, Timeout = 7.0 }))
+    local last = assert(client:get("/last", { of = "/queries/1/retrieve" }))
+    assert.are.same({ TargetAet = "A\"}{\\", Xyzzy = "plugh", Timeout = 7, Asynchronous = true, RetrieveMethod = "C-MOVE" },
+      modalua.json.decode(last.body))
+    assert.is_not_nil(server)
+  end)
+
+  it("or an echo takes its turn among the connections of its client", function()
+    local server <close>, client = pretender { { path = "/modalities/m/echo", to = faultd.route("/delay", { s = 0.1 }) } }
+    local tasks = {}
+    for i = 1, 20 do
+      tasks[i] = task.spawn(client:modality "m".echo, client:modality "m")
+    end
+    for _, one in ipairs(tasks) do
+      assert(one:join())
+    end
+    assert.are.equal(20, count(client, "/modalities/m/echo"))
+    assert.are.equal(8, assert(client:get "/requests").peak)
+    assert.is_not_nil(server)
+  end)
+end)
