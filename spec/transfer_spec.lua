@@ -142,6 +142,20 @@ for _, version in ipairs(versions) do
       assert.is_true(echoed[1])
     end)
 
+    it("that an earlier run has left behind is waited for, not sent again", function()
+      if version.name == "as installed" then
+        return -- there such a move is no job
+      end
+      local row = { StudyInstanceUID = "1.2.3.9" }
+      assert(client:post("/modalities/slower/move",
+        { Level = "Study", Resources = json.array { row }, TargetAet = "ANY", Asynchronous = true }))
+      local again = modalua.connect(server.url):modality "slower"
+      assert.are.equal("ANY", assert(again:move_resources("Study", row, { TargetAet = "ANY" }))[1].result.TargetAet)
+      assert.are.equal(1, select(2, peer:log():gsub("C%-MOVE", "")))
+      assert(again:move_resources("Study", row, { TargetAet = "OTHER" }))
+      assert.are.equal(2, select(2, peer:log():gsub("C%-MOVE", "")))
+    end)
+
     it("survives the server's restart, or says that its outcome is not known", function()
       local found = find "slower"
       local t = task.spawn(function() return client:modality("slower"):move(found, { TargetAet = "ANY" }) end)

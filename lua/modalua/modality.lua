@@ -264,7 +264,66 @@ function ours.resolver(data, reason)
   return data.result or { Description = "compared by modalua: " .. reason, InstancesCount = absent.n }
 end
 
+-- ---- moves that are under way already ----
+
+-- A job outlives the script that started it, and the server's restart: a script that is run again must not send everything twice. What this
+-- process has started itself, it waits for; so one look at the server's jobs is enough for each client.
+local UNFINISHED = { Pending = true, Running = true, Paused = true, Retry = true }
+local TAGS = { PATIENT = "0010,0020", STUDY = "0020,000d", SERIES = "0020,000e", IMAGE = "0008,0018" }
+local WORDS = { Patient = "PATIENT", Study = "STUDY", Series = "SERIES", Instance = "IMAGE" }
+
+local under_way = setmetatable({}, { __mode = "k" }) -- client -> { name of a move -> identifier of its job }
+
+local function name_of_move(remote, target, level, uid)
+  return table.concat({ remote, target, level, uid }, "\\")
+end
+
+local function moves_under_way(client)
+  local moves = under_way[client]
+  if not moves then
+    moves = {}
+    for _, job in ipairs(client:jobs { expand = true } or {}) do
+      local content = job.Content
+      local query = job.Type == "DicomMoveScu" and UNFINISHED[job.State] and content.TargetAet and #content.Query == 1 and content.Query[1]
+      local level = query and query["0008,0052"]
+      if level and TAGS[level] and query[TAGS[level]] then
+        moves[name_of_move(content.RemoteAet, content.TargetAet, level, query[TAGS[level]])] = job.ID
+      end
+    end
+    under_way[client] = moves
+  end
+  return moves
+end
+
+-- The job that moves this resource to this target already, or nil.
+local function job_under_way(modality, level, keys, options)
+  local client = modality.client
+  local moves = moves_under_way(client)
+  if next(moves) == nil then
+    return nil
+  end
+  local settings = client:modalities { expand = true } or {}
+  local function aet_of(name)
+    return settings[name] and settings[name].AET
+  end
+  local to = options and options.to
+  local target = options and options.TargetAet or to and aet_of(type(to) == "string" and to or to.modality) or (client:system() or {}).DicomAet
+  local id = moves[name_of_move(aet_of(modality.modality) or "", target or "", WORDS[level], keys[UNIQUE[level]])]
+  return id and client:job(id)
+end
+
 -- ---- move_resources ----
+
+local function move_one(modality, level, keys, options)
+  local job = job_under_way(modality, level, keys, options)
+  if job then
+    local result, err = job:wait { wait_timeout = options and options.wait_timeout }
+    if result or err.code ~= "job_gone" then
+      return result, err
+    end
+  end
+  return ours.move_one(modality, level, keys, options)
+end
 
 -- Failures that the next resource would meet too.
 local HOPELESS = { network = true, auth = true, http = true, timeout = true }
@@ -305,7 +364,7 @@ function methods:move_resources(level, resources, options)
     if hopeless then
       outcome.error = ours.fail(op, hopeless.kind, "not_attempted", "not attempted, after: " .. hopeless.message)
     else
-      outcome.result, outcome.error = ours.move_one(self, level, keys, options)
+      outcome.result, outcome.error = move_one(self, list.level, keys, options)
     end
     outcomes[i] = outcome
     if outcome.error then

@@ -1,6 +1,6 @@
 -- What echo and find cost beside one curl process that makes the same requests: modalua spec/bench/modality.lua BIN
--- Two Orthancs on loopback (the installed one, with TCP_NODELAY=1), 1,000 studies at the remote one. Each pair runs in turn; the figures are
--- medians of whole processes, and of their ratios. BIN is the build's bin folder.
+-- Two Orthancs on loopback (the installed one, with TCP_NODELAY=1), 1,000 studies at the remote one. Each pair runs in turn; the figures
+-- are medians of whole processes, and of their ratios. BIN is the build's bin folder.
 package.path = "./?.lua;" .. package.path
 local lag = require "spec.support.lag"
 local modalua = require "modalua"
@@ -57,12 +57,13 @@ local function find_script(url)
     assert(#found.answers == %d)]]):format(url, STUDIES))
 end
 
-local find, away = find_script(servers.LOCAL.url), nil
+local find = find_script(servers.LOCAL.url)
 local body = file(QUERY)
 -- curl cannot read the query's ID out of its first answer: it asks for the answers of one like it.
-local curl_find = ("curl -s -o /dev/null -d @%s %s/modalities/pacs/query --next -s -o /dev/null '%s/queries/%s/answers?expand&simplify'"):format(
-  body, servers.LOCAL.url, servers.LOCAL.url, found.ID)
-pair(("find of %d studies; modalua, and one curl process with the same two requests"):format(STUDIES), RUNS, BIN .. "/modalua " .. find, curl_find)
+local curl_find = ("curl -s -o /dev/null -d @%s %s/modalities/pacs/query --next -s -o /dev/null '%s/queries/%s/answers?expand&simplify'")
+  :format(body, servers.LOCAL.url, servers.LOCAL.url, found.ID)
+pair(("find of %d studies; modalua, and one curl process with the same two requests"):format(STUDIES), RUNS,
+  BIN .. "/modalua " .. find, curl_find)
 
 local empty = file ""
 pair("the same; modalua, and the bare C program that links Lua and libcurl and does nothing (for the memory)", 5,
@@ -70,9 +71,10 @@ pair("the same; modalua, and the bare C program that links Lua and libcurl and d
 
 do
   local proxy <close> = lag.start(servers.LOCAL.http_port, AWAY * 1000)
-  away = find_script(proxy.url)
+  local away = find_script(proxy.url)
   pair(("the same; with the server %g ms away (there and back), and at hand"):format(AWAY * 2000), 5, BIN .. "/modalua " .. away,
     BIN .. "/modalua " .. find)
+  os.remove(away)
 end
 
 local echo = file(([[
@@ -81,6 +83,6 @@ local echo = file(([[
 local curl_echo = ("curl -s -d {} '%s/modalities/pacs/echo?[1-%d]'"):format(servers.LOCAL.url, ECHOES)
 pair(("%d echoes, one after the other; modalua, and one curl process"):format(ECHOES), RUNS, BIN .. "/modalua " .. echo, curl_echo)
 
-for _, path in ipairs { find, away, body, empty, echo } do
+for _, path in ipairs { find, body, empty, echo } do
   os.remove(path)
 end
