@@ -37,7 +37,7 @@ const char *lanswers_format(lua_State *L, int index, const char *function)
 typedef struct loss {
     const orthanc_encoding *encoding; /* the server's, as the answers say it; NULL = not seen */
     bool texts;                       /* there are names or descriptions */
-    lua_Integer signs, first;         /* answers whose texts look as if letters were missing */
+    lua_Integer signs, first, last;   /* answers whose texts look as if letters were missing */
     char where[64];                   /* the tag of the first */
 } loss;
 
@@ -72,17 +72,20 @@ static bool looks_emptied(const char *value)
     return false;
 }
 
+/* The cheap questions first: there may be ten thousands of answers. */
 static void look_at(loss *l, lua_Integer answer, const char *key, const char *value)
 {
-    if (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0)
+    bool emptied;
+    if (!l->encoding && (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0))
         l->encoding = orthanc_encoding_of_dicom(value);
-    if (!*value || !is_text_key(key))
+    emptied = looks_emptied(value);
+    if ((l->texts && !emptied) || !*value || !is_text_key(key))
         return;
     l->texts = true;
-    if (!looks_emptied(value) || l->first == answer)
+    if (!emptied || l->last == answer)
         return;
-    l->signs++;
-    if (l->first == 0) {
+    l->last = answer;
+    if (l->signs++ == 0) {
         l->first = answer;
         strncpy(l->where, key_name(key), sizeof l->where - 1);
     }
@@ -157,7 +160,7 @@ void lanswers_tidy(lua_State *L)
 {
     int list = lua_gettop(L);
     lua_Integer n = luaL_len(L, list);
-    loss l = { NULL, false, 0, 0, "" };
+    loss l = { NULL, false, 0, 0, 0, "" };
     for (lua_Integer i = 1; i <= n; i++) {
         if (lua_geti(L, list, i) == LUA_TTABLE)
             tidy_one(L, i, &l);

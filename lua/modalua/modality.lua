@@ -307,7 +307,8 @@ local function job_under_way(modality, level, keys, options)
     return settings[name] and settings[name].AET
   end
   local to = options and options.to
-  local target = options and options.TargetAet or to and aet_of(type(to) == "string" and to or to.modality) or (client:system() or {}).DicomAet
+  local target = options and options.TargetAet or to and aet_of(type(to) == "string" and to or to.modality)
+    or (client:system() or {}).DicomAet
   local id = moves[name_of_move(aet_of(modality.modality) or "", target or "", WORDS[level], keys[UNIQUE[level]])]
   return id and client:job(id)
 end
@@ -382,7 +383,8 @@ ours.describe(methods.move_resources,
   "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, LocalAet =, Timeout =, Priority =, "
     .. "Synchronous =, UserData =, wait_timeout =, extra =}]) -> outcomes | nil, err",
   "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
-    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those. verify = true compares what has arrived.")
+    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those. verify = true compares what has "
+    .. "arrived.")
 
 -- ---- the server's character set ----
 
