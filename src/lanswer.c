@@ -6,6 +6,7 @@
 
 #include "lerror.h"
 #include "ljson.h"
+#include "op.h"
 #include "orthanc.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error repeats */
@@ -217,7 +218,7 @@ static void push_status_failure(lua_State *L, const op *o)
 
 /* The failure of the op's transfer: HTTP's status speaks first, the body second. Throws kind
  * "limit" when the answer did not fit. */
-static int push_failure(lua_State *L, const op *o)
+static int push_failure(lua_State *L, op *o)
 {
     bool thrown = false;
     switch (o->transfer.fault) {
@@ -236,7 +237,7 @@ static int push_failure(lua_State *L, const op *o)
     }
     set_request_fields(L, o);
     if (thrown)
-        return lua_error(L);
+        return op_throw(L, o);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
@@ -258,7 +259,7 @@ static bool is_json(const char *type)
     return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
 }
 
-int lanswer_push(lua_State *L, const op *o)
+int lanswer_push(lua_State *L, op *o)
 {
     const http_transfer *t = &o->transfer;
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)

@@ -9,7 +9,7 @@
 /* The outcome of the op's finished transfer: pushes the value of a 2xx answer (JSON decoded,
  * anything else as a string), or nil and an error object; returns how many. Throws kind "limit"
  * when the answer did not fit. [-0, +(1|2), v] */
-int lanswer_push(lua_State *L, const op *o);
+int lanswer_push(lua_State *L, op *o);
 
 /* The DIMSE status in the ErrorPayload of the table at index, an error's body or a job's record, as
  * 1.12.10 and later write it; -1 when it names none. [-0, +0, -] */

@@ -124,6 +124,8 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
     remove_nulls(L);
     for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, answer + 1)) {
         const char *value = value_of(L, answer + 2);
+        if (lua_type(L, answer + 1) != LUA_TSTRING)
+            continue; /* no answer, whatever it is; and lua_next wants its key as it is */
         if (value)
             look_at(l, number, lua_tostring(L, answer + 1), value);
         else if (lua_istable(L, answer + 2))
@@ -156,7 +158,7 @@ static void push_warning(lua_State *L, const loss *l)
     lua_concat(L, 3);
 }
 
-void lanswers_tidy(lua_State *L)
+bool lanswers_tidy(lua_State *L)
 {
     int list = lua_gettop(L);
     lua_Integer n = luaL_len(L, list);
@@ -167,6 +169,7 @@ void lanswers_tidy(lua_State *L)
         lua_settop(L, list);
     }
     push_warning(L, &l);
+    return l.signs > 0 && !lua_isnil(L, -1);
 }
 
 /* ---- asking for them ---- */

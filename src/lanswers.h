@@ -4,6 +4,8 @@
 
 #include <lua.h>
 
+#include <stdbool.h>
+
 #include "loop.h"
 
 /* Reads a format, {simplify =, short =}, at index (nil = simplified) into the query string that
@@ -11,8 +13,9 @@
 const char *lanswers_format(lua_State *L, int index, const char *function);
 
 /* Puts the list of answers on the top in order: nulls are removed. Pushes a warning when letters
- * may have been lost on their way through the server, else nil. [-0, +1, m] */
-void lanswers_tidy(lua_State *L);
+ * may have been lost on their way through the server, else nil. Returns whether it shows that some
+ * were. [-0, +1, m] */
+bool lanswers_tidy(lua_State *L);
 
 /* Runs the operation `name` that gives the answers of a query: the list, and a warning when there
  * is one. `return lanswers_get(…);` */

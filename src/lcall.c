@@ -86,8 +86,9 @@ static int start(lua_State *L, call *c, call_step next, const char *method, call
     http_request *r = &c->request;
     r->method = method;
     r->path = lua_tostring(L, -1);
-    r->side_effects = work == CALL_REMOTE;
-    r->timeout = seconds_left(c, work == CALL_LOCAL ? c->client->timeout : 0);
+    r->side_effects = work == CALL_REMOTE || work == CALL_CHANGE;
+    r->timeout =
+        seconds_left(c, work == CALL_LOCAL || work == CALL_CHANGE ? c->client->timeout : 0);
     lua_setiuservalue(L, c->base.index, UV_PATH);
     c->step = next;
     return op_request(L, &c->base, c->client->server, r);
@@ -159,7 +160,7 @@ static int version_answered(lua_State *L, call *c)
 {
     if (lcall_answer(L, c) != 1)
         return 2;
-    c->client->version = ORTHANC_NEWEST; /* of a server that does not say it as we expect */
+    c->client->version = ORTHANC_UNKNOWN;
     if (lua_istable(L, -1) && lua_getfield(L, -1, "Version") == LUA_TSTRING) {
         int version = orthanc_version_parse(lua_tostring(L, -1));
         if (version > 0)

@@ -30,13 +30,14 @@ struct call {
 
 /* What a request is, for its time limit and its connection. */
 typedef enum call_work {
-    CALL_LOCAL, /* Orthanc answers by itself: the client's timeout */
-    CALL_ECHO,  /* a remote modality is asked, and may be asked twice: no limit but the deadline */
-    CALL_REMOTE /* a remote modality works: no limit but the deadline; never sent twice */
+    CALL_LOCAL,  /* Orthanc answers by itself: the client's timeout */
+    CALL_CHANGE, /* the same, and never sent twice */
+    CALL_ECHO,   /* a remote modality is asked, and may be asked twice: no limit but the deadline */
+    CALL_REMOTE  /* a remote modality works: no limit but the deadline; never sent twice */
 } call_work;
 
 /* Pushes a call of `size` bytes that begins with a struct call, its table of data empty; the
- * client's userdata is at index `client`. wait_timeout: seconds for the whole call, 0 = no limit.
+ * client's userdata is at index `client`.
  * `return op_run(L, &c->base);` starts it with `first`. [-0, +1, m] */
 call *lcall_new(lua_State *L, loop *lp, size_t size, int client, const char *name, call_step first);
 

@@ -141,6 +141,7 @@ static int l_connect(lua_State *L)
     c->server = NULL;
     c->timeout = o.timeout;
     c->version = 0;
+    c->doubts = 0;
     luaL_setmetatable(L, CLIENT_TYPE);
     push_weak_table(L);
     lua_setiuservalue(L, -2, CLIENT_QUERIES);

@@ -11,6 +11,7 @@ typedef struct client {
     http_server *server; /* NULL until connected */
     double timeout;      /* seconds of one exchange; 0 = no limit */
     int version; /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
+    unsigned doubts; /* entries in its table of doubts */
 } client;
 
 /* Its user values: a table from the identifiers of queries to what find gave, while that is alive;

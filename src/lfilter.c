@@ -6,6 +6,8 @@
 
 #include "hint.h"
 #include "lerror.h"
+#include "lopts.h"
+#include "orthanc_encoding.h"
 
 enum {
     SPECIFIC_CHARACTER_SET = 0x00080005,
@@ -23,10 +25,10 @@ static bool is_universal(const char *value)
 
 /* Without a letter or a digit nothing is said that a value could fail to match: "", "*", "?", "-",
  * "*^*". */
-static bool narrows(const char *value, bool ascii_only)
+static bool narrows(const char *value)
 {
     for (; *value; value++)
-        if (isalnum((unsigned char)*value) || (!ascii_only && (unsigned char)*value > 127))
+        if (isalnum((unsigned char)*value) || (unsigned char)*value > 127)
             return true;
     return false;
 }
@@ -178,7 +180,7 @@ static bool take(lua_State *L, filter *f, const one *o)
     }
     if (o->tag == SPECIFIC_CHARACTER_SET && *o->value)
         f->charset = o->value;
-    if (narrows(o->value, false) && (counts_at(o->tag, f->level) || !f->normalize))
+    if (narrows(o->value) && counts_at(o->tag, f->level))
         f->broad = false;
     f->ascii = f->ascii && is_ascii(o->value);
     if (kept || !f->normalize) {
@@ -206,6 +208,10 @@ static bool read_pair(lua_State *L, filter *f, int seen)
     o.known = orthanc_tag_parse(o.key, &o.tag);
     if (o.known)
         orthanc_tag_write(o.tag, o.text);
+    if (!o.known)
+        f->name = o.key;
+    else if (!orthanc_tag_row(o.tag) && (o.tag >> 16) % 2 == 0) /* private tags have no names */
+        f->number = o.key;
     check_twice(L, f, seen, &o);
     if (has_control(o.value, size)) {
         lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
@@ -227,7 +233,9 @@ bool lfilter_check(lua_State *L, filter *f)
     seen = lua_gettop(L);
     f->broad = f->ascii = true;
     f->keeps = f->unknown_name = false;
-    f->charset = NULL;
+    f->charset = f->name = f->number = NULL;
+    if (f->query)
+        lopts_check_plain(L, f->query, f->function, "Query");
     if (f->query)
         for (lua_pushnil(L); lua_next(L, f->query); lua_settop(L, seen + 1))
             if (!read_pair(L, f, seen)) {
@@ -236,20 +244,41 @@ bool lfilter_check(lua_State *L, filter *f)
                 return false;
             }
     lua_settop(L, f->dropped);
+    if (f->name && f->number && (!f->normalize || f->keep)) {
+        lua_pushfstring(L,
+                        "'%s' and '%s' may be the same tag, and one of them would be lost: write "
+                        "both as gggg,eeee",
+                        f->name, f->number);
+        lua_replace(L, f->sent);
+        lua_settop(L, f->sent);
+        return false;
+    }
     return true;
+}
+
+/* Whether something of the value reaches the modality for sure: an ASCII letter or digit, or what
+ * the query's character set (NULL = it says none) holds. */
+static bool arrives(const char *value, const orthanc_encoding *charset)
+{
+    for (const char *c = value; *c; c++)
+        if (isalnum((unsigned char)*c))
+            return true;
+    return charset && narrows(value) && orthanc_encoding_holds(charset, value);
 }
 
 bool lfilter_is_broad(lua_State *L, int index, orthanc_level level)
 {
     int top = lua_gettop(L);
-    bool broad = true, ascii_only;
+    const orthanc_encoding *charset = NULL;
+    bool broad = true;
     index = lua_absindex(L, index);
-    ascii_only = lua_getfield(L, index, "0008,0005") != LUA_TSTRING || !*lua_tostring(L, -1);
+    if (lua_getfield(L, index, "0008,0005") == LUA_TSTRING && lua_rawlen(L, -1) > 0)
+        charset = orthanc_encoding_of_dicom(lua_tostring(L, -1));
     for (lua_pushnil(L); broad && lua_next(L, index); lua_pop(L, 1)) {
         uint32_t tag;
         if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING &&
             orthanc_tag_parse(lua_tostring(L, -2), &tag) && counts_at(tag, level) &&
-            narrows(lua_tostring(L, -1), ascii_only))
+            arrives(lua_tostring(L, -1), charset))
             broad = false;
     }
     lua_settop(L, top);

@@ -19,8 +19,9 @@ typedef struct filter {
     bool keeps;        /* a tag of `keep` is there: the server must not normalize */
     bool broad;        /* nothing narrows the search */
     bool ascii;
-    bool unknown_name;   /* a name that only the server can know */
-    const char *charset; /* the caller's SpecificCharacterSet, or NULL */
+    bool unknown_name;         /* a name that only the server can know */
+    const char *charset;       /* the caller's SpecificCharacterSet, or NULL */
+    const char *name, *number; /* a key that is a name, or a number, that we do not know; or NULL */
 } filter;
 
 /* Fills in the results and pushes the two tables. False: bad data, and a message about it is

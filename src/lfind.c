@@ -30,7 +30,7 @@ static int found_answered(lua_State *L, call *c)
         return 2;
     if (!lua_istable(L, -1))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
-    lanswers_tidy(L); /* answers warning */
+    f->facts.lossy = lanswers_tidy(L); /* answers warning */
     lcall_push_data(L, c);
     if (lua_getfield(L, data, "note") == LUA_TSTRING) {
         if (lua_isstring(L, answers + 1))

@@ -10,7 +10,7 @@
 #define FOUND_TYPE "modalua.Found"
 
 /* Its address is the key, in the metatable of what find gave, of a table of what is known of it:
- * broad, level, modality, count, client, id; closed in the end. */
+ * broad, level, lossy, modality, count, client, id; closed in the end. */
 static const char facts_key;
 
 /* ---- names of queries ---- */
@@ -75,6 +75,8 @@ query_facts lfound_facts(lua_State *L, int client_index, const char *id)
         facts.broad = lua_toboolean(L, -1);
         lua_getfield(L, top + 3, "level");
         facts.level = (orthanc_level)lua_tointeger(L, -1);
+        lua_getfield(L, top + 3, "lossy");
+        facts.lossy = lua_toboolean(L, -1);
         lua_getfield(L, top + 3, "modality");
         strcpy(facts.modality, lua_tostring(L, -1));
         lua_getfield(L, top + 3, "count");
@@ -163,12 +165,14 @@ static void set_value(lua_State *L, int table, const char *name, int value)
 /* Pushes a table of what is known, for the metatable. */
 static void push_new_facts(lua_State *L, int client_index, const char *id, const query_facts *facts)
 {
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 8);
     set_value(L, lua_gettop(L), "client", client_index);
     lua_pushstring(L, id);
     lua_setfield(L, -2, "id");
     lua_pushboolean(L, facts->broad);
     lua_setfield(L, -2, "broad");
+    lua_pushboolean(L, facts->lossy);
+    lua_setfield(L, -2, "lossy");
     lua_pushstring(L, facts->modality);
     lua_setfield(L, -2, "modality");
     lua_pushinteger(L, facts->level);
@@ -181,6 +185,7 @@ void lfound_push(lua_State *L, int client_index, const char *id, const query_fac
                  int answers, int dropped, int warning)
 {
     int found, meta, fields;
+    luaL_checkstack(L, 16, "what find gave");
     lua_createtable(L, 0, 2);
     found = lua_gettop(L);
     lua_pushstring(L, id);

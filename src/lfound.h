@@ -24,6 +24,7 @@ typedef struct query_facts {
     bool broad; /* nothing narrowed it */
     orthanc_level level;
     lua_Integer count;              /* of its answers */
+    bool lossy;                     /* letters of them are missing, and it shows */
     char modality[ORTHANC_ID_SIZE]; /* that was asked */
 } query_facts;
 

@@ -88,11 +88,36 @@ static bool is_by_get(lua_State *L, int record)
     return by_get;
 }
 
-/* The data on the top are those of the transfer; its errors shall be this call's. */
-static void set_called(lua_State *L, const call *c)
+/* Pushes what this client keeps of a transfer that it has started, once, for the Lua half to prove
+ * its outcome; false, and pushes nothing, when it has not. */
+static bool push_transfer(lua_State *L, call *c)
 {
+    int top = lua_gettop(L);
+    lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
+    if (lua_getfield(L, -1, ((watch *)c)->job) != LUA_TTABLE) {
+        lua_settop(L, top);
+        return false;
+    }
+    lua_pushnil(L);
+    lua_setfield(L, top + 1, ((watch *)c)->job);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "called");
+    if (c->deadline > 0) {
+        lua_pushnumber(L, c->deadline);
+        lua_setfield(L, -2, "deadline");
+    }
+    return true;
+}
+
+static int unproven(lua_State *L, watch *w, int result)
+{
+    lcall_fail(L, &w->base.call, "unknown", "unproven",
+               "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
+               "fails too");
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    lwatch_set_job(L, w);
+    return 2;
 }
 
 /* The result, as the record gives it. */
@@ -105,25 +130,16 @@ static int result_known(lua_State *L, call *c)
     result = lua_gettop(L);
     if (lwatch_is_partial(L, w, result))
         return 2;
-    lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
-    if (lua_getfield(L, -1, w->job) == LUA_TTABLE) {
+    if (push_transfer(L, c)) {
         lua_getfield(L, -1, "reason");
-        lua_insert(L, -2); /* result doubts reason data */
-        set_called(L, c);
+        lua_insert(L, -2); /* result … reason data */
         return ltransfer_resolve(L, w, result, lua_tostring(L, -2));
     }
     lua_getfield(L, result - 1, "by_get");
-    if (!lua_toboolean(L, -1) || c->client->version >= ORTHANC_HONEST_C_GET) {
-        lua_settop(L, result);
-        return 1;
-    }
-    lcall_fail(L, c, "unknown", "unproven",
-               "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
-               "fails too");
-    lua_pushvalue(L, result);
-    lua_setfield(L, -2, "result");
-    lwatch_set_job(L, w);
-    return 2;
+    if (lua_toboolean(L, -1) && !orthanc_tells_failed_gets(c->client->version))
+        return unproven(L, w, result);
+    lua_settop(L, result);
+    return 1;
 }
 
 static int succeeded(lua_State *L, call *c)
@@ -143,15 +159,11 @@ static int succeeded(lua_State *L, call *c)
 static int forgotten(lua_State *L, call *c)
 {
     watch *w = (watch *)c;
-    int error = lua_gettop(L);
-    lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
-    if (lua_getfield(L, -1, w->job) == LUA_TTABLE) {
+    if (push_transfer(L, c)) {
         lua_pushnil(L);
         lua_insert(L, -2);
-        set_called(L, c);
         return ltransfer_resolve(L, w, lua_gettop(L) - 1, "the server has forgotten the job");
     }
-    lua_settop(L, error);
     lwatch_set_job(L, w);
     return 2;
 }
@@ -199,7 +211,7 @@ static int act(lua_State *L, call *c)
 {
     const job_call *j = (job_call *)c;
     lua_newtable(L);
-    return lcall_post(L, c, action_answered, CALL_LOCAL, "/jobs/%s/%s", j->watch.job, j->action);
+    return lcall_post(L, c, action_answered, CALL_CHANGE, "/jobs/%s/%s", j->watch.job, j->action);
 }
 
 static int run_action(lua_State *L, const char *action)

@@ -95,11 +95,17 @@ static void push_embedded(lua_State *L, const embedded_module *m)
 /* The part of Modality that is written in Lua. */
 static void complete_modality(lua_State *L, loop *lp)
 {
-    const embedded_module *m = embedded_modules;
-    while (strcmp(m->name, "modalua.modality") != 0)
-        m++;
-    push_embedded(L, m);
-    lremote_complete(L, lp);
+    static const char *const parts[] = { "modalua.arrival", "modalua.modality" };
+    lremote_push_ours(L, lp);
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        const embedded_module *m = embedded_modules;
+        while (strcmp(m->name, parts[i]) != 0)
+            m++;
+        push_embedded(L, m);
+        lua_pushvalue(L, -2);
+        lua_call(L, 1, 0);
+    }
+    lremote_take_theirs(L);
 }
 
 int luaopen_modalua(lua_State *L)

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "lanswers.h"
 #include "lerror.h"
 #include "lfilter.h"
 #include "lfound.h"
@@ -31,6 +32,11 @@ static int guarded(lua_State *L, call *c)
     if (m->answer < 0 && m->max > 0 && m->facts.count > (lua_Integer)m->max)
         return lcall_fail(L, c, "refused", "too_many", "the query has %I answers, and max is %d",
                           (LUAI_UACINT)m->facts.count, (int)m->max);
+    if (m->facts.level == ORTHANC_PATIENT && m->facts.lossy)
+        return lcall_fail(L, c, "refused", "bad_identifier",
+                          "letters of these answers are missing, so a PatientID may name somebody "
+                          "else; find and move the studies, or set the server's DefaultEncoding "
+                          "(found.warning says how)");
     if (m->facts.level == ORTHANC_PATIENT)
         m->transfer.doubt = LTRANSFER_PATIENT_DOUBT;
     return ltransfer_check_version(L, c);
@@ -41,7 +47,11 @@ static int count_answered(lua_State *L, call *c)
     move *m = (move *)c;
     if (lcall_answer(L, c) != 1)
         return 2;
-    m->facts.count = lua_istable(L, -1) ? (lua_Integer)lua_rawlen(L, -1) : 0;
+    if (!lua_istable(L, -1))
+        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
+    m->facts.count = (lua_Integer)lua_rawlen(L, -1);
+    if (m->facts.level == ORTHANC_PATIENT)
+        m->facts.lossy = lanswers_tidy(L);
     lua_settop(L, c->base.index);
     return guarded(L, c);
 }
@@ -53,7 +63,8 @@ static int filter_answered(lua_State *L, call *c)
         return 2;
     m->facts.broad = !lua_istable(L, -1) || lfilter_is_broad(L, -1, m->facts.level);
     lua_settop(L, c->base.index);
-    return lcall_get(L, c, count_answered, "/queries/%s/answers", m->query);
+    return lcall_get(L, c, count_answered, "/queries/%s/answers%s", m->query,
+                     m->facts.level == ORTHANC_PATIENT ? "?expand&simplify" : "");
 }
 
 /* Patient, Study, Series or Instance, as plain text. */

@@ -94,11 +94,19 @@ void loop_op_ready(op *o)
     }
 }
 
-void loop_break_deadlock(loop *lp)
+bool loop_is_stuck(const loop *lp)
 {
     const http *h = &lp->http;
     if (lp->ready || lp->timer_count > 0 || h->running > 0 || h->waiting > 0 || h->finished.first)
-        return;
+        return false;
+    for (const task *t = lp->tasks; t; t = t->next)
+        if (t->waits)
+            return true;
+    return false;
+}
+
+void loop_break_deadlock(loop *lp)
+{
     for (task *t = lp->tasks; t; t = t->next)
         if (t->waits) {
             t->waits->stuck = true;

@@ -168,8 +168,11 @@ void loop_reset(loop *lp);
 /* Marks a task as cancelled: it goes on at once, to find its present or next operation throwing. */
 void loop_cancel_task(loop *lp, task *t);
 
-/* When every task waits for another one, and nothing else is under way, nothing can ever happen:
- * the newest one's operation becomes ready, as stuck. */
+/* Whether every task waits for another one, and nothing else is under way: nothing can ever happen.
+ */
+bool loop_is_stuck(const loop *lp);
+
+/* Then the newest one's operation becomes ready, as stuck. */
 void loop_break_deadlock(loop *lp);
 
 /* Takes note of loop_cancel and of limits that have run out; called wherever Lua is about to go on.

@@ -91,6 +91,18 @@ const lopt *lopts_find(const lopt *rows, const char *key)
     return NULL;
 }
 
+void lopts_check_plain(lua_State *L, int index, const char *function, const char *what)
+{
+    static const char *const fields[] = { "__index", "__pairs" };
+    for (size_t i = 0; i < 2; i++)
+        if (luaL_getmetafield(L, index, fields[i]) != LUA_TNIL)
+            lerror_usage(
+                L,
+                "%s: %s must be a plain table (its metatable has %s, and what it adds would "
+                "not be seen)",
+                function, what, fields[i]);
+}
+
 void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into)
 {
     index = lua_absindex(L, index);
@@ -99,6 +111,7 @@ void lopts_read(lua_State *L, int index, const char *function, const lopt *rows,
     if (!lua_istable(L, index))
         lerror_usage(L, "%s: options must be a table (a %s was given)", function,
                      luaL_typename(L, index));
+    lopts_check_plain(L, index, function, "the table of options");
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
         const lopt *row;
         if (lua_type(L, -2) != LUA_TSTRING)

@@ -25,6 +25,10 @@ typedef struct lopt {
  * and wrong values. [-0, +0, v] */
 void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into);
 
+/* Throws when the table at index inherits: what its metatable adds would not be seen. `what` it is,
+ * for the message. [-0, +0, v] */
+void lopts_check_plain(lua_State *L, int index, const char *function, const char *what);
+
 /* The row of that name, or NULL. */
 const lopt *lopts_find(const lopt *rows, const char *name);
 

@@ -113,29 +113,30 @@ static int l_fail(lua_State *L)
     return 1;
 }
 
-void lremote_complete(lua_State *L, loop *lp)
+void lremote_push_ours(lua_State *L, loop *lp)
 {
     static const luaL_Reg ours[] = { { "move_one", lresources_move_one },
-                                     { "identifiers", lresources_identifiers },
                                      { "move_options", lresources_move_options },
+                                     { "identifiers", lresources_identifiers },
                                      { "fail", l_fail },
                                      { "sleep", task_sleep },
+                                     { "now", task_now },
                                      { "describe", ldoc_describe },
                                      { NULL, NULL } };
-    int chunk = lua_gettop(L);
     lua_newtable(L);
     lua_pushlightuserdata(L, lp);
     luaL_setfuncs(L, ours, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key);
-    lua_setfield(L, chunk + 1, "methods");
+    lua_setfield(L, -2, "methods");
     lclient_push_methods(L);
-    lua_setfield(L, chunk + 1, "client_methods");
-    lua_pushvalue(L, chunk); /* chunk ours … chunk ours */
-    lua_pushvalue(L, chunk + 1);
-    lua_call(L, 1, 0);
-    lua_getfield(L, chunk + 1, "resolver");
+    lua_setfield(L, -2, "client_methods");
+}
+
+void lremote_take_theirs(lua_State *L)
+{
+    lua_getfield(L, -1, "resolver");
     ltransfer_set_resolver(L);
-    lua_settop(L, chunk - 1);
+    lua_pop(L, 1);
 }
 
 /* ---- Modality(client, name) ---- */

@@ -10,7 +10,11 @@
  * the top. [-0, +0, m] */
 void lremote_open(lua_State *L, loop *lp);
 
-/* Runs the Lua half, the function on the top, with what it needs of ours. [-1, +0, v] */
-void lremote_complete(lua_State *L, loop *lp);
+/* Pushes the table of what the Lua half needs of ours, for its chunks to take and to fill. [-0, +1,
+ * m] */
+void lremote_push_ours(lua_State *L, loop *lp);
+
+/* Takes from it, on the top, what we need of theirs, and pops it. [-1, +0, m] */
+void lremote_take_theirs(lua_State *L);
 
 #endif

@@ -56,13 +56,14 @@ static bool push_tag(lua_State *L, int row, uint32_t tag)
     return type == LUA_TSTRING;
 }
 
-/* What names more than one thing, or everything, is no identifier. */
+/* What names more than one thing, or everything, is no identifier; nor is what may lose letters on
+ * its way, and name another patient then. */
 static bool is_identifier(const char *value, size_t size)
 {
     bool any = false;
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)value[i];
-        if (iscntrl(c) || strchr("*?\\", c))
+        if (iscntrl(c) || c > 127 || strchr("*?\\", c))
             return false;
         any = any || c != ' ';
     }

@@ -109,6 +109,7 @@ const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
     if (!lua_istable(L, index))
         lerror_usage(L, "%s: options must be a table (a %s was given)", function,
                      luaL_typename(L, index));
+    lopts_check_plain(L, index, function, "the table of options");
     for (lua_pushnil(L); lua_next(L, index); lua_settop(L, body + 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         const orthanc_key *key = name ? orthanc_key_of(route, name) : NULL;

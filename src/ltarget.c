@@ -14,7 +14,8 @@ bool ltarget_read(lua_State *L, int options, int body, const char *function)
     int top = lua_gettop(L);
     bool has_aet = lua_getfield(L, body, "TargetAet") != LUA_TNIL, has_to = false;
     if (lua_istable(L, options)) {
-        has_to = lua_getfield(L, options, "to") != LUA_TNIL;
+        lua_pushliteral(L, "to");
+        has_to = lua_rawget(L, options) != LUA_TNIL;
         if (has_to && lua_type(L, -1) == LUA_TUSERDATA) {
             lmodality_check(L, lua_gettop(L));
         } else if (has_to &&
@@ -36,7 +37,8 @@ void ltarget_keep(lua_State *L, int call_index, int options)
 {
     if (!lua_istable(L, options))
         return;
-    lua_getfield(L, options, "to");
+    lua_pushliteral(L, "to");
+    lua_rawget(L, options);
     lcall_keep(L, call_index, "to", -1);
     lua_pop(L, 1);
 }

@@ -7,6 +7,8 @@
 #include "clock.h"
 #include "lerror.h"
 
+enum { DOUBTS_MAX = 1000 };
+
 static const char resolver_key; /* of the Lua half's function in the registry */
 
 /* ---- life ---- */
@@ -130,8 +132,8 @@ static void stopped(lua_State *L, op *o)
 
 /* ---- the outcome ---- */
 
-/* The Lua half compares what has arrived with what should have; without a reason, whether what a
- * store was about exists. The server's result is on the top, or nil. */
+/* The Lua half compares what has arrived with what should have; without a reason it looks at the
+ * result whether it has to. The server's result is on the top, or nil. */
 static int in_doubt(lua_State *L, transfer *t, const char *reason)
 {
     call *c = &t->watch.base.call;
@@ -139,45 +141,28 @@ static int in_doubt(lua_State *L, transfer *t, const char *reason)
     lcall_push_data(L, c);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "op");
+    if (c->deadline > 0) {
+        lua_pushnumber(L, c->deadline);
+        lua_setfield(L, -2, "deadline");
+    }
     return ltransfer_resolve(L, &t->watch, result, reason);
 }
 
 /* Why a success is not believed before it is proven; NULL = it is. */
 static const char *doubt_of(const transfer *t)
 {
-    if (t->by_get && t->watch.base.call.client->version < ORTHANC_HONEST_C_GET)
+    if (t->by_get && !orthanc_tells_failed_gets(t->watch.base.call.client->version))
         return "before Orthanc 1.12.10 a C-GET that fails is reported as a success";
     return t->permissive ? "Permissive hides failures" : t->doubt;
 }
 
-/* Newer versions leave out of a store, without a word, what is not there. */
-static bool may_have_skipped(lua_State *L, const transfer *t, int content)
+/* Newer versions say more, which has to be looked at. */
+static bool says_more(lua_State *L, int content)
 {
-    bool several = t->route == &orthanc_store && lua_istable(L, content) &&
-                   lua_getfield(L, content, "Resources") == LUA_TTABLE && lua_rawlen(L, -1) > 1;
+    bool more = lua_istable(L, content) && (lua_getfield(L, content, "Details") != LUA_TNIL ||
+                                            lua_getfield(L, content, "Resources") != LUA_TNIL);
     lua_settop(L, content);
-    return several;
-}
-
-/* From 1.12.10 on the server names the instances that it received itself. True: of some resource
- * there were none. */
-static bool names_no_arrival(lua_State *L, const transfer *t, int content)
-{
-    bool here, none = false;
-    if (!lua_istable(L, content) || lua_getfield(L, content, "Details") != LUA_TTABLE) {
-        lua_settop(L, content);
-        return false;
-    }
-    lua_getfield(L, content, "LocalAet");
-    lua_getfield(L, content, "TargetAet");
-    here = t->by_get || lua_rawequal(L, -1, -2);
-    for (lua_Integer i = 1; here && !none && i <= (lua_Integer)lua_rawlen(L, content + 1); i++) {
-        lua_settop(L, content + 1);
-        none = lua_rawgeti(L, content + 1, i) == LUA_TTABLE &&
-               lua_getfield(L, -1, "ReceivedInstancesIds") == LUA_TTABLE && lua_rawlen(L, -1) == 0;
-    }
-    lua_settop(L, content);
-    return none;
+    return more;
 }
 
 /* The server reports success; what it reports is on the top. */
@@ -186,12 +171,8 @@ static int outcome(lua_State *L, transfer *t)
     int content = lua_gettop(L);
     if (lwatch_is_partial(L, &t->watch, content))
         return 2;
-    if (doubt_of(t))
+    if (doubt_of(t) || says_more(L, content))
         return in_doubt(L, t, doubt_of(t));
-    if (names_no_arrival(L, t, content))
-        return in_doubt(L, t, "the server names no instance that has arrived");
-    if (may_have_skipped(L, t, content))
-        return in_doubt(L, t, NULL);
     return 1;
 }
 
@@ -222,21 +203,26 @@ static bool is_forgotten(lua_State *L)
 }
 
 /* Of a job that the caller will wait for by himself: the client keeps what is needed to prove its
- * outcome. The handle is on the top. */
-static void remember_doubt(lua_State *L, transfer *t)
+ * outcome, of so many jobs. The handle is on the top. */
+static void remember(lua_State *L, transfer *t)
 {
-    int handle = lua_gettop(L);
+    int handle = lua_gettop(L), data = handle + 1;
     call *c = &t->watch.base.call;
-    if (!doubt_of(t) || !orthanc_answer_id(c->base.transfer.body, t->watch.job))
+    if (!orthanc_answer_id(c->base.transfer.body, t->watch.job))
         return;
     lcall_push_data(L, c);
     lua_pushstring(L, c->base.name);
-    lua_setfield(L, -2, "op");
+    lua_setfield(L, data, "op");
     lua_pushstring(L, doubt_of(t));
-    lua_setfield(L, -2, "reason");
-    lua_getfield(L, -1, "client");
+    lua_setfield(L, data, "reason");
+    lua_getfield(L, data, "client");
+    if (++c->client->doubts > DOUBTS_MAX) {
+        c->client->doubts = 1;
+        lua_newtable(L);
+        lua_setiuservalue(L, -2, CLIENT_DOUBTS);
+    }
     lua_getiuservalue(L, -1, CLIENT_DOUBTS);
-    lua_pushvalue(L, handle + 1);
+    lua_pushvalue(L, data);
     lua_setfield(L, -2, t->watch.job);
     lua_settop(L, handle);
 }
@@ -253,7 +239,7 @@ static int submitted(lua_State *L, call *c)
         return results;
     }
     if (t->synchronous == 0) {
-        remember_doubt(L, t);
+        remember(L, t);
         return 1;
     }
     if (t->synchronous < 0 && orthanc_answer_id(c->base.transfer.body, t->watch.job)) {
@@ -263,10 +249,33 @@ static int submitted(lua_State *L, call *c)
     return outcome(L, t); /* of a blocking request, or of a route that is never a job */
 }
 
+static int not_started(lua_State *L, const call *c)
+{
+    const modality *m = ((const transfer *)c)->watch.base.modality;
+    return lcall_fail(L, c, "timeout", "not_started",
+                      "wait_timeout was over before its turn came (%d transfers at once with %s: "
+                      "max_moves); nothing was sent",
+                      (int)m->max_moves, m->name);
+}
+
+/* A job whose submission is not waited for to its end would run on without a name: so that may take
+ * the client's timeout, whatever the caller's. */
+static void extend_deadline(call *c, double now)
+{
+    double least = c->client->timeout > 0 ? now + c->client->timeout : 0;
+    if (c->deadline > 0 && (least == 0 || c->deadline < least))
+        c->deadline = least;
+}
+
 static int submit(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
+    double now = clock_now(), deadline = c->deadline;
     int data = c->base.index + 1, waiting;
+    if (deadline > 0 && now >= deadline)
+        return not_started(L, c);
+    if (t->synchronous != 1)
+        extend_deadline(c, now);
     lcall_push_data(L, c);
     lua_getfield(L, data, "body");
     lua_pushboolean(L, 1);
@@ -274,6 +283,7 @@ static int submit(lua_State *L, call *c)
     lua_getfield(L, data, "path");
     lua_insert(L, -2);
     waiting = lcall_post(L, c, submitted, CALL_REMOTE, "%s", lua_tostring(L, -2));
+    c->deadline = deadline;
     if (waiting == OP_WAIT) {
         c->base.stopped = stopped;
         c->base.committed = t->synchronous != 1;
@@ -284,15 +294,8 @@ static int submit(lua_State *L, call *c)
 /* Its turn has come, or the caller's deadline. */
 static int admitted(lua_State *L, call *c)
 {
-    const transfer *t = (transfer *)c;
     loop_clear_timer(&c->base);
-    if (c->base.in_lane)
-        return submit(L, c);
-    return lcall_fail(
-        L, c, "timeout", "not_started",
-        "wait_timeout is over before its turn came: %d transfers with %s were running "
-        "(max_moves); nothing was sent",
-        (int)t->watch.base.modality->max_moves, t->watch.base.modality->name);
+    return c->base.in_lane ? submit(L, c) : not_started(L, c);
 }
 
 int ltransfer_begin(lua_State *L, call *c)
@@ -308,7 +311,9 @@ int ltransfer_begin(lua_State *L, call *c)
     if (lane_enter(m->lane, &c->base, m->max_moves))
         return submit(L, c);
     c->step = admitted;
-    if (c->deadline > 0 && !loop_set_timer(c->base.lp, &c->base, c->deadline))
-        return lerror_throw(L, "limit", "memory", "not enough memory for a timer");
+    if (c->deadline > 0 && !loop_set_timer(c->base.lp, &c->base, c->deadline)) {
+        lerror_new(L, "limit", "memory", "not enough memory for a timer");
+        return op_throw(L, &c->base);
+    }
     return OP_WAIT;
 }

@@ -60,6 +60,18 @@ op *op_new(lua_State *L, loop *lp, size_t size, int values, op_advance_fn advanc
     return o;
 }
 
+int op_throw(lua_State *L, op *o)
+{
+    op_close(o);
+    return lua_error(L);
+}
+
+static int throw_no_memory(lua_State *L, op *o, const char *what)
+{
+    lerror_new(L, "limit", "memory", "not enough memory for %s", what);
+    return op_throw(L, o);
+}
+
 /* ---- what an operation waits for ---- */
 
 int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
@@ -67,7 +79,7 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
     http_end(&o->transfer);
     o->ready = false;
     if (!http_begin(&o->transfer, &o->lp->http, s, r))
-        return lerror_throw(L, "limit", "memory", "not enough memory for a request");
+        return throw_no_memory(L, o, "a request");
     o->transfer.owner = o;
     return OP_WAIT;
 }
@@ -76,7 +88,7 @@ int op_sleep(lua_State *L, op *o, double seconds)
 {
     o->ready = false;
     if (!loop_set_timer(o->lp, o, clock_now() + seconds))
-        return lerror_throw(L, "limit", "memory", "not enough memory for a timer");
+        return throw_no_memory(L, o, "a timer");
     return OP_WAIT;
 }
 
@@ -145,6 +157,8 @@ static void drive(lua_State *L, op *o)
             o->turn(L, lp, -1);
         else
             loop_pump(lp, -1);
+        if (lp->farewells) /* what they hold, others may wait for */
+            op_farewells_pending(L, lp, false);
         if (!lp->owned && lua_gethook(L) != hook) { /* how stock Lua's Ctrl-C asks for an error */
             give_up(L, o);
             luaL_error(L, "interrupted!");
@@ -223,7 +237,6 @@ void op_become_farewell(lua_State *L, op *o, const http_request *r, bool (*goes_
     lua_pushvalue(L, o->index);
     ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
     loop_clear_timer(o);
-    lane_leave(o);
     if (o->parked)
         o->parked->waits = NULL;
     o->parked = NULL;

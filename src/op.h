@@ -35,9 +35,14 @@ int op_join(op *o, task *target);
  * [-0, +0, -] */
 bool op_can_yield(lua_State *L, const loop *lp);
 
+/* Throws the error on the top, for advance: the op lets go of what it holds first, and does not
+ * wait for its collection. [-1, +0, v] */
+int op_throw(lua_State *L, op *o);
+
 /* For op->stopped: the operation becomes a farewell, with the request that is under way, or with
  * this one in its place (r not NULL; its strings must be inside the op). When that has been
- * answered, goes_on (or NULL) may start one more. [-0, +0, m] */
+ * answered, goes_on (or NULL) may start one more. A place in a lane is held until the end.
+ * [-0, +0, m] */
 void op_become_farewell(lua_State *L, op *o, const http_request *r, bool (*goes_on)(op *o));
 
 /* For goes_on: starts the farewell's next request. False: it cannot be. */

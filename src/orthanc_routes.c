@@ -141,6 +141,11 @@ int orthanc_version_parse(const char *text)
     return ORTHANC_VERSION(part[0], part[1], part[2]);
 }
 
+bool orthanc_tells_failed_gets(int version)
+{
+    return version >= ORTHANC_HONEST_C_GET && version != ORTHANC_UNKNOWN;
+}
+
 /* ---- identifiers ---- */
 
 static bool consists_of(const char *text, const char *also, int (*kind)(int))

@@ -14,7 +14,8 @@ enum {
     ORTHANC_MOVE_JOBS = ORTHANC_VERSION(1, 11, 1),     /* POST …/move can be a job */
     ORTHANC_C_GET = ORTHANC_VERSION(1, 12, 6),         /* POST …/get, RetrieveMethod */
     ORTHANC_HONEST_C_GET = ORTHANC_VERSION(1, 12, 10), /* a failed C-GET is told; Details */
-    ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0)         /* "mainline" */
+    ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0),        /* "mainline" */
+    ORTHANC_UNKNOWN = ORTHANC_NEWEST + 1               /* taken for new, but not for honest */
 };
 
 typedef enum orthanc_type {
@@ -52,6 +53,9 @@ const char *orthanc_type_words(orthanc_type type);
 
 /* "1.12.7+dfsg" as a number; ORTHANC_NEWEST for "mainline"; 0 when it cannot be read. */
 int orthanc_version_parse(const char *text);
+
+/* Whether a server of that version reports a C-GET that has failed as one. */
+bool orthanc_tells_failed_gets(int version);
 
 /* Identifiers as they stand in paths: a modality's name (letters, digits, '-', '_'); the UUID of a
  * query or a job; the identifier that Orthanc gives what it stores (5 groups of 8 hexadecimal

@@ -246,7 +246,12 @@ static void task_resume(lua_State *L, task *t)
 void task_turn(lua_State *L, loop *lp, double seconds)
 {
     task *last, *t = NULL;
-    loop_break_deadlock(lp);
+    if (loop_is_stuck(lp))
+        lua_gc(
+            L,
+            LUA_GCCOLLECT); /* an operation that an error ended may still hold a place in a lane */
+    if (loop_is_stuck(lp))
+        loop_break_deadlock(lp);
     loop_pump(lp, lp->ready ? 0 : seconds);
     last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
     while (t != last && (t = loop_take_ready(lp))) {
@@ -354,7 +359,7 @@ int task_sleep(lua_State *L)
     return op_run(L, op_new(L, ldoc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
 }
 
-static int l_now(lua_State *L)
+int task_now(lua_State *L)
 {
     lua_pushnumber(L, clock_now());
     return 1;
@@ -390,7 +395,7 @@ static const ldoc_row functions[] = {
       "or cancels them when it failed; an error that nobody joined becomes its own." },
     { "sleep", task_sleep, "sleep(seconds)",
       "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
-    { "now", l_now, "now() -> seconds",
+    { "now", task_now, "now() -> seconds",
       "Seconds, with fractions, on a clock that never goes back; only differences mean "
       "something." },
     { NULL, NULL, NULL, NULL }

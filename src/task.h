@@ -20,8 +20,9 @@ void task_turn(lua_State *L, loop *lp, double seconds);
 /* Pushes the error and the traceback of a failed task. [-0, +2, -] */
 void task_push_failure(lua_State *L, int index);
 
-/* sleep(seconds), for other bindings too. */
+/* sleep(seconds) and now(), for other bindings too. */
 int task_sleep(lua_State *L);
+int task_now(lua_State *L);
 
 /* Pushes the module table of modalua.task. [-0, +1, m] */
 void task_open(lua_State *L, loop *lp);
