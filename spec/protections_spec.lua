@@ -810,6 +810,8 @@ for _, version in ipairs(versions) do
     it("is said to be forgotten by its job", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
+      local result = assert(forgetful:job(job):wait()) -- who started it can prove it
+      assert.are.same({ 2, "compared by modalua: the server has forgotten the job" }, { result.InstancesCount, result.Description })
       local err = fails({ code = "job_gone" }, forgetful:job(job):wait())
       assert.are.equal(job.ID, err.job)
     end)

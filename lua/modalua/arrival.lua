@@ -70,13 +70,14 @@ local function look_at(data, aet)
   if not aet or system and system.DicomAet == aet then
     return function(...) return instances_here(data.client, ...) end
   end
-  local modality
+  local place, modality
   for name, settings in pairs(data.client:modalities { expand = true } or {}) do
     if settings.AET == aet then
-      if modality then
-        return nil, ("more than one modality of this server is called %s"):format(aet)
+      local own = ("%s:%d"):format(settings.Host, settings.Port)
+      if place and place ~= own then
+        return nil, ("%s is called %s, and so is %s"):format(place, aet, own)
       end
-      modality = data.client:modality(name)
+      place, modality = own, data.client:modality(name)
     end
   end
   if not modality then
@@ -263,7 +264,7 @@ end
 -- From 1.12.10 on a server names the instances that it has received itself. True: of some resource there were none.
 local function names_no_arrival(data)
   local result = data.result
-  if data.op == "get" or result.TargetAet == nil or result.TargetAet == result.LocalAet then
+  if data.op ~= "store" and (result.TargetAet == nil or result.TargetAet == result.LocalAet) then
     for _, detail in ipairs(result.Details or {}) do
       if type(detail.ReceivedInstancesIds) == "table" and #detail.ReceivedInstancesIds == 0 then
         return true
@@ -276,8 +277,8 @@ end
 function ours.resolver(data, reason)
   if reason then
     return arrival.prove(data, reason)
-  elseif data.op == "store" then
-    return #data.resources > 1 and data.result.Resources and prove_none_skipped(data) or data.result
+  elseif data.op == "store" and #data.resources > 1 and data.result.Resources then
+    return prove_none_skipped(data)
   elseif names_no_arrival(data) then
     return arrival.prove(data, "the server names no instance that has arrived")
   end
