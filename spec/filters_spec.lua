@@ -197,6 +197,15 @@ for _, version in ipairs(versions) do
         assert.is_nil(sent["0008,0060"])
       end)
 
+      it("but not two spellings that may be one tag", function()
+        for _, data in ipairs { { Level = "Study", Normalize = false, Query = { Manufacturer = "", ["0008,0070"] = "ACME" } },
+          { Level = "Study", keep = { "0008,0070" }, Query = { Manufacturer = "", ["0008,0070"] = "ACME" } } } do
+          local none, err = ok:find(data)
+          assert.are.same({ nil, "refused" }, { none, err.kind })
+          contains(err.message, "may be the same tag")
+        end
+      end)
+
       it("and checks the rest itself", function()
         refuses("ModalitiesInStudy", { keep = { "0009,1001" }, Query = { ["0009,1001"] = "secret", Modality = "CT" } })
         throws("'keep' must be a list of tags", ok.find, ok, { Level = "Study", keep = { 9 }, Query = { ["0009,1001"] = "x" } })

@@ -111,7 +111,7 @@ for _, version in ipairs(versions) do
       local BROAD = {
         {}, { PatientID = "" }, { PatientID = "*" }, { PatientID = "?" }, { PatientName = "*^*", StudyDate = "" }, { PatientName = "????" },
         { StudyDate = "-" }, { ["0010,0020"] = "**" }, { StudyInstanceUID = "   " }, { SpecificCharacterSet = "ISO_IR 192" },
-        { ModalitiesInStudy = "*", PatientID = " * " },
+        { ModalitiesInStudy = "*", PatientID = " * " }, { SpecificCharacterSet = "ISO_IR 100", QueryRetrieveLevel = "STUDY" },
       }
 
       it("is refused when a result names it, by any of its names", function()
@@ -160,9 +160,12 @@ for _, version in ipairs(versions) do
       end)
 
       it("is refused when somebody else's filter has lost its letters on the way", function()
-        local id = assert(client:post("/modalities/ok/query", { Level = "Study", Query = { PatientName = "Иванов" } })).ID
-        contains(logged "C-FIND"[1], " 0010,0010= ")
-        fails({ kind = "refused", code = "too_broad" }, ok:move(id, { to = "archive" }))
+        for _, charset in ipairs { "", "ISO_IR 100" } do
+          local id = assert(client:post("/modalities/ok/query",
+            { Level = "Study", Query = { PatientName = "Иванов", SpecificCharacterSet = charset } })).ID
+          contains(logged "C-FIND"[1], " 0010,0010= ")
+          fails({ kind = "refused", code = "too_broad" }, ok:move(id, { to = "archive" }))
+        end
         assert.are.same({}, logged "C-MOVE")
       end)
 
@@ -208,6 +211,10 @@ for _, version in ipairs(versions) do
         ok:move_resources("Series", { SeriesInstanceUID = "1.2.3" }, { to = "archive" }))
       contains(err.message, "resource 1 has no StudyInstanceUID, which a Series needs")
       fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", {}))
+      for _, id in ipairs { "Ж", "Ж1" } do -- which Orthanc would send as nothing, and as 1
+        fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", { PatientID = id }))
+        fails({ kind = "refused", code = "bad_identifier" }, ok:move_resources("Patient", { PatientID = id }, { to = "archive" }))
+      end
       fails({ kind = "refused", code = "bad_identifier" }, ok:store { "nonsense" })
       fails({ kind = "refused", code = "bad_identifier" }, ok:store {})
       throws("the level must be", method(ok, "get"), "Studies", { StudyInstanceUID = "1" })

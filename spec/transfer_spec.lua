@@ -154,6 +154,8 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, select(2, peer:log():gsub("C%-MOVE", "")))
       assert(again:move_resources("Study", row, { TargetAet = "OTHER" }))
       assert.are.equal(2, select(2, peer:log():gsub("C%-MOVE", "")))
+      assert(again:move_resources("Study", row, { TargetAet = "ANY" })) -- a new move, which that old job says nothing of
+      assert.are.equal(3, select(2, peer:log():gsub("C%-MOVE", "")))
     end)
 
     it("survives the server's restart, or says that its outcome is not known", function()
@@ -291,5 +293,108 @@ describe("A transfer", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, "[]"))
     local none, err = move()
     assert.are.same({ nil, "decode", ID }, { none, err.kind, err.job })
+  end)
+
+  it("that ends in a thrown error gives its place back at once", function()
+    start({ path = "/modalities/pacs/store", to = faultd.route("/big", { bytes = 257 << 20 }) })
+    collectgarbage "stop"
+    local pacs, id, tasks = client:modality("pacs", { max_moves = 1 }), "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", {}
+    for i = 1, 2 do
+      tasks[i] = task.spawn(pacs.store, pacs, id, { Synchronous = true })
+    end
+    for i = 1, 2 do
+      assert.are.equal("limit", select(2, tasks[i]:join()).kind)
+    end
+    collectgarbage "restart"
+  end)
+
+  it("keeps its place until the server has been told to stop it", function()
+    start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }),
+      { path = "/jobs/" .. ID .. "/cancel", to = faultd.route("/delay", { s = 0.3 }) })
+    local pacs = client:modality("pacs", { max_moves = 1 })
+    local first = task.spawn(pacs.move, pacs, QUERY)
+    eventually(function() return count("/jobs/" .. ID) > 0 end)
+    local second = task.spawn(pacs.move, pacs, QUERY)
+    first:cancel()
+    first:join()
+    eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
+    assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
+    eventually(function() return count("/queries/" .. QUERY .. "/retrieve") == 2 end)
+    second:cancel()
+  end)
+
+  it("is named even when wait_timeout runs out while it is submitted, and not submitted when it already has", function()
+    start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE, 0.4), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
+    local none, err = move { wait_timeout = 0.1 }
+    assert.are.same({ nil, "timeout", true, ID }, { none, err.kind, err.still_running, err.job })
+    server:close()
+    start()
+    local modality = "/queries/" .. QUERY .. "/modality"
+    assert(client:get(faultd.map { path = modality }))
+    assert(client:get(faultd.map(answer(modality, json.encode "pacs", 0.2))))
+    none, err = move { wait_timeout = 0.1 }
+    assert.are.same({ nil, "timeout" }, { none, err.kind })
+    assert.are.equal(0, count("/queries/" .. QUERY .. "/retrieve"))
+  end)
+
+  it("is proven within wait_timeout", function()
+    start(answer("/modalities/pacs/store", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Success", Content = {} }),
+      answer("/studies/ffffffff-ffffffff-ffffffff-ffffffff-ffffffff/instances",
+        json.array { { ID = "x", ParentSeries = "s", MainDicomTags = { SOPInstanceUID = "1.1" } } }),
+      answer("/series/s", { ParentStudy = "t", MainDicomTags = { SeriesInstanceUID = "1.2" } }),
+      answer("/studies/t", { MainDicomTags = { StudyInstanceUID = "1.3" } }), { path = "/modalities/pacs/query", to = "/hang" })
+    local begin = task.now()
+    local none, err = client:modality("pacs"):store("ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", { verify = true, wait_timeout = 0.5 })
+    assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
+    assert.is_true(task.now() - begin < 5)
+  end)
+
+  it("by C-GET is not believed when the server's version cannot be read", function()
+    start(answer("/system", { Version = "unreadable" }), answer("/modalities/pacs/get", HANDLE),
+      answer("/jobs/" .. ID, { ID = ID, Type = "DicomGetScu", State = "Success", Content = { Description = "x" } }))
+    local none, err = client:modality("pacs"):get("Study", { StudyInstanceUID = "1.2" })
+    assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
+    assert.are.equal("unproven", select(2, client:job(ID):wait()).code)
+  end)
+
+  it("has a job whose actions are asked for once", function()
+    start({ path = "/jobs/" .. ID .. "/resubmit", to = "/drop" })
+    assert(client:get "/ok") -- a connection that could be used again
+    local none, err = client:job(ID):resubmit()
+    assert.are.same({ nil, "network", false, ID }, { none, err.kind, err.retryable, err.job })
+    assert.are.equal(1, count("/jobs/" .. ID .. "/resubmit"))
+  end)
+
+  it("of a query whose answers are no list is not guessed at", function()
+    start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE))
+    assert(client:get(faultd.map { path = "/queries/" .. QUERY .. "/answers" }))
+    assert(client:get(faultd.map(answer("/queries/" .. QUERY .. "/answers", "{}"))))
+    local none, err = move { max = 1 }
+    assert.are.same({ nil, "decode" }, { none, err.kind })
+  end)
+
+  it("of patients is refused when letters of the answers are missing", function()
+    start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/ok" })
+    local function map(part, mapping)
+      assert(client:get(faultd.map { path = "/queries/" .. QUERY .. part }))
+      assert(client:get(faultd.map(mapping)))
+    end
+    map("/level",
+      { path = "/queries/" .. QUERY .. "/level", to = faultd.route("/status", { code = 200, type = "text/plain", body = "Patient" }) })
+    map("/answers", answer("/queries/" .. QUERY .. "/answers",
+      json.array { { PatientID = "1", PatientName = "^^", SpecificCharacterSet = "ISO_IR 100" } }))
+    local none, err = move()
+    assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
+    assert.are.equal(0, count("/queries/" .. QUERY .. "/retrieve"))
+  end)
+
+  it("takes plain tables only: what a metatable adds would not be seen", function()
+    start()
+    local inherited = setmetatable({ Priority = 1 }, { __index = { TargetAet = "ARCHIVE" } })
+    assert.has_error(function() move(inherited) end)
+    assert.has_error(function() client:modality("pacs"):find(setmetatable({}, { __index = { Level = "Study" } })) end)
+    assert.has_error(function()
+      client:modality("pacs"):find { Level = "Study", Query = setmetatable({}, { __index = { PatientID = "X" } }) }
+    end)
   end)
 end)

@@ -5,6 +5,7 @@
 
 #include "lcall.h"
 #include "lerror.h"
+#include "lmark.h"
 #include "lopts.h"
 #include "orthanc_encoding.h"
 #include "orthanc_routes.h"
@@ -158,6 +159,11 @@ static void push_warning(lua_State *L, const loss *l)
     lua_concat(L, 3);
 }
 
+bool lanswers_is_list(lua_State *L)
+{
+    return lua_istable(L, -1) && lmark_of(L, -1) == LMARK_ARRAY;
+}
+
 bool lanswers_tidy(lua_State *L)
 {
     int list = lua_gettop(L);
@@ -184,7 +190,7 @@ static int answers_answered(lua_State *L, call *c)
 {
     if (lcall_answer(L, c) != 1)
         return 2;
-    if (!lua_istable(L, -1))
+    if (!lanswers_is_list(L))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
     lanswers_tidy(L);
     return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;

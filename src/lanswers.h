@@ -17,6 +17,9 @@ const char *lanswers_format(lua_State *L, int index, const char *function);
  * were. [-0, +1, m] */
 bool lanswers_tidy(lua_State *L);
 
+/* Whether the value on the top is a list of answers. [-0, +0, -] */
+bool lanswers_is_list(lua_State *L);
+
 /* Runs the operation `name` that gives the answers of a query: the list, and a warning when there
  * is one. `return lanswers_get(…);` */
 int lanswers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,

@@ -28,7 +28,7 @@ static int found_answered(lua_State *L, call *c)
     int answers = c->base.index + 1, data = answers + 2, own = data + 1;
     if (lcall_answer(L, c) != 1)
         return 2;
-    if (!lua_istable(L, -1))
+    if (!lanswers_is_list(L))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
     f->facts.lossy = lanswers_tidy(L); /* answers warning */
     lcall_push_data(L, c);

@@ -47,7 +47,7 @@ static int count_answered(lua_State *L, call *c)
     move *m = (move *)c;
     if (lcall_answer(L, c) != 1)
         return 2;
-    if (!lua_istable(L, -1))
+    if (!lanswers_is_list(L))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
     m->facts.count = (lua_Integer)lua_rawlen(L, -1);
     if (m->facts.level == ORTHANC_PATIENT)

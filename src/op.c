@@ -10,6 +10,8 @@
 
 #define OP_TYPE "modalua.op"
 
+enum { FAREWELL_SECONDS = 1 };
+
 /* ---- life ---- */
 
 static void leave_target(op *o)
@@ -223,6 +225,36 @@ bool op_farewell_request(op *o, http_server *s, const http_request *r)
     return true;
 }
 
+/* In a state that is not ours nobody drains farewells when the script is over: the newest of these
+ * userdata does, as the state is closed, before they are finalized themselves. */
+
+static const char drain_key; /* of it in the registry */
+
+static int drain_gc(lua_State *L)
+{
+    loop *lp = *(loop **)lua_touserdata(L, 1);
+    double end = clock_now() + FAREWELL_SECONDS;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &drain_key);
+    if (!lua_rawequal(L, 1, -1))
+        return 0; /* there is a newer one */
+    while (op_farewells_pending(L, lp, false) && clock_now() < end)
+        loop_pump(lp, end - clock_now());
+    return 0;
+}
+
+/* Before a farewell is linked; may throw. */
+static void prepare_drain(lua_State *L, loop *lp)
+{
+    if (lp->owned)
+        return;
+    *(loop **)lua_newuserdatauv(L, sizeof lp, 0) = lp;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, drain_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &drain_key);
+}
+
 static void link_farewell(op *o, int ref)
 {
     o->farewell = ref;
@@ -234,6 +266,7 @@ void op_become_farewell(lua_State *L, op *o, const http_request *r, bool (*goes_
 {
     http_server *s = o->transfer.server;
     int ref;
+    prepare_drain(L, o->lp);
     lua_pushvalue(L, o->index);
     ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
     loop_clear_timer(o);
@@ -249,7 +282,9 @@ void op_become_farewell(lua_State *L, op *o, const http_request *r, bool (*goes_
 
 void op_farewell(lua_State *L, op *o, http_server *s, const http_request *r)
 {
-    int ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
+    int ref;
+    prepare_drain(L, o->lp);
+    ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
     link_farewell(o, ref);
     if (!op_farewell_request(o, s, r))
         o->ready = true;

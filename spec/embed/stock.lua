@@ -31,6 +31,24 @@ assert(failed == nil and err[1] == "value")
 local none, refused = modalua.connect("http://127.0.0.1:1"):get("/")
 assert(none == nil and modalua.is_error(refused) and refused.where:find("stock.lua", 1, true))
 
+-- What a script still has to say when it is over is said as its state is closed.
+local ID = "12345678-1234"
+local function answers(path, body)
+  assert(client:get("/map", { path = path, to = "/status?code=200&type=application/json&body=" .. body }))
+end
+answers("/modalities/pacs/query", ('{"ID":"%s"}'):format(ID))
+answers("/queries/" .. ID .. "/answers", "[]")
+answers("/queries/" .. ID .. "/retrieve", '{"ID":"1-1"}')
+answers("/jobs/1-1", '{"State":"Running"}')
+assert(os.execute(([[lua5.4 -e 'local task = require "modalua.task"
+  local pacs = require "modalua".connect("%s"):modality "pacs"
+  local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "X" } })
+  local t = task.spawn(pacs.move, pacs, found)
+  task.spawn(function() task.sleep(0.05) t:cancel() end):join()
+  t:join()']]):format(server.url)))
+assert(client:get("/count", { of = "/queries/" .. ID }) == 1, "the query was not removed")
+assert(client:get("/count", { of = "/jobs/1-1/cancel" }) == 1, "the job was not cancelled")
+
 -- what is left behind is collected without harm
 task.spawn(client.get, client, "/hang")
 task.sleep(0.01)
