@@ -66,7 +66,8 @@ static const char scenario[] =
     "check(client:get '/answers?n=3')\n"
     "check(client:post('/echo', {a = 1}))\n"
     "local t = task.spawn(client.get, client, '/hang') task.sleep(0) t:cancel() t:join()\n"
-    "check(client:get('/gzip', {text = 'x', ['repeat'] = 100}))\n";
+    "local away = modalua.connect('http://orthanc.invalid', {proxy = '%s'})\n"
+    "check(away:get('/gzip', {text = 'x', ['repeat'] = 100}))\n";
 
 static void attempt(const char *code)
 {
@@ -90,7 +91,7 @@ int main(int argc, char **argv)
     char code[2000];
     long base, runs = 0;
     CHECK(argc == 2);
-    snprintf(code, sizeof code, scenario, argv[1]);
+    snprintf(code, sizeof code, scenario, argv[1], argv[1]);
     CHECK(curl_global_init_mem(CURL_GLOBAL_DEFAULT, on_malloc, on_free, on_realloc, on_strdup,
                                on_calloc) == CURLE_OK);
     attempt(code); /* what libcurl keeps once and for all */
