@@ -197,6 +197,15 @@ for _, version in ipairs(versions) do
         assert.is_nil(sent["0008,0060"])
       end)
 
+      it("but no list with an empty element, which might match everything", function()
+        for _, uids in ipairs { "1.2\\", "\\1.2", "1.2\\\\1.3", "\\" } do
+          local none, err = ok:find { Level = "Study", Query = { StudyInstanceUID = uids } }
+          assert.are.same({ nil, "refused" }, { none, err.kind })
+          contains(err.message, "empty element")
+        end
+        assert(ok:find { Level = "Study", Query = { StudyInstanceUID = "1.2\\1.3" } }):close()
+      end)
+
       it("but not two spellings that may be one tag", function()
         for _, data in ipairs { { Level = "Study", Normalize = false, Query = { Manufacturer = "", ["0008,0070"] = "ACME" } },
           { Level = "Study", keep = { "0008,0070" }, Query = { Manufacturer = "", ["0008,0070"] = "ACME" } } } do

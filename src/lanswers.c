@@ -106,31 +106,37 @@ static const char *value_of(lua_State *L, int value)
     return text;
 }
 
-/* Removes the nulls of the table on the top. */
+/* Removes the pair on the top, whose value is null, from the table at index; leaves both. */
+static void remove_pair(lua_State *L, int table)
+{
+    lua_pushvalue(L, -2);
+    lua_pushnil(L);
+    lua_rawset(L, table); /* an existing key may be cleared during a traversal */
+}
+
+/* The same of all nulls of the table on the top. */
 static void remove_nulls(lua_State *L)
 {
     int t = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
-        if (lua_islightuserdata(L, -1)) {
-            lua_pushvalue(L, -2);
-            lua_pushnil(L);
-            lua_rawset(L, t); /* an existing key may be cleared during a traversal */
-        }
+        if (lua_islightuserdata(L, -1))
+            remove_pair(L, t);
 }
 
 /* One answer is on the top. */
 static void tidy_one(lua_State *L, lua_Integer number, loss *l)
 {
-    int answer = lua_gettop(L);
-    remove_nulls(L);
-    for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, answer + 1)) {
-        const char *value = value_of(L, answer + 2);
-        if (lua_type(L, answer + 1) != LUA_TSTRING)
+    int answer = lua_gettop(L), key = answer + 1, value = answer + 2;
+    for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, key)) {
+        const char *text = value_of(L, value);
+        if (lua_type(L, key) != LUA_TSTRING)
             continue; /* no answer, whatever it is; and lua_next wants its key as it is */
-        if (value)
-            look_at(l, number, lua_tostring(L, answer + 1), value);
-        else if (lua_istable(L, answer + 2))
+        if (text)
+            look_at(l, number, lua_tostring(L, key), text);
+        else if (lua_istable(L, value))
             remove_nulls(L);
+        else if (lua_islightuserdata(L, value))
+            remove_pair(L, answer);
     }
 }
 

@@ -67,6 +67,13 @@ static bool has_control(const char *value, size_t size)
     return false;
 }
 
+/* A list with nothing between two '\\': what that matches, the remote modality alone knows. */
+static bool has_empty_element(const char *value)
+{
+    size_t n = strlen(value);
+    return strstr(value, "\\\\") || (n > 0 && (value[0] == '\\' || value[n - 1] == '\\'));
+}
+
 static bool is_ascii(const char *value)
 {
     for (; *value; value++)
@@ -216,6 +223,10 @@ static bool read_pair(lua_State *L, filter *f, int seen)
     if (has_control(o.value, size)) {
         lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
                         o.key);
+        return false;
+    }
+    if (has_empty_element(o.value)) {
+        lua_pushfstring(L, "the filter %s = '%s' is a list with an empty element", o.key, o.value);
         return false;
     }
     return take(L, f, &o);

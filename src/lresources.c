@@ -92,9 +92,15 @@ static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
         }
         lua_setfield(L, keys, name);
     }
-    if (push_tag(L, row, SOP_CLASSES_IN_STUDY))
-        lua_setfield(L, keys, "SOPClassesInStudy");
     return true;
+}
+
+/* What C-GET proposes to receive, beside the commonest, is in the answers that were asked for it.
+ * The row is below its identifiers. */
+static void add_classes(lua_State *L)
+{
+    if (push_tag(L, lua_gettop(L) - 1, SOP_CLASSES_IN_STUDY))
+        lua_setfield(L, -2, "SOPClassesInStudy");
 }
 
 /* Pushes the list of identifiers of one table or a list of them at index. False: a message about
@@ -126,6 +132,8 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
             lua_settop(L, list);
             return false;
         }
+        if (strcmp(function, orthanc_get.name) == 0)
+            add_classes(L);
         lua_seti(L, list, i);
         lua_settop(L, list);
     }
