@@ -225,7 +225,7 @@ static bool read_pair(lua_State *L, filter *f, int seen)
                         o.key);
         return false;
     }
-    if (has_empty_element(o.value)) {
+    if (o.tag != SPECIFIC_CHARACTER_SET && has_empty_element(o.value)) {
         lua_pushfstring(L, "the filter %s = '%s' is a list with an empty element", o.key, o.value);
         return false;
     }
