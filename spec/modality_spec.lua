@@ -145,7 +145,9 @@ for _, version in ipairs(versions) do
             StudyDescription = "PET/CT *WHOLE BODY*", StudyInstanceUID = "2.25.2718281828459045235360287471050000" },
         }, found.answers)
         assert.are.equal(json.encode { ID = found.ID, answers = found.answers }, json.encode(found))
+        assert.are.equal(("modalua.Found %s (2 answers)"):format(found.ID), tostring(found))
         found:close()
+        assert.matches("2 answers, closed", tostring(found))
       end)
 
       it("at every level, named as Orthanc or as DICOM names it", function()
@@ -303,6 +305,9 @@ for _, version in ipairs(versions) do
         assert.are.same({ nil, "orthanc", "query_gone", 404 }, { none, err.kind, err.code, err.status })
         none, err = pacs:move(find(), { to = "nosuch" })
         assert.are.same({ nil, "orthanc", "unknown_modality" }, { none, err.kind, err.code })
+        none, err = pacs:move(find(), { to = "archiv" })
+        assert.is_nil(none)
+        assert.matches("did you mean 'archive'%?", err.message)
         none, err = pacs:move(find(), { TargetAet = "NOBODY" })
         assert.are.same({ nil, "dicom", 0xC000 }, { none, err.kind, err.dimse_status })
         assert.is_string(err.job)

@@ -149,6 +149,19 @@ static int l_found_scope(lua_State *L)
 
 /* ---- what find gives ---- */
 
+static int l_found_tostring(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (!push_facts(L, 1))
+        luaL_argexpected(L, false, 1, "what find gave");
+    lua_getfield(L, 2, "id");
+    lua_getfield(L, 2, "count");
+    lua_getfield(L, 2, "closed");
+    lua_pushfstring(L, "%s %s (%I answers%s)", FOUND_TYPE, lua_tostring(L, 3),
+                    (LUAI_UACINT)lua_tointeger(L, 4), lua_toboolean(L, 5) ? ", closed" : "");
+    return 1;
+}
+
 static const ldoc_row found_methods[] = {
     { "close", l_found_close, "found:close() -> true | nil, err",
       "Removes the query from the server, which keeps some kilobytes for each answer. A <close> "
@@ -228,6 +241,8 @@ void lfound_open(lua_State *L, loop *lp)
     lua_pushlightuserdata(L, lp);
     lua_pushcclosure(L, l_found_scope, 1);
     lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, l_found_tostring);
+    lua_setfield(L, -2, "__tostring");
     lua_insert(L, -2);
     lua_setfield(L, -2, "__index");
     lua_pop(L, 1);

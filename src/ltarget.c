@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "hint.h"
 #include "lerror.h"
 #include "lmodality.h"
 #include "ltransfer.h"
@@ -59,6 +60,26 @@ static const char *name_of(lua_State *L, const call *c)
     return m->name;
 }
 
+/* Of the names of the table at index, the one that was meant; NULL = none is near. */
+static const char *nearest_name(lua_State *L, int modalities, const char *word)
+{
+    hint h = hint_for(word);
+    for (lua_pushnil(L); lua_next(L, modalities); lua_pop(L, 1))
+        if (lua_type(L, -2) == LUA_TSTRING) {
+            const char *rows[] = { lua_tostring(L, -2), NULL }; /* the table keeps it */
+            hint_look(&h, rows, sizeof rows[0]);
+        }
+    return h.name;
+}
+
+static int unknown_name(lua_State *L, const call *c, int modalities, const char *name)
+{
+    const char *meant = nearest_name(L, modalities, name);
+    return lcall_fail(L, c, "orthanc", "unknown_modality",
+                      "the server knows no modality '%s' to send to%s%s%s", name,
+                      meant ? "; did you mean '" : "", meant ? meant : "", meant ? "'?" : "");
+}
+
 /* The modalities of the server, name to settings, are on the top. */
 static int use_name(lua_State *L, call *c, int data)
 {
@@ -67,8 +88,7 @@ static int use_name(lua_State *L, call *c, int data)
     lua_getfield(L, data, "to");
     name = name_of(L, c);
     if (lua_getfield(L, modalities, name) != LUA_TTABLE)
-        return lcall_fail(L, c, "orthanc", "unknown_modality",
-                          "the server knows no modality '%s' to send to", name);
+        return unknown_name(L, c, modalities, name);
     lua_getfield(L, -1, "AET");
     aet = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (!*aet || strlen(aet) > AET_MAX)
