@@ -2,6 +2,7 @@
 -- dimse_status, op. Whatever runs as a job has no HTTP status of its own.
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local lag = require "spec.support.lag"
 local modalua = require "modalua"
@@ -242,11 +243,7 @@ local function check_row(modality, outcomes, era, stored)
 end
 
 local function eventually(f)
-  local deadline = task.now() + PATIENCE
-  while not f() do
-    assert.is_true(task.now() < deadline)
-    task.sleep(0.01)
-  end
+  assert.is_truthy(expect.eventually(f))
 end
 
 -- ---- the servers ----

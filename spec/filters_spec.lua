@@ -1,45 +1,14 @@
 -- What modalua protects people from when they search: filters that would be lost, letters, queries that pile up.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local samples = require "modalua.samples"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local PATIENCE = 20
-
--- Calls f until it gives something true, and gives that; false when it never does.
-local function eventually(f)
-  local deadline = task.now() + PATIENCE
-  repeat
-    local value = f()
-    if value then
-      return value
-    end
-    task.sleep(0.02)
-  until task.now() > deadline
-  return false
-end
-
-local function fails(fields, ok, err)
-  assert.is_nil(ok)
-  assert.is_true(modalua.is_error(err))
-  for key, value in pairs(fields) do
-    assert.are.equal(value, err[key], key .. " of " .. tostring(err))
-  end
-  return err
-end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function throws(part, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it does not throw")
-  contains(tostring(err), part)
-end
+local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
 -- The C-FINDs in a peer's log: a list of tables tag -> value, from the first to come on.
 local function searches(log)
@@ -470,7 +439,7 @@ for _, version in ipairs(versions) do
         end
         scope(function() end)
         assert.is_false(pcall(scope, function() error "x" end))
-        local stopped = task.spawn(scope, function() task.sleep(PATIENCE) ids.late = true end)
+        local stopped = task.spawn(scope, function() task.sleep(60) ids.late = true end)
         assert(eventually(function() return #ids == 3 end))
         stopped:cancel()
         assert(eventually(function() return not (is_there(ids[1]) or is_there(ids[2]) or is_there(ids[3])) end))

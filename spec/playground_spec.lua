@@ -1,26 +1,13 @@
 local command = require "spec.support.command"
+local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local modalua = require "modalua"
-local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local PATIENCE = 20
+local eventually = expect.eventually
 
 local function output_of(line)
   return (command.shell(line).out:gsub("\n$", ""))
-end
-
--- Calls f until it gives something true, and gives that; false when it never does.
-local function eventually(f)
-  local deadline = task.now() + PATIENCE
-  repeat
-    local value = f()
-    if value then
-      return value
-    end
-    task.sleep(0.02)
-  until task.now() > deadline
-  return false
 end
 
 -- A folder for temporary files of its own marks everything that a playground makes: its processes have it in their environment.

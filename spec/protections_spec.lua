@@ -1,6 +1,7 @@
 -- What modalua protects people from when they transfer: too much, the wrong place, successes that are none, a server that forgets.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local lag = require "spec.support.lag"
 local modalua = require "modalua"
@@ -9,39 +10,7 @@ local samples = require "modalua.samples"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local PATIENCE = 20
-
--- Calls f until it gives something true, and gives that; false when it never does.
-local function eventually(f)
-  local deadline = task.now() + PATIENCE
-  repeat
-    local value = f()
-    if value then
-      return value
-    end
-    task.sleep(0.02)
-  until task.now() > deadline
-  return false
-end
-
-local function fails(fields, ok, err)
-  assert.is_nil(ok)
-  assert.is_true(modalua.is_error(err))
-  for key, value in pairs(fields) do
-    assert.are.equal(value, err[key], key .. " of " .. tostring(err))
-  end
-  return err
-end
-
-local function contains(text, part)
-  assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
-end
-
-local function throws(part, f, ...)
-  local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it does not throw")
-  contains(tostring(err), part)
-end
+local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
 -- A method of a modality as a function that remembers nothing.
 local function method(modality, name)

@@ -2,6 +2,7 @@
 -- moment has to be met that a real one passes too fast.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
 local json = modalua.json
@@ -9,19 +10,8 @@ local orthanc = require "spec.support.orthanc"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local PATIENCE = 20
-
--- Calls f until it gives something true, and gives that; fails when it never does.
 local function eventually(f)
-  local deadline = task.now() + PATIENCE
-  repeat
-    local value = f()
-    if value then
-      return value
-    end
-    task.sleep(0.01)
-  until task.now() > deadline
-  error("it never happened", 2)
+  return assert(expect.eventually(f), "it never happened")
 end
 
 for _, version in ipairs(versions) do
