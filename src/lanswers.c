@@ -144,15 +144,14 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
  */
 static void push_warning(lua_State *L, const loss *l)
 {
-    if (!l->texts || !l->encoding || orthanc_encoding_is_complete(l->encoding)) {
+    if (!l->texts || (l->encoding && orthanc_encoding_is_complete(l->encoding))) {
         lua_pushnil(L);
         return;
     }
     lua_pushfstring(L,
                     "names and descriptions may lack letters: the server passes answers on in its "
-                    "DefaultEncoding, "
-                    "%s, and leaves out what that does not have",
-                    l->encoding->name);
+                    "DefaultEncoding, %s, and leaves out what that does not have",
+                    l->encoding ? l->encoding->name : "which they do not tell");
     if (l->signs > 1)
         lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
                         (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);

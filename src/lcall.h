@@ -24,8 +24,7 @@ struct call {
     call_step after; /* where a shared step goes on */
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
-    const char
-        *route; /* where its work is asked for with a POST, for errors; in data.path, or NULL */
+    const char *route; /* the POST that its errors are about, in data.path; NULL = the last */
 };
 
 /* What a request is, for its time limit and its connection. */
@@ -37,8 +36,8 @@ typedef enum call_work {
 } call_work;
 
 /* Pushes a call of `size` bytes that begins with a struct call, its table of data empty; the
- * client's userdata is at index `client`.
- * `return op_run(L, &c->base);` starts it with `first`. [-0, +1, m] */
+ * client's userdata is at index `client`. `return op_run(L, &c->base);` starts it with `first`.
+ * [-0, +1, m] */
 call *lcall_new(lua_State *L, loop *lp, size_t size, int client, const char *name, call_step first);
 
 /* Sets the call's deadline, `seconds` from now; 0 = none. */
@@ -50,8 +49,8 @@ void lcall_push_data(lua_State *L, const call *c);
 /* Before the call at index `call` is run: sets data[name] to the value at index. [-0, +0, m] */
 void lcall_keep(lua_State *L, int call, const char *name, int index);
 
-/* The same of data.path, which is on the top and popped: its errors are about that route. [-1, +0,
- * m] */
+/* The same of data.path, which is on the top and popped: its errors are about that route.
+ * [-1, +0, m] */
 void lcall_keep_route(lua_State *L, int call);
 
 /* For steps: `return lcall_get(L, c, next, "/jobs/%s", id);`. The path is formatted as

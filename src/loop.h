@@ -33,6 +33,7 @@ typedef void (*op_stopped_fn)(struct lua_State *L, op *o);
 
 /* Runs the tasks, for an operation that waits for one outside any task (task.c). */
 typedef void (*op_turn_fn)(struct lua_State *L, loop *lp, double seconds);
+
 enum { OP_WAIT = -1, OP_CALL = -2 };
 
 /* One call of a script that takes several advances. Embedded at the start of a userdata (op.c). */
@@ -45,18 +46,17 @@ struct op {
     int stage;        /* advance's own */
     op_stopped_fn stopped; /* or NULL */
     bool ready;            /* what it waited for has happened */
-    bool
-        committed; /* its request names, in its answer, what has to be undone: a cancel leaves it */
-    bool stuck;    /* what it waits for can never happen: a deadlock */
-    task *parked;  /* resumed when ready; NULL while somebody drives */
-    task *target;  /* the task it waits for, or NULL */
-    op *next_joiner;      /* of the same target */
-    double due;           /* seconds on clock_now's clock */
-    size_t timer;         /* place in the heap, from 1; 0 = no timer */
-    lane *lane;           /* that it waits for or has a place in, or NULL (lane.h) */
-    bool in_lane;         /* it has one */
-    unsigned lane_places; /* how many there are, as it sees it */
-    op *next_in_lane;     /* that waits behind it */
+    bool committed;        /* a cancel leaves its request: the answer names what has to be undone */
+    bool stuck;            /* what it waits for can never happen: a deadlock */
+    task *parked;          /* resumed when ready; NULL while somebody drives */
+    task *target;          /* the task it waits for, or NULL */
+    op *next_joiner;       /* of the same target */
+    double due;            /* seconds on clock_now's clock */
+    size_t timer;          /* place in the heap, from 1; 0 = no timer */
+    lane *lane;            /* that it waits for or has a place in, or NULL (lane.h) */
+    bool in_lane;          /* it has one */
+    unsigned lane_places;  /* how many there are, as it sees it */
+    op *next_in_lane;      /* that waits behind it */
     int farewell; /* registry reference while nobody waits for it; 0 = an ordinary operation */
     bool (*farewell_goes_on)(op *o); /* starts one more request; or NULL */
     op *next_farewell;
