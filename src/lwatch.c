@@ -64,13 +64,18 @@ void lwatch_add_hint(lua_State *L, const call *c)
 bool lwatch_is_partial(lua_State *L, const watch *w, int result)
 {
     char status[32] = "some instances failed";
-    int dimse = details_dimse(L, result);
-    bool failed = false;
-    if (lua_istable(L, result)) {
-        lua_getfield(L, result, "FailedInstancesCount");
-        failed = lua_tointeger(L, -1) > 0;
-        lua_settop(L, result);
+    int dimse;
+    bool failed;
+    if (!lua_istable(L, result)) {
+        lcall_fail(L, &w->base.call, "decode", NULL,
+                   "the server reports success, but what it says of it makes no sense");
+        lwatch_set_job(L, w);
+        return true;
     }
+    dimse = details_dimse(L, result);
+    lua_getfield(L, result, "FailedInstancesCount");
+    failed = lua_tointeger(L, -1) > 0;
+    lua_settop(L, result);
     if (dimse <= 0 && !failed)
         return false;
     if (dimse > 0)

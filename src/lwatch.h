@@ -31,8 +31,8 @@ int lwatch_failed(lua_State *L, watch *w, int record);
 /* Adds to the error on the top which job it is about. [-0, +0, m] */
 void lwatch_set_job(lua_State *L, const watch *w);
 
-/* Whether the result at index, of what the server calls a success, says of a part that it failed;
- * nil and an error are pushed then. [-0, +(0|2), m] */
+/* Whether the result on the top, at index, of what the server calls a success, is none, or says of
+ * a part that it failed; nil and an error are pushed then. [-0, +(0|2), m] */
 bool lwatch_is_partial(lua_State *L, const watch *w, int result);
 
 /* Adds to the message of the error on the top what data.hint knows of its reason. [-0, +0, m] */

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Fuzzes the JSON scanner: spec/fuzz/run.sh [SECONDS]. A crash leaves its input in build/fuzz.
+# Fuzzes the JSON scanner and the modality's operations: spec/fuzz/run.sh [SECONDS], for each. A crash of the scanner leaves its input in
+# build/fuzz; the operations print the seed first. Needs an ASan build (scripts/test.sh makes one).
 set -eu
 cd "$(dirname "$0")/../.."
 mkdir -p build/fuzz
@@ -7,3 +8,6 @@ clang -std=c11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=
     spec/fuzz/json_fuzz.c src/jscan.c -o build/fuzz/json_fuzz
 echo "== fuzzing the JSON scanner for ${1:-60} s"
 build/fuzz/json_fuzz -max_total_time="${1:-60}" -print_final_stats=1 -verbosity=0 -artifact_prefix=build/fuzz/ -max_len=4096
+
+echo "== fuzzing the modality's operations for ${1:-60} s"
+MODALUA_FAULTD=build/asan/bin/faultd build/asan/bin/modalua spec/fuzz/modality_fuzz.lua "${1:-60}"
