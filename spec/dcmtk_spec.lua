@@ -218,6 +218,25 @@ for _, version in ipairs(versions) do
       assert_here(wanted(studies("20190304").answers[1]))
     end)
 
+    it("move_resources of what is not there, which dcmqrscp calls a success, is none", function()
+      local answers, nothing = studies().answers, { StudyInstanceUID = "1.2.3.4.5" }
+      local own = { StudyInstanceUID = answers[1].StudyInstanceUID }
+      local none, err = archive:move_resources("Study", { own, nothing, answers[2] }, { to = "sink" })
+      assert.are.same({ nil, "dicom", "not_found" }, { none, err.kind, err.code })
+      assert.are.same({ true, false, true },
+        { err.outcomes[1].result ~= nil, err.outcomes[2].result ~= nil, err.outcomes[3].result ~= nil })
+      assert_in_sink(wanted(answers[1], answers[2]))
+      assert.is_table(archive:move_resources("Study", nothing, { to = "sink", verify = false })) -- its own word
+      none, err = archive:move_resources("Study", nothing, { to = "sink", verify = true })
+      assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
+      local study = studies("20190304").answers[1].StudyInstanceUID
+      local series = find(3, "Series", { StudyInstanceUID = study }).answers
+      local plain = { StudyInstanceUID = study, SeriesInstanceUID = series[1].SeriesInstanceUID }
+      assert.is_table(assert(archive:move_resources("Series", { plain, series[2] }, { to = "sink" })))
+      plain.SeriesInstanceUID = "1.2.3"
+      assert.are.equal("not_found", select(2, archive:move_resources("Series", { plain, series[2] }, { to = "sink" })).code)
+    end)
+
     it("a Patient is not moved, though dcmqrscp says so, and it is told", function()
       local found = find(1, "Patient", { PatientID = PATIENT })
       local own, patient = client:query(found.ID), { PatientID = PATIENT }

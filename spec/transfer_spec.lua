@@ -136,7 +136,7 @@ for _, version in ipairs(versions) do
       if version.name == "as installed" then
         return -- there such a move is no job
       end
-      local row = { StudyInstanceUID = "1.2.3.9" }
+      local row = { StudyInstanceUID = "1.2.3.0" }
       assert(client:post("/modalities/slower/move",
         { Level = "Study", Resources = json.array { row }, TargetAet = "ANY", Asynchronous = true }))
       local again = modalua.connect(server.url):modality "slower"

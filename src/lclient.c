@@ -103,12 +103,12 @@ static void add_headers(lua_State *L, int options, http_server *s)
     lua_settop(L, top);
 }
 
-/* Its values go when nothing else holds them. [-0, +1, m] */
-static void push_weak_table(lua_State *L)
+/* Its keys ("k") or values ("v") go when nothing else holds them. [-0, +1, m] */
+static void push_weak_table(lua_State *L, const char *mode)
 {
     lua_newtable(L);
     lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "v");
+    lua_pushstring(L, mode);
     lua_setfield(L, -2, "__mode");
     lua_setmetatable(L, -2);
 }
@@ -143,8 +143,10 @@ static int l_connect(lua_State *L)
     c->version = 0;
     c->doubts = 0;
     luaL_setmetatable(L, CLIENT_TYPE);
-    push_weak_table(L);
+    push_weak_table(L, "v");
     lua_setiuservalue(L, -2, CLIENT_QUERIES);
+    push_weak_table(L, "k");
+    lua_setiuservalue(L, -2, CLIENT_ANSWERS);
     lua_newtable(L);
     lua_setiuservalue(L, -2, CLIENT_DOUBTS);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);

@@ -14,10 +14,10 @@ typedef struct client {
     unsigned doubts; /* entries in its table of doubts */
 } client;
 
-/* Its user values: a table from the identifiers of queries to what find gave, while that is alive;
- * and one from those of jobs, which the script waits for by itself, to what proves their outcome.
- */
-enum { CLIENT_QUERIES = 1, CLIENT_DOUBTS, CLIENT_VALUES = CLIENT_DOUBTS };
+/* Its user values, tables: from the identifiers of queries to what find gave, while that is alive;
+ * from those of jobs, which the script waits for by itself, to what proves their outcome; from
+ * answers, while they are alive, to the name of the modality that gave them. */
+enum { CLIENT_QUERIES = 1, CLIENT_DOUBTS, CLIENT_ANSWERS, CLIENT_VALUES = CLIENT_ANSWERS };
 
 /* The client at index, open; throws otherwise. [-0, +0, v] */
 client *lclient_check(lua_State *L, int index);

@@ -41,6 +41,7 @@ static int found_answered(lua_State *L, call *c)
     lua_getfield(L, data, "client");
     lua_getfield(L, data, "dropped");
     f->facts.count = luaL_len(L, answers);
+    lfound_note_answers(L, own, answers, f->facts.modality);
     lfound_push(L, own, f->id, &f->facts, answers, own + 1, answers + 1);
     return 1;
 }

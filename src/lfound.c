@@ -231,6 +231,34 @@ void lfound_push(lua_State *L, int client_index, const char *id, const query_fac
     lua_settop(L, found);
 }
 
+/* ---- answers ---- */
+
+void lfound_note_answers(lua_State *L, int client_index, int answers, const char *modality)
+{
+    int noted = lua_gettop(L) + 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
+    lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
+    lua_pushstring(L, modality);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, answers, i);
+        lua_pushvalue(L, noted + 1);
+        if (lua_istable(L, -2))
+            lua_rawset(L, noted);
+        lua_settop(L, noted + 1);
+    }
+    lua_settop(L, noted - 1);
+}
+
+bool lfound_is_answer(lua_State *L, int client_index, int index, const char *modality)
+{
+    bool is;
+    lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
+    lua_pushvalue(L, index);
+    is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
+    lua_pop(L, 2);
+    return is;
+}
+
 void lfound_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);

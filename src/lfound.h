@@ -44,6 +44,13 @@ query_facts lfound_facts(lua_State *L, int client, const char *id);
 void lfound_push(lua_State *L, int client, const char *id, const query_facts *facts, int answers,
                  int dropped, int warning);
 
+/* The client at index notes who gave the answers of the list at index. [-0, +0, m] */
+void lfound_note_answers(lua_State *L, int client, int answers, const char *modality);
+
+/* Whether the value at index is an answer that the modality has given to this client. [-0, +0, -]
+ */
+bool lfound_is_answer(lua_State *L, int client, int index, const char *modality);
+
 /* Pushes the exchange that removes a query from its server, and gives true. [-0, +1, m] */
 exchange *lfound_push_close(lua_State *L, loop *lp, int client, const char *id);
 

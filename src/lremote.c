@@ -5,6 +5,7 @@
 #include "ldoc.h"
 #include "lerror.h"
 #include "lfind.h"
+#include "lfound.h"
 #include "lmodality.h"
 #include "lmove.h"
 #include "lopts.h"
@@ -113,11 +114,22 @@ static int l_fail(lua_State *L)
     return 1;
 }
 
+/* is_answer(modality, v) -> boolean. Whether the modality has given v as an answer. */
+static int l_is_answer(lua_State *L)
+{
+    const modality *m = lmodality_check(L, 1);
+    lua_settop(L, 2);
+    lua_getiuservalue(L, 1, MODALITY_CLIENT);
+    lua_pushboolean(L, lfound_is_answer(L, 3, 2, m->name));
+    return 1;
+}
+
 void lremote_push_ours(lua_State *L, loop *lp)
 {
     static const luaL_Reg ours[] = { { "move_one", lresources_move_one },
                                      { "move_options", lresources_move_options },
                                      { "identifiers", lresources_identifiers },
+                                     { "is_answer", l_is_answer },
                                      { "fail", l_fail },
                                      { "sleep", task_sleep },
                                      { "now", task_now },

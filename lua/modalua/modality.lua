@@ -1,5 +1,5 @@
 -- What of a modality, and of the server's character set, is better said in Lua. Loaded with modalua, after arrival.lua; from src/lremote.c
--- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, fail, now, describe.
+-- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, is_answer, fail, now, describe.
 local ours = ...
 local UNIQUE = ours.arrival.UNIQUE
 local OP = "move_resources"
@@ -66,6 +66,60 @@ local function join_job(modality, level, keys, options, id, target)
   return result, err
 end
 
+-- ---- moves of nothing ----
+
+-- Some modalities report success of what they do not have. What they have given as an answer they have; of the rest they are asked.
+local AT_ONCE = 50 -- UIDs in a C-FIND
+
+-- The UIDs at one place of the hierarchy, `above` in the query, that the modality has: adds them to the set. True, or nil and an error.
+local function add_existing(modality, level, above, uids, set)
+  for first = 1, #uids, AT_ONCE do
+    local query = { [UNIQUE[level]] = table.concat(uids, "\\", first, math.min(first + AT_ONCE - 1, #uids)) }
+    for name, value in pairs(above) do
+      query[name] = value
+    end
+    local found <close>, err = modality:find { Level = level, Query = query }
+    if not found then
+      return nil, err
+    end
+    for _, answer in ipairs(found.answers) do
+      set[answer[UNIQUE[level]] or ""] = true
+    end
+  end
+  return true
+end
+
+-- Makes errors of the outcomes that are successes of nothing. `doubtful`: those to look at.
+local function refute(modality, level, doubtful)
+  local places, order = {}, {}
+  for _, outcome in ipairs(doubtful) do
+    local above = { StudyInstanceUID = outcome.resource.StudyInstanceUID, SeriesInstanceUID = outcome.resource.SeriesInstanceUID }
+    above[UNIQUE[level]] = nil
+    local name = (above.StudyInstanceUID or "") .. "\\" .. (above.SeriesInstanceUID or "")
+    if not places[name] then
+      places[name] = { above = above, uids = {}, outcomes = {} }
+      table.insert(order, places[name])
+    end
+    table.insert(places[name].uids, outcome.resource[UNIQUE[level]])
+    table.insert(places[name].outcomes, outcome)
+  end
+  for _, place in ipairs(order) do
+    local there = {}
+    local known, why = add_existing(modality, level, place.above, place.uids, there)
+    for _, outcome in ipairs(place.outcomes) do
+      if not known then
+        outcome.error = ours.fail(OP, "unknown", "unproven",
+          "the modality reports success, but whether it has this at all cannot be asked: " .. why.message)
+      elseif not there[outcome.resource[UNIQUE[level]]] then
+        outcome.error = ours.fail(OP, "dicom", "not_found", "the modality reports success, but it has no such thing: nothing was moved")
+      end
+      if outcome.error then
+        outcome.error.result, outcome.result = outcome.result, nil
+      end
+    end
+  end
+end
+
 -- ---- move_resources ----
 
 local function move_one(modality, level, keys, options)
@@ -112,6 +166,32 @@ local function in_time(options)
   end
 end
 
+local function move_each(modality, list, options)
+  local outcomes, hopeless, left = {}, nil, in_time(options)
+  for i, keys in ipairs(list) do
+    local outcome = { resource = keys }
+    if hopeless then
+      outcome.error = ours.fail(OP, hopeless.kind, "not_attempted", "not attempted, after: " .. hopeless.message)
+    else
+      outcome.result, outcome.error = move_one(modality, list.level, keys, left())
+    end
+    hopeless = hopeless or outcome.error and is_hopeless(outcome.error) and outcome.error
+    outcomes[i] = outcome
+  end
+  return outcomes
+end
+
+-- The successes of resources that the modality has not given as answers.
+local function doubtful(modality, resources, outcomes)
+  local list = {}
+  for i, outcome in ipairs(outcomes) do
+    if outcome.result and not ours.is_answer(modality, resources[i] or resources) then
+      table.insert(list, outcome)
+    end
+  end
+  return list
+end
+
 function ours.methods:move_resources(level, resources, options)
   local list, bad = ours.identifiers(OP, level, resources)
   local max = ours.move_options(options)
@@ -124,19 +204,14 @@ function ours.methods:move_resources(level, resources, options)
   for name, value in pairs(options or {}) do
     own[name] = value
   end
-  local left = in_time(own)
-  local outcomes, failed, first, hopeless = {}, 0, nil, nil
-  for i, keys in ipairs(list) do
-    local outcome = { resource = keys }
-    if hopeless then
-      outcome.error = ours.fail(OP, hopeless.kind, "not_attempted", "not attempted, after: " .. hopeless.message)
-    else
-      outcome.result, outcome.error = move_one(self, list.level, keys, left())
-    end
-    outcomes[i] = outcome
+  local outcomes = move_each(self, list, own)
+  if list.level ~= "Patient" and own.verify == nil and own.Synchronous ~= false and not own.Asynchronous then
+    refute(self, list.level, doubtful(self, resources, outcomes))
+  end
+  local failed, first = 0, nil
+  for _, outcome in ipairs(outcomes) do
     if outcome.error then
       failed, first = failed + 1, first or outcome
-      hopeless = hopeless or is_hopeless(outcome.error) and outcome.error
     end
   end
   if failed > 0 then
@@ -150,7 +225,7 @@ ours.describe(ours.methods.move_resources,
     .. "Synchronous =, UserData =, wait_timeout =, extra =}]) -> outcomes | nil, err",
   "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
     .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those. verify = true compares what has "
-    .. "arrived.")
+    .. "arrived; without it, a row that is not one of the modality's answers is at least looked for there; false believes the modality.")
 
 -- ---- the server's character set ----
 
