@@ -72,13 +72,13 @@ end
 local AT_ONCE = 50 -- UIDs in a C-FIND
 
 -- The UIDs at one place of the hierarchy, `above` in the query, that the modality has: adds them to the set. True, or nil and an error.
-local function add_existing(modality, level, above, uids, set)
+local function add_existing(modality, level, above, uids, set, seconds)
   for first = 1, #uids, AT_ONCE do
     local query = { [UNIQUE[level]] = table.concat(uids, "\\", first, math.min(first + AT_ONCE - 1, #uids)) }
     for name, value in pairs(above) do
       query[name] = value
     end
-    local found <close>, err = modality:find { Level = level, Query = query }
+    local found <close>, err = modality:find { Level = level, Query = query, wait_timeout = seconds }
     if not found then
       return nil, err
     end
@@ -89,8 +89,8 @@ local function add_existing(modality, level, above, uids, set)
   return true
 end
 
--- Makes errors of the outcomes that are successes of nothing. `doubtful`: those to look at.
-local function refute(modality, level, doubtful)
+-- Makes errors of the outcomes that are successes of nothing. `doubtful`: those to look at; seconds: for each question, or nil.
+local function refute(modality, level, doubtful, seconds)
   local places, order = {}, {}
   for _, outcome in ipairs(doubtful) do
     local above = { StudyInstanceUID = outcome.resource.StudyInstanceUID, SeriesInstanceUID = outcome.resource.SeriesInstanceUID }
@@ -105,7 +105,7 @@ local function refute(modality, level, doubtful)
   end
   for _, place in ipairs(order) do
     local there = {}
-    local known, why = add_existing(modality, level, place.above, place.uids, there)
+    local known, why = add_existing(modality, level, place.above, place.uids, there, seconds)
     for _, outcome in ipairs(place.outcomes) do
       if not known then
         outcome.error = ours.fail(OP, "unknown", "unproven",
@@ -166,8 +166,8 @@ local function in_time(options)
   end
 end
 
-local function move_each(modality, list, options)
-  local outcomes, hopeless, left = {}, nil, in_time(options)
+local function move_each(modality, list, left)
+  local outcomes, hopeless = {}, nil
   for i, keys in ipairs(list) do
     local outcome = { resource = keys }
     if hopeless then
@@ -204,9 +204,10 @@ function ours.methods:move_resources(level, resources, options)
   for name, value in pairs(options or {}) do
     own[name] = value
   end
-  local outcomes = move_each(self, list, own)
+  local left = in_time(own)
+  local outcomes = move_each(self, list, left)
   if list.level ~= "Patient" and own.verify == nil and own.Synchronous ~= false and not own.Asynchronous then
-    refute(self, list.level, doubtful(self, resources, outcomes))
+    refute(self, list.level, doubtful(self, resources, outcomes), left().wait_timeout)
   end
   local failed, first = 0, nil
   for _, outcome in ipairs(outcomes) do
