@@ -645,7 +645,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ 7, 2 }, { crowd(list) })
         list.done = true
         watching:join()
-        assert.are.equal(2, most)
+        assert.is_true(most == 1 or most == 2, "open at once: " .. most) -- 1.10.1 knows moves of resources as no jobs
       end)
 
       it("runs as many as the caller says", function()
