@@ -1,6 +1,9 @@
 local modalua = require "modalua"
+local expect = require "spec.support.expect"
 local orthanc = require "spec.support.orthanc"
 local versions = require "spec.support.versions"
+
+local fails = expect.fails
 
 for _, version in ipairs(versions) do
   describe("Client, against the Orthanc " .. version.name, function()
@@ -77,15 +80,6 @@ for _, version in ipairs(versions) do
     end)
 
     describe("errors", function()
-      local function fails(fields, ok, err)
-        assert.is_nil(ok)
-        assert.is_true(modalua.is_error(err))
-        for key, value in pairs(fields) do
-          assert.are.equal(value, err[key], key .. " of " .. tostring(err))
-        end
-        return err
-      end
-
       it("of a route that is not there", function()
         local err = fails({ kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17, op = "get", method = "GET",
           path = "/nosuch", retryable = false }, client:get("/nosuch"))

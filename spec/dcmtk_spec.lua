@@ -4,6 +4,7 @@ local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local samples = require "modalua.samples"
 local task = require "modalua.task"
+local expect = require "spec.support.expect"
 local versions = require "spec.support.versions"
 
 -- Of the samples: all instances; a patient with three studies, of which the first has series of 1, 5 and 4 instances.
@@ -25,15 +26,6 @@ local function uids_here(client, level)
     set[one.MainDicomTags.SOPInstanceUID or one.MainDicomTags.StudyInstanceUID] = one.ID
   end
   return set
-end
-
-local function assert_fails(expected, ok, err)
-  assert.is_nil(ok)
-  assert.is_true(modalua.is_error(err))
-  for key, value in pairs(expected) do
-    assert.are.equal(value, err[key], key .. " of " .. tostring(err))
-  end
-  return err
 end
 
 for _, version in ipairs(versions) do
@@ -253,7 +245,7 @@ for _, version in ipairs(versions) do
         call.task = task.spawn(table.unpack(call, 2))
       end
       for _, call in ipairs(calls) do
-        assert_fails({ kind = call[1][1], code = call[1][2] }, call.task:join())
+        expect.fails({ kind = call[1][1], code = call[1][2] }, call.task:join())
       end
       assert_here {}
       assert_in_sink {}
@@ -263,10 +255,10 @@ for _, version in ipairs(versions) do
       local found = studies "20190304"
       for target, status in pairs { NOBODY = 0xA801, CLOSED = 0xA702, REFUSER = 0xA702 } do
         local expected = { kind = "dicom", orthanc_status = 9, dimse_status = status }
-        assert_fails(expected, archive:move(found, { TargetAet = target }))
-        assert_fails(expected, archive:move(found, { TargetAet = target, Synchronous = true }))
-        assert_fails(expected, client:query(found.ID):move({ TargetAet = target }, 1))
-        assert_fails(expected, archive:move_resources("Study", found.answers, { TargetAet = target }))
+        expect.fails(expected, archive:move(found, { TargetAet = target }))
+        expect.fails(expected, archive:move(found, { TargetAet = target, Synchronous = true }))
+        expect.fails(expected, client:query(found.ID):move({ TargetAet = target }, 1))
+        expect.fails(expected, archive:move_resources("Study", found.answers, { TargetAet = target }))
       end
       assert_in_sink {}
       assert_here {}
@@ -274,8 +266,8 @@ for _, version in ipairs(versions) do
 
     it("a move to one that breaks off after the first instance", function()
       local found = studies "20190304"
-      assert_fails({ kind = "dicom" }, archive:move(found, { TargetAet = "BREAKER" }))
-      assert_fails({ kind = "dicom" }, archive:move_resources("Study", found.answers, { TargetAet = "BREAKER" }))
+      expect.fails({ kind = "dicom" }, archive:move(found, { TargetAet = "BREAKER" }))
+      expect.fails({ kind = "dicom" }, archive:move_resources("Study", found.answers, { TargetAet = "BREAKER" }))
     end)
 
     -- ---- C-GET ----
@@ -283,7 +275,7 @@ for _, version in ipairs(versions) do
     it("get", function()
       local study, other = studies("20190304").answers[1], studies("20240201").answers[1]
       if not has_get then
-        assert_fails({ kind = "orthanc", code = "unsupported" }, archive:get("Study", study))
+        expect.fails({ kind = "orthanc", code = "unsupported" }, archive:get("Study", study))
         return
       end
       assert(archive:get("Study", other))
@@ -309,7 +301,7 @@ for _, version in ipairs(versions) do
 
     it("get of what is not there, where a failure is reported as a success", function()
       if has_get and not details then
-        assert_fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
+        expect.fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
         assert_here {}
       end
     end)
@@ -352,8 +344,8 @@ for _, version in ipairs(versions) do
     it("store to one that refuses, or breaks off", function()
       assert(archive:move(studies "20190304"))
       local study = client:get("/studies")[1]
-      assert_fails({ kind = "dicom", orthanc_status = 9 }, client:modality "refuser":store(study))
-      assert_fails({ kind = "dicom", orthanc_status = 9 }, client:modality "breaker":store(study))
+      expect.fails({ kind = "dicom", orthanc_status = 9 }, client:modality "refuser":store(study))
+      expect.fails({ kind = "dicom", orthanc_status = 9 }, client:modality "breaker":store(study))
     end)
   end)
 end

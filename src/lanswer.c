@@ -187,12 +187,6 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
     lua_settop(L, top + 1);
 }
 
-static void set_integer(lua_State *L, const char *field, lua_Integer value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, field);
-}
-
 /* An answer that is not 2xx. */
 static void push_status_failure(lua_State *L, const op *o)
 {
@@ -204,11 +198,11 @@ static void push_status_failure(lua_State *L, const op *o)
                          http_server_has_credentials(t->server));
     push_status_message(L, t, &f, &d);
     lerror_from_message(L, f.kind, f.code);
-    set_integer(L, "status", (lua_Integer)t->status);
+    lerror_set_integer(L, "status", (lua_Integer)t->status);
     if (d.status > ORTHANC_NO_STATUS)
-        set_integer(L, "orthanc_status", d.status);
+        lerror_set_integer(L, "orthanc_status", d.status);
     if (d.dimse >= 0)
-        set_integer(L, "dimse_status", d.dimse);
+        lerror_set_integer(L, "dimse_status", d.dimse);
     lerror_set(L, "details", d.details);
     lua_pushboolean(L, f.retryable);
     lua_setfield(L, -2, "retryable");

@@ -125,6 +125,12 @@ void lerror_set(lua_State *L, const char *field, const char *value)
     lua_setfield(L, -2, field);
 }
 
+void lerror_set_integer(lua_State *L, const char *field, lua_Integer value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
 bool lerror_is(lua_State *L, int index)
 {
     bool same;

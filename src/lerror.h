@@ -25,6 +25,9 @@ int lerror_usage(lua_State *L, const char *format, ...);
 /* Sets a string field of the error object on the top; NULL sets nothing. [-0, +0, m] */
 void lerror_set(lua_State *L, const char *field, const char *value);
 
+/* Sets an integer field of it. [-0, +0, m] */
+void lerror_set_integer(lua_State *L, const char *field, lua_Integer value);
+
 /* Whether the value is an error object. [-0, +0, -] */
 bool lerror_is(lua_State *L, int index);
 

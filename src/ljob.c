@@ -102,10 +102,6 @@ static bool push_transfer(lua_State *L, call *c)
     lua_setfield(L, top + 1, ((watch *)c)->job);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "called");
-    if (c->deadline > 0) {
-        lua_pushnumber(L, c->deadline);
-        lua_setfield(L, -2, "deadline");
-    }
     return true;
 }
 

@@ -41,7 +41,12 @@ void ltransfer_set_resolver(lua_State *L)
 
 int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reason)
 {
-    int first = w->base.call.base.index + 1;
+    const call *c = &w->base.call;
+    int first = c->base.index + 1;
+    if (c->deadline > 0) {
+        lua_pushnumber(L, c->deadline);
+        lua_setfield(L, -2, "deadline");
+    }
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     if (w->job[0]) {
@@ -141,10 +146,6 @@ static int in_doubt(lua_State *L, transfer *t, const char *reason)
     lcall_push_data(L, c);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "op");
-    if (c->deadline > 0) {
-        lua_pushnumber(L, c->deadline);
-        lua_setfield(L, -2, "deadline");
-    }
     return ltransfer_resolve(L, &t->watch, result, reason);
 }
 
@@ -159,8 +160,8 @@ static const char *doubt_of(const transfer *t)
 /* Newer versions say more, which has to be looked at. */
 static bool says_more(lua_State *L, int content)
 {
-    bool more = lua_istable(L, content) && (lua_getfield(L, content, "Details") != LUA_TNIL ||
-                                            lua_getfield(L, content, "Resources") != LUA_TNIL);
+    bool more = lua_getfield(L, content, "Details") != LUA_TNIL ||
+                lua_getfield(L, content, "Resources") != LUA_TNIL;
     lua_settop(L, content);
     return more;
 }

@@ -82,10 +82,8 @@ bool lwatch_is_partial(lua_State *L, const watch *w, int result)
         snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
     lcall_fail(L, &w->base.call, "dicom", "incomplete",
                "not everything was transferred, though the server reports success: %s", status);
-    if (dimse > 0) {
-        lua_pushinteger(L, dimse);
-        lua_setfield(L, -2, "dimse_status");
-    }
+    if (dimse > 0)
+        lerror_set_integer(L, "dimse_status", dimse);
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     lwatch_set_job(L, w);
@@ -115,13 +113,9 @@ static int dimse_of(lua_State *L, int record, const char *details)
     return dimse;
 }
 
-static void set_integer(lua_State *L, const char *field, lua_Integer value)
-{
-    lua_pushinteger(L, value);
-    lua_setfield(L, -2, field);
-}
-
-int lwatch_failed(lua_State *L, watch *w, int record)
+/* Pushes nil and an error about the job; the record at index says why. The error has job, result,
+ * and what there is of orthanc_status, dimse_status and details. */
+static int job_failed(lua_State *L, watch *w, int record)
 {
     const char *what, *details;
     int code, dimse;
@@ -138,9 +132,9 @@ int lwatch_failed(lua_State *L, watch *w, int record)
     else
         lcall_fail(L, &w->base.call, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
                    f.message ? f.message : what, *details ? ": " : "", details, code);
-    set_integer(L, "orthanc_status", code);
+    lerror_set_integer(L, "orthanc_status", code);
     if (dimse >= 0)
-        set_integer(L, "dimse_status", dimse);
+        lerror_set_integer(L, "dimse_status", dimse);
     if (*details)
         lerror_set(L, "details", details);
     lua_getfield(L, record, "Content");
@@ -221,7 +215,7 @@ static int answered(lua_State *L, call *c)
     w->heard = clock_now();
     state = lua_tostring(L, -1);
     if (strcmp(state, "Failure") == 0)
-        return lwatch_failed(L, w, record);
+        return job_failed(L, w, record);
     if (strcmp(state, "Success") == 0) {
         lua_settop(L, record);
         return w->succeeded(L, c);

@@ -24,10 +24,6 @@ struct watch {
 /* For steps: waits for the job, which has been known for `age` seconds. */
 int lwatch_begin(lua_State *L, watch *w, double age);
 
-/* Pushes nil and an error about the job; the record at index says why. The error has job, result,
- * and what there is of orthanc_status, dimse_status and details. */
-int lwatch_failed(lua_State *L, watch *w, int record);
-
 /* Adds to the error on the top which job it is about. [-0, +0, m] */
 void lwatch_set_job(lua_State *L, const watch *w);
 
