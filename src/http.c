@@ -10,6 +10,7 @@
 
 #include "clock.h"
 #include "http_server.h"
+#include "http_stream.h"
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
 
@@ -111,10 +112,19 @@ static bool http_open(http *h)
 
 /* ---- configuring one exchange ---- */
 
+static bool is_good(const http_transfer *t)
+{
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status >= 200 && status <= 299;
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *user)
 {
     http_transfer *t = user;
     size_t bytes = size * count, room = t->body_room ? t->body_room : BODY_FIRST;
+    if (t->request.sink && is_good(t))
+        return http_stream_write(t, data, bytes) ? bytes : 0;
     if (bytes > HTTP_BODY_MAX - t->body_size) {
         t->fault = HTTP_TOO_LARGE;
         return 0;
@@ -139,7 +149,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
 /* POST and PUT carry a body, be it an empty one. */
 static bool has_body(const http_request *r)
 {
-    return r->body || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0;
+    return r->body || r->source || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0;
 }
 
 /* The transfer's own header in front of the server's list, which all transfers share. */
@@ -163,7 +173,8 @@ static bool set_method(http_transfer *t)
     CURL *e = t->easy;
     if (has_body(r) &&
         (curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
-         curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK ||
+         (!r->source &&
+          curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK) ||
          curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_size) != CURLE_OK))
         return false;
     return strcmp(r->method, "GET") == 0 ||
@@ -250,17 +261,18 @@ static void set_behaviour(http_transfer *t)
 }
 
 /* On this machine a compressed answer takes longer to pack and to unpack than to send plain;
- * unasked for, it is unpacked all the same. */
-static const char *encodings(const http_server *s)
+ * unasked for, it is unpacked all the same. What goes to a file is so large, or packed, already. */
+static const char *encodings(const http_transfer *t)
 {
-    return s->loopback ? "identity" : "gzip, deflate";
+    return t->server->loopback || t->request.sink ? "identity" : "gzip, deflate";
 }
 
 static bool configure(http_transfer *t)
 {
     set_behaviour(t);
     return set_url(t) && set_method(t) && set_headers(t) && set_security(t->easy, t->server) &&
-           curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, encodings(t->server)) == CURLE_OK &&
+           curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, encodings(t)) == CURLE_OK &&
+           http_stream_configure(t) &&
            curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "modalua/" VERSION) == CURLE_OK;
 }
 
@@ -288,15 +300,16 @@ static void log_outcome(const http_transfer *t)
 {
     char line[1024];
     const http_request *r = &t->request;
+    const char *why = t->error[0] ? t->error : curl_easy_strerror(t->curl_code);
+    size_t bytes = r->sink && !t->body ? (size_t)r->sink->done : t->body_size;
     if (!t->h->log)
         return;
     if (t->fault == HTTP_OK)
         snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method, t->server->url,
-                 r->path, t->status, t->seconds * 1000, t->body_size);
+                 r->path, t->status, t->seconds * 1000, bytes);
     else
         snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method, t->server->url,
-                 r->path, t->seconds * 1000,
-                 t->error[0] ? t->error : curl_easy_strerror(t->curl_code));
+                 r->path, t->seconds * 1000, why);
     t->h->log(t->h->log_user, line);
 }
 
@@ -317,14 +330,16 @@ static void admit(http_transfer *t)
 {
     http *h = t->h;
     t->easy = curl_easy_init();
-    if (t->easy && configure(t) && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
+    if (t->easy && http_stream_begin(t) && configure(t) &&
+        curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
         t->state = HTTP_RUNNING;
         t->seconds = clock_now();
         h->running++;
         t->server->gate->running++;
         return;
     }
-    t->fault = HTTP_NO_MEMORY;
+    if (t->fault == HTTP_OK)
+        t->fault = HTTP_NO_MEMORY;
     finish(t);
 }
 
@@ -359,6 +374,7 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     t->fault = HTTP_OK;
     t->curl_code = CURLE_OK;
     t->status = 0;
+    t->moved = t->total = t->retry_after = 0;
     t->seconds = 0;
     t->reused = false;
     t->content_type[0] = t->error[0] = '\0';
@@ -402,6 +418,7 @@ static void note_answer(http_transfer *t)
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
     curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
     curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &t->location);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &t->retry_after);
     t->reused = connects == 0;
     for (; type && type[i] && !strchr("; \t", type[i]) && i + 1 < sizeof t->content_type; i++)
         t->content_type[i] = (char)tolower((unsigned char)type[i]);
@@ -420,6 +437,25 @@ static void collect(http *h, CURLMsg *message)
     curl_multi_remove_handle(h->multi, t->easy);
     finish(t);
     admit_more(h, t->server->gate);
+}
+
+bool http_may_pass(const http_transfer *t)
+{
+    if (t->fault == HTTP_OK) /* too many requests, and what proxies say of the server behind them */
+        return t->status == 429 || (t->status >= 502 && t->status <= 504);
+    if (t->fault == HTTP_SILENT)
+        return true;
+    switch (t->fault == HTTP_CURL ? t->curl_code : CURLE_OK) {
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE: return true;
+    default: return false;
+    }
 }
 
 void http_perform(http *h)

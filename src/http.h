@@ -56,7 +56,16 @@ typedef struct http_options {
     bool insecure;          /* TLS certificates are not verified */
     double connect_timeout; /* seconds */
     unsigned max_inflight;  /* at once against this host and port */
+    unsigned retries;       /* of a request without side effects (retry.h) */
 } http_options;
+
+/* A file that a body comes from or goes to. It is its owner's, who opens and closes it. */
+typedef struct http_file {
+    int fd;
+    curl_off_t size; /* of a source: what is sent */
+    curl_off_t done; /* bytes read or written */
+    int error;       /* errno of what failed, with HTTP_FILE; 0 = the source has become shorter */
+} http_file;
 
 /* One exchange. The strings must outlive the transfer (http_begin to http_end). */
 typedef struct http_request {
@@ -67,12 +76,23 @@ typedef struct http_request {
     const char *content_type; /* of the body; NULL = none */
     bool side_effects;        /* fresh connection, never sent twice */
     double timeout;           /* seconds from admission; 0 = no total limit */
+    http_file *source;        /* the body, instead of `body`; NULL = none */
+    http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
+    double silence;           /* of a source or sink: seconds without a byte, once some have come
+                                 and while more are due; 0 = any */
 } http_request;
 
 typedef enum http_state { HTTP_IDLE, HTTP_WAITING, HTTP_RUNNING, HTTP_DONE } http_state;
 
 /* Why no answer can be given, beside libcurl's own codes. */
-typedef enum http_fault { HTTP_OK, HTTP_CURL, HTTP_TOO_LARGE, HTTP_NO_MEMORY } http_fault;
+typedef enum http_fault {
+    HTTP_OK,
+    HTTP_CURL,
+    HTTP_TOO_LARGE,
+    HTTP_NO_MEMORY,
+    HTTP_FILE,  /* the source or sink failed: its `error` */
+    HTTP_SILENT /* nothing came, or went, for too long */
+} http_fault;
 
 struct http_transfer {
     http *h;
@@ -83,15 +103,18 @@ struct http_transfer {
     http_transfer *next, *prev; /* in the gate's queue, or among the finished */
     void *owner;                /* for whoever collects it */
     struct curl_slist *content_header;
+    curl_off_t moved, total; /* bytes of the source or sink so far, and in all; 0 = not known */
+    double moved_at;         /* when the last of them did, on clock_now's clock */
     /* the outcome, from HTTP_DONE on */
     http_fault fault;
     CURLcode curl_code;
     long status;
     char *body; /* body_size bytes and a NUL; NULL while empty */
     size_t body_size, body_room;
-    double seconds;        /* from admission to the end */
-    bool reused;           /* an idle connection served it */
-    char content_type[64]; /* without parameters, lower case; "" = none */
+    double seconds;         /* from admission to the end */
+    bool reused;            /* an idle connection served it */
+    char content_type[64];  /* without parameters, lower case; "" = none */
+    curl_off_t retry_after; /* seconds that the server asks to wait; 0 = it says nothing */
     char *location; /* where a 3xx pointed, or NULL; inside the easy handle, until http_end */
     char error[CURL_ERROR_SIZE];
 };
@@ -115,6 +138,7 @@ void http_server_free(http_server *s);
 
 const char *http_server_url(const http_server *s); /* without credentials or trailing slash */
 bool http_server_has_credentials(const http_server *s);
+unsigned http_server_retries(const http_server *s);
 
 /* Starts a request, or queues it when its server is busy. False: out of memory; the transfer is
  * idle then. */
@@ -123,6 +147,9 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
 /* Takes the transfer off the network and frees what it holds. Idempotent; a zeroed transfer is
  * fine. */
 void http_end(http_transfer *t);
+
+/* Whether the failure of a transfer that has ended may well be gone the next time. */
+bool http_may_pass(const http_transfer *t);
 
 /* Moves all transfers on without blocking; those that ended can be had from http_next_finished. */
 void http_perform(http *h);

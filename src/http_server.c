@@ -232,6 +232,7 @@ static bool server_copy_options(http_server *s, const http_options *o)
     s->environment_proxy = o->environment_proxy;
     s->connect_timeout = o->connect_timeout;
     s->max_inflight = o->max_inflight;
+    s->retries = o->retries;
     if (s->h->pool < s->max_inflight)
         s->h->pool = s->max_inflight;
     return copy(s, &s->username, o->username) && copy(s, &s->password, o->password) &&
@@ -334,4 +335,9 @@ const char *http_server_url(const http_server *s)
 bool http_server_has_credentials(const http_server *s)
 {
     return s->username || s->token || s->authorization;
+}
+
+unsigned http_server_retries(const http_server *s)
+{
+    return s->retries;
 }

@@ -22,7 +22,7 @@ struct http_server {
     struct curl_slist *headers;
     bool loopback, insecure, environment_proxy, authorization;
     double connect_timeout;
-    unsigned max_inflight;
+    unsigned max_inflight, retries;
 };
 
 /* libcurl's global initialisation, once in the process. */

@@ -17,33 +17,32 @@ typedef struct curl_row {
     CURLcode code;
     const char *kind, *name, *message;
     bool may_have_arrived; /* the server may have taken the request */
-    bool passing;          /* it may well work the next time */
 } curl_row;
 
 /* clang-format off */
 static const curl_row curl_rows[] = {
-    { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer in time", true, true },
-    { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "no such host", false, true },
-    { CURLE_COULDNT_RESOLVE_PROXY, "network", "host_not_found", "no such proxy", false, true },
-    { CURLE_COULDNT_CONNECT, "network", "no_connection", "no connection", false, true },
-    { CURLE_GOT_NOTHING, "network", "connection_lost", "the server closed the connection without an answer", true, true },
-    { CURLE_RECV_ERROR, "network", "connection_lost", "the connection broke while the answer was awaited", true, true },
-    { CURLE_SEND_ERROR, "network", "connection_lost", "the connection broke while the request was sent", true, true },
-    { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection broke in the middle of the answer", true, true },
-    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified", false, false },
-    { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection", false, false },
-    { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false, false },
-    { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false, false },
-    { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "what answers there does not speak HTTP", true, false },
-    { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "what answers there does not speak HTTP", true, false },
-    { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is no memory", true, false },
-    { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true, false },
+    { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer in time", true },
+    { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "no such host", false },
+    { CURLE_COULDNT_RESOLVE_PROXY, "network", "host_not_found", "no such proxy", false },
+    { CURLE_COULDNT_CONNECT, "network", "no_connection", "no connection", false },
+    { CURLE_GOT_NOTHING, "network", "connection_lost", "the server closed the connection without an answer", true },
+    { CURLE_RECV_ERROR, "network", "connection_lost", "the connection broke while the answer was awaited", true },
+    { CURLE_SEND_ERROR, "network", "connection_lost", "the connection broke while the request was sent", true },
+    { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection broke in the middle of the answer", true },
+    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified", false },
+    { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection", false },
+    { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
+    { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
+    { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "what answers there does not speak HTTP", true },
+    { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "what answers there does not speak HTTP", true },
+    { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is no memory", true },
+    { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true },
 };
 /* clang-format on */
 
 static const curl_row *find_curl_row(CURLcode code)
 {
-    static const curl_row other = { CURLE_OK, "network", NULL, "the transfer failed", true, false };
+    static const curl_row other = { CURLE_OK, "network", NULL, "the transfer failed", true };
     for (size_t i = 0; i < sizeof curl_rows / sizeof curl_rows[0]; i++)
         if (curl_rows[i].code == code)
             return &curl_rows[i];
@@ -74,6 +73,24 @@ static void set_request_fields(lua_State *L, const op *o)
     lerror_set(L, "path", o->transfer.request.path);
 }
 
+/* What may have become of the request, and what the caller may do. */
+static void set_transfer_fields(lua_State *L, const op *o)
+{
+    const http_transfer *t = &o->transfer;
+    set_request_fields(L, o);
+    lua_pushboolean(L, !t->request.side_effects && http_may_pass(t));
+    lua_setfield(L, -2, "retryable");
+    if (t->retry_after > 0)
+        lerror_set_integer(L, "retry_after", (lua_Integer)t->retry_after);
+    if (o->tries < 2)
+        return;
+    lerror_set_integer(L, "tries", (lua_Integer)o->tries);
+    lua_getfield(L, -1, "message");
+    lua_pushfstring(L, "%s (%d tries)", lua_tostring(L, -1), (int)o->tries);
+    lua_setfield(L, -3, "message");
+    lua_pop(L, 1);
+}
+
 /* Without an answer: libcurl's code. */
 static void push_curl_failure(lua_State *L, const op *o)
 {
@@ -85,12 +102,26 @@ static void push_curl_failure(lua_State *L, const op *o)
                t->error[0] ? " (" : "", lua_tostring(L, -1), t->error[0] ? ")" : "",
                doubt ? "; whether the server has carried it out is not known" : "");
     lua_remove(L, -2);
-    if (t->status > 0) {
-        lua_pushinteger(L, t->status);
-        lua_setfield(L, -2, "status");
-    }
-    lua_pushboolean(L, !t->request.side_effects && row->passing);
-    lua_setfield(L, -2, "retryable");
+    if (t->status > 0)
+        lerror_set_integer(L, "status", (lua_Integer)t->status);
+}
+
+/* The file at one end. Its name is for whoever opened it to say. */
+static void push_file_failure(lua_State *L, const op *o)
+{
+    const http_file *source = o->transfer.request.source, *sink = o->transfer.request.sink;
+    const http_file *f = source && (source->error || !sink) ? source : sink;
+    const char *what = f == source ? "read" : "written";
+    if (f->error)
+        lerror_new(L, "refused", "file", "the file cannot be %s: %s", what, strerror(f->error));
+    else
+        lerror_new(L, "refused", "file", "the file became shorter while it was read");
+}
+
+static void push_silence(lua_State *L, const op *o)
+{
+    lerror_new(L, "timeout", NULL, "%s: nothing came through for %f s, in the middle of it",
+               http_server_url(o->transfer.server), (LUAI_UACNUMBER)o->transfer.request.silence);
 }
 
 /* ---- Orthanc's error bodies ---- */
@@ -204,8 +235,6 @@ static void push_status_failure(lua_State *L, const op *o)
     if (d.dimse >= 0)
         lerror_set_integer(L, "dimse_status", d.dimse);
     lerror_set(L, "details", d.details);
-    lua_pushboolean(L, f.retryable);
-    lua_setfield(L, -2, "retryable");
     lua_insert(L, top + 1);
     lua_settop(L, top + 1);
 }
@@ -227,9 +256,11 @@ static int push_failure(lua_State *L, op *o)
         thrown = true;
         break;
     case HTTP_CURL: push_curl_failure(L, o); break;
+    case HTTP_FILE: push_file_failure(L, o); break;
+    case HTTP_SILENT: push_silence(L, o); break;
     case HTTP_OK: push_status_failure(L, o); break;
     }
-    set_request_fields(L, o);
+    set_transfer_fields(L, o);
     if (thrown)
         return op_throw(L, o);
     lua_pushnil(L);
@@ -251,6 +282,21 @@ static bool is_json(const char *type)
 {
     size_t n = strlen(type);
     return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
+}
+
+/* What answers for a server that one has to log in to: a page for people. */
+int lanswer_push_data(lua_State *L, op *o)
+{
+    const http_transfer *t = &o->transfer;
+    if (t->fault != HTTP_OK || t->status < 200 || t->status > 299 ||
+        strcmp(t->content_type, "text/html") != 0)
+        return lanswer_push(L, o);
+    lanswer_fail(L, o, "decode",
+                 "the answer is a page for people (text/html), not Orthanc's: a login page, or "
+                 "another server?");
+    lerror_set(L, "code", "not_orthanc");
+    lerror_set_integer(L, "status", (lua_Integer)t->status);
+    return 2;
 }
 
 int lanswer_push(lua_State *L, op *o)

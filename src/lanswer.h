@@ -11,6 +11,10 @@
  * when the answer did not fit. [-0, +(1|2), v] */
 int lanswer_push(lua_State *L, op *o);
 
+/* The same, where Orthanc's answer is never a page of HTML: one is an error of kind "decode".
+ * [-0, +(1|2), v] */
+int lanswer_push_data(lua_State *L, op *o);
+
 /* The DIMSE status in the ErrorPayload of the table at index, an error's body or a job's record, as
  * 1.12.10 and later write it; -1 when it names none. [-0, +0, -] */
 int lanswer_payload_dimse(lua_State *L, int index);

@@ -124,7 +124,7 @@ int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char
 
 int lcall_answer(lua_State *L, call *c)
 {
-    int results = lanswer_push(L, &c->base);
+    int results = lanswer_push_data(L, &c->base);
     if (results == 2 && c->deadline > 0 && c->base.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
         clock_now() >= c->deadline) {
         lua_pushboolean(L, 1);

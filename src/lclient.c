@@ -10,7 +10,12 @@
 #define CLIENT_TYPE "modalua.Client"
 #define DEFAULT_URL "http://localhost:8042"
 
-enum { DEFAULT_INFLIGHT = 8, DEFAULT_TIMEOUT = 30, DEFAULT_CONNECT_TIMEOUT = 10 };
+enum {
+    DEFAULT_INFLIGHT = 8,
+    DEFAULT_TIMEOUT = 30,
+    DEFAULT_CONNECT_TIMEOUT = 10,
+    DEFAULT_RETRIES = 2
+};
 
 static const char defaults_key; /* of the host's defaults in the registry */
 
@@ -30,6 +35,7 @@ static const lopt connect_rows[] = { { "url", LOPT_STRING, AT(http.url) },
                                      { "timeout", LOPT_SECONDS, AT(timeout) },
                                      { "connect_timeout", LOPT_SECONDS, AT(http.connect_timeout) },
                                      { "max_inflight", LOPT_COUNT, AT(http.max_inflight) },
+                                     { "retries", LOPT_NUMBER, AT(http.retries) },
                                      { "ca", LOPT_STRING, AT(http.ca) },
                                      { "cert", LOPT_STRING, AT(http.cert) },
                                      { "key", LOPT_STRING, AT(http.key) },
@@ -118,7 +124,8 @@ static int l_connect(lua_State *L)
     loop *lp = ldoc_loop(L);
     connect_options o = { .timeout = DEFAULT_TIMEOUT,
                           .http = { .connect_timeout = DEFAULT_CONNECT_TIMEOUT,
-                                    .max_inflight = DEFAULT_INFLIGHT } };
+                                    .max_inflight = DEFAULT_INFLIGHT,
+                                    .retries = DEFAULT_RETRIES } };
     char why[160];
     client *c;
     int options = lua_istable(L, 1) ? 1 : 2;
@@ -177,7 +184,8 @@ static const ldoc_row functions[] = {
     { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
       "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, "
       "headers, timeout (30 s), connect_timeout (10 s), "
-      "max_inflight (8), ca, cert, key, insecure, proxy." },
+      "retries (2, of reads and echoes, within timeout), max_inflight (8), ca, cert, key, "
+      "insecure, proxy." },
     { NULL, NULL, NULL, NULL }
 };
 

@@ -109,7 +109,7 @@ int lexchange_advance(lua_State *L, op *o)
     exchange *x = (exchange *)o;
     if (o->stage++ == 0)
         return op_request(L, o, x->server, &x->request);
-    return lanswer_push(L, o);
+    return x->any_answer ? lanswer_push(L, o) : lanswer_push_data(L, o);
 }
 
 exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout,

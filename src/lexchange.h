@@ -7,11 +7,13 @@
 
 #include "op.h"
 
-/* An op for `return op_run(L, &x->base);`: its outcome is that of lanswer_push. */
+/* An op for `return op_run(L, &x->base);`: its outcome is that of lanswer_push_data, or of
+ * lanswer_push. */
 typedef struct exchange {
     op base;
     http_server *server;
     http_request request;
+    bool any_answer; /* also a page of HTML: the path is the caller's */
 } exchange;
 
 /* Pushes the path at index, percent-encoded, with the query of the table at `query` (0 or nil =

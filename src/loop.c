@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "clock.h"
+#include "retry.h"
 
 enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
 
@@ -293,6 +294,16 @@ void loop_check(loop *lp)
 
 /* ---- the pump ---- */
 
+/* The timer of an operation is due. False: it goes on waiting. */
+static bool timer_due(op *o)
+{
+    loop_clear_timer(o);
+    if (o->retrying && retry_now(o))
+        return o->tick > 0 && !loop_set_timer(o->lp, o, clock_now() + o->tick);
+    loop_op_ready(o);
+    return true;
+}
+
 /* What has happened becomes ready. True: something did. */
 static bool collect(loop *lp)
 {
@@ -301,15 +312,15 @@ static bool collect(loop *lp)
     bool any = false;
     http_perform(&lp->http);
     while ((t = http_next_finished(&lp->http))) {
+        loop_clear_timer(t->owner);
+        if (retry_later(t->owner))
+            continue;
         loop_op_ready(t->owner);
         any = true;
     }
     now = lp->timer_count > 0 ? clock_now() : 0;
     while (lp->timer_count > 0 && timer_at(lp, 1)->due <= now) {
-        op *o = timer_at(lp, 1);
-        loop_clear_timer(o);
-        loop_op_ready(o);
-        any = true;
+        any = timer_due(timer_at(lp, 1)) || any;
     }
     return any;
 }

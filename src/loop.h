@@ -55,8 +55,14 @@ struct op {
     size_t timer;          /* place in the heap, from 1; 0 = no timer */
     lane *lane;            /* that it waits for or has a place in, or NULL (lane.h) */
     bool in_lane;          /* it has one */
+    bool retrying;         /* the timer is the pause before the exchange's next try (retry.c) */
+    unsigned tries;        /* of the present exchange that have ended */
+    double retry_until;    /* when the time of all of them is over; 0 = never */
+    double tick;           /* seconds after which an advance looks at an exchange that is still
+                              under way; 0 = it does not */
     unsigned lane_places;  /* how many there are, as it sees it */
     op *next_in_lane;      /* that waits behind it */
+    void (*released)(op *o); /* it lets go of everything; or NULL */
     int farewell; /* registry reference while nobody waits for it; 0 = an ordinary operation */
     bool (*farewell_goes_on)(op *o); /* starts one more request; or NULL */
     op *next_farewell;

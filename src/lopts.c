@@ -53,9 +53,11 @@ static void read_seconds(lua_State *L, const char *function, const lopt *row, do
 
 static void read_count(lua_State *L, const char *function, const lopt *row, unsigned *into)
 {
-    lua_Integer count = lua_tointeger(L, -1);
-    if (lua_type(L, -1) != LUA_TNUMBER || count < 1 || count > 1000000)
-        throw_wrong(L, function, row->name, "a whole number, 1 or more");
+    int whole = 0, least = row->type == LOPT_COUNT;
+    lua_Integer count = lua_tointegerx(L, -1, &whole);
+    if (lua_type(L, -1) != LUA_TNUMBER || !whole || count < least || count > 1000000)
+        throw_wrong(L, function, row->name,
+                    least ? "a whole number, 1 or more" : "a whole number, 0 or more");
     *into = (unsigned)count;
 }
 
@@ -69,7 +71,8 @@ void lopts_value(lua_State *L, const char *function, const lopt *row, void *into
         *(const char **)field = lua_tostring(L, -1);
         break;
     case LOPT_SECONDS: read_seconds(L, function, row, field); break;
-    case LOPT_COUNT: read_count(L, function, row, field); break;
+    case LOPT_COUNT:
+    case LOPT_NUMBER: read_count(L, function, row, field); break;
     case LOPT_FLAG:
         if (!lua_isboolean(L, -1))
             throw_wrong(L, function, row->name, "true or false");

@@ -9,6 +9,7 @@ typedef enum lopt_type {
     LOPT_STRING,  /* const char *; owned by the table */
     LOPT_SECONDS, /* double, more than 0; math.huge becomes 0 = no limit */
     LOPT_COUNT,   /* unsigned, 1 or more */
+    LOPT_NUMBER,  /* unsigned, 0 or more */
     LOPT_FLAG,    /* bool */
     LOPT_TABLE,   /* checked only; the caller reads it */
     LOPT_VALUE    /* whatever it is, the caller reads it */

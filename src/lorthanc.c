@@ -23,10 +23,13 @@ static exchange *client_exchange(lua_State *L, const char *name, const char *met
 
 static int read_route(lua_State *L, const char *name, const char *method)
 {
+    exchange *x;
     lclient_check(L, 1);
     lua_settop(L, 3);
     lexchange_push_path(L, 2, 3);
-    return op_run(L, &client_exchange(L, name, method)->base);
+    x = client_exchange(L, name, method);
+    x->any_answer = true;
+    return op_run(L, &x->base);
 }
 
 static int write_route(lua_State *L, const char *name, const char *method)
@@ -36,6 +39,7 @@ static int write_route(lua_State *L, const char *name, const char *method)
     lua_settop(L, 3);
     lexchange_push_path(L, 2, 0);
     x = client_exchange(L, name, method);
+    x->any_answer = true;
     if (!lexchange_set_body(L, x, 3))
         return 2;
     return op_run(L, &x->base);

@@ -33,6 +33,8 @@ static void op_close(op *o)
     if (!o->lp)
         return;
     http_end(&o->transfer);
+    if (o->released)
+        o->released(o);
     loop_clear_timer(o);
     leave_target(o);
     lane_leave(o);
@@ -79,8 +81,10 @@ static int throw_no_memory(lua_State *L, op *o, const char *what)
 int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
 {
     http_end(&o->transfer);
-    o->ready = false;
-    if (!http_begin(&o->transfer, &o->lp->http, s, r))
+    o->ready = o->retrying = false;
+    o->tries = 0;
+    if (!http_begin(&o->transfer, &o->lp->http, s, r) ||
+        (o->tick > 0 && !loop_set_timer(o->lp, o, clock_now() + o->tick)))
         return throw_no_memory(L, o, "a request");
     o->transfer.owner = o;
     return OP_WAIT;

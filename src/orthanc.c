@@ -22,36 +22,36 @@ typedef struct row {
  * request), 5 (bad type), 27 (unknown tag). */
 /* clang-format off */
 static const row rows[] = {
-    { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials", false } },
-    { 403, WHOEVER, "/", { "auth", "forbidden", "the server does not allow this", false } },
-    { 405, WHOEVER, "/", { "http", "method_not_allowed", "the server knows this route, but not with this method", false } },
-    { 429, WHOEVER, "/", { "http", "too_many_requests", "the server, or a proxy in front of it, wants fewer requests", true } },
-    { 413, WHOEVER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size", false } },
-    { 404, ORTHANC_NO_STATUS, "/modalities/*/store", { "orthanc", "not_found", "the server knows no modality of this name, or has nothing under one of the identifiers (it gives no reason)", false } },
-    { 404, 7, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
-    { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name", false } },
-    { 404, 17, "/modalities/*/store", { "orthanc", "not_found", "this Orthanc has nothing under one of the identifiers", false } },
-    { 500, -1, "/modalities/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)", false } },
-    { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation", false } },
-    { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)", false } },
-    { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)", false } },
-    { 404, ANY, "/", { "orthanc", "not_found", "the server knows nothing under this path", false } },
-    { ANY, 2015, "/", { "dicom", "unsupported", "the remote modality accepts none of the services that this needs", false } },
-    { ANY, 2016, "/", { "dicom", "unsupported", "the remote modality does not accept C-FIND", false } },
-    { ANY, 2017, "/", { "dicom", "unsupported", "the remote modality does not accept C-MOVE", false } },
-    { ANY, 2045, "/", { "dicom", "unsupported", "the remote modality does not accept C-GET", false } },
-    { ANY, 9, "/", { "dicom", NULL, "the exchange with the remote modality failed", false } },
-    { 400, ANY, "/", { "orthanc", "bad_request", "the server refuses the request as it stands", false } },
-    { 502, WHOEVER, "/", { "http", "bad_gateway", "a proxy in front of the server got no proper answer from it", true } },
-    { 503, WHOEVER, "/", { "http", "unavailable", "the server cannot take requests at the moment", true } },
-    { 504, WHOEVER, "/", { "http", "gateway_timeout", "a proxy in front of the server gave up waiting for it", true } },
-    { 500, ORTHANC_NO_STATUS, "/modalities/*/store", { "http", NULL, "the server could not carry it out, or the remote modality refused (no reason is given)", false } },
-    { 422, ORTHANC_NO_STATUS, "/", { "dicom", NULL, "the remote modality refused (the server gives no reason)", false } },
-    { 500, ORTHANC_NO_STATUS, "/queries/*/retrieve", { "dicom", NULL, "the remote modality refused (the server gives no reason)", false } },
-    { 500, ORTHANC_NO_STATUS, "/modalities/", { "dicom", NULL, "the remote modality refused (the server gives no reason)", false } },
-    { ANY, ORTHANC_NO_STATUS, "/", { "http", NULL, NULL, false } },
-    { ANY, ANY, "/", { "orthanc", NULL, NULL, false } },
-    { ANY, WHOEVER, "/", { "http", NULL, "this answer does not come from Orthanc", false } },
+    { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials" } },
+    { 403, WHOEVER, "/", { "auth", "forbidden", "the server does not allow this" } },
+    { 405, WHOEVER, "/", { "http", "method_not_allowed", "the server knows this route, but not with this method" } },
+    { 429, WHOEVER, "/", { "http", "too_many_requests", "the server, or a proxy in front of it, wants fewer requests" } },
+    { 413, WHOEVER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size (nginx: client_max_body_size)" } },
+    { 404, ORTHANC_NO_STATUS, "/modalities/*/store", { "orthanc", "not_found", "the server knows no modality of this name, or has nothing under one of the identifiers (it gives no reason)" } },
+    { 404, 7, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name" } },
+    { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name" } },
+    { 404, 17, "/modalities/*/store", { "orthanc", "not_found", "this Orthanc has nothing under one of the identifiers" } },
+    { 500, -1, "/modalities/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)" } },
+    { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation" } },
+    { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)" } },
+    { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)" } },
+    { 404, ANY, "/", { "orthanc", "not_found", "the server knows nothing under this path" } },
+    { ANY, 2015, "/", { "dicom", "unsupported", "the remote modality accepts none of the services that this needs" } },
+    { ANY, 2016, "/", { "dicom", "unsupported", "the remote modality does not accept C-FIND" } },
+    { ANY, 2017, "/", { "dicom", "unsupported", "the remote modality does not accept C-MOVE" } },
+    { ANY, 2045, "/", { "dicom", "unsupported", "the remote modality does not accept C-GET" } },
+    { ANY, 9, "/", { "dicom", NULL, "the exchange with the remote modality failed" } },
+    { 400, ANY, "/", { "orthanc", "bad_request", "the server refuses the request as it stands" } },
+    { 502, WHOEVER, "/", { "http", "bad_gateway", "a proxy in front of the server got no proper answer from it (is Orthanc running?)" } },
+    { 503, WHOEVER, "/", { "http", "unavailable", "the server cannot take requests at the moment" } },
+    { 504, WHOEVER, "/", { "http", "gateway_timeout", "a proxy in front of the server gave up waiting for it (its read timeout is shorter than the work)" } },
+    { 500, ORTHANC_NO_STATUS, "/modalities/*/store", { "http", NULL, "the server could not carry it out, or the remote modality refused (no reason is given)" } },
+    { 422, ORTHANC_NO_STATUS, "/", { "dicom", NULL, "the remote modality refused (the server gives no reason)" } },
+    { 500, ORTHANC_NO_STATUS, "/queries/*/retrieve", { "dicom", NULL, "the remote modality refused (the server gives no reason)" } },
+    { 500, ORTHANC_NO_STATUS, "/modalities/", { "dicom", NULL, "the remote modality refused (the server gives no reason)" } },
+    { ANY, ORTHANC_NO_STATUS, "/", { "http", NULL, NULL } },
+    { ANY, ANY, "/", { "orthanc", NULL, NULL } },
+    { ANY, WHOEVER, "/", { "http", NULL, "this answer does not come from Orthanc" } },
 };
 /* clang-format on */
 
@@ -71,10 +71,23 @@ static bool row_fits(const row *r, const char *path, long http_status, int ortha
     return body && (r->http == ANY || r->http == http_status) && path_fits(r->path, path);
 }
 
+/* What moves data. */
+static bool is_transfer(const char *path)
+{
+    static const char *const routes[] = { "/queries/*/retrieve", "/modalities/*/move",
+                                          "/modalities/*/get",   "/modalities/*/store",
+                                          "/peers/*/store",      "/modalities/*/store-straight",
+                                          "/instances" };
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
+        if (path_fits(routes[i], path))
+            return true;
+    return false;
+}
+
 orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,
                                  bool side_effects, bool credentials)
 {
-    orthanc_failure failure = { "http", NULL, NULL, false };
+    orthanc_failure failure = { "http", NULL, NULL };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         if (row_fits(&rows[i], path, http_status, orthanc_status)) {
             failure = rows[i].failure;
@@ -88,8 +101,8 @@ orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc
         failure.kind = "http";
         failure.code = "redirect";
     }
-    if (side_effects)
-        failure.retryable = false;
+    if (side_effects && (http_status == 502 || http_status == 504) && is_transfer(path))
+        failure.kind = "unknown"; /* behind the proxy the server may be at it */
     return failure;
 }
 

@@ -11,14 +11,13 @@
 
 /* What an answer that reports a failure means. Strings are static; code and message may be NULL. */
 typedef struct orthanc_failure {
-    const char *kind;    /* http auth orthanc dicom */
+    const char *kind;    /* http auth orthanc dicom unknown */
     const char *code;    /* unknown_modality query_gone job_gone unsupported … */
     const char *message; /* for when the body has none */
-    bool retryable;      /* a read may be tried again */
 } orthanc_failure;
 
 /* Reads the HTTP status first, Orthanc's own second. path without the server's prefix;
- * side_effects: of the request, which is then not retryable; credentials: whether any were sent. */
+ * side_effects: of the request; credentials: whether any were sent. */
 orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,
                                  bool side_effects, bool credentials);
 

@@ -23,7 +23,7 @@
  *   /map?path=PATH&to=ROUTE[&method=M][&times=N]   requests for PATH (a '*' at its end: all that
  * begin so) get ROUTE's behaviour, the first N of them only if N is given; in the order of mapping.
  * Without to: PATH is mapped no more Behaviour, for any method: /ok  /echo  /echo/...   {}; the
- * request itself /status?code=&type=&body=   that answer; type= alone: no Content-Type
+ * request itself /status?code=&type=&body=&retry_after=   that answer; type= alone: no Content-Type
  *   /redirect?code=&to=   /auth?user=&password=   /bearer?token=
  *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer;
  * before: {} /drop-reused       /drop?after=2 /delay?s=&body=  /hang   answers late; never

@@ -27,14 +27,18 @@ static void do_echo(exchange *x)
 static void do_status(exchange *x)
 {
     text type = argument(x, "type", JSON_TYPE), body = argument(x, "body", ""), more = { 0 };
+    text after = argument(x, "retry_after", "");
     text_puts(&more, "");
     if (type.size) {
         text_puts(&more, "Content-Type: ");
         text_puts(&more, type.data);
         text_puts(&more, "\r\n");
     }
+    if (after.size)
+        text_addf(&more, "Retry-After: %s\r\n", after.data);
     answer(x, (int)number(x, "code", 500), more.data, &body);
     text_free(&type);
+    text_free(&after);
     text_free(&more);
 }
 

@@ -1,0 +1,224 @@
+-- Reads and echoes are tried again when the failure may pass; nothing else is.
+local modalua = require "modalua"
+local task = require "modalua.task"
+local command = require "spec.support.command"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+
+local fails = expect.fails
+
+describe("Retries", function()
+  local server
+
+  setup(function()
+    server = faultd.start()
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  local function connect(options)
+    local client = modalua.connect(server.url, options)
+    assert(client:post("/reset"))
+    return client
+  end
+
+  -- Requests for the path get this behaviour `times` times, and {} afterwards.
+  local function break_path(client, path, times, route, parameters)
+    assert(client:post("/reset"))
+    assert(client:get(faultd.map { path = path })) -- what an earlier test left
+    assert(client:get(faultd.map { path = path, times = times, to = faultd.route(route, parameters) }))
+    assert(client:get(faultd.map { path = path, to = "/ok" }))
+  end
+
+  local function count(client, path)
+    return assert(client:get("/count", { of = path }))
+  end
+
+  it("get a read through what passes: a lost connection, and what proxies say of a server that restarts", function()
+    local client = connect()
+    for _, fault in ipairs { { "/drop" }, { "/reset-now" }, { "/short", { say = 10, send = 1 } }, { "/status", { code = 502 } },
+      { "/status", { code = 503 } }, { "/status", { code = 504 } }, { "/status", { code = 429 } } } do
+      break_path(client, "/shaky", 2, fault[1], fault[2])
+      assert.are.same({}, client:get("/shaky"))
+      assert.are.equal(3, count(client, "/shaky"), fault[1])
+    end
+  end)
+
+  it("are as many as the client's `retries`, two by default, and the error says how often it was tried", function()
+    for retries, tries in pairs { [0] = 1, [1] = 2, [4] = 5 } do
+      local client = connect { retries = retries }
+      break_path(client, "/gone", 9, "/status", { code = 503 }) -- libcurl itself repeats what an idle connection drops
+      local err = fails({ code = "unavailable", retryable = true, tries = tries > 1 and tries or nil }, client:get("/gone"))
+      assert.are.equal(tries, count(client, "/gone"))
+      assert.are.equal(tries > 1, err.message:find(("(%d tries)"):format(tries), 1, true) ~= nil)
+    end
+    local client = connect()
+    break_path(client, "/gone", 9, "/status", { code = 503 })
+    fails({ tries = 3 }, client:get("/gone"))
+  end)
+
+  it("are not made of what will not pass", function()
+    local client = connect()
+    for _, code in ipairs { 301, 400, 401, 403, 404, 413, 500 } do
+      break_path(client, "/refused", 9, "/status", { code = code })
+      fails({ status = code, retryable = false }, client:get("/refused"))
+      assert.are.equal(1, count(client, "/refused"), code)
+    end
+  end)
+
+  it("are never made of what has side effects", function()
+    local client = connect()
+    for _, method in ipairs { "post", "put", "delete" } do
+      for _, route in ipairs { "/drop", "/status?code=503" } do
+        break_path(client, "/once", 9, route)
+        fails({ retryable = false }, client[method](client, "/once"))
+        assert.are.equal(1, count(client, "/once"), method .. route)
+      end
+    end
+  end)
+
+  it("are made of an echo, and not of a find, which a modality has to work for", function()
+    local client = connect()
+    break_path(client, "/modalities/pacs/echo", 2, "/drop")
+    assert.is_true(client:modality("pacs"):echo())
+    break_path(client, "/modalities/pacs/query", 1, "/drop")
+    fails({ kind = "network" }, client:modality("pacs"):find { Level = "Study" })
+    assert.are.equal(1, count(client, "/modalities/pacs/query"))
+  end)
+
+  it("stay within the time that one exchange has", function()
+    local client = connect { timeout = 0.5, retries = 50 }
+    break_path(client, "/shaky", 999, "/status", { code = 503 })
+    local began = task.now()
+    local err = fails({ code = "unavailable" }, client:get("/shaky"))
+    assert.is_true(task.now() - began < 5)
+    assert.is_true((err.tries or 1) < 10) -- the pauses double
+    break_path(client, "/late", 9, "/hang")
+    fails({ kind = "timeout" }, client:get("/late"))
+    assert.are.equal(1, count(client, "/late"))
+  end)
+
+  it("wait as long as the server asks, or fail at once when that is beyond their time", function()
+    local client = connect()
+    break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 1 })
+    local began = task.now()
+    assert.are.same({}, client:get("/busy"))
+    assert.is_true(task.now() - began >= 0.9)
+    break_path(client, "/busy", 1, "/status", { code = 429, retry_after = 3600 })
+    local err = fails({ code = "too_many_requests", status = 429, retry_after = 3600, retryable = true }, client:get("/busy"))
+    assert.is_nil(err.tries)
+  end)
+
+  it("end with the task that waits for them", function()
+    local client = connect()
+    break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 20 })
+    local began = task.now()
+    local waiting = task.spawn(function() return client:get("/busy") end)
+    assert.is_truthy(expect.eventually(function() return count(client, "/busy") == 1 end))
+    waiting:cancel()
+    fails({ kind = "cancelled" }, waiting:join())
+    assert.is_true(task.now() - began < 10)
+    assert.are.equal(1, count(client, "/busy"))
+  end)
+
+  it("let others go on meanwhile", function()
+    local client = connect { max_inflight = 1 }
+    break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 1 })
+    local order = {}
+    local slow = task.spawn(function()
+      assert(client:get("/busy"))
+      order[#order + 1] = "busy"
+    end)
+    assert(client:get("/ok"))
+    assert(client:get("/ok"))
+    order[#order + 1] = "ok"
+    assert(slow:join() == nil)
+    assert.are.same({ "ok", "busy" }, order)
+  end)
+
+  it("can be seen in the log", function()
+    local client = connect()
+    break_path(client, "/shaky", 1, "/drop")
+    local run = command.run("--verbose", "-u", server.url, "-e", "assert(require'modalua'.connect():get '/shaky')")
+    assert.are.equal(0, run.status, run.err)
+    assert.matches("GET http://[%d.:]+/shaky failed", run.err)
+    assert.matches("GET http://[%d.:]+/shaky again in %d%.%d+ s %(try 2 of 3%)", run.err)
+  end)
+
+  it("are a whole number", function()
+    for _, wrong in ipairs { -1, 1.5, "2", math.huge } do
+      expect.throws("option 'retries' must be a whole number, 0 or more", modalua.connect, server.url, { retries = wrong })
+    end
+  end)
+end)
+
+describe("What stands in front of servers", function()
+  local server, client
+
+  setup(function()
+    server = faultd.start()
+    client = modalua.connect(server.url, { retries = 0 })
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  local function answers(path, route, parameters)
+    assert(client:get(faultd.map { path = path }))
+    assert(client:get(faultd.map { path = path, to = faultd.route(route, parameters) }))
+  end
+
+  it("is named, with what would mend it", function()
+    for code, expected in pairs {
+      [401] = { "auth", "no_credentials", "user name and a password" }, [403] = { "auth", "forbidden", "does not allow" },
+      [413] = { "http", "too_large", "client_max_body_size" }, [502] = { "http", "bad_gateway", "is Orthanc running" },
+      [503] = { "http", "unavailable", "at the moment" }, [504] = { "http", "gateway_timeout", "gave up waiting" },
+    } do
+      answers("/system", "/status", { code = code, type = "text/html", body = "<html><h1>nginx</h1></html>" })
+      local err = fails({ kind = expected[1], code = expected[2], status = code }, client:system())
+      expect.contains(err.message, expected[3])
+    end
+  end)
+
+  it("may point to a login page, or show it at once", function()
+    answers("/system", "/redirect", { code = 302, to = "https://sso.hospital.example/login" })
+    local err = fails({ kind = "http", code = "redirect", status = 302 }, client:system())
+    expect.contains(err.message, "https://sso.hospital.example/login")
+    answers("/modalities/pacs/query", "/status", { code = 200, type = "text/html", body = "<html>Log in</html>" })
+    fails({ kind = "decode", code = "not_orthanc" }, client:modality("pacs"):find { Level = "Study" })
+    answers("/system", "/status", { code = 200, type = "text/html", body = "<html>Log in</html>" })
+    fails({ kind = "decode", code = "not_orthanc", status = 200 }, client:system())
+    assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may be a page
+  end)
+
+  it("leaves a transfer unknown when it gives up: it is neither a failure nor ever sent again", function()
+    local id = ("12345678-"):rep(4) .. "12345678"
+    local QUERY <const> = "12345678-1234-1234-1234-123456789abc"
+    local pacs = client:modality "pacs"
+    answers("/system", "/status", { code = 200, body = '{"Version":"1.12.7"}' })
+    for _, code in ipairs { 502, 504 } do
+      assert(client:post("/reset"))
+      for path, transfer in pairs {
+        ["/modalities/pacs/store"] = function() return pacs:store(id) end,
+        ["/modalities/pacs/get"] = function() return pacs:get("Study", { StudyInstanceUID = "1.2" }) end,
+        ["/queries/" .. QUERY .. "/retrieve"] = function() return pacs:move(QUERY, { all = true }) end,
+        ["/modalities/pacs/move"] = function()
+          local ok, why = pacs:move_resources("Study", { StudyInstanceUID = "1.2" }, { TargetAet = "X" })
+          return ok, why
+        end,
+      } do
+        answers("/queries/" .. QUERY .. "/query", "/status", { code = 200, body = "{}" })
+        answers("/queries/" .. QUERY .. "/answers", "/status", { code = 200, body = '["0"]' })
+        answers("/queries/" .. QUERY .. "/modality", "/status", { code = 200, type = "text/plain", body = "pacs" })
+        answers("/queries/" .. QUERY .. "/level", "/status", { code = 200, type = "text/plain", body = "Study" })
+        answers("/jobs", "/status", { code = 200, body = "[]" })
+        answers(path, "/status", { code = code, type = "text/html", body = "<html>" })
+        fails({ kind = "unknown", status = code, retryable = false }, transfer())
+        assert.are.equal(1, assert(client:get("/count", { of = path })), path)
+      end
+    end
+  end)
+end)
