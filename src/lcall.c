@@ -17,11 +17,25 @@ enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 
 /* ---- life ---- */
 
+/* The callback may wait for others, and the exchange end meanwhile. */
+static bool goes_on(lua_State *L, call *c)
+{
+    if (c->base.tick > 0 && op_is_under_way(&c->base))
+        lprogress_report(L, c);
+    return c->base.tick > 0 && op_is_under_way(&c->base);
+}
+
 static int advance(lua_State *L, op *o)
 {
     call *c = (call *)o;
+    int results;
     lua_settop(L, o->index);
-    return c->step(L, c);
+    if (goes_on(L, c))
+        return op_wait_on(L, o);
+    results = c->step(L, c);
+    if (results != OP_WAIT)
+        lprogress_end(L, c, results == OP_CALL || (results > 0 && lua_toboolean(L, -results)));
+    return results;
 }
 
 call *lcall_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
@@ -80,8 +94,7 @@ static double seconds_left(const call *c, double limit)
     return limit > 0 && limit < left ? limit : left;
 }
 
-/* The path is on the top, and taken. */
-static int start(lua_State *L, call *c, call_step next, const char *method, call_work work)
+int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_work work)
 {
     http_request *r = &c->request;
     r->method = method;
@@ -103,7 +116,7 @@ int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...)
     c->request.body = NULL;
     c->request.body_size = 0;
     c->request.content_type = NULL;
-    return start(L, c, next, "GET", CALL_LOCAL);
+    return lcall_start(L, c, next, "GET", CALL_LOCAL);
 }
 
 int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...)
@@ -117,7 +130,7 @@ int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    return start(L, c, next, "POST", work);
+    return lcall_start(L, c, next, "POST", work);
 }
 
 /* ---- outcomes ---- */

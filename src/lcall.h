@@ -12,9 +12,9 @@
 #include <stdbool.h>
 
 #include "lclient.h"
+#include "lprogress.h"
 #include "op.h"
 
-typedef struct call call;
 typedef int (*call_step)(lua_State *L, call *c);
 
 struct call {
@@ -24,6 +24,7 @@ struct call {
     call_step after; /* where a shared step goes on */
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
+    progress progress;
     const char *route; /* the POST that its errors are about, in data.path; NULL = the last */
 };
 
@@ -60,6 +61,10 @@ int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...);
 /* POST of the table on the top, as JSON. When that cannot be sent the outcome is nil and an error
  * of kind "refused". */
 int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...);
+
+/* Starts the request whose body, source or sink the caller has set in c->request; the path is on
+ * the top, and taken. */
+int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
 /* The answer: pushes its value and returns 1, or nil and an error object and returns 2; an error
  * by which the caller's deadline ran out has still_running when the server may go on. Throws as

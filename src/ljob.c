@@ -169,13 +169,16 @@ static int l_wait(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 },
+                                 { "progress", LOPT_VALUE, 0 },
+                                 { NULL, LOPT_FLAG, 0 } };
     job_call *c;
     check_job(L, 1);
     lua_settop(L, 2);
     lopts_read(L, 2, "wait", rows, &o);
-    lua_settop(L, 1);
-    c = push_call(L, "wait", begin);
+    c = push_call(L, "wait", begin); /* job options client call */
+    lprogress_read(L, 2, 4, "wait");
+    lua_remove(L, 2);
     c->watch.succeeded = succeeded;
     c->watch.forgotten = forgotten;
     lcall_set_deadline(&c->watch.base.call, o.wait_timeout);
@@ -264,7 +267,7 @@ static const ldoc_row methods[] = {
       "The server's record: State (Pending, Running, Success, Failure, Paused, Retry), Type, "
       "Progress, "
       "ErrorCode, ErrorDetails, Content, …" },
-    { "wait", l_wait, "job:wait([{wait_timeout =}]) -> result | nil, err",
+    { "wait", l_wait, "job:wait([{progress =, wait_timeout =}]) -> result | nil, err",
       "Waits until the job has ended, and gives what the operation would have given (of a job that "
       "another "
       "client started: as far as the server tells). Cancelling the wait leaves the job alone." },

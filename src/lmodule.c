@@ -95,7 +95,8 @@ static void push_embedded(lua_State *L, const embedded_module *m)
 /* The part of Modality that is written in Lua. */
 static void complete_modality(lua_State *L, loop *lp)
 {
-    static const char *const parts[] = { "modalua.arrival", "modalua.modality" };
+    static const char *const parts[] = { "modalua.progress", "modalua.arrival",
+                                         "modalua.modality" };
     lremote_push_ours(L, lp);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const embedded_module *m = embedded_modules;

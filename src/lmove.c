@@ -39,6 +39,8 @@ static int guarded(lua_State *L, call *c)
                           "(found.warning says how)");
     if (m->facts.level == ORTHANC_PATIENT)
         m->transfer.doubt = LTRANSFER_PATIENT_DOUBT;
+    c->progress.total = m->answer < 0 ? (double)m->facts.count : 1;
+    c->progress.unit = "resources";
     return ltransfer_check_version(L, c);
 }
 
@@ -141,6 +143,7 @@ static const lopt move_rows[] = {
     { "max", LOPT_COUNT, offsetof(move_options, max) },
     { "verify", LOPT_FLAG, offsetof(move_options, verify) },
     { "wait_timeout", LOPT_SECONDS, offsetof(move_options, wait_timeout) },
+    { "progress", LOPT_VALUE, 0 },
     { NULL, LOPT_FLAG, 0 },
 };
 
@@ -188,6 +191,7 @@ static int run(lua_State *L, loop *lp, const char *id, int options, int client_i
     ltransfer_take_mode(L, t, body);
     choose_method(L, t, body, ltarget_read(L, options, body, "move"));
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
+    lprogress_read(L, options, call_index, "move");
     lcall_keep(L, call_index, "client", client_index);
     lcall_keep(L, call_index, "body", body);
     if (has_modality) {

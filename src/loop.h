@@ -136,6 +136,8 @@ struct loop {
     int exit_code;              /* os.exit's, with REASON_EXIT */
     _Atomic(struct lua_State *) running; /* the coroutine that runs Lua right now */
     _Atomic(pthread_t) thread;           /* that drives the loop */
+    void (*show)(void *user, const char *text, size_t size); /* a bar, for the host; or NULL */
+    void *show_user;
     /* requests that nobody waits for (op.c) */
     op *farewells;
     lane *lanes; /* of all modalities in use (lane.c) */

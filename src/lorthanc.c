@@ -5,6 +5,7 @@
 
 #include "ldoc.h"
 #include "lexchange.h"
+#include "lfiles.h"
 #include "ljob.h"
 #include "lmodality.h"
 #include "lopts.h"
@@ -165,6 +166,17 @@ static const ldoc_row methods[] = {
       "PUT to any route; the body is as in post." },
     { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err",
       "DELETE of any route; query as in get." },
+    { "download", lfiles_download,
+      "client:download(path, file [, {query =, body =, progress =, wait_timeout =}]) -> bytes | "
+      "nil, err",
+      "GET of any route (POST when there is a body, sent as JSON) into a file, of any size. Until "
+      "it is complete it is called file.part; after a failure nothing is left of it. Without "
+      "wait_timeout it may take as long as it likes, while bytes come at least every `timeout` "
+      "seconds of the client once they have begun to." },
+    { "upload", lfiles_upload,
+      "client:upload(file | {data = string} [, {progress =, wait_timeout =}]) -> answer | nil, err",
+      "Stores a DICOM file, or a ZIP archive of them, in this Orthanc: {ID =, Status = "
+      "\"Success\" or \"AlreadyStored\", …}, or a list of these for an archive." },
     { "system", l_system, "client:system() -> table | nil, err",
       "What the server says of itself: Version, DicomAet, DicomPort, Name, … (GET /system)." },
     { "modalities", l_modalities, "client:modalities([{expand = true}]) -> list | table | nil, err",

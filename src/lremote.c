@@ -4,6 +4,7 @@
 
 #include "ldoc.h"
 #include "lerror.h"
+#include "lfiles.h"
 #include "lfind.h"
 #include "lfound.h"
 #include "lmodality.h"
@@ -76,26 +77,30 @@ static const ldoc_row methods[] = {
       "The answers of a query that the server still has, as names to values (simplify), as "
       "gggg,eeee to values (short), or as gggg,eeee to {Name =, Type =, Value =} (neither)." },
     { "move", lmove_move,
-      "modality:move(query [, {TargetAet = | to =, all =, max =, verify =, wait_timeout =, "
-      "Synchronous =, Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, "
+      "modality:move(query [, {TargetAet = | to =, all =, max =, verify =, progress =, "
+      "wait_timeout =, Synchronous =, Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, "
       "Short =, Full =, UserData =, extra =}]) -> result | nil, err",
       "C-MOVE of what a query found (its ID, what find gave, or a Query) to an AE title, to "
       "the modality `to`, or to this Orthanc. Where the server leaves it open whether all was "
       "moved, and with verify = true, what has arrived is compared with what should have. all "
       "= true allows the query to be about everything; max refuses more answers." },
     { "get", lresources_get,
-      "modality:get(level, resources [, {verify =, LocalAet =, Timeout =, Synchronous =, "
+      "modality:get(level, resources [, {verify =, progress =, LocalAet =, Timeout =, Synchronous =, "
       "Permissive =, Priority =, UserData =, wait_timeout =, extra =}]) -> result | nil, err",
       "C-GET of one table of identifiers, or a list of them, to this Orthanc (1.12.6 and "
       "later). Before 1.12.10, and with verify = true, its success is proven by comparing "
       "what has arrived." },
     { "store", lresources_store,
-      "modality:store(id | {id, …} [, {verify =, Synchronous =, Permissive =, Priority =, "
+      "modality:store(id | {id, …} [, {verify =, progress =, Synchronous =, Permissive =, Priority =, "
       "LocalAet =, CalledAet =, Host =, Port =, MoveOriginatorAet =, MoveOriginatorID =, "
       "StorageCommitment =, Timeout =, UserData =, wait_timeout =, extra =}]) -> result | "
       "nil, err",
       "C-STORE of instances, series, studies or patients, by the identifiers that this "
       "Orthanc has given them." },
+    { "store_straight", lfiles_store_straight,
+      "modality:store_straight(file | {data = string} [, {progress =, wait_timeout =}]) -> "
+      "{SOPClassUID =, SOPInstanceUID =} | nil, err",
+      "C-STORE of a DICOM file, which this Orthanc passes on and does not keep." },
     { NULL, NULL, NULL, NULL }
 };
 /* clang-format on */
@@ -133,6 +138,7 @@ void lremote_push_ours(lua_State *L, loop *lp)
                                      { "fail", l_fail },
                                      { "sleep", task_sleep },
                                      { "now", task_now },
+                                     { "show", lprogress_show },
                                      { "describe", ldoc_describe },
                                      { NULL, NULL } };
     lua_newtable(L);
@@ -148,6 +154,8 @@ void lremote_take_theirs(lua_State *L)
 {
     lua_getfield(L, -1, "resolver");
     ltransfer_set_resolver(L);
+    lua_getfield(L, -1, "bar");
+    lprogress_set_bar(L);
     lua_pop(L, 1);
 }
 

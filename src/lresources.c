@@ -21,6 +21,7 @@ typedef struct common_options {
 
 #define COMMON_ROWS                                                           \
     { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) }, \
+        { "progress", LOPT_VALUE, 0 },                                        \
     {                                                                         \
         "verify", LOPT_FLAG, offsetof(common_options, verify)                 \
     }
@@ -181,6 +182,7 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     t->doubt = o.verify ? LTRANSFER_VERIFY : NULL;
     ltransfer_take_mode(L, t, BODY);
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
+    lprogress_read(L, OPTIONS, CALL, p->name);
     lua_pushfstring(L, "/modalities/%s/%s", m->name, p->route->name);
     lcall_keep_route(L, CALL);
     return t;
@@ -196,6 +198,8 @@ static int run_with(lua_State *L, transfer *t, bool good)
     }
     if (!good)
         return lcall_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
+    c->progress.total = (double)lua_rawlen(L, LIST);
+    c->progress.unit = "resources";
     lua_pushvalue(L, LIST);
     lua_setfield(L, BODY, "Resources");
     lcall_keep(L, CALL, "resources", LIST);

@@ -199,6 +199,20 @@ static int unheard(lua_State *L, watch *w)
     return 2;
 }
 
+/* A job's Progress is no measure: it counts resources in some versions, and sub-operations of the
+ * present one in others. The record is at the index. */
+static void report(lua_State *L, call *c, int record, const char *state)
+{
+    c->progress.state = lprogress_state(state);
+    if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
+        lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
+        c->progress.total = lua_tonumber(L, -1);
+        c->progress.unit = "instances";
+    }
+    lua_settop(L, record);
+    lprogress_report(L, c);
+}
+
 static int answered(lua_State *L, call *c)
 {
     watch *w = (watch *)c;
@@ -220,7 +234,8 @@ static int answered(lua_State *L, call *c)
         lua_settop(L, record);
         return w->succeeded(L, c);
     }
-    return wait(L, w); /* Pending, Running, Paused, Retry */
+    report(L, c, record, state); /* Pending, Running, Paused, Retry */
+    return wait(L, w);
 }
 
 static int ask(lua_State *L, call *c)

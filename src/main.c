@@ -11,6 +11,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "modalua.h"
 #include "playground.h"
 #include "repl.h"
@@ -100,26 +101,7 @@ static void release_signals(void)
     interrupted_runtime = NULL;
 }
 
-/* ---- output ---- */
-
-static void write_out(void *user, const char *text, size_t size)
-{
-    (void)user;
-    fwrite(text, 1, size, stdout);
-    fflush(stdout); /* as lua's print */
-}
-
-static void write_log(void *user, const char *text, size_t size)
-{
-    (void)user;
-    fprintf(stderr, "modalua: %.*s\n", (int)size, text);
-}
-
-static void write_warning(void *user, const char *text, size_t size)
-{
-    (void)user;
-    fwrite(text, 1, size, stderr);
-}
+/* ---- usage ---- */
 
 static void print_version(void)
 {
@@ -330,9 +312,10 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
     char *path = module_path(o, argc, argv);
     int status;
     modalua_config_init(&config);
-    config.write = write_out;
-    config.log = o->verbose ? write_log : NULL;
-    config.warn = write_warning;
+    config.write = console_write;
+    config.log = o->verbose ? console_log : NULL;
+    config.warn = console_warn;
+    config.progress = console_bar;
     config.flags = MODALUA_NO_HOOK | (o->no_environment ? 0 : MODALUA_ENVIRONMENT);
     config.memory_limit = o->memory_limit;
     config.run_seconds = o->time_limit;
@@ -355,6 +338,7 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
 /* Says what went wrong. Returns the status. */
 static int report(modalua_runtime *rt, int status)
 {
+    console_clear();
     if (status < 0 && status != MODALUA_EXIT)
         fprintf(stderr, "modalua: %s\n", modalua_last_error(rt));
     return status;

@@ -102,7 +102,7 @@ typedef struct modalua_config {
     modalua_write_fn log;   /* a line (without newline) for each HTTP request; NULL = none */
     modalua_write_fn
         warn;   /* what scripts pass to warn, in pieces, while warnings are on; NULL = nowhere */
-    void *user; /* passed to write, log and warn */
+    void *user; /* passed to write, log, warn and progress */
     modalua_alloc_fn alloc; /* NULL = realloc and free */
     void *alloc_user;
     const char *module_path; /* Lua templates put in front of package.path, from which relative ones
@@ -112,6 +112,9 @@ typedef struct modalua_config {
     const char *username; /* credentials for that server, and for no other */
     const char *password;
     const char *token;
+    modalua_write_fn progress; /* the bar of an operation with progress = true: a line to show in
+                                  place of the last one, size 0 when it is over; NULL = nobody sees
+                                  it */
 } modalua_config;
 
 /* Fills in the defaults. */

@@ -90,6 +90,19 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
     return OP_WAIT;
 }
 
+bool op_is_under_way(const op *o)
+{
+    return o->retrying || o->transfer.state == HTTP_WAITING || o->transfer.state == HTTP_RUNNING;
+}
+
+int op_wait_on(lua_State *L, op *o)
+{
+    o->ready = false;
+    if (!o->retrying && !loop_set_timer(o->lp, o, clock_now() + o->tick))
+        return throw_no_memory(L, o, "a timer");
+    return OP_WAIT;
+}
+
 int op_sleep(lua_State *L, op *o, double seconds)
 {
     o->ready = false;
@@ -124,6 +137,17 @@ static void give_up(lua_State *L, op *o)
         o->stopped(L, o);
     if (!o->farewell)
         op_close(o);
+}
+
+void op_call_back(lua_State *L, op *o)
+{
+    loop *lp = o->lp;
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+        return;
+    lp->thrown_by_hook = NULL;
+    give_up(L, o);
+    limits_pass_on(L, lp);
+    lua_error(L);
 }
 
 /* Operations that are cancelled, killed or stuck throw at the script's call. */

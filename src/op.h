@@ -39,6 +39,16 @@ bool op_can_yield(lua_State *L, const loop *lp);
  * wait for its collection. [-1, +0, v] */
 int op_throw(lua_State *L, op *o);
 
+/* Whether the exchange that it waits for has not ended: an advance that comes of its tick. */
+bool op_is_under_way(const op *o);
+
+/* For advance, then: goes on waiting. */
+int op_wait_on(lua_State *L, op *o);
+
+/* For advance: calls the function and the argument on the top; what that throws ends the operation
+ * as a cancel does. It may wait for other operations. [-2, +0, v] */
+void op_call_back(lua_State *L, op *o);
+
 /* For op->stopped: the operation becomes a farewell, with the request that is under way, or with
  * this one in its place (r not NULL; its strings must be inside the op). When that has been
  * answered, goes_on (or NULL) may start one more. A place in a lane is held until the end.

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "console.h"
+
 /* The lines of one input, as a JSON string under construction: that is what modalua_call takes. */
 typedef struct input {
     char *json;
@@ -79,6 +81,7 @@ int repl_run(modalua_runtime *rt, void (*before)(modalua_runtime *), void (*afte
         line[strcspn(line, "\n")] = '\0';
         if (!add_line(&in, line) || !evaluate(rt, &in, &status))
             in.size = 0;
+        console_clear();
         if (status < 0 && status != MODALUA_EXIT)
             fprintf(stderr, "%s\n", modalua_last_error(rt));
     }

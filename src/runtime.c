@@ -211,6 +211,8 @@ static void apply_config(modalua_runtime *rt)
         lp->http.log = log_line;
         lp->http.log_user = rt;
     }
+    lp->show = c->progress;
+    lp->show_user = c->user;
     rt->host = (lbase_host){ .write = c->write, .warn = c->warn, .user = c->user };
     rt->defaults = (lclient_defaults){ .url = c->url,
                                        .username = c->username,

@@ -1,5 +1,5 @@
 -- What of a modality, and of the server's character set, is better said in Lua. Loaded with modalua, after arrival.lua; from src/lremote.c
--- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, is_answer, fail, now, describe.
+-- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, is_answer, fail, now, describe, bar.
 local ours = ...
 local UNIQUE = ours.arrival.UNIQUE
 local OP = "move_resources"
@@ -166,7 +166,31 @@ local function in_time(options)
   end
 end
 
-local function move_each(modality, list, left)
+-- What the option `progress` is told of a list of n: a function for a resource that is done, and one for the end. The option of each
+-- call becomes one that passes on that time goes by.
+local function progress_of(options, n)
+  local tell = options.progress == true and ours.bar or options.progress
+  if type(tell) ~= "function" then
+    local function nobody() end
+    return nobody, nobody
+  end
+  local began, done, failed = ours.now(), 0, 0
+  local function report(state, over)
+    tell { op = OP, state = state, seconds = ours.now() - began, done = done, total = n, unit = "resources", failed = failed, over = over }
+  end
+  function options.progress(p)
+    return not p.over and report(p.state, false)
+  end
+  return function(outcome)
+    done, failed = done + 1, failed + (outcome.error and 1 or 0)
+    report("Running", false)
+  end, function(failures)
+    failed = failures
+    report(failed == 0 and "Success" or "Failure", true)
+  end
+end
+
+local function move_each(modality, list, left, done)
   local outcomes, hopeless = {}, nil
   for i, keys in ipairs(list) do
     local outcome = { resource = keys }
@@ -177,6 +201,7 @@ local function move_each(modality, list, left)
     end
     hopeless = hopeless or outcome.error and is_hopeless(outcome.error) and outcome.error
     outcomes[i] = outcome
+    done(outcome)
   end
   return outcomes
 end
@@ -205,7 +230,8 @@ function ours.methods:move_resources(level, resources, options)
     own[name] = value
   end
   local left = in_time(own)
-  local outcomes = move_each(self, list, left)
+  local done, over = progress_of(own, #list)
+  local outcomes = move_each(self, list, left, done)
   if list.level ~= "Patient" and own.verify == nil and own.Synchronous ~= false and not own.Asynchronous then
     refute(self, list.level, doubtful(self, resources, outcomes), left().wait_timeout)
   end
@@ -215,6 +241,7 @@ function ours.methods:move_resources(level, resources, options)
       failed, first = failed + 1, first or outcome
     end
   end
+  over(failed)
   if failed > 0 then
     return nil, overall(list.level, outcomes, failed, first)
   end
@@ -222,7 +249,7 @@ function ours.methods:move_resources(level, resources, options)
 end
 
 ours.describe(ours.methods.move_resources,
-  "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, LocalAet =, Timeout =, Priority =, "
+  "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, progress =, LocalAet =, Timeout =, Priority =, "
     .. "Synchronous =, UserData =, wait_timeout =, extra =}]) -> outcomes | nil, err",
   "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
     .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those. verify = true compares what has "

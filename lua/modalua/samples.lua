@@ -150,7 +150,7 @@ function samples.store(client)
   local files, studies = instances()
   local tasks = {}
   for i, data in ipairs(files) do
-    tasks[i] = task.spawn(client.post, client, "/instances", data)
+    tasks[i] = task.spawn(client.upload, client, { data = data })
   end
   for _, t in ipairs(tasks) do
     local stored, err = t:join()

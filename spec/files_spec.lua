@@ -1,0 +1,394 @@
+-- Files to and from servers: whole or not at all, of any size, in constant memory.
+local big = require "spec.support.big"
+local command = require "spec.support.command"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local served = require "spec.support.served"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local MEGABYTES = math.tointeger(os.getenv "MODALUA_BIG_MB" or 48)
+local MEMORY_MAX = 8 -- megabytes that a transfer of any size may take
+
+local contains, fails, eventually = expect.contains, expect.fails, expect.eventually
+
+local function read(path)
+  local file = io.open(path, "rb")
+  local text = file and file:read "a"
+  return text, file and file:close()
+end
+
+local function size_of(path)
+  local file = io.open(path, "rb")
+  local size = file and file:seek "end"
+  return size, file and file:close()
+end
+
+local folder
+
+setup(function()
+  folder = served.folder "files"
+end)
+
+teardown(function()
+  os.execute(("rm -rf -- '%s'"):format(folder))
+end)
+
+local function path(name)
+  return folder .. "/" .. name
+end
+
+describe("download", function()
+  local server, client, target
+
+  setup(function()
+    server = faultd.start()
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  before_each(function()
+    client = modalua.connect(server.url, { timeout = 5, retries = 0 })
+    assert(client:post "/reset")
+    target = path "target"
+    os.remove(target)
+  end)
+
+  local function nothing_is_left()
+    assert.is_nil(read(target))
+    assert.is_nil(read(target .. ".part"))
+  end
+
+  it("gives the file its name when it is complete", function()
+    local download = task.spawn(client.download, client, "/drip?bytes=4&s=0.2", target)
+    assert.is_truthy(eventually(function() return #(read(target .. ".part") or "") > 0 end))
+    assert.is_nil(read(target))
+    assert.are.equal(4, download:join())
+    assert.are.equal(4, #read(target))
+    assert.is_nil(read(target .. ".part"))
+  end)
+
+  it("replaces what was there, and leaves it alone when it fails", function()
+    served.write_file(target, "old")
+    for _, route in ipairs { "/status?code=404&body=gone", "/short?say=100&send=50", "/reset-body?bytes=50", "/drop" } do
+      local err = fails({ op = "download", method = "GET", path = route, file = target }, client:download(route, target))
+      assert.are.equal("old", read(target), tostring(err))
+      assert.is_nil(read(target .. ".part"))
+    end
+    assert.are.equal(3, client:download("/status?code=200&type=text/plain&body=new", target))
+    assert.are.equal("new", read(target))
+  end)
+
+  it("keeps an error's text out of the file, and gives it", function()
+    local err = fails({ kind = "orthanc", status = 404, orthanc_status = 17 }, client:download("/nosuch", target))
+    contains(err.message, "knows nothing under this path")
+    nothing_is_left()
+  end)
+
+  it("begins anew when it is tried again", function()
+    local patient = modalua.connect(server.url, { retries = 2 })
+    assert(client:get(faultd.map { path = "/file", times = 2, to = "/short?say=100&send=70" }))
+    assert(client:get(faultd.map { path = "/file", to = faultd.route("/status", { code = 200, type = "text/plain", body = "whole" }) }))
+    assert.are.equal(5, patient:download("/file", target))
+    assert.are.equal("whole", read(target))
+    assert.are.equal(3, assert(client:get("/count", { of = "/file" })))
+  end)
+
+  it("takes over what a killed process has left", function()
+    served.write_file(target .. ".part", ("x"):rep(1000))
+    assert.are.equal(3, client:download("/status?code=200&type=text/plain&body=new", target))
+    assert.are.equal("new", read(target))
+    assert.is_nil(read(target .. ".part"))
+  end)
+
+  it("is alone in writing a file", function()
+    local first = task.spawn(client.download, client, "/drip?bytes=4&s=0.2", target)
+    assert.is_truthy(eventually(function() return read(target .. ".part") end))
+    local err = fails({ kind = "refused", code = "file" }, client:download("/ok", target))
+    contains(err.message, "somebody else is writing it")
+    assert.are.equal(4, first:join())
+    assert.are.equal(4, #read(target))
+  end)
+
+  it("leaves nothing when its task is cancelled", function()
+    local download = task.spawn(client.download, client, "/drip?bytes=100&s=0.2", target)
+    assert.is_truthy(eventually(function() return #(read(target .. ".part") or "") > 0 end))
+    download:cancel()
+    fails({ kind = "cancelled" }, download:join())
+    nothing_is_left()
+  end)
+
+  it("leaves nothing when the process is interrupted", function()
+    local line = ([["$M" -u %s -e 'require"modalua".connect():download("/drip?bytes=100&s=0.2", "%s")' & pid=$!
+      while [ ! -s '%s.part' ]; do sleep 0.02; done; kill -INT $pid; wait $pid]]):format(server.url, target, target)
+    assert.are.equal(130, command.shell(line).status)
+    nothing_is_left()
+  end)
+
+  it("says which file cannot be written, before anything is asked", function()
+    for name, why in pairs { ["nowhere/target"] = "No such file or directory", [""] = "Is a directory" } do
+      local err = fails({ kind = "refused", code = "file", file = path(name) }, client:download("/ok", path(name)))
+      contains(err.message, ("'%s' cannot be written: %s"):format(path(name), why))
+    end
+    assert.are.equal(0, assert(client:get("/count", { of = "/ok" })))
+  end)
+
+  it("fails when the disk does not take it", function()
+    local line = ([[trap '' XFSZ; ulimit -f 8; "$M" -u %s -e 'print(require"modalua".connect():download("/big?bytes=1000000", "%s"))']])
+      :format(server.url, target)
+    local run = command.shell(line)
+    contains(run.out, ("'%s': the file cannot be written: File too large"):format(target))
+    nothing_is_left()
+  end)
+
+  it("may take long to begin, and long in all, but not be silent in the middle", function()
+    local quick = modalua.connect(server.url, { timeout = 0.4, retries = 0 })
+    assert.are.equal(2, quick:download("/delay?s=1&body={}", target)) -- as an archive that is made first
+    assert.are.equal(6, quick:download("/drip?bytes=6&s=0.2", target))
+    os.remove(target)
+    local err = fails({ kind = "timeout" }, quick:download("/drip?bytes=3&s=30", target))
+    contains(err.message, "nothing came through for 0.4")
+    nothing_is_left()
+  end)
+
+  it("ends with wait_timeout", function()
+    fails({ kind = "timeout" }, client:download("/drip?bytes=100&s=0.2", target, { wait_timeout = 0.5 }))
+    nothing_is_left()
+  end)
+
+  it("takes the parameters of a route, or a body", function()
+    assert(client:download("/echo", target, { query = { a = 1, flag = true } }))
+    assert.are.equal("/echo", modalua.json.decode(read(target)).path)
+    assert.are.equal("GET", modalua.json.decode(read(target)).method)
+    assert(client:download("/echo", target, { body = { Resources = { "x" } } }))
+    local seen = modalua.json.decode(read(target))
+    assert.are.same({ "POST", '{"Resources":["x"]}' }, { seen.method, seen.body })
+  end)
+
+  it("throws on mistakes of its caller", function()
+    expect.throws("name of a file expected", client.download, client, "/ok")
+    expect.throws("unknown option 'querry'; did you mean 'query'?", client.download, client, "/ok", target, { querry = {} })
+    expect.throws("must be true or a function", client.download, client, "/ok", target, { progress = 3 })
+    expect.throws("holds a NUL", client.download, client, "/ok", "a\0b")
+  end)
+end)
+
+describe("upload", function()
+  local server, client
+
+  setup(function()
+    server = faultd.start()
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  before_each(function()
+    client = modalua.connect(server.url, { timeout = 5 })
+    assert(client:post "/reset")
+    assert(client:get(faultd.map { path = "/instances" }))
+  end)
+
+  local function answers(times, route, parameters)
+    assert(client:get(faultd.map { path = "/instances", times = times, to = faultd.route(route, parameters) }))
+  end
+
+  local function uploads()
+    return assert(client:get("/count", { of = "/instances" }))
+  end
+
+  it("is sent once, whatever becomes of it", function()
+    for _, route in ipairs { "/drop", "/status?code=503" } do
+      assert(client:post "/reset")
+      assert(client:get(faultd.map { path = "/instances" }))
+      answers(nil, route)
+      fails({ retryable = false }, client:upload { data = "x" })
+      assert.are.equal(1, uploads())
+    end
+  end)
+
+  it("is sent again when the server has stored nothing because two came at once", function()
+    local race = { code = 500, body = '{"HttpStatus":500,"OrthancStatus":2001,"Message":"Unable to create a subdirectory"}' }
+    local stored = { code = 200, body = '{"Status":"Success"}' }
+    served.write_file(path "source", "instance")
+    answers(2, "/status", race)
+    answers(nil, "/status", stored)
+    assert.are.equal("Success", assert(client:upload(path "source")).Status)
+    assert.are.equal(3, uploads())
+    assert.are.equal("instance", assert(client:get("/last", { of = "/instances" })).body)
+    assert(client:get(faultd.map { path = "/instances" }))
+    answers(nil, "/status", race)
+    fails({ kind = "orthanc", orthanc_status = 2001 }, client:upload(path "source"))
+    assert.are.equal(3 + 4, uploads())
+  end)
+
+  it("is no success when the server has not stored it", function()
+    for _, body in ipairs { '{"Status":"FilteredOut"}', '[{"Status":"Success"},{"Status":"Failure"}]', "{}", "[]" } do
+      answers(1, "/status", { code = 200, body = body })
+      local err = fails({ kind = "orthanc", code = "not_stored" }, client:upload { data = "x" })
+      assert.are.equal(modalua.json.encode(modalua.json.decode(body)), modalua.json.encode(err.result))
+    end
+  end)
+
+  it("says which file cannot be read, and sends nothing", function()
+    for name, why in pairs { nowhere = "No such file or directory", [""] = "it is a folder" } do
+      local err = fails({ kind = "refused", code = "file", file = path(name), path = "/instances" }, client:upload(path(name)))
+      contains(err.message, ("'%s' cannot be read: %s"):format(path(name), why))
+    end
+    os.execute(("mkfifo '%s'"):format(path "pipe"))
+    contains(fails({ code = "file" }, client:upload(path "pipe")).message, "it is no regular file")
+    assert.are.equal(0, uploads())
+  end)
+
+  it("throws on mistakes of its caller", function()
+    expect.throws("the name of a file, or {data = string}, is expected (a nil was given)", client.upload, client)
+    expect.throws("'data' must be a string (a number was given)", client.upload, client, { data = 3 })
+    expect.throws("unknown option 'date'; did you mean 'data'?", client.upload, client, { date = "x" })
+    expect.throws("unknown option 'wait'", client.upload, client, path "x", { wait = 1 })
+  end)
+end)
+
+for _, version in ipairs(versions) do
+  describe("Files, with the Orthanc " .. version.name, function()
+    local servers, client, at_pacs, instances
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary })
+      client, at_pacs = modalua.connect(servers.LOCAL.url, { timeout = 2 }), modalua.connect(servers.PACS.url)
+      assert(samples.store(at_pacs))
+      instances = assert(at_pacs:get "/instances")
+    end)
+
+    teardown(function()
+      servers:close()
+    end)
+
+    before_each(function()
+      for _, patient in ipairs(assert(client:get "/patients")) do
+        assert(client:delete("/patients/" .. patient))
+      end
+    end)
+
+    it("come as the server has them, and go back", function()
+      local route = ("/instances/%s/file"):format(instances[1])
+      local bytes = assert(at_pacs:get(route))
+      assert.are.equal(#bytes, at_pacs:download(route, path "one.dcm"))
+      assert.are.equal(bytes, read(path "one.dcm"))
+      local first = assert(client:upload(path "one.dcm"))
+      assert.are.same({ "Success", instances[1] }, { first.Status, first.ID })
+      assert.are.equal("AlreadyStored", assert(client:upload { data = bytes }).Status)
+      assert.are.equal(1, assert(client:system()) and assert(client:get "/statistics").CountInstances)
+    end)
+
+    it("may be archives, of one study or of several", function()
+      local studies = assert(at_pacs:get "/studies")
+      assert(at_pacs:download(("/studies/%s/archive"):format(studies[1]), path "study.zip"))
+      assert(at_pacs:download("/tools/create-archive", path "two.zip", { body = { Resources = { studies[1], studies[2] } } }))
+      assert.are.equal("PK", read(path "two.zip"):sub(1, 2))
+      local stored = assert(client:upload(path "two.zip"))
+      assert.is_true(#stored > 1)
+      assert.are.equal(#stored, assert(client:get "/statistics").CountInstances)
+      assert.are.equal(2, assert(client:get "/statistics").CountStudies)
+    end)
+
+    it("that are no DICOM are refused, with the server's reason", function()
+      served.write_file(path "text", "no DICOM")
+      local err = fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 15, file = path "text" },
+        client:upload(path "text"))
+      contains(err.message, "DICOM")
+    end)
+
+    it("may be stored at a modality, and not here", function()
+      assert(at_pacs:download(("/instances/%s/file"):format(instances[1]), path "one.dcm"))
+      local uid = assert(at_pacs:get("/instances/" .. instances[1])).MainDicomTags.SOPInstanceUID
+      assert.are.equal(uid, assert(client:modality("pacs"):store_straight(path "one.dcm")).SOPInstanceUID)
+      assert.are.equal(uid, assert(client:modality("pacs"):store_straight { data = read(path "one.dcm") }).SOPInstanceUID)
+      assert.are.equal(0, assert(client:get "/statistics").CountInstances)
+      fails({ op = "store_straight", code = "unknown_modality" }, client:modality("nosuch"):store_straight(path "one.dcm"))
+      fails({ op = "store_straight", code = "file" }, client:modality("pacs"):store_straight(path "nowhere"))
+      fails({ op = "store_straight", status = 400 }, client:modality("pacs"):store_straight { data = "no DICOM" })
+    end)
+
+    describe("of any size", function()
+      local template, uid
+
+      setup(function()
+        uid = assert(at_pacs:get("/instances/" .. instances[1])).MainDicomTags.SOPInstanceUID
+        template = assert(at_pacs:get(("/instances/%s/file"):format(instances[1])))
+      end)
+
+      -- What a script prints that runs in a process of its own, and the most memory that it took, in megabytes.
+      local function run(code, ...)
+        local script = command.file(code .. [[
+          print(math.tointeger(io.open("/proc/self/status"):read("a"):match("VmHWM:%s*(%d+)")) / 1024)]])
+        local run_ = command.run("-u", servers.LOCAL.url, script, ...)
+        os.remove(script)
+        assert.are.equal(0, run_.status, run_.err)
+        local lines = {}
+        for line in run_.out:gmatch "[^\n]+" do
+          lines[#lines + 1] = line
+        end
+        return tonumber(lines[#lines]), lines
+      end
+
+      local upload <const> = [[
+        local client = require "modalua".connect()
+        for i = 2, #arg do print(assert(client:upload(arg[i], { wait_timeout = 600 })).ParentStudy) end
+      ]]
+      local download <const> = [[
+        print(assert(require "modalua".connect():download("/studies/" .. arg[2] .. "/archive", arg[1], { wait_timeout = 600 })))
+      ]]
+
+      it("take no more memory than small ones", function()
+        local PART <const> = 16 -- megabytes of one instance
+        local names = {}
+        big.write(path "small.dcm", template, uid, 0, 0)
+        for i = 1, MEGABYTES // PART do
+          names[i] = path(("big-%d.dcm"):format(i))
+          big.write(names[i], template, uid, i, PART)
+        end
+        local small, lines = run(upload, "", path "small.dcm")
+        local study = lines[1]
+        local small_down = run(download, path "small.zip", study)
+        local large = run(upload, "", table.unpack(names))
+        local large_down = run(download, path "big.zip", study)
+        assert.is_true(size_of(path "big.zip") > #names * PART * 1e6)
+        assert.is_true(large - small < MEMORY_MAX, ("uploads of %d MB took %.1f MB more"):format(MEGABYTES, large - small))
+        assert.is_true(large_down - small_down < MEMORY_MAX,
+          ("a download of %d MB took %.1f MB more"):format(MEGABYTES, large_down - small_down))
+        if os.getenv "MODALUA_BIG_MB" then
+          print(("archive of %.0f MB: %.1f MB more memory than a small one; uploads: %.1f MB more"):format(
+            size_of(path "big.zip") / 1e6, large_down - small_down, large - small))
+        end
+        for _, name in ipairs(names) do
+          os.remove(name)
+        end
+        os.remove(path "big.zip")
+      end)
+
+      it("are given up when the server hangs in the middle, or the file changes under them", function()
+        big.write(path "big.dcm", template, uid, 1, 32)
+        assert(client:get "/system")
+        servers.LOCAL:signal "STOP"
+        fails({ kind = "timeout", file = path "big.dcm" }, client:upload(path "big.dcm"))
+        local shortened
+        local upload_ = task.spawn(client.upload, client, path "big.dcm", { progress = function(p)
+          if p.done and p.done > 0 and not shortened then
+            shortened = true
+            os.execute(("truncate -s 100 '%s'"):format(path "big.dcm"))
+            servers.LOCAL:signal "CONT"
+          end
+        end })
+        local err = fails({ kind = "refused", code = "file" }, upload_:join())
+        contains(err.message, "became shorter")
+        os.remove(path "big.dcm")
+      end)
+    end)
+  end)
+end

@@ -1,0 +1,214 @@
+-- How far operations are, told to a function or shown as a bar.
+local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local contains, fails = expect.contains, expect.fails
+
+-- A function for `progress`, and the list of what it has been told.
+local function listener()
+  local told = {}
+  return function(p) told[#told + 1] = p end, told
+end
+
+describe("progress", function()
+  local server, client, file
+
+  setup(function()
+    server = faultd.start()
+    client = modalua.connect(server.url, { timeout = 5, retries = 0 })
+    file = os.tmpname()
+  end)
+
+  teardown(function()
+    server:close()
+    os.remove(file)
+  end)
+
+  it("tells how many bytes of how many have come, and the end", function()
+    local progress, told = listener()
+    assert.are.equal(5, client:download("/drip?bytes=5&s=0.25", file, { progress = progress }))
+    assert.is_true(#told >= 3)
+    for i, p in ipairs(told) do
+      assert.are.same({ "download", "bytes", i == #told }, { p.op, p.unit, p.over })
+      assert.is_true(i == 1 or p.done >= told[i - 1].done and p.seconds >= told[i - 1].seconds)
+    end
+    local last = told[#told]
+    assert.are.same({ 5, 5, "Success" }, { last.done, last.total, last.state })
+  end)
+
+  it("tells of the end of what fails, too", function()
+    local progress, told = listener()
+    fails({ status = 404 }, client:download("/nosuch", file, { progress = progress }))
+    assert.are.same({ "Failure", true }, { told[#told].state, told[#told].over })
+  end)
+
+  it("is no more often than ten times a second", function()
+    local progress, told = listener()
+    assert.are.equal(50, client:download("/drip?bytes=50&s=0.02", file, { progress = progress }))
+    assert.is_true(#told <= 12)
+  end)
+
+  it("is false for nobody", function()
+    assert.are.equal(1, client:download("/drip?bytes=1&s=0", file, { progress = false }))
+  end)
+
+  it("may wait for other things meanwhile", function()
+    local seen = 0
+    assert.are.equal(5, client:download("/drip?bytes=5&s=0.2", file, { progress = function()
+      assert(client:get "/ok")
+      task.sleep(0.01)
+      seen = seen + 1
+    end }))
+    assert.is_true(seen >= 2)
+    -- The download ends while its own callback waits.
+    assert.are.equal(2, client:download("/drip?bytes=2&s=0.2", file, { progress = function() task.sleep(0.5) end }))
+  end)
+
+  it("ends its operation with what it throws", function()
+    local began = task.now()
+    local ok, err = pcall(client.download, client, "/drip?bytes=1000&s=0.1", file, { progress = function() error "enough" end })
+    assert.is_false(ok)
+    contains(err, "enough")
+    assert.is_true(task.now() - began < 10)
+    assert.is_nil(io.open(file .. ".part"))
+  end)
+
+  it("ends with its task", function()
+    local progress, told = listener()
+    local download = task.spawn(client.download, client, "/drip?bytes=1000&s=0.1", file, { progress = progress })
+    assert.is_truthy(expect.eventually(function() return #told > 1 end))
+    download:cancel()
+    fails({ kind = "cancelled" }, download:join())
+    local n = #told
+    task.sleep(0.4)
+    assert.are.equal(n, #told)
+  end)
+
+  describe("as a bar", function()
+    -- What a terminal of 60 columns sees of it.
+    local function terminal(code)
+      local script = command.file(code)
+      local run = command.shell(([[script -qec "stty cols 60; '$M' -u %s %s" /dev/null </dev/null]]):format(server.url, script))
+      os.remove(script)
+      assert.are.equal(0, run.status, run.out .. run.err)
+      return run.out
+    end
+
+    local code = ([[
+      local client = require "modalua".connect()
+      assert(client:download("/drip?bytes=10&s=0.1", %q, { progress = true }))
+    ]])
+
+    it("is drawn on a terminal, in one line, and taken away", function()
+      local out = terminal(code:format(file) .. "print 'done'")
+      local line = assert(out:match("\r\27%[K(download  %[[# ]+%] +%d+ %%  %d+ B of 10 B, [%d.]+ k?B/s  0:0%d)"), out)
+      assert.is_true(#line < 60)
+      assert.matches("\r\27%[Kdone\r?\n$", out)
+      assert.is_nil(out:match "\r\27%[K.*\n.*\r\27%[K.*%%")
+    end)
+
+    it("gives way to what is printed and to errors", function()
+      local out = terminal([[
+        require "modalua.task".spawn(function() require "modalua.task".sleep(0.55) print "in between" end)
+      ]] .. code:format(file))
+      assert.matches("\r\27%[Kin between\r?\n", out)
+    end)
+
+    it("is not drawn elsewhere", function()
+      local run = command.run("-u", server.url, "-e", (code:format(file)))
+      assert.are.same({ 0, "", "" }, { run.status, run.out, run.err })
+    end)
+
+    it("is drawn in stock Lua too", function()
+      local out = command.shell(([[cd "$(dirname "$M")/../module" && script -qec "lua5.4 -e '%s'" /dev/null </dev/null]]):format(
+        (code:format(file):gsub("%s+", " "):gsub('"', '\\"'):gsub("connect%(%)", ('connect[[%s]]'):format(server.url))))).out
+      assert.matches("\r\27%[Kdownload  %[", out)
+    end)
+  end)
+end)
+
+for _, version in ipairs(versions) do
+  describe("progress, with the Orthanc " .. version.name, function()
+    local servers, peer, client, at_local
+
+    setup(function()
+      peer = dicomd.start()
+      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary })
+      client = modalua.connect(servers.LOCAL.url)
+      at_local = modalua.connect(servers.PACS.url)
+      assert(samples.store(at_local))
+      assert(client:put("/modalities/slow", peer:modality "SLOW0.4"))
+    end)
+
+    teardown(function()
+      servers:close()
+      peer:close()
+    end)
+
+    it("of a move says what it is about, and nothing that is not known", function()
+      local slow = client:modality "slow"
+      local progress, told = listener()
+      local found <close> = assert(slow:find { Level = "Study", Query = { PatientID = "FP*" } })
+      assert(slow:move(found, { TargetAet = "ANY", progress = progress }))
+      assert.is_true(#told >= 2)
+      for i = 1, #told - 1 do
+        assert.are.same({ "move", #found.answers, "resources", false }, { told[i].op, told[i].total, told[i].unit, told[i].over })
+        assert.is_nil(told[i].done)
+      end
+      assert.are.same({ "Success", #found.answers, true }, { told[#told].state, told[#told].done, told[#told].over })
+    end)
+
+    it("of move_resources counts those that are done, and those that failed", function()
+      local pacs = client:modality "pacs"
+      local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0001" } })
+      local progress, told = listener()
+      assert(pacs:move_resources("Study", found.answers, { to = "archive", progress = progress }))
+      local last = told[#told]
+      assert.are.same({ "move_resources", 3, 3, 0, "Success", true },
+        { last.op, last.done, last.total, last.failed, last.state, last.over })
+      for i = 2, #told do
+        assert.is_true(told[i].done >= told[i - 1].done)
+        assert.are.equal(i == #told, told[i].over)
+      end
+      progress, told = listener()
+      fails({ kind = "dicom" }, pacs:move_resources("Study", { found.answers[1], { StudyInstanceUID = "1.2.3.4" } },
+        { to = "archive", progress = progress }))
+      assert.are.same({ 2, 2, 1, "Failure" }, { told[#told].done, told[#told].total, told[#told].failed, told[#told].state })
+    end)
+
+    it("of a store counts instances, and of a job is that of its operation", function()
+      local ids = assert(at_local:get "/studies")
+      local progress, told = listener()
+      assert(at_local:modality("archive"):store(ids, { progress = progress }))
+      assert.are.equal("Success", told[#told].state)
+      local handle = assert(at_local:modality("archive"):store(ids, { Synchronous = false }))
+      progress, told = listener()
+      assert(at_local:job(handle):wait { progress = progress })
+      assert.are.same({ "wait", "Success", true }, { told[#told].op, told[#told].state, told[#told].over })
+      for _, p in ipairs(told) do
+        assert.is_true(p.unit == nil or p.unit == "instances")
+      end
+    end)
+
+    it("of a move that ends with what it throws stops the server's job", function()
+      local slow = client:modality "slow"
+      local found <close> = assert(slow:find { Level = "Study", Query = { PatientID = "FP*" } })
+      local ok = pcall(slow.move, slow, found, { TargetAet = "ANY", progress = function() error "enough" end })
+      assert.is_false(ok)
+      assert.is_truthy(expect.eventually(function()
+        for _, job in ipairs(assert(client:jobs { expand = true })) do
+          if job.ErrorCode == 37 then -- cancelled
+            return true
+          end
+        end
+      end))
+    end)
+  end)
+end

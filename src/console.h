@@ -1,0 +1,17 @@
+/* console.h - what the command writes for people: output, log, warnings, and the bar of an
+ * operation, which is on a terminal only and never in the way of the others. One thread. */
+#ifndef CONSOLE_H
+#define CONSOLE_H
+
+#include <stddef.h>
+
+/* For modalua_config; `user` is not used. */
+void console_write(void *user, const char *text, size_t size);
+void console_log(void *user, const char *line, size_t size);
+void console_warn(void *user, const char *text, size_t size);
+void console_bar(void *user, const char *text, size_t size);
+
+/* Takes the bar away, if there is one: before anything else is written to standard error. */
+void console_clear(void);
+
+#endif
