@@ -5,7 +5,9 @@
 #include <string.h>
 
 #include "ldoc.h"
+#include "lerror.h"
 #include "lopts.h"
+#include "lprofile.h"
 
 #define CLIENT_TYPE "modalua.Client"
 #define DEFAULT_URL "http://localhost:8042"
@@ -24,6 +26,7 @@ static const char defaults_key; /* of the host's defaults in the registry */
 typedef struct connect_options {
     http_options http;
     double timeout;
+    const char *profile;
 } connect_options;
 
 #define AT(field) offsetof(connect_options, field)
@@ -33,6 +36,7 @@ static const lopt connect_rows[] = { { "url", LOPT_STRING, AT(http.url) },
                                      { "token", LOPT_STRING, AT(http.token) },
                                      { "headers", LOPT_TABLE, 0 },
                                      { "timeout", LOPT_SECONDS, AT(timeout) },
+                                     { "profile", LOPT_STRING, AT(profile) },
                                      { "connect_timeout", LOPT_SECONDS, AT(http.connect_timeout) },
                                      { "max_inflight", LOPT_COUNT, AT(http.max_inflight) },
                                      { "retries", LOPT_NUMBER, AT(http.retries) },
@@ -53,23 +57,68 @@ static int client_gc(lua_State *L)
     return 0;
 }
 
-/* The address and credentials of a script that names none are the host's; those of one that names a
- * URL are never. */
-static void apply_defaults(lua_State *L, connect_options *o)
+static const lclient_defaults *host_defaults(lua_State *L)
 {
+    static const lclient_defaults none = { 0 };
     const lclient_defaults *d;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &defaults_key);
     d = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    o->http.environment_proxy = d && d->environment_proxy;
+    return d ? d : &none;
+}
+
+/* The host's address and credentials are for a script that names none. */
+static void apply_defaults(connect_options *o, const lclient_defaults *d)
+{
+    o->http.environment_proxy = d->environment_proxy;
     if (o->http.url)
         return;
-    o->http.url = d && d->url ? d->url : DEFAULT_URL;
-    if (d && !o->http.username && !o->http.token) {
+    o->http.url = d->url ? d->url : DEFAULT_URL;
+    if (d->url && !o->http.username && !o->http.token) {
         o->http.username = d->username;
         o->http.password = d->password;
         o->http.token = d->token;
     }
+}
+
+/* The script's credentials stand in place of the profile's, not beside them. The profile's options
+ * are on the top. */
+static void drop_credentials(lua_State *L, const connect_options *o)
+{
+    static const char *const names[] = { "username", "password", "token" };
+    for (size_t i = 0; (o->http.username || o->http.token) && i < 3; i++) {
+        lua_pushnil(L);
+        lua_setfield(L, -2, names[i]);
+    }
+}
+
+/* Options that come from the file of servers are put under those of the script at index, which are
+ * read already: the script's win. Pushes the table of all of them, which the strings live in. */
+static void apply_profile(lua_State *L, connect_options *o, int options)
+{
+    const lclient_defaults *d = host_defaults(L);
+    const char *name = o->profile ? o->profile : d->profile;
+    connect_options own = *o;
+    if (o->profile && o->http.url)
+        lerror_usage(L, "connect: give a URL or a profile, not both: a profile's credentials are "
+                        "for its own URL");
+    if (o->http.url || (!o->profile && d->url) || !lprofile_push(L, d->config_file, name)) {
+        lua_pushnil(L);
+        return;
+    }
+    drop_credentials(L, &own);
+    lua_pushfstring(L, "connect, by %s", d->config_file);
+    lopts_read(L, -2, lua_tostring(L, -1), connect_rows, o);
+    lua_pop(L, 1);
+    if (o->profile != own.profile)
+        lerror_usage(L, "connect: a profile cannot have a `profile`");
+    if (lua_istable(L, options))
+        for (lua_pushnil(L); lua_next(L, options); lua_pop(L, 1)) {
+            lua_pushvalue(L, -2);
+            lua_pushvalue(L, -2);
+            lua_rawset(L, -5);
+        }
+    lopts_read(L, -1, "connect", connect_rows, o);
 }
 
 static void check_credentials(lua_State *L, const connect_options *o)
@@ -141,7 +190,8 @@ static int l_connect(lua_State *L)
     } else if (options == 1 && !lua_isnil(L, 2)) {
         luaL_error(L, "connect: give one table of options");
     }
-    apply_defaults(L, &o);
+    apply_profile(L, &o, options); /* … profile */
+    apply_defaults(&o, host_defaults(L));
     check_credentials(L, &o);
 
     c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
@@ -159,7 +209,7 @@ static int l_connect(lua_State *L)
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);
-    add_headers(L, options, c->server);
+    add_headers(L, lua_istable(L, 3) ? 3 : options, c->server);
     return 1;
 }
 
@@ -183,9 +233,9 @@ static int l_tostring(lua_State *L)
 static const ldoc_row functions[] = {
     { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
       "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, "
-      "headers, timeout (30 s), connect_timeout (10 s), "
-      "retries (2, of reads and echoes, within timeout), max_inflight (8), ca, cert, key, "
-      "insecure, proxy." },
+      "headers, timeout (30 s), connect_timeout (10 s), retries (2, of reads and echoes, within "
+      "timeout), max_inflight (8), ca, cert, key, insecure, proxy, profile (a server of the user's "
+      "configuration file)." },
     { NULL, NULL, NULL, NULL }
 };
 

@@ -22,10 +22,11 @@ enum { CLIENT_QUERIES = 1, CLIENT_DOUBTS, CLIENT_ANSWERS, CLIENT_VALUES = CLIENT
 /* The client at index, open; throws otherwise. [-0, +0, v] */
 client *lclient_check(lua_State *L, int index);
 
-/* Where modalua.connect() goes without a URL; the credentials are for that server alone. NULL = not
- * given. Owned by the host. */
+/* Where modalua.connect() goes without a URL, and where it finds the names of servers; the
+ * credentials are for that server alone. NULL = not given. Owned by the host. */
 typedef struct lclient_defaults {
     const char *url, *username, *password, *token;
+    const char *config_file, *profile; /* lprofile.h; profile only without url */
     bool environment_proxy;
 } lclient_defaults;
 

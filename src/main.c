@@ -23,6 +23,7 @@ typedef struct options {
     bool interactive, version, help, verbose, warnings, no_environment;
     bool has_code; /* an -e: no script is needed */
     char *url;
+    const char *profile;
     size_t memory_limit;
     double time_limit;
     int script;             /* its place in argv; argc when there is none */
@@ -121,6 +122,7 @@ static void print_usage(FILE *to)
           "  -W                   turn warnings on\n"
           "  -E                   ignore the environment\n"
           "  -u, --url URL        the server of modalua.connect() without a URL\n"
+          "  --profile NAME       the same, by its name in the configuration file\n"
           "  --verbose            a line on standard error for each HTTP request\n"
           "  --memory-limit BYTES --time-limit SECONDS\n"
           "  -h, --help           show this\n"
@@ -129,7 +131,11 @@ static void print_usage(FILE *to)
           "Without a script, standard input is run, or, if it is a terminal, interactive mode is "
           "entered.\n"
           "Environment: MODALUA_URL, with MODALUA_USERNAME and MODALUA_PASSWORD, or MODALUA_TOKEN, "
-          "for that server alone.\n",
+          "for that server alone. Without\n"
+          "any of these, the default server of the configuration file, "
+          "$XDG_CONFIG_HOME/modalua/config.lua (~/.config/modalua/config.lua):\n"
+          "  return { default = \"pacs\", servers = { pacs = { url = \"https://…\", username = "
+          "\"…\", password = \"…\" } } }\n",
           to);
 }
 
@@ -202,6 +208,8 @@ static int long_option(options *o, const char *word, char *next)
         return *flag = true, 0;
     if (value && n == 5 && strncmp(word, "--url", n) == 0)
         good = set_url(o, value);
+    else if (value && n == 9 && strncmp(word, "--profile", n) == 0)
+        good = (o->profile = value)[0] != '\0';
     else if (value && n == 14 && strncmp(word, "--memory-limit", n) == 0)
         good = parse_size(value, &o->memory_limit);
     else if (value && n == 12 && strncmp(word, "--time-limit", n) == 0)
@@ -291,13 +299,35 @@ static char *module_path(const options *o, int argc, char **argv)
     return path;
 }
 
+/* The file in which the user's servers have names; NULL: there is no place for one. */
+static char *config_file(const options *o)
+{
+    static const char name[] = "modalua/config.lua";
+    const char *folder = getenv("XDG_CONFIG_HOME"), *below = "";
+    char *path;
+    size_t size;
+    if (!folder || folder[0] != '/') {
+        folder = getenv("HOME");
+        below = ".config/";
+    }
+    if (o->no_environment || !folder || folder[0] != '/')
+        return NULL;
+    size = strlen(folder) + strlen(below) + sizeof name + 1;
+    path = malloc(size);
+    if (path)
+        snprintf(path, size, "%s/%s%s", folder, below, name);
+    return path;
+}
+
 /* Credentials from the environment belong to the URL from the environment. */
 static void server_settings(modalua_config *config, const options *o)
 {
     config->url = o->url;
     if (o->ground)
         playground_configure(o->ground, config);
-    if (o->ground || o->url || o->no_environment)
+    else if (!o->url)
+        config->profile = o->profile;
+    if (o->ground || o->url || o->profile || o->no_environment)
         return;
     config->url = getenv("MODALUA_URL");
     config->username = getenv("MODALUA_USERNAME");
@@ -309,7 +339,7 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
 {
     modalua_config config;
     modalua_runtime *rt = NULL;
-    char *path = module_path(o, argc, argv);
+    char *path = module_path(o, argc, argv), *file = config_file(o);
     int status;
     modalua_config_init(&config);
     config.write = console_write;
@@ -320,6 +350,7 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
     config.memory_limit = o->memory_limit;
     config.run_seconds = o->time_limit;
     config.module_path = path;
+    config.config_file = file;
     server_settings(&config, o);
     status = modalua_create(&rt, &config);
     if (status == MODALUA_OK)
@@ -332,6 +363,7 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
         rt = NULL;
     }
     free(path);
+    free(file);
     return rt;
 }
 
@@ -477,8 +509,9 @@ static int run_playground(options *o, int argc, char **argv)
     const char *orthanc = o->no_environment ? NULL : getenv("MODALUA_ORTHANC");
     playground *p;
     int status;
-    if (o->url) {
-        fputs("modalua: --url cannot be used with playground, which has servers of its own\n",
+    if (o->url || o->profile) {
+        fputs("modalua: --url and --profile cannot be used with playground, which has servers of "
+              "its own\n",
               stderr);
         return EXIT_USAGE;
     }
@@ -530,6 +563,12 @@ static int dispatch(options *o, int argc, char **argv)
     if (o->help) {
         print_usage(stdout);
         return EXIT_SUCCESS;
+    }
+    if (o->url && o->profile) {
+        fputs("modalua: give --url or --profile, not both: a profile's credentials are for its own "
+              "URL\n",
+              stderr);
+        return EXIT_USAGE;
     }
     return v ? run_verb(v, o, argc, argv) : run_command(o, argc, argv);
 }

@@ -18,11 +18,11 @@
  * called. Different runtimes are independent.
  *
  * ENVIRONMENT. The library never calls exit, abort, setlocale or signal, writes nothing that the
- * host did not ask for, and reads neither the environment nor the home directory unless
- * MODALUA_ENVIRONMENT is set. While it works for the host, the calling thread's locale is "C"
- * (uselocale) and, inside libcurl, its signals are blocked; both are put back. Do not fork while a
- * run is under way. libcurl's global initialisation happens once, at the first connect,
- * thread-safely; curl_global_cleanup is left to the host.
+ * host did not ask for, and reads no file of settings unless config_file names one, and the
+ * environment only with MODALUA_ENVIRONMENT. While it works for the host, the calling thread's
+ * locale is "C" (uselocale) and, inside libcurl, its signals are blocked; both are put back. Do not
+ * fork while a run is under way. libcurl's global initialisation happens once, at the first
+ * connect, thread-safely; curl_global_cleanup is left to the host.
  *
  * SCRIPTS see the whole Lua standard library, and `require "modalua"`. os.exit ends the run, not
  * the process. Whatever was started by a script has ended when its run ends: no task and no request
@@ -115,6 +115,10 @@ typedef struct modalua_config {
     modalua_write_fn progress; /* the bar of an operation with progress = true: a line to show in
                                   place of the last one, size 0 when it is over; NULL = nobody sees
                                   it */
+    const char *config_file; /* where scripts' servers have names (profiles) and, when url is NULL,
+                                modalua.connect() finds its own; NULL = nowhere. Read at connect */
+    const char *profile;     /* the server in it that modalua.connect() means; NULL = its `default`;
+                                not beside url */
 } modalua_config;
 
 /* Fills in the defaults. */

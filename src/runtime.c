@@ -99,13 +99,14 @@ void modalua_config_init(modalua_config *config)
 static bool config_valid(const modalua_config *c)
 {
     return c->run_seconds >= 0 && c->burst_seconds >= 0 && c->grace_seconds >= 0 &&
-           (!c->password || c->username);
+           (!c->password || c->username) && (!c->profile || !c->url);
 }
 
 /* The strings of the configuration, in their runtime's copies. */
 static const char **config_strings(modalua_config *c, size_t i)
 {
-    const char **strings[] = { &c->module_path, &c->url, &c->username, &c->password, &c->token };
+    const char **strings[] = { &c->module_path, &c->url,         &c->username, &c->password,
+                               &c->token,       &c->config_file, &c->profile };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }
 
@@ -218,6 +219,8 @@ static void apply_config(modalua_runtime *rt)
                                        .username = c->username,
                                        .password = c->password,
                                        .token = c->token,
+                                       .config_file = c->config_file,
+                                       .profile = c->profile,
                                        .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
 }
 

@@ -20,10 +20,11 @@ function command.quote(...)
   return table.concat(words, " ")
 end
 
--- Runs a shell line in which $M is the command. Gives {out=, err=, status=}; a watchdog ends what does not end by itself.
+-- Runs a shell line in which $M is the command, which finds no configuration file of the user's. Gives {out=, err=, status=}; a watchdog
+-- ends what does not end by itself.
 function command.shell(line)
   local out, err = os.tmpname(), os.tmpname()
-  local script = ("M=%s; export M; { %s\n} >%s 2>%s"):format(command.quote(command.path), line, out, err)
+  local script = ("export M=%s XDG_CONFIG_HOME=/nowhere; { %s\n} >%s 2>%s"):format(command.quote(command.path), line, out, err)
   local _, how, status = os.execute("timeout -k 5 60 sh -c " .. command.quote(script))
   return { out = read_all(out), err = read_all(err), status = how == "exit" and status or 128 + status }
 end

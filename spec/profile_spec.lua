@@ -1,0 +1,143 @@
+-- Servers that have names in the user's configuration file, whose credentials are for them alone.
+local command = require "spec.support.command"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local served = require "spec.support.served"
+
+local contains = expect.contains
+
+describe("The configuration file", function()
+  local server, folder, file
+
+  setup(function()
+    server = faultd.start()
+    folder = served.folder "profile"
+    os.execute(("mkdir '%s/modalua'"):format(folder))
+    file = folder .. "/modalua/config.lua"
+  end)
+
+  teardown(function()
+    server:close()
+    os.execute(("rm -rf -- '%s'"):format(folder))
+  end)
+
+  -- What the command prints with this file; `words` are options and -e code, for the shell.
+  local function run(text, words, mode)
+    os.remove(file)
+    if text then
+      served.write_file(file, (text:gsub("URL", server.url)))
+      os.execute(("chmod %s '%s'"):format(mode or "600", file))
+    end
+    return command.shell(("export XDG_CONFIG_HOME='%s'; unset MODALUA_URL; %s"):format(folder, words))
+  end
+
+  local function code(arguments)
+    return "-e " .. command.quote(([[
+      local client = require "modalua".connect(%s)
+      print(client, client:get("/echo").headers.authorization)]]):format(arguments or ""))
+  end
+
+  local function gives(client, authorization, result)
+    assert.are.same({ 0, ("modalua.Client (%s)\t%s\n"):format(client, authorization) }, { result.status, result.out }, result.err)
+  end
+
+  local function fails(part, result)
+    assert.are.equal(1, result.status, result.out)
+    contains(result.err, part)
+    assert.is_nil(result.err:find("hunter2", 1, true), result.err)
+  end
+
+  local BOTH = [[
+    -- two servers
+    return { default = "ward", servers = {
+      ward = { url = "URL/prefix", username = "u", password = "hunter2", timeout = 5 },
+      test = { url = "URL" },
+    } }]]
+  local WARD = "Basic dTpodW50ZXIy"
+
+  it("names the server of connect() without a URL, and others", function()
+    gives(server.url .. "/prefix", WARD, run(BOTH, '"$M" ' .. code()))
+    gives(server.url, "nil", run(BOTH, '"$M" ' .. code '{ profile = "test" }'))
+    gives(server.url, "nil", run(BOTH, '"$M" --profile test ' .. code()))
+    gives(server.url .. "/prefix", WARD, run(BOTH, '"$M" --profile=ward ' .. code()))
+    gives(server.url .. "/prefix", WARD, run(BOTH, '"$M" --profile test ' .. code '{ profile = "ward" }'))
+  end)
+
+  it("is behind what the user says otherwise", function()
+    gives(server.url, "nil", run(BOTH, ('"$M" -u %s %s'):format(server.url, code())))
+    gives(server.url, "nil", run(BOTH, ('MODALUA_URL=%s "$M" %s'):format(server.url, code())))
+    gives(server.url, "nil", run(BOTH, ('"$M" %s'):format(code(("%q"):format(server.url)))))
+    gives(server.url .. "/prefix", WARD, run(BOTH, ('MODALUA_URL=%s "$M" --profile ward %s'):format(server.url, code())))
+  end)
+
+  it("is not looked at with -E, and need not be there", function()
+    local show = "-e " .. command.quote "print(require'modalua'.connect())"
+    assert.are.equal("modalua.Client (http://localhost:8042)\n", run(BOTH, '"$M" -E ' .. show).out)
+    assert.are.equal("modalua.Client (http://localhost:8042)\n", run(nil, '"$M" ' .. show).out)
+    fails("there is no file of servers here", run(BOTH, '"$M" -E ' .. code '{ profile = "ward" }'))
+    fails("cannot be used: there is no such file", run(nil, '"$M" ' .. code '{ profile = "ward" }'))
+  end)
+
+  it("gives its credentials to its own URL alone", function()
+    fails("a profile's credentials are for its own URL", run(BOTH, '"$M" ' .. code '{ profile = "ward", url = "http://127.0.0.1:1" }'))
+    fails("a profile's credentials are for its own URL", run(BOTH, '"$M" ' .. code '"http://127.0.0.1:1", { profile = "ward" }'))
+    local result = run(BOTH, ('"$M" -u %s --profile ward %s'):format(server.url, code()))
+    assert.are.equal(2, result.status)
+    contains(result.err, "not both")
+    gives(server.url .. "/prefix", "Basic bWU6bWluZQ==",
+      run(BOTH, '"$M" ' .. code '{ profile = "ward", username = "me", password = "mine" }'))
+    gives(server.url .. "/prefix", "Bearer mine", run(BOTH, '"$M" ' .. code '{ profile = "ward", token = "mine" }'))
+  end)
+
+  it("has the options of connect, under those of the script", function()
+    local text = [[return { servers = { s = { url = "URL", timeout = 0.3, retries = 0, headers = { ["X-Ward"] = "7" } } } }]]
+    local ask = "-e " .. command.quote [[
+      local modalua = require "modalua"
+      local client = modalua.connect { profile = "s" }
+      print(client:get("/echo").headers["x-ward"], (select(2, client:get "/hang").kind))
+      print(modalua.connect { profile = "s", timeout = 9 }:get("/delay?s=0.6&body={}") ~= nil)
+      print(modalua.connect { profile = "s", headers = { ["X-Bed"] = "1" } }:get("/echo").headers["x-ward"])]]
+    local result = run(text, '"$M" ' .. ask)
+    assert.are.equal("7\ttimeout\ntrue\nnil\n", result.out, result.err)
+  end)
+
+  it("with a secret in it must be its owner's alone", function()
+    for _, secret in ipairs { 'username = "u", password = "hunter2"', 'token = "hunter2"', 'headers = { A = "hunter2" }' } do
+      local text = ([[return { servers = { open = { url = "URL" }, closed = { url = "URL", %s } } }]]):format(secret)
+      for _, mode in ipairs { "644", "640", "604" } do
+        fails("chmod 600 " .. file, run(text, '"$M" ' .. code '{ profile = "open" }', mode))
+      end
+      assert.are.equal(0, run(text, '"$M" ' .. code '{ profile = "open" }', "400").status)
+    end
+    local in_url = [[return { servers = { s = { url = "http://u:hunter2@127.0.0.1:1" } } }]]
+    fails("chmod 600", run(in_url, '"$M" ' .. code '{ profile = "s" }', "644"))
+    gives(server.url, "nil", run([[return { servers = { s = { url = "URL" } } }]], '"$M" ' .. code '{ profile = "s" }', "644"))
+  end)
+
+  it("says what is wrong with it", function()
+    local function says(part, text)
+      fails(part, run(text, '"$M" ' .. code '{ profile = "ward" }'))
+    end
+    says("unexpected symbol", "return {{")
+    says("gives no table (does it begin with `return`?)", "servers = {}")
+    says("it has no table `servers`", "return { ward = {} }")
+    says("there is no server 'ward' in " .. file .. "; did you mean 'wards'?", "return { servers = { wards = { url = 'URL' } } }")
+    says("the server 'ward' is no table with a url", "return { servers = { ward = { username = 'u' } } }")
+    says("connect, by " .. file .. ": unknown option 'pasword'; did you mean 'password'?",
+      "return { servers = { ward = { url = 'URL', pasword = 'hunter2' } } }")
+    says("attempt to call a nil value (global 'require')", "return require 'os'")
+    fails("`default` must be the name of a server", run("return { default = 3, servers = {} }", '"$M" ' .. code()))
+    os.remove(file)
+    os.execute(("mkdir '%s'"):format(file))
+    local result = command.shell(('export XDG_CONFIG_HOME=%q; "$M" %s'):format(folder, code '{ profile = "x" }'))
+    os.execute(("rmdir '%s'"):format(file))
+    fails("cannot be used: Is a directory", result)
+  end)
+
+  it("is in the home folder otherwise", function()
+    os.execute(("mkdir -p '%s/.config/modalua'"):format(folder))
+    served.write_file(folder .. "/.config/modalua/config.lua", ([[return { servers = { s = { url = %q } } }]]):format(server.url))
+    local line = ('unset XDG_CONFIG_HOME; HOME=%q "$M" %s'):format(folder, code '{ profile = "s" }')
+    gives(server.url, "nil", command.shell(line))
+  end)
+end)
