@@ -480,7 +480,7 @@ static void test_log(const char *url)
     config.url = url;
     rt = make(&config);
     snprintf(code, sizeof code,
-             "local c = require 'modalua'.connect() c:get '/ok' c:get '/reset-now'");
+             "local c = require 'modalua'.connect {retries = 0} c:get '/ok' c:get '/reset-now'");
     CHECK(run(rt, code) == MODALUA_OK && lines == 2);
     modalua_destroy(rt);
 }
