@@ -32,6 +32,7 @@ call *lcall_new(lua_State *L, loop *lp, size_t size, int client_index, const cha
     c = (call *)op_new(L, lp, size, UV_COUNT, advance, name);
     c->client = lclient_check(L, client_index);
     c->step = first;
+    c->method = "POST";
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, UV_CLIENT);
     lua_newtable(L);
@@ -94,30 +95,76 @@ static int start(lua_State *L, call *c, call_step next, const char *method, call
     return op_request(L, &c->base, c->client->server, r);
 }
 
+static void set_no_body(call *c)
+{
+    c->request.body = NULL;
+    c->request.body_size = 0;
+    c->request.content_type = NULL;
+}
+
+/* Of the table on the top. False: nil and an error are pushed. */
+static bool set_body(lua_State *L, call *c)
+{
+    if (!ljson_encode(L, -1, NULL)) {
+        lcall_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
+        return false;
+    }
+    c->request.body = lua_tolstring(L, -1, &c->request.body_size);
+    c->request.content_type = "application/json";
+    lua_setiuservalue(L, c->base.index, UV_BODY);
+    return true;
+}
+
 int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    c->request.body = NULL;
-    c->request.body_size = 0;
-    c->request.content_type = NULL;
+    set_no_body(c);
     return start(L, c, next, "GET", CALL_LOCAL);
+}
+
+int lcall_ask(lua_State *L, call *c, call_step next, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    set_no_body(c);
+    return start(L, c, next, "GET", CALL_ECHO);
+}
+
+int lcall_delete(lua_State *L, call *c, call_step next, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    set_no_body(c);
+    return start(L, c, next, "DELETE", CALL_CHANGE);
 }
 
 int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...)
 {
     va_list args;
-    if (!ljson_encode(L, -1, NULL))
-        return lcall_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
-    c->request.body = lua_tolstring(L, -1, &c->request.body_size);
-    c->request.content_type = "application/json";
-    lua_setiuservalue(L, c->base.index, UV_BODY);
+    if (!set_body(L, c))
+        return 2;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
     return start(L, c, next, "POST", work);
+}
+
+int lcall_put(lua_State *L, call *c, call_step next, const char *format, ...)
+{
+    va_list args;
+    if (!set_body(L, c))
+        return 2;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    return start(L, c, next, "PUT", CALL_CHANGE);
 }
 
 /* ---- outcomes ---- */
@@ -136,7 +183,7 @@ int lcall_answer(lua_State *L, call *c)
 void lcall_set_origin(lua_State *L, const call *c)
 {
     lerror_set(L, "op", c->base.name);
-    lerror_set(L, "method", c->route ? "POST" : c->request.method);
+    lerror_set(L, "method", c->route ? c->method : c->request.method);
     lerror_set(L, "path", c->route ? c->route : c->request.path);
 }
 
@@ -155,6 +202,15 @@ int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, 
 }
 
 /* ---- the server's version ---- */
+
+int lcall_fail_unsupported(lua_State *L, const call *c, const char *what, int since)
+{
+    int has = c->client->version;
+    return lcall_fail(L, c, "orthanc", "unsupported",
+                      "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
+                      has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
+                      since % 100);
+}
 
 static int version_answered(lua_State *L, call *c)
 {

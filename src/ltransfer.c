@@ -63,28 +63,19 @@ int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reas
 
 /* ---- what this server can do ---- */
 
-static int push_unsupported(lua_State *L, const call *c, const char *what, int since)
-{
-    int has = c->client->version;
-    return lcall_fail(L, c, "orthanc", "unsupported",
-                      "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
-                      has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
-                      since % 100);
-}
-
 static int version_known(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     int has = c->client->version;
     if (has < t->route->since)
-        return push_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
-                                t->route->since);
+        return lcall_fail_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
+                                      t->route->since);
     if (has < t->least)
-        return push_unsupported(L, c, "C-MOVE without waiting for it", t->least);
+        return lcall_fail_unsupported(L, c, "C-MOVE without waiting for it", t->least);
     if (t->newest && has < t->newest->since)
-        return push_unsupported(L, c,
-                                lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
-                                t->newest->since);
+        return lcall_fail_unsupported(
+            L, c, lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
+            t->newest->since);
     return t->prepared(L, c);
 }
 
@@ -252,7 +243,7 @@ static int submitted(lua_State *L, call *c)
 
 static int not_started(lua_State *L, const call *c)
 {
-    const modality *m = ((const transfer *)c)->watch.base.modality;
+    const named *m = ((const transfer *)c)->watch.base.modality;
     return lcall_fail(L, c, "timeout", "not_started",
                       "wait_timeout was over before its turn came (%d transfers at once with %s: "
                       "max_moves); nothing was sent",
@@ -302,7 +293,7 @@ static int admitted(lua_State *L, call *c)
 int ltransfer_begin(lua_State *L, call *c)
 {
     const transfer *t = (transfer *)c;
-    const modality *m = t->watch.base.modality;
+    const named *m = t->watch.base.modality;
     if (t->synchronous == 0)
         return submit(L, c);
     if (!op_can_yield(L, c->base.lp)) {
