@@ -194,6 +194,18 @@ static bool is_forgotten(lua_State *L)
     return forgotten_job;
 }
 
+/* What is unknown, the peer or what it is to be sent, only the text tells too. nil and the error
+ * are on the top. */
+static void tell_unknown_peer(lua_State *L)
+{
+    lua_getfield(L, -1, "details");
+    if (lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "No peer")) {
+        lua_pushliteral(L, "unknown_peer");
+        lua_setfield(L, -3, "code");
+    }
+    lua_pop(L, 1);
+}
+
 /* Of a job that the caller will wait for by himself: the client keeps what is needed to prove its
  * outcome, of so many jobs. The handle is on the top. */
 static void remember(lua_State *L, transfer *t)
@@ -227,6 +239,7 @@ static int submitted(lua_State *L, call *c)
     if (results != 1) {
         if (is_forgotten(L))
             return forgotten(L, c);
+        tell_unknown_peer(L);
         lwatch_add_hint(L, c);
         return results;
     }
