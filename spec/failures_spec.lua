@@ -486,7 +486,7 @@ for _, version in ipairs(versions) do
       assert_fails(JOB_GONE, "status", job:status())
       assert_fails(JOB_GONE, "wait", job:wait())
       for _, action in ipairs { "cancel", "pause", "resume", "resubmit" } do
-        assert_fails(failure("orthanc", "job_state"), action, job[action](job))
+        assert_fails(failure("orthanc", "job_state", nil, nil, 400), action, job[action](job))
       end
     end)
 

@@ -480,7 +480,7 @@ for _, version in ipairs(versions) do
         assert.are.equal("job_gone", select(2, job:wait()).code)
         for _, action in ipairs { "pause", "resume", "resubmit", "cancel" } do
           local none, err = job[action](job)
-          assert.are.same({ nil, "orthanc", "job_state" }, { none, err.kind, err.code })
+          assert.are.same({ nil, "orthanc", "job_state", 400, job.ID }, { none, err.kind, err.code, err.status, err.job })
         end
         assert.has_error(function() client:job("a/b") end)
         assert.has_error(function() client:job() end)

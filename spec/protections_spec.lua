@@ -319,7 +319,7 @@ for _, version in ipairs(versions) do
       it("a target that is none is refused", function()
         local found = find(ok, { PatientID = "FP1" })
         local move = method(ok, "move")
-        for _, aet in ipairs { "", ("A"):rep(17), "A\0", 104 } do
+        for _, aet in ipairs { "", ("A"):rep(17), "A\0", "A\\B", 104 } do
           throws("'TargetAet' must be an AE title, a string of 1 to 16 characters", move, found, { TargetAet = aet })
           throws("'TargetAet' must be an AE title", method(ok, "move_resources"), "Study", { StudyInstanceUID = "1" }, { TargetAet = aet })
           throws("'LocalAet' must be an AE title", method(ok, "store"), NOBODY, { LocalAet = aet })
@@ -848,9 +848,9 @@ describe("A transfer", function()
     fails({ kind = "refused" }, m:move("1", { extra = { Xyzzy = 0 / 0 } }))
     throws("'TargetAet' must be", method(m, "move"), "1", { TargetAet = { "x" } })
     assert.are.equal(0, count(client, "/queries/1/retrieve"))
-    assert(m:move("1", { TargetAet = "A\"}{\\", extra = { Xyzzy = "plugh" }, Timeout = 7.0 }))
+    assert(m:move("1", { TargetAet = "A\"}{", extra = { Xyzzy = "plugh\\" }, Timeout = 7.0 }))
     local last = assert(client:get("/last", { of = "/queries/1/retrieve" }))
-    assert.are.same({ TargetAet = "A\"}{\\", Xyzzy = "plugh", Timeout = 7, Asynchronous = true, RetrieveMethod = "C-MOVE" },
+    assert.are.same({ TargetAet = "A\"}{", Xyzzy = "plugh\\", Timeout = 7, Asynchronous = true, RetrieveMethod = "C-MOVE" },
       modalua.json.decode(last.body))
     assert.is_not_nil(server)
   end)

@@ -8,16 +8,16 @@ struct lane {
     unsigned running; /* operations with a place */
     op *first, *last; /* that wait */
     size_t size;      /* of this block */
-    char key[];       /* server, line feed, modality */
+    char key[];       /* server, line feed, path of the remote */
 };
 
-lane *lane_of(loop *lp, const char *server, const char *modality)
+lane *lane_of(loop *lp, const char *server, const char *remote)
 {
-    size_t a = strlen(server), b = strlen(modality), size = sizeof(lane) + a + b + 2;
+    size_t a = strlen(server), b = strlen(remote), size = sizeof(lane) + a + b + 2;
     lane *l;
     for (l = lp->lanes; l; l = l->next)
         if (strncmp(l->key, server, a) == 0 && l->key[a] == '\n' &&
-            strcmp(l->key + a + 1, modality) == 0)
+            strcmp(l->key + a + 1, remote) == 0)
             break;
     if (!l) {
         l = mem_realloc(lp->mem, NULL, 0, size);
@@ -27,7 +27,7 @@ lane *lane_of(loop *lp, const char *server, const char *modality)
         l->size = size;
         memcpy(l->key, server, a);
         l->key[a] = '\n';
-        memcpy(l->key + a + 1, modality, b + 1);
+        memcpy(l->key + a + 1, remote, b + 1);
         l->next = lp->lanes;
         lp->lanes = l;
     }

@@ -1,4 +1,4 @@
-/* lane.h - how many transfers run at once with one remote modality, whoever asks for them: a PACS
+/* lane.h - how many transfers run at once with one modality or peer, whoever asks for them: a PACS
  * is not to be brought to its knees by us. Knows no Lua.
  *
  * An operation enters the lane before it asks the server for a transfer, and leaves it when it
@@ -11,9 +11,9 @@
 
 #include "loop.h"
 
-/* The lane of that modality of that server, made at first use; the caller lets go of it with
- * lane_release. NULL: out of memory. */
-lane *lane_of(loop *lp, const char *server, const char *modality);
+/* The lane of what that server knows under that path, made at first use; the caller lets go of it
+ * with lane_release. NULL: out of memory. */
+lane *lane_of(loop *lp, const char *server, const char *remote);
 void lane_release(loop *lp, lane *l);
 
 /* True: the operation has a place, and may go on. False: it waits, and becomes ready when it has

@@ -181,6 +181,10 @@ static described describe(lua_State *L, const op *o)
         d.status = ORTHANC_NO_STATUS;
     d.message = body_string(L, index, "Message");
     d.details = body_string(L, index, "Details");
+    if (d.details) {
+        lerror_push_public(L, d.details);
+        d.details = lua_tostring(L, -1);
+    }
     d.dimse = lanswer_payload_dimse(L, index);
     if (d.dimse < 0)
         d.dimse = orthanc_dimse_status(d.details);

@@ -15,6 +15,9 @@ enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 /* Less would be no time at all. */
 #define SECONDS_LEAST 0.001
 
+/* libcurl counts whole milliseconds, and ends a transfer that much before its time is over. */
+#define SECONDS_EARLY 0.005
+
 /* ---- life ---- */
 
 /* The callback may wait for others, and the exchange end meanwhile. */
@@ -46,6 +49,7 @@ call *lcall_new(lua_State *L, loop *lp, size_t size, int client_index, const cha
     c = (call *)op_new(L, lp, size, UV_COUNT, advance, name);
     c->client = lclient_check(L, client_index);
     c->step = first;
+    c->method = "POST";
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, UV_CLIENT);
     lua_newtable(L);
@@ -107,30 +111,76 @@ int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_
     return op_request(L, &c->base, c->client->server, r);
 }
 
+static void set_no_body(call *c)
+{
+    c->request.body = NULL;
+    c->request.body_size = 0;
+    c->request.content_type = NULL;
+}
+
+/* Of the table on the top. False: nil and an error are pushed. */
+static bool set_body(lua_State *L, call *c)
+{
+    if (!ljson_encode(L, -1, NULL)) {
+        lcall_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
+        return false;
+    }
+    c->request.body = lua_tolstring(L, -1, &c->request.body_size);
+    c->request.content_type = "application/json";
+    lua_setiuservalue(L, c->base.index, UV_BODY);
+    return true;
+}
+
 int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    c->request.body = NULL;
-    c->request.body_size = 0;
-    c->request.content_type = NULL;
+    set_no_body(c);
     return lcall_start(L, c, next, "GET", CALL_LOCAL);
+}
+
+int lcall_ask(lua_State *L, call *c, call_step next, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    set_no_body(c);
+    return lcall_start(L, c, next, "GET", CALL_ECHO);
+}
+
+int lcall_delete(lua_State *L, call *c, call_step next, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    set_no_body(c);
+    return lcall_start(L, c, next, "DELETE", CALL_CHANGE);
 }
 
 int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...)
 {
     va_list args;
-    if (!ljson_encode(L, -1, NULL))
-        return lcall_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
-    c->request.body = lua_tolstring(L, -1, &c->request.body_size);
-    c->request.content_type = "application/json";
-    lua_setiuservalue(L, c->base.index, UV_BODY);
+    if (!set_body(L, c))
+        return 2;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
     return lcall_start(L, c, next, "POST", work);
+}
+
+int lcall_put(lua_State *L, call *c, call_step next, const char *format, ...)
+{
+    va_list args;
+    if (!set_body(L, c))
+        return 2;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    return lcall_start(L, c, next, "PUT", CALL_CHANGE);
 }
 
 /* ---- outcomes ---- */
@@ -139,7 +189,7 @@ int lcall_answer(lua_State *L, call *c)
 {
     int results = lanswer_push_data(L, &c->base);
     if (results == 2 && c->deadline > 0 && c->base.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
-        clock_now() >= c->deadline) {
+        clock_now() >= c->deadline - SECONDS_EARLY) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "still_running");
     }
@@ -149,7 +199,7 @@ int lcall_answer(lua_State *L, call *c)
 void lcall_set_origin(lua_State *L, const call *c)
 {
     lerror_set(L, "op", c->base.name);
-    lerror_set(L, "method", c->route ? "POST" : c->request.method);
+    lerror_set(L, "method", c->route ? c->method : c->request.method);
     lerror_set(L, "path", c->route ? c->route : c->request.path);
 }
 
@@ -168,6 +218,15 @@ int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, 
 }
 
 /* ---- the server's version ---- */
+
+int lcall_fail_unsupported(lua_State *L, const call *c, const char *what, int since)
+{
+    int has = c->client->version;
+    return lcall_fail(L, c, "orthanc", "unsupported",
+                      "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
+                      has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
+                      since % 100);
+}
 
 static int version_answered(lua_State *L, call *c)
 {

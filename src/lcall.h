@@ -25,7 +25,8 @@ struct call {
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
     progress progress;
-    const char *route; /* the POST that its errors are about, in data.path; NULL = the last */
+    const char *route;  /* the request that its errors are about, in data.path; NULL = the last */
+    const char *method; /* its; POST unless something else is set */
 };
 
 /* What a request is, for its time limit and its connection. */
@@ -58,6 +59,9 @@ void lcall_keep_route(lua_State *L, int call);
  * lua_pushfstring does. */
 int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...);
 
+/* The same of what the server has to ask somebody else for: no limit but the deadline. */
+int lcall_ask(lua_State *L, call *c, call_step next, const char *format, ...);
+
 /* POST of the table on the top, as JSON. When that cannot be sent the outcome is nil and an error
  * of kind "refused". */
 int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...);
@@ -65,6 +69,11 @@ int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char
 /* Starts the request whose body, source or sink the caller has set in c->request; the path is on
  * the top, and taken. */
 int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
+
+/* PUT of the table on the top, in the same way, and DELETE: Orthanc works by itself, and neither is
+ * sent twice. */
+int lcall_put(lua_State *L, call *c, call_step next, const char *format, ...);
+int lcall_delete(lua_State *L, call *c, call_step next, const char *format, ...);
 
 /* The answer: pushes its value and returns 1, or nil and an error object and returns 2; an error
  * by which the caller's deadline ran out has still_running when the server may go on. Throws as
@@ -77,6 +86,10 @@ void lcall_set_origin(lua_State *L, const call *c);
 /* Pushes nil and an error of the call; returns 2. */
 int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
                ...);
+
+/* The same when the server's version, which is known, is too old for `what`, which came with
+ * `since`. */
+int lcall_fail_unsupported(lua_State *L, const call *c, const char *what, int since);
 
 /* Goes on with `next` once the client knows its server's version. */
 int lcall_need_version(lua_State *L, call *c, call_step next);

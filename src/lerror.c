@@ -125,6 +125,28 @@ void lerror_set(lua_State *L, const char *field, const char *value)
     lua_setfield(L, -2, field);
 }
 
+void lerror_push_public(lua_State *L, const char *text)
+{
+    static const char mark[] = "://";
+    luaL_Buffer b;
+    const char *at;
+    luaL_buffinit(L, &b);
+    while ((at = strstr(text, mark))) {
+        size_t host, last;
+        at += sizeof mark - 1;
+        luaL_addlstring(&b, text, (size_t)(at - text));
+        host = last = strcspn(at, "/?# \t\r\n\"");
+        while (last > 0 && at[last - 1] != '@')
+            last--;
+        if (last > 0)
+            luaL_addstring(&b, "…@");
+        luaL_addlstring(&b, at + last, host - last);
+        text = at + host;
+    }
+    luaL_addstring(&b, text);
+    luaL_pushresult(&b);
+}
+
 void lerror_set_integer(lua_State *L, const char *field, lua_Integer value)
 {
     lua_pushinteger(L, value);

@@ -25,6 +25,9 @@ int lerror_usage(lua_State *L, const char *format, ...);
 /* Sets a string field of the error object on the top; NULL sets nothing. [-0, +0, m] */
 void lerror_set(lua_State *L, const char *field, const char *value);
 
+/* Pushes the text, without the user names and passwords of the URLs in it. [-0, +1, m] */
+void lerror_push_public(lua_State *L, const char *text);
+
 /* Sets an integer field of it. [-0, +0, m] */
 void lerror_set_integer(lua_State *L, const char *field, lua_Integer value);
 

@@ -187,6 +187,8 @@ static int l_wait(lua_State *L)
 
 /* ---- what can be done to it ---- */
 
+enum { REFUSED = 400 }; /* HTTP's status */
+
 /* Orthanc refuses with an empty 400, whatever the reason. */
 static int action_answered(lua_State *L, call *c)
 {
@@ -195,13 +197,12 @@ static int action_answered(lua_State *L, call *c)
         lua_pushboolean(L, 1);
         return 1;
     }
-    lua_getfield(L, -1, "status");
-    if (lua_tointeger(L, -1) == 400 && c->base.transfer.body_size == 0)
-        return lcall_fail(
-            L, c, "orthanc", "job_state",
-            "the server does not do that to this job: it may be unknown there, or not in a "
-            "state for it (status() tells)");
-    lua_pop(L, 1);
+    if (c->base.transfer.status == REFUSED && c->base.transfer.body_size == 0) {
+        lcall_fail(L, c, "orthanc", "job_state",
+                   "the server does not do that to this job: it may be unknown there, or not in a "
+                   "state for it (status() tells)");
+        lerror_set_integer(L, "status", REFUSED);
+    }
     lwatch_set_job(L, &j->watch);
     return 2;
 }

@@ -1,5 +1,7 @@
 #include "lmark.h"
 
+#include <stdbool.h>
+
 /* Only their addresses count: places in the registry. */
 static const char array_key, object_key;
 
@@ -48,4 +50,17 @@ lmark lmark_of(lua_State *L, int index)
 void lmark_push_null(lua_State *L)
 {
     lua_pushlightuserdata(L, NULL);
+}
+
+void lmark_drop_nulls(lua_State *L)
+{
+    for (lua_pushnil(L); lua_next(L, -2);) {
+        bool null = lua_islightuserdata(L, -1);
+        lua_pop(L, 1);
+        if (null) {
+            lua_pushvalue(L, -1);
+            lua_pushnil(L);
+            lua_rawset(L, -4); /* an existing key may be cleared during a traversal */
+        }
+    }
 }

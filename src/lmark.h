@@ -20,6 +20,9 @@ void lmark_object(lua_State *L);
 /* Which mark the table at index has. [-0, +0, -] */
 lmark lmark_of(lua_State *L, int index);
 
+/* Takes the members that are null out of the table on the top. [-0, +0, -] */
+void lmark_drop_nulls(lua_State *L);
+
 /* Pushes json.null, which is lua-cjson's: the light userdata NULL. [-0, +1, -] */
 void lmark_push_null(lua_State *L);
 

@@ -4,24 +4,16 @@
 
 #include <lua.h>
 
-#include "lane.h"
-#include "lcall.h"
-#include "orthanc_routes.h"
+#include "lnamed.h"
 
-enum { MODALITY_CLIENT = 1 };    /* its user value */
-enum { MODALITY_MAX_MOVES = 2 }; /* what Orthanc's job engine runs at once */
+enum { MODALITY_CLIENT = NAMED_CLIENT, MODALITY_MAX_MOVES = NAMED_MAX_MOVES };
 
-typedef struct modality {
-    loop *lp;
-    lane *lane;         /* its transfers' */
-    unsigned max_moves; /* how many of them this handle lets run at once */
-    char name[ORTHANC_ID_SIZE];
-} modality;
+typedef named modality;
 
-/* A call on a modality. */
+/* A call on a modality, or on a peer. */
 typedef struct modality_call {
     call call;
-    modality *modality;
+    named *modality;
 } modality_call;
 
 /* The modality at index; throws when it is none. [-0, +0, v] */
@@ -35,8 +27,8 @@ void lmodality_push(lua_State *L, loop *lp, int client, const char *name, unsign
  * [-0, +1, v] */
 int lmodality_from_arguments(lua_State *L, loop *lp, int client, int name);
 
-/* Pushes a call of `size` bytes that begins with a modality_call, on the modality at index 1.
- * [-0, +1, m] */
+/* Pushes a call of `size` bytes that begins with a modality_call, on the modality or the peer at
+ * index 1, which data.modality or data.peer keeps. [-0, +1, v] */
 modality_call *lmodality_call(lua_State *L, size_t size, const char *name, call_step first);
 
 /* Makes the type known to the state, with the table of its methods that is on the top, and stays.

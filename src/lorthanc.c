@@ -10,6 +10,8 @@
 #include "lmodality.h"
 #include "lopts.h"
 #include "lfound.h"
+#include "lmark.h"
+#include "lpeer.h"
 #include "lquery.h"
 #include "lremote.h"
 
@@ -80,18 +82,9 @@ static int l_put(lua_State *L)
 static int system_advance(lua_State *L, op *o)
 {
     int results = lexchange_advance(L, o);
-    if (results != 1 || !lua_istable(L, -1))
-        return results;
-    for (lua_pushnil(L); lua_next(L, -2);) {
-        bool null = lua_islightuserdata(L, -1);
-        lua_pop(L, 1);
-        if (null) {
-            lua_pushvalue(L, -1);
-            lua_pushnil(L);
-            lua_rawset(L, -4); /* an existing key may be cleared during a traversal */
-        }
-    }
-    return 1;
+    if (results == 1 && lua_istable(L, -1))
+        lmark_drop_nulls(L);
+    return results;
 }
 
 static int l_system(lua_State *L)
@@ -121,6 +114,17 @@ static int l_modalities(lua_State *L)
     return fixed_route(L, "modalities", o.expand ? "/modalities?expand" : "/modalities");
 }
 
+static int l_peers(lua_State *L)
+{
+    struct {
+        bool expand;
+    } o = { false };
+    static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
+    lclient_check(L, 1);
+    lopts_read(L, 2, "peers", rows, &o);
+    return fixed_route(L, "peers", o.expand ? "/peers?expand" : "/peers");
+}
+
 static int l_queries(lua_State *L)
 {
     return fixed_route(L, "queries", "/queries");
@@ -141,6 +145,12 @@ static int l_modality(lua_State *L)
 {
     lua_settop(L, 3);
     return lmodality_from_arguments(L, ldoc_loop(L), 1, 2);
+}
+
+static int l_peer(lua_State *L)
+{
+    lua_settop(L, 3);
+    return lnamed_from_arguments(L, ldoc_loop(L), &named_peer, 1, 2);
 }
 
 static int l_query(lua_State *L)
@@ -186,6 +196,13 @@ static const ldoc_row methods[] = {
       "A modality by the name that the server gives it; no I/O happens. Of its transfers, "
       "max_moves run "
       "at once." },
+    { "peers", l_peers, "client:peers([{expand = true}]) -> list | table | nil, err",
+      "The names of the other Orthancs that the server knows; with expand, a table from name to "
+      "Url, "
+      "Username, … (null for what there is and is not told, such as Password) (GET /peers)." },
+    { "peer", l_peer, "client:peer(name [, {max_moves = 2}]) -> peer",
+      "Another Orthanc by the name that the server gives it; no I/O happens. Of its transfers, "
+      "max_moves run at once." },
     { "query", l_query, "client:query(id) -> query",
       "A query that the server still has, by its ID; no I/O happens." },
     { "queries", l_queries, "client:queries() -> list | nil, err",
@@ -208,6 +225,7 @@ void lorthanc_open(lua_State *L, loop *lp)
     lquery_open(L, lp);
     ljob_open(L, lp);
     lremote_open(L, lp);
+    lpeer_open(L, lp);
     lua_newtable(L);
     ldoc_register(L, lp, methods);
     lclient_open(L, lp);

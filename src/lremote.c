@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "lconfiguration.h"
 #include "ldoc.h"
 #include "lerror.h"
 #include "lfiles.h"
@@ -101,6 +102,20 @@ static const ldoc_row methods[] = {
       "modality:store_straight(file | {data = string} [, {progress =, wait_timeout =}]) -> "
       "{SOPClassUID =, SOPInstanceUID =} | nil, err",
       "C-STORE of a DICOM file, which this Orthanc passes on and does not keep." },
+    { "configuration", lconfiguration_get, "modality:configuration() -> table | nil, err",
+      "The server's entry: AET, Host, Port, Manufacturer, AllowEcho, …, LocalAet, Timeout (0: the "
+      "server's DicomScuTimeout)." },
+    { "configure", lconfiguration_set,
+      "modality:configure({AET =, Host =, Port =, Manufacturer =, AllowEcho =, AllowFind =, "
+      "AllowFindWorklist =, AllowGet =, AllowMove =, AllowStore =, AllowStorageCommitment =, "
+      "AllowNAction =, AllowEventReport =, AllowTranscoding =, UseDicomTls =, LocalAet =, Timeout =, "
+      "RetrieveMethod =, create =, extra =}) -> configuration, note | nil, err",
+      "Changes what is given of the server's entry, leaves the rest as it is, and gives what the "
+      "server then has; what it did not take is an error. create = true allows a new entry, which "
+      "needs AET, Host and Port. The note says when the server forgets it." },
+    { "remove", lconfiguration_remove, "modality:remove() -> true | nil, err",
+      "Takes the entry off the server's list; one of its configuration file comes back at the next "
+      "start." },
     { NULL, NULL, NULL, NULL }
 };
 /* clang-format on */

@@ -160,6 +160,7 @@ enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, BODY, CALL, LIST };
 
 typedef struct plan {
     const char *name; /* the operation */
+    const named_kind *kind;
     const orthanc_route *route;
     const lopt *options; /* our own */
     call_step prepared;
@@ -168,11 +169,11 @@ typedef struct plan {
 /* Pushes client, body and call, from the options; the call is about that modality's route. */
 static transfer *push_transfer(lua_State *L, const plan *p)
 {
-    modality *m = lmodality_check(L, SELF);
+    named *m = lnamed_check(L, SELF, p->kind);
     common_options o = { 0, 0, false };
     const orthanc_key *newest;
     transfer *t;
-    lua_getiuservalue(L, SELF, MODALITY_CLIENT);
+    lua_getiuservalue(L, SELF, NAMED_CLIENT);
     newest = lroute_read(L, OPTIONS, p->name, p->route, p->options, &o);
     t = ltransfer_new(L, m->lp, sizeof *t, CLIENT, p->name, ltransfer_check_version);
     t->watch.base.modality = m;
@@ -183,7 +184,7 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     ltransfer_take_mode(L, t, BODY);
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
     lprogress_read(L, OPTIONS, CALL, p->name);
-    lua_pushfstring(L, "/modalities/%s/%s", m->name, p->route->name);
+    lua_pushfstring(L, "%s/%s/%s", m->kind->root, m->name, p->route->name);
     lcall_keep_route(L, CALL);
     return t;
 }
@@ -203,7 +204,7 @@ static int run_with(lua_State *L, transfer *t, bool good)
     lua_pushvalue(L, LIST);
     lua_setfield(L, BODY, "Resources");
     lcall_keep(L, CALL, "resources", LIST);
-    lcall_keep(L, CALL, "modality", SELF);
+    lcall_keep(L, CALL, t->watch.base.modality->kind->word, SELF);
     lcall_keep(L, CALL, "client", CLIENT);
     lcall_keep(L, CALL, "body", BODY);
     lua_settop(L, CALL);
@@ -225,7 +226,7 @@ static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
 /* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
 int lresources_get(lua_State *L)
 {
-    static const plan p = { "get", &orthanc_get, common_rows, ltransfer_begin };
+    static const plan p = { "get", &named_modality, &orthanc_get, common_rows, ltransfer_begin };
     orthanc_level level;
     transfer *t;
     lmodality_check(L, SELF);
@@ -240,7 +241,8 @@ int lresources_get(lua_State *L)
  * written in Lua and gives one resource at a time. self level resource options */
 int lresources_move_one(lua_State *L)
 {
-    static const plan p = { "move_resources", &orthanc_move, move_rows, ltarget_find };
+    static const plan p = { "move_resources", &named_modality, &orthanc_move, move_rows,
+                            ltarget_find };
     orthanc_level level;
     transfer *t;
     lmodality_check(L, SELF);
@@ -254,7 +256,7 @@ int lresources_move_one(lua_State *L)
     return run_at_level(L, t, level);
 }
 
-/* ---- C-STORE ---- */
+/* ---- stores ---- */
 
 /* Pushes the list of identifiers at index, one or several. False: a message is pushed instead. */
 static bool push_stored(lua_State *L, int index)
@@ -295,17 +297,33 @@ static bool push_stored(lua_State *L, int index)
     return false;
 }
 
-/* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
-int lresources_store(lua_State *L)
+static int store_by(lua_State *L, const plan *p)
 {
-    static const plan p = { "store", &orthanc_store, common_rows, ltransfer_begin };
     transfer *t;
-    lmodality_check(L, SELF);
+    lnamed_check(L, SELF, p->kind);
     lua_settop(L, 3);
     lua_pushnil(L);
     lua_insert(L, LEVEL); /* it has none */
-    t = push_transfer(L, &p);
+    t = push_transfer(L, p);
     return run_with(L, t, push_stored(L, RESOURCES));
+}
+
+/* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
+int lresources_store(lua_State *L)
+{
+    static const plan p = { "store", &named_modality, &orthanc_store, common_rows,
+                            ltransfer_begin };
+    return store_by(L, &p);
+}
+
+/* POST /peers/{name}/store. self ids options */
+int lresources_peer_store(lua_State *L)
+{
+    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS,
+                                   offsetof(common_options, wait_timeout) },
+                                 { NULL, LOPT_FLAG, 0 } };
+    static const plan p = { "store", &named_peer, &orthanc_peer_store, rows, ltransfer_begin };
+    return store_by(L, &p);
 }
 
 /* ---- for the Lua half ---- */

@@ -1,12 +1,13 @@
-/* lresources.h - transfers of what the caller names: C-GET, C-STORE, and the C-MOVE of one
- * resource. */
+/* lresources.h - transfers of what the caller names: C-GET, C-STORE, stores to peers, and the
+ * C-MOVE of one resource. */
 #ifndef LRESOURCES_H
 #define LRESOURCES_H
 
 #include <lua.h>
 
-int lresources_get(lua_State *L);   /* modality:get(level, resources [, options]) */
-int lresources_store(lua_State *L); /* modality:store(ids [, options]) */
+int lresources_get(lua_State *L);        /* modality:get(level, resources [, options]) */
+int lresources_store(lua_State *L);      /* modality:store(ids [, options]) */
+int lresources_peer_store(lua_State *L); /* peer:store(ids [, options]) */
 
 /* For modality:move_resources, which is written in Lua. */
 int lresources_move_options(lua_State *L); /* (options) -> max | nil */

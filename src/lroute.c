@@ -7,7 +7,7 @@
 #include "hint.h"
 #include "lerror.h"
 
-enum { AET_MAX = 16, PORT_MAX = 65535 };
+enum { PORT_MAX = 65534, SECONDS_MAX = 0x7fffffff };
 
 /* ---- values ---- */
 
@@ -23,19 +23,41 @@ static bool is_method(const char *text)
            strcmp(text, "SystemDefault") == 0;
 }
 
+/* The table on the top has strings only, as names and as values. */
+static bool are_headers(lua_State *L)
+{
+    int table = lua_gettop(L);
+    bool good = lua_istable(L, table);
+    if (!good)
+        return false;
+    for (lua_pushnil(L); good && lua_next(L, table); lua_settop(L, table + 1))
+        good = is_plain_string(L, table + 1) && is_plain_string(L, table + 2) &&
+               !strpbrk(lua_tostring(L, table + 1), "\r\n:") &&
+               !strpbrk(lua_tostring(L, table + 2), "\r\n");
+    lua_settop(L, table);
+    return good;
+}
+
 static bool value_fits(lua_State *L, orthanc_type type)
 {
     int whole = 0;
     lua_Integer n = lua_type(L, -1) == LUA_TNUMBER ? lua_tointegerx(L, -1, &whole) : 0;
     switch (type) {
+    case ORTHANC_SECRET:
     case ORTHANC_STRING: return is_plain_string(L, -1);
-    case ORTHANC_AET:
-        return is_plain_string(L, -1) && lua_rawlen(L, -1) >= 1 && lua_rawlen(L, -1) <= AET_MAX;
+    case ORTHANC_TEXT: return is_plain_string(L, -1) && lua_rawlen(L, -1) > 0;
+    case ORTHANC_AET: return is_plain_string(L, -1) && orthanc_is_aet(lua_tostring(L, -1));
+    case ORTHANC_AET_OR_NONE:
+        return is_plain_string(L, -1) &&
+               (lua_rawlen(L, -1) == 0 || orthanc_is_aet(lua_tostring(L, -1)));
     case ORTHANC_BOOLEAN: return lua_isboolean(L, -1);
     case ORTHANC_INTEGER: return whole;
-    case ORTHANC_SECONDS: return whole && n >= 1 && n <= 0x7fffffff;
+    case ORTHANC_SECONDS: return whole && n >= 1 && n <= SECONDS_MAX;
+    case ORTHANC_SECONDS_OR_0: return whole && n >= 0 && n <= SECONDS_MAX;
     case ORTHANC_PORT: return whole && n >= 1 && n <= PORT_MAX;
     case ORTHANC_TABLE: return lua_istable(L, -1);
+    case ORTHANC_HEADERS: return are_headers(L);
+    case ORTHANC_URL: return is_plain_string(L, -1) && orthanc_is_peer_url(lua_tostring(L, -1));
     case ORTHANC_METHOD: return is_plain_string(L, -1) && is_method(lua_tostring(L, -1));
     case ORTHANC_ANY: return true;
     }
@@ -48,13 +70,14 @@ static void check_value(lua_State *L, const char *function, const orthanc_key *k
     if (key->no)
         lerror_usage(L, "%s: '%s' cannot be given: %s", function, key->name, key->no);
     if (!value_fits(L, key->type)) {
-        const char *given = lua_isnumber(L, -1) || lua_type(L, -1) == LUA_TSTRING
-                                ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
-                                : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
+        bool shown = (lua_isnumber(L, -1) || lua_type(L, -1) == LUA_TSTRING) &&
+                     !orthanc_type_is_secret(key->type);
+        const char *given = shown ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
+                                  : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
         lerror_usage(L, "%s: '%s' must be %s (%s was given)", function, key->name,
                      orthanc_type_words(key->type), given);
     }
-    if (key->type == ORTHANC_INTEGER || key->type == ORTHANC_SECONDS || key->type == ORTHANC_PORT) {
+    if (lua_type(L, -1) == LUA_TNUMBER && key->type != ORTHANC_ANY) {
         lua_pushinteger(L, lua_tointeger(L, -1)); /* 2.0 goes out as 2 */
         lua_replace(L, -2);
     }

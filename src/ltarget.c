@@ -8,8 +8,6 @@
 #include "lmodality.h"
 #include "ltransfer.h"
 
-enum { AET_MAX = 16 };
-
 bool ltarget_read(lua_State *L, int options, int body, const char *function)
 {
     int top = lua_gettop(L);
@@ -91,11 +89,12 @@ static int use_name(lua_State *L, call *c, int data)
         return unknown_name(L, c, modalities, name);
     lua_getfield(L, -1, "AET");
     aet = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
-    if (!*aet || strlen(aet) > AET_MAX)
+    if (!orthanc_is_aet(aet))
         return lcall_fail(
             L, c, "refused", "bad_aet",
-            "the AE title of the modality '%s' is '%s'; it must have 1 to 16 characters", name,
-            aet);
+            "the AE title of the modality '%s' is '%s'; it must be 1 to 16 characters of ASCII "
+            "without backslash",
+            name, aet);
     lua_getfield(L, data, "body");
     lua_pushvalue(L, -2);
     lua_setfield(L, -2, "TargetAet");

@@ -63,28 +63,19 @@ int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reas
 
 /* ---- what this server can do ---- */
 
-static int push_unsupported(lua_State *L, const call *c, const char *what, int since)
-{
-    int has = c->client->version;
-    return lcall_fail(L, c, "orthanc", "unsupported",
-                      "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
-                      has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
-                      since % 100);
-}
-
 static int version_known(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     int has = c->client->version;
     if (has < t->route->since)
-        return push_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
-                                t->route->since);
+        return lcall_fail_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
+                                      t->route->since);
     if (has < t->least)
-        return push_unsupported(L, c, "C-MOVE without waiting for it", t->least);
+        return lcall_fail_unsupported(L, c, "C-MOVE without waiting for it", t->least);
     if (t->newest && has < t->newest->since)
-        return push_unsupported(L, c,
-                                lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
-                                t->newest->since);
+        return lcall_fail_unsupported(
+            L, c, lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
+            t->newest->since);
     return t->prepared(L, c);
 }
 
@@ -203,6 +194,18 @@ static bool is_forgotten(lua_State *L)
     return forgotten_job;
 }
 
+/* What is unknown, the peer or what it is to be sent, only the text tells too. nil and the error
+ * are on the top. */
+static void tell_unknown_peer(lua_State *L)
+{
+    lua_getfield(L, -1, "details");
+    if (lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "No peer")) {
+        lua_pushliteral(L, "unknown_peer");
+        lua_setfield(L, -3, "code");
+    }
+    lua_pop(L, 1);
+}
+
 /* Of a job that the caller will wait for by himself: the client keeps what is needed to prove its
  * outcome, of so many jobs. The handle is on the top. */
 static void remember(lua_State *L, transfer *t)
@@ -236,6 +239,7 @@ static int submitted(lua_State *L, call *c)
     if (results != 1) {
         if (is_forgotten(L))
             return forgotten(L, c);
+        tell_unknown_peer(L);
         lwatch_add_hint(L, c);
         return results;
     }
@@ -252,7 +256,7 @@ static int submitted(lua_State *L, call *c)
 
 static int not_started(lua_State *L, const call *c)
 {
-    const modality *m = ((const transfer *)c)->watch.base.modality;
+    const named *m = ((const transfer *)c)->watch.base.modality;
     return lcall_fail(L, c, "timeout", "not_started",
                       "wait_timeout was over before its turn came (%d transfers at once with %s: "
                       "max_moves); nothing was sent",
@@ -302,7 +306,7 @@ static int admitted(lua_State *L, call *c)
 int ltransfer_begin(lua_State *L, call *c)
 {
     const transfer *t = (transfer *)c;
-    const modality *m = t->watch.base.modality;
+    const named *m = t->watch.base.modality;
     if (t->synchronous == 0)
         return submit(L, c);
     if (!op_can_yield(L, c->base.lp)) {

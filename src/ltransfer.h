@@ -1,5 +1,6 @@
-/* ltransfer.h - moving data: a request to a modality's route, run as a job of the server unless the
- * caller says Synchronous, waited for, and its outcome, which is never a success on doubt. */
+/* ltransfer.h - moving data: a request to the route of a modality or a peer, run as a job of the
+ * server unless the caller says Synchronous, waited for, and its outcome, which is never a success
+ * on doubt. */
 #ifndef LTRANSFER_H
 #define LTRANSFER_H
 
@@ -24,8 +25,8 @@ typedef struct transfer {
     char stop_path[ORTHANC_ID_SIZE + 16];
 } transfer;
 
-/* Pushes a transfer of `size` bytes on the modality at index 1. Its table of data is to get path
- * and body. [-0, +1, m] */
+/* Pushes a transfer of `size` bytes on the modality or peer at index 1. Its table of data is to get
+ * path and body. [-0, +1, m] */
 transfer *ltransfer_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
                         call_step first);
 

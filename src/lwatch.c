@@ -61,6 +61,41 @@ void lwatch_add_hint(lua_State *L, const call *c)
     lua_settop(L, error);
 }
 
+/* The address on the top goes back, without a password, under `key`, or as the first of a list. */
+static void put_address_back(lua_State *L, int peer, const char *key)
+{
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        lerror_push_public(L, lua_tostring(L, -1));
+        if (key)
+            lua_setfield(L, peer, key);
+        else
+            lua_seti(L, peer, 1);
+    }
+    lua_settop(L, peer);
+}
+
+/* {url, user, ""}, or {Url =, HttpHeaders = {…}, …} with the values of the headers. */
+bool lwatch_is_of_peer(lua_State *L, int result)
+{
+    int peer = result + 1;
+    if (!lua_istable(L, result) || lua_getfield(L, result, "Peer") != LUA_TTABLE) {
+        lua_settop(L, result);
+        return false;
+    }
+    lua_geti(L, peer, 1);
+    put_address_back(L, peer, NULL);
+    lua_getfield(L, peer, "Url");
+    put_address_back(L, peer, "Url");
+    if (lua_getfield(L, peer, "HttpHeaders") == LUA_TTABLE)
+        for (lua_pushnil(L); lua_next(L, peer + 1); lua_settop(L, peer + 2)) {
+            lua_pushvalue(L, -2);
+            lua_pushliteral(L, "…");
+            lua_rawset(L, peer + 1);
+        }
+    lua_settop(L, result);
+    return true;
+}
+
 bool lwatch_is_partial(lua_State *L, const watch *w, int result)
 {
     char status[32] = "some instances failed";
@@ -72,6 +107,7 @@ bool lwatch_is_partial(lua_State *L, const watch *w, int result)
         lwatch_set_job(L, w);
         return true;
     }
+    lwatch_is_of_peer(L, result);
     dimse = details_dimse(L, result);
     lua_getfield(L, result, "FailedInstancesCount");
     failed = lua_tointeger(L, -1) > 0;
@@ -80,7 +116,7 @@ bool lwatch_is_partial(lua_State *L, const watch *w, int result)
         return false;
     if (dimse > 0)
         snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
-    lcall_fail(L, &w->base.call, "dicom", "incomplete",
+    lcall_fail(L, &w->base.call, lwatch_is_of_peer(L, result) ? "orthanc" : "dicom", "incomplete",
                "not everything was transferred, though the server reports success: %s", status);
     if (dimse > 0)
         lerror_set_integer(L, "dimse_status", dimse);
@@ -93,11 +129,10 @@ bool lwatch_is_partial(lua_State *L, const watch *w, int result)
 /* Pushes what the record's field says, or "". */
 static const char *push_text(lua_State *L, int record, const char *field)
 {
-    if (lua_getfield(L, record, field) == LUA_TSTRING)
-        return lua_tostring(L, -1);
-    lua_pop(L, 1);
-    lua_pushliteral(L, "");
-    return "";
+    lua_getfield(L, record, field);
+    lerror_push_public(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+    lua_remove(L, -2);
+    return lua_tostring(L, -1);
 }
 
 static int dimse_of(lua_State *L, int record, const char *details)
@@ -125,7 +160,9 @@ static int job_failed(lua_State *L, watch *w, int record)
     what = push_text(L, record, "ErrorDescription");
     details = push_text(L, record, "ErrorDetails");
     dimse = dimse_of(L, record, details);
-    f = orthanc_classify("/modalities/", 500, code, true, true);
+    lua_getfield(L, record, "Content");
+    f = orthanc_classify(lwatch_is_of_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/", 500,
+                         code, true, true);
     if (code == CANCELED_JOB)
         lcall_fail(L, &w->base.call, "orthanc", "job_cancelled",
                    "the job was cancelled on the server, not by this script");

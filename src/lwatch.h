@@ -27,6 +27,10 @@ int lwatch_begin(lua_State *L, watch *w, double age);
 /* Adds to the error on the top which job it is about. [-0, +0, m] */
 void lwatch_set_job(lua_State *L, const watch *w);
 
+/* Whether the result on the top, at index, is that of a transfer to a peer; what it says of the
+ * peer loses its passwords and tokens. [-0, +0, m] */
+bool lwatch_is_of_peer(lua_State *L, int result);
+
 /* Whether the result on the top, at index, of what the server calls a success, is none, or says of
  * a part that it failed; nil and an error are pushed then. [-0, +(0|2), m] */
 bool lwatch_is_partial(lua_State *L, const watch *w, int result);

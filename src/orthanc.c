@@ -18,8 +18,9 @@ typedef struct row {
 } row;
 
 /* OrthancStatus 7 (inexistent item), 17 (unknown resource), 9 (network protocol), 2015 to 2017 and
- * 2045 (a DICOM service that the peer refuses), 15 (bad file format), 3 (out of range), 8 (bad
- * request), 5 (bad type), 27 (unknown tag). */
+ * 2045 (a DICOM service that the remote refuses), 13 (inexistent file), 2005 (an HTTP status that
+ * no REST API has: a peer's 401), 15 (bad file format), 3 (out of range), 8 (bad request), 5 (bad
+ * type), 27 (unknown tag). */
 /* clang-format off */
 static const row rows[] = {
     { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials" } },
@@ -32,6 +33,14 @@ static const row rows[] = {
     { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name" } },
     { 404, 17, "/modalities/*/store", { "orthanc", "not_found", "this Orthanc has nothing under one of the identifiers" } },
     { 500, -1, "/modalities/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)" } },
+    { 404, 13, "/peers/", { "orthanc", "bad_certificate", "the server cannot open a certificate's file" } },
+    { 404, 17, "/peers/*/store", { "orthanc", "not_found", "the server knows no peer of this name, or has nothing under one of the identifiers" } },
+    { 404, ORTHANC_NO_STATUS, "/peers/*/store", { "orthanc", "not_found", "the server knows no peer of this name, or has nothing under one of the identifiers (it gives no reason)" } },
+    { 404, ANY, "/peers/", { "orthanc", "unknown_peer", "the server knows no peer of this name" } },
+    { 500, -1, "/peers/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)" } },
+    { ANY, 2005, "/peers/", { "orthanc", "peer_failed", "the peer refuses, or is no Orthanc: wrong Username, Password or Url" } },
+    { ANY, 9, "/peers/", { "orthanc", "peer_failed", "the exchange with the peer failed" } },
+    { 500, ORTHANC_NO_STATUS, "/peers/", { "orthanc", "peer_failed", "the server could not carry it out, or the exchange with the peer failed (it gives no reason)" } },
     { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation" } },
     { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)" } },
     { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)" } },

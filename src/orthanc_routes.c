@@ -85,6 +85,56 @@ static const orthanc_key store_keys[] = {
     { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
     { NULL, ORTHANC_ANY, 0, NULL }
 };
+
+/* PUT /modalities/{name}, as GET …/configuration gives it */
+static const orthanc_key modality_settings_keys[] = {
+    { "AET", ORTHANC_AET, 0, NULL },
+    { "Host", ORTHANC_TEXT, 0, NULL },
+    { "Port", ORTHANC_PORT, 0, NULL },
+    { "Manufacturer", ORTHANC_TEXT, 0, NULL },
+    { "AllowEcho", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowFind", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowFindWorklist", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowGet", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowMove", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowStore", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowStorageCommitment", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowNAction", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowEventReport", ORTHANC_BOOLEAN, 0, NULL },
+    { "AllowTranscoding", ORTHANC_BOOLEAN, 0, NULL },
+    { "UseDicomTls", ORTHANC_BOOLEAN, 0, NULL },
+    { "LocalAet", ORTHANC_AET_OR_NONE, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS_OR_0, 0, NULL },
+    { "RetrieveMethod", ORTHANC_METHOD, ORTHANC_C_GET, NULL },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+/* PUT /peers/{name} */
+static const orthanc_key peer_settings_keys[] = {
+    { "Url", ORTHANC_URL, 0, NULL },
+    { "Username", ORTHANC_STRING, 0, NULL },
+    { "Password", ORTHANC_SECRET, 0, NULL },
+    { "HttpHeaders", ORTHANC_HEADERS, 0, NULL },
+    { "CertificateFile", ORTHANC_STRING, 0, NULL },
+    { "CertificateKeyFile", ORTHANC_STRING, 0, NULL },
+    { "CertificateKeyPassword", ORTHANC_SECRET, 0, NULL },
+    { "Pkcs11", ORTHANC_BOOLEAN, 0, NULL },
+    { "Timeout", ORTHANC_SECONDS_OR_0, 0, NULL },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key peer_store_keys[] = {
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
+    { "Priority", ORTHANC_INTEGER, 0, NULL },
+    { "Compress", ORTHANC_BOOLEAN, 0, NULL },
+    { "Transcode", ORTHANC_TEXT, 0, NULL },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, "it hides failures, and what has arrived at a peer cannot be asked" },
+    { "Timeout", ORTHANC_SECONDS, 0, "the server ignores it here: give it to configure" },
+    { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
 /* clang-format on */
 
 const orthanc_route orthanc_echo = { "echo", 0, echo_keys };
@@ -94,6 +144,10 @@ const orthanc_route orthanc_move = { "move", 0, move_keys };
 const orthanc_route orthanc_get = { "get", ORTHANC_C_GET, get_keys };
 const orthanc_route orthanc_store = { "store", 0, store_keys };
 
+const orthanc_route orthanc_modality_settings = { "configure", 0, modality_settings_keys };
+const orthanc_route orthanc_peer_settings = { "configure", 0, peer_settings_keys };
+const orthanc_route orthanc_peer_store = { "store", 0, peer_store_keys };
+
 const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name)
 {
     for (const orthanc_key *key = route->keys; key->name; key++)
@@ -102,18 +156,33 @@ const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name)
     return NULL;
 }
 
+bool orthanc_type_is_secret(orthanc_type type)
+{
+    return type == ORTHANC_SECRET || type == ORTHANC_URL || type == ORTHANC_HEADERS;
+}
+
 const char *orthanc_type_words(orthanc_type type)
 {
     switch (type) {
     case ORTHANC_STRING: return "a string without NUL";
-    case ORTHANC_AET: return "an AE title, a string of 1 to 16 characters";
+    case ORTHANC_TEXT: return "a string that is not empty, without NUL";
+    case ORTHANC_AET:
+        return "an AE title, a string of 1 to 16 characters of ASCII without backslash";
+    case ORTHANC_AET_OR_NONE:
+        return "an AE title, a string of 1 to 16 characters of ASCII without backslash, or \"\"";
     case ORTHANC_BOOLEAN: return "true or false";
     case ORTHANC_INTEGER: return "a whole number";
     case ORTHANC_SECONDS:
         return "a whole number of seconds, 1 or more (0 would mean for ever, and hold a job "
                "worker)";
-    case ORTHANC_PORT: return "a port, 1 to 65535";
+    case ORTHANC_SECONDS_OR_0:
+        return "a whole number of seconds, 0 or more (0: the server's own value)";
+    case ORTHANC_PORT: return "a port, 1 to 65534 (Orthanc takes no other)";
     case ORTHANC_TABLE: return "a table";
+    case ORTHANC_SECRET: return "a string without NUL";
+    case ORTHANC_URL:
+        return "an address that begins with http:// or https://, without user name and password";
+    case ORTHANC_HEADERS: return "a table from the names of headers to their values, strings";
     case ORTHANC_METHOD: return "\"C-MOVE\", \"C-GET\" or \"SystemDefault\"";
     case ORTHANC_ANY: break;
     }
@@ -173,6 +242,24 @@ bool orthanc_is_stored_id(const char *text)
         if (i % 9 == 8 ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
             return false;
     return text[44] == '\0';
+}
+
+enum { AET_MAX = 16 };
+
+bool orthanc_is_aet(const char *text)
+{
+    size_t n = strlen(text);
+    for (const char *c = text; *c; c++)
+        if (*c == '\\' || *c < ' ' || *c > '~')
+            return false;
+    return n <= AET_MAX && strspn(text, " ") < n;
+}
+
+bool orthanc_is_peer_url(const char *text)
+{
+    size_t n = strncmp(text, "http://", 7) == 0 ? 7 : strncmp(text, "https://", 8) == 0 ? 8 : 0;
+    size_t host = n > 0 ? strcspn(text + n, "/?#") : 0;
+    return host > 0 && !memchr(text + n, '@', host);
 }
 
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE])

@@ -1,7 +1,7 @@
-/* orthanc_routes.h - the keys that each modality route takes, and since which version. Orthanc
- * ignores those that it does not know, so what is not here, or not there yet, must not be sent.
- * Knows no Lua. Sources: Orthanc's REST API reference, NEWS and OrthancRestModalities.cpp;
- * observed on 1.10.1, 1.12.7 and 1.13.0. */
+/* orthanc_routes.h - the keys that each route of modalities and peers takes, and since which
+ * version. Orthanc ignores those that it does not know, so what is not here, or not there yet, must
+ * not be sent. Knows no Lua. Sources: Orthanc's REST API reference, NEWS and
+ * OrthancRestModalities.cpp; observed on 1.10.1, 1.12.7 and 1.13.0. */
 #ifndef ORTHANC_ROUTES_H
 #define ORTHANC_ROUTES_H
 
@@ -20,13 +20,20 @@ enum {
 
 typedef enum orthanc_type {
     ORTHANC_STRING,
-    ORTHANC_AET, /* 1 to 16 characters */
+    ORTHANC_TEXT,        /* not empty */
+    ORTHANC_AET,         /* 1 to 16 characters */
+    ORTHANC_AET_OR_NONE, /* the same, or "" */
     ORTHANC_BOOLEAN,
     ORTHANC_INTEGER,
-    ORTHANC_SECONDS, /* whole, 1 or more: 0 would mean for ever */
+    ORTHANC_SECONDS,      /* whole, 1 or more: 0 would mean for ever */
+    ORTHANC_SECONDS_OR_0, /* whole: 0 is the server's own value */
     ORTHANC_PORT,
     ORTHANC_TABLE,
-    ORTHANC_METHOD, /* C-MOVE, C-GET, SystemDefault */
+    /* no error shows one of these */
+    ORTHANC_SECRET,  /* a string */
+    ORTHANC_URL,     /* http or https, without credentials */
+    ORTHANC_HEADERS, /* a table from names to values */
+    ORTHANC_METHOD,  /* C-MOVE, C-GET, SystemDefault */
     ORTHANC_ANY
 } orthanc_type;
 
@@ -44,9 +51,18 @@ typedef struct orthanc_route {
 } orthanc_route;
 
 extern const orthanc_route orthanc_echo, orthanc_query, orthanc_retrieve, orthanc_move, orthanc_get,
-    orthanc_store;
+    orthanc_store, orthanc_modality_settings, orthanc_peer_settings, orthanc_peer_store;
+
+/* An AE title as it goes over the wire: DICOM PS3.5 6.2 (AE). */
+bool orthanc_is_aet(const char *text);
+
+/* http:// or https:// and a host, and no user name in it. */
+bool orthanc_is_peer_url(const char *text);
 
 const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name);
+
+/* Whether values of this type are nobody's business. */
+bool orthanc_type_is_secret(orthanc_type type);
 
 /* What a value of this type has to be, in words. */
 const char *orthanc_type_words(orthanc_type type);

@@ -182,6 +182,8 @@ local function expectation(data)
     end
     local wanted, err = retrieved(data)
     return wanted, wanted and look or err
+  elseif data.peer then
+    return nil, "what a peer has cannot be asked through this server"
   elseif body.CalledAet or body.Host or body.Port then
     return nil, "it went to another place than the modality, which nobody can ask"
   end

@@ -72,14 +72,29 @@ static void versions_are_read(void)
 
 static void keys_are_sound(void)
 {
-    static const orthanc_route *const routes[] = { &orthanc_echo, &orthanc_query, &orthanc_retrieve,
-                                                   &orthanc_move, &orthanc_get,   &orthanc_store };
+    static const orthanc_route *const routes[] = {
+        &orthanc_echo,      &orthanc_query, &orthanc_retrieve,          &orthanc_move,
+        &orthanc_get,       &orthanc_store, &orthanc_modality_settings, &orthanc_peer_settings,
+        &orthanc_peer_store
+    };
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
         for (const orthanc_key *key = routes[i]->keys; key->name; key++) {
             CHECK(orthanc_key_of(routes[i], key->name) == key);
             CHECK(key->since == 0 || key->since > routes[i]->since);
         }
     CHECK(!orthanc_key_of(&orthanc_retrieve, "TargetAET"));
+}
+
+static void titles_and_addresses_are_read(void)
+{
+    CHECK(orthanc_is_aet("A") && orthanc_is_aet("SIXTEEN_LETTERS_") && orthanc_is_aet(" a~ "));
+    CHECK(!orthanc_is_aet("") && !orthanc_is_aet("  ") && !orthanc_is_aet("SEVENTEEN_LETTERS"));
+    CHECK(!orthanc_is_aet("A\\B") && !orthanc_is_aet("A\n") && !orthanc_is_aet("\xc3\x84") &&
+          !orthanc_is_aet("\x7f"));
+    CHECK(orthanc_is_peer_url("http://h") && orthanc_is_peer_url("https://h:1/a@b?c"));
+    CHECK(!orthanc_is_peer_url("http://") && !orthanc_is_peer_url("http:///a") &&
+          !orthanc_is_peer_url("h") && !orthanc_is_peer_url("ftp://h"));
+    CHECK(!orthanc_is_peer_url("http://u:p@h/") && !orthanc_is_peer_url("https://p@h"));
 }
 
 static void identifiers_are_read(void)
@@ -136,6 +151,7 @@ int main(void)
     levels_are_read();
     versions_are_read();
     keys_are_sound();
+    titles_and_addresses_are_read();
     identifiers_are_read();
     letters_are_looked_up();
     hints_are_given();

@@ -94,7 +94,17 @@ static const char roles[] =
     "play('/jobs/2-2', '{\"State\":\"Success\",\"Content\":{\"Description\":\"d\"}}')\n"
     "play('/jobs/3-3', '{\"State\":\"Failure\",\"ErrorCode\":9,\"ErrorDetails\":\"DIMSE status "
     "0xA801\"}')\n"
-    "play('/jobs/4-4', '{\"State\":\"Running\"}')\n";
+    "play('/jobs/4-4', '{\"State\":\"Running\"}')\n"
+    "play('/modalities/pacs', '', 'text/plain')\n"
+    "play('/modalities/pacs/configuration', '{\"AET\":\"A\",\"Host\":\"h\",\"Port\":1}')\n"
+    "play('/peers/far', '', 'text/plain')\n"
+    "play('/peers/far/configuration', "
+    "'{\"Url\":\"http://h/\",\"HttpHeaders\":[\"T\"],\"Password\":null}')\n"
+    "play('/peers/far/system', '{\"Name\":\"FAR\",\"X\":null}')\n"
+    "play('/peers/far/store', '{\"ID\":\"5-5\"}')\n"
+    "play('/jobs/5-5', '{\"State\":\"Failure\",\"ErrorCode\":9,\"ErrorDetails\":\"at "
+    "http://u:p@h/x\",\"Content\":{\"Peer\":{\"Url\":\"http://u:p@h/\",\"HttpHeaders\":{"
+    "\"T\":\"t\"}}}}')\n";
 
 static const char modality_scenario[] =
     "local modalua, task = require 'modalua', require 'modalua.task'\n"
@@ -116,7 +126,14 @@ static const char modality_scenario[] =
     "assert(pacs:move_resources('Study', {{StudyInstanceUID = '1.2'}}, {TargetAet = 'ARCHIVE'}))\n"
     "local _, err = pacs:store 'ffffffff-ffffffff-ffffffff-ffffffff-ffffffff'\n"
     "assert(err.dimse_status == 0xA801)\n"
-    "assert(client:query('1-1'):answers() and client:job('2-2'):wait())\n";
+    "assert(client:query('1-1'):answers() and client:job('2-2'):wait())\n"
+    "local far = client:peer 'far'\n"
+    "assert(pacs:configure {Port = 1} and not pacs:configure {Port = 2} and pacs:remove())\n"
+    "assert(far:system().Name == 'FAR' and not far:configure {Timeout = 1})\n"
+    "assert(far:configure {Username = '', Password = 'p', HttpHeaders = {T = 't'}})\n"
+    "_, err = far:store 'ffffffff-ffffffff-ffffffff-ffffffff-ffffffff'\n"
+    "assert(err.code == 'peer_failed' and not err.message:find 'u:p')\n"
+    "assert(err.result.Peer.HttpHeaders.T ~= 't')\n";
 
 static void discard(void *user, const char *text, size_t size)
 {

@@ -1,0 +1,368 @@
+-- The server's peers, other Orthancs: their entries, and what is sent to them; two real servers of each version, and faultd for faults.
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
+local json = modalua.json
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local contains, eventually, fails, throws = expect.contains, expect.eventually, expect.fails, expect.throws
+
+local PASSWORD = "pass:word w1th blank"
+local NOBODY = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
+
+-- That a secret is in no field of an error.
+local function tells_nothing_of(secret, err)
+  assert.is_nil((json.encode(err) .. tostring(err)):find(secret, 1, true))
+end
+
+for _, version in ipairs(versions) do
+  describe("A peer of the Orthanc " .. version.name, function()
+    local far, near, client, at_far, peer, study, instances
+
+    setup(function()
+      far = orthanc.start { binary = version.binary, aet = "FAR", users = { us = PASSWORD } }
+      near = orthanc.start { binary = version.binary, aet = "NEAR", extra = { OrthancPeers = { filed = { "http://127.0.0.1:1/" } } } }
+      client = modalua.connect(near.url)
+      at_far = modalua.connect(far.url, { username = "us", password = PASSWORD })
+      assert(samples.store(client))
+      study = assert(client:get("/studies"))[1]
+      instances = #assert(client:get("/studies/" .. study .. "/instances"))
+      peer = client:peer "far"
+    end)
+
+    teardown(function()
+      near:close()
+      far:close()
+    end)
+
+    before_each(function()
+      assert(client:put("/peers/far", { Url = far.url, Username = "us", Password = PASSWORD }))
+      for _, patient in ipairs(assert(at_far:get("/patients"))) do
+        assert(at_far:delete("/patients/" .. patient))
+      end
+    end)
+
+    local function arrived()
+      return assert(at_far:get("/statistics")).CountInstances
+    end
+
+    local function works()
+      return assert(peer:system()).Name == "FAR"
+    end
+
+    local function set(changes)
+      changes.Url, changes.Username, changes.Password = far.url, "us", PASSWORD
+      assert(client:put("/peers/far", changes))
+    end
+
+    it("is listed", function()
+      local names = assert(client:peers())
+      table.sort(names)
+      assert.are.same({ "far", "filed" }, names)
+      local entries = assert(client:peers { expand = true })
+      assert.are.same({ far.url .. "/", "us", json.null }, { entries.far.Url, entries.far.Username, entries.far.Password })
+      throws("did you mean 'expand'", client.peers, client, { expanded = true })
+    end)
+
+    it("is an object without asking anybody", function()
+      local nowhere = modalua.connect "http://127.0.0.1:1"
+      local other = nowhere:peer("any-name_1", { max_moves = 1 })
+      assert.are.same({ nowhere, "any-name_1", "modalua.Peer (any-name_1)" }, { other.client, other.peer, tostring(other) })
+      assert.is_nil(other.modality)
+      assert.is_nil(other.find)
+      for _, name in ipairs { "", "a/b", "a b", ("x"):rep(64), 1, {} } do
+        assert.has_error(function() client:peer(name) end)
+      end
+      throws("'a.b' cannot be a peer's name", client.peer, client, "a.b")
+      throws("modalua.Modality expected", client:modality("pacs").echo, peer)
+      throws("modalua.Peer expected", peer.store, client:modality "pacs", study)
+    end)
+
+    it("tells of itself", function()
+      assert.are.same({ "FAR", "FAR" }, { assert(peer:system()).DicomAet, peer:system { wait_timeout = 20 }.Name })
+      assert.is_nil(peer:system().DatabaseBackendPlugin) -- null
+    end)
+
+    it("that does not answer, or refuses, or is unknown, says so", function()
+      fails({ kind = "orthanc", code = "peer_failed", op = "system", status = 500, orthanc_status = 9 }, client:peer("filed"):system())
+      assert(client:put("/peers/far", { Url = far.url, Username = "us", Password = "wr0ng" }))
+      local err = fails({ kind = "orthanc", code = "peer_failed" }, peer:system())
+      contains(err.message, "the peer refuses, or is no Orthanc: wrong Username, Password or Url")
+      for _, options in ipairs { {}, { Synchronous = true } } do
+        err = fails({ kind = "orthanc", code = "peer_failed", op = "store", orthanc_status = 9 }, peer:store(study, options))
+        tells_nothing_of("wr0ng", err)
+        fails({ kind = "orthanc", code = "peer_failed" }, client:peer("filed"):store(study, options))
+        fails({ kind = "orthanc", code = "unknown_peer", status = 404 }, client:peer("nosuch"):store(study, options))
+      end
+      for _, name in ipairs { "system", "configuration", "remove" } do
+        fails({ kind = "orthanc", code = "unknown_peer", op = name, status = 404 }, client:peer("nosuch")[name](client:peer "nosuch"))
+      end
+      assert.are.equal(0, arrived())
+    end)
+
+    describe("has an entry that", function()
+      it("is read, without its secrets", function()
+        set { HttpHeaders = { Token = "t0ken" }, Timeout = 5 }
+        assert.are.same({ Url = far.url .. "/", Username = "us", Password = json.null, HttpHeaders = { "Token" }, Pkcs11 = false,
+          Timeout = 5 }, (assert(peer:configuration())))
+      end)
+
+      it("is not written when that would lose what the server does not tell", function()
+        set { HttpHeaders = { Token = "t0ken" }, CertificateFile = near.log, CertificateKeyFile = near.log, Timeout = 5 }
+        local before = assert(peer:configuration())
+        local err = fails({ kind = "refused", code = "hidden_settings", op = "configure", path = "/peers/far", method = "PUT" },
+          peer:configure { Timeout = 6 })
+        contains(err.message, "never tells Password, HttpHeaders, CertificateKeyFile, CertificateKeyPassword, so")
+        err = fails({ code = "hidden_settings" },
+          peer:configure { Timeout = 6, HttpHeaders = {}, CertificateKeyFile = "", CertificateKeyPassword = "" })
+        contains(err.message, "never tells Password, so")
+        assert.are.same(before, (assert(peer:configuration())))
+      end)
+
+      it("changes where it is told to, and nowhere else", function()
+        set { HttpHeaders = { Token = "t0ken" }, Timeout = 5, VerifyPeer = "1" }
+        local expected = assert(peer:configuration())
+        local secrets = { Password = PASSWORD, HttpHeaders = { Token = "t0ken" } }
+        for key, value in pairs { Timeout = 6, Pkcs11 = false, Url = far.url .. "//" } do
+          local settings = { [key] = value, Password = secrets.Password, HttpHeaders = secrets.HttpHeaders }
+          local entry, note = peer:configure(settings)
+          assert(entry, note)
+          contains(note, '"OrthancPeersInDatabase" : true')
+          expected.Timeout, expected.Url = key == "Timeout" and 6 or entry.Timeout, entry.Url
+          assert.are.same(expected, entry)
+        end
+        secrets.Url = far.url
+        assert(peer:configure(secrets))
+        assert.is_true(works())
+        assert.are.same({ "A", "B" }, (function(entry)
+          table.sort(entry.HttpHeaders)
+          return entry.HttpHeaders
+        end)(assert(peer:configure { Password = PASSWORD, HttpHeaders = { A = "1", B = "2" } })))
+        local none = assert(peer:configure { Password = PASSWORD, HttpHeaders = {} }).HttpHeaders
+        assert.are.equal("[]", json.encode(none))
+        assert(peer:configure { Password = PASSWORD, HttpHeaders = none })
+        assert.is_true(works())
+        local entry = assert(peer:configure { Username = "", Password = "" })
+        assert.are.same({ nil, nil, "1" }, { entry.Username, entry.Password, entry.VerifyPeer })
+        assert(peer:configure { Username = "us", Password = PASSWORD })
+        assert.is_true(works())
+      end)
+
+      it("is made when that is what is meant, and removed", function()
+        local new = client:peer "new"
+        contains(fails({ code = "unknown_peer", op = "configure" }, new:configure { Url = far.url }).message, "create = true")
+        contains(fails({ code = "missing_setting" }, new:configure { create = true, Timeout = 5 }).message, "cannot do without Url")
+        local err = fails({ code = "missing_setting" }, new:configure { create = true, Url = far.url, Password = PASSWORD })
+        contains(err.message, "cannot do without Username")
+        tells_nothing_of(PASSWORD, err)
+        assert.are.equal("1", assert(new:configure { create = true, Url = far.url, Username = "us", Password = PASSWORD,
+          extra = { VerifyPeer = true } }).VerifyPeer)
+        assert.are.equal("FAR", assert(new:system()).Name)
+        assert.is_true(new:remove())
+        fails({ code = "unknown_peer", op = "remove", method = "DELETE" }, new:remove())
+      end)
+
+      it("is compared with what was asked for", function()
+        local err = fails({ kind = "orthanc", code = "not_taken" }, -- without CertificateFile it is dropped
+          peer:configure { Password = PASSWORD, CertificateKeyFile = "/dev/null" })
+        contains(err.message, "it did not take: CertificateKeyFile")
+        tells_nothing_of(PASSWORD, err)
+        err = fails({ kind = "orthanc", code = "bad_certificate", status = 404 },
+          peer:configure { Password = PASSWORD, CertificateFile = "/nonexistent" })
+        contains(err.message, "/nonexistent")
+        tells_nothing_of(PASSWORD, err)
+        assert(peer:configure { Password = PASSWORD, extra = { Number = 4, Text = "x", No = false } })
+      end)
+    end)
+
+    describe("is sent", function()
+      it("what is named, run as a job that is waited for", function()
+        local result = assert(peer:store(study))
+        assert.are.same({ instances, 0, { study } }, { result.InstancesCount, result.FailedInstancesCount, result.ParentResources })
+        assert.are.equal(instances, arrived())
+        assert(peer:store(assert(client:get("/patients"))))
+        assert.are.equal(#assert(client:get("/instances")), arrived())
+      end)
+
+      it("it in one blocking request, compressed, or as a job for later", function()
+        local result = assert(peer:store(study, { Synchronous = true, Compress = true, Transcode = "1.2.840.10008.1.2.1" }))
+        assert.are.same({ instances, true, "1.2.840.10008.1.2.1" }, { result.InstancesCount, result.Compress, result.Transcode })
+        assert.are.equal(instances, arrived())
+        local job = client:job(assert(peer:store({ study }, { Synchronous = false, Priority = 3 })))
+        assert.are.equal(instances, assert(job:wait()).InstancesCount)
+        assert.are.equal(3, assert(job:status()).Priority)
+        job = client:job(assert(client:peer("filed"):store(study, { Asynchronous = true })))
+        fails({ kind = "orthanc", code = "peer_failed", orthanc_status = 9, job = job.ID }, job:wait())
+      end)
+
+      it("nothing that is not there", function()
+        for _, options in ipairs { {}, { Synchronous = true } } do
+          local err = fails({ kind = "orthanc" }, peer:store(NOBODY, options))
+          assert.is_true(err.code == "not_found" and err.status == 404 or err.orthanc_status == -1)
+          for _, ids in ipairs { { study, NOBODY }, { NOBODY, study } } do
+            fails({ kind = "orthanc", op = "store", path = "/peers/far/store" }, peer:store(ids, options))
+          end
+        end
+        fails({ kind = "refused", code = "bad_identifier" }, peer:store "1.2.3")
+        fails({ kind = "refused", code = "bad_identifier" }, peer:store {})
+      end)
+
+      it("UserData, where the server knows them", function()
+        if version.name == "of Debian sid" then
+          local job = assert(peer:store(study, { UserData = { a = 1 }, Synchronous = false })).ID
+          assert.are.same({ a = 1 }, assert(client:job(job):status()).UserData)
+        else
+          local err = fails({ kind = "orthanc", code = "unsupported" }, peer:store(study, { UserData = 1 }))
+          contains(err.message, "'UserData' of store came with 1.12.9")
+          assert.are.equal(0, arrived())
+        end
+      end)
+    end)
+
+    it("never has its secrets shown by an error", function()
+      set { HttpHeaders = { Token = "t0ken" } } -- which the server writes into its job
+      far:signal "STOP" -- a job that goes on
+      local err = select(2, peer:store(study, { wait_timeout = 0.2 }))
+      far:signal "CONT"
+      assert.are.same({ "timeout", true }, { err.kind, err.still_running })
+      assert(client:put("/peers/cred", { Url = "http://us:s3cret@127.0.0.1:1/", HttpHeaders = { Token = "t0ken" } }))
+      for _, failed in ipairs { select(2, client:peer("cred"):store(study)), select(2, client:peer("cred"):system()),
+        select(2, client:peer("cred"):store(study, { Synchronous = true })) } do
+        assert.are.equal("peer_failed", failed.code)
+        tells_nothing_of("s3cret", failed)
+      end
+      local failed = select(2, client:peer("cred"):store(study))
+      assert.are.equal("http://…@127.0.0.1:1/", failed.result.Peer.Url)
+      tells_nothing_of("t0ken", failed)
+      assert(client:delete "/peers/cred")
+      assert.is_table(client:job(err.job):wait())
+    end)
+  end)
+end
+
+describe("A peer's", function()
+  local peer = modalua.connect("http://127.0.0.1:1"):peer "far"
+
+  it("settings are checked before anybody is asked, and not shown", function()
+    local function bad(part, settings)
+      local ok, message = pcall(peer.configure, peer, settings)
+      assert.is_false(ok)
+      contains(message, part)
+      assert.is_nil(message:find("s3cret", 1, true), message)
+    end
+    for _, url in ipairs { "", "far", "ftp://far/", "http://", "http:///x", "http://us:s3cret@far/", "https://s3cret@far", 1, {} } do
+      bad("configure: 'Url' must be an address that begins with http:// or https://", { Url = url })
+    end
+    bad("'Password' must be a string", { Password = { "s3cret" } })
+    bad("'Password' must be a string", { Password = "s3cret\0" })
+    bad("'CertificateKeyPassword' must be a string", { CertificateKeyPassword = 1 })
+    for _, headers in ipairs { "Token: s3cret", { "s3cret" }, { Token = 1 }, { Token = "s3cret\r\nX: y" }, { ["To:ken"] = "s3cret" } } do
+      bad("'HttpHeaders' must be a table from the names of headers to their values", { HttpHeaders = headers })
+    end
+    bad("'Timeout' must be", { Timeout = -1 })
+    bad("'Pkcs11' must be true or false", { Pkcs11 = 1 })
+    bad("did you mean 'Password'", { password = "s3cret" })
+    bad("unknown key 'AET'", { AET = "X" })
+  end)
+
+  it("options of store are checked", function()
+    throws("'Permissive' cannot be given: it hides failures", peer.store, peer, NOBODY, { Permissive = true })
+    throws("'Timeout' cannot be given", peer.store, peer, NOBODY, { Timeout = 1 })
+    throws("the identifiers are the first argument", peer.store, peer, NOBODY, { Resources = { NOBODY } })
+    throws("unknown key 'verify'", peer.store, peer, NOBODY, { verify = true })
+    throws("contradict each other", peer.store, peer, NOBODY, { Synchronous = true, Asynchronous = true })
+  end)
+end)
+
+describe("A peer, or a transfer to it,", function()
+  local ID = "12345678-1234-1234-1234-123456789abc"
+  local server, client, peer
+
+  local function answer(path, value)
+    return { path = path, to = faultd.route("/delay", { s = 0, body = json.encode(value) }) }
+  end
+
+  local function start(record)
+    record.ID = ID
+    server = faultd.start { answer("/peers/far/store", { ID = ID, Path = "/jobs/" .. ID }), answer("/modalities/far/store", { ID = ID }),
+      answer("/jobs/" .. ID, record), { path = "/jobs/" .. ID .. "/cancel", to = "/ok" } }
+    client = modalua.connect(server.url)
+    peer = client:peer "far"
+  end
+
+  after_each(function()
+    server:close()
+  end)
+
+  local function count(path)
+    return assert(client:get("/count", { of = path }))
+  end
+
+  it("is no success when a part of it failed", function()
+    start { State = "Success", Content = { InstancesCount = 3, FailedInstancesCount = 1, Peer = { "http://far/" } } }
+    local err = fails({ kind = "orthanc", code = "incomplete", job = ID, path = "/peers/far/store" }, peer:store(NOBODY))
+    assert.are.equal(1, err.result.FailedInstancesCount)
+    fails({ kind = "orthanc", code = "incomplete" }, client:job(ID):wait())
+  end)
+
+  it("is not believed when the server has forgotten it", function()
+    start {}
+    assert(client:get(faultd.map { path = "/jobs/" .. ID }))
+    assert(client:get(faultd.map { path = "/jobs/" .. ID, to = faultd.route("/status", { code = 404 }) }))
+    local err = fails({ kind = "unknown", code = "unproven", op = "store", job = ID }, peer:store(NOBODY))
+    contains(err.message, "what a peer has cannot be asked")
+    local handle = assert(peer:store(NOBODY, { Synchronous = false }))
+    fails({ kind = "unknown", code = "unproven", op = "wait", job = ID }, client:job(handle):wait())
+  end)
+
+  it("is stopped on the server when its task is cancelled", function()
+    start { State = "Running" }
+    local t = task.spawn(peer.store, peer, NOBODY)
+    assert(eventually(function() return count("/jobs/" .. ID) > 0 end))
+    t:cancel()
+    assert.are.equal("cancelled", select(2, t:join()).kind)
+    assert(eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end))
+  end)
+
+  it("waits for its turn: two at once with one peer, or as many as max_moves says, whatever a modality of its name does", function()
+    start { State = "Running" }
+    local tasks = {}
+    local function spawn(remote)
+      table.insert(tasks, task.spawn(function() return remote:store(NOBODY) end))
+    end
+    for _ = 1, 2 do
+      spawn(client:modality "far")
+    end
+    for _ = 1, 3 do
+      spawn(modalua.connect(server.url):peer("far", { max_moves = 3 }))
+    end
+    assert(eventually(function() return count("/peers/far/store") == 3 and count("/modalities/far/store") == 2 end))
+    tasks[5]:cancel() -- two are left
+    assert(eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end))
+    fails({ kind = "timeout", code = "not_started" }, peer:store(NOBODY, { wait_timeout = 0.2 }))
+    assert.are.equal(3, count("/peers/far/store"))
+    for _, t in ipairs(tasks) do
+      t:cancel()
+    end
+    for _, t in ipairs(tasks) do
+      t:join()
+    end
+  end)
+
+  it("does not hurry its answer about itself, unless told to", function()
+    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = '{"Name":"FAR"}' }) } }
+    local far = modalua.connect(server.url, { timeout = 0.1 }):peer "far"
+    assert.are.equal("FAR", assert(far:system()).Name)
+    fails({ kind = "timeout", op = "system", still_running = true }, far:system { wait_timeout = 0.1 })
+  end)
+
+  it("is sent once, on a connection of its own, whatever becomes of it", function()
+    server = faultd.start { { path = "/peers/far/store", to = "/drop" } }
+    client = modalua.connect(server.url)
+    fails({ kind = "network", retryable = false, path = "/peers/far/store" }, client:peer("far"):store(NOBODY))
+    assert.are.equal(1, count("/peers/far/store"))
+  end)
+end)

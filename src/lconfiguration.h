@@ -1,0 +1,12 @@
+/* lconfiguration.h - the server's entries of modalities and peers: read, changed, removed. */
+#ifndef LCONFIGURATION_H
+#define LCONFIGURATION_H
+
+#include <lua.h>
+
+/* Methods of Modality and Peer. */
+int lconfiguration_get(lua_State *L);    /* configuration() */
+int lconfiguration_set(lua_State *L);    /* configure(settings) */
+int lconfiguration_remove(lua_State *L); /* remove() */
+
+#endif
