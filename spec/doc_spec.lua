@@ -29,7 +29,7 @@ describe("Every public function", function()
   it("of an object too", function()
     local client = modalua.connect()
     for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "query", "queries", "job", "jobs",
-      "default_encoding", "use_utf8" } do
+      "default_encoding", "use_utf8", "changes" } do
       assert.matches("client:" .. name, doc.of(client[name]).signature)
     end
     local t = modalua.task.spawn(function() end)
@@ -37,7 +37,8 @@ describe("Every public function", function()
       assert.matches("task:" .. name, doc.of(t[name]).signature)
     end
     local objects = {
-      modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources" },
+      modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources",
+        "find_each", "studies", "series", "instances" },
       query = { client:query "0-0", "answers", "move", "level", "modality", "close" },
       job = { client:job "0-0", "status", "wait", "cancel", "pause", "resume", "resubmit" },
     }

@@ -324,6 +324,17 @@ int lresources_identifiers(lua_State *L)
     return 1;
 }
 
+/* value(row, name) -> string | nil. */
+int lresources_value(lua_State *L)
+{
+    uint32_t tag;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 2), &tag), 2, "no tag");
+    if (!push_tag(L, 1, tag))
+        lua_pushnil(L);
+    return 1;
+}
+
 /* move_options(options) -> max | nil. Throws when one of them is wrong. */
 int lresources_move_options(lua_State *L)
 {
