@@ -29,7 +29,7 @@ describe("Every public function", function()
   it("of an object too", function()
     local client = modalua.connect()
     for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "query", "queries", "job", "jobs",
-      "default_encoding", "use_utf8", "changes" } do
+      "default_encoding", "use_utf8", "changes", "find" } do
       assert.matches("client:" .. name, doc.of(client[name]).signature)
     end
     local t = modalua.task.spawn(function() end)

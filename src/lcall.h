@@ -13,6 +13,7 @@
 
 #include "lclient.h"
 #include "op.h"
+#include "orthanc_routes.h"
 
 typedef struct call call;
 typedef int (*call_step)(lua_State *L, call *c);
@@ -72,6 +73,13 @@ void lcall_set_origin(lua_State *L, const call *c);
 /* Pushes nil and an error of the call; returns 2. */
 int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
                ...);
+
+/* The same of what came with a version that the server, whose own is known, does not have yet. */
+int lcall_unsupported(lua_State *L, const call *c, const char *what, int since);
+
+/* Whether the server's version, which is known, lacks this key (NULL = none): nil and an error are
+ * pushed then. [-0, +(0|2), m] */
+bool lcall_lacks_key(lua_State *L, const call *c, const orthanc_key *key);
 
 /* Goes on with `next` once the client knows its server's version. */
 int lcall_need_version(lua_State *L, call *c, call_step next);

@@ -12,7 +12,7 @@ int lresources_store(lua_State *L); /* modality:store(ids [, options]) */
 int lresources_move_options(lua_State *L); /* (options) -> max | nil */
 int lresources_move_one(lua_State *L);     /* (modality, level, resource, options), as the others */
 int lresources_identifiers(
-    lua_State *L); /* (op, level, resources) -> list of unique keys | nil, err */
+    lua_State *L);                  /* (op, level, resources) -> list of unique keys | nil, err */
 int lresources_value(lua_State *L); /* (row, tag's name) -> string | nil, of whichever format */
 
 #endif

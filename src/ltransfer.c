@@ -63,28 +63,17 @@ int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reas
 
 /* ---- what this server can do ---- */
 
-static int push_unsupported(lua_State *L, const call *c, const char *what, int since)
-{
-    int has = c->client->version;
-    return lcall_fail(L, c, "orthanc", "unsupported",
-                      "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
-                      has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
-                      since % 100);
-}
-
 static int version_known(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     int has = c->client->version;
     if (has < t->route->since)
-        return push_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
-                                t->route->since);
+        return lcall_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
+                                 t->route->since);
     if (has < t->least)
-        return push_unsupported(L, c, "C-MOVE without waiting for it", t->least);
-    if (t->newest && has < t->newest->since)
-        return push_unsupported(L, c,
-                                lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
-                                t->newest->since);
+        return lcall_unsupported(L, c, "C-MOVE without waiting for it", t->least);
+    if (lcall_lacks_key(L, c, t->newest))
+        return 2;
     return t->prepared(L, c);
 }
 

@@ -12,6 +12,7 @@
 
 enum {
     ORTHANC_MOVE_JOBS = ORTHANC_VERSION(1, 11, 1),     /* POST …/move can be a job */
+    ORTHANC_PAGED_FIND = ORTHANC_VERSION(1, 12, 5),    /* POST /tools/find gives all when asked */
     ORTHANC_C_GET = ORTHANC_VERSION(1, 12, 6),         /* POST …/get, RetrieveMethod */
     ORTHANC_HONEST_C_GET = ORTHANC_VERSION(1, 12, 10), /* a failed C-GET is told; Details */
     ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0),        /* "mainline" */
@@ -44,7 +45,7 @@ typedef struct orthanc_route {
 } orthanc_route;
 
 extern const orthanc_route orthanc_echo, orthanc_query, orthanc_retrieve, orthanc_move, orthanc_get,
-    orthanc_store;
+    orthanc_store, orthanc_tools_find;
 
 const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name);
 
