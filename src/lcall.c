@@ -8,7 +8,6 @@
 #include "lanswer.h"
 #include "lencode.h"
 #include "lerror.h"
-#include "orthanc_routes.h"
 
 enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 
@@ -219,13 +218,23 @@ int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, 
 
 /* ---- the server's version ---- */
 
-int lcall_fail_unsupported(lua_State *L, const call *c, const char *what, int since)
+int lcall_unsupported(lua_State *L, const call *c, const char *what, int since)
 {
     int has = c->client->version;
     return lcall_fail(L, c, "orthanc", "unsupported",
                       "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
                       has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
                       since % 100);
+}
+
+bool lcall_lacks_key(lua_State *L, const call *c, const orthanc_key *key)
+{
+    if (!key || c->client->version >= key->since)
+        return false;
+    lua_pushfstring(L, "'%s' of %s", key->name, c->base.name);
+    lcall_unsupported(L, c, lua_tostring(L, -1), key->since);
+    lua_remove(L, -3);
+    return true;
 }
 
 static int version_answered(lua_State *L, call *c)

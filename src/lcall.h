@@ -14,6 +14,7 @@
 #include "lclient.h"
 #include "lprogress.h"
 #include "op.h"
+#include "orthanc_routes.h"
 
 typedef int (*call_step)(lua_State *L, call *c);
 
@@ -87,9 +88,12 @@ void lcall_set_origin(lua_State *L, const call *c);
 int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
                ...);
 
-/* The same when the server's version, which is known, is too old for `what`, which came with
- * `since`. */
-int lcall_fail_unsupported(lua_State *L, const call *c, const char *what, int since);
+/* The same of what came with a version that the server, whose own is known, does not have yet. */
+int lcall_unsupported(lua_State *L, const call *c, const char *what, int since);
+
+/* Whether the server's version, which is known, lacks this key (NULL = none): nil and an error are
+ * pushed then. [-0, +(0|2), m] */
+bool lcall_lacks_key(lua_State *L, const call *c, const orthanc_key *key);
 
 /* Goes on with `next` once the client knows its server's version. */
 int lcall_need_version(lua_State *L, call *c, call_step next);

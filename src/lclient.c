@@ -199,6 +199,7 @@ static int l_connect(lua_State *L)
     c->timeout = o.timeout;
     c->version = 0;
     c->doubts = 0;
+    memset(c->whole, 0, sizeof c->whole);
     luaL_setmetatable(L, CLIENT_TYPE);
     push_weak_table(L, "v");
     lua_setiuservalue(L, -2, CLIENT_QUERIES);

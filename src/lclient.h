@@ -5,6 +5,7 @@
 #include <lua.h>
 
 #include "loop.h"
+#include "orthanc_tags.h"
 
 /* What a client's userdata holds. */
 typedef struct client {
@@ -12,6 +13,8 @@ typedef struct client {
     double timeout;      /* seconds of one exchange; 0 = no limit */
     int version; /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
     unsigned doubts; /* entries in its table of doubts */
+    /* Of each level: a list of so many is known not to be cut by the server (llocal.c). */
+    long long whole[ORTHANC_NO_LEVEL];
 } client;
 
 /* Its user values, tables: from the identifiers of queries to what find gave, while that is alive;

@@ -296,11 +296,7 @@ static int read_entry(lua_State *L, call *c)
 
 static int version_known(lua_State *L, call *c)
 {
-    const orthanc_key *newest = ((entry_call *)c)->newest;
-    if (c->client->version < newest->since)
-        return lcall_fail_unsupported(
-            L, c, lua_pushfstring(L, "'%s' of %s", newest->name, c->base.name), newest->since);
-    return read_entry(L, c);
+    return lcall_lacks_key(L, c, ((entry_call *)c)->newest) ? 2 : read_entry(L, c);
 }
 
 static int begin(lua_State *L, call *c)

@@ -140,30 +140,6 @@ static const lopt find_rows[] = { { "wait_timeout", LOPT_SECONDS,
                                   { "keep", LOPT_TABLE, 0 },
                                   { NULL, LOPT_FLAG, 0 } };
 
-static orthanc_level check_level(lua_State *L, int body)
-{
-    orthanc_level level;
-    if (lua_getfield(L, body, "Level") != LUA_TSTRING)
-        lerror_usage(
-            L, "find: Level is missing; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"");
-    level = orthanc_level_of(lua_tostring(L, -1));
-    if (level == ORTHANC_NO_LEVEL)
-        lerror_usage(
-            L, "find: unknown Level '%s'; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
-            lua_tostring(L, -1));
-    lua_pop(L, 1);
-    return level;
-}
-
-/* The table field of the table at index: its new place on the stack, or 0. */
-static int table_field(lua_State *L, int index, const char *name)
-{
-    if (lua_getfield(L, index, name) == LUA_TTABLE)
-        return lua_gettop(L);
-    lua_pop(L, 1);
-    return 0;
-}
-
 /* A character set that the caller chose, and that cannot hold the filters, saves nothing. True: it
  * is so, and nil and an error are pushed. */
 static bool refuse_charset(lua_State *L, const call *c, const filter *f)
@@ -192,7 +168,7 @@ int lfind_find(lua_State *L)
     lua_settop(L, FORMAT);
     luaL_checktype(L, DATA, LUA_TTABLE);
     lroute_read(L, DATA, "find", &orthanc_query, find_rows, &o); /* … body */
-    q.level = check_level(L, BODY);
+    q.level = lroute_level(L, BODY, "find");
     if (lua_getfield(L, BODY, "Normalize") == LUA_TBOOLEAN)
         q.normalize = lua_toboolean(L, -1);
     lua_pop(L, 1);
@@ -203,8 +179,8 @@ int lfind_find(lua_State *L)
     lua_replace(L, CALL);
     lua_pushfstring(L, "/modalities/%s/query", f->modality.modality->name);
     lcall_keep_route(L, CALL);
-    q.query = table_field(L, BODY, "Query");
-    q.keep = table_field(L, DATA, "keep");
+    q.query = lroute_table(L, BODY, "Query");
+    q.keep = lroute_table(L, DATA, "keep");
     if (!lfilter_check(L, &q))
         return lcall_fail(L, &f->modality.call, "refused", NULL, "%s", lua_tostring(L, -1));
     refused = refuse_charset(L, &f->modality.call, &q);

@@ -92,11 +92,13 @@ static void push_embedded(lua_State *L, const embedded_module *m)
         lua_error(L);
 }
 
-/* The part of Modality that is written in Lua. */
+/* The part of Client and Modality that is written in Lua. */
 static void complete_modality(lua_State *L, loop *lp)
 {
-    static const char *const parts[] = { "modalua.progress", "modalua.arrival",
-                                         "modalua.modality" };
+    static const char *const parts[] = {
+        "modalua.progress", "modalua.arrival",  "modalua.modality",
+        "modalua.each",     "modalua.children", "modalua.changes"
+    };
     lremote_push_ours(L, lp);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         const embedded_module *m = embedded_modules;

@@ -10,6 +10,7 @@
 #include "lmodality.h"
 #include "lopts.h"
 #include "lfound.h"
+#include "llocal.h"
 #include "lmark.h"
 #include "lpeer.h"
 #include "lquery.h"
@@ -213,6 +214,16 @@ static const ldoc_row methods[] = {
       "The identifiers of the jobs that the server knows: those that are not finished, and the "
       "last that "
       "are; with expand, their records (GET /jobs)." },
+    { "find", llocal_find,
+      "client:find{Level =, Query = {…}, Expand =, Limit =, Since =, CaseSensitive =, Short =, "
+      "Full "
+      "=, RequestedTags =, Labels =, LabelsConstraint =, OrderBy =, ParentPatient =, ParentStudy "
+      "=, "
+      "ParentSeries =, MetadataQuery =, ResponseContent =, extra =} -> list | nil, err",
+      "What this Orthanc itself holds (POST /tools/find): the identifiers that it gives, or with "
+      "Expand = true tables. The list is never cut by the server's own limits: what cannot be "
+      "shown "
+      "to be complete is an error. Since costs the list up to there." },
     { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
       "The character set that the server uses where a file or a peer names none, such as "
       "\"Latin1\" (GET /tools/default-encoding)." },

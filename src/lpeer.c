@@ -50,7 +50,7 @@ static const ldoc_row methods[] = {
       "takes the Username and Password that the server has for it." },
     { "store", lresources_peer_store,
       "peer:store(id | {id, …} [, {Synchronous =, Priority =, Compress =, Transcode =, UserData =, "
-      "wait_timeout =, extra =}]) -> result | nil, err",
+      "progress =, wait_timeout =, extra =}]) -> result | nil, err",
       "Sends instances, series, studies or patients to the other Orthanc over HTTP, by the "
       "identifiers that this one has given them." },
     { "configuration", lconfiguration_get, "peer:configuration() -> table | nil, err",

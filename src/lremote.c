@@ -14,6 +14,7 @@
 #include "lresources.h"
 #include "lroute.h"
 #include "ltransfer.h"
+#include "orthanc_tags.h"
 #include "task.h"
 
 static const char methods_key; /* of Modality's methods in the registry */
@@ -144,13 +145,51 @@ static int l_is_answer(lua_State *L)
     return 1;
 }
 
+/* usage(message). Throws it, for a mistake in the call. */
+static int l_usage(lua_State *L)
+{
+    return lerror_usage(L, "%s", luaL_checkstring(L, 1));
+}
+
+/* tag(key) -> gggg,eeee, level, name | nil. The level is the uppermost that has the tag; it and the
+ * name are nil where only the server can know them. */
+static int l_tag(lua_State *L)
+{
+    char text[ORTHANC_TAG_TEXT];
+    uint32_t tag;
+    const orthanc_tag *row;
+    int level = ORTHANC_PATIENT;
+    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag))
+        return 0;
+    orthanc_tag_write(tag, text);
+    lua_pushstring(L, text);
+    row = orthanc_tag_row(tag);
+    while (level < ORTHANC_NO_LEVEL && !(row && row->levels & 1u << level))
+        level++;
+    lua_pushstring(L, orthanc_level_name(level));
+    lua_pushstring(L, row ? row->name : NULL);
+    return 3;
+}
+
+/* level(word) -> the level's name | nil. */
+static int l_level(lua_State *L)
+{
+    lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
+    return 1;
+}
+
 void lremote_push_ours(lua_State *L, loop *lp)
 {
     static const luaL_Reg ours[] = { { "move_one", lresources_move_one },
                                      { "move_options", lresources_move_options },
                                      { "identifiers", lresources_identifiers },
+                                     { "value", lresources_value },
                                      { "is_answer", l_is_answer },
+                                     { "tag", l_tag },
+                                     { "level", l_level },
                                      { "fail", l_fail },
+                                     { "usage", l_usage },
+                                     { "spawn", task_spawn },
                                      { "sleep", task_sleep },
                                      { "now", task_now },
                                      { "show", lprogress_show },

@@ -321,6 +321,7 @@ int lresources_peer_store(lua_State *L)
 {
     static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS,
                                    offsetof(common_options, wait_timeout) },
+                                 { "progress", LOPT_VALUE, 0 },
                                  { NULL, LOPT_FLAG, 0 } };
     static const plan p = { "store", &named_peer, &orthanc_peer_store, rows, ltransfer_begin };
     return store_by(L, &p);
@@ -343,6 +344,17 @@ int lresources_identifiers(lua_State *L)
     }
     lua_pushstring(L, orthanc_level_name(level));
     lua_setfield(L, -2, "level");
+    return 1;
+}
+
+/* value(row, name) -> string | nil. */
+int lresources_value(lua_State *L)
+{
+    uint32_t tag;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 2), &tag), 2, "no tag");
+    if (!push_tag(L, 1, tag))
+        lua_pushnil(L);
     return 1;
 }
 

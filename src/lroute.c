@@ -158,6 +158,30 @@ const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
     return newest;
 }
 
+orthanc_level lroute_level(lua_State *L, int body, const char *function)
+{
+    orthanc_level level;
+    if (lua_getfield(L, body, "Level") != LUA_TSTRING)
+        lerror_usage(
+            L, "%s: Level is missing; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
+            function);
+    level = orthanc_level_of(lua_tostring(L, -1));
+    if (level == ORTHANC_NO_LEVEL)
+        lerror_usage(
+            L, "%s: unknown Level '%s'; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
+            function, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return level;
+}
+
+int lroute_table(lua_State *L, int index, const char *name)
+{
+    if (lua_getfield(L, index, name) == LUA_TTABLE)
+        return lua_gettop(L);
+    lua_pop(L, 1);
+    return 0;
+}
+
 /* -1 = not there. */
 static int take_flag(lua_State *L, int body, const char *name)
 {

@@ -68,14 +68,12 @@ static int version_known(lua_State *L, call *c)
     transfer *t = (transfer *)c;
     int has = c->client->version;
     if (has < t->route->since)
-        return lcall_fail_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
-                                      t->route->since);
+        return lcall_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
+                                 t->route->since);
     if (has < t->least)
-        return lcall_fail_unsupported(L, c, "C-MOVE without waiting for it", t->least);
-    if (t->newest && has < t->newest->since)
-        return lcall_fail_unsupported(
-            L, c, lua_pushfstring(L, "'%s' of %s", t->newest->name, c->base.name),
-            t->newest->since);
+        return lcall_unsupported(L, c, "C-MOVE without waiting for it", t->least);
+    if (lcall_lacks_key(L, c, t->newest))
+        return 2;
     return t->prepared(L, c);
 }
 

@@ -135,6 +135,28 @@ static const orthanc_key peer_store_keys[] = {
     { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
     { NULL, ORTHANC_ANY, 0, NULL }
 };
+
+static const orthanc_key tools_find_keys[] = {
+    { "Level", ORTHANC_STRING, 0, NULL },
+    { "Query", ORTHANC_TABLE, 0, NULL },
+    { "Expand", ORTHANC_BOOLEAN, 0, NULL },
+    { "Limit", ORTHANC_INTEGER, 0, NULL },
+    { "Since", ORTHANC_INTEGER, 0, NULL },
+    { "CaseSensitive", ORTHANC_BOOLEAN, 0, NULL },
+    { "Simplify", ORTHANC_BOOLEAN, 0, NULL },
+    { "Short", ORTHANC_BOOLEAN, 0, NULL },
+    { "Full", ORTHANC_BOOLEAN, 0, NULL },
+    { "RequestedTags", ORTHANC_TABLE, ORTHANC_VERSION(1, 11, 0), NULL },
+    { "Labels", ORTHANC_TABLE, ORTHANC_VERSION(1, 12, 0), NULL },
+    { "LabelsConstraint", ORTHANC_STRING, ORTHANC_VERSION(1, 12, 0), NULL },
+    { "OrderBy", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
+    { "ParentPatient", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL },
+    { "ParentStudy", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL },
+    { "ParentSeries", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL },
+    { "MetadataQuery", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
+    { "ResponseContent", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
 /* clang-format on */
 
 const orthanc_route orthanc_echo = { "echo", 0, echo_keys };
@@ -143,6 +165,7 @@ const orthanc_route orthanc_retrieve = { "retrieve", 0, retrieve_keys };
 const orthanc_route orthanc_move = { "move", 0, move_keys };
 const orthanc_route orthanc_get = { "get", ORTHANC_C_GET, get_keys };
 const orthanc_route orthanc_store = { "store", 0, store_keys };
+const orthanc_route orthanc_tools_find = { "find", 0, tools_find_keys };
 
 const orthanc_route orthanc_modality_settings = { "configure", 0, modality_settings_keys };
 const orthanc_route orthanc_peer_settings = { "configure", 0, peer_settings_keys };

@@ -12,6 +12,7 @@
 
 enum {
     ORTHANC_MOVE_JOBS = ORTHANC_VERSION(1, 11, 1),     /* POST …/move can be a job */
+    ORTHANC_PAGED_FIND = ORTHANC_VERSION(1, 12, 5),    /* POST /tools/find gives all when asked */
     ORTHANC_C_GET = ORTHANC_VERSION(1, 12, 6),         /* POST …/get, RetrieveMethod */
     ORTHANC_HONEST_C_GET = ORTHANC_VERSION(1, 12, 10), /* a failed C-GET is told; Details */
     ORTHANC_NEWEST = ORTHANC_VERSION(99, 0, 0),        /* "mainline" */
@@ -51,7 +52,8 @@ typedef struct orthanc_route {
 } orthanc_route;
 
 extern const orthanc_route orthanc_echo, orthanc_query, orthanc_retrieve, orthanc_move, orthanc_get,
-    orthanc_store, orthanc_modality_settings, orthanc_peer_settings, orthanc_peer_store;
+    orthanc_store, orthanc_modality_settings, orthanc_peer_settings, orthanc_peer_store,
+    orthanc_tools_find;
 
 /* An AE title as it goes over the wire: DICOM PS3.5 6.2 (AE). */
 bool orthanc_is_aet(const char *text);

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SOP_CLASS_UID = 0x00080016, SOP_CLASSES_IN_STUDY = 0x00080062 };
+
 /* A level keeps its own tags and those of the levels above it. */
 enum {
     AT_PATIENT = 1 << ORTHANC_PATIENT,
@@ -211,6 +213,10 @@ bool orthanc_tag_kept(uint32_t tag, orthanc_level level)
     return row && !row->sequence && (row->levels & 1u << level);
 }
 
+static const char *const at_level[] = { "", "search at Level = \"Study\" with it",
+                                        "search at Level = \"Series\" with it",
+                                        "search at Level = \"Instance\" with it" };
+
 const char *orthanc_tag_advice(uint32_t tag, orthanc_level level)
 {
     static const struct {
@@ -230,11 +236,50 @@ const char *orthanc_tag_advice(uint32_t tag, orthanc_level level)
     if (row && row->sequence)
         return "only worklists can be searched by sequences";
     for (int below = (int)level + 1; row && below < ORTHANC_NO_LEVEL; below++)
-        if (row->levels & 1u << below) {
-            static const char *const at[] = { "", "search at Level = \"Study\" with it",
-                                              "search at Level = \"Series\" with it",
-                                              "search at Level = \"Instance\" with it" };
-            return at[below];
-        }
+        if (row->levels & 1u << below)
+            return at_level[below];
     return NULL;
+}
+
+/* ---- the server's own index ---- */
+
+/* Of the main DICOM tags that Orthanc keeps beside those above, the level. */
+static orthanc_level main_level(uint32_t tag)
+{
+    static const struct {
+        orthanc_level level;
+        uint32_t tag;
+    } rows[] = {
+        { ORTHANC_STUDY, 0x00080080 },    { ORTHANC_STUDY, 0x00321032 },
+        { ORTHANC_STUDY, 0x00321060 },    { ORTHANC_SERIES, 0x00080070 },
+        { ORTHANC_SERIES, 0x00081010 },   { ORTHANC_SERIES, 0x00180010 },
+        { ORTHANC_SERIES, 0x00180024 },   { ORTHANC_SERIES, 0x00181090 },
+        { ORTHANC_SERIES, 0x00181400 },   { ORTHANC_SERIES, 0x00200105 },
+        { ORTHANC_SERIES, 0x00201002 },   { ORTHANC_SERIES, 0x00540081 },
+        { ORTHANC_SERIES, 0x00540101 },   { ORTHANC_SERIES, 0x00541000 },
+        { ORTHANC_INSTANCE, 0x00200012 }, { ORTHANC_INSTANCE, 0x00200032 },
+        { ORTHANC_INSTANCE, 0x00200037 }, { ORTHANC_INSTANCE, 0x00200100 },
+        { ORTHANC_INSTANCE, 0x00204000 }, { ORTHANC_INSTANCE, 0x00280008 },
+        { ORTHANC_INSTANCE, 0x00541330 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        if (rows[i].tag == tag)
+            return rows[i].level;
+    return ORTHANC_PATIENT;
+}
+
+const char *orthanc_tag_not_indexed(uint32_t tag, orthanc_level level)
+{
+    const orthanc_tag *row = orthanc_tag_row(tag);
+    const char *advice;
+    if (tag == SOP_CLASSES_IN_STUDY || (tag == SOP_CLASS_UID && level < ORTHANC_INSTANCE))
+        return "search at Level = \"Instance\" with SOPClassUID";
+    if (main_level(tag) > level)
+        return at_level[main_level(tag)];
+    if (!row || (!row->sequence && (row->levels & 1u << level)))
+        return NULL;
+    if (row->sequence)
+        return "sequences cannot be searched";
+    advice = orthanc_tag_advice(tag, level);
+    return advice ? advice : "this level does not have it";
 }

@@ -52,6 +52,11 @@ bool orthanc_tag_kept(uint32_t tag, orthanc_level level);
  * comes to mind. */
 const char *orthanc_tag_advice(uint32_t tag, orthanc_level level);
 
+/* Why the server's own index, searched at that level, does not match by the tag, as what to do
+ * instead; NULL = it does, or reads the file of one instance. There, a tag that belongs to a lower
+ * level matches nothing, or fails as an error of the database. */
+const char *orthanc_tag_not_indexed(uint32_t tag, orthanc_level level);
+
 /* How an answer of that level is identified: the tags of the level and of those above it that
  * C-MOVE needs. Ended by 0. */
 const uint32_t *orthanc_unique_keys(orthanc_level level);

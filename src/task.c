@@ -303,7 +303,7 @@ static task *check_task(lua_State *L, int index)
     return luaL_checkudata(L, index, TASK_TYPE);
 }
 
-static int l_spawn(lua_State *L)
+int task_spawn(lua_State *L)
 {
     loop *lp = ldoc_loop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -389,7 +389,7 @@ static const ldoc_row methods[] = {
 };
 
 static const ldoc_row functions[] = {
-    { "spawn", l_spawn, "spawn(f, ...) -> task",
+    { "spawn", task_spawn, "spawn(f, ...) -> task",
       "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done "
       "when those that it started are: it waits for them, "
       "or cancels them when it failed; an error that nobody joined becomes its own." },

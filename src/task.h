@@ -20,7 +20,8 @@ void task_turn(lua_State *L, loop *lp, double seconds);
 /* Pushes the error and the traceback of a failed task. [-0, +2, -] */
 void task_push_failure(lua_State *L, int index);
 
-/* sleep(seconds) and now(), for other bindings too. */
+/* spawn(f, ...), sleep(seconds) and now(), for other bindings too. */
+int task_spawn(lua_State *L);
 int task_sleep(lua_State *L);
 int task_now(lua_State *L);
 

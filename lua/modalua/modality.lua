@@ -1,5 +1,6 @@
 -- What of a modality, and of the server's character set, is better said in Lua. Loaded with modalua, after arrival.lua; from src/lremote.c
--- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, is_answer, fail, now, describe, bar.
+-- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, is_answer, fail, now, describe, bar; to it go
+-- ours.is_hopeless and ours.in_time.
 local ours = ...
 local UNIQUE = ours.arrival.UNIQUE
 local OP = "move_resources"
@@ -133,11 +134,11 @@ local function move_one(modality, level, keys, options)
   return ours.move_one(modality, level, keys, options)
 end
 
--- Failures that the next resource would meet too.
+-- Failures that the next resource, or question, would meet too.
 local HOPELESS = { network = true, auth = true, http = true, timeout = true }
 local HOPELESS_CODES = { unknown_modality = true, unsupported = true, bad_aet = true }
 
-local function is_hopeless(err)
+function ours.is_hopeless(err)
   return HOPELESS[err.kind] or HOPELESS_CODES[err.code] or false
 end
 
@@ -157,8 +158,8 @@ local function overall(level, outcomes, failed, first)
   return err
 end
 
--- Each call's share of the time that is left of wait_timeout.
-local function in_time(options)
+-- Each call's share of the time that is left of wait_timeout: a function that gives the options, brought up to date.
+function ours.in_time(options)
   local deadline = options.wait_timeout and ours.now() + options.wait_timeout
   return function()
     options.wait_timeout = deadline and math.max(deadline - ours.now(), 0.001)
@@ -199,7 +200,7 @@ local function move_each(modality, list, left, done)
     else
       outcome.result, outcome.error = move_one(modality, list.level, keys, left())
     end
-    hopeless = hopeless or outcome.error and is_hopeless(outcome.error) and outcome.error
+    hopeless = hopeless or outcome.error and ours.is_hopeless(outcome.error) and outcome.error
     outcomes[i] = outcome
     done(outcome)
   end
@@ -229,7 +230,7 @@ function ours.methods:move_resources(level, resources, options)
   for name, value in pairs(options or {}) do
     own[name] = value
   end
-  local left = in_time(own)
+  local left = ours.in_time(own)
   local done, over = progress_of(own, #list)
   local outcomes = move_each(self, list, left, done)
   if list.level ~= "Patient" and own.verify == nil and own.Synchronous ~= false and not own.Asynchronous then

@@ -44,6 +44,22 @@ static void tags_are_read(void)
     CHECK(orthanc_tag_advice(ORTHANC_TAG(0x9, 0x1001), ORTHANC_STUDY) == NULL);
 }
 
+static void tags_are_indexed(void)
+{
+    const uint32_t manufacturer = ORTHANC_TAG(0x8, 0x70), frames = ORTHANC_TAG(0x28, 0x8);
+    for (const orthanc_tag *a = orthanc_tags; a->name; a++)
+        for (int level = 0; level < ORTHANC_NO_LEVEL; level++)
+            if (!orthanc_tag_kept(a->tag, level))
+                CHECK(orthanc_tag_not_indexed(a->tag, level) != NULL);
+    CHECK(!orthanc_tag_not_indexed(ORTHANC_TAG(0x10, 0x20), ORTHANC_INSTANCE)); /* PatientID */
+    CHECK(orthanc_tag_not_indexed(ORTHANC_TAG(0x8, 0x62), ORTHANC_STUDY)); /* SOPClassesInStudy */
+    CHECK(strstr(orthanc_tag_not_indexed(manufacturer, ORTHANC_STUDY), "\"Series\""));
+    CHECK(!orthanc_tag_not_indexed(manufacturer, ORTHANC_SERIES));
+    CHECK(strstr(orthanc_tag_not_indexed(frames, ORTHANC_SERIES), "\"Instance\""));
+    CHECK(!orthanc_tag_not_indexed(ORTHANC_TAG(0x8, 0x8), ORTHANC_STUDY)); /* ImageType */
+    CHECK(!orthanc_tag_not_indexed(ORTHANC_TAG(0x9, 0x1001), ORTHANC_PATIENT));
+}
+
 static void levels_are_read(void)
 {
     CHECK(orthanc_level_of("sTuDy") == ORTHANC_STUDY &&
@@ -75,7 +91,8 @@ static void keys_are_sound(void)
     static const orthanc_route *const routes[] = {
         &orthanc_echo,      &orthanc_query, &orthanc_retrieve,          &orthanc_move,
         &orthanc_get,       &orthanc_store, &orthanc_modality_settings, &orthanc_peer_settings,
-        &orthanc_peer_store
+        &orthanc_peer_store,
+        &orthanc_tools_find
     };
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
         for (const orthanc_key *key = routes[i]->keys; key->name; key++) {
@@ -148,6 +165,7 @@ int main(void)
 {
     tags_are_sound();
     tags_are_read();
+    tags_are_indexed();
     levels_are_read();
     versions_are_read();
     keys_are_sound();

@@ -9,7 +9,8 @@
  * is rejected as not recognized (117). n is a number, s are seconds (0.3), xxxx a DIMSE status.
  *
  *   OKn        n answers to a C-FIND (3); everything else succeeds, and delivers nothing
- *   ONEn       the same, but the n-th C-MOVE or C-GET of the association (1) fails with A801
+ *   BAREn      the same; the answers have their UIDs and nothing else
+ *   ONEn       as OKn, but the n-th C-MOVE or C-GET of the association (1) fails with A801
  *   PARTn      a liar: the study asked for exists, with 1 series and n instances (3), every C-MOVE
  *              and C-GET says that it was delivered, and nothing is
  *   FSTxxxx    the only answer to a C-FIND; FANxxxx: 3 answers, then that
@@ -234,6 +235,7 @@ typedef struct behaviour {
 
 static const behaviour behaviours[] = {
     { "OK", COUNT, AT(answers), { .answers = 3 } },
+    { "BARE", COUNT, AT(answers), { .answers = 3, .bare = true } },
     { "ONE", COUNT, AT(failing), { .answers = 3, .failing = 1 } },
     { "PART", COUNT, AT(instances), { .answers = 1, .liar = true, .instances = 3 } },
     { "FST", DIMSE_STATUS, STATUS_OF(SERVICE_FIND), { .answers = 0 } },
@@ -408,27 +410,33 @@ static void add_honesty(const association *a, const message *m, element **answer
     }
 }
 
+/* Whose it is. */
+static void add_patient(const association *a, const message *m, unsigned who, element **e)
+{
+    char text[32];
+    if (level_of(m) >= STUDY) {
+        snprintf(text, sizeof text, "ACC%u", who);
+        set_puts(e, TAG_ACCESSION, "SH", text);
+        set_puts(e, TAG_STUDY_DATE, "DA", "20260101");
+    }
+    snprintf(text, sizeof text, "FAKE^P%u", who);
+    set_puts(e, TAG_PATIENT_NAME, "PN", a->plan.special ? a->plan.special->name : text);
+    snprintf(text, sizeof text, "FP%u", who);
+    set_puts(e, TAG_PATIENT_ID, "LO", text);
+}
+
 static element *answer_to(const association *a, const message *m, unsigned k)
 {
     const special *x = a->plan.special;
-    const unsigned who = a->plan.liar ? 0 : k; /* his are all in one study */
     const element *level = set_find(m->identifier, TAG_LEVEL);
     const char *charset = x ? x->charset : "ISO_IR 100";
-    char text[32];
     element *e = NULL;
     if (charset)
         set_puts(&e, TAG_CHARSET, "CS", charset);
     if (level)
         set_put(&e, TAG_LEVEL, "CS", level->value, level->size);
-    if (level_of(m) >= STUDY) {
-        snprintf(text, sizeof text, "ACC%u", who);
-        set_puts(&e, TAG_ACCESSION, "SH", text);
-        set_puts(&e, TAG_STUDY_DATE, "DA", "20260101");
-    }
-    snprintf(text, sizeof text, "FAKE^P%u", who);
-    set_puts(&e, TAG_PATIENT_NAME, "PN", x ? x->name : text);
-    snprintf(text, sizeof text, "FP%u", who);
-    set_puts(&e, TAG_PATIENT_ID, "LO", text);
+    if (!a->plan.bare)
+        add_patient(a, m, a->plan.liar ? 0 : k, &e); /* his are all in one study */
     add_uids(a, m, k, &e);
     if (a->plan.liar)
         add_honesty(a, m, &e);

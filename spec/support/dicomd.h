@@ -98,6 +98,7 @@ typedef struct plan {
     unsigned rejection;             /* result, source and reason as decimal digits; 0: accepted */
     unsigned failing;               /* the ordinal of the C-MOVE or C-GET that is */
     bool liar;                      /* says that it delivers, and does not */
+    bool bare;                      /* its answers tell nothing but UIDs */
     unsigned instances;             /* that a liar has */
     bool deaf;                      /* the association request is not answered */
     ending at_command, after_two;   /* of the association: at the first one, after 2 answers */

@@ -1,0 +1,196 @@
+-- client:find, what an Orthanc itself holds: no filter is lost, and a list that the server has cut is never given for a whole one.
+local expect = require "spec.support.expect"
+local json = require "modalua.json"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local versions = require "spec.support.versions"
+
+local fails, contains, throws = expect.fails, expect.contains, expect.throws
+
+local MUELLER = { PatientName = "müller^jörg" }
+
+local function release_of(client)
+  local major, minor, patch = assert(client:system()).Version:match "(%d+)%.(%d+)%.(%d+)"
+  return major * 10000 + minor * 100 + patch
+end
+
+for _, version in ipairs(versions) do
+  describe("client:find, of the Orthanc " .. version.name, function()
+    local server, client, release
+
+    setup(function()
+      server = orthanc.start { binary = version.binary }
+      client = modalua.connect(server.url)
+      assert(samples.store(client))
+      release = release_of(client)
+    end)
+
+    teardown(function()
+      server:close()
+    end)
+
+    local function count(query, level)
+      return #assert(client:find { Level = level or "Study", Query = query })
+    end
+
+    it("gives identifiers, or tables", function()
+      local ids = assert(client:find { Level = "Study", Query = MUELLER })
+      assert.are.equal(3, #ids)
+      assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", ids[1])
+      local studies = assert(client:find { Level = "study", Query = { AccessionNumber = "A100001" }, Expand = true })
+      assert.are.same({ 1, "20190304", "MOD-0001" },
+        { #studies, studies[1].MainDicomTags.StudyDate, studies[1].PatientMainDicomTags.PatientID })
+      studies = assert(client:find { Level = "Study", Query = { AccessionNumber = "A100001" }, Expand = true, Short = true })
+      assert.are.equal("20190304", studies[1].MainDicomTags["0008,0020"])
+      local series = assert(client:find { Level = "SERIES", Query = { AccessionNumber = "A100001" }, Expand = true })
+      assert.are.same({ 3, nil }, { #series, series[1].ExpectedNumberOfInstances }) -- Orthanc writes null
+      assert.are.equal("[]", json.encode(assert(client:find { Level = "Study", Query = { PatientID = "nobody" } })))
+    end)
+
+    it("searches at every level, with tags by name and by number, whatever the letters", function()
+      assert.are.same({ 12, 23, 40, 94 }, { count(nil, "Patient"), count({}), count({}, "Series"), count({}, "Image") })
+      assert.are.same({ 4, 4, 14 },
+        { count { StudyDescription = "CT*" }, count { ["0008,1030"] = "CT*" }, count({ Modality = "CT" }, "Series") })
+      assert.are.same({ 2, 2, 1 }, { count { PatientName = "иванов*" }, count { PatientName = "Иванов*" }, count { PatientName = "*佐藤*" } })
+      assert.are.equal(0, #assert(client:find { Level = "Study", Query = { PatientName = "иванов*" }, CaseSensitive = true }))
+      assert.are.same({ 11, 2, 5 }, { count { ModalitiesInStudy = "CT" }, count { StudyDate = "20190101-20191231" },
+        count { PatientID = "MOD-0001\\MOD-0002" } })
+      assert.are.same({ 23, 23, 1 }, { count { PatientID = "" }, count { PatientID = "*", InstanceNumber = "" }, count { StudyID = 6 } })
+      assert.are.equal(1, count { StudyID = 6, QueryRetrieveLevel = "STUDY" })
+    end)
+
+    it("refuses filters that the index would match against nothing, and names the right place", function()
+      for level, filters in pairs {
+        Study = { Modality = "ModalitiesInStudy", SeriesDescription = "\"Series\"", InstanceNumber = "\"Instance\"",
+          SOPClassUID = "\"Instance\"", SOPClassesInStudy = "SOPClassUID", ReferencedStudySequence = "sequences",
+          ["0008,0070"] = "\"Series\"", ["0020-0012"] = "\"Instance\"" },
+        Series = { ModalitiesInStudy = "Modality", NumberOfStudyRelatedInstances = "does not have it", ["00280008"] = "\"Instance\"" },
+        Patient = { StudyDate = "\"Study\"", ["0008,0080"] = "\"Study\"" },
+        Instance = { ModalitiesInStudy = "does not have it" },
+      } do
+        for tag, part in pairs(filters) do
+          local err = fails({ kind = "refused", op = "find", path = "/tools/find" }, client:find { Level = level, Query = { [tag] = "1" } })
+          contains(err.message, part)
+        end
+      end
+    end)
+
+    it("refuses filters that would be read as others", function()
+      for value, part in pairs { ["a\0b"] = "control", ["a\n"] = "control", ["a\\"] = "empty element", ["a\\b*"] = "one by one",
+        ["?\\b"] = "one by one" } do
+        contains(fails({ kind = "refused" }, client:find { Level = "Study", Query = { PatientID = value } }).message, part)
+      end
+      local err = fails({ kind = "refused" }, client:find { Level = "Study", Query = { QueryRetrieveLevel = "SERIES" } })
+      contains(err.message, "contradicts")
+      fails({ kind = "orthanc", code = "bad_request" }, client:find { Level = "Study", Query = { StudyDate = "2019*" } })
+    end)
+
+    it("names the tags that the server does not know", function()
+      local err = fails({ kind = "orthanc", code = "unknown_tag", orthanc_status = 27 },
+        client:find { Level = "Study", Query = { PatientID = "x", Patientname = "x" } })
+      contains(err.message, "(Patientname; names are case-sensitive")
+      assert.are.equal(0, count { ImageType = "nothing of that kind" }) -- which the server knows, and we do not
+    end)
+
+    it("searches by what is counted where the server can", function()
+      if release < 11205 then
+        fails({ kind = "orthanc", code = "unsupported" }, client:find { Level = "Study", Query = { NumberOfStudyRelatedInstances = "1" } })
+      else
+        assert.are.same({ 4, 3 }, { count { NumberOfStudyRelatedInstances = "1" },
+          count({ NumberOfPatientRelatedStudies = "3" }, "Patient") })
+      end
+    end)
+
+    it("does not send keys that the server would ignore", function()
+      local study = assert(client:find { Level = "Study", Query = { AccessionNumber = "A100001" } })[1]
+      for key, value in pairs { RequestedTags = { "ModalitiesInStudy" }, Labels = { "x" }, LabelsConstraint = "Any", ParentStudy = study,
+        ParentPatient = "x", ParentSeries = "x", OrderBy = { { Type = "DicomTag", Key = "StudyDate", Direction = "ASC" } },
+        MetadataQuery = { RemoteAET = "x" }, ResponseContent = { "Children" } } do
+        local list, err = client:find { Level = "Series", [key] = value, Expand = true }
+        if release >= 11205 then
+          assert.is_table(list, tostring(err))
+        else
+          contains(fails({ kind = "orthanc", code = "unsupported" }, list, err).message, key)
+        end
+      end
+      if release >= 11205 then
+        assert.are.equal(3, #assert(client:find { Level = "Series", ParentStudy = study }))
+        assert.are.equal("CT", assert(client:find { Level = "Study", Expand = true, RequestedTags = { "ModalitiesInStudy" },
+          Query = { AccessionNumber = "A100001" } })[1].RequestedTags.ModalitiesInStudy)
+      end
+    end)
+
+    it("throws when the call is wrong", function()
+      throws("Level is missing", client.find, client, {})
+      throws("unknown Level 'Foo'", client.find, client, { Level = "Foo" })
+      throws("did you mean 'Query'", client.find, client, { Level = "Study", query = {} })
+      throws("'Limit' must be", client.find, client, { Level = "Study", Limit = -1 })
+      throws("'Since' must be a whole number", client.find, client, { Level = "Study", Since = 1.5 })
+      throws("are the same tag", client.find, client, { Level = "Study", Query = { PatientID = "a", ["0010,0020"] = "b" } })
+      throws("must be a string", client.find, client, { Level = "Study", Query = { PatientID = true } })
+      throws("is a table", client.find, client, { Level = "Study", Query = { PatientID = { "a" } } })
+      throws("needs Expand", client.find, client, { Level = "Study", RequestedTags = { "PatientAge" } })
+      throws("table expected", client.find, client)
+    end)
+
+    it("gives the part that is wanted, of what matches", function()
+      for _, query in ipairs { {}, { ModalitiesInStudy = "CT" }, { StudyDescription = "CT*" }, { PatientName = "иванов*" },
+        { SpecificCharacterSet = "ISO_IR 100" } } do
+        local all = assert(client:find { Level = "Study", Query = query })
+        for since = 0, #all + 1, 3 do
+          for _, limit in ipairs { 0, 1, 2, 8 } do
+            local part = assert(client:find { Level = "Study", Query = query, Since = since, Limit = limit })
+            assert.are.same(table.move(all, since + 1, limit > 0 and math.min(since + limit, #all) or #all, 1, {}), part)
+          end
+        end
+      end
+    end)
+  end)
+
+  describe("client:find, of the Orthanc " .. version.name .. " that cuts lists,", function()
+    local server, client, old
+
+    setup(function()
+      server = orthanc.start { binary = version.binary, extra = { LimitFindResults = 5, LimitFindInstances = 7 } }
+      client = modalua.connect(server.url)
+      assert(samples.store(client))
+      old = release_of(client) < 11205
+    end)
+
+    teardown(function()
+      server:close()
+    end)
+
+    it("gives them whole, or says that it cannot", function()
+      for level, queries in pairs {
+        Patient = { [{}] = 12 },
+        Study = { [{}] = 23, [{ ModalitiesInStudy = "CT" }] = 11, [{ StudyDescription = "CT*" }] = 4, [{ PatientName = "иванов*" }] = 2,
+          [{ SpecificCharacterSet = "ISO_IR 100" }] = 10, [{ PatientID = "nobody" }] = 0 },
+        Series = { [{}] = 40 },
+        Instance = { [{}] = 94, [{ PatientID = "MOD-0001" }] = 19 },
+      } do
+        for query, n in pairs(queries) do
+          local list, err = client:find { Level = level, Query = query }
+          if old then
+            fails({ kind = "unknown", code = "truncated" }, list, err)
+            assert.is_true(#err.found <= 8)
+          else
+            assert.are.equal(n, #assert(list, err))
+          end
+        end
+      end
+    end)
+
+    it("gives the first few where there are so many", function()
+      assert.are.equal(3, #assert(client:find { Level = "Study", Limit = 3 }))
+      assert.are.equal(2, #assert(client:find { Level = "Study", Since = 1, Limit = 2 }))
+      if old then
+        fails({ kind = "unknown", code = "truncated" }, client:find { Level = "Study", Limit = 8 })
+      else
+        assert.are.equal(8, #assert(client:find { Level = "Study", Limit = 8 }))
+        assert.are.equal(2, #assert(client:find { Level = "Study", Limit = 8, Query = { PatientName = "иванов*" } }))
+      end
+    end)
+  end)
+end
