@@ -37,7 +37,8 @@ describe("Every public function", function()
       assert.matches("task:" .. name, doc.of(t[name]).signature)
     end
     local objects = {
-      modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources" },
+      modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources",
+        "find_worklist" },
       query = { client:query "0-0", "answers", "move", "level", "modality", "close" },
       job = { client:job "0-0", "status", "wait", "cancel", "pause", "resume", "resubmit" },
     }

@@ -12,6 +12,7 @@
 #include "lresources.h"
 #include "lroute.h"
 #include "ltransfer.h"
+#include "lworklist.h"
 #include "task.h"
 
 static const char methods_key; /* of Modality's methods in the registry */
@@ -96,6 +97,12 @@ static const ldoc_row methods[] = {
       "nil, err",
       "C-STORE of instances, series, studies or patients, by the identifiers that this "
       "Orthanc has given them." },
+    { "find_worklist", lworklist_find,
+      "modality:find_worklist(query [, {simplify = true, short =, keep =, Timeout =, wait_timeout "
+      "=, extra =}]) -> list [, warning] | nil, err",
+      "C-FIND of what is scheduled: {PatientID = \"\", ScheduledProcedureStepSequence = {{Modality "
+      "= \"CT\"}}}. A filter in a place where modalities would ignore it is refused; keep = "
+      "{\"tag\"} sends it. Formats as in find." },
     { NULL, NULL, NULL, NULL }
 };
 /* clang-format on */

@@ -85,6 +85,24 @@ static const orthanc_key store_keys[] = {
     { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
     { NULL, ORTHANC_ANY, 0, NULL }
 };
+
+static const orthanc_key worklist_keys[] = {
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Query", ORTHANC_ANY, 0, "the tags are the first argument" },
+    { "Simplify", ORTHANC_BOOLEAN, 0, "it is simplify = true here, which is the default" },
+    { "Short", ORTHANC_BOOLEAN, 0, "it is short = true here" },
+    { "Full", ORTHANC_BOOLEAN, 0, "it is simplify = false here" },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for worklists: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key commitment_keys[] = {
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Resources", ORTHANC_ANY, 0, "they are the first argument" },
+    { "DicomInstances", ORTHANC_ANY, 0, "they are the first argument" },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for storage commitment: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
 /* clang-format on */
 
 const orthanc_route orthanc_echo = { "echo", 0, echo_keys };
@@ -93,6 +111,8 @@ const orthanc_route orthanc_retrieve = { "retrieve", 0, retrieve_keys };
 const orthanc_route orthanc_move = { "move", 0, move_keys };
 const orthanc_route orthanc_get = { "get", ORTHANC_C_GET, get_keys };
 const orthanc_route orthanc_store = { "store", 0, store_keys };
+const orthanc_route orthanc_worklist = { "find-worklist", 0, worklist_keys };
+const orthanc_route orthanc_commitment = { "storage-commitment", 0, commitment_keys };
 
 const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name)
 {
@@ -173,6 +193,12 @@ bool orthanc_is_stored_id(const char *text)
         if (i % 9 == 8 ? text[i] != '-' : !isxdigit((unsigned char)text[i]))
             return false;
     return text[44] == '\0';
+}
+
+bool orthanc_is_uid(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 0 && n < ORTHANC_UID_SIZE && strspn(text, "0123456789.") == n;
 }
 
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE])
