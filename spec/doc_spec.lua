@@ -29,7 +29,7 @@ describe("Every public function", function()
   it("of an object too", function()
     local client = modalua.connect()
     for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "query", "queries", "job", "jobs",
-      "default_encoding", "use_utf8" } do
+      "commitment", "default_encoding", "use_utf8" } do
       assert.matches("client:" .. name, doc.of(client[name]).signature)
     end
     local t = modalua.task.spawn(function() end)
@@ -38,8 +38,9 @@ describe("Every public function", function()
     end
     local objects = {
       modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources",
-        "find_worklist" },
+        "find_worklist", "storage_commitment" },
       query = { client:query "0-0", "answers", "move", "level", "modality", "close" },
+      commitment = { client:commitment "1.2", "status", "wait", "remove" },
       job = { client:job "0-0", "status", "wait", "cancel", "pause", "resume", "resubmit" },
     }
     for kind, names in pairs(objects) do

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "lcommitment.h"
 #include "ldoc.h"
 #include "lerror.h"
 #include "lfind.h"
@@ -103,6 +104,12 @@ static const ldoc_row methods[] = {
       "C-FIND of what is scheduled: {PatientID = \"\", ScheduledProcedureStepSequence = {{Modality "
       "= \"CT\"}}}. A filter in a place where modalities would ignore it is refused; keep = "
       "{\"tag\"} sends it. Formats as in find." },
+    { "storage_commitment", lcommitment_request,
+      "modality:storage_commitment(resources [, {Timeout =, wait_timeout =, extra =}]) -> "
+      "commitment | nil, err",
+      "Asks the modality to commit itself to keeping what it was sent: identifiers of any level "
+      "that this Orthanc has given, or {SOPClassUID =, SOPInstanceUID =}, one or a list. That it "
+      "took the request says nothing yet: commitment:wait() does." },
     { NULL, NULL, NULL, NULL }
 };
 /* clang-format on */

@@ -37,7 +37,7 @@ static const row rows[] = {
     { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation", false } },
     { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)", false } },
     { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)", false } },
-    { 404, ANY, "/storage-commitment/", { "orthanc", "commitment_gone", "the server no longer knows this storage commitment (forgotten, or restarted)", false } },
+    { 404, ANY, "/storage-commitment/", { "orthanc", "commitment_gone", "the server no longer knows this storage commitment: it remembers the last 100, and none after a restart", false } },
     { 500, 6, "/storage-commitment/*/remove", { "orthanc", "not_committed", "the modality has not confirmed everything", false } },
     { 404, ANY, "/", { "orthanc", "not_found", "the server knows nothing under this path", false } },
     { ANY, 2015, "/", { "dicom", "unsupported", "the remote modality accepts none of the services that this needs", false } },
