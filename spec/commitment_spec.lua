@@ -271,6 +271,15 @@ describe("A storage commitment that a server tells oddly", function()
     end
   end)
 
+  it("is no success either when it does not name all instances of a study", function()
+    answers("/tools/bulk-content", '[{"MainDicomTags":{"0008,0018":"1.2.3.4"}},{"MainDicomTags":{"0008,0018":"1.2.3.6"}}]')
+    local commitment = ask(NOWHERE)
+    assert.are.same({ Resources = { NOWHERE }, Level = "Instance", Short = true },
+      modalua.json.decode(assert(client:get("/last", { of = "/tools/bulk-content" })).body))
+    reports("Success", { MISSING })
+    assert.are.same({ "1.2.3.6" }, fails({ kind = "unknown", code = "unproven" }, commitment:wait()).missing)
+  end)
+
   it("is none when it names a failure, or a failure without naming one", function()
     local commitment = ask(MISSING)
     reports("Success", { MISSING }, { { SOPClassUID = CT, SOPInstanceUID = "1.2.3.5", FailureReason = 272 } })

@@ -178,10 +178,13 @@ for _, version in ipairs(versions) do
       wrong("StudyDescription must be a string (a table was given; it is no sequence)", { StudyDescription = {} })
       wrong("ScheduledProcedureStepSequence is a sequence: a list with one table in it", { [STEP] = "CT" })
       wrong("must be a list with one table in it: ScheduledProcedureStepSequence = { { … } }", { [STEP] = { Modality = "CT" } })
+      wrong("must be a list with one table in it", { [STEP] = { { ScheduledStationAETitle = "" }, Modality = "CT" } })
+      wrong("must be a list with one table in it", { [STEP] = { [2] = { Modality = "CT" } } })
+      wrong("OtherPatientIDsSequence is a sequence", { OtherPatientIDsSequence = "P1" })
       wrong("ScheduledProcedureStepSequence[1] must be a table of tags (a string was given)", { [STEP] = { "CT" } })
       wrong("ScheduledProcedureStepSequence[1] must be a table of tags (a null was given)", { [STEP] = { json.null } })
       wrong("the keys of the query must be tags (a number was given)", { "CT" })
-      wrong("the keys of ScheduledProcedureStepSequence[1]. must be tags", { [STEP] = { { "CT" } } })
+      wrong("the keys of ScheduledProcedureStepSequence[1] must be tags (a number was given)", { [STEP] = { { "CT" } } })
       wrong("must be a plain table", setmetatable({}, { __index = { PatientID = "P1" } }))
       local loop = {}
       loop.Xyzzy = { loop }

@@ -552,8 +552,8 @@ static const ldoc_row methods[] = {
       "keeps everything that was asked for. Else err.result is the status. Cancelling the wait "
       "changes nothing." },
     { "remove", l_remove, "commitment:remove() -> true | nil, err",
-      "DELETES FROM THIS ORTHANC, for good, the instances that the modality has committed itself "
-      "to keeping. The server refuses unless that is all of them." },
+      "DELETES FROM THIS ORTHANC, for good, the instances that the modality has reported to keep. "
+      "The server refuses unless the status is Success." },
     { NULL, NULL, NULL, NULL }
 };
 

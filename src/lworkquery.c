@@ -14,7 +14,7 @@ enum { DEPTH_MAX = 8 }; /* of sequences in one another: worklists have three */
 
 /* The query itself, or the item of a sequence. */
 typedef struct dataset {
-    const char *path; /* "", or "ScheduledProcedureStepSequence[1]." */
+    const char *path; /* "the query", or "ScheduledProcedureStepSequence[1]" */
     orthanc_place place;
     int depth;
     int sent, seen;            /* new tables: what goes out; its tags, as they were written */
@@ -87,10 +87,10 @@ static bool counts(lua_State *L, const workquery *q, const dataset *d, const pai
 /* The value of p is on the top, a string. False: a message is pushed. */
 static bool read_filter(lua_State *L, workquery *q, const dataset *d, pair *p)
 {
-    const orthanc_worklist_tag *row = p->known ? orthanc_worklist_row(p->tag) : NULL;
+    bool sequence = p->known && orthanc_worklist_is_sequence(p->tag);
     size_t size;
     p->value = lua_tolstring(L, -1, &size);
-    if (row && row->sequence && size > 0)
+    if (sequence && size > 0)
         lerror_usage(L, "%s: %s is a sequence: a list with one table in it, { { … } }", q->function,
                      p->path);
     if (lfilter_is_bad(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
@@ -100,7 +100,7 @@ static bool read_filter(lua_State *L, workquery *q, const dataset *d, pair *p)
     q->ascii = q->ascii && lfilter_is_ascii(p->value);
     if (p->known && p->tag == SPECIFIC_CHARACTER_SET && size > 0 && d->depth == 0)
         q->charset = p->value;
-    if (row && row->sequence) {
+    if (sequence) {
         lua_newtable(L);
         lmark_array(L);
     }
@@ -109,23 +109,21 @@ static bool read_filter(lua_State *L, workquery *q, const dataset *d, pair *p)
 
 /* ---- sequences ---- */
 
+/* A filter beside the item, instead of in it, would be lost. */
 static void check_sequence(lua_State *L, const workquery *q, const dataset *d, const pair *p)
 {
-    const orthanc_worklist_tag *row = p->known ? orthanc_worklist_row(p->tag) : NULL;
     int table = lua_gettop(L);
-    bool has_keys;
-    if (is_listed(p) && !(row ? row->sequence : orthanc_tag_row(p->tag)->sequence))
+    lua_Unsigned n = lua_rawlen(L, table);
+    if (is_listed(p) && !orthanc_worklist_is_sequence(p->tag))
         lerror_usage(L, "%s: %s must be a string (a table was given; it is no sequence)",
                      q->function, p->path);
     if (d->depth == DEPTH_MAX)
         lerror_usage(L, "%s: %s is nested too deeply", q->function, p->path);
     lopts_check_plain(L, table, q->function, p->path);
-    lua_pushnil(L);
-    has_keys = lua_next(L, table);
-    lua_settop(L, table);
-    if (has_keys && lua_rawlen(L, table) == 0)
-        lerror_usage(L, "%s: %s must be a list with one table in it: %s = { { … } }", q->function,
-                     p->path, p->key);
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
+        if (!lua_isinteger(L, -2) || (lua_Unsigned)lua_tointeger(L, -2) - 1 >= n)
+            lerror_usage(L, "%s: %s must be a list with one table in it: %s = { { … } }",
+                         q->function, p->path, p->key);
 }
 
 /* The table on the top becomes the list to send, above it. False: a message is pushed. */
@@ -148,7 +146,7 @@ static bool read_sequence(lua_State *L, workquery *q, const dataset *d, const pa
         dataset item = { .place = p->known && p->tag == ORTHANC_STEP_SEQUENCE ? ORTHANC_IN_STEP
                                                                               : ORTHANC_IN_OTHER,
                          .depth = d->depth + 1 };
-        item.path = lua_pushfstring(L, "%s[1].", p->path);
+        item.path = lua_pushfstring(L, "%s[1]", p->path);
         if (lua_rawgeti(L, table, 1) != LUA_TTABLE)
             lerror_usage(L, "%s: %s[1] must be a table of tags (a %s was given)", q->function,
                          p->path, lua_islightuserdata(L, -1) ? "null" : luaL_typename(L, -1));
@@ -189,22 +187,18 @@ static void note_unknown(lua_State *L, const workquery *q, dataset *d, const pai
  * is pushed. */
 static bool read_value(lua_State *L, workquery *q, const dataset *d, pair *p)
 {
-    int value = lua_gettop(L);
-    switch (lua_type(L, value)) {
-    case LUA_TTABLE: return read_sequence(L, q, d, p);
-    case LUA_TSTRING: lua_pushvalue(L, value); break;
-    case LUA_TNUMBER:
-        if (lua_isinteger(L, value)) {
-            luaL_tolstring(L, value, NULL);
-            break;
-        } /* else no value of a filter either */
-        /* fall through */
-    default:
-        if (!lua_islightuserdata(L, value) || lua_touserdata(L, value))
-            lerror_usage(L, "%s: %s must be a string (a %s was given)", q->function, p->path,
-                         luaL_typename(L, value));
-        lua_pushliteral(L, ""); /* null: it is asked for */
-    }
+    int value = lua_gettop(L), type = lua_type(L, value);
+    if (type == LUA_TTABLE)
+        return read_sequence(L, q, d, p);
+    if (type == LUA_TSTRING)
+        lua_pushvalue(L, value);
+    else if (lua_isinteger(L, value))
+        luaL_tolstring(L, value, NULL); /* a copy: lua_next wants the value as it is */
+    else if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, value))
+        lua_pushliteral(L, ""); /* null: the tag is asked for */
+    else
+        lerror_usage(L, "%s: %s must be a string (a %s was given)", q->function, p->path,
+                     luaL_typename(L, value));
     return read_filter(L, q, d, p);
 }
 
@@ -215,10 +209,10 @@ static bool read_pair(lua_State *L, workquery *q, dataset *d, int paths)
     pair p = { .tag = 0 };
     int key = lua_gettop(L) - 1;
     if (lua_type(L, key) != LUA_TSTRING)
-        lerror_usage(L, "%s: the keys of %s must be tags (a %s was given)", q->function,
-                     d->depth > 0 ? d->path : "the query", luaL_typename(L, key));
+        lerror_usage(L, "%s: the keys of %s must be tags (a %s was given)", q->function, d->path,
+                     luaL_typename(L, key));
     p.key = lua_tostring(L, key);
-    p.path = lua_pushfstring(L, "%s%s", d->path, p.key);
+    p.path = d->depth > 0 ? lua_pushfstring(L, "%s.%s", d->path, p.key) : lua_pushstring(L, p.key);
     lua_rawseti(L, paths, (lua_Integer)lua_rawlen(L, paths) + 1);
     p.known = orthanc_worklist_parse(p.key, &p.tag);
     if (p.known)
@@ -238,7 +232,7 @@ static bool read_dataset(lua_State *L, workquery *q, int table, dataset *d)
     int paths;
     bool good = true;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    lopts_check_plain(L, table, q->function, d->depth > 0 ? d->path : "the query");
+    lopts_check_plain(L, table, q->function, d->path);
     lua_newtable(L);
     lmark_object(L);
     d->sent = lua_gettop(L);
@@ -261,7 +255,7 @@ static bool read_dataset(lua_State *L, workquery *q, int table, dataset *d)
 
 bool lworkquery_check(lua_State *L, workquery *q)
 {
-    dataset top = { .path = "", .place = ORTHANC_AT_TOP };
+    dataset top = { .path = "the query", .place = ORTHANC_AT_TOP };
     lfilter_check_keep(L, q->keep, q->function);
     lua_newtable(L);
     q->unknown = lua_gettop(L);

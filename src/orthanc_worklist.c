@@ -122,6 +122,13 @@ unsigned orthanc_worklist_places(uint32_t tag)
     return other && other->levels & 1u << ORTHANC_PATIENT ? ORTHANC_AT_TOP : ORTHANC_NOWHERE;
 }
 
+bool orthanc_worklist_is_sequence(uint32_t tag)
+{
+    const orthanc_worklist_tag *row = orthanc_worklist_row(tag);
+    const orthanc_tag *other = row ? NULL : orthanc_tag_row(tag);
+    return row ? row->sequence : other && other->sequence;
+}
+
 const char *orthanc_worklist_name(uint32_t tag)
 {
     const orthanc_worklist_tag *row = orthanc_worklist_row(tag);

@@ -38,6 +38,9 @@ bool orthanc_worklist_parse(const char *key, uint32_t *tag);
  * the patient. */
 unsigned orthanc_worklist_places(uint32_t tag);
 
+/* Whether it is known to be a sequence. */
+bool orthanc_worklist_is_sequence(uint32_t tag);
+
 /* The name of a tag of this table or of orthanc_tags; NULL when it is in neither. */
 const char *orthanc_worklist_name(uint32_t tag);
 

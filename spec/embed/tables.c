@@ -119,6 +119,8 @@ static void worklist_tags_have_places(void)
           orthanc_worklist_places(tag) == ORTHANC_AT_TOP);
     CHECK(orthanc_worklist_parse("SeriesDescription", &tag) &&
           orthanc_worklist_places(tag) == ORTHANC_NOWHERE);
+    CHECK(orthanc_worklist_is_sequence(ORTHANC_STEP_SEQUENCE) &&
+          orthanc_worklist_is_sequence(0x00101002) && !orthanc_worklist_is_sequence(0x00100020));
     CHECK(!orthanc_worklist_parse("Modalty", &tag) && !orthanc_worklist_name(0x0040fff1));
 }
 
