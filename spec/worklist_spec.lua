@@ -134,6 +134,18 @@ for _, version in ipairs(versions) do
         end
       end)
 
+      it("one that the modality ignores all the same makes it fail, with what it gave", function()
+        for _, format in ipairs { {}, { short = true }, { simplify = false } } do
+          local err = fails({ kind = "dicom", code = "filter_ignored" },
+            careless:find_worklist({ StudyInstanceUID = "1.2.3.9", [STEP] = { { Modality = "MR" } } }, format))
+          contains(err.message, "the modality ignores the filter StudyInstanceUID = '1.2.3.9': answer 1 has '1.2.3.2'")
+          assert.are.equal(1, #err.result)
+        end
+        assert.are.equal("P2", ids(assert(careless:find_worklist { PatientID = "", StudyInstanceUID = "1.2.3.2",
+          [STEP] = { { Modality = "MR" } } })))
+        assert.are.equal(4, #assert(careless:find_worklist { StudyInstanceUID = "1.2.*" }))
+      end)
+
       it("one that Orthanc sends without its value is refused", function()
         refuses("the filter 0040,fff1 = 'x' may be lost", { ["0040,fff1"] = "x" })
         refuses("ScheduledProcedureStepSequence[1].0041,1010 = 'x' may be lost", { [STEP] = { { ["0041,1010"] = "x" } } })
@@ -272,6 +284,45 @@ for _, version in ipairs(versions) do
     end)
   end)
 end
+
+describe("A worklist whose answers are not what was asked for", function()
+  local function answered(query, answers)
+    local fake <close> = faultd.start { { path = "/modalities/pacs/find-worklist",
+      to = faultd.route("/status", { code = 200, body = json.encode(answers) }) } }
+    return modalua.connect(fake.url):modality "pacs":find_worklist(query)
+  end
+
+  local function step(tags)
+    return { [STEP] = { tags } }
+  end
+
+  it("is an error, for keys of the step too", function()
+    for _, case in ipairs {
+      { { PatientID = "P1" }, { PatientID = "P2" } }, { { PatientID = 12 }, { PatientID = "123" } },
+      { { AccessionNumber = "A" }, { AccessionNumber = "B\\C" } }, { { ["0040,1001"] = "X" }, { RequestedProcedureID = "Y" } },
+      { step { Modality = "CT" }, step { Modality = "MR" } }, { step { ScheduledStationAETitle = "A" }, step { ["0040,0001"] = "AB" } },
+      { step { ScheduledProcedureStepStartDate = "20260101" }, step { ScheduledProcedureStepStartDate = "20260102" } },
+    } do
+      fails({ kind = "dicom", code = "filter_ignored" }, answered(case[1], { case[2] }))
+    end
+  end)
+
+  it("is none when they may be", function()
+    for _, case in ipairs {
+      { { PatientID = " p1 " }, { PatientID = "P1" } }, { { PatientID = "P1" }, { PatientID = " P1  " } },
+      { { PatientID = "P1" }, { PatientID = "" } }, { { PatientID = "1Ä" }, { PatientID = "1" } },
+      { { PatientID = "P?" }, { PatientID = "X" } }, { { PatientID = "A\\B" }, { PatientID = "B" } },
+      { { PatientID = "P1" }, { AccessionNumber = "A" } },
+      { { PatientName = "DOE" }, { PatientName = "DOE^J" } }, { step { Modality = "CT" }, step { Modality = "SR\\CT" } },
+      { step { Modality = "CT" }, { PatientID = "" } }, { step { Modality = "CT" }, { [STEP] = {} } },
+      { step { Modality = "" }, step { Modality = "MR" } },
+      { step { ScheduledProcedureStepStartDate = "20260101-" }, step { ScheduledProcedureStepStartDate = "20260102" } },
+      { step { ScheduledProcedureStepStartTime = "10" }, step { ScheduledProcedureStepStartTime = "101500" } },
+    } do
+      assert.are.equal(1, #assert(answered(case[1], { case[2] })))
+    end
+  end)
+end)
 
 describe("A worklist that a server answers with something else", function()
   it("is none, and is asked for once", function()

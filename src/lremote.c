@@ -102,8 +102,9 @@ static const ldoc_row methods[] = {
       "modality:find_worklist(query [, {simplify = true, short =, keep =, Timeout =, wait_timeout "
       "=, extra =}]) -> list [, warning] | nil, err",
       "C-FIND of what is scheduled: {PatientID = \"\", ScheduledProcedureStepSequence = {{Modality "
-      "= \"CT\"}}}. A filter in a place where modalities would ignore it is refused; keep = "
-      "{\"tag\"} sends it. Formats as in find." },
+      "= \"CT\"}}}. A filter in a place where modalities ignore it is refused (keep = {\"tag\"} "
+      "sends it); one that the modality ignores all the same makes it fail (code filter_ignored, "
+      "the answers in err.result). Formats as in find." },
     { "storage_commitment", lcommitment_request,
       "modality:storage_commitment(resources [, {Timeout =, wait_timeout =, extra =}]) -> "
       "commitment | nil, err",

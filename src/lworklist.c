@@ -1,11 +1,14 @@
 #include "lworklist.h"
 
 #include <lauxlib.h>
+#include <string.h>
+#include <strings.h>
 
 #include "hint.h"
 #include "lanswers.h"
 #include "lcharset.h"
 #include "lerror.h"
+#include "lfilter.h"
 #include "lmodality.h"
 #include "lroute.h"
 #include "lworkquery.h"
@@ -49,22 +52,117 @@ static void explain_unknown(lua_State *L, const call *c)
     lua_settop(L, error);
 }
 
+/* ---- filters that the modality ignores ---- */
+
+/* What a filter without wildcards must equal. Names, texts and times may be written otherwise. */
+static const struct exact {
+    uint32_t tag;
+    bool in_step;
+} exact[] = { { 0x00100020, false }, { 0x00080050, false }, { 0x0020000d, false },
+              { 0x00401001, false }, { 0x00380010, false }, { 0x00080060, true },
+              { 0x00400001, true },  { 0x00400002, true },  { 0x00400009, true } };
+
+/* Pushes the field of a tag in the dataset at index, in whichever format, or nil. */
+static void push_field(lua_State *L, int dataset, uint32_t tag)
+{
+    char number[ORTHANC_TAG_TEXT];
+    orthanc_tag_write(tag, number);
+    if (lua_getfield(L, dataset, number) == LUA_TNIL)
+        lua_getfield(L, dataset, orthanc_worklist_name(tag));
+    if (lua_istable(L, -1) && lua_getfield(L, -1, "Value") == LUA_TNIL)
+        lua_pop(L, 1);
+}
+
+/* The same of the step's item in the dataset, when the tag stands there. */
+static const char *push_text(lua_State *L, int dataset, const struct exact *e)
+{
+    if (e->in_step) {
+        push_field(L, dataset, ORTHANC_STEP_SEQUENCE);
+        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
+            return NULL;
+        dataset = lua_gettop(L);
+    }
+    push_field(L, dataset, e->tag);
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+}
+
+static bool is_exact(const char *wanted, uint32_t tag)
+{
+    const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* of days there are ranges */
+    return lfilter_is_ascii(wanted) && wanted[strspn(wanted, " ")] && !strpbrk(wanted, inexact);
+}
+
+/* Whether one of the value's elements is what is wanted, or there is none. */
+static bool satisfies(const char *value, const char *wanted)
+{
+    size_t length;
+    bool none = value[strspn(value, " \\")] == '\0';
+    wanted += strspn(wanted, " ");
+    for (length = strlen(wanted); length > 0 && wanted[length - 1] == ' ';)
+        length--;
+    for (; !none && *value; value += *value == '\\') {
+        size_t size = strcspn(value, "\\"), skipped = strspn(value, " "), n = size;
+        while (n > skipped && value[n - 1] == ' ')
+            n--;
+        if (n - skipped == length && strncasecmp(value + skipped, wanted, length) == 0)
+            return true;
+        value += size;
+    }
+    return none;
+}
+
+/* PS3.4 K.6.1.2.2 lets a modality ignore most keys, which gives somebody else's steps. Pushes a
+ * message and returns true when an answer in the list does not fit the query. */
+static bool is_ignored(lua_State *L, int query, int list)
+{
+    int top = lua_gettop(L);
+    for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
+        const char *wanted = push_text(L, query, &exact[i]);
+        int kept = lua_gettop(L);
+        lua_Integer n = wanted && is_exact(wanted, exact[i].tag) ? luaL_len(L, list) : 0;
+        for (lua_Integer k = 1; k <= n; k++, lua_settop(L, kept)) {
+            const char *value =
+                lua_geti(L, list, k) == LUA_TTABLE ? push_text(L, lua_gettop(L), &exact[i]) : NULL;
+            if (!value || satisfies(value, wanted))
+                continue;
+            lua_pushfstring(L,
+                            "the modality ignores the filter %s = '%s': answer %I has '%s'; leave "
+                            "the filter out and choose among the answers, which are in err.result",
+                            orthanc_worklist_name(exact[i].tag), wanted, (LUAI_UACINT)k, value);
+            return true;
+        }
+        lua_settop(L, top);
+    }
+    return false;
+}
+
 /* → list [, warning] */
 static int answered(lua_State *L, call *c)
 {
+    int list = c->base.index + 1;
     if (lcall_answer(L, c) != 1) {
         lua_getfield(L, -1, "orthanc_status");
         if (lua_tointeger(L, -1) == UNKNOWN_TAG) {
             lua_pop(L, 1);
             explain_unknown(L, c);
         }
-        lua_settop(L, c->base.index + 2);
+        lua_settop(L, list + 1);
         return 2;
     }
     if (!lanswers_is_list(L))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
-    lanswers_tidy(L);
+    lanswers_tidy(L); /* list warning */
     lcharset_add_note(L, c);
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "body");
+    lua_getfield(L, -1, "Query");
+    if (is_ignored(L, lua_gettop(L), list)) {
+        lcall_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
+        lua_pushvalue(L, list);
+        lua_setfield(L, -2, "result");
+        return 2;
+    }
+    lua_settop(L, list + 1);
     return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
 }
 
