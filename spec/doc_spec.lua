@@ -29,8 +29,7 @@ describe("Every public function", function()
   it("of an object too", function()
     local client = modalua.connect()
     for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "peers", "peer", "query", "queries", "job",
-      "jobs", "default_encoding", "use_utf8",
-      "changes", "find", "upload", "download" } do
+      "jobs", "commitment", "default_encoding", "use_utf8", "changes", "find", "upload", "download" } do
       assert.matches("client:" .. name, doc.of(client[name]).signature)
     end
     local t = modalua.task.spawn(function() end)
@@ -39,9 +38,11 @@ describe("Every public function", function()
     end
     local objects = {
       modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources",
-        "configuration", "configure", "remove", "find_each", "studies", "series", "instances" },
+        "configuration", "configure", "remove", "find_each", "studies", "series", "instances", "find_worklist",
+        "storage_commitment" },
       peer = { client:peer "far", "system", "store", "configuration", "configure", "remove" },
       query = { client:query "0-0", "answers", "move", "level", "modality", "close" },
+      commitment = { client:commitment "1.2", "status", "wait", "remove" },
       job = { client:job "0-0", "status", "wait", "cancel", "pause", "resume", "resubmit" },
     }
     for kind, names in pairs(objects) do

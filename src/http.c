@@ -1,6 +1,7 @@
 #include "http.h"
 
 #include <ctype.h>
+#include <math.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -228,11 +229,12 @@ static bool set_security(CURL *e, const http_server *s)
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
+/* Rounded up: what ends with the caller's deadline must not end before it. */
 static long milliseconds(double seconds)
 {
     if (seconds <= 0)
         return 0;
-    return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)(seconds * 1000);
+    return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)ceil(seconds * 1000);
 }
 
 /* Options that only store a number cannot fail. */

@@ -10,8 +10,21 @@
 #include "orthanc_encoding.h"
 #include "orthanc_routes.h"
 #include "orthanc_tags.h"
+#include "orthanc_worklist.h"
 
 /* ---- how they look ---- */
+
+answers_form lanswers_form(lua_State *L, int index, const char *function, bool simplify, bool brief)
+{
+    bool said = false;
+    if (simplify && brief)
+        lerror_usage(L, "%s: simplify and short can't be both True.", function);
+    if (lua_istable(L, index)) {
+        said = lua_getfield(L, index, "simplify") != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    return brief ? ANSWERS_SHORT : simplify || !said ? ANSWERS_SIMPLIFIED : ANSWERS_FULL;
+}
 
 const char *lanswers_format(lua_State *L, int index, const char *function)
 {
@@ -21,16 +34,9 @@ const char *lanswers_format(lua_State *L, int index, const char *function)
     static const lopt rows[] = { { "simplify", LOPT_FLAG, 0 },
                                  { "short", LOPT_FLAG, sizeof(bool) },
                                  { NULL, LOPT_FLAG, 0 } };
-    bool said = false;
-    if (!lua_isnoneornil(L, index)) {
-        lopts_read(L, index, function, rows, &o);
-        lua_getfield(L, index, "simplify");
-        said = !lua_isnil(L, -1);
-        lua_pop(L, 1);
-    }
-    if (o.simplify && o.brief)
-        lerror_usage(L, "%s: simplify and short can't be both True.", function);
-    return o.brief ? "&short" : o.simplify || !said ? "&simplify" : "";
+    static const char *const parameters[] = { "&simplify", "&short", "" };
+    lopts_read(L, index, function, rows, &o);
+    return parameters[lanswers_form(L, index, function, o.simplify, o.brief)];
 }
 
 /* ---- what may be missing ---- */
@@ -46,8 +52,8 @@ typedef struct loss {
 static const char *key_name(const char *key)
 {
     uint32_t tag;
-    const orthanc_tag *row = orthanc_tag_parse(key, &tag) ? orthanc_tag_row(tag) : NULL;
-    return row ? row->name : key;
+    const char *name = orthanc_tag_parse(key, &tag) ? orthanc_worklist_name(tag) : NULL;
+    return name ? name : key;
 }
 
 static bool is_text_key(const char *key)
@@ -123,7 +129,25 @@ static void remove_nulls(lua_State *L)
             remove_pair(L, t);
 }
 
-/* One answer is on the top. */
+static void tidy_one(lua_State *L, lua_Integer number, loss *l);
+
+/* The value on the top is a table: the items of a sequence, as worklists have them, or
+ * {Name =, Type =, Value =} of what is no string. */
+static void tidy_table(lua_State *L, lua_Integer number, loss *l)
+{
+    int items = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    remove_nulls(L);
+    if (lua_getfield(L, items, "Value") == LUA_TTABLE)
+        items = lua_gettop(L);
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, items); i <= n; i++)
+        if (lua_rawgeti(L, items, i) == LUA_TTABLE)
+            tidy_one(L, number, l);
+        else
+            lua_pop(L, 1);
+}
+
+/* One answer, or an item of one of its sequences, is on the top, and popped. */
 static void tidy_one(lua_State *L, lua_Integer number, loss *l)
 {
     int answer = lua_gettop(L), key = answer + 1, value = answer + 2;
@@ -134,10 +158,11 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
         if (text)
             look_at(l, number, lua_tostring(L, key), text);
         else if (lua_istable(L, value))
-            remove_nulls(L);
+            tidy_table(L, number, l);
         else if (lua_islightuserdata(L, value))
             remove_pair(L, answer);
     }
+    lua_pop(L, 1);
 }
 
 /* Orthanc has put every answer into its DefaultEncoding: what that lacks is gone without a trace.

@@ -8,13 +8,20 @@
 
 #include "loop.h"
 
+typedef enum answers_form { ANSWERS_SIMPLIFIED, ANSWERS_SHORT, ANSWERS_FULL } answers_form;
+
 /* Reads a format, {simplify =, short =}, at index (nil = simplified) into the query string that
  * asks for it. [-0, +0, v] */
 const char *lanswers_format(lua_State *L, int index, const char *function);
 
-/* Puts the list of answers on the top in order: nulls are removed. Pushes a warning when letters
- * may have been lost on their way through the server, else nil. Returns whether it shows that some
- * were. [-0, +1, m] */
+/* Which form these two options mean, once they are read from the table at index (or nil), among
+ * others. Throws when both are true. [-0, +0, v] */
+answers_form lanswers_form(lua_State *L, int index, const char *function, bool simplify,
+                           bool brief);
+
+/* Puts the list of answers on the top in order: nulls are removed, inside sequences too. Pushes a
+ * warning when letters may have been lost on their way through the server, else nil. Returns
+ * whether it shows that some were. [-0, +1, m] */
 bool lanswers_tidy(lua_State *L);
 
 /* Whether the value on the top is a list of answers. [-0, +0, -] */

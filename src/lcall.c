@@ -195,6 +195,16 @@ int lcall_answer(lua_State *L, call *c)
     return results;
 }
 
+bool lcall_may_pass(lua_State *L, const call *c, double heard)
+{
+    double patience = c->client->timeout;
+    bool passing;
+    lua_getfield(L, -1, "retryable");
+    passing = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return passing && (patience == 0 || clock_now() - heard < patience);
+}
+
 void lcall_set_origin(lua_State *L, const call *c)
 {
     lerror_set(L, "op", c->base.name);

@@ -81,6 +81,11 @@ int lcall_delete(lua_State *L, call *c, call_step next, const char *format, ...)
  * lanswer_push does. A step by itself, for the last answer. [-0, +(1|2), v] */
 int lcall_answer(lua_State *L, call *c);
 
+/* Whether the failure of the last request, whose error is on the top, may pass by itself: a read
+ * from a server that was last heard of, at `heard` (clock_now), less than the client's timeout ago.
+ * [-0, +0, m] */
+bool lcall_may_pass(lua_State *L, const call *c, double heard);
+
 /* Makes the error on the top one of the call. [-0, +0, m] */
 void lcall_set_origin(lua_State *L, const call *c);
 

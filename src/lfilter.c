@@ -8,6 +8,7 @@
 #include "lerror.h"
 #include "lopts.h"
 #include "orthanc_encoding.h"
+#include "orthanc_worklist.h"
 
 enum {
     SPECIFIC_CHARACTER_SET = 0x00080005,
@@ -17,8 +18,7 @@ enum {
 
 /* ---- values ---- */
 
-/* Only blanks and '*': matches whatever is there, or nothing in particular. */
-static bool is_universal(const char *value)
+bool lfilter_is_universal(const char *value)
 {
     return value[strspn(value, " *")] == '\0';
 }
@@ -74,12 +74,27 @@ static bool has_empty_element(const char *value)
     return strstr(value, "\\\\") || (n > 0 && (value[0] == '\\' || value[n - 1] == '\\'));
 }
 
-static bool is_ascii(const char *value)
+bool lfilter_is_ascii(const char *value)
 {
     for (; *value; value++)
         if ((unsigned char)*value > 127)
             return false;
     return true;
+}
+
+bool lfilter_is_bad(lua_State *L, const char *key, const char *value, size_t size,
+                    bool may_have_gaps)
+{
+    if (has_control(value, size)) {
+        lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
+                        key);
+        return true;
+    }
+    if (!may_have_gaps && has_empty_element(value)) {
+        lua_pushfstring(L, "the filter %s = '%s' is a list with an empty element", key, value);
+        return true;
+    }
+    return false;
 }
 
 /* ---- keys ---- */
@@ -91,43 +106,40 @@ typedef struct one {
     char text[ORTHANC_TAG_TEXT]; /* its number */
 } one;
 
-static void check_keep(lua_State *L, const filter *f)
+void lfilter_check_keep(lua_State *L, int keep, const char *function)
 {
-    lua_Integer n = f->keep ? luaL_len(L, f->keep) : 0;
+    lua_Integer n = keep ? luaL_len(L, keep) : 0;
     for (lua_Integer i = 1; i <= n; i++) {
-        if (lua_geti(L, f->keep, i) != LUA_TSTRING)
-            lerror_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", f->function,
+        if (lua_geti(L, keep, i) != LUA_TSTRING)
+            lerror_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", function,
                          luaL_typename(L, -1));
         lua_pop(L, 1);
     }
 }
 
-/* Whether the list `keep` names this key. */
-static bool is_to_keep(lua_State *L, const filter *f, const one *o)
+bool lfilter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t *tag)
 {
     bool found = false;
-    lua_Integer n = f->keep ? luaL_len(L, f->keep) : 0;
+    lua_Integer n = keep ? luaL_len(L, keep) : 0;
     for (lua_Integer i = 1; i <= n && !found; i++) {
-        uint32_t tag;
+        uint32_t other;
         const char *name;
-        lua_geti(L, f->keep, i);
+        lua_geti(L, keep, i);
         name = luaL_checkstring(L, -1);
-        found = strcmp(name, o->key) == 0 ||
-                (o->known && orthanc_tag_parse(name, &tag) && tag == o->tag);
+        found = strcmp(name, key) == 0 ||
+                (tag && orthanc_worklist_parse(name, &other) && other == *tag);
         lua_pop(L, 1);
     }
     return found;
 }
 
-/* Two spellings of one tag: one of the two would win, and the other filter be lost. */
-static void check_twice(lua_State *L, const filter *f, int seen, const one *o)
+void lfilter_check_twice(lua_State *L, const char *function, int seen, const char *name,
+                         const char *key)
 {
-    const char *name = o->known ? o->text : o->key;
     if (lua_getfield(L, seen, name) == LUA_TSTRING)
-        lerror_usage(L, "%s: '%s' and '%s' are the same tag", f->function, lua_tostring(L, -1),
-                     o->key);
+        lerror_usage(L, "%s: '%s' and '%s' are the same tag", function, lua_tostring(L, -1), key);
     lua_pop(L, 1);
-    lua_pushstring(L, o->key);
+    lua_pushstring(L, key);
     lua_setfield(L, seen, name);
 }
 
@@ -161,7 +173,7 @@ static void send(lua_State *L, const filter *f, const one *o)
 /* A key that the level does not keep. False: a message is pushed. */
 static bool drop(lua_State *L, filter *f, const one *o)
 {
-    if (!is_universal(o->value)) {
+    if (!lfilter_is_universal(o->value)) {
         push_refusal(L, f, o);
         return false;
     }
@@ -179,7 +191,7 @@ static bool take(lua_State *L, filter *f, const one *o)
 {
     bool kept = o->known && orthanc_tag_kept(o->tag, f->level);
     if (o->tag == QUERY_RETRIEVE_LEVEL) {
-        if (is_universal(o->value) || orthanc_level_of(o->value) == f->level)
+        if (lfilter_is_universal(o->value) || orthanc_level_of(o->value) == f->level)
             return true; /* Orthanc writes it */
         lua_pushfstring(L, "QueryRetrieveLevel = '%s' contradicts Level = \"%s\"", o->value,
                         orthanc_level_name(f->level));
@@ -189,12 +201,12 @@ static bool take(lua_State *L, filter *f, const one *o)
         f->charset = o->value;
     if (narrows(o->value) && counts_at(o->tag, f->level))
         f->broad = false;
-    f->ascii = f->ascii && is_ascii(o->value);
+    f->ascii = f->ascii && lfilter_is_ascii(o->value);
     if (kept || !f->normalize) {
         send(L, f, o);
         return true;
     }
-    if (is_to_keep(L, f, o)) {
+    if (lfilter_is_to_keep(L, f->keep, o->key, o->known ? &o->tag : NULL)) {
         f->keeps = true;
         send(L, f, o);
         return true;
@@ -219,23 +231,24 @@ static bool read_pair(lua_State *L, filter *f, int seen)
         f->name = o.key;
     else if (!orthanc_tag_row(o.tag) && (o.tag >> 16) % 2 == 0) /* private tags have no names */
         f->number = o.key;
-    check_twice(L, f, seen, &o);
-    if (has_control(o.value, size)) {
-        lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
-                        o.key);
+    lfilter_check_twice(L, f->function, seen, o.known ? o.text : o.key, o.key);
+    if (lfilter_is_bad(L, o.key, o.value, size, o.tag == SPECIFIC_CHARACTER_SET))
         return false;
-    }
-    if (o.tag != SPECIFIC_CHARACTER_SET && has_empty_element(o.value)) {
-        lua_pushfstring(L, "the filter %s = '%s' is a list with an empty element", o.key, o.value);
-        return false;
-    }
     return take(L, f, &o);
+}
+
+void lfilter_push_ambiguity(lua_State *L, const char *name, const char *number)
+{
+    lua_pushfstring(L,
+                    "'%s' and '%s' may be the same tag, and one of them would be lost: write both "
+                    "as gggg,eeee",
+                    name, number);
 }
 
 bool lfilter_check(lua_State *L, filter *f)
 {
     int seen;
-    check_keep(L, f);
+    lfilter_check_keep(L, f->keep, f->function);
     lua_newtable(L);
     f->sent = lua_gettop(L);
     lua_newtable(L);
@@ -256,10 +269,7 @@ bool lfilter_check(lua_State *L, filter *f)
             }
     lua_settop(L, f->dropped);
     if (f->name && f->number && (!f->normalize || f->keep)) {
-        lua_pushfstring(L,
-                        "'%s' and '%s' may be the same tag, and one of them would be lost: write "
-                        "both as gggg,eeee",
-                        f->name, f->number);
+        lfilter_push_ambiguity(L, f->name, f->number);
         lua_replace(L, f->sent);
         lua_settop(L, f->sent);
         return false;

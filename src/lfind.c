@@ -4,12 +4,12 @@
 #include <string.h>
 
 #include "lanswers.h"
+#include "lcharset.h"
 #include "lerror.h"
 #include "lfilter.h"
 #include "lfound.h"
 #include "lmodality.h"
 #include "lroute.h"
-#include "orthanc_encoding.h"
 
 typedef struct find_call {
     modality_call modality;
@@ -31,13 +31,8 @@ static int found_answered(lua_State *L, call *c)
     if (!lanswers_is_list(L))
         return lcall_fail(L, c, "decode", NULL, "the answers are no list");
     f->facts.lossy = lanswers_tidy(L); /* answers warning */
+    lcharset_add_note(L, c);
     lcall_push_data(L, c);
-    if (lua_getfield(L, data, "note") == LUA_TSTRING) {
-        if (lua_isstring(L, answers + 1))
-            lua_pushfstring(L, "%s; %s", lua_tostring(L, -1), lua_tostring(L, answers + 1));
-        lua_replace(L, answers + 1);
-    }
-    lua_settop(L, data);
     lua_getfield(L, data, "client");
     lua_getfield(L, data, "dropped");
     f->facts.count = luaL_len(L, answers);
@@ -85,48 +80,10 @@ static int find_send(lua_State *L, call *c)
                       ((modality_call *)c)->modality->name);
 }
 
-/* Whether every filter of the Query at index fits. */
-static bool all_fit(lua_State *L, int query, const orthanc_encoding *e)
-{
-    bool fit = true;
-    for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
-        fit = fit && orthanc_encoding_holds(e, lua_tostring(L, -1));
-    return fit;
-}
-
-/* The filters are not ASCII, and the server would take out what its DefaultEncoding lacks: so the
- * query says in which character set it is to be sent, the server's own, or UTF-8. */
-static int encoding_answered(lua_State *L, call *c)
-{
-    const orthanc_encoding *own = NULL, *chosen;
-    int data = c->base.index + 3;
-    if (lcall_answer(L, c) == 1) {
-        if (lua_type(L, -1) == LUA_TSTRING)
-            own = orthanc_encoding_named(lua_tostring(L, -1));
-        lua_pushnil(L); /* where an error would be */
-    } else if (lerror_is_kind(L, -1, "network") || lerror_is_kind(L, -1, "timeout")) {
-        return 2;
-    }
-    lcall_push_data(L, c);
-    lua_getfield(L, data, "body");
-    lua_getfield(L, -1, "Query");
-    chosen =
-        own && own->dicom && all_fit(L, lua_gettop(L), own) ? own : orthanc_encoding_named("Utf8");
-    lua_pushstring(L, chosen->dicom);
-    lua_setfield(L, -2, "0008,0005");
-    if (!own && !lua_isnil(L, data - 1)) {
-        lua_pushfstring(
-            L, "the server does not say its DefaultEncoding (%s), so the filter was sent in UTF-8",
-            (lua_getfield(L, data - 1, "message"), lua_tostring(L, -1)));
-        lua_setfield(L, data, "note");
-    }
-    lua_settop(L, c->base.index);
-    return find_send(L, c);
-}
-
+/* The filters are not ASCII. */
 static int find_encoding(lua_State *L, call *c)
 {
-    return lcall_get(L, c, encoding_answered, "/tools/default-encoding");
+    return lcharset_choose(L, c, find_send);
 }
 
 /* ---- the call ---- */
@@ -140,21 +97,6 @@ static const lopt find_rows[] = { { "wait_timeout", LOPT_SECONDS,
                                   { "keep", LOPT_TABLE, 0 },
                                   { NULL, LOPT_FLAG, 0 } };
 
-/* A character set that the caller chose, and that cannot hold the filters, saves nothing. True: it
- * is so, and nil and an error are pushed. */
-static bool refuse_charset(lua_State *L, const call *c, const filter *f)
-{
-    const orthanc_encoding *e = f->charset ? orthanc_encoding_of_dicom(f->charset) : NULL;
-    if (f->ascii || !f->charset || (e && all_fit(L, f->sent, e)))
-        return false;
-    lcall_fail(
-        L, c, "refused", NULL,
-        "letters of the filters cannot be shown to exist in SpecificCharacterSet = '%s'; leave it "
-        "out, or use 'ISO_IR 192' (UTF-8)",
-        f->charset);
-    return true;
-}
-
 /* self data format */
 int lfind_find(lua_State *L)
 {
@@ -162,7 +104,6 @@ int lfind_find(lua_State *L)
     find_options o = { 0 };
     filter q = { .function = "find", .normalize = true };
     find_call *f;
-    bool refused;
 
     lmodality_check(L, SELF);
     lua_settop(L, FORMAT);
@@ -183,8 +124,7 @@ int lfind_find(lua_State *L)
     q.keep = lroute_table(L, DATA, "keep");
     if (!lfilter_check(L, &q))
         return lcall_fail(L, &f->modality.call, "refused", NULL, "%s", lua_tostring(L, -1));
-    refused = refuse_charset(L, &f->modality.call, &q);
-    if (refused)
+    if (!q.ascii && q.charset && lcharset_refuse(L, &f->modality.call, q.sent, q.charset))
         return 2;
     f->facts.broad = q.broad;
     f->facts.level = q.level;

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "lcommitment.h"
 #include "ldoc.h"
 #include "lexchange.h"
 #include "lfiles.h"
@@ -166,6 +167,12 @@ static int l_job(lua_State *L)
     return ljob_push(L, 1, 2);
 }
 
+static int l_commitment(lua_State *L)
+{
+    lua_settop(L, 2);
+    return lcommitment_push(L, 1, 2);
+}
+
 static const ldoc_row methods[] = {
     { "get", l_get, "client:get(path [, query]) -> value | nil, err",
       "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers "
@@ -224,6 +231,10 @@ static const ldoc_row methods[] = {
       "Expand = true tables. The list is never cut by the server's own limits: what cannot be "
       "shown "
       "to be complete is an error. Since costs the list up to there." },
+    { "commitment", l_commitment, "client:commitment(uid) -> commitment",
+      "A storage commitment that the server still knows, by its transaction UID (commitment.id, or "
+      "StorageCommitmentTransactionUID in a store's result); no I/O happens. What was asked for it "
+      "does not know: the report is taken as it is." },
     { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
       "The character set that the server uses where a file or a peer names none, such as "
       "\"Latin1\" (GET /tools/default-encoding)." },
@@ -235,6 +246,7 @@ void lorthanc_open(lua_State *L, loop *lp)
     lfound_open(L, lp);
     lquery_open(L, lp);
     ljob_open(L, lp);
+    lcommitment_open(L, lp);
     lremote_open(L, lp);
     lpeer_open(L, lp);
     lua_newtable(L);

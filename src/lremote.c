@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "lcommitment.h"
 #include "lconfiguration.h"
 #include "ldoc.h"
 #include "lerror.h"
@@ -15,6 +16,7 @@
 #include "lroute.h"
 #include "ltransfer.h"
 #include "orthanc_tags.h"
+#include "lworklist.h"
 #include "task.h"
 
 static const char methods_key; /* of Modality's methods in the registry */
@@ -117,6 +119,19 @@ static const ldoc_row methods[] = {
     { "remove", lconfiguration_remove, "modality:remove() -> true | nil, err",
       "Takes the entry off the server's list; one of its configuration file comes back at the next "
       "start." },
+    { "find_worklist", lworklist_find,
+      "modality:find_worklist(query [, {simplify = true, short =, keep =, Timeout =, wait_timeout "
+      "=, extra =}]) -> list [, warning] | nil, err",
+      "C-FIND of what is scheduled: {PatientID = \"\", ScheduledProcedureStepSequence = {{Modality "
+      "= \"CT\"}}}. A filter in a place where modalities ignore it is refused (keep = {\"tag\"} "
+      "sends it); one that the modality ignores all the same makes it fail (code filter_ignored, "
+      "the answers in err.result). Formats as in find." },
+    { "storage_commitment", lcommitment_request,
+      "modality:storage_commitment(resources [, {Timeout =, wait_timeout =, extra =}]) -> "
+      "commitment | nil, err",
+      "Asks the modality to commit itself to keeping what it was sent: identifiers of any level "
+      "that this Orthanc has given, or {SOPClassUID =, SOPInstanceUID =}, one or a list. That it "
+      "took the request says nothing yet: commitment:wait() does." },
     { NULL, NULL, NULL, NULL }
 };
 /* clang-format on */

@@ -35,9 +35,7 @@ static const lopt move_rows[] = { COMMON_ROWS,
 
 /* ---- identifiers ---- */
 
-/* Pushes the value of a tag in the row at index, an answer in whichever format; false when it has
- * none. */
-static bool push_tag(lua_State *L, int row, uint32_t tag)
+bool lresources_push_tag(lua_State *L, int row, uint32_t tag)
 {
     char hex[ORTHANC_TAG_TEXT];
     const orthanc_tag *known = orthanc_tag_row(tag);
@@ -79,7 +77,7 @@ static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
     keys = lua_gettop(L);
     for (const uint32_t *tag = orthanc_unique_keys(level); *tag; tag++) {
         const char *name = orthanc_tag_row(*tag)->name;
-        bool there = push_tag(L, row, *tag);
+        bool there = lresources_push_tag(L, row, *tag);
         size_t size = 0;
         const char *value = there ? lua_tolstring(L, -1, &size) : "";
         if (!is_identifier(value, size)) {
@@ -100,7 +98,7 @@ static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
  * The row is below its identifiers. */
 static void add_classes(lua_State *L)
 {
-    if (push_tag(L, lua_gettop(L) - 1, SOP_CLASSES_IN_STUDY))
+    if (lresources_push_tag(L, lua_gettop(L) - 1, SOP_CLASSES_IN_STUDY))
         lua_setfield(L, -2, "SOPClassesInStudy");
 }
 
@@ -258,6 +256,20 @@ int lresources_move_one(lua_State *L)
 
 /* ---- stores ---- */
 
+bool lresources_check_stored(lua_State *L, const char *function, lua_Integer n)
+{
+    if (lua_type(L, -1) != LUA_TSTRING)
+        lerror_usage(L, "%s: identifier %I must be a string (a %s was given)", function,
+                     (LUAI_UACINT)n, luaL_typename(L, -1));
+    if (lua_rawlen(L, -1) == 44 && orthanc_is_stored_id(lua_tostring(L, -1)))
+        return true;
+    lua_pushfstring(L,
+                    "resource %I: '%s' is no identifier that Orthanc gives (5 groups of 8 "
+                    "hexadecimal digits)",
+                    (LUAI_UACINT)n, lua_tostring(L, -1));
+    return false;
+}
+
 /* Pushes the list of identifiers at index, one or several. False: a message is pushed instead. */
 static bool push_stored(lua_State *L, int index)
 {
@@ -276,14 +288,7 @@ static bool push_stored(lua_State *L, int index)
             lua_geti(L, index, i);
         else
             lua_pushvalue(L, index);
-        if (lua_type(L, -1) != LUA_TSTRING)
-            lerror_usage(L, "store: identifier %I must be a string (a %s was given)",
-                         (LUAI_UACINT)i, luaL_typename(L, -1));
-        if (lua_rawlen(L, -1) != 44 || !orthanc_is_stored_id(lua_tostring(L, -1))) {
-            lua_pushfstring(L,
-                            "resource %I: '%s' is no identifier that Orthanc gives (5 groups of 8 "
-                            "hexadecimal digits)",
-                            (LUAI_UACINT)i, lua_tostring(L, -1));
+        if (!lresources_check_stored(L, "store", i)) {
             lua_replace(L, -3);
             lua_pop(L, 1);
             return false;
@@ -353,7 +358,7 @@ int lresources_value(lua_State *L)
     uint32_t tag;
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 2), &tag), 2, "no tag");
-    if (!push_tag(L, 1, tag))
+    if (!lresources_push_tag(L, 1, tag))
         lua_pushnil(L);
     return 1;
 }

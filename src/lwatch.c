@@ -214,17 +214,13 @@ static int wait(lua_State *L, watch *w)
 static int unheard(lua_State *L, watch *w)
 {
     call *c = &w->base.call;
-    double patience = c->client->timeout, now = clock_now();
-    bool passing;
     lua_getfield(L, -1, "code");
     if (lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "job_gone") == 0) {
         lua_pop(L, 1);
         return w->forgotten(L, c);
     }
-    lua_getfield(L, -2, "retryable");
-    passing = lua_toboolean(L, -1);
-    lua_pop(L, 2);
-    if (passing && (patience == 0 || now - w->heard < patience)) {
+    lua_pop(L, 1);
+    if (lcall_may_pass(L, c, w->heard)) {
         lua_settop(L, c->base.index);
         return wait(L, w);
     }

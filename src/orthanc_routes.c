@@ -157,6 +157,24 @@ static const orthanc_key tools_find_keys[] = {
     { "ResponseContent", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
     { NULL, ORTHANC_ANY, 0, NULL }
 };
+
+static const orthanc_key worklist_keys[] = {
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Query", ORTHANC_ANY, 0, "the tags are the first argument" },
+    { "Simplify", ORTHANC_BOOLEAN, 0, "it is simplify = true here, which is the default" },
+    { "Short", ORTHANC_BOOLEAN, 0, "it is short = true here" },
+    { "Full", ORTHANC_BOOLEAN, 0, "it is simplify = false here" },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for worklists: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
+
+static const orthanc_key commitment_keys[] = {
+    { "Timeout", ORTHANC_SECONDS, 0, NULL },
+    { "Resources", ORTHANC_ANY, 0, "they are the first argument" },
+    { "DicomInstances", ORTHANC_ANY, 0, "they are the first argument" },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for storage commitment: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality" },
+    { NULL, ORTHANC_ANY, 0, NULL }
+};
 /* clang-format on */
 
 const orthanc_route orthanc_echo = { "echo", 0, echo_keys };
@@ -166,10 +184,11 @@ const orthanc_route orthanc_move = { "move", 0, move_keys };
 const orthanc_route orthanc_get = { "get", ORTHANC_C_GET, get_keys };
 const orthanc_route orthanc_store = { "store", 0, store_keys };
 const orthanc_route orthanc_tools_find = { "find", 0, tools_find_keys };
-
 const orthanc_route orthanc_modality_settings = { "configure", 0, modality_settings_keys };
 const orthanc_route orthanc_peer_settings = { "configure", 0, peer_settings_keys };
 const orthanc_route orthanc_peer_store = { "store", 0, peer_store_keys };
+const orthanc_route orthanc_worklist = { "find-worklist", 0, worklist_keys };
+const orthanc_route orthanc_commitment = { "storage-commitment", 0, commitment_keys };
 
 const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name)
 {
@@ -283,6 +302,12 @@ bool orthanc_is_peer_url(const char *text)
     size_t n = strncmp(text, "http://", 7) == 0 ? 7 : strncmp(text, "https://", 8) == 0 ? 8 : 0;
     size_t host = n > 0 ? strcspn(text + n, "/?#") : 0;
     return host > 0 && !memchr(text + n, '@', host);
+}
+
+bool orthanc_is_uid(const char *text)
+{
+    size_t n = strlen(text);
+    return n > 0 && n < ORTHANC_UID_SIZE && strspn(text, "0123456789.") == n;
 }
 
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE])

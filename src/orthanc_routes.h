@@ -53,7 +53,7 @@ typedef struct orthanc_route {
 
 extern const orthanc_route orthanc_echo, orthanc_query, orthanc_retrieve, orthanc_move, orthanc_get,
     orthanc_store, orthanc_modality_settings, orthanc_peer_settings, orthanc_peer_store,
-    orthanc_tools_find;
+    orthanc_tools_find, orthanc_worklist, orthanc_commitment;
 
 /* An AE title as it goes over the wire: DICOM PS3.5 6.2 (AE). */
 bool orthanc_is_aet(const char *text);
@@ -77,11 +77,12 @@ bool orthanc_tells_failed_gets(int version);
 
 /* Identifiers as they stand in paths: a modality's name (letters, digits, '-', '_'); the UUID of a
  * query or a job; the identifier that Orthanc gives what it stores (5 groups of 8 hexadecimal
- * digits). */
-enum { ORTHANC_ID_SIZE = 64 };
+ * digits); DICOM's own (digits and dots, at most 64: PS3.5 9.1). */
+enum { ORTHANC_ID_SIZE = 64, ORTHANC_UID_SIZE = 65 };
 bool orthanc_is_name(const char *text);
 bool orthanc_is_handle(const char *text);
 bool orthanc_is_stored_id(const char *text);
+bool orthanc_is_uid(const char *text);
 
 /* Copies the "ID" of an answer `{"ID" : "…", …}`, without decoding all of it. False: none. */
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE]);

@@ -10,6 +10,7 @@
 #include "orthanc_encoding.h"
 #include "orthanc_routes.h"
 #include "orthanc_tags.h"
+#include "orthanc_worklist.h"
 
 static void tags_are_sound(void)
 {
@@ -88,12 +89,18 @@ static void versions_are_read(void)
 
 static void keys_are_sound(void)
 {
-    static const orthanc_route *const routes[] = {
-        &orthanc_echo,      &orthanc_query, &orthanc_retrieve,          &orthanc_move,
-        &orthanc_get,       &orthanc_store, &orthanc_modality_settings, &orthanc_peer_settings,
-        &orthanc_peer_store,
-        &orthanc_tools_find
-    };
+    static const orthanc_route *const routes[] = { &orthanc_echo,
+                                                   &orthanc_query,
+                                                   &orthanc_retrieve,
+                                                   &orthanc_move,
+                                                   &orthanc_get,
+                                                   &orthanc_store,
+                                                   &orthanc_modality_settings,
+                                                   &orthanc_peer_settings,
+                                                   &orthanc_peer_store,
+                                                   &orthanc_tools_find,
+                                                   &orthanc_worklist,
+                                                   &orthanc_commitment };
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
         for (const orthanc_key *key = routes[i]->keys; key->name; key++) {
             CHECK(orthanc_key_of(routes[i], key->name) == key);
@@ -124,11 +131,33 @@ static void identifiers_are_read(void)
     CHECK(orthanc_is_stored_id("6816cb19-844d5aee-85245eba-28e841e6-2414fae2"));
     CHECK(!orthanc_is_stored_id("6816cb19-844d5aee-85245eba-28e841e6-2414fae"));
     CHECK(!orthanc_is_stored_id("6816cb19-844d5aee-85245eba-28e841e6-2414fae2a"));
+    CHECK(orthanc_is_uid("2.25.1") && !orthanc_is_uid("") && !orthanc_is_uid("1.2a") &&
+          !orthanc_is_uid("1.2/3"));
+    CHECK(orthanc_is_uid("1234567890123456789012345678901234567890123456789012345678901234") &&
+          !orthanc_is_uid("12345678901234567890123456789012345678901234567890123456789012345"));
     CHECK(orthanc_answer_id("{\n  \"ID\" : \"12-ab\",\n \"Path\":\"x\"}", id) &&
           strcmp(id, "12-ab") == 0);
     CHECK(!orthanc_answer_id("{\"ID\":\"../x\"}", id) && !orthanc_answer_id("{\"ID\":3}", id) &&
           !orthanc_answer_id("{\"ID\":\"", id) && !orthanc_answer_id("{}", id) &&
           !orthanc_answer_id(NULL, id));
+}
+
+static void worklist_tags_have_places(void)
+{
+    uint32_t tag;
+    for (const orthanc_worklist_tag *row = orthanc_worklist_tags; row->name; row++) {
+        const orthanc_tag *other = orthanc_tag_row(row->tag);
+        CHECK(row->places != ORTHANC_NOWHERE && orthanc_worklist_row(row->tag) == row);
+        CHECK(orthanc_worklist_parse(row->name, &tag) && tag == row->tag);
+        CHECK(!other || (strcmp(other->name, row->name) == 0 && other->sequence == row->sequence));
+    }
+    CHECK(orthanc_worklist_parse("PatientID", &tag) &&
+          orthanc_worklist_places(tag) == ORTHANC_AT_TOP);
+    CHECK(orthanc_worklist_parse("SeriesDescription", &tag) &&
+          orthanc_worklist_places(tag) == ORTHANC_NOWHERE);
+    CHECK(orthanc_worklist_is_sequence(ORTHANC_STEP_SEQUENCE) &&
+          orthanc_worklist_is_sequence(0x00101002) && !orthanc_worklist_is_sequence(0x00100020));
+    CHECK(!orthanc_worklist_parse("Modalty", &tag) && !orthanc_worklist_name(0x0040fff1));
 }
 
 static void letters_are_looked_up(void)
@@ -171,6 +200,7 @@ int main(void)
     keys_are_sound();
     titles_and_addresses_are_read();
     identifiers_are_read();
+    worklist_tags_have_places();
     letters_are_looked_up();
     hints_are_given();
     return 0;

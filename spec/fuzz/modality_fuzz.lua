@@ -25,9 +25,13 @@ local BODIES = { "{}", "[]", "null", "3", '"x"', "", "garbage", "Study", "Patien
   '{"State":"Success","Content":{"Details":[{"ReceivedInstancesIds":[]}],"LocalAet":"A"}}',
   '{"State":"Failure","ErrorCode":9,"ErrorDetails":"DIMSE status 0xA801"}', '{"Version":"1.12.7","DicomAet":"L"}', '{"Version":3}',
   '{"archive":{"AET":"ARCHIVE","Host":"h","Port":1}}', '{"archive":{"AET":5}}', '{"archive":3}',
+  '{"ID":"1.2"}', '{"Status":"Pending"}', '{"Status":"Success","Success":[{"SOPInstanceUID":"1.2"},null]}', '{"Status":"Success"}',
+  '{"Status":"Failure","Failures":[null]}', '{"Status":"Failure","Failures":{"a":3}}',
+  '[{"0040,0100":[{"0040,0006":"^"},null,[[]]],"0008,1030":{"Value":[{"X":null}]}}]',
   '[{"ID":"x","ParentSeries":"s","MainDicomTags":{"SOPInstanceUID":"1"}}]' }
 local PATHS = { "/system", "/modalities", "/modalities/pacs/query", "/modalities/pacs/move", "/modalities/pacs/get",
-  "/modalities/pacs/store", "/modalities/pacs/echo", "/queries/1-1/answers", "/queries/1-1/level", "/queries/1-1/modality",
+  "/modalities/pacs/store", "/modalities/pacs/echo", "/modalities/pacs/find-worklist",
+  "/modalities/pacs/storage-commitment", "/storage-commitment/1.2", "/queries/1-1/answers", "/queries/1-1/level", "/queries/1-1/modality",
   "/queries/1-1/query",
   "/queries/1-1/retrieve", "/queries/1-1/answers/0/retrieve", "/jobs/1-1", "/jobs/2-2", "/jobs", "/tools/find",
   "/tools/default-encoding", "/tools/bulk-content", "/studies/*" }
@@ -77,6 +81,17 @@ local function options()
   return t
 end
 
+local function worklist(depth)
+  local t = {}
+  for _ = 1, random(0, 3) do
+    t[pick(TAGS)] = value(1)
+  end
+  if random(2) == 1 and depth < 12 then
+    t[pick { "ScheduledProcedureStepSequence", "0040,0100", "Nonsense" }] = pick { { worklist(depth + 1) }, worklist(depth + 1), {} }
+  end
+  return t
+end
+
 local server <close> = faultd.start()
 local client = modalua.connect(server.url, { timeout = 2 })
 local pacs, archive = client:modality "pacs", client:modality "archive"
@@ -99,6 +114,12 @@ local CALLS = {
   function() return pacs:move_resources(pick { "Study", "Patient" }, ROWS, options()) end,
   function() return pacs:get_query_answers(value(0), value(0)) end,
   function() return client:query(value(0)):answers(value(0)) end,
+  function() return pacs:find_worklist(worklist(0), options()) end,
+  function() return pacs:find_worklist(worklist(0), { keep = { pick(TAGS) }, wait_timeout = 0.05 }) end,
+  function() return pacs:storage_commitment(pick { STORED, ROWS, { STORED, { SOPClassUID = "1", SOPInstanceUID = "1.2" } } }) end,
+  function() return pacs:storage_commitment(value(0), options()) end,
+  function() return client:commitment "1.2":wait { wait_timeout = 0.02 } end,
+  function() return client:commitment "1.2":remove() end,
   function() return client:job(pick { "1-1", "2-2" }):wait { wait_timeout = 0.02 } end,
 }
 

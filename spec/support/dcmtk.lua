@@ -97,6 +97,18 @@ function dcmtk.dcmqrscp(options)
   return server
 end
 
+--- Starts a wlmscpfs, which answers from the worklists in a folder of folders; `options` are
+--    path        that folder: each of those in it bears the AE title that it is asked by
+--    aet         such a title, for :modality()
+--    port, arguments, timeout   as above
+function dcmtk.wlmscpfs(options)
+  local server = served.start(function()
+    return set_command(make("wlmscpfs", options), "wlmscpfs",
+      { "--data-files-path", options.path, "--disable-file-reject", "--keep-char-set" }, options)
+  end, options.port)
+  return server
+end
+
 --- What an Orthanc's DicomModalities says of it.
 function Server:modality()
   return { self.aet, "127.0.0.1", self.port }

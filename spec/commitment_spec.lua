@@ -1,0 +1,337 @@
+-- Storage commitment: between two real Orthancs, and with peers that never report or report what is none.
+local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local fails, contains, throws = expect.fails, expect.contains, expect.throws
+
+local CT, NOWHERE = "1.2.840.10008.5.1.4.1.1.2", "00000000-00000000-00000000-00000000-00000000"
+local MISSING = { SOPClassUID = CT, SOPInstanceUID = "1.2.3.4" }
+
+local function names(list)
+  local uids = {}
+  for i, instance in ipairs(list) do
+    uids[i] = instance.SOPInstanceUID
+  end
+  table.sort(uids)
+  return uids
+end
+
+for _, version in ipairs(versions) do
+  describe("A storage commitment, by the Orthanc " .. version.name .. ",", function()
+    local servers, client, at_pacs, pacs, peer, study, instances
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary })
+      peer = dicomd.start()
+      client, at_pacs = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url)
+      for name, behaviour in pairs { silent = "OK3", refuses = "NST0110", none = "NOCTX" } do
+        assert(client:put("/modalities/" .. name, peer:modality(behaviour)))
+      end
+      assert(at_pacs:put("/modalities/slow", peer:modality "SLOW0.3"))
+      pacs = client:modality "pacs"
+      assert(samples.store(client))
+      study = assert(client:post("/tools/find", { Level = "Study", Query = { AccessionNumber = "A1001" } }))[1]
+        or assert(client:get "/studies")[1]
+      instances = {}
+      for i, instance in ipairs(assert(client:get("/studies/" .. study .. "/instances"))) do
+        instances[i] = instance.ID
+      end
+      assert(pacs:store(study))
+    end)
+
+    teardown(function()
+      servers:close()
+      peer:close()
+    end)
+
+    local function uid_of(instance)
+      return assert(client:get("/instances/" .. instance)).MainDicomTags.SOPInstanceUID
+    end
+
+    -- One that nobody will ever report about.
+    local function pending()
+      local commitment = assert(client:modality "silent":storage_commitment(instances[1]))
+      assert.are.equal("Pending", assert(commitment:status()).Status)
+      return commitment
+    end
+
+    it("is given of what was stored, of any level", function()
+      local commitment = assert(pacs:storage_commitment(study))
+      assert.are.equal("modalua.Commitment " .. commitment.id, tostring(commitment))
+      assert.are.equal(client, commitment.client)
+      assert.is_nil(commitment.nosuch)
+      local status = assert(commitment:wait())
+      assert.are.same({ "Success", "PACS", {} }, { status.Status, status.RemoteAET, status.Failures })
+      local expected = {}
+      for i, instance in ipairs(instances) do
+        expected[i] = uid_of(instance)
+      end
+      table.sort(expected)
+      assert.are.same(expected, names(status.Success))
+      assert.are.same(status, commitment:status())
+    end)
+
+    it("is given of instances by their UIDs, of answers, and of a mixture", function()
+      local query = { SOPClassUID = "", SOPInstanceUID = uid_of(instances[1]) }
+      for _, format in ipairs { {}, { short = true }, { simplify = false } } do
+        local found <close> = assert(pacs:find({ Level = "Instance", Query = query }, format))
+        for _, resources in ipairs { found.answers, found.answers[1] } do
+          local status = assert(assert(pacs:storage_commitment(resources)):wait())
+          assert.are.same({ query.SOPInstanceUID }, names(status.Success))
+        end
+      end
+      local found <close> = assert(pacs:find { Level = "Instance", Query = query })
+      local status = assert(assert(pacs:storage_commitment({ instances[2], found.answers[1] }, { Timeout = 5, wait_timeout = 20 })):wait())
+      local expected = { query.SOPInstanceUID, uid_of(instances[2]) }
+      table.sort(expected)
+      assert.are.same(expected, names(status.Success))
+    end)
+
+    it("works the other way round", function()
+      local id = assert(at_pacs:get "/instances")[1]
+      assert.are.equal("Success", assert(assert(at_pacs:modality "local":storage_commitment(id)):wait()).Status)
+    end)
+
+    it("is none of what the modality does not have", function()
+      local commitment = assert(pacs:storage_commitment { instances[1], MISSING })
+      local err = fails({ kind = "dicom", code = "not_committed", op = "wait", path = "/storage-commitment/" .. commitment.id },
+        commitment:wait())
+      contains(err.message, "1 of 2 instances; the first of them, 1.2.3.4: One or more of the elements")
+      assert.are.equal("Failure", err.result.Status)
+      assert.are.equal(274, err.result.Failures[1].FailureReason)
+      assert.are.same({ uid_of(instances[1]) }, names(err.result.Success))
+      err = fails({ kind = "orthanc", code = "not_committed", op = "remove" }, commitment:remove())
+      contains(err.message, "nothing was removed")
+      assert.is_table(client:get("/instances/" .. instances[1]))
+    end)
+
+    it("may be waited for by somebody else, later", function()
+      local commitment = assert(pacs:storage_commitment(instances[1]))
+      local other = modalua.connect(servers.LOCAL.url):commitment(commitment.id)
+      assert.are.equal(commitment.id, other.id)
+      assert.are.same({ uid_of(instances[1]) }, names(assert(other:wait()).Success))
+    end)
+
+    it("may be part of a store", function()
+      local result = assert(pacs:store(instances, { StorageCommitment = true }))
+      local status = assert(client:commitment(result.StorageCommitmentTransactionUID):wait())
+      assert.are.equal(#instances, #status.Success)
+    end)
+
+    it("that comes late is waited for", function()
+      local stored = assert(at_pacs:get "/instances")
+      for i = 1, 2 do -- all of the PACS's workers
+        assert(at_pacs:modality "slow":store(stored[i], { Synchronous = false }))
+      end
+      local commitment = assert(pacs:storage_commitment(instances[1]))
+      assert.are.equal("Pending", assert(commitment:status()).Status)
+      assert.are.equal("Success", assert(commitment:wait()).Status)
+    end)
+
+    it("that does not come is not taken for one", function()
+      local commitment = pending()
+      local err = fails({ kind = "timeout", still_running = true, op = "wait" }, commitment:wait { wait_timeout = 0.2 })
+      contains(err.message, ('client:commitment("%s"):wait() goes on waiting'):format(commitment.id))
+      err = fails({ kind = "orthanc", code = "not_committed" }, commitment:remove())
+      contains(err.message, "or not yet")
+      local waiting = task.spawn(commitment.wait, commitment)
+      task.sleep(0.1)
+      waiting:cancel()
+      assert.are.equal("cancelled", select(2, waiting:join()).kind)
+      assert.are.equal("Pending", assert(commitment:status()).Status)
+    end)
+
+    it("does not come from a PACS that cannot reach this server", function()
+      local settings = assert(at_pacs:get "/modalities/local/configuration")
+      local port = settings.Port
+      settings.Port = orthanc.free_ports(1)[1]
+      assert(at_pacs:put("/modalities/local", settings))
+      fails({ kind = "timeout", still_running = true }, assert(pacs:storage_commitment(instances[1])):wait { wait_timeout = 0.3 })
+      settings.Port = port
+      assert(at_pacs:put("/modalities/local", settings))
+    end)
+
+    describe("that is asked for wrongly", function()
+      local function refuses(part, resources)
+        local err = fails({ kind = "refused", code = "bad_identifier", op = "storage_commitment", method = "POST",
+          path = "/modalities/pacs/storage-commitment" }, pacs:storage_commitment(resources))
+        contains(err.message, part)
+      end
+
+      it("is refused", function()
+        refuses("no resource is given", {})
+        refuses("resource 1: 'nope' is no identifier that Orthanc gives", "nope")
+        refuses("resource 2: '../system' is no identifier", { instances[1], "../system" })
+        refuses("resource 1 has no SOPClassUID, which storage commitment needs (of answers, ask for it: SOPClassUID = \"\")",
+          { SOPInstanceUID = "1.2.3" })
+        refuses("resource 2 has no SOPInstanceUID", { MISSING, { SOPClassUID = CT } })
+        refuses("resource 1: SOPInstanceUID = '1.2.*' is no UID", { SOPClassUID = CT, SOPInstanceUID = "1.2.*" })
+        refuses("resource 1: SOPClassUID = '' is no UID", { SOPClassUID = "", SOPInstanceUID = "1.2.3" })
+        refuses("is no UID", { SOPClassUID = CT, SOPInstanceUID = ("1"):rep(65) })
+        refuses("is no UID", { SOPClassUID = CT, SOPInstanceUID = "1.2\0.3" })
+      end)
+
+      it("throws when it is a mistake", function()
+        throws("storage_commitment: identifier 1 must be a string (a nil was given)", pacs.storage_commitment, pacs)
+        throws("storage_commitment: identifier 2 must be a string (a number was given)", pacs.storage_commitment, pacs, { instances[1], 1 })
+        throws("did you mean 'Timeout'?", pacs.storage_commitment, pacs, study, { timeout = 1 })
+        throws("'Timeout' must be a whole number of seconds", pacs.storage_commitment, pacs, study, { Timeout = 0 })
+        throws("they are the first argument", pacs.storage_commitment, pacs, study, { Resources = {} })
+        throws("Orthanc ignores it for storage commitment", pacs.storage_commitment, pacs, study, { LocalAet = "X" })
+        throws("unknown option", function() client:commitment "1.2":wait { timeout = 1 } end)
+        for _, uid in ipairs { "", "1.2/remove", "1.2a", ("1"):rep(65), "1.2\0", 12 } do
+          throws("a transaction UID is expected", client.commitment, client, uid)
+        end
+        throws("a transaction UID is expected", client.commitment, client)
+      end)
+
+      it("says what this server, or the modality, does not have", function()
+        local err = fails({ kind = "orthanc", code = "not_found", status = 404 }, pacs:storage_commitment(NOWHERE))
+        contains(err.message, "nothing under one of the identifiers")
+        fails({ code = "not_found" }, pacs:storage_commitment { instances[1], NOWHERE })
+        fails({ code = "unknown_modality" }, client:modality "nosuch":storage_commitment(MISSING))
+        fails({ kind = "dicom", orthanc_status = 9 }, client:modality "refuses":storage_commitment(MISSING))
+        fails({ kind = "dicom", code = "unsupported" }, client:modality "none":storage_commitment(MISSING))
+      end)
+    end)
+
+    it("lets this server delete what the modality keeps", function()
+      local id = instances[#instances]
+      local commitment = assert(pacs:storage_commitment(id))
+      assert(commitment:wait())
+      assert.is_true(commitment:remove())
+      fails({ status = 404 }, client:get("/instances/" .. id))
+      assert.is_table(client:get("/instances/" .. instances[1]))
+      assert.are.equal("Success", assert(commitment:status()).Status)
+    end)
+
+    it("is forgotten when the server restarts, and that is said", function()
+      local commitment = pending()
+      local waiting = task.spawn(commitment.wait, commitment)
+      task.sleep(0.1)
+      servers.LOCAL:stop "KILL"
+      servers.LOCAL:start_again()
+      local err = fails({ kind = "orthanc", code = "commitment_gone", op = "wait" }, waiting:join()) -- not that the server was away
+      contains(err.message, "it remembers the last 100, and none after a restart")
+      contains(err.message, "is not known")
+      fails({ kind = "orthanc", code = "commitment_gone" }, commitment:status())
+      fails({ kind = "orthanc", code = "commitment_gone" }, commitment:remove())
+    end)
+  end)
+end
+
+describe("A storage commitment that a server tells oddly", function()
+  local UID = "2.25.1"
+  local PATH, SEND = "/storage-commitment/" .. UID, "/modalities/pacs/storage-commitment"
+  local fake, client
+
+  before_each(function()
+    fake = faultd.start()
+    client = modalua.connect(fake.url)
+  end)
+
+  after_each(function()
+    fake:close()
+  end)
+
+  local function answers(path, body, times)
+    assert(client:get(faultd.map { path = path, times = times, to = faultd.route("/status", { code = 200, body = body }) }))
+  end
+
+  local function reports(status, success, failures)
+    answers(PATH, modalua.json.encode { Status = status, RemoteAET = "PACS", Success = success, Failures = failures })
+  end
+
+  local function ask(resources)
+    answers(SEND, ('{"ID":"%s","Path":"%s"}'):format(UID, PATH))
+    return assert(client:modality "pacs":storage_commitment(resources))
+  end
+
+  it("is no success when it does not name everything", function()
+    local other = { SOPClassUID = CT, SOPInstanceUID = "1.2.3.5" }
+    local commitment = ask { MISSING, other }
+    reports("Success", { MISSING })
+    local err = fails({ kind = "unknown", code = "unproven" }, commitment:wait())
+    contains(err.message, "does not name 1 of the 2 instances")
+    assert.are.same({ "1.2.3.5" }, err.missing)
+    assert.are.equal("Success", err.result.Status)
+    assert.are.equal("Success", assert(client:commitment(UID):wait()).Status) -- which does not know what was asked for
+    for _, nothing in ipairs { modalua.json.array {}, false } do
+      answers(PATH, "")
+      assert(client:get(faultd.map { path = PATH }))
+      reports("Success", nothing or nil)
+      fails({ kind = "unknown", code = "unproven" }, commitment:wait())
+      contains(fails({ kind = "unknown", code = "unproven" }, client:commitment(UID):wait()).message, "names no instance")
+    end
+  end)
+
+  it("is no success either when it does not name all instances of a study", function()
+    answers("/tools/bulk-content", '[{"MainDicomTags":{"0008,0018":"1.2.3.4"}},{"MainDicomTags":{"0008,0018":"1.2.3.6"}}]')
+    local commitment = ask(NOWHERE)
+    assert.are.same({ Resources = { NOWHERE }, Level = "Instance", Short = true },
+      modalua.json.decode(assert(client:get("/last", { of = "/tools/bulk-content" })).body))
+    reports("Success", { MISSING })
+    assert.are.same({ "1.2.3.6" }, fails({ kind = "unknown", code = "unproven" }, commitment:wait()).missing)
+  end)
+
+  it("is none when it names a failure, or a failure without naming one", function()
+    local commitment = ask(MISSING)
+    reports("Success", { MISSING }, { { SOPClassUID = CT, SOPInstanceUID = "1.2.3.5", FailureReason = 272 } })
+    local err = fails({ kind = "dicom", code = "not_committed" }, commitment:wait())
+    contains(err.message, "1 of 2 instances; the first of them, 1.2.3.5: it gives no reason")
+    assert(client:get(faultd.map { path = PATH }))
+    reports "Failure"
+    fails({ kind = "dicom", code = "not_committed" }, commitment:wait())
+  end)
+
+  it("is an error when it makes no sense", function()
+    for _, body in ipairs { '{"Status":"Done"}', '{"Status":1}', "[]", '"Success"', "{}" } do
+      assert(client:get(faultd.map { path = PATH }))
+      answers(PATH, body)
+      fails({ kind = "decode" }, client:commitment(UID):wait())
+    end
+    for _, body in ipairs { "{}", '{"ID":"../x"}', '{"ID":1}', '"x"' } do
+      assert(client:get(faultd.map { path = SEND }))
+      answers(SEND, body)
+      fails({ kind = "decode" }, client:modality "pacs":storage_commitment(MISSING))
+    end
+    answers("/tools/bulk-content", '[{"ID":1}]')
+    fails({ kind = "decode" }, client:modality "pacs":storage_commitment(NOWHERE))
+  end)
+
+  it("is waited for through failures that pass", function()
+    local commitment = ask(MISSING)
+    assert(client:get(faultd.map { path = PATH, times = 3, to = faultd.route "/drop" }))
+    assert(client:get(faultd.map { path = PATH, times = 2, to = faultd.route("/status", { code = 503, body = "" }) }))
+    reports("Success", { MISSING })
+    assert.are.equal("Success", assert(commitment:wait()).Status)
+    assert.are.equal(6, assert(client:get("/count", { of = PATH })))
+  end)
+
+  it("is given up when the server is away for longer than the client's timeout", function()
+    assert(client:get(faultd.map { path = PATH, to = faultd.route "/drop" }))
+    local impatient = modalua.connect(fake.url, { timeout = 0.3 })
+    local err = fails({ kind = "network" }, impatient:commitment(UID):wait())
+    contains(err.message, ('client:commitment("%s"):wait() goes on waiting'):format(UID))
+    fails({ kind = "timeout", still_running = true }, client:commitment(UID):wait { wait_timeout = 0.3 })
+  end)
+
+  it("is asked about less and less often", function()
+    reports "Pending"
+    fails({ kind = "timeout" }, client:commitment(UID):wait { wait_timeout = 1 })
+    local count = assert(client:get("/count", { of = PATH }))
+    assert.is_true(count >= 5 and count <= 20, count .. " times") -- 20 are one each 0.05 s
+  end)
+
+  it("is asked for once", function()
+    assert(client:get(faultd.map { path = SEND, to = faultd.route "/drop" }))
+    fails({ kind = "network" }, modalua.connect(fake.url):modality "pacs":storage_commitment(MISSING))
+    assert.are.equal(1, assert(client:get("/count", { of = SEND })))
+  end)
+end)

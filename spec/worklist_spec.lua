@@ -1,0 +1,338 @@
+-- Worklists: against Orthanc's own plug-in, and DCMTK's server, which ignores what it does not know.
+local dcmtk = require "spec.support.dcmtk"
+local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local versions = require "spec.support.versions"
+local worklists = require "spec.support.worklists"
+
+local fails, contains, throws = expect.fails, expect.contains, expect.throws
+local json = modalua.json
+
+local STEP = "ScheduledProcedureStepSequence"
+local PATIENTS = {
+  { PatientID = "P1", PatientName = "DOE^JANE", Modality = "CT", AETitle = "CT1", Physician = "HOUSE^GREGORY", Date = "20260102" },
+  { PatientID = "P2", PatientName = "M\xFCller^J\xF6rg", charset = "ISO_IR 100", Modality = "MR", AETitle = "MR1" },
+  { PatientID = "P3", PatientName = "\xB8\xD2\xD0\xDD\xDE\xD2^\xB8\xD2\xD0\xDD", charset = "ISO_IR 144", Modality = "US", AETitle = "US1" },
+  { PatientID = "P4", PatientName = "Yamada^Tarou=山田^太郎", Modality = "CT", AETitle = "CT2", Physician = "佐藤^花子" },
+}
+
+local function ids(list)
+  local found = {}
+  for i, answer in ipairs(list) do
+    found[i] = answer.PatientID
+  end
+  table.sort(found)
+  return table.concat(found, " ")
+end
+
+for _, version in ipairs(versions) do
+  describe("A worklist, by the Orthanc " .. version.name .. ",", function()
+    local folder, ris, wlm, peer, server, client, worklist, careless
+
+    setup(function()
+      folder = worklists.folder(PATIENTS)
+      local ports = orthanc.free_ports(1)
+      local modalities = { local_one = { "LOCAL", "127.0.0.1", ports[1] } }
+      ris = orthanc.start(worklists.options(folder, { aet = "RIS", binary = version.binary, modalities = modalities,
+        extra = { DefaultEncoding = "Utf8" } }))
+      wlm = dcmtk.wlmscpfs { aet = "WORKLIST", path = folder.path }
+      peer = dicomd.start()
+      server = orthanc.start { aet = "LOCAL", binary = version.binary, dicom_port = ports[1], modalities = { ris = ris:modality(),
+        wlm = wlm:modality(), none = peer:modality "NOFIND", refuses = peer:modality "FSTA700", mute = peer:modality "MUTE" } }
+      client = modalua.connect(server.url)
+      worklist, careless = client:modality "ris", client:modality "wlm"
+    end)
+
+    teardown(function()
+      server:close()
+      ris:close()
+      wlm:close()
+      peer:close()
+      folder:close()
+    end)
+
+    before_each(function()
+      assert(client:put("/tools/default-encoding", "Utf8"))
+    end)
+
+    local function find(query, options)
+      query.PatientID = query.PatientID or ""
+      return assert(worklist:find_worklist(query, options))
+    end
+
+    local function refuses(part, query)
+      local err = fails({ kind = "refused", op = "find_worklist", path = "/modalities/ris/find-worklist", method = "POST" },
+        worklist:find_worklist(query))
+      contains(err.message, part)
+    end
+
+    it("is searched by tags and by those of the scheduled step", function()
+      assert.are.equal("P1 P2 P3 P4", ids(find {}))
+      assert.are.equal("P1", ids(find { PatientName = "DOE*" }))
+      assert.are.equal("P1 P4", ids(find { [STEP] = { { Modality = "CT" } } }))
+      assert.are.equal("P4", ids(find { [STEP] = { { Modality = "CT", ScheduledStationAETitle = "CT2" } } }))
+      assert.are.equal("P1", ids(find { [STEP] = { { ScheduledProcedureStepStartDate = 20260102 } } }))
+      assert.are.equal("P1", ids(find { ["0040-0100"] = { { ["00400001"] = "CT1" } } }))
+      assert.are.equal("", ids(find { [STEP] = { { Modality = "XA" } } }))
+      assert.are.equal("P3", ids(find { RequestedProcedureID = "RP3" }))
+    end)
+
+    it("gives what was asked for, with what nothing was asked of", function()
+      local answer = { SpecificCharacterSet = "ISO_IR 192", PatientID = "P1", [STEP] = { { Modality = "CT" } } }
+      assert.are.same({ answer }, find { PatientID = "P1", [STEP] = { { Modality = "" } } })
+      assert.are.same({ answer }, find { PatientID = "P1", [STEP] = { { Modality = json.null } } })
+      answer[STEP] = { { Modality = "CT", ScheduledStationAETitle = "CT1", ScheduledProcedureStepStartDate = "20260102",
+        ScheduledProcedureStepStartTime = "101500", ScheduledPerformingPhysicianName = "HOUSE^GREGORY" } }
+      for _, whole in ipairs { {}, "", json.null, json.array {}, { {} } } do
+        assert.are.same({ answer }, find { PatientID = "P1", [STEP] = whole })
+      end
+      assert.are.same({ answer }, find { PatientID = "P1", ["0040,0100"] = json.null })
+      assert.are.equal("P1", ids(find { PatientID = "P1", [STEP] = { { ScheduledProtocolCodeSequence = "" } } }))
+      assert.are.equal(4, #assert(worklist:find_worklist {}))
+    end)
+
+    it("in each of the formats", function()
+      local query = { PatientID = "P1", [STEP] = { { Modality = "" } } }
+      local short = { ["0008,0005"] = "ISO_IR 192", ["0010,0020"] = "P1", ["0040,0100"] = { { ["0008,0060"] = "CT" } } }
+      assert.are.same({ short }, find(query, { short = true }))
+      assert.are.equal("CT", find(query, { simplify = true })[1][STEP][1].Modality)
+      local full = find(query, { simplify = false })[1]
+      assert.are.same({ Name = "PatientID", Type = "String", Value = "P1" }, full["0010,0020"])
+      assert.are.same({ { ["0008,0060"] = { Name = "Modality", Type = "String", Value = "CT" } } }, full["0040,0100"].Value)
+      throws("simplify and short can't be both", worklist.find_worklist, worklist, query, { simplify = true, short = true })
+    end)
+
+    describe("loses no filter:", function()
+      it("one that is in the wrong place is refused, with the right one", function()
+        refuses("the filter Modality = 'CT' is in the wrong place, where modalities ignore it, and the search would become broader: "
+          .. "it belongs into ScheduledProcedureStepSequence = { { Modality = 'CT' } }", { Modality = "CT" })
+        refuses("{ { ScheduledStationAETitle = 'CT1' } }", { ["0040,0001"] = "CT1" })
+        refuses("the filter ScheduledProcedureStepSequence[1].PatientID = 'P1' is in the wrong place",
+          { [STEP] = { { PatientID = "P1" } } })
+        refuses("it belongs at the top of the query", { [STEP] = { { ["0010,0010"] = "DOE*" } } })
+        refuses("it belongs at the top of the query", { RequestedProcedureCodeSequence = { { PatientSex = "F" } } })
+        refuses("it belongs into a sequence of codes", { [STEP] = { { CodeValue = "X" } } })
+        refuses("it belongs at the top of the query", { [STEP] = { { SpecificCharacterSet = "ISO_IR 192" } } })
+        refuses("worklists have no levels", { QueryRetrieveLevel = "STUDY" })
+        refuses("worklists have no such tag", { SeriesDescription = "chest" })
+        assert.are.equal("P1 P2 P3 P4", ids(find { Modality = "", SeriesDescription = "", [STEP] = { { PatientName = "" } } }))
+      end)
+
+      it("which DCMTK's server would find everything by", function()
+        local all = { PatientID = "" }
+        assert.are.equal("P1 P2 P3 P4", ids(assert(careless:find_worklist(all))))
+        assert.are.equal("P1 P4", ids(assert(careless:find_worklist { PatientID = "", [STEP] = { { Modality = "CT" } } })))
+        for _, query in ipairs { { Modality = "XA" }, { ScheduledStationAETitle = "XA" }, { [STEP] = { { PatientID = "XA" } } },
+          { QueryRetrieveLevel = "STUDY" }, { SeriesDescription = "chest" } } do
+          query.PatientID = ""
+          local asked = json.object { Query = query }
+          assert.are.equal("P1 P2 P3 P4", ids(assert(client:post("/modalities/wlm/find-worklist", asked))))
+          fails({ kind = "refused" }, careless:find_worklist(query))
+        end
+      end)
+
+      it("one that the modality ignores all the same makes it fail, with what it gave", function()
+        for _, format in ipairs { {}, { short = true }, { simplify = false } } do
+          local err = fails({ kind = "dicom", code = "filter_ignored" },
+            careless:find_worklist({ StudyInstanceUID = "1.2.3.9", [STEP] = { { Modality = "MR" } } }, format))
+          contains(err.message, "the modality ignores the filter StudyInstanceUID = '1.2.3.9': answer 1 has '1.2.3.2'")
+          assert.are.equal(1, #err.result)
+        end
+        assert.are.equal("P2", ids(assert(careless:find_worklist { PatientID = "", StudyInstanceUID = "1.2.3.2",
+          [STEP] = { { Modality = "MR" } } })))
+        assert.are.equal(4, #assert(careless:find_worklist { StudyInstanceUID = "1.2.*" }))
+      end)
+
+      it("one that Orthanc sends without its value is refused", function()
+        refuses("the filter 0040,fff1 = 'x' may be lost", { ["0040,fff1"] = "x" })
+        refuses("ScheduledProcedureStepSequence[1].0041,1010 = 'x' may be lost", { [STEP] = { { ["0041,1010"] = "x" } } })
+        assert.are.equal("P1 P2 P3 P4", ids(find({ ["0009,1001"] = "x" }, { keep = { "0009,1001" } }))) -- which is why
+      end)
+
+      it("unless the caller says that the modality matches by it", function()
+        assert.are.equal("", ids(find({ Modality = "CT" }, { keep = { "Modality" } })))
+        assert.are.equal("", ids(find({ ScheduledStationAETitle = "CT1" }, { keep = { "0040,0001" } })))
+        assert.are.equal("", ids(find({ ["0040,0001"] = "CT1" }, { keep = { "ScheduledStationAETitle" } })))
+        throws("'keep' must be a list of tags", worklist.find_worklist, worklist, {}, { keep = { 1 } })
+      end)
+
+      it("a sequence of two items, of which one would be ignored", function()
+        refuses("ScheduledProcedureStepSequence has 2 items", { [STEP] = { { Modality = "CT" }, { Modality = "MR" } } })
+      end)
+
+      it("the same tag twice, of which one would be lost", function()
+        throws("are the same tag", worklist.find_worklist, worklist, { PatientID = "P1", ["0010,0020"] = "P2" })
+        throws("are the same tag", worklist.find_worklist, worklist, { [STEP] = { { Modality = "CT", ["0008-0060"] = "MR" } } })
+        refuses("may be the same tag", { InstitutionalDepartmentName = "X", ["0008,1040"] = "" })
+        assert.are.equal("P1", ids(find { PatientID = "P1", [STEP] = { { ["0010,0020"] = "" } } })) -- in two places it is two
+      end)
+
+      it("one that holds control characters, or is a list with a gap", function()
+        for _, value in ipairs { "P1\0", "P\n1", "P1\r", "\127" } do
+          refuses("the filter PatientID holds a control character", { PatientID = value })
+          refuses("the filter ScheduledProcedureStepSequence[1].Modality holds a control character", { [STEP] = { { Modality = value } } })
+        end
+        refuses("a list with an empty element", { [STEP] = { { ScheduledStationAETitle = "CT1\\" } } })
+      end)
+    end)
+
+    it("takes strings, whole numbers and null, and says where something else is", function()
+      local function wrong(part, query)
+        throws(part, worklist.find_worklist, worklist, query)
+      end
+      wrong("find_worklist: ScheduledProcedureStepSequence[1].Modality must be a string (a boolean was given)",
+        { [STEP] = { { Modality = true } } })
+      wrong("PatientID must be a string (a number was given)", { PatientID = 1.5 })
+      wrong("PatientID must be a string (a table was given; it is no sequence)", { PatientID = {} })
+      wrong("StudyDescription must be a string (a table was given; it is no sequence)", { StudyDescription = {} })
+      wrong("ScheduledProcedureStepSequence is a sequence: a list with one table in it", { [STEP] = "CT" })
+      wrong("must be a list with one table in it: ScheduledProcedureStepSequence = { { … } }", { [STEP] = { Modality = "CT" } })
+      wrong("must be a list with one table in it", { [STEP] = { { ScheduledStationAETitle = "" }, Modality = "CT" } })
+      wrong("must be a list with one table in it", { [STEP] = { [2] = { Modality = "CT" } } })
+      wrong("OtherPatientIDsSequence is a sequence", { OtherPatientIDsSequence = "P1" })
+      wrong("ScheduledProcedureStepSequence[1] must be a table of tags (a string was given)", { [STEP] = { "CT" } })
+      wrong("ScheduledProcedureStepSequence[1] must be a table of tags (a null was given)", { [STEP] = { json.null } })
+      wrong("the keys of the query must be tags (a number was given)", { "CT" })
+      wrong("the keys of ScheduledProcedureStepSequence[1] must be tags (a number was given)", { [STEP] = { { "CT" } } })
+      wrong("must be a plain table", setmetatable({}, { __index = { PatientID = "P1" } }))
+      local loop = {}
+      loop.Xyzzy = { loop }
+      wrong("is nested too deeply", loop)
+      assert.has_error(function() worklist:find_worklist() end)
+      assert.has_error(function() worklist:find_worklist "P1" end)
+    end)
+
+    it("checks its options, and knows an option that stands among the tags", function()
+      for _, name in ipairs { "Timeout", "Query", "wait_timeout", "extra", "simplify" } do
+        throws(("'%s' is no tag; the tags are the first argument"):format(name), worklist.find_worklist, worklist, { [name] = 1 })
+      end
+      for name, part in pairs { Timeot = "did you mean 'Timeout'?", Simplify = "it is simplify = true here", Full = "simplify = false",
+        Query = "the tags are the first argument", LocalAet = "Orthanc ignores it for worklists", Short = "short = true" } do
+        throws(part, worklist.find_worklist, worklist, {}, { [name] = true })
+      end
+      throws("'Timeout' must be a whole number of seconds", worklist.find_worklist, worklist, {}, { Timeout = 0 })
+      assert.are.equal("P1", ids(find({ PatientID = "P1" }, { Timeout = 5, wait_timeout = 20, extra = { Xyzzy = 1 } })))
+    end)
+
+    it("names a tag that the server does not know, and the right one", function()
+      local err = fails({ kind = "orthanc", code = "unknown_tag", orthanc_status = 27 },
+        worklist:find_worklist { PatientsName = "", [STEP] = { { Modalty = "CT" } } })
+      contains(err.message, "modalua does not know PatientsName: did you mean PatientName?")
+      contains(err.message, "modalua does not know Modalty: did you mean Modality?")
+      err = fails({ code = "unknown_tag" }, worklist:find_worklist { Xyzzyxyzzyxyzzy = "" })
+      contains(err.message, "modalua does not know Xyzzyxyzzyxyzzy (tag names are case-sensitive")
+    end)
+
+    describe("with letters beyond ASCII", function()
+      it("finds the right ones, and no others, whatever the server's character set", function()
+        for _, encoding in ipairs { "Latin1", "Utf8", "Cyrillic" } do
+          assert(client:put("/tools/default-encoding", encoding))
+          for name, id in pairs { ["Müller*"] = "P2", ["Иванов*"] = "P3", ["*山田*"] = "P4", ["Жуков*"] = "", ["鈴木*"] = "" } do
+            assert.are.equal(id, ids(find { PatientName = name }), name .. " by " .. encoding)
+          end
+          assert.are.equal("P4", ids(find { [STEP] = { { ScheduledPerformingPhysicianName = "佐藤*" } } }))
+          assert.are.equal("", ids(find { [STEP] = { { ScheduledPerformingPhysicianName = "鈴木*" } } }))
+        end
+      end)
+
+      it("is refused when the character set that the caller chose lacks one", function()
+        refuses("cannot be shown to exist in SpecificCharacterSet = 'ISO_IR 100'",
+          { PatientName = "Иванов", SpecificCharacterSet = "ISO_IR 100" })
+        refuses("cannot be shown to exist", { [STEP] = { { ScheduledPerformingPhysicianName = "佐藤*" } }, ["0008,0005"] = "ISO_IR 144" })
+        refuses("UTF-8", { PatientName = "M\xFCller*" })
+        assert.are.equal("P3", ids(find { PatientName = "Иванов*", SpecificCharacterSet = "ISO_IR 144" }))
+      end)
+
+      it("warns when answers may have lost some, in a sequence too", function()
+        assert(client:put("/tools/default-encoding", "Latin1"))
+        local list, warning = find { PatientID = "P3", PatientName = "" }
+        assert.are.equal("^", list[1].PatientName)
+        contains(warning, "Latin1")
+        contains(warning, "it shows in PatientName of answer 1")
+        for _, options in ipairs { {}, { short = true }, { simplify = false } } do
+          local _, lost = worklist:find_worklist({ PatientID = "P4", [STEP] = { { ScheduledPerformingPhysicianName = "" } } }, options)
+          contains(lost, "it shows in ScheduledPerformingPhysicianName of answer 1")
+        end
+        assert(client:put("/tools/default-encoding", "Utf8"))
+        list, warning = find { PatientID = "P4", PatientName = "" }
+        assert.are.equal("Yamada^Tarou=山田^太郎", list[1].PatientName)
+        assert.is_nil(warning)
+      end)
+    end)
+
+    describe("that fails", function()
+      it("says that the modality has none", function()
+        local err = fails({ kind = "dicom", code = "unsupported", status = 500, op = "find_worklist" },
+          client:modality "none":find_worklist { PatientID = "" })
+        assert.is_true(err.orthanc_status == 2015 or err.orthanc_status == 2016)
+      end)
+
+      it("says why", function()
+        fails({ kind = "dicom", dimse_status = 0xA700 }, client:modality "refuses":find_worklist { PatientID = "" })
+        fails({ kind = "orthanc", code = "unknown_modality" }, client:modality "nosuch":find_worklist { PatientID = "" })
+        fails({ kind = "timeout", still_running = true }, client:modality "mute":find_worklist({ PatientID = "" }, { wait_timeout = 0.2 }))
+      end)
+
+      it("is not asked again", function()
+        local before = select(2, peer:log():gsub("C%-FIND", ""))
+        fails({ kind = "dicom" }, client:modality "refuses":find_worklist { PatientID = "" })
+        assert.are.equal(before + 1, (select(2, peer:log():gsub("C%-FIND", ""))))
+      end)
+    end)
+  end)
+end
+
+describe("A worklist whose answers are not what was asked for", function()
+  local function answered(query, answers)
+    local fake <close> = faultd.start { { path = "/modalities/pacs/find-worklist",
+      to = faultd.route("/status", { code = 200, body = json.encode(answers) }) } }
+    return modalua.connect(fake.url):modality "pacs":find_worklist(query)
+  end
+
+  local function step(tags)
+    return { [STEP] = { tags } }
+  end
+
+  it("is an error, for keys of the step too", function()
+    for _, case in ipairs {
+      { { PatientID = "P1" }, { PatientID = "P2" } }, { { PatientID = 12 }, { PatientID = "123" } },
+      { { AccessionNumber = "A" }, { AccessionNumber = "B\\C" } }, { { ["0040,1001"] = "X" }, { RequestedProcedureID = "Y" } },
+      { step { Modality = "CT" }, step { Modality = "MR" } }, { step { ScheduledStationAETitle = "A" }, step { ["0040,0001"] = "AB" } },
+      { step { ScheduledProcedureStepStartDate = "20260101" }, step { ScheduledProcedureStepStartDate = "20260102" } },
+    } do
+      fails({ kind = "dicom", code = "filter_ignored" }, answered(case[1], { case[2] }))
+    end
+  end)
+
+  it("is none when they may be", function()
+    for _, case in ipairs {
+      { { PatientID = " p1 " }, { PatientID = "P1" } }, { { PatientID = "P1" }, { PatientID = " P1  " } },
+      { { PatientID = "P1" }, { PatientID = "" } }, { { PatientID = "1Ä" }, { PatientID = "1" } },
+      { { PatientID = "P?" }, { PatientID = "X" } }, { { PatientID = "A\\B" }, { PatientID = "B" } },
+      { { PatientID = "P1" }, { AccessionNumber = "A" } },
+      { { PatientName = "DOE" }, { PatientName = "DOE^J" } }, { step { Modality = "CT" }, step { Modality = "SR\\CT" } },
+      { step { Modality = "CT" }, { PatientID = "" } }, { step { Modality = "CT" }, { [STEP] = {} } },
+      { step { Modality = "" }, step { Modality = "MR" } },
+      { step { ScheduledProcedureStepStartDate = "20260101-" }, step { ScheduledProcedureStepStartDate = "20260102" } },
+      { step { ScheduledProcedureStepStartTime = "10" }, step { ScheduledProcedureStepStartTime = "101500" } },
+    } do
+      assert.are.equal(1, #assert(answered(case[1], { case[2] })))
+    end
+  end)
+end)
+
+describe("A worklist that a server answers with something else", function()
+  it("is none, and is asked for once", function()
+    local fake <close> = faultd.start {
+      { path = "/modalities/odd/find-worklist", to = faultd.route("/status", { code = 200, body = '{"PatientID":"P1"}' }) },
+      { path = "/modalities/drop/find-worklist", to = faultd.route "/drop" },
+    }
+    local client = modalua.connect(fake.url)
+    fails({ kind = "decode" }, client:modality "odd":find_worklist { PatientID = "" })
+    fails({ kind = "network" }, client:modality "drop":find_worklist { PatientID = "" })
+    assert.are.equal(1, assert(client:get("/count", { of = "/modalities/drop/find-worklist" })))
+  end)
+end)
