@@ -131,7 +131,10 @@ for _, version in ipairs(versions) do
       end
       local commitment = assert(pacs:storage_commitment(instances[1]))
       assert.are.equal("Pending", assert(commitment:status()).Status)
-      assert.are.equal("Success", assert(commitment:wait()).Status)
+      local told = {}
+      assert.are.equal("Success", assert(commitment:wait { progress = function(p) told[#told + 1] = p end }).Status)
+      assert.are.same({ "wait", "Pending", false }, { told[1].op, told[1].state, told[1].over })
+      assert.are.same({ "Success", true }, { told[#told].state, told[#told].over })
     end)
 
     it("that does not come is not taken for one", function()

@@ -450,7 +450,9 @@ static int answered(lua_State *L, call *c)
         state = lua_tostring(L, -1); /* the table keeps it */
     lua_settop(L, status);
     if (strcmp(state, "Pending") == 0) {
+        c->progress.state = lprogress_state(state);
         lua_settop(L, c->base.index);
+        lprogress_report(L, c);
         return wait(L, w);
     }
     if (strcmp(state, "Success") != 0 && strcmp(state, "Failure") != 0)
@@ -471,13 +473,16 @@ static int l_wait(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 },
+                                 { "progress", LOPT_VALUE, 0 },
+                                 { NULL, LOPT_FLAG, 0 } };
     commitment_call *c;
     check_commitment(L, 1);
     lua_settop(L, 2);
     lopts_read(L, 2, "wait", rows, &o);
-    lua_settop(L, 1);
-    c = push_call(L, "wait", ask); /* self client call */
+    c = push_call(L, "wait", ask); /* self options client call */
+    lprogress_read(L, 2, 4, "wait");
+    lua_remove(L, 2);
     lua_getiuservalue(L, 1, COMMITMENT_ASKED);
     lcall_keep(L, 3, "asked", -1);
     lua_pop(L, 1);
@@ -547,7 +552,7 @@ static const ldoc_row methods[] = {
       "What the server knows: Status (Pending, Success, Failure), RemoteAET, and once the modality "
       "has reported, Success = {{SOPClassUID =, SOPInstanceUID =}} and Failures, with "
       "FailureReason and Description too." },
-    { "wait", l_wait, "commitment:wait([{wait_timeout =}]) -> status | nil, err",
+    { "wait", l_wait, "commitment:wait([{progress =, wait_timeout =}]) -> status | nil, err",
       "Waits until the modality has reported, which may take days, and gives the status when it "
       "keeps everything that was asked for. Else err.result is the status. Cancelling the wait "
       "changes nothing." },
