@@ -228,6 +228,10 @@ static int unheard(lua_State *L, watch *w)
     lua_pushfstring(L, "%s; what becomes of the job %s is not known", lua_tostring(L, -1), w->job);
     lua_setfield(L, -3, "message");
     lua_pop(L, 1);
+    if (c->route) { /* the question could be asked again, but not what started the job */
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "retryable");
+    }
     lwatch_set_job(L, w);
     return 2;
 }
