@@ -158,6 +158,10 @@ for _, version in ipairs(versions) do
         throws("children_spec.lua:" .. debug.getinfo(1, "l").currentline + 1, function()
           return on.three:find_each("PatientID", { "a", "b", "c" }, { Levle = "Study" }), nil
         end)
+        local t = task.spawn(function() -- what was to help is not left behind with the same mistake
+          return pcall(on.three.find_each, on.three, "PatientID", { "a", "b", "c" }, { Level = "Foo" })
+        end)
+        assert.is_false((t:join()))
         throws("unknown Level", on.three.find_each, on.three, "PatientID", { "a", "b", "c" }, { Level = "Foo" })
         assert.are.same({}, logged "ASSOC")
       end)
