@@ -251,8 +251,8 @@ end
 -- The DICOM files of one of the samples' studies, of ten instances.
 local function sample_files()
   local files = {}
-  samples.store { post = function(_, _, data)
-    files[#files + 1] = data
+  samples.store { upload = function(_, file)
+    files[#files + 1] = file.data
     return {}
   end }
   return table.move(files, 1, 10, 1, {})
@@ -262,7 +262,7 @@ end
 local function store_samples(client)
   local stored
   for _, data in ipairs(sample_files()) do
-    stored = assert(client:post("/instances", data))
+    stored = assert(client:upload { data = data })
   end
   return stored
 end

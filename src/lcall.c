@@ -11,6 +11,8 @@
 
 enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 
+enum { GAP_SHARE = 8 };
+
 /* Less would be no time at all. */
 #define SECONDS_LEAST 0.001
 
@@ -110,13 +112,6 @@ int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_
     return op_request(L, &c->base, c->client->server, r);
 }
 
-static void set_no_body(call *c)
-{
-    c->request.body = NULL;
-    c->request.body_size = 0;
-    c->request.content_type = NULL;
-}
-
 /* Of the table on the top. False: nil and an error are pushed. */
 static bool set_body(lua_State *L, call *c)
 {
@@ -130,56 +125,31 @@ static bool set_body(lua_State *L, call *c)
     return true;
 }
 
-int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...)
+int lcall_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
+                  const char *format, ...)
 {
     va_list args;
-    va_start(args, format);
-    lua_pushvfstring(L, format, args);
-    va_end(args);
-    set_no_body(c);
-    return lcall_start(L, c, next, "GET", CALL_LOCAL);
-}
-
-int lcall_ask(lua_State *L, call *c, call_step next, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    lua_pushvfstring(L, format, args);
-    va_end(args);
-    set_no_body(c);
-    return lcall_start(L, c, next, "GET", CALL_ECHO);
-}
-
-int lcall_delete(lua_State *L, call *c, call_step next, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    lua_pushvfstring(L, format, args);
-    va_end(args);
-    set_no_body(c);
-    return lcall_start(L, c, next, "DELETE", CALL_CHANGE);
-}
-
-int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...)
-{
-    va_list args;
-    if (!set_body(L, c))
+    c->request.body = NULL;
+    c->request.body_size = 0;
+    c->request.content_type = NULL;
+    if (method[0] == 'P' && !set_body(L, c))
         return 2;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    return lcall_start(L, c, next, "POST", work);
+    return lcall_start(L, c, next, method, work);
 }
 
-int lcall_put(lua_State *L, call *c, call_step next, const char *format, ...)
+double lcall_gap(const call *c, double begun, double least, double most)
 {
-    va_list args;
-    if (!set_body(L, c))
-        return 2;
-    va_start(args, format);
-    lua_pushvfstring(L, format, args);
-    va_end(args);
-    return lcall_start(L, c, next, "PUT", CALL_CHANGE);
+    double now = clock_now(), gap = (now - begun) / GAP_SHARE;
+    if (c->deadline > 0 && now >= c->deadline)
+        return 0;
+    if (gap < least)
+        gap = least;
+    if (gap > most)
+        gap = most;
+    return c->deadline > 0 && now + gap > c->deadline ? c->deadline - now : gap;
 }
 
 /* ---- outcomes ---- */

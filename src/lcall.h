@@ -56,25 +56,23 @@ void lcall_keep(lua_State *L, int call, const char *name, int index);
  * [-1, +0, m] */
 void lcall_keep_route(lua_State *L, int call);
 
-/* For steps: `return lcall_get(L, c, next, "/jobs/%s", id);`. The path is formatted as
- * lua_pushfstring does. */
-int lcall_get(lua_State *L, call *c, call_step next, const char *format, ...);
+/* For steps: sends a request, and `next` takes its answer. POST and PUT send the table on the top
+ * as JSON; when that cannot be, the outcome is nil and an error of kind "refused". The path is
+ * formatted as lua_pushfstring does: `return lcall_get(L, c, next, "/jobs/%s", id);` */
+int lcall_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
+                  const char *format, ...);
 
-/* The same of what the server has to ask somebody else for: no limit but the deadline. */
-int lcall_ask(lua_State *L, call *c, call_step next, const char *format, ...);
+#define lcall_get(L, c, next, ...)        lcall_request(L, c, next, "GET", CALL_LOCAL, __VA_ARGS__)
+#define lcall_post(L, c, next, work, ...) lcall_request(L, c, next, "POST", work, __VA_ARGS__)
 
-/* POST of the table on the top, as JSON. When that cannot be sent the outcome is nil and an error
- * of kind "refused". */
-int lcall_post(lua_State *L, call *c, call_step next, call_work work, const char *format, ...);
-
-/* Starts the request whose body, source or sink the caller has set in c->request; the path is on
- * the top, and taken. */
+/* The same of a request whose body, source or sink are set in c->request; the path is on the top,
+ * and taken. */
 int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
-/* PUT of the table on the top, in the same way, and DELETE: Orthanc works by itself, and neither is
- * sent twice. */
-int lcall_put(lua_State *L, call *c, call_step next, const char *format, ...);
-int lcall_delete(lua_State *L, call *c, call_step next, const char *format, ...);
+/* Seconds until something is to be asked again that has been waited for since `begun` (clock_now):
+ * an eighth of that time, which is the most that is lost by asking too late, between `least` and
+ * `most`. 0: the deadline is over. */
+double lcall_gap(const call *c, double begun, double least, double most);
 
 /* The answer: pushes its value and returns 1, or nil and an error object and returns 2; an error
  * by which the caller's deadline ran out has still_running when the server may go on. Throws as

@@ -8,6 +8,7 @@
 #include "lerror.h"
 #include "lopts.h"
 #include "lprofile.h"
+#include "ltype.h"
 
 #define CLIENT_TYPE "modalua.Client"
 #define DEFAULT_URL "http://localhost:8042"
@@ -248,18 +249,11 @@ void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults)
 
 void lclient_open(lua_State *L, loop *lp)
 {
-    int methods = lua_gettop(L);
-    if (luaL_newmetatable(L, CLIENT_TYPE)) {
-        lua_pushvalue(L, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, client_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushcfunction(L, l_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_settop(L, methods - 1);
+    static const luaL_Reg meta[] = { { "__gc", client_gc },
+                                     { "__tostring", l_tostring },
+                                     { NULL, NULL } };
+    ltype_open(L, lp, CLIENT_TYPE, meta);
+    lua_pop(L, 1);
     ldoc_register(L, lp, functions);
 }
 

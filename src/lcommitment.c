@@ -11,14 +11,13 @@
 #include "lopts.h"
 #include "lresources.h"
 #include "lroute.h"
+#include "ltype.h"
 #include "orthanc_tags.h"
 
 #define COMMITMENT_TYPE "modalua.Commitment"
 
-/* Modalities report after a second, or after days: an eighth of what it has taken so far is the
- * most that is lost by asking too late, and more often than this it is not asked. */
+/* Seconds between two questions: a report may take days. */
 #define GAP_FIRST 0.05
-#define GAP_SHARE 8
 #define GAP_LAST  10.0
 
 /* Its user values: the client; a table whose keys are the SOPInstanceUIDs that were asked for, or
@@ -401,15 +400,9 @@ static int too_late(lua_State *L, const commitment_call *w)
 static int wait(lua_State *L, commitment_call *w)
 {
     call *c = &w->base;
-    double now = clock_now(), gap = (now - w->begun) / GAP_SHARE;
-    if (gap < GAP_FIRST)
-        gap = GAP_FIRST;
-    if (gap > GAP_LAST)
-        gap = GAP_LAST;
-    if (c->deadline > 0 && now >= c->deadline)
+    double gap = lcall_gap(c, w->begun, GAP_FIRST, GAP_LAST);
+    if (gap == 0)
         return too_late(L, w);
-    if (c->deadline > 0 && now + gap > c->deadline)
-        gap = c->deadline - now;
     c->step = ask;
     return op_sleep(L, &c->base, gap);
 }
@@ -534,10 +527,8 @@ static int l_index(lua_State *L)
         lua_pushstring(L, m->uid);
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, COMMITMENT_CLIENT);
-    else {
-        lua_settop(L, 2);
-        lua_rawget(L, lua_upvalueindex(1));
-    }
+    else
+        return ltype_method(L);
     return 1;
 }
 
@@ -564,16 +555,11 @@ static const ldoc_row methods[] = {
 
 void lcommitment_open(lua_State *L, loop *lp)
 {
+    static const luaL_Reg meta[] = { { "__index", l_index },
+                                     { "__tostring", l_tostring },
+                                     { NULL, NULL } };
     lua_newtable(L);
     ldoc_register(L, lp, methods);
-    if (luaL_newmetatable(L, COMMITMENT_TYPE)) {
-        lua_pushvalue(L, -2);
-        lua_pushcclosure(L, l_index, 1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 2);
+    ltype_open(L, lp, COMMITMENT_TYPE, meta);
+    lua_pop(L, 1);
 }

@@ -260,7 +260,7 @@ static int write_entry(lua_State *L, call *c)
         return lcall_fail(L, c, "refused", "missing_setting", "the %s '%s' cannot do without %s",
                           n->kind->word, n->name, lack);
     lua_settop(L, entry);
-    return lcall_put(L, c, written, "%s/%s", n->kind->root, n->name);
+    return lcall_request(L, c, written, "PUT", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
 }
 
 /* nil and an error are on the top. */
@@ -395,7 +395,7 @@ static int removed(lua_State *L, call *c)
 static int send_remove(lua_State *L, call *c)
 {
     const named *n = ((modality_call *)c)->modality;
-    return lcall_delete(L, c, removed, "%s/%s", n->kind->root, n->name);
+    return lcall_request(L, c, removed, "DELETE", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
 }
 
 /* DELETE /modalities/{name} or /peers/{name}. */

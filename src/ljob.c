@@ -7,6 +7,7 @@
 #include "lerror.h"
 #include "lopts.h"
 #include "ltransfer.h"
+#include "ltype.h"
 
 #define JOB_TYPE "modalua.Job"
 
@@ -252,9 +253,7 @@ static int l_index(lua_State *L)
         lua_pushstring(L, j->id);
         return 1;
     }
-    lua_settop(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    return 1;
+    return ltype_method(L);
 }
 
 static int l_tostring(lua_State *L)
@@ -284,16 +283,11 @@ static const ldoc_row methods[] = {
 
 void ljob_open(lua_State *L, loop *lp)
 {
+    static const luaL_Reg meta[] = { { "__index", l_index },
+                                     { "__tostring", l_tostring },
+                                     { NULL, NULL } };
     lua_newtable(L);
     ldoc_register(L, lp, methods);
-    if (luaL_newmetatable(L, JOB_TYPE)) {
-        lua_pushvalue(L, -2);
-        lua_pushcclosure(L, l_index, 1);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 2);
+    ltype_open(L, lp, JOB_TYPE, meta);
+    lua_pop(L, 1);
 }

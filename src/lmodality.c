@@ -27,7 +27,7 @@ modality_call *lmodality_call(lua_State *L, size_t size, const char *name, call_
     return c;
 }
 
-void lmodality_open(lua_State *L)
+void lmodality_open(lua_State *L, loop *lp)
 {
-    lnamed_open(L, &named_modality);
+    lnamed_open(L, lp, &named_modality);
 }

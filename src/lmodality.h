@@ -33,6 +33,6 @@ modality_call *lmodality_call(lua_State *L, size_t size, const char *name, call_
 
 /* Makes the type known to the state, with the table of its methods that is on the top, and stays.
  * [-0, +0, m] */
-void lmodality_open(lua_State *L);
+void lmodality_open(lua_State *L, loop *lp);
 
 #endif

@@ -5,6 +5,7 @@
 
 #include "lerror.h"
 #include "lopts.h"
+#include "ltype.h"
 
 const named_kind named_modality = { "modalua.Modality", "modality", "/modalities" };
 const named_kind named_peer = { "modalua.Peer", "peer", "/peers" };
@@ -23,13 +24,18 @@ named *lnamed_check(lua_State *L, int index, const named_kind *kind)
     return check_open(L, index, luaL_checkudata(L, index, kind->type));
 }
 
-named *lnamed_check_either(lua_State *L, int index)
+static named *check_any(lua_State *L, int index)
 {
     named *n = luaL_testudata(L, index, named_modality.type);
     if (!n)
         n = luaL_testudata(L, index, named_peer.type);
     luaL_argexpected(L, n, index, "modality or peer");
-    return check_open(L, index, n);
+    return n;
+}
+
+named *lnamed_check_either(lua_State *L, int index)
+{
+    return check_open(L, index, check_any(L, index));
 }
 
 static int named_gc(lua_State *L)
@@ -83,46 +89,31 @@ int lnamed_from_arguments(lua_State *L, loop *lp, const named_kind *kind, int cl
 
 /* ---- the object ---- */
 
-/* The fields, then the methods (upvalue 2); upvalue 1 is the kind. */
+/* The fields, then the methods. */
 static int l_index(lua_State *L)
 {
-    const named_kind *kind = lua_touserdata(L, lua_upvalueindex(1));
-    const named *n = luaL_checkudata(L, 1, kind->type);
+    const named *n = check_any(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
-    if (strcmp(key, kind->word) == 0)
+    if (strcmp(key, n->kind->word) == 0)
         lua_pushstring(L, n->name);
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, NAMED_CLIENT);
-    else {
-        lua_settop(L, 2);
-        lua_rawget(L, lua_upvalueindex(2));
-    }
+    else
+        return ltype_method(L);
     return 1;
 }
 
 static int l_tostring(lua_State *L)
 {
-    const named_kind *kind = lua_touserdata(L, lua_upvalueindex(1));
-    const named *n = luaL_checkudata(L, 1, kind->type);
-    lua_pushfstring(L, "%s (%s)", kind->type, n->name);
+    const named *n = check_any(L, 1);
+    lua_pushfstring(L, "%s (%s)", n->kind->type, n->name);
     return 1;
 }
 
-void lnamed_open(lua_State *L, const named_kind *kind)
+void lnamed_open(lua_State *L, loop *lp, const named_kind *kind)
 {
-    int methods = lua_gettop(L);
-    if (luaL_newmetatable(L, kind->type)) {
-        lua_pushlightuserdata(L, (void *)kind);
-        lua_pushvalue(L, methods);
-        lua_pushcclosure(L, l_index, 2);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, named_gc);
-        lua_setfield(L, -2, "__gc");
-        lua_pushlightuserdata(L, (void *)kind);
-        lua_pushcclosure(L, l_tostring, 1);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_settop(L, methods);
+    static const luaL_Reg meta[] = {
+        { "__index", l_index }, { "__tostring", l_tostring }, { "__gc", named_gc }, { NULL, NULL }
+    };
+    ltype_open(L, lp, kind->type, meta);
 }

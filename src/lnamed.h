@@ -45,6 +45,6 @@ int lnamed_from_arguments(lua_State *L, loop *lp, const named_kind *kind, int cl
 
 /* Makes the type known to the state, with the table of its methods that is on the top, and stays.
  * [-0, +0, m] */
-void lnamed_open(lua_State *L, const named_kind *kind);
+void lnamed_open(lua_State *L, loop *lp, const named_kind *kind);
 
 #endif

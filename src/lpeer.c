@@ -22,8 +22,8 @@ static int system_answered(lua_State *L, call *c)
 /* GET /peers/{name}/system, for which the server asks the peer. */
 static int system_ask(lua_State *L, call *c)
 {
-    return lcall_ask(L, c, system_answered, "/peers/%s/system",
-                     ((modality_call *)c)->modality->name);
+    return lcall_request(L, c, system_answered, "GET", CALL_ECHO, "/peers/%s/system",
+                         ((modality_call *)c)->modality->name);
 }
 
 static int l_system(lua_State *L)
@@ -74,6 +74,6 @@ void lpeer_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
     ldoc_register(L, lp, methods);
-    lnamed_open(L, &named_peer);
+    lnamed_open(L, lp, &named_peer);
     lua_pop(L, 1);
 }

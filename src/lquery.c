@@ -8,6 +8,7 @@
 #include "ldoc.h"
 #include "lfound.h"
 #include "lmove.h"
+#include "ltype.h"
 
 enum { QUERY_CLIENT = 1 }; /* its user value */
 
@@ -99,9 +100,7 @@ static int l_index(lua_State *L)
         lua_pushstring(L, q->id);
         return 1;
     }
-    lua_settop(L, 2);
-    lua_rawget(L, lua_upvalueindex(1));
-    return 1;
+    return ltype_method(L);
 }
 
 static int l_tostring(lua_State *L)
@@ -145,18 +144,11 @@ static const ldoc_row query_methods[] = {
 
 void lquery_open(lua_State *L, loop *lp)
 {
+    static const luaL_Reg meta[] = {
+        { "__index", l_index }, { "__tostring", l_tostring }, { "__close", l_scope }, { NULL, NULL }
+    };
     lua_newtable(L);
     ldoc_register(L, lp, query_methods);
-    luaL_newmetatable(L, LFOUND_QUERY);
-    lua_pushboolean(L, 0);
-    lua_setfield(L, -2, "__metatable");
-    lua_pushlightuserdata(L, lp);
-    lua_pushcclosure(L, l_scope, 1);
-    lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, l_tostring);
-    lua_setfield(L, -2, "__tostring");
-    lua_insert(L, -2);
-    lua_pushcclosure(L, l_index, 1);
-    lua_setfield(L, -2, "__index");
+    ltype_open(L, lp, LFOUND_QUERY, meta);
     lua_pop(L, 1);
 }

@@ -250,7 +250,7 @@ void lremote_open(lua_State *L, loop *lp)
     ldoc_register(L, lp, methods);
     lua_getfield(L, -1, "find");
     lua_setfield(L, -2, "query"); /* one function under two names */
-    lmodality_open(L);
+    lmodality_open(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
     ldoc_register(L, lp, functions);
     lua_getfield(L, -1, "Modality");

@@ -9,9 +9,8 @@
 #include "lerror.h"
 #include "orthanc.h"
 
-/* An eighth of what the job has taken so far is the most that is lost by asking too late. */
+/* Seconds between two questions. */
 #define GAP_FIRST 0.004
-#define GAP_SHARE 8
 #define GAP_LAST  0.5
 
 enum { CANCELED_JOB = 37 }; /* OrthancStatus */
@@ -197,15 +196,9 @@ static int too_late(lua_State *L, watch *w)
 static int wait(lua_State *L, watch *w)
 {
     call *c = &w->base.call;
-    double now = clock_now(), gap = (now - w->begun) / GAP_SHARE;
-    if (gap < GAP_FIRST)
-        gap = GAP_FIRST;
-    if (gap > GAP_LAST)
-        gap = GAP_LAST;
-    if (c->deadline > 0 && now >= c->deadline)
+    double gap = lcall_gap(c, w->begun, GAP_FIRST, GAP_LAST);
+    if (gap == 0)
         return too_late(L, w);
-    if (c->deadline > 0 && now + gap > c->deadline)
-        gap = c->deadline - now;
     c->step = ask;
     return op_sleep(L, &c->base, gap);
 }

@@ -7,6 +7,7 @@
 #include "clock.h"
 #include "ldoc.h"
 #include "lerror.h"
+#include "ltype.h"
 #include "lua_limits.h"
 #include "op.h"
 
@@ -401,25 +402,15 @@ static const ldoc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-static void make_metatable(lua_State *L, loop *lp)
-{
-    if (luaL_newmetatable(L, TASK_TYPE)) {
-        lua_newtable(L);
-        ldoc_register(L, lp, methods);
-        lua_setfield(L, -2, "__index");
-        lua_pushcfunction(L, l_cancel);
-        lua_setfield(L, -2, "__close");
-        lua_pushcfunction(L, l_tostring);
-        lua_setfield(L, -2, "__tostring");
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "__metatable");
-    }
-    lua_pop(L, 1);
-}
-
 void task_open(lua_State *L, loop *lp)
 {
-    make_metatable(L, lp);
+    static const luaL_Reg meta[] = { { "__tostring", l_tostring },
+                                     { "__close", l_cancel },
+                                     { NULL, NULL } };
+    lua_newtable(L);
+    ldoc_register(L, lp, methods);
+    ltype_open(L, lp, TASK_TYPE, meta);
+    lua_pop(L, 1);
     lua_newtable(L);
     ldoc_register(L, lp, functions);
 }
