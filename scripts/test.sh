@@ -25,7 +25,7 @@ build() {
 for preset in tsan asan release; do
     build "$preset"
     echo "== testing: $preset"
-    ctest --preset "$preset"
+    ctest --preset "$preset" -j "$jobs"
 done
 
 if [ $all = yes ]; then

@@ -48,9 +48,18 @@ for _, version in ipairs(versions) do
       job = assert(client:modality("slow"):store(id, { Synchronous = false }))
     end)
 
+    -- The server stops when all its threads have seen the signal.
+    local function stop()
+      assert(server:signal "STOP")
+      assert.is_truthy(expect.eventually(function()
+        local file <close> = assert(io.open(("/proc/%d/stat"):format(server.pid)))
+        return file:read("a"):match "^%d+ %(.*%) (%a)" == "T"
+      end))
+    end
+
     -- The server stops for good while it has the operation's request: the kernel takes it, nobody answers, and then all is gone.
     local function dies_during(f)
-      server:signal "STOP"
+      stop()
       local t = task.spawn(f)
       local asleep = task.spawn(function()
         task.sleep(0.15)
