@@ -82,11 +82,11 @@ static void set_transfer_fields(lua_State *L, const op *o)
     lua_setfield(L, -2, "retryable");
     if (t->retry_after > 0)
         lerror_set_integer(L, "retry_after", (lua_Integer)t->retry_after);
-    if (o->tries < 2)
+    if (o->retry.tries < 2)
         return;
-    lerror_set_integer(L, "tries", (lua_Integer)o->tries);
+    lerror_set_integer(L, "tries", (lua_Integer)o->retry.tries);
     lua_getfield(L, -1, "message");
-    lua_pushfstring(L, "%s (%d tries)", lua_tostring(L, -1), (int)o->tries);
+    lua_pushfstring(L, "%s (%d tries)", lua_tostring(L, -1), (int)o->retry.tries);
     lua_setfield(L, -3, "message");
     lua_pop(L, 1);
 }

@@ -13,6 +13,8 @@ enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 
 enum { GAP_SHARE = 8 };
 
+#define TICK 0.25 /* seconds after which progress looks at an exchange that is under way */
+
 /* Less would be no time at all. */
 #define SECONDS_LEAST 0.001
 
@@ -21,11 +23,36 @@ enum { GAP_SHARE = 8 };
 
 /* ---- life ---- */
 
+static void push_listener(lua_State *L, const call *c)
+{
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "progress");
+    lua_remove(L, -2);
+}
+
+void lcall_report(lua_State *L, call *c)
+{
+    if (!lprogress_is_due(&c->progress))
+        return;
+    push_listener(L, c);
+    lprogress_tell(L, &c->base, &c->progress);
+}
+
+/* The results are on the top. */
+static void report_end(lua_State *L, call *c, int results)
+{
+    bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
+    if (!c->progress.on)
+        return;
+    push_listener(L, c);
+    lprogress_tell_end(L, &c->base, &c->progress, good);
+}
+
 /* The callback may wait for others, and the exchange end meanwhile. */
 static bool goes_on(lua_State *L, call *c)
 {
     if (c->base.tick > 0 && op_is_under_way(&c->base))
-        lprogress_report(L, c);
+        lcall_report(L, c);
     return c->base.tick > 0 && op_is_under_way(&c->base);
 }
 
@@ -38,7 +65,7 @@ static int advance(lua_State *L, op *o)
         return op_wait_on(L, o);
     results = c->step(L, c);
     if (results != OP_WAIT)
-        lprogress_end(L, c, results == OP_CALL || (results > 0 && lua_toboolean(L, -results)));
+        report_end(L, c, results);
     return results;
 }
 
@@ -74,6 +101,16 @@ void lcall_keep(lua_State *L, int call_index, const char *name, int index)
     lua_getiuservalue(L, call_index, UV_DATA);
     lua_pushvalue(L, index);
     lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+void lcall_set_progress(lua_State *L, int options, int call_index)
+{
+    call *c = lua_touserdata(L, call_index);
+    if (!lprogress_take(L, options, c->base.name, &c->progress))
+        return;
+    c->base.tick = TICK;
+    lcall_keep(L, call_index, "progress", -1);
     lua_pop(L, 1);
 }
 

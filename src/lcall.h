@@ -16,6 +16,7 @@
 #include "op.h"
 #include "orthanc_routes.h"
 
+typedef struct call call;
 typedef int (*call_step)(lua_State *L, call *c);
 
 struct call {
@@ -45,6 +46,14 @@ call *lcall_new(lua_State *L, loop *lp, size_t size, int client, const char *nam
 
 /* Sets the call's deadline, `seconds` from now; 0 = none. */
 void lcall_set_deadline(call *c, double seconds);
+
+/* The option `progress` of the table at index `options` (nil = none) is who the call at index
+ * `call` tells how far it is, by lcall_report and at its end. Throws when it cannot be. [-0, +0, v]
+ */
+void lcall_set_progress(lua_State *L, int options, int call);
+
+/* For steps: tells c->progress, when it is time for it. [-0, +0, v] */
+void lcall_report(lua_State *L, call *c);
 
 /* Pushes the call's table of data. [-0, +1, -] */
 void lcall_push_data(lua_State *L, const call *c);

@@ -445,7 +445,7 @@ static int answered(lua_State *L, call *c)
     if (strcmp(state, "Pending") == 0) {
         c->progress.state = lprogress_state(state);
         lua_settop(L, c->base.index);
-        lprogress_report(L, c);
+        lcall_report(L, c);
         return wait(L, w);
     }
     if (strcmp(state, "Success") != 0 && strcmp(state, "Failure") != 0)
@@ -474,7 +474,7 @@ static int l_wait(lua_State *L)
     lua_settop(L, 2);
     lopts_read(L, 2, "wait", rows, &o);
     c = push_call(L, "wait", ask); /* self options client call */
-    lprogress_read(L, 2, 4, "wait");
+    lcall_set_progress(L, 2, 4);
     lua_remove(L, 2);
     lua_getiuservalue(L, 1, COMMITMENT_ASKED);
     lcall_keep(L, 3, "asked", -1);

@@ -91,7 +91,7 @@ static void read_options(lua_State *L, file_call *f, int index)
     double wait_timeout = 0;
     lopts_read(L, index, f->call.base.name, options_rows, &wait_timeout);
     lcall_set_deadline(&f->call, wait_timeout);
-    lprogress_read(L, index, lua_gettop(L), f->call.base.name);
+    lcall_set_progress(L, index, lua_gettop(L));
     f->call.request.silence = f->call.client->timeout;
 }
 
@@ -184,7 +184,7 @@ int lfiles_download(lua_State *L)
     f->call.request.method = lua_isnil(L, BODY) ? "GET" : "POST";
     f->call.request.silence = f->call.client->timeout;
     lcall_set_deadline(&f->call, wait_timeout);
-    lprogress_read(L, OPTIONS, CALL, "download");
+    lcall_set_progress(L, OPTIONS, CALL);
     if (!set_body(L, f, BODY))
         return 2;
     return op_run(L, &f->call.base);

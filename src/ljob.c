@@ -178,7 +178,7 @@ static int l_wait(lua_State *L)
     lua_settop(L, 2);
     lopts_read(L, 2, "wait", rows, &o);
     c = push_call(L, "wait", begin); /* job options client call */
-    lprogress_read(L, 2, 4, "wait");
+    lcall_set_progress(L, 2, 4);
     lua_remove(L, 2);
     c->watch.succeeded = succeeded;
     c->watch.forgotten = forgotten;

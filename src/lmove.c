@@ -191,7 +191,7 @@ static int run(lua_State *L, loop *lp, const char *id, int options, int client_i
     ltransfer_take_mode(L, t, body);
     choose_method(L, t, body, ltarget_read(L, options, body, "move"));
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
-    lprogress_read(L, options, call_index, "move");
+    lcall_set_progress(L, options, call_index);
     lcall_keep(L, call_index, "client", client_index);
     lcall_keep(L, call_index, "body", body);
     if (has_modality) {

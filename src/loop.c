@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "clock.h"
-#include "retry.h"
 
 enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
 
@@ -294,12 +293,33 @@ void loop_check(loop *lp)
 
 /* ---- the pump ---- */
 
-/* The timer of an operation is due. False: it goes on waiting. */
+/* The exchange has ended. False: it will be tried again. */
+static bool exchange_ended(op *o)
+{
+    double pause = o->farewell ? 0 : retry_pause(&o->retry, &o->transfer);
+    loop_clear_timer(o);
+    if (pause > 0 && loop_set_timer(o->lp, o, clock_now() + pause))
+        return false;
+    o->retry.pausing = false;
+    loop_op_ready(o);
+    return true;
+}
+
+/* Sends the exchange again. False: it cannot be. */
+static bool try_again(op *o)
+{
+    if (!retry_send(&o->retry, &o->transfer))
+        return false;
+    o->transfer.owner = o;
+    return o->tick == 0 || loop_set_timer(o->lp, o, clock_now() + o->tick);
+}
+
+/* The timer is due. False: the operation goes on waiting. */
 static bool timer_due(op *o)
 {
     loop_clear_timer(o);
-    if (o->retrying && retry_now(o))
-        return o->tick > 0 && !loop_set_timer(o->lp, o, clock_now() + o->tick);
+    if (o->retry.pausing && try_again(o))
+        return false;
     loop_op_ready(o);
     return true;
 }
@@ -311,13 +331,8 @@ static bool collect(loop *lp)
     double now;
     bool any = false;
     http_perform(&lp->http);
-    while ((t = http_next_finished(&lp->http))) {
-        loop_clear_timer(t->owner);
-        if (retry_later(t->owner))
-            continue;
-        loop_op_ready(t->owner);
-        any = true;
-    }
+    while ((t = http_next_finished(&lp->http)))
+        any = exchange_ended(t->owner) || any;
     now = lp->timer_count > 0 ? clock_now() : 0;
     while (lp->timer_count > 0 && timer_at(lp, 1)->due <= now) {
         any = timer_due(timer_at(lp, 1)) || any;

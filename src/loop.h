@@ -15,6 +15,7 @@
 
 #include "http.h"
 #include "mem.h"
+#include "retry.h"
 
 struct lua_State;
 typedef struct loop loop;
@@ -55,9 +56,7 @@ struct op {
     size_t timer;          /* place in the heap, from 1; 0 = no timer */
     lane *lane;            /* that it waits for or has a place in, or NULL (lane.h) */
     bool in_lane;          /* it has one */
-    bool retrying;         /* the timer is the pause before the exchange's next try (retry.c) */
-    unsigned tries;        /* of the present exchange that have ended */
-    double retry_until;    /* when the time of all of them is over; 0 = never */
+    retry retry;           /* of the present exchange; the timer may be its pause */
     double tick;           /* seconds after which an advance looks at an exchange that is still
                               under way; 0 = it does not */
     unsigned lane_places;  /* how many there are, as it sees it */

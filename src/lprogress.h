@@ -5,30 +5,32 @@
 #include <lua.h>
 #include <stdbool.h>
 
-typedef struct call call;
+#include "op.h"
 
-/* Part of every call. */
 typedef struct progress {
     bool on;
-    double begun, next; /* on clock_now's clock */
+    double begun, next; /* on clock_now's clock: of the operation, and of the next report */
     double done, total; /* of `unit`; below 0 = not known */
-    const char *unit;   /* static: "bytes", "resources", "instances" */
-    const char *state;  /* static: "Waiting", "Running", …; NULL = "Running" */
+    const char *unit;   /* static: "bytes", "resources", "instances"; NULL = not known */
+    const char *state;  /* static: "Pending", "Running", …; NULL = "Running" */
 } progress;
 
-/* Reads the option `progress` of the table at index (nil = none): true, or a function. The call at
- * index `call` keeps it. [-0, +0, v] */
-void lprogress_read(lua_State *L, int options, int call, const char *function);
+/* Reads the option `progress` of the table at index (nil = none): true, or a function. Pushes the
+ * function that is to be told; false, and pushes nothing: nobody is. Throws, naming `function`, on
+ * anything else. [-0, +(0|1), v] */
+bool lprogress_take(lua_State *L, int options, const char *function, progress *p);
 
-/* Tells how far the call is, but not more often than ten times a second. What the function throws
- * ends the operation. [-0, +0, v] */
-void lprogress_report(lua_State *L, call *c);
+/* Whether it is time for a report: ten times a second at most. */
+bool lprogress_is_due(const progress *p);
+
+/* Tells the function on the top how far the op is. What it throws ends the op. [-1, +0, v] */
+void lprogress_tell(lua_State *L, op *o, progress *p);
+
+/* The same for the last time. [-1, +0, v] */
+void lprogress_tell_end(lua_State *L, op *o, progress *p, bool good);
 
 /* A job's state in a static string. */
 const char *lprogress_state(const char *state);
-
-/* Tells for the last time, when the results of the call are on the stack. [-0, +0, v] */
-void lprogress_end(lua_State *L, call *c, bool good);
 
 /* The function on the top is what shows a bar. [-1, +0, m] */
 void lprogress_set_bar(lua_State *L);

@@ -181,7 +181,7 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     t->doubt = o.verify ? LTRANSFER_VERIFY : NULL;
     ltransfer_take_mode(L, t, BODY);
     lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
-    lprogress_read(L, OPTIONS, CALL, p->name);
+    lcall_set_progress(L, OPTIONS, CALL);
     lua_pushfstring(L, "%s/%s/%s", m->kind->root, m->name, p->route->name);
     lcall_keep_route(L, CALL);
     return t;

@@ -240,7 +240,7 @@ static void report(lua_State *L, call *c, int record, const char *state)
         c->progress.unit = "instances";
     }
     lua_settop(L, record);
-    lprogress_report(L, c);
+    lcall_report(L, c);
 }
 
 static int answered(lua_State *L, call *c)

@@ -81,8 +81,8 @@ static int throw_no_memory(lua_State *L, op *o, const char *what)
 int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
 {
     http_end(&o->transfer);
-    o->ready = o->retrying = false;
-    o->tries = 0;
+    o->ready = false;
+    memset(&o->retry, 0, sizeof o->retry);
     if (!http_begin(&o->transfer, &o->lp->http, s, r) ||
         (o->tick > 0 && !loop_set_timer(o->lp, o, clock_now() + o->tick)))
         return throw_no_memory(L, o, "a request");
@@ -92,13 +92,14 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
 
 bool op_is_under_way(const op *o)
 {
-    return o->retrying || o->transfer.state == HTTP_WAITING || o->transfer.state == HTTP_RUNNING;
+    return o->retry.pausing || o->transfer.state == HTTP_WAITING ||
+           o->transfer.state == HTTP_RUNNING;
 }
 
 int op_wait_on(lua_State *L, op *o)
 {
     o->ready = false;
-    if (!o->retrying && !loop_set_timer(o->lp, o, clock_now() + o->tick))
+    if (!o->retry.pausing && !loop_set_timer(o->lp, o, clock_now() + o->tick))
         return throw_no_memory(L, o, "a timer");
     return OP_WAIT;
 }

@@ -4,13 +4,20 @@
 #ifndef RETRY_H
 #define RETRY_H
 
-#include "loop.h"
+#include "http.h"
 
-/* The op's transfer has ended. True: it will be tried again, by retry_now, when the timer that this
- * has set is due. */
-bool retry_later(op *o);
+/* The tries of one exchange; all zero to begin with. */
+typedef struct retry {
+    bool pausing;   /* before the next one */
+    unsigned tries; /* that have ended */
+    double until;   /* when the time of all of them is over, on clock_now's clock; 0 = never */
+} retry;
 
-/* Sends the request again. False: out of memory, which the transfer says too. */
-bool retry_now(op *o);
+/* The transfer has ended. Gives the seconds after which retry_send is to be called, and logs that;
+ * 0: what it says is the outcome. */
+double retry_pause(retry *r, const http_transfer *t);
+
+/* Sends its request again. False: out of memory, which the transfer says too. */
+bool retry_send(retry *r, http_transfer *t);
 
 #endif
