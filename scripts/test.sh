@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what is missing, builds, and runs the tests: as shipped, under AddressSanitizer with leak checks and
-# UndefinedBehaviorSanitizer, and, what has threads, under ThreadSanitizer. With --all also the figures, and a long fuzz of the JSON scanner.
+# UndefinedBehaviorSanitizer, and, what has threads, under ThreadSanitizer. With --all also an archive of 2 GB, a long fuzz of
+# the JSON scanner, and the figures.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -29,6 +30,8 @@ for preset in tsan asan release; do
 done
 
 if [ $all = yes ]; then
+    echo "== an archive of 2 GB, up and down"
+    MODALUA_BIG_MB=2048 ctest --preset release -R spec-files --verbose | grep -E "archive of|tests passed|Failed"
     spec/fuzz/run.sh 600
     spec/bench/run.sh
 fi

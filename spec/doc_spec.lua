@@ -33,13 +33,13 @@ describe("Every public function", function()
       assert.matches("client:" .. name, doc.of(client[name]).signature)
     end
     local t = modalua.task.spawn(function() end)
-    for _, name in ipairs { "join", "cancel" } do
+    for _, name in ipairs { "join", "cancel", "detach" } do
       assert.matches("task:" .. name, doc.of(t[name]).signature)
     end
     local objects = {
       modality = { client:modality "pacs", "echo", "find", "query", "get_query_answers", "move", "get", "store", "move_resources",
         "configuration", "configure", "remove", "find_each", "studies", "series", "instances", "find_worklist",
-        "storage_commitment" },
+        "storage_commitment", "store_straight" },
       peer = { client:peer "far", "system", "store", "configuration", "configure", "remove" },
       query = { client:query "0-0", "answers", "move", "level", "modality", "close" },
       commitment = { client:commitment "1.2", "status", "wait", "remove" },

@@ -117,6 +117,22 @@ int lerror_usage(lua_State *L, const char *format, ...)
     return lua_error(L);
 }
 
+int lerror_fail(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1), *kind = luaL_checkstring(L, 2);
+    const char *code = luaL_optstring(L, 3, NULL);
+    luaL_checkstring(L, 4);
+    lua_settop(L, 4);
+    lerror_from_message(L, kind, code);
+    lerror_set(L, "op", name);
+    return 1;
+}
+
+int lerror_blame(lua_State *L)
+{
+    return lerror_usage(L, "%s", luaL_checkstring(L, 1));
+}
+
 void lerror_set(lua_State *L, const char *field, const char *value)
 {
     if (!value)

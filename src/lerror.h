@@ -31,6 +31,11 @@ void lerror_push_public(lua_State *L, const char *text);
 /* Sets an integer field of it. [-0, +0, m] */
 void lerror_set_integer(lua_State *L, const char *field, lua_Integer value);
 
+/* For the Lua half: fail(op, kind, code, message) -> err, an error object; and usage(message),
+ * which throws it for a mistake in the call. */
+int lerror_fail(lua_State *L);
+int lerror_blame(lua_State *L);
+
 /* Whether the value is an error object. [-0, +0, -] */
 bool lerror_is(lua_State *L, int index);
 

@@ -73,12 +73,6 @@ int luaopen_modalua_json(lua_State *L)
     return 1;
 }
 
-int luaopen_modalua_task(lua_State *L)
-{
-    task_open(L, loop_of(L));
-    return 1;
-}
-
 int luaopen_modalua_doc(lua_State *L)
 {
     ldoc_open(L, loop_of(L));
@@ -92,6 +86,32 @@ static void push_embedded(lua_State *L, const embedded_module *m)
         lua_error(L);
 }
 
+/* Pushes one by its name. [-0, +1, v] */
+static void push_part(lua_State *L, const char *name)
+{
+    const embedded_module *m = embedded_modules;
+    while (strcmp(m->name, name) != 0)
+        m++;
+    push_embedded(L, m);
+}
+
+/* modalua.task, with what is written in Lua. */
+int luaopen_modalua_task(lua_State *L)
+{
+    static const luaL_Reg ours[] = { { "describe", ldoc_describe }, { "fail", lerror_fail },
+                                     { "usage", lerror_blame },     { "is_error", l_is_error },
+                                     { "can_join", task_can_join }, { NULL, NULL } };
+    loop *lp = loop_of(L);
+    task_open(L, lp);
+    push_part(L, "modalua.combine");
+    lua_pushvalue(L, -2);
+    luaL_newlibtable(L, ours);
+    lua_pushlightuserdata(L, lp);
+    luaL_setfuncs(L, ours, 1);
+    lua_call(L, 2, 0);
+    return 1;
+}
+
 /* The part of Client and Modality that is written in Lua. */
 static void complete_modality(lua_State *L, loop *lp)
 {
@@ -101,10 +121,7 @@ static void complete_modality(lua_State *L, loop *lp)
     };
     lremote_push_ours(L, lp);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        const embedded_module *m = embedded_modules;
-        while (strcmp(m->name, parts[i]) != 0)
-            m++;
-        push_embedded(L, m);
+        push_part(L, parts[i]);
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
     }
@@ -117,11 +134,11 @@ int luaopen_modalua(lua_State *L)
     lua_newtable(L);
     ldoc_register(L, lp, functions);
     lorthanc_open(L, lp);
-    complete_modality(L, lp);
     luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
     lua_setfield(L, -2, "task");
+    complete_modality(L, lp);
     lua_pushliteral(L, MODALUA_VERSION);
     lua_setfield(L, -2, "version");
     return 1;

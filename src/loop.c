@@ -240,6 +240,24 @@ static void cancel_one(loop *lp, task *t)
 }
 
 /* Without recursion: the tree of tasks can be deep. */
+void loop_detach_task(task *t)
+{
+    task *at = t;
+    for (;;) {
+        at->detached = true;
+        if (at->children) {
+            at = at->children;
+            continue;
+        }
+        while (at != t && !at->sibling)
+            at = at->parent;
+        if (at == t)
+            return;
+        at = at->sibling;
+    }
+}
+
+/* In the same way. */
 void loop_cancel_task(loop *lp, task *t)
 {
     task *at = t;

@@ -29,8 +29,8 @@ typedef struct lane lane;
 typedef int (*op_advance_fn)(struct lua_State *L, op *o);
 
 /* The operation is cancelled or killed, and about to be released: what it began on the server is to
- * be stopped there. May make a farewell of it. */
-typedef void (*op_stopped_fn)(struct lua_State *L, op *o);
+ * be stopped there, unless its task is detached. May make a farewell of it. */
+typedef void (*op_stopped_fn)(struct lua_State *L, op *o, bool detached);
 
 /* Runs the tasks, for an operation that waits for one outside any task (task.c). */
 typedef void (*op_turn_fn)(struct lua_State *L, loop *lp, double seconds);
@@ -78,6 +78,7 @@ struct task {
     task_state state;
     bool started, queued, cancelled, failed, joined;
     bool cancel_thrown; /* the cancel has been thrown into it */
+    bool detached;      /* what it has begun on the server is left alone when it is cancelled */
     int ref;            /* registry reference that keeps it until it is done */
     int results;        /* values on its stack, once it is done */
     op *waits;          /* the operation it is parked on */
@@ -171,6 +172,9 @@ void loop_cancel(loop *lp);
 
 /* A new run may begin: nothing is asked of it yet. */
 void loop_reset(loop *lp);
+
+/* Marks a task, and all that it has started, as detached. */
+void loop_detach_task(task *t);
 
 /* Marks a task as cancelled: it goes on at once, to find its present or next operation throwing. */
 void loop_cancel_task(loop *lp, task *t);

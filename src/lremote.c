@@ -138,18 +138,6 @@ static const ldoc_row methods[] = {
 
 /* ---- the Lua half ---- */
 
-/* fail(op, kind, code, message) -> err. An error object of the Lua half's. */
-static int l_fail(lua_State *L)
-{
-    const char *name = luaL_checkstring(L, 1), *kind = luaL_checkstring(L, 2);
-    const char *code = luaL_optstring(L, 3, NULL);
-    luaL_checkstring(L, 4);
-    lua_settop(L, 4);
-    lerror_from_message(L, kind, code);
-    lerror_set(L, "op", name);
-    return 1;
-}
-
 /* is_answer(modality, v) -> boolean. Whether the modality has given v as an answer. */
 static int l_is_answer(lua_State *L)
 {
@@ -158,12 +146,6 @@ static int l_is_answer(lua_State *L)
     lua_getiuservalue(L, 1, MODALITY_CLIENT);
     lua_pushboolean(L, lfound_is_answer(L, 3, 2, m->name));
     return 1;
-}
-
-/* usage(message). Throws it, for a mistake in the call. */
-static int l_usage(lua_State *L)
-{
-    return lerror_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
 /* tag(key) -> gggg,eeee, level, name | nil. The level is the uppermost that has the tag; it and the
@@ -202,8 +184,8 @@ void lremote_push_ours(lua_State *L, loop *lp)
                                      { "is_answer", l_is_answer },
                                      { "tag", l_tag },
                                      { "level", l_level },
-                                     { "fail", l_fail },
-                                     { "usage", l_usage },
+                                     { "fail", lerror_fail },
+                                     { "usage", lerror_blame },
                                      { "spawn", task_spawn },
                                      { "sleep", task_sleep },
                                      { "now", task_now },

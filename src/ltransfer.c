@@ -111,14 +111,14 @@ static bool stop_named(op *o)
     return op_farewell_request(o, t->watch.base.call.client->server, &r);
 }
 
-static void stopped(lua_State *L, op *o)
+static void stopped(lua_State *L, op *o, bool detached)
 {
     transfer *t = (transfer *)o;
     http_request r;
     if (o->committed) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
-            op_become_farewell(L, o, NULL, stop_named);
-    } else if (t->watch.job[0]) {
+            op_become_farewell(L, o, NULL, detached ? NULL : stop_named);
+    } else if (t->watch.job[0] && !detached) {
         r = stop_request(t);
         op_become_farewell(L, o, &r, NULL);
     }

@@ -135,7 +135,7 @@ static bool must_stop(const loop *lp)
 static void give_up(lua_State *L, op *o)
 {
     if (o->stopped && o->lp)
-        o->stopped(L, o);
+        o->stopped(L, o, o->lp->current && o->lp->current->detached);
     if (!o->farewell)
         op_close(o);
 }

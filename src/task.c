@@ -338,9 +338,25 @@ static int l_join(lua_State *L)
     return op_run(L, o);
 }
 
+int task_can_join(lua_State *L)
+{
+    const loop *lp = ldoc_loop(L);
+    lua_pushboolean(L, !lp->current || op_can_yield(L, lp));
+    return 1;
+}
+
 static int l_cancel(lua_State *L)
 {
     task *t = check_task(L, 1);
+    loop_cancel_task(t->lp, t);
+    return 0;
+}
+
+/* What its operations have begun on the server is left alone. */
+static int l_detach(lua_State *L)
+{
+    task *t = check_task(L, 1);
+    loop_detach_task(t);
     loop_cancel_task(t->lp, t);
     return 0;
 }
@@ -385,7 +401,13 @@ static const ldoc_row methods[] = {
       "Any number of tasks may join one." },
     { "cancel", l_cancel, "task:cancel()",
       "Throws an error of kind \"cancelled\" into the task where it waits, or at its next "
-      "operation. A task that is done is not touched." },
+      "operation, and ends what it has begun on the server, as far as the server can. A task that "
+      "is "
+      "done is not touched." },
+    { "detach", l_detach, "task:detach()",
+      "The same, but what it, and the tasks that it started, have begun on the server goes on "
+      "there: "
+      "client:jobs() shows it." },
     { NULL, NULL, NULL, NULL }
 };
 

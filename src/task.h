@@ -25,6 +25,9 @@ int task_spawn(lua_State *L);
 int task_sleep(lua_State *L);
 int task_now(lua_State *L);
 
+/* can_join() -> boolean, for the Lua half. Whether a task could be waited for here. */
+int task_can_join(lua_State *L);
+
 /* Pushes the module table of modalua.task. [-0, +1, m] */
 void task_open(lua_State *L, loop *lp);
 

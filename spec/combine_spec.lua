@@ -1,0 +1,285 @@
+-- What is made of tasks: map, timeout, race, detach.
+local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+
+local contains, fails, throws, eventually = expect.contains, expect.fails, expect.throws, expect.eventually
+
+describe("modalua.task", function()
+  local server, client
+
+  setup(function()
+    server = faultd.start()
+  end)
+
+  teardown(function()
+    server:close()
+  end)
+
+  before_each(function()
+    client = modalua.connect(server.url, { retries = 0 })
+    assert(client:post "/reset")
+  end)
+
+  -- Waits until it is cancelled, and notes that it was.
+  local function wait_for_cancel(seen)
+    local _ <close> = setmetatable({}, { __close = function() seen[#seen + 1] = "cancelled" end })
+    task.sleep(60)
+  end
+
+  -- As the assert of a script; luassert's is another one.
+  local function must(ok, err)
+    return ok or error(err, 0)
+  end
+
+  describe("map", function()
+    it("gives the results at the places of their items, whatever order they come in", function()
+      local results, errors = task.map({ 0.2, 0.1, 0 }, function(s, i)
+        task.sleep(s)
+        return s * 10 + i
+      end)
+      assert.are.same({ 3, 3, 3, n = 3 }, results)
+      assert.is_nil(errors)
+    end)
+
+    it("runs at most `limit` at a time, 8 unless told otherwise, and all of those", function()
+      for _, case in ipairs { { nil, 8 }, { { limit = 3 }, 3 }, { { limit = 1 }, 1 }, { { limit = 100 }, 20 } } do
+        local now, most = 0, 0
+        task.map(table.move({}, 1, 20, 1, { n = 20 }), function()
+          now = now + 1
+          most = math.max(most, now)
+          task.sleep(0.01)
+          now = now - 1
+          return true
+        end, case[1])
+        assert.are.equal(case[2], most)
+      end
+    end)
+
+    it("takes what f returns after nil or false for a failure, and what an assert of an operation throws", function()
+      local results, errors = task.map({ "/ok", "/status?code=404", "/nosuch", "nothing", "no" }, function(path)
+        if path == "nothing" then
+          return nil
+        elseif path == "no" then
+          return false, "why not"
+        elseif path == "/nosuch" then
+          return must(client:get(path))
+        end
+        return client:get(path)
+      end)
+      assert.are.same({ {}, nil, nil, nil, false, n = 5 }, results)
+      assert.are.same({ 404, "/nosuch", "why not" }, { errors[2].status, errors[3].path, errors[5] })
+      assert.is_nil(errors[1])
+      assert.is_nil(errors[4])
+    end)
+
+    it("throws whatever else f throws, and ends the others", function()
+      local seen = {}
+      throws("a mistake", task.map, { 1, 2, 3 }, function(i)
+        if i == 2 then
+          task.sleep(0.02)
+          error "a mistake"
+        end
+        return wait_for_cancel(seen)
+      end)
+      assert.are.same({ "cancelled", "cancelled" }, seen)
+    end)
+
+    it("ends with its task", function()
+      local seen = {}
+      local t = task.spawn(task.map, { 1, 2, 3, 4 }, function() return wait_for_cancel(seen) end, { limit = 2 })
+      task.sleep(0)
+      task.sleep(0)
+      t:cancel()
+      fails({ kind = "cancelled" }, t:join())
+      assert.are.equal(2, #seen) -- the other two were never begun
+    end)
+
+    it("runs one by one where no other task can", function()
+      local order = {}
+      assert.are.equal("x", (string.gsub("x", "x", function()
+        task.map({ 1, 2, 3 }, function(i)
+          assert(client:get "/ok")
+          order[#order + 1] = i
+          return i
+        end)
+      end)))
+      assert.are.same({ 1, 2, 3 }, order)
+    end)
+
+    it("maps nothing to nothing", function()
+      assert.are.same({ n = 0 }, task.map({}, error))
+    end)
+
+    it("throws on mistakes of its caller", function()
+      throws("a list is expected (a nil was given)", task.map)
+      throws("a function is expected (a nil was given)", task.map, {})
+      throws("unknown option 'limti'; there is limit", task.map, {}, print, { limti = 1 })
+      throws("'limit' must be a whole number, 1 or more", task.map, {}, print, { limit = 0 })
+      throws("'limit' must be a whole number, 1 or more", task.map, {}, print, { limit = 1.5 })
+    end)
+  end)
+
+  describe("timeout", function()
+    it("gives what f gives in time", function()
+      assert.are.same({ 1, nil, 3, n = 3 }, table.pack(task.timeout(5, function(...) return ... end, 1, nil, 3)))
+      assert.are.same({ n = 0 }, table.pack(task.timeout(5, function() end)))
+      fails({ status = 404 }, task.timeout(5, client.get, client, "/nosuch"))
+    end)
+
+    it("throws what f throws", function()
+      throws("a mistake", task.timeout, 5, function() error "a mistake" end)
+    end)
+
+    it("cancels f when the time is over, and says so", function()
+      local seen, began = {}, task.now()
+      local err = fails({ kind = "timeout", op = "timeout" }, task.timeout(0.1, wait_for_cancel, seen))
+      contains(err.message, "not done after 0.1 s")
+      assert.are.same({ "cancelled" }, seen)
+      assert.is_true(task.now() - began < 10)
+      fails({ kind = "timeout" }, task.timeout(0.1, client.get, client, "/hang"))
+    end)
+
+    it("leaves no clock behind, and ends with its task", function()
+      local run = command.run("-e", "print(require'modalua.task'.timeout(50, function() return 'done' end))")
+      assert.are.same({ "done\n", 0 }, { run.out, run.status })
+      local seen = {}
+      local t = task.spawn(task.timeout, 50, wait_for_cancel, seen)
+      task.sleep(0)
+      task.sleep(0)
+      t:cancel()
+      fails({ kind = "cancelled" }, t:join())
+      assert.are.same({ "cancelled" }, seen)
+    end)
+
+    it("throws on mistakes of its caller", function()
+      throws("a number of seconds is expected", task.timeout, "1", print)
+      throws("a function is expected", task.timeout, 1)
+    end)
+  end)
+
+  describe("race", function()
+    it("gives what the first gives that has something to give, and cancels the others", function()
+      local seen = {}
+      local results = table.pack(task.race(
+        function() return wait_for_cancel(seen) end,
+        function() return client:get "/nosuch" end,
+        function()
+          task.sleep(0.1)
+          return "first", nil, 3
+        end,
+        function() return wait_for_cancel(seen) end))
+      assert.are.same({ "first", nil, 3, n = 3 }, results)
+      assert.is_truthy(eventually(function() return #seen == 2 end))
+    end)
+
+    it("gives the first failure when there is nothing else", function()
+      local function after(seconds, path)
+        return function()
+          task.sleep(seconds)
+          return client:get(path)
+        end
+      end
+      fails({ path = "/b" }, task.race(after(0.3, "/a"), after(0, "/b"), function()
+        task.sleep(0.1)
+        return must(client:get "/c")
+      end))
+    end)
+
+    it("throws what one throws that is no failure, and cancels the others", function()
+      local seen = {}
+      throws("a mistake", task.race, function() error "a mistake" end, function() return wait_for_cancel(seen) end)
+      throws("functions are expected", task.race)
+      throws("function 2 is expected (a nil was given)", task.race, print, nil)
+    end)
+
+    it("ends with its task", function()
+      local seen = {}
+      local t = task.spawn(task.race, function() return wait_for_cancel(seen) end, function() return wait_for_cancel(seen) end)
+      task.sleep(0)
+      task.sleep(0)
+      t:cancel()
+      fails({ kind = "cancelled" }, t:join())
+      assert.are.equal(2, #seen)
+    end)
+  end)
+
+  it("has them when it is all that is loaded", function()
+    local run = command.run("-e", [[
+      local task = require "modalua.task"
+      print(task.map({ 1, 2 }, function(i) return i * 2 end)[2], task.timeout(1, math.abs, -3), task.race(function() return 4 end))]])
+    assert.are.same({ "4\t3\t4\n", "", 0 }, { run.out, run.err, run.status })
+  end)
+end)
+
+for _, version in ipairs(versions) do
+  describe("A task that is let go, with the Orthanc " .. version.name, function()
+    local server, peer, client, slow
+
+    setup(function()
+      peer = dicomd.start()
+      server = orthanc.start { binary = version.binary, aet = "LOCAL", extra = { DicomScuTimeout = 20, JobsHistorySize = 100 },
+        modalities = { slow = peer:modality "SLOW0.4" } }
+      client = modalua.connect(server.url)
+      slow = client:modality "slow"
+    end)
+
+    teardown(function()
+      server:close()
+      peer:close()
+    end)
+
+    -- A move under way in a task that `spawn` starts; gives the task and the identifier of the job.
+    local function moving(spawn)
+      local found = assert(slow:find { Level = "Study", Query = { PatientID = "FP*" } })
+      local known = {}
+      for _, id in ipairs(assert(client:jobs())) do
+        known[id] = true
+      end
+      local t = spawn(function() return slow:move(found, { TargetAet = "ANY" }) end)
+      local job = eventually(function()
+        for _, record in ipairs(assert(client:jobs { expand = true })) do
+          if not known[record.ID] and record.State == "Running" then
+            return record.ID
+          end
+        end
+      end)
+      return t, assert(job)
+    end
+
+    local function end_of(job)
+      return eventually(function()
+        local record = assert(client:job(job):status())
+        return (record.State == "Success" or record.State == "Failure") and record
+      end)
+    end
+
+    it("leaves its job alone when it is detached", function()
+      local t, job = moving(task.spawn)
+      t:detach()
+      fails({ kind = "cancelled" }, t:join())
+      assert.are.equal("Success", end_of(job).State)
+    end)
+
+    it("takes it along when it is cancelled", function()
+      local t, job = moving(task.spawn)
+      t:cancel()
+      fails({ kind = "cancelled" }, t:join())
+      assert.are.equal(37, end_of(job).ErrorCode)
+    end)
+
+    it("leaves the jobs of the tasks that it started alone, too", function()
+      local t, job = moving(function(f)
+        return task.spawn(task.map, { 1 }, function() return task.spawn(f):join() end)
+      end)
+      t:detach()
+      fails({ kind = "cancelled" }, t:join())
+      assert.are.equal("Success", end_of(job).State)
+    end)
+  end)
+end
