@@ -90,6 +90,12 @@ describe("download", function()
     nothing_is_left()
   end)
 
+  it("is no page that asks for a password", function()
+    fails({ kind = "decode", code = "not_orthanc", file = target },
+      client:download("/status?code=200&type=text/html&body=%3Chtml%3ELog%20in", target))
+    nothing_is_left()
+  end)
+
   it("begins anew when it is tried again", function()
     local patient = modalua.connect(server.url, { retries = 2 })
     assert(client:get(faultd.map { path = "/file", times = 2, to = "/short?say=100&send=70" }))
