@@ -28,9 +28,17 @@ typedef struct file_call {
     char name[];
 } file_call;
 
-static const lopt options_rows[] = { { "wait_timeout", LOPT_SECONDS, 0 },
-                                     { "progress", LOPT_VALUE, 0 },
-                                     { NULL, LOPT_FLAG, 0 } };
+#define COMMON_ROWS                      \
+    { "wait_timeout", LOPT_SECONDS, 0 }, \
+    {                                    \
+        "progress", LOPT_VALUE, 0        \
+    }
+
+static const lopt send_rows[] = { COMMON_ROWS, { NULL, LOPT_FLAG, 0 } };
+
+static const lopt download_rows[] = {
+    COMMON_ROWS, { "query", LOPT_TABLE, 0 }, { "body", LOPT_TABLE, 0 }, { NULL, LOPT_FLAG, 0 }
+};
 
 /* ---- the file ---- */
 
@@ -85,11 +93,11 @@ static int failed(lua_State *L, const file_call *f)
     return 2;
 }
 
-/* Reads the options at index, beside those of `rows`, for the call on the top. */
-static void read_options(lua_State *L, file_call *f, int index)
+/* Reads the options at index for the call on the top. */
+static void read_options(lua_State *L, file_call *f, int index, const lopt *rows)
 {
     double wait_timeout = 0;
-    lopts_read(L, index, f->call.base.name, options_rows, &wait_timeout);
+    lopts_read(L, index, f->call.base.name, rows, &wait_timeout);
     lcall_set_deadline(&f->call, wait_timeout);
     lcall_set_progress(L, index, lua_gettop(L));
     f->call.request.silence = f->call.client->timeout;
@@ -125,68 +133,61 @@ static int download_begin(lua_State *L, call *c)
     return lcall_start(L, c, downloaded, post ? "POST" : "GET", post ? CALL_REMOTE : CALL_ECHO);
 }
 
-/* The body is JSON. False: nil and an error are pushed. */
-static bool set_body(lua_State *L, file_call *f, int index)
+/* Pushes the option, a table or nil; returns its place. */
+static int push_option(lua_State *L, int options, const char *name)
 {
-    if (lua_isnil(L, index))
+    if (lua_istable(L, options))
+        lua_getfield(L, options, name);
+    else
+        lua_pushnil(L);
+    return lua_gettop(L);
+}
+
+/* The table on the top, or nil, becomes the body. False: nil and an error are pushed. */
+static bool set_body(lua_State *L, file_call *f, int call_index)
+{
+    if (lua_isnil(L, -1))
         return true;
-    if (!ljson_encode(L, index, NULL)) {
+    if (!ljson_encode(L, -1, NULL)) {
         lcall_fail(L, &f->call, "refused", NULL, "the body cannot be sent: %s",
                    lua_tostring(L, -1));
         return false;
     }
     f->call.request.body = lua_tolstring(L, -1, &f->call.request.body_size);
     f->call.request.content_type = "application/json";
-    lcall_keep(L, lua_gettop(L) - 1, "body", -1);
-    lua_pop(L, 1);
+    f->call.request.method = "POST";
+    lcall_keep(L, call_index, "body", -1);
     return true;
 }
 
-/* What download takes beside the others, out of the options at index: pushes query and body. */
-static void take_route_options(lua_State *L, int index)
+/* The part is called after the file. */
+static void name_part(file_call *f)
 {
-    static const char *const names[] = { "query", "body" };
-    for (size_t i = 0; i < 2; i++) {
-        int type = lua_istable(L, index) ? lua_getfield(L, index, names[i]) : LUA_TNIL;
-        if (!lua_istable(L, index))
-            lua_pushnil(L);
-        if (type != LUA_TNIL && type != LUA_TTABLE)
-            lerror_usage(L, "download: option '%s' must be a table (a %s was given)", names[i],
-                         luaL_typename(L, -1));
-    }
+    size_t size = strlen(f->name);
+    f->part = size + 1;
+    memcpy(f->name + f->part, f->name, size);
+    strcpy(f->name + f->part + size, PART_SUFFIX);
 }
 
 /* GET of any route, or POST with a body, into a file. self path file options */
 int lfiles_download(lua_State *L)
 {
-    enum { SELF = 1, PATH, FILE_NAME, OPTIONS, QUERY, BODY, ROUTE, CALL };
-    static const lopt rows[] = { { "query", LOPT_TABLE, 0 },
-                                 { "body", LOPT_TABLE, 0 },
-                                 { "wait_timeout", LOPT_SECONDS, 0 },
-                                 { "progress", LOPT_VALUE, 0 },
-                                 { NULL, LOPT_FLAG, 0 } };
-    double wait_timeout = 0;
+    enum { SELF = 1, PATH, FILE_NAME, OPTIONS, CALL };
     file_call *f;
-    size_t size;
     lclient_check(L, SELF);
     lua_settop(L, OPTIONS);
     luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING, FILE_NAME, "name of a file");
-    lopts_read(L, OPTIONS, "download", rows, &wait_timeout);
-    take_route_options(L, OPTIONS);
-    lexchange_push_path(L, PATH, QUERY);
     f = push_call(L, ldoc_loop(L), SELF, FILE_NAME, "download", download_begin);
-    size = strlen(f->name);
-    f->part = size + 1;
-    memcpy(f->name + f->part, f->name, size);
-    strcpy(f->name + f->part + size, PART_SUFFIX);
-    lcall_keep(L, CALL, "path", ROUTE);
-    f->call.request.path = lua_tostring(L, ROUTE);
-    f->call.request.method = lua_isnil(L, BODY) ? "GET" : "POST";
-    f->call.request.silence = f->call.client->timeout;
-    lcall_set_deadline(&f->call, wait_timeout);
-    lcall_set_progress(L, OPTIONS, CALL);
-    if (!set_body(L, f, BODY))
+    name_part(f);
+    read_options(L, f, OPTIONS, download_rows);
+    lexchange_push_path(L, PATH, push_option(L, OPTIONS, "query"));
+    f->call.request.path = lua_tostring(L, -1);
+    f->call.request.method = "GET";
+    lcall_keep(L, CALL, "path", -1);
+    push_option(L, OPTIONS, "body");
+    if (!set_body(L, f, CALL))
         return 2;
+    lua_settop(L, CALL);
     return op_run(L, &f->call.base);
 }
 
@@ -234,7 +235,7 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
     lua_remove(L, -2);
     f->call.request.method = "POST";
     f->call.request.content_type = "application/dicom"; /* Orthanc looks at the bytes instead */
-    read_options(L, f, OPTIONS);
+    read_options(L, f, OPTIONS, send_rows);
     return f;
 }
 
