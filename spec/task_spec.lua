@@ -1,5 +1,6 @@
 local task = require "modalua.task"
 local modalua = require "modalua"
+local command = require "spec.support.command"
 local faultd = require "spec.support.faultd"
 
 describe("modalua.task", function()
@@ -19,6 +20,19 @@ describe("modalua.task", function()
       local t = task.spawn(function(a, b) return b, a, nil end, 1, 2)
       assert.are.same({ 2, 1, n = 3 }, table.pack(t:join()))
       assert.are.same({ 2, 1, n = 3 }, table.pack(t:join()))
+    end)
+
+    it("leads tracebacks through the tasks to where it was", function()
+      for _, code in ipairs { "assert(task.spawn(function() deep() end):join())", "task.map({ 1 }, function() deep() end)",
+        "task.spawn(function() assert(task.spawn(function() deep() end):join()) end)", "task.timeout(5, deep)", "task.race(deep)",
+        "task.map({ 1, 2 }, function() assert(task.spawn(deep):join()) end)", "task.spawn(function() deep() end)" } do
+        local run = command.run("-e", "local task = require 'modalua.task'\nlocal function deep()\n  error 'boom'\nend\n" .. code)
+        assert.are.equal(1, run.status)
+        assert.matches("^modalua: .*%(command line%):3: boom\nstack traceback:\n", run.err)
+        assert.matches("\n\t%(command line%):3: in ", run.err)
+      end
+      local plain = command.run("-e", "pcall(error, 'boom') error 'boom'") -- nothing of tasks
+      assert.is_nil(plain.err:find "raised first")
     end)
 
     it("gives nil and the very error value", function()

@@ -98,9 +98,13 @@ static void push_part(lua_State *L, const char *name)
 /* modalua.task, with what is written in Lua. */
 int luaopen_modalua_task(lua_State *L)
 {
-    static const luaL_Reg ours[] = { { "describe", ldoc_describe }, { "fail", lerror_fail },
-                                     { "usage", lerror_blame },     { "is_error", l_is_error },
-                                     { "can_join", task_can_join }, { NULL, NULL } };
+    static const luaL_Reg ours[] = { { "describe", ldoc_describe },
+                                     { "fail", lerror_fail },
+                                     { "usage", lerror_blame },
+                                     { "is_error", l_is_error },
+                                     { "can_join", task_can_join },
+                                     { "keep_origin", task_keep_origin },
+                                     { NULL, NULL } };
     loop *lp = loop_of(L);
     task_open(L, lp);
     push_part(L, "modalua.combine");

@@ -59,6 +59,68 @@ static void leave_parent(lua_State *L, task *t)
 
 /* ---- making one ---- */
 
+/* ---- where errors come from ----
+ *
+ * An error that a task has ended in is mostly raised again by the one that joined it, by assert or
+ * by a combinator: the traceback of the second place is continued with that of the first. */
+
+static const char
+    origin_key; /* of { error, traceback }, of the failure seen last, in the registry */
+
+/* The traceback is on the top, and popped. [-1, +0, m] */
+static void remember_origin(lua_State *L, int error)
+{
+    lua_createtable(L, 2, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 2);
+    lua_pushvalue(L, error);
+    lua_rawseti(L, -2, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &origin_key);
+}
+
+/* Whether one is the other, perhaps with a place in front. */
+static bool is_raised_again(lua_State *L, int error, int before)
+{
+    size_t n, size;
+    const char *text, *end;
+    if (lua_rawequal(L, error, before))
+        return true;
+    if (lua_type(L, error) != LUA_TSTRING || lua_type(L, before) != LUA_TSTRING)
+        return false;
+    text = lua_tolstring(L, error, &size);
+    end = lua_tolstring(L, before, &n);
+    return n > 0 && size > n && memcmp(text + size - n, end, n) == 0;
+}
+
+/* Pushes the traceback of an error that is being raised. [-0, +1, m] */
+static void push_traceback(lua_State *L, int error)
+{
+    static const char header[] = "stack traceback:";
+    int own;
+    luaL_traceback(L, L, NULL, 1);
+    own = lua_gettop(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &origin_key) == LUA_TTABLE) {
+        lua_rawgeti(L, own + 1, 1);
+        lua_rawgeti(L, own + 1, 2);
+        if (is_raised_again(L, error, own + 2)) {
+            lua_pushfstring(L, "%s\nraised first in a task:%s", lua_tostring(L, own),
+                            lua_tostring(L, own + 3) + sizeof header - 1);
+            lua_replace(L, own);
+        }
+    }
+    lua_settop(L, own);
+}
+
+int task_keep_origin(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (limits_is_kill(L, 1))
+        return 1;
+    push_traceback(L, 1);
+    remember_origin(L, 1);
+    return 1;
+}
+
 /* Runs where a task's error is raised, before anything is unwound. */
 static int keep_traceback(lua_State *L)
 {
@@ -66,7 +128,7 @@ static int keep_traceback(lua_State *L)
     task *t = lp->current;
     if (!t || L != t->co || limits_is_kill(L, 1))
         return 1;
-    luaL_traceback(L, L, NULL, 1);
+    push_traceback(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
     lua_insert(L, -2);
     lua_setiuservalue(L, -2, UV_TRACEBACK);
@@ -282,9 +344,14 @@ static int task_push_outcome(lua_State *L, int index)
         if (t->ref != LUA_NOREF)
             leave_parent(L, t);
         lua_pushnil(L);
-        if (t->started)
+        if (t->started) {
             lua_getiuservalue(L, index, UV_ERROR);
-        else
+            if (lua_getiuservalue(L, index, UV_TRACEBACK) == LUA_TSTRING &&
+                !lerror_is_kind(L, -2, "cancelled"))
+                remember_origin(L, lua_gettop(L) - 1);
+            else
+                lua_pop(L, 1);
+        } else
             lerror_new(L, "cancelled", NULL, "cancelled");
         return 2;
     }

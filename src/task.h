@@ -25,6 +25,10 @@ int task_spawn(lua_State *L);
 int task_sleep(lua_State *L);
 int task_now(lua_State *L);
 
+/* The message handler of a function that catches an error to raise it again: the traceback of that
+ * will lead to where it was first. */
+int task_keep_origin(lua_State *L);
+
 /* can_join() -> boolean, for the Lua half. Whether a task could be waited for here. */
 int task_can_join(lua_State *L);
 

@@ -1,5 +1,5 @@
 -- What is made of tasks: map, timeout, race. Loaded with modalua.task; from src/lmodule.c come that module's table, and ours: describe,
--- fail, usage, is_error, can_join.
+-- fail, usage, is_error, can_join, keep_origin.
 local task, ours = ...
 
 local function cancel_all(tasks)
@@ -38,7 +38,7 @@ end
 
 -- f(item, i): its first result, and why there is none.
 local function outcome(f, item, i)
-  local good, result, err = pcall(f, item, i)
+  local good, result, err = xpcall(f, ours.keep_origin, item, i)
   if not good then
     if not is_failure(result) then
       error(result, 0)
@@ -156,7 +156,7 @@ function task.race(...)
   local finish <close> = task.spawn(task.sleep, 1e9) -- cancelled when there is a winner, or nobody left
   for i = 1, functions.n do
     runners[i] = task.spawn(function()
-      local results = table.pack(pcall(functions[i]))
+      local results = table.pack(xpcall(functions[i], ours.keep_origin))
       left = left - 1
       if not results[1] and not is_failure(results[2]) then
         thrown = thrown or { results[2] }
