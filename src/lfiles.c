@@ -97,6 +97,14 @@ static void read_options(lua_State *L, file_call *f, int index)
 
 /* ---- download ---- */
 
+/* Why part_open has failed. */
+static const char *why_no_part(int error)
+{
+    return error == EBUSY    ? "somebody else is writing it"
+           : error == EEXIST ? "it is no regular file"
+                             : strerror(error);
+}
+
 static int downloaded(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
@@ -117,8 +125,7 @@ static int download_begin(lua_State *L, call *c)
     bool post = c->request.body != NULL;
     f->file.fd = part_open(f->name, f->name + f->part);
     if (f->file.fd < 0)
-        return file_failed(L, f, "written",
-                           errno == EBUSY ? "somebody else is writing it" : strerror(errno));
+        return file_failed(L, f, "written", why_no_part(errno));
     c->request.sink = &f->file;
     lcall_push_data(L, c);
     lua_getfield(L, -1, "path");
