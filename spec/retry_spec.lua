@@ -111,6 +111,24 @@ describe("Retries", function()
     assert.is_nil(err.tries)
   end)
 
+  it("are not made after an hour when nothing bounds their time", function()
+    local client, file = connect(), os.tmpname()
+    for _, ask in ipairs {
+      function() return client:modality("pacs"):echo() end, function() return client:download("/modalities/pacs/echo", file) end,
+    } do
+      break_path(client, "/modalities/pacs/echo", 9, "/status", { code = 503, retry_after = 3600 })
+      local waiting = task.spawn(ask)
+      local asleep = task.spawn(function()
+        task.sleep(5)
+        waiting:cancel()
+      end)
+      fails({ code = "unavailable", retry_after = 3600 }, nil, (select(2, waiting:join())))
+      asleep:cancel()
+      asleep:join()
+    end
+    os.remove(file)
+  end)
+
   it("end with the task that waits for them", function()
     local client = connect()
     break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 20 })
