@@ -84,6 +84,19 @@ describe("download", function()
     assert.are.equal("new", read(target))
   end)
 
+  it("of an archive must have the archive's end, since Orthanc sends them without a length", function()
+    local function archive(body)
+      return client:download(faultd.route("/status", { code = 200, type = "application/zip", body = body }), target)
+    end
+    local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- before a comment of 257 bytes
+    for _, body in ipairs { "", entry, entry .. ending } do
+      local err = fails({ kind = "network", code = "connection_lost", retryable = true, file = target }, archive(body))
+      contains(err.message, "in the middle of the archive")
+      nothing_is_left()
+    end
+    assert.are.equal(44 + 22 + 257, archive(entry .. ending .. ("c"):rep(257)))
+  end)
+
   it("keeps an error's text out of the file, and gives it", function()
     local err = fails({ kind = "orthanc", status = 404, orthanc_status = 17 }, client:download("/nosuch", target))
     contains(err.message, "knows nothing under this path")
