@@ -88,13 +88,18 @@ describe("download", function()
     local function archive(body)
       return client:download(faultd.route("/status", { code = 200, type = "application/zip", body = body }), target)
     end
+    local function in_memory(body)
+      return client:get("/status", { code = 200, type = "application/zip", body = body })
+    end
     local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- before a comment of 257 bytes
     for _, body in ipairs { "", entry, entry .. ending } do
       local err = fails({ kind = "network", code = "connection_lost", retryable = true, file = target }, archive(body))
       contains(err.message, "in the middle of the archive")
       nothing_is_left()
+      fails({ kind = "network", code = "connection_lost", retryable = true, op = "get" }, in_memory(body))
     end
     assert.are.equal(44 + 22 + 257, archive(entry .. ending .. ("c"):rep(257)))
+    assert.are.equal(44 + 22 + 257, #assert(in_memory(entry .. ending .. ("c"):rep(257))))
   end)
 
   it("keeps an error's text out of the file, and gives it", function()

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lanswer.h"
 #include "ldoc.h"
 #include "lencode.h"
 #include "lerror.h"
@@ -14,6 +15,7 @@
 #include "lmodality.h"
 #include "lopts.h"
 #include "part.h"
+#include "zip.h"
 
 enum { FOLDER_RACE = 2001, STORE_TRIES = 4 }; /* an OrthancStatus */
 
@@ -105,37 +107,15 @@ static const char *why_no_part(int error)
                              : strerror(error);
 }
 
-/* Whether a ZIP file has the record with which all of them end. */
-static bool has_zip_end(const http_file *file)
-{
-    enum { END = 22, COMMENT_MAX = 0xffff };
-    unsigned char tail[COMMENT_MAX + END];
-    size_t room = file->done < (curl_off_t)sizeof tail ? (size_t)file->done : sizeof tail;
-    if (pread(file->fd, tail, room, file->done - (curl_off_t)room) != (ssize_t)room)
-        return false;
-    for (size_t end = END; end <= room; end++) {
-        const unsigned char *at = tail + room - end;
-        if (memcmp(at, "PK\5\6", 4) == 0 && (at[20] | (size_t)at[21] << 8) == end - END)
-            return true;
-    }
-    return false;
-}
-
-/* Orthanc sends archives without a length: a connection that broke looks like the end of one. */
 static bool is_cut(const file_call *f)
 {
-    return strcmp(f->call.base.transfer.content_type, "application/zip") == 0 &&
-           !has_zip_end(&f->file);
-}
-
-static int cut(lua_State *L, file_call *f)
-{
-    const http_request *r = &f->call.request;
-    lcall_fail(L, &f->call, "network", "connection_lost",
-               "the connection broke in the middle of the archive: it has no end");
-    lua_pushboolean(L, !r->side_effects);
-    lua_setfield(L, -2, "retryable");
-    return failed(L, f);
+    char tail[ZIP_TAIL];
+    const http_file *file = &f->file;
+    size_t room = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
+    if (strcmp(f->call.base.transfer.content_type, ZIP_TYPE) != 0)
+        return false;
+    return pread(file->fd, tail, room, file->done - (curl_off_t)room) != (ssize_t)room ||
+           !zip_has_end(tail, room);
 }
 
 static int downloaded(lua_State *L, call *c)
@@ -144,8 +124,10 @@ static int downloaded(lua_State *L, call *c)
     int error;
     if (lcall_answer(L, c) != 1)
         return failed(L, f);
-    if (is_cut(f))
-        return cut(L, f);
+    if (is_cut(f)) {
+        lanswer_cut(L, &c->base);
+        return failed(L, f);
+    }
     error = part_commit(f->file.fd, f->name, f->name + f->part);
     f->file.fd = -1;
     if (error)
