@@ -268,6 +268,13 @@ describe("upload", function()
     end
   end)
 
+  it("may be answered late, once everything has been sent", function()
+    local quick = modalua.connect(server.url, { timeout = 0.4 })
+    served.write_file(path "source", "instance")
+    answers(1, "/delay", { s = 1.5, body = '{"Status":"Success"}' })
+    assert.are.equal("Success", assert(quick:upload(path "source")).Status)
+  end)
+
   it("says which file cannot be read, and sends nothing", function()
     for name, why in pairs { nowhere = "No such file or directory", [""] = "it is a folder" } do
       local err = fails({ kind = "refused", code = "file", file = path(name), path = "/instances" }, client:upload(path(name)))

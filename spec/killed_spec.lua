@@ -120,7 +120,8 @@ for _, version in ipairs(versions) do
 
     it("in the middle of an archive, whose length nobody knows, leaves no file", function()
       local instance = "/instances/" .. assert(client:get "/instances")[1]
-      big.write(folder .. "/big", assert(client:get(instance .. "/file")), assert(client:get(instance)).MainDicomTags.SOPInstanceUID, 99, 32)
+      local uid = assert(client:get(instance)).MainDicomTags.SOPInstanceUID
+      big.write(folder .. "/big", assert(client:get(instance .. "/file")), uid, 99, 32)
       local study = assert(client:upload(folder .. "/big")).ParentStudy
       expect.fails({ kind = "network" }, client:download("/studies/" .. study .. "/archive", target(), { progress = function(p)
         if p.done and p.done > 0 and server.pipe then

@@ -100,6 +100,15 @@ describe("Retries", function()
     assert.are.equal(1, count(client, "/late"))
   end)
 
+  it("leave the last try what is left of that time", function()
+    local client = connect { timeout = 2 }
+    assert(client:get(faultd.map { path = "/later", times = 1, to = faultd.route("/status", { code = 503, retry_after = 1 }) }))
+    assert(client:get(faultd.map { path = "/later", to = "/hang" }))
+    local began = task.now()
+    fails({ kind = "timeout", tries = 2 }, client:get("/later"))
+    assert.is_true(task.now() - began < 2.7)
+  end)
+
   it("wait as long as the server asks, or fail at once when that is beyond their time", function()
     local client = connect()
     break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 1 })
@@ -212,6 +221,15 @@ describe("What stands in front of servers", function()
     assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may be a page
   end)
 
+  it("is a plain failure of what moves no data", function()
+    for _, code in ipairs { 502, 504 } do
+      answers("/instances", "/status", { code = code })
+      fails({ kind = "http", status = code, retryable = true }, client:get "/instances")
+      answers("/tools/lookup", "/status", { code = code })
+      fails({ kind = "http", status = code, retryable = false }, client:post("/tools/lookup", "1.2.3"))
+    end
+  end)
+
   it("leaves a transfer unknown when it gives up: it is neither a failure nor ever sent again", function()
     local id = ("12345678-"):rep(4) .. "12345678"
     local QUERY <const> = "12345678-1234-1234-1234-123456789abc"
@@ -223,6 +241,9 @@ describe("What stands in front of servers", function()
         ["/modalities/pacs/store"] = function() return pacs:store(id) end,
         ["/modalities/pacs/get"] = function() return pacs:get("Study", { StudyInstanceUID = "1.2" }) end,
         ["/queries/" .. QUERY .. "/retrieve"] = function() return pacs:move(QUERY, { all = true }) end,
+        ["/peers/far/store"] = function() return client:peer("far"):store(id) end,
+        ["/modalities/pacs/store-straight"] = function() return pacs:store_straight { data = "x" } end,
+        ["/instances"] = function() return client:upload { data = "x" } end,
         ["/modalities/pacs/move"] = function()
           local ok, why = pacs:move_resources("Study", { StudyInstanceUID = "1.2" }, { TargetAet = "X" })
           return ok, why
