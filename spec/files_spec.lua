@@ -84,6 +84,24 @@ describe("download", function()
     assert.are.equal("new", read(target))
   end)
 
+  it("of an archive must have the archive's end, since Orthanc sends them without a length", function()
+    local function archive(body)
+      return client:download(faultd.route("/status", { code = 200, type = "application/zip", body = body }), target)
+    end
+    local function in_memory(body)
+      return client:get("/status", { code = 200, type = "application/zip", body = body })
+    end
+    local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- before a comment of 257 bytes
+    for _, body in ipairs { "", entry, entry .. ending } do
+      local err = fails({ kind = "network", code = "connection_lost", retryable = true, file = target }, archive(body))
+      contains(err.message, "in the middle of the archive")
+      nothing_is_left()
+      fails({ kind = "network", code = "connection_lost", retryable = true, op = "get" }, in_memory(body))
+    end
+    assert.are.equal(44 + 22 + 257, archive(entry .. ending .. ("c"):rep(257)))
+    assert.are.equal(44 + 22 + 257, #assert(in_memory(entry .. ending .. ("c"):rep(257))))
+  end)
+
   it("keeps an error's text out of the file, and gives it", function()
     local err = fails({ kind = "orthanc", status = 404, orthanc_status = 17 }, client:download("/nosuch", target))
     contains(err.message, "knows nothing under this path")
@@ -142,6 +160,20 @@ describe("download", function()
       contains(err.message, ("'%s' cannot be written: %s"):format(path(name), why))
     end
     assert.are.equal(0, assert(client:get("/count", { of = "/ok" })))
+  end)
+
+  it("replaces no pipe and no device", function()
+    os.execute(("mkfifo '%s'"):format(target))
+    contains(fails({ kind = "refused", code = "file" }, client:download("/ok", target)).message, "it is no regular file")
+    assert.is_true(os.execute(("test -p '%s'"):format(target)))
+    assert.are.equal(0, assert(client:get("/count", { of = "/ok" })))
+  end)
+
+  it("leaves a private file private", function()
+    served.write_file(target, "old")
+    os.execute(("chmod 600 '%s'"):format(target))
+    assert(client:download("/ok", target))
+    assert.is_true(os.execute(("test $(stat -c %%a '%s') = 600"):format(target)))
   end)
 
   it("fails when the disk does not take it", function()
@@ -240,6 +272,13 @@ describe("upload", function()
       local err = fails({ kind = "orthanc", code = "not_stored" }, client:upload { data = "x" })
       assert.are.equal(modalua.json.encode(modalua.json.decode(body)), modalua.json.encode(err.result))
     end
+  end)
+
+  it("may be answered late, once everything has been sent", function()
+    local quick = modalua.connect(server.url, { timeout = 0.4 })
+    served.write_file(path "source", "instance")
+    answers(1, "/delay", { s = 1.5, body = '{"Status":"Success"}' })
+    assert.are.equal("Success", assert(quick:upload(path "source")).Status)
   end)
 
   it("says which file cannot be read, and sends nothing", function()

@@ -111,6 +111,8 @@ describe("The configuration file", function()
     end
     local in_url = [[return { servers = { s = { url = "http://u:hunter2@127.0.0.1:1" } } }]]
     fails("chmod 600", run(in_url, '"$M" ' .. code '{ profile = "s" }', "644"))
+    local in_proxy = [[return { servers = { s = { url = "URL", proxy = "http://u:hunter2@127.0.0.1:1" } } }]]
+    fails("chmod 600", run(in_proxy, '"$M" ' .. code '{ profile = "s" }', "644"))
     gives(server.url, "nil", run([[return { servers = { s = { url = "URL" } } }]], '"$M" ' .. code '{ profile = "s" }', "644"))
   end)
 
@@ -119,12 +121,17 @@ describe("The configuration file", function()
       fails(part, run(text, '"$M" ' .. code '{ profile = "ward" }'))
     end
     says("unexpected symbol", "return {{")
+    says("config.lua:1: unfinished string", 'return { servers = { ward = { url = "URL", password = "hunter2 } } }')
+    says("config.lua:1: invalid escape sequence", [[return { servers = { ward = { password = "hunter2\h" } } }]])
     says("gives no table (does it begin with `return`?)", "servers = {}")
     says("it has no table `servers`", "return { ward = {} }")
     says("there is no server 'ward' in " .. file .. "; did you mean 'wards'?", "return { servers = { wards = { url = 'URL' } } }")
     says("the server 'ward' is no table with a url", "return { servers = { ward = { username = 'u' } } }")
     says("connect, by " .. file .. ": unknown option 'pasword'; did you mean 'password'?",
       "return { servers = { ward = { url = 'URL', pasword = 'hunter2' } } }")
+    says("attempt to load a binary chunk", "\27Lua")
+    says("too large", "return { servers = { ward = { url = 'URL' } } } --" .. ("x"):rep(1 << 16))
+    says("a profile cannot have a `profile`", "return { servers = { ward = { url = 'URL', profile = 'other' } } }")
     says("attempt to call a nil value (global 'require')", "return require 'os'")
     fails("`default` must be the name of a server", run("return { default = 3, servers = {} }", '"$M" ' .. code()))
     os.remove(file)

@@ -47,6 +47,16 @@ describe("progress", function()
     local progress, told = listener()
     fails({ status = 404 }, client:download("/nosuch", file, { progress = progress }))
     assert.are.same({ "Failure", true }, { told[#told].state, told[#told].over })
+    fails({ kind = "network" }, client:download("/short?say=100&send=50", file, { progress = progress }))
+    assert.are.same({ 100, "Failure" }, { told[#told].total, told[#told].state })
+    assert.is_true(told[#told].done <= 50)
+  end)
+
+  it("knows no total when the server tells none", function()
+    local progress, told = listener()
+    assert.are.equal(3, client:download("/nolength?body=abc", file, { progress = progress }))
+    assert.is_nil(told[#told].total)
+    assert.are.equal(3, told[#told].done)
   end)
 
   it("is no more often than ten times a second", function()
@@ -164,6 +174,7 @@ for _, version in ipairs(versions) do
       for i = 1, #told - 1 do
         assert.are.same({ "move", #found.answers, "resources", false }, { told[i].op, told[i].total, told[i].unit, told[i].over })
         assert.is_nil(told[i].done)
+        assert.is_true(i == 1 or told[i].seconds - told[i - 1].seconds > 0.09)
       end
       assert.are.same({ "Success", #found.answers, true }, { told[#told].state, told[#told].done, told[#told].over })
     end)

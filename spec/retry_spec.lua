@@ -100,6 +100,15 @@ describe("Retries", function()
     assert.are.equal(1, count(client, "/late"))
   end)
 
+  it("leave the last try what is left of that time", function()
+    local client = connect { timeout = 2 }
+    assert(client:get(faultd.map { path = "/later", times = 1, to = faultd.route("/status", { code = 503, retry_after = 1 }) }))
+    assert(client:get(faultd.map { path = "/later", to = "/hang" }))
+    local began = task.now()
+    fails({ kind = "timeout", tries = 2 }, client:get("/later"))
+    assert.is_true(task.now() - began < 2.7)
+  end)
+
   it("wait as long as the server asks, or fail at once when that is beyond their time", function()
     local client = connect()
     break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 1 })
@@ -109,6 +118,24 @@ describe("Retries", function()
     break_path(client, "/busy", 1, "/status", { code = 429, retry_after = 3600 })
     local err = fails({ code = "too_many_requests", status = 429, retry_after = 3600, retryable = true }, client:get("/busy"))
     assert.is_nil(err.tries)
+  end)
+
+  it("are not made after an hour when nothing bounds their time", function()
+    local client, file = connect(), os.tmpname()
+    for _, ask in ipairs {
+      function() return client:modality("pacs"):echo() end, function() return client:download("/modalities/pacs/echo", file) end,
+    } do
+      break_path(client, "/modalities/pacs/echo", 9, "/status", { code = 503, retry_after = 3600 })
+      local waiting = task.spawn(ask)
+      local asleep = task.spawn(function()
+        task.sleep(5)
+        waiting:cancel()
+      end)
+      fails({ code = "unavailable", retry_after = 3600 }, nil, (select(2, waiting:join())))
+      asleep:cancel()
+      asleep:join()
+    end
+    os.remove(file)
   end)
 
   it("end with the task that waits for them", function()
@@ -194,6 +221,15 @@ describe("What stands in front of servers", function()
     assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may be a page
   end)
 
+  it("is a plain failure of what moves no data", function()
+    for _, code in ipairs { 502, 504 } do
+      answers("/instances", "/status", { code = code })
+      fails({ kind = "http", status = code, retryable = true }, client:get "/instances")
+      answers("/tools/lookup", "/status", { code = code })
+      fails({ kind = "http", status = code, retryable = false }, client:post("/tools/lookup", "1.2.3"))
+    end
+  end)
+
   it("leaves a transfer unknown when it gives up: it is neither a failure nor ever sent again", function()
     local id = ("12345678-"):rep(4) .. "12345678"
     local QUERY <const> = "12345678-1234-1234-1234-123456789abc"
@@ -205,6 +241,9 @@ describe("What stands in front of servers", function()
         ["/modalities/pacs/store"] = function() return pacs:store(id) end,
         ["/modalities/pacs/get"] = function() return pacs:get("Study", { StudyInstanceUID = "1.2" }) end,
         ["/queries/" .. QUERY .. "/retrieve"] = function() return pacs:move(QUERY, { all = true }) end,
+        ["/peers/far/store"] = function() return client:peer("far"):store(id) end,
+        ["/modalities/pacs/store-straight"] = function() return pacs:store_straight { data = "x" } end,
+        ["/instances"] = function() return client:upload { data = "x" } end,
         ["/modalities/pacs/move"] = function()
           local ok, why = pacs:move_resources("Study", { StudyInstanceUID = "1.2" }, { TargetAet = "X" })
           return ok, why

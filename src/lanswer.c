@@ -8,6 +8,7 @@
 #include "ljson.h"
 #include "op.h"
 #include "orthanc.h"
+#include "zip.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error repeats */
 
@@ -282,6 +283,23 @@ int lanswer_fail(lua_State *L, const op *o, const char *kind, const char *messag
     return 2;
 }
 
+int lanswer_cut(lua_State *L, const op *o)
+{
+    lanswer_fail(L, o, "network",
+                 "the connection broke in the middle of the archive: it has no end");
+    lerror_set(L, "code", "connection_lost");
+    lua_pushboolean(L, !o->transfer.request.side_effects);
+    lua_setfield(L, -2, "retryable");
+    return 2;
+}
+
+/* One in memory. */
+static bool is_cut(const http_transfer *t)
+{
+    return strcmp(t->content_type, ZIP_TYPE) == 0 && !t->request.sink &&
+           !zip_has_end(t->body, t->body_size);
+}
+
 static bool is_json(const char *type)
 {
     size_t n = strlen(type);
@@ -308,6 +326,8 @@ int lanswer_push(lua_State *L, op *o)
     const http_transfer *t = &o->transfer;
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
+    if (is_cut(t))
+        return lanswer_cut(L, o);
     if (!is_json(t->content_type) || t->body_size == 0) {
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;

@@ -22,4 +22,7 @@ int lanswer_payload_dimse(lua_State *L, int index);
 /* Pushes nil and an error object of that kind for the op's request; returns 2. [-0, +2, m] */
 int lanswer_fail(lua_State *L, const op *o, const char *kind, const char *message);
 
+/* The same of an archive that has no end (zip.h). */
+int lanswer_cut(lua_State *L, const op *o);
+
 #endif

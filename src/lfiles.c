@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "lanswer.h"
 #include "ldoc.h"
 #include "lencode.h"
 #include "lerror.h"
@@ -14,6 +15,7 @@
 #include "lmodality.h"
 #include "lopts.h"
 #include "part.h"
+#include "zip.h"
 
 enum { FOLDER_RACE = 2001, STORE_TRIES = 4 }; /* an OrthancStatus */
 
@@ -105,12 +107,35 @@ static void read_options(lua_State *L, file_call *f, int index, const lopt *rows
 
 /* ---- download ---- */
 
+/* Why part_open has failed. */
+static const char *why_no_part(int error)
+{
+    return error == EBUSY    ? "somebody else is writing it"
+           : error == EEXIST ? "it is no regular file"
+                             : strerror(error);
+}
+
+static bool is_cut(const file_call *f)
+{
+    char tail[ZIP_TAIL];
+    const http_file *file = &f->file;
+    size_t room = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
+    if (strcmp(f->call.base.transfer.content_type, ZIP_TYPE) != 0)
+        return false;
+    return pread(file->fd, tail, room, file->done - (curl_off_t)room) != (ssize_t)room ||
+           !zip_has_end(tail, room);
+}
+
 static int downloaded(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     int error;
     if (lcall_answer(L, c) != 1)
         return failed(L, f);
+    if (is_cut(f)) {
+        lanswer_cut(L, &c->base);
+        return failed(L, f);
+    }
     error = part_commit(f->file.fd, f->name, f->name + f->part);
     f->file.fd = -1;
     if (error)
@@ -125,8 +150,7 @@ static int download_begin(lua_State *L, call *c)
     bool post = c->request.body != NULL;
     f->file.fd = part_open(f->name, f->name + f->part);
     if (f->file.fd < 0)
-        return file_failed(L, f, "written",
-                           errno == EBUSY ? "somebody else is writing it" : strerror(errno));
+        return file_failed(L, f, "written", why_no_part(errno));
     c->request.sink = &f->file;
     lcall_push_data(L, c);
     lua_getfield(L, -1, "path");

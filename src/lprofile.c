@@ -55,6 +55,14 @@ static bool push_text(lua_State *L, const char *file, struct stat *what)
     return true;
 }
 
+/* Lua's message is on the top: what it quotes of the text may be a password. */
+static int wrong_syntax(lua_State *L, const char *file)
+{
+    const char *message = lua_tostring(L, -1), *quote = strstr(message, " near '");
+    lua_pushlstring(L, message, quote ? (size_t)(quote - message) : strlen(message));
+    return unusable(L, file, lua_tostring(L, -1));
+}
+
 /* Replaces the text on the top by the table that it makes. */
 static void run_text(lua_State *L, const char *file)
 {
@@ -68,7 +76,7 @@ static void run_text(lua_State *L, const char *file)
         if (!lua_istable(L, -1))
             unusable(L, file, "it gives no table (does it begin with `return`?)");
     } else {
-        unusable(L, file, lua_tostring(L, -1));
+        wrong_syntax(L, file);
     }
     lua_replace(L, -3);
     lua_pop(L, 1);
@@ -80,13 +88,17 @@ static void run_text(lua_State *L, const char *file)
 static bool has_secret(lua_State *L, int options)
 {
     static const char *const names[] = { "password", "token", "headers" };
+    static const char *const urls[] = { "url", "proxy" };
     bool secret = false;
     for (size_t i = 0; i < 3 && !secret; i++) {
         secret = lua_getfield(L, options, names[i]) != LUA_TNIL;
         lua_pop(L, 1);
     }
-    if (!secret && lua_getfield(L, options, "url") == LUA_TSTRING)
-        secret = strchr(lua_tostring(L, -1), '@') != NULL;
+    for (size_t i = 0; i < 2 && !secret; i++) {
+        secret =
+            lua_getfield(L, options, urls[i]) == LUA_TSTRING && strchr(lua_tostring(L, -1), '@');
+        lua_pop(L, 1);
+    }
     return secret;
 }
 

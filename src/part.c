@@ -25,8 +25,9 @@ static bool is_locked_elsewhere(int fd)
 int part_open(const char *path, const char *part)
 {
     struct stat there;
-    if (stat(path, &there) == 0 && S_ISDIR(there.st_mode)) {
-        errno = EISDIR;
+    bool replaces = stat(path, &there) == 0;
+    if (replaces && !S_ISREG(there.st_mode)) {
+        errno = S_ISDIR(there.st_mode) ? EISDIR : EEXIST;
         return -1;
     }
     for (;;) {
@@ -38,8 +39,11 @@ int part_open(const char *path, const char *part)
             errno = EBUSY;
             return -1;
         }
-        if (is_still(fd, part))
+        if (is_still(fd, part)) {
+            if (replaces) /* a private file stays one; some file systems know no modes */
+                (void)!fchmod(fd, there.st_mode & 0777);
             return fd;
+        }
         close(fd);
     }
 }

@@ -7,8 +7,9 @@
 #define PART_SUFFIX ".part"
 
 /* Makes the part of the file `path`, or takes over what an ended process has left of one. Returns
- * its descriptor, or -1 with errno: EISDIR, when the file would have to replace a folder; EBUSY,
- * when somebody else is writing it. */
+ * its descriptor, or -1 with errno: EISDIR, when the file would have to replace a folder; EEXIST, a
+ * device or a pipe; EBUSY, when somebody else is writing it. A file that it is to replace gives it
+ * its permissions. */
 int part_open(const char *path, const char *part);
 
 /* Writes it to disk, closes it, and gives it its name, replacing what had it. Returns 0, or errno;

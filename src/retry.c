@@ -7,6 +7,7 @@
 
 #define PAUSE_FIRST 0.2
 #define PAUSE_LAST  10.0
+#define PAUSE_MOST  60.0  /* that a server may ask for when nothing else bounds it */
 #define LEAST       0.001 /* less would be no time at all */
 
 /* Between half and three halves: clients that failed at one moment do not come back at one. */
@@ -44,7 +45,7 @@ double retry_pause(retry *r, const http_transfer *t)
     if (t->request.side_effects || r->tries >= all || !http_may_pass(t))
         return 0;
     pause = next_pause(r, t);
-    if (r->until > 0 && now + pause >= r->until)
+    if (r->until > 0 ? now + pause >= r->until : pause > PAUSE_MOST)
         return 0;
     log_retry(r, t, pause, all);
     r->pausing = true;
