@@ -20,7 +20,7 @@ describe("Every public function", function()
     local seen = {}
     each("modalua", modalua, seen)
     each("modalua.doc", doc, seen)
-    for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples" } do
+    for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples", "modalua.letters", "modalua.table" } do
       each(name, require(name), seen)
     end
     assert.is_true(#seen >= 12)

@@ -2,6 +2,8 @@
 
 #include <lauxlib.h>
 
+#include "hint.h"
+
 /* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or
  * {signature=, help=} for the Lua half's. */
 static const char doc_key;
@@ -77,11 +79,27 @@ int ldoc_describe(lua_State *L)
     return 1;
 }
 
+static int l_nearest(lua_State *L)
+{
+    hint h = hint_for(luaL_checkstring(L, 1));
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++) {
+        const char *name[] = { lua_tostring(L, -1), NULL }; /* the list keeps it */
+        hint_look(&h, name, sizeof *name);
+        lua_settop(L, 2);
+    }
+    lua_pushstring(L, h.name);
+    return 1;
+}
+
 static const ldoc_row functions[] = {
     { "of", l_of, "of(f) -> {signature = …, help = …} | nil",
       "What is known of one of modalua's functions." },
     { "describe", ldoc_describe, "describe(f, signature, help) -> f",
       "Notes signature and help for a function that is written in Lua." },
+    { "nearest", l_nearest, "nearest(word, names) -> name | nil",
+      "The name in the list that a misspelt word most likely means; nil when none is near." },
     { NULL, NULL, NULL, NULL }
 };
 
