@@ -1,7 +1,7 @@
 -- modalua.table: rows as a table that fits a terminal, as lines that scripts read, and as CSV. Without terminal code: texts come out.
 --
--- A column is { name = key of the rows [, title = head] [, right = true] [, colour = function(value, row) -> "red" | "green" | nil] }, or
--- just the key.
+-- A column is just a key of the rows, or { name = the key, title = its head, right = true: aligned there, keep = true: shown however narrow
+-- the terminal is, whole = true: never cut, colour = function(value, row) -> "red" | "green" | nil }.
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local letters = require "modalua.letters"
@@ -9,6 +9,7 @@ local letters = require "modalua.letters"
 local tables = {}
 
 local GAP = "  "
+local MORE = "…" -- there are more columns
 local COLOURS = { red = "31", green = "32" }
 
 -- The text of a value: sequences of DICOM as JSON.
@@ -33,35 +34,84 @@ end
 
 -- ---- a table ----
 
--- The most that the widest columns may take, so that all of them together take no more than there is room for.
-local function widest(widths, room)
+-- The most that one of several may take, so that all of them together take no more than there is room for.
+local function most_of(widths, room)
   local sorted = table.move(widths, 1, #widths, 1, {})
   table.sort(sorted)
   for i, width in ipairs(sorted) do
     local share = room // (#sorted - i + 1)
     if width > share then
-      return math.max(share, 1)
+      return math.max(share, 0)
     end
     room = room - width
   end
   return math.huge
 end
 
--- Gives what was left over by rounding to the columns that were cut, from the left.
-local function fit(widths, width)
-  local room = width - #GAP * (#widths - 1)
-  local most = widest(widths, room)
-  local taken, fitted = 0, {}
-  for i, natural in ipairs(widths) do
-    fitted[i] = math.min(natural, most)
-    taken = taken + fitted[i]
+-- Adds to the widths what they want, as far as there is room: the widest get less, and what rounding leaves goes to the left. Gives the
+-- room that is left.
+local function grow(widths, wanted, room)
+  local most = most_of(wanted, room)
+  local short = {}
+  for i, want in ipairs(wanted) do
+    local more = math.min(want, most)
+    widths[i], short[i], room = widths[i] + more, want - more, room - more
   end
-  for i, natural in ipairs(widths) do
-    if taken < room and fitted[i] < natural then
-      fitted[i], taken = fitted[i] + 1, taken + 1
+  for i, want in ipairs(short) do
+    if want > 0 and room > 0 then
+      widths[i], room = widths[i] + 1, room - 1
     end
   end
-  return fitted
+  return room
+end
+
+local LEAST = 8 -- of a column that is worth showing
+
+local function least_of(column, width)
+  return column.whole and width or math.min(width, LEAST)
+end
+
+-- Which columns are shown: from the right, as many as need be are left out, though none that is to be kept.
+local function choose(columns, data, width)
+  local chosen, need = {}, -#GAP
+  for c, column in ipairs(columns) do
+    chosen[c] = c
+    need = need + least_of(column, data[c]) + #GAP
+  end
+  for place = #columns, 2, -1 do
+    if need > width - (#chosen < #columns and #GAP + 1 or 0) and not columns[place].keep then
+      table.remove(chosen, place)
+      need = need - least_of(columns[place], data[place]) - #GAP
+    end
+  end
+  return chosen
+end
+
+-- Shares the room among columns: what is to be whole first, then what is in them, then the heads.
+local function share(columns, natural, data, room)
+  local widths, wanted = {}, {}
+  for i, column in ipairs(columns) do
+    widths[i] = column.whole and data[i] or 1
+    wanted[i] = math.max(data[i] - widths[i], 0)
+    room = room - widths[i]
+  end
+  room = grow(widths, wanted, room)
+  for i in ipairs(columns) do
+    wanted[i] = math.max(natural[i] - widths[i], 0)
+  end
+  grow(widths, wanted, room)
+  return widths
+end
+
+-- The columns that are shown, and the width of each.
+local function fit(columns, natural, data, width)
+  local chosen = choose(columns, data, width)
+  local shown, wanted, needed = {}, {}, {}
+  for i, c in ipairs(chosen) do
+    shown[i], wanted[i], needed[i] = columns[c], natural[c], data[c]
+  end
+  local room = width - #GAP * (#chosen - 1) - (#chosen < #columns and #GAP + 1 or 0)
+  return shown, share(shown, wanted, needed, room)
 end
 
 local function pad(text, width, right)
@@ -69,11 +119,11 @@ local function pad(text, width, right)
   return right and blanks .. text or text .. blanks
 end
 
--- The cells of all rows as they are shown, and the width of each column.
+-- The cells of all rows as they are shown, and the width that those of each column take.
 local function cells_of(columns, rows)
   local cells, widths = {}, {}
-  for c, column in ipairs(columns) do
-    widths[c] = letters.width(letters.shown(title_of(column)))
+  for c in ipairs(columns) do
+    widths[c] = 0
   end
   for r, row in ipairs(rows) do
     cells[r] = {}
@@ -107,27 +157,44 @@ local function codes_of(columns, row)
   return codes
 end
 
+-- The heads, and the width of each column with its own.
+local function heads_of(columns, data)
+  local heads, natural = {}, {}
+  for c, column in ipairs(columns) do
+    heads[c] = letters.shown(title_of(column))
+    natural[c] = math.max(data[c], letters.width(heads[c]))
+  end
+  return heads, natural
+end
+
 function tables.fitted(columns, rows, options)
   options = options or {}
-  columns = normal(columns)
-  local cells, widths = cells_of(columns, rows)
+  local all = normal(columns)
+  local _, data = cells_of(all, rows)
+  local _, widths = heads_of(all, data)
+  local shown = all
   if options.width then
-    widths = fit(widths, options.width)
+    shown, widths = fit(all, widths, data, options.width)
   end
-  local titles, bold = {}, {}
-  for c, column in ipairs(columns) do
-    titles[c], bold[c] = letters.shown(title_of(column)), "1"
+  local cells = cells_of(shown, rows)
+  local heads, bold = heads_of(shown, widths), {}
+  for c in ipairs(shown) do
+    bold[c] = "1"
   end
-  local lines = { line_of(columns, widths, titles, options.colour and bold) }
+  local lines = { line_of(shown, widths, heads, options.colour and bold) }
+  if #shown < #all then
+    lines[1] = lines[1]:sub(1, -2) .. GAP .. MORE .. "\n"
+  end
   for r, row in ipairs(rows) do
-    lines[#lines + 1] = line_of(columns, widths, cells[r], options.colour and codes_of(columns, row))
+    lines[#lines + 1] = line_of(shown, widths, cells[r], options.colour and codes_of(shown, row))
   end
   return table.concat(lines)
 end
 
 doc.describe(tables.fitted, "fitted(columns, rows [, {width =, colour =}]) -> text", "The rows as a table for a terminal, with a head: "
-  .. "letters of any script aligned, control characters escaped, and, when there is a width, cut with … where it has no room. "
-  .. "colour = true: with the terminal's codes for bold heads and for the colours that the columns choose.")
+  .. "letters of any script aligned, control characters escaped, and, when there is a width, cut with … where it has no room; columns from "
+  .. "the right are left out when there is none at all. colour = true: with the terminal's codes for bold heads and for the colours that "
+  .. "the columns choose.")
 
 -- ---- lines for scripts ----
 
