@@ -23,6 +23,10 @@ describe("Every public function", function()
     for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples", "modalua.letters", "modalua.table" } do
       each(name, require(name), seen)
     end
+    for _, name in ipairs { "run", "main", "nearest" } do
+      each("modalua.verbs." .. name, require "modalua.verbs"[name], seen)
+    end
+    each("modalua.manual.page", require "modalua.manual".page, seen)
     assert.is_true(#seen >= 12)
   end)
 

@@ -58,6 +58,16 @@ describe("modalua.table", function()
     assert.are.equal("aa…  b…\n1    2\n", tables.fitted({ "aaaa", "bbb" }, { { aaaa = 1, bbb = 2 } }, { width = 7 }))
   end)
 
+  it("cuts what can be spared first, what is to be whole never, and leaves columns out when there is no room at all", function()
+    local long = { { a = "aaaaaaaaaaaa", b = "bbbbbbbbbbbb", c = "cccccccccccc" } }
+    assert.are.equal("a             b         c\naaaaaaaaaaaa  bbbbbbb…  cccccccccccc\n",
+      tables.fitted({ "a", { name = "b", spare = true }, "c" }, long, { width = 36 }))
+    assert.are.equal("a         b\naaaaaaa…  bbbbbbbbbbbb\n", tables.fitted({ "a", { name = "b", whole = true } }, long, { width = 22 }))
+    assert.are.equal("a         b  …\naaaaaaa…  bbbbbbb…\n", tables.fitted({ "a", "b", "c" }, long, { width = 21 }))
+    assert.are.equal("a         c  …\naaaaaaa…  ccccccc…\n",
+      tables.fitted({ "a", "b", { name = "c", keep = true } }, long, { width = 21 }))
+  end)
+
   it("is coloured only when asked", function()
     local coloured = { { name = "a", colour = function(value) return value == "no" and "red" or "green" end }, "b" }
     local data = { { a = "no", b = "x" }, { a = "yes" } }

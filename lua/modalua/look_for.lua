@@ -75,7 +75,7 @@ local function columns_of(level, order, answers)
   local function add(name, keep)
     if not known[name] then
       known[name] = true
-      columns[#columns + 1] = { name = name, keep = keep }
+      columns[#columns + 1] = { name = name, keep = keep, spare = name:find "UID$" ~= nil }
     end
   end
   local others = {}

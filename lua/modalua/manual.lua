@@ -50,7 +50,6 @@ local function add_functions(add)
   end
 end
 
--- The page: `options` as the command tells them, the verbs, and the words that each of these takes.
 function manual.page(options, verbs, common)
   local parts = {}
   local function add(text)
@@ -83,6 +82,9 @@ function manual.page(options, verbs, common)
   add_functions(add)
   return table.concat(parts)
 end
+
+doc.describe(manual.page, "page(options, verbs, common) -> text", "The manual page, for man: of the command's options as it tells "
+  .. "them, of the verbs, and of the words that each of those takes.")
 
 manual.verbs = {
   {

@@ -1,6 +1,7 @@
 -- modalua.send: the verb move. Part of modalua.verbs.
 local look_for = require "modalua.look_for"
 local session = require "modalua.session"
+local task = require "modalua.task"
 
 local send = {}
 
@@ -64,6 +65,7 @@ local function is_wanted(self, what)
   self:note("would move %s; --max is %d", what, max)
   io.stderr:write "Move them? [y/N] "
   local answer = io.read "l"
+  task.sleep(0) -- Ctrl-C has ended the reading, and is thrown where something waits
   if answer and (answer:lower() == "y" or answer:lower() == "yes") then
     return true
   end

@@ -1,7 +1,7 @@
 -- modalua.table: rows as a table that fits a terminal, as lines that scripts read, and as CSV. Without terminal code: texts come out.
 --
 -- A column is just a key of the rows, or { name = the key, title = its head, right = true: aligned there, keep = true: shown however narrow
--- the terminal is, whole = true: never cut, colour = function(value, row) -> "red" | "green" | nil }.
+-- the terminal is, whole = true: never cut, spare = true: cut before the others, colour = function(value, row) -> "red" | "green" | nil }.
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local letters = require "modalua.letters"
@@ -87,19 +87,23 @@ local function choose(columns, data, width)
   return chosen
 end
 
--- Shares the room among columns: what is to be whole first, then what is in them, then the heads.
+-- Shares the room among columns: what is to be whole first, then what is in them, then the heads, and last what can be spared.
 local function share(columns, natural, data, room)
-  local widths, wanted = {}, {}
+  local widths = {}
   for i, column in ipairs(columns) do
-    widths[i] = column.whole and data[i] or 1
-    wanted[i] = math.max(data[i] - widths[i], 0)
+    widths[i] = column.whole and data[i] or column.spare and math.min(data[i], LEAST) or 1
     room = room - widths[i]
   end
-  room = grow(widths, wanted, room)
-  for i in ipairs(columns) do
-    wanted[i] = math.max(natural[i] - widths[i], 0)
+  local function give(aims, spare)
+    local wanted = {}
+    for i, column in ipairs(columns) do
+      wanted[i] = (spare or not column.spare) and math.max(aims[i] - widths[i], 0) or 0
+    end
+    room = grow(widths, wanted, math.max(room, 0))
   end
-  grow(widths, wanted, room)
+  give(data, false)
+  give(natural, false)
+  give(natural, true)
   return widths
 end
 
