@@ -20,9 +20,13 @@ describe("Every public function", function()
     local seen = {}
     each("modalua", modalua, seen)
     each("modalua.doc", doc, seen)
-    for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples" } do
+    for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples", "modalua.letters", "modalua.table" } do
       each(name, require(name), seen)
     end
+    for _, name in ipairs { "run", "main", "nearest" } do
+      each("modalua.verbs." .. name, require "modalua.verbs"[name], seen)
+    end
+    each("modalua.manual.page", require "modalua.manual".page, seen)
     assert.is_true(#seen >= 12)
   end)
 

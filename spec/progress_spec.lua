@@ -124,6 +124,13 @@ describe("progress", function()
       assert.is_nil(out:match "\r\27%[K.*\n.*\r\27%[K.*%%")
     end)
 
+    it("is drawn of what a function was told, too", function()
+      assert.matches("^x  %[###### +%]  50 %%  1 of 2 things  0:00\r\27%[K$", terminal([[
+        local modalua = require "modalua"
+        modalua.bar { op = "x", state = "Running", seconds = 0, done = 1, total = 2, unit = "things" }
+        modalua.bar { op = "x", over = true }]]))
+    end)
+
     it("gives way to what is printed and to errors", function()
       local out = terminal([[
         require "modalua.task".spawn(function() require "modalua.task".sleep(0.55) print "in between" end)
@@ -195,6 +202,14 @@ for _, version in ipairs(versions) do
       fails({ kind = "dicom" }, pacs:move_resources("Study", { found.answers[1], { StudyInstanceUID = "1.2.3.4" } },
         { to = "archive", progress = progress }))
       assert.are.same({ 2, 2, 1, "Failure" }, { told[#told].done, told[#told].total, told[#told].failed, told[#told].state })
+      local outcomes = {}
+      for _, p in ipairs(told) do
+        outcomes[#outcomes + 1] = p.outcome
+      end
+      assert.are.equal(2, #outcomes)
+      assert.are.equal(found.answers[1].StudyInstanceUID, outcomes[1].resource.StudyInstanceUID)
+      assert.is_table(outcomes[1].result)
+      assert.are.equal("dicom", outcomes[2].error.kind)
     end)
 
     it("of a store counts instances, and of a job is that of its operation", function()

@@ -25,7 +25,8 @@ void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows);
 /* describe(f, signature, help) -> f, for functions that are written in Lua. */
 int ldoc_describe(lua_State *L);
 
-/* modalua.doc: of(f) -> {signature=, help=} | nil. Pushes the module table. [-0, +1, m] */
+/* modalua.doc: of(f) -> {signature=, help=} | nil; describe; rows(); nearest(word,
+ * names), for "did you mean". Pushes the module table. [-0, +1, m] */
 void ldoc_open(lua_State *L, loop *lp);
 
 #endif

@@ -220,6 +220,8 @@ void lfound_push(lua_State *L, int client_index, const char *id, const query_fac
     lua_setfield(L, fields, "close");
     set_value(L, fields, "dropped", dropped);
     set_value(L, fields, "warning", warning);
+    lua_pushboolean(L, facts->broad);
+    lua_setfield(L, fields, "broad");
     set_value(L, meta, "__index", fields);
     push_new_facts(L, client_index, id, facts);
     lua_rawsetp(L, meta, &facts_key);

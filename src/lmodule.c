@@ -116,7 +116,7 @@ int luaopen_modalua_task(lua_State *L)
     return 1;
 }
 
-/* The part of Client and Modality that is written in Lua. */
+/* The part of Client and Modality that is written in Lua, and the module's function bar. */
 static void complete_modality(lua_State *L, loop *lp)
 {
     static const char *const parts[] = {
@@ -129,6 +129,8 @@ static void complete_modality(lua_State *L, loop *lp)
         lua_pushvalue(L, -2);
         lua_call(L, 1, 0);
     }
+    lua_getfield(L, -1, "bar");
+    lua_setfield(L, -3, "bar");
     lremote_take_theirs(L);
 }
 

@@ -72,7 +72,8 @@ static const ldoc_row methods[] = {
       "modality:find({Level =, Query = {…}, Normalize =, LocalAet =, Timeout =, keep =, "
       "wait_timeout =, extra =} [, format]) -> found | nil, err; query is the same",
       "C-FIND: {ID = …, answers = {…}}, with found:close(), found.dropped (return keys that "
-      "the level does not have) and found.warning (when letters may be missing). A filter "
+      "the level does not have), found.warning (when letters may be missing) and found.broad "
+      "(whether nothing narrows the search). A filter "
       "that would be lost on its way is refused. format: {simplify = true} (default), {short "
       "= true}, or both false." },
     { "get_query_answers", lfind_get_query_answers,

@@ -13,29 +13,12 @@
 
 #include "console.h"
 #include "modalua.h"
+#include "options.h"
 #include "playground.h"
 #include "repl.h"
+#include "verbs.h"
 
 enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1 };
-
-/* What stands before the script on the command line. */
-typedef struct options {
-    bool interactive, version, help, verbose, warnings, no_environment;
-    bool has_code; /* an -e: no script is needed */
-    char *url;
-    const char *profile;
-    size_t memory_limit;
-    double time_limit;
-    int script;             /* its place in argv; argc when there is none */
-    struct action *actions; /* -e and -l, in the order in which they stand */
-    int action_count;
-    const playground *ground; /* NULL: the user's own servers */
-} options;
-
-typedef struct action {
-    char kind; /* 'e' or 'l' */
-    const char *text;
-} action;
 
 /* ---- Ctrl-C, and the end of all patience ---- */
 
@@ -113,22 +96,18 @@ static void print_version(void)
 static void print_usage(FILE *to)
 {
     fputs("usage: modalua [options] [script [args]]\n"
-          "       modalua [options] playground [script [args]]     among real servers with sample "
+          "       modalua [options] verb [words]               see modalua verb --help\n"
+          "       modalua [options] playground [script [args]] among real servers with sample "
           "studies: see playground --help\n"
-          "  -e code              run code\n"
-          "  -i                   interactive mode after the script\n"
-          "  -l name, -l g=name   require the module into the global name, or g\n"
-          "  -v, --version        show the version\n"
-          "  -W                   turn warnings on\n"
-          "  -E                   ignore the environment\n"
-          "  -u, --url URL        the server of modalua.connect() without a URL\n"
-          "  --profile NAME       the same, by its name in the configuration file\n"
-          "  --verbose            a line on standard error for each HTTP request\n"
-          "  --memory-limit BYTES --time-limit SECONDS\n"
-          "  -h, --help           show this\n"
-          "  --                   stop handling options\n"
-          "  -                    run standard input\n"
-          "Without a script, standard input is run, or, if it is a terminal, interactive mode is "
+          "Options:\n",
+          to);
+    options_print(to);
+    fputs("  --                     stop handling options\n"
+          "  -                      run standard input\n"
+          "Verbs:\n",
+          to);
+    verbs_print(to);
+    fputs("Without a script, standard input is run, or, if it is a terminal, interactive mode is "
           "entered.\n"
           "Environment: MODALUA_URL, with MODALUA_USERNAME and MODALUA_PASSWORD, or MODALUA_TOKEN, "
           "for that server alone. Without\n"
@@ -148,144 +127,18 @@ static int usage_error(const char *word)
     return EXIT_USAGE;
 }
 
-/* ---- the command line ---- */
-
-/* Takes the URL out of the command line, where a password would show in the process list. */
-static char *take_url(char *url)
-{
-    char *copy = strdup(url), *start = strstr(url, "://"), *end, *at;
-    start = start ? start + 3 : url;
-    end = start + strcspn(start, "/?#");
-    for (at = end; at > start && *at != '@'; at--)
-        ;
-    for (char *p = start; p < at; p++)
-        *p = '*';
-    return copy;
-}
-
-static bool set_url(options *o, char *url)
-{
-    free(o->url); /* the last one counts */
-    o->url = take_url(url);
-    return o->url != NULL;
-}
-
-static bool parse_size(const char *text, size_t *into)
-{
-    char *end;
-    unsigned long long n;
-    int shift;
-    errno = 0;
-    n = strtoull(text, &end, 10);
-    shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (end == text || text[0] == '-' || errno || end[shift ? 1 : 0] || n == 0 ||
-        n > (ULLONG_MAX >> shift))
-        return false;
-    *into = (size_t)(n << shift);
-    return true;
-}
-
-static bool parse_seconds(const char *text, double *into)
-{
-    char *end;
-    *into = strtod(text, &end);
-    return end != text && *end == '\0' && *into > 0 && *into < 1e9;
-}
-
-/* A word that begins with "--"; its value stands behind '=' or in the next word. Returns how many
- * words it takes beside itself, or -1. */
-static int long_option(options *o, const char *word, char *next)
-{
-    char *equals = strchr(word, '=');
-    char *value = equals ? equals + 1 : next;
-    size_t n = equals ? (size_t)(equals - word) : strlen(word);
-    bool *flag = strcmp(word, "--verbose") == 0   ? &o->verbose
-                 : strcmp(word, "--version") == 0 ? &o->version
-                 : strcmp(word, "--help") == 0    ? &o->help
-                                                  : NULL;
-    bool good = false;
-    if (flag)
-        return *flag = true, 0;
-    if (value && n == 5 && strncmp(word, "--url", n) == 0)
-        good = set_url(o, value);
-    else if (value && n == 9 && strncmp(word, "--profile", n) == 0)
-        good = (o->profile = value)[0] != '\0';
-    else if (value && n == 14 && strncmp(word, "--memory-limit", n) == 0)
-        good = parse_size(value, &o->memory_limit);
-    else if (value && n == 12 && strncmp(word, "--time-limit", n) == 0)
-        good = parse_seconds(value, &o->time_limit);
-    return good ? !equals : -1;
-}
-
-/* -e, -l and -u: the rest of the word or the next one, which as in lua must not look like an
- * option. */
-static int short_value(options *o, const char *word, char *next)
-{
-    bool apart = word[2] == '\0';
-    const char *value = apart ? next : word + 2;
-    if (!value || (apart && value[0] == '-'))
-        return -1;
-    if (word[1] == 'u') {
-        return set_url(o, (char *)value) ? apart : -1;
-    }
-    o->has_code = o->has_code || word[1] == 'e';
-    o->actions[o->action_count++] = (action){ word[1], value };
-    return apart;
-}
-
-/* A word that begins with one '-'. */
-static int short_option(options *o, const char *word, char *next)
-{
-    if (word[1] == 'e' || word[1] == 'l' || word[1] == 'u')
-        return short_value(o, word, next);
-    if (word[2] != '\0')
-        return -1;
-    switch (word[1]) {
-    case 'i': o->interactive = o->version = true; break;
-    case 'v': o->version = true; break;
-    case 'W': o->warnings = true; break;
-    case 'E': o->no_environment = true; break;
-    case 'h': o->help = true; break;
-    default: return -1;
-    }
-    return 0;
-}
-
-/* False: the word at o->script is wrong, or there is no memory. The caller frees url and actions.
- */
-static bool parse(options *o, int argc, char **argv)
-{
-    int i;
-    memset(o, 0, sizeof *o);
-    o->actions = calloc((size_t)argc + 1, sizeof *o->actions);
-    for (i = 1; o->actions && i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
-        char *next = i + 1 < argc ? argv[i + 1] : NULL;
-        int taken;
-        if (strcmp(argv[i], "--") == 0) {
-            i++;
-            break;
-        }
-        o->script = i;
-        taken = argv[i][1] == '-' ? long_option(o, argv[i], next) : short_option(o, argv[i], next);
-        if (taken < 0)
-            return false;
-        i += taken;
-    }
-    o->script = i;
-    return o->actions != NULL;
-}
-
 /* ---- the runtime ---- */
 
 /* Modules beside the script load, as they do in Python; without a script, those of the working
- * directory. */
+ * directory; for a verb, none. */
 static char *module_path(const options *o, int argc, char **argv)
 {
     static const char templates[] = "%s/?.lua;%s/?/init.lua";
     char folder[PATH_MAX] = "", *slash, *path;
     bool from_script = o->script < argc && strcmp(argv[o->script], "-") != 0;
     size_t size;
-    if (from_script ? !realpath(argv[o->script], folder) : !getcwd(folder, sizeof folder))
+    if (o->verb ||
+        (from_script ? !realpath(argv[o->script], folder) : !getcwd(folder, sizeof folder)))
         return NULL;
     slash = strrchr(folder, '/');
     if (from_script && slash)
@@ -426,6 +279,21 @@ static int run_script(modalua_runtime *rt, const char *path, int argc, char **ar
                                         (const char *const *)argv));
 }
 
+static int run_verb(modalua_runtime *rt)
+{
+    begin_run(rt);
+    return end_run(rt, verbs_run(rt));
+}
+
+/* A word that is no file may be a misspelt verb, which is wrong usage. */
+static int run_word(modalua_runtime *rt, const options *o, int argc, char **argv)
+{
+    int status = run_script(rt, argv[o->script], argc - o->script - 1, argv + o->script + 1);
+    if (status == MODALUA_E_FILE && verbs_suggest(rt, argv[o->script]))
+        status = MODALUA_E_INVALID;
+    return status;
+}
+
 static int interact(modalua_runtime *rt, const options *o)
 {
     if (o->ground)
@@ -439,7 +307,7 @@ static int run(modalua_runtime *rt, const options *o, int argc, char **argv)
     if (status == MODALUA_OK)
         status = run_actions(rt, o);
     if (status == MODALUA_OK && o->script < argc)
-        status = run_script(rt, argv[o->script], argc - o->script - 1, argv + o->script + 1);
+        status = o->verb ? run_verb(rt) : run_word(rt, o, argc, argv);
     if (status != MODALUA_OK)
         return status;
     if (o->interactive)
@@ -457,6 +325,7 @@ static int exit_status(const modalua_runtime *rt, int status)
     switch (status) {
     case MODALUA_OK: return EXIT_SUCCESS;
     case MODALUA_EXIT: return modalua_exit_code(rt);
+    case MODALUA_E_INVALID: return EXIT_USAGE;
     case MODALUA_E_CANCELLED: return EXIT_SIGNAL + (last_signal ? last_signal : SIGINT);
     default: return EXIT_FAILURE;
     }
@@ -488,11 +357,12 @@ static int run_command(const options *o, int argc, char **argv)
     return status;
 }
 
-/* ---- verbs ---- */
+/* ---- the playground, and verbs ---- */
 
 static const char playground_help[] =
-    "usage: modalua [options] playground [script [args]]\n"
-    "Starts three Orthanc servers in a temporary folder, runs the script among them (without one: "
+    "usage: modalua [options] playground [script [args] | verb [words]]\n"
+    "Starts three Orthanc servers in a temporary folder, runs the script or verb among them "
+    "(without one: "
     "standard input, or interactive mode),\n"
     "and removes them when it has ended. Nobody else can talk to them.\n"
     "  local    the one that modalua.connect() talks to; AET MODALUA\n"
@@ -524,60 +394,62 @@ static int run_playground(options *o, int argc, char **argv)
     return status;
 }
 
-typedef struct verb {
-    const char *name, *help;
-    int (*run)(options *o, int argc,
-               char **argv); /* o->script is the place of its first word; gives the exit status */
-} verb;
-
-static const verb verbs[] = {
-    { "playground", playground_help, run_playground },
-};
-
-/* A verb wins over a file of that name. NULL: a script, or nothing. */
-static const verb *find_verb(const char *word)
+/* Options may stand behind a verb's words, too. Returns the number of words that are left, or -1:
+ * usage_error has been called. */
+static int take_verb(options *o, int argc, char **argv)
 {
-    for (size_t i = 0; word && i < sizeof verbs / sizeof verbs[0]; i++)
-        if (strcmp(word, verbs[i].name) == 0)
-            return &verbs[i];
-    return NULL;
+    int wrong = 0, left;
+    o->verb = verbs_has(argv[o->script]);
+    if (!o->verb)
+        return argc;
+    left = options_take(o, o->script + 1, argc, argv, &wrong);
+    if (left < 0)
+        usage_error(argv[wrong]);
+    return left;
 }
 
-static int run_verb(const verb *v, options *o, int argc, char **argv)
+/* What stands behind `playground` is a verb or a script, too. */
+static int run_playground_word(options *o, int argc, char **argv)
 {
     const char *word = argv[++o->script];
     if (word && (strcmp(word, "-h") == 0 || strcmp(word, "--help") == 0)) {
-        fputs(v->help, stdout);
+        fputs(playground_help, stdout);
         return EXIT_SUCCESS;
     }
     if (word && strcmp(word, "--") == 0)
         o->script++;
     else if (word && word[0] == '-' && word[1])
         return usage_error(word);
-    return v->run(o, argc, argv);
+    argc = take_verb(o, argc, argv);
+    return argc < 0 ? EXIT_USAGE : run_playground(o, argc, argv);
 }
 
 static int dispatch(options *o, int argc, char **argv)
 {
-    const verb *v = find_verb(argv[o->script]);
+    const char *word = argv[o->script];
+    bool ground = word && strcmp(word, "playground") == 0;
     if (o->help) {
         print_usage(stdout);
         return EXIT_SUCCESS;
     }
+    if (!ground)
+        argc = take_verb(o, argc, argv);
+    if (argc < 0)
+        return EXIT_USAGE;
     if (o->url && o->profile) {
         fputs("modalua: give --url or --profile, not both: a profile's credentials are for its own "
               "URL\n",
               stderr);
         return EXIT_USAGE;
     }
-    return v ? run_verb(v, o, argc, argv) : run_command(o, argc, argv);
+    return ground ? run_playground_word(o, argc, argv) : run_command(o, argc, argv);
 }
 
 int main(int argc, char **argv)
 {
     options o;
-    int status = parse(&o, argc, argv) ? dispatch(&o, argc, argv) : usage_error(argv[o.script]);
-    free(o.url);
-    free(o.actions);
+    int status =
+        options_parse(&o, argc, argv) ? dispatch(&o, argc, argv) : usage_error(argv[o.script]);
+    options_free(&o);
     return close_output(status);
 }

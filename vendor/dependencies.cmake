@@ -15,3 +15,12 @@ find_library(LUA_ARCHIVE NAMES liblua5.4.a REQUIRED)
 pkg_check_modules(CJSON REQUIRED lua5.4-cjson)
 find_library(CJSON_LIBRARY NAMES lua5.4-cjson REQUIRED)
 find_library(CJSON_ARCHIVE NAMES liblua5.4-cjson.a REQUIRED)
+
+# The words behind the command's verbs: embedded as modalua.argparse.
+pkg_get_variable(LUA_MODULES lua5.4 INSTALL_LMOD)
+find_file(ARGPARSE argparse.lua HINTS ${LUA_MODULES} REQUIRED)
+file(STRINGS ${ARGPARSE} ARGPARSE_VERSION REGEX "^argparse.version = ")
+string(REGEX MATCH "[0-9][0-9.]*" ARGPARSE_VERSION "${ARGPARSE_VERSION}")
+if(ARGPARSE_VERSION VERSION_LESS 0.7.1)
+  message(FATAL_ERROR "argparse for Lua 0.7.1 or later is needed; ${ARGPARSE} is ${ARGPARSE_VERSION}")
+endif()

@@ -176,15 +176,16 @@ local function progress_of(options, n)
     return nobody, nobody
   end
   local began, done, failed = ours.now(), 0, 0
-  local function report(state, over)
-    tell { op = OP, state = state, seconds = ours.now() - began, done = done, total = n, unit = "resources", failed = failed, over = over }
+  local function report(state, over, outcome)
+    tell { op = OP, state = state, seconds = ours.now() - began, done = done, total = n, unit = "resources", failed = failed, over = over,
+      outcome = outcome }
   end
   function options.progress(p)
     return not p.over and report(p.state, false)
   end
   return function(outcome)
     done, failed = done + 1, failed + (outcome.error and 1 or 0)
-    report("Running", false)
+    report("Running", false, outcome)
   end, function(failures)
     failed = failures
     report(failed == 0 and "Success" or "Failure", true)
@@ -253,8 +254,9 @@ ours.describe(ours.methods.move_resources,
   "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, progress =, LocalAet =, Timeout =, Priority =, "
     .. "Synchronous =, UserData =, wait_timeout =, extra =}]) -> outcomes | nil, err",
   "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
-    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those. verify = true compares what has "
-    .. "arrived; without it, a row that is not one of the modality's answers is at least looked for there; false believes the modality.")
+    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those; a progress function is told each as "
+    .. "it comes (p.outcome). verify = true compares what has arrived; without it, a row that is not one of the modality's answers is at "
+    .. "least looked for there; false believes the modality.")
 
 -- ---- the server's character set ----
 

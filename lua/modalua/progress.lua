@@ -56,3 +56,6 @@ end
 function ours.bar(p)
   ours.show(p.over and "" or line(p))
 end
+
+ours.describe(ours.bar, "bar(p)", "Shows what a `progress` function was told as the bar that progress = true is: a line on a terminal, "
+  .. "taken away at the end (p.over).")

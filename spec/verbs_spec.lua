@@ -1,0 +1,495 @@
+-- The verbs of the command, as people at a terminal and scripts use them, among the servers of a playground.
+local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
+local json = require "modalua.json"
+local letters = require "modalua.letters"
+local modalua = require "modalua"
+local versions = require "spec.support.versions"
+
+local contains, eventually = expect.contains, expect.eventually
+
+local function read_file(path)
+  local file = assert(io.open(path, "rb"))
+  local text = file:read "a"
+  file:close()
+  return text
+end
+
+-- A playground that lasts until close(): client talks to its server as the verbs do that run() runs.
+local function open_playground(binary)
+  local environment = os.tmpname()
+  local script = command.file(([[
+    local names = { "MODALUA_URL", "MODALUA_USERNAME", "MODALUA_PASSWORD" }
+    local lines = {}
+    for i, name in ipairs(names) do lines[i] = ("export %%s=%%s\n"):format(name, os.getenv(name)) end
+    local servers = require "modalua.playground".servers()
+    assert(servers["local"]:use_utf8())
+    local file = assert(io.open(%q, "w"))
+    file:write(table.concat(lines))
+    file:close()
+    io.read "l"]]):format(environment))
+  local pipe = assert(io.popen(("MODALUA_ORTHANC=%s exec %s playground %s"):format(command.quote(binary or ""),
+    command.quote(command.path), script), "w"))
+  assert(eventually(function() return read_file(environment) ~= "" end), "the playground does not start")
+  local values = {}
+  for name, value in read_file(environment):gmatch "export (%S+)=(%S+)" do
+    values[name] = value
+  end
+  local ground = { client = modalua.connect { url = values.MODALUA_URL, username = values.MODALUA_USERNAME,
+    password = values.MODALUA_PASSWORD } }
+  function ground.shell(line)
+    return command.shell((". %s; export TERM=xterm; unset NO_COLOR; %s"):format(environment, line))
+  end
+  function ground.run(...)
+    return ground.shell('"$M" ' .. command.quote(...))
+  end
+  -- What a terminal of so many columns shows of the words of a shell; `input` is what is typed.
+  function ground.terminal(columns, words, input)
+    local inner = ("stty -echo cols %d; %s"):format(columns, words)
+    local result = ground.shell(("printf %s | script -qec %s /dev/null"):format(command.quote(input or ""), command.quote(inner)))
+    result.out = result.out:gsub("\r\n", "\n")
+    return result
+  end
+  function ground.close()
+    pipe:close()
+    os.remove(environment)
+    os.remove(script)
+  end
+  return ground
+end
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "([^\n]*)\n" do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+-- The cells of lines with tabs.
+local function cells_of(text)
+  local rows = lines_of(text)
+  for i, line in ipairs(rows) do
+    local cells = {}
+    for cell in (line .. "\t"):gmatch "([^\t]*)\t" do
+      cells[#cells + 1] = cell
+    end
+    rows[i] = cells
+  end
+  return rows
+end
+
+local UID = "2.25.2718281828459045235360287471"
+
+for _, version in ipairs(versions) do
+  describe("Verbs, with the Orthanc " .. version.name, function()
+    local ground, peer, run, terminal
+
+    setup(function()
+      ground = open_playground(version.binary)
+      run, terminal = ground.run, ground.terminal
+      peer = dicomd.start()
+      assert(ground.client:put("/modalities/slow", peer:modality "SLOW0.4"))
+    end)
+
+    teardown(function()
+      ground.close()
+      peer:close()
+    end)
+
+    local function queries()
+      return #assert(ground.client:queries())
+    end
+
+    describe("echo", function()
+      it("asks every modality, and gives a row for each", function()
+        local result = run "echo"
+        assert.are.same({ 0, "" }, { result.status, result.err })
+        local rows = cells_of(result.out)
+        assert.are.equal(3, #rows)
+        assert.matches("^archive\tARCHIVE\t127%.0%.0%.1:%d+\tyes\t%d+\n", result.out)
+        assert.are.same({ "pacs", "PACS" }, { rows[2][1], rows[2][2] })
+        assert.are.equal("slow", rows[3][1])
+      end)
+
+      it("fails when one does not answer, and says why, and which name was meant", function()
+        assert(ground.client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
+        local result = run("echo", "pacs", "gone", "pasc", "--json", "--timeout", "1")
+        assert(ground.client:delete "/modalities/gone")
+        assert.are.equal(1, result.status)
+        local rows = assert(json.decode(result.out))
+        assert.are.same({ "pacs", "yes", "gone", "no", "pasc", "no" },
+          { rows[1].name, rows[1].answer, rows[2].name, rows[2].answer, rows[3].name, rows[3].answer })
+        assert.is_true(math.type(rows[1].milliseconds) == "integer")
+        contains(result.err, "modalua: gone: " .. rows[2].error)
+        contains(result.err, "modalua: pasc: the server knows no modality 'pasc'; did you mean 'pacs'?\n")
+      end)
+
+      it("is in colour on a terminal alone, and not with NO_COLOR or on a dumb one", function()
+        contains(terminal(80, '"$M" echo pacs').out, "\27[32myes")
+        contains(terminal(80, '"$M" echo nosuch').out, "\27[31mno ")
+        for _, words in ipairs { 'NO_COLOR=1 "$M" echo pacs', 'TERM=dumb "$M" echo pacs' } do
+          local out = terminal(80, words).out
+          assert.is_nil(out:find "\27%[%d")
+          assert.matches("^name  AET   address +answer  milliseconds\npacs  PACS  127.0.0.1:%d+ +yes +%d+\n$", out)
+        end
+        contains(terminal(80, 'NO_COLOR= "$M" echo pacs').out, "\27[32myes")
+        assert.is_nil(run("echo").out:find "\27")
+      end)
+    end)
+
+    describe("find", function()
+      it("gives lines with tabs to a pipe, and says beside what it asked", function()
+        local before = queries()
+        local result = run("find", "pacs", "PatientID=JP-77001", "StudyTime")
+        assert.are.equal(0, result.status)
+        assert.matches("^pacs → PACS %(127.0.0.1:%d+%)\n2 studies\n$", result.err)
+        local rows = cells_of(result.out)
+        table.sort(rows, function(a, b) return a[1] < b[1] end)
+        assert.are.equal(2, #rows)
+        assert.are.same({ "20190520", "JP-77001", "Yamada^Tarou=山田^太郎=やまだ^たろう", "CT", "胸部CT", "J0001", UID .. "110000" },
+          { table.unpack(rows[1], 1, 7) })
+        assert.are.equal(8, #rows[1])
+        assert.are.equal(before, queries())
+      end)
+
+      it("gives JSON and CSV, whole", function()
+        local rows = assert(json.decode(run("find", "pacs", "-L", "patient", "PatientID=MOD-0012", "--json").out))
+        assert.are.equal(1, #rows)
+        assert.are.equal("O'Brien-Núñez^María José", rows[1].PatientName)
+        assert.are.equal("[]\n", run("find", "pacs", "PatientID=NONE", "--json").out)
+        assert.are.equal("PatientName,PatientBirthDate,PatientSex,PatientID\r\nO'Brien-Núñez^María José,20150730,F,MOD-0012\r\n",
+          run("find", "pacs", "--level=Patient", "PatientID=MOD-0012", "--csv").out)
+        local out = terminal(20, '"$M" find pacs -L Patient PatientID=MOD-0012 --csv').out
+        contains(out, "O'Brien-Núñez^María José,20150730,F,MOD-0012")
+      end)
+
+      it("goes through the levels", function()
+        local series = cells_of(run("find", "pacs", "-L", "Series", "StudyInstanceUID=" .. UID .. "130000").out)
+        table.sort(series, function(a, b) return a[2] < b[2] end)
+        assert.are.same({ "US", "1", "肝臓", UID .. "130000", UID .. "130100" }, series[1])
+        local instances = cells_of(run("find", "pacs", "-L", "Instance", "StudyInstanceUID=" .. UID .. "130000",
+          "SeriesInstanceUID=" .. UID .. "130100").out)
+        assert.are.equal(3, #instances)
+        assert.are.same({ UID .. "130000", UID .. "130100" }, { instances[1][2], instances[1][3] })
+      end)
+
+      it("takes tags by their numbers, and shows what came under their names", function()
+        local result = run("find", "pacs", "0010,0020=MOD-0012", "0008,0090", "--csv")
+        assert.are.equal(0, result.status, result.err)
+        assert.matches("^StudyDate,PatientID,PatientName,[^\r]*,StudyInstanceUID", result.out)
+        assert.matches("\r\n20230811,MOD%-0012,", result.out)
+      end)
+
+      it("aligns letters of any script", function()
+        local out = terminal(100, 'NO_COLOR=1 "$M" find pacs -L Patient').out
+        local head = assert(out:match "\n(PatientName +)PatientBirthDate")
+        local names = 0
+        for line in out:gmatch "[^\n]+" do
+          local name = line:match "^(.-)%d%d%d%d%d%d%d%d  "
+          if name then
+            names = names + 1
+            assert.are.equal(#head, letters.width(name), line)
+          end
+        end
+        assert.is_true(names >= 9)
+        contains(out, "Yamada^Tarou=山田^太郎=やまだ^たろう")
+        contains(out, "Иванов^Иван^Иванович")
+      end)
+
+      it("fits a terminal of 60 columns, and keeps what was asked for", function()
+        local out = terminal(60, 'NO_COLOR=1 "$M" find pacs PatientID=JP-77001 PatientBirthDate').out
+        local head, row = out:match "\n(StudyD[^\n]*)\n([^\n]*)\n"
+        assert.is_true(letters.width(head) <= 60 and letters.width(row) <= 60, out)
+        contains(row, "19481009")
+        assert.matches("…$", head)
+        assert.is_nil(head:find("StudyInst", 1, true))
+        assert.matches("Yamada^[^\n]*…", row)
+      end)
+
+      it("shows control characters, and is never told by a name what to do", function()
+        local id = "ESC-1"
+        local made = assert(ground.client:post("/tools/create-dicom", { Tags = { PatientID = id, PatientName = "Evil^\27[2JX" } }))
+        assert(ground.client:put("/modalities/self", { "MODALUA", "127.0.0.1", assert(ground.client:system()).DicomPort }))
+        local result = terminal(200, 'NO_COLOR=1 "$M" find self PatientID=' .. id)
+        assert(ground.client:delete "/modalities/self")
+        assert(ground.client:delete(made.Path))
+        contains(result.out, "Evil^\\x1B[2JX")
+        assert.is_nil(result.out:find("\27[2J", 1, true))
+      end)
+
+      it("says on standard error what was not asked for, and what letters may be missing", function()
+        local result = run("find", "pacs", "PatientID=MOD-0012", "0009,1001")
+        contains(result.err, "modalua: not asked for, as no tag of studies: 0009,1001\n")
+        assert(ground.client:put("/tools/default-encoding", "Latin1"))
+        result = run("find", "pacs", "PatientID=JP*")
+        assert(ground.client:put("/tools/default-encoding", "Utf8"))
+        contains(result.err, "modalua: names and descriptions may lack letters")
+        assert.are.equal(3, #lines_of(result.out))
+      end)
+
+      it("says what was meant by a modality, a level, a tag and an option that are misspelt", function()
+        for _, case in ipairs {
+          { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
+          { 1, "the server knows no modality 'whatever'; it knows archive, pacs, slow", "whatever" },
+          { 1, "did you mean PatientName?", "pacs", "PatientNam=X*" },
+          { 1, "did you mean PatientName where it says PatientNam?", "pacs", "PatientNam" },
+          { 1, "ModalitiesInStudy is the tag for studies", "pacs", "Modality=CT" },
+          { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
+          { 2, "there is no level 'x'; the levels are Patient, Study, Series, Instance", "pacs", "-L", "x" },
+          { 2, "unknown option '--jsno'; did you mean '--json'?", "pacs", "--jsno" },
+          { 2, "option '--csv' can not be used together with option '--json'", "pacs", "--json", "--csv" },
+          { 2, "PatientID is given twice", "pacs", "PatientID=1", "PatientID=2" },
+          { 2, "PatientID is given twice", "pacs", "PatientID=1", "0010,0020" },
+          { 2, "'=x' is no Tag=Value", "pacs", "=x" },
+          { 2, "missing argument 'NAME'" },
+        } do
+          local result = run("find", table.unpack(case, 3))
+          assert.are.same({ case[1], "" }, { result.status, result.out }, result.err)
+          contains(result.err, case[2])
+          assert.is_nil(result.err:find "traceback")
+        end
+      end)
+    end)
+
+    describe("move", function()
+      local function archived()
+        return #cells_of(run("find", "archive").out)
+      end
+
+      it("says what it would move, and does not", function()
+        local result = run("move", "pacs", "--to", "archive", "PatientID=MOD*", "--dry-run")
+        assert.are.equal(0, result.status)
+        assert.matches("^pacs → PACS %(127.0.0.1:%d+%), to archive → ARCHIVE %(127.0.0.1:%d+%)\nwould move %d+ studies of 4 patients\n$",
+          result.err)
+        assert.are.equal(result.err:match "move (%d+)", tostring(#lines_of(result.out)))
+        assert.are.equal(0, archived())
+      end)
+
+      it("gives a line for each, as it comes", function()
+        local before = queries()
+        local result = run("move", "pacs", "--to", "archive", "PatientID=JP-77001", "--verify")
+        assert.are.equal(0, result.status, result.err)
+        assert.matches("2 of 2 studies moved from pacs to archive\n$", result.err)
+        for _, row in ipairs(cells_of(result.out)) do
+          assert.are.same({ "moved", "JP-77001" }, { row[1], row[3] })
+        end
+        assert.are.equal(2, archived())
+        assert.are.equal(before, queries())
+      end)
+
+      it("takes an AE title that the server knows, and says whose it is", function()
+        local result = run("move", "pacs", "--to", "ARCHIVE", "PatientID=JP-77002", "--csv")
+        assert.are.equal(0, result.status, result.err)
+        contains(result.err, ", to the AE title ARCHIVE (archive)\n")
+        assert.matches("^outcome,StudyDate,.*,error\r\nmoved,20240410,", result.out)
+        result = run("move", "pacs", "--to", "MODALUA", "PatientID=JP-77002", "--json")
+        contains(result.err, ", to the AE title MODALUA (the server itself)\n")
+        assert.are.equal("moved", assert(json.decode(result.out))[1].outcome)
+      end)
+
+      it("takes no misspelt name for an AE title, unless that is what it is said to be", function()
+        local result = run("move", "pacs", "--to", "archvie", "PatientID=JP-77002")
+        assert.are.same({ 1, "" }, { result.status, result.out })
+        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? An AE title that only the source knows is "
+          .. "given with --to-aet.\n")
+        result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
+        assert.are.equal(1, result.status)
+        contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
+        local rows = assert(json.decode(result.out))
+        assert.are.same({ "FAILED", "FAILED" }, { rows[1].outcome, rows[2].outcome })
+        contains(result.err, ("modalua: %s: %s\n"):format(rows[1].StudyInstanceUID, rows[1].error))
+      end)
+
+      it("moves nothing on doubt", function()
+        local before = archived()
+        for _, case in ipairs {
+          { 1, "nothing narrows this query", "--to", "archive" },
+          { 1, "nothing narrows this query", "--to", "archive", "PatientID=*" },
+          { 1, "nothing narrows this query", "--to", "archive", "PatientID" },
+          { 2, "PatientID= is empty, which would match everything", "--to", "archive", "PatientID=", "--all" },
+          { 1, "nothing was found, and nothing was moved", "--to", "archive", "PatientID=NONE" },
+          { 1, "and --max is 2: nothing was moved (--max N, or --yes)", "--to", "archive", "PatientID=MOD*", "--max", "2" },
+          { 2, "either --to or --to-aet is needed", "PatientID=MOD*" },
+          { 2, "either --to or --to-aet is needed", "--to", "archive", "--to-aet", "ARCHIVE", "PatientID=MOD*" },
+          { 2, "a whole number, 1 or more, is expected, not '0'", "--to", "archive", "--max", "0", "PatientID=MOD*" },
+        } do
+          local result = run("move", "pacs", table.unpack(case, 3))
+          assert.are.same({ case[1], "" }, { result.status, result.out }, result.err)
+          contains(result.err, case[2])
+        end
+        assert.are.equal(before, archived())
+      end)
+
+      it("moves no patients whose identifiers may have lost letters", function()
+        assert(ground.client:put("/tools/default-encoding", "Latin1"))
+        local result = run("move", "pacs", "--to", "archive", "-L", "Patient", "PatientID=JP*")
+        assert(ground.client:put("/tools/default-encoding", "Utf8"))
+        assert.are.same({ 1, "" }, { result.status, result.out })
+        contains(result.err, "find and move the studies")
+      end)
+
+      it("moves everything when that is said", function()
+        local result = run("move", "pacs", "--to", "archive", "--all", "-L", "Patient")
+        assert.are.equal(0, result.status, result.err)
+        contains(result.err, "12 of 12 patients moved from pacs to archive\n")
+        assert.are.equal(23, archived())
+      end)
+
+      it("asks above --max on a terminal", function()
+        local words = 'NO_COLOR=1 "$M" move pacs --to archive PatientName="SMITH*" --max 1'
+        local no = terminal(80, words, "n\n")
+        assert.are.equal(1, no.status)
+        assert.matches("would move 3 studies of 2 patients; %-%-max is 1\nMove them%? %[y/N%] modalua: nothing was moved\n$", no.out)
+        assert.are.equal(1, terminal(80, words, "\n").status)
+        local yes = terminal(80, words, "y\n")
+        assert.are.equal(0, yes.status, yes.out)
+        contains(yes.out, "move_resources  [")
+        contains(yes.out, "3 of 3 studies moved from pacs to archive\n")
+        local _, moved = yes.out:gsub("\nmoved  ", "")
+        assert.is_true(moved >= 3, yes.out)
+        local asked_nobody = run("move", "pacs", "--to", "archive", "PatientName=SMITH*", "--max", "1", "--yes")
+        assert.are.equal(0, asked_nobody.status, asked_nobody.err)
+      end)
+
+      -- Interrupts a run at a terminal when it shows this.
+      local function interrupted(words, shown)
+        local log = os.tmpname()
+        local result = ground.shell(([[
+          { until grep -qF %s %s; do sleep 0.02; done; printf '\003'; sleep 10 & echo $! >%s.pid; wait; } |
+            { script -qefc %s %s; s=$?; kill $(cat %s.pid); rm %s.pid; exit $s; }]]):format(command.quote(shown), log, log,
+          command.quote(words), log, log, log))
+        local text = read_file(log)
+        os.remove(log)
+        return result, text
+      end
+
+      it("ends with Ctrl-C at the question", function()
+        local before = archived()
+        local result, text = interrupted('"$M" move pacs --to archive PatientName="SMITH*" --max 1', "[y/N]")
+        assert.are.equal(130, result.status, text)
+        assert.are.equal(before, archived())
+      end)
+
+      it("ends with Ctrl-C in the middle, and says how far it came", function()
+        local result, text = interrupted('"$M" move slow --to-aet ANY PatientID="FP*" --yes', "1 of 3 resources")
+        assert.are.equal(130, result.status, text)
+        assert.matches("1 of 3 studies moved from slow to ANY, 2 not tried or not finished", text)
+        assert.matches("\27%[32mmoved", text)
+      end)
+    end)
+
+    it("modalities lists what the server knows", function()
+      local result = run "modalities"
+      assert.are.same({ 0, "" }, { result.status, result.err })
+      local row = "%s\t%s\t127.0.0.1:%%d+\tGeneric\n"
+      assert.matches("^" .. row:format("archive", "ARCHIVE") .. row:format("pacs", "PACS") .. row:format("slow", "SLOW0.4") .. "$",
+        result.out)
+      assert.are.equal("pacs", assert(json.decode(run("modalities", "--json").out))[2].name)
+    end)
+
+    it("jobs lists the server's jobs, the newest first", function()
+      assert.are.equal(0, run("move", "pacs", "--to", "MODALUA", "PatientID=JP-77002").status)
+      local here = assert(ground.client:get "/studies")
+      local job = assert(ground.client:modality "archive":store(here[1], { Synchronous = false }))
+      assert(ground.client:job(job):wait())
+      local rows = cells_of(run("jobs").out)
+      assert.are.same({ job.ID, "DicomModalityStore", "Success", "100" }, { table.unpack(rows[1], 1, 4) })
+      assert.matches("^%d+ s$", rows[1][5])
+      assert.are.equal("→ ARCHIVE", rows[1][6])
+      contains(terminal(80, '"$M" jobs').out, job.ID)
+    end)
+
+    it("queries lists the answers that the server keeps", function()
+      local found <close> = assert(ground.client:modality "pacs":find { Level = "Study", Query = { PatientID = "JP-77001" } })
+      contains(run("queries").out, ("%s\tpacs\tStudy\t2\n"):format(found.ID))
+    end)
+
+    it("says one thing when the server is not there", function()
+      for _, verb in ipairs { "echo", "modalities", "jobs", "queries" } do
+        local result = run(verb, "--url", "http://127.0.0.1:1")
+        assert.are.same({ 1, "" }, { result.status, result.out })
+        assert.matches("^modalua: [^\n]*no connection[^\n]*\n$", result.err)
+      end
+    end)
+  end)
+end
+
+describe("Verbs", function()
+  it("show help with examples, all of which they understand", function()
+    for _, verb in ipairs { "echo", "find", "move", "modalities", "jobs", "queries", "manual" } do
+      local result = command.run(verb, "--help")
+      assert.are.same({ 0, "" }, { result.status, result.err })
+      contains(result.out, "Usage: modalua " .. verb)
+      contains(result.out, "Examples:\n  modalua " .. verb)
+      assert.are.equal(result.out, command.run(verb, "-h").out)
+      contains(command.run("--help").out, "\n  " .. verb .. " ")
+      for example in result.out:gmatch "\n  (modalua [^\n|>]+)" do
+        local words = example:gsub("^modalua", '"$M" -u http://127.0.0.1:1 --time-limit 20'):gsub("%-%-profile %S+", "")
+        assert.is_true(command.shell(words .. " >/dev/null").status <= 1, example)
+      end
+    end
+  end)
+
+  it("take the command's own options behind their words, but not out of a script's", function()
+    local result = command.run("find", "pacs", "--url", "http://someone:secret@127.0.0.1:1", "--verbose")
+    assert.are.equal(1, result.status)
+    contains(result.err, "http://127.0.0.1:1: no connection")
+    assert.is_nil(result.err:find "secret")
+    contains(command.run("find", "pacs", "--profile=nosuch").err, "/nowhere/modalua/config.lua")
+    for _, words in ipairs { { "find", "pacs", "--url" }, { "find", "pacs", "--time-limit", "x" }, { "find", "pacs", "-u" },
+      { "find", "pacs", "--url", "http://a", "--profile", "b" }, { "playground", "find", "pacs", "-u", "http://a" } } do
+      assert.are.equal(2, command.run(table.unpack(words)).status, table.concat(words, " "))
+    end
+    local script = command.file "print(...)"
+    assert.are.equal("--url\tx\n", command.run(script, "--url", "x").out)
+    os.remove(script)
+  end)
+
+  it("win over files of their names", function()
+    local result = command.shell([[d=$(mktemp -d); cd "$d"; echo 'print "file"' >find
+      "$M" ./find; "$M" find --help; s=$?; cd /; rm -r "$d"; exit $s]])
+    assert.matches("^file\nUsage: modalua find ", result.out)
+  end)
+
+  it("are suggested for what is neither a verb nor a file", function()
+    for word, verb in pairs { fnid = "find", mvoe = "move", job = "jobs", modalites = "modalities" } do
+      local result = command.run(word, "pacs")
+      assert.are.same({ 2, "" }, { result.status, result.out })
+      assert.are.equal(("modalua: cannot open %s: No such file or directory\nmodalua: did you mean %s?\n"):format(word, verb), result.err)
+    end
+    for _, word in ipairs { "chests.lua", "x", "./fnid", "F\"nid" } do
+      local result = command.run(word)
+      assert.are.equal(1, result.status)
+      assert.is_nil(result.err:find "did you mean")
+    end
+  end)
+
+  it("run among the servers of a playground", function()
+    local result = command.run("playground", "echo", "pacs")
+    assert.are.equal(0, result.status, result.err)
+    assert.matches("^pacs\tPACS\t", result.out)
+    assert.are.equal(1, command.run("playground", "find", "pasc").status)
+  end)
+
+  it("are in the manual page, with the options and the functions", function()
+    local result = command.run "manual"
+    assert.are.same({ 0, "" }, { result.status, result.err })
+    local page = result.out:gsub("\\%-", "-"):gsub("\\f.", "")
+    for option in command.run("--help").out:gmatch "\n  (%-%-?%a[%w-]*)" do
+      contains(page, "\n" .. option)
+    end
+    for _, verb in ipairs { "echo", "find", "move", "modalities", "jobs", "queries", "manual" } do
+      contains(page, ("\n.SS %s\n"):format(verb))
+      for option in command.run(verb, "--help").out:gmatch "\n +%-%a, (%-%-[%w-]+)" do
+        if option ~= "--help" then
+          contains(page, option)
+        end
+      end
+    end
+    contains(page, "\nmodality:move_resources(level, resources")
+    local lint = command.shell([["$M" manual | groff -K utf8 -man -Tutf8 -ww -z]])
+    assert.are.same({ "", "" }, { lint.out, lint.err })
+  end)
+end)
