@@ -345,7 +345,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, terminal(80, words, "\n").status)
         local yes = terminal(80, words, "y\n")
         assert.are.equal(0, yes.status, yes.out)
-        contains(yes.out, "move_resources  [")
+        contains(yes.out, "\27[Kmove  [")
         contains(yes.out, "3 of 3 studies moved from pacs to archive\n")
         local _, moved = yes.out:gsub("\nmoved  ", "")
         assert.is_true(moved >= 3, yes.out)

@@ -66,7 +66,8 @@ function manual.page(options, verbs, common)
     add(tagged(bold(option.name), option.help .. (option.anywhere and "; it may stand behind a verb, too." or ".")))
   end
   add(".SH VERBS\n" .. plain("Data goes to standard output: on a terminal as a table, elsewhere as lines with tabs between the cells, in "
-    .. "which control characters are escaped. Errors, and what is said beside, go to standard error. All but manual take:") .. "\n")
+    .. "which control characters are escaped. Errors, and what is said beside, go to standard error. All take -h and --help; all but "
+    .. "manual take:") .. "\n")
   for _, row in ipairs(common) do
     add(tagged(head_of(row), row.description .. "."))
   end

@@ -136,6 +136,7 @@ local function move(self, modality, found, columns, options)
       report:add(p.outcome)
     end
     if self.terminal.errors then
+      p.op = "move"
       require "modalua".bar(p)
     end
   end
