@@ -208,8 +208,28 @@ describe("download", function()
     assert.are.same({ "POST", '{"Resources":["x"]}' }, { seen.method, seen.body })
   end)
 
+  it("is sent once when it has a body", function()
+    local patient = modalua.connect(server.url, { retries = 2 })
+    for _, route in ipairs { "/drop", "/status?code=503" } do
+      assert(client:post "/reset")
+      fails({ retryable = false }, patient:download(route, target, { body = {} }))
+      assert.are.equal(1, assert(client:get("/count", { of = route:match "^[^?]+" })))
+    end
+  end)
+
+  it("writes over nothing that only has the name of its part", function()
+    served.write_file(path "other", "precious")
+    os.execute(("ln '%s' '%s.part'"):format(path "other", target))
+    local err = fails({ kind = "refused", code = "file" }, client:download("/ok", target))
+    contains(err.message, "there is something else with its name and .part")
+    assert.are.equal("precious", read(path "other"))
+    assert.are.equal("precious", read(target .. ".part"))
+    os.remove(target .. ".part")
+  end)
+
   it("throws on mistakes of its caller", function()
     expect.throws("name of a file expected", client.download, client, "/ok")
+    expect.throws("name of a file expected", client.download, client, "/ok", "")
     expect.throws("unknown option 'querry'; did you mean 'query'?", client.download, client, "/ok", target, { querry = {} })
     expect.throws("must be true or a function", client.download, client, "/ok", target, { progress = 3 })
     expect.throws("holds a NUL", client.download, client, "/ok", "a\0b")
@@ -422,6 +442,7 @@ for _, version in ipairs(versions) do
         assert(client:get "/system")
         servers.LOCAL:signal "STOP"
         fails({ kind = "timeout", file = path "big.dcm" }, client:upload(path "big.dcm"))
+        fails({ kind = "timeout" }, client:upload { data = read(path "big.dcm") })
         local shortened
         local upload_ = task.spawn(client.upload, client, path "big.dcm", { progress = function(p)
           if p.done and p.done > 0 and not shortened then

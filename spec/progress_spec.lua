@@ -138,6 +138,18 @@ describe("progress", function()
       assert.matches("\r\27%[Kin between\r?\n", out)
     end)
 
+    it("is taken away when its operation is cancelled", function()
+      local out = terminal(([[
+        local task = require "modalua.task"
+        local t = task.spawn(function() require "modalua".connect():download("/drip?bytes=100&s=0.1", %q, { progress = true }) end)
+        task.sleep(0.5)
+        t:cancel()
+        t:join()
+        io.write "plain\n"
+      ]]):format(file))
+      assert.matches("^download  .*\r\27%[Kplain\r?\n$", out)
+    end)
+
     it("is not drawn elsewhere", function()
       local run = command.run("-u", server.url, "-e", (code:format(file)))
       assert.are.same({ 0, "", "" }, { run.status, run.out, run.err })

@@ -230,6 +230,11 @@ describe("What stands in front of servers", function()
     end
   end)
 
+  it("leaves unknown what moves data, and nothing else", function()
+    answers("/instances/x/anonymize", "/status", { code = 504, type = "text/html", body = "<html>" })
+    fails({ kind = "http", code = "gateway_timeout" }, client:post("/instances/x/anonymize", {}))
+  end)
+
   it("leaves a transfer unknown when it gives up: it is neither a failure nor ever sent again", function()
     local id = ("12345678-"):rep(4) .. "12345678"
     local QUERY <const> = "12345678-1234-1234-1234-123456789abc"

@@ -302,7 +302,9 @@ static void log_outcome(const http_transfer *t)
 {
     char line[1024];
     const http_request *r = &t->request;
-    const char *why = t->error[0] ? t->error : curl_easy_strerror(t->curl_code);
+    const char *why = t->error[0]             ? t->error
+                      : t->fault == HTTP_FILE ? "the file failed"
+                                              : curl_easy_strerror(t->curl_code);
     size_t bytes = r->sink && !t->body ? (size_t)r->sink->done : t->body_size;
     if (!t->h->log)
         return;

@@ -78,8 +78,8 @@ typedef struct http_request {
     double timeout;           /* seconds from admission; 0 = no total limit */
     http_file *source;        /* the body, instead of `body`; NULL = none */
     http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
-    double silence;           /* of a source or sink: seconds without a byte, once some have come
-                                 and while more are due; 0 = any */
+    double silence;           /* seconds without a byte, once some have come (of a sink), or gone
+                                 (of a body), and while more are due; 0 = any */
 } http_request;
 
 typedef enum http_state { HTTP_IDLE, HTTP_WAITING, HTTP_RUNNING, HTTP_DONE } http_state;

@@ -76,7 +76,7 @@ static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_
 {
     http_transfer *t = user;
     const http_request *r = &t->request;
-    curl_off_t moved = r->source ? up : down, total = r->source ? up_total : down_total;
+    curl_off_t moved = r->sink ? down : up, total = r->sink ? down_total : up_total;
     double now = clock_now();
     if (moved != t->moved) {
         t->moved = moved;
@@ -94,7 +94,7 @@ bool http_stream_configure(http_transfer *t)
 {
     const http_request *r = &t->request;
     CURL *e = t->easy;
-    if (!r->source && !r->sink)
+    if (!r->source && !r->sink && r->silence == 0)
         return true;
     t->moved_at = clock_now();
     if (r->source &&

@@ -104,12 +104,19 @@ void lcall_keep(lua_State *L, int call_index, const char *name, int index)
     lua_pop(L, 1);
 }
 
+void lcall_released(op *o)
+{
+    lprogress_abandon(o->lp, &((call *)o)->progress);
+}
+
 void lcall_set_progress(lua_State *L, int options, int call_index)
 {
     call *c = lua_touserdata(L, call_index);
     if (!lprogress_take(L, options, c->base.name, &c->progress))
         return;
     c->base.tick = TICK;
+    if (!c->base.released)
+        c->base.released = lcall_released;
     lcall_keep(L, call_index, "progress", -1);
     lua_pop(L, 1);
 }

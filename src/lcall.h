@@ -52,6 +52,9 @@ void lcall_set_deadline(call *c, double seconds);
  */
 void lcall_set_progress(lua_State *L, int options, int call);
 
+/* What every call lets go of, for one that has an op->released of its own. */
+void lcall_released(op *o);
+
 /* For steps: tells c->progress, when it is time for it. [-0, +0, v] */
 void lcall_report(lua_State *L, call *c);
 

@@ -47,6 +47,7 @@ static const lopt download_rows[] = {
 static void released(op *o)
 {
     file_call *f = (file_call *)o;
+    lcall_released(o);
     if (f->file.fd >= 0 && f->part > 0)
         part_abandon(f->file.fd, f->name + f->part);
     else if (f->file.fd >= 0)
@@ -112,6 +113,7 @@ static const char *why_no_part(int error)
 {
     return error == EBUSY    ? "somebody else is writing it"
            : error == EEXIST ? "it is no regular file"
+           : error == EPERM  ? "there is something else with its name and " PART_SUFFIX
                              : strerror(error);
 }
 
@@ -200,7 +202,8 @@ int lfiles_download(lua_State *L)
     file_call *f;
     lclient_check(L, SELF);
     lua_settop(L, OPTIONS);
-    luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING, FILE_NAME, "name of a file");
+    luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING && lua_rawlen(L, FILE_NAME) > 0,
+                     FILE_NAME, "name of a file");
     f = push_call(L, ldoc_loop(L), SELF, FILE_NAME, "download", download_begin);
     name_part(f);
     read_options(L, f, OPTIONS, download_rows);

@@ -55,10 +55,10 @@ static bool push_text(lua_State *L, const char *file, struct stat *what)
     return true;
 }
 
-/* Lua's message is on the top: what it quotes of the text may be a password. */
-static int wrong_syntax(lua_State *L, const char *file)
+/* What Lua found is on the top: what it quotes of the text, after this, may be a password. */
+static int wrong_text(lua_State *L, const char *file, const char *quoted)
 {
-    const char *message = lua_tostring(L, -1), *quote = strstr(message, " near '");
+    const char *message = luaL_tolstring(L, -1, NULL), *quote = strstr(message, quoted);
     lua_pushlstring(L, message, quote ? (size_t)(quote - message) : strlen(message));
     return unusable(L, file, lua_tostring(L, -1));
 }
@@ -72,11 +72,12 @@ static void run_text(lua_State *L, const char *file)
     if (luaL_loadbufferx(L, text, size, lua_tostring(L, -1), "t") == LUA_OK) {
         lua_newtable(L);
         lua_setupvalue(L, -2, 1); /* _ENV: it sees nothing */
-        lua_call(L, 0, 1);
+        if (lua_pcall(L, 0, 1, 0) != LUA_OK)
+            wrong_text(L, file, " (global '");
         if (!lua_istable(L, -1))
             unusable(L, file, "it gives no table (does it begin with `return`?)");
     } else {
-        wrong_syntax(L, file);
+        wrong_text(L, file, " near '");
     }
     lua_replace(L, -3);
     lua_pop(L, 1);

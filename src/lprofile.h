@@ -8,8 +8,8 @@
  *       },
  *     }
  *
- * A server has the options of modalua.connect. The text is Lua that sees no variable and no
- * function; a file with a secret in it must be its owner's alone to read. */
+ * A server has the options of modalua.connect. The text is Lua that sees no variable, so
+ * nothing but tables and strings; a file with a secret in it must be its owner's alone to read. */
 #ifndef LPROFILE_H
 #define LPROFILE_H
 

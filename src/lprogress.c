@@ -34,6 +34,7 @@ bool lprogress_take(lua_State *L, int options, const char *function, progress *p
                      function, luaL_typename(L, -1));
     }
     p->on = true;
+    p->bar = type == LUA_TBOOLEAN;
     p->begun = clock_now();
     p->done = p->total = -1;
     return true;
@@ -111,14 +112,25 @@ void lprogress_tell_end(lua_State *L, op *o, progress *p, bool good)
     tell(L, o, p, good ? "Success" : "Failure", true);
 }
 
-int lprogress_show(lua_State *L)
+static void show(const loop *lp, const char *text, size_t size)
 {
-    const loop *lp = ldoc_loop(L);
-    size_t size;
-    const char *text = luaL_checklstring(L, 1, &size);
     if (lp->show)
         lp->show(lp->show_user, text, size);
     else if (!lp->owned && isatty(STDERR_FILENO))
         fprintf(stderr, "\r\033[K%s", text);
+}
+
+void lprogress_abandon(const loop *lp, progress *p)
+{
+    if (p->on && p->bar)
+        show(lp, "", 0);
+    p->on = false;
+}
+
+int lprogress_show(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    show(ldoc_loop(L), text, size);
     return 0;
 }

@@ -8,7 +8,7 @@
 #include "op.h"
 
 typedef struct progress {
-    bool on;
+    bool on, bar;
     double begun, next; /* on clock_now's clock: of the operation, and of the next report */
     double done, total; /* of `unit`; below 0 = not known */
     const char *unit;   /* static: "bytes", "resources", "instances"; NULL = not known */
@@ -28,6 +28,9 @@ void lprogress_tell(lua_State *L, op *o, progress *p);
 
 /* The same for the last time. [-1, +0, v] */
 void lprogress_tell_end(lua_State *L, op *o, progress *p, bool good);
+
+/* The op ends without a word: its bar is taken away. */
+void lprogress_abandon(const loop *lp, progress *p);
 
 /* A job's state in a static string. */
 const char *lprogress_state(const char *state);

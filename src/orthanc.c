@@ -92,7 +92,7 @@ static bool is_transfer(const char *path)
                                           "/peers/*/store",      "/modalities/*/store-straight",
                                           "/instances" };
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
-        if (path_fits(routes[i], path))
+        if (strchr(routes[i], '*') ? path_fits(routes[i], path) : strcmp(routes[i], path) == 0)
             return true;
     return false;
 }

@@ -16,6 +16,13 @@ static bool is_still(int fd, const char *part)
            ours.st_ino == there.st_ino;
 }
 
+/* And is called nothing else: what somebody has put there is not to be written over. */
+static bool is_ours(int fd)
+{
+    struct stat it;
+    return fstat(fd, &it) == 0 && S_ISREG(it.st_mode) && it.st_nlink == 1 && it.st_uid == geteuid();
+}
+
 /* Some file systems know no locks: then there is none. */
 static bool is_locked_elsewhere(int fd)
 {
@@ -37,6 +44,11 @@ int part_open(const char *path, const char *part)
         if (is_locked_elsewhere(fd)) {
             close(fd);
             errno = EBUSY;
+            return -1;
+        }
+        if (is_still(fd, part) && !is_ours(fd)) {
+            close(fd);
+            errno = EPERM;
             return -1;
         }
         if (is_still(fd, part)) {

@@ -28,7 +28,11 @@ function ours.each(n, limit, f)
   for i = 1, math.min(limit, n) - 1 do
     helpers[i] = ours.spawn(function()
       started[i] = true
-      work()
+      local good, err = pcall(work)
+      if not good then
+        stopped = true
+        error(err, 0)
+      end
       return true
     end)
   end

@@ -167,8 +167,8 @@ function ours.in_time(options)
   end
 end
 
--- What the option `progress` is told of a list of n: a function for a resource that is done, and one for the end. The option of each
--- call becomes one that passes on that time goes by.
+-- What the option `progress` is told of a list of n: a function for a resource that is done, one for the end, and what takes a bar away
+-- that is cancelled. The option of each call becomes one that passes on that time goes by.
 local function progress_of(options, n)
   local tell = options.progress == true and ours.bar or options.progress
   if type(tell) ~= "function" then
@@ -189,7 +189,7 @@ local function progress_of(options, n)
   end, function(failures)
     failed = failures
     report(failed == 0 and "Success" or "Failure", true)
-  end
+  end, tell == ours.bar and ours.bar_scope() or nil
 end
 
 local function move_each(modality, list, left, done)
@@ -232,7 +232,8 @@ function ours.methods:move_resources(level, resources, options)
     own[name] = value
   end
   local left = ours.in_time(own)
-  local done, over = progress_of(own, #list)
+  local done, over, scope = progress_of(own, #list)
+  local _ <close> = scope
   local outcomes = move_each(self, list, left, done)
   if list.level ~= "Patient" and own.verify == nil and own.Synchronous ~= false and not own.Asynchronous then
     refute(self, list.level, doubtful(self, resources, outcomes), left().wait_timeout)

@@ -1,5 +1,5 @@
 -- The bar of `progress = true`: what operations tell of how far they are (src/lprogress.c), as a line of text. Loaded with modalua;
--- from src/lremote.c come ours: show, now; to it goes ours.bar.
+-- from src/lremote.c come ours: show, now; to it go ours.bar and ours.bar_scope.
 local ours = ...
 
 local WIDTH = 12
@@ -51,6 +51,11 @@ local function line(p)
   end
   parts[#parts + 1] = clock(p.seconds)
   return table.concat(parts, "  ")
+end
+
+-- For <close>: takes away what a cancelled operation has left.
+function ours.bar_scope()
+  return setmetatable({}, { __close = function() ours.show "" end })
 end
 
 function ours.bar(p)
