@@ -61,6 +61,16 @@ describe("Every public function", function()
     assert.is_nil(doc.of(nil))
   end)
 
+  it("is among all rows", function()
+    local signatures = {}
+    for _, row in ipairs(doc.rows()) do
+      signatures[row.signature] = row.help
+    end
+    for _, f in ipairs { modalua.connect, doc.rows, modalua.connect():modality "pacs".move_resources } do
+      assert.are.equal(doc.of(f).help, signatures[doc.of(f).signature])
+    end
+  end)
+
   it("belongs to objects whose metatable a script cannot reach", function()
     assert.is_false(getmetatable(modalua.connect()))
     assert.is_false(getmetatable(modalua.task.spawn(function() end)))

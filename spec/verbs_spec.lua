@@ -330,6 +330,18 @@ for _, version in ipairs(versions) do
         contains(result.err, "find and move the studies")
       end)
 
+      it("believes a modality that says it has sent something, unless it is to verify", function()
+        assert(ground.client:put("/modalities/liar", peer:modality "OK3"))
+        local words = { "move", "liar", "--to", "archive", "PatientID=FP*" }
+        local believed = run(table.unpack(words))
+        words[#words + 1] = "--verify"
+        local verified = run(table.unpack(words))
+        assert(ground.client:delete "/modalities/liar")
+        assert.are.equal(0, believed.status, believed.err)
+        assert.are.equal(1, verified.status, verified.out)
+        assert.matches("^FAILED\t", verified.out)
+      end)
+
       it("moves everything when that is said", function()
         local result = run("move", "pacs", "--to", "archive", "--all", "-L", "Patient")
         assert.are.equal(0, result.status, result.err)
@@ -392,10 +404,13 @@ for _, version in ipairs(versions) do
     it("jobs lists the server's jobs, the newest first", function()
       assert.are.equal(0, run("move", "pacs", "--to", "MODALUA", "PatientID=JP-77002").status)
       local here = assert(ground.client:get "/studies")
+      local first = assert(ground.client:modality "archive":store(here[1], { Synchronous = false }))
+      assert(ground.client:job(first):wait())
       local job = assert(ground.client:modality "archive":store(here[1], { Synchronous = false }))
       assert(ground.client:job(job):wait())
       local rows = cells_of(run("jobs").out)
       assert.are.same({ job.ID, "DicomModalityStore", "Success", "100" }, { table.unpack(rows[1], 1, 4) })
+      assert.are.equal(first.ID, rows[2][1])
       assert.matches("^%d+ s$", rows[1][5])
       assert.are.equal("→ ARCHIVE", rows[1][6])
       contains(terminal(80, '"$M" jobs').out, job.ID)

@@ -1,6 +1,7 @@
 -- modalua.look_for: the verb find, and the question that it and move ask. Part of modalua.verbs.
 local doc = require "modalua.doc"
 local modalua = require "modalua"
+local session = require "modalua.session"
 
 local look_for = {}
 
@@ -95,7 +96,7 @@ local function columns_of(level, order, answers)
       renamed = true
     end
   end
-  for _, name in ipairs(renamed and require "modalua.session".sorted_names(others) or {}) do
+  for _, name in ipairs(renamed and session.sorted_names(others) or {}) do
     if not ADDED[name] then
       add(name, true)
     end

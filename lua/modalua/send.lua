@@ -1,5 +1,6 @@
 -- modalua.send: the verb move. Part of modalua.verbs.
 local look_for = require "modalua.look_for"
+local modalua = require "modalua"
 local session = require "modalua.session"
 local task = require "modalua.task"
 
@@ -137,7 +138,7 @@ local function move(self, modality, found, columns, options)
     end
     if self.terminal.errors then
       p.op = "move"
-      require "modalua".bar(p)
+      modalua.bar(p)
     end
   end
   local moved, err = modality:move_resources(self.options.level, found.answers, options)
