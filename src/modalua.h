@@ -175,6 +175,15 @@ MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const ch
  * the script. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
+/* How many transfers (moves, gets, stores) of the run under way the server works on. Between two
+ * steps, on the thread that drives the runtime; 0 without a run. */
+MODALUA_API int modalua_transfers(const modalua_runtime *rt);
+
+/* Ends the run as the first modalua_cancel does, but what its transfers have begun on the server
+ * goes on there (client:jobs() shows it): task:detach() for all tasks. Between two steps, on the
+ * thread that drives the runtime. Without a run it has no effect. NULL is fine. */
+MODALUA_API void modalua_detach(modalua_runtime *rt);
+
 /* The code given to os.exit by the run that ended with MODALUA_EXIT; 0 otherwise. */
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 

@@ -353,6 +353,23 @@ void modalua_cancel(modalua_runtime *rt)
         limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
 }
 
+int modalua_transfers(const modalua_runtime *rt)
+{
+    int count = 0;
+    if (rt && rt->root)
+        for (const task *t = rt->lp.tasks; t; t = t->next)
+            count += t->waits && t->waits->stopped;
+    return count;
+}
+
+void modalua_detach(modalua_runtime *rt)
+{
+    if (!rt || rt->busy || !rt->root)
+        return;
+    loop_detach_task(rt->root);
+    loop_cancel(&rt->lp);
+}
+
 void modalua_destroy(modalua_runtime *rt)
 {
     if (!rt || rt->busy) /* from inside a run it would free what it stands on */
