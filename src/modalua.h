@@ -167,6 +167,10 @@ MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc
 MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
                              const char **json_out);
 
+/* What modalua_call's json_out would be, for a modalua_start_call that has ended with MODALUA_OK.
+ * Valid until the next call that starts a run; NULL when there is none. */
+MODALUA_API const char *modalua_result(const modalua_runtime *rt);
+
 /* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task
  * (their <close> variables run), the second one, or the end of grace_seconds, ends them whatever
  * they do. Any thread, any time, and signal handlers; not after modalua_destroy has been called.

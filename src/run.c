@@ -336,8 +336,13 @@ int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
 {
     int status = run_to_end(rt, modalua_start_call(rt, function, json_in, NULL, NULL));
     if (json_out)
-        *json_out = status == MODALUA_OK ? rt->json : NULL;
+        *json_out = status == MODALUA_OK ? modalua_result(rt) : NULL;
     return status;
+}
+
+const char *modalua_result(const modalua_runtime *rt)
+{
+    return rt && !rt->root ? rt->json : NULL;
 }
 
 /* ---- stopping ---- */
