@@ -300,6 +300,7 @@ edit_result edit_read(edit *e, const char *prompt, const char *earlier, const ch
     free(e->line);
     e->line = NULL;
     el_resize(e->el);
+    el_set(e->el, EL_PREP_TERM, 1); /* before the prompt: what is typed right then is not lost */
     typed = el_gets(e->el, &count);
     if (!typed || count <= 0) {
         el_reset(e->el);

@@ -27,8 +27,9 @@ typedef struct session {
     modalua_runtime *rt;
     edit *editor; /* NULL: not on a terminal */
     bool environment;
-    buffer input; /* the lines of the present input, with newlines between them */
-    char *line;   /* getline's, without an editor */
+    bool detached; /* the run ends because the user let go of its transfer */
+    buffer input;  /* the lines of the present input, with newlines between them */
+    char *line;    /* getline's, without an editor */
     size_t room;
 } session;
 
@@ -56,8 +57,9 @@ static int run_until_answer(modalua_runtime *rt, bool *typed)
 
 /* Ctrl-C during a transfer: what is to become of it. The transfer goes on meanwhile; a second
  * Ctrl-C cancels it. */
-static int ask(modalua_runtime *rt)
+static int ask(session *s)
 {
+    modalua_runtime *rt = s->rt;
     char answer[64];
     bool typed;
     int status;
@@ -77,6 +79,7 @@ static int ask(modalua_runtime *rt)
         modalua_cancel(rt);
     if (n > 0 && (answer[0] == 'd' || answer[0] == 'D')) {
         modalua_detach(rt);
+        s->detached = true;
         fputs("detached: .jobs shows what goes on\n", stderr);
     }
     return status;
@@ -96,7 +99,7 @@ static int finish(session *s, int status)
         if (!signals_noted())
             continue;
         if (modalua_transfers(rt) > 0)
-            status = ask(rt);
+            status = ask(s);
         else
             modalua_cancel(rt);
         if (status == MODALUA_WORKING)
@@ -108,6 +111,7 @@ static int finish(session *s, int status)
 /* Calls one of the Lua half's functions, to the end of what it brings about. */
 static int call(session *s, const char *function, const char *json)
 {
+    s->detached = false;
     signals_catch(s->rt);
     return finish(s, modalua_start_call(s->rt, function, json, NULL, NULL));
 }
@@ -202,7 +206,7 @@ static outcome obey(session *s, const char *answer)
 
 static void complain(session *s, int status)
 {
-    if (status < 0 && status != MODALUA_EXIT)
+    if (status < 0 && status != MODALUA_EXIT && !s->detached)
         fprintf(stderr, "%s\n", modalua_last_error(s->rt));
 }
 

@@ -170,37 +170,41 @@ local function add_fields(list, word, value, callable)
   end
 end
 
--- Which modalities' names may stand there: those of this client, or of all.
-local function add_modalities(list, word, client)
-  local seen = {}
+-- The names of the modalities of this client, or of all that are known, sorted.
+local function modality_names(client)
+  local list, seen = {}, {}
   for known, names in next, modalities do
-    if not modalities[client] or known == client then
+    if client == nil or not modalities[client] or known == client then
       for _, name in ipairs(names) do
-        if name:sub(1, #word) == word and not seen[name] then
-          seen[name] = true
-          list[#list + 1] = name
-        end
+        list[#list + 1] = not seen[name] and name or nil
+        seen[name] = true
       end
     end
   end
+  return list
+end
+
+local function module_names()
+  local list = {}
+  for name in next, package.preload do
+    list[#list + 1] = name
+  end
+  return list
 end
 
 -- ---- in a string ----
 
 local function in_string(list, before, start)
-  local word, outside = before:sub(start + 1), before:sub(1, start - 1)
+  local quote, word, outside = before:sub(start, start), before:sub(start + 1), before:sub(1, start - 1)
   local client = outside:match("([%a_][%w_%.]*)%s*:%s*modality%s*%(?%s*$")
   if client then
-    add_modalities(list, word, receiver(client))
+    add_matching(list, word, modality_names(receiver(client)), quote)
   elseif outside:find("%f[%w_]to%s*=%s*$") then
-    add_modalities(list, word)
+    add_matching(list, word, modality_names(), quote)
   elseif outside:find("%f[%w_]Level%s*=%s*$") then
-    add_matching(list, word, LEVELS)
+    add_matching(list, word, LEVELS, quote)
   elseif outside:find("%f[%w_]require%s*%(?%s*$") then
-    add_fields(list, "", {})
-    for name in next, package.preload do
-      add_matching(list, word, { name })
-    end
+    add_matching(list, word, module_names(), quote)
   end
   return word
 end

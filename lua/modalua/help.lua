@@ -83,7 +83,8 @@ local function list(title, kind)
   local lines = { title }
   for _, entry in ipairs(entries) do
     if entry.kind == kind then
-      lines[#lines + 1] = "  " .. entry.row.signature
+      local signature = entry.row.signature
+      lines[#lines + 1] = "  " .. (signature:find("^" .. kind) and "" or kind .. ".") .. signature
     end
   end
   return table.concat(lines, "\n")
@@ -145,11 +146,11 @@ local function by_name(name)
       found[#found + 1] = about(entry.row)
     end
   end
+  if methods[name] or name == "modalua" or name == "task" or name == "json" then
+    found[#found + 1] = list(name .. ":", name)
+  end
   if #found > 0 then
     return table.concat(found, "\n\n")
-  end
-  if methods[name] or name == "modalua" or name == "task" or name == "json" then
-    return list(name .. ":", name)
   end
   local near = nearest(name:match("[%w_]*$"))
   return ("nothing is known of '%s'%s"):format(name, near ~= "" and "; near it: " .. near or "")

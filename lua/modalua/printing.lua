@@ -12,6 +12,7 @@ local DEPTH, ITEMS, STRING, WIDTH = 4, 50, 200, 80
 -- What people look for first stands first in a table of answers.
 local FIRST = { "PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy",
   "Modality", "StudyDescription", "SeriesNumber", "SeriesDescription", "InstanceNumber" }
+local KEPT = { PatientName = true, PatientID = true } -- however narrow the terminal is
 -- Orthanc adds these to each answer; as columns they say nothing.
 local PLAIN = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
 
@@ -188,16 +189,19 @@ local function columns_of(rows)
     end
     return place_a < place_b or place_a == place_b and a < b
   end)
+  for i, name in ipairs(names) do
+    names[i] = { name = name, keep = KEPT[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil }
+  end
   return names
 end
 
 -- Rows whose cells are texts: a list in a cell is joined as DICOM joins several values.
-local function cells_of(rows, names)
+local function cells_of(rows, columns)
   local list = {}
   for i, row in ipairs(rows) do
     list[i] = {}
-    for _, name in ipairs(names) do
-      local value = row[name]
+    for _, column in ipairs(columns) do
+      local value = row[column.name]
       if type(value) == "table" and not own_text(value) then
         local parts = {}
         for k = 1, rawlen(value) do
@@ -205,7 +209,7 @@ local function cells_of(rows, names)
         end
         value = table.concat(parts, "\\")
       end
-      list[i][name] = value
+      list[i][column.name] = value
     end
   end
   return list
@@ -227,8 +231,8 @@ function printing.table(value, options)
   if not are_rows(rows) then
     return nil
   end
-  local names = columns_of(rows)
-  local text = tables.fitted(names, cells_of(rows, names), { width = options and options.width or WIDTH })
+  local columns = columns_of(rows)
+  local text = tables.fitted(columns, cells_of(rows, columns), { width = options and options.width or WIDTH })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
   local methods = found and require "modalua.help".methods_of(value)
   local warning = methods and rawget(methods, "warning")

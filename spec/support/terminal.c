@@ -1,6 +1,7 @@
 /* terminal.c - a person at a terminal: terminal COLUMNS ROWS PROGRAM [ARGUMENT…]
  * Runs the program on a pseudo-terminal and plays what standard input says, a line a step:
- *   wait TEXT   until the program has written TEXT, behind what the last wait found
+ *   wait TEXT   until the program has written TEXT, behind what the last wait found (a newline at
+ *               the end of that may begin this one)
  *   send TEXT   types it
  *   size COLUMNS ROWS   the window's new size
  * In TEXT, %xx is a byte. Then waits until the program ends. What the program wrote is printed,
@@ -84,7 +85,7 @@ static bool wait_for(int fd, const char *text, size_t size)
     for (;;) {
         const char *at = memmem(seen + found, seen_size - found, text, size);
         if (at) {
-            found = (size_t)(at - seen) + size;
+            found = (size_t)(at - seen) + size - (text[size - 1] == '\n');
             return true;
         }
         if (!open || now() > end)
