@@ -44,7 +44,7 @@ function evaluate.begin()
   bind("help", show_help)
   bind("orthanc", ok and client or nil)
   local where = ok and tostring(client):match "%((.*)%)" or "no server: " .. tostring(client)
-  return ("modalua %s, orthanc = %s\nhelp() says where to begin, .help what the prompt knows, TAB what fits; Ctrl-D leaves"):format(
+  return ("modalua %s, orthanc = %s\nhelp() is the beginning, .help the commands; TAB completes, Ctrl-D leaves"):format(
     modalua.version, where)
 end
 
