@@ -20,7 +20,8 @@ describe("Every public function", function()
     local seen = {}
     each("modalua", modalua, seen)
     each("modalua.doc", doc, seen)
-    for _, name in ipairs { "modalua.repl", "modalua.playground", "modalua.samples", "modalua.letters", "modalua.table" } do
+    for _, name in ipairs { "modalua.evaluate", "modalua.printing", "modalua.completion", "modalua.help", "modalua.playground",
+      "modalua.samples", "modalua.letters", "modalua.table" } do
       each(name, require(name), seen)
     end
     for _, name in ipairs { "run", "main", "nearest" } do

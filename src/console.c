@@ -8,6 +8,8 @@
 enum { WIDTH = 80 }; /* of a terminal that does not say */
 
 static bool bar_is_shown; /* of the process's one standard error */
+static bool bar_is_held;
+static buffer *collected; /* what takes the place of standard output, or NULL */
 
 void console_clear(void)
 {
@@ -16,11 +18,18 @@ void console_clear(void)
     bar_is_shown = false;
 }
 
-void console_write(void *user, const char *text, size_t size)
+void console_collect(buffer *into)
+{
+    collected = into;
+}
+
+void console_write(void *user, const char *bytes, size_t size)
 {
     (void)user;
     console_clear();
-    fwrite(text, 1, size, stdout);
+    if (collected && buffer_add(collected, bytes, size))
+        return;
+    fwrite(bytes, 1, size, stdout);
     fflush(stdout); /* as lua's print */
 }
 
@@ -36,6 +45,12 @@ void console_warn(void *user, const char *text, size_t size)
     (void)user;
     console_clear();
     fwrite(text, 1, size, stderr);
+}
+
+void console_hold_bar(bool held)
+{
+    console_clear();
+    bar_is_held = held;
 }
 
 /* What fits in one line: a longer one would leave its first part behind. */
@@ -55,7 +70,7 @@ static size_t fitting(const char *text, size_t size)
 void console_bar(void *user, const char *text, size_t size)
 {
     (void)user;
-    if (!isatty(STDERR_FILENO))
+    if (bar_is_held || !isatty(STDERR_FILENO))
         return;
     console_clear();
     fwrite(text, 1, fitting(text, size), stderr);

@@ -3,7 +3,10 @@
 #ifndef CONSOLE_H
 #define CONSOLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
+
+#include "jsontext.h"
 
 /* For modalua_config; `user` is not used. */
 void console_write(void *user, const char *text, size_t size);
@@ -13,5 +16,11 @@ void console_bar(void *user, const char *text, size_t size);
 
 /* Takes the bar away, if there is one: before anything else is written to standard error. */
 void console_clear(void);
+
+/* While held, no bar is drawn: a question stands in its place. */
+void console_hold_bar(bool held);
+
+/* From now on console_write appends to this text; NULL: standard output again. */
+void console_collect(buffer *into);
 
 #endif

@@ -5,8 +5,8 @@
 #include <stddef.h>
 
 typedef struct embedded_module {
-    const char *name;  /* "modalua.repl" */
-    const char *chunk; /* "=modalua/repl.lua" */
+    const char *name;  /* "modalua.help" */
+    const char *chunk; /* "=modalua/help.lua" */
     const unsigned char *text;
     size_t size;
 } embedded_module;

@@ -8,7 +8,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "console.h"
@@ -16,74 +15,13 @@
 #include "options.h"
 #include "playground.h"
 #include "repl.h"
+#include "signals.h"
 #include "verbs.h"
 
 enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1 };
 
-/* ---- Ctrl-C, and the end of all patience ---- */
-
-/* A signal handler has no other way to its runtime. */
-static modalua_runtime *volatile interrupted_runtime;
-static volatile sig_atomic_t interrupts;
-static volatile sig_atomic_t last_signal;
 static double process_limit; /* seconds until a run that overstepped its time limit takes the
                                 process with it; 0 = never */
-
-/* The script sits in a call that nothing else can stop. */
-static void on_alarm(int sig)
-{
-    static const char message[] =
-        "modalua: the run cannot be stopped otherwise: ending the process\n";
-    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
-    (void)ignored;
-    (void)sig;
-    _exit(last_signal ? EXIT_SIGNAL + last_signal : EXIT_FAILURE);
-}
-
-static void set_alarm(double seconds)
-{
-    struct itimerval timer;
-    memset(&timer, 0, sizeof timer);
-    timer.it_value.tv_sec = (time_t)seconds;
-    timer.it_value.tv_usec = (suseconds_t)((seconds - (double)timer.it_value.tv_sec) * 1e6);
-    setitimer(ITIMER_REAL, &timer, NULL);
-}
-
-/* First: cancel. Second: kill, and a second later the process. Third: the system's own way. */
-static void on_interrupt(int sig)
-{
-    last_signal = sig;
-    if (interrupted_runtime)
-        modalua_cancel(interrupted_runtime);
-    if (++interrupts == 2) {
-        alarm(PATIENCE_SECONDS);
-        signal(sig, SIG_DFL);
-    }
-}
-
-/* Without SA_RESTART: a read that waits for a line ends too. */
-static void catch_signals(modalua_runtime *rt)
-{
-    struct sigaction how;
-    memset(&how, 0, sizeof how);
-    sigemptyset(&how.sa_mask);
-    interrupted_runtime = rt;
-    interrupts = last_signal = 0;
-    how.sa_handler = on_interrupt;
-    sigaction(SIGINT, &how, NULL);
-    sigaction(SIGTERM, &how, NULL);
-    how.sa_handler = on_alarm;
-    sigaction(SIGALRM, &how, NULL);
-    set_alarm(0);
-}
-
-static void release_signals(void)
-{
-    set_alarm(0);
-    signal(SIGINT, SIG_DFL);
-    signal(SIGTERM, SIG_DFL);
-    interrupted_runtime = NULL;
-}
 
 /* ---- usage ---- */
 
@@ -232,13 +170,13 @@ static int report(modalua_runtime *rt, int status)
 /* Around one run, which Ctrl-C ends, and the clock. */
 static void begin_run(modalua_runtime *rt)
 {
-    catch_signals(rt);
-    set_alarm(process_limit);
+    signals_catch(rt);
+    signals_set_clock(process_limit);
 }
 
 static int end_run(modalua_runtime *rt, int status)
 {
-    release_signals();
+    signals_release();
     return report(rt, status);
 }
 
@@ -298,7 +236,7 @@ static int interact(modalua_runtime *rt, const options *o)
 {
     if (o->ground)
         playground_greet(o->ground);
-    return repl_run(rt, catch_signals, release_signals);
+    return repl_run(rt, !o->no_environment);
 }
 
 static int run(modalua_runtime *rt, const options *o, int argc, char **argv)
@@ -316,7 +254,6 @@ static int run(modalua_runtime *rt, const options *o, int argc, char **argv)
         return status;
     if (!isatty(STDIN_FILENO))
         return run_script(rt, NULL, 0, NULL);
-    print_version();
     return interact(rt, o);
 }
 
@@ -326,7 +263,7 @@ static int exit_status(const modalua_runtime *rt, int status)
     case MODALUA_OK: return EXIT_SUCCESS;
     case MODALUA_EXIT: return modalua_exit_code(rt);
     case MODALUA_E_INVALID: return EXIT_USAGE;
-    case MODALUA_E_CANCELLED: return EXIT_SIGNAL + (last_signal ? last_signal : SIGINT);
+    case MODALUA_E_CANCELLED: return EXIT_SIGNAL + (signals_last() ? signals_last() : SIGINT);
     default: return EXIT_FAILURE;
     }
 }
@@ -345,7 +282,7 @@ static int run_command(const options *o, int argc, char **argv)
 {
     modalua_runtime *rt;
     int status;
-    if (o->version)
+    if (o->version || (o->interactive && !repl_on_terminal()))
         print_version();
     rt = make_runtime(o, argc, argv);
     if (!rt)

@@ -167,6 +167,10 @@ MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc
 MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
                              const char **json_out);
 
+/* What modalua_call's json_out would be, for a modalua_start_call that has ended with MODALUA_OK.
+ * Valid until the next call that starts a run; NULL when there is none. */
+MODALUA_API const char *modalua_result(const modalua_runtime *rt);
+
 /* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task
  * (their <close> variables run), the second one, or the end of grace_seconds, ends them whatever
  * they do. Any thread, any time, and signal handlers; not after modalua_destroy has been called.
@@ -174,6 +178,15 @@ MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const ch
  * hook (see MODALUA_NO_HOOK), or when the call comes from a signal handler on the thread that runs
  * the script. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
+
+/* How many transfers (moves, gets, stores) of the run under way the server works on. Between two
+ * steps, on the thread that drives the runtime; 0 without a run. */
+MODALUA_API int modalua_transfers(const modalua_runtime *rt);
+
+/* Ends the run as the first modalua_cancel does, but what its transfers have begun on the server
+ * goes on there (client:jobs() shows it): task:detach() for all tasks. Between two steps, on the
+ * thread that drives the runtime. Without a run it has no effect. NULL is fine. */
+MODALUA_API void modalua_detach(modalua_runtime *rt);
 
 /* The code given to os.exit by the run that ended with MODALUA_EXIT; 0 otherwise. */
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);

@@ -23,7 +23,7 @@ static bool set_library(options *o, char *value)
 static bool set_interactive(options *o, char *value)
 {
     (void)value;
-    return o->interactive = o->version = true;
+    return o->interactive = true;
 }
 
 static bool set_version(options *o, char *value)

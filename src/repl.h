@@ -1,12 +1,18 @@
-/* repl.h - the prompt: lines from standard input, each a run of its own. */
+/* repl.h - the prompt: lines from standard input, each a run of its own. What lines mean, and how
+ * results look, is the Lua half's (lua/modalua/evaluate.lua). */
 #ifndef REPL_H
 #define REPL_H
 
+#include <stdbool.h>
+
 #include "modalua.h"
 
+/* Whether there is a terminal to edit lines on. */
+bool repl_on_terminal(void);
+
 /* Reads and evaluates until the input ends; an error or Ctrl-C ends the line, not the session.
- * `before` is called before each line is read, `after` at the end. Returns MODALUA_OK, or
- * MODALUA_EXIT when a line called os.exit. Blocks. */
-int repl_run(modalua_runtime *rt, void (*before)(modalua_runtime *), void (*after)(void));
+ * environment: it says where the history is, and which pager there is. Takes the process's signals
+ * while it goes on. Returns MODALUA_OK, or MODALUA_EXIT when a line called os.exit. Blocks. */
+int repl_run(modalua_runtime *rt, bool environment);
 
 #endif

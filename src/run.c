@@ -336,8 +336,13 @@ int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
 {
     int status = run_to_end(rt, modalua_start_call(rt, function, json_in, NULL, NULL));
     if (json_out)
-        *json_out = status == MODALUA_OK ? rt->json : NULL;
+        *json_out = status == MODALUA_OK ? modalua_result(rt) : NULL;
     return status;
+}
+
+const char *modalua_result(const modalua_runtime *rt)
+{
+    return rt && !rt->root ? rt->json : NULL;
 }
 
 /* ---- stopping ---- */
@@ -351,6 +356,23 @@ void modalua_cancel(modalua_runtime *rt)
     running = atomic_load(&rt->lp.running);
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
         limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
+}
+
+int modalua_transfers(const modalua_runtime *rt)
+{
+    int count = 0;
+    if (rt && rt->root)
+        for (const task *t = rt->lp.tasks; t; t = t->next)
+            count += t->waits && t->waits->stopped;
+    return count;
+}
+
+void modalua_detach(modalua_runtime *rt)
+{
+    if (!rt || rt->busy || !rt->root)
+        return;
+    loop_detach_task(rt->root);
+    loop_cancel(&rt->lp);
 }
 
 void modalua_destroy(modalua_runtime *rt)

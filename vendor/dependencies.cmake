@@ -24,3 +24,10 @@ string(REGEX MATCH "[0-9][0-9.]*" ARGPARSE_VERSION "${ARGPARSE_VERSION}")
 if(ARGPARSE_VERSION VERSION_LESS 0.7.1)
   message(FATAL_ERROR "argparse for Lua 0.7.1 or later is needed; ${ARGPARSE} is ${ARGPARSE_VERSION}")
 endif()
+
+# The prompt's line editor, in the command alone. 3.1: its own interface takes UTF-8.
+pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit>=3.1)
+
+# The names of DICOM's tags, for completion: read when modalua is built.
+file(GLOB DICTIONARY_FOLDERS /usr/share/libdcmtk* /usr/share/dcmtk*)
+find_file(DICOM_DICTIONARY dicom.dic PATHS ${DICTIONARY_FOLDERS} REQUIRED)

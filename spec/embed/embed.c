@@ -256,6 +256,10 @@ static void test_call(void)
     CHECK(modalua_call(rt, "nosuch", NULL, &json) == MODALUA_E_SCRIPT && !json);
     CHECK(modalua_call(rt, "double", "{", NULL) == MODALUA_E_SCRIPT);
     CHECK(modalua_call(rt, "double", "{\"n\": \"x\"}", NULL) == MODALUA_E_SCRIPT);
+    CHECK(modalua_start_call(rt, "slow", NULL, NULL, NULL) == MODALUA_OK && !modalua_result(rt));
+    while (modalua_step(rt, -1) == MODALUA_WORKING)
+        ;
+    CHECK(strcmp(modalua_result(rt), "\"slept\"") == 0 && !modalua_result(NULL));
     modalua_destroy(rt);
 }
 

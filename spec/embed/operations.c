@@ -81,9 +81,34 @@ static int l_farewell(lua_State *L)
     return 0;
 }
 
+/* ---- transfer(): a minute, with work on the server that a cancel would end ---- */
+
+static int stops, detached_stops; /* how often it was stopped, and how often detached */
+
+static void count_stop(lua_State *L, op *o, bool detached)
+{
+    (void)L;
+    (void)o;
+    stops++;
+    detached_stops += detached;
+}
+
+static int transfer_advance(lua_State *L, op *o)
+{
+    return o->stage++ > 0 ? 0 : op_sleep(L, o, 60);
+}
+
+static int l_transfer(lua_State *L)
+{
+    op *o = op_new(L, ldoc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
+    o->stopped = count_stop;
+    return op_run(L, o);
+}
+
 static const ldoc_row rows[] = { { "poll", l_poll,
                                    "poll(n) -> bytes of C stack that the advances were apart", "" },
                                  { "farewell", l_farewell, "farewell(path)", "" },
+                                 { "transfer", l_transfer, "transfer()", "" },
                                  { NULL, NULL, NULL, NULL } };
 
 /* ---- the tests ---- */
@@ -134,6 +159,37 @@ static void test_farewells(modalua_runtime *rt, const char *url)
     CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.farewells);
 }
 
+/* Starts a run with two transfers, and returns when both are under way. */
+static void start_transfers(modalua_runtime *rt)
+{
+    static const char code[] = "require 'modalua.task'.spawn(test.transfer) test.transfer()";
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    while (modalua_transfers(rt) < 2)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+}
+
+static int run_on(modalua_runtime *rt)
+{
+    int status;
+    while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
+        ;
+    return status;
+}
+
+static void test_detach(modalua_runtime *rt)
+{
+    CHECK(modalua_transfers(NULL) == 0 && modalua_transfers(rt) == 0);
+    modalua_detach(NULL);
+    modalua_detach(rt); /* without a run: no effect on the next one */
+    start_transfers(rt);
+    modalua_detach(rt);
+    CHECK(run_on(rt) == MODALUA_E_CANCELLED && stops == 2 && detached_stops == 2);
+    start_transfers(rt);
+    modalua_cancel(rt);
+    CHECK(run_on(rt) == MODALUA_E_CANCELLED && stops == 4 && detached_stops == 2);
+    CHECK(modalua_transfers(rt) == 0);
+}
+
 int main(int argc, char **argv)
 {
     modalua_runtime *rt;
@@ -147,6 +203,7 @@ int main(int argc, char **argv)
     lua_setglobal(L, "test");
     test_polls(rt);
     test_farewells(rt, argv[1]);
+    test_detach(rt);
     CHECK(rt->lp.live == 0 && rt->lp.timer_count == 0);
     http_server_free(server);
     modalua_destroy(rt);

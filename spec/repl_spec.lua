@@ -1,0 +1,465 @@
+-- The prompt: what a session makes of lines (without a terminal), and the command on one.
+local command = require "spec.support.command"
+local completion = require "modalua.completion"
+local dicomd = require "spec.support.dicomd"
+local evaluate = require "modalua.evaluate"
+local expect = require "spec.support.expect"
+local help = require "modalua.help"
+local json = require "modalua.json"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local printing = require "modalua.printing"
+local samples = require "modalua.samples"
+local terminal = require "spec.support.terminal"
+local versions = require "spec.support.versions"
+
+local contains, eventually = expect.contains, expect.eventually
+
+local function lacks(text, part)
+  assert.is_nil(text:find(part, 1, true), ("%q is in %q"):format(part, text))
+end
+
+describe("A session", function()
+  local BOUND = { "modalua", "orthanc", "pp", "help", "_", "_1", "_2", "_err", "x", "f", "g" }
+  local kept = {}
+
+  setup(function()
+    for _, name in ipairs(BOUND) do
+      kept[name] = rawget(_G, name)
+      rawset(_G, name, nil)
+    end
+    evaluate.begin()
+  end)
+
+  teardown(function()
+    for _, name in ipairs(BOUND) do
+      rawset(_G, name, kept[name])
+    end
+  end)
+
+  -- What a line answers, and what it shows.
+  local function line(text, width)
+    local shown, before = {}, print
+    local answer = evaluate.line(text)
+    _G.print = function(...) shown[#shown + 1] = table.concat({ ... }, "\t") end
+    local ok, err = pcall(evaluate.show, { width = width or 80 })
+    _G.print = before
+    assert(ok, err)
+    return answer, table.concat(shown, "\n")
+  end
+
+  local function shows(expected, text, width)
+    local answer, shown = line(text, width)
+    assert.is_nil(answer, type(answer) == "table" and answer.error)
+    assert.are.equal(expected, shown)
+  end
+
+  local function fails(text)
+    local answer, shown = line(text)
+    assert.are.equal("", shown)
+    return assert(type(answer) == "table" and answer.error, "it does not fail: " .. text)
+  end
+
+  it("prints expressions, runs statements, and keeps results", function()
+    shows("2", "1 + 1")
+    shows("2", "_")
+    shows('nil\t"x"', "nil, 'x'")
+    shows('"x"', "_2")
+    shows("", "x = 20")
+    shows("20", "=x")
+    shows("", "x;")
+    shows("", "-- nothing")
+  end)
+
+  it("takes several lines, when either reading of them may go on", function()
+    for _, text in ipairs { "for i = 1, 2 do", "{1,", "x = [[", "f(", "function f()" } do
+      assert.are.equal("more", (line(text)))
+    end
+    shows("{ 1, 2 }", "{1,\n2}")
+    contains(fails "x = 'abc", "unfinished string")
+  end)
+
+  it("says first what is wrong, then where, and keeps the error", function()
+    assert.are.equal("stdin:1: boom", fails "error 'boom'")
+    line "function f() error 'deep' end function g() local x = f() return x end"
+    assert.are.equal("stdin:1: deep\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in function 'f'\n\tstdin:1: in function 'g'",
+      (fails "x = g()":gsub("\n\tstdin:1: in main chunk$", "")))
+    assert.are.equal("{ 1 }", fails "error {1}")
+    shows("{ 1 }", "_err")
+  end)
+
+  it("hints at what people mean who are used to other things", function()
+    shows("local x ends with this line; without 'local' it stays", "local x = 5")
+    shows("5", "local x = 5 return x")
+    contains(fails "a != b", "~=")
+    contains(fails "x += 1", "x = x + 1")
+    contains(fails "orthanc.modality 'x'", "colon")
+    completion.remember(orthanc, { "ward7" })
+    contains(fails "ward7:echo()", 'ward7 = orthanc:modality "ward7"')
+    completion.forget()
+  end)
+
+  it("has commands", function()
+    local _, text = line ".help"
+    contains(text, ".mode")
+    assert.are.equal("quit", (line ".quit"))
+    assert.are.equal("quit", (line "exit"))
+    assert.are.equal("history", (line ".history"))
+    contains(fails ".nosuch", ".help")
+    contains(fails ".mode xml", "lua, json, table")
+    line ".time on"
+    assert.matches("^3\n%d+%.%d+ s$", select(2, line "3"))
+    line ".time off"
+  end)
+
+  it("shows results as Lua, as JSON, as a table", function()
+    local rows = "{ {PatientName = '山田^太郎', Size = 1.5}, {PatientName = 'A', Size = 2} }"
+    shows("PatientName  Size\n山田^太郎    1.5\nA            2\n2 rows", rows)
+    line ".mode json"
+    shows('[{"PatientName":"山田^太郎","Size":1.5},{"PatientName":"A","Size":2}]', rows)
+    assert.matches("^function: ", select(2, line "print"))
+    line ".mode lua"
+    shows('{ { PatientName = "山田^太郎", Size = 1.5 }, { PatientName = "A", Size = 2 } }', rows)
+    line ".mode table"
+    shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
+  end)
+
+  it("answers questions about functions, objects and words", function()
+    contains(select(2, line "?orthanc.find"), "client:find{")
+    contains(select(2, line "orthanc:modality?"), "client:modality(name")
+    contains(select(2, line "?storage_commitment"), "modality:storage_commitment(")
+    contains(select(2, line "help(orthanc)"), "client:get(path")
+    contains(select(2, line "?job"), "job:cancel(")
+    contains(select(2, line "?fnid"), "modality:find")
+    contains(select(2, line "?"), "orthanc:modality")
+    contains(help.of(modalua.task), "task.spawn(")
+    contains(help.of "task.map", "map(")
+  end)
+end)
+
+describe("Printing", function()
+  it("sorts keys, tells floats from integers, escapes what a terminal would obey", function()
+    assert.are.equal('{ 1, 2.0, [-1] = true, a = "x\\n\\x1B\\"", ["b c"] = null }',
+      printing.lua { 1, 2.0, a = 'x\n\27"', ["b c"] = json.null, [-1] = true })
+    assert.are.equal('"\\xFF"', printing.lua "\xff")
+    assert.are.equal('"Иванов 山"', printing.lua "Иванов 山")
+  end)
+
+  it("has limits, and marks cycles", function()
+    local t = {}
+    t.u = { t = t }
+    assert.are.equal("{ u = { t = <cycle ^2> } }", printing.lua(t))
+    assert.are.equal("{ { { { {…} } } } }", printing.lua { { { { { 1 } } } } })
+    local many = {}
+    for i = 1, 60 do
+      many[i] = i
+    end
+    contains(printing.lua(many), "…(+10)")
+    assert.are.equal('"' .. ("é"):rep(200) .. '"…(+3)', printing.lua(("é"):rep(203)))
+    assert.are.equal('{\n  a = "0123456789",\n  b = "0123456789"\n}', printing.lua({ a = "0123456789", b = "0123456789" }, { width = 20 }))
+  end)
+
+  it("calls nothing of the user's but __tostring", function()
+    local function never() error "called" end
+    local t = setmetatable({ 1 }, { __index = never, __pairs = never, __len = never, __name = never })
+    assert.are.equal("{ 1 }", printing.lua(t))
+    assert.are.equal("I am\\n", printing.lua(setmetatable({}, { __tostring = function() return "I am\n" end })))
+    contains(printing.lua(setmetatable({}, { __tostring = never })), "its __tostring fails")
+  end)
+
+  it("fits a table into the terminal, names whole as long as they can be", function()
+    local rows = { { PatientName = "山田^太郎=やまだ^たろう", PatientID = "03HD012", StudyDate = "20240229",
+      StudyDescription = ("x"):rep(40), StudyInstanceUID = "1.2.840.113619.2.55.3.604688119.868" } }
+    for text in (printing.table(rows, { width = 60 }) .. "\n"):gmatch "([^\n]*)\n" do
+      assert.is_true(require "modalua.letters".width(text) <= 60, text)
+    end
+    contains(printing.table(rows, { width = 60 }), "20240229")
+    assert.is_nil(printing.table {})
+    assert.is_nil(printing.table { { 1 } })
+    assert.are.equal("no answers", printing.table { ID = "x", answers = {} })
+  end)
+end)
+
+describe("Completion", function()
+  local names = { "prompt_client", "prompt_trap", "prompt_pacs" }
+
+  setup(function()
+    rawset(_G, names[1], modalua.connect "http://127.0.0.1:1")
+    rawset(_G, names[2], setmetatable({ field = 1, method = print }, { __index = function() error "called" end,
+      __pairs = function() error "called" end }))
+    rawset(_G, names[3], prompt_client:modality "pacs") -- luacheck: ignore
+    completion.remember(rawget(_G, names[1]), { "pacs", "archive", "ct1" })
+  end)
+
+  teardown(function()
+    for _, name in ipairs(names) do
+      rawset(_G, name, nil)
+    end
+    completion.forget()
+  end)
+
+  local function offers(text, replaced, ...)
+    local list = completion.complete { text = text }
+    assert.are.same({ replaced, ... }, list, text)
+  end
+
+  local function has(text, candidate)
+    local list = completion.complete { text = text }
+    for i = 2, #list do
+      if list[i] == candidate then
+        return
+      end
+    end
+    error(("%q does not offer %q: %s"):format(text, candidate, table.concat(list, " ")), 2)
+  end
+
+  it("of globals, fields, methods", function()
+    offers("prompt_t", 8, "prompt_trap")
+    offers("prompt_trap.", 0, "field", "method")
+    offers("x = prompt_trap:", 0, "method")
+    offers("prompt_client:moda", 4, "modalities", "modality")
+    offers("prompt_pacs:ec", 2, "echo")
+    has('prompt_client:modality "x":', "move")
+    offers("string.for", 3, "format")
+    offers('("x"):rep', 3, "rep")
+    offers("prompt_trap.nosuch.", 0)
+    offers("a .. prompt_t", 8, "prompt_trap")
+    offers("whi", 3, "while")
+  end)
+
+  it("of keys in calls, levels, tags", function()
+    has("prompt_pacs:move(found, { ", "TargetAet = ")
+    has("prompt_pacs:find { Level = 'Study', ", "Query = ")
+    offers("prompt_pacs:find { Lev", 3, "Level = ")
+    offers('prompt_pacs:find { Level = "St', 2, 'Study"')
+    offers("prompt_pacs:find { Query = { PatientNa", 9, "PatientName = ")
+    offers('prompt_pacs:find { Query = { PatientID = "{", AccessionNu', 11, "AccessionNumber = ")
+    has("prompt_pacs:find_worklist {", "ScheduledProcedureStepSequence = ")
+    has("prompt_pacs:series(found, { Prot", "ProtocolName = ")
+    offers("prompt_pacs:find { Query = { PatientName = prompt_t", 8, "prompt_trap")
+  end)
+
+  it("of modalities' names, as far as they are known", function()
+    offers('prompt_client:modality "', 0, 'archive"', 'ct1"', 'pacs"')
+    offers("prompt_client:modality('p", 1, "pacs'")
+    offers('prompt_pacs:move(found, { to = "a', 1, 'archive"')
+  end)
+
+  it("of commands, modules and questions, and of nothing in comments and texts", function()
+    offers(".mo", 3, ".mode")
+    offers(".mode j", 1, "json")
+    offers("?prompt_pacs.ec", 2, "echo")
+    offers('require "modalua.ta', 10, 'modalua.table"', 'modalua.tags"', 'modalua.task"')
+    offers('x = "prompt_', 7)
+    offers("-- prompt_", 0)
+    offers("[[ prompt_", 0)
+    offers("", 0)
+  end)
+
+  it("looks at the text before the cursor", function()
+    assert.are.same({ 8, "prompt_trap" }, completion.complete { text = "prompt_t + 1", cursor = 8 })
+  end)
+end)
+
+describe("The prompt on a terminal", function()
+  local DEAD = "-u http://127.0.0.1:1"
+
+  local function session(options, steps)
+    options.arguments = options.arguments or DEAD
+    return terminal.session(options, steps)
+  end
+
+  it("greets in two lines, evaluates, goes on after an error", function()
+    local out = session({}, { { "1 + 1\r", "2\n" }, { "error 'boom'\r", "stdin:1: boom\n" }, { "'on'\r", '"on"\n' } })
+    assert.matches("^modalua %d+%.%d+%.%d+, orthanc = http://127.0.0.1:1\n[^\n]*help%(%)[^\n]*Ctrl%-D leaves\n> ", out)
+  end)
+
+  it("takes several lines, and brings them back as one", function()
+    local out = session({}, {
+      { "for i = 1, 2 do\r", open = { wait = "\n>> " } }, { "\tprint(i * 7)\r", open = { wait = "\n>> " } }, { "end\r", "7\n14\n" },
+      { "\27[A\r", "print(i * 7)\n", "7\n14\n" },
+    })
+    contains(out, ">> print(i * 7)")
+  end)
+
+  it("drops the line, or the lines, at Ctrl-C", function()
+    session({}, {
+      { "for i = 1, 2 do\r", open = { wait = "\n>> " } }, { "\3" },
+      { "error(\3" }, { "7 * 6\r", "42\n" },
+    })
+  end)
+
+  it("completes at TAB, shows what there is, and indents where a line begins", function()
+    local out = session({}, {
+      { "orthanc:sys\t()\r", "orthanc:system()\n", "no connection" },
+      { "orthanc:mo\t\t", "modalities  modality", open = { wait = "\n> orthanc:modalit" } }, { "\3" },
+      { "nosuchthing\t\3" },
+    })
+    lacks(out, "nosuchthing\t")
+  end)
+
+  it("takes letters of any script, in a C locale too", function()
+    for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
+      session({ environment = locale }, { { "#'Иванов山'\r", "15\n" }, { "'山\127Иванов\127\127'\r", '"Иван"\n' } })
+    end
+  end)
+
+  it("refuses what is not UTF-8", function()
+    session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
+  end)
+
+  it("cancels what runs at Ctrl-C, whether it waits or not", function()
+    session({}, {
+      { "print 'ready' require 'modalua.task'.sleep(60)\r", "\nready", open = { send = "\3" } }, { "", "cancelled" },
+      { "print 'set' while true do end\r", "\nset", open = { send = "\3" } }, { "", "cancelled" },
+      { "8 * 8\r", "64\n" },
+    })
+  end)
+
+  it("ends at os.exit, exit and the end of input", function()
+    for text, expected in pairs { ["os.exit(7)\r"] = 7, ["exit\r"] = 0, [".quit\r"] = 0, ["\4"] = 0 } do
+      local _, status = terminal.run({ arguments = DEAD }, { { wait = "> " }, { send = text } })
+      assert.are.equal(expected, status)
+    end
+  end)
+
+  it("pages what is long", function()
+    local out = session({ rows = 10, environment = "PAGER='sed s/^/paged:/'" }, {
+      { "('x\\n'):rep(3)\r" }, { "?orthanc\r", "paged:client:" }, { "5\r", "\n5\n" } })
+    lacks(out, "paged:5")
+  end)
+
+  it("reads a script where there is no terminal", function()
+    local result = command.shell([[printf 'x = {\n1}\nprint(#x)' | "$M"]])
+    assert.are.same({ "1\n", "", 0 }, { result.out, result.err, result.status })
+  end)
+
+  describe("keeps its history", function()
+    local folder
+
+    before_each(function()
+      folder = command.shell("mktemp -d").out:gsub("\n", "")
+    end)
+
+    after_each(function()
+      command.shell("rm -r " .. folder)
+    end)
+
+    local function state()
+      return "XDG_STATE_HOME=" .. folder .. "; unset MODALUA_HISTORY"
+    end
+
+    local function file()
+      return command.shell(("cat %s/modalua/history; stat -c %%a %s/modalua %s/modalua/history"):format(folder, folder, folder)).out
+    end
+
+    it("across restarts, for its owner alone", function()
+      session({ environment = state() }, { { "11 * 11\r", "121" }, { "if 1 then\r", open = { wait = "\n>> " } }, { "end\r" } })
+      assert.are.equal("11 * 11\nif 1 then\\nend\n700\n600\n", file())
+      local out = session({ environment = state() }, { { "\27[A\27[A\r", "121\n" }, { ".history\r", "11 * 11\n", "if 1 then\nend\n" } })
+      contains(out, "121")
+    end)
+
+    it("without secrets", function()
+      session({ environment = state() }, { { "x = { password = 'hunter2' }\r" }, { "x = 'https://u:hunter2@host/'\r" },
+        { "x = { Token = 'hunter2' }\r" }, { " x = 'hunter2'\r" }, { "x = 'fine'\r" } })
+      assert.are.equal("x = 'fine'\n700\n600\n", file())
+    end)
+
+    it("as far as it can be written, and says so once", function()
+      local out = session({ environment = "MODALUA_HISTORY=/proc/nosuch/history" }, { { "1\r", "cannot be written" }, { "2\r", "\n2\n" } })
+      assert.are.equal(1, select(2, out:gsub("cannot be written", "")))
+    end)
+
+    it("at a length that does not grow for ever", function()
+      command.shell(("mkdir %s/modalua && seq 30001 >%s/modalua/history"):format(folder, folder))
+      session({ environment = state() }, { { "\27[A\r", "30001\n" } })
+      local length = tonumber(command.shell(("wc -l <%s/modalua/history"):format(folder)).out)
+      assert.is_true(length <= 10001, length)
+    end)
+  end)
+end)
+
+for _, version in ipairs(versions) do
+  describe("The prompt, with the Orthanc " .. version.name, function()
+    local servers, server, peer, client, pacs
+
+    setup(function()
+      peer = dicomd.start()
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary })
+      server = servers.LOCAL
+      client, pacs = modalua.connect(server.url), modalua.connect(servers.PACS.url)
+      assert(client:put("/modalities/slow", peer:modality "SLOW0.8"))
+      assert(samples.store(pacs))
+      assert(client:use_utf8())
+      assert(pacs:use_utf8())
+    end)
+
+    teardown(function()
+      servers:close()
+      peer:close()
+    end)
+
+    local function options(columns)
+      return { columns = columns, arguments = "-u " .. server.url }
+    end
+
+    it("shows answers as a table in 60 columns, Japanese names aligned, and completes names of modalities", function()
+      local out = terminal.session(options(60), {
+        { "orthanc:system()\r", "ApiVersion" },
+        { 'pacs = orthanc:modality "p\t\r', 'orthanc:modality "pacs"\n' },
+        { 'pacs:find{Level="Study",Query={PatientName="Yamada*"}}\r', " answer" },
+      })
+      local head, row = out:match "\n(PatientN[^\n]*)\n(Yamada[^\n]*)\n"
+      assert.is_truthy(head, out)
+      contains(row, "山田")
+      local letters = require "modalua.letters"
+      assert.are.equal(letters.width(head:match "^%S+ +"), letters.width(row:match "^%S+ +"), out)
+      assert.is_true(letters.width(row) <= 60)
+    end)
+
+    -- A move that is under way is interrupted, and the question answered; gives what was written and the job's end.
+    local function interrupted(answer, ...)
+      local known = {}
+      for _, id in ipairs(assert(client:jobs())) do
+        known[id] = true
+      end
+      local out = terminal.session(options(80), {
+        { 'slow = orthanc:modality "slow"\r' },
+        { 'found = slow:find { Level = "Study", Query = { PatientID = "FP*" } };\r' },
+        { 'slow:move(found, { TargetAet = "ANY", progress = true })\r', "resources  0:0", open = { send = "\3" } },
+        { "", "(Enter)? ", open = { send = answer } },
+        { "", ... },
+        { "6 * 7\r", "\n42\n" },
+      })
+      local record = eventually(function()
+        for _, job in ipairs(assert(client:jobs { expand = true })) do
+          if not known[job.ID] and (job.State == "Success" or job.State == "Failure") then
+            return job
+          end
+        end
+      end)
+      return out, assert(record)
+    end
+
+    it("asks at Ctrl-C during a move, and cancels it on the server", function()
+      local _, job = interrupted("c\r", "cancelled")
+      assert.are.equal(37, job.ErrorCode)
+    end)
+
+    it("asks at Ctrl-C during a move, and leaves it to the server", function()
+      local _, job = interrupted("d\r", "detached")
+      assert.are.equal("Success", job.State)
+    end)
+
+    it("asks at Ctrl-C during a move, and goes on", function()
+      local _, job = interrupted("\r", "Description")
+      assert.are.equal("Success", job.State)
+    end)
+
+    it("cancels at a second Ctrl-C", function()
+      local _, job = interrupted("\3", "cancelled")
+      assert.are.equal(37, job.ErrorCode)
+    end)
+  end)
+end

@@ -1,0 +1,166 @@
+/* terminal.c - a person at a terminal: terminal COLUMNS ROWS PROGRAM [ARGUMENT…]
+ * Runs the program on a pseudo-terminal and plays what standard input says, a line a step:
+ *   wait TEXT   until the program has written TEXT, behind what the last wait found (a newline at
+ *               the end of that may begin this one)
+ *   send TEXT   types it
+ *   size COLUMNS ROWS   the window's new size
+ * In TEXT, %xx is a byte. Then waits until the program ends. What the program wrote is printed,
+ * without what only moves the cursor. Exits as the program does, or with 99 when a wait was in
+ * vain; then it says which. */
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pty.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { PATIENCE = 20, IN_VAIN = 99, ROOM = 1 << 20 };
+
+static char seen[ROOM];  /* what it wrote, without control sequences */
+static size_t seen_size; /* bytes of it */
+static size_t found;     /* where the last wait's text ended */
+static int escape;       /* 1: inside a control sequence, behind ESC; 2: behind ESC [ */
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static void take(unsigned char c)
+{
+    if (escape == 1)
+        escape = c == '[' || c == '(' ? 2 : 0;
+    else if (escape == 2)
+        escape = isalpha(c) || c == '~' ? 0 : 2;
+    else if (c == 27)
+        escape = 1;
+    else if (c != '\r' && c != '\a' && seen_size + 1 < ROOM)
+        seen[seen_size++] = (char)c;
+}
+
+/* Reads what there is, waiting for at most a moment. False: the program has closed the terminal. */
+static bool read_some(int fd)
+{
+    char block[4096];
+    struct pollfd p = { fd, POLLIN, 0 };
+    ssize_t n;
+    if (poll(&p, 1, 50) <= 0)
+        return true;
+    n = read(fd, block, sizeof block);
+    for (ssize_t i = 0; i < n; i++)
+        take((unsigned char)block[i]);
+    return n > 0;
+}
+
+/* In place: %xx. */
+static size_t decode(char *text)
+{
+    char *to = text;
+    for (const char *p = text; *p && *p != '\n'; p++) {
+        unsigned byte;
+        if (*p == '%' && sscanf(p + 1, "%2x", &byte) == 1) {
+            *to++ = (char)byte;
+            p += 2;
+        } else {
+            *to++ = *p;
+        }
+    }
+    *to = '\0';
+    return (size_t)(to - text);
+}
+
+static bool wait_for(int fd, const char *text, size_t size)
+{
+    double end = now() + PATIENCE;
+    bool open = true;
+    for (;;) {
+        const char *at = memmem(seen + found, seen_size - found, text, size);
+        if (at) {
+            found = (size_t)(at - seen) + size - (text[size - 1] == '\n');
+            return true;
+        }
+        if (!open || now() > end)
+            return false;
+        open = read_some(fd);
+    }
+}
+
+static void set_size(int fd, const char *text)
+{
+    struct winsize window = { 0 };
+    sscanf(text, "%hu %hu", &window.ws_col, &window.ws_row);
+    ioctl(fd, TIOCSWINSZ, &window);
+}
+
+static bool play(int fd)
+{
+    char *line = NULL;
+    size_t room = 0;
+    bool ok = true;
+    while (ok && getline(&line, &room, stdin) > 5) {
+        char *text = line + 5;
+        size_t size = decode(text);
+        if (strncmp(line, "send ", 5) == 0)
+            ok = write(fd, text, size) == (ssize_t)size;
+        else if (strncmp(line, "size ", 5) == 0)
+            set_size(fd, text);
+        else
+            ok = wait_for(fd, text, size);
+        if (!ok)
+            fprintf(stderr, "terminal: in vain: %.5s'%s'\n", line, text);
+    }
+    free(line);
+    return ok;
+}
+
+/* Until it has ended, or there is no patience left. */
+static int end_of(pid_t child, int fd)
+{
+    double end = now() + PATIENCE;
+    int status;
+    while (read_some(fd) && now() < end)
+        ;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (now() > end) {
+            fputs("terminal: the program does not end\n", stderr);
+            kill(child, SIGKILL);
+            end += PATIENCE;
+        }
+        usleep(10000);
+    }
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+int main(int argc, char **argv)
+{
+    struct winsize window = { 0 };
+    int fd, status;
+    bool ok;
+    pid_t child;
+    if (argc < 4)
+        return IN_VAIN;
+    window.ws_col = (unsigned short)atoi(argv[1]);
+    window.ws_row = (unsigned short)atoi(argv[2]);
+    child = forkpty(&fd, NULL, NULL, &window);
+    if (child == 0) {
+        execvp(argv[3], argv + 3);
+        _exit(127);
+    }
+    if (child < 0)
+        return IN_VAIN;
+    ok = play(fd);
+    if (!ok)
+        kill(child, SIGKILL);
+    status = end_of(child, fd);
+    fwrite(seen, 1, seen_size, stdout);
+    return ok ? status : IN_VAIN;
+}

@@ -1,0 +1,52 @@
+--- A person at the command's prompt: spec/support/terminal.c on a pseudo-terminal.
+--
+--   local out, status = terminal.run({ columns = 60, arguments = "-u http://…" }, {
+--     { wait = "> " }, { send = "1 + 1\r" }, { wait = "2\n" }, { send = "\4" } })
+local command = require "spec.support.command"
+
+local terminal = {}
+
+local program = assert(os.getenv "MODALUA_TERMINAL", "set MODALUA_TERMINAL to the program of spec/support/terminal.c")
+
+local function encoded(text)
+  return (text:gsub("[%c%%]", function(c) return ("%%%02x"):format(c:byte()) end))
+end
+
+local function script_of(steps)
+  local lines = {}
+  for i, step in ipairs(steps) do
+    local verb, text = next(step)
+    lines[i] = ("%s %s\n"):format(verb, encoded(text))
+  end
+  return table.concat(lines)
+end
+
+--- Plays the steps; gives what the command wrote, its exit status, and what the player complains of. options: columns, rows, arguments
+--- and environment (as the shell has them). No history is kept, and nothing is paged, unless the environment says so.
+function terminal.run(options, steps)
+  local script = command.file(script_of(steps))
+  local result = command.shell(("export TERM=xterm PAGER= MODALUA_HISTORY=; export %s; %s %d %d \"$M\" %s <%s"):format(
+    options.environment or "LC_CTYPE=C.UTF-8", command.quote(program), options.columns or 80, options.rows or 24,
+    options.arguments or "", script))
+  os.remove(script)
+  return result.out, result.status, result.err
+end
+
+--- A session at the prompt: each step is what is typed (with its return) and, behind it, what is waited for before the prompt comes
+--- back. Leaves with Ctrl-D. Asserts that all of it came, and gives what the command wrote.
+function terminal.session(options, steps)
+  local list = { { wait = "> " } }
+  for _, step in ipairs(steps) do
+    list[#list + 1] = { send = step[1] }
+    for i = 2, #step do
+      list[#list + 1] = { wait = step[i] }
+    end
+    list[#list + 1] = step.open or { wait = "\n> " }
+  end
+  list[#list + 1] = { send = "\4" }
+  local out, status, err = terminal.run(options, list)
+  assert(status == 0, ("%d: %s\n%s"):format(status, err, out))
+  return out
+end
+
+return terminal

@@ -1,0 +1,30 @@
+/* signals.h - Ctrl-C and SIGTERM of the process, and the end of all patience. One runtime. */
+#ifndef SIGNALS_H
+#define SIGNALS_H
+
+#include <stdbool.h>
+
+#include "modalua.h"
+
+/* From now on SIGINT and SIGTERM cancel what runs in rt: the second one kills it, and the process a
+ * second later; the third is the system's own. Nothing has been noted yet. Ends the clock. */
+void signals_catch(modalua_runtime *rt);
+
+/* The system's own way again. */
+void signals_release(void);
+
+/* The process ends so many seconds after this call, whatever it does; until signals_catch or
+ * signals_release. */
+void signals_set_clock(double seconds);
+
+/* While on, the first SIGINT or SIGTERM is only noted, for whoever asks; the next one acts. */
+void signals_note(bool on);
+
+/* Whether one has been noted, and has not been forgotten. */
+bool signals_noted(void);
+void signals_forget(void);
+
+/* The last one since signals_catch; 0 = none. */
+int signals_last(void);
+
+#endif
