@@ -6,7 +6,7 @@ local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local task = require "modalua.task"
 
-local RUNS = bench.quick and 3 or 15
+local RUNS = bench.quick and 3 or 9
 local DEAD, TIMEOUT = 100, 2 -- of 2 × DEAD modalities; seconds
 local LOOK_EVERY = 0.1
 
@@ -31,7 +31,7 @@ local function beside_wrk(servers)
     for _, n in ipairs(SIZES) do
       commands[n] = bench.ours("echo", url, "pacs", n, in_flight)
     end
-    local samples = bench.in_turn(RUNS, commands)
+    local samples = bench.in_turn(bench.quick and 3 or 21, commands)
     for _, n in ipairs(SIZES) do
       for _, sample in ipairs(samples[n]) do
         sample.rate = n / sample.wall
