@@ -1,5 +1,5 @@
--- Draws the figures as they grow: lua chart.lua FIGURES.tsv >FIGURES.svg
--- Both axes of each panel are logarithmic; a straight line at 45° is time that grows with the number.
+-- Draws the figures as they grow: modalua spec/bench/chart.lua FIGURES.tsv >FIGURES.svg
+-- Both axes of each panel are logarithmic.
 local WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 470, 380, 62, 40, 16, 116 -- of a panel, and what surrounds its plot
 local COLOURS = { "#3987e5", "#d97706", "#199e70", "#c8518f" }
 local DASHES = { "none", "7 4", "2 4", "9 3 2 3" }
@@ -120,7 +120,7 @@ local function panel(spec, subjects, left, top)
   end
 end
 
-local subjects = read(assert(arg[1], "usage: lua chart.lua FIGURES.tsv"))
+local subjects = read(assert(arg[1], "usage: modalua spec/bench/chart.lua FIGURES.tsv"))
 local columns = 2
 local rows = math.ceil(#PANELS / columns)
 put('<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" font-family="sans-serif" font-size="12">', WIDTH * columns, HEIGHT * rows)

@@ -40,6 +40,10 @@ local function beside_wrk(servers)
       bench.figure { subject = "echo " .. in_flight, n = n, what = ("%d echoes, %d in flight"):format(n, in_flight),
         beside = ("wrk, %d connections, for a second"):format(in_flight), ours = ours, theirs = theirs, unit = "rate", ratio = ratio,
         least = n == 1000 and 0.9 or nil }
+      if n == SIZES[#SIZES] then
+        local cpu = bench.compare(samples, "cpu", n, n)
+        bench.figure { subject = "echo CPU " .. in_flight, n = n, what = "  the client's CPU for each", ours = cpu / n, unit = "us" }
+      end
     end
   end
 end

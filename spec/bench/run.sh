@@ -27,7 +27,7 @@ for program in "$bin/modalua" "$bin/pair" "$bin/bare" "$bin/serve" "$bin/lag" "$
 done
 python=/usr/bin/python3 # what a version manager puts before it takes longer to start
 [ -x "$python" ] || python=python3
-for program in curl wrk findscu movescu valgrind lua5.4 "$python"; do
+for program in curl wrk findscu movescu valgrind "$python"; do
     command -v "$program" >/dev/null || { echo "$program is missing: scripts/packages.sh --all installs it" >&2; exit 1; }
 done
 
@@ -50,6 +50,6 @@ export MODALUA_ORTHANCS="$orthancs" MODALUA_SERVE="$bin/serve" MODALUA_LAG="$bin
 for subject in start json tasks instructions finds echoes moves; do
     "$bin/modalua" "spec/bench/$subject.lua"
 done
-lua5.4 spec/bench/chart.lua "$figures" >"$chart"
+"$bin/modalua" spec/bench/chart.lua "$figures" >"$chart"
 [ $keep = no ] || cp "$figures" "$chart" spec/bench/
 printf '\n%s figures, of which %s goals are not reached; %s\n' "$(wc -l <"$figures")" "$(grep -c 'NOT reached' "$figures" || true)" "$chart"
