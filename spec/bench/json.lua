@@ -1,6 +1,6 @@
 -- How much CPU json.decode takes, compared with bare lua-cjson, on an answer of 1,000 studies as Orthanc prints it.
--- Prints one line; the figure is the median over pairs that run in turn.
-
+package.path = "./?.lua;" .. package.path
+local bench = require "spec.bench.support"
 local cjson = require "cjson"
 local json = require "modalua.json"
 
@@ -35,11 +35,7 @@ local function seconds(decode, text)
   return os.clock() - start
 end
 
-local function median(list)
-  table.sort(list)
-  return list[(#list + 1) // 2]
-end
-
+bench.title "JSON"
 local text = answer(1000)
 local ours, bare, ratios = {}, {}, {}
 for i = 1, PAIRS do
@@ -47,5 +43,6 @@ for i = 1, PAIRS do
   bare[i] = seconds(cjson.decode, text)
   ratios[i] = ours[i] / bare[i]
 end
-print(("json.decode / cjson.decode: %.2f of the CPU (%.2f ms / %.2f ms for %d KB)"):format(
-  median(ratios), median(ours) / CALLS * 1e3, median(bare) / CALLS * 1e3, #text // 1024))
+bench.figure { subject = "json.decode", n = 1000, what = ("json.decode of 1,000 studies, %d KB: CPU"):format(#text // 1024),
+  beside = "bare lua-cjson", ours = bench.median(ours) / CALLS, theirs = bench.median(bare) / CALLS, unit = "ms",
+  ratio = bench.median(ratios) }

@@ -1,18 +1,55 @@
 #!/bin/sh
-# Measures modalua against what it stands on, each pair interleaved in one run: spec/bench/run.sh [BUILD_FOLDER]
-# Needs a release build (scripts/test.sh makes one).
+# Measures modalua against what it stands on and what it stands beside, each pair interleaved in one run; prints medians, their ratios and
+# the goals, and leaves figures.tsv and figures.svg in BUILD_FOLDER/bench.
+#
+#   spec/bench/run.sh [--quick] [--keep] [BUILD_FOLDER]
+#
+# --quick: fewer runs, the installed Orthanc alone; --keep: also writes them, and the counts of instructions, into spec/bench.
+# Needs a release build and the packages that `scripts/packages.sh --all` installs.
 set -eu
 cd "$(dirname "$0")/../.."
+
+keep=no
+quick=no
+while :; do
+    case "${1:-}" in
+    --quick) quick=yes ;;
+    --keep) keep=yes ;;
+    -*) echo "usage: spec/bench/run.sh [--quick] [--keep] [BUILD_FOLDER]" >&2; exit 2 ;;
+    *) break ;;
+    esac
+    shift
+done
 build=${1:-build/release}
 bin=$build/bin
-script=$(mktemp)
-trap 'rm -f "$script"' EXIT
-echo 'local n = 0 for i = 1, 100 do n = n + i end assert(n == 5050)' >"$script"
+for program in "$bin/modalua" "$bin/pair" "$bin/bare" "$bin/serve" "$bin/lag" "$bin/dicomd"; do
+    [ -x "$program" ] || { echo "$program is missing: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
+done
+python=/usr/bin/python3 # what a version manager puts before it takes longer to start
+[ -x "$python" ] || python=python3
+for program in curl wrk findscu movescu valgrind "$python"; do
+    command -v "$program" >/dev/null || { echo "$program is missing: scripts/packages.sh --all installs it" >&2; exit 1; }
+done
 
-echo "Start-up: a script without a request; modalua, and a bare C program that links Lua and libcurl the same way"
-"$bin/pair" 101 "$bin/modalua" "$script" -- "$bin/bare" "$script"
+orthancs=""
+if [ $quick = no ]; then
+    cache=${XDG_CACHE_HOME:-$HOME/.cache}/modalua
+    for suite in trixie sid; do
+        spec/support/fetch_orthanc.sh "$suite" "$cache/orthanc-$suite"
+        orthancs="$orthancs${orthancs:+:}$cache/orthanc-$suite/run"
+    done
+fi
 
-echo "JSON: an answer list of 1,000 studies"
-"$bin/modalua" spec/bench/json.lua
+mkdir -p "$build/bench"
+figures=$build/bench/figures.tsv
+chart=$build/bench/figures.svg
+: >"$figures"
+export BENCH_BIN="$bin" BENCH_QUICK=$quick BENCH_KEEP=$keep BENCH_FIGURES="$figures" BENCH_PYTHON="$python"
+export MODALUA_ORTHANCS="$orthancs" MODALUA_SERVE="$bin/serve" MODALUA_LAG="$bin/lag" MODALUA_DICOMD="$bin/dicomd"
 
-MODALUA_SERVE=$bin/serve MODALUA_LAG=$bin/lag "$bin/modalua" spec/bench/modality.lua "$bin"
+for subject in start json tasks instructions finds echoes moves; do
+    "$bin/modalua" "spec/bench/$subject.lua"
+done
+"$bin/modalua" spec/bench/chart.lua "$figures" >"$chart"
+[ $keep = no ] || cp "$figures" "$chart" spec/bench/
+printf '\n%s figures, of which %s goals are not reached; %s\n' "$(wc -l <"$figures")" "$(grep -c 'NOT reached' "$figures" || true)" "$chart"
