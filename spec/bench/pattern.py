@@ -1,5 +1,5 @@
-"""What modalua is measured against: the requests that pyorthanc makes, one after the other, on one connection of the standard
-library's HTTP client.
+"""What modalua is measured against: the requests that pyorthanc makes, one after the other, on one connection of httpx, as pyorthanc
+makes them.
 
     pattern.py find URL MODALITY QUERY      the C-FIND, the list of answers, and one request for each answer
     pattern.py answers URL MODALITY QUERY   what follows the C-FIND of these
@@ -8,23 +8,21 @@ library's HTTP client.
 
 Prints what the work itself took, without the start of this program: seconds, seconds of CPU, how many.
 """
-import http.client
 import json
 import sys
 import time
-import urllib.parse
+
+import httpx
 
 action, url, modality = sys.argv[1:4]
-server = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=3600)
+server = httpx.Client(base_url=url, timeout=3600)
 
 
 def request(method, path, body=None):
-    server.request(method, path, body if body is None else json.dumps(body), {"Content-Type": "application/json"})
-    answer = server.getresponse()
-    text = answer.read()
-    if answer.status != 200:
-        sys.exit("%s %s: %d %s" % (method, path, answer.status, text))
-    return json.loads(text)
+    answer = server.request(method, path, json=body)
+    if answer.status_code != 200:
+        sys.exit("%s %s: %d %s" % (method, path, answer.status_code, answer.text))
+    return answer.json()
 
 
 def query():

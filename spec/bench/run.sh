@@ -4,7 +4,8 @@
 #
 #   spec/bench/run.sh [--quick] [--keep] [BUILD_FOLDER]
 #
-# --quick: fewer runs, the installed Orthanc alone; --keep: also writes them, and the counts of instructions, into spec/bench.
+# --quick: fewer runs, the installed Orthanc alone; --keep: also writes them, and the counts of instructions, into spec/bench, and
+# the README's table.
 # Needs a release build and the packages that `scripts/packages.sh --all` installs.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -30,6 +31,7 @@ python=/usr/bin/python3 # what a version manager puts before it takes longer to 
 for program in curl wrk findscu movescu valgrind "$python"; do
     command -v "$program" >/dev/null || { echo "$program is missing: scripts/packages.sh --all installs it" >&2; exit 1; }
 done
+"$python" -c 'import httpx' || { echo "Python's httpx is missing: scripts/packages.sh --all installs it" >&2; exit 1; }
 
 orthancs=""
 if [ $quick = no ]; then
@@ -51,5 +53,8 @@ for subject in start json tasks instructions finds echoes moves; do
     "$bin/modalua" "spec/bench/$subject.lua"
 done
 "$bin/modalua" spec/bench/chart.lua "$figures" >"$chart"
-[ $keep = no ] || cp "$figures" "$chart" spec/bench/
+if [ $keep = yes ]; then
+    cp "$figures" "$chart" spec/bench/
+    "$bin/modalua" spec/bench/table.lua "$figures" README.md
+fi
 printf '\n%s figures, of which %s goals are not reached; %s\n' "$(wc -l <"$figures")" "$(grep -c 'NOT reached' "$figures" || true)" "$chart"
