@@ -4,7 +4,8 @@ local modalua = require "modalua"
 
 local help = {}
 
-local NEAREST = 5
+local NEAREST = 5 -- of the functions that a misspelt word may mean
+local LEAST = 3 -- letters of a part of a name that mean something
 
 local entries -- of every documented function: {name =, kind =, method =, row =}
 local methods -- kind ("modality") -> its methods: name -> function
@@ -106,35 +107,17 @@ local function overview()
   return table.concat(lines, "\n")
 end
 
--- How many letters differ, at least: the usual distance between two words.
-local function distance(a, b)
-  local row = {}
-  for j = 0, #b do
-    row[j] = j
-  end
-  for i = 1, #a do
-    local diagonal = row[0]
-    row[0] = i
-    for j = 1, #b do
-      local cost = a:byte(i) == b:byte(j) and 0 or 1
-      diagonal, row[j] = row[j], math.min(row[j] + 1, row[j - 1] + 1, diagonal + cost)
-    end
-  end
-  return row[#b]
-end
-
+-- The functions that a word may mean: those whose names it is a part of, else the one that is spelt nearly so.
 local function nearest(word)
-  local found = {}
-  for _, entry in ipairs(entries) do
-    local far = entry.method:find(word, 1, true) and 1 or distance(word, entry.method)
-    if far <= math.max(2, #word // 3) then
-      found[#found + 1] = { name = entry.name, far = far }
-    end
+  local methods_named, names = {}, {}
+  for i, entry in ipairs(entries) do
+    methods_named[i] = entry.method
   end
-  table.sort(found, function(a, b) return a.far < b.far or a.far == b.far and a.name < b.name end)
-  local names = {}
-  for i = 1, math.min(#found, NEAREST) do
-    names[i] = found[i].name
+  local near = doc.nearest(word, methods_named)
+  for _, entry in ipairs(entries) do
+    if #names < NEAREST and (entry.method == near or #word >= LEAST and entry.method:find(word, 1, true)) then
+      names[#names + 1] = entry.name
+    end
   end
   return table.concat(names, ", ")
 end
