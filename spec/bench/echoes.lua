@@ -53,11 +53,13 @@ local function one_by_one(servers)
   for _, n in ipairs(SIZES) do
     local what = ("%d echoes, one after the other"):format(n)
     local ours = bench.ours("echo", url, "pacs", n, 1)
-    local samples = bench.in_turn(RUNS, { ours = ours, theirs = bench.pattern("echo", url, "pacs", n) })
-    local a, b, ratio = bench.compare(samples, "wall", "ours", "theirs")
-    bench.figure { subject = "echo 1", n = n, what = what, beside = "Python", ours = a, theirs = b, unit = "s", ratio = ratio }
+    if n < 1000 then -- httpx sends a head and its body apart, and waits for a delayed ACK between them: 1,000 take 44 s
+      local samples = bench.in_turn(RUNS, { ours = ours, theirs = bench.pattern("echo", url, "pacs", n) })
+      local a, b, ratio = bench.compare(samples, "wall", "ours", "theirs")
+      bench.figure { subject = "echo 1", n = n, what = what, beside = "Python", ours = a, theirs = b, unit = "s", ratio = ratio }
+    end
     local figures = bench.processes(RUNS, ours, ("curl -s -d {} '%s/modalities/pacs/echo?[1-%d]'"):format(url, n))
-    a, b, ratio = table.unpack(figures.wall)
+    local a, b, ratio = table.unpack(figures.wall)
     bench.figure { subject = "echo 1, curl", n = n, what = what .. ", the whole process", beside = "one curl", ours = a, theirs = b,
       unit = "s", ratio = ratio }
   end

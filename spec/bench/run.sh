@@ -23,7 +23,7 @@ while :; do
 done
 build=${1:-build/release}
 bin=$build/bin
-for program in "$bin/modalua" "$bin/pair" "$bin/bare" "$bin/serve" "$bin/lag" "$bin/dicomd"; do
+for program in "$bin/modalua" "$bin/pair" "$bin/bare" "$bin/serve" "$bin/lag" "$bin/dicomd" "$bin/terminal"; do
     [ -x "$program" ] || { echo "$program is missing: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
 done
 python=/usr/bin/python3 # what a version manager puts before it takes longer to start
@@ -49,7 +49,7 @@ chart=$build/bench/figures.svg
 export BENCH_BIN="$bin" BENCH_QUICK=$quick BENCH_KEEP=$keep BENCH_FIGURES="$figures" BENCH_PYTHON="$python"
 export MODALUA_ORTHANCS="$orthancs" MODALUA_SERVE="$bin/serve" MODALUA_LAG="$bin/lag" MODALUA_DICOMD="$bin/dicomd"
 
-for subject in start json tasks instructions finds echoes moves; do
+for subject in start prompt json tasks instructions finds echoes moves; do
     "$bin/modalua" "spec/bench/$subject.lua"
 done
 "$bin/modalua" spec/bench/chart.lua "$figures" >"$chart"

@@ -11,9 +11,10 @@ local ROWS = {
   { "find, the server 20 ms away", 1000 }, { "find, a fast modality", 1000 }, { "find, a fast modality", 10000 },
   { "find, a fast modality, CPU", 10000 }, { "memory", 10000 }, { "memory each", 1000 }, { "memory each", 10000 },
   { "find beside curl", 1000 }, { "find CPU beside curl", 1000 }, { "find beside findscu", 1000 }, { "find CPU beside findscu", 1000 },
-  { "echo 8", 1000 }, { "echo 16", 1000 }, { "echo 1", 1000 }, { "echo 1, curl", 1000 },
+  { "echo 8", 1000 }, { "echo 16", 1000 }, { "echo 1", 100 }, { "echo 1, curl", 1000 },
   { "dead", 8 }, { "dead, others", 8 }, { "dead", 16 }, { "dead, others", 16 },
   { "switch", 1 }, { "switch", 1000 }, { "live tasks", 10000 },
+  { "first prompt" }, { "completion of a modality among 1,000" }, { "first completion of a tag" },
   { "start wall" }, { "start peak memory" }, { "json.decode", 1000 },
 }
 
