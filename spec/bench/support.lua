@@ -93,8 +93,8 @@ local UNITS = { s = { 1, "%.3g s" }, ms = { 1e3, "%.3g ms" }, MB = { 1, "%.3g MB
   us = { 1e6, "%.3g µs" }, M = { 1e-6, "%.2f M" } }
 
 function bench.show(value, unit)
-  if unit == "s" and value < 1 then
-    unit = "ms"
+  if unit == "s" or unit == "ms" then
+    unit = value < 1 and "ms" or "s"
   end
   local scale, format = table.unpack(UNITS[unit])
   return format:format(value * scale)
