@@ -271,11 +271,14 @@ describe("upload", function()
     end
   end)
 
-  it("is sent again when the server has stored nothing because two came at once", function()
+  it("is sent again when the server has stored nothing because a folder came or went at that moment", function()
     local race = { code = 500, body = '{"HttpStatus":500,"OrthancStatus":2001,"Message":"Unable to create a subdirectory"}' }
+    local gone = { code = 500, body = [[{"HttpStatus":500,"OrthancStatus":-1,"Message":"Internal error",
+      "Details":"Error while accessing the filesystem: /var/lib/orthanc/db/af/34"}]] }
     local stored = { code = 200, body = '{"Status":"Success"}' }
     served.write_file(path "source", "instance")
-    answers(2, "/status", race)
+    answers(1, "/status", race)
+    answers(1, "/status", gone)
     answers(nil, "/status", stored)
     assert.are.equal("Success", assert(client:upload(path "source")).Status)
     assert.are.equal(3, uploads())

@@ -310,15 +310,21 @@ static bool all_stored(lua_State *L, int index)
     return stored;
 }
 
-/* Two instances that are stored at one moment may both want to make one folder; for the one that
- * comes too late the server fails, with nothing stored. The error is on the top. */
+/* Orthanc makes a folder for an instance that it stores and removes the folders of those that it
+ * deletes, all at once: the one that comes too late, or too early, fails, with nothing stored. The
+ * error is on the top. */
 static bool lost_a_race(lua_State *L, const file_call *f)
 {
+    static const char folder_gone[] = "Error while accessing the filesystem";
+    const char *details;
     bool lost;
     lua_getfield(L, -1, "orthanc_status");
-    lost = lua_tointeger(L, -1) == FOLDER_RACE && f->tries < STORE_TRIES;
-    lua_pop(L, 1);
-    return lost;
+    lua_getfield(L, -2, "details");
+    details = lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
+    lost = lua_tointeger(L, -2) == FOLDER_RACE ||
+           strncmp(details, folder_gone, sizeof folder_gone - 1) == 0;
+    lua_pop(L, 2);
+    return lost && f->tries < STORE_TRIES;
 }
 
 static int uploaded(lua_State *L, call *c)
