@@ -412,18 +412,16 @@ static int unheard(lua_State *L, commitment_call *w)
 {
     call *c = &w->base;
     int error = lua_gettop(L);
-    bool gone;
     if (lcall_may_pass(L, c, w->heard)) {
         lua_settop(L, c->base.index);
         return wait(L, w);
     }
-    lua_getfield(L, error, "code");
-    gone = lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "commitment_gone") == 0;
     lua_getfield(L, error, "message");
     lua_pushfstring(L,
-                    gone ? "%s; what the modality has reported, or will, is not known"
-                         : "%s; the modality may still report: client:commitment(\"%s\"):wait() "
-                           "goes on waiting",
+                    lerror_is_code(L, error, "commitment_gone")
+                        ? "%s; what the modality has reported, or will, is not known"
+                        : "%s; the modality may still report: client:commitment(\"%s\"):wait() "
+                          "goes on waiting",
                     lua_tostring(L, -1), w->uid);
     lua_setfield(L, error, "message");
     lua_settop(L, error);
@@ -493,13 +491,11 @@ static int removed(lua_State *L, call *c)
         lua_pushboolean(L, 1);
         return 1;
     }
-    lua_getfield(L, -1, "code");
-    if (lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "not_committed") == 0) {
+    if (lerror_is_code(L, -1, "not_committed")) {
         lua_pushliteral(L, "nothing was removed: the modality has not committed itself to keeping "
                            "all of it, or not yet (status() tells)");
-        lua_setfield(L, -3, "message");
+        lua_setfield(L, -2, "message");
     }
-    lua_pop(L, 1);
     return 2;
 }
 
@@ -518,7 +514,7 @@ static int l_remove(lua_State *L)
 
 /* ---- the object ---- */
 
-/* The fields, then the methods (upvalue 1). */
+/* The fields, then the methods. */
 static int l_index(lua_State *L)
 {
     const commitment *m = check_commitment(L, 1);

@@ -267,9 +267,7 @@ static int write_entry(lua_State *L, call *c)
 static int not_read(lua_State *L, call *c)
 {
     const entry_call *e = (entry_call *)c;
-    bool unknown = lua_getfield(L, -1, "code") == LUA_TSTRING &&
-                   strcmp(lua_tostring(L, -1), entry_kind_of(e->base.modality)->unknown) == 0;
-    lua_pop(L, 1);
+    bool unknown = lerror_is_code(L, -1, entry_kind_of(e->base.modality)->unknown);
     if (unknown && e->create) {
         lua_settop(L, c->base.index);
         lua_newtable(L);

@@ -181,13 +181,23 @@ bool lerror_is(lua_State *L, int index)
     return same;
 }
 
-bool lerror_is_kind(lua_State *L, int index, const char *kind)
+static bool has_field(lua_State *L, int index, const char *name, const char *value)
 {
     bool same;
     if (!lerror_is(L, index))
         return false;
-    lua_getfield(L, index, "kind");
-    same = lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), kind) == 0;
+    lua_getfield(L, index, name);
+    same = lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), value) == 0;
     lua_pop(L, 1);
     return same;
+}
+
+bool lerror_is_kind(lua_State *L, int index, const char *kind)
+{
+    return has_field(L, index, "kind", kind);
+}
+
+bool lerror_is_code(lua_State *L, int index, const char *code)
+{
+    return has_field(L, index, "code", code);
 }

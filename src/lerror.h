@@ -39,7 +39,8 @@ int lerror_blame(lua_State *L);
 /* Whether the value is an error object. [-0, +0, -] */
 bool lerror_is(lua_State *L, int index);
 
-/* Whether it is one of that kind. [-0, +0, -] */
+/* Whether it is one of that kind, or with that code. [-0, +0, -] */
 bool lerror_is_kind(lua_State *L, int index, const char *kind);
+bool lerror_is_code(lua_State *L, int index, const char *code);
 
 #endif

@@ -83,14 +83,12 @@ static int file_failed(lua_State *L, file_call *f, const char *what, const char 
 /* nil and an error are on the top: of the file's it says which. */
 static int failed(lua_State *L, const file_call *f)
 {
-    lua_getfield(L, -1, "code");
-    if (lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "file") == 0) {
-        lua_getfield(L, -2, "message");
+    if (lerror_is_code(L, -1, "file")) {
+        lua_getfield(L, -1, "message");
         lua_pushfstring(L, "'%s': %s", f->name, lua_tostring(L, -1));
-        lua_setfield(L, -4, "message");
+        lua_setfield(L, -3, "message");
         lua_pop(L, 1);
     }
-    lua_pop(L, 1);
     if (f->name[0])
         lerror_set(L, "file", f->name);
     return 2;

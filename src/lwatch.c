@@ -207,12 +207,8 @@ static int wait(lua_State *L, watch *w)
 static int unheard(lua_State *L, watch *w)
 {
     call *c = &w->base.call;
-    lua_getfield(L, -1, "code");
-    if (lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), "job_gone") == 0) {
-        lua_pop(L, 1);
+    if (lerror_is_code(L, -1, "job_gone"))
         return w->forgotten(L, c);
-    }
-    lua_pop(L, 1);
     if (lcall_may_pass(L, c, w->heard)) {
         lua_settop(L, c->base.index);
         return wait(L, w);
