@@ -239,40 +239,27 @@ static void cancel_one(loop *lp, task *t)
     }
 }
 
-/* Without recursion: the tree of tasks can be deep. */
-void loop_detach_task(task *t)
+/* The task after `at` in the tree of `top`, below `at` or past it; NULL at the end. Without
+ * recursion: the tree of tasks can be deep. */
+static task *next_task(const task *top, task *at, bool below)
 {
-    task *at = t;
-    for (;;) {
-        at->detached = true;
-        if (at->children) {
-            at = at->children;
-            continue;
-        }
-        while (at != t && !at->sibling)
-            at = at->parent;
-        if (at == t)
-            return;
-        at = at->sibling;
-    }
+    if (below && at->children)
+        return at->children;
+    while (at != top && !at->sibling)
+        at = at->parent;
+    return at == top ? NULL : at->sibling;
 }
 
-/* In the same way. */
+void loop_detach_task(task *t)
+{
+    for (task *at = t; at; at = next_task(t, at, true))
+        at->detached = true;
+}
+
 void loop_cancel_task(loop *lp, task *t)
 {
-    task *at = t;
-    for (;;) {
+    for (task *at = t; at; at = next_task(t, at, at->state == TASK_CLOSING))
         cancel_one(lp, at);
-        if (at->state == TASK_CLOSING && at->children) {
-            at = at->children;
-            continue;
-        }
-        while (at != t && !at->sibling)
-            at = at->parent;
-        if (at == t)
-            return;
-        at = at->sibling;
-    }
 }
 
 void loop_kill(loop *lp, loop_reason reason)

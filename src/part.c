@@ -46,17 +46,18 @@ int part_open(const char *path, const char *part)
             errno = EBUSY;
             return -1;
         }
-        if (is_still(fd, part) && !is_ours(fd)) {
+        if (!is_still(fd, part)) {
+            close(fd);
+            continue;
+        }
+        if (!is_ours(fd)) {
             close(fd);
             errno = EPERM;
             return -1;
         }
-        if (is_still(fd, part)) {
-            if (replaces) /* a private file stays one; some file systems know no modes */
-                (void)!fchmod(fd, there.st_mode & 0777);
-            return fd;
-        }
-        close(fd);
+        if (replaces) /* a private file stays one; some file systems know no modes */
+            (void)!fchmod(fd, there.st_mode & 0777);
+        return fd;
     }
 }
 
