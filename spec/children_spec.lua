@@ -67,13 +67,7 @@ for _, version in ipairs(versions) do
 
     -- What this test has made the peer log: the lines that begin with `word`.
     local function logged(word)
-      local lines = {}
-      for line in peer:log():sub(seen + 1):gmatch "[^\n]+" do
-        if line:sub(1, #word) == word then
-          lines[#lines + 1] = line
-        end
-      end
-      return lines
+      return peer:logged(word, seen)
     end
 
     local function find(modality, level, query)

@@ -1,6 +1,9 @@
 local modalua = require "modalua"
 local task = require "modalua.task"
+local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
+
+local fails = expect.fails
 
 describe("Transfers, against a server that misbehaves", function()
   local server, client
@@ -17,15 +20,6 @@ describe("Transfers, against a server that misbehaves", function()
     client = modalua.connect(server.url, { timeout = 5 })
     assert(client:post("/reset"))
   end)
-
-  local function fails(fields, ok, err)
-    assert.is_nil(ok)
-    assert.is_true(modalua.is_error(err), tostring(err))
-    for key, value in pairs(fields) do
-      assert.are.equal(value, err[key], key .. " of " .. tostring(err))
-    end
-    return err
-  end
 
   local function count(path)
     return assert(client:get("/count", { of = path }))

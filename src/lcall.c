@@ -121,6 +121,14 @@ void lcall_set_progress(lua_State *L, int options, int call_index)
     lua_pop(L, 1);
 }
 
+void lcall_read_wait(lua_State *L, int options, call *c, const lopt *rows)
+{
+    double wait_timeout = 0;
+    lopts_read(L, options, c->base.name, rows, &wait_timeout);
+    lcall_set_deadline(c, wait_timeout);
+    lcall_set_progress(L, options, lua_gettop(L));
+}
+
 void lcall_keep_route(lua_State *L, int call_index)
 {
     call *c = lua_touserdata(L, call_index);

@@ -12,6 +12,7 @@
 #include <stdbool.h>
 
 #include "lclient.h"
+#include "lopts.h"
 #include "lprogress.h"
 #include "op.h"
 #include "orthanc_routes.h"
@@ -51,6 +52,15 @@ void lcall_set_deadline(call *c, double seconds);
  * `call` tells how far it is, by lcall_report and at its end. Throws when it cannot be. [-0, +0, v]
  */
 void lcall_set_progress(lua_State *L, int options, int call);
+
+/* Reads the options at index `options`, by rows that begin with LCALL_WAIT_ROWS, for the call on
+ * the top: how long it may take, and whom it tells how far it is. [-0, +0, v] */
+#define LCALL_WAIT_ROWS                  \
+    { "wait_timeout", LOPT_SECONDS, 0 }, \
+    {                                    \
+        "progress", LOPT_VALUE, 0        \
+    }
+void lcall_read_wait(lua_State *L, int options, call *c, const lopt *rows);
 
 /* What every call lets go of, for one that has an op->released of its own. */
 void lcall_released(op *o);

@@ -461,23 +461,16 @@ static int ask(lua_State *L, call *c)
 
 static int l_wait(lua_State *L)
 {
-    struct {
-        double wait_timeout;
-    } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 },
-                                 { "progress", LOPT_VALUE, 0 },
-                                 { NULL, LOPT_FLAG, 0 } };
+    static const lopt rows[] = { LCALL_WAIT_ROWS, { NULL, LOPT_FLAG, 0 } };
     commitment_call *c;
     check_commitment(L, 1);
     lua_settop(L, 2);
-    lopts_read(L, 2, "wait", rows, &o);
     c = push_call(L, "wait", ask); /* self options client call */
-    lcall_set_progress(L, 2, 4);
+    lcall_read_wait(L, 2, &c->base, rows);
     lua_remove(L, 2);
     lua_getiuservalue(L, 1, COMMITMENT_ASKED);
     lcall_keep(L, 3, "asked", -1);
     lua_pop(L, 1);
-    lcall_set_deadline(&c->base, o.wait_timeout);
     c->begun = c->heard = clock_now();
     return op_run(L, &c->base.base);
 }

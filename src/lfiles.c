@@ -30,16 +30,10 @@ typedef struct file_call {
     char name[];
 } file_call;
 
-#define COMMON_ROWS                      \
-    { "wait_timeout", LOPT_SECONDS, 0 }, \
-    {                                    \
-        "progress", LOPT_VALUE, 0        \
-    }
-
-static const lopt send_rows[] = { COMMON_ROWS, { NULL, LOPT_FLAG, 0 } };
+static const lopt send_rows[] = { LCALL_WAIT_ROWS, { NULL, LOPT_FLAG, 0 } };
 
 static const lopt download_rows[] = {
-    COMMON_ROWS, { "query", LOPT_TABLE, 0 }, { "body", LOPT_TABLE, 0 }, { NULL, LOPT_FLAG, 0 }
+    LCALL_WAIT_ROWS, { "query", LOPT_TABLE, 0 }, { "body", LOPT_TABLE, 0 }, { NULL, LOPT_FLAG, 0 }
 };
 
 /* ---- the file ---- */
@@ -97,10 +91,7 @@ static int failed(lua_State *L, const file_call *f)
 /* Reads the options at index for the call on the top. */
 static void read_options(lua_State *L, file_call *f, int index, const lopt *rows)
 {
-    double wait_timeout = 0;
-    lopts_read(L, index, f->call.base.name, rows, &wait_timeout);
-    lcall_set_deadline(&f->call, wait_timeout);
-    lcall_set_progress(L, index, lua_gettop(L));
+    lcall_read_wait(L, index, &f->call, rows);
     f->call.request.silence = f->call.client->timeout;
 }
 

@@ -167,22 +167,15 @@ static int forgotten(lua_State *L, call *c)
 
 static int l_wait(lua_State *L)
 {
-    struct {
-        double wait_timeout;
-    } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 },
-                                 { "progress", LOPT_VALUE, 0 },
-                                 { NULL, LOPT_FLAG, 0 } };
+    static const lopt rows[] = { LCALL_WAIT_ROWS, { NULL, LOPT_FLAG, 0 } };
     job_call *c;
     check_job(L, 1);
     lua_settop(L, 2);
-    lopts_read(L, 2, "wait", rows, &o);
     c = push_call(L, "wait", begin); /* job options client call */
-    lcall_set_progress(L, 2, 4);
+    lcall_read_wait(L, 2, &c->watch.base.call, rows);
     lua_remove(L, 2);
     c->watch.succeeded = succeeded;
     c->watch.forgotten = forgotten;
-    lcall_set_deadline(&c->watch.base.call, o.wait_timeout);
     return op_run(L, &c->watch.base.call.base);
 }
 

@@ -24,6 +24,17 @@ function Peer:log()
   return self.text
 end
 
+--- The lines of the log after its first `seen` bytes that begin with `word`.
+function Peer:logged(word, seen)
+  local lines = {}
+  for line in self:log():sub(seen + 1):gmatch "[^\n]+" do
+    if line:sub(1, #word) == word then
+      lines[#lines + 1] = line
+    end
+  end
+  return lines
+end
+
 --- Ends the program. Idempotent.
 function Peer:close()
   local pipe = self.pipe

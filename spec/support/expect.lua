@@ -23,7 +23,7 @@ end
 --- That an operation gave nil and an error with these fields; gives the error.
 function expect.fails(fields, ok, err)
   assert.is_nil(ok)
-  assert.is_true(modalua.is_error(err))
+  assert.is_true(modalua.is_error(err), tostring(err))
   for key, value in pairs(fields) do
     assert.are.equal(value, err[key], key .. " of " .. tostring(err))
   end
