@@ -53,6 +53,13 @@ void console_hold_bar(bool held)
     bar_is_held = held;
 }
 
+size_t console_width(void)
+{
+    struct winsize window;
+    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
+                                                                               : WIDTH;
+}
+
 /* What fits in one line: a longer one would leave its first part behind. */
 static size_t fitting(const char *text, size_t size)
 {

@@ -8,6 +8,9 @@
 
 #include "jsontext.h"
 
+/* The columns of the terminal that is standard output; 80 when it is none, or does not say. */
+size_t console_width(void);
+
 /* For modalua_config; `user` is not used. */
 void console_write(void *user, const char *text, size_t size);
 void console_log(void *user, const char *line, size_t size);

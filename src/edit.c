@@ -8,15 +8,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
 
+#include "console.h"
 #include "edit_history.h"
 #include "jsontext.h"
 #include "signals.h"
 
-enum { LISTED = 100, WIDTH = 80, REPLACEMENT = 0xFFFD };
+enum { LISTED = 100, REPLACEMENT = 0xFFFD };
 
 struct edit {
     EditLine *el;
@@ -119,20 +119,13 @@ static void read_candidates(candidates *c, const char *json)
     }
 }
 
-static size_t terminal_width(void)
-{
-    struct winsize window;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                               : WIDTH;
-}
-
 /* In columns, below the line. */
 static void list_candidates(const candidates *c)
 {
     size_t widest = 0, columns;
     for (size_t i = 0; i < c->count; i++)
         widest = strlen(c->list[i]) > widest ? strlen(c->list[i]) : widest;
-    columns = terminal_width() / (widest + 2);
+    columns = console_width() / (widest + 2);
     columns = columns > 0 ? columns : 1;
     for (size_t i = 0; i < c->count; i++)
         printf("%s%-*s", i % columns == 0 ? "\n" : "  ", (int)widest, c->list[i]);

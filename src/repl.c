@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -18,9 +17,8 @@
 #include "signals.h"
 
 enum {
-    STEP_MS = 100,    /* after which Ctrl-C during a transfer is noticed */
-    QUESTION_MS = 50, /* the same for an answer to the question that it brings up */
-    WIDTH = 80        /* of what is no terminal */
+    STEP_MS = 100,   /* after which Ctrl-C during a transfer is noticed */
+    QUESTION_MS = 50 /* the same for an answer to the question that it brings up */
 };
 
 typedef struct session {
@@ -118,13 +116,6 @@ static int call(session *s, const char *function, const char *json)
 
 /* ---- what the Lua half is asked ---- */
 
-static size_t terminal_width(void)
-{
-    struct winsize window;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                               : WIDTH;
-}
-
 /* A JSON string of the text. The caller frees it. */
 static char *json_of(const char *bytes, size_t size)
 {
@@ -142,7 +133,7 @@ static int show(session *s)
     char options[40];
     buffer shown = { 0 };
     int status;
-    snprintf(options, sizeof options, "{\"width\":%zu}", terminal_width());
+    snprintf(options, sizeof options, "{\"width\":%zu}", console_width());
     console_collect(&shown);
     status = call(s, "modalua.evaluate.show", options);
     console_collect(NULL);

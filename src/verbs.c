@@ -3,12 +3,10 @@
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "console.h"
 #include "options.h"
-
-enum { WIDTH = 80 }; /* of a terminal that does not say */
 
 static const struct verb {
     const char *name, *words, *help;
@@ -44,13 +42,6 @@ void verbs_print(FILE *to)
 
 /* ---- what they are told ---- */
 
-static int width_of_terminal(void)
-{
-    struct winsize window;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                               : WIDTH;
-}
-
 /* https://no-color.org */
 static bool wants_colour(void)
 {
@@ -69,7 +60,7 @@ static void write_terminal(FILE *to)
     fprintf(to, "{\"output\":%s,\"colour\":%s,\"errors\":%s,\"input\":%s", boolean(output),
             boolean(output && wants_colour()), boolean(errors), boolean(isatty(STDIN_FILENO)));
     if (output)
-        fprintf(to, ",\"width\":%d", width_of_terminal());
+        fprintf(to, ",\"width\":%zu", console_width());
     fputs(",\"options\":[", to);
 }
 

@@ -170,14 +170,6 @@ end
 
 -- ---- their words ----
 
-local function to_seconds(text)
-  local n = math.tointeger(tonumber(text))
-  if not n or n < 1 then
-    return nil, ("a whole number of seconds, 1 or more, is expected, not '%s'"):format(text)
-  end
-  return n
-end
-
 look.verbs = {
   {
     name = "echo", run = run_echo,
@@ -188,7 +180,7 @@ look.verbs = {
     words = {
       { "argument", name = "NAME", argname = "NAME", target = "names", args = "*",
         description = "modalities, by the server's names; without any, all" },
-      { "option", name = "--timeout", argname = "SECONDS", convert = to_seconds,
+      { "option", name = "--timeout", argname = "SECONDS", convert = session.counted " of seconds",
         description = "a bound for each of the server's waits" },
     },
   },

@@ -179,14 +179,6 @@ end
 
 -- ---- its words ----
 
-local function to_count(text)
-  local n = math.tointeger(tonumber(text))
-  if not n or n < 1 then
-    return nil, ("a whole number, 1 or more, is expected, not '%s'"):format(text)
-  end
-  return n
-end
-
 send.verbs = {
   {
     name = "move", run = run_move,
@@ -204,8 +196,8 @@ send.verbs = {
         .. "them, or the server itself, has" },
       { "option", name = "--to-aet", argname = "AET", description = "an AE title that only the sender knows" },
       look_for.level,
-      { "option", name = "--max", argname = "N", default = MAX, convert = to_count, description = "more than N (100) are not moved, unless "
-        .. "somebody at the terminal says so" },
+      { "option", name = "--max", argname = "N", default = MAX, convert = session.counted "",
+        description = "more than N (100) are not moved, unless somebody at the terminal says so" },
       { "flag", name = "-y --yes", description = "nobody is asked: more than --max are moved" },
       { "flag", name = "--all", description = "everything may be moved, when nothing narrows the search" },
       { "flag", name = "-n --dry-run", description = "shows what would be moved" },

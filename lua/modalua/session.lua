@@ -96,6 +96,17 @@ function Session:settings()
   return self.known or nil
 end
 
+--- For a verb's words: what reads a whole number, 1 or more; `unit` is what its complaint adds (" of seconds").
+function session.counted(unit)
+  return function(text)
+    local n = math.tointeger(tonumber(text))
+    if not n or n < 1 then
+      return nil, ("a whole number%s, 1 or more, is expected, not '%s'"):format(unit, text)
+    end
+    return n
+  end
+end
+
 function session.address(settings)
   return settings.Host and settings.Port and ("%s:%d"):format(settings.Host, settings.Port) or ""
 end
