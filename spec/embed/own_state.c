@@ -1,0 +1,26 @@
+/* own_state.c - a program with a Lua state of its own, which takes the module out of libmodalua.so.
+ * Its argument is the URL of an Orthanc. */
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+
+int luaopen_modalua(lua_State *L);
+
+int main(int argc, char **argv)
+{
+    lua_State *L = luaL_newstate();
+    int failed;
+    if (!L)
+        return 1;
+    luaL_openlibs(L);
+    luaL_requiref(L, "modalua", luaopen_modalua, 0);
+    lua_pop(L, 1);
+    lua_pushstring(L, argc > 1 ? argv[1] : NULL);
+    lua_setglobal(L, "url");
+    failed = luaL_dostring(L, "local c = require 'modalua'.connect(url)\n"
+                              "print(assert(c:system()).Version)");
+    if (failed)
+        fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
+    lua_close(L);
+    return failed;
+}
