@@ -138,6 +138,9 @@ void http_server_free(http_server *s);
 
 const char *http_server_url(const http_server *s); /* without credentials or trailing slash */
 bool http_server_has_credentials(const http_server *s);
+
+/* Whether a server has the scheme, host and port of the other, and a path that is its or below. */
+bool http_server_is_below(const http_server *s, const http_server *other);
 unsigned http_server_retries(const http_server *s);
 
 /* Starts a request, or queues it when its server is busy. False: out of memory; the transfer is

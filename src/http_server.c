@@ -332,6 +332,21 @@ const char *http_server_url(const http_server *s)
     return s->url;
 }
 
+/* The path of a URL that server_set_url has written. */
+static const char *path_of(const char *url)
+{
+    const char *host = strstr(url, "://") + 3;
+    return host + strcspn(host, "/");
+}
+
+bool http_server_is_below(const http_server *s, const http_server *other)
+{
+    const char *path = path_of(s->url), *above = path_of(other->url);
+    size_t size = strlen(above);
+    return strncmp(s->url, other->url, strcspn(s->url, ":") + 1) == 0 && s->gate == other->gate &&
+           strncmp(path, above, size) == 0 && (path[size] == '\0' || path[size] == '/');
+}
+
 bool http_server_has_credentials(const http_server *s)
 {
     return s->username || s->token || s->authorization;

@@ -9,7 +9,7 @@
 #define TABLE_COST 64 /* a Table has 56 bytes */
 #define NODE_COST  24 /* a place in the hash part */
 #define SLOT_COST  16 /* a place in the array part */
-#define STRING_COST                                                                                \
+#define STRING_COST \
     41 /* header and terminator 25, rounding or bucket of the string table 16; the characters come \
           on top */
 #define BUCKETS_COST 64 /* the string table as it doubles, for each string */

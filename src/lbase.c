@@ -73,8 +73,19 @@ static int l_exit(lua_State *L)
 
 /* ---- setmetatable ---- */
 
-/* As lbaselib's, but where a run can be stopped it takes no __gc: finalizers run with hooks off,
+/* Where a run can be stopped, no table of a script's is finalized: finalizers run with hooks off,
  * and one that spins could not be. */
+static void check_no_finalizer(lua_State *L, int metatable)
+{
+    if (!lua_istable(L, metatable) || !limits_loop(L)->interruptible)
+        return;
+    lua_pushliteral(L, "__gc");
+    if (lua_rawget(L, metatable) != LUA_TNIL)
+        luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not be "
+                      "stopped; use <close>");
+    lua_pop(L, 1);
+}
+
 static int l_setmetatable(lua_State *L)
 {
     int type = lua_type(L, 2);
@@ -83,13 +94,18 @@ static int l_setmetatable(lua_State *L)
     if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
         return luaL_error(L, "cannot change a protected metatable");
     lua_settop(L, 2);
-    if (type == LUA_TTABLE && limits_loop(L)->interruptible) {
-        lua_pushliteral(L, "__gc");
-        if (lua_rawget(L, 2) != LUA_TNIL)
-            return luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not "
-                                 "be stopped; use <close>");
-        lua_settop(L, 2);
-    }
+    check_no_finalizer(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* debug's, which looks at no __metatable. */
+static int l_debug_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    lua_settop(L, 2);
+    check_no_finalizer(L, 2);
     lua_setmetatable(L, 1);
     return 1;
 }
@@ -363,6 +379,15 @@ static int l_traceback(lua_State *L)
     return 1;
 }
 
+/* ---- debug.sethook ---- */
+
+/* There is one hook, and a run that can be stopped needs it. */
+static int l_no_hook(lua_State *L)
+{
+    return luaL_error(L, "debug.sethook cannot be used here: the hook is how the host can stop a "
+                         "script");
+}
+
 /* ---- registration ---- */
 
 static void replace_in(lua_State *L, const char *library, const luaL_Reg *functions)
@@ -379,7 +404,10 @@ void lbase_open(lua_State *L, lbase_host *host)
                                      { "xpcall", l_xpcall },
                                      { NULL, NULL } };
     static const luaL_Reg os[] = { { "exit", l_exit }, { NULL, NULL } };
-    static const luaL_Reg debug[] = { { "traceback", l_traceback }, { NULL, NULL } };
+    static const luaL_Reg debug[] = { { "traceback", l_traceback },
+                                      { "setmetatable", l_debug_setmetatable },
+                                      { NULL, NULL } };
+    static const luaL_Reg hook[] = { { "sethook", l_no_hook }, { NULL, NULL } };
     static const luaL_Reg coroutine[] = { { "create", l_create },
                                           { "wrap", l_wrap },
                                           { "resume", l_resume },
@@ -395,6 +423,8 @@ void lbase_open(lua_State *L, lbase_host *host)
     replace_in(L, "_G", base);
     replace_in(L, "os", os);
     replace_in(L, "debug", debug);
+    if (limits_loop(L)->interruptible)
+        replace_in(L, "debug", hook);
     replace_in(L, "coroutine", coroutine);
     lua_newtable(L);
     lua_createtable(L, 0, 1);

@@ -1,6 +1,7 @@
 /* lbase.h - the standard functions as states of ours have them: print and warn go to the host,
- * os.exit ends the run, setmetatable takes no __gc where runs can be stopped, and pcall, xpcall and
- * coroutine.* let a kill through and behave, inside a task, as they do in a main program. */
+ * os.exit ends the run, pcall, xpcall and coroutine.* let a kill through and behave, inside a task,
+ * as they do in a main program. Where runs can be stopped setmetatable takes no __gc, and
+ * debug.sethook is refused. */
 #ifndef LBASE_H
 #define LBASE_H
 

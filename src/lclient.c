@@ -3,11 +3,13 @@
 #include <lauxlib.h>
 #include <stddef.h>
 #include <string.h>
+#include <strings.h>
 
 #include "ldoc.h"
 #include "lerror.h"
 #include "lopts.h"
 #include "lprofile.h"
+#include "lsandbox.h"
 #include "ltype.h"
 
 #define CLIENT_TYPE "modalua.Client"
@@ -122,6 +124,67 @@ static void apply_profile(lua_State *L, connect_options *o, int options)
     lopts_read(L, -1, "connect", connect_rows, o);
 }
 
+/* ---- in a sandbox ---- */
+
+/* What has to do with files, or leads elsewhere than the URL says. */
+static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
+{
+    static const char *const hosts[] = {
+        "profile", "ca", "cert", "key", "proxy", "insecure", NULL
+    };
+    for (int i = 0; lua_istable(L, options) && hosts[i]; i++) {
+        if (lua_getfield(L, options, hosts[i]) != LUA_TNIL)
+            lsandbox_check(L, lp, "connect",
+                           lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
+        lua_pop(L, 1);
+    }
+}
+
+/* Whether the server is at or below that of the URL. */
+static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *url)
+{
+    char why[160];
+    const http_options o = { .url = url };
+    http_server *above = http_server_new(&lp->http, &o, why, sizeof why);
+    bool below = above && http_server_is_below(s, above);
+    http_server_free(above);
+    if (!above)
+        luaL_error(L, "connect: one of the servers that the host allows cannot be: %s", why);
+    return below;
+}
+
+/* `words` is on the top: URLs with blanks between them. */
+static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
+{
+    const char *at = lua_tostring(L, -1);
+    size_t n;
+    for (at += strspn(at, " \t\n"); *at; at += strspn(at, " \t\n")) {
+        bool below;
+        n = strcspn(at, " \t\n");
+        lua_pushlstring(L, at, n);
+        below = is_below(L, lp, s, lua_tostring(L, -1));
+        lua_pop(L, 1);
+        if (below)
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+/* One that the script has chosen is the host's default, or one of those that it allows. */
+static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
+{
+    const lclient_defaults *d = host_defaults(L);
+    lua_pushfstring(L, "%s %s", d->url ? d->url : "", d->servers ? d->servers : "");
+    if (!is_allowed(L, lp, c->server))
+        lsandbox_check(L, lp, "connect",
+                       lua_pushfstring(L, "the host of this script allows no connection to %s",
+                                       http_server_url(c->server)));
+    lua_pop(L, 1);
+}
+
+/* ---- the parts of connect ---- */
+
 static void check_credentials(lua_State *L, const connect_options *o)
 {
     if (o->http.password && !o->http.username)
@@ -137,16 +200,18 @@ static void check_credentials(lua_State *L, const connect_options *o)
 }
 
 /* The name and value on the top. Values are not quoted: they may be secrets. */
-static void add_header(lua_State *L, http_server *s)
+static void add_header(lua_State *L, const loop *lp, http_server *s)
 {
     const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
+    if (strcasecmp(name, "Host") == 0)
+        lsandbox_check(L, lp, "connect", "the header 'Host' leads elsewhere than the URL says");
     if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
         fault = http_server_header(s, name, value);
     if (fault)
         luaL_error(L, "connect: the header '%s' cannot be sent: %s", name, fault);
 }
 
-static void add_headers(lua_State *L, int options, http_server *s)
+static void add_headers(lua_State *L, const loop *lp, int options, http_server *s)
 {
     int top = lua_gettop(L);
     if (lua_istable(L, options))
@@ -154,7 +219,7 @@ static void add_headers(lua_State *L, int options, http_server *s)
     for (lua_pushnil(L); lua_istable(L, top + 1) && lua_next(L, top + 1); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
             luaL_error(L, "connect: headers must map names to strings");
-        add_header(L, s);
+        add_header(L, lp, s);
     }
     lua_settop(L, top);
 }
@@ -178,6 +243,7 @@ static int l_connect(lua_State *L)
                                     .retries = DEFAULT_RETRIES } };
     char why[160];
     client *c;
+    bool chosen, known; /* by the script; by the host */
     int options = lua_istable(L, 1) ? 1 : 2;
 
     lua_settop(L, 2);
@@ -191,7 +257,10 @@ static int l_connect(lua_State *L)
     } else if (options == 1 && !lua_isnil(L, 2)) {
         luaL_error(L, "connect: give one table of options");
     }
+    check_sandboxed_options(L, lp, options);
+    chosen = o.http.url != NULL;
     apply_profile(L, &o, options); /* … profile */
+    known = !chosen && (o.http.url || host_defaults(L)->url);
     apply_defaults(&o, host_defaults(L));
     check_credentials(L, &o);
 
@@ -211,7 +280,9 @@ static int l_connect(lua_State *L)
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);
-    add_headers(L, lua_istable(L, 3) ? 3 : options, c->server);
+    if (lp->sandboxed && !known)
+        check_sandboxed_server(L, lp, c);
+    add_headers(L, lp, lua_istable(L, 3) ? 3 : options, c->server);
     return 1;
 }
 

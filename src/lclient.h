@@ -30,6 +30,8 @@ client *lclient_check(lua_State *L, int index);
 typedef struct lclient_defaults {
     const char *url, *username, *password, *token;
     const char *config_file, *profile; /* lprofile.h; profile only without url */
+    const char *servers; /* in a sandbox, where a script may go beside its default: URLs with blanks
+                            between them */
     bool environment_proxy;
 } lclient_defaults;
 

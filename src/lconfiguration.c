@@ -8,6 +8,7 @@
 #include "lmark.h"
 #include "lmodality.h"
 #include "lroute.h"
+#include "lsandbox.h"
 
 /* What differs between the kinds of entries. No version says whether it keeps them. */
 typedef struct entry_kind {
@@ -21,6 +22,8 @@ typedef struct entry_kind {
     "the server does not tell whether it keeps this: unless its configuration has \"" option \
     "\" : true, its next start brings back the " list                                        \
     " of its configuration file, without this change (and with it, it ignores those in the file)"
+
+static const char not_the_server[] = "a sandboxed script does not change the server's lists";
 
 static const entry_kind modality_entry = { &orthanc_modality_settings,
                                            { "AET", "Host", "Port", NULL },
@@ -349,6 +352,7 @@ int lconfiguration_set(lua_State *L)
     const orthanc_key *newest;
     entry_call *e;
 
+    lsandbox_check(L, n->lp, "configure", not_the_server);
     lua_settop(L, GIVEN);
     if (!lua_istable(L, GIVEN))
         lerror_usage(L, "configure: the settings must be a table (a %s was given)",
@@ -377,7 +381,8 @@ static int ask(lua_State *L, call *c)
 /* GET /modalities/{name}/configuration or /peers/{name}/configuration. */
 int lconfiguration_get(lua_State *L)
 {
-    lnamed_check_either(L, 1);
+    const named *n = lnamed_check_either(L, 1);
+    lsandbox_check(L, n->lp, "remove", not_the_server);
     lua_settop(L, 1);
     return op_run(L, &lmodality_call(L, sizeof(modality_call), "configuration", ask)->call.base);
 }

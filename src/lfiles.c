@@ -14,6 +14,7 @@
 #include "lexchange.h"
 #include "lmodality.h"
 #include "lopts.h"
+#include "lsandbox.h"
 #include "part.h"
 #include "zip.h"
 
@@ -56,6 +57,8 @@ static file_call *push_call(lua_State *L, loop *lp, int client_index, int name_i
     size_t size = 0;
     const char *text = name_index ? lua_tolstring(L, name_index, &size) : "";
     file_call *f;
+    if (name_index)
+        lsandbox_check(L, lp, name, "a sandboxed script has no files");
     if (strlen(text) != size)
         lerror_usage(L, "%s: the file's name holds a NUL", name);
     f = (file_call *)lcall_new(L, lp, sizeof *f + 2 * (size + sizeof PART_SUFFIX), client_index,

@@ -14,7 +14,8 @@ static const char kill_token;
 /* Lua that has gone on too long without a wait. */
 static void check_burst(loop *lp)
 {
-    if (lp->burst > 0 && clock_now() >= lp->burst_end)
+    double end = atomic_load_explicit(&lp->burst_end, memory_order_relaxed);
+    if (end > 0 && clock_now() >= end)
         loop_kill(lp, REASON_LUA_TIME);
 }
 
@@ -89,7 +90,13 @@ void limits_leave(loop *lp, lua_State *before)
 void limits_restart_burst(loop *lp)
 {
     if (lp->burst > 0)
-        lp->burst_end = clock_now() + lp->burst;
+        atomic_store(&lp->burst_end, clock_now() + lp->burst);
+}
+
+void limits_end_burst(loop *lp)
+{
+    if (lp->burst > 0)
+        atomic_store(&lp->burst_end, 0);
 }
 
 /* ---- throwing ---- */

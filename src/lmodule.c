@@ -9,12 +9,12 @@
 #include "ljson.h"
 #include "lorthanc.h"
 #include "lremote.h"
+#include "lsandbox.h"
 #include "modalua.h"
 #include "task.h"
 
 static const char loop_key; /* of the loop in the registry */
 
-MODALUA_API int luaopen_modalua(lua_State *L);
 MODALUA_API int luaopen_modalua_json(lua_State *L);
 MODALUA_API int luaopen_modalua_task(lua_State *L);
 MODALUA_API int luaopen_modalua_doc(lua_State *L);
@@ -84,6 +84,8 @@ static void push_embedded(lua_State *L, const embedded_module *m)
 {
     if (luaL_loadbufferx(L, (const char *)m->text, m->size, m->chunk, "t") != LUA_OK)
         lua_error(L);
+    lsandbox_push_own_globals(L);
+    lua_setupvalue(L, -2, 1); /* _ENV */
 }
 
 /* Pushes one by its name. [-0, +1, v] */

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -97,7 +98,8 @@ void loop_op_ready(op *o)
 bool loop_is_stuck(const loop *lp)
 {
     const http *h = &lp->http;
-    if (lp->ready || lp->timer_count > 0 || h->running > 0 || h->waiting > 0 || h->finished.first)
+    if (lp->ready || lp->timer_count > 0 || lp->outside || h->running > 0 || h->waiting > 0 ||
+        h->finished.first)
         return false;
     for (const task *t = lp->tasks; t; t = t->next)
         if (t->waits)
@@ -190,16 +192,16 @@ void loop_clear_timer(op *o)
         timer_down(lp, place, last);
 }
 
-/* ---- requests to stop ---- */
+/* ---- answers from outside ---- */
 
-void loop_cancel(loop *lp)
+/* The flag comes last: who sees it finds the byte, and no byte stays behind. */
+void loop_wake(loop *lp)
 {
     int saved = errno;
-    ssize_t ignored;
-    atomic_fetch_add(&lp->cancels, 1);
-    ignored = write(lp->wake[1], "", 1);
+    ssize_t ignored = write(lp->wake[1], "", 1);
     (void)ignored; /* a full pipe wakes just as well */
     errno = saved;
+    atomic_store(&lp->woken, true);
 }
 
 static void drain_wake(loop *lp)
@@ -209,15 +211,91 @@ static void drain_wake(loop *lp)
         ;
 }
 
+void loop_wait_outside(loop *lp, op *o, bool (*answered)(const op *o))
+{
+    o->ready = false;
+    o->answered = answered;
+    o->next_outside = lp->outside;
+    lp->outside = o;
+}
+
+void loop_leave_outside(op *o)
+{
+    op **link = &o->lp->outside;
+    if (!o->answered)
+        return;
+    while (*link != o)
+        link = &(*link)->next_outside;
+    *link = o->next_outside;
+    o->answered = NULL;
+}
+
+/* Whether there was a loop_wake; then what has been answered becomes ready, and *any is set when
+ * something has. */
+static bool was_woken(loop *lp, bool *any)
+{
+    op *next;
+    if (!atomic_exchange(&lp->woken, false))
+        return false;
+    drain_wake(lp);
+    for (op *o = lp->outside; o; o = next) {
+        next = o->next_outside;
+        if (o->answered(o)) {
+            loop_leave_outside(o);
+            loop_op_ready(o);
+            *any = true;
+        }
+    }
+    return true;
+}
+
+/* ---- requests to stop ---- */
+
+/* The earlier moment stays. */
+static void set_due(loop *lp, double when)
+{
+    double before = atomic_load(&lp->due);
+    while ((before == 0 || when < before) && !atomic_compare_exchange_weak(&lp->due, &before, when))
+        ;
+}
+
+void loop_set_deadline(loop *lp, double deadline)
+{
+    lp->deadline = deadline;
+    set_due(lp, deadline);
+}
+
+void loop_clear_deadline(loop *lp)
+{
+    lp->deadline = 0;
+    atomic_store(&lp->due, 0);
+    atomic_store(&lp->burst_end, 0);
+}
+
+double loop_overdue(const loop *lp)
+{
+    double due = atomic_load(&lp->due), burst = atomic_load(&lp->burst_end);
+    if (due == 0 || (burst > 0 && burst < due))
+        due = burst;
+    return due == 0 ? -HUGE_VAL : clock_now() - due;
+}
+
+void loop_cancel(loop *lp)
+{
+    bool first = atomic_fetch_add(&lp->cancels, 1) == 0;
+    set_due(lp, clock_now() + (first ? lp->grace : 0));
+    loop_wake(lp);
+}
+
 void loop_reset(loop *lp)
 {
     lp->stop = LOOP_GO;
     lp->reason = REASON_NONE;
     lp->kill_grace_end = 0;
-    lp->deadline = 0;
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
-    lp->cancels_seen = 0;
+    loop_clear_deadline(lp);
+    atomic_store(&lp->woken, true); /* an answer may have been among what is drained */
     drain_wake(lp);
 }
 
@@ -360,14 +438,12 @@ static int wait_milliseconds(const loop *lp, double seconds)
 
 bool loop_pump(loop *lp, double seconds)
 {
-    bool any = collect(lp);
-    if (!any && seconds != 0) {
+    bool any = false, woken = was_woken(lp, &any);
+    any = collect(lp) || any;
+    if (!any && !woken && seconds != 0) {
         http_wait(&lp->http, lp->wake[0], wait_milliseconds(lp, seconds));
-        any = collect(lp);
-    }
-    if (atomic_load(&lp->cancels) != lp->cancels_seen) {
-        lp->cancels_seen = atomic_load(&lp->cancels);
-        drain_wake(lp);
+        was_woken(lp, &any);
+        any = collect(lp) || any;
     }
     loop_check(lp);
     return any;

@@ -65,6 +65,9 @@ struct op {
     int farewell; /* registry reference while nobody waits for it; 0 = an ordinary operation */
     bool (*farewell_goes_on)(op *o); /* starts one more request; or NULL */
     op *next_farewell;
+    bool (*answered)(const op *o); /* whether what it waits for outside the loop is there; NULL: it
+                                      waits for nothing there */
+    op *next_outside;
     http_transfer transfer;
 };
 
@@ -109,7 +112,8 @@ struct loop {
     mem *mem;
     mem own_mem; /* what `mem` points at in a state that is not ours */
     http http;
-    bool owned; /* the lua_State is ours: limits, hooks and base frames apply */
+    bool owned;     /* the lua_State is ours: limits, hooks and base frames apply */
+    bool sandboxed; /* its scripts have no files, and only the servers of the host (lsandbox.h) */
     /* tasks (task.c) */
     task *current; /* the one that runs; NULL outside any */
     task *ready, *ready_tail;
@@ -119,9 +123,10 @@ struct loop {
     op **timers;
     size_t timer_count, timer_room;
     /* requests to stop */
-    int wake[2];         /* a pipe: written by loop_cancel, read by waits; -1 = not open */
+    int wake[2];         /* a pipe: written by loop_wake, read by waits; -1 = not open */
+    atomic_bool woken;   /* there is something in it */
     atomic_uint cancels; /* how often loop_cancel was called in this run */
-    unsigned cancels_seen;
+    _Atomic double due;  /* when a kill is or was due, on clock_now's clock; 0 = not yet */
     loop_stop stop;
     loop_reason reason;
     double deadline;            /* of the run; 0 = none */
@@ -129,7 +134,7 @@ struct loop {
     double kill_grace_end;      /* until when <close> handlers may run after a kill; 0 = nothing was
                                    thrown yet */
     double burst;               /* seconds of Lua between two waits; 0 = no limit */
-    double burst_end;           /* when the present burst is over */
+    _Atomic double burst_end;   /* when the present burst is over; 0 = no Lua runs, or no limit */
     bool interruptible;         /* a count hook is always set */
     const void *thrown_by_hook; /* the error on its way was thrown where hooks do not work until it
                             is caught */
@@ -140,6 +145,7 @@ struct loop {
     void *show_user;
     /* requests that nobody waits for (op.c) */
     op *farewells;
+    op *outside; /* those that wait for an answer from outside the loop */
     lane *lanes; /* of all modalities in use (lane.c) */
 };
 
@@ -162,6 +168,14 @@ void loop_clear_timer(op *o);
 /* What the operation waited for has happened: its task, if one is parked on it, becomes ready. */
 void loop_op_ready(op *o);
 
+/* The operation becomes ready when `answered` says so, which is asked after each loop_wake; or it
+ * no longer waits for that. */
+void loop_wait_outside(loop *lp, op *o, bool (*answered)(const op *o));
+void loop_leave_outside(op *o);
+
+/* Ends the wait that is under way, or the next one. Any thread, and signal handlers. */
+void loop_wake(loop *lp);
+
 /* Moves transfers and timers on; when nothing came of it, waits for at most `seconds` (less if a
  * timer or a limit is due) and tries again. Resumes nobody. Returns true when some operation became
  * ready. */
@@ -172,6 +186,13 @@ void loop_cancel(loop *lp);
 
 /* A new run may begin: nothing is asked of it yet. */
 void loop_reset(loop *lp);
+
+/* The run has a time limit; it has none, or was in time. */
+void loop_set_deadline(loop *lp, double deadline);
+void loop_clear_deadline(loop *lp);
+
+/* Seconds since a kill became due, negative until then; -HUGE_VAL: none is. Any thread. */
+double loop_overdue(const loop *lp);
 
 /* Marks a task, and all that it has started, as detached. */
 void loop_detach_task(task *t);

@@ -16,6 +16,7 @@
 #include "lpeer.h"
 #include "lquery.h"
 #include "lremote.h"
+#include "lsandbox.h"
 
 /* ---- routes ---- */
 
@@ -32,6 +33,7 @@ static int read_route(lua_State *L, const char *name, const char *method)
     lclient_check(L, 1);
     lua_settop(L, 3);
     lexchange_push_path(L, 2, 3);
+    lsandbox_check_route(L, ldoc_loop(L), name, method, lua_tostring(L, -1));
     x = client_exchange(L, name, method);
     x->any_answer = true;
     return op_run(L, &x->base);
@@ -43,6 +45,7 @@ static int write_route(lua_State *L, const char *name, const char *method)
     lclient_check(L, 1);
     lua_settop(L, 3);
     lexchange_push_path(L, 2, 0);
+    lsandbox_check_route(L, ldoc_loop(L), name, method, lua_tostring(L, -1));
     x = client_exchange(L, name, method);
     x->any_answer = true;
     if (!lexchange_set_body(L, x, 3))

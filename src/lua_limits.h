@@ -37,8 +37,9 @@ void limits_arm(lua_State *L);
 lua_State *limits_enter(loop *lp, lua_State *co);
 void limits_leave(loop *lp, lua_State *before);
 
-/* Lua goes on after a wait. [-0, +0, -] */
+/* Lua goes on after a wait; it waits, or has ended. [-0, +0, -] */
 void limits_restart_burst(loop *lp);
+void limits_end_burst(loop *lp);
 
 /* Throw. [-0, +0, v] */
 _Noreturn void limits_throw_kill(lua_State *L, loop *lp);

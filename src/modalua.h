@@ -13,20 +13,46 @@
  *         modalua_destroy(rt);
  *     }
  *
- * THREADS. A runtime may be used by any thread, but by one at a time. modalua_cancel alone may be
- * called at any moment from any thread or signal handler, provided modalua_destroy has not been
- * called. Different runtimes are independent.
+ * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended,
+ * modalua_step for as long as it is told, modalua_destroy until a run that is under way has been
+ * ended. Everything else returns at once.
+ *
+ * THREADS. A runtime may be used by any thread, but by one at a time. Four functions may be called
+ * at any moment from any thread, provided modalua_destroy has not been called: modalua_cancel (from
+ * signal handlers too), modalua_overdue, and, for a reply that was kept, modalua_reply_* (even after
+ * modalua_destroy). Different runtimes are independent. Callbacks run on the thread that drives the
+ * runtime, inside the call that drives it.
+ *
+ * RE-ENTRY. While a call on a runtime works, from its own callbacks too, another one on the same
+ * runtime is MODALUA_E_BUSY; modalua_cancel, modalua_overdue, modalua_reply_* and modalua_last_error
+ * are not. Callbacks must return: no longjmp, no C++ exception may leave one.
+ *
+ * NULL. Without a runtime, functions that return a status return MODALUA_E_INVALID, and the others
+ * do nothing and return 0, "" or NULL.
+ *
+ * OWNERSHIP. What goes in is copied, if it is needed after the call. Strings that come out belong to
+ * the runtime, and are valid as long as their function says.
  *
  * ENVIRONMENT. The library never calls exit, abort, setlocale or signal, writes nothing that the
  * host did not ask for, and reads no file of settings unless config_file names one, and the
  * environment only with MODALUA_ENVIRONMENT. While it works for the host, the calling thread's
- * locale is "C" (uselocale) and, inside libcurl, its signals are blocked; both are put back. Do not
- * fork while a run is under way. libcurl's global initialisation happens once, at the first
- * connect, thread-safely; curl_global_cleanup is left to the host.
+ * locale is "C" (uselocale), whatever LC_NUMERIC the host has set, and, inside libcurl, its signals
+ * are blocked; both are put back. Do not fork while a run is under way. libcurl's global
+ * initialisation happens once, at the first connect, thread-safely; curl_global_cleanup is left to
+ * the host. The library is linked to liblua5.4.so: a program must not hold a second copy of Lua
+ * (liblua5.4.a) beside it.
  *
- * SCRIPTS see the whole Lua standard library, and `require "modalua"`. os.exit ends the run, not
- * the process. Whatever was started by a script has ended when its run ends: no task and no request
- * outlives it.
+ * SCRIPTS see the whole Lua standard library, and `require "modalua"`, unless MODALUA_SANDBOX says
+ * otherwise. os.exit ends the run, not the process. Whatever was started by a script has ended when
+ * its run ends: no task and no request outlives it.
+ *
+ * TRUST. Scripts are trusted not to attack the C code, but they may loop, leak, and with
+ * MODALUA_SANDBOX they reach no files, processes or other servers. Limits end a script at its next
+ * Lua instruction: a pcall cannot hold a kill, <close> variables have 0.05 s. What no limit can end
+ * is one long call of a C function of the standard library: a pattern that backtracks
+ * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions. modalua_overdue tells a
+ * host's own watchdog that a kill has not landed; all it can do then is end the process. For hostile
+ * code use a process of its own, with rlimits.
  *
  * Version numbers: until 1.0 a new MINOR may change the interface; CHANGELOG.md says what.
  */
@@ -68,8 +94,7 @@ enum modalua_status {
     MODALUA_EXIT = -10        /* the script called os.exit: see modalua_exit_code */
 };
 
-/* The text is not NUL-terminated. Called on the thread that drives the runtime; must not call back
- * into it. */
+/* Takes a text, which is not NUL-terminated. */
 typedef void (*modalua_write_fn)(void *user, const char *text, size_t size);
 
 /* As a lua_Alloc: new_size 0 frees; old_size is the block's size, or means nothing when block is
@@ -80,11 +105,29 @@ typedef void *(*modalua_alloc_fn)(void *user, void *block, size_t old_size, size
  * this step returns. It may start the next run, or destroy the runtime. */
 typedef void (*modalua_done_fn)(void *user, modalua_runtime *rt, int status);
 
+/* The answer to a call of modalua_function or modalua_search_fn. */
+typedef struct modalua_reply modalua_reply;
+
+/* A function of the host's, as scripts call it: modalua_register. `arguments` is a JSON array of
+ * what the script has passed, nil as null, valid during the call. It answers with modalua_reply_*,
+ * or with nothing; or keeps the reply, and answers later. */
+typedef void (*modalua_function)(void *user, const char *arguments, modalua_reply *reply);
+
+/* Looks for the module that a script requires: answers modalua_reply_text with its Lua source,
+ * modalua_reply_error when there is one and it cannot be had, or nothing when it knows none. Asked
+ * once a name; the name is whatever the script says. The reply cannot be kept. */
+typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
+
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
     MODALUA_NO_HOOK = 2,        /* Lua at full speed (twice as fast), and finalizers (__gc): from
                                    another thread, a run can then only be stopped while it waits */
-    MODALUA_ENVIRONMENT = 4     /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
+    MODALUA_ENVIRONMENT = 4,    /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
+    MODALUA_SANDBOX = 8         /* no files, no processes, no debug library, no bytecode, and of os
+                                   clock, date, difftime and time; `require` finds modalua's own
+                                   modules and those of `search`; connections only to `url` (or the
+                                   profile's) and `servers`; nothing of the server's settings is
+                                   changed. Has the hook, and no finalizers */
 };
 
 /* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
@@ -102,7 +145,7 @@ typedef struct modalua_config {
     modalua_write_fn log;   /* a line (without newline) for each HTTP request; NULL = none */
     modalua_write_fn
         warn;   /* what scripts pass to warn, in pieces, while warnings are on; NULL = nowhere */
-    void *user; /* passed to write, log, warn and progress */
+    void *user; /* passed to write, log, warn, progress and search */
     modalua_alloc_fn alloc; /* NULL = realloc and free */
     void *alloc_user;
     const char *module_path; /* Lua templates put in front of package.path, from which relative ones
@@ -119,6 +162,13 @@ typedef struct modalua_config {
                                 modalua.connect() finds its own; NULL = nowhere. Read at connect */
     const char *profile;     /* the server in it that modalua.connect() means; NULL = its `default`;
                                 not beside url */
+    const char *servers; /* in a sandbox, where scripts may connect to beside their default: URLs
+                                with blanks between them, each for itself and what is below its path;
+                                NULL = nowhere. Without a url (or profile) there is no default, not
+                                even localhost */
+    modalua_search_fn
+        search; /* where modules come from that are not modalua's own, before any file;
+                                 in a sandbox from nowhere else. NULL = the host has none */
 } modalua_config;
 
 /* Fills in the defaults. */
@@ -140,10 +190,12 @@ MODALUA_API int modalua_set_arg(modalua_runtime *rt, int argc, const char *const
 
 /* Start a run and return at once; modalua_step then moves it on. None of the arguments is needed
  * afterwards. `done` may be NULL. MODALUA_E_BUSY while another run is under way; a script that does
- * not compile is reported here, and done is not called. name    as luaL_loadbuffer has it: "=name"
- * or "@file" path    NULL = standard input; a first line that begins with '#' is skipped argv the
- * script's `...` call    function: a global's name or a path such as "module.f" (the module is
- * required); json_in: one JSON value, its argument, or NULL for none */
+ * not compile is reported here, and done is not called.
+ *   name      as luaL_loadbuffer has it: "=name" or "@file"
+ *   path      NULL = standard input; a first line that begins with '#' is skipped
+ *   argv      the script's `...`
+ *   function  a global's name or a path such as "module.f" (the module is required)
+ *   json_in   one JSON value, the function's argument, or NULL for none */
 MODALUA_API int modalua_start_string(modalua_runtime *rt, const char *name, const char *source,
                                      size_t size, modalua_done_fn done, void *user);
 MODALUA_API int modalua_start_file(modalua_runtime *rt, const char *path, int argc,
@@ -179,6 +231,13 @@ MODALUA_API const char *modalua_result(const modalua_runtime *rt);
  * the script. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
+/* How long ago the run under way should have ended, in seconds: since its run_seconds or
+ * burst_seconds were over, or since grace_seconds after the first modalua_cancel, or since the
+ * second one. Negative until then; -HUGE_VAL without a run, or when nothing is asked of it. More
+ * than a second means that the script sits in a call that cannot be stopped (see TRUST). Any thread,
+ * any time; not after modalua_destroy has been called. */
+MODALUA_API double modalua_overdue(const modalua_runtime *rt);
+
 /* How many transfers (moves, gets, stores) of the run under way the server works on. Between two
  * steps, on the thread that drives the runtime; 0 without a run. */
 MODALUA_API int modalua_transfers(const modalua_runtime *rt);
@@ -194,6 +253,56 @@ MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 /* What went wrong in the last call that failed: message and traceback. Never NULL; valid until the
  * next call on rt. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
+
+/* The same as a JSON object: "status" (enum modalua_status), "message", "traceback" when there is
+ * one, and "kind": "script", "syntax", "file", "memory", "limit", "cancelled", "invalid", or that of the error
+ * object the run ended in, all of whose fields are there then: "code", "op", "method", "path",
+ * "where", "dimse_status", "details", … Never NULL: "{}" when nothing has failed. Valid until the
+ * next call on rt. */
+MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
+
+/* ---- what a host and its scripts share ----
+ *
+ * Names are a global's, "limit", or a path of fields, "viewer.limit", whose tables are made when
+ * they are missing; MODALUA_E_INVALID for one that is no name, or goes through what is no table.
+ * Between runs, and between the steps of one. */
+
+/* Sets a global to a JSON value; NULL takes it away. MODALUA_E_SCRIPT when it is not JSON. */
+MODALUA_API int modalua_set_global(modalua_runtime *rt, const char *name, const char *json);
+
+/* *json_out becomes the value of a global, or NULL when there is none; valid until the next
+ * modalua_get_global on rt. MODALUA_E_SCRIPT when it cannot be JSON (a function, a cycle). */
+MODALUA_API int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_out);
+
+/* Sets a global to a function that calls the host's; NULL takes it away. It may be called from any
+ * task and any place, and returns what was replied; while a reply is kept, its task waits and the
+ * others go on. `user` is passed to it. */
+MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_function function,
+                                 void *user);
+
+/* Answer: one JSON value (null is nil), a string of bytes, or nil and an error object of kind "host"
+ * with that code (NULL = none) and message. Once: of a reply that was not kept, before its function
+ * returns, and another answer is MODALUA_E_INVALID; of one that was kept, from any thread, and after
+ * a MODALUA_OK the reply is gone. MODALUA_E_INVALID for what is not JSON, MODALUA_E_NOMEM: nothing
+ * has been answered. */
+MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
+MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
+MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);
+
+/* Inside the function: the answer will come later. It must come, even if the run has ended or the
+ * runtime is gone: until then the reply is the caller's. MODALUA_E_INVALID when it has been kept or
+ * answered already. */
+MODALUA_API int modalua_reply_keep(modalua_reply *reply);
+
+/* ---- in a state of the host's own ----
+ *
+ * The module "modalua", for luaL_requiref(L, "modalua", luaopen_modalua, 0) in a program that is
+ * linked to liblua5.4.so itself. No limits, no sandbox; it sets no global and no hook. Operations
+ * block, except in the tasks of modalua.task, beside one another. */
+struct lua_State;
+MODALUA_API int luaopen_modalua(struct lua_State *L);
+
+/* ---- words ---- */
 
 /* A status in words. Static. */
 MODALUA_API const char *modalua_strerror(int status);

@@ -36,6 +36,7 @@ static void op_close(op *o)
     if (o->released)
         o->released(o);
     loop_clear_timer(o);
+    loop_leave_outside(o);
     leave_target(o);
     lane_leave(o);
     if (o->parked)
@@ -183,6 +184,7 @@ static void drive(lua_State *L, op *o)
         luaL_error(
             L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
     }
+    limits_end_burst(lp);
     while (!o->ready && !must_stop(lp)) {
         if (o->turn)
             o->turn(L, lp, -1);

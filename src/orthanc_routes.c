@@ -7,7 +7,7 @@
 /* ---- the keys ---- */
 
 #define USER_DATA ORTHANC_VERSION(1, 12, 9)
-#define ELSEWHERE                                                                  \
+#define ELSEWHERE \
     ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point \
                                */
 

@@ -1,24 +1,18 @@
 /* run.c - one run of a script: started, moved on step by step, ended, stopped. */
 #include <lauxlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "clock.h"
 #include "lencode.h"
 #include "ljson.h"
+#include "lsandbox.h"
 #include "lua_limits.h"
 #include "op.h"
 #include "runtime.h"
 #include "task.h"
 
 enum { DRAIN_SECONDS = 1, TEXT_SECONDS = 1 };
-
-/* Keeps the string on the top as the last error (or as the last result). [-1, +0] */
-static const char *keep(lua_State *L, int key)
-{
-    const char *text = lua_tostring(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[key]);
-    return text;
-}
 
 /* ---- starting a run ---- */
 
@@ -29,7 +23,7 @@ static int begin_run(lua_State *L, call *c, int loaded)
         c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
                     : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
                                               : MODALUA_E_FILE;
-        c->rt->error = keep(L, RUNTIME_ERROR);
+        runtime_set_error(L, c->rt, c->status, lua_gettop(L), 0);
         return 0;
     }
     luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
@@ -62,7 +56,7 @@ static int called_k(lua_State *L, int status, lua_KContext context)
         return 0;
     if (!ljson_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
-    rt->json = keep(L, RUNTIME_JSON);
+    rt->json = runtime_keep(L, RUNTIME_JSON);
     return 0;
 }
 
@@ -81,7 +75,9 @@ static void push_function(lua_State *L, const char *path)
     if (lua_isfunction(L, -1) || !dot)
         return;
     lua_pop(L, 1);
-    lua_getglobal(L, "require");
+    lsandbox_push_own_globals(L); /* the host may call any part of modalua */
+    lua_getfield(L, -1, "require");
+    lua_remove(L, -2);
     lua_pushlstring(L, path, (size_t)(dot - path));
     lua_call(L, 1, 1);
     if (lua_istable(L, -1))
@@ -115,22 +111,18 @@ static int start_call_p(lua_State *L)
 static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
                  void *user)
 {
-    locale_t before;
-    int status;
     if (rt->busy || rt->root)
         return MODALUA_E_BUSY;
-    rt->error = rt->json = NULL;
+    runtime_clear_error(rt);
+    rt->json = NULL;
     loop_reset(&rt->lp);
     if (rt->config.run_seconds > 0)
-        rt->lp.deadline = clock_now() + rt->config.run_seconds;
+        loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
     rt->lp.exit_code = 0;
     rt->drain_end = 0;
     rt->done = done;
     rt->done_user = user;
-    runtime_enter(rt, &before);
-    status = runtime_protect(rt, function, c);
-    runtime_leave(rt, before);
-    return status;
+    return runtime_call(rt, function, c);
 }
 
 int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
@@ -157,17 +149,6 @@ int modalua_start_call(modalua_runtime *rt, const char *function, const char *js
 }
 
 /* ---- ending a run ---- */
-
-/* Pushes what the error value says, as lua's own message handler does. */
-static void push_error_text(lua_State *L, int index)
-{
-    if (lua_isstring(L, index))
-        lua_pushvalue(L, index);
-    else if (luaL_getmetafield(L, index, "__tostring") != LUA_TNIL)
-        luaL_tolstring(L, index, NULL);
-    else
-        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, index));
-}
 
 static bool is_memory_error(lua_State *L, int index)
 {
@@ -198,29 +179,27 @@ static const char *limit_message(const modalua_runtime *rt, lua_State *L)
 /* Reads the outcome of the root task into the call's status and the last error. */
 static int finish_p(lua_State *L)
 {
+    enum { ROOT = 2, ERROR, TRACEBACK };
     call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
-    int traceback;
     if (!rt->root->failed && rt->lp.stop == LOOP_GO)
         return 0;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]);
-    task_push_failure(L, 2); /* c root error traceback */
-    traceback = lua_gettop(L);
-    c->status = failure_status(L, 3);
+    task_push_failure(L, ROOT);
+    c->status = failure_status(L, ERROR);
     if (c->status == MODALUA_EXIT)
         return 0;
-    rt->error = modalua_strerror(c->status); /* should there be no memory for more */
-    if (c->status == MODALUA_E_LIMIT)
-        limit_message(rt, L);
-    else if (c->status == MODALUA_E_SCRIPT) {
+    if (c->status == MODALUA_E_SCRIPT) {
         limits_restart_burst(&rt->lp);
-        rt->lp.deadline = clock_now() + TEXT_SECONDS; /* it may run a __tostring of the script's */
-        push_error_text(L, 3);
-    } else
-        lua_pushstring(L, rt->error);
-    if (lua_isstring(L, traceback) && c->status == MODALUA_E_SCRIPT)
-        lua_pushfstring(L, "%s\n%s", lua_tostring(L, -1), lua_tostring(L, traceback));
-    rt->error = keep(L, RUNTIME_ERROR);
+        loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
+        runtime_set_error(L, rt, c->status, ERROR, TRACEBACK);
+        return 0;
+    }
+    runtime_set_plain_error(rt, c->status);
+    if (c->status == MODALUA_E_LIMIT) {
+        limit_message(rt, L);
+        runtime_set_error(L, rt, c->status, lua_gettop(L), 0);
+    }
     return 0;
 }
 
@@ -230,7 +209,7 @@ static int end_run(modalua_runtime *rt)
     int status = runtime_protect(rt, finish_p, &c), top;
     if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
         if (status == MODALUA_E_NOMEM)
-            rt->error = modalua_strerror(c.status);
+            runtime_set_plain_error(rt, c.status);
         status = c.status;
     }
     top = lua_gettop(rt->L);
@@ -251,7 +230,7 @@ static bool draining(modalua_runtime *rt)
     const loop *lp = &rt->lp;
     if (rt->drain_end == 0) {
         rt->drain_end = clock_now() + DRAIN_SECONDS;
-        rt->lp.deadline = 0; /* the run was in time */
+        loop_clear_deadline(&rt->lp); /* the run was in time */
     }
     return op_farewells_pending(rt->L, &rt->lp, false) &&
            (lp->stop != LOOP_KILL || lp->reason != REASON_CANCELLED) && clock_now() < rt->drain_end;
@@ -356,6 +335,11 @@ void modalua_cancel(modalua_runtime *rt)
     running = atomic_load(&rt->lp.running);
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
         limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
+}
+
+double modalua_overdue(const modalua_runtime *rt)
+{
+    return rt ? loop_overdue(&rt->lp) : -HUGE_VAL;
 }
 
 int modalua_transfers(const modalua_runtime *rt)

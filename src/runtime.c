@@ -5,7 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "lhost.h"
 #include "lmodule.h"
+#include "lsandbox.h"
 #include "lua_limits.h"
 #include "op.h"
 
@@ -37,11 +39,6 @@ const char *modalua_strerror(int status)
     }
 }
 
-const char *modalua_last_error(const modalua_runtime *rt)
-{
-    return rt && rt->error ? rt->error : "";
-}
-
 int modalua_exit_code(const modalua_runtime *rt)
 {
     return rt ? rt->lp.exit_code : 0;
@@ -66,6 +63,20 @@ void runtime_leave(modalua_runtime *rt, locale_t before)
     rt->busy = false;
 }
 
+const char *runtime_keep(lua_State *L, int key)
+{
+    const char *text = lua_tostring(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[key]);
+    return text;
+}
+
+/* error runtime */
+static int note_error_p(lua_State *L)
+{
+    runtime_set_error(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
+    return 0;
+}
+
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
 {
     lua_State *L = rt->L;
@@ -77,13 +88,28 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
         return c->status;
-    rt->error = modalua_strerror(status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT);
-    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
-        rt->error = lua_tostring(L, -1);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ERROR]);
+    status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+    runtime_set_plain_error(rt, status);
+    if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
+        lua_pushcfunction(L, note_error_p);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, rt);
+        lua_pcall(L, 2, 0, 0);
     }
     lua_settop(L, 0);
-    return status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+    return status;
+}
+
+int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c)
+{
+    locale_t before;
+    int status;
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    runtime_enter(rt, &before);
+    status = runtime_protect(rt, function, c);
+    runtime_leave(rt, before);
+    return status;
 }
 
 /* ---- create and destroy ---- */
@@ -106,7 +132,7 @@ static bool config_valid(const modalua_config *c)
 static const char **config_strings(modalua_config *c, size_t i)
 {
     const char **strings[] = { &c->module_path, &c->url,         &c->username, &c->password,
-                               &c->token,       &c->config_file, &c->profile };
+                               &c->token,       &c->config_file, &c->profile,  &c->servers };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }
 
@@ -173,6 +199,7 @@ static int open_p(lua_State *L)
 {
     const call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
+    const lhost_finder finder = { &rt->lp, rt->config.search, rt->config.user };
     bool environment = (rt->config.flags & MODALUA_ENVIRONMENT) != 0;
     if (!environment) {
         lua_pushboolean(L, 1);
@@ -189,6 +216,10 @@ static int open_p(lua_State *L)
     clean_path(L, "path", rt->config.module_path,
                environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
     clean_path(L, "cpath", NULL, environment && (getenv("LUA_CPATH_5_4") || getenv("LUA_CPATH")));
+    if (rt->lp.sandboxed)
+        lsandbox_enter(L, finder);
+    else if (finder.search)
+        lhost_add_searcher(L, finder);
     return 0;
 }
 
@@ -205,7 +236,9 @@ static void apply_config(modalua_runtime *rt)
     loop *lp = &rt->lp;
     lp->grace = c->grace_seconds > 0 ? c->grace_seconds : DEFAULT_GRACE;
     lp->burst = c->burst_seconds;
-    lp->interruptible = !(c->flags & MODALUA_NO_HOOK) || c->run_seconds > 0 || c->burst_seconds > 0;
+    lp->sandboxed = (c->flags & MODALUA_SANDBOX) != 0;
+    lp->interruptible = !(c->flags & MODALUA_NO_HOOK) || c->run_seconds > 0 ||
+                        c->burst_seconds > 0 || lp->sandboxed;
     lp->http.max_running = c->max_inflight;
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     if (c->log) {
@@ -221,6 +254,7 @@ static void apply_config(modalua_runtime *rt)
                                        .token = c->token,
                                        .config_file = c->config_file,
                                        .profile = c->profile,
+                                       .servers = c->servers,
                                        .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
 }
 
@@ -316,14 +350,7 @@ static int arg_p(lua_State *L)
 int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int script)
 {
     call c = { .argc = argc, .argv = argv, .script = script };
-    locale_t before;
-    int status;
     if (!rt || argc < 0 || script < 0 || script > argc || (argc > 0 && !argv))
         return MODALUA_E_INVALID;
-    if (rt->busy)
-        return MODALUA_E_BUSY;
-    runtime_enter(rt, &before);
-    status = runtime_protect(rt, arg_p, &c);
-    runtime_leave(rt, before);
-    return status;
+    return runtime_call(rt, arg_p, &c);
 }

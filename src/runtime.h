@@ -26,8 +26,8 @@ struct modalua_runtime {
     double drain_end; /* until when farewells may be sent; 0 = the root has not ended */
     modalua_done_fn done;
     void *done_user;
-    /* what the last call left; both live in the registry */
-    const char *error;
+    /* what the last call left; static, or in the registry */
+    const char *error, *error_json;
     const char *json;
 };
 
@@ -55,8 +55,29 @@ void runtime_free(modalua_runtime *rt);
  * fail itself, MODALUA_E_NOMEM or MODALUA_E_SCRIPT with its message as the last error. */
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
 
+/* The same as a whole call of the host's: MODALUA_E_BUSY inside another one. */
+int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c);
+
+/* Keeps the string on the top in a place of the registry. [-1, +0, -] */
+const char *runtime_keep(lua_State *L, int key);
+
+/* Notes what went wrong: from the error value at index and its traceback (0 = none) the last error
+ * as text and as JSON. Should there be no memory for them, their static twins stay. [-0, +0, v] */
+void runtime_set_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);
+
+/* Nothing has gone wrong yet, or only that. */
+void runtime_clear_error(modalua_runtime *rt);
+void runtime_set_plain_error(modalua_runtime *rt, int status);
+
 /* Places in the registry that always exist, so that setting them cannot fail. */
-enum { RUNTIME_ROOT, RUNTIME_ERROR, RUNTIME_JSON, RUNTIME_KEYS };
+enum {
+    RUNTIME_ROOT,
+    RUNTIME_ERROR,
+    RUNTIME_ERROR_JSON,
+    RUNTIME_JSON,
+    RUNTIME_GLOBAL,
+    RUNTIME_KEYS
+};
 extern const char runtime_keys[RUNTIME_KEYS];
 
 /* The runtime of a state that is ours. */

@@ -288,6 +288,7 @@ static void task_resume(lua_State *L, task *t)
     limits_restart_burst(lp);
     status = lua_resume(t->co, L, args, &results);
     limits_leave(lp, before);
+    limits_end_burst(lp);
     lp->current = NULL;
     lp->thrown_by_hook = NULL;
 

@@ -25,7 +25,7 @@ prints() {
 
 # as_orthanc PROGRAM: prints the version of the Orthanc at the URL that it is given, here the fault server's.
 as_orthanc() {
-    prints 1.12.7 "$build/bin/faultd" 'path=/system&to=/status%3Fcode=200%26type=application/json%26body={"Version":"1.12.7"}' --run "$1"
+    prints '"1.12.7"' "$build/bin/faultd" 'path=/system&to=/status%3Fcode=200%26type=application/json%26body={"Version":"1.12.7"}' --run "$1"
 }
 
 # needs FILE NAME: whether FILE asks for the shared library NAME, a pattern.

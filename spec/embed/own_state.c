@@ -2,9 +2,8 @@
  * Its argument is the URL of an Orthanc. */
 #include <lauxlib.h>
 #include <lualib.h>
+#include <modalua.h>
 #include <stdio.h>
-
-int luaopen_modalua(lua_State *L);
 
 int main(int argc, char **argv)
 {
@@ -18,7 +17,7 @@ int main(int argc, char **argv)
     lua_pushstring(L, argc > 1 ? argv[1] : NULL);
     lua_setglobal(L, "url");
     failed = luaL_dostring(L, "local c = require 'modalua'.connect(url)\n"
-                              "print(assert(c:system()).Version)");
+                              "print(require 'modalua.json'.encode(assert(c:system()).Version))");
     if (failed)
         fprintf(stderr, "%s\n", luaL_tolstring(L, -1, NULL));
     lua_close(L);

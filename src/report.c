@@ -1,0 +1,187 @@
+/* report.c - what a host is told of an error: a text for people, an object for programs. */
+#include <lauxlib.h>
+#include <string.h>
+
+#include "jscan.h"
+#include "lencode.h"
+#include "lerror.h"
+#include "runtime.h"
+
+const char *modalua_last_error(const modalua_runtime *rt)
+{
+    return rt && rt->error ? rt->error : "";
+}
+
+const char *modalua_last_error_json(const modalua_runtime *rt)
+{
+    if (!rt)
+        return "";
+    return rt->error_json ? rt->error_json : "{}";
+}
+
+void runtime_clear_error(modalua_runtime *rt)
+{
+    rt->error = rt->error_json = NULL;
+}
+
+/* ---- when there is no memory for more ---- */
+
+#define PLAIN(status, kind, message) \
+    "{\"kind\":\"" kind "\",\"message\":\"" message "\",\"status\":" status "}"
+
+static const struct {
+    int status;
+    const char *kind, *json;
+} plain[] = {
+    { MODALUA_E_NOMEM, "memory", PLAIN("-1", "memory", "not enough memory") },
+    { MODALUA_E_SYNTAX, "syntax", PLAIN("-2", "syntax", "the script does not compile") },
+    { MODALUA_E_SCRIPT, "script", PLAIN("-3", "script", "the script ended in an error") },
+    { MODALUA_E_FILE, "file", PLAIN("-4", "file", "the script cannot be read") },
+    { MODALUA_E_CANCELLED, "cancelled", PLAIN("-6", "cancelled", "cancelled") },
+    { MODALUA_E_LIMIT, "limit", PLAIN("-7", "limit", "a time limit ended the run") },
+    { MODALUA_E_INVALID, "invalid", PLAIN("-8", "invalid", "an argument that cannot be") },
+};
+
+static size_t plain_row(int status)
+{
+    size_t i = 0;
+    while (i + 1 < sizeof plain / sizeof plain[0] && plain[i].status != status)
+        i++;
+    return i;
+}
+
+void runtime_set_plain_error(modalua_runtime *rt, int status)
+{
+    rt->error = modalua_strerror(status);
+    rt->error_json = plain[plain_row(status)].json;
+}
+
+/* ---- the text ---- */
+
+/* Pushes what the error value says, as lua's own message handler does. [-0, +1, v] */
+static void push_text(lua_State *L, int error)
+{
+    if (lua_isstring(L, error)) {
+        lua_pushvalue(L, error);
+        lua_tostring(L, -1); /* a number */
+    } else if (luaL_getmetafield(L, error, "__tostring") != LUA_TNIL) {
+        luaL_tolstring(L, error, NULL);
+        lua_remove(L, -2);
+    } else {
+        lua_pushfstring(L, "(error object is a %s value)", luaL_typename(L, error));
+    }
+}
+
+/* ---- the object ---- */
+
+/* Replaces the string on the top by one that is UTF-8. [-1, +1, m] */
+static void make_utf8(lua_State *L)
+{
+    static const char replacement[] = "\xEF\xBF\xBD";
+    size_t size, n;
+    const char *at = lua_tolstring(L, -1, &size), *end = at + size;
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (; at < end; at += n) {
+        n = (unsigned char)*at < 0x80 ? 1 : jscan_utf8(at, end);
+        if (n > 0)
+            luaL_addlstring(&b, at, n);
+        else
+            luaL_addstring(&b, replacement);
+        n += n == 0;
+    }
+    luaL_pushresult(&b);
+    lua_remove(L, -2);
+}
+
+/* Whether the value on the top is one that every object can have. */
+static bool is_flat(lua_State *L)
+{
+    int type = lua_type(L, -1);
+    return type == LUA_TSTRING || type == LUA_TBOOLEAN || type == LUA_TNUMBER;
+}
+
+/* Sets the fields of the error object at `error` in the table on the top. [-0, +0, m] */
+static void take_fields(lua_State *L, int error, bool flat)
+{
+    int into = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, error); lua_settop(L, into + 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || (flat && !is_flat(L)))
+            continue;
+        if (lua_type(L, -1) == LUA_TSTRING)
+            make_utf8(L);
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, into);
+    }
+}
+
+/* Sets a field of the table on the top to the string at index, unless it has one. [-0, +0, m] */
+static void set_string(lua_State *L, const char *field, int index)
+{
+    bool missing = lua_getfield(L, -1, field) == LUA_TNIL;
+    lua_pop(L, 1);
+    if (!missing || lua_type(L, index) != LUA_TSTRING)
+        return;
+    lua_pushvalue(L, index);
+    make_utf8(L);
+    lua_setfield(L, -2, field);
+}
+
+/* status, error, text, traceback, flat: gives the JSON text. */
+static int object_p(lua_State *L)
+{
+    enum { STATUS = 1, ERROR, TEXT, TRACEBACK, FLAT };
+    lua_newtable(L);
+    if (lerror_is(L, ERROR))
+        take_fields(L, ERROR, lua_toboolean(L, FLAT));
+    lua_pushvalue(L, STATUS);
+    lua_setfield(L, -2, "status");
+    lua_pushstring(L, plain[plain_row((int)lua_tointeger(L, STATUS))].kind);
+    lua_insert(L, -2); /* … kind object */
+    set_string(L, "kind", lua_gettop(L) - 1);
+    set_string(L, "message", TEXT);
+    set_string(L, "traceback", TRACEBACK);
+    if (!ljson_encode(L, lua_gettop(L), NULL))
+        return lua_error(L);
+    return 1;
+}
+
+/* Pushes the JSON text; without its tables, should those hold what no JSON can. [-0, +1, v] */
+static void push_object(lua_State *L, int status, int error, int text, int traceback)
+{
+    for (int flat = 0; flat <= 1; flat++) {
+        int result;
+        lua_pushcfunction(L, object_p);
+        lua_pushinteger(L, status);
+        lua_pushvalue(L, error);
+        lua_pushvalue(L, text);
+        if (traceback)
+            lua_pushvalue(L, traceback);
+        else
+            lua_pushnil(L);
+        lua_pushboolean(L, flat);
+        result = lua_pcall(L, 5, 1, 0);
+        if (result == LUA_OK)
+            return;
+        if (flat || result == LUA_ERRMEM)
+            lua_error(L);
+        lua_pop(L, 1);
+    }
+}
+
+void runtime_set_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
+{
+    int text;
+    runtime_set_plain_error(rt, status);
+    push_text(L, error);
+    text = lua_gettop(L);
+    push_object(L, status, error, text, traceback);
+    if (traceback && lua_isstring(L, traceback))
+        lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), lua_tostring(L, traceback));
+    else
+        lua_pushvalue(L, text);
+    rt->error = runtime_keep(L, RUNTIME_ERROR);
+    rt->error_json = runtime_keep(L, RUNTIME_ERROR_JSON);
+    lua_settop(L, text - 1);
+}
