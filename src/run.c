@@ -111,18 +111,22 @@ static int start_call_p(lua_State *L)
 static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
                  void *user)
 {
+    int status;
     if (rt->busy || rt->root)
         return MODALUA_E_BUSY;
     runtime_clear_error(rt);
     rt->json = NULL;
-    loop_reset(&rt->lp);
+    loop_begin(&rt->lp);
     if (rt->config.run_seconds > 0)
         loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
     rt->lp.exit_code = 0;
     rt->drain_end = 0;
     rt->done = done;
     rt->done_user = user;
-    return runtime_call(rt, function, c);
+    status = runtime_call(rt, function, c);
+    if (status != MODALUA_OK)
+        loop_end(&rt->lp);
+    return status;
 }
 
 int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
@@ -218,7 +222,7 @@ static int end_run(modalua_runtime *rt)
                 &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
-    loop_reset(&rt->lp);
+    loop_end(&rt->lp);
     if (!rt->lp.interruptible)
         lua_sethook(rt->L, NULL, 0, 0);
     return status;
