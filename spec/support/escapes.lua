@@ -22,11 +22,13 @@ return {
   { "__concat", SPIN .. "local t = setmetatable({}, {__concat = spin}) while true do pcall(function() return t .. t end) end" },
   { "__tostring", SPIN .. "local t = setmetatable({}, {__tostring = spin}) while true do pcall(print, t) end" },
   { "__tostring of the error that ends the script", SPIN .. "error(setmetatable({}, {__tostring = spin}))", refused = true },
-  { "__len that lies", "table.concat(setmetatable({}, {__len = function() return math.maxinteger end, __index = function() return '' end}))" },
+  { "__len that lies",
+    "table.concat(setmetatable({}, {__len = function() return math.maxinteger end, __index = function() return '' end}))" },
   { "a reader of load that has no end", "load(function() return ' ' end)" },
   { "coroutines in one another", SPIN .. "while true do pcall(coroutine.wrap(function() pcall(coroutine.wrap(spin)) spin() end)) end" },
   { "a new coroutine each time", SPIN .. "while true do coroutine.resume(coroutine.create(spin)) end" },
-  { "a coroutine that never ends", "local next_one = coroutine.wrap(function() while true do coroutine.yield(1) end end) for _ in next_one do end" },
+  { "a coroutine that never ends",
+    "local next_one = coroutine.wrap(function() while true do coroutine.yield(1) end end) for _ in next_one do end" },
   { "coroutine.close of one that spins as it is closed", SPIN .. CLOSE .. [[
     local co = coroutine.create(function() local x <close> = closing(spin) coroutine.yield() end)
     coroutine.resume(co) coroutine.close(co) spin()]] },
