@@ -86,10 +86,9 @@ static int advance(lua_State *L, op *o)
     limits_end_burst(o->lp); /* the host's time is not the script's */
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
     limits_restart_burst(o->lp);
-    if (!reply_is_kept(c->reply))
+    if (!reply_is_kept(c->reply) || answered(o))
         return push_answer(L, c);
-    loop_wait_outside(o->lp, o, answered);
-    loop_wake(o->lp); /* it may have been answered already */
+    loop_wait_outside(o->lp, o, answered); /* an answer from now on wakes the loop */
     return OP_WAIT;
 }
 
