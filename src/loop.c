@@ -277,7 +277,7 @@ double loop_overdue(const loop *lp)
     double due = atomic_load(&lp->due), burst = atomic_load(&lp->burst_end);
     if (due == 0 || (burst > 0 && burst < due))
         due = burst;
-    return due == 0 ? -HUGE_VAL : clock_now() - due;
+    return due == 0 || !atomic_load(&lp->under_way) ? -HUGE_VAL : clock_now() - due;
 }
 
 void loop_cancel(loop *lp)

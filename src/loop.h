@@ -123,10 +123,11 @@ struct loop {
     op **timers;
     size_t timer_count, timer_room;
     /* requests to stop */
-    int wake[2];         /* a pipe: written by loop_wake, read by waits; -1 = not open */
-    atomic_bool woken;   /* there is something in it */
-    atomic_uint cancels; /* how often loop_cancel was called in this run */
-    _Atomic double due;  /* when a kill is or was due, on clock_now's clock; 0 = not yet */
+    int wake[2];           /* a pipe: written by loop_wake, read by waits; -1 = not open */
+    atomic_bool woken;     /* there is something in it */
+    atomic_uint cancels;   /* how often loop_cancel was called in this run */
+    atomic_bool under_way; /* a run is: only then anything is due */
+    _Atomic double due;    /* when a kill is or was due, on clock_now's clock; 0 = not yet */
     loop_stop stop;
     loop_reason reason;
     double deadline;            /* of the run; 0 = none */
@@ -191,7 +192,8 @@ void loop_reset(loop *lp);
 void loop_set_deadline(loop *lp, double deadline);
 void loop_clear_deadline(loop *lp);
 
-/* Seconds since a kill became due, negative until then; -HUGE_VAL: none is. Any thread. */
+/* Seconds since a kill of the run under way became due, negative until then; -HUGE_VAL: none is. Any
+ * thread. */
 double loop_overdue(const loop *lp);
 
 /* Marks a task, and all that it has started, as detached. */

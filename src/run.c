@@ -31,6 +31,7 @@ static int begin_run(lua_State *L, call *c, int loaded)
         lua_pushstring(L, c->argv[i]);
     c->rt->root = task_new(L, &c->rt->lp, c->argc);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]);
+    atomic_store(&c->rt->lp.under_way, true);
     return 0;
 }
 
@@ -216,6 +217,7 @@ static int end_run(modalua_runtime *rt)
                 &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
+    atomic_store(&rt->lp.under_way, false); /* a cancel that comes now is of no run */
     loop_reset(&rt->lp);
     if (!rt->lp.interruptible)
         lua_sethook(rt->L, NULL, 0, 0);
