@@ -76,6 +76,7 @@ static int push_answer(lua_State *L, host_call *c)
 static int advance(lua_State *L, op *o)
 {
     host_call *c = (host_call *)o;
+    double left;
     if (o->stage++ > 0)
         return push_answer(L, c);
     c->reply = reply_new(o->lp, true);
@@ -83,9 +84,9 @@ static int advance(lua_State *L, op *o)
         lerror_new(L, "limit", "memory", "not enough memory for a call of the host");
         return op_throw(L, o);
     }
-    limits_end_burst(o->lp); /* the host's time is not the script's */
+    left = limits_pause_burst(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
-    limits_restart_burst(o->lp);
+    limits_resume_burst(o->lp, left);
     if (!reply_is_kept(c->reply) || answered(o))
         return push_answer(L, c);
     loop_wait_outside(o->lp, o, answered); /* an answer from now on wakes the loop */
@@ -188,12 +189,13 @@ bool lhost_find_module(lua_State *L, const lhost_finder *f, const char *name)
     reply_kind kind;
     size_t size;
     const char *text;
+    double left;
     *held = reply_new(f->lp, false);
     if (!*held)
         luaL_error(L, "not enough memory");
-    limits_end_burst(f->lp);
+    left = limits_pause_burst(f->lp);
     f->search(f->user, name, *held);
-    limits_restart_burst(f->lp);
+    limits_resume_burst(f->lp, left);
     kind = push_found(L, name, *held);
     reply_drop(*held);
     *held = NULL;

@@ -1,5 +1,6 @@
 #include "lua_limits.h"
 
+#include <math.h>
 #include <stdint.h>
 
 #include "clock.h"
@@ -104,6 +105,19 @@ void limits_end_burst(loop *lp)
 {
     if (lp->burst > 0)
         atomic_store(&lp->burst_end, 0);
+}
+
+double limits_pause_burst(loop *lp)
+{
+    double end = atomic_load(&lp->burst_end);
+    limits_end_burst(lp);
+    return end > 0 ? end - clock_now() : HUGE_VAL;
+}
+
+void limits_resume_burst(loop *lp, double left)
+{
+    if (left < HUGE_VAL)
+        atomic_store(&lp->burst_end, clock_now() + left);
 }
 
 /* ---- throwing ---- */

@@ -193,7 +193,8 @@ void loop_end(loop *lp);
 void loop_set_deadline(loop *lp, double deadline);
 void loop_clear_deadline(loop *lp);
 
-/* Seconds since a kill became due, negative until then; -HUGE_VAL: none is. Any thread. */
+/* Seconds since a kill of the run under way became due, negative until then; -HUGE_VAL: none is. Any
+ * thread. */
 double loop_overdue(const loop *lp);
 
 /* Marks a task, and all that it has started, as detached. */

@@ -178,6 +178,16 @@ void lsandbox_push_own_globals(lua_State *L)
     lua_pushglobaltable(L);
 }
 
+void lsandbox_push_require(lua_State *L, const char *path)
+{
+    if (strncmp(path, "modalua.", 8) == 0)
+        lsandbox_push_own_globals(L);
+    else
+        lua_pushglobaltable(L);
+    lua_getfield(L, -1, "require");
+    lua_remove(L, -2);
+}
+
 /* ---- what is refused ---- */
 
 static int refuse(lua_State *L, const char *name, const char *method, const char *path,

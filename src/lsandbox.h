@@ -20,6 +20,10 @@ void lsandbox_enter(lua_State *L, lhost_finder f);
  * [-0, +1, -] */
 void lsandbox_push_own_globals(lua_State *L);
 
+/* Pushes the `require` for a path that the host calls: it may call any part of modalua; of the rest
+ * what its scripts could. [-0, +1, v] */
+void lsandbox_push_require(lua_State *L, const char *path);
+
 /* Throws, in a sandbox, that the function `name` is not for one. [-0, +0, v] */
 void lsandbox_check(lua_State *L, const loop *lp, const char *name, const char *why);
 

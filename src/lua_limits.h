@@ -41,6 +41,11 @@ void limits_leave(loop *lp, lua_State *before);
 void limits_restart_burst(loop *lp);
 void limits_end_burst(loop *lp);
 
+/* Between these two the time is the host's; it is no wait: what the pause returns is what is left
+ * afterwards. [-0, +0, -] */
+double limits_pause_burst(loop *lp);
+void limits_resume_burst(loop *lp, double left);
+
 /* Throw. [-0, +0, v] */
 _Noreturn void limits_throw_kill(lua_State *L, loop *lp);
 _Noreturn void limits_throw_cancelled(lua_State *L, loop *lp);

@@ -1,5 +1,6 @@
 /* report.c - what a host is told of an error: a text for people, an object for programs. */
 #include <lauxlib.h>
+#include <math.h>
 #include <string.h>
 
 #include "jscan.h"
@@ -98,7 +99,20 @@ static void make_utf8(lua_State *L)
 static bool is_flat(lua_State *L)
 {
     int type = lua_type(L, -1);
-    return type == LUA_TSTRING || type == LUA_TBOOLEAN || type == LUA_TNUMBER;
+    return type == LUA_TSTRING || type == LUA_TBOOLEAN ||
+           (type == LUA_TNUMBER && isfinite(lua_tonumber(L, -1)));
+}
+
+/* Whether the field at -2 may have the value on the top: what programs look at first is text, in
+ * whatever a script has made of it. */
+static bool is_fit(lua_State *L, bool flat)
+{
+    const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
+    if (!name || (flat && !is_flat(L)))
+        return false;
+    return lua_type(L, -1) == LUA_TSTRING ||
+           (strcmp(name, "kind") != 0 && strcmp(name, "message") != 0 &&
+            strcmp(name, "traceback") != 0);
 }
 
 /* Sets the fields of the error object at `error` in the table on the top. [-0, +0, m] */
@@ -106,11 +120,12 @@ static void take_fields(lua_State *L, int error, bool flat)
 {
     int into = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, error); lua_settop(L, into + 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING || (flat && !is_flat(L)))
+        if (!is_fit(L, flat))
             continue;
         if (lua_type(L, -1) == LUA_TSTRING)
             make_utf8(L);
         lua_pushvalue(L, -2);
+        make_utf8(L);
         lua_insert(L, -2);
         lua_rawset(L, into);
     }

@@ -75,9 +75,7 @@ static void push_function(lua_State *L, const char *path)
     if (lua_isfunction(L, -1) || !dot)
         return;
     lua_pop(L, 1);
-    lsandbox_push_own_globals(L); /* the host may call any part of modalua */
-    lua_getfield(L, -1, "require");
-    lua_remove(L, -2);
+    lsandbox_push_require(L, path);
     lua_pushlstring(L, path, (size_t)(dot - path));
     lua_call(L, 1, 1);
     if (lua_istable(L, -1))

@@ -1,0 +1,319 @@
+/* errors.c - what a host is told: the last error as JSON, how long a kill is overdue, and what the
+ * limits count. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <math.h>
+#include <stdbool.h>
+
+#include "runs.h"
+
+/* ---- the last error as JSON ---- */
+
+static modalua_runtime *judge; /* reads it, as a host's JSON library would */
+
+/* What is expected of the object `e`, in Lua. */
+static void told(const modalua_runtime *rt, const char *expectation)
+{
+    const char *json = modalua_last_error_json(rt);
+    char code[600];
+    int status = modalua_set_global(judge, "e", json);
+    if (status == MODALUA_OK) {
+        snprintf(code, sizeof code, "assert(%s)", expectation);
+        status = run(judge, code);
+    }
+    if (status != MODALUA_OK)
+        fprintf(stderr, "%s\n%s\n%s\n", expectation, json, modalua_last_error(judge));
+    CHECK(status == MODALUA_OK);
+}
+
+static void no(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    (void)arguments;
+    CHECK(modalua_reply_error(reply, "gone", "it is gone \xff") == MODALUA_OK);
+}
+
+static void test_statuses(void)
+{
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    CHECK(strcmp(modalua_last_error_json(NULL), "") == 0);
+    config.burst_seconds = 0.1;
+    rt = make(&config);
+    CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
+    CHECK(run(rt, "x =") == MODALUA_E_SYNTAX);
+    told(rt,
+         "e.status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not e.traceback");
+    pass(rt, "x = 1");
+    CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
+    CHECK(run(rt, "error 'boom \"\\n'") == MODALUA_E_SCRIPT);
+    told(rt, "e.status == -3 and e.kind == 'script' and e.message == 'test:1: boom \"\\n'"
+             " and e.traceback:find '^stack traceback:\\n'");
+    CHECK(strncmp(modalua_last_error(rt), "test:1: boom \"\n\nstack traceback:", 32) == 0);
+    CHECK(modalua_run_file(rt, "/nosuch.lua", 0, NULL) == MODALUA_E_FILE);
+    told(rt, "e.status == -4 and e.kind == 'file' and e.message:find '/nosuch.lua'");
+    CHECK(run(rt, "while true do end") == MODALUA_E_LIMIT);
+    told(rt, "e.status == -7 and e.kind == 'limit' and e.message:find '0.1 s'");
+    CHECK(start(rt, "require 'modalua.task'.sleep(60)") == MODALUA_OK);
+    CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    modalua_cancel(rt);
+    CHECK(finish(rt) == MODALUA_E_CANCELLED);
+    told(rt, "e.status == -6 and e.kind == 'cancelled' and e.message == 'cancelled'");
+    CHECK(modalua_call(rt, "nosuch", NULL, NULL) == MODALUA_E_SCRIPT);
+    told(rt, "e.status == -3 and e.message:find 'nosuch'");
+    CHECK(run(rt, "os.exit(3)") == MODALUA_EXIT);
+    CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
+    pass(rt, "n = 1");
+    CHECK(modalua_set_global(rt, "n.x", "1") == MODALUA_E_INVALID);
+    told(rt, "e.status == -8 and e.kind == 'invalid' and e.message:find 'n.x'");
+    CHECK(modalua_set_global(rt, "n", "{") == MODALUA_E_SCRIPT);
+    told(rt, "e.status == -3 and e.message:find 'JSON'");
+    modalua_destroy(rt);
+}
+
+/* What scripts throw. */
+static void test_values(void)
+{
+    static const char *const cases[][2] = {
+        { "error 'a\\xffb\\xC3'", "e.message:find('a\\u{FFFD}b\\u{FFFD}', 1, true)" },
+        { "error('', 0)", "e.message == '' and e.kind == 'script'" },
+        { "error(nil)", "e.message:find 'nil'" },
+        { "error(42, 0)", "e.message == '42'" },
+        { "error(print)", "e.message:find 'function'" },
+        { "error {kind = 'own', message = 'not looked at'}",
+          "e.kind == 'script' and e.message:find "
+          "'table'" },
+        { "error(setmetatable({}, {__tostring = function() return 'said' end}))",
+          "e.message == 'said' and e.kind == 'script'" },
+        { "error(setmetatable({}, {__tostring = function() error('again', 0) end}))",
+          "e.message == 'again' and e.status == -3" },
+        { "error(setmetatable({}, {__tostring = print}))", "e.message:find '__tostring'" },
+        { "error(err())",
+          "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.status == -3 "
+          "and e.message == 'it is gone \\u{FFFD}' and e.where == 'test:1' and "
+          "e.traceback" },
+        { "error(err {details = {list = {1, {}}, yes = true}, [1] = 2})",
+          "e.details.list[1] == 1 and e.details.yes and e.kind == 'host' and not e[1]" },
+        { "error(err {f = print, details = {1}, n = 5, flag = false})",
+          "e.n == 5 and e.flag == false and not e.f and e.code == 'gone'" },
+        { "local t = {} t.t = t error(err {t = t, n = 5})",
+          "e.n == 5 and not e.t and e.kind == 'host'" },
+        { "error(err {text = 'a\\xff', ['k\\xff'] = 'x', ['\\0'] = 'y'})",
+          "e.text == 'a\\u{FFFD}' and e['k\\u{FFFD}'] == 'x' and e['\\0'] == 'y'" },
+        { "error(err {list = {'\\xff'}, nan = 0/0, big = -math.huge, n = 1})",
+          "e.n == 1 and not e.list and not e.nan and not e.big and e.message:find 'gone'" },
+        { "error(err {kind = {}, message = 5, traceback = {}, status = 'x'})",
+          "e.kind == 'script' and e.message:find '^no: 5' and e.status == -3 and e.traceback:find "
+          "'^stack'" },
+        { "require 'modalua.task'.spawn(error, err())", "e.kind == 'host' and e.code == 'gone'" },
+    };
+    modalua_runtime *rt = make(NULL);
+    CHECK(modalua_register(rt, "no", no, NULL) == MODALUA_OK);
+    pass(rt, "function err(fields) local _, e = no() e.where = 'test:1'\n"
+             "for k, v in pairs(fields or {}) do e[k] = v end return e end");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        CHECK(run(rt, cases[i][0]) == MODALUA_E_SCRIPT);
+        told(rt, cases[i][1]);
+    }
+    modalua_destroy(rt);
+}
+
+/* Wherever the memory ends, what is told is whole. */
+static void test_memory(void)
+{
+    int made = 0;
+    for (size_t limit = 4096; limit < (size_t)160 << 10; limit += 1500) {
+        modalua_config config = watched();
+        modalua_runtime *rt;
+        int status;
+        config.memory_limit = limit;
+        status = modalua_create(&rt, &config);
+        CHECK(status == MODALUA_OK || status == MODALUA_E_NOMEM);
+        if (status != MODALUA_OK)
+            continue;
+        made++;
+        status = run(rt, "local s = 'x' while true do s = s .. s end");
+        CHECK(status == MODALUA_E_NOMEM);
+        told(rt, "e.status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
+        status =
+            run(rt, "local t, e = {}, {} pcall(function() while true do t[#t + 1] = {} end end)\n"
+                    "error('with little left')");
+        CHECK(status == MODALUA_E_SCRIPT || status == MODALUA_E_NOMEM);
+        told(rt, "e.status == -1 or e.status == -3 and e.message:find '.'");
+        modalua_destroy(rt);
+    }
+    CHECK(made > 10);
+}
+
+/* ---- overdue ---- */
+
+typedef struct look {
+    modalua_runtime *rt;
+    double first, seen;
+    int cancels;
+    bool until_due;
+} look;
+
+/* From inside a print, or a function of the host's. */
+static void look_once(void *user, const char *text, size_t size)
+{
+    look *l = user;
+    (void)text;
+    (void)size;
+    l->first = modalua_overdue(l->rt);
+    for (int i = 0; i < l->cancels; i++)
+        modalua_cancel(l->rt);
+    do
+        l->seen = modalua_overdue(l->rt);
+    while (l->until_due && l->seen <= 0);
+}
+
+static void look_called(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)reply;
+    look_once(user, arguments, 0);
+}
+
+static look looked(modalua_config *config, const char *code, int status, int cancels,
+                   bool until_due)
+{
+    look l = { .cancels = cancels, .until_due = until_due };
+    config->write = look_once;
+    config->user = &l;
+    l.rt = make(config);
+    CHECK(modalua_register(l.rt, "look", look_called, &l) == MODALUA_OK);
+    CHECK(modalua_overdue(l.rt) == -HUGE_VAL);
+    CHECK(run(l.rt, code) == status);
+    CHECK(modalua_overdue(l.rt) == -HUGE_VAL);
+    modalua_cancel(l.rt); /* is of no run */
+    CHECK(modalua_overdue(l.rt) == -HUGE_VAL);
+    pass(l.rt, "assert(1)");
+    CHECK(modalua_overdue(l.rt) == -HUGE_VAL);
+    modalua_destroy(l.rt);
+    return l;
+}
+
+static bool between(double least, double value, double most)
+{
+    return value > least && value < most;
+}
+
+static void test_overdue(void)
+{
+    modalua_config config;
+    look l;
+    CHECK(modalua_overdue(NULL) == -HUGE_VAL);
+    modalua_config_init(&config);
+    l = looked(&config, "print()", MODALUA_OK, 0, false); /* nothing is asked of it */
+    CHECK(l.seen == -HUGE_VAL);
+    config.grace_seconds = 1000;
+    l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 1, false);
+    CHECK(between(-1001, l.seen, -900));
+    l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 2, true);
+    CHECK(between(0, l.seen, 100));
+    config.grace_seconds = 0.05;
+    l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 1, true);
+    CHECK(between(0, l.seen, 100));
+    config.run_seconds = 1000;
+    config.grace_seconds = 2000; /* the earlier one counts */
+    l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 1, false);
+    CHECK(between(-1001, l.first, -900) && between(-1001, l.seen, -900));
+    config.run_seconds = 0.05;
+    l = looked(&config, "print() while true do end", MODALUA_E_LIMIT, 0, true);
+    CHECK(between(-0.06, l.first, 0) && between(0, l.seen, 100));
+}
+
+static void test_overdue_burst(void)
+{
+    modalua_config config;
+    look l;
+    modalua_config_init(&config);
+    config.burst_seconds = 1000;
+    l = looked(&config, "print()", MODALUA_OK, 0, false);
+    CHECK(between(-1001, l.seen, -900));
+    l = looked(&config, "look()", MODALUA_OK, 0, false); /* the host's time is not the script's */
+    CHECK(l.seen == -HUGE_VAL);
+    config.burst_seconds = 0.05;
+    l = looked(&config, "print() while true do end", MODALUA_E_LIMIT, 0, true);
+    CHECK(between(0, l.seen, 100));
+    l = looked(&config, "require 'modalua.task'.spawn(look) require 'modalua.task'.sleep(0.1)",
+               MODALUA_OK, 0, false);
+    CHECK(l.seen == -HUGE_VAL);
+}
+
+/* ---- what the limits count ---- */
+
+static void answer_at_once(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    (void)arguments;
+    CHECK(modalua_reply_text(reply, "return 1", 8) == MODALUA_OK);
+}
+
+static double now_in(modalua_runtime *rt)
+{
+    const char *json;
+    CHECK(modalua_call(rt, "modalua.task.now", NULL, &json) == MODALUA_OK);
+    return atof(json);
+}
+
+/* A call of the host is no wait, or a loop of them would have no limit; nor is its time the
+ * script's. */
+static void stay(void *user, const char *arguments, modalua_reply *reply)
+{
+    modalua_runtime *other = user;
+    double end = now_in(other) + 0.15;
+    (void)arguments;
+    while (now_in(other) < end)
+        ;
+    CHECK(modalua_reply_json(reply, "1") == MODALUA_OK);
+}
+
+static void test_bursts(void)
+{
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.burst_seconds = 0.1;
+    config.search = answer_at_once;
+    rt = make(&config);
+    CHECK(modalua_register(rt, "at_once", answer_at_once, NULL) == MODALUA_OK);
+    CHECK(modalua_register(rt, "stay", stay, judge) == MODALUA_OK);
+    CHECK(run(rt, "while true do at_once() end") == MODALUA_E_LIMIT);
+    CHECK(strstr(modalua_last_error(rt), "without a wait"));
+    CHECK(run(rt, "for i = 1, math.huge do require('m' .. i) end") == MODALUA_E_LIMIT);
+    CHECK(strstr(modalua_last_error(rt), "without a wait"));
+    pass(rt, "assert(stay() == 1 and ('x'):gsub('x', stay) == '1')");
+    modalua_destroy(rt);
+}
+
+/* ---- the environment ---- */
+
+static void test_environment(void)
+{
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    CHECK(setenv("LUA_PATH", "/elsewhere/?.lua", 1) == 0);
+    CHECK(setenv("LUA_CPATH_5_4", "/elsewhere/?.so", 1) == 0);
+    rt = make(&config);
+    pass(rt, "assert(not (package.path .. package.cpath):find 'elsewhere')");
+    modalua_destroy(rt);
+    config.flags = MODALUA_ENVIRONMENT;
+    rt = make(&config);
+    pass(rt, "assert(package.path == '/elsewhere/?.lua' and package.cpath == '/elsewhere/?.so')");
+    modalua_destroy(rt);
+    CHECK(strcmp(getenv("LUA_PATH"), "/elsewhere/?.lua") == 0);
+}
+
+int main(void)
+{
+    judge = make(NULL);
+    test_statuses();
+    test_values();
+    test_memory();
+    test_overdue();
+    test_overdue_burst();
+    test_bursts();
+    test_environment();
+    modalua_destroy(judge);
+    return 0;
+}

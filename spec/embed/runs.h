@@ -1,0 +1,57 @@
+/* runs.h - what the programs share that test a runtime from its host's side. */
+#ifndef RUNS_H
+#define RUNS_H
+
+#include <string.h>
+
+#include "check.h"
+#include "modalua.h"
+
+/* Seconds after which a test that hangs has failed: config.run_seconds. */
+#define WATCHDOG 60
+
+static inline modalua_runtime *make(const modalua_config *config)
+{
+    modalua_runtime *rt = NULL;
+    CHECK(modalua_create(&rt, config) == MODALUA_OK && rt);
+    return rt;
+}
+
+static inline modalua_config watched(void)
+{
+    modalua_config config;
+    modalua_config_init(&config);
+    config.run_seconds = WATCHDOG;
+    return config;
+}
+
+static inline int run(modalua_runtime *rt, const char *code)
+{
+    return modalua_run_string(rt, "=test", code, strlen(code));
+}
+
+/* Runs a script that is to end well. */
+static inline void pass(modalua_runtime *rt, const char *code)
+{
+    int status = run(rt, code);
+    if (status != MODALUA_OK)
+        fprintf(stderr, "%s\nin: %s\n", modalua_last_error(rt), code);
+    CHECK(status == MODALUA_OK);
+}
+
+static inline int start(modalua_runtime *rt, const char *code)
+{
+    return modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL);
+}
+
+/* Steps until the run has ended. */
+static inline int finish(modalua_runtime *rt)
+{
+    int status;
+    do
+        status = modalua_step(rt, -1);
+    while (status == MODALUA_WORKING);
+    return status;
+}
+
+#endif
