@@ -2,7 +2,8 @@
  *
  *   hosting create RUNS                 a runtime made and destroyed, a sandbox, a bare Lua state
  *   hosting move RUNS URL MODALITY      from a cancel in another thread until modalua_run_string has
- *                                       returned: the move waits, and MODALITY never answers it
+ *                                       returned, the server having taken the job's cancel: the
+ *                                       move waits, and MODALITY never answers it
  *   hosting spin RUNS                   the same of a script that never waits
  *   hosting hold RUNS                   and of one that catches what is thrown: two cancels
  *

@@ -55,7 +55,7 @@ try {
 } catch (const std::exception &e) {
     modalua_reply_error(reply, "viewer", e.what());
 } catch (...) {
-    modalua_reply_error(reply, "viewer", nullptr);
+    modalua_reply_error(reply, "viewer", "an exception");
 }
 
 } // namespace
