@@ -132,11 +132,12 @@ static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
     static const char *const hosts[] = {
         "profile", "ca", "cert", "key", "proxy", "insecure", NULL
     };
+    int top = lua_gettop(L);
     for (int i = 0; lua_istable(L, options) && hosts[i]; i++) {
         if (lua_getfield(L, options, hosts[i]) != LUA_TNIL)
             lsandbox_check(L, lp, "connect",
                            lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
-        lua_pop(L, 1);
+        lua_settop(L, top);
     }
 }
 
