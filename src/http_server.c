@@ -229,10 +229,13 @@ static bool copy(http_server *s, char **into, const char *text)
 
 static bool add_header_line(http_server *s, const char *line)
 {
-    struct curl_slist *grown = curl_slist_append(s->headers, line);
-    if (grown)
+    struct curl_slist *grown = curl_slist_append(s->last_header, line); /* it looks for the end */
+    if (!grown)
+        return false;
+    s->last_header = s->last_header ? s->last_header->next : grown;
+    if (!s->headers)
         s->headers = grown;
-    return grown != NULL;
+    return true;
 }
 
 static bool server_copy_options(http_server *s, const http_options *o)

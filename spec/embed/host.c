@@ -290,6 +290,7 @@ static void test_reentry(void)
 {
     modalua_config config = watched();
     int calls = 0, times = 1;
+    config.grace_seconds = 0.05;
     within = make(&config);
     CHECK(modalua_register(within, "f", reenter, &calls) == MODALUA_OK);
     CHECK(modalua_register(within, "cancel", cancel_within, &times) == MODALUA_OK);

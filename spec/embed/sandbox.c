@@ -99,6 +99,7 @@ static void test_servers(void)
     try_part(&config, "connect", NULL);
     try_part(&config, "options", NULL);
     try_part(&config, "routes", NULL);
+    try_part(&config, "long", NULL);
     try_part(&config, "files", NULL);
     snprintf(own, sizeof own, "http://user:secret@%s", url + 7);
     try_part(&config, "secrets", NULL);
@@ -211,7 +212,7 @@ static void test_kill(bool by_burst)
         double before = now();
         int status;
         config.memory_limit = (size_t)64 << 20;
-        config.run_seconds = by_burst ? 5 : 0.1;
+        config.run_seconds = by_burst ? 2 : 0.1;
         config.burst_seconds = by_burst ? 0.1 : 0;
         config.search = find_anything;
         rt = make(&config);

@@ -294,6 +294,19 @@ function parts.routes()
   same(assert(client:get("/a", { x = "_method=PUT&_method" })).method, "GET", "a query's value")
 end
 
+-- What is long takes its time, but no limit could end a call whose time grows with the square.
+function parts.long()
+  local query, headers = {}, {}
+  for i = 1, 150000 do
+    query["key" .. i] = "value" .. i
+  end
+  for i = 1, 400000 do
+    headers["X-" .. i] = "value"
+  end
+  modalua.connect { headers = headers }
+  pcall(modalua.connect { retries = 0 }.get, modalua.connect { retries = 0 }, "/x", query)
+end
+
 -- ---- files, and what is the server's ----
 
 function parts.files()
