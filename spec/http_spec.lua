@@ -131,6 +131,12 @@ describe("Transfers, against a server that misbehaves", function()
       end
     end)
 
+    it("carry the Host that was asked for", function()
+      local c = modalua.connect(server.url, { headers = { Host = "other.example", ["X-A"] = "1", ["X-B"] = "2" } })
+      local sent = assert(c:get("/echo")).headers
+      assert.are.equal("other.example 1 2", table.concat({ sent.host, sent["x-a"], sent["x-b"] }, " "))
+    end)
+
     it("have no header that a token brings along", function()
       assert.has_error(function() modalua.connect(server.url, { token = "t\r\nX-Site: B" }) end)
     end)
