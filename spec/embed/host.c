@@ -337,6 +337,7 @@ static void test_globals(void)
     CHECK(strstr(modalua_last_error_json(rt), "\"kind\":\"invalid\""));
     CHECK(modalua_set_global(rt, "x.y", NULL) == MODALUA_E_INVALID);
     CHECK(modalua_get_global(rt, "x.upper", &json) == MODALUA_E_INVALID && !json);
+    CHECK(strstr(modalua_last_error(rt), "'x.upper'"));
     CHECK(modalua_set_global(rt, "x", "[1") == MODALUA_E_SCRIPT && is(rt, "x", "\"text\""));
     CHECK(strstr(modalua_last_error(rt), "'x' is not JSON"));
     CHECK(modalua_get_global(rt, "f", &json) == MODALUA_E_SCRIPT && !json);
