@@ -131,6 +131,16 @@ describe("Transfers, against a server that misbehaves", function()
       end
     end)
 
+    it("carry the Host that was asked for", function()
+      local c = modalua.connect(server.url, { headers = { Host = "other.example", ["X-A"] = "1", ["X-B"] = "2" } })
+      local sent = assert(c:get("/echo")).headers
+      assert.are.equal("other.example 1 2", table.concat({ sent.host, sent["x-a"], sent["x-b"] }, " "))
+    end)
+
+    it("have no header that a token brings along", function()
+      assert.has_error(function() modalua.connect(server.url, { token = "t\r\nX-Site: B" }) end)
+    end)
+
     it("carry the headers and the token that were asked for", function()
       local c = modalua.connect(server.url, { token = "t0ken", headers = { ["X-Site"] = "A" } })
       local sent = assert(c:get("/echo"))
@@ -188,6 +198,11 @@ describe("Transfers, against a server that misbehaves", function()
       local err = fails({ kind = "http", code = "redirect", status = 302 },
         client:get("/redirect", { code = 302, to = "https://login.example/" }))
       assert.matches("https://login.example/", err.message, 1, true)
+      -- One that names no host libcurl completes, with our credentials in it.
+      local known = modalua.connect(server.url, { username = "u", password = "hunter2" })
+      err = fails({ kind = "http", code = "redirect" }, known:get("/redirect", { to = "/login" }))
+      assert.matches("/login", err.message, 1, true)
+      assert.is_nil(tostring(err):find "hunter2")
     end)
   end)
 

@@ -51,6 +51,15 @@ static const char *push_place(lua_State *L, const char *path, bool make)
     return path;
 }
 
+/* The path of the call leads through what is no table. [-0, +0, v] */
+static void note_no_table(lua_State *L, call *c)
+{
+    c->status = MODALUA_E_INVALID;
+    lua_pushfstring(L, "'%s' leads through what is no table", c->name);
+    report_error(L, c->rt, c->status, lua_gettop(L), 0);
+    lua_pop(L, 1);
+}
+
 /* Sets the place that the call names to the value on the top. [-1, +0, m] */
 static void set_place(lua_State *L, call *c)
 {
@@ -58,9 +67,7 @@ static void set_place(lua_State *L, call *c)
     if (!field && lua_isnil(L, -1) && lua_isnil(L, -2))
         return; /* what is not there need not be taken away */
     if (!field) {
-        c->status = MODALUA_E_INVALID;
-        lua_pushfstring(L, "'%s' leads through what is no table", c->name);
-        report_error(L, c->rt, c->status, lua_gettop(L), 0);
+        note_no_table(L, c);
         return;
     }
     lua_insert(L, -2);
@@ -97,7 +104,7 @@ static int get_global_p(lua_State *L)
     if (!field && lua_isnil(L, -1))
         return 0;
     if (!field) {
-        c->status = MODALUA_E_INVALID;
+        note_no_table(L, c);
         return 0;
     }
     lua_pushstring(L, field);

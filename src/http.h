@@ -136,7 +136,8 @@ const char *http_server_header(http_server *s, const char *name, const char *val
 /* Passwords and tokens are overwritten. NULL is fine. */
 void http_server_free(http_server *s);
 
-const char *http_server_url(const http_server *s); /* without credentials or trailing slash */
+const char *http_server_url(const http_server *s);  /* without credentials or trailing slash */
+const char *http_server_path(const http_server *s); /* of that URL; "" or with a '/' in front */
 bool http_server_has_credentials(const http_server *s);
 
 /* Whether a server has the scheme, host and port of the other, and a path that is its or below. */

@@ -166,6 +166,13 @@ static const char *read_url(CURLU *u, const char *url, unsigned flags, const cha
     return *schemes ? NULL : unknown;
 }
 
+static bool has_control(const char *text)
+{
+    while (*text && !iscntrl((unsigned char)*text))
+        text++;
+    return *text != '\0';
+}
+
 static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
 {
     static const char *const schemes[] = { "http", "https", NULL };
@@ -180,6 +187,8 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
         fault = take_credentials(s, u, &s->username, &s->password);
     if (fault)
         return fault;
+    if (o->token && has_control(o->token))
+        return "the token holds control characters"; /* a line end would begin another header */
     if (part_is_set(u, CURLUPART_QUERY) || part_is_set(u, CURLUPART_FRAGMENT))
         return "the URL must end with the path: no '?' and no '#'";
     if (s->username && (o->username || o->token))
@@ -220,10 +229,13 @@ static bool copy(http_server *s, char **into, const char *text)
 
 static bool add_header_line(http_server *s, const char *line)
 {
-    struct curl_slist *grown = curl_slist_append(s->headers, line);
-    if (grown)
+    struct curl_slist *grown = curl_slist_append(s->last_header, line); /* it looks for the end */
+    if (!grown)
+        return false;
+    s->last_header = s->last_header ? s->last_header->next : grown;
+    if (!s->headers)
         s->headers = grown;
-    return grown != NULL;
+    return true;
 }
 
 static bool server_copy_options(http_server *s, const http_options *o)
@@ -332,16 +344,16 @@ const char *http_server_url(const http_server *s)
     return s->url;
 }
 
-/* The path of a URL that server_set_url has written. */
-static const char *path_of(const char *url)
+/* Of a URL that server_set_url has written. */
+const char *http_server_path(const http_server *s)
 {
-    const char *host = strstr(url, "://") + 3;
+    const char *host = strstr(s->url, "://") + 3;
     return host + strcspn(host, "/");
 }
 
 bool http_server_is_below(const http_server *s, const http_server *other)
 {
-    const char *path = path_of(s->url), *above = path_of(other->url);
+    const char *path = http_server_path(s), *above = http_server_path(other);
     size_t size = strlen(above);
     return strncmp(s->url, other->url, strcspn(s->url, ":") + 1) == 0 && s->gate == other->gate &&
            strncmp(path, above, size) == 0 && (path[size] == '\0' || path[size] == '/');

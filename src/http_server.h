@@ -19,7 +19,7 @@ struct http_server {
     char *username, *password, *token;
     char *ca, *cert, *key;
     char *proxy, *proxy_username, *proxy_password;
-    struct curl_slist *headers;
+    struct curl_slist *headers, *last_header;
     bool loopback, insecure, environment_proxy, authorization;
     double connect_timeout;
     unsigned max_inflight, retries;

@@ -199,8 +199,9 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
     const char *said = f->message ? f->message : d->message;
     int top = lua_gettop(L);
     if (f->code && strcmp(f->code, "redirect") == 0) {
-        push_quoted(L, t->location ? t->location : "nowhere",
-                    t->location ? strlen(t->location) : 7);
+        lerror_push_public(L,
+                           t->location ? t->location : "nowhere"); /* libcurl puts ours into it */
+        push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
         lua_pushfstring(L,
                         "the server points elsewhere, to %s; redirects are not followed (a login "
                         "page, or another path prefix?)",

@@ -3,7 +3,6 @@
 #include <lauxlib.h>
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
 
 #include "ldoc.h"
 #include "lerror.h"
@@ -11,6 +10,7 @@
 #include "lprofile.h"
 #include "lsandbox.h"
 #include "ltype.h"
+#include "orthanc_reach.h"
 
 #define CLIENT_TYPE "modalua.Client"
 #define DEFAULT_URL "http://localhost:8042"
@@ -132,11 +132,12 @@ static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
     static const char *const hosts[] = {
         "profile", "ca", "cert", "key", "proxy", "insecure", NULL
     };
+    int top = lua_gettop(L);
     for (int i = 0; lua_istable(L, options) && hosts[i]; i++) {
         if (lua_getfield(L, options, hosts[i]) != LUA_TNIL)
             lsandbox_check(L, lp, "connect",
                            lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
-        lua_pop(L, 1);
+        lua_settop(L, top);
     }
 }
 
@@ -175,6 +176,9 @@ static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
 static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 {
     const lclient_defaults *d = host_defaults(L);
+    const char *crooked = orthanc_crooked(http_server_path(c->server));
+    if (crooked)
+        lsandbox_check(L, lp, "connect", crooked);
     lua_pushfstring(L, "%s %s", d->url ? d->url : "", d->servers ? d->servers : "");
     if (!is_allowed(L, lp, c->server))
         lsandbox_check(L, lp, "connect",
@@ -203,8 +207,12 @@ static void check_credentials(lua_State *L, const connect_options *o)
 static void add_header(lua_State *L, const loop *lp, http_server *s)
 {
     const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
-    if (strcasecmp(name, "Host") == 0)
-        lsandbox_check(L, lp, "connect", "the header 'Host' leads elsewhere than the URL says");
+    if (lp->sandboxed && !orthanc_is_plain_header(name))
+        lsandbox_check(L, lp, "connect",
+                       lua_pushfstring(L,
+                                       "the header '%s' is not a sandboxed script's to set: it "
+                                       "can make a request another",
+                                       name));
     if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
         fault = http_server_header(s, name, value);
     if (fault)

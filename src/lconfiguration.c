@@ -381,8 +381,7 @@ static int ask(lua_State *L, call *c)
 /* GET /modalities/{name}/configuration or /peers/{name}/configuration. */
 int lconfiguration_get(lua_State *L)
 {
-    const named *n = lnamed_check_either(L, 1);
-    lsandbox_check(L, n->lp, "remove", not_the_server);
+    lnamed_check_either(L, 1);
     lua_settop(L, 1);
     return op_run(L, &lmodality_call(L, sizeof(modality_call), "configuration", ask)->call.base);
 }
@@ -404,7 +403,8 @@ static int send_remove(lua_State *L, call *c)
 /* DELETE /modalities/{name} or /peers/{name}. */
 int lconfiguration_remove(lua_State *L)
 {
-    lnamed_check_either(L, 1);
+    const named *n = lnamed_check_either(L, 1);
+    lsandbox_check(L, n->lp, "remove", not_the_server);
     lua_settop(L, 1);
     return op_run(L, &lmodality_call(L, sizeof(modality_call), "remove", send_remove)->call.base);
 }

@@ -56,11 +56,11 @@ static void use_plain_number(lua_State *L, int index)
     }
 }
 
-/* Appends the key and value on the top to the path at `path`; leaves them. */
-static void append_pair(lua_State *L, int path)
+/* Adds the key and value on the top, encoded, to the list at `list`; leaves them. */
+static void add_pair(lua_State *L, int list)
 {
     int key = lua_gettop(L) - 1, value = key + 1, type = lua_type(L, value);
-    const char *so_far = lua_tostring(L, path), *joint = strchr(so_far, '?') ? "&" : "?", *name;
+    const char *name;
     if (lua_type(L, key) != LUA_TSTRING)
         luaL_error(L, "the query's keys must be strings (a %s was given)", luaL_typename(L, key));
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
@@ -71,12 +71,30 @@ static void append_pair(lua_State *L, int path)
     if (type == LUA_TNUMBER)
         use_plain_number(L, value);
     name = push_encoded(L, key);
-    if (type == LUA_TBOOLEAN)
-        lua_pushfstring(L, "%s%s%s", so_far, joint, name);
-    else
-        lua_pushfstring(L, "%s%s%s=%s", so_far, joint, name, push_encoded(L, value));
-    lua_replace(L, path);
+    if (type != LUA_TBOOLEAN)
+        lua_pushfstring(L, "%s=%s", name, push_encoded(L, value));
+    lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
     lua_settop(L, value);
+}
+
+/* The list of pairs is on the top, the path below it: makes one path of them. [-2, +1, m] */
+static void join_pairs(lua_State *L)
+{
+    int list = lua_gettop(L);
+    lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+    char joint = strchr(lua_tostring(L, list - 1), '?') ? '&' : '?';
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    lua_pushvalue(L, list - 1);
+    luaL_addvalue(&b);
+    for (lua_Integer i = 1; i <= n; i++, joint = '&') {
+        luaL_addchar(&b, joint);
+        lua_rawgeti(L, list, i);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    lua_replace(L, list - 1);
+    lua_settop(L, list - 1);
 }
 
 /* A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes;
@@ -85,7 +103,6 @@ void lexchange_push_path(lua_State *L, int path, int query)
 {
     size_t size;
     const char *text = luaL_checklstring(L, path, &size);
-    int whole;
     luaL_Buffer b;
     luaL_buffinitsize(L, &b, size * 3 + 1);
     if (text[0] != '/')
@@ -95,9 +112,10 @@ void lexchange_push_path(lua_State *L, int path, int query)
     if (query == 0 || lua_isnoneornil(L, query))
         return;
     luaL_checktype(L, query, LUA_TTABLE);
-    whole = lua_gettop(L);
+    lua_newtable(L); /* as one text that grew with each pair it would take time without end */
     for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
-        append_pair(L, whole);
+        add_pair(L, lua_gettop(L) - 2);
+    join_pairs(L);
 }
 
 /* ---- one exchange ---- */
