@@ -181,6 +181,31 @@ describe("The command", function()
     end)
   end)
 
+  describe("--sandbox", function()
+    it("gives scripts, code and standard input a library without files or programs", function()
+      local look = "print(io, os.execute, debug, package, arg ~= nil, require 'modalua'.version ~= nil)"
+      gives("nil\tnil\tnil\tnil\ttrue\ttrue\n", 0, command.run("--sandbox", script(look)))
+      gives("nil\tnil\tnil\tnil\ttrue\ttrue\n", 0, command.run("--sandbox", "-e", look))
+      gives("nil\tnil\tnil\tnil\ttrue\ttrue\n", 0, command.shell(('echo %s | "$M" --sandbox'):format(command.quote(look))))
+      assert.matches("no module 'lfs'", gives("", 1, command.run("--sandbox", "-l", "lfs")))
+    end)
+
+    it("lets connect() go where it goes, and nowhere else", function()
+      local where = "print(require 'modalua'.connect())"
+      local elsewhere = "require 'modalua'.connect 'http://127.0.0.1:9'"
+      gives("modalua.Client (http://localhost:8042)\n", 0, command.run("--sandbox", "-e", where))
+      gives("modalua.Client (http://h:1)\n", 0, command.shell(('MODALUA_URL=http://h:1 "$M" --sandbox -e %s'):format(command.quote(where))))
+      gives("modalua.Client (http://h:2)\n", 0, command.run("--sandbox", "-u", "http://h:2", "-e", where))
+      assert.matches("allows no connection to http://127.0.0.1:9 ", gives("", 1, command.run("--sandbox", "-e", elsewhere)))
+      assert.matches("allows no connection to http://localhost:8042 ", gives("", 1, command.run("--sandbox", "-u", "http://h:2", "-e",
+        "require 'modalua'.connect 'http://localhost:8042'")))
+    end)
+
+    it("is not for verbs", function()
+      assert.matches("for scripts", gives("", 2, command.run("--sandbox", "echo")))
+    end)
+  end)
+
   describe("limits", function()
     it("of time end a run that waits or spins, with 1", function()
       local err = gives("", 1, command.run("--time-limit", "0.2", "-e", "while true do pcall(function() while true do end end) end"))

@@ -7,7 +7,7 @@
 #include "lencode.h"
 #include "lhost.h"
 #include "ljson.h"
-#include "runtime.h"
+#include "report.h"
 
 /* ---- names ---- */
 
@@ -56,7 +56,7 @@ static void note_no_table(lua_State *L, call *c)
 {
     c->status = MODALUA_E_INVALID;
     lua_pushfstring(L, "'%s' leads through what is no table", c->name);
-    runtime_set_error(L, c->rt, c->status, lua_gettop(L), 0);
+    report_error(L, c->rt, c->status, lua_gettop(L), 0);
     lua_pop(L, 1);
 }
 
@@ -112,7 +112,7 @@ static int get_global_p(lua_State *L)
         return 0;
     if (!ljson_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "'%s' cannot be JSON: %s", c->name, lua_tostring(L, -1));
-    c->text = runtime_keep(L, RUNTIME_GLOBAL);
+    c->text = report_keep(L, REPORT_GLOBAL);
     return 0;
 }
 

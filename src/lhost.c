@@ -87,10 +87,9 @@ static int advance(lua_State *L, op *o)
     left = limits_pause_burst(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
     limits_resume_burst(o->lp, left);
-    if (!reply_is_kept(c->reply))
+    if (!reply_is_kept(c->reply) || answered(o))
         return push_answer(L, c);
-    loop_wait_outside(o->lp, o, answered);
-    loop_wake(o->lp); /* it may have been answered already */
+    loop_wait_outside(o->lp, o, answered); /* an answer from now on wakes the loop */
     return OP_WAIT;
 }
 

@@ -73,19 +73,26 @@ bool limits_is_task(lua_State *co)
     return *(uintptr_t *)lua_getextraspace(co) & 1;
 }
 
+/* A request to stop has come meanwhile. Setting a hook anew would begin its count anew: coroutines
+ * that take turns would never reach it. */
+static void arm_late(loop *lp, lua_State *co)
+{
+    if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != tick)
+        limits_arm(co);
+}
+
 lua_State *limits_enter(loop *lp, lua_State *co)
 {
     lua_State *before = atomic_exchange(&lp->running, co);
-    if (lp->owned && atomic_load(&lp->cancels) > 0)
-        limits_arm(co);
+    arm_late(lp, co);
     return before;
 }
 
 void limits_leave(loop *lp, lua_State *before)
 {
     atomic_store(&lp->running, before);
-    if (lp->owned && before && atomic_load(&lp->cancels) > 0)
-        limits_arm(before);
+    if (before)
+        arm_late(lp, before);
 }
 
 void limits_restart_burst(loop *lp)

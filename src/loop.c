@@ -40,6 +40,7 @@ bool loop_init(loop *lp, mem *m)
     }
     lp->mem = m;
     atomic_init(&lp->cancels, 0);
+    atomic_init(&lp->due, -1);
     http_init(&lp->http, m);
     if (!open_wake(lp->wake)) {
         lp->wake[0] = lp->wake[1] = -1;
@@ -277,7 +278,7 @@ double loop_overdue(const loop *lp)
     double due = atomic_load(&lp->due), burst = atomic_load(&lp->burst_end);
     if (due == 0 || (burst > 0 && burst < due))
         due = burst;
-    return due == 0 || !atomic_load(&lp->under_way) ? -HUGE_VAL : clock_now() - due;
+    return due <= 0 ? -HUGE_VAL : clock_now() - due;
 }
 
 void loop_cancel(loop *lp)
@@ -287,7 +288,7 @@ void loop_cancel(loop *lp)
     loop_wake(lp);
 }
 
-void loop_reset(loop *lp)
+void loop_begin(loop *lp)
 {
     lp->stop = LOOP_GO;
     lp->reason = REASON_NONE;
@@ -297,6 +298,12 @@ void loop_reset(loop *lp)
     loop_clear_deadline(lp);
     atomic_store(&lp->woken, true); /* an answer may have been among what is drained */
     drain_wake(lp);
+}
+
+void loop_end(loop *lp)
+{
+    loop_begin(lp);
+    atomic_store(&lp->due, -1);
 }
 
 /* What it waits for is given up at once: a request that is still queued is never sent. One that is

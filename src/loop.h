@@ -123,11 +123,11 @@ struct loop {
     op **timers;
     size_t timer_count, timer_room;
     /* requests to stop */
-    int wake[2];           /* a pipe: written by loop_wake, read by waits; -1 = not open */
-    atomic_bool woken;     /* there is something in it */
-    atomic_uint cancels;   /* how often loop_cancel was called in this run */
-    atomic_bool under_way; /* a run is: only then anything is due */
-    _Atomic double due;    /* when a kill is or was due, on clock_now's clock; 0 = not yet */
+    int wake[2];         /* a pipe: written by loop_wake, read by waits; -1 = not open */
+    atomic_bool woken;   /* there is something in it */
+    atomic_uint cancels; /* how often loop_cancel was called in this run */
+    _Atomic double due;  /* when a kill is or was due, on clock_now's clock; 0 = not yet, less =
+                            there is no run */
     loop_stop stop;
     loop_reason reason;
     double deadline;            /* of the run; 0 = none */
@@ -185,8 +185,9 @@ bool loop_pump(loop *lp, double seconds);
 /* Asks the present run to stop: once = cancel, twice = kill. Any thread, and signal handlers. */
 void loop_cancel(loop *lp);
 
-/* A new run may begin: nothing is asked of it yet. */
-void loop_reset(loop *lp);
+/* A new run begins: nothing is asked of it yet; and it has ended. */
+void loop_begin(loop *lp);
+void loop_end(loop *lp);
 
 /* The run has a time limit; it has none, or was in time. */
 void loop_set_deadline(loop *lp, double deadline);

@@ -10,7 +10,7 @@ static const char own_globals_key; /* of the Lua half's globals in the registry 
 
 /* ---- what there is: nothing else ---- */
 
-/* A name a string; "" ends a list. */
+/* Lists of names, ended by NULL. */
 static const char *const base[] = {
     "assert",   "error",    "getmetatable", "ipairs", "next",   "pairs",    "pcall",
     "print",    "rawequal", "rawget",       "rawlen", "rawset", "select",   "setmetatable",
@@ -90,7 +90,9 @@ static void require_own(lua_State *L, const char *name)
 static void require_hosts(lua_State *L, const lhost_finder *f, const char *name)
 {
     if (!f->search)
-        luaL_error(L, "a sandboxed script has no module '%s'", name);
+        luaL_error(L,
+                   "a sandboxed script has no module '%s': only modalua's, and those of its host",
+                   name);
     if (!lhost_find_module(L, f, name))
         lua_error(L);
     lua_pushstring(L, name);

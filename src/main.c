@@ -18,10 +18,7 @@
 #include "signals.h"
 #include "verbs.h"
 
-enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1 };
-
-static double process_limit; /* seconds until a run that overstepped its time limit takes the
-                                process with it; 0 = never */
+enum { EXIT_USAGE = 2, EXIT_SIGNAL = 128 };
 
 /* ---- usage ---- */
 
@@ -126,6 +123,14 @@ static void server_settings(modalua_config *config, const options *o)
     config->token = getenv("MODALUA_TOKEN");
 }
 
+/* In a sandbox, too, connect() means localhost when nobody names a server. */
+static void shut_in(modalua_config *config)
+{
+    config->flags |= MODALUA_SANDBOX;
+    if (!config->url && !config->profile)
+        config->servers = "http://localhost:8042";
+}
+
 static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
 {
     modalua_config config;
@@ -143,6 +148,8 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
     config.module_path = path;
     config.config_file = file;
     server_settings(&config, o);
+    if (o->sandbox)
+        shut_in(&config);
     status = modalua_create(&rt, &config);
     if (status == MODALUA_OK)
         status =
@@ -167,13 +174,7 @@ static int report(modalua_runtime *rt, int status)
     return status;
 }
 
-/* Around one run, which Ctrl-C ends, and the clock. */
-static void begin_run(modalua_runtime *rt)
-{
-    signals_catch(rt);
-    signals_set_clock(process_limit);
-}
-
+/* After one run, which Ctrl-C could end. */
 static int end_run(modalua_runtime *rt, int status)
 {
     signals_release();
@@ -182,7 +183,7 @@ static int end_run(modalua_runtime *rt, int status)
 
 static int run_text(modalua_runtime *rt, const char *name, const char *text)
 {
-    begin_run(rt);
+    signals_catch(rt);
     return end_run(rt, modalua_run_string(rt, name, text, strlen(text)));
 }
 
@@ -212,14 +213,14 @@ static int run_actions(modalua_runtime *rt, const options *o)
 
 static int run_script(modalua_runtime *rt, const char *path, int argc, char **argv)
 {
-    begin_run(rt);
+    signals_catch(rt);
     return end_run(rt, modalua_run_file(rt, path && strcmp(path, "-") != 0 ? path : NULL, argc,
                                         (const char *const *)argv));
 }
 
 static int run_verb(modalua_runtime *rt)
 {
-    begin_run(rt);
+    signals_catch(rt);
     return end_run(rt, verbs_run(rt));
 }
 
@@ -287,8 +288,7 @@ static int run_command(const options *o, int argc, char **argv)
     rt = make_runtime(o, argc, argv);
     if (!rt)
         return EXIT_FAILURE;
-    if (o->time_limit > 0)
-        process_limit = o->time_limit + PATIENCE_SECONDS;
+    signals_set_limit(o->time_limit);
     status = exit_status(rt, run(rt, o, argc, argv));
     modalua_destroy(rt);
     return status;
@@ -373,6 +373,10 @@ static int dispatch(options *o, int argc, char **argv)
         argc = take_verb(o, argc, argv);
     if (argc < 0)
         return EXIT_USAGE;
+    if (o->verb && o->sandbox) {
+        fputs("modalua: --sandbox is for scripts, and a verb runs none of yours\n", stderr);
+        return EXIT_USAGE;
+    }
     if (o->url && o->profile) {
         fputs("modalua: give --url or --profile, not both: a profile's credentials are for its own "
               "URL\n",

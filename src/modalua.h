@@ -17,7 +17,7 @@
  * modalua_step for as long as it is told, modalua_destroy until a run that is under way has been
  * ended. Everything else returns at once.
  *
- * THREADS. A runtime may be used by any thread, but by one at a time. Four functions may be called
+ * THREADS. A runtime may be used by any thread, but by one at a time. Some functions may be called
  * at any moment from any thread, provided modalua_destroy has not been called: modalua_cancel (from
  * signal handlers too), modalua_overdue, and, for a reply that was kept, modalua_reply_* (even after
  * modalua_destroy). Different runtimes are independent. Callbacks run on the thread that drives the
@@ -50,9 +50,9 @@
  * MODALUA_SANDBOX they reach no files, processes or other servers. Limits end a script at its next
  * Lua instruction: a pcall cannot hold a kill, <close> variables have 0.05 s. What no limit can end
  * is one long call of a C function of the standard library: a pattern that backtracks
- * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions. modalua_overdue tells a
- * host's own watchdog that a kill has not landed; all it can do then is end the process. For hostile
- * code use a process of its own, with rlimits.
+ * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions, a table.move without an
+ * end. modalua_overdue tells a host's own watchdog that a kill has not landed; all it can do then is
+ * end the process. For hostile code use a process of its own, with rlimits.
  *
  * Version numbers: until 1.0 a new MINOR may change the interface; CHANGELOG.md says what.
  */

@@ -50,6 +50,12 @@ static bool set_verbose(options *o, char *value)
     return o->verbose = true;
 }
 
+static bool set_sandbox(options *o, char *value)
+{
+    (void)value;
+    return o->sandbox = true;
+}
+
 static bool set_help(options *o, char *value)
 {
     (void)value;
@@ -122,6 +128,8 @@ const option_row option_rows[] = {
     { 0, "memory-limit", "BYTES", "end what takes more memory; K, M and G may follow", true,
       set_memory_limit },
     { 0, "time-limit", "SECONDS", "end what takes longer", true, set_time_limit },
+    { 0, "sandbox", NULL, "the script has no files, no programs, and no server but its own", false,
+      set_sandbox },
     { 'h', "help", NULL, "show this", false, set_help },
     { 0, NULL, NULL, NULL, false, NULL }
 };

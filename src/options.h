@@ -16,7 +16,7 @@ typedef struct action {
 /* What the command is to do: what stands before the script on the command line, and what main.c
  * makes of the rest. */
 typedef struct options {
-    bool interactive, version, help, verbose, warnings, no_environment;
+    bool interactive, version, help, verbose, warnings, no_environment, sandbox;
     bool has_code; /* an -e: no script is needed */
     char *url;
     const char *profile;

@@ -1,4 +1,5 @@
-/* report.c - what a host is told of an error: a text for people, an object for programs. */
+#include "report.h"
+
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
@@ -6,7 +7,46 @@
 #include "jscan.h"
 #include "lencode.h"
 #include "lerror.h"
-#include "runtime.h"
+
+/* ---- places ---- */
+
+const char report_places[REPORT_PLACES];
+
+void report_open(lua_State *L)
+{
+    for (int i = 0; i < REPORT_PLACES; i++) {
+        lua_pushboolean(L, 0);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[i]);
+    }
+}
+
+const char *report_keep(lua_State *L, int place)
+{
+    const char *text = lua_tostring(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[place]);
+    return text;
+}
+
+/* ---- what a host asks ---- */
+
+const char *modalua_strerror(int status)
+{
+    switch (status) {
+    case MODALUA_OK: return "no error";
+    case MODALUA_WORKING: return "the run goes on";
+    case MODALUA_E_NOMEM: return "not enough memory";
+    case MODALUA_E_SYNTAX: return "the script does not compile";
+    case MODALUA_E_SCRIPT: return "the script ended in an error";
+    case MODALUA_E_FILE: return "the script cannot be read";
+    case MODALUA_E_BUSY: return "a run is under way";
+    case MODALUA_E_CANCELLED: return "cancelled";
+    case MODALUA_E_LIMIT: return "a time limit ended the run";
+    case MODALUA_E_INVALID: return "an argument that cannot be";
+    case MODALUA_E_SYSTEM: return "the system refused something";
+    case MODALUA_EXIT: return "the script called os.exit";
+    default: return "unknown status";
+    }
+}
 
 const char *modalua_last_error(const modalua_runtime *rt)
 {
@@ -20,7 +60,7 @@ const char *modalua_last_error_json(const modalua_runtime *rt)
     return rt->error_json ? rt->error_json : "{}";
 }
 
-void runtime_clear_error(modalua_runtime *rt)
+void report_clear(modalua_runtime *rt)
 {
     rt->error = rt->error_json = NULL;
 }
@@ -51,7 +91,7 @@ static size_t plain_row(int status)
     return i;
 }
 
-void runtime_set_plain_error(modalua_runtime *rt, int status)
+void report_plain_error(modalua_runtime *rt, int status)
 {
     rt->error = modalua_strerror(status);
     rt->error_json = plain[plain_row(status)].json;
@@ -185,10 +225,10 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
     }
 }
 
-void runtime_set_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
+void report_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
 {
     int text;
-    runtime_set_plain_error(rt, status);
+    report_plain_error(rt, status);
     push_text(L, error);
     text = lua_gettop(L);
     push_object(L, status, error, text, traceback);
@@ -196,7 +236,7 @@ void runtime_set_error(lua_State *L, modalua_runtime *rt, int status, int error,
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), lua_tostring(L, traceback));
     else
         lua_pushvalue(L, text);
-    rt->error = runtime_keep(L, RUNTIME_ERROR);
-    rt->error_json = runtime_keep(L, RUNTIME_ERROR_JSON);
+    rt->error = report_keep(L, REPORT_ERROR);
+    rt->error_json = report_keep(L, REPORT_ERROR_JSON);
     lua_settop(L, text - 1);
 }

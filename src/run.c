@@ -9,7 +9,7 @@
 #include "lsandbox.h"
 #include "lua_limits.h"
 #include "op.h"
-#include "runtime.h"
+#include "report.h"
 #include "task.h"
 
 enum { DRAIN_SECONDS = 1, TEXT_SECONDS = 1 };
@@ -23,15 +23,14 @@ static int begin_run(lua_State *L, call *c, int loaded)
         c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
                     : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
                                               : MODALUA_E_FILE;
-        runtime_set_error(L, c->rt, c->status, lua_gettop(L), 0);
+        report_error(L, c->rt, c->status, lua_gettop(L), 0);
         return 0;
     }
     luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
     for (int i = 0; i < c->argc; i++)
         lua_pushstring(L, c->argv[i]);
     c->rt->root = task_new(L, &c->rt->lp, c->argc);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]);
-    atomic_store(&c->rt->lp.under_way, true);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
     return 0;
 }
 
@@ -57,7 +56,7 @@ static int called_k(lua_State *L, int status, lua_KContext context)
         return 0;
     if (!ljson_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
-    rt->json = runtime_keep(L, RUNTIME_JSON);
+    rt->json = report_keep(L, REPORT_JSON);
     return 0;
 }
 
@@ -110,18 +109,22 @@ static int start_call_p(lua_State *L)
 static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
                  void *user)
 {
+    int status;
     if (rt->busy || rt->root)
         return MODALUA_E_BUSY;
-    runtime_clear_error(rt);
+    report_clear(rt);
     rt->json = NULL;
-    loop_reset(&rt->lp);
+    loop_begin(&rt->lp);
     if (rt->config.run_seconds > 0)
         loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
     rt->lp.exit_code = 0;
     rt->drain_end = 0;
     rt->done = done;
     rt->done_user = user;
-    return runtime_call(rt, function, c);
+    status = runtime_call(rt, function, c);
+    if (status != MODALUA_OK)
+        loop_end(&rt->lp);
+    return status;
 }
 
 int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
@@ -183,7 +186,7 @@ static int finish_p(lua_State *L)
     modalua_runtime *rt = c->rt;
     if (!rt->root->failed && rt->lp.stop == LOOP_GO)
         return 0;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &runtime_keys[RUNTIME_ROOT]);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
     task_push_failure(L, ROOT);
     c->status = failure_status(L, ERROR);
     if (c->status == MODALUA_EXIT)
@@ -191,13 +194,13 @@ static int finish_p(lua_State *L)
     if (c->status == MODALUA_E_SCRIPT) {
         limits_restart_burst(&rt->lp);
         loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
-        runtime_set_error(L, rt, c->status, ERROR, TRACEBACK);
+        report_error(L, rt, c->status, ERROR, TRACEBACK);
         return 0;
     }
-    runtime_set_plain_error(rt, c->status);
+    report_plain_error(rt, c->status);
     if (c->status == MODALUA_E_LIMIT) {
         limit_message(rt, L);
-        runtime_set_error(L, rt, c->status, lua_gettop(L), 0);
+        report_error(L, rt, c->status, lua_gettop(L), 0);
     }
     return 0;
 }
@@ -208,17 +211,16 @@ static int end_run(modalua_runtime *rt)
     int status = runtime_protect(rt, finish_p, &c), top;
     if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
         if (status == MODALUA_E_NOMEM)
-            runtime_set_plain_error(rt, c.status);
+            report_plain_error(rt, c.status);
         status = c.status;
     }
     top = lua_gettop(rt->L);
     lua_pushboolean(rt->L, 0);
     lua_rawsetp(rt->L, LUA_REGISTRYINDEX,
-                &runtime_keys[RUNTIME_ROOT]); /* an existing key: cannot fail */
+                &report_places[REPORT_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
-    atomic_store(&rt->lp.under_way, false); /* a cancel that comes now is of no run */
-    loop_reset(&rt->lp);
+    loop_end(&rt->lp);
     if (!rt->lp.interruptible)
         lua_sethook(rt->L, NULL, 0, 0);
     return status;

@@ -10,6 +10,7 @@
 #include "lsandbox.h"
 #include "lua_limits.h"
 #include "op.h"
+#include "report.h"
 
 enum { DEFAULT_GRACE = 5 };
 
@@ -20,33 +21,12 @@ const char *modalua_version(void)
     return MODALUA_VERSION;
 }
 
-const char *modalua_strerror(int status)
-{
-    switch (status) {
-    case MODALUA_OK: return "no error";
-    case MODALUA_WORKING: return "the run goes on";
-    case MODALUA_E_NOMEM: return "not enough memory";
-    case MODALUA_E_SYNTAX: return "the script does not compile";
-    case MODALUA_E_SCRIPT: return "the script ended in an error";
-    case MODALUA_E_FILE: return "the script cannot be read";
-    case MODALUA_E_BUSY: return "a run is under way";
-    case MODALUA_E_CANCELLED: return "cancelled";
-    case MODALUA_E_LIMIT: return "a time limit ended the run";
-    case MODALUA_E_INVALID: return "an argument that cannot be";
-    case MODALUA_E_SYSTEM: return "the system refused something";
-    case MODALUA_EXIT: return "the script called os.exit";
-    default: return "unknown status";
-    }
-}
-
 int modalua_exit_code(const modalua_runtime *rt)
 {
     return rt ? rt->lp.exit_code : 0;
 }
 
 /* ---- entering and leaving ---- */
-
-const char runtime_keys[RUNTIME_KEYS];
 
 void runtime_enter(modalua_runtime *rt, locale_t *before)
 {
@@ -63,17 +43,10 @@ void runtime_leave(modalua_runtime *rt, locale_t before)
     rt->busy = false;
 }
 
-const char *runtime_keep(lua_State *L, int key)
-{
-    const char *text = lua_tostring(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[key]);
-    return text;
-}
-
 /* error runtime */
 static int note_error_p(lua_State *L)
 {
-    runtime_set_error(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
+    report_error(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
     return 0;
 }
 
@@ -89,7 +62,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     if (status == LUA_OK)
         return c->status;
     status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
-    runtime_set_plain_error(rt, status);
+    report_plain_error(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
         lua_pushcfunction(L, note_error_p);
         lua_insert(L, -2);
@@ -208,10 +181,7 @@ static int open_p(lua_State *L)
     luaL_openlibs(L);
     lbase_open(L, &rt->host);
     lmodule_preload(L, &rt->lp, &rt->defaults);
-    for (int i = 0; i < RUNTIME_KEYS; i++) {
-        lua_pushboolean(L, 0);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &runtime_keys[i]);
-    }
+    report_open(L);
     lua_getglobal(L, "package");
     clean_path(L, "path", rt->config.module_path,
                environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));

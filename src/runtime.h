@@ -58,28 +58,6 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
 /* The same as a whole call of the host's: MODALUA_E_BUSY inside another one. */
 int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c);
 
-/* Keeps the string on the top in a place of the registry. [-1, +0, -] */
-const char *runtime_keep(lua_State *L, int key);
-
-/* Notes what went wrong: from the error value at index and its traceback (0 = none) the last error
- * as text and as JSON. Should there be no memory for them, their static twins stay. [-0, +0, v] */
-void runtime_set_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);
-
-/* Nothing has gone wrong yet, or only that. */
-void runtime_clear_error(modalua_runtime *rt);
-void runtime_set_plain_error(modalua_runtime *rt, int status);
-
-/* Places in the registry that always exist, so that setting them cannot fail. */
-enum {
-    RUNTIME_ROOT,
-    RUNTIME_ERROR,
-    RUNTIME_ERROR_JSON,
-    RUNTIME_JSON,
-    RUNTIME_GLOBAL,
-    RUNTIME_KEYS
-};
-extern const char runtime_keys[RUNTIME_KEYS];
-
 /* The runtime of a state that is ours. */
 #define runtime_of(L) ((modalua_runtime *)limits_loop(L))
 

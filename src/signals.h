@@ -6,16 +6,16 @@
 
 #include "modalua.h"
 
-/* From now on SIGINT and SIGTERM cancel what runs in rt: the second one kills it, and the process a
- * second later; the third is the system's own. Nothing has been noted yet. Ends the clock. */
+/* From now on SIGINT and SIGTERM cancel what runs in rt: the second one kills it, and the process if
+ * that does not help; the third is the system's own. Nothing has been noted yet. */
 void signals_catch(modalua_runtime *rt);
 
 /* The system's own way again. */
 void signals_release(void);
 
-/* The process ends so many seconds after this call, whatever it does; until signals_catch or
- * signals_release. */
-void signals_set_clock(double seconds);
+/* The run_seconds of the runtimes that will be given to signals_catch: a run that cannot be stopped
+ * then takes the process with it. */
+void signals_set_limit(double seconds);
 
 /* While on, the first SIGINT or SIGTERM is only noted, for whoever asks; the next one acts. */
 void signals_note(bool on);

@@ -2,28 +2,36 @@
 # Measures modalua against what it stands on and what it stands beside, each pair interleaved in one run; prints medians, their ratios and
 # the goals, and leaves figures.tsv and figures.svg in BUILD_FOLDER/bench.
 #
-#   spec/bench/run.sh [--quick] [--keep] [BUILD_FOLDER]
+#   spec/bench/run.sh [--quick] [--keep] [--only SUBJECT] [BUILD_FOLDER]
 #
 # --quick: fewer runs, the installed Orthanc alone; --keep: also writes them, and the counts of instructions, into spec/bench, and
-# the README's table.
+# the README's table; --only: one of the subjects below, without a chart; what is kept of the others stays as it is.
 # Needs a release build and the packages that `scripts/packages.sh --all` installs.
 set -eu
 cd "$(dirname "$0")/../.."
 
 keep=no
 quick=no
+subjects="start prompt json tasks instructions hosting finds echoes moves"
+only=""
 while :; do
     case "${1:-}" in
     --quick) quick=yes ;;
     --keep) keep=yes ;;
-    -*) echo "usage: spec/bench/run.sh [--quick] [--keep] [BUILD_FOLDER]" >&2; exit 2 ;;
+    --only)
+        shift
+        only=${1:-}
+        case " $subjects " in *" $only "*) ;; *) echo "--only takes one of: $subjects" >&2; exit 2 ;; esac
+        subjects=$only
+        ;;
+    -*) echo "usage: spec/bench/run.sh [--quick] [--keep] [--only SUBJECT] [BUILD_FOLDER]" >&2; exit 2 ;;
     *) break ;;
     esac
     shift
 done
 build=${1:-build/release}
 bin=$build/bin
-for program in "$bin/modalua" "$bin/pair" "$bin/bare" "$bin/serve" "$bin/lag" "$bin/dicomd" "$bin/terminal"; do
+for program in "$bin/modalua" "$bin/pair" "$bin/bare" "$bin/hosting" "$bin/serve" "$bin/lag" "$bin/dicomd" "$bin/terminal"; do
     [ -x "$program" ] || { echo "$program is missing: cmake --preset release && cmake --build --preset release" >&2; exit 1; }
 done
 python=/usr/bin/python3 # what a version manager puts before it takes longer to start
@@ -49,12 +57,19 @@ chart=$build/bench/figures.svg
 export BENCH_BIN="$bin" BENCH_QUICK=$quick BENCH_KEEP=$keep BENCH_FIGURES="$figures" BENCH_PYTHON="$python"
 export MODALUA_ORTHANCS="$orthancs" MODALUA_SERVE="$bin/serve" MODALUA_LAG="$bin/lag" MODALUA_DICOMD="$bin/dicomd"
 
-for subject in start prompt json tasks instructions finds echoes moves; do
+for subject in $subjects; do
     "$bin/modalua" "spec/bench/$subject.lua"
 done
-"$bin/modalua" spec/bench/chart.lua "$figures" >"$chart"
+if [ -z "$only" ]; then
+    "$bin/modalua" spec/bench/chart.lua "$figures" >"$chart"
+elif [ $keep = yes ]; then # the other figures, and then these
+    awk -F '\t' 'NR == FNR { new[$1, $2]; next } !(($1, $2) in new)' "$figures" spec/bench/figures.tsv >"$figures.all"
+    cat "$figures" >>"$figures.all"
+    mv "$figures.all" "$figures"
+    cp spec/bench/figures.svg "$chart"
+fi
 if [ $keep = yes ]; then
     cp "$figures" "$chart" spec/bench/
     "$bin/modalua" spec/bench/table.lua "$figures" README.md
 fi
-printf '\n%s figures, of which %s goals are not reached; %s\n' "$(wc -l <"$figures")" "$(grep -c 'NOT reached' "$figures" || true)" "$chart"
+printf '\n%s figures, of which %s goals are not reached; %s\n' "$(wc -l <"$figures")" "$(grep -c 'NOT reached' "$figures" || true)" "$build/bench"

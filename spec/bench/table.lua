@@ -16,6 +16,9 @@ local ROWS = {
   { "switch", 1 }, { "switch", 1000 }, { "live tasks", 10000 },
   { "first prompt" }, { "completion of a modality among 1,000" }, { "first completion of a tag" },
   { "start wall" }, { "start peak memory" }, { "json.decode", 1000 },
+  { "create" }, { "create sandbox" }, { "cancel move 1.10.1" }, { "cancel move 1.10.1, slowest" },
+  { "cancel move 1.13.0" }, { "cancel move 1.13.0, slowest" }, { "cancel spin" }, { "cancel spin, slowest" },
+  { "cancel hold" }, { "cancel hold, slowest" },
 }
 
 local function figures(path)

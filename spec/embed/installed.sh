@@ -23,10 +23,8 @@ prints() {
     [ "$got" = "$wanted" ] || fail "$* printed '$got', not '$wanted'"
 }
 
-# as_orthanc PROGRAM: prints the version of the Orthanc at the URL that it is given, here the fault server's.
-as_orthanc() {
-    prints '"1.12.7"' "$build/bin/faultd" 'path=/system&to=/status%3Fcode=200%26type=application/json%26body={"Version":"1.12.7"}' --run "$1"
-}
+# example NAME PROGRAM: prints what the example NAME prints.
+example() { "$here/example.sh" "$build/bin/faultd" "$1" "$2" || fail "the example $1 does not do what it should: $2"; }
 
 # needs FILE NAME: whether FILE asks for the shared library NAME, a pattern.
 needs() { readelf -d "$1" | grep -qE "\(NEEDED\).*\[$2\]"; }
@@ -47,14 +45,15 @@ export PKG_CONFIG_PATH="${lib#"$work"/}/pkgconfig" # relative, because what it g
 version=$(pkg-config --modversion modalua)
 
 # ---- another CMake project ----
-quietly cmake -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror"
+quietly cmake -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror"
 grep -qF "modalua_DIR:PATH=$prefix/" "$work/consumer/CMakeCache.txt" || fail "CMake found another modalua"
 quietly cmake --build "$work/consumer"
-for library in modalua modalua_static; do
-    as_orthanc "$work/consumer/ten_$library"
+for name in ten poll threads function viewer; do
+    example $name "$work/consumer/$name"
 done
-needs "$work/consumer/ten_modalua" "libmodalua.so.${version%.*}" || fail "modalua::modalua is not shared, or has another soname"
-if needs "$work/consumer/ten_modalua_static" 'libmodalua.*'; then fail "modalua::modalua_static is shared"; fi
+example ten "$work/consumer/ten_static"
+needs "$work/consumer/ten" "libmodalua.so.${version%.*}" || fail "modalua::modalua is not shared, or has another soname"
+if needs "$work/consumer/ten_static" 'libmodalua.*'; then fail "modalua::modalua_static is shared"; fi
 
 # ---- the compiler alone ----
 cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"
@@ -66,10 +65,10 @@ cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"
 }
 [ "$(pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "the shared library's users are linked with what is its own affair"
 if needs "$work/static" 'libmodalua.*'; then fail "the static library was not taken"; fi
-as_orthanc "$work/static"
+example ten "$work/static"
 export LD_LIBRARY_PATH="$lib"
-as_orthanc "$work/shared"
-as_orthanc "$work/own_state"
+example ten "$work/shared"
+example ten "$work/own_state"
 unset LD_LIBRARY_PATH
 
 # ---- stock Lua, the command, its manual page ----

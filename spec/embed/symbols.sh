@@ -30,7 +30,7 @@ done <"$work/functions"
 # The module takes its Lua from who loads it.
 exported "$module" >"$work/module"
 grep '^luaopen_' src/symbols.txt >"$work/openers"
-grep '^luaopen_' "$work/module" | diff -u "$work/openers" - >&2 || fail "The module (+) does not export the openers of src/symbols.txt (-)."
-if grep -E '^luaL?_' "$work/module" >&2; then fail "The module has a Lua inside."; fi
+diff -u "$work/openers" "$work/module" >&2 || fail "The module (+) does not export the openers of src/symbols.txt (-), and nothing else."
+if nm "$module" | grep -E ' [Tt] luaL?_' >&2; then fail "The module has a Lua inside."; fi
 if readelf -d "$module" | grep -E 'NEEDED.*\[liblua[0-9.]*\.so' >&2; then fail "The module is linked with a Lua."; fi
 exit $failed

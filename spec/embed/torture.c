@@ -159,6 +159,40 @@ static const char modality_scenario[] =
     "assert(err.code == 'peer_failed' and not err.message:find 'u:p')\n"
     "assert(err.result.Peer.HttpHeaders.T ~= 't')\n";
 
+/* What a host and its scripts share; it ends in an error with tables. */
+static const char host_scenario[] =
+    "local modalua = require 'modalua'\n"
+    "local client = modalua.connect('%s')\n"
+    "assert(require 'mine'.x == 1 and not pcall(require, 'none'))\n"
+    "assert(host.echo(1, nil, {a = settings.b})[3].a == 2)\n"
+    "assert(not load '\\27Lua' and not pcall(client.put, client, '/tools/reset'))\n"
+    "assert(not pcall(modalua.connect, 'http://127.0.0.1:1'))\n"
+    "result = {1, 2}\n"
+    "local _, err = host.fail()\n"
+    "err.result = result\n"
+    "error(err)\n";
+
+static void answer_echo(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    modalua_reply_json(reply, arguments);
+}
+
+static void answer_fail(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    (void)arguments;
+    modalua_reply_error(reply, "full", "there is no room");
+}
+
+static void find_module(void *user, const char *name, modalua_reply *reply)
+{
+    static const char source[] = "return {x = 1}";
+    (void)user;
+    if (strcmp(name, "mine") == 0)
+        modalua_reply_text(reply, source, sizeof source - 1);
+}
+
 static void discard(void *user, const char *text, size_t size)
 {
     (void)user;
@@ -166,9 +200,36 @@ static void discard(void *user, const char *text, size_t size)
     (void)size;
 }
 
+static int run_plain(modalua_runtime *rt, const char *code)
+{
+    return modalua_run_string(rt, "=torture", code, strlen(code));
+}
+
+/* The error of the scenario is its good end. */
+static int run_host(modalua_runtime *rt, const char *code)
+{
+    const char *json;
+    int status = modalua_register(rt, "host.echo", answer_echo, NULL);
+    if (status == MODALUA_OK)
+        status = modalua_register(rt, "host.fail", answer_fail, NULL);
+    if (status == MODALUA_OK)
+        status = modalua_set_global(rt, "settings", "{\"b\": 2}");
+    if (status != MODALUA_OK)
+        return status;
+    status = run_plain(rt, code);
+    json = modalua_last_error_json(rt);
+    CHECK(json[0] == '{' && json[strlen(json) - 1] == '}');
+    if (status == MODALUA_E_SCRIPT && strstr(json, "\"code\":\"full\""))
+        status = modalua_get_global(rt, "result", &json);
+    CHECK(status != MODALUA_OK || strcmp(json, "[1,2]") == 0);
+    return status;
+}
+
+typedef int (*run_fn)(modalua_runtime *rt, const char *code);
+
 /* One run with its failures at the n-th allocation. Returns whether anything failed; *asked gets
  * how often memory was asked for, unless it is NULL. */
-static int attempt(const char *code, long n, long window, long *asked)
+static int attempt(run_fn run, const char *url, const char *code, long n, long window, long *asked)
 {
     faulty f = { .countdown = n, .window = window };
     modalua_config config;
@@ -179,9 +240,14 @@ static int attempt(const char *code, long n, long window, long *asked)
     config.alloc_user = &f;
     config.write = discard;
     config.log = discard;
+    if (run == run_host) {
+        config.flags = MODALUA_SANDBOX;
+        config.servers = url;
+        config.search = find_module;
+    }
     status = modalua_create(&rt, &config);
     if (status == MODALUA_OK) {
-        status = modalua_run_string(rt, "=torture", code, strlen(code));
+        status = run(rt, code);
         if (f.failed == 0 && status != MODALUA_OK) {
             fprintf(stderr, "%s\n", modalua_last_error(rt));
             exit(1);
@@ -197,14 +263,14 @@ static int attempt(const char *code, long n, long window, long *asked)
 }
 
 /* Every allocation from the first-th on in turn; returns how many runs had one that failed. */
-static long torment(const char *scenario, const char *url, long first)
+static long torment(run_fn run, const char *scenario, const char *url, long first)
 {
     static const long windows[] = { 1, 3 };
     char code[8192];
     long runs = 0;
     snprintf(code, sizeof code, scenario, url);
     for (size_t w = 0; w < sizeof windows / sizeof windows[0]; w++)
-        for (long n = first; attempt(code, n, windows[w], NULL); n++)
+        for (long n = first; attempt(run, url, code, n, windows[w], NULL); n++)
             runs++;
     return runs;
 }
@@ -212,14 +278,16 @@ static long torment(const char *scenario, const char *url, long first)
 int main(int argc, char **argv)
 {
     char code[8192];
-    long plain, modality, loading;
+    long plain, modality, host, loading;
     CHECK(argc == 2);
-    plain = torment(general_scenario, argv[1], 0);
+    plain = torment(run_plain, general_scenario, argv[1], 0);
     snprintf(code, sizeof code, roles, argv[1]);
-    CHECK(!attempt(code, -1, 0, NULL));
-    CHECK(!attempt("require 'modalua'", -1, 0, &loading)); /* has been tried by then */
-    modality = torment(modality_scenario, argv[1], loading);
-    printf("%ld and %ld runs failed an allocation\n", plain, modality);
-    CHECK(plain > 500 && modality > 500);
+    CHECK(!attempt(run_plain, argv[1], code, -1, 0, NULL));
+    CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0,
+                   &loading)); /* has been tried by then */
+    modality = torment(run_plain, modality_scenario, argv[1], loading);
+    host = torment(run_host, host_scenario, argv[1], 0);
+    printf("%ld, %ld and %ld runs failed an allocation\n", plain, modality, host);
+    CHECK(plain > 500 && modality > 500 && host > 500);
     return 0;
 }

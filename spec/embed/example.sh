@@ -1,0 +1,64 @@
+#!/bin/sh
+# example.sh FAULTD NAME PROGRAM: the example NAME, built as PROGRAM, prints just what it should. Its Orthanc is the fault server.
+set -eu
+faultd=$1
+name=$2
+program=$3
+version='path=/system&to=/status%3Fcode=200%26type=application/json%26body={"Version":"1.12.7"}'
+
+fail() { printf '%s\n' "example.sh: $name: $*" >&2; exit 1; }
+
+# against MAP...: the program with a fault server that has these mappings.
+against() { timeout 20 "$faultd" "$@" --run "$program"; }
+
+# prints WANTED
+prints() {
+    got=$(against "$version") || fail "it failed, and printed: $got"
+    [ "$got" = "$1" ] || fail "it printed '$got', not '$1'"
+}
+
+# A line goes in when what the last one brought about has come out. The second request is never answered, and the lines during it are at
+# once: a step that waits for the network does so for a second.
+converse() {
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 1' HUP INT TERM
+    mkfifo "$work/in" "$work/out"
+    against "$version&times=1" 'path=/system&to=/hang' <"$work/in" >"$work/out" &
+    exec 3>"$work/in" 4<"$work/out"
+    answered asking '"1.12.7"'
+    answered asking
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25; do
+        answered "one at a time"
+    done
+    exec 3>&-
+    comes_out cancelled
+    wait $! || fail "it failed"
+}
+
+answered() {
+    echo >&3
+    for wanted; do comes_out "$wanted"; done
+}
+
+comes_out() {
+    IFS= read -r line <&4 || fail "it ended before '$1'"
+    [ "$line" = "$1" ] || fail "it printed '$line', not '$1'"
+}
+
+case $name in
+ten) prints '"1.12.7"' ;;
+poll) converse ;;
+threads) prints 'version: "1.12.7"
+pause: "rested"
+sum: 500500
+endless: cancelled' ;;
+function) prints 'Ward 3	1.12.7
+000007
+000008
+000009
+host	unknown_patient	no such patient' ;;
+viewer) prints 'showing ["1.12.7"]
+{"code":"viewer","kind":"host","message":"nothing to show","op":"viewer.show","status":-3,"traceback":"stack traceback:\n\t[C]: in function '"'assert'"'\n\tviewer:1: in main chunk\n\t[C]: in ?","where":"viewer:1"}' ;;
+*) fail "no such example" ;;
+esac

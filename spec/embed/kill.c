@@ -1,0 +1,145 @@
+/* kill.c - what no script outlives, inside one process: each of spec/support/escapes.lua is ended by
+ * a time limit, and by two cancels from another thread, and afterwards the runtime is as good as
+ * new. */
+#define _POSIX_C_SOURCE 200809L
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "check.h"
+#include "modalua.h"
+
+enum { LONGEST_SECONDS = 20 };
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static int run(modalua_runtime *rt, const char *code)
+{
+    return modalua_run_string(rt, "=test", code, strlen(code));
+}
+
+static modalua_runtime *make(const modalua_config *config)
+{
+    modalua_runtime *rt = NULL;
+    CHECK(modalua_create(&rt, config) == MODALUA_OK);
+    return rt;
+}
+
+/* ---- the list ---- */
+
+/* A runtime that has read it. */
+static modalua_runtime *read_escapes(void)
+{
+    static const char code[] = "local list = dofile '" ESCAPES "'\n"
+                               "count = #list\n"
+                               "function code(i) return list[i][2] end\n"
+                               "function name(i) return list[i][1] end\n"
+                               "function ends_alone(i) return list[i].refused == true end\n"
+                               "function is_deaf(i) return list[i].deaf == true end\n";
+    modalua_runtime *book = make(NULL);
+    CHECK(run(book, code) == MODALUA_OK);
+    return book;
+}
+
+static const char *ask(modalua_runtime *book, const char *function, int i)
+{
+    char number[16];
+    const char *json = NULL;
+    snprintf(number, sizeof number, "%d", i);
+    CHECK(modalua_call(book, function, number, &json) == MODALUA_OK && json);
+    return json;
+}
+
+static bool holds(modalua_runtime *book, const char *function, int i)
+{
+    return strcmp(ask(book, function, i), "true") == 0;
+}
+
+/* ---- one of them ---- */
+
+/* Cancels twice, a tenth of a second from now. */
+static void *cancel_twice(void *rt)
+{
+    const struct timespec pause = { 0, 100000000 };
+    nanosleep(&pause, NULL);
+    modalua_cancel(rt);
+    modalua_cancel(rt);
+    return NULL;
+}
+
+/* Nothing is left of the run before: neither its kill, nor a task, nor a broken library. */
+static void check_usable(modalua_runtime *rt)
+{
+    static const char code[] =
+        "local task = require 'modalua.task'\n"
+        "assert(task.spawn(function() task.sleep(0.001) return 1 end):join() == 1)\n"
+        "assert(select('#', pcall(error)) == 2)\n"
+        "assert(select(2, xpcall(error, function(m) return m .. '!' end, 'x', 0)) == 'x!')\n"
+        "assert(coroutine.wrap(function() return 2 end)() == 2)\n"
+        "local closed = false\n"
+        "do local x <close> = setmetatable({}, {__close = function() closed = true end}) end\n"
+        "assert(closed)\n";
+    int status = run(rt, code);
+    if (status != MODALUA_OK)
+        fprintf(stderr, "%s\n", modalua_last_error(rt));
+    CHECK(status == MODALUA_OK);
+}
+
+/* `expected` is how those end that do not end by themselves. */
+static void try_one(modalua_runtime *rt, modalua_runtime *book, int i, int expected)
+{
+    static const char code[] = "assert(load(code))()";
+    pthread_t thread;
+    double before = now();
+    bool cancels = expected == MODALUA_E_CANCELLED;
+    int status;
+    CHECK(modalua_set_global(rt, "code", ask(book, "code", i)) == MODALUA_OK);
+    if (cancels)
+        CHECK(pthread_create(&thread, NULL, cancel_twice, rt) == 0);
+    status = run(rt, code);
+    if (cancels)
+        CHECK(pthread_join(thread, NULL) == 0);
+    if (holds(book, "ends_alone", i) && status == MODALUA_E_SCRIPT)
+        status = expected;
+    if (status != expected)
+        fprintf(stderr, "%s: %s: %s\n", ask(book, "name", i), modalua_strerror(status),
+                modalua_last_error(rt));
+    CHECK(status == expected);
+    CHECK(now() - before < LONGEST_SECONDS);
+    CHECK(modalua_overdue(rt) < 0);
+    check_usable(rt);
+}
+
+static void try_all(const modalua_config *config, modalua_runtime *book, int expected)
+{
+    modalua_runtime *rt = make(config);
+    const char *count;
+    CHECK(modalua_get_global(book, "count", &count) == MODALUA_OK);
+    for (int i = 1, n = atoi(count); i <= n; i++)
+        if (!holds(book, "is_deaf", i))
+            try_one(rt, book, i, expected);
+    modalua_destroy(rt);
+}
+
+int main(void)
+{
+    modalua_config config;
+    modalua_runtime *book = read_escapes();
+    modalua_config_init(&config);
+    config.flags = MODALUA_SANDBOX;
+    config.run_seconds = 0.1;
+    try_all(&config, book, MODALUA_E_LIMIT);
+    config.run_seconds = 0;
+    config.grace_seconds = 0.1;
+    try_all(&config, book, MODALUA_E_CANCELLED);
+    modalua_destroy(book);
+    return 0;
+}
