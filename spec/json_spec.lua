@@ -349,6 +349,14 @@ describe("json.encode", function()
     assert.is_true(#thrown(deep) < 250)
   end)
 
+  it("throws at 64 MB, which a small table can stand for", function()
+    local shared = { "x" }
+    for _ = 1, 60 do
+      shared = { shared, shared }
+    end
+    assert.matches("longer than 64 MB", thrown(shared))
+  end)
+
   it("throws on cycles, but not on a table that occurs twice", function()
     local cycle = { a = {} }
     cycle.a[1] = cycle

@@ -86,6 +86,10 @@ static int set_global_p(lua_State *L)
         lua_pushnil(L);
     else if (!ljson_decode(L, &c->rt->mem, c->text, strlen(c->text)))
         return luaL_error(L, "the value of '%s' is not JSON: %s", c->name, lua_tostring(L, -1));
+    if (lua_islightuserdata(L, -1)) {
+        lua_pop(L, 1);
+        lua_pushnil(L); /* JSON's null */
+    }
     set_place(L, c);
     return 0;
 }

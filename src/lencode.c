@@ -49,8 +49,8 @@ static char *prepare(encoder *e, size_t more)
     if (more > e->room - e->size) {
         size_t room = e->room * 2;
         char *text;
-        if (more > SIZE_MAX / 4 - e->size)
-            luaL_error(e->L, "the JSON text becomes too long");
+        if (more > JSCAN_TEXT_MAX - e->size) /* a small table can stand for a text without end */
+            luaL_error(e->L, "the JSON text becomes longer than 64 MB");
         if (room < e->size + more)
             room = e->size + more;
         text = lua_newuserdatauv(e->L, room, 0);

@@ -150,12 +150,13 @@ lhost_finder *lhost_push_finder(lua_State *L, lhost_finder f)
     return copy;
 }
 
-/* Pushes what the host has replied, or why there is nothing. [-0, +1, m] */
+/* Pushes what the host has replied, or that there is nothing. Throws when it has the module, and
+ * cannot give it. [-0, +1, v] */
 static reply_kind push_found(lua_State *L, const char *name, modalua_reply *reply)
 {
     reply_answer a = reply_look(reply);
     if (a.kind == REPLY_ERROR)
-        lua_pushfstring(L, "the host cannot give module '%s': %s", name, a.text);
+        luaL_error(L, "the host cannot give module '%s': %s", name, a.text);
     else if (a.kind == REPLY_TEXT)
         lua_pushlstring(L, a.text, a.size);
     else

@@ -7,6 +7,7 @@
 #include "lerror.h"
 #include "lmark.h"
 #include "lmodality.h"
+#include "lsandbox.h"
 #include "ltarget.h"
 #include "ltransfer.h"
 #include "orthanc_tags.h"
@@ -313,11 +314,26 @@ static int store_by(lua_State *L, const plan *p)
     return run_with(L, t, push_stored(L, RESOURCES));
 }
 
+/* In a sandbox it goes where the server's own list says. */
+static void check_sandboxed_place(lua_State *L, const named *n, int options)
+{
+    static const char *const names[] = { "Host", "Port", NULL };
+    for (int i = 0; lua_istable(L, options) && names[i]; i++) {
+        lua_pushstring(L, names[i]);
+        if (lua_rawget(L, options) != LUA_TNIL)
+            lsandbox_check(L, n->lp, "store",
+                           "a sandboxed script sends to the server's modalities, as they are");
+        lua_pop(L, 1);
+    }
+}
+
 /* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
 int lresources_store(lua_State *L)
 {
+    enum { GIVEN = 3 };
     static const plan p = { "store", &named_modality, &orthanc_store, common_rows,
                             ltransfer_begin };
+    check_sandboxed_place(L, lnamed_check(L, SELF, &named_modality), GIVEN);
     return store_by(L, &p);
 }
 

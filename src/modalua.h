@@ -48,8 +48,9 @@
  *
  * TRUST. Scripts are trusted not to attack the C code, but they may loop, leak, and with
  * MODALUA_SANDBOX they reach no files, processes or other servers. Limits end a script at its next
- * Lua instruction: a pcall cannot hold a kill, <close> variables have 0.05 s. What no limit can end
- * is one long call of a C function of the standard library: a pattern that backtracks
+ * Lua instruction: a pcall cannot hold a kill, <close> variables have 0.05 s (the debug library,
+ * which a sandbox has not, can get around it). What no limit can end is one long call of a C
+ * function of the standard library: a pattern that backtracks
  * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions, a table.move without an
  * end. modalua_overdue tells a host's own watchdog that a kill has not landed; all it can do then is
  * end the process. For hostile code use a process of its own, with rlimits.
@@ -254,11 +255,11 @@ MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
  * next call on rt. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
-/* The same as a JSON object: "status" (enum modalua_status), "message", "traceback" when there is
- * one, and "kind": "script", "syntax", "file", "memory", "limit", "cancelled", "invalid", or that of the error
- * object the run ended in, all of whose fields are there then: "code", "op", "method", "path",
- * "where", "dimse_status", "details", … Never NULL: "{}" when nothing has failed. Valid until the
- * next call on rt. */
+/* The same as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
+ * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
+ * "cancelled" or "invalid"; or that of the error object that the run ended in, all of whose fields
+ * are there then: "code", "op", "method", "path", "where", "status" (HTTP's), "dimse_status",
+ * "details", … Never NULL: "{}" when nothing has failed. Valid until the next call on rt. */
 MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
 
 /* ---- what a host and its scripts share ----
@@ -267,7 +268,8 @@ MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
  * they are missing; MODALUA_E_INVALID for one that is no name, or goes through what is no table.
  * Between runs, and between the steps of one. */
 
-/* Sets a global to a JSON value; NULL takes it away. MODALUA_E_SCRIPT when it is not JSON. */
+/* Sets a global to a JSON value; null, and NULL, take it away. MODALUA_E_SCRIPT when it is not
+ * JSON. */
 MODALUA_API int modalua_set_global(modalua_runtime *rt, const char *name, const char *json);
 
 /* *json_out becomes the value of a global, or NULL when there is none; valid until the next

@@ -28,8 +28,9 @@ static const char *const writable[] = { "patients/**",
                                         "tools/create-dicom",
                                         NULL };
 
-/* It writes a file of the server's, wherever its body says. */
-static const char *const not_writable[] = { "instances/*/export/**", NULL };
+/* What their bodies say is beyond the data: a file of the server's, a host that gets it. */
+static const char *const not_writable[] = { "instances/*/export/**", "modalities/*/store/**",
+                                            NULL };
 
 static bool ends_segment(char c)
 {

@@ -68,7 +68,7 @@ void report_clear(modalua_runtime *rt)
 /* ---- when there is no memory for more ---- */
 
 #define PLAIN(status, kind, message) \
-    "{\"kind\":\"" kind "\",\"message\":\"" message "\",\"status\":" status "}"
+    "{\"kind\":\"" kind "\",\"message\":\"" message "\",\"modalua_status\":" status "}"
 
 static const struct {
     int status;
@@ -191,7 +191,7 @@ static int object_p(lua_State *L)
     if (lerror_is(L, ERROR))
         take_fields(L, ERROR, lua_toboolean(L, FLAT));
     lua_pushvalue(L, STATUS);
-    lua_setfield(L, -2, "status");
+    lua_setfield(L, -2, "modalua_status"); /* `status` is HTTP's */
     lua_pushstring(L, plain[plain_row((int)lua_tointeger(L, STATUS))].kind);
     lua_insert(L, -2); /* … kind object */
     set_string(L, "kind", lua_gettop(L) - 1);

@@ -43,31 +43,31 @@ static void test_statuses(void)
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     CHECK(run(rt, "x =") == MODALUA_E_SYNTAX);
     told(rt,
-         "e.status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not e.traceback");
+         "e.modalua_status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not e.traceback");
     pass(rt, "x = 1");
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     CHECK(run(rt, "error 'boom \"\\n'") == MODALUA_E_SCRIPT);
-    told(rt, "e.status == -3 and e.kind == 'script' and e.message == 'test:1: boom \"\\n'"
+    told(rt, "e.modalua_status == -3 and e.kind == 'script' and e.message == 'test:1: boom \"\\n'"
              " and e.traceback:find '^stack traceback:\\n'");
     CHECK(strncmp(modalua_last_error(rt), "test:1: boom \"\n\nstack traceback:", 32) == 0);
     CHECK(modalua_run_file(rt, "/nosuch.lua", 0, NULL) == MODALUA_E_FILE);
-    told(rt, "e.status == -4 and e.kind == 'file' and e.message:find '/nosuch.lua'");
+    told(rt, "e.modalua_status == -4 and e.kind == 'file' and e.message:find '/nosuch.lua'");
     CHECK(run(rt, "while true do end") == MODALUA_E_LIMIT);
-    told(rt, "e.status == -7 and e.kind == 'limit' and e.message:find '0.1 s'");
+    told(rt, "e.modalua_status == -7 and e.kind == 'limit' and e.message:find '0.1 s'");
     CHECK(start(rt, "require 'modalua.task'.sleep(60)") == MODALUA_OK);
     CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
     modalua_cancel(rt);
     CHECK(finish(rt) == MODALUA_E_CANCELLED);
-    told(rt, "e.status == -6 and e.kind == 'cancelled' and e.message == 'cancelled'");
+    told(rt, "e.modalua_status == -6 and e.kind == 'cancelled' and e.message == 'cancelled'");
     CHECK(modalua_call(rt, "nosuch", NULL, NULL) == MODALUA_E_SCRIPT);
-    told(rt, "e.status == -3 and e.message:find 'nosuch'");
+    told(rt, "e.modalua_status == -3 and e.message:find 'nosuch'");
     CHECK(run(rt, "os.exit(3)") == MODALUA_EXIT);
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     pass(rt, "n = 1");
     CHECK(modalua_set_global(rt, "n.x", "1") == MODALUA_E_INVALID);
-    told(rt, "e.status == -8 and e.kind == 'invalid' and e.message:find 'n.x'");
+    told(rt, "e.modalua_status == -8 and e.kind == 'invalid' and e.message:find 'n.x'");
     CHECK(modalua_set_global(rt, "n", "{") == MODALUA_E_SCRIPT);
-    told(rt, "e.status == -3 and e.message:find 'JSON'");
+    told(rt, "e.modalua_status == -3 and e.message:find 'JSON'");
     modalua_destroy(rt);
 }
 
@@ -86,12 +86,13 @@ static void test_values(void)
         { "error(setmetatable({}, {__tostring = function() return 'said' end}))",
           "e.message == 'said' and e.kind == 'script'" },
         { "error(setmetatable({}, {__tostring = function() error('again', 0) end}))",
-          "e.message == 'again' and e.status == -3" },
+          "e.message == 'again' and e.modalua_status == -3" },
         { "error(setmetatable({}, {__tostring = print}))", "e.message:find '__tostring'" },
         { "error(err())",
-          "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.status == -3 "
+          "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.modalua_status == -3 "
           "and e.message == 'it is gone \\u{FFFD}' and e.where == 'test:1' and "
           "e.traceback" },
+        { "error(err {status = 404})", "e.status == 404 and e.modalua_status == -3" },
         { "error(err {details = {list = {1, {}}, yes = true}, [1] = 2})",
           "e.details.list[1] == 1 and e.details.yes and e.kind == 'host' and not e[1]" },
         { "error(err {f = print, details = {1}, n = 5, flag = false})",
@@ -103,7 +104,7 @@ static void test_values(void)
         { "error(err {list = {'\\xff'}, nan = 0/0, big = -math.huge, n = 1})",
           "e.n == 1 and not e.list and not e.nan and not e.big and e.message:find 'gone'" },
         { "error(err {kind = {}, message = 5, traceback = {}, status = 'x'})",
-          "e.kind == 'script' and e.message:find '^no: 5' and e.status == -3 and e.traceback:find "
+          "e.kind == 'script' and e.message:find '^no: 5' and e.modalua_status == -3 and e.traceback:find "
           "'^stack'" },
         { "require 'modalua.task'.spawn(error, err())", "e.kind == 'host' and e.code == 'gone'" },
     };
@@ -134,12 +135,12 @@ static void test_memory(void)
         made++;
         status = run(rt, "local s = 'x' while true do s = s .. s end");
         CHECK(status == MODALUA_E_NOMEM);
-        told(rt, "e.status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
+        told(rt, "e.modalua_status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
         status =
             run(rt, "local t, e = {}, {} pcall(function() while true do t[#t + 1] = {} end end)\n"
                     "error('with little left')");
         CHECK(status == MODALUA_E_SCRIPT || status == MODALUA_E_NOMEM);
-        told(rt, "e.status == -1 or e.status == -3 and e.message:find '.'");
+        told(rt, "e.modalua_status == -1 or e.modalua_status == -3 and e.message:find '.'");
         modalua_destroy(rt);
     }
     CHECK(made > 10);

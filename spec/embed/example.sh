@@ -59,6 +59,6 @@ function) prints 'Ward 3	1.12.7
 000009
 host	unknown_patient	no such patient' ;;
 viewer) prints 'showing ["1.12.7"]
-{"code":"viewer","kind":"host","message":"nothing to show","op":"viewer.show","status":-3,"traceback":"stack traceback:\n\t[C]: in function '"'assert'"'\n\tviewer:1: in main chunk\n\t[C]: in ?","where":"viewer:1"}' ;;
+{"code":"viewer","kind":"host","message":"nothing to show","modalua_status":-3,"op":"viewer.show","traceback":"stack traceback:\n\t[C]: in function '"'assert'"'\n\tviewer:1: in main chunk\n\t[C]: in ?","where":"viewer:1"}' ;;
 *) fail "no such example" ;;
 esac

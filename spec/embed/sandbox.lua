@@ -237,7 +237,7 @@ end
 
 local WRITES = {
   "/patients/1/modify", "/studies/1/anonymize", "/series/1/x", "/instances", "/instances/1/modify", "/instances/export/tags",
-  "/queries/1/x", "/jobs/1/cancel", "/storage-commitment/1/remove", "/modalities/x/echo", "/modalities/x/store", "/peers/x/store",
+  "/queries/1/x", "/jobs/1/cancel", "/storage-commitment/1/remove", "/modalities/x/echo", "/modalities/x/move", "/peers/x/store",
   "/tools/find", "/tools/lookup", "/tools/count-resources", "/tools/bulk-content", "/tools/bulk-anonymize", "/tools/bulk-modify",
   "/tools/bulk-delete",
   "/tools/create-archive", "/tools/create-media", "/tools/create-media-extended", "/tools/create-dicom", "studies/1/x", "/studies/1/x/",
@@ -245,6 +245,7 @@ local WRITES = {
 }
 
 local NO_WRITES = {
+  "/modalities/x/store", "/modalities/x/store/",
   "", "/", "/system", "/tools", "/tools/", "/tools/reset", "/tools/shutdown", "/tools/execute-script", "/tools/log-level",
   "/tools/log-level-dicom", "/tools/default-encoding", "/tools/metrics", "/tools/accepted-transfer-syntaxes",
   "/tools/unknown-sop-class-accepted", "/tools/findx", "/tools/find/x", "/tools/find/", "/tools/finD", "/Studies/1", "/modalities",
@@ -315,6 +316,8 @@ function parts.files()
   refused("download", client.download, client, "/system", "/tmp/nosuch/file")
   refused("upload", client.upload, client, "/etc/passwd")
   refused("store_straight", modality.store_straight, modality, "/etc/passwd")
+  refused("store", modality.store, modality, "1", { Host = "127.0.0.1" })
+  refused("store", modality.store, modality, "1", { Port = 104 })
   local answer, err = client:upload { data = "DICM" }
   same(answer == nil and err.code, "not_stored", "an upload of data") -- by the fault server, which it reached
   same(assert(modality:store_straight { data = "DICM" }).body, "DICM", "a store of data")
