@@ -13,7 +13,7 @@
 #include "http_server.h"
 #include "http_stream.h"
 
-enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
+enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000, LOOK_AGAIN_MS = 10 };
 
 /* ---- once in the process ---- */
 
@@ -496,4 +496,32 @@ void http_wait(http *h, int fd, int wait_ms)
         struct pollfd extra = { .fd = fd, .events = POLLIN };
         poll(&extra, fd >= 0 ? 1 : 0, wait_ms);
     }
+}
+
+/* libcurl tells of them in sets that hold no high numbers, and tells of none for a while: with fewer
+ * than there are transfers one has to look again soon. */
+int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
+{
+    fd_set in, out, other;
+    int highest = -1, n = 0;
+    long due = -1;
+    if (!h->multi)
+        return 0;
+    FD_ZERO(&in);
+    FD_ZERO(&out);
+    FD_ZERO(&other);
+    curl_multi_fdset(h->multi, &in, &out, &other, &highest);
+    for (int fd = 0; fd <= highest; fd++) {
+        short events =
+            (short)((FD_ISSET(fd, &in) ? POLLIN : 0) | (FD_ISSET(fd, &out) ? POLLOUT : 0));
+        if (events && n < count)
+            fds[n] = (struct pollfd){ .fd = fd, .events = events };
+        n += events != 0;
+    }
+    curl_multi_timeout(h->multi, &due);
+    if (n<(int)h->running && * milliseconds> LOOK_AGAIN_MS)
+        *milliseconds = LOOK_AGAIN_MS;
+    if (due >= 0 && due < *milliseconds)
+        *milliseconds = (int)due;
+    return n;
 }

@@ -14,6 +14,7 @@
 #define HTTP_H
 
 #include <curl/curl.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -165,5 +166,10 @@ http_transfer *http_next_finished(http *h);
 /* Blocks until a transfer can move on, `fd` is readable (-1 = none), or `milliseconds` have passed.
  * A signal ends it too. */
 void http_wait(http *h, int fd, int milliseconds);
+
+/* The same for somebody else's poll: fills in what the transfers wait for, at most `count`, and
+ * shortens *milliseconds to when they have to be moved on in any case. Returns how many there are.
+ */
+int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "clock.h"
 
-enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1 };
+enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1, LOOK_AGAIN_MS = 10 };
 
 /* ---- life ---- */
 
@@ -454,4 +454,18 @@ bool loop_pump(loop *lp, double seconds)
     }
     loop_check(lp);
     return any;
+}
+
+int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
+{
+    int n = 1;
+    *milliseconds = wait_milliseconds(lp, -1);
+    if (count > 0)
+        fds[0] = (struct pollfd){ .fd = lp->wake[0], .events = POLLIN };
+    n += http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
+    if (n > count && *milliseconds > LOOK_AGAIN_MS)
+        *milliseconds = LOOK_AGAIN_MS;
+    if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
+        *milliseconds = 0;
+    return n;
 }

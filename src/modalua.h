@@ -210,6 +210,15 @@ MODALUA_API int modalua_start_call(modalua_runtime *rt, const char *function, co
  * two waits is not cut short by max_wait_ms. */
 MODALUA_API int modalua_step(modalua_runtime *rt, int max_wait_ms);
 
+/* For a host with a loop of its own: fills `fds`, an array for poll(2), with the at most `count`
+ * descriptors that the run under way waits for, and sets *timeout_ms to how long it can wait for
+ * them. When one of them is ready, or that time is over, the run wants its modalua_step(rt, 0). The
+ * descriptors hold until then; they are the library's, and must be left alone. Returns how many
+ * there are: of more than count the rest is looked after by a short timeout. Without a run 0, and
+ * *timeout_ms is -1. Does not block. */
+struct pollfd;
+MODALUA_API int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms);
+
 /* Start and step until the end. Block. Return MODALUA_OK, MODALUA_EXIT or an error. json_out (may
  * be NULL) receives the function's first result as JSON text, valid until the next call on rt, or
  * NULL when there is none. */

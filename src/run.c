@@ -289,6 +289,16 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
     return status;
 }
 
+int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms)
+{
+    if (!rt || !timeout_ms || count < 0 || (count > 0 && !fds))
+        return MODALUA_E_INVALID;
+    *timeout_ms = -1;
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    return rt->root ? loop_fds(&rt->lp, fds, count, timeout_ms) : 0;
+}
+
 /* ---- the blocking calls: start and step ---- */
 
 static int run_to_end(modalua_runtime *rt, int started)

@@ -3,6 +3,7 @@
 #define _POSIX_C_SOURCE 200809L
 
 #include <locale.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -131,6 +132,27 @@ static void test_locale(void)
     setlocale(LC_NUMERIC, "C");
 }
 
+/* ---- another thread ---- */
+
+typedef struct canceller {
+    modalua_runtime *rt;
+    int times;
+    atomic_bool started;
+} canceller;
+
+static void *cancel_later(void *user)
+{
+    canceller *c = user;
+    const struct timespec pause = { 0, 20000000 };
+    while (!atomic_load(&c->started))
+        nanosleep(&pause, NULL);
+    for (int i = 0; i < c->times; i++) {
+        nanosleep(&pause, NULL);
+        modalua_cancel(c->rt);
+    }
+    return NULL;
+}
+
 /* ---- start and step ---- */
 
 static void count_done(void *user, modalua_runtime *rt, int status)
@@ -157,6 +179,63 @@ static void test_step(const char *url)
         CHECK(++steps < 10000);
     CHECK(status == MODALUA_OK && done == 1 && steps > 1);
     CHECK(modalua_step(rt, 0) == MODALUA_OK && done == 1);
+    modalua_destroy(rt);
+}
+
+enum { ROOM = 32 };
+
+/* Drives the run by poll alone. Returns how it ended; *steps counts. */
+static int drive(modalua_runtime *rt, int room, int *steps)
+{
+    struct pollfd fds[ROOM];
+    int status, wait_ms, n;
+    for (*steps = 0; *steps < 10000; ++*steps) {
+        n = modalua_fds(rt, fds, room, &wait_ms);
+        CHECK(n >= 0 && wait_ms >= 0 && wait_ms <= 2000);
+        poll(fds, (nfds_t)(n < room ? n : room), wait_ms);
+        status = modalua_step(rt, 0);
+        if (status != MODALUA_WORKING)
+            return status;
+    }
+    return MODALUA_WORKING;
+}
+
+/* A host's own loop sleeps while nothing happens, and notices at once when something does: answers,
+ * timers, a cancel from another thread. */
+static void test_fds(const char *url)
+{
+    char code[400];
+    struct pollfd fds[ROOM];
+    canceller c = { NULL, 1, true };
+    pthread_t thread;
+    int steps, wait_ms = 0;
+    double before;
+    modalua_runtime *rt = make(NULL);
+    CHECK(modalua_fds(rt, fds, ROOM, &wait_ms) == 0 && wait_ms == -1);
+    CHECK(modalua_fds(rt, NULL, 1, &wait_ms) == MODALUA_E_INVALID);
+    CHECK(modalua_fds(NULL, fds, 1, &wait_ms) == MODALUA_E_INVALID);
+    snprintf(code, sizeof code,
+             "local m, task = require 'modalua', require 'modalua.task'\n"
+             "local c = m.connect '%s'\n"
+             "for i = 1, 5 do assert(c:get('/delay', {s = 0.1})) task.sleep(0.01) end",
+             url);
+    for (int room = 0; room <= ROOM; room += ROOM) { /* without room for them it looks often */
+        before = now();
+        CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+        CHECK(drive(rt, room, &steps) == MODALUA_OK);
+        CHECK(now() - before < 2.5); /* each wait on its own may last a second */
+    }
+    CHECK(steps < 100);
+    c.rt = rt;
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    snprintf(code, sizeof code, "require 'modalua'.connect '%s':get '/hang'", url);
+    CHECK(drive(rt, ROOM, &steps) == MODALUA_OK);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    before = now();
+    CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
+    CHECK(drive(rt, ROOM, &steps) == MODALUA_E_CANCELLED && steps < 100);
+    CHECK(now() - before < 0.9);
+    CHECK(pthread_join(thread, NULL) == 0);
     modalua_destroy(rt);
 }
 
@@ -264,25 +343,6 @@ static void test_call(void)
 }
 
 /* ---- stopping ---- */
-
-typedef struct canceller {
-    modalua_runtime *rt;
-    int times;
-    atomic_bool started;
-} canceller;
-
-static void *cancel_later(void *user)
-{
-    canceller *c = user;
-    const struct timespec pause = { 0, 20000000 };
-    while (!atomic_load(&c->started))
-        nanosleep(&pause, NULL);
-    for (int i = 0; i < c->times; i++) {
-        nanosleep(&pause, NULL);
-        modalua_cancel(c->rt);
-    }
-    return NULL;
-}
 
 static void mark_started(void *user, const char *text, size_t size)
 {
@@ -497,6 +557,7 @@ int main(int argc, char **argv)
     test_config();
     test_locale();
     test_step(argv[1]);
+    test_fds(argv[1]);
     test_destroy();
     test_done();
     test_reentry();

@@ -42,8 +42,8 @@ static void test_statuses(void)
     rt = make(&config);
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     CHECK(run(rt, "x =") == MODALUA_E_SYNTAX);
-    told(rt,
-         "e.modalua_status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not e.traceback");
+    told(rt, "e.modalua_status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not "
+             "e.traceback");
     pass(rt, "x = 1");
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     CHECK(run(rt, "error 'boom \"\\n'") == MODALUA_E_SCRIPT);
@@ -104,7 +104,8 @@ static void test_values(void)
         { "error(err {list = {'\\xff'}, nan = 0/0, big = -math.huge, n = 1})",
           "e.n == 1 and not e.list and not e.nan and not e.big and e.message:find 'gone'" },
         { "error(err {kind = {}, message = 5, traceback = {}, status = 'x'})",
-          "e.kind == 'script' and e.message:find '^no: 5' and e.modalua_status == -3 and e.traceback:find "
+          "e.kind == 'script' and e.message:find '^no: 5' and e.modalua_status == -3 and "
+          "e.traceback:find "
           "'^stack'" },
         { "require 'modalua.task'.spawn(error, err())", "e.kind == 'host' and e.code == 'gone'" },
     };
@@ -135,7 +136,8 @@ static void test_memory(void)
         made++;
         status = run(rt, "local s = 'x' while true do s = s .. s end");
         CHECK(status == MODALUA_E_NOMEM);
-        told(rt, "e.modalua_status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
+        told(rt,
+             "e.modalua_status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
         status =
             run(rt, "local t, e = {}, {} pcall(function() while true do t[#t + 1] = {} end end)\n"
                     "error('with little left')");

@@ -10,9 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* A step is short, and libcurl keeps its descriptors to itself: while a script runs the loop looks
- * after it this often, and when none does it sleeps until there is input. */
-enum { LOOK_EVERY_MS = 5 };
+enum { INPUT, OWN, ROOM = 16 }; /* places in the array: the host's own, then the runtime's */
 
 static const char script[] = "version = assert(require 'modalua'.connect():system()).Version";
 
@@ -36,10 +34,23 @@ static void serve_line(modalua_runtime *rt, bool *running)
     puts(*running ? "asking" : modalua_last_error(rt));
 }
 
+/* What there is to read; at its end the input's place is empty. */
+static void read_input(modalua_runtime *rt, struct pollfd *input, bool *running)
+{
+    char buffer[512];
+    ssize_t size = read(input->fd, buffer, sizeof buffer);
+    for (ssize_t i = 0; i < size; i++)
+        if (buffer[i] == '\n')
+            serve_line(rt, running);
+    if (size <= 0) {
+        input->fd = -1; /* poll passes over it */
+        modalua_cancel(rt);
+    }
+}
+
 int main(int argc, char **argv)
 {
-    struct pollfd input = { STDIN_FILENO, POLLIN, 0 };
-    char buffer[512];
+    struct pollfd fds[ROOM] = { [INPUT] = { STDIN_FILENO, POLLIN, 0 } };
     bool running = false;
     modalua_config config;
     modalua_runtime *rt;
@@ -48,17 +59,11 @@ int main(int argc, char **argv)
     config.url = argc > 1 ? argv[1] : NULL;
     if (modalua_create(&rt, &config) != MODALUA_OK)
         return 1;
-    while (input.fd >= 0 || running) {
-        if (poll(&input, 1, running ? LOOK_EVERY_MS : -1) > 0) {
-            ssize_t size = read(input.fd, buffer, sizeof buffer);
-            for (ssize_t i = 0; i < size; i++)
-                if (buffer[i] == '\n')
-                    serve_line(rt, &running);
-            if (size <= 0) {
-                input.fd = -1; /* poll passes over it */
-                modalua_cancel(rt);
-            }
-        }
+    while (fds[INPUT].fd >= 0 || running) {
+        int wait_ms, n = modalua_fds(rt, fds + OWN, ROOM - OWN, &wait_ms);
+        if (poll(fds, OWN + (nfds_t)(n < ROOM - OWN ? n : ROOM - OWN), wait_ms) > 0 &&
+            fds[INPUT].revents)
+            read_input(rt, &fds[INPUT], &running);
         if (running)
             modalua_step(rt, 0); /* the one that ends the run calls `done` */
     }
