@@ -319,6 +319,7 @@ void task_turn(lua_State *L, loop *lp, double seconds)
     loop_pump(lp, lp->ready ? 0 : seconds);
     last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
     while (t != last && (t = loop_take_ready(lp))) {
+        loop_check(lp); /* each may be too short for the hook, and a turn of many take long */
         if (t->state == TASK_CLOSING)
             finish(L, t);
         else if (!t->started && (t->cancelled || lp->stop == LOOP_KILL))

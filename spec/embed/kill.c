@@ -129,6 +129,26 @@ static void try_all(const modalua_config *config, modalua_runtime *book, int exp
     modalua_destroy(rt);
 }
 
+/* At the limit of its memory every allocation begins with a collection of everything, and the tasks
+ * that a turn is made of are each too short for the hook. */
+static void try_full(modalua_config config)
+{
+    static const char code[] =
+        "local task = require 'modalua.task'\n"
+        "local function bomb() while true do pcall(task.spawn, bomb) task.sleep(0) end end\n"
+        "bomb()\n";
+    modalua_runtime *rt;
+    double before;
+    config.run_seconds = 1;
+    config.memory_limit = 64000000;
+    rt = make(&config);
+    before = now();
+    CHECK(run(rt, code) == MODALUA_E_LIMIT);
+    CHECK(now() - before < LONGEST_SECONDS);
+    check_usable(rt);
+    modalua_destroy(rt);
+}
+
 int main(void)
 {
     modalua_config config;
@@ -137,6 +157,7 @@ int main(void)
     config.flags = MODALUA_SANDBOX;
     config.run_seconds = 0.1;
     try_all(&config, book, MODALUA_E_LIMIT);
+    try_full(config);
     config.run_seconds = 0;
     config.grace_seconds = 0.1;
     try_all(&config, book, MODALUA_E_CANCELLED);
