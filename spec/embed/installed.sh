@@ -55,6 +55,11 @@ example ten "$work/consumer/ten_static"
 needs "$work/consumer/ten" "libmodalua.so.${version%.*}" || fail "modalua::modalua is not shared, or has another soname"
 if needs "$work/consumer/ten_static" 'libmodalua.*'; then fail "modalua::modalua_static is shared"; fi
 
+# ---- the same, where nothing is installed that the static library needs ----
+quietly env PKG_CONFIG_LIBDIR=/nowhere cmake -S "$here/consumer" -B "$work/bare" -DCMAKE_PREFIX_PATH="$prefix" -DSHARED_ONLY=ON -DCMAKE_DISABLE_FIND_PACKAGE_CURL=ON
+quietly cmake --build "$work/bare" --target ten
+example ten "$work/bare/ten"
+
 # ---- the compiler alone ----
 cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"
 # shellcheck disable=SC2046,SC2086 # lists of words
