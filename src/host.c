@@ -97,7 +97,7 @@ static int set_global_p(lua_State *L)
 int modalua_set_global(modalua_runtime *rt, const char *name, const char *json)
 {
     call c = { .name = name, .text = json };
-    return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c) : MODALUA_E_INVALID;
+    return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c) : report_invalid(rt);
 }
 
 /* Leaves the text in the call, or NULL. */
@@ -124,8 +124,10 @@ int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_
 {
     call c = { .name = name };
     int status;
+    if (json_out)
+        *json_out = NULL;
     if (!rt || !name || !is_path(name) || !json_out)
-        return MODALUA_E_INVALID;
+        return report_invalid(rt);
     status = runtime_call(rt, get_global_p, &c);
     *json_out = status == MODALUA_OK ? c.text : NULL;
     return status;
@@ -153,5 +155,5 @@ static int register_p(lua_State *L)
 int modalua_register(modalua_runtime *rt, const char *name, modalua_function function, void *user)
 {
     register_call r = { .base = { .name = name }, .function = function, .user = user };
-    return rt && name && is_path(name) ? runtime_call(rt, register_p, &r.base) : MODALUA_E_INVALID;
+    return rt && name && is_path(name) ? runtime_call(rt, register_p, &r.base) : report_invalid(rt);
 }

@@ -28,7 +28,7 @@
  * are not. Callbacks must return: no longjmp, no C++ exception may leave one.
  *
  * NULL. Without a runtime, functions that return a status return MODALUA_E_INVALID, and the others
- * do nothing and return 0, "" or NULL.
+ * do nothing and return 0, "" or NULL (modalua_overdue -HUGE_VAL, modalua_last_error_json "{}").
  *
  * OWNERSHIP. What goes in is copied, if it is needed after the call. Strings that come out belong to
  * the runtime, and are valid as long as their function says.
@@ -116,7 +116,8 @@ typedef void (*modalua_function)(void *user, const char *arguments, modalua_repl
 
 /* Looks for the module that a script requires: answers modalua_reply_text with its Lua source,
  * modalua_reply_error when there is one and it cannot be had, or nothing when it knows none. Asked
- * once a name; the name is whatever the script says. The reply cannot be kept. */
+ * once a name, and again when it had none; the name is whatever the script says. The reply cannot be
+ * kept. */
 typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
 
 enum modalua_flags {
@@ -134,7 +135,8 @@ enum modalua_flags {
 /* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
  * Strings are copied. */
 typedef struct modalua_config {
-    size_t struct_size;     /* set by modalua_config_init; fields are only ever appended */
+    size_t struct_size;     /* set by modalua_config_init; fields are only ever appended, and one
+                               that this library does not know must be zero */
     size_t memory_limit;    /* bytes of Lua heap and answers; 0 = none */
     double run_seconds;     /* wall clock of one run; 0 = no limit */
     double burst_seconds;   /* Lua time between two waits; 0 = no limit */
@@ -175,8 +177,10 @@ typedef struct modalua_config {
 /* Fills in the defaults. */
 MODALUA_API void modalua_config_init(modalua_config *config);
 
-/* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O. On failure *out is
- * NULL. */
+/* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O: whether url, servers
+ * and config_file are any good is seen at connect. On failure *out is NULL: MODALUA_E_INVALID for a
+ * config that modalua_config_init has not seen, seconds below 0, a flag that is none, a password
+ * without a username, a profile beside a url. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
 /* Ends a run that is under way (its <close> variables run, its last requests get no time, its done
@@ -260,8 +264,9 @@ MODALUA_API void modalua_detach(modalua_runtime *rt);
 /* The code given to os.exit by the run that ended with MODALUA_EXIT; 0 otherwise. */
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 
-/* What went wrong in the last call that failed: message and traceback. Never NULL; valid until the
- * next call on rt. */
+/* What went wrong in the last call that failed, but for MODALUA_E_BUSY, which leaves it alone:
+ * message and traceback. "" when nothing has, when a run has been started since, and after
+ * MODALUA_EXIT. Never NULL; valid until the next call on rt that may fail. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
 /* The same as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
@@ -281,8 +286,9 @@ MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
  * JSON. */
 MODALUA_API int modalua_set_global(modalua_runtime *rt, const char *name, const char *json);
 
-/* *json_out becomes the value of a global, or NULL when there is none; valid until the next
- * modalua_get_global on rt. MODALUA_E_SCRIPT when it cannot be JSON (a function, a cycle). */
+/* *json_out becomes the value of a global, or NULL when there is none or the call fails; valid
+ * until the next modalua_get_global on rt. MODALUA_E_SCRIPT when it cannot be JSON (a function, a
+ * cycle). */
 MODALUA_API int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_out);
 
 /* Sets a global to a function that calls the host's; NULL takes it away. It may be called from any

@@ -55,9 +55,7 @@ const char *modalua_last_error(const modalua_runtime *rt)
 
 const char *modalua_last_error_json(const modalua_runtime *rt)
 {
-    if (!rt)
-        return "";
-    return rt->error_json ? rt->error_json : "{}";
+    return rt && rt->error_json ? rt->error_json : "{}";
 }
 
 void report_clear(modalua_runtime *rt)
@@ -95,6 +93,13 @@ void report_plain_error(modalua_runtime *rt, int status)
 {
     rt->error = modalua_strerror(status);
     rt->error_json = plain[plain_row(status)].json;
+}
+
+int report_invalid(modalua_runtime *rt)
+{
+    if (rt && !rt->busy)
+        report_plain_error(rt, MODALUA_E_INVALID);
+    return MODALUA_E_INVALID;
 }
 
 /* ---- the text ---- */

@@ -19,6 +19,10 @@ const char *report_keep(lua_State *L, int place);
 void report_clear(modalua_runtime *rt);
 void report_plain_error(modalua_runtime *rt, int status);
 
+/* An argument cannot be: notes it, unless a call is at work, whose affair the error is. rt may be
+ * NULL. Returns MODALUA_E_INVALID. */
+int report_invalid(modalua_runtime *rt);
+
 /* This has: the error value at index, with its traceback (0 = none). Should there be no memory to
  * say so, the plain error stays. [-0, +0, v] */
 void report_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);

@@ -132,7 +132,7 @@ int modalua_start_string(modalua_runtime *rt, const char *name, const char *sour
 {
     call c = { .name = name, .text = source, .size = size };
     return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user)
-                                               : MODALUA_E_INVALID;
+                                               : report_invalid(rt);
 }
 
 int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
@@ -140,14 +140,14 @@ int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const ch
 {
     call c = { .name = path, .argc = argc, .argv = argv };
     return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user)
-                                                  : MODALUA_E_INVALID;
+                                                  : report_invalid(rt);
 }
 
 int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
                        modalua_done_fn done, void *user)
 {
     call c = { .name = function, .text = json_in };
-    return rt && function ? start(rt, start_call_p, &c, done, user) : MODALUA_E_INVALID;
+    return rt && function ? start(rt, start_call_p, &c, done, user) : report_invalid(rt);
 }
 
 /* ---- ending a run ---- */

@@ -95,10 +95,22 @@ void modalua_config_init(modalua_config *config)
     config->struct_size = sizeof *config;
 }
 
+enum { FLAGS = MODALUA_NO_GLOBAL_INIT | MODALUA_NO_HOOK | MODALUA_ENVIRONMENT | MODALUA_SANDBOX };
+
+/* Whether a field is set that only a later library knows: it might be a limit that the host relies
+ * on. */
+static bool config_has_more(const modalua_config *c)
+{
+    size_t i = sizeof *c;
+    while (i < c->struct_size && ((const unsigned char *)c)[i] == 0)
+        i++;
+    return i < c->struct_size;
+}
+
 static bool config_valid(const modalua_config *c)
 {
-    return c->run_seconds >= 0 && c->burst_seconds >= 0 && c->grace_seconds >= 0 &&
-           (!c->password || c->username) && (!c->profile || !c->url);
+    return !(c->flags & ~(unsigned)FLAGS) && c->run_seconds >= 0 && c->burst_seconds >= 0 &&
+           c->grace_seconds >= 0 && (!c->password || c->username) && (!c->profile || !c->url);
 }
 
 /* The strings of the configuration, in their runtime's copies. */
@@ -261,6 +273,8 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     *out = NULL;
     if (config && config->struct_size < sizeof config->struct_size)
         return MODALUA_E_INVALID; /* modalua_config_init was forgotten */
+    if (config && config_has_more(config))
+        return MODALUA_E_INVALID;
     modalua_config_init(&full);
     if (config)
         memcpy(&full, config,
@@ -321,6 +335,6 @@ int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int 
 {
     call c = { .argc = argc, .argv = argv, .script = script };
     if (!rt || argc < 0 || script < 0 || script > argc || (argc > 0 && !argv))
-        return MODALUA_E_INVALID;
+        return report_invalid(rt);
     return runtime_call(rt, arg_p, &c);
 }

@@ -94,6 +94,23 @@ static void test_errors(void)
     modalua_destroy(NULL);
 }
 
+/* A host built against a later header, whose field this library could not honour. */
+static void test_later_config(void)
+{
+    struct {
+        modalua_config known;
+        size_t more;
+    } config;
+    modalua_runtime *rt;
+    memset(&config, 0, sizeof config);
+    modalua_config_init(&config.known);
+    config.known.struct_size = sizeof config;
+    CHECK(modalua_create(&rt, &config.known) == MODALUA_OK);
+    modalua_destroy(rt);
+    config.more = 1;
+    CHECK(modalua_create(&rt, &config.known) == MODALUA_E_INVALID && !rt);
+}
+
 static void test_config(void)
 {
     modalua_config config;
@@ -106,6 +123,9 @@ static void test_config(void)
     CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
     CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
     config.run_seconds = 0;
+    config.flags = 1U << 30;
+    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
+    config.flags = 0;
     config.struct_size = 0;
     CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
     /* A host built against an older header: what lies beyond its struct is not looked at. */
@@ -555,6 +575,7 @@ int main(int argc, char **argv)
     test_output();
     test_errors();
     test_config();
+    test_later_config();
     test_locale();
     test_step(argv[1]);
     test_fds(argv[1]);

@@ -37,7 +37,7 @@ static void test_statuses(void)
 {
     modalua_config config = watched();
     modalua_runtime *rt;
-    CHECK(strcmp(modalua_last_error_json(NULL), "") == 0);
+    CHECK(strcmp(modalua_last_error_json(NULL), "{}") == 0);
     config.burst_seconds = 0.1;
     rt = make(&config);
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
@@ -52,6 +52,8 @@ static void test_statuses(void)
     CHECK(strncmp(modalua_last_error(rt), "test:1: boom \"\n\nstack traceback:", 32) == 0);
     CHECK(modalua_run_file(rt, "/nosuch.lua", 0, NULL) == MODALUA_E_FILE);
     told(rt, "e.modalua_status == -4 and e.kind == 'file' and e.message:find '/nosuch.lua'");
+    CHECK(modalua_set_global(rt, "no name", "1") == MODALUA_E_INVALID);
+    told(rt, "e.modalua_status == -8 and e.kind == 'invalid'"); /* not the error before */
     CHECK(run(rt, "while true do end") == MODALUA_E_LIMIT);
     told(rt, "e.modalua_status == -7 and e.kind == 'limit' and e.message:find '0.1 s'");
     CHECK(start(rt, "require 'modalua.task'.sleep(60)") == MODALUA_OK);
