@@ -111,13 +111,15 @@ typedef struct modalua_reply modalua_reply;
 
 /* A function of the host's, as scripts call it: modalua_register. `arguments` is a JSON array of
  * what the script has passed, nil as null, valid during the call. It answers with modalua_reply_*,
- * or with nothing; or keeps the reply, and answers later. */
+ * or with nothing; or keeps the reply, and answers later. It is not called for what is no JSON: a
+ * function or an array with holes throws in the script, NaN or bytes that are not UTF-8 give it nil
+ * and an error of kind "refused". */
 typedef void (*modalua_function)(void *user, const char *arguments, modalua_reply *reply);
 
 /* Looks for the module that a script requires: answers modalua_reply_text with its Lua source,
- * modalua_reply_error when there is one and it cannot be had, or nothing when it knows none. Asked
- * once a name, and again when it had none; the name is whatever the script says. The reply cannot be
- * kept. */
+ * modalua_reply_error when there is one and it cannot be had, which ends the search, or nothing when
+ * it knows none. Asked once a name, and again when it had none; the name is whatever the script says.
+ * The reply cannot be kept. */
 typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
 
 enum modalua_flags {
@@ -209,9 +211,9 @@ MODALUA_API int modalua_start_call(modalua_runtime *rt, const char *function, co
                                    modalua_done_fn done, void *user);
 
 /* Moves the run on: runs what is ready, waits at most max_wait_ms for the network (0 = not at all,
- * negative = as long as it takes), and returns MODALUA_WORKING while the run goes on. The step that
- * ends it returns how it ended, once; without a run it is MODALUA_OK. What the script does between
- * two waits is not cut short by max_wait_ms. */
+ * negative = until something happens, a second at most), and returns MODALUA_WORKING while the run
+ * goes on. The step that ends it returns how it ended, once; without a run it is MODALUA_OK. What
+ * the script does between two waits is not cut short by max_wait_ms. */
 MODALUA_API int modalua_step(modalua_runtime *rt, int max_wait_ms);
 
 /* For a host with a loop of its own: fills `fds`, an array for poll(2), with the at most `count`
@@ -233,8 +235,8 @@ MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc
 MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
                              const char **json_out);
 
-/* What modalua_call's json_out would be, for a modalua_start_call that has ended with MODALUA_OK.
- * Valid until the next call that starts a run; NULL when there is none. */
+/* What modalua_call's json_out would be, for a modalua_start_call that has ended. Valid until the
+ * next call that starts a run; NULL when there is none, and when it has not ended with MODALUA_OK. */
 MODALUA_API const char *modalua_result(const modalua_runtime *rt);
 
 /* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task

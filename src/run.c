@@ -220,6 +220,8 @@ static int end_run(modalua_runtime *rt)
                 &report_places[REPORT_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
+    if (status != MODALUA_OK)
+        rt->json = NULL; /* a task that the function left behind failed after it had a result */
     loop_end(&rt->lp);
     if (!rt->lp.interruptible)
         lua_sethook(rt->L, NULL, 0, 0);

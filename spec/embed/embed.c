@@ -338,6 +338,21 @@ static void test_reentry(void)
     modalua_destroy(reentered);
 }
 
+/* A task that the function started may fail after the function has returned. */
+static void test_result_of_failure(modalua_runtime *rt)
+{
+    static const char code[] =
+        "local task = require 'modalua.task'\n"
+        "function early() task.spawn(function() task.sleep(0.01) error 'late' end) return 1 end";
+    int status;
+    CHECK(modalua_run_string(rt, "=test", code, strlen(code)) == MODALUA_OK);
+    CHECK(modalua_start_call(rt, "early", NULL, NULL, NULL) == MODALUA_OK);
+    do
+        status = modalua_step(rt, -1);
+    while (status == MODALUA_WORKING);
+    CHECK(status == MODALUA_E_SCRIPT && !modalua_result(rt));
+}
+
 static void test_call(void)
 {
     modalua_runtime *rt = make(NULL);
@@ -359,6 +374,7 @@ static void test_call(void)
     while (modalua_step(rt, -1) == MODALUA_WORKING)
         ;
     CHECK(strcmp(modalua_result(rt), "\"slept\"") == 0 && !modalua_result(NULL));
+    test_result_of_failure(rt);
     modalua_destroy(rt);
 }
 
