@@ -31,6 +31,8 @@ static void tick(lua_State *L, lua_Debug *ar)
 {
     loop *lp = limits_loop(L);
     (void)ar;
+    if (lp->stop != LOOP_KILL && lua_gethookcount(L) != HOOK_COUNT)
+        limits_arm(L); /* limits_hurry has been heard */
     loop_check(lp);
     check_burst(lp);
     if (lp->stop == LOOP_KILL) {
@@ -46,6 +48,13 @@ static void tick(lua_State *L, lua_Debug *ar)
 void limits_arm(lua_State *L)
 {
     lua_sethook(L, tick, LUA_MASKCOUNT, HOOK_COUNT);
+}
+
+void limits_hurry(loop *lp)
+{
+    lua_State *running = atomic_load(&lp->running);
+    if (running && lp->interruptible)
+        lua_sethook(running, tick, LUA_MASKCOUNT, 1);
 }
 
 void limits_install(lua_State *L, loop *lp)

@@ -31,6 +31,10 @@ void limits_install(lua_State *L, loop *lp);
  * Async-signal-safe as lua_sethook is: on the thread that runs L. [-0, +0, -] */
 void limits_arm(lua_State *L);
 
+/* The clock is looked at by the next instruction of what runs. Any place on its thread, an allocator
+ * too. [-0, +0, -] */
+void limits_hurry(loop *lp);
+
 /* Between these two Lua runs in `co`: a request to stop that comes from a signal handler arms that
  * one, and one that came in between is not missed. limits_enter returns the coroutine that ran
  * before. [-0, +0, -] */

@@ -240,6 +240,17 @@ static void apply_config(modalua_runtime *rt)
                                        .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
 }
 
+/* As a lua_Alloc. What is refused has cost a collection of everything, which takes long where the
+ * limit is high: with a hundred of those between two looks at the clock a kill would not land. */
+static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
+{
+    modalua_runtime *rt = user;
+    void *moved = mem_realloc(&rt->mem, block, old_size, new_size);
+    if (!moved && new_size > 0)
+        limits_hurry(&rt->lp);
+    return moved;
+}
+
 static int build(modalua_runtime *rt, const modalua_config *config)
 {
     call c = { 0 };
@@ -251,7 +262,7 @@ static int build(modalua_runtime *rt, const modalua_config *config)
     if (!copy_strings(rt, config) || !rt->c_locale)
         return MODALUA_E_NOMEM;
     apply_config(rt);
-    rt->L = lua_newstate(mem_realloc, &rt->mem);
+    rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
         return MODALUA_E_NOMEM;
     limits_install(rt->L, &rt->lp);

@@ -149,6 +149,39 @@ static void try_full(modalua_config config)
     modalua_destroy(rt);
 }
 
+static void cancel_at_once(void *rt, const char *text, size_t size)
+{
+    (void)text;
+    (void)size;
+    modalua_cancel(*(modalua_runtime **)rt);
+    modalua_cancel(*(modalua_runtime **)rt);
+}
+
+/* A refused allocation costs a collection of everything, a second where the limit is high: the kill
+ * lands at the first, not when the hook has counted. */
+static void try_refused(modalua_config config)
+{
+    static const char code[] = "local full = {}\n"
+                               "refused = 0\n"
+                               "pcall(function() for i = 1, 1e9 do full[i] = {} end end)\n"
+                               "print()\n"
+                               "while true do\n"
+                               "  refused = refused + 1\n"
+                               "  pcall(string.rep, 'x', 1 << 25)\n"
+                               "end\n";
+    modalua_runtime *rt = NULL;
+    const char *refused;
+    config.memory_limit = 8000000;
+    config.write = cancel_at_once;
+    config.user = &rt;
+    rt = make(&config);
+    CHECK(run(rt, code) == MODALUA_E_CANCELLED);
+    CHECK(modalua_get_global(rt, "refused", &refused) == MODALUA_OK);
+    CHECK(atoi(refused) <= 1);
+    check_usable(rt);
+    modalua_destroy(rt);
+}
+
 int main(void)
 {
     modalua_config config;
@@ -161,6 +194,7 @@ int main(void)
     config.run_seconds = 0;
     config.grace_seconds = 0.1;
     try_all(&config, book, MODALUA_E_CANCELLED);
+    try_refused(config);
     modalua_destroy(book);
     return 0;
 }
