@@ -467,5 +467,5 @@ int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
         *milliseconds = LOOK_AGAIN_MS;
     if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
         *milliseconds = 0;
-    return n;
+    return n < count ? n : count;
 }

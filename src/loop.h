@@ -183,7 +183,7 @@ void loop_wake(loop *lp);
 bool loop_pump(loop *lp, double seconds);
 
 /* What loop_pump would wait for, for somebody else's poll: fills in at most `count` descriptors, and
- * sets *milliseconds to the longest wait. Returns how many there are. */
+ * sets *milliseconds to the longest wait. Returns how many it has filled in. */
 int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds);
 
 /* Asks the present run to stop: once = cancel, twice = kill. Any thread, and signal handlers. */

@@ -8,7 +8,8 @@
  *     modalua_config_init(&config);
  *     config.write = my_write;
  *     if (modalua_create(&rt, &config) == MODALUA_OK) {
- *         if (modalua_run_string(rt, "=host", script, strlen(script)) < 0)
+ *         int status = modalua_run_string(rt, "=host", script, strlen(script));
+ *         if (status < 0 && status != MODALUA_EXIT)
  *             puts(modalua_last_error(rt));
  *         modalua_destroy(rt);
  *     }
@@ -37,14 +38,16 @@
  * host did not ask for, and reads no file of settings unless config_file names one, and the
  * environment only with MODALUA_ENVIRONMENT. While it works for the host, the calling thread's
  * locale is "C" (uselocale), whatever LC_NUMERIC the host has set, and, inside libcurl, its signals
- * are blocked; both are put back. Do not fork while a run is under way. libcurl's global
+ * are blocked; both are put back. Callbacks run under the "C" locale, too. Do not fork while a run is
+ * under way. libcurl's global
  * initialisation happens once, at the first connect, thread-safely; curl_global_cleanup is left to
  * the host. The library is linked to liblua5.4.so: a program must not hold a second copy of Lua
  * (liblua5.4.a) beside it.
  *
  * SCRIPTS see the whole Lua standard library, and `require "modalua"`, unless MODALUA_SANDBOX says
  * otherwise. os.exit ends the run, not the process. Whatever was started by a script has ended when
- * its run ends: no task and no request outlives it.
+ * its run ends: no task and no request outlives it. What it has changed stays for the next run:
+ * globals, the library's tables, modules. Scripts that do not trust one another get a runtime each.
  *
  * TRUST. Scripts are trusted not to attack the C code, but they may loop, leak, and with
  * MODALUA_SANDBOX they reach no files, processes or other servers. Limits end a script at its next
@@ -79,7 +82,8 @@ extern "C" {
 
 typedef struct modalua_runtime modalua_runtime;
 
-/* What functions return: 0 or more is good, less is not. */
+/* What functions return: 0 or more is good, less is not, but for MODALUA_EXIT, which is what its
+ * code says. */
 enum modalua_status {
     MODALUA_OK = 0,
     MODALUA_WORKING = 1,      /* modalua_step: the run goes on */
@@ -92,7 +96,7 @@ enum modalua_status {
     MODALUA_E_LIMIT = -7,     /* run_seconds or burst_seconds ended it */
     MODALUA_E_INVALID = -8,   /* an argument that cannot be */
     MODALUA_E_SYSTEM = -9,    /* the system refused something: descriptors, threads */
-    MODALUA_EXIT = -10        /* the script called os.exit: see modalua_exit_code */
+    MODALUA_EXIT = -10        /* the script called os.exit: modalua_exit_code has the code */
 };
 
 /* Takes a text, which is not NUL-terminated. */
@@ -127,11 +131,13 @@ enum modalua_flags {
     MODALUA_NO_HOOK = 2,        /* Lua at full speed (twice as fast), and finalizers (__gc): from
                                    another thread, a run can then only be stopped while it waits */
     MODALUA_ENVIRONMENT = 4,    /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
-    MODALUA_SANDBOX = 8         /* no files, no processes, no debug library, no bytecode, and of os
-                                   clock, date, difftime and time; `require` finds modalua's own
-                                   modules and those of `search`; connections only to `url` (or the
-                                   profile's) and `servers`; nothing of the server's settings is
-                                   changed. Has the hook, and no finalizers */
+    MODALUA_SANDBOX = 8         /* no io, debug, package, dofile, loadfile, collectgarbage,
+                                   string.dump or bytecode, and of os clock, date, difftime and time;
+                                   `require` finds modalua's own modules and those of `search`;
+                                   connections only to `url` (or the profile's) and `servers`, with
+                                   neither ca, cert, key, insecure, proxy nor profile of the script's;
+                                   nothing of the server's settings is changed. Has the hook, and no
+                                   finalizers */
 };
 
 /* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
@@ -162,7 +168,8 @@ typedef struct modalua_config {
     const char *token;
     modalua_write_fn progress; /* the bar of an operation with progress = true: a line to show in
                                   place of the last one, size 0 when it is over; NULL = nobody sees
-                                  it */
+                                  it. For numbers, a registered function: progress = function(p)
+                                  f(p) end */
     const char *config_file; /* where scripts' servers have names (profiles) and, when url is NULL,
                                 modalua.connect() finds its own; NULL = nowhere. Read at connect */
     const char *profile;     /* the server in it that modalua.connect() means; NULL = its `default`;
@@ -182,7 +189,7 @@ MODALUA_API void modalua_config_init(modalua_config *config);
 /* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O: whether url, servers
  * and config_file are any good is seen at connect. On failure *out is NULL: MODALUA_E_INVALID for a
  * config that modalua_config_init has not seen, seconds below 0, a flag that is none, a password
- * without a username, a profile beside a url. */
+ * without a username, a profile beside a url, servers without MODALUA_SANDBOX. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
 /* Ends a run that is under way (its <close> variables run, its last requests get no time, its done
@@ -219,15 +226,15 @@ MODALUA_API int modalua_step(modalua_runtime *rt, int max_wait_ms);
 /* For a host with a loop of its own: fills `fds`, an array for poll(2), with the at most `count`
  * descriptors that the run under way waits for, and sets *timeout_ms to how long it can wait for
  * them. When one of them is ready, or that time is over, the run wants its modalua_step(rt, 0). The
- * descriptors hold until then; they are the library's, and must be left alone. Returns how many
- * there are: of more than count the rest is looked after by a short timeout. Without a run 0, and
- * *timeout_ms is -1. Does not block. */
+ * descriptors hold until then; they are the library's, and must be left alone. Returns how many it
+ * has filled in; what there is no room for is looked after by a short timeout. Without a run 0, and
+ * *timeout_ms is -1; less than 0 for an error, and *timeout_ms is -1, too. Does not block. */
 struct pollfd;
 MODALUA_API int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms);
 
 /* Start and step until the end. Block. Return MODALUA_OK, MODALUA_EXIT or an error. json_out (may
- * be NULL) receives the function's first result as JSON text, valid until the next call on rt, or
- * NULL when there is none. */
+ * be NULL) receives the function's first result as JSON text, valid until the next call that starts a
+ * run, or NULL when there is none. */
 MODALUA_API int modalua_run_string(modalua_runtime *rt, const char *name, const char *source,
                                    size_t size);
 MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc,
@@ -267,13 +274,12 @@ MODALUA_API void modalua_detach(modalua_runtime *rt);
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 
 /* What went wrong in the last call that failed, but for MODALUA_E_BUSY, which leaves it alone:
- * message and traceback. "" when nothing has, when a run has been started since, and after
- * MODALUA_EXIT. Never NULL; valid until the next call on rt that may fail. */
+ * message and traceback. "" when nothing has, or a run has been started since. Never NULL; valid until the next call on rt that may fail. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
 /* The same as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
  * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
- * "cancelled" or "invalid"; or that of the error object that the run ended in, all of whose fields
+ * "cancelled", "exit" or "invalid"; or that of the error object that the run ended in, all of whose fields
  * are there then: "code", "op", "method", "path", "where", "status" (HTTP's), "dimse_status",
  * "details", … Never NULL: "{}" when nothing has failed. Valid until the next call on rt. */
 MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
@@ -303,7 +309,7 @@ MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_
  * with that code (NULL = none) and message. Once: of a reply that was not kept, before its function
  * returns, and another answer is MODALUA_E_INVALID; of one that was kept, from any thread, and after
  * a MODALUA_OK the reply is gone. MODALUA_E_INVALID for what is not JSON, MODALUA_E_NOMEM: nothing
- * has been answered. */
+ * has been answered, and the script still waits for a reply that was kept. */
 MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
 MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
 MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);

@@ -78,6 +78,7 @@ static const struct {
     { MODALUA_E_FILE, "file", PLAIN("-4", "file", "the script cannot be read") },
     { MODALUA_E_CANCELLED, "cancelled", PLAIN("-6", "cancelled", "cancelled") },
     { MODALUA_E_LIMIT, "limit", PLAIN("-7", "limit", "a time limit ended the run") },
+    { MODALUA_EXIT, "exit", PLAIN("-10", "exit", "the script called os.exit") },
     { MODALUA_E_INVALID, "invalid", PLAIN("-8", "invalid", "an argument that cannot be") },
 };
 

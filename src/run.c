@@ -189,8 +189,6 @@ static int finish_p(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
     task_push_failure(L, ROOT);
     c->status = failure_status(L, ERROR);
-    if (c->status == MODALUA_EXIT)
-        return 0;
     if (c->status == MODALUA_E_SCRIPT) {
         limits_restart_burst(&rt->lp);
         loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
@@ -293,9 +291,10 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
 
 int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms)
 {
+    if (timeout_ms)
+        *timeout_ms = -1;
     if (!rt || !timeout_ms || count < 0 || (count > 0 && !fds))
-        return MODALUA_E_INVALID;
-    *timeout_ms = -1;
+        return report_invalid(rt);
     if (rt->busy)
         return MODALUA_E_BUSY;
     return rt->root ? loop_fds(&rt->lp, fds, count, timeout_ms) : 0;

@@ -110,7 +110,8 @@ static bool config_has_more(const modalua_config *c)
 static bool config_valid(const modalua_config *c)
 {
     return !(c->flags & ~(unsigned)FLAGS) && c->run_seconds >= 0 && c->burst_seconds >= 0 &&
-           c->grace_seconds >= 0 && (!c->password || c->username) && (!c->profile || !c->url);
+           c->grace_seconds >= 0 && (!c->password || c->username) && (!c->profile || !c->url) &&
+           (!c->servers || (c->flags & MODALUA_SANDBOX));
 }
 
 /* The strings of the configuration, in their runtime's copies. */

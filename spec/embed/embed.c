@@ -75,6 +75,8 @@ static void test_errors(void)
     CHECK(run(rt, "\n error 'boom'") == MODALUA_E_SCRIPT);
     CHECK(strncmp(modalua_last_error(rt), "test:2: boom\nstack traceback:", 29) == 0);
     CHECK(run(rt, "os.exit(42)") == MODALUA_EXIT && modalua_exit_code(rt) == 42);
+    CHECK(strcmp(modalua_last_error(rt), "the script called os.exit") == 0);
+    CHECK(strstr(modalua_last_error_json(rt), "\"kind\":\"exit\""));
     CHECK(run(rt, "return 1") == MODALUA_OK && modalua_exit_code(rt) == 0);
     CHECK(modalua_run_file(rt, "/nosuch.lua", 0, NULL) == MODALUA_E_FILE);
     CHECK(strstr(modalua_last_error(rt), "/nosuch.lua"));
@@ -123,6 +125,9 @@ static void test_config(void)
     CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
     CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
     config.run_seconds = 0;
+    config.servers = "http://127.0.0.1"; /* it would limit nothing */
+    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
+    config.servers = NULL;
     config.flags = 1U << 30;
     CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
     config.flags = 0;
@@ -211,8 +216,8 @@ static int drive(modalua_runtime *rt, int room, int *steps)
     int status, wait_ms, n;
     for (*steps = 0; *steps < 10000; ++*steps) {
         n = modalua_fds(rt, fds, room, &wait_ms);
-        CHECK(n >= 0 && wait_ms >= 0 && wait_ms <= 2000);
-        poll(fds, (nfds_t)(n < room ? n : room), wait_ms);
+        CHECK(n >= 0 && n <= room && wait_ms >= 0 && wait_ms <= 2000);
+        poll(fds, (nfds_t)n, wait_ms);
         status = modalua_step(rt, 0);
         if (status != MODALUA_WORKING)
             return status;

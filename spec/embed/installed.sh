@@ -61,6 +61,7 @@ quietly cmake --build "$work/bare" --target ten
 example ten "$work/bare/ten"
 
 # ---- the compiler alone ----
+[ "$(env PKG_CONFIG_LIBDIR="$PKG_CONFIG_PATH" PKG_CONFIG_PATH= pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "pkg-config asks for more than modalua"
 cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"
 # shellcheck disable=SC2046,SC2086 # lists of words
 {

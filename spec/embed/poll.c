@@ -61,8 +61,7 @@ int main(int argc, char **argv)
         return 1;
     while (fds[INPUT].fd >= 0 || running) {
         int wait_ms, n = modalua_fds(rt, fds + OWN, ROOM - OWN, &wait_ms);
-        if (poll(fds, OWN + (nfds_t)(n < ROOM - OWN ? n : ROOM - OWN), wait_ms) > 0 &&
-            fds[INPUT].revents)
+        if (poll(fds, OWN + (nfds_t)n, wait_ms) > 0 && fds[INPUT].revents)
             read_input(rt, &fds[INPUT], &running);
         if (running)
             modalua_step(rt, 0); /* the one that ends the run calls `done` */

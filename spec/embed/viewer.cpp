@@ -51,7 +51,9 @@ using function = std::function<std::string(const std::string &arguments)>;
 // No exception may leave it: the script gets nil and an error.
 extern "C" void call(void *user, const char *arguments, modalua_reply *reply) noexcept
 try {
-    modalua_reply_json(reply, (*static_cast<const function *>(user))(arguments).c_str());
+    const std::string result = (*static_cast<const function *>(user))(arguments);
+    if (modalua_reply_json(reply, result.c_str()) != MODALUA_OK)
+        modalua_reply_error(reply, "viewer", "the result is no JSON");
 } catch (const std::exception &e) {
     modalua_reply_error(reply, "viewer", e.what());
 } catch (...) {
