@@ -505,6 +505,7 @@ int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
     fd_set in, out, other;
     int highest = -1, n = 0;
     long due = -1;
+    bool few;
     if (!h->multi)
         return 0;
     FD_ZERO(&in);
@@ -518,9 +519,10 @@ int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
             fds[n] = (struct pollfd){ .fd = fd, .events = events };
         n += events != 0;
     }
-    curl_multi_timeout(h->multi, &due);
-    if (n<(int)h->running && * milliseconds> LOOK_AGAIN_MS)
+    few = n < (int)h->running;
+    if (few && *milliseconds > LOOK_AGAIN_MS)
         *milliseconds = LOOK_AGAIN_MS;
+    curl_multi_timeout(h->multi, &due);
     if (due >= 0 && due < *milliseconds)
         *milliseconds = (int)due;
     return n;
