@@ -11,8 +11,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "modalua.h"
+#include "runs.h"
 
 typedef struct output {
     char text[4096];
@@ -26,25 +25,6 @@ static void collect(void *user, const char *text, size_t size)
     memcpy(o->text + o->size, text, size);
     o->size += size;
     o->text[o->size] = '\0';
-}
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static modalua_runtime *make(const modalua_config *config)
-{
-    modalua_runtime *rt = NULL;
-    CHECK(modalua_create(&rt, config) == MODALUA_OK && rt);
-    return rt;
-}
-
-static int run(modalua_runtime *rt, const char *code)
-{
-    return modalua_run_string(rt, "=test", code, strlen(code));
 }
 
 /* ---- output, errors, exit ---- */

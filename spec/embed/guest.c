@@ -10,26 +10,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "check.h"
-#include "modalua.h"
+#include "runs.h"
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
-static modalua_runtime *make(const modalua_config *config)
-{
-    modalua_runtime *rt = NULL;
-    CHECK(modalua_create(&rt, config) == MODALUA_OK && rt);
-    return rt;
-}
-
-static int run(modalua_runtime *rt, const char *code)
-{
-    return modalua_run_string(rt, "=guest", code, strlen(code));
-}
-
 /* ---- nothing ends the process ---- */
 
-enum { ANY = 100, HEAP = 8 << 20, WATCHDOG = 60 };
+enum { ANY = 100, HEAP = 8 << 20 };
 
 #define TASK   "local task = require 'modalua.task' "
 #define JSON   "local json = require 'modalua.json' "

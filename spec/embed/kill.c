@@ -9,29 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "check.h"
-#include "modalua.h"
+#include "runs.h"
 
 enum { LONGEST_SECONDS = 20 };
-
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static int run(modalua_runtime *rt, const char *code)
-{
-    return modalua_run_string(rt, "=test", code, strlen(code));
-}
-
-static modalua_runtime *make(const modalua_config *config)
-{
-    modalua_runtime *rt = NULL;
-    CHECK(modalua_create(&rt, config) == MODALUA_OK);
-    return rt;
-}
 
 /* ---- the list ---- */
 

@@ -3,12 +3,21 @@
 #define RUNS_H
 
 #include <string.h>
+#include <time.h>
 
 #include "check.h"
 #include "modalua.h"
 
 /* Seconds after which a test that hangs has failed: config.run_seconds. */
 #define WATCHDOG 60
+
+/* Seconds, of which only differences mean something. Wants _POSIX_C_SOURCE. */
+static inline double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
 
 static inline modalua_runtime *make(const modalua_config *config)
 {

@@ -157,13 +157,6 @@ static void test_host(void)
 
 /* ---- past the kill ---- */
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 /* Each would go on for ever. */
 static const char *const spins[] = {
     "while true do load(function() while true do end end) end",
