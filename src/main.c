@@ -155,8 +155,8 @@ static modalua_runtime *make_runtime(const options *o, int argc, char **argv)
         status =
             modalua_set_arg(rt, argc, (const char *const *)argv, o->script < argc ? o->script : 0);
     if (status != MODALUA_OK) {
-        fprintf(stderr, "modalua: cannot start: %s%s\n", modalua_strerror(status),
-                status == MODALUA_E_INVALID ? " (MODALUA_PASSWORD needs MODALUA_USERNAME)" : "");
+        const char *fault = modalua_config_fault(&config);
+        fprintf(stderr, "modalua: cannot start: %s\n", fault ? fault : modalua_strerror(status));
         modalua_destroy(rt);
         rt = NULL;
     }

@@ -186,10 +186,13 @@ typedef struct modalua_config {
 /* Fills in the defaults. */
 MODALUA_API void modalua_config_init(modalua_config *config);
 
+/* What is wrong with a config, in words that name the field; NULL = nothing (of a NULL config, too).
+ * Static. */
+MODALUA_API const char *modalua_config_fault(const modalua_config *config);
+
 /* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O: whether url, servers
- * and config_file are any good is seen at connect. On failure *out is NULL: MODALUA_E_INVALID for a
- * config that modalua_config_init has not seen, seconds below 0, a flag that is none, a password
- * without a username, a profile beside a url, servers without MODALUA_SANDBOX. */
+ * and config_file are any good is seen at connect. On failure *out is NULL: MODALUA_E_INVALID for
+ * what modalua_config_fault tells, MODALUA_E_NOMEM, MODALUA_E_SYSTEM. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
 /* Ends a run that is under way (its <close> variables run, its last requests get no time, its done

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "config.h"
 #include "lhost.h"
 #include "lmodule.h"
 #include "lsandbox.h"
@@ -86,33 +87,6 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c)
 }
 
 /* ---- create and destroy ---- */
-
-void modalua_config_init(modalua_config *config)
-{
-    if (!config)
-        return;
-    memset(config, 0, sizeof *config);
-    config->struct_size = sizeof *config;
-}
-
-enum { FLAGS = MODALUA_NO_GLOBAL_INIT | MODALUA_NO_HOOK | MODALUA_ENVIRONMENT | MODALUA_SANDBOX };
-
-/* Whether a field is set that only a later library knows: it might be a limit that the host relies
- * on. */
-static bool config_has_more(const modalua_config *c)
-{
-    size_t i = sizeof *c;
-    while (i < c->struct_size && ((const unsigned char *)c)[i] == 0)
-        i++;
-    return i < c->struct_size;
-}
-
-static bool config_valid(const modalua_config *c)
-{
-    return !(c->flags & ~(unsigned)FLAGS) && c->run_seconds >= 0 && c->burst_seconds >= 0 &&
-           c->grace_seconds >= 0 && (!c->password || c->username) && (!c->profile || !c->url) &&
-           (!c->servers || (c->flags & MODALUA_SANDBOX));
-}
 
 /* The strings of the configuration, in their runtime's copies. */
 static const char **config_strings(modalua_config *c, size_t i)
@@ -283,16 +257,7 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     if (!out)
         return MODALUA_E_INVALID;
     *out = NULL;
-    if (config && config->struct_size < sizeof config->struct_size)
-        return MODALUA_E_INVALID; /* modalua_config_init was forgotten */
-    if (config && config_has_more(config))
-        return MODALUA_E_INVALID;
-    modalua_config_init(&full);
-    if (config)
-        memcpy(&full, config,
-               config->struct_size < sizeof full ? config->struct_size : sizeof full);
-    full.struct_size = sizeof full;
-    if (!config_valid(&full))
+    if (config_read(&full, config))
         return MODALUA_E_INVALID;
     mem_init(&account, full.alloc, full.alloc_user, full.memory_limit);
     rt = mem_realloc(&account, NULL, 0, sizeof *rt);

@@ -76,52 +76,6 @@ static void test_errors(void)
     modalua_destroy(NULL);
 }
 
-/* A host built against a later header, whose field this library could not honour. */
-static void test_later_config(void)
-{
-    struct {
-        modalua_config known;
-        size_t more;
-    } config;
-    modalua_runtime *rt;
-    memset(&config, 0, sizeof config);
-    modalua_config_init(&config.known);
-    config.known.struct_size = sizeof config;
-    CHECK(modalua_create(&rt, &config.known) == MODALUA_OK);
-    modalua_destroy(rt);
-    config.more = 1;
-    CHECK(modalua_create(&rt, &config.known) == MODALUA_E_INVALID && !rt);
-}
-
-static void test_config(void)
-{
-    modalua_config config;
-    modalua_runtime *rt;
-    modalua_config_init(&config);
-    config.password = "secret";
-    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID && !rt);
-    modalua_config_init(&config);
-    config.run_seconds = -1;
-    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
-    CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
-    config.run_seconds = 0;
-    config.servers = "http://127.0.0.1"; /* it would limit nothing */
-    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
-    config.servers = NULL;
-    config.flags = 1U << 30;
-    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
-    config.flags = 0;
-    config.struct_size = 0;
-    CHECK(modalua_create(&rt, &config) == MODALUA_E_INVALID);
-    /* A host built against an older header: what lies beyond its struct is not looked at. */
-    memset(&config, 0xff, sizeof config);
-    config.struct_size = sizeof config.struct_size + sizeof config.memory_limit;
-    config.memory_limit = 0;
-    rt = make(&config);
-    CHECK(run(rt, "assert(1 + 1 == 2)") == MODALUA_OK);
-    modalua_destroy(rt);
-}
-
 /* The locale of a comma country changes nothing for scripts, and is put back. */
 static void test_locale(void)
 {
@@ -575,8 +529,6 @@ int main(int argc, char **argv)
     CHECK(argc == 2);
     test_output();
     test_errors();
-    test_config();
-    test_later_config();
     test_locale();
     test_step(argv[1]);
     test_fds(argv[1]);

@@ -1,5 +1,5 @@
 /* errors.c - what a host is told: the last error as JSON, how long a kill is overdue, and what the
- * limits count. */
+ * limits count, what is wrong with a config. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <math.h>
@@ -324,6 +324,81 @@ static void test_environment(void)
     CHECK(strcmp(getenv("LUA_PATH"), "/elsewhere/?.lua") == 0);
 }
 
+/* ---- what is wrong with a config ---- */
+
+/* It is refused, and the words name what is wrong. */
+static void refused(const modalua_config *config, const char *words)
+{
+    modalua_runtime *rt;
+    const char *fault = modalua_config_fault(config);
+    CHECK(fault && strstr(fault, words));
+    CHECK(modalua_create(&rt, config) == MODALUA_E_INVALID && !rt);
+}
+
+/* A host built against a later header, whose field this library could not honour. */
+static void test_later_config(void)
+{
+    struct {
+        modalua_config known;
+        size_t more;
+    } config;
+    memset(&config, 0, sizeof config);
+    modalua_config_init(&config.known);
+    config.known.struct_size = sizeof config;
+    modalua_destroy(make(&config.known));
+    config.more = 1;
+    refused(&config.known, "later library");
+}
+
+/* One built against an older header: what lies beyond its struct is not looked at. */
+static void test_older_config(void)
+{
+    modalua_config config;
+    modalua_runtime *rt;
+    memset(&config, 0xff, sizeof config);
+    config.struct_size = sizeof config.struct_size + sizeof config.memory_limit;
+    config.memory_limit = 0;
+    rt = make(&config);
+    CHECK(run(rt, "assert(1 + 1 == 2)") == MODALUA_OK);
+    modalua_destroy(rt);
+}
+
+static void test_config(void)
+{
+    modalua_config config, with;
+    modalua_config_init(&config);
+    CHECK(!modalua_config_fault(&config) && !modalua_config_fault(NULL));
+    CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
+    with = config;
+    with.password = "secret";
+    refused(&with, "username");
+    with = config;
+    with.run_seconds = -1;
+    refused(&with, "run_seconds");
+    with.run_seconds = 0.0 / 0.0;
+    refused(&with, "run_seconds");
+    with = config;
+    with.burst_seconds = -1;
+    refused(&with, "burst_seconds");
+    with = config;
+    with.grace_seconds = -1;
+    refused(&with, "grace_seconds");
+    with = config;
+    with.url = with.profile = "x";
+    refused(&with, "url or profile");
+    with = config;
+    with.servers = "http://127.0.0.1"; /* it would limit nothing */
+    refused(&with, "MODALUA_SANDBOX");
+    with = config;
+    with.flags = 1U << 30;
+    refused(&with, "flags");
+    with = config;
+    with.struct_size = 0;
+    refused(&with, "modalua_config_init");
+    test_later_config();
+    test_older_config();
+}
+
 int main(void)
 {
     judge = make(NULL);
@@ -335,5 +410,6 @@ int main(void)
     test_bursts();
     test_environment();
     modalua_destroy(judge);
+    test_config();
     return 0;
 }
