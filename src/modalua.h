@@ -142,46 +142,50 @@ enum modalua_flags {
 
 /* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
  * Strings are copied. */
+/* clang-format off */
 typedef struct modalua_config {
-    size_t struct_size;     /* set by modalua_config_init; fields are only ever appended, and one
-                               that this library does not know must be zero */
-    size_t memory_limit;    /* bytes of Lua heap and answers; 0 = none */
-    double run_seconds;     /* wall clock of one run; 0 = no limit */
-    double burst_seconds;   /* Lua time between two waits; 0 = no limit */
-    double grace_seconds;   /* from a cancel to the kill; 0 = 5 */
-    unsigned max_inflight;  /* transfers at once over all servers; 0 = each server's own limit alone
-                               (8) */
-    unsigned flags;         /* enum modalua_flags */
-    modalua_write_fn write; /* where print goes; NULL = nowhere */
-    modalua_write_fn log;   /* a line (without newline) for each HTTP request; NULL = none */
-    modalua_write_fn
-        warn;   /* what scripts pass to warn, in pieces, while warnings are on; NULL = nowhere */
-    void *user; /* passed to write, log, warn, progress and search */
-    modalua_alloc_fn alloc; /* NULL = realloc and free */
+    size_t struct_size;        /* set by modalua_config_init; fields are only ever appended, and one
+                                  that this library does not know must be zero */
+    /* limits */
+    size_t memory_limit;       /* bytes of Lua heap and answers; 0 = none */
+    double run_seconds;        /* wall clock of one run; 0 = no limit */
+    double burst_seconds;      /* Lua time between two waits; 0 = no limit */
+    double grace_seconds;      /* from a cancel to the kill; 0 = 5 */
+    unsigned max_inflight;     /* transfers at once over all servers; 0 = each server's own limit
+                                  alone (8) */
+    unsigned flags;            /* enum modalua_flags */
+    /* callbacks */
+    modalua_write_fn write;    /* where print goes; NULL = nowhere */
+    modalua_write_fn log;      /* a line (without newline) for each HTTP request; NULL = none */
+    modalua_write_fn warn;     /* what scripts pass to warn, in pieces, while warnings are on; NULL =
+                                  nowhere */
+    void *user;                /* passed to write, log, warn, progress and search */
+    modalua_alloc_fn alloc;    /* NULL = realloc and free */
     void *alloc_user;
-    const char *module_path; /* Lua templates put in front of package.path, from which relative ones
-                                are removed */
-    const char
-        *url; /* the server of modalua.connect() without a URL; NULL = http://localhost:8042 */
-    const char *username; /* credentials for that server, and for no other */
+    /* where modules and servers are */
+    const char *module_path;   /* Lua templates put in front of package.path, from which relative
+                                  ones are removed */
+    const char *url;           /* the server of modalua.connect() without a URL; NULL =
+                                  http://localhost:8042 */
+    const char *username;      /* credentials for that server, and for no other */
     const char *password;
     const char *token;
     modalua_write_fn progress; /* the bar of an operation with progress = true: a line to show in
                                   place of the last one, size 0 when it is over; NULL = nobody sees
                                   it. For numbers, a registered function: progress = function(p)
                                   f(p) end */
-    const char *config_file; /* where scripts' servers have names (profiles) and, when url is NULL,
-                                modalua.connect() finds its own; NULL = nowhere. Read at connect */
-    const char *profile;     /* the server in it that modalua.connect() means; NULL = its `default`;
-                                not beside url */
-    const char *servers; /* in a sandbox, where scripts may connect to beside their default: URLs
-                                with blanks between them, each for itself and what is below its path;
-                                NULL = nowhere. Without a url (or profile) there is no default, not
-                                even localhost */
-    modalua_search_fn
-        search; /* where modules come from that are not modalua's own, before any file;
-                                 in a sandbox from nowhere else. NULL = the host has none */
+    const char *config_file;   /* where scripts' servers have names (profiles) and, when url is NULL,
+                                  modalua.connect() finds its own; NULL = nowhere. Read at connect */
+    const char *profile;       /* the server in it that modalua.connect() means; NULL = its
+                                  `default`; not beside url */
+    const char *servers;       /* in a sandbox, where scripts may connect to beside their default:
+                                  URLs with blanks between them, each for itself and what is below
+                                  its path; NULL = nowhere. Without a url (or profile) there is no
+                                  default, not even localhost */
+    modalua_search_fn search;  /* where modules come from that are not modalua's own, before any
+                                  file; in a sandbox from nowhere else. NULL = the host has none */
 } modalua_config;
+/* clang-format on */
 
 /* Fills in the defaults. */
 MODALUA_API void modalua_config_init(modalua_config *config);
@@ -277,14 +281,15 @@ MODALUA_API void modalua_detach(modalua_runtime *rt);
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 
 /* What went wrong in the last call that failed, but for MODALUA_E_BUSY, which leaves it alone:
- * message and traceback. "" when nothing has, or a run has been started since. Never NULL; valid until the next call on rt that may fail. */
+ * message and traceback. "" when nothing has, or a run has been started since. Never NULL; valid
+ * until the next call on rt that may fail. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
 /* The same as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
  * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
- * "cancelled", "exit" or "invalid"; or that of the error object that the run ended in, all of whose fields
- * are there then: "code", "op", "method", "path", "where", "status" (HTTP's), "dimse_status",
- * "details", … Never NULL: "{}" when nothing has failed. Valid until the next call on rt. */
+ * "cancelled", "exit" or "invalid"; or that of the error object that the run ended in, all of whose
+ * fields are there then: "code", "op", "method", "path", "where", "status" (HTTP's), "dimse_status",
+ * "details", … Never NULL: "{}" when nothing has failed. Valid as modalua_last_error's. */
 MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
 
 /* ---- what a host and its scripts share ----
