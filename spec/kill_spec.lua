@@ -6,13 +6,26 @@ local task = require "modalua.task"
 local LIMIT = "0.3"
 local LONGEST = os.getenv "MODALUA_SANITIZED" and 10 or 1.5
 
+-- Runs the code; gives what came of it, and in how many seconds. The machine may be busy with something else for a moment, which only ever
+-- takes longer: what took too long is tried again.
+local function timed(code)
+  local result, seconds
+  for _ = 1, 3 do
+    local began = task.now()
+    result = command.run("--sandbox", "--time-limit", LIMIT, "-e", code)
+    seconds = task.now() - began
+    if seconds < LONGEST then
+      break
+    end
+  end
+  return result, seconds
+end
+
 describe("A sandbox with a time limit ends", function()
   for _, row in ipairs(escapes) do
     local name, code = table.unpack(row)
     it(name, function()
-      local began = task.now()
-      local result = command.run("--sandbox", "--time-limit", LIMIT, "-e", code)
-      local seconds = task.now() - began
+      local result, seconds = timed(code)
       assert.are.equal(1, result.status, result.err)
       assert.are.equal("", result.out)
       if row.deaf then
