@@ -7,6 +7,7 @@
 #include "lencode.h"
 #include "lhost.h"
 #include "ljson.h"
+#include "lmark.h"
 #include "report.h"
 
 /* ---- names ---- */
@@ -86,7 +87,7 @@ static int set_global_p(lua_State *L)
         lua_pushnil(L);
     else if (!ljson_decode(L, &c->rt->mem, c->text, strlen(c->text)))
         return luaL_error(L, "the value of '%s' is not JSON: %s", c->name, lua_tostring(L, -1));
-    if (lua_islightuserdata(L, -1)) {
+    if (lmark_is_null(L, -1)) {
         lua_pop(L, 1);
         lua_pushnil(L); /* JSON's null */
     }

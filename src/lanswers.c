@@ -125,7 +125,7 @@ static void remove_nulls(lua_State *L)
 {
     int t = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
-        if (lua_islightuserdata(L, -1))
+        if (lmark_is_null(L, -1))
             remove_pair(L, t);
 }
 
@@ -159,7 +159,7 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
             look_at(l, number, lua_tostring(L, key), text);
         else if (lua_istable(L, value))
             tidy_table(L, number, l);
-        else if (lua_islightuserdata(L, value))
+        else if (lmark_is_null(L, value))
             remove_pair(L, answer);
     }
     lua_pop(L, 1);

@@ -60,8 +60,7 @@ static bool is_hidden(lua_State *L, int entry, const char *key)
 {
     bool hidden;
     lua_getfield(L, entry, key);
-    hidden =
-        lua_islightuserdata(L, -1) || (strcmp(key, "HttpHeaders") == 0 && lua_rawlen(L, -1) > 0);
+    hidden = lmark_is_null(L, -1) || (strcmp(key, "HttpHeaders") == 0 && lua_rawlen(L, -1) > 0);
     lua_pop(L, 1);
     return hidden;
 }
@@ -141,10 +140,10 @@ static bool is_taken(lua_State *L, int entry)
     const char *key = lua_tostring(L, asked - 1);
     bool taken;
     lua_getfield(L, entry, key);
-    if (lua_islightuserdata(L, got)) /* a password: there is one */
+    if (lmark_is_null(L, got)) /* a password: there is one */
         taken = true;
     else if (lua_isnil(L, got))
-        taken = lua_islightuserdata(L, asked) ||
+        taken = lmark_is_null(L, asked) ||
                 (lua_type(L, asked) == LUA_TSTRING && lua_rawlen(L, asked) == 0);
     else if (strcmp(key, "HttpHeaders") == 0)
         taken = are_names(L, asked, got);

@@ -6,6 +6,7 @@
 
 #include "hint.h"
 #include "lerror.h"
+#include "lmark.h"
 #include "lopts.h"
 #include "orthanc_encoding.h"
 #include "orthanc_worklist.h"
@@ -52,7 +53,7 @@ static const char *check_value(lua_State *L, const filter *f, const char *key, s
                      f->function, key);
     if (type != LUA_TSTRING)
         lerror_usage(L, "%s: the filter '%s' must be a string (a %s was given)", f->function, key,
-                     lua_islightuserdata(L, -1) ? "null" : luaL_typename(L, -1));
+                     lmark_is_null(L, -1) ? "null" : luaL_typename(L, -1));
     lua_pushvalue(L, -1);
     return lua_tolstring(L, -1, size);
 }

@@ -53,7 +53,7 @@ static int push_json(lua_State *L, loop *lp, const char *name, const reply_answe
 {
     if (!ljson_decode(L, lp->mem, a->text, a->size))
         return luaL_error(L, "%s: the host's reply cannot be read: %s", name, lua_tostring(L, -1));
-    if (lua_islightuserdata(L, -1))
+    if (lmark_is_null(L, -1))
         lua_pushnil(L);
     return 1;
 }

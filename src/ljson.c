@@ -424,18 +424,13 @@ static void get_field(lua_State *L, const char *name, size_t size)
     lua_pop(L, 1);
 }
 
-static bool is_null(lua_State *L, int index)
-{
-    return lua_islightuserdata(L, index) && !lua_touserdata(L, index);
-}
-
 static int l_get(lua_State *L)
 {
     size_t size, part;
     const char *path = luaL_checklstring(L, 2, &size), *end = path + size;
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
-    if (!lua_isnil(L, 1) && !is_null(L, 1))
+    if (!lua_isnil(L, 1) && !lmark_is_null(L, 1))
         luaL_checktype(L, 1, LUA_TTABLE);
     for (;; path += part + 1) {
         const char *dot = memchr(path, '.', (size_t)(end - path));
@@ -448,7 +443,7 @@ static int l_get(lua_State *L)
             break;
     }
     /* null, and a way that ends before the path does, are nil */
-    if (path + part < end || is_null(L, -1))
+    if (path + part < end || lmark_is_null(L, -1))
         lua_pushnil(L);
     return 1;
 }

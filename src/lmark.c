@@ -52,10 +52,15 @@ void lmark_push_null(lua_State *L)
     lua_pushlightuserdata(L, NULL);
 }
 
+bool lmark_is_null(lua_State *L, int index)
+{
+    return lua_islightuserdata(L, index) && !lua_touserdata(L, index);
+}
+
 void lmark_drop_nulls(lua_State *L)
 {
     for (lua_pushnil(L); lua_next(L, -2);) {
-        bool null = lua_islightuserdata(L, -1);
+        bool null = lmark_is_null(L, -1);
         lua_pop(L, 1);
         if (null) {
             lua_pushvalue(L, -1);

@@ -4,6 +4,7 @@
 #define LMARK_H
 
 #include <lua.h>
+#include <stdbool.h>
 
 typedef enum lmark {
     LMARK_NONE, /* no metatable */
@@ -25,5 +26,8 @@ void lmark_drop_nulls(lua_State *L);
 
 /* Pushes json.null, which is lua-cjson's: the light userdata NULL. [-0, +1, -] */
 void lmark_push_null(lua_State *L);
+
+/* Whether the value at index is json.null. [-0, +0, -] */
+bool lmark_is_null(lua_State *L, int index);
 
 #endif

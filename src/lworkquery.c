@@ -149,7 +149,7 @@ static bool read_sequence(lua_State *L, workquery *q, const dataset *d, const pa
         item.path = lua_pushfstring(L, "%s[1]", p->path);
         if (lua_rawgeti(L, table, 1) != LUA_TTABLE)
             lerror_usage(L, "%s: %s[1] must be a table of tags (a %s was given)", q->function,
-                         p->path, lua_islightuserdata(L, -1) ? "null" : luaL_typename(L, -1));
+                         p->path, lmark_is_null(L, -1) ? "null" : luaL_typename(L, -1));
         if (!read_dataset(L, q, lua_gettop(L), &item))
             return false;
         lua_rawseti(L, list, 1);
