@@ -27,26 +27,49 @@ const char *report_keep(lua_State *L, int place)
     return text;
 }
 
-/* ---- what a host asks ---- */
+/* ---- statuses ---- */
+
+/* The words of each; and of those that a run or a call ends in, its kind, and all that can be said as
+ * JSON when there is no memory for more. */
+static const struct status_row {
+    int status;
+    const char *words, *kind, *json;
+} statuses[] = {
+#define ENDS(status, number, kind, words)                                                     \
+    {                                                                                         \
+        status, words, kind,                                                                  \
+            "{\"kind\":\"" kind "\",\"message\":\"" words "\",\"modalua_status\":" number "}" \
+    }
+    ENDS(MODALUA_E_NOMEM, "-1", "memory", "not enough memory"),
+    ENDS(MODALUA_E_SYNTAX, "-2", "syntax", "the script does not compile"),
+    ENDS(MODALUA_E_SCRIPT, "-3", "script", "the script ended in an error"),
+    ENDS(MODALUA_E_FILE, "-4", "file", "the script cannot be read"),
+    ENDS(MODALUA_E_CANCELLED, "-6", "cancelled", "cancelled"),
+    ENDS(MODALUA_E_LIMIT, "-7", "limit", "a time limit ended the run"),
+    ENDS(MODALUA_E_INVALID, "-8", "invalid", "an argument that cannot be"),
+    ENDS(MODALUA_EXIT, "-10", "exit", "the script called os.exit"),
+#undef ENDS
+    { MODALUA_OK, "no error", NULL, NULL },
+    { MODALUA_WORKING, "the run goes on", NULL, NULL },
+    { MODALUA_E_BUSY, "a run is under way", NULL, NULL },
+    { MODALUA_E_SYSTEM, "the system refused something", NULL, NULL },
+};
+
+static const struct status_row *row_of(int status)
+{
+    static const struct status_row unknown = { 0, "unknown status", NULL, NULL };
+    for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++)
+        if (statuses[i].status == status)
+            return &statuses[i];
+    return &unknown;
+}
 
 const char *modalua_strerror(int status)
 {
-    switch (status) {
-    case MODALUA_OK: return "no error";
-    case MODALUA_WORKING: return "the run goes on";
-    case MODALUA_E_NOMEM: return "not enough memory";
-    case MODALUA_E_SYNTAX: return "the script does not compile";
-    case MODALUA_E_SCRIPT: return "the script ended in an error";
-    case MODALUA_E_FILE: return "the script cannot be read";
-    case MODALUA_E_BUSY: return "a run is under way";
-    case MODALUA_E_CANCELLED: return "cancelled";
-    case MODALUA_E_LIMIT: return "a time limit ended the run";
-    case MODALUA_E_INVALID: return "an argument that cannot be";
-    case MODALUA_E_SYSTEM: return "the system refused something";
-    case MODALUA_EXIT: return "the script called os.exit";
-    default: return "unknown status";
-    }
+    return row_of(status)->words;
 }
+
+/* ---- what a host asks ---- */
 
 const char *modalua_last_error(const modalua_runtime *rt)
 {
@@ -63,37 +86,12 @@ void report_clear(modalua_runtime *rt)
     rt->error = rt->error_json = NULL;
 }
 
-/* ---- when there is no memory for more ---- */
-
-#define PLAIN(status, kind, message) \
-    "{\"kind\":\"" kind "\",\"message\":\"" message "\",\"modalua_status\":" status "}"
-
-static const struct {
-    int status;
-    const char *kind, *json;
-} plain[] = {
-    { MODALUA_E_NOMEM, "memory", PLAIN("-1", "memory", "not enough memory") },
-    { MODALUA_E_SYNTAX, "syntax", PLAIN("-2", "syntax", "the script does not compile") },
-    { MODALUA_E_SCRIPT, "script", PLAIN("-3", "script", "the script ended in an error") },
-    { MODALUA_E_FILE, "file", PLAIN("-4", "file", "the script cannot be read") },
-    { MODALUA_E_CANCELLED, "cancelled", PLAIN("-6", "cancelled", "cancelled") },
-    { MODALUA_E_LIMIT, "limit", PLAIN("-7", "limit", "a time limit ended the run") },
-    { MODALUA_EXIT, "exit", PLAIN("-10", "exit", "the script called os.exit") },
-    { MODALUA_E_INVALID, "invalid", PLAIN("-8", "invalid", "an argument that cannot be") },
-};
-
-static size_t plain_row(int status)
-{
-    size_t i = 0;
-    while (i + 1 < sizeof plain / sizeof plain[0] && plain[i].status != status)
-        i++;
-    return i;
-}
+/* ---- what went wrong ---- */
 
 void report_plain_error(modalua_runtime *rt, int status)
 {
-    rt->error = modalua_strerror(status);
-    rt->error_json = plain[plain_row(status)].json;
+    rt->error = row_of(status)->words;
+    rt->error_json = row_of(status)->json;
 }
 
 int report_invalid(modalua_runtime *rt)
@@ -198,7 +196,7 @@ static int object_p(lua_State *L)
         take_fields(L, ERROR, lua_toboolean(L, FLAT));
     lua_pushvalue(L, STATUS);
     lua_setfield(L, -2, "modalua_status"); /* `status` is HTTP's */
-    lua_pushstring(L, plain[plain_row((int)lua_tointeger(L, STATUS))].kind);
+    lua_pushstring(L, row_of((int)lua_tointeger(L, STATUS))->kind);
     lua_insert(L, -2); /* … kind object */
     set_string(L, "kind", lua_gettop(L) - 1);
     set_string(L, "message", TEXT);

@@ -189,14 +189,12 @@ static int finish_p(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
     task_push_failure(L, ROOT);
     c->status = failure_status(L, ERROR);
+    report_plain_error(rt, c->status);
     if (c->status == MODALUA_E_SCRIPT) {
         limits_restart_burst(&rt->lp);
         loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
         report_error(L, rt, c->status, ERROR, TRACEBACK);
-        return 0;
-    }
-    report_plain_error(rt, c->status);
-    if (c->status == MODALUA_E_LIMIT) {
+    } else if (c->status == MODALUA_E_LIMIT) {
         limit_message(rt, L);
         report_error(L, rt, c->status, lua_gettop(L), 0);
     }
