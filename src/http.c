@@ -13,7 +13,7 @@
 #include "http_server.h"
 #include "http_stream.h"
 
-enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000, LOOK_AGAIN_MS = 10 };
+enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
 
 /* ---- once in the process ---- */
 
@@ -498,14 +498,12 @@ void http_wait(http *h, int fd, int wait_ms)
     }
 }
 
-/* libcurl tells of them in sets that hold no high numbers, and tells of none for a while: with fewer
- * than there are transfers one has to look again soon. */
+/* libcurl tells of them in sets that hold no high numbers, and tells of none for a while. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
 {
     fd_set in, out, other;
     int highest = -1, n = 0;
     long due = -1;
-    bool few;
     if (!h->multi)
         return 0;
     FD_ZERO(&in);
@@ -519,9 +517,6 @@ int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
             fds[n] = (struct pollfd){ .fd = fd, .events = events };
         n += events != 0;
     }
-    few = n < (int)h->running;
-    if (few && *milliseconds > LOOK_AGAIN_MS)
-        *milliseconds = LOOK_AGAIN_MS;
     curl_multi_timeout(h->multi, &due);
     if (due >= 0 && due < *milliseconds)
         *milliseconds = (int)due;

@@ -168,8 +168,8 @@ http_transfer *http_next_finished(http *h);
 void http_wait(http *h, int fd, int milliseconds);
 
 /* The same for somebody else's poll: fills in what the transfers wait for, at most `count`, and
- * shortens *milliseconds to when they have to be moved on in any case. Returns how many there are.
- */
+ * shortens *milliseconds to when they have to be moved on in any case. Returns how many there are; of
+ * fewer than are running, some cannot be told. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds);
 
 #endif

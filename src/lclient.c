@@ -132,12 +132,11 @@ static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
     static const char *const hosts[] = {
         "profile", "ca", "cert", "key", "proxy", "insecure", NULL
     };
-    int top = lua_gettop(L);
     for (int i = 0; lua_istable(L, options) && hosts[i]; i++) {
         if (lua_getfield(L, options, hosts[i]) != LUA_TNIL)
             lsandbox_check(L, lp, "connect",
                            lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
-        lua_settop(L, top);
+        lua_pop(L, 1);
     }
 }
 
@@ -265,7 +264,8 @@ static int l_connect(lua_State *L)
     } else if (options == 1 && !lua_isnil(L, 2)) {
         luaL_error(L, "connect: give one table of options");
     }
-    check_sandboxed_options(L, lp, options);
+    if (lp->sandboxed)
+        check_sandboxed_options(L, lp, options);
     chosen = o.http.url != NULL;
     apply_profile(L, &o, options); /* … profile */
     known = !chosen && (o.http.url || host_defaults(L)->url);

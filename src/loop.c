@@ -296,7 +296,7 @@ void loop_begin(loop *lp)
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);
-    atomic_store(&lp->woken, true); /* an answer may have been among what is drained */
+    atomic_store(&lp->woken, true); /* what is drained may have been meant for this run */
     drain_wake(lp);
 }
 
@@ -458,14 +458,14 @@ bool loop_pump(loop *lp, double seconds)
 
 int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
 {
-    int n = 1;
+    int n;
     *milliseconds = wait_milliseconds(lp, -1);
     if (count > 0)
         fds[0] = (struct pollfd){ .fd = lp->wake[0], .events = POLLIN };
-    n += http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
-    if (n > count && *milliseconds > LOOK_AGAIN_MS)
-        *milliseconds = LOOK_AGAIN_MS;
+    n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
+    if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > LOOK_AGAIN_MS)
+        *milliseconds = LOOK_AGAIN_MS; /* what is not among them is looked after soon */
     if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
         *milliseconds = 0;
-    return n < count ? n : count;
+    return n + 1 < count ? n + 1 : count;
 }
