@@ -20,48 +20,6 @@ static bool set_library(options *o, char *value)
     return true;
 }
 
-static bool set_interactive(options *o, char *value)
-{
-    (void)value;
-    return o->interactive = true;
-}
-
-static bool set_version(options *o, char *value)
-{
-    (void)value;
-    return o->version = true;
-}
-
-static bool set_warnings(options *o, char *value)
-{
-    (void)value;
-    return o->warnings = true;
-}
-
-static bool set_no_environment(options *o, char *value)
-{
-    (void)value;
-    return o->no_environment = true;
-}
-
-static bool set_verbose(options *o, char *value)
-{
-    (void)value;
-    return o->verbose = true;
-}
-
-static bool set_sandbox(options *o, char *value)
-{
-    (void)value;
-    return o->sandbox = true;
-}
-
-static bool set_help(options *o, char *value)
-{
-    (void)value;
-    return o->help = true;
-}
-
 /* Takes the URL out of the command line, where a password would show in the process list. */
 static char *take_url(char *url)
 {
@@ -113,26 +71,28 @@ static bool set_time_limit(options *o, char *value)
 /* ---- the table ---- */
 
 /* clang-format off */
+#define FLAG(field) NULL, offsetof(options, field)
 const option_row option_rows[] = {
-    { 'e', NULL, "code", "run code", false, set_code },
-    { 'i', NULL, NULL, "interactive mode after the script", false, set_interactive },
+    { 'e', NULL, "code", "run code", false, set_code, 0 },
+    { 'i', NULL, NULL, "interactive mode after the script", false, FLAG(interactive) },
     { 'l', NULL, "[g=]name", "require the module into the global of its name, or g", false,
-      set_library },
-    { 'v', "version", NULL, "show the version", false, set_version },
-    { 'W', NULL, NULL, "turn warnings on", false, set_warnings },
-    { 'E', NULL, NULL, "ignore the environment", false, set_no_environment },
+      set_library, 0 },
+    { 'v', "version", NULL, "show the version", false, FLAG(version) },
+    { 'W', NULL, NULL, "turn warnings on", false, FLAG(warnings) },
+    { 'E', NULL, NULL, "ignore the environment", false, FLAG(no_environment) },
     { 'u', "url", "URL", "the server of verbs, and of modalua.connect() without a URL", true,
-      set_url },
-    { 0, "profile", "NAME", "the same, by its name in the configuration file", true, set_profile },
-    { 0, "verbose", NULL, "a line on standard error for each HTTP request", true, set_verbose },
+      set_url, 0 },
+    { 0, "profile", "NAME", "the same, by its name in the configuration file", true, set_profile, 0 },
+    { 0, "verbose", NULL, "a line on standard error for each HTTP request", true, FLAG(verbose) },
     { 0, "memory-limit", "BYTES", "end what takes more memory; K, M and G may follow", true,
-      set_memory_limit },
-    { 0, "time-limit", "SECONDS", "end what takes longer", true, set_time_limit },
+      set_memory_limit, 0 },
+    { 0, "time-limit", "SECONDS", "end what takes longer", true, set_time_limit, 0 },
     { 0, "sandbox", NULL, "the script has no files, no programs, and no server but its own", false,
-      set_sandbox },
-    { 'h', "help", NULL, "show this", false, set_help },
-    { 0, NULL, NULL, NULL, false, NULL }
+      FLAG(sandbox) },
+    { 'h', "help", NULL, "show this", false, FLAG(help) },
+    { 0, NULL, NULL, NULL, false, NULL, 0 }
 };
+#undef FLAG
 /* clang-format on */
 
 void options_write(const option_row *row, char *text, size_t size)
@@ -179,7 +139,10 @@ static int take(options *o, const option_row *row, const char *word, char *value
         return -1;
     if (apart && (!next || (word[1] != '-' && next[0] == '-')))
         return -1;
-    return row->set(o, apart ? next : value) ? apart : -1;
+    if (row->set)
+        return row->set(o, apart ? next : value) ? apart : -1;
+    *(bool *)((char *)o + row->flag) = true;
+    return 0;
 }
 
 bool options_parse(options *o, int argc, char **argv)

@@ -34,8 +34,9 @@ typedef struct option_row {
     const char *name;     /* without its dashes; NULL = none */
     const char *argument; /* NULL = it takes none */
     const char *help;
-    bool anywhere; /* it may stand behind a verb, too */
-    bool (*set)(options *o, char *value);
+    bool anywhere;                        /* it may stand behind a verb, too */
+    bool (*set)(options *o, char *value); /* takes the argument; NULL: there is none, and */
+    size_t flag;                          /* this is the place of the bool that it sets */
 } option_row;
 
 extern const option_row option_rows[]; /* ended by one without help */
