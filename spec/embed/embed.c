@@ -13,20 +13,6 @@
 
 #include "runs.h"
 
-typedef struct output {
-    char text[4096];
-    size_t size;
-} output;
-
-static void collect(void *user, const char *text, size_t size)
-{
-    output *o = user;
-    CHECK(o->size + size < sizeof o->text);
-    memcpy(o->text + o->size, text, size);
-    o->size += size;
-    o->text[o->size] = '\0';
-}
-
 /* ---- output, errors, exit ---- */
 
 static void test_output(void)

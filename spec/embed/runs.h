@@ -19,6 +19,21 @@ static inline double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* What a callback has been given, one behind the other: collect(output, …) is a modalua_write_fn. */
+typedef struct output {
+    char text[4096];
+    size_t size;
+} output;
+
+static inline void collect(void *user, const char *text, size_t size)
+{
+    output *o = user;
+    CHECK(o->size + size < sizeof o->text);
+    memcpy(o->text + o->size, text, size);
+    o->size += size;
+    o->text[o->size] = '\0';
+}
+
 static inline modalua_runtime *make(const modalua_config *config)
 {
     modalua_runtime *rt = NULL;

@@ -11,22 +11,9 @@ static char url[200];
 
 /* ---- the parts that are written in Lua ---- */
 
-typedef struct bytes {
-    char text[4096];
-    size_t size;
-} bytes;
-
-static void collect(void *user, const char *text, size_t size)
-{
-    bytes *b = user;
-    CHECK(b->size + size <= sizeof b->text);
-    memcpy(b->text + b->size, text, size);
-    b->size += size;
-}
-
 static void give_bytes(void *user, const char *arguments, modalua_reply *reply)
 {
-    const bytes *b = user;
+    const output *b = user;
     (void)arguments;
     CHECK(modalua_reply_text(reply, b->text, b->size) == MODALUA_OK);
 }
@@ -68,7 +55,7 @@ static void test_library(void)
 
 static void test_load(void)
 {
-    bytes dumped = { "", 0 };
+    output dumped = { "", 0 };
     modalua_config config = watched();
     modalua_runtime *rt;
     config.write = collect;
