@@ -8,10 +8,10 @@
 #include <time.h>
 
 #include "check.h"
-#include "clock.h"
-#include "ldoc.h"
-#include "op.h"
-#include "runtime.h"
+#include "base/clock.h"
+#include "binding/doc.h"
+#include "engine/op.h"
+#include "embed/runtime.h"
 
 /* ---- poll(n, url): n polls of a timer that is due, and a request each 1,000th ---- */
 

@@ -5,12 +5,12 @@
 #include <string.h>
 
 #include "check.h"
-#include "hint.h"
-#include "orthanc.h"
-#include "orthanc_encoding.h"
-#include "orthanc_routes.h"
-#include "orthanc_tags.h"
-#include "orthanc_worklist.h"
+#include "base/nearest.h"
+#include "orthanc/failures.h"
+#include "orthanc/encodings.h"
+#include "orthanc/routes.h"
+#include "orthanc/tags.h"
+#include "orthanc/worklist_tags.h"
 
 static void tags_are_sound(void)
 {

@@ -1,11 +1,11 @@
 /* libFuzzer target: the JSON scanner on any bytes, and the copy with marks on any text that passes.
- *   clang -g -fsanitize=fuzzer,address,undefined -iquote src spec/fuzz/json_fuzz.c src/jscan.c
+ *   clang -g -fsanitize=fuzzer,address,undefined -iquote src spec/fuzz/json_fuzz.c src/json/scan.c
  */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "jscan.h"
+#include "json/scan.h"
 
 static void require(bool fact)
 {

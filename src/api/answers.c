@@ -1,0 +1,242 @@
+#include "api/answers.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "binding/error.h"
+#include "binding/options.h"
+#include "json/mark.h"
+#include "orthanc/encodings.h"
+#include "orthanc/routes.h"
+#include "orthanc/tags.h"
+#include "orthanc/worklist_tags.h"
+#include "request/call.h"
+
+/* ---- how they look ---- */
+
+answers_form lanswers_form(lua_State *L, int index, const char *function, bool simplify, bool brief)
+{
+    bool said = false;
+    if (simplify && brief)
+        lerror_usage(L, "%s: simplify and short can't be both True.", function);
+    if (lua_istable(L, index)) {
+        said = lua_getfield(L, index, "simplify") != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    return brief ? ANSWERS_SHORT : simplify || !said ? ANSWERS_SIMPLIFIED : ANSWERS_FULL;
+}
+
+const char *lanswers_format(lua_State *L, int index, const char *function)
+{
+    struct {
+        bool simplify, brief;
+    } o = { false, false };
+    static const lopt rows[] = { { "simplify", LOPT_FLAG, 0 },
+                                 { "short", LOPT_FLAG, sizeof(bool) },
+                                 { NULL, LOPT_FLAG, 0 } };
+    static const char *const parameters[] = { "&simplify", "&short", "" };
+    lopts_read(L, index, function, rows, &o);
+    return parameters[lanswers_form(L, index, function, o.simplify, o.brief)];
+}
+
+/* ---- what may be missing ---- */
+
+typedef struct loss {
+    const orthanc_encoding *encoding; /* the server's, as the answers say it; NULL = not seen */
+    bool texts;                       /* there are names or descriptions */
+    lua_Integer signs, first, last;   /* answers whose texts look as if letters were missing */
+    char where[64];                   /* the tag of the first */
+} loss;
+
+/* The name of a key, in whichever format. */
+static const char *key_name(const char *key)
+{
+    uint32_t tag;
+    const char *name = orthanc_tag_parse(key, &tag) ? orthanc_worklist_name(tag) : NULL;
+    return name ? name : key;
+}
+
+static bool is_text_key(const char *key)
+{
+    static const char *const words[] = { "Name", "Description", "Comment", "Physician", "Person" };
+    const char *name = key_name(key);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strstr(name, words[i]))
+            return true;
+    return false;
+}
+
+/* Delimiters with nothing between them: "^^", "Yamada^Tarou=^=^". */
+static bool looks_emptied(const char *value)
+{
+    const char *group = value;
+    while (*group) {
+        size_t n = strcspn(group, "=");
+        if (n > 0 && strspn(group, "^ ") >= n)
+            return true;
+        group += n + (group[n] == '=');
+    }
+    return false;
+}
+
+/* The cheap questions first: there may be ten thousands of answers. */
+static void look_at(loss *l, lua_Integer answer, const char *key, const char *value)
+{
+    bool emptied;
+    if (!l->encoding && (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0))
+        l->encoding = orthanc_encoding_of_dicom(value);
+    emptied = looks_emptied(value);
+    if ((l->texts && !emptied) || !*value || !is_text_key(key))
+        return;
+    l->texts = true;
+    if (!emptied || l->last == answer)
+        return;
+    l->last = answer;
+    if (l->signs++ == 0) {
+        l->first = answer;
+        strncpy(l->where, key_name(key), sizeof l->where - 1);
+    }
+}
+
+/* The value of a tag in whichever format; NULL when it is no string. */
+static const char *value_of(lua_State *L, int value)
+{
+    const char *text = NULL;
+    if (lua_type(L, value) == LUA_TSTRING)
+        return lua_tostring(L, value);
+    if (lua_istable(L, value)) {
+        if (lua_getfield(L, value, "Value") == LUA_TSTRING)
+            text = lua_tostring(L, -1); /* the table keeps it */
+        lua_pop(L, 1);
+    }
+    return text;
+}
+
+/* Removes the pair on the top, whose value is null, from the table at index; leaves both. */
+static void remove_pair(lua_State *L, int table)
+{
+    lua_pushvalue(L, -2);
+    lua_pushnil(L);
+    lua_rawset(L, table); /* an existing key may be cleared during a traversal */
+}
+
+/* The same of all nulls of the table on the top. */
+static void remove_nulls(lua_State *L)
+{
+    int t = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+        if (lmark_is_null(L, -1))
+            remove_pair(L, t);
+}
+
+static void tidy_one(lua_State *L, lua_Integer number, loss *l);
+
+/* The value on the top is a table: the items of a sequence, as worklists have them, or
+ * {Name =, Type =, Value =} of what is no string. */
+static void tidy_table(lua_State *L, lua_Integer number, loss *l)
+{
+    int items = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    remove_nulls(L);
+    if (lua_getfield(L, items, "Value") == LUA_TTABLE)
+        items = lua_gettop(L);
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, items); i <= n; i++)
+        if (lua_rawgeti(L, items, i) == LUA_TTABLE)
+            tidy_one(L, number, l);
+        else
+            lua_pop(L, 1);
+}
+
+/* One answer, or an item of one of its sequences, is on the top, and popped. */
+static void tidy_one(lua_State *L, lua_Integer number, loss *l)
+{
+    int answer = lua_gettop(L), key = answer + 1, value = answer + 2;
+    for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, key)) {
+        const char *text = value_of(L, value);
+        if (lua_type(L, key) != LUA_TSTRING)
+            continue; /* no answer, whatever it is; and lua_next wants its key as it is */
+        if (text)
+            look_at(l, number, lua_tostring(L, key), text);
+        else if (lua_istable(L, value))
+            tidy_table(L, number, l);
+        else if (lmark_is_null(L, value))
+            remove_pair(L, answer);
+    }
+    lua_pop(L, 1);
+}
+
+/* Orthanc has put every answer into its DefaultEncoding: what that lacks is gone without a trace.
+ */
+static void push_warning(lua_State *L, const loss *l)
+{
+    if (!l->texts || (l->encoding && orthanc_encoding_is_complete(l->encoding))) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushfstring(L,
+                    "names and descriptions may lack letters: the server passes answers on in its "
+                    "DefaultEncoding, %s, and leaves out what that does not have",
+                    l->encoding ? l->encoding->name : "which they do not tell");
+    if (l->signs > 1)
+        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
+                        (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);
+    else if (l->signs > 0)
+        lua_pushfstring(L, " (it shows in %s of answer %I)", l->where, (LUAI_UACINT)l->first);
+    else
+        lua_pushliteral(L, "");
+    lua_pushliteral(L, "; \"DefaultEncoding\": \"Utf8\" in the server's configuration, or "
+                       "client:use_utf8() until its next start, keeps them");
+    lua_concat(L, 3);
+}
+
+bool lanswers_is_list(lua_State *L)
+{
+    return lua_istable(L, -1) && lmark_of(L, -1) == LMARK_ARRAY;
+}
+
+bool lanswers_tidy(lua_State *L)
+{
+    int list = lua_gettop(L);
+    lua_Integer n = luaL_len(L, list);
+    loss l = { NULL, false, 0, 0, 0, "" };
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (lua_geti(L, list, i) == LUA_TTABLE)
+            tidy_one(L, i, &l);
+        lua_settop(L, list);
+    }
+    push_warning(L, &l);
+    return l.signs > 0 && !lua_isnil(L, -1);
+}
+
+/* ---- asking for them ---- */
+
+typedef struct answers_call {
+    call base;
+    char id[ORTHANC_ID_SIZE];
+    const char *format;
+} answers_call;
+
+static int answers_answered(lua_State *L, call *c)
+{
+    if (lcall_answer(L, c) != 1)
+        return 2;
+    if (!lanswers_is_list(L))
+        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
+    lanswers_tidy(L);
+    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+}
+
+static int ask_answers(lua_State *L, call *c)
+{
+    const answers_call *q = (const answers_call *)c;
+    return lcall_get(L, c, answers_answered, "/queries/%s/answers?expand%s", q->id, q->format);
+}
+
+int lanswers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
+                 const char *format)
+{
+    answers_call *q = (answers_call *)lcall_new(L, lp, sizeof *q, client_index, name, ask_answers);
+    strcpy(q->id, id);
+    q->format = format;
+    return op_run(L, &q->base.base);
+}

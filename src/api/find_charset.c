@@ -1,0 +1,76 @@
+#include "api/find_charset.h"
+
+#include <lauxlib.h>
+
+#include "binding/error.h"
+#include "orthanc/encodings.h"
+
+/* Whether every filter of the query at index fits, those inside sequences too. */
+static bool all_fit(lua_State *L, int query, const orthanc_encoding *e)
+{
+    bool fit = true;
+    luaL_checkstack(L, 3, NULL);
+    for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
+        fit = fit && (lua_istable(L, -1) ? all_fit(L, lua_gettop(L), e)
+                                         : orthanc_encoding_holds(e, lua_tostring(L, -1)));
+    return fit;
+}
+
+bool lcharset_refuse(lua_State *L, const call *c, int query, const char *charset)
+{
+    const orthanc_encoding *e = orthanc_encoding_of_dicom(charset);
+    if (e && all_fit(L, query, e))
+        return false;
+    lcall_fail(
+        L, c, "refused", NULL,
+        "letters of the filters cannot be shown to exist in SpecificCharacterSet = '%s'; leave it "
+        "out, or use 'ISO_IR 192' (UTF-8)",
+        charset);
+    return true;
+}
+
+static int answered(lua_State *L, call *c)
+{
+    const orthanc_encoding *own = NULL, *chosen;
+    int data = c->base.index + 3;
+    if (lcall_answer(L, c) == 1) {
+        if (lua_type(L, -1) == LUA_TSTRING)
+            own = orthanc_encoding_named(lua_tostring(L, -1));
+        lua_pushnil(L); /* where an error would be */
+    } else if (lerror_is_kind(L, -1, "network") || lerror_is_kind(L, -1, "timeout")) {
+        return 2;
+    }
+    lcall_push_data(L, c);
+    lua_getfield(L, data, "body");
+    lua_getfield(L, -1, "Query");
+    chosen =
+        own && own->dicom && all_fit(L, lua_gettop(L), own) ? own : orthanc_encoding_named("Utf8");
+    lua_pushstring(L, chosen->dicom);
+    lua_setfield(L, -2, "0008,0005");
+    if (!own && !lua_isnil(L, data - 1)) {
+        lua_pushfstring(
+            L, "the server does not say its DefaultEncoding (%s), so the filter was sent in UTF-8",
+            (lua_getfield(L, data - 1, "message"), lua_tostring(L, -1)));
+        lua_setfield(L, data, "note");
+    }
+    lua_settop(L, c->base.index);
+    return c->after(L, c);
+}
+
+int lcharset_choose(lua_State *L, call *c, call_step next)
+{
+    c->after = next;
+    return lcall_get(L, c, answered, "/tools/default-encoding");
+}
+
+void lcharset_add_note(lua_State *L, const call *c)
+{
+    int warning = lua_gettop(L);
+    lcall_push_data(L, c);
+    if (lua_getfield(L, -1, "note") == LUA_TSTRING) {
+        if (lua_isstring(L, warning))
+            lua_pushfstring(L, "%s; %s", lua_tostring(L, -1), lua_tostring(L, warning));
+        lua_replace(L, warning);
+    }
+    lua_settop(L, warning);
+}

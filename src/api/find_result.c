@@ -1,0 +1,279 @@
+#include "api/find_result.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "request/single_request.h"
+
+#define FOUND_TYPE "modalua.Found"
+
+/* Its address is the key, in the metatable of what find gave, of a table of what is known of it:
+ * broad, level, lossy, modality, count, client, id; closed in the end. */
+static const char facts_key;
+
+/* ---- names of queries ---- */
+
+query_handle *lfound_check_query(lua_State *L, int index)
+{
+    query_handle *q = luaL_checkudata(L, index, LFOUND_QUERY);
+    luaL_argcheck(L, !q->closed, index, "attempt to use a closed query");
+    return q;
+}
+
+/* Pushes the facts of what find gave; false, and pushes nothing, when it is something else. */
+static bool push_facts(lua_State *L, int index)
+{
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    if (lua_rawgetp(L, -1, &facts_key) == LUA_TTABLE) {
+        lua_remove(L, -2);
+        return true;
+    }
+    lua_pop(L, 2);
+    return false;
+}
+
+void lfound_identify(lua_State *L, int index, const char *function, char id[ORTHANC_ID_SIZE])
+{
+    int top = lua_gettop(L);
+    const char *text;
+    const query_handle *q = luaL_testudata(L, index, LFOUND_QUERY);
+    if (q) {
+        strcpy(id, lfound_check_query(L, index)->id);
+        return;
+    }
+    if (push_facts(L, index) && lua_getfield(L, -1, "closed") != LUA_TNIL)
+        lerror_usage(L, "%s: this query is closed", function);
+    lua_settop(L, top);
+    if (lua_istable(L, index)) {
+        lua_pushliteral(L, "ID");
+        lua_rawget(L, index);
+    } else {
+        lua_pushvalue(L, index);
+    }
+    text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    if (!text)
+        lerror_usage(L,
+                     "%s: a query is expected: its ID, what find gave, or a Query (a %s was given)",
+                     function, luaL_typename(L, index));
+    if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
+        lerror_usage(L, "%s: '%s' is no identifier of a query", function, text);
+    strcpy(id, text);
+    lua_settop(L, top);
+}
+
+query_facts lfound_facts(lua_State *L, int client_index, const char *id)
+{
+    query_facts facts = { .known = false, .level = ORTHANC_NO_LEVEL };
+    int top = lua_gettop(L);
+    lua_getiuservalue(L, client_index, CLIENT_QUERIES);
+    if (lua_getfield(L, -1, id) == LUA_TTABLE && push_facts(L, top + 2)) {
+        facts.known = true;
+        lua_getfield(L, top + 3, "broad");
+        facts.broad = lua_toboolean(L, -1);
+        lua_getfield(L, top + 3, "level");
+        facts.level = (orthanc_level)lua_tointeger(L, -1);
+        lua_getfield(L, top + 3, "lossy");
+        facts.lossy = lua_toboolean(L, -1);
+        lua_getfield(L, top + 3, "modality");
+        strcpy(facts.modality, lua_tostring(L, -1));
+        lua_getfield(L, top + 3, "count");
+        facts.count = lua_tointeger(L, -1);
+    }
+    lua_settop(L, top);
+    return facts;
+}
+
+/* ---- closing ---- */
+
+static int close_advance(lua_State *L, op *o)
+{
+    int results = lexchange_advance(L, o);
+    if (results == 1)
+        lua_pushboolean(L, 1);
+    return results;
+}
+
+/* Pushes the exchange DELETE /queries/{id} of the client at index. */
+exchange *lfound_push_close(lua_State *L, loop *lp, int client_index, const char *id)
+{
+    const client *c = lclient_check(L, client_index);
+    exchange *x;
+    lua_pushfstring(L, "/queries/%s", id);
+    x = lexchange_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
+    x->base.advance = close_advance;
+    return x;
+}
+
+/* As the end of a scope: nobody waits for it, and it is sent also when the task is being
+ * cancelled. */
+int lfound_close_later(lua_State *L, loop *lp, int client_index, const char *id)
+{
+    exchange *x = lfound_push_close(L, lp, client_index, id);
+    op_farewell(L, &x->base, x->server, &x->request);
+    return 0;
+}
+
+/* Marks what find gave, at 1, as closed. False: it was already. Pushes its client and its id. */
+static bool close_found(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (!push_facts(L, 1))
+        luaL_argexpected(L, false, 1, "what find gave");
+    lua_getfield(L, 2, "client");
+    lua_getfield(L, 2, "id");
+    lua_getfield(L, 2, "closed");
+    if (lua_toboolean(L, -1))
+        return false;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, 2, "closed");
+    return true;
+}
+
+static int l_found_close(lua_State *L)
+{
+    if (!close_found(L)) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    return op_run(L, &lfound_push_close(L, ldoc_loop(L), 3, lua_tostring(L, 4))->base);
+}
+
+static int l_found_scope(lua_State *L)
+{
+    return close_found(L) ? lfound_close_later(L, ldoc_loop(L), 3, lua_tostring(L, 4)) : 0;
+}
+
+/* ---- what find gives ---- */
+
+static int l_found_tostring(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (!push_facts(L, 1))
+        luaL_argexpected(L, false, 1, "what find gave");
+    lua_getfield(L, 2, "id");
+    lua_getfield(L, 2, "count");
+    lua_getfield(L, 2, "closed");
+    lua_pushfstring(L, "%s %s (%I answers%s)", FOUND_TYPE, lua_tostring(L, 3),
+                    (LUAI_UACINT)lua_tointeger(L, 4), lua_toboolean(L, 5) ? ", closed" : "");
+    return 1;
+}
+
+static const ldoc_row found_methods[] = {
+    { "close", l_found_close, "found:close() -> true | nil, err",
+      "Removes the query from the server, which keeps some kilobytes for each answer. A <close> "
+      "variable does it at the end of its scope." },
+    { NULL, NULL, NULL, NULL }
+};
+
+static void set_value(lua_State *L, int table, const char *name, int value)
+{
+    lua_pushvalue(L, value);
+    lua_setfield(L, table, name);
+}
+
+/* Pushes a table of what is known, for the metatable. */
+static void push_new_facts(lua_State *L, int client_index, const char *id, const query_facts *facts)
+{
+    lua_createtable(L, 0, 8);
+    set_value(L, lua_gettop(L), "client", client_index);
+    lua_pushstring(L, id);
+    lua_setfield(L, -2, "id");
+    lua_pushboolean(L, facts->broad);
+    lua_setfield(L, -2, "broad");
+    lua_pushboolean(L, facts->lossy);
+    lua_setfield(L, -2, "lossy");
+    lua_pushstring(L, facts->modality);
+    lua_setfield(L, -2, "modality");
+    lua_pushinteger(L, facts->level);
+    lua_setfield(L, -2, "level");
+    lua_pushinteger(L, facts->count);
+    lua_setfield(L, -2, "count");
+}
+
+void lfound_push(lua_State *L, int client_index, const char *id, const query_facts *facts,
+                 int answers, int dropped, int warning)
+{
+    int found, meta, fields;
+    luaL_checkstack(L, 16, "what find gave");
+    lua_createtable(L, 0, 2);
+    found = lua_gettop(L);
+    lua_pushstring(L, id);
+    lua_setfield(L, found, "ID");
+    set_value(L, found, "answers", answers);
+
+    lua_createtable(L, 0, 8);
+    meta = lua_gettop(L);
+    luaL_getmetatable(L, FOUND_TYPE); /* what all of them share */
+    for (lua_pushnil(L); lua_next(L, meta + 1);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, meta);
+    }
+    lua_createtable(L, 0, 3);
+    fields = lua_gettop(L);
+    lua_getfield(L, meta, "__index"); /* the methods */
+    lua_getfield(L, -1, "close");
+    lua_setfield(L, fields, "close");
+    set_value(L, fields, "dropped", dropped);
+    set_value(L, fields, "warning", warning);
+    lua_pushboolean(L, facts->broad);
+    lua_setfield(L, fields, "broad");
+    set_value(L, meta, "__index", fields);
+    push_new_facts(L, client_index, id, facts);
+    lua_rawsetp(L, meta, &facts_key);
+    lua_settop(L, meta);
+    lua_setmetatable(L, found);
+
+    lua_getiuservalue(L, client_index, CLIENT_QUERIES);
+    set_value(L, lua_gettop(L), id, found);
+    lua_settop(L, found);
+}
+
+/* ---- answers ---- */
+
+void lfound_note_answers(lua_State *L, int client_index, int answers, const char *modality)
+{
+    int noted = lua_gettop(L) + 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
+    lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
+    lua_pushstring(L, modality);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, answers, i);
+        lua_pushvalue(L, noted + 1);
+        if (lua_istable(L, -2))
+            lua_rawset(L, noted);
+        lua_settop(L, noted + 1);
+    }
+    lua_settop(L, noted - 1);
+}
+
+bool lfound_is_answer(lua_State *L, int client_index, int index, const char *modality)
+{
+    bool is;
+    lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
+    lua_pushvalue(L, index);
+    is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
+    lua_pop(L, 2);
+    return is;
+}
+
+void lfound_open(lua_State *L, loop *lp)
+{
+    lua_newtable(L);
+    ldoc_register(L, lp, found_methods);
+    luaL_newmetatable(L, FOUND_TYPE); /* what the metatables of all have */
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushlightuserdata(L, lp);
+    lua_pushcclosure(L, l_found_scope, 1);
+    lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, l_found_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}

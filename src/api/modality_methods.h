@@ -1,0 +1,20 @@
+/* lremote.h - what can be done with a remote modality: a row an operation. */
+#ifndef LREMOTE_H
+#define LREMOTE_H
+
+#include <lua.h>
+
+#include "engine/loop.h"
+
+/* Makes Modality known to the state, and sets Modality and RemoteModality in the module table on
+ * the top. [-0, +0, m] */
+void lremote_open(lua_State *L, loop *lp);
+
+/* Pushes the table of what the Lua half needs of ours, for its chunks to take and to fill. [-0, +1,
+ * m] */
+void lremote_push_ours(lua_State *L, loop *lp);
+
+/* Takes from it, on the top, what we need of theirs, and pops it. [-1, +0, m] */
+void lremote_take_theirs(lua_State *L);
+
+#endif

@@ -1,0 +1,15 @@
+/* lmove.h - C-MOVE of what a query found. */
+#ifndef LMOVE_H
+#define LMOVE_H
+
+#include <lua.h>
+
+#include "engine/loop.h"
+
+int lmove_move(lua_State *L); /* modality:move(query [, options]) */
+
+/* query:move(options, number) of the query of that identifier: options at 2, number at 3, the
+ * client at 4. `return lmove_query(…);` */
+int lmove_query(lua_State *L, loop *lp, const char *id);
+
+#endif

@@ -1,0 +1,21 @@
+/* ltarget.h - where a C-MOVE sends things: an AE title, or a modality's, by its name. */
+#ifndef LTARGET_H
+#define LTARGET_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "request/call.h"
+
+/* Checks the option `to` of the options at index against the body's TargetAet. True: there is a
+ * target. Throws when there are two, or `to` is neither a name nor a modality. [-0, +0, v] */
+bool ltarget_read(lua_State *L, int options, int body, const char *function);
+
+/* Gives the call at index the option `to`, for ltarget_find. [-0, +0, m] */
+void ltarget_keep(lua_State *L, int call, int options);
+
+/* For steps: puts the AE title of data.to into data.body; or, of a TargetAet that is the name of a
+ * modality with another AE title, warns, and notes a hint. Then goes on with ltransfer_begin. */
+int ltarget_find(lua_State *L, call *c);
+
+#endif

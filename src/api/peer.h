@@ -1,0 +1,12 @@
+/* lpeer.h - another Orthanc, as the server knows it by name, seen from Lua. */
+#ifndef LPEER_H
+#define LPEER_H
+
+#include <lua.h>
+
+#include "engine/loop.h"
+
+/* Makes Peer known to the state. [-0, +0, m] */
+void lpeer_open(lua_State *L, loop *lp);
+
+#endif

@@ -1,0 +1,154 @@
+#include "api/query.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "api/answers.h"
+#include "api/find_result.h"
+#include "api/move.h"
+#include "binding/doc.h"
+#include "binding/userdata.h"
+#include "request/call.h"
+
+enum { QUERY_CLIENT = 1 }; /* its user value */
+
+/* ---- what can be asked about it ---- */
+
+static int l_answers(lua_State *L)
+{
+    const query_handle *q = lfound_check_query(L, 1);
+    const char *format;
+    lua_settop(L, 2);
+    format = lanswers_format(L, 2, "answers");
+    lua_getiuservalue(L, 1, QUERY_CLIENT);
+    return lanswers_get(L, ldoc_loop(L), 3, q->id, "answers", format);
+}
+
+typedef struct query_call {
+    call base;
+    char id[ORTHANC_ID_SIZE];
+    const char *part; /* of the path */
+} query_call;
+
+static int ask_part(lua_State *L, call *c)
+{
+    const query_call *q = (const query_call *)c;
+    return lcall_get(L, c, lcall_answer, "/queries/%s/%s", q->id, q->part);
+}
+
+static int about(lua_State *L, const char *part)
+{
+    const query_handle *q = lfound_check_query(L, 1);
+    query_call *c;
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, QUERY_CLIENT);
+    c = (query_call *)lcall_new(L, ldoc_loop(L), sizeof *c, 2, part, ask_part);
+    strcpy(c->id, q->id);
+    c->part = part;
+    return op_run(L, &c->base.base);
+}
+
+static int l_level(lua_State *L)
+{
+    return about(L, "level");
+}
+
+static int l_modality(lua_State *L)
+{
+    return about(L, "modality");
+}
+
+/* Marks the Query at 1 as closed. False: it was already. Pushes its client. */
+static bool close_query(lua_State *L)
+{
+    query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    bool was_open = !q->closed;
+    q->closed = true;
+    lua_settop(L, 1);
+    lua_getiuservalue(L, 1, QUERY_CLIENT);
+    return was_open;
+}
+
+static int l_close(lua_State *L)
+{
+    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    if (!close_query(L)) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    return op_run(L, &lfound_push_close(L, ldoc_loop(L), 2, q->id)->base);
+}
+
+static int l_scope(lua_State *L)
+{
+    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    return close_query(L) ? lfound_close_later(L, ldoc_loop(L), 2, q->id) : 0;
+}
+
+static int l_move(lua_State *L)
+{
+    const query_handle *q = lfound_check_query(L, 1);
+    lua_settop(L, 3);
+    lua_getiuservalue(L, 1, QUERY_CLIENT);
+    return lmove_query(L, ldoc_loop(L), q->id);
+}
+
+static int l_index(lua_State *L)
+{
+    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
+        lua_pushstring(L, q->id);
+        return 1;
+    }
+    return ltype_method(L);
+}
+
+static int l_tostring(lua_State *L)
+{
+    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    lua_pushfstring(L, "%s %s%s", LFOUND_QUERY, q->id, q->closed ? " (closed)" : "");
+    return 1;
+}
+
+int lquery_push(lua_State *L, int client_index, int id)
+{
+    char text[ORTHANC_ID_SIZE];
+    query_handle *q;
+    lclient_check(L, client_index);
+    lfound_identify(L, id, "query", text);
+    q = lua_newuserdatauv(L, sizeof *q, QUERY_CLIENT);
+    q->closed = false;
+    strcpy(q->id, text);
+    luaL_setmetatable(L, LFOUND_QUERY);
+    lua_pushvalue(L, client_index);
+    lua_setiuservalue(L, -2, QUERY_CLIENT);
+    return 1;
+}
+
+static const ldoc_row query_methods[] = {
+    { "answers", l_answers,
+      "query:answers([{simplify = true, short = false}]) -> list [, warning] | nil, err",
+      "What the query found; the formats are those of modality:get_query_answers." },
+    { "move", l_move, "query:move([options [, index]]) -> result | nil, err",
+      "C-MOVE of what the query found, or of its answer number `index` alone (from 1); options as "
+      "in "
+      "modality:move." },
+    { "level", l_level, "query:level() -> string | nil, err",
+      "Patient, Study, Series or Instance." },
+    { "modality", l_modality, "query:modality() -> string | nil, err",
+      "The name of the modality that was asked." },
+    { "close", l_close, "query:close() -> true | nil, err",
+      "Removes the query from the server. A <close> variable does it at the end of its scope." },
+    { NULL, NULL, NULL, NULL }
+};
+
+void lquery_open(lua_State *L, loop *lp)
+{
+    static const luaL_Reg meta[] = {
+        { "__index", l_index }, { "__tostring", l_tostring }, { "__close", l_scope }, { NULL, NULL }
+    };
+    lua_newtable(L);
+    ldoc_register(L, lp, query_methods);
+    ltype_open(L, lp, LFOUND_QUERY, meta);
+    lua_pop(L, 1);
+}

@@ -1,0 +1,235 @@
+#include "api/worklist.h"
+
+#include <lauxlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "api/answers.h"
+#include "api/find_charset.h"
+#include "api/find_filter.h"
+#include "api/modality.h"
+#include "api/worklist_query.h"
+#include "base/nearest.h"
+#include "binding/error.h"
+#include "orthanc/tags.h"
+#include "orthanc/worklist_tags.h"
+#include "request/route_options.h"
+
+enum { UNKNOWN_TAG = 27 }; /* OrthancStatus */
+
+/* ---- what came back ---- */
+
+/* Before 1.12 the server does not say which tag it does not know: it is one of those that we do not
+ * know either. The error is on the top. */
+static void explain_unknown(lua_State *L, const call *c)
+{
+    int error = lua_gettop(L), names;
+    luaL_Buffer b;
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "unknown");
+    names = lua_gettop(L);
+    lua_getfield(L, error, "message");
+    luaL_buffinit(L, &b);
+    lua_pushvalue(L, names + 1);
+    luaL_addvalue(&b);
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, names); i <= n; i++) {
+        hint h;
+        lua_rawgeti(L, names, i);
+        h = hint_for(lua_tostring(L, -1));
+        hint_look(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
+        hint_look(&h, orthanc_tags, sizeof *orthanc_tags);
+        lua_pushfstring(L,
+                        h.name ? "; modalua does not know %s: did you mean %s?"
+                               : "; modalua does not know %s",
+                        h.word, h.name);
+        lua_remove(L, -2);
+        luaL_addvalue(&b);
+    }
+    luaL_addstring(&b, " (tag names are case-sensitive, and those of the server's DICOM "
+                       "dictionary; gggg,eeee always works)");
+    luaL_pushresult(&b);
+    lua_setfield(L, error, "message");
+    lua_settop(L, error);
+}
+
+/* ---- filters that the modality ignores ---- */
+
+/* What a filter without wildcards must equal. Names, texts and times may be written otherwise. */
+static const struct exact {
+    uint32_t tag;
+    bool in_step;
+} exact[] = { { 0x00100020, false }, { 0x00080050, false }, { 0x0020000d, false },
+              { 0x00401001, false }, { 0x00380010, false }, { 0x00080060, true },
+              { 0x00400001, true },  { 0x00400002, true },  { 0x00400009, true } };
+
+/* Pushes the field of a tag in the dataset at index, in whichever format, or nil. */
+static void push_field(lua_State *L, int dataset, uint32_t tag)
+{
+    char number[ORTHANC_TAG_TEXT];
+    orthanc_tag_write(tag, number);
+    if (lua_getfield(L, dataset, number) == LUA_TNIL)
+        lua_getfield(L, dataset, orthanc_worklist_name(tag));
+    if (lua_istable(L, -1) && lua_getfield(L, -1, "Value") == LUA_TNIL)
+        lua_pop(L, 1);
+}
+
+/* The same of the step's item in the dataset, when the tag stands there. */
+static const char *push_text(lua_State *L, int dataset, const struct exact *e)
+{
+    if (e->in_step) {
+        push_field(L, dataset, ORTHANC_STEP_SEQUENCE);
+        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
+            return NULL;
+        dataset = lua_gettop(L);
+    }
+    push_field(L, dataset, e->tag);
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+}
+
+static bool is_exact(const char *wanted, uint32_t tag)
+{
+    const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* of days there are ranges */
+    return lfilter_is_ascii(wanted) && wanted[strspn(wanted, " ")] && !strpbrk(wanted, inexact);
+}
+
+/* Whether one of the value's elements is what is wanted, or there is none. */
+static bool satisfies(const char *value, const char *wanted)
+{
+    size_t length;
+    bool none = value[strspn(value, " \\")] == '\0';
+    wanted += strspn(wanted, " ");
+    for (length = strlen(wanted); length > 0 && wanted[length - 1] == ' ';)
+        length--;
+    for (; !none && *value; value += *value == '\\') {
+        size_t size = strcspn(value, "\\"), skipped = strspn(value, " "), n = size;
+        while (n > skipped && value[n - 1] == ' ')
+            n--;
+        if (n - skipped == length && strncasecmp(value + skipped, wanted, length) == 0)
+            return true;
+        value += size;
+    }
+    return none;
+}
+
+/* PS3.4 K.6.1.2.2 lets a modality ignore most keys, which gives somebody else's steps. Pushes a
+ * message and returns true when an answer in the list does not fit the query. */
+static bool is_ignored(lua_State *L, int query, int list)
+{
+    int top = lua_gettop(L);
+    for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
+        const char *wanted = push_text(L, query, &exact[i]);
+        int kept = lua_gettop(L);
+        lua_Integer n = wanted && is_exact(wanted, exact[i].tag) ? luaL_len(L, list) : 0;
+        for (lua_Integer k = 1; k <= n; k++, lua_settop(L, kept)) {
+            const char *value =
+                lua_geti(L, list, k) == LUA_TTABLE ? push_text(L, lua_gettop(L), &exact[i]) : NULL;
+            if (!value || satisfies(value, wanted))
+                continue;
+            lua_pushfstring(L,
+                            "the modality ignores the filter %s = '%s': answer %I has '%s'; leave "
+                            "the filter out and choose among the answers, which are in err.result",
+                            orthanc_worklist_name(exact[i].tag), wanted, (LUAI_UACINT)k, value);
+            return true;
+        }
+        lua_settop(L, top);
+    }
+    return false;
+}
+
+/* → list [, warning] */
+static int answered(lua_State *L, call *c)
+{
+    int list = c->base.index + 1;
+    if (lcall_answer(L, c) != 1) {
+        lua_getfield(L, -1, "orthanc_status");
+        if (lua_tointeger(L, -1) == UNKNOWN_TAG) {
+            lua_pop(L, 1);
+            explain_unknown(L, c);
+        }
+        lua_settop(L, list + 1);
+        return 2;
+    }
+    if (!lanswers_is_list(L))
+        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
+    lanswers_tidy(L); /* list warning */
+    lcharset_add_note(L, c);
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "body");
+    lua_getfield(L, -1, "Query");
+    if (is_ignored(L, lua_gettop(L), list)) {
+        lcall_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
+        lua_pushvalue(L, list);
+        lua_setfield(L, -2, "result");
+        return 2;
+    }
+    lua_settop(L, list + 1);
+    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+}
+
+/* ---- the call ---- */
+
+/* POST /modalities/{name}/find-worklist: DICOM PS3.4 K (Basic Worklist Management). As a search
+ * does, it makes a remote modality work, and is not repeated. */
+static int ask(lua_State *L, call *c)
+{
+    lcall_push_data(L, c);
+    lua_getfield(L, -1, "body");
+    return lcall_post(L, c, answered, CALL_REMOTE, "/modalities/%s/find-worklist",
+                      ((modality_call *)c)->modality->name);
+}
+
+static int choose_charset(lua_State *L, call *c)
+{
+    return lcharset_choose(L, c, ask);
+}
+
+typedef struct worklist_options {
+    double wait_timeout;
+    bool simplify, brief;
+} worklist_options;
+
+static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS,
+                               offsetof(worklist_options, wait_timeout) },
+                             { "simplify", LOPT_FLAG, offsetof(worklist_options, simplify) },
+                             { "short", LOPT_FLAG, offsetof(worklist_options, brief) },
+                             { "keep", LOPT_TABLE, 0 },
+                             { NULL, LOPT_FLAG, 0 } };
+
+/* self query options */
+int lworklist_find(lua_State *L)
+{
+    enum { SELF = 1, QUERY, OPTIONS, BODY, CALL, KEEP };
+    static const char *const forms[] = { "Simplify", "Short", "Full" };
+    worklist_options o = { 0, false, false };
+    workquery q = {
+        .function = "find_worklist", .route = &orthanc_worklist, .options = rows, .query = QUERY
+    };
+    modality_call *c;
+
+    lmodality_check(L, SELF);
+    lua_settop(L, OPTIONS);
+    luaL_checktype(L, QUERY, LUA_TTABLE);
+    lroute_read(L, OPTIONS, q.function, &orthanc_worklist, rows, &o); /* … body */
+    lua_pushboolean(L, 1);
+    lua_setfield(L, BODY, forms[lanswers_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
+
+    c = lmodality_call(L, sizeof *c, q.function, ask);
+    lcall_set_deadline(&c->call, o.wait_timeout);
+    lua_pushfstring(L, "/modalities/%s/find-worklist", c->modality->name);
+    lcall_keep_route(L, CALL);
+    if (lua_istable(L, OPTIONS) && lua_getfield(L, OPTIONS, "keep") == LUA_TTABLE)
+        q.keep = KEEP;
+    lua_settop(L, KEEP);
+    if (!lworkquery_check(L, &q))
+        return lcall_fail(L, &c->call, "refused", NULL, "%s", lua_tostring(L, -1));
+    if (!q.ascii && q.charset && lcharset_refuse(L, &c->call, q.sent, q.charset))
+        return 2;
+    if (!q.ascii && !q.charset)
+        c->call.step = choose_charset;
+    lua_pushvalue(L, q.sent);
+    lua_setfield(L, BODY, "Query");
+    lcall_keep(L, CALL, "body", BODY);
+    lcall_keep(L, CALL, "unknown", q.unknown);
+    lua_pushvalue(L, CALL);
+    return op_run(L, &c->call.base);
+}

@@ -1,0 +1,29 @@
+/* lworkquery.h - the query of a worklist, with its sequences: checked so that no filter is lost on
+ * its way, or ignored where it arrives, either of which would make the search broader than asked.
+ */
+#ifndef LWORKQUERY_H
+#define LWORKQUERY_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "binding/options.h"
+#include "orthanc/routes.h"
+
+/* Stack indices are absolute; 0 = not there. */
+typedef struct workquery {
+    const char *function;
+    const orthanc_route *route; /* the names of the options, which are no tags */
+    const lopt *options;
+    int query, keep; /* what the caller gave */
+    /* results */
+    int sent, unknown; /* new tables: the query to send; list of names that only the server knows */
+    bool ascii;
+    const char *charset; /* the caller's SpecificCharacterSet, or NULL */
+} workquery;
+
+/* Fills in the results and pushes the two tables. False: bad data, and a message about it is
+ * pushed instead. Throws on mistakes of the caller's. [-0, +(2|1), v] */
+bool lworkquery_check(lua_State *L, workquery *q);
+
+#endif

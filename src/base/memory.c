@@ -1,0 +1,153 @@
+#include "base/memory.h"
+
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A reserve lives until every block cut from it has been freed. */
+struct mem_reserve {
+    mem_reserve *next;
+    size_t size;   /* of data */
+    size_t taken;  /* bump pointer */
+    size_t blocks; /* cut from it and not yet freed */
+    _Alignas(max_align_t) unsigned char data[];
+};
+
+static void *libc_alloc(void *user, void *block, size_t old_size, size_t new_size)
+{
+    (void)user;
+    (void)old_size;
+    if (new_size == 0) {
+        free(block);
+        return NULL;
+    }
+    return realloc(block, new_size);
+}
+
+void mem_init(mem *m, mem_fn alloc, void *user, size_t limit)
+{
+    memset(m, 0, sizeof *m);
+    m->alloc = alloc ? alloc : libc_alloc;
+    m->user = user;
+    m->limit = limit;
+}
+
+size_t mem_left(const mem *m)
+{
+    if (m->limit == 0)
+        return SIZE_MAX;
+    return m->used < m->limit ? m->limit - m->used : 0;
+}
+
+static bool reserve_holds(const mem_reserve *r, const void *block)
+{
+    uintptr_t p = (uintptr_t)block, from = (uintptr_t)r->data;
+    return p >= from && p < from + r->size;
+}
+
+static mem_reserve *reserve_of(const mem *m, const void *block)
+{
+    mem_reserve *r = m->reserves;
+    while (r && !reserve_holds(r, block))
+        r = r->next;
+    return r;
+}
+
+static void reserve_drop_if_empty(mem *m, mem_reserve *r)
+{
+    mem_reserve **link = &m->reserves;
+    if (r->blocks > 0 || (m->sheltered && r == m->reserves))
+        return;
+    while (*link != r)
+        link = &(*link)->next;
+    *link = r->next;
+    m->alloc(m->user, r, sizeof *r + r->size, 0);
+}
+
+static void *reserve_cut(mem *m, size_t size)
+{
+    const size_t align = _Alignof(max_align_t);
+    mem_reserve *r = m->reserves;
+    size_t from = (r->taken + align - 1) / align * align;
+    if (from > r->size || size > r->size - from)
+        return NULL;
+    r->taken = from + size;
+    r->blocks++;
+    return r->data + from;
+}
+
+/* Grows, shrinks or frees a block that was cut from a reserve. */
+static void *reserve_realloc(mem *m, mem_reserve *r, void *block, size_t old_size, size_t new_size)
+{
+    void *moved = NULL;
+    if (new_size > 0 && new_size <= old_size)
+        return block;
+    if (new_size > 0) {
+        moved = m->alloc(m->user, NULL, 0, new_size);
+        if (!moved && m->sheltered)
+            moved = reserve_cut(m, new_size);
+        if (!moved)
+            return NULL;
+        memcpy(moved, block, old_size);
+    }
+    r->blocks--;
+    reserve_drop_if_empty(m, r);
+    return moved;
+}
+
+static void *host_realloc(mem *m, void *block, size_t old_size, size_t new_size)
+{
+    void *moved = m->alloc(m->user, block, old_size, new_size);
+    if (moved || new_size == 0)
+        return moved;
+    if (!m->sheltered)
+        return NULL;
+    moved = reserve_cut(m, new_size);
+    if (moved && block) {
+        memcpy(moved, block, old_size);
+        m->alloc(m->user, block, old_size, 0);
+    }
+    return moved;
+}
+
+void *mem_realloc(void *user, void *block, size_t old_size, size_t new_size)
+{
+    mem *m = user;
+    mem_reserve *r = block && m->reserves ? reserve_of(m, block) : NULL;
+    void *moved;
+
+    if (!block)
+        old_size = 0; /* Lua passes a type tag there */
+    if (new_size > old_size && !m->sheltered && new_size - old_size > mem_left(m))
+        return NULL;
+    if (!block && new_size == 0)
+        return NULL;
+    moved = r ? reserve_realloc(m, r, block, old_size, new_size)
+              : host_realloc(m, block, old_size, new_size);
+    if (moved || new_size == 0)
+        m->used = m->used - old_size + new_size;
+    return moved;
+}
+
+bool mem_shelter(mem *m, size_t bytes)
+{
+    mem_reserve *r;
+    if (bytes > SIZE_MAX - sizeof *r)
+        return false;
+    r = m->alloc(m->user, NULL, 0, sizeof *r + bytes);
+    if (!r)
+        return false;
+    r->next = m->reserves;
+    r->size = bytes;
+    r->taken = 0;
+    r->blocks = 0;
+    m->reserves = r;
+    m->sheltered = true;
+    return true;
+}
+
+void mem_unshelter(mem *m)
+{
+    m->sheltered = false;
+    reserve_drop_if_empty(m, m->reserves);
+}

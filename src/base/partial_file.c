@@ -1,0 +1,80 @@
+#include "base/partial_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Whoever had the lock before may have renamed or removed what we have opened. */
+static bool is_still(int fd, const char *part)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(part, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+/* And is called nothing else: what somebody has put there is not to be written over. */
+static bool is_ours(int fd)
+{
+    struct stat it;
+    return fstat(fd, &it) == 0 && S_ISREG(it.st_mode) && it.st_nlink == 1 && it.st_uid == geteuid();
+}
+
+/* Some file systems know no locks: then there is none. */
+static bool is_locked_elsewhere(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+int part_open(const char *path, const char *part)
+{
+    struct stat there;
+    bool replaces = stat(path, &there) == 0;
+    if (replaces && !S_ISREG(there.st_mode)) {
+        errno = S_ISDIR(there.st_mode) ? EISDIR : EEXIST;
+        return -1;
+    }
+    for (;;) {
+        int fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (fd < 0)
+            return -1;
+        if (is_locked_elsewhere(fd)) {
+            close(fd);
+            errno = EBUSY;
+            return -1;
+        }
+        if (!is_still(fd, part)) {
+            close(fd);
+            continue;
+        }
+        if (!is_ours(fd)) {
+            close(fd);
+            errno = EPERM;
+            return -1;
+        }
+        if (replaces) /* a private file stays one; some file systems know no modes */
+            (void)!fchmod(fd, there.st_mode & 0777);
+        return fd;
+    }
+}
+
+int part_commit(int fd, const char *path, const char *part)
+{
+    int error = 0;
+    if (fsync(fd) != 0 || rename(part, path) != 0)
+        error = errno;
+    if (error)
+        unlink(part);
+    if (close(fd) != 0 && !error)
+        error = errno;
+    return error;
+}
+
+void part_abandon(int fd, const char *part)
+{
+    unlink(part);
+    close(fd);
+}

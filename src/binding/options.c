@@ -1,0 +1,128 @@
+#include "binding/options.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/nearest.h"
+#include "binding/error.h"
+
+/* ---- unknown names ---- */
+
+static void push_names(lua_State *L, const lopt *rows)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (size_t i = 0; rows[i].name; i++) {
+        if (i > 0)
+            luaL_addstring(&b, rows[i + 1].name ? ", " : " and ");
+        luaL_addstring(&b, rows[i].name);
+    }
+    luaL_pushresult(&b);
+}
+
+static int throw_unknown(lua_State *L, const char *function, const char *key, const lopt *rows)
+{
+    hint h = hint_for(key);
+    hint_look(&h, rows, sizeof *rows);
+    if (h.name)
+        return lerror_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key,
+                            h.name);
+    push_names(L, rows);
+    return lerror_usage(L, "%s: unknown option '%s'; there are %s", function, key,
+                        lua_tostring(L, -1));
+}
+
+/* ---- values ---- */
+
+static int throw_wrong(lua_State *L, const char *function, const char *name, const char *wanted)
+{
+    return lerror_usage(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
+                        luaL_typename(L, -1));
+}
+
+static void read_seconds(lua_State *L, const char *function, const lopt *row, double *into)
+{
+    lua_Number seconds = lua_tonumber(L, -1);
+    if (lua_type(L, -1) != LUA_TNUMBER || !(seconds > 0))
+        throw_wrong(L, function, row->name,
+                    "a number of seconds above 0, or math.huge for no limit");
+    *into = seconds == HUGE_VAL ? 0 : seconds;
+}
+
+static void read_count(lua_State *L, const char *function, const lopt *row, unsigned *into)
+{
+    int whole = 0, least = row->type == LOPT_COUNT;
+    lua_Integer count = lua_tointegerx(L, -1, &whole);
+    if (lua_type(L, -1) != LUA_TNUMBER || !whole || count < least || count > 1000000)
+        throw_wrong(L, function, row->name,
+                    least ? "a whole number, 1 or more" : "a whole number, 0 or more");
+    *into = (unsigned)count;
+}
+
+void lopts_value(lua_State *L, const char *function, const lopt *row, void *into)
+{
+    void *field = (char *)into + row->offset;
+    switch (row->type) {
+    case LOPT_STRING:
+        if (lua_type(L, -1) != LUA_TSTRING || strlen(lua_tostring(L, -1)) != lua_rawlen(L, -1))
+            throw_wrong(L, function, row->name, "a string without NUL");
+        *(const char **)field = lua_tostring(L, -1);
+        break;
+    case LOPT_SECONDS: read_seconds(L, function, row, field); break;
+    case LOPT_COUNT:
+    case LOPT_NUMBER: read_count(L, function, row, field); break;
+    case LOPT_FLAG:
+        if (!lua_isboolean(L, -1))
+            throw_wrong(L, function, row->name, "true or false");
+        *(bool *)field = lua_toboolean(L, -1);
+        break;
+    case LOPT_TABLE:
+        if (!lua_istable(L, -1))
+            throw_wrong(L, function, row->name, "a table");
+        break;
+    case LOPT_VALUE: break;
+    }
+}
+
+const lopt *lopts_find(const lopt *rows, const char *key)
+{
+    for (; rows->name; rows++)
+        if (strcmp(rows->name, key) == 0)
+            return rows;
+    return NULL;
+}
+
+void lopts_check_plain(lua_State *L, int index, const char *function, const char *what)
+{
+    static const char *const fields[] = { "__index", "__pairs" };
+    for (size_t i = 0; i < 2; i++)
+        if (luaL_getmetafield(L, index, fields[i]) != LUA_TNIL)
+            lerror_usage(
+                L,
+                "%s: %s must be a plain table (its metatable has %s, and what it adds would "
+                "not be seen)",
+                function, what, fields[i]);
+}
+
+void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into)
+{
+    index = lua_absindex(L, index);
+    if (lua_isnoneornil(L, index))
+        return;
+    if (!lua_istable(L, index))
+        lerror_usage(L, "%s: options must be a table (a %s was given)", function,
+                     luaL_typename(L, index));
+    lopts_check_plain(L, index, function, "the table of options");
+    for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
+        const lopt *row;
+        if (lua_type(L, -2) != LUA_TSTRING)
+            lerror_usage(L, "%s: an option's name must be a string (a %s was given)", function,
+                         luaL_typename(L, -2));
+        row = lopts_find(rows, lua_tostring(L, -2));
+        if (!row)
+            throw_unknown(L, function, lua_tostring(L, -2), rows);
+        lopts_value(L, function, row, into);
+    }
+}

@@ -1,0 +1,129 @@
+#include "command/watchdog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1, LONGEST_WAIT_SECONDS = 3600 };
+
+/* A signal handler has no other way to it. */
+static struct {
+    pthread_mutex_t lock; /* of the next two */
+    modalua_runtime *watched;
+    double limit;
+    atomic_int signal; /* that asked for a kill; 0 = none has */
+    int wake[2];
+    bool started;
+} dog = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void end_process(void)
+{
+    static const char message[] =
+        "modalua: the run cannot be stopped otherwise: ending the process\n";
+    int sig = atomic_load(&dog.signal);
+    ssize_t ignored = write(STDERR_FILENO, message, sizeof message - 1);
+    (void)ignored;
+    _exit(sig ? EXIT_SIGNAL + sig : EXIT_FAILURE);
+}
+
+/* Seconds until it is to look again; ends the process when patience is over. A run that has not
+ * been started yet will not be due before its limit. */
+static double look(void)
+{
+    double left = INFINITY;
+    pthread_mutex_lock(&dog.lock);
+    if (dog.watched && (dog.limit > 0 || atomic_load(&dog.signal)))
+        left = PATIENCE_SECONDS - modalua_overdue(dog.watched);
+    if (left <= 0)
+        end_process();
+    if (dog.watched && dog.limit > 0 && left > dog.limit + PATIENCE_SECONDS)
+        left = dog.limit + PATIENCE_SECONDS;
+    pthread_mutex_unlock(&dog.lock);
+    return left;
+}
+
+static void *watch(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        struct pollfd fd = { .fd = dog.wake[0], .events = POLLIN };
+        char bytes[16];
+        double left = look();
+        poll(&fd, 1, left > LONGEST_WAIT_SECONDS ? -1 : (int)(left * 1000) + 1);
+        while (read(dog.wake[0], bytes, sizeof bytes) > 0)
+            ;
+    }
+    return NULL;
+}
+
+static void wake(void)
+{
+    ssize_t ignored = write(dog.wake[1], "", 1);
+    (void)ignored; /* a full pipe wakes just as well */
+}
+
+static int open_pipe(int ends[2])
+{
+    if (pipe(ends) != 0)
+        return errno;
+    for (int i = 0; i < 2; i++) {
+        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
+        fcntl(ends[i], F_SETFL, O_NONBLOCK);
+    }
+    return 0;
+}
+
+/* Signals are the other threads'. */
+static void start(void)
+{
+    pthread_t thread;
+    sigset_t all, before;
+    int error = open_pipe(dog.wake);
+    dog.started = true;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    if (error == 0)
+        error = pthread_create(&thread, NULL, watch, NULL);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (error == 0)
+        pthread_detach(thread);
+    else
+        fprintf(stderr, "modalua: there is no watchdog: %s\n", strerror(error));
+}
+
+void watchdog_watch(modalua_runtime *rt, double limit)
+{
+    if (!dog.started)
+        start();
+    pthread_mutex_lock(&dog.lock);
+    dog.watched = rt;
+    dog.limit = limit;
+    atomic_store(&dog.signal, 0);
+    pthread_mutex_unlock(&dog.lock);
+    if (limit > 0)
+        wake();
+}
+
+void watchdog_rest(void)
+{
+    pthread_mutex_lock(&dog.lock);
+    dog.watched = NULL;
+    pthread_mutex_unlock(&dog.lock);
+}
+
+void watchdog_alert(int sig)
+{
+    int saved = errno;
+    atomic_store(&dog.signal, sig);
+    wake();
+    errno = saved;
+}

@@ -1,0 +1,238 @@
+#include "embed/host_functions.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "binding/error.h"
+#include "embed/reply.h"
+#include "engine/op.h"
+#include "engine/stop.h"
+#include "json/encode.h"
+#include "json/json.h"
+#include "json/mark.h"
+
+#define FUNCTION (lua_upvalueindex(2))
+
+/* What the function that scripts see holds as its upvalue. */
+typedef struct host_function {
+    modalua_function call;
+    void *user;
+    char name[];
+} host_function;
+
+typedef struct host_call {
+    op base;
+    const host_function *function; /* the caller's, which is on the stack, keeps it */
+    modalua_reply *reply;
+} host_call;
+
+static void released(op *o)
+{
+    host_call *c = (host_call *)o;
+    reply_drop(c->reply);
+    c->reply = NULL;
+}
+
+static bool answered(const op *o)
+{
+    return reply_look(((const host_call *)o)->reply).kind != REPLY_NONE;
+}
+
+/* ---- the answer ---- */
+
+static int push_error(lua_State *L, const char *name, const reply_answer *a)
+{
+    lua_pushnil(L);
+    lerror_new(L, "host", a->code, "%s", a->text);
+    lerror_set(L, "op", name);
+    return 2;
+}
+
+/* One value; null is nil. */
+static int push_json(lua_State *L, loop *lp, const char *name, const reply_answer *a)
+{
+    if (!ljson_decode(L, lp->mem, a->text, a->size))
+        return luaL_error(L, "%s: the host's reply cannot be read: %s", name, lua_tostring(L, -1));
+    if (lmark_is_null(L, -1))
+        lua_pushnil(L);
+    return 1;
+}
+
+static int push_answer(lua_State *L, host_call *c)
+{
+    reply_answer a = reply_look(c->reply);
+    switch (a.kind) {
+    case REPLY_JSON: return push_json(L, c->base.lp, c->function->name, &a);
+    case REPLY_TEXT: lua_pushlstring(L, a.text, a.size); return 1;
+    case REPLY_ERROR: return push_error(L, c->function->name, &a);
+    case REPLY_NONE: break;
+    }
+    return 0;
+}
+
+/* ---- the call ---- */
+
+/* The arguments, as JSON, are right below the op. */
+static int advance(lua_State *L, op *o)
+{
+    host_call *c = (host_call *)o;
+    double left;
+    if (o->stage++ > 0)
+        return push_answer(L, c);
+    c->reply = reply_new(o->lp, true);
+    if (!c->reply) {
+        lerror_new(L, "limit", "memory", "not enough memory for a call of the host");
+        return op_throw(L, o);
+    }
+    left = limits_pause_burst(o->lp);
+    c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
+    limits_resume_burst(o->lp, left);
+    if (!reply_is_kept(c->reply) || answered(o))
+        return push_answer(L, c);
+    loop_wait_outside(o->lp, o, answered); /* an answer from now on wakes the loop */
+    return OP_WAIT;
+}
+
+/* Packs the arguments into the array on the top. */
+static void pack_arguments(lua_State *L)
+{
+    int n = lua_gettop(L);
+    lua_createtable(L, n, 0);
+    lmark_array(L);
+    for (int i = 1; i <= n; i++) {
+        if (lua_isnil(L, i))
+            lmark_push_null(L);
+        else
+            lua_pushvalue(L, i);
+        lua_rawseti(L, n + 1, i);
+    }
+}
+
+static int call_host(lua_State *L)
+{
+    loop *lp = lua_touserdata(L, lua_upvalueindex(1));
+    const host_function *f = lua_touserdata(L, FUNCTION);
+    host_call *c;
+    luaL_checkstack(L, 4, "too many arguments");
+    pack_arguments(L);
+    lua_pushvalue(L, FUNCTION); /* … array function: kept, should it be registered anew */
+    if (!ljson_encode(L, -2, NULL)) {
+        lua_pushnil(L);
+        lerror_new(L, "refused", NULL, "an argument cannot be sent as JSON: %s",
+                   lua_tostring(L, -2));
+        lerror_set(L, "op", f->name);
+        return 2;
+    }
+    c = (host_call *)op_new(L, lp, sizeof *c, 0, advance, f->name);
+    c->function = f;
+    c->base.released = released;
+    return op_run(L, &c->base);
+}
+
+void lhost_push_function(lua_State *L, loop *lp, const char *name, modalua_function function,
+                         void *user)
+{
+    host_function *f;
+    lua_pushlightuserdata(L, lp);
+    f = lua_newuserdatauv(L, sizeof *f + strlen(name) + 1, 0);
+    f->call = function;
+    f->user = user;
+    strcpy(f->name, name);
+    lua_pushcclosure(L, call_host, 2);
+}
+
+/* ---- modules ---- */
+
+lhost_finder *lhost_push_finder(lua_State *L, lhost_finder f)
+{
+    lhost_finder *copy = lua_newuserdatauv(L, sizeof *copy, 0);
+    *copy = f;
+    return copy;
+}
+
+/* Pushes what the host has replied, or that there is nothing. Throws when it has the module, and
+ * cannot give it. [-0, +1, v] */
+static reply_kind push_found(lua_State *L, const char *name, modalua_reply *reply)
+{
+    reply_answer a = reply_look(reply);
+    if (a.kind == REPLY_ERROR)
+        luaL_error(L, "the host cannot give module '%s': %s", name, a.text);
+    else if (a.kind == REPLY_TEXT)
+        lua_pushlstring(L, a.text, a.size);
+    else
+        lua_pushfstring(L, "the host has no module '%s'", name);
+    return a.kind;
+}
+
+static int drop_held(lua_State *L)
+{
+    modalua_reply **held = lua_touserdata(L, 1);
+    reply_drop(*held);
+    *held = NULL;
+    return 0;
+}
+
+/* Pushes a place for a reply, which lets go of it when it is collected. [-0, +1, m] */
+static modalua_reply **push_holder(lua_State *L)
+{
+    modalua_reply **held = lua_newuserdatauv(L, sizeof *held, 0);
+    *held = NULL;
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, drop_held);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    return held;
+}
+
+bool lhost_find_module(lua_State *L, const lhost_finder *f, const char *name)
+{
+    modalua_reply **held = push_holder(L);
+    reply_kind kind;
+    size_t size;
+    const char *text;
+    double left;
+    *held = reply_new(f->lp, false);
+    if (!*held)
+        luaL_error(L, "not enough memory");
+    left = limits_pause_burst(f->lp);
+    f->search(f->user, name, *held);
+    limits_resume_burst(f->lp, left);
+    kind = push_found(L, name, *held);
+    reply_drop(*held);
+    *held = NULL;
+    lua_remove(L, -2); /* the holder */
+    if (kind != REPLY_TEXT)
+        return false;
+    text = lua_tolstring(L, -1, &size);
+    lua_pushfstring(L, "@%s", name);
+    if (luaL_loadbufferx(L, text, size, lua_tostring(L, -1), "t") != LUA_OK)
+        luaL_error(L, "module '%s', which the host gave, does not compile: %s", name,
+                   lua_tostring(L, -1));
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return true;
+}
+
+/* A searcher of package.searchers: name. */
+static int l_search(lua_State *L)
+{
+    lhost_find_module(L, lua_touserdata(L, lua_upvalueindex(1)), luaL_checkstring(L, 1));
+    return 1;
+}
+
+void lhost_add_searcher(lua_State *L, lhost_finder f)
+{
+    enum { PLACE = 2 }; /* behind that of package.preload */
+    int searchers;
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "searchers");
+    searchers = lua_gettop(L);
+    for (lua_Integer i = luaL_len(L, searchers); i >= PLACE; i--) {
+        lua_geti(L, searchers, i);
+        lua_seti(L, searchers, i + 1);
+    }
+    lhost_push_finder(L, f);
+    lua_pushcclosure(L, l_search, 1);
+    lua_seti(L, searchers, PLACE);
+    lua_settop(L, searchers - 2);
+}

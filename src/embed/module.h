@@ -1,0 +1,13 @@
+/* lmodule.h - require "modalua": in a state of ours and in a host's or stock Lua's. */
+#ifndef LMODULE_H
+#define LMODULE_H
+
+#include <lua.h>
+
+#include "api/connect.h"
+#include "engine/loop.h"
+
+/* Puts the modules into package.preload of a state of ours. [-0, +0, m] */
+void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults);
+
+#endif

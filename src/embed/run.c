@@ -1,0 +1,383 @@
+/* run.c - one run of a script: started, moved on step by step, ended, stopped. */
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "embed/last_error.h"
+#include "embed/sandbox.h"
+#include "engine/op.h"
+#include "engine/stop.h"
+#include "engine/task.h"
+#include "json/encode.h"
+#include "json/json.h"
+
+enum { DRAIN_SECONDS = 1, TEXT_SECONDS = 1 };
+
+/* ---- starting a run ---- */
+
+/* The chunk, or the reason why there is none, is on the top. */
+static int begin_run(lua_State *L, call *c, int loaded)
+{
+    if (loaded != LUA_OK) {
+        c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
+                    : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
+                                              : MODALUA_E_FILE;
+        report_error(L, c->rt, c->status, lua_gettop(L), 0);
+        return 0;
+    }
+    luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
+    for (int i = 0; i < c->argc; i++)
+        lua_pushstring(L, c->argv[i]);
+    c->rt->root = task_new(L, &c->rt->lp, c->argc);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
+    return 0;
+}
+
+static int start_string_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    return begin_run(L, c, luaL_loadbufferx(L, c->text, c->size, c->name, "t"));
+}
+
+static int start_file_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
+}
+
+/* The result, if any, is on the top. */
+static int called_k(lua_State *L, int status, lua_KContext context)
+{
+    modalua_runtime *rt = runtime_of(L);
+    (void)status;
+    (void)context;
+    if (lua_isnil(L, -1))
+        return 0;
+    if (!ljson_encode(L, lua_gettop(L), NULL))
+        return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
+    rt->json = report_keep(L, REPORT_JSON);
+    return 0;
+}
+
+/* Finds a function by a path from the globals, or by a module's name and a field. [-0, +1] */
+static void push_function(lua_State *L, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    lua_pushglobaltable(L);
+    for (const char *at = path; at && lua_istable(L, -1);) {
+        size_t n = strcspn(at, ".");
+        lua_pushlstring(L, at, n);
+        lua_gettable(L, -2);
+        lua_remove(L, -2);
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    if (lua_isfunction(L, -1) || !dot)
+        return;
+    lua_pop(L, 1);
+    lsandbox_push_require(L, path);
+    lua_pushlstring(L, path, (size_t)(dot - path));
+    lua_call(L, 1, 1);
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, dot + 1);
+}
+
+/* The body of a modalua_call: path, then the argument's JSON text or nil. */
+static int call_body(lua_State *L)
+{
+    modalua_runtime *rt = runtime_of(L);
+    const char *path = lua_tostring(L, 1), *json = lua_tostring(L, 2);
+    push_function(L, path);
+    if (!lua_isfunction(L, -1))
+        return luaL_error(L, "there is no function '%s'", path);
+    if (json && !ljson_decode(L, &rt->mem, json, lua_rawlen(L, 2)))
+        return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
+    lua_callk(L, json ? 1 : 0, 1, 0, called_k);
+    return called_k(L, LUA_OK, 0);
+}
+
+static int start_call_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    const char *args[2] = { c->name, c->text };
+    c->argv = args;
+    c->argc = c->text ? 2 : 1;
+    lua_pushcfunction(L, call_body);
+    return begin_run(L, c, LUA_OK);
+}
+
+static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
+                 void *user)
+{
+    int status;
+    if (rt->busy || rt->root)
+        return MODALUA_E_BUSY;
+    report_clear(rt);
+    rt->json = NULL;
+    loop_begin(&rt->lp);
+    if (rt->config.run_seconds > 0)
+        loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
+    rt->lp.exit_code = 0;
+    rt->drain_end = 0;
+    rt->done = done;
+    rt->done_user = user;
+    status = runtime_call(rt, function, c);
+    if (status != MODALUA_OK)
+        loop_end(&rt->lp);
+    return status;
+}
+
+int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
+                         modalua_done_fn done, void *user)
+{
+    call c = { .name = name, .text = source, .size = size };
+    return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user)
+                                               : report_invalid(rt);
+}
+
+int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
+                       modalua_done_fn done, void *user)
+{
+    call c = { .name = path, .argc = argc, .argv = argv };
+    return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user)
+                                                  : report_invalid(rt);
+}
+
+int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
+                       modalua_done_fn done, void *user)
+{
+    call c = { .name = function, .text = json_in };
+    return rt && function ? start(rt, start_call_p, &c, done, user) : report_invalid(rt);
+}
+
+/* ---- ending a run ---- */
+
+static bool is_memory_error(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TSTRING &&
+           strcmp(lua_tostring(L, index), "not enough memory") == 0;
+}
+
+static int failure_status(lua_State *L, int index)
+{
+    const loop *lp = limits_loop(L);
+    if (lp->stop == LOOP_KILL)
+        return lp->reason == REASON_EXIT        ? MODALUA_EXIT
+               : lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED
+                                                : MODALUA_E_LIMIT;
+    if (lp->stop == LOOP_CANCEL)
+        return MODALUA_E_CANCELLED;
+    return is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+}
+
+static const char *limit_message(const modalua_runtime *rt, lua_State *L)
+{
+    if (rt->lp.reason == REASON_LUA_TIME)
+        return lua_pushfstring(L, "the script ran for more than %f s without a wait",
+                               (double)rt->config.burst_seconds);
+    return lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
+}
+
+/* Reads the outcome of the root task into the call's status and the last error. */
+static int finish_p(lua_State *L)
+{
+    enum { ROOT = 2, ERROR, TRACEBACK };
+    call *c = lua_touserdata(L, 1);
+    modalua_runtime *rt = c->rt;
+    if (!rt->root->failed && rt->lp.stop == LOOP_GO)
+        return 0;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
+    task_push_failure(L, ROOT);
+    c->status = failure_status(L, ERROR);
+    report_plain_error(rt, c->status);
+    if (c->status == MODALUA_E_SCRIPT) {
+        limits_restart_burst(&rt->lp);
+        loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
+        report_error(L, rt, c->status, ERROR, TRACEBACK);
+    } else if (c->status == MODALUA_E_LIMIT) {
+        limit_message(rt, L);
+        report_error(L, rt, c->status, lua_gettop(L), 0);
+    }
+    return 0;
+}
+
+static int end_run(modalua_runtime *rt)
+{
+    call c = { 0 };
+    int status = runtime_protect(rt, finish_p, &c), top;
+    if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
+        if (status == MODALUA_E_NOMEM)
+            report_plain_error(rt, c.status);
+        status = c.status;
+    }
+    top = lua_gettop(rt->L);
+    lua_pushboolean(rt->L, 0);
+    lua_rawsetp(rt->L, LUA_REGISTRYINDEX,
+                &report_places[REPORT_ROOT]); /* an existing key: cannot fail */
+    lua_settop(rt->L, top);
+    rt->root = NULL;
+    if (status != MODALUA_OK)
+        rt->json = NULL; /* a task that the function left behind failed after it had a result */
+    loop_end(&rt->lp);
+    if (!rt->lp.interruptible)
+        lua_sethook(rt->L, NULL, 0, 0);
+    return status;
+}
+
+/* The root has ended and farewells are under way that still have time. */
+static bool draining(modalua_runtime *rt)
+{
+    const loop *lp = &rt->lp;
+    if (rt->drain_end == 0) {
+        rt->drain_end = clock_now() + DRAIN_SECONDS;
+        loop_clear_deadline(&rt->lp); /* the run was in time */
+    }
+    return op_farewells_pending(rt->L, &rt->lp, false) &&
+           (lp->stop != LOOP_KILL || lp->reason != REASON_CANCELLED) && clock_now() < rt->drain_end;
+}
+
+static int step_p(lua_State *L)
+{
+    call *c = lua_touserdata(L, 1);
+    modalua_runtime *rt = c->rt;
+    if (rt->root->state != TASK_DONE) {
+        task_turn(L, &rt->lp, c->seconds);
+        op_farewells_pending(L, &rt->lp, false);
+    } else {
+        loop_pump(&rt->lp,
+                  c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
+    }
+    return 0;
+}
+
+/* One step of a run that is under way: MODALUA_WORKING, or how it ended. */
+static int step(modalua_runtime *rt, double seconds)
+{
+    call c = { .seconds = seconds };
+    if (runtime_protect(rt, step_p, &c) < 0) {
+        loop_kill(&rt->lp, REASON_CANCELLED);
+        return MODALUA_WORKING;
+    }
+    if (rt->root->state != TASK_DONE || draining(rt))
+        return MODALUA_WORKING;
+    op_farewells_pending(rt->L, &rt->lp, true);
+    return end_run(rt);
+}
+
+int modalua_step(modalua_runtime *rt, int max_wait_ms)
+{
+    locale_t before;
+    modalua_done_fn done;
+    void *user;
+    int status;
+    if (!rt)
+        return MODALUA_E_INVALID;
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    if (!rt->root)
+        return MODALUA_OK;
+    done = rt->done;
+    user = rt->done_user;
+    runtime_enter(rt, &before);
+    status = step(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
+    runtime_leave(rt, before);
+    if (status != MODALUA_WORKING && done)
+        done(user, rt, status); /* may start another run, or destroy the runtime: nothing of it is
+                                   touched from here on */
+    return status;
+}
+
+int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms)
+{
+    if (timeout_ms)
+        *timeout_ms = -1;
+    if (!rt || !timeout_ms || count < 0 || (count > 0 && !fds))
+        return report_invalid(rt);
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    return rt->root ? loop_fds(&rt->lp, fds, count, timeout_ms) : 0;
+}
+
+/* ---- the blocking calls: start and step ---- */
+
+static int run_to_end(modalua_runtime *rt, int started)
+{
+    int status = started;
+    if (started != MODALUA_OK)
+        return started;
+    do
+        status = modalua_step(rt, -1);
+    while (status == MODALUA_WORKING);
+    return status;
+}
+
+int modalua_run_string(modalua_runtime *rt, const char *name, const char *source, size_t size)
+{
+    return run_to_end(rt, modalua_start_string(rt, name, source, size, NULL, NULL));
+}
+
+int modalua_run_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv)
+{
+    return run_to_end(rt, modalua_start_file(rt, path, argc, argv, NULL, NULL));
+}
+
+int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
+                 const char **json_out)
+{
+    int status = run_to_end(rt, modalua_start_call(rt, function, json_in, NULL, NULL));
+    if (json_out)
+        *json_out = status == MODALUA_OK ? modalua_result(rt) : NULL;
+    return status;
+}
+
+const char *modalua_result(const modalua_runtime *rt)
+{
+    return rt && !rt->root ? rt->json : NULL;
+}
+
+/* ---- stopping ---- */
+
+void modalua_cancel(modalua_runtime *rt)
+{
+    struct lua_State *running;
+    if (!rt)
+        return;
+    loop_cancel(&rt->lp);
+    running = atomic_load(&rt->lp.running);
+    if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
+        limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
+}
+
+double modalua_overdue(const modalua_runtime *rt)
+{
+    return rt ? loop_overdue(&rt->lp) : -HUGE_VAL;
+}
+
+int modalua_transfers(const modalua_runtime *rt)
+{
+    int count = 0;
+    if (rt && rt->root)
+        for (const task *t = rt->lp.tasks; t; t = t->next)
+            count += t->waits && t->waits->stopped;
+    return count;
+}
+
+void modalua_detach(modalua_runtime *rt)
+{
+    if (!rt || rt->busy || !rt->root)
+        return;
+    loop_detach_task(rt->root);
+    loop_cancel(&rt->lp);
+}
+
+void modalua_destroy(modalua_runtime *rt)
+{
+    if (!rt || rt->busy) /* from inside a run it would free what it stands on */
+        return;
+    rt->done = NULL;
+    if (rt->root)
+        loop_kill(&rt->lp, REASON_CANCELLED);
+    while (rt->root)
+        modalua_step(rt, 0);
+    runtime_free(rt);
+}

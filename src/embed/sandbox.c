@@ -1,0 +1,217 @@
+#include "embed/sandbox.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "binding/error.h"
+#include "orthanc/sandbox_routes.h"
+
+static const char own_globals_key; /* of the Lua half's globals in the registry */
+
+/* ---- what there is: nothing else ---- */
+
+/* Lists of names, ended by NULL. */
+static const char *const base[] = {
+    "assert",   "error",    "getmetatable", "ipairs", "next",   "pairs",    "pcall",
+    "print",    "rawequal", "rawget",       "rawlen", "rawset", "select",   "setmetatable",
+    "tonumber", "tostring", "type",         "warn",   "xpcall", "_VERSION", NULL
+};
+static const char *const coroutine[] = { "close",  "create", "isyieldable", "resume", "running",
+                                         "status", "wrap",   "yield",       NULL };
+static const char *const math[] = { "abs",        "acos", "asin", "atan",       "ceil",
+                                    "cos",        "deg",  "exp",  "floor",      "fmod",
+                                    "huge",       "log",  "max",  "maxinteger", "min",
+                                    "mininteger", "modf", "pi",   "rad",        "random",
+                                    "randomseed", "sin",  "sqrt", "tan",        "tointeger",
+                                    "type",       "ult",  NULL };
+static const char *const os[] = { "clock", "date", "difftime", "time", NULL };
+static const char *const string[] = { "byte",    "char",  "find",   "format", "gmatch",   "gsub",
+                                      "len",     "lower", "match",  "pack",   "packsize", "rep",
+                                      "reverse", "sub",   "unpack", "upper",  NULL };
+static const char *const table[] = { "concat", "insert", "move",   "pack",
+                                     "remove", "sort",   "unpack", NULL };
+static const char *const utf8[] = { "char", "charpattern", "codepoint", "codes",
+                                    "len",  "offset",      NULL };
+
+static const struct {
+    const char *name;
+    const char *const *fields;
+} libraries[] = { { "coroutine", coroutine }, { "math", math },   { "os", os },
+                  { "string", string },       { "table", table }, { "utf8", utf8 } };
+
+/* Those of modalua's modules that have no way to a file or to another state's globals. */
+static const char *const modules[] = {
+    "modalua",      "modalua.doc", "modalua.json", "modalua.letters", "modalua.table",
+    "modalua.task", NULL
+};
+
+static bool is_listed(const char *const *list, const char *name)
+{
+    while (*list && strcmp(*list, name) != 0)
+        list++;
+    return *list != NULL;
+}
+
+/* Sets those fields of the table on the top as the table at `from` has them. [-0, +0, m] */
+static void take_fields(lua_State *L, int from, const char *const *names)
+{
+    for (; *names; names++) {
+        lua_getfield(L, from, *names);
+        lua_setfield(L, -2, *names);
+    }
+}
+
+/* ---- functions of its own ---- */
+
+/* As lbaselib's, but text only: crafted bytecode takes the process over. */
+static int l_load(lua_State *L)
+{
+    int n = lua_gettop(L) < 3 ? 3 : lua_gettop(L);
+    lua_settop(L, n);
+    lua_pushstring(L, strchr(luaL_optstring(L, 3, "t"), 't') ? "t" : "-");
+    lua_replace(L, 3);
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, n, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* Pushes what require "name" of the full library gives. [-0, +1, v] */
+static void require_own(lua_State *L, const char *name)
+{
+    lsandbox_push_own_globals(L);
+    lua_getfield(L, -1, "require");
+    lua_remove(L, -2);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+}
+
+/* Pushes what the host's module gives, or true. [-0, +1, v] */
+static void require_hosts(lua_State *L, const lhost_finder *f, const char *name)
+{
+    if (!f->search)
+        luaL_error(L,
+                   "a sandboxed script has no module '%s': only modalua's, and those of its host",
+                   name);
+    if (!lhost_find_module(L, f, name))
+        lua_error(L);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+    if (lua_isnil(L, -1)) {
+        lua_pushboolean(L, 1);
+        lua_replace(L, -2);
+    }
+}
+
+/* Upvalues: the finder, and the table of what has been loaded. */
+static int l_require(lua_State *L)
+{
+    const lhost_finder *f = lua_touserdata(L, lua_upvalueindex(1));
+    const char *name = luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
+        return 1;
+    if (is_listed(modules, name))
+        require_own(L, name);
+    else
+        require_hosts(L, f, name);
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, lua_upvalueindex(2));
+    return 1;
+}
+
+static void set_require(lua_State *L, lhost_finder f)
+{
+    lhost_push_finder(L, f);
+    lua_newtable(L);
+    lua_pushcclosure(L, l_require, 2);
+    lua_setfield(L, -2, "require");
+}
+
+/* ---- the globals ---- */
+
+/* Of all strings: their methods are the sandbox's. The globals are on the top. */
+static void adopt_strings(lua_State *L)
+{
+    lua_pushliteral(L, "");
+    lua_getmetatable(L, -1);
+    lua_getfield(L, -3, "string");
+    lua_setfield(L, -2, "__index");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pop(L, 2);
+}
+
+void lsandbox_enter(lua_State *L, lhost_finder f)
+{
+    int own, globals;
+    lua_pushglobaltable(L);
+    own = lua_gettop(L);
+    lua_newtable(L);
+    globals = lua_gettop(L);
+    take_fields(L, own, base);
+    for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
+        lua_getfield(L, own, libraries[i].name);
+        lua_newtable(L);
+        take_fields(L, globals + 1, libraries[i].fields);
+        lua_setfield(L, globals, libraries[i].name);
+        lua_settop(L, globals);
+    }
+    lua_getfield(L, own, "load");
+    lua_pushcclosure(L, l_load, 1);
+    lua_setfield(L, globals, "load");
+    set_require(L, f);
+    lua_pushvalue(L, globals);
+    lua_setfield(L, globals, "_G");
+    lua_pushvalue(L, globals);
+    lua_setfield(L, own, "_G"); /* what the Lua half does to globals, it does to the script's */
+    adopt_strings(L);
+    lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &own_globals_key);
+}
+
+void lsandbox_push_own_globals(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &own_globals_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_pushglobaltable(L);
+}
+
+void lsandbox_push_require(lua_State *L, const char *path)
+{
+    if (strncmp(path, "modalua.", 8) == 0)
+        lsandbox_push_own_globals(L);
+    else
+        lua_pushglobaltable(L);
+    lua_getfield(L, -1, "require");
+    lua_remove(L, -2);
+}
+
+/* ---- what is refused ---- */
+
+static int refuse(lua_State *L, const char *name, const char *method, const char *path,
+                  const char *why)
+{
+    lerror_new(L, "refused", "sandbox", "%s", why);
+    lerror_set(L, "op", name);
+    lerror_set(L, "method", method);
+    lerror_set(L, "path", path);
+    return lua_error(L);
+}
+
+void lsandbox_check(lua_State *L, const loop *lp, const char *name, const char *why)
+{
+    if (lp->sandboxed)
+        refuse(L, name, NULL, NULL, why);
+}
+
+void lsandbox_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
+                          const char *path)
+{
+    const char *why = lp->sandboxed ? orthanc_out_of_reach(method, path) : NULL;
+    if (why)
+        refuse(L, name, method, path, why);
+}

@@ -1,0 +1,35 @@
+/* lsandbox.h - what a script has that its host does not trust with the machine: an allow-list of
+ * the standard library, modules of the host's choice, the servers that the host names, no files and
+ * nothing of the server's own settings.
+ *
+ * The globals of such a state are a table made for it. modalua's own Lua half keeps the full
+ * library, in globals that no script can reach.
+ */
+#ifndef LSANDBOX_H
+#define LSANDBOX_H
+
+#include <lua.h>
+
+#include "embed/host_functions.h"
+#include "engine/loop.h"
+
+/* Gives a state of ours, whose libraries are open, the globals of a sandbox. [-0, +0, m] */
+void lsandbox_enter(lua_State *L, lhost_finder f);
+
+/* Pushes the globals of modalua's own Lua half, which outside a sandbox are everybody's.
+ * [-0, +1, -] */
+void lsandbox_push_own_globals(lua_State *L);
+
+/* Pushes the `require` for a path that the host calls: it may call any part of modalua; of the rest
+ * what its scripts could. [-0, +1, v] */
+void lsandbox_push_require(lua_State *L, const char *path);
+
+/* Throws, in a sandbox, that the function `name` is not for one. [-0, +0, v] */
+void lsandbox_check(lua_State *L, const loop *lp, const char *name, const char *why);
+
+/* The same when its scripts may not use this route by themselves; the path is encoded.
+ * [-0, +0, v] */
+void lsandbox_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
+                          const char *path);
+
+#endif

@@ -1,0 +1,435 @@
+#include "embed/stdlib.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/stop.h"
+
+static const char traces_key; /* of the table coroutine -> traceback of its error, weak keys */
+
+/* ---- print, warn, os.exit ---- */
+
+static int l_print(lua_State *L)
+{
+    const lbase_host *host = lua_touserdata(L, lua_upvalueindex(1));
+    luaL_Buffer b;
+    int n = lua_gettop(L);
+    if (!host->write)
+        return 0;
+    for (int i = 1; i <= n; i++) { /* all conversions first: a buffer wants the stack for itself */
+        luaL_tolstring(L, i, NULL);
+        lua_replace(L, i);
+    }
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, '\t');
+        lua_pushvalue(L, i);
+        luaL_addvalue(&b);
+    }
+    luaL_addchar(&b, '\n');
+    luaL_pushresult(&b);
+    host->write(host->user, lua_tostring(L, -1), lua_rawlen(L, -1));
+    return 0;
+}
+
+/* As lauxlib's, with the host in place of standard error: off until a script says warn "@on". */
+static void on_warning(void *user, const char *message, int to_be_continued)
+{
+    lbase_host *host = user;
+    bool first = !host->warning_goes_on;
+    host->warning_goes_on = to_be_continued != 0;
+    if (first && !to_be_continued && message[0] == '@') {
+        if (strcmp(message, "@on") == 0)
+            host->warnings = true;
+        else if (strcmp(message, "@off") == 0)
+            host->warnings = false;
+        return;
+    }
+    if (!host->warnings || !host->warn)
+        return;
+    if (first)
+        host->warn(host->user, "Lua warning: ", 13);
+    host->warn(host->user, message, strlen(message));
+    if (!to_be_continued)
+        host->warn(host->user, "\n", 1);
+}
+
+/* Unwinds the run, <close> variables included; the process is the host's. */
+static int l_exit(lua_State *L)
+{
+    loop *lp = limits_loop(L);
+    limits_pass_on(L, lp); /* the first one counts */
+    if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
+        lp->exit_code = EXIT_SUCCESS;
+    else if (lua_isboolean(L, 1))
+        lp->exit_code = EXIT_FAILURE;
+    else
+        lp->exit_code = (int)luaL_checkinteger(L, 1);
+    loop_kill(lp, REASON_EXIT);
+    limits_throw_kill(L, lp);
+}
+
+/* ---- setmetatable ---- */
+
+/* Where a run can be stopped, no table of a script's is finalized: finalizers run with hooks off,
+ * and one that spins could not be. */
+static void check_no_finalizer(lua_State *L, int metatable)
+{
+    if (!lua_istable(L, metatable) || !limits_loop(L)->interruptible)
+        return;
+    lua_pushliteral(L, "__gc");
+    if (lua_rawget(L, metatable) != LUA_TNIL)
+        luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not be "
+                      "stopped; use <close>");
+    lua_pop(L, 1);
+}
+
+static int l_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    check_no_finalizer(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* debug's, which looks at no __metatable. */
+static int l_debug_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    lua_settop(L, 2);
+    check_no_finalizer(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* ---- pcall, xpcall ---- */
+
+/* As lbaselib's finishpcall, but a kill goes on. `skip` values below the results are not returned.
+ */
+static int finish_pcall(lua_State *L, int status, lua_KContext skip)
+{
+    if (status != LUA_OK && status != LUA_YIELD) {
+        limits_loop(L)->thrown_by_hook = NULL;
+        limits_pass_on(L, limits_loop(L));
+        lua_pushboolean(L, 0);
+        lua_insert(L, -2);
+        return 2;
+    }
+    return lua_gettop(L) - (int)skip;
+}
+
+static int l_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    return finish_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall), 0);
+}
+
+static int l_traceback(lua_State *L);
+
+/* Around the handler of an xpcall. After an error that a hook threw hooks are off in here, and Lua
+ * could not be stopped: none runs. */
+static int guarded_handler(lua_State *L)
+{
+    const loop *lp = limits_loop(L);
+    if (lp->stop == LOOP_KILL || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_tocfunction(L, -1) == l_traceback) {
+        /* As if it stood here itself: this frame is no part of the story. */
+        if (lua_isstring(L, 1))
+            luaL_traceback(L, L, lua_tostring(L, 1), 1);
+        else
+            lua_settop(L, 1);
+        return 1;
+    }
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int l_xpcall(lua_State *L)
+{
+    int n = lua_gettop(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, guarded_handler, 1);
+    lua_replace(L, 2);
+    lua_pushboolean(L, 1);
+    lua_pushvalue(L, 1);
+    lua_rotate(L, 3, 2); /* f handler true f args... */
+    return finish_pcall(L, lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish_pcall), 2);
+}
+
+/* ---- coroutines ---- */
+
+static lua_State *check_coroutine(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argexpected(L, co, 1, "coroutine");
+    return co;
+}
+
+/* Runs where an error is raised in a coroutine: its stack will have been unwound when
+ * debug.traceback(co) is called. */
+static int keep_trace(lua_State *L)
+{
+    if (limits_loop(L)->stop == LOOP_KILL)
+        return 1;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+    lua_pushthread(L);
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawset(L, -3);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int l_create(lua_State *L)
+{
+    lua_State *co;
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    co = lua_newthread(L);
+    limits_push_base(co);
+    lua_pushcfunction(co, keep_trace);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    return 1;
+}
+
+static int resume_error(lua_State *L, const char *message)
+{
+    lua_pushstring(L, message);
+    return -1;
+}
+
+/* Can the coroutine be resumed? NULL if so. */
+static const char *resume_fault(lua_State *co)
+{
+    lua_Debug ar;
+    int status = lua_status(co);
+    if (limits_is_task(co)) /* the loop's alone; a main program to its script */
+        return "cannot resume non-suspended coroutine";
+    if (status == LUA_YIELD)
+        return NULL;
+    if (status == LUA_OK && lua_getstack(co, 0, &ar))
+        return "cannot resume non-suspended coroutine";
+    return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
+}
+
+/* lua_resetthread; a kill in a <close> handler goes on. Leaves an error, if any, on co's stack. */
+static int reset(lua_State *L, lua_State *co)
+{
+    loop *lp = limits_loop(L);
+    lua_State *before = limits_enter(lp, co);
+    int status = lua_resetthread(co);
+    limits_leave(lp, before);
+    limits_pass_on(L, lp);
+    return status;
+}
+
+/* Passes the arguments on the top; leaves the results, and returns how many, or leaves an error and
+ * returns -1. */
+static int resume(lua_State *L, lua_State *co, int args)
+{
+    loop *lp = limits_loop(L);
+    const char *fault = resume_fault(co);
+    lua_State *before;
+    int status, results;
+    if (fault)
+        return resume_error(L, fault);
+    if (!lua_checkstack(co, args))
+        return resume_error(L, "too many arguments to resume");
+    lua_xmove(L, co, args);
+    if (lua_status(co) == LUA_OK)
+        args = lua_gettop(co) - 1; /* with the base frame's handler and the function */
+    before = limits_enter(lp, co);
+    status = lua_resume(co, L, args, &results);
+    limits_leave(lp, before);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lp->thrown_by_hook = NULL;
+        limits_pass_on(L, lp);
+        lua_xmove(co, L, 1);
+        return -1;
+    }
+    if (!lua_checkstack(L, results + 1)) {
+        lua_pop(co, results);
+        return resume_error(L, "too many results to resume");
+    }
+    lua_xmove(co, L, results);
+    return results;
+}
+
+static int l_resume(lua_State *L)
+{
+    lua_State *co = check_coroutine(L);
+    int results = resume(L, co, lua_gettop(L) - 1);
+    lua_pushboolean(L, results >= 0);
+    if (results < 0)
+        results = 1;
+    lua_insert(L, -(results + 1));
+    return results + 1;
+}
+
+static int wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+    int results = resume(L, co, lua_gettop(L));
+    int status;
+    if (results >= 0)
+        return results;
+    status = lua_status(co);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        if (reset(L, co) != LUA_OK) /* its pending variables may have raised another one */
+            lua_xmove(co, L, 1);
+    }
+    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+static int l_wrap(lua_State *L)
+{
+    l_create(L);
+    lua_pushcclosure(L, wrapped, 1);
+    return 1;
+}
+
+static int l_yield(lua_State *L)
+{
+    if (limits_is_task(L))
+        return luaL_error(L, "attempt to yield from outside a coroutine");
+    return lua_yield(L, lua_gettop(L));
+}
+
+static int l_isyieldable(lua_State *L)
+{
+    lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+    lua_pushboolean(L, lua_isyieldable(co) && !limits_is_task(co));
+    return 1;
+}
+
+static int l_running(lua_State *L)
+{
+    int is_main = lua_pushthread(L);
+    lua_pushboolean(L, is_main || limits_is_task(L));
+    return 2;
+}
+
+static int l_close(lua_State *L)
+{
+    lua_State *co = check_coroutine(L);
+    lua_Debug ar;
+    int status = lua_status(co);
+    if (co == L || limits_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
+        return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
+    status = reset(L, co);
+    lua_pushboolean(L, status == LUA_OK);
+    if (status == LUA_OK)
+        return 1;
+    lua_xmove(co, L, 1);
+    return 2;
+}
+
+/* ---- debug.traceback ---- */
+
+/* Pushes the kept traceback of a coroutine that ended in an error, without the base frame's line.
+ */
+static bool push_kept_trace(lua_State *L, lua_State *co)
+{
+    const char *trace, *last;
+    int status = lua_status(co);
+    if (status == LUA_OK || status == LUA_YIELD)
+        return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, -2) != LUA_TSTRING)
+        return false;
+    trace = lua_tostring(L, -1);
+    last = strrchr(trace, '\n');
+    lua_pushlstring(L, trace, last ? (size_t)(last - trace) : strlen(trace));
+    return true;
+}
+
+static int l_traceback(lua_State *L)
+{
+    lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+    int message = lua_isthread(L, 1) ? 2 : 1;
+    const char *text = lua_tostring(L, message);
+    if (!text && !lua_isnoneornil(L, message)) {
+        lua_pushvalue(L, message);
+        return 1;
+    }
+    if (co != L && push_kept_trace(L, co)) {
+        lua_pushfstring(L, "%s%s%s", text ? text : "", text ? "\n" : "", lua_tostring(L, -1));
+        return 1;
+    }
+    luaL_traceback(L, co, text, (int)luaL_optinteger(L, message + 1, co == L ? 1 : 0));
+    return 1;
+}
+
+/* ---- debug.sethook ---- */
+
+/* There is one hook, and a run that can be stopped needs it. */
+static int l_no_hook(lua_State *L)
+{
+    return luaL_error(L, "debug.sethook cannot be used here: the hook is how the host can stop a "
+                         "script");
+}
+
+/* ---- registration ---- */
+
+static void replace_in(lua_State *L, const char *library, const luaL_Reg *functions)
+{
+    lua_getglobal(L, library);
+    luaL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+}
+
+void lbase_open(lua_State *L, lbase_host *host)
+{
+    static const luaL_Reg base[] = { { "setmetatable", l_setmetatable },
+                                     { "pcall", l_pcall },
+                                     { "xpcall", l_xpcall },
+                                     { NULL, NULL } };
+    static const luaL_Reg os[] = { { "exit", l_exit }, { NULL, NULL } };
+    static const luaL_Reg debug[] = { { "traceback", l_traceback },
+                                      { "setmetatable", l_debug_setmetatable },
+                                      { NULL, NULL } };
+    static const luaL_Reg hook[] = { { "sethook", l_no_hook }, { NULL, NULL } };
+    static const luaL_Reg coroutine[] = { { "create", l_create },
+                                          { "wrap", l_wrap },
+                                          { "resume", l_resume },
+                                          { "yield", l_yield },
+                                          { "isyieldable", l_isyieldable },
+                                          { "running", l_running },
+                                          { "close", l_close },
+                                          { NULL, NULL } };
+    lua_setwarnf(L, on_warning, host);
+    lua_pushlightuserdata(L, host);
+    lua_pushcclosure(L, l_print, 1);
+    lua_setglobal(L, "print");
+    replace_in(L, "_G", base);
+    replace_in(L, "os", os);
+    replace_in(L, "debug", debug);
+    if (limits_loop(L)->interruptible)
+        replace_in(L, "debug", hook);
+    replace_in(L, "coroutine", coroutine);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &traces_key);
+}

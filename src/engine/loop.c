@@ -1,0 +1,471 @@
+#include "engine/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <math.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1, LOOK_AGAIN_MS = 10 };
+
+/* ---- life ---- */
+
+/* Close-on-exec, so that no child keeps it; non-blocking, so that a full pipe never stops a signal
+ * handler. */
+static bool open_wake(int wake[2])
+{
+    if (pipe(wake) != 0)
+        return false;
+    for (int i = 0; i < 2; i++) {
+        fcntl(wake[i], F_SETFD, FD_CLOEXEC);
+        fcntl(wake[i], F_SETFL, O_NONBLOCK);
+    }
+    return true;
+}
+
+void loop_clear(loop *lp)
+{
+    memset(lp, 0, sizeof *lp);
+    lp->wake[0] = lp->wake[1] = -1;
+}
+
+bool loop_init(loop *lp, mem *m)
+{
+    loop_clear(lp);
+    if (!m) {
+        mem_init(&lp->own_mem, NULL, NULL, 0);
+        m = &lp->own_mem;
+    }
+    lp->mem = m;
+    atomic_init(&lp->cancels, 0);
+    atomic_init(&lp->due, -1);
+    http_init(&lp->http, m);
+    if (!open_wake(lp->wake)) {
+        lp->wake[0] = lp->wake[1] = -1;
+        return false;
+    }
+    return true;
+}
+
+void loop_free(loop *lp)
+{
+    http_free(&lp->http);
+    if (lp->timers)
+        mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *lp->timers, 0);
+    lp->timers = NULL;
+    for (int i = 0; i < 2; i++)
+        if (lp->wake[i] >= 0)
+            close(lp->wake[i]);
+    lp->wake[0] = lp->wake[1] = -1;
+}
+
+/* ---- ready tasks ---- */
+
+void loop_make_ready(loop *lp, task *t)
+{
+    if (t->queued)
+        return;
+    t->queued = true;
+    t->next_ready = NULL;
+    *(lp->ready_tail ? &lp->ready_tail->next_ready : &lp->ready) = t;
+    lp->ready_tail = t;
+}
+
+task *loop_take_ready(loop *lp)
+{
+    task *t = lp->ready;
+    if (t) {
+        lp->ready = t->next_ready;
+        if (!lp->ready)
+            lp->ready_tail = NULL;
+        t->queued = false;
+    }
+    return t;
+}
+
+void loop_op_ready(op *o)
+{
+    task *t = o->parked;
+    o->ready = true;
+    o->parked = NULL;
+    if (t) {
+        t->waits = NULL;
+        loop_make_ready(o->lp, t);
+    }
+}
+
+bool loop_is_stuck(const loop *lp)
+{
+    const http *h = &lp->http;
+    if (lp->ready || lp->timer_count > 0 || lp->outside || h->running > 0 || h->waiting > 0 ||
+        h->finished.first)
+        return false;
+    for (const task *t = lp->tasks; t; t = t->next)
+        if (t->waits)
+            return true;
+    return false;
+}
+
+void loop_break_deadlock(loop *lp)
+{
+    for (task *t = lp->tasks; t; t = t->next)
+        if (t->waits) {
+            t->waits->stuck = true;
+            loop_op_ready(t->waits);
+            return;
+        }
+}
+
+/* ---- timers ---- */
+
+static void timer_put(loop *lp, size_t place, op *o)
+{
+    lp->timers[place - 1] = o;
+    o->timer = place;
+}
+
+static op *timer_at(const loop *lp, size_t place)
+{
+    return lp->timers[place - 1];
+}
+
+static void timer_up(loop *lp, size_t place, op *o)
+{
+    for (; place > 1 && timer_at(lp, place / 2)->due > o->due; place /= 2)
+        timer_put(lp, place, timer_at(lp, place / 2));
+    timer_put(lp, place, o);
+}
+
+static void timer_down(loop *lp, size_t place, op *o)
+{
+    for (;;) {
+        size_t child = place * 2;
+        if (child > lp->timer_count)
+            break;
+        if (child < lp->timer_count && timer_at(lp, child + 1)->due < timer_at(lp, child)->due)
+            child++;
+        if (timer_at(lp, child)->due >= o->due)
+            break;
+        timer_put(lp, place, timer_at(lp, child));
+        place = child;
+    }
+    timer_put(lp, place, o);
+}
+
+static bool timers_grow(loop *lp)
+{
+    size_t room = lp->timer_room ? lp->timer_room * 2 : TIMERS_FIRST;
+    op **grown =
+        mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *grown, room * sizeof *grown);
+    if (!grown)
+        return false;
+    lp->timers = grown;
+    lp->timer_room = room;
+    return true;
+}
+
+bool loop_set_timer(loop *lp, op *o, double due)
+{
+    loop_clear_timer(o);
+    if (lp->timer_count == lp->timer_room && !timers_grow(lp))
+        return false;
+    o->due = due;
+    timer_up(lp, ++lp->timer_count, o);
+    return true;
+}
+
+void loop_clear_timer(op *o)
+{
+    loop *lp = o->lp;
+    size_t place = o->timer;
+    op *last;
+    if (place == 0)
+        return;
+    o->timer = 0;
+    last = timer_at(lp, lp->timer_count--);
+    if (last == o)
+        return;
+    if (place > 1 && timer_at(lp, place / 2)->due > last->due)
+        timer_up(lp, place, last);
+    else
+        timer_down(lp, place, last);
+}
+
+/* ---- answers from outside ---- */
+
+/* The flag comes last: who sees it finds the byte, and no byte stays behind. */
+void loop_wake(loop *lp)
+{
+    int saved = errno;
+    ssize_t ignored = write(lp->wake[1], "", 1);
+    (void)ignored; /* a full pipe wakes just as well */
+    errno = saved;
+    atomic_store(&lp->woken, true);
+}
+
+static void drain_wake(loop *lp)
+{
+    char bytes[64];
+    while (read(lp->wake[0], bytes, sizeof bytes) > 0)
+        ;
+}
+
+void loop_wait_outside(loop *lp, op *o, bool (*answered)(const op *o))
+{
+    o->ready = false;
+    o->answered = answered;
+    o->next_outside = lp->outside;
+    lp->outside = o;
+}
+
+void loop_leave_outside(op *o)
+{
+    op **link = &o->lp->outside;
+    if (!o->answered)
+        return;
+    while (*link != o)
+        link = &(*link)->next_outside;
+    *link = o->next_outside;
+    o->answered = NULL;
+}
+
+/* Whether there was a loop_wake; then what has been answered becomes ready, and *any is set when
+ * something has. */
+static bool was_woken(loop *lp, bool *any)
+{
+    op *next;
+    if (!atomic_exchange(&lp->woken, false))
+        return false;
+    drain_wake(lp);
+    for (op *o = lp->outside; o; o = next) {
+        next = o->next_outside;
+        if (o->answered(o)) {
+            loop_leave_outside(o);
+            loop_op_ready(o);
+            *any = true;
+        }
+    }
+    return true;
+}
+
+/* ---- requests to stop ---- */
+
+/* The earlier moment stays. */
+static void set_due(loop *lp, double when)
+{
+    double before = atomic_load(&lp->due);
+    while ((before == 0 || when < before) && !atomic_compare_exchange_weak(&lp->due, &before, when))
+        ;
+}
+
+void loop_set_deadline(loop *lp, double deadline)
+{
+    lp->deadline = deadline;
+    set_due(lp, deadline);
+}
+
+void loop_clear_deadline(loop *lp)
+{
+    lp->deadline = 0;
+    atomic_store(&lp->due, 0);
+    atomic_store(&lp->burst_end, 0);
+}
+
+double loop_overdue(const loop *lp)
+{
+    double due = atomic_load(&lp->due), burst = atomic_load(&lp->burst_end);
+    if (due == 0 || (burst > 0 && burst < due))
+        due = burst;
+    return due <= 0 ? -HUGE_VAL : clock_now() - due;
+}
+
+void loop_cancel(loop *lp)
+{
+    bool first = atomic_fetch_add(&lp->cancels, 1) == 0;
+    set_due(lp, clock_now() + (first ? lp->grace : 0));
+    loop_wake(lp);
+}
+
+void loop_begin(loop *lp)
+{
+    lp->stop = LOOP_GO;
+    lp->reason = REASON_NONE;
+    lp->kill_grace_end = 0;
+    lp->thrown_by_hook = NULL;
+    atomic_store(&lp->cancels, 0);
+    loop_clear_deadline(lp);
+    atomic_store(&lp->woken, true); /* what is drained may have been meant for this run */
+    drain_wake(lp);
+}
+
+void loop_end(loop *lp)
+{
+    loop_begin(lp);
+    atomic_store(&lp->due, -1);
+}
+
+/* What it waits for is given up at once: a request that is still queued is never sent. One that is
+ * committed goes on as a farewell. */
+static void cancel_one(loop *lp, task *t)
+{
+    op *o = t->waits;
+    if (t->state == TASK_DONE)
+        return;
+    t->cancelled = true;
+    if (o) {
+        o->parked = NULL;
+        if (!o->committed || o->transfer.state == HTTP_WAITING)
+            http_end(&o->transfer);
+        loop_clear_timer(o);
+        t->waits = NULL;
+        loop_make_ready(lp, t);
+    }
+}
+
+/* The task after `at` in the tree of `top`, below `at` or past it; NULL at the end. Without
+ * recursion: the tree of tasks can be deep. */
+static task *next_task(const task *top, task *at, bool below)
+{
+    if (below && at->children)
+        return at->children;
+    while (at != top && !at->sibling)
+        at = at->parent;
+    return at == top ? NULL : at->sibling;
+}
+
+void loop_detach_task(task *t)
+{
+    for (task *at = t; at; at = next_task(t, at, true))
+        at->detached = true;
+}
+
+void loop_cancel_task(loop *lp, task *t)
+{
+    for (task *at = t; at; at = next_task(t, at, at->state == TASK_CLOSING))
+        cancel_one(lp, at);
+}
+
+void loop_kill(loop *lp, loop_reason reason)
+{
+    if (lp->stop == LOOP_KILL)
+        return;
+    lp->stop = LOOP_KILL;
+    lp->reason = reason;
+    for (task *t = lp->tasks; t; t = t->next)
+        cancel_one(lp, t);
+}
+
+static void begin_cancel(loop *lp)
+{
+    double end = clock_now() + lp->grace;
+    lp->stop = LOOP_CANCEL;
+    lp->reason = REASON_CANCELLED;
+    if (lp->owned && (lp->deadline == 0 || end < lp->deadline))
+        lp->deadline = end;
+    for (task *t = lp->tasks; t; t = t->next)
+        cancel_one(lp, t);
+}
+
+void loop_check(loop *lp)
+{
+    unsigned cancels = atomic_load(&lp->cancels);
+    if (lp->stop == LOOP_KILL)
+        return;
+    if (cancels > 1)
+        loop_kill(lp, REASON_CANCELLED);
+    else if (cancels == 1 && lp->stop == LOOP_GO)
+        begin_cancel(lp);
+    else if (lp->deadline > 0 && clock_now() >= lp->deadline)
+        loop_kill(lp, lp->stop == LOOP_CANCEL ? lp->reason : REASON_RUN_TIME);
+}
+
+/* ---- the pump ---- */
+
+/* The exchange has ended. False: it will be tried again. */
+static bool exchange_ended(op *o)
+{
+    double pause = o->farewell ? 0 : retry_pause(&o->retry, &o->transfer);
+    loop_clear_timer(o);
+    if (pause > 0 && loop_set_timer(o->lp, o, clock_now() + pause))
+        return false;
+    o->retry.pausing = false;
+    loop_op_ready(o);
+    return true;
+}
+
+/* Sends the exchange again. False: it cannot be. */
+static bool try_again(op *o)
+{
+    if (!retry_send(&o->retry, &o->transfer))
+        return false;
+    o->transfer.owner = o;
+    return o->tick == 0 || loop_set_timer(o->lp, o, clock_now() + o->tick);
+}
+
+/* The timer is due. False: the operation goes on waiting. */
+static bool timer_due(op *o)
+{
+    loop_clear_timer(o);
+    if (o->retry.pausing && try_again(o))
+        return false;
+    loop_op_ready(o);
+    return true;
+}
+
+/* What has happened becomes ready. True: something did. */
+static bool collect(loop *lp)
+{
+    http_transfer *t;
+    double now;
+    bool any = false;
+    http_perform(&lp->http);
+    while ((t = http_next_finished(&lp->http)))
+        any = exchange_ended(t->owner) || any;
+    now = lp->timer_count > 0 ? clock_now() : 0;
+    while (lp->timer_count > 0 && timer_at(lp, 1)->due <= now) {
+        any = timer_due(timer_at(lp, 1)) || any;
+    }
+    return any;
+}
+
+/* Rounded up, so that a timer is due when the wait ends. */
+static int wait_milliseconds(const loop *lp, double seconds)
+{
+    double now = clock_now();
+    if (seconds < 0 || seconds > WAIT_LONGEST_S)
+        seconds = WAIT_LONGEST_S;
+    if (lp->timer_count > 0 && timer_at(lp, 1)->due - now < seconds)
+        seconds = timer_at(lp, 1)->due - now;
+    if (lp->deadline > 0 && lp->deadline - now < seconds)
+        seconds = lp->deadline - now;
+    return seconds <= 0 ? 0 : (int)(seconds * 1000) + 1;
+}
+
+bool loop_pump(loop *lp, double seconds)
+{
+    bool any = false, woken = was_woken(lp, &any);
+    any = collect(lp) || any;
+    if (!any && !woken && seconds != 0) {
+        http_wait(&lp->http, lp->wake[0], wait_milliseconds(lp, seconds));
+        was_woken(lp, &any);
+        any = collect(lp) || any;
+    }
+    loop_check(lp);
+    return any;
+}
+
+int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
+{
+    int n;
+    *milliseconds = wait_milliseconds(lp, -1);
+    if (count > 0)
+        fds[0] = (struct pollfd){ .fd = lp->wake[0], .events = POLLIN };
+    n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
+    if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > LOOK_AGAIN_MS)
+        *milliseconds = LOOK_AGAIN_MS; /* what is not among them is looked after soon */
+    if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
+        *milliseconds = 0;
+    return n + 1 < count ? n + 1 : count;
+}

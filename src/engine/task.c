@@ -1,0 +1,507 @@
+#include "engine/task.h"
+
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "binding/userdata.h"
+#include "engine/op.h"
+#include "engine/stop.h"
+
+#define TASK_TYPE "modalua.Task"
+
+enum { UV_COROUTINE = 1, UV_ERROR, UV_TRACEBACK, UV_COUNT = UV_TRACEBACK };
+
+/* ---- lists ---- */
+
+static void link_task(loop *lp, task *t)
+{
+    t->next = lp->tasks;
+    if (t->next)
+        t->next->prev = t;
+    lp->tasks = t;
+    lp->live++;
+    t->parent = lp->current;
+    if (t->parent) {
+        t->sibling = t->parent->children;
+        if (t->sibling)
+            t->sibling->elder = t;
+        t->parent->children = t;
+        t->parent->live_children++;
+        t->cancelled = t->parent->cancelled; /* who is told to end starts nothing that lasts */
+    }
+}
+
+static void unlink_live(task *t)
+{
+    *(t->prev ? &t->prev->next : &t->lp->tasks) = t->next;
+    if (t->next)
+        t->next->prev = t->prev;
+    t->next = t->prev = NULL;
+    t->lp->live--;
+}
+
+/* Out of its parent's children; from here on only its handles keep it. */
+static void leave_parent(lua_State *L, task *t)
+{
+    if (t->parent) {
+        *(t->elder ? &t->elder->sibling : &t->parent->children) = t->sibling;
+        if (t->sibling)
+            t->sibling->elder = t->elder;
+        t->parent = t->sibling = t->elder = NULL;
+    }
+    luaL_unref(L, LUA_REGISTRYINDEX, t->ref);
+    t->ref = LUA_NOREF;
+}
+
+/* ---- making one ---- */
+
+/* ---- where errors come from ----
+ *
+ * An error that a task has ended in is mostly raised again by the one that joined it, by assert or
+ * by a combinator: the traceback of the second place is continued with that of the first. */
+
+static const char
+    origin_key; /* of { error, traceback }, of the failure seen last, in the registry */
+
+/* The traceback is on the top, and popped. [-1, +0, m] */
+static void remember_origin(lua_State *L, int error)
+{
+    lua_createtable(L, 2, 0);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 2);
+    lua_pushvalue(L, error);
+    lua_rawseti(L, -2, 1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &origin_key);
+}
+
+/* Whether one is the other, perhaps with a place in front. */
+static bool is_raised_again(lua_State *L, int error, int before)
+{
+    size_t n, size;
+    const char *text, *end;
+    if (lua_rawequal(L, error, before))
+        return true;
+    if (lua_type(L, error) != LUA_TSTRING || lua_type(L, before) != LUA_TSTRING)
+        return false;
+    text = lua_tolstring(L, error, &size);
+    end = lua_tolstring(L, before, &n);
+    return n > 0 && size > n && memcmp(text + size - n, end, n) == 0;
+}
+
+/* Pushes the traceback of an error that is being raised. [-0, +1, m] */
+static void push_traceback(lua_State *L, int error)
+{
+    static const char header[] = "stack traceback:";
+    int own;
+    luaL_traceback(L, L, NULL, 1);
+    own = lua_gettop(L);
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &origin_key) == LUA_TTABLE) {
+        lua_rawgeti(L, own + 1, 1);
+        lua_rawgeti(L, own + 1, 2);
+        if (is_raised_again(L, error, own + 2)) {
+            lua_pushfstring(L, "%s\nraised first in a task:%s", lua_tostring(L, own),
+                            lua_tostring(L, own + 3) + sizeof header - 1);
+            lua_replace(L, own);
+        }
+    }
+    lua_settop(L, own);
+}
+
+int task_keep_origin(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (limits_is_kill(L, 1))
+        return 1;
+    push_traceback(L, 1);
+    remember_origin(L, 1);
+    return 1;
+}
+
+/* Runs where a task's error is raised, before anything is unwound. */
+static int keep_traceback(lua_State *L)
+{
+    loop *lp = lua_touserdata(L, lua_upvalueindex(1));
+    task *t = lp->current;
+    if (!t || L != t->co || limits_is_kill(L, 1))
+        return 1;
+    push_traceback(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, UV_TRACEBACK);
+    lua_settop(L, 1);
+    return 1;
+}
+
+task *task_new(lua_State *L, loop *lp, int args)
+{
+    int function = lua_gettop(L) - args;
+    task *t = lua_newuserdatauv(L, sizeof *t, UV_COUNT);
+    memset(t, 0, sizeof *t);
+    luaL_setmetatable(L, TASK_TYPE);
+    t->lp = lp;
+    t->ref = LUA_NOREF;
+    t->co = lua_newthread(L);
+    lua_setiuservalue(L, -2, UV_COROUTINE);
+    if (!lua_checkstack(t->co, args + 4))
+        luaL_error(L, "too many arguments for a task");
+    lua_pushlightuserdata(L, lp);
+    lua_pushcclosure(L, keep_traceback, 1);
+    if (lp->owned)
+        limits_mark_task(t->co);
+    limits_push_base(t->co);
+    lua_xmove(L, t->co, 1);
+    lua_insert(L, function); /* task f args... */
+    lua_xmove(L, t->co, args + 1);
+    lua_pushvalue(L, function);
+    t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
+    link_task(lp, t);
+    loop_make_ready(lp, t);
+    return t;
+}
+
+/* ---- ending ---- */
+
+static void copy_failure(lua_State *L, task *from, task *to)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, to->ref);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, from->ref);
+    for (int i = UV_ERROR; i <= UV_TRACEBACK; i++) {
+        lua_getiuservalue(L, -1, i);
+        lua_setiuservalue(L, -3, i);
+    }
+    lua_pop(L, 2);
+    to->failed = true;
+}
+
+/* The error of a child that nobody joined is the parent's, unless that one failed itself; of
+ * several, the first that was started speaks. The children are let go. */
+static void adopt_failures(lua_State *L, task *t)
+{
+    task *oldest = t->children;
+    while (oldest && oldest->sibling)
+        oldest = oldest->sibling;
+    if (oldest && !t->failed)
+        copy_failure(L, oldest, t);
+    while (t->children)
+        leave_parent(L, t->children);
+}
+
+static void wake_joiners(task *t)
+{
+    while (t->joiners) {
+        op *o = t->joiners;
+        t->joiners = o->next_joiner;
+        o->target = NULL;
+        loop_op_ready(o);
+    }
+}
+
+/* In a state that is not ours, a task may have no parent that could take its error over. */
+static void warn_of_failure(lua_State *L, task *t)
+{
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
+    lua_getiuservalue(L, -1, UV_ERROR);
+    lua_warning(L, "modalua: a task failed, and nobody waits for it: ", 1);
+    lua_warning(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1), 0);
+    lua_pop(L, 2);
+}
+
+/* Returns the parent, when it has waited for this one alone. An error stays with the parent until
+ * somebody joins. */
+static task *task_done(lua_State *L, task *t)
+{
+    task *parent = t->parent;
+    adopt_failures(L, t);
+    t->state = TASK_DONE;
+    unlink_live(t);
+    if (t->failed && !t->joined && !t->joiners && !parent && !t->lp->owned)
+        warn_of_failure(L, t);
+    wake_joiners(t);
+    if (!parent || !t->failed || t->joined)
+        leave_parent(L, t);
+    return parent && --parent->live_children == 0 && parent->state == TASK_CLOSING ? parent : NULL;
+}
+
+/* Nothing is left to wait for. Whoever joined a task that failed has its turn before the parent
+ * looks whether it has to take the error over. */
+static void finish(lua_State *L, task *t)
+{
+    while (t) {
+        bool will_be_read = t->failed && t->joiners;
+        task *parent = task_done(L, t);
+        if (parent && will_be_read) {
+            loop_make_ready(parent->lp, parent);
+            return;
+        }
+        t = parent;
+    }
+}
+
+/* The outcome stands. The children that still run are waited for, or, when there is nothing left
+ * that they could be good for, cancelled. */
+static void task_ended(lua_State *L, task *t)
+{
+    t->state = TASK_CLOSING;
+    if (t->failed || t->cancelled)
+        loop_cancel_task(t->lp, t);
+    if (t->live_children == 0)
+        finish(L, t);
+}
+
+/* The error is on top, and popped. A task that was cancelled and says so has not failed by itself,
+ * but has no results either. */
+static void task_fail(lua_State *L, task *t)
+{
+    t->failed = true;
+    if (t->cancelled && (lerror_is_kind(L, -1, "cancelled") || limits_is_kill(L, -1)))
+        t->joined = true;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
+    lua_insert(L, -2);
+    lua_setiuservalue(L, -2, UV_ERROR);
+    lua_pop(L, 1);
+}
+
+/* ---- running ---- */
+
+/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. Its error
+ * is made when somebody asks for it: here there might be no memory. */
+static void skip(lua_State *L, task *t)
+{
+    t->cancelled = t->failed = t->joined = true;
+    task_ended(L, t);
+}
+
+/* One stretch of Lua, from a wait to the next. [-0, +0, m] */
+static void task_resume(lua_State *L, task *t)
+{
+    loop *lp = t->lp;
+    lua_State *before;
+    int status, results, args = t->started ? 0 : lua_gettop(t->co) - 1;
+
+    t->started = true;
+    lp->current = t;
+    before = limits_enter(lp, t->co);
+    limits_restart_burst(lp);
+    status = lua_resume(t->co, L, args, &results);
+    limits_leave(lp, before);
+    limits_end_burst(lp);
+    lp->current = NULL;
+    lp->thrown_by_hook = NULL;
+
+    if (status == LUA_YIELD) {
+        lua_pop(t->co, results);
+        if (!t->waits) /* in a state that is not ours, a plain coroutine.yield(): others' turn */
+            loop_make_ready(lp, t);
+        return;
+    }
+    if (status == LUA_OK)
+        t->results = results;
+    else {
+        lua_xmove(t->co, L, 1);
+        task_fail(L, t);
+    }
+    task_ended(L, t);
+}
+
+void task_turn(lua_State *L, loop *lp, double seconds)
+{
+    task *last, *t = NULL;
+    if (loop_is_stuck(lp))
+        lua_gc(
+            L,
+            LUA_GCCOLLECT); /* an operation that an error ended may still hold a place in a lane */
+    if (loop_is_stuck(lp))
+        loop_break_deadlock(lp);
+    loop_pump(lp, lp->ready ? 0 : seconds);
+    last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
+    while (t != last && (t = loop_take_ready(lp))) {
+        loop_check(lp); /* each may be too short for the hook, and a turn of many take long */
+        if (t->state == TASK_CLOSING)
+            finish(L, t);
+        else if (!t->started && (t->cancelled || lp->stop == LOOP_KILL))
+            skip(L, t);
+        else
+            task_resume(L, t);
+    }
+}
+
+void task_push_failure(lua_State *L, int index)
+{
+    index = lua_absindex(L, index);
+    lua_getiuservalue(L, index, UV_ERROR);
+    lua_getiuservalue(L, index, UV_TRACEBACK);
+}
+
+/* Pushes a copy of what became of the done task at index: its results, or nil and its error.
+ * Returns how many values. From now on its error is the caller's to handle. [-0, +n, m] */
+static int task_push_outcome(lua_State *L, int index)
+{
+    task *t = lua_touserdata(L, index);
+    t->joined = true;
+    if (t->failed) {
+        if (t->ref != LUA_NOREF)
+            leave_parent(L, t);
+        lua_pushnil(L);
+        if (t->started) {
+            lua_getiuservalue(L, index, UV_ERROR);
+            if (lua_getiuservalue(L, index, UV_TRACEBACK) == LUA_TSTRING &&
+                !lerror_is_kind(L, -2, "cancelled"))
+                remember_origin(L, lua_gettop(L) - 1);
+            else
+                lua_pop(L, 1);
+        } else
+            lerror_new(L, "cancelled", NULL, "cancelled");
+        return 2;
+    }
+    luaL_checkstack(L, t->results, "too many results");
+    if (!lua_checkstack(t->co, t->results))
+        luaL_error(L, "too many results");
+    for (int i = 1; i <= t->results; i++)
+        lua_pushvalue(t->co, i);
+    lua_xmove(t->co, L, t->results);
+    return t->results;
+}
+
+/* ---- modalua.task ---- */
+
+static task *check_task(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, TASK_TYPE);
+}
+
+int task_spawn(lua_State *L)
+{
+    loop *lp = ldoc_loop(L);
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (lp->owned) {
+        limits_pass_on(
+            L, lp); /* or a chain of tasks, each too short for the hook, would outlive the kill */
+        if (!lp->current)
+            return luaL_error(L, "no task can be started here: the run has ended");
+    }
+    task_new(L, lp, lua_gettop(L) - 1);
+    return 1;
+}
+
+static int join_advance(lua_State *L, op *o)
+{
+    task *t = lua_touserdata(L, o->index - 1);
+    if (t->state != TASK_DONE)
+        return op_join(o, t);
+    return task_push_outcome(L, o->index - 1);
+}
+
+static int l_join(lua_State *L)
+{
+    loop *lp = ldoc_loop(L);
+    task *t = check_task(L, 1);
+    op *o;
+    luaL_argcheck(L, t != lp->current, 1, "a task cannot wait for itself");
+    lua_settop(L, 1);
+    o = op_new(L, lp, sizeof *o, 0, join_advance, "join");
+    o->turn = task_turn;
+    return op_run(L, o);
+}
+
+int task_can_join(lua_State *L)
+{
+    const loop *lp = ldoc_loop(L);
+    lua_pushboolean(L, !lp->current || op_can_yield(L, lp));
+    return 1;
+}
+
+static int l_cancel(lua_State *L)
+{
+    task *t = check_task(L, 1);
+    loop_cancel_task(t->lp, t);
+    return 0;
+}
+
+/* What its operations have begun on the server is left alone. */
+static int l_detach(lua_State *L)
+{
+    task *t = check_task(L, 1);
+    loop_detach_task(t);
+    loop_cancel_task(t->lp, t);
+    return 0;
+}
+
+static int sleep_advance(lua_State *L, op *o)
+{
+    if (o->stage++ > 0)
+        return 0;
+    return op_sleep(L, o, lua_tonumber(L, o->index - 1));
+}
+
+int task_sleep(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
+    lua_settop(L, 1);
+    return op_run(L, op_new(L, ldoc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
+}
+
+int task_now(lua_State *L)
+{
+    lua_pushnumber(L, clock_now());
+    return 1;
+}
+
+static int l_tostring(lua_State *L)
+{
+    task *t = check_task(L, 1);
+    const char *state = t->state == TASK_LIVE      ? (t->waits     ? "waiting"
+                                                      : t->started ? "running"
+                                                                   : "ready")
+                        : t->state == TASK_CLOSING ? "ending"
+                        : t->failed                ? "failed"
+                                                   : "done";
+    lua_pushfstring(L, "%s %p (%s)", TASK_TYPE, (void *)t, state);
+    return 1;
+}
+
+static const ldoc_row methods[] = {
+    { "join", l_join, "task:join() -> ... | nil, err",
+      "Waits until the task has ended and gives what its function returned, or nil and its error. "
+      "Any number of tasks may join one." },
+    { "cancel", l_cancel, "task:cancel()",
+      "Throws an error of kind \"cancelled\" into the task where it waits, or at its next "
+      "operation, and ends what it has begun on the server, as far as the server can. A task that "
+      "is "
+      "done is not touched." },
+    { "detach", l_detach, "task:detach()",
+      "The same, but what it, and the tasks that it started, have begun on the server goes on "
+      "there: "
+      "client:jobs() shows it." },
+    { NULL, NULL, NULL, NULL }
+};
+
+static const ldoc_row functions[] = {
+    { "spawn", task_spawn, "spawn(f, ...) -> task",
+      "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done "
+      "when those that it started are: it waits for them, "
+      "or cancels them when it failed; an error that nobody joined becomes its own." },
+    { "sleep", task_sleep, "sleep(seconds)",
+      "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
+    { "now", task_now, "now() -> seconds",
+      "Seconds, with fractions, on a clock that never goes back; only differences mean "
+      "something." },
+    { NULL, NULL, NULL, NULL }
+};
+
+void task_open(lua_State *L, loop *lp)
+{
+    static const luaL_Reg meta[] = { { "__tostring", l_tostring },
+                                     { "__close", l_cancel },
+                                     { NULL, NULL } };
+    lua_newtable(L);
+    ldoc_register(L, lp, methods);
+    ltype_open(L, lp, TASK_TYPE, meta);
+    lua_pop(L, 1);
+    lua_newtable(L);
+    ldoc_register(L, lp, functions);
+}
