@@ -1,6 +1,6 @@
-/* lanswers.h - the answers of a query, as the server keeps them. */
-#ifndef LANSWERS_H
-#define LANSWERS_H
+/* api/answers.h - the answers of a query, as the server keeps them. */
+#ifndef API_ANSWERS_H
+#define API_ANSWERS_H
 
 #include <lua.h>
 

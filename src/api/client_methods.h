@@ -1,7 +1,7 @@
-/* lorthanc.h - what a client can do: the routes of one Orthanc server, and the objects that they
+/* api/client_methods.h - what a client can do: the routes of one Orthanc server, and the objects that they
  * lead to. */
-#ifndef LORTHANC_H
-#define LORTHANC_H
+#ifndef API_CLIENT_METHODS_H
+#define API_CLIENT_METHODS_H
 
 #include <lua.h>
 

@@ -1,7 +1,7 @@
-/* lcommitment.h - storage commitment: a modality's word that it keeps what it was sent. DICOM PS3.4
+/* api/commitment.h - storage commitment: a modality's word that it keeps what it was sent. DICOM PS3.4
  * J; POST /modalities/{name}/storage-commitment, GET /storage-commitment/{uid}, POST …/remove. */
-#ifndef LCOMMITMENT_H
-#define LCOMMITMENT_H
+#ifndef API_COMMITMENT_H
+#define API_COMMITMENT_H
 
 #include <lua.h>
 

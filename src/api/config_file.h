@@ -1,4 +1,4 @@
-/* lprofile.h - the file in which a user's servers have names:
+/* api/config_file.h - the file in which a user's servers have names:
  *
  *     return {
  *       default = "hospital",
@@ -10,8 +10,8 @@
  *
  * A server has the options of modalua.connect. The text is Lua that sees no variable, so
  * nothing but tables and strings; a file with a secret in it must be its owner's alone to read. */
-#ifndef LPROFILE_H
-#define LPROFILE_H
+#ifndef API_CONFIG_FILE_H
+#define API_CONFIG_FILE_H
 
 #include <lua.h>
 #include <stdbool.h>

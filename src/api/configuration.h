@@ -1,6 +1,6 @@
-/* lconfiguration.h - the server's entries of modalities and peers: read, changed, removed. */
-#ifndef LCONFIGURATION_H
-#define LCONFIGURATION_H
+/* api/configuration.h - the server's entries of modalities and peers: read, changed, removed. */
+#ifndef API_CONFIGURATION_H
+#define API_CONFIGURATION_H
 
 #include <lua.h>
 

@@ -1,6 +1,6 @@
-/* lclient.h - modalua.connect and the client: one Orthanc server, seen from Lua. */
-#ifndef LCLIENT_H
-#define LCLIENT_H
+/* api/connect.h - modalua.connect and the client: one Orthanc server, seen from Lua. */
+#ifndef API_CONNECT_H
+#define API_CONNECT_H
 
 #include <lua.h>
 

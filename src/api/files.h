@@ -1,6 +1,6 @@
-/* lfiles.h - files, of any size, to and from a server: streamed, never held in memory. */
-#ifndef LFILES_H
-#define LFILES_H
+/* api/files.h - files, of any size, to and from a server: streamed, never held in memory. */
+#ifndef API_FILES_H
+#define API_FILES_H
 
 #include <lua.h>
 

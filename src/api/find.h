@@ -1,6 +1,6 @@
-/* lfind.h - C-FIND on a modality. */
-#ifndef LFIND_H
-#define LFIND_H
+/* api/find.h - C-FIND on a modality. */
+#ifndef API_FIND_H
+#define API_FIND_H
 
 #include <lua.h>
 

@@ -1,8 +1,8 @@
-/* lcharset.h - letters beyond ASCII in the filters of a C-FIND. Orthanc takes out those that its
+/* api/find_charset.h - letters beyond ASCII in the filters of a C-FIND. Orthanc takes out those that its
  * DefaultEncoding lacks, and the search becomes broader, unless the query says in which character
  * set it is to be sent: DICOM PS3.3 C.12.1.1.2. */
-#ifndef LCHARSET_H
-#define LCHARSET_H
+#ifndef API_FIND_CHARSET_H
+#define API_FIND_CHARSET_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
-/* lfilter.h - the Query of a C-FIND: checked so that no filter is lost on its way, which would make
+/* api/find_filter.h - the Query of a C-FIND: checked so that no filter is lost on its way, which would make
  * the search broader than asked. */
-#ifndef LFILTER_H
-#define LFILTER_H
+#ifndef API_FIND_FILTER_H
+#define API_FIND_FILTER_H
 
 #include <lua.h>
 #include <stdbool.h>

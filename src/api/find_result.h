@@ -1,14 +1,14 @@
-/* lfound.h - what find gave, and how queries are named. */
-#ifndef LFOUND_H
-#define LFOUND_H
+/* api/find_result.h - what find gave, and how queries are named. */
+#ifndef API_FIND_RESULT_H
+#define API_FIND_RESULT_H
 
 #include <lua.h>
 #include <stdbool.h>
 
 #include "api/connect.h"
-#include "request/single_request.h"
 #include "orthanc/routes.h"
 #include "orthanc/tags.h"
+#include "request/single_request.h"
 
 /* A Query, which lquery.c gives its methods; its user value is the client. */
 #define LFOUND_QUERY "modalua.Query"

@@ -1,7 +1,7 @@
-/* lresources.h - transfers of what the caller names: C-GET, C-STORE, stores to peers, and the
+/* api/get_and_store.h - transfers of what the caller names: C-GET, C-STORE, stores to peers, and the
  * C-MOVE of one resource. */
-#ifndef LRESOURCES_H
-#define LRESOURCES_H
+#ifndef API_GET_AND_STORE_H
+#define API_GET_AND_STORE_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* ljob.h - a job of the server, seen from Lua. */
-#ifndef LJOB_H
-#define LJOB_H
+/* api/job.h - a job of the server, seen from Lua. */
+#ifndef API_JOB_H
+#define API_JOB_H
 
 #include <lua.h>
 

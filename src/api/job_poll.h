@@ -1,11 +1,11 @@
-/* lwatch.h - waiting for a job of the server: GET /jobs/{id}, fast at first and at most half a
+/* api/job_poll.h - waiting for a job of the server: GET /jobs/{id}, fast at first and at most half a
  * second apart, until it has ended, is forgotten, or the caller's deadline is over.
  *
  * A server that does not answer for a while (a restart, after which it runs the job again) is
  * waited for as long as the client's timeout allows.
  */
-#ifndef LWATCH_H
-#define LWATCH_H
+#ifndef API_JOB_POLL_H
+#define API_JOB_POLL_H
 
 #include <lua.h>
 

@@ -1,6 +1,6 @@
-/* llocal.h - what this Orthanc itself holds: client:find. */
-#ifndef LLOCAL_H
-#define LLOCAL_H
+/* api/local_find.h - what this Orthanc itself holds: client:find. */
+#ifndef API_LOCAL_FIND_H
+#define API_LOCAL_FIND_H
 
 #include <lua.h>
 

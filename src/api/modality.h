@@ -1,6 +1,6 @@
-/* lmodality.h - a remote modality, as the server knows it by name, seen from Lua. */
-#ifndef LMODALITY_H
-#define LMODALITY_H
+/* api/modality.h - a remote modality, as the server knows it by name, seen from Lua. */
+#ifndef API_MODALITY_H
+#define API_MODALITY_H
 
 #include <lua.h>
 

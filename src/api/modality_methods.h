@@ -1,6 +1,6 @@
-/* lremote.h - what can be done with a remote modality: a row an operation. */
-#ifndef LREMOTE_H
-#define LREMOTE_H
+/* api/modality_methods.h - what can be done with a remote modality: a row an operation. */
+#ifndef API_MODALITY_METHODS_H
+#define API_MODALITY_METHODS_H
 
 #include <lua.h>
 

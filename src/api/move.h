@@ -1,6 +1,6 @@
-/* lmove.h - C-MOVE of what a query found. */
-#ifndef LMOVE_H
-#define LMOVE_H
+/* api/move.h - C-MOVE of what a query found. */
+#ifndef API_MOVE_H
+#define API_MOVE_H
 
 #include <lua.h>
 

@@ -1,6 +1,6 @@
-/* ltarget.h - where a C-MOVE sends things: an AE title, or a modality's, by its name. */
-#ifndef LTARGET_H
-#define LTARGET_H
+/* api/move_target.h - where a C-MOVE sends things: an AE title, or a modality's, by its name. */
+#ifndef API_MOVE_TARGET_H
+#define API_MOVE_TARGET_H
 
 #include <lua.h>
 #include <stdbool.h>

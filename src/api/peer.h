@@ -1,6 +1,6 @@
-/* lpeer.h - another Orthanc, as the server knows it by name, seen from Lua. */
-#ifndef LPEER_H
-#define LPEER_H
+/* api/peer.h - another Orthanc, as the server knows it by name, seen from Lua. */
+#ifndef API_PEER_H
+#define API_PEER_H
 
 #include <lua.h>
 

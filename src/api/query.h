@@ -1,6 +1,6 @@
-/* lquery.h - a query that the server keeps, seen from Lua. */
-#ifndef LQUERY_H
-#define LQUERY_H
+/* api/query.h - a query that the server keeps, seen from Lua. */
+#ifndef API_QUERY_H
+#define API_QUERY_H
 
 #include <lua.h>
 

@@ -1,14 +1,14 @@
-/* lnamed.h - what the server knows by name, seen from Lua: remote modalities (lmodality.h) and
+/* api/remote.h - what the server knows by name, seen from Lua: remote modalities (lmodality.h) and
  * other Orthancs, its peers (lpeer.h). Their objects have the fields client and modality, or peer,
  * and one method table a kind. */
-#ifndef LNAMED_H
-#define LNAMED_H
+#ifndef API_REMOTE_H
+#define API_REMOTE_H
 
 #include <lua.h>
 
 #include "engine/slots.h"
-#include "request/call.h"
 #include "orthanc/routes.h"
+#include "request/call.h"
 
 enum { NAMED_CLIENT = 1 };    /* its user value */
 enum { NAMED_MAX_MOVES = 2 }; /* what Orthanc's job engine runs at once */

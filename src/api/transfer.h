@@ -1,13 +1,13 @@
-/* ltransfer.h - moving data: a request to the route of a modality or a peer, run as a job of the
+/* api/transfer.h - moving data: a request to the route of a modality or a peer, run as a job of the
  * server unless the caller says Synchronous, waited for, and its outcome, which is never a success
  * on doubt. */
-#ifndef LTRANSFER_H
-#define LTRANSFER_H
+#ifndef API_TRANSFER_H
+#define API_TRANSFER_H
 
 #include <lua.h>
 
-#include "request/route_options.h"
 #include "api/job_poll.h"
+#include "request/route_options.h"
 
 /* Why a success is not believed: the caller's wish, and what Patient level is like. */
 #define LTRANSFER_VERIFY        "as verify asks for, what has arrived is compared"

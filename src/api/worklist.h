@@ -1,6 +1,6 @@
-/* lworklist.h - modality worklists: C-FIND of what is scheduled. */
-#ifndef LWORKLIST_H
-#define LWORKLIST_H
+/* api/worklist.h - modality worklists: C-FIND of what is scheduled. */
+#ifndef API_WORKLIST_H
+#define API_WORKLIST_H
 
 #include <lua.h>
 

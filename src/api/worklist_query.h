@@ -1,8 +1,8 @@
-/* lworkquery.h - the query of a worklist, with its sequences: checked so that no filter is lost on
+/* api/worklist_query.h - the query of a worklist, with its sequences: checked so that no filter is lost on
  * its way, or ignored where it arrives, either of which would make the search broader than asked.
  */
-#ifndef LWORKQUERY_H
-#define LWORKQUERY_H
+#ifndef API_WORKLIST_QUERY_H
+#define API_WORKLIST_QUERY_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* clock.h - the clock of everything here. */
-#ifndef CLOCK_H
-#define CLOCK_H
+/* base/clock.h - the clock of everything here. */
+#ifndef BASE_CLOCK_H
+#define BASE_CLOCK_H
 
 #include <time.h>
 

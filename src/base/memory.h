@@ -1,10 +1,10 @@
-/* mem.h - the memory of one runtime: every byte counted, growth refused beyond a limit.
+/* base/memory.h - the memory of one runtime: every byte counted, growth refused beyond a limit.
  *
  * mem_realloc has the signature of a lua_Alloc, so the Lua heap and the bodies of answers draw on
  * one account. Knows no Lua. One thread at a time.
  */
-#ifndef MEM_H
-#define MEM_H
+#ifndef BASE_MEMORY_H
+#define BASE_MEMORY_H
 
 #include <stdbool.h>
 #include <stddef.h>

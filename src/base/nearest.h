@@ -1,6 +1,6 @@
-/* hint.h - "did you mean": the nearest of several known names. Knows no Lua. */
-#ifndef HINT_H
-#define HINT_H
+/* base/nearest.h - "did you mean": the nearest of several known names. Knows no Lua. */
+#ifndef BASE_NEAREST_H
+#define BASE_NEAREST_H
 
 #include <stddef.h>
 

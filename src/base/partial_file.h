@@ -1,7 +1,7 @@
-/* part.h - a file that appears under its name when it is complete, and not before: until then it is
+/* base/partial_file.h - a file that appears under its name when it is complete, and not before: until then it is
  * beside it, as name.part, locked against other processes. Knows no Lua. Blocks as disks do. */
-#ifndef PART_H
-#define PART_H
+#ifndef BASE_PARTIAL_FILE_H
+#define BASE_PARTIAL_FILE_H
 
 /* A part has this more than the file's name. */
 #define PART_SUFFIX ".part"

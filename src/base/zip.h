@@ -1,7 +1,7 @@
-/* zip.h - whether a ZIP file is there to its end. Orthanc sends archives without a length, so that
+/* base/zip.h - whether a ZIP file is there to its end. Orthanc sends archives without a length, so that
  * a connection that broke looks like the end of one. Knows no Lua. */
-#ifndef ZIP_H
-#define ZIP_H
+#ifndef BASE_ZIP_H
+#define BASE_ZIP_H
 
 #include <stdbool.h>
 #include <stddef.h>

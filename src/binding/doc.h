@@ -1,8 +1,8 @@
-/* ldoc.h - descriptor rows: every public function with its name, signature and help in one place.
+/* binding/doc.h - descriptor rows: every public function with its name, signature and help in one place.
  * Registration, help(), completion, the reference page and the spec "every function is documented"
  * all read them. */
-#ifndef LDOC_H
-#define LDOC_H
+#ifndef BINDING_DOC_H
+#define BINDING_DOC_H
 
 #include <lua.h>
 

@@ -1,8 +1,8 @@
-/* lerror.h - the error object: a table with the fields kind, code, message, op, method, path,
+/* binding/error.h - the error object: a table with the fields kind, code, message, op, method, path,
  * where, status, orthanc_status, details, dimse_status, job, result, retryable, each only when
  * there is one, and a metatable with __tostring. */
-#ifndef LERROR_H
-#define LERROR_H
+#ifndef BINDING_ERROR_H
+#define BINDING_ERROR_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,6 +1,6 @@
-/* lopts.h - option tables: a row a key, unknown keys thrown with the right one named. */
-#ifndef LOPTS_H
-#define LOPTS_H
+/* binding/options.h - option tables: a row a key, unknown keys thrown with the right one named. */
+#ifndef BINDING_OPTIONS_H
+#define BINDING_OPTIONS_H
 
 #include <lua.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* ltype.h - the types of our userdata: their metatables. */
-#ifndef LTYPE_H
-#define LTYPE_H
+/* binding/userdata.h - the types of our userdata: their metatables. */
+#ifndef BINDING_USERDATA_H
+#define BINDING_USERDATA_H
 
 #include <lauxlib.h>
 

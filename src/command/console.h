@@ -1,7 +1,7 @@
-/* console.h - what the command writes for people: output, log, warnings, and the bar of an
+/* command/console.h - what the command writes for people: output, log, warnings, and the bar of an
  * operation, which is on a terminal only and never in the way of the others. One thread. */
-#ifndef CONSOLE_H
-#define CONSOLE_H
+#ifndef COMMAND_CONSOLE_H
+#define COMMAND_CONSOLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

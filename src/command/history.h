@@ -1,8 +1,8 @@
-/* edit_history.h - the file of the lines that were typed: one entry a line, newlines inside it
+/* command/history.h - the file of the lines that were typed: one entry a line, newlines inside it
  * written as \n. It is its owner's alone, and holds no line that looks as if it had a secret in
  * it. */
-#ifndef EDIT_HISTORY_H
-#define EDIT_HISTORY_H
+#ifndef COMMAND_HISTORY_H
+#define COMMAND_HISTORY_H
 
 #include <stdbool.h>
 

@@ -1,7 +1,7 @@
-/* jsontext.h - the little JSON that the command speaks with the Lua half through modalua_call:
+/* command/json_text.h - the little JSON that the command speaks with the Lua half through modalua_call:
  * strings in, strings out. */
-#ifndef JSONTEXT_H
-#define JSONTEXT_H
+#ifndef COMMAND_JSON_TEXT_H
+#define COMMAND_JSON_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
-/* edit.h - lines from a terminal, edited by libedit: history, TAB, letters in any script. */
-#ifndef EDIT_H
-#define EDIT_H
+/* command/line_editor.h - lines from a terminal, edited by libedit: history, TAB, letters in any script. */
+#ifndef COMMAND_LINE_EDITOR_H
+#define COMMAND_LINE_EDITOR_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,7 +1,7 @@
-/* options.h - the command's own options: one table, from which they are read, shown by --help, and
+/* command/options.h - the command's own options: one table, from which they are read, shown by --help, and
  * written into the manual page. */
-#ifndef OPTIONS_H
-#define OPTIONS_H
+#ifndef COMMAND_OPTIONS_H
+#define COMMAND_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>

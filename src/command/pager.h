@@ -1,6 +1,6 @@
-/* pager.h - texts that may be longer than the terminal. */
-#ifndef PAGER_H
-#define PAGER_H
+/* command/pager.h - texts that may be longer than the terminal. */
+#ifndef COMMAND_PAGER_H
+#define COMMAND_PAGER_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,9 +1,9 @@
-/* playground.h - three Orthanc servers to try things on: `local`, the one that scripts talk to,
+/* command/playground.h - three Orthanc servers to try things on: `local`, the one that scripts talk to,
  * which knows the modalities `pacs` (AET PACS, holding sample studies) and `archive` (AET ARCHIVE,
  * empty). They are strangers to everybody else, and nothing is left of them when this process ends,
  * however it ends. Built on the public header and on process.h. */
-#ifndef PLAYGROUND_H
-#define PLAYGROUND_H
+#ifndef COMMAND_PLAYGROUND_H
+#define COMMAND_PLAYGROUND_H
 
 #include "modalua.h"
 

@@ -1,4 +1,4 @@
-/* process.h - programs that run beside this one and end with it, however it ends. POSIX and Linux;
+/* command/process.h - programs that run beside this one and end with it, however it ends. POSIX and Linux;
  * no Lua.
  *
  * A keeper, a small process of our own, makes a folder, starts the programs in it, and waits at a
@@ -6,8 +6,8 @@
  * of whatever, it kills the programs, removes the folder, and ends. Should the keeper itself be
  * killed, the kernel kills the programs, and process_release removes the folder.
  */
-#ifndef PROCESS_H
-#define PROCESS_H
+#ifndef COMMAND_PROCESS_H
+#define COMMAND_PROCESS_H
 
 #include <stdbool.h>
 #include <stddef.h>

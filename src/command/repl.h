@@ -1,7 +1,7 @@
-/* repl.h - the prompt: lines from standard input, each a run of its own. What lines mean, and how
+/* command/repl.h - the prompt: lines from standard input, each a run of its own. What lines mean, and how
  * results look, is the Lua half's (lua/modalua/evaluate.lua). */
-#ifndef REPL_H
-#define REPL_H
+#ifndef COMMAND_REPL_H
+#define COMMAND_REPL_H
 
 #include <stdbool.h>
 

@@ -1,6 +1,6 @@
-/* signals.h - Ctrl-C and SIGTERM of the process, and the end of all patience. One runtime. */
-#ifndef SIGNALS_H
-#define SIGNALS_H
+/* command/signals.h - Ctrl-C and SIGTERM of the process, and the end of all patience. One runtime. */
+#ifndef COMMAND_SIGNALS_H
+#define COMMAND_SIGNALS_H
 
 #include <stdbool.h>
 

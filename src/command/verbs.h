@@ -1,7 +1,7 @@
-/* verbs.h - the verbs of the command that are written in Lua (lua/modalua/verbs.lua), and what they
+/* command/verbs.h - the verbs of the command that are written in Lua (lua/modalua/verbs.lua), and what they
  * are told of the terminal, of which the library knows nothing. Built on the public header. */
-#ifndef VERBS_H
-#define VERBS_H
+#ifndef COMMAND_VERBS_H
+#define COMMAND_VERBS_H
 
 #include <stdbool.h>
 #include <stdio.h>

@@ -1,7 +1,7 @@
-/* watchdog.h - ends the process when a run of the command's cannot be stopped: a thread that looks
+/* command/watchdog.h - ends the process when a run of the command's cannot be stopped: a thread that looks
  * at it a second after its kill was due. One runtime at a time. Built on the public header. */
-#ifndef WATCHDOG_H
-#define WATCHDOG_H
+#ifndef COMMAND_WATCHDOG_H
+#define COMMAND_WATCHDOG_H
 
 #include "modalua.h"
 

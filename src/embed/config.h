@@ -1,6 +1,6 @@
-/* config.h - what a host gives a runtime to be made from: read whatever library it was built for. */
-#ifndef CONFIG_H
-#define CONFIG_H
+/* embed/config.h - what a host gives a runtime to be made from: read whatever library it was built for. */
+#ifndef EMBED_CONFIG_H
+#define EMBED_CONFIG_H
 
 #include "modalua.h"
 

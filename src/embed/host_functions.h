@@ -1,7 +1,7 @@
-/* lhost.h - functions of the host's, as scripts call them, and modules that it finds for them. In
+/* embed/host_functions.h - functions of the host's, as scripts call them, and modules that it finds for them. In
  * states that are ours. */
-#ifndef LHOST_H
-#define LHOST_H
+#ifndef EMBED_HOST_FUNCTIONS_H
+#define EMBED_HOST_FUNCTIONS_H
 
 #include <lua.h>
 

@@ -1,7 +1,7 @@
-/* report.h - what a call of the host's leaves behind for it: results, and what went wrong, as text
+/* embed/last_error.h - what a call of the host's leaves behind for it: results, and what went wrong, as text
  * and as JSON. */
-#ifndef REPORT_H
-#define REPORT_H
+#ifndef EMBED_LAST_ERROR_H
+#define EMBED_LAST_ERROR_H
 
 #include "embed/runtime.h"
 

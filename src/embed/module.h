@@ -1,6 +1,6 @@
-/* lmodule.h - require "modalua": in a state of ours and in a host's or stock Lua's. */
-#ifndef LMODULE_H
-#define LMODULE_H
+/* embed/module.h - require "modalua": in a state of ours and in a host's or stock Lua's. */
+#ifndef EMBED_MODULE_H
+#define EMBED_MODULE_H
 
 #include <lua.h>
 

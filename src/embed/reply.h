@@ -1,11 +1,11 @@
-/* reply.h - the answer to a call of a function of the host's: given while that runs, or, once it
+/* embed/reply.h - the answer to a call of a function of the host's: given while that runs, or, once it
  * has been kept, later and from any thread. Knows no Lua.
  *
  * The call holds its reply until somebody has looked at the answer or nobody wants it any more; the
  * host, which keeps it, until it has answered. Each may be the last.
  */
-#ifndef REPLY_H
-#define REPLY_H
+#ifndef EMBED_REPLY_H
+#define EMBED_REPLY_H
 
 #include <stdbool.h>
 #include <stddef.h>

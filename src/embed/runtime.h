@@ -1,15 +1,15 @@
-/* runtime.h - the runtime from inside: what modalua.h's opaque struct holds. */
-#ifndef RUNTIME_H
-#define RUNTIME_H
+/* embed/runtime.h - the runtime from inside: what modalua.h's opaque struct holds. */
+#ifndef EMBED_RUNTIME_H
+#define EMBED_RUNTIME_H
 
 #include <locale.h>
 #include <lua.h>
 
-#include "embed/stdlib.h"
 #include "api/connect.h"
+#include "base/memory.h"
+#include "embed/stdlib.h"
 #include "engine/loop.h"
 #include "engine/stop.h"
-#include "base/memory.h"
 #include "modalua.h"
 
 struct modalua_runtime {

@@ -1,12 +1,12 @@
-/* lsandbox.h - what a script has that its host does not trust with the machine: an allow-list of
+/* embed/sandbox.h - what a script has that its host does not trust with the machine: an allow-list of
  * the standard library, modules of the host's choice, the servers that the host names, no files and
  * nothing of the server's own settings.
  *
  * The globals of such a state are a table made for it. modalua's own Lua half keeps the full
  * library, in globals that no script can reach.
  */
-#ifndef LSANDBOX_H
-#define LSANDBOX_H
+#ifndef EMBED_SANDBOX_H
+#define EMBED_SANDBOX_H
 
 #include <lua.h>
 

@@ -1,20 +1,20 @@
-/* loop.h - the loop of one runtime: its transfers, timers, ready tasks and requests to stop. Knows
+/* engine/loop.h - the loop of one runtime: its transfers, timers, ready tasks and requests to stop. Knows
  * no Lua API: lua_State is only named.
  *
  * A task is a coroutine (task.c). An operation (op.c) waits for one transfer or one moment at a
  * time; the loop marks it ready and puts the task that is parked on it into the ready queue.
  * loop_pump resumes nobody.
  */
-#ifndef LOOP_H
-#define LOOP_H
+#ifndef ENGINE_LOOP_H
+#define ENGINE_LOOP_H
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "http/http.h"
 #include "base/memory.h"
+#include "http/http.h"
 #include "http/retry.h"
 
 struct lua_State;

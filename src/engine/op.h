@@ -1,11 +1,11 @@
-/* op.h - the operation: the one mechanism under everything a script can wait for.
+/* engine/op.h - the operation: the one mechanism under everything a script can wait for.
  *
  * A binding makes an op, prepares it, and returns op_run(L, o). One loop then advances it and
  * between advances either yields (on its task's own coroutine, where that can yield) or drives the
  * network in place. It never recurses, so an operation polled 100,000 times uses the stack of one.
  */
-#ifndef OP_H
-#define OP_H
+#ifndef ENGINE_OP_H
+#define ENGINE_OP_H
 
 #include <lua.h>
 

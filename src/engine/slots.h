@@ -1,11 +1,11 @@
-/* lane.h - how many transfers run at once with one modality or peer, whoever asks for them: a PACS
+/* engine/slots.h - how many transfers run at once with one modality or peer, whoever asks for them: a PACS
  * is not to be brought to its knees by us. Knows no Lua.
  *
  * An operation enters the lane before it asks the server for a transfer, and leaves it when it
  * ends; the others wait in order.
  */
-#ifndef LANE_H
-#define LANE_H
+#ifndef ENGINE_SLOTS_H
+#define ENGINE_SLOTS_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-/* lua_limits.h - limits.c: how a run is stopped: the count hook, the kill that no pcall can hold on
+/* engine/stop.h - limits.c: how a run is stopped: the count hook, the kill that no pcall can hold on
  * to, and the clocks.
  *
  * A kill is a private token, thrown by the hook or by the operation that waits. Our own pcall,
@@ -6,8 +6,8 @@
  * have LIMITS_GRACE seconds, then the hook throws at every instruction. Hooks exist only in states
  * that we own: the loop is found in the state's extra space.
  */
-#ifndef LUA_LIMITS_H
-#define LUA_LIMITS_H
+#ifndef ENGINE_STOP_H
+#define ENGINE_STOP_H
 
 #include <lua.h>
 #include <stdbool.h>

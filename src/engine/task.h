@@ -1,9 +1,9 @@
-/* task.h - tasks: coroutines that the loop resumes. A task is the scope of the tasks that it
+/* engine/task.h - tasks: coroutines that the loop resumes. A task is the scope of the tasks that it
  * starts: it is done when they are. When it ends well it waits for them; when it fails or is
  * cancelled, so are they. An error that nobody joined becomes the error of the task that started
  * the one that failed: nothing that went wrong is lost. */
-#ifndef TASK_H
-#define TASK_H
+#ifndef ENGINE_TASK_H
+#define ENGINE_TASK_H
 
 #include <lua.h>
 

@@ -1,4 +1,4 @@
-/* http.h - transfers on one CURLM. Knows no Lua and no JSON.
+/* http/http.h - transfers on one CURLM. Knows no Lua and no JSON.
  *
  * A transfer is embedded in its owner's memory: zero it, http_begin it, and http_end it exactly
  * when it is no longer wanted (at any state, any number of times). Between the two it must not
@@ -10,8 +10,8 @@
  * than `max_inflight` transfers run at once against one host and port, whoever asks; the rest wait
  * in order, and their clock starts when they are let in.
  */
-#ifndef HTTP_H
-#define HTTP_H
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
 
 #include <curl/curl.h>
 #include <poll.h>

@@ -1,9 +1,9 @@
-/* retry.h - a failed exchange that may be tried again: no side effects, a failure that may pass,
+/* http/retry.h - a failed exchange that may be tried again: no side effects, a failure that may pass,
  * tries left (the server's `retries`), and time left: its timeout bounds all tries and the pauses
  * between them. Pauses double and vary, and are as long as the server asks (Retry-After); what has
  * no timeout is not tried again for one that asks for more than a minute. */
-#ifndef RETRY_H
-#define RETRY_H
+#ifndef HTTP_RETRY_H
+#define HTTP_RETRY_H
 
 #include "http/http.h"
 

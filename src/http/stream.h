@@ -1,4 +1,4 @@
-/* http_stream.h - bodies that come from files and go to files, whatever their size, and how far a
+/* http/stream.h - bodies that come from files and go to files, whatever their size, and how far a
  * transfer has come. For http.c alone. */
 #ifndef HTTP_STREAM_H
 #define HTTP_STREAM_H

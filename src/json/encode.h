@@ -1,6 +1,6 @@
-/* lencode.h - the JSON encoder: tables to text, inside the Lua allocator. */
-#ifndef LENCODE_H
-#define LENCODE_H
+/* json/encode.h - the JSON encoder: tables to text, inside the Lua allocator. */
+#ifndef JSON_ENCODE_H
+#define JSON_ENCODE_H
 
 #include <lua.h>
 #include <stdbool.h>

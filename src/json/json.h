@@ -1,7 +1,7 @@
-/* ljson.h - JSON for Lua: lua-cjson parses, behind a facade that keeps its faults away; the encoder
+/* json/json.h - JSON for Lua: lua-cjson parses, behind a facade that keeps its faults away; the encoder
  * (lencode.h) is ours. */
-#ifndef LJSON_H
-#define LJSON_H
+#ifndef JSON_JSON_H
+#define JSON_JSON_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,7 +1,7 @@
-/* lmark.h - what Lua cannot tell by itself: which table is a JSON array and which an object, and
+/* json/mark.h - what Lua cannot tell by itself: which table is a JSON array and which an object, and
  * null. */
-#ifndef LMARK_H
-#define LMARK_H
+#ifndef JSON_MARK_H
+#define JSON_MARK_H
 
 #include <lua.h>
 #include <stdbool.h>

@@ -1,4 +1,4 @@
-/* jscan.h - one pass over a JSON text before a parser builds anything from it: is it JSON, and what
+/* json/scan.h - one pass over a JSON text before a parser builds anything from it: is it JSON, and what
  * will it cost?
  *
  * The whole grammar of RFC 8259 is checked, so that a parser behind it cannot fail on a text that
@@ -6,8 +6,8 @@
  * integers that do not fit into 64 bits, floats that do not fit into a double. Knows no Lua,
  * allocates nothing, needs no terminating zero.
  */
-#ifndef JSCAN_H
-#define JSCAN_H
+#ifndef JSON_SCAN_H
+#define JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

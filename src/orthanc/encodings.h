@@ -1,8 +1,8 @@
-/* orthanc_encoding.h - character sets: what Orthanc calls them, what DICOM does, and which letters
+/* orthanc/encodings.h - character sets: what Orthanc calls them, what DICOM does, and which letters
  * they hold. Knows no Lua. Sources: DICOM PS3.3 C.12.1.1.2 (Specific Character Set); Orthanc's
  * StringToEncoding and GetDicomSpecificCharacterSet. */
-#ifndef ORTHANC_ENCODING_H
-#define ORTHANC_ENCODING_H
+#ifndef ORTHANC_ENCODINGS_H
+#define ORTHANC_ENCODINGS_H
 
 #include <stdbool.h>
 

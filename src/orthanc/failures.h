@@ -1,7 +1,7 @@
-/* orthanc.h - the vocabulary of Orthanc's REST API: what its statuses mean. Knows no Lua.
+/* orthanc/failures.h - the vocabulary of Orthanc's REST API: what its statuses mean. Knows no Lua.
  * Sources: Orthanc's NEWS and OrthancErrors, observed on 1.10.1, 1.12.7 and 1.13.0. */
-#ifndef ORTHANC_H
-#define ORTHANC_H
+#ifndef ORTHANC_FAILURES_H
+#define ORTHANC_FAILURES_H
 
 #include <stdbool.h>
 

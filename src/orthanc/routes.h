@@ -1,4 +1,4 @@
-/* orthanc_routes.h - the keys that each route of modalities and peers takes, and since which
+/* orthanc/routes.h - the keys that each route of modalities and peers takes, and since which
  * version. Orthanc ignores those that it does not know, so what is not here, or not there yet, must
  * not be sent. Knows no Lua. Sources: Orthanc's REST API reference, NEWS and
  * OrthancRestModalities.cpp; observed on 1.10.1, 1.12.7 and 1.13.0. */

@@ -1,8 +1,8 @@
-/* orthanc_reach.h - which routes a sandboxed script may use by itself (client:get, post, put,
+/* orthanc/sandbox_routes.h - which routes a sandboxed script may use by itself (client:get, post, put,
  * delete): those of the data, not those of the server; and which headers. Knows no Lua.
  * Source: the routes of Orthanc 1.10.1, 1.12.7 and 1.13.0. */
-#ifndef ORTHANC_REACH_H
-#define ORTHANC_REACH_H
+#ifndef ORTHANC_SANDBOX_ROUTES_H
+#define ORTHANC_SANDBOX_ROUTES_H
 
 #include <stdbool.h>
 

@@ -1,4 +1,4 @@
-/* orthanc_tags.h - DICOM tags as Orthanc treats them in a C-FIND: which ones survive at which
+/* orthanc/tags.h - DICOM tags as Orthanc treats them in a C-FIND: which ones survive at which
  * level. Knows no Lua. Sources: DICOM PS3.3 C.7 (modules), PS3.4 C.6 (query/retrieve), PS3.6
  * (names); Orthanc's DicomTag::AddTagsForModule and OrthancFindRequestHandler/ServerContext's
  * NormalizeFindQuery, observed on 1.10.1, 1.12.7 and 1.13.0. */

@@ -1,9 +1,9 @@
-/* orthanc_worklist.h - the tags of modality worklists, and where in a query each of them stands.
+/* orthanc/worklist_tags.h - the tags of modality worklists, and where in a query each of them stands.
  * Knows no Lua. Sources: DICOM PS3.4 K.6.1.2.2 (attributes of the Modality Worklist Information
  * Model), PS3.6 (names); what modalities make of a tag in another place was observed on Orthanc's
  * plug-in (it finds nothing) and DCMTK's wlmscpfs (it ignores the filter and finds everything). */
-#ifndef ORTHANC_WORKLIST_H
-#define ORTHANC_WORKLIST_H
+#ifndef ORTHANC_WORKLIST_TAGS_H
+#define ORTHANC_WORKLIST_TAGS_H
 
 #include <stdbool.h>
 #include <stdint.h>

@@ -1,21 +1,21 @@
-/* lcall.h - an operation of several requests, written as one step per answer.
+/* request/call.h - an operation of several requests, written as one step per answer.
  *
  * A step looks at the answer to the request before it and starts the next one, or pushes results
  * and returns their number (or OP_CALL; op.h). Each step finds the stack as the operation's call
  * left it, the call's userdata on the top, so that any number of steps uses the stack of one. What
  * has to last is in the struct, or in the call's table of data.
  */
-#ifndef LCALL_H
-#define LCALL_H
+#ifndef REQUEST_CALL_H
+#define REQUEST_CALL_H
 
 #include <lua.h>
 #include <stdbool.h>
 
 #include "api/connect.h"
 #include "binding/options.h"
-#include "request/progress.h"
 #include "engine/op.h"
 #include "orthanc/routes.h"
+#include "request/progress.h"
 
 typedef struct call call;
 typedef int (*call_step)(lua_State *L, call *c);

@@ -1,6 +1,6 @@
-/* lprogress.h - how far an operation is, told to a function of the script's, or shown as a bar. */
-#ifndef LPROGRESS_H
-#define LPROGRESS_H
+/* request/progress.h - how far an operation is, told to a function of the script's, or shown as a bar. */
+#ifndef REQUEST_PROGRESS_H
+#define REQUEST_PROGRESS_H
 
 #include <lua.h>
 #include <stdbool.h>

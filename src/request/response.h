@@ -1,6 +1,6 @@
-/* lanswer.h - what came back: answers as Lua values, failures as error objects. */
-#ifndef LANSWER_H
-#define LANSWER_H
+/* request/response.h - what came back: answers as Lua values, failures as error objects. */
+#ifndef REQUEST_RESPONSE_H
+#define REQUEST_RESPONSE_H
 
 #include <lua.h>
 

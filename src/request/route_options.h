@@ -1,7 +1,7 @@
-/* lroute.h - the options of an operation on a modality: the keys that Orthanc's route takes beside
+/* request/route_options.h - the options of an operation on a modality: the keys that Orthanc's route takes beside
  * our own. */
-#ifndef LROUTE_H
-#define LROUTE_H
+#ifndef REQUEST_ROUTE_OPTIONS_H
+#define REQUEST_ROUTE_OPTIONS_H
 
 #include <lua.h>
 

@@ -1,6 +1,6 @@
-/* lexchange.h - the operation of one request and one answer, and the paths that requests go to. */
-#ifndef LEXCHANGE_H
-#define LEXCHANGE_H
+/* request/single_request.h - the operation of one request and one answer, and the paths that requests go to. */
+#ifndef REQUEST_SINGLE_REQUEST_H
+#define REQUEST_SINGLE_REQUEST_H
 
 #include <lua.h>
 #include <stdbool.h>
