@@ -53,7 +53,7 @@ static http_server *server; /* the tests' own, freed before the runtime */
 
 static int l_poll(lua_State *L)
 {
-    loop *lp = ldoc_loop(L);
+    loop *lp = doc_loop(L);
     lua_Integer n = luaL_checkinteger(L, 1);
     poll_op *p = (poll_op *)op_new(L, lp, sizeof *p, 0, poll_advance, "poll");
     p->left = n;
@@ -76,7 +76,7 @@ static int l_farewell(lua_State *L)
     static const char *const paths[] = { "/farewell-ok", "/hang", NULL };
     const char *path = paths[luaL_checkoption(L, 1, NULL, paths)];
     http_request r = { .method = "DELETE", .path = path, .side_effects = true };
-    op *o = op_new(L, ldoc_loop(L), sizeof *o, 0, never, "farewell");
+    op *o = op_new(L, doc_loop(L), sizeof *o, 0, never, "farewell");
     op_farewell(L, o, server, &r);
     return 0;
 }
@@ -100,16 +100,16 @@ static int transfer_advance(lua_State *L, op *o)
 
 static int l_transfer(lua_State *L)
 {
-    op *o = op_new(L, ldoc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
+    op *o = op_new(L, doc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
     o->stopped = count_stop;
     return op_run(L, o);
 }
 
-static const ldoc_row rows[] = { { "poll", l_poll,
-                                   "poll(n) -> bytes of C stack that the advances were apart", "" },
-                                 { "farewell", l_farewell, "farewell(path)", "" },
-                                 { "transfer", l_transfer, "transfer()", "" },
-                                 { NULL, NULL, NULL, NULL } };
+static const doc_row rows[] = { { "poll", l_poll,
+                                  "poll(n) -> bytes of C stack that the advances were apart", "" },
+                                { "farewell", l_farewell, "farewell(path)", "" },
+                                { "transfer", l_transfer, "transfer()", "" },
+                                { NULL, NULL, NULL, NULL } };
 
 /* ---- the tests ---- */
 
@@ -199,7 +199,7 @@ int main(int argc, char **argv)
     L = rt->L;
     server = make_server(L, &rt->lp, argv[1]);
     lua_newtable(L);
-    ldoc_register(L, &rt->lp, rows);
+    doc_register(L, &rt->lp, rows);
     lua_setglobal(L, "test");
     test_polls(rt);
     test_farewells(rt, argv[1]);

@@ -184,9 +184,9 @@ static void letters_are_looked_up(void)
 
 static void hints_are_given(void)
 {
-    hint near = hint_for("TargetAET"), far = hint_for("Xyzzy");
-    hint_look(&near, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
-    hint_look(&far, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
+    nearest near = nearest_for("TargetAET"), far = nearest_for("Xyzzy");
+    nearest_look(&near, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
+    nearest_look(&far, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
     CHECK(near.name && strcmp(near.name, "TargetAet") == 0 && !far.name);
 }
 

@@ -14,17 +14,17 @@ static void require(bool fact)
 }
 
 /* The marked copy fits its room, is JSON, and has strings where the marks are. */
-static void check_marks(const char *text, size_t size, const jscan_facts *facts)
+static void check_marks(const char *text, size_t size, const json_scan_facts *facts)
 {
     static const char token[] = "0123456789abcdef0123456789abcdef";
-    char message[JSCAN_MESSAGE_SIZE], *copy = malloc(jscan_marked_room(facts, size) + 1);
-    jscan_facts marked;
+    char message[JSCAN_MESSAGE_SIZE], *copy = malloc(json_scan_marked_room(facts, size) + 1);
+    json_scan_facts marked;
     size_t marked_size;
 
     require(copy != NULL);
-    marked_size = jscan_mark(text, size, token, copy);
-    require(marked_size <= jscan_marked_room(facts, size));
-    require(jscan(copy, marked_size, &marked, message));
+    marked_size = json_scan_mark(text, size, token, copy);
+    require(marked_size <= json_scan_marked_room(facts, size));
+    require(json_scan(copy, marked_size, &marked, message));
     require(marked.empty_arrays == 0 && marked.wide_integers == 0);
     require(marked.arrays == facts->arrays &&
             marked.numbers == facts->numbers - facts->wide_integers);
@@ -37,9 +37,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     char message[JSCAN_MESSAGE_SIZE];
-    jscan_facts facts;
+    json_scan_facts facts;
     message[0] = '\0';
-    if (jscan((const char *)data, size, &facts, message))
+    if (json_scan((const char *)data, size, &facts, message))
         check_marks((const char *)data, size, &facts);
     else
         require(message[0] != '\0' && memchr(message, '\0', sizeof message) != NULL);

@@ -14,11 +14,12 @@
 
 /* ---- how they look ---- */
 
-answers_form lanswers_form(lua_State *L, int index, const char *function, bool simplify, bool brief)
+answers_form answers_read_form(lua_State *L, int index, const char *function, bool simplify,
+                               bool brief)
 {
     bool said = false;
     if (simplify && brief)
-        lerror_usage(L, "%s: simplify and short can't be both True.", function);
+        error_usage(L, "%s: simplify and short can't be both True.", function);
     if (lua_istable(L, index)) {
         said = lua_getfield(L, index, "simplify") != LUA_TNIL;
         lua_pop(L, 1);
@@ -26,17 +27,17 @@ answers_form lanswers_form(lua_State *L, int index, const char *function, bool s
     return brief ? ANSWERS_SHORT : simplify || !said ? ANSWERS_SIMPLIFIED : ANSWERS_FULL;
 }
 
-const char *lanswers_format(lua_State *L, int index, const char *function)
+const char *answers_read_format(lua_State *L, int index, const char *function)
 {
     struct {
         bool simplify, brief;
     } o = { false, false };
-    static const lopt rows[] = { { "simplify", LOPT_FLAG, 0 },
-                                 { "short", LOPT_FLAG, sizeof(bool) },
-                                 { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { { "simplify", OPTION_FLAG, 0 },
+                                   { "short", OPTION_FLAG, sizeof(bool) },
+                                   { NULL, OPTION_FLAG, 0 } };
     static const char *const parameters[] = { "&simplify", "&short", "" };
-    lopts_read(L, index, function, rows, &o);
-    return parameters[lanswers_form(L, index, function, o.simplify, o.brief)];
+    options_read(L, index, function, rows, &o);
+    return parameters[answers_read_form(L, index, function, o.simplify, o.brief)];
 }
 
 /* ---- what may be missing ---- */
@@ -125,7 +126,7 @@ static void remove_nulls(lua_State *L)
 {
     int t = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
-        if (lmark_is_null(L, -1))
+        if (json_mark_is_null(L, -1))
             remove_pair(L, t);
 }
 
@@ -159,7 +160,7 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
             look_at(l, number, lua_tostring(L, key), text);
         else if (lua_istable(L, value))
             tidy_table(L, number, l);
-        else if (lmark_is_null(L, value))
+        else if (json_mark_is_null(L, value))
             remove_pair(L, answer);
     }
     lua_pop(L, 1);
@@ -189,12 +190,12 @@ static void push_warning(lua_State *L, const loss *l)
     lua_concat(L, 3);
 }
 
-bool lanswers_is_list(lua_State *L)
+bool answers_is_list(lua_State *L)
 {
-    return lua_istable(L, -1) && lmark_of(L, -1) == LMARK_ARRAY;
+    return lua_istable(L, -1) && json_mark_of(L, -1) == JSON_MARK_ARRAY;
 }
 
-bool lanswers_tidy(lua_State *L)
+bool answers_tidy(lua_State *L)
 {
     int list = lua_gettop(L);
     lua_Integer n = luaL_len(L, list);
@@ -218,24 +219,24 @@ typedef struct answers_call {
 
 static int answers_answered(lua_State *L, call *c)
 {
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
-    if (!lanswers_is_list(L))
-        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
-    lanswers_tidy(L);
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "the answers are no list");
+    answers_tidy(L);
     return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
 }
 
 static int ask_answers(lua_State *L, call *c)
 {
     const answers_call *q = (const answers_call *)c;
-    return lcall_get(L, c, answers_answered, "/queries/%s/answers?expand%s", q->id, q->format);
+    return call_get(L, c, answers_answered, "/queries/%s/answers?expand%s", q->id, q->format);
 }
 
-int lanswers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
-                 const char *format)
+int answers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
+                const char *format)
 {
-    answers_call *q = (answers_call *)lcall_new(L, lp, sizeof *q, client_index, name, ask_answers);
+    answers_call *q = (answers_call *)call_new(L, lp, sizeof *q, client_index, name, ask_answers);
     strcpy(q->id, id);
     q->format = format;
     return op_run(L, &q->base.base);

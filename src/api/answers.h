@@ -12,24 +12,24 @@ typedef enum answers_form { ANSWERS_SIMPLIFIED, ANSWERS_SHORT, ANSWERS_FULL } an
 
 /* Reads a format, {simplify =, short =}, at index (nil = simplified) into the query string that
  * asks for it. [-0, +0, v] */
-const char *lanswers_format(lua_State *L, int index, const char *function);
+const char *answers_read_format(lua_State *L, int index, const char *function);
 
 /* Which form these two options mean, once they are read from the table at index (or nil), among
  * others. Throws when both are true. [-0, +0, v] */
-answers_form lanswers_form(lua_State *L, int index, const char *function, bool simplify,
-                           bool brief);
+answers_form answers_read_form(lua_State *L, int index, const char *function, bool simplify,
+                               bool brief);
 
 /* Puts the list of answers on the top in order: nulls are removed, inside sequences too. Pushes a
  * warning when letters may have been lost on their way through the server, else nil. Returns
  * whether it shows that some were. [-0, +1, m] */
-bool lanswers_tidy(lua_State *L);
+bool answers_tidy(lua_State *L);
 
 /* Whether the value on the top is a list of answers. [-0, +0, -] */
-bool lanswers_is_list(lua_State *L);
+bool answers_is_list(lua_State *L);
 
 /* Runs the operation `name` that gives the answers of a query: the list, and a warning when there
- * is one. `return lanswers_get(…);` */
-int lanswers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,
-                 const char *format);
+ * is one. `return answers_get(…);` */
+int answers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,
+                const char *format);
 
 #endif

@@ -21,19 +21,19 @@
 /* ---- routes ---- */
 
 /* An exchange of the client at 1, for the path on the top. [-1, +1] */
-static exchange *client_exchange(lua_State *L, const char *name, const char *method)
+static single_request *client_exchange(lua_State *L, const char *name, const char *method)
 {
-    client *c = lclient_check(L, 1);
-    return lexchange_new(L, ldoc_loop(L), 1, c->server, c->timeout, name, method);
+    client *c = client_check(L, 1);
+    return single_request_new(L, doc_loop(L), 1, c->server, c->timeout, name, method);
 }
 
 static int read_route(lua_State *L, const char *name, const char *method)
 {
-    exchange *x;
-    lclient_check(L, 1);
+    single_request *x;
+    client_check(L, 1);
     lua_settop(L, 3);
-    lexchange_push_path(L, 2, 3);
-    lsandbox_check_route(L, ldoc_loop(L), name, method, lua_tostring(L, -1));
+    single_request_push_path(L, 2, 3);
+    guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
     x = client_exchange(L, name, method);
     x->any_answer = true;
     return op_run(L, &x->base);
@@ -41,21 +41,21 @@ static int read_route(lua_State *L, const char *name, const char *method)
 
 static int write_route(lua_State *L, const char *name, const char *method)
 {
-    exchange *x;
-    lclient_check(L, 1);
+    single_request *x;
+    client_check(L, 1);
     lua_settop(L, 3);
-    lexchange_push_path(L, 2, 0);
-    lsandbox_check_route(L, ldoc_loop(L), name, method, lua_tostring(L, -1));
+    single_request_push_path(L, 2, 0);
+    guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
     x = client_exchange(L, name, method);
     x->any_answer = true;
-    if (!lexchange_set_body(L, x, 3))
+    if (!single_request_set_body(L, x, 3))
         return 2;
     return op_run(L, &x->base);
 }
 
 static int fixed_route(lua_State *L, const char *name, const char *path)
 {
-    lclient_check(L, 1);
+    client_check(L, 1);
     lua_settop(L, 1);
     lua_pushstring(L, path);
     return op_run(L, &client_exchange(L, name, "GET")->base);
@@ -86,16 +86,16 @@ static int l_put(lua_State *L)
 /* The members that are null are left out. */
 static int system_advance(lua_State *L, op *o)
 {
-    int results = lexchange_advance(L, o);
+    int results = single_request_advance(L, o);
     if (results == 1 && lua_istable(L, -1))
-        lmark_drop_nulls(L);
+        json_mark_drop_nulls(L);
     return results;
 }
 
 static int l_system(lua_State *L)
 {
-    exchange *x;
-    lclient_check(L, 1);
+    single_request *x;
+    client_check(L, 1);
     lua_settop(L, 1);
     lua_pushliteral(L, "/system");
     x = client_exchange(L, "system", "GET");
@@ -113,9 +113,9 @@ static int l_modalities(lua_State *L)
     struct {
         bool expand;
     } o = { false };
-    static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
-    lclient_check(L, 1);
-    lopts_read(L, 2, "modalities", rows, &o);
+    static const option rows[] = { { "expand", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
+    client_check(L, 1);
+    options_read(L, 2, "modalities", rows, &o);
     return fixed_route(L, "modalities", o.expand ? "/modalities?expand" : "/modalities");
 }
 
@@ -124,9 +124,9 @@ static int l_peers(lua_State *L)
     struct {
         bool expand;
     } o = { false };
-    static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
-    lclient_check(L, 1);
-    lopts_read(L, 2, "peers", rows, &o);
+    static const option rows[] = { { "expand", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
+    client_check(L, 1);
+    options_read(L, 2, "peers", rows, &o);
     return fixed_route(L, "peers", o.expand ? "/peers?expand" : "/peers");
 }
 
@@ -140,43 +140,43 @@ static int l_jobs(lua_State *L)
     struct {
         bool expand;
     } o = { false };
-    static const lopt rows[] = { { "expand", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
-    lclient_check(L, 1);
-    lopts_read(L, 2, "jobs", rows, &o);
+    static const option rows[] = { { "expand", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
+    client_check(L, 1);
+    options_read(L, 2, "jobs", rows, &o);
     return fixed_route(L, "jobs", o.expand ? "/jobs?expand" : "/jobs");
 }
 
 static int l_modality(lua_State *L)
 {
     lua_settop(L, 3);
-    return lmodality_from_arguments(L, ldoc_loop(L), 1, 2);
+    return modality_from_arguments(L, doc_loop(L), 1, 2);
 }
 
 static int l_peer(lua_State *L)
 {
     lua_settop(L, 3);
-    return lnamed_from_arguments(L, ldoc_loop(L), &named_peer, 1, 2);
+    return remote_from_arguments(L, doc_loop(L), &remote_peer, 1, 2);
 }
 
 static int l_query(lua_State *L)
 {
     lua_settop(L, 2);
-    return lquery_push(L, 1, 2);
+    return query_push(L, 1, 2);
 }
 
 static int l_job(lua_State *L)
 {
     lua_settop(L, 2);
-    return ljob_push(L, 1, 2);
+    return job_push(L, 1, 2);
 }
 
 static int l_commitment(lua_State *L)
 {
     lua_settop(L, 2);
-    return lcommitment_push(L, 1, 2);
+    return commitment_push(L, 1, 2);
 }
 
-static const ldoc_row methods[] = {
+static const doc_row methods[] = {
     { "get", l_get, "client:get(path [, query]) -> value | nil, err",
       "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers "
       "come as tables, others as strings." },
@@ -187,14 +187,14 @@ static const ldoc_row methods[] = {
       "PUT to any route; the body is as in post." },
     { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err",
       "DELETE of any route; query as in get." },
-    { "download", lfiles_download,
+    { "download", files_download,
       "client:download(path, file [, {query =, body =, progress =, wait_timeout =}]) -> bytes | "
       "nil, err",
       "GET of any route (POST when there is a body, sent as JSON) into a file, of any size. Until "
       "it is complete it is called file.part; after a failure nothing is left of it. Without "
       "wait_timeout it may take as long as it likes, while bytes come at least every `timeout` "
       "seconds of the client once they have begun to." },
-    { "upload", lfiles_upload,
+    { "upload", files_upload,
       "client:upload(file | {data = string} [, {progress =, wait_timeout =}]) -> answer | nil, err",
       "Stores a DICOM file, or a ZIP archive of them, in this Orthanc: {ID =, Status = "
       "\"Success\" or \"AlreadyStored\", …}, or a list of these for an archive." },
@@ -224,7 +224,7 @@ static const ldoc_row methods[] = {
       "The identifiers of the jobs that the server knows: those that are not finished, and the "
       "last that "
       "are; with expand, their records (GET /jobs)." },
-    { "find", llocal_find,
+    { "find", local_find_find,
       "client:find{Level =, Query = {…}, Expand =, Limit =, Since =, CaseSensitive =, Short =, "
       "Full "
       "=, RequestedTags =, Labels =, LabelsConstraint =, OrderBy =, ParentPatient =, ParentStudy "
@@ -244,15 +244,15 @@ static const ldoc_row methods[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void lorthanc_open(lua_State *L, loop *lp)
+void client_methods_open(lua_State *L, loop *lp)
 {
-    lfound_open(L, lp);
-    lquery_open(L, lp);
-    ljob_open(L, lp);
-    lcommitment_open(L, lp);
-    lremote_open(L, lp);
-    lpeer_open(L, lp);
+    find_result_open(L, lp);
+    query_open(L, lp);
+    job_open(L, lp);
+    commitment_open(L, lp);
+    modality_methods_open(L, lp);
+    peer_open(L, lp);
     lua_newtable(L);
-    ldoc_register(L, lp, methods);
-    lclient_open(L, lp);
+    doc_register(L, lp, methods);
+    connect_open(L, lp);
 }

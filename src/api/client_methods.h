@@ -8,6 +8,6 @@
 #include "engine/loop.h"
 
 /* Sets `connect`, `Modality` and `RemoteModality` in the module table on the top. [-0, +0, m] */
-void lorthanc_open(lua_State *L, loop *lp);
+void client_methods_open(lua_State *L, loop *lp);
 
 #endif

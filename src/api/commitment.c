@@ -54,12 +54,12 @@ static int push_commitment(lua_State *L, int client_index, const char *uid)
     return 1;
 }
 
-int lcommitment_push(lua_State *L, int client_index, int uid)
+int commitment_push(lua_State *L, int client_index, int uid)
 {
-    lclient_check(L, client_index);
+    client_check(L, client_index);
     lua_pushvalue(L, uid);
     if (!is_uid(L))
-        lerror_usage(L, "commitment: a transaction UID is expected (digits and dots, at most 64)");
+        error_usage(L, "commitment: a transaction UID is expected (digits and dots, at most 64)");
     return push_commitment(L, client_index, lua_tostring(L, -1));
 }
 
@@ -68,12 +68,12 @@ int lcommitment_push(lua_State *L, int client_index, int uid)
 static int requested(lua_State *L, call *c)
 {
     int answer = c->base.index + 1, data = answer + 2;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
     if (!lua_istable(L, answer) || (lua_getfield(L, answer, "ID"), !is_uid(L)))
-        return lcall_fail(L, c, "decode", NULL,
-                          "the server gave the storage commitment no transaction UID");
-    lcall_push_data(L, c);
+        return call_fail(L, c, "decode", NULL,
+                         "the server gave the storage commitment no transaction UID");
+    call_push_data(L, c);
     lua_getfield(L, data, "client");
     push_commitment(L, data + 1, lua_tostring(L, answer + 1));
     lua_getfield(L, data, "asked");
@@ -83,26 +83,26 @@ static int requested(lua_State *L, call *c)
 
 static int request(lua_State *L, call *c)
 {
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
-    return lcall_post(L, c, requested, CALL_REMOTE, "/modalities/%s/storage-commitment",
-                      ((modality_call *)c)->modality->name);
+    return call_post(L, c, requested, CALL_REMOTE, "/modalities/%s/storage-commitment",
+                     ((modality_call *)c)->modality->name);
 }
 
 /* The instances under the identifiers, as Orthanc describes them, join those that are asked for. */
 static int instances_known(lua_State *L, call *c)
 {
     int list = c->base.index + 1, asked = list + 2;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "asked");
     for (lua_Integer i = 1, n = lua_istable(L, list) ? luaL_len(L, list) : 0; i <= n; i++) {
         if (lua_geti(L, list, i) != LUA_TTABLE ||
             lua_getfield(L, -1, "MainDicomTags") != LUA_TTABLE ||
-            !lresources_push_tag(L, lua_gettop(L), SOP_INSTANCE_UID))
-            return lcall_fail(L, c, "decode", NULL,
-                              "what the server says of its instances makes no sense");
+            !get_and_store_push_tag(L, lua_gettop(L), SOP_INSTANCE_UID))
+            return call_fail(L, c, "decode", NULL,
+                             "what the server says of its instances makes no sense");
         lua_pushboolean(L, 1);
         lua_rawset(L, asked);
         lua_settop(L, asked);
@@ -115,7 +115,7 @@ static int instances_known(lua_State *L, call *c)
 static int find_instances(lua_State *L, call *c)
 {
     lua_newtable(L);
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
     lua_getfield(L, -1, "Resources");
     lua_setfield(L, c->base.index + 1, "Resources");
@@ -124,7 +124,7 @@ static int find_instances(lua_State *L, call *c)
     lua_setfield(L, -2, "Level");
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "Short");
-    return lcall_post(L, c, instances_known, CALL_LOCAL, "/tools/bulk-content");
+    return call_post(L, c, instances_known, CALL_LOCAL, "/tools/bulk-content");
 }
 
 /* The arguments, from self on; the last are ours: what goes to Orthanc, the call, and the lists of
@@ -136,7 +136,7 @@ enum { SELF = 1, RESOURCES, OPTIONS, BODY, CALL, STORED, INSTANCES, ASKED };
 static bool take_uid(lua_State *L, int row, uint32_t tag, lua_Integer n)
 {
     const char *name = orthanc_tag_row(tag)->name;
-    if (!lresources_push_tag(L, row, tag)) {
+    if (!get_and_store_push_tag(L, row, tag)) {
         lua_pushfstring(L,
                         "resource %I has no %s, which storage commitment needs (of answers, ask "
                         "for it: %s = \"\")",
@@ -157,7 +157,7 @@ static bool take_resource(lua_State *L, lua_Integer n)
 {
     int row = lua_gettop(L), list = lua_istable(L, row) ? INSTANCES : STORED;
     if (list == STORED) {
-        if (!lresources_check_stored(L, "storage_commitment", n))
+        if (!get_and_store_check_stored(L, "storage_commitment", n))
             return false;
     } else {
         lua_newtable(L);
@@ -202,9 +202,9 @@ static void push_lists(lua_State *L)
 {
     lua_settop(L, CALL);
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     lua_newtable(L);
 }
 
@@ -217,34 +217,36 @@ static void set_list(lua_State *L, const char *name, int list)
 }
 
 /* self resources options */
-int lcommitment_request(lua_State *L)
+int commitment_request(lua_State *L)
 {
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
+                                   { NULL, OPTION_FLAG, 0 } };
     modality_call *c;
 
-    lmodality_check(L, SELF);
+    modality_check(L, SELF);
     lua_settop(L, OPTIONS);
-    lroute_read(L, OPTIONS, "storage_commitment", &orthanc_commitment, rows, &o); /* … body */
+    route_options_read(L, OPTIONS, "storage_commitment", &orthanc_commitment, rows,
+                       &o); /* … body */
 
-    c = lmodality_call(L, sizeof *c, "storage_commitment", request);
-    lcall_set_deadline(&c->call, o.wait_timeout);
+    c = modality_new_call(L, sizeof *c, "storage_commitment", request);
+    call_set_deadline(&c->call, o.wait_timeout);
     lua_pushfstring(L, "/modalities/%s/storage-commitment", c->modality->name);
-    lcall_keep_route(L, CALL);
+    call_keep_route(L, CALL);
 
     push_lists(L);
     if (!take_resources(L))
-        return lcall_fail(L, &c->call, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
+        return call_fail(L, &c->call, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
     if (lua_rawlen(L, STORED) > 0)
         c->call.step = find_instances;
     set_list(L, "Resources", STORED);
     set_list(L, "DicomInstances", INSTANCES);
     lua_getiuservalue(L, SELF, MODALITY_CLIENT);
-    lcall_keep(L, CALL, "client", -1);
-    lcall_keep(L, CALL, "body", BODY);
-    lcall_keep(L, CALL, "asked", ASKED);
+    call_keep(L, CALL, "client", -1);
+    call_keep(L, CALL, "body", BODY);
+    call_keep(L, CALL, "asked", ASKED);
     lua_settop(L, CALL);
     return op_run(L, &c->call.base);
 }
@@ -263,14 +265,14 @@ static commitment_call *push_call(lua_State *L, const char *name, call_step firs
     const commitment *m = check_commitment(L, 1);
     commitment_call *c;
     lua_getiuservalue(L, 1, COMMITMENT_CLIENT);
-    c = (commitment_call *)lcall_new(L, ldoc_loop(L), sizeof *c, -1, name, first);
+    c = (commitment_call *)call_new(L, doc_loop(L), sizeof *c, -1, name, first);
     strcpy(c->uid, m->uid);
     return c;
 }
 
 static int ask_status(lua_State *L, call *c)
 {
-    return lcall_get(L, c, lcall_answer, "/storage-commitment/%s", ((commitment_call *)c)->uid);
+    return call_get(L, c, call_answer, "/storage-commitment/%s", ((commitment_call *)c)->uid);
 }
 
 static int l_status(lua_State *L)
@@ -311,14 +313,14 @@ static int failed(lua_State *L, const call *c, int status, lua_Integer failures)
     uid = push_text(L, first, "SOPInstanceUID", "which it does not name");
     why = push_text(L, first, "Description", "it gives no reason");
     if (failures == 0)
-        lcall_fail(L, c, "dicom", "not_committed",
-                   "the modality does not commit itself to keeping this, and does not say what of "
-                   "it");
+        call_fail(L, c, "dicom", "not_committed",
+                  "the modality does not commit itself to keeping this, and does not say what of "
+                  "it");
     else
-        lcall_fail(L, c, "dicom", "not_committed",
-                   "the modality does not commit itself to keeping %I of %I instances; the first "
-                   "of them, %s: %s",
-                   (LUAI_UACINT)failures, (LUAI_UACINT)all, uid, why);
+        call_fail(L, c, "dicom", "not_committed",
+                  "the modality does not commit itself to keeping %I of %I instances; the first "
+                  "of them, %s: %s",
+                  (LUAI_UACINT)failures, (LUAI_UACINT)all, uid, why);
     lua_pushvalue(L, status);
     lua_setfield(L, -2, "result");
     return 2;
@@ -331,7 +333,7 @@ static lua_Integer push_missing(lua_State *L, const call *c, int confirmed, lua_
     lua_Integer all = 0;
     int missing = lua_gettop(L) + 1, there = missing + 1, data = there + 1;
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     lua_newtable(L);
     for (lua_Integer i = 1; i <= n; i++) {
         if (lua_geti(L, confirmed, i) == LUA_TTABLE &&
@@ -341,7 +343,7 @@ static lua_Integer push_missing(lua_State *L, const call *c, int confirmed, lua_
         }
         lua_settop(L, there);
     }
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     if (lua_getfield(L, data, "asked") == LUA_TTABLE)
         for (lua_pushnil(L); lua_next(L, data + 1); lua_settop(L, data + 2)) {
             all++;
@@ -367,13 +369,13 @@ static int confirmed(lua_State *L, const call *c, int status)
         return 1;
     }
     if (all > 0)
-        lcall_fail(L, c, "unknown", "unproven",
-                   "the modality reports success, but its report does not name %I of the %I "
-                   "instances that were asked for",
-                   (LUAI_UACINT)lua_rawlen(L, missing), (LUAI_UACINT)all);
+        call_fail(L, c, "unknown", "unproven",
+                  "the modality reports success, but its report does not name %I of the %I "
+                  "instances that were asked for",
+                  (LUAI_UACINT)lua_rawlen(L, missing), (LUAI_UACINT)all);
     else
-        lcall_fail(L, c, "unknown", "unproven",
-                   "the modality reports success, but its report names no instance");
+        call_fail(L, c, "unknown", "unproven",
+                  "the modality reports success, but its report names no instance");
     lua_pushvalue(L, missing);
     lua_setfield(L, -2, "missing");
     lua_pushvalue(L, status);
@@ -387,10 +389,10 @@ static int ask(lua_State *L, call *c);
 
 static int too_late(lua_State *L, const commitment_call *w)
 {
-    lcall_fail(L, &w->base, "timeout", NULL,
-               "wait_timeout is over, and the modality has not reported yet, which may take it "
-               "days; client:commitment(\"%s\"):wait() goes on waiting",
-               w->uid);
+    call_fail(L, &w->base, "timeout", NULL,
+              "wait_timeout is over, and the modality has not reported yet, which may take it "
+              "days; client:commitment(\"%s\"):wait() goes on waiting",
+              w->uid);
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "still_running");
     return 2;
@@ -400,7 +402,7 @@ static int too_late(lua_State *L, const commitment_call *w)
 static int wait(lua_State *L, commitment_call *w)
 {
     call *c = &w->base;
-    double gap = lcall_gap(c, w->begun, GAP_FIRST, GAP_LAST);
+    double gap = call_gap(c, w->begun, GAP_FIRST, GAP_LAST);
     if (gap == 0)
         return too_late(L, w);
     c->step = ask;
@@ -412,13 +414,13 @@ static int unheard(lua_State *L, commitment_call *w)
 {
     call *c = &w->base;
     int error = lua_gettop(L);
-    if (lcall_may_pass(L, c, w->heard)) {
+    if (call_may_pass(L, c, w->heard)) {
         lua_settop(L, c->base.index);
         return wait(L, w);
     }
     lua_getfield(L, error, "message");
     lua_pushfstring(L,
-                    lerror_is_code(L, error, "commitment_gone")
+                    error_is_code(L, error, "commitment_gone")
                         ? "%s; what the modality has reported, or will, is not known"
                         : "%s; the modality may still report: client:commitment(\"%s\"):wait() "
                           "goes on waiting",
@@ -434,21 +436,21 @@ static int answered(lua_State *L, call *c)
     const char *state = "";
     int status = c->base.index + 1;
     lua_Integer failures;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return unheard(L, w);
     w->heard = clock_now();
     if (lua_istable(L, status) && lua_getfield(L, status, "Status") == LUA_TSTRING)
         state = lua_tostring(L, -1); /* the table keeps it */
     lua_settop(L, status);
     if (strcmp(state, "Pending") == 0) {
-        c->progress.state = lprogress_state(state);
+        c->progress.state = progress_state(state);
         lua_settop(L, c->base.index);
-        lcall_report(L, c);
+        call_report(L, c);
         return wait(L, w);
     }
     if (strcmp(state, "Success") != 0 && strcmp(state, "Failure") != 0)
-        return lcall_fail(L, c, "decode", NULL,
-                          "what the server says of the storage commitment makes no sense");
+        return call_fail(L, c, "decode", NULL,
+                         "what the server says of the storage commitment makes no sense");
     failures = push_list(L, status, "Failures");
     lua_settop(L, status);
     return failures > 0 || *state == 'F' ? failed(L, c, status, failures) : confirmed(L, c, status);
@@ -456,20 +458,20 @@ static int answered(lua_State *L, call *c)
 
 static int ask(lua_State *L, call *c)
 {
-    return lcall_get(L, c, answered, "/storage-commitment/%s", ((commitment_call *)c)->uid);
+    return call_get(L, c, answered, "/storage-commitment/%s", ((commitment_call *)c)->uid);
 }
 
 static int l_wait(lua_State *L)
 {
-    static const lopt rows[] = { LCALL_WAIT_ROWS, { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { LCALL_WAIT_ROWS, { NULL, OPTION_FLAG, 0 } };
     commitment_call *c;
     check_commitment(L, 1);
     lua_settop(L, 2);
     c = push_call(L, "wait", ask); /* self options client call */
-    lcall_read_wait(L, 2, &c->base, rows);
+    call_read_wait(L, 2, &c->base, rows);
     lua_remove(L, 2);
     lua_getiuservalue(L, 1, COMMITMENT_ASKED);
-    lcall_keep(L, 3, "asked", -1);
+    call_keep(L, 3, "asked", -1);
     lua_pop(L, 1);
     c->begun = c->heard = clock_now();
     return op_run(L, &c->base.base);
@@ -480,11 +482,11 @@ static int l_wait(lua_State *L)
 /* Orthanc says of every other state that there was a failure. */
 static int removed(lua_State *L, call *c)
 {
-    if (lcall_answer(L, c) == 1) {
+    if (call_answer(L, c) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }
-    if (lerror_is_code(L, -1, "not_committed")) {
+    if (error_is_code(L, -1, "not_committed")) {
         lua_pushliteral(L, "nothing was removed: the modality has not committed itself to keeping "
                            "all of it, or not yet (status() tells)");
         lua_setfield(L, -2, "message");
@@ -495,8 +497,8 @@ static int removed(lua_State *L, call *c)
 static int remove_here(lua_State *L, call *c)
 {
     lua_newtable(L);
-    return lcall_post(L, c, removed, CALL_CHANGE, "/storage-commitment/%s/remove",
-                      ((commitment_call *)c)->uid);
+    return call_post(L, c, removed, CALL_CHANGE, "/storage-commitment/%s/remove",
+                     ((commitment_call *)c)->uid);
 }
 
 static int l_remove(lua_State *L)
@@ -517,7 +519,7 @@ static int l_index(lua_State *L)
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, COMMITMENT_CLIENT);
     else
-        return ltype_method(L);
+        return userdata_method(L);
     return 1;
 }
 
@@ -527,7 +529,7 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-static const ldoc_row methods[] = {
+static const doc_row methods[] = {
     { "status", l_status, "commitment:status() -> table | nil, err",
       "What the server knows: Status (Pending, Success, Failure), RemoteAET, and once the modality "
       "has reported, Success = {{SOPClassUID =, SOPInstanceUID =}} and Failures, with "
@@ -542,13 +544,13 @@ static const ldoc_row methods[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void lcommitment_open(lua_State *L, loop *lp)
+void commitment_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = { { "__index", l_index },
                                      { "__tostring", l_tostring },
                                      { NULL, NULL } };
     lua_newtable(L);
-    ldoc_register(L, lp, methods);
-    ltype_open(L, lp, COMMITMENT_TYPE, meta);
+    doc_register(L, lp, methods);
+    userdata_open(L, lp, COMMITMENT_TYPE, meta);
     lua_pop(L, 1);
 }

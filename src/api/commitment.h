@@ -7,13 +7,13 @@
 
 #include "engine/loop.h"
 
-int lcommitment_request(lua_State *L); /* modality:storage_commitment(resources [, options]) */
+int commitment_request(lua_State *L); /* modality:storage_commitment(resources [, options]) */
 
 /* Pushes the commitment of the client at index whose transaction UID is at index `uid`; no I/O.
- * Throws when that cannot be one. `return lcommitment_push(…);` [-0, +1, v] */
-int lcommitment_push(lua_State *L, int client, int uid);
+ * Throws when that cannot be one. `return commitment_push(…);` [-0, +1, v] */
+int commitment_push(lua_State *L, int client, int uid);
 
 /* Makes the type known to the state. [-0, +0, m] */
-void lcommitment_open(lua_State *L, loop *lp);
+void commitment_open(lua_State *L, loop *lp);
 
 #endif

@@ -16,7 +16,7 @@ enum { SIZE_LIMIT = 1 << 16 };
 
 static int unusable(lua_State *L, const char *file, const char *why)
 {
-    return lerror_usage(L, "connect: the file of servers, %s, cannot be used: %s", file, why);
+    return error_usage(L, "connect: the file of servers, %s, cannot be used: %s", file, why);
 }
 
 /* Reads at most `room` bytes. Returns their number, or -1 with errno; ENOENT: there is no file. */
@@ -126,15 +126,15 @@ static void check_secrets(lua_State *L, const char *file, const struct stat *wha
 /* The table of servers is at the index. */
 static int unknown_server(lua_State *L, int servers, const char *file, const char *name)
 {
-    hint h = hint_for(name);
+    nearest h = nearest_for(name);
     for (lua_pushnil(L); lua_next(L, servers); lua_pop(L, 1)) {
         const char *row[] = { lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL, NULL };
-        hint_look(&h, row, sizeof *row);
+        nearest_look(&h, row, sizeof *row);
     }
     if (h.name)
-        return lerror_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name,
-                            file, h.name);
-    return lerror_usage(L, "connect: there is no server '%s' in %s", name, file);
+        return error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name,
+                           file, h.name);
+    return error_usage(L, "connect: there is no server '%s' in %s", name, file);
 }
 
 /* Pushes the name to look for; false: there is none. The file's table is at index. */
@@ -151,12 +151,12 @@ static bool push_name(lua_State *L, int table, const char *file, const char *nam
     return type == LUA_TSTRING;
 }
 
-bool lprofile_push(lua_State *L, const char *file, const char *name)
+bool config_file_push(lua_State *L, const char *file, const char *name)
 {
     struct stat what;
     int table = lua_gettop(L) + 1;
     if (!file && name)
-        lerror_usage(L, "connect: there is no file of servers here, so no profile '%s'", name);
+        error_usage(L, "connect: there is no file of servers here, so no profile '%s'", name);
     if (!file || !push_text(L, file, &what)) {
         if (name)
             unusable(L, file, "there is no such file");

@@ -19,6 +19,6 @@
 /* Pushes the options of the server of that name in the file; name NULL: of the file's default.
  * False, and pushes nothing: without a name, there is no file, or it has no default. Throws on
  * everything else that is wrong, in the name of connect. [-0, +(0|1), v] */
-bool lprofile_push(lua_State *L, const char *file, const char *name);
+bool config_file_push(lua_State *L, const char *file, const char *name);
 
 #endif

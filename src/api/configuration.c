@@ -35,9 +35,9 @@ static const entry_kind peer_entry = { &orthanc_peer_settings,
                                        "unknown_peer",
                                        NOTE("OrthancPeers", "OrthancPeersInDatabase") };
 
-static const entry_kind *entry_kind_of(const named *n)
+static const entry_kind *entry_kind_of(const remote *n)
 {
-    return n->kind == &named_peer ? &peer_entry : &modality_entry;
+    return n->kind == &remote_peer ? &peer_entry : &modality_entry;
 }
 
 typedef struct entry_call {
@@ -48,8 +48,8 @@ typedef struct entry_call {
 
 static int get_entry(lua_State *L, call *c, call_step next)
 {
-    const named *n = ((modality_call *)c)->modality;
-    return lcall_get(L, c, next, "%s/%s/configuration", n->kind->root, n->name);
+    const remote *n = ((modality_call *)c)->modality;
+    return call_get(L, c, next, "%s/%s/configuration", n->kind->root, n->name);
 }
 
 /* ---- what is never told, and so would be lost ---- */
@@ -60,7 +60,7 @@ static bool is_hidden(lua_State *L, int entry, const char *key)
 {
     bool hidden;
     lua_getfield(L, entry, key);
-    hidden = lmark_is_null(L, -1) || (strcmp(key, "HttpHeaders") == 0 && lua_rawlen(L, -1) > 0);
+    hidden = json_mark_is_null(L, -1) || (strcmp(key, "HttpHeaders") == 0 && lua_rawlen(L, -1) > 0);
     lua_pop(L, 1);
     return hidden;
 }
@@ -127,7 +127,7 @@ static bool is_same(lua_State *L, int asked, int got)
         luaL_tolstring(L, asked, NULL);
     else
         lua_pushvalue(L, asked);
-    if (ljson_encode(L, top + 1, NULL) && ljson_encode(L, got, NULL))
+    if (json_encode(L, top + 1, NULL) && json_encode(L, got, NULL))
         same = lua_rawequal(L, -1, -2);
     lua_settop(L, top);
     return same;
@@ -140,10 +140,10 @@ static bool is_taken(lua_State *L, int entry)
     const char *key = lua_tostring(L, asked - 1);
     bool taken;
     lua_getfield(L, entry, key);
-    if (lmark_is_null(L, got)) /* a password: there is one */
+    if (json_mark_is_null(L, got)) /* a password: there is one */
         taken = true;
     else if (lua_isnil(L, got))
-        taken = lmark_is_null(L, asked) ||
+        taken = json_mark_is_null(L, asked) ||
                 (lua_type(L, asked) == LUA_TSTRING && lua_rawlen(L, asked) == 0);
     else if (strcmp(key, "HttpHeaders") == 0)
         taken = are_names(L, asked, got);
@@ -159,7 +159,7 @@ static bool is_taken(lua_State *L, int entry)
 
 static int not_taken(lua_State *L, call *c, int entry, const char *names)
 {
-    lcall_fail(L, c, "orthanc", "not_taken", "the server was told, but it did not take: %s", names);
+    call_fail(L, c, "orthanc", "not_taken", "the server was told, but it did not take: %s", names);
     lua_pushvalue(L, entry);
     lua_setfield(L, -2, "result");
     return 2;
@@ -169,7 +169,7 @@ static int not_taken(lua_State *L, call *c, int entry, const char *names)
 static int compare(lua_State *L, call *c)
 {
     int entry = c->base.index + 1, settings = entry + 2, names = entry + 3;
-    if (lcall_answer(L, c) != 1) {
+    if (call_answer(L, c) != 1) {
         lua_getfield(L, -1, "message");
         lua_pushfstring(L, "it is changed, but what the server has now cannot be told: %s",
                         lua_tostring(L, -1));
@@ -178,8 +178,8 @@ static int compare(lua_State *L, call *c)
         return 2;
     }
     if (!lua_istable(L, entry))
-        return lcall_fail(L, c, "decode", NULL, "what the server says of the entry is no table");
-    lcall_push_data(L, c);
+        return call_fail(L, c, "decode", NULL, "what the server says of the entry is no table");
+    call_push_data(L, c);
     lua_getfield(L, -1, "settings");
     lua_pushliteral(L, "");
     for (lua_pushnil(L); lua_next(L, settings); lua_settop(L, names + 1)) {
@@ -198,7 +198,7 @@ static int compare(lua_State *L, call *c)
 
 static int written(lua_State *L, call *c)
 {
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
     lua_settop(L, c->base.index);
     return get_entry(L, c, compare);
@@ -243,33 +243,33 @@ static const char *first_lack(lua_State *L, const entry_kind *kind, int entry)
 /* The entry as it is, or an empty table for a new one, is on the top. */
 static int write_entry(lua_State *L, call *c)
 {
-    const named *n = ((modality_call *)c)->modality;
+    const remote *n = ((modality_call *)c)->modality;
     const entry_kind *kind = entry_kind_of(n);
     int entry = c->base.index + 1, settings = entry + 2;
     const char *lack;
     if (!lua_istable(L, entry))
-        return lcall_fail(L, c, "decode", NULL, "what the server says of the entry is no table");
-    lcall_push_data(L, c);
+        return call_fail(L, c, "decode", NULL, "what the server says of the entry is no table");
+    call_push_data(L, c);
     lua_getfield(L, -1, "settings");
     if (push_hidden(L, kind, entry, settings))
-        return lcall_fail(L, c, "refused", "hidden_settings",
-                          "the server never tells %s, so writing the entry anew would lose that: "
-                          "give it too (\"\", or {} for HttpHeaders, when there is to be none)",
-                          lua_tostring(L, -1));
+        return call_fail(L, c, "refused", "hidden_settings",
+                         "the server never tells %s, so writing the entry anew would lose that: "
+                         "give it too (\"\", or {} for HttpHeaders, when there is to be none)",
+                         lua_tostring(L, -1));
     merge(L, entry, settings);
     lack = first_lack(L, kind, entry);
     if (lack)
-        return lcall_fail(L, c, "refused", "missing_setting", "the %s '%s' cannot do without %s",
-                          n->kind->word, n->name, lack);
+        return call_fail(L, c, "refused", "missing_setting", "the %s '%s' cannot do without %s",
+                         n->kind->word, n->name, lack);
     lua_settop(L, entry);
-    return lcall_request(L, c, written, "PUT", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
+    return call_request(L, c, written, "PUT", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
 }
 
 /* nil and an error are on the top. */
 static int not_read(lua_State *L, call *c)
 {
     const entry_call *e = (entry_call *)c;
-    bool unknown = lerror_is_code(L, -1, entry_kind_of(e->base.modality)->unknown);
+    bool unknown = error_is_code(L, -1, entry_kind_of(e->base.modality)->unknown);
     if (unknown && e->create) {
         lua_settop(L, c->base.index);
         lua_newtable(L);
@@ -286,7 +286,7 @@ static int not_read(lua_State *L, call *c)
 
 static int read_answered(lua_State *L, call *c)
 {
-    return lcall_answer(L, c) == 1 ? write_entry(L, c) : not_read(L, c);
+    return call_answer(L, c) == 1 ? write_entry(L, c) : not_read(L, c);
 }
 
 static int read_entry(lua_State *L, call *c)
@@ -296,12 +296,12 @@ static int read_entry(lua_State *L, call *c)
 
 static int version_known(lua_State *L, call *c)
 {
-    return lcall_lacks_key(L, c, ((entry_call *)c)->newest) ? 2 : read_entry(L, c);
+    return call_lacks_key(L, c, ((entry_call *)c)->newest) ? 2 : read_entry(L, c);
 }
 
 static int begin(lua_State *L, call *c)
 {
-    return ((entry_call *)c)->newest ? lcall_need_version(L, c, version_known) : read_entry(L, c);
+    return ((entry_call *)c)->newest ? call_need_version(L, c, version_known) : read_entry(L, c);
 }
 
 /* ---- configure: the call ---- */
@@ -313,8 +313,8 @@ static void split_commitment(lua_State *L, int settings)
     if (lua_getfield(L, settings, "AllowStorageCommitment") != LUA_TNIL) {
         for (size_t i = 0; i < 2; i++) {
             if (lua_getfield(L, settings, parts[i]) != LUA_TNIL)
-                lerror_usage(L, "configure: AllowStorageCommitment stands for AllowNAction and "
-                                "AllowEventReport: give it, or those");
+                error_usage(L, "configure: AllowStorageCommitment stands for AllowNAction and "
+                               "AllowEventReport: give it, or those");
             lua_pop(L, 1);
             lua_pushvalue(L, -1);
             lua_setfield(L, settings, parts[i]);
@@ -332,7 +332,7 @@ static void mark_headers(lua_State *L, int settings)
         lua_pushnil(L);
         if (!lua_next(L, -2)) {
             lua_newtable(L);
-            lmark_object(L);
+            json_mark_object(L);
             lua_setfield(L, settings, "HttpHeaders");
         }
     }
@@ -340,32 +340,32 @@ static void mark_headers(lua_State *L, int settings)
 }
 
 /* PUT /modalities/{name} or /peers/{name}, which replaces the whole entry. self settings */
-int lconfiguration_set(lua_State *L)
+int configuration_set(lua_State *L)
 {
     struct {
         bool create;
     } o = { false };
-    static const lopt rows[] = { { "create", LOPT_FLAG, 0 }, { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { { "create", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
     enum { SELF = 1, GIVEN, SETTINGS, CALL };
-    const named *n = lnamed_check_either(L, SELF);
+    const remote *n = remote_check_either(L, SELF);
     const orthanc_key *newest;
     entry_call *e;
 
-    lsandbox_check(L, n->lp, "configure", not_the_server);
+    guard_check(L, n->lp, "configure", not_the_server);
     lua_settop(L, GIVEN);
     if (!lua_istable(L, GIVEN))
-        lerror_usage(L, "configure: the settings must be a table (a %s was given)",
-                     luaL_typename(L, GIVEN));
-    newest = lroute_read(L, GIVEN, "configure", entry_kind_of(n)->settings, rows, &o);
+        error_usage(L, "configure: the settings must be a table (a %s was given)",
+                    luaL_typename(L, GIVEN));
+    newest = route_options_read(L, GIVEN, "configure", entry_kind_of(n)->settings, rows, &o);
     split_commitment(L, SETTINGS);
     mark_headers(L, SETTINGS);
 
-    e = (entry_call *)lmodality_call(L, sizeof *e, "configure", begin);
+    e = (entry_call *)modality_new_call(L, sizeof *e, "configure", begin);
     e->create = o.create;
     e->newest = newest;
-    lcall_keep(L, CALL, "settings", SETTINGS);
+    call_keep(L, CALL, "settings", SETTINGS);
     lua_pushfstring(L, "%s/%s", n->kind->root, n->name);
-    lcall_keep_route(L, CALL);
+    call_keep_route(L, CALL);
     e->base.call.method = "PUT";
     return op_run(L, &e->base.call.base);
 }
@@ -374,20 +374,20 @@ int lconfiguration_set(lua_State *L)
 
 static int ask(lua_State *L, call *c)
 {
-    return get_entry(L, c, lcall_answer);
+    return get_entry(L, c, call_answer);
 }
 
 /* GET /modalities/{name}/configuration or /peers/{name}/configuration. */
-int lconfiguration_get(lua_State *L)
+int configuration_get(lua_State *L)
 {
-    lnamed_check_either(L, 1);
+    remote_check_either(L, 1);
     lua_settop(L, 1);
-    return op_run(L, &lmodality_call(L, sizeof(modality_call), "configuration", ask)->call.base);
+    return op_run(L, &modality_new_call(L, sizeof(modality_call), "configuration", ask)->call.base);
 }
 
 static int removed(lua_State *L, call *c)
 {
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
     lua_pushboolean(L, 1);
     return 1;
@@ -395,15 +395,16 @@ static int removed(lua_State *L, call *c)
 
 static int send_remove(lua_State *L, call *c)
 {
-    const named *n = ((modality_call *)c)->modality;
-    return lcall_request(L, c, removed, "DELETE", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
+    const remote *n = ((modality_call *)c)->modality;
+    return call_request(L, c, removed, "DELETE", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
 }
 
 /* DELETE /modalities/{name} or /peers/{name}. */
-int lconfiguration_remove(lua_State *L)
+int configuration_remove(lua_State *L)
 {
-    const named *n = lnamed_check_either(L, 1);
-    lsandbox_check(L, n->lp, "remove", not_the_server);
+    const remote *n = remote_check_either(L, 1);
+    guard_check(L, n->lp, "remove", not_the_server);
     lua_settop(L, 1);
-    return op_run(L, &lmodality_call(L, sizeof(modality_call), "remove", send_remove)->call.base);
+    return op_run(L,
+                  &modality_new_call(L, sizeof(modality_call), "remove", send_remove)->call.base);
 }

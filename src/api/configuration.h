@@ -5,8 +5,8 @@
 #include <lua.h>
 
 /* Methods of Modality and Peer. */
-int lconfiguration_get(lua_State *L);    /* configuration() */
-int lconfiguration_set(lua_State *L);    /* configure(settings) */
-int lconfiguration_remove(lua_State *L); /* remove() */
+int configuration_get(lua_State *L);    /* configuration() */
+int configuration_set(lua_State *L);    /* configure(settings) */
+int configuration_remove(lua_State *L); /* remove() */
 
 #endif

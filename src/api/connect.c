@@ -33,22 +33,23 @@ typedef struct connect_options {
 } connect_options;
 
 #define AT(field) offsetof(connect_options, field)
-static const lopt connect_rows[] = { { "url", LOPT_STRING, AT(http.url) },
-                                     { "username", LOPT_STRING, AT(http.username) },
-                                     { "password", LOPT_STRING, AT(http.password) },
-                                     { "token", LOPT_STRING, AT(http.token) },
-                                     { "headers", LOPT_TABLE, 0 },
-                                     { "timeout", LOPT_SECONDS, AT(timeout) },
-                                     { "profile", LOPT_STRING, AT(profile) },
-                                     { "connect_timeout", LOPT_SECONDS, AT(http.connect_timeout) },
-                                     { "max_inflight", LOPT_COUNT, AT(http.max_inflight) },
-                                     { "retries", LOPT_NUMBER, AT(http.retries) },
-                                     { "ca", LOPT_STRING, AT(http.ca) },
-                                     { "cert", LOPT_STRING, AT(http.cert) },
-                                     { "key", LOPT_STRING, AT(http.key) },
-                                     { "insecure", LOPT_FLAG, AT(http.insecure) },
-                                     { "proxy", LOPT_STRING, AT(http.proxy) },
-                                     { NULL, LOPT_FLAG, 0 } };
+static const option connect_rows[] = { { "url", OPTION_STRING, AT(http.url) },
+                                       { "username", OPTION_STRING, AT(http.username) },
+                                       { "password", OPTION_STRING, AT(http.password) },
+                                       { "token", OPTION_STRING, AT(http.token) },
+                                       { "headers", OPTION_TABLE, 0 },
+                                       { "timeout", OPTION_SECONDS, AT(timeout) },
+                                       { "profile", OPTION_STRING, AT(profile) },
+                                       { "connect_timeout", OPTION_SECONDS,
+                                         AT(http.connect_timeout) },
+                                       { "max_inflight", OPTION_COUNT, AT(http.max_inflight) },
+                                       { "retries", OPTION_NUMBER, AT(http.retries) },
+                                       { "ca", OPTION_STRING, AT(http.ca) },
+                                       { "cert", OPTION_STRING, AT(http.cert) },
+                                       { "key", OPTION_STRING, AT(http.key) },
+                                       { "insecure", OPTION_FLAG, AT(http.insecure) },
+                                       { "proxy", OPTION_STRING, AT(http.proxy) },
+                                       { NULL, OPTION_FLAG, 0 } };
 #undef AT
 
 static int client_gc(lua_State *L)
@@ -60,10 +61,10 @@ static int client_gc(lua_State *L)
     return 0;
 }
 
-static const lclient_defaults *host_defaults(lua_State *L)
+static const client_defaults *host_defaults(lua_State *L)
 {
-    static const lclient_defaults none = { 0 };
-    const lclient_defaults *d;
+    static const client_defaults none = { 0 };
+    const client_defaults *d;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &defaults_key);
     d = lua_touserdata(L, -1);
     lua_pop(L, 1);
@@ -71,7 +72,7 @@ static const lclient_defaults *host_defaults(lua_State *L)
 }
 
 /* The host's address and credentials are for a script that names none. */
-static void apply_defaults(connect_options *o, const lclient_defaults *d)
+static void apply_defaults(connect_options *o, const client_defaults *d)
 {
     o->http.environment_proxy = d->environment_proxy;
     if (o->http.url)
@@ -99,29 +100,29 @@ static void drop_credentials(lua_State *L, const connect_options *o)
  * read already: the script's win. Pushes the table of all of them, which the strings live in. */
 static void apply_profile(lua_State *L, connect_options *o, int options)
 {
-    const lclient_defaults *d = host_defaults(L);
+    const client_defaults *d = host_defaults(L);
     const char *name = o->profile ? o->profile : d->profile;
     connect_options own = *o;
     if (o->profile && o->http.url)
-        lerror_usage(L, "connect: give a URL or a profile, not both: a profile's credentials are "
-                        "for its own URL");
-    if (o->http.url || (!o->profile && d->url) || !lprofile_push(L, d->config_file, name)) {
+        error_usage(L, "connect: give a URL or a profile, not both: a profile's credentials are "
+                       "for its own URL");
+    if (o->http.url || (!o->profile && d->url) || !config_file_push(L, d->config_file, name)) {
         lua_pushnil(L);
         return;
     }
     drop_credentials(L, &own);
     lua_pushfstring(L, "connect, by %s", d->config_file);
-    lopts_read(L, -2, lua_tostring(L, -1), connect_rows, o);
+    options_read(L, -2, lua_tostring(L, -1), connect_rows, o);
     lua_pop(L, 1);
     if (o->profile != own.profile)
-        lerror_usage(L, "connect: a profile cannot have a `profile`");
+        error_usage(L, "connect: a profile cannot have a `profile`");
     if (lua_istable(L, options))
         for (lua_pushnil(L); lua_next(L, options); lua_pop(L, 1)) {
             lua_pushvalue(L, -2);
             lua_pushvalue(L, -2);
             lua_rawset(L, -5);
         }
-    lopts_read(L, -1, "connect", connect_rows, o);
+    options_read(L, -1, "connect", connect_rows, o);
 }
 
 /* ---- in a sandbox ---- */
@@ -134,8 +135,8 @@ static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
     };
     for (int i = 0; lua_istable(L, options) && hosts[i]; i++) {
         if (lua_getfield(L, options, hosts[i]) != LUA_TNIL)
-            lsandbox_check(L, lp, "connect",
-                           lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
+            guard_check(L, lp, "connect",
+                        lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
         lua_pop(L, 1);
     }
 }
@@ -174,15 +175,15 @@ static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
 /* One that the script has chosen is the host's default, or one of those that it allows. */
 static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 {
-    const lclient_defaults *d = host_defaults(L);
+    const client_defaults *d = host_defaults(L);
     const char *crooked = orthanc_crooked(http_server_path(c->server));
     if (crooked)
-        lsandbox_check(L, lp, "connect", crooked);
+        guard_check(L, lp, "connect", crooked);
     lua_pushfstring(L, "%s %s", d->url ? d->url : "", d->servers ? d->servers : "");
     if (!is_allowed(L, lp, c->server))
-        lsandbox_check(L, lp, "connect",
-                       lua_pushfstring(L, "the host of this script allows no connection to %s",
-                                       http_server_url(c->server)));
+        guard_check(L, lp, "connect",
+                    lua_pushfstring(L, "the host of this script allows no connection to %s",
+                                    http_server_url(c->server)));
     lua_pop(L, 1);
 }
 
@@ -207,11 +208,11 @@ static void add_header(lua_State *L, const loop *lp, http_server *s)
 {
     const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
     if (lp->sandboxed && !orthanc_is_plain_header(name))
-        lsandbox_check(L, lp, "connect",
-                       lua_pushfstring(L,
-                                       "the header '%s' is not a sandboxed script's to set: it "
-                                       "can make a request another",
-                                       name));
+        guard_check(L, lp, "connect",
+                    lua_pushfstring(L,
+                                    "the header '%s' is not a sandboxed script's to set: it "
+                                    "can make a request another",
+                                    name));
     if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
         fault = http_server_header(s, name, value);
     if (fault)
@@ -243,7 +244,7 @@ static void push_weak_table(lua_State *L, const char *mode)
 
 static int l_connect(lua_State *L)
 {
-    loop *lp = ldoc_loop(L);
+    loop *lp = doc_loop(L);
     connect_options o = { .timeout = DEFAULT_TIMEOUT,
                           .http = { .connect_timeout = DEFAULT_CONNECT_TIMEOUT,
                                     .max_inflight = DEFAULT_INFLIGHT,
@@ -254,7 +255,7 @@ static int l_connect(lua_State *L)
     int options = lua_istable(L, 1) ? 1 : 2;
 
     lua_settop(L, 2);
-    lopts_read(L, options, "connect", connect_rows, &o);
+    options_read(L, options, "connect", connect_rows, &o);
     if (options == 2 && !lua_isnil(L, 1)) {
         luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "URL or table of options");
         luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "the URL holds a NUL");
@@ -296,7 +297,7 @@ static int l_connect(lua_State *L)
 
 /* ---- the object ---- */
 
-client *lclient_check(lua_State *L, int index)
+client *client_check(lua_State *L, int index)
 {
     client *c = luaL_checkudata(L, index, CLIENT_TYPE);
     luaL_argcheck(L, c->server, index,
@@ -311,7 +312,7 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-static const ldoc_row functions[] = {
+static const doc_row functions[] = {
     { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
       "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, "
       "headers, timeout (30 s), connect_timeout (10 s), retries (2, of reads and echoes, within "
@@ -320,23 +321,23 @@ static const ldoc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults)
+void connect_set_defaults(lua_State *L, const client_defaults *defaults)
 {
     lua_pushlightuserdata(L, (void *)defaults);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &defaults_key);
 }
 
-void lclient_open(lua_State *L, loop *lp)
+void connect_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = { { "__gc", client_gc },
                                      { "__tostring", l_tostring },
                                      { NULL, NULL } };
-    ltype_open(L, lp, CLIENT_TYPE, meta);
+    userdata_open(L, lp, CLIENT_TYPE, meta);
     lua_pop(L, 1);
-    ldoc_register(L, lp, functions);
+    doc_register(L, lp, functions);
 }
 
-void lclient_push_methods(lua_State *L)
+void connect_push_methods(lua_State *L)
 {
     luaL_getmetatable(L, CLIENT_TYPE);
     lua_getfield(L, -1, "__index");

@@ -11,9 +11,9 @@
 typedef struct client {
     http_server *server; /* NULL until connected */
     double timeout;      /* seconds of one exchange; 0 = no limit */
-    int version; /* the server's, once somebody had to know it (orthanc_routes.h); 0 = not yet */
+    int version; /* the server's, once somebody had to know it (orthanc/routes.h); 0 = not yet */
     unsigned doubts; /* entries in its table of doubts */
-    /* Of each level: a list of so many is known not to be cut by the server (llocal.c). */
+    /* Of each level: a list of so many is known not to be cut by the server (api/local_find.c). */
     long long whole[ORTHANC_NO_LEVEL];
 } client;
 
@@ -23,27 +23,27 @@ typedef struct client {
 enum { CLIENT_QUERIES = 1, CLIENT_DOUBTS, CLIENT_ANSWERS, CLIENT_VALUES = CLIENT_ANSWERS };
 
 /* The client at index, open; throws otherwise. [-0, +0, v] */
-client *lclient_check(lua_State *L, int index);
+client *client_check(lua_State *L, int index);
 
 /* Where modalua.connect() goes without a URL, and where it finds the names of servers; the
  * credentials are for that server alone. NULL = not given. Owned by the host. */
-typedef struct lclient_defaults {
+typedef struct client_defaults {
     const char *url, *username, *password, *token;
-    const char *config_file, *profile; /* lprofile.h; profile only without url */
+    const char *config_file, *profile; /* api/config_file.h; profile only without url */
     const char *servers; /* in a sandbox, where a script may go beside its default: URLs with blanks
                             between them */
     bool environment_proxy;
-} lclient_defaults;
+} client_defaults;
 
-/* Before lclient_open: the host's defaults (NULL = none), which must outlive the state. [-0, +0, m]
+/* Before connect_open: the host's defaults (NULL = none), which must outlive the state. [-0, +0, m]
  */
-void lclient_set_defaults(lua_State *L, const lclient_defaults *defaults);
+void connect_set_defaults(lua_State *L, const client_defaults *defaults);
 
 /* Makes Client known to the state, with the table of its methods that is on the top, and sets
  * `connect` in the module table below it. [-1, +0, m] */
-void lclient_open(lua_State *L, loop *lp);
+void connect_open(lua_State *L, loop *lp);
 
 /* Pushes that table. [-0, +1, -] */
-void lclient_push_methods(lua_State *L);
+void connect_push_methods(lua_State *L);
 
 #endif

@@ -31,20 +31,21 @@ typedef struct file_call {
     char name[];
 } file_call;
 
-static const lopt send_rows[] = { LCALL_WAIT_ROWS, { NULL, LOPT_FLAG, 0 } };
+static const option send_rows[] = { LCALL_WAIT_ROWS, { NULL, OPTION_FLAG, 0 } };
 
-static const lopt download_rows[] = {
-    LCALL_WAIT_ROWS, { "query", LOPT_TABLE, 0 }, { "body", LOPT_TABLE, 0 }, { NULL, LOPT_FLAG, 0 }
-};
+static const option download_rows[] = { LCALL_WAIT_ROWS,
+                                        { "query", OPTION_TABLE, 0 },
+                                        { "body", OPTION_TABLE, 0 },
+                                        { NULL, OPTION_FLAG, 0 } };
 
 /* ---- the file ---- */
 
 static void released(op *o)
 {
     file_call *f = (file_call *)o;
-    lcall_released(o);
+    call_released(o);
     if (f->file.fd >= 0 && f->part > 0)
-        part_abandon(f->file.fd, f->name + f->part);
+        partial_file_abandon(f->file.fd, f->name + f->part);
     else if (f->file.fd >= 0)
         close(f->file.fd);
     f->file.fd = -1;
@@ -58,11 +59,11 @@ static file_call *push_call(lua_State *L, loop *lp, int client_index, int name_i
     const char *text = name_index ? lua_tolstring(L, name_index, &size) : "";
     file_call *f;
     if (name_index)
-        lsandbox_check(L, lp, name, "a sandboxed script has no files");
+        guard_check(L, lp, name, "a sandboxed script has no files");
     if (strlen(text) != size)
-        lerror_usage(L, "%s: the file's name holds a NUL", name);
-    f = (file_call *)lcall_new(L, lp, sizeof *f + 2 * (size + sizeof PART_SUFFIX), client_index,
-                               name, first);
+        error_usage(L, "%s: the file's name holds a NUL", name);
+    f = (file_call *)call_new(L, lp, sizeof *f + 2 * (size + sizeof PARTIAL_FILE_SUFFIX),
+                              client_index, name, first);
     f->file.fd = -1;
     f->call.base.released = released;
     memcpy(f->name, text, size + 1);
@@ -72,40 +73,40 @@ static file_call *push_call(lua_State *L, loop *lp, int client_index, int name_i
 /* Pushes nil and an error about the file; returns 2. */
 static int file_failed(lua_State *L, file_call *f, const char *what, const char *why)
 {
-    lcall_fail(L, &f->call, "refused", "file", "'%s' cannot be %s: %s", f->name, what, why);
-    lerror_set(L, "file", f->name);
+    call_fail(L, &f->call, "refused", "file", "'%s' cannot be %s: %s", f->name, what, why);
+    error_set(L, "file", f->name);
     return 2;
 }
 
 /* nil and an error are on the top: of the file's it says which. */
 static int failed(lua_State *L, const file_call *f)
 {
-    if (lerror_is_code(L, -1, "file")) {
+    if (error_is_code(L, -1, "file")) {
         lua_getfield(L, -1, "message");
         lua_pushfstring(L, "'%s': %s", f->name, lua_tostring(L, -1));
         lua_setfield(L, -3, "message");
         lua_pop(L, 1);
     }
     if (f->name[0])
-        lerror_set(L, "file", f->name);
+        error_set(L, "file", f->name);
     return 2;
 }
 
 /* Reads the options at index for the call on the top. */
-static void read_options(lua_State *L, file_call *f, int index, const lopt *rows)
+static void read_options(lua_State *L, file_call *f, int index, const option *rows)
 {
-    lcall_read_wait(L, index, &f->call, rows);
+    call_read_wait(L, index, &f->call, rows);
     f->call.request.silence = f->call.client->timeout;
 }
 
 /* ---- download ---- */
 
-/* Why part_open has failed. */
+/* Why partial_file_open has failed. */
 static const char *why_no_part(int error)
 {
     return error == EBUSY    ? "somebody else is writing it"
            : error == EEXIST ? "it is no regular file"
-           : error == EPERM  ? "there is something else with its name and " PART_SUFFIX
+           : error == EPERM  ? "there is something else with its name and " PARTIAL_FILE_SUFFIX
                              : strerror(error);
 }
 
@@ -124,13 +125,13 @@ static int downloaded(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     int error;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return failed(L, f);
     if (is_cut(f)) {
-        lanswer_cut(L, &c->base);
+        response_cut(L, &c->base);
         return failed(L, f);
     }
-    error = part_commit(f->file.fd, f->name, f->name + f->part);
+    error = partial_file_commit(f->file.fd, f->name, f->name + f->part);
     f->file.fd = -1;
     if (error)
         return file_failed(L, f, "written", strerror(error));
@@ -142,13 +143,13 @@ static int download_begin(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     bool post = c->request.body != NULL;
-    f->file.fd = part_open(f->name, f->name + f->part);
+    f->file.fd = partial_file_open(f->name, f->name + f->part);
     if (f->file.fd < 0)
         return file_failed(L, f, "written", why_no_part(errno));
     c->request.sink = &f->file;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "path");
-    return lcall_start(L, c, downloaded, post ? "POST" : "GET", post ? CALL_REMOTE : CALL_ECHO);
+    return call_start(L, c, downloaded, post ? "POST" : "GET", post ? CALL_REMOTE : CALL_ECHO);
 }
 
 /* Pushes the option, a table or nil; returns its place. */
@@ -166,15 +167,14 @@ static bool set_body(lua_State *L, file_call *f, int call_index)
 {
     if (lua_isnil(L, -1))
         return true;
-    if (!ljson_encode(L, -1, NULL)) {
-        lcall_fail(L, &f->call, "refused", NULL, "the body cannot be sent: %s",
-                   lua_tostring(L, -1));
+    if (!json_encode(L, -1, NULL)) {
+        call_fail(L, &f->call, "refused", NULL, "the body cannot be sent: %s", lua_tostring(L, -1));
         return false;
     }
     f->call.request.body = lua_tolstring(L, -1, &f->call.request.body_size);
     f->call.request.content_type = "application/json";
     f->call.request.method = "POST";
-    lcall_keep(L, call_index, "body", -1);
+    call_keep(L, call_index, "body", -1);
     return true;
 }
 
@@ -184,25 +184,25 @@ static void name_part(file_call *f)
     size_t size = strlen(f->name);
     f->part = size + 1;
     memcpy(f->name + f->part, f->name, size);
-    strcpy(f->name + f->part + size, PART_SUFFIX);
+    strcpy(f->name + f->part + size, PARTIAL_FILE_SUFFIX);
 }
 
 /* GET of any route, or POST with a body, into a file. self path file options */
-int lfiles_download(lua_State *L)
+int files_download(lua_State *L)
 {
     enum { SELF = 1, PATH, FILE_NAME, OPTIONS, CALL };
     file_call *f;
-    lclient_check(L, SELF);
+    client_check(L, SELF);
     lua_settop(L, OPTIONS);
     luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING && lua_rawlen(L, FILE_NAME) > 0,
                      FILE_NAME, "name of a file");
-    f = push_call(L, ldoc_loop(L), SELF, FILE_NAME, "download", download_begin);
+    f = push_call(L, doc_loop(L), SELF, FILE_NAME, "download", download_begin);
     name_part(f);
     read_options(L, f, OPTIONS, download_rows);
-    lexchange_push_path(L, PATH, push_option(L, OPTIONS, "query"));
+    single_request_push_path(L, PATH, push_option(L, OPTIONS, "query"));
     f->call.request.path = lua_tostring(L, -1);
     f->call.request.method = "GET";
-    lcall_keep(L, CALL, "path", -1);
+    call_keep(L, CALL, "path", -1);
     push_option(L, OPTIONS, "body");
     if (!set_body(L, f, CALL))
         return 2;
@@ -234,22 +234,22 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
     bool data = lua_istable(L, SOURCE);
     file_call *f;
     if (data) {
-        static const lopt rows[] = { { "data", LOPT_VALUE, 0 }, { NULL, LOPT_FLAG, 0 } };
+        static const option rows[] = { { "data", OPTION_VALUE, 0 }, { NULL, OPTION_FLAG, 0 } };
         char nothing;
-        lopts_read(L, SOURCE, name, rows, &nothing);
+        options_read(L, SOURCE, name, rows, &nothing);
         if (lua_getfield(L, SOURCE, "data") != LUA_TSTRING)
-            lerror_usage(L, "%s: 'data' must be a string (a %s was given)", name,
-                         luaL_typename(L, -1));
+            error_usage(L, "%s: 'data' must be a string (a %s was given)", name,
+                        luaL_typename(L, -1));
     } else if (lua_type(L, SOURCE) != LUA_TSTRING) {
-        lerror_usage(L, "%s: the name of a file, or {data = string}, is expected (a %s was given)",
-                     name, luaL_typename(L, SOURCE));
+        error_usage(L, "%s: the name of a file, or {data = string}, is expected (a %s was given)",
+                    name, luaL_typename(L, SOURCE));
     } else {
         lua_pushnil(L);
     }
     f = push_call(L, lp, client_index, data ? 0 : SOURCE, name, first); /* … data call */
     if (data) {
         f->call.request.body = lua_tolstring(L, -2, &f->call.request.body_size);
-        lcall_keep(L, lua_gettop(L), "body", -2);
+        call_keep(L, lua_gettop(L), "body", -2);
     }
     lua_remove(L, -2);
     f->call.request.method = "POST";
@@ -267,9 +267,9 @@ static int send_source(lua_State *L, call *c, call_step next)
         return file_failed(L, f, "read", why);
     if (!c->request.body)
         c->request.source = &f->file;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "path");
-    return lcall_start(L, c, next, "POST", CALL_REMOTE);
+    return call_start(L, c, next, "POST", CALL_REMOTE);
 }
 
 /* ---- upload ---- */
@@ -324,7 +324,7 @@ static int uploaded(lua_State *L, call *c)
     file_call *f = (file_call *)c;
     int result = c->base.index + 1;
     f->tries++;
-    if (lcall_answer(L, c) != 1) {
+    if (call_answer(L, c) != 1) {
         if (!lost_a_race(L, f))
             return failed(L, f);
         c->step = upload_begin;
@@ -332,8 +332,8 @@ static int uploaded(lua_State *L, call *c)
     }
     if (all_stored(L, result))
         return 1;
-    lcall_fail(L, c, "orthanc", "not_stored",
-               "the server took it, and says that it has not stored it (all of it)");
+    call_fail(L, c, "orthanc", "not_stored",
+              "the server took it, and says that it has not stored it (all of it)");
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     return failed(L, f);
@@ -345,15 +345,15 @@ static int upload_begin(lua_State *L, call *c)
 }
 
 /* POST /instances: a DICOM file, or an archive of them. self source options */
-int lfiles_upload(lua_State *L)
+int files_upload(lua_State *L)
 {
     file_call *f;
-    lclient_check(L, 1);
+    client_check(L, 1);
     lua_settop(L, 3);
-    f = push_sender(L, ldoc_loop(L), 1, "upload", upload_begin);
+    f = push_sender(L, doc_loop(L), 1, "upload", upload_begin);
     lua_pushliteral(L, "/instances");
     f->call.request.path = lua_tostring(L, -1);
-    lcall_keep_route(L, lua_gettop(L) - 1);
+    call_keep_route(L, lua_gettop(L) - 1);
     return op_run(L, &f->call.base);
 }
 
@@ -361,7 +361,7 @@ int lfiles_upload(lua_State *L)
 
 static int stored_straight(lua_State *L, call *c)
 {
-    return lcall_answer(L, c) == 1 ? 1 : failed(L, (file_call *)c);
+    return call_answer(L, c) == 1 ? 1 : failed(L, (file_call *)c);
 }
 
 static int store_straight_begin(lua_State *L, call *c)
@@ -370,14 +370,14 @@ static int store_straight_begin(lua_State *L, call *c)
 }
 
 /* POST /modalities/{name}/store-straight: DICOM PS3.4 B (Storage). self source options */
-int lfiles_store_straight(lua_State *L)
+int files_store_straight(lua_State *L)
 {
-    const modality *m = lmodality_check(L, 1);
+    const modality *m = modality_check(L, 1);
     file_call *f;
     lua_settop(L, 3);
     lua_getiuservalue(L, 1, MODALITY_CLIENT);
     f = push_sender(L, m->lp, 4, "store_straight", store_straight_begin);
     lua_pushfstring(L, "/modalities/%s/store-straight", m->name);
-    lcall_keep_route(L, lua_gettop(L) - 1);
+    call_keep_route(L, lua_gettop(L) - 1);
     return op_run(L, &f->call.base);
 }

@@ -4,8 +4,8 @@
 
 #include <lua.h>
 
-int lfiles_download(lua_State *L);       /* client:download(path, file, options) */
-int lfiles_upload(lua_State *L);         /* client:upload(source, options) */
-int lfiles_store_straight(lua_State *L); /* modality:store_straight(source, options) */
+int files_download(lua_State *L);       /* client:download(path, file, options) */
+int files_upload(lua_State *L);         /* client:upload(source, options) */
+int files_store_straight(lua_State *L); /* modality:store_straight(source, options) */
 
 #endif

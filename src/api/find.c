@@ -26,18 +26,18 @@ static int found_answered(lua_State *L, call *c)
 {
     find_call *f = (find_call *)c;
     int answers = c->base.index + 1, data = answers + 2, own = data + 1;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
-    if (!lanswers_is_list(L))
-        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
-    f->facts.lossy = lanswers_tidy(L); /* answers warning */
-    lcharset_add_note(L, c);
-    lcall_push_data(L, c);
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "the answers are no list");
+    f->facts.lossy = answers_tidy(L); /* answers warning */
+    find_charset_add_note(L, c);
+    call_push_data(L, c);
     lua_getfield(L, data, "client");
     lua_getfield(L, data, "dropped");
     f->facts.count = luaL_len(L, answers);
-    lfound_note_answers(L, own, answers, f->facts.modality);
-    lfound_push(L, own, f->id, &f->facts, answers, own + 1, answers + 1);
+    find_result_note_answers(L, own, answers, f->facts.modality);
+    find_result_push(L, own, f->id, &f->facts, answers, own + 1, answers + 1);
     return 1;
 }
 
@@ -60,13 +60,13 @@ static void explain_refusal(lua_State *L, const find_call *f)
 static int find_sent(lua_State *L, call *c)
 {
     find_call *f = (find_call *)c;
-    if (lcall_answer(L, c) != 1) {
+    if (call_answer(L, c) != 1) {
         explain_refusal(L, f);
         return 2;
     }
     if (!orthanc_answer_id(c->base.transfer.body, f->id))
-        return lcall_fail(L, c, "decode", NULL, "the server gave the query no identifier");
-    return lcall_get(L, c, found_answered, "/queries/%s/answers?expand%s", f->id, f->format);
+        return call_fail(L, c, "decode", NULL, "the server gave the query no identifier");
+    return call_get(L, c, found_answered, "/queries/%s/answers?expand%s", f->id, f->format);
 }
 
 /* ---- what is asked ---- */
@@ -74,16 +74,16 @@ static int find_sent(lua_State *L, call *c)
 /* POST /modalities/{name}/query: DICOM PS3.4 C.4.1 (C-FIND). */
 static int find_send(lua_State *L, call *c)
 {
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
-    return lcall_post(L, c, find_sent, CALL_REMOTE, "/modalities/%s/query",
-                      ((modality_call *)c)->modality->name);
+    return call_post(L, c, find_sent, CALL_REMOTE, "/modalities/%s/query",
+                     ((modality_call *)c)->modality->name);
 }
 
 /* The filters are not ASCII. */
 static int find_encoding(lua_State *L, call *c)
 {
-    return lcharset_choose(L, c, find_send);
+    return find_charset_choose(L, c, find_send);
 }
 
 /* ---- the call ---- */
@@ -92,39 +92,39 @@ typedef struct find_options {
     double wait_timeout;
 } find_options;
 
-static const lopt find_rows[] = { { "wait_timeout", LOPT_SECONDS,
-                                    offsetof(find_options, wait_timeout) },
-                                  { "keep", LOPT_TABLE, 0 },
-                                  { NULL, LOPT_FLAG, 0 } };
+static const option find_rows[] = { { "wait_timeout", OPTION_SECONDS,
+                                      offsetof(find_options, wait_timeout) },
+                                    { "keep", OPTION_TABLE, 0 },
+                                    { NULL, OPTION_FLAG, 0 } };
 
 /* self data format */
-int lfind_find(lua_State *L)
+int find_find(lua_State *L)
 {
     enum { SELF = 1, DATA, FORMAT, BODY, CALL = FORMAT };
     find_options o = { 0 };
     filter q = { .function = "find", .normalize = true };
     find_call *f;
 
-    lmodality_check(L, SELF);
+    modality_check(L, SELF);
     lua_settop(L, FORMAT);
     luaL_checktype(L, DATA, LUA_TTABLE);
-    lroute_read(L, DATA, "find", &orthanc_query, find_rows, &o); /* … body */
-    q.level = lroute_level(L, BODY, "find");
+    route_options_read(L, DATA, "find", &orthanc_query, find_rows, &o); /* … body */
+    q.level = route_options_level(L, BODY, "find");
     if (lua_getfield(L, BODY, "Normalize") == LUA_TBOOLEAN)
         q.normalize = lua_toboolean(L, -1);
     lua_pop(L, 1);
 
-    f = (find_call *)lmodality_call(L, sizeof *f, "find", find_send);
-    f->format = lanswers_format(L, FORMAT, "find");
-    lcall_set_deadline(&f->modality.call, o.wait_timeout);
+    f = (find_call *)modality_new_call(L, sizeof *f, "find", find_send);
+    f->format = answers_read_format(L, FORMAT, "find");
+    call_set_deadline(&f->modality.call, o.wait_timeout);
     lua_replace(L, CALL);
     lua_pushfstring(L, "/modalities/%s/query", f->modality.modality->name);
-    lcall_keep_route(L, CALL);
-    q.query = lroute_table(L, BODY, "Query");
-    q.keep = lroute_table(L, DATA, "keep");
-    if (!lfilter_check(L, &q))
-        return lcall_fail(L, &f->modality.call, "refused", NULL, "%s", lua_tostring(L, -1));
-    if (!q.ascii && q.charset && lcharset_refuse(L, &f->modality.call, q.sent, q.charset))
+    call_keep_route(L, CALL);
+    q.query = route_options_table(L, BODY, "Query");
+    q.keep = route_options_table(L, DATA, "keep");
+    if (!find_filter_check(L, &q))
+        return call_fail(L, &f->modality.call, "refused", NULL, "%s", lua_tostring(L, -1));
+    if (!q.ascii && q.charset && find_charset_refuse(L, &f->modality.call, q.sent, q.charset))
         return 2;
     f->facts.broad = q.broad;
     f->facts.level = q.level;
@@ -139,23 +139,23 @@ int lfind_find(lua_State *L)
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
     lua_getiuservalue(L, SELF, MODALITY_CLIENT);
-    lcall_keep(L, CALL, "body", BODY);
-    lcall_keep(L, CALL, "dropped", q.dropped);
-    lcall_keep(L, CALL, "client", -1);
+    call_keep(L, CALL, "body", BODY);
+    call_keep(L, CALL, "dropped", q.dropped);
+    call_keep(L, CALL, "client", -1);
     lua_pushvalue(L, CALL);
     return op_run(L, &f->modality.call.base);
 }
 
 /* ---- the answers of a query, by its identifier ---- */
 
-int lfind_get_query_answers(lua_State *L)
+int find_get_query_answers(lua_State *L)
 {
-    const modality *m = lmodality_check(L, 1);
+    const modality *m = modality_check(L, 1);
     char id[ORTHANC_ID_SIZE];
     const char *format;
     lua_settop(L, 3);
-    lfound_identify(L, 2, "get_query_answers", id);
-    format = lanswers_format(L, 3, "get_query_answers");
+    find_result_identify(L, 2, "get_query_answers", id);
+    format = answers_read_format(L, 3, "get_query_answers");
     lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    return lanswers_get(L, m->lp, 4, id, "get_query_answers", format);
+    return answers_get(L, m->lp, 4, id, "get_query_answers", format);
 }

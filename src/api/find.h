@@ -4,7 +4,7 @@
 
 #include <lua.h>
 
-int lfind_find(lua_State *L);              /* modality:find(data [, format]) */
-int lfind_get_query_answers(lua_State *L); /* modality:get_query_answers(query [, format]) */
+int find_find(lua_State *L);              /* modality:find(data [, format]) */
+int find_get_query_answers(lua_State *L); /* modality:get_query_answers(query [, format]) */
 
 #endif

@@ -16,12 +16,12 @@ static bool all_fit(lua_State *L, int query, const orthanc_encoding *e)
     return fit;
 }
 
-bool lcharset_refuse(lua_State *L, const call *c, int query, const char *charset)
+bool find_charset_refuse(lua_State *L, const call *c, int query, const char *charset)
 {
     const orthanc_encoding *e = orthanc_encoding_of_dicom(charset);
     if (e && all_fit(L, query, e))
         return false;
-    lcall_fail(
+    call_fail(
         L, c, "refused", NULL,
         "letters of the filters cannot be shown to exist in SpecificCharacterSet = '%s'; leave it "
         "out, or use 'ISO_IR 192' (UTF-8)",
@@ -33,14 +33,14 @@ static int answered(lua_State *L, call *c)
 {
     const orthanc_encoding *own = NULL, *chosen;
     int data = c->base.index + 3;
-    if (lcall_answer(L, c) == 1) {
+    if (call_answer(L, c) == 1) {
         if (lua_type(L, -1) == LUA_TSTRING)
             own = orthanc_encoding_named(lua_tostring(L, -1));
         lua_pushnil(L); /* where an error would be */
-    } else if (lerror_is_kind(L, -1, "network") || lerror_is_kind(L, -1, "timeout")) {
+    } else if (error_is_kind(L, -1, "network") || error_is_kind(L, -1, "timeout")) {
         return 2;
     }
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, data, "body");
     lua_getfield(L, -1, "Query");
     chosen =
@@ -57,16 +57,16 @@ static int answered(lua_State *L, call *c)
     return c->after(L, c);
 }
 
-int lcharset_choose(lua_State *L, call *c, call_step next)
+int find_charset_choose(lua_State *L, call *c, call_step next)
 {
     c->after = next;
-    return lcall_get(L, c, answered, "/tools/default-encoding");
+    return call_get(L, c, answered, "/tools/default-encoding");
 }
 
-void lcharset_add_note(lua_State *L, const call *c)
+void find_charset_add_note(lua_State *L, const call *c)
 {
     int warning = lua_gettop(L);
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     if (lua_getfield(L, -1, "note") == LUA_TSTRING) {
         if (lua_isstring(L, warning))
             lua_pushfstring(L, "%s; %s", lua_tostring(L, -1), lua_tostring(L, warning));

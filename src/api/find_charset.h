@@ -11,14 +11,14 @@
 
 /* A character set that the caller chose, and that cannot hold the filters of the query at index,
  * saves nothing. True: it is so, and nil and an error are pushed. [-0, +(0|2), m] */
-bool lcharset_refuse(lua_State *L, const call *c, int query, const char *charset);
+bool find_charset_refuse(lua_State *L, const call *c, int query, const char *charset);
 
 /* For steps: says in data.body.Query, whose filters are not ASCII, the character set that they are
  * to be sent in, the server's own or UTF-8, then goes on with `next`. */
-int lcharset_choose(lua_State *L, call *c, call_step next);
+int find_charset_choose(lua_State *L, call *c, call_step next);
 
-/* Puts what lcharset_choose has to tell before the warning on the top, which may be nil.
+/* Puts what find_charset_choose has to tell before the warning on the top, which may be nil.
  * [-0, +0, m] */
-void lcharset_add_note(lua_State *L, const call *c);
+void find_charset_add_note(lua_State *L, const call *c);
 
 #endif

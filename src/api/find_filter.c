@@ -19,7 +19,7 @@ enum {
 
 /* ---- values ---- */
 
-bool lfilter_is_universal(const char *value)
+bool find_filter_is_universal(const char *value)
 {
     return value[strspn(value, " *")] == '\0';
 }
@@ -48,12 +48,12 @@ static const char *check_value(lua_State *L, const filter *f, const char *key, s
     if (type == LUA_TNUMBER && lua_isinteger(L, -1))
         return luaL_tolstring(L, -1, size); /* a copy: lua_next wants the value as it is */
     if (type == LUA_TTABLE)
-        lerror_usage(L,
-                     "%s: the filter '%s' is a table; only worklists can be searched by sequences",
-                     f->function, key);
+        error_usage(L,
+                    "%s: the filter '%s' is a table; only worklists can be searched by sequences",
+                    f->function, key);
     if (type != LUA_TSTRING)
-        lerror_usage(L, "%s: the filter '%s' must be a string (a %s was given)", f->function, key,
-                     lmark_is_null(L, -1) ? "null" : luaL_typename(L, -1));
+        error_usage(L, "%s: the filter '%s' must be a string (a %s was given)", f->function, key,
+                    json_mark_is_null(L, -1) ? "null" : luaL_typename(L, -1));
     lua_pushvalue(L, -1);
     return lua_tolstring(L, -1, size);
 }
@@ -75,7 +75,7 @@ static bool has_empty_element(const char *value)
     return strstr(value, "\\\\") || (n > 0 && (value[0] == '\\' || value[n - 1] == '\\'));
 }
 
-bool lfilter_is_ascii(const char *value)
+bool find_filter_is_ascii(const char *value)
 {
     for (; *value; value++)
         if ((unsigned char)*value > 127)
@@ -83,8 +83,8 @@ bool lfilter_is_ascii(const char *value)
     return true;
 }
 
-bool lfilter_is_bad(lua_State *L, const char *key, const char *value, size_t size,
-                    bool may_have_gaps)
+bool find_filter_is_bad(lua_State *L, const char *key, const char *value, size_t size,
+                        bool may_have_gaps)
 {
     if (has_control(value, size)) {
         lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
@@ -107,18 +107,18 @@ typedef struct one {
     char text[ORTHANC_TAG_TEXT]; /* its number */
 } one;
 
-void lfilter_check_keep(lua_State *L, int keep, const char *function)
+void find_filter_check_keep(lua_State *L, int keep, const char *function)
 {
     lua_Integer n = keep ? luaL_len(L, keep) : 0;
     for (lua_Integer i = 1; i <= n; i++) {
         if (lua_geti(L, keep, i) != LUA_TSTRING)
-            lerror_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", function,
-                         luaL_typename(L, -1));
+            error_usage(L, "%s: 'keep' must be a list of tags (a %s is in it)", function,
+                        luaL_typename(L, -1));
         lua_pop(L, 1);
     }
 }
 
-bool lfilter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t *tag)
+bool find_filter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t *tag)
 {
     bool found = false;
     lua_Integer n = keep ? luaL_len(L, keep) : 0;
@@ -134,11 +134,11 @@ bool lfilter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t 
     return found;
 }
 
-void lfilter_check_twice(lua_State *L, const char *function, int seen, const char *name,
-                         const char *key)
+void find_filter_check_twice(lua_State *L, const char *function, int seen, const char *name,
+                             const char *key)
 {
     if (lua_getfield(L, seen, name) == LUA_TSTRING)
-        lerror_usage(L, "%s: '%s' and '%s' are the same tag", function, lua_tostring(L, -1), key);
+        error_usage(L, "%s: '%s' and '%s' are the same tag", function, lua_tostring(L, -1), key);
     lua_pop(L, 1);
     lua_pushstring(L, key);
     lua_setfield(L, seen, name);
@@ -149,9 +149,9 @@ static void push_refusal(lua_State *L, const filter *f, const one *o)
 {
     const char *level = orthanc_level_name(f->level);
     const char *advice = o->known ? orthanc_tag_advice(o->tag, f->level) : NULL;
-    hint h = hint_for(o->key);
+    nearest h = nearest_for(o->key);
     if (!o->known)
-        hint_look(&h, orthanc_tags, sizeof *orthanc_tags);
+        nearest_look(&h, orthanc_tags, sizeof *orthanc_tags);
     lua_pushfstring(L,
                     "the filter %s = '%s' would be dropped, as it is no tag of Level = \"%s\", and "
                     "the search become broader: ",
@@ -174,7 +174,7 @@ static void send(lua_State *L, const filter *f, const one *o)
 /* A key that the level does not keep. False: a message is pushed. */
 static bool drop(lua_State *L, filter *f, const one *o)
 {
-    if (!lfilter_is_universal(o->value)) {
+    if (!find_filter_is_universal(o->value)) {
         push_refusal(L, f, o);
         return false;
     }
@@ -192,7 +192,7 @@ static bool take(lua_State *L, filter *f, const one *o)
 {
     bool kept = o->known && orthanc_tag_kept(o->tag, f->level);
     if (o->tag == QUERY_RETRIEVE_LEVEL) {
-        if (lfilter_is_universal(o->value) || orthanc_level_of(o->value) == f->level)
+        if (find_filter_is_universal(o->value) || orthanc_level_of(o->value) == f->level)
             return true; /* Orthanc writes it */
         lua_pushfstring(L, "QueryRetrieveLevel = '%s' contradicts Level = \"%s\"", o->value,
                         orthanc_level_name(f->level));
@@ -202,12 +202,12 @@ static bool take(lua_State *L, filter *f, const one *o)
         f->charset = o->value;
     if (narrows(o->value) && counts_at(o->tag, f->level))
         f->broad = false;
-    f->ascii = f->ascii && lfilter_is_ascii(o->value);
+    f->ascii = f->ascii && find_filter_is_ascii(o->value);
     if (kept || !f->normalize) {
         send(L, f, o);
         return true;
     }
-    if (lfilter_is_to_keep(L, f->keep, o->key, o->known ? &o->tag : NULL)) {
+    if (find_filter_is_to_keep(L, f->keep, o->key, o->known ? &o->tag : NULL)) {
         f->keeps = true;
         send(L, f, o);
         return true;
@@ -221,8 +221,8 @@ static bool read_pair(lua_State *L, filter *f, int seen)
     one o = { .tag = 0 };
     size_t size;
     if (lua_type(L, -2) != LUA_TSTRING)
-        lerror_usage(L, "%s: the keys of Query must be tags (a %s was given)", f->function,
-                     luaL_typename(L, -2));
+        error_usage(L, "%s: the keys of Query must be tags (a %s was given)", f->function,
+                    luaL_typename(L, -2));
     o.key = lua_tostring(L, -2);
     o.value = check_value(L, f, o.key, &size);
     o.known = orthanc_tag_parse(o.key, &o.tag);
@@ -232,13 +232,13 @@ static bool read_pair(lua_State *L, filter *f, int seen)
         f->name = o.key;
     else if (!orthanc_tag_row(o.tag) && (o.tag >> 16) % 2 == 0) /* private tags have no names */
         f->number = o.key;
-    lfilter_check_twice(L, f->function, seen, o.known ? o.text : o.key, o.key);
-    if (lfilter_is_bad(L, o.key, o.value, size, o.tag == SPECIFIC_CHARACTER_SET))
+    find_filter_check_twice(L, f->function, seen, o.known ? o.text : o.key, o.key);
+    if (find_filter_is_bad(L, o.key, o.value, size, o.tag == SPECIFIC_CHARACTER_SET))
         return false;
     return take(L, f, &o);
 }
 
-void lfilter_push_ambiguity(lua_State *L, const char *name, const char *number)
+void find_filter_push_ambiguity(lua_State *L, const char *name, const char *number)
 {
     lua_pushfstring(L,
                     "'%s' and '%s' may be the same tag, and one of them would be lost: write both "
@@ -246,10 +246,10 @@ void lfilter_push_ambiguity(lua_State *L, const char *name, const char *number)
                     name, number);
 }
 
-bool lfilter_check(lua_State *L, filter *f)
+bool find_filter_check(lua_State *L, filter *f)
 {
     int seen;
-    lfilter_check_keep(L, f->keep, f->function);
+    find_filter_check_keep(L, f->keep, f->function);
     lua_newtable(L);
     f->sent = lua_gettop(L);
     lua_newtable(L);
@@ -260,7 +260,7 @@ bool lfilter_check(lua_State *L, filter *f)
     f->keeps = f->unknown_name = false;
     f->charset = f->name = f->number = NULL;
     if (f->query)
-        lopts_check_plain(L, f->query, f->function, "Query");
+        options_check_plain(L, f->query, f->function, "Query");
     if (f->query)
         for (lua_pushnil(L); lua_next(L, f->query); lua_settop(L, seen + 1))
             if (!read_pair(L, f, seen)) {
@@ -270,7 +270,7 @@ bool lfilter_check(lua_State *L, filter *f)
             }
     lua_settop(L, f->dropped);
     if (f->name && f->number && (!f->normalize || f->keep)) {
-        lfilter_push_ambiguity(L, f->name, f->number);
+        find_filter_push_ambiguity(L, f->name, f->number);
         lua_replace(L, f->sent);
         lua_settop(L, f->sent);
         return false;
@@ -288,7 +288,7 @@ static bool arrives(const char *value, const orthanc_encoding *charset)
     return charset && narrows(value) && orthanc_encoding_holds(charset, value);
 }
 
-bool lfilter_is_broad(lua_State *L, int index, orthanc_level level)
+bool find_filter_is_broad(lua_State *L, int index, orthanc_level level)
 {
     int top = lua_gettop(L);
     const orthanc_encoding *charset = NULL;

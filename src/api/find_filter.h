@@ -26,38 +26,38 @@ typedef struct filter {
 
 /* Fills in the results and pushes the two tables. False: bad data, and a message about it is
  * pushed instead. Throws on mistakes of the caller's. [-0, +(2|1), v] */
-bool lfilter_check(lua_State *L, filter *f);
+bool find_filter_check(lua_State *L, filter *f);
 
 /* Whether nothing in the query (of a server's, tags as gggg,eeee) at index narrows a search of that
  * level. Letters beyond ASCII, in a query that does not say its character set, may have been lost
  * on their way: they do not count. [-0, +0, v] */
-bool lfilter_is_broad(lua_State *L, int index, orthanc_level level);
+bool find_filter_is_broad(lua_State *L, int index, orthanc_level level);
 
 /* ---- of one filter, for queries of every kind ---- */
 
 /* Only blanks and '*': matches whatever is there, or nothing in particular. */
-bool lfilter_is_universal(const char *value);
+bool find_filter_is_universal(const char *value);
 
-bool lfilter_is_ascii(const char *value);
+bool find_filter_is_ascii(const char *value);
 
 /* Whether the value (of the filter that messages call `key`) would be cut or changed on its way, or
  * is a list with an empty element; a message is pushed then. may_have_gaps: such a list is all
  * right. [-0, +(0|1), m] */
-bool lfilter_is_bad(lua_State *L, const char *key, const char *value, size_t size,
-                    bool may_have_gaps);
+bool find_filter_is_bad(lua_State *L, const char *key, const char *value, size_t size,
+                        bool may_have_gaps);
 
 /* Throws when the tag, by that name of it, is in the table `seen` already under another spelling:
  * one of the two filters would be lost. Else adds it. [-0, +0, v] */
-void lfilter_check_twice(lua_State *L, const char *function, int seen, const char *name,
-                         const char *key);
+void find_filter_check_twice(lua_State *L, const char *function, int seen, const char *name,
+                             const char *key);
 
 /* Pushes why a name and a number that we do not know cannot stand side by side. [-0, +1, m] */
-void lfilter_push_ambiguity(lua_State *L, const char *name, const char *number);
+void find_filter_push_ambiguity(lua_State *L, const char *name, const char *number);
 
 /* The caller's list of tags that the remote modality matches by, at index `keep` (0 = there is
  * none): throws when it is no such list; whether it names this key. tag NULL = not known.
  * [-0, +0, v] */
-void lfilter_check_keep(lua_State *L, int keep, const char *function);
-bool lfilter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t *tag);
+void find_filter_check_keep(lua_State *L, int keep, const char *function);
+bool find_filter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t *tag);
 
 #endif

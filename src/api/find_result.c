@@ -15,7 +15,7 @@ static const char facts_key;
 
 /* ---- names of queries ---- */
 
-query_handle *lfound_check_query(lua_State *L, int index)
+query_handle *find_result_check_query(lua_State *L, int index)
 {
     query_handle *q = luaL_checkudata(L, index, LFOUND_QUERY);
     luaL_argcheck(L, !q->closed, index, "attempt to use a closed query");
@@ -35,17 +35,17 @@ static bool push_facts(lua_State *L, int index)
     return false;
 }
 
-void lfound_identify(lua_State *L, int index, const char *function, char id[ORTHANC_ID_SIZE])
+void find_result_identify(lua_State *L, int index, const char *function, char id[ORTHANC_ID_SIZE])
 {
     int top = lua_gettop(L);
     const char *text;
     const query_handle *q = luaL_testudata(L, index, LFOUND_QUERY);
     if (q) {
-        strcpy(id, lfound_check_query(L, index)->id);
+        strcpy(id, find_result_check_query(L, index)->id);
         return;
     }
     if (push_facts(L, index) && lua_getfield(L, -1, "closed") != LUA_TNIL)
-        lerror_usage(L, "%s: this query is closed", function);
+        error_usage(L, "%s: this query is closed", function);
     lua_settop(L, top);
     if (lua_istable(L, index)) {
         lua_pushliteral(L, "ID");
@@ -55,16 +55,16 @@ void lfound_identify(lua_State *L, int index, const char *function, char id[ORTH
     }
     text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     if (!text)
-        lerror_usage(L,
-                     "%s: a query is expected: its ID, what find gave, or a Query (a %s was given)",
-                     function, luaL_typename(L, index));
+        error_usage(L,
+                    "%s: a query is expected: its ID, what find gave, or a Query (a %s was given)",
+                    function, luaL_typename(L, index));
     if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
-        lerror_usage(L, "%s: '%s' is no identifier of a query", function, text);
+        error_usage(L, "%s: '%s' is no identifier of a query", function, text);
     strcpy(id, text);
     lua_settop(L, top);
 }
 
-query_facts lfound_facts(lua_State *L, int client_index, const char *id)
+query_facts find_result_facts(lua_State *L, int client_index, const char *id)
 {
     query_facts facts = { .known = false, .level = ORTHANC_NO_LEVEL };
     int top = lua_gettop(L);
@@ -90,28 +90,28 @@ query_facts lfound_facts(lua_State *L, int client_index, const char *id)
 
 static int close_advance(lua_State *L, op *o)
 {
-    int results = lexchange_advance(L, o);
+    int results = single_request_advance(L, o);
     if (results == 1)
         lua_pushboolean(L, 1);
     return results;
 }
 
 /* Pushes the exchange DELETE /queries/{id} of the client at index. */
-exchange *lfound_push_close(lua_State *L, loop *lp, int client_index, const char *id)
+single_request *find_result_push_close(lua_State *L, loop *lp, int client_index, const char *id)
 {
-    const client *c = lclient_check(L, client_index);
-    exchange *x;
+    const client *c = client_check(L, client_index);
+    single_request *x;
     lua_pushfstring(L, "/queries/%s", id);
-    x = lexchange_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
+    x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
     x->base.advance = close_advance;
     return x;
 }
 
 /* As the end of a scope: nobody waits for it, and it is sent also when the task is being
  * cancelled. */
-int lfound_close_later(lua_State *L, loop *lp, int client_index, const char *id)
+int find_result_close_later(lua_State *L, loop *lp, int client_index, const char *id)
 {
-    exchange *x = lfound_push_close(L, lp, client_index, id);
+    single_request *x = find_result_push_close(L, lp, client_index, id);
     op_farewell(L, &x->base, x->server, &x->request);
     return 0;
 }
@@ -139,12 +139,12 @@ static int l_found_close(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    return op_run(L, &lfound_push_close(L, ldoc_loop(L), 3, lua_tostring(L, 4))->base);
+    return op_run(L, &find_result_push_close(L, doc_loop(L), 3, lua_tostring(L, 4))->base);
 }
 
 static int l_found_scope(lua_State *L)
 {
-    return close_found(L) ? lfound_close_later(L, ldoc_loop(L), 3, lua_tostring(L, 4)) : 0;
+    return close_found(L) ? find_result_close_later(L, doc_loop(L), 3, lua_tostring(L, 4)) : 0;
 }
 
 /* ---- what find gives ---- */
@@ -162,7 +162,7 @@ static int l_found_tostring(lua_State *L)
     return 1;
 }
 
-static const ldoc_row found_methods[] = {
+static const doc_row found_methods[] = {
     { "close", l_found_close, "found:close() -> true | nil, err",
       "Removes the query from the server, which keeps some kilobytes for each answer. A <close> "
       "variable does it at the end of its scope." },
@@ -194,8 +194,8 @@ static void push_new_facts(lua_State *L, int client_index, const char *id, const
     lua_setfield(L, -2, "count");
 }
 
-void lfound_push(lua_State *L, int client_index, const char *id, const query_facts *facts,
-                 int answers, int dropped, int warning)
+void find_result_push(lua_State *L, int client_index, const char *id, const query_facts *facts,
+                      int answers, int dropped, int warning)
 {
     int found, meta, fields;
     luaL_checkstack(L, 16, "what find gave");
@@ -235,7 +235,7 @@ void lfound_push(lua_State *L, int client_index, const char *id, const query_fac
 
 /* ---- answers ---- */
 
-void lfound_note_answers(lua_State *L, int client_index, int answers, const char *modality)
+void find_result_note_answers(lua_State *L, int client_index, int answers, const char *modality)
 {
     int noted = lua_gettop(L) + 1;
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
@@ -251,7 +251,7 @@ void lfound_note_answers(lua_State *L, int client_index, int answers, const char
     lua_settop(L, noted - 1);
 }
 
-bool lfound_is_answer(lua_State *L, int client_index, int index, const char *modality)
+bool find_result_is_answer(lua_State *L, int client_index, int index, const char *modality)
 {
     bool is;
     lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
@@ -261,10 +261,10 @@ bool lfound_is_answer(lua_State *L, int client_index, int index, const char *mod
     return is;
 }
 
-void lfound_open(lua_State *L, loop *lp)
+void find_result_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
-    ldoc_register(L, lp, found_methods);
+    doc_register(L, lp, found_methods);
     luaL_newmetatable(L, FOUND_TYPE); /* what the metatables of all have */
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");

@@ -10,7 +10,7 @@
 #include "orthanc/tags.h"
 #include "request/single_request.h"
 
-/* A Query, which lquery.c gives its methods; its user value is the client. */
+/* A Query, which api/query.c gives its methods; its user value is the client. */
 #define LFOUND_QUERY "modalua.Query"
 
 typedef struct query_handle {
@@ -29,36 +29,36 @@ typedef struct query_facts {
 } query_facts;
 
 /* The Query at index, open; throws otherwise. [-0, +0, v] */
-query_handle *lfound_check_query(lua_State *L, int index);
+query_handle *find_result_check_query(lua_State *L, int index);
 
 /* Reads what names a query at index: its identifier, what find gave, or a Query. Throws when it is
  * none of these, or closed. [-0, +0, v] */
-void lfound_identify(lua_State *L, int index, const char *function, char id[ORTHANC_ID_SIZE]);
+void find_result_identify(lua_State *L, int index, const char *function, char id[ORTHANC_ID_SIZE]);
 
 /* What is known of the query of that identifier. [-0, +0, m] */
-query_facts lfound_facts(lua_State *L, int client, const char *id);
+query_facts find_result_facts(lua_State *L, int client, const char *id);
 
 /* Pushes what find gives, {ID =, answers =}, with a close method and the fields `dropped` and
  * `warning`, from the list of answers and the list of dropped keys at these indices; warning
  * (an index) may be nil. The client at `client` remembers it. [-0, +1, m] */
-void lfound_push(lua_State *L, int client, const char *id, const query_facts *facts, int answers,
-                 int dropped, int warning);
+void find_result_push(lua_State *L, int client, const char *id, const query_facts *facts,
+                      int answers, int dropped, int warning);
 
 /* The client at index notes who gave the answers of the list at index. [-0, +0, m] */
-void lfound_note_answers(lua_State *L, int client, int answers, const char *modality);
+void find_result_note_answers(lua_State *L, int client, int answers, const char *modality);
 
 /* Whether the value at index is an answer that the modality has given to this client. [-0, +0, -]
  */
-bool lfound_is_answer(lua_State *L, int client, int index, const char *modality);
+bool find_result_is_answer(lua_State *L, int client, int index, const char *modality);
 
 /* Pushes the exchange that removes a query from its server, and gives true. [-0, +1, m] */
-exchange *lfound_push_close(lua_State *L, loop *lp, int client, const char *id);
+single_request *find_result_push_close(lua_State *L, loop *lp, int client, const char *id);
 
 /* The same as the end of a scope: nobody waits for it, and it is sent also when the task is being
  * cancelled. Returns 0. [-0, +0, m] */
-int lfound_close_later(lua_State *L, loop *lp, int client, const char *id);
+int find_result_close_later(lua_State *L, loop *lp, int client, const char *id);
 
 /* Makes it known to the state. [-0, +0, m] */
-void lfound_open(lua_State *L, loop *lp);
+void find_result_open(lua_State *L, loop *lp);
 
 #endif

@@ -20,23 +20,23 @@ typedef struct common_options {
     bool verify;
 } common_options;
 
-#define COMMON_ROWS                                                           \
-    { "wait_timeout", LOPT_SECONDS, offsetof(common_options, wait_timeout) }, \
-        { "progress", LOPT_VALUE, 0 },                                        \
-    {                                                                         \
-        "verify", LOPT_FLAG, offsetof(common_options, verify)                 \
+#define COMMON_ROWS                                                             \
+    { "wait_timeout", OPTION_SECONDS, offsetof(common_options, wait_timeout) }, \
+        { "progress", OPTION_VALUE, 0 },                                        \
+    {                                                                           \
+        "verify", OPTION_FLAG, offsetof(common_options, verify)                 \
     }
 
-static const lopt common_rows[] = { COMMON_ROWS, { NULL, LOPT_FLAG, 0 } };
+static const option common_rows[] = { COMMON_ROWS, { NULL, OPTION_FLAG, 0 } };
 
-static const lopt move_rows[] = { COMMON_ROWS,
-                                  { "to", LOPT_VALUE, 0 },
-                                  { "max", LOPT_COUNT, offsetof(common_options, max) },
-                                  { NULL, LOPT_FLAG, 0 } };
+static const option move_rows[] = { COMMON_ROWS,
+                                    { "to", OPTION_VALUE, 0 },
+                                    { "max", OPTION_COUNT, offsetof(common_options, max) },
+                                    { NULL, OPTION_FLAG, 0 } };
 
 /* ---- identifiers ---- */
 
-bool lresources_push_tag(lua_State *L, int row, uint32_t tag)
+bool get_and_store_push_tag(lua_State *L, int row, uint32_t tag)
 {
     char hex[ORTHANC_TAG_TEXT];
     const orthanc_tag *known = orthanc_tag_row(tag);
@@ -78,7 +78,7 @@ static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
     keys = lua_gettop(L);
     for (const uint32_t *tag = orthanc_unique_keys(level); *tag; tag++) {
         const char *name = orthanc_tag_row(*tag)->name;
-        bool there = lresources_push_tag(L, row, *tag);
+        bool there = get_and_store_push_tag(L, row, *tag);
         size_t size = 0;
         const char *value = there ? lua_tolstring(L, -1, &size) : "";
         if (!is_identifier(value, size)) {
@@ -99,7 +99,7 @@ static bool push_identifiers(lua_State *L, orthanc_level level, lua_Integer n)
  * The row is below its identifiers. */
 static void add_classes(lua_State *L)
 {
-    if (lresources_push_tag(L, lua_gettop(L) - 1, SOP_CLASSES_IN_STUDY))
+    if (get_and_store_push_tag(L, lua_gettop(L) - 1, SOP_CLASSES_IN_STUDY))
         lua_setfield(L, -2, "SOPClassesInStudy");
 }
 
@@ -111,7 +111,7 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
     bool one;
     lua_Integer n;
     if (!lua_istable(L, index))
-        lerror_usage(
+        error_usage(
             L, "%s: resources must be a table of identifiers, or a list of them (a %s was given)",
             function, luaL_typename(L, index));
     n = luaL_len(L, index);
@@ -120,13 +120,13 @@ static bool push_resources(lua_State *L, int index, orthanc_level level, const c
     one = n == 0 && lua_next(L, index);
     lua_settop(L, list - 1);
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     for (lua_Integer i = 1; i <= (one ? 1 : n); i++) {
         if (one)
             lua_pushvalue(L, index);
         else if (lua_geti(L, index, i) != LUA_TTABLE)
-            lerror_usage(L, "%s: resource %I must be a table (a %s was given)", function,
-                         (LUAI_UACINT)i, luaL_typename(L, -1));
+            error_usage(L, "%s: resource %I must be a table (a %s was given)", function,
+                        (LUAI_UACINT)i, luaL_typename(L, -1));
         if (!push_identifiers(L, level, i)) {
             lua_replace(L, list);
             lua_settop(L, list);
@@ -146,8 +146,8 @@ static orthanc_level check_level(lua_State *L, int index, const char *function)
                               ? orthanc_level_of(lua_tostring(L, index))
                               : ORTHANC_NO_LEVEL;
     if (level == ORTHANC_NO_LEVEL)
-        lerror_usage(L, "%s: the level must be \"Patient\", \"Study\", \"Series\" or \"Instance\"",
-                     function);
+        error_usage(L, "%s: the level must be \"Patient\", \"Study\", \"Series\" or \"Instance\"",
+                    function);
     return level;
 }
 
@@ -159,53 +159,53 @@ enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, BODY, CALL, LIST };
 
 typedef struct plan {
     const char *name; /* the operation */
-    const named_kind *kind;
+    const remote_kind *kind;
     const orthanc_route *route;
-    const lopt *options; /* our own */
+    const option *options; /* our own */
     call_step prepared;
 } plan;
 
 /* Pushes client, body and call, from the options; the call is about that modality's route. */
 static transfer *push_transfer(lua_State *L, const plan *p)
 {
-    named *m = lnamed_check(L, SELF, p->kind);
+    remote *m = remote_check(L, SELF, p->kind);
     common_options o = { 0, 0, false };
     const orthanc_key *newest;
     transfer *t;
     lua_getiuservalue(L, SELF, NAMED_CLIENT);
-    newest = lroute_read(L, OPTIONS, p->name, p->route, p->options, &o);
-    t = ltransfer_new(L, m->lp, sizeof *t, CLIENT, p->name, ltransfer_check_version);
-    t->watch.base.modality = m;
+    newest = route_options_read(L, OPTIONS, p->name, p->route, p->options, &o);
+    t = transfer_new(L, m->lp, sizeof *t, CLIENT, p->name, transfer_check_version);
+    t->poll.base.modality = m;
     t->route = p->route;
     t->newest = newest;
     t->prepared = p->prepared;
-    t->doubt = o.verify ? LTRANSFER_VERIFY : NULL;
-    ltransfer_take_mode(L, t, BODY);
-    lcall_set_deadline(&t->watch.base.call, o.wait_timeout);
-    lcall_set_progress(L, OPTIONS, CALL);
+    t->doubt = o.verify ? TRANSFER_VERIFY : NULL;
+    transfer_take_mode(L, t, BODY);
+    call_set_deadline(&t->poll.base.call, o.wait_timeout);
+    call_set_progress(L, OPTIONS, CALL);
     lua_pushfstring(L, "%s/%s/%s", m->kind->root, m->name, p->route->name);
-    lcall_keep_route(L, CALL);
+    call_keep_route(L, CALL);
     return t;
 }
 
 /* The list of resources, or a message why there is none, is on the top. */
 static int run_with(lua_State *L, transfer *t, bool good)
 {
-    call *c = &t->watch.base.call;
+    call *c = &t->poll.base.call;
     if (good && lua_rawlen(L, LIST) == 0) {
         lua_pushliteral(L, "no resource is given");
         good = false;
     }
     if (!good)
-        return lcall_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
+        return call_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
     c->progress.total = (double)lua_rawlen(L, LIST);
     c->progress.unit = "resources";
     lua_pushvalue(L, LIST);
     lua_setfield(L, BODY, "Resources");
-    lcall_keep(L, CALL, "resources", LIST);
-    lcall_keep(L, CALL, t->watch.base.modality->kind->word, SELF);
-    lcall_keep(L, CALL, "client", CLIENT);
-    lcall_keep(L, CALL, "body", BODY);
+    call_keep(L, CALL, "resources", LIST);
+    call_keep(L, CALL, t->poll.base.modality->kind->word, SELF);
+    call_keep(L, CALL, "client", CLIENT);
+    call_keep(L, CALL, "body", BODY);
     lua_settop(L, CALL);
     return op_run(L, &c->base);
 }
@@ -215,20 +215,20 @@ static int run_with(lua_State *L, transfer *t, bool good)
 static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
 {
     if (level == ORTHANC_PATIENT)
-        t->doubt = LTRANSFER_PATIENT_DOUBT;
+        t->doubt = TRANSFER_PATIENT_DOUBT;
     lua_pushstring(L, orthanc_level_name(level));
-    lcall_keep(L, CALL, "level", -1);
+    call_keep(L, CALL, "level", -1);
     lua_setfield(L, BODY, "Level");
-    return run_with(L, t, push_resources(L, RESOURCES, level, t->watch.base.call.base.name));
+    return run_with(L, t, push_resources(L, RESOURCES, level, t->poll.base.call.base.name));
 }
 
 /* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
-int lresources_get(lua_State *L)
+int get_and_store_get(lua_State *L)
 {
-    static const plan p = { "get", &named_modality, &orthanc_get, common_rows, ltransfer_begin };
+    static const plan p = { "get", &remote_modality, &orthanc_get, common_rows, transfer_begin };
     orthanc_level level;
     transfer *t;
-    lmodality_check(L, SELF);
+    modality_check(L, SELF);
     lua_settop(L, OPTIONS);
     level = check_level(L, LEVEL, p.name);
     t = push_transfer(L, &p);
@@ -238,30 +238,30 @@ int lresources_get(lua_State *L)
 
 /* POST /modalities/{name}/move: DICOM PS3.4 C.4.2 (C-MOVE). For modality:move_resources, which is
  * written in Lua and gives one resource at a time. self level resource options */
-int lresources_move_one(lua_State *L)
+int get_and_store_move_one(lua_State *L)
 {
-    static const plan p = { "move_resources", &named_modality, &orthanc_move, move_rows,
-                            ltarget_find };
+    static const plan p = { "move_resources", &remote_modality, &orthanc_move, move_rows,
+                            move_target_find };
     orthanc_level level;
     transfer *t;
-    lmodality_check(L, SELF);
+    modality_check(L, SELF);
     lua_settop(L, OPTIONS);
     level = check_level(L, LEVEL, p.name);
     t = push_transfer(L, &p);
     if (t->synchronous == 0)
         t->least = ORTHANC_MOVE_JOBS;
-    ltarget_read(L, OPTIONS, BODY, p.name);
-    ltarget_keep(L, CALL, OPTIONS);
+    move_target_read(L, OPTIONS, BODY, p.name);
+    move_target_keep(L, CALL, OPTIONS);
     return run_at_level(L, t, level);
 }
 
 /* ---- stores ---- */
 
-bool lresources_check_stored(lua_State *L, const char *function, lua_Integer n)
+bool get_and_store_check_stored(lua_State *L, const char *function, lua_Integer n)
 {
     if (lua_type(L, -1) != LUA_TSTRING)
-        lerror_usage(L, "%s: identifier %I must be a string (a %s was given)", function,
-                     (LUAI_UACINT)n, luaL_typename(L, -1));
+        error_usage(L, "%s: identifier %I must be a string (a %s was given)", function,
+                    (LUAI_UACINT)n, luaL_typename(L, -1));
     if (lua_rawlen(L, -1) == 44 && orthanc_is_stored_id(lua_tostring(L, -1)))
         return true;
     lua_pushfstring(L,
@@ -277,19 +277,19 @@ static bool push_stored(lua_State *L, int index)
     bool list = lua_istable(L, index);
     lua_Integer n = list ? luaL_len(L, index) : 1;
     if (!list && lua_type(L, index) != LUA_TSTRING)
-        lerror_usage(
+        error_usage(
             L,
             "store: an identifier that Orthanc has given, or a list of them, is expected (a "
             "%s was given; its options are the second argument)",
             luaL_typename(L, index));
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     for (lua_Integer i = 1; i <= n; i++) {
         if (list)
             lua_geti(L, index, i);
         else
             lua_pushvalue(L, index);
-        if (!lresources_check_stored(L, "store", i)) {
+        if (!get_and_store_check_stored(L, "store", i)) {
             lua_replace(L, -3);
             lua_pop(L, 1);
             return false;
@@ -306,7 +306,7 @@ static bool push_stored(lua_State *L, int index)
 static int store_by(lua_State *L, const plan *p)
 {
     transfer *t;
-    lnamed_check(L, SELF, p->kind);
+    remote_check(L, SELF, p->kind);
     lua_settop(L, 3);
     lua_pushnil(L);
     lua_insert(L, LEVEL); /* it has none */
@@ -315,50 +315,50 @@ static int store_by(lua_State *L, const plan *p)
 }
 
 /* In a sandbox it goes where the server's own list says. */
-static void check_sandboxed_place(lua_State *L, const named *n, int options)
+static void check_sandboxed_place(lua_State *L, const remote *n, int options)
 {
     static const char *const names[] = { "Host", "Port", NULL };
     for (int i = 0; lua_istable(L, options) && names[i]; i++) {
         lua_pushstring(L, names[i]);
         if (lua_rawget(L, options) != LUA_TNIL)
-            lsandbox_check(L, n->lp, "store",
-                           "a sandboxed script sends to the server's modalities, as they are");
+            guard_check(L, n->lp, "store",
+                        "a sandboxed script sends to the server's modalities, as they are");
         lua_pop(L, 1);
     }
 }
 
 /* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
-int lresources_store(lua_State *L)
+int get_and_store_store(lua_State *L)
 {
     enum { GIVEN = 3 };
-    static const plan p = { "store", &named_modality, &orthanc_store, common_rows,
-                            ltransfer_begin };
-    check_sandboxed_place(L, lnamed_check(L, SELF, &named_modality), GIVEN);
+    static const plan p = { "store", &remote_modality, &orthanc_store, common_rows,
+                            transfer_begin };
+    check_sandboxed_place(L, remote_check(L, SELF, &remote_modality), GIVEN);
     return store_by(L, &p);
 }
 
 /* POST /peers/{name}/store. self ids options */
-int lresources_peer_store(lua_State *L)
+int get_and_store_peer_store(lua_State *L)
 {
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS,
-                                   offsetof(common_options, wait_timeout) },
-                                 { "progress", LOPT_VALUE, 0 },
-                                 { NULL, LOPT_FLAG, 0 } };
-    static const plan p = { "store", &named_peer, &orthanc_peer_store, rows, ltransfer_begin };
+    static const option rows[] = { { "wait_timeout", OPTION_SECONDS,
+                                     offsetof(common_options, wait_timeout) },
+                                   { "progress", OPTION_VALUE, 0 },
+                                   { NULL, OPTION_FLAG, 0 } };
+    static const plan p = { "store", &remote_peer, &orthanc_peer_store, rows, transfer_begin };
     return store_by(L, &p);
 }
 
 /* ---- for the Lua half ---- */
 
 /* identifiers(op, level, resources) -> list of unique keys, with the level's name | nil, err */
-int lresources_identifiers(lua_State *L)
+int get_and_store_identifiers(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     orthanc_level level = check_level(L, 2, name);
     lua_settop(L, 3);
     if (!push_resources(L, 3, level, name)) {
-        lerror_from_message(L, "refused", "bad_identifier");
-        lerror_set(L, "op", name);
+        error_from_message(L, "refused", "bad_identifier");
+        error_set(L, "op", name);
         lua_pushnil(L);
         lua_insert(L, -2);
         return 2;
@@ -369,23 +369,23 @@ int lresources_identifiers(lua_State *L)
 }
 
 /* value(row, name) -> string | nil. */
-int lresources_value(lua_State *L)
+int get_and_store_value(lua_State *L)
 {
     uint32_t tag;
     luaL_checktype(L, 1, LUA_TTABLE);
     luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 2), &tag), 2, "no tag");
-    if (!lresources_push_tag(L, 1, tag))
+    if (!get_and_store_push_tag(L, 1, tag))
         lua_pushnil(L);
     return 1;
 }
 
 /* move_options(options) -> max | nil. Throws when one of them is wrong. */
-int lresources_move_options(lua_State *L)
+int get_and_store_move_options(lua_State *L)
 {
     common_options o = { 0, 0, false };
     lua_settop(L, 1);
-    lroute_read(L, 1, "move_resources", &orthanc_move, move_rows, &o);
-    ltarget_read(L, 1, 2, "move_resources");
+    route_options_read(L, 1, "move_resources", &orthanc_move, move_rows, &o);
+    move_target_read(L, 1, 2, "move_resources");
     if (o.max == 0)
         return 0;
     lua_pushinteger(L, o.max);

@@ -21,7 +21,7 @@ typedef struct job {
 } job;
 
 typedef struct job_call {
-    watch watch;
+    job_poll poll;
     const char *action; /* of the path */
 } job_call;
 
@@ -30,18 +30,18 @@ static job *check_job(lua_State *L, int index)
     return luaL_checkudata(L, index, JOB_TYPE);
 }
 
-int ljob_push(lua_State *L, int client_index, int id)
+int job_push(lua_State *L, int client_index, int id)
 {
     const char *text;
     job *j;
-    lclient_check(L, client_index);
+    client_check(L, client_index);
     if (lua_istable(L, id))
         lua_getfield(L, id, "ID");
     else
         lua_pushvalue(L, id);
     text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
-        lerror_usage(L, "job: the identifier of a job is expected, or a table with it in ID");
+        error_usage(L, "job: the identifier of a job is expected, or a table with it in ID");
     j = lua_newuserdatauv(L, sizeof *j, JOB_CLIENT);
     strcpy(j->id, text);
     luaL_setmetatable(L, JOB_TYPE);
@@ -56,8 +56,8 @@ static job_call *push_call(lua_State *L, const char *name, call_step first)
     const job *j = check_job(L, 1);
     job_call *c;
     lua_getiuservalue(L, 1, JOB_CLIENT);
-    c = (job_call *)lcall_new(L, ldoc_loop(L), sizeof *c, -1, name, first);
-    strcpy(c->watch.job, j->id);
+    c = (job_call *)call_new(L, doc_loop(L), sizeof *c, -1, name, first);
+    strcpy(c->poll.job, j->id);
     return c;
 }
 
@@ -65,20 +65,20 @@ static job_call *push_call(lua_State *L, const char *name, call_step first)
 
 static int ask_status(lua_State *L, call *c)
 {
-    return lcall_get(L, c, lcall_answer, "/jobs/%s", ((job_call *)c)->watch.job);
+    return call_get(L, c, call_answer, "/jobs/%s", ((job_call *)c)->poll.job);
 }
 
 static int l_status(lua_State *L)
 {
     lua_settop(L, 1);
-    return op_run(L, &push_call(L, "status", ask_status)->watch.base.call.base);
+    return op_run(L, &push_call(L, "status", ask_status)->poll.base.call.base);
 }
 
 /* ---- wait ---- */
 
 static int begin(lua_State *L, call *c)
 {
-    return lwatch_begin(L, (watch *)c, 0);
+    return job_poll_begin(L, (job_poll *)c, 0);
 }
 
 static bool is_by_get(lua_State *L, int record)
@@ -95,42 +95,42 @@ static bool push_transfer(lua_State *L, call *c)
 {
     int top = lua_gettop(L);
     lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
-    if (lua_getfield(L, -1, ((watch *)c)->job) != LUA_TTABLE) {
+    if (lua_getfield(L, -1, ((job_poll *)c)->job) != LUA_TTABLE) {
         lua_settop(L, top);
         return false;
     }
     lua_pushnil(L);
-    lua_setfield(L, top + 1, ((watch *)c)->job);
+    lua_setfield(L, top + 1, ((job_poll *)c)->job);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "called");
     return true;
 }
 
-static int unproven(lua_State *L, watch *w, int result)
+static int unproven(lua_State *L, job_poll *w, int result)
 {
-    lcall_fail(L, &w->base.call, "unknown", "unproven",
-               "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
-               "fails too");
+    call_fail(L, &w->base.call, "unknown", "unproven",
+              "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
+              "fails too");
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
-    lwatch_set_job(L, w);
+    job_poll_set_job(L, w);
     return 2;
 }
 
 /* The result, as the record gives it. */
 static int result_known(lua_State *L, call *c)
 {
-    watch *w = (watch *)c;
+    job_poll *w = (job_poll *)c;
     int result;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "result");
     result = lua_gettop(L);
-    if (lwatch_is_partial(L, w, result))
+    if (job_poll_is_partial(L, w, result))
         return 2;
     if (push_transfer(L, c)) {
         lua_getfield(L, -1, "reason");
         lua_insert(L, -2); /* result … reason data */
-        return ltransfer_resolve(L, w, result, lua_tostring(L, -2));
+        return transfer_resolve(L, w, result, lua_tostring(L, -2));
     }
     lua_getfield(L, result - 1, "by_get");
     if (lua_toboolean(L, -1) && !orthanc_tells_failed_gets(c->client->version))
@@ -143,40 +143,40 @@ static int succeeded(lua_State *L, call *c)
 {
     int record = lua_gettop(L);
     bool by_get = is_by_get(L, record);
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, record, "Content");
     lua_setfield(L, -2, "result");
     lua_pushboolean(L, by_get);
     lua_setfield(L, -2, "by_get");
     lua_settop(L, c->base.index);
-    return by_get ? lcall_need_version(L, c, result_known) : result_known(L, c);
+    return by_get ? call_need_version(L, c, result_known) : result_known(L, c);
 }
 
 /* nil and the error are on the top. */
 static int forgotten(lua_State *L, call *c)
 {
-    watch *w = (watch *)c;
+    job_poll *w = (job_poll *)c;
     if (push_transfer(L, c)) {
         lua_pushnil(L);
         lua_insert(L, -2);
-        return ltransfer_resolve(L, w, lua_gettop(L) - 1, "the server has forgotten the job");
+        return transfer_resolve(L, w, lua_gettop(L) - 1, "the server has forgotten the job");
     }
-    lwatch_set_job(L, w);
+    job_poll_set_job(L, w);
     return 2;
 }
 
 static int l_wait(lua_State *L)
 {
-    static const lopt rows[] = { LCALL_WAIT_ROWS, { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { LCALL_WAIT_ROWS, { NULL, OPTION_FLAG, 0 } };
     job_call *c;
     check_job(L, 1);
     lua_settop(L, 2);
     c = push_call(L, "wait", begin); /* job options client call */
-    lcall_read_wait(L, 2, &c->watch.base.call, rows);
+    call_read_wait(L, 2, &c->poll.base.call, rows);
     lua_remove(L, 2);
-    c->watch.succeeded = succeeded;
-    c->watch.forgotten = forgotten;
-    return op_run(L, &c->watch.base.call.base);
+    c->poll.succeeded = succeeded;
+    c->poll.forgotten = forgotten;
+    return op_run(L, &c->poll.base.call.base);
 }
 
 /* ---- what can be done to it ---- */
@@ -187,17 +187,17 @@ enum { REFUSED = 400 }; /* HTTP's status */
 static int action_answered(lua_State *L, call *c)
 {
     job_call *j = (job_call *)c;
-    if (lcall_answer(L, c) == 1) {
+    if (call_answer(L, c) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }
     if (c->base.transfer.status == REFUSED && c->base.transfer.body_size == 0) {
-        lcall_fail(L, c, "orthanc", "job_state",
-                   "the server does not do that to this job: it may be unknown there, or not in a "
-                   "state for it (status() tells)");
-        lerror_set_integer(L, "status", REFUSED);
+        call_fail(L, c, "orthanc", "job_state",
+                  "the server does not do that to this job: it may be unknown there, or not in a "
+                  "state for it (status() tells)");
+        error_set_integer(L, "status", REFUSED);
     }
-    lwatch_set_job(L, &j->watch);
+    job_poll_set_job(L, &j->poll);
     return 2;
 }
 
@@ -205,7 +205,7 @@ static int act(lua_State *L, call *c)
 {
     const job_call *j = (job_call *)c;
     lua_newtable(L);
-    return lcall_post(L, c, action_answered, CALL_CHANGE, "/jobs/%s/%s", j->watch.job, j->action);
+    return call_post(L, c, action_answered, CALL_CHANGE, "/jobs/%s/%s", j->poll.job, j->action);
 }
 
 static int run_action(lua_State *L, const char *action)
@@ -214,7 +214,7 @@ static int run_action(lua_State *L, const char *action)
     lua_settop(L, 1);
     c = push_call(L, action, act);
     c->action = action;
-    return op_run(L, &c->watch.base.call.base);
+    return op_run(L, &c->poll.base.call.base);
 }
 
 static int l_cancel(lua_State *L)
@@ -246,7 +246,7 @@ static int l_index(lua_State *L)
         lua_pushstring(L, j->id);
         return 1;
     }
-    return ltype_method(L);
+    return userdata_method(L);
 }
 
 static int l_tostring(lua_State *L)
@@ -255,7 +255,7 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-static const ldoc_row methods[] = {
+static const doc_row methods[] = {
     { "status", l_status, "job:status() -> table | nil, err",
       "The server's record: State (Pending, Running, Success, Failure, Paused, Retry), Type, "
       "Progress, "
@@ -274,13 +274,13 @@ static const ldoc_row methods[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void ljob_open(lua_State *L, loop *lp)
+void job_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = { { "__index", l_index },
                                      { "__tostring", l_tostring },
                                      { NULL, NULL } };
     lua_newtable(L);
-    ldoc_register(L, lp, methods);
-    ltype_open(L, lp, JOB_TYPE, meta);
+    doc_register(L, lp, methods);
+    userdata_open(L, lp, JOB_TYPE, meta);
     lua_pop(L, 1);
 }

@@ -9,9 +9,9 @@
 /* Pushes a Job of the client at index, from what names it at `id`: its identifier, or a table with
  * it in ID, as operations with Synchronous = false give it. No I/O. Throws when it cannot be one.
  * [-0, +1, v] */
-int ljob_push(lua_State *L, int client, int id);
+int job_push(lua_State *L, int client, int id);
 
 /* Makes Job known to the state. [-0, +0, m] */
-void ljob_open(lua_State *L, loop *lp);
+void job_open(lua_State *L, loop *lp);
 
 #endif

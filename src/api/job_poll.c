@@ -19,11 +19,11 @@ static int ask(lua_State *L, call *c);
 
 /* ---- what is said of it ---- */
 
-void lwatch_set_job(lua_State *L, const watch *w)
+void job_poll_set_job(lua_State *L, const job_poll *w)
 {
-    lcall_set_origin(L, &w->base.call); /* what was asked for, not the polling */
+    call_set_origin(L, &w->base.call); /* what was asked for, not the polling */
     if (w->job[0])
-        lerror_set(L, "job", w->job);
+        error_set(L, "job", w->job);
 }
 
 /* The DIMSE status that the result at index names for a part of the work; -1 when there is none, or
@@ -48,10 +48,10 @@ static int details_dimse(lua_State *L, int content)
 }
 
 /* A target that is wrong is the usual reason for this status; data.hint knows better. */
-void lwatch_add_hint(lua_State *L, const call *c)
+void job_poll_add_hint(lua_State *L, const call *c)
 {
     int error = lua_gettop(L);
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     if (lua_getfield(L, -1, "hint") == LUA_TSTRING) {
         lua_getfield(L, error, "message");
         lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), lua_tostring(L, -2));
@@ -64,7 +64,7 @@ void lwatch_add_hint(lua_State *L, const call *c)
 static void put_address_back(lua_State *L, int peer, const char *key)
 {
     if (lua_type(L, -1) == LUA_TSTRING) {
-        lerror_push_public(L, lua_tostring(L, -1));
+        error_push_public(L, lua_tostring(L, -1));
         if (key)
             lua_setfield(L, peer, key);
         else
@@ -74,7 +74,7 @@ static void put_address_back(lua_State *L, int peer, const char *key)
 }
 
 /* {url, user, ""}, or {Url =, HttpHeaders = {…}, …} with the values of the headers. */
-bool lwatch_is_of_peer(lua_State *L, int result)
+bool job_poll_is_of_peer(lua_State *L, int result)
 {
     int peer = result + 1;
     if (!lua_istable(L, result) || lua_getfield(L, result, "Peer") != LUA_TTABLE) {
@@ -95,18 +95,18 @@ bool lwatch_is_of_peer(lua_State *L, int result)
     return true;
 }
 
-bool lwatch_is_partial(lua_State *L, const watch *w, int result)
+bool job_poll_is_partial(lua_State *L, const job_poll *w, int result)
 {
     char status[32] = "some instances failed";
     int dimse;
     bool failed;
     if (!lua_istable(L, result)) {
-        lcall_fail(L, &w->base.call, "decode", NULL,
-                   "the server reports success, but what it says of it makes no sense");
-        lwatch_set_job(L, w);
+        call_fail(L, &w->base.call, "decode", NULL,
+                  "the server reports success, but what it says of it makes no sense");
+        job_poll_set_job(L, w);
         return true;
     }
-    lwatch_is_of_peer(L, result);
+    job_poll_is_of_peer(L, result);
     dimse = details_dimse(L, result);
     lua_getfield(L, result, "FailedInstancesCount");
     failed = lua_tointeger(L, -1) > 0;
@@ -115,13 +115,13 @@ bool lwatch_is_partial(lua_State *L, const watch *w, int result)
         return false;
     if (dimse > 0)
         snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
-    lcall_fail(L, &w->base.call, lwatch_is_of_peer(L, result) ? "orthanc" : "dicom", "incomplete",
-               "not everything was transferred, though the server reports success: %s", status);
+    call_fail(L, &w->base.call, job_poll_is_of_peer(L, result) ? "orthanc" : "dicom", "incomplete",
+              "not everything was transferred, though the server reports success: %s", status);
     if (dimse > 0)
-        lerror_set_integer(L, "dimse_status", dimse);
+        error_set_integer(L, "dimse_status", dimse);
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
-    lwatch_set_job(L, w);
+    job_poll_set_job(L, w);
     return true;
 }
 
@@ -129,14 +129,14 @@ bool lwatch_is_partial(lua_State *L, const watch *w, int result)
 static const char *push_text(lua_State *L, int record, const char *field)
 {
     lua_getfield(L, record, field);
-    lerror_push_public(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+    error_push_public(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
     lua_remove(L, -2);
     return lua_tostring(L, -1);
 }
 
 static int dimse_of(lua_State *L, int record, const char *details)
 {
-    int dimse = lanswer_payload_dimse(L, record);
+    int dimse = response_payload_dimse(L, record);
     if (dimse < 0)
         dimse = orthanc_dimse_status(details);
     if (dimse < 0) {
@@ -149,7 +149,7 @@ static int dimse_of(lua_State *L, int record, const char *details)
 
 /* Pushes nil and an error about the job; the record at index says why. The error has job, result,
  * and what there is of orthanc_status, dimse_status and details. */
-static int job_failed(lua_State *L, watch *w, int record)
+static int job_failed(lua_State *L, job_poll *w, int record)
 {
     const char *what, *details;
     int code, dimse;
@@ -160,43 +160,43 @@ static int job_failed(lua_State *L, watch *w, int record)
     details = push_text(L, record, "ErrorDetails");
     dimse = dimse_of(L, record, details);
     lua_getfield(L, record, "Content");
-    f = orthanc_classify(lwatch_is_of_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/", 500,
+    f = orthanc_classify(job_poll_is_of_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/", 500,
                          code, true, true);
     if (code == CANCELED_JOB)
-        lcall_fail(L, &w->base.call, "orthanc", "job_cancelled",
-                   "the job was cancelled on the server, not by this script");
+        call_fail(L, &w->base.call, "orthanc", "job_cancelled",
+                  "the job was cancelled on the server, not by this script");
     else
-        lcall_fail(L, &w->base.call, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
-                   f.message ? f.message : what, *details ? ": " : "", details, code);
-    lerror_set_integer(L, "orthanc_status", code);
+        call_fail(L, &w->base.call, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
+                  f.message ? f.message : what, *details ? ": " : "", details, code);
+    error_set_integer(L, "orthanc_status", code);
     if (dimse >= 0)
-        lerror_set_integer(L, "dimse_status", dimse);
+        error_set_integer(L, "dimse_status", dimse);
     if (*details)
-        lerror_set(L, "details", details);
+        error_set(L, "details", details);
     lua_getfield(L, record, "Content");
     lua_setfield(L, -2, "result");
-    lwatch_set_job(L, w);
-    lwatch_add_hint(L, &w->base.call);
+    job_poll_set_job(L, w);
+    job_poll_add_hint(L, &w->base.call);
     return 2;
 }
 
 /* ---- the wait ---- */
 
-static int too_late(lua_State *L, watch *w)
+static int too_late(lua_State *L, job_poll *w)
 {
-    lcall_fail(L, &w->base.call, "timeout", NULL,
-               "wait_timeout is over; the job %s goes on on the server", w->job);
-    lwatch_set_job(L, w);
+    call_fail(L, &w->base.call, "timeout", NULL,
+              "wait_timeout is over; the job %s goes on on the server", w->job);
+    job_poll_set_job(L, w);
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "still_running");
     return 2;
 }
 
 /* Asks again after a while. */
-static int wait(lua_State *L, watch *w)
+static int wait(lua_State *L, job_poll *w)
 {
     call *c = &w->base.call;
-    double gap = lcall_gap(c, w->begun, GAP_FIRST, GAP_LAST);
+    double gap = call_gap(c, w->begun, GAP_FIRST, GAP_LAST);
     if (gap == 0)
         return too_late(L, w);
     c->step = ask;
@@ -204,12 +204,12 @@ static int wait(lua_State *L, watch *w)
 }
 
 /* nil and the error are on the top. */
-static int unheard(lua_State *L, watch *w)
+static int unheard(lua_State *L, job_poll *w)
 {
     call *c = &w->base.call;
-    if (lerror_is_code(L, -1, "job_gone"))
+    if (error_is_code(L, -1, "job_gone"))
         return w->forgotten(L, c);
-    if (lcall_may_pass(L, c, w->heard)) {
+    if (call_may_pass(L, c, w->heard)) {
         lua_settop(L, c->base.index);
         return wait(L, w);
     }
@@ -221,7 +221,7 @@ static int unheard(lua_State *L, watch *w)
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "retryable");
     }
-    lwatch_set_job(L, w);
+    job_poll_set_job(L, w);
     return 2;
 }
 
@@ -229,27 +229,27 @@ static int unheard(lua_State *L, watch *w)
  * present one in others. The record is at the index. */
 static void report(lua_State *L, call *c, int record, const char *state)
 {
-    c->progress.state = lprogress_state(state);
+    c->progress.state = progress_state(state);
     if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
         lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
         c->progress.total = lua_tonumber(L, -1);
         c->progress.unit = "instances";
     }
     lua_settop(L, record);
-    lcall_report(L, c);
+    call_report(L, c);
 }
 
 static int answered(lua_State *L, call *c)
 {
-    watch *w = (watch *)c;
+    job_poll *w = (job_poll *)c;
     const char *state;
     int record = c->base.index + 1;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return unheard(L, w);
     if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
-        lcall_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
-                   w->job);
-        lwatch_set_job(L, w);
+        call_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
+                  w->job);
+        job_poll_set_job(L, w);
         return 2;
     }
     w->heard = clock_now();
@@ -266,11 +266,11 @@ static int answered(lua_State *L, call *c)
 
 static int ask(lua_State *L, call *c)
 {
-    watch *w = (watch *)c;
-    return lcall_get(L, c, answered, "/jobs/%s", w->job);
+    job_poll *w = (job_poll *)c;
+    return call_get(L, c, answered, "/jobs/%s", w->job);
 }
 
-int lwatch_begin(lua_State *L, watch *w, double age)
+int job_poll_begin(lua_State *L, job_poll *w, double age)
 {
     w->heard = clock_now();
     w->begun = w->heard - age;

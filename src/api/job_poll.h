@@ -11,9 +11,9 @@
 
 #include "api/modality.h"
 
-typedef struct watch watch;
+typedef struct job_poll job_poll;
 
-struct watch {
+struct job_poll {
     modality_call base;
     char job[ORTHANC_ID_SIZE]; /* "" until the server has named it */
     double begun, heard; /* when the waiting began, and when the server last spoke of the job */
@@ -22,20 +22,20 @@ struct watch {
 };
 
 /* For steps: waits for the job, which has been known for `age` seconds. */
-int lwatch_begin(lua_State *L, watch *w, double age);
+int job_poll_begin(lua_State *L, job_poll *w, double age);
 
 /* Adds to the error on the top which job it is about. [-0, +0, m] */
-void lwatch_set_job(lua_State *L, const watch *w);
+void job_poll_set_job(lua_State *L, const job_poll *w);
 
 /* Whether the result on the top, at index, is that of a transfer to a peer; what it says of the
  * peer loses its passwords and tokens. [-0, +0, m] */
-bool lwatch_is_of_peer(lua_State *L, int result);
+bool job_poll_is_of_peer(lua_State *L, int result);
 
 /* Whether the result on the top, at index, of what the server calls a success, is none, or says of
  * a part that it failed; nil and an error are pushed then. [-0, +(0|2), m] */
-bool lwatch_is_partial(lua_State *L, const watch *w, int result);
+bool job_poll_is_partial(lua_State *L, const job_poll *w, int result);
 
 /* Adds to the message of the error on the top what data.hint knows of its reason. [-0, +0, m] */
-void lwatch_add_hint(lua_State *L, const call *c);
+void job_poll_add_hint(lua_State *L, const call *c);
 
 #endif

@@ -37,7 +37,7 @@ static int push_part(lua_State *L, const local_call *l)
     if (l->since == 0 && last == n)
         return 1;
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     for (lua_Integer i = l->since + 1; i <= last; i++) {
         lua_rawgeti(L, list, i);
         lua_rawseti(L, list + 1, i - l->since);
@@ -48,7 +48,7 @@ static int push_part(lua_State *L, const local_call *l)
 /* Pushes data.list. */
 static void push_list(lua_State *L, const call *c)
 {
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "list");
     lua_remove(L, -2);
 }
@@ -66,10 +66,10 @@ static int ask_count(lua_State *L, call *c);
 static int probed(lua_State *L, call *c)
 {
     local_call *l = (local_call *)c;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
-    if (!lanswers_is_list(L))
-        return lcall_fail(L, c, "decode", NULL, "what was found is no list");
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "what was found is no list");
     if (lua_rawlen(L, -1) == 0)
         return ask_count(L, c); /* something may have been deleted meanwhile */
     c->client->whole[l->counted] = l->held;
@@ -89,16 +89,16 @@ static int probe(lua_State *L, call *c)
     lua_setfield(L, -2, "Since");
     lua_pushinteger(L, 1);
     lua_setfield(L, -2, "Limit");
-    return lcall_post(L, c, probed, CALL_LOCAL, "/tools/find");
+    return call_post(L, c, probed, CALL_LOCAL, "/tools/find");
 }
 
 static int fail_cut(lua_State *L, const call *c, lua_Integer held)
 {
-    lcall_fail(L, c, "unknown", "truncated",
-               "the server may have cut the list: its LimitFindResults or LimitFindInstances is "
-               "below the %I resources that it holds, and before 1.12.5 it does not say which "
-               "lists that has cut",
-               (LUAI_UACINT)held);
+    call_fail(L, c, "unknown", "truncated",
+              "the server may have cut the list: its LimitFindResults or LimitFindInstances is "
+              "below the %I resources that it holds, and before 1.12.5 it does not say which "
+              "lists that has cut",
+              (LUAI_UACINT)held);
     push_list(L, c);
     lua_setfield(L, -2, "found");
     return 2;
@@ -110,11 +110,11 @@ static int counted(lua_State *L, call *c)
                                          "CountInstances" };
     local_call *l = (local_call *)c;
     lua_Integer before = l->held;
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
     if (!lua_istable(L, -1) || lua_getfield(L, -1, names[l->counted]) != LUA_TNUMBER)
-        return lcall_fail(L, c, "decode", NULL, "the server's statistics have no %s",
-                          names[l->counted]);
+        return call_fail(L, c, "decode", NULL, "the server's statistics have no %s",
+                         names[l->counted]);
     l->held = lua_tointeger(L, -1);
     if (l->counts > 1 && (l->held == before || l->counts > COUNTS_MAX))
         return fail_cut(L, c, l->held);
@@ -129,7 +129,7 @@ static int ask_count(lua_State *L, call *c)
 {
     local_call *l = (local_call *)c;
     l->counts++;
-    return lcall_get(L, c, counted, "/statistics");
+    return call_get(L, c, counted, "/statistics");
 }
 
 /* ---- the search ---- */
@@ -138,7 +138,7 @@ static int ask_count(lua_State *L, call *c)
 static bool push_unknown_names(lua_State *L, const call *c)
 {
     int top = lua_gettop(L), n = 0;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
     lua_getfield(L, -1, "Query");
     lua_pushliteral(L, "");
@@ -163,7 +163,7 @@ static void explain_failure(lua_State *L, const call *c)
     if (lua_getfield(L, err, "orthanc_status") == LUA_TNUMBER &&
         lua_tointeger(L, -1) == UNKNOWN_TAG) {
         lua_settop(L, err);
-        lerror_set(L, "code", "unknown_tag");
+        error_set(L, "code", "unknown_tag");
         lua_getfield(L, err, "message");
         if (!push_unknown_names(L, c))
             lua_pushliteral(L, "see RequestedTags");
@@ -183,13 +183,13 @@ static int answered(lua_State *L, call *c)
     local_call *l = (local_call *)c;
     int list = c->base.index + 1;
     bool enough;
-    if (lcall_answer(L, c) != 1) {
+    if (call_answer(L, c) != 1) {
         explain_failure(L, c);
         return 2;
     }
-    if (!lanswers_is_list(L))
-        return lcall_fail(L, c, "decode", NULL, "what was found is no list");
-    lanswers_tidy(L); /* what it says of lost letters is about other servers' answers */
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "what was found is no list");
+    answers_tidy(L); /* what it says of lost letters is about other servers' answers */
     lua_settop(L, list);
     enough = l->limit > 0 && (lua_Integer)lua_rawlen(L, list) - l->since >= l->limit;
     if (enough)
@@ -201,7 +201,7 @@ static int answered(lua_State *L, call *c)
         lua_settop(L, c->base.index);
         return search(L, c);
     }
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_pushvalue(L, list);
     lua_setfield(L, -2, "list");
     return ask_count(L, c);
@@ -211,7 +211,7 @@ static int answered(lua_State *L, call *c)
 static int search(lua_State *L, call *c)
 {
     const local_call *l = (const local_call *)c;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
     if (l->paged)
         lua_pushinteger(L, l->limit);
@@ -223,23 +223,23 @@ static int search(lua_State *L, call *c)
     else
         lua_pushnil(L);
     lua_setfield(L, -2, "Since");
-    return lcall_post(L, c, answered, CALL_LOCAL, "/tools/find");
+    return call_post(L, c, answered, CALL_LOCAL, "/tools/find");
 }
 
 static int version_known(lua_State *L, call *c)
 {
     const local_call *l = (const local_call *)c;
-    if (lcall_lacks_key(L, c, l->newest))
+    if (call_lacks_key(L, c, l->newest))
         return 2;
     if (l->computed && c->client->version < ORTHANC_PAGED_FIND)
-        return lcall_unsupported(L, c, "to search by the numbers of what is below",
-                                 ORTHANC_PAGED_FIND);
+        return call_unsupported(L, c, "to search by the numbers of what is below",
+                                ORTHANC_PAGED_FIND);
     return search(L, c);
 }
 
 static int begin(lua_State *L, call *c)
 {
-    return lcall_need_version(L, c, version_known);
+    return call_need_version(L, c, version_known);
 }
 
 /* ---- what is asked ---- */
@@ -288,9 +288,9 @@ static lua_Integer take_number(lua_State *L, int body, const char *name)
 {
     lua_Integer n;
     lua_getfield(L, body, name);
-    n = lua_tointeger(L, -1); /* lroute_read has checked it */
+    n = lua_tointeger(L, -1); /* route_options_read has checked it */
     if (n < 0)
-        lerror_usage(L, "find: '%s' must be 0 or more (%I was given)", name, (LUAI_UACINT)n);
+        error_usage(L, "find: '%s' must be 0 or more (%I was given)", name, (LUAI_UACINT)n);
     lua_pop(L, 1);
     lua_pushnil(L);
     lua_setfield(L, body, name);
@@ -305,40 +305,40 @@ static void check_expand(lua_State *L, int body)
     lua_getfield(L, body, "ResponseContent");
     lua_getfield(L, body, "Expand");
     if (!lua_isnil(L, top + 1) && lua_isnil(L, top + 2) && !lua_toboolean(L, top + 3))
-        lerror_usage(L, "find: RequestedTags needs Expand = true");
+        error_usage(L, "find: RequestedTags needs Expand = true");
     lua_settop(L, top);
 }
 
 /* self data */
-int llocal_find(lua_State *L)
+int local_find_find(lua_State *L)
 {
     enum { SELF = 1, DATA, BODY, CALL };
-    static const lopt none[] = { { NULL, LOPT_FLAG, 0 } };
+    static const option none[] = { { NULL, OPTION_FLAG, 0 } };
     filter q = { .function = "find", .normalize = false };
     const orthanc_key *newest;
     local_call *l;
 
-    lclient_check(L, SELF);
+    client_check(L, SELF);
     lua_settop(L, DATA);
     luaL_checktype(L, DATA, LUA_TTABLE);
-    newest = lroute_read(L, DATA, "find", &orthanc_tools_find, none, NULL); /* … body */
-    q.level = lroute_level(L, BODY, "find");
+    newest = route_options_read(L, DATA, "find", &orthanc_tools_find, none, NULL); /* … body */
+    q.level = route_options_level(L, BODY, "find");
     check_expand(L, BODY);
 
-    l = (local_call *)lcall_new(L, ldoc_loop(L), sizeof *l, SELF, "find", begin);
+    l = (local_call *)call_new(L, doc_loop(L), sizeof *l, SELF, "find", begin);
     lua_pushliteral(L, "/tools/find");
-    lcall_keep_route(L, CALL);
+    call_keep_route(L, CALL);
     l->level = l->counted = q.level;
     l->newest = newest;
     l->since = take_number(L, BODY, "Since");
     l->limit = take_number(L, BODY, "Limit");
     l->paged = l->limit > 0 && l->since == 0;
-    q.query = lroute_table(L, BODY, "Query");
-    if (!lfilter_check(L, &q) || !check_filters(L, l, q.sent))
-        return lcall_fail(L, &l->call, "refused", NULL, "%s", lua_tostring(L, -1));
+    q.query = route_options_table(L, BODY, "Query");
+    if (!find_filter_check(L, &q) || !check_filters(L, l, q.sent))
+        return call_fail(L, &l->call, "refused", NULL, "%s", lua_tostring(L, -1));
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
-    lcall_keep(L, CALL, "body", BODY);
+    call_keep(L, CALL, "body", BODY);
     lua_settop(L, CALL);
     return op_run(L, &l->call.base);
 }

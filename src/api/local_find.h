@@ -4,6 +4,6 @@
 
 #include <lua.h>
 
-int llocal_find(lua_State *L); /* client:find(data) */
+int local_find_find(lua_State *L); /* client:find(data) */
 
 #endif

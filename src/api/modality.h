@@ -8,31 +8,31 @@
 
 enum { MODALITY_CLIENT = NAMED_CLIENT, MODALITY_MAX_MOVES = NAMED_MAX_MOVES };
 
-typedef named modality;
+typedef remote modality;
 
 /* A call on a modality, or on a peer. */
 typedef struct modality_call {
     call call;
-    named *modality;
+    remote *modality;
 } modality_call;
 
 /* The modality at index; throws when it is none. [-0, +0, v] */
-modality *lmodality_check(lua_State *L, int index);
+modality *modality_check(lua_State *L, int index);
 
 /* Pushes a modality of the client at index; no I/O. Throws when the name cannot be one.
  * [-0, +1, v] */
-void lmodality_push(lua_State *L, loop *lp, int client, const char *name, unsigned max_moves);
+void modality_push(lua_State *L, loop *lp, int client, const char *name, unsigned max_moves);
 
 /* Reads the arguments name [, {max_moves = n}] at index and pushes the client's modality.
  * [-0, +1, v] */
-int lmodality_from_arguments(lua_State *L, loop *lp, int client, int name);
+int modality_from_arguments(lua_State *L, loop *lp, int client, int name);
 
 /* Pushes a call of `size` bytes that begins with a modality_call, on the modality or the peer at
  * index 1, which data.modality or data.peer keeps. [-0, +1, v] */
-modality_call *lmodality_call(lua_State *L, size_t size, const char *name, call_step first);
+modality_call *modality_new_call(lua_State *L, size_t size, const char *name, call_step first);
 
 /* Makes the type known to the state, with the table of its methods that is on the top, and stays.
  * [-0, +0, m] */
-void lmodality_open(lua_State *L, loop *lp);
+void modality_open(lua_State *L, loop *lp);
 
 #endif

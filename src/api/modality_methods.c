@@ -25,7 +25,7 @@ static const char methods_key; /* of Modality's methods in the registry */
 
 static int echo_answered(lua_State *L, call *c)
 {
-    if (lcall_answer(L, c) == 1) {
+    if (call_answer(L, c) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -37,10 +37,10 @@ static int echo_answered(lua_State *L, call *c)
 /* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
 static int echo_send(lua_State *L, call *c)
 {
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
-    return lcall_post(L, c, echo_answered, CALL_ECHO, "/modalities/%s/echo",
-                      ((modality_call *)c)->modality->name);
+    return call_post(L, c, echo_answered, CALL_ECHO, "/modalities/%s/echo",
+                     ((modality_call *)c)->modality->name);
 }
 
 static int l_echo(lua_State *L)
@@ -48,27 +48,28 @@ static int l_echo(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
+                                   { NULL, OPTION_FLAG, 0 } };
     modality_call *c;
-    lmodality_check(L, 1);
+    modality_check(L, 1);
     lua_settop(L, 2);
-    lroute_read(L, 2, "echo", &orthanc_echo, rows, &o); /* self options body */
-    c = lmodality_call(L, sizeof *c, "echo", echo_send);
-    lcall_keep(L, 4, "body", 3);
-    lcall_set_deadline(&c->call, o.wait_timeout);
+    route_options_read(L, 2, "echo", &orthanc_echo, rows, &o); /* self options body */
+    c = modality_new_call(L, sizeof *c, "echo", echo_send);
+    call_keep(L, 4, "body", 3);
+    call_set_deadline(&c->call, o.wait_timeout);
     return op_run(L, &c->call.base);
 }
 
 /* ---- the methods ---- */
 
 /* clang-format off */
-static const ldoc_row methods[] = {
+static const doc_row methods[] = {
     { "echo", l_echo,
       "modality:echo([{Timeout =, CheckFind =, wait_timeout =, extra =}]) -> true | false, "
       "err",
       "C-ECHO: whether the modality answers; else why not. Timeout (whole seconds) bounds "
       "each of Orthanc's waits; CheckFind tries a C-FIND too." },
-    { "find", lfind_find,
+    { "find", find_find,
       "modality:find({Level =, Query = {…}, Normalize =, LocalAet =, Timeout =, keep =, "
       "wait_timeout =, extra =} [, format]) -> found | nil, err; query is the same",
       "C-FIND: {ID = …, answers = {…}}, with found:close(), found.dropped (return keys that "
@@ -76,12 +77,12 @@ static const ldoc_row methods[] = {
       "(whether nothing narrows the search). A filter "
       "that would be lost on its way is refused. format: {simplify = true} (default), {short "
       "= true}, or both false." },
-    { "get_query_answers", lfind_get_query_answers,
+    { "get_query_answers", find_get_query_answers,
       "modality:get_query_answers(query_id [, {simplify = true, short = false}]) -> list [, "
       "warning] | nil, err",
       "The answers of a query that the server still has, as names to values (simplify), as "
       "gggg,eeee to values (short), or as gggg,eeee to {Name =, Type =, Value =} (neither)." },
-    { "move", lmove_move,
+    { "move", move_move,
       "modality:move(query [, {TargetAet = | to =, all =, max =, verify =, progress =, "
       "wait_timeout =, Synchronous =, Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, "
       "Short =, Full =, UserData =, extra =}]) -> result | nil, err",
@@ -89,27 +90,27 @@ static const ldoc_row methods[] = {
       "the modality `to`, or to this Orthanc. Where the server leaves it open whether all was "
       "moved, and with verify = true, what has arrived is compared with what should have. all "
       "= true allows the query to be about everything; max refuses more answers." },
-    { "get", lresources_get,
+    { "get", get_and_store_get,
       "modality:get(level, resources [, {verify =, progress =, LocalAet =, Timeout =, Synchronous =, "
       "Permissive =, Priority =, UserData =, wait_timeout =, extra =}]) -> result | nil, err",
       "C-GET of one table of identifiers, or a list of them, to this Orthanc (1.12.6 and "
       "later). Before 1.12.10, and with verify = true, its success is proven by comparing "
       "what has arrived." },
-    { "store", lresources_store,
+    { "store", get_and_store_store,
       "modality:store(id | {id, …} [, {verify =, progress =, Synchronous =, Permissive =, Priority =, "
       "LocalAet =, CalledAet =, Host =, Port =, MoveOriginatorAet =, MoveOriginatorID =, "
       "StorageCommitment =, Timeout =, UserData =, wait_timeout =, extra =}]) -> result | "
       "nil, err",
       "C-STORE of instances, series, studies or patients, by the identifiers that this "
       "Orthanc has given them." },
-    { "store_straight", lfiles_store_straight,
+    { "store_straight", files_store_straight,
       "modality:store_straight(file | {data = string} [, {progress =, wait_timeout =}]) -> "
       "{SOPClassUID =, SOPInstanceUID =} | nil, err",
       "C-STORE of a DICOM file, which this Orthanc passes on and does not keep." },
-    { "configuration", lconfiguration_get, "modality:configuration() -> table | nil, err",
+    { "configuration", configuration_get, "modality:configuration() -> table | nil, err",
       "The server's entry: AET, Host, Port, Manufacturer, AllowEcho, …, LocalAet, Timeout (0: the "
       "server's DicomScuTimeout)." },
-    { "configure", lconfiguration_set,
+    { "configure", configuration_set,
       "modality:configure({AET =, Host =, Port =, Manufacturer =, AllowEcho =, AllowFind =, "
       "AllowFindWorklist =, AllowGet =, AllowMove =, AllowStore =, AllowStorageCommitment =, "
       "AllowNAction =, AllowEventReport =, AllowTranscoding =, UseDicomTls =, LocalAet =, Timeout =, "
@@ -117,17 +118,17 @@ static const ldoc_row methods[] = {
       "Changes what is given of the server's entry, leaves the rest as it is, and gives what the "
       "server then has; what it did not take is an error. create = true allows a new entry, which "
       "needs AET, Host and Port. The note says when the server forgets it." },
-    { "remove", lconfiguration_remove, "modality:remove() -> true | nil, err",
+    { "remove", configuration_remove, "modality:remove() -> true | nil, err",
       "Takes the entry off the server's list; one of its configuration file comes back at the next "
       "start." },
-    { "find_worklist", lworklist_find,
+    { "find_worklist", worklist_find,
       "modality:find_worklist(query [, {simplify = true, short =, keep =, Timeout =, wait_timeout "
       "=, extra =}]) -> list [, warning] | nil, err",
       "C-FIND of what is scheduled: {PatientID = \"\", ScheduledProcedureStepSequence = {{Modality "
       "= \"CT\"}}}. A filter in a place where modalities ignore it is refused (keep = {\"tag\"} "
       "sends it); one that the modality ignores all the same makes it fail (code filter_ignored, "
       "the answers in err.result). Formats as in find." },
-    { "storage_commitment", lcommitment_request,
+    { "storage_commitment", commitment_request,
       "modality:storage_commitment(resources [, {Timeout =, wait_timeout =, extra =}]) -> "
       "commitment | nil, err",
       "Asks the modality to commit itself to keeping what it was sent: identifiers of any level "
@@ -142,10 +143,10 @@ static const ldoc_row methods[] = {
 /* is_answer(modality, v) -> boolean. Whether the modality has given v as an answer. */
 static int l_is_answer(lua_State *L)
 {
-    const modality *m = lmodality_check(L, 1);
+    const modality *m = modality_check(L, 1);
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    lua_pushboolean(L, lfound_is_answer(L, 3, 2, m->name));
+    lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
     return 1;
 }
 
@@ -176,38 +177,38 @@ static int l_level(lua_State *L)
     return 1;
 }
 
-void lremote_push_ours(lua_State *L, loop *lp)
+void modality_methods_push_ours(lua_State *L, loop *lp)
 {
-    static const luaL_Reg ours[] = { { "move_one", lresources_move_one },
-                                     { "move_options", lresources_move_options },
-                                     { "identifiers", lresources_identifiers },
-                                     { "value", lresources_value },
+    static const luaL_Reg ours[] = { { "move_one", get_and_store_move_one },
+                                     { "move_options", get_and_store_move_options },
+                                     { "identifiers", get_and_store_identifiers },
+                                     { "value", get_and_store_value },
                                      { "is_answer", l_is_answer },
                                      { "tag", l_tag },
                                      { "level", l_level },
-                                     { "fail", lerror_fail },
-                                     { "usage", lerror_blame },
+                                     { "fail", error_fail },
+                                     { "usage", error_blame },
                                      { "spawn", task_spawn },
                                      { "sleep", task_sleep },
                                      { "now", task_now },
-                                     { "show", lprogress_show },
-                                     { "describe", ldoc_describe },
+                                     { "show", progress_show },
+                                     { "describe", doc_describe },
                                      { NULL, NULL } };
     lua_newtable(L);
     lua_pushlightuserdata(L, lp);
     luaL_setfuncs(L, ours, 1);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key);
     lua_setfield(L, -2, "methods");
-    lclient_push_methods(L);
+    connect_push_methods(L);
     lua_setfield(L, -2, "client_methods");
 }
 
-void lremote_take_theirs(lua_State *L)
+void modality_methods_take_theirs(lua_State *L)
 {
     lua_getfield(L, -1, "resolver");
-    ltransfer_set_resolver(L);
+    transfer_set_resolver(L);
     lua_getfield(L, -1, "bar");
-    lprogress_set_bar(L);
+    progress_set_bar(L);
     lua_pop(L, 1);
 }
 
@@ -216,10 +217,10 @@ void lremote_take_theirs(lua_State *L)
 static int l_new(lua_State *L)
 {
     lua_settop(L, 3);
-    return lmodality_from_arguments(L, ldoc_loop(L), 1, 2);
+    return modality_from_arguments(L, doc_loop(L), 1, 2);
 }
 
-static const ldoc_row functions[] = {
+static const doc_row functions[] = {
     { "Modality", l_new,
       "Modality(client, name [, {max_moves = 2}]) -> modality; RemoteModality is the same",
       "A modality by the name that the client's server gives it; no I/O happens. Of its transfers, "
@@ -227,15 +228,15 @@ static const ldoc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void lremote_open(lua_State *L, loop *lp)
+void modality_methods_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
-    ldoc_register(L, lp, methods);
+    doc_register(L, lp, methods);
     lua_getfield(L, -1, "find");
     lua_setfield(L, -2, "query"); /* one function under two names */
-    lmodality_open(L, lp);
+    modality_open(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
-    ldoc_register(L, lp, functions);
+    doc_register(L, lp, functions);
     lua_getfield(L, -1, "Modality");
     lua_setfield(L, -2, "RemoteModality");
 }

@@ -8,13 +8,13 @@
 
 /* Makes Modality known to the state, and sets Modality and RemoteModality in the module table on
  * the top. [-0, +0, m] */
-void lremote_open(lua_State *L, loop *lp);
+void modality_methods_open(lua_State *L, loop *lp);
 
 /* Pushes the table of what the Lua half needs of ours, for its chunks to take and to fill. [-0, +1,
  * m] */
-void lremote_push_ours(lua_State *L, loop *lp);
+void modality_methods_push_ours(lua_State *L, loop *lp);
 
 /* Takes from it, on the top, what we need of theirs, and pops it. [-1, +0, m] */
-void lremote_take_theirs(lua_State *L);
+void modality_methods_take_theirs(lua_State *L);
 
 #endif

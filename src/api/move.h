@@ -6,10 +6,10 @@
 
 #include "engine/loop.h"
 
-int lmove_move(lua_State *L); /* modality:move(query [, options]) */
+int move_move(lua_State *L); /* modality:move(query [, options]) */
 
 /* query:move(options, number) of the query of that identifier: options at 2, number at 3, the
- * client at 4. `return lmove_query(…);` */
-int lmove_query(lua_State *L, loop *lp, const char *id);
+ * client at 4. `return move_query(…);` */
+int move_query(lua_State *L, loop *lp, const char *id);
 
 #endif

@@ -13,17 +13,17 @@
 
 static int system_answered(lua_State *L, call *c)
 {
-    int results = lcall_answer(L, c);
+    int results = call_answer(L, c);
     if (results == 1 && lua_istable(L, -1))
-        lmark_drop_nulls(L);
+        json_mark_drop_nulls(L);
     return results;
 }
 
 /* GET /peers/{name}/system, for which the server asks the peer. */
 static int system_ask(lua_State *L, call *c)
 {
-    return lcall_request(L, c, system_answered, "GET", CALL_ECHO, "/peers/%s/system",
-                         ((modality_call *)c)->modality->name);
+    return call_request(L, c, system_answered, "GET", CALL_ECHO, "/peers/%s/system",
+                        ((modality_call *)c)->modality->name);
 }
 
 static int l_system(lua_State *L)
@@ -31,49 +31,50 @@ static int l_system(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS, 0 }, { NULL, LOPT_FLAG, 0 } };
+    static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
+                                   { NULL, OPTION_FLAG, 0 } };
     modality_call *c;
-    lnamed_check(L, 1, &named_peer);
+    remote_check(L, 1, &remote_peer);
     lua_settop(L, 2);
-    lopts_read(L, 2, "system", rows, &o);
-    c = lmodality_call(L, sizeof *c, "system", system_ask);
-    lcall_set_deadline(&c->call, o.wait_timeout);
+    options_read(L, 2, "system", rows, &o);
+    c = modality_new_call(L, sizeof *c, "system", system_ask);
+    call_set_deadline(&c->call, o.wait_timeout);
     return op_run(L, &c->call.base);
 }
 
 /* ---- the methods ---- */
 
 /* clang-format off */
-static const ldoc_row methods[] = {
+static const doc_row methods[] = {
     { "system", l_system, "peer:system([{wait_timeout =}]) -> table | nil, err",
       "What the other Orthanc says of itself: Version, DicomAet, Name, …; whether it answers, and "
       "takes the Username and Password that the server has for it." },
-    { "store", lresources_peer_store,
+    { "store", get_and_store_peer_store,
       "peer:store(id | {id, …} [, {Synchronous =, Priority =, Compress =, Transcode =, UserData =, "
       "progress =, wait_timeout =, extra =}]) -> result | nil, err",
       "Sends instances, series, studies or patients to the other Orthanc over HTTP, by the "
       "identifiers that this one has given them." },
-    { "configuration", lconfiguration_get, "peer:configuration() -> table | nil, err",
+    { "configuration", configuration_get, "peer:configuration() -> table | nil, err",
       "The server's entry: Url, Username, Timeout (0: the server's HttpTimeout), …; json.null for "
       "what it does not tell, such as Password, and of HttpHeaders the names alone." },
-    { "configure", lconfiguration_set,
+    { "configure", configuration_set,
       "peer:configure({Url =, Username =, Password =, HttpHeaders =, CertificateFile =, "
       "CertificateKeyFile =, CertificateKeyPassword =, Pkcs11 =, Timeout =, create =, extra =}) -> "
       "configuration, note | nil, err",
       "Changes what is given of the server's entry, and gives what it then has. What the server "
       "never tells has to be given again, such as Password. create = true allows a new entry, which "
       "needs Url. The note says when the server forgets it." },
-    { "remove", lconfiguration_remove, "peer:remove() -> true | nil, err",
+    { "remove", configuration_remove, "peer:remove() -> true | nil, err",
       "Takes the entry off the server's list; one of its configuration file comes back at the next "
       "start." },
     { NULL, NULL, NULL, NULL }
 };
 /* clang-format on */
 
-void lpeer_open(lua_State *L, loop *lp)
+void peer_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
-    ldoc_register(L, lp, methods);
-    lnamed_open(L, lp, &named_peer);
+    doc_register(L, lp, methods);
+    remote_open(L, lp, &remote_peer);
     lua_pop(L, 1);
 }

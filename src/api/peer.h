@@ -7,6 +7,6 @@
 #include "engine/loop.h"
 
 /* Makes Peer known to the state. [-0, +0, m] */
-void lpeer_open(lua_State *L, loop *lp);
+void peer_open(lua_State *L, loop *lp);
 
 #endif

@@ -16,12 +16,12 @@ enum { QUERY_CLIENT = 1 }; /* its user value */
 
 static int l_answers(lua_State *L)
 {
-    const query_handle *q = lfound_check_query(L, 1);
+    const query_handle *q = find_result_check_query(L, 1);
     const char *format;
     lua_settop(L, 2);
-    format = lanswers_format(L, 2, "answers");
+    format = answers_read_format(L, 2, "answers");
     lua_getiuservalue(L, 1, QUERY_CLIENT);
-    return lanswers_get(L, ldoc_loop(L), 3, q->id, "answers", format);
+    return answers_get(L, doc_loop(L), 3, q->id, "answers", format);
 }
 
 typedef struct query_call {
@@ -33,16 +33,16 @@ typedef struct query_call {
 static int ask_part(lua_State *L, call *c)
 {
     const query_call *q = (const query_call *)c;
-    return lcall_get(L, c, lcall_answer, "/queries/%s/%s", q->id, q->part);
+    return call_get(L, c, call_answer, "/queries/%s/%s", q->id, q->part);
 }
 
 static int about(lua_State *L, const char *part)
 {
-    const query_handle *q = lfound_check_query(L, 1);
+    const query_handle *q = find_result_check_query(L, 1);
     query_call *c;
     lua_settop(L, 1);
     lua_getiuservalue(L, 1, QUERY_CLIENT);
-    c = (query_call *)lcall_new(L, ldoc_loop(L), sizeof *c, 2, part, ask_part);
+    c = (query_call *)call_new(L, doc_loop(L), sizeof *c, 2, part, ask_part);
     strcpy(c->id, q->id);
     c->part = part;
     return op_run(L, &c->base.base);
@@ -76,21 +76,21 @@ static int l_close(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    return op_run(L, &lfound_push_close(L, ldoc_loop(L), 2, q->id)->base);
+    return op_run(L, &find_result_push_close(L, doc_loop(L), 2, q->id)->base);
 }
 
 static int l_scope(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
-    return close_query(L) ? lfound_close_later(L, ldoc_loop(L), 2, q->id) : 0;
+    return close_query(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
 }
 
 static int l_move(lua_State *L)
 {
-    const query_handle *q = lfound_check_query(L, 1);
+    const query_handle *q = find_result_check_query(L, 1);
     lua_settop(L, 3);
     lua_getiuservalue(L, 1, QUERY_CLIENT);
-    return lmove_query(L, ldoc_loop(L), q->id);
+    return move_query(L, doc_loop(L), q->id);
 }
 
 static int l_index(lua_State *L)
@@ -100,7 +100,7 @@ static int l_index(lua_State *L)
         lua_pushstring(L, q->id);
         return 1;
     }
-    return ltype_method(L);
+    return userdata_method(L);
 }
 
 static int l_tostring(lua_State *L)
@@ -110,12 +110,12 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-int lquery_push(lua_State *L, int client_index, int id)
+int query_push(lua_State *L, int client_index, int id)
 {
     char text[ORTHANC_ID_SIZE];
     query_handle *q;
-    lclient_check(L, client_index);
-    lfound_identify(L, id, "query", text);
+    client_check(L, client_index);
+    find_result_identify(L, id, "query", text);
     q = lua_newuserdatauv(L, sizeof *q, QUERY_CLIENT);
     q->closed = false;
     strcpy(q->id, text);
@@ -125,7 +125,7 @@ int lquery_push(lua_State *L, int client_index, int id)
     return 1;
 }
 
-static const ldoc_row query_methods[] = {
+static const doc_row query_methods[] = {
     { "answers", l_answers,
       "query:answers([{simplify = true, short = false}]) -> list [, warning] | nil, err",
       "What the query found; the formats are those of modality:get_query_answers." },
@@ -142,13 +142,13 @@ static const ldoc_row query_methods[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void lquery_open(lua_State *L, loop *lp)
+void query_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = {
         { "__index", l_index }, { "__tostring", l_tostring }, { "__close", l_scope }, { NULL, NULL }
     };
     lua_newtable(L);
-    ldoc_register(L, lp, query_methods);
-    ltype_open(L, lp, LFOUND_QUERY, meta);
+    doc_register(L, lp, query_methods);
+    userdata_open(L, lp, LFOUND_QUERY, meta);
     lua_pop(L, 1);
 }

@@ -6,11 +6,11 @@
 
 #include "engine/loop.h"
 
-/* Pushes a Query of the client at index, from what names it at `id` (lfound.h). No I/O. Throws when
+/* Pushes a Query of the client at index, from what names it at `id` (api/find_result.h). No I/O. Throws when
  * it cannot be one. [-0, +1, v] */
-int lquery_push(lua_State *L, int client, int id);
+int query_push(lua_State *L, int client, int id);
 
 /* Makes Query known to the state. [-0, +0, m] */
-void lquery_open(lua_State *L, loop *lp);
+void query_open(lua_State *L, loop *lp);
 
 #endif

@@ -16,30 +16,30 @@ static const char resolver_key; /* of the Lua half's function in the registry */
 static int succeeded(lua_State *L, call *c);
 static int forgotten(lua_State *L, call *c);
 
-transfer *ltransfer_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
-                        call_step first)
+transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
+                       call_step first)
 {
-    transfer *t = (transfer *)lcall_new(L, lp, size, client_index, name, first);
+    transfer *t = (transfer *)call_new(L, lp, size, client_index, name, first);
     t->synchronous = -1;
-    t->watch.succeeded = succeeded;
-    t->watch.forgotten = forgotten;
+    t->poll.succeeded = succeeded;
+    t->poll.forgotten = forgotten;
     return t;
 }
 
-void ltransfer_take_mode(lua_State *L, transfer *t, int body)
+void transfer_take_mode(lua_State *L, transfer *t, int body)
 {
-    t->synchronous = lroute_take_synchronous(L, body, t->watch.base.call.base.name);
+    t->synchronous = route_options_take_synchronous(L, body, t->poll.base.call.base.name);
     lua_getfield(L, body, "Permissive");
     t->permissive = lua_toboolean(L, -1);
     lua_pop(L, 1);
 }
 
-void ltransfer_set_resolver(lua_State *L)
+void transfer_set_resolver(lua_State *L)
 {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &resolver_key);
 }
 
-int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reason)
+int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *reason)
 {
     const call *c = &w->base.call;
     int first = c->base.index + 1;
@@ -68,20 +68,20 @@ static int version_known(lua_State *L, call *c)
     transfer *t = (transfer *)c;
     int has = c->client->version;
     if (has < t->route->since)
-        return lcall_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
-                                 t->route->since);
+        return call_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
+                                t->route->since);
     if (has < t->least)
-        return lcall_unsupported(L, c, "C-MOVE without waiting for it", t->least);
-    if (lcall_lacks_key(L, c, t->newest))
+        return call_unsupported(L, c, "C-MOVE without waiting for it", t->least);
+    if (call_lacks_key(L, c, t->newest))
         return 2;
     return t->prepared(L, c);
 }
 
-int ltransfer_check_version(lua_State *L, call *c)
+int transfer_check_version(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     if (t->route->since > 0 || t->least > 0 || t->newest || t->by_get)
-        return lcall_need_version(L, c, version_known);
+        return call_need_version(L, c, version_known);
     return t->prepared(L, c);
 }
 
@@ -95,8 +95,8 @@ static http_request stop_request(transfer *t)
                        .body_size = 2,
                        .content_type = "application/json",
                        .side_effects = true,
-                       .timeout = t->watch.base.call.client->timeout };
-    snprintf(t->stop_path, sizeof t->stop_path, "/jobs/%s/cancel", t->watch.job);
+                       .timeout = t->poll.base.call.client->timeout };
+    snprintf(t->stop_path, sizeof t->stop_path, "/jobs/%s/cancel", t->poll.job);
     return r;
 }
 
@@ -105,10 +105,10 @@ static bool stop_named(op *o)
 {
     transfer *t = (transfer *)o;
     http_request r;
-    if (!orthanc_answer_id(o->transfer.body, t->watch.job))
+    if (!orthanc_answer_id(o->transfer.body, t->poll.job))
         return false;
     r = stop_request(t);
-    return op_farewell_request(o, t->watch.base.call.client->server, &r);
+    return op_farewell_request(o, t->poll.base.call.client->server, &r);
 }
 
 static void stopped(lua_State *L, op *o, bool detached)
@@ -118,7 +118,7 @@ static void stopped(lua_State *L, op *o, bool detached)
     if (o->committed) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
             op_become_farewell(L, o, NULL, detached ? NULL : stop_named);
-    } else if (t->watch.job[0] && !detached) {
+    } else if (t->poll.job[0] && !detached) {
         r = stop_request(t);
         op_become_farewell(L, o, &r, NULL);
     }
@@ -130,18 +130,18 @@ static void stopped(lua_State *L, op *o, bool detached)
  * result whether it has to. The server's result is on the top, or nil. */
 static int in_doubt(lua_State *L, transfer *t, const char *reason)
 {
-    call *c = &t->watch.base.call;
+    call *c = &t->poll.base.call;
     int result = lua_gettop(L);
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, -2, "op");
-    return ltransfer_resolve(L, &t->watch, result, reason);
+    return transfer_resolve(L, &t->poll, result, reason);
 }
 
 /* Why a success is not believed before it is proven; NULL = it is. */
 static const char *doubt_of(const transfer *t)
 {
-    if (t->by_get && !orthanc_tells_failed_gets(t->watch.base.call.client->version))
+    if (t->by_get && !orthanc_tells_failed_gets(t->poll.base.call.client->version))
         return "before Orthanc 1.12.10 a C-GET that fails is reported as a success";
     return t->permissive ? "Permissive hides failures" : t->doubt;
 }
@@ -159,7 +159,7 @@ static bool says_more(lua_State *L, int content)
 static int outcome(lua_State *L, transfer *t)
 {
     int content = lua_gettop(L);
-    if (lwatch_is_partial(L, &t->watch, content))
+    if (job_poll_is_partial(L, &t->poll, content))
         return 2;
     if (doubt_of(t) || says_more(L, content))
         return in_doubt(L, t, doubt_of(t));
@@ -209,10 +209,10 @@ static void tell_unknown_peer(lua_State *L)
 static void remember(lua_State *L, transfer *t)
 {
     int handle = lua_gettop(L), data = handle + 1;
-    call *c = &t->watch.base.call;
-    if (!orthanc_answer_id(c->base.transfer.body, t->watch.job))
+    call *c = &t->poll.base.call;
+    if (!orthanc_answer_id(c->base.transfer.body, t->poll.job))
         return;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_pushstring(L, c->base.name);
     lua_setfield(L, data, "op");
     lua_pushstring(L, doubt_of(t));
@@ -225,40 +225,40 @@ static void remember(lua_State *L, transfer *t)
     }
     lua_getiuservalue(L, -1, CLIENT_DOUBTS);
     lua_pushvalue(L, data);
-    lua_setfield(L, -2, t->watch.job);
+    lua_setfield(L, -2, t->poll.job);
     lua_settop(L, handle);
 }
 
 static int submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
-    int results = lcall_answer(L, c);
+    int results = call_answer(L, c);
     c->base.committed = false;
     if (results != 1) {
         if (is_forgotten(L))
             return forgotten(L, c);
         tell_unknown_peer(L);
-        lwatch_add_hint(L, c);
+        job_poll_add_hint(L, c);
         return results;
     }
     if (t->synchronous == 0) {
         remember(L, t);
         return 1;
     }
-    if (t->synchronous < 0 && orthanc_answer_id(c->base.transfer.body, t->watch.job)) {
+    if (t->synchronous < 0 && orthanc_answer_id(c->base.transfer.body, t->poll.job)) {
         lua_settop(L, c->base.index);
-        return lwatch_begin(L, &t->watch, c->base.transfer.seconds);
+        return job_poll_begin(L, &t->poll, c->base.transfer.seconds);
     }
     return outcome(L, t); /* of a blocking request, or of a route that is never a job */
 }
 
 static int not_started(lua_State *L, const call *c)
 {
-    const named *m = ((const transfer *)c)->watch.base.modality;
-    return lcall_fail(L, c, "timeout", "not_started",
-                      "wait_timeout was over before its turn came (%d transfers at once with %s: "
-                      "max_moves); nothing was sent",
-                      (int)m->max_moves, m->name);
+    const remote *m = ((const transfer *)c)->poll.base.modality;
+    return call_fail(L, c, "timeout", "not_started",
+                     "wait_timeout was over before its turn came (%d transfers at once with %s: "
+                     "max_moves); nothing was sent",
+                     (int)m->max_moves, m->name);
 }
 
 /* A job whose submission is not waited for to its end would run on without a name: so that may take
@@ -279,13 +279,13 @@ static int submit(lua_State *L, call *c)
         return not_started(L, c);
     if (t->synchronous != 1)
         extend_deadline(c, now);
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, data, "body");
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, t->synchronous == 1 ? "Synchronous" : "Asynchronous");
     lua_getfield(L, data, "path");
     lua_insert(L, -2);
-    waiting = lcall_post(L, c, submitted, CALL_REMOTE, "%s", lua_tostring(L, -2));
+    waiting = call_post(L, c, submitted, CALL_REMOTE, "%s", lua_tostring(L, -2));
     c->deadline = deadline;
     if (waiting == OP_WAIT) {
         c->base.stopped = stopped;
@@ -298,24 +298,24 @@ static int submit(lua_State *L, call *c)
 static int admitted(lua_State *L, call *c)
 {
     loop_clear_timer(&c->base);
-    return c->base.in_lane ? submit(L, c) : not_started(L, c);
+    return c->base.has_slot ? submit(L, c) : not_started(L, c);
 }
 
-int ltransfer_begin(lua_State *L, call *c)
+int transfer_begin(lua_State *L, call *c)
 {
     const transfer *t = (transfer *)c;
-    const named *m = t->watch.base.modality;
+    const remote *m = t->poll.base.modality;
     if (t->synchronous == 0)
         return submit(L, c);
     if (!op_can_yield(L, c->base.lp)) {
-        lane_push_in(m->lane, &c->base);
+        slots_push_in(m->slots, &c->base);
         return submit(L, c);
     }
-    if (lane_enter(m->lane, &c->base, m->max_moves))
+    if (slots_enter(m->slots, &c->base, m->max_moves))
         return submit(L, c);
     c->step = admitted;
     if (c->deadline > 0 && !loop_set_timer(c->base.lp, &c->base, c->deadline)) {
-        lerror_new(L, "limit", "memory", "not enough memory for a timer");
+        error_new(L, "limit", "memory", "not enough memory for a timer");
         return op_throw(L, &c->base);
     }
     return OP_WAIT;

@@ -10,11 +10,11 @@
 #include "request/route_options.h"
 
 /* Why a success is not believed: the caller's wish, and what Patient level is like. */
-#define LTRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
-#define LTRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
+#define TRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
+#define TRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
 
 typedef struct transfer {
-    watch watch;
+    job_poll poll;
     int synchronous; /* 1: one blocking request; 0: the job's handle at once; -1: waited for */
     const orthanc_route *route;
     const orthanc_key *newest; /* a key that needs a new server; NULL = none */
@@ -27,25 +27,25 @@ typedef struct transfer {
 
 /* Pushes a transfer of `size` bytes on the modality or peer at index 1. Its table of data is to get
  * path and body. [-0, +1, m] */
-transfer *ltransfer_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
-                        call_step first);
+transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
+                       call_step first);
 
 /* What the body at index says of how it is to be run is taken out of it and noted. [-0, +0, v] */
-void ltransfer_take_mode(lua_State *L, transfer *t, int body);
+void transfer_take_mode(lua_State *L, transfer *t, int body);
 
 /* For steps: makes sure that the server has the route and its keys, then goes on with
  * t->prepared. */
-int ltransfer_check_version(lua_State *L, call *c);
+int transfer_check_version(lua_State *L, call *c);
 
 /* For steps: in its turn, sends data.body to data.path and sees it through. */
-int ltransfer_begin(lua_State *L, call *c);
+int transfer_begin(lua_State *L, call *c);
 
-/* For steps: `return ltransfer_resolve(…);` leaves the outcome to the Lua half: of the data on the
+/* For steps: `return transfer_resolve(…);` leaves the outcome to the Lua half: of the data on the
  * top, with the server's result at the index. */
-int ltransfer_resolve(lua_State *L, const watch *w, int result, const char *reason);
+int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *reason);
 
 /* The Lua half: (data [, reason]) -> result | nil, err, for outcomes that the server leaves open.
  * Takes the function on the top. [-1, +0, m] */
-void ltransfer_set_resolver(lua_State *L);
+void transfer_set_resolver(lua_State *L);
 
 #endif

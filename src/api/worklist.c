@@ -25,7 +25,7 @@ static void explain_unknown(lua_State *L, const call *c)
 {
     int error = lua_gettop(L), names;
     luaL_Buffer b;
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "unknown");
     names = lua_gettop(L);
     lua_getfield(L, error, "message");
@@ -33,11 +33,11 @@ static void explain_unknown(lua_State *L, const call *c)
     lua_pushvalue(L, names + 1);
     luaL_addvalue(&b);
     for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, names); i <= n; i++) {
-        hint h;
+        nearest h;
         lua_rawgeti(L, names, i);
-        h = hint_for(lua_tostring(L, -1));
-        hint_look(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
-        hint_look(&h, orthanc_tags, sizeof *orthanc_tags);
+        h = nearest_for(lua_tostring(L, -1));
+        nearest_look(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
+        nearest_look(&h, orthanc_tags, sizeof *orthanc_tags);
         lua_pushfstring(L,
                         h.name ? "; modalua does not know %s: did you mean %s?"
                                : "; modalua does not know %s",
@@ -89,7 +89,7 @@ static const char *push_text(lua_State *L, int dataset, const struct exact *e)
 static bool is_exact(const char *wanted, uint32_t tag)
 {
     const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* of days there are ranges */
-    return lfilter_is_ascii(wanted) && wanted[strspn(wanted, " ")] && !strpbrk(wanted, inexact);
+    return find_filter_is_ascii(wanted) && wanted[strspn(wanted, " ")] && !strpbrk(wanted, inexact);
 }
 
 /* Whether one of the value's elements is what is wanted, or there is none. */
@@ -140,7 +140,7 @@ static bool is_ignored(lua_State *L, int query, int list)
 static int answered(lua_State *L, call *c)
 {
     int list = c->base.index + 1;
-    if (lcall_answer(L, c) != 1) {
+    if (call_answer(L, c) != 1) {
         lua_getfield(L, -1, "orthanc_status");
         if (lua_tointeger(L, -1) == UNKNOWN_TAG) {
             lua_pop(L, 1);
@@ -149,15 +149,15 @@ static int answered(lua_State *L, call *c)
         lua_settop(L, list + 1);
         return 2;
     }
-    if (!lanswers_is_list(L))
-        return lcall_fail(L, c, "decode", NULL, "the answers are no list");
-    lanswers_tidy(L); /* list warning */
-    lcharset_add_note(L, c);
-    lcall_push_data(L, c);
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "the answers are no list");
+    answers_tidy(L); /* list warning */
+    find_charset_add_note(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
     lua_getfield(L, -1, "Query");
     if (is_ignored(L, lua_gettop(L), list)) {
-        lcall_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
+        call_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
         lua_pushvalue(L, list);
         lua_setfield(L, -2, "result");
         return 2;
@@ -172,15 +172,15 @@ static int answered(lua_State *L, call *c)
  * does, it makes a remote modality work, and is not repeated. */
 static int ask(lua_State *L, call *c)
 {
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "body");
-    return lcall_post(L, c, answered, CALL_REMOTE, "/modalities/%s/find-worklist",
-                      ((modality_call *)c)->modality->name);
+    return call_post(L, c, answered, CALL_REMOTE, "/modalities/%s/find-worklist",
+                     ((modality_call *)c)->modality->name);
 }
 
 static int choose_charset(lua_State *L, call *c)
 {
-    return lcharset_choose(L, c, ask);
+    return find_charset_choose(L, c, ask);
 }
 
 typedef struct worklist_options {
@@ -188,48 +188,48 @@ typedef struct worklist_options {
     bool simplify, brief;
 } worklist_options;
 
-static const lopt rows[] = { { "wait_timeout", LOPT_SECONDS,
-                               offsetof(worklist_options, wait_timeout) },
-                             { "simplify", LOPT_FLAG, offsetof(worklist_options, simplify) },
-                             { "short", LOPT_FLAG, offsetof(worklist_options, brief) },
-                             { "keep", LOPT_TABLE, 0 },
-                             { NULL, LOPT_FLAG, 0 } };
+static const option rows[] = { { "wait_timeout", OPTION_SECONDS,
+                                 offsetof(worklist_options, wait_timeout) },
+                               { "simplify", OPTION_FLAG, offsetof(worklist_options, simplify) },
+                               { "short", OPTION_FLAG, offsetof(worklist_options, brief) },
+                               { "keep", OPTION_TABLE, 0 },
+                               { NULL, OPTION_FLAG, 0 } };
 
 /* self query options */
-int lworklist_find(lua_State *L)
+int worklist_find(lua_State *L)
 {
     enum { SELF = 1, QUERY, OPTIONS, BODY, CALL, KEEP };
     static const char *const forms[] = { "Simplify", "Short", "Full" };
     worklist_options o = { 0, false, false };
-    workquery q = {
+    worklist_query q = {
         .function = "find_worklist", .route = &orthanc_worklist, .options = rows, .query = QUERY
     };
     modality_call *c;
 
-    lmodality_check(L, SELF);
+    modality_check(L, SELF);
     lua_settop(L, OPTIONS);
     luaL_checktype(L, QUERY, LUA_TTABLE);
-    lroute_read(L, OPTIONS, q.function, &orthanc_worklist, rows, &o); /* … body */
+    route_options_read(L, OPTIONS, q.function, &orthanc_worklist, rows, &o); /* … body */
     lua_pushboolean(L, 1);
-    lua_setfield(L, BODY, forms[lanswers_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
+    lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
 
-    c = lmodality_call(L, sizeof *c, q.function, ask);
-    lcall_set_deadline(&c->call, o.wait_timeout);
+    c = modality_new_call(L, sizeof *c, q.function, ask);
+    call_set_deadline(&c->call, o.wait_timeout);
     lua_pushfstring(L, "/modalities/%s/find-worklist", c->modality->name);
-    lcall_keep_route(L, CALL);
+    call_keep_route(L, CALL);
     if (lua_istable(L, OPTIONS) && lua_getfield(L, OPTIONS, "keep") == LUA_TTABLE)
         q.keep = KEEP;
     lua_settop(L, KEEP);
-    if (!lworkquery_check(L, &q))
-        return lcall_fail(L, &c->call, "refused", NULL, "%s", lua_tostring(L, -1));
-    if (!q.ascii && q.charset && lcharset_refuse(L, &c->call, q.sent, q.charset))
+    if (!worklist_query_check(L, &q))
+        return call_fail(L, &c->call, "refused", NULL, "%s", lua_tostring(L, -1));
+    if (!q.ascii && q.charset && find_charset_refuse(L, &c->call, q.sent, q.charset))
         return 2;
     if (!q.ascii && !q.charset)
         c->call.step = choose_charset;
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
-    lcall_keep(L, CALL, "body", BODY);
-    lcall_keep(L, CALL, "unknown", q.unknown);
+    call_keep(L, CALL, "body", BODY);
+    call_keep(L, CALL, "unknown", q.unknown);
     lua_pushvalue(L, CALL);
     return op_run(L, &c->call.base);
 }

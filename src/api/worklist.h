@@ -4,6 +4,6 @@
 
 #include <lua.h>
 
-int lworklist_find(lua_State *L); /* modality:find_worklist(query [, options]) */
+int worklist_find(lua_State *L); /* modality:find_worklist(query [, options]) */
 
 #endif

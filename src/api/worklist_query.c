@@ -28,7 +28,7 @@ typedef struct pair {
     char text[ORTHANC_TAG_TEXT]; /* its number */
 } pair;
 
-static bool read_dataset(lua_State *L, workquery *q, int table, dataset *d);
+static bool read_dataset(lua_State *L, worklist_query *q, int table, dataset *d);
 
 /* ---- filters ---- */
 
@@ -59,10 +59,10 @@ static void push_advice(lua_State *L, const pair *p)
 }
 
 /* Whether the filter arrives, and counts where it does; else a message is pushed. */
-static bool counts(lua_State *L, const workquery *q, const dataset *d, const pair *p)
+static bool counts(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
-    if (lfilter_is_universal(p->value) ||
-        lfilter_is_to_keep(L, q->keep, p->key, p->known ? &p->tag : NULL))
+    if (find_filter_is_universal(p->value) ||
+        find_filter_is_to_keep(L, q->keep, p->key, p->known ? &p->tag : NULL))
         return true;
     if (!p->known)
         return true; /* the server knows the name, or says that it does not */
@@ -85,24 +85,24 @@ static bool counts(lua_State *L, const workquery *q, const dataset *d, const pai
 }
 
 /* The value of p is on the top, a string. False: a message is pushed. */
-static bool read_filter(lua_State *L, workquery *q, const dataset *d, pair *p)
+static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair *p)
 {
     bool sequence = p->known && orthanc_worklist_is_sequence(p->tag);
     size_t size;
     p->value = lua_tolstring(L, -1, &size);
     if (sequence && size > 0)
-        lerror_usage(L, "%s: %s is a sequence: a list with one table in it, { { … } }", q->function,
-                     p->path);
-    if (lfilter_is_bad(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
+        error_usage(L, "%s: %s is a sequence: a list with one table in it, { { … } }", q->function,
+                    p->path);
+    if (find_filter_is_bad(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
         return false;
     if (!counts(L, q, d, p))
         return false;
-    q->ascii = q->ascii && lfilter_is_ascii(p->value);
+    q->ascii = q->ascii && find_filter_is_ascii(p->value);
     if (p->known && p->tag == SPECIFIC_CHARACTER_SET && size > 0 && d->depth == 0)
         q->charset = p->value;
     if (sequence) {
         lua_newtable(L);
-        lmark_array(L);
+        json_mark_array(L);
     }
     return true;
 }
@@ -110,24 +110,24 @@ static bool read_filter(lua_State *L, workquery *q, const dataset *d, pair *p)
 /* ---- sequences ---- */
 
 /* A filter beside the item, instead of in it, would be lost. */
-static void check_sequence(lua_State *L, const workquery *q, const dataset *d, const pair *p)
+static void check_sequence(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
     int table = lua_gettop(L);
     lua_Unsigned n = lua_rawlen(L, table);
     if (is_listed(p) && !orthanc_worklist_is_sequence(p->tag))
-        lerror_usage(L, "%s: %s must be a string (a table was given; it is no sequence)",
-                     q->function, p->path);
+        error_usage(L, "%s: %s must be a string (a table was given; it is no sequence)",
+                    q->function, p->path);
     if (d->depth == DEPTH_MAX)
-        lerror_usage(L, "%s: %s is nested too deeply", q->function, p->path);
-    lopts_check_plain(L, table, q->function, p->path);
+        error_usage(L, "%s: %s is nested too deeply", q->function, p->path);
+    options_check_plain(L, table, q->function, p->path);
     for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
         if (!lua_isinteger(L, -2) || (lua_Unsigned)lua_tointeger(L, -2) - 1 >= n)
-            lerror_usage(L, "%s: %s must be a list with one table in it: %s = { { … } }",
-                         q->function, p->path, p->key);
+            error_usage(L, "%s: %s must be a list with one table in it: %s = { { … } }",
+                        q->function, p->path, p->key);
 }
 
 /* The table on the top becomes the list to send, above it. False: a message is pushed. */
-static bool read_sequence(lua_State *L, workquery *q, const dataset *d, const pair *p)
+static bool read_sequence(lua_State *L, worklist_query *q, const dataset *d, const pair *p)
 {
     int table = lua_gettop(L), list = table + 1;
     lua_Unsigned n;
@@ -141,15 +141,15 @@ static bool read_sequence(lua_State *L, workquery *q, const dataset *d, const pa
         return false;
     }
     lua_newtable(L);
-    lmark_array(L);
+    json_mark_array(L);
     if (n == 1) {
         dataset item = { .place = p->known && p->tag == ORTHANC_STEP_SEQUENCE ? ORTHANC_IN_STEP
                                                                               : ORTHANC_IN_OTHER,
                          .depth = d->depth + 1 };
         item.path = lua_pushfstring(L, "%s[1]", p->path);
         if (lua_rawgeti(L, table, 1) != LUA_TTABLE)
-            lerror_usage(L, "%s: %s[1] must be a table of tags (a %s was given)", q->function,
-                         p->path, lmark_is_null(L, -1) ? "null" : luaL_typename(L, -1));
+            error_usage(L, "%s: %s[1] must be a table of tags (a %s was given)", q->function,
+                        p->path, json_mark_is_null(L, -1) ? "null" : luaL_typename(L, -1));
         if (!read_dataset(L, q, lua_gettop(L), &item))
             return false;
         lua_rawseti(L, list, 1);
@@ -161,17 +161,17 @@ static bool read_sequence(lua_State *L, workquery *q, const dataset *d, const pa
 /* ---- tags ---- */
 
 /* A key that is an option is one in the wrong table. */
-static void check_is_tag(lua_State *L, const workquery *q, const pair *p)
+static void check_is_tag(lua_State *L, const worklist_query *q, const pair *p)
 {
-    if (!p->known && (orthanc_key_of(q->route, p->key) || lopts_find(q->options, p->key) ||
+    if (!p->known && (orthanc_key_of(q->route, p->key) || options_find(q->options, p->key) ||
                       strcmp(p->key, "extra") == 0))
-        lerror_usage(L,
-                     "%s: '%s' is no tag; the tags are the first argument, and the options the "
-                     "second",
-                     q->function, p->key);
+        error_usage(L,
+                    "%s: '%s' is no tag; the tags are the first argument, and the options the "
+                    "second",
+                    q->function, p->key);
 }
 
-static void note_unknown(lua_State *L, const workquery *q, dataset *d, const pair *p)
+static void note_unknown(lua_State *L, const worklist_query *q, dataset *d, const pair *p)
 {
     if (p->known) {
         if (!orthanc_worklist_name(p->tag) && (p->tag >> 16) % 2 == 0)
@@ -185,7 +185,7 @@ static void note_unknown(lua_State *L, const workquery *q, dataset *d, const pai
 
 /* The value on the top, whose key is below it, becomes what is to be sent of it. False: a message
  * is pushed. */
-static bool read_value(lua_State *L, workquery *q, const dataset *d, pair *p)
+static bool read_value(lua_State *L, worklist_query *q, const dataset *d, pair *p)
 {
     int value = lua_gettop(L), type = lua_type(L, value);
     if (type == LUA_TTABLE)
@@ -197,20 +197,20 @@ static bool read_value(lua_State *L, workquery *q, const dataset *d, pair *p)
     else if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, value))
         lua_pushliteral(L, ""); /* null: the tag is asked for */
     else
-        lerror_usage(L, "%s: %s must be a string (a %s was given)", q->function, p->path,
-                     luaL_typename(L, value));
+        error_usage(L, "%s: %s must be a string (a %s was given)", q->function, p->path,
+                    luaL_typename(L, value));
     return read_filter(L, q, d, p);
 }
 
 /* The key is one below the top, the value on it; `paths` keeps the path alive. False: a message is
  * on the top. */
-static bool read_pair(lua_State *L, workquery *q, dataset *d, int paths)
+static bool read_pair(lua_State *L, worklist_query *q, dataset *d, int paths)
 {
     pair p = { .tag = 0 };
     int key = lua_gettop(L) - 1;
     if (lua_type(L, key) != LUA_TSTRING)
-        lerror_usage(L, "%s: the keys of %s must be tags (a %s was given)", q->function, d->path,
-                     luaL_typename(L, key));
+        error_usage(L, "%s: the keys of %s must be tags (a %s was given)", q->function, d->path,
+                    luaL_typename(L, key));
     p.key = lua_tostring(L, key);
     p.path = d->depth > 0 ? lua_pushfstring(L, "%s.%s", d->path, p.key) : lua_pushstring(L, p.key);
     lua_rawseti(L, paths, (lua_Integer)lua_rawlen(L, paths) + 1);
@@ -218,7 +218,7 @@ static bool read_pair(lua_State *L, workquery *q, dataset *d, int paths)
     if (p.known)
         orthanc_tag_write(p.tag, p.text);
     check_is_tag(L, q, &p);
-    lfilter_check_twice(L, q->function, d->seen, p.known ? p.text : p.key, p.path);
+    find_filter_check_twice(L, q->function, d->seen, p.known ? p.text : p.key, p.path);
     note_unknown(L, q, d, &p);
     if (!read_value(L, q, d, &p))
         return false;
@@ -227,14 +227,14 @@ static bool read_pair(lua_State *L, workquery *q, dataset *d, int paths)
 }
 
 /* Pushes what is to be sent of the table at that index. False: a message is pushed instead. */
-static bool read_dataset(lua_State *L, workquery *q, int table, dataset *d)
+static bool read_dataset(lua_State *L, worklist_query *q, int table, dataset *d)
 {
     int paths;
     bool good = true;
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    lopts_check_plain(L, table, q->function, d->path);
+    options_check_plain(L, table, q->function, d->path);
     lua_newtable(L);
-    lmark_object(L);
+    json_mark_object(L);
     d->sent = lua_gettop(L);
     lua_newtable(L);
     d->seen = lua_gettop(L);
@@ -244,7 +244,7 @@ static bool read_dataset(lua_State *L, workquery *q, int table, dataset *d)
         if ((good = read_pair(L, q, d, paths)))
             lua_settop(L, paths + 1);
     if (good && d->name && d->number) {
-        lfilter_push_ambiguity(L, d->name, d->number);
+        find_filter_push_ambiguity(L, d->name, d->number);
         good = false;
     }
     if (!good)
@@ -253,10 +253,10 @@ static bool read_dataset(lua_State *L, workquery *q, int table, dataset *d)
     return good;
 }
 
-bool lworkquery_check(lua_State *L, workquery *q)
+bool worklist_query_check(lua_State *L, worklist_query *q)
 {
     dataset top = { .path = "the query", .place = ORTHANC_AT_TOP };
-    lfilter_check_keep(L, q->keep, q->function);
+    find_filter_check_keep(L, q->keep, q->function);
     lua_newtable(L);
     q->unknown = lua_gettop(L);
     q->ascii = true;

@@ -11,19 +11,19 @@
 #include "orthanc/routes.h"
 
 /* Stack indices are absolute; 0 = not there. */
-typedef struct workquery {
+typedef struct worklist_query {
     const char *function;
     const orthanc_route *route; /* the names of the options, which are no tags */
-    const lopt *options;
+    const option *options;
     int query, keep; /* what the caller gave */
     /* results */
     int sent, unknown; /* new tables: the query to send; list of names that only the server knows */
     bool ascii;
     const char *charset; /* the caller's SpecificCharacterSet, or NULL */
-} workquery;
+} worklist_query;
 
 /* Fills in the results and pushes the two tables. False: bad data, and a message about it is
  * pushed instead. Throws on mistakes of the caller's. [-0, +(2|1), v] */
-bool lworkquery_check(lua_State *L, workquery *q);
+bool worklist_query_check(lua_State *L, worklist_query *q);
 
 #endif

@@ -5,8 +5,8 @@
 #include <string.h>
 
 /* A reserve lives until every block cut from it has been freed. */
-struct mem_reserve {
-    mem_reserve *next;
+struct memory_reserve {
+    memory_reserve *next;
     size_t size;   /* of data */
     size_t taken;  /* bump pointer */
     size_t blocks; /* cut from it and not yet freed */
@@ -24,7 +24,7 @@ static void *libc_alloc(void *user, void *block, size_t old_size, size_t new_siz
     return realloc(block, new_size);
 }
 
-void mem_init(mem *m, mem_fn alloc, void *user, size_t limit)
+void memory_init(memory *m, memory_fn alloc, void *user, size_t limit)
 {
     memset(m, 0, sizeof *m);
     m->alloc = alloc ? alloc : libc_alloc;
@@ -32,30 +32,30 @@ void mem_init(mem *m, mem_fn alloc, void *user, size_t limit)
     m->limit = limit;
 }
 
-size_t mem_left(const mem *m)
+size_t memory_left(const memory *m)
 {
     if (m->limit == 0)
         return SIZE_MAX;
     return m->used < m->limit ? m->limit - m->used : 0;
 }
 
-static bool reserve_holds(const mem_reserve *r, const void *block)
+static bool reserve_holds(const memory_reserve *r, const void *block)
 {
     uintptr_t p = (uintptr_t)block, from = (uintptr_t)r->data;
     return p >= from && p < from + r->size;
 }
 
-static mem_reserve *reserve_of(const mem *m, const void *block)
+static memory_reserve *reserve_of(const memory *m, const void *block)
 {
-    mem_reserve *r = m->reserves;
+    memory_reserve *r = m->reserves;
     while (r && !reserve_holds(r, block))
         r = r->next;
     return r;
 }
 
-static void reserve_drop_if_empty(mem *m, mem_reserve *r)
+static void reserve_drop_if_empty(memory *m, memory_reserve *r)
 {
-    mem_reserve **link = &m->reserves;
+    memory_reserve **link = &m->reserves;
     if (r->blocks > 0 || (m->sheltered && r == m->reserves))
         return;
     while (*link != r)
@@ -64,10 +64,10 @@ static void reserve_drop_if_empty(mem *m, mem_reserve *r)
     m->alloc(m->user, r, sizeof *r + r->size, 0);
 }
 
-static void *reserve_cut(mem *m, size_t size)
+static void *reserve_cut(memory *m, size_t size)
 {
     const size_t align = _Alignof(max_align_t);
-    mem_reserve *r = m->reserves;
+    memory_reserve *r = m->reserves;
     size_t from = (r->taken + align - 1) / align * align;
     if (from > r->size || size > r->size - from)
         return NULL;
@@ -77,7 +77,8 @@ static void *reserve_cut(mem *m, size_t size)
 }
 
 /* Grows, shrinks or frees a block that was cut from a reserve. */
-static void *reserve_realloc(mem *m, mem_reserve *r, void *block, size_t old_size, size_t new_size)
+static void *reserve_realloc(memory *m, memory_reserve *r, void *block, size_t old_size,
+                             size_t new_size)
 {
     void *moved = NULL;
     if (new_size > 0 && new_size <= old_size)
@@ -95,7 +96,7 @@ static void *reserve_realloc(mem *m, mem_reserve *r, void *block, size_t old_siz
     return moved;
 }
 
-static void *host_realloc(mem *m, void *block, size_t old_size, size_t new_size)
+static void *host_realloc(memory *m, void *block, size_t old_size, size_t new_size)
 {
     void *moved = m->alloc(m->user, block, old_size, new_size);
     if (moved || new_size == 0)
@@ -110,15 +111,15 @@ static void *host_realloc(mem *m, void *block, size_t old_size, size_t new_size)
     return moved;
 }
 
-void *mem_realloc(void *user, void *block, size_t old_size, size_t new_size)
+void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size)
 {
-    mem *m = user;
-    mem_reserve *r = block && m->reserves ? reserve_of(m, block) : NULL;
+    memory *m = user;
+    memory_reserve *r = block && m->reserves ? reserve_of(m, block) : NULL;
     void *moved;
 
     if (!block)
         old_size = 0; /* Lua passes a type tag there */
-    if (new_size > old_size && !m->sheltered && new_size - old_size > mem_left(m))
+    if (new_size > old_size && !m->sheltered && new_size - old_size > memory_left(m))
         return NULL;
     if (!block && new_size == 0)
         return NULL;
@@ -129,9 +130,9 @@ void *mem_realloc(void *user, void *block, size_t old_size, size_t new_size)
     return moved;
 }
 
-bool mem_shelter(mem *m, size_t bytes)
+bool memory_shelter(memory *m, size_t bytes)
 {
-    mem_reserve *r;
+    memory_reserve *r;
     if (bytes > SIZE_MAX - sizeof *r)
         return false;
     r = m->alloc(m->user, NULL, 0, sizeof *r + bytes);
@@ -146,7 +147,7 @@ bool mem_shelter(mem *m, size_t bytes)
     return true;
 }
 
-void mem_unshelter(mem *m)
+void memory_unshelter(memory *m)
 {
     m->sheltered = false;
     reserve_drop_if_empty(m, m->reserves);

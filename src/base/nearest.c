@@ -35,13 +35,13 @@ static unsigned edits(const char *a, const char *b)
     return rows[na % 3][nb];
 }
 
-hint hint_for(const char *word)
+nearest nearest_for(const char *word)
 {
-    hint h = { word, NULL, 1 + (unsigned)strlen(word) / 4 };
+    nearest h = { word, NULL, 1 + (unsigned)strlen(word) / 4 };
     return h;
 }
 
-void hint_look(hint *h, const void *rows, size_t row_size)
+void nearest_look(nearest *h, const void *rows, size_t row_size)
 {
     const char *name;
     for (const char *row = rows; (name = *(const char *const *)row); row += row_size) {

@@ -4,15 +4,15 @@
 
 #include <stddef.h>
 
-typedef struct hint {
+typedef struct nearest {
     const char *word;  /* what was written */
     const char *name;  /* the nearest so far; NULL = nothing is near */
     unsigned distance; /* its */
-} hint;
+} nearest;
 
-hint hint_for(const char *word);
+nearest nearest_for(const char *word);
 
 /* Looks through rows whose first member is a name; a NULL name ends them. */
-void hint_look(hint *h, const void *rows, size_t row_size);
+void nearest_look(nearest *h, const void *rows, size_t row_size);
 
 #endif

@@ -29,7 +29,7 @@ static bool is_locked_elsewhere(int fd)
     return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
-int part_open(const char *path, const char *part)
+int partial_file_open(const char *path, const char *part)
 {
     struct stat there;
     bool replaces = stat(path, &there) == 0;
@@ -61,7 +61,7 @@ int part_open(const char *path, const char *part)
     }
 }
 
-int part_commit(int fd, const char *path, const char *part)
+int partial_file_commit(int fd, const char *path, const char *part)
 {
     int error = 0;
     if (fsync(fd) != 0 || rename(part, path) != 0)
@@ -73,7 +73,7 @@ int part_commit(int fd, const char *path, const char *part)
     return error;
 }
 
-void part_abandon(int fd, const char *part)
+void partial_file_abandon(int fd, const char *part)
 {
     unlink(part);
     close(fd);

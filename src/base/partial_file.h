@@ -4,19 +4,19 @@
 #define BASE_PARTIAL_FILE_H
 
 /* A part has this more than the file's name. */
-#define PART_SUFFIX ".part"
+#define PARTIAL_FILE_SUFFIX ".part"
 
 /* Makes the part of the file `path`, or takes over what an ended process has left of one. Returns
  * its descriptor, or -1 with errno: EISDIR, when the file would have to replace a folder; EEXIST, a
  * device or a pipe; EBUSY, when somebody else is writing it; EPERM, when the part is another
  * user's, or a link. A file that it is to replace gives it its permissions. */
-int part_open(const char *path, const char *part);
+int partial_file_open(const char *path, const char *part);
 
 /* Writes it to disk, closes it, and gives it its name, replacing what had it. Returns 0, or errno;
  * the part is gone then. */
-int part_commit(int fd, const char *path, const char *part);
+int partial_file_commit(int fd, const char *path, const char *part);
 
 /* Removes it. */
-void part_abandon(int fd, const char *part);
+void partial_file_abandon(int fd, const char *part);
 
 #endif

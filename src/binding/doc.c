@@ -22,7 +22,7 @@ static void push_doc_table(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &doc_key);
 }
 
-void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows)
+void doc_register(lua_State *L, loop *lp, const doc_row *rows)
 {
     push_doc_table(L); /* module docs */
     for (; rows->name; rows++) {
@@ -61,7 +61,7 @@ static void describe(lua_State *L, int index, const char *signature, const char 
 static void open_row(lua_State *L)
 {
     if (lua_islightuserdata(L, -1)) {
-        const ldoc_row *row = lua_touserdata(L, -1);
+        const doc_row *row = lua_touserdata(L, -1);
         push_row(L, row->signature, row->help);
         lua_replace(L, -2);
     }
@@ -93,7 +93,7 @@ static int l_rows(lua_State *L)
     return 1;
 }
 
-int ldoc_describe(lua_State *L)
+int doc_describe(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
     describe(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
@@ -103,22 +103,22 @@ int ldoc_describe(lua_State *L)
 
 static int l_nearest(lua_State *L)
 {
-    hint h = hint_for(luaL_checkstring(L, 1));
+    nearest h = nearest_for(luaL_checkstring(L, 1));
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++) {
         const char *name[] = { lua_tostring(L, -1), NULL }; /* the list keeps it */
-        hint_look(&h, name, sizeof *name);
+        nearest_look(&h, name, sizeof *name);
         lua_settop(L, 2);
     }
     lua_pushstring(L, h.name);
     return 1;
 }
 
-static const ldoc_row functions[] = {
+static const doc_row functions[] = {
     { "of", l_of, "of(f) -> {signature = …, help = …} | nil",
       "What is known of one of modalua's functions." },
-    { "describe", ldoc_describe, "describe(f, signature, help) -> f",
+    { "describe", doc_describe, "describe(f, signature, help) -> f",
       "Notes signature and help for a function that is written in Lua." },
     { "rows", l_rows, "rows() -> list of {signature = …, help = …}",
       "What is known of all functions of the modules that have been loaded, in no order." },
@@ -127,8 +127,8 @@ static const ldoc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void ldoc_open(lua_State *L, loop *lp)
+void doc_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
-    ldoc_register(L, lp, functions);
+    doc_register(L, lp, functions);
 }

@@ -8,25 +8,25 @@
 
 #include "engine/loop.h"
 
-typedef struct ldoc_row {
+typedef struct doc_row {
     const char *name;
     lua_CFunction function;
     const char *signature; /* "client:get(path [, query]) -> value | nil, err" */
     const char *help;      /* one to three sentences */
-} ldoc_row;
+} doc_row;
 
 /* Sets every row's function (ended by a row without a name) as a field of the table on the top,
  * with the loop as upvalue 1, and notes the row under the function. [-0, +0, m] */
-void ldoc_register(lua_State *L, loop *lp, const ldoc_row *rows);
+void doc_register(lua_State *L, loop *lp, const doc_row *rows);
 
 /* The loop that a registered function belongs to. */
-#define ldoc_loop(L) ((loop *)lua_touserdata((L), lua_upvalueindex(1)))
+#define doc_loop(L) ((loop *)lua_touserdata((L), lua_upvalueindex(1)))
 
 /* describe(f, signature, help) -> f, for functions that are written in Lua. */
-int ldoc_describe(lua_State *L);
+int doc_describe(lua_State *L);
 
 /* modalua.doc: of(f) -> {signature=, help=} | nil; describe; rows(); nearest(word,
  * names), for "did you mean". Pushes the module table. [-0, +1, m] */
-void ldoc_open(lua_State *L, loop *lp);
+void doc_open(lua_State *L, loop *lp);
 
 #endif

@@ -73,39 +73,39 @@ static void push_where(lua_State *L)
     lua_pushnil(L);
 }
 
-void lerror_from_message(lua_State *L, const char *kind, const char *code)
+void error_from_message(lua_State *L, const char *kind, const char *code)
 {
     lua_createtable(L, 0, 12);
     lua_insert(L, -2);
     lua_setfield(L, -2, "message");
-    lerror_set(L, "kind", kind);
-    lerror_set(L, "code", code);
+    error_set(L, "kind", kind);
+    error_set(L, "code", code);
     push_where(L);
     lua_setfield(L, -2, "where");
     push_metatable(L);
     lua_setmetatable(L, -2);
 }
 
-void lerror_new(lua_State *L, const char *kind, const char *code, const char *format, ...)
+void error_new(lua_State *L, const char *kind, const char *code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    lerror_from_message(L, kind, code);
+    error_from_message(L, kind, code);
 }
 
-int lerror_throw(lua_State *L, const char *kind, const char *code, const char *format, ...)
+int error_throw(lua_State *L, const char *kind, const char *code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    lerror_from_message(L, kind, code);
+    error_from_message(L, kind, code);
     return lua_error(L);
 }
 
-int lerror_usage(lua_State *L, const char *format, ...)
+int error_usage(lua_State *L, const char *format, ...)
 {
     va_list args;
     push_where(L);
@@ -117,23 +117,23 @@ int lerror_usage(lua_State *L, const char *format, ...)
     return lua_error(L);
 }
 
-int lerror_fail(lua_State *L)
+int error_fail(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1), *kind = luaL_checkstring(L, 2);
     const char *code = luaL_optstring(L, 3, NULL);
     luaL_checkstring(L, 4);
     lua_settop(L, 4);
-    lerror_from_message(L, kind, code);
-    lerror_set(L, "op", name);
+    error_from_message(L, kind, code);
+    error_set(L, "op", name);
     return 1;
 }
 
-int lerror_blame(lua_State *L)
+int error_blame(lua_State *L)
 {
-    return lerror_usage(L, "%s", luaL_checkstring(L, 1));
+    return error_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
-void lerror_set(lua_State *L, const char *field, const char *value)
+void error_set(lua_State *L, const char *field, const char *value)
 {
     if (!value)
         return;
@@ -141,7 +141,7 @@ void lerror_set(lua_State *L, const char *field, const char *value)
     lua_setfield(L, -2, field);
 }
 
-void lerror_push_public(lua_State *L, const char *text)
+void error_push_public(lua_State *L, const char *text)
 {
     static const char mark[] = "://";
     luaL_Buffer b;
@@ -163,13 +163,13 @@ void lerror_push_public(lua_State *L, const char *text)
     luaL_pushresult(&b);
 }
 
-void lerror_set_integer(lua_State *L, const char *field, lua_Integer value)
+void error_set_integer(lua_State *L, const char *field, lua_Integer value)
 {
     lua_pushinteger(L, value);
     lua_setfield(L, -2, field);
 }
 
-bool lerror_is(lua_State *L, int index)
+bool error_is(lua_State *L, int index)
 {
     bool same;
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))
@@ -184,7 +184,7 @@ bool lerror_is(lua_State *L, int index)
 static bool has_field(lua_State *L, int index, const char *name, const char *value)
 {
     bool same;
-    if (!lerror_is(L, index))
+    if (!error_is(L, index))
         return false;
     lua_getfield(L, index, name);
     same = lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), value) == 0;
@@ -192,12 +192,12 @@ static bool has_field(lua_State *L, int index, const char *name, const char *val
     return same;
 }
 
-bool lerror_is_kind(lua_State *L, int index, const char *kind)
+bool error_is_kind(lua_State *L, int index, const char *kind)
 {
     return has_field(L, index, "kind", kind);
 }
 
-bool lerror_is_code(lua_State *L, int index, const char *code)
+bool error_is_code(lua_State *L, int index, const char *code)
 {
     return has_field(L, index, "code", code);
 }

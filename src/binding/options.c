@@ -10,7 +10,7 @@
 
 /* ---- unknown names ---- */
 
-static void push_names(lua_State *L, const lopt *rows)
+static void push_names(lua_State *L, const option *rows)
 {
     luaL_Buffer b;
     luaL_buffinit(L, &b);
@@ -22,27 +22,26 @@ static void push_names(lua_State *L, const lopt *rows)
     luaL_pushresult(&b);
 }
 
-static int throw_unknown(lua_State *L, const char *function, const char *key, const lopt *rows)
+static int throw_unknown(lua_State *L, const char *function, const char *key, const option *rows)
 {
-    hint h = hint_for(key);
-    hint_look(&h, rows, sizeof *rows);
+    nearest h = nearest_for(key);
+    nearest_look(&h, rows, sizeof *rows);
     if (h.name)
-        return lerror_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key,
-                            h.name);
+        return error_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key, h.name);
     push_names(L, rows);
-    return lerror_usage(L, "%s: unknown option '%s'; there are %s", function, key,
-                        lua_tostring(L, -1));
+    return error_usage(L, "%s: unknown option '%s'; there are %s", function, key,
+                       lua_tostring(L, -1));
 }
 
 /* ---- values ---- */
 
 static int throw_wrong(lua_State *L, const char *function, const char *name, const char *wanted)
 {
-    return lerror_usage(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
-                        luaL_typename(L, -1));
+    return error_usage(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
+                       luaL_typename(L, -1));
 }
 
-static void read_seconds(lua_State *L, const char *function, const lopt *row, double *into)
+static void read_seconds(lua_State *L, const char *function, const option *row, double *into)
 {
     lua_Number seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds > 0))
@@ -51,9 +50,9 @@ static void read_seconds(lua_State *L, const char *function, const lopt *row, do
     *into = seconds == HUGE_VAL ? 0 : seconds;
 }
 
-static void read_count(lua_State *L, const char *function, const lopt *row, unsigned *into)
+static void read_count(lua_State *L, const char *function, const option *row, unsigned *into)
 {
-    int whole = 0, least = row->type == LOPT_COUNT;
+    int whole = 0, least = row->type == OPTION_COUNT;
     lua_Integer count = lua_tointegerx(L, -1, &whole);
     if (lua_type(L, -1) != LUA_TNUMBER || !whole || count < least || count > 1000000)
         throw_wrong(L, function, row->name,
@@ -61,32 +60,32 @@ static void read_count(lua_State *L, const char *function, const lopt *row, unsi
     *into = (unsigned)count;
 }
 
-void lopts_value(lua_State *L, const char *function, const lopt *row, void *into)
+void options_value(lua_State *L, const char *function, const option *row, void *into)
 {
     void *field = (char *)into + row->offset;
     switch (row->type) {
-    case LOPT_STRING:
+    case OPTION_STRING:
         if (lua_type(L, -1) != LUA_TSTRING || strlen(lua_tostring(L, -1)) != lua_rawlen(L, -1))
             throw_wrong(L, function, row->name, "a string without NUL");
         *(const char **)field = lua_tostring(L, -1);
         break;
-    case LOPT_SECONDS: read_seconds(L, function, row, field); break;
-    case LOPT_COUNT:
-    case LOPT_NUMBER: read_count(L, function, row, field); break;
-    case LOPT_FLAG:
+    case OPTION_SECONDS: read_seconds(L, function, row, field); break;
+    case OPTION_COUNT:
+    case OPTION_NUMBER: read_count(L, function, row, field); break;
+    case OPTION_FLAG:
         if (!lua_isboolean(L, -1))
             throw_wrong(L, function, row->name, "true or false");
         *(bool *)field = lua_toboolean(L, -1);
         break;
-    case LOPT_TABLE:
+    case OPTION_TABLE:
         if (!lua_istable(L, -1))
             throw_wrong(L, function, row->name, "a table");
         break;
-    case LOPT_VALUE: break;
+    case OPTION_VALUE: break;
     }
 }
 
-const lopt *lopts_find(const lopt *rows, const char *key)
+const option *options_find(const option *rows, const char *key)
 {
     for (; rows->name; rows++)
         if (strcmp(rows->name, key) == 0)
@@ -94,35 +93,35 @@ const lopt *lopts_find(const lopt *rows, const char *key)
     return NULL;
 }
 
-void lopts_check_plain(lua_State *L, int index, const char *function, const char *what)
+void options_check_plain(lua_State *L, int index, const char *function, const char *what)
 {
     static const char *const fields[] = { "__index", "__pairs" };
     for (size_t i = 0; i < 2; i++)
         if (luaL_getmetafield(L, index, fields[i]) != LUA_TNIL)
-            lerror_usage(
+            error_usage(
                 L,
                 "%s: %s must be a plain table (its metatable has %s, and what it adds would "
                 "not be seen)",
                 function, what, fields[i]);
 }
 
-void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into)
+void options_read(lua_State *L, int index, const char *function, const option *rows, void *into)
 {
     index = lua_absindex(L, index);
     if (lua_isnoneornil(L, index))
         return;
     if (!lua_istable(L, index))
-        lerror_usage(L, "%s: options must be a table (a %s was given)", function,
-                     luaL_typename(L, index));
-    lopts_check_plain(L, index, function, "the table of options");
+        error_usage(L, "%s: options must be a table (a %s was given)", function,
+                    luaL_typename(L, index));
+    options_check_plain(L, index, function, "the table of options");
     for (lua_pushnil(L); lua_next(L, index); lua_pop(L, 1)) {
-        const lopt *row;
+        const option *row;
         if (lua_type(L, -2) != LUA_TSTRING)
-            lerror_usage(L, "%s: an option's name must be a string (a %s was given)", function,
-                         luaL_typename(L, -2));
-        row = lopts_find(rows, lua_tostring(L, -2));
+            error_usage(L, "%s: an option's name must be a string (a %s was given)", function,
+                        luaL_typename(L, -2));
+        row = options_find(rows, lua_tostring(L, -2));
         if (!row)
             throw_unknown(L, function, lua_tostring(L, -2), rows);
-        lopts_value(L, function, row, into);
+        options_value(L, function, row, into);
     }
 }

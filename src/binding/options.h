@@ -5,35 +5,35 @@
 #include <lua.h>
 #include <stddef.h>
 
-typedef enum lopt_type {
-    LOPT_STRING,  /* const char *; owned by the table */
-    LOPT_SECONDS, /* double, more than 0; math.huge becomes 0 = no limit */
-    LOPT_COUNT,   /* unsigned, 1 or more */
-    LOPT_NUMBER,  /* unsigned, 0 or more */
-    LOPT_FLAG,    /* bool */
-    LOPT_TABLE,   /* checked only; the caller reads it */
-    LOPT_VALUE    /* whatever it is, the caller reads it */
-} lopt_type;
+typedef enum option_type {
+    OPTION_STRING,  /* const char *; owned by the table */
+    OPTION_SECONDS, /* double, more than 0; math.huge becomes 0 = no limit */
+    OPTION_COUNT,   /* unsigned, 1 or more */
+    OPTION_NUMBER,  /* unsigned, 0 or more */
+    OPTION_FLAG,    /* bool */
+    OPTION_TABLE,   /* checked only; the caller reads it */
+    OPTION_VALUE    /* whatever it is, the caller reads it */
+} option_type;
 
-typedef struct lopt {
+typedef struct option {
     const char *name;
-    lopt_type type;
+    option_type type;
     size_t offset; /* of the field in the struct that is filled */
-} lopt;
+} option;
 
 /* Fills `into` from the table at index (nil = no options), by rows that end with one without a
  * name. Keys that are not given leave their field alone. Throws, naming `function`, on unknown keys
  * and wrong values. [-0, +0, v] */
-void lopts_read(lua_State *L, int index, const char *function, const lopt *rows, void *into);
+void options_read(lua_State *L, int index, const char *function, const option *rows, void *into);
 
 /* Throws when the table at index inherits: what its metatable adds would not be seen. `what` it is,
  * for the message. [-0, +0, v] */
-void lopts_check_plain(lua_State *L, int index, const char *function, const char *what);
+void options_check_plain(lua_State *L, int index, const char *function, const char *what);
 
 /* The row of that name, or NULL. */
-const lopt *lopts_find(const lopt *rows, const char *name);
+const option *options_find(const option *rows, const char *name);
 
 /* Checks the value on the top and puts it where the row says. [-0, +0, v] */
-void lopts_value(lua_State *L, const char *function, const lopt *row, void *into);
+void options_value(lua_State *L, const char *function, const option *row, void *into);
 
 #endif

@@ -1,6 +1,6 @@
 #include "binding/userdata.h"
 
-void ltype_open(lua_State *L, loop *lp, const char *type, const luaL_Reg *meta)
+void userdata_open(lua_State *L, loop *lp, const char *type, const luaL_Reg *meta)
 {
     int methods = lua_gettop(L);
     if (luaL_newmetatable(L, type)) {
@@ -15,9 +15,9 @@ void ltype_open(lua_State *L, loop *lp, const char *type, const luaL_Reg *meta)
     lua_settop(L, methods);
 }
 
-int ltype_method(lua_State *L)
+int userdata_method(lua_State *L)
 {
     lua_settop(L, 2);
-    lua_rawget(L, LTYPE_METHODS);
+    lua_rawget(L, USERDATA_METHODS);
     return 1;
 }

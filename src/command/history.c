@@ -15,7 +15,7 @@
 
 /* ---- where it is ---- */
 
-char *edit_history_path(void)
+char *history_path(void)
 {
     static const char name[] = "modalua/history";
     const char *chosen = getenv("MODALUA_HISTORY"), *folder = getenv("XDG_STATE_HOME"), *below = "";
@@ -81,7 +81,7 @@ static bool write_all(int fd, const buffer *t)
     return n == (ssize_t)t->size;
 }
 
-bool edit_history_append(const char *path, const char *entry)
+bool history_append(const char *path, const char *entry)
 {
     buffer line = { 0 };
     bool ok = false;
@@ -141,7 +141,7 @@ static size_t count_lines(FILE *file)
     return lines;
 }
 
-void edit_history_load(const char *path, void (*entry)(void *user, const char *text), void *user)
+void history_load(const char *path, void (*entry)(void *user, const char *text), void *user)
 {
     FILE *file = fopen(path, "re");
     char *line = NULL;
@@ -151,14 +151,14 @@ void edit_history_load(const char *path, void (*entry)(void *user, const char *t
         return;
     lines = count_lines(file);
     rewind(file);
-    for (skipped = 0; skipped + EDIT_HISTORY_SIZE < lines && getline(&line, &room, file) >= 0;)
+    for (skipped = 0; skipped + HISTORY_SIZE < lines && getline(&line, &room, file) >= 0;)
         skipped++;
     start = ftell(file);
     while (getline(&line, &room, file) >= 0) {
         unescape(line);
         entry(user, line);
     }
-    if (skipped > EDIT_HISTORY_SIZE && start > 0 && fseek(file, start, SEEK_SET) == 0)
+    if (skipped > HISTORY_SIZE && start > 0 && fseek(file, start, SEEK_SET) == 0)
         shorten(path, file);
     free(line);
     fclose(file);

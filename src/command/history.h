@@ -6,18 +6,18 @@
 
 #include <stdbool.h>
 
-enum { EDIT_HISTORY_SIZE = 10000 }; /* entries that are read, and kept */
+enum { HISTORY_SIZE = 10000 }; /* entries that are read, and kept */
 
 /* Where it is: MODALUA_HISTORY (empty: nowhere), else $XDG_STATE_HOME/modalua/history, else
  * ~/.local/state/modalua/history. NULL: nowhere, or no memory. The caller frees it. */
-char *edit_history_path(void);
+char *history_path(void);
 
 /* Calls `entry` for each entry, the oldest first. A file that is not there has none. Rewrites one
  * that has become long. */
-void edit_history_load(const char *path, void (*entry)(void *user, const char *text), void *user);
+void history_load(const char *path, void (*entry)(void *user, const char *text), void *user);
 
 /* Appends the text, unless it begins with a blank or may hold a secret. Makes the file and its
  * folder. False: it cannot be written; errno says why. */
-bool edit_history_append(const char *path, const char *text);
+bool history_append(const char *path, const char *text);
 
 #endif

@@ -18,19 +18,19 @@
 
 enum { LISTED = 100, REPLACEMENT = 0xFFFD };
 
-struct edit {
+struct line_editor {
     EditLine *el;
     History *history;
     char *path; /* of the history's file, or NULL */
-    edit_complete_fn complete;
+    line_editor_complete_fn complete;
     void *user;
     const char *prompt, *earlier;
-    char *line, *last; /* what edit_read gave; the newest of the history */
+    char *line, *last; /* what line_editor_read gave; the newest of the history */
     bool invalid;      /* the line has something that is not UTF-8 */
     int ahead; /* a byte that was read, and is not part of the letter before it; -1 = none */
 };
 
-static edit *editor_of(EditLine *el)
+static line_editor *editor_of(EditLine *el)
 {
     void *e = NULL;
     el_get(el, EL_CLIENTDATA, &e);
@@ -45,7 +45,7 @@ static char *prompt_of(EditLine *el)
 /* ---- letters ---- */
 
 /* The next byte; -1 and errno when a signal has come or the terminal is gone, 0 at its end. */
-static int read_byte(edit *e, unsigned char *byte)
+static int read_byte(line_editor *e, unsigned char *byte)
 {
     for (;;) {
         ssize_t n;
@@ -69,7 +69,7 @@ static int read_byte(edit *e, unsigned char *byte)
  * the one that was typed. */
 static int read_letter(EditLine *el, wchar_t *letter)
 {
-    edit *e = editor_of(el);
+    line_editor *e = editor_of(el);
     unsigned char bytes[4];
     int n = read_byte(e, bytes), size, got = 1;
     if (n <= 0)
@@ -137,7 +137,7 @@ static void list_candidates(const candidates *c)
 
 /* What all candidates have in common takes the place of what stands there; when that is nothing
  * new, they are shown. */
-static unsigned char take_candidates(edit *e, candidates *c)
+static unsigned char take_candidates(line_editor *e, candidates *c)
 {
     if (c->all == 0)
         return CC_REFRESH_BEEP;
@@ -153,7 +153,7 @@ static unsigned char take_candidates(edit *e, candidates *c)
 /* Where a line begins, TAB indents. */
 static unsigned char on_tab(EditLine *el, int key)
 {
-    edit *e = editor_of(el);
+    line_editor *e = editor_of(el);
     const LineInfo *line = el_line(el);
     size_t size = (size_t)(line->cursor - line->buffer);
     buffer before = { 0 };
@@ -180,12 +180,12 @@ static unsigned char on_tab(EditLine *el, int key)
 
 static void enter(void *user, const char *input)
 {
-    edit *e = user;
+    line_editor *e = user;
     HistEvent event;
     history(e->history, &event, H_ENTER, input);
 }
 
-void edit_remember(edit *e, const char *input)
+void line_editor_remember(line_editor *e, const char *input)
 {
     char *copy;
     if (!input[0] || (e->last && strcmp(e->last, input) == 0))
@@ -194,7 +194,7 @@ void edit_remember(edit *e, const char *input)
     copy = strdup(input);
     free(e->last);
     e->last = copy;
-    if (e->path && !edit_history_append(e->path, input)) {
+    if (e->path && !history_append(e->path, input)) {
         fprintf(stderr, "modalua: the history cannot be written: %s: %s\n", e->path,
                 strerror(errno));
         free(e->path);
@@ -202,7 +202,7 @@ void edit_remember(edit *e, const char *input)
     }
 }
 
-void edit_each(edit *e, void (*entry)(void *user, const char *input), void *user)
+void line_editor_each(line_editor *e, void (*entry)(void *user, const char *input), void *user)
 {
     HistEvent event;
     for (int more = history(e->history, &event, H_LAST); more >= 0;
@@ -226,7 +226,7 @@ static void on_resize(int sig)
     (void)sig;
 }
 
-static void settle(edit *e)
+static void settle(line_editor *e)
 {
     HistEvent event;
     struct sigaction how;
@@ -239,16 +239,16 @@ static void settle(edit *e)
     el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(e->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);
     el_set(e->el, EL_HIST, history, e->history);
-    history(e->history, &event, H_SETSIZE, EDIT_HISTORY_SIZE);
+    history(e->history, &event, H_SETSIZE, HISTORY_SIZE);
     history(e->history, &event, H_SETUNIQUE, 1);
     memset(&how, 0, sizeof how); /* without SA_RESTART */
     how.sa_handler = on_resize;
     sigaction(SIGWINCH, &how, NULL);
 }
 
-edit *edit_open(const char *path, edit_complete_fn complete, void *user)
+line_editor *line_editor_open(const char *path, line_editor_complete_fn complete, void *user)
 {
-    edit *e = calloc(1, sizeof *e);
+    line_editor *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
     choose_letters();
@@ -260,16 +260,16 @@ edit *edit_open(const char *path, edit_complete_fn complete, void *user)
     e->history = history_init();
     e->el = e->history ? el_init("modalua", stdin, stdout, stderr) : NULL;
     if (!e->el) {
-        edit_close(e);
+        line_editor_close(e);
         return NULL;
     }
     settle(e);
     if (e->path)
-        edit_history_load(e->path, enter, e);
+        history_load(e->path, enter, e);
     return e;
 }
 
-void edit_close(edit *e)
+void line_editor_close(line_editor *e)
 {
     if (!e)
         return;
@@ -283,7 +283,8 @@ void edit_close(edit *e)
     free(e);
 }
 
-edit_result edit_read(edit *e, const char *prompt, const char *earlier, const char **line)
+line_editor_result line_editor_read(line_editor *e, const char *prompt, const char *earlier,
+                                    const char **line)
 {
     int count = 0;
     const char *typed;
@@ -297,15 +298,15 @@ edit_result edit_read(edit *e, const char *prompt, const char *earlier, const ch
     typed = el_gets(e->el, &count);
     if (!typed || count <= 0) {
         el_reset(e->el);
-        return signals_noted() ? EDIT_STOPPED : EDIT_END;
+        return signals_noted() ? LINE_EDITOR_STOPPED : LINE_EDITOR_END;
     }
     if (e->invalid)
-        return EDIT_INVALID;
+        return LINE_EDITOR_INVALID;
     e->line = strdup(typed);
     if (!e->line)
-        return EDIT_END;
+        return LINE_EDITOR_END;
     if (e->line[0] && e->line[strlen(e->line) - 1] == '\n')
         e->line[strlen(e->line) - 1] = '\0';
     *line = e->line;
-    return EDIT_LINE;
+    return LINE_EDITOR_LINE;
 }

@@ -23,7 +23,7 @@ enum {
 
 typedef struct session {
     modalua_runtime *rt;
-    edit *editor; /* NULL: not on a terminal */
+    line_editor *editor; /* NULL: not on a terminal */
     bool environment;
     bool detached; /* the run ends because the user let go of its transfer */
     buffer input;  /* the lines of the present input, with newlines between them */
@@ -166,7 +166,7 @@ static void show_history(session *s)
 {
     buffer list = { 0 };
     if (s->editor)
-        edit_each(s->editor, add_entry, &list);
+        line_editor_each(s->editor, add_entry, &list);
     if (list.data)
         pager_show(list.data, list.size, s->environment);
     free(list.data);
@@ -217,11 +217,11 @@ static outcome evaluate(session *s, int *status)
         complain(s, *status);
     }
     if (s->editor && o != MORE)
-        edit_remember(s->editor, s->input.data);
+        line_editor_remember(s->editor, s->input.data);
     return o;
 }
 
-static edit_result read_plain(session *s, const char *prompt, const char **line)
+static line_editor_result read_plain(session *s, const char *prompt, const char **line)
 {
     ssize_t n;
     fputs(prompt, stdout);
@@ -229,26 +229,27 @@ static edit_result read_plain(session *s, const char *prompt, const char **line)
     errno = 0;
     n = getline(&s->line, &s->room, stdin);
     if (n < 0 && (errno != EINTR || signals_last() == SIGTERM))
-        return EDIT_END;
+        return LINE_EDITOR_END;
     if (n < 0) {
         clearerr(stdin);
-        return EDIT_STOPPED;
+        return LINE_EDITOR_STOPPED;
     }
     s->line[strcspn(s->line, "\n")] = '\0';
     *line = s->line;
-    return text_is_utf8(s->line, strlen(s->line)) ? EDIT_LINE : EDIT_INVALID;
+    return text_is_utf8(s->line, strlen(s->line)) ? LINE_EDITOR_LINE : LINE_EDITOR_INVALID;
 }
 
-static edit_result read_line(session *s, const char **line)
+static line_editor_result read_line(session *s, const char **line)
 {
     const char *prompt = s->input.size == 0 ? "> " : ">> ";
-    edit_result result;
+    line_editor_result result;
     signals_catch(s->rt);
     signals_note(true);
-    result = s->editor ? edit_read(s->editor, prompt, s->input.size ? s->input.data : "", line)
-                       : read_plain(s, prompt, line);
-    if (result == EDIT_STOPPED && signals_last() == SIGTERM)
-        return EDIT_END;
+    result = s->editor
+                 ? line_editor_read(s->editor, prompt, s->input.size ? s->input.data : "", line)
+                 : read_plain(s, prompt, line);
+    if (result == LINE_EDITOR_STOPPED && signals_last() == SIGTERM)
+        return LINE_EDITOR_END;
     return result;
 }
 
@@ -258,13 +259,13 @@ static outcome take_line(session *s, int *status)
     const char *line = NULL;
     outcome o = GO_ON;
     switch (read_line(s, &line)) {
-    case EDIT_END: putchar('\n'); return QUIT;
-    case EDIT_STOPPED: putchar('\n'); break; /* Ctrl-C: the input is given up */
-    case EDIT_INVALID:
+    case LINE_EDITOR_END: putchar('\n'); return QUIT;
+    case LINE_EDITOR_STOPPED: putchar('\n'); break; /* Ctrl-C: the input is given up */
+    case LINE_EDITOR_INVALID:
         fputs("this is not UTF-8, and was not run: is the terminal set to another encoding?\n",
               stderr);
         break;
-    case EDIT_LINE:
+    case LINE_EDITOR_LINE:
         if (buffer_add(&s->input, line, strlen(line)))
             o = evaluate(s, status);
         break;
@@ -282,8 +283,8 @@ static void open_editor(session *s)
     char *path;
     if (!repl_on_terminal())
         return;
-    path = s->environment ? edit_history_path() : NULL;
-    s->editor = edit_open(path, complete, s);
+    path = s->environment ? history_path() : NULL;
+    s->editor = line_editor_open(path, complete, s);
     free(path);
 }
 
@@ -310,7 +311,7 @@ int repl_run(modalua_runtime *rt, bool environment)
     while (status != MODALUA_EXIT && take_line(&s, &status) != QUIT)
         ;
     signals_release();
-    edit_close(s.editor);
+    line_editor_close(s.editor);
     free(s.input.data);
     free(s.line);
     return status == MODALUA_EXIT ? MODALUA_EXIT : MODALUA_OK;

@@ -1,4 +1,4 @@
-/* host.c - what a host and its scripts share: globals, as JSON, and functions of the host's. */
+/* embed/globals.c - what a host and its scripts share: globals, as JSON, and functions of the host's. */
 #include <ctype.h>
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -57,7 +57,7 @@ static void note_no_table(lua_State *L, call *c)
 {
     c->status = MODALUA_E_INVALID;
     lua_pushfstring(L, "'%s' leads through what is no table", c->name);
-    report_error(L, c->rt, c->status, lua_gettop(L), 0);
+    last_error_error(L, c->rt, c->status, lua_gettop(L), 0);
     lua_pop(L, 1);
 }
 
@@ -85,9 +85,9 @@ static int set_global_p(lua_State *L)
     lua_settop(L, 0);
     if (!c->text)
         lua_pushnil(L);
-    else if (!ljson_decode(L, &c->rt->mem, c->text, strlen(c->text)))
+    else if (!json_decode(L, &c->rt->memory, c->text, strlen(c->text)))
         return luaL_error(L, "the value of '%s' is not JSON: %s", c->name, lua_tostring(L, -1));
-    if (lmark_is_null(L, -1)) {
+    if (json_mark_is_null(L, -1)) {
         lua_pop(L, 1);
         lua_pushnil(L); /* JSON's null */
     }
@@ -98,7 +98,8 @@ static int set_global_p(lua_State *L)
 int modalua_set_global(modalua_runtime *rt, const char *name, const char *json)
 {
     call c = { .name = name, .text = json };
-    return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c) : report_invalid(rt);
+    return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c)
+                                       : last_error_invalid(rt);
 }
 
 /* Leaves the text in the call, or NULL. */
@@ -115,9 +116,9 @@ static int get_global_p(lua_State *L)
     lua_pushstring(L, field);
     if (lua_rawget(L, -2) == LUA_TNIL)
         return 0;
-    if (!ljson_encode(L, lua_gettop(L), NULL))
+    if (!json_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "'%s' cannot be JSON: %s", c->name, lua_tostring(L, -1));
-    c->text = report_keep(L, REPORT_GLOBAL);
+    c->text = last_error_keep(L, LAST_ERROR_GLOBAL);
     return 0;
 }
 
@@ -128,7 +129,7 @@ int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_
     if (json_out)
         *json_out = NULL;
     if (!rt || !name || !is_path(name) || !json_out)
-        return report_invalid(rt);
+        return last_error_invalid(rt);
     status = runtime_call(rt, get_global_p, &c);
     *json_out = status == MODALUA_OK ? c.text : NULL;
     return status;
@@ -146,7 +147,7 @@ static int register_p(lua_State *L)
 {
     register_call *r = lua_touserdata(L, 1);
     if (r->function)
-        lhost_push_function(L, &r->base.rt->lp, r->base.name, r->function, r->user);
+        host_functions_push_function(L, &r->base.rt->lp, r->base.name, r->function, r->user);
     else
         lua_pushnil(L);
     set_place(L, &r->base);
@@ -156,5 +157,6 @@ static int register_p(lua_State *L)
 int modalua_register(modalua_runtime *rt, const char *name, modalua_function function, void *user)
 {
     register_call r = { .base = { .name = name }, .function = function, .user = user };
-    return rt && name && is_path(name) ? runtime_call(rt, register_p, &r.base) : report_invalid(rt);
+    return rt && name && is_path(name) ? runtime_call(rt, register_p, &r.base)
+                                       : last_error_invalid(rt);
 }

@@ -43,17 +43,17 @@ static bool answered(const op *o)
 static int push_error(lua_State *L, const char *name, const reply_answer *a)
 {
     lua_pushnil(L);
-    lerror_new(L, "host", a->code, "%s", a->text);
-    lerror_set(L, "op", name);
+    error_new(L, "host", a->code, "%s", a->text);
+    error_set(L, "op", name);
     return 2;
 }
 
 /* One value; null is nil. */
 static int push_json(lua_State *L, loop *lp, const char *name, const reply_answer *a)
 {
-    if (!ljson_decode(L, lp->mem, a->text, a->size))
+    if (!json_decode(L, lp->memory, a->text, a->size))
         return luaL_error(L, "%s: the host's reply cannot be read: %s", name, lua_tostring(L, -1));
-    if (lmark_is_null(L, -1))
+    if (json_mark_is_null(L, -1))
         lua_pushnil(L);
     return 1;
 }
@@ -81,12 +81,12 @@ static int advance(lua_State *L, op *o)
         return push_answer(L, c);
     c->reply = reply_new(o->lp, true);
     if (!c->reply) {
-        lerror_new(L, "limit", "memory", "not enough memory for a call of the host");
+        error_new(L, "limit", "memory", "not enough memory for a call of the host");
         return op_throw(L, o);
     }
-    left = limits_pause_burst(o->lp);
+    left = stop_pause_burst(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
-    limits_resume_burst(o->lp, left);
+    stop_resume_burst(o->lp, left);
     if (!reply_is_kept(c->reply) || answered(o))
         return push_answer(L, c);
     loop_wait_outside(o->lp, o, answered); /* an answer from now on wakes the loop */
@@ -98,10 +98,10 @@ static void pack_arguments(lua_State *L)
 {
     int n = lua_gettop(L);
     lua_createtable(L, n, 0);
-    lmark_array(L);
+    json_mark_array(L);
     for (int i = 1; i <= n; i++) {
         if (lua_isnil(L, i))
-            lmark_push_null(L);
+            json_mark_push_null(L);
         else
             lua_pushvalue(L, i);
         lua_rawseti(L, n + 1, i);
@@ -116,11 +116,11 @@ static int call_host(lua_State *L)
     luaL_checkstack(L, 4, "too many arguments");
     pack_arguments(L);
     lua_pushvalue(L, FUNCTION); /* … array function: kept, should it be registered anew */
-    if (!ljson_encode(L, -2, NULL)) {
+    if (!json_encode(L, -2, NULL)) {
         lua_pushnil(L);
-        lerror_new(L, "refused", NULL, "an argument cannot be sent as JSON: %s",
-                   lua_tostring(L, -2));
-        lerror_set(L, "op", f->name);
+        error_new(L, "refused", NULL, "an argument cannot be sent as JSON: %s",
+                  lua_tostring(L, -2));
+        error_set(L, "op", f->name);
         return 2;
     }
     c = (host_call *)op_new(L, lp, sizeof *c, 0, advance, f->name);
@@ -129,8 +129,8 @@ static int call_host(lua_State *L)
     return op_run(L, &c->base);
 }
 
-void lhost_push_function(lua_State *L, loop *lp, const char *name, modalua_function function,
-                         void *user)
+void host_functions_push_function(lua_State *L, loop *lp, const char *name,
+                                  modalua_function function, void *user)
 {
     host_function *f;
     lua_pushlightuserdata(L, lp);
@@ -143,9 +143,9 @@ void lhost_push_function(lua_State *L, loop *lp, const char *name, modalua_funct
 
 /* ---- modules ---- */
 
-lhost_finder *lhost_push_finder(lua_State *L, lhost_finder f)
+module_finder *host_functions_push_finder(lua_State *L, module_finder f)
 {
-    lhost_finder *copy = lua_newuserdatauv(L, sizeof *copy, 0);
+    module_finder *copy = lua_newuserdatauv(L, sizeof *copy, 0);
     *copy = f;
     return copy;
 }
@@ -184,7 +184,7 @@ static modalua_reply **push_holder(lua_State *L)
     return held;
 }
 
-bool lhost_find_module(lua_State *L, const lhost_finder *f, const char *name)
+bool host_functions_find_module(lua_State *L, const module_finder *f, const char *name)
 {
     modalua_reply **held = push_holder(L);
     reply_kind kind;
@@ -194,9 +194,9 @@ bool lhost_find_module(lua_State *L, const lhost_finder *f, const char *name)
     *held = reply_new(f->lp, false);
     if (!*held)
         luaL_error(L, "not enough memory");
-    left = limits_pause_burst(f->lp);
+    left = stop_pause_burst(f->lp);
     f->search(f->user, name, *held);
-    limits_resume_burst(f->lp, left);
+    stop_resume_burst(f->lp, left);
     kind = push_found(L, name, *held);
     reply_drop(*held);
     *held = NULL;
@@ -216,11 +216,11 @@ bool lhost_find_module(lua_State *L, const lhost_finder *f, const char *name)
 /* A searcher of package.searchers: name. */
 static int l_search(lua_State *L)
 {
-    lhost_find_module(L, lua_touserdata(L, lua_upvalueindex(1)), luaL_checkstring(L, 1));
+    host_functions_find_module(L, lua_touserdata(L, lua_upvalueindex(1)), luaL_checkstring(L, 1));
     return 1;
 }
 
-void lhost_add_searcher(lua_State *L, lhost_finder f)
+void host_functions_add_searcher(lua_State *L, module_finder f)
 {
     enum { PLACE = 2 }; /* behind that of package.preload */
     int searchers;
@@ -231,7 +231,7 @@ void lhost_add_searcher(lua_State *L, lhost_finder f)
         lua_geti(L, searchers, i);
         lua_seti(L, searchers, i + 1);
     }
-    lhost_push_finder(L, f);
+    host_functions_push_finder(L, f);
     lua_pushcclosure(L, l_search, 1);
     lua_seti(L, searchers, PLACE);
     lua_settop(L, searchers - 2);

@@ -11,24 +11,24 @@
 /* Pushes a function that calls the host's: its arguments go there as one JSON array, and it returns
  * what the host replies; an error as nil and an error object of kind "host". `name` is for errors.
  * [-0, +1, m] */
-void lhost_push_function(lua_State *L, loop *lp, const char *name, modalua_function function,
-                         void *user);
+void host_functions_push_function(lua_State *L, loop *lp, const char *name,
+                                  modalua_function function, void *user);
 
 /* Where the host looks for modules. */
-typedef struct lhost_finder {
+typedef struct module_finder {
     loop *lp;
     modalua_search_fn search; /* NULL = it has none */
     void *user;
-} lhost_finder;
+} module_finder;
 
 /* Pushes a copy, for an upvalue. [-0, +1, m] */
-lhost_finder *lhost_push_finder(lua_State *L, lhost_finder f);
+module_finder *host_functions_push_finder(lua_State *L, module_finder f);
 
 /* Lets `require` ask the host, once a module is none of those that are preloaded. [-0, +0, m] */
-void lhost_add_searcher(lua_State *L, lhost_finder f);
+void host_functions_add_searcher(lua_State *L, module_finder f);
 
 /* Asks the host for the module of that name: pushes its chunk, loaded, and returns true; or pushes
  * a text that says why there is none, as searchers of `require` do. [-0, +1, v] */
-bool lhost_find_module(lua_State *L, const lhost_finder *f, const char *name);
+bool host_functions_find_module(lua_State *L, const module_finder *f, const char *name);
 
 #endif

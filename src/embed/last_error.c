@@ -10,20 +10,20 @@
 
 /* ---- places ---- */
 
-const char report_places[REPORT_PLACES];
+const char last_error_places[LAST_ERROR_PLACES];
 
-void report_open(lua_State *L)
+void last_error_open(lua_State *L)
 {
-    for (int i = 0; i < REPORT_PLACES; i++) {
+    for (int i = 0; i < LAST_ERROR_PLACES; i++) {
         lua_pushboolean(L, 0);
-        lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[i]);
+        lua_rawsetp(L, LUA_REGISTRYINDEX, &last_error_places[i]);
     }
 }
 
-const char *report_keep(lua_State *L, int place)
+const char *last_error_keep(lua_State *L, int place)
 {
     const char *text = lua_tostring(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[place]);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &last_error_places[place]);
     return text;
 }
 
@@ -81,23 +81,23 @@ const char *modalua_last_error_json(const modalua_runtime *rt)
     return rt && rt->error_json ? rt->error_json : "{}";
 }
 
-void report_clear(modalua_runtime *rt)
+void last_error_clear(modalua_runtime *rt)
 {
     rt->error = rt->error_json = NULL;
 }
 
 /* ---- what went wrong ---- */
 
-void report_plain_error(modalua_runtime *rt, int status)
+void last_error_plain_error(modalua_runtime *rt, int status)
 {
     rt->error = row_of(status)->words;
     rt->error_json = row_of(status)->json;
 }
 
-int report_invalid(modalua_runtime *rt)
+int last_error_invalid(modalua_runtime *rt)
 {
     if (rt && !rt->busy)
-        report_plain_error(rt, MODALUA_E_INVALID);
+        last_error_plain_error(rt, MODALUA_E_INVALID);
     return MODALUA_E_INVALID;
 }
 
@@ -128,7 +128,7 @@ static void make_utf8(lua_State *L)
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     for (; at < end; at += n) {
-        n = (unsigned char)*at < 0x80 ? 1 : jscan_utf8(at, end);
+        n = (unsigned char)*at < 0x80 ? 1 : json_scan_utf8(at, end);
         if (n > 0)
             luaL_addlstring(&b, at, n);
         else
@@ -192,7 +192,7 @@ static int object_p(lua_State *L)
 {
     enum { STATUS = 1, ERROR, TEXT, TRACEBACK, FLAT };
     lua_newtable(L);
-    if (lerror_is(L, ERROR))
+    if (error_is(L, ERROR))
         take_fields(L, ERROR, lua_toboolean(L, FLAT));
     lua_pushvalue(L, STATUS);
     lua_setfield(L, -2, "modalua_status"); /* `status` is HTTP's */
@@ -201,7 +201,7 @@ static int object_p(lua_State *L)
     set_string(L, "kind", lua_gettop(L) - 1);
     set_string(L, "message", TEXT);
     set_string(L, "traceback", TRACEBACK);
-    if (!ljson_encode(L, lua_gettop(L), NULL))
+    if (!json_encode(L, lua_gettop(L), NULL))
         return lua_error(L);
     return 1;
 }
@@ -229,10 +229,10 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
     }
 }
 
-void report_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
+void last_error_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
 {
     int text;
-    report_plain_error(rt, status);
+    last_error_plain_error(rt, status);
     push_text(L, error);
     text = lua_gettop(L);
     push_object(L, status, error, text, traceback);
@@ -240,7 +240,7 @@ void report_error(lua_State *L, modalua_runtime *rt, int status, int error, int 
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), lua_tostring(L, traceback));
     else
         lua_pushvalue(L, text);
-    rt->error = report_keep(L, REPORT_ERROR);
-    rt->error_json = report_keep(L, REPORT_ERROR_JSON);
+    rt->error = last_error_keep(L, LAST_ERROR_ERROR);
+    rt->error_json = last_error_keep(L, LAST_ERROR_ERROR_JSON);
     lua_settop(L, text - 1);
 }

@@ -6,25 +6,32 @@
 #include "embed/runtime.h"
 
 /* Places in the registry. They always exist, so that setting them cannot fail. */
-enum { REPORT_ROOT, REPORT_ERROR, REPORT_ERROR_JSON, REPORT_JSON, REPORT_GLOBAL, REPORT_PLACES };
-extern const char report_places[REPORT_PLACES];
+enum {
+    LAST_ERROR_ROOT,
+    LAST_ERROR_ERROR,
+    LAST_ERROR_ERROR_JSON,
+    LAST_ERROR_JSON,
+    LAST_ERROR_GLOBAL,
+    LAST_ERROR_PLACES
+};
+extern const char last_error_places[LAST_ERROR_PLACES];
 
 /* Makes them. [-0, +0, m] */
-void report_open(lua_State *L);
+void last_error_open(lua_State *L);
 
 /* Keeps the string on the top in one of them. [-1, +0, -] */
-const char *report_keep(lua_State *L, int place);
+const char *last_error_keep(lua_State *L, int place);
 
 /* Nothing has gone wrong yet; or this has, of which nothing else can be said. */
-void report_clear(modalua_runtime *rt);
-void report_plain_error(modalua_runtime *rt, int status);
+void last_error_clear(modalua_runtime *rt);
+void last_error_plain_error(modalua_runtime *rt, int status);
 
 /* An argument cannot be: notes it, unless a call is at work, whose affair the error is. rt may be
  * NULL. Returns MODALUA_E_INVALID. */
-int report_invalid(modalua_runtime *rt);
+int last_error_invalid(modalua_runtime *rt);
 
 /* This has: the error value at index, with its traceback (0 = none). Should there be no memory to
  * say so, the plain error stays. [-0, +0, v] */
-void report_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);
+void last_error_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);
 
 #endif

@@ -57,11 +57,11 @@ static loop *loop_of(lua_State *L)
 static int l_is_error(lua_State *L)
 {
     luaL_checkany(L, 1);
-    lua_pushboolean(L, lerror_is(L, 1));
+    lua_pushboolean(L, error_is(L, 1));
     return 1;
 }
 
-static const ldoc_row functions[] = {
+static const doc_row functions[] = {
     { "is_error", l_is_error, "is_error(v) -> boolean",
       "Whether v is an error object, as operations return it after nil." },
     { NULL, NULL, NULL, NULL }
@@ -69,13 +69,13 @@ static const ldoc_row functions[] = {
 
 int luaopen_modalua_json(lua_State *L)
 {
-    ljson_open(L, loop_of(L));
+    json_open(L, loop_of(L));
     return 1;
 }
 
 int luaopen_modalua_doc(lua_State *L)
 {
-    ldoc_open(L, loop_of(L));
+    doc_open(L, loop_of(L));
     return 1;
 }
 
@@ -84,7 +84,7 @@ static void push_embedded(lua_State *L, const embedded_module *m)
 {
     if (luaL_loadbufferx(L, (const char *)m->text, m->size, m->chunk, "t") != LUA_OK)
         lua_error(L);
-    lsandbox_push_own_globals(L);
+    sandbox_push_own_globals(L);
     lua_setupvalue(L, -2, 1); /* _ENV */
 }
 
@@ -100,9 +100,9 @@ static void push_part(lua_State *L, const char *name)
 /* modalua.task, with what is written in Lua. */
 int luaopen_modalua_task(lua_State *L)
 {
-    static const luaL_Reg ours[] = { { "describe", ldoc_describe },
-                                     { "fail", lerror_fail },
-                                     { "usage", lerror_blame },
+    static const luaL_Reg ours[] = { { "describe", doc_describe },
+                                     { "fail", error_fail },
+                                     { "usage", error_blame },
                                      { "is_error", l_is_error },
                                      { "can_join", task_can_join },
                                      { "keep_origin", task_keep_origin },
@@ -125,7 +125,7 @@ static void complete_modality(lua_State *L, loop *lp)
         "modalua.progress", "modalua.arrival",  "modalua.modality",
         "modalua.each",     "modalua.children", "modalua.changes"
     };
-    lremote_push_ours(L, lp);
+    modality_methods_push_ours(L, lp);
     for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
         push_part(L, parts[i]);
         lua_pushvalue(L, -2);
@@ -133,15 +133,15 @@ static void complete_modality(lua_State *L, loop *lp)
     }
     lua_getfield(L, -1, "bar");
     lua_setfield(L, -3, "bar");
-    lremote_take_theirs(L);
+    modality_methods_take_theirs(L);
 }
 
 int luaopen_modalua(lua_State *L)
 {
     loop *lp = loop_of(L);
     lua_newtable(L);
-    ldoc_register(L, lp, functions);
-    lorthanc_open(L, lp);
+    doc_register(L, lp, functions);
+    client_methods_open(L, lp);
     luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
@@ -162,7 +162,7 @@ static int load_embedded(lua_State *L)
     return 1;
 }
 
-void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults)
+void module_preload(lua_State *L, loop *lp, const client_defaults *defaults)
 {
     static const luaL_Reg modules[] = { { "modalua", luaopen_modalua },
                                         { "modalua.json", luaopen_modalua_json },
@@ -171,7 +171,7 @@ void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults)
                                         { NULL, NULL } };
     lua_pushlightuserdata(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
-    lclient_set_defaults(L, defaults);
+    connect_set_defaults(L, defaults);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     luaL_setfuncs(L, modules, 0);
     for (const embedded_module *m = embedded_modules; m->name; m++) {

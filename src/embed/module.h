@@ -8,6 +8,6 @@
 #include "engine/loop.h"
 
 /* Puts the modules into package.preload of a state of ours. [-0, +0, m] */
-void lmodule_preload(lua_State *L, loop *lp, const lclient_defaults *defaults);
+void module_preload(lua_State *L, loop *lp, const client_defaults *defaults);
 
 #endif

@@ -126,8 +126,8 @@ static int give(modalua_reply *r, reply_kind kind, const char *text, size_t size
 int modalua_reply_json(modalua_reply *r, const char *json)
 {
     char message[JSCAN_MESSAGE_SIZE];
-    jscan_facts facts;
-    if (!r || !json || !jscan(json, strlen(json), &facts, message))
+    json_scan_facts facts;
+    if (!r || !json || !json_scan(json, strlen(json), &facts, message))
         return MODALUA_E_INVALID;
     return give(r, REPLY_JSON, json, strlen(json), NULL);
 }

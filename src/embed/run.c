@@ -23,14 +23,14 @@ static int begin_run(lua_State *L, call *c, int loaded)
         c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
                     : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
                                               : MODALUA_E_FILE;
-        report_error(L, c->rt, c->status, lua_gettop(L), 0);
+        last_error_error(L, c->rt, c->status, lua_gettop(L), 0);
         return 0;
     }
     luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
     for (int i = 0; i < c->argc; i++)
         lua_pushstring(L, c->argv[i]);
     c->rt->root = task_new(L, &c->rt->lp, c->argc);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &last_error_places[LAST_ERROR_ROOT]);
     return 0;
 }
 
@@ -54,9 +54,9 @@ static int called_k(lua_State *L, int status, lua_KContext context)
     (void)context;
     if (lua_isnil(L, -1))
         return 0;
-    if (!ljson_encode(L, lua_gettop(L), NULL))
+    if (!json_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
-    rt->json = report_keep(L, REPORT_JSON);
+    rt->json = last_error_keep(L, LAST_ERROR_JSON);
     return 0;
 }
 
@@ -75,7 +75,7 @@ static void push_function(lua_State *L, const char *path)
     if (lua_isfunction(L, -1) || !dot)
         return;
     lua_pop(L, 1);
-    lsandbox_push_require(L, path);
+    sandbox_push_require(L, path);
     lua_pushlstring(L, path, (size_t)(dot - path));
     lua_call(L, 1, 1);
     if (lua_istable(L, -1))
@@ -90,7 +90,7 @@ static int call_body(lua_State *L)
     push_function(L, path);
     if (!lua_isfunction(L, -1))
         return luaL_error(L, "there is no function '%s'", path);
-    if (json && !ljson_decode(L, &rt->mem, json, lua_rawlen(L, 2)))
+    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, 2)))
         return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
     lua_callk(L, json ? 1 : 0, 1, 0, called_k);
     return called_k(L, LUA_OK, 0);
@@ -112,7 +112,7 @@ static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_d
     int status;
     if (rt->busy || rt->root)
         return MODALUA_E_BUSY;
-    report_clear(rt);
+    last_error_clear(rt);
     rt->json = NULL;
     loop_begin(&rt->lp);
     if (rt->config.run_seconds > 0)
@@ -132,7 +132,7 @@ int modalua_start_string(modalua_runtime *rt, const char *name, const char *sour
 {
     call c = { .name = name, .text = source, .size = size };
     return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user)
-                                               : report_invalid(rt);
+                                               : last_error_invalid(rt);
 }
 
 int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
@@ -140,14 +140,14 @@ int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const ch
 {
     call c = { .name = path, .argc = argc, .argv = argv };
     return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user)
-                                                  : report_invalid(rt);
+                                                  : last_error_invalid(rt);
 }
 
 int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
                        modalua_done_fn done, void *user)
 {
     call c = { .name = function, .text = json_in };
-    return rt && function ? start(rt, start_call_p, &c, done, user) : report_invalid(rt);
+    return rt && function ? start(rt, start_call_p, &c, done, user) : last_error_invalid(rt);
 }
 
 /* ---- ending a run ---- */
@@ -160,7 +160,7 @@ static bool is_memory_error(lua_State *L, int index)
 
 static int failure_status(lua_State *L, int index)
 {
-    const loop *lp = limits_loop(L);
+    const loop *lp = stop_loop(L);
     if (lp->stop == LOOP_KILL)
         return lp->reason == REASON_EXIT        ? MODALUA_EXIT
                : lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED
@@ -186,17 +186,17 @@ static int finish_p(lua_State *L)
     modalua_runtime *rt = c->rt;
     if (!rt->root->failed && rt->lp.stop == LOOP_GO)
         return 0;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &report_places[REPORT_ROOT]);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &last_error_places[LAST_ERROR_ROOT]);
     task_push_failure(L, ROOT);
     c->status = failure_status(L, ERROR);
-    report_plain_error(rt, c->status);
+    last_error_plain_error(rt, c->status);
     if (c->status == MODALUA_E_SCRIPT) {
-        limits_restart_burst(&rt->lp);
+        stop_restart_burst(&rt->lp);
         loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
-        report_error(L, rt, c->status, ERROR, TRACEBACK);
+        last_error_error(L, rt, c->status, ERROR, TRACEBACK);
     } else if (c->status == MODALUA_E_LIMIT) {
         limit_message(rt, L);
-        report_error(L, rt, c->status, lua_gettop(L), 0);
+        last_error_error(L, rt, c->status, lua_gettop(L), 0);
     }
     return 0;
 }
@@ -207,13 +207,13 @@ static int end_run(modalua_runtime *rt)
     int status = runtime_protect(rt, finish_p, &c), top;
     if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
         if (status == MODALUA_E_NOMEM)
-            report_plain_error(rt, c.status);
+            last_error_plain_error(rt, c.status);
         status = c.status;
     }
     top = lua_gettop(rt->L);
     lua_pushboolean(rt->L, 0);
     lua_rawsetp(rt->L, LUA_REGISTRYINDEX,
-                &report_places[REPORT_ROOT]); /* an existing key: cannot fail */
+                &last_error_places[LAST_ERROR_ROOT]); /* an existing key: cannot fail */
     lua_settop(rt->L, top);
     rt->root = NULL;
     if (status != MODALUA_OK)
@@ -292,7 +292,7 @@ int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout
     if (timeout_ms)
         *timeout_ms = -1;
     if (!rt || !timeout_ms || count < 0 || (count > 0 && !fds))
-        return report_invalid(rt);
+        return last_error_invalid(rt);
     if (rt->busy)
         return MODALUA_E_BUSY;
     return rt->root ? loop_fds(&rt->lp, fds, count, timeout_ms) : 0;
@@ -345,7 +345,7 @@ void modalua_cancel(modalua_runtime *rt)
     loop_cancel(&rt->lp);
     running = atomic_load(&rt->lp.running);
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
-        limits_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
+        stop_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
 }
 
 double modalua_overdue(const modalua_runtime *rt)

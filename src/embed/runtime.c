@@ -47,7 +47,7 @@ void runtime_leave(modalua_runtime *rt, locale_t before)
 /* error runtime */
 static int note_error_p(lua_State *L)
 {
-    report_error(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
+    last_error_error(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
     return 0;
 }
 
@@ -63,7 +63,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     if (status == LUA_OK)
         return c->status;
     status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
-    report_plain_error(rt, status);
+    last_error_plain_error(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
         lua_pushcfunction(L, note_error_p);
         lua_insert(L, -2);
@@ -107,7 +107,7 @@ static bool copy_strings(modalua_runtime *rt, const modalua_config *from)
         char *copy;
         if (!text)
             continue;
-        copy = mem_realloc(&rt->mem, NULL, 0, strlen(text) + 1);
+        copy = memory_realloc(&rt->memory, NULL, 0, strlen(text) + 1);
         if (!copy)
             return false;
         *field = strcpy(copy, text);
@@ -125,7 +125,7 @@ static void free_strings(modalua_runtime *rt)
         for (size_t k = 0; k < size; k++)
             p[k] = 0;
         if (size)
-            mem_realloc(&rt->mem, (char *)*field, size, 0);
+            memory_realloc(&rt->memory, (char *)*field, size, 0);
     }
 }
 
@@ -159,24 +159,24 @@ static int open_p(lua_State *L)
 {
     const call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
-    const lhost_finder finder = { &rt->lp, rt->config.search, rt->config.user };
+    const module_finder finder = { &rt->lp, rt->config.search, rt->config.user };
     bool environment = (rt->config.flags & MODALUA_ENVIRONMENT) != 0;
     if (!environment) {
         lua_pushboolean(L, 1);
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
-    lbase_open(L, &rt->host);
-    lmodule_preload(L, &rt->lp, &rt->defaults);
-    report_open(L);
+    stdlib_open(L, &rt->host);
+    module_preload(L, &rt->lp, &rt->defaults);
+    last_error_open(L);
     lua_getglobal(L, "package");
     clean_path(L, "path", rt->config.module_path,
                environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
     clean_path(L, "cpath", NULL, environment && (getenv("LUA_CPATH_5_4") || getenv("LUA_CPATH")));
     if (rt->lp.sandboxed)
-        lsandbox_enter(L, finder);
+        sandbox_enter(L, finder);
     else if (finder.search)
-        lhost_add_searcher(L, finder);
+        host_functions_add_searcher(L, finder);
     return 0;
 }
 
@@ -204,15 +204,15 @@ static void apply_config(modalua_runtime *rt)
     }
     lp->show = c->progress;
     lp->show_user = c->user;
-    rt->host = (lbase_host){ .write = c->write, .warn = c->warn, .user = c->user };
-    rt->defaults = (lclient_defaults){ .url = c->url,
-                                       .username = c->username,
-                                       .password = c->password,
-                                       .token = c->token,
-                                       .config_file = c->config_file,
-                                       .profile = c->profile,
-                                       .servers = c->servers,
-                                       .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
+    rt->host = (stdlib_output){ .write = c->write, .warn = c->warn, .user = c->user };
+    rt->defaults = (client_defaults){ .url = c->url,
+                                      .username = c->username,
+                                      .password = c->password,
+                                      .token = c->token,
+                                      .config_file = c->config_file,
+                                      .profile = c->profile,
+                                      .servers = c->servers,
+                                      .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
 }
 
 /* As a lua_Alloc. What is refused has cost a collection of everything, which takes long where the
@@ -220,9 +220,9 @@ static void apply_config(modalua_runtime *rt)
 static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 {
     modalua_runtime *rt = user;
-    void *moved = mem_realloc(&rt->mem, block, old_size, new_size);
+    void *moved = memory_realloc(&rt->memory, block, old_size, new_size);
     if (!moved && new_size > 0)
-        limits_hurry(&rt->lp);
+        stop_hurry(&rt->lp);
     return moved;
 }
 
@@ -231,7 +231,7 @@ static int build(modalua_runtime *rt, const modalua_config *config)
     call c = { 0 };
     locale_t before;
     int status;
-    if (!loop_init(&rt->lp, &rt->mem))
+    if (!loop_init(&rt->lp, &rt->memory))
         return MODALUA_E_SYSTEM;
     rt->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!copy_strings(rt, config) || !rt->c_locale)
@@ -240,7 +240,7 @@ static int build(modalua_runtime *rt, const modalua_config *config)
     rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
         return MODALUA_E_NOMEM;
-    limits_install(rt->L, &rt->lp);
+    stop_install(rt->L, &rt->lp);
     runtime_enter(rt, &before);
     status = runtime_protect(rt, open_p, &c);
     runtime_leave(rt, before);
@@ -251,7 +251,7 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
 {
     modalua_config full;
     modalua_runtime *rt;
-    mem account;
+    memory account;
     int status;
 
     if (!out)
@@ -259,12 +259,12 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     *out = NULL;
     if (config_read(&full, config))
         return MODALUA_E_INVALID;
-    mem_init(&account, full.alloc, full.alloc_user, full.memory_limit);
-    rt = mem_realloc(&account, NULL, 0, sizeof *rt);
+    memory_init(&account, full.alloc, full.alloc_user, full.memory_limit);
+    rt = memory_realloc(&account, NULL, 0, sizeof *rt);
     if (!rt)
         return MODALUA_E_NOMEM;
     memset(rt, 0, sizeof *rt);
-    rt->mem = account;
+    rt->memory = account;
     rt->config = full;
     rt->lp.wake[0] = rt->lp.wake[1] = -1;
     status = build(rt, &full);
@@ -277,7 +277,7 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
 
 void runtime_free(modalua_runtime *rt)
 {
-    mem account;
+    memory account;
     if (rt->L) {
         locale_t before;
         runtime_enter(rt, &before);
@@ -290,8 +290,8 @@ void runtime_free(modalua_runtime *rt)
     free_strings(rt);
     if (rt->c_locale)
         freelocale(rt->c_locale);
-    account = rt->mem;
-    mem_realloc(&account, rt, sizeof *rt, 0);
+    account = rt->memory;
+    memory_realloc(&account, rt, sizeof *rt, 0);
 }
 
 /* ---- arg ---- */
@@ -312,6 +312,6 @@ int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int 
 {
     call c = { .argc = argc, .argv = argv, .script = script };
     if (!rt || argc < 0 || script < 0 || script > argc || (argc > 0 && !argv))
-        return report_invalid(rt);
+        return last_error_invalid(rt);
     return runtime_call(rt, arg_p, &c);
 }

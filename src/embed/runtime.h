@@ -14,11 +14,11 @@
 
 struct modalua_runtime {
     loop lp; /* first: a state's loop is found by its address */
-    mem mem;
+    memory memory;
     lua_State *L;
     modalua_config config; /* its strings are copies, owned by the runtime */
-    lclient_defaults defaults;
-    lbase_host host;
+    client_defaults defaults;
+    stdlib_output host;
     locale_t c_locale;
     bool busy; /* inside a call: another one would be re-entry */
     /* the run under way */
@@ -59,6 +59,6 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
 int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c);
 
 /* The runtime of a state that is ours. */
-#define runtime_of(L) ((modalua_runtime *)limits_loop(L))
+#define runtime_of(L) ((modalua_runtime *)stop_loop(L))
 
 #endif

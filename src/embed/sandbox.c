@@ -79,7 +79,7 @@ static int l_load(lua_State *L)
 /* Pushes what require "name" of the full library gives. [-0, +1, v] */
 static void require_own(lua_State *L, const char *name)
 {
-    lsandbox_push_own_globals(L);
+    sandbox_push_own_globals(L);
     lua_getfield(L, -1, "require");
     lua_remove(L, -2);
     lua_pushstring(L, name);
@@ -87,13 +87,13 @@ static void require_own(lua_State *L, const char *name)
 }
 
 /* Pushes what the host's module gives, or true. [-0, +1, v] */
-static void require_hosts(lua_State *L, const lhost_finder *f, const char *name)
+static void require_hosts(lua_State *L, const module_finder *f, const char *name)
 {
     if (!f->search)
         luaL_error(L,
                    "a sandboxed script has no module '%s': only modalua's, and those of its host",
                    name);
-    if (!lhost_find_module(L, f, name))
+    if (!host_functions_find_module(L, f, name))
         lua_error(L);
     lua_pushstring(L, name);
     lua_call(L, 1, 1);
@@ -106,7 +106,7 @@ static void require_hosts(lua_State *L, const lhost_finder *f, const char *name)
 /* Upvalues: the finder, and the table of what has been loaded. */
 static int l_require(lua_State *L)
 {
-    const lhost_finder *f = lua_touserdata(L, lua_upvalueindex(1));
+    const module_finder *f = lua_touserdata(L, lua_upvalueindex(1));
     const char *name = luaL_checkstring(L, 1);
     lua_settop(L, 1);
     lua_pushvalue(L, 1);
@@ -122,9 +122,9 @@ static int l_require(lua_State *L)
     return 1;
 }
 
-static void set_require(lua_State *L, lhost_finder f)
+static void set_require(lua_State *L, module_finder f)
 {
-    lhost_push_finder(L, f);
+    host_functions_push_finder(L, f);
     lua_newtable(L);
     lua_pushcclosure(L, l_require, 2);
     lua_setfield(L, -2, "require");
@@ -144,7 +144,7 @@ static void adopt_strings(lua_State *L)
     lua_pop(L, 2);
 }
 
-void lsandbox_enter(lua_State *L, lhost_finder f)
+void sandbox_enter(lua_State *L, module_finder f)
 {
     int own, globals;
     lua_pushglobaltable(L);
@@ -172,7 +172,7 @@ void lsandbox_enter(lua_State *L, lhost_finder f)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &own_globals_key);
 }
 
-void lsandbox_push_own_globals(lua_State *L)
+void sandbox_push_own_globals(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &own_globals_key) == LUA_TTABLE)
         return;
@@ -180,10 +180,10 @@ void lsandbox_push_own_globals(lua_State *L)
     lua_pushglobaltable(L);
 }
 
-void lsandbox_push_require(lua_State *L, const char *path)
+void sandbox_push_require(lua_State *L, const char *path)
 {
     if (strncmp(path, "modalua.", 8) == 0)
-        lsandbox_push_own_globals(L);
+        sandbox_push_own_globals(L);
     else
         lua_pushglobaltable(L);
     lua_getfield(L, -1, "require");
@@ -195,21 +195,21 @@ void lsandbox_push_require(lua_State *L, const char *path)
 static int refuse(lua_State *L, const char *name, const char *method, const char *path,
                   const char *why)
 {
-    lerror_new(L, "refused", "sandbox", "%s", why);
-    lerror_set(L, "op", name);
-    lerror_set(L, "method", method);
-    lerror_set(L, "path", path);
+    error_new(L, "refused", "sandbox", "%s", why);
+    error_set(L, "op", name);
+    error_set(L, "method", method);
+    error_set(L, "path", path);
     return lua_error(L);
 }
 
-void lsandbox_check(lua_State *L, const loop *lp, const char *name, const char *why)
+void guard_check(lua_State *L, const loop *lp, const char *name, const char *why)
 {
     if (lp->sandboxed)
         refuse(L, name, NULL, NULL, why);
 }
 
-void lsandbox_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
-                          const char *path)
+void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
+                       const char *path)
 {
     const char *why = lp->sandboxed ? orthanc_out_of_reach(method, path) : NULL;
     if (why)

@@ -14,22 +14,22 @@
 #include "engine/loop.h"
 
 /* Gives a state of ours, whose libraries are open, the globals of a sandbox. [-0, +0, m] */
-void lsandbox_enter(lua_State *L, lhost_finder f);
+void sandbox_enter(lua_State *L, module_finder f);
 
 /* Pushes the globals of modalua's own Lua half, which outside a sandbox are everybody's.
  * [-0, +1, -] */
-void lsandbox_push_own_globals(lua_State *L);
+void sandbox_push_own_globals(lua_State *L);
 
 /* Pushes the `require` for a path that the host calls: it may call any part of modalua; of the rest
  * what its scripts could. [-0, +1, v] */
-void lsandbox_push_require(lua_State *L, const char *path);
+void sandbox_push_require(lua_State *L, const char *path);
 
 /* Throws, in a sandbox, that the function `name` is not for one. [-0, +0, v] */
-void lsandbox_check(lua_State *L, const loop *lp, const char *name, const char *why);
+void guard_check(lua_State *L, const loop *lp, const char *name, const char *why);
 
 /* The same when its scripts may not use this route by themselves; the path is encoded.
  * [-0, +0, v] */
-void lsandbox_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
-                          const char *path);
+void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
+                       const char *path);
 
 #endif

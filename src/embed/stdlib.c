@@ -12,7 +12,7 @@ static const char traces_key; /* of the table coroutine -> traceback of its erro
 
 static int l_print(lua_State *L)
 {
-    const lbase_host *host = lua_touserdata(L, lua_upvalueindex(1));
+    const stdlib_output *host = lua_touserdata(L, lua_upvalueindex(1));
     luaL_Buffer b;
     int n = lua_gettop(L);
     if (!host->write)
@@ -37,7 +37,7 @@ static int l_print(lua_State *L)
 /* As lauxlib's, with the host in place of standard error: off until a script says warn "@on". */
 static void on_warning(void *user, const char *message, int to_be_continued)
 {
-    lbase_host *host = user;
+    stdlib_output *host = user;
     bool first = !host->warning_goes_on;
     host->warning_goes_on = to_be_continued != 0;
     if (first && !to_be_continued && message[0] == '@') {
@@ -59,8 +59,8 @@ static void on_warning(void *user, const char *message, int to_be_continued)
 /* Unwinds the run, <close> variables included; the process is the host's. */
 static int l_exit(lua_State *L)
 {
-    loop *lp = limits_loop(L);
-    limits_pass_on(L, lp); /* the first one counts */
+    loop *lp = stop_loop(L);
+    stop_pass_on(L, lp); /* the first one counts */
     if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
         lp->exit_code = EXIT_SUCCESS;
     else if (lua_isboolean(L, 1))
@@ -68,7 +68,7 @@ static int l_exit(lua_State *L)
     else
         lp->exit_code = (int)luaL_checkinteger(L, 1);
     loop_kill(lp, REASON_EXIT);
-    limits_throw_kill(L, lp);
+    stop_throw_kill(L, lp);
 }
 
 /* ---- setmetatable ---- */
@@ -77,7 +77,7 @@ static int l_exit(lua_State *L)
  * and one that spins could not be. */
 static void check_no_finalizer(lua_State *L, int metatable)
 {
-    if (!lua_istable(L, metatable) || !limits_loop(L)->interruptible)
+    if (!lua_istable(L, metatable) || !stop_loop(L)->interruptible)
         return;
     lua_pushliteral(L, "__gc");
     if (lua_rawget(L, metatable) != LUA_TNIL)
@@ -117,8 +117,8 @@ static int l_debug_setmetatable(lua_State *L)
 static int finish_pcall(lua_State *L, int status, lua_KContext skip)
 {
     if (status != LUA_OK && status != LUA_YIELD) {
-        limits_loop(L)->thrown_by_hook = NULL;
-        limits_pass_on(L, limits_loop(L));
+        stop_loop(L)->thrown_by_hook = NULL;
+        stop_pass_on(L, stop_loop(L));
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
         return 2;
@@ -140,7 +140,7 @@ static int l_traceback(lua_State *L);
  * could not be stopped: none runs. */
 static int guarded_handler(lua_State *L)
 {
-    const loop *lp = limits_loop(L);
+    const loop *lp = stop_loop(L);
     if (lp->stop == LOOP_KILL || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
@@ -183,7 +183,7 @@ static lua_State *check_coroutine(lua_State *L)
  * debug.traceback(co) is called. */
 static int keep_trace(lua_State *L)
 {
-    if (limits_loop(L)->stop == LOOP_KILL)
+    if (stop_loop(L)->stop == LOOP_KILL)
         return 1;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
     lua_pushthread(L);
@@ -198,7 +198,7 @@ static int l_create(lua_State *L)
     lua_State *co;
     luaL_checktype(L, 1, LUA_TFUNCTION);
     co = lua_newthread(L);
-    limits_push_base(co);
+    stop_push_base(co);
     lua_pushcfunction(co, keep_trace);
     lua_pushvalue(L, 1);
     lua_xmove(L, co, 1);
@@ -216,7 +216,7 @@ static const char *resume_fault(lua_State *co)
 {
     lua_Debug ar;
     int status = lua_status(co);
-    if (limits_is_task(co)) /* the loop's alone; a main program to its script */
+    if (stop_is_task(co)) /* the loop's alone; a main program to its script */
         return "cannot resume non-suspended coroutine";
     if (status == LUA_YIELD)
         return NULL;
@@ -228,11 +228,11 @@ static const char *resume_fault(lua_State *co)
 /* lua_resetthread; a kill in a <close> handler goes on. Leaves an error, if any, on co's stack. */
 static int reset(lua_State *L, lua_State *co)
 {
-    loop *lp = limits_loop(L);
-    lua_State *before = limits_enter(lp, co);
+    loop *lp = stop_loop(L);
+    lua_State *before = stop_enter(lp, co);
     int status = lua_resetthread(co);
-    limits_leave(lp, before);
-    limits_pass_on(L, lp);
+    stop_leave(lp, before);
+    stop_pass_on(L, lp);
     return status;
 }
 
@@ -240,7 +240,7 @@ static int reset(lua_State *L, lua_State *co)
  * returns -1. */
 static int resume(lua_State *L, lua_State *co, int args)
 {
-    loop *lp = limits_loop(L);
+    loop *lp = stop_loop(L);
     const char *fault = resume_fault(co);
     lua_State *before;
     int status, results;
@@ -251,12 +251,12 @@ static int resume(lua_State *L, lua_State *co, int args)
     lua_xmove(L, co, args);
     if (lua_status(co) == LUA_OK)
         args = lua_gettop(co) - 1; /* with the base frame's handler and the function */
-    before = limits_enter(lp, co);
+    before = stop_enter(lp, co);
     status = lua_resume(co, L, args, &results);
-    limits_leave(lp, before);
+    stop_leave(lp, before);
     if (status != LUA_OK && status != LUA_YIELD) {
         lp->thrown_by_hook = NULL;
-        limits_pass_on(L, lp);
+        stop_pass_on(L, lp);
         lua_xmove(co, L, 1);
         return -1;
     }
@@ -308,7 +308,7 @@ static int l_wrap(lua_State *L)
 
 static int l_yield(lua_State *L)
 {
-    if (limits_is_task(L))
+    if (stop_is_task(L))
         return luaL_error(L, "attempt to yield from outside a coroutine");
     return lua_yield(L, lua_gettop(L));
 }
@@ -316,14 +316,14 @@ static int l_yield(lua_State *L)
 static int l_isyieldable(lua_State *L)
 {
     lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-    lua_pushboolean(L, lua_isyieldable(co) && !limits_is_task(co));
+    lua_pushboolean(L, lua_isyieldable(co) && !stop_is_task(co));
     return 1;
 }
 
 static int l_running(lua_State *L)
 {
     int is_main = lua_pushthread(L);
-    lua_pushboolean(L, is_main || limits_is_task(L));
+    lua_pushboolean(L, is_main || stop_is_task(L));
     return 2;
 }
 
@@ -332,7 +332,7 @@ static int l_close(lua_State *L)
     lua_State *co = check_coroutine(L);
     lua_Debug ar;
     int status = lua_status(co);
-    if (co == L || limits_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
+    if (co == L || stop_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
         return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
     status = reset(L, co);
     lua_pushboolean(L, status == LUA_OK);
@@ -397,7 +397,7 @@ static void replace_in(lua_State *L, const char *library, const luaL_Reg *functi
     lua_pop(L, 1);
 }
 
-void lbase_open(lua_State *L, lbase_host *host)
+void stdlib_open(lua_State *L, stdlib_output *host)
 {
     static const luaL_Reg base[] = { { "setmetatable", l_setmetatable },
                                      { "pcall", l_pcall },
@@ -423,7 +423,7 @@ void lbase_open(lua_State *L, lbase_host *host)
     replace_in(L, "_G", base);
     replace_in(L, "os", os);
     replace_in(L, "debug", debug);
-    if (limits_loop(L)->interruptible)
+    if (stop_loop(L)->interruptible)
         replace_in(L, "debug", hook);
     replace_in(L, "coroutine", coroutine);
     lua_newtable(L);

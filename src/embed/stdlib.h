@@ -11,15 +11,15 @@
 #include "modalua.h"
 
 /* Where output goes; NULL = nowhere. */
-typedef struct lbase_host {
+typedef struct stdlib_output {
     modalua_write_fn write, warn;
     void *user;
     bool warnings;        /* warn "@on" */
     bool warning_goes_on; /* the next piece belongs to the same warning */
-} lbase_host;
+} stdlib_output;
 
 /* Replaces them in the globals, after luaL_openlibs. The host must outlive the state. [-0, +0, m]
  */
-void lbase_open(lua_State *L, lbase_host *host);
+void stdlib_open(lua_State *L, stdlib_output *host);
 
 #endif

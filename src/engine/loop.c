@@ -31,14 +31,14 @@ void loop_clear(loop *lp)
     lp->wake[0] = lp->wake[1] = -1;
 }
 
-bool loop_init(loop *lp, mem *m)
+bool loop_init(loop *lp, memory *m)
 {
     loop_clear(lp);
     if (!m) {
-        mem_init(&lp->own_mem, NULL, NULL, 0);
-        m = &lp->own_mem;
+        memory_init(&lp->own_memory, NULL, NULL, 0);
+        m = &lp->own_memory;
     }
-    lp->mem = m;
+    lp->memory = m;
     atomic_init(&lp->cancels, 0);
     atomic_init(&lp->due, -1);
     http_init(&lp->http, m);
@@ -53,7 +53,7 @@ void loop_free(loop *lp)
 {
     http_free(&lp->http);
     if (lp->timers)
-        mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *lp->timers, 0);
+        memory_realloc(lp->memory, lp->timers, lp->timer_room * sizeof *lp->timers, 0);
     lp->timers = NULL;
     for (int i = 0; i < 2; i++)
         if (lp->wake[i] >= 0)
@@ -157,8 +157,8 @@ static void timer_down(loop *lp, size_t place, op *o)
 static bool timers_grow(loop *lp)
 {
     size_t room = lp->timer_room ? lp->timer_room * 2 : TIMERS_FIRST;
-    op **grown =
-        mem_realloc(lp->mem, lp->timers, lp->timer_room * sizeof *grown, room * sizeof *grown);
+    op **grown = memory_realloc(lp->memory, lp->timers, lp->timer_room * sizeof *grown,
+                                room * sizeof *grown);
     if (!grown)
         return false;
     lp->timers = grown;

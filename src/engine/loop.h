@@ -21,7 +21,7 @@ struct lua_State;
 typedef struct loop loop;
 typedef struct op op;
 typedef struct task task;
-typedef struct lane lane;
+typedef struct slots slots;
 
 /* Starts the next request or timer and returns OP_WAIT, or pushes results and returns their number,
  * or pushes a function and arguments, whose results are the operation's, and returns OP_CALL (right
@@ -54,13 +54,13 @@ struct op {
     op *next_joiner;       /* of the same target */
     double due;            /* seconds on clock_now's clock */
     size_t timer;          /* place in the heap, from 1; 0 = no timer */
-    lane *lane;            /* that it waits for or has a place in, or NULL (lane.h) */
-    bool in_lane;          /* it has one */
+    slots *slots;          /* that it waits for or has a place in, or NULL (engine/slots.h) */
+    bool has_slot;         /* it has one */
     retry retry;           /* of the present exchange; the timer may be its pause */
     double tick;           /* seconds after which an advance looks at an exchange that is still
                               under way; 0 = it does not */
-    unsigned lane_places;  /* how many there are, as it sees it */
-    op *next_in_lane;      /* that waits behind it */
+    unsigned slot_limit;   /* how many there are, as it sees it */
+    op *next_waiting;      /* that waits behind it */
     void (*released)(op *o); /* it lets go of everything; or NULL */
     int farewell; /* registry reference while nobody waits for it; 0 = an ordinary operation */
     bool (*farewell_goes_on)(op *o); /* starts one more request; or NULL */
@@ -109,11 +109,12 @@ typedef enum loop_reason {
 } loop_reason;
 
 struct loop {
-    mem *mem;
-    mem own_mem; /* what `mem` points at in a state that is not ours */
+    memory *memory;
+    memory own_memory; /* what `memory` points at in a state that is not ours */
     http http;
-    bool owned;     /* the lua_State is ours: limits, hooks and base frames apply */
-    bool sandboxed; /* its scripts have no files, and only the servers of the host (lsandbox.h) */
+    bool owned; /* the lua_State is ours: limits, hooks and base frames apply */
+    bool
+        sandboxed; /* its scripts have no files, and only the servers of the host (embed/sandbox.h) */
     /* tasks (task.c) */
     task *current; /* the one that runs; NULL outside any */
     task *ready, *ready_tail;
@@ -146,8 +147,8 @@ struct loop {
     void *show_user;
     /* requests that nobody waits for (op.c) */
     op *farewells;
-    op *outside; /* those that wait for an answer from outside the loop */
-    lane *lanes; /* of all modalities in use (lane.c) */
+    op *outside;       /* those that wait for an answer from outside the loop */
+    slots *slots_list; /* of all modalities in use (engine/slots.c) */
 };
 
 /* A loop that loop_free may be given. */
@@ -155,7 +156,7 @@ void loop_clear(loop *lp);
 
 /* Opens the wake pipe. False: no descriptors left. m NULL: an account of its own over the C
  * library's allocator. */
-bool loop_init(loop *lp, mem *m);
+bool loop_init(loop *lp, memory *m);
 void loop_free(loop *lp);
 
 /* Puts a task at the end of the ready queue, or takes it out. */

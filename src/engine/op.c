@@ -38,7 +38,7 @@ static void op_close(op *o)
     loop_clear_timer(o);
     loop_leave_outside(o);
     leave_target(o);
-    lane_leave(o);
+    slots_leave(o);
     if (o->parked)
         o->parked->waits = NULL;
     o->lp = NULL;
@@ -73,7 +73,7 @@ int op_throw(lua_State *L, op *o)
 
 static int throw_no_memory(lua_State *L, op *o, const char *what)
 {
-    lerror_new(L, "limit", "memory", "not enough memory for %s", what);
+    error_new(L, "limit", "memory", "not enough memory for %s", what);
     return op_throw(L, o);
 }
 
@@ -148,7 +148,7 @@ void op_call_back(lua_State *L, op *o)
         return;
     lp->thrown_by_hook = NULL;
     give_up(L, o);
-    limits_pass_on(L, lp);
+    stop_pass_on(L, lp);
     lua_error(L);
 }
 
@@ -159,8 +159,8 @@ static void check_stop(lua_State *L, op *o)
     loop_check(lp);
     if (must_stop(lp)) {
         give_up(L, o);
-        limits_pass_on(L, lp);
-        limits_throw_cancelled(L, lp);
+        stop_pass_on(L, lp);
+        stop_throw_cancelled(L, lp);
     }
     if (o->stuck) {
         op_close(o);
@@ -184,7 +184,7 @@ static void drive(lua_State *L, op *o)
         luaL_error(
             L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
     }
-    limits_end_burst(lp);
+    stop_end_burst(lp);
     while (!o->ready && !must_stop(lp)) {
         if (o->turn)
             o->turn(L, lp, -1);
@@ -197,7 +197,7 @@ static void drive(lua_State *L, op *o)
             luaL_error(L, "interrupted!");
         }
     }
-    limits_restart_burst(lp);
+    stop_restart_burst(lp);
 }
 
 /* What a function that the operation ended by calling has returned is all that is above the op. */

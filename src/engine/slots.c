@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-struct lane {
-    lane *next;
+struct slots {
+    slots *next;
     unsigned users;   /* handles and operations that name it */
     unsigned running; /* operations with a place */
     op *first, *last; /* that wait */
@@ -11,16 +11,16 @@ struct lane {
     char key[];       /* server, line feed, path of the remote */
 };
 
-lane *lane_of(loop *lp, const char *server, const char *remote)
+slots *slots_of(loop *lp, const char *server, const char *remote)
 {
-    size_t a = strlen(server), b = strlen(remote), size = sizeof(lane) + a + b + 2;
-    lane *l;
-    for (l = lp->lanes; l; l = l->next)
+    size_t a = strlen(server), b = strlen(remote), size = sizeof(slots) + a + b + 2;
+    slots *l;
+    for (l = lp->slots_list; l; l = l->next)
         if (strncmp(l->key, server, a) == 0 && l->key[a] == '\n' &&
             strcmp(l->key + a + 1, remote) == 0)
             break;
     if (!l) {
-        l = mem_realloc(lp->mem, NULL, 0, size);
+        l = memory_realloc(lp->memory, NULL, 0, size);
         if (!l)
             return NULL;
         memset(l, 0, sizeof *l);
@@ -28,83 +28,83 @@ lane *lane_of(loop *lp, const char *server, const char *remote)
         memcpy(l->key, server, a);
         l->key[a] = '\n';
         memcpy(l->key + a + 1, remote, b + 1);
-        l->next = lp->lanes;
-        lp->lanes = l;
+        l->next = lp->slots_list;
+        lp->slots_list = l;
     }
     l->users++;
     return l;
 }
 
-void lane_release(loop *lp, lane *l)
+void slots_release(loop *lp, slots *l)
 {
     if (!l || --l->users > 0)
         return;
-    for (lane **link = &lp->lanes; *link; link = &(*link)->next)
+    for (slots **link = &lp->slots_list; *link; link = &(*link)->next)
         if (*link == l) {
             *link = l->next;
             break;
         }
-    mem_realloc(lp->mem, l, l->size, 0);
+    memory_realloc(lp->memory, l, l->size, 0);
 }
 
-void lane_push_in(lane *l, op *o)
+void slots_push_in(slots *l, op *o)
 {
     l->users++;
     l->running++;
-    o->lane = l;
-    o->in_lane = true;
+    o->slots = l;
+    o->has_slot = true;
 }
 
-bool lane_enter(lane *l, op *o, unsigned max)
+bool slots_enter(slots *l, op *o, unsigned max)
 {
-    o->lane_places = max;
+    o->slot_limit = max;
     if (!l->first && l->running < max) {
-        lane_push_in(l, o);
+        slots_push_in(l, o);
         return true;
     }
     l->users++;
-    o->lane = l;
-    o->ready = o->in_lane = false;
-    o->next_in_lane = NULL;
-    *(l->last ? &l->last->next_in_lane : &l->first) = o;
+    o->slots = l;
+    o->ready = o->has_slot = false;
+    o->next_waiting = NULL;
+    *(l->last ? &l->last->next_waiting : &l->first) = o;
     l->last = o;
     return false;
 }
 
-static void stop_waiting(lane *l, op *o)
+static void stop_waiting(slots *l, op *o)
 {
     op *before = NULL;
-    for (op *at = l->first; at != o; at = at->next_in_lane)
+    for (op *at = l->first; at != o; at = at->next_waiting)
         before = at;
-    *(before ? &before->next_in_lane : &l->first) = o->next_in_lane;
+    *(before ? &before->next_waiting : &l->first) = o->next_waiting;
     if (l->last == o)
         l->last = before;
 }
 
-static void admit(lane *l)
+static void admit(slots *l)
 {
     op *o;
-    while ((o = l->first) && l->running < o->lane_places) {
-        l->first = o->next_in_lane;
+    while ((o = l->first) && l->running < o->slot_limit) {
+        l->first = o->next_waiting;
         if (!l->first)
             l->last = NULL;
         l->running++;
-        o->in_lane = true;
+        o->has_slot = true;
         loop_op_ready(o);
     }
 }
 
-void lane_leave(op *o)
+void slots_leave(op *o)
 {
-    lane *l = o->lane;
+    slots *l = o->slots;
     if (!l)
         return;
-    if (o->in_lane)
+    if (o->has_slot)
         l->running--;
     else
         stop_waiting(l, o);
-    o->lane = NULL;
-    o->in_lane = false;
+    o->slots = NULL;
+    o->has_slot = false;
     admit(l);
-    lane_release(o->lp, l);
+    slots_release(o->lp, l);
 }

@@ -12,19 +12,19 @@
 #include "engine/loop.h"
 
 /* The lane of what that server knows under that path, made at first use; the caller lets go of it
- * with lane_release. NULL: out of memory. */
-lane *lane_of(loop *lp, const char *server, const char *remote);
-void lane_release(loop *lp, lane *l);
+ * with slots_release. NULL: out of memory. */
+slots *slots_of(loop *lp, const char *server, const char *remote);
+void slots_release(loop *lp, slots *l);
 
 /* True: the operation has a place, and may go on. False: it waits, and becomes ready when it has
- * one (op->in_lane). max: how many places there are, as the operation sees it. */
-bool lane_enter(lane *l, op *o, unsigned max);
+ * one (op->has_slot). max: how many places there are, as the operation sees it. */
+bool slots_enter(slots *l, op *o, unsigned max);
 
 /* Goes ahead, whoever else is there: for one that must not wait, as nobody could make room for it
  * meanwhile. */
-void lane_push_in(lane *l, op *o);
+void slots_push_in(slots *l, op *o);
 
 /* Gives up the place, or the wait for one. Idempotent. */
-void lane_leave(op *o);
+void slots_leave(op *o);
 
 #endif

@@ -24,20 +24,20 @@ static void push_cancelled(lua_State *L, loop *lp)
 {
     if (lp->current)
         lp->current->cancel_thrown = true;
-    lerror_new(L, "cancelled", NULL, "cancelled");
+    error_new(L, "cancelled", NULL, "cancelled");
 }
 
 static void tick(lua_State *L, lua_Debug *ar)
 {
-    loop *lp = limits_loop(L);
+    loop *lp = stop_loop(L);
     (void)ar;
     if (lp->stop != LOOP_KILL && lua_gethookcount(L) != HOOK_COUNT)
-        limits_arm(L); /* limits_hurry has been heard */
+        stop_arm(L); /* stop_hurry has been heard */
     loop_check(lp);
     check_burst(lp);
     if (lp->stop == LOOP_KILL) {
         if (lp->kill_grace_end == 0 || clock_now() >= lp->kill_grace_end)
-            limits_throw_kill(L, lp);
+            stop_throw_kill(L, lp);
     } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
         push_cancelled(L, lp);
         lp->thrown_by_hook = lua_topointer(L, -1);
@@ -45,39 +45,39 @@ static void tick(lua_State *L, lua_Debug *ar)
     }
 }
 
-void limits_arm(lua_State *L)
+void stop_arm(lua_State *L)
 {
     lua_sethook(L, tick, LUA_MASKCOUNT, HOOK_COUNT);
 }
 
-void limits_hurry(loop *lp)
+void stop_hurry(loop *lp)
 {
     lua_State *running = atomic_load(&lp->running);
     if (running && lp->interruptible)
         lua_sethook(running, tick, LUA_MASKCOUNT, 1);
 }
 
-void limits_install(lua_State *L, loop *lp)
+void stop_install(lua_State *L, loop *lp)
 {
     *(loop **)lua_getextraspace(L) = lp;
     lp->owned = true;
     if (lp->interruptible)
-        limits_arm(L);
+        stop_arm(L);
 }
 
 /* Every thread has an extra space of its own, copied from the main one's: the lowest bit tells a
  * task's coroutine from others. */
-loop *limits_loop(lua_State *L)
+loop *stop_loop(lua_State *L)
 {
     return (loop *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
 }
 
-void limits_mark_task(lua_State *co)
+void stop_mark_task(lua_State *co)
 {
     *(uintptr_t *)lua_getextraspace(co) |= 1;
 }
 
-bool limits_is_task(lua_State *co)
+bool stop_is_task(lua_State *co)
 {
     return *(uintptr_t *)lua_getextraspace(co) & 1;
 }
@@ -87,43 +87,43 @@ bool limits_is_task(lua_State *co)
 static void arm_late(loop *lp, lua_State *co)
 {
     if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != tick)
-        limits_arm(co);
+        stop_arm(co);
 }
 
-lua_State *limits_enter(loop *lp, lua_State *co)
+lua_State *stop_enter(loop *lp, lua_State *co)
 {
     lua_State *before = atomic_exchange(&lp->running, co);
     arm_late(lp, co);
     return before;
 }
 
-void limits_leave(loop *lp, lua_State *before)
+void stop_leave(loop *lp, lua_State *before)
 {
     atomic_store(&lp->running, before);
     if (before)
         arm_late(lp, before);
 }
 
-void limits_restart_burst(loop *lp)
+void stop_restart_burst(loop *lp)
 {
     if (lp->burst > 0)
         atomic_store(&lp->burst_end, clock_now() + lp->burst);
 }
 
-void limits_end_burst(loop *lp)
+void stop_end_burst(loop *lp)
 {
     if (lp->burst > 0)
         atomic_store(&lp->burst_end, 0);
 }
 
-double limits_pause_burst(loop *lp)
+double stop_pause_burst(loop *lp)
 {
     double end = atomic_load(&lp->burst_end);
-    limits_end_burst(lp);
+    stop_end_burst(lp);
     return end > 0 ? end - clock_now() : HUGE_VAL;
 }
 
-void limits_resume_burst(loop *lp, double left)
+void stop_resume_burst(loop *lp, double left)
 {
     if (left < HUGE_VAL)
         atomic_store(&lp->burst_end, clock_now() + left);
@@ -136,14 +136,14 @@ void limits_resume_burst(loop *lp, double left)
 static double grace(const loop *lp, double now)
 {
     if (lp->reason != REASON_EXIT || lp->burst > 0)
-        return LIMITS_GRACE;
+        return STOP_GRACE;
     if (lp->deadline == 0 || lp->deadline > now + lp->grace)
         return lp->grace;
-    return lp->deadline > now + LIMITS_GRACE ? lp->deadline - now : LIMITS_GRACE;
+    return lp->deadline > now + STOP_GRACE ? lp->deadline - now : STOP_GRACE;
 }
 
 /* After the grace the very next instruction throws again. */
-void limits_throw_kill(lua_State *L, loop *lp)
+void stop_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now();
     bool again = lp->kill_grace_end > 0 && now >= lp->kill_grace_end;
@@ -155,22 +155,22 @@ void limits_throw_kill(lua_State *L, loop *lp)
     __builtin_unreachable();
 }
 
-void limits_throw_cancelled(lua_State *L, loop *lp)
+void stop_throw_cancelled(lua_State *L, loop *lp)
 {
     push_cancelled(L, lp);
     lua_error(L);
     __builtin_unreachable();
 }
 
-bool limits_is_kill(lua_State *L, int index)
+bool stop_is_kill(lua_State *L, int index)
 {
     return lua_touserdata(L, index) == &kill_token;
 }
 
-void limits_pass_on(lua_State *L, loop *lp)
+void stop_pass_on(lua_State *L, loop *lp)
 {
     if (lp->stop == LOOP_KILL)
-        limits_throw_kill(L, lp);
+        stop_throw_kill(L, lp);
 }
 
 /* ---- the base frame ---- */
@@ -188,7 +188,7 @@ static int base(lua_State *L)
     return base_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, base_k), 0);
 }
 
-void limits_push_base(lua_State *co)
+void stop_push_base(lua_State *co)
 {
     lua_pushcfunction(co, base);
 }

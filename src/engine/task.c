@@ -114,7 +114,7 @@ static void push_traceback(lua_State *L, int error)
 int task_keep_origin(lua_State *L)
 {
     lua_settop(L, 1);
-    if (limits_is_kill(L, 1))
+    if (stop_is_kill(L, 1))
         return 1;
     push_traceback(L, 1);
     remember_origin(L, 1);
@@ -126,7 +126,7 @@ static int keep_traceback(lua_State *L)
 {
     loop *lp = lua_touserdata(L, lua_upvalueindex(1));
     task *t = lp->current;
-    if (!t || L != t->co || limits_is_kill(L, 1))
+    if (!t || L != t->co || stop_is_kill(L, 1))
         return 1;
     push_traceback(L, 1);
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
@@ -151,8 +151,8 @@ task *task_new(lua_State *L, loop *lp, int args)
     lua_pushlightuserdata(L, lp);
     lua_pushcclosure(L, keep_traceback, 1);
     if (lp->owned)
-        limits_mark_task(t->co);
-    limits_push_base(t->co);
+        stop_mark_task(t->co);
+    stop_push_base(t->co);
     lua_xmove(L, t->co, 1);
     lua_insert(L, function); /* task f args... */
     lua_xmove(L, t->co, args + 1);
@@ -257,7 +257,7 @@ static void task_ended(lua_State *L, task *t)
 static void task_fail(lua_State *L, task *t)
 {
     t->failed = true;
-    if (t->cancelled && (lerror_is_kind(L, -1, "cancelled") || limits_is_kill(L, -1)))
+    if (t->cancelled && (error_is_kind(L, -1, "cancelled") || stop_is_kill(L, -1)))
         t->joined = true;
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
     lua_insert(L, -2);
@@ -284,11 +284,11 @@ static void task_resume(lua_State *L, task *t)
 
     t->started = true;
     lp->current = t;
-    before = limits_enter(lp, t->co);
-    limits_restart_burst(lp);
+    before = stop_enter(lp, t->co);
+    stop_restart_burst(lp);
     status = lua_resume(t->co, L, args, &results);
-    limits_leave(lp, before);
-    limits_end_burst(lp);
+    stop_leave(lp, before);
+    stop_end_burst(lp);
     lp->current = NULL;
     lp->thrown_by_hook = NULL;
 
@@ -349,12 +349,12 @@ static int task_push_outcome(lua_State *L, int index)
         if (t->started) {
             lua_getiuservalue(L, index, UV_ERROR);
             if (lua_getiuservalue(L, index, UV_TRACEBACK) == LUA_TSTRING &&
-                !lerror_is_kind(L, -2, "cancelled"))
+                !error_is_kind(L, -2, "cancelled"))
                 remember_origin(L, lua_gettop(L) - 1);
             else
                 lua_pop(L, 1);
         } else
-            lerror_new(L, "cancelled", NULL, "cancelled");
+            error_new(L, "cancelled", NULL, "cancelled");
         return 2;
     }
     luaL_checkstack(L, t->results, "too many results");
@@ -375,10 +375,10 @@ static task *check_task(lua_State *L, int index)
 
 int task_spawn(lua_State *L)
 {
-    loop *lp = ldoc_loop(L);
+    loop *lp = doc_loop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (lp->owned) {
-        limits_pass_on(
+        stop_pass_on(
             L, lp); /* or a chain of tasks, each too short for the hook, would outlive the kill */
         if (!lp->current)
             return luaL_error(L, "no task can be started here: the run has ended");
@@ -397,7 +397,7 @@ static int join_advance(lua_State *L, op *o)
 
 static int l_join(lua_State *L)
 {
-    loop *lp = ldoc_loop(L);
+    loop *lp = doc_loop(L);
     task *t = check_task(L, 1);
     op *o;
     luaL_argcheck(L, t != lp->current, 1, "a task cannot wait for itself");
@@ -409,7 +409,7 @@ static int l_join(lua_State *L)
 
 int task_can_join(lua_State *L)
 {
-    const loop *lp = ldoc_loop(L);
+    const loop *lp = doc_loop(L);
     lua_pushboolean(L, !lp->current || op_can_yield(L, lp));
     return 1;
 }
@@ -442,7 +442,7 @@ int task_sleep(lua_State *L)
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
     lua_settop(L, 1);
-    return op_run(L, op_new(L, ldoc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
+    return op_run(L, op_new(L, doc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
 }
 
 int task_now(lua_State *L)
@@ -464,7 +464,7 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-static const ldoc_row methods[] = {
+static const doc_row methods[] = {
     { "join", l_join, "task:join() -> ... | nil, err",
       "Waits until the task has ended and gives what its function returned, or nil and its error. "
       "Any number of tasks may join one." },
@@ -480,7 +480,7 @@ static const ldoc_row methods[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-static const ldoc_row functions[] = {
+static const doc_row functions[] = {
     { "spawn", task_spawn, "spawn(f, ...) -> task",
       "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done "
       "when those that it started are: it waits for them, "
@@ -499,9 +499,9 @@ void task_open(lua_State *L, loop *lp)
                                      { "__close", l_cancel },
                                      { NULL, NULL } };
     lua_newtable(L);
-    ldoc_register(L, lp, methods);
-    ltype_open(L, lp, TASK_TYPE, meta);
+    doc_register(L, lp, methods);
+    userdata_open(L, lp, TASK_TYPE, meta);
     lua_pop(L, 1);
     lua_newtable(L);
-    ldoc_register(L, lp, functions);
+    doc_register(L, lp, functions);
 }

@@ -87,10 +87,10 @@ static void list_remove(http_list *list, http_transfer *t)
 
 /* ---- the life of the whole ---- */
 
-void http_init(http *h, mem *m)
+void http_init(http *h, memory *m)
 {
     memset(h, 0, sizeof *h);
-    h->mem = m;
+    h->memory = m;
 }
 
 void http_free(http *h)
@@ -133,7 +133,7 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     while (room < t->body_size + bytes + 1)
         room *= 2;
     if (room != t->body_room) {
-        char *grown = mem_realloc(t->h->mem, t->body, t->body_room, room);
+        char *grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
         if (!grown) {
             t->fault = HTTP_NO_MEMORY;
             return 0;
@@ -184,16 +184,16 @@ static bool set_method(http_transfer *t)
 
 static bool set_url(http_transfer *t)
 {
-    mem *m = t->h->mem;
+    memory *m = t->h->memory;
     size_t base = strlen(t->server->url), size = base + strlen(t->request.path) + 1;
-    char *url = mem_realloc(m, NULL, 0, size);
+    char *url = memory_realloc(m, NULL, 0, size);
     bool ok;
     if (!url)
         return false;
     memcpy(url, t->server->url, base);
     memcpy(url + base, t->request.path, size - base);
     ok = curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK;
-    mem_realloc(m, url, size, 0);
+    memory_realloc(m, url, size, 0);
     return ok;
 }
 
@@ -403,7 +403,7 @@ void http_end(http_transfer *t)
     }
     release_easy(t);
     if (t->body)
-        mem_realloc(t->h->mem, t->body, t->body_room, 0);
+        memory_realloc(t->h->memory, t->body, t->body_room, 0);
     t->body = NULL;
     t->body_size = t->body_room = 0;
     t->state = HTTP_IDLE;

@@ -34,7 +34,7 @@ typedef struct http_list {
 
 /* The transfers of one runtime. The CURLM is made by the first transfer. */
 typedef struct http {
-    mem *mem;
+    memory *memory;
     CURLM *multi;
     unsigned running;     /* let in and not finished */
     unsigned waiting;     /* begun and not let in */
@@ -120,7 +120,7 @@ struct http_transfer {
     char error[CURL_ERROR_SIZE];
 };
 
-void http_init(http *h, mem *m);
+void http_init(http *h, memory *m);
 
 /* Frees the CURLM. Every transfer has been ended and every server freed before. */
 void http_free(http *h);

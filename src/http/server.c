@@ -1,4 +1,4 @@
-/* http_server.c - how a server is reached: its address, credentials, TLS settings, and the gate in
+/* http/server.c - how a server is reached: its address, credentials, TLS settings, and the gate in
  * front of it. */
 #include <ctype.h>
 #include <stdio.h>
@@ -10,19 +10,19 @@
 
 /* ---- strings on the runtime's account ---- */
 
-static char *text_copy(mem *m, const char *text)
+static char *text_copy(memory *m, const char *text)
 {
     size_t size = strlen(text) + 1;
-    char *copy = mem_realloc(m, NULL, 0, size);
+    char *copy = memory_realloc(m, NULL, 0, size);
     if (copy)
         memcpy(copy, text, size);
     return copy;
 }
 
-static void text_free(mem *m, char *text)
+static void text_free(memory *m, char *text)
 {
     if (text)
-        mem_realloc(m, text, strlen(text) + 1, 0);
+        memory_realloc(m, text, strlen(text) + 1, 0);
 }
 
 /* Volatile, so that the compiler keeps the stores. */
@@ -32,12 +32,12 @@ static void overwrite(char *text)
         *p = 0;
 }
 
-static void secret_free(mem *m, char *text)
+static void secret_free(memory *m, char *text)
 {
     size_t size = text ? strlen(text) + 1 : 0;
     overwrite(text);
     if (text)
-        mem_realloc(m, text, size, 0);
+        memory_realloc(m, text, size, 0);
 }
 
 /* ---- gates: one for each host and port, shared by all servers that name it ---- */
@@ -50,13 +50,13 @@ static http_gate *gate_open(http *h, const char *origin)
             g->users++;
             return g;
         }
-    g = mem_realloc(h->mem, NULL, 0, sizeof *g);
+    g = memory_realloc(h->memory, NULL, 0, sizeof *g);
     if (!g)
         return NULL;
     memset(g, 0, sizeof *g);
-    g->origin = text_copy(h->mem, origin);
+    g->origin = text_copy(h->memory, origin);
     if (!g->origin) {
-        mem_realloc(h->mem, g, sizeof *g, 0);
+        memory_realloc(h->memory, g, sizeof *g, 0);
         return NULL;
     }
     g->users = 1;
@@ -73,13 +73,13 @@ static void gate_close(http *h, http_gate *g)
     while (*link != g)
         link = &(*link)->next;
     *link = g->next;
-    text_free(h->mem, g->origin);
-    mem_realloc(h->mem, g, sizeof *g, 0);
+    text_free(h->memory, g->origin);
+    memory_realloc(h->memory, g, sizeof *g, 0);
 }
 
 /* ---- the address ---- */
 
-static bool part_is_set(CURLU *u, CURLUPart part)
+static bool partial_file_is_set(CURLU *u, CURLUPart part)
 {
     char *text = NULL;
     bool set = curl_url_get(u, part, &text, 0) == CURLUE_OK && text[0] != '\0';
@@ -99,7 +99,7 @@ static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, cha
     if (code != CURLUE_OK)
         return code == CURLUE_OUT_OF_MEMORY ? no_memory
                                             : "the user name or password in it cannot be decoded";
-    *into = text_copy(s->h->mem, text);
+    *into = text_copy(s->h->memory, text);
     overwrite(text);
     curl_free(text);
     curl_url_set(u, part, NULL, 0);
@@ -144,7 +144,7 @@ static bool server_set_url(http_server *s, CURLU *u)
         return false;
     for (n = strlen(url); n > 0 && url[n - 1] == '/'; n--)
         url[n - 1] = '\0';
-    s->url = text_copy(s->h->mem, url);
+    s->url = text_copy(s->h->memory, url);
     curl_free(url);
     return s->url != NULL;
 }
@@ -189,7 +189,7 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
         return fault;
     if (o->token && has_control(o->token))
         return "the token holds control characters"; /* a line end would begin another header */
-    if (part_is_set(u, CURLUPART_QUERY) || part_is_set(u, CURLUPART_FRAGMENT))
+    if (partial_file_is_set(u, CURLUPART_QUERY) || partial_file_is_set(u, CURLUPART_FRAGMENT))
         return "the URL must end with the path: no '?' and no '#'";
     if (s->username && (o->username || o->token))
         return "the URL holds credentials, and there are others beside it; give one of them";
@@ -212,7 +212,7 @@ static const char *server_parse_proxy(http_server *s, CURLU *u, const char *prox
     if (fault)
         return fault;
     if (curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
-        s->proxy = text_copy(s->h->mem, url);
+        s->proxy = text_copy(s->h->memory, url);
     curl_free(url);
     return s->proxy ? NULL : no_memory;
 }
@@ -223,7 +223,7 @@ static bool copy(http_server *s, char **into, const char *text)
 {
     if (!text)
         return true;
-    *into = text_copy(s->h->mem, text);
+    *into = text_copy(s->h->memory, text);
     return *into != NULL;
 }
 
@@ -264,7 +264,7 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
         snprintf(why, why_size, "libcurl cannot be initialised");
         return NULL;
     }
-    s = mem_realloc(h->mem, NULL, 0, sizeof *s);
+    s = memory_realloc(h->memory, NULL, 0, sizeof *s);
     address = curl_url();
     proxy = curl_url();
     if (s) {
@@ -307,22 +307,22 @@ const char *http_server_header(http_server *s, const char *name, const char *val
     bool added;
     if (!header_valid(name, value))
         return "a name is letters, digits and -, a value holds no control characters";
-    line = mem_realloc(s->h->mem, NULL, 0, size);
+    line = memory_realloc(s->h->memory, NULL, 0, size);
     if (!line)
         return no_memory;
     snprintf(line, size, "%s%s%s", name, joint, value);
     added = add_header_line(s, line);
-    secret_free(s->h->mem, line);
+    secret_free(s->h->memory, line);
     s->authorization = s->authorization || strcasecmp(name, "Authorization") == 0;
     return added ? NULL : no_memory;
 }
 
 void http_server_free(http_server *s)
 {
-    mem *m;
+    memory *m;
     if (!s)
         return;
-    m = s->h->mem;
+    m = s->h->memory;
     if (s->gate)
         gate_close(s->h, s->gate);
     curl_slist_free_all(s->headers);
@@ -336,7 +336,7 @@ void http_server_free(http_server *s)
     text_free(m, s->ca);
     text_free(m, s->cert);
     text_free(m, s->key);
-    mem_realloc(m, s, sizeof *s, 0);
+    memory_realloc(m, s, sizeof *s, 0);
 }
 
 const char *http_server_url(const http_server *s)

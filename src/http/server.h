@@ -1,4 +1,4 @@
-/* http/server.h - what http.c and http_server.c share; nobody else includes it. */
+/* http/server.h - what http.c and http/server.c share; nobody else includes it. */
 #ifndef HTTP_SERVER_H
 #define HTTP_SERVER_H
 

@@ -185,12 +185,12 @@ static bool encode_string(encoder *e, const char *text, size_t size, const place
     const char *end = text + size, *next;
     add_char(e, '"');
     for (; text < end; text = next) {
-        next = jscan_plain_end(text, end);
+        next = json_scan_plain_end(text, end);
         add(e, text, (size_t)(next - text));
         if (next == end)
             break;
         text = next;
-        size = jscan_utf8(text, end);
+        size = json_scan_utf8(text, end);
         if (size == 0)
             return bad_data(e, at, "a string that is not UTF-8");
         next = text + size;
@@ -307,7 +307,7 @@ static bool is_array(encoder *e, int table, place *here, size_t *count)
     lua_State *L = e->L;
     size_t strings = 0, indices = 0;
     lua_Integer largest = 0;
-    lmark mark = lmark_of(L, table);
+    json_mark mark = json_mark_of(L, table);
 
     lua_pushnil(L);
     while (lua_next(L, table)) {
@@ -322,15 +322,15 @@ static bool is_array(encoder *e, int table, place *here, size_t *count)
             misuse_key(e, here->up);
         }
     }
-    if (mark == LMARK_ARRAY && strings > 0)
+    if (mark == JSON_MARK_ARRAY && strings > 0)
         misuse(e, here->up, "a json.array with string keys");
-    if (mark == LMARK_OBJECT && indices > 0)
+    if (mark == JSON_MARK_OBJECT && indices > 0)
         misuse(e, here->up, "a json.object with numbers as keys");
     if (strings > 0 && indices > 0)
         misuse(e, here->up, "a table with both numbers and strings as keys");
     check_holes(e, table, indices, largest, here);
     *count = strings + indices;
-    return mark == LMARK_ARRAY || indices > 0;
+    return mark == JSON_MARK_ARRAY || indices > 0;
 }
 
 static bool encode_table(encoder *e, const place *at)
@@ -389,7 +389,7 @@ static bool encode_value(encoder *e, const place *at)
     return misuse(e, at, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
 }
 
-bool ljson_encode(lua_State *L, int index, const char *indent)
+bool json_encode(lua_State *L, int index, const char *indent)
 {
     encoder e;
     bool good;

@@ -9,6 +9,6 @@
  * a message is pushed that names the place, such as `.Query.0010,0010`. Throws on what no program
  * should pass: functions, mixed keys, cycles, more than JSCAN_DEPTH_MAX levels. indent NULL =
  * compact. Keys are sorted. [-0, +1, v] */
-bool ljson_encode(lua_State *L, int index, const char *indent);
+bool json_encode(lua_State *L, int index, const char *indent);
 
 #endif

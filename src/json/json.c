@@ -121,27 +121,27 @@ static bool has_scratch(size_t size)
 }
 
 /* Throws unless `need` bytes fit under the limit; garbage does not count. */
-static void check_memory(lua_State *L, const mem *m, size_t size, size_t need)
+static void check_memory(lua_State *L, const memory *m, size_t size, size_t need)
 {
-    if (m->limit == 0 || (m->used <= m->limit && need <= mem_left(m)))
+    if (m->limit == 0 || (m->used <= m->limit && need <= memory_left(m)))
         return;
     lua_gc(L, LUA_GCCOLLECT);
-    if (m->used > m->limit || need > mem_left(m))
-        lerror_throw(L, "limit", "memory",
-                     "no memory for a JSON text of %I KB: it can take %I KB, %I KB are left",
-                     kilobytes(size), kilobytes(need), (lua_Integer)(mem_left(m) / 1024));
+    if (m->used > m->limit || need > memory_left(m))
+        error_throw(L, "limit", "memory",
+                    "no memory for a JSON text of %I KB: it can take %I KB, %I KB are left",
+                    kilobytes(size), kilobytes(need), (lua_Integer)(memory_left(m) / 1024));
 }
 
 /* Calls lua-cjson's decode, on the stack with its text above it, where no memory error can strike:
  * it would lose its scratch buffer. */
-static void run_parser(lua_State *L, mem *m, const jscan_facts *facts, size_t size)
+static void run_parser(lua_State *L, memory *m, const json_scan_facts *facts, size_t size)
 {
     int status;
-    if (!has_scratch(size) || !mem_shelter(m, facts->heap + facts->churn + PARSER_OVERHEAD))
-        lerror_throw(L, "limit", "memory",
-                     "the system has no memory to decode a JSON text of %I KB", kilobytes(size));
+    if (!has_scratch(size) || !memory_shelter(m, facts->heap + facts->churn + PARSER_OVERHEAD))
+        error_throw(L, "limit", "memory", "the system has no memory to decode a JSON text of %I KB",
+                    kilobytes(size));
     status = call_in_c_locale(L, 1, 1);
-    mem_unshelter(m);
+    memory_unshelter(m);
     if (status != LUA_OK)
         lua_error(L);
 }
@@ -210,11 +210,11 @@ static void walk_array(walk *w)
         lua_pop(L, 1);
         lua_pushnil(L);
         lua_rawseti(L, -2, 1);
-        lmark_array(L);
+        json_mark_array(L);
         return;
     }
     lua_pop(L, 1);
-    lmark_array(L);
+    json_mark_array(L);
     count = (lua_Integer)lua_rawlen(L, -1);
     for (lua_Integer i = 1; i <= count && w->left > 0; i++) {
         lua_rawgeti(L, -1, i);
@@ -257,7 +257,7 @@ static void walk_table(walk *w)
 
 /* Mends the value on the top, and no more of it than needs mending. Duplicate keys leave less to be
  * met than was counted. */
-static void walk_all(lua_State *L, const jscan_facts *facts, const char *token)
+static void walk_all(lua_State *L, const json_scan_facts *facts, const char *token)
 {
     walk w = { L, facts->arrays + facts->numbers, token };
     if (w.left > 0)
@@ -270,24 +270,24 @@ static void walk_all(lua_State *L, const jscan_facts *facts, const char *token)
 static void push_marked(lua_State *L, const char *text, size_t size, const char *token, size_t room)
 {
     char *copy = lua_newuserdatauv(L, room, 0);
-    lua_pushlstring(L, copy, jscan_mark(text, size, token, copy));
+    lua_pushlstring(L, copy, json_scan_mark(text, size, token, copy));
     lua_remove(L, -2);
 }
 
-/* ljson_decode for a text that may already be a Lua string at `source`; 0 = it is not. */
-static bool decode(lua_State *L, mem *m, const char *text, size_t size, int source)
+/* json_decode for a text that may already be a Lua string at `source`; 0 = it is not. */
+static bool decode(lua_State *L, memory *m, const char *text, size_t size, int source)
 {
     char message[JSCAN_MESSAGE_SIZE];
     const char *token = NULL;
-    jscan_facts facts;
+    json_scan_facts facts;
     size_t room;
     int top;
 
-    if (!jscan(text, size, &facts, message)) {
+    if (!json_scan(text, size, &facts, message)) {
         lua_pushstring(L, message);
         return false;
     }
-    room = jscan_marked_room(&facts, size);
+    room = json_scan_marked_room(&facts, size);
     check_memory(L, m, size,
                  facts.heap + PARSER_OVERHEAD +
                      (room > size ? 2 * room
@@ -313,7 +313,7 @@ static bool decode(lua_State *L, mem *m, const char *text, size_t size, int sour
     return true;
 }
 
-bool ljson_decode(lua_State *L, mem *m, const char *text, size_t size)
+bool json_decode(lua_State *L, memory *m, const char *text, size_t size)
 {
     return decode(L, m, text, size, 0);
 }
@@ -327,11 +327,11 @@ static int l_decode(lua_State *L)
     luaL_checktype(L, 1, LUA_TSTRING);
     text = lua_tolstring(L, 1, &size);
     lua_settop(L, 1);
-    if (decode(L, ldoc_loop(L)->mem, text, size, 1))
+    if (decode(L, doc_loop(L)->memory, text, size, 1))
         return 1;
     text = lua_tostring(L, -1);
     lua_pushnil(L);
-    lerror_new(L, "decode", NULL, "%s", text);
+    error_new(L, "decode", NULL, "%s", text);
     return 2;
 }
 
@@ -377,11 +377,11 @@ static int l_encode(lua_State *L)
     luaL_checkany(L, 1);
     lua_settop(L, 2);
     indent = check_encode_options(L);
-    if (ljson_encode(L, 1, indent))
+    if (json_encode(L, 1, indent))
         return 1;
     text = lua_tostring(L, -1);
     lua_pushnil(L);
-    lerror_new(L, "refused", NULL, "%s", text);
+    error_new(L, "refused", NULL, "%s", text);
     return 2;
 }
 
@@ -393,20 +393,21 @@ static void check_markable(lua_State *L)
         lua_replace(L, 1);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_argcheck(L, lmark_of(L, 1) != LMARK_FOREIGN, 1, "the table has another metatable already");
+    luaL_argcheck(L, json_mark_of(L, 1) != JSON_MARK_FOREIGN, 1,
+                  "the table has another metatable already");
 }
 
 static int l_array(lua_State *L)
 {
     check_markable(L);
-    lmark_array(L);
+    json_mark_array(L);
     return 1;
 }
 
 static int l_object(lua_State *L)
 {
     check_markable(L);
-    lmark_object(L);
+    json_mark_object(L);
     return 1;
 }
 
@@ -430,7 +431,7 @@ static int l_get(lua_State *L)
     const char *path = luaL_checklstring(L, 2, &size), *end = path + size;
     lua_settop(L, 2);
     lua_pushvalue(L, 1);
-    if (!lua_isnil(L, 1) && !lmark_is_null(L, 1))
+    if (!lua_isnil(L, 1) && !json_mark_is_null(L, 1))
         luaL_checktype(L, 1, LUA_TTABLE);
     for (;; path += part + 1) {
         const char *dot = memchr(path, '.', (size_t)(end - path));
@@ -443,12 +444,12 @@ static int l_get(lua_State *L)
             break;
     }
     /* null, and a way that ends before the path does, are nil */
-    if (path + part < end || lmark_is_null(L, -1))
+    if (path + part < end || json_mark_is_null(L, -1))
         lua_pushnil(L);
     return 1;
 }
 
-static const ldoc_row rows[] = {
+static const doc_row rows[] = {
     { "decode", l_decode, "json.decode(text) -> value | nil, err",
       "The value of a JSON text. Integers stay integers over 64 bits, [] stays an array, null is "
       "json.null. err.message names line and column." },
@@ -467,10 +468,10 @@ static const ldoc_row rows[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void ljson_open(lua_State *L, loop *lp)
+void json_open(lua_State *L, loop *lp)
 {
     lua_createtable(L, 0, (int)(sizeof rows / sizeof *rows));
-    ldoc_register(L, lp, rows);
-    lmark_push_null(L);
+    doc_register(L, lp, rows);
+    json_mark_push_null(L);
     lua_setfield(L, -2, "null");
 }

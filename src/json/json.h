@@ -1,5 +1,5 @@
 /* json/json.h - JSON for Lua: lua-cjson parses, behind a facade that keeps its faults away; the encoder
- * (lencode.h) is ours. */
+ * (json/encode.h) is ours. */
 #ifndef JSON_JSON_H
 #define JSON_JSON_H
 
@@ -12,9 +12,9 @@
 /* Decodes a text. True: the value is pushed. False: a message is pushed that says what is wrong at
  * which line and column. Throws an error object of kind "limit" when the heap it would cost exceeds
  * what `m` has left. [-0, +1, v] */
-bool ljson_decode(lua_State *L, mem *m, const char *text, size_t size);
+bool json_decode(lua_State *L, memory *m, const char *text, size_t size);
 
 /* Pushes the module table of modalua.json. [-0, +1, m] */
-void ljson_open(lua_State *L, loop *lp);
+void json_open(lua_State *L, loop *lp);
 
 #endif

@@ -20,47 +20,47 @@ static void push_metatable(lua_State *L, const char *key, const char *name)
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }
 
-void lmark_array(lua_State *L)
+void json_mark_array(lua_State *L)
 {
     push_metatable(L, &array_key, "json.array");
     lua_setmetatable(L, -2);
 }
 
-void lmark_object(lua_State *L)
+void json_mark_object(lua_State *L)
 {
     push_metatable(L, &object_key, "json.object");
     lua_setmetatable(L, -2);
 }
 
-lmark lmark_of(lua_State *L, int index)
+json_mark json_mark_of(lua_State *L, int index)
 {
-    lmark mark = LMARK_FOREIGN;
+    json_mark mark = JSON_MARK_FOREIGN;
     if (!lua_getmetatable(L, index))
-        return LMARK_NONE;
+        return JSON_MARK_NONE;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &object_key); /* metatable array object */
     if (lua_rawequal(L, -3, -2))
-        mark = LMARK_ARRAY;
+        mark = JSON_MARK_ARRAY;
     else if (lua_rawequal(L, -3, -1))
-        mark = LMARK_OBJECT;
+        mark = JSON_MARK_OBJECT;
     lua_pop(L, 3);
     return mark;
 }
 
-void lmark_push_null(lua_State *L)
+void json_mark_push_null(lua_State *L)
 {
     lua_pushlightuserdata(L, NULL);
 }
 
-bool lmark_is_null(lua_State *L, int index)
+bool json_mark_is_null(lua_State *L, int index)
 {
     return lua_islightuserdata(L, index) && !lua_touserdata(L, index);
 }
 
-void lmark_drop_nulls(lua_State *L)
+void json_mark_drop_nulls(lua_State *L)
 {
     for (lua_pushnil(L); lua_next(L, -2);) {
-        bool null = lmark_is_null(L, -1);
+        bool null = json_mark_is_null(L, -1);
         lua_pop(L, 1);
         if (null) {
             lua_pushvalue(L, -1);

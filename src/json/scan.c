@@ -33,7 +33,7 @@ typedef struct known_key {
 
 typedef struct scan {
     const byte *text, *at, *end;
-    jscan_facts facts;
+    json_scan_facts facts;
     size_t largest; /* bytes of the largest hash part */
     size_t depth;
     char *message;
@@ -114,7 +114,7 @@ static const byte *plain_end(const byte *at, const byte *end)
     return at;
 }
 
-const char *jscan_plain_end(const char *at, const char *end)
+const char *json_scan_plain_end(const char *at, const char *end)
 {
     return (const char *)plain_end((const byte *)at, (const byte *)end);
 }
@@ -142,7 +142,7 @@ static size_t utf8_size(const byte *p, const byte *end)
     return (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F) ? 0 : 4;
 }
 
-size_t jscan_utf8(const char *at, const char *end)
+size_t json_scan_utf8(const char *at, const char *end)
 {
     return utf8_size((const byte *)at, (const byte *)end);
 }
@@ -519,7 +519,8 @@ static bool scan_text(scan *s)
     return s->at == s->end || unexpected(s, "the end of the text");
 }
 
-bool jscan(const char *text, size_t size, jscan_facts *facts, char message[JSCAN_MESSAGE_SIZE])
+bool json_scan(const char *text, size_t size, json_scan_facts *facts,
+               char message[JSCAN_MESSAGE_SIZE])
 {
     scan s;
     s.text = s.at = (const byte *)text;
@@ -585,12 +586,12 @@ static char *put_mark(char *out, const char *token, const byte *digits, size_t c
     return out;
 }
 
-size_t jscan_marked_room(const jscan_facts *facts, size_t size)
+size_t json_scan_marked_room(const json_scan_facts *facts, size_t size)
 {
     return size + (facts->empty_arrays + facts->wide_integers) * (JSCAN_TOKEN_SIZE + 2);
 }
 
-size_t jscan_mark(const char *text, size_t size, const char *token, char *out)
+size_t json_scan_mark(const char *text, size_t size, const char *token, char *out)
 {
     const byte *at = (const byte *)text, *end = at + size, *next;
     char *from = out;

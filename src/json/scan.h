@@ -17,7 +17,7 @@
 #define JSCAN_MESSAGE_SIZE 160
 #define JSCAN_TOKEN_SIZE   32
 
-typedef struct jscan_facts {
+typedef struct json_scan_facts {
     size_t arrays; /* the empty ones too */
     size_t empty_arrays;
     size_t numbers;       /* the wide integers too */
@@ -27,23 +27,24 @@ typedef struct jscan_facts {
                     more of Lua's heap */
     size_t
         churn; /* bytes: what is taken and given back on the way, as tables grow; on top of heap */
-} jscan_facts;
+} json_scan_facts;
 
 /* True: the text is JSON, facts are set. False: message says what is wrong, at which line and
  * column (both from 1, in characters). */
-bool jscan(const char *text, size_t size, jscan_facts *facts, char message[JSCAN_MESSAGE_SIZE]);
+bool json_scan(const char *text, size_t size, json_scan_facts *facts,
+               char message[JSCAN_MESSAGE_SIZE]);
 
 /* Copies a text that passed, with every empty array as `["TOKEN"]` and every wide integer as
  * `"TOKENdigits"`. The token is a string of JSCAN_TOKEN_SIZE plain characters. Returns the size of
- * the copy; `out` has room for jscan_marked_room(). */
-size_t jscan_mark(const char *text, size_t size, const char *token, char *out);
-size_t jscan_marked_room(const jscan_facts *facts, size_t size);
+ * the copy; `out` has room for json_scan_marked_room(). */
+size_t json_scan_mark(const char *text, size_t size, const char *token, char *out);
+size_t json_scan_marked_room(const json_scan_facts *facts, size_t size);
 
 /* Where the run of string characters ends that need no look: at a quote, a backslash, a control
  * character, a byte beyond ASCII, or `end`. */
-const char *jscan_plain_end(const char *at, const char *end);
+const char *json_scan_plain_end(const char *at, const char *end);
 
 /* The size of the UTF-8 sequence at `at`, 1 to 4; 0 when it is not one. */
-size_t jscan_utf8(const char *at, const char *end);
+size_t json_scan_utf8(const char *at, const char *end);
 
 #endif

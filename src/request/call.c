@@ -25,34 +25,34 @@ enum { GAP_SHARE = 8 };
 
 static void push_listener(lua_State *L, const call *c)
 {
-    lcall_push_data(L, c);
+    call_push_data(L, c);
     lua_getfield(L, -1, "progress");
     lua_remove(L, -2);
 }
 
-void lcall_report(lua_State *L, call *c)
+void call_report(lua_State *L, call *c)
 {
-    if (!lprogress_is_due(&c->progress))
+    if (!progress_is_due(&c->progress))
         return;
     push_listener(L, c);
-    lprogress_tell(L, &c->base, &c->progress);
+    progress_tell(L, &c->base, &c->progress);
 }
 
 /* The results are on the top. */
-static void report_end(lua_State *L, call *c, int results)
+static void last_error_end(lua_State *L, call *c, int results)
 {
     bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
     if (!c->progress.on)
         return;
     push_listener(L, c);
-    lprogress_tell_end(L, &c->base, &c->progress, good);
+    progress_tell_end(L, &c->base, &c->progress, good);
 }
 
 /* The callback may wait for others, and the exchange end meanwhile. */
 static bool goes_on(lua_State *L, call *c)
 {
     if (c->base.tick > 0 && op_is_under_way(&c->base))
-        lcall_report(L, c);
+        call_report(L, c);
     return c->base.tick > 0 && op_is_under_way(&c->base);
 }
 
@@ -65,17 +65,17 @@ static int advance(lua_State *L, op *o)
         return op_wait_on(L, o);
     results = c->step(L, c);
     if (results != OP_WAIT)
-        report_end(L, c, results);
+        last_error_end(L, c, results);
     return results;
 }
 
-call *lcall_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
-                call_step first)
+call *call_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
+               call_step first)
 {
     call *c;
     client_index = lua_absindex(L, client_index);
     c = (call *)op_new(L, lp, size, UV_COUNT, advance, name);
-    c->client = lclient_check(L, client_index);
+    c->client = client_check(L, client_index);
     c->step = first;
     c->method = "POST";
     lua_pushvalue(L, client_index);
@@ -85,17 +85,17 @@ call *lcall_new(lua_State *L, loop *lp, size_t size, int client_index, const cha
     return c;
 }
 
-void lcall_set_deadline(call *c, double seconds)
+void call_set_deadline(call *c, double seconds)
 {
     c->deadline = seconds > 0 ? clock_now() + seconds : 0;
 }
 
-void lcall_push_data(lua_State *L, const call *c)
+void call_push_data(lua_State *L, const call *c)
 {
     lua_getiuservalue(L, c->base.index, UV_DATA);
 }
 
-void lcall_keep(lua_State *L, int call_index, const char *name, int index)
+void call_keep(lua_State *L, int call_index, const char *name, int index)
 {
     index = lua_absindex(L, index);
     lua_getiuservalue(L, call_index, UV_DATA);
@@ -104,35 +104,35 @@ void lcall_keep(lua_State *L, int call_index, const char *name, int index)
     lua_pop(L, 1);
 }
 
-void lcall_released(op *o)
+void call_released(op *o)
 {
-    lprogress_abandon(o->lp, &((call *)o)->progress);
+    progress_abandon(o->lp, &((call *)o)->progress);
 }
 
-void lcall_set_progress(lua_State *L, int options, int call_index)
+void call_set_progress(lua_State *L, int options, int call_index)
 {
     call *c = lua_touserdata(L, call_index);
-    if (!lprogress_take(L, options, c->base.name, &c->progress))
+    if (!progress_take(L, options, c->base.name, &c->progress))
         return;
     c->base.tick = TICK;
     if (!c->base.released)
-        c->base.released = lcall_released;
-    lcall_keep(L, call_index, "progress", -1);
+        c->base.released = call_released;
+    call_keep(L, call_index, "progress", -1);
     lua_pop(L, 1);
 }
 
-void lcall_read_wait(lua_State *L, int options, call *c, const lopt *rows)
+void call_read_wait(lua_State *L, int options, call *c, const option *rows)
 {
     double wait_timeout = 0;
-    lopts_read(L, options, c->base.name, rows, &wait_timeout);
-    lcall_set_deadline(c, wait_timeout);
-    lcall_set_progress(L, options, lua_gettop(L));
+    options_read(L, options, c->base.name, rows, &wait_timeout);
+    call_set_deadline(c, wait_timeout);
+    call_set_progress(L, options, lua_gettop(L));
 }
 
-void lcall_keep_route(lua_State *L, int call_index)
+void call_keep_route(lua_State *L, int call_index)
 {
     call *c = lua_touserdata(L, call_index);
-    lcall_keep(L, call_index, "path", -1);
+    call_keep(L, call_index, "path", -1);
     c->route = lua_tostring(L, -1); /* the table of data keeps it */
     lua_pop(L, 1);
 }
@@ -151,7 +151,7 @@ static double seconds_left(const call *c, double limit)
     return limit > 0 && limit < left ? limit : left;
 }
 
-int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_work work)
+int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work)
 {
     http_request *r = &c->request;
     r->method = method;
@@ -167,8 +167,8 @@ int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_
 /* Of the table on the top. False: nil and an error are pushed. */
 static bool set_body(lua_State *L, call *c)
 {
-    if (!ljson_encode(L, -1, NULL)) {
-        lcall_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
+    if (!json_encode(L, -1, NULL)) {
+        call_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
         return false;
     }
     c->request.body = lua_tolstring(L, -1, &c->request.body_size);
@@ -177,8 +177,8 @@ static bool set_body(lua_State *L, call *c)
     return true;
 }
 
-int lcall_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
-                  const char *format, ...)
+int call_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
+                 const char *format, ...)
 {
     va_list args;
     c->request.body = NULL;
@@ -189,10 +189,10 @@ int lcall_request(lua_State *L, call *c, call_step next, const char *method, cal
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    return lcall_start(L, c, next, method, work);
+    return call_start(L, c, next, method, work);
 }
 
-double lcall_gap(const call *c, double begun, double least, double most)
+double call_gap(const call *c, double begun, double least, double most)
 {
     double now = clock_now(), gap = (now - begun) / GAP_SHARE;
     if (c->deadline > 0 && now >= c->deadline)
@@ -206,9 +206,9 @@ double lcall_gap(const call *c, double begun, double least, double most)
 
 /* ---- outcomes ---- */
 
-int lcall_answer(lua_State *L, call *c)
+int call_answer(lua_State *L, call *c)
 {
-    int results = lanswer_push_data(L, &c->base);
+    int results = response_push_data(L, &c->base);
     if (results == 2 && c->deadline > 0 && c->base.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
         clock_now() >= c->deadline - SECONDS_EARLY) {
         lua_pushboolean(L, 1);
@@ -217,7 +217,7 @@ int lcall_answer(lua_State *L, call *c)
     return results;
 }
 
-bool lcall_may_pass(lua_State *L, const call *c, double heard)
+bool call_may_pass(lua_State *L, const call *c, double heard)
 {
     double patience = c->client->timeout;
     bool passing;
@@ -227,22 +227,22 @@ bool lcall_may_pass(lua_State *L, const call *c, double heard)
     return passing && (patience == 0 || clock_now() - heard < patience);
 }
 
-void lcall_set_origin(lua_State *L, const call *c)
+void call_set_origin(lua_State *L, const call *c)
 {
-    lerror_set(L, "op", c->base.name);
-    lerror_set(L, "method", c->route ? c->method : c->request.method);
-    lerror_set(L, "path", c->route ? c->route : c->request.path);
+    error_set(L, "op", c->base.name);
+    error_set(L, "method", c->route ? c->method : c->request.method);
+    error_set(L, "path", c->route ? c->route : c->request.path);
 }
 
-int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
-               ...)
+int call_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
+              ...)
 {
     va_list args;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
-    lerror_from_message(L, kind, code);
-    lcall_set_origin(L, c);
+    error_from_message(L, kind, code);
+    call_set_origin(L, c);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
@@ -250,28 +250,28 @@ int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, 
 
 /* ---- the server's version ---- */
 
-int lcall_unsupported(lua_State *L, const call *c, const char *what, int since)
+int call_unsupported(lua_State *L, const call *c, const char *what, int since)
 {
     int has = c->client->version;
-    return lcall_fail(L, c, "orthanc", "unsupported",
-                      "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
-                      has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
-                      since % 100);
+    return call_fail(L, c, "orthanc", "unsupported",
+                     "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
+                     has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
+                     since % 100);
 }
 
-bool lcall_lacks_key(lua_State *L, const call *c, const orthanc_key *key)
+bool call_lacks_key(lua_State *L, const call *c, const orthanc_key *key)
 {
     if (!key || c->client->version >= key->since)
         return false;
     lua_pushfstring(L, "'%s' of %s", key->name, c->base.name);
-    lcall_unsupported(L, c, lua_tostring(L, -1), key->since);
+    call_unsupported(L, c, lua_tostring(L, -1), key->since);
     lua_remove(L, -3);
     return true;
 }
 
 static int version_answered(lua_State *L, call *c)
 {
-    if (lcall_answer(L, c) != 1)
+    if (call_answer(L, c) != 1)
         return 2;
     c->client->version = ORTHANC_UNKNOWN;
     if (lua_istable(L, -1) && lua_getfield(L, -1, "Version") == LUA_TSTRING) {
@@ -283,10 +283,10 @@ static int version_answered(lua_State *L, call *c)
     return c->after(L, c);
 }
 
-int lcall_need_version(lua_State *L, call *c, call_step next)
+int call_need_version(lua_State *L, call *c, call_step next)
 {
     if (c->client->version > 0)
         return next(L, c);
     c->after = next;
-    return lcall_get(L, c, version_answered, "/system");
+    return call_get(L, c, version_answered, "/system");
 }

@@ -43,84 +43,84 @@ typedef enum call_work {
 /* Pushes a call of `size` bytes that begins with a struct call, its table of data empty; the
  * client's userdata is at index `client`. `return op_run(L, &c->base);` starts it with `first`.
  * [-0, +1, m] */
-call *lcall_new(lua_State *L, loop *lp, size_t size, int client, const char *name, call_step first);
+call *call_new(lua_State *L, loop *lp, size_t size, int client, const char *name, call_step first);
 
 /* Sets the call's deadline, `seconds` from now; 0 = none. */
-void lcall_set_deadline(call *c, double seconds);
+void call_set_deadline(call *c, double seconds);
 
 /* The option `progress` of the table at index `options` (nil = none) is who the call at index
- * `call` tells how far it is, by lcall_report and at its end. Throws when it cannot be. [-0, +0, v]
+ * `call` tells how far it is, by call_report and at its end. Throws when it cannot be. [-0, +0, v]
  */
-void lcall_set_progress(lua_State *L, int options, int call);
+void call_set_progress(lua_State *L, int options, int call);
 
 /* Reads the options at index `options`, by rows that begin with LCALL_WAIT_ROWS, for the call on
  * the top: how long it may take, and whom it tells how far it is. [-0, +0, v] */
-#define LCALL_WAIT_ROWS                  \
-    { "wait_timeout", LOPT_SECONDS, 0 }, \
-    {                                    \
-        "progress", LOPT_VALUE, 0        \
+#define LCALL_WAIT_ROWS                    \
+    { "wait_timeout", OPTION_SECONDS, 0 }, \
+    {                                      \
+        "progress", OPTION_VALUE, 0        \
     }
-void lcall_read_wait(lua_State *L, int options, call *c, const lopt *rows);
+void call_read_wait(lua_State *L, int options, call *c, const option *rows);
 
 /* What every call lets go of, for one that has an op->released of its own. */
-void lcall_released(op *o);
+void call_released(op *o);
 
 /* For steps: tells c->progress, when it is time for it. [-0, +0, v] */
-void lcall_report(lua_State *L, call *c);
+void call_report(lua_State *L, call *c);
 
 /* Pushes the call's table of data. [-0, +1, -] */
-void lcall_push_data(lua_State *L, const call *c);
+void call_push_data(lua_State *L, const call *c);
 
 /* Before the call at index `call` is run: sets data[name] to the value at index. [-0, +0, m] */
-void lcall_keep(lua_State *L, int call, const char *name, int index);
+void call_keep(lua_State *L, int call, const char *name, int index);
 
 /* The same of data.path, which is on the top and popped: its errors are about that route.
  * [-1, +0, m] */
-void lcall_keep_route(lua_State *L, int call);
+void call_keep_route(lua_State *L, int call);
 
 /* For steps: sends a request, and `next` takes its answer. POST and PUT send the table on the top
  * as JSON; when that cannot be, the outcome is nil and an error of kind "refused". The path is
- * formatted as lua_pushfstring does: `return lcall_get(L, c, next, "/jobs/%s", id);` */
-int lcall_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
-                  const char *format, ...);
+ * formatted as lua_pushfstring does: `return call_get(L, c, next, "/jobs/%s", id);` */
+int call_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
+                 const char *format, ...);
 
-#define lcall_get(L, c, next, ...)        lcall_request(L, c, next, "GET", CALL_LOCAL, __VA_ARGS__)
-#define lcall_post(L, c, next, work, ...) lcall_request(L, c, next, "POST", work, __VA_ARGS__)
+#define call_get(L, c, next, ...)        call_request(L, c, next, "GET", CALL_LOCAL, __VA_ARGS__)
+#define call_post(L, c, next, work, ...) call_request(L, c, next, "POST", work, __VA_ARGS__)
 
 /* The same of a request whose body, source or sink are set in c->request; the path is on the top,
  * and taken. */
-int lcall_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
+int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
 /* Seconds until something is to be asked again that has been waited for since `begun` (clock_now):
  * an eighth of that time, which is the most that is lost by asking too late, between `least` and
  * `most`. 0: the deadline is over. */
-double lcall_gap(const call *c, double begun, double least, double most);
+double call_gap(const call *c, double begun, double least, double most);
 
 /* The answer: pushes its value and returns 1, or nil and an error object and returns 2; an error
  * by which the caller's deadline ran out has still_running when the server may go on. Throws as
- * lanswer_push does. A step by itself, for the last answer. [-0, +(1|2), v] */
-int lcall_answer(lua_State *L, call *c);
+ * response_push does. A step by itself, for the last answer. [-0, +(1|2), v] */
+int call_answer(lua_State *L, call *c);
 
 /* Whether the failure of the last request, whose error is on the top, may pass by itself: a read
  * from a server that was last heard of, at `heard` (clock_now), less than the client's timeout ago.
  * [-0, +0, m] */
-bool lcall_may_pass(lua_State *L, const call *c, double heard);
+bool call_may_pass(lua_State *L, const call *c, double heard);
 
 /* Makes the error on the top one of the call. [-0, +0, m] */
-void lcall_set_origin(lua_State *L, const call *c);
+void call_set_origin(lua_State *L, const call *c);
 
 /* Pushes nil and an error of the call; returns 2. */
-int lcall_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
-               ...);
+int call_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
+              ...);
 
 /* The same of what came with a version that the server, whose own is known, does not have yet. */
-int lcall_unsupported(lua_State *L, const call *c, const char *what, int since);
+int call_unsupported(lua_State *L, const call *c, const char *what, int since);
 
 /* Whether the server's version, which is known, lacks this key (NULL = none): nil and an error are
  * pushed then. [-0, +(0|2), m] */
-bool lcall_lacks_key(lua_State *L, const call *c, const orthanc_key *key);
+bool call_lacks_key(lua_State *L, const call *c, const orthanc_key *key);
 
 /* Goes on with `next` once the client knows its server's version. */
-int lcall_need_version(lua_State *L, call *c, call_step next);
+int call_need_version(lua_State *L, call *c, call_step next);
 
 #endif

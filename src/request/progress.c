@@ -13,12 +13,12 @@
 
 static const char bar_key; /* of the function that shows a bar, in the registry */
 
-void lprogress_set_bar(lua_State *L)
+void progress_set_bar(lua_State *L)
 {
     lua_rawsetp(L, LUA_REGISTRYINDEX, &bar_key);
 }
 
-bool lprogress_take(lua_State *L, int options, const char *function, progress *p)
+bool progress_take(lua_State *L, int options, const char *function, progress *p)
 {
     int top = lua_gettop(L);
     int type = lua_istable(L, options) ? lua_getfield(L, options, "progress") : LUA_TNIL;
@@ -30,8 +30,8 @@ bool lprogress_take(lua_State *L, int options, const char *function, progress *p
         lua_settop(L, top);
         lua_rawgetp(L, LUA_REGISTRYINDEX, &bar_key);
     } else if (type != LUA_TFUNCTION) {
-        lerror_usage(L, "%s: option 'progress' must be true or a function (a %s was given)",
-                     function, luaL_typename(L, -1));
+        error_usage(L, "%s: option 'progress' must be true or a function (a %s was given)",
+                    function, luaL_typename(L, -1));
     }
     p->on = true;
     p->bar = type == LUA_TBOOLEAN;
@@ -40,12 +40,12 @@ bool lprogress_take(lua_State *L, int options, const char *function, progress *p
     return true;
 }
 
-bool lprogress_is_due(const progress *p)
+bool progress_is_due(const progress *p)
 {
     return p->on && clock_now() >= p->next;
 }
 
-const char *lprogress_state(const char *state)
+const char *progress_state(const char *state)
 {
     static const char *const states[] = { "Pending", "Running", "Paused", "Retry",
                                           "Success", "Failure", NULL };
@@ -97,13 +97,13 @@ static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
     op_call_back(L, o);
 }
 
-void lprogress_tell(lua_State *L, op *o, progress *p)
+void progress_tell(lua_State *L, op *o, progress *p)
 {
     look_at_bytes(&o->transfer, p);
     tell(L, o, p, p->state ? p->state : "Running", false);
 }
 
-void lprogress_tell_end(lua_State *L, op *o, progress *p, bool good)
+void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
 {
     look_at_bytes(&o->transfer, p);
     p->on = false;
@@ -120,17 +120,17 @@ static void show(const loop *lp, const char *text, size_t size)
         fprintf(stderr, "\r\033[K%s", text);
 }
 
-void lprogress_abandon(const loop *lp, progress *p)
+void progress_abandon(const loop *lp, progress *p)
 {
     if (p->on && p->bar)
         show(lp, "", 0);
     p->on = false;
 }
 
-int lprogress_show(lua_State *L)
+int progress_show(lua_State *L)
 {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
-    show(ldoc_loop(L), text, size);
+    show(doc_loop(L), text, size);
     return 0;
 }

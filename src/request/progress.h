@@ -18,28 +18,28 @@ typedef struct progress {
 /* Reads the option `progress` of the table at index (nil = none): true, or a function. Pushes the
  * function that is to be told; false, and pushes nothing: nobody is. Throws, naming `function`, on
  * anything else. [-0, +(0|1), v] */
-bool lprogress_take(lua_State *L, int options, const char *function, progress *p);
+bool progress_take(lua_State *L, int options, const char *function, progress *p);
 
 /* Whether it is time for a report: ten times a second at most. */
-bool lprogress_is_due(const progress *p);
+bool progress_is_due(const progress *p);
 
 /* Tells the function on the top how far the op is. What it throws ends the op. [-1, +0, v] */
-void lprogress_tell(lua_State *L, op *o, progress *p);
+void progress_tell(lua_State *L, op *o, progress *p);
 
 /* The same for the last time. [-1, +0, v] */
-void lprogress_tell_end(lua_State *L, op *o, progress *p, bool good);
+void progress_tell_end(lua_State *L, op *o, progress *p, bool good);
 
 /* The op ends without a word: its bar is taken away. */
-void lprogress_abandon(const loop *lp, progress *p);
+void progress_abandon(const loop *lp, progress *p);
 
 /* A job's state in a static string. */
-const char *lprogress_state(const char *state);
+const char *progress_state(const char *state);
 
 /* The function on the top is what shows a bar. [-1, +0, m] */
-void lprogress_set_bar(lua_State *L);
+void progress_set_bar(lua_State *L);
 
 /* show(text). Shows a line in place of the last one, where the host wants bars; "" takes it away.
  * In a state that is not ours: on a terminal. */
-int lprogress_show(lua_State *L);
+int progress_show(lua_State *L);
 
 #endif

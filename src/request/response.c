@@ -69,9 +69,9 @@ static void push_quoted(lua_State *L, const char *text, size_t size)
 
 static void set_request_fields(lua_State *L, const op *o)
 {
-    lerror_set(L, "op", o->name);
-    lerror_set(L, "method", o->transfer.request.method);
-    lerror_set(L, "path", o->transfer.request.path);
+    error_set(L, "op", o->name);
+    error_set(L, "method", o->transfer.request.method);
+    error_set(L, "path", o->transfer.request.path);
 }
 
 /* What may have become of the request, and what the caller may do. */
@@ -82,10 +82,10 @@ static void set_transfer_fields(lua_State *L, const op *o)
     lua_pushboolean(L, !t->request.side_effects && http_may_pass(t));
     lua_setfield(L, -2, "retryable");
     if (t->retry_after > 0)
-        lerror_set_integer(L, "retry_after", (lua_Integer)t->retry_after);
+        error_set_integer(L, "retry_after", (lua_Integer)t->retry_after);
     if (o->retry.tries < 2)
         return;
-    lerror_set_integer(L, "tries", (lua_Integer)o->retry.tries);
+    error_set_integer(L, "tries", (lua_Integer)o->retry.tries);
     lua_getfield(L, -1, "message");
     lua_pushfstring(L, "%s (%d tries)", lua_tostring(L, -1), (int)o->retry.tries);
     lua_setfield(L, -3, "message");
@@ -99,12 +99,12 @@ static void push_curl_failure(lua_State *L, const op *o)
     const curl_row *row = find_curl_row(t->curl_code);
     bool doubt = row->may_have_arrived && t->request.side_effects;
     push_quoted(L, t->error, strlen(t->error));
-    lerror_new(L, row->kind, row->name, "%s: %s%s%s%s%s", http_server_url(t->server), row->message,
-               t->error[0] ? " (" : "", lua_tostring(L, -1), t->error[0] ? ")" : "",
-               doubt ? "; whether the server has carried it out is not known" : "");
+    error_new(L, row->kind, row->name, "%s: %s%s%s%s%s", http_server_url(t->server), row->message,
+              t->error[0] ? " (" : "", lua_tostring(L, -1), t->error[0] ? ")" : "",
+              doubt ? "; whether the server has carried it out is not known" : "");
     lua_remove(L, -2);
     if (t->status > 0)
-        lerror_set_integer(L, "status", (lua_Integer)t->status);
+        error_set_integer(L, "status", (lua_Integer)t->status);
 }
 
 /* The file at one end. Its name is for whoever opened it to say. */
@@ -114,15 +114,15 @@ static void push_file_failure(lua_State *L, const op *o)
     const http_file *f = source && (source->error || !sink) ? source : sink;
     const char *what = f == source ? "read" : "written";
     if (f->error)
-        lerror_new(L, "refused", "file", "the file cannot be %s: %s", what, strerror(f->error));
+        error_new(L, "refused", "file", "the file cannot be %s: %s", what, strerror(f->error));
     else
-        lerror_new(L, "refused", "file", "the file became shorter while it was read");
+        error_new(L, "refused", "file", "the file became shorter while it was read");
 }
 
 static void push_silence(lua_State *L, const op *o)
 {
-    lerror_new(L, "timeout", NULL, "%s: nothing came through for %f s, in the middle of it",
-               http_server_url(o->transfer.server), (LUAI_UACNUMBER)o->transfer.request.silence);
+    error_new(L, "timeout", NULL, "%s: nothing came through for %f s, in the middle of it",
+              http_server_url(o->transfer.server), (LUAI_UACNUMBER)o->transfer.request.silence);
 }
 
 /* ---- Orthanc's error bodies ---- */
@@ -143,7 +143,7 @@ static const char *body_string(lua_State *L, int index, const char *name)
 
 /* 1.12.10 and later: {"Type":"Dimse","Content":{"DimseErrorStatus":n}}, or "RetrieveJob" with a
  * list of those. 0 says nothing. */
-int lanswer_payload_dimse(lua_State *L, int index)
+int response_payload_dimse(lua_State *L, int index)
 {
     int dimse = -1, top = lua_gettop(L);
     index = lua_absindex(L, index);
@@ -173,7 +173,7 @@ static described describe(lua_State *L, const op *o)
         return d;
     d.status = ORTHANC_FOREIGN;
     luaL_checkstack(L, 12, "decoding an error");
-    if (t->body[blank] != '{' || !ljson_decode(L, o->lp->mem, t->body, t->body_size))
+    if (t->body[blank] != '{' || !json_decode(L, o->lp->memory, t->body, t->body_size))
         return d;
     index = lua_gettop(L);
     if (lua_getfield(L, index, "OrthancStatus") == LUA_TNUMBER)
@@ -183,10 +183,10 @@ static described describe(lua_State *L, const op *o)
     d.message = body_string(L, index, "Message");
     d.details = body_string(L, index, "Details");
     if (d.details) {
-        lerror_push_public(L, d.details);
+        error_push_public(L, d.details);
         d.details = lua_tostring(L, -1);
     }
-    d.dimse = lanswer_payload_dimse(L, index);
+    d.dimse = response_payload_dimse(L, index);
     if (d.dimse < 0)
         d.dimse = orthanc_dimse_status(d.details);
     return d;
@@ -199,8 +199,7 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
     const char *said = f->message ? f->message : d->message;
     int top = lua_gettop(L);
     if (f->code && strcmp(f->code, "redirect") == 0) {
-        lerror_push_public(L,
-                           t->location ? t->location : "nowhere"); /* libcurl puts ours into it */
+        error_push_public(L, t->location ? t->location : "nowhere"); /* libcurl puts ours into it */
         push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
         lua_pushfstring(L,
                         "the server points elsewhere, to %s; redirects are not followed (a login "
@@ -234,13 +233,13 @@ static void push_status_failure(lua_State *L, const op *o)
         orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
                          http_server_has_credentials(t->server));
     push_status_message(L, t, &f, &d);
-    lerror_from_message(L, f.kind, f.code);
-    lerror_set_integer(L, "status", (lua_Integer)t->status);
+    error_from_message(L, f.kind, f.code);
+    error_set_integer(L, "status", (lua_Integer)t->status);
     if (d.status > ORTHANC_NO_STATUS)
-        lerror_set_integer(L, "orthanc_status", d.status);
+        error_set_integer(L, "orthanc_status", d.status);
     if (d.dimse >= 0)
-        lerror_set_integer(L, "dimse_status", d.dimse);
-    lerror_set(L, "details", d.details);
+        error_set_integer(L, "dimse_status", d.dimse);
+    error_set(L, "details", d.details);
     lua_insert(L, top + 1);
     lua_settop(L, top + 1);
 }
@@ -252,13 +251,13 @@ static int push_failure(lua_State *L, op *o)
     bool thrown = false;
     switch (o->transfer.fault) {
     case HTTP_TOO_LARGE:
-        lerror_new(L, "limit", "body",
-                   "the answer is larger than the %d MiB that one answer may have",
-                   (int)(HTTP_BODY_MAX >> 20));
+        error_new(L, "limit", "body",
+                  "the answer is larger than the %d MiB that one answer may have",
+                  (int)(HTTP_BODY_MAX >> 20));
         thrown = true;
         break;
     case HTTP_NO_MEMORY:
-        lerror_new(L, "limit", "memory", "not enough memory for the answer");
+        error_new(L, "limit", "memory", "not enough memory for the answer");
         thrown = true;
         break;
     case HTTP_CURL: push_curl_failure(L, o); break;
@@ -276,19 +275,19 @@ static int push_failure(lua_State *L, op *o)
 
 /* ---- answers ---- */
 
-int lanswer_fail(lua_State *L, const op *o, const char *kind, const char *message)
+int response_fail(lua_State *L, const op *o, const char *kind, const char *message)
 {
     lua_pushnil(L);
-    lerror_new(L, kind, NULL, "%s", message);
+    error_new(L, kind, NULL, "%s", message);
     set_request_fields(L, o);
     return 2;
 }
 
-int lanswer_cut(lua_State *L, const op *o)
+int response_cut(lua_State *L, const op *o)
 {
-    lanswer_fail(L, o, "network",
-                 "the connection broke in the middle of the archive: it has no end");
-    lerror_set(L, "code", "connection_lost");
+    response_fail(L, o, "network",
+                  "the connection broke in the middle of the archive: it has no end");
+    error_set(L, "code", "connection_lost");
     lua_pushboolean(L, !o->transfer.request.side_effects);
     lua_setfield(L, -2, "retryable");
     return 2;
@@ -308,33 +307,33 @@ static bool is_json(const char *type)
 }
 
 /* What answers for a server that one has to log in to: a page for people. */
-int lanswer_push_data(lua_State *L, op *o)
+int response_push_data(lua_State *L, op *o)
 {
     const http_transfer *t = &o->transfer;
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299 ||
         strcmp(t->content_type, "text/html") != 0)
-        return lanswer_push(L, o);
-    lanswer_fail(L, o, "decode",
-                 "the answer is a page for people (text/html), not Orthanc's: a login page, or "
-                 "another server?");
-    lerror_set(L, "code", "not_orthanc");
-    lerror_set_integer(L, "status", (lua_Integer)t->status);
+        return response_push(L, o);
+    response_fail(L, o, "decode",
+                  "the answer is a page for people (text/html), not Orthanc's: a login page, or "
+                  "another server?");
+    error_set(L, "code", "not_orthanc");
+    error_set_integer(L, "status", (lua_Integer)t->status);
     return 2;
 }
 
-int lanswer_push(lua_State *L, op *o)
+int response_push(lua_State *L, op *o)
 {
     const http_transfer *t = &o->transfer;
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
     if (is_cut(t))
-        return lanswer_cut(L, o);
+        return response_cut(L, o);
     if (!is_json(t->content_type) || t->body_size == 0) {
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;
     }
-    if (ljson_decode(L, o->lp->mem, t->body, t->body_size))
+    if (json_decode(L, o->lp->memory, t->body, t->body_size))
         return 1;
-    return lanswer_fail(L, o, "decode",
-                        lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
+    return response_fail(L, o, "decode",
+                         lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
 }

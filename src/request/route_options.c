@@ -68,14 +68,14 @@ static bool value_fits(lua_State *L, orthanc_type type)
 static void check_value(lua_State *L, const char *function, const orthanc_key *key)
 {
     if (key->no)
-        lerror_usage(L, "%s: '%s' cannot be given: %s", function, key->name, key->no);
+        error_usage(L, "%s: '%s' cannot be given: %s", function, key->name, key->no);
     if (!value_fits(L, key->type)) {
         bool shown = (lua_isnumber(L, -1) || lua_type(L, -1) == LUA_TSTRING) &&
                      !orthanc_type_is_secret(key->type);
         const char *given = shown ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
                                   : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
-        lerror_usage(L, "%s: '%s' must be %s (%s was given)", function, key->name,
-                     orthanc_type_words(key->type), given);
+        error_usage(L, "%s: '%s' must be %s (%s was given)", function, key->name,
+                    orthanc_type_words(key->type), given);
     }
     if (lua_type(L, -1) == LUA_TNUMBER && key->type != ORTHANC_ANY) {
         lua_pushinteger(L, lua_tointeger(L, -1)); /* 2.0 goes out as 2 */
@@ -86,17 +86,17 @@ static void check_value(lua_State *L, const char *function, const orthanc_key *k
 /* ---- keys ---- */
 
 static int throw_unknown(lua_State *L, const char *function, const char *name,
-                         const orthanc_route *route, const lopt *own)
+                         const orthanc_route *route, const option *own)
 {
-    hint h = hint_for(name);
-    hint_look(&h, route->keys, sizeof *route->keys);
-    hint_look(&h, own, sizeof *own);
+    nearest h = nearest_for(name);
+    nearest_look(&h, route->keys, sizeof *route->keys);
+    nearest_look(&h, own, sizeof *own);
     if (h.name)
-        return lerror_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
-    return lerror_usage(L,
-                        "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
-                        "that modalua does not know)",
-                        function, name);
+        return error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
+    return error_usage(L,
+                       "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
+                       "that modalua does not know)",
+                       function, name);
 }
 
 /* The table of `extra` is on the top; its members go into the body. */
@@ -104,23 +104,23 @@ static void add_extra(lua_State *L, const char *function, const orthanc_route *r
 {
     int extra = lua_gettop(L);
     if (!lua_istable(L, extra))
-        lerror_usage(L, "%s: option 'extra' must be a table (a %s was given)", function,
-                     luaL_typename(L, extra));
+        error_usage(L, "%s: option 'extra' must be a table (a %s was given)", function,
+                    luaL_typename(L, extra));
     for (lua_pushnil(L); lua_next(L, extra); lua_settop(L, extra + 1)) {
         if (lua_type(L, -2) != LUA_TSTRING)
-            lerror_usage(L, "%s: the keys of 'extra' must be strings (a %s was given)", function,
-                         luaL_typename(L, -2));
+            error_usage(L, "%s: the keys of 'extra' must be strings (a %s was given)", function,
+                        luaL_typename(L, -2));
         if (orthanc_key_of(route, lua_tostring(L, -2)))
-            lerror_usage(L, "%s: '%s' is known: give it beside 'extra', not in it", function,
-                         lua_tostring(L, -2));
+            error_usage(L, "%s: '%s' is known: give it beside 'extra', not in it", function,
+                        lua_tostring(L, -2));
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
         lua_rawset(L, body);
     }
 }
 
-const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
-                               const orthanc_route *route, const lopt *own, void *into)
+const orthanc_key *route_options_read(lua_State *L, int index, const char *function,
+                                      const orthanc_route *route, const option *own, void *into)
 {
     const orthanc_key *newest = NULL;
     int body;
@@ -130,16 +130,16 @@ const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
     if (lua_isnoneornil(L, index))
         return NULL;
     if (!lua_istable(L, index))
-        lerror_usage(L, "%s: options must be a table (a %s was given)", function,
-                     luaL_typename(L, index));
-    lopts_check_plain(L, index, function, "the table of options");
+        error_usage(L, "%s: options must be a table (a %s was given)", function,
+                    luaL_typename(L, index));
+    options_check_plain(L, index, function, "the table of options");
     for (lua_pushnil(L); lua_next(L, index); lua_settop(L, body + 1)) {
         const char *name = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL;
         const orthanc_key *key = name ? orthanc_key_of(route, name) : NULL;
-        const lopt *option = name ? lopts_find(own, name) : NULL;
+        const option *row = name ? options_find(own, name) : NULL;
         if (!name)
-            lerror_usage(L, "%s: a key must be a string (a %s was given)", function,
-                         luaL_typename(L, -2));
+            error_usage(L, "%s: a key must be a string (a %s was given)", function,
+                        luaL_typename(L, -2));
         if (key) {
             check_value(L, function, key);
             lua_pushvalue(L, -2);
@@ -149,8 +149,8 @@ const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
                 newest = key;
         } else if (strcmp(name, "extra") == 0) {
             add_extra(L, function, route, body);
-        } else if (option) {
-            lopts_value(L, function, option, into);
+        } else if (row) {
+            options_value(L, function, row, into);
         } else {
             throw_unknown(L, function, name, route, own);
         }
@@ -158,23 +158,23 @@ const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
     return newest;
 }
 
-orthanc_level lroute_level(lua_State *L, int body, const char *function)
+orthanc_level route_options_level(lua_State *L, int body, const char *function)
 {
     orthanc_level level;
     if (lua_getfield(L, body, "Level") != LUA_TSTRING)
-        lerror_usage(
+        error_usage(
             L, "%s: Level is missing; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
             function);
     level = orthanc_level_of(lua_tostring(L, -1));
     if (level == ORTHANC_NO_LEVEL)
-        lerror_usage(
+        error_usage(
             L, "%s: unknown Level '%s'; it is \"Patient\", \"Study\", \"Series\" or \"Instance\"",
             function, lua_tostring(L, -1));
     lua_pop(L, 1);
     return level;
 }
 
-int lroute_table(lua_State *L, int index, const char *name)
+int route_options_table(lua_State *L, int index, const char *name)
 {
     if (lua_getfield(L, index, name) == LUA_TTABLE)
         return lua_gettop(L);
@@ -194,11 +194,11 @@ static int take_flag(lua_State *L, int body, const char *name)
     return flag;
 }
 
-int lroute_take_synchronous(lua_State *L, int body, const char *function)
+int route_options_take_synchronous(lua_State *L, int body, const char *function)
 {
     int synchronous = take_flag(L, body, "Synchronous"),
         asynchronous = take_flag(L, body, "Asynchronous");
     if (synchronous >= 0 && synchronous == asynchronous)
-        lerror_usage(L, "%s: Synchronous and Asynchronous contradict each other", function);
+        error_usage(L, "%s: Synchronous and Asynchronous contradict each other", function);
     return synchronous >= 0 ? synchronous : asynchronous >= 0 ? !asynchronous : -1;
 }

@@ -11,20 +11,20 @@
 
 /* Reads the table at index (nil = none): what goes to Orthanc is pushed as a new table, with the
  * members of `extra`, which are not looked at; our own options go where `own` says (rows as in
- * lopts.h). Returns the key that only newer versions know, the newest of them, or NULL. Throws,
+ * binding/options.h). Returns the key that only newer versions know, the newest of them, or NULL. Throws,
  * naming `function`, on unknown keys and wrong values. [-0, +1, v] */
-const orthanc_key *lroute_read(lua_State *L, int index, const char *function,
-                               const orthanc_route *route, const lopt *own, void *into);
+const orthanc_key *route_options_read(lua_State *L, int index, const char *function,
+                                      const orthanc_route *route, const option *own, void *into);
 
 /* The Level of the body at index, which it must have. [-0, +0, v] */
-orthanc_level lroute_level(lua_State *L, int body, const char *function);
+orthanc_level route_options_level(lua_State *L, int body, const char *function);
 
 /* The table that is a field of the table at index: its place on the stack, or 0, and then pushes
  * nothing. [-0, +(0|1), -] */
-int lroute_table(lua_State *L, int index, const char *name);
+int route_options_table(lua_State *L, int index, const char *name);
 
 /* Takes Synchronous and Asynchronous out of the body at index. 1 = the caller wants one blocking
  * request, 0 = the job's handle at once, -1 = says nothing. [-0, +0, v] */
-int lroute_take_synchronous(lua_State *L, int body, const char *function);
+int route_options_take_synchronous(lua_State *L, int body, const char *function);
 
 #endif

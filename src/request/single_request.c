@@ -99,7 +99,7 @@ static void join_pairs(lua_State *L)
 
 /* A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes;
  * false leaves the key out for the same reason. */
-void lexchange_push_path(lua_State *L, int path, int query)
+void single_request_push_path(lua_State *L, int path, int query)
 {
     size_t size;
     const char *text = luaL_checklstring(L, path, &size);
@@ -122,19 +122,19 @@ void lexchange_push_path(lua_State *L, int path, int query)
 
 enum { UV_OWNER = 1, UV_PATH, UV_BODY, UV_COUNT = UV_BODY };
 
-int lexchange_advance(lua_State *L, op *o)
+int single_request_advance(lua_State *L, op *o)
 {
-    exchange *x = (exchange *)o;
+    single_request *x = (single_request *)o;
     if (o->stage++ == 0)
         return op_request(L, o, x->server, &x->request);
-    return x->any_answer ? lanswer_push(L, o) : lanswer_push_data(L, o);
+    return x->any_answer ? response_push(L, o) : response_push_data(L, o);
 }
 
-exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout,
-                        const char *name, const char *method)
+single_request *single_request_new(lua_State *L, loop *lp, int owner, http_server *server,
+                                   double timeout, const char *name, const char *method)
 {
-    exchange *x =
-        (exchange *)op_new(L, lp, sizeof *x, UV_COUNT, lexchange_advance, name); /* path x */
+    single_request *x = (single_request *)op_new(L, lp, sizeof *x, UV_COUNT, single_request_advance,
+                                                 name); /* path x */
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, UV_OWNER);
     lua_pushvalue(L, -2);
@@ -148,7 +148,7 @@ exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, 
     return x;
 }
 
-bool lexchange_set_body(lua_State *L, exchange *x, int index)
+bool single_request_set_body(lua_State *L, single_request *x, int index)
 {
     int type = lua_type(L, index);
     if (type == LUA_TNONE || type == LUA_TNIL)
@@ -159,10 +159,10 @@ bool lexchange_set_body(lua_State *L, exchange *x, int index)
         lua_pushvalue(L, index);
     } else {
         x->request.content_type = "application/json";
-        if (!ljson_encode(L, index, NULL)) {
+        if (!json_encode(L, index, NULL)) {
             x->base.transfer.request = x->request;
-            lanswer_fail(L, &x->base, "refused",
-                         lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
+            response_fail(L, &x->base, "refused",
+                          lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
             return false;
         }
     }

@@ -7,32 +7,32 @@
 
 #include "engine/op.h"
 
-/* An op for `return op_run(L, &x->base);`: its outcome is that of lanswer_push_data, or of
- * lanswer_push. */
-typedef struct exchange {
+/* An op for `return op_run(L, &x->base);`: its outcome is that of response_push_data, or of
+ * response_push. */
+typedef struct single_request {
     op base;
     http_server *server;
     http_request request;
     bool any_answer; /* also a page of HTML: the path is the caller's */
-} exchange;
+} single_request;
 
 /* Pushes the path at index, percent-encoded, with the query of the table at `query` (0 or nil =
  * none). Throws when they cannot be.
  * [-0, +1, v] */
-void lexchange_push_path(lua_State *L, int path, int query);
+void single_request_push_path(lua_State *L, int path, int query);
 
 /* Pushes an exchange with a server that the userdata at `owner` keeps, for the path that is on the
  * top, and which it takes. What is not a GET has side effects. timeout: seconds, 0 = no limit.
  * name: the operation, for errors. [-1, +1, m] */
-exchange *lexchange_new(lua_State *L, loop *lp, int owner, http_server *server, double timeout,
-                        const char *name, const char *method);
+single_request *single_request_new(lua_State *L, loop *lp, int owner, http_server *server,
+                                   double timeout, const char *name, const char *method);
 
 /* The advance of an exchange, for those that change its answer. */
-int lexchange_advance(lua_State *L, op *o);
+int single_request_advance(lua_State *L, op *o);
 
 /* Gives the exchange on the top the body at index: a table as JSON, a string as it is, nil as none.
  * False: the data cannot be sent, and nil and an error of kind "refused" are pushed: `return 2;`.
  * Throws on other types. [-0, +(0|2), v] */
-bool lexchange_set_body(lua_State *L, exchange *x, int index);
+bool single_request_set_body(lua_State *L, single_request *x, int index);
 
 #endif
