@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/commitment.h"
+#include "api/connect.h"
 #include "api/files.h"
 #include "api/find_result.h"
 #include "api/job.h"
@@ -14,8 +15,8 @@
 #include "api/query.h"
 #include "binding/doc.h"
 #include "binding/options.h"
-#include "embed/sandbox.h"
 #include "json/mark.h"
+#include "request/guard.h"
 #include "request/single_request.h"
 
 /* ---- routes ---- */

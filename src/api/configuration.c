@@ -5,9 +5,9 @@
 
 #include "api/modality.h"
 #include "binding/error.h"
-#include "embed/sandbox.h"
 #include "json/encode.h"
 #include "json/mark.h"
+#include "request/guard.h"
 #include "request/route_options.h"
 
 /* What differs between the kinds of entries. No version says whether it keeps them. */

@@ -9,10 +9,10 @@
 #include "binding/error.h"
 #include "binding/options.h"
 #include "binding/userdata.h"
-#include "embed/sandbox.h"
 #include "orthanc/sandbox_routes.h"
+#include "request/client_record.h"
+#include "request/guard.h"
 
-#define CLIENT_TYPE "modalua.Client"
 #define DEFAULT_URL "http://localhost:8042"
 
 enum {
@@ -296,14 +296,6 @@ static int l_connect(lua_State *L)
 }
 
 /* ---- the object ---- */
-
-client *client_check(lua_State *L, int index)
-{
-    client *c = luaL_checkudata(L, index, CLIENT_TYPE);
-    luaL_argcheck(L, c->server, index,
-                  "attempt to use a closed client"); /* a finalizer may come after its own */
-    return c;
-}
 
 static int l_tostring(lua_State *L)
 {

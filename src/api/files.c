@@ -13,8 +13,8 @@
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
-#include "embed/sandbox.h"
 #include "json/encode.h"
+#include "request/guard.h"
 #include "request/response.h"
 #include "request/single_request.h"
 

@@ -5,9 +5,9 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#include "api/connect.h"
 #include "orthanc/routes.h"
 #include "orthanc/tags.h"
+#include "request/client_record.h"
 #include "request/single_request.h"
 
 /* A Query, which api/query.c gives its methods; its user value is the client. */

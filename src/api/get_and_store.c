@@ -8,9 +8,9 @@
 #include "api/move_target.h"
 #include "api/transfer.h"
 #include "binding/error.h"
-#include "embed/sandbox.h"
 #include "json/mark.h"
 #include "orthanc/tags.h"
+#include "request/guard.h"
 
 enum { SOP_CLASSES_IN_STUDY = 0x00080062 };
 

@@ -4,6 +4,7 @@
 
 #include "api/commitment.h"
 #include "api/configuration.h"
+#include "api/connect.h"
 #include "api/files.h"
 #include "api/find.h"
 #include "api/find_result.h"

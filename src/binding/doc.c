@@ -22,11 +22,11 @@ static void push_doc_table(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &doc_key);
 }
 
-void doc_register(lua_State *L, loop *lp, const doc_row *rows)
+void doc_register(lua_State *L, void *upvalue, const doc_row *rows)
 {
     push_doc_table(L); /* module docs */
     for (; rows->name; rows++) {
-        lua_pushlightuserdata(L, lp);
+        lua_pushlightuserdata(L, upvalue);
         lua_pushcclosure(L, rows->function, 1);
         lua_pushvalue(L, -1);
         lua_pushlightuserdata(L, (void *)rows);
@@ -127,7 +127,7 @@ static const doc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void doc_open(lua_State *L, loop *lp)
+void doc_open(lua_State *L, struct loop *lp)
 {
     lua_newtable(L);
     doc_register(L, lp, functions);

@@ -6,7 +6,7 @@
 
 #include <lua.h>
 
-#include "engine/loop.h"
+struct loop;
 
 typedef struct doc_row {
     const char *name;
@@ -16,17 +16,19 @@ typedef struct doc_row {
 } doc_row;
 
 /* Sets every row's function (ended by a row without a name) as a field of the table on the top,
- * with the loop as upvalue 1, and notes the row under the function. [-0, +0, m] */
-void doc_register(lua_State *L, loop *lp, const doc_row *rows);
+ * with `upvalue` (nearly always the loop) as upvalue 1, and notes the row under the function.
+ * [-0, +0, m] */
+void doc_register(lua_State *L, void *upvalue, const doc_row *rows);
 
-/* The loop that a registered function belongs to. */
-#define doc_loop(L) ((loop *)lua_touserdata((L), lua_upvalueindex(1)))
+/* The upvalue of a registered function; the same as a loop. */
+#define doc_upvalue(L) (lua_touserdata((L), lua_upvalueindex(1)))
+#define doc_loop(L)    ((struct loop *)doc_upvalue(L))
 
 /* describe(f, signature, help) -> f, for functions that are written in Lua. */
 int doc_describe(lua_State *L);
 
 /* modalua.doc: of(f) -> {signature=, help=} | nil; describe; rows(); nearest(word,
  * names), for "did you mean". Pushes the module table. [-0, +1, m] */
-void doc_open(lua_State *L, loop *lp);
+void doc_open(lua_State *L, struct loop *lp);
 
 #endif

@@ -1,6 +1,6 @@
 #include "binding/userdata.h"
 
-void userdata_open(lua_State *L, loop *lp, const char *type, const luaL_Reg *meta)
+void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_Reg *meta)
 {
     int methods = lua_gettop(L);
     if (luaL_newmetatable(L, type)) {

@@ -69,7 +69,7 @@ static const doc_row functions[] = {
 
 int luaopen_modalua_json(lua_State *L)
 {
-    json_open(L, loop_of(L));
+    json_open(L, loop_of(L)->memory);
     return 1;
 }
 

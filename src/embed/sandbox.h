@@ -24,12 +24,4 @@ void sandbox_push_own_globals(lua_State *L);
  * what its scripts could. [-0, +1, v] */
 void sandbox_push_require(lua_State *L, const char *path);
 
-/* Throws, in a sandbox, that the function `name` is not for one. [-0, +0, v] */
-void guard_check(lua_State *L, const loop *lp, const char *name, const char *why);
-
-/* The same when its scripts may not use this route by themselves; the path is encoded.
- * [-0, +0, v] */
-void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
-                       const char *path);
-
 #endif

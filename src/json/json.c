@@ -327,7 +327,7 @@ static int l_decode(lua_State *L)
     luaL_checktype(L, 1, LUA_TSTRING);
     text = lua_tolstring(L, 1, &size);
     lua_settop(L, 1);
-    if (decode(L, doc_loop(L)->memory, text, size, 1))
+    if (decode(L, doc_upvalue(L), text, size, 1))
         return 1;
     text = lua_tostring(L, -1);
     lua_pushnil(L);
@@ -468,10 +468,10 @@ static const doc_row rows[] = {
     { NULL, NULL, NULL, NULL }
 };
 
-void json_open(lua_State *L, loop *lp)
+void json_open(lua_State *L, memory *m)
 {
     lua_createtable(L, 0, (int)(sizeof rows / sizeof *rows));
-    doc_register(L, lp, rows);
+    doc_register(L, m, rows);
     json_mark_push_null(L);
     lua_setfield(L, -2, "null");
 }

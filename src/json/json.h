@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "engine/loop.h"
+#include "base/memory.h"
 
 /* Decodes a text. True: the value is pushed. False: a message is pushed that says what is wrong at
  * which line and column. Throws an error object of kind "limit" when the heap it would cost exceeds
@@ -15,6 +15,6 @@
 bool json_decode(lua_State *L, memory *m, const char *text, size_t size);
 
 /* Pushes the module table of modalua.json. [-0, +1, m] */
-void json_open(lua_State *L, loop *lp);
+void json_open(lua_State *L, memory *m);
 
 #endif

@@ -11,10 +11,10 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#include "api/connect.h"
 #include "binding/options.h"
 #include "engine/op.h"
 #include "orthanc/routes.h"
+#include "request/client_record.h"
 #include "request/progress.h"
 
 typedef struct call call;
