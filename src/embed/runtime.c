@@ -266,7 +266,7 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     memset(rt, 0, sizeof *rt);
     rt->memory = account;
     rt->config = full;
-    rt->lp.wake[0] = rt->lp.wake[1] = -1;
+    loop_clear(&rt->lp);
     status = build(rt, &full);
     if (status == MODALUA_OK)
         *out = rt;
