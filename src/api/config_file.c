@@ -14,9 +14,9 @@ enum { SIZE_LIMIT = 1 << 16 };
 
 /* ---- the file ---- */
 
-static int unusable(lua_State *L, const char *file, const char *why)
+static _Noreturn void unusable(lua_State *L, const char *file, const char *why)
 {
-    return error_usage(L, "connect: the file of servers, %s, cannot be used: %s", file, why);
+    error_usage(L, "connect: the file of servers, %s, cannot be used: %s", file, why);
 }
 
 /* Reads at most `room` bytes. Returns their number, or -1 with errno; ENOENT: there is no file. */
@@ -56,11 +56,11 @@ static bool push_text(lua_State *L, const char *file, struct stat *what)
 }
 
 /* What Lua found is on the top: what it quotes of the text, after this, may be a password. */
-static int wrong_text(lua_State *L, const char *file, const char *quoted)
+static _Noreturn void wrong_text(lua_State *L, const char *file, const char *quoted)
 {
     const char *message = luaL_tolstring(L, -1, NULL), *quote = strstr(message, quoted);
     lua_pushlstring(L, message, quote ? (size_t)(quote - message) : strlen(message));
-    return unusable(L, file, lua_tostring(L, -1));
+    unusable(L, file, lua_tostring(L, -1));
 }
 
 /* Replaces the text on the top by the table that it makes. */
@@ -124,7 +124,7 @@ static void check_secrets(lua_State *L, const char *file, const struct stat *wha
 /* ---- the server ---- */
 
 /* The table of servers is at the index. */
-static int unknown_server(lua_State *L, int servers, const char *file, const char *name)
+static _Noreturn void unknown_server(lua_State *L, int servers, const char *file, const char *name)
 {
     nearest h = nearest_for(name);
     for (lua_pushnil(L); lua_next(L, servers); lua_pop(L, 1)) {
@@ -132,9 +132,9 @@ static int unknown_server(lua_State *L, int servers, const char *file, const cha
         nearest_look(&h, row, sizeof *row);
     }
     if (h.name)
-        return error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name,
-                           file, h.name);
-    return error_usage(L, "connect: there is no server '%s' in %s", name, file);
+        error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name, file,
+                    h.name);
+    error_usage(L, "connect: there is no server '%s' in %s", name, file);
 }
 
 /* Pushes the name to look for; false: there is none. The file's table is at index. */

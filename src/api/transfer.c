@@ -316,7 +316,7 @@ int transfer_begin(lua_State *L, call *c)
     c->step = admitted;
     if (c->deadline > 0 && !loop_set_timer(c->base.lp, &c->base, c->deadline)) {
         error_new(L, "limit", "memory", "not enough memory for a timer");
-        return op_throw(L, &c->base);
+        op_throw(L, &c->base);
     }
     return OP_WAIT;
 }

@@ -82,7 +82,7 @@ static int advance(lua_State *L, op *o)
     c->reply = reply_new(o->lp, true);
     if (!c->reply) {
         error_new(L, "limit", "memory", "not enough memory for a call of the host");
-        return op_throw(L, o);
+        op_throw(L, o);
     }
     left = stop_pause_burst(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);

@@ -65,16 +65,16 @@ op *op_new(lua_State *L, loop *lp, size_t size, int values, op_advance_fn advanc
     return o;
 }
 
-int op_throw(lua_State *L, op *o)
+void op_throw(lua_State *L, op *o)
 {
     op_close(o);
-    return lua_error(L);
+    error_raise(L);
 }
 
-static int throw_no_memory(lua_State *L, op *o, const char *what)
+static _Noreturn void throw_no_memory(lua_State *L, op *o, const char *what)
 {
     error_new(L, "limit", "memory", "not enough memory for %s", what);
-    return op_throw(L, o);
+    op_throw(L, o);
 }
 
 /* ---- what an operation waits for ---- */
@@ -86,7 +86,7 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
     memset(&o->retry, 0, sizeof o->retry);
     if (!http_begin(&o->transfer, &o->lp->http, s, r) ||
         (o->tick > 0 && !loop_set_timer(o->lp, o, clock_now() + o->tick)))
-        return throw_no_memory(L, o, "a request");
+        throw_no_memory(L, o, "a request");
     o->transfer.owner = o;
     return OP_WAIT;
 }
@@ -101,7 +101,7 @@ int op_wait_on(lua_State *L, op *o)
 {
     o->ready = false;
     if (!o->retry.pausing && !loop_set_timer(o->lp, o, clock_now() + o->tick))
-        return throw_no_memory(L, o, "a timer");
+        throw_no_memory(L, o, "a timer");
     return OP_WAIT;
 }
 
@@ -109,7 +109,7 @@ int op_sleep(lua_State *L, op *o, double seconds)
 {
     o->ready = false;
     if (!loop_set_timer(o->lp, o, clock_now() + seconds))
-        return throw_no_memory(L, o, "a timer");
+        throw_no_memory(L, o, "a timer");
     return OP_WAIT;
 }
 
@@ -149,7 +149,7 @@ void op_call_back(lua_State *L, op *o)
     lp->thrown_by_hook = NULL;
     give_up(L, o);
     stop_pass_on(L, lp);
-    lua_error(L);
+    error_raise(L);
 }
 
 /* Operations that are cancelled, killed or stuck throw at the script's call. */

@@ -37,7 +37,7 @@ bool op_can_yield(lua_State *L, const loop *lp);
 
 /* Throws the error on the top, for advance: the op lets go of what it holds first, and does not
  * wait for its collection. [-1, +0, v] */
-int op_throw(lua_State *L, op *o);
+_Noreturn void op_throw(lua_State *L, op *o);
 
 /* Whether the exchange that it waits for has not ended: an advance that comes of its tick. */
 bool op_is_under_way(const op *o);

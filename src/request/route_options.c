@@ -85,18 +85,18 @@ static void check_value(lua_State *L, const char *function, const orthanc_key *k
 
 /* ---- keys ---- */
 
-static int throw_unknown(lua_State *L, const char *function, const char *name,
-                         const orthanc_route *route, const option *own)
+static _Noreturn void throw_unknown(lua_State *L, const char *function, const char *name,
+                                    const orthanc_route *route, const option *own)
 {
     nearest h = nearest_for(name);
     nearest_look(&h, route->keys, sizeof *route->keys);
     nearest_look(&h, own, sizeof *own);
     if (h.name)
-        return error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
-    return error_usage(L,
-                       "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
-                       "that modalua does not know)",
-                       function, name);
+        error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
+    error_usage(L,
+                "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
+                "that modalua does not know)",
+                function, name);
 }
 
 /* The table of `extra` is on the top; its members go into the body. */
