@@ -77,25 +77,3 @@ describe("Every public function", function()
     assert.is_false(getmetatable(modalua.task.spawn(function() end)))
   end)
 end)
-
-describe("The README", function()
-  local function text(path)
-    local file <close> = assert(io.open(path))
-    return file:read "a"
-  end
-
-  it("shows its first program whole, and of the others what stands in them", function()
-    local page, shown = text "README.md", {}
-    for name, block in page:gmatch "%[[%w.]+%]%(spec/embed/([%w.]+)%):\n\n```c[p]*\n(.-)```" do
-      local program = text("spec/embed/" .. name)
-      if name == "ten.c" then
-        assert.are.equal(program, block)
-      end
-      for part in (block:gsub("%s*…\n", "\0")):gmatch "%Z+" do
-        assert.is_truthy(program:find(part:match "^(.-)%s*$", 1, true), name .. " has no\n" .. part)
-      end
-      shown[#shown + 1] = name
-    end
-    assert.are.same({ "ten.c", "poll.c", "function.c", "viewer.cpp" }, shown)
-  end)
-end)
