@@ -127,7 +127,8 @@ describe("Every transcript in", function()
             end
           end
           table.insert(steps, { send = "\4" })
-          local out, status = terminal.run({ columns = COLUMNS, arguments = "playground", environment = "LC_CTYPE=C.UTF-8 NO_COLOR=1" }, steps)
+          local options = { columns = COLUMNS, arguments = "playground", environment = "LC_CTYPE=C.UTF-8 NO_COLOR=1" }
+          local out, status = terminal.run(options, steps)
           assert.are.equal(0, status)
           assert.are.equal(expected, out:match "\n(> .*\n)> ^D\n$")
         end
