@@ -9,7 +9,7 @@ function parts.start()
   modalua.connect("http://localhost:8042"):modality "pacs"
 end
 
--- Lua seeds its hash at random when it starts, so the place of a key in a table differs from run to run. Many different keys average this out.
+-- Lua seeds its hash at random when it starts, so the place of a key in a table differs from run to run. Many keys average this out.
 function parts.json()
   local answers = {}
   for i = 1, 500 do

@@ -45,7 +45,7 @@ local function timed(command)
   return { wall = tonumber(wall), cpu = tonumber(cpu), count = tonumber(count), peak = tonumber(peak) }
 end
 
---- Runs the candidates in turn, several rounds. A candidate is a command that times itself, or a function that returns its figures. `before`
+--- Runs the candidates in turn, several rounds. Each is a command that times itself, or a function that returns its figures. `before`
 -- and `after` are called around each run. Returns the figures of all runs, by the candidates' names.
 function bench.in_turn(runs, commands, before, after)
   local samples = {}
@@ -75,8 +75,8 @@ function bench.compare(samples, figure, ours, theirs)
   return bench.median(a), bench.median(b), bench.median(ratios)
 end
 
---- Times two whole processes in turn with bin/pair; their output is discarded, and DICOM's delayed ACKs are off. Returns wall (s), CPU (s) and
--- peak memory (MB), each as { ours, theirs, ratio }.
+--- Times two whole processes in turn with bin/pair; their output is discarded; DICOM's delayed ACKs are off. Returns wall (s), CPU (s)
+-- and peak memory (MB), each as { ours, theirs, ratio }.
 function bench.processes(runs, ours, theirs)
   local figures = {}
   for name, a, b, ratio in output(("TCP_NODELAY=1 %s/pair %d %s -- %s 2>/dev/null"):format(bench.bin, runs, ours, theirs)):gmatch
