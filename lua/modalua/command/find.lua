@@ -1,7 +1,8 @@
--- modalua.look_for: the verb find, and the question that it and move ask. Part of modalua.verbs.
+-- command.find: the verb find, and the question that it and move ask. Part of command.verbs.
+local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
-local session = require "modalua.session"
+local session = require "command.session"
 
 local look_for = {}
 

@@ -1,12 +1,13 @@
--- modalua.session: what a run of a verb has: its words, the server, and where its output goes. Part of modalua.verbs.
+-- command.session: what a run of a verb has: its words, the server, and where its output goes. Part of command.verbs.
 --
 -- Data goes to standard output: as a table on a terminal, else as lines with tabs, or as JSON or CSV when that was asked for. Everything
 -- else goes to standard error.
+local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
-local letters = require "modalua.letters"
+local letters = require "text.letters"
 local modalua = require "modalua"
-local tables = require "modalua.table"
+local tables = require "text.table"
 
 local session = {}
 

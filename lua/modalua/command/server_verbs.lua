@@ -1,6 +1,7 @@
--- modalua.look: the verbs that look at the server: echo, modalities, jobs, queries. Part of modalua.verbs.
+-- command.server_verbs: the verbs that look at the server: echo, modalities, jobs, queries. Part of command.verbs.
+local require = ...
 local modalua = require "modalua"
-local session = require "modalua.session"
+local session = require "command.session"
 local task = require "modalua.task"
 
 local look = {}

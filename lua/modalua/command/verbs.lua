@@ -1,15 +1,16 @@
--- modalua.verbs: `modalua find …` and its kin. What is said here of a verb's words is what argparse reads them by, what --help shows, and
+-- command.verbs: `modalua find …` and its kin. What is said here of a verb's words is what argparse reads them by, what --help shows, and
 -- what the manual page has. Without terminal code: what there is of a terminal, the command tells.
 --
 -- A verb is { name =, description =, examples = { { words, what for }, … }, words = { rows for argparse, … }, run = function(session) },
--- and run gives whether all went well. The verbs themselves are in modalua.look, modalua.look_for and modalua.send.
-local argparse = require "modalua.argparse"
+-- and run gives whether all went well. The parts in PARTS hold the verbs.
+local require = ...
+local argparse = require "command.argparse"
 local doc = require "modalua.doc"
-local session = require "modalua.session"
+local session = require "command.session"
 
 local verbs = {}
 
-local PARTS = { "modalua.look", "modalua.look_for", "modalua.send", "modalua.manual" }
+local PARTS = { "command.server_verbs", "command.find", "command.move", "command.manual" }
 
 -- Words that every verb takes.
 verbs.common = {
@@ -70,6 +71,9 @@ end
 
 -- ---- running them ----
 
+-- Runs a verb with a list of words, as `modalua NAME WORDS…` does. Returns whether all went well. `terminal` says what there is of one, by
+-- default nothing: { width =, colour =, output =, errors =, input =, options = the command's own, for the manual page }. Wrong words end
+-- the run as os.exit(2) does, and a server that does not answer as os.exit(1).
 function verbs.run(name, words, terminal)
   local verb = by_name[name]
   if not verb then
@@ -82,20 +86,16 @@ function verbs.run(name, words, terminal)
   return not not verb.run(own) and not own.failed
 end
 
+-- Runs the verb that the global `arg` names, for the command.
 function verbs.main(terminal)
   if not verbs.run(arg[0], table.move(arg, 1, #arg, 1, {}), terminal) then
     os.exit(1)
   end
 end
 
+-- The verb that a misspelt word most likely means, or nil.
 function verbs.nearest(word)
   return doc.nearest(word, names)
 end
-
-doc.describe(verbs.run, "run(name, words [, terminal]) -> boolean", "Runs one of the command's verbs with a list of words, as `modalua "
-  .. "NAME WORDS…` does; whether all went well. terminal = { width =, colour =, output =, errors =, input = } says what there "
-  .. "is of one, and by default nothing. Wrong words end the run as os.exit(2) does, a server that does not answer as os.exit(1).")
-doc.describe(verbs.main, "main(terminal)", "Runs the verb that the global `arg` has, for the command; os.exit(1) when something failed.")
-doc.describe(verbs.nearest, "nearest(word) -> name | nil", "The verb that a misspelt word most likely means.")
 
 return verbs

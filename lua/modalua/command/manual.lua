@@ -1,5 +1,6 @@
--- modalua.manual: the manual page, of the command's option table, the verbs' words and the functions' descriptor rows. Part of
+-- command.manual: the manual page, of the command's option table, the verbs' words and the functions' descriptor rows. Part of
 -- modalua.verbs.
+local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
 
@@ -50,6 +51,7 @@ local function add_functions(add)
   end
 end
 
+-- The manual page for man, as text: of the command's options as it tells them, of the verbs, and of the words that all of those take.
 function manual.page(options, verbs, common)
   local parts = {}
   local function add(text)
@@ -84,16 +86,13 @@ function manual.page(options, verbs, common)
   return table.concat(parts)
 end
 
-doc.describe(manual.page, "page(options, verbs, common) -> text", "The manual page, for man: of the command's options as it tells "
-  .. "them, of the verbs, and of the words that each of those takes.")
-
 manual.verbs = {
   {
     name = "manual", is_plain = true, words = {},
     description = "Writes the manual page.",
     examples = { { "modalua manual | man -l -", "shows it" } },
     run = function(self)
-      local verbs = require "modalua.verbs"
+      local verbs = require "command.verbs"
       print((manual.page(self.terminal.options or {}, verbs.list, verbs.common):gsub("\n$", "")))
       return true
     end,

@@ -1,7 +1,8 @@
--- modalua.send: the verb move. Part of modalua.verbs.
-local look_for = require "modalua.look_for"
+-- command.move: the verb move. Part of command.verbs.
+local require = ...
+local look_for = require "command.find"
 local modalua = require "modalua"
-local session = require "modalua.session"
+local session = require "command.session"
 local task = require "modalua.task"
 
 local send = {}
