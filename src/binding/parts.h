@@ -3,7 +3,7 @@
  *
  * A part is named by its file: lua/modalua/core/changes.lua is "core.changes". Its chunk is called
  * with one argument, the `require` of the Lua half, and returns the value of the part. That `require`
- * takes names of parts, and else whatever the state's own `require` takes ("modalua.json").
+ * takes the name of a part, or else of a module that scripts can require ("modalua.json").
  */
 #ifndef BINDING_PARTS_H
 #define BINDING_PARTS_H
@@ -21,15 +21,18 @@ typedef struct embedded_part {
 
 extern const embedded_part embedded_parts[];
 
-/* Where the registry has the parts that have been loaded: a table from their names to their values.
- */
+/* Where the registry has the parts that are loaded: a table from their names to their values. */
 #define PARTS_LOADED "modalua.parts"
 
 /* Pushes a part, which is loaded when this is the first need. [-0, +1, v] */
 void parts_push(lua_State *L, const char *name);
 
-/* Pushes a part's chunk, to be called with the arguments that it wants. [-0, +1, v] */
-void parts_push_chunk(lua_State *L, const char *name);
+/* Pushes a C function that calls a function of the part and can yield; its first call loads the
+ * part. [-0, +1, m] */
+void parts_push_function(lua_State *L, const char *part, const char *function);
+
+/* Makes the value on the top the part of that name. [-1, +0, m] */
+void parts_provide(lua_State *L, const char *name);
 
 /* Makes the table on the top the globals that parts see. Without it they see the state's own.
  * [-1, +0, -] */

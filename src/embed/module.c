@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "api/client_methods.h"
-#include "api/modality_methods.h"
+#include "api/native.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/parts.h"
@@ -53,17 +53,18 @@ static loop *loop_of(lua_State *L)
 
 /* ---- the modules ---- */
 
-static int l_is_error(lua_State *L)
-{
-    luaL_checkany(L, 1);
-    lua_pushboolean(L, error_is(L, 1));
-    return 1;
-}
-
 static const doc_row functions[] = {
-    { "is_error", l_is_error, "is_error(v) -> boolean",
+    { "is_error", error_is_error, "is_error(v) -> boolean",
       "Whether v is an error object, as operations return it after nil." },
     { NULL, NULL, NULL, NULL }
+};
+
+static const doc_lua_row lua_functions[] = {
+    { "core.progress_bar",
+      { "bar", NULL, "bar(p)",
+        "Shows what a `progress` function was told as the bar that progress = true is: a line on a "
+        "terminal, taken away at the end (p.over)." } },
+    { NULL, { NULL, NULL, NULL, NULL } }
 };
 
 int luaopen_modalua_json(lua_State *L)
@@ -78,42 +79,13 @@ int luaopen_modalua_doc(lua_State *L)
     return 1;
 }
 
-/* modalua.task, with what is written in Lua. */
+/* modalua.task comes first, and with it what all parts of the Lua half need. */
 int luaopen_modalua_task(lua_State *L)
 {
-    static const luaL_Reg ours[] = { { "describe", doc_describe },
-                                     { "fail", error_fail },
-                                     { "usage", error_blame },
-                                     { "is_error", l_is_error },
-                                     { "can_join", task_can_join },
-                                     { "keep_origin", task_keep_origin },
-                                     { NULL, NULL } };
     loop *lp = loop_of(L);
+    native_open(L, lp);
     task_open(L, lp);
-    parts_push_chunk(L, "core.task_combinators");
-    lua_pushvalue(L, -2);
-    luaL_newlibtable(L, ours);
-    lua_pushlightuserdata(L, lp);
-    luaL_setfuncs(L, ours, 1);
-    lua_call(L, 2, 0);
     return 1;
-}
-
-/* The part of Client and Modality that is written in Lua, and the module's function bar. */
-static void complete_modality(lua_State *L, loop *lp)
-{
-    static const char *const parts[] = { "core.progress_bar",   "core.arrival",
-                                         "core.move_resources", "core.find_each",
-                                         "core.children",       "core.changes" };
-    modality_methods_push_ours(L, lp);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        parts_push_chunk(L, parts[i]);
-        lua_pushvalue(L, -2);
-        lua_call(L, 1, 0);
-    }
-    lua_getfield(L, -1, "bar");
-    lua_setfield(L, -3, "bar");
-    modality_methods_take_theirs(L);
 }
 
 int luaopen_modalua(lua_State *L)
@@ -121,12 +93,12 @@ int luaopen_modalua(lua_State *L)
     loop *lp = loop_of(L);
     lua_newtable(L);
     doc_register(L, lp, functions);
+    doc_register_lua(L, lua_functions);
     client_methods_open(L, lp);
     luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
     lua_setfield(L, -2, "task");
-    complete_modality(L, lp);
     lua_pushliteral(L, MODALUA_VERSION);
     lua_setfield(L, -2, "version");
     return 1;
