@@ -129,6 +129,16 @@ end
 
 session.sorted_names = sorted_names
 
+-- The modalities of the server as rows, sorted by their names.
+function session.modality_rows(settings)
+  local rows = {}
+  for i, name in ipairs(sorted_names(settings)) do
+    local own = settings[name]
+    rows[i] = { name = name, AET = own.AET, address = session.address(own), Manufacturer = own.Manufacturer }
+  end
+  return rows
+end
+
 -- Why nothing of that name is a modality of the server: nil when it is one, or when the server does not tell.
 function Session:unknown(name)
   local settings = self:settings()

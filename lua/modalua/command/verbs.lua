@@ -1,32 +1,22 @@
--- command.verbs: `modalua find …` and its kin. What is said here of a verb's words is what argparse reads them by, what --help shows, and
--- what the manual page has. Without terminal code: what there is of a terminal, the command tells.
+-- command.verbs: runs the verbs of the command, `modalua find …` and the like. Without terminal code: the command says what there is of a
+-- terminal.
 --
--- A verb is { name =, description =, examples = { { words, what for }, … }, words = { rows for argparse, … }, run = function(session) },
--- and run gives whether all went well. The parts in PARTS hold the verbs.
+-- Each file in command/verbs is a verb: { description =, examples = { { words, what for }, … }, words = { rows for argparse, … },
+-- run = function(session) that returns whether all went well, is_plain = true when it takes none of the COMMON words }. argparse reads the
+-- words by these rows, --help shows them, and the manual page has them. src/command/verbs.c lists the names of the verbs.
 local require = ...
-local argparse = require "command.argparse"
 local doc = require "modalua.doc"
 local session = require "command.session"
 
 local verbs = {}
 
-local PARTS = { "command.server_verbs", "command.find", "command.move", "command.manual" }
-
--- Words that every verb takes.
-verbs.common = {
+verbs.COMMON = {
   { "flag", name = "--json", description = "one JSON document on standard output" },
   { "flag", name = "--csv", description = "CSV (RFC 4180) on standard output" },
 }
 
-verbs.list = {}
-
-local by_name, names = {}, {}
-for _, part in ipairs(PARTS) do
-  for _, verb in ipairs(require(part).verbs) do
-    by_name[verb.name] = verb
-    verbs.list[#verbs.list + 1] = verb
-    names[#names + 1] = verb.name
-  end
+function verbs.load(name)
+  return require("command.verbs." .. name)
 end
 
 -- ---- the words ----
@@ -52,18 +42,19 @@ local function add(parser, row)
   return parser[row[1]](parser, properties)
 end
 
-local function parser_of(verb, terminal)
-  local parser = argparse("modalua " .. verb.name, verb.description, epilog_of(verb))
+local function parser_of(name, verb, terminal)
+  local argparse = require "command.argparse"
+  local parser = argparse("modalua " .. name, verb.description, epilog_of(verb))
   parser:add_help { name = "-h --help", description = "show this" }
   parser:help_max_width(math.min(terminal.width or WIDTH, WIDTH))
   for _, row in ipairs(verb.words) do
     add(parser, row)
   end
   if not verb.is_plain then
-    parser:mutex(add(parser, verbs.common[1]), add(parser, verbs.common[2]))
+    parser:mutex(add(parser, verbs.COMMON[1]), add(parser, verbs.COMMON[2]))
   end
   function parser:error(message)
-    io.stderr:write(("modalua: %s: %s\n%s\n"):format(verb.name, message:gsub("\nDid you mean", "; did you mean"), self:get_usage()))
+    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message:gsub("\nDid you mean", "; did you mean"), self:get_usage()))
     os.exit(2)
   end
   return parser
@@ -71,31 +62,22 @@ end
 
 -- ---- running them ----
 
--- Runs a verb with a list of words, as `modalua NAME WORDS…` does. Returns whether all went well. `terminal` says what there is of one, by
--- default nothing: { width =, colour =, output =, errors =, input =, options = the command's own, for the manual page }. Wrong words end
--- the run as os.exit(2) does, and a server that does not answer as os.exit(1).
-function verbs.run(name, words, terminal)
-  local verb = by_name[name]
-  if not verb then
-    local near = doc.nearest(name, names)
-    error(("there is no verb '%s'%s"):format(name, near and "; did you mean '" .. near .. "'?" or ""), 0)
-  end
-  terminal = terminal or {}
-  local parser = parser_of(verb, terminal)
-  local own = session.new(parser, parser:parse(words), terminal)
-  return not not verb.run(own) and not own.failed
-end
-
--- Runs the verb that the global `arg` names, for the command.
+-- Runs the verb that the global `arg` names, with the words there. Wrong words end the run as os.exit(2) does; a failure, or a server that
+-- does not answer, as os.exit(1). `terminal` is { width =, colour =, output =, errors =, input = }, what there is of a terminal, and
+-- { options =, verbs = }, what the command itself takes, for the manual page.
 function verbs.main(terminal)
-  if not verbs.run(arg[0], table.move(arg, 1, #arg, 1, {}), terminal) then
+  local name, words = arg[0], table.move(arg, 1, #arg, 1, {})
+  local verb = verbs.load(name)
+  local parser = parser_of(name, verb, terminal)
+  local own = session.new(parser, parser:parse(words), terminal)
+  if not verb.run(own) or own.failed then
     os.exit(1)
   end
 end
 
--- The verb that a misspelt word most likely means, or nil.
-function verbs.nearest(word)
-  return doc.nearest(word, names)
+-- Of { word =, names = }: the name that a misspelt word most likely means, or nil.
+function verbs.nearest(given)
+  return doc.nearest(given.word, given.names)
 end
 
 return verbs
