@@ -245,6 +245,23 @@ static const doc_row methods[] = {
     { NULL, NULL, NULL, NULL }
 };
 
+static const doc_lua_row lua_methods[] = {
+    { "core.changes",
+      { "changes", NULL,
+        "client:changes([{since =, follow =, interval = 1, patience = 300, type =, limit = 1000}]) "
+        "-> iterator",
+        "for change in client:changes{…} do: what has happened on the server, after the change "
+        "whose Seq is `since`, from the first on without it. follow = true goes on for ever, "
+        "looking every `interval` seconds, and starts now unless since is given; failures that may "
+        "pass are waited out for `patience` seconds. type: a ChangeType, or a list. limit: changes "
+        "in one request. It throws when it fails." } },
+    { "core.character_set",
+      { "use_utf8", NULL, "client:use_utf8() -> undo | nil, err",
+        "Sets the server's DefaultEncoding to Utf8, for everybody who uses it, until its next "
+        "start, or until undo() is called: letters of every script then get through it." } },
+    { NULL, { NULL, NULL, NULL, NULL } }
+};
+
 void client_methods_open(lua_State *L, loop *lp)
 {
     find_result_open(L, lp);
@@ -255,5 +272,6 @@ void client_methods_open(lua_State *L, loop *lp)
     peer_open(L, lp);
     lua_newtable(L);
     doc_register(L, lp, methods);
+    doc_register_lua(L, lua_methods);
     connect_open(L, lp);
 }

@@ -328,10 +328,3 @@ void connect_open(lua_State *L, loop *lp)
     lua_pop(L, 1);
     doc_register(L, lp, functions);
 }
-
-void connect_push_methods(lua_State *L)
-{
-    luaL_getmetatable(L, CLIENT_TYPE);
-    lua_getfield(L, -1, "__index");
-    lua_remove(L, -2);
-}

@@ -4,23 +4,15 @@
 
 #include "api/commitment.h"
 #include "api/configuration.h"
-#include "api/connect.h"
 #include "api/files.h"
 #include "api/find.h"
-#include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/modality.h"
 #include "api/move.h"
-#include "api/transfer.h"
 #include "api/worklist.h"
 #include "binding/doc.h"
-#include "binding/error.h"
 #include "binding/options.h"
-#include "engine/task.h"
-#include "orthanc/tags.h"
 #include "request/route_options.h"
-
-static const char methods_key; /* of Modality's methods in the registry */
 
 /* ---- echo ---- */
 
@@ -137,81 +129,50 @@ static const doc_row methods[] = {
       "took the request says nothing yet: commitment:wait() does." },
     { NULL, NULL, NULL, NULL }
 };
+
+#define CHILDREN_ARGUMENTS \
+    " [, query [, {limit = 2, LocalAet =, Timeout =, wait_timeout =}]]) -> list [, warning] | nil, err"
+
+/* Those that are written in Lua. */
+static const doc_lua_row lua_methods[] = {
+    { "core.find_each",
+      { "find_each", NULL,
+        "modality:find_each(tag, values [, {Level =, Query = {…}, limit = 2, LocalAet =, Timeout =, "
+        "Normalize =, keep =, wait_timeout =, extra =}]) -> by_value, missing [, warning] | nil, err",
+        "C-FIND of each of many values, such as accession numbers, `limit` at a time: a table from the "
+        "value to the list of its answers, and the list of the values that the modality does not have. "
+        "A value that is blank or would match everything is refused before anything is asked. When some "
+        "questions fail, err.found, err.missing and err.errors (by value) have the rest." } },
+    { "core.children",
+      { "studies", NULL,
+        "modality:studies(patient_or_found" CHILDREN_ARGUMENTS,
+        "The studies of a patient, of a list of patients, or of all that find gave, in one list; the "
+        "query has tags to return and filters, as in { StudyDate = \"\" }." } },
+    { "core.children",
+      { "series", NULL,
+        "modality:series(study_or_found" CHILDREN_ARGUMENTS,
+        "The series of a study, of a list of studies or patients, or of all that find gave, in one list; "
+        "one C-FIND a study, `limit` at a time. Each has the UIDs that move_resources needs. When one "
+        "fails, err.parent names its study and err.found has the series so far." } },
+    { "core.children",
+      { "instances", NULL,
+        "modality:instances(study_or_series_or_found" CHILDREN_ARGUMENTS,
+        "The instances of a study or series, of a list of them, or of all that find gave, in one list: "
+        "those of a study through its series, by which the query can filter too, as in { Modality = "
+        "\"CT\" }." } },
+    { "core.move_resources",
+      { "move_resources", NULL,
+        "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, progress =, "
+        "LocalAet =, Timeout =, Priority =, Synchronous =, UserData =, wait_timeout =, extra =}]) -> "
+        "outcomes | nil, err",
+        "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request "
+        "each: {{resource =, result =}, …}. When some fail the others are still tried, and err.outcomes "
+        "has {resource =, error =} for those; a progress function is told each as it comes (p.outcome). "
+        "verify = true compares what has arrived; without it, a row that is not one of the modality's "
+        "answers is at least looked for there; false believes the modality." } },
+    { NULL, { NULL, NULL, NULL, NULL } }
+};
 /* clang-format on */
-
-/* ---- the Lua half ---- */
-
-/* is_answer(modality, v) -> boolean. Whether the modality has given v as an answer. */
-static int l_is_answer(lua_State *L)
-{
-    const modality *m = modality_check(L, 1);
-    lua_settop(L, 2);
-    lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
-    return 1;
-}
-
-/* tag(key) -> gggg,eeee, level, name | nil. The level is the uppermost that has the tag; it and the
- * name are nil where only the server can know them. */
-static int l_tag(lua_State *L)
-{
-    char text[ORTHANC_TAG_TEXT];
-    uint32_t tag;
-    const orthanc_tag *row;
-    int level = ORTHANC_PATIENT;
-    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag))
-        return 0;
-    orthanc_tag_write(tag, text);
-    lua_pushstring(L, text);
-    row = orthanc_tag_row(tag);
-    while (level < ORTHANC_NO_LEVEL && !(row && row->levels & 1u << level))
-        level++;
-    lua_pushstring(L, orthanc_level_name(level));
-    lua_pushstring(L, row ? row->name : NULL);
-    return 3;
-}
-
-/* level(word) -> the level's name | nil. */
-static int l_level(lua_State *L)
-{
-    lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
-    return 1;
-}
-
-void modality_methods_push_ours(lua_State *L, loop *lp)
-{
-    static const luaL_Reg ours[] = { { "move_one", get_and_store_move_one },
-                                     { "move_options", get_and_store_move_options },
-                                     { "identifiers", get_and_store_identifiers },
-                                     { "value", get_and_store_value },
-                                     { "is_answer", l_is_answer },
-                                     { "tag", l_tag },
-                                     { "level", l_level },
-                                     { "fail", error_fail },
-                                     { "usage", error_blame },
-                                     { "spawn", task_spawn },
-                                     { "sleep", task_sleep },
-                                     { "now", task_now },
-                                     { "show", progress_show },
-                                     { "describe", doc_describe },
-                                     { NULL, NULL } };
-    lua_newtable(L);
-    lua_pushlightuserdata(L, lp);
-    luaL_setfuncs(L, ours, 1);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &methods_key);
-    lua_setfield(L, -2, "methods");
-    connect_push_methods(L);
-    lua_setfield(L, -2, "client_methods");
-}
-
-void modality_methods_take_theirs(lua_State *L)
-{
-    lua_getfield(L, -1, "resolver");
-    transfer_set_resolver(L);
-    lua_getfield(L, -1, "bar");
-    progress_set_bar(L);
-    lua_pop(L, 1);
-}
 
 /* ---- Modality(client, name) ---- */
 
@@ -233,10 +194,11 @@ void modality_methods_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
     doc_register(L, lp, methods);
+    doc_register_lua(L, lua_methods);
     lua_getfield(L, -1, "find");
     lua_setfield(L, -2, "query"); /* one function under two names */
     modality_open(L, lp);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
+    lua_pop(L, 1);
     doc_register(L, lp, functions);
     lua_getfield(L, -1, "Modality");
     lua_setfield(L, -2, "RemoteModality");

@@ -40,12 +40,8 @@ int transfer_check_version(lua_State *L, call *c);
 /* For steps: in its turn, sends data.body to data.path and sees it through. */
 int transfer_begin(lua_State *L, call *c);
 
-/* For steps: `return transfer_resolve(…);` leaves the outcome to the Lua half: of the data on the
- * top, with the server's result at the index. */
+/* For steps: `return transfer_resolve(…);` leaves the outcome to lua/modalua/core/arrival.lua: of the
+ * data on the top, with the server's result at the index. */
 int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *reason);
-
-/* The Lua half: (data [, reason]) -> result | nil, err, for outcomes that the server leaves open.
- * Takes the function on the top. [-1, +0, m] */
-void transfer_set_resolver(lua_State *L);
 
 #endif

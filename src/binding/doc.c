@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "base/nearest.h"
+#include "binding/parts.h"
 
 /* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or
  * {signature=, help=} for the Lua half's. */
@@ -22,16 +23,33 @@ static void push_doc_table(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &doc_key);
 }
 
+/* Sets the function on the top as the row's field of the table two below it, and notes the row in
+ * the doc table between them. [-1, +0, m] */
+static void set_function(lua_State *L, const doc_row *row)
+{
+    lua_pushvalue(L, -1);
+    lua_pushlightuserdata(L, (void *)row);
+    lua_rawset(L, -4);
+    lua_setfield(L, -3, row->name);
+}
+
 void doc_register(lua_State *L, void *upvalue, const doc_row *rows)
 {
     push_doc_table(L); /* module docs */
     for (; rows->name; rows++) {
         lua_pushlightuserdata(L, upvalue);
         lua_pushcclosure(L, rows->function, 1);
-        lua_pushvalue(L, -1);
-        lua_pushlightuserdata(L, (void *)rows);
-        lua_rawset(L, -4);
-        lua_setfield(L, -3, rows->name);
+        set_function(L, rows);
+    }
+    lua_pop(L, 1);
+}
+
+void doc_register_lua(lua_State *L, const doc_lua_row *rows)
+{
+    push_doc_table(L); /* module docs */
+    for (; rows->part; rows++) {
+        parts_push_function(L, rows->part, rows->row.name);
+        set_function(L, &rows->row);
     }
     lua_pop(L, 1);
 }
@@ -44,17 +62,6 @@ static void push_row(lua_State *L, const char *signature, const char *help)
     lua_setfield(L, -2, "signature");
     lua_pushstring(L, help);
     lua_setfield(L, -2, "help");
-}
-
-/* Notes a row for the Lua function at index (the Lua half's functions). [-0, +0, m] */
-static void describe(lua_State *L, int index, const char *signature, const char *help)
-{
-    index = lua_absindex(L, index);
-    push_doc_table(L);
-    lua_pushvalue(L, index);
-    push_row(L, signature, help);
-    lua_rawset(L, -3);
-    lua_pop(L, 1);
 }
 
 /* Makes {signature=, help=} of a C row on the top. [-1, +1, m] */
@@ -93,10 +100,14 @@ static int l_rows(lua_State *L)
     return 1;
 }
 
-int doc_describe(lua_State *L)
+static int l_describe(lua_State *L)
 {
+    const char *signature = luaL_checkstring(L, 2), *help = luaL_checkstring(L, 3);
     luaL_checktype(L, 1, LUA_TFUNCTION);
-    describe(L, 1, luaL_checkstring(L, 2), luaL_checkstring(L, 3));
+    push_doc_table(L);
+    lua_pushvalue(L, 1);
+    push_row(L, signature, help);
+    lua_rawset(L, -3);
     lua_settop(L, 1);
     return 1;
 }
@@ -118,7 +129,7 @@ static int l_nearest(lua_State *L)
 static const doc_row functions[] = {
     { "of", l_of, "of(f) -> {signature = …, help = …} | nil",
       "What is known of one of modalua's functions." },
-    { "describe", doc_describe, "describe(f, signature, help) -> f",
+    { "describe", l_describe, "describe(f, signature, help) -> f",
       "Notes signature and help for a function that is written in Lua." },
     { "rows", l_rows, "rows() -> list of {signature = …, help = …}",
       "What is known of all functions of the modules that have been loaded, in no order." },

@@ -15,17 +15,25 @@ typedef struct doc_row {
     const char *help;      /* one to three sentences */
 } doc_row;
 
+/* A function that is written in Lua: its row, without a C function, and the part of the Lua half that
+ * has it under the row's name (binding/parts.h). */
+typedef struct doc_lua_row {
+    const char *part;
+    doc_row row;
+} doc_lua_row;
+
 /* Sets every row's function (ended by a row without a name) as a field of the table on the top,
  * with `upvalue` (nearly always the loop) as upvalue 1, and notes the row under the function.
  * [-0, +0, m] */
 void doc_register(lua_State *L, void *upvalue, const doc_row *rows);
 
+/* The same for functions that are written in Lua: each loads its part when it is called first. The
+ * rows are ended by one without a part. [-0, +0, m] */
+void doc_register_lua(lua_State *L, const doc_lua_row *rows);
+
 /* The upvalue of a registered function; the same as a loop. */
 #define doc_upvalue(L) (lua_touserdata((L), lua_upvalueindex(1)))
 #define doc_loop(L)    ((struct loop *)doc_upvalue(L))
-
-/* describe(f, signature, help) -> f, for functions that are written in Lua. */
-int doc_describe(lua_State *L);
 
 /* modalua.doc: of(f) -> {signature=, help=} | nil; describe; rows(); nearest(word,
  * names), for "did you mean". Pushes the module table. [-0, +1, m] */

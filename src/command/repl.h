@@ -1,5 +1,5 @@
 /* command/repl.h - the prompt: lines from standard input, each a run of its own. What lines mean, and how
- * results look, is the Lua half's (lua/modalua/evaluate.lua). */
+ * results look, is the Lua half's (lua/modalua/prompt/evaluate.lua). */
 #ifndef COMMAND_REPL_H
 #define COMMAND_REPL_H
 

@@ -61,19 +61,27 @@ static void write_terminal(FILE *to)
             boolean(output && wants_colour()), boolean(errors), boolean(isatty(STDIN_FILENO)));
     if (output)
         fprintf(to, ",\"width\":%zu", console_width());
-    fputs(",\"options\":[", to);
 }
 
 /* The text of the tables here has nothing in it that JSON would want escaped. */
+static void write_verbs(FILE *to)
+{
+    fputc('[', to);
+    for (size_t i = 0; i < VERBS; i++)
+        fprintf(to, "%s\"%s\"", i > 0 ? "," : "", verbs[i].name);
+    fputc(']', to);
+}
+
 static void write_options(FILE *to)
 {
     char text[64];
+    fputc('[', to);
     for (const option_row *row = option_rows; row->help; row++) {
         options_write(row, text, sizeof text);
         fprintf(to, "%s{\"name\":\"%s\",\"help\":\"%s\",\"anywhere\":%s}",
                 row == option_rows ? "" : ",", text, row->help, boolean(row->anywhere));
     }
-    fputs("]}", to);
+    fputc(']', to);
 }
 
 int verbs_run(modalua_runtime *rt)
@@ -85,7 +93,11 @@ int verbs_run(modalua_runtime *rt)
     if (!to)
         return status;
     write_terminal(to);
+    fputs(",\"options\":", to);
     write_options(to);
+    fputs(",\"verbs\":", to);
+    write_verbs(to);
+    fputc('}', to);
     if (fclose(to) == 0)
         status = modalua_call(rt, "modalua.verbs.main", json, NULL);
     free(json);
@@ -94,19 +106,31 @@ int verbs_run(modalua_runtime *rt)
 
 /* ---- did you mean ---- */
 
+/* Asks the Lua half which verb the word means: *name is JSON. Returns as modalua_call. */
+static int ask_nearest(modalua_runtime *rt, const char *word, const char **name)
+{
+    char *json = NULL;
+    size_t size;
+    FILE *to = open_memstream(&json, &size);
+    int status = MODALUA_E_NOMEM;
+    if (!to)
+        return status;
+    fprintf(to, "{\"word\":\"%s\",\"names\":", word);
+    write_verbs(to);
+    fputc('}', to);
+    if (fclose(to) == 0)
+        status = modalua_call(rt, "modalua.verbs.nearest", json, name);
+    free(json);
+    return status;
+}
+
 bool verbs_suggest(modalua_runtime *rt, const char *word)
 {
-    char json[64];
     const char *name = NULL;
-    size_t n = strlen(word);
-    if (n > sizeof json - 3)
-        return false;
     for (const char *p = word; *p; p++)
         if (!islower((unsigned char)*p)) /* a verb has nothing else */
             return false;
-    snprintf(json, sizeof json, "\"%s\"", word);
-    if (modalua_call(rt, "modalua.verbs.nearest", json, &name) != MODALUA_OK || !name ||
-        name[0] != '"')
+    if (ask_nearest(rt, word, &name) != MODALUA_OK || !name || name[0] != '"')
         return false;
     fprintf(stderr, "modalua: did you mean %.*s?\n", (int)strlen(name) - 2, name + 1);
     return true;

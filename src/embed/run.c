@@ -5,7 +5,7 @@
 
 #include "base/clock.h"
 #include "embed/last_error.h"
-#include "embed/sandbox.h"
+#include "embed/module.h"
 #include "engine/op.h"
 #include "engine/stop.h"
 #include "engine/task.h"
@@ -75,9 +75,8 @@ static void push_function(lua_State *L, const char *path)
     if (lua_isfunction(L, -1) || !dot)
         return;
     lua_pop(L, 1);
-    sandbox_push_require(L, path);
     lua_pushlstring(L, path, (size_t)(dot - path));
-    lua_call(L, 1, 1);
+    module_push_for_host(L, lua_tostring(L, -1));
     if (lua_istable(L, -1))
         lua_getfield(L, -1, dot + 1);
 }

@@ -3,7 +3,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static const char own_globals_key; /* of the Lua half's globals in the registry */
+#include "binding/parts.h"
+#include "embed/module.h"
 
 /* ---- what there is: nothing else ---- */
 
@@ -36,19 +37,6 @@ static const struct {
 } libraries[] = { { "coroutine", coroutine }, { "math", math },   { "os", os },
                   { "string", string },       { "table", table }, { "utf8", utf8 } };
 
-/* Those of modalua's modules that have no way to a file or to another state's globals. */
-static const char *const modules[] = {
-    "modalua",      "modalua.doc", "modalua.json", "modalua.letters", "modalua.table",
-    "modalua.task", NULL
-};
-
-static bool is_listed(const char *const *list, const char *name)
-{
-    while (*list && strcmp(*list, name) != 0)
-        list++;
-    return *list != NULL;
-}
-
 /* Sets those fields of the table on the top as the table at `from` has them. [-0, +0, m] */
 static void take_fields(lua_State *L, int from, const char *const *names)
 {
@@ -76,7 +64,7 @@ static int l_load(lua_State *L)
 /* Pushes what require "name" of the full library gives. [-0, +1, v] */
 static void require_own(lua_State *L, const char *name)
 {
-    sandbox_push_own_globals(L);
+    parts_push_globals(L);
     lua_getfield(L, -1, "require");
     lua_remove(L, -2);
     lua_pushstring(L, name);
@@ -109,7 +97,7 @@ static int l_require(lua_State *L)
     lua_pushvalue(L, 1);
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
         return 1;
-    if (is_listed(modules, name))
+    if (module_is_for_sandbox(name))
         require_own(L, name);
     else
         require_hosts(L, f, name);
@@ -166,23 +154,5 @@ void sandbox_enter(lua_State *L, module_finder f)
     lua_setfield(L, own, "_G"); /* what the Lua half does to globals, it does to the script's */
     adopt_strings(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &own_globals_key);
-}
-
-void sandbox_push_own_globals(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &own_globals_key) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_pushglobaltable(L);
-}
-
-void sandbox_push_require(lua_State *L, const char *path)
-{
-    if (strncmp(path, "modalua.", 8) == 0)
-        sandbox_push_own_globals(L);
-    else
-        lua_pushglobaltable(L);
-    lua_getfield(L, -1, "require");
-    lua_remove(L, -2);
+    parts_set_globals(L);
 }

@@ -16,12 +16,4 @@
 /* Gives a state of ours, whose libraries are open, the globals of a sandbox. [-0, +0, m] */
 void sandbox_enter(lua_State *L, module_finder f);
 
-/* Pushes the globals of modalua's own Lua half, which outside a sandbox are everybody's.
- * [-0, +1, -] */
-void sandbox_push_own_globals(lua_State *L);
-
-/* Pushes the `require` for a path that the host calls: it may call any part of modalua; of the rest
- * what its scripts could. [-0, +1, v] */
-void sandbox_push_require(lua_State *L, const char *path);
-
 #endif

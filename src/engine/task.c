@@ -493,6 +493,26 @@ static const doc_row functions[] = {
     { NULL, NULL, NULL, NULL }
 };
 
+static const doc_lua_row lua_functions[] = {
+    { "core.task_combinators",
+      { "map", NULL, "map(list, f [, {limit = 8}]) -> results, errors",
+        "Calls f(item, i) for each item of the list, at most `limit` at a time, and gives the "
+        "first result of each, at its place (results.n: how many there are), and what went wrong, "
+        "at its place: the error that f returned after nil or false, or the error object of an "
+        "operation that it threw. errors is nil when nothing did. Whatever else f throws ends the "
+        "others, and is thrown." } },
+    { "core.task_combinators",
+      { "timeout", NULL, "timeout(seconds, f, ...) -> ... | nil, err",
+        "What f(...) gives, when it does within that time; else it is cancelled, with what it has "
+        "begun on the server, and the error is of kind \"timeout\"." } },
+    { "core.task_combinators",
+      { "race", NULL, "race(f, ...) -> ... | nil, err",
+        "Runs the functions side by side, and gives what the first gives that gives something "
+        "other than nil or false; the others are cancelled, with what they have begun on the "
+        "server. When none does, the first failure." } },
+    { NULL, { NULL, NULL, NULL, NULL } }
+};
+
 void task_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = { { "__tostring", l_tostring },
@@ -504,4 +524,5 @@ void task_open(lua_State *L, loop *lp)
     lua_pop(L, 1);
     lua_newtable(L);
     doc_register(L, lp, functions);
+    doc_register_lua(L, lua_functions);
 }

@@ -1,10 +1,11 @@
 -- modalua.evaluate: a session at a prompt: lines in, results out. No terminal code: a host offers its own console with it, by
 -- modalua_call: begin once, then for each line "line", and "show" when that has ended.
-local completion = require "modalua.completion"
+local require = ...
+local completion = require "prompt.completion"
 local doc = require "modalua.doc"
-local help = require "modalua.help"
+local help = require "prompt.help"
 local modalua = require "modalua"
-local printing = require "modalua.printing"
+local printing = require "prompt.printing"
 local task = modalua.task
 
 local evaluate = {}
@@ -86,7 +87,7 @@ end
 local function trimmed(trace)
   local frames, own = {}, 0
   for frame in trace:gmatch "\n(\t[^\n]*)" do
-    if frame:find("modalua/evaluate.lua", 1, true) or frame:find("in function 'xpcall'", 1, true) then
+    if frame:find("modalua/prompt/evaluate.lua", 1, true) or frame:find("in function 'xpcall'", 1, true) then
       break
     end
     if frame ~= "\t[C]: in ?" and frame ~= "\t(...tail calls...)" then

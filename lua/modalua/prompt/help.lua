@@ -1,4 +1,5 @@
 -- modalua.help: what is known of modalua's functions, as text. All of it comes from their descriptor rows.
+local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
 

@@ -1,6 +1,8 @@
--- The bar of `progress = true`: what operations tell of how far they are (src/lprogress.c), as a line of text. Loaded with modalua;
--- from src/lremote.c come ours: show, now; to it go ours.bar and ours.bar_scope.
-local ours = ...
+-- core.progress_bar: the progress of an operation as a line of text, for the option progress = true and for modalua.bar.
+local require = ...
+local native = require "core.native"
+
+local progress_bar = {}
 
 local WIDTH = 12
 local UNITS = { "B", "kB", "MB", "GB", "TB" }
@@ -53,14 +55,13 @@ local function line(p)
   return table.concat(parts, "  ")
 end
 
--- For <close>: takes away what a cancelled operation has left.
-function ours.bar_scope()
-  return setmetatable({}, { __close = function() ours.show "" end })
+function progress_bar.bar(p)
+  native.show(p.over and "" or line(p))
 end
 
-function ours.bar(p)
-  ours.show(p.over and "" or line(p))
+-- For <close>: removes the bar that a cancelled operation leaves behind.
+function progress_bar.scope()
+  return setmetatable({}, { __close = function() native.show "" end })
 end
 
-ours.describe(ours.bar, "bar(p)", "Shows what a `progress` function was told as the bar that progress = true is: a line on a terminal, "
-  .. "taken away at the end (p.over).")
+return progress_bar

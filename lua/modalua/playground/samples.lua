@@ -2,6 +2,7 @@
 --
 -- They are written here as DICOM files, and not with POST /tools/create-dicom, which chooses the UIDs itself and knows no character set
 -- with code extensions: here every UID is the same each time, and the Japanese names are the bytes that Japanese machines send.
+local require = ...
 local doc = require "modalua.doc"
 local task = require "modalua.task"
 

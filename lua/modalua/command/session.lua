@@ -1,12 +1,13 @@
--- modalua.session: what a run of a verb has: its words, the server, and where its output goes. Part of modalua.verbs.
+-- command.session: what a run of a verb has: its words, the server, and where its output goes. Part of command.verbs.
 --
 -- Data goes to standard output: as a table on a terminal, else as lines with tabs, or as JSON or CSV when that was asked for. Everything
 -- else goes to standard error.
+local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
-local letters = require "modalua.letters"
+local letters = require "text.letters"
 local modalua = require "modalua"
-local tables = require "modalua.table"
+local tables = require "text.table"
 
 local session = {}
 
@@ -127,6 +128,16 @@ local function sorted_names(settings)
 end
 
 session.sorted_names = sorted_names
+
+-- The modalities of the server as rows, sorted by their names.
+function session.modality_rows(settings)
+  local rows = {}
+  for i, name in ipairs(sorted_names(settings)) do
+    local own = settings[name]
+    rows[i] = { name = name, AET = own.AET, address = session.address(own), Manufacturer = own.Manufacturer }
+  end
+  return rows
+end
 
 -- Why nothing of that name is a modality of the server: nil when it is one, or when the server does not tell.
 function Session:unknown(name)

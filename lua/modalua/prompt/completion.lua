@@ -1,7 +1,8 @@
 -- modalua.completion: what may stand where the cursor is. Looking calls nothing of the user's and asks no server: fields are read
 -- raw, and the names of modalities are those that completion.remember was told.
+local require = ...
 local doc = require "modalua.doc"
-local help = require "modalua.help"
+local help = require "prompt.help"
 
 local completion = {}
 
@@ -19,7 +20,7 @@ local tags -- all names of the dictionary, sorted
 local function tag_names()
   if not tags then
     tags = {}
-    for name in require "modalua.tags":gmatch "[^\n]+" do
+    for name in require "prompt.tags":gmatch "[^\n]+" do
       tags[#tags + 1] = name
     end
     table.sort(tags)

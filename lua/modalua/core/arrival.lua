@@ -1,15 +1,14 @@
--- What has arrived: the proof of a transfer whose outcome the server leaves open. Loaded with modalua; from src/lremote.c come
--- ours: identifiers, fail, sleep, now; to it goes ours.resolver.
+-- core.arrival: proves that a transfer arrived when the server leaves its outcome open. src/api/transfer.c calls `resolve`.
 --
--- A resource is { level, keys, instances = the SOPInstanceUIDs that it should have }. `data` is what a transfer is about (src/ltransfer.c):
--- op, client, modality, body, result, job, deadline; of a query its ID and perhaps the answer's place; else level and resources.
-local ours = ...
+-- A resource is { level, keys, instances = the SOPInstanceUIDs that it should have }. `data` describes a transfer (src/api/transfer.c): op,
+-- client, modality, body, result, job, deadline; of a query its ID and perhaps the answer's place; else level and resources.
+local require = ...
+local levels = require "core.levels"
+local native = require "core.native"
 
 local arrival = {}
-ours.arrival = arrival
 
-arrival.UNIQUE = { Patient = "PatientID", Study = "StudyInstanceUID", Series = "SeriesInstanceUID", Instance = "SOPInstanceUID" }
-local UNIQUE = arrival.UNIQUE
+local UNIQUE = levels.UNIQUE
 local BELOW = { Patient = "Study", Study = "Series", Series = "Instance", Instance = "Instance" }
 local LEVELS = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" }
 
@@ -18,7 +17,7 @@ local function words(why)
 end
 
 local function failure(data, kind, code, message)
-  local err = ours.fail(data.called or data.op, kind, code, message)
+  local err = native.fail(data.called or data.op, kind, code, message)
   err.job, err.result, err.path, err.method = data.job, data.result, data.path, "POST"
   return err
 end
@@ -27,7 +26,7 @@ end
 
 -- Adds the instances that a modality has of a resource to the set, level by level, as a strict one wants it. True, or nil and why not.
 local function instances_there(data, modality, level, keys, set)
-  local left = data.deadline and data.deadline - ours.now()
+  local left = data.deadline and data.deadline - native.now()
   if left and left <= 0 then
     return nil, "wait_timeout is over"
   end
@@ -101,7 +100,7 @@ local function resources_of(data)
   for i, answer in ipairs(answers or {}) do
     if not data.answer or data.answer == i - 1 then
       local level = LEVELS[answer.QueryRetrieveLevel] or "Study"
-      local keys, bad = ours.identifiers(data.op, level, answer)
+      local keys, bad = native.identifiers(data.op, level, answer)
       if not keys then
         return nil, bad
       end
@@ -224,7 +223,7 @@ local function compare(data)
     if not absent or #absent == 0 or try == TRIES or data.op == "get" then
       break
     end
-    ours.sleep(PAUSE)
+    native.sleep(PAUSE)
   end
   return absent, err
 end
@@ -276,7 +275,7 @@ local function names_no_arrival(data)
   return false
 end
 
-function ours.resolver(data, reason)
+function arrival.resolve(data, reason)
   if reason then
     return arrival.prove(data, reason)
   elseif data.op == "store" and #data.resources > 1 and data.result.Resources then
@@ -286,3 +285,5 @@ function ours.resolver(data, reason)
   end
   return data.result
 end
+
+return arrival

@@ -1,7 +1,8 @@
 -- modalua.playground: what a script that runs under `modalua playground` knows of its servers.
+local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
-local samples = require "modalua.samples"
+local samples = require "playground.samples"
 
 local playground = {}
 

@@ -1,8 +1,14 @@
--- What of a modality, and of the server's character set, is better said in Lua. Loaded with modalua, after arrival.lua; from src/lremote.c
--- come ours: methods (of Modality), client_methods, move_one, move_options, identifiers, is_answer, fail, now, describe, bar; to it go
--- ours.is_hopeless and ours.in_time.
-local ours = ...
-local UNIQUE = ours.arrival.UNIQUE
+-- core.move_resources: modality:move_resources, C-MOVE of resources without a query, one request each.
+local require = ...
+local arrival = require "core.arrival"
+local levels = require "core.levels"
+local native = require "core.native"
+local progress_bar = require "core.progress_bar"
+local requests = require "core.requests"
+
+local move_resources = {}
+
+local UNIQUE = levels.UNIQUE
 local OP = "move_resources"
 
 -- ---- moves that are under way already ----
@@ -61,7 +67,7 @@ local function join_job(modality, level, keys, options, id, target)
   end
   local result, err = modality.client:job(id):wait { wait_timeout = options.wait_timeout }
   if result and (options.verify or level == "Patient") then
-    return ours.arrival.prove({ op = OP, client = modality.client, modality = modality, level = level, resources = { keys },
+    return arrival.prove({ op = OP, client = modality.client, modality = modality, level = level, resources = { keys },
       body = { TargetAet = target }, result = result, job = id, path = "/jobs/" .. id }, "what an earlier run has started is compared")
   end
   return result, err
@@ -109,10 +115,10 @@ local function refute(modality, level, doubtful, seconds)
     local known, why = add_existing(modality, level, place.above, place.uids, there, seconds)
     for _, outcome in ipairs(place.outcomes) do
       if not known then
-        outcome.error = ours.fail(OP, "unknown", "unproven",
+        outcome.error = native.fail(OP, "unknown", "unproven",
           "the modality reports success, but whether it has this at all cannot be asked: " .. why.message)
       elseif not there[outcome.resource[UNIQUE[level]]] then
-        outcome.error = ours.fail(OP, "dicom", "not_found", "the modality reports success, but it has no such thing: nothing was moved")
+        outcome.error = native.fail(OP, "dicom", "not_found", "the modality reports success, but it has no such thing: nothing was moved")
       end
       if outcome.error then
         outcome.error.result, outcome.result = outcome.result, nil
@@ -131,15 +137,7 @@ local function move_one(modality, level, keys, options)
       return result, err
     end
   end
-  return ours.move_one(modality, level, keys, options)
-end
-
--- Failures that the next resource, or question, would meet too.
-local HOPELESS = { network = true, auth = true, http = true, timeout = true }
-local HOPELESS_CODES = { unknown_modality = true, unsupported = true, bad_aet = true }
-
-function ours.is_hopeless(err)
-  return HOPELESS[err.kind] or HOPELESS_CODES[err.code] or false
+  return native.move_one(modality, level, keys, options)
 end
 
 local PASSED_ON = { "status", "orthanc_status", "dimse_status", "details", "job", "still_running", "missing", "result", "method", "path",
@@ -148,7 +146,7 @@ local PASSED_ON = { "status", "orthanc_status", "dimse_status", "details", "job"
 local function overall(level, outcomes, failed, first)
   local err = first.error
   if #outcomes > 1 then
-    err = ours.fail(OP, err.kind, err.code, ("%d of %d resources were not moved; the first of them, %s: %s"):format(failed, #outcomes,
+    err = native.fail(OP, err.kind, err.code, ("%d of %d resources were not moved; the first of them, %s: %s"):format(failed, #outcomes,
       first.resource[UNIQUE[level]], err.message))
     for _, field in ipairs(PASSED_ON) do
       err[field] = first.error[field]
@@ -158,26 +156,18 @@ local function overall(level, outcomes, failed, first)
   return err
 end
 
--- Each call's share of the time that is left of wait_timeout: a function that gives the options, brought up to date.
-function ours.in_time(options)
-  local deadline = options.wait_timeout and ours.now() + options.wait_timeout
-  return function()
-    options.wait_timeout = deadline and math.max(deadline - ours.now(), 0.001)
-    return options
-  end
-end
-
 -- What the option `progress` is told of a list of n: a function for a resource that is done, one for the end, and what takes a bar away
 -- that is cancelled. The option of each call becomes one that passes on that time goes by.
 local function progress_of(options, n)
-  local tell = options.progress == true and ours.bar or options.progress
+  local with_bar = options.progress == true
+  local tell = with_bar and progress_bar.bar or options.progress
   if type(tell) ~= "function" then
     local function nobody() end
     return nobody, nobody
   end
-  local began, done, failed = ours.now(), 0, 0
+  local began, done, failed = native.now(), 0, 0
   local function report(state, over, outcome)
-    tell { op = OP, state = state, seconds = ours.now() - began, done = done, total = n, unit = "resources", failed = failed, over = over,
+    tell { op = OP, state = state, seconds = native.now() - began, done = done, total = n, unit = "resources", failed = failed, over = over,
       outcome = outcome }
   end
   function options.progress(p)
@@ -189,7 +179,7 @@ local function progress_of(options, n)
   end, function(failures)
     failed = failures
     report(failed == 0 and "Success" or "Failure", true)
-  end, tell == ours.bar and ours.bar_scope() or nil
+  end, with_bar and progress_bar.scope() or nil
 end
 
 local function move_each(modality, list, left, done)
@@ -197,11 +187,11 @@ local function move_each(modality, list, left, done)
   for i, keys in ipairs(list) do
     local outcome = { resource = keys }
     if hopeless then
-      outcome.error = ours.fail(OP, hopeless.kind, "not_attempted", "not attempted, after: " .. hopeless.message)
+      outcome.error = native.fail(OP, hopeless.kind, "not_attempted", "not attempted, after: " .. hopeless.message)
     else
       outcome.result, outcome.error = move_one(modality, list.level, keys, left())
     end
-    hopeless = hopeless or outcome.error and ours.is_hopeless(outcome.error) and outcome.error
+    hopeless = hopeless or outcome.error and requests.is_hopeless(outcome.error) and outcome.error
     outcomes[i] = outcome
     done(outcome)
   end
@@ -212,31 +202,31 @@ end
 local function doubtful(modality, resources, outcomes)
   local list = {}
   for i, outcome in ipairs(outcomes) do
-    if outcome.result and not ours.is_answer(modality, resources[i] or resources) then
+    if outcome.result and not native.is_answer(modality, resources[i] or resources) then
       table.insert(list, outcome)
     end
   end
   return list
 end
 
-function ours.methods:move_resources(level, resources, options)
-  local list, bad = ours.identifiers(OP, level, resources)
-  local max = ours.move_options(options)
+function move_resources.move_resources(modality, level, resources, options)
+  local list, bad = native.identifiers(OP, level, resources)
+  local max = native.move_options(options)
   if not list then
     return nil, bad
   elseif max and #list > max then
-    return nil, ours.fail(OP, "refused", "too_many", ("there are %d resources, and max is %d"):format(#list, max))
+    return nil, native.fail(OP, "refused", "too_many", ("there are %d resources, and max is %d"):format(#list, max))
   end
   local own = {}
   for name, value in pairs(options or {}) do
     own[name] = value
   end
-  local left = ours.in_time(own)
+  local left = requests.in_time(own)
   local done, over, scope = progress_of(own, #list)
   local _ <close> = scope
-  local outcomes = move_each(self, list, left, done)
+  local outcomes = move_each(modality, list, left, done)
   if list.level ~= "Patient" and own.verify == nil and own.Synchronous ~= false and not own.Asynchronous then
-    refute(self, list.level, doubtful(self, resources, outcomes), left().wait_timeout)
+    refute(modality, list.level, doubtful(modality, resources, outcomes), left().wait_timeout)
   end
   local failed, first = 0, nil
   for _, outcome in ipairs(outcomes) do
@@ -251,31 +241,4 @@ function ours.methods:move_resources(level, resources, options)
   return outcomes
 end
 
-ours.describe(ours.methods.move_resources,
-  "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, progress =, LocalAet =, Timeout =, Priority =, "
-    .. "Synchronous =, UserData =, wait_timeout =, extra =}]) -> outcomes | nil, err",
-  "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request each: {{resource =, result =}, …}. When "
-    .. "some fail the others are still tried, and err.outcomes has {resource =, error =} for those; a progress function is told each as "
-    .. "it comes (p.outcome). verify = true compares what has arrived; without it, a row that is not one of the modality's answers is at "
-    .. "least looked for there; false believes the modality.")
-
--- ---- the server's character set ----
-
-function ours.client_methods:use_utf8()
-  local before, err = self:default_encoding()
-  local done = before
-  if before then
-    done, err = self:put("/tools/default-encoding", "Utf8")
-  end
-  if not done then
-    return nil, err
-  end
-  return function()
-    local restored, why = self:put("/tools/default-encoding", before)
-    return restored and true, why
-  end
-end
-
-ours.describe(ours.client_methods.use_utf8, "client:use_utf8() -> undo | nil, err",
-  "Sets the server's DefaultEncoding to Utf8, for everybody who uses it, until its next start, or until undo() is called: letters of "
-    .. "every script then get through it.")
+return move_resources

@@ -1,10 +1,11 @@
 -- modalua.printing: values as text for people: as Lua (sorted, within limits, cycles marked), as JSON, and answers as a table.
 -- Looking at a value calls nothing of the user's but __tostring, under pcall.
+local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
-local letters = require "modalua.letters"
+local letters = require "text.letters"
 local modalua = require "modalua"
-local tables = require "modalua.table"
+local tables = require "text.table"
 
 local printing = {}
 
@@ -234,7 +235,7 @@ function printing.table(value, options)
   local columns = columns_of(rows)
   local text = tables.fitted(columns, cells_of(rows, columns), { width = options and options.width or WIDTH })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
-  local methods = found and require "modalua.help".methods_of(value)
+  local methods = found and require "prompt.help".methods_of(value)
   local warning = methods and rawget(methods, "warning")
   return warning and text .. "\n" .. tostring(warning) or text
 end

@@ -2,9 +2,10 @@
 --
 -- A column is just a key of the rows, or { name = the key, title = its head, right = true: aligned there, keep = true: shown however narrow
 -- the terminal is, whole = true: never cut, spare = true: cut before the others, colour = function(value, row) -> "red" | "green" | nil }.
+local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
-local letters = require "modalua.letters"
+local letters = require "text.letters"
 
 local tables = {}
 

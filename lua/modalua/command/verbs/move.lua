@@ -1,10 +1,9 @@
--- modalua.send: the verb move. Part of modalua.verbs.
-local look_for = require "modalua.look_for"
+-- command.verbs.move: finds what a modality has, and has it send that to another place, with C-MOVE.
+local require = ...
 local modalua = require "modalua"
-local session = require "modalua.session"
+local search = require "command.search"
+local session = require "command.session"
 local task = require "modalua.task"
-
-local send = {}
 
 local MAX = 100
 local ABOVE = { Study = "PatientID", Series = "StudyInstanceUID", Instance = "SeriesInstanceUID" }
@@ -51,7 +50,7 @@ local function amount_of(rows, level)
       seen[row[key]], n = true, n + 1
     end
   end
-  return look_for.count(#rows, level) .. (n > 0 and " of " .. look_for.count(n, ABOVE_LEVEL[level]) or "")
+  return search.count(#rows, level) .. (n > 0 and " of " .. search.count(n, ABOVE_LEVEL[level]) or "")
 end
 
 -- Asks whether to go on, above --max.
@@ -125,7 +124,7 @@ function Report:__close()
     own:show(self.columns, self.rows)
   end
   local rest = #self.found - #self.rows
-  own:note("%d of %s moved from %s to %s%s", moved, look_for.count(#self.found, own.options.level), own.options.name,
+  own:note("%d of %s moved from %s to %s%s", moved, search.count(#self.found, own.options.level), own.options.name,
     own.options.to or own.options.to_aet, rest > 0 and (", %d not tried or not finished"):format(rest) or "")
 end
 
@@ -152,7 +151,7 @@ local function run_move(self)
   if (self.options.to == nil) == (self.options.to_aet == nil) then
     self:wrong "either --to or --to-aet is needed"
   end
-  local query, order = look_for.read(self, "which would match everything; without '=' it is a column")
+  local query, order = search.read(self, "which would match everything; without '=' it is a column")
   local modality = self:modality(self.options.name)
   local options, target
   if modality then
@@ -162,7 +161,7 @@ local function run_move(self)
     return false
   end
   self:note("%s, to %s", self:resolved(self.options.name), target)
-  local found <close>, columns, level = look_for.ask(self, modality, query, order)
+  local found <close>, columns, level = search.ask(self, modality, query, order)
   if not found then
     return false
   end
@@ -177,33 +176,27 @@ local function run_move(self)
   return may_move(self, found, level, what) and move(self, modality, found, columns, options)
 end
 
--- ---- its words ----
-
-send.verbs = {
-  {
-    name = "move", run = run_move,
-    description = "Finds what a modality has, and has it send that somewhere (C-MOVE), one resource a request, each with an outcome of its "
-      .. "own. The exit status is 1 when something was not moved, or when nothing was found.",
-    examples = {
-      { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
-      { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves it" },
-      { "modalua move pacs --to archive StudyDate=20240131 --max 500 --verify --csv >moved.csv", "a day, compared with what arrived" },
-    },
-    words = {
-      { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends, by the server's name" },
-      look_for.tags,
-      { "option", name = "--to", argname = "NAME", description = "where to: a modality, by the server's name, or an AE title that one of "
-        .. "them, or the server itself, has" },
-      { "option", name = "--to-aet", argname = "AET", description = "an AE title that only the sender knows" },
-      look_for.level,
-      { "option", name = "--max", argname = "N", default = MAX, convert = session.counted "",
-        description = "more than N (100) are not moved, unless somebody at the terminal says so" },
-      { "flag", name = "-y --yes", description = "nobody is asked: more than --max are moved" },
-      { "flag", name = "--all", description = "everything may be moved, when nothing narrows the search" },
-      { "flag", name = "-n --dry-run", description = "shows what would be moved" },
-      { "flag", name = "--verify", description = "compares what has arrived with what the sender has" },
-    },
+return {
+  run = run_move,
+  description = "Finds what a modality has, and has it send that somewhere (C-MOVE), one resource a request, each with an outcome of its "
+    .. "own. The exit status is 1 when something was not moved, or when nothing was found.",
+  examples = {
+    { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
+    { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves it" },
+    { "modalua move pacs --to archive StudyDate=20240131 --max 500 --verify --csv >moved.csv", "a day, compared with what arrived" },
+  },
+  words = {
+    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends, by the server's name" },
+    search.tags,
+    { "option", name = "--to", argname = "NAME", description = "where to: a modality, by the server's name, or an AE title that one of "
+      .. "them, or the server itself, has" },
+    { "option", name = "--to-aet", argname = "AET", description = "an AE title that only the sender knows" },
+    search.level,
+    { "option", name = "--max", argname = "N", default = MAX, convert = session.counted "",
+      description = "more than N (100) are not moved, unless somebody at the terminal says so" },
+    { "flag", name = "-y --yes", description = "nobody is asked: more than --max are moved" },
+    { "flag", name = "--all", description = "everything may be moved, when nothing narrows the search" },
+    { "flag", name = "-n --dry-run", description = "shows what would be moved" },
+    { "flag", name = "--verify", description = "compares what has arrived with what the sender has" },
   },
 }
-
-return send

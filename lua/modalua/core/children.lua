@@ -1,11 +1,13 @@
--- The children of answers: modality:studies, series and instances. Loaded with modalua, after each.lua; from src/lremote.c come ours:
--- methods (of Modality), identifiers, value, tag, level, fail, usage, describe; from modality.lua in_time, from each.lua each,
--- check_options and same.
-local ours = ...
-local UNIQUE = ours.arrival.UNIQUE
+-- core.children: modality:studies, modality:series and modality:instances, the children of answers.
+local require = ...
+local levels = require "core.levels"
+local matching = require "core.matching"
+local native = require "core.native"
+local requests = require "core.requests"
 
-local RANK = { Patient = 1, Study = 2, Series = 3, Instance = 4 }
-local LEVELS = { "Patient", "Study", "Series", "Instance" }
+local methods = {}
+
+local LEVELS, RANK, UNIQUE = levels.NAMES, levels.RANK, levels.UNIQUE
 local METHODS = { Study = "studies", Series = "series", Instance = "instances" }
 local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true }
 
@@ -13,10 +15,10 @@ local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true }
 
 -- What level a row is of: as it says, or as its identifiers do.
 local function level_of(row)
-  local said = ours.value(row, "QueryRetrieveLevel")
-  local level = said and ours.level(said:match "^ *(.-) *$")
+  local said = native.value(row, "QueryRetrieveLevel")
+  local level = said and native.level(said:match "^ *(.-) *$")
   for rank = #LEVELS, 1, -1 do
-    level = level or ours.value(row, UNIQUE[LEVELS[rank]]) and LEVELS[rank]
+    level = level or native.value(row, UNIQUE[LEVELS[rank]]) and LEVELS[rank]
   end
   return level
 end
@@ -24,7 +26,7 @@ end
 -- The rows: those of a result of find, of a list, or the one that is given.
 local function rows_of(op, given)
   if type(given) ~= "table" then
-    ours.usage(("%s: an answer, a list of them, or what find gave is expected (a %s was given)"):format(op, type(given)))
+    native.usage(("%s: an answer, a list of them, or what find gave is expected (a %s was given)"):format(op, type(given)))
   elseif type(given.answers) == "table" then
     return given.answers
   end
@@ -33,12 +35,12 @@ end
 
 -- What names a row of that level, and its PatientID: { keys =, patient =, row = }. Nil and an error when nothing names it.
 local function parent_of(op, level, row, i)
-  local list, bad = ours.identifiers(op, level, { row })
+  local list, bad = native.identifiers(op, level, { row })
   if not list then
     bad.message = bad.message:gsub("^resource %d+", ("parent %d"):format(i))
     return nil, bad
   end
-  return { keys = list[1], patient = ours.value(row, UNIQUE.Patient), row = row }
+  return { keys = list[1], patient = native.value(row, UNIQUE.Patient), row = row }
 end
 
 -- The rows, all of one level, as a list of parents, each once. Nil and an error when one is named by nothing.
@@ -64,15 +66,15 @@ local function common_level(op, below, rows)
   local level
   for i, row in ipairs(rows) do
     if type(row) ~= "table" then
-      ours.usage(("%s: parent %d must be a table (a %s was given)"):format(op, i, type(row)))
+      native.usage(("%s: parent %d must be a table (a %s was given)"):format(op, i, type(row)))
     end
     local own = level_of(row)
     if not own then
-      return nil, ours.fail(op, "refused", "bad_identifier", ("parent %d has no identifier, such as StudyInstanceUID"):format(i))
+      return nil, native.fail(op, "refused", "bad_identifier", ("parent %d has no identifier, such as StudyInstanceUID"):format(i))
     elseif RANK[own] >= RANK[below] then
-      ours.usage(("%s: parent %d is of Level = \"%s\", which has no %s below it"):format(op, i, own, op))
+      native.usage(("%s: parent %d is of Level = \"%s\", which has no %s below it"):format(op, i, own, op))
     elseif level and own ~= level then
-      ours.usage(("%s: parent %d is of Level = \"%s\", and those before it are not"):format(op, i, own))
+      native.usage(("%s: parent %d is of Level = \"%s\", and those before it are not"):format(op, i, own))
     end
     level = own
   end
@@ -86,18 +88,18 @@ end
 local function queries_of(op, level, query, top)
   local queries = { Study = {}, Series = {}, Instance = {} }
   if query ~= nil and type(query) ~= "table" then
-    ours.usage(("%s: the query must be a table of tags (a %s was given)"):format(op, type(query)))
+    native.usage(("%s: the query must be a table of tags (a %s was given)"):format(op, type(query)))
   end
   for key, value in pairs(query or {}) do
     local _, own, name
     if type(key) == "string" then
-      _, own, name = ours.tag(key)
+      _, own, name = native.tag(key)
     end
     local above = own and RANK[own] <= RANK[top]
     if not (above and name == UNIQUE[own]) then
       queries[own and not above and RANK[own] < RANK[level] and own or level][key] = value
     elseif value ~= "" then -- those are returned anyway
-      ours.usage(("%s: '%s' is the parents' own, and cannot be filtered by"):format(op, key))
+      native.usage(("%s: '%s' is the parents' own, and cannot be filtered by"):format(op, key))
     end
   end
   return queries
@@ -107,7 +109,7 @@ end
 local function is_child(answer, keys)
   for name, value in pairs(keys) do
     local given = answer[name]
-    if type(given) == "string" and given:find "%S" and not ours.same(given, value) then
+    if type(given) == "string" and given:find "%S" and not matching.same(given, value) then
       return false
     end
   end
@@ -149,7 +151,7 @@ end
 -- The children of all the parents of one level, in their order; the first error, and whose. `carried`: the names of what is handed down.
 local function stage(modality, parents, level, query, carried, work)
   local lists, failed, at = {}, nil, nil
-  ours.each(#parents, work.limit, function(i)
+  requests.each(#parents, work.limit, function(i)
     local found <close>, err = ask(modality, parents[i], level, query, work.left())
     if not found then
       if not at or i < at then
@@ -190,14 +192,14 @@ local function descend(modality, op, top, level, parents, queries, work)
       return nil, err, nil, {}
     end
     for key in pairs(queries[here]) do
-      carried[select(3, ours.tag(key))] = true
+      carried[select(3, native.tag(key))] = true
     end
   end
 end
 
 local function children_of(modality, level, given, query, options)
   local op = METHODS[level]
-  local own, limit = ours.check_options(op, options, OPTIONS)
+  local own, limit = requests.check_options(op, options, OPTIONS)
   local rows = rows_of(op, given)
   local top, bad = common_level(op, level, rows)
   local queries = queries_of(op, level, query, top or LEVELS[RANK[level] - 1])
@@ -210,7 +212,7 @@ local function children_of(modality, level, given, query, options)
   if not parents then
     return nil, bad
   end
-  local work = { limit = limit, left = ours.in_time(own) }
+  local work = { limit = limit, left = requests.in_time(own) }
   local children, err, whose, found = descend(modality, op, top, level, parents, queries, work)
   if not children then
     err.parent, err.found = whose and whose.keys, found
@@ -219,29 +221,16 @@ local function children_of(modality, level, given, query, options)
   return children, work.warning
 end
 
-function ours.methods:studies(given, query, options)
-  return children_of(self, "Study", given, query, options)
+function methods.studies(modality, given, query, options)
+  return children_of(modality, "Study", given, query, options)
 end
 
-function ours.methods:series(given, query, options)
-  return children_of(self, "Series", given, query, options)
+function methods.series(modality, given, query, options)
+  return children_of(modality, "Series", given, query, options)
 end
 
-function ours.methods:instances(given, query, options)
-  return children_of(self, "Instance", given, query, options)
+function methods.instances(modality, given, query, options)
+  return children_of(modality, "Instance", given, query, options)
 end
 
-local ARGUMENTS = "%s [, query [, {limit = 2, LocalAet =, Timeout =, wait_timeout =}]]) -> list [, warning] | nil, err"
-
-local function describe(name, parents, help)
-  ours.describe(ours.methods[name], ("modality:%s(" .. ARGUMENTS):format(name, parents), help)
-end
-
-describe("studies", "patient_or_found",
-  "The studies of a patient, of a list of patients, or of all that find gave, in one list; the query has tags to return and filters, as "
-    .. "in { StudyDate = \"\" }.")
-describe("series", "study_or_found", "The series of a study, of a list of studies or patients, or of all that find gave, in one list; one "
-  .. "C-FIND a study, `limit` at a time. Each has the UIDs that move_resources needs. When one fails, err.parent names its study and "
-  .. "err.found has the series so far.")
-describe("instances", "study_or_series_or_found", "The instances of a study or series, of a list of them, or of all that find gave, in one "
-  .. "list: those of a study through its series, by which the query can filter too, as in { Modality = \"CT\" }.")
+return methods

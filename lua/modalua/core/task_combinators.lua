@@ -1,6 +1,8 @@
--- What is made of tasks: map, timeout, race. Loaded with modalua.task; from src/lmodule.c come that module's table, and ours: describe,
--- fail, usage, is_error, can_join, keep_origin.
-local task, ours = ...
+-- core.task_combinators: map, timeout and race of modalua.task.
+local require = ...
+local native = require "core.native"
+
+local task_combinators = {}
 
 local function cancel_all(tasks)
   for _, t in ipairs(tasks) do
@@ -16,7 +18,7 @@ local LIMIT = 8
 
 local function check(good, message, ...)
   if not good then
-    ours.usage(message:format(...))
+    native.usage(message:format(...))
   end
 end
 
@@ -33,12 +35,12 @@ end
 local ENDS = { cancelled = true, limit = true }
 
 local function is_failure(err)
-  return ours.is_error(err) and not ENDS[err.kind]
+  return native.is_error(err) and not ENDS[err.kind]
 end
 
 -- f(item, i): its first result, and why there is none.
 local function outcome(f, item, i)
-  local good, result, err = xpcall(f, ours.keep_origin, item, i)
+  local good, result, err = xpcall(f, native.keep_origin, item, i)
   if not good then
     if not is_failure(result) then
       error(result, 0)
@@ -59,7 +61,7 @@ local function in_tasks(n, limit, f)
     end
   end
   for w = 1, math.min(limit, n) do
-    workers[w] = task.spawn(function()
+    workers[w] = native.spawn(function()
       local good, err = pcall(work)
       if not good and not thrown then
         thrown = { err }
@@ -75,7 +77,7 @@ local function in_tasks(n, limit, f)
   end
 end
 
-function task.map(list, f, options)
+function task_combinators.map(list, f, options)
   check(type(list) == "table", "map: a list is expected (a %s was given)", type(list))
   check(type(f) == "function", "map: a function is expected (a %s was given)", type(f))
   local n, limit = list.n or #list, read_limit(options)
@@ -88,7 +90,7 @@ function task.map(list, f, options)
       errors[i] = err
     end
   end
-  if ours.can_join() then
+  if native.can_join() then
     in_tasks(n, limit, one)
   else
     for i = 1, n do
@@ -97,11 +99,6 @@ function task.map(list, f, options)
   end
   return results, errors
 end
-
-ours.describe(task.map, "map(list, f [, {limit = 8}]) -> results, errors",
-  "Calls f(item, i) for each item of the list, at most `limit` at a time, and gives the first result of each, at its place (results.n: "
-    .. "how many there are), and what went wrong, at its place: the error that f returned after nil or false, or the error object of an "
-    .. "operation that it threw. errors is nil when nothing did. Whatever else f throws ends the others, and is thrown.")
 
 -- ---- timeout ----
 
@@ -120,31 +117,27 @@ local function marked(f)
   end
 end
 
-function task.timeout(seconds, f, ...)
+function task_combinators.timeout(seconds, f, ...)
   check(math.type(seconds) and seconds >= 0, "timeout: a number of seconds is expected (%s was given)", tostring(seconds))
   check(type(f) == "function", "timeout: a function is expected (a %s was given)", type(f))
   local over = false
-  local work <close> = task.spawn(marked(f), ...)
-  local clock <close> = task.spawn(function()
-    task.sleep(seconds)
+  local work <close> = native.spawn(marked(f), ...)
+  local clock <close> = native.spawn(function()
+    native.sleep(seconds)
     over = true
     work:cancel()
   end)
   local joined = table.pack(work:join())
-  if over and not joined[1] and ours.is_error(joined[2]) and joined[2].kind == "cancelled" then
-    return nil, ours.fail("timeout", "timeout", nil, ("not done after %g s"):format(seconds))
+  if over and not joined[1] and native.is_error(joined[2]) and joined[2].kind == "cancelled" then
+    return nil, native.fail("timeout", "timeout", nil, ("not done after %g s"):format(seconds))
   end
   clock:cancel()
   return results_of(table.unpack(joined, 1, joined.n))
 end
 
-ours.describe(task.timeout, "timeout(seconds, f, ...) -> ... | nil, err",
-  "What f(...) gives, when it does within that time; else it is cancelled, with what it has begun on the server, and the error is of kind "
-    .. "\"timeout\".")
-
 -- ---- race ----
 
-function task.race(...)
+function task_combinators.race(...)
   local functions = table.pack(...)
   check(functions.n > 0, "race: functions are expected")
   for i = 1, functions.n do
@@ -153,10 +146,10 @@ function task.race(...)
   local winner, failure, thrown
   local runners <close> = setmetatable({}, CANCELLED_AT_END)
   local left = functions.n
-  local finish <close> = task.spawn(task.sleep, 1e9) -- cancelled when there is a winner, or nobody left
+  local finish <close> = native.spawn(native.sleep, 1e9) -- cancelled when there is a winner, or nobody left
   for i = 1, functions.n do
-    runners[i] = task.spawn(function()
-      local results = table.pack(xpcall(functions[i], ours.keep_origin))
+    runners[i] = native.spawn(function()
+      local results = table.pack(xpcall(functions[i], native.keep_origin))
       left = left - 1
       if not results[1] and not is_failure(results[2]) then
         thrown = thrown or { results[2] }
@@ -179,6 +172,4 @@ function task.race(...)
   return table.unpack(failure, 1, failure.n)
 end
 
-ours.describe(task.race, "race(f, ...) -> ... | nil, err",
-  "Runs the functions side by side, and gives what the first gives that gives something other than nil or false; the others are cancelled, "
-    .. "with what they have begun on the server. When none does, the first failure.")
+return task_combinators

@@ -1,9 +1,10 @@
--- modalua.look_for: the verb find, and the question that it and move ask. Part of modalua.verbs.
+-- command.search: what the verbs find and move share: the words Tag=Value as a query, the C-FIND, and the columns of its answers.
+local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
-local session = require "modalua.session"
+local session = require "command.session"
 
-local look_for = {}
+local search = {}
 
 -- What people want to see of each level; what names the resource stands last, where a narrow terminal cuts it first.
 local COLUMNS = {
@@ -26,14 +27,14 @@ local NUMBERS = {
 -- What servers add to answers by themselves.
 local ADDED = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
 
-function look_for.count(n, level)
+function search.count(n, level)
   return ("%d %s"):format(n, n == 1 and level:lower() or PLURALS[level])
 end
 
 -- ---- its words ----
 
 -- The words Tag=Value, and Tag, as a query, and the tags in their order. `empty`: what is wrong with Tag=, or nil.
-function look_for.read(self, empty)
+function search.read(self, empty)
   local query, order = {}, {}
   for i, word in ipairs(self.options.tags) do
     local tag, value = word:match "^([^=]*)=(.*)$"
@@ -62,9 +63,9 @@ local function to_level(text)
     or "the levels are " .. table.concat(LEVELS, ", "))
 end
 
-look_for.level = { "option", name = "-L --level", argname = "LEVEL", default = "Study", convert = to_level,
+search.level = { "option", name = "-L --level", argname = "LEVEL", default = "Study", convert = to_level,
   description = "Patient, Study, Series or Instance" }
-look_for.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
+search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
   description = "what to look for, as DICOM matches it: * and ? for any letters, 20240101-20240331 for a range; Tag alone is a column" }
 
 -- ---- the question ----
@@ -121,7 +122,7 @@ end
 
 -- Asks the modality, and says what there is to know of its answer. What find gave, its columns, and its level; or nil, when it has been
 -- said what failed.
-function look_for.ask(self, modality, query, order)
+function search.ask(self, modality, query, order)
   local level = self.options.level
   for _, name in ipairs(COLUMNS[level]) do
     query[name] = query[name] or ""
@@ -143,38 +144,4 @@ function look_for.ask(self, modality, query, order)
   return found, columns_of(level, order, found.answers), level
 end
 
-local function run_find(self)
-  local query, order = look_for.read(self)
-  local modality = self:modality(self.options.name)
-  if not modality then
-    return false
-  end
-  self:note("%s", self:resolved(self.options.name))
-  local found <close>, columns, level = look_for.ask(self, modality, query, order)
-  if not found then
-    return false
-  end
-  self:show(columns, found.answers)
-  self:note("%s", look_for.count(#found.answers, level))
-  return true
-end
-
-look_for.verbs = {
-  {
-    name = "find", run = run_find,
-    description = "Finds what a modality has (C-FIND): on a terminal a table; elsewhere a line for each answer, with tabs between cells, "
-      .. "those of the level and the tags that were asked for. All answers are shown.",
-    examples = {
-      { "modalua find pacs PatientName='Müller*' StudyDate=20240101-", "studies since 2024" },
-      { "modalua find pacs -L Series StudyInstanceUID=1.2.3 BodyPartExamined", "the series of a study, with a column more" },
-      { "modalua find pacs AccessionNumber=A1234 --json | jq -r '.[].StudyInstanceUID'", "for another program" },
-    },
-    words = {
-      { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality, by the server's name" },
-      look_for.tags,
-      look_for.level,
-    },
-  },
-}
-
-return look_for
+return search

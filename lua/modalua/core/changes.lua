@@ -1,6 +1,9 @@
--- What happens on an Orthanc: client:changes. Loaded with modalua; from src/lremote.c come ours: client_methods, fail, usage, sleep, now,
--- describe.
-local ours = ...
+-- core.changes: client:changes, the server's log of changes.
+local require = ...
+local native = require "core.native"
+
+local changes = {}
+
 local OP = "changes"
 
 -- ---- options ----
@@ -15,7 +18,7 @@ end
 
 local function check(good, name, wanted, value)
   if not good then
-    ours.usage(("%s: option '%s' must be %s (%s was given)"):format(OP, name, wanted,
+    native.usage(("%s: option '%s' must be %s (%s was given)"):format(OP, name, wanted,
       type(value) == "number" and tostring(value) or "a " .. type(value)))
   end
 end
@@ -26,7 +29,7 @@ local function read_types(value)
   check(type(list) == "table" and #list > 0, "type", "a ChangeType, or a list of them", value)
   for _, name in ipairs(list) do
     if not TYPES[name] then
-      ours.usage(("%s: no change of type '%s' is ever logged; there are NewStudy, StableStudy and others"):format(OP,
+      native.usage(("%s: no change of type '%s' is ever logged; there are NewStudy, StableStudy and others"):format(OP,
         tostring(name)))
     end
     set[name] = true
@@ -54,11 +57,11 @@ local OPTIONS = {
 local function read(options)
   local own = { limit = 1000, interval = 1, patience = 300 }
   if options ~= nil and type(options) ~= "table" then
-    ours.usage(("%s: options must be a table (a %s was given)"):format(OP, type(options)))
+    native.usage(("%s: options must be a table (a %s was given)"):format(OP, type(options)))
   end
   for name, value in pairs(options or {}) do
     local option = OPTIONS[name]
-      or ours.usage(("%s: unknown option '%s'; there are follow, interval, limit, patience, since and type"):format(OP, tostring(name)))
+      or native.usage(("%s: unknown option '%s'; there are follow, interval, limit, patience, since and type"):format(OP, tostring(name)))
     own[name] = option[1](value)
     check(own[name] or value == false and name == "follow", name, option[2], value)
   end
@@ -68,7 +71,7 @@ end
 -- ---- looking ----
 
 local function throw(kind, code, message)
-  error(ours.fail(OP, kind, code, message), 0)
+  error(native.fail(OP, kind, code, message), 0)
 end
 
 local function checked(page, err)
@@ -88,11 +91,11 @@ local function look(state)
     local page, err = checked(state.client:get("/changes", { since = state.since, limit = state.limit }))
     if page then
       return page
-    elseif not state.follow or not err.retryable or deadline and ours.now() >= deadline then
+    elseif not state.follow or not err.retryable or deadline and native.now() >= deadline then
       error(err, 0)
     end
-    deadline = deadline or ours.now() + state.patience
-    ours.sleep(state.interval)
+    deadline = deadline or native.now() + state.patience
+    native.sleep(state.interval)
   end
 end
 
@@ -121,7 +124,7 @@ local function next_change(state)
     elseif not state.done then
       turn(state)
     elseif state.follow then
-      ours.sleep(state.interval)
+      native.sleep(state.interval)
       turn(state)
     else
       return nil
@@ -129,11 +132,11 @@ local function next_change(state)
   end
 end
 
-function ours.client_methods:changes(options)
+function changes.changes(client, options)
   local state = read(options)
-  state.client, state.page, state.at, state.done = self, {}, 0, false
+  state.client, state.page, state.at, state.done = client, {}, 0, false
   if state.follow and not state.since then
-    local page, err = checked(self:get("/changes", { last = true }))
+    local page, err = checked(client:get("/changes", { last = true }))
     if not page then
       error(err, 0)
     end
@@ -143,8 +146,4 @@ function ours.client_methods:changes(options)
   return function() return next_change(state) end
 end
 
-ours.describe(ours.client_methods.changes,
-  "client:changes([{since =, follow =, interval = 1, patience = 300, type =, limit = 1000}]) -> iterator",
-  "for change in client:changes{…} do: what has happened on the server, after the change whose Seq is `since`, from the first on without "
-    .. "it. follow = true goes on for ever, looking every `interval` seconds, and starts now unless since is given; failures that may pass "
-    .. "are waited out for `patience` seconds. type: a ChangeType, or a list. limit: changes in one request. It throws when it fails.")
+return changes

@@ -1,9 +1,9 @@
--- modalua.manual: the manual page, of the command's option table, the verbs' words and the functions' descriptor rows. Part of
--- modalua.verbs.
+-- command.verbs.manual: writes the manual page, from the option table of the command, the words of the verbs and the descriptor rows of the
+-- functions.
+local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
-
-local manual = {}
+local verbs = require "command.verbs"
 
 -- Text as troff takes it: a dot at the start of a line is not its own.
 local function plain(text)
@@ -26,13 +26,13 @@ local function head_of(row)
   return bold(row.name:gsub(" ", ", ")) .. (row.argname and " " .. plain(row.argname) or "")
 end
 
-local function add_verb(add, verb)
+local function add_verb(add, name, verb)
   local arguments = {}
   for i, row in ipairs(verb.words) do
-    local name = row[1] == "argument" and plain(row.name) .. (row.args and "…" or "")
-    arguments[i] = name and (row.args and "[" .. name .. "]" or name) or ""
+    local argument = row[1] == "argument" and plain(row.name) .. (row.args and "…" or "")
+    arguments[i] = argument and (row.args and "[" .. argument .. "]" or argument) or ""
   end
-  add((".SS %s\n%s [options] %s\n.PP\n%s\n"):format(verb.name, bold("modalua " .. verb.name), table.concat(arguments, " "),
+  add((".SS %s\n%s [options] %s\n.PP\n%s\n"):format(name, bold("modalua " .. name), table.concat(arguments, " "),
     plain(verb.description)))
   for _, row in ipairs(verb.words) do
     add(tagged(head_of(row), row.description .. "."))
@@ -50,7 +50,8 @@ local function add_functions(add)
   end
 end
 
-function manual.page(options, verbs, common)
+-- The manual page for man, as text. `options`: those of the command; `names`: of all verbs.
+local function page(options, names)
   local parts = {}
   local function add(text)
     parts[#parts + 1] = text
@@ -68,11 +69,11 @@ function manual.page(options, verbs, common)
   add(".SH VERBS\n" .. plain("Data goes to standard output: on a terminal as a table, elsewhere as lines with tabs between the cells, in "
     .. "which control characters are escaped. Errors, and what is said beside, go to standard error. All take -h and --help; all but "
     .. "manual take:") .. "\n")
-  for _, row in ipairs(common) do
+  for _, row in ipairs(verbs.COMMON) do
     add(tagged(head_of(row), row.description .. "."))
   end
-  for _, verb in ipairs(verbs) do
-    add_verb(add, verb)
+  for _, name in ipairs(names) do
+    add_verb(add, name, verbs.load(name))
   end
   add(".SH EXIT STATUS\n" .. tagged("0", "good.") .. tagged("1", "an operation or a script failed.") .. tagged("2", "wrong usage.")
     .. tagged("130", "interrupted."))
@@ -84,20 +85,15 @@ function manual.page(options, verbs, common)
   return table.concat(parts)
 end
 
-doc.describe(manual.page, "page(options, verbs, common) -> text", "The manual page, for man: of the command's options as it tells "
-  .. "them, of the verbs, and of the words that each of those takes.")
+local function run_manual(self)
+  print((page(self.terminal.options, self.terminal.verbs):gsub("\n$", "")))
+  return true
+end
 
-manual.verbs = {
-  {
-    name = "manual", is_plain = true, words = {},
-    description = "Writes the manual page.",
-    examples = { { "modalua manual | man -l -", "shows it" } },
-    run = function(self)
-      local verbs = require "modalua.verbs"
-      print((manual.page(self.terminal.options or {}, verbs.list, verbs.common):gsub("\n$", "")))
-      return true
-    end,
-  },
+return {
+  run = run_manual,
+  is_plain = true,
+  description = "Writes the manual page.",
+  examples = { { "modalua manual | man -l -", "shows it" } },
+  words = {},
 }
-
-return manual

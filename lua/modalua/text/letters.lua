@@ -1,4 +1,5 @@
 -- modalua.letters: how much room texts in any script take on a terminal, and how they are shown there without doing anything to it.
+local require = ...
 local doc = require "modalua.doc"
 
 local letters = {}
