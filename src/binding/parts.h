@@ -1,4 +1,4 @@
-/* parts.h - the parts of the Lua half (lua/modalua). A part is loaded when it is first needed. C code
+/* binding/parts.h - the parts of the Lua half (lua/modalua). A part is loaded when it is first needed. C code
  * and other parts can require it; scripts cannot, unless embed/module.c gives it a public name.
  *
  * A part is named by its file: lua/modalua/core/changes.lua is "core.changes". Its chunk is called
