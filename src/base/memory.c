@@ -130,6 +130,21 @@ void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size)
     return moved;
 }
 
+char *memory_string(memory *m, const char *text)
+{
+    size_t size = strlen(text) + 1;
+    char *copy = memory_realloc(m, NULL, 0, size);
+    if (copy)
+        memcpy(copy, text, size);
+    return copy;
+}
+
+void memory_free_string(memory *m, char *text)
+{
+    if (text)
+        memory_realloc(m, text, strlen(text) + 1, 0);
+}
+
 bool memory_shelter(memory *m, size_t bytes)
 {
     memory_reserve *r;

@@ -30,6 +30,12 @@ void memory_init(memory *m, memory_fn alloc, void *user, size_t limit);
  * do not with the host's allocator. */
 void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size);
 
+/* Copies a string. NULL: not enough memory. */
+char *memory_string(memory *m, const char *text);
+
+/* Frees a string that memory_string made and that has kept its length. NULL is fine. */
+void memory_free_string(memory *m, char *text);
+
 /* Bytes that may still be taken before the limit; SIZE_MAX without one. */
 size_t memory_left(const memory *m);
 

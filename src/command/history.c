@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* strcasestr */
-
 #include "command/history.h"
 
 #include <errno.h>

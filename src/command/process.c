@@ -1,5 +1,3 @@
-#define _GNU_SOURCE /* close_range */
-
 #include "command/process.h"
 
 #include <arpa/inet.h>

@@ -4,9 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "binding/error.h"
 #include "json/encode.h"
-#include "json/scan.h"
 
 /* ---- places ---- */
 
@@ -128,7 +128,7 @@ static void make_utf8(lua_State *L)
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     for (; at < end; at += n) {
-        n = (unsigned char)*at < 0x80 ? 1 : json_scan_utf8(at, end);
+        n = utf8_size(at, end);
         if (n > 0)
             luaL_addlstring(&b, at, n);
         else

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/secret.h"
 #include "embed/config.h"
 #include "embed/host_functions.h"
 #include "embed/last_error.h"
@@ -107,26 +108,20 @@ static bool copy_strings(modalua_runtime *rt, const modalua_config *from)
         char *copy;
         if (!text)
             continue;
-        copy = memory_realloc(&rt->memory, NULL, 0, strlen(text) + 1);
+        copy = memory_string(&rt->memory, text);
         if (!copy)
             return false;
-        *field = strcpy(copy, text);
+        *field = copy;
     }
     return true;
 }
 
-/* Overwritten first: some are secrets. */
+/* Some are secrets. */
 static void free_strings(modalua_runtime *rt)
 {
     const char **field;
-    for (size_t i = 0; (field = config_strings(&rt->config, i)); i++) {
-        volatile char *p = (char *)*field;
-        size_t size = *field ? strlen(*field) + 1 : 0;
-        for (size_t k = 0; k < size; k++)
-            p[k] = 0;
-        if (size)
-            memory_realloc(&rt->memory, (char *)*field, size, 0);
-    }
+    for (size_t i = 0; (field = config_strings(&rt->config, i)); i++)
+        secret_free(&rt->memory, (char *)*field);
 }
 
 /* Only absolute templates, unless the user has set others: code loaded from wherever the process
@@ -266,7 +261,7 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     memset(rt, 0, sizeof *rt);
     rt->memory = account;
     rt->config = full;
-    rt->lp.wake[0] = rt->lp.wake[1] = -1;
+    loop_clear(&rt->lp);
     status = build(rt, &full);
     if (status == MODALUA_OK)
         *out = rt;

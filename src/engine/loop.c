@@ -1,10 +1,7 @@
 #include "engine/loop.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -12,23 +9,10 @@ enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1, LOOK_AGAIN_MS = 10 };
 
 /* ---- life ---- */
 
-/* Close-on-exec, so that no child keeps it; non-blocking, so that a full pipe never stops a signal
- * handler. */
-static bool open_wake(int wake[2])
-{
-    if (pipe(wake) != 0)
-        return false;
-    for (int i = 0; i < 2; i++) {
-        fcntl(wake[i], F_SETFD, FD_CLOEXEC);
-        fcntl(wake[i], F_SETFL, O_NONBLOCK);
-    }
-    return true;
-}
-
 void loop_clear(loop *lp)
 {
     memset(lp, 0, sizeof *lp);
-    lp->wake[0] = lp->wake[1] = -1;
+    wakeup_clear(&lp->wakeup);
 }
 
 bool loop_init(loop *lp, memory *m)
@@ -42,11 +26,7 @@ bool loop_init(loop *lp, memory *m)
     atomic_init(&lp->cancels, 0);
     atomic_init(&lp->due, -1);
     http_init(&lp->http, m);
-    if (!open_wake(lp->wake)) {
-        lp->wake[0] = lp->wake[1] = -1;
-        return false;
-    }
-    return true;
+    return wakeup_open(&lp->wakeup) == 0;
 }
 
 void loop_free(loop *lp)
@@ -55,10 +35,7 @@ void loop_free(loop *lp)
     if (lp->timers)
         memory_realloc(lp->memory, lp->timers, lp->timer_room * sizeof *lp->timers, 0);
     lp->timers = NULL;
-    for (int i = 0; i < 2; i++)
-        if (lp->wake[i] >= 0)
-            close(lp->wake[i]);
-    lp->wake[0] = lp->wake[1] = -1;
+    wakeup_close(&lp->wakeup);
 }
 
 /* ---- ready tasks ---- */
@@ -198,18 +175,8 @@ void loop_clear_timer(op *o)
 /* The flag comes last: who sees it finds the byte, and no byte stays behind. */
 void loop_wake(loop *lp)
 {
-    int saved = errno;
-    ssize_t ignored = write(lp->wake[1], "", 1);
-    (void)ignored; /* a full pipe wakes just as well */
-    errno = saved;
+    wakeup_send(&lp->wakeup);
     atomic_store(&lp->woken, true);
-}
-
-static void drain_wake(loop *lp)
-{
-    char bytes[64];
-    while (read(lp->wake[0], bytes, sizeof bytes) > 0)
-        ;
 }
 
 void loop_wait_outside(loop *lp, op *o, bool (*answered)(const op *o))
@@ -238,7 +205,7 @@ static bool was_woken(loop *lp, bool *any)
     op *next;
     if (!atomic_exchange(&lp->woken, false))
         return false;
-    drain_wake(lp);
+    wakeup_drain(&lp->wakeup);
     for (op *o = lp->outside; o; o = next) {
         next = o->next_outside;
         if (o->answered(o)) {
@@ -297,7 +264,7 @@ void loop_begin(loop *lp)
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);
     atomic_store(&lp->woken, true); /* what is drained may have been meant for this run */
-    drain_wake(lp);
+    wakeup_drain(&lp->wakeup);
 }
 
 void loop_end(loop *lp)
@@ -448,7 +415,7 @@ bool loop_pump(loop *lp, double seconds)
     bool any = false, woken = was_woken(lp, &any);
     any = collect(lp) || any;
     if (!any && !woken && seconds != 0) {
-        http_wait(&lp->http, lp->wake[0], wait_milliseconds(lp, seconds));
+        http_wait(&lp->http, lp->wakeup.reader, wait_milliseconds(lp, seconds));
         was_woken(lp, &any);
         any = collect(lp) || any;
     }
@@ -461,7 +428,7 @@ int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
     int n;
     *milliseconds = wait_milliseconds(lp, -1);
     if (count > 0)
-        fds[0] = (struct pollfd){ .fd = lp->wake[0], .events = POLLIN };
+        fds[0] = (struct pollfd){ .fd = lp->wakeup.reader, .events = POLLIN };
     n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
     if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > LOOK_AGAIN_MS)
         *milliseconds = LOOK_AGAIN_MS; /* what is not among them is looked after soon */

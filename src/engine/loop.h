@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "base/wakeup.h"
 #include "http/http.h"
 #include "http/retry.h"
 
@@ -124,7 +125,7 @@ struct loop {
     op **timers;
     size_t timer_count, timer_room;
     /* requests to stop */
-    int wake[2];         /* a pipe: written by loop_wake, read by waits; -1 = not open */
+    wakeup wakeup;       /* written by loop_wake, read by waits */
     atomic_bool woken;   /* there is something in it */
     atomic_uint cancels; /* how often loop_cancel was called in this run */
     _Atomic double due;  /* when a kill is or was due, on clock_now's clock; 0 = not yet, less =

@@ -6,39 +6,9 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
+#include "base/secret.h"
 #include "http/server.h"
-
-/* ---- strings on the runtime's account ---- */
-
-static char *text_copy(memory *m, const char *text)
-{
-    size_t size = strlen(text) + 1;
-    char *copy = memory_realloc(m, NULL, 0, size);
-    if (copy)
-        memcpy(copy, text, size);
-    return copy;
-}
-
-static void text_free(memory *m, char *text)
-{
-    if (text)
-        memory_realloc(m, text, strlen(text) + 1, 0);
-}
-
-/* Volatile, so that the compiler keeps the stores. */
-static void overwrite(char *text)
-{
-    for (volatile char *p = text; p && *p; p++)
-        *p = 0;
-}
-
-static void secret_free(memory *m, char *text)
-{
-    size_t size = text ? strlen(text) + 1 : 0;
-    overwrite(text);
-    if (text)
-        memory_realloc(m, text, size, 0);
-}
 
 /* ---- gates: one for each host and port, shared by all servers that name it ---- */
 
@@ -54,7 +24,7 @@ static http_gate *gate_open(http *h, const char *origin)
     if (!g)
         return NULL;
     memset(g, 0, sizeof *g);
-    g->origin = text_copy(h->memory, origin);
+    g->origin = memory_string(h->memory, origin);
     if (!g->origin) {
         memory_realloc(h->memory, g, sizeof *g, 0);
         return NULL;
@@ -73,13 +43,13 @@ static void gate_close(http *h, http_gate *g)
     while (*link != g)
         link = &(*link)->next;
     *link = g->next;
-    text_free(h->memory, g->origin);
+    memory_free_string(h->memory, g->origin);
     memory_realloc(h->memory, g, sizeof *g, 0);
 }
 
 /* ---- the address ---- */
 
-static bool partial_file_is_set(CURLU *u, CURLUPart part)
+static bool url_has(CURLU *u, CURLUPart part)
 {
     char *text = NULL;
     bool set = curl_url_get(u, part, &text, 0) == CURLUE_OK && text[0] != '\0';
@@ -99,8 +69,8 @@ static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, cha
     if (code != CURLUE_OK)
         return code == CURLUE_OUT_OF_MEMORY ? no_memory
                                             : "the user name or password in it cannot be decoded";
-    *into = text_copy(s->h->memory, text);
-    overwrite(text);
+    *into = memory_string(s->h->memory, text);
+    secret_wipe(text);
     curl_free(text);
     curl_url_set(u, part, NULL, 0);
     return *into ? NULL : no_memory;
@@ -144,7 +114,7 @@ static bool server_set_url(http_server *s, CURLU *u)
         return false;
     for (n = strlen(url); n > 0 && url[n - 1] == '/'; n--)
         url[n - 1] = '\0';
-    s->url = text_copy(s->h->memory, url);
+    s->url = memory_string(s->h->memory, url);
     curl_free(url);
     return s->url != NULL;
 }
@@ -166,13 +136,6 @@ static const char *read_url(CURLU *u, const char *url, unsigned flags, const cha
     return *schemes ? NULL : unknown;
 }
 
-static bool has_control(const char *text)
-{
-    while (*text && !iscntrl((unsigned char)*text))
-        text++;
-    return *text != '\0';
-}
-
 static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
 {
     static const char *const schemes[] = { "http", "https", NULL };
@@ -187,9 +150,9 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
         fault = take_credentials(s, u, &s->username, &s->password);
     if (fault)
         return fault;
-    if (o->token && has_control(o->token))
+    if (o->token && ascii_has_control(o->token, strlen(o->token)))
         return "the token holds control characters"; /* a line end would begin another header */
-    if (partial_file_is_set(u, CURLUPART_QUERY) || partial_file_is_set(u, CURLUPART_FRAGMENT))
+    if (url_has(u, CURLUPART_QUERY) || url_has(u, CURLUPART_FRAGMENT))
         return "the URL must end with the path: no '?' and no '#'";
     if (s->username && (o->username || o->token))
         return "the URL holds credentials, and there are others beside it; give one of them";
@@ -212,7 +175,7 @@ static const char *server_parse_proxy(http_server *s, CURLU *u, const char *prox
     if (fault)
         return fault;
     if (curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
-        s->proxy = text_copy(s->h->memory, url);
+        s->proxy = memory_string(s->h->memory, url);
     curl_free(url);
     return s->proxy ? NULL : no_memory;
 }
@@ -223,7 +186,7 @@ static bool copy(http_server *s, char **into, const char *text)
 {
     if (!text)
         return true;
-    *into = text_copy(s->h->memory, text);
+    *into = memory_string(s->h->memory, text);
     return *into != NULL;
 }
 
@@ -294,7 +257,7 @@ static bool header_valid(const char *name, const char *value)
         if (!isalnum((unsigned char)*p) && !strchr("!#$%&'*+-.^_`|~", *p))
             return false;
     for (const char *p = value; *p; p++)
-        if (iscntrl((unsigned char)*p) && *p != '\t')
+        if (ascii_is_control(*p) && *p != '\t')
             return false;
     return name[0] != '\0';
 }
@@ -325,17 +288,19 @@ void http_server_free(http_server *s)
     m = s->h->memory;
     if (s->gate)
         gate_close(s->h, s->gate);
+    for (struct curl_slist *line = s->headers; line; line = line->next)
+        secret_wipe(line->data); /* an Authorization header is a secret too */
     curl_slist_free_all(s->headers);
     secret_free(m, s->username);
     secret_free(m, s->password);
     secret_free(m, s->token);
     secret_free(m, s->proxy_username);
     secret_free(m, s->proxy_password);
-    text_free(m, s->proxy);
-    text_free(m, s->url);
-    text_free(m, s->ca);
-    text_free(m, s->cert);
-    text_free(m, s->key);
+    memory_free_string(m, s->proxy);
+    memory_free_string(m, s->url);
+    memory_free_string(m, s->ca);
+    memory_free_string(m, s->cert);
+    memory_free_string(m, s->key);
     memory_realloc(m, s, sizeof *s, 0);
 }
 

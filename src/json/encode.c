@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "json/mark.h"
 #include "json/scan.h"
 
@@ -190,7 +191,7 @@ static bool encode_string(encoder *e, const char *text, size_t size, const place
         if (next == end)
             break;
         text = next;
-        size = json_scan_utf8(text, end);
+        size = utf8_size(text, end);
         if (size == 0)
             return bad_data(e, at, "a string that is not UTF-8");
         next = text + size;

@@ -4,6 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
+#include "base/utf8.h"
+
 /* What Lua 5.4 allocates on a 64-bit machine, each block rounded up to the 16 bytes that allocators
  * deal in. */
 #define TABLE_COST 64 /* a Table has 56 bytes */
@@ -51,7 +54,7 @@ static bool fault(scan *s, const byte *at, const char *what)
         if (*p == '\n') {
             line++;
             column = 1;
-        } else if ((*p & 0xC0) != 0x80) {
+        } else if (!utf8_is_continuation((char)*p)) {
             column++;
         }
     }
@@ -119,42 +122,6 @@ const char *json_scan_plain_end(const char *at, const char *end)
     return (const char *)plain_end((const byte *)at, (const byte *)end);
 }
 
-static bool is_continuation(byte c)
-{
-    return (c & 0xC0) == 0x80;
-}
-
-static size_t utf8_size(const byte *p, const byte *end)
-{
-    size_t left = (size_t)(end - p);
-    if (left >= 1 && p[0] < 0x80)
-        return 1;
-    if (left < 2 || p[0] < 0xC2 || p[0] > 0xF4 || !is_continuation(p[1]))
-        return 0;
-    if (p[0] < 0xE0)
-        return 2;
-    if (left < 3 || !is_continuation(p[2]))
-        return 0;
-    if (p[0] < 0xF0) /* not overlong, not a surrogate */
-        return (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ? 0 : 3;
-    if (left < 4 || !is_continuation(p[3]))
-        return 0;
-    return (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F) ? 0 : 4;
-}
-
-size_t json_scan_utf8(const char *at, const char *end)
-{
-    return utf8_size((const byte *)at, (const byte *)end);
-}
-
-static int hex_value(byte c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* The code unit of the `\uXXXX` at p, or -1. */
 static int32_t code_unit(const byte *p, const byte *end)
 {
@@ -162,7 +129,7 @@ static int32_t code_unit(const byte *p, const byte *end)
     if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
         return -1;
     for (int i = 2; i < 6; i++) {
-        int digit = hex_value(p[i]);
+        int digit = ascii_hex_value((char)p[i]);
         if (digit < 0)
             return -1;
         unit = unit * 16 + digit;
@@ -206,7 +173,7 @@ static bool scan_odd(scan *s)
         return scan_escape(s);
     if (*s->at < 0x20)
         return fault(s, s->at, "a control character in a string (it must be escaped)");
-    size = utf8_size(s->at, s->end);
+    size = utf8_size((const char *)s->at, (const char *)s->end);
     if (size == 0)
         return fault(s, s->at, "not valid UTF-8");
     s->at += size;

@@ -44,7 +44,4 @@ size_t json_scan_marked_room(const json_scan_facts *facts, size_t size);
  * character, a byte beyond ASCII, or `end`. */
 const char *json_scan_plain_end(const char *at, const char *end);
 
-/* The size of the UTF-8 sequence at `at`, 1 to 4; 0 when it is not one. */
-size_t json_scan_utf8(const char *at, const char *end);
-
 #endif

@@ -1,8 +1,8 @@
 #include "orthanc/failures.h"
 
-#include <ctype.h>
-#include <stdlib.h>
 #include <string.h>
+
+#include "base/ascii.h"
 
 enum {
     ANY = -2000,    /* any status; of the body: any that Orthanc wrote, or an empty one */
@@ -123,14 +123,15 @@ int orthanc_dimse_status(const char *details)
 {
     static const char key[] = "DIMSE status 0x";
     const char *at = details ? strstr(details, key) : NULL;
-    char digits[5] = "";
+    int status = 0;
     if (!at)
         return -1;
     at += sizeof key - 1;
     for (size_t i = 0; i < 4; i++) {
-        if (!isxdigit((unsigned char)at[i]))
+        int digit = ascii_hex_value(at[i]);
+        if (digit < 0)
             return -1;
-        digits[i] = at[i];
+        status = status * 16 + digit;
     }
-    return (int)strtol(digits, NULL, 16);
+    return status;
 }

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
+
 /* Segments; `*` is any one, a `**` at the end any number. */
 static const char *const writable[] = { "patients/**",
                                         "studies/**",
@@ -67,19 +69,14 @@ static bool is_among(const char *const *patterns, const char *path)
 
 /* ---- paths that are not what they look like ---- */
 
-static int hex(char c)
-{
-    const char *digits = "0123456789abcdef", *at = c ? strchr(digits, c | 0x20) : NULL;
-    return at ? (int)(at - digits) : -1;
-}
-
 /* The byte at *at, decoded; moves on behind it. */
 static char next_byte(const char **at)
 {
     const char *p = *at;
-    bool encoded = p[0] == '%' && hex(p[1]) >= 0 && hex(p[2]) >= 0;
-    *at += encoded ? 3 : 1;
-    return encoded ? (char)(hex(p[1]) * 16 + hex(p[2])) : p[0];
+    int high = p[0] == '%' ? ascii_hex_value(p[1]) : -1;
+    int low = high >= 0 ? ascii_hex_value(p[2]) : -1;
+    *at += low >= 0 ? 3 : 1;
+    return low >= 0 ? (char)(high * 16 + low) : p[0];
 }
 
 /* A segment of dots, which a server, or a proxy on the way, would resolve; or one that is several

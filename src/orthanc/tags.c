@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/ascii.h"
+
 enum { SOP_CLASS_UID = 0x00080016, SOP_CLASSES_IN_STUDY = 0x00080062 };
 
 /* A level keeps its own tags and those of the levels above it. */
@@ -171,12 +173,12 @@ static bool parse_digits(const char *key, uint32_t *tag)
     if (n != 8 + gap || (gap && key[4] != ',' && key[4] != '-'))
         return false;
     for (size_t i = 0; i < n; i++) {
-        unsigned char c = (unsigned char)key[i];
+        int digit = ascii_hex_value(key[i]);
         if (gap && i == 4)
             continue;
-        if (!isxdigit(c))
+        if (digit < 0)
             return false;
-        value = value << 4 | (uint32_t)(isdigit(c) ? c - '0' : tolower(c) - 'a' + 10);
+        value = value << 4 | (uint32_t)digit;
     }
     *tag = value;
     return true;
