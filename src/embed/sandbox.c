@@ -6,9 +6,9 @@
 #include "binding/parts.h"
 #include "embed/module.h"
 
-/* ---- what there is: nothing else ---- */
+/* ---- the allow-list ---- */
 
-/* Lists of names, ended by NULL. */
+/* Names, ended by NULL. */
 static const char *const base[] = {
     "assert",   "error",    "getmetatable", "ipairs", "next",   "pairs",    "pcall",
     "print",    "rawequal", "rawget",       "rawlen", "rawset", "select",   "setmetatable",
@@ -37,8 +37,8 @@ static const struct {
 } libraries[] = { { "coroutine", coroutine }, { "math", math },   { "os", os },
                   { "string", string },       { "table", table }, { "utf8", utf8 } };
 
-/* Sets those fields of the table on the top as the table at `from` has them. [-0, +0, m] */
-static void take_fields(lua_State *L, int from, const char *const *names)
+/* Copies the named fields from the table at `from` to the table on the top. [-0, +0, m] */
+static void copy_fields(lua_State *L, int from, const char *const *names)
 {
     for (; *names; names++) {
         lua_getfield(L, from, *names);
@@ -46,9 +46,9 @@ static void take_fields(lua_State *L, int from, const char *const *names)
     }
 }
 
-/* ---- functions of its own ---- */
+/* ---- load and require ---- */
 
-/* As lbaselib's, but text only: crafted bytecode takes the process over. */
+/* The standard `load` (upvalue 1), but for text only: crafted bytecode could take over the process. */
 static int l_load(lua_State *L)
 {
     int n = lua_gettop(L) < 3 ? 3 : lua_gettop(L);
@@ -61,8 +61,8 @@ static int l_load(lua_State *L)
     return lua_gettop(L);
 }
 
-/* Pushes what require "name" of the full library gives. [-0, +1, v] */
-static void require_own(lua_State *L, const char *name)
+/* Pushes the result of the Lua half's require "name". [-0, +1, v] */
+static void require_modaluas(lua_State *L, const char *name)
 {
     parts_push_globals(L);
     lua_getfield(L, -1, "require");
@@ -71,12 +71,13 @@ static void require_own(lua_State *L, const char *name)
     lua_call(L, 1, 1);
 }
 
-/* Pushes what the host's module gives, or true. [-0, +1, v] */
+/* Loads a module of the host, and pushes its result; true when it has none. [-0, +1, v] */
 static void require_hosts(lua_State *L, const module_finder *f, const char *name)
 {
     if (!f->search)
         luaL_error(L,
-                   "a sandboxed script has no module '%s': only modalua's, and those of its host",
+                   "a sandboxed script has no module '%s': it has only modalua's modules and those "
+                   "of its host",
                    name);
     if (!host_functions_find_module(L, f, name))
         lua_error(L);
@@ -88,7 +89,7 @@ static void require_hosts(lua_State *L, const module_finder *f, const char *name
     }
 }
 
-/* Upvalues: the finder, and the table of what has been loaded. */
+/* Upvalues: the module_finder, and a table: name -> the result of the module that was loaded. */
 static int l_require(lua_State *L)
 {
     const module_finder *f = lua_touserdata(L, lua_upvalueindex(1));
@@ -98,7 +99,7 @@ static int l_require(lua_State *L)
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
         return 1;
     if (module_is_for_sandbox(name))
-        require_own(L, name);
+        require_modaluas(L, name);
     else
         require_hosts(L, f, name);
     lua_pushvalue(L, 1);
@@ -117,8 +118,9 @@ static void set_require(lua_State *L, module_finder f)
 
 /* ---- the globals ---- */
 
-/* Of all strings: their methods are the sandbox's. The globals are on the top. */
-static void adopt_strings(lua_State *L)
+/* The methods of strings become the sandbox's table `string`, and scripts cannot reach the metatable of
+ * strings. The globals are on the top. [-0, +0, m] */
+static void set_string_methods(lua_State *L)
 {
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);
@@ -136,11 +138,11 @@ void sandbox_enter(lua_State *L, module_finder f)
     own = lua_gettop(L);
     lua_newtable(L);
     globals = lua_gettop(L);
-    take_fields(L, own, base);
+    copy_fields(L, own, base);
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
         lua_getfield(L, own, libraries[i].name);
         lua_newtable(L);
-        take_fields(L, globals + 1, libraries[i].fields);
+        copy_fields(L, globals + 1, libraries[i].fields);
         lua_setfield(L, globals, libraries[i].name);
         lua_settop(L, globals);
     }
@@ -151,8 +153,8 @@ void sandbox_enter(lua_State *L, module_finder f)
     lua_pushvalue(L, globals);
     lua_setfield(L, globals, "_G");
     lua_pushvalue(L, globals);
-    lua_setfield(L, own, "_G"); /* what the Lua half does to globals, it does to the script's */
-    adopt_strings(L);
+    lua_setfield(L, own, "_G"); /* the Lua half sets the globals of the script through _G */
+    set_string_methods(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
     parts_set_globals(L);
 }
