@@ -105,7 +105,7 @@ for _, version in ipairs(versions) do
       get = function() return client:get "/statistics" end,
       post = function() return client:post("/tools/lookup", "1.2.3") end,
     }
-    if version.binary then -- the installed one knows no C-GET
+    if version.number >= 11206 then -- the first that knows C-GET
       operations.c_get = function() return pacs:get("Study", STUDY) end
     end
 
