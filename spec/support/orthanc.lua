@@ -158,6 +158,16 @@ function orthanc.network(titles, options, names)
   return servers
 end
 
+--- How many connections have a request that the kernel has taken from the network, and that the server, which is stopped, has not read.
+function Server:unread_requests()
+  local port, n = ("^ *%%d+: %%x+:%04X %%x+:%%x+ 01 %%x+:(%%x+)"):format(self.http_port), 0
+  for line in io.lines "/proc/net/tcp" do
+    local unread = line:match(port)
+    n = n + (unread and tonumber(unread, 16) > 0 and 1 or 0)
+  end
+  return n
+end
+
 --- How often its log has this text, which is no pattern. "Canceling job: ID" and "(http) GET /changes" are logged by a verbose one.
 function Server:count_logged(text)
   local file <close> = assert(io.open(self.log))
