@@ -50,11 +50,20 @@ describe("Every public function", function()
   it("has a row with its signature and help", function()
     local seen = {}
     for name in pairs(package.preload) do
-      if name:find "^modalua%f[^%w]" then
+      if name:find "^modalua%f[^%w]" and name ~= "modalua" then
+        local before = #seen
         each(name, require(name), seen)
+        assert.is_true(#seen > before, name .. " has no function")
       end
     end
-    assert.is_true(#seen >= 12)
+    seen = {}
+    each("modalua", modalua, seen)
+    each("modalua.doc", doc, seen)
+    table.sort(seen)
+    assert.are.equal("modalua.Modality modalua.RemoteModality modalua.bar modalua.connect modalua.doc.describe modalua.doc.nearest "
+      .. "modalua.doc.of modalua.doc.rows modalua.is_error modalua.json.array modalua.json.decode modalua.json.encode modalua.json.get "
+      .. "modalua.json.object modalua.task.map modalua.task.now modalua.task.race modalua.task.sleep modalua.task.spawn "
+      .. "modalua.task.timeout", table.concat(seen, " "))
   end)
 
   it("of an object too", function()
