@@ -53,7 +53,7 @@ static const char *push_place(lua_State *L, const char *path, bool make)
 }
 
 /* The path of the call leads through what is no table. [-0, +0, v] */
-static void note_no_table(lua_State *L, call *c)
+static void note_no_table(lua_State *L, protected_call *c)
 {
     c->status = MODALUA_E_INVALID;
     lua_pushfstring(L, "'%s' leads through what is no table", c->name);
@@ -62,7 +62,7 @@ static void note_no_table(lua_State *L, call *c)
 }
 
 /* Sets the place that the call names to the value on the top. [-1, +0, m] */
-static void set_place(lua_State *L, call *c)
+static void set_place(lua_State *L, protected_call *c)
 {
     const char *field = push_place(L, c->name, !lua_isnil(L, -1));
     if (!field && lua_isnil(L, -1) && lua_isnil(L, -2))
@@ -81,7 +81,7 @@ static void set_place(lua_State *L, call *c)
 
 static int set_global_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     lua_settop(L, 0);
     if (!c->text)
         lua_pushnil(L);
@@ -97,7 +97,7 @@ static int set_global_p(lua_State *L)
 
 int modalua_set_global(modalua_runtime *rt, const char *name, const char *json)
 {
-    call c = { .name = name, .text = json };
+    protected_call c = { .name = name, .text = json };
     return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c)
                                        : last_error_invalid(rt);
 }
@@ -105,7 +105,7 @@ int modalua_set_global(modalua_runtime *rt, const char *name, const char *json)
 /* Leaves the text in the call, or NULL. */
 static int get_global_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     const char *field = push_place(L, c->name, false);
     if (!field && lua_isnil(L, -1))
         return 0;
@@ -124,7 +124,7 @@ static int get_global_p(lua_State *L)
 
 int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_out)
 {
-    call c = { .name = name };
+    protected_call c = { .name = name };
     int status;
     if (json_out)
         *json_out = NULL;
@@ -138,7 +138,7 @@ int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_
 /* ---- functions ---- */
 
 typedef struct register_call {
-    call base;
+    protected_call base;
     modalua_function function;
     void *user;
 } register_call;

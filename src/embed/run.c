@@ -17,7 +17,7 @@ enum { DRAIN_SECONDS = 1, TEXT_SECONDS = 1 };
 /* ---- starting a run ---- */
 
 /* The chunk, or the reason why there is none, is on the top. */
-static int begin_run(lua_State *L, call *c, int loaded)
+static int begin_run(lua_State *L, protected_call *c, int loaded)
 {
     if (loaded != LUA_OK) {
         c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
@@ -36,13 +36,13 @@ static int begin_run(lua_State *L, call *c, int loaded)
 
 static int start_string_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     return begin_run(L, c, luaL_loadbufferx(L, c->text, c->size, c->name, "t"));
 }
 
 static int start_file_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
 }
 
@@ -98,7 +98,7 @@ static int call_body(lua_State *L)
 
 static int start_call_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     const char *args[2] = { c->name, c->text };
     c->argv = args;
     c->argc = c->text ? 2 : 1;
@@ -106,8 +106,8 @@ static int start_call_p(lua_State *L)
     return begin_run(L, c, LUA_OK);
 }
 
-static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
-                 void *user)
+static int start(modalua_runtime *rt, lua_CFunction function, protected_call *c,
+                 modalua_done_fn done, void *user)
 {
     int status;
     if (rt->busy || rt->root)
@@ -130,7 +130,7 @@ static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_d
 int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
                          modalua_done_fn done, void *user)
 {
-    call c = { .name = name, .text = source, .size = size };
+    protected_call c = { .name = name, .text = source, .size = size };
     return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user)
                                                : last_error_invalid(rt);
 }
@@ -138,7 +138,7 @@ int modalua_start_string(modalua_runtime *rt, const char *name, const char *sour
 int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
                        modalua_done_fn done, void *user)
 {
-    call c = { .name = path, .argc = argc, .argv = argv };
+    protected_call c = { .name = path, .argc = argc, .argv = argv };
     return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user)
                                                   : last_error_invalid(rt);
 }
@@ -146,7 +146,7 @@ int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const ch
 int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
                        modalua_done_fn done, void *user)
 {
-    call c = { .name = function, .text = json_in };
+    protected_call c = { .name = function, .text = json_in };
     return rt && function ? start(rt, start_call_p, &c, done, user) : last_error_invalid(rt);
 }
 
@@ -182,7 +182,7 @@ static const char *limit_message(const modalua_runtime *rt, lua_State *L)
 static int finish_p(lua_State *L)
 {
     enum { ROOT = 2, ERROR, TRACEBACK };
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     if (!rt->root->failed && rt->lp.stop == LOOP_GO)
         return 0;
@@ -203,7 +203,7 @@ static int finish_p(lua_State *L)
 
 static int end_run(modalua_runtime *rt)
 {
-    call c = { 0 };
+    protected_call c = { 0 };
     int status = runtime_protect(rt, finish_p, &c), top;
     if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
         if (status == MODALUA_E_NOMEM)
@@ -238,7 +238,7 @@ static bool draining(modalua_runtime *rt)
 
 static int step_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     if (rt->root->state != TASK_DONE) {
         task_turn(L, &rt->lp, c->seconds);
@@ -253,7 +253,7 @@ static int step_p(lua_State *L)
 /* One step of a run that is under way: MODALUA_WORKING, or how it ended. */
 static int step(modalua_runtime *rt, double seconds)
 {
-    call c = { .seconds = seconds };
+    protected_call c = { .seconds = seconds };
     if (runtime_protect(rt, step_p, &c) < 0) {
         loop_kill(&rt->lp, REASON_CANCELLED);
         return MODALUA_WORKING;

@@ -51,7 +51,7 @@ static int note_error_p(lua_State *L)
     return 0;
 }
 
-int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
+int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     lua_State *L = rt->L;
     int status;
@@ -74,7 +74,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     return status;
 }
 
-int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c)
+int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     locale_t before;
     int status;
@@ -157,7 +157,7 @@ static void clean_path(lua_State *L, const char *field, const char *prefix, bool
 
 static int open_p(lua_State *L)
 {
-    const call *c = lua_touserdata(L, 1);
+    const protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     const module_finder finder = { &rt->lp, rt->config.search, rt->config.user };
     bool environment = (rt->config.flags & MODALUA_ENVIRONMENT) != 0;
@@ -228,7 +228,7 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 
 static int build(modalua_runtime *rt, const modalua_config *config)
 {
-    call c = { 0 };
+    protected_call c = { 0 };
     locale_t before;
     int status;
     if (!loop_init(&rt->lp, &rt->memory))
@@ -298,7 +298,7 @@ void runtime_free(modalua_runtime *rt)
 
 static int arg_p(lua_State *L)
 {
-    const call *c = lua_touserdata(L, 1);
+    const protected_call *c = lua_touserdata(L, 1);
     lua_createtable(L, c->argc - c->script, c->script + 1);
     for (int i = 0; i < c->argc; i++) {
         lua_pushstring(L, c->argv[i]);
@@ -310,7 +310,7 @@ static int arg_p(lua_State *L)
 
 int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int script)
 {
-    call c = { .argc = argc, .argv = argv, .script = script };
+    protected_call c = { .argc = argc, .argv = argv, .script = script };
     if (!rt || argc < 0 || script < 0 || script > argc || (argc > 0 && !argv))
         return last_error_invalid(rt);
     return runtime_call(rt, arg_p, &c);

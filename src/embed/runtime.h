@@ -32,7 +32,7 @@ struct modalua_runtime {
 };
 
 /* What every protected function receives as its only argument, a light userdata. */
-typedef struct call {
+typedef struct protected_call {
     modalua_runtime *rt;
     int status; /* what the public function returns */
     const char *name,
@@ -41,7 +41,7 @@ typedef struct call {
     int argc, script;
     const char *const *argv;
     double seconds;
-} call;
+} protected_call;
 
 /* Between these two the runtime works on the calling thread, under the "C" locale; `before` is the
  * locale to put back. */
@@ -53,10 +53,10 @@ void runtime_free(modalua_runtime *rt);
 
 /* Runs a C function under protection and returns the status that it left in the call, or, should it
  * fail itself, MODALUA_E_NOMEM or MODALUA_E_SCRIPT with its message as the last error. */
-int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
+int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c);
 
 /* The same as a whole call of the host's: MODALUA_E_BUSY inside another one. */
-int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c);
+int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c);
 
 /* The runtime of a state that is ours. */
 #define runtime_of(L) ((modalua_runtime *)stop_loop(L))
