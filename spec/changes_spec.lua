@@ -38,7 +38,7 @@ for _, version in ipairs(versions) do
     local server, client
 
     setup(function()
-      server = orthanc.start { binary = version.binary, extra = { StableAge = 3600 } }
+      server = orthanc.start { binary = version.binary, verbose = true, extra = { StableAge = 3600 } }
       client = modalua.connect(server.url)
       assert(samples.store(client))
     end)
@@ -98,7 +98,8 @@ for _, version in ipairs(versions) do
 
     it("can be followed from now on", function()
       local watcher, seen = follow(client, {})
-      task.sleep(0.2) -- some looks, which find nothing
+      local looks = server:count_logged "(http) GET /changes"
+      assert.is_truthy(eventually(function() return server:count_logged "(http) GET /changes" >= looks + 3 end))
       assert.are.equal(0, #seen)
       local study = happen "first"
       assert.is_truthy(eventually(function() return seen[1] end))
@@ -119,8 +120,9 @@ for _, version in ipairs(versions) do
 
     it("are followed through a restart of the server", function()
       local watcher, seen = follow(client, {})
-      server:stop()
-      task.sleep(0.3) -- some looks, which fail
+      local impatient = follow(client, { patience = 0.01 })
+      server:stop "KILL"
+      assert.are.equal("network", select(2, impatient:join()).kind) -- so looks fail meanwhile
       server:start_again()
       happen "third"
       assert.is_truthy(eventually(function() return seen[1] end))
@@ -130,7 +132,7 @@ for _, version in ipairs(versions) do
 
     it("are not waited for without end when the server is gone", function()
       local watcher = follow(client, { patience = 0.3 })
-      server:stop()
+      server:stop "KILL"
       local result, err = watcher:join()
       assert.are.same({ nil, "network", true }, { result, err.kind, err.retryable })
       assert.is_false(pcall(client.changes, client, { follow = true })) -- nor at the start
@@ -141,7 +143,7 @@ for _, version in ipairs(versions) do
 
     it("are not waited for when the database is another one now", function()
       local watcher, seen = follow(client, {})
-      server:stop()
+      server:stop "KILL"
       os.execute(("exec rm -rf -- %s/db"):format(server.folder))
       server:start_again()
       local result, err = watcher:join()

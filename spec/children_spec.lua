@@ -11,7 +11,7 @@ local versions = require "spec.support.versions"
 
 local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
-local BEHAVIOURS = { three = "OK3", literal = "PART2", bare = "BARE", nothing = "OK0", refusing = "FSTA700", slow = "SLOW0.3" }
+local BEHAVIOURS = { three = "OK3", literal = "PART2", bare = "BARE", nothing = "OK0", refusing = "FSTA700", held = "HELDF" }
 
 local function values_of(list, name)
   local values = {}
@@ -41,7 +41,8 @@ for _, version in ipairs(versions) do
         modalities[name] = peer:modality(aet)
       end
       local function start(aet, http_port, dicom_port)
-        return orthanc.start { binary = version.binary, aet = aet, http_port = http_port, dicom_port = dicom_port, modalities = modalities }
+        return orthanc.start { binary = version.binary, aet = aet, http_port = http_port, dicom_port = dicom_port, modalities = modalities,
+          extra = { DicomScuTimeout = 60 } }
       end
       servers = { start("LOCAL", ports[1], ports[2]), start("PACS", ports[3], ports[4]) }
       client = modalua.connect(servers[1].url)
@@ -64,6 +65,16 @@ for _, version in ipairs(versions) do
     before_each(function()
       seen = #peer:log()
     end)
+
+    -- In a task of its own, f asks the held modality, which answers nothing until the peer is told to. Gives the task when `n` questions
+    -- have come, and no more do.
+    local function asking(n, f)
+      local t = task.spawn(f)
+      assert.is_truthy(eventually(function() return peer:count("C-FIND", seen) >= n end))
+      task.sleep(0.1) -- what should not come is given the time to
+      assert.are.equal(n, peer:count("C-FIND", seen))
+      return t
+    end
 
     -- What this test has made the peer log: the lines that begin with `word`.
     local function logged(word)
@@ -160,15 +171,18 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("has so many questions under way at once", function()
-        on.slow:find_each("AccessionNumber", { "a", "b", "c", "d" })
-        assert.are.same({ 4, 2 }, { #logged "C-FIND", most_at_once() })
-        seen = #peer:log()
-        on.slow:find_each("AccessionNumber", { "a", "b", "c", "d" }, { limit = 4 })
-        assert.are.equal(4, most_at_once())
-        seen = #peer:log()
-        on.slow:find_each("AccessionNumber", { "a", "b" }, { limit = 1 })
-        assert.are.equal(1, most_at_once())
+      it("asks two questions at once, or as many as `limit` says", function()
+        for limit, values in pairs { [2] = { "a", "b", "c", "d" }, [4] = { "a", "b", "c", "d", "e" }, [1] = { "a", "b" } } do
+          seen = #peer:log()
+          local options = limit ~= 2 and { limit = limit } or nil
+          local t = asking(limit, function() return on.held:find_each("AccessionNumber", values, options) end)
+          for n = 1, #values do
+            assert.is_truthy(eventually(function() return peer:count("C-FIND", seen) == math.min(limit + n - 1, #values) end))
+            peer:let(1)
+          end
+          assert(t:join())
+          assert.are.same({ #values, limit }, { peer:count("C-FIND", seen), most_at_once() })
+        end
       end)
 
       it("works where no other task can run", function()
@@ -245,20 +259,22 @@ for _, version in ipairs(versions) do
       end)
 
       it("ends with wait_timeout, which is for all of them", function()
+        peer:let(2) -- and the third question gets no answer
         local err = fails({ kind = "timeout" },
-          on.slow:find_each("PatientName", { "a", "b", "c", "d", "e" }, { limit = 1, wait_timeout = 1 }))
-        assert.is_truthy(next(err.found))
-        assert.is_truthy(err.errors.e)
+          on.held:find_each("PatientName", { "FAKE^P0", "FAKE^P1", "FAKE^P2", "FAKE^P0*" }, { limit = 1, wait_timeout = 2 }))
+        assert.are.same({ 3, 3, nil }, { #err.found["FAKE^P0"], #err.found["FAKE^P1"], err.found["FAKE^P2"] })
+        assert.are.same({ "timeout", "not_attempted" }, { err.errors["FAKE^P2"].kind, err.errors["FAKE^P0*"].code })
+        peer:let(1)
       end)
 
       it("ends with its task, and so does all that it asks", function()
         remove_queries()
-        local t = task.spawn(function() return on.slow:find_each("AccessionNumber", { "a", "b", "c", "d", "e", "f" }, { limit = 3 }) end)
-        assert.is_truthy(eventually(function() return #logged "C-FIND" >= 3 end))
+        local t = asking(3, function() return on.held:find_each("AccessionNumber", { "a", "b", "c", "d", "e", "f" }, { limit = 3 }) end)
         t:cancel()
         local result, err = t:join()
         assert.is_nil(result)
         assert.are.equal("cancelled", err.kind)
+        peer:let(3)
         assert.is_truthy(eventually(function() return #logged "RELEASE" >= 3 end))
         assert.are.equal(3, #logged "C-FIND")
         remove_queries() -- what was asked already, the server has answered after all
@@ -410,9 +426,10 @@ for _, version in ipairs(versions) do
         for i = 3, 9 do
           parents[i] = { StudyInstanceUID = "1." .. i }
         end
-        err = fails({ kind = "timeout" }, on.slow:series(parents, {}, { limit = 1, wait_timeout = 1 }))
-        assert.is_truthy(#err.found >= 3 and #err.found % 3 == 0)
-        assert.are.equal("1." .. #err.found // 3 + 1, err.parent.StudyInstanceUID)
+        peer:let(2) -- and the third question gets no answer
+        err = fails({ kind = "timeout" }, on.held:series(parents, {}, { limit = 1, wait_timeout = 2 }))
+        assert.are.same({ 6, "1.3" }, { #err.found, err.parent.StudyInstanceUID })
+        peer:let(1)
       end)
     end)
   end)

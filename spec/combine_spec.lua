@@ -179,16 +179,19 @@ describe("modalua.task", function()
     end)
 
     it("gives the first failure when there is nothing else", function()
-      local function after(seconds, path)
-        return function()
-          task.sleep(seconds)
-          return client:get(path)
-        end
+      local failed
+      local function when_that_failed(path)
+        assert.is_truthy(eventually(function() return failed end))
+        return client:get(path)
       end
-      fails({ path = "/b" }, task.race(after(0.3, "/a"), after(0, "/b"), function()
-        task.sleep(0.1)
-        return must(client:get "/c")
-      end))
+      fails({ path = "/b" }, task.race(
+        function() return when_that_failed "/a" end,
+        function()
+          local result, err = client:get "/b"
+          failed = true
+          return result, err
+        end,
+        function() return must(when_that_failed "/c") end))
     end)
 
     it("throws what one throws that is no failure, and cancels the others", function()
@@ -219,14 +222,15 @@ end)
 
 for _, version in ipairs(versions) do
   describe("A task that is let go, with the Orthanc " .. version.name, function()
-    local server, peer, client, slow
+    local server, peer, client, held
 
     setup(function()
       peer = dicomd.start()
-      server = orthanc.start { binary = version.binary, aet = "LOCAL", extra = { DicomScuTimeout = 20, JobsHistorySize = 100 },
-        modalities = { slow = peer:modality "SLOW0.4" } }
+      server = orthanc.start { binary = version.binary, verbose = true, aet = "LOCAL",
+        extra = { DicomScuTimeout = 60, JobsHistorySize = 100 },
+        modalities = { held = peer:modality "HELD" } }
       client = modalua.connect(server.url)
-      slow = client:modality "slow"
+      held = client:modality "held"
     end)
 
     teardown(function()
@@ -234,14 +238,14 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    -- A move under way in a task that `spawn` starts; gives the task and the identifier of the job.
+    -- A move of three studies, of which the peer holds the first, in a task that `spawn` starts. Gives the task and the job's identifier.
     local function moving(spawn)
-      local found = assert(slow:find { Level = "Study", Query = { PatientID = "FP*" } })
+      local found = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
       local known = {}
       for _, id in ipairs(assert(client:jobs())) do
         known[id] = true
       end
-      local t = spawn(function() return slow:move(found, { TargetAet = "ANY" }) end)
+      local t = spawn(function() return held:move(found, { TargetAet = "ANY" }) end)
       local job = eventually(function()
         for _, record in ipairs(assert(client:jobs { expand = true })) do
           if not known[record.ID] and record.State == "Running" then
@@ -252,7 +256,13 @@ for _, version in ipairs(versions) do
       return t, assert(job)
     end
 
-    local function end_of(job)
+    local function was_cancelled(job)
+      return server:count_logged("Canceling job: " .. job) > 0
+    end
+
+    -- Lets the peer answer `n` C-MOVEs, and gives how the job ends.
+    local function end_of(job, n)
+      peer:let(n)
       return eventually(function()
         local record = assert(client:job(job):status())
         return (record.State == "Success" or record.State == "Failure") and record
@@ -263,14 +273,16 @@ for _, version in ipairs(versions) do
       local t, job = moving(task.spawn)
       t:detach()
       fails({ kind = "cancelled" }, t:join())
-      assert.are.equal("Success", end_of(job).State)
+      assert.are.equal("Success", end_of(job, 3).State)
+      assert.is_false(was_cancelled(job))
     end)
 
     it("takes it along when it is cancelled", function()
       local t, job = moving(task.spawn)
       t:cancel()
       fails({ kind = "cancelled" }, t:join())
-      assert.are.equal(37, end_of(job).ErrorCode)
+      assert.is_truthy(eventually(function() return was_cancelled(job) end))
+      assert.are.equal(37, end_of(job, 1).ErrorCode)
     end)
 
     it("leaves the jobs of the tasks that it started alone, too", function()
@@ -279,7 +291,7 @@ for _, version in ipairs(versions) do
       end)
       t:detach()
       fails({ kind = "cancelled" }, t:join())
-      assert.are.equal("Success", end_of(job).State)
+      assert.are.equal("Success", end_of(job, 3).State)
     end)
   end)
 end

@@ -33,7 +33,7 @@ for _, version in ipairs(versions) do
       for name, behaviour in pairs { silent = "OK3", refuses = "NST0110", none = "NOCTX" } do
         assert(client:put("/modalities/" .. name, peer:modality(behaviour)))
       end
-      assert(at_pacs:put("/modalities/slow", peer:modality "SLOW0.3"))
+      assert(at_pacs:put("/modalities/held", peer:modality "HELD"))
       pacs = client:modality "pacs"
       assert(samples.store(client))
       study = assert(client:post("/tools/find", { Level = "Study", Query = { AccessionNumber = "A1001" } }))[1]
@@ -52,6 +52,14 @@ for _, version in ipairs(versions) do
 
     local function uid_of(instance)
       return assert(client:get("/instances/" .. instance)).MainDicomTags.SOPInstanceUID
+    end
+
+    -- A task that waits for it, and has asked once.
+    local function waiting_for(commitment)
+      local told
+      local waiting = task.spawn(commitment.wait, commitment, { progress = function() told = true end })
+      assert.is_truthy(expect.eventually(function() return told end))
+      return waiting
     end
 
     -- One that nobody will ever report about.
@@ -127,12 +135,16 @@ for _, version in ipairs(versions) do
     it("that comes late is waited for", function()
       local stored = assert(at_pacs:get "/instances")
       for i = 1, 2 do -- all of the PACS's workers
-        assert(at_pacs:modality "slow":store(stored[i], { Synchronous = false }))
+        assert(at_pacs:modality "held":store(stored[i], { Synchronous = false }))
       end
+      assert.is_truthy(expect.eventually(function() return peer:count "C-STORE" == 2 end))
       local commitment = assert(pacs:storage_commitment(instances[1]))
       assert.are.equal("Pending", assert(commitment:status()).Status)
       local told = {}
-      assert.are.equal("Success", assert(commitment:wait { progress = function(p) told[#told + 1] = p end }).Status)
+      local waiting = task.spawn(commitment.wait, commitment, { progress = function(p) told[#told + 1] = p end })
+      assert.is_truthy(expect.eventually(function() return told[1] end))
+      peer:let(2)
+      assert.are.equal("Success", assert(waiting:join()).Status)
       assert.are.same({ "wait", "Pending", false }, { told[1].op, told[1].state, told[1].over })
       assert.are.same({ "Success", true }, { told[#told].state, told[#told].over })
     end)
@@ -143,8 +155,7 @@ for _, version in ipairs(versions) do
       contains(err.message, ('client:commitment("%s"):wait() goes on waiting'):format(commitment.id))
       err = fails({ kind = "orthanc", code = "not_committed" }, commitment:remove())
       contains(err.message, "or not yet")
-      local waiting = task.spawn(commitment.wait, commitment)
-      task.sleep(0.1)
+      local waiting = waiting_for(commitment)
       waiting:cancel()
       assert.are.equal("cancelled", select(2, waiting:join()).kind)
       assert.are.equal("Pending", assert(commitment:status()).Status)
@@ -216,8 +227,7 @@ for _, version in ipairs(versions) do
 
     it("is forgotten when the server restarts, and that is said", function()
       local commitment = pending()
-      local waiting = task.spawn(commitment.wait, commitment)
-      task.sleep(0.1)
+      local waiting = waiting_for(commitment)
       servers.LOCAL:stop "KILL"
       servers.LOCAL:start_again()
       local err = fails({ kind = "orthanc", code = "commitment_gone", op = "wait" }, waiting:join()) -- not that the server was away
@@ -325,11 +335,17 @@ describe("A storage commitment that a server tells oddly", function()
     fails({ kind = "timeout", still_running = true }, client:commitment(UID):wait { wait_timeout = 0.3 })
   end)
 
-  it("is asked about less and less often", function()
+  it("is asked about often at first, and less and less", function()
     reports "Pending"
-    fails({ kind = "timeout" }, client:commitment(UID):wait { wait_timeout = 1 })
+    local began, waiting = task.now(), task.spawn(client:commitment(UID).wait, client:commitment(UID))
+    for _ = 1, 24 do
+      task.sleep(0.05) -- as long as the first pause between two polls: a busy machine delays both
+    end
+    local seconds = task.now() - began
+    waiting:cancel()
     local count = assert(client:get("/count", { of = PATH }))
-    assert.is_true(count >= 5 and count <= 20, count .. " times") -- 20 are one each 0.05 s
+    assert.is_true(count >= 6, count .. " polls") -- with 0.5 s between them they would be three
+    assert.is_true(count < 0.9 * seconds / 0.05, ("%d polls in %.1f s"):format(count, seconds)) -- with 0.05 s, as many as there are sleeps
   end)
 
   it("is asked for once", function()

@@ -57,9 +57,7 @@ local function by_version(outcomes)
 end
 
 local function era_of(version)
-  local minor, patch = version:match "^1%.(%d+)%.(%d+)"
-  local number = 100 * minor + patch
-  return number < 1206 and "old" or number < 1210 and "false_get" or "new"
+  return version.number < 11206 and "old" or version.number < 11210 and "false_get" or "new"
 end
 
 -- ---- what is done ----
@@ -310,7 +308,8 @@ end
 
 for _, version in ipairs(versions) do
   describe("Failures, with the Orthanc " .. version.name .. ":", function()
-    local peer, close_hole, server, client, era, stored
+    local peer, close_hole, server, client, stored
+    local era = era_of(version)
 
     local function modality(name)
       return client:modality(name, { max_moves = 16 })
@@ -326,7 +325,6 @@ for _, version in ipairs(versions) do
         hole = hole:modality(),
       } })
       client = modalua.connect(server.url)
-      era = era_of(client:system().Version)
       stored = store_samples(client)
     end)
 
@@ -595,13 +593,13 @@ for _, version in ipairs(versions) do
   -- ---- servers that say less ----
 
   describe("Failures, with the Orthanc " .. version.name .. " that describes none:", function()
-    local peer, server, client, era, stored
+    local peer, server, client, stored
+    local era = era_of(version)
 
     setup(function()
       peer = dicomd.start()
       server = start_local(version, peer, { extra = { HttpDescribeErrors = false } })
       client = modalua.connect(server.url)
-      era = era_of(client:system().Version)
       stored = store_samples(client)
     end)
 
@@ -657,13 +655,13 @@ for _, version in ipairs(versions) do
   end)
 
   describe("Failures, with the Orthanc " .. version.name .. " that forgets its jobs:", function()
-    local peer, server, client, era, stored
+    local peer, server, client, stored
+    local era = era_of(version)
 
     setup(function()
       peer = dicomd.start()
       server = start_local(version, peer, { extra = { JobsHistorySize = 0 } })
       client = modalua.connect(server.url)
-      era = era_of(client:system().Version)
       stored = store_samples(client)
     end)
 

@@ -131,6 +131,13 @@ describe("progress", function()
         modalua.bar { op = "x", over = true }]]))
     end)
 
+    it("is cut at the last column but one, where a Japanese character takes two", function()
+      assert.matches("^" .. ("検"):rep(29) .. "\r\27%[K$", terminal([[
+        local modalua = require "modalua"
+        modalua.bar { op = ("検"):rep(40), state = "Running", seconds = 0 }
+        modalua.bar { op = "x", over = true }]]))
+    end)
+
     it("gives way to what is printed and to errors", function()
       local out = terminal([[
         require "modalua.task".spawn(function() require "modalua.task".sleep(0.55) print "in between" end)

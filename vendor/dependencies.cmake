@@ -25,8 +25,14 @@ if(ARGPARSE_VERSION VERSION_LESS 0.7.1)
   message(FATAL_ERROR "argparse for Lua 0.7.1 or later is needed; ${ARGPARSE} is ${ARGPARSE_VERSION}")
 endif()
 
-# The prompt's line editor, in the command alone. 3.1: its own interface takes UTF-8.
-pkg_check_modules(EDIT REQUIRED IMPORTED_TARGET libedit>=3.1)
+# The prompt's line editor, in the command alone. 3.1: its own interface takes UTF-8. It is static, with what it needs: four shared libraries
+# more would make every start of the command a tenth slower.
+pkg_check_modules(EDIT REQUIRED libedit>=3.1)
+set(EDIT_ARCHIVES "")
+foreach(name edit tinfo bsd md)
+  find_library(ARCHIVE_OF_${name} NAMES lib${name}.a REQUIRED)
+  list(APPEND EDIT_ARCHIVES ${ARCHIVE_OF_${name}})
+endforeach()
 
 # The names of DICOM's tags, for completion: read when modalua is built.
 file(GLOB DICTIONARY_FOLDERS /usr/share/libdcmtk* /usr/share/dcmtk*)

@@ -347,7 +347,7 @@ static void test_later_config(void)
     config.known.struct_size = sizeof config;
     modalua_destroy(make(&config.known));
     config.more = 1;
-    refused(&config.known, "later library");
+    refused(&config.known, "later version");
 }
 
 /* One built against an older header: what lies beyond its struct is not looked at. */

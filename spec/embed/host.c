@@ -443,7 +443,7 @@ static void test_search(unsigned flags)
              "fails('nosuch', \"the host has no module 'nosuch'\")\n"
              "fails('json', \"the host has no module 'json'\")\n"
              "fails('denied', \"the host cannot give module 'denied': it is denied\")\n"
-             "fails('wrong', \"module 'wrong', which the host gave, does not compile: wrong:1:\")\n"
+             "fails('wrong', \"module 'wrong' of the host does not compile: wrong:1:\")\n"
              "fails('bytecode', 'attempt to load a binary chunk')\n"
              "for i = 1, 2 do\n"
              "  local good, err = pcall(require, 'throws') assert(not good and err.tries == i)\n"

@@ -151,8 +151,8 @@ function parts.require()
   for name in pairs(MODULES) do
     same(require(name), require(name), name)
   end
-  for _, name in ipairs { "io", "os", "debug", "package", "_G", "string", "cjson", "modalua.verbs", "modalua.modality",
-    "modalua.playground", "modalua.session", "modalua.help", "nosuch", "", "../x", "/etc/passwd" } do
+  for _, name in ipairs { "io", "os", "debug", "package", "_G", "string", "cjson", "modalua.verbs", "modalua.arrival",
+    "core.arrival", "core.native", "modalua.playground", "modalua.help", "nosuch", "", "../x", "/etc/passwd" } do
     throws(("a sandboxed script has no module '%s'"):format(name), require, name)
   end
   same(require "modalua\0.verbs", require "modalua", "what comes after a NUL")

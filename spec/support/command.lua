@@ -25,7 +25,7 @@ end
 function command.shell(line)
   local out, err = os.tmpname(), os.tmpname()
   local script = ("export M=%s XDG_CONFIG_HOME=/nowhere; { %s\n} >%s 2>%s"):format(command.quote(command.path), line, out, err)
-  local _, how, status = os.execute("timeout -k 5 60 sh -c " .. command.quote(script))
+  local _, how, status = os.execute("timeout -k 5 120 sh -c " .. command.quote(script))
   return { out = read_all(out), err = read_all(err), status = how == "exit" and status or 128 + status }
 end
 

@@ -23,6 +23,8 @@
  *   SLOWs      each reply after s; SLOWAs: the association accepted after s
  *   DRIPs      5 answers, or pending responses to a C-MOVE or C-GET, one each s. A C-CANCEL is read
  *              afterwards
+ *   HELDn      n answers to a C-FIND (3); each C-MOVE, C-GET and C-STORE is answered when its turn has
+ *              come: see below. HELDFn: C-FIND as well
  *   MUTE       the association request is never answered; MUTEC: no command is, nor a release;
  *              FMUTE: C-FIND is, C-MOVE and C-GET are not. Closed by the peer, or after a while
  *   X...       OK3 in explicit VR with unusual contents: the table `specials`
@@ -32,6 +34,9 @@
  * level that the request gives is kept. PARTn's has UIDs below the StudyInstanceUID of the request
  * (STUDY.1, STUDY.1.1 to STUDY.1.n), the keys that the request gives without wildcards, and the
  * numbers of series and instances that it asks for.
+ *
+ * The file $DICOMD_GATE says by its size in bytes how many of the held commands may be answered, all
+ * associations taken together, in the order in which they came. It is removed in the end.
  *
  * The file $DICOMD_LOG gets a line for each event, before it is answered:
  *   ASSOC calling=TITLE called=TITLE
@@ -53,6 +58,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -65,9 +71,11 @@ enum { MUTE_SECONDS = 300, FMUTE_SECONDS = 45 };
 
 /* One per process. */
 static struct {
-    pthread_mutex_t lock; /* of the log: its lines are whole */
-    int file;
-} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .file = -1 };
+    pthread_mutex_t
+        lock; /* of the log, whose lines are whole, and of the number of held commands */
+    int file, gate;
+    long held;
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .file = -1, .gate = -1 };
 
 /* ---- the log ---- */
 
@@ -232,6 +240,7 @@ typedef struct behaviour {
 #define STATUS_OF(service) offsetof(plan, status[service])
 #define ONLY(service)      (1U << (service))
 #define ALL                (~0U)
+#define RETRIEVALS         (ONLY(SERVICE_MOVE) | ONLY(SERVICE_GET))
 
 static const behaviour behaviours[] = {
     { "OK", COUNT, AT(answers), { .answers = 3 } },
@@ -258,9 +267,14 @@ static const behaviour behaviours[] = {
     { "SLOW", SECONDS, AT(slow), { .answers = 3 } },
     { "SLOWA", SECONDS, AT(slow_accept), { .answers = 3 } },
     { "DRIP", SECONDS, AT(drip), { .answers = 5 } },
+    { "HELD", COUNT, AT(answers), { .answers = 3, .held = RETRIEVALS | ONLY(SERVICE_STORE) } },
+    { "HELDF",
+      COUNT,
+      AT(answers),
+      { .answers = 3, .held = RETRIEVALS | ONLY(SERVICE_STORE) | ONLY(SERVICE_FIND) } },
     { "MUTE", NOTHING, 0, { .deaf = true } },
     { "MUTEC", NOTHING, 0, { .mute = ALL } },
-    { "FMUTE", NOTHING, 0, { .answers = 3, .mute = ONLY(SERVICE_MOVE) | ONLY(SERVICE_GET) } },
+    { "FMUTE", NOTHING, 0, { .answers = 3, .mute = RETRIEVALS } },
 };
 
 static bool take_parameter(const char *text, parameter kind, void *field)
@@ -341,6 +355,28 @@ static void fall_silent(association *a, long seconds)
     setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
     a->plan.mute = ALL;
     a->silent = true;
+}
+
+/* ---- held commands ---- */
+
+static bool is_let_go(long ordinal)
+{
+    struct stat gate;
+    return state.gate >= 0 && fstat(state.gate, &gate) == 0 && gate.st_size >= ordinal;
+}
+
+/* Waits for the turn of a command that has just come. True: the peer has gone. */
+static bool held_in_vain(association *a)
+{
+    const double look = 0.01;
+    long ordinal;
+    pthread_mutex_lock(&state.lock);
+    ordinal = ++state.held;
+    pthread_mutex_unlock(&state.lock);
+    while (!is_let_go(ordinal))
+        if (gone_within(a, look))
+            return true;
+    return false;
 }
 
 /* ---- C-FIND ---- */
@@ -551,6 +587,9 @@ static void handle(association *a, const message *m)
     else if (a->plan.mute & ONLY(operations[i].service)) {
         if (!a->silent)
             fall_silent(a, a->plan.mute == ALL ? MUTE_SECONDS : FMUTE_SECONDS);
+    } else if (a->plan.held & ONLY(operations[i].service)) {
+        if (!held_in_vain(a))
+            operations[i].run(a, m);
     } else if (!gone_within(a, a->plan.slow))
         operations[i].run(a, m);
 }
@@ -605,22 +644,31 @@ void take_pdu(association *a, unsigned type, view body)
     }
 }
 
+/* The file that the environment names; -1 when it names none. */
+static int open_named(const char *variable, int flags)
+{
+    const char *path = getenv(variable);
+    int fd;
+    if (!path || !*path)
+        return -1;
+    fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        perror(path);
+        exit(1);
+    }
+    return fd;
+}
+
 int main(void)
 {
     const pid_t parent = getppid();
-    const char *log = getenv("DICOMD_LOG");
     struct rlimit files;
     int port, listener;
     close_range(3, ~0U,
                 0); /* whatever the parent had open: its sockets and pipes must be able to close */
     signal(SIGPIPE, SIG_IGN);
-    if (log && *log) {
-        state.file = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-        if (state.file < 0) {
-            perror(log);
-            return 1;
-        }
-    }
+    state.file = open_named("DICOMD_LOG", O_WRONLY | O_CREAT | O_APPEND);
+    state.gate = open_named("DICOMD_GATE", O_RDONLY);
     if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);
@@ -629,5 +677,7 @@ int main(void)
     printf("%d\n", port);
     fflush(stdout);
     serve(listener, parent);
+    if (state.gate >= 0)
+        unlink(getenv("DICOMD_GATE"));
     _exit(0); /* the threads end with the process */
 }

@@ -91,17 +91,18 @@ typedef struct special special; /* of dicomd.c: answers with unusual contents */
 
 /* What a called AE title stands for. */
 typedef struct plan {
-    unsigned answers;               /* to a C-FIND */
-    unsigned status[SERVICES];      /* in the last answer */
-    unsigned refused;               /* services whose contexts are not accepted, a bit each */
-    unsigned mute;                  /* services that are not answered, a bit each */
-    unsigned rejection;             /* result, source and reason as decimal digits; 0: accepted */
-    unsigned failing;               /* the ordinal of the C-MOVE or C-GET that is */
-    bool liar;                      /* says that it delivers, and does not */
-    bool bare;                      /* its answers tell nothing but UIDs */
-    unsigned instances;             /* that a liar has */
-    bool deaf;                      /* the association request is not answered */
-    ending at_command, after_two;   /* of the association: at the first one, after 2 answers */
+    unsigned answers;             /* to a C-FIND */
+    unsigned status[SERVICES];    /* in the last answer */
+    unsigned refused;             /* services whose contexts are not accepted, a bit each */
+    unsigned mute;                /* services that are not answered, a bit each */
+    unsigned held;                /* services that are answered when their turn comes, a bit each */
+    unsigned rejection;           /* result, source and reason as decimal digits; 0: accepted */
+    unsigned failing;             /* the ordinal of the C-MOVE or C-GET that is */
+    bool liar;                    /* says that it delivers, and does not */
+    bool bare;                    /* its answers tell nothing but UIDs */
+    unsigned instances;           /* that a liar has */
+    bool deaf;                    /* the association request is not answered */
+    ending at_command, after_two; /* of the association: at the first one, after 2 answers */
     double slow, slow_accept, drip; /* seconds */
     const special *special;
 } plan;

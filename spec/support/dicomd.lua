@@ -3,6 +3,7 @@
 --   local peer <close> = dicomd.start()
 --   local server <close> = orthanc.start { modalities = { pacs = peer:modality "OK3", slow = peer:modality "SLOW0.3" } }
 --   peer:log()                                     -- what has gone over the wire, a line for each event
+--   peer:let(2)                                    -- it may answer two more of the commands that HELD holds back; without 2: all
 --
 -- Needs no modalua. The program ends when the peer is closed or collected, or when this process dies.
 
@@ -22,6 +23,18 @@ function Peer:log()
     self.text = self.file:read "a"
   end
   return self.text
+end
+
+--- How many lines of the log after its first `seen` bytes (0) begin with `word`.
+function Peer:count(word, seen)
+  return #self:logged(word, seen or 0)
+end
+
+--- Lets the peer answer `n` more of the held commands; without `n` all that have come and will come. Another process does the same by
+-- appending so many bytes to the file peer.gate_path.
+function Peer:let(n)
+  assert(self.gate:write(("."):rep(n or 1000000)))
+  assert(self.gate:flush())
 end
 
 --- The lines of the log after its first `seen` bytes that begin with `word`.
@@ -44,6 +57,7 @@ function Peer:close()
     self:log()
     self.file:close()
     self.file = nil
+    self.gate:close()
   end
 end
 
@@ -63,17 +77,19 @@ function dicomd.start()
   if not program or program == "" then
     error("MODALUA_DICOMD is not set: build the specs (cmake target dicomd) and set it to the program's path", 2)
   end
-  local path = os.tmpname()
-  local file = assert(io.open(path))
-  local pipe = assert(io.popen(("exec env DICOMD_LOG=%s %s"):format(shell_quoted(path), shell_quoted(program))))
+  local path, gate_path = os.tmpname(), os.tmpname()
+  local file, gate = assert(io.open(path)), assert(io.open(gate_path, "a"))
+  local pipe = assert(io.popen(("exec env DICOMD_LOG=%s DICOMD_GATE=%s %s"):format(shell_quoted(path), shell_quoted(gate_path),
+    shell_quoted(program))))
   local port = pipe:read "n"
-  os.remove(path) -- both have it open, and nothing is left when this process is killed
+  os.remove(path) -- both processes have it open, and nothing is left when this one is killed; the gate is removed by the program
   if not port then
     pipe:close()
     file:close()
+    gate:close()
     error("cannot start " .. program, 2)
   end
-  return setmetatable({ pipe = pipe, port = port, file = file, text = "" }, Peer)
+  return setmetatable({ pipe = pipe, port = port, file = file, gate = gate, gate_path = gate_path, text = "" }, Peer)
 end
 
 return dicomd

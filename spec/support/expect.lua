@@ -5,7 +5,7 @@ local task = require "modalua.task"
 
 local expect = {}
 
-local PATIENCE = 20
+local PATIENCE <const> = 60 -- seconds: a watchdog, which a busy machine does not meet
 
 --- Calls f until it gives something true, and gives that; false when it never does.
 function expect.eventually(f)

@@ -20,6 +20,7 @@
  * those with a counted request; counted requests; connections open now; the most requests that were
  * waiting for their answer at once /log               the last 200 requests, "METHOD path?query"
  *   /reset             zeroes all of these
+ *   /release?name=     lets go the answers of /hold?name=
  *   /map?path=PATH&to=ROUTE[&method=M][&times=N]   requests for PATH (a '*' at its end: all that
  * begin so) get ROUTE's behaviour, the first N of them only if N is given; in the order of mapping.
  * Without to: PATH is mapped no more Behaviour, for any method: /ok  /echo  /echo/...   {}; the
@@ -28,6 +29,8 @@
  *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer;
  * before: {} /drop-reused       /drop?after=2 /delay?s=&body=  /hang   answers late; never
  *   /barrier?n=&name=  answers when n requests wait there; 503 after 30 s
+ *   /hold?name=&body=&send=   answers when /release?name= has been asked for, which also lets all
+ * later ones pass; send=N: headers and N bytes of the body go out before. Closed after 60 s
  *   /drip?bytes=&s=    headers, then a byte each s
  *   /short?say=&send=  /reset-body?bytes=   /reset-now   /garbage
  *   /nolength?body=    /chunked?body=   /huge-header?bytes=
@@ -289,8 +292,9 @@ static const struct {
     const char *path;
     behaviour run;
 } control_routes[] = {
-    { "/count", do_count }, { "/last", do_last },         { "/log", do_log },
-    { "/map", do_map },     { "/requests", do_requests }, { "/reset", do_reset },
+    { "/count", do_count }, { "/last", do_last },       { "/log", do_log },
+    { "/map", do_map },     { "/release", do_release }, { "/requests", do_requests },
+    { "/reset", do_reset },
 };
 
 static behaviour control_of(const char *path)

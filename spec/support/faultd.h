@@ -84,6 +84,7 @@ void do_ok(exchange *x);
 text echo_text(const exchange *x);
 
 /* faultd_routes.c */
+void do_release(exchange *x);
 behaviour behaviour_of(const char *path);
 
 #endif

@@ -14,6 +14,8 @@
 #define ZLIB_CONST /* next_in points to const */
 #include <zlib.h>
 
+enum { HOLD_MILLISECONDS = 60000 };
+
 /* --- plain answers
  * ---------------------------------------------------------------------------------------------------------
  */
@@ -264,6 +266,68 @@ static void do_barrier(exchange *x)
         answer_empty(x, 503, "");
 }
 
+/* ---- answers that wait until they are let go ---- */
+
+typedef struct latch {
+    struct latch *next;
+    char *name;
+    int open; /* eventfd, readable from its release on */
+} latch;
+
+static latch *latches; /* behind barrier_lock; they live as long as the process */
+
+static latch *latch_of(const char *name)
+{
+    latch *l;
+    pthread_mutex_lock(&barrier_lock);
+    for (l = latches; l && strcmp(l->name, name) != 0;)
+        l = l->next;
+    if (!l) {
+        l = calloc(1, sizeof *l);
+        if (!l || !(l->name = strdup(name)) || (l->open = eventfd(0, EFD_CLOEXEC)) < 0)
+            abort();
+        l->next = latches;
+        latches = l;
+    }
+    pthread_mutex_unlock(&barrier_lock);
+    return l;
+}
+
+void do_release(exchange *x)
+{
+    text name = argument(x, "name", "");
+    eventfd_write(latch_of(name.data)->open, 1);
+    text_free(&name);
+    do_ok(x);
+}
+
+/* Waits for the release. True: the client has gone, or the patience is over; the connection ends. */
+static bool held_in_vain(exchange *x)
+{
+    text name = argument(x, "name", "");
+    struct pollfd p[2] = { { latch_of(name.data)->open, POLLIN, 0 }, { x->c->fd, POLLRDHUP, 0 } };
+    poll(p, 2, HOLD_MILLISECONDS);
+    x->c->last = x->c->last || !p[0].revents;
+    text_free(&name);
+    return x->c->last;
+}
+
+static void do_hold(exchange *x)
+{
+    text body = argument(x, "body", "{}");
+    const size_t before = (size_t)number(x, "send", 0);
+    if (before > 0 && before < body.size) {
+        send_head(x, 200, "Content-Type: application/octet-stream\r\n", (long long)body.size, NULL);
+        send_all(x->c, body.data, before);
+        if (!held_in_vain(x))
+            send_all(x->c, body.data + before, body.size - before);
+        text_free(&body);
+    } else if (held_in_vain(x))
+        text_free(&body);
+    else
+        answer_json(x, &body);
+}
+
 /* The bodies that arrive in part begin as a JSON string. */
 static void send_partly(exchange *x, unsigned long long say, unsigned long long send_now)
 {
@@ -473,6 +537,7 @@ static const struct {
     { "/garbage", do_garbage },
     { "/gzip", do_gzip },
     { "/hang", do_hang },
+    { "/hold", do_hold },
     { "/huge-header", do_huge_header },
     { "/idle", do_idle },
     { "/nolength", do_nolength },

@@ -103,7 +103,7 @@ local function make(options)
   server.url = ("http://127.0.0.1:%d"):format(server.http_port)
   server.served = {
     name = "Orthanc",
-    command = { server.binary, folder .. "/orthanc.json" },
+    command = { server.binary, folder .. "/orthanc.json", options.verbose and "--verbose" or nil },
     environment = options.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1",
     port = server.http_port,
     timeout = options.timeout or 30,
@@ -118,6 +118,7 @@ end
 --    users        name -> password; without them no authentication
 --    extra        further configuration, over the defaults
 --    http_port, dicom_port, timeout (seconds to come up), binary
+--    verbose      its log tells of each request and of each job's cancel: for :count_logged
 --    slow_dicom   leave Nagle's algorithm on: each DICOM exchange then costs some 90 ms
 -- Fields: url http_port dicom_port aet folder log pid. Methods: those below, and signal, stop, start_again and close of
 -- spec/support/served.lua.
@@ -155,6 +156,22 @@ function orthanc.network(titles, options, names)
     servers[title] = server
   end
   return servers
+end
+
+--- How many connections have a request that the kernel has taken from the network, and that the server, which is stopped, has not read.
+function Server:unread_requests()
+  local port, n = ("^ *%%d+: %%x+:%04X %%x+:%%x+ 01 %%x+:(%%x+)"):format(self.http_port), 0
+  for line in io.lines "/proc/net/tcp" do
+    local unread = line:match(port)
+    n = n + (unread and tonumber(unread, 16) > 0 and 1 or 0)
+  end
+  return n
+end
+
+--- How often its log has this text, which is no pattern. "Canceling job: ID" and "(http) GET /changes" are logged by a verbose one.
+function Server:count_logged(text)
+  local file <close> = assert(io.open(self.log))
+  return select(2, file:read("a"):gsub(text:gsub("%p", "%%%0"), ""))
 end
 
 --- What another server's DicomModalities says of this one.

@@ -33,13 +33,16 @@ function terminal.run(options, steps)
 end
 
 --- A session at the prompt: each step is what is typed (with its return) and, behind it, what is waited for before the prompt comes
---- back. Leaves with Ctrl-D. Asserts that all of it came, and gives what the command wrote.
+--- back; `gate` is opened in between. Leaves with Ctrl-D. Asserts that all of it came, and gives what the command wrote.
 function terminal.session(options, steps)
   local list = { { wait = "> " } }
   for _, step in ipairs(steps) do
     list[#list + 1] = { send = step[1] }
     for i = 2, #step do
       list[#list + 1] = { wait = step[i] }
+    end
+    if step.gate then
+      list[#list + 1] = { gate = step.gate }
     end
     list[#list + 1] = step.open or { wait = "\n> " }
   end

@@ -24,7 +24,4 @@ void connect_set_defaults(lua_State *L, const client_defaults *defaults);
  * `connect` in the module table below it. [-1, +0, m] */
 void connect_open(lua_State *L, loop *lp);
 
-/* Pushes that table. [-0, +1, -] */
-void connect_push_methods(lua_State *L);
-
 #endif

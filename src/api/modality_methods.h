@@ -10,11 +10,4 @@
  * the top. [-0, +0, m] */
 void modality_methods_open(lua_State *L, loop *lp);
 
-/* Pushes the table of what the Lua half needs of ours, for its chunks to take and to fill. [-0, +1,
- * m] */
-void modality_methods_push_ours(lua_State *L, loop *lp);
-
-/* Takes from it, on the top, what we need of theirs, and pops it. [-1, +0, m] */
-void modality_methods_take_theirs(lua_State *L);
-
 #endif

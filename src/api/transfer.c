@@ -6,10 +6,9 @@
 
 #include "base/clock.h"
 #include "binding/error.h"
+#include "binding/parts.h"
 
 enum { DOUBTS_MAX = 1000 };
-
-static const char resolver_key; /* of the Lua half's function in the registry */
 
 /* ---- life ---- */
 
@@ -34,11 +33,6 @@ void transfer_take_mode(lua_State *L, transfer *t, int body)
     lua_pop(L, 1);
 }
 
-void transfer_set_resolver(lua_State *L)
-{
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &resolver_key);
-}
-
 int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *reason)
 {
     const call *c = &w->base.call;
@@ -55,7 +49,7 @@ int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *re
     }
     lua_insert(L, first);
     lua_settop(L, first);
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &resolver_key);
+    parts_push_function(L, "core.arrival", "resolve");
     lua_insert(L, first);
     lua_pushstring(L, reason);
     return OP_CALL;

@@ -13,6 +13,11 @@
 #define TRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
 #define TRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
 
+/* clang-format off */
+#define TRANSFER_VERIFY_ROW(offset) { "verify", OPTION_FLAG, (offset), \
+    "true: compares what has arrived, also when the server reports success" }
+/* clang-format on */
+
 typedef struct transfer {
     job_poll poll;
     int synchronous; /* 1: one blocking request; 0: the job's handle at once; -1: waited for */
@@ -40,12 +45,8 @@ int transfer_check_version(lua_State *L, call *c);
 /* For steps: in its turn, sends data.body to data.path and sees it through. */
 int transfer_begin(lua_State *L, call *c);
 
-/* For steps: `return transfer_resolve(…);` leaves the outcome to the Lua half: of the data on the
- * top, with the server's result at the index. */
+/* For steps: `return transfer_resolve(…);` leaves the outcome to lua/modalua/core/arrival.lua: of the
+ * data on the top, with the server's result at the index. */
 int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *reason);
-
-/* The Lua half: (data [, reason]) -> result | nil, err, for outcomes that the server leaves open.
- * Takes the function on the top. [-1, +0, m] */
-void transfer_set_resolver(lua_State *L);
 
 #endif

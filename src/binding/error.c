@@ -139,6 +139,13 @@ int error_blame(lua_State *L)
     error_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
+int error_is_error(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, error_is(L, 1));
+    return 1;
+}
+
 void error_set(lua_State *L, const char *field, const char *value)
 {
     if (!value)

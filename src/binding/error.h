@@ -40,6 +40,9 @@ void error_set_integer(lua_State *L, const char *field, lua_Integer value);
 int error_fail(lua_State *L);
 int error_blame(lua_State *L);
 
+/* is_error(v) -> boolean, for scripts and for the Lua half. */
+int error_is_error(lua_State *L);
+
 /* Whether the value is an error object. [-0, +0, -] */
 bool error_is(lua_State *L, int index);
 

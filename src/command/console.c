@@ -1,15 +1,14 @@
 #include "command/console.h"
 
-#include <stdbool.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
-enum { WIDTH = 80 }; /* of a terminal that does not say */
+#include "command/terminal.h"
 
-static bool bar_is_shown; /* of the process's one standard error */
+/* Of the process's one standard error and standard output. */
+static bool bar_is_shown;
 static bool bar_is_held;
-static buffer *collected; /* what takes the place of standard output, or NULL */
+static buffer *collected; /* takes the place of standard output; NULL = it does not */
 
 void console_clear(void)
 {
@@ -23,14 +22,14 @@ void console_collect(buffer *into)
     collected = into;
 }
 
-void console_write(void *user, const char *bytes, size_t size)
+void console_write(void *user, const char *text, size_t size)
 {
     (void)user;
     console_clear();
-    if (collected && buffer_add(collected, bytes, size))
+    if (collected && buffer_add(collected, text, size))
         return;
-    fwrite(bytes, 1, size, stdout);
-    fflush(stdout); /* as lua's print */
+    fwrite(text, 1, size, stdout);
+    fflush(stdout); /* as lua's print does */
 }
 
 void console_log(void *user, const char *line, size_t size)
@@ -53,33 +52,14 @@ void console_hold_bar(bool held)
     bar_is_held = held;
 }
 
-size_t console_width(void)
-{
-    struct winsize window;
-    return ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 0 ? window.ws_col
-                                                                               : WIDTH;
-}
-
-/* What fits in one line: a longer one would leave its first part behind. */
-static size_t fitting(const char *text, size_t size)
-{
-    struct winsize window;
-    size_t width = WIDTH;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &window) == 0 && window.ws_col > 1)
-        width = window.ws_col;
-    if (size < width)
-        return size;
-    for (size = width - 1; size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80;)
-        size--; /* not in the middle of a letter */
-    return size;
-}
-
+/* A bar must not wrap: console_clear removes one row only. The last column stays free, because some
+ * terminals wrap as soon as it is filled. */
 void console_bar(void *user, const char *text, size_t size)
 {
     (void)user;
     if (bar_is_held || !isatty(STDERR_FILENO))
         return;
     console_clear();
-    fwrite(text, 1, fitting(text, size), stderr);
+    fwrite(text, 1, terminal_fitting(text, size, terminal_width(STDERR_FILENO) - 1), stderr);
     bar_is_shown = size > 0;
 }

@@ -9,28 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "command/json_text.h"
+#include "command/buffer.h"
+#include "command/user_file.h"
 
 /* ---- where it is ---- */
 
 char *history_path(void)
 {
-    static const char name[] = "modalua/history";
-    const char *chosen = getenv("MODALUA_HISTORY"), *folder = getenv("XDG_STATE_HOME"), *below = "";
-    char path[PATH_MAX];
+    const char *chosen = getenv("MODALUA_HISTORY");
     if (chosen)
         return chosen[0] ? strdup(chosen) : NULL;
-    if (!folder || folder[0] != '/') {
-        folder = getenv("HOME");
-        below = ".local/state/";
-    }
-    if (!folder || folder[0] != '/' ||
-        snprintf(path, sizeof path, "%s/%s%s", folder, below, name) >= (int)sizeof path)
-        return NULL;
-    return strdup(path);
+    return user_file_path("XDG_STATE_HOME", ".local/state", "modalua/history");
 }
 
-/* Makes the folders that a path goes through, each for its owner alone. */
+/* Makes the folders of a path. Only the user may enter them. */
 static void make_folders(const char *path)
 {
     char folder[PATH_MAX];
@@ -43,10 +35,10 @@ static void make_folders(const char *path)
     }
 }
 
-/* ---- what is written ---- */
+/* ---- writing ---- */
 
-/* Rather a line too many than a password: words that secrets are given with, and user:pass@ in a
- * URL. */
+/* Looks for words that usually stand beside a secret, and for user:password@ in a URL. It drops
+ * some harmless entries, rather than keep a password. */
 static bool may_hold_secret(const char *entry)
 {
     static const char *const words[] = { "password", "passwd",        "token",
@@ -60,23 +52,24 @@ static bool may_hold_secret(const char *entry)
     return false;
 }
 
-static bool add_line(buffer *t, const char *entry)
+/* Appends the entry as a line of the file. */
+static bool add_line(buffer *b, const char *entry)
 {
     bool ok = true;
     for (; ok && *entry; entry++)
-        ok = *entry == '\n'   ? buffer_add(t, "\\n", 2)
-             : *entry == '\\' ? buffer_add(t, "\\\\", 2)
-                              : buffer_add(t, entry, 1);
-    return ok && buffer_add(t, "\n", 1);
+        ok = *entry == '\n'   ? buffer_add(b, "\\n", 2)
+             : *entry == '\\' ? buffer_add(b, "\\\\", 2)
+                              : buffer_add(b, entry, 1);
+    return ok && buffer_add(b, "\n", 1);
 }
 
-/* All of it at once, so that the lines of two sessions do not mix. */
-static bool write_all(int fd, const buffer *t)
+/* One call of write, so that the lines of two sessions do not mix. */
+static bool write_at_once(int fd, const buffer *b)
 {
-    ssize_t n = write(fd, t->data, t->size);
-    if (n >= 0 && (size_t)n < t->size)
+    ssize_t n = write(fd, b->data, b->size);
+    if (n >= 0 && (size_t)n < b->size)
         errno = ENOSPC;
-    return n == (ssize_t)t->size;
+    return n == (ssize_t)b->size;
 }
 
 bool history_append(const char *path, const char *entry)
@@ -91,15 +84,15 @@ bool history_append(const char *path, const char *entry)
     if (fd < 0)
         return false;
     if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && add_line(&line, entry))
-        ok = write_all(fd, &line);
+        ok = write_at_once(fd, &line);
     free(line.data);
     close(fd);
     return ok;
 }
 
-/* ---- what is read ---- */
+/* ---- reading ---- */
 
-/* In place: what add_line has written. */
+/* Makes an entry of a line, in place: the reverse of add_line. */
 static void unescape(char *line)
 {
     char *to = line;
@@ -112,15 +105,15 @@ static void unescape(char *line)
     *to = '\0';
 }
 
-/* Puts the entries from this place on into a file of their own, which then takes the old one's
- * place. */
+/* Replaces the history file by what follows in `from`. A session that appends meanwhile loses at
+ * most what it has appended; the file is never half written. */
 static void shorten(const char *path, FILE *from)
 {
     char other[PATH_MAX], block[4096];
     size_t n;
     int fd;
     bool ok = snprintf(other, sizeof other, "%s.XXXXXX", path) < (int)sizeof other;
-    fd = ok ? mkstemp(other) : -1; /* for its owner alone */
+    fd = ok ? mkstemp(other) : -1; /* only its owner may read it */
     if (fd < 0)
         return;
     while (ok && (n = fread(block, 1, sizeof block, from)) > 0)

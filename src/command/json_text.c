@@ -4,40 +4,118 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool buffer_add(buffer *t, const char *bytes, size_t size)
+/* ---- writing ---- */
+
+static void add(json_writer *w, const char *bytes, size_t size)
 {
-    if (t->size + size + 1 > t->room) {
-        size_t room = (t->size + size + 1) * 2;
-        char *grown = realloc(t->data, room);
-        if (!grown)
-            return false;
-        t->data = grown;
-        t->room = room;
-    }
-    if (size > 0)
-        memcpy(t->data + t->size, bytes, size);
-    t->size += size;
-    t->data[t->size] = '\0';
-    return true;
+    if (!w->failed && !buffer_add(&w->text, bytes, size))
+        w->failed = true;
 }
 
-bool buffer_add_escaped(buffer *t, const char *bytes, size_t size)
+static void add_comma(json_writer *w)
 {
-    bool ok = true;
-    for (size_t i = 0; ok && i < size; i++) {
+    if (w->needs_comma)
+        add(w, ",", 1);
+    w->needs_comma = false;
+}
+
+static void add_value(json_writer *w, const char *bytes, size_t size)
+{
+    add_comma(w);
+    add(w, bytes, size);
+    w->needs_comma = true;
+}
+
+void json_text_open(json_writer *w, char bracket)
+{
+    add_comma(w);
+    add(w, &bracket, 1);
+}
+
+void json_text_close(json_writer *w, char bracket)
+{
+    add(w, &bracket, 1);
+    w->needs_comma = true;
+}
+
+void json_text_bytes(json_writer *w, const char *text, size_t size)
+{
+    add_comma(w);
+    add(w, "\"", 1);
+    for (size_t i = 0; i < size; i++) {
         char escape[8];
-        unsigned char c = (unsigned char)bytes[i];
-        int n = c == '"' || c == '\\' ? snprintf(escape, sizeof escape, "\\%c", c)
-                : c < ' '             ? snprintf(escape, sizeof escape, "\\u%04x", c)
-                                      : snprintf(escape, sizeof escape, "%c", c);
-        ok = buffer_add(t, escape, (size_t)n);
+        unsigned char c = (unsigned char)text[i];
+        if (c < ' ')
+            add(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", c));
+        else if (c == '"' || c == '\\')
+            add(w, escape, (size_t)snprintf(escape, sizeof escape, "\\%c", c));
+        else
+            add(w, text + i, 1);
     }
-    return ok;
+    add(w, "\"", 1);
+    w->needs_comma = true;
 }
 
-/* The byte that an escape stands for, and where it ends. The encoder writes \u for control
- * characters alone. */
-static char unescape(const char **at)
+void json_text_string(json_writer *w, const char *text)
+{
+    json_text_bytes(w, text, strlen(text));
+}
+
+void json_text_key(json_writer *w, const char *key)
+{
+    json_text_string(w, key);
+    add(w, ":", 1);
+    w->needs_comma = false;
+}
+
+void json_text_number(json_writer *w, long number)
+{
+    char digits[32];
+    add_value(w, digits, (size_t)snprintf(digits, sizeof digits, "%ld", number));
+}
+
+void json_text_boolean(json_writer *w, bool value)
+{
+    if (value)
+        add_value(w, "true", 4);
+    else
+        add_value(w, "false", 5);
+}
+
+void json_text_add_string(json_writer *w, const char *key, const char *text)
+{
+    json_text_key(w, key);
+    json_text_string(w, text);
+}
+
+void json_text_add_number(json_writer *w, const char *key, long number)
+{
+    json_text_key(w, key);
+    json_text_number(w, number);
+}
+
+void json_text_add_boolean(json_writer *w, const char *key, bool value)
+{
+    json_text_key(w, key);
+    json_text_boolean(w, value);
+}
+
+char *json_text_take(json_writer *w)
+{
+    char *text = w->text.data;
+    if (w->failed) {
+        free(text);
+        text = NULL;
+    }
+    *w = (json_writer){ 0 };
+    return text;
+}
+
+/* ---- reading ---- */
+
+/* Returns the byte that an escape stands for. *at is behind its backslash, and moves behind the
+ * escape. The library writes \u for control characters only. */
+static char read_escape(const char **at)
 {
     static const char letters[] = "bfnrt", bytes[] = "\b\f\n\r\t";
     char digits[5] = "";
@@ -52,7 +130,7 @@ static char unescape(const char **at)
     return letter ? bytes[letter - letters] : *p;
 }
 
-char *json_next_string(const char **at)
+char *json_text_next_string(const char **at)
 {
     const char *p = strchr(*at, '"');
     char *copy, *to;
@@ -63,7 +141,7 @@ char *json_next_string(const char **at)
         return NULL;
     for (p++; *p && *p != '"';) {
         char c = *p++;
-        *to++ = c == '\\' ? unescape(&p) : c;
+        *to++ = c == '\\' ? read_escape(&p) : c;
     }
     *to = '\0';
     *at = p + (*p == '"');

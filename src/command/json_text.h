@@ -1,27 +1,47 @@
-/* command/json_text.h - the little JSON that the command speaks with the Lua half through modalua_call:
- * strings in, strings out. */
+/* command/json_text.h - the JSON of the command: one writer, for the arguments of modalua_call and
+ * for Orthanc's configuration; and a reader of strings, for the results of modalua_call. */
 #ifndef COMMAND_JSON_TEXT_H
 #define COMMAND_JSON_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* A text under construction; {0} is an empty one. The caller frees `data`, which may be NULL. */
-typedef struct buffer {
-    char *data;
-    size_t size, room;
-} buffer;
+#include "command/buffer.h"
 
-/* Appends bytes, or bytes as they stand inside a JSON string. False: no memory; the text is as it
- * was, or a part of the bytes is in it. */
-bool buffer_add(buffer *t, const char *bytes, size_t size);
-bool buffer_add_escaped(buffer *t, const char *bytes, size_t size);
+/* A JSON text under construction; {0} is an empty one. The functions below append to it, and write
+ * the commas. When memory runs out the writer notes that, and json_text_take returns NULL. */
+typedef struct json_writer {
+    buffer text;
+    bool needs_comma; /* before the next key or value */
+    bool failed;      /* out of memory */
+} json_writer;
 
-/* The next string in a JSON text of a number, strings and brackets, as bytes that the caller frees;
- * *at moves behind it. NULL: there is none, or no memory. */
-char *json_next_string(const char **at);
+/* Opens or closes an array or an object; `bracket` is one of [ ] { }. */
+void json_text_open(json_writer *w, char bracket);
+void json_text_close(json_writer *w, char bracket);
+
+/* The key of an object's next member, whose value is to follow. */
+void json_text_key(json_writer *w, const char *key);
+
+/* Values. Strings must be UTF-8. */
+void json_text_string(json_writer *w, const char *text);
+void json_text_bytes(json_writer *w, const char *text, size_t size);
+void json_text_number(json_writer *w, long number);
+void json_text_boolean(json_writer *w, bool value);
+
+/* Members of an object: a key and its value. */
+void json_text_add_string(json_writer *w, const char *key, const char *text);
+void json_text_add_number(json_writer *w, const char *key, long number);
+void json_text_add_boolean(json_writer *w, const char *key, bool value);
+
+/* The text, which the caller frees; NULL: out of memory. The writer is empty afterwards. */
+char *json_text_take(json_writer *w);
 
 /* Whether the bytes are UTF-8. */
 bool text_is_utf8(const char *bytes, size_t size);
+
+/* Copies the next string in a JSON text that the library has written; *at moves behind it. Keys are
+ * strings too. The caller frees the copy. NULL: there is no further string, or no memory. */
+char *json_text_next_string(const char **at);
 
 #endif

@@ -11,23 +11,24 @@
 #include <unistd.h>
 #include <wchar.h>
 
-#include "command/console.h"
 #include "command/history.h"
 #include "command/json_text.h"
 #include "command/signals.h"
+#include "command/terminal.h"
 
-enum { LISTED = 100, REPLACEMENT = 0xFFFD };
+enum { CANDIDATES_MAX = 100, REPLACEMENT_CHARACTER = 0xFFFD };
 
 struct line_editor {
     EditLine *el;
     History *history;
-    char *path; /* of the history's file, or NULL */
+    char *history_file; /* NULL: the history is not saved */
     line_editor_complete_fn complete;
     void *user;
-    const char *prompt, *earlier;
-    char *line, *last; /* what line_editor_read gave; the newest of the history */
-    bool invalid;      /* the line has something that is not UTF-8 */
-    int ahead; /* a byte that was read, and is not part of the letter before it; -1 = none */
+    const char *prompt, *earlier; /* the arguments of line_editor_read */
+    char *line;                   /* the line that line_editor_read returned */
+    char *last;                   /* the newest entry of the history */
+    bool invalid;                 /* the present line has bytes that are not UTF-8 */
+    int unread; /* a byte that was read, and does not belong to the character before it; -1 = none */
 };
 
 static line_editor *editor_of(EditLine *el)
@@ -42,16 +43,17 @@ static char *prompt_of(EditLine *el)
     return (char *)editor_of(el)->prompt;
 }
 
-/* ---- letters ---- */
+/* ---- characters ---- */
 
-/* The next byte; -1 and errno when a signal has come or the terminal is gone, 0 at its end. */
+/* Reads a byte. Returns 1; 0 at the end of the input; -1 with errno when a signal has arrived or the
+ * terminal is gone. */
 static int read_byte(line_editor *e, unsigned char *byte)
 {
     for (;;) {
         ssize_t n;
-        if (e->ahead >= 0) {
-            *byte = (unsigned char)e->ahead;
-            e->ahead = -1;
+        if (e->unread >= 0) {
+            *byte = (unsigned char)e->unread;
+            e->unread = -1;
             return 1;
         }
         if (signals_noted()) {
@@ -61,13 +63,13 @@ static int read_byte(line_editor *e, unsigned char *byte)
         n = read(STDIN_FILENO, byte, 1);
         if (n >= 0 || errno != EINTR)
             return (int)n;
-        el_resize(e->el); /* a window that has another size interrupts too */
+        el_resize(e->el); /* the interruption may be a new size of the window */
     }
 }
 
-/* libedit's own reader drops what is not UTF-8 without a word, so that another line would run than
- * the one that was typed. */
-static int read_letter(EditLine *el, wchar_t *letter)
+/* Takes the place of libedit's own reader, which drops bytes that are not UTF-8 without a word: the
+ * line that runs would then not be the line that was typed. */
+static int read_character(EditLine *el, wchar_t *character)
 {
     line_editor *e = editor_of(el);
     unsigned char bytes[4];
@@ -77,80 +79,91 @@ static int read_letter(EditLine *el, wchar_t *letter)
     size = bytes[0] < 0x80 ? 1 : bytes[0] < 0xE0 ? 2 : bytes[0] < 0xF0 ? 3 : 4;
     for (; got < size && (n = read_byte(e, bytes + got)) == 1; got++)
         if ((bytes[got] & 0xC0) != 0x80) {
-            e->ahead = bytes[got];
+            e->unread = bytes[got];
             break;
         }
     if (n < 0)
         return n;
     if (got < size || !text_is_utf8((const char *)bytes, (size_t)size)) {
         e->invalid = true;
-        *letter = REPLACEMENT;
+        *character = REPLACEMENT_CHARACTER;
         return 1;
     }
-    *letter = size == 1 ? bytes[0] : bytes[0] & (0x7F >> size);
+    *character = size == 1 ? bytes[0] : bytes[0] & (0x7F >> size);
     for (int i = 1; i < size; i++)
-        *letter = (wchar_t)(*letter << 6 | (bytes[i] & 0x3F));
+        *character = (wchar_t)(*character << 6 | (bytes[i] & 0x3F));
     return 1;
 }
 
-/* ---- TAB ---- */
+/* ---- completion ---- */
 
 typedef struct candidates {
-    char *list[LISTED];
-    size_t count, all; /* how many are in the list; how many there are */
-    size_t common;     /* bytes at their beginning that all have */
-    int replaced;
+    char *list[CANDIDATES_MAX];
+    size_t count;    /* how many are in the list */
+    size_t all;      /* how many there are */
+    size_t common;   /* the number of bytes at their beginning that all share */
+    size_t replaced; /* the number of bytes before the cursor that each replaces */
 } candidates;
 
 static void read_candidates(candidates *c, const char *json)
 {
     char *word;
     memset(c, 0, sizeof *c);
-    c->replaced = (int)strtol(json + 1, NULL, 10);
-    while ((word = json_next_string(&json))) {
+    c->replaced = strtoul(json + 1, NULL, 10);
+    while ((word = json_text_next_string(&json))) {
         size_t same = 0;
         while (c->all > 0 && same < c->common && word[same] == c->list[0][same])
             same++;
         c->common = c->all == 0 ? strlen(word) : same;
-        if (c->all++ < LISTED)
+        if (c->all++ < CANDIDATES_MAX)
             c->list[c->count++] = word;
         else
             free(word);
     }
 }
 
-/* In columns, below the line. */
-static void list_candidates(const candidates *c)
+static size_t widest_of(const candidates *c)
 {
-    size_t widest = 0, columns;
-    for (size_t i = 0; i < c->count; i++)
-        widest = strlen(c->list[i]) > widest ? strlen(c->list[i]) : widest;
-    columns = console_width() / (widest + 2);
+    size_t widest = 0;
+    for (size_t i = 0; i < c->count; i++) {
+        size_t width = terminal_columns(c->list[i], strlen(c->list[i]));
+        widest = width > widest ? width : widest;
+    }
+    return widest;
+}
+
+/* Prints the candidates in columns below the line. */
+static void print_candidates(const candidates *c)
+{
+    size_t width = widest_of(c) + 2, columns = terminal_width(STDOUT_FILENO) / width;
     columns = columns > 0 ? columns : 1;
-    for (size_t i = 0; i < c->count; i++)
-        printf("%s%-*s", i % columns == 0 ? "\n" : "  ", (int)widest, c->list[i]);
+    for (size_t i = 0; i < c->count; i++) {
+        const char *word = c->list[i];
+        bool is_last = i + 1 == c->count || (i + 1) % columns == 0;
+        size_t padding = is_last ? 0 : width - terminal_columns(word, strlen(word));
+        printf("%s%s%*s", i % columns == 0 ? "\n" : "", word, (int)padding, "");
+    }
     if (c->all > c->count)
         printf("\n…(+%zu)", c->all - c->count);
     putchar('\n');
     fflush(stdout);
 }
 
-/* What all candidates have in common takes the place of what stands there; when that is nothing
- * new, they are shown. */
+/* Inserts the beginning that all candidates share. When that adds nothing, shows them. */
 static unsigned char take_candidates(line_editor *e, candidates *c)
 {
     if (c->all == 0)
         return CC_REFRESH_BEEP;
-    if (c->all > 1 && c->common <= (size_t)c->replaced) {
-        list_candidates(c);
+    if (c->all > 1 && c->common <= c->replaced) {
+        print_candidates(c);
         return CC_REDISPLAY;
     }
     c->list[0][c->common] = '\0';
-    el_deletestr(e->el, c->replaced);
+    el_deletestr(e->el, (int)c->replaced);
     return el_insertstr(e->el, c->list[0]) == 0 ? CC_REFRESH : CC_ERROR;
 }
 
-/* Where a line begins, TAB indents. */
+/* TAB. At the beginning of a line it indents. */
 static unsigned char on_tab(EditLine *el, int key)
 {
     line_editor *e = editor_of(el);
@@ -178,6 +191,7 @@ static unsigned char on_tab(EditLine *el, int key)
 
 /* ---- history ---- */
 
+/* Adds an entry to libedit's history. */
 static void enter(void *user, const char *input)
 {
     line_editor *e = user;
@@ -194,11 +208,11 @@ void line_editor_remember(line_editor *e, const char *input)
     copy = strdup(input);
     free(e->last);
     e->last = copy;
-    if (e->path && !history_append(e->path, input)) {
-        fprintf(stderr, "modalua: the history cannot be written: %s: %s\n", e->path,
+    if (e->history_file && !history_append(e->history_file, input)) {
+        fprintf(stderr, "modalua: the history cannot be written: %s: %s\n", e->history_file,
                 strerror(errno));
-        free(e->path);
-        e->path = NULL;
+        free(e->history_file);
+        e->history_file = NULL;
     }
 }
 
@@ -210,11 +224,11 @@ void line_editor_each(line_editor *e, void (*entry)(void *user, const char *inpu
         entry(user, event.str);
 }
 
-/* ---- lines ---- */
+/* ---- opening and closing ---- */
 
-/* Letters need a locale whose encoding is UTF-8, also where the user's has none. The rest of the
- * locale stays "C": numbers have a decimal point. */
-static void choose_letters(void)
+/* libedit needs a locale whose encoding is UTF-8, even when the user's locale has another one. The
+ * other categories stay "C": Lua reads and writes numbers with a decimal point. */
+static void choose_locale(void)
 {
     setlocale(LC_CTYPE, "");
     if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
@@ -226,46 +240,53 @@ static void on_resize(int sig)
     (void)sig;
 }
 
-static void settle(line_editor *e)
+/* Without SA_RESTART, so that a new size of the window interrupts read_byte. */
+static void catch_resize(void)
+{
+    struct sigaction how;
+    memset(&how, 0, sizeof how);
+    how.sa_handler = on_resize;
+    sigaction(SIGWINCH, &how, NULL);
+}
+
+static void configure(line_editor *e)
 {
     HistEvent event;
-    struct sigaction how;
     el_set(e->el, EL_CLIENTDATA, e);
     el_set(e->el, EL_PROMPT, prompt_of);
-    el_set(e->el, EL_GETCFN, read_letter);
+    el_set(e->el, EL_GETCFN, read_character);
     el_set(e->el, EL_EDITOR, "emacs");
-    el_set(e->el, EL_ADDFN, "modalua-complete", "Completes what stands before the cursor", on_tab);
+    el_set(e->el, EL_ADDFN, "modalua-complete", "Completes the text before the cursor", on_tab);
     el_set(e->el, EL_BIND, "^I", "modalua-complete", NULL);
     el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_set(e->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);
     el_set(e->el, EL_HIST, history, e->history);
     history(e->history, &event, H_SETSIZE, HISTORY_SIZE);
     history(e->history, &event, H_SETUNIQUE, 1);
-    memset(&how, 0, sizeof how); /* without SA_RESTART */
-    how.sa_handler = on_resize;
-    sigaction(SIGWINCH, &how, NULL);
 }
 
-line_editor *line_editor_open(const char *path, line_editor_complete_fn complete, void *user)
+line_editor *line_editor_open(const char *history_file, line_editor_complete_fn complete,
+                              void *user)
 {
     line_editor *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
-    choose_letters();
+    choose_locale();
     e->complete = complete;
     e->user = user;
     e->prompt = e->earlier = "";
-    e->ahead = -1;
-    e->path = path ? strdup(path) : NULL;
+    e->unread = -1;
+    e->history_file = history_file ? strdup(history_file) : NULL;
     e->history = history_init();
     e->el = e->history ? el_init("modalua", stdin, stdout, stderr) : NULL;
     if (!e->el) {
         line_editor_close(e);
         return NULL;
     }
-    settle(e);
-    if (e->path)
-        history_load(e->path, enter, e);
+    configure(e);
+    catch_resize();
+    if (e->history_file)
+        history_load(e->history_file, enter, e);
     return e;
 }
 
@@ -277,11 +298,13 @@ void line_editor_close(line_editor *e)
         el_end(e->el);
     if (e->history)
         history_end(e->history);
-    free(e->path);
+    free(e->history_file);
     free(e->line);
     free(e->last);
     free(e);
 }
+
+/* ---- lines ---- */
 
 line_editor_result line_editor_read(line_editor *e, const char *prompt, const char *earlier,
                                     const char **line)
@@ -294,7 +317,7 @@ line_editor_result line_editor_read(line_editor *e, const char *prompt, const ch
     free(e->line);
     e->line = NULL;
     el_resize(e->el);
-    el_set(e->el, EL_PREP_TERM, 1); /* before the prompt: what is typed right then is not lost */
+    el_set(e->el, EL_PREP_TERM, 1); /* before the prompt: keys that are typed now are not lost */
     typed = el_gets(e->el, &count);
     if (!typed || count <= 0) {
         el_reset(e->el);

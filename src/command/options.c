@@ -5,22 +5,25 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- what they do ---- */
+/* ---- setting a field ---- */
 
-static bool set_code(options *o, char *value)
+static bool set_flag(command_options *o, void *field, char *argument)
 {
-    o->has_code = true;
-    o->actions[o->action_count++] = (action){ 'e', value };
+    (void)o;
+    (void)argument;
+    *(bool *)field = true;
     return true;
 }
 
-static bool set_library(options *o, char *value)
+static bool set_text(command_options *o, void *field, char *text)
 {
-    o->actions[o->action_count++] = (action){ 'l', value };
-    return true;
+    (void)o;
+    *(const char **)field = text;
+    return *text != '\0';
 }
 
-/* Takes the URL out of the command line, where a password would show in the process list. */
+/* Copies the URL, and overwrites the credentials in the original: other users see the command line
+ * in the list of processes. */
 static char *take_url(char *url)
 {
     char *copy = strdup(url), *start = strstr(url, "://"), *end, *at;
@@ -33,69 +36,100 @@ static char *take_url(char *url)
     return copy;
 }
 
-static bool set_url(options *o, char *value)
+static bool set_url(command_options *o, void *field, char *url)
 {
-    free(o->url); /* the last one counts */
-    o->url = take_url(value);
-    return o->url != NULL;
+    free(o->own_url); /* the last one counts */
+    o->own_url = take_url(url);
+    *(const char **)field = o->own_url;
+    return o->own_url != NULL;
 }
 
-static bool set_profile(options *o, char *value)
-{
-    o->profile = value;
-    return *value != '\0';
-}
-
-static bool set_memory_limit(options *o, char *value)
+static bool set_bytes(command_options *o, void *field, char *bytes)
 {
     char *end;
     unsigned long long n;
     int shift;
+    (void)o;
     errno = 0;
-    n = strtoull(value, &end, 10);
+    n = strtoull(bytes, &end, 10);
     shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
-    if (end == value || value[0] == '-' || errno || end[shift ? 1 : 0] || n == 0 ||
+    if (end == bytes || bytes[0] == '-' || errno || end[shift ? 1 : 0] || n == 0 ||
         n > (ULLONG_MAX >> shift))
         return false;
-    o->memory_limit = (size_t)(n << shift);
+    *(size_t *)field = (size_t)(n << shift);
     return true;
 }
 
-static bool set_time_limit(options *o, char *value)
+static bool set_seconds(command_options *o, void *field, char *text)
 {
     char *end;
-    o->time_limit = strtod(value, &end);
-    return end != value && *end == '\0' && o->time_limit > 0 && o->time_limit < 1e9;
+    double seconds = strtod(text, &end);
+    (void)o;
+    *(double *)field = seconds;
+    return end != text && *end == '\0' && seconds > 0 && seconds < 1e9;
+}
+
+/* -e and -l. */
+static bool add_action(command_options *o, char letter, char *text)
+{
+    o->has_code = o->has_code || letter == 'e';
+    o->actions[o->action_count++] = (command_action){ letter, text };
+    return true;
+}
+
+static bool add_code(command_options *o, void *field, char *code)
+{
+    (void)field;
+    return add_action(o, 'e', code);
+}
+
+static bool add_library(command_options *o, void *field, char *name)
+{
+    (void)field;
+    return add_action(o, 'l', name);
 }
 
 /* ---- the table ---- */
 
 /* clang-format off */
-#define FLAG(field) NULL, offsetof(options, field)
-const option_row option_rows[] = {
-    { 'e', NULL, "code", "run code", false, set_code, 0 },
-    { 'i', NULL, NULL, "interactive mode after the script", false, FLAG(interactive) },
-    { 'l', NULL, "[g=]name", "require the module into the global of its name, or g", false,
-      set_library, 0 },
-    { 'v', "version", NULL, "show the version", false, FLAG(version) },
-    { 'W', NULL, NULL, "turn warnings on", false, FLAG(warnings) },
-    { 'E', NULL, NULL, "ignore the environment", false, FLAG(no_environment) },
-    { 'u', "url", "URL", "the server of verbs, and of modalua.connect() without a URL", true,
-      set_url, 0 },
-    { 0, "profile", "NAME", "the same, by its name in the configuration file", true, set_profile, 0 },
-    { 0, "verbose", NULL, "a line on standard error for each HTTP request", true, FLAG(verbose) },
-    { 0, "memory-limit", "BYTES", "end what takes more memory; K, M and G may follow", true,
-      set_memory_limit, 0 },
-    { 0, "time-limit", "SECONDS", "end what takes longer", true, set_time_limit, 0 },
-    { 0, "sandbox", NULL, "the script has no files, no programs, and no server but its own", false,
-      FLAG(sandbox) },
-    { 'h', "help", NULL, "show this", false, FLAG(help) },
-    { 0, NULL, NULL, NULL, false, NULL, 0 }
+#define FIELD(name) offsetof(command_options, name)
+const command_option command_option_rows[] = {
+    { 'e', NULL, "code", NULL, "run code", false, add_code, FIELD(actions) },
+    { 'i', NULL, NULL, NULL, "interactive mode after the script", false, set_flag, FIELD(interactive) },
+    { 'l', NULL, "[g=]name", NULL, "require the module into the global of its name, or g", false,
+      add_library, FIELD(actions) },
+    { 'v', "version", NULL, NULL, "show the version", false, set_flag, FIELD(version) },
+    { 'W', NULL, NULL, NULL, "turn warnings on", false, set_flag, FIELD(warnings) },
+    { 'E', NULL, NULL, NULL, "ignore the environment", false, set_flag, FIELD(no_environment) },
+    { 'u', "url", "URL", "MODALUA_URL", "the server of verbs, and of modalua.connect() without a URL",
+      true, set_url, FIELD(config.url) },
+    { 0, NULL, NULL, "MODALUA_USERNAME", "the user name for the server in MODALUA_URL", false,
+      set_text, FIELD(config.username) },
+    { 0, NULL, NULL, "MODALUA_PASSWORD", "its password", false, set_text, FIELD(config.password) },
+    { 0, NULL, NULL, "MODALUA_TOKEN", "a token for that server, instead of both", false, set_text,
+      FIELD(config.token) },
+    { 0, "profile", "NAME", NULL, "that server, by its name in the configuration file", true,
+      set_text, FIELD(config.profile) },
+    { 0, "verbose", NULL, NULL, "a line on standard error for each HTTP request", true, set_flag,
+      FIELD(verbose) },
+    { 0, "memory-limit", "BYTES", NULL, "end a script that takes more memory; K, M or G may follow",
+      true, set_bytes, FIELD(config.memory_limit) },
+    { 0, "time-limit", "SECONDS", NULL, "end a script that takes longer", true, set_seconds,
+      FIELD(config.run_seconds) },
+    { 0, "sandbox", NULL, NULL, "the script reaches no files, no programs, and only its own server",
+      false, set_flag, FIELD(sandbox) },
+    { 'h', "help", NULL, NULL, "show this", false, set_flag, FIELD(help) },
+    { 0, NULL, NULL, NULL, NULL, false, NULL, 0 }
 };
-#undef FLAG
+#undef FIELD
 /* clang-format on */
 
-void options_write(const option_row *row, char *text, size_t size)
+static void *field_of(command_options *o, const command_option *row)
+{
+    return (char *)o + row->field;
+}
+
+void command_options_label(const command_option *row, char *text, size_t size)
 {
     const char letter[] = { '-', row->letter, '\0' };
     snprintf(text, size, "%s%s%s%s%s%s", row->letter ? letter : "",
@@ -104,84 +138,92 @@ void options_write(const option_row *row, char *text, size_t size)
              row->argument ? row->argument : "");
 }
 
-void options_print(FILE *to)
+void command_options_print(FILE *to)
 {
-    char text[64];
-    for (const option_row *row = option_rows; row->help; row++) {
-        options_write(row, text, sizeof text);
-        fprintf(to, "  %-22s %s\n", text, row->help);
+    char label[64];
+    for (const command_option *row = command_option_rows; row->help; row++) {
+        command_options_label(row, label, sizeof label);
+        if (label[0])
+            fprintf(to, "  %-22s %s\n", label, row->help);
     }
 }
 
-/* ---- reading them ---- */
+void command_options_print_environment(FILE *to)
+{
+    for (const command_option *row = command_option_rows; row->help; row++)
+        if (row->variable)
+            fprintf(to, "  %-22s %s\n", row->variable, row->help);
+}
 
-/* The row of the word's option; NULL: there is none. *value: where its value stands in the word, or
- * NULL. */
-static const option_row *find_row(char *word, char **value)
+/* ---- reading the command line ---- */
+
+/* Finds the row of an option; NULL: there is none. *argument becomes the argument that stands in the
+ * same word ("--url=http://…", "-uhttp://…"), or NULL. */
+static const command_option *find_row(char *word, char **argument)
 {
     bool is_long = word[1] == '-';
     char *equals = is_long ? strchr(word, '=') : NULL;
     size_t n = equals ? (size_t)(equals - word - 2) : strlen(word + 1) - is_long;
-    *value = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
-    for (const option_row *row = option_rows; row->help; row++)
+    *argument = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
+    for (const command_option *row = command_option_rows; row->help; row++)
         if (is_long ? row->name && strlen(row->name) == n && strncmp(word + 2, row->name, n) == 0
                     : row->letter && row->letter == word[1])
             return row;
     return NULL;
 }
 
-/* An option, whose value stands in its word or in the next one, which as in lua must not look like
- * an option behind a letter. Returns how many words it takes beside itself, or -1. */
-static int take(options *o, const option_row *row, const char *word, char *value, char *next)
+/* Applies an option. Its argument stands in the same word, or is `next`; behind a letter `next` must
+ * not begin with '-', as in lua. Returns the number of further words that it takes, or -1. */
+static int apply(command_options *o, const command_option *row, const char *word, char *argument,
+                 char *next)
 {
-    bool apart = row->argument && !value;
-    if (!row->argument && value)
+    bool takes_next = row->argument && !argument;
+    if (!row->argument && argument)
         return -1;
-    if (apart && (!next || (word[1] != '-' && next[0] == '-')))
+    if (takes_next && (!next || (word[1] != '-' && next[0] == '-')))
         return -1;
-    if (row->set)
-        return row->set(o, apart ? next : value) ? apart : -1;
-    *(bool *)((char *)o + row->flag) = true;
-    return 0;
+    return row->set(o, field_of(o, row), takes_next ? next : argument) ? takes_next : -1;
 }
 
-bool options_parse(options *o, int argc, char **argv)
+bool command_options_parse(command_options *o, int argc, char **argv)
 {
     int i;
     memset(o, 0, sizeof *o);
+    modalua_config_init(&o->config);
     o->actions = calloc((size_t)argc + 1, sizeof *o->actions);
     for (i = 1; o->actions && i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
-        char *value;
-        const option_row *row;
+        char *argument;
+        const command_option *row;
         int taken;
         if (strcmp(argv[i], "--") == 0) {
             i++;
             break;
         }
-        o->script = i;
-        row = find_row(argv[i], &value);
-        taken = row ? take(o, row, argv[i], value, i + 1 < argc ? argv[i + 1] : NULL) : -1;
+        o->word = i;
+        row = find_row(argv[i], &argument);
+        taken = row ? apply(o, row, argv[i], argument, i + 1 < argc ? argv[i + 1] : NULL) : -1;
         if (taken < 0)
             return false;
         i += taken;
     }
-    o->script = i;
+    o->word = i;
     return o->actions != NULL;
 }
 
-int options_take(options *o, int first, int argc, char **argv, int *wrong)
+int command_options_take(command_options *o, int first, int argc, char **argv, int *wrong)
 {
     int left = first, i = first;
     while (i < argc && strcmp(argv[i], "--") != 0) {
-        char *value = NULL;
-        const option_row *row = argv[i][0] == '-' && argv[i][1] ? find_row(argv[i], &value) : NULL;
+        bool is_option = argv[i][0] == '-' && argv[i][1];
+        char *argument = NULL;
+        const command_option *row = is_option ? find_row(argv[i], &argument) : NULL;
         int taken;
         if (!row || !row->anywhere) {
             argv[left++] = argv[i++];
             continue;
         }
         *wrong = i;
-        taken = take(o, row, argv[i], value, i + 1 < argc ? argv[i + 1] : NULL);
+        taken = apply(o, row, argv[i], argument, i + 1 < argc ? argv[i + 1] : NULL);
         if (taken < 0)
             return -1;
         i += 1 + taken;
@@ -192,8 +234,17 @@ int options_take(options *o, int first, int argc, char **argv, int *wrong)
     return left;
 }
 
-void options_free(options *o)
+void command_options_environment(command_options *o)
 {
-    free(o->url);
+    if (o->no_environment || o->playground || o->config.url || o->config.profile)
+        return;
+    for (const command_option *row = command_option_rows; row->help; row++)
+        if (row->variable)
+            *(const char **)field_of(o, row) = getenv(row->variable);
+}
+
+void command_options_free(command_options *o)
+{
+    free(o->own_url);
     free(o->actions);
 }

@@ -3,41 +3,44 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { NOT_FOUND = 127 }; /* the shell's status */
+#include "command/terminal.h"
 
-/* How many lines the text takes on a terminal of that width, at least if all letters are narrow. */
-static size_t lines_of(const char *text, size_t size, size_t width)
+enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
+
+/* The rows that the text takes on a terminal of that width. */
+static size_t rows_of(const char *text, size_t size, size_t width)
 {
-    size_t lines = 0, column = 0;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] == '\n') {
-            lines++;
+    size_t rows = 0, column = 0, columns;
+    for (size_t at = 0; at < size;) {
+        if (text[at] == '\n') {
+            rows++;
             column = 0;
-        } else if (((unsigned char)text[i] & 0xC0) != 0x80 && ++column > width) {
-            lines++;
-            column = 1;
+            at++;
+            continue;
+        }
+        at += terminal_character(text + at, size - at, &columns);
+        column += columns;
+        if (column > width) {
+            rows++;
+            column = columns;
         }
     }
-    return lines;
+    return rows;
 }
 
 static bool fits(const char *text, size_t size)
 {
-    struct winsize window;
-    if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &window) != 0 || window.ws_col == 0 || window.ws_row == 0)
-        return true;
-    return lines_of(text, size, window.ws_col) < window.ws_row;
+    size_t height = terminal_height(STDOUT_FILENO);
+    return height == 0 || rows_of(text, size, terminal_width(STDOUT_FILENO)) < height;
 }
 
-/* False: there is no such program. */
+/* False: the pager could not be started. */
 static bool page(const char *command, const char *text, size_t size)
 {
-    void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* it may be left before the end */
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* the user may leave it before the end */
     FILE *pager;
     int status = 0;
     fflush(stdout);

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command/json_text.h"
 #include "command/process.h"
 
 #define USER "modalua"
@@ -20,17 +22,15 @@ enum {
     SERVERS = 3,
     LOCAL = 0,
     PACS = 1,
-    SECRET_BYTES = 24,
+    PASSWORD_BYTES = 24,
+    FOLDER_BYTES = 8,
     ATTEMPTS = 3,
-    PATIENCE = 30,
-    CONFIG_SIZE = 2048,
-    ADDRESSES_SIZE = 1024
+    PATIENCE_SECONDS = 30
 };
 
-/* local keeps Orthanc's default encoding, as most installations do: letters beyond Latin-1 get lost
- * on their way through it, here as there, and a script that copes with this server copes with
- * those. The other two have Utf8, so that whatever is lost was lost by local, and comes back when
- * local's DefaultEncoding is changed. */
+/* local has Orthanc's default encoding, as most installations do: it loses characters that are not
+ * in Latin-1, and a script that copes with local copes with those installations. The other two have
+ * Utf8, so that every loss is local's, and ends when its DefaultEncoding is changed. */
 static const struct identity {
     const char *name, *aet, *encoding;
 } identities[SERVERS] = { { "local", "MODALUA", "Latin1" },
@@ -40,8 +40,8 @@ static const struct identity {
 typedef struct server {
     int http_port, dicom_port;
     char url[32];
-    char password[2 * SECRET_BYTES + 1];
-    char config[CONFIG_SIZE]; /* Orthanc's configuration, and its name and path */
+    char password[2 * PASSWORD_BYTES + 1];
+    char *config; /* Orthanc's configuration, as JSON */
     char config_name[16], config_path[PATH_MAX];
 } server;
 
@@ -49,21 +49,27 @@ struct playground {
     server servers[SERVERS];
     char orthanc[PATH_MAX], folder[PATH_MAX];
     process_keeper keeper;
-    long studies; /* how many pacs holds */
+    long studies; /* the number of studies in pacs */
 };
 
-static int complain(const char *what)
+/* Says on standard error why the playground does not start. Returns MODALUA_E_SYSTEM. */
+__attribute__((format(printf, 1, 2))) static int complain(const char *reason, ...)
 {
-    fprintf(stderr, "modalua: the playground does not start: %s\n", what);
+    va_list arguments;
+    va_start(arguments, reason);
+    fputs("modalua: the playground does not start: ", stderr);
+    vfprintf(stderr, reason, arguments);
+    fputc('\n', stderr);
+    va_end(arguments);
     return MODALUA_E_SYSTEM;
 }
 
-/* ---- what it is made from ---- */
+/* ---- the program and the folder ---- */
 
-/* Hexadecimal digits that nobody can guess. */
+/* Writes that many random bytes as hexadecimal digits. */
 static bool random_text(char *text, size_t bytes)
 {
-    unsigned char random[SECRET_BYTES];
+    unsigned char random[PASSWORD_BYTES];
     if (bytes > sizeof random || getrandom(random, bytes, 0) != (ssize_t)bytes)
         return false;
     for (size_t i = 0; i < bytes; i++)
@@ -77,7 +83,7 @@ static bool is_program(const char *path)
     return stat(path, &s) == 0 && S_ISREG(s.st_mode) && access(path, X_OK) == 0;
 }
 
-/* A program by its name, as a shell finds it, or by its path. Writes an absolute path. */
+/* Finds a program by its path, or, as a shell does, by its name. Writes its absolute path. */
 static bool find_program(char *path, const char *name)
 {
     const char *at = strchr(name, '/') ? NULL : getenv("PATH");
@@ -98,67 +104,113 @@ static int find_orthanc(playground *p, const char *chosen)
 {
     if (chosen && find_program(p->orthanc, chosen))
         return MODALUA_OK;
-    if (chosen) {
-        fprintf(
-            stderr,
-            "modalua: the playground does not start: there is no program '%s' (MODALUA_ORTHANC)\n",
-            chosen);
-        return MODALUA_E_SYSTEM;
-    }
+    if (chosen)
+        return complain("there is no program '%s' (MODALUA_ORTHANC)", chosen);
     if (find_program(p->orthanc, "Orthanc") || find_program(p->orthanc, "/usr/sbin/Orthanc"))
         return MODALUA_OK;
     return complain("there is no Orthanc in PATH, and no /usr/sbin/Orthanc. Install it (Debian: "
-                    "apt install orthanc), "
-                    "or name the program in MODALUA_ORTHANC");
+                    "apt install orthanc), or name the program in MODALUA_ORTHANC");
 }
 
 static int choose_folder(playground *p)
 {
+    enum { ROOM_FOR_FILES = 32 };
     const char *base = getenv("TMPDIR");
-    char random[2 * 8 + 1], real[PATH_MAX];
+    char random[2 * FOLDER_BYTES + 1], real[PATH_MAX];
+    int size;
     if (!base || !*base)
         base = "/tmp";
-    if (!realpath(base, real)) {
-        fprintf(stderr, "modalua: the playground does not start: %s: %s\n", base, strerror(errno));
-        return MODALUA_E_SYSTEM;
-    }
-    if (!random_text(random, 8))
-        return complain("the system gives no random numbers");
-    if (snprintf(p->folder, sizeof p->folder, "%s/modalua-playground-%s", real, random) >=
-        PATH_MAX - 32)
+    if (!realpath(base, real))
+        return complain("%s: %s", base, strerror(errno));
+    if (!random_text(random, FOLDER_BYTES))
+        return complain("the system has no random numbers");
+    size = snprintf(p->folder, sizeof p->folder, "%s/modalua-playground-%s", real, random);
+    if (size >= PATH_MAX - ROOM_FOR_FILES)
         return complain("the path of the temporary folder is too long");
     return MODALUA_OK;
 }
 
-/* Strangers are refused where they knock: Orthanc's DICOM port listens on all interfaces, and so
- * does, before 1.12.10, its HTTP port. Relative paths are relative to the configuration's folder.
- * Files that go away soon need not reach the disk. */
-static void write_config(playground *p, size_t own)
+/* ---- the servers' configuration ---- */
+
+/* Other programs on this machine and in the network are refused: Orthanc's DICOM port listens on all
+ * interfaces, and so does its HTTP port before 1.12.10. */
+static void write_protection(json_writer *w, const server *s)
 {
-    server *s = &p->servers[own];
-    const struct identity *me = &identities[own];
-    const size_t a = (own + 1) % SERVERS, b = (own + 2) % SERVERS;
-    snprintf(s->config, sizeof s->config,
-             "{\n"
-             "  \"Name\": \"modalua playground: %s\", \"DicomAet\": \"%s\", \"HttpPort\": %d, "
-             "\"DicomPort\": %d,\n"
-             "  \"StorageDirectory\": \"%s\", \"IndexDirectory\": \"%s\", \"SyncStorageArea\": "
-             "false, \"Plugins\": [],\n"
-             "  \"HttpBindAddresses\": [\"127.0.0.1\"], \"RemoteAccessAllowed\": false,\n"
-             "  \"AuthenticationEnabled\": true, \"RegisteredUsers\": { \"" USER "\": \"%s\" },\n"
-             "  \"DicomCheckCalledAet\": true, \"DicomCheckModalityHost\": true,\n"
-             "  \"DicomAlwaysAllowEcho\": false, \"DicomAlwaysAllowStore\": false, "
-             "\"DicomAlwaysAllowFind\": false,\n"
-             "  \"DicomAlwaysAllowFindWorklist\": false, \"DicomAlwaysAllowGet\": false, "
-             "\"DicomAlwaysAllowMove\": false,\n"
-             "  \"DefaultEncoding\": \"%s\",\n"
-             "  \"DicomModalities\": { \"%s\": [\"%s\", \"127.0.0.1\", %d], \"%s\": [\"%s\", "
-             "\"127.0.0.1\", %d] }\n"
-             "}\n",
-             me->name, me->aet, s->http_port, s->dicom_port, me->name, me->name, s->password,
-             me->encoding, identities[a].name, identities[a].aet, p->servers[a].dicom_port,
-             identities[b].name, identities[b].aet, p->servers[b].dicom_port);
+    static const char *const open_to_all[] = { "Echo",         "Store", "Find",
+                                               "FindWorklist", "Get",   "Move" };
+    json_text_key(w, "HttpBindAddresses");
+    json_text_open(w, '[');
+    json_text_string(w, "127.0.0.1");
+    json_text_close(w, ']');
+    json_text_add_boolean(w, "RemoteAccessAllowed", false);
+    json_text_add_boolean(w, "AuthenticationEnabled", true);
+    json_text_key(w, "RegisteredUsers");
+    json_text_open(w, '{');
+    json_text_add_string(w, USER, s->password);
+    json_text_close(w, '}');
+    json_text_add_boolean(w, "DicomCheckCalledAet", true);
+    json_text_add_boolean(w, "DicomCheckModalityHost", true);
+    for (size_t i = 0; i < sizeof open_to_all / sizeof open_to_all[0]; i++) {
+        char key[40];
+        snprintf(key, sizeof key, "DicomAlwaysAllow%s", open_to_all[i]);
+        json_text_add_boolean(w, key, false);
+    }
 }
+
+/* Each server knows the other two as modalities. */
+static void write_modalities(json_writer *w, const playground *p, size_t own)
+{
+    json_text_key(w, "DicomModalities");
+    json_text_open(w, '{');
+    for (size_t i = 0; i < SERVERS; i++) {
+        if (i == own)
+            continue;
+        json_text_key(w, identities[i].name);
+        json_text_open(w, '[');
+        json_text_string(w, identities[i].aet);
+        json_text_string(w, "127.0.0.1");
+        json_text_number(w, p->servers[i].dicom_port);
+        json_text_close(w, ']');
+    }
+    json_text_close(w, '}');
+}
+
+/* Relative paths are relative to the folder of the configuration file. Without SyncStorageArea the
+ * files may never reach the disk: they live only for a moment. NULL: no memory. */
+static char *config_of(const playground *p, size_t own)
+{
+    const server *s = &p->servers[own];
+    const struct identity *me = &identities[own];
+    json_writer w = { 0 };
+    char title[40];
+    snprintf(title, sizeof title, "modalua playground: %s", me->name);
+    json_text_open(&w, '{');
+    json_text_add_string(&w, "Name", title);
+    json_text_add_string(&w, "DicomAet", me->aet);
+    json_text_add_number(&w, "HttpPort", s->http_port);
+    json_text_add_number(&w, "DicomPort", s->dicom_port);
+    json_text_add_string(&w, "StorageDirectory", me->name);
+    json_text_add_string(&w, "IndexDirectory", me->name);
+    json_text_add_boolean(&w, "SyncStorageArea", false);
+    json_text_key(&w, "Plugins");
+    json_text_open(&w, '[');
+    json_text_close(&w, ']');
+    write_protection(&w, s);
+    json_text_add_string(&w, "DefaultEncoding", me->encoding);
+    write_modalities(&w, p, own);
+    json_text_close(&w, '}');
+    return json_text_take(&w);
+}
+
+static void free_configs(playground *p)
+{
+    for (size_t i = 0; i < SERVERS; i++) {
+        free(p->servers[i].config);
+        p->servers[i].config = NULL;
+    }
+}
+
+/* ---- ports ---- */
 
 static bool choose_ports(playground *p)
 {
@@ -185,6 +237,23 @@ static bool ports_taken(const playground *p)
 
 /* ---- the servers ---- */
 
+/* Writes the configuration of a server, and names it in the plan. False: no memory. */
+static bool plan_server(playground *p, size_t i, const char *argv[3], process_file *file,
+                        process_program *program)
+{
+    server *s = &p->servers[i];
+    int room = (int)(sizeof s->config_path - sizeof s->config_name - 1);
+    s->config = config_of(p, i);
+    snprintf(s->config_name, sizeof s->config_name, "%s.json", identities[i].name);
+    snprintf(s->config_path, sizeof s->config_path, "%.*s/%s", room, p->folder, s->config_name);
+    argv[0] = p->orthanc;
+    argv[1] = s->config_path;
+    argv[2] = NULL;
+    *file = (process_file){ .name = s->config_name, .text = s->config };
+    *program = (process_program){ .name = identities[i].name, .argv = argv, .port = s->http_port };
+    return s->config != NULL;
+}
+
 static bool start_servers(playground *p, char *why)
 {
     const char *argv[SERVERS][3];
@@ -195,53 +264,60 @@ static bool start_servers(playground *p, char *why)
                           .file_count = SERVERS,
                           .programs = programs,
                           .program_count = SERVERS,
-                          .patience = PATIENCE };
-    for (size_t i = 0; i < SERVERS; i++) {
-        server *s = &p->servers[i];
-        int room = (int)(sizeof s->config_path - sizeof s->config_name - 1);
-        write_config(p, i);
-        snprintf(s->config_name, sizeof s->config_name, "%s.json", identities[i].name);
-        snprintf(s->config_path, sizeof s->config_path, "%.*s/%s", room, p->folder, s->config_name);
-        argv[i][0] = p->orthanc;
-        argv[i][1] = s->config_path;
-        argv[i][2] = NULL;
-        files[i] = (process_file){ .name = s->config_name, .text = s->config };
-        programs[i] =
-            (process_program){ .name = identities[i].name, .argv = argv[i], .port = s->http_port };
-    }
-    return process_keep(&p->keeper, &plan, why);
+                          .patience = PATIENCE_SECONDS };
+    bool ok = true;
+    for (size_t i = 0; i < SERVERS; i++)
+        ok = plan_server(p, i, argv[i], &files[i], &programs[i]) && ok;
+    if (ok)
+        ok = process_keep(&p->keeper, &plan, why);
+    else
+        snprintf(why, PROCESS_WHY, "not enough memory");
+    free_configs(p);
+    return ok;
 }
 
-/* The servers' addresses and credentials, for the Lua half. */
-static void write_addresses(const playground *p, char json[ADDRESSES_SIZE])
+/* The servers' addresses and credentials, for modalua.playground. The caller frees the JSON text.
+ * NULL: no memory. */
+static char *addresses_of(const playground *p)
 {
-    size_t used = 0;
+    json_writer w = { 0 };
+    json_text_open(&w, '{');
     for (size_t i = 0; i < SERVERS; i++) {
-        const server *s = &p->servers[i];
-        used += (size_t)snprintf(json + used, ADDRESSES_SIZE - used,
-                                 "%c\"%s\":{\"url\":\"%s\",\"username\":\"" USER
-                                 "\",\"password\":\"%s\"}",
-                                 i == 0 ? '{' : ',', identities[i].name, s->url, s->password);
+        json_text_key(&w, identities[i].name);
+        json_text_open(&w, '{');
+        json_text_add_string(&w, "url", p->servers[i].url);
+        json_text_add_string(&w, "username", USER);
+        json_text_add_string(&w, "password", p->servers[i].password);
+        json_text_close(&w, '}');
     }
-    snprintf(json + used, ADDRESSES_SIZE - used, "}");
+    json_text_close(&w, '}');
+    return json_text_take(&w);
 }
 
-/* In a runtime of its own: no limit of the user's ends it, and no log shows it. */
-static bool fill(playground *p, char *why)
+/* Calls a function of modalua.playground with the addresses. Returns as modalua_call does. */
+static int call_with_addresses(const playground *p, modalua_runtime *rt, const char *function,
+                               const char **json_out)
 {
-    char addresses[ADDRESSES_SIZE];
+    char *addresses = addresses_of(p);
+    int status = addresses ? modalua_call(rt, function, addresses, json_out) : MODALUA_E_NOMEM;
+    free(addresses);
+    return status;
+}
+
+/* Stores the sample studies in pacs. Its runtime is not the user's: the limits of --time-limit and
+ * --memory-limit do not hold, and --verbose does not log it. */
+static bool fill_pacs(playground *p, char *why)
+{
     const char *studies = NULL, *error;
     modalua_runtime *rt;
     int status = modalua_create(&rt, NULL);
-    write_addresses(p, addresses);
     if (status == MODALUA_OK)
-        status = modalua_call(rt, "modalua.playground.fill", addresses, &studies);
+        status = call_with_addresses(p, rt, "modalua.playground.fill", &studies);
     error = rt ? modalua_last_error(rt) : modalua_strerror(status);
     if (status == MODALUA_OK)
         p->studies = strtol(studies, NULL, 10);
     else
-        snprintf(why, PROCESS_WHY, "%.*s", (int)strcspn(error, "\n"),
-                 error); /* without the traceback */
+        snprintf(why, PROCESS_WHY, "%.*s", (int)strcspn(error, "\n"), error); /* no traceback */
     modalua_destroy(rt);
     return status == MODALUA_OK;
 }
@@ -250,38 +326,38 @@ static bool start_and_fill(playground *p, char *why)
 {
     if (!start_servers(p, why))
         return false;
-    if (fill(p, why))
+    if (fill_pacs(p, why))
         return true;
     process_release(&p->keeper);
     return false;
 }
 
-/* A port can be taken between its choice and its use, and whoever took it may even answer; then
- * there are others. */
+/* Another program can take a port between its choice and its use, and may even answer there. Other
+ * ports are tried then. */
 static int try_ports(playground *p)
 {
     char why[PROCESS_WHY] = "there are no free ports";
     for (size_t i = 0; i < SERVERS; i++)
-        if (!random_text(p->servers[i].password, SECRET_BYTES))
-            return complain("the system gives no random numbers");
+        if (!random_text(p->servers[i].password, PASSWORD_BYTES))
+            return complain("the system has no random numbers");
     for (int attempt = 0; attempt < ATTEMPTS && choose_ports(p); attempt++) {
         if (start_and_fill(p, why))
             return MODALUA_OK;
         if (!ports_taken(p))
             break;
     }
-    return complain(why);
+    return complain("%s", why);
 }
 
-static void export(const playground *p)
+static void set_environment(const playground *p)
 {
     setenv("MODALUA_URL", p->servers[LOCAL].url, 1);
     setenv("MODALUA_USERNAME", USER, 1);
     setenv("MODALUA_PASSWORD", p->servers[LOCAL].password, 1);
-    unsetenv("MODALUA_TOKEN"); /* that of another server */
+    unsetenv("MODALUA_TOKEN"); /* it belongs to another server */
 }
 
-/* ---- what the command calls ---- */
+/* ---- the public functions ---- */
 
 int playground_start(playground **out, const char *orthanc)
 {
@@ -289,7 +365,7 @@ int playground_start(playground **out, const char *orthanc)
     int status;
     *out = NULL;
     if (!p)
-        return complain("not enough memory"), MODALUA_E_NOMEM;
+        return complain("not enough memory");
     status = find_orthanc(p, orthanc);
     if (status == MODALUA_OK)
         status = choose_folder(p);
@@ -299,7 +375,7 @@ int playground_start(playground **out, const char *orthanc)
         free(p);
         return status;
     }
-    export(p);
+    set_environment(p);
     *out = p;
     return MODALUA_OK;
 }
@@ -320,9 +396,7 @@ void playground_configure(const playground *p, modalua_config *config)
 
 int playground_enter(const playground *p, modalua_runtime *rt)
 {
-    char json[ADDRESSES_SIZE];
-    write_addresses(p, json);
-    return modalua_call(rt, "modalua.playground.enter", json, NULL);
+    return call_with_addresses(p, rt, "modalua.playground.enter", NULL);
 }
 
 void playground_greet(const playground *p)

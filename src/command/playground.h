@@ -1,7 +1,7 @@
-/* command/playground.h - three Orthanc servers to try things on: `local`, the one that scripts talk to,
- * which knows the modalities `pacs` (AET PACS, holding sample studies) and `archive` (AET ARCHIVE,
- * empty). They are strangers to everybody else, and nothing is left of them when this process ends,
- * however it ends. Built on the public header and on process.h. */
+/* command/playground.h - three Orthanc servers for trying things: `local`, the server that scripts
+ * talk to, knows the modalities `pacs` (AE title PACS, with sample studies) and `archive` (AE title
+ * ARCHIVE, empty). They refuse every other program. When this process ends, in whatever way, they
+ * end too, and their files are removed. */
 #ifndef COMMAND_PLAYGROUND_H
 #define COMMAND_PLAYGROUND_H
 
@@ -9,25 +9,25 @@
 
 typedef struct playground playground;
 
-/* Starts the servers and fills pacs; blocks until both are done, some tenths of a second. orthanc
- * is the program, a path or a name in PATH; NULL = the installed one. Returns MODALUA_OK and a
- * playground that the caller owns; or an error, when *out is NULL and standard error says what is
- * wrong. To be called before threads are started. */
+/* Starts the servers and stores the sample studies in pacs. Blocks until that is done, some tenths
+ * of a second. orthanc is the program: a path, or a name in PATH; NULL = the installed one. Returns
+ * MODALUA_OK, and the caller owns *out; or an error after saying on standard error what is wrong,
+ * and *out is NULL. Sets MODALUA_URL, MODALUA_USERNAME and MODALUA_PASSWORD to the server local,
+ * for programs that the script starts. Call it before the process has threads. */
 int playground_start(playground **out, const char *orthanc);
 
-/* Ends the servers and frees everything. Blocks until nothing is left of them. */
+/* Ends the servers and frees everything. Blocks until the processes have ended and the files are
+ * removed. */
 void playground_stop(playground *p);
 
-/* Makes local the server of modalua.connect() without a URL. For the programs that are started from
- * here, playground_start has put it into MODALUA_URL, MODALUA_USERNAME and MODALUA_PASSWORD. The
- * strings last as long as p. */
+/* Makes local the server of modalua.connect() without a URL. The strings live as long as p. */
 void playground_configure(const playground *p, modalua_config *config);
 
-/* Makes the servers known to require "modalua.playground" in the runtime. Returns as modalua_call.
+/* Tells the runtime's module modalua.playground where the servers are. Returns as modalua_call does.
  */
 int playground_enter(const playground *p, modalua_runtime *rt);
 
-/* Says on standard output what there is. */
+/* Prints the servers on standard output. */
 void playground_greet(const playground *p);
 
 #endif

@@ -21,26 +21,27 @@
 
 #include "base/clock.h"
 
-/* Below Linux's ephemeral range: no outgoing connection takes such a port between its choice and
- * its use. */
+/* Below Linux's range of ephemeral ports: no outgoing connection takes such a port between its choice
+ * and its use. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
 
 enum { POLL_MS = 10, WATCH_MS = 1000, LOG_TAIL = 1500, REMOVE_TRIES = 100 };
 
-/* The keeper's first byte to us; text follows a failure. */
+/* The first byte that the keeper sends to its creator; after a failure a text follows. */
 enum { READY = '+', FAILED = '-' };
 
-/* A terminal's and a system's ways to end us all: the keeper has to come last. */
+/* A terminal or the system sends these to all processes at once. The keeper ignores them, so that it
+ * ends last. */
 static const int ignored_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
 
-/* What the keeper knows. */
+/* The state of the keeper. */
 typedef struct keeping {
     const process_plan *plan;
     int fd; /* its end of the socket */
-    pid_t parent;
-    pid_t pids[PROCESS_MAX];
+    pid_t creator;
+    pid_t pids[PROCESS_MAX]; /* of the programs that were started */
     size_t started;
-    char why[PROCESS_WHY]; /* empty: there is nobody left to tell */
+    char why[PROCESS_WHY]; /* what went wrong; empty: nothing did */
 } keeping;
 
 static void nap(void)
@@ -59,14 +60,15 @@ static struct sockaddr_in address(in_addr_t host, int port)
     return a;
 }
 
-/* On every interface, as servers bind. The socket, or -1 when the port is taken. */
+/* Binds the port on every interface, as servers do. Returns the socket, or -1 when the port is
+ * taken. */
 static int bind_port(int port)
 {
     struct sockaddr_in a = address(INADDR_ANY, port);
     const int yes = 1;
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes,
-               sizeof yes); /* connections that are over do not count */
+    /* Connections in TIME_WAIT do not count. */
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
     if (fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 1) == 0)
         return fd;
     if (fd >= 0)
@@ -84,7 +86,7 @@ bool process_port_taken(int port)
 
 bool process_free_ports(int *ports, size_t n)
 {
-    int sockets[2 * PROCESS_MAX]; /* all stay bound until the end, so no two are equal */
+    int sockets[2 * PROCESS_MAX]; /* stay bound until the end, so that all are different */
     unsigned next = 0;
     size_t found = 0;
     if (n > sizeof sockets / sizeof sockets[0] || getrandom(&next, sizeof next, 0) != sizeof next)
@@ -101,10 +103,10 @@ bool process_free_ports(int *ports, size_t n)
     return found == n;
 }
 
-static bool accepts(int port)
+static bool accepts_connections(int port)
 {
     struct sockaddr_in to = address(INADDR_LOOPBACK, port);
-    const struct timeval patience = { 0, 200000 }; /* bounds connect() too */
+    const struct timeval patience = { 0, 200000 }; /* SO_SNDTIMEO limits connect() too */
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool yes;
     if (fd < 0)
@@ -123,7 +125,7 @@ static int remove_entry(const char *path, const struct stat *s, int kind, struct
     return remove(path);
 }
 
-/* Again and again, should somebody who is about to die still write there. */
+/* Tries again and again: a program that was killed may still write a file there. */
 static void remove_folder(const char *folder)
 {
     for (int i = 0; i < REMOVE_TRIES && nftw(folder, remove_entry, 16, FTW_DEPTH | FTW_PHYS) != 0 &&
@@ -132,6 +134,7 @@ static void remove_folder(const char *folder)
         nap();
 }
 
+/* Notes what went wrong. Returns false. */
 __attribute__((format(printf, 2, 3))) static bool fail(keeping *k, const char *format, ...)
 {
     va_list arguments;
@@ -168,22 +171,22 @@ static void handle_signals(void (*how)(int))
         signal(ignored_signals[i], how);
 }
 
-/* In the child, until it becomes the program. */
-static void become(const process_program *program, pid_t parent)
+/* Runs in the child, until it becomes the program. */
+static _Noreturn void become_program(const process_program *program, pid_t parent)
 {
     char log[NAME_MAX + 1];
     int out;
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above */
+    if (getppid() != parent) /* the parent died before the line above */
         _exit(127);
     snprintf(log, sizeof log, "%s.log", program->name);
     out = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (out < 0 || dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0)
         _exit(127);
-    handle_signals(SIG_DFL); /* ignored signals stay so over an exec */
-    setenv("TCP_NODELAY", "1",
-           1); /* DCMTK reads it; without, Nagle's algorithm costs every DICOM message 45 ms */
+    handle_signals(SIG_DFL); /* an exec keeps ignored signals ignored */
+    /* DCMTK reads it. Without it Nagle's algorithm delays every DICOM message by 45 ms. */
+    setenv("TCP_NODELAY", "1", 1);
     execv(program->argv[0], (char *const *)program->argv);
     dprintf(STDERR_FILENO, "%s: %s\n", program->argv[0], strerror(errno));
     _exit(127);
@@ -195,10 +198,10 @@ static bool start_all(keeping *k)
     for (; k->started < k->plan->program_count; k->started++) {
         pid_t pid = fork();
         if (pid == 0)
-            become(&k->plan->programs[k->started], self);
+            become_program(&k->plan->programs[k->started], self);
         if (pid < 0)
             return fail(k, "cannot start a process: %s", strerror(errno));
-        setpgid(pid, pid); /* here as well: whoever comes first */
+        setpgid(pid, pid); /* in the child too: either may come first */
         k->pids[k->started] = pid;
     }
     return true;
@@ -207,12 +210,12 @@ static bool start_all(keeping *k)
 static void end_all(keeping *k)
 {
     for (size_t i = 0; i < k->started; i++)
-        kill(-k->pids[i], SIGKILL); /* not reaped yet: the group's number is still ours */
+        kill(-k->pids[i], SIGKILL); /* it is not reaped yet, so the number is still its own */
     for (size_t i = 0; i < k->started; i++)
         waitpid(k->pids[i], NULL, 0);
 }
 
-/* The whole last lines of a program's log, without what comes before them. */
+/* Appends the last lines of a program's log to what went wrong. */
 static void add_end_of_log(keeping *k, const process_program *program)
 {
     char log[NAME_MAX + 1], end[LOG_TAIL + 1], *from = end;
@@ -223,8 +226,8 @@ static void add_end_of_log(keeping *k, const process_program *program)
     fd = open(log, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
-    lseek(fd, -(off_t)LOG_TAIL,
-          SEEK_END); /* fails on a shorter one, which is then read from its start */
+    /* Fails when the log is shorter: it is then read from its start. */
+    lseek(fd, -(off_t)LOG_TAIL, SEEK_END);
     size = read(fd, end, LOG_TAIL);
     close(fd);
     if (size <= 0)
@@ -238,7 +241,7 @@ static void add_end_of_log(keeping *k, const process_program *program)
         k->why[--used] = '\0';
 }
 
-/* The zombie stays, so that nobody else is given its number. */
+/* Leaves the ended process a zombie (WNOWAIT), so that its number is not given to another one. */
 static bool has_ended(pid_t pid, siginfo_t *info)
 {
     memset(info, 0, sizeof *info);
@@ -247,21 +250,23 @@ static bool has_ended(pid_t pid, siginfo_t *info)
 
 /* ---- the keeper ---- */
 
-/* Waits at most that long for our creator to let go or die. Its death is asked for too: a child of
- * its own may still hold the socket. */
-static bool left_alone(const keeping *k, int milliseconds)
+/* Waits at most that long for the end of the creator, or for its process_release. The socket alone
+ * does not tell of its end: another child of the creator may still hold that. */
+static bool is_released(const keeping *k, int milliseconds)
 {
     struct pollfd p = { k->fd, POLLIN, 0 };
-    return (poll(&p, 1, milliseconds) > 0 && p.revents) || getppid() != k->parent;
+    return (poll(&p, 1, milliseconds) > 0 && p.revents) || getppid() != k->creator;
 }
 
-static bool become_ready(keeping *k)
+/* Waits until all programs are ready. False: one has failed (k->why is set), or the creator does not
+ * want them any more. */
+static bool wait_until_ready(keeping *k)
 {
     const double deadline = clock_now() + k->plan->patience;
     siginfo_t info;
     for (size_t i = 0; i < k->plan->program_count;) {
         const process_program *program = &k->plan->programs[i];
-        bool ready = accepts(program->port);
+        bool ready = accepts_connections(program->port);
         if (has_ended(k->pids[i], &info))
             fail(k, "%s has ended by itself (%s %d)", program->name,
                  info.si_code == CLD_EXITED ? "status" : "signal", info.si_status);
@@ -274,13 +279,13 @@ static bool become_ready(keeping *k)
         }
         if (ready)
             i++;
-        else if (left_alone(k, POLL_MS))
+        else if (is_released(k, POLL_MS))
             return false;
     }
     return true;
 }
 
-/* What was our creator's - its terminal, its signals, its descriptors - is none of the keeper's. */
+/* The keeper leaves the terminal, the signals and the descriptors of its creator. */
 static void detach(keeping *k)
 {
     int null;
@@ -297,6 +302,7 @@ static void detach(keeping *k)
     close_range((unsigned)k->fd + 1, ~0U, 0);
 }
 
+/* The life of the keeper. */
 static _Noreturn void keep(keeping *k)
 {
     detach(k);
@@ -305,9 +311,9 @@ static _Noreturn void keep(keeping *k)
         dprintf(k->fd, "%c%s", FAILED, k->why);
         _exit(EXIT_SUCCESS);
     }
-    if (fill_folder(k) && start_all(k) && become_ready(k)) {
+    if (fill_folder(k) && start_all(k) && wait_until_ready(k)) {
         dprintf(k->fd, "%c", READY);
-        while (!left_alone(k, WATCH_MS))
+        while (!is_released(k, WATCH_MS))
             ;
     }
     end_all(k);
@@ -317,9 +323,9 @@ static _Noreturn void keep(keeping *k)
     _exit(EXIT_SUCCESS);
 }
 
-/* ---- its creator ---- */
+/* ---- the creator ---- */
 
-/* True: ready. Else why is filled. */
+/* Reads the keeper's report. True: all programs are ready. False: `why` says what happened. */
 static bool read_report(int fd, char *why)
 {
     char text[PROCESS_WHY + 1];
@@ -331,13 +337,13 @@ static bool read_report(int fd, char *why)
     } while ((n > 0 && text[0] != READY && size < sizeof text - 1) || (n < 0 && errno == EINTR));
     text[size] = '\0';
     snprintf(why, PROCESS_WHY, "%s",
-             size > 1 ? text + 1 : "the process that should have started them is gone");
+             size > 1 ? text + 1 : "the process that starts the programs has ended unexpectedly");
     return size > 0 && text[0] == READY;
 }
 
 bool process_keep(process_keeper *keeper, const process_plan *plan, char *why)
 {
-    keeping k = { .plan = plan, .parent = getpid() };
+    keeping k = { .plan = plan, .creator = getpid() };
     int fds[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) != 0) {
         snprintf(why, PROCESS_WHY, "cannot make a socket: %s", strerror(errno));

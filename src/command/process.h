@@ -1,10 +1,10 @@
-/* command/process.h - programs that run beside this one and end with it, however it ends. POSIX and Linux;
- * no Lua.
+/* command/process.h - runs other programs that end when this process ends, in whatever way. For Linux.
  *
- * A keeper, a small process of our own, makes a folder, starts the programs in it, and waits at a
- * socket whose other end only we hold. When that end closes, because we let go or because we died,
- * of whatever, it kills the programs, removes the folder, and ends. Should the keeper itself be
- * killed, the kernel kills the programs, and process_release removes the folder.
+ * A keeper is a small process of our own. It makes a folder, starts the programs in it, and waits on
+ * a socket; this process holds the other end. When that end closes, because of process_release or
+ * because this process has died, the keeper kills the programs, removes the folder, and ends. When
+ * the keeper itself is killed, the kernel kills the programs, and process_release removes the
+ * folder.
  */
 #ifndef COMMAND_PROCESS_H
 #define COMMAND_PROCESS_H
@@ -20,19 +20,21 @@ typedef struct process_file {
 } process_file;
 
 typedef struct process_program {
-    const char *name;        /* what messages call it; its output goes to the file NAME.log */
-    const char *const *argv; /* argv[0] is a path; ends with NULL */
-    int port;                /* it is ready when it accepts connections here, on loopback */
+    const char *name;        /* its name in messages; its output goes to the file NAME.log */
+    const char *const *argv; /* argv[0] is a path; ended by NULL */
+    int port;                /* the program is ready when it accepts connections on this port of the
+                                loopback interface */
 } process_program;
 
 typedef struct process_plan {
-    const char *folder;        /* absolute; must not exist yet; only we may enter it */
-    const process_file *files; /* written into it before anything starts; only we may read them */
+    const char *folder;        /* an absolute path, which must not exist yet. Only this user may
+                                  enter the folder */
+    const process_file *files; /* are written into the folder before a program starts */
     size_t file_count;
-    const process_program *programs; /* at most PROCESS_MAX; they start there, with TCP_NODELAY=1 in
-                                        their environment */
+    const process_program *programs; /* at most PROCESS_MAX; they run in the folder, with
+                                        TCP_NODELAY=1 in their environment */
     size_t program_count;
-    double patience; /* seconds for all of them to become ready */
+    double patience; /* seconds until all programs must be ready */
 } process_plan;
 
 typedef struct process_keeper {
@@ -41,19 +43,19 @@ typedef struct process_keeper {
     const char *folder;
 } process_keeper;
 
-/* Fills in n TCP ports that nothing is bound to, no two equal. False when there are none. */
+/* Finds n different TCP ports that no program uses. False: there are not enough. */
 bool process_free_ports(int *ports, size_t n);
 
-/* Whether something else has taken the port. */
+/* Whether a program uses the port. */
 bool process_port_taken(int port);
 
-/* Starts the plan's programs and blocks, at most plan->patience, until all are ready. False:
- * nothing is left of them, and why (PROCESS_WHY bytes) says what happened, with the end of the log.
- * The plan may go afterwards, but for its folder's name, which the keeper still wants. To be called
- * before threads are started. */
+/* Starts the programs and blocks until all are ready, at most plan->patience seconds. Of the plan,
+ * only its folder's name is needed afterwards. False: the programs have ended and the folder is
+ * removed; `why` (PROCESS_WHY bytes) says what happened, with the end of a program's log. Call it
+ * before the process has threads. */
 bool process_keep(process_keeper *keeper, const process_plan *plan, char *why);
 
-/* Kills the programs and removes the folder; blocks until that is done. */
+/* Kills the programs and removes the folder. Blocks until that is done. */
 void process_release(process_keeper *keeper);
 
 #endif

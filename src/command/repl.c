@@ -15,33 +15,28 @@
 #include "command/line_editor.h"
 #include "command/pager.h"
 #include "command/signals.h"
+#include "command/terminal.h"
 
 enum {
-    STEP_MS = 100,   /* after which Ctrl-C during a transfer is noticed */
-    QUESTION_MS = 50 /* the same for an answer to the question that it brings up */
+    STEP_MS = 100,   /* the delay after which Ctrl-C during a transfer is noticed */
+    QUESTION_MS = 50 /* the delay after which the answer to a question is noticed */
 };
 
 typedef struct session {
     modalua_runtime *rt;
-    line_editor *editor; /* NULL: not on a terminal */
+    line_editor *editor; /* NULL: there is no terminal */
     bool environment;
-    bool detached; /* the run ends because the user let go of its transfer */
+    bool detached; /* the present run ends because the user has detached its transfer */
     buffer input;  /* the lines of the present input, with newlines between them */
-    char *line;    /* getline's, without an editor */
+    char *line;    /* getline's buffer, when there is no editor */
     size_t room;
 } session;
 
-bool repl_on_terminal(void)
-{
-    const char *terminal = getenv("TERM");
-    return isatty(STDIN_FILENO) && isatty(STDOUT_FILENO) && terminal &&
-           strcmp(terminal, "dumb") != 0;
-}
-
 /* ---- runs ---- */
 
-/* Moves the run on until an answer has been typed, Ctrl-C has come once more, or it has ended. */
-static int run_until_answer(modalua_runtime *rt, bool *typed)
+/* Continues the run until the user has typed something, Ctrl-C has come again, or the run has no
+ * transfer any more. */
+static int step_until_answer(modalua_runtime *rt, bool *typed)
 {
     struct pollfd in = { STDIN_FILENO, POLLIN, 0 };
     int status;
@@ -53,9 +48,9 @@ static int run_until_answer(modalua_runtime *rt, bool *typed)
     return status;
 }
 
-/* Ctrl-C during a transfer: what is to become of it. The transfer goes on meanwhile; a second
- * Ctrl-C cancels it. */
-static int ask(session *s)
+/* After Ctrl-C during a transfer: asks what to do with it, and does that. The transfer continues
+ * meanwhile; another Ctrl-C cancels it. */
+static int ask_about_transfer(session *s)
 {
     modalua_runtime *rt = s->rt;
     char answer[64];
@@ -64,11 +59,11 @@ static int ask(session *s)
     ssize_t n;
     signals_note(false);
     console_hold_bar(true);
-    tcflush(STDIN_FILENO, TCIFLUSH); /* an answer is typed after its question */
+    tcflush(STDIN_FILENO, TCIFLUSH); /* keys typed before the question are no answer */
     fputs("\na transfer is under way: cancel it on the server (c), detach (d: it goes on there), "
           "go on (Enter)? ",
           stderr);
-    status = run_until_answer(rt, &typed);
+    status = step_until_answer(rt, &typed);
     n = typed ? read(STDIN_FILENO, answer, sizeof answer) : 0;
     if (!typed)
         fputc('\n', stderr);
@@ -83,8 +78,8 @@ static int ask(session *s)
     return status;
 }
 
-/* Moves a run that has been started on to its end. */
-static int finish(session *s, int status)
+/* Continues a run that has been started, to its end. */
+static int finish_run(session *s, int status)
 {
     modalua_runtime *rt = s->rt;
     if (status == MODALUA_OK)
@@ -97,7 +92,7 @@ static int finish(session *s, int status)
         if (!signals_noted())
             continue;
         if (modalua_transfers(rt) > 0)
-            status = ask(s);
+            status = ask_about_transfer(s);
         else
             modalua_cancel(rt);
         if (status == MODALUA_WORKING)
@@ -106,54 +101,70 @@ static int finish(session *s, int status)
     return status;
 }
 
-/* Calls one of the Lua half's functions, to the end of what it brings about. */
-static int call(session *s, const char *function, const char *json)
+/* Calls a function of the Lua half and waits for its end. json NULL: without an argument. */
+static int call_lua(session *s, const char *function, const char *json)
 {
     s->detached = false;
     signals_catch(s->rt);
-    return finish(s, modalua_start_call(s->rt, function, json, NULL, NULL));
+    return finish_run(s, modalua_start_call(s->rt, function, json, NULL, NULL));
 }
 
-/* ---- what the Lua half is asked ---- */
+/* ---- calls of the Lua half ---- */
 
-/* A JSON string of the text. The caller frees it. */
-static char *json_of(const char *bytes, size_t size)
+static int run_input(session *s)
 {
-    buffer json = { 0 };
-    if (buffer_add(&json, "\"", 1) && buffer_add_escaped(&json, bytes, size) &&
-        buffer_add(&json, "\"", 1))
-        return json.data;
-    free(json.data);
-    return NULL;
+    json_writer w = { 0 };
+    char *json;
+    int status = MODALUA_E_NOMEM;
+    json_text_bytes(&w, s->input.data, s->input.size);
+    json = json_text_take(&w);
+    if (json)
+        status = call_lua(s, "modalua.evaluate.line", json);
+    free(json);
+    return status;
 }
 
-/* Prints what the last line gave. */
-static int show(session *s)
+/* Prints the results of the last input. */
+static int show_results(session *s)
 {
-    char options[40];
+    json_writer w = { 0 };
     buffer shown = { 0 };
-    int status;
-    snprintf(options, sizeof options, "{\"width\":%zu}", console_width());
+    char *json;
+    int status = MODALUA_E_NOMEM;
+    json_text_open(&w, '{');
+    json_text_add_number(&w, "width", (long)terminal_width(STDOUT_FILENO));
+    json_text_close(&w, '}');
+    json = json_text_take(&w);
     console_collect(&shown);
-    status = call(s, "modalua.evaluate.show", options);
+    if (json)
+        status = call_lua(s, "modalua.evaluate.show", json);
     console_collect(NULL);
+    free(json);
     if (shown.data)
         pager_show(shown.data, shown.size, s->environment);
     free(shown.data);
     return status;
 }
 
+/* A line_editor_complete_fn. */
 static const char *complete(void *user, const char *before, size_t size)
 {
     session *s = user;
-    buffer json = { 0 };
-    const char *answer = NULL;
-    if (buffer_add(&json, "{\"text\":\"", 9) && buffer_add_escaped(&json, before, size) &&
-        buffer_add(&json, "\"}", 2))
-        modalua_call(s->rt, "modalua.completion.complete", json.data, &answer);
-    free(json.data);
-    return answer;
+    json_writer w = { 0 };
+    char *json;
+    const char *candidates = NULL;
+    json_text_open(&w, '{');
+    json_text_key(&w, "text");
+    json_text_bytes(&w, before, size);
+    json_text_close(&w, '}');
+    json = json_text_take(&w);
+    if (json)
+        modalua_call(s->rt, "modalua.completion.complete", json, &candidates);
+    free(json);
+    return candidates;
 }
+
+/* ---- the history ---- */
 
 static void add_entry(void *user, const char *input)
 {
@@ -172,55 +183,61 @@ static void show_history(session *s)
     free(list.data);
 }
 
-/* ---- lines ---- */
+/* ---- inputs ---- */
 
-typedef enum outcome { GO_ON, MORE, QUIT } outcome;
+typedef enum outcome {
+    INPUT_DONE,
+    INPUT_NEEDS_MORE, /* it continues in the next line */
+    INPUT_QUITS       /* the user wants to leave */
+} outcome;
 
-/* Does what the Lua half says of a line, which it has run. */
-static outcome obey(session *s, const char *answer)
-{
-    if (answer && strcmp(answer, "\"more\"") == 0)
-        return MORE;
-    if (answer && strcmp(answer, "\"quit\"") == 0)
-        return QUIT;
-    if (answer && strcmp(answer, "\"history\"") == 0)
-        show_history(s);
-    if (answer && strncmp(answer, "{\"error\":", 9) == 0) {
-        char *message;
-        answer += 9;
-        message = json_next_string(&answer);
-        fprintf(stderr, "%s\n", message ? message : modalua_strerror(MODALUA_E_NOMEM));
-        free(message);
-    }
-    return GO_ON;
-}
-
-static void complain(session *s, int status)
+static void print_error(session *s, int status)
 {
     if (status < 0 && status != MODALUA_EXIT && !s->detached)
         fprintf(stderr, "%s\n", modalua_last_error(s->rt));
 }
 
-/* Runs the input as it is so far. */
-static outcome evaluate(session *s, int *status)
+/* Acts on the answer of modalua.evaluate.line: nothing, "more", "quit", "history", or an object
+ * with the member "error". */
+static outcome act_on_answer(session *s, const char *answer)
 {
-    char *json = json_of(s->input.data, s->input.size);
-    outcome o = GO_ON;
-    *status = json ? call(s, "modalua.evaluate.line", json) : MODALUA_E_NOMEM;
-    free(json);
-    console_clear();
-    complain(s, *status);
-    if (*status == MODALUA_OK)
-        o = obey(s, modalua_result(s->rt));
-    if (*status == MODALUA_OK && o == GO_ON) {
-        *status = show(s);
-        complain(s, *status);
+    bool is_object = answer && answer[0] == '{';
+    char *word = answer ? json_text_next_string(&answer) : NULL;
+    outcome o = INPUT_DONE;
+    if (is_object) {
+        char *message = json_text_next_string(&answer);
+        fprintf(stderr, "%s\n", message ? message : modalua_strerror(MODALUA_E_NOMEM));
+        free(message);
+    } else if (word && strcmp(word, "more") == 0) {
+        o = INPUT_NEEDS_MORE;
+    } else if (word && strcmp(word, "quit") == 0) {
+        o = INPUT_QUITS;
+    } else if (word && strcmp(word, "history") == 0) {
+        show_history(s);
     }
-    if (s->editor && o != MORE)
+    free(word);
+    return o;
+}
+
+/* Runs the lines of the input so far, and prints its results. */
+static outcome evaluate_input(session *s, int *status)
+{
+    outcome o = INPUT_DONE;
+    *status = run_input(s);
+    console_clear();
+    print_error(s, *status);
+    if (*status == MODALUA_OK)
+        o = act_on_answer(s, modalua_result(s->rt));
+    if (*status == MODALUA_OK && o == INPUT_DONE) {
+        *status = show_results(s);
+        print_error(s, *status);
+    }
+    if (s->editor && o != INPUT_NEEDS_MORE)
         line_editor_remember(s->editor, s->input.data);
     return o;
 }
 
+/* Reads a line when there is no editor. */
 static line_editor_result read_plain(session *s, const char *prompt, const char **line)
 {
     ssize_t n;
@@ -242,36 +259,36 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
 static line_editor_result read_line(session *s, const char **line)
 {
     const char *prompt = s->input.size == 0 ? "> " : ">> ";
+    const char *earlier = s->input.size == 0 ? "" : s->input.data;
     line_editor_result result;
     signals_catch(s->rt);
     signals_note(true);
-    result = s->editor
-                 ? line_editor_read(s->editor, prompt, s->input.size ? s->input.data : "", line)
-                 : read_plain(s, prompt, line);
+    result = s->editor ? line_editor_read(s->editor, prompt, earlier, line)
+                       : read_plain(s, prompt, line);
     if (result == LINE_EDITOR_STOPPED && signals_last() == SIGTERM)
         return LINE_EDITOR_END;
     return result;
 }
 
-/* Reads a line, and runs the input when it is complete. */
+/* Reads a line, and runs the input when it is complete. Ctrl-C drops the input. */
 static outcome take_line(session *s, int *status)
 {
     const char *line = NULL;
-    outcome o = GO_ON;
+    outcome o = INPUT_DONE;
     switch (read_line(s, &line)) {
-    case LINE_EDITOR_END: putchar('\n'); return QUIT;
-    case LINE_EDITOR_STOPPED: putchar('\n'); break; /* Ctrl-C: the input is given up */
+    case LINE_EDITOR_END: putchar('\n'); return INPUT_QUITS;
+    case LINE_EDITOR_STOPPED: putchar('\n'); break;
     case LINE_EDITOR_INVALID:
-        fputs("this is not UTF-8, and was not run: is the terminal set to another encoding?\n",
+        fputs("the line is not UTF-8, and was not run: does the terminal use another encoding?\n",
               stderr);
         break;
     case LINE_EDITOR_LINE:
         if (buffer_add(&s->input, line, strlen(line)))
-            o = evaluate(s, status);
+            o = evaluate_input(s, status);
         break;
     }
-    if (o == MORE && buffer_add(&s->input, "\n", 1))
-        return MORE;
+    if (o == INPUT_NEEDS_MORE && buffer_add(&s->input, "\n", 1))
+        return o;
     s->input.size = 0;
     return o;
 }
@@ -281,24 +298,25 @@ static outcome take_line(session *s, int *status)
 static void open_editor(session *s)
 {
     char *path;
-    if (!repl_on_terminal())
+    if (!terminal_is_interactive())
         return;
     path = s->environment ? history_path() : NULL;
     s->editor = line_editor_open(path, complete, s);
     free(path);
 }
 
-static int greet(session *s)
+static int begin_session(session *s)
 {
     const char *json;
-    char *greeting;
-    int status = call(s, "modalua.evaluate.begin", NULL);
+    char *greeting = NULL;
+    int status = call_lua(s, "modalua.evaluate.begin", NULL);
     json = modalua_result(s->rt);
-    greeting = status == MODALUA_OK && s->editor && json ? json_next_string(&json) : NULL;
+    if (status == MODALUA_OK && s->editor && json)
+        greeting = json_text_next_string(&json);
     if (greeting)
         puts(greeting);
     free(greeting);
-    complain(s, status);
+    print_error(s, status);
     return status;
 }
 
@@ -307,8 +325,8 @@ int repl_run(modalua_runtime *rt, bool environment)
     session s = { .rt = rt, .environment = environment };
     int status;
     open_editor(&s);
-    status = greet(&s);
-    while (status != MODALUA_EXIT && take_line(&s, &status) != QUIT)
+    status = begin_session(&s);
+    while (status != MODALUA_EXIT && take_line(&s, &status) != INPUT_QUITS)
         ;
     signals_release();
     line_editor_close(s.editor);

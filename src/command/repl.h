@@ -1,5 +1,5 @@
-/* command/repl.h - the prompt: lines from standard input, each a run of its own. What lines mean, and how
- * results look, is the Lua half's (lua/modalua/evaluate.lua). */
+/* command/repl.h - the prompt: reads inputs from standard input and runs each by itself. The Lua
+ * half decides what an input means and how its results look (modalua.evaluate). */
 #ifndef COMMAND_REPL_H
 #define COMMAND_REPL_H
 
@@ -7,12 +7,10 @@
 
 #include "modalua.h"
 
-/* Whether there is a terminal to edit lines on. */
-bool repl_on_terminal(void);
-
-/* Reads and evaluates until the input ends; an error or Ctrl-C ends the line, not the session.
- * environment: it says where the history is, and which pager there is. Takes the process's signals
- * while it goes on. Returns MODALUA_OK, or MODALUA_EXIT when a line called os.exit. Blocks. */
+/* Reads and runs inputs until standard input ends. An error or Ctrl-C ends the present input, not
+ * the session. With `environment`, environment variables name the history file and the pager.
+ * Handles the process's signals meanwhile. Returns MODALUA_OK, or MODALUA_EXIT after an os.exit.
+ * Blocks. */
 int repl_run(modalua_runtime *rt, bool environment);
 
 #endif

@@ -5,39 +5,37 @@
 
 #include "command/watchdog.h"
 
-/* A signal handler has no other way to its runtime. */
+/* Globals, because a signal handler gets no argument. */
 static modalua_runtime *volatile interrupted_runtime;
-static volatile sig_atomic_t interrupts;
-static volatile sig_atomic_t last_signal;
-static volatile sig_atomic_t noting, noted;
-static double limit; /* seconds that a run may take; 0 = any */
+static volatile sig_atomic_t signal_count, last_signal;
+static volatile sig_atomic_t notes, has_noted; /* signals_note is on; a signal was noted */
+static double run_limit;                       /* seconds; 0 = none */
 
-/* First: cancel. Second: kill, and the watchdog. Third: the system's own way. */
-static void on_interrupt(int sig)
+static void on_signal(int sig)
 {
     last_signal = sig;
-    if (noting && !noted) {
-        noted = 1;
+    if (notes && !has_noted) {
+        has_noted = 1;
         return;
     }
     if (interrupted_runtime)
         modalua_cancel(interrupted_runtime);
-    if (++interrupts == 2) {
+    if (++signal_count == 2) {
         watchdog_alert(sig);
         signal(sig, SIG_DFL);
     }
 }
 
-/* Without SA_RESTART: a read that waits for a line ends too. */
+/* Without SA_RESTART, so that a signal ends a read that waits for a line. */
 void signals_catch(modalua_runtime *rt)
 {
     struct sigaction how;
     memset(&how, 0, sizeof how);
     sigemptyset(&how.sa_mask);
-    watchdog_watch(rt, limit); /* before a handler could alert it */
+    watchdog_watch(rt, run_limit); /* first: the handler may alert it at once */
     interrupted_runtime = rt;
-    interrupts = last_signal = noting = noted = 0;
-    how.sa_handler = on_interrupt;
+    signal_count = last_signal = notes = has_noted = 0;
+    how.sa_handler = on_signal;
     sigaction(SIGINT, &how, NULL);
     sigaction(SIGTERM, &how, NULL);
 }
@@ -50,27 +48,27 @@ void signals_release(void)
     interrupted_runtime = NULL;
 }
 
+void signals_set_limit(double seconds)
+{
+    run_limit = seconds;
+}
+
 void signals_note(bool on)
 {
-    noting = on;
+    notes = on;
 }
 
 bool signals_noted(void)
 {
-    return noted != 0;
+    return has_noted != 0;
 }
 
 void signals_forget(void)
 {
-    noted = 0;
+    has_noted = 0;
 }
 
 int signals_last(void)
 {
     return last_signal;
-}
-
-void signals_set_limit(double seconds)
-{
-    limit = seconds;
 }

@@ -1,4 +1,4 @@
-/* command/signals.h - Ctrl-C and SIGTERM of the process, and the end of all patience. One runtime. */
+/* command/signals.h - SIGINT (Ctrl-C) and SIGTERM. For one runtime at a time. */
 #ifndef COMMAND_SIGNALS_H
 #define COMMAND_SIGNALS_H
 
@@ -6,25 +6,26 @@
 
 #include "modalua.h"
 
-/* From now on SIGINT and SIGTERM cancel what runs in rt: the second one kills it, and the process if
- * that does not help; the third is the system's own. Nothing has been noted yet. */
+/* From now on the first of these signals cancels the run of rt. The second one kills it; when that
+ * does not help, the watchdog ends the process. The third one does what the system does by default.
+ * Forgets earlier signals. */
 void signals_catch(modalua_runtime *rt);
 
-/* The system's own way again. */
+/* From now on the signals do what the system does by default. */
 void signals_release(void);
 
-/* The run_seconds of the runtimes that will be given to signals_catch: a run that cannot be stopped
- * then takes the process with it. */
+/* The run_seconds of the runtimes given to signals_catch: the watchdog ends the process when a run
+ * is not over soon after that time. 0 = no limit. */
 void signals_set_limit(double seconds);
 
-/* While on, the first SIGINT or SIGTERM is only noted, for whoever asks; the next one acts. */
+/* While on, the first signal is only noted; the next one cancels the run. */
 void signals_note(bool on);
 
-/* Whether one has been noted, and has not been forgotten. */
+/* Whether a signal was noted, and not forgotten since. */
 bool signals_noted(void);
 void signals_forget(void);
 
-/* The last one since signals_catch; 0 = none. */
+/* The last signal since signals_catch; 0 = none. */
 int signals_last(void);
 
 #endif

@@ -5,8 +5,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "command/console.h"
+#include "command/json_text.h"
 #include "command/options.h"
+#include "command/terminal.h"
 
 static const struct verb {
     const char *name, *words, *help;
@@ -20,7 +21,7 @@ static const struct verb {
     { "manual", "", "the manual page: modalua manual | man -l -" },
 };
 
-enum { VERBS = sizeof verbs / sizeof verbs[0] };
+enum { VERBS = sizeof verbs / sizeof verbs[0], WORDS_WIDTH = 46 };
 
 bool verbs_has(const char *word)
 {
@@ -33,60 +34,67 @@ bool verbs_has(const char *word)
 void verbs_print(FILE *to)
 {
     for (size_t i = 0; i < VERBS; i++) {
-        int length = fprintf(to, "  %s %s", verbs[i].name, verbs[i].words);
-        for (const char *p = verbs[i].words; *p; p++)
-            length -= ((unsigned char)*p & 0xC0) == 0x80; /* the rest of a letter */
-        fprintf(to, "%*s %s\n", length < 48 ? 48 - length : 0, "", verbs[i].help);
+        const struct verb *v = &verbs[i];
+        size_t width = strlen(v->name) + 1 + terminal_columns(v->words, strlen(v->words));
+        int padding = width < WORDS_WIDTH ? (int)(WORDS_WIDTH - width) : 0;
+        fprintf(to, "  %s %s%*s %s\n", v->name, v->words, padding, "", v->help);
     }
 }
 
-/* ---- what they are told ---- */
+/* ---- the argument of modalua.verbs.main ---- */
 
-/* https://no-color.org */
-static bool wants_colour(void)
+/* What there is of a terminal. */
+static void write_terminal(json_writer *w)
 {
-    const char *none = getenv("NO_COLOR"), *term = getenv("TERM");
-    return !(none && *none) && term && strcmp(term, "dumb") != 0;
-}
-
-static const char *boolean(bool value)
-{
-    return value ? "true" : "false";
-}
-
-static void write_terminal(FILE *to)
-{
-    bool output = isatty(STDOUT_FILENO), errors = isatty(STDERR_FILENO);
-    fprintf(to, "{\"output\":%s,\"colour\":%s,\"errors\":%s,\"input\":%s", boolean(output),
-            boolean(output && wants_colour()), boolean(errors), boolean(isatty(STDIN_FILENO)));
+    bool output = isatty(STDOUT_FILENO);
+    json_text_add_boolean(w, "output", output);
+    json_text_add_boolean(w, "colour", output && terminal_wants_colour());
+    json_text_add_boolean(w, "errors", isatty(STDERR_FILENO));
+    json_text_add_boolean(w, "input", isatty(STDIN_FILENO));
     if (output)
-        fprintf(to, ",\"width\":%zu", console_width());
-    fputs(",\"options\":[", to);
+        json_text_add_number(w, "width", (long)terminal_width(STDOUT_FILENO));
 }
 
-/* The text of the tables here has nothing in it that JSON would want escaped. */
-static void write_options(FILE *to)
+static void write_names(json_writer *w)
 {
-    char text[64];
-    for (const option_row *row = option_rows; row->help; row++) {
-        options_write(row, text, sizeof text);
-        fprintf(to, "%s{\"name\":\"%s\",\"help\":\"%s\",\"anywhere\":%s}",
-                row == option_rows ? "" : ",", text, row->help, boolean(row->anywhere));
+    json_text_open(w, '[');
+    for (size_t i = 0; i < VERBS; i++)
+        json_text_string(w, verbs[i].name);
+    json_text_close(w, ']');
+}
+
+/* The command's own options, for the manual page. */
+static void write_options(json_writer *w)
+{
+    char label[64];
+    json_text_open(w, '[');
+    for (const command_option *row = command_option_rows; row->help; row++) {
+        command_options_label(row, label, sizeof label);
+        if (!label[0])
+            continue;
+        json_text_open(w, '{');
+        json_text_add_string(w, "name", label);
+        json_text_add_string(w, "help", row->help);
+        json_text_add_boolean(w, "anywhere", row->anywhere);
+        json_text_close(w, '}');
     }
-    fputs("]}", to);
+    json_text_close(w, ']');
 }
 
 int verbs_run(modalua_runtime *rt)
 {
-    char *json = NULL;
-    size_t size;
-    FILE *to = open_memstream(&json, &size);
+    json_writer w = { 0 };
+    char *json;
     int status = MODALUA_E_NOMEM;
-    if (!to)
-        return status;
-    write_terminal(to);
-    write_options(to);
-    if (fclose(to) == 0)
+    json_text_open(&w, '{');
+    write_terminal(&w);
+    json_text_key(&w, "options");
+    write_options(&w);
+    json_text_key(&w, "verbs");
+    write_names(&w);
+    json_text_close(&w, '}');
+    json = json_text_take(&w);
+    if (json)
         status = modalua_call(rt, "modalua.verbs.main", json, NULL);
     free(json);
     return status;
@@ -94,20 +102,34 @@ int verbs_run(modalua_runtime *rt)
 
 /* ---- did you mean ---- */
 
+/* Names of verbs have only small letters. */
+static bool may_be_verb(const char *word)
+{
+    while (islower((unsigned char)*word))
+        word++;
+    return *word == '\0';
+}
+
 bool verbs_suggest(modalua_runtime *rt, const char *word)
 {
-    char json[64];
-    const char *name = NULL;
-    size_t n = strlen(word);
-    if (n > sizeof json - 3)
+    json_writer w = { 0 };
+    char *json, *nearest = NULL;
+    const char *answer = NULL;
+    bool found;
+    if (!may_be_verb(word))
         return false;
-    for (const char *p = word; *p; p++)
-        if (!islower((unsigned char)*p)) /* a verb has nothing else */
-            return false;
-    snprintf(json, sizeof json, "\"%s\"", word);
-    if (modalua_call(rt, "modalua.verbs.nearest", json, &name) != MODALUA_OK || !name ||
-        name[0] != '"')
-        return false;
-    fprintf(stderr, "modalua: did you mean %.*s?\n", (int)strlen(name) - 2, name + 1);
-    return true;
+    json_text_open(&w, '{');
+    json_text_add_string(&w, "word", word);
+    json_text_key(&w, "names");
+    write_names(&w);
+    json_text_close(&w, '}');
+    json = json_text_take(&w);
+    if (json && modalua_call(rt, "modalua.verbs.nearest", json, &answer) == MODALUA_OK && answer)
+        nearest = json_text_next_string(&answer);
+    if (nearest)
+        fprintf(stderr, "modalua: did you mean %s?\n", nearest);
+    found = nearest != NULL;
+    free(nearest);
+    free(json);
+    return found;
 }

@@ -1,4 +1,4 @@
-/* command/verbs.h - the verbs of the command that are written in Lua (lua/modalua/verbs.lua), and what they
+/* command/verbs.h - the verbs of the command that are written in Lua (lua/modalua/command/verbs.lua), and what they
  * are told of the terminal, of which the library knows nothing. Built on the public header. */
 #ifndef COMMAND_VERBS_H
 #define COMMAND_VERBS_H

@@ -13,9 +13,9 @@ void modalua_config_init(modalua_config *config)
     config->struct_size = sizeof *config;
 }
 
-/* Whether a field is set that only a later library knows: it might be a limit that the host relies
- * on. */
-static bool has_more(const modalua_config *c)
+/* Whether a field is set that only a later version of the library knows: it may be a limit that the
+ * host relies on. */
+static bool has_unknown_field(const modalua_config *c)
 {
     size_t i = sizeof *c;
     while (i < c->struct_size && ((const unsigned char *)c)[i] == 0)
@@ -23,11 +23,11 @@ static bool has_more(const modalua_config *c)
     return i < c->struct_size;
 }
 
-/* What is no time at all is not above or below 0 either. */
+/* !(x >= 0) instead of x < 0, so that NaN is refused too. */
 static const char *fault_of(const modalua_config *c)
 {
     if (c->flags & ~(unsigned)FLAGS)
-        return "flags has one that this library does not know";
+        return "flags has a bit that this version of the library does not know";
     if (!(c->run_seconds >= 0))
         return "run_seconds must be 0 or more";
     if (!(c->burst_seconds >= 0))
@@ -37,9 +37,9 @@ static const char *fault_of(const modalua_config *c)
     if (c->password && !c->username)
         return "a password needs a username";
     if (c->profile && c->url)
-        return "a profile has its own URL: give url or profile";
+        return "give url or profile, not both: a profile has its own URL";
     if (c->servers && !(c->flags & MODALUA_SANDBOX))
-        return "servers limits a sandbox alone: flags lacks MODALUA_SANDBOX";
+        return "servers needs MODALUA_SANDBOX in flags: it has no effect outside a sandbox";
     return NULL;
 }
 
@@ -50,8 +50,8 @@ const char *config_read(modalua_config *full, const modalua_config *given)
         return NULL;
     if (given->struct_size < sizeof given->struct_size)
         return "struct_size is not set: call modalua_config_init first";
-    if (has_more(given))
-        return "a field is set that only a later library knows";
+    if (has_unknown_field(given))
+        return "a field is set that only a later version of the library knows";
     memcpy(full, given, given->struct_size < sizeof *full ? given->struct_size : sizeof *full);
     full->struct_size = sizeof *full;
     return fault_of(full);

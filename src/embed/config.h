@@ -1,11 +1,12 @@
-/* embed/config.h - what a host gives a runtime to be made from: read whatever library it was built for. */
+/* embed/config.h - reads the configuration that a host passes: the host may have been built for an older
+ * or a newer version of the library. */
 #ifndef EMBED_CONFIG_H
 #define EMBED_CONFIG_H
 
 #include "modalua.h"
 
-/* Fills `full` from what the host has given; NULL = the defaults. Its strings stay the host's.
- * Returns NULL, or what is wrong with it, a static text. */
+/* Fills `full` from the host's configuration (NULL = the defaults). The strings are not copied.
+ * Returns NULL, or a static text that says what is wrong. */
 const char *config_read(modalua_config *full, const modalua_config *given);
 
 #endif

@@ -1,10 +1,12 @@
-/* embed/globals.c - what a host and its scripts share: globals, as JSON, and functions of the host's. */
+/* embed/globals.c - the functions of modalua.h that set and read globals, and register functions of the
+ * host. */
 #include <ctype.h>
 #include <lauxlib.h>
 #include <stdbool.h>
 #include <string.h>
 
 #include "embed/host_functions.h"
+#include "embed/kept.h"
 #include "embed/last_error.h"
 #include "json/encode.h"
 #include "json/json.h"
@@ -12,7 +14,7 @@
 
 /* ---- names ---- */
 
-/* "a" or "a.b.c", each a name of Lua's. */
+/* Whether the name is a Lua name, or several with dots between them. */
 static bool is_path(const char *name)
 {
     for (;;) {
@@ -27,9 +29,10 @@ static bool is_path(const char *name)
     }
 }
 
-/* Pushes the table that has the last field of the path, and gives that field's name; no metamethod
- * is asked. NULL: pushes what is no table in its place. [-0, +1, m] */
-static const char *push_place(lua_State *L, const char *path, bool make)
+/* Pushes the table that holds the last field of the path, and returns the name of that field. Calls
+ * no metamethod. With `make`, makes the tables on the way that are missing. NULL: a value on the way
+ * is no table; pushes that value. [-0, +1, m] */
+static const char *push_holder(lua_State *L, const char *path, bool make)
 {
     const char *dot;
     lua_pushglobaltable(L);
@@ -52,23 +55,23 @@ static const char *push_place(lua_State *L, const char *path, bool make)
     return path;
 }
 
-/* The path of the call leads through what is no table. [-0, +0, v] */
-static void note_no_table(lua_State *L, call *c)
+/* The call fails: a value on the way of its path is no table. [-0, +0, v] */
+static void fail_without_table(lua_State *L, protected_call *c)
 {
     c->status = MODALUA_E_INVALID;
-    lua_pushfstring(L, "'%s' leads through what is no table", c->name);
-    last_error_error(L, c->rt, c->status, lua_gettop(L), 0);
+    lua_pushfstring(L, "'%s' cannot be used: a field on its path is not a table", c->name);
+    last_error_set(L, c->rt, c->status, lua_gettop(L), 0);
     lua_pop(L, 1);
 }
 
-/* Sets the place that the call names to the value on the top. [-1, +0, m] */
-static void set_place(lua_State *L, call *c)
+/* Sets the global that the call names to the value on the top. [-1, +0, m] */
+static void set_global(lua_State *L, protected_call *c)
 {
-    const char *field = push_place(L, c->name, !lua_isnil(L, -1));
+    const char *field = push_holder(L, c->name, !lua_isnil(L, -1));
     if (!field && lua_isnil(L, -1) && lua_isnil(L, -2))
-        return; /* what is not there need not be taken away */
+        return; /* nil, and the table that would hold it does not exist */
     if (!field) {
-        note_no_table(L, c);
+        fail_without_table(L, c);
         return;
     }
     lua_insert(L, -2);
@@ -81,7 +84,7 @@ static void set_place(lua_State *L, call *c)
 
 static int set_global_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     lua_settop(L, 0);
     if (!c->text)
         lua_pushnil(L);
@@ -89,28 +92,28 @@ static int set_global_p(lua_State *L)
         return luaL_error(L, "the value of '%s' is not JSON: %s", c->name, lua_tostring(L, -1));
     if (json_mark_is_null(L, -1)) {
         lua_pop(L, 1);
-        lua_pushnil(L); /* JSON's null */
+        lua_pushnil(L);
     }
-    set_place(L, c);
+    set_global(L, c);
     return 0;
 }
 
 int modalua_set_global(modalua_runtime *rt, const char *name, const char *json)
 {
-    call c = { .name = name, .text = json };
+    protected_call c = { .name = name, .text = json };
     return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c)
-                                       : last_error_invalid(rt);
+                                       : last_error_invalid_argument(rt);
 }
 
-/* Leaves the text in the call, or NULL. */
+/* Sets c->text to the global as JSON; to NULL when there is none. */
 static int get_global_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
-    const char *field = push_place(L, c->name, false);
+    protected_call *c = lua_touserdata(L, 1);
+    const char *field = push_holder(L, c->name, false);
     if (!field && lua_isnil(L, -1))
         return 0;
     if (!field) {
-        note_no_table(L, c);
+        fail_without_table(L, c);
         return 0;
     }
     lua_pushstring(L, field);
@@ -118,18 +121,18 @@ static int get_global_p(lua_State *L)
         return 0;
     if (!json_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "'%s' cannot be JSON: %s", c->name, lua_tostring(L, -1));
-    c->text = last_error_keep(L, LAST_ERROR_GLOBAL);
+    c->text = kept_set(L, KEPT_GLOBAL);
     return 0;
 }
 
 int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_out)
 {
-    call c = { .name = name };
+    protected_call c = { .name = name };
     int status;
     if (json_out)
         *json_out = NULL;
     if (!rt || !name || !is_path(name) || !json_out)
-        return last_error_invalid(rt);
+        return last_error_invalid_argument(rt);
     status = runtime_call(rt, get_global_p, &c);
     *json_out = status == MODALUA_OK ? c.text : NULL;
     return status;
@@ -138,7 +141,7 @@ int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_
 /* ---- functions ---- */
 
 typedef struct register_call {
-    call base;
+    protected_call base;
     modalua_function function;
     void *user;
 } register_call;
@@ -150,7 +153,7 @@ static int register_p(lua_State *L)
         host_functions_push_function(L, &r->base.rt->lp, r->base.name, r->function, r->user);
     else
         lua_pushnil(L);
-    set_place(L, &r->base);
+    set_global(L, &r->base);
     return 0;
 }
 
@@ -158,5 +161,5 @@ int modalua_register(modalua_runtime *rt, const char *name, modalua_function fun
 {
     register_call r = { .base = { .name = name }, .function = function, .user = user };
     return rt && name && is_path(name) ? runtime_call(rt, register_p, &r.base)
-                                       : last_error_invalid(rt);
+                                       : last_error_invalid_argument(rt);
 }

@@ -13,34 +13,35 @@
 
 #define FUNCTION (lua_upvalueindex(2))
 
-/* What the function that scripts see holds as its upvalue. */
+/* A registered function: upvalue 2 of the Lua function. */
 typedef struct host_function {
     modalua_function call;
     void *user;
     char name[];
 } host_function;
 
+/* A call of it, an operation (engine/op.h). */
 typedef struct host_call {
     op base;
-    const host_function *function; /* the caller's, which is on the stack, keeps it */
+    const host_function *function; /* kept alive by the stack of call_host */
     modalua_reply *reply;
 } host_call;
 
-static void released(op *o)
+static void host_call_release(op *o)
 {
     host_call *c = (host_call *)o;
     reply_drop(c->reply);
     c->reply = NULL;
 }
 
-static bool answered(const op *o)
+static bool host_call_is_answered(const op *o)
 {
     return reply_look(((const host_call *)o)->reply).kind != REPLY_NONE;
 }
 
 /* ---- the answer ---- */
 
-static int push_error(lua_State *L, const char *name, const reply_answer *a)
+static int push_error_answer(lua_State *L, const char *name, const reply_answer *a)
 {
     lua_pushnil(L);
     error_new(L, "host", a->code, "%s", a->text);
@@ -48,23 +49,25 @@ static int push_error(lua_State *L, const char *name, const reply_answer *a)
     return 2;
 }
 
-/* One value; null is nil. */
-static int push_json(lua_State *L, loop *lp, const char *name, const reply_answer *a)
+/* JSON's null becomes nil. */
+static int push_json_answer(lua_State *L, loop *lp, const char *name, const reply_answer *a)
 {
     if (!json_decode(L, lp->memory, a->text, a->size))
-        return luaL_error(L, "%s: the host's reply cannot be read: %s", name, lua_tostring(L, -1));
+        return luaL_error(L, "%s: the reply of the host cannot be read: %s", name,
+                          lua_tostring(L, -1));
     if (json_mark_is_null(L, -1))
         lua_pushnil(L);
     return 1;
 }
 
+/* Pushes the results of the Lua function, and returns their number. [-0, +n, v] */
 static int push_answer(lua_State *L, host_call *c)
 {
     reply_answer a = reply_look(c->reply);
     switch (a.kind) {
-    case REPLY_JSON: return push_json(L, c->base.lp, c->function->name, &a);
+    case REPLY_JSON: return push_json_answer(L, c->base.lp, c->function->name, &a);
     case REPLY_TEXT: lua_pushlstring(L, a.text, a.size); return 1;
-    case REPLY_ERROR: return push_error(L, c->function->name, &a);
+    case REPLY_ERROR: return push_error_answer(L, c->function->name, &a);
     case REPLY_NONE: break;
     }
     return 0;
@@ -72,8 +75,8 @@ static int push_answer(lua_State *L, host_call *c)
 
 /* ---- the call ---- */
 
-/* The arguments, as JSON, are right below the op. */
-static int advance(lua_State *L, op *o)
+/* An op_advance_fn. The arguments, as JSON text, are below the op on the stack. */
+static int host_call_advance(lua_State *L, op *o)
 {
     host_call *c = (host_call *)o;
     double left;
@@ -81,19 +84,19 @@ static int advance(lua_State *L, op *o)
         return push_answer(L, c);
     c->reply = reply_new(o->lp, true);
     if (!c->reply) {
-        error_new(L, "limit", "memory", "not enough memory for a call of the host");
+        error_new(L, "limit", "memory", "not enough memory to call the host");
         op_throw(L, o);
     }
     left = stop_pause_burst(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
     stop_resume_burst(o->lp, left);
-    if (!reply_is_kept(c->reply) || answered(o))
+    if (!reply_is_kept(c->reply) || host_call_is_answered(o))
         return push_answer(L, c);
-    loop_wait_outside(o->lp, o, answered); /* an answer from now on wakes the loop */
+    loop_wait_outside(o->lp, o, host_call_is_answered); /* modalua_reply_… wakes the loop */
     return OP_WAIT;
 }
 
-/* Packs the arguments into the array on the top. */
+/* Pushes a JSON array of all values on the stack. [-0, +1, m] */
 static void pack_arguments(lua_State *L)
 {
     int n = lua_gettop(L);
@@ -108,6 +111,7 @@ static void pack_arguments(lua_State *L)
     }
 }
 
+/* The Lua function that scripts see. */
 static int call_host(lua_State *L)
 {
     loop *lp = lua_touserdata(L, lua_upvalueindex(1));
@@ -115,7 +119,7 @@ static int call_host(lua_State *L)
     host_call *c;
     luaL_checkstack(L, 4, "too many arguments");
     pack_arguments(L);
-    lua_pushvalue(L, FUNCTION); /* … array function: kept, should it be registered anew */
+    lua_pushvalue(L, FUNCTION); /* … array function: kept, even when the name is registered again */
     if (!json_encode(L, -2, NULL)) {
         lua_pushnil(L);
         error_new(L, "refused", NULL, "an argument cannot be sent as JSON: %s",
@@ -123,9 +127,9 @@ static int call_host(lua_State *L)
         error_set(L, "op", f->name);
         return 2;
     }
-    c = (host_call *)op_new(L, lp, sizeof *c, 0, advance, f->name);
+    c = (host_call *)op_new(L, lp, sizeof *c, 0, host_call_advance, f->name);
     c->function = f;
-    c->base.released = released;
+    c->base.released = host_call_release;
     return op_run(L, &c->base);
 }
 
@@ -150,9 +154,9 @@ module_finder *host_functions_push_finder(lua_State *L, module_finder f)
     return copy;
 }
 
-/* Pushes what the host has replied, or that there is nothing. Throws when it has the module, and
- * cannot give it. [-0, +1, v] */
-static reply_kind push_found(lua_State *L, const char *name, modalua_reply *reply)
+/* Pushes the source that the host has replied, or a message that there is none. Throws the host's
+ * error. [-0, +1, v] */
+static reply_kind push_source(lua_State *L, const char *name, modalua_reply *reply)
 {
     reply_answer a = reply_look(reply);
     if (a.kind == REPLY_ERROR)
@@ -164,7 +168,7 @@ static reply_kind push_found(lua_State *L, const char *name, modalua_reply *repl
     return a.kind;
 }
 
-static int drop_held(lua_State *L)
+static int reply_holder_gc(lua_State *L)
 {
     modalua_reply **held = lua_touserdata(L, 1);
     reply_drop(*held);
@@ -172,13 +176,13 @@ static int drop_held(lua_State *L)
     return 0;
 }
 
-/* Pushes a place for a reply, which lets go of it when it is collected. [-0, +1, m] */
-static modalua_reply **push_holder(lua_State *L)
+/* Pushes a userdata that can hold a reply, and drops it when it is collected. [-0, +1, m] */
+static modalua_reply **push_reply_holder(lua_State *L)
 {
     modalua_reply **held = lua_newuserdatauv(L, sizeof *held, 0);
     *held = NULL;
     lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, drop_held);
+    lua_pushcfunction(L, reply_holder_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     return held;
@@ -186,7 +190,7 @@ static modalua_reply **push_holder(lua_State *L)
 
 bool host_functions_find_module(lua_State *L, const module_finder *f, const char *name)
 {
-    modalua_reply **held = push_holder(L);
+    modalua_reply **held = push_reply_holder(L);
     reply_kind kind;
     size_t size;
     const char *text;
@@ -197,7 +201,7 @@ bool host_functions_find_module(lua_State *L, const module_finder *f, const char
     left = stop_pause_burst(f->lp);
     f->search(f->user, name, *held);
     stop_resume_burst(f->lp, left);
-    kind = push_found(L, name, *held);
+    kind = push_source(L, name, *held);
     reply_drop(*held);
     *held = NULL;
     lua_remove(L, -2); /* the holder */
@@ -206,14 +210,13 @@ bool host_functions_find_module(lua_State *L, const module_finder *f, const char
     text = lua_tolstring(L, -1, &size);
     lua_pushfstring(L, "@%s", name);
     if (luaL_loadbufferx(L, text, size, lua_tostring(L, -1), "t") != LUA_OK)
-        luaL_error(L, "module '%s', which the host gave, does not compile: %s", name,
-                   lua_tostring(L, -1));
+        luaL_error(L, "module '%s' of the host does not compile: %s", name, lua_tostring(L, -1));
     lua_replace(L, -3);
     lua_pop(L, 1);
     return true;
 }
 
-/* A searcher of package.searchers: name. */
+/* A searcher of package.searchers. */
 static int l_search(lua_State *L)
 {
     host_functions_find_module(L, lua_touserdata(L, lua_upvalueindex(1)), luaL_checkstring(L, 1));
@@ -222,7 +225,7 @@ static int l_search(lua_State *L)
 
 void host_functions_add_searcher(lua_State *L, module_finder f)
 {
-    enum { PLACE = 2 }; /* behind that of package.preload */
+    enum { PLACE = 2 }; /* behind the searcher of package.preload */
     int searchers;
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "searchers");

@@ -4,11 +4,10 @@
 #include <string.h>
 
 #include "api/client_methods.h"
-#include "api/modality_methods.h"
+#include "api/native.h"
 #include "binding/doc.h"
 #include "binding/error.h"
-#include "embed/embedded.h"
-#include "embed/sandbox.h"
+#include "binding/parts.h"
 #include "engine/task.h"
 #include "json/json.h"
 #include "modalua.h"
@@ -54,17 +53,24 @@ static loop *loop_of(lua_State *L)
 
 /* ---- the modules ---- */
 
-static int l_is_error(lua_State *L)
-{
-    luaL_checkany(L, 1);
-    lua_pushboolean(L, error_is(L, 1));
-    return 1;
-}
-
 static const doc_row functions[] = {
-    { "is_error", l_is_error, "is_error(v) -> boolean",
-      "Whether v is an error object, as operations return it after nil." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "is_error",
+      .function = error_is_error,
+      .signature = "modalua.is_error(v) -> boolean",
+      .help = "Says whether v is an error object, such as operations return after nil.",
+      .example =
+          "local answers, err = pacs:find { Level = \"Study\", Query = { Modality = \"CT\" } }\n"
+          "print(modalua.is_error(err), err)" },
+    { .name = "bar",
+      .part = "core.progress_bar",
+      .signature = "modalua.bar(p)",
+      .help = "Shows the progress of an operation as a line on a terminal, as progress = true "
+              "does. p is the table that a progress function is called with: { op =, state =, "
+              "seconds =, done =, total =, unit =, over = }, as far as these are known, and the "
+              "outcome of a resource for move_resources.",
+      .example = "assert(pacs:move(found, { to = \"archive\", progress = function(p) "
+                 "modalua.bar(p) end }))" },
+    { .name = NULL }
 };
 
 int luaopen_modalua_json(lua_State *L)
@@ -79,61 +85,13 @@ int luaopen_modalua_doc(lua_State *L)
     return 1;
 }
 
-/* Pushes the embedded module as a function. [-0, +1, v] */
-static void push_embedded(lua_State *L, const embedded_module *m)
-{
-    if (luaL_loadbufferx(L, (const char *)m->text, m->size, m->chunk, "t") != LUA_OK)
-        lua_error(L);
-    sandbox_push_own_globals(L);
-    lua_setupvalue(L, -2, 1); /* _ENV */
-}
-
-/* Pushes one by its name. [-0, +1, v] */
-static void push_part(lua_State *L, const char *name)
-{
-    const embedded_module *m = embedded_modules;
-    while (strcmp(m->name, name) != 0)
-        m++;
-    push_embedded(L, m);
-}
-
-/* modalua.task, with what is written in Lua. */
+/* modalua.task comes first, and with it what all parts of the Lua half need. */
 int luaopen_modalua_task(lua_State *L)
 {
-    static const luaL_Reg ours[] = { { "describe", doc_describe },
-                                     { "fail", error_fail },
-                                     { "usage", error_blame },
-                                     { "is_error", l_is_error },
-                                     { "can_join", task_can_join },
-                                     { "keep_origin", task_keep_origin },
-                                     { NULL, NULL } };
     loop *lp = loop_of(L);
+    native_open(L, lp);
     task_open(L, lp);
-    push_part(L, "modalua.combine");
-    lua_pushvalue(L, -2);
-    luaL_newlibtable(L, ours);
-    lua_pushlightuserdata(L, lp);
-    luaL_setfuncs(L, ours, 1);
-    lua_call(L, 2, 0);
     return 1;
-}
-
-/* The part of Client and Modality that is written in Lua, and the module's function bar. */
-static void complete_modality(lua_State *L, loop *lp)
-{
-    static const char *const parts[] = {
-        "modalua.progress", "modalua.arrival",  "modalua.modality",
-        "modalua.each",     "modalua.children", "modalua.changes"
-    };
-    modality_methods_push_ours(L, lp);
-    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-        push_part(L, parts[i]);
-        lua_pushvalue(L, -2);
-        lua_call(L, 1, 0);
-    }
-    lua_getfield(L, -1, "bar");
-    lua_setfield(L, -3, "bar");
-    modality_methods_take_theirs(L);
 }
 
 int luaopen_modalua(lua_State *L)
@@ -146,37 +104,98 @@ int luaopen_modalua(lua_State *L)
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
     lua_setfield(L, -2, "task");
-    complete_modality(L, lp);
     lua_pushliteral(L, MODALUA_VERSION);
     lua_setfield(L, -2, "version");
     return 1;
 }
 
+/* ---- which modules there are ---- */
+
+/* Every module of ours that has a name outside: a C function opens it, or it is a part of the Lua
+ * half. */
+enum reach {
+    HOSTS,      /* modalua_call alone */
+    SCRIPTS,    /* and scripts that are not sandboxed: it reaches files, or looks into any value */
+    SANDBOX_TOO /* and those that are */
+};
+
+static const struct module {
+    const char *name;
+    lua_CFunction open; /* NULL: */
+    const char *part;
+    enum reach reach;
+} modules[] = {
+    { "modalua", luaopen_modalua, NULL, SANDBOX_TOO },
+    { "modalua.doc", luaopen_modalua_doc, NULL, SANDBOX_TOO },
+    { "modalua.json", luaopen_modalua_json, NULL, SANDBOX_TOO },
+    { "modalua.task", luaopen_modalua_task, NULL, SANDBOX_TOO },
+    { "modalua.letters", NULL, "text.letters", SANDBOX_TOO },
+    { "modalua.table", NULL, "text.table", SANDBOX_TOO },
+    { "modalua.playground", NULL, "playground.playground", SCRIPTS },
+    { "modalua.samples", NULL, "playground.samples", SCRIPTS },
+    { "modalua.completion", NULL, "prompt.completion", SCRIPTS },
+    { "modalua.evaluate", NULL, "prompt.evaluate", SCRIPTS },
+    { "modalua.help", NULL, "prompt.help", SCRIPTS },
+    { "modalua.printing", NULL, "prompt.printing", SCRIPTS },
+    { "modalua.verbs", NULL, "command.verbs", HOSTS },
+};
+
+enum { MODULES = sizeof modules / sizeof modules[0] };
+
+static const struct module *find(const char *name)
+{
+    for (size_t i = 0; i < MODULES; i++)
+        if (strcmp(modules[i].name, name) == 0)
+            return &modules[i];
+    return NULL;
+}
+
+bool module_is_for_sandbox(const char *name)
+{
+    const struct module *m = find(name);
+    return m && m->reach == SANDBOX_TOO;
+}
+
+void module_push_for_host(lua_State *L, const char *name)
+{
+    const struct module *m = find(name);
+    if (m && m->part) {
+        parts_push(L, m->part);
+        return;
+    }
+    if (m)
+        parts_push_globals(L);
+    else
+        lua_pushglobaltable(L);
+    lua_getfield(L, -1, "require");
+    lua_remove(L, -2);
+    lua_pushstring(L, name);
+    lua_call(L, 1, 1);
+}
+
 /* ---- a state of ours ---- */
 
-static int load_embedded(lua_State *L)
+static int open_part(lua_State *L)
 {
-    push_embedded(L, lua_touserdata(L, lua_upvalueindex(1)));
-    lua_insert(L, 1);
-    lua_call(L, lua_gettop(L) - 1, 1);
+    parts_push(L, lua_tostring(L, lua_upvalueindex(1)));
     return 1;
 }
 
 void module_preload(lua_State *L, loop *lp, const client_defaults *defaults)
 {
-    static const luaL_Reg modules[] = { { "modalua", luaopen_modalua },
-                                        { "modalua.json", luaopen_modalua_json },
-                                        { "modalua.task", luaopen_modalua_task },
-                                        { "modalua.doc", luaopen_modalua_doc },
-                                        { NULL, NULL } };
     lua_pushlightuserdata(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     connect_set_defaults(L, defaults);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    luaL_setfuncs(L, modules, 0);
-    for (const embedded_module *m = embedded_modules; m->name; m++) {
-        lua_pushlightuserdata(L, (void *)m);
-        lua_pushcclosure(L, load_embedded, 1);
+    for (const struct module *m = modules; m < modules + MODULES; m++) {
+        if (m->reach == HOSTS)
+            continue;
+        if (m->open) {
+            lua_pushcfunction(L, m->open);
+        } else {
+            lua_pushstring(L, m->part);
+            lua_pushcclosure(L, open_part, 1);
+        }
         lua_setfield(L, -2, m->name);
     }
     lua_pop(L, 1);

@@ -7,15 +7,16 @@
 
 struct modalua_reply {
     pthread_mutex_t lock;
-    loop *lp;         /* that the call waits in; NULL = nobody waits any more */
-    unsigned holders; /* the call, and the host that has kept it */
+    loop *lp;         /* of the call; NULL = the call does not wait any more */
+    unsigned holders; /* 1 or 2: the call, the host */
     bool may_be_kept, kept;
     reply_answer answer;
 };
 
 /* ---- life ---- */
 
-/* On the C library's account: the host's threads cannot share the runtime's. */
+/* Allocates from the C library: the runtime's memory account is for one thread, and the host may answer
+ * from another. */
 modalua_reply *reply_new(loop *lp, bool may_be_kept)
 {
     modalua_reply *r = calloc(1, sizeof *r);
@@ -31,8 +32,8 @@ modalua_reply *reply_new(loop *lp, bool may_be_kept)
     return r;
 }
 
-/* Locked by the caller, who gives his hold up. */
-static void unlock_and_leave(modalua_reply *r)
+/* Ends the hold of the caller, who has locked the reply. */
+static void unlock_and_release(modalua_reply *r)
 {
     bool last = --r->holders == 0;
     pthread_mutex_unlock(&r->lock);
@@ -50,7 +51,7 @@ void reply_drop(modalua_reply *r)
         return;
     pthread_mutex_lock(&r->lock);
     r->lp = NULL;
-    unlock_and_leave(r);
+    unlock_and_release(r);
 }
 
 bool reply_is_kept(modalua_reply *r)
@@ -98,9 +99,10 @@ static char *copy(const char *text, size_t size)
     return c;
 }
 
-/* The first answer counts; of a reply that was kept it ends the hold of the host, who after a
- * failure may answer again. */
-static int give(modalua_reply *r, reply_kind kind, const char *text, size_t size, const char *code)
+/* Stores the answer. The first one counts. When the reply was kept, this ends the hold of the host;
+ * after a failure the host still holds it, and may answer again. */
+static int answer(modalua_reply *r, reply_kind kind, const char *text, size_t size,
+                  const char *code)
 {
     char *text_copy = copy(text, size), *code_copy = code ? copy(code, strlen(code)) : NULL;
     int status = text_copy && (!code || code_copy) ? MODALUA_OK : MODALUA_E_NOMEM;
@@ -116,7 +118,7 @@ static int give(modalua_reply *r, reply_kind kind, const char *text, size_t size
         free(code_copy);
     }
     if (status == MODALUA_OK && r->kept) {
-        unlock_and_leave(r);
+        unlock_and_release(r);
         return status;
     }
     pthread_mutex_unlock(&r->lock);
@@ -129,19 +131,19 @@ int modalua_reply_json(modalua_reply *r, const char *json)
     json_scan_facts facts;
     if (!r || !json || !json_scan(json, strlen(json), &facts, message))
         return MODALUA_E_INVALID;
-    return give(r, REPLY_JSON, json, strlen(json), NULL);
+    return answer(r, REPLY_JSON, json, strlen(json), NULL);
 }
 
 int modalua_reply_text(modalua_reply *r, const char *text, size_t size)
 {
     if (!r || (!text && size > 0))
         return MODALUA_E_INVALID;
-    return give(r, REPLY_TEXT, text ? text : "", size, NULL);
+    return answer(r, REPLY_TEXT, text ? text : "", size, NULL);
 }
 
 int modalua_reply_error(modalua_reply *r, const char *code, const char *message)
 {
     if (!r || !message)
         return MODALUA_E_INVALID;
-    return give(r, REPLY_ERROR, message, strlen(message), code);
+    return answer(r, REPLY_ERROR, message, strlen(message), code);
 }

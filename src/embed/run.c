@@ -1,53 +1,60 @@
-/* run.c - one run of a script: started, moved on step by step, ended, stopped. */
+/* embed/run.c - the functions of modalua.h that start a run, continue it step by step, end it, and stop
+ * it. */
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "embed/kept.h"
 #include "embed/last_error.h"
-#include "embed/sandbox.h"
+#include "embed/module.h"
 #include "engine/op.h"
 #include "engine/stop.h"
 #include "engine/task.h"
 #include "json/encode.h"
 #include "json/json.h"
 
-enum { DRAIN_SECONDS = 1, TEXT_SECONDS = 1 };
+enum {
+    DRAIN_SECONDS = 1, /* for detached cleanup requests, after the root task has ended */
+    TEXT_SECONDS = 1   /* for the __tostring of the error that the script ended with */
+};
 
 /* ---- starting a run ---- */
 
-/* The chunk, or the reason why there is none, is on the top. */
-static int begin_run(lua_State *L, call *c, int loaded)
+/* Makes the root task from the function on the top, and from c->argv. load_status is the status of
+ * luaL_load…; when it is an error, that error is on the top instead. Returns 0, as the lua_CFunctions
+ * that call it do. [-1, +0, v] */
+static int begin_run(lua_State *L, protected_call *c, int load_status)
 {
-    if (loaded != LUA_OK) {
-        c->status = loaded == LUA_ERRMEM      ? MODALUA_E_NOMEM
-                    : loaded == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
-                                              : MODALUA_E_FILE;
-        last_error_error(L, c->rt, c->status, lua_gettop(L), 0);
+    if (load_status != LUA_OK) {
+        c->status = load_status == LUA_ERRMEM      ? MODALUA_E_NOMEM
+                    : load_status == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
+                                                   : MODALUA_E_FILE;
+        last_error_set(L, c->rt, c->status, lua_gettop(L), 0);
         return 0;
     }
     luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
     for (int i = 0; i < c->argc; i++)
         lua_pushstring(L, c->argv[i]);
     c->rt->root = task_new(L, &c->rt->lp, c->argc);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &last_error_places[LAST_ERROR_ROOT]);
+    kept_set(L, KEPT_TASK);
     return 0;
 }
 
 static int start_string_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     return begin_run(L, c, luaL_loadbufferx(L, c->text, c->size, c->name, "t"));
 }
 
 static int start_file_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
 }
 
-/* The result, if any, is on the top. */
-static int called_k(lua_State *L, int status, lua_KContext context)
+/* A lua_KFunction: keeps the function's result, which is on the top, as JSON. */
+static int keep_result_k(lua_State *L, int status, lua_KContext context)
 {
     modalua_runtime *rt = runtime_of(L);
     (void)status;
@@ -56,11 +63,12 @@ static int called_k(lua_State *L, int status, lua_KContext context)
         return 0;
     if (!json_encode(L, lua_gettop(L), NULL))
         return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
-    rt->json = last_error_keep(L, LAST_ERROR_JSON);
+    rt->result = kept_set(L, KEPT_RESULT);
     return 0;
 }
 
-/* Finds a function by a path from the globals, or by a module's name and a field. [-0, +1] */
+/* Pushes the function that the path leads to: from the globals ("viewer.open"), or else as a field
+ * of a module ("modalua.verbs.main"). Pushes another value when there is none. [-0, +1, v] */
 static void push_function(lua_State *L, const char *path)
 {
     const char *dot = strrchr(path, '.');
@@ -75,15 +83,14 @@ static void push_function(lua_State *L, const char *path)
     if (lua_isfunction(L, -1) || !dot)
         return;
     lua_pop(L, 1);
-    sandbox_push_require(L, path);
     lua_pushlstring(L, path, (size_t)(dot - path));
-    lua_call(L, 1, 1);
+    module_push_for_host(L, lua_tostring(L, -1));
     if (lua_istable(L, -1))
         lua_getfield(L, -1, dot + 1);
 }
 
-/* The body of a modalua_call: path, then the argument's JSON text or nil. */
-static int call_body(lua_State *L)
+/* The body of the root task of a modalua_start_call: path, and the argument as JSON text or nil. */
+static int call_function(lua_State *L)
 {
     modalua_runtime *rt = runtime_of(L);
     const char *path = lua_tostring(L, 1), *json = lua_tostring(L, 2);
@@ -92,28 +99,29 @@ static int call_body(lua_State *L)
         return luaL_error(L, "there is no function '%s'", path);
     if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, 2)))
         return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
-    lua_callk(L, json ? 1 : 0, 1, 0, called_k);
-    return called_k(L, LUA_OK, 0);
+    lua_callk(L, json ? 1 : 0, 1, 0, keep_result_k);
+    return keep_result_k(L, LUA_OK, 0);
 }
 
 static int start_call_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     const char *args[2] = { c->name, c->text };
     c->argv = args;
     c->argc = c->text ? 2 : 1;
-    lua_pushcfunction(L, call_body);
+    lua_pushcfunction(L, call_function);
     return begin_run(L, c, LUA_OK);
 }
 
-static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_done_fn done,
-                 void *user)
+/* Starts a run; `function` makes its root task. Returns as the public functions below do. */
+static int start_run(modalua_runtime *rt, lua_CFunction function, protected_call *c,
+                     modalua_done_fn done, void *user)
 {
     int status;
     if (rt->busy || rt->root)
         return MODALUA_E_BUSY;
     last_error_clear(rt);
-    rt->json = NULL;
+    rt->result = NULL;
     loop_begin(&rt->lp);
     if (rt->config.run_seconds > 0)
         loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
@@ -130,24 +138,25 @@ static int start(modalua_runtime *rt, lua_CFunction function, call *c, modalua_d
 int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
                          modalua_done_fn done, void *user)
 {
-    call c = { .name = name, .text = source, .size = size };
-    return rt && name && (source || size == 0) ? start(rt, start_string_p, &c, done, user)
-                                               : last_error_invalid(rt);
+    protected_call c = { .name = name, .text = source, .size = size };
+    return rt && name && (source || size == 0) ? start_run(rt, start_string_p, &c, done, user)
+                                               : last_error_invalid_argument(rt);
 }
 
 int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
                        modalua_done_fn done, void *user)
 {
-    call c = { .name = path, .argc = argc, .argv = argv };
-    return rt && argc >= 0 && (argc == 0 || argv) ? start(rt, start_file_p, &c, done, user)
-                                                  : last_error_invalid(rt);
+    protected_call c = { .name = path, .argc = argc, .argv = argv };
+    return rt && argc >= 0 && (argc == 0 || argv) ? start_run(rt, start_file_p, &c, done, user)
+                                                  : last_error_invalid_argument(rt);
 }
 
 int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
                        modalua_done_fn done, void *user)
 {
-    call c = { .name = function, .text = json_in };
-    return rt && function ? start(rt, start_call_p, &c, done, user) : last_error_invalid(rt);
+    protected_call c = { .name = function, .text = json_in };
+    return rt && function ? start_run(rt, start_call_p, &c, done, user)
+                          : last_error_invalid_argument(rt);
 }
 
 /* ---- ending a run ---- */
@@ -158,6 +167,7 @@ static bool is_memory_error(lua_State *L, int index)
            strcmp(lua_tostring(L, index), "not enough memory") == 0;
 }
 
+/* The status of a run that has ended with the error at index. */
 static int failure_status(lua_State *L, int index)
 {
     const loop *lp = stop_loop(L);
@@ -170,67 +180,69 @@ static int failure_status(lua_State *L, int index)
     return is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
 }
 
-static const char *limit_message(const modalua_runtime *rt, lua_State *L)
+/* Pushes which limit has ended the run. [-0, +1, m] */
+static void push_limit_message(lua_State *L, const modalua_runtime *rt)
 {
     if (rt->lp.reason == REASON_LUA_TIME)
-        return lua_pushfstring(L, "the script ran for more than %f s without a wait",
-                               (double)rt->config.burst_seconds);
-    return lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
+        lua_pushfstring(L, "the script ran for more than %f s without a wait",
+                        (double)rt->config.burst_seconds);
+    else
+        lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
 }
 
-/* Reads the outcome of the root task into the call's status and the last error. */
-static int finish_p(lua_State *L)
+/* Sets c->status and the last error to how the root task has ended. */
+static int read_outcome_p(lua_State *L)
 {
     enum { ROOT = 2, ERROR, TRACEBACK };
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     if (!rt->root->failed && rt->lp.stop == LOOP_GO)
         return 0;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &last_error_places[LAST_ERROR_ROOT]);
+    kept_push(L, KEPT_TASK);
     task_push_failure(L, ROOT);
     c->status = failure_status(L, ERROR);
-    last_error_plain_error(rt, c->status);
+    last_error_set_status(rt, c->status);
     if (c->status == MODALUA_E_SCRIPT) {
         stop_restart_burst(&rt->lp);
-        loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS); /* for a __tostring of its own */
-        last_error_error(L, rt, c->status, ERROR, TRACEBACK);
+        loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS);
+        last_error_set(L, rt, c->status, ERROR, TRACEBACK);
     } else if (c->status == MODALUA_E_LIMIT) {
-        limit_message(rt, L);
-        last_error_error(L, rt, c->status, lua_gettop(L), 0);
+        push_limit_message(L, rt);
+        last_error_set(L, rt, c->status, lua_gettop(L), 0);
     }
     return 0;
 }
 
+/* Ends the run. Returns its status. */
 static int end_run(modalua_runtime *rt)
 {
-    call c = { 0 };
-    int status = runtime_protect(rt, finish_p, &c), top;
-    if (c.status < 0) { /* the outcome is known, though perhaps there was no memory for its text */
-        if (status == MODALUA_E_NOMEM)
-            last_error_plain_error(rt, c.status);
+    protected_call c = { 0 };
+    int status = runtime_protect(rt, read_outcome_p, &c);
+    if (c.status < 0) {
+        if (status == MODALUA_E_NOMEM) /* the outcome is known, but not its text */
+            last_error_set_status(rt, c.status);
         status = c.status;
     }
-    top = lua_gettop(rt->L);
-    lua_pushboolean(rt->L, 0);
-    lua_rawsetp(rt->L, LUA_REGISTRYINDEX,
-                &last_error_places[LAST_ERROR_ROOT]); /* an existing key: cannot fail */
-    lua_settop(rt->L, top);
+    kept_clear(rt->L, KEPT_TASK);
     rt->root = NULL;
     if (status != MODALUA_OK)
-        rt->json = NULL; /* a task that the function left behind failed after it had a result */
+        rt->result = NULL; /* another task has failed after the function had returned */
     loop_end(&rt->lp);
     if (!rt->lp.interruptible)
         lua_sethook(rt->L, NULL, 0, 0);
     return status;
 }
 
-/* The root has ended and farewells are under way that still have time. */
-static bool draining(modalua_runtime *rt)
+/* ---- steps ---- */
+
+/* After the root task has ended: whether detached cleanup requests are under way, and still have
+ * time. */
+static bool is_draining(modalua_runtime *rt)
 {
     const loop *lp = &rt->lp;
     if (rt->drain_end == 0) {
         rt->drain_end = clock_now() + DRAIN_SECONDS;
-        loop_clear_deadline(&rt->lp); /* the run was in time */
+        loop_clear_deadline(&rt->lp); /* the script has kept its time limit */
     }
     return op_farewells_pending(rt->L, &rt->lp, false) &&
            (lp->stop != LOOP_KILL || lp->reason != REASON_CANCELLED) && clock_now() < rt->drain_end;
@@ -238,7 +250,7 @@ static bool draining(modalua_runtime *rt)
 
 static int step_p(lua_State *L)
 {
-    call *c = lua_touserdata(L, 1);
+    protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     if (rt->root->state != TASK_DONE) {
         task_turn(L, &rt->lp, c->seconds);
@@ -250,15 +262,15 @@ static int step_p(lua_State *L)
     return 0;
 }
 
-/* One step of a run that is under way: MODALUA_WORKING, or how it ended. */
-static int step(modalua_runtime *rt, double seconds)
+/* Continues the run under way. Returns MODALUA_WORKING, or the status of its end. */
+static int step_run(modalua_runtime *rt, double seconds)
 {
-    call c = { .seconds = seconds };
+    protected_call c = { .seconds = seconds };
     if (runtime_protect(rt, step_p, &c) < 0) {
         loop_kill(&rt->lp, REASON_CANCELLED);
         return MODALUA_WORKING;
     }
-    if (rt->root->state != TASK_DONE || draining(rt))
+    if (rt->root->state != TASK_DONE || is_draining(rt))
         return MODALUA_WORKING;
     op_farewells_pending(rt->L, &rt->lp, true);
     return end_run(rt);
@@ -279,11 +291,10 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
     done = rt->done;
     user = rt->done_user;
     runtime_enter(rt, &before);
-    status = step(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
+    status = step_run(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
     runtime_leave(rt, before);
     if (status != MODALUA_WORKING && done)
-        done(user, rt, status); /* may start another run, or destroy the runtime: nothing of it is
-                                   touched from here on */
+        done(user, rt, status); /* rt is not used from here on: done may have destroyed it */
     return status;
 }
 
@@ -292,19 +303,19 @@ int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout
     if (timeout_ms)
         *timeout_ms = -1;
     if (!rt || !timeout_ms || count < 0 || (count > 0 && !fds))
-        return last_error_invalid(rt);
+        return last_error_invalid_argument(rt);
     if (rt->busy)
         return MODALUA_E_BUSY;
     return rt->root ? loop_fds(&rt->lp, fds, count, timeout_ms) : 0;
 }
 
-/* ---- the blocking calls: start and step ---- */
+/* ---- the functions that block until the end of a run ---- */
 
-static int run_to_end(modalua_runtime *rt, int started)
+/* `status` is that of modalua_start_…. */
+static int run_to_end(modalua_runtime *rt, int status)
 {
-    int status = started;
-    if (started != MODALUA_OK)
-        return started;
+    if (status != MODALUA_OK)
+        return status;
     do
         status = modalua_step(rt, -1);
     while (status == MODALUA_WORKING);
@@ -332,7 +343,7 @@ int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
 
 const char *modalua_result(const modalua_runtime *rt)
 {
-    return rt && !rt->root ? rt->json : NULL;
+    return rt && !rt->root ? rt->result : NULL;
 }
 
 /* ---- stopping ---- */
@@ -345,7 +356,7 @@ void modalua_cancel(modalua_runtime *rt)
     loop_cancel(&rt->lp);
     running = atomic_load(&rt->lp.running);
     if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
-        stop_arm(running); /* we are a signal handler on its own thread, or a callback: no race */
+        stop_arm(running); /* no race: this is a signal handler or a callback on its thread */
 }
 
 double modalua_overdue(const modalua_runtime *rt)
@@ -372,7 +383,7 @@ void modalua_detach(modalua_runtime *rt)
 
 void modalua_destroy(modalua_runtime *rt)
 {
-    if (!rt || rt->busy) /* from inside a run it would free what it stands on */
+    if (!rt || rt->busy) /* a callback calls it: the runtime is in use below */
         return;
     rt->done = NULL;
     if (rt->root)

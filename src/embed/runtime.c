@@ -8,6 +8,7 @@
 #include "base/secret.h"
 #include "embed/config.h"
 #include "embed/host_functions.h"
+#include "embed/kept.h"
 #include "embed/last_error.h"
 #include "embed/module.h"
 #include "embed/sandbox.h"
@@ -16,7 +17,7 @@
 
 enum { DEFAULT_GRACE = 5 };
 
-/* ---- small services ---- */
+/* ---- small functions of modalua.h ---- */
 
 const char *modalua_version(void)
 {
@@ -45,14 +46,14 @@ void runtime_leave(modalua_runtime *rt, locale_t before)
     rt->busy = false;
 }
 
-/* error runtime */
-static int note_error_p(lua_State *L)
+/* A lua_CFunction: an error value, the runtime. */
+static int set_last_error_p(lua_State *L)
 {
-    last_error_error(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
+    last_error_set(L, lua_touserdata(L, 2), MODALUA_E_SCRIPT, 1, 0);
     return 0;
 }
 
-int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
+int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     lua_State *L = rt->L;
     int status;
@@ -64,9 +65,9 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     if (status == LUA_OK)
         return c->status;
     status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
-    last_error_plain_error(rt, status);
+    last_error_set_status(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
-        lua_pushcfunction(L, note_error_p);
+        lua_pushcfunction(L, set_last_error_p);
         lua_insert(L, -2);
         lua_pushlightuserdata(L, rt);
         lua_pcall(L, 2, 0, 0);
@@ -75,7 +76,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c)
     return status;
 }
 
-int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c)
+int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     locale_t before;
     int status;
@@ -87,10 +88,10 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c)
     return status;
 }
 
-/* ---- create and destroy ---- */
+/* ---- the strings of the configuration, which the runtime copies ---- */
 
-/* The strings of the configuration, in their runtime's copies. */
-static const char **config_strings(modalua_config *c, size_t i)
+/* The i-th of them; NULL: there are no more. */
+static const char **config_string(modalua_config *c, size_t i)
 {
     const char **strings[] = { &c->module_path, &c->url,         &c->username, &c->password,
                                &c->token,       &c->config_file, &c->profile,  &c->servers };
@@ -101,10 +102,10 @@ static bool copy_strings(modalua_runtime *rt, const modalua_config *from)
 {
     const char **field;
     modalua_config source = *from;
-    for (size_t i = 0; (field = config_strings(&rt->config, i)); i++)
+    for (size_t i = 0; (field = config_string(&rt->config, i)); i++)
         *field = NULL;
-    for (size_t i = 0; (field = config_strings(&rt->config, i)); i++) {
-        const char *text = *config_strings(&source, i);
+    for (size_t i = 0; (field = config_string(&rt->config, i)); i++) {
+        const char *text = *config_string(&source, i);
         char *copy;
         if (!text)
             continue;
@@ -116,16 +117,19 @@ static bool copy_strings(modalua_runtime *rt, const modalua_config *from)
     return true;
 }
 
-/* Some are secrets. */
+/* Overwrites them first: some are secrets. */
 static void free_strings(modalua_runtime *rt)
 {
     const char **field;
-    for (size_t i = 0; (field = config_strings(&rt->config, i)); i++)
+    for (size_t i = 0; (field = config_string(&rt->config, i)); i++)
         secret_free(&rt->memory, (char *)*field);
 }
 
-/* Only absolute templates, unless the user has set others: code loaded from wherever the process
- * happens to stand is a way in. */
+/* ---- making the state ---- */
+
+/* Removes relative templates from a path of `package`, which is on the top, unless the user has
+ * chosen that path: in the working directory an attacker may have put a file. Puts `prefix` (or
+ * NULL) in front. [-0, +0, m] */
 static void clean_path(lua_State *L, const char *field, const char *prefix, bool chosen)
 {
     const char *at;
@@ -150,9 +154,10 @@ static void clean_path(lua_State *L, const char *field, const char *prefix, bool
     lua_settop(L, package);
 }
 
-static int open_p(lua_State *L)
+/* Fills the new state. */
+static int open_state_p(lua_State *L)
 {
-    const call *c = lua_touserdata(L, 1);
+    const protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     const module_finder finder = { &rt->lp, rt->config.search, rt->config.user };
     bool environment = (rt->config.flags & MODALUA_ENVIRONMENT) != 0;
@@ -163,7 +168,7 @@ static int open_p(lua_State *L)
     luaL_openlibs(L);
     stdlib_open(L, &rt->host);
     module_preload(L, &rt->lp, &rt->defaults);
-    last_error_open(L);
+    kept_open(L);
     lua_getglobal(L, "package");
     clean_path(L, "path", rt->config.module_path,
                environment && (getenv("LUA_PATH_5_4") || getenv("LUA_PATH")));
@@ -181,7 +186,7 @@ static void log_line(void *user, const char *line)
     rt->config.log(rt->config.user, line, strlen(line));
 }
 
-/* The loop's settings out of the configuration. */
+/* Copies the settings of the configuration to where they are used. */
 static void apply_config(modalua_runtime *rt)
 {
     const modalua_config *c = &rt->config;
@@ -223,7 +228,7 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 
 static int build(modalua_runtime *rt, const modalua_config *config)
 {
-    call c = { 0 };
+    protected_call c = { 0 };
     locale_t before;
     int status;
     if (!loop_init(&rt->lp, &rt->memory))
@@ -237,10 +242,12 @@ static int build(modalua_runtime *rt, const modalua_config *config)
         return MODALUA_E_NOMEM;
     stop_install(rt->L, &rt->lp);
     runtime_enter(rt, &before);
-    status = runtime_protect(rt, open_p, &c);
+    status = runtime_protect(rt, open_state_p, &c);
     runtime_leave(rt, before);
     return status;
 }
+
+/* ---- create and destroy ---- */
 
 int modalua_create(modalua_runtime **out, const modalua_config *config)
 {
@@ -293,7 +300,7 @@ void runtime_free(modalua_runtime *rt)
 
 static int arg_p(lua_State *L)
 {
-    const call *c = lua_touserdata(L, 1);
+    const protected_call *c = lua_touserdata(L, 1);
     lua_createtable(L, c->argc - c->script, c->script + 1);
     for (int i = 0; i < c->argc; i++) {
         lua_pushstring(L, c->argv[i]);
@@ -305,8 +312,8 @@ static int arg_p(lua_State *L)
 
 int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int script)
 {
-    call c = { .argc = argc, .argv = argv, .script = script };
+    protected_call c = { .argc = argc, .argv = argv, .script = script };
     if (!rt || argc < 0 || script < 0 || script > argc || (argc > 0 && !argv))
-        return last_error_invalid(rt);
+        return last_error_invalid_argument(rt);
     return runtime_call(rt, arg_p, &c);
 }

@@ -1,4 +1,5 @@
-/* embed/runtime.h - the runtime from inside: what modalua.h's opaque struct holds. */
+/* embed/runtime.h - the runtime: the struct behind modalua.h's opaque type, and how its functions enter
+ * the Lua state. */
 #ifndef EMBED_RUNTIME_H
 #define EMBED_RUNTIME_H
 
@@ -13,52 +14,56 @@
 #include "modalua.h"
 
 struct modalua_runtime {
-    loop lp; /* first: a state's loop is found by its address */
+    loop lp; /* first: runtime_of casts the address of a state's loop */
     memory memory;
     lua_State *L;
     modalua_config config; /* its strings are copies, owned by the runtime */
     client_defaults defaults;
     stdlib_output host;
     locale_t c_locale;
-    bool busy; /* inside a call: another one would be re-entry */
+    bool busy; /* a function of modalua.h is at work in the state */
     /* the run under way */
-    task *root;       /* NULL without a run; kept in the registry */
-    double drain_end; /* until when farewells may be sent; 0 = the root has not ended */
+    task *root;       /* its first task, kept by KEPT_TASK; NULL without a run */
+    double drain_end; /* until when detached cleanup requests may be sent, on clock_now's clock; 0 =
+                         the root task has not ended */
     modalua_done_fn done;
     void *done_user;
-    /* what the last call left; static, or in the registry */
+    /* strings for the host; static, or kept (embed/kept.h) */
     const char *error, *error_json;
-    const char *json;
+    const char *result;
 };
 
-/* What every protected function receives as its only argument, a light userdata. */
-typedef struct call {
+/* The arguments of a function of modalua.h, for the lua_CFunction that does its work under
+ * protection; a light userdata, its only argument. Each function uses the fields that it needs. */
+typedef struct protected_call {
     modalua_runtime *rt;
-    int status; /* what the public function returns */
-    const char *name,
-        *text; /* a chunk's name and source; a file's path; a function's name and argument */
-    size_t size;
-    int argc, script;
+    int status;       /* the status that the function of modalua.h returns */
+    const char *name; /* of a chunk, a function or a global; the path of a file */
+    const char *text; /* a chunk's source; JSON */
+    size_t size;      /* of the text */
+    int argc, script; /* the arguments of a script, and its own place among them */
     const char *const *argv;
     double seconds;
-} call;
+} protected_call;
 
-/* Between these two the runtime works on the calling thread, under the "C" locale; `before` is the
- * locale to put back. */
+/* Between these two calls the runtime works, on this thread and in the "C" locale. *before is the
+ * host's locale, which runtime_leave restores. */
 void runtime_enter(modalua_runtime *rt, locale_t *before);
 void runtime_leave(modalua_runtime *rt, locale_t before);
 
-/* Frees a runtime that has no run under way. */
+/* Calls the function under protection, between runtime_enter and runtime_leave. Returns c->status;
+ * when the function throws, MODALUA_E_NOMEM or MODALUA_E_SCRIPT, and what it threw is the last
+ * error. */
+int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c);
+
+/* Enters the runtime, does the same, and leaves it. Returns MODALUA_E_BUSY, and does nothing, while
+ * another call is at work. */
+int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c);
+
+/* Frees a runtime without a run. */
 void runtime_free(modalua_runtime *rt);
 
-/* Runs a C function under protection and returns the status that it left in the call, or, should it
- * fail itself, MODALUA_E_NOMEM or MODALUA_E_SCRIPT with its message as the last error. */
-int runtime_protect(modalua_runtime *rt, lua_CFunction function, call *c);
-
-/* The same as a whole call of the host's: MODALUA_E_BUSY inside another one. */
-int runtime_call(modalua_runtime *rt, lua_CFunction function, call *c);
-
-/* The runtime of a state that is ours. */
+/* The runtime of a state that the library owns. */
 #define runtime_of(L) ((modalua_runtime *)stop_loop(L))
 
 #endif

@@ -3,11 +3,12 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static const char own_globals_key; /* of the Lua half's globals in the registry */
+#include "binding/parts.h"
+#include "embed/module.h"
 
-/* ---- what there is: nothing else ---- */
+/* ---- the allow-list ---- */
 
-/* Lists of names, ended by NULL. */
+/* Names, ended by NULL. */
 static const char *const base[] = {
     "assert",   "error",    "getmetatable", "ipairs", "next",   "pairs",    "pcall",
     "print",    "rawequal", "rawget",       "rawlen", "rawset", "select",   "setmetatable",
@@ -36,21 +37,8 @@ static const struct {
 } libraries[] = { { "coroutine", coroutine }, { "math", math },   { "os", os },
                   { "string", string },       { "table", table }, { "utf8", utf8 } };
 
-/* Those of modalua's modules that have no way to a file or to another state's globals. */
-static const char *const modules[] = {
-    "modalua",      "modalua.doc", "modalua.json", "modalua.letters", "modalua.table",
-    "modalua.task", NULL
-};
-
-static bool is_listed(const char *const *list, const char *name)
-{
-    while (*list && strcmp(*list, name) != 0)
-        list++;
-    return *list != NULL;
-}
-
-/* Sets those fields of the table on the top as the table at `from` has them. [-0, +0, m] */
-static void take_fields(lua_State *L, int from, const char *const *names)
+/* Copies the named fields from the table at `from` to the table on the top. [-0, +0, m] */
+static void copy_fields(lua_State *L, int from, const char *const *names)
 {
     for (; *names; names++) {
         lua_getfield(L, from, *names);
@@ -58,9 +46,9 @@ static void take_fields(lua_State *L, int from, const char *const *names)
     }
 }
 
-/* ---- functions of its own ---- */
+/* ---- load and require ---- */
 
-/* As lbaselib's, but text only: crafted bytecode takes the process over. */
+/* The standard `load` (upvalue 1), but for text only: crafted bytecode could take over the process. */
 static int l_load(lua_State *L)
 {
     int n = lua_gettop(L) < 3 ? 3 : lua_gettop(L);
@@ -73,22 +61,23 @@ static int l_load(lua_State *L)
     return lua_gettop(L);
 }
 
-/* Pushes what require "name" of the full library gives. [-0, +1, v] */
-static void require_own(lua_State *L, const char *name)
+/* Pushes the result of the Lua half's require "name". [-0, +1, v] */
+static void require_modaluas(lua_State *L, const char *name)
 {
-    sandbox_push_own_globals(L);
+    parts_push_globals(L);
     lua_getfield(L, -1, "require");
     lua_remove(L, -2);
     lua_pushstring(L, name);
     lua_call(L, 1, 1);
 }
 
-/* Pushes what the host's module gives, or true. [-0, +1, v] */
+/* Loads a module of the host, and pushes its result; true when it has none. [-0, +1, v] */
 static void require_hosts(lua_State *L, const module_finder *f, const char *name)
 {
     if (!f->search)
         luaL_error(L,
-                   "a sandboxed script has no module '%s': only modalua's, and those of its host",
+                   "a sandboxed script has no module '%s': it has only modalua's modules and those "
+                   "of its host",
                    name);
     if (!host_functions_find_module(L, f, name))
         lua_error(L);
@@ -100,7 +89,7 @@ static void require_hosts(lua_State *L, const module_finder *f, const char *name
     }
 }
 
-/* Upvalues: the finder, and the table of what has been loaded. */
+/* Upvalues: the module_finder, and a table: name -> the result of the module that was loaded. */
 static int l_require(lua_State *L)
 {
     const module_finder *f = lua_touserdata(L, lua_upvalueindex(1));
@@ -109,8 +98,8 @@ static int l_require(lua_State *L)
     lua_pushvalue(L, 1);
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
         return 1;
-    if (is_listed(modules, name))
-        require_own(L, name);
+    if (module_is_for_sandbox(name))
+        require_modaluas(L, name);
     else
         require_hosts(L, f, name);
     lua_pushvalue(L, 1);
@@ -129,8 +118,9 @@ static void set_require(lua_State *L, module_finder f)
 
 /* ---- the globals ---- */
 
-/* Of all strings: their methods are the sandbox's. The globals are on the top. */
-static void adopt_strings(lua_State *L)
+/* The methods of strings become the sandbox's table `string`, and scripts cannot reach the metatable of
+ * strings. The globals are on the top. [-0, +0, m] */
+static void set_string_methods(lua_State *L)
 {
     lua_pushliteral(L, "");
     lua_getmetatable(L, -1);
@@ -148,11 +138,11 @@ void sandbox_enter(lua_State *L, module_finder f)
     own = lua_gettop(L);
     lua_newtable(L);
     globals = lua_gettop(L);
-    take_fields(L, own, base);
+    copy_fields(L, own, base);
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
         lua_getfield(L, own, libraries[i].name);
         lua_newtable(L);
-        take_fields(L, globals + 1, libraries[i].fields);
+        copy_fields(L, globals + 1, libraries[i].fields);
         lua_setfield(L, globals, libraries[i].name);
         lua_settop(L, globals);
     }
@@ -163,26 +153,8 @@ void sandbox_enter(lua_State *L, module_finder f)
     lua_pushvalue(L, globals);
     lua_setfield(L, globals, "_G");
     lua_pushvalue(L, globals);
-    lua_setfield(L, own, "_G"); /* what the Lua half does to globals, it does to the script's */
-    adopt_strings(L);
+    lua_setfield(L, own, "_G"); /* the Lua half sets the globals of the script through _G */
+    set_string_methods(L);
     lua_rawseti(L, LUA_REGISTRYINDEX, LUA_RIDX_GLOBALS);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &own_globals_key);
-}
-
-void sandbox_push_own_globals(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &own_globals_key) == LUA_TTABLE)
-        return;
-    lua_pop(L, 1);
-    lua_pushglobaltable(L);
-}
-
-void sandbox_push_require(lua_State *L, const char *path)
-{
-    if (strncmp(path, "modalua.", 8) == 0)
-        sandbox_push_own_globals(L);
-    else
-        lua_pushglobaltable(L);
-    lua_getfield(L, -1, "require");
-    lua_remove(L, -2);
+    parts_set_globals(L);
 }

@@ -1,9 +1,9 @@
-/* embed/sandbox.h - what a script has that its host does not trust with the machine: an allow-list of
- * the standard library, modules of the host's choice, the servers that the host names, no files and
- * nothing of the server's own settings.
+/* embed/sandbox.h - the globals of a sandboxed script: an allow-list of the standard library, `load`
+ * without bytecode, and a `require` that finds modalua's modules and those of the host. (Its servers
+ * are limited by api/connect.c, its routes and functions by request/guard.h.)
  *
- * The globals of such a state are a table made for it. modalua's own Lua half keeps the full
- * library, in globals that no script can reach.
+ * The globals of such a state are a new table. The Lua half of modalua keeps the whole standard
+ * library, in globals that scripts cannot reach.
  */
 #ifndef EMBED_SANDBOX_H
 #define EMBED_SANDBOX_H
@@ -13,15 +13,8 @@
 #include "embed/host_functions.h"
 #include "engine/loop.h"
 
-/* Gives a state of ours, whose libraries are open, the globals of a sandbox. [-0, +0, m] */
+/* Replaces the globals of a state that the library owns by those of a sandbox. Its libraries have been
+ * opened before. [-0, +0, m] */
 void sandbox_enter(lua_State *L, module_finder f);
-
-/* Pushes the globals of modalua's own Lua half, which outside a sandbox are everybody's.
- * [-0, +1, -] */
-void sandbox_push_own_globals(lua_State *L);
-
-/* Pushes the `require` for a path that the host calls: it may call any part of modalua; of the rest
- * what its scripts could. [-0, +1, v] */
-void sandbox_push_require(lua_State *L, const char *path);
 
 #endif

@@ -1,13 +1,15 @@
-# Writes the Lua half as C arrays of text: cmake -DOUTPUT=… "-DSOURCES=a.lua;b.lua" -P embed.cmake
-# A file lua/modalua/x.lua becomes the module modalua.x with the chunk name =modalua/x.lua, so tracebacks show its real lines.
+# Writes the Lua half as C arrays of text: cmake -DOUTPUT=… "-DPARTS=core/x.lua=/path/of/x.lua;…" -P embed.cmake
+# core/x.lua becomes the part core.x with the chunk name =modalua/core/x.lua, so that tracebacks show where it stands in lua/.
 set(arrays "")
 set(rows "")
-foreach(source IN LISTS SOURCES)
-  get_filename_component(name "${source}" NAME_WE)
-  file(READ "${source}" hex HEX)
+foreach(part IN LISTS PARTS)
+  string(REGEX MATCH "^([^=]*)\\.lua=(.*)$" matched "${part}")
+  set(place "${CMAKE_MATCH_1}")
+  file(READ "${CMAKE_MATCH_2}" hex HEX)
+  string(REPLACE "/" "." name "${place}")
+  string(REPLACE "/" "_" identifier "${place}")
   string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
-  string(APPEND arrays "static const unsigned char text_${name}[] = { ${bytes} 0 };\n")
-  string(APPEND rows
-    "    { \"modalua.${name}\", \"=modalua/${name}.lua\", text_${name}, sizeof text_${name} - 1 },\n")
+  string(APPEND arrays "static const unsigned char ${identifier}[] = { ${bytes} 0 };\n")
+  string(APPEND rows "    { \"${name}\", \"=modalua/${place}.lua\", ${identifier}, sizeof ${identifier} - 1 },\n")
 endforeach()
-file(WRITE "${OUTPUT}" "#include \"embed/embedded.h\"\n\n${arrays}\nconst embedded_module embedded_modules[] = {\n${rows}    { 0, 0, 0, 0 }\n};\n")
+file(WRITE "${OUTPUT}" "#include \"binding/parts.h\"\n\n${arrays}\nconst embedded_part embedded_parts[] = {\n${rows}    { 0, 0, 0, 0 }\n};\n")

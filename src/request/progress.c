@@ -8,15 +8,9 @@
 #include "base/clock.h"
 #include "binding/doc.h"
 #include "binding/error.h"
+#include "binding/parts.h"
 
 #define GAP 0.1 /* seconds between two reports */
-
-static const char bar_key; /* of the function that shows a bar, in the registry */
-
-void progress_set_bar(lua_State *L)
-{
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &bar_key);
-}
 
 bool progress_take(lua_State *L, int options, const char *function, progress *p)
 {
@@ -28,7 +22,7 @@ bool progress_take(lua_State *L, int options, const char *function, progress *p)
     }
     if (type == LUA_TBOOLEAN) {
         lua_settop(L, top);
-        lua_rawgetp(L, LUA_REGISTRYINDEX, &bar_key);
+        parts_push_function(L, "core.progress_bar", "bar");
     } else if (type != LUA_TFUNCTION) {
         error_usage(L, "%s: option 'progress' must be true or a function (a %s was given)",
                     function, luaL_typename(L, -1));

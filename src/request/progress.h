@@ -35,9 +35,6 @@ void progress_abandon(const loop *lp, progress *p);
 /* A job's state in a static string. */
 const char *progress_state(const char *state);
 
-/* The function on the top is what shows a bar. [-1, +0, m] */
-void progress_set_bar(lua_State *L);
-
 /* show(text). Shows a line in place of the last one, where the host wants bars; "" takes it away.
  * In a state that is not ours: on a terminal. */
 int progress_show(lua_State *L);

@@ -1,0 +1,111 @@
+-- command.verbs.manual: writes the manual page, from the option table of the command, the words of the verbs and the descriptor rows of the
+-- functions.
+local require = ...
+local help = require "prompt.help"
+local modalua = require "modalua"
+local verbs = require "command.verbs"
+
+-- Text as troff takes it: a dot at the start of a line is not its own.
+local function plain(text)
+  return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("\n", "\n\\&"):gsub("^[.']", "\\&%0"))
+end
+
+local function bold(text)
+  return "\\fB" .. plain(text) .. "\\fR"
+end
+
+local function tagged(head, text)
+  return (".TP\n%s\n%s\n"):format(head, plain(text))
+end
+
+-- "-L, --level LEVEL" of a row of words.
+local function head_of(row)
+  if row[1] == "argument" then
+    return bold(row.name)
+  end
+  return bold(row.name:gsub(" ", ", ")) .. (row.argname and " " .. plain(row.argname) or "")
+end
+
+local function add_verb(add, name, verb)
+  local arguments = {}
+  for i, row in ipairs(verb.words) do
+    local argument = row[1] == "argument" and plain(row.name) .. (row.args and "…" or "")
+    arguments[i] = argument and (row.args and "[" .. argument .. "]" or argument) or ""
+  end
+  add((".SS %s\n%s [options] %s\n.PP\n%s\n"):format(name, bold("modalua " .. name), table.concat(arguments, " "),
+    plain(verb.description)))
+  for _, row in ipairs(verb.words) do
+    add(tagged(head_of(row), row.description .. "."))
+  end
+  for _, example in ipairs(verb.examples) do
+    add((".PP\n.EX\n%s\n.EE\n.RS\n%s\n.RE\n"):format(plain(example[1]), plain(example[2] .. ".")))
+  end
+end
+
+local function add_function(add, row)
+  add(tagged(bold(row.signature), row.help))
+  add ".RS\n"
+  for _, option in ipairs(row.options or {}) do
+    add(tagged(bold(option.name) .. (option.type and " (" .. option.type .. ")" or ""), option.help .. "."))
+  end
+  add((".PP\n.EX\n%s\n.EE\n.RE\n"):format(plain(row.example or "")))
+end
+
+local function add_functions(add)
+  add((".PP\n%s\n.PP\n.EX\n%s\n.EE\n"):format(plain("The examples stand in this context, at the prompt of modalua playground or in a "
+    .. "script. clinic is another Orthanc, and image.dcm a DICOM file:"), plain(help.context)))
+  for _, section in ipairs(help.sections()) do
+    add((".SS %s\n"):format(section.name))
+    for _, entry in ipairs(section.entries) do
+      add_function(add, entry.row)
+    end
+  end
+end
+
+-- The manual page for man, as text. `options`: those of the command; `names`: of all verbs.
+local function page(options, names)
+  local parts = {}
+  local function add(text)
+    parts[#parts + 1] = text
+  end
+  add((".TH MODALUA 1 \"\" \"modalua %s\" \"User Commands\"\n"):format(modalua.version))
+  add(".SH NAME\nmodalua \\- Lua scripts and verbs that talk to DICOM modalities through an Orthanc server\n")
+  add ".SH SYNOPSIS\n\\fBmodalua\\fR [options] [script [args]]\n.br\n\\fBmodalua\\fR [options] verb [words]\n.br\n"
+  add "\\fBmodalua\\fR [options] \\fBplayground\\fR [script [args] | verb [words]]\n"
+  add(".SH DESCRIPTION\n" .. plain("Without a verb, modalua behaves as lua does, with the module modalua at hand. A verb wins over a file "
+    .. "of its name: ./find is the file. With playground, it works among three Orthanc servers of its own.") .. "\n")
+  add ".SH OPTIONS\n"
+  for _, option in ipairs(options) do
+    add(tagged(bold(option.name), option.help .. (option.anywhere and "; it may stand behind a verb, too." or ".")))
+  end
+  add(".SH VERBS\n" .. plain("Data goes to standard output: on a terminal as a table, elsewhere as lines with tabs between the cells, in "
+    .. "which control characters are escaped. Errors, and what is said beside, go to standard error. All take -h and --help; all but "
+    .. "manual take:") .. "\n")
+  for _, row in ipairs(verbs.COMMON) do
+    add(tagged(head_of(row), row.description .. "."))
+  end
+  for _, name in ipairs(names) do
+    add_verb(add, name, verbs.load(name))
+  end
+  add(".SH EXIT STATUS\n" .. tagged("0", "good.") .. tagged("1", "an operation or a script failed.") .. tagged("2", "wrong usage.")
+    .. tagged("130", "interrupted."))
+  add(".SH ENVIRONMENT\n" .. tagged("MODALUA_URL, MODALUA_USERNAME, MODALUA_PASSWORD, MODALUA_TOKEN", "the server, and credentials for "
+    .. "it alone.") .. tagged("NO_COLOR", "when it is not empty, no colours.") .. tagged("MODALUA_ORTHANC", "the playground's Orthanc."))
+  add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "servers with names, for --profile."))
+  add ".SH FUNCTIONS\n"
+  add_functions(add)
+  return table.concat(parts)
+end
+
+local function run_manual(self)
+  print((page(self.terminal.options, self.terminal.verbs):gsub("\n$", "")))
+  return true
+end
+
+return {
+  run = run_manual,
+  is_plain = true,
+  description = "Writes the manual page.",
+  examples = { { "modalua manual | man -l -", "shows it" } },
+  words = {},
+}

@@ -1,0 +1,65 @@
+-- Runs one test as ctest would: lua5.4 run_test.lua TESTS NAME [ARGUMENT…], for scripts/spec.sh. TESTS is what
+-- `ctest --show-only=json-v1` has written; further arguments are busted's. Needs no modalua, which may be what is broken.
+local cjson = require "cjson"
+
+local file <close> = assert(io.open(arg[1]))
+local tests, names = {}, {}
+for _, test in ipairs(cjson.decode(file:read "a").tests) do
+  test.is = {}
+  for _, property in ipairs(test.properties) do
+    test.is[property.name] = property.value
+  end
+  tests[test.name] = test
+  names[#names + 1] = test.name
+end
+table.sort(names)
+
+local function quoted(words)
+  local list = {}
+  for i, word in ipairs(words) do
+    list[i] = "'" .. word:gsub("'", "'\\''") .. "'"
+  end
+  return table.concat(list, " ")
+end
+
+-- Its exit status.
+local function run(test, arguments)
+  local words = { "env", "--chdir=" .. test.is.WORKING_DIRECTORY }
+  for _, list in ipairs { test.is.ENVIRONMENT or {}, test.command, arguments } do
+    table.move(list, 1, #list, #words + 1, words)
+  end
+  local _, how, status = os.execute("exec " .. quoted(words))
+  return how == "exit" and status or 128 + status
+end
+
+local function has(list, value)
+  for _, one in ipairs(list or {}) do
+    if one == value then
+      return true
+    end
+  end
+  return false
+end
+
+-- What makes the fixtures that a test needs, such as a newer Orthanc.
+local function set_up(test)
+  for _, fixture in ipairs(test.is.FIXTURES_REQUIRED or {}) do
+    for _, name in ipairs(names) do
+      if has(tests[name].is.FIXTURES_SETUP, fixture) then
+        local status = run(tests[name], {})
+        if status ~= 0 then
+          os.exit(status)
+        end
+      end
+    end
+  end
+end
+
+local test = tests[arg[2]] or tests["spec-" .. (arg[2] or "")]
+if not test then
+  io.stderr:write(arg[2] and ("There is no test '%s'. "):format(arg[2]) or "", "There are:\n  ",
+    table.concat(names, "\n  "), "\n")
+  os.exit(2)
+end
+set_up(test)
+os.exit(run(test, { table.unpack(arg, 3) }))

@@ -1,0 +1,12 @@
+/* api/native.h - what the Lua half has from C and scripts do not. */
+#ifndef API_NATIVE_H
+#define API_NATIVE_H
+
+#include <lua.h>
+
+#include "engine/loop.h"
+
+/* Gives the parts of the Lua half the table "core.native". [-0, +0, m] */
+void native_open(lua_State *L, loop *lp);
+
+#endif

@@ -1,0 +1,120 @@
+#include "binding/parts.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+static const char globals_key; /* of the parts' globals in the registry */
+
+/* ---- their globals ---- */
+
+void parts_set_globals(lua_State *L)
+{
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &globals_key);
+}
+
+void parts_push_globals(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &globals_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_pushglobaltable(L);
+}
+
+/* ---- loading ---- */
+
+/* Loads the part and pushes its value. [-0, +1, v] */
+static void load(lua_State *L, const embedded_part *p);
+
+static const embedded_part *find(const char *name)
+{
+    const embedded_part *p = embedded_parts;
+    while (p->name && strcmp(p->name, name) != 0)
+        p++;
+    return p->name ? p : NULL;
+}
+
+/* Pushes a module that scripts can require too. [-0, +1, v] */
+static void push_public(lua_State *L, const char *name)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
+    if (lua_getfield(L, -1, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+        parts_push_globals(L);
+        lua_getfield(L, -1, "require");
+        lua_remove(L, -2);
+        lua_pushstring(L, name);
+        lua_call(L, 1, 1);
+    }
+    lua_remove(L, -2);
+}
+
+void parts_provide(lua_State *L, const char *name)
+{
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, PARTS_LOADED);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+void parts_push(lua_State *L, const char *name)
+{
+    const embedded_part *p;
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, PARTS_LOADED);
+    if (lua_getfield(L, -1, name) == LUA_TNIL) {
+        lua_pop(L, 1);
+        p = find(name);
+        if (p)
+            load(L, p);
+        else
+            push_public(L, name);
+    }
+    lua_remove(L, -2);
+}
+
+/* The `require` of the Lua half. */
+static int l_require(lua_State *L)
+{
+    parts_push(L, luaL_checkstring(L, 1));
+    return 1;
+}
+
+/* Two parts that required each other while they are loaded would never end. None does. */
+static void load(lua_State *L, const embedded_part *p)
+{
+    if (luaL_loadbufferx(L, (const char *)p->text, p->size, p->chunk, "t") != LUA_OK)
+        lua_error(L);
+    parts_push_globals(L);
+    lua_setupvalue(L, -2, 1); /* _ENV */
+    lua_pushcfunction(L, l_require);
+    lua_call(L, 1, 1);
+    lua_pushvalue(L, -1);
+    parts_provide(L, p->name);
+}
+
+/* ---- functions that load their part ---- */
+
+static int called(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return lua_gettop(L);
+}
+
+/* Upvalues: the names of the part and of its function. */
+static int call_function(lua_State *L)
+{
+    parts_push(L, lua_tostring(L, lua_upvalueindex(1)));
+    lua_pushvalue(L, lua_upvalueindex(2));
+    lua_gettable(L, -2);
+    lua_remove(L, -2);
+    lua_insert(L, 1);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called);
+    return called(L, LUA_OK, 0);
+}
+
+void parts_push_function(lua_State *L, const char *part, const char *function)
+{
+    lua_pushstring(L, part);
+    lua_pushstring(L, function);
+    lua_pushcclosure(L, call_function, 2);
+}

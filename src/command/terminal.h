@@ -1,0 +1,37 @@
+/* command/terminal.h - the user's terminal: its size, what it can do, and how much of a text fits
+ * into a line of it. */
+#ifndef COMMAND_TERMINAL_H
+#define COMMAND_TERMINAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The width of a terminal that does not report one. */
+enum { TERMINAL_DEFAULT_WIDTH = 80 };
+
+/* The columns of the terminal that is open at the descriptor; TERMINAL_DEFAULT_WIDTH when it is no
+ * terminal, or reports no width. */
+size_t terminal_width(int fd);
+
+/* The rows of the terminal that is open at the descriptor; 0 when it is no terminal, or reports no
+ * height. */
+size_t terminal_height(int fd);
+
+/* Whether the user can edit lines: standard input and output are a terminal that can move its
+ * cursor. */
+bool terminal_is_interactive(void);
+
+/* Whether the user wants colours on a terminal: neither NO_COLOR nor TERM=dumb is set. */
+bool terminal_wants_colour(void);
+
+/* Measures the character at the start of a UTF-8 text of `size` bytes, size > 0: returns its bytes,
+ * and sets *columns to its width, 0 to 2. A byte that is not UTF-8 has the width 1. */
+size_t terminal_character(const char *text, size_t size, size_t *columns);
+
+/* The columns that the text takes. */
+size_t terminal_columns(const char *text, size_t size);
+
+/* The bytes of the longest beginning of the text that takes at most `columns` columns. */
+size_t terminal_fitting(const char *text, size_t size, size_t columns);
+
+#endif
