@@ -70,7 +70,7 @@ static file_call *push_call(lua_State *L, loop *lp, int client_index, int name_i
     f = (file_call *)call_new(L, lp, sizeof *f + 2 * (size + sizeof PARTIAL_FILE_SUFFIX),
                               client_index, name, first);
     f->file.fd = -1;
-    f->call.base.released = released;
+    f->call.base.on_release = released;
     memcpy(f->name, text, size + 1);
     return f;
 }

@@ -5,6 +5,7 @@
 
 #include "binding/doc.h"
 #include "binding/error.h"
+#include "engine/cleanup.h"
 #include "request/single_request.h"
 
 #define FOUND_TYPE "modalua.Found"
@@ -112,7 +113,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
 int find_result_close_later(lua_State *L, loop *lp, int client_index, const char *id)
 {
     single_request *x = find_result_push_close(L, lp, client_index, id);
-    op_farewell(L, &x->base, x->server, &x->request);
+    cleanup_start(L, &x->base, x->server, &x->request);
     return 0;
 }
 

@@ -43,7 +43,7 @@ static int remote_gc(lua_State *L)
     remote *n = lua_touserdata(L, 1);
     slots *l = n->slots;
     n->slots = NULL;
-    slots_release(n->lp, l);
+    slots_close(n->lp, l);
     return 0;
 }
 
@@ -66,7 +66,7 @@ void remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client_ind
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, NAMED_CLIENT);
     lua_pushfstring(L, "%s/%s", kind->root, name); /* a modality and a peer may be namesakes */
-    n->slots = slots_of(lp, http_server_url(c->server), lua_tostring(L, -1));
+    n->slots = slots_open(lp, http_server_url(c->server), lua_tostring(L, -1));
     lua_pop(L, 1);
     if (!n->slots)
         error_throw(L, "limit", "memory", "not enough memory for a %s", kind->word);

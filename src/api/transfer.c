@@ -7,6 +7,8 @@
 #include "base/clock.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "engine/cleanup.h"
+#include "engine/timer.h"
 
 enum { DOUBTS_MAX = 1000 };
 
@@ -102,19 +104,19 @@ static bool stop_named(op *o)
     if (!orthanc_answer_id(o->transfer.body, t->poll.job))
         return false;
     r = stop_request(t);
-    return op_farewell_request(o, t->poll.base.call.client->server, &r);
+    return op_send(o, t->poll.base.call.client->server, &r);
 }
 
 static void stopped(lua_State *L, op *o, bool detached)
 {
     transfer *t = (transfer *)o;
     http_request r;
-    if (o->committed) {
+    if (o->keeps_request) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
-            op_become_farewell(L, o, NULL, detached ? NULL : stop_named);
+            cleanup_take_over(L, o, NULL, detached ? NULL : stop_named);
     } else if (t->poll.job[0] && !detached) {
         r = stop_request(t);
-        op_become_farewell(L, o, &r, NULL);
+        cleanup_take_over(L, o, &r, NULL);
     }
 }
 
@@ -227,7 +229,7 @@ static int submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     int results = call_answer(L, c);
-    c->base.committed = false;
+    c->base.keeps_request = false;
     if (results != 1) {
         if (is_forgotten(L))
             return forgotten(L, c);
@@ -282,8 +284,8 @@ static int submit(lua_State *L, call *c)
     waiting = call_post(L, c, submitted, CALL_REMOTE, "%s", lua_tostring(L, -2));
     c->deadline = deadline;
     if (waiting == OP_WAIT) {
-        c->base.stopped = stopped;
-        c->base.committed = t->synchronous != 1;
+        c->base.on_stop = stopped;
+        c->base.keeps_request = t->synchronous != 1;
     }
     return waiting;
 }
@@ -291,8 +293,8 @@ static int submit(lua_State *L, call *c)
 /* Its turn has come, or the caller's deadline. */
 static int admitted(lua_State *L, call *c)
 {
-    loop_clear_timer(&c->base);
-    return c->base.has_slot ? submit(L, c) : not_started(L, c);
+    timer_clear(&c->base);
+    return c->base.slot.held ? submit(L, c) : not_started(L, c);
 }
 
 int transfer_begin(lua_State *L, call *c)
@@ -302,13 +304,13 @@ int transfer_begin(lua_State *L, call *c)
     if (t->synchronous == 0)
         return submit(L, c);
     if (!op_can_yield(L, c->base.lp)) {
-        slots_push_in(m->slots, &c->base);
+        slots_acquire_now(m->slots, &c->base);
         return submit(L, c);
     }
-    if (slots_enter(m->slots, &c->base, m->max_moves))
+    if (slots_acquire(m->slots, &c->base, m->max_moves))
         return submit(L, c);
     c->step = admitted;
-    if (c->deadline > 0 && !loop_set_timer(c->base.lp, &c->base, c->deadline)) {
+    if (c->deadline > 0 && !timer_set(&c->base, c->deadline)) {
         error_new(L, "limit", "memory", "not enough memory for a timer");
         op_throw(L, &c->base);
     }

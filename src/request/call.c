@@ -51,9 +51,9 @@ static void last_error_end(lua_State *L, call *c, int results)
 /* The callback may wait for others, and the exchange end meanwhile. */
 static bool goes_on(lua_State *L, call *c)
 {
-    if (c->base.tick > 0 && op_is_under_way(&c->base))
+    if (c->base.progress_interval > 0 && op_request_is_running(&c->base))
         call_report(L, c);
-    return c->base.tick > 0 && op_is_under_way(&c->base);
+    return c->base.progress_interval > 0 && op_request_is_running(&c->base);
 }
 
 static int advance(lua_State *L, op *o)
@@ -62,7 +62,7 @@ static int advance(lua_State *L, op *o)
     int results;
     lua_settop(L, o->index);
     if (goes_on(L, c))
-        return op_wait_on(L, o);
+        return op_keep_waiting(L, o);
     results = c->step(L, c);
     if (results != OP_WAIT)
         last_error_end(L, c, results);
@@ -114,9 +114,9 @@ void call_set_progress(lua_State *L, int options, int call_index)
     call *c = lua_touserdata(L, call_index);
     if (!progress_take(L, options, c->base.name, &c->progress))
         return;
-    c->base.tick = TICK;
-    if (!c->base.released)
-        c->base.released = call_released;
+    c->base.progress_interval = TICK;
+    if (!c->base.on_release)
+        c->base.on_release = call_released;
     call_keep(L, call_index, "progress", -1);
     lua_pop(L, 1);
 }

@@ -68,7 +68,7 @@ extern const option call_wait_rows[];    /* and progress */
  * how long it may take, and whom it tells how far it is. [-0, +0, v] */
 void call_read_wait(lua_State *L, int options, call *c, const option *rows);
 
-/* What every call lets go of, for one that has an op->released of its own. */
+/* What every call lets go of, for one that has an op->on_release of its own. */
 void call_released(op *o);
 
 /* For steps: tells c->progress, when it is time for it. [-0, +0, v] */
