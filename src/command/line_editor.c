@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "base/utf8.h"
 #include "command/history.h"
 #include "command/json_text.h"
 #include "command/signals.h"
@@ -78,13 +79,13 @@ static int read_character(EditLine *el, wchar_t *character)
         return n;
     size = bytes[0] < 0x80 ? 1 : bytes[0] < 0xE0 ? 2 : bytes[0] < 0xF0 ? 3 : 4;
     for (; got < size && (n = read_byte(e, bytes + got)) == 1; got++)
-        if ((bytes[got] & 0xC0) != 0x80) {
+        if (!utf8_is_continuation((char)bytes[got])) {
             e->unread = bytes[got];
             break;
         }
     if (n < 0)
         return n;
-    if (got < size || !text_is_utf8((const char *)bytes, (size_t)size)) {
+    if (got < size || !utf8_is_valid((const char *)bytes, (size_t)size)) {
         e->invalid = true;
         *character = REPLACEMENT_CHARACTER;
         return 1;

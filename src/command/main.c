@@ -1,6 +1,5 @@
 /* command/main.c - the command: reads the command line, and runs code, a script, a verb, or the
  * prompt. It uses the library as any other host does: through modalua.h. */
-#define _XOPEN_SOURCE 700 /* realpath */
 
 #include <errno.h>
 #include <limits.h>
