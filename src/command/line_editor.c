@@ -29,7 +29,7 @@ struct line_editor {
     char *line;                   /* the line that line_editor_read returned */
     char *last;                   /* the newest entry of the history */
     bool invalid;                 /* the present line has bytes that are not UTF-8 */
-    int unread; /* a byte that was read, and does not belong to the character before it; -1 = none */
+    int unread; /* a byte that was read, and belongs to the next character; -1 = none */
 };
 
 static line_editor *editor_of(EditLine *el)
@@ -46,8 +46,8 @@ static char *prompt_of(EditLine *el)
 
 /* ---- characters ---- */
 
-/* Reads a byte. Returns 1; 0 at the end of the input; -1 with errno when a signal has arrived or the
- * terminal is gone. */
+/* Reads a byte. Returns 1; 0 at the end of the input; -1 with errno when a signal has arrived or
+ * the terminal is gone. */
 static int read_byte(line_editor *e, unsigned char *byte)
 {
     for (;;) {

@@ -201,8 +201,8 @@ static int run_verb(modalua_runtime *rt)
     return end_run(rt, verbs_run(rt));
 }
 
-/* Runs the script that a word names. A word that names no file may be a misspelt verb: that is wrong
- * usage. */
+/* Runs the script that a word names. A word that names no file may be a misspelt verb: that is
+ * wrong usage. */
 static int run_word(modalua_runtime *rt, const command_options *o, int argc, char **argv)
 {
     const char *word = argv[o->word];
