@@ -125,7 +125,7 @@ describe("A session", function()
   end)
 
   it("answers questions about functions, objects and words", function()
-    contains(select(2, line "?orthanc.find"), "client:find{")
+    contains(select(2, line "?orthanc.find"), "client:find(data)")
     contains(select(2, line "orthanc:modality?"), "client:modality(name")
     contains(select(2, line "?storage_commitment"), "modality:storage_commitment(")
     contains(select(2, line "help(orthanc)"), "client:get(path")

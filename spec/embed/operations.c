@@ -105,11 +105,11 @@ static int l_transfer(lua_State *L)
     return op_run(L, o);
 }
 
-static const doc_row rows[] = { { "poll", l_poll,
-                                  "poll(n) -> bytes of C stack that the advances were apart", "" },
-                                { "farewell", l_farewell, "farewell(path)", "" },
-                                { "transfer", l_transfer, "transfer()", "" },
-                                { NULL, NULL, NULL, NULL } };
+/* poll(n) -> bytes of C stack that the advances were apart; farewell(path); transfer() */
+static const doc_row rows[] = { { .name = "poll", .function = l_poll },
+                                { .name = "farewell", .function = l_farewell },
+                                { .name = "transfer", .function = l_transfer },
+                                { .name = NULL } };
 
 /* ---- the tests ---- */
 

@@ -105,6 +105,7 @@ static void keys_are_sound(void)
         for (const orthanc_key *key = routes[i]->keys; key->name; key++) {
             CHECK(orthanc_key_of(routes[i], key->name) == key);
             CHECK(key->since == 0 || key->since > routes[i]->since);
+            CHECK(!key->no == (key->help && *key->help)); /* what can be given is explained */
         }
     CHECK(!orthanc_key_of(&orthanc_retrieve, "TargetAET"));
 }

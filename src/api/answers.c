@@ -27,16 +27,19 @@ answers_form answers_read_form(lua_State *L, int index, const char *function, bo
     return brief ? ANSWERS_SHORT : simplify || !said ? ANSWERS_SIMPLIFIED : ANSWERS_FULL;
 }
 
+typedef struct format_options {
+    bool simplify, brief;
+} format_options;
+
+const option answers_format_rows[] = { ANSWERS_SIMPLIFY_ROW(offsetof(format_options, simplify)),
+                                       ANSWERS_SHORT_ROW(offsetof(format_options, brief)),
+                                       OPTIONS_END };
+
 const char *answers_read_format(lua_State *L, int index, const char *function)
 {
-    struct {
-        bool simplify, brief;
-    } o = { false, false };
-    static const option rows[] = { { "simplify", OPTION_FLAG, 0 },
-                                   { "short", OPTION_FLAG, sizeof(bool) },
-                                   { NULL, OPTION_FLAG, 0 } };
+    format_options o = { false, false };
     static const char *const parameters[] = { "&simplify", "&short", "" };
-    options_read(L, index, function, rows, &o);
+    options_read(L, index, function, answers_format_rows, &o);
     return parameters[answers_read_form(L, index, function, o.simplify, o.brief)];
 }
 

@@ -6,7 +6,17 @@
 
 #include <stdbool.h>
 
+#include "binding/options.h"
 #include "engine/loop.h"
+
+/* The options that choose the form of answers, and a table of both. */
+/* clang-format off */
+#define ANSWERS_SIMPLIFY_ROW(offset) { "simplify", OPTION_FLAG, (offset), \
+    "true (default): each answer is a table from the names of tags to values" }
+#define ANSWERS_SHORT_ROW(offset) { "short", OPTION_FLAG, (offset), \
+    "true: from gggg,eeee to values. With both false: from gggg,eeee to { Name =, Type =, Value = }" }
+/* clang-format on */
+extern const option answers_format_rows[];
 
 typedef enum answers_form { ANSWERS_SIMPLIFIED, ANSWERS_SHORT, ANSWERS_FULL } answers_form;
 

@@ -109,14 +109,19 @@ static int l_default_encoding(lua_State *L)
     return fixed_route(L, "default_encoding", "/tools/default-encoding");
 }
 
+static const option expand_rows[] = {
+    { "expand", OPTION_FLAG, 0,
+      "true: returns what the server knows of each, not the names alone" },
+    OPTIONS_END
+};
+
 static int l_modalities(lua_State *L)
 {
     struct {
         bool expand;
     } o = { false };
-    static const option rows[] = { { "expand", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
     client_check(L, 1);
-    options_read(L, 2, "modalities", rows, &o);
+    options_read(L, 2, "modalities", expand_rows, &o);
     return fixed_route(L, "modalities", o.expand ? "/modalities?expand" : "/modalities");
 }
 
@@ -125,9 +130,8 @@ static int l_peers(lua_State *L)
     struct {
         bool expand;
     } o = { false };
-    static const option rows[] = { { "expand", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
     client_check(L, 1);
-    options_read(L, 2, "peers", rows, &o);
+    options_read(L, 2, "peers", expand_rows, &o);
     return fixed_route(L, "peers", o.expand ? "/peers?expand" : "/peers");
 }
 
@@ -141,9 +145,8 @@ static int l_jobs(lua_State *L)
     struct {
         bool expand;
     } o = { false };
-    static const option rows[] = { { "expand", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
     client_check(L, 1);
-    options_read(L, 2, "jobs", rows, &o);
+    options_read(L, 2, "jobs", expand_rows, &o);
     return fixed_route(L, "jobs", o.expand ? "/jobs?expand" : "/jobs");
 }
 
@@ -177,89 +180,183 @@ static int l_commitment(lua_State *L)
     return commitment_push(L, 1, 2);
 }
 
-static const doc_row methods[] = {
-    { "get", l_get, "client:get(path [, query]) -> value | nil, err",
-      "GET of any route. query is a table: {since = 0, limit = 10, expand = true}. JSON answers "
-      "come as tables, others as strings." },
-    { "post", l_post, "client:post(path [, body]) -> value | nil, err",
-      "POST to any route. A table is sent as JSON, a string as it is. Sent once, on a fresh "
-      "connection, and never repeated." },
-    { "put", l_put, "client:put(path [, body]) -> value | nil, err",
-      "PUT to any route; the body is as in post." },
-    { "delete", l_delete, "client:delete(path [, query]) -> value | nil, err",
-      "DELETE of any route; query as in get." },
-    { "download", files_download,
-      "client:download(path, file [, {query =, body =, progress =, wait_timeout =}]) -> bytes | "
-      "nil, err",
-      "GET of any route (POST when there is a body, sent as JSON) into a file, of any size. Until "
-      "it is complete it is called file.part; after a failure nothing is left of it. Without "
-      "wait_timeout it may take as long as it likes, while bytes come at least every `timeout` "
-      "seconds of the client once they have begun to." },
-    { "upload", files_upload,
-      "client:upload(file | {data = string} [, {progress =, wait_timeout =}]) -> answer | nil, err",
-      "Stores a DICOM file, or a ZIP archive of them, in this Orthanc: {ID =, Status = "
-      "\"Success\" or \"AlreadyStored\", …}, or a list of these for an archive." },
-    { "system", l_system, "client:system() -> table | nil, err",
-      "What the server says of itself: Version, DicomAet, DicomPort, Name, … (GET /system)." },
-    { "modalities", l_modalities, "client:modalities([{expand = true}]) -> list | table | nil, err",
-      "The names of the modalities that the server knows; with expand, a table from name to AET, "
-      "Host, Port, … (GET /modalities)." },
-    { "modality", l_modality, "client:modality(name [, {max_moves = 2}]) -> modality",
-      "A modality by the name that the server gives it; no I/O happens. Of its transfers, "
-      "max_moves run "
-      "at once." },
-    { "peers", l_peers, "client:peers([{expand = true}]) -> list | table | nil, err",
-      "The names of the other Orthancs that the server knows; with expand, a table from name to "
-      "Url, "
-      "Username, … (null for what there is and is not told, such as Password) (GET /peers)." },
-    { "peer", l_peer, "client:peer(name [, {max_moves = 2}]) -> peer",
-      "Another Orthanc by the name that the server gives it; no I/O happens. Of its transfers, "
-      "max_moves run at once." },
-    { "query", l_query, "client:query(id) -> query",
-      "A query that the server still has, by its ID; no I/O happens." },
-    { "queries", l_queries, "client:queries() -> list | nil, err",
-      "The identifiers of the queries that the server keeps, everybody's (GET /queries)." },
-    { "job", l_job, "client:job(id) -> job",
-      "A job by its ID, or by the {ID =, Path =} that an operation gave; no I/O happens." },
-    { "jobs", l_jobs, "client:jobs([{expand = true}]) -> list | nil, err",
-      "The identifiers of the jobs that the server knows: those that are not finished, and the "
-      "last that "
-      "are; with expand, their records (GET /jobs)." },
-    { "find", local_find_find,
-      "client:find{Level =, Query = {…}, Expand =, Limit =, Since =, CaseSensitive =, Short =, "
-      "Full "
-      "=, RequestedTags =, Labels =, LabelsConstraint =, OrderBy =, ParentPatient =, ParentStudy "
-      "=, "
-      "ParentSeries =, MetadataQuery =, ResponseContent =, extra =} -> list | nil, err",
-      "What this Orthanc itself holds (POST /tools/find): the identifiers that it gives, or with "
-      "Expand = true tables. The list is never cut by the server's own limits: what cannot be "
-      "shown "
-      "to be complete is an error. Since costs the list up to there." },
-    { "commitment", l_commitment, "client:commitment(uid) -> commitment",
-      "A storage commitment that the server still knows, by its transaction UID (commitment.id, or "
-      "StorageCommitmentTransactionUID in a store's result); no I/O happens. What was asked for it "
-      "does not know: the report is taken as it is." },
-    { "default_encoding", l_default_encoding, "client:default_encoding() -> string | nil, err",
-      "The character set that the server uses where a file or a peer names none, such as "
-      "\"Latin1\" (GET /tools/default-encoding)." },
-    { NULL, NULL, NULL, NULL }
+static const option changes_rows[] = {
+    { "since", OPTION_NUMBER, 0,
+      "begins after the change with this Seq (default: 0, or with follow the last change)" },
+    { "type", OPTION_VALUE, 0, "a ChangeType such as \"StableStudy\", or a list (default: all)" },
+    { "follow", OPTION_FLAG, 0, "true: does not end, and waits for new changes" },
+    { "interval", OPTION_SECONDS, 0, "how often it looks for new changes (default: 1)" },
+    { "patience", OPTION_SECONDS, 0,
+      "how long a transient failure may last with follow (default: 300)" },
+    { "limit", OPTION_COUNT, 0, "changes in one request (default: 1000)" },
+    OPTIONS_END
 };
 
-static const doc_lua_row lua_methods[] = {
-    { "core.changes",
-      { "changes", NULL,
-        "client:changes([{since =, follow =, interval = 1, patience = 300, type =, limit = 1000}]) "
-        "-> iterator",
-        "for change in client:changes{…} do: what has happened on the server, after the change "
-        "whose Seq is `since`, from the first on without it. follow = true goes on for ever, "
-        "looking every `interval` seconds, and starts now unless since is given; failures that may "
-        "pass are waited out for `patience` seconds. type: a ChangeType, or a list. limit: changes "
-        "in one request. It throws when it fails." } },
-    { "core.character_set",
-      { "use_utf8", NULL, "client:use_utf8() -> undo | nil, err",
-        "Sets the server's DefaultEncoding to Utf8, for everybody who uses it, until its next "
-        "start, or until undo() is called: letters of every script then get through it." } },
-    { NULL, { NULL, NULL, NULL, NULL } }
+static const doc_row methods[] = {
+    { .name = "get",
+      .function = l_get,
+      .signature = "client:get(path [, query]) -> value | nil, err",
+      .help = "Sends GET to any route of the server. query is a table of what follows the ? in the "
+              "address. JSON is returned as a table, another answer as a string.",
+      .example = "print(assert(orthanc:get \"/system\").Version)\n"
+                 "print(#assert(orthanc:get(\"/changes\", { since = 0, limit = 10 })).Changes)" },
+    { .name = "post",
+      .function = l_post,
+      .signature = "client:post(path [, body]) -> value | nil, err",
+      .help = "Sends POST to any route of the server: a table as JSON, a string as it is. It is "
+              "sent once and never repeated.",
+      .example = "local ids = assert(orthanc:post(\"/tools/find\", { Level = \"Patient\", Query = "
+                 "{ PatientID = \"MOD-*\" } }))\n"
+                 "print(#ids .. \" patients\")" },
+    { .name = "put",
+      .function = l_put,
+      .signature = "client:put(path [, body]) -> value | nil, err",
+      .help = "Sends PUT to any route of the server. The body is as in client:post.",
+      .example = "assert(orthanc:put(\"/tools/log-level\", \"default\"))" },
+    { .name = "delete",
+      .function = l_delete,
+      .signature = "client:delete(path [, query]) -> value | nil, err",
+      .help = "Sends DELETE to any route of the server. query is as in client:get.",
+      .example = "assert(orthanc:delete(\"/queries/\" .. found.ID))" },
+    { .name = "download",
+      .function = files_download,
+      .signature = "client:download(path, file [, options]) -> bytes | nil, err",
+      .help = "Writes the answer of any route into a file of any size, and returns its number of "
+              "bytes. The file is called file.part until it is complete; after a failure nothing "
+              "is left. Without wait_timeout it may last as long as bytes keep coming: the "
+              "client's timeout is the longest pause.",
+      .options = { { "options", files_download_rows, NULL } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local id = assert(orthanc:find { Level = \"Study\", Query = {} })[1]\n"
+                 "print(assert(orthanc:download(\"/studies/\" .. id .. \"/archive\", "
+                 "\"study.zip\")) .. \" bytes\")" },
+    { .name = "upload",
+      .function = files_upload,
+      .signature = "client:upload(file [, options]) -> answer | nil, err",
+      .help = "Stores a DICOM file, or a ZIP archive of DICOM files, in this Orthanc. file is a "
+              "name, or { data = content }. The answer has ID and Status (\"Success\" or "
+              "\"AlreadyStored\"); for an archive it is a list of these.",
+      .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
+      .example = "local stored = assert(orthanc:upload \"image.dcm\")\n"
+                 "print(stored.ID, stored.Status)" },
+    { .name = "system",
+      .function = l_system,
+      .signature = "client:system() -> table | nil, err",
+      .help = "Returns what the server says about itself: Version, DicomAet, DicomPort, Name and "
+              "more (GET /system).",
+      .example = "local system = assert(orthanc:system())\n"
+                 "print(system.Version, system.DicomAet)" },
+    { .name = "modalities",
+      .function = l_modalities,
+      .signature = "client:modalities([options]) -> list | table | nil, err",
+      .help = "Returns the names of the modalities that the server knows (GET /modalities). With "
+              "expand it returns a table from each name to AET, Host, Port and more.",
+      .options = { { "options", expand_rows, NULL } },
+      .example = "for name, settings in pairs(assert(orthanc:modalities { expand = true })) do\n"
+                 "  print(name, settings.AET, settings.Host, settings.Port)\n"
+                 "end" },
+    { .name = "modality",
+      .function = l_modality,
+      .signature = "client:modality(name [, options]) -> modality",
+      .help = "Returns a modality by the name that the server has for it. No request is sent.",
+      .options = { { "options", remote_rows, NULL } },
+      .example = "local pacs = orthanc:modality(\"pacs\", { max_moves = 4 })\n"
+                 "assert(pacs:echo())" },
+    { .name = "peers",
+      .function = l_peers,
+      .signature = "client:peers([options]) -> list | table | nil, err",
+      .help = "Returns the names of the other Orthancs that the server knows (GET /peers). With "
+              "expand it returns a table from each name to Url, Username and more; settings that "
+              "the server does not tell, such as Password, are json.null.",
+      .options = { { "options", expand_rows, NULL } },
+      .example = "for name, settings in pairs(assert(orthanc:peers { expand = true })) do\n"
+                 "  print(name, settings.Url)\n"
+                 "end" },
+    { .name = "peer",
+      .function = l_peer,
+      .signature = "client:peer(name [, options]) -> peer",
+      .help = "Returns another Orthanc by the name that the server has for it. No request is sent.",
+      .options = { { "options", remote_rows, NULL } },
+      .example = "local clinic = orthanc:peer \"clinic\"\n"
+                 "print(assert(clinic:system()).Name)" },
+    { .name = "query",
+      .function = l_query,
+      .signature = "client:query(id) -> query",
+      .help = "Returns a query that the server still has, by its ID. No request is sent.",
+      .example = "local query = orthanc:query(found.ID)\n"
+                 "print(#assert(query:answers()) .. \" answers\")" },
+    { .name = "queries",
+      .function = l_queries,
+      .signature = "client:queries() -> list | nil, err",
+      .help =
+          "Returns the IDs of all queries that the server keeps, of every client (GET /queries).",
+      .example = "print(#assert(orthanc:queries()) .. \" queries\")" },
+    { .name = "job",
+      .function = l_job,
+      .signature = "client:job(id) -> job",
+      .help = "Returns a job by its ID, or by the { ID =, Path = } that an operation returned. No "
+              "request is sent.",
+      .example =
+          "local started = assert(pacs:move(found, { to = \"archive\", Synchronous = false }))\n"
+          "assert(orthanc:job(started):wait())" },
+    { .name = "jobs",
+      .function = l_jobs,
+      .signature = "client:jobs([options]) -> list | nil, err",
+      .help = "Returns the IDs of the jobs that the server knows: those that have not ended, and "
+              "the last ones that have (GET /jobs). With expand it returns a table for each.",
+      .options = { { "options", expand_rows, NULL } },
+      .example = "for _, job in ipairs(assert(orthanc:jobs { expand = true })) do\n"
+                 "  print(job.ID, job.Type, job.State)\n"
+                 "end" },
+    { .name = "find",
+      .function = local_find_find,
+      .signature = "client:find(data) -> list | nil, err",
+      .help =
+          "Searches what this Orthanc itself holds (POST /tools/find). Returns the identifiers "
+          "that Orthanc has given, or with Expand = true a table for each. The list is complete "
+          "whatever the server's own limits are; when that cannot be shown, the call fails.",
+      .options = { { "data", NULL, &orthanc_tools_find } },
+      .example = "local studies = assert(orthanc:find { Level = \"Study\", Query = { StudyDate = "
+                 "\"20240101-\" }, Expand = true })\n"
+                 "for _, study in ipairs(studies) do print(study.ID, "
+                 "study.MainDicomTags.StudyDescription) end" },
+    { .name = "commitment",
+      .function = l_commitment,
+      .signature = "client:commitment(uid) -> commitment",
+      .help = "Returns a storage commitment that the server still knows, by its transaction UID: "
+              "commitment.id, or StorageCommitmentTransactionUID in the result of a store. No "
+              "request is sent. It does not know for what the modality was asked, so its wait() "
+              "believes the modality's answer.",
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "local uid = assert(pacs:storage_commitment(ids)).id\n"
+                 "print(assert(orthanc:commitment(uid):status()).Status)" },
+    { .name = "default_encoding",
+      .function = l_default_encoding,
+      .signature = "client:default_encoding() -> string | nil, err",
+      .help = "Returns the character set, such as \"Latin1\", that the server assumes where a file "
+              "or a modality names none (GET /tools/default-encoding).",
+      .example = "print(assert(orthanc:default_encoding()))" },
+    { .name = "changes",
+      .part = "core.changes",
+      .signature = "client:changes([options]) -> iterator",
+      .help = "Returns an iterator over what has happened on the server (GET /changes), from the "
+              "first change on. A change is a table with Seq, ChangeType, ID and more. The "
+              "iterator throws when it fails.",
+      .options = { { "options", changes_rows, NULL } },
+      .example = "for change in orthanc:changes { type = \"NewStudy\" } do\n"
+                 "  print(change.Seq, change.ID)\n"
+                 "end" },
+    { .name = "use_utf8",
+      .part = "core.character_set",
+      .signature = "client:use_utf8() -> undo | nil, err",
+      .help = "Sets the server's DefaultEncoding to Utf8, for everybody who uses the server, until "
+              "it starts again or undo() is called. Names in every writing system then keep their "
+              "characters.",
+      .example = "local undo = assert(orthanc:use_utf8())\n"
+                 "assert(undo())" },
+    { .name = NULL }
 };
 
 void client_methods_open(lua_State *L, loop *lp)
@@ -272,6 +369,5 @@ void client_methods_open(lua_State *L, loop *lp)
     peer_open(L, lp);
     lua_newtable(L);
     doc_register(L, lp, methods);
-    doc_register_lua(L, lua_methods);
     connect_open(L, lp);
 }

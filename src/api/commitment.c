@@ -222,13 +222,11 @@ int commitment_request(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
-                                   { NULL, OPTION_FLAG, 0 } };
     modality_call *c;
 
     modality_check(L, SELF);
     lua_settop(L, OPTIONS);
-    route_options_read(L, OPTIONS, "storage_commitment", &orthanc_commitment, rows,
+    route_options_read(L, OPTIONS, "storage_commitment", &orthanc_commitment, call_timeout_rows,
                        &o); /* … body */
 
     c = modality_new_call(L, sizeof *c, "storage_commitment", request);
@@ -463,12 +461,11 @@ static int ask(lua_State *L, call *c)
 
 static int l_wait(lua_State *L)
 {
-    static const option rows[] = { LCALL_WAIT_ROWS, { NULL, OPTION_FLAG, 0 } };
     commitment_call *c;
     check_commitment(L, 1);
     lua_settop(L, 2);
     c = push_call(L, "wait", ask); /* self options client call */
-    call_read_wait(L, 2, &c->base, rows);
+    call_read_wait(L, 2, &c->base, call_wait_rows);
     lua_remove(L, 2);
     lua_getiuservalue(L, 1, COMMITMENT_ASKED);
     call_keep(L, 3, "asked", -1);
@@ -530,18 +527,41 @@ static int l_tostring(lua_State *L)
 }
 
 static const doc_row methods[] = {
-    { "status", l_status, "commitment:status() -> table | nil, err",
-      "What the server knows: Status (Pending, Success, Failure), RemoteAET, and once the modality "
-      "has reported, Success = {{SOPClassUID =, SOPInstanceUID =}} and Failures, with "
-      "FailureReason and Description too." },
-    { "wait", l_wait, "commitment:wait([{progress =, wait_timeout =}]) -> status | nil, err",
-      "Waits until the modality has reported, which may take days, and gives the status when it "
-      "keeps everything that was asked for. Else err.result is the status. Cancelling the wait "
-      "changes nothing." },
-    { "remove", l_remove, "commitment:remove() -> true | nil, err",
-      "DELETES FROM THIS ORTHANC, for good, the instances that the modality has reported to keep. "
-      "The server refuses unless the status is Success." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "status",
+      .function = l_status,
+      .signature = "commitment:status() -> table | nil, err",
+      .help = "Returns what the server knows: Status (Pending, Success or Failure) and RemoteAET. "
+              "When the modality has answered, Success and Failures are lists of { SOPClassUID =, "
+              "SOPInstanceUID = }; a failure has FailureReason and Description too.",
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "local commitment = assert(pacs:storage_commitment(ids))\n"
+                 "print(assert(commitment:status()).Status)" },
+    { .name = "wait",
+      .function = l_wait,
+      .signature = "commitment:wait([options]) -> status | nil, err",
+      .help = "Waits until the modality has answered, which may take days. Returns the status when "
+              "the modality keeps everything that it was asked for; else err.result has the "
+              "status. Cancelling the wait changes nothing.",
+      .options = { { "options", call_wait_rows, NULL } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "local commitment = assert(pacs:storage_commitment(ids))\n"
+                 "assert(commitment:wait { wait_timeout = 60 })" },
+    { .name = "remove",
+      .function = l_remove,
+      .signature = "commitment:remove() -> true | nil, err",
+      .help = "DELETES from this Orthanc the instances that the modality keeps now. The server "
+              "refuses when the status is not Success.",
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "local commitment = assert(pacs:storage_commitment(ids))\n"
+                 "assert(commitment:wait())\n"
+                 "assert(commitment:remove()) -- from now on only pacs has them" },
+    { .name = NULL }
 };
 
 void commitment_open(lua_State *L, loop *lp)

@@ -339,13 +339,17 @@ static void mark_headers(lua_State *L, int settings)
     lua_settop(L, settings);
 }
 
+const option configuration_rows[] = {
+    { "create", OPTION_FLAG, 0, "true: makes a new entry when the server has none of that name" },
+    OPTIONS_END
+};
+
 /* PUT /modalities/{name} or /peers/{name}, which replaces the whole entry. self settings */
 int configuration_set(lua_State *L)
 {
     struct {
         bool create;
     } o = { false };
-    static const option rows[] = { { "create", OPTION_FLAG, 0 }, { NULL, OPTION_FLAG, 0 } };
     enum { SELF = 1, GIVEN, SETTINGS, CALL };
     const remote *n = remote_check_either(L, SELF);
     const orthanc_key *newest;
@@ -356,7 +360,8 @@ int configuration_set(lua_State *L)
     if (!lua_istable(L, GIVEN))
         error_usage(L, "configure: the settings must be a table (a %s was given)",
                     luaL_typename(L, GIVEN));
-    newest = route_options_read(L, GIVEN, "configure", entry_kind_of(n)->settings, rows, &o);
+    newest = route_options_read(L, GIVEN, "configure", entry_kind_of(n)->settings,
+                                configuration_rows, &o);
     split_commitment(L, SETTINGS);
     mark_headers(L, SETTINGS);
 

@@ -4,6 +4,10 @@
 
 #include <lua.h>
 
+#include "binding/options.h"
+
+extern const option configuration_rows[]; /* of configure, beside the settings */
+
 /* Methods of Modality and Peer. */
 int configuration_get(lua_State *L);    /* configuration() */
 int configuration_set(lua_State *L);    /* configure(settings) */

@@ -33,23 +33,26 @@ typedef struct connect_options {
 } connect_options;
 
 #define AT(field) offsetof(connect_options, field)
-static const option connect_rows[] = { { "url", OPTION_STRING, AT(http.url) },
-                                       { "username", OPTION_STRING, AT(http.username) },
-                                       { "password", OPTION_STRING, AT(http.password) },
-                                       { "token", OPTION_STRING, AT(http.token) },
-                                       { "headers", OPTION_TABLE, 0 },
-                                       { "timeout", OPTION_SECONDS, AT(timeout) },
-                                       { "profile", OPTION_STRING, AT(profile) },
-                                       { "connect_timeout", OPTION_SECONDS,
-                                         AT(http.connect_timeout) },
-                                       { "max_inflight", OPTION_COUNT, AT(http.max_inflight) },
-                                       { "retries", OPTION_NUMBER, AT(http.retries) },
-                                       { "ca", OPTION_STRING, AT(http.ca) },
-                                       { "cert", OPTION_STRING, AT(http.cert) },
-                                       { "key", OPTION_STRING, AT(http.key) },
-                                       { "insecure", OPTION_FLAG, AT(http.insecure) },
-                                       { "proxy", OPTION_STRING, AT(http.proxy) },
-                                       { NULL, OPTION_FLAG, 0 } };
+/* clang-format off */
+static const option connect_rows[] = {
+    { "url", OPTION_STRING, AT(http.url), "address of the server, when it is not the first argument" },
+    { "username", OPTION_STRING, AT(http.username), "user name" },
+    { "password", OPTION_STRING, AT(http.password), "password of that user" },
+    { "token", OPTION_STRING, AT(http.token), "sent as Authorization: Bearer, in place of a user name" },
+    { "headers", OPTION_TABLE, 0, "headers of each request, from name to value" },
+    { "timeout", OPTION_SECONDS, AT(timeout), "how long the server may take for what it answers by itself (default: 30)" },
+    { "profile", OPTION_STRING, AT(profile), "name of a server in your configuration file" },
+    { "connect_timeout", OPTION_SECONDS, AT(http.connect_timeout), "how long a connection may take (default: 10)" },
+    { "max_inflight", OPTION_COUNT, AT(http.max_inflight), "how many requests run at the same time (default: 8)" },
+    { "retries", OPTION_NUMBER, AT(http.retries), "how often a read or an echo is tried again, within timeout (default: 2)" },
+    { "ca", OPTION_STRING, AT(http.ca), "file with the certificates that sign the server's" },
+    { "cert", OPTION_STRING, AT(http.cert), "file with a client certificate" },
+    { "key", OPTION_STRING, AT(http.key), "file with its private key" },
+    { "insecure", OPTION_FLAG, AT(http.insecure), "true: does not check the server's certificate" },
+    { "proxy", OPTION_STRING, AT(http.proxy), "address of a proxy, such as \"http://host:3128\" or \"socks5://host:1080\"" },
+    OPTIONS_END
+};
+/* clang-format on */
 #undef AT
 
 static int client_gc(lua_State *L)
@@ -305,12 +308,17 @@ static int l_tostring(lua_State *L)
 }
 
 static const doc_row functions[] = {
-    { "connect", l_connect, "connect(url [, options]) | connect{url = …} -> client",
-      "A client for one Orthanc server; no I/O happens yet. Options: username, password, token, "
-      "headers, timeout (30 s), connect_timeout (10 s), retries (2, of reads and echoes, within "
-      "timeout), max_inflight (8), ca, cert, key, insecure, proxy, profile (a server of the user's "
-      "configuration file)." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "connect",
+      .function = l_connect,
+      .signature = "modalua.connect([url] [, options]) -> client",
+      .help = "Returns a client for one Orthanc server. No request is sent yet. Without a URL it "
+              "is the server that the command was given, or the default of your configuration "
+              "file, or http://localhost:8042. modalua.connect { url = … } works too.",
+      .options = { { "options", connect_rows, NULL } },
+      .example = "local orthanc = modalua.connect(\"http://localhost:8042\", { username = \"u\", "
+                 "password = \"p\", timeout = 60 })\n"
+                 "print(orthanc)" },
+    { .name = NULL }
 };
 
 void connect_set_defaults(lua_State *L, const client_defaults *defaults)

@@ -31,12 +31,17 @@ typedef struct file_call {
     char name[];
 } file_call;
 
-static const option send_rows[] = { LCALL_WAIT_ROWS, { NULL, OPTION_FLAG, 0 } };
+const option files_download_rows[] = {
+    CALL_TIMEOUT_ROW(0),
+    CALL_PROGRESS_ROW,
+    { "query", OPTION_TABLE, 0, "what follows the ? in the address, from name to value" },
+    { "body", OPTION_TABLE, 0, "is sent as JSON with POST; without it the request is a GET" },
+    OPTIONS_END
+};
 
-static const option download_rows[] = { LCALL_WAIT_ROWS,
-                                        { "query", OPTION_TABLE, 0 },
-                                        { "body", OPTION_TABLE, 0 },
-                                        { NULL, OPTION_FLAG, 0 } };
+const option files_source_rows[] = {
+    { "data", OPTION_VALUE, 0, "string with the content of a file" }, OPTIONS_END
+};
 
 /* ---- the file ---- */
 
@@ -198,7 +203,7 @@ int files_download(lua_State *L)
                      FILE_NAME, "name of a file");
     f = push_call(L, doc_loop(L), SELF, FILE_NAME, "download", download_begin);
     name_part(f);
-    read_options(L, f, OPTIONS, download_rows);
+    read_options(L, f, OPTIONS, files_download_rows);
     single_request_push_path(L, PATH, push_option(L, OPTIONS, "query"));
     f->call.request.path = lua_tostring(L, -1);
     f->call.request.method = "GET";
@@ -234,9 +239,8 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
     bool data = lua_istable(L, SOURCE);
     file_call *f;
     if (data) {
-        static const option rows[] = { { "data", OPTION_VALUE, 0 }, { NULL, OPTION_FLAG, 0 } };
         char nothing;
-        options_read(L, SOURCE, name, rows, &nothing);
+        options_read(L, SOURCE, name, files_source_rows, &nothing);
         if (lua_getfield(L, SOURCE, "data") != LUA_TSTRING)
             error_usage(L, "%s: 'data' must be a string (a %s was given)", name,
                         luaL_typename(L, -1));
@@ -254,7 +258,7 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
     lua_remove(L, -2);
     f->call.request.method = "POST";
     f->call.request.content_type = "application/dicom"; /* Orthanc looks at the bytes instead */
-    read_options(L, f, OPTIONS, send_rows);
+    read_options(L, f, OPTIONS, call_wait_rows);
     return f;
 }
 

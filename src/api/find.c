@@ -92,10 +92,12 @@ typedef struct find_options {
     double wait_timeout;
 } find_options;
 
-static const option find_rows[] = { { "wait_timeout", OPTION_SECONDS,
-                                      offsetof(find_options, wait_timeout) },
-                                    { "keep", OPTION_TABLE, 0 },
-                                    { NULL, OPTION_FLAG, 0 } };
+const option find_rows[] = {
+    { "keep", OPTION_TABLE, 0,
+      "list of tags that are sent although they do not belong to the level" },
+    CALL_TIMEOUT_ROW(offsetof(find_options, wait_timeout)),
+    OPTIONS_END
+};
 
 /* self data format */
 int find_find(lua_State *L)

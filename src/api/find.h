@@ -4,6 +4,10 @@
 
 #include <lua.h>
 
+#include "binding/options.h"
+
+extern const option find_rows[]; /* of find, beside the keys of its route */
+
 int find_find(lua_State *L);              /* modality:find(data [, format]) */
 int find_get_query_answers(lua_State *L); /* modality:get_query_answers(query [, format]) */
 

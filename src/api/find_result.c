@@ -163,10 +163,13 @@ static int l_found_tostring(lua_State *L)
 }
 
 static const doc_row found_methods[] = {
-    { "close", l_found_close, "found:close() -> true | nil, err",
-      "Removes the query from the server, which keeps some kilobytes for each answer. A <close> "
-      "variable does it at the end of its scope." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "close",
+      .function = l_found_close,
+      .signature = "found:close() -> true | nil, err",
+      .help = "Removes the query from the server, which needs some kilobytes for each answer. A "
+              "<close> variable does this at the end of its scope.",
+      .example = "assert(found:close())" },
+    { .name = NULL }
 };
 
 static void set_value(lua_State *L, int table, const char *name, int value)

@@ -20,19 +20,20 @@ typedef struct common_options {
     bool verify;
 } common_options;
 
-#define COMMON_ROWS                                                             \
-    { "wait_timeout", OPTION_SECONDS, offsetof(common_options, wait_timeout) }, \
-        { "progress", OPTION_VALUE, 0 },                                        \
-    {                                                                           \
-        "verify", OPTION_FLAG, offsetof(common_options, verify)                 \
-    }
+#define TIMEOUT_ROW CALL_TIMEOUT_ROW(offsetof(common_options, wait_timeout))
+#define VERIFY_ROW  TRANSFER_VERIFY_ROW(offsetof(common_options, verify))
 
-static const option common_rows[] = { COMMON_ROWS, { NULL, OPTION_FLAG, 0 } };
+const option get_and_store_rows[] = { VERIFY_ROW, TIMEOUT_ROW, CALL_PROGRESS_ROW, OPTIONS_END };
 
-static const option move_rows[] = { COMMON_ROWS,
-                                    { "to", OPTION_VALUE, 0 },
-                                    { "max", OPTION_COUNT, offsetof(common_options, max) },
-                                    { NULL, OPTION_FLAG, 0 } };
+const option get_and_store_peer_rows[] = { TIMEOUT_ROW, CALL_PROGRESS_ROW, OPTIONS_END };
+
+const option get_and_store_move_rows[] = { MOVE_TARGET_ROW,
+                                           { "max", OPTION_COUNT, offsetof(common_options, max),
+                                             "moves nothing when there are more resources" },
+                                           VERIFY_ROW,
+                                           TIMEOUT_ROW,
+                                           CALL_PROGRESS_ROW,
+                                           OPTIONS_END };
 
 /* ---- identifiers ---- */
 
@@ -225,7 +226,8 @@ static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
 /* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
 int get_and_store_get(lua_State *L)
 {
-    static const plan p = { "get", &remote_modality, &orthanc_get, common_rows, transfer_begin };
+    static const plan p = { "get", &remote_modality, &orthanc_get, get_and_store_rows,
+                            transfer_begin };
     orthanc_level level;
     transfer *t;
     modality_check(L, SELF);
@@ -240,8 +242,8 @@ int get_and_store_get(lua_State *L)
  * written in Lua and gives one resource at a time. self level resource options */
 int get_and_store_move_one(lua_State *L)
 {
-    static const plan p = { "move_resources", &remote_modality, &orthanc_move, move_rows,
-                            move_target_find };
+    static const plan p = { "move_resources", &remote_modality, &orthanc_move,
+                            get_and_store_move_rows, move_target_find };
     orthanc_level level;
     transfer *t;
     modality_check(L, SELF);
@@ -331,7 +333,7 @@ static void check_sandboxed_place(lua_State *L, const remote *n, int options)
 int get_and_store_store(lua_State *L)
 {
     enum { GIVEN = 3 };
-    static const plan p = { "store", &remote_modality, &orthanc_store, common_rows,
+    static const plan p = { "store", &remote_modality, &orthanc_store, get_and_store_rows,
                             transfer_begin };
     check_sandboxed_place(L, remote_check(L, SELF, &remote_modality), GIVEN);
     return store_by(L, &p);
@@ -340,11 +342,8 @@ int get_and_store_store(lua_State *L)
 /* POST /peers/{name}/store. self ids options */
 int get_and_store_peer_store(lua_State *L)
 {
-    static const option rows[] = { { "wait_timeout", OPTION_SECONDS,
-                                     offsetof(common_options, wait_timeout) },
-                                   { "progress", OPTION_VALUE, 0 },
-                                   { NULL, OPTION_FLAG, 0 } };
-    static const plan p = { "store", &remote_peer, &orthanc_peer_store, rows, transfer_begin };
+    static const plan p = { "store", &remote_peer, &orthanc_peer_store, get_and_store_peer_rows,
+                            transfer_begin };
     return store_by(L, &p);
 }
 
@@ -384,7 +383,7 @@ int get_and_store_move_options(lua_State *L)
 {
     common_options o = { 0, 0, false };
     lua_settop(L, 1);
-    route_options_read(L, 1, "move_resources", &orthanc_move, move_rows, &o);
+    route_options_read(L, 1, "move_resources", &orthanc_move, get_and_store_move_rows, &o);
     move_target_read(L, 1, 2, "move_resources");
     if (o.max == 0)
         return 0;

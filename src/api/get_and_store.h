@@ -7,6 +7,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "binding/options.h"
+
+/* Options, beside the keys of the routes. */
+extern const option get_and_store_rows[];      /* of get and store */
+extern const option get_and_store_peer_rows[]; /* of a store to a peer */
+extern const option get_and_store_move_rows[]; /* of move_resources */
+
 int get_and_store_get(lua_State *L);        /* modality:get(level, resources [, options]) */
 int get_and_store_store(lua_State *L);      /* modality:store(ids [, options]) */
 int get_and_store_peer_store(lua_State *L); /* peer:store(ids [, options]) */

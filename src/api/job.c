@@ -167,12 +167,11 @@ static int forgotten(lua_State *L, call *c)
 
 static int l_wait(lua_State *L)
 {
-    static const option rows[] = { LCALL_WAIT_ROWS, { NULL, OPTION_FLAG, 0 } };
     job_call *c;
     check_job(L, 1);
     lua_settop(L, 2);
     c = push_call(L, "wait", begin); /* job options client call */
-    call_read_wait(L, 2, &c->poll.base.call, rows);
+    call_read_wait(L, 2, &c->poll.base.call, call_wait_rows);
     lua_remove(L, 2);
     c->poll.succeeded = succeeded;
     c->poll.forgotten = forgotten;
@@ -256,22 +255,54 @@ static int l_tostring(lua_State *L)
 }
 
 static const doc_row methods[] = {
-    { "status", l_status, "job:status() -> table | nil, err",
-      "The server's record: State (Pending, Running, Success, Failure, Paused, Retry), Type, "
-      "Progress, "
-      "ErrorCode, ErrorDetails, Content, …" },
-    { "wait", l_wait, "job:wait([{progress =, wait_timeout =}]) -> result | nil, err",
-      "Waits until the job has ended, and gives what the operation would have given (of a job that "
-      "another "
-      "client started: as far as the server tells). Cancelling the wait leaves the job alone." },
-    { "cancel", l_cancel, "job:cancel() -> true | nil, err",
-      "Ends the job: at once while it is pending, else when the resource at hand is done." },
-    { "pause", l_pause, "job:pause() -> true | nil, err",
-      "Holds the job when the resource at hand is done." },
-    { "resume", l_resume, "job:resume() -> true | nil, err", "Goes on with a paused job." },
-    { "resubmit", l_resubmit, "job:resubmit() -> true | nil, err",
-      "Runs a failed job again, under its old identifier." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "status",
+      .function = l_status,
+      .signature = "job:status() -> table | nil, err",
+      .help = "Returns what the server knows about the job: State (Pending, Running, Success, "
+              "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "print(assert(job:status()).State)" },
+    { .name = "wait",
+      .function = l_wait,
+      .signature = "job:wait([options]) -> result | nil, err",
+      .help = "Waits until the job has ended, and returns what the operation that started it would "
+              "have returned. For a job of another client this is as much as the server tells. "
+              "Cancelling the wait leaves the job alone.",
+      .options = { { "options", call_wait_rows, NULL } },
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "assert(job:wait { wait_timeout = 60, progress = true })" },
+    { .name = "cancel",
+      .function = l_cancel,
+      .signature = "job:cancel() -> true | nil, err",
+      .help = "Ends the job. A job that is running first finishes the resource that it works on.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "print(job:cancel()) -- true, or nil and an error when it has ended before" },
+    { .name = "pause",
+      .function = l_pause,
+      .signature = "job:pause() -> true | nil, err",
+      .help = "Pauses the job when it has finished the resource that it works on.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "print(job:pause()) -- true, or nil and an error when it has ended before" },
+    { .name = "resume",
+      .function = l_resume,
+      .signature = "job:resume() -> true | nil, err",
+      .help = "Lets a paused job go on.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "if job:pause() then print(job:resume()) end" },
+    { .name = "resubmit",
+      .function = l_resubmit,
+      .signature = "job:resubmit() -> true | nil, err",
+      .help = "Runs a failed job again. It keeps its identifier.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { TargetAet = \"NOWHERE\", "
+                 "Synchronous = false })))\n"
+                 "print(job:wait())\n"
+                 "assert(job:resubmit())" },
+    { .name = NULL }
 };
 
 void job_open(lua_State *L, loop *lp)

@@ -313,7 +313,7 @@ static void check_expand(lua_State *L, int body)
 int local_find_find(lua_State *L)
 {
     enum { SELF = 1, DATA, BODY, CALL };
-    static const option none[] = { { NULL, OPTION_FLAG, 0 } };
+    static const option none[] = { OPTIONS_END };
     filter q = { .function = "find", .normalize = false };
     const orthanc_key *newest;
     local_call *l;

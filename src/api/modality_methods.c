@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "api/answers.h"
 #include "api/commitment.h"
 #include "api/configuration.h"
 #include "api/files.h"
@@ -41,12 +42,10 @@ static int l_echo(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
-                                   { NULL, OPTION_FLAG, 0 } };
     modality_call *c;
     modality_check(L, 1);
     lua_settop(L, 2);
-    route_options_read(L, 2, "echo", &orthanc_echo, rows, &o); /* self options body */
+    route_options_read(L, 2, "echo", &orthanc_echo, call_timeout_rows, &o); /* self options body */
     c = modality_new_call(L, sizeof *c, "echo", echo_send);
     call_keep(L, 4, "body", 3);
     call_set_deadline(&c->call, o.wait_timeout);
@@ -55,124 +54,203 @@ static int l_echo(lua_State *L)
 
 /* ---- the methods ---- */
 
-/* clang-format off */
+#define LIMIT_ROW                                                                      \
+    {                                                                                  \
+        "limit", OPTION_COUNT, 0, "how many C-FINDs run at the same time (default: 2)" \
+    }
+
+/* Of functions that are written in Lua. */
+static const option limit_rows[] = { LIMIT_ROW, OPTIONS_END };
+
+static const option children_rows[] = {
+    LIMIT_ROW,
+    CALL_TIMEOUT_ROW(0),
+    { "LocalAet", OPTION_STRING, 0, "AE title with which Orthanc calls the modality" },
+    { "Timeout", OPTION_COUNT, 0, "how long Orthanc waits for each answer of the modality" },
+    OPTIONS_END
+};
+
 static const doc_row methods[] = {
-    { "echo", l_echo,
-      "modality:echo([{Timeout =, CheckFind =, wait_timeout =, extra =}]) -> true | false, "
-      "err",
-      "C-ECHO: whether the modality answers; else why not. Timeout (whole seconds) bounds "
-      "each of Orthanc's waits; CheckFind tries a C-FIND too." },
-    { "find", find_find,
-      "modality:find({Level =, Query = {…}, Normalize =, LocalAet =, Timeout =, keep =, "
-      "wait_timeout =, extra =} [, format]) -> found | nil, err; query is the same",
-      "C-FIND: {ID = …, answers = {…}}, with found:close(), found.dropped (return keys that "
-      "the level does not have), found.warning (when letters may be missing) and found.broad "
-      "(whether nothing narrows the search). A filter "
-      "that would be lost on its way is refused. format: {simplify = true} (default), {short "
-      "= true}, or both false." },
-    { "get_query_answers", find_get_query_answers,
-      "modality:get_query_answers(query_id [, {simplify = true, short = false}]) -> list [, "
-      "warning] | nil, err",
-      "The answers of a query that the server still has, as names to values (simplify), as "
-      "gggg,eeee to values (short), or as gggg,eeee to {Name =, Type =, Value =} (neither)." },
-    { "move", move_move,
-      "modality:move(query [, {TargetAet = | to =, all =, max =, verify =, progress =, "
-      "wait_timeout =, Synchronous =, Permissive =, Priority =, Timeout =, RetrieveMethod =, Simplify =, "
-      "Short =, Full =, UserData =, extra =}]) -> result | nil, err",
-      "C-MOVE of what a query found (its ID, what find gave, or a Query) to an AE title, to "
-      "the modality `to`, or to this Orthanc. Where the server leaves it open whether all was "
-      "moved, and with verify = true, what has arrived is compared with what should have. all "
-      "= true allows the query to be about everything; max refuses more answers." },
-    { "get", get_and_store_get,
-      "modality:get(level, resources [, {verify =, progress =, LocalAet =, Timeout =, Synchronous =, "
-      "Permissive =, Priority =, UserData =, wait_timeout =, extra =}]) -> result | nil, err",
-      "C-GET of one table of identifiers, or a list of them, to this Orthanc (1.12.6 and "
-      "later). Before 1.12.10, and with verify = true, its success is proven by comparing "
-      "what has arrived." },
-    { "store", get_and_store_store,
-      "modality:store(id | {id, …} [, {verify =, progress =, Synchronous =, Permissive =, Priority =, "
-      "LocalAet =, CalledAet =, Host =, Port =, MoveOriginatorAet =, MoveOriginatorID =, "
-      "StorageCommitment =, Timeout =, UserData =, wait_timeout =, extra =}]) -> result | "
-      "nil, err",
-      "C-STORE of instances, series, studies or patients, by the identifiers that this "
-      "Orthanc has given them." },
-    { "store_straight", files_store_straight,
-      "modality:store_straight(file | {data = string} [, {progress =, wait_timeout =}]) -> "
-      "{SOPClassUID =, SOPInstanceUID =} | nil, err",
-      "C-STORE of a DICOM file, which this Orthanc passes on and does not keep." },
-    { "configuration", configuration_get, "modality:configuration() -> table | nil, err",
-      "The server's entry: AET, Host, Port, Manufacturer, AllowEcho, …, LocalAet, Timeout (0: the "
-      "server's DicomScuTimeout)." },
-    { "configure", configuration_set,
-      "modality:configure({AET =, Host =, Port =, Manufacturer =, AllowEcho =, AllowFind =, "
-      "AllowFindWorklist =, AllowGet =, AllowMove =, AllowStore =, AllowStorageCommitment =, "
-      "AllowNAction =, AllowEventReport =, AllowTranscoding =, UseDicomTls =, LocalAet =, Timeout =, "
-      "RetrieveMethod =, create =, extra =}) -> configuration, note | nil, err",
-      "Changes what is given of the server's entry, leaves the rest as it is, and gives what the "
-      "server then has; what it did not take is an error. create = true allows a new entry, which "
-      "needs AET, Host and Port. The note says when the server forgets it." },
-    { "remove", configuration_remove, "modality:remove() -> true | nil, err",
-      "Takes the entry off the server's list; one of its configuration file comes back at the next "
-      "start." },
-    { "find_worklist", worklist_find,
-      "modality:find_worklist(query [, {simplify = true, short =, keep =, Timeout =, wait_timeout "
-      "=, extra =}]) -> list [, warning] | nil, err",
-      "C-FIND of what is scheduled: {PatientID = \"\", ScheduledProcedureStepSequence = {{Modality "
-      "= \"CT\"}}}. A filter in a place where modalities ignore it is refused (keep = {\"tag\"} "
-      "sends it); one that the modality ignores all the same makes it fail (code filter_ignored, "
-      "the answers in err.result). Formats as in find." },
-    { "storage_commitment", commitment_request,
-      "modality:storage_commitment(resources [, {Timeout =, wait_timeout =, extra =}]) -> "
-      "commitment | nil, err",
-      "Asks the modality to commit itself to keeping what it was sent: identifiers of any level "
-      "that this Orthanc has given, or {SOPClassUID =, SOPInstanceUID =}, one or a list. That it "
-      "took the request says nothing yet: commitment:wait() does." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "echo",
+      .function = l_echo,
+      .signature = "modality:echo([options]) -> true | false, err",
+      .help = "Sends a C-ECHO. Returns true when the modality answers, else false and the reason.",
+      .options = { { "options", call_timeout_rows, &orthanc_echo } },
+      .example = "assert(pacs:echo())\n"
+                 "local answers, err = pacs:echo { Timeout = 5, CheckFind = true }" },
+    { .name = "find",
+      .function = find_find,
+      .signature = "modality:find(data [, format]) -> found | nil, err",
+      .help = "Sends a C-FIND. found.answers is the list of answers, found.ID the query on the "
+              "server; found:close() removes it there. found.dropped lists tags that do not belong "
+              "to the level, found.broad is true when there is no filter, and found.warning says "
+              "when names may have lost characters. A filter that would be lost on its way is "
+              "refused. modality:query is the same function.",
+      .options = { { "data", find_rows, &orthanc_query }, { "format", answers_format_rows, NULL } },
+      .example = "local found <close> = assert(pacs:find { Level = \"Study\",\n"
+                 "  Query = { PatientName = \"SMITH*\", StudyDate = \"20200101-\", "
+                 "StudyDescription = \"\" } })\n"
+                 "for _, study in ipairs(found.answers) do\n"
+                 "  print(study.StudyDate, study.PatientName, study.StudyDescription)\n"
+                 "end" },
+    { .name = "get_query_answers",
+      .function = find_get_query_answers,
+      .signature = "modality:get_query_answers(query_id [, format]) -> list [, warning] | nil, err",
+      .help = "Returns the answers of a query that the server still has. The warning says when "
+              "names may have lost characters.",
+      .options = { { "format", answers_format_rows, NULL } },
+      .example =
+          "for _, study in ipairs(assert(pacs:get_query_answers(found.ID, { short = true }))) do\n"
+          "  print(study[\"0010,0020\"])\n"
+          "end" },
+    { .name = "move",
+      .function = move_move,
+      .signature = "modality:move(query [, options]) -> result | nil, err",
+      .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
+              "been moved. query is what find returned, the ID of a query, or a Query. When the "
+              "server leaves it open whether all was moved, modalua compares what has arrived.",
+      .options = { { "options", move_rows, &orthanc_retrieve } },
+      .example = "assert(pacs:move(found, { to = \"archive\", max = 100 }))" },
+    { .name = "get",
+      .function = get_and_store_get,
+      .signature = "modality:get(level, resources [, options]) -> result | nil, err",
+      .help = "Sends a C-GET, which brings resources to this Orthanc (1.12.6 and later). resources "
+              "is an answer, another table of identifiers, or a list of them. Before 1.12.10 the "
+              "server hides failures, so modalua compares what has arrived.",
+      .options = { { "options", get_and_store_rows, &orthanc_get } },
+      .example = "assert(pacs:get(\"Study\", found.answers))" },
+    { .name = "store",
+      .function = get_and_store_store,
+      .signature = "modality:store(ids [, options]) -> result | nil, err",
+      .help = "Sends a C-STORE of what this Orthanc holds. ids is an identifier that Orthanc has "
+              "given to a patient, study, series or instance, or a list of them.",
+      .options = { { "options", get_and_store_rows, &orthanc_store } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "assert(archive:store(ids))" },
+    { .name = "store_straight",
+      .function = files_store_straight,
+      .signature = "modality:store_straight(file [, options]) -> result | nil, err",
+      .help =
+          "Sends a C-STORE of a DICOM file, which this Orthanc passes on and does not keep. file "
+          "is a name, or { data = content }. The result has SOPClassUID and SOPInstanceUID.",
+      .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
+      .example = "local sent = assert(archive:store_straight \"image.dcm\")\n"
+                 "print(sent.SOPInstanceUID)" },
+    { .name = "configuration",
+      .function = configuration_get,
+      .signature = "modality:configuration() -> table | nil, err",
+      .help = "Returns the server's settings of the modality: AET, Host, Port and the others that "
+              "configure takes.",
+      .example = "local settings = assert(pacs:configuration())\n"
+                 "print(settings.AET, settings.Host, settings.Port)" },
+    { .name = "configure",
+      .function = configuration_set,
+      .signature = "modality:configure(settings) -> configuration, note | nil, err",
+      .help = "Changes the given settings of the modality on the server, and keeps the others. "
+              "Returns the settings that the server then has; a setting that it did not take is an "
+              "error. The note says when the server may forget the change.",
+      .options = { { "settings", configuration_rows, &orthanc_modality_settings } },
+      .example = "assert(orthanc:modality(\"ct\"):configure { AET = \"CT1\", Host = \"10.0.0.7\", "
+                 "Port = 104, create = true })\n"
+                 "assert(orthanc:modality(\"ct\"):configure { Timeout = 20 })" },
+    { .name = "remove",
+      .function = configuration_remove,
+      .signature = "modality:remove() -> true | nil, err",
+      .help = "Removes the modality from the server's list. A modality of the server's "
+              "configuration file comes back when the server starts again.",
+      .example = "local old = orthanc:modality \"old\"\n"
+                 "assert(old:configure { AET = \"OLD\", Host = \"10.0.0.8\", Port = 104, create = "
+                 "true })\n"
+                 "assert(old:remove())" },
+    { .name = "find_worklist",
+      .function = worklist_find,
+      .signature = "modality:find_worklist(query [, options]) -> list [, warning] | nil, err",
+      .help = "Asks for a modality worklist, the procedures that are scheduled. query is a table "
+              "of tags, as for find. A filter in a place where modalities ignore it is refused. "
+              "When the modality ignores a filter all the same, the error has the code "
+              "filter_ignored, and err.result has the answers.",
+      .options = { { "options", worklist_rows, &orthanc_worklist } },
+      .example = "local list = assert(pacs:find_worklist { PatientID = \"\", PatientName = \"\",\n"
+                 "  ScheduledProcedureStepSequence = { { Modality = \"CT\", "
+                 "ScheduledProcedureStepStartDate = \"\" } } })\n"
+                 "for _, item in ipairs(list) do print(item.PatientID, item.PatientName) end" },
+    { .name = "storage_commitment",
+      .function = commitment_request,
+      .signature = "modality:storage_commitment(resources [, options]) -> commitment | nil, err",
+      .help = "Asks the modality to promise that it keeps what it was sent. resources is an "
+              "identifier that Orthanc has given, { SOPClassUID =, SOPInstanceUID = }, or a list "
+              "of these. The modality answers later: commitment:wait() returns the answer.",
+      .options = { { "options", call_timeout_rows, &orthanc_commitment } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "local commitment = assert(pacs:storage_commitment(ids))\n"
+                 "print(assert(commitment:wait()).Status)" },
+    { .name = "find_each",
+      .part = "core.find_each",
+      .signature =
+          "modality:find_each(tag, values [, data]) -> by_value, missing [, warning] | nil, err",
+      .help = "Sends a C-FIND for each of many values of a tag, such as accession numbers. Returns "
+              "a table from each value to the list of its answers, and a list of the values that "
+              "the modality does not have. A value that is blank or would match everything is "
+              "refused before anything is sent. When some requests fail, err.found, err.missing "
+              "and err.errors have the rest.",
+      .options = { { "data", limit_rows, NULL }, { "data", find_rows, &orthanc_query } },
+      .example = "local by_value, missing = pacs:find_each(\"AccessionNumber\", { \"A100801\", "
+                 "\"A0\" }, { Query = { PatientName = \"\" } })\n"
+                 "assert(by_value, missing)\n"
+                 "print(by_value[\"A100801\"][1].PatientName, missing[1])" },
+    { .name = "studies",
+      .part = "core.children",
+      .signature =
+          "modality:studies(patients [, query [, options]]) -> list [, warning] | nil, err",
+      .help = "Returns the studies of patients in one list. patients is an answer, a list of "
+              "answers, or what find returned. query has tags to filter by, and tags to return "
+              "with the value \"\".",
+      .options = { { "options", children_rows, NULL } },
+      .example =
+          "local patients = assert(pacs:find { Level = \"Patient\", Query = { PatientName = "
+          "\"SMITH*\" } })\n"
+          "for _, study in ipairs(assert(pacs:studies(patients, { StudyDescription = \"\" }))) do\n"
+          "  print(study.PatientID, study.StudyDescription)\n"
+          "end" },
+    { .name = "series",
+      .part = "core.children",
+      .signature = "modality:series(studies [, query [, options]]) -> list [, warning] | nil, err",
+      .help = "Returns the series of studies in one list, with a C-FIND for each study. studies is "
+              "an answer (a study or a patient), a list of answers, or what find returned. Each "
+              "series has the UIDs that move_resources needs. When a C-FIND fails, err.parent "
+              "names the study and err.found has the series so far.",
+      .options = { { "options", children_rows, NULL } },
+      .example = "for _, series in ipairs(assert(pacs:series(found, { Modality = \"CT\", "
+                 "SeriesDescription = \"\" }))) do\n"
+                 "  print(series.SeriesDescription, series.SeriesInstanceUID)\n"
+                 "end" },
+    { .name = "instances",
+      .part = "core.children",
+      .signature =
+          "modality:instances(parents [, query [, options]]) -> list [, warning] | nil, err",
+      .help = "Returns the instances of series or studies in one list. parents is an answer, a "
+              "list of answers, or what find returned. For a study, modalua first finds its "
+              "series; query can filter these too, as in { Modality = \"CT\" }.",
+      .options = { { "options", children_rows, NULL } },
+      .example = "print(#assert(pacs:instances(found, { Modality = \"CT\" })) .. \" images\")" },
+    { .name = "move_resources",
+      .part = "core.move_resources",
+      .signature = "modality:move_resources(level, resources [, options]) -> outcomes | nil, err",
+      .help = "Sends a C-MOVE for each resource, without a query, and returns a list of { resource "
+              "=, result = }. resources is an answer, another table of identifiers, or a list of "
+              "them. When some fail, the others are still tried, and err.outcomes has { resource "
+              "=, error = } for these. A resource that was not an answer of the modality is looked "
+              "for there, unless verify is false.",
+      .options = { { "options", get_and_store_move_rows, &orthanc_move } },
+      .example = "local outcomes = assert(pacs:move_resources(\"Study\", found.answers, { to = "
+                 "\"archive\" }))\n"
+                 "print(#outcomes .. \" studies moved\")" },
+    { .name = NULL }
 };
-
-#define CHILDREN_ARGUMENTS \
-    " [, query [, {limit = 2, LocalAet =, Timeout =, wait_timeout =}]]) -> list [, warning] | nil, err"
-
-/* Those that are written in Lua. */
-static const doc_lua_row lua_methods[] = {
-    { "core.find_each",
-      { "find_each", NULL,
-        "modality:find_each(tag, values [, {Level =, Query = {…}, limit = 2, LocalAet =, Timeout =, "
-        "Normalize =, keep =, wait_timeout =, extra =}]) -> by_value, missing [, warning] | nil, err",
-        "C-FIND of each of many values, such as accession numbers, `limit` at a time: a table from the "
-        "value to the list of its answers, and the list of the values that the modality does not have. "
-        "A value that is blank or would match everything is refused before anything is asked. When some "
-        "questions fail, err.found, err.missing and err.errors (by value) have the rest." } },
-    { "core.children",
-      { "studies", NULL,
-        "modality:studies(patient_or_found" CHILDREN_ARGUMENTS,
-        "The studies of a patient, of a list of patients, or of all that find gave, in one list; the "
-        "query has tags to return and filters, as in { StudyDate = \"\" }." } },
-    { "core.children",
-      { "series", NULL,
-        "modality:series(study_or_found" CHILDREN_ARGUMENTS,
-        "The series of a study, of a list of studies or patients, or of all that find gave, in one list; "
-        "one C-FIND a study, `limit` at a time. Each has the UIDs that move_resources needs. When one "
-        "fails, err.parent names its study and err.found has the series so far." } },
-    { "core.children",
-      { "instances", NULL,
-        "modality:instances(study_or_series_or_found" CHILDREN_ARGUMENTS,
-        "The instances of a study or series, of a list of them, or of all that find gave, in one list: "
-        "those of a study through its series, by which the query can filter too, as in { Modality = "
-        "\"CT\" }." } },
-    { "core.move_resources",
-      { "move_resources", NULL,
-        "modality:move_resources(level, resources [, {TargetAet = | to =, max =, verify =, progress =, "
-        "LocalAet =, Timeout =, Priority =, Synchronous =, UserData =, wait_timeout =, extra =}]) -> "
-        "outcomes | nil, err",
-        "C-MOVE without a query, of a table of identifiers, an answer, or a list of them, one request "
-        "each: {{resource =, result =}, …}. When some fail the others are still tried, and err.outcomes "
-        "has {resource =, error =} for those; a progress function is told each as it comes (p.outcome). "
-        "verify = true compares what has arrived; without it, a row that is not one of the modality's "
-        "answers is at least looked for there; false believes the modality." } },
-    { NULL, { NULL, NULL, NULL, NULL } }
-};
-/* clang-format on */
 
 /* ---- Modality(client, name) ---- */
 
@@ -183,18 +261,21 @@ static int l_new(lua_State *L)
 }
 
 static const doc_row functions[] = {
-    { "Modality", l_new,
-      "Modality(client, name [, {max_moves = 2}]) -> modality; RemoteModality is the same",
-      "A modality by the name that the client's server gives it; no I/O happens. Of its transfers, "
-      "max_moves run at once." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "Modality",
+      .function = l_new,
+      .signature = "modalua.Modality(client, name [, options]) -> modality",
+      .help = "Returns a modality by the name that the server has for it, as client:modality does. "
+              "No request is sent. modalua.RemoteModality is the same function.",
+      .options = { { "options", remote_rows, NULL } },
+      .example = "local pacs = modalua.Modality(orthanc, \"pacs\")\n"
+                 "assert(pacs:echo())" },
+    { .name = NULL }
 };
 
 void modality_methods_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
     doc_register(L, lp, methods);
-    doc_register_lua(L, lua_methods);
     lua_getfield(L, -1, "find");
     lua_setfield(L, -2, "query"); /* one function under two names */
     modality_open(L, lp);

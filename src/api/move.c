@@ -137,15 +137,15 @@ typedef struct move_options {
     bool all, verify;
 } move_options;
 
-static const option move_rows[] = {
-    { "to", OPTION_VALUE, 0 },
-    { "all", OPTION_FLAG, offsetof(move_options, all) },
-    { "max", OPTION_COUNT, offsetof(move_options, max) },
-    { "verify", OPTION_FLAG, offsetof(move_options, verify) },
-    { "wait_timeout", OPTION_SECONDS, offsetof(move_options, wait_timeout) },
-    { "progress", OPTION_VALUE, 0 },
-    { NULL, OPTION_FLAG, 0 },
-};
+const option move_rows[] = { MOVE_TARGET_ROW,
+                             { "all", OPTION_FLAG, offsetof(move_options, all),
+                               "true: allows a query without any filter, which moves everything" },
+                             { "max", OPTION_COUNT, offsetof(move_options, max),
+                               "moves nothing when there are more answers" },
+                             TRANSFER_VERIFY_ROW(offsetof(move_options, verify)),
+                             CALL_TIMEOUT_ROW(offsetof(move_options, wait_timeout)),
+                             CALL_PROGRESS_ROW,
+                             OPTIONS_END };
 
 /* C-MOVE is what is meant unless the caller says otherwise: the server's default may be C-GET,
  * which ignores the target. */

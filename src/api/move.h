@@ -4,7 +4,10 @@
 
 #include <lua.h>
 
+#include "binding/options.h"
 #include "engine/loop.h"
+
+extern const option move_rows[]; /* of move, beside the keys of its route */
 
 int move_move(lua_State *L); /* modality:move(query [, options]) */
 

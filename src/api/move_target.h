@@ -5,7 +5,13 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#include "binding/options.h"
 #include "request/call.h"
+
+/* clang-format off */
+#define MOVE_TARGET_ROW { "to", OPTION_VALUE, 0, \
+    "name of the modality that receives, or a modality object; modalua finds its AE title" }
+/* clang-format on */
 
 /* Checks the option `to` of the options at index against the body's TargetAet. True: there is a
  * target. Throws when there are two, or `to` is neither a name nor a modality. [-0, +0, v] */

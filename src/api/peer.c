@@ -31,12 +31,10 @@ static int l_system(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
-                                   { NULL, OPTION_FLAG, 0 } };
     modality_call *c;
     remote_check(L, 1, &remote_peer);
     lua_settop(L, 2);
-    options_read(L, 2, "system", rows, &o);
+    options_read(L, 2, "system", call_timeout_rows, &o);
     c = modality_new_call(L, sizeof *c, "system", system_ask);
     call_set_deadline(&c->call, o.wait_timeout);
     return op_run(L, &c->call.base);
@@ -44,32 +42,55 @@ static int l_system(lua_State *L)
 
 /* ---- the methods ---- */
 
-/* clang-format off */
 static const doc_row methods[] = {
-    { "system", l_system, "peer:system([{wait_timeout =}]) -> table | nil, err",
-      "What the other Orthanc says of itself: Version, DicomAet, Name, …; whether it answers, and "
-      "takes the Username and Password that the server has for it." },
-    { "store", get_and_store_peer_store,
-      "peer:store(id | {id, …} [, {Synchronous =, Priority =, Compress =, Transcode =, UserData =, "
-      "progress =, wait_timeout =, extra =}]) -> result | nil, err",
-      "Sends instances, series, studies or patients to the other Orthanc over HTTP, by the "
-      "identifiers that this one has given them." },
-    { "configuration", configuration_get, "peer:configuration() -> table | nil, err",
-      "The server's entry: Url, Username, Timeout (0: the server's HttpTimeout), …; json.null for "
-      "what it does not tell, such as Password, and of HttpHeaders the names alone." },
-    { "configure", configuration_set,
-      "peer:configure({Url =, Username =, Password =, HttpHeaders =, CertificateFile =, "
-      "CertificateKeyFile =, CertificateKeyPassword =, Pkcs11 =, Timeout =, create =, extra =}) -> "
-      "configuration, note | nil, err",
-      "Changes what is given of the server's entry, and gives what it then has. What the server "
-      "never tells has to be given again, such as Password. create = true allows a new entry, which "
-      "needs Url. The note says when the server forgets it." },
-    { "remove", configuration_remove, "peer:remove() -> true | nil, err",
-      "Takes the entry off the server's list; one of its configuration file comes back at the next "
-      "start." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "system",
+      .function = l_system,
+      .signature = "peer:system([options]) -> table | nil, err",
+      .help = "Returns what the other Orthanc says about itself: Version, DicomAet, Name and more. "
+              "This shows that the peer answers, and that it takes the user name and password "
+              "which the server has for it.",
+      .options = { { "options", call_timeout_rows, NULL } },
+      .example = "print(assert(clinic:system()).Version)" },
+    { .name = "store",
+      .function = get_and_store_peer_store,
+      .signature = "peer:store(ids [, options]) -> result | nil, err",
+      .help =
+          "Sends what this Orthanc holds to the other Orthanc, over HTTP. ids is an identifier "
+          "that this Orthanc has given to a patient, study, series or instance, or a list of them.",
+      .options = { { "options", get_and_store_peer_rows, &orthanc_peer_store } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "assert(clinic:store(ids, { Compress = true }))" },
+    { .name = "configuration",
+      .function = configuration_get,
+      .signature = "peer:configuration() -> table | nil, err",
+      .help = "Returns the server's settings of the peer: Url, Username and the others that "
+              "configure takes. Settings that the server does not tell, such as Password, are "
+              "json.null; of HttpHeaders it tells the names alone.",
+      .example = "local settings = assert(clinic:configuration())\n"
+                 "print(settings.Url, settings.Username)" },
+    { .name = "configure",
+      .function = configuration_set,
+      .signature = "peer:configure(settings) -> configuration, note | nil, err",
+      .help =
+          "Changes the given settings of the peer on the server, and keeps the others. Settings "
+          "that the server never tells, such as Password, must be given again. Returns the "
+          "settings that the server then has; the note says when the server may forget the change.",
+      .options = { { "settings", configuration_rows, &orthanc_peer_settings } },
+      .example = "local ward = orthanc:peer \"ward\"\n"
+                 "assert(ward:configure { Url = \"http://10.0.0.9:8042\", Username = \"u\", "
+                 "Password = \"p\", create = true })" },
+    { .name = "remove",
+      .function = configuration_remove,
+      .signature = "peer:remove() -> true | nil, err",
+      .help = "Removes the peer from the server's list. A peer of the server's configuration file "
+              "comes back when the server starts again.",
+      .example = "local old = orthanc:peer \"old\"\n"
+                 "assert(old:configure { Url = \"http://10.0.0.8:8042\", create = true })\n"
+                 "assert(old:remove())" },
+    { .name = NULL }
 };
-/* clang-format on */
 
 void peer_open(lua_State *L, loop *lp)
 {

@@ -126,20 +126,40 @@ int query_push(lua_State *L, int client_index, int id)
 }
 
 static const doc_row query_methods[] = {
-    { "answers", l_answers,
-      "query:answers([{simplify = true, short = false}]) -> list [, warning] | nil, err",
-      "What the query found; the formats are those of modality:get_query_answers." },
-    { "move", l_move, "query:move([options [, index]]) -> result | nil, err",
-      "C-MOVE of what the query found, or of its answer number `index` alone (from 1); options as "
-      "in "
-      "modality:move." },
-    { "level", l_level, "query:level() -> string | nil, err",
-      "Patient, Study, Series or Instance." },
-    { "modality", l_modality, "query:modality() -> string | nil, err",
-      "The name of the modality that was asked." },
-    { "close", l_close, "query:close() -> true | nil, err",
-      "Removes the query from the server. A <close> variable does it at the end of its scope." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "answers",
+      .function = l_answers,
+      .signature = "query:answers([format]) -> list [, warning] | nil, err",
+      .help = "Returns what the query found. The warning says when names may have lost characters.",
+      .options = { { "format", answers_format_rows, NULL } },
+      .example =
+          "local query = orthanc:query(found.ID)\n"
+          "for _, study in ipairs(assert(query:answers())) do print(study.PatientName) end" },
+    { .name = "move",
+      .function = l_move,
+      .signature = "query:move([options [, index]]) -> result | nil, err",
+      .help = "Sends a C-MOVE for everything that the query found, or for the answer with the "
+              "number index alone (from 1). The options are those of modality:move.",
+      .options = { { "options", move_rows, &orthanc_retrieve } },
+      .example = "local query = orthanc:query(found.ID)\n"
+                 "assert(query:move({ to = \"archive\" }, 1))" },
+    { .name = "level",
+      .function = l_level,
+      .signature = "query:level() -> string | nil, err",
+      .help = "Returns the level of the query: Patient, Study, Series or Instance.",
+      .example = "print(assert(orthanc:query(found.ID):level()))" },
+    { .name = "modality",
+      .function = l_modality,
+      .signature = "query:modality() -> string | nil, err",
+      .help = "Returns the name of the modality that was asked.",
+      .example = "print(assert(orthanc:query(found.ID):modality()))" },
+    { .name = "close",
+      .function = l_close,
+      .signature = "query:close() -> true | nil, err",
+      .help = "Removes the query from the server. A <close> variable does this at the end of its "
+              "scope.",
+      .example = "local query = orthanc:query(found.ID)\n"
+                 "assert(query:close())" },
+    { .name = NULL }
 };
 
 void query_open(lua_State *L, loop *lp)

@@ -72,17 +72,20 @@ void remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client_ind
         error_throw(L, "limit", "memory", "not enough memory for a %s", kind->word);
 }
 
+const option remote_rows[] = { { "max_moves", OPTION_COUNT, 0,
+                                 "how many of its transfers run at the same time (default: 2)" },
+                               OPTIONS_END };
+
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client_index,
                           int name)
 {
     struct {
         unsigned max_moves;
     } o = { NAMED_MAX_MOVES };
-    static const option rows[] = { { "max_moves", OPTION_COUNT, 0 }, { NULL, OPTION_FLAG, 0 } };
     client_check(L, client_index);
     if (lua_type(L, name) != LUA_TSTRING || strlen(lua_tostring(L, name)) != lua_rawlen(L, name))
         luaL_typeerror(L, name, lua_pushfstring(L, "name of a %s", kind->word));
-    options_read(L, name + 1, kind->word, rows, &o);
+    options_read(L, name + 1, kind->word, remote_rows, &o);
     remote_push(L, lp, kind, client_index, lua_tostring(L, name), o.max_moves);
     return 1;
 }

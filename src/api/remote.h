@@ -6,6 +6,7 @@
 
 #include <lua.h>
 
+#include "binding/options.h"
 #include "engine/slots.h"
 #include "orthanc/routes.h"
 #include "request/call.h"
@@ -20,6 +21,8 @@ typedef struct remote_kind {
 } remote_kind;
 
 extern const remote_kind remote_modality, remote_peer;
+
+extern const option remote_rows[]; /* of the functions that make one */
 
 typedef struct remote {
     const remote_kind *kind;

@@ -13,6 +13,11 @@
 #define TRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
 #define TRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
 
+/* clang-format off */
+#define TRANSFER_VERIFY_ROW(offset) { "verify", OPTION_FLAG, (offset), \
+    "true: compares what has arrived, also when the server reports success" }
+/* clang-format on */
+
 typedef struct transfer {
     job_poll poll;
     int synchronous; /* 1: one blocking request; 0: the job's handle at once; -1: waited for */

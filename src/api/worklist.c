@@ -188,12 +188,14 @@ typedef struct worklist_options {
     bool simplify, brief;
 } worklist_options;
 
-static const option rows[] = { { "wait_timeout", OPTION_SECONDS,
-                                 offsetof(worklist_options, wait_timeout) },
-                               { "simplify", OPTION_FLAG, offsetof(worklist_options, simplify) },
-                               { "short", OPTION_FLAG, offsetof(worklist_options, brief) },
-                               { "keep", OPTION_TABLE, 0 },
-                               { NULL, OPTION_FLAG, 0 } };
+const option worklist_rows[] = {
+    ANSWERS_SIMPLIFY_ROW(offsetof(worklist_options, simplify)),
+    ANSWERS_SHORT_ROW(offsetof(worklist_options, brief)),
+    { "keep", OPTION_TABLE, 0,
+      "list of filters that are sent although modalities may ignore them" },
+    CALL_TIMEOUT_ROW(offsetof(worklist_options, wait_timeout)),
+    OPTIONS_END
+};
 
 /* self query options */
 int worklist_find(lua_State *L)
@@ -201,15 +203,16 @@ int worklist_find(lua_State *L)
     enum { SELF = 1, QUERY, OPTIONS, BODY, CALL, KEEP };
     static const char *const forms[] = { "Simplify", "Short", "Full" };
     worklist_options o = { 0, false, false };
-    worklist_query q = {
-        .function = "find_worklist", .route = &orthanc_worklist, .options = rows, .query = QUERY
-    };
+    worklist_query q = { .function = "find_worklist",
+                         .route = &orthanc_worklist,
+                         .options = worklist_rows,
+                         .query = QUERY };
     modality_call *c;
 
     modality_check(L, SELF);
     lua_settop(L, OPTIONS);
     luaL_checktype(L, QUERY, LUA_TTABLE);
-    route_options_read(L, OPTIONS, q.function, &orthanc_worklist, rows, &o); /* … body */
+    route_options_read(L, OPTIONS, q.function, &orthanc_worklist, worklist_rows, &o); /* … body */
     lua_pushboolean(L, 1);
     lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
 

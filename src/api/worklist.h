@@ -4,6 +4,10 @@
 
 #include <lua.h>
 
+#include "binding/options.h"
+
+extern const option worklist_rows[]; /* of find_worklist, beside the keys of its route */
+
 int worklist_find(lua_State *L); /* modality:find_worklist(query [, options]) */
 
 #endif

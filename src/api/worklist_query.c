@@ -164,7 +164,7 @@ static bool read_sequence(lua_State *L, worklist_query *q, const dataset *d, con
 static void check_is_tag(lua_State *L, const worklist_query *q, const pair *p)
 {
     if (!p->known && (orthanc_key_of(q->route, p->key) || options_find(q->options, p->key) ||
-                      strcmp(p->key, "extra") == 0))
+                      strcmp(p->key, options_extra.name) == 0))
         error_usage(L,
                     "%s: '%s' is no tag; the tags are the first argument, and the options the "
                     "second",

@@ -1,12 +1,15 @@
 #include "binding/doc.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
+#include <string.h>
 
 #include "base/nearest.h"
+#include "binding/error.h"
 #include "binding/parts.h"
 
 /* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or
- * {signature=, help=} for the Lua half's. */
+ * the row as a table for a function that is written in Lua. */
 static const char doc_key;
 
 static void push_doc_table(lua_State *L)
@@ -23,56 +26,112 @@ static void push_doc_table(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &doc_key);
 }
 
-/* Sets the function on the top as the row's field of the table two below it, and notes the row in
- * the doc table between them. [-1, +0, m] */
-static void set_function(lua_State *L, const doc_row *row)
-{
-    lua_pushvalue(L, -1);
-    lua_pushlightuserdata(L, (void *)row);
-    lua_rawset(L, -4);
-    lua_setfield(L, -3, row->name);
-}
-
 void doc_register(lua_State *L, void *upvalue, const doc_row *rows)
 {
     push_doc_table(L); /* module docs */
     for (; rows->name; rows++) {
-        lua_pushlightuserdata(L, upvalue);
-        lua_pushcclosure(L, rows->function, 1);
-        set_function(L, rows);
+        if (rows->part) {
+            parts_push_function(L, rows->part, rows->name);
+        } else {
+            lua_pushlightuserdata(L, upvalue);
+            lua_pushcclosure(L, rows->function, 1);
+        }
+        lua_pushvalue(L, -1);
+        lua_pushlightuserdata(L, (void *)rows);
+        lua_rawset(L, -4);
+        lua_setfield(L, -3, rows->name);
     }
     lua_pop(L, 1);
 }
 
-void doc_register_lua(lua_State *L, const doc_lua_row *rows)
+/* ---- rows as Lua sees them ---- */
+
+static void set_string(lua_State *L, const char *name, const char *value)
 {
-    push_doc_table(L); /* module docs */
-    for (; rows->part; rows++) {
-        parts_push_function(L, rows->part, rows->row.name);
-        set_function(L, &rows->row);
-    }
-    lua_pop(L, 1);
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, name);
 }
 
-/* Pushes {signature=, help=}. [-0, +1, m] */
-static void push_row(lua_State *L, const char *signature, const char *help)
+/* Appends an option, with the help on the top, to the list below it. [-1, +0, m] */
+static void add_option(lua_State *L, const char *argument, const char *name, const char *type)
 {
-    lua_createtable(L, 0, 2);
-    lua_pushstring(L, signature);
-    lua_setfield(L, -2, "signature");
-    lua_pushstring(L, help);
+    int list = lua_gettop(L) - 1;
+    lua_createtable(L, 0, 4);
+    set_string(L, "argument", argument);
+    set_string(L, "name", name);
+    set_string(L, "type", type);
+    lua_insert(L, -2);
     lua_setfield(L, -2, "help");
+    lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
 }
 
-/* Makes {signature=, help=} of a C row on the top. [-1, +1, m] */
+/* Appends the keys that can be given. [-0, +0, m] */
+static void add_keys(lua_State *L, const char *argument, const orthanc_key *key)
+{
+    for (; key->name; key++) {
+        if (key->no)
+            continue;
+        if (key->since > 0)
+            lua_pushfstring(L, "%s (Orthanc %d.%d.%d and later)", key->help, key->since / 10000,
+                            key->since / 100 % 100, key->since % 100);
+        else
+            lua_pushstring(L, key->help);
+        add_option(L, argument, key->name, orthanc_type_name(key->type));
+    }
+}
+
+static void add_row(lua_State *L, const char *argument, const option *row)
+{
+    lua_pushstring(L, row->help);
+    add_option(L, argument, row->name, options_type_name(row->type));
+}
+
+static void add_rows(lua_State *L, const char *argument, const option *rows)
+{
+    for (; rows && rows->name; rows++)
+        add_row(L, argument, rows);
+}
+
+/* Appends everything that the argument may have: in `options` modalua's own names stand first, in
+ * `data` and `settings` those that are sent, which are what the call is about. [-0, +0, m] */
+static void add_options(lua_State *L, const doc_options *o)
+{
+    bool own_first = strcmp(o->argument, "options") == 0;
+    if (own_first)
+        add_rows(L, o->argument, o->rows);
+    if (o->route)
+        add_keys(L, o->argument, o->route->keys);
+    if (!own_first)
+        add_rows(L, o->argument, o->rows);
+    if (o->route)
+        add_row(L, o->argument, &options_extra);
+}
+
+/* Pushes a row of C as the table that `of` gives. [-0, +1, m] */
+static void push_row(lua_State *L, const doc_row *row)
+{
+    lua_createtable(L, 0, 4);
+    set_string(L, "signature", row->signature);
+    set_string(L, "help", row->help);
+    set_string(L, "example", row->example);
+    if (!row->options[0].argument)
+        return;
+    lua_newtable(L);
+    for (size_t i = 0; i < DOC_TABLES && row->options[i].argument; i++)
+        add_options(L, &row->options[i]);
+    lua_setfield(L, -2, "options");
+}
+
+/* Replaces a row of C on the top by that table. [-1, +1, m] */
 static void open_row(lua_State *L)
 {
     if (lua_islightuserdata(L, -1)) {
-        const doc_row *row = lua_touserdata(L, -1);
-        push_row(L, row->signature, row->help);
+        push_row(L, lua_touserdata(L, -1));
         lua_replace(L, -2);
     }
 }
+
+/* ---- the module ---- */
 
 static int l_of(lua_State *L)
 {
@@ -100,15 +159,60 @@ static int l_rows(lua_State *L)
     return 1;
 }
 
+static const option describe_rows[] = {
+    { "options", OPTION_TABLE, 0, "list of { argument, name, type or false, help }, all strings" },
+    { "example", OPTION_VALUE, 0, "string with lines of Lua that show how to call it" },
+    OPTIONS_END
+};
+
+/* Replaces the list of options on the top, each as it is written, by one of options with named
+ * fields. [-1, +1, v] */
+static void name_fields(lua_State *L)
+{
+    static const char *const fields[] = { "argument", "name", "type", "help" };
+    int list = lua_gettop(L), named = list + 1, item = list + 2;
+    lua_newtable(L);
+    for (lua_Integer i = 1; lua_rawgeti(L, list, i) != LUA_TNIL; i++) {
+        if (!lua_istable(L, item))
+            error_usage(L, "describe: option %d must be a table (a %s was given)", (int)i,
+                        luaL_typename(L, item));
+        lua_createtable(L, 0, 4);
+        for (int field = 0; field < 4; field++) {
+            if (lua_rawgeti(L, item, field + 1) == LUA_TSTRING)
+                lua_setfield(L, -2, fields[field]);
+            else
+                lua_pop(L, 1);
+        }
+        lua_rawseti(L, named, i);
+        lua_settop(L, named);
+    }
+    lua_settop(L, named);
+    lua_replace(L, list);
+}
+
 static int l_describe(lua_State *L)
 {
-    const char *signature = luaL_checkstring(L, 2), *help = luaL_checkstring(L, 3);
-    luaL_checktype(L, 1, LUA_TFUNCTION);
+    enum { FUNCTION = 1, SIGNATURE, HELP, MORE, DOCS, ROW = DOCS + 2 };
+    char nothing;
+    luaL_checktype(L, FUNCTION, LUA_TFUNCTION);
+    lua_settop(L, MORE);
+    options_read(L, MORE, "describe", describe_rows, &nothing);
     push_doc_table(L);
-    lua_pushvalue(L, 1);
-    push_row(L, signature, help);
-    lua_rawset(L, -3);
-    lua_settop(L, 1);
+    lua_pushvalue(L, FUNCTION);
+    lua_createtable(L, 0, 4);
+    set_string(L, "signature", luaL_checkstring(L, SIGNATURE));
+    set_string(L, "help", luaL_checkstring(L, HELP));
+    if (lua_istable(L, MORE)) {
+        lua_getfield(L, MORE, "example");
+        lua_setfield(L, ROW, "example");
+        if (lua_getfield(L, MORE, "options") == LUA_TTABLE) {
+            name_fields(L);
+            lua_setfield(L, ROW, "options");
+        }
+        lua_settop(L, ROW);
+    }
+    lua_rawset(L, DOCS);
+    lua_settop(L, FUNCTION);
     return 1;
 }
 
@@ -127,15 +231,35 @@ static int l_nearest(lua_State *L)
 }
 
 static const doc_row functions[] = {
-    { "of", l_of, "of(f) -> {signature = …, help = …} | nil",
-      "What is known of one of modalua's functions." },
-    { "describe", l_describe, "describe(f, signature, help) -> f",
-      "Notes signature and help for a function that is written in Lua." },
-    { "rows", l_rows, "rows() -> list of {signature = …, help = …}",
-      "What is known of all functions of the modules that have been loaded, in no order." },
-    { "nearest", l_nearest, "nearest(word, names) -> name | nil",
-      "The name in the list that a misspelt word most likely means; nil when none is near." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "of",
+      .function = l_of,
+      .signature = "doc.of(f) -> row | nil",
+      .help = "Returns the row of one of modalua's functions: { signature =, help =, options =, "
+              "example = }. For any other value it returns nil.",
+      .example = "print(require(\"modalua.doc\").of(pacs.move).help)" },
+    { .name = "describe",
+      .function = l_describe,
+      .signature = "doc.describe(f, signature, help [, more]) -> f",
+      .help = "Gives a row to a function of your own, so that help(f) shows it. Returns f.",
+      .options = { { "more", describe_rows, NULL } },
+      .example = "local doc = require \"modalua.doc\"\n"
+                 "local function double(x) return 2 * x end\n"
+                 "doc.describe(double, \"double(x) -> number\", \"Returns two times x.\", { "
+                 "example = \"print(double(2))\" })\n"
+                 "print(doc.of(double).signature)" },
+    { .name = "rows",
+      .function = l_rows,
+      .signature = "doc.rows() -> list of rows",
+      .help = "Returns the rows of all functions in the modules that are loaded, in no order.",
+      .example = "print(#require(\"modalua.doc\").rows() .. \" functions\")" },
+    { .name = "nearest",
+      .function = l_nearest,
+      .signature = "doc.nearest(word, names) -> name | nil",
+      .help = "Returns the name in the list that a misspelt word most likely means. It returns nil "
+              "when no name is near.",
+      .example =
+          "print(require(\"modalua.doc\").nearest(\"archvie\", { \"pacs\", \"archive\" }))" },
+    { .name = NULL }
 };
 
 void doc_open(lua_State *L, struct loop *lp)

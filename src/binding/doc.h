@@ -1,42 +1,48 @@
-/* binding/doc.h - descriptor rows: every public function with its name, signature and help in one place.
- * Registration, help(), completion, the reference page and the spec "every function is documented"
- * all read them. */
+/* binding/doc.h - descriptor rows: every public function with its name, signature, help, options and
+ * example in one place. Registration, help(), completion, the manual, lua/README.md and the specs all
+ * read them. */
 #ifndef BINDING_DOC_H
 #define BINDING_DOC_H
 
 #include <lua.h>
 
+#include "binding/options.h"
+#include "orthanc/routes.h"
+
 struct loop;
+
+/* The names that one table among the arguments may have. */
+typedef struct doc_options {
+    const char *argument;       /* the table's name in the signature; NULL: there is no table */
+    const option *rows;         /* modalua's own, or NULL */
+    const orthanc_route *route; /* its keys go to Orthanc, and `extra` adds others; or NULL */
+} doc_options;
+
+enum { DOC_TABLES = 2 }; /* arguments that are tables with options: find has two */
 
 typedef struct doc_row {
     const char *name;
     lua_CFunction function;
+    const char *part;      /* of the Lua half that has the function, in place of one in C */
     const char *signature; /* "client:get(path [, query]) -> value | nil, err" */
-    const char *help;      /* one to three sentences */
+    const char *help;      /* one to three short sentences */
+    doc_options options[DOC_TABLES];
+    const char *example; /* one to six lines; a spec runs them in the context of lua/README.md */
 } doc_row;
 
-/* A function that is written in Lua: its row, without a C function, and the part of the Lua half that
- * has it under the row's name (binding/parts.h). */
-typedef struct doc_lua_row {
-    const char *part;
-    doc_row row;
-} doc_lua_row;
-
-/* Sets every row's function (ended by a row without a name) as a field of the table on the top,
- * with `upvalue` (nearly always the loop) as upvalue 1, and notes the row under the function.
- * [-0, +0, m] */
+/* Sets every row's function (ended by a row without a name) as a field of the table on the top, and
+ * notes the row under the function. One in C has `upvalue` (nearly always the loop) as upvalue 1;
+ * one in Lua loads its part when it is first called (binding/parts.h). [-0, +0, m] */
 void doc_register(lua_State *L, void *upvalue, const doc_row *rows);
-
-/* The same for functions that are written in Lua: each loads its part when it is called first. The
- * rows are ended by one without a part. [-0, +0, m] */
-void doc_register_lua(lua_State *L, const doc_lua_row *rows);
 
 /* The upvalue of a registered function; the same as a loop. */
 #define doc_upvalue(L) (lua_touserdata((L), lua_upvalueindex(1)))
 #define doc_loop(L)    ((struct loop *)doc_upvalue(L))
 
-/* modalua.doc: of(f) -> {signature=, help=} | nil; describe; rows(); nearest(word,
- * names), for "did you mean". Pushes the module table. [-0, +1, m] */
+/* modalua.doc: of(f) -> row | nil; describe; rows(); nearest(word, names), for "did you mean". A row
+ * is {signature=, help=, example=, options = {{argument=, name=, type=, help=}, …}}; options is nil
+ * when there are none, and so is the type of an option whose help tells it. Pushes the module table.
+ * [-0, +1, m] */
 void doc_open(lua_State *L, struct loop *lp);
 
 #endif

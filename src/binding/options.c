@@ -8,6 +8,23 @@
 #include "base/nearest.h"
 #include "binding/error.h"
 
+const option options_extra = { "extra", OPTION_TABLE, 0,
+                               "keys that modalua does not know; they are sent unchecked" };
+
+const char *options_type_name(option_type type)
+{
+    switch (type) {
+    case OPTION_STRING: return "string";
+    case OPTION_SECONDS: return "seconds";
+    case OPTION_COUNT:
+    case OPTION_NUMBER: return "integer";
+    case OPTION_FLAG: return "boolean";
+    case OPTION_TABLE: return "table";
+    case OPTION_VALUE: break;
+    }
+    return NULL;
+}
+
 /* ---- unknown names ---- */
 
 static void push_names(lua_State *L, const option *rows)

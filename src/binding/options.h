@@ -18,8 +18,18 @@ typedef enum option_type {
 typedef struct option {
     const char *name;
     option_type type;
-    size_t offset; /* of the field in the struct that is filled */
+    size_t offset;    /* of the field in the struct that is filled */
+    const char *help; /* what help(), completion and lua/README.md say about it */
 } option;
+
+/* The last row of a table. */
+#define OPTIONS_END                \
+    {                              \
+        NULL, OPTION_FLAG, 0, NULL \
+    }
+
+/* The option of every operation that sends its table of options to Orthanc. */
+extern const option options_extra;
 
 /* Fills `into` from the table at index (nil = no options), by rows that end with one without a
  * name. Keys that are not given leave their field alone. Throws, naming `function`, on unknown keys
@@ -32,6 +42,9 @@ void options_check_plain(lua_State *L, int index, const char *function, const ch
 
 /* The row of that name, or NULL. */
 const option *options_find(const option *rows, const char *name);
+
+/* The type in a word for help; NULL for OPTION_VALUE, where the row's help says what fits. */
+const char *options_type_name(option_type type);
 
 /* Checks the value on the top and puts it where the row says. [-0, +0, v] */
 void options_value(lua_State *L, const char *function, const option *row, void *into);

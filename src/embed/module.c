@@ -54,17 +54,23 @@ static loop *loop_of(lua_State *L)
 /* ---- the modules ---- */
 
 static const doc_row functions[] = {
-    { "is_error", error_is_error, "is_error(v) -> boolean",
-      "Whether v is an error object, as operations return it after nil." },
-    { NULL, NULL, NULL, NULL }
-};
-
-static const doc_lua_row lua_functions[] = {
-    { "core.progress_bar",
-      { "bar", NULL, "bar(p)",
-        "Shows what a `progress` function was told as the bar that progress = true is: a line on a "
-        "terminal, taken away at the end (p.over)." } },
-    { NULL, { NULL, NULL, NULL, NULL } }
+    { .name = "is_error",
+      .function = error_is_error,
+      .signature = "modalua.is_error(v) -> boolean",
+      .help = "Says whether v is an error object, such as operations return after nil.",
+      .example =
+          "local answers, err = pacs:find { Level = \"Study\", Query = { Modality = \"CT\" } }\n"
+          "print(modalua.is_error(err), err)" },
+    { .name = "bar",
+      .part = "core.progress_bar",
+      .signature = "modalua.bar(p)",
+      .help = "Shows the progress of an operation as a line on a terminal, as progress = true "
+              "does. p is the table that a progress function is called with: { op =, state =, "
+              "seconds =, done =, total =, unit =, over = }, as far as these are known, and the "
+              "outcome of a resource for move_resources.",
+      .example = "assert(pacs:move(found, { to = \"archive\", progress = function(p) "
+                 "modalua.bar(p) end }))" },
+    { .name = NULL }
 };
 
 int luaopen_modalua_json(lua_State *L)
@@ -93,7 +99,6 @@ int luaopen_modalua(lua_State *L)
     loop *lp = loop_of(L);
     lua_newtable(L);
     doc_register(L, lp, functions);
-    doc_register_lua(L, lua_functions);
     client_methods_open(L, lp);
     luaL_requiref(L, "modalua.json", luaopen_modalua_json, 0);
     lua_setfield(L, -2, "json");

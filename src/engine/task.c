@@ -465,52 +465,89 @@ static int l_tostring(lua_State *L)
 }
 
 static const doc_row methods[] = {
-    { "join", l_join, "task:join() -> ... | nil, err",
-      "Waits until the task has ended and gives what its function returned, or nil and its error. "
-      "Any number of tasks may join one." },
-    { "cancel", l_cancel, "task:cancel()",
-      "Throws an error of kind \"cancelled\" into the task where it waits, or at its next "
-      "operation, and ends what it has begun on the server, as far as the server can. A task that "
-      "is "
-      "done is not touched." },
-    { "detach", l_detach, "task:detach()",
-      "The same, but what it, and the tasks that it started, have begun on the server goes on "
-      "there: "
-      "client:jobs() shows it." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "join",
+      .function = l_join,
+      .signature = "task:join() -> ... | nil, err",
+      .help = "Waits until the task has ended. Returns what its function returned, or nil and its "
+              "error. Several tasks may join the same one.",
+      .example = "local t = task.spawn(pacs.echo, pacs)\n"
+                 "print(t:join())" },
+    { .name = "cancel",
+      .function = l_cancel,
+      .signature = "task:cancel()",
+      .help = "Stops the task: an error of kind \"cancelled\" is thrown where it waits, or at its "
+              "next operation. The jobs that it has started on the server are cancelled too, as "
+              "far as the server can. A task that has ended stays as it is.",
+      .example = "local t = task.spawn(task.sleep, 60)\n"
+                 "t:cancel()\n"
+                 "local done, err = t:join()\n"
+                 "print(done, err.kind)" },
+    { .name = "detach",
+      .function = l_detach,
+      .signature = "task:detach()",
+      .help = "Stops the task as cancel does, but its jobs on the server go on, also those of the "
+              "tasks that it has started. client:jobs() shows them.",
+      .example = "local t = task.spawn(pacs.move, pacs, found, { to = \"archive\" })\n"
+                 "task.sleep(0.01)\n"
+                 "t:detach()\n"
+                 "t:join()" },
+    { .name = NULL }
+};
+
+static const option map_rows[] = {
+    { "limit", OPTION_COUNT, 0, "how many calls run at the same time (default: 8)" }, OPTIONS_END
 };
 
 static const doc_row functions[] = {
-    { "spawn", task_spawn, "spawn(f, ...) -> task",
-      "Starts f(...) as a task beside this one; it first runs when this one waits. A task is done "
-      "when those that it started are: it waits for them, "
-      "or cancels them when it failed; an error that nobody joined becomes its own." },
-    { "sleep", task_sleep, "sleep(seconds)",
-      "Waits; other tasks run meanwhile. sleep(0) gives them a turn." },
-    { "now", task_now, "now() -> seconds",
-      "Seconds, with fractions, on a clock that never goes back; only differences mean "
-      "something." },
-    { NULL, NULL, NULL, NULL }
-};
-
-static const doc_lua_row lua_functions[] = {
-    { "core.task_combinators",
-      { "map", NULL, "map(list, f [, {limit = 8}]) -> results, errors",
-        "Calls f(item, i) for each item of the list, at most `limit` at a time, and gives the "
-        "first result of each, at its place (results.n: how many there are), and what went wrong, "
-        "at its place: the error that f returned after nil or false, or the error object of an "
-        "operation that it threw. errors is nil when nothing did. Whatever else f throws ends the "
-        "others, and is thrown." } },
-    { "core.task_combinators",
-      { "timeout", NULL, "timeout(seconds, f, ...) -> ... | nil, err",
-        "What f(...) gives, when it does within that time; else it is cancelled, with what it has "
-        "begun on the server, and the error is of kind \"timeout\"." } },
-    { "core.task_combinators",
-      { "race", NULL, "race(f, ...) -> ... | nil, err",
-        "Runs the functions side by side, and gives what the first gives that gives something "
-        "other than nil or false; the others are cancelled, with what they have begun on the "
-        "server. When none does, the first failure." } },
-    { NULL, { NULL, NULL, NULL, NULL } }
+    { .name = "spawn",
+      .function = task_spawn,
+      .signature = "task.spawn(f, ...) -> task",
+      .help = "Starts f(...) as a task, which runs when this one waits. A task waits for the tasks "
+              "that it has started, and cancels them when it fails. An error that nobody joins "
+              "becomes the error of the task that called spawn.",
+      .example = "for _, name in ipairs(assert(orthanc:modalities())) do\n"
+                 "  task.spawn(function() print(name, orthanc:modality(name):echo()) end)\n"
+                 "end" },
+    { .name = "sleep",
+      .function = task_sleep,
+      .signature = "task.sleep(seconds)",
+      .help = "Waits while other tasks run. sleep(0) lets each of them run once.",
+      .example = "task.sleep(0.1)" },
+    { .name = "now",
+      .function = task_now,
+      .signature = "task.now() -> seconds",
+      .help = "Returns seconds, with fractions, on a clock that never goes back. Only the "
+              "difference of two values has a meaning.",
+      .example = "local began = task.now()\n"
+                 "assert(pacs:echo())\n"
+                 "print((\"%.1f ms\"):format((task.now() - began) * 1000))" },
+    { .name = "map",
+      .part = "core.task_combinators",
+      .signature = "task.map(list, f [, options]) -> results, errors",
+      .help = "Calls f(item, i) for each item of the list, in several tasks. Returns the first "
+              "result of each call (results.n is their number), and the errors by the same index, "
+              "or nil when there is no error. An error object that f returns or throws is such an "
+              "error; anything else that f throws stops all calls, and is thrown.",
+      .options = { { "options", map_rows, NULL } },
+      .example = "local results, errors = task.map(found.answers, function(study)\n"
+                 "  return pacs:move_resources(\"Study\", study, { to = \"archive\" })\n"
+                 "end, { limit = 4 })\n"
+                 "print(results.n, errors)" },
+    { .name = "timeout",
+      .part = "core.task_combinators",
+      .signature = "task.timeout(seconds, f, ...) -> ... | nil, err",
+      .help = "Calls f(...) and returns its results when it ends in time. Otherwise f is "
+              "cancelled, with its jobs on the server, and the error has the kind \"timeout\".",
+      .example = "print(task.timeout(5, pacs.echo, pacs))" },
+    { .name = "race",
+      .part = "core.task_combinators",
+      .signature = "task.race(f, ...) -> ... | nil, err",
+      .help = "Calls several functions at the same time. Returns the results of the first one "
+              "whose first result is neither nil nor false, and cancels the others. When there is "
+              "none, it returns the first failure.",
+      .example = "print(task.race(function() return pacs:echo() end, function() return "
+                 "archive:echo() end))" },
+    { .name = NULL }
 };
 
 void task_open(lua_State *L, loop *lp)
@@ -524,5 +561,4 @@ void task_open(lua_State *L, loop *lp)
     lua_pop(L, 1);
     lua_newtable(L);
     doc_register(L, lp, functions);
-    doc_register_lua(L, lua_functions);
 }

@@ -352,6 +352,12 @@ static const char *check_indent(lua_State *L)
     return lua_tostring(L, -1);
 }
 
+static const option encode_rows[] = {
+    { "indent", OPTION_VALUE, 0,
+      "string of spaces or tabs, or a number of spaces; one line without it" },
+    OPTIONS_END
+};
+
 /* The option `indent` of the table at 2, its text kept on the stack; NULL without one. */
 static const char *check_encode_options(lua_State *L)
 {
@@ -361,7 +367,7 @@ static const char *check_encode_options(lua_State *L)
     lua_pushnil(L);
     while (lua_next(L, 2)) {
         lua_pop(L, 1);
-        if (lua_type(L, -1) != LUA_TSTRING || strcmp(lua_tostring(L, -1), "indent") != 0) {
+        if (lua_type(L, -1) != LUA_TSTRING || !options_find(encode_rows, lua_tostring(L, -1))) {
             const char *key = luaL_tolstring(L, -1, NULL);
             luaL_argerror(
                 L, 2, lua_pushfstring(L, "unknown option '%s' (the only one is 'indent')", key));
@@ -450,22 +456,41 @@ static int l_get(lua_State *L)
 }
 
 static const doc_row rows[] = {
-    { "decode", l_decode, "json.decode(text) -> value | nil, err",
-      "The value of a JSON text. Integers stay integers over 64 bits, [] stays an array, null is "
-      "json.null. err.message names line and column." },
-    { "encode", l_encode, "json.encode(value [, {indent = \"  \"}]) -> text | nil, err",
-      "The JSON text of a value, keys sorted; an empty table is {} unless json.array made it. "
-      "Throws on what JSON cannot hold, naming the "
-      "place; strings that are not UTF-8, NaN and infinity are returned as errors. indent: spaces, "
-      "tabs or a number of spaces." },
-    { "array", l_array, "json.array([t]) -> t",
-      "Marks a table (a new one without t) so that it encodes as an array even when it is empty." },
-    { "object", l_object, "json.object([t]) -> t",
-      "Marks a table (a new one without t) so that it encodes as an object." },
-    { "get", l_get, "json.get(t, \"a.b.2.c\") -> value | nil",
-      "The value at a path of keys and indices, read without metamethods; nil when something on "
-      "the way is missing or null." },
-    { NULL, NULL, NULL, NULL }
+    { .name = "decode",
+      .function = l_decode,
+      .signature = "json.decode(text) -> value | nil, err",
+      .help = "Returns the value of a JSON text. Integers keep all 64 bits, [] stays an array, and "
+              "null is json.null. err.message says the line and the column of a mistake.",
+      .example = "local value = assert(json.decode '{\"id\": 9007199254740993, \"list\": []}')\n"
+                 "print(value.id, #value.list)" },
+    { .name = "encode",
+      .function = l_encode,
+      .signature = "json.encode(value [, options]) -> text | nil, err",
+      .help = "Returns a value as JSON text, its keys sorted. An empty table is {} unless "
+              "json.array made it. A function, a cycle or another value that JSON does not have "
+              "throws; text that is not UTF-8, NaN and infinity return nil and an error.",
+      .options = { { "options", encode_rows, NULL } },
+      .example =
+          "print(json.encode({ PatientID = \"1\", Labels = json.array {} }, { indent = 2 }))" },
+    { .name = "array",
+      .function = l_array,
+      .signature = "json.array([t]) -> t",
+      .help = "Marks a table, so that it is an array in JSON even when it is empty. Without t it "
+              "makes a new table.",
+      .example = "print(json.encode { Resources = json.array {} })" },
+    { .name = "object",
+      .function = l_object,
+      .signature = "json.object([t]) -> t",
+      .help = "Marks a table, so that it is an object in JSON. Without t it makes a new table.",
+      .example = "print(json.encode(json.object {}))" },
+    { .name = "get",
+      .function = l_get,
+      .signature = "json.get(t, path) -> value | nil",
+      .help = "Returns the value at a path of keys and list positions, such as \"a.b.2.c\". It "
+              "returns nil when a part of the path is missing or null. Metamethods are not used.",
+      .example = "local job = { Content = { Query = { { PatientID = \"MOD-0001\" } } } }\n"
+                 "print(json.get(job, \"Content.Query.1.PatientID\"))" },
+    { .name = NULL }
 };
 
 void json_open(lua_State *L, memory *m)

@@ -12,168 +12,177 @@
                                */
 
 /* clang-format off */
+#define LEVEL       "\"Patient\", \"Study\", \"Series\" or \"Instance\""
+#define LOCAL_AET   "AE title with which Orthanc calls the modality (default: the server's own)"
+#define TIMEOUT     "how long Orthanc waits for each answer of the modality (default: the server's DicomScuTimeout)"
+#define TARGET      "AE title that receives. `to` takes the name of a modality instead; without both, this Orthanc receives"
+#define SYNCHRONOUS "true: one request that lasts until the end; false: returns the job's { ID =, Path = } at once. Without it, modalua starts a job and waits for it"
+#define PERMISSIVE  "true: the server goes on after a failure. modalua then compares what has arrived"
+#define PRIORITY    "of the job: jobs with a higher number run first (default: 0)"
+#define KEPT        "any value that the job keeps, for you to recognize the job"
+
 static const orthanc_key echo_keys[] = {
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "CheckFind", ORTHANC_BOOLEAN, 0, NULL },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "CheckFind", ORTHANC_BOOLEAN, 0, NULL, "true: also tries a C-FIND, and fails when the modality refuses it" },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key query_keys[] = {
-    { "Level", ORTHANC_STRING, 0, NULL },
-    { "Query", ORTHANC_TABLE, 0, NULL },
-    { "Normalize", ORTHANC_BOOLEAN, 0, NULL },
-    { "LocalAet", ORTHANC_AET, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Level", ORTHANC_STRING, 0, NULL, LEVEL },
+    { "Query", ORTHANC_TABLE, 0, NULL, "tags to filter by; a tag with the value \"\" is returned and filters nothing" },
+    { "Normalize", ORTHANC_BOOLEAN, 0, NULL, "false: also sends tags that do not belong to the level (default: true)" },
+    { "LocalAet", ORTHANC_AET, 0, NULL, LOCAL_AET },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key retrieve_keys[] = {
-    { "TargetAet", ORTHANC_AET, 0, NULL },
-    { "RetrieveMethod", ORTHANC_METHOD, ORTHANC_C_GET, NULL },
-    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Permissive", ORTHANC_BOOLEAN, 0, NULL },
-    { "Priority", ORTHANC_INTEGER, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "Simplify", ORTHANC_BOOLEAN, 0, NULL },
-    { "Short", ORTHANC_BOOLEAN, 0, NULL },
-    { "Full", ORTHANC_BOOLEAN, 0, NULL },
-    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
-    { "LocalAet", ORTHANC_AET, 0, "the AE title that calls is that of the query: give LocalAet to find" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "TargetAet", ORTHANC_AET, 0, NULL, TARGET },
+    { "RetrieveMethod", ORTHANC_METHOD, ORTHANC_C_GET, NULL, "\"C-MOVE\" (default), \"C-GET\" (brings everything to this Orthanc) or \"SystemDefault\"" },
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL, SYNCHRONOUS },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL, "the opposite of Synchronous" },
+    { "Permissive", ORTHANC_BOOLEAN, 0, NULL, PERMISSIVE },
+    { "Priority", ORTHANC_INTEGER, 0, NULL, PRIORITY },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "Simplify", ORTHANC_BOOLEAN, 0, NULL, "true: the result has the query with the names of tags" },
+    { "Short", ORTHANC_BOOLEAN, 0, NULL, "true: the result has the query with tags as gggg,eeee (default)" },
+    { "Full", ORTHANC_BOOLEAN, 0, NULL, "true: the result has the query with name, type and value of each tag" },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
+    { "LocalAet", ORTHANC_AET, 0, "the AE title that calls is that of the query: give LocalAet to find", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key move_keys[] = {
-    { "TargetAet", ORTHANC_AET, 0, NULL },
-    { "LocalAet", ORTHANC_AET, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Priority", ORTHANC_INTEGER, ORTHANC_MOVE_JOBS, NULL },
-    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
-    { "Permissive", ORTHANC_BOOLEAN, 0, "each resource has an outcome of its own, and one that fails stops no other" },
-    { "RetrieveMethod", ORTHANC_METHOD, 0, "this is C-MOVE; C-GET is get" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "TargetAet", ORTHANC_AET, 0, NULL, TARGET },
+    { "LocalAet", ORTHANC_AET, 0, NULL, LOCAL_AET },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL, SYNCHRONOUS },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL, "the opposite of Synchronous" },
+    { "Priority", ORTHANC_INTEGER, ORTHANC_MOVE_JOBS, NULL, PRIORITY },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
+    { "Permissive", ORTHANC_BOOLEAN, 0, "each resource has an outcome of its own, and one that fails stops no other", NULL },
+    { "RetrieveMethod", ORTHANC_METHOD, 0, "this is C-MOVE; C-GET is get", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key get_keys[] = {
-    { "LocalAet", ORTHANC_AET, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Permissive", ORTHANC_BOOLEAN, 0, NULL },
-    { "Priority", ORTHANC_INTEGER, 0, NULL },
-    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
-    { "TargetAet", ORTHANC_AET, 0, "C-GET brings everything to this Orthanc; move_resources sends it elsewhere" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "LocalAet", ORTHANC_AET, 0, NULL, LOCAL_AET },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL, SYNCHRONOUS },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL, "the opposite of Synchronous" },
+    { "Permissive", ORTHANC_BOOLEAN, 0, NULL, PERMISSIVE },
+    { "Priority", ORTHANC_INTEGER, 0, NULL, PRIORITY },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
+    { "TargetAet", ORTHANC_AET, 0, "C-GET brings everything to this Orthanc; move_resources sends it elsewhere", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key store_keys[] = {
-    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Permissive", ORTHANC_BOOLEAN, 0, NULL },
-    { "Priority", ORTHANC_INTEGER, 0, NULL },
-    { "LocalAet", ORTHANC_AET, 0, NULL },
-    { "CalledAet", ORTHANC_AET, ELSEWHERE, NULL },
-    { "Host", ORTHANC_STRING, ELSEWHERE, NULL },
-    { "Port", ORTHANC_PORT, ELSEWHERE, NULL },
-    { "MoveOriginatorAet", ORTHANC_AET, 0, NULL },
-    { "MoveOriginatorID", ORTHANC_INTEGER, 0, NULL },
-    { "StorageCommitment", ORTHANC_BOOLEAN, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
-    { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL, SYNCHRONOUS },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL, "the opposite of Synchronous" },
+    { "Permissive", ORTHANC_BOOLEAN, 0, NULL, PERMISSIVE },
+    { "Priority", ORTHANC_INTEGER, 0, NULL, PRIORITY },
+    { "LocalAet", ORTHANC_AET, 0, NULL, LOCAL_AET },
+    { "CalledAet", ORTHANC_AET, ELSEWHERE, NULL, "AE title of the receiver, in place of the one in the server's list" },
+    { "Host", ORTHANC_STRING, ELSEWHERE, NULL, "host of the receiver, in place of the one in the server's list" },
+    { "Port", ORTHANC_PORT, ELSEWHERE, NULL, "port of the receiver, in place of the one in the server's list" },
+    { "MoveOriginatorAet", ORTHANC_AET, 0, NULL, "AE title of the device that asked for this transfer with a C-MOVE" },
+    { "MoveOriginatorID", ORTHANC_INTEGER, 0, NULL, "message ID of that C-MOVE" },
+    { "StorageCommitment", ORTHANC_BOOLEAN, 0, NULL, "true: then asks for storage commitment; the result has StorageCommitmentTransactionUID" },
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
+    { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 /* PUT /modalities/{name}, as GET …/configuration gives it */
 static const orthanc_key modality_settings_keys[] = {
-    { "AET", ORTHANC_AET, 0, NULL },
-    { "Host", ORTHANC_TEXT, 0, NULL },
-    { "Port", ORTHANC_PORT, 0, NULL },
-    { "Manufacturer", ORTHANC_TEXT, 0, NULL },
-    { "AllowEcho", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowFind", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowFindWorklist", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowGet", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowMove", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowStore", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowStorageCommitment", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowNAction", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowEventReport", ORTHANC_BOOLEAN, 0, NULL },
-    { "AllowTranscoding", ORTHANC_BOOLEAN, 0, NULL },
-    { "UseDicomTls", ORTHANC_BOOLEAN, 0, NULL },
-    { "LocalAet", ORTHANC_AET_OR_NONE, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS_OR_0, 0, NULL },
-    { "RetrieveMethod", ORTHANC_METHOD, ORTHANC_C_GET, NULL },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "AET", ORTHANC_AET, 0, NULL, "AE title of the modality" },
+    { "Host", ORTHANC_TEXT, 0, NULL, "its host name or address" },
+    { "Port", ORTHANC_PORT, 0, NULL, "its DICOM port" },
+    { "Manufacturer", ORTHANC_TEXT, 0, NULL, "product that needs a workaround of Orthanc, such as \"GE\" (default: \"Generic\")" },
+    { "AllowEcho", ORTHANC_BOOLEAN, 0, NULL, "the modality may send C-ECHO to Orthanc" },
+    { "AllowFind", ORTHANC_BOOLEAN, 0, NULL, "the modality may send C-FIND to Orthanc" },
+    { "AllowFindWorklist", ORTHANC_BOOLEAN, 0, NULL, "the modality may ask Orthanc for worklists" },
+    { "AllowGet", ORTHANC_BOOLEAN, 0, NULL, "the modality may send C-GET to Orthanc" },
+    { "AllowMove", ORTHANC_BOOLEAN, 0, NULL, "the modality may send C-MOVE to Orthanc" },
+    { "AllowStore", ORTHANC_BOOLEAN, 0, NULL, "the modality may send C-STORE to Orthanc" },
+    { "AllowStorageCommitment", ORTHANC_BOOLEAN, 0, NULL, "sets AllowNAction and AllowEventReport" },
+    { "AllowNAction", ORTHANC_BOOLEAN, 0, NULL, "the modality may ask Orthanc for storage commitment" },
+    { "AllowEventReport", ORTHANC_BOOLEAN, 0, NULL, "the modality may report to Orthanc what it commits to" },
+    { "AllowTranscoding", ORTHANC_BOOLEAN, 0, NULL, "Orthanc may convert images to a transfer syntax that the modality accepts" },
+    { "UseDicomTls", ORTHANC_BOOLEAN, 0, NULL, "Orthanc calls the modality over TLS" },
+    { "LocalAet", ORTHANC_AET_OR_NONE, 0, NULL, "AE title with which Orthanc calls the modality; \"\": Orthanc's own" },
+    { "Timeout", ORTHANC_SECONDS_OR_0, 0, NULL, "how long Orthanc waits for the modality; 0: the server's DicomScuTimeout" },
+    { "RetrieveMethod", ORTHANC_METHOD, ORTHANC_C_GET, NULL, "\"C-MOVE\", \"C-GET\" or \"SystemDefault\"" },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 /* PUT /peers/{name} */
 static const orthanc_key peer_settings_keys[] = {
-    { "Url", ORTHANC_URL, 0, NULL },
-    { "Username", ORTHANC_STRING, 0, NULL },
-    { "Password", ORTHANC_SECRET, 0, NULL },
-    { "HttpHeaders", ORTHANC_HEADERS, 0, NULL },
-    { "CertificateFile", ORTHANC_STRING, 0, NULL },
-    { "CertificateKeyFile", ORTHANC_STRING, 0, NULL },
-    { "CertificateKeyPassword", ORTHANC_SECRET, 0, NULL },
-    { "Pkcs11", ORTHANC_BOOLEAN, 0, NULL },
-    { "Timeout", ORTHANC_SECONDS_OR_0, 0, NULL },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Url", ORTHANC_URL, 0, NULL, "address of the other Orthanc, without user name and password" },
+    { "Username", ORTHANC_STRING, 0, NULL, "user name that Orthanc sends there" },
+    { "Password", ORTHANC_SECRET, 0, NULL, "its password" },
+    { "HttpHeaders", ORTHANC_HEADERS, 0, NULL, "headers of each request, from name to value" },
+    { "CertificateFile", ORTHANC_STRING, 0, NULL, "file with a client certificate, on the server" },
+    { "CertificateKeyFile", ORTHANC_STRING, 0, NULL, "file with its private key, on the server" },
+    { "CertificateKeyPassword", ORTHANC_SECRET, 0, NULL, "password of the private key" },
+    { "Pkcs11", ORTHANC_BOOLEAN, 0, NULL, "true: the client certificate is on a PKCS #11 device" },
+    { "Timeout", ORTHANC_SECONDS_OR_0, 0, NULL, "how long Orthanc waits for the peer; 0: the server's HttpTimeout" },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key peer_store_keys[] = {
-    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL },
-    { "Priority", ORTHANC_INTEGER, 0, NULL },
-    { "Compress", ORTHANC_BOOLEAN, 0, NULL },
-    { "Transcode", ORTHANC_TEXT, 0, NULL },
-    { "UserData", ORTHANC_ANY, USER_DATA, NULL },
-    { "Permissive", ORTHANC_BOOLEAN, 0, "it hides failures, and what has arrived at a peer cannot be asked" },
-    { "Timeout", ORTHANC_SECONDS, 0, "the server ignores it here: give it to configure" },
-    { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Synchronous", ORTHANC_BOOLEAN, 0, NULL, SYNCHRONOUS },
+    { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL, "the opposite of Synchronous" },
+    { "Priority", ORTHANC_INTEGER, 0, NULL, PRIORITY },
+    { "Compress", ORTHANC_BOOLEAN, 0, NULL, "true: compresses the data on its way" },
+    { "Transcode", ORTHANC_TEXT, 0, NULL, "UID of a transfer syntax: Orthanc converts the images to it" },
+    { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
+    { "Permissive", ORTHANC_BOOLEAN, 0, "it hides failures, and what has arrived at a peer cannot be asked", NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, "the server ignores it here: give it to configure", NULL },
+    { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key tools_find_keys[] = {
-    { "Level", ORTHANC_STRING, 0, NULL },
-    { "Query", ORTHANC_TABLE, 0, NULL },
-    { "Expand", ORTHANC_BOOLEAN, 0, NULL },
-    { "Limit", ORTHANC_INTEGER, 0, NULL },
-    { "Since", ORTHANC_INTEGER, 0, NULL },
-    { "CaseSensitive", ORTHANC_BOOLEAN, 0, NULL },
-    { "Simplify", ORTHANC_BOOLEAN, 0, NULL },
-    { "Short", ORTHANC_BOOLEAN, 0, NULL },
-    { "Full", ORTHANC_BOOLEAN, 0, NULL },
-    { "RequestedTags", ORTHANC_TABLE, ORTHANC_VERSION(1, 11, 0), NULL },
-    { "Labels", ORTHANC_TABLE, ORTHANC_VERSION(1, 12, 0), NULL },
-    { "LabelsConstraint", ORTHANC_STRING, ORTHANC_VERSION(1, 12, 0), NULL },
-    { "OrderBy", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
-    { "ParentPatient", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL },
-    { "ParentStudy", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL },
-    { "ParentSeries", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL },
-    { "MetadataQuery", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
-    { "ResponseContent", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Level", ORTHANC_STRING, 0, NULL, LEVEL },
+    { "Query", ORTHANC_TABLE, 0, NULL, "tags to filter by; \"*\" and \"?\" are wildcards, {} finds everything" },
+    { "Expand", ORTHANC_BOOLEAN, 0, NULL, "true: returns a table for each result, not its identifier alone" },
+    { "Limit", ORTHANC_INTEGER, 0, NULL, "returns at most so many" },
+    { "Since", ORTHANC_INTEGER, 0, NULL, "leaves out so many at the beginning" },
+    { "CaseSensitive", ORTHANC_BOOLEAN, 0, NULL, "true: upper and lower case differ in names of persons (default: the server's CaseSensitivePN)" },
+    { "Simplify", ORTHANC_BOOLEAN, 0, NULL, "true: tags by their names (default), with Expand" },
+    { "Short", ORTHANC_BOOLEAN, 0, NULL, "true: tags as gggg,eeee, with Expand" },
+    { "Full", ORTHANC_BOOLEAN, 0, NULL, "true: name, type and value of each tag, with Expand" },
+    { "RequestedTags", ORTHANC_TABLE, ORTHANC_VERSION(1, 11, 0), NULL, "list of more tags to return, with Expand" },
+    { "Labels", ORTHANC_TABLE, ORTHANC_VERSION(1, 12, 0), NULL, "list of labels to filter by" },
+    { "LabelsConstraint", ORTHANC_STRING, ORTHANC_VERSION(1, 12, 0), NULL, "\"All\" (default), \"Any\" or \"None\" of the labels" },
+    { "OrderBy", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL, "list of { Type =, Key =, Direction = } to sort by" },
+    { "ParentPatient", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL, "only below the patient with this identifier of Orthanc" },
+    { "ParentStudy", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL, "only below the study with this identifier of Orthanc" },
+    { "ParentSeries", ORTHANC_STRING, ORTHANC_PAGED_FIND, NULL, "only below the series with this identifier of Orthanc" },
+    { "MetadataQuery", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL, "metadata to filter by, from name to value" },
+    { "ResponseContent", ORTHANC_TABLE, ORTHANC_PAGED_FIND, NULL, "list of what to return, such as \"MainDicomTags\", with Expand" },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key worklist_keys[] = {
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "Query", ORTHANC_ANY, 0, "the tags are the first argument" },
-    { "Simplify", ORTHANC_BOOLEAN, 0, "it is simplify = true here, which is the default" },
-    { "Short", ORTHANC_BOOLEAN, 0, "it is short = true here" },
-    { "Full", ORTHANC_BOOLEAN, 0, "it is simplify = false here" },
-    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for worklists: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "Query", ORTHANC_ANY, 0, "the tags are the first argument", NULL },
+    { "Simplify", ORTHANC_BOOLEAN, 0, "it is simplify = true here, which is the default", NULL },
+    { "Short", ORTHANC_BOOLEAN, 0, "it is short = true here", NULL },
+    { "Full", ORTHANC_BOOLEAN, 0, "it is simplify = false here", NULL },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for worklists: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key commitment_keys[] = {
-    { "Timeout", ORTHANC_SECONDS, 0, NULL },
-    { "Resources", ORTHANC_ANY, 0, "they are the first argument" },
-    { "DicomInstances", ORTHANC_ANY, 0, "they are the first argument" },
-    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for storage commitment: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality" },
-    { NULL, ORTHANC_ANY, 0, NULL }
+    { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
+    { "Resources", ORTHANC_ANY, 0, "they are the first argument", NULL },
+    { "DicomInstances", ORTHANC_ANY, 0, "they are the first argument", NULL },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for storage commitment: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality", NULL },
+    { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 /* clang-format on */
 
@@ -229,6 +238,28 @@ const char *orthanc_type_words(orthanc_type type)
     case ORTHANC_ANY: break;
     }
     return "a value";
+}
+
+const char *orthanc_type_name(orthanc_type type)
+{
+    switch (type) {
+    case ORTHANC_STRING:
+    case ORTHANC_TEXT:
+    case ORTHANC_SECRET:
+    case ORTHANC_METHOD: return "string";
+    case ORTHANC_AET:
+    case ORTHANC_AET_OR_NONE: return "AE title";
+    case ORTHANC_BOOLEAN: return "boolean";
+    case ORTHANC_INTEGER:
+    case ORTHANC_PORT: return "integer";
+    case ORTHANC_SECONDS:
+    case ORTHANC_SECONDS_OR_0: return "whole seconds";
+    case ORTHANC_TABLE:
+    case ORTHANC_HEADERS: return "table";
+    case ORTHANC_URL: return "URL";
+    case ORTHANC_ANY: break;
+    }
+    return NULL;
 }
 
 /* ---- versions ---- */

@@ -41,8 +41,9 @@ typedef enum orthanc_type {
 typedef struct orthanc_key {
     const char *name;
     orthanc_type type;
-    int since;      /* the first version that knows it; 0 = all of ours */
-    const char *no; /* not NULL: why it cannot be given here */
+    int since;        /* the first version that knows it; 0 = all of ours */
+    const char *no;   /* not NULL: why it cannot be given here */
+    const char *help; /* what help() and lua/README.md say about it; NULL when it cannot be given */
 } orthanc_key;
 
 typedef struct orthanc_route {
@@ -68,6 +69,9 @@ bool orthanc_type_is_secret(orthanc_type type);
 
 /* What a value of this type has to be, in words. */
 const char *orthanc_type_words(orthanc_type type);
+
+/* The type in a word for help; NULL for ORTHANC_ANY. */
+const char *orthanc_type_name(orthanc_type type);
 
 /* "1.12.7+dfsg" as a number; ORTHANC_NEWEST for "mainline"; 0 when it cannot be read. */
 int orthanc_version_parse(const char *text);

@@ -121,6 +121,10 @@ void call_set_progress(lua_State *L, int options, int call_index)
     lua_pop(L, 1);
 }
 
+const option call_timeout_rows[] = { CALL_TIMEOUT_ROW(0), OPTIONS_END };
+
+const option call_wait_rows[] = { CALL_TIMEOUT_ROW(0), CALL_PROGRESS_ROW, OPTIONS_END };
+
 void call_read_wait(lua_State *L, int options, call *c, const option *rows)
 {
     double wait_timeout = 0;

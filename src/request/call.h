@@ -53,13 +53,19 @@ void call_set_deadline(call *c, double seconds);
  */
 void call_set_progress(lua_State *L, int options, int call);
 
-/* Reads the options at index `options`, by rows that begin with LCALL_WAIT_ROWS, for the call on
- * the top: how long it may take, and whom it tells how far it is. [-0, +0, v] */
-#define LCALL_WAIT_ROWS                    \
-    { "wait_timeout", OPTION_SECONDS, 0 }, \
-    {                                      \
-        "progress", OPTION_VALUE, 0        \
-    }
+/* Rows of options that many operations have. wait_timeout goes into a double. */
+/* clang-format off */
+#define CALL_TIMEOUT_ROW(offset) { "wait_timeout", OPTION_SECONDS, (offset), \
+    "how long the call waits (default: no limit); what the server has begun goes on after that" }
+#define CALL_PROGRESS_ROW { "progress", OPTION_VALUE, 0, \
+    "true: shows a bar on a terminal; or a function, which is called with the table that modalua.bar takes" }
+/* clang-format on */
+
+extern const option call_timeout_rows[]; /* wait_timeout, at offset 0 */
+extern const option call_wait_rows[];    /* and progress */
+
+/* Reads the options at index `options`, by rows that begin with those two, for the call on the top:
+ * how long it may take, and whom it tells how far it is. [-0, +0, v] */
 void call_read_wait(lua_State *L, int options, call *c, const option *rows);
 
 /* What every call lets go of, for one that has an op->released of its own. */

@@ -147,7 +147,7 @@ const orthanc_key *route_options_read(lua_State *L, int index, const char *funct
             lua_rawset(L, body);
             if (key->since > 0 && (!newest || key->since > newest->since))
                 newest = key;
-        } else if (strcmp(name, "extra") == 0) {
+        } else if (strcmp(name, options_extra.name) == 0) {
             add_extra(L, function, route, body);
         } else if (row) {
             options_value(L, function, row, into);

@@ -38,11 +38,19 @@ function playground.fill(given)
   return assert(samples.store(clients.pacs))
 end
 
-doc.describe(playground.servers, 'servers() -> {["local"] = client, pacs = client, archive = client}',
-  "A client for each server of the playground that this script runs in, with its credentials: to ask the archive itself what arrived.")
-doc.describe(playground.enter, "enter(addresses)",
-  "Says where the playground's servers are; `modalua playground` calls it before the script runs.")
-doc.describe(playground.fill, "fill(addresses) -> number of studies",
-  "Makes sure that the servers are the playground's and stores the sample studies in pacs; `modalua playground` calls it.")
+doc.describe(playground.servers, 'playground.servers() -> {["local"] = client, pacs = client, archive = client}',
+  "Returns a client for each server of the playground in which the script runs. With it you can ask the archive itself what has "
+    .. "arrived.",
+  { example = [=[
+local servers = require "modalua.playground".servers()
+print(assert(servers.archive:get "/statistics").CountStudies)]=] })
+doc.describe(playground.enter, "playground.enter(addresses)",
+  "Says where the servers of the playground are. `modalua playground` calls it before the script runs.",
+  { example = [[require("modalua.playground").enter { pacs = { url = "http://127.0.0.1:8042" } }]] })
+doc.describe(playground.fill, "playground.fill(addresses) -> number of studies",
+  "Checks that the servers are those of the playground, and stores the sample studies in pacs. `modalua playground` calls it.",
+  { example = [=[
+local pacs = { url = "http://127.0.0.1:8042", username = "modalua", password = "p" }
+print(require("modalua.playground").fill { pacs = pacs })]=] })
 
 return playground

@@ -162,7 +162,8 @@ function samples.store(client)
   return studies
 end
 
-doc.describe(samples.store, "store(client) -> number of studies | nil, err",
-  "Stores the playground's sample studies in an Orthanc. Their UIDs are the same each time, so that what is there already stays as it is.")
+doc.describe(samples.store, "samples.store(client) -> number of studies | nil, err",
+  "Stores the sample studies of the playground in an Orthanc. Their UIDs are always the same, so a second call changes nothing.",
+  { example = [[print(assert(require("modalua.samples").store(orthanc)) .. " studies")]] })
 
 return samples

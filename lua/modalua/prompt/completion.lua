@@ -79,8 +79,8 @@ local function string_end(text, i, quote)
   end
 end
 
--- Follows the brackets up to the cursor: a list of those that are open, each {at = its place, from = where its present item begins};
--- then where a string begins that is open, or true in a comment or a long string.
+-- Follows the brackets up to the cursor: a list of those that are open, each {at = its place, from = where its present item begins,
+-- items = the number of that item}; then where a string begins that is open, or true in a comment or a long string.
 local function brackets(text)
   local open, i = {}, 1
   while i <= #text do
@@ -95,11 +95,11 @@ local function brackets(text)
       end
       next_i = next_i + 1
     elseif c == "{" or c == "(" or c == "[" then
-      open[#open + 1] = { at = i, kind = c, from = i + 1 }
+      open[#open + 1] = { at = i, kind = c, from = i + 1, items = 1 }
     elseif c == "}" or c == ")" or c == "]" then
       open[#open] = nil
     elseif (c == "," or c == ";") and #open > 0 then
-      open[#open].from = i + 1
+      open[#open].from, open[#open].items = i + 1, open[#open].items + 1
     end
     i = next_i or i + 1
   end
@@ -212,26 +212,33 @@ end
 
 -- ---- in a table ----
 
--- The row of the function that is called with what begins at this place, and its name.
+local CALL = "^(.-)%s*([%.:]?)%s*([%a_][%w_]*)%s*$" -- what stands before a call's bracket
+
+-- The row of the function that is called with the table that begins at this place, its name, and the number of that argument.
 local function called(before, open, depth)
-  local name = before:sub(1, open[depth].at - 1):match("([%a_][%w_]*)%s*$")
+  local from, separator, name = before:sub(1, open[depth].at - 1):match(CALL)
+  local argument = 1
   if not name and depth > 1 and open[depth - 1].kind == "(" then
-    name = before:sub(1, open[depth - 1].at - 1):match("([%a_][%w_]*)%s*$")
+    from, separator, name = before:sub(1, open[depth - 1].at - 1):match(CALL)
+    argument = open[depth - 1].items
   end
-  return name and help.row(name), name
+  if name then
+    local f = separator ~= "" and raw_field(receiver(from), name)
+    return doc.of(f) or help.row(name), name, argument
+  end
 end
 
--- Options as their function's signature has them: "{Level =, Query = {…}}".
-local function option_names(row)
-  local names, seen = {}, {}
-  local arguments = row.signature:match("^(.-)%s*%->") or row.signature
-  for name in arguments:gmatch "%f[%w_]([%a_][%w_]*) =" do
-    if not seen[name] then
-      seen[name] = true
-      names[#names + 1] = name
-    end
+-- The names of the options that the function has in this argument; all its options when that is no table of options.
+local function option_names(row, argument)
+  local arguments, all, own = {}, {}, {}
+  for name in row.signature:match("%((.-)%)"):gmatch "[%w_]+" do
+    arguments[#arguments + 1] = name
   end
-  return names
+  for _, option in ipairs(row.options or {}) do
+    all[#all + 1] = option.name
+    own[#own + 1] = option.argument == arguments[argument] and option.name or nil
+  end
+  return own[1] and own or all
 end
 
 -- Where a key may stand: at the beginning of an item. True when this is such a place.
@@ -245,11 +252,11 @@ local function add_keys(list, word, before, open)
     add_matching(list, word, tag_names(), " = ")
     return true
   end
-  local row, name = called(before, open, depth)
+  local row, name, argument = called(before, open, depth)
   if name and TAKES_TAGS[name] then
     add_matching(list, word, tag_names(), " = ")
   elseif row then
-    add_matching(list, word, option_names(row), " = ")
+    add_matching(list, word, option_names(row, argument), " = ")
   end
   return row ~= nil
 end
@@ -303,12 +310,27 @@ function completion.complete(where)
   return list
 end
 
-doc.describe(completion.complete, "complete{text =, cursor =} -> {n, candidate, …}",
-  "What may stand at the cursor (bytes; the end when it is not given): how many bytes before it each candidate replaces, then the " ..
-  "candidates. Calls nothing of the user's and asks no server.")
-doc.describe(completion.remember, "remember(client, names)", "Notes the names of a server's modalities, for complete.")
-doc.describe(completion.remembers, "remembers(client) -> boolean", "Whether the names of this server's modalities have been noted.")
-doc.describe(completion.forget, "forget()", "Forgets the names of all servers' modalities: they are asked for again.")
-doc.describe(completion.is_modality, "is_modality(name) -> boolean", "Whether a modality of that name has been noted.")
+doc.describe(completion.complete, "completion.complete(input) -> {n, candidate, …}",
+  "Returns what may stand at the cursor: the number of bytes before it that a candidate replaces, then the candidates. Nothing of "
+    .. "yours is called, and no request is sent.",
+  {
+    options = {
+      { "input", "text", "string", "the line of input" },
+      { "input", "cursor", "integer", "number of bytes before the cursor (default: all)" },
+    },
+    example = [[print(table.unpack(require("modalua.completion").complete { text = "orthanc:mod" }))]],
+  })
+doc.describe(completion.remember, "completion.remember(client, names)",
+  "Keeps the names of a server's modalities for completion.complete.",
+  { example = [[require("modalua.completion").remember(orthanc, assert(orthanc:modalities()))]] })
+doc.describe(completion.remembers, "completion.remembers(client) -> boolean",
+  "Says whether the names of this server's modalities are kept.",
+  { example = [[print(require("modalua.completion").remembers(orthanc))]] })
+doc.describe(completion.forget, "completion.forget()",
+  "Forgets the names of the modalities of all servers.",
+  { example = [[require("modalua.completion").forget()]] })
+doc.describe(completion.is_modality, "completion.is_modality(name) -> boolean",
+  "Says whether a modality of that name is kept.",
+  { example = [[print(require("modalua.completion").is_modality "pacs")]] })
 
 return completion

@@ -12,6 +12,7 @@ local evaluate = {}
 
 local CHUNK = "=stdin"
 local NUMBERED = 9 -- results that _1, _2, … hold
+local WIDTH = 80 -- of the terminal, when the host does not say it
 local LOOK_SECONDS = 0.5 -- that a line waits, at most, for the names of modalities
 
 local mode = "table"
@@ -310,11 +311,33 @@ function evaluate.line(text)
   return { error = message_of(answer) }
 end
 
+-- The text in lines of at most `width` bytes, as far as its words allow. When an indented line goes on, it is indented by two more columns.
+local function wrapped(text, width)
+  local lines = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    local indent = line:match "^ *"
+    indent = indent == "" and "" or indent .. "  "
+    while #line > width do
+      local blank = line:sub(1, width + 1):match "^ *%S.*() " or line:match("^ *%S+() ")
+      if not blank then
+        break
+      end
+      lines[#lines + 1] = line:sub(1, blank - 1)
+      line = indent .. line:sub(blank + 1)
+    end
+    lines[#lines + 1] = line
+  end
+  return table.concat(lines, "\n")
+end
+
 function evaluate.show(options)
   local what = pending
+  local width = options and options.width
   pending = nil
   if type(what) == "table" then
-    what = printing.values(what, mode, { width = options and options.width })
+    what = printing.values(what, mode, { width = width })
+  elseif what then
+    what = wrapped(what, width or WIDTH)
   end
   if what then
     print(what)
@@ -324,13 +347,33 @@ function evaluate.show(options)
   end
 end
 
-doc.describe(evaluate.begin, "begin() -> text", "Begins a session: sets the globals modalua, orthanc (the server of connect() without a " ..
-  "URL), pp and help where they are free, and gives two lines to greet the user with. Asks no server.")
-doc.describe(evaluate.line, 'line(text) -> nil | "more" | "quit" | "history" | {error = text}',
-  'Runs a line of input; "more" when it goes on in the next one, which is then to be given together with it; "quit" and "history" when ' ..
-  "the user asks for that. What it gives is kept for show.")
-doc.describe(evaluate.show, "show([{width = 80}])", "Prints what the last line gave, in the session's mode.")
-doc.describe(pretty, "pp(...)", "Prints values as Lua writes them, whatever the mode.")
-doc.describe(show_help, "help([value | name])", "Shows what is known of a function, an object or a name.")
+doc.describe(evaluate.begin, "evaluate.begin() -> text",
+  "Begins a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
+    .. "modalua.connect()), pp and help, when nothing has these names. No request is sent.",
+  { example = [[print(require("modalua.evaluate").begin())]] })
+doc.describe(evaluate.line, 'evaluate.line(text) -> nil | "more" | "quit" | "history" | {error = text}',
+  'Runs a line of input; evaluate.show then prints the result. "more" means that the input goes on in the next line: then give '
+    .. 'both together. "quit" and "history" are what the user asks for.',
+  { example = [=[
+local evaluate = require "modalua.evaluate"
+evaluate.line "1 + 1"
+evaluate.show()]=] })
+doc.describe(evaluate.show, "evaluate.show([options])",
+  "Prints what the last line returned, in the mode of the session.",
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [=[
+local evaluate = require "modalua.evaluate"
+evaluate.line "orthanc"
+evaluate.show { width = 100 }]=],
+  })
+doc.describe(pretty, "pp(...)",
+  "Prints values as Lua writes them, whatever the mode of the prompt is.",
+  { example = [[pp(found.answers[1])]] })
+doc.describe(show_help, "help([value])",
+  "Shows the help for a function, an object or a name.",
+  { example = [[help(pacs.move)]] })
 
 return evaluate

@@ -5,10 +5,25 @@ local modalua = require "modalua"
 
 local help = {}
 
-local NEAREST = 5 -- of the functions that a misspelt word may mean
-local LEAST = 3 -- letters of a part of a name that mean something
+local NEAREST = 5 -- functions that a misspelt word may mean, at most
+local LEAST = 3 -- characters of a part of a name that is looked for
 
-local entries -- of every documented function: {name =, kind =, method =, row =}
+-- What the signatures of functions begin with: kinds of objects, and modules.
+local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
+local MODULES = { "modalua", "task", "json" }
+local OTHER_MODULES = { "doc", "letters", "table", "playground", "samples" } -- which a script has to require
+local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
+
+-- What the examples in the rows assume, for the prompt of `modalua playground`.
+help.context = [[
+modalua = require "modalua"
+json, task = modalua.json, modalua.task
+orthanc = modalua.connect()
+pacs, archive = orthanc:modality "pacs", orthanc:modality "archive"
+found = assert(pacs:find { Level = "Study", Query = { PatientName = "SMITH*", StudyDate = "", StudyDescription = "" } })
+clinic = orthanc:peer "clinic"]]
+
+local entries -- list of every documented function: { name =, kind =, method =, row = }
 local methods -- kind ("modality") -> its methods: name -> function
 
 -- The methods of an object of modalua's, without calling anything: they are its metatable's __index, or what that function keeps.
@@ -32,11 +47,26 @@ local function samples()
     commitment = client:commitment "1.2", task = modalua.task.spawn(function() end) }
 end
 
-local function add(kind, separator, name, f)
-  local row = type(f) == "function" and doc.of(f)
-  if row then
-    entries[#entries + 1] = { name = kind .. separator .. name, kind = kind, method = name, row = row }
+local function is_one_of(name, list)
+  for _, one in ipairs(list) do
+    if one == name then
+      return true
+    end
   end
+  return false
+end
+
+-- The rows of the functions that are loaded, by the names in their signatures.
+local function entries_of_rows()
+  local list = {}
+  for _, row in ipairs(doc.rows()) do
+    local kind, separator, method = row.signature:match "^([%a_][%w_]*)([:.])([%a_][%w_]*)"
+    if kind then
+      list[#list + 1] = { name = kind .. separator .. method, kind = kind, method = method, row = row }
+    end
+  end
+  table.sort(list, function(x, y) return x.name < y.name end)
+  return list
 end
 
 local function load_entries()
@@ -46,19 +76,32 @@ local function load_entries()
   entries, methods = {}, {}
   for kind, object in pairs(samples()) do
     methods[kind] = help.methods_of(object)
-    for name, f in next, methods[kind] do
-      add(kind, ":", name, f)
+  end
+  for _, entry in ipairs(entries_of_rows()) do
+    if is_one_of(entry.kind, OBJECTS) or is_one_of(entry.kind, MODULES) then
+      entries[#entries + 1] = entry
     end
   end
-  for name, f in next, modalua do
-    add("modalua", ".", name, f)
-  end
-  for _, part in ipairs { "task", "json" } do
-    for name, f in next, modalua[part] do
-      add(part, ".", name, f)
+end
+
+-- Every public function, in sections for a reference.
+function help.sections()
+  local list, by_kind = {}, {}
+  for _, kinds in ipairs { { "modalua" }, OBJECTS, { "json" }, OTHER_MODULES, HOSTS } do
+    for _, kind in ipairs(kinds) do
+      if is_one_of(kind, OTHER_MODULES) or is_one_of(kind, HOSTS) then
+        require("modalua." .. kind)
+      end
+      by_kind[kind] = { name = kind, entries = {} }
+      list[#list + 1] = by_kind[kind]
     end
   end
-  table.sort(entries, function(a, b) return a.name < b.name end)
+  for _, entry in ipairs(entries_of_rows()) do
+    if by_kind[entry.kind] then
+      table.insert(by_kind[entry.kind].entries, entry)
+    end
+  end
+  return list
 end
 
 -- What can be called on a kind of object ("modality"): name -> function; nil for a kind that there is not.
@@ -77,16 +120,32 @@ function help.row(method)
   end
 end
 
+-- The options of a row as lines, after the name of the table that takes them.
+local function add_options(lines, options)
+  local argument
+  for _, option in ipairs(options) do
+    if option.argument ~= argument then
+      argument = option.argument
+      lines[#lines + 1] = "\n" .. argument .. ":"
+    end
+    lines[#lines + 1] = ("  %s%s: %s"):format(option.name, option.type and " (" .. option.type .. ")" or "", option.help)
+  end
+end
+
 local function about(row)
-  return row.signature .. "\n" .. row.help
+  local lines = { row.signature, row.help }
+  add_options(lines, row.options or {})
+  if row.example then
+    lines[#lines + 1] = "\nexample:\n  " .. row.example:gsub("\n", "\n  ")
+  end
+  return table.concat(lines, "\n")
 end
 
 local function list(title, kind)
   local lines = { title }
   for _, entry in ipairs(entries) do
     if entry.kind == kind then
-      local signature = entry.row.signature
-      lines[#lines + 1] = "  " .. (signature:find("^" .. kind) and "" or kind .. ".") .. signature
+      lines[#lines + 1] = "  " .. entry.row.signature
     end
   end
   return table.concat(lines, "\n")
@@ -103,7 +162,7 @@ local function overview()
   } do
     lines[#lines + 1] = line
   end
-  lines[#lines + 1] = "kinds: client modality peer query job commitment task; modules: modalua task json"
+  lines[#lines + 1] = ("kinds: %s; modules: %s"):format(table.concat(OBJECTS, " "), table.concat(MODULES, " "))
   lines[#lines + 1] = ".help lists the commands of the prompt"
   return table.concat(lines, "\n")
 end
@@ -130,7 +189,7 @@ local function by_name(name)
       found[#found + 1] = about(entry.row)
     end
   end
-  if methods[name] or name == "modalua" or name == "task" or name == "json" then
+  if is_one_of(name, OBJECTS) or is_one_of(name, MODULES) then
     found[#found + 1] = list(name .. ":", name)
   end
   if #found > 0 then
@@ -206,14 +265,24 @@ function help.of_name(path)
   return help.of(value)
 end
 
-doc.describe(help.of_name, "of_name(path) -> text",
-  "The same for what stands under a path such as pacs.find, or for a word; nothing is called.")
-doc.describe(help.of, "of([value | name]) -> text",
-  "Signature and help of a function, what can be called on an object, or what is known under a name; without an argument, " ..
-  "where to begin.")
-doc.describe(help.methods_of, "methods_of(object) -> table | nil", "The methods of an object, found without calling anything of it.")
-doc.describe(help.methods, "methods(kind) -> table | nil",
-  'The methods of a kind of object, "client", "modality" and so on, by their names.')
-doc.describe(help.row, "row(method) -> {signature =, help =} | nil", "What is known of a method by its name alone, of whatever kind it is.")
+doc.describe(help.of_name, "help.of_name(path) -> text",
+  "Returns the help text for a path such as pacs.find, or for a word. Nothing of yours is called.",
+  { example = [[print(require "modalua.help".of_name "json.encode")]] })
+doc.describe(help.of, "help.of([value]) -> text",
+  "Returns the help text for a function, an object or a name: signature, help, options and example, or what can be called on the object. "
+    .. "Without an argument it says where to begin.",
+  { example = [[print(require "modalua.help".of(pacs.echo))]] })
+doc.describe(help.methods_of, "help.methods_of(object) -> table | nil",
+  "Returns the methods of an object. Nothing of the object is called.",
+  { example = [[for name in pairs(require "modalua.help".methods_of(pacs)) do print(name) end]] })
+doc.describe(help.methods, "help.methods(kind) -> table | nil",
+  'Returns the methods of a kind of object, such as "client" or "modality", by their names.',
+  { example = [[print(require "modalua.help".methods "job".wait)]] })
+doc.describe(help.row, "help.row(method) -> row | nil",
+  "Returns the row of a method by its name alone, of whichever kind of object.",
+  { example = [[print(require "modalua.help".row "move_resources".signature)]] })
+doc.describe(help.sections, "help.sections() -> list",
+  "Returns every public function in sections, for a reference: { { name =, entries = { { name =, row = }, … } }, … }.",
+  { example = [[for _, section in ipairs(require "modalua.help".sections()) do print(section.name, #section.entries) end]] })
 
 return help

@@ -260,13 +260,41 @@ function printing.values(values, mode, options)
   return table.concat(texts, apart and "\n" or "\t")
 end
 
-doc.describe(printing.lua, "lua(value [, {depth = 4, items = 50, string = 200, width = 80}]) -> text",
-  "The value as Lua writes it: keys sorted, control characters escaped; what is beyond the limits is counted, cycles are marked.")
-doc.describe(printing.table, "table(value [, {width = 80}]) -> text | nil",
-  "What find gave, or any list of rows, as a table that fits the width; nil when the value is nothing of the kind.")
-doc.describe(printing.value, 'value(value, "lua" | "json" | "table" [, {width = 80}]) -> text',
-  "The value in one of the modes; what a mode cannot show is shown as Lua writes it.")
-doc.describe(printing.values, 'values({…, n =}, "lua" | "json" | "table" [, {width = 80}]) -> text',
-  "Several values, as a call returned them.")
+doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
+  "Returns a value as Lua writes it: keys are sorted, control characters are escaped, and cycles are marked. What is beyond the "
+    .. "limits is counted.",
+  {
+    options = {
+      { "options", "depth", "integer", "levels of tables (default: 4)" },
+      { "options", "items", "integer", "items of a table (default: 50)" },
+      { "options", "string", "integer", "characters of a string (default: 200)" },
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").lua(found, { depth = 2 }))]],
+  })
+doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
+  "Returns what modality:find returned, or a list of rows, as a table that fits the width. For any other value it returns nil.",
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").table(found))]],
+  })
+doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
+  'Returns a value in a mode, "lua", "json" or "table". A value that the mode cannot show is shown as Lua.',
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").value(found, "json"))]],
+  })
+doc.describe(printing.values, "printing.values(values, mode [, options]) -> text",
+  "Returns several values, as table.pack returns them, in a mode of printing.value.",
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
+  })
 
 return printing

@@ -83,8 +83,12 @@ function letters.width(text)
   return width
 end
 
-doc.describe(letters.width, "width(text) -> number of columns", "The room that a text takes on a terminal: two columns for a letter of "
-  .. "Chinese, Japanese or Korean, none for a combining mark. The text is one that shown() gave.")
+doc.describe(letters.width, "letters.width(text) -> number of columns",
+  "Returns the number of columns that a text needs on a terminal: two for a character of Chinese, Japanese or Korean, none for a "
+    .. "combining mark. Call letters.shown first when the text may have control characters.",
+  { example = [=[
+local letters = require "modalua.letters"
+print(letters.width "山田")]=] })
 
 -- ---- what a terminal would obey ----
 
@@ -127,8 +131,12 @@ function letters.shown(text)
   return table.concat(parts)
 end
 
-doc.describe(letters.shown, "shown(text) -> text", "The text as a terminal may be given it: control characters, those that turn the "
-  .. "direction of writing, and bytes that are not UTF-8 are escaped, as in \\n, \\x1B, \\u{202E}.")
+doc.describe(letters.shown, "letters.shown(text) -> text",
+  "Returns the text in a form that is safe on a terminal. Control characters, characters that change the direction of writing, "
+    .. "and bytes that are not UTF-8 are escaped, as in \\n, \\x1B and \\u{202E}.",
+  { example = [=[
+local letters = require "modalua.letters"
+print(letters.shown "two\nlines")]=] })
 
 -- ---- what fits ----
 
@@ -146,7 +154,11 @@ function letters.cut(text, width)
   return text
 end
 
-doc.describe(letters.cut, "cut(text, width) -> text", "What fits of a text into so many columns, with … for what does not. The text is one "
-  .. "that shown() gave.")
+doc.describe(letters.cut, "letters.cut(text, width) -> text",
+  "Returns as much of a text as fits into that many columns, with … in place of the rest. Call letters.shown first when the "
+    .. "text may have control characters.",
+  { example = [=[
+local letters = require "modalua.letters"
+print(letters.cut("CT Thorax/Abdomen nativ", 10))]=] })
 
 return letters

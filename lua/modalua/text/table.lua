@@ -196,10 +196,26 @@ function tables.fitted(columns, rows, options)
   return table.concat(lines)
 end
 
-doc.describe(tables.fitted, "fitted(columns, rows [, {width =, colour =}]) -> text", "The rows as a table for a terminal, with a head: "
-  .. "letters of any script aligned, control characters escaped, and, when there is a width, cut with … where it has no room; columns from "
-  .. "the right are left out when there is none at all. colour = true: with the terminal's codes for bold heads and for the colours that "
-  .. "the columns choose.")
+doc.describe(tables.fitted, "table.fitted(columns, rows [, options]) -> text",
+  "Returns the rows as a table with a head, for a terminal. Characters of any writing system are aligned, and control characters "
+    .. "are escaped. A column is a key of the rows, or a table of the settings below.",
+  {
+    options = {
+      { "columns", "name", "string", "key of the rows" },
+      { "columns", "title", "string", "head of the column (default: its name)" },
+      { "columns", "right", "boolean", "true: aligned at the right" },
+      { "columns", "keep", "boolean", "true: shown on the narrowest terminal too" },
+      { "columns", "whole", "boolean", "true: its cells are never cut" },
+      { "columns", "spare", "boolean", "true: its cells are cut before others" },
+      { "columns", "colour", "function", 'colour(value, row) returns "red", "green" or nil' },
+      { "options", "width", "integer", "columns of the terminal; what does not fit is cut or left out (default: no limit)" },
+      { "options", "colour", "boolean", "true: writes the head bold, and cells in the colours that the columns choose" },
+    },
+    example = [=[
+local tables = require "modalua.table"
+local columns = { "PatientName", { name = "StudyDate", title = "date", right = true } }
+print(tables.fitted(columns, found.answers, { width = 60 }))]=],
+  })
 
 -- ---- lines for scripts ----
 
@@ -212,8 +228,10 @@ function tables.lines(columns, rows)
   return table.concat(cells)
 end
 
-doc.describe(tables.lines, "lines(columns, rows) -> text", "The rows as lines of cells with a tab between them, whole, without a head; "
-  .. "tabs, line ends and other control characters in them are escaped, so that a row is a line.")
+doc.describe(tables.lines, "table.lines(columns, rows) -> text",
+  "Returns one line for each row, with a tab between the cells and without a head, for other programs to read. Tabs, line ends "
+    .. "and other control characters in the cells are escaped.",
+  { example = [[io.write(require("modalua.table").lines({ "PatientID", "StudyDate" }, found.answers))]] })
 
 -- ---- CSV ----
 
@@ -238,7 +256,8 @@ function tables.csv(columns, rows)
   return table.concat(lines)
 end
 
-doc.describe(tables.csv, "csv(columns, rows) -> text", "The rows as CSV (RFC 4180): a head, lines that end in CR LF, cells whole and as "
-  .. "they are, UTF-8.")
+doc.describe(tables.csv, "table.csv(columns, rows) -> text",
+  "Returns the rows as CSV (RFC 4180) in UTF-8, with a head. Lines end in CR LF, and cells are unchanged.",
+  { example = [[io.write(require("modalua.table").csv({ "PatientID", "StudyDate" }, found.answers))]] })
 
 return tables

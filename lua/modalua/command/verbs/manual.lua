@@ -1,7 +1,7 @@
 -- command.verbs.manual: writes the manual page, from the option table of the command, the words of the verbs and the descriptor rows of the
 -- functions.
 local require = ...
-local doc = require "modalua.doc"
+local help = require "prompt.help"
 local modalua = require "modalua"
 local verbs = require "command.verbs"
 
@@ -42,11 +42,23 @@ local function add_verb(add, name, verb)
   end
 end
 
+local function add_function(add, row)
+  add(tagged(bold(row.signature), row.help))
+  add ".RS\n"
+  for _, option in ipairs(row.options or {}) do
+    add(tagged(bold(option.name) .. (option.type and " (" .. option.type .. ")" or ""), option.help .. "."))
+  end
+  add((".PP\n.EX\n%s\n.EE\n.RE\n"):format(plain(row.example or "")))
+end
+
 local function add_functions(add)
-  local rows = doc.rows()
-  table.sort(rows, function(a, b) return a.signature < b.signature end)
-  for _, row in ipairs(rows) do
-    add(tagged(bold(row.signature), row.help))
+  add((".PP\n%s\n.PP\n.EX\n%s\n.EE\n"):format(plain("The examples stand in this context, at the prompt of modalua playground or in a "
+    .. "script. clinic is another Orthanc, and image.dcm a DICOM file:"), plain(help.context)))
+  for _, section in ipairs(help.sections()) do
+    add((".SS %s\n"):format(section.name))
+    for _, entry in ipairs(section.entries) do
+      add_function(add, entry.row)
+    end
   end
 end
 
