@@ -1,5 +1,36 @@
+local command = require "spec.support.command"
 local modalua = require "modalua"
 local doc = require "modalua.doc"
+
+local OPTION_TABLES = { options = true, data = true, settings = true, format = true }
+
+-- The names of the arguments in a signature.
+local function arguments_of(signature)
+  local list = {}
+  for name in signature:match("%((.-)%)"):gmatch "[%a_][%w_]*" do
+    list[#list + 1] = name
+  end
+  return list
+end
+
+local function check_row(name, row)
+  assert.is_true(#row.help > 20, name .. ": no help")
+  assert.is_string(row.example, name .. ": no example")
+  assert.is_true(select(2, row.example:gsub("\n", "")) < 6, name .. ": the example has more than six lines")
+  local tables, arguments = {}, {}
+  for _, option in ipairs(row.options or {}) do
+    assert.is_true(#option.name > 0 and #option.help > 3, name .. ": an option has no name or no help")
+    tables[option.argument] = true
+  end
+  assert.is_nil(row.signature:match("%((.-)%)"):find("{", 1, true), name .. ": options stand in the signature")
+  for _, argument in ipairs(arguments_of(row.signature)) do
+    arguments[argument] = true
+    assert.is_true(tables[argument] or not OPTION_TABLES[argument], ("%s: no options for %s"):format(name, argument))
+  end
+  for argument in pairs(tables) do
+    assert.is_true(arguments[argument], ("%s has options for %s, which is no argument"):format(name, argument))
+  end
+end
 
 describe("Every public function", function()
   local function each(name, value, seen)
@@ -7,7 +38,7 @@ describe("Every public function", function()
       local row = doc.of(value)
       assert.is_table(row, name .. " has no descriptor row")
       assert.is_truthy((row.signature .. row.help):find(name:match "[%w_]+$", 1, true), name .. ": its row does not name it")
-      assert.is_true(#row.help > 20, name .. ": no help")
+      check_row(name, row)
       seen[#seen + 1] = name
     elseif type(value) == "table" then
       for key, field in pairs(value) do
@@ -49,12 +80,34 @@ describe("Every public function", function()
       for i = 2, #names do
         local row = doc.of(names[1][names[i]])
         assert.matches(kind .. ":" .. (names[i] == "query" and "find" or names[i]) .. "%(", row.signature)
-        assert.is_true(#row.help > 20)
+        check_row(names[i], row)
       end
       assert.is_false(getmetatable(names[1]))
     end
     assert.is_nil(doc.of(print))
     assert.is_nil(doc.of(nil))
+  end)
+
+  -- Those that are written in C read their options by the rows themselves.
+  it("takes the options that its row names, if it is written in Lua", function()
+    local client = modalua.connect "http://127.0.0.1:1"
+    local pacs = client:modality "pacs"
+    local calls = {
+      [client.changes] = function(options) client:changes(options) end,
+      [pacs.find_each] = function(options) pacs:find_each("PatientID", {}, options) end,
+      [pacs.studies] = function(options) pacs:studies({}, {}, options) end,
+      [pacs.series] = function(options) pacs:series({}, {}, options) end,
+      [pacs.instances] = function(options) pacs:instances({}, {}, options) end,
+      [pacs.move_resources] = function(options) pacs:move_resources("Study", {}, options) end,
+      [modalua.task.map] = function(options) modalua.task.map({}, print, options) end,
+    }
+    for f, call in pairs(calls) do
+      for _, option in ipairs(doc.of(f).options) do
+        local _, why = pcall(call, { [option.name] = io.stdout })
+        assert.is_nil(tostring(why):find("unknown", 1, true), why)
+      end
+    end
+    assert.matches("unknown option 'nosuch'", select(2, pcall(calls[pacs.series], { nosuch = 1 })))
   end)
 
   it("is among all rows", function()
@@ -70,5 +123,18 @@ describe("Every public function", function()
   it("belongs to objects whose metatable a script cannot reach", function()
     assert.is_false(getmetatable(modalua.connect()))
     assert.is_false(getmetatable(modalua.task.spawn(function() end)))
+  end)
+end)
+
+local function text(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
+
+describe("lua/README.md", function()
+  it("is what lua/reference.lua makes of the rows", function()
+    local result = command.run "lua/reference.lua"
+    assert.are.same({ "", 0 }, { result.err, result.status })
+    assert.is_true(result.out == text "lua/README.md", "make it again: build/release/bin/modalua lua/reference.lua > lua/README.md")
   end)
 end)
