@@ -9,7 +9,8 @@
 #include "api/find.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
-#include "api/modality.h"
+#include "api/identifiers.h"
+#include "api/remote.h"
 #include "api/move.h"
 #include "api/transfer.h"
 #include "api/worklist.h"
@@ -20,29 +21,14 @@
 #include "orthanc/tags.h"
 #include "request/route_options.h"
 
+const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities" };
+
 static const char methods_key; /* of Modality's methods in the registry */
 
 /* ---- echo ---- */
 
-static int echo_answered(lua_State *L, call *c)
-{
-    if (call_answer(L, c) == 1) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    lua_pushboolean(L, 0);
-    lua_replace(L, -3);
-    return 2;
-}
-
-/* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
-static int echo_send(lua_State *L, call *c)
-{
-    call_push_data(L, c);
-    lua_getfield(L, -1, "body");
-    return call_post(L, c, echo_answered, CALL_ECHO, "/modalities/%s/echo",
-                     ((modality_call *)c)->modality->name);
-}
+static int echo_send(lua_State *L, call *c);
+static int echo_on_answer(lua_State *L, call *c);
 
 static int l_echo(lua_State *L)
 {
@@ -51,14 +37,33 @@ static int l_echo(lua_State *L)
     } o = { 0 };
     static const option rows[] = { { "wait_timeout", OPTION_SECONDS, 0 },
                                    { NULL, OPTION_FLAG, 0 } };
-    modality_call *c;
-    modality_check(L, 1);
+    call *c;
+    remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
-    route_options_read(L, 2, "echo", &orthanc_echo, rows, &o); /* self options body */
-    c = modality_new_call(L, sizeof *c, "echo", echo_send);
-    call_keep(L, 4, "body", 3);
-    call_set_deadline(&c->call, o.wait_timeout);
-    return op_run(L, &c->call.base);
+    c = remote_new_call(L, sizeof *c, "echo", echo_send); /* self options call */
+    route_options_read_call(L, 2, c, &orthanc_echo, rows, &o);
+    call_keep(L, 3, "body", 4);
+    call_set_deadline(c, o.wait_timeout);
+    lua_settop(L, 3);
+    return op_run(L, &c->op);
+}
+
+/* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
+static int echo_send(lua_State *L, call *c)
+{
+    call_push(L, c, "body");
+    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s/echo", c->remote->path);
+}
+
+static int echo_on_answer(lua_State *L, call *c)
+{
+    if (call_answer(L, c) == 1) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    lua_pushboolean(L, 0);
+    lua_replace(L, -3);
+    return 2;
 }
 
 /* ---- the methods ---- */
@@ -144,9 +149,9 @@ static const doc_row methods[] = {
 /* is_answer(modality, v) -> boolean. Whether the modality has given v as an answer. */
 static int l_is_answer(lua_State *L)
 {
-    const modality *m = modality_check(L, 1);
+    const remote *m = remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
-    lua_getiuservalue(L, 1, MODALITY_CLIENT);
+    lua_getiuservalue(L, 1, REMOTE_CLIENT);
     lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
     return 1;
 }
@@ -182,8 +187,8 @@ void modality_methods_push_ours(lua_State *L, loop *lp)
 {
     static const luaL_Reg ours[] = { { "move_one", get_and_store_move_one },
                                      { "move_options", get_and_store_move_options },
-                                     { "identifiers", get_and_store_identifiers },
-                                     { "value", get_and_store_value },
+                                     { "identifiers", identifiers_keys },
+                                     { "value", identifiers_value },
                                      { "is_answer", l_is_answer },
                                      { "tag", l_tag },
                                      { "level", l_level },
@@ -218,7 +223,7 @@ void modality_methods_take_theirs(lua_State *L)
 static int l_new(lua_State *L)
 {
     lua_settop(L, 3);
-    return modality_from_arguments(L, doc_loop(L), 1, 2);
+    return remote_from_arguments(L, doc_loop(L), &remote_modality, 1, 2);
 }
 
 static const doc_row functions[] = {
@@ -235,7 +240,7 @@ void modality_methods_open(lua_State *L, loop *lp)
     doc_register(L, lp, methods);
     lua_getfield(L, -1, "find");
     lua_setfield(L, -2, "query"); /* one function under two names */
-    modality_open(L, lp);
+    remote_open(L, lp, &remote_modality);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &methods_key);
     doc_register(L, lp, functions);
     lua_getfield(L, -1, "Modality");
