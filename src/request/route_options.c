@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "binding/error.h"
+#include "request/version.h"
 
 enum { PORT_MAX = 65534, SECONDS_MAX = 0x7fffffff };
 
@@ -156,6 +157,20 @@ const orthanc_key *route_options_read(lua_State *L, int index, const char *funct
         }
     }
     return newest;
+}
+
+void route_options_read_call(lua_State *L, int index, call *c, const orthanc_route *route,
+                             const option *own, void *into)
+{
+    version_need_since(c, route->since, route->what);
+    version_need_key(c, route_options_read(L, index, c->op.name, route, own, into));
+}
+
+void route_options_check(lua_State *L, int index, const char *function, const orthanc_route *route,
+                         const option *own, void *into)
+{
+    const orthanc_key *newest = route_options_read(L, index, function, route, own, into);
+    (void)newest; /* route_options_read_call has it checked */
 }
 
 orthanc_level route_options_level(lua_State *L, int body, const char *function)
