@@ -13,7 +13,6 @@
 #include "json/mark.h"
 #include "orthanc/tags.h"
 #include "request/route_options.h"
-#include "request/version.h"
 
 #define COMMITMENT_TYPE "modalua.Commitment"
 
@@ -232,7 +231,7 @@ int commitment_request(lua_State *L)
                                 call_timeout_rows, &o); /* … body */
 
     c = remote_new_call(L, sizeof *c, "storage_commitment", request);
-    version_need_key(c, newest);
+    c->needs.key = newest;
     call_set_deadline(c, o.wait_timeout);
     lua_pushfstring(L, "%s/storage-commitment", c->remote->path);
     call_keep_error_path(L, CALL);

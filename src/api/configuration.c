@@ -9,7 +9,6 @@
 #include "json/mark.h"
 #include "request/guard.h"
 #include "request/route_options.h"
-#include "request/version.h"
 
 /* What differs between the kinds of entries. No version says whether it keeps them. */
 typedef struct entry_kind {
@@ -357,7 +356,7 @@ int configuration_set(lua_State *L)
 
     e = (entry_call *)remote_new_call(L, sizeof *e, "configure", read_entry);
     e->create = o.create;
-    version_need_key(&e->call, newest);
+    e->call.needs.key = newest;
     call_keep(L, CALL, "settings", SETTINGS);
     lua_pushfstring(L, "%s/%s", n->kind->root, n->name);
     call_keep_error_path(L, CALL);

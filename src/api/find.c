@@ -14,6 +14,7 @@
 typedef struct find_call {
     call call;
     query_facts facts;
+    bool beyond_ascii; /* find_choose_charset was a step */
     bool unknown_name; /* a filter has a name that only the server can know */
     char id[ORTHANC_ID_SIZE];
     const char *format; /* of the answers, as a query string */
@@ -53,23 +54,22 @@ int find_find(lua_State *L)
     luaL_checktype(L, DATA, LUA_TTABLE);
     c = remote_new_call(L, sizeof *f, "find", find_send);
     f = (find_call *)c;
+    lua_pushfstring(L, "%s/query", c->remote->path);
+    call_keep_error_path(L, CALL);
     route_options_read_call(L, DATA, c, &orthanc_query, find_rows, &o); /* body */
-    call_set_deadline(c, o.wait_timeout);
     q.level = route_options_level(L, BODY, "find");
     if (lua_getfield(L, BODY, "Normalize") == LUA_TBOOLEAN)
         q.normalize = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    f->format = answers_read_format(L, FORMAT, "find");
-    lua_pushfstring(L, "%s/query", c->remote->path);
-    call_keep_error_path(L, CALL);
-
     q.query = route_options_table(L, BODY, "Query");
     q.keep = route_options_table(L, DATA, "keep");
+    f->format = answers_read_format(L, FORMAT, "find");
     if (!find_filter_check(L, &q))
         return call_fail(L, c, "refused", NULL, "%s", lua_tostring(L, -1));
     if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
         return 2;
-    if (!q.ascii && !q.charset)
+    f->beyond_ascii = !q.ascii && !q.charset;
+    if (f->beyond_ascii)
         c->step = find_choose_charset;
     f->facts.broad = q.broad;
     f->facts.level = q.level;
@@ -140,7 +140,8 @@ static int find_on_answers(lua_State *L, call *c)
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "the answers are no list");
     f->facts.lossy = answers_tidy(L); /* answers warning */
-    find_charset_add_note(L, c);
+    if (f->beyond_ascii)
+        find_charset_add_note(L, c);
     call_push_client(L, c);
     call_push(L, c, "dropped");
     f->facts.count = luaL_len(L, answers);

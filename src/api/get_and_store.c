@@ -9,7 +9,6 @@
 #include "api/transfer.h"
 #include "request/guard.h"
 #include "request/route_options.h"
-#include "request/version.h"
 
 typedef struct common_options {
     double wait_timeout;
@@ -59,7 +58,6 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     route_options_read_call(L, OPTIONS, &t->call, p->route, p->options, &o);
     t->verify_reason = o.verify ? TRANSFER_VERIFY : NULL;
     transfer_read_mode(L, t, BODY);
-    call_set_deadline(&t->call, o.wait_timeout);
     call_set_progress(L, OPTIONS, CALL);
     lua_pushfstring(L, "%s/%s", r->path, p->route->name);
     call_keep_error_path(L, CALL);
@@ -128,8 +126,10 @@ int get_and_store_move_one(lua_State *L)
     lua_settop(L, OPTIONS);
     level = identifiers_level(L, LEVEL, p.name);
     t = push_transfer(L, &p);
-    if (t->mode == TRANSFER_HANDLE)
-        version_need_since(&t->call, ORTHANC_MOVE_JOBS, "C-MOVE without waiting for it");
+    if (t->mode == TRANSFER_HANDLE) {
+        t->call.needs.since = ORTHANC_MOVE_JOBS;
+        t->call.needs.what = "C-MOVE without waiting for it";
+    }
     move_target_read(L, OPTIONS, BODY, p.name);
     move_target_keep(L, CALL, OPTIONS);
     return run_at_level(L, t, level);

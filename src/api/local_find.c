@@ -327,17 +327,18 @@ int local_find_find(lua_State *L)
     lua_pushliteral(L, "/tools/find");
     call_keep_error_path(L, CALL);
     l->level = l->counted = q.level;
-    version_need_key(&l->call, newest);
-    version_need(&l->call);
+    l->call.needs.key = newest;
+    l->call.needs.version = true;
     l->since = take_number(L, BODY, "Since");
     l->limit = take_number(L, BODY, "Limit");
     l->paged = l->limit > 0 && l->since == 0;
     q.query = route_options_table(L, BODY, "Query");
     if (!find_filter_check(L, &q) || !check_filters(L, l, q.sent))
         return call_fail(L, &l->call, "refused", NULL, "%s", lua_tostring(L, -1));
-    if (l->computed)
-        version_need_since(&l->call, ORTHANC_PAGED_FIND,
-                           "to search by the numbers of what is below");
+    if (l->computed) {
+        l->call.needs.since = ORTHANC_PAGED_FIND;
+        l->call.needs.what = "to search by the numbers of what is below";
+    }
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
     call_keep(L, CALL, "body", BODY);

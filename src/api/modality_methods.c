@@ -34,7 +34,6 @@ static int l_echo(lua_State *L)
     c = remote_new_call(L, sizeof *c, "echo", echo_send); /* self options call */
     route_options_read_call(L, 2, c, &orthanc_echo, call_timeout_rows, &o);
     call_keep(L, 3, "body", 4);
-    call_set_deadline(c, o.wait_timeout);
     lua_settop(L, 3);
     return op_run(L, &c->op);
 }

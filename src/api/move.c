@@ -11,7 +11,6 @@
 #include "api/transfer.h"
 #include "binding/error.h"
 #include "request/route_options.h"
-#include "request/version.h"
 
 typedef struct move {
     transfer transfer;
@@ -68,9 +67,9 @@ static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
                     "target; leave one of the two out",
                     method);
     if (t->by_get)
-        version_need(&t->call); /* its success is believed from some version on */
+        t->call.needs.version = true; /* it decides whether a success is believed */
     else if (t->call.needs.key && strcmp(t->call.needs.key->name, "RetrieveMethod") == 0)
-        version_need_key(&t->call, NULL); /* C-MOVE is all that older servers know */
+        t->call.needs.key = NULL; /* C-MOVE is all that older servers know */
     lua_pushstring(L, method);
     lua_setfield(L, body, "RetrieveMethod");
 }
@@ -109,7 +108,6 @@ static int move_run(lua_State *L, loop *lp, const char *id, int options, int cli
     t->verify_reason = o.verify ? TRANSFER_VERIFY : NULL;
     transfer_read_mode(L, t, body);
     choose_method(L, t, body, move_target_read(L, options, body, "move"));
-    call_set_deadline(&t->call, o.wait_timeout);
     call_set_progress(L, options, call_index);
     call_keep(L, call_index, "client", client_index);
     call_keep(L, call_index, "body", body);

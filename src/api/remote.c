@@ -104,12 +104,13 @@ void remote_set(lua_State *L, int call_index, int index)
 
 call *remote_new_call(lua_State *L, size_t size, const char *name, call_step first)
 {
-    const remote *r = remote_check_any(L, 1);
+    remote *r = remote_check_any(L, 1);
     call *c;
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
     c = call_new(L, r->lp, size, -1, name, first); /* client call */
     lua_remove(L, -2);
-    remote_set(L, lua_gettop(L), 1);
+    c->remote = r;
+    call_keep(L, lua_gettop(L), r->kind->word, 1);
     return c;
 }
 

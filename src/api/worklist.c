@@ -174,12 +174,11 @@ int worklist_find(lua_State *L)
     remote_check(L, SELF, &remote_modality);
     luaL_checktype(L, QUERY, LUA_TTABLE);
     c = remote_new_call(L, sizeof *c, q.function, worklist_send);
-    route_options_read_call(L, OPTIONS, c, &orthanc_worklist, worklist_rows, &o); /* body */
-    call_set_deadline(c, o.wait_timeout);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
     lua_pushfstring(L, "%s/find-worklist", c->remote->path);
     call_keep_error_path(L, CALL);
+    route_options_read_call(L, OPTIONS, c, &orthanc_worklist, worklist_rows, &o); /* body */
+    lua_pushboolean(L, 1);
+    lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
 
     if (lua_istable(L, OPTIONS) && lua_getfield(L, OPTIONS, "keep") == LUA_TTABLE)
         q.keep = KEEP;

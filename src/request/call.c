@@ -36,8 +36,6 @@ void call_report(lua_State *L, call *c)
 static void tell_end(lua_State *L, call *c, int results)
 {
     bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
-    if (!c->progress.on)
-        return;
     call_push(L, c, "progress");
     progress_tell_end(L, &c->op, &c->progress, good);
 }
@@ -50,6 +48,11 @@ static bool goes_on(lua_State *L, call *c)
     return c->op.tick > 0 && op_is_under_way(&c->op);
 }
 
+static bool needs_version(const call *c)
+{
+    return c->needs.version || c->needs.since > 0 || c->needs.key;
+}
+
 static int call_advance(lua_State *L, op *o)
 {
     call *c = (call *)o;
@@ -57,13 +60,12 @@ static int call_advance(lua_State *L, op *o)
     lua_settop(L, o->index);
     if (goes_on(L, c))
         return op_wait_on(L, o);
-    if (!c->started) {
-        c->started = true;
-        results = version_check(L, c, c->step);
-    } else {
+    if (!c->started && needs_version(c))
+        results = version_ask(L, c, c->step);
+    else
         results = c->step(L, c);
-    }
-    if (results != OP_WAIT)
+    c->started = true;
+    if (results != OP_WAIT && c->progress.on)
         tell_end(L, c, results);
     return results;
 }

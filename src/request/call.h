@@ -24,13 +24,14 @@ typedef struct remote remote; /* api/remote.h */
 typedef struct call call;
 typedef int (*call_step)(lua_State *L, call *c);
 
-/* What an operation needs of the server's version (request/version.h). */
+/* What an operation needs of the server's version: checked before its first step (request/version.h).
+ * All zero: nothing. */
 typedef struct call_needs {
-    bool version;     /* it must be known; any will do */
-    int since;        /* this one or a later one; 0 = any */
-    const char *what; /* came with it, for the error */
+    bool version;     /* a step reads it, whatever it is */
+    int since;        /* it must be this one or a later one; 0 = any */
+    const char *what; /* static: what came with that version, for the error */
     const orthanc_key
-        *key; /* the newest key that the operation sends; NULL = any version will do */
+        *key; /* the newest key that the operation sends; NULL = all versions know it */
 } call_needs;
 
 struct call {

@@ -6,7 +6,6 @@
 
 #include "base/nearest.h"
 #include "binding/error.h"
-#include "request/version.h"
 
 enum { PORT_MAX = 65534, SECONDS_MAX = 0x7fffffff };
 
@@ -162,8 +161,10 @@ const orthanc_key *route_options_read(lua_State *L, int index, const char *funct
 void route_options_read_call(lua_State *L, int index, call *c, const orthanc_route *route,
                              const option *own, void *into)
 {
-    version_need_since(c, route->since, route->what);
-    version_need_key(c, route_options_read(L, index, c->op.name, route, own, into));
+    c->needs.since = route->since;
+    c->needs.what = route->what;
+    c->needs.key = route_options_read(L, index, c->op.name, route, own, into);
+    call_set_deadline(c, *(const double *)into);
 }
 
 void route_options_check(lua_State *L, int index, const char *function, const orthanc_route *route,

@@ -19,8 +19,9 @@ __attribute__((warn_unused_result)) const orthanc_key *
 route_options_read(lua_State *L, int index, const char *function, const orthanc_route *route,
                    const option *own, void *into);
 
-/* The same for a call: the version that the route and its keys need is checked before the call's
- * first step. [-0, +1, v] */
+/* The same for a call. The version that the route and its keys need is checked before the call's first
+ * step. `into` begins with the option wait_timeout (a double), which sets the call's deadline.
+ * [-0, +1, v] */
 void route_options_read_call(lua_State *L, int index, call *c, const orthanc_route *route,
                              const option *own, void *into);
 

@@ -3,50 +3,23 @@
 #include <assert.h>
 #include <lauxlib.h>
 
-/* ---- needs ---- */
-
-void version_need(call *c)
-{
-    c->needs.version = true;
-}
-
-void version_need_since(call *c, int since, const char *what)
-{
-    c->needs.since = since;
-    c->needs.what = what;
-}
-
-void version_need_key(call *c, const orthanc_key *key)
-{
-    c->needs.key = key;
-}
-
 int version_of(const call *c)
 {
     assert(c->version > 0);
     return c->version;
 }
 
-/* ---- the check ---- */
+static int version_on_system(lua_State *L, call *c);
+static int version_compare(lua_State *L, call *c);
 
-static int unsupported(lua_State *L, const call *c, const char *what, int since)
+int version_ask(lua_State *L, call *c, call_step next)
 {
-    int has = c->version;
-    return call_fail(L, c, "orthanc", "unsupported",
-                     "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
-                     has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
-                     since % 100);
-}
-
-static int version_compare(lua_State *L, call *c)
-{
-    const call_needs *n = &c->needs;
-    if (c->version < n->since)
-        return unsupported(L, c, n->what, n->since);
-    if (n->key && c->version < n->key->since)
-        return unsupported(L, c, lua_pushfstring(L, "'%s' of %s", n->key->name, c->op.name),
-                           n->key->since);
-    return c->after(L, c);
+    c->after = next;
+    call_push_client(L, c);
+    lua_getiuservalue(L, -1, CLIENT_VERSION);
+    c->version = (int)lua_tointeger(L, -1); /* 0: the client has not asked yet */
+    lua_settop(L, c->op.index);
+    return c->version > 0 ? version_compare(L, c) : call_get(L, c, version_on_system, "/system");
 }
 
 static int version_on_system(lua_State *L, call *c)
@@ -66,18 +39,22 @@ static int version_on_system(lua_State *L, call *c)
     return version_compare(L, c);
 }
 
-int version_ask(lua_State *L, call *c, call_step next)
+static int unsupported(lua_State *L, const call *c, const char *what, int since)
 {
-    c->after = next;
-    call_push_client(L, c);
-    lua_getiuservalue(L, -1, CLIENT_VERSION);
-    c->version = (int)lua_tointeger(L, -1); /* 0: the client has not asked yet */
-    lua_settop(L, c->op.index);
-    return c->version > 0 ? version_compare(L, c) : call_get(L, c, version_on_system, "/system");
+    int has = c->version;
+    return call_fail(L, c, "orthanc", "unsupported",
+                     "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
+                     has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
+                     since % 100);
 }
 
-int version_check(lua_State *L, call *c, call_step next)
+static int version_compare(lua_State *L, call *c)
 {
     const call_needs *n = &c->needs;
-    return n->version || n->since > 0 || n->key ? version_ask(L, c, next) : next(L, c);
+    if (c->version < n->since)
+        return unsupported(L, c, n->what, n->since);
+    if (n->key && c->version < n->key->since)
+        return unsupported(L, c, lua_pushfstring(L, "'%s' of %s", n->key->name, c->op.name),
+                           n->key->since);
+    return c->after(L, c);
 }
