@@ -235,16 +235,6 @@ static void add_headers(lua_State *L, const loop *lp, int options, http_server *
     lua_settop(L, top);
 }
 
-/* Its keys ("k") or values ("v") go when nothing else holds them. [-0, +1, m] */
-static void push_weak_table(lua_State *L, const char *mode)
-{
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-}
-
 static int l_connect(lua_State *L)
 {
     loop *lp = doc_loop(L);
@@ -279,16 +269,7 @@ static int l_connect(lua_State *L)
     c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
     c->server = NULL;
     c->timeout = o.timeout;
-    c->version = 0;
-    c->doubts = 0;
-    memset(c->whole, 0, sizeof c->whole);
     luaL_setmetatable(L, CLIENT_TYPE);
-    push_weak_table(L, "v");
-    lua_setiuservalue(L, -2, CLIENT_QUERIES);
-    push_weak_table(L, "k");
-    lua_setiuservalue(L, -2, CLIENT_ANSWERS);
-    lua_newtable(L);
-    lua_setiuservalue(L, -2, CLIENT_DOUBTS);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);

@@ -15,7 +15,8 @@ void console_log(void *user, const char *line, size_t size);
 void console_warn(void *user, const char *text, size_t size);
 void console_bar(void *user, const char *text, size_t size);
 
-/* Removes the progress bar, if one is shown. Call it before anything is written to standard error. */
+/* Removes the progress bar, if one is shown. Call it before anything is written to standard error.
+ */
 void console_clear(void);
 
 /* While held, no progress bar is drawn: a question stands in its place. */

@@ -1,5 +1,6 @@
-/* command/history.h - the history file of the prompt: one entry a line, the newlines inside an entry
- * written as \n. Only its owner may read it. An entry that may hold a secret is not written. */
+/* command/history.h - the history file of the prompt: one entry a line, the newlines inside an
+ * entry written as \n. Only its owner may read it. An entry that may hold a secret is not written.
+ */
 #ifndef COMMAND_HISTORY_H
 #define COMMAND_HISTORY_H
 

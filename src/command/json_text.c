@@ -147,32 +147,3 @@ char *json_text_next_string(const char **at)
     *at = p + (*p == '"');
     return copy;
 }
-
-/* How many bytes a letter has that begins with this one; 0: none does. */
-static size_t letter_size(unsigned char c)
-{
-    return c < 0x80                ? 1
-           : c >= 0xC2 && c < 0xE0 ? 2
-           : c >= 0xE0 && c < 0xF0 ? 3
-           : c >= 0xF0 && c < 0xF5 ? 4
-                                   : 0;
-}
-
-/* RFC 3629: no surrogates, nothing beyond U+10FFFF, nothing longer than it need be. */
-bool text_is_utf8(const char *bytes, size_t size)
-{
-    const unsigned char *p = (const unsigned char *)bytes;
-    for (size_t i = 0; i < size;) {
-        size_t n = letter_size(p[i]);
-        if (n == 0 || n > size - i)
-            return false;
-        for (size_t k = 1; k < n; k++)
-            if ((p[i + k] & 0xC0) != 0x80)
-                return false;
-        if ((p[i] == 0xE0 && p[i + 1] < 0xA0) || (p[i] == 0xED && p[i + 1] >= 0xA0) ||
-            (p[i] == 0xF0 && p[i + 1] < 0x90) || (p[i] == 0xF4 && p[i + 1] >= 0x90))
-            return false;
-        i += n;
-    }
-    return true;
-}

@@ -37,9 +37,6 @@ void json_text_add_boolean(json_writer *w, const char *key, bool value);
 /* The text, which the caller frees; NULL: out of memory. The writer is empty afterwards. */
 char *json_text_take(json_writer *w);
 
-/* Whether the bytes are UTF-8. */
-bool text_is_utf8(const char *bytes, size_t size);
-
 /* Copies the next string in a JSON text that the library has written; *at moves behind it. Keys are
  * strings too. The caller frees the copy. NULL: there is no further string, or no memory. */
 char *json_text_next_string(const char **at);

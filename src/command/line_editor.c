@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "base/utf8.h"
 #include "command/history.h"
 #include "command/json_text.h"
 #include "command/signals.h"
@@ -28,7 +29,7 @@ struct line_editor {
     char *line;                   /* the line that line_editor_read returned */
     char *last;                   /* the newest entry of the history */
     bool invalid;                 /* the present line has bytes that are not UTF-8 */
-    int unread; /* a byte that was read, and does not belong to the character before it; -1 = none */
+    int unread; /* a byte that was read, and belongs to the next character; -1 = none */
 };
 
 static line_editor *editor_of(EditLine *el)
@@ -45,8 +46,8 @@ static char *prompt_of(EditLine *el)
 
 /* ---- characters ---- */
 
-/* Reads a byte. Returns 1; 0 at the end of the input; -1 with errno when a signal has arrived or the
- * terminal is gone. */
+/* Reads a byte. Returns 1; 0 at the end of the input; -1 with errno when a signal has arrived or
+ * the terminal is gone. */
 static int read_byte(line_editor *e, unsigned char *byte)
 {
     for (;;) {
@@ -78,13 +79,13 @@ static int read_character(EditLine *el, wchar_t *character)
         return n;
     size = bytes[0] < 0x80 ? 1 : bytes[0] < 0xE0 ? 2 : bytes[0] < 0xF0 ? 3 : 4;
     for (; got < size && (n = read_byte(e, bytes + got)) == 1; got++)
-        if ((bytes[got] & 0xC0) != 0x80) {
+        if (!utf8_is_continuation((char)bytes[got])) {
             e->unread = bytes[got];
             break;
         }
     if (n < 0)
         return n;
-    if (got < size || !text_is_utf8((const char *)bytes, (size_t)size)) {
+    if (got < size || !utf8_is_valid((const char *)bytes, (size_t)size)) {
         e->invalid = true;
         *character = REPLACEMENT_CHARACTER;
         return 1;

@@ -22,7 +22,8 @@ typedef enum line_editor_result {
 
 /* Makes an editor of standard input and output, which must be a terminal, and reads the history
  * file. history_file is copied; NULL: the history is not saved. Sets LC_CTYPE of the process to a
- * UTF-8 locale. The caller closes the editor. NULL: the terminal cannot be edited on, or no memory. */
+ * UTF-8 locale. The caller closes the editor. NULL: the terminal cannot be edited on, or no memory.
+ */
 line_editor *line_editor_open(const char *history_file, line_editor_complete_fn complete,
                               void *user);
 

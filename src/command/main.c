@@ -1,6 +1,5 @@
 /* command/main.c - the command: reads the command line, and runs code, a script, a verb, or the
  * prompt. It uses the library as any other host does: through modalua.h. */
-#define _XOPEN_SOURCE 700 /* realpath */
 
 #include <errno.h>
 #include <limits.h>
@@ -202,8 +201,8 @@ static int run_verb(modalua_runtime *rt)
     return end_run(rt, verbs_run(rt));
 }
 
-/* Runs the script that a word names. A word that names no file may be a misspelt verb: that is wrong
- * usage. */
+/* Runs the script that a word names. A word that names no file may be a misspelt verb: that is
+ * wrong usage. */
 static int run_word(modalua_runtime *rt, const command_options *o, int argc, char **argv)
 {
     const char *word = argv[o->word];

@@ -157,8 +157,8 @@ void command_options_print_environment(FILE *to)
 
 /* ---- reading the command line ---- */
 
-/* Finds the row of an option; NULL: there is none. *argument becomes the argument that stands in the
- * same word ("--url=http://…", "-uhttp://…"), or NULL. */
+/* Finds the row of an option; NULL: there is none. *argument becomes the argument that stands in
+ * the same word ("--url=http://…", "-uhttp://…"), or NULL. */
 static const command_option *find_row(char *word, char **argument)
 {
     bool is_long = word[1] == '-';
@@ -172,8 +172,8 @@ static const command_option *find_row(char *word, char **argument)
     return NULL;
 }
 
-/* Applies an option. Its argument stands in the same word, or is `next`; behind a letter `next` must
- * not begin with '-', as in lua. Returns the number of further words that it takes, or -1. */
+/* Applies an option. Its argument stands in the same word, or is `next`; behind a letter `next`
+ * must not begin with '-', as in lua. Returns the number of further words that it takes, or -1. */
 static int apply(command_options *o, const command_option *row, const char *word, char *argument,
                  char *next)
 {

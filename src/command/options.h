@@ -1,5 +1,5 @@
-/* command/options.h - the options of the command line, and the environment variables: one table, from
- * which they are read, listed by --help, and written into the manual page. */
+/* command/options.h - the options of the command line, and the environment variables: one table,
+ * from which they are read, listed by --help, and written into the manual page. */
 #ifndef COMMAND_OPTIONS_H
 #define COMMAND_OPTIONS_H
 

@@ -1,5 +1,3 @@
-#define _XOPEN_SOURCE 700 /* realpath */
-
 #include "command/playground.h"
 
 #include <errno.h>
@@ -132,8 +130,8 @@ static int choose_folder(playground *p)
 
 /* ---- the servers' configuration ---- */
 
-/* Other programs on this machine and in the network are refused: Orthanc's DICOM port listens on all
- * interfaces, and so does its HTTP port before 1.12.10. */
+/* Other programs on this machine and in the network are refused: Orthanc's DICOM port listens on
+ * all interfaces, and so does its HTTP port before 1.12.10. */
 static void write_protection(json_writer *w, const server *s)
 {
     static const char *const open_to_all[] = { "Echo",         "Store", "Find",

@@ -23,7 +23,8 @@ void playground_stop(playground *p);
 /* Makes local the server of modalua.connect() without a URL. The strings live as long as p. */
 void playground_configure(const playground *p, modalua_config *config);
 
-/* Tells the runtime's module modalua.playground where the servers are. Returns as modalua_call does.
+/* Tells the runtime's module modalua.playground where the servers are. Returns as modalua_call
+ * does.
  */
 int playground_enter(const playground *p, modalua_runtime *rt);
 

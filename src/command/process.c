@@ -21,8 +21,8 @@
 
 #include "base/clock.h"
 
-/* Below Linux's range of ephemeral ports: no outgoing connection takes such a port between its choice
- * and its use. */
+/* Below Linux's range of ephemeral ports: no outgoing connection takes such a port between its
+ * choice and its use. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
 
 enum { POLL_MS = 10, WATCH_MS = 1000, LOG_TAIL = 1500, REMOVE_TRIES = 100 };
@@ -30,8 +30,8 @@ enum { POLL_MS = 10, WATCH_MS = 1000, LOG_TAIL = 1500, REMOVE_TRIES = 100 };
 /* The first byte that the keeper sends to its creator; after a failure a text follows. */
 enum { READY = '+', FAILED = '-' };
 
-/* A terminal or the system sends these to all processes at once. The keeper ignores them, so that it
- * ends last. */
+/* A terminal or the system sends these to all processes at once. The keeper ignores them, so that
+ * it ends last. */
 static const int ignored_signals[] = { SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGPIPE };
 
 /* The state of the keeper. */
@@ -258,8 +258,8 @@ static bool is_released(const keeping *k, int milliseconds)
     return (poll(&p, 1, milliseconds) > 0 && p.revents) || getppid() != k->creator;
 }
 
-/* Waits until all programs are ready. False: one has failed (k->why is set), or the creator does not
- * want them any more. */
+/* Waits until all programs are ready. False: one has failed (k->why is set), or the creator does
+ * not want them any more. */
 static bool wait_until_ready(keeping *k)
 {
     const double deadline = clock_now() + k->plan->patience;

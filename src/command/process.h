@@ -1,9 +1,10 @@
-/* command/process.h - runs other programs that end when this process ends, in whatever way. For Linux.
+/* command/process.h - runs other programs that end when this process ends, in whatever way. For
+ * Linux.
  *
- * A keeper is a small process of our own. It makes a folder, starts the programs in it, and waits on
- * a socket; this process holds the other end. When that end closes, because of process_release or
- * because this process has died, the keeper kills the programs, removes the folder, and ends. When
- * the keeper itself is killed, the kernel kills the programs, and process_release removes the
+ * A keeper is a small process of our own. It makes a folder, starts the programs in it, and waits
+ * on a socket; this process holds the other end. When that end closes, because of process_release
+ * or because this process has died, the keeper kills the programs, removes the folder, and ends.
+ * When the keeper itself is killed, the kernel kills the programs, and process_release removes the
  * folder.
  */
 #ifndef COMMAND_PROCESS_H

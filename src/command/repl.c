@@ -9,6 +9,7 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
 #include "command/console.h"
 #include "command/history.h"
 #include "command/json_text.h"
@@ -253,7 +254,7 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
     }
     s->line[strcspn(s->line, "\n")] = '\0';
     *line = s->line;
-    return text_is_utf8(s->line, strlen(s->line)) ? LINE_EDITOR_LINE : LINE_EDITOR_INVALID;
+    return utf8_is_valid(s->line, strlen(s->line)) ? LINE_EDITOR_LINE : LINE_EDITOR_INVALID;
 }
 
 static line_editor_result read_line(session *s, const char **line)

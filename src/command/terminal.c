@@ -1,5 +1,3 @@
-#define _XOPEN_SOURCE 700 /* wcwidth */
-
 #include "command/terminal.h"
 
 #include <locale.h>
@@ -8,6 +6,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <wchar.h>
+
+#include "base/utf8.h"
 
 /* ---- its size ---- */
 
@@ -66,7 +66,7 @@ static locale_t utf8_locale(void)
 static size_t measure_without_locale(const char *text, size_t size, size_t *columns)
 {
     size_t n = 1;
-    while (n < size && ((unsigned char)text[n] & 0xC0) == 0x80)
+    while (n < size && utf8_is_continuation(text[n]))
         n++;
     *columns = 1;
     return n;

@@ -9,36 +9,59 @@
 #include "command/options.h"
 #include "command/terminal.h"
 
-static const struct verb {
-    const char *name, *words, *help;
-} verbs[] = {
-    { "echo", "[NAME…]", "which modalities answer" },
-    { "find", "NAME [-L LEVEL] [Tag=Value…]", "what a modality has" },
-    { "move", "NAME --to NAME [-L LEVEL] Tag=Value…", "have a modality send what it has" },
-    { "modalities", "", "the modalities that the server knows" },
-    { "jobs", "", "the server's jobs" },
-    { "queries", "", "the queries whose answers the server keeps" },
-    { "manual", "", "the manual page: modalua manual | man -l -" },
-};
-
-enum { VERBS = sizeof verbs / sizeof verbs[0], WORDS_WIDTH = 46 };
+enum { USAGE_WIDTH = 46 };
 
 bool verbs_has(const char *word)
 {
-    for (size_t i = 0; word && i < VERBS; i++)
-        if (strcmp(word, verbs[i].name) == 0)
+    for (const char *const *name = verb_names; word && *name; name++)
+        if (strcmp(word, *name) == 0)
             return true;
     return false;
 }
 
+static void write_names(json_writer *w)
+{
+    json_text_open(w, '[');
+    for (const char *const *name = verb_names; *name; name++)
+        json_text_string(w, *name);
+    json_text_close(w, ']');
+}
+
+/* ---- the lines of --help ---- */
+
+/* Reads the next three strings, and prints them as a line. False: there are no more. */
+static bool print_summary(FILE *to, const char **at)
+{
+    char *name = json_text_next_string(at);
+    char *usage = name ? json_text_next_string(at) : NULL;
+    char *summary = usage ? json_text_next_string(at) : NULL;
+    bool found = summary != NULL;
+    if (found) {
+        size_t width = strlen(name) + 1 + terminal_columns(usage, strlen(usage));
+        int padding = width < USAGE_WIDTH ? (int)(USAGE_WIDTH - width) : 0;
+        fprintf(to, "  %s %s%*s %s\n", name, usage, padding, "", summary);
+    }
+    free(name);
+    free(usage);
+    free(summary);
+    return found;
+}
+
+/* Asks the files of the verbs, in a runtime made for that. */
 void verbs_print(FILE *to)
 {
-    for (size_t i = 0; i < VERBS; i++) {
-        const struct verb *v = &verbs[i];
-        size_t width = strlen(v->name) + 1 + terminal_columns(v->words, strlen(v->words));
-        int padding = width < WORDS_WIDTH ? (int)(WORDS_WIDTH - width) : 0;
-        fprintf(to, "  %s %s%*s %s\n", v->name, v->words, padding, "", v->help);
-    }
+    json_writer w = { 0 };
+    char *names;
+    const char *summaries = NULL;
+    modalua_runtime *rt = NULL;
+    write_names(&w);
+    names = json_text_take(&w);
+    if (names && modalua_create(&rt, NULL) == MODALUA_OK)
+        modalua_call(rt, "modalua.verbs.summaries", names, &summaries);
+    while (summaries && print_summary(to, &summaries))
+        ;
+    modalua_destroy(rt);
+    free(names);
 }
 
 /* ---- the argument of modalua.verbs.main ---- */
@@ -55,25 +78,17 @@ static void write_terminal(json_writer *w)
         json_text_add_number(w, "width", (long)terminal_width(STDOUT_FILENO));
 }
 
-static void write_names(json_writer *w)
-{
-    json_text_open(w, '[');
-    for (size_t i = 0; i < VERBS; i++)
-        json_text_string(w, verbs[i].name);
-    json_text_close(w, ']');
-}
-
-/* The command's own options, for the manual page. */
-static void write_options(json_writer *w)
+/* The command's own options, or its environment variables, for the manual page. */
+static void write_options(json_writer *w, bool variables)
 {
     char label[64];
     json_text_open(w, '[');
     for (const command_option *row = command_option_rows; row->help; row++) {
         command_options_label(row, label, sizeof label);
-        if (!label[0])
+        if (variables ? !row->variable : !label[0])
             continue;
         json_text_open(w, '{');
-        json_text_add_string(w, "name", label);
+        json_text_add_string(w, "name", variables ? row->variable : label);
         json_text_add_string(w, "help", row->help);
         json_text_add_boolean(w, "anywhere", row->anywhere);
         json_text_close(w, '}');
@@ -89,7 +104,9 @@ int verbs_run(modalua_runtime *rt)
     json_text_open(&w, '{');
     write_terminal(&w);
     json_text_key(&w, "options");
-    write_options(&w);
+    write_options(&w, false);
+    json_text_key(&w, "environment");
+    write_options(&w, true);
     json_text_key(&w, "verbs");
     write_names(&w);
     json_text_close(&w, '}');

@@ -1,7 +1,5 @@
 #include "command/watchdog.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
@@ -13,6 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/wakeup.h"
+
 enum { EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1, LONGEST_WAIT_SECONDS = 3600 };
 
 /* A signal handler has no other way to it. */
@@ -21,9 +21,9 @@ static struct {
     modalua_runtime *watched;
     double limit;
     atomic_int signal; /* that asked for a kill; 0 = none has */
-    int wake[2];
+    wakeup wakeup;
     bool started;
-} dog = { .lock = PTHREAD_MUTEX_INITIALIZER };
+} dog = { .lock = PTHREAD_MUTEX_INITIALIZER, .wakeup = { -1, -1 } };
 
 static void end_process(void)
 {
@@ -55,31 +55,12 @@ static void *watch(void *unused)
 {
     (void)unused;
     for (;;) {
-        struct pollfd fd = { .fd = dog.wake[0], .events = POLLIN };
-        char bytes[16];
+        struct pollfd fd = { .fd = dog.wakeup.reader, .events = POLLIN };
         double left = look();
         poll(&fd, 1, left > LONGEST_WAIT_SECONDS ? -1 : (int)(left * 1000) + 1);
-        while (read(dog.wake[0], bytes, sizeof bytes) > 0)
-            ;
+        wakeup_drain(&dog.wakeup);
     }
     return NULL;
-}
-
-static void wake(void)
-{
-    ssize_t ignored = write(dog.wake[1], "", 1);
-    (void)ignored; /* a full pipe wakes just as well */
-}
-
-static int open_pipe(int ends[2])
-{
-    if (pipe(ends) != 0)
-        return errno;
-    for (int i = 0; i < 2; i++) {
-        fcntl(ends[i], F_SETFD, FD_CLOEXEC);
-        fcntl(ends[i], F_SETFL, O_NONBLOCK);
-    }
-    return 0;
 }
 
 /* Signals are the other threads'. */
@@ -87,7 +68,7 @@ static void start(void)
 {
     pthread_t thread;
     sigset_t all, before;
-    int error = open_pipe(dog.wake);
+    int error = wakeup_open(&dog.wakeup);
     dog.started = true;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -110,7 +91,7 @@ void watchdog_watch(modalua_runtime *rt, double limit)
     atomic_store(&dog.signal, 0);
     pthread_mutex_unlock(&dog.lock);
     if (limit > 0)
-        wake();
+        wakeup_send(&dog.wakeup);
 }
 
 void watchdog_rest(void)
@@ -122,8 +103,6 @@ void watchdog_rest(void)
 
 void watchdog_alert(int sig)
 {
-    int saved = errno;
     atomic_store(&dog.signal, sig);
-    wake();
-    errno = saved;
+    wakeup_send(&dog.wakeup);
 }

@@ -1,5 +1,6 @@
-/* command/watchdog.h - ends the process when a run of the command's cannot be stopped: a thread that looks
- * at it a second after its kill was due. One runtime at a time. Built on the public header. */
+/* command/watchdog.h - ends the process when a run of the command's cannot be stopped: a thread
+ * that looks at it a second after its kill was due. One runtime at a time. Built on the public
+ * header. */
 #ifndef COMMAND_WATCHDOG_H
 #define COMMAND_WATCHDOG_H
 

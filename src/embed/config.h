@@ -1,5 +1,5 @@
-/* embed/config.h - reads the configuration that a host passes: the host may have been built for an older
- * or a newer version of the library. */
+/* embed/config.h - reads the configuration that a host passes: the host may have been built for an
+ * older or a newer version of the library. */
 #ifndef EMBED_CONFIG_H
 #define EMBED_CONFIG_H
 

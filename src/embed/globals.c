@@ -1,5 +1,5 @@
-/* embed/globals.c - the functions of modalua.h that set and read globals, and register functions of the
- * host. */
+/* embed/globals.c - the functions of modalua.h that set and read globals, and register functions of
+ * the host. */
 #include <ctype.h>
 #include <lauxlib.h>
 #include <stdbool.h>
@@ -30,8 +30,8 @@ static bool is_path(const char *name)
 }
 
 /* Pushes the table that holds the last field of the path, and returns the name of that field. Calls
- * no metamethod. With `make`, makes the tables on the way that are missing. NULL: a value on the way
- * is no table; pushes that value. [-0, +1, m] */
+ * no metamethod. With `make`, makes the tables on the way that are missing. NULL: a value on the
+ * way is no table; pushes that value. [-0, +1, m] */
 static const char *push_holder(lua_State *L, const char *path, bool make)
 {
     const char *dot;

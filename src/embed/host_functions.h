@@ -1,5 +1,5 @@
-/* embed/host_functions.h - functions of the host that scripts can call, and the host's search for modules.
- * In states that the library owns. */
+/* embed/host_functions.h - functions of the host that scripts can call, and the host's search for
+ * modules. In states that the library owns. */
 #ifndef EMBED_HOST_FUNCTIONS_H
 #define EMBED_HOST_FUNCTIONS_H
 
@@ -8,9 +8,9 @@
 #include "engine/loop.h"
 #include "modalua.h"
 
-/* Pushes a Lua function that calls the host's function: it passes its arguments as one JSON array, and
- * returns the host's reply; for an error, nil and an error object of kind "host". `name` stands in
- * error messages. [-0, +1, m] */
+/* Pushes a Lua function that calls the host's function: it passes its arguments as one JSON array,
+ * and returns the host's reply; for an error, nil and an error object of kind "host". `name` stands
+ * in error messages. [-0, +1, m] */
 void host_functions_push_function(lua_State *L, loop *lp, const char *name,
                                   modalua_function function, void *user);
 
@@ -28,9 +28,9 @@ module_finder *host_functions_push_finder(lua_State *L, module_finder f);
  * [-0, +0, m] */
 void host_functions_add_searcher(lua_State *L, module_finder f);
 
-/* Asks the host for a module. True: pushes its chunk, compiled. False: pushes a message that says why
- * there is none, as a searcher of `require` does. Throws when the host has the module and cannot give
- * it, or when it does not compile. [-0, +1, v] */
+/* Asks the host for a module. True: pushes its chunk, compiled. False: pushes a message that says
+ * why there is none, as a searcher of `require` does. Throws when the host has the module and
+ * cannot give it, or when it does not compile. [-0, +1, v] */
 bool host_functions_find_module(lua_State *L, const module_finder *f, const char *name);
 
 #endif

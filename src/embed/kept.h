@@ -1,6 +1,6 @@
-/* embed/kept.h - values that a state keeps alive for its host: the task of the run under way, and the
- * strings that functions of modalua.h return. Each has a place in the registry. The places always
- * exist, so that filling one cannot fail. */
+/* embed/kept.h - values that a state keeps alive for its host: the task of the run under way, and
+ * the strings that functions of modalua.h return. Each has a place in the registry. The places
+ * always exist, so that filling one cannot fail. */
 #ifndef EMBED_KEPT_H
 #define EMBED_KEPT_H
 

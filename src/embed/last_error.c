@@ -11,8 +11,8 @@
 
 /* ---- statuses ---- */
 
-/* For each status its text; and, when it can be the last error, its kind, and the JSON object that is
- * used when there is no memory to make one. */
+/* For each status its text; and, when it can be the last error, its kind, and the JSON object that
+ * is used when there is no memory to make one. */
 static const struct status_row {
     int status;
     const char *text, *kind, *json;

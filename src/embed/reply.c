@@ -15,8 +15,8 @@ struct modalua_reply {
 
 /* ---- life ---- */
 
-/* Allocates from the C library: the runtime's memory account is for one thread, and the host may answer
- * from another. */
+/* Allocates from the C library: the runtime's memory account is for one thread, and the host may
+ * answer from another. */
 modalua_reply *reply_new(loop *lp, bool may_be_kept)
 {
     modalua_reply *r = calloc(1, sizeof *r);

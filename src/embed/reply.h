@@ -1,5 +1,5 @@
-/* embed/reply.h - the reply to a call of a function of the host. The host answers it while its function
- * runs; or keeps it, and answers later, from any thread. Knows no Lua.
+/* embed/reply.h - the reply to a call of a function of the host. The host answers it while its
+ * function runs; or keeps it, and answers later, from any thread. Knows no Lua.
  *
  * A reply has up to two holders. The call holds it until the answer has been read, or is not wanted
  * any more. A host that keeps it holds it until it has answered. The last holder frees it.
@@ -23,8 +23,8 @@ typedef struct reply_answer {
     const char *code; /* of an error; NULL = none */
 } reply_answer;
 
-/* Makes a reply, which the call holds. When the host has kept it, its answer wakes the loop. NULL: out
- * of memory. */
+/* Makes a reply, which the call holds. When the host has kept it, its answer wakes the loop. NULL:
+ * out of memory. */
 modalua_reply *reply_new(loop *lp, bool may_be_kept);
 
 /* The call holds the reply no longer. NULL is fine. */

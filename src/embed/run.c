@@ -1,5 +1,5 @@
-/* embed/run.c - the functions of modalua.h that start a run, continue it step by step, end it, and stop
- * it. */
+/* embed/run.c - the functions of modalua.h that start a run, continue it step by step, end it, and
+ * stop it. */
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
@@ -23,8 +23,8 @@ enum {
 /* ---- starting a run ---- */
 
 /* Makes the root task from the function on the top, and from c->argv. load_status is the status of
- * luaL_load…; when it is an error, that error is on the top instead. Returns 0, as the lua_CFunctions
- * that call it do. [-1, +0, v] */
+ * luaL_load…; when it is an error, that error is on the top instead. Returns 0, as the
+ * lua_CFunctions that call it do. [-1, +0, v] */
 static int begin_run(lua_State *L, protected_call *c, int load_status)
 {
     if (load_status != LUA_OK) {

@@ -1,5 +1,5 @@
-/* embed/runtime.h - the runtime: the struct behind modalua.h's opaque type, and how its functions enter
- * the Lua state. */
+/* embed/runtime.h - the runtime: the struct behind modalua.h's opaque type, and how its functions
+ * enter the Lua state. */
 #ifndef EMBED_RUNTIME_H
 #define EMBED_RUNTIME_H
 

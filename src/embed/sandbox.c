@@ -48,7 +48,8 @@ static void copy_fields(lua_State *L, int from, const char *const *names)
 
 /* ---- load and require ---- */
 
-/* The standard `load` (upvalue 1), but for text only: crafted bytecode could take over the process. */
+/* The standard `load` (upvalue 1), but for text only: crafted bytecode could take over the process.
+ */
 static int l_load(lua_State *L)
 {
     int n = lua_gettop(L) < 3 ? 3 : lua_gettop(L);
@@ -118,8 +119,8 @@ static void set_require(lua_State *L, module_finder f)
 
 /* ---- the globals ---- */
 
-/* The methods of strings become the sandbox's table `string`, and scripts cannot reach the metatable of
- * strings. The globals are on the top. [-0, +0, m] */
+/* The methods of strings become the sandbox's table `string`, and scripts cannot reach the
+ * metatable of strings. The globals are on the top. [-0, +0, m] */
 static void set_string_methods(lua_State *L)
 {
     lua_pushliteral(L, "");

@@ -1,6 +1,6 @@
-/* embed/stdlib.h - the standard functions as states of ours have them: print and warn go to the host,
- * os.exit ends the run, pcall, xpcall and coroutine.* let a kill through and behave, inside a task,
- * as they do in a main program. Where runs can be stopped setmetatable takes no __gc, and
+/* embed/stdlib.h - the standard functions as states of ours have them: print and warn go to the
+ * host, os.exit ends the run, pcall, xpcall and coroutine.* let a kill through and behave, inside a
+ * task, as they do in a main program. Where runs can be stopped setmetatable takes no __gc, and
  * debug.sethook is refused. */
 #ifndef EMBED_STDLIB_H
 #define EMBED_STDLIB_H

@@ -158,6 +158,22 @@ const orthanc_key *route_options_read(lua_State *L, int index, const char *funct
     return newest;
 }
 
+void route_options_read_call(lua_State *L, int index, call *c, const orthanc_route *route,
+                             const option *own, void *into)
+{
+    c->needs.since = route->since;
+    c->needs.what = route->what;
+    c->needs.key = route_options_read(L, index, c->op.name, route, own, into);
+    call_set_deadline(c, *(const double *)into);
+}
+
+void route_options_check(lua_State *L, int index, const char *function, const orthanc_route *route,
+                         const option *own, void *into)
+{
+    const orthanc_key *newest = route_options_read(L, index, function, route, own, into);
+    (void)newest; /* route_options_read_call has it checked */
+}
+
 orthanc_level route_options_level(lua_State *L, int body, const char *function)
 {
     orthanc_level level;

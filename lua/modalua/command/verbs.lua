@@ -1,9 +1,10 @@
 -- command.verbs: runs the verbs of the command, `modalua find …` and the like. Without terminal code: the command says what there is of a
 -- terminal.
 --
--- Each file in command/verbs is a verb: { description =, examples = { { words, what for }, … }, words = { rows for argparse, … },
--- run = function(session) that returns whether all went well, is_plain = true when it takes none of the COMMON words }. argparse reads the
--- words by these rows, --help shows them, and the manual page has them. src/command/verbs.c lists the names of the verbs.
+-- Each file in command/verbs is a verb of the same name; nothing else lists it. It is { usage =, summary =, for its line in
+-- `modalua --help`, description =, examples = { { words, what for }, … }, words = { rows for argparse, … }, run = function(session) that
+-- returns whether all went well, is_plain = true when it takes none of the COMMON words }. argparse reads the words by these rows, --help
+-- shows them, and the manual page has them.
 local require = ...
 local doc = require "modalua.doc"
 local session = require "command.session"
@@ -64,7 +65,7 @@ end
 
 -- Runs the verb that the global `arg` names, with the words there. Wrong words end the run as os.exit(2) does; a failure, or a server that
 -- does not answer, as os.exit(1). `terminal` is { width =, colour =, output =, errors =, input = }, what there is of a terminal, and
--- { options =, verbs = }, what the command itself takes, for the manual page.
+-- { options =, environment =, verbs = }, what the command itself takes, for the manual page.
 function verbs.main(terminal)
   local name, words = arg[0], table.move(arg, 1, #arg, 1, {})
   local verb = verbs.load(name)
@@ -73,6 +74,16 @@ function verbs.main(terminal)
   if not verb.run(own) or own.failed then
     os.exit(1)
   end
+end
+
+-- For the lines of `modalua --help`: the name, the usage and the summary of each verb, one after the other.
+function verbs.summaries(names)
+  local list = {}
+  for _, name in ipairs(names) do
+    local verb = verbs.load(name)
+    table.move({ name, verb.usage, verb.summary }, 1, 3, #list + 1, list)
+  end
+  return list
 end
 
 -- Of { word =, names = }: the name that a misspelt word most likely means, or nil.

@@ -58,6 +58,8 @@ end
 
 return {
   run = run_echo,
+  usage = "[NAME…]",
+  summary = "which modalities answer",
   description = "Asks modalities for an answer (C-ECHO), all at once: name, AE title, address, answer and milliseconds of each. "
     .. "The exit status is 1 when one does not answer; standard error says why.",
   examples = { { "modalua echo", "every modality that the server knows" },

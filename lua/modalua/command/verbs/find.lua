@@ -20,6 +20,8 @@ end
 
 return {
   run = run_find,
+  usage = "NAME [-L LEVEL] [Tag=Value…]",
+  summary = "what a modality has",
   description = "Finds what a modality has (C-FIND): on a terminal a table; elsewhere a line for each answer, with tabs between cells, "
     .. "those of the level and the tags that were asked for. All answers are shown.",
   examples = {

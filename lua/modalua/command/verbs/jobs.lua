@@ -55,6 +55,8 @@ end
 
 return {
   run = run_jobs,
+  usage = "",
+  summary = "the server's jobs",
   description = "The server's jobs, the newest first: a row of identifier, type, state, progress in percent, age, and what it is about.",
   examples = { { "modalua jobs", "all of them" }, { "modalua jobs --csv", "with the errors of those that failed" } },
   words = {},

@@ -62,8 +62,8 @@ local function add_functions(add)
   end
 end
 
--- The manual page for man, as text. `options`: those of the command; `names`: of all verbs.
-local function page(options, names)
+-- The manual page for man, as text. `about`: { options =, environment =, verbs = the names of all }, what the command itself takes.
+local function page(about)
   local parts = {}
   local function add(text)
     parts[#parts + 1] = text
@@ -75,7 +75,7 @@ local function page(options, names)
   add(".SH DESCRIPTION\n" .. plain("Without a verb, modalua behaves as lua does, with the module modalua at hand. A verb wins over a file "
     .. "of its name: ./find is the file. With playground, it works among three Orthanc servers of its own.") .. "\n")
   add ".SH OPTIONS\n"
-  for _, option in ipairs(options) do
+  for _, option in ipairs(about.options) do
     add(tagged(bold(option.name), option.help .. (option.anywhere and "; it may stand behind a verb, too." or ".")))
   end
   add(".SH VERBS\n" .. plain("Data goes to standard output: on a terminal as a table, elsewhere as lines with tabs between the cells, in "
@@ -84,13 +84,16 @@ local function page(options, names)
   for _, row in ipairs(verbs.COMMON) do
     add(tagged(head_of(row), row.description .. "."))
   end
-  for _, name in ipairs(names) do
+  for _, name in ipairs(about.verbs) do
     add_verb(add, name, verbs.load(name))
   end
   add(".SH EXIT STATUS\n" .. tagged("0", "good.") .. tagged("1", "an operation or a script failed.") .. tagged("2", "wrong usage.")
     .. tagged("130", "interrupted."))
-  add(".SH ENVIRONMENT\n" .. tagged("MODALUA_URL, MODALUA_USERNAME, MODALUA_PASSWORD, MODALUA_TOKEN", "the server, and credentials for "
-    .. "it alone.") .. tagged("NO_COLOR", "when it is not empty, no colours.") .. tagged("MODALUA_ORTHANC", "the playground's Orthanc."))
+  add ".SH ENVIRONMENT\n"
+  for _, variable in ipairs(about.environment) do
+    add(tagged(bold(variable.name), variable.help .. "."))
+  end
+  add(tagged(bold "NO_COLOR", "when it is not empty, no colours.") .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc."))
   add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "servers with names, for --profile."))
   add ".SH FUNCTIONS\n"
   add_functions(add)
@@ -98,13 +101,15 @@ local function page(options, names)
 end
 
 local function run_manual(self)
-  print((page(self.terminal.options, self.terminal.verbs):gsub("\n$", "")))
+  print((page(self.terminal):gsub("\n$", "")))
   return true
 end
 
 return {
   run = run_manual,
   is_plain = true,
+  usage = "",
+  summary = "the manual page: modalua manual | man -l -",
   description = "Writes the manual page.",
   examples = { { "modalua manual | man -l -", "shows it" } },
   words = {},

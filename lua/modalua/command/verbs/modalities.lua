@@ -13,6 +13,8 @@ end
 
 return {
   run = run_modalities,
+  usage = "",
+  summary = "the modalities that the server knows",
   description = "The modalities that the server knows: a row of name, AE title, address and manufacturer for each.",
   examples = { { "modalua modalities", "of the server in MODALUA_URL" },
     { "modalua modalities --profile ward --json | jq -r '.[].name'", "the names of those of another server" } },

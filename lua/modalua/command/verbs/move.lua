@@ -178,6 +178,8 @@ end
 
 return {
   run = run_move,
+  usage = "NAME --to NAME [-L LEVEL] Tag=Value…",
+  summary = "have a modality send what it has",
   description = "Finds what a modality has, and has it send that somewhere (C-MOVE), one resource a request, each with an outcome of its "
     .. "own. The exit status is 1 when something was not moved, or when nothing was found.",
   examples = {

@@ -36,6 +36,8 @@ end
 
 return {
   run = run_queries,
+  usage = "",
+  summary = "the queries whose answers the server keeps",
   description = "The queries whose answers the server still keeps: a row of identifier, modality, level and number of answers.",
   examples = { { "modalua queries", "all of them" } },
   words = {},
