@@ -114,7 +114,7 @@ for _, version in ipairs(versions) do
         assert.are.equal("SMITH^JOHN^A^DR", found["A100102"][1].PatientName)
         assert.are.same({ 1, 1, 2 }, { #found["A100001"], #found["A100102"], #found["A100702"] })
         assert.is_nil(found.nobody)
-        contains(warning, "may lack letters")
+        contains(warning, "may lack characters")
         no_query_left()
       end)
 
