@@ -93,7 +93,7 @@ end
 
 -- ---- which instances the target should have ----
 
--- The resources that a move or a get was asked for; nil and an error.
+-- The resources that a move or a get was asked for; nil and an error on failure.
 local function requested_resources(data)
   local resources = {}
   if data.resources then
@@ -116,7 +116,7 @@ local function requested_resources(data)
   return answers and resources, err
 end
 
--- The resources of a move or a get, with the instances that their source has; nil and the reason.
+-- The resources of a move or a get, with the instances that their source has; nil and the reason on failure.
 local function resources_at_source(data)
   local resources, err = requested_resources(data)
   for _, resource in ipairs(resources or {}) do
@@ -135,7 +135,7 @@ local function resources_at_source(data)
   return resources, err
 end
 
--- The instances of a resource of any level, as Orthanc describes them; nil and the reason.
+-- The instances of a resource of any level, as Orthanc describes them; nil and the reason on failure.
 local function instances_of_id(client, id)
   for _, route in ipairs { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" } do
     local found, err = client:get(route:format(id))
@@ -148,7 +148,7 @@ local function instances_of_id(client, id)
   return nil, "this Orthanc has no resource " .. id
 end
 
--- The series that a store was asked to send, with their instances; nil and the reason.
+-- The series that a store was asked to send, with their instances; nil and the reason on failure.
 local function series_to_store(data)
   local resources, by_series = {}, {}
   for _, id in ipairs(data.resources) do
@@ -177,7 +177,7 @@ end
 
 -- ---- the comparison ----
 
--- Returns the resources that the target should have, and the function that adds the instances there; nil and the reason.
+-- Returns the resources that the target should have, and the function that adds the instances there; nil and the reason on failure.
 local function expected_at_target(data)
   local body = data.body
   if data.op ~= "store" then

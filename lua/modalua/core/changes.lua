@@ -62,7 +62,8 @@ local function read_options(options)
   end
   for name, value in pairs(options or {}) do
     local option = OPTIONS[name]
-      or native.usage(("%s: unknown option '%s'; there are follow, interval, limit, patience, since and type"):format(OP, tostring(name)))
+      or native.usage(("%s: unknown option '%s'; the options are follow, interval, limit, patience, since and type"):format(OP,
+        tostring(name)))
     own[name] = option[1](value)
     check_option(own[name] or value == false and name == "follow", name, option[2], value)
   end

@@ -105,7 +105,7 @@ end
 
 -- ---- the C-FINDs ----
 
--- The answers of one C-FIND; nil and an error.
+-- The answers of one C-FIND; nil and an error on failure.
 local function find_value(modality, search, value)
   local data = {}
   for name, given in pairs(search.options_now()) do

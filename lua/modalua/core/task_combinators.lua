@@ -25,7 +25,7 @@ end
 local function read_map_limit(options)
   check_argument(options == nil or type(options) == "table", "map: options must be a table (a %s was given)", type(options))
   for name, value in pairs(options or {}) do
-    check_argument(name == "limit", "map: unknown option '%s'; there is limit", tostring(name))
+    check_argument(name == "limit", "map: unknown option '%s'; the only option is limit", tostring(name))
     check_argument(math.type(value) and math.tointeger(value) and value >= 1, "map: option 'limit' must be a whole number, 1 or more")
   end
   return options and options.limit and math.tointeger(options.limit) or DEFAULT_LIMIT
