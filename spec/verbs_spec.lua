@@ -221,7 +221,7 @@ for _, version in ipairs(versions) do
 
       it("says on standard error what was not asked for, and what letters may be missing", function()
         local result = run("find", "pacs", "PatientID=MOD-0012", "0009,1001")
-        contains(result.err, "modalua: not asked for, because no tag of studies: 0009,1001\n")
+        contains(result.err, "modalua: left out, since studies do not have these tags: 0009,1001\n")
         assert(ground.client:put("/tools/default-encoding", "Latin1"))
         result = run("find", "pacs", "PatientID=JP*")
         assert(ground.client:put("/tools/default-encoding", "Utf8"))

@@ -72,7 +72,7 @@ search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = 
 
 -- Returns the columns of the level, then the tags of the arguments, which are shown on the narrowest terminal too. A tag that was given by
 -- number comes back under its name, which is unknown here: then every other tag of the answers follows.
-local function columns_of(level, order, answers)
+local function search_columns(level, order, answers)
   local columns, seen = {}, {}
   local function add(name, keep)
     if not seen[name] then
@@ -136,12 +136,12 @@ function search.find(self, modality, query, order)
     return self:report_error(tostring(err) .. (err.status == 400 and suggestion_for(order) or ""))
   end
   if #found.dropped > 0 then
-    self:note("modalua: not asked for, because no tag of %s: %s", PLURALS[level], table.concat(found.dropped, ", "))
+    self:note("modalua: left out, since %s do not have these tags: %s", PLURALS[level], table.concat(found.dropped, ", "))
   end
   if found.warning then
     self:note("modalua: %s", found.warning)
   end
-  return found, columns_of(level, order, found.answers), level
+  return found, search_columns(level, order, found.answers), level
 end
 
 return search

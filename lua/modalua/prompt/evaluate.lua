@@ -131,7 +131,7 @@ local COMMAND_HELP = [[
 .jobs               lists the jobs of the server
 .quit               leaves; so do Ctrl-D and os.exit()
 ?name, name?        explains a function, an object or a word; so does help(x)
-expression          its value is printed, unless ; follows. _ is the last value; _1, _2, … are all values of that line
+expression          its value is printed, unless ; follows. _ is the last value; _1, _2, … are the values of a line with several
 Ctrl-C              drops the line, or cancels the running operation; during a transfer it asks first]]
 
 commands["help"] = function()

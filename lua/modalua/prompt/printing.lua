@@ -174,7 +174,7 @@ local function place_of(name)
 end
 
 -- The columns of the rows: FIRST_COLUMNS, then the others by name, then the UIDs.
-local function columns_of(rows)
+local function table_columns(rows)
   local names, seen = {}, {}
   for _, row in ipairs(rows) do
     for name in next, row do
@@ -199,7 +199,7 @@ local function columns_of(rows)
 end
 
 -- The rows with the lists in their cells joined by backslashes, as DICOM joins several values.
-local function cells_of(rows, columns)
+local function rows_as_text(rows, columns)
   local list = {}
   for i, row in ipairs(rows) do
     list[i] = {}
@@ -234,8 +234,8 @@ function printing.table(value, options)
   if not are_rows(rows) then
     return nil
   end
-  local columns = columns_of(rows)
-  local text = tables.fitted(columns, cells_of(rows, columns), { width = options and options.width or WIDTH })
+  local columns = table_columns(rows)
+  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
   local methods = found and require "prompt.help".methods_of(value)
   local warning = methods and rawget(methods, "warning")

@@ -128,7 +128,7 @@ local function pad(text, width, right)
 end
 
 -- The cells of all rows with control characters escaped, and the width of the widest cell of each column.
-local function cells_of(columns, rows)
+local function escaped_cells(columns, rows)
   local cells, widths = {}, {}
   for c in ipairs(columns) do
     widths[c] = 0
@@ -178,13 +178,13 @@ end
 function tables.fitted(columns, rows, options)
   options = options or {}
   local all = as_tables(columns)
-  local _, data = cells_of(all, rows)
+  local _, data = escaped_cells(all, rows)
   local _, widths = heads_of(all, data)
   local shown = all
   if options.width then
     shown, widths = fit(all, widths, data, options.width)
   end
-  local cells = cells_of(shown, rows)
+  local cells = escaped_cells(shown, rows)
   local heads, bold = heads_of(shown, widths), {}
   for c in ipairs(shown) do
     bold[c] = "1"
@@ -224,7 +224,7 @@ print(tables.fitted(columns, found.answers, { width = 60 }))]=],
 
 function tables.lines(columns, rows)
   columns = as_tables(columns)
-  local cells = cells_of(columns, rows)
+  local cells = escaped_cells(columns, rows)
   for r, row in ipairs(cells) do
     cells[r] = table.concat(row, "\t") .. "\n"
   end

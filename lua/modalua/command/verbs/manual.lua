@@ -5,7 +5,7 @@ local help = require "prompt.help"
 local modalua = require "modalua"
 local verbs = require "command.verbs"
 
--- Text that troff prints unchanged: without escapes, and without a dot or a quote at the start of a line, which would be a request.
+-- Escapes a text for troff: backslashes and hyphens, and a dot or a quote at the start of a line, which would make the line a request.
 local function troff(text)
   return (text:gsub("\\", "\\e"):gsub("%-", "\\-"):gsub("\n", "\n\\&"):gsub("^[.']", "\\&%0"))
 end
@@ -52,8 +52,8 @@ local function add_function(add, row)
 end
 
 local function add_functions(add)
-  add((".PP\n%s\n.PP\n.EX\n%s\n.EE\n"):format(troff("The examples stand in this context, at the prompt of modalua playground or in a "
-    .. "script. clinic is another Orthanc, and image.dcm a DICOM file:"), troff(help.context)))
+  add((".PP\n%s\n.PP\n.EX\n%s\n.EE\n"):format(troff("The examples use these variables, at the prompt of modalua playground or in a "
+    .. "script. clinic is another Orthanc, and image.dcm is a DICOM file:"), troff(help.context)))
   for _, section in ipairs(help.sections()) do
     add((".SS %s\n"):format(section.name))
     for _, entry in ipairs(section.entries) do

@@ -4,7 +4,7 @@ local task = require "modalua.task"
 
 local REQUESTS_AT_ONCE = 8
 
--- The row of a query; nil and an error.
+-- The row of a query; nil and an error on failure.
 local function query_row(client, id)
   local query = client:query(id)
   local modality, answers
