@@ -78,7 +78,7 @@ describe("The script", function()
         assert.are.same({ "", 2 }, { result.out, result.status })
       end
       local result = run("find_and_move.lua", "pacs", "archive", "--max", "2", "PatientName=SMITH*")
-      assert.are.same({ "", "pacs has 3 such studies, and --max is 2: nothing was moved\n", 1 },
+      assert.are.same({ "", "pacs has 3 of these studies, and --max is 2: nothing was moved\n", 1 },
         { result.out, result.err, result.status })
     end)
 
