@@ -133,7 +133,7 @@ for _, version in ipairs(versions) do
     end)
 
     it("that an earlier run has left behind is waited for, not sent again", function()
-      if version.name == "as installed" then
+      if version.number < 11101 then
         return -- there such a move is no job
       end
       local row = { StudyInstanceUID = "1.2.3.0" }

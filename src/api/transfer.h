@@ -25,7 +25,7 @@ typedef struct transfer {
 } transfer;
 
 /* Values of verify_reason. */
-#define TRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
+#define TRANSFER_VERIFY        "the option verify asks for this check"
 #define TRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
 
 /* clang-format off */

@@ -1,12 +1,12 @@
--- modalua.letters: how much room texts in any script take on a terminal, and how they are shown there without doing anything to it.
+-- modalua.letters: the width of texts of any writing system on a terminal, and a form of them that cannot control the terminal.
 local require = ...
 local doc = require "modalua.doc"
 
 local letters = {}
 
--- Of Unicode 14.0: categories Mn, Me, Cf and the vowels and finals of Hangul, which take no room of their own; and East Asian Width W and
--- F, which take two columns. What is not assigned goes with its neighbours.
-local NONE = [[
+-- Ranges of code points of Unicode 14.0. ZERO_WIDTH: categories Mn, Me and Cf, and the vowels and finals of Hangul, which combine with the
+-- character before them. TWO_COLUMNS: East Asian Width W and F. Unassigned code points are in the same range as their neighbours.
+local ZERO_WIDTH = [[
   300-36F 483-489 591-5BD 5BF 5C1-5C2 5C4-5C5 5C7 610-61A 61C 64B-65F 670 6D6-6DC 6DF-6E4 6E7-6E8 6EA-6ED 70F 711 730-74A 7A6-7B0
   7EB-7F3 7FD 816-819 81B-823 825-827 829-82D 859-85B 890-89F 8CA-8E1 8E3-902 93A 93C 941-948 94D 951-957 962-963 981 9BC 9C1-9C4 9CD
   9E2-9E3 9FE-A02 A3C A41-A51 A70-A71 A75 A81-A82 ABC AC1-AC8 ACD AE2-AE3 AFA-B01 B3C B3F B41-B44 B4D-B56 B62-B63 B82 BC0 BCD C00 C04
@@ -29,7 +29,7 @@ local NONE = [[
   1D173-1D182 1D185-1D18B 1D1AA-1D1AD 1D242-1D244 1DA00-1DA36 1DA3B-1DA6C 1DA75 1DA84 1DA9B-1DAAF 1E000-1E02A 1E130-1E136 1E2AE
   1E2EC-1E2EF 1E8D0-1E8D6 1E944-1E94A E0001-E01EF
 ]]
-local TWO = [[
+local TWO_COLUMNS = [[
   1100-115F 231A-231B 2329-232A 23E9-23EC 23F0 23F3 25FD-25FE 2614-2615 2648-2653 267F 2693 26A1 26AA-26AB 26BD-26BE 26C4-26C5 26CE
   26D4 26EA 26F2-26F3 26F5 26FA 26FD 2705 270A-270B 2728 274C 274E 2753-2755 2757 2795-2797 27B0 27BF 2B1B-2B1C 2B50 2B55 2E80-3029
   302E-303E 3041-3096 309B-3247 3250-4DBF 4E00-A4C6 A960-A97C AC00-D7A3 F900-FAD9 FE10-FE19 FE30-FE6B FF01-FF60 FFE0-FFE6 16FE0-16FE3
@@ -38,7 +38,7 @@ local TWO = [[
   1F6D5-1F6DF 1F6EB-1F6EC 1F6F4-1F6FC 1F7E0-1F7F0 1F90C-1F93A 1F93C-1F945 1F947-1F9FF 1FA70-1FAF6 20000-3FFFD
 ]]
 
--- First and last letter of each range, one after the other.
+-- The ranges as one list: the first and the last code point of each.
 local function read_ranges(text)
   local ranges = {}
   for first, last in text:gmatch "(%x+)%-?(%x*)" do
@@ -48,15 +48,15 @@ local function read_ranges(text)
   return ranges
 end
 
-local none, two = read_ranges(NONE), read_ranges(TWO)
+local zero_width, two_columns = read_ranges(ZERO_WIDTH), read_ranges(TWO_COLUMNS)
 
-local function is_in(ranges, letter)
+local function is_in(ranges, code)
   local low, high = 1, #ranges // 2
   while low <= high do
     local middle = (low + high) // 2
-    if letter < ranges[2 * middle - 1] then
+    if code < ranges[2 * middle - 1] then
       high = middle - 1
-    elseif letter > ranges[2 * middle] then
+    elseif code > ranges[2 * middle] then
       low = middle + 1
     else
       return true
@@ -65,11 +65,11 @@ local function is_in(ranges, letter)
   return false
 end
 
-local function columns_of(letter)
-  if letter < 0x300 then
+local function columns_of(code)
+  if code < 0x300 then
     return 1
   end
-  return is_in(none, letter) and 0 or is_in(two, letter) and 2 or 1
+  return is_in(zero_width, code) and 0 or is_in(two_columns, code) and 2 or 1
 end
 
 function letters.width(text)
@@ -77,8 +77,8 @@ function letters.width(text)
     return #text
   end
   local width = 0
-  for _, letter in utf8.codes(text) do
-    width = width + columns_of(letter)
+  for _, code in utf8.codes(text) do
+    width = width + columns_of(code)
   end
   return width
 end
@@ -90,26 +90,27 @@ doc.describe(letters.width, "letters.width(text) -> number of columns",
 local letters = require "modalua.letters"
 print(letters.width "山田")]=] })
 
--- ---- what a terminal would obey ----
+-- ---- escaping ----
 
-local NAMED = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
+local NAMED_ESCAPES = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
 
-local function escape(byte)
-  return NAMED[byte] or ("\\x%02X"):format(byte:byte())
+local function escape_byte(byte)
+  return NAMED_ESCAPES[byte] or ("\\x%02X"):format(byte:byte())
 end
 
--- The control characters above ASCII, those that turn the direction of writing and so show a text as another, and line separators.
-local function is_control(letter)
-  return letter < 0xA0 or letter == 0x061C or letter >= 0x200E and letter <= 0x200F or letter >= 0x2028 and letter <= 0x202E
-    or letter >= 0x2066 and letter <= 0x2069
+-- Whether a character above ASCII must be escaped: it is a control character or a line separator, or it changes the direction of writing,
+-- so that the reader would see another text.
+local function is_control(code)
+  return code < 0xA0 or code == 0x061C or code >= 0x200E and code <= 0x200F or code >= 0x2028 and code <= 0x202E
+    or code >= 0x2066 and code <= 0x2069
 end
 
-local function escape_letter(sequence)
-  local letter = utf8.codepoint(sequence)
-  return is_control(letter) and ("\\u{%04X}"):format(letter) or sequence
+local function escape_character(sequence)
+  local code = utf8.codepoint(sequence)
+  return is_control(code) and ("\\u{%04X}"):format(code) or sequence
 end
 
--- The part of the text from first on that is UTF-8, and where the rest begins: with a byte that is not.
+-- The valid UTF-8 from `first` on, and the position of the first invalid byte after it, or nil.
 local function valid_part(text, first)
   local _, bad = utf8.len(text, first)
   return text:sub(first, (bad or #text + 1) - 1), bad
@@ -122,9 +123,9 @@ function letters.shown(text)
   local parts, first = {}, 1
   repeat
     local good, bad = valid_part(text, first)
-    parts[#parts + 1] = good:gsub("[\xC2-\xF4][\x80-\xBF]+", escape_letter):gsub("%c", escape)
+    parts[#parts + 1] = good:gsub("[\xC2-\xF4][\x80-\xBF]+", escape_character):gsub("%c", escape_byte)
     if bad then
-      parts[#parts + 1] = escape(text:sub(bad, bad))
+      parts[#parts + 1] = escape_byte(text:sub(bad, bad))
       first = bad + 1
     end
   until not bad
@@ -138,24 +139,24 @@ doc.describe(letters.shown, "letters.shown(text) -> text",
 local letters = require "modalua.letters"
 print(letters.shown "two\nlines")]=] })
 
--- ---- what fits ----
+-- ---- cutting ----
 
 function letters.cut(text, width)
   if letters.width(text) <= width then
     return text
   end
-  local taken = 0
-  for place, letter in utf8.codes(text) do
-    taken = taken + columns_of(letter)
-    if taken > width - 1 then
-      return text:sub(1, place - 1) .. (width > 0 and "…" or "")
+  local used = 0
+  for position, code in utf8.codes(text) do
+    used = used + columns_of(code)
+    if used > width - 1 then
+      return text:sub(1, position - 1) .. (width > 0 and "…" or "")
     end
   end
   return text
 end
 
 doc.describe(letters.cut, "letters.cut(text, width) -> text",
-  "Returns as much of a text as fits into that many columns, with … in place of the rest. Call letters.shown first when the "
+  "Returns the text when it fits into that many columns, else its beginning and …. Call letters.shown first when the "
     .. "text may have control characters.",
   { example = [=[
 local letters = require "modalua.letters"
