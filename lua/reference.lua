@@ -42,15 +42,9 @@ In a signature, `[x]` may be left out, and `->` stands before what is returned. 
 `tostring(err)` is one line for people. A mistake in the call itself throws. Tables that go to Orthanc have Orthanc's own names (`Level`,
 `TargetAet`), modalua's own options are `lower_case`. An unknown name throws, and the error says which one is right.
 
-## The folders
-
-`lua/modalua/` is the Lua half, compiled into the library. `core/` has the methods that are written in Lua, `text/` what aligns and escapes
-texts, `command/` the verbs, `prompt/` the prompt, `playground/` the sample studies. A file is loaded when it is first used
-(`src/binding/parts.h`). Each public function has one row. For the methods and for the functions of `modalua`, `json`, `task` and `doc` it
-stands in C (`doc_row` in `src/binding/doc.h`; `.part` names the file when the function is written in Lua); for other modules it is a call
-of `doc.describe` behind the function. `spec/doc_spec.lua` and `spec/examples_spec.lua` check the rows.
-
-## The functions
+Each public function has one row. For the methods and for the functions of `modalua`, `json`, `task` and `doc` it stands in C (`doc_row` in
+`src/binding/doc.h`); in the other modules it is a call of `doc.describe` behind the function. `spec/doc_spec.lua` and
+`spec/examples_spec.lua` check the rows. How the Lua half is built is in [modalua/README.md](modalua/README.md).
 
 The examples stand in this context, at the prompt of `modalua playground` or in a script. `clinic` is another Orthanc that the server
 knows (the playground has none), and `image.dcm` a DICOM file:

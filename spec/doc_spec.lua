@@ -119,6 +119,19 @@ describe("Every public function", function()
     assert.matches("unknown option 'nosuch'", select(2, pcall(calls[pacs.series], { nosuch = 1 })))
   end)
 
+  it("of a script's own can have options and an example too", function()
+    local function double(x) return 2 * x end
+    assert.are.equal(double, doc.describe(double, "double(x [, options])", "Returns two times x.",
+      { options = { { "options", "round", "boolean", "true: whole" }, { "options", "unit", false, "any" } }, example = "double(2)" }))
+    assert.are.same({ signature = "double(x [, options])", help = "Returns two times x.", example = "double(2)", options = {
+      { argument = "options", name = "round", type = "boolean", help = "true: whole" },
+      { argument = "options", name = "unit", help = "any" } } }, doc.of(double))
+    assert.has_error(function() doc.describe(double, "x", "y", { options = { 1 } }) end,
+      "describe: option 1 must be a table (a number was given)")
+    assert.has_error(function() doc.describe(double, "x", "y", { exmaple = "" }) end,
+      "describe: unknown option 'exmaple'; did you mean 'example'?")
+  end)
+
   it("is among all rows", function()
     local signatures = {}
     for _, row in ipairs(doc.rows()) do

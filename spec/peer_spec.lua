@@ -76,7 +76,7 @@ for _, version in ipairs(versions) do
       for _, name in ipairs { "", "a/b", "a b", ("x"):rep(64), 1, {} } do
         assert.has_error(function() client:peer(name) end)
       end
-      throws("'a.b' cannot be a peer's name", client.peer, client, "a.b")
+      throws("peer: 'a.b' is not a valid name", client.peer, client, "a.b")
       throws("modalua.Modality expected", client:modality("pacs").echo, peer)
       throws("modalua.Peer expected", peer.store, client:modality "pacs", study)
     end)

@@ -212,15 +212,33 @@ bool answers_tidy(lua_State *L)
     return l.signs > 0 && !lua_isnil(L, -1);
 }
 
-/* ---- asking for them ---- */
+/* ---- the request for the answers of a query ---- */
 
 typedef struct answers_call {
-    call base;
+    call call;
     char id[ORTHANC_ID_SIZE];
     const char *format;
 } answers_call;
 
-static int answers_answered(lua_State *L, call *c)
+static int answers_ask(lua_State *L, call *c);
+static int answers_on_list(lua_State *L, call *c);
+
+int answers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
+                const char *format)
+{
+    answers_call *a = (answers_call *)call_new(L, lp, sizeof *a, client_index, name, answers_ask);
+    strcpy(a->id, id);
+    a->format = format;
+    return op_run(L, &a->call.op);
+}
+
+static int answers_ask(lua_State *L, call *c)
+{
+    const answers_call *a = (const answers_call *)c;
+    return call_get(L, c, answers_on_list, "/queries/%s/answers?expand%s", a->id, a->format);
+}
+
+static int answers_on_list(lua_State *L, call *c)
 {
     if (call_answer(L, c) != 1)
         return 2;
@@ -228,19 +246,4 @@ static int answers_answered(lua_State *L, call *c)
         return call_fail(L, c, "decode", NULL, "the answers are no list");
     answers_tidy(L);
     return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
-}
-
-static int ask_answers(lua_State *L, call *c)
-{
-    const answers_call *q = (const answers_call *)c;
-    return call_get(L, c, answers_answered, "/queries/%s/answers?expand%s", q->id, q->format);
-}
-
-int answers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
-                const char *format)
-{
-    answers_call *q = (answers_call *)call_new(L, lp, sizeof *q, client_index, name, ask_answers);
-    strcpy(q->id, id);
-    q->format = format;
-    return op_run(L, &q->base.base);
 }

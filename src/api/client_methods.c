@@ -9,7 +9,7 @@
 #include "api/find_result.h"
 #include "api/job.h"
 #include "api/local_find.h"
-#include "api/modality.h"
+#include "api/remote.h"
 #include "api/modality_methods.h"
 #include "api/peer.h"
 #include "api/query.h"
@@ -37,7 +37,7 @@ static int read_route(lua_State *L, const char *name, const char *method)
     guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
     x = client_exchange(L, name, method);
     x->any_answer = true;
-    return op_run(L, &x->base);
+    return op_run(L, &x->op);
 }
 
 static int write_route(lua_State *L, const char *name, const char *method)
@@ -51,7 +51,7 @@ static int write_route(lua_State *L, const char *name, const char *method)
     x->any_answer = true;
     if (!single_request_set_body(L, x, 3))
         return 2;
-    return op_run(L, &x->base);
+    return op_run(L, &x->op);
 }
 
 static int fixed_route(lua_State *L, const char *name, const char *path)
@@ -59,7 +59,7 @@ static int fixed_route(lua_State *L, const char *name, const char *path)
     client_check(L, 1);
     lua_settop(L, 1);
     lua_pushstring(L, path);
-    return op_run(L, &client_exchange(L, name, "GET")->base);
+    return op_run(L, &client_exchange(L, name, "GET")->op);
 }
 
 /* ---- the methods ---- */
@@ -100,8 +100,8 @@ static int l_system(lua_State *L)
     lua_settop(L, 1);
     lua_pushliteral(L, "/system");
     x = client_exchange(L, "system", "GET");
-    x->base.advance = system_advance;
-    return op_run(L, &x->base);
+    x->op.advance = system_advance;
+    return op_run(L, &x->op);
 }
 
 static int l_default_encoding(lua_State *L)
@@ -153,7 +153,7 @@ static int l_jobs(lua_State *L)
 static int l_modality(lua_State *L)
 {
     lua_settop(L, 3);
-    return modality_from_arguments(L, doc_loop(L), 1, 2);
+    return remote_from_arguments(L, doc_loop(L), &remote_modality, 1, 2);
 }
 
 static int l_peer(lua_State *L)

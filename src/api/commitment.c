@@ -3,8 +3,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "api/get_and_store.h"
-#include "api/modality.h"
+#include "api/identifiers.h"
+#include "api/remote.h"
 #include "base/clock.h"
 #include "binding/doc.h"
 #include "binding/error.h"
@@ -67,7 +67,7 @@ int commitment_push(lua_State *L, int client_index, int uid)
 
 static int requested(lua_State *L, call *c)
 {
-    int answer = c->base.index + 1, data = answer + 2;
+    int answer = c->op.index + 1, data = answer + 2;
     if (call_answer(L, c) != 1)
         return 2;
     if (!lua_istable(L, answer) || (lua_getfield(L, answer, "ID"), !is_uid(L)))
@@ -86,13 +86,13 @@ static int request(lua_State *L, call *c)
     call_push_data(L, c);
     lua_getfield(L, -1, "body");
     return call_post(L, c, requested, CALL_REMOTE, "/modalities/%s/storage-commitment",
-                     ((modality_call *)c)->modality->name);
+                     c->remote->name);
 }
 
 /* The instances under the identifiers, as Orthanc describes them, join those that are asked for. */
 static int instances_known(lua_State *L, call *c)
 {
-    int list = c->base.index + 1, asked = list + 2;
+    int list = c->op.index + 1, asked = list + 2;
     if (call_answer(L, c) != 1)
         return 2;
     call_push_data(L, c);
@@ -100,14 +100,14 @@ static int instances_known(lua_State *L, call *c)
     for (lua_Integer i = 1, n = lua_istable(L, list) ? luaL_len(L, list) : 0; i <= n; i++) {
         if (lua_geti(L, list, i) != LUA_TTABLE ||
             lua_getfield(L, -1, "MainDicomTags") != LUA_TTABLE ||
-            !get_and_store_push_tag(L, lua_gettop(L), SOP_INSTANCE_UID))
+            !identifiers_push_tag(L, lua_gettop(L), SOP_INSTANCE_UID))
             return call_fail(L, c, "decode", NULL,
                              "what the server says of its instances makes no sense");
         lua_pushboolean(L, 1);
         lua_rawset(L, asked);
         lua_settop(L, asked);
     }
-    lua_settop(L, c->base.index);
+    lua_settop(L, c->op.index);
     return request(L, c);
 }
 
@@ -118,8 +118,8 @@ static int find_instances(lua_State *L, call *c)
     call_push_data(L, c);
     lua_getfield(L, -1, "body");
     lua_getfield(L, -1, "Resources");
-    lua_setfield(L, c->base.index + 1, "Resources");
-    lua_settop(L, c->base.index + 1);
+    lua_setfield(L, c->op.index + 1, "Resources");
+    lua_settop(L, c->op.index + 1);
     lua_pushliteral(L, "Instance");
     lua_setfield(L, -2, "Level");
     lua_pushboolean(L, 1);
@@ -136,7 +136,7 @@ enum { SELF = 1, RESOURCES, OPTIONS, BODY, CALL, STORED, INSTANCES, ASKED };
 static bool take_uid(lua_State *L, int row, uint32_t tag, lua_Integer n)
 {
     const char *name = orthanc_tag_row(tag)->name;
-    if (!get_and_store_push_tag(L, row, tag)) {
+    if (!identifiers_push_tag(L, row, tag)) {
         lua_pushfstring(L,
                         "resource %I has no %s, which storage commitment needs (of answers, ask "
                         "for it: %s = \"\")",
@@ -157,7 +157,7 @@ static bool take_resource(lua_State *L, lua_Integer n)
 {
     int row = lua_gettop(L), list = lua_istable(L, row) ? INSTANCES : STORED;
     if (list == STORED) {
-        if (!get_and_store_check_stored(L, "storage_commitment", n))
+        if (!identifiers_check_stored(L, "storage_commitment", n))
             return false;
     } else {
         lua_newtable(L);
@@ -222,37 +222,39 @@ int commitment_request(lua_State *L)
     struct {
         double wait_timeout;
     } o = { 0 };
-    modality_call *c;
+    const orthanc_key *newest;
+    call *c;
 
-    modality_check(L, SELF);
+    remote_check(L, SELF, &remote_modality);
     lua_settop(L, OPTIONS);
-    route_options_read(L, OPTIONS, "storage_commitment", &orthanc_commitment, call_timeout_rows,
-                       &o); /* … body */
+    newest = route_options_read(L, OPTIONS, "storage_commitment", &orthanc_commitment,
+                                call_timeout_rows, &o); /* … body */
 
-    c = modality_new_call(L, sizeof *c, "storage_commitment", request);
-    call_set_deadline(&c->call, o.wait_timeout);
-    lua_pushfstring(L, "/modalities/%s/storage-commitment", c->modality->name);
-    call_keep_route(L, CALL);
+    c = remote_new_call(L, sizeof *c, "storage_commitment", request);
+    c->needs.key = newest;
+    call_set_deadline(c, o.wait_timeout);
+    lua_pushfstring(L, "%s/storage-commitment", c->remote->path);
+    call_keep_error_path(L, CALL);
 
     push_lists(L);
     if (!take_resources(L))
-        return call_fail(L, &c->call, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
+        return call_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
     if (lua_rawlen(L, STORED) > 0)
-        c->call.step = find_instances;
+        c->step = find_instances;
     set_list(L, "Resources", STORED);
     set_list(L, "DicomInstances", INSTANCES);
-    lua_getiuservalue(L, SELF, MODALITY_CLIENT);
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
     call_keep(L, CALL, "client", -1);
     call_keep(L, CALL, "body", BODY);
     call_keep(L, CALL, "asked", ASKED);
     lua_settop(L, CALL);
-    return op_run(L, &c->call.base);
+    return op_run(L, &c->op);
 }
 
 /* ---- a call on a commitment ---- */
 
 typedef struct commitment_call {
-    call base;
+    call call;
     char uid[ORTHANC_UID_SIZE];
     double begun, heard; /* when the waiting began, and when the server last spoke of it */
 } commitment_call;
@@ -276,7 +278,7 @@ static int ask_status(lua_State *L, call *c)
 static int l_status(lua_State *L)
 {
     lua_settop(L, 1);
-    return op_run(L, &push_call(L, "status", ask_status)->base.base);
+    return op_run(L, &push_call(L, "status", ask_status)->call.op);
 }
 
 /* ---- what the modality has reported ---- */
@@ -387,7 +389,7 @@ static int ask(lua_State *L, call *c);
 
 static int too_late(lua_State *L, const commitment_call *w)
 {
-    call_fail(L, &w->base, "timeout", NULL,
+    call_fail(L, &w->call, "timeout", NULL,
               "wait_timeout is over, and the modality has not reported yet, which may take it "
               "days; client:commitment(\"%s\"):wait() goes on waiting",
               w->uid);
@@ -399,21 +401,21 @@ static int too_late(lua_State *L, const commitment_call *w)
 /* Asks again after a while. */
 static int wait(lua_State *L, commitment_call *w)
 {
-    call *c = &w->base;
-    double gap = call_gap(c, w->begun, GAP_FIRST, GAP_LAST);
+    call *c = &w->call;
+    double gap = call_poll_delay(c, w->begun, GAP_FIRST, GAP_LAST);
     if (gap == 0)
         return too_late(L, w);
     c->step = ask;
-    return op_sleep(L, &c->base, gap);
+    return op_sleep(L, &c->op, gap);
 }
 
 /* nil and the error are on the top. */
 static int unheard(lua_State *L, commitment_call *w)
 {
-    call *c = &w->base;
+    call *c = &w->call;
     int error = lua_gettop(L);
-    if (call_may_pass(L, c, w->heard)) {
-        lua_settop(L, c->base.index);
+    if (call_is_transient(L, c, w->heard)) {
+        lua_settop(L, c->op.index);
         return wait(L, w);
     }
     lua_getfield(L, error, "message");
@@ -432,7 +434,7 @@ static int answered(lua_State *L, call *c)
 {
     commitment_call *w = (commitment_call *)c;
     const char *state = "";
-    int status = c->base.index + 1;
+    int status = c->op.index + 1;
     lua_Integer failures;
     if (call_answer(L, c) != 1)
         return unheard(L, w);
@@ -442,7 +444,7 @@ static int answered(lua_State *L, call *c)
     lua_settop(L, status);
     if (strcmp(state, "Pending") == 0) {
         c->progress.state = progress_state(state);
-        lua_settop(L, c->base.index);
+        lua_settop(L, c->op.index);
         call_report(L, c);
         return wait(L, w);
     }
@@ -465,13 +467,13 @@ static int l_wait(lua_State *L)
     check_commitment(L, 1);
     lua_settop(L, 2);
     c = push_call(L, "wait", ask); /* self options client call */
-    call_read_wait(L, 2, &c->base, call_wait_rows);
+    call_read_wait(L, 2, &c->call, call_wait_rows);
     lua_remove(L, 2);
     lua_getiuservalue(L, 1, COMMITMENT_ASKED);
     call_keep(L, 3, "asked", -1);
     lua_pop(L, 1);
     c->begun = c->heard = clock_now();
-    return op_run(L, &c->base.base);
+    return op_run(L, &c->call.op);
 }
 
 /* ---- remove ---- */
@@ -501,7 +503,7 @@ static int remove_here(lua_State *L, call *c)
 static int l_remove(lua_State *L)
 {
     lua_settop(L, 1);
-    return op_run(L, &push_call(L, "remove", remove_here)->base.base);
+    return op_run(L, &push_call(L, "remove", remove_here)->call.op);
 }
 
 /* ---- the object ---- */

@@ -15,9 +15,9 @@ enum { SIZE_LIMIT = 1 << 16 /* bytes */ };
 
 /* ---- the file ---- */
 
-static int unusable(lua_State *L, const char *file, const char *why)
+static _Noreturn void unusable(lua_State *L, const char *file, const char *why)
 {
-    return error_usage(L, "connect: the configuration file %s cannot be used: %s", file, why);
+    error_usage(L, "connect: the configuration file %s cannot be used: %s", file, why);
 }
 
 /* Reads at most `room` bytes, and fills *what. Returns their number, or -1 with errno. */
@@ -59,11 +59,11 @@ static bool push_text(lua_State *L, const char *file, struct stat *what)
 
 /* Throws the error of Lua that is on the top, up to where it begins to quote the text of the file:
  * the quotation may be a password. */
-static int wrong_text(lua_State *L, const char *file, const char *quotation)
+static _Noreturn void wrong_text(lua_State *L, const char *file, const char *quotation)
 {
     const char *message = luaL_tolstring(L, -1, NULL), *end = strstr(message, quotation);
     lua_pushlstring(L, message, end ? (size_t)(end - message) : strlen(message));
-    return unusable(L, file, lua_tostring(L, -1));
+    unusable(L, file, lua_tostring(L, -1));
 }
 
 /* Replaces the text on the top by the table that it returns. [-1, +1, v] */
@@ -127,7 +127,7 @@ static void check_secrets(lua_State *L, const char *file, const struct stat *wha
 /* ---- the server ---- */
 
 /* The table of servers is at index. */
-static int unknown_server(lua_State *L, int servers, const char *file, const char *name)
+static _Noreturn void unknown_server(lua_State *L, int servers, const char *file, const char *name)
 {
     nearest h = nearest_for(name);
     for (lua_pushnil(L); lua_next(L, servers); lua_pop(L, 1)) {
@@ -135,9 +135,9 @@ static int unknown_server(lua_State *L, int servers, const char *file, const cha
         nearest_look(&h, row, sizeof *row);
     }
     if (h.name)
-        return error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name,
-                           file, h.name);
-    return error_usage(L, "connect: there is no server '%s' in %s", name, file);
+        error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name, file,
+                    h.name);
+    error_usage(L, "connect: there is no server '%s' in %s", name, file);
 }
 
 /* Pushes the name of the server: `name`, or else the default of the file, whose table is at index.

@@ -3,7 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "api/modality.h"
+#include "api/remote.h"
 #include "binding/error.h"
 #include "json/encode.h"
 #include "json/mark.h"
@@ -37,18 +37,17 @@ static const entry_kind peer_entry = { &orthanc_peer_settings,
 
 static const entry_kind *entry_kind_of(const remote *n)
 {
-    return n->kind == &remote_peer ? &peer_entry : &modality_entry;
+    return n->kind != &remote_modality ? &peer_entry : &modality_entry;
 }
 
 typedef struct entry_call {
-    modality_call base;
-    bool create;               /* a new entry is allowed */
-    const orthanc_key *newest; /* a key that needs a new server; NULL = none */
+    call call;
+    bool create; /* a new entry is allowed */
 } entry_call;
 
 static int get_entry(lua_State *L, call *c, call_step next)
 {
-    const remote *n = ((modality_call *)c)->modality;
+    const remote *n = c->remote;
     return call_get(L, c, next, "%s/%s/configuration", n->kind->root, n->name);
 }
 
@@ -168,7 +167,7 @@ static int not_taken(lua_State *L, call *c, int entry, const char *names)
 /* What the server has now is the answer. */
 static int compare(lua_State *L, call *c)
 {
-    int entry = c->base.index + 1, settings = entry + 2, names = entry + 3;
+    int entry = c->op.index + 1, settings = entry + 2, names = entry + 3;
     if (call_answer(L, c) != 1) {
         lua_getfield(L, -1, "message");
         lua_pushfstring(L, "it is changed, but what the server has now cannot be told: %s",
@@ -192,7 +191,7 @@ static int compare(lua_State *L, call *c)
     if (lua_rawlen(L, names) > 0)
         return not_taken(L, c, entry, lua_tostring(L, names));
     lua_settop(L, entry);
-    lua_pushstring(L, entry_kind_of(((modality_call *)c)->modality)->note);
+    lua_pushstring(L, entry_kind_of(c->remote)->note);
     return 2;
 }
 
@@ -200,7 +199,7 @@ static int written(lua_State *L, call *c)
 {
     if (call_answer(L, c) != 1)
         return 2;
-    lua_settop(L, c->base.index);
+    lua_settop(L, c->op.index);
     return get_entry(L, c, compare);
 }
 
@@ -243,9 +242,9 @@ static const char *first_lack(lua_State *L, const entry_kind *kind, int entry)
 /* The entry as it is, or an empty table for a new one, is on the top. */
 static int write_entry(lua_State *L, call *c)
 {
-    const remote *n = ((modality_call *)c)->modality;
+    const remote *n = c->remote;
     const entry_kind *kind = entry_kind_of(n);
-    int entry = c->base.index + 1, settings = entry + 2;
+    int entry = c->op.index + 1, settings = entry + 2;
     const char *lack;
     if (!lua_istable(L, entry))
         return call_fail(L, c, "decode", NULL, "what the server says of the entry is no table");
@@ -269,9 +268,9 @@ static int write_entry(lua_State *L, call *c)
 static int not_read(lua_State *L, call *c)
 {
     const entry_call *e = (entry_call *)c;
-    bool unknown = error_is_code(L, -1, entry_kind_of(e->base.modality)->unknown);
+    bool unknown = error_is_code(L, -1, entry_kind_of(e->call.remote)->unknown);
     if (unknown && e->create) {
-        lua_settop(L, c->base.index);
+        lua_settop(L, c->op.index);
         lua_newtable(L);
         return write_entry(L, c);
     }
@@ -292,16 +291,6 @@ static int read_answered(lua_State *L, call *c)
 static int read_entry(lua_State *L, call *c)
 {
     return get_entry(L, c, read_answered);
-}
-
-static int version_known(lua_State *L, call *c)
-{
-    return call_lacks_key(L, c, ((entry_call *)c)->newest) ? 2 : read_entry(L, c);
-}
-
-static int begin(lua_State *L, call *c)
-{
-    return ((entry_call *)c)->newest ? call_need_version(L, c, version_known) : read_entry(L, c);
 }
 
 /* ---- configure: the call ---- */
@@ -351,7 +340,7 @@ int configuration_set(lua_State *L)
         bool create;
     } o = { false };
     enum { SELF = 1, GIVEN, SETTINGS, CALL };
-    const remote *n = remote_check_either(L, SELF);
+    const remote *n = remote_check_any(L, SELF);
     const orthanc_key *newest;
     entry_call *e;
 
@@ -365,14 +354,14 @@ int configuration_set(lua_State *L)
     split_commitment(L, SETTINGS);
     mark_headers(L, SETTINGS);
 
-    e = (entry_call *)modality_new_call(L, sizeof *e, "configure", begin);
+    e = (entry_call *)remote_new_call(L, sizeof *e, "configure", read_entry);
     e->create = o.create;
-    e->newest = newest;
+    e->call.needs.key = newest;
     call_keep(L, CALL, "settings", SETTINGS);
     lua_pushfstring(L, "%s/%s", n->kind->root, n->name);
-    call_keep_route(L, CALL);
-    e->base.call.method = "PUT";
-    return op_run(L, &e->base.call.base);
+    call_keep_error_path(L, CALL);
+    e->call.error_method = "PUT";
+    return op_run(L, &e->call.op);
 }
 
 /* ---- the others ---- */
@@ -385,9 +374,9 @@ static int ask(lua_State *L, call *c)
 /* GET /modalities/{name}/configuration or /peers/{name}/configuration. */
 int configuration_get(lua_State *L)
 {
-    remote_check_either(L, 1);
+    remote_check_any(L, 1);
     lua_settop(L, 1);
-    return op_run(L, &modality_new_call(L, sizeof(modality_call), "configuration", ask)->call.base);
+    return op_run(L, &remote_new_call(L, sizeof(call), "configuration", ask)->op);
 }
 
 static int removed(lua_State *L, call *c)
@@ -400,16 +389,15 @@ static int removed(lua_State *L, call *c)
 
 static int send_remove(lua_State *L, call *c)
 {
-    const remote *n = ((modality_call *)c)->modality;
+    const remote *n = c->remote;
     return call_request(L, c, removed, "DELETE", CALL_CHANGE, "%s/%s", n->kind->root, n->name);
 }
 
 /* DELETE /modalities/{name} or /peers/{name}. */
 int configuration_remove(lua_State *L)
 {
-    const remote *n = remote_check_either(L, 1);
+    const remote *n = remote_check_any(L, 1);
     guard_check(L, n->lp, "remove", not_the_server);
     lua_settop(L, 1);
-    return op_run(L,
-                  &modality_new_call(L, sizeof(modality_call), "remove", send_remove)->call.base);
+    return op_run(L, &remote_new_call(L, sizeof(call), "remove", send_remove)->op);
 }

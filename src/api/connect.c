@@ -230,16 +230,6 @@ static int client_gc(lua_State *L)
     return 0;
 }
 
-/* Pushes a table whose keys ("k") or values ("v") are weak. [-0, +1, m] */
-static void push_weak_table(lua_State *L, const char *mode)
-{
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-}
-
 /* Reads the arguments ([url] [, options], or the options alone) of connect. Returns the index of
  * the options, which may be nil. [-0, +0, v] */
 static int read_arguments(lua_State *L, connect_options *o)
@@ -257,21 +247,6 @@ static int read_arguments(lua_State *L, connect_options *o)
         luaL_error(L, "connect: give one table of options");
     }
     return options;
-}
-
-/* Pushes a client without a server. [-0, +1, m] */
-static client *push_client(lua_State *L)
-{
-    client *c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
-    memset(c, 0, sizeof *c);
-    luaL_setmetatable(L, CLIENT_TYPE);
-    push_weak_table(L, "v");
-    lua_setiuservalue(L, -2, CLIENT_QUERIES);
-    push_weak_table(L, "k");
-    lua_setiuservalue(L, -2, CLIENT_ANSWERS);
-    lua_newtable(L);
-    lua_setiuservalue(L, -2, CLIENT_DOUBTS);
-    return c;
 }
 
 static int l_connect(lua_State *L)
@@ -292,8 +267,10 @@ static int l_connect(lua_State *L)
     apply_config(&o, host_config(L));
     check_credentials(L, &o);
 
-    c = push_client(L);
+    c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
+    c->server = NULL;
     c->timeout = o.timeout;
+    luaL_setmetatable(L, CLIENT_TYPE);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);

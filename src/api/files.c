@@ -7,7 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/modality.h"
+#include "api/remote.h"
 #include "base/partial_file.h"
 #include "base/zip.h"
 #include "binding/doc.h"
@@ -45,7 +45,7 @@ const option files_source_rows[] = {
 
 /* ---- the file ---- */
 
-static void released(op *o)
+static void files_released(op *o)
 {
     file_call *f = (file_call *)o;
     call_released(o);
@@ -57,8 +57,8 @@ static void released(op *o)
 }
 
 /* Pushes a call about the file whose name is at index (0 = none); the client is at `client`. */
-static file_call *push_call(lua_State *L, loop *lp, int client_index, int name_index,
-                            const char *name, call_step first)
+static file_call *push_file_call(lua_State *L, loop *lp, int client_index, int name_index,
+                                 const char *name, call_step first)
 {
     size_t size = 0;
     const char *text = name_index ? lua_tolstring(L, name_index, &size) : "";
@@ -70,7 +70,7 @@ static file_call *push_call(lua_State *L, loop *lp, int client_index, int name_i
     f = (file_call *)call_new(L, lp, sizeof *f + 2 * (size + sizeof PARTIAL_FILE_SUFFIX),
                               client_index, name, first);
     f->file.fd = -1;
-    f->call.base.released = released;
+    f->call.op.on_release = files_released;
     memcpy(f->name, text, size + 1);
     return f;
 }
@@ -120,20 +120,20 @@ static bool is_cut(const file_call *f)
     char tail[ZIP_TAIL];
     const http_file *file = &f->file;
     size_t room = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
-    if (strcmp(f->call.base.transfer.content_type, ZIP_TYPE) != 0)
+    if (strcmp(f->call.op.transfer.content_type, ZIP_TYPE) != 0)
         return false;
     return pread(file->fd, tail, room, file->done - (curl_off_t)room) != (ssize_t)room ||
            !zip_has_end(tail, room);
 }
 
-static int downloaded(lua_State *L, call *c)
+static int files_on_download(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     int error;
     if (call_answer(L, c) != 1)
         return failed(L, f);
     if (is_cut(f)) {
-        response_cut(L, &c->base);
+        response_cut(L, &c->op);
         return failed(L, f);
     }
     error = partial_file_commit(f->file.fd, f->name, f->name + f->part);
@@ -144,7 +144,7 @@ static int downloaded(lua_State *L, call *c)
     return 1;
 }
 
-static int download_begin(lua_State *L, call *c)
+static int files_send_download(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     bool post = c->request.body != NULL;
@@ -154,7 +154,8 @@ static int download_begin(lua_State *L, call *c)
     c->request.sink = &f->file;
     call_push_data(L, c);
     lua_getfield(L, -1, "path");
-    return call_start(L, c, downloaded, post ? "POST" : "GET", post ? CALL_REMOTE : CALL_ECHO);
+    return call_start(L, c, files_on_download, post ? "POST" : "GET",
+                      post ? CALL_REMOTE : CALL_ECHO);
 }
 
 /* Pushes the option, a table or nil; returns its place. */
@@ -201,7 +202,7 @@ int files_download(lua_State *L)
     lua_settop(L, OPTIONS);
     luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING && lua_rawlen(L, FILE_NAME) > 0,
                      FILE_NAME, "name of a file");
-    f = push_call(L, doc_loop(L), SELF, FILE_NAME, "download", download_begin);
+    f = push_file_call(L, doc_loop(L), SELF, FILE_NAME, "download", files_send_download);
     name_part(f);
     read_options(L, f, OPTIONS, files_download_rows);
     single_request_push_path(L, PATH, push_option(L, OPTIONS, "query"));
@@ -212,7 +213,7 @@ int files_download(lua_State *L)
     if (!set_body(L, f, CALL))
         return 2;
     lua_settop(L, CALL);
-    return op_run(L, &f->call.base);
+    return op_run(L, &f->call.op);
 }
 
 /* ---- sending ---- */
@@ -250,7 +251,7 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
     } else {
         lua_pushnil(L);
     }
-    f = push_call(L, lp, client_index, data ? 0 : SOURCE, name, first); /* … data call */
+    f = push_file_call(L, lp, client_index, data ? 0 : SOURCE, name, first); /* … data call */
     if (data) {
         f->call.request.body = lua_tolstring(L, -2, &f->call.request.body_size);
         call_keep(L, lua_gettop(L), "body", -2);
@@ -278,7 +279,7 @@ static int send_source(lua_State *L, call *c, call_step next)
 
 /* ---- upload ---- */
 
-static int upload_begin(lua_State *L, call *c);
+static int files_send_upload(lua_State *L, call *c);
 
 /* Whether Orthanc says of the instance at index that it has it. */
 static bool is_stored(lua_State *L, int index)
@@ -323,16 +324,16 @@ static bool lost_a_race(lua_State *L, const file_call *f)
     return lost && f->tries < STORE_TRIES;
 }
 
-static int uploaded(lua_State *L, call *c)
+static int files_on_upload(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
-    int result = c->base.index + 1;
+    int result = c->op.index + 1;
     f->tries++;
     if (call_answer(L, c) != 1) {
         if (!lost_a_race(L, f))
             return failed(L, f);
-        c->step = upload_begin;
-        return op_sleep(L, &c->base, f->tries * STORE_PAUSE);
+        c->step = files_send_upload;
+        return op_sleep(L, &c->op, f->tries * STORE_PAUSE);
     }
     if (all_stored(L, result))
         return 1;
@@ -343,9 +344,9 @@ static int uploaded(lua_State *L, call *c)
     return failed(L, f);
 }
 
-static int upload_begin(lua_State *L, call *c)
+static int files_send_upload(lua_State *L, call *c)
 {
-    return send_source(L, c, uploaded);
+    return send_source(L, c, files_on_upload);
 }
 
 /* POST /instances: a DICOM file, or an archive of them. self source options */
@@ -354,34 +355,34 @@ int files_upload(lua_State *L)
     file_call *f;
     client_check(L, 1);
     lua_settop(L, 3);
-    f = push_sender(L, doc_loop(L), 1, "upload", upload_begin);
+    f = push_sender(L, doc_loop(L), 1, "upload", files_send_upload);
     lua_pushliteral(L, "/instances");
     f->call.request.path = lua_tostring(L, -1);
-    call_keep_route(L, lua_gettop(L) - 1);
-    return op_run(L, &f->call.base);
+    call_keep_error_path(L, lua_gettop(L) - 1);
+    return op_run(L, &f->call.op);
 }
 
 /* ---- C-STORE of a file ---- */
 
-static int stored_straight(lua_State *L, call *c)
+static int files_on_store_straight(lua_State *L, call *c)
 {
     return call_answer(L, c) == 1 ? 1 : failed(L, (file_call *)c);
 }
 
-static int store_straight_begin(lua_State *L, call *c)
+static int files_send_store_straight(lua_State *L, call *c)
 {
-    return send_source(L, c, stored_straight);
+    return send_source(L, c, files_on_store_straight);
 }
 
 /* POST /modalities/{name}/store-straight: DICOM PS3.4 B (Storage). self source options */
 int files_store_straight(lua_State *L)
 {
-    const modality *m = modality_check(L, 1);
+    const remote *m = remote_check(L, 1, &remote_modality);
     file_call *f;
     lua_settop(L, 3);
-    lua_getiuservalue(L, 1, MODALITY_CLIENT);
-    f = push_sender(L, m->lp, 4, "store_straight", store_straight_begin);
+    lua_getiuservalue(L, 1, REMOTE_CLIENT);
+    f = push_sender(L, m->lp, 4, "store_straight", files_send_store_straight);
     lua_pushfstring(L, "/modalities/%s/store-straight", m->name);
-    call_keep_route(L, lua_gettop(L) - 1);
-    return op_run(L, &f->call.base);
+    call_keep_error_path(L, lua_gettop(L) - 1);
+    return op_run(L, &f->call.op);
 }

@@ -29,10 +29,19 @@ bool find_charset_refuse(lua_State *L, const call *c, int query, const char *cha
     return true;
 }
 
-static int answered(lua_State *L, call *c)
+static int find_charset_on_encoding(lua_State *L, call *c);
+
+int find_charset_choose(lua_State *L, call *c, call_step next)
+{
+    c->after = next;
+    return call_get(L, c, find_charset_on_encoding, "/tools/default-encoding");
+}
+
+/* Without an answer the filters go out in UTF-8, and data.note tells why. */
+static int find_charset_on_encoding(lua_State *L, call *c)
 {
     const orthanc_encoding *own = NULL, *chosen;
-    int data = c->base.index + 3;
+    int data = c->op.index + 3, query = data + 2;
     if (call_answer(L, c) == 1) {
         if (lua_type(L, -1) == LUA_TSTRING)
             own = orthanc_encoding_named(lua_tostring(L, -1));
@@ -43,31 +52,25 @@ static int answered(lua_State *L, call *c)
     call_push_data(L, c);
     lua_getfield(L, data, "body");
     lua_getfield(L, -1, "Query");
-    chosen =
-        own && own->dicom && all_fit(L, lua_gettop(L), own) ? own : orthanc_encoding_named("Utf8");
+    chosen = own && own->dicom && all_fit(L, query, own) ? own : orthanc_encoding_named("Utf8");
     lua_pushstring(L, chosen->dicom);
-    lua_setfield(L, -2, "0008,0005");
+    lua_setfield(L, query, "0008,0005");
     if (!own && !lua_isnil(L, data - 1)) {
+        lua_getfield(L, data - 1, "message");
         lua_pushfstring(
             L, "the server does not say its DefaultEncoding (%s), so the filter was sent in UTF-8",
-            (lua_getfield(L, data - 1, "message"), lua_tostring(L, -1)));
+            lua_tostring(L, -1));
         lua_setfield(L, data, "note");
     }
-    lua_settop(L, c->base.index);
+    lua_settop(L, c->op.index);
     return c->after(L, c);
-}
-
-int find_charset_choose(lua_State *L, call *c, call_step next)
-{
-    c->after = next;
-    return call_get(L, c, answered, "/tools/default-encoding");
 }
 
 void find_charset_add_note(lua_State *L, const call *c)
 {
     int warning = lua_gettop(L);
-    call_push_data(L, c);
-    if (lua_getfield(L, -1, "note") == LUA_TSTRING) {
+    call_push(L, c, "note");
+    if (lua_type(L, -1) == LUA_TSTRING) {
         if (lua_isstring(L, warning))
             lua_pushfstring(L, "%s; %s", lua_tostring(L, -1), lua_tostring(L, warning));
         lua_replace(L, warning);

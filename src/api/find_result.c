@@ -5,6 +5,7 @@
 
 #include "binding/doc.h"
 #include "binding/error.h"
+#include "engine/cleanup.h"
 #include "request/single_request.h"
 
 #define FOUND_TYPE "modalua.Found"
@@ -68,7 +69,7 @@ query_facts find_result_facts(lua_State *L, int client_index, const char *id)
 {
     query_facts facts = { .known = false, .level = ORTHANC_NO_LEVEL };
     int top = lua_gettop(L);
-    lua_getiuservalue(L, client_index, CLIENT_QUERIES);
+    client_push_table(L, client_index, CLIENT_QUERIES, "v");
     if (lua_getfield(L, -1, id) == LUA_TTABLE && push_facts(L, top + 2)) {
         facts.known = true;
         lua_getfield(L, top + 3, "broad");
@@ -103,7 +104,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
     single_request *x;
     lua_pushfstring(L, "/queries/%s", id);
     x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
-    x->base.advance = close_advance;
+    x->op.advance = close_advance;
     return x;
 }
 
@@ -112,7 +113,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
 int find_result_close_later(lua_State *L, loop *lp, int client_index, const char *id)
 {
     single_request *x = find_result_push_close(L, lp, client_index, id);
-    op_farewell(L, &x->base, x->server, &x->request);
+    cleanup_start(L, &x->op, x->server, &x->request);
     return 0;
 }
 
@@ -139,7 +140,7 @@ static int l_found_close(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    return op_run(L, &find_result_push_close(L, doc_loop(L), 3, lua_tostring(L, 4))->base);
+    return op_run(L, &find_result_push_close(L, doc_loop(L), 3, lua_tostring(L, 4))->op);
 }
 
 static int l_found_scope(lua_State *L)
@@ -231,7 +232,7 @@ void find_result_push(lua_State *L, int client_index, const char *id, const quer
     lua_settop(L, meta);
     lua_setmetatable(L, found);
 
-    lua_getiuservalue(L, client_index, CLIENT_QUERIES);
+    client_push_table(L, client_index, CLIENT_QUERIES, "v");
     set_value(L, lua_gettop(L), id, found);
     lua_settop(L, found);
 }
@@ -242,7 +243,7 @@ void find_result_note_answers(lua_State *L, int client_index, int answers, const
 {
     int noted = lua_gettop(L) + 1;
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
-    lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
+    client_push_table(L, client_index, CLIENT_ANSWERS, "k");
     lua_pushstring(L, modality);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, answers, i);
@@ -257,7 +258,7 @@ void find_result_note_answers(lua_State *L, int client_index, int answers, const
 bool find_result_is_answer(lua_State *L, int client_index, int index, const char *modality)
 {
     bool is;
-    lua_getiuservalue(L, client_index, CLIENT_ANSWERS);
+    client_push_table(L, client_index, CLIENT_ANSWERS, "k");
     lua_pushvalue(L, index);
     is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
     lua_pop(L, 2);

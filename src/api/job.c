@@ -8,21 +8,21 @@
 #include "binding/error.h"
 #include "binding/options.h"
 #include "binding/userdata.h"
+#include "request/version.h"
 
 #define JOB_TYPE "modalua.Job"
 
 enum { JOB_CLIENT = 1 }; /* its user value */
-
-/* Below a call: the job, and its client. */
-enum { JOB_CLIENT_ON_STACK = 2 };
 
 typedef struct job {
     char id[ORTHANC_ID_SIZE];
 } job;
 
 typedef struct job_call {
+    call call;
     job_poll poll;
-    const char *action; /* of the path */
+    bool by_get;        /* the job is a C-GET */
+    const char *action; /* the last part of the path: "cancel" */
 } job_call;
 
 static job *check_job(lua_State *L, int index)
@@ -50,170 +50,145 @@ int job_push(lua_State *L, int client_index, int id)
     return 1;
 }
 
-/* Pushes a call on the job at 1; the stack is left with the job, its client and the call on top. */
-static job_call *push_call(lua_State *L, const char *name, call_step first)
+/* Pushes a call on the job at 1. */
+static job_call *job_new_call(lua_State *L, const char *name, call_step first)
 {
     const job *j = check_job(L, 1);
     job_call *c;
     lua_getiuservalue(L, 1, JOB_CLIENT);
     c = (job_call *)call_new(L, doc_loop(L), sizeof *c, -1, name, first);
+    lua_remove(L, -2);
+    c->call.poll = &c->poll;
     strcpy(c->poll.job, j->id);
     return c;
 }
 
 /* ---- status ---- */
 
-static int ask_status(lua_State *L, call *c)
+static int job_ask_status(lua_State *L, call *c)
 {
-    return call_get(L, c, call_answer, "/jobs/%s", ((job_call *)c)->poll.job);
+    return call_get(L, c, call_answer, "/jobs/%s", c->poll->job);
 }
 
 static int l_status(lua_State *L)
 {
     lua_settop(L, 1);
-    return op_run(L, &push_call(L, "status", ask_status)->poll.base.call.base);
+    return op_run(L, &job_new_call(L, "status", job_ask_status)->call.op);
 }
 
-/* ---- wait ---- */
+/* ---- wait: the steps, in order ---- */
 
-static int begin(lua_State *L, call *c)
-{
-    return job_poll_begin(L, (job_poll *)c, 0);
-}
-
-static bool is_by_get(lua_State *L, int record)
-{
-    bool by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
-                  strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
-    lua_pop(L, 1);
-    return by_get;
-}
-
-/* Pushes what this client keeps of a transfer that it has started, once, for the Lua half to prove
- * its outcome; false, and pushes nothing, when it has not. */
-static bool push_transfer(lua_State *L, call *c)
-{
-    int top = lua_gettop(L);
-    lua_getiuservalue(L, JOB_CLIENT_ON_STACK, CLIENT_DOUBTS);
-    if (lua_getfield(L, -1, ((job_poll *)c)->job) != LUA_TTABLE) {
-        lua_settop(L, top);
-        return false;
-    }
-    lua_pushnil(L);
-    lua_setfield(L, top + 1, ((job_poll *)c)->job);
-    lua_pushstring(L, c->base.name);
-    lua_setfield(L, -2, "called");
-    return true;
-}
-
-static int unproven(lua_State *L, job_poll *w, int result)
-{
-    call_fail(L, &w->base.call, "unknown", "unproven",
-              "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
-              "fails too");
-    lua_pushvalue(L, result);
-    lua_setfield(L, -2, "result");
-    job_poll_set_job(L, w);
-    return 2;
-}
-
-/* The result, as the record gives it. */
-static int result_known(lua_State *L, call *c)
-{
-    job_poll *w = (job_poll *)c;
-    int result;
-    call_push_data(L, c);
-    lua_getfield(L, -1, "result");
-    result = lua_gettop(L);
-    if (job_poll_is_partial(L, w, result))
-        return 2;
-    if (push_transfer(L, c)) {
-        lua_getfield(L, -1, "reason");
-        lua_insert(L, -2); /* result … reason data */
-        return transfer_resolve(L, w, result, lua_tostring(L, -2));
-    }
-    lua_getfield(L, result - 1, "by_get");
-    if (lua_toboolean(L, -1) && !orthanc_tells_failed_gets(c->client->version))
-        return unproven(L, w, result);
-    lua_settop(L, result);
-    return 1;
-}
-
-static int succeeded(lua_State *L, call *c)
-{
-    int record = lua_gettop(L);
-    bool by_get = is_by_get(L, record);
-    call_push_data(L, c);
-    lua_getfield(L, record, "Content");
-    lua_setfield(L, -2, "result");
-    lua_pushboolean(L, by_get);
-    lua_setfield(L, -2, "by_get");
-    lua_settop(L, c->base.index);
-    return by_get ? call_need_version(L, c, result_known) : result_known(L, c);
-}
-
-/* nil and the error are on the top. */
-static int forgotten(lua_State *L, call *c)
-{
-    job_poll *w = (job_poll *)c;
-    if (push_transfer(L, c)) {
-        lua_pushnil(L);
-        lua_insert(L, -2);
-        return transfer_resolve(L, w, lua_gettop(L) - 1, "the server has forgotten the job");
-    }
-    job_poll_set_job(L, w);
-    return 2;
-}
+static int job_begin_wait(lua_State *L, call *c); /* → job_poll.c */
+static int job_on_success(lua_State *L, call *c);
+static int job_on_gone(lua_State *L, call *c);
+static int job_on_result(lua_State *L, call *c);
 
 static int l_wait(lua_State *L)
 {
     job_call *c;
     check_job(L, 1);
     lua_settop(L, 2);
-    c = push_call(L, "wait", begin); /* job options client call */
-    call_read_wait(L, 2, &c->poll.base.call, call_wait_rows);
-    lua_remove(L, 2);
-    c->poll.succeeded = succeeded;
-    c->poll.forgotten = forgotten;
-    return op_run(L, &c->poll.base.call.base);
+    c = job_new_call(L, "wait", job_begin_wait); /* job options call */
+    call_read_wait(L, 2, &c->call, call_wait_rows);
+    c->poll.on_success = job_on_success;
+    c->poll.on_gone = job_on_gone;
+    return op_run(L, &c->call.op);
 }
 
-/* ---- what can be done to it ---- */
+static int job_begin_wait(lua_State *L, call *c)
+{
+    return job_poll_begin(L, c, 0);
+}
 
-enum { REFUSED = 400 }; /* HTTP's status */
-
-/* Orthanc refuses with an empty 400, whatever the reason. */
-static int action_answered(lua_State *L, call *c)
+/* Orthanc's version decides whether the success of a C-GET is believed. */
+static int job_on_success(lua_State *L, call *c)
 {
     job_call *j = (job_call *)c;
-    if (call_answer(L, c) == 1) {
-        lua_pushboolean(L, 1);
+    int record = c->op.index + 1;
+    j->by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
+                strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
+    lua_getfield(L, record, "Content");
+    call_keep(L, c->op.index, "result", -1);
+    lua_settop(L, c->op.index);
+    return j->by_get ? version_ask(L, c, job_on_result) : job_on_result(L, c);
+}
+
+static int job_on_result(lua_State *L, call *c)
+{
+    int result = c->op.index + 1;
+    call_push(L, c, "result");
+    if (job_poll_is_incomplete(L, c, result))
+        return 2;
+    if (transfer_take_unverified(L, c, c->poll->job)) {
+        lua_pushstring(L, c->op.name);
+        lua_setfield(L, -2, "called");
+        lua_getfield(L, -1, "reason");
+        lua_insert(L, -2); /* result reason data */
+        return transfer_verify(L, c, result, lua_tostring(L, -2));
+    }
+    if (!((job_call *)c)->by_get || orthanc_tells_failed_gets(version_of(c)))
         return 1;
-    }
-    if (c->base.transfer.status == REFUSED && c->base.transfer.body_size == 0) {
-        call_fail(L, c, "orthanc", "job_state",
-                  "the server does not do that to this job: it may be unknown there, or not in a "
-                  "state for it (status() tells)");
-        error_set_integer(L, "status", REFUSED);
-    }
-    job_poll_set_job(L, &j->poll);
+    call_fail(L, c, "unknown", "unproven",
+              "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
+              "fails too");
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    job_poll_set_job(L, c);
     return 2;
 }
 
-static int act(lua_State *L, call *c)
+/* Stack: nil, error. */
+static int job_on_gone(lua_State *L, call *c)
 {
-    const job_call *j = (job_call *)c;
-    lua_newtable(L);
-    return call_post(L, c, action_answered, CALL_CHANGE, "/jobs/%s/%s", j->poll.job, j->action);
+    if (transfer_take_unverified(L, c, c->poll->job)) {
+        lua_pushstring(L, c->op.name);
+        lua_setfield(L, -2, "called");
+        lua_pushnil(L);
+        lua_insert(L, -2); /* nil error result data */
+        return transfer_verify(L, c, lua_gettop(L) - 1, "the server has forgotten the job");
+    }
+    job_poll_set_job(L, c);
+    return 2;
 }
+
+/* ---- cancel, pause, resume, resubmit ---- */
+
+enum { REFUSED = 400 }; /* HTTP status */
+
+static int job_send_action(lua_State *L, call *c);
+static int job_on_action(lua_State *L, call *c);
 
 static int run_action(lua_State *L, const char *action)
 {
     job_call *c;
     lua_settop(L, 1);
-    c = push_call(L, action, act);
+    c = job_new_call(L, action, job_send_action);
     c->action = action;
-    return op_run(L, &c->poll.base.call.base);
+    return op_run(L, &c->call.op);
+}
+
+static int job_send_action(lua_State *L, call *c)
+{
+    lua_newtable(L);
+    return call_post(L, c, job_on_action, CALL_CHANGE, "/jobs/%s/%s", c->poll->job,
+                     ((job_call *)c)->action);
+}
+
+/* Orthanc refuses with an empty 400 for every reason. */
+static int job_on_action(lua_State *L, call *c)
+{
+    if (call_answer(L, c) == 1) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (c->op.transfer.status == REFUSED && c->op.transfer.body_size == 0) {
+        call_fail(L, c, "orthanc", "job_state",
+                  "the server does not do that to this job: it may be unknown there, or not in a "
+                  "state for it (status() tells)");
+        error_set_integer(L, "status", REFUSED);
+    }
+    job_poll_set_job(L, c);
+    return 2;
 }
 
 static int l_cancel(lua_State *L)
@@ -238,7 +213,7 @@ static int l_resubmit(lua_State *L)
 
 /* ---- the object ---- */
 
-static int l_index(lua_State *L)
+static int job_index(lua_State *L)
 {
     const job *j = check_job(L, 1);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
@@ -248,7 +223,7 @@ static int l_index(lua_State *L)
     return userdata_method(L);
 }
 
-static int l_tostring(lua_State *L)
+static int job_tostring(lua_State *L)
 {
     lua_pushfstring(L, "%s %s", JOB_TYPE, check_job(L, 1)->id);
     return 1;
@@ -307,8 +282,8 @@ static const doc_row methods[] = {
 
 void job_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__index", l_index },
-                                     { "__tostring", l_tostring },
+    static const luaL_Reg meta[] = { { "__index", job_index },
+                                     { "__tostring", job_tostring },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);

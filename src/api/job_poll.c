@@ -9,30 +9,123 @@
 #include "orthanc/failures.h"
 #include "request/response.h"
 
-/* Seconds between two questions. */
-#define GAP_FIRST 0.004
-#define GAP_LAST  0.5
+/* Seconds between two polls. */
+#define DELAY_LEAST 0.004
+#define DELAY_MOST  0.5
 
 enum { CANCELED_JOB = 37 }; /* OrthancStatus */
 
-static int ask(lua_State *L, call *c);
+/* ---- the steps, in order ---- */
 
-/* ---- what is said of it ---- */
+static int job_poll_wait(lua_State *L, call *c);
+static int job_poll_ask(lua_State *L, call *c);
+static int job_poll_on_status(lua_State *L, call *c);
+static int job_poll_on_error(lua_State *L, call *c);
+static int job_poll_on_failure(lua_State *L, call *c, int record);
+static int job_poll_on_deadline(lua_State *L, call *c);
 
-void job_poll_set_job(lua_State *L, const job_poll *w)
+static void job_poll_report(lua_State *L, call *c, int record, const char *state);
+
+int job_poll_begin(lua_State *L, call *c, double age)
 {
-    call_set_origin(L, &w->base.call); /* what was asked for, not the polling */
-    if (w->job[0])
-        error_set(L, "job", w->job);
+    c->poll->heard = clock_now();
+    c->poll->begun = c->poll->heard - age;
+    return job_poll_wait(L, c);
 }
 
-/* The DIMSE status that the result at index names for a part of the work; -1 when there is none, or
- * only zeros. */
-static int details_dimse(lua_State *L, int content)
+static int job_poll_wait(lua_State *L, call *c)
+{
+    double delay = call_poll_delay(c, c->poll->begun, DELAY_LEAST, DELAY_MOST);
+    if (delay == 0)
+        return job_poll_on_deadline(L, c);
+    c->step = job_poll_ask;
+    return op_sleep(L, &c->op, delay);
+}
+
+static int job_poll_ask(lua_State *L, call *c)
+{
+    return call_get(L, c, job_poll_on_status, "/jobs/%s", c->poll->job);
+}
+
+static int job_poll_on_status(lua_State *L, call *c)
+{
+    int record = c->op.index + 1;
+    const char *state;
+    if (call_answer(L, c) != 1)
+        return job_poll_on_error(L, c);
+    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
+        call_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
+                  c->poll->job);
+        job_poll_set_job(L, c);
+        return 2;
+    }
+    c->poll->heard = clock_now();
+    state = lua_tostring(L, -1); /* the record keeps it alive */
+    lua_settop(L, record);
+    if (strcmp(state, "Failure") == 0)
+        return job_poll_on_failure(L, c, record);
+    if (strcmp(state, "Success") == 0)
+        return c->poll->on_success(L, c);
+    job_poll_report(L, c, record, state); /* Pending, Running, Paused or Retry */
+    return job_poll_wait(L, c);
+}
+
+/* A poll failed. Stack: nil, error. Keeps polling when the error is transient. */
+static int job_poll_on_error(lua_State *L, call *c)
+{
+    if (error_is_code(L, -1, "job_gone"))
+        return c->poll->on_gone(L, c);
+    if (call_is_transient(L, c, c->poll->heard)) {
+        lua_settop(L, c->op.index);
+        return job_poll_wait(L, c);
+    }
+    lua_getfield(L, -1, "message");
+    lua_pushfstring(L, "%s; what becomes of the job %s is not known", lua_tostring(L, -1),
+                    c->poll->job);
+    lua_setfield(L, -3, "message");
+    lua_pop(L, 1);
+    if (c->error_path) { /* the poll could be repeated, but not the request that started the job */
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "retryable");
+    }
+    job_poll_set_job(L, c);
+    return 2;
+}
+
+static int job_poll_on_deadline(lua_State *L, call *c)
+{
+    call_fail(L, c, "timeout", NULL, "wait_timeout is over; the job %s goes on on the server",
+              c->poll->job);
+    job_poll_set_job(L, c);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "still_running");
+    return 2;
+}
+
+/* ---- progress ---- */
+
+/* Does not use the record's Progress: some versions count resources there, others the sub-operations
+ * of the present resource. */
+static void job_poll_report(lua_State *L, call *c, int record, const char *state)
+{
+    c->progress.state = progress_state(state);
+    if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
+        lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
+        c->progress.total = lua_tonumber(L, -1);
+        c->progress.unit = "instances";
+    }
+    lua_settop(L, record);
+    call_report(L, c);
+}
+
+/* ---- the result of a job ---- */
+
+/* The first DIMSE status above 0 in the list Details of the result at index; -1 = none. */
+static int details_dimse(lua_State *L, int result)
 {
     int dimse = -1, top = lua_gettop(L);
     lua_Integer n;
-    if (!lua_istable(L, content) || lua_getfield(L, content, "Details") != LUA_TTABLE) {
+    if (!lua_istable(L, result) || lua_getfield(L, result, "Details") != LUA_TTABLE) {
         lua_settop(L, top);
         return -1;
     }
@@ -47,21 +140,9 @@ static int details_dimse(lua_State *L, int content)
     return dimse;
 }
 
-/* A target that is wrong is the usual reason for this status; data.hint knows better. */
-void job_poll_add_hint(lua_State *L, const call *c)
-{
-    int error = lua_gettop(L);
-    call_push_data(L, c);
-    if (lua_getfield(L, -1, "hint") == LUA_TSTRING) {
-        lua_getfield(L, error, "message");
-        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), lua_tostring(L, -2));
-        lua_setfield(L, error, "message");
-    }
-    lua_settop(L, error);
-}
-
-/* The address on the top goes back, without a password, under `key`, or as the first of a list. */
-static void put_address_back(lua_State *L, int peer, const char *key)
+/* Replaces the URL on the top by one without a password: the field `key` of the table at index
+ * `peer`, or its first element when the key is NULL. */
+static void replace_url(lua_State *L, int peer, const char *key)
 {
     if (lua_type(L, -1) == LUA_TSTRING) {
         error_push_public(L, lua_tostring(L, -1));
@@ -73,8 +154,8 @@ static void put_address_back(lua_State *L, int peer, const char *key)
     lua_settop(L, peer);
 }
 
-/* {url, user, ""}, or {Url =, HttpHeaders = {…}, …} with the values of the headers. */
-bool job_poll_is_of_peer(lua_State *L, int result)
+/* Peer is {url, user, ""}, or {Url =, HttpHeaders = {name = value}, …}. */
+bool job_poll_redact_peer(lua_State *L, int result)
 {
     int peer = result + 1;
     if (!lua_istable(L, result) || lua_getfield(L, result, "Peer") != LUA_TTABLE) {
@@ -82,9 +163,9 @@ bool job_poll_is_of_peer(lua_State *L, int result)
         return false;
     }
     lua_geti(L, peer, 1);
-    put_address_back(L, peer, NULL);
+    replace_url(L, peer, NULL);
     lua_getfield(L, peer, "Url");
-    put_address_back(L, peer, "Url");
+    replace_url(L, peer, "Url");
     if (lua_getfield(L, peer, "HttpHeaders") == LUA_TTABLE)
         for (lua_pushnil(L); lua_next(L, peer + 1); lua_settop(L, peer + 2)) {
             lua_pushvalue(L, -2);
@@ -95,18 +176,18 @@ bool job_poll_is_of_peer(lua_State *L, int result)
     return true;
 }
 
-bool job_poll_is_partial(lua_State *L, const job_poll *w, int result)
+bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
 {
     char status[32] = "some instances failed";
     int dimse;
-    bool failed;
+    bool failed, of_peer;
     if (!lua_istable(L, result)) {
-        call_fail(L, &w->base.call, "decode", NULL,
+        call_fail(L, c, "decode", NULL,
                   "the server reports success, but what it says of it makes no sense");
-        job_poll_set_job(L, w);
+        job_poll_set_job(L, c);
         return true;
     }
-    job_poll_is_of_peer(L, result);
+    of_peer = job_poll_redact_peer(L, result);
     dimse = details_dimse(L, result);
     lua_getfield(L, result, "FailedInstancesCount");
     failed = lua_tointeger(L, -1) > 0;
@@ -115,18 +196,39 @@ bool job_poll_is_partial(lua_State *L, const job_poll *w, int result)
         return false;
     if (dimse > 0)
         snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
-    call_fail(L, &w->base.call, job_poll_is_of_peer(L, result) ? "orthanc" : "dicom", "incomplete",
+    call_fail(L, c, of_peer ? "orthanc" : "dicom", "incomplete",
               "not everything was transferred, though the server reports success: %s", status);
     if (dimse > 0)
         error_set_integer(L, "dimse_status", dimse);
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
-    job_poll_set_job(L, w);
+    job_poll_set_job(L, c);
     return true;
 }
 
-/* Pushes what the record's field says, or "". */
-static const char *push_text(lua_State *L, int record, const char *field)
+/* ---- errors ---- */
+
+void job_poll_set_job(lua_State *L, const call *c)
+{
+    call_set_error_fields(L, c);
+    if (c->poll->job[0])
+        error_set(L, "job", c->poll->job);
+}
+
+void job_poll_add_hint(lua_State *L, const call *c)
+{
+    int error = lua_gettop(L);
+    call_push(L, c, "hint");
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        lua_getfield(L, error, "message");
+        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), lua_tostring(L, -2));
+        lua_setfield(L, error, "message");
+    }
+    lua_settop(L, error);
+}
+
+/* Pushes a text of the record without passwords; "" when the field is no string. */
+static const char *push_record_text(lua_State *L, int record, const char *field)
 {
     lua_getfield(L, record, field);
     error_push_public(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
@@ -134,7 +236,8 @@ static const char *push_text(lua_State *L, int record, const char *field)
     return lua_tostring(L, -1);
 }
 
-static int dimse_of(lua_State *L, int record, const char *details)
+/* The DIMSE status of the record of a failed job; -1 = none. */
+static int record_dimse(lua_State *L, int record, const char *details)
 {
     int dimse = response_payload_dimse(L, record);
     if (dimse < 0)
@@ -147,27 +250,27 @@ static int dimse_of(lua_State *L, int record, const char *details)
     return dimse;
 }
 
-/* Pushes nil and an error about the job; the record at index says why. The error has job, result,
- * and what there is of orthanc_status, dimse_status and details. */
-static int job_failed(lua_State *L, job_poll *w, int record)
+/* The job has failed: pushes nil and an error with job, result, and orthanc_status, dimse_status and
+ * details where the record at index has them. */
+static int job_poll_on_failure(lua_State *L, call *c, int record)
 {
-    const char *what, *details;
+    const char *description, *details, *route;
     int code, dimse;
     orthanc_failure f;
     lua_getfield(L, record, "ErrorCode");
     code = (int)lua_tointeger(L, -1);
-    what = push_text(L, record, "ErrorDescription");
-    details = push_text(L, record, "ErrorDetails");
-    dimse = dimse_of(L, record, details);
+    description = push_record_text(L, record, "ErrorDescription");
+    details = push_record_text(L, record, "ErrorDetails");
+    dimse = record_dimse(L, record, details);
     lua_getfield(L, record, "Content");
-    f = orthanc_classify(job_poll_is_of_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/", 500,
-                         code, true, true);
+    route = job_poll_redact_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/";
+    f = orthanc_classify(route, 500, code, true, true);
     if (code == CANCELED_JOB)
-        call_fail(L, &w->base.call, "orthanc", "job_cancelled",
+        call_fail(L, c, "orthanc", "job_cancelled",
                   "the job was cancelled on the server, not by this script");
     else
-        call_fail(L, &w->base.call, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
-                  f.message ? f.message : what, *details ? ": " : "", details, code);
+        call_fail(L, c, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
+                  f.message ? f.message : description, *details ? ": " : "", details, code);
     error_set_integer(L, "orthanc_status", code);
     if (dimse >= 0)
         error_set_integer(L, "dimse_status", dimse);
@@ -175,104 +278,7 @@ static int job_failed(lua_State *L, job_poll *w, int record)
         error_set(L, "details", details);
     lua_getfield(L, record, "Content");
     lua_setfield(L, -2, "result");
-    job_poll_set_job(L, w);
-    job_poll_add_hint(L, &w->base.call);
+    job_poll_set_job(L, c);
+    job_poll_add_hint(L, c);
     return 2;
-}
-
-/* ---- the wait ---- */
-
-static int too_late(lua_State *L, job_poll *w)
-{
-    call_fail(L, &w->base.call, "timeout", NULL,
-              "wait_timeout is over; the job %s goes on on the server", w->job);
-    job_poll_set_job(L, w);
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, "still_running");
-    return 2;
-}
-
-/* Asks again after a while. */
-static int wait(lua_State *L, job_poll *w)
-{
-    call *c = &w->base.call;
-    double gap = call_gap(c, w->begun, GAP_FIRST, GAP_LAST);
-    if (gap == 0)
-        return too_late(L, w);
-    c->step = ask;
-    return op_sleep(L, &c->base, gap);
-}
-
-/* nil and the error are on the top. */
-static int unheard(lua_State *L, job_poll *w)
-{
-    call *c = &w->base.call;
-    if (error_is_code(L, -1, "job_gone"))
-        return w->forgotten(L, c);
-    if (call_may_pass(L, c, w->heard)) {
-        lua_settop(L, c->base.index);
-        return wait(L, w);
-    }
-    lua_getfield(L, -1, "message");
-    lua_pushfstring(L, "%s; what becomes of the job %s is not known", lua_tostring(L, -1), w->job);
-    lua_setfield(L, -3, "message");
-    lua_pop(L, 1);
-    if (c->route) { /* the question could be asked again, but not what started the job */
-        lua_pushboolean(L, 0);
-        lua_setfield(L, -2, "retryable");
-    }
-    job_poll_set_job(L, w);
-    return 2;
-}
-
-/* A job's Progress is no measure: it counts resources in some versions, and sub-operations of the
- * present one in others. The record is at the index. */
-static void report(lua_State *L, call *c, int record, const char *state)
-{
-    c->progress.state = progress_state(state);
-    if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
-        lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
-        c->progress.total = lua_tonumber(L, -1);
-        c->progress.unit = "instances";
-    }
-    lua_settop(L, record);
-    call_report(L, c);
-}
-
-static int answered(lua_State *L, call *c)
-{
-    job_poll *w = (job_poll *)c;
-    const char *state;
-    int record = c->base.index + 1;
-    if (call_answer(L, c) != 1)
-        return unheard(L, w);
-    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
-        call_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
-                  w->job);
-        job_poll_set_job(L, w);
-        return 2;
-    }
-    w->heard = clock_now();
-    state = lua_tostring(L, -1);
-    if (strcmp(state, "Failure") == 0)
-        return job_failed(L, w, record);
-    if (strcmp(state, "Success") == 0) {
-        lua_settop(L, record);
-        return w->succeeded(L, c);
-    }
-    report(L, c, record, state); /* Pending, Running, Paused, Retry */
-    return wait(L, w);
-}
-
-static int ask(lua_State *L, call *c)
-{
-    job_poll *w = (job_poll *)c;
-    return call_get(L, c, answered, "/jobs/%s", w->job);
-}
-
-int job_poll_begin(lua_State *L, job_poll *w, double age)
-{
-    w->heard = clock_now();
-    w->begun = w->heard - age;
-    return wait(L, w);
 }

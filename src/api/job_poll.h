@@ -1,41 +1,42 @@
-/* api/job_poll.h - waiting for a job of the server: GET /jobs/{id}, fast at first and at most half a
- * second apart, until it has ended, is forgotten, or the caller's deadline is over.
+/* api/job_poll.h - waits for a job of the server: polls GET /jobs/{id}, after a few milliseconds at
+ * first and every half second later, until the job has ended, the server has forgotten it, or the
+ * caller's deadline has passed.
  *
- * A server that does not answer for a while (a restart, after which it runs the job again) is
- * waited for as long as the client's timeout allows.
+ * A server that does not answer (it restarts, and then runs the job again) is polled for as long as
+ * the client's timeout.
  */
 #ifndef API_JOB_POLL_H
 #define API_JOB_POLL_H
 
 #include <lua.h>
 
-#include "api/modality.h"
+#include "request/call.h"
 
-typedef struct job_poll job_poll;
+/* A job that a call waits for, inside the struct of the operation; c->poll points to it. */
+typedef struct job_poll {
+    char job[ORTHANC_ID_SIZE]; /* its identifier; "" until the server has given one */
+    double begun;              /* when the wait began, on clock_now's clock */
+    double heard;              /* when the server last answered a poll */
+    call_step on_success;      /* the job has succeeded: its record is on the top */
+    call_step on_gone; /* the server has forgotten the job: nil and the error are on the top */
+} job_poll;
 
-struct job_poll {
-    modality_call base;
-    char job[ORTHANC_ID_SIZE]; /* "" until the server has named it */
-    double begun, heard; /* when the waiting began, and when the server last spoke of the job */
-    call_step succeeded; /* the job's record is on the top */
-    call_step forgotten; /* nil and the error (code job_gone) are on the top */
-};
+/* For steps: waits for the job, which the server has had for `age` seconds. */
+int job_poll_begin(lua_State *L, call *c, double age);
 
-/* For steps: waits for the job, which has been known for `age` seconds. */
-int job_poll_begin(lua_State *L, job_poll *w, double age);
+/* Makes the error on the top one of the operation (and not of a poll), with its job. [-0, +0, m] */
+void job_poll_set_job(lua_State *L, const call *c);
 
-/* Adds to the error on the top which job it is about. [-0, +0, m] */
-void job_poll_set_job(lua_State *L, const job_poll *w);
-
-/* Whether the result on the top, at index, is that of a transfer to a peer; what it says of the
- * peer loses its passwords and tokens. [-0, +0, m] */
-bool job_poll_is_of_peer(lua_State *L, int result);
-
-/* Whether the result on the top, at index, of what the server calls a success, is none, or says of
- * a part that it failed; nil and an error are pushed then. [-0, +(0|2), m] */
-bool job_poll_is_partial(lua_State *L, const job_poll *w, int result);
-
-/* Adds to the message of the error on the top what data.hint knows of its reason. [-0, +0, m] */
+/* Adds data.hint, which may explain the error on the top, to its message. [-0, +0, m] */
 void job_poll_add_hint(lua_State *L, const call *c);
+
+/* Removes passwords and tokens from the result on the top, at index `result`, when it is the result
+ * of a transfer to a peer; returns whether it is. [-0, +0, m] */
+bool job_poll_redact_peer(lua_State *L, int result);
+
+/* Checks the result on the top, at index `result`, of a job or request that the server calls a
+ * success. Returns true, and pushes nil and an error, when it is no table or says that a part
+ * failed. [-0, +(0|2), m] */
+bool job_poll_is_incomplete(lua_State *L, const call *c, int result);
 
 #endif

@@ -10,19 +10,19 @@
 #include "json/mark.h"
 #include "request/call.h"
 #include "request/route_options.h"
+#include "request/version.h"
 
 enum { COUNTS_MAX = 5 };
 
 typedef struct local_call {
     call call;
     orthanc_level level;
-    orthanc_level counted;     /* what the server's limit counts in this search */
-    lua_Integer since, limit;  /* the part of the list that is wanted; limit 0 = all the rest */
-    lua_Integer held;          /* how many resources of `counted` there are; 0 = not asked */
-    unsigned counts;           /* how often that was asked */
-    bool paged;                /* only the first `limit` were asked for */
-    const orthanc_key *newest; /* a key that needs a new server; NULL = none */
-    bool computed;             /* a filter is about what newer servers compute */
+    orthanc_level counted;    /* what the server's limit counts in this search */
+    lua_Integer since, limit; /* the part of the list that is wanted; limit 0 = all the rest */
+    lua_Integer held;         /* how many resources of `counted` there are; 0 = not asked */
+    unsigned counts;          /* how often that was asked */
+    bool paged;               /* only the first `limit` were asked for */
+    bool computed;            /* a filter is about what newer servers compute */
 } local_call;
 
 /* ---- the outcome ---- */
@@ -53,6 +53,14 @@ static void push_list(lua_State *L, const call *c)
     lua_remove(L, -2);
 }
 
+/* Pushes a table, by level: a list of so many resources is known not to be cut by the server. */
+static void push_full_lists(lua_State *L, const call *c)
+{
+    call_push_client(L, c);
+    client_push_table(L, -1, CLIENT_FULL_LISTS, "");
+    lua_remove(L, -2);
+}
+
 /* ---- lists that the server cuts ----
  *
  * LimitFindResults and LimitFindInstances cut what the database gives, before the filters that the
@@ -72,7 +80,9 @@ static int probed(lua_State *L, call *c)
         return call_fail(L, c, "decode", NULL, "what was found is no list");
     if (lua_rawlen(L, -1) == 0)
         return ask_count(L, c); /* something may have been deleted meanwhile */
-    c->client->whole[l->counted] = l->held;
+    push_full_lists(L, c);
+    lua_pushinteger(L, l->held);
+    lua_seti(L, -2, l->counted);
     push_list(L, c);
     return push_part(L, l);
 }
@@ -109,7 +119,7 @@ static int counted(lua_State *L, call *c)
     static const char *const names[] = { "CountPatients", "CountStudies", "CountSeries",
                                          "CountInstances" };
     local_call *l = (local_call *)c;
-    lua_Integer before = l->held;
+    lua_Integer before = l->held, full;
     if (call_answer(L, c) != 1)
         return 2;
     if (!lua_istable(L, -1) || lua_getfield(L, -1, names[l->counted]) != LUA_TNUMBER)
@@ -118,8 +128,12 @@ static int counted(lua_State *L, call *c)
     l->held = lua_tointeger(L, -1);
     if (l->counts > 1 && (l->held == before || l->counts > COUNTS_MAX))
         return fail_cut(L, c, l->held);
-    lua_settop(L, c->base.index);
-    if (l->held > c->client->whole[l->counted])
+    lua_settop(L, c->op.index);
+    push_full_lists(L, c);
+    lua_geti(L, -1, l->counted);
+    full = lua_tointeger(L, -1);
+    lua_settop(L, c->op.index);
+    if (l->held > full)
         return probe(L, c);
     push_list(L, c);
     return push_part(L, l);
@@ -181,7 +195,7 @@ static int search(lua_State *L, call *c);
 static int answered(lua_State *L, call *c)
 {
     local_call *l = (local_call *)c;
-    int list = c->base.index + 1;
+    int list = c->op.index + 1;
     bool enough;
     if (call_answer(L, c) != 1) {
         explain_failure(L, c);
@@ -194,11 +208,11 @@ static int answered(lua_State *L, call *c)
     enough = l->limit > 0 && (lua_Integer)lua_rawlen(L, list) - l->since >= l->limit;
     if (enough)
         return push_part(L, l);
-    if (c->client->version >= ORTHANC_PAGED_FIND) {
+    if (version_of(c) >= ORTHANC_PAGED_FIND) {
         if (!l->paged)
             return push_part(L, l);
         l->paged = false;
-        lua_settop(L, c->base.index);
+        lua_settop(L, c->op.index);
         return search(L, c);
     }
     call_push_data(L, c);
@@ -218,28 +232,12 @@ static int search(lua_State *L, call *c)
     else
         lua_pushnil(L);
     lua_setfield(L, -2, "Limit");
-    if (!l->paged && c->client->version >= ORTHANC_PAGED_FIND)
+    if (!l->paged && version_of(c) >= ORTHANC_PAGED_FIND)
         lua_pushinteger(L, 0);
     else
         lua_pushnil(L);
     lua_setfield(L, -2, "Since");
     return call_post(L, c, answered, CALL_LOCAL, "/tools/find");
-}
-
-static int version_known(lua_State *L, call *c)
-{
-    const local_call *l = (const local_call *)c;
-    if (call_lacks_key(L, c, l->newest))
-        return 2;
-    if (l->computed && c->client->version < ORTHANC_PAGED_FIND)
-        return call_unsupported(L, c, "to search by the numbers of what is below",
-                                ORTHANC_PAGED_FIND);
-    return search(L, c);
-}
-
-static int begin(lua_State *L, call *c)
-{
-    return call_need_version(L, c, version_known);
 }
 
 /* ---- what is asked ---- */
@@ -325,20 +323,25 @@ int local_find_find(lua_State *L)
     q.level = route_options_level(L, BODY, "find");
     check_expand(L, BODY);
 
-    l = (local_call *)call_new(L, doc_loop(L), sizeof *l, SELF, "find", begin);
+    l = (local_call *)call_new(L, doc_loop(L), sizeof *l, SELF, "find", search);
     lua_pushliteral(L, "/tools/find");
-    call_keep_route(L, CALL);
+    call_keep_error_path(L, CALL);
     l->level = l->counted = q.level;
-    l->newest = newest;
+    l->call.needs.key = newest;
+    l->call.needs.version = true;
     l->since = take_number(L, BODY, "Since");
     l->limit = take_number(L, BODY, "Limit");
     l->paged = l->limit > 0 && l->since == 0;
     q.query = route_options_table(L, BODY, "Query");
     if (!find_filter_check(L, &q) || !check_filters(L, l, q.sent))
         return call_fail(L, &l->call, "refused", NULL, "%s", lua_tostring(L, -1));
+    if (l->computed) {
+        l->call.needs.since = ORTHANC_PAGED_FIND;
+        l->call.needs.what = "to search by the numbers of what is below";
+    }
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
     call_keep(L, CALL, "body", BODY);
     lua_settop(L, CALL);
-    return op_run(L, &l->call.base);
+    return op_run(L, &l->call.op);
 }

@@ -8,16 +8,44 @@
 #include "api/files.h"
 #include "api/find.h"
 #include "api/get_and_store.h"
-#include "api/modality.h"
+#include "api/identifiers.h"
+#include "api/remote.h"
 #include "api/move.h"
 #include "api/worklist.h"
 #include "binding/doc.h"
 #include "binding/options.h"
 #include "request/route_options.h"
 
+const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities" };
+
 /* ---- echo ---- */
 
-static int echo_answered(lua_State *L, call *c)
+static int echo_send(lua_State *L, call *c);
+static int echo_on_answer(lua_State *L, call *c);
+
+static int l_echo(lua_State *L)
+{
+    struct {
+        double wait_timeout;
+    } o = { 0 };
+    call *c;
+    remote_check(L, 1, &remote_modality);
+    lua_settop(L, 2);
+    c = remote_new_call(L, sizeof *c, "echo", echo_send); /* self options call */
+    route_options_read_call(L, 2, c, &orthanc_echo, call_timeout_rows, &o);
+    call_keep(L, 3, "body", 4);
+    lua_settop(L, 3);
+    return op_run(L, &c->op);
+}
+
+/* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
+static int echo_send(lua_State *L, call *c)
+{
+    call_push(L, c, "body");
+    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s/echo", c->remote->path);
+}
+
+static int echo_on_answer(lua_State *L, call *c)
 {
     if (call_answer(L, c) == 1) {
         lua_pushboolean(L, 1);
@@ -26,30 +54,6 @@ static int echo_answered(lua_State *L, call *c)
     lua_pushboolean(L, 0);
     lua_replace(L, -3);
     return 2;
-}
-
-/* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
-static int echo_send(lua_State *L, call *c)
-{
-    call_push_data(L, c);
-    lua_getfield(L, -1, "body");
-    return call_post(L, c, echo_answered, CALL_ECHO, "/modalities/%s/echo",
-                     ((modality_call *)c)->modality->name);
-}
-
-static int l_echo(lua_State *L)
-{
-    struct {
-        double wait_timeout;
-    } o = { 0 };
-    modality_call *c;
-    modality_check(L, 1);
-    lua_settop(L, 2);
-    route_options_read(L, 2, "echo", &orthanc_echo, call_timeout_rows, &o); /* self options body */
-    c = modality_new_call(L, sizeof *c, "echo", echo_send);
-    call_keep(L, 4, "body", 3);
-    call_set_deadline(&c->call, o.wait_timeout);
-    return op_run(L, &c->call.base);
 }
 
 /* ---- the methods ---- */
@@ -257,7 +261,7 @@ static const doc_row methods[] = {
 static int l_new(lua_State *L)
 {
     lua_settop(L, 3);
-    return modality_from_arguments(L, doc_loop(L), 1, 2);
+    return remote_from_arguments(L, doc_loop(L), &remote_modality, 1, 2);
 }
 
 static const doc_row functions[] = {
@@ -278,7 +282,7 @@ void modality_methods_open(lua_State *L, loop *lp)
     doc_register(L, lp, methods);
     lua_getfield(L, -1, "find");
     lua_setfield(L, -2, "query"); /* one function under two names */
-    modality_open(L, lp);
+    remote_open(L, lp, &remote_modality);
     lua_pop(L, 1);
     doc_register(L, lp, functions);
     lua_getfield(L, -1, "Modality");

@@ -1,4 +1,5 @@
-/* api/move_target.h - where a C-MOVE sends things: an AE title, or a modality's, by its name. */
+/* api/move_target.h - the destination of a C-MOVE: an AE title (TargetAet), or a modality of the
+ * server by its name (to). */
 #ifndef API_MOVE_TARGET_H
 #define API_MOVE_TARGET_H
 
@@ -13,15 +14,16 @@
     "name of the modality that receives, or a modality object; modalua finds its AE title" }
 /* clang-format on */
 
-/* Checks the option `to` of the options at index against the body's TargetAet. True: there is a
- * target. Throws when there are two, or `to` is neither a name nor a modality. [-0, +0, v] */
+/* Checks the option `to` of the table at index `options`, and TargetAet of the body at index.
+ * Returns whether one of them is given. Throws when both are, or when `to` is neither a name nor a
+ * modality. [-0, +0, v] */
 bool move_target_read(lua_State *L, int options, int body, const char *function);
 
-/* Gives the call at index the option `to`, for move_target_find. [-0, +0, m] */
+/* Keeps the option `to` for move_target_find, in the call at index `call`. [-0, +0, m] */
 void move_target_keep(lua_State *L, int call, int options);
 
-/* For steps: puts the AE title of data.to into data.body; or, of a TargetAet that is the name of a
- * modality with another AE title, warns, and notes a hint. Then goes on with transfer_begin. */
+/* For steps: puts the AE title of data.to into data.body, then goes on with transfer_begin. Warns
+ * when TargetAet is the name of a modality that has another AE title; data.hint then says so. */
 int move_target_find(lua_State *L, call *c);
 
 #endif

@@ -4,7 +4,8 @@
 
 #include "api/find_result.h"
 #include "api/get_and_store.h"
-#include "api/modality.h"
+#include "api/identifiers.h"
+#include "api/remote.h"
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "engine/task.h"
@@ -13,9 +14,9 @@
 
 static int l_is_answer(lua_State *L)
 {
-    const modality *m = modality_check(L, 1);
+    const remote *m = remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
-    lua_getiuservalue(L, 1, MODALITY_CLIENT);
+    lua_getiuservalue(L, 1, REMOTE_CLIENT);
     lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
     return 1;
 }
@@ -75,10 +76,10 @@ static const luaL_Reg functions[] = {
     /* level(word) -> "Patient" | "Study" | "Series" | "Instance" | nil. */
     { "level", l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
-    { "value", get_and_store_value },
+    { "value", identifiers_value },
     /* identifiers(op, level, resources) -> a list of tables of identifiers alone | nil, err. The list
      * has the field `level`. */
-    { "identifiers", get_and_store_identifiers },
+    { "identifiers", identifiers_keys },
     /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
     { "is_answer", l_is_answer },
 

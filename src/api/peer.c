@@ -4,40 +4,44 @@
 
 #include "api/configuration.h"
 #include "api/get_and_store.h"
-#include "api/modality.h"
+#include "api/remote.h"
 #include "binding/doc.h"
 #include "binding/options.h"
 #include "json/mark.h"
 
+const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers" };
+
 /* ---- system ---- */
 
-static int system_answered(lua_State *L, call *c)
-{
-    int results = call_answer(L, c);
-    if (results == 1 && lua_istable(L, -1))
-        json_mark_drop_nulls(L);
-    return results;
-}
-
-/* GET /peers/{name}/system, for which the server asks the peer. */
-static int system_ask(lua_State *L, call *c)
-{
-    return call_request(L, c, system_answered, "GET", CALL_ECHO, "/peers/%s/system",
-                        ((modality_call *)c)->modality->name);
-}
+static int peer_ask_system(lua_State *L, call *c);
+static int peer_on_system(lua_State *L, call *c);
 
 static int l_system(lua_State *L)
 {
     struct {
         double wait_timeout;
     } o = { 0 };
-    modality_call *c;
+    call *c;
     remote_check(L, 1, &remote_peer);
     lua_settop(L, 2);
     options_read(L, 2, "system", call_timeout_rows, &o);
-    c = modality_new_call(L, sizeof *c, "system", system_ask);
-    call_set_deadline(&c->call, o.wait_timeout);
-    return op_run(L, &c->call.base);
+    c = remote_new_call(L, sizeof *c, "system", peer_ask_system);
+    call_set_deadline(c, o.wait_timeout);
+    return op_run(L, &c->op);
+}
+
+/* GET /peers/{name}/system: the server asks the peer. */
+static int peer_ask_system(lua_State *L, call *c)
+{
+    return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s/system", c->remote->path);
+}
+
+static int peer_on_system(lua_State *L, call *c)
+{
+    int results = call_answer(L, c);
+    if (results == 1 && lua_istable(L, -1))
+        json_mark_drop_nulls(L);
+    return results;
 }
 
 /* ---- the methods ---- */

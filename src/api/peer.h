@@ -4,7 +4,9 @@
 
 #include <lua.h>
 
-#include "engine/loop.h"
+#include "api/remote.h"
+
+extern const remote_kind remote_peer;
 
 /* Makes Peer known to the state. [-0, +0, m] */
 void peer_open(lua_State *L, loop *lp);

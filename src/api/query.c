@@ -25,12 +25,12 @@ static int l_answers(lua_State *L)
 }
 
 typedef struct query_call {
-    call base;
+    call call;
     char id[ORTHANC_ID_SIZE];
     const char *part; /* of the path */
 } query_call;
 
-static int ask_part(lua_State *L, call *c)
+static int query_ask_part(lua_State *L, call *c)
 {
     const query_call *q = (const query_call *)c;
     return call_get(L, c, call_answer, "/queries/%s/%s", q->id, q->part);
@@ -42,10 +42,10 @@ static int about(lua_State *L, const char *part)
     query_call *c;
     lua_settop(L, 1);
     lua_getiuservalue(L, 1, QUERY_CLIENT);
-    c = (query_call *)call_new(L, doc_loop(L), sizeof *c, 2, part, ask_part);
+    c = (query_call *)call_new(L, doc_loop(L), sizeof *c, 2, part, query_ask_part);
     strcpy(c->id, q->id);
     c->part = part;
-    return op_run(L, &c->base.base);
+    return op_run(L, &c->call.op);
 }
 
 static int l_level(lua_State *L)
@@ -76,7 +76,7 @@ static int l_close(lua_State *L)
         lua_pushboolean(L, 1);
         return 1;
     }
-    return op_run(L, &find_result_push_close(L, doc_loop(L), 2, q->id)->base);
+    return op_run(L, &find_result_push_close(L, doc_loop(L), 2, q->id)->op);
 }
 
 static int l_scope(lua_State *L)
@@ -93,7 +93,7 @@ static int l_move(lua_State *L)
     return move_query(L, doc_loop(L), q->id);
 }
 
-static int l_index(lua_State *L)
+static int query_index(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
@@ -103,7 +103,7 @@ static int l_index(lua_State *L)
     return userdata_method(L);
 }
 
-static int l_tostring(lua_State *L)
+static int query_tostring(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
     lua_pushfstring(L, "%s %s%s", LFOUND_QUERY, q->id, q->closed ? " (closed)" : "");
@@ -164,9 +164,10 @@ static const doc_row query_methods[] = {
 
 void query_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = {
-        { "__index", l_index }, { "__tostring", l_tostring }, { "__close", l_scope }, { NULL, NULL }
-    };
+    static const luaL_Reg meta[] = { { "__index", query_index },
+                                     { "__tostring", query_tostring },
+                                     { "__close", l_scope },
+                                     { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);
     userdata_open(L, lp, LFOUND_QUERY, meta);

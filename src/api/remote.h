@@ -1,6 +1,8 @@
-/* api/remote.h - what the server knows by name, seen from Lua: remote modalities (api/modality.h) and
- * other Orthancs, its peers (api/peer.h). Their objects have the fields client and modality, or peer,
- * and one method table a kind. */
+/* api/remote.h - a remote: a modality or a peer (another Orthanc), which the server knows by name.
+ * The userdata has the fields `client` and `modality` or `peer` (its name), and the methods of its
+ * kind.
+ *
+ * A kind of remote is a row, remote_kind, in the file of its methods: modality_methods.c, peer.c. */
 #ifndef API_REMOTE_H
 #define API_REMOTE_H
 
@@ -11,43 +13,50 @@
 #include "orthanc/routes.h"
 #include "request/call.h"
 
-enum { NAMED_CLIENT = 1 };    /* its user value */
-enum { NAMED_MAX_MOVES = 2 }; /* what Orthanc's job engine runs at once */
+enum { REMOTE_CLIENT = 1 };    /* the user value of a remote */
+enum { REMOTE_MAX_MOVES = 2 }; /* default: Orthanc's own number of job workers */
 
 typedef struct remote_kind {
     const char *type; /* of the userdata */
-    const char *word; /* what it is called, and the field with its name */
-    const char *root; /* of its routes */
+    const char *word; /* what messages call it; also the field that has its name */
+    const char *root; /* where its routes begin */
 } remote_kind;
 
-extern const remote_kind remote_modality, remote_peer;
+extern const remote_kind remote_modality; /* api/modality_methods.c */
 
-extern const option remote_rows[]; /* of the functions that make one */
+extern const option remote_rows[]; /* the options of the functions that make a remote */
 
-typedef struct remote {
+struct remote {
     const remote_kind *kind;
     loop *lp;
-    slots *slots;       /* its transfers' */
-    unsigned max_moves; /* how many of them this handle lets run at once */
+    slots *slots;       /* limits the transfers with it; NULL = the remote is closed */
+    unsigned max_moves; /* transfers at once, as this handle limits them */
     char name[ORTHANC_ID_SIZE];
-} remote;
+    char path[ORTHANC_ID_SIZE + 16]; /* its route: "/modalities/pacs" */
+};
 
-/* The one of that kind at index; throws when it is none. [-0, +0, v] */
+/* The open remote of that kind at index; throws on anything else. [-0, +0, v] */
 remote *remote_check(lua_State *L, int index, const remote_kind *kind);
 
-/* The one of either kind at index; throws when it is none. [-0, +0, v] */
-remote *remote_check_either(lua_State *L, int index);
+/* The open remote of any kind at index; throws on anything else. [-0, +0, v] */
+remote *remote_check_any(lua_State *L, int index);
 
-/* Pushes one of the client at index; no I/O. Throws when the name cannot be one. [-0, +1, v] */
-void remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client, const char *name,
-                 unsigned max_moves);
+/* Pushes a remote of the client at index. Sends nothing. Throws on an invalid name. [-0, +1, v] */
+remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client, const char *name,
+                    unsigned max_moves);
 
-/* Reads the arguments name [, {max_moves = n}] at index and pushes the client's one of that name.
- * [-0, +1, v] */
+/* Pushes a remote of the client at index by the arguments at `name` and behind it: the name and
+ * perhaps {max_moves = n}. Returns 1. [-0, +1, v] */
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client, int name);
 
-/* Makes the type known to the state, with the table of its methods that is on the top, and stays.
- * [-0, +0, m] */
+/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1. The
+ * remote is c->remote, and data.modality or data.peer. [-0, +1, v] */
+call *remote_new_call(lua_State *L, size_t size, const char *name, call_step first);
+
+/* Sets the remote of the call at index `call`: the remote at `index`. [-0, +0, m] */
+void remote_set(lua_State *L, int call, int index);
+
+/* Registers the kind in the state; its table of methods is on the top. [-0, +0, m] */
 void remote_open(lua_State *L, loop *lp, const remote_kind *kind);
 
 #endif

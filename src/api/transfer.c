@@ -4,47 +4,216 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/remote.h"
 #include "base/clock.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "engine/cleanup.h"
+#include "engine/timer.h"
+#include "request/route_options.h"
+#include "request/version.h"
 
-enum { DOUBTS_MAX = 1000 };
+/* ---- the steps, in order ---- */
 
-/* ---- life ---- */
+static int transfer_on_slot(lua_State *L, call *c);
+static int transfer_submit(lua_State *L, call *c);
+static int transfer_on_submitted(lua_State *L, call *c);
+static int transfer_on_job_success(lua_State *L, call *c);
+static int transfer_on_job_gone(lua_State *L, call *c);
+static int transfer_on_result(lua_State *L, call *c);
 
-static int succeeded(lua_State *L, call *c);
-static int forgotten(lua_State *L, call *c);
+static void transfer_stopped(lua_State *L, op *o, bool detached);
+static void remember_unverified(lua_State *L, transfer *t);
 
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
                        call_step first)
 {
     transfer *t = (transfer *)call_new(L, lp, size, client_index, name, first);
-    t->synchronous = -1;
-    t->poll.succeeded = succeeded;
-    t->poll.forgotten = forgotten;
+    t->call.poll = &t->poll;
+    t->poll.on_success = transfer_on_job_success;
+    t->poll.on_gone = transfer_on_job_gone;
     return t;
 }
 
-void transfer_take_mode(lua_State *L, transfer *t, int body)
+void transfer_read_mode(lua_State *L, transfer *t, int body)
 {
-    t->synchronous = route_options_take_synchronous(L, body, t->poll.base.call.base.name);
+    static const transfer_mode modes[] = { TRANSFER_JOB, TRANSFER_HANDLE, TRANSFER_BLOCKING };
+    t->mode = modes[route_options_take_synchronous(L, body, t->call.op.name) + 1];
     lua_getfield(L, body, "Permissive");
     t->permissive = lua_toboolean(L, -1);
     lua_pop(L, 1);
 }
 
-int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *reason)
+/* A handle is returned at once, so it needs no slot. Where the call cannot yield, no other transfer
+ * could free a slot meanwhile. */
+int transfer_begin(lua_State *L, call *c)
 {
-    const call *c = &w->base.call;
-    int first = c->base.index + 1;
+    const remote *r = c->remote;
+    if (((transfer *)c)->mode == TRANSFER_HANDLE)
+        return transfer_submit(L, c);
+    if (!op_can_yield(L, c->op.lp)) {
+        slots_acquire_now(r->slots, &c->op);
+        return transfer_submit(L, c);
+    }
+    if (slots_acquire(r->slots, &c->op, r->max_moves))
+        return transfer_submit(L, c);
+    c->step = transfer_on_slot;
+    if (c->deadline > 0 && !timer_set(&c->op, c->deadline)) {
+        error_new(L, "limit", "memory", "not enough memory for a timer");
+        op_throw(L, &c->op);
+    }
+    return OP_WAIT;
+}
+
+static int fail_not_started(lua_State *L, const call *c)
+{
+    return call_fail(L, c, "timeout", "not_started",
+                     "wait_timeout was over before its turn came (%d transfers at once with %s: "
+                     "max_moves); nothing was sent",
+                     (int)c->remote->max_moves, c->remote->name);
+}
+
+/* The call has a slot, or its deadline has passed. */
+static int transfer_on_slot(lua_State *L, call *c)
+{
+    timer_clear(&c->op);
+    return c->op.slot.held ? transfer_submit(L, c) : fail_not_started(L, c);
+}
+
+/* Until the server has named the job, nothing could cancel it. So the submission may take the
+ * client's timeout even when the caller's deadline is nearer. */
+static double submission_deadline(const call *c, double now)
+{
+    double least = c->client->timeout > 0 ? now + c->client->timeout : 0;
+    return c->deadline > 0 && (least == 0 || c->deadline < least) ? least : c->deadline;
+}
+
+static int transfer_submit(lua_State *L, call *c)
+{
+    bool blocking = ((transfer *)c)->mode == TRANSFER_BLOCKING;
+    double now = clock_now(), deadline = c->deadline;
+    int result;
+    if (deadline > 0 && now >= deadline)
+        return fail_not_started(L, c);
+    if (!blocking)
+        c->deadline = submission_deadline(c, now);
+    call_push(L, c, "path");
+    call_push(L, c, "body");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, blocking ? "Synchronous" : "Asynchronous");
+    result =
+        call_post(L, c, transfer_on_submitted, CALL_REMOTE, "%s", lua_tostring(L, c->op.index + 1));
+    c->deadline = deadline;
+    if (result == OP_WAIT) {
+        c->op.on_stop = transfer_stopped;
+        c->op.keeps_request = !blocking;
+    }
+    return result;
+}
+
+/* Whether the error on the top says that the server has forgotten a job: a blocking request is a job
+ * too, which can be forgotten before its answer is written. Only the text of this 404 shows that. */
+static bool says_job_forgotten(lua_State *L)
+{
+    bool forgotten;
+    lua_getfield(L, -1, "details");
+    forgotten = lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "status of the job");
+    lua_pop(L, 1);
+    return forgotten;
+}
+
+/* Sets the code of the error on the top when its text says that the peer is unknown; the status is
+ * the same when a resource is unknown. */
+static void set_unknown_peer(lua_State *L)
+{
+    lua_getfield(L, -1, "details");
+    if (lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "No peer")) {
+        lua_pushliteral(L, "unknown_peer");
+        lua_setfield(L, -3, "code");
+    }
+    lua_pop(L, 1);
+}
+
+static int transfer_on_submitted(lua_State *L, call *c)
+{
+    transfer *t = (transfer *)c;
+    c->op.keeps_request = false;
+    if (call_answer(L, c) != 1) {
+        if (says_job_forgotten(L))
+            return transfer_on_job_gone(L, c);
+        set_unknown_peer(L);
+        job_poll_add_hint(L, c);
+        return 2;
+    }
+    if (t->mode == TRANSFER_HANDLE) {
+        remember_unverified(L, t);
+        return 1;
+    }
+    if (t->mode == TRANSFER_JOB && orthanc_answer_id(c->op.transfer.body, t->poll.job)) {
+        lua_settop(L, c->op.index);
+        return job_poll_begin(L, c, c->op.transfer.seconds);
+    }
+    return transfer_on_result(L,
+                              c); /* of a blocking request, or of a route that never makes jobs */
+}
+
+static int transfer_on_job_success(lua_State *L, call *c)
+{
+    lua_getfield(L, -1, "Content");
+    return transfer_on_result(L, c);
+}
+
+/* Why the transfer's success has to be verified; NULL = it is believed. */
+static const char *verify_reason(const transfer *t)
+{
+    if (t->by_get && !orthanc_tells_failed_gets(version_of(&t->call)))
+        return "before Orthanc 1.12.10 a C-GET that fails is reported as a success";
+    return t->permissive ? "Permissive hides failures" : t->verify_reason;
+}
+
+static int verify(lua_State *L, call *c, int result, const char *reason)
+{
+    call_push_data(L, c);
+    lua_pushstring(L, c->op.name);
+    lua_setfield(L, -2, "op");
+    return transfer_verify(L, c, result, reason);
+}
+
+/* The server reports success. Its result is on the top. */
+static int transfer_on_result(lua_State *L, call *c)
+{
+    int result = lua_gettop(L);
+    const char *reason = verify_reason((transfer *)c);
+    bool has_details;
+    if (job_poll_is_incomplete(L, c, result))
+        return 2;
+    /* Newer servers list what they did; the Lua half reads these lists. */
+    has_details = lua_getfield(L, result, "Details") != LUA_TNIL ||
+                  lua_getfield(L, result, "Resources") != LUA_TNIL;
+    lua_settop(L, result);
+    return reason || has_details ? verify(L, c, result, reason) : 1;
+}
+
+static int transfer_on_job_gone(lua_State *L, call *c)
+{
+    lua_pushnil(L);
+    return verify(L, c, lua_gettop(L),
+                  "the server has forgotten the job before its outcome was seen");
+}
+
+/* ---- verification, by the Lua half ---- */
+
+int transfer_verify(lua_State *L, const call *c, int result, const char *reason)
+{
+    int first = c->op.index + 1;
     if (c->deadline > 0) {
         lua_pushnumber(L, c->deadline);
         lua_setfield(L, -2, "deadline");
     }
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
-    if (w->job[0]) {
-        lua_pushstring(L, w->job);
+    if (c->poll->job[0]) {
+        lua_pushstring(L, c->poll->job);
         lua_setfield(L, -2, "job");
     }
     lua_insert(L, first);
@@ -55,262 +224,92 @@ int transfer_resolve(lua_State *L, const job_poll *w, int result, const char *re
     return OP_CALL;
 }
 
-/* ---- what this server can do ---- */
+/* ---- transfers that the caller waits for with job:wait() ---- */
 
-static int version_known(lua_State *L, call *c)
+enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; with one more all are forgotten */
+
+/* The client keeps the data of the transfer for job:wait(). The handle is on the top. */
+static void remember_unverified(lua_State *L, transfer *t)
 {
-    transfer *t = (transfer *)c;
-    int has = c->client->version;
-    if (has < t->route->since)
-        return call_unsupported(L, c, "C-GET (find and move, by C-MOVE, do the same)",
-                                t->route->since);
-    if (has < t->least)
-        return call_unsupported(L, c, "C-MOVE without waiting for it", t->least);
-    if (call_lacks_key(L, c, t->newest))
-        return 2;
-    return t->prepared(L, c);
+    const call *c = &t->call;
+    int handle = lua_gettop(L), data = handle + 1, jobs = handle + 3;
+    lua_Integer count;
+    if (!orthanc_answer_id(c->op.transfer.body, t->poll.job))
+        return;
+    call_push_data(L, c);
+    lua_pushstring(L, c->op.name);
+    lua_setfield(L, data, "op");
+    lua_pushstring(L, verify_reason(t));
+    lua_setfield(L, data, "reason");
+    call_push_client(L, c);
+    client_push_table(L, handle + 2, CLIENT_UNVERIFIED, "");
+    lua_getfield(L, jobs, "count");
+    count = lua_tointeger(L, -1) + 1;
+    if (count > UNVERIFIED_MAX) {
+        count = 1;
+        lua_newtable(L);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, handle + 2, CLIENT_UNVERIFIED);
+        lua_replace(L, jobs);
+    }
+    lua_pushinteger(L, count);
+    lua_setfield(L, jobs, "count"); /* no job has this name */
+    lua_pushvalue(L, data);
+    lua_setfield(L, jobs, t->poll.job);
+    lua_settop(L, handle);
 }
 
-int transfer_check_version(lua_State *L, call *c)
+bool transfer_take_unverified(lua_State *L, const call *c, const char *job)
 {
-    transfer *t = (transfer *)c;
-    if (t->route->since > 0 || t->least > 0 || t->newest || t->by_get)
-        return call_need_version(L, c, version_known);
-    return t->prepared(L, c);
+    int top = lua_gettop(L);
+    call_push_client(L, c);
+    client_push_table(L, top + 1, CLIENT_UNVERIFIED, "");
+    if (lua_getfield(L, top + 2, job) != LUA_TTABLE) {
+        lua_settop(L, top);
+        return false;
+    }
+    lua_pushnil(L);
+    lua_setfield(L, top + 2, job);
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+    return true;
 }
 
-/* ---- stopping what runs on the server ---- */
+/* ---- cancelling: the job is cancelled on the server ---- */
 
-static http_request stop_request(transfer *t)
+static http_request cancel_request(transfer *t)
 {
     http_request r = { .method = "POST",
-                       .path = t->stop_path,
+                       .path = t->cancel_path,
                        .body = "{}",
                        .body_size = 2,
                        .content_type = "application/json",
                        .side_effects = true,
-                       .timeout = t->poll.base.call.client->timeout };
-    snprintf(t->stop_path, sizeof t->stop_path, "/jobs/%s/cancel", t->poll.job);
+                       .timeout = t->call.client->timeout };
+    snprintf(t->cancel_path, sizeof t->cancel_path, "/jobs/%s/cancel", t->poll.job);
     return r;
 }
 
-/* The request has been answered, with the job's identifier, when nobody wanted it any more. */
-static bool stop_named(op *o)
+/* The submission of a cancelled transfer was answered: its job can be cancelled now. */
+static bool cancel_named_job(op *o)
 {
     transfer *t = (transfer *)o;
     http_request r;
     if (!orthanc_answer_id(o->transfer.body, t->poll.job))
         return false;
-    r = stop_request(t);
-    return op_farewell_request(o, t->poll.base.call.client->server, &r);
+    r = cancel_request(t);
+    return op_send(o, t->call.client->server, &r);
 }
 
-static void stopped(lua_State *L, op *o, bool detached)
+static void transfer_stopped(lua_State *L, op *o, bool detached)
 {
     transfer *t = (transfer *)o;
     http_request r;
-    if (o->committed) {
+    if (o->keeps_request) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
-            op_become_farewell(L, o, NULL, detached ? NULL : stop_named);
+            cleanup_take_over(L, o, NULL, detached ? NULL : cancel_named_job);
     } else if (t->poll.job[0] && !detached) {
-        r = stop_request(t);
-        op_become_farewell(L, o, &r, NULL);
+        r = cancel_request(t);
+        cleanup_take_over(L, o, &r, NULL);
     }
-}
-
-/* ---- the outcome ---- */
-
-/* The Lua half compares what has arrived with what should have; without a reason it looks at the
- * result whether it has to. The server's result is on the top, or nil. */
-static int in_doubt(lua_State *L, transfer *t, const char *reason)
-{
-    call *c = &t->poll.base.call;
-    int result = lua_gettop(L);
-    call_push_data(L, c);
-    lua_pushstring(L, c->base.name);
-    lua_setfield(L, -2, "op");
-    return transfer_resolve(L, &t->poll, result, reason);
-}
-
-/* Why a success is not believed before it is proven; NULL = it is. */
-static const char *doubt_of(const transfer *t)
-{
-    if (t->by_get && !orthanc_tells_failed_gets(t->poll.base.call.client->version))
-        return "before Orthanc 1.12.10 a C-GET that fails is reported as a success";
-    return t->permissive ? "Permissive hides failures" : t->doubt;
-}
-
-/* Newer versions say more, which has to be looked at. */
-static bool says_more(lua_State *L, int content)
-{
-    bool more = lua_getfield(L, content, "Details") != LUA_TNIL ||
-                lua_getfield(L, content, "Resources") != LUA_TNIL;
-    lua_settop(L, content);
-    return more;
-}
-
-/* The server reports success; what it reports is on the top. */
-static int outcome(lua_State *L, transfer *t)
-{
-    int content = lua_gettop(L);
-    if (job_poll_is_partial(L, &t->poll, content))
-        return 2;
-    if (doubt_of(t) || says_more(L, content))
-        return in_doubt(L, t, doubt_of(t));
-    return 1;
-}
-
-static int succeeded(lua_State *L, call *c)
-{
-    lua_getfield(L, -1, "Content");
-    return outcome(L, (transfer *)c);
-}
-
-static int forgotten(lua_State *L, call *c)
-{
-    lua_pushnil(L);
-    return in_doubt(L, (transfer *)c,
-                    "the server has forgotten the job before its outcome was seen");
-}
-
-/* ---- the request ---- */
-
-/* A blocking request is a job too, and may be forgotten before its own answer is written: a 404
- * that only its text tells from others. The error is on the top. */
-static bool is_forgotten(lua_State *L)
-{
-    bool forgotten_job;
-    lua_getfield(L, -1, "details");
-    forgotten_job = lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "status of the job");
-    lua_pop(L, 1);
-    return forgotten_job;
-}
-
-/* What is unknown, the peer or what it is to be sent, only the text tells too. nil and the error
- * are on the top. */
-static void tell_unknown_peer(lua_State *L)
-{
-    lua_getfield(L, -1, "details");
-    if (lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "No peer")) {
-        lua_pushliteral(L, "unknown_peer");
-        lua_setfield(L, -3, "code");
-    }
-    lua_pop(L, 1);
-}
-
-/* Of a job that the caller will wait for by himself: the client keeps what is needed to prove its
- * outcome, of so many jobs. The handle is on the top. */
-static void remember(lua_State *L, transfer *t)
-{
-    int handle = lua_gettop(L), data = handle + 1;
-    call *c = &t->poll.base.call;
-    if (!orthanc_answer_id(c->base.transfer.body, t->poll.job))
-        return;
-    call_push_data(L, c);
-    lua_pushstring(L, c->base.name);
-    lua_setfield(L, data, "op");
-    lua_pushstring(L, doubt_of(t));
-    lua_setfield(L, data, "reason");
-    lua_getfield(L, data, "client");
-    if (++c->client->doubts > DOUBTS_MAX) {
-        c->client->doubts = 1;
-        lua_newtable(L);
-        lua_setiuservalue(L, -2, CLIENT_DOUBTS);
-    }
-    lua_getiuservalue(L, -1, CLIENT_DOUBTS);
-    lua_pushvalue(L, data);
-    lua_setfield(L, -2, t->poll.job);
-    lua_settop(L, handle);
-}
-
-static int submitted(lua_State *L, call *c)
-{
-    transfer *t = (transfer *)c;
-    int results = call_answer(L, c);
-    c->base.committed = false;
-    if (results != 1) {
-        if (is_forgotten(L))
-            return forgotten(L, c);
-        tell_unknown_peer(L);
-        job_poll_add_hint(L, c);
-        return results;
-    }
-    if (t->synchronous == 0) {
-        remember(L, t);
-        return 1;
-    }
-    if (t->synchronous < 0 && orthanc_answer_id(c->base.transfer.body, t->poll.job)) {
-        lua_settop(L, c->base.index);
-        return job_poll_begin(L, &t->poll, c->base.transfer.seconds);
-    }
-    return outcome(L, t); /* of a blocking request, or of a route that is never a job */
-}
-
-static int not_started(lua_State *L, const call *c)
-{
-    const remote *m = ((const transfer *)c)->poll.base.modality;
-    return call_fail(L, c, "timeout", "not_started",
-                     "wait_timeout was over before its turn came (%d transfers at once with %s: "
-                     "max_moves); nothing was sent",
-                     (int)m->max_moves, m->name);
-}
-
-/* A job whose submission is not waited for to its end would run on without a name: so that may take
- * the client's timeout, whatever the caller's. */
-static void extend_deadline(call *c, double now)
-{
-    double least = c->client->timeout > 0 ? now + c->client->timeout : 0;
-    if (c->deadline > 0 && (least == 0 || c->deadline < least))
-        c->deadline = least;
-}
-
-static int submit(lua_State *L, call *c)
-{
-    transfer *t = (transfer *)c;
-    double now = clock_now(), deadline = c->deadline;
-    int data = c->base.index + 1, waiting;
-    if (deadline > 0 && now >= deadline)
-        return not_started(L, c);
-    if (t->synchronous != 1)
-        extend_deadline(c, now);
-    call_push_data(L, c);
-    lua_getfield(L, data, "body");
-    lua_pushboolean(L, 1);
-    lua_setfield(L, -2, t->synchronous == 1 ? "Synchronous" : "Asynchronous");
-    lua_getfield(L, data, "path");
-    lua_insert(L, -2);
-    waiting = call_post(L, c, submitted, CALL_REMOTE, "%s", lua_tostring(L, -2));
-    c->deadline = deadline;
-    if (waiting == OP_WAIT) {
-        c->base.stopped = stopped;
-        c->base.committed = t->synchronous != 1;
-    }
-    return waiting;
-}
-
-/* Its turn has come, or the caller's deadline. */
-static int admitted(lua_State *L, call *c)
-{
-    loop_clear_timer(&c->base);
-    return c->base.has_slot ? submit(L, c) : not_started(L, c);
-}
-
-int transfer_begin(lua_State *L, call *c)
-{
-    const transfer *t = (transfer *)c;
-    const remote *m = t->poll.base.modality;
-    if (t->synchronous == 0)
-        return submit(L, c);
-    if (!op_can_yield(L, c->base.lp)) {
-        slots_push_in(m->slots, &c->base);
-        return submit(L, c);
-    }
-    if (slots_enter(m->slots, &c->base, m->max_moves))
-        return submit(L, c);
-    c->step = admitted;
-    if (c->deadline > 0 && !loop_set_timer(c->base.lp, &c->base, c->deadline)) {
-        error_new(L, "limit", "memory", "not enough memory for a timer");
-        return op_throw(L, &c->base);
-    }
-    return OP_WAIT;
 }

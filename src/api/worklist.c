@@ -7,7 +7,7 @@
 #include "api/answers.h"
 #include "api/find_charset.h"
 #include "api/find_filter.h"
-#include "api/modality.h"
+#include "api/remote.h"
 #include "api/worklist_query.h"
 #include "base/nearest.h"
 #include "binding/error.h"
@@ -17,7 +17,13 @@
 
 enum { UNKNOWN_TAG = 27 }; /* OrthancStatus */
 
-/* ---- what came back ---- */
+/* ---- the steps, in order ---- */
+
+static int worklist_choose_charset(lua_State *L, call *c); /* when a filter is not ASCII */
+static int worklist_send(lua_State *L, call *c);
+static int worklist_on_answers(lua_State *L, call *c);
+
+/* ---- tags that the server does not know ---- */
 
 /* Before 1.12 the server does not say which tag it does not know: it is one of those that we do not
  * know either. The error is on the top. */
@@ -136,52 +142,7 @@ static bool is_ignored(lua_State *L, int query, int list)
     return false;
 }
 
-/* → list [, warning] */
-static int answered(lua_State *L, call *c)
-{
-    int list = c->base.index + 1;
-    if (call_answer(L, c) != 1) {
-        lua_getfield(L, -1, "orthanc_status");
-        if (lua_tointeger(L, -1) == UNKNOWN_TAG) {
-            lua_pop(L, 1);
-            explain_unknown(L, c);
-        }
-        lua_settop(L, list + 1);
-        return 2;
-    }
-    if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "the answers are no list");
-    answers_tidy(L); /* list warning */
-    find_charset_add_note(L, c);
-    call_push_data(L, c);
-    lua_getfield(L, -1, "body");
-    lua_getfield(L, -1, "Query");
-    if (is_ignored(L, lua_gettop(L), list)) {
-        call_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
-        lua_pushvalue(L, list);
-        lua_setfield(L, -2, "result");
-        return 2;
-    }
-    lua_settop(L, list + 1);
-    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
-}
-
-/* ---- the call ---- */
-
-/* POST /modalities/{name}/find-worklist: DICOM PS3.4 K (Basic Worklist Management). As a search
- * does, it makes a remote modality work, and is not repeated. */
-static int ask(lua_State *L, call *c)
-{
-    call_push_data(L, c);
-    lua_getfield(L, -1, "body");
-    return call_post(L, c, answered, CALL_REMOTE, "/modalities/%s/find-worklist",
-                     ((modality_call *)c)->modality->name);
-}
-
-static int choose_charset(lua_State *L, call *c)
-{
-    return find_charset_choose(L, c, ask);
-}
+/* ---- the arguments ---- */
 
 typedef struct worklist_options {
     double wait_timeout;
@@ -200,39 +161,81 @@ const option worklist_rows[] = {
 /* self query options */
 int worklist_find(lua_State *L)
 {
-    enum { SELF = 1, QUERY, OPTIONS, BODY, CALL, KEEP };
+    enum { SELF = 1, QUERY, OPTIONS, CALL, BODY, KEEP };
     static const char *const forms[] = { "Simplify", "Short", "Full" };
     worklist_options o = { 0, false, false };
     worklist_query q = { .function = "find_worklist",
                          .route = &orthanc_worklist,
                          .options = worklist_rows,
                          .query = QUERY };
-    modality_call *c;
+    call *c;
 
-    modality_check(L, SELF);
     lua_settop(L, OPTIONS);
+    remote_check(L, SELF, &remote_modality);
     luaL_checktype(L, QUERY, LUA_TTABLE);
-    route_options_read(L, OPTIONS, q.function, &orthanc_worklist, worklist_rows, &o); /* … body */
+    c = remote_new_call(L, sizeof *c, q.function, worklist_send);
+    lua_pushfstring(L, "%s/find-worklist", c->remote->path);
+    call_keep_error_path(L, CALL);
+    route_options_read_call(L, OPTIONS, c, &orthanc_worklist, worklist_rows, &o); /* body */
     lua_pushboolean(L, 1);
     lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
 
-    c = modality_new_call(L, sizeof *c, q.function, ask);
-    call_set_deadline(&c->call, o.wait_timeout);
-    lua_pushfstring(L, "/modalities/%s/find-worklist", c->modality->name);
-    call_keep_route(L, CALL);
     if (lua_istable(L, OPTIONS) && lua_getfield(L, OPTIONS, "keep") == LUA_TTABLE)
         q.keep = KEEP;
     lua_settop(L, KEEP);
     if (!worklist_query_check(L, &q))
-        return call_fail(L, &c->call, "refused", NULL, "%s", lua_tostring(L, -1));
-    if (!q.ascii && q.charset && find_charset_refuse(L, &c->call, q.sent, q.charset))
+        return call_fail(L, c, "refused", NULL, "%s", lua_tostring(L, -1));
+    if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
         return 2;
     if (!q.ascii && !q.charset)
-        c->call.step = choose_charset;
+        c->step = worklist_choose_charset;
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
     call_keep(L, CALL, "body", BODY);
     call_keep(L, CALL, "unknown", q.unknown);
-    lua_pushvalue(L, CALL);
-    return op_run(L, &c->call.base);
+    lua_settop(L, CALL);
+    return op_run(L, &c->op);
+}
+
+/* ---- the requests ---- */
+
+static int worklist_choose_charset(lua_State *L, call *c)
+{
+    return find_charset_choose(L, c, worklist_send);
+}
+
+/* POST /modalities/{name}/find-worklist: DICOM PS3.4 K (Basic Worklist Management). Like a C-FIND it
+ * makes a remote modality work, so it is never sent twice. */
+static int worklist_send(lua_State *L, call *c)
+{
+    call_push(L, c, "body");
+    return call_post(L, c, worklist_on_answers, CALL_REMOTE, "%s/find-worklist", c->remote->path);
+}
+
+static int worklist_on_answers(lua_State *L, call *c)
+{
+    int list = c->op.index + 1, warning = list + 1, body = list + 2, query = list + 3;
+    if (call_answer(L, c) != 1) {
+        lua_getfield(L, -1, "orthanc_status");
+        if (lua_tointeger(L, -1) == UNKNOWN_TAG) {
+            lua_pop(L, 1);
+            explain_unknown(L, c);
+        }
+        lua_settop(L, list + 1);
+        return 2;
+    }
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "the answers are no list");
+    answers_tidy(L); /* list warning */
+    find_charset_add_note(L, c);
+    call_push(L, c, "body");
+    lua_getfield(L, body, "Query");
+    if (is_ignored(L, query, list)) {
+        call_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
+        lua_pushvalue(L, list);
+        lua_setfield(L, -2, "result");
+        return 2;
+    }
+    lua_settop(L, warning);
+    return lua_isnil(L, warning) ? (lua_pop(L, 1), 1) : 2;
 }

@@ -8,6 +8,12 @@
 
 static const char metatable_key; /* its address is the metatable's place in the registry */
 
+void error_raise(lua_State *L)
+{
+    lua_error(L);
+    __builtin_unreachable();
+}
+
 /* ---- the object ---- */
 
 /* "get /system: the server … (script.lua:3)", on one line. */
@@ -95,17 +101,17 @@ void error_new(lua_State *L, const char *kind, const char *code, const char *for
     error_from_message(L, kind, code);
 }
 
-int error_throw(lua_State *L, const char *kind, const char *code, const char *format, ...)
+void error_throw(lua_State *L, const char *kind, const char *code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
     error_from_message(L, kind, code);
-    return lua_error(L);
+    error_raise(L);
 }
 
-int error_usage(lua_State *L, const char *format, ...)
+void error_usage(lua_State *L, const char *format, ...)
 {
     va_list args;
     push_where(L);
@@ -114,7 +120,7 @@ int error_usage(lua_State *L, const char *format, ...)
     va_end(args);
     if (lua_isstring(L, -2))
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
-    return lua_error(L);
+    error_raise(L);
 }
 
 int error_fail(lua_State *L)
@@ -130,7 +136,7 @@ int error_fail(lua_State *L)
 
 int error_blame(lua_State *L)
 {
-    return error_usage(L, "%s", luaL_checkstring(L, 1));
+    error_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
 int error_is_error(lua_State *L)

@@ -16,11 +16,15 @@ void error_new(lua_State *L, const char *kind, const char *code, const char *for
 void error_from_message(lua_State *L, const char *kind, const char *code);
 
 /* Throws one. [-0, +0, v] */
-int error_throw(lua_State *L, const char *kind, const char *code, const char *format, ...);
+_Noreturn void error_throw(lua_State *L, const char *kind, const char *code, const char *format,
+                           ...);
 
 /* Throws a string, for a mistake in the call itself: as luaL_error, but the place is the innermost
  * line of the script, also when the call came through our Lua half. [-0, +0, v] */
-int error_usage(lua_State *L, const char *format, ...);
+_Noreturn void error_usage(lua_State *L, const char *format, ...);
+
+/* lua_error, which Lua's header does not declare as never returning. [-1, +0, v] */
+_Noreturn void error_raise(lua_State *L);
 
 /* Sets a string field of the error object on the top; NULL sets nothing. [-0, +0, m] */
 void error_set(lua_State *L, const char *field, const char *value);

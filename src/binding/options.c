@@ -39,23 +39,24 @@ static void push_names(lua_State *L, const option *rows)
     luaL_pushresult(&b);
 }
 
-static int throw_unknown(lua_State *L, const char *function, const char *key, const option *rows)
+static _Noreturn void throw_unknown(lua_State *L, const char *function, const char *key,
+                                    const option *rows)
 {
     nearest h = nearest_for(key);
     nearest_look(&h, rows, sizeof *rows);
     if (h.name)
-        return error_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key, h.name);
+        error_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key, h.name);
     push_names(L, rows);
-    return error_usage(L, "%s: unknown option '%s'; there are %s", function, key,
-                       lua_tostring(L, -1));
+    error_usage(L, "%s: unknown option '%s'; there are %s", function, key, lua_tostring(L, -1));
 }
 
 /* ---- values ---- */
 
-static int throw_wrong(lua_State *L, const char *function, const char *name, const char *wanted)
+static _Noreturn void throw_wrong(lua_State *L, const char *function, const char *name,
+                                  const char *wanted)
 {
-    return error_usage(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
-                       luaL_typename(L, -1));
+    error_usage(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
+                luaL_typename(L, -1));
 }
 
 static void read_seconds(lua_State *L, const char *function, const option *row, double *into)

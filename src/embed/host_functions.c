@@ -85,14 +85,14 @@ static int host_call_advance(lua_State *L, op *o)
     c->reply = reply_new(o->lp, true);
     if (!c->reply) {
         error_new(L, "limit", "memory", "not enough memory to call the host");
-        return op_throw(L, o);
+        op_throw(L, o);
     }
     left = stop_pause_burst(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
     stop_resume_burst(o->lp, left);
     if (!reply_is_kept(c->reply) || host_call_is_answered(o))
         return push_answer(L, c);
-    loop_wait_outside(o->lp, o, host_call_is_answered); /* modalua_reply_… wakes the loop */
+    loop_wait_external(o, host_call_is_answered); /* modalua_reply_… wakes the loop */
     return OP_WAIT;
 }
 
@@ -129,7 +129,7 @@ static int call_host(lua_State *L)
     }
     c = (host_call *)op_new(L, lp, sizeof *c, 0, host_call_advance, f->name);
     c->function = f;
-    c->base.released = host_call_release;
+    c->base.on_release = host_call_release;
     return op_run(L, &c->base);
 }
 

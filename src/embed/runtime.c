@@ -12,6 +12,7 @@
 #include "embed/last_error.h"
 #include "embed/module.h"
 #include "embed/sandbox.h"
+#include "engine/cleanup.h"
 #include "engine/op.h"
 #include "engine/stop.h"
 
@@ -280,7 +281,7 @@ void runtime_free(modalua_runtime *rt)
     if (rt->L) {
         locale_t before;
         runtime_enter(rt, &before);
-        op_farewells_pending(rt->L, &rt->lp, true);
+        cleanup_abort(rt->L, &rt->lp);
         loop_kill(&rt->lp, REASON_CANCELLED); /* a finalizer of the script's waits for nothing */
         lua_close(rt->L);
         runtime_leave(rt, before);

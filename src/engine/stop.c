@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "binding/error.h"
+#include "engine/task.h"
 
 enum { HOOK_COUNT = 100 }; /* bounds the time between checks when single C calls are slow */
 
@@ -41,7 +42,7 @@ static void tick(lua_State *L, lua_Debug *ar)
     } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
         push_cancelled(L, lp);
         lp->thrown_by_hook = lua_topointer(L, -1);
-        lua_error(L);
+        error_raise(L);
     }
 }
 
@@ -151,15 +152,13 @@ void stop_throw_kill(lua_State *L, loop *lp)
     if (lp->kill_grace_end == 0)
         lp->kill_grace_end = now + grace(lp, now);
     lua_pushlightuserdata(L, (void *)&kill_token);
-    lua_error(L);
-    __builtin_unreachable();
+    error_raise(L);
 }
 
 void stop_throw_cancelled(lua_State *L, loop *lp)
 {
     push_cancelled(L, lp);
-    lua_error(L);
-    __builtin_unreachable();
+    error_raise(L);
 }
 
 bool stop_is_kill(lua_State *L, int index)

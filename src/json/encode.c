@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "binding/error.h"
 #include "json/mark.h"
 #include "json/scan.h"
 
@@ -123,9 +124,12 @@ static const char *complain(encoder *e, const place *at, const char *what)
 }
 
 /* What no program should pass. */
-static int misuse(encoder *e, const place *at, const char *what)
+static _Noreturn void misuse(encoder *e, const place *at, const char *what)
 {
-    return luaL_error(e->L, "%s", complain(e, at, what));
+    luaL_where(e->L, 1);
+    complain(e, at, what);
+    lua_concat(e->L, 2);
+    error_raise(e->L);
 }
 
 /* What comes with the data; the message stays on the stack. */
@@ -152,7 +156,7 @@ static bool encode_float(encoder *e, lua_Number n, const place *at)
     for (const char *p = text; *p; p++) {
         if (strchr("0123456789+-e", *p))
             *out++ = *p;
-        else if (out[-1] != '.') /* a decimal point may have several bytes */
+        else if (out > start && out[-1] != '.') /* a decimal point may have several bytes */
             *out++ = '.';
     }
     e->size += (size_t)(out - start);
@@ -292,7 +296,7 @@ static void check_holes(encoder *e, int table, size_t count, lua_Integer largest
 }
 
 /* The key on the top is neither a string nor an index. */
-static void misuse_key(encoder *e, const place *at)
+static _Noreturn void misuse_key(encoder *e, const place *at)
 {
     lua_State *L = e->L;
     if (lua_type(L, -1) == LUA_TNUMBER) {
@@ -387,7 +391,7 @@ static bool encode_value(encoder *e, const place *at)
         }
         break;
     }
-    return misuse(e, at, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
+    misuse(e, at, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
 }
 
 bool json_encode(lua_State *L, int index, const char *indent)

@@ -76,7 +76,7 @@ static void push_parser(lua_State *L)
     lua_pop(L, 1);
     lua_pushcfunction(L, open_parser);
     if (call_in_c_locale(L, 0, 1) != LUA_OK)
-        lua_error(L);
+        error_raise(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &registry_keys[KEY_PARSER]);
 }
@@ -143,7 +143,7 @@ static void run_parser(lua_State *L, memory *m, const json_scan_facts *facts, si
     status = call_in_c_locale(L, 1, 1);
     memory_unshelter(m);
     if (status != LUA_OK)
-        lua_error(L);
+        error_raise(L);
 }
 
 /* ---- the walk: what lua-cjson cannot say ---- */

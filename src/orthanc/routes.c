@@ -186,18 +186,19 @@ static const orthanc_key commitment_keys[] = {
 };
 /* clang-format on */
 
-const orthanc_route orthanc_echo = { "echo", 0, echo_keys };
-const orthanc_route orthanc_query = { "query", 0, query_keys };
-const orthanc_route orthanc_retrieve = { "retrieve", 0, retrieve_keys };
-const orthanc_route orthanc_move = { "move", 0, move_keys };
-const orthanc_route orthanc_get = { "get", ORTHANC_C_GET, get_keys };
-const orthanc_route orthanc_store = { "store", 0, store_keys };
-const orthanc_route orthanc_tools_find = { "find", 0, tools_find_keys };
-const orthanc_route orthanc_modality_settings = { "configure", 0, modality_settings_keys };
-const orthanc_route orthanc_peer_settings = { "configure", 0, peer_settings_keys };
-const orthanc_route orthanc_peer_store = { "store", 0, peer_store_keys };
-const orthanc_route orthanc_worklist = { "find-worklist", 0, worklist_keys };
-const orthanc_route orthanc_commitment = { "storage-commitment", 0, commitment_keys };
+const orthanc_route orthanc_echo = { "echo", 0, NULL, echo_keys };
+const orthanc_route orthanc_query = { "query", 0, NULL, query_keys };
+const orthanc_route orthanc_retrieve = { "retrieve", 0, NULL, retrieve_keys };
+const orthanc_route orthanc_move = { "move", 0, NULL, move_keys };
+const orthanc_route orthanc_get = { "get", ORTHANC_C_GET,
+                                    "C-GET (find and move, by C-MOVE, do the same)", get_keys };
+const orthanc_route orthanc_store = { "store", 0, NULL, store_keys };
+const orthanc_route orthanc_tools_find = { "find", 0, NULL, tools_find_keys };
+const orthanc_route orthanc_modality_settings = { "configure", 0, NULL, modality_settings_keys };
+const orthanc_route orthanc_peer_settings = { "configure", 0, NULL, peer_settings_keys };
+const orthanc_route orthanc_peer_store = { "store", 0, NULL, peer_store_keys };
+const orthanc_route orthanc_worklist = { "find-worklist", 0, NULL, worklist_keys };
+const orthanc_route orthanc_commitment = { "storage-commitment", 0, NULL, commitment_keys };
 
 const orthanc_key *orthanc_key_of(const orthanc_route *route, const char *name)
 {

@@ -49,6 +49,7 @@ typedef struct orthanc_key {
 typedef struct orthanc_route {
     const char *name;
     int since;               /* the first version that has it; 0 = all of ours */
+    const char *what;        /* came with that version, for errors; NULL = since is 0 */
     const orthanc_key *keys; /* ended by one without a name */
 } orthanc_route;
 

@@ -1,9 +1,10 @@
-/* request/call.h - an operation of several requests, written as one step per answer.
+/* request/call.h - an operation of several requests: each step takes the answer to a request and
+ * sends the next request.
  *
- * A step looks at the answer to the request before it and starts the next one, or pushes results
- * and returns their number (or OP_CALL; op.h). Each step finds the stack as the operation's call
- * left it, the call's userdata on the top, so that any number of steps uses the stack of one. What
- * has to last is in the struct, or in the call's table of data.
+ * A step returns OP_WAIT (by `return call_get(…);` and the like), or the number of results that it
+ * has pushed, or OP_CALL (engine/op.h). Each step finds the stack as the operation left it, with the
+ * call's userdata on the top, so that the stack does not grow with the number of steps. What a
+ * later step needs is in the struct, or in the call's data: a table of Lua values.
  */
 #ifndef REQUEST_CALL_H
 #define REQUEST_CALL_H
@@ -17,40 +18,56 @@
 #include "request/client_record.h"
 #include "request/progress.h"
 
+struct job_poll; /* api/job_poll.h */
+
+typedef struct remote remote; /* api/remote.h */
 typedef struct call call;
 typedef int (*call_step)(lua_State *L, call *c);
 
+/* What an operation needs of the server's version: checked before its first step (request/version.h).
+ * All zero: nothing. */
+typedef struct call_needs {
+    bool version;     /* a step reads it, whatever it is */
+    int since;        /* it must be this one or a later one; 0 = any */
+    const char *what; /* static: what came with that version, for the error */
+    const orthanc_key
+        *key; /* the newest key that the operation sends; NULL = all versions know it */
+} call_needs;
+
 struct call {
-    op base;
+    op op;
     client *client;
-    call_step step;  /* takes the next answer */
-    call_step after; /* where a shared step goes on */
+    remote *remote;        /* the modality or peer that the operation is about; or NULL */
+    struct job_poll *poll; /* the job that the operation waits for; or NULL */
+    call_step step;        /* takes the next answer */
+    call_step after;       /* the step behind a shared step */
+    bool started;          /* `needs` have been checked */
+    call_needs needs;
+    int version;     /* the server's; 0 = not known */
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
     progress progress;
-    const char *route;  /* the request that its errors are about, in data.path; NULL = the last */
-    const char *method; /* its; POST unless something else is set */
+    /* The request that errors name: this one, or the last one when the path is NULL. */
+    const char *error_path, *error_method;
 };
 
-/* What a request is, for its time limit and its connection. */
+/* What kind of work a request is: decides its time limit and whether it may be sent twice. */
 typedef enum call_work {
-    CALL_LOCAL,  /* Orthanc answers by itself: the client's timeout */
-    CALL_CHANGE, /* the same, and never sent twice */
-    CALL_ECHO,   /* a remote modality is asked, and may be asked twice: no limit but the deadline */
-    CALL_REMOTE  /* a remote modality works: no limit but the deadline; never sent twice */
+    CALL_LOCAL,  /* Orthanc answers by itself: limited by the client's timeout */
+    CALL_CHANGE, /* the same, but never sent twice */
+    CALL_ECHO,   /* a remote is asked: limited by the deadline alone */
+    CALL_REMOTE  /* a remote works: limited by the deadline alone, and never sent twice */
 } call_work;
 
-/* Pushes a call of `size` bytes that begins with a struct call, its table of data empty; the
- * client's userdata is at index `client`. `return op_run(L, &c->base);` starts it with `first`.
- * [-0, +1, m] */
+/* Pushes a call of `size` bytes that begins with a struct call, for the client at index `client`.
+ * Its data is empty. `return op_run(L, &c->op);` starts it with the step `first`. [-0, +1, m] */
 call *call_new(lua_State *L, loop *lp, size_t size, int client, const char *name, call_step first);
 
 /* Sets the call's deadline, `seconds` from now; 0 = none. */
 void call_set_deadline(call *c, double seconds);
 
-/* The option `progress` of the table at index `options` (nil = none) is who the call at index
- * `call` tells how far it is, by call_report and at its end. Throws when it cannot be. [-0, +0, v]
- */
+/* Reads the option `progress` of the table at index `options` (nil = none) for the call at index
+ * `call`. Throws on a wrong value. [-0, +0, v] */
 void call_set_progress(lua_State *L, int options, int call);
 
 /* Rows of options that many operations have. wait_timeout goes into a double. */
@@ -64,69 +81,66 @@ void call_set_progress(lua_State *L, int options, int call);
 extern const option call_timeout_rows[]; /* wait_timeout, at offset 0 */
 extern const option call_wait_rows[];    /* and progress */
 
-/* Reads the options at index `options`, by rows that begin with those two, for the call on the top:
- * how long it may take, and whom it tells how far it is. [-0, +0, v] */
+/* Reads the options wait_timeout and progress of the table at index `options` for the call on the
+ * top. `rows` begin with the rows of those two. [-0, +0, v] */
 void call_read_wait(lua_State *L, int options, call *c, const option *rows);
 
-/* What every call lets go of, for one that has an op->released of its own. */
+/* The op.on_release of every call. A call with an op.on_release of its own calls it first. */
 void call_released(op *o);
 
-/* For steps: tells c->progress, when it is time for it. [-0, +0, v] */
-void call_report(lua_State *L, call *c);
+/* ---- data ---- */
 
-/* Pushes the call's table of data. [-0, +1, -] */
-void call_push_data(lua_State *L, const call *c);
-
-/* Before the call at index `call` is run: sets data[name] to the value at index. [-0, +0, m] */
+/* Sets data[name] of the call at index `call` to the value at index. [-0, +0, m] */
 void call_keep(lua_State *L, int call, const char *name, int index);
 
-/* The same of data.path, which is on the top and popped: its errors are about that route.
+/* Pops the path on the top: it becomes data.path, and errors of the call at index `call` name it.
  * [-1, +0, m] */
-void call_keep_route(lua_State *L, int call);
+void call_keep_error_path(lua_State *L, int call);
 
-/* For steps: sends a request, and `next` takes its answer. POST and PUT send the table on the top
- * as JSON; when that cannot be, the outcome is nil and an error of kind "refused". The path is
- * formatted as lua_pushfstring does: `return call_get(L, c, next, "/jobs/%s", id);` */
+/* For steps: pushes the call's data, or data[name]. [-0, +1, -] */
+void call_push_data(lua_State *L, const call *c);
+void call_push(lua_State *L, const call *c, const char *name);
+
+/* For steps: pushes the call's client. [-0, +1, -] */
+void call_push_client(lua_State *L, const call *c);
+
+/* ---- requests, for steps ---- */
+
+/* Sends a request; `next` takes the answer. POST and PUT send the table on the top as JSON. When
+ * that cannot be encoded, the call ends with nil and an error of kind "refused". The path is
+ * formatted as by lua_pushfstring: `return call_get(L, c, next, "/jobs/%s", id);` */
 int call_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
                  const char *format, ...);
 
 #define call_get(L, c, next, ...)        call_request(L, c, next, "GET", CALL_LOCAL, __VA_ARGS__)
 #define call_post(L, c, next, work, ...) call_request(L, c, next, "POST", work, __VA_ARGS__)
 
-/* The same of a request whose body, source or sink are set in c->request; the path is on the top,
- * and taken. */
+/* The same with the body, source or sink that c->request has. Pops the path on the top. */
 int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
-/* Seconds until something is to be asked again that has been waited for since `begun` (clock_now):
- * an eighth of that time, which is the most that is lost by asking too late, between `least` and
- * `most`. 0: the deadline is over. */
-double call_gap(const call *c, double begun, double least, double most);
+/* Reports the progress when a report is due. [-0, +0, v] */
+void call_report(lua_State *L, call *c);
 
-/* The answer: pushes its value and returns 1, or nil and an error object and returns 2; an error
- * by which the caller's deadline ran out has still_running when the server may go on. Throws as
- * response_push does. A step by itself, for the last answer. [-0, +(1|2), v] */
+/* Delay before the next poll: 1/8 of the time since `begun` (clock_now), clamped to [least, most] and
+ * to the time that is left. 0 when the deadline has passed. */
+double call_poll_delay(const call *c, double begun, double least, double most);
+
+/* ---- outcomes, for steps ---- */
+
+/* Pushes the value of the answer and returns 1, or pushes nil and an error object and returns 2.
+ * The error has still_running when the caller's deadline passed and the server may go on. Throws as
+ * response_push does. Is itself a step: the last one of many calls. [-0, +(1|2), v] */
 int call_answer(lua_State *L, call *c);
 
-/* Whether the failure of the last request, whose error is on the top, may pass by itself: a read
- * from a server that was last heard of, at `heard` (clock_now), less than the client's timeout ago.
- * [-0, +0, m] */
-bool call_may_pass(lua_State *L, const call *c, double heard);
+/* Whether the error on the top, of the last request, is transient: a failed read of a server that
+ * answered at `heard` (clock_now), less than the client's timeout ago. [-0, +0, m] */
+bool call_is_transient(lua_State *L, const call *c, double heard);
 
-/* Makes the error on the top one of the call. [-0, +0, m] */
-void call_set_origin(lua_State *L, const call *c);
+/* Sets op, method and path of the error on the top. [-0, +0, m] */
+void call_set_error_fields(lua_State *L, const call *c);
 
-/* Pushes nil and an error of the call; returns 2. */
+/* Pushes nil and an error of the call; returns 2. [-0, +2, m] */
 int call_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
               ...);
-
-/* The same of what came with a version that the server, whose own is known, does not have yet. */
-int call_unsupported(lua_State *L, const call *c, const char *what, int since);
-
-/* Whether the server's version, which is known, lacks this key (NULL = none): nil and an error are
- * pushed then. [-0, +(0|2), m] */
-bool call_lacks_key(lua_State *L, const call *c, const orthanc_key *key);
-
-/* Goes on with `next` once the client knows its server's version. */
-int call_need_version(lua_State *L, call *c, call_step next);
 
 #endif

@@ -1,31 +1,35 @@
-/* request/client_record.h - what a client is in C: one Orthanc server, as modalua.connect gives it
- * to scripts (api/connect.h). */
+/* request/client_record.h - the userdata of a client: how one Orthanc server is reached, and what is
+ * remembered about it. modalua.connect (api/connect.c) makes it. */
 #ifndef REQUEST_CLIENT_RECORD_H
 #define REQUEST_CLIENT_RECORD_H
 
 #include <lua.h>
 
 #include "engine/loop.h"
-#include "orthanc/tags.h"
 
 #define CLIENT_TYPE "modalua.Client"
 
-/* What a client's userdata holds. */
 typedef struct client {
     http_server *server; /* NULL until connected */
-    double timeout;      /* seconds of one exchange; 0 = no limit */
-    int version; /* the server's, once somebody had to know it (orthanc/routes.h); 0 = not yet */
-    unsigned doubts; /* entries in its table of doubts */
-    /* Of each level: a list of so many is known not to be cut by the server (api/local_find.c). */
-    long long whole[ORTHANC_NO_LEVEL];
+    double timeout;      /* seconds for one exchange; 0 = no limit */
 } client;
 
-/* Its user values, tables: from the identifiers of queries to what find gave, while that is alive;
- * from those of jobs, which the script waits for by itself, to what proves their outcome; from
- * answers, while they are alive, to the name of the modality that gave them. */
-enum { CLIENT_QUERIES = 1, CLIENT_DOUBTS, CLIENT_ANSWERS, CLIENT_VALUES = CLIENT_ANSWERS };
+/* A client's user values: what each feature remembers about the server. Each value belongs to one
+ * file; other files use that file's functions. */
+enum {
+    CLIENT_VERSION = 1, /* request/version.c: the server's version */
+    CLIENT_QUERIES,     /* api/find_result.c: the queries that this client sent */
+    CLIENT_ANSWERS,     /* api/find_result.c: which modality gave an answer */
+    CLIENT_UNVERIFIED,  /* api/transfer.c: jobs whose success is not verified yet */
+    CLIENT_FULL_LISTS,  /* api/local_find.c: how long a list the server does not cut */
+    CLIENT_VALUES = CLIENT_FULL_LISTS
+};
 
-/* The client at index, open; throws otherwise. [-0, +0, v] */
+/* The open client at index; throws on anything else. [-0, +0, v] */
 client *client_check(lua_State *L, int index);
+
+/* Pushes the table that is user value `value` of the client at index. The first call makes it, with
+ * weak keys or values as `mode` says ("k", "v" or ""). [-0, +1, m] */
+void client_push_table(lua_State *L, int index, int value, const char *mode);
 
 #endif

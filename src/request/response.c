@@ -267,7 +267,7 @@ static int push_failure(lua_State *L, op *o)
     }
     set_transfer_fields(L, o);
     if (thrown)
-        return op_throw(L, o);
+        op_throw(L, o);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;

@@ -85,18 +85,18 @@ static void check_value(lua_State *L, const char *function, const orthanc_key *k
 
 /* ---- keys ---- */
 
-static int throw_unknown(lua_State *L, const char *function, const char *name,
-                         const orthanc_route *route, const option *own)
+static _Noreturn void throw_unknown(lua_State *L, const char *function, const char *name,
+                                    const orthanc_route *route, const option *own)
 {
     nearest h = nearest_for(name);
     nearest_look(&h, route->keys, sizeof *route->keys);
     nearest_look(&h, own, sizeof *own);
     if (h.name)
-        return error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
-    return error_usage(L,
-                       "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
-                       "that modalua does not know)",
-                       function, name);
+        error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
+    error_usage(L,
+                "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
+                "that modalua does not know)",
+                function, name);
 }
 
 /* The table of `extra` is on the top; its members go into the body. */
@@ -156,6 +156,22 @@ const orthanc_key *route_options_read(lua_State *L, int index, const char *funct
         }
     }
     return newest;
+}
+
+void route_options_read_call(lua_State *L, int index, call *c, const orthanc_route *route,
+                             const option *own, void *into)
+{
+    c->needs.since = route->since;
+    c->needs.what = route->what;
+    c->needs.key = route_options_read(L, index, c->op.name, route, own, into);
+    call_set_deadline(c, *(const double *)into);
+}
+
+void route_options_check(lua_State *L, int index, const char *function, const orthanc_route *route,
+                         const option *own, void *into)
+{
+    const orthanc_key *newest = route_options_read(L, index, function, route, own, into);
+    (void)newest; /* route_options_read_call has it checked */
 }
 
 orthanc_level route_options_level(lua_State *L, int body, const char *function)

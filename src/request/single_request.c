@@ -160,8 +160,8 @@ bool single_request_set_body(lua_State *L, single_request *x, int index)
     } else {
         x->request.content_type = "application/json";
         if (!json_encode(L, index, NULL)) {
-            x->base.transfer.request = x->request;
-            response_fail(L, &x->base, "refused",
+            x->op.transfer.request = x->request;
+            response_fail(L, &x->op, "refused",
                           lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
             return false;
         }

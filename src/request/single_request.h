@@ -7,10 +7,10 @@
 
 #include "engine/op.h"
 
-/* An op for `return op_run(L, &x->base);`: its outcome is that of response_push_data, or of
+/* An op for `return op_run(L, &x->op);`: its outcome is that of response_push_data, or of
  * response_push. */
 typedef struct single_request {
-    op base;
+    op op;
     http_server *server;
     http_request request;
     bool any_answer; /* also a page of HTML: the path is the caller's */
