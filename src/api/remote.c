@@ -41,6 +41,12 @@ remote *remote_check_any(lua_State *L, int index)
     return check_open(L, index, check_remote(L, index));
 }
 
+int remote_check_self(lua_State *L)
+{
+    remote_check_any(L, 1);
+    return 0;
+}
+
 static int remote_gc(lua_State *L)
 {
     remote *r = lua_touserdata(L, 1);
@@ -78,6 +84,11 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client_
 const option remote_rows[] = { { "max_moves", OPTION_COUNT, 0,
                                  "how many of its transfers run at the same time (default: 2)" },
                                OPTIONS_END };
+
+const option remote_settings_rows[] = {
+    { "create", OPTION_FLAG, 0, "true: makes a new entry when the server has none of that name" },
+    OPTIONS_END
+};
 
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client_index,
                           int name)

@@ -65,7 +65,7 @@ static int call_advance(lua_State *L, op *o)
     else
         results = c->step(L, c);
     c->started = true;
-    if (results != OP_WAIT && c->progress.on)
+    if (results != OP_WAIT && c->progress.on && !c->progress.partial)
         tell_end(L, c, results);
     return results;
 }

@@ -1,0 +1,188 @@
+#include "api/native_requests.h"
+
+#include <lauxlib.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "api/remote.h"
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "binding/options.h"
+#include "request/guard.h"
+#include "request/route_options.h"
+#include "request/version.h"
+
+/* ---- requests ---- */
+
+/* Pushes a call for the operation at index 1. The strings that the call points at stay below it on
+ * the stack. [-0, +6, v] */
+static call *push_call(lua_State *L, size_t size, call_step first)
+{
+    int top = lua_gettop(L);
+    call *c;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "op");
+    lua_getfield(L, 1, "method");
+    lua_getfield(L, 1, "path");
+    lua_getfield(L, 1, "deadline");
+    lua_getfield(L, 1, "client");
+    c = call_new(L, doc_loop(L), size, -1, luaL_checkstring(L, top + 1), first);
+    c->error_method = luaL_checkstring(L, top + 2);
+    c->error_path = luaL_checkstring(L, top + 3);
+    c->deadline = luaL_optnumber(L, top + 4, 0);
+    return c;
+}
+
+typedef struct one_request {
+    call call;
+    const char *method, *path;
+    call_work work;
+} one_request;
+
+static int request_send(lua_State *L, call *c)
+{
+    const one_request *r = (const one_request *)c;
+    call_push(L, c, "body");
+    return call_request(L, c, call_answer, r->method, r->work, "%s", r->path);
+}
+
+int native_requests_request(lua_State *L)
+{
+    enum { OPERATION = 1, METHOD, PATH, WORK, BODY };
+    static const char *const methods[] = { "GET", "POST", "PUT", "DELETE", NULL };
+    static const char *const words[] = { "local", "change", "echo", "remote", NULL };
+    static const call_work works[] = { CALL_LOCAL, CALL_CHANGE, CALL_ECHO, CALL_REMOTE };
+    const char *method = methods[luaL_checkoption(L, METHOD, NULL, methods)];
+    const char *path = luaL_checkstring(L, PATH);
+    call_work work = works[luaL_checkoption(L, WORK, NULL, words)];
+    one_request *r;
+    lua_settop(L, BODY);
+    if (method[0] == 'P')
+        luaL_checktype(L, BODY, LUA_TTABLE);
+    r = (one_request *)push_call(L, sizeof *r, request_send);
+    r->method = method;
+    r->path = path;
+    r->work = work;
+    call_keep(L, lua_gettop(L), "body", BODY);
+    call_set_progress(L, OPERATION, lua_gettop(L));
+    r->call.progress.partial = true;
+    return op_run(L, &r->call.op);
+}
+
+/* ---- the server's version ---- */
+
+typedef struct version_call {
+    call call;
+    int since;
+} version_call;
+
+static int version_tell(lua_State *L, call *c)
+{
+    lua_pushboolean(L, version_of(c) >= ((const version_call *)c)->since);
+    return 1;
+}
+
+int native_requests_at_least(lua_State *L)
+{
+    int since = orthanc_version_parse(luaL_checkstring(L, 2));
+    version_call *v = (version_call *)push_call(L, sizeof *v, version_tell);
+    v->since = since;
+    v->call.needs.version = true;
+    return op_run(L, &v->call.op);
+}
+
+int native_requests_check_version(lua_State *L)
+{
+    enum { OPERATION = 1, NEWEST, SINCE, WHAT };
+    version_call *v;
+    lua_settop(L, WHAT);
+    v = (version_call *)push_call(L, sizeof *v, version_tell);
+    v->call.needs.version = true;
+    v->call.needs.key = lua_touserdata(L, NEWEST);
+    if (!lua_isnil(L, SINCE)) {
+        v->call.needs.since = orthanc_version_parse(luaL_checkstring(L, SINCE));
+        v->call.needs.what = luaL_checkstring(L, WHAT);
+    }
+    return op_run(L, &v->call.op);
+}
+
+/* ---- errors ---- */
+
+int native_requests_failed(lua_State *L)
+{
+    static const char *const fields[] = { "op", "method", "path" };
+    const char *kind = luaL_checkstring(L, 2), *code = luaL_optstring(L, 3, NULL);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checkstring(L, 4);
+    lua_settop(L, 4);
+    error_from_message(L, kind, code);
+    for (size_t i = 0; i < 3; i++) {
+        lua_getfield(L, 1, fields[i]);
+        lua_setfield(L, -2, fields[i]);
+    }
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+int native_requests_forbid_in_sandbox(lua_State *L)
+{
+    guard_check(L, doc_loop(L), luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+    return 0;
+}
+
+/* ---- options ---- */
+
+/* modalua's own, of all tables. */
+typedef struct own_options {
+    bool create;
+} own_options;
+
+/* The tables of options that Lua reads. */
+static const struct table {
+    const char *name;
+    const option *own;
+    const orthanc_route *route;
+} tables[] = { { "modality settings", remote_settings_rows, &orthanc_modality_settings },
+               { "peer settings", remote_settings_rows, &orthanc_peer_settings } };
+
+static const struct table *check_table(lua_State *L, int index)
+{
+    const char *name = luaL_checkstring(L, index);
+    size_t i = 0, n = sizeof tables / sizeof tables[0];
+    while (i < n && strcmp(tables[i].name, name) != 0)
+        i++;
+    luaL_argcheck(L, i < n, index, "unknown table of options");
+    return &tables[i];
+}
+
+int native_requests_options(lua_State *L)
+{
+    enum { OP = 1, TABLE, GIVEN };
+    const char *op_name = luaL_checkstring(L, OP);
+    const struct table *t = check_table(L, TABLE);
+    own_options own = { false };
+    const orthanc_key *newest;
+    lua_settop(L, GIVEN);
+    newest = route_options_read(L, GIVEN, op_name, t->route, t->own, &own);
+    lua_newtable(L); /* body own */
+    lua_pushboolean(L, own.create);
+    lua_setfield(L, -2, "create");
+    lua_insert(L, -2);
+    if (newest)
+        lua_pushlightuserdata(L, (void *)newest);
+    else
+        lua_pushnil(L);
+    return 3;
+}
+
+int native_requests_keys(lua_State *L)
+{
+    const orthanc_key *key = check_table(L, 1)->route->keys;
+    lua_newtable(L);
+    for (lua_Integer i = 1; key->name; key++, i++) {
+        lua_pushstring(L, key->name);
+        lua_seti(L, -2, i);
+    }
+    return 1;
+}
