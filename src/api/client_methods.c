@@ -8,7 +8,6 @@
 #include "api/files.h"
 #include "api/find_result.h"
 #include "api/job.h"
-#include "api/local_find.h"
 #include "api/remote.h"
 #include "api/modality_methods.h"
 #include "api/peer.h"
@@ -180,6 +179,15 @@ static int l_commitment(lua_State *L)
     return commitment_push(L, 1, 2);
 }
 
+/* Of find, which is written in Lua. */
+static int l_check_find(lua_State *L)
+{
+    client_check(L, 1);
+    lua_settop(L, 2);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    return 0;
+}
+
 static const option changes_rows[] = {
     { "since", OPTION_NUMBER, 0,
       "begins after the change with this Seq (default: 0, or with follow the last change)" },
@@ -309,7 +317,8 @@ static const doc_row methods[] = {
                  "  print(job.ID, job.Type, job.State)\n"
                  "end" },
     { .name = "find",
-      .function = local_find_find,
+      .part = "core.local_find",
+      .function = l_check_find,
       .signature = "client:find(data) -> list | nil, err",
       .help =
           "Searches what this Orthanc itself holds (POST /tools/find). Returns the identifiers "

@@ -78,6 +78,15 @@ static const luaL_Reg functions[] = {
     { "options", native_requests_options },
     /* keys(name) -> list. The names that Orthanc knows in that kind of table. */
     { "keys", native_requests_keys },
+    /* body_level(op, body) -> the Level of the body, as Orthanc writes it. Throws when it has none. */
+    { "body_level", native_requests_body_level },
+    /* filter(op, level, query | nil) -> sent | nil, message. The Query as it is sent when nothing
+     * normalizes it. Throws on wrong types. */
+    { "filter", native_requests_filter },
+    /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
+    { "not_indexed", native_requests_not_indexed },
+    /* tidy(v) -> boolean. Whether v is a list; the nulls in its elements are removed. */
+    { "tidy", native_requests_tidy },
     /* forbid_in_sandbox(op, why). Throws when the script is sandboxed. */
     { "forbid_in_sandbox", native_requests_forbid_in_sandbox },
 

@@ -4,10 +4,13 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "api/answers.h"
+#include "api/find_filter.h"
 #include "api/remote.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
+#include "orthanc/tags.h"
 #include "request/guard.h"
 #include "request/route_options.h"
 #include "request/version.h"
@@ -138,13 +141,16 @@ typedef struct own_options {
     bool create;
 } own_options;
 
+static const option no_rows[] = { OPTIONS_END };
+
 /* The tables of options that Lua reads. */
 static const struct table {
     const char *name;
     const option *own;
     const orthanc_route *route;
 } tables[] = { { "modality settings", remote_settings_rows, &orthanc_modality_settings },
-               { "peer settings", remote_settings_rows, &orthanc_peer_settings } };
+               { "peer settings", remote_settings_rows, &orthanc_peer_settings },
+               { "local find", no_rows, &orthanc_tools_find } };
 
 static const struct table *check_table(lua_State *L, int index)
 {
@@ -184,5 +190,48 @@ int native_requests_keys(lua_State *L)
         lua_pushstring(L, key->name);
         lua_seti(L, -2, i);
     }
+    return 1;
+}
+
+int native_requests_body_level(lua_State *L)
+{
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_pushstring(L, orthanc_level_name(route_options_level(L, 2, luaL_checkstring(L, 1))));
+    return 1;
+}
+
+/* ---- filters and answers ---- */
+
+int native_requests_filter(lua_State *L)
+{
+    filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
+    f.level = orthanc_level_of(luaL_checkstring(L, 2));
+    lua_settop(L, 3);
+    f.query = lua_istable(L, 3) ? 3 : 0;
+    if (!find_filter_check(L, &f)) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_pushvalue(L, f.sent);
+    return 1;
+}
+
+int native_requests_not_indexed(lua_State *L)
+{
+    uint32_t tag;
+    luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 1), &tag), 1, "not a tag");
+    lua_pushstring(L, orthanc_tag_not_indexed(tag, orthanc_level_of(luaL_checkstring(L, 2))));
+    return 1;
+}
+
+int native_requests_tidy(lua_State *L)
+{
+    bool is_list;
+    lua_settop(L, 1);
+    is_list = answers_is_list(L);
+    if (is_list)
+        answers_tidy(L); /* its warning is about answers of remote modalities */
+    lua_pushboolean(L, is_list);
     return 1;
 }

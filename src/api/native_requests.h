@@ -15,6 +15,10 @@ int native_requests_check_version(lua_State *L);
 int native_requests_failed(lua_State *L);
 int native_requests_options(lua_State *L);
 int native_requests_keys(lua_State *L);
+int native_requests_body_level(lua_State *L);
+int native_requests_filter(lua_State *L);
+int native_requests_not_indexed(lua_State *L);
+int native_requests_tidy(lua_State *L);
 int native_requests_forbid_in_sandbox(lua_State *L);
 
 #endif
