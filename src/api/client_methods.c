@@ -173,13 +173,13 @@ static int l_job(lua_State *L)
     return job_push(L, 1, 2);
 }
 
-static int l_commitment(lua_State *L)
+/* Of functions that are written in Lua. */
+static int l_check_self(lua_State *L)
 {
-    lua_settop(L, 2);
-    return commitment_push(L, 1, 2);
+    client_check(L, 1);
+    return 0;
 }
 
-/* Of find, which is written in Lua. */
 static int l_check_find(lua_State *L)
 {
     client_check(L, 1);
@@ -330,7 +330,8 @@ static const doc_row methods[] = {
                  "for _, study in ipairs(studies) do print(study.ID, "
                  "study.MainDicomTags.StudyDescription) end" },
     { .name = "commitment",
-      .function = l_commitment,
+      .part = "core.commitment",
+      .function = l_check_self,
       .signature = "client:commitment(uid) -> commitment",
       .help = "Returns a storage commitment that the server still knows, by its transaction UID: "
               "commitment.id, or StorageCommitmentTransactionUID in the result of a store. No "

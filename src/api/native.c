@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "api/commitment.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
@@ -65,6 +66,10 @@ static const luaL_Reg functions[] = {
     /* at_least(operation, version) -> boolean | nil, err. Whether the server has that version, such
      * as "1.12.5", or a later one. */
     { "at_least", native_requests_at_least },
+    /* poll_delay(operation, begun, least, most) -> seconds. call_poll_delay in request/call.h. */
+    { "poll_delay", native_requests_poll_delay },
+    /* is_transient(operation, err, heard) -> boolean. call_is_transient in request/call.h. */
+    { "is_transient", native_requests_is_transient },
     /* check_version(operation, newest [, version, what]) -> true | nil, err. An error of code
      * "unsupported" when the server does not have what came with that version, or does not know the
      * newest key (of `options`, or nil). */
@@ -72,14 +77,21 @@ static const luaL_Reg functions[] = {
     /* failed(operation, kind, code | nil, message) -> nil, err. */
     { "failed", native_requests_failed },
     /* options(op, name, given) -> own, body, newest. Reads a table of options, of the kind that is
-     * called `name` in native_requests.c: modalua's own are in `own`, what is sent is in `body`, and
-     * `newest` is the key in it that needs the newest version, or nil. Throws on unknown names and
-     * wrong values. */
+     * called `name` in native_requests.c: modalua's own are in `own` (progress as a function, with bar =
+     * true when it is the bar), what is sent is in `body`, and `newest` is the key in it that needs
+     * the newest version, or nil. Throws on unknown names and wrong values. */
     { "options", native_requests_options },
     /* keys(name) -> list. The names that Orthanc knows in that kind of table. */
     { "keys", native_requests_keys },
     /* body_level(op, body) -> the Level of the body, as Orthanc writes it. Throws when it has none. */
     { "body_level", native_requests_body_level },
+    /* is_uid(v) -> boolean. */
+    { "is_uid", native_requests_is_uid },
+    /* check_stored(op, v, n) -> true | nil, message. Whether resource number n is an identifier that
+     * Orthanc gives. Throws when it is no string. */
+    { "check_stored", native_requests_check_stored },
+    /* new_commitment(client, uid) -> commitment. */
+    { "new_commitment", commitment_new },
     /* filter(op, level, query | nil) -> sent | nil, message. The Query as it is sent when nothing
      * normalizes it. Throws on wrong types. */
     { "filter", native_requests_filter },

@@ -6,6 +6,7 @@
 
 #include "api/answers.h"
 #include "api/find_filter.h"
+#include "api/identifiers.h"
 #include "api/remote.h"
 #include "binding/doc.h"
 #include "binding/error.h"
@@ -109,6 +110,29 @@ int native_requests_check_version(lua_State *L)
     return op_run(L, &v->call.op);
 }
 
+/* ---- polls ---- */
+
+int native_requests_poll_delay(lua_State *L)
+{
+    double begun = luaL_checknumber(L, 2), least = luaL_checknumber(L, 3),
+           most = luaL_checknumber(L, 4);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "deadline");
+    lua_pushnumber(L, call_poll_delay(begun, lua_tonumber(L, -1), least, most)); /* nil is 0 */
+    return 1;
+}
+
+int native_requests_is_transient(lua_State *L)
+{
+    double heard = luaL_checknumber(L, 3);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_getfield(L, 1, "client");
+    lua_pushvalue(L, 2);
+    lua_pushboolean(L, call_is_transient(L, client_check(L, -2), heard));
+    return 1;
+}
+
 /* ---- errors ---- */
 
 int native_requests_failed(lua_State *L)
@@ -138,8 +162,15 @@ int native_requests_forbid_in_sandbox(lua_State *L)
 
 /* modalua's own, of all tables. */
 typedef struct own_options {
+    double wait_timeout; /* at offset 0, as in call_timeout_rows; 0 = no limit */
     bool create;
 } own_options;
+
+const option native_requests_settings_rows[] = {
+    { "create", OPTION_FLAG, offsetof(own_options, create),
+      "true: makes a new entry when the server has none of that name" },
+    OPTIONS_END
+};
 
 static const option no_rows[] = { OPTIONS_END };
 
@@ -148,9 +179,11 @@ static const struct table {
     const char *name;
     const option *own;
     const orthanc_route *route;
-} tables[] = { { "modality settings", remote_settings_rows, &orthanc_modality_settings },
-               { "peer settings", remote_settings_rows, &orthanc_peer_settings },
-               { "local find", no_rows, &orthanc_tools_find } };
+} tables[] = { { "modality settings", native_requests_settings_rows, &orthanc_modality_settings },
+               { "peer settings", native_requests_settings_rows, &orthanc_peer_settings },
+               { "local find", no_rows, &orthanc_tools_find },
+               { "storage commitment", call_timeout_rows, &orthanc_commitment },
+               { "wait", call_wait_rows, NULL } };
 
 static const struct table *check_table(lua_State *L, int index)
 {
@@ -162,18 +195,38 @@ static const struct table *check_table(lua_State *L, int index)
     return &tables[i];
 }
 
+/* Pushes those that the table at index `given` has. [-0, +1, v] */
+static void push_own(lua_State *L, const char *op_name, int given, const own_options *o)
+{
+    progress p = { 0 };
+    lua_createtable(L, 0, 4);
+    lua_pushboolean(L, o->create);
+    lua_setfield(L, -2, "create");
+    if (o->wait_timeout > 0) {
+        lua_pushnumber(L, o->wait_timeout);
+        lua_setfield(L, -2, "wait_timeout");
+    }
+    if (progress_take(L, given, op_name, &p))
+        lua_setfield(L, -2, "progress");
+    lua_pushboolean(L, p.bar);
+    lua_setfield(L, -2, "bar");
+}
+
 int native_requests_options(lua_State *L)
 {
     enum { OP = 1, TABLE, GIVEN };
     const char *op_name = luaL_checkstring(L, OP);
     const struct table *t = check_table(L, TABLE);
-    own_options own = { false };
-    const orthanc_key *newest;
+    own_options own = { 0, false };
+    const orthanc_key *newest = NULL;
     lua_settop(L, GIVEN);
-    newest = route_options_read(L, GIVEN, op_name, t->route, t->own, &own);
-    lua_newtable(L); /* body own */
-    lua_pushboolean(L, own.create);
-    lua_setfield(L, -2, "create");
+    if (t->route) {
+        newest = route_options_read(L, GIVEN, op_name, t->route, t->own, &own);
+    } else {
+        options_read(L, GIVEN, op_name, t->own, &own);
+        lua_pushnil(L);
+    }
+    push_own(L, op_name, GIVEN, &own); /* body own */
     lua_insert(L, -2);
     if (newest)
         lua_pushlightuserdata(L, (void *)newest);
@@ -184,7 +237,9 @@ int native_requests_options(lua_State *L)
 
 int native_requests_keys(lua_State *L)
 {
-    const orthanc_key *key = check_table(L, 1)->route->keys;
+    const struct table *t = check_table(L, 1);
+    const orthanc_key *key = t->route ? t->route->keys : NULL;
+    luaL_argcheck(L, key, 1, "nothing of it is sent");
     lua_newtable(L);
     for (lua_Integer i = 1; key->name; key++, i++) {
         lua_pushstring(L, key->name);
@@ -197,6 +252,29 @@ int native_requests_body_level(lua_State *L)
 {
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_pushstring(L, orthanc_level_name(route_options_level(L, 2, luaL_checkstring(L, 1))));
+    return 1;
+}
+
+/* ---- identifiers ---- */
+
+int native_requests_is_uid(lua_State *L)
+{
+    const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+    lua_pushboolean(L, orthanc_is_uid(text) && strlen(text) == lua_rawlen(L, 1));
+    return 1;
+}
+
+int native_requests_check_stored(lua_State *L)
+{
+    const char *op_name = luaL_checkstring(L, 1);
+    lua_Integer n = luaL_checkinteger(L, 3);
+    lua_settop(L, 2);
+    if (!identifiers_check_stored(L, op_name, n)) {
+        lua_pushnil(L);
+        lua_insert(L, -2);
+        return 2;
+    }
+    lua_pushboolean(L, 1);
     return 1;
 }
 

@@ -85,11 +85,6 @@ const option remote_rows[] = { { "max_moves", OPTION_COUNT, 0,
                                  "how many of its transfers run at the same time (default: 2)" },
                                OPTIONS_END };
 
-const option remote_settings_rows[] = {
-    { "create", OPTION_FLAG, 0, "true: makes a new entry when the server has none of that name" },
-    OPTIONS_END
-};
-
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client_index,
                           int name)
 {

@@ -24,8 +24,7 @@ typedef struct remote_kind {
 
 extern const remote_kind remote_modality; /* api/modality_methods.c */
 
-extern const option remote_rows[];          /* the options of the functions that make a remote */
-extern const option remote_settings_rows[]; /* modalua's own of configure */
+extern const option remote_rows[]; /* the options of the functions that make a remote */
 
 struct remote {
     const remote_kind *kind;
