@@ -2,8 +2,8 @@
 
 #include <lauxlib.h>
 
-#include "api/configuration.h"
 #include "api/get_and_store.h"
+#include "api/native_requests.h"
 #include "api/remote.h"
 #include "base/clock.h"
 #include "binding/doc.h"
@@ -69,7 +69,8 @@ static const doc_row methods[] = {
                  "\"SMITH*\" } })\n"
                  "assert(clinic:store(ids, { Compress = true }))" },
     { .name = "configuration",
-      .function = configuration_get,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "peer:configuration() -> table | nil, err",
       .help = "Returns the server's settings of the peer: Url, Username and the others that "
               "configure takes. Settings that the server does not tell, such as Password, are "
@@ -77,18 +78,20 @@ static const doc_row methods[] = {
       .example = "local settings = assert(clinic:configuration())\n"
                  "print(settings.Url, settings.Username)" },
     { .name = "configure",
-      .function = configuration_set,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "peer:configure(settings) -> configuration, note | nil, err",
       .help =
           "Changes the given settings of the peer on the server, and keeps the others. Settings "
           "that the server never tells, such as Password, must be given again. Returns the "
           "settings that the server then has; the note says when the server may forget the change.",
-      .options = { { "settings", configuration_rows, &orthanc_peer_settings } },
+      .options = { { "settings", native_requests_settings_rows, &orthanc_peer_settings } },
       .example = "local ward = orthanc:peer \"ward\"\n"
                  "assert(ward:configure { Url = \"http://10.0.0.9:8042\", Username = \"u\", "
                  "Password = \"p\", create = true })" },
     { .name = "remove",
-      .function = configuration_remove,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "peer:remove() -> true | nil, err",
       .help = "Removes the peer from the server's list. A peer of the server's configuration file "
               "comes back when the server starts again.",

@@ -41,6 +41,12 @@ remote *remote_check_any(lua_State *L, int index)
     return check_open(L, index, check_remote(L, index));
 }
 
+int remote_check_self(lua_State *L)
+{
+    remote_check_any(L, 1);
+    return 0;
+}
+
 static int remote_gc(lua_State *L)
 {
     remote *r = lua_touserdata(L, 1);

@@ -41,6 +41,9 @@ remote *remote_check(lua_State *L, int index, const remote_kind *kind);
 /* The open remote of any kind at index; throws on anything else. [-0, +0, v] */
 remote *remote_check_any(lua_State *L, int index);
 
+/* The same of a method's object, for the rows of methods that are written in Lua. Returns 0. */
+int remote_check_self(lua_State *L);
+
 /* Pushes a remote of the client at index. Sends nothing. Throws on an invalid name. [-0, +1, v] */
 remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client, const char *name,
                     unsigned max_moves);

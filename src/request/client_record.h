@@ -21,8 +21,7 @@ enum {
     CLIENT_QUERIES,     /* api/find_result.c: the queries that this client sent */
     CLIENT_ANSWERS,     /* api/find_result.c: which modality gave an answer */
     CLIENT_UNVERIFIED,  /* api/transfer.c: jobs whose success is not verified yet */
-    CLIENT_FULL_LISTS,  /* api/local_find.c: how long a list the server does not cut */
-    CLIENT_VALUES = CLIENT_FULL_LISTS
+    CLIENT_VALUES = CLIENT_UNVERIFIED
 };
 
 /* The open client at index; throws on anything else. [-0, +0, v] */
