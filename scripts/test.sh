@@ -30,6 +30,9 @@ for preset in tsan asan release; do
 done
 
 if [ $all = yes ]; then
+    build apicheck
+    echo "== testing: apicheck"
+    ctest --preset apicheck -j "$jobs" -R '^spec-'
     echo "== an archive of 2 GB, up and down"
     MODALUA_BIG_MB=2048 ctest --preset release -R spec-files --verbose | grep -E "archive of|tests passed|Failed"
     spec/fuzz/run.sh 600

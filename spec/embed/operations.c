@@ -10,6 +10,7 @@
 #include "check.h"
 #include "base/clock.h"
 #include "binding/doc.h"
+#include "engine/cleanup.h"
 #include "engine/op.h"
 #include "embed/runtime.h"
 
@@ -62,7 +63,7 @@ static int l_poll(lua_State *L)
     return op_run(L, &p->base);
 }
 
-/* ---- farewell(path) ---- */
+/* ---- cleanup(path) ---- */
 
 static int never(lua_State *L, op *o)
 {
@@ -71,13 +72,13 @@ static int never(lua_State *L, op *o)
     return 0;
 }
 
-static int l_farewell(lua_State *L)
+static int l_cleanup(lua_State *L)
 {
-    static const char *const paths[] = { "/farewell-ok", "/hang", NULL };
+    static const char *const paths[] = { "/cleanup-ok", "/hang", NULL };
     const char *path = paths[luaL_checkoption(L, 1, NULL, paths)];
     http_request r = { .method = "DELETE", .path = path, .side_effects = true };
-    op *o = op_new(L, doc_loop(L), sizeof *o, 0, never, "farewell");
-    op_farewell(L, o, server, &r);
+    op *o = op_new(L, doc_loop(L), sizeof *o, 0, never, "cleanup");
+    cleanup_start(L, o, server, &r);
     return 0;
 }
 
@@ -101,13 +102,13 @@ static int transfer_advance(lua_State *L, op *o)
 static int l_transfer(lua_State *L)
 {
     op *o = op_new(L, doc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
-    o->stopped = count_stop;
+    o->on_stop = count_stop;
     return op_run(L, o);
 }
 
-/* poll(n) -> bytes of C stack that the advances were apart; farewell(path); transfer() */
+/* poll(n) -> bytes of C stack that the advances were apart; cleanup(path); transfer() */
 static const doc_row rows[] = { { .name = "poll", .function = l_poll },
-                                { .name = "farewell", .function = l_farewell },
+                                { .name = "cleanup", .function = l_cleanup },
                                 { .name = "transfer", .function = l_transfer },
                                 { .name = NULL } };
 
@@ -131,32 +132,32 @@ static void test_polls(modalua_runtime *rt)
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }
 
-/* A farewell is sent although the run has ended, even when it was cancelled; one that hangs gets a
+/* A cleanup request is sent although the run has ended, even when it was cancelled; one that hangs gets a
  * second, no more. */
-static void test_farewells(modalua_runtime *rt, const char *url)
+static void test_cleanups(modalua_runtime *rt, const char *url)
 {
     char code[500];
     double before;
-    CHECK(run(rt, "test.farewell '/farewell-ok'") == MODALUA_OK);
-    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell "
-                  "'/farewell-ok' end})\n"
+    CHECK(run(rt, "test.cleanup '/cleanup-ok'") == MODALUA_OK);
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.cleanup "
+                  "'/cleanup-ok' end})\n"
                   "local task = require 'modalua.task'\n"
                   "task.spawn(error, 'x', 0) task.sleep(0) error('y', 0)") == MODALUA_E_SCRIPT);
     snprintf(code, sizeof code,
              "local n = assert(require 'modalua'.connect '%s':get('/count', {of = "
-             "'/farewell-ok'})) assert(n == 2, n)",
+             "'/cleanup-ok'})) assert(n == 2, n)",
              url);
     CHECK(run(rt, code) == MODALUA_OK);
-    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell "
-                  "'/farewell-ok' end}) os.exit(0)") == MODALUA_EXIT);
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.cleanup "
+                  "'/cleanup-ok' end}) os.exit(0)") == MODALUA_EXIT);
     snprintf(code, sizeof code,
-             "assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'}) == 3)",
+             "assert(require 'modalua'.connect '%s':get('/count', {of = '/cleanup-ok'}) == 3)",
              url);
     CHECK(run(rt, code) == MODALUA_OK);
     before = clock_now();
-    CHECK(run(rt, "test.farewell '/hang'") == MODALUA_OK);
+    CHECK(run(rt, "test.cleanup '/hang'") == MODALUA_OK);
     CHECK(clock_now() - before >= 0.9 && clock_now() - before < 5);
-    CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.farewells);
+    CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.cleanups);
 }
 
 /* Starts a run with two transfers, and returns when both are under way. */
@@ -202,9 +203,9 @@ int main(int argc, char **argv)
     doc_register(L, &rt->lp, rows);
     lua_setglobal(L, "test");
     test_polls(rt);
-    test_farewells(rt, argv[1]);
+    test_cleanups(rt, argv[1]);
     test_detach(rt);
-    CHECK(rt->lp.live == 0 && rt->lp.timer_count == 0);
+    CHECK(rt->lp.live == 0 && rt->lp.timers.count == 0);
     http_server_free(server);
     modalua_destroy(rt);
     return 0;

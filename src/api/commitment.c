@@ -230,11 +230,9 @@ int commitment_request(lua_State *L)
     newest = route_options_read(L, OPTIONS, "storage_commitment", &orthanc_commitment,
                                 call_timeout_rows, &o); /* … body */
 
-    c = remote_new_call(L, sizeof *c, "storage_commitment", request);
+    c = remote_new_call(L, sizeof *c, "storage_commitment", "/storage-commitment", request);
     c->needs.key = newest;
-    call_set_deadline(c, o.wait_timeout);
-    lua_pushfstring(L, "%s/storage-commitment", c->remote->path);
-    call_keep_error_path(L, CALL);
+    c->deadline = clock_after(o.wait_timeout);
 
     push_lists(L);
     if (!take_resources(L))
@@ -443,9 +441,8 @@ static int answered(lua_State *L, call *c)
         state = lua_tostring(L, -1); /* the table keeps it */
     lua_settop(L, status);
     if (strcmp(state, "Pending") == 0) {
-        c->progress.state = progress_state(state);
         lua_settop(L, c->op.index);
-        call_report(L, c);
+        call_report(L, c, "Pending");
         return wait(L, w);
     }
     if (strcmp(state, "Success") != 0 && strcmp(state, "Failure") != 0)

@@ -354,13 +354,11 @@ int configuration_set(lua_State *L)
     split_commitment(L, SETTINGS);
     mark_headers(L, SETTINGS);
 
-    e = (entry_call *)remote_new_call(L, sizeof *e, "configure", read_entry);
+    e = (entry_call *)remote_new_call(L, sizeof *e, "configure", "", read_entry);
     e->create = o.create;
     e->call.needs.key = newest;
     call_keep(L, CALL, "settings", SETTINGS);
-    lua_pushfstring(L, "%s/%s", n->kind->root, n->name);
-    call_keep_error_path(L, CALL);
-    e->call.error_method = "PUT";
+    e->call.method = "PUT";
     return op_run(L, &e->call.op);
 }
 
@@ -376,7 +374,7 @@ int configuration_get(lua_State *L)
 {
     remote_check_any(L, 1);
     lua_settop(L, 1);
-    return op_run(L, &remote_new_call(L, sizeof(call), "configuration", ask)->op);
+    return op_run(L, &remote_new_call(L, sizeof(call), "configuration", "/configuration", ask)->op);
 }
 
 static int removed(lua_State *L, call *c)
@@ -399,5 +397,5 @@ int configuration_remove(lua_State *L)
     const remote *n = remote_check_any(L, 1);
     guard_check(L, n->lp, "remove", not_the_server);
     lua_settop(L, 1);
-    return op_run(L, &remote_new_call(L, sizeof(call), "remove", send_remove)->op);
+    return op_run(L, &remote_new_call(L, sizeof(call), "remove", "", send_remove)->op);
 }

@@ -64,8 +64,10 @@ static int job_poll_on_status(lua_State *L, call *c)
     lua_settop(L, record);
     if (strcmp(state, "Failure") == 0)
         return job_poll_on_failure(L, c, record);
-    if (strcmp(state, "Success") == 0)
-        return c->poll->on_success(L, c);
+    if (strcmp(state, "Success") == 0) {
+        lua_getfield(L, record, "Content");
+        return job_poll_is_incomplete(L, c, record + 1) ? 2 : c->poll->on_success(L, c);
+    }
     job_poll_report(L, c, record, state); /* Pending, Running, Paused or Retry */
     return job_poll_wait(L, c);
 }
@@ -84,7 +86,7 @@ static int job_poll_on_error(lua_State *L, call *c)
                     c->poll->job);
     lua_setfield(L, -3, "message");
     lua_pop(L, 1);
-    if (c->error_path) { /* the poll could be repeated, but not the request that started the job */
+    if (c->route) { /* the poll could be repeated, but not the request that started the job */
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "retryable");
     }
@@ -108,14 +110,13 @@ static int job_poll_on_deadline(lua_State *L, call *c)
  * of the present resource. */
 static void job_poll_report(lua_State *L, call *c, int record, const char *state)
 {
-    c->progress.state = progress_state(state);
     if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
         lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
         c->progress.total = lua_tonumber(L, -1);
         c->progress.unit = "instances";
     }
     lua_settop(L, record);
-    call_report(L, c);
+    call_report(L, c, state);
 }
 
 /* ---- the result of a job ---- */

@@ -57,7 +57,12 @@ static void push_list(lua_State *L, const call *c)
 static void push_full_lists(lua_State *L, const call *c)
 {
     call_push_client(L, c);
-    client_push_table(L, -1, CLIENT_FULL_LISTS, "");
+    if (lua_getiuservalue(L, -1, CLIENT_FULL_LISTS) != LUA_TTABLE) {
+        lua_newtable(L);
+        lua_replace(L, -2);
+        lua_pushvalue(L, -1);
+        lua_setiuservalue(L, -3, CLIENT_FULL_LISTS);
+    }
     lua_remove(L, -2);
 }
 
@@ -325,7 +330,7 @@ int local_find_find(lua_State *L)
 
     l = (local_call *)call_new(L, doc_loop(L), sizeof *l, SELF, "find", search);
     lua_pushliteral(L, "/tools/find");
-    call_keep_error_path(L, CALL);
+    call_set_route(L, CALL);
     l->level = l->counted = q.level;
     l->call.needs.key = newest;
     l->call.needs.version = true;

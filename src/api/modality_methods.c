@@ -31,7 +31,7 @@ static int l_echo(lua_State *L)
     call *c;
     remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
-    c = remote_new_call(L, sizeof *c, "echo", echo_send); /* self options call */
+    c = remote_new_call(L, sizeof *c, "echo", "/echo", echo_send); /* self options call */
     route_options_read_call(L, 2, c, &orthanc_echo, call_timeout_rows, &o);
     call_keep(L, 3, "body", 4);
     lua_settop(L, 3);
@@ -42,7 +42,7 @@ static int l_echo(lua_State *L)
 static int echo_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s/echo", c->remote->path);
+    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s", c->route);
 }
 
 static int echo_on_answer(lua_State *L, call *c)

@@ -5,6 +5,7 @@
 #include "api/configuration.h"
 #include "api/get_and_store.h"
 #include "api/remote.h"
+#include "base/clock.h"
 #include "binding/doc.h"
 #include "binding/options.h"
 #include "json/mark.h"
@@ -25,15 +26,16 @@ static int l_system(lua_State *L)
     remote_check(L, 1, &remote_peer);
     lua_settop(L, 2);
     options_read(L, 2, "system", call_timeout_rows, &o);
-    c = remote_new_call(L, sizeof *c, "system", peer_ask_system);
-    call_set_deadline(c, o.wait_timeout);
+    c = remote_new_call(L, sizeof *c, "system", "/system", peer_ask_system);
+    c->method = "GET";
+    c->deadline = clock_after(o.wait_timeout);
     return op_run(L, &c->op);
 }
 
 /* GET /peers/{name}/system: the server asks the peer. */
 static int peer_ask_system(lua_State *L, call *c)
 {
-    return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s/system", c->remote->path);
+    return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s", c->route);
 }
 
 static int peer_on_system(lua_State *L, call *c)

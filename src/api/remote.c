@@ -46,7 +46,7 @@ static int remote_gc(lua_State *L)
     remote *r = lua_touserdata(L, 1);
     slots *held = r->slots;
     r->slots = NULL;
-    slots_release(r->lp, held);
+    slots_close(r->lp, held);
     return 0;
 }
 
@@ -69,7 +69,7 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client_
     luaL_setmetatable(L, kind->type);
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, REMOTE_CLIENT);
-    r->slots = slots_of(lp, http_server_url(c->server), r->path);
+    r->slots = slots_open(lp, http_server_url(c->server), r->path);
     if (!r->slots)
         error_throw(L, "limit", "memory", "not enough memory for a %s", kind->word);
     return r;
@@ -102,7 +102,8 @@ void remote_set(lua_State *L, int call_index, int index)
     call_keep(L, call_index, c->remote->kind->word, index);
 }
 
-call *remote_new_call(lua_State *L, size_t size, const char *name, call_step first)
+call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
+                      call_step first)
 {
     remote *r = remote_check_any(L, 1);
     call *c;
@@ -111,6 +112,8 @@ call *remote_new_call(lua_State *L, size_t size, const char *name, call_step fir
     lua_remove(L, -2);
     c->remote = r;
     call_keep(L, lua_gettop(L), r->kind->word, 1);
+    lua_pushfstring(L, "%s%s", r->path, route);
+    call_set_route(L, lua_gettop(L) - 1);
     return c;
 }
 

@@ -49,9 +49,11 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client,
  * perhaps {max_moves = n}. Returns 1. [-0, +1, v] */
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client, int name);
 
-/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1. The
- * remote is c->remote, and data.modality or data.peer. [-0, +1, v] */
-call *remote_new_call(lua_State *L, size_t size, const char *name, call_step first);
+/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1: c->remote,
+ * and data.modality or data.peer. Errors name the route (c->route), `route` below the remote's
+ * own. [-0, +1, v] */
+call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
+                      call_step first);
 
 /* Sets the remote of the call at index `call`: the remote at `index`. [-0, +0, m] */
 void remote_set(lua_State *L, int call, int index);

@@ -8,6 +8,8 @@
 #include "base/clock.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "engine/cleanup.h"
+#include "engine/timer.h"
 #include "request/route_options.h"
 #include "request/version.h"
 
@@ -16,9 +18,8 @@
 static int transfer_on_slot(lua_State *L, call *c);
 static int transfer_submit(lua_State *L, call *c);
 static int transfer_on_submitted(lua_State *L, call *c);
-static int transfer_on_job_success(lua_State *L, call *c);
+static int transfer_on_success(lua_State *L, call *c);
 static int transfer_on_job_gone(lua_State *L, call *c);
-static int transfer_on_result(lua_State *L, call *c);
 
 static void transfer_stopped(lua_State *L, op *o, bool detached);
 static void remember_unverified(lua_State *L, transfer *t);
@@ -28,18 +29,25 @@ transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, co
 {
     transfer *t = (transfer *)call_new(L, lp, size, client_index, name, first);
     t->call.poll = &t->poll;
-    t->poll.on_success = transfer_on_job_success;
+    t->poll.on_success = transfer_on_success;
     t->poll.on_gone = transfer_on_job_gone;
     return t;
 }
 
-void transfer_read_mode(lua_State *L, transfer *t, int body)
+void transfer_read_options(lua_State *L, int index, int call_index, const orthanc_route *route,
+                           const option *rows, transfer_options *o)
 {
     static const transfer_mode modes[] = { TRANSFER_JOB, TRANSFER_HANDLE, TRANSFER_BLOCKING };
+    transfer *t = lua_touserdata(L, call_index);
+    int body = lua_gettop(L) + 1;
+    route_options_read_call(L, index, &t->call, route, rows, o);
     t->mode = modes[route_options_take_synchronous(L, body, t->call.op.name) + 1];
     lua_getfield(L, body, "Permissive");
     t->permissive = lua_toboolean(L, -1);
     lua_pop(L, 1);
+    t->verify_reason = o->verify ? TRANSFER_VERIFY : NULL;
+    call_set_progress(L, index, call_index);
+    call_keep(L, call_index, "body", body);
 }
 
 /* A handle is returned at once, so it needs no slot. Where the call cannot yield, no other transfer
@@ -50,13 +58,13 @@ int transfer_begin(lua_State *L, call *c)
     if (((transfer *)c)->mode == TRANSFER_HANDLE)
         return transfer_submit(L, c);
     if (!op_can_yield(L, c->op.lp)) {
-        slots_push_in(r->slots, &c->op);
+        slots_acquire_now(r->slots, &c->op);
         return transfer_submit(L, c);
     }
-    if (slots_enter(r->slots, &c->op, r->max_moves))
+    if (slots_acquire(r->slots, &c->op, r->max_moves))
         return transfer_submit(L, c);
     c->step = transfer_on_slot;
-    if (c->deadline > 0 && !loop_set_timer(c->op.lp, &c->op, c->deadline)) {
+    if (c->deadline > 0 && !timer_set(&c->op, c->deadline)) {
         error_new(L, "limit", "memory", "not enough memory for a timer");
         op_throw(L, &c->op);
     }
@@ -74,8 +82,8 @@ static int fail_not_started(lua_State *L, const call *c)
 /* The call has a slot, or its deadline has passed. */
 static int transfer_on_slot(lua_State *L, call *c)
 {
-    loop_clear_timer(&c->op);
-    return c->op.has_slot ? transfer_submit(L, c) : fail_not_started(L, c);
+    timer_clear(&c->op);
+    return c->op.slot.held ? transfer_submit(L, c) : fail_not_started(L, c);
 }
 
 /* Until the server has named the job, nothing could cancel it. So the submission may take the
@@ -103,8 +111,8 @@ static int transfer_submit(lua_State *L, call *c)
         call_post(L, c, transfer_on_submitted, CALL_REMOTE, "%s", lua_tostring(L, c->op.index + 1));
     c->deadline = deadline;
     if (result == OP_WAIT) {
-        c->op.stopped = transfer_stopped;
-        c->op.committed = !blocking;
+        c->op.on_stop = transfer_stopped;
+        c->op.keeps_request = !blocking;
     }
     return result;
 }
@@ -135,7 +143,7 @@ static void set_unknown_peer(lua_State *L)
 static int transfer_on_submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
-    c->op.committed = false;
+    c->op.keeps_request = false;
     if (call_answer(L, c) != 1) {
         if (says_job_forgotten(L))
             return transfer_on_job_gone(L, c);
@@ -151,14 +159,8 @@ static int transfer_on_submitted(lua_State *L, call *c)
         lua_settop(L, c->op.index);
         return job_poll_begin(L, c, c->op.transfer.seconds);
     }
-    return transfer_on_result(L,
-                              c); /* of a blocking request, or of a route that never makes jobs */
-}
-
-static int transfer_on_job_success(lua_State *L, call *c)
-{
-    lua_getfield(L, -1, "Content");
-    return transfer_on_result(L, c);
+    /* The result of a blocking request, or of a route that never makes jobs. */
+    return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
 }
 
 /* Why the transfer's success has to be verified; NULL = it is believed. */
@@ -177,14 +179,12 @@ static int verify(lua_State *L, call *c, int result, const char *reason)
     return transfer_verify(L, c, result, reason);
 }
 
-/* The server reports success. Its result is on the top. */
-static int transfer_on_result(lua_State *L, call *c)
+/* The server reports a success, of which no part failed. Its result is on the top. */
+static int transfer_on_success(lua_State *L, call *c)
 {
     int result = lua_gettop(L);
     const char *reason = verify_reason((transfer *)c);
     bool has_details;
-    if (job_poll_is_incomplete(L, c, result))
-        return 2;
     /* Newer servers list what they did; the Lua half reads these lists. */
     has_details = lua_getfield(L, result, "Details") != LUA_TNIL ||
                   lua_getfield(L, result, "Resources") != LUA_TNIL;
@@ -222,15 +222,17 @@ int transfer_verify(lua_State *L, const call *c, int result, const char *reason)
     return OP_CALL;
 }
 
-/* ---- transfers that the caller waits for with job:wait() ---- */
+/* ---- transfers that the caller waits for with job:wait() ----
+ *
+ * CLIENT_UNVERIFIED: from the identifier of a job to the transfer's data. */
 
-enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; with one more all are forgotten */
+enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; one more, and all are forgotten */
 
-/* The client keeps the data of the transfer for job:wait(). The handle is on the top. */
+/* Stores the data of the transfer whose handle is on the top. */
 static void remember_unverified(lua_State *L, transfer *t)
 {
     const call *c = &t->call;
-    int handle = lua_gettop(L), data = handle + 1, jobs = handle + 3;
+    int data = lua_gettop(L) + 1, asker = data + 1, jobs = data + 2;
     lua_Integer count;
     if (!orthanc_answer_id(c->op.transfer.body, t->poll.job))
         return;
@@ -240,29 +242,27 @@ static void remember_unverified(lua_State *L, transfer *t)
     lua_pushstring(L, verify_reason(t));
     lua_setfield(L, data, "reason");
     call_push_client(L, c);
-    client_push_table(L, handle + 2, CLIENT_UNVERIFIED, "");
-    lua_getfield(L, jobs, "count");
-    count = lua_tointeger(L, -1) + 1;
-    if (count > UNVERIFIED_MAX) {
-        count = 1;
+    lua_getiuservalue(L, asker, CLIENT_UNVERIFIED);
+    count = lua_istable(L, jobs) ? (lua_getfield(L, jobs, "count"), lua_tointeger(L, -1)) : 0;
+    if (count % UNVERIFIED_MAX == 0) {
         lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, handle + 2, CLIENT_UNVERIFIED);
         lua_replace(L, jobs);
+        lua_pushvalue(L, jobs);
+        lua_setiuservalue(L, asker, CLIENT_UNVERIFIED);
     }
-    lua_pushinteger(L, count);
+    lua_pushinteger(L, count % UNVERIFIED_MAX + 1);
     lua_setfield(L, jobs, "count"); /* no job has this name */
     lua_pushvalue(L, data);
     lua_setfield(L, jobs, t->poll.job);
-    lua_settop(L, handle);
+    lua_settop(L, data - 1);
 }
 
 bool transfer_take_unverified(lua_State *L, const call *c, const char *job)
 {
     int top = lua_gettop(L);
     call_push_client(L, c);
-    client_push_table(L, top + 1, CLIENT_UNVERIFIED, "");
-    if (lua_getfield(L, top + 2, job) != LUA_TTABLE) {
+    if (lua_getiuservalue(L, -1, CLIENT_UNVERIFIED) != LUA_TTABLE ||
+        lua_getfield(L, -1, job) != LUA_TTABLE) {
         lua_settop(L, top);
         return false;
     }
@@ -296,18 +296,18 @@ static bool cancel_named_job(op *o)
     if (!orthanc_answer_id(o->transfer.body, t->poll.job))
         return false;
     r = cancel_request(t);
-    return op_farewell_request(o, t->call.client->server, &r);
+    return op_send(o, t->call.client->server, &r);
 }
 
 static void transfer_stopped(lua_State *L, op *o, bool detached)
 {
     transfer *t = (transfer *)o;
     http_request r;
-    if (o->committed) {
+    if (o->keeps_request) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
-            op_become_farewell(L, o, NULL, detached ? NULL : cancel_named_job);
+            cleanup_take_over(L, o, NULL, detached ? NULL : cancel_named_job);
     } else if (t->poll.job[0] && !detached) {
         r = cancel_request(t);
-        op_become_farewell(L, o, &r, NULL);
+        cleanup_take_over(L, o, &r, NULL);
     }
 }

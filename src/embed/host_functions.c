@@ -92,7 +92,7 @@ static int host_call_advance(lua_State *L, op *o)
     stop_resume_burst(o->lp, left);
     if (!reply_is_kept(c->reply) || host_call_is_answered(o))
         return push_answer(L, c);
-    loop_wait_outside(o->lp, o, host_call_is_answered); /* modalua_reply_… wakes the loop */
+    loop_wait_external(o, host_call_is_answered); /* modalua_reply_… wakes the loop */
     return OP_WAIT;
 }
 
@@ -129,7 +129,7 @@ static int call_host(lua_State *L)
     }
     c = (host_call *)op_new(L, lp, sizeof *c, 0, host_call_advance, f->name);
     c->function = f;
-    c->base.released = host_call_release;
+    c->base.on_release = host_call_release;
     return op_run(L, &c->base);
 }
 

@@ -181,11 +181,11 @@ static int open_part(lua_State *L)
     return 1;
 }
 
-void module_preload(lua_State *L, loop *lp, const client_defaults *defaults)
+void module_preload(lua_State *L, loop *lp, const modalua_config *config)
 {
     lua_pushlightuserdata(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
-    connect_set_defaults(L, defaults);
+    connect_set_config(L, config);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     for (const struct module *m = modules; m < modules + MODULES; m++) {
         if (m->reach == HOSTS)

@@ -9,7 +9,7 @@
 #include "engine/loop.h"
 
 /* Puts the modules into package.preload of a state of ours. [-0, +0, m] */
-void module_preload(lua_State *L, loop *lp, const client_defaults *defaults);
+void module_preload(lua_State *L, loop *lp, const modalua_config *config);
 
 /* Whether a sandboxed script can require the module of ours of that name. */
 bool module_is_for_sandbox(const char *name);

@@ -8,6 +8,7 @@
 #include "embed/kept.h"
 #include "embed/last_error.h"
 #include "embed/module.h"
+#include "engine/cleanup.h"
 #include "engine/op.h"
 #include "engine/stop.h"
 #include "engine/task.h"
@@ -244,7 +245,7 @@ static bool is_draining(modalua_runtime *rt)
         rt->drain_end = clock_now() + DRAIN_SECONDS;
         loop_clear_deadline(&rt->lp); /* the script has kept its time limit */
     }
-    return op_farewells_pending(rt->L, &rt->lp, false) &&
+    return cleanup_collect(rt->L, &rt->lp) &&
            (lp->stop != LOOP_KILL || lp->reason != REASON_CANCELLED) && clock_now() < rt->drain_end;
 }
 
@@ -254,7 +255,7 @@ static int step_p(lua_State *L)
     modalua_runtime *rt = c->rt;
     if (rt->root->state != TASK_DONE) {
         task_turn(L, &rt->lp, c->seconds);
-        op_farewells_pending(L, &rt->lp, false);
+        cleanup_collect(L, &rt->lp);
     } else {
         loop_pump(&rt->lp,
                   c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
@@ -272,7 +273,7 @@ static int step_run(modalua_runtime *rt, double seconds)
     }
     if (rt->root->state != TASK_DONE || is_draining(rt))
         return MODALUA_WORKING;
-    op_farewells_pending(rt->L, &rt->lp, true);
+    cleanup_abort(rt->L, &rt->lp);
     return end_run(rt);
 }
 
@@ -369,7 +370,7 @@ int modalua_transfers(const modalua_runtime *rt)
     int count = 0;
     if (rt && rt->root)
         for (const task *t = rt->lp.tasks; t; t = t->next)
-            count += t->waits && t->waits->stopped;
+            count += t->waits && t->waits->on_stop;
     return count;
 }
 

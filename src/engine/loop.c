@@ -4,8 +4,10 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/task.h"
+#include "engine/timer.h"
 
-enum { TIMERS_FIRST = 16, WAIT_LONGEST_S = 1, LOOK_AGAIN_MS = 10 };
+enum { WAIT_MAX_S = 1, POLL_AGAIN_MS = 10 };
 
 /* ---- life ---- */
 
@@ -32,9 +34,7 @@ bool loop_init(loop *lp, memory *m)
 void loop_free(loop *lp)
 {
     http_free(&lp->http);
-    if (lp->timers)
-        memory_realloc(lp->memory, lp->timers, lp->timer_room * sizeof *lp->timers, 0);
-    lp->timers = NULL;
+    timer_free(lp);
     wakeup_close(&lp->wakeup);
 }
 
@@ -64,9 +64,9 @@ task *loop_take_ready(loop *lp)
 
 void loop_op_ready(op *o)
 {
-    task *t = o->parked;
+    task *t = o->waiter;
     o->ready = true;
-    o->parked = NULL;
+    o->waiter = NULL;
     if (t) {
         t->waits = NULL;
         loop_make_ready(o->lp, t);
@@ -76,7 +76,7 @@ void loop_op_ready(op *o)
 bool loop_is_stuck(const loop *lp)
 {
     const http *h = &lp->http;
-    if (lp->ready || lp->timer_count > 0 || lp->outside || h->running > 0 || h->waiting > 0 ||
+    if (lp->ready || timer_first(lp) || lp->external || h->running > 0 || h->waiting > 0 ||
         h->finished.first)
         return false;
     for (const task *t = lp->tasks; t; t = t->next)
@@ -95,121 +95,47 @@ void loop_break_deadlock(loop *lp)
         }
 }
 
-/* ---- timers ---- */
+/* ---- answers from outside the loop ---- */
 
-static void timer_put(loop *lp, size_t place, op *o)
-{
-    lp->timers[place - 1] = o;
-    o->timer = place;
-}
-
-static op *timer_at(const loop *lp, size_t place)
-{
-    return lp->timers[place - 1];
-}
-
-static void timer_up(loop *lp, size_t place, op *o)
-{
-    for (; place > 1 && timer_at(lp, place / 2)->due > o->due; place /= 2)
-        timer_put(lp, place, timer_at(lp, place / 2));
-    timer_put(lp, place, o);
-}
-
-static void timer_down(loop *lp, size_t place, op *o)
-{
-    for (;;) {
-        size_t child = place * 2;
-        if (child > lp->timer_count)
-            break;
-        if (child < lp->timer_count && timer_at(lp, child + 1)->due < timer_at(lp, child)->due)
-            child++;
-        if (timer_at(lp, child)->due >= o->due)
-            break;
-        timer_put(lp, place, timer_at(lp, child));
-        place = child;
-    }
-    timer_put(lp, place, o);
-}
-
-static bool timers_grow(loop *lp)
-{
-    size_t room = lp->timer_room ? lp->timer_room * 2 : TIMERS_FIRST;
-    op **grown = memory_realloc(lp->memory, lp->timers, lp->timer_room * sizeof *grown,
-                                room * sizeof *grown);
-    if (!grown)
-        return false;
-    lp->timers = grown;
-    lp->timer_room = room;
-    return true;
-}
-
-bool loop_set_timer(loop *lp, op *o, double due)
-{
-    loop_clear_timer(o);
-    if (lp->timer_count == lp->timer_room && !timers_grow(lp))
-        return false;
-    o->due = due;
-    timer_up(lp, ++lp->timer_count, o);
-    return true;
-}
-
-void loop_clear_timer(op *o)
-{
-    loop *lp = o->lp;
-    size_t place = o->timer;
-    op *last;
-    if (place == 0)
-        return;
-    o->timer = 0;
-    last = timer_at(lp, lp->timer_count--);
-    if (last == o)
-        return;
-    if (place > 1 && timer_at(lp, place / 2)->due > last->due)
-        timer_up(lp, place, last);
-    else
-        timer_down(lp, place, last);
-}
-
-/* ---- answers from outside ---- */
-
-/* The flag comes last: who sees it finds the byte, and no byte stays behind. */
+/* The flag is set after the byte is written: was_woken clears it and then drains the pipe, so that no
+ * byte is left behind. */
 void loop_wake(loop *lp)
 {
     wakeup_send(&lp->wakeup);
     atomic_store(&lp->woken, true);
 }
 
-void loop_wait_outside(loop *lp, op *o, bool (*answered)(const op *o))
+void loop_wait_external(op *o, bool (*is_answered)(const op *o))
 {
     o->ready = false;
-    o->answered = answered;
-    o->next_outside = lp->outside;
-    lp->outside = o;
+    o->external.is_answered = is_answered;
+    o->external.next = o->lp->external;
+    o->lp->external = o;
 }
 
-void loop_leave_outside(op *o)
+void loop_forget_external(op *o)
 {
-    op **link = &o->lp->outside;
-    if (!o->answered)
+    op **link = &o->lp->external;
+    if (!o->external.is_answered)
         return;
     while (*link != o)
-        link = &(*link)->next_outside;
-    *link = o->next_outside;
-    o->answered = NULL;
+        link = &(*link)->external.next;
+    *link = o->external.next;
+    o->external.is_answered = NULL;
 }
 
-/* Whether there was a loop_wake; then what has been answered becomes ready, and *any is set when
- * something has. */
+/* Whether loop_wake was called. Then the operations that have been answered become ready, and *any is
+ * set when there was one. */
 static bool was_woken(loop *lp, bool *any)
 {
     op *next;
     if (!atomic_exchange(&lp->woken, false))
         return false;
     wakeup_drain(&lp->wakeup);
-    for (op *o = lp->outside; o; o = next) {
-        next = o->next_outside;
-        if (o->answered(o)) {
-            loop_leave_outside(o);
+    for (op *o = lp->external; o; o = next) {
+        next = o->external.next;
+        if (o->external.is_answered(o)) {
+            loop_forget_external(o);
             loop_op_ready(o);
             *any = true;
         }
@@ -282,10 +208,10 @@ static void cancel_one(loop *lp, task *t)
         return;
     t->cancelled = true;
     if (o) {
-        o->parked = NULL;
-        if (!o->committed || o->transfer.state == HTTP_WAITING)
+        o->waiter = NULL;
+        if (!o->keeps_request || o->transfer.state == HTTP_WAITING)
             http_end(&o->transfer);
-        loop_clear_timer(o);
+        timer_clear(o);
         t->waits = NULL;
         loop_make_ready(lp, t);
     }
@@ -350,61 +276,63 @@ void loop_check(loop *lp)
 
 /* ---- the pump ---- */
 
-/* The exchange has ended. False: it will be tried again. */
-static bool exchange_ended(op *o)
+/* The op's request has ended. Returns whether the op became ready; if not, the request will be
+ * retried. */
+static bool request_ended(op *o)
 {
-    double pause = o->farewell ? 0 : retry_pause(&o->retry, &o->transfer);
-    loop_clear_timer(o);
-    if (pause > 0 && loop_set_timer(o->lp, o, clock_now() + pause))
+    double pause = o->cleanup.ref ? 0 : retry_pause(&o->retry, &o->transfer);
+    timer_clear(o);
+    if (pause > 0 && timer_set(o, clock_now() + pause))
         return false;
     o->retry.pausing = false;
     loop_op_ready(o);
     return true;
 }
 
-/* Sends the exchange again. False: it cannot be. */
-static bool try_again(op *o)
+/* The pause before a retry is over. False: not enough memory to send the request again. */
+static bool send_again(op *o)
 {
     if (!retry_send(&o->retry, &o->transfer))
         return false;
     o->transfer.owner = o;
-    return o->tick == 0 || loop_set_timer(o->lp, o, clock_now() + o->tick);
+    return timer_set_progress(o);
 }
 
-/* The timer is due. False: the operation goes on waiting. */
-static bool timer_due(op *o)
+/* The op's timer is due. Returns whether the op became ready. */
+static bool timer_ended(op *o)
 {
-    loop_clear_timer(o);
-    if (o->retry.pausing && try_again(o))
+    timer_clear(o);
+    if (o->retry.pausing && send_again(o))
         return false;
     loop_op_ready(o);
     return true;
 }
 
-/* What has happened becomes ready. True: something did. */
+/* Makes operations ready whose request or timer has ended. Returns whether there was one. */
 static bool collect(loop *lp)
 {
     http_transfer *t;
+    op *first;
     double now;
     bool any = false;
     http_perform(&lp->http);
     while ((t = http_next_finished(&lp->http)))
-        any = exchange_ended(t->owner) || any;
-    now = lp->timer_count > 0 ? clock_now() : 0;
-    while (lp->timer_count > 0 && timer_at(lp, 1)->due <= now) {
-        any = timer_due(timer_at(lp, 1)) || any;
-    }
+        any = request_ended(t->owner) || any;
+    now = timer_first(lp) ? clock_now() : 0;
+    while ((first = timer_first(lp)) && first->timer.due <= now)
+        any = timer_ended(first) || any;
     return any;
 }
 
-/* Rounded up, so that a timer is due when the wait ends. */
+/* Rounded up, so that the timer or limit that ends the wait is due after it. */
 static int wait_milliseconds(const loop *lp, double seconds)
 {
     double now = clock_now();
-    if (seconds < 0 || seconds > WAIT_LONGEST_S)
-        seconds = WAIT_LONGEST_S;
-    if (lp->timer_count > 0 && timer_at(lp, 1)->due - now < seconds)
-        seconds = timer_at(lp, 1)->due - now;
+    const op *first = timer_first(lp);
+    if (seconds < 0 || seconds > WAIT_MAX_S)
+        seconds = WAIT_MAX_S;
+    if (first && first->timer.due - now < seconds)
+        seconds = first->timer.due - now;
     if (lp->deadline > 0 && lp->deadline - now < seconds)
         seconds = lp->deadline - now;
     return seconds <= 0 ? 0 : (int)(seconds * 1000) + 1;
@@ -430,8 +358,8 @@ int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
     if (count > 0)
         fds[0] = (struct pollfd){ .fd = lp->wakeup.reader, .events = POLLIN };
     n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
-    if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > LOOK_AGAIN_MS)
-        *milliseconds = LOOK_AGAIN_MS; /* what is not among them is looked after soon */
+    if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > POLL_AGAIN_MS)
+        *milliseconds = POLL_AGAIN_MS; /* some transfers are not among the descriptors */
     if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
         *milliseconds = 0;
     return n + 1 < count ? n + 1 : count;

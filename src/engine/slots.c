@@ -4,107 +4,119 @@
 
 struct slots {
     slots *next;
-    unsigned users;   /* handles and operations that name it */
-    unsigned running; /* operations with a place */
+    unsigned users;   /* slots_open without slots_close, and operations that hold or wait */
+    unsigned held;    /* operations with a slot */
     op *first, *last; /* that wait */
-    size_t size;      /* of this block */
+    size_t size;      /* bytes of this block */
     char key[];       /* server, line feed, path of the remote */
 };
 
-slots *slots_of(loop *lp, const char *server, const char *remote)
+static slots *find(const loop *lp, const char *server, const char *remote)
+{
+    size_t n = strlen(server);
+    slots *s = lp->slots;
+    while (s && (strncmp(s->key, server, n) != 0 || s->key[n] != '\n' ||
+                 strcmp(s->key + n + 1, remote) != 0))
+        s = s->next;
+    return s;
+}
+
+static slots *make(loop *lp, const char *server, const char *remote)
 {
     size_t a = strlen(server), b = strlen(remote), size = sizeof(slots) + a + b + 2;
-    slots *l;
-    for (l = lp->slots_list; l; l = l->next)
-        if (strncmp(l->key, server, a) == 0 && l->key[a] == '\n' &&
-            strcmp(l->key + a + 1, remote) == 0)
-            break;
-    if (!l) {
-        l = memory_realloc(lp->memory, NULL, 0, size);
-        if (!l)
-            return NULL;
-        memset(l, 0, sizeof *l);
-        l->size = size;
-        memcpy(l->key, server, a);
-        l->key[a] = '\n';
-        memcpy(l->key + a + 1, remote, b + 1);
-        l->next = lp->slots_list;
-        lp->slots_list = l;
-    }
-    l->users++;
-    return l;
+    slots *s = memory_realloc(lp->memory, NULL, 0, size);
+    if (!s)
+        return NULL;
+    memset(s, 0, sizeof *s);
+    s->size = size;
+    memcpy(s->key, server, a);
+    s->key[a] = '\n';
+    memcpy(s->key + a + 1, remote, b + 1);
+    s->next = lp->slots;
+    lp->slots = s;
+    return s;
 }
 
-void slots_release(loop *lp, slots *l)
+slots *slots_open(loop *lp, const char *server, const char *remote)
 {
-    if (!l || --l->users > 0)
+    slots *s = find(lp, server, remote);
+    if (!s)
+        s = make(lp, server, remote);
+    if (s)
+        s->users++;
+    return s;
+}
+
+void slots_close(loop *lp, slots *s)
+{
+    slots **link = &lp->slots;
+    if (!s || --s->users > 0)
         return;
-    for (slots **link = &lp->slots_list; *link; link = &(*link)->next)
-        if (*link == l) {
-            *link = l->next;
-            break;
-        }
-    memory_realloc(lp->memory, l, l->size, 0);
+    while (*link != s)
+        link = &(*link)->next;
+    *link = s->next;
+    memory_realloc(lp->memory, s, s->size, 0);
 }
 
-void slots_push_in(slots *l, op *o)
+void slots_acquire_now(slots *s, op *o)
 {
-    l->users++;
-    l->running++;
-    o->slots = l;
-    o->has_slot = true;
+    s->users++;
+    s->held++;
+    o->slot.of = s;
+    o->slot.held = true;
 }
 
-bool slots_enter(slots *l, op *o, unsigned max)
+bool slots_acquire(slots *s, op *o, unsigned limit)
 {
-    o->slot_limit = max;
-    if (!l->first && l->running < max) {
-        slots_push_in(l, o);
+    o->slot.limit = limit;
+    if (!s->first && s->held < limit) {
+        slots_acquire_now(s, o);
         return true;
     }
-    l->users++;
-    o->slots = l;
-    o->ready = o->has_slot = false;
-    o->next_waiting = NULL;
-    *(l->last ? &l->last->next_waiting : &l->first) = o;
-    l->last = o;
+    s->users++;
+    o->slot.of = s;
+    o->ready = o->slot.held = false;
+    o->slot.next = NULL;
+    *(s->last ? &s->last->slot.next : &s->first) = o;
+    s->last = o;
     return false;
 }
 
-static void stop_waiting(slots *l, op *o)
+static void stop_waiting(slots *s, op *o)
 {
     op *before = NULL;
-    for (op *at = l->first; at != o; at = at->next_waiting)
+    for (op *at = s->first; at != o; at = at->slot.next)
         before = at;
-    *(before ? &before->next_waiting : &l->first) = o->next_waiting;
-    if (l->last == o)
-        l->last = before;
+    *(before ? &before->slot.next : &s->first) = o->slot.next;
+    if (s->last == o)
+        s->last = before;
 }
 
-static void admit(slots *l)
+/* Gives free slots to the operations that have waited longest. */
+static void serve(slots *s)
 {
     op *o;
-    while ((o = l->first) && l->running < o->slot_limit) {
-        l->first = o->next_waiting;
-        if (!l->first)
-            l->last = NULL;
-        l->running++;
-        o->has_slot = true;
+    while ((o = s->first) && s->held < o->slot.limit) {
+        s->first = o->slot.next;
+        if (!s->first)
+            s->last = NULL;
+        s->held++;
+        o->slot.held = true;
         loop_op_ready(o);
     }
 }
 
-void slots_leave(op *o)
+void slots_release(op *o)
 {
-    slots *l = o->slots;
-    if (!l)
+    slots *s = o->slot.of;
+    if (!s)
         return;
-    if (o->has_slot)
-        l->running--;
+    if (o->slot.held)
+        s->held--;
     else
-        stop_waiting(l, o);
-    o->slots = NULL;
-    o->has_slot = false;
-    admit(l);
-    slots_release(o->lp, l);
+        stop_waiting(s, o);
+    o->slot.of = NULL;
+    o->slot.held = false;
+    serve(s);
+    slots_close(o->lp, s);
 }

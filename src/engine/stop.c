@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "binding/error.h"
+#include "engine/task.h"
 
 enum { HOOK_COUNT = 100 }; /* bounds the time between checks when single C calls are slow */
 

@@ -194,8 +194,8 @@ static void wake_joiners(task *t)
 {
     while (t->joiners) {
         op *o = t->joiners;
-        t->joiners = o->next_joiner;
-        o->target = NULL;
+        t->joiners = o->join.next;
+        o->join.target = NULL;
         loop_op_ready(o);
     }
 }
@@ -311,9 +311,7 @@ void task_turn(lua_State *L, loop *lp, double seconds)
 {
     task *last, *t = NULL;
     if (loop_is_stuck(lp))
-        lua_gc(
-            L,
-            LUA_GCCOLLECT); /* an operation that an error ended may still hold a place in a lane */
+        lua_gc(L, LUA_GCCOLLECT); /* an operation that an error ended may still hold a slot */
     if (loop_is_stuck(lp))
         loop_break_deadlock(lp);
     loop_pump(lp, lp->ready ? 0 : seconds);
