@@ -1,4 +1,4 @@
--- modalua.samples: small DICOM studies for trials. They vary as real studies do. No image has pixels.
+-- modalua.samples: small DICOM studies for trying things out. They vary as real studies do. No image has pixels.
 --
 -- This file writes the DICOM files itself. POST /tools/create-dicom would choose new UIDs each time, and does not support character sets
 -- with code extensions. Here the UIDs are always the same, and the Japanese names have the bytes that Japanese devices send.
