@@ -73,10 +73,12 @@ for _, version in ipairs(versions) do
       assert.are.same({ nowhere, "any-name_1", "modalua.Peer (any-name_1)" }, { other.client, other.peer, tostring(other) })
       assert.is_nil(other.modality)
       assert.is_nil(other.find)
-      for _, name in ipairs { "", "a/b", "a b", ("x"):rep(64), 1, {} } do
-        assert.has_error(function() client:peer(name) end)
+      for _, name in ipairs { "", "a/b", "a b", ("x"):rep(64) } do
+        throws(("'%s' is not a valid name"):format(name), client.peer, client, name)
       end
-      throws("peer: 'a.b' is not a valid name", client.peer, client, "a.b")
+      throws("name of a peer expected, got number", client.peer, client, 1)
+      throws("name of a peer expected, got table", client.peer, client, {})
+      throws("'a.b' is not a valid name", client.peer, client, "a.b")
       throws("modalua.Modality expected", client:modality("pacs").echo, peer)
       throws("modalua.Peer expected", peer.store, client:modality "pacs", study)
     end)
