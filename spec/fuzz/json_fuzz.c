@@ -1,11 +1,10 @@
-/* libFuzzer target: the JSON scanner on any bytes, and the copy with marks on any text that passes.
- *   clang -g -fsanitize=fuzzer,address,undefined -iquote src spec/fuzz/json_fuzz.c src/json/scan.c
- */
+/* libFuzzer target: the JSON scanner on any bytes, and the copy with placeholders on any text that
+ * passes. run.sh builds it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "json/scan.h"
+#include "json/placeholder.h"
 
 static void require(bool fact)
 {
@@ -13,22 +12,22 @@ static void require(bool fact)
         abort();
 }
 
-/* The marked copy fits its room, is JSON, and has strings where the marks are. */
-static void check_marks(const char *text, size_t size, const json_scan_facts *facts)
+/* The copy fits its room, is JSON, and has strings where the placeholders are. */
+static void check_placeholders(const char *text, size_t size, const json_scan_facts *facts)
 {
     static const char token[] = "0123456789abcdef0123456789abcdef";
-    char message[JSCAN_MESSAGE_SIZE], *copy = malloc(json_scan_marked_room(facts, size) + 1);
-    json_scan_facts marked;
-    size_t marked_size;
+    char message[JSON_MESSAGE_SIZE], *copy = malloc(json_placeholder_room(facts, size) + 1);
+    json_scan_facts after;
+    size_t copied;
 
     require(copy != NULL);
-    marked_size = json_scan_mark(text, size, token, copy);
-    require(marked_size <= json_scan_marked_room(facts, size));
-    require(json_scan(copy, marked_size, &marked, message));
-    require(marked.empty_arrays == 0 && marked.wide_integers == 0);
-    require(marked.arrays == facts->arrays &&
-            marked.numbers == facts->numbers - facts->wide_integers);
-    require(marked.depth == facts->depth && marked.heap >= facts->heap);
+    copied = json_placeholder_copy(text, size, token, copy);
+    require(copied <= json_placeholder_room(facts, size));
+    require(json_scan(copy, copied, &after, message));
+    require(after.empty_arrays == 0 && after.wide_integers == 0);
+    require(after.arrays == facts->arrays &&
+            after.numbers == facts->numbers - facts->wide_integers);
+    require(after.depth == facts->depth && after.heap >= facts->heap);
     free(copy);
 }
 
@@ -36,11 +35,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char message[JSCAN_MESSAGE_SIZE];
+    char message[JSON_MESSAGE_SIZE];
     json_scan_facts facts;
     message[0] = '\0';
     if (json_scan((const char *)data, size, &facts, message))
-        check_marks((const char *)data, size, &facts);
+        check_placeholders((const char *)data, size, &facts);
     else
         require(message[0] != '\0' && memchr(message, '\0', sizeof message) != NULL);
     return 0;

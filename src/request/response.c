@@ -7,7 +7,7 @@
 #include "base/zip.h"
 #include "binding/error.h"
 #include "engine/op.h"
-#include "json/json.h"
+#include "json/decode.h"
 #include "orthanc/failures.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error repeats */
