@@ -180,7 +180,7 @@ describe("connect", function()
 
   it("refuses options that cannot be, and names the right ones", function()
     refuses("did you mean 'password'", "http://localhost", { passwrd = "hunter2" })
-    refuses("there are url, username", "http://localhost", { xyzzy = 1 })
+    refuses("the options are url, username", "http://localhost", { xyzzy = 1 })
     refuses("'timeout' must be a number", "http://localhost", { timeout = "30" })
     refuses("'timeout' must be a number", "http://localhost", { timeout = 0 })
     refuses("'max_inflight' must be a whole number", "http://localhost", { max_inflight = 1.5 })
