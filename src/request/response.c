@@ -7,7 +7,7 @@
 #include "base/zip.h"
 #include "binding/error.h"
 #include "engine/op.h"
-#include "json/json.h"
+#include "json/decode.h"
 #include "orthanc/failures.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error repeats */
@@ -183,7 +183,7 @@ static described describe(lua_State *L, const op *o)
     d.message = body_string(L, index, "Message");
     d.details = body_string(L, index, "Details");
     if (d.details) {
-        error_push_public(L, d.details);
+        error_push_redacted(L, d.details);
         d.details = lua_tostring(L, -1);
     }
     d.dimse = response_payload_dimse(L, index);
@@ -199,7 +199,8 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
     const char *said = f->message ? f->message : d->message;
     int top = lua_gettop(L);
     if (f->code && strcmp(f->code, "redirect") == 0) {
-        error_push_public(L, t->location ? t->location : "nowhere"); /* libcurl puts ours into it */
+        error_push_redacted(L,
+                            t->location ? t->location : "nowhere"); /* libcurl puts ours into it */
         push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
         lua_pushfstring(L,
                         "the server points elsewhere, to %s; redirects are not followed (a login "
