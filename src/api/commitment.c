@@ -400,7 +400,7 @@ static int too_late(lua_State *L, const commitment_call *w)
 static int wait(lua_State *L, commitment_call *w)
 {
     call *c = &w->call;
-    double gap = call_poll_delay(c, w->begun, GAP_FIRST, GAP_LAST);
+    double gap = call_poll_delay(w->begun, c->deadline, GAP_FIRST, GAP_LAST);
     if (gap == 0)
         return too_late(L, w);
     c->step = ask;
@@ -412,7 +412,7 @@ static int unheard(lua_State *L, commitment_call *w)
 {
     call *c = &w->call;
     int error = lua_gettop(L);
-    if (call_is_transient(L, c, w->heard)) {
+    if (call_is_transient(L, c->client, w->heard)) {
         lua_settop(L, c->op.index);
         return wait(L, w);
     }

@@ -35,7 +35,7 @@ int job_poll_begin(lua_State *L, call *c, double age)
 
 static int job_poll_wait(lua_State *L, call *c)
 {
-    double delay = call_poll_delay(c, c->poll->begun, DELAY_LEAST, DELAY_MOST);
+    double delay = call_poll_delay(c->poll->begun, c->deadline, DELAY_LEAST, DELAY_MOST);
     if (delay == 0)
         return job_poll_on_deadline(L, c);
     c->step = job_poll_ask;
@@ -77,7 +77,7 @@ static int job_poll_on_error(lua_State *L, call *c)
 {
     if (error_is_code(L, -1, "job_gone"))
         return c->poll->on_gone(L, c);
-    if (call_is_transient(L, c, c->poll->heard)) {
+    if (call_is_transient(L, c->client, c->poll->heard)) {
         lua_settop(L, c->op.index);
         return job_poll_wait(L, c);
     }

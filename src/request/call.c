@@ -210,16 +210,16 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
     return call_start(L, c, next, method, work);
 }
 
-double call_poll_delay(const call *c, double begun, double least, double most)
+double call_poll_delay(double begun, double deadline, double least, double most)
 {
     double now = clock_now(), delay = (now - begun) / POLL_SHARE;
-    if (c->deadline > 0 && now >= c->deadline)
+    if (deadline > 0 && now >= deadline)
         return 0;
     if (delay < least)
         delay = least;
     if (delay > most)
         delay = most;
-    return c->deadline > 0 && now + delay > c->deadline ? c->deadline - now : delay;
+    return deadline > 0 && now + delay > deadline ? deadline - now : delay;
 }
 
 /* ---- outcomes ---- */
@@ -235,9 +235,9 @@ int call_answer(lua_State *L, call *c)
     return results;
 }
 
-bool call_is_transient(lua_State *L, const call *c, double heard)
+bool call_is_transient(lua_State *L, const client *c, double heard)
 {
-    double patience = c->client->timeout;
+    double patience = c->timeout;
     bool passing;
     lua_getfield(L, -1, "retryable");
     passing = lua_toboolean(L, -1);

@@ -118,9 +118,9 @@ int call_start(lua_State *L, call *c, call_step next, const char *method, call_w
 /* Reports the progress, with a job's state, when a report is due. [-0, +0, v] */
 void call_report(lua_State *L, call *c, const char *state);
 
-/* Delay before the next poll: 1/8 of the time since `begun` (clock_now), clamped to [least, most] and
- * to the time that is left. 0 when the deadline has passed. */
-double call_poll_delay(const call *c, double begun, double least, double most);
+/* Delay before the next poll: 1/8 of the time since `begun`, clamped to [least, most] and to the time
+ * that is left until the deadline (0 = none). 0 when the deadline has passed. Times are clock_now's. */
+double call_poll_delay(double begun, double deadline, double least, double most);
 
 /* ---- outcomes, for steps ---- */
 
@@ -131,7 +131,7 @@ int call_answer(lua_State *L, call *c);
 
 /* Whether the error on the top, of the last request, is transient: a failed read of a server that
  * answered at `heard` (clock_now), less than the client's timeout ago. [-0, +0, m] */
-bool call_is_transient(lua_State *L, const call *c, double heard);
+bool call_is_transient(lua_State *L, const client *c, double heard);
 
 /* Sets op, method and path of the error on the top. [-0, +0, m] */
 void call_set_error_fields(lua_State *L, const call *c);
