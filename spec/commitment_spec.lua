@@ -327,6 +327,20 @@ describe("A storage commitment that a server tells oddly", function()
     assert.are.equal(6, assert(client:get("/count", { of = PATH })))
   end)
 
+  it("tells progress while the server does not answer", function()
+    assert(client:get(faultd.map { path = PATH, to = faultd.route "/hang" }))
+    local told = {}
+    local commitment = client:commitment(UID)
+    local waiting = task.spawn(commitment.wait, commitment, { progress = function(p) told[#told + 1] = p end })
+    assert.is_truthy(expect.eventually(function() return told[2] end))
+    waiting:cancel()
+    assert.are.equal("cancelled", select(2, waiting:join()).kind)
+    for _, p in ipairs(told) do
+      assert.are.same({ "wait", "Running", false }, { p.op, p.state, p.over })
+    end
+    assert.is_true(told[2].seconds > told[1].seconds)
+  end)
+
   it("is given up when the server is away for longer than the client's timeout", function()
     assert(client:get(faultd.map { path = PATH, to = faultd.route "/drop" }))
     local impatient = modalua.connect(fake.url, { timeout = 0.3 })

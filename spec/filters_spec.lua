@@ -336,7 +336,7 @@ for _, version in ipairs(versions) do
         contains(found.warning, "it shows in PatientName of answer 1")
         contains(found.warning, "\"DefaultEncoding\": \"Utf8\"")
         local all <close> = assert(pacs:find { Level = "Study", Query = { PatientName = "", StudyDescription = "" } })
-        contains(all.warning, "names and descriptions may lack letters")
+        contains(all.warning, "names and descriptions may lack characters")
         local _, warning = assert(pacs:get_query_answers(found.ID, { short = true }))
         contains(warning, "it shows in PatientName of answer 1")
         _, warning = assert(client:query(found.ID):answers { simplify = false })

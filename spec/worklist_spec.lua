@@ -201,8 +201,8 @@ for _, version in ipairs(versions) do
       local loop = {}
       loop.Xyzzy = { loop }
       wrong("is nested too deeply", loop)
-      assert.has_error(function() worklist:find_worklist() end)
-      assert.has_error(function() worklist:find_worklist "P1" end)
+      throws("table expected, got nil", function() worklist:find_worklist() end)
+      throws("table expected, got string", function() worklist:find_worklist "P1" end)
     end)
 
     it("checks its options, and knows an option that stands among the tags", function()

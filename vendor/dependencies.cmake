@@ -9,6 +9,15 @@ find_package(CURL 7.85 REQUIRED)
 # shared one: the static library of Debian is not position-independent.
 pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4>=5.4.4)
 find_library(LUA_ARCHIVE NAMES liblua5.4.a REQUIRED)
+option(MODALUA_APICHECK "Link the command with a Lua that checks every use of its C API" OFF)
+if(MODALUA_APICHECK)
+  set(CACHE_FOLDER $ENV{XDG_CACHE_HOME})
+  if(NOT CACHE_FOLDER)
+    set(CACHE_FOLDER $ENV{HOME}/.cache)
+  endif()
+  execute_process(COMMAND ${CMAKE_SOURCE_DIR}/spec/support/fetch_lua.sh ${CACHE_FOLDER}/modalua/lua-apicheck COMMAND_ERROR_IS_FATAL ANY)
+  set(LUA_ARCHIVE ${CACHE_FOLDER}/modalua/lua-apicheck/liblua5.4.a)
+endif()
 
 # The JSON parser. It is itself linked with no Lua.
 pkg_check_modules(CJSON REQUIRED lua5.4-cjson)

@@ -1,6 +1,5 @@
-/* libFuzzer target: the JSON scanner on any bytes, and the copy with marks on any text that passes.
- *   clang -g -fsanitize=fuzzer,address,undefined -iquote src spec/fuzz/json_fuzz.c src/json/scan.c
- */
+/* json_fuzz.c - a libFuzzer target: runs the JSON scanner on any bytes. If the bytes are valid JSON,
+ * it also makes the marked copy and checks it. spec/fuzz/run.sh builds and runs it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,7 +12,8 @@ static void require(bool fact)
         abort();
 }
 
-/* The marked copy fits its room, is JSON, and has strings where the marks are. */
+/* Checks that the marked copy is no larger than announced and is valid JSON. In the copy, strings
+ * replace the empty arrays and the integers beyond 2^53. */
 static void check_marks(const char *text, size_t size, const json_scan_facts *facts)
 {
     static const char token[] = "0123456789abcdef0123456789abcdef";

@@ -100,15 +100,14 @@ static int job_begin_wait(lua_State *L, call *c)
     return job_poll_begin(L, c, 0);
 }
 
-/* Orthanc's version decides whether the success of a C-GET is believed. */
+/* Stack: record, result. Orthanc's version decides whether the success of a C-GET is believed. */
 static int job_on_success(lua_State *L, call *c)
 {
     job_call *j = (job_call *)c;
-    int record = c->op.index + 1;
+    int record = c->op.index + 1, result = record + 1;
     j->by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
                 strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
-    lua_getfield(L, record, "Content");
-    call_keep(L, c->op.index, "result", -1);
+    call_keep(L, c->op.index, "result", result);
     lua_settop(L, c->op.index);
     return j->by_get ? version_ask(L, c, job_on_result) : job_on_result(L, c);
 }
@@ -117,8 +116,6 @@ static int job_on_result(lua_State *L, call *c)
 {
     int result = c->op.index + 1;
     call_push(L, c, "result");
-    if (job_poll_is_incomplete(L, c, result))
-        return 2;
     if (transfer_take_unverified(L, c, c->poll->job)) {
         lua_pushstring(L, c->op.name);
         lua_setfield(L, -2, "called");

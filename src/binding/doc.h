@@ -23,7 +23,8 @@ enum { DOC_TABLES = 2 }; /* arguments that are tables with options: find has two
 typedef struct doc_row {
     const char *name;
     lua_CFunction function;
-    const char *part;      /* of the Lua half that has the function, in place of one in C */
+    const char *part;      /* of the Lua half that has the function; one in C then only checks the
+                              arguments (binding/parts.h), or is NULL */
     const char *signature; /* "client:get(path [, query]) -> value | nil, err" */
     const char *help;      /* one to three short sentences */
     doc_options options[DOC_TABLES];

@@ -47,7 +47,8 @@ static _Noreturn void throw_unknown(lua_State *L, const char *function, const ch
     if (h.name)
         error_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key, h.name);
     push_names(L, rows);
-    error_usage(L, "%s: unknown option '%s'; there are %s", function, key, lua_tostring(L, -1));
+    error_usage(L, "%s: unknown option '%s'; the options are %s", function, key,
+                lua_tostring(L, -1));
 }
 
 /* ---- values ---- */

@@ -100,9 +100,15 @@ static int called(lua_State *L, int status, lua_KContext context)
     return lua_gettop(L);
 }
 
-/* Upvalues: the names of the part and of its function. */
+/* Upvalues: the names of the part and of its function, and what checks the arguments, or nil. */
 static int call_function(lua_State *L)
 {
+    lua_CFunction check = lua_tocfunction(L, lua_upvalueindex(3));
+    int arguments = lua_gettop(L);
+    if (check) {
+        check(L);
+        lua_settop(L, arguments);
+    }
     parts_push(L, lua_tostring(L, lua_upvalueindex(1)));
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_gettable(L, -2);
@@ -112,9 +118,16 @@ static int call_function(lua_State *L)
     return called(L, LUA_OK, 0);
 }
 
-void parts_push_function(lua_State *L, const char *part, const char *function)
+void parts_push_checked(lua_State *L, const char *part, const char *function, lua_CFunction check)
 {
     lua_pushstring(L, part);
     lua_pushstring(L, function);
-    lua_pushcclosure(L, call_function, 2);
+    if (check)
+        lua_pushcfunction(L, check);
+    lua_pushcclosure(L, call_function, check ? 3 : 2);
+}
+
+void parts_push_function(lua_State *L, const char *part, const char *function)
+{
+    parts_push_checked(L, part, function, NULL);
 }

@@ -43,6 +43,16 @@ typedef struct object_key {
     int slot; /* of the key on the stack */
 } object_key;
 
+/* Throws the message on the top as luaL_error does, but when a part of the Lua half has called, the
+ * place is the script's line. [-1, +0, v] */
+static _Noreturn void throw_message(lua_State *L)
+{
+    lua_Debug ar;
+    if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline > 0)
+        error_usage(L, "%s", lua_tostring(L, -1));
+    error_raise(L);
+}
+
 /* ---- the text ---- */
 
 /* Room for `more` bytes at the end. */
@@ -51,8 +61,10 @@ static char *prepare(encoder *e, size_t more)
     if (more > e->room - e->size) {
         size_t room = e->room * 2;
         char *text;
-        if (more > JSCAN_TEXT_MAX - e->size) /* a small table can stand for a text without end */
-            luaL_error(e->L, "the JSON text becomes longer than 64 MB");
+        if (more > JSCAN_TEXT_MAX - e->size) { /* a small table can stand for a text without end */
+            lua_pushliteral(e->L, "the JSON text becomes longer than 64 MB");
+            throw_message(e->L);
+        }
         if (room < e->size + more)
             room = e->size + more;
         text = lua_newuserdatauv(e->L, room, 0);
@@ -126,10 +138,8 @@ static const char *complain(encoder *e, const place *at, const char *what)
 /* What no program should pass. */
 static _Noreturn void misuse(encoder *e, const place *at, const char *what)
 {
-    luaL_where(e->L, 1);
     complain(e, at, what);
-    lua_concat(e->L, 2);
-    error_raise(e->L);
+    throw_message(e->L);
 }
 
 /* What comes with the data; the message stays on the stack. */

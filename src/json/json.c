@@ -107,7 +107,7 @@ static const char *push_token(lua_State *L)
 
 static lua_Integer kilobytes(size_t size)
 {
-    return (lua_Integer)(size / 1024 + (size % 1024 != 0));
+    return (lua_Integer)(size / 1024) + (size % 1024 != 0);
 }
 
 /* lua-cjson ends the process when malloc refuses its scratch buffer: ask before it does. */

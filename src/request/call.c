@@ -24,12 +24,18 @@ enum { POLL_SHARE = 8 }; /* a poll comes late by at most 1/8 of the time waited 
 
 /* ---- life ---- */
 
-void call_report(lua_State *L, call *c)
+static void report(lua_State *L, call *c)
 {
     if (!progress_is_due(&c->progress))
         return;
     call_push(L, c, "progress");
     progress_tell(L, &c->op, &c->progress);
+}
+
+void call_report(lua_State *L, call *c, const char *state)
+{
+    c->progress.state = progress_state(state);
+    report(L, c);
 }
 
 /* The results are on the top. */
@@ -44,7 +50,7 @@ static void tell_end(lua_State *L, call *c, int results)
 static bool goes_on(lua_State *L, call *c)
 {
     if (c->op.progress_interval > 0 && op_request_is_running(&c->op))
-        call_report(L, c);
+        report(L, c);
     return c->op.progress_interval > 0 && op_request_is_running(&c->op);
 }
 
@@ -65,7 +71,7 @@ static int call_advance(lua_State *L, op *o)
     else
         results = c->step(L, c);
     c->started = true;
-    if (results != OP_WAIT && c->progress.on)
+    if (results != OP_WAIT && c->progress.on && !c->progress.partial)
         tell_end(L, c, results);
     return results;
 }
@@ -78,17 +84,12 @@ call *call_new(lua_State *L, loop *lp, size_t size, int client_index, const char
     c = (call *)op_new(L, lp, size, UV_COUNT, call_advance, name);
     c->client = client_check(L, client_index);
     c->step = first;
-    c->error_method = "POST";
+    c->method = "POST";
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, UV_CLIENT);
     lua_newtable(L);
     lua_setiuservalue(L, -2, UV_DATA);
     return c;
-}
-
-void call_set_deadline(call *c, double seconds)
-{
-    c->deadline = seconds > 0 ? clock_now() + seconds : 0;
 }
 
 void call_push_data(lua_State *L, const call *c)
@@ -142,15 +143,15 @@ void call_read_wait(lua_State *L, int options, call *c, const option *rows)
 {
     double wait_timeout = 0;
     options_read(L, options, c->op.name, rows, &wait_timeout);
-    call_set_deadline(c, wait_timeout);
+    c->deadline = clock_after(wait_timeout);
     call_set_progress(L, options, lua_gettop(L));
 }
 
-void call_keep_error_path(lua_State *L, int call_index)
+void call_set_route(lua_State *L, int call_index)
 {
     call *c = lua_touserdata(L, call_index);
     call_keep(L, call_index, "path", -1);
-    c->error_path = lua_tostring(L, -1); /* the data keep it alive */
+    c->route = lua_tostring(L, -1); /* the data keep it alive */
     lua_pop(L, 1);
 }
 
@@ -209,16 +210,16 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
     return call_start(L, c, next, method, work);
 }
 
-double call_poll_delay(const call *c, double begun, double least, double most)
+double call_poll_delay(double begun, double deadline, double least, double most)
 {
     double now = clock_now(), delay = (now - begun) / POLL_SHARE;
-    if (c->deadline > 0 && now >= c->deadline)
+    if (deadline > 0 && now >= deadline)
         return 0;
     if (delay < least)
         delay = least;
     if (delay > most)
         delay = most;
-    return c->deadline > 0 && now + delay > c->deadline ? c->deadline - now : delay;
+    return deadline > 0 && now + delay > deadline ? deadline - now : delay;
 }
 
 /* ---- outcomes ---- */
@@ -234,9 +235,9 @@ int call_answer(lua_State *L, call *c)
     return results;
 }
 
-bool call_is_transient(lua_State *L, const call *c, double heard)
+bool call_is_transient(lua_State *L, const client *c, double heard)
 {
-    double patience = c->client->timeout;
+    double patience = c->timeout;
     bool passing;
     lua_getfield(L, -1, "retryable");
     passing = lua_toboolean(L, -1);
@@ -247,8 +248,8 @@ bool call_is_transient(lua_State *L, const call *c, double heard)
 void call_set_error_fields(lua_State *L, const call *c)
 {
     error_set(L, "op", c->op.name);
-    error_set(L, "method", c->error_path ? c->error_method : c->request.method);
-    error_set(L, "path", c->error_path ? c->error_path : c->request.path);
+    error_set(L, "method", c->route ? c->method : c->request.method);
+    error_set(L, "path", c->route ? c->route : c->request.path);
 }
 
 int call_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,

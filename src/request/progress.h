@@ -9,6 +9,7 @@
 
 typedef struct progress {
     bool on, bar;
+    bool partial;       /* it is a part of a longer operation, and its end is not reported */
     double begun, next; /* on clock_now's clock: of the operation, and of the next report */
     double done, total; /* of `unit`; below 0 = not known */
     const char *unit;   /* static: "bytes", "resources", "instances"; NULL = not known */

@@ -113,7 +113,7 @@ static void push_file_failure(lua_State *L, const op *o)
     const http_file *source = o->transfer.request.source, *sink = o->transfer.request.sink;
     const http_file *f = source && (source->error || !sink) ? source : sink;
     const char *what = f == source ? "read" : "written";
-    if (f->error)
+    if (f && f->error)
         error_new(L, "refused", "file", "the file cannot be %s: %s", what, strerror(f->error));
     else
         error_new(L, "refused", "file", "the file became shorter while it was read");

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "binding/error.h"
 
@@ -164,7 +165,7 @@ void route_options_read_call(lua_State *L, int index, call *c, const orthanc_rou
     c->needs.since = route->since;
     c->needs.what = route->what;
     c->needs.key = route_options_read(L, index, c->op.name, route, own, into);
-    call_set_deadline(c, *(const double *)into);
+    c->deadline = clock_after(*(const double *)into);
 }
 
 void route_options_check(lua_State *L, int index, const char *function, const orthanc_route *route,

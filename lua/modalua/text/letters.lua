@@ -1,11 +1,11 @@
--- modalua.letters: how much room texts in any script take on a terminal, and how they are shown there without doing anything to it.
+-- modalua.letters: the width of texts of any writing system on a terminal, and a form of them that cannot control the terminal.
 local require = ...
 local doc = require "modalua.doc"
 local native = require "core.native"
 
 local letters = {}
 
--- ---- how much room they take ----
+-- ---- width ----
 
 function letters.width(text)
   return native.text_columns(text)
@@ -18,26 +18,27 @@ doc.describe(letters.width, "letters.width(text) -> number of columns",
 local letters = require "modalua.letters"
 print(letters.width "山田")]=] })
 
--- ---- what a terminal would obey ----
+-- ---- escaping ----
 
-local NAMED = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
+local NAMED_ESCAPES = { ["\t"] = "\\t", ["\n"] = "\\n", ["\r"] = "\\r" }
 
-local function escape(byte)
-  return NAMED[byte] or ("\\x%02X"):format(byte:byte())
+local function escape_byte(byte)
+  return NAMED_ESCAPES[byte] or ("\\x%02X"):format(byte:byte())
 end
 
--- The control characters above ASCII, those that turn the direction of writing and so show a text as another, and line separators.
-local function is_control(letter)
-  return letter < 0xA0 or letter == 0x061C or letter >= 0x200E and letter <= 0x200F or letter >= 0x2028 and letter <= 0x202E
-    or letter >= 0x2066 and letter <= 0x2069
+-- Whether a character above ASCII must be escaped: it is a control character or a line separator, or it changes the direction of writing,
+-- so that the reader would see another text.
+local function is_control(code)
+  return code < 0xA0 or code == 0x061C or code >= 0x200E and code <= 0x200F or code >= 0x2028 and code <= 0x202E
+    or code >= 0x2066 and code <= 0x2069
 end
 
-local function escape_letter(sequence)
-  local letter = utf8.codepoint(sequence)
-  return is_control(letter) and ("\\u{%04X}"):format(letter) or sequence
+local function escape_character(sequence)
+  local code = utf8.codepoint(sequence)
+  return is_control(code) and ("\\u{%04X}"):format(code) or sequence
 end
 
--- The part of the text from first on that is UTF-8, and where the rest begins: with a byte that is not.
+-- The valid UTF-8 from `first` on, and the position of the first invalid byte after it, or nil.
 local function valid_part(text, first)
   local _, bad = utf8.len(text, first)
   return text:sub(first, (bad or #text + 1) - 1), bad
@@ -50,9 +51,9 @@ function letters.shown(text)
   local parts, first = {}, 1
   repeat
     local good, bad = valid_part(text, first)
-    parts[#parts + 1] = good:gsub("[\xC2-\xF4][\x80-\xBF]+", escape_letter):gsub("%c", escape)
+    parts[#parts + 1] = good:gsub("[\xC2-\xF4][\x80-\xBF]+", escape_character):gsub("%c", escape_byte)
     if bad then
-      parts[#parts + 1] = escape(text:sub(bad, bad))
+      parts[#parts + 1] = escape_byte(text:sub(bad, bad))
       first = bad + 1
     end
   until not bad
@@ -66,7 +67,7 @@ doc.describe(letters.shown, "letters.shown(text) -> text",
 local letters = require "modalua.letters"
 print(letters.shown "two\nlines")]=] })
 
--- ---- what fits ----
+-- ---- cutting ----
 
 function letters.cut(text, width)
   if native.text_columns(text) <= width then
@@ -76,7 +77,7 @@ function letters.cut(text, width)
 end
 
 doc.describe(letters.cut, "letters.cut(text, width) -> text",
-  "Returns as much of a text as fits into that many columns, with … in place of the rest. Call letters.shown first when the "
+  "Returns the text when it fits into that many columns, else its beginning and …. Call letters.shown first when the "
     .. "text may have control characters.",
   { example = [=[
 local letters = require "modalua.letters"
