@@ -8,6 +8,7 @@
 #include "api/identifiers.h"
 #include "api/native_requests.h"
 #include "api/remote.h"
+#include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "engine/task.h"
@@ -44,6 +45,23 @@ static int l_tag(lua_State *L)
 static int l_level(lua_State *L)
 {
     lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
+    return 1;
+}
+
+static int l_text_columns(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    lua_pushinteger(L, (lua_Integer)text_width_columns(text, size));
+    return 1;
+}
+
+static int l_text_fitting(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    lua_Integer columns = luaL_checkinteger(L, 2);
+    lua_pushlstring(L, text, text_width_fitting(text, size, columns > 0 ? (size_t)columns : 0));
     return 1;
 }
 
@@ -137,6 +155,13 @@ static const luaL_Reg functions[] = {
     { "move_one", get_and_store_move_one },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
+
+    /* ---- text ---- */
+
+    /* text_columns(text) -> integer. The columns that the text takes on a terminal. */
+    { "text_columns", l_text_columns },
+    /* text_fitting(text, columns) -> text. Its longest beginning that takes at most so many columns. */
+    { "text_fitting", l_text_fitting },
 
     { NULL, NULL }
 };
