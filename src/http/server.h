@@ -15,14 +15,10 @@ struct http_gate {
 struct http_server {
     http *h;
     http_gate *gate;
-    char *url;
-    char *username, *password, *token;
-    char *ca, *cert, *key;
-    char *proxy, *proxy_username, *proxy_password;
+    http_options options; /* its strings are copies; the URLs have no credentials inside */
+    const char *proxy_username, *proxy_password;
     struct curl_slist *headers, *last_header;
-    bool loopback, insecure, environment_proxy, authorization;
-    double connect_timeout;
-    unsigned max_inflight, retries;
+    bool loopback, authorization;
 };
 
 /* libcurl's global initialisation, once in the process. */
