@@ -19,7 +19,7 @@ end
 
 -- "core.changes" and all the others, as their files name them, and those that are not files of lua/modalua.
 local function part_names()
-  local names = { "core.native", "command.argparse", "prompt.tags" }
+  local names = { "core.native", "core.native_steps", "command.argparse", "prompt.tags" }
   for path in output_of "find lua/modalua -name '*.lua'":gmatch "lua/modalua/([^\n]+)%.lua" do
     names[#names + 1] = path:gsub("/", ".")
   end
