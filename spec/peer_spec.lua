@@ -13,9 +13,9 @@ local contains, eventually, fails, throws = expect.contains, expect.eventually, 
 local PASSWORD = "pass:word w1th blank"
 local NOBODY = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
 
--- That a secret is in no field of an error.
-local function tells_nothing_of(secret, err)
-  assert.is_nil((json.encode(err) .. tostring(err)):find(secret, 1, true))
+-- That a secret is in no field of an error, or of a result.
+local function tells_nothing_of(secret, value)
+  assert.is_nil((json.encode(value) .. tostring(value)):find(secret, 1, true))
 end
 
 for _, version in ipairs(versions) do
@@ -202,10 +202,14 @@ for _, version in ipairs(versions) do
 
       it("nothing that is not there", function()
         for _, options in ipairs { {}, { Synchronous = true } } do
-          local err = fails({ kind = "orthanc" }, peer:store(NOBODY, options))
-          assert.is_true(err.code == "not_found" and err.status == 404 or err.orthanc_status == -1)
-          for _, ids in ipairs { { study, NOBODY }, { NOBODY, study } } do
-            fails({ kind = "orthanc", op = "store", path = "/peers/far/store" }, peer:store(ids, options))
+          for _, ids in ipairs { { NOBODY }, { study, NOBODY }, { NOBODY, study } } do
+            local expected = { kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17 }
+            if version.number > 11207 then -- which stores the study, and says nothing of the other
+              expected = ids[1] == study and { kind = "orthanc", code = "not_found" }
+                or { kind = "orthanc", status = 500, orthanc_status = -1 }
+            end
+            expected.op, expected.path = "store", "/peers/far/store"
+            fails(expected, peer:store(ids, options))
           end
         end
         fails({ kind = "refused", code = "bad_identifier" }, peer:store "1.2.3")
@@ -224,10 +228,23 @@ for _, version in ipairs(versions) do
       end)
     end)
 
+    it("never has its secrets shown by a result", function()
+      set { HttpHeaders = { Token = "t0ken" } } -- which the server writes into its job
+      for _, options in ipairs { {}, { Synchronous = true } } do
+        local result = assert(peer:store(study, options))
+        assert.are.equal("…", (result.Peer.HttpHeaders or {}).Token)
+        tells_nothing_of("t0ken", result)
+      end
+      local job = assert(peer:store(study, { Synchronous = false }))
+      local result = assert(client:job(job):wait())
+      assert.are.equal(instances, result.InstancesCount)
+      tells_nothing_of("t0ken", result)
+    end)
+
     it("never has its secrets shown by an error", function()
       set { HttpHeaders = { Token = "t0ken" } } -- which the server writes into its job
       far:signal "STOP" -- a job that goes on
-      local err = select(2, peer:store(study, { wait_timeout = 0.2 }))
+      local err = select(2, peer:store(study, { wait_timeout = 1 }))
       far:signal "CONT"
       assert.are.same({ "timeout", true }, { err.kind, err.still_running })
       assert(client:put("/peers/cred", { Url = "http://us:s3cret@127.0.0.1:1/", HttpHeaders = { Token = "t0ken" } }))
@@ -308,6 +325,20 @@ describe("A peer, or a transfer to it,", function()
     local err = fails({ kind = "orthanc", code = "incomplete", job = ID, path = "/peers/far/store" }, peer:store(NOBODY))
     assert.are.equal(1, err.result.FailedInstancesCount)
     fails({ kind = "orthanc", code = "incomplete" }, client:job(ID):wait())
+  end)
+
+  it("that is a success tells no secret of the peer", function()
+    for told, shown in pairs {
+      [{ Url = "http://us:s3cret@far/", Username = "us", HttpHeaders = { Token = "s3cret", Other = "s3cret" } }] =
+        { Url = "http://…@far/", Username = "us", HttpHeaders = { Token = "…", Other = "…" } },
+      [json.array { "http://us:s3cret@far/", "us", "" }] = json.array { "http://…@far/", "us", "" },
+    } do
+      start { State = "Success", Content = { InstancesCount = 3, FailedInstancesCount = 0, Peer = told } }
+      for _, result in ipairs { assert(peer:store(NOBODY)), assert(client:job(ID):wait()) } do
+        assert.are.same({ 3, shown }, { result.InstancesCount, result.Peer })
+      end
+      server:close()
+    end
   end)
 
   it("is not believed when the server has forgotten it", function()
