@@ -151,7 +151,7 @@ static void push_refusal(lua_State *L, const filter *f, const one *o)
     const char *advice = o->known ? orthanc_tag_advice(o->tag, f->level) : NULL;
     nearest h = nearest_for(o->key);
     if (!o->known)
-        nearest_look(&h, orthanc_tags, sizeof *orthanc_tags);
+        nearest_search(&h, orthanc_tags, sizeof *orthanc_tags);
     lua_pushfstring(L,
                     "the filter %s = '%s' would be dropped, as it is no tag of Level = \"%s\", and "
                     "the search become broader: ",

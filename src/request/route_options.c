@@ -89,8 +89,8 @@ static _Noreturn void throw_unknown(lua_State *L, const char *function, const ch
                                     const orthanc_route *route, const option *own)
 {
     nearest h = nearest_for(name);
-    nearest_look(&h, route->keys, sizeof *route->keys);
-    nearest_look(&h, own, sizeof *own);
+    nearest_search(&h, route->keys, sizeof *route->keys);
+    nearest_search(&h, own, sizeof *own);
     if (h.name)
         error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
     error_usage(L,
