@@ -156,7 +156,7 @@ static void push_refusal(lua_State *L, const filter *f, const one *o)
         lua_pushfstring(L, "%s is not a %s-level attribute", o->key, orthanc_level_name(f->level));
     lua_pushliteral(L, ": Orthanc would ignore this filter and return more than asked. ");
     if (!o->known)
-        nearest_look(&n, orthanc_tags, sizeof *orthanc_tags);
+        nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
     if (advice)
         lua_pushfstring(L, "%c%s.", toupper((unsigned char)advice[0]), advice + 1);
     else if (!o->known && n.name)

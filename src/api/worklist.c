@@ -42,8 +42,8 @@ static void explain_unknown(lua_State *L, const call *c)
         nearest h;
         lua_rawgeti(L, names, i);
         h = nearest_for(lua_tostring(L, -1));
-        nearest_look(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
-        nearest_look(&h, orthanc_tags, sizeof *orthanc_tags);
+        nearest_search(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
+        nearest_search(&h, orthanc_tags, sizeof *orthanc_tags);
         lua_pushfstring(L,
                         h.name ? "; modalua does not know %s: did you mean %s?"
                                : "; modalua does not know %s",
