@@ -229,7 +229,7 @@ for _, version in ipairs(versions) do
           throws("'Timeout' must be a whole number of seconds, 1 or more", ok.find, ok, { Level = "Study", Timeout = seconds })
         end
         for _, aet in ipairs { "", ("A"):rep(17) } do
-          throws("'LocalAet' must be an AE title, a string of 1 to 16 characters", ok.find, ok, { Level = "Study", LocalAet = aet })
+          throws("'LocalAet' must be an AE title, a string of 1 to 16 ASCII characters", ok.find, ok, { Level = "Study", LocalAet = aet })
         end
         nothing_sent()
       end)

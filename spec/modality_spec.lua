@@ -100,7 +100,7 @@ for _, version in ipairs(versions) do
 
       it("refuses what cannot be a name", function()
         for _, name in ipairs { "", "a/b", "a b", "a?b", "ä", ("x"):rep(64) } do
-          throws(("'%s' cannot be a modality's name"):format(name), client.modality, client, name)
+          throws(("'%s' is not a valid name"):format(name), client.modality, client, name)
         end
         throws("name of a modality expected, got number", client.modality, client, 1)
         throws("name of a modality expected, got table", client.modality, client, {})
