@@ -282,7 +282,7 @@ int native_requests_check_stored(lua_State *L)
 
 int native_requests_filter(lua_State *L)
 {
-    filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
+    find_filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
     f.level = orthanc_level_of(luaL_checkstring(L, 2));
     lua_settop(L, 3);
     f.query = lua_istable(L, 3) ? 3 : 0;
