@@ -92,7 +92,7 @@ for _, version in ipairs(versions) do
       fails({ kind = "orthanc", code = "peer_failed", op = "system", status = 500, orthanc_status = 9 }, client:peer("filed"):system())
       assert(client:put("/peers/far", { Url = far.url, Username = "us", Password = "wr0ng" }))
       local err = fails({ kind = "orthanc", code = "peer_failed" }, peer:system())
-      contains(err.message, "the peer refuses, or is no Orthanc: wrong Username, Password or Url")
+      contains(err.message, "the peer refuses, or is not an Orthanc: Username, Password or Url may be wrong")
       for _, options in ipairs { {}, { Synchronous = true } } do
         err = fails({ kind = "orthanc", code = "peer_failed", op = "store", orthanc_status = 9 }, peer:store(study, options))
         tells_nothing_of("wr0ng", err)
@@ -279,7 +279,7 @@ describe("A peer's", function()
     bad("'Password' must be a string", { Password = "s3cret\0" })
     bad("'CertificateKeyPassword' must be a string", { CertificateKeyPassword = 1 })
     for _, headers in ipairs { "Token: s3cret", { "s3cret" }, { Token = 1 }, { Token = "s3cret\r\nX: y" }, { ["To:ken"] = "s3cret" } } do
-      bad("'HttpHeaders' must be a table from the names of headers to their values", { HttpHeaders = headers })
+      bad("'HttpHeaders' must be a table from names of headers to values", { HttpHeaders = headers })
     end
     bad("'Timeout' must be", { Timeout = -1 })
     bad("'Pkcs11' must be true or false", { Pkcs11 = 1 })

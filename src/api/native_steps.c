@@ -283,7 +283,7 @@ static int l_check_stored(lua_State *L)
 
 static int l_filter(lua_State *L)
 {
-    filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
+    find_filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
     f.level = orthanc_level_of(luaL_checkstring(L, 2));
     lua_settop(L, 3);
     f.query = lua_istable(L, 3) ? 3 : 0;
