@@ -196,7 +196,7 @@ for _, version in ipairs(versions) do
         throws("storage_commitment: identifier 2 must be a string (a number was given)", pacs.storage_commitment, pacs, { instances[1], 1 })
         throws("did you mean 'Timeout'?", pacs.storage_commitment, pacs, study, { timeout = 1 })
         throws("'Timeout' must be a whole number of seconds", pacs.storage_commitment, pacs, study, { Timeout = 0 })
-        throws("they are the first argument", pacs.storage_commitment, pacs, study, { Resources = {} })
+        throws("the resources are the first argument", pacs.storage_commitment, pacs, study, { Resources = {} })
         throws("Orthanc ignores it for storage commitment", pacs.storage_commitment, pacs, study, { LocalAet = "X" })
         throws("unknown option", function() client:commitment "1.2":wait { timeout = 1 } end)
         for _, uid in ipairs { "", "1.2/remove", "1.2a", ("1"):rep(65), "1.2\0", 12 } do

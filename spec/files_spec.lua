@@ -111,7 +111,7 @@ describe("download", function()
 
   it("keeps an error's text out of the file, and gives it", function()
     local err = fails({ kind = "orthanc", status = 404, orthanc_status = 17 }, client:download("/nosuch", target))
-    contains(err.message, "knows nothing under this path")
+    contains(err.message, "has nothing at this path")
     nothing_is_left()
   end)
 

@@ -133,7 +133,7 @@ static int files_on_download(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return failed(L, f);
     if (is_cut(f)) {
-        response_cut(L, &c->op);
+        response_fail_cut(L, &c->op);
         return failed(L, f);
     }
     error = partial_file_commit(f->file.fd, f->name, f->name + f->part);

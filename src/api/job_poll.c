@@ -146,7 +146,7 @@ static int details_dimse(lua_State *L, int result)
 static void replace_url(lua_State *L, int peer, const char *key)
 {
     if (lua_type(L, -1) == LUA_TSTRING) {
-        error_push_public(L, lua_tostring(L, -1));
+        error_push_redacted(L, lua_tostring(L, -1));
         if (key)
             lua_setfield(L, peer, key);
         else
@@ -232,7 +232,7 @@ void job_poll_add_hint(lua_State *L, const call *c)
 static const char *push_record_text(lua_State *L, int record, const char *field)
 {
     lua_getfield(L, record, field);
-    error_push_public(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+    error_push_redacted(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
     lua_remove(L, -2);
     return lua_tostring(L, -1);
 }

@@ -70,11 +70,11 @@ static const luaL_Reg functions[] = {
     /* ---- errors ---- */
 
     /* fail(op, kind, code | nil, message) -> an error object, which an operation returns after nil. */
-    { "fail", error_fail },
+    { "fail", error_l_fail },
     /* usage(message). Throws, and names the script's own line. */
-    { "usage", error_blame },
+    { "usage", error_l_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
-    { "is_error", error_is_error },
+    { "is_error", error_l_is },
 
     /* ---- requests (api/native_requests.h says what an operation is) ---- */
 
@@ -123,14 +123,14 @@ static const luaL_Reg functions[] = {
     /* ---- tasks and time ---- */
 
     /* spawn(f, ...) -> task; sleep(seconds); now() -> seconds: as in modalua.task. */
-    { "spawn", task_spawn },
-    { "sleep", task_sleep },
-    { "now", task_now },
+    { "spawn", task_l_spawn },
+    { "sleep", task_l_sleep },
+    { "now", task_l_now },
     /* can_join() -> boolean. Whether a task can be waited for here. */
-    { "can_join", task_can_join },
+    { "can_join", task_l_can_join },
     /* keep_origin(e) -> e. The message handler of an xpcall whose error is thrown again: its
      * traceback then shows where it was thrown first. */
-    { "keep_origin", task_keep_origin },
+    { "keep_origin", task_l_keep_origin },
 
     /* ---- DICOM ---- */
 

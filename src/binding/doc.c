@@ -8,8 +8,8 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 
-/* Its address names the doc table in the registry: weak keys, function -> row (light userdata), or
- * the row as a table for a function that is written in Lua. */
+/* Its address is the place of the doc table in the registry. The keys are the functions, weak; the
+ * values are rows: light userdata for rows in C, tables for those of doc.describe. */
 static const char doc_key;
 
 static void push_doc_table(lua_State *L)
@@ -65,7 +65,7 @@ static void add_option(lua_State *L, const char *argument, const char *name, con
     lua_rawseti(L, list, (lua_Integer)lua_rawlen(L, list) + 1);
 }
 
-/* Appends the keys that can be given. [-0, +0, m] */
+/* Appends the keys of a route that can be given. [-0, +0, m] */
 static void add_keys(lua_State *L, const char *argument, const orthanc_key *key)
 {
     for (; key->name; key++) {
@@ -92,8 +92,8 @@ static void add_rows(lua_State *L, const char *argument, const option *rows)
         add_row(L, argument, rows);
 }
 
-/* Appends everything that the argument may have: in `options` modalua's own names stand first, in
- * `data` and `settings` those that are sent, which are what the call is about. [-0, +0, m] */
+/* Appends all that the argument may have. In `options`, modalua's own options come first; in `data` and
+ * `settings`, the keys that are sent come first, since the call is about them. [-0, +0, m] */
 static void add_options(lua_State *L, const doc_options *o)
 {
     bool own_first = strcmp(o->argument, "options") == 0;
@@ -107,7 +107,7 @@ static void add_options(lua_State *L, const doc_options *o)
         add_row(L, o->argument, &options_extra);
 }
 
-/* Pushes a row of C as the table that `of` gives. [-0, +1, m] */
+/* Pushes the table that `of` returns for a row in C. [-0, +1, m] */
 static void push_row(lua_State *L, const doc_row *row)
 {
     lua_createtable(L, 0, 4);
@@ -122,7 +122,7 @@ static void push_row(lua_State *L, const doc_row *row)
     lua_setfield(L, -2, "options");
 }
 
-/* Replaces a row of C on the top by that table. [-1, +1, m] */
+/* Replaces a row in C on the top by that table. [-1, +1, m] */
 static void open_row(lua_State *L)
 {
     if (lua_islightuserdata(L, -1)) {
@@ -165,7 +165,7 @@ static const option describe_rows[] = {
     OPTIONS_END
 };
 
-/* Replaces the list of options on the top, each as it is written, by one of options with named
+/* Replaces the list on the top, of { argument, name, type, help }, by one whose items have these as
  * fields. [-1, +1, v] */
 static void name_fields(lua_State *L)
 {
@@ -193,7 +193,7 @@ static void name_fields(lua_State *L)
 static int l_describe(lua_State *L)
 {
     enum { FUNCTION = 1, SIGNATURE, HELP, MORE, DOCS, ROW = DOCS + 2 };
-    char nothing;
+    char nothing; /* no row of describe_rows has a field */
     luaL_checktype(L, FUNCTION, LUA_TFUNCTION);
     lua_settop(L, MORE);
     options_read(L, MORE, "describe", describe_rows, &nothing);

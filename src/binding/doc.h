@@ -23,27 +23,26 @@ enum { DOC_TABLES = 2 }; /* arguments that are tables with options: find has two
 typedef struct doc_row {
     const char *name;
     lua_CFunction function;
-    const char *part;      /* of the Lua half that has the function; one in C then only checks the
-                              arguments (binding/parts.h), or is NULL */
+    const char *part;      /* the part of the Lua half that has the function, and then `function`
+                              only checks the arguments, or is NULL; NULL: the function is in C */
     const char *signature; /* "client:get(path [, query]) -> value | nil, err" */
     const char *help;      /* one to three short sentences */
     doc_options options[DOC_TABLES];
     const char *example; /* one to six lines; a spec runs them in the context of lua/README.md */
 } doc_row;
 
-/* Sets every row's function (ended by a row without a name) as a field of the table on the top, and
- * notes the row under the function. One in C has `upvalue` (nearly always the loop) as upvalue 1;
- * one in Lua loads its part when it is first called (binding/parts.h). [-0, +0, m] */
+/* Sets the function of each row as a field of the table on the top, and remembers the row. A row
+ * without a name ends the rows. A C function gets `upvalue`, nearly always the loop, as upvalue 1. A
+ * function of the Lua half loads its part at the first call (binding/parts.h). [-0, +0, m] */
 void doc_register(lua_State *L, void *upvalue, const doc_row *rows);
 
-/* The upvalue of a registered function; the same as a loop. */
+/* In a registered C function: its upvalue 1; the same as a loop. */
 #define doc_upvalue(L) (lua_touserdata((L), lua_upvalueindex(1)))
 #define doc_loop(L)    ((struct loop *)doc_upvalue(L))
 
-/* modalua.doc: of(f) -> row | nil; describe; rows(); nearest(word, names), for "did you mean". A row
- * is {signature=, help=, example=, options = {{argument=, name=, type=, help=}, …}}; options is nil
- * when there are none, and so is the type of an option whose help tells it. Pushes the module table.
- * [-0, +1, m] */
+/* Pushes the module table of modalua.doc: of, describe, rows and nearest. In Lua a row is
+ * {signature=, help=, example=, options = {{argument=, name=, type=, help=}, …}}. A function without
+ * options has no `options`; an option has no `type` when its help describes the type. [-0, +1, m] */
 void doc_open(lua_State *L, struct loop *lp);
 
 #endif

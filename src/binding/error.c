@@ -6,7 +6,7 @@
 
 #define ERROR_TYPE "modalua.Error"
 
-static const char metatable_key; /* its address is the metatable's place in the registry */
+static const char metatable_key; /* its address is the place of the metatable in the registry */
 
 void error_raise(lua_State *L)
 {
@@ -16,7 +16,7 @@ void error_raise(lua_State *L)
 
 /* ---- the object ---- */
 
-/* "get /system: the server … (script.lua:3)", on one line. */
+/* On one line: "get /system: the server … (script.lua:3)". */
 static int l_tostring(lua_State *L)
 {
     luaL_Buffer b;
@@ -65,7 +65,8 @@ static void push_metatable(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-/* The innermost line of Lua that is not our own: "script.lua:12", or nil. */
+/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the Lua
+ * half are named "=modalua…". [-0, +1, m] */
 static void push_where(lua_State *L)
 {
     lua_Debug ar;
@@ -123,7 +124,7 @@ void error_usage(lua_State *L, const char *format, ...)
     error_raise(L);
 }
 
-int error_fail(lua_State *L)
+int error_l_fail(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1), *kind = luaL_checkstring(L, 2);
     const char *code = luaL_optstring(L, 3, NULL);
@@ -134,12 +135,12 @@ int error_fail(lua_State *L)
     return 1;
 }
 
-int error_blame(lua_State *L)
+int error_l_usage(lua_State *L)
 {
     error_usage(L, "%s", luaL_checkstring(L, 1));
 }
 
-int error_is_error(lua_State *L)
+int error_l_is(lua_State *L)
 {
     luaL_checkany(L, 1);
     lua_pushboolean(L, error_is(L, 1));
@@ -154,7 +155,7 @@ void error_set(lua_State *L, const char *field, const char *value)
     lua_setfield(L, -2, field);
 }
 
-void error_push_public(lua_State *L, const char *text)
+void error_push_redacted(lua_State *L, const char *text)
 {
     static const char mark[] = "://";
     luaL_Buffer b;
@@ -187,8 +188,7 @@ bool error_is(lua_State *L, int index)
     bool same;
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))
         return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX,
-                &metatable_key); /* allocates nothing: the scheduler asks too */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key); /* must not throw: task_turn asks too */
     same = lua_rawequal(L, -1, -2);
     lua_pop(L, 2);
     return same;

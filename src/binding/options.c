@@ -27,6 +27,7 @@ const char *options_type_name(option_type type)
 
 /* ---- unknown names ---- */
 
+/* Pushes "a, b and c". [-0, +1, m] */
 static void push_names(lua_State *L, const option *rows)
 {
     luaL_Buffer b;
@@ -71,9 +72,9 @@ static void read_seconds(lua_State *L, const char *function, const option *row, 
 
 static void read_count(lua_State *L, const char *function, const option *row, unsigned *into)
 {
-    int whole = 0, least = row->type == OPTION_COUNT;
-    lua_Integer count = lua_tointegerx(L, -1, &whole);
-    if (lua_type(L, -1) != LUA_TNUMBER || !whole || count < least || count > 1000000)
+    int is_integer = 0, least = row->type == OPTION_COUNT;
+    lua_Integer count = lua_tointegerx(L, -1, &is_integer);
+    if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || count < least || count > 1000000)
         throw_wrong(L, function, row->name,
                     least ? "a whole number, 1 or more" : "a whole number, 0 or more");
     *into = (unsigned)count;
@@ -118,9 +119,7 @@ void options_check_plain(lua_State *L, int index, const char *function, const ch
     for (size_t i = 0; i < 2; i++)
         if (luaL_getmetafield(L, index, fields[i]) != LUA_TNIL)
             error_usage(
-                L,
-                "%s: %s must be a plain table (its metatable has %s, and what it adds would "
-                "not be seen)",
+                L, "%s: %s must be a plain table (its metatable has %s, which would be ignored)",
                 function, what, fields[i]);
 }
 

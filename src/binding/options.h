@@ -1,4 +1,5 @@
-/* binding/options.h - option tables: a row a key, unknown keys thrown with the right one named. */
+/* binding/options.h - reads tables of options: a row describes each option; an unknown name throws, and
+ * the error suggests the nearest known one. */
 #ifndef BINDING_OPTIONS_H
 #define BINDING_OPTIONS_H
 
@@ -11,8 +12,8 @@ typedef enum option_type {
     OPTION_COUNT,   /* unsigned, 1 or more */
     OPTION_NUMBER,  /* unsigned, 0 or more */
     OPTION_FLAG,    /* bool */
-    OPTION_TABLE,   /* checked only; the caller reads it */
-    OPTION_VALUE    /* whatever it is, the caller reads it */
+    OPTION_TABLE,   /* any table; the caller reads it */
+    OPTION_VALUE    /* any value; the caller reads it */
 } option_type;
 
 typedef struct option {
@@ -31,22 +32,22 @@ typedef struct option {
 /* The option of every operation that sends its table of options to Orthanc. */
 extern const option options_extra;
 
-/* Fills `into` from the table at index (nil = no options), by rows that end with one without a
- * name. Keys that are not given leave their field alone. Throws, naming `function`, on unknown keys
- * and wrong values. [-0, +0, v] */
+/* Fills the struct `into` from the table at index; nil = no options. A row without a name ends the
+ * rows. An option that is not given leaves its field unchanged. Throws on unknown names and on wrong
+ * values; the message names `function`. [-0, +0, v] */
 void options_read(lua_State *L, int index, const char *function, const option *rows, void *into);
 
-/* Throws when the table at index inherits: what its metatable adds would not be seen. `what` it is,
- * for the message. [-0, +0, v] */
+/* Throws when the metatable of the table at index has __index or __pairs: what those add would be
+ * ignored. The message calls the table `what`. [-0, +0, v] */
 void options_check_plain(lua_State *L, int index, const char *function, const char *what);
 
-/* The row of that name, or NULL. */
+/* The row with that name, or NULL. */
 const option *options_find(const option *rows, const char *name);
 
 /* The type in a word for help; NULL for OPTION_VALUE, where the row's help says what fits. */
 const char *options_type_name(option_type type);
 
-/* Checks the value on the top and puts it where the row says. [-0, +0, v] */
+/* Checks the value on the top, and stores it in the field of `into` that the row names. [-0, +0, v] */
 void options_value(lua_State *L, const char *function, const option *row, void *into);
 
 #endif

@@ -3,9 +3,11 @@
 #include <lauxlib.h>
 #include <string.h>
 
-static const char globals_key; /* of the parts' globals in the registry */
+#include "binding/error.h"
 
-/* ---- their globals ---- */
+static const char globals_key; /* its address is the place of the parts' globals in the registry */
+
+/* ---- globals of the parts ---- */
 
 void parts_set_globals(lua_State *L)
 {
@@ -33,7 +35,7 @@ static const embedded_part *find(const char *name)
     return p->name ? p : NULL;
 }
 
-/* Pushes a module that scripts can require too. [-0, +1, v] */
+/* Pushes a module that scripts can require. [-0, +1, v] */
 static void push_public(lua_State *L, const char *name)
 {
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_LOADED_TABLE);
@@ -78,11 +80,11 @@ static int l_require(lua_State *L)
     return 1;
 }
 
-/* Two parts that required each other while they are loaded would never end. None does. */
+/* Parts must not require each other while they are loaded: that would never end. */
 static void load(lua_State *L, const embedded_part *p)
 {
     if (luaL_loadbufferx(L, (const char *)p->text, p->size, p->chunk, "t") != LUA_OK)
-        lua_error(L);
+        error_raise(L);
     parts_push_globals(L);
     lua_setupvalue(L, -2, 1); /* _ENV */
     lua_pushcfunction(L, l_require);
@@ -93,15 +95,17 @@ static void load(lua_State *L, const embedded_part *p)
 
 /* ---- functions that load their part ---- */
 
-static int called(lua_State *L, int status, lua_KContext context)
+/* Returns all values on the stack. */
+static int called_k(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;
     return lua_gettop(L);
 }
 
-/* Upvalues: the names of the part and of its function, and what checks the arguments, or nil. */
-static int call_function(lua_State *L)
+/* Upvalues: the name of the part, the name of its function, and the C function that checks the
+ * arguments, or nil. */
+static int l_call_function(lua_State *L)
 {
     lua_CFunction check = lua_tocfunction(L, lua_upvalueindex(3));
     int arguments = lua_gettop(L);
@@ -114,8 +118,8 @@ static int call_function(lua_State *L)
     lua_gettable(L, -2);
     lua_remove(L, -2);
     lua_insert(L, 1);
-    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called);
-    return called(L, LUA_OK, 0);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called_k);
+    return called_k(L, LUA_OK, 0);
 }
 
 void parts_push_checked(lua_State *L, const char *part, const char *function, lua_CFunction check)
@@ -124,7 +128,7 @@ void parts_push_checked(lua_State *L, const char *part, const char *function, lu
     lua_pushstring(L, function);
     if (check)
         lua_pushcfunction(L, check);
-    lua_pushcclosure(L, call_function, check ? 3 : 2);
+    lua_pushcclosure(L, l_call_function, check ? 3 : 2);
 }
 
 void parts_push_function(lua_State *L, const char *part, const char *function)

@@ -1,9 +1,10 @@
-/* binding/parts.h - the parts of the Lua half (lua/modalua). A part is loaded when it is first needed. C code
- * and other parts can require it; scripts cannot, unless embed/module.c gives it a public name.
+/* binding/parts.h - the parts of the Lua half (lua/modalua). A part is loaded when it is first needed.
+ * C code and other parts can require it; scripts cannot, unless embed/module.c gives it a public
+ * name.
  *
- * A part is named by its file: lua/modalua/core/changes.lua is "core.changes". Its chunk is called
+ * A part has the name of its file: lua/modalua/core/changes.lua is "core.changes". Its chunk is called
  * with one argument, the `require` of the Lua half, and returns the value of the part. That `require`
- * takes the name of a part, or else of a module that scripts can require ("modalua.json").
+ * takes the name of a part, or of a module that scripts can require ("modalua.json").
  */
 #ifndef BINDING_PARTS_H
 #define BINDING_PARTS_H
@@ -11,7 +12,7 @@
 #include <lua.h>
 #include <stddef.h>
 
-/* The text of a part. packaging/embed.cmake generates the list, ended by a row without a name. */
+/* The text of a part. packaging/embed.cmake generates the list; a row without a name ends it. */
 typedef struct embedded_part {
     const char *name;  /* "core.changes" */
     const char *chunk; /* "=modalua/core/changes.lua" */
@@ -21,28 +22,28 @@ typedef struct embedded_part {
 
 extern const embedded_part embedded_parts[];
 
-/* Where the registry has the parts that are loaded: a table from their names to their values. */
+/* The field of the registry with the loaded parts: a table from names to values. */
 #define PARTS_LOADED "modalua.parts"
 
-/* Pushes a part, which is loaded when this is the first need. [-0, +1, v] */
+/* Pushes the value of a part; loads it at the first use. [-0, +1, v] */
 void parts_push(lua_State *L, const char *name);
 
 /* Pushes a C function that calls a function of the part and can yield; its first call loads the
  * part. [-0, +1, m] */
 void parts_push_function(lua_State *L, const char *part, const char *function);
 
-/* The same with a C function (or NULL) that is called with the arguments first, and throws when they
- * are wrong. [-0, +1, m] */
+/* The same, with a C function (or NULL) that is called with the arguments first, and that throws when
+ * they are wrong. [-0, +1, m] */
 void parts_push_checked(lua_State *L, const char *part, const char *function, lua_CFunction check);
 
-/* Makes the value on the top the part of that name. [-1, +0, m] */
+/* Makes the value on the top the value of the part with that name. [-1, +0, m] */
 void parts_provide(lua_State *L, const char *name);
 
-/* Makes the table on the top the globals that parts see. Without it they see the state's own.
- * [-1, +0, -] */
+/* Makes the table on the top the globals of all parts. Without this call they have the globals of the
+ * state. [-1, +0, m] */
 void parts_set_globals(lua_State *L);
 
-/* Pushes the globals that parts see. [-0, +1, -] */
+/* Pushes the globals of all parts. [-0, +1, -] */
 void parts_push_globals(lua_State *L);
 
 #endif

@@ -1,4 +1,4 @@
-/* binding/userdata.h - the types of our userdata: their metatables. */
+/* binding/userdata.h - the metatables of modalua's userdata types. */
 #ifndef BINDING_USERDATA_H
 #define BINDING_USERDATA_H
 
@@ -6,14 +6,15 @@
 
 struct loop;
 
-/* Makes the metatable of a type known to the state, once, from the metamethods in `meta` and the
- * table of methods that is on the top, and stays. The metamethods find the loop by doc_loop and
- * the methods by USERDATA_METHODS; without an __index among them the methods are it. [-0, +0, m] */
+/* Makes the metatable of a type, unless the state has it already. On the top is the table of methods;
+ * it stays there. `meta` are the metamethods; they find the loop by doc_loop and the methods at
+ * USERDATA_METHODS. Without an __index among them, __index is the table of methods. [-0, +0, m] */
 void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_Reg *meta);
 
 #define USERDATA_METHODS lua_upvalueindex(2)
 
-/* For an __index: the method whose name is at index 2. Returns 1. [-0, +1, -] */
+/* For a metamethod __index: replaces the name at index 2 by the method with that name, or nil, and
+ * returns 1. */
 int userdata_method(lua_State *L);
 
 #endif

@@ -9,7 +9,7 @@
 #include "embed/kept.h"
 #include "embed/last_error.h"
 #include "json/encode.h"
-#include "json/json.h"
+#include "json/decode.h"
 #include "json/mark.h"
 
 /* ---- names ---- */

@@ -8,7 +8,7 @@
 #include "engine/op.h"
 #include "engine/stop.h"
 #include "json/encode.h"
-#include "json/json.h"
+#include "json/decode.h"
 #include "json/mark.h"
 
 #define FUNCTION (lua_upvalueindex(2))

@@ -55,7 +55,7 @@ static loop *loop_of(lua_State *L)
 
 static const doc_row functions[] = {
     { .name = "is_error",
-      .function = error_is_error,
+      .function = error_l_is,
       .signature = "modalua.is_error(v) -> boolean",
       .help = "Says whether v is an error object, such as operations return after nil.",
       .example =

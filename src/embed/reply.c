@@ -127,7 +127,7 @@ static int answer(modalua_reply *r, reply_kind kind, const char *text, size_t si
 
 int modalua_reply_json(modalua_reply *r, const char *json)
 {
-    char message[JSCAN_MESSAGE_SIZE];
+    char message[JSON_MESSAGE_SIZE];
     json_scan_facts facts;
     if (!r || !json || !json_scan(json, strlen(json), &facts, message))
         return MODALUA_E_INVALID;

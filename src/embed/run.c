@@ -13,7 +13,7 @@
 #include "engine/stop.h"
 #include "engine/task.h"
 #include "json/encode.h"
-#include "json/json.h"
+#include "json/decode.h"
 
 enum {
     DRAIN_SECONDS = 1, /* for detached cleanup requests, after the root task has ended */

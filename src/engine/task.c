@@ -111,7 +111,7 @@ static void push_traceback(lua_State *L, int error)
     lua_settop(L, own);
 }
 
-int task_keep_origin(lua_State *L)
+int task_l_keep_origin(lua_State *L)
 {
     lua_settop(L, 1);
     if (stop_is_kill(L, 1))
@@ -371,7 +371,7 @@ static task *check_task(lua_State *L, int index)
     return luaL_checkudata(L, index, TASK_TYPE);
 }
 
-int task_spawn(lua_State *L)
+int task_l_spawn(lua_State *L)
 {
     loop *lp = doc_loop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -405,7 +405,7 @@ static int l_join(lua_State *L)
     return op_run(L, o);
 }
 
-int task_can_join(lua_State *L)
+int task_l_can_join(lua_State *L)
 {
     const loop *lp = doc_loop(L);
     lua_pushboolean(L, !lp->current || op_can_yield(L, lp));
@@ -435,7 +435,7 @@ static int sleep_advance(lua_State *L, op *o)
     return op_sleep(L, o, lua_tonumber(L, o->index - 1));
 }
 
-int task_sleep(lua_State *L)
+int task_l_sleep(lua_State *L)
 {
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
@@ -443,7 +443,7 @@ int task_sleep(lua_State *L)
     return op_run(L, op_new(L, doc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
 }
 
-int task_now(lua_State *L)
+int task_l_now(lua_State *L)
 {
     lua_pushnumber(L, clock_now());
     return 1;
@@ -498,7 +498,7 @@ static const option map_rows[] = {
 
 static const doc_row functions[] = {
     { .name = "spawn",
-      .function = task_spawn,
+      .function = task_l_spawn,
       .signature = "task.spawn(f, ...) -> task",
       .help = "Starts f(...) as a task, which runs when this one waits. A task waits for the tasks "
               "that it has started, and cancels them when it fails. An error that nobody joins "
@@ -507,12 +507,12 @@ static const doc_row functions[] = {
                  "  task.spawn(function() print(name, orthanc:modality(name):echo()) end)\n"
                  "end" },
     { .name = "sleep",
-      .function = task_sleep,
+      .function = task_l_sleep,
       .signature = "task.sleep(seconds)",
       .help = "Waits while other tasks run. sleep(0) lets each of them run once.",
       .example = "task.sleep(0.1)" },
     { .name = "now",
-      .function = task_now,
+      .function = task_l_now,
       .signature = "task.now() -> seconds",
       .help = "Returns seconds, with fractions, on a clock that never goes back. Only the "
               "difference of two values has a meaning.",

@@ -58,16 +58,16 @@ void task_turn(lua_State *L, loop *lp, double seconds);
 void task_push_failure(lua_State *L, int index);
 
 /* spawn(f, ...), sleep(seconds) and now(), for other bindings too. */
-int task_spawn(lua_State *L);
-int task_sleep(lua_State *L);
-int task_now(lua_State *L);
+int task_l_spawn(lua_State *L);
+int task_l_sleep(lua_State *L);
+int task_l_now(lua_State *L);
 
 /* The message handler of a function that catches an error to raise it again: the traceback of that
  * will lead to where it was first. */
-int task_keep_origin(lua_State *L);
+int task_l_keep_origin(lua_State *L);
 
 /* can_join() -> boolean, for the Lua half. Whether a task could be waited for here. */
-int task_can_join(lua_State *L);
+int task_l_can_join(lua_State *L);
 
 /* Pushes the module table of modalua.task. [-0, +1, m] */
 void task_open(lua_State *L, loop *lp);

@@ -13,15 +13,15 @@
 #include "json/mark.h"
 #include "json/scan.h"
 
-#define FIRST_ROOM   1024 /* on the C stack; longer texts move into a userdata */
-#define PATH_SIZE    200
-#define PATH_KEY_MAX 40 /* of a key in an error's path */
+#define FIRST_ROOM   1024 /* bytes on the C stack; longer texts move into a userdata */
+#define PATH_SIZE    200  /* of the path in an error message */
+#define PATH_KEY_MAX 40   /* characters of one key in that path */
 
-/* A table that is being encoded, and which of its values just now. */
+/* A value inside a table: the table that is being encoded, and the key or index. */
 typedef struct place {
-    const struct place *up; /* the table around it */
+    const struct place *up; /* the place of the table itself; NULL: it is the outermost one */
     const void *table;
-    const char *key; /* NULL: an array's index */
+    const char *key; /* NULL: the table is an array, and `index` is set */
     size_t key_size;
     lua_Integer index;
 } place;
@@ -31,7 +31,7 @@ typedef struct encoder {
     const char *indent;
     size_t indent_size; /* 0 = compact */
     size_t depth;
-    int box; /* the stack slot of the userdata that holds the text, or of a placeholder */
+    int box; /* the stack index of the userdata that holds the text; nil while it is `first` */
     char *text;
     size_t size, room;
     char first[FIRST_ROOM];
@@ -40,7 +40,7 @@ typedef struct encoder {
 typedef struct object_key {
     const char *text;
     size_t size;
-    int slot; /* of the key on the stack */
+    int slot; /* stack index of the key */
 } object_key;
 
 /* Throws the message on the top as luaL_error does, but when a part of the Lua half has called, the
@@ -55,13 +55,13 @@ static _Noreturn void throw_message(lua_State *L)
 
 /* ---- the text ---- */
 
-/* Room for `more` bytes at the end. */
+/* Makes room for `more` bytes, and returns where they go. */
 static char *prepare(encoder *e, size_t more)
 {
     if (more > e->room - e->size) {
         size_t room = e->room * 2;
         char *text;
-        if (more > JSCAN_TEXT_MAX - e->size) { /* a small table can stand for a text without end */
+        if (more > JSON_TEXT_MAX - e->size) { /* a few tables can make an enormous text */
             lua_pushliteral(e->L, "the JSON text becomes longer than 64 MB");
             throw_message(e->L);
         }
@@ -107,7 +107,8 @@ static size_t path_put(char *path, size_t size, const char *text, size_t count)
     return size;
 }
 
-/* Writes `.Query.0010,0010` or `.Resources[2]`, cut off where the path's room ends. */
+/* Writes the path of a place, such as `.Query.0010,0010` or `.Resources[2]`, truncated to
+ * PATH_SIZE. Returns its size. */
 static size_t path_write(const place *at, char *path)
 {
     size_t size;
@@ -127,46 +128,47 @@ static size_t path_write(const place *at, char *path)
         (size_t)snprintf(index, sizeof index, "[" LUA_INTEGER_FMT "]", (LUAI_UACINT)at->index));
 }
 
-/* Pushes the message. */
-static const char *complain(encoder *e, const place *at, const char *what)
+/* Pushes the message. [-0, +1, m] */
+static void push_message(encoder *e, const place *at, const char *what)
 {
     char path[PATH_SIZE];
     path_write(at, path);
-    return lua_pushfstring(e->L, "cannot encode %s%s%s", what, at ? " at " : "", path);
+    lua_pushfstring(e->L, "cannot encode %s%s%s", what, at ? " at " : "", path);
 }
 
-/* What no program should pass. */
-static _Noreturn void misuse(encoder *e, const place *at, const char *what)
+/* For values that no JSON text can have, such as functions: throws. */
+static _Noreturn void throw_misuse(encoder *e, const place *at, const char *what)
 {
-    complain(e, at, what);
+    push_message(e, at, what);
     throw_message(e->L);
 }
 
-/* What comes with the data; the message stays on the stack. */
-static bool bad_data(encoder *e, const place *at, const char *what)
+/* For data that cannot be encoded, such as a string that is not UTF-8: pushes the message, and returns
+ * false. */
+static bool refuse(encoder *e, const place *at, const char *what)
 {
-    complain(e, at, what);
+    push_message(e, at, what);
     return false;
 }
 
 /* ---- scalars ---- */
 
-/* The shortest that reads back as the same number, with a point whatever the locale says. */
+/* The shortest form that reads back as the same number, with a point whatever the locale is. */
 static bool encode_float(encoder *e, lua_Number n, const place *at)
 {
     char text[64], *out = prepare(e, sizeof text), *start = out;
     int precision = 15;
     if (isnan(n))
-        return bad_data(e, at, "NaN");
+        return refuse(e, at, "NaN");
     if (isinf(n))
-        return bad_data(e, at, "an infinite number");
+        return refuse(e, at, "an infinite number");
     do
         snprintf(text, sizeof text, "%.*g", precision, n);
     while (strtod(text, NULL) != n && precision++ < 17);
     for (const char *p = text; *p; p++) {
         if (strchr("0123456789+-e", *p))
             *out++ = *p;
-        else if (out > start && out[-1] != '.') /* a decimal point may have several bytes */
+        else if (out > start && out[-1] != '.') /* the locale's point; it may have several bytes */
             *out++ = '.';
     }
     e->size += (size_t)(out - start);
@@ -181,9 +183,9 @@ static void encode_integer(encoder *e, lua_Integer i)
 
 static void encode_escape(encoder *e, unsigned char c)
 {
-    static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* character, escape; ... */
+    static const char escapes[] = "\"\"\\\\\bb\ff\nn\rr\tt"; /* a character, its escape, ... */
     char text[8];
-    for (const char *p = letters; *p; p += 2) {
+    for (const char *p = escapes; *p; p += 2) {
         if (*p == (char)c) {
             text[0] = '\\';
             text[1] = p[1];
@@ -207,7 +209,7 @@ static bool encode_string(encoder *e, const char *text, size_t size, const place
         text = next;
         size = utf8_size(text, end);
         if (size == 0)
-            return bad_data(e, at, "a string that is not UTF-8");
+            return refuse(e, at, "a string that is not UTF-8");
         next = text + size;
         if (size == 1)
             encode_escape(e, (unsigned char)*text);
@@ -229,8 +231,8 @@ static int compare_keys(const void *left, const void *right)
     return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
 }
 
-/* Pushes the keys of the table, and an array of them in order. Nothing collects garbage between the
- * count and the last push, so that no finaliser can change the table meanwhile. */
+/* Pushes the `count` keys of the table, and a userdata with them in order, which it returns. Between
+ * the count and the last push no garbage is collected: no finalizer can change the table. */
 static const object_key *push_sorted_keys(encoder *e, int table, size_t count)
 {
     lua_State *L = e->L;
@@ -292,7 +294,7 @@ static bool encode_array(encoder *e, int table, size_t count, place *here)
     return true;
 }
 
-/* Every index from 1 to the largest must be there. */
+/* Throws when an index between 1 and the largest one is missing. */
 static void check_holes(encoder *e, int table, size_t count, lua_Integer largest, place *here)
 {
     if ((lua_Unsigned)largest == count)
@@ -302,21 +304,21 @@ static void check_holes(encoder *e, int table, size_t count, lua_Integer largest
         lua_pop(e->L, 1);
         here->index++;
     }
-    misuse(e, here, "a hole in an array");
+    throw_misuse(e, here, "a hole in an array");
 }
 
-/* The key on the top is neither a string nor an index. */
-static _Noreturn void misuse_key(encoder *e, const place *at)
+/* Throws: the key on the top is neither a string nor an index. */
+static _Noreturn void throw_misuse_key(encoder *e, const place *at)
 {
     lua_State *L = e->L;
     if (lua_type(L, -1) == LUA_TNUMBER) {
-        misuse(e, at, lua_pushfstring(L, "a table with the key %s", lua_tostring(L, -1)));
+        throw_misuse(e, at, lua_pushfstring(L, "a table with the key %s", lua_tostring(L, -1)));
     }
-    misuse(e, at, lua_pushfstring(L, "a table with a %s as a key", luaL_typename(L, -1)));
+    throw_misuse(e, at, lua_pushfstring(L, "a table with a %s as a key", luaL_typename(L, -1)));
 }
 
-/* Tells arrays from objects by their keys and marks; throws on tables that are neither. Sets *count
- * to the number of elements. */
+/* Whether the table is an array; else it is an object. Its keys and its mark decide. Throws when it can
+ * be neither. Sets *count to the number of elements. */
 static bool is_array(encoder *e, int table, place *here, size_t *count)
 {
     lua_State *L = e->L;
@@ -334,15 +336,15 @@ static bool is_array(encoder *e, int table, place *here, size_t *count)
             if (lua_tointeger(L, -1) > largest)
                 largest = lua_tointeger(L, -1);
         } else {
-            misuse_key(e, here->up);
+            throw_misuse_key(e, here->up);
         }
     }
     if (mark == JSON_MARK_ARRAY && strings > 0)
-        misuse(e, here->up, "a json.array with string keys");
+        throw_misuse(e, here->up, "a json.array with string keys");
     if (mark == JSON_MARK_OBJECT && indices > 0)
-        misuse(e, here->up, "a json.object with numbers as keys");
+        throw_misuse(e, here->up, "a json.object with numbers as keys");
     if (strings > 0 && indices > 0)
-        misuse(e, here->up, "a table with both numbers and strings as keys");
+        throw_misuse(e, here->up, "a table with both numbers and strings as keys");
     check_holes(e, table, indices, largest, here);
     *count = strings + indices;
     return mark == JSON_MARK_ARRAY || indices > 0;
@@ -357,9 +359,9 @@ static bool encode_table(encoder *e, const place *at)
 
     for (const place *p = at; p; p = p->up)
         if (p->table == here.table)
-            misuse(e, at, "a table that contains itself");
-    if (e->depth == JSCAN_DEPTH_MAX)
-        misuse(e, at, "more than 200 levels of tables");
+            throw_misuse(e, at, "a table that contains itself");
+    if (e->depth == JSON_DEPTH_MAX)
+        throw_misuse(e, at, "more than 200 levels of tables");
     luaL_checkstack(e->L, LUA_MINSTACK, "JSON");
     array = is_array(e, table, &here, &count);
     add_char(e, array ? '[' : '{');
@@ -374,7 +376,7 @@ static bool encode_table(encoder *e, const place *at)
     return true;
 }
 
-/* Encodes the value on the top and leaves it there. False: a message is on the top instead. */
+/* Encodes the value on the top and leaves it there. False: a message is on the top. */
 static bool encode_value(encoder *e, const place *at)
 {
     lua_State *L = e->L;
@@ -401,7 +403,7 @@ static bool encode_value(encoder *e, const place *at)
         }
         break;
     }
-    misuse(e, at, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
+    throw_misuse(e, at, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
 }
 
 bool json_encode(lua_State *L, int index, const char *indent)

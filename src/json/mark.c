@@ -2,10 +2,10 @@
 
 #include <stdbool.h>
 
-/* Only their addresses count: places in the registry. */
+/* Their addresses are places in the registry. */
 static const char array_key, object_key;
 
-/* Pushes the metatable of json.array or json.object. [-0, +1, m] */
+/* Pushes the metatable of json.array or json.object, made at the first use. [-0, +1, m] */
 static void push_metatable(lua_State *L, const char *key, const char *name)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE)
@@ -15,7 +15,7 @@ static void push_metatable(lua_State *L, const char *key, const char *name)
     lua_pushstring(L, name);
     lua_pushvalue(L, -1);
     lua_setfield(L, -3, "__name");
-    lua_setfield(L, -2, "__metatable"); /* what scripts get to see of it */
+    lua_setfield(L, -2, "__metatable"); /* what getmetatable returns */
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, key);
 }

@@ -1,5 +1,5 @@
-/* json/mark.h - what Lua cannot tell by itself: which table is a JSON array and which an object, and
- * null. */
+/* json/mark.h - what Lua's types cannot express: whether a table is a JSON array or a JSON object,
+ * which its metatable marks, and null. */
 #ifndef JSON_MARK_H
 #define JSON_MARK_H
 
@@ -10,7 +10,7 @@ typedef enum json_mark {
     JSON_MARK_NONE, /* no metatable */
     JSON_MARK_ARRAY,
     JSON_MARK_OBJECT,
-    JSON_MARK_FOREIGN /* some other metatable: no business of ours */
+    JSON_MARK_FOREIGN /* another metatable */
 } json_mark;
 
 /* Gives the table on the top the metatable of json.array or json.object, so that it encodes as []
@@ -21,7 +21,7 @@ void json_mark_object(lua_State *L);
 /* Which mark the table at index has. [-0, +0, -] */
 json_mark json_mark_of(lua_State *L, int index);
 
-/* Takes the members that are null out of the table on the top. [-0, +0, -] */
+/* Removes the members that are null from the table on the top. [-0, +0, -] */
 void json_mark_drop_nulls(lua_State *L);
 
 /* Pushes json.null, which is lua-cjson's: the light userdata NULL. [-0, +1, -] */

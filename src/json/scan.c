@@ -6,109 +6,105 @@
 
 #include "base/ascii.h"
 #include "base/utf8.h"
+#include "json/number.h"
 
-/* What Lua 5.4 allocates on a 64-bit machine, each block rounded up to the 16 bytes that allocators
- * deal in. */
-#define TABLE_COST 64 /* a Table has 56 bytes */
-#define NODE_COST  24 /* a place in the hash part */
-#define SLOT_COST  16 /* a place in the array part */
-#define STRING_COST \
-    41 /* header and terminator 25, rounding or bucket of the string table 16; the characters come \
-          on top */
-#define BUCKETS_COST 64 /* the string table as it doubles, for each string */
-#define SHORT_STRING 40
+/* What Lua 5.4 allocates on a 64-bit machine. Allocators round each block up to 16 bytes. */
+#define TABLE_COST  64 /* struct Table has 56 bytes */
+#define NODE_COST   24 /* a place in the hash part of a table */
+#define SLOT_COST   16 /* a place in the array part */
+#define STRING_COST 41 /* besides the characters: header and terminator 25, rounding 16 */
+#define BUCKET_COST 64 /* a string's share when the string table doubles */
 
+#define SHORT_STRING_MAX 40 /* Lua keeps equal strings up to this size once */
 #define KNOWN_KEYS       64
-#define WIDE_DIGITS      16 /* integers with fewer digits are below 2^53 */
-#define EXACT_MAX        (UINT64_C(1) << 53)
-#define DOUBLE_MAGNITUDE 309        /* digits before the point of the largest double */
-#define EXPONENT_MANY    100000000L /* no text has so many digits to make up for it */
-#define ONES             UINT64_C(0x0101010101010101)
 
-typedef unsigned char byte;
+#define ONES UINT64_C(0x0101010101010101)
 
-/* A key seen lately. Lua holds equal short strings once, and the rows of an answer repeat their
- * keys. */
+/* A key that was seen lately. The objects in an answer repeat their keys, and Lua keeps equal short
+ * strings once: only the first one costs memory. */
 typedef struct known_key {
-    const byte *at;
+    const char *at;
     size_t size;
 } known_key;
 
 typedef struct scan {
-    const byte *text, *at, *end;
+    const char *text, *at, *end;
     json_scan_facts facts;
-    size_t largest; /* bytes of the largest hash part */
+    size_t largest; /* churn of the object that grew most, in bytes */
     size_t depth;
     char *message;
-    bool is_object[JSCAN_DEPTH_MAX];
-    uint32_t count[JSCAN_DEPTH_MAX]; /* elements so far */
+    bool is_object[JSON_DEPTH_MAX];
+    uint32_t count[JSON_DEPTH_MAX]; /* elements of each open container so far */
     known_key keys[KNOWN_KEYS];
 } scan;
 
 /* ---- faults ---- */
 
-static bool fault(scan *s, const byte *at, const char *what)
+/* Sets the message. Returns false. */
+static bool fault(scan *s, const char *at, const char *what)
 {
     size_t line = 1, column = 1;
-    for (const byte *p = s->text; p < at; p++) {
+    for (const char *p = s->text; p < at; p++) {
         if (*p == '\n') {
             line++;
             column = 1;
-        } else if (!utf8_is_continuation((char)*p)) {
+        } else if (!utf8_is_continuation(*p)) {
             column++;
         }
     }
-    snprintf(s->message, JSCAN_MESSAGE_SIZE, "line %zu, column %zu: %s", line, column, what);
+    snprintf(s->message, JSON_MESSAGE_SIZE, "line %zu, column %zu: %s", line, column, what);
     return false;
 }
 
-static bool is_word(byte c)
+/* Whether the character can be part of a number or a literal, a correct one or a wrong one. */
+static bool is_word(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_' ||
            c == '.' || c == '+' || c == '-';
 }
 
-/* Says what stands there instead: a word of at most 20 characters, one character, or a byte's
- * number. */
+/* The message names what was found: a word (at most 20 characters), a character, or a byte. */
 static bool unexpected(scan *s, const char *expected)
 {
-    char what[JSCAN_MESSAGE_SIZE - 64];
+    char what[JSON_MESSAGE_SIZE - 64];
     size_t word = 0;
     while (word < 20 && s->at + word < s->end && is_word(s->at[word]))
         word++;
     if (s->at == s->end)
         snprintf(what, sizeof what, "expected %s, found the end of the text", expected);
     else if (word > 0)
-        snprintf(what, sizeof what, "expected %s, found '%.*s'", expected, (int)word,
-                 (const char *)s->at);
-    else if (*s->at > ' ' && *s->at < 0x7F)
+        snprintf(what, sizeof what, "expected %s, found '%.*s'", expected, (int)word, s->at);
+    else if (*s->at > ' ' && *s->at <= '~')
         snprintf(what, sizeof what, "expected %s, found '%c'", expected, *s->at);
     else
-        snprintf(what, sizeof what, "expected %s, found the byte 0x%02X", expected, *s->at);
+        snprintf(what, sizeof what, "expected %s, found the byte 0x%02X", expected,
+                 (unsigned char)*s->at);
     return fault(s, s->at, what);
 }
 
-/* ---- strings ---- */
+/* ---- strings ----
+ *
+ * A plain character stands for itself in a JSON string: it is ASCII, but no control character, quote
+ * or backslash. */
 
-/* Not zero when one of eight characters is not plain. It may blame a later one than the first,
- * never miss one. */
-static uint64_t odd_ones(uint64_t w)
+/* Not zero when one of the eight bytes is not plain. */
+static uint64_t find_special(uint64_t w)
 {
     uint64_t quote = w ^ (ONES * '"'), backslash = w ^ (ONES * '\\');
     return ((w - ONES * 0x20) | (quote - ONES) | (backslash - ONES) | w) & (ONES * 0x80);
 }
 
-static bool is_plain(byte c)
+static bool is_plain(char c)
 {
-    return c >= 0x20 && c < 0x80 && c != '"' && c != '\\';
+    return (unsigned char)c >= ' ' && (unsigned char)c < 0x80 && c != '"' && c != '\\';
 }
 
-static const byte *plain_end(const byte *at, const byte *end)
+const char *json_scan_plain_end(const char *at, const char *end)
 {
     uint64_t w;
     while ((size_t)(end - at) >= sizeof w) {
         memcpy(&w, at, sizeof w);
-        if (odd_ones(w))
+        if (find_special(w))
             break;
         at += sizeof w;
     }
@@ -117,19 +113,14 @@ static const byte *plain_end(const byte *at, const byte *end)
     return at;
 }
 
-const char *json_scan_plain_end(const char *at, const char *end)
-{
-    return (const char *)plain_end((const byte *)at, (const byte *)end);
-}
-
-/* The code unit of the `\uXXXX` at p, or -1. */
-static int32_t code_unit(const byte *p, const byte *end)
+/* The code unit of the escape `\uXXXX` at p; -1: there is none. */
+static int32_t code_unit(const char *p, const char *end)
 {
     int32_t unit = 0;
     if (end - p < 6 || p[0] != '\\' || p[1] != 'u')
         return -1;
     for (int i = 2; i < 6; i++) {
-        int digit = ascii_hex_value((char)p[i]);
+        int digit = ascii_hex_value(p[i]);
         if (digit < 0)
             return -1;
         unit = unit * 16 + digit;
@@ -156,7 +147,7 @@ static bool scan_unicode_escape(scan *s)
 
 static bool scan_escape(scan *s)
 {
-    byte c = s->end - s->at >= 2 ? s->at[1] : 0;
+    char c = s->end - s->at >= 2 ? s->at[1] : 0;
     if (c == 'u')
         return scan_unicode_escape(s);
     if (c == 0 || !strchr("\"\\/bfnrt", c))
@@ -165,15 +156,15 @@ static bool scan_escape(scan *s)
     return true;
 }
 
-/* One character that is not plain and not the closing quote. */
-static bool scan_odd(scan *s)
+/* A character that is neither plain nor the closing quote. */
+static bool scan_special(scan *s)
 {
     size_t size;
     if (*s->at == '\\')
         return scan_escape(s);
-    if (*s->at < 0x20)
+    if ((unsigned char)*s->at < ' ')
         return fault(s, s->at, "a control character in a string (it must be escaped)");
-    size = utf8_size((const char *)s->at, (const char *)s->end);
+    size = utf8_size(s->at, s->end);
     if (size == 0)
         return fault(s, s->at, "not valid UTF-8");
     s->at += size;
@@ -182,31 +173,33 @@ static bool scan_odd(scan *s)
 
 static bool scan_string(scan *s)
 {
-    const byte *open = s->at++;
+    const char *open = s->at++;
     for (;;) {
-        s->at = plain_end(s->at, s->end);
+        s->at = json_scan_plain_end(s->at, s->end);
         if (s->at == s->end)
             return fault(s, open, "a string without its closing quote");
         if (*s->at == '"')
             break;
-        if (!scan_odd(s))
+        if (!scan_special(s))
             return false;
     }
     s->at++;
     return true;
 }
 
+/* ---- what they cost ---- */
+
 static void count_string(scan *s, size_t size)
 {
     s->facts.heap += STRING_COST + size;
-    s->facts.churn += BUCKETS_COST;
+    s->facts.churn += BUCKET_COST;
 }
 
-/* Whether the key, in its quotes, was seen lately; from now on it was. */
-static bool is_known(scan *s, const byte *at, size_t size)
+/* Whether the key, with its quotes, was seen lately. Remembers it. */
+static bool is_known(scan *s, const char *at, size_t size)
 {
     known_key *known;
-    if (size > SHORT_STRING)
+    if (size > SHORT_STRING_MAX)
         return false;
     known = &s->keys[(at[size - 2] * 31u + at[size / 2] * 7u + size) % KNOWN_KEYS];
     if (known->size == size && memcmp(known->at, at, size) == 0)
@@ -218,78 +211,14 @@ static bool is_known(scan *s, const byte *at, size_t size)
 
 /* ---- numbers ---- */
 
-static const byte *digits_end(const byte *at, const byte *end)
-{
-    while (at < end && *at >= '0' && *at <= '9')
-        at++;
-    return at;
-}
-
-/* The size of an integer without its sign; at most 19 digits always fit. */
-static uint64_t magnitude(const byte *at, const byte *end)
-{
-    uint64_t value = 0;
-    for (; at < end; at++)
-        value = value * 10 + (uint64_t)(*at - '0');
-    return value;
-}
-
-/* Whether a number is an integer beyond 2^53. */
-static bool is_wide(const byte *at, const byte *end)
-{
-    at += *at == '-';
-    return end - at >= WIDE_DIGITS && digits_end(at, end) == end && magnitude(at, end) > EXACT_MAX;
-}
-
-static bool fits_64_bits(const byte *at, const byte *end)
-{
-    bool negative = *at == '-';
-    at += negative;
-    return end - at < 19 ||
-           (end - at == 19 && magnitude(at, end) <= (uint64_t)INT64_MAX + negative);
-}
-
-/* Whether a float, without its sign, rounds to infinity. Twenty digits decide: no double is printed
- * between them and the true border. */
-static bool is_infinite(const byte *at, const byte *end)
-{
-    static const char border[] = "17976931348623158079";
-    long point = 0,
-         exponent = 0; /* the number is 0.DIGITS times ten to the power of (point + exponent) */
-    char digits[sizeof border];
-    size_t count = 0;
-    bool fraction = false, small;
-
-    for (; at < end && (*at | 0x20) != 'e'; at++) {
-        if (*at == '.') {
-            fraction = true;
-        } else if (count == 0 && *at == '0') {
-            point -= fraction;
-        } else {
-            if (count < sizeof border - 1)
-                digits[count++] = (char)*at;
-            point += !fraction;
-        }
-    }
-    small = end - at > 1 && at[1] == '-';
-    for (; at < end; at++)
-        if (*at >= '0' && *at <= '9' && exponent < EXPONENT_MANY)
-            exponent = exponent * 10 + (*at - '0');
-    point += small ? -exponent : exponent;
-    if (count == 0 || point != DOUBLE_MAGNITUDE)
-        return count > 0 && point > DOUBLE_MAGNITUDE;
-    memset(digits + count, '0', sizeof border - 1 - count);
-    return memcmp(digits, border, sizeof border - 1) >= 0;
-}
-
 static bool scan_digits(scan *s)
 {
-    const byte *from = s->at;
-    s->at = digits_end(from, s->end);
+    const char *from = s->at;
+    s->at = json_digits_end(from, s->end);
     return s->at > from || unexpected(s, "a digit");
 }
 
-/* The part behind an integer that makes it a float. */
+/* The fraction and the exponent, if there are any. */
 static bool scan_float_rest(scan *s)
 {
     if (s->at < s->end && *s->at == '.') {
@@ -309,7 +238,7 @@ static bool scan_float_rest(scan *s)
 
 static bool scan_number(scan *s)
 {
-    const byte *from = s->at, *first = from + (*from == '-'), *integer_end;
+    const char *from = s->at, *first = from + (*from == '-'), *integer_end;
 
     s->at = first;
     if (!scan_digits(s))
@@ -321,13 +250,13 @@ static bool scan_number(scan *s)
         return false;
     s->facts.numbers++;
     if (s->at > integer_end)
-        return !is_infinite(first, s->at) ||
+        return !json_float_is_infinite(first, s->at) ||
                fault(s, from, "a number beyond the largest double (1.8e308)");
-    if (!fits_64_bits(from, s->at))
+    if (!json_integer_fits(from, s->at))
         return fault(s, from, "an integer that does not fit into 64 bits");
-    if (is_wide(from, s->at)) {
+    if (json_integer_is_wide(from, s->at)) {
         s->facts.wide_integers++;
-        count_string(s, JSCAN_TOKEN_SIZE + (size_t)(s->at - from));
+        count_string(s, JSON_TOKEN_SIZE + (size_t)(s->at - from));
     }
     return true;
 }
@@ -336,7 +265,7 @@ static bool scan_number(scan *s)
 
 static void skip_space(scan *s)
 {
-    const byte *at = s->at, *end = s->end;
+    const char *at = s->at, *end = s->end;
     while (at < end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
         at++;
     s->at = at;
@@ -344,7 +273,7 @@ static void skip_space(scan *s)
 
 static bool scan_string_value(scan *s)
 {
-    const byte *open = s->at;
+    const char *open = s->at;
     if (!scan_string(s))
         return false;
     count_string(s, (size_t)(s->at - open));
@@ -362,7 +291,7 @@ static bool scan_literal(scan *s, const char *word)
 
 static bool scan_key(scan *s)
 {
-    const byte *open = s->at;
+    const char *open = s->at;
     if (open == s->end || *open != '"')
         return unexpected(s, "a key in quotes");
     if (!scan_string(s))
@@ -376,7 +305,8 @@ static bool scan_key(scan *s)
     return true;
 }
 
-/* A part that grew to hold `count` elements was allocated with 1, 2, 4 ... places on the way. */
+/* Lua doubles a part of a table when it is full: one that holds `count` elements had 1, 2, 4 ...
+ * places before. */
 static void count_places(scan *s, size_t count, size_t cost)
 {
     size_t places = 1;
@@ -386,6 +316,7 @@ static void count_places(scan *s, size_t count, size_t cost)
     s->facts.churn += (places - 1) * cost;
 }
 
+/* Behind the last element of a container: passes the bracket, and counts what the table costs. */
 static void close_container(scan *s)
 {
     size_t count = s->count[--s->depth], before = s->facts.churn;
@@ -401,11 +332,11 @@ static void close_container(scan *s)
     }
 }
 
-/* Enters a container. *whole: it was empty and has been left again; else its first value follows.
- */
+/* Enters a container. Sets *whole when it was empty: then it has been left too. Otherwise its first
+ * value follows. */
 static bool scan_open(scan *s, bool is_object, bool *whole)
 {
-    if (s->depth == JSCAN_DEPTH_MAX)
+    if (s->depth == JSON_DEPTH_MAX)
         return fault(s, s->at, "more than 200 levels of arrays and objects");
     s->is_object[s->depth] = is_object;
     s->count[s->depth++] = 0;
@@ -423,8 +354,8 @@ static bool scan_open(scan *s, bool is_object, bool *whole)
     return !is_object || scan_key(s);
 }
 
-/* The beginning of a value: all of a scalar or an empty container (*whole), or what stands before
- * the first value of a container. */
+/* Scans a scalar or an empty container, and sets *whole; or the start of a container up to its first
+ * value, and clears *whole. */
 static bool scan_value(scan *s, bool *whole)
 {
     skip_space(s);
@@ -451,13 +382,13 @@ static bool scan_value(scan *s, bool *whole)
     }
 }
 
-/* Behind a value: leaves the containers that end here. True with depth > 0: a comma was passed,
- * another value follows. */
+/* Behind a value: passes the ends of containers, up to a comma that another value follows or, at
+ * depth 0, the end of the outermost one. */
 static bool scan_after(scan *s)
 {
     while (s->depth > 0) {
         bool is_object = s->is_object[s->depth - 1];
-        byte c;
+        char c;
         skip_space(s);
         c = s->at < s->end ? *s->at : 0;
         if (c == ',') {
@@ -487,18 +418,18 @@ static bool scan_text(scan *s)
 }
 
 bool json_scan(const char *text, size_t size, json_scan_facts *facts,
-               char message[JSCAN_MESSAGE_SIZE])
+               char message[JSON_MESSAGE_SIZE])
 {
     scan s;
-    s.text = s.at = (const byte *)text;
+    s.text = s.at = text;
     s.end = s.text + size;
     s.depth = 0;
     s.message = message;
     s.largest = 0;
     memset(&s.facts, 0, sizeof s.facts);
     memset(s.keys, 0, sizeof s.keys);
-    if (size > JSCAN_TEXT_MAX) {
-        snprintf(message, JSCAN_MESSAGE_SIZE, "the text has %zu bytes, more than 64 MB", size);
+    if (size > JSON_TEXT_MAX) {
+        snprintf(message, JSON_MESSAGE_SIZE, "the text has %zu bytes, more than 64 MB", size);
         return false;
     }
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
@@ -506,80 +437,7 @@ bool json_scan(const char *text, size_t size, json_scan_facts *facts,
                      "the text begins with a byte order mark, which JSON does not allow");
     if (!scan_text(&s))
         return false;
-    s.facts.heap +=
-        s.largest; /* a hash part is copied when it grows: the old and the new one exist together */
+    s.facts.heap += s.largest; /* while a hash part grows, the old and the new one exist */
     *facts = s.facts;
     return true;
-}
-
-/* ---- marks ---- */
-
-static const byte *string_end(const byte *open, const byte *end)
-{
-    const byte *at = plain_end(open + 1, end);
-    while (*at != '"')
-        at = plain_end(at + (*at == '\\' ? 2 : 1), end);
-    return at + 1;
-}
-
-/* Behind the bracket that closes the array at `open`, if it is empty; else NULL. */
-static const byte *empty_array_end(const byte *open)
-{
-    const byte *at = open + 1;
-    while (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r')
-        at++;
-    return *at == ']' ? at + 1 : NULL;
-}
-
-static const byte *number_end(const byte *at, const byte *end)
-{
-    while (at < end && is_word(*at))
-        at++;
-    return at;
-}
-
-static char *put(char *out, const void *text, size_t size)
-{
-    memcpy(out, text, size);
-    return out + size;
-}
-
-static char *put_mark(char *out, const char *token, const byte *digits, size_t count)
-{
-    *out++ = '"';
-    out = put(out, token, JSCAN_TOKEN_SIZE);
-    out = put(out, digits, count);
-    *out++ = '"';
-    return out;
-}
-
-size_t json_scan_marked_room(const json_scan_facts *facts, size_t size)
-{
-    return size + (facts->empty_arrays + facts->wide_integers) * (JSCAN_TOKEN_SIZE + 2);
-}
-
-size_t json_scan_mark(const char *text, size_t size, const char *token, char *out)
-{
-    const byte *at = (const byte *)text, *end = at + size, *next;
-    char *from = out;
-    for (; at < end; at = next) {
-        if (*at == '"') {
-            next = string_end(at, end);
-            out = put(out, at, (size_t)(next - at));
-        } else if (*at == '[' && (next = empty_array_end(at)) != NULL) {
-            *out++ = '[';
-            out = put_mark(out, token, at, 0);
-            *out++ = ']';
-        } else if (*at == '-' || (*at >= '0' && *at <= '9')) {
-            next = number_end(at, end);
-            if (is_wide(at, next))
-                out = put_mark(out, token, at, (size_t)(next - at));
-            else
-                out = put(out, at, (size_t)(next - at));
-        } else {
-            next = at + 1;
-            *out++ = (char)*at;
-        }
-    }
-    return (size_t)(out - from);
 }

@@ -14,15 +14,16 @@ enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 
 enum { POLL_SHARE = 8 }; /* a poll comes late by at most 1/8 of the time waited */
 
-#define TICK 0.25 /* seconds after which progress looks at an exchange that is under way */
+/* Seconds between two reports of a request that is running. */
+#define REPORT_INTERVAL 0.25
 
-/* Less would be no time at all. */
-#define SECONDS_LEAST 0.001
+/* The shortest time limit of a request: for libcurl 0 ms means no limit. */
+#define TIMEOUT_LEAST 0.001
 
-/* libcurl counts whole milliseconds, and ends a transfer that much before its time is over. */
-#define SECONDS_EARLY 0.005
+/* libcurl counts whole milliseconds, so a request can time out this much before the deadline. */
+#define TIMEOUT_EARLY 0.005
 
-/* ---- life ---- */
+/* ---- running ---- */
 
 static void report(lua_State *L, call *c)
 {
@@ -38,16 +39,17 @@ void call_report(lua_State *L, call *c, const char *state)
     report(L, c);
 }
 
-/* The results are on the top. */
-static void tell_end(lua_State *L, call *c, int results)
+/* The last report. The results of the operation are on the top. */
+static void report_end(lua_State *L, call *c, int results)
 {
     bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
     call_push(L, c, "progress");
     progress_tell_end(L, &c->op, &c->progress, good);
 }
 
-/* The callback may wait for others, and the exchange end meanwhile. */
-static bool goes_on(lua_State *L, call *c)
+/* Whether call_advance was called only to report: the request has not ended. The progress function
+ * can wait for something, and the request can end meanwhile, so that is checked twice. */
+static bool is_only_report(lua_State *L, call *c)
 {
     if (c->op.progress_interval > 0 && op_request_is_running(&c->op))
         report(L, c);
@@ -64,7 +66,7 @@ static int call_advance(lua_State *L, op *o)
     call *c = (call *)o;
     int results;
     lua_settop(L, o->index);
-    if (goes_on(L, c))
+    if (is_only_report(L, c))
         return op_keep_waiting(L, o);
     if (!c->started && needs_version(c))
         results = version_ask(L, c, c->step);
@@ -72,7 +74,7 @@ static int call_advance(lua_State *L, op *o)
         results = c->step(L, c);
     c->started = true;
     if (results != OP_WAIT && c->progress.on && !c->progress.partial)
-        tell_end(L, c, results);
+        report_end(L, c, results);
     return results;
 }
 
@@ -128,7 +130,7 @@ void call_set_progress(lua_State *L, int options, int call_index)
     call *c = lua_touserdata(L, call_index);
     if (!progress_take(L, options, c->op.name, &c->progress))
         return;
-    c->op.progress_interval = TICK;
+    c->op.progress_interval = REPORT_INTERVAL;
     if (!c->op.on_release)
         c->op.on_release = call_released;
     call_keep(L, call_index, "progress", -1);
@@ -157,15 +159,16 @@ void call_set_route(lua_State *L, int call_index)
 
 /* ---- requests ---- */
 
-/* Of an exchange that may take `limit` (0 = any), and the call its deadline. */
-static double seconds_left(const call *c, double limit)
+/* The time limit of a request: `limit` (0 = none) or the time until the deadline, whichever is
+ * shorter. 0 = none. */
+static double request_timeout(const call *c, double limit)
 {
     double left;
     if (c->deadline == 0)
         return limit;
     left = c->deadline - clock_now();
-    if (left < SECONDS_LEAST)
-        left = SECONDS_LEAST;
+    if (left < TIMEOUT_LEAST)
+        left = TIMEOUT_LEAST;
     return limit > 0 && limit < left ? limit : left;
 }
 
@@ -176,17 +179,18 @@ int call_start(lua_State *L, call *c, call_step next, const char *method, call_w
     r->path = lua_tostring(L, -1);
     r->side_effects = work == CALL_REMOTE || work == CALL_CHANGE;
     r->timeout =
-        seconds_left(c, work == CALL_LOCAL || work == CALL_CHANGE ? c->client->timeout : 0);
+        request_timeout(c, work == CALL_LOCAL || work == CALL_CHANGE ? c->client->timeout : 0);
     lua_setiuservalue(L, c->op.index, UV_PATH);
     c->step = next;
     return op_request(L, &c->op, c->client->server, r);
 }
 
-/* Of the table on the top. False: nil and an error are pushed. */
+/* Encodes the table on the top as the body. False: nil and an error are pushed. */
 static bool set_body(lua_State *L, call *c)
 {
     if (!json_encode(L, -1, NULL)) {
-        call_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
+        call_fail(L, c, "refused", NULL, "the body cannot be sent as JSON: %s",
+                  lua_tostring(L, -1));
         return false;
     }
     c->request.body = lua_tolstring(L, -1, &c->request.body_size);
@@ -228,7 +232,7 @@ int call_answer(lua_State *L, call *c)
 {
     int results = response_push_data(L, &c->op);
     if (results == 2 && c->deadline > 0 && c->op.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
-        clock_now() >= c->deadline - SECONDS_EARLY) {
+        clock_now() >= c->deadline - TIMEOUT_EARLY) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "still_running");
     }
@@ -237,12 +241,11 @@ int call_answer(lua_State *L, call *c)
 
 bool call_is_transient(lua_State *L, const client *c, double heard)
 {
-    double patience = c->timeout;
-    bool passing;
+    bool retryable;
     lua_getfield(L, -1, "retryable");
-    passing = lua_toboolean(L, -1);
+    retryable = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    return passing && (patience == 0 || clock_now() - heard < patience);
+    return retryable && (c->timeout == 0 || clock_now() - heard < c->timeout);
 }
 
 void call_set_error_fields(lua_State *L, const call *c)
