@@ -58,7 +58,7 @@ for _, version in ipairs(versions) do
       return study
     end
 
-    it("come all, in order, however many are asked for at once", function()
+    it("come completely and in order, with any number for each request", function()
       for _, limit in ipairs { 1000, 50, last() } do
         local list = all(client, { limit = limit })
         assert.are.equal(last(), #list)
@@ -70,7 +70,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(last(), #all(client))
     end)
 
-    it("come after a number, and by type", function()
+    it("can be filtered by number and by type", function()
       local n = last()
       assert.are.same({ n - 1, n }, { all(client, { since = n - 2 })[1].Seq, all(client, { since = n - 2.0, limit = 1 })[2].Seq })
       assert.are.same({}, all(client, { since = n }))
@@ -79,7 +79,7 @@ for _, version in ipairs(versions) do
       assert.are.same({}, all(client, { type = "AnonymizedStudy" }))
     end)
 
-    it("are wrongly asked for", function()
+    it("are refused if they are requested wrongly", function()
       for part, options in pairs { ["'since' must"] = { since = -1 }, ["'limit' must"] = { limit = 0 }, ["'follow' must"] = { follow = 1 },
         ["'interval' must"] = { interval = 0 }, ["'patience' must"] = { patience = "x" }, ["'type' must"] = { type = {} },
         ["unknown option 'sinse'"] = { sinse = 1 }, ["'NewStudys'"] = { type = "NewStudys" }, ["'Deleted'"] = { type = { "Deleted" } },
@@ -89,7 +89,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(last(), #all(client, { follow = false }))
     end)
 
-    it("that are beyond the last are of another database", function()
+    it("are an error if the given number is beyond the last one: the database is another one", function()
       local ok, err = pcall(all, client, { since = last() + 1 })
       assert.is_false(ok)
       assert.are.same({ "orthanc", "changes_reset", "changes" }, { err.kind, err.code, err.op })
@@ -111,7 +111,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ nil, "cancelled", nil }, { result, err.kind, seen.ended })
     end)
 
-    it("can be followed from the first on", function()
+    it("can be followed from the first one", function()
       local watcher, seen = follow(client, { since = 0, limit = 20, type = "NewStudy" })
       assert.is_truthy(eventually(function() return #seen == 23 end))
       watcher:cancel()
@@ -130,7 +130,7 @@ for _, version in ipairs(versions) do
       watcher:join()
     end)
 
-    it("are not waited for without end when the server is gone", function()
+    it("are no longer waited for when the server stays away", function()
       local watcher = follow(client, { patience = 0.3 })
       server:stop "KILL"
       local result, err = watcher:join()
@@ -141,7 +141,7 @@ for _, version in ipairs(versions) do
       server:start_again()
     end)
 
-    it("are not waited for when the database is another one now", function()
+    it("are no longer waited for when the server has another database", function()
       local watcher, seen = follow(client, {})
       server:stop "KILL"
       os.execute(("exec rm -rf -- %s/db"):format(server.folder))

@@ -23,7 +23,7 @@ local function names(list)
 end
 
 for _, version in ipairs(versions) do
-  describe("A storage commitment, by the Orthanc " .. version.name .. ",", function()
+  describe("A storage commitment with the Orthanc " .. version.name, function()
     local servers, client, at_pacs, pacs, peer, study, instances
 
     setup(function()
@@ -69,7 +69,7 @@ for _, version in ipairs(versions) do
       return commitment
     end
 
-    it("is given of what was stored, of any level", function()
+    it("is given for stored resources of any level", function()
       local commitment = assert(pacs:storage_commitment(study))
       assert.are.equal("modalua.Commitment " .. commitment.id, tostring(commitment))
       assert.are.equal(client, commitment.client)
@@ -85,7 +85,7 @@ for _, version in ipairs(versions) do
       assert.are.same(status, commitment:status())
     end)
 
-    it("is given of instances by their UIDs, of answers, and of a mixture", function()
+    it("is given for UIDs of instances, for answers, and for a mixture", function()
       local query = { SOPClassUID = "", SOPInstanceUID = uid_of(instances[1]) }
       for _, format in ipairs { {}, { short = true }, { simplify = false } } do
         local found <close> = assert(pacs:find({ Level = "Instance", Query = query }, format))
@@ -101,12 +101,12 @@ for _, version in ipairs(versions) do
       assert.are.same(expected, names(status.Success))
     end)
 
-    it("works the other way round", function()
+    it("works in the other direction", function()
       local id = assert(at_pacs:get "/instances")[1]
       assert.are.equal("Success", assert(assert(at_pacs:modality "local":storage_commitment(id)):wait()).Status)
     end)
 
-    it("is none of what the modality does not have", function()
+    it("is refused for instances that the modality does not have", function()
       local commitment = assert(pacs:storage_commitment { instances[1], MISSING })
       local err = fails({ kind = "dicom", code = "not_committed", op = "wait", path = "/storage-commitment/" .. commitment.id },
         commitment:wait())
@@ -119,14 +119,14 @@ for _, version in ipairs(versions) do
       assert.is_table(client:get("/instances/" .. instances[1]))
     end)
 
-    it("may be waited for by somebody else, later", function()
+    it("can be waited for later, by another script", function()
       local commitment = assert(pacs:storage_commitment(instances[1]))
       local other = modalua.connect(servers.LOCAL.url):commitment(commitment.id)
       assert.are.equal(commitment.id, other.id)
       assert.are.same({ uid_of(instances[1]) }, names(assert(other:wait()).Success))
     end)
 
-    it("may be part of a store", function()
+    it("can be part of a store", function()
       local result = assert(pacs:store(instances, { StorageCommitment = true }))
       local status = assert(client:commitment(result.StorageCommitmentTransactionUID):wait())
       assert.are.equal(#instances, #status.Success)
@@ -149,7 +149,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ "Success", true }, { told[#told].state, told[#told].over })
     end)
 
-    it("that does not come is not taken for one", function()
+    it("that does not come is an error", function()
       local commitment = pending()
       local err = fails({ kind = "timeout", still_running = true, op = "wait" }, commitment:wait { wait_timeout = 0.2 })
       contains(err.message, ('client:commitment("%s"):wait() goes on waiting'):format(commitment.id))
@@ -171,7 +171,7 @@ for _, version in ipairs(versions) do
       assert(at_pacs:put("/modalities/local", settings))
     end)
 
-    describe("that is asked for wrongly", function()
+    describe("with a wrong request", function()
       local function refuses(part, resources)
         local err = fails({ kind = "refused", code = "bad_identifier", op = "storage_commitment", method = "POST",
           path = "/modalities/pacs/storage-commitment" }, pacs:storage_commitment(resources))
@@ -191,7 +191,7 @@ for _, version in ipairs(versions) do
         refuses("is no UID", { SOPClassUID = CT, SOPInstanceUID = "1.2\0.3" })
       end)
 
-      it("throws when it is a mistake", function()
+      it("throws an error if the script is wrong", function()
         throws("storage_commitment: identifier 1 must be a string (a nil was given)", pacs.storage_commitment, pacs)
         throws("storage_commitment: identifier 2 must be a string (a number was given)", pacs.storage_commitment, pacs, { instances[1], 1 })
         throws("did you mean 'Timeout'?", pacs.storage_commitment, pacs, study, { timeout = 1 })
@@ -205,7 +205,7 @@ for _, version in ipairs(versions) do
         throws("a transaction UID is expected", client.commitment, client)
       end)
 
-      it("says what this server, or the modality, does not have", function()
+      it("says that the server, or the modality, does not support it", function()
         local err = fails({ kind = "orthanc", code = "not_found", status = 404 }, pacs:storage_commitment(NOWHERE))
         contains(err.message, "nothing under one of the identifiers")
         fails({ code = "not_found" }, pacs:storage_commitment { instances[1], NOWHERE })
@@ -225,7 +225,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("Success", assert(commitment:status()).Status)
     end)
 
-    it("is forgotten when the server restarts, and that is said", function()
+    it("is forgotten when the server restarts, and the error says so", function()
       local commitment = pending()
       local waiting = waiting_for(commitment)
       servers.LOCAL:stop "KILL"
@@ -239,7 +239,7 @@ for _, version in ipairs(versions) do
   end)
 end
 
-describe("A storage commitment that a server tells oddly", function()
+describe("A storage commitment with an unusual report", function()
   local UID = "2.25.1"
   local PATH, SEND = "/storage-commitment/" .. UID, "/modalities/pacs/storage-commitment"
   local fake, client
@@ -266,7 +266,7 @@ describe("A storage commitment that a server tells oddly", function()
     return assert(client:modality "pacs":storage_commitment(resources))
   end
 
-  it("is no success when it does not name everything", function()
+  it("fails if the report does not name every instance", function()
     local other = { SOPClassUID = CT, SOPInstanceUID = "1.2.3.5" }
     local commitment = ask { MISSING, other }
     reports("Success", { MISSING })
@@ -284,7 +284,7 @@ describe("A storage commitment that a server tells oddly", function()
     end
   end)
 
-  it("is no success either when it does not name all instances of a study", function()
+  it("fails if the report does not name all instances of a study", function()
     answers("/tools/bulk-content", '[{"MainDicomTags":{"0008,0018":"1.2.3.4"}},{"MainDicomTags":{"0008,0018":"1.2.3.6"}}]')
     local commitment = ask(NOWHERE)
     assert.are.same({ Resources = { NOWHERE }, Level = "Instance", Short = true },
@@ -293,7 +293,7 @@ describe("A storage commitment that a server tells oddly", function()
     assert.are.same({ "1.2.3.6" }, fails({ kind = "unknown", code = "unproven" }, commitment:wait()).missing)
   end)
 
-  it("is none when it names a failure, or a failure without naming one", function()
+  it("fails if the report names a failure, or reports failure without naming an instance", function()
     local commitment = ask(MISSING)
     reports("Success", { MISSING }, { { SOPClassUID = CT, SOPInstanceUID = "1.2.3.5", FailureReason = 272 } })
     local err = fails({ kind = "dicom", code = "not_committed" }, commitment:wait())
@@ -303,7 +303,7 @@ describe("A storage commitment that a server tells oddly", function()
     fails({ kind = "dicom", code = "not_committed" }, commitment:wait())
   end)
 
-  it("is an error when it makes no sense", function()
+  it("is an error if the report is invalid", function()
     for _, body in ipairs { '{"Status":"Done"}', '{"Status":1}', "[]", '"Success"', "{}" } do
       assert(client:get(faultd.map { path = PATH }))
       answers(PATH, body)
@@ -318,7 +318,7 @@ describe("A storage commitment that a server tells oddly", function()
     fails({ kind = "decode" }, client:modality "pacs":storage_commitment(NOWHERE))
   end)
 
-  it("is waited for through failures that pass", function()
+  it("is waited for in spite of transient failures", function()
     local commitment = ask(MISSING)
     assert(client:get(faultd.map { path = PATH, times = 3, to = faultd.route "/drop" }))
     assert(client:get(faultd.map { path = PATH, times = 2, to = faultd.route("/status", { code = 503, body = "" }) }))
@@ -327,7 +327,7 @@ describe("A storage commitment that a server tells oddly", function()
     assert.are.equal(6, assert(client:get("/count", { of = PATH })))
   end)
 
-  it("tells progress while the server does not answer", function()
+  it("reports progress while the server does not answer", function()
     assert(client:get(faultd.map { path = PATH, to = faultd.route "/hang" }))
     local told = {}
     local commitment = client:commitment(UID)
@@ -341,7 +341,7 @@ describe("A storage commitment that a server tells oddly", function()
     assert.is_true(told[2].seconds > told[1].seconds)
   end)
 
-  it("is given up when the server is away for longer than the client's timeout", function()
+  it("is given up if the server is away for longer than the client's timeout", function()
     assert(client:get(faultd.map { path = PATH, to = faultd.route "/drop" }))
     local impatient = modalua.connect(fake.url, { timeout = 0.3 })
     local err = fails({ kind = "network" }, impatient:commitment(UID):wait())
@@ -349,7 +349,7 @@ describe("A storage commitment that a server tells oddly", function()
     fails({ kind = "timeout", still_running = true }, client:commitment(UID):wait { wait_timeout = 0.3 })
   end)
 
-  it("is asked about often at first, and less and less", function()
+  it("is polled often at first, then less and less often", function()
     reports "Pending"
     local began, waiting = task.now(), task.spawn(client:commitment(UID).wait, client:commitment(UID))
     for _ = 1, 24 do
@@ -362,7 +362,7 @@ describe("A storage commitment that a server tells oddly", function()
     assert.is_true(count < 0.9 * seconds / 0.05, ("%d polls in %.1f s"):format(count, seconds)) -- with 0.05 s, as many as there are sleeps
   end)
 
-  it("is asked for once", function()
+  it("is requested only once", function()
     assert(client:get(faultd.map { path = SEND, to = faultd.route "/drop" }))
     fails({ kind = "network" }, modalua.connect(fake.url):modality "pacs":storage_commitment(MISSING))
     assert.are.equal(1, assert(client:get("/count", { of = SEND })))

@@ -62,7 +62,7 @@ end)
 
 describe("Every script in", function()
   for _, path in ipairs { "README.md", "scripts/README.md" } do
-    it(path .. " does what is shown", function()
+    it(path .. " does what the text says", function()
       local count = 0
       for code, rest in read_file(path):gmatch "\n```lua\n(.-)\n```\n\n?([^\n]*\n?[^\n]*\n?[^\n]*\n?[^\n]*\n?)" do
         count = count + 1
@@ -92,7 +92,7 @@ end)
 
 describe("Every transcript in", function()
   for _, path in ipairs { "README.md", "src/command/README.md" } do
-    it(path .. " is what a terminal shows", function()
+    it(path .. " shows what a terminal shows", function()
       local count = 0
       for _, block in ipairs(indented_blocks(read_file(path))) do
         local words, shown = nil, nil
@@ -112,7 +112,7 @@ describe("Every transcript in", function()
       assert.is_true(count >= 2)
     end)
 
-    it(path .. " is what the prompt shows", function()
+    it(path .. " shows what the prompt shows", function()
       local count = 0
       for _, block in ipairs(indented_blocks(read_file(path))) do
         if block[1]:find "^> " then
@@ -139,7 +139,7 @@ describe("Every transcript in", function()
 end)
 
 describe("src/embed/README.md", function()
-  it("shows its first program whole, and parts of the others as they are", function()
+  it("quotes the first program completely, and parts of the others exactly", function()
     local page, shown = read_file "src/embed/README.md", {}
     for name, block in page:gmatch "%[[%w.]+%]%(%.%./%.%./spec/embed/([%w.]+)%):\n\n```c[p]*\n(.-)```" do
       local program = read_file("spec/embed/" .. name)
@@ -165,7 +165,7 @@ describe("Every link between the documents", function()
     return anchors
   end
 
-  it("leads to a file or folder, and to a heading there", function()
+  it("leads to an existing file or folder, and to an existing heading", function()
     local wrong, count = {}, 0
     for _, path in ipairs(documents()) do
       local folder = path:match "^(.*/)[^/]*$" or ""

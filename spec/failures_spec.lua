@@ -363,7 +363,7 @@ for _, version in ipairs(versions) do
 
     -- ---- when the query has been answered, and then something happens ----
 
-    describe("after the query,", function()
+    describe("after the query", function()
       local pacs, found
 
       -- A power cut, and a start with another configuration.
@@ -398,7 +398,7 @@ for _, version in ipairs(versions) do
         }
       end
 
-      it("one of three resources is not there: the others are moved", function()
+      it("one of three resources no longer exists: the others are moved", function()
         local resources = { found.answers[1], RESOURCE, { StudyInstanceUID = found.answers[1].StudyInstanceUID } }
         local expected = era == "old" and dimse(0xC000, 422) or failure("dicom", nil, 9, 0xC000)
         local ok, err = modality "pacs":move_resources("Study", resources, { TargetAet = "LOCAL" })
@@ -412,7 +412,7 @@ for _, version in ipairs(versions) do
         assert_fails(expected, "move_resources", ok, err)
       end)
 
-      it("a peer falls asleep", function()
+      it("a peer stops answering", function()
         pacs:signal "STOP"
         fails()
         pacs:signal "CONT"
@@ -424,13 +424,13 @@ for _, version in ipairs(versions) do
         pacs:start_again()
       end)
 
-      it("a title is rejected", function()
+      it("an AE title is rejected", function()
         restart('"DicomAet":"PACS"', '"DicomAet":"OTHER"')
         fails()
         restart('"DicomAet":"OTHER"', '"DicomAet":"PACS"')
       end)
 
-      it("a caller has become unknown", function()
+      it("the caller is no longer known", function()
         restart('"local":%b[]', "")
         fails()
       end)
@@ -467,7 +467,7 @@ for _, version in ipairs(versions) do
 
     -- ---- names that lead nowhere, and mistakes ----
 
-    it("a query that the server does not know", function()
+    it("report a query that the server does not know", function()
       local gone = client:query(NOWHERE)
       assert_fails(QUERY_GONE, "move", modality "OK3":move(NOWHERE, { TargetAet = "OK3" }))
       assert_fails(QUERY_GONE, "get_query_answers", modality "OK3":get_query_answers(NOWHERE))
@@ -479,7 +479,7 @@ for _, version in ipairs(versions) do
       assert.is_true(gone:close())
     end)
 
-    it("an answer that the query does not have", function()
+    it("report an answer that the query does not have", function()
       local found <close> = assert(modality "OK3":find { Level = "Study", Query = FILTER })
       local own = client:query(found.ID)
       assert.are.equal(3, #found.answers)
@@ -490,7 +490,7 @@ for _, version in ipairs(versions) do
       assert.has_error(function() own:move({}, 1.5) end, "bad argument #2 to 'move' (number has no integer representation)")
     end)
 
-    it("no answers is no failure", function()
+    it("do not include a query without answers", function()
       local found <close> = assert(modality "OK0":find { Level = "Study", Query = FILTER })
       assert.are.same({}, found.answers)
       assert(modality "OK0":move(found, { TargetAet = "OK3" }))
@@ -498,7 +498,7 @@ for _, version in ipairs(versions) do
       assert.is_nil(peer:log():match "called=OK0\nC%-MOVE")
     end)
 
-    it("a job that the server does not know", function()
+    it("report a job that the server does not know", function()
       local job = client:job(NOWHERE)
       assert_fails(JOB_GONE, "status", job:status())
       assert_fails(JOB_GONE, "wait", job:wait())
@@ -507,7 +507,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("something stored that is not there", function()
+    it("report a stored resource that does not exist", function()
       local internal = failure("orthanc", nil, -1, nil, 500)
       local expected = in_era(by_version { old = NOT_FOUND, false_get = NOT_FOUND, new = internal }, era)
       assert_fails(expected, "store", modality "OK3":store(NOTHING))
@@ -520,7 +520,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("refused", "bad_identifier"), "store", modality "OK3":store "nosuch")
     end)
 
-    it("a level that does not exist", function()
+    it("report a level that does not exist", function()
       expect.throws("unknown Level 'Foo'", function() modality "OK3":find { Level = "Foo", Query = FILTER } end)
       for _, method in ipairs { "get", "move_resources" } do
         local ok, err = pcall(modality "OK3"[method], modality "OK3", "Foo", RESOURCE)
@@ -531,7 +531,7 @@ for _, version in ipairs(versions) do
       assert_fails(bad_request(3), "post", client:post("/modalities/OK3/move", { Level = "Foo", Resources = modalua.json.array {} }))
     end)
 
-    it("what is not JSON, and routes and methods that are not there", function()
+    it("report bodies that are not JSON, and routes and methods that do not exist", function()
       for _, route in ipairs { "echo", "query", "move", "get", "store" } do
         local unsupported = route == "get" and era == "old" and failure("orthanc", "unsupported", 17, nil, 404)
         assert_fails(unsupported or bad_request(15), "post", client:post("/modalities/OK3/" .. route, "this is not JSON"))
@@ -540,7 +540,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("http", "method_not_allowed", nil, nil, 405), "delete", client:delete "/modalities/OK3/echo")
     end)
 
-    it("a target that the server does not know", function()
+    it("report a target that the server does not know", function()
       local found <close> = assert(modality "OK3":find { Level = "Study", Query = FILTER })
       assert_fails(failure("orthanc", "unknown_modality"), "move", modality "OK3":move(found, { to = "nobody" }))
       assert_fails(failure("orthanc", "unknown_modality"), "move_resources",
@@ -549,7 +549,7 @@ for _, version in ipairs(versions) do
 
     -- ---- successes that are none ----
 
-    it("a C-GET that failed is never a success", function()
+    it("include every failed C-GET, whatever the version says", function()
       if era == "old" then
         assert_fails(TOO_OLD, "get", modality "GSTC000":get("Study", RESOURCE))
         return
@@ -575,7 +575,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("nor is its job", function()
+    it("include the job of a failed C-GET", function()
       if era ~= "old" then
         local job = assert(modality "GSTC000":get("Study", RESOURCE, { Synchronous = false }))
         local expected = era == "false_get" and INCOMPLETE or failure("dicom", nil, 9, 0xC000)
@@ -586,7 +586,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("dicom", nil, 9, 0xC000), "wait", client:job(job):wait())
     end)
 
-    it("nor what Permissive hides", function()
+    it("include what Permissive hides", function()
       local told = failure("dicom", "incomplete", nil, 0xC000)
       local found <close> = assert(modality "MSTC000":find { Level = "Study", Query = FILTER })
       local move, get, store, calls = modality "MSTC000", modality "GSTC000", modality "SSTC000", {}
@@ -601,7 +601,7 @@ for _, version in ipairs(versions) do
       assert_all_fail(calls)
     end)
 
-    it("nor a Patient who was not sent", function()
+    it("include a Patient that was not sent", function()
       local target = modality "OK3"
       local found <close> = assert(target:find { Level = "Patient", Query = FILTER })
       local patient = { PatientID = "FP0" }
@@ -616,7 +616,7 @@ for _, version in ipairs(versions) do
 
   -- ---- servers that say less ----
 
-  describe("Failures, with the Orthanc " .. version.name .. " that describes none:", function()
+  describe("Failures, with an Orthanc " .. version.name .. " that does not describe its errors:", function()
     local peer, server, client, stored
     local era = era_of(version)
 
@@ -645,7 +645,7 @@ for _, version in ipairs(versions) do
       assert_fails(era == "old" and TOO_OLD or direct, "get", target:get("Study", RESOURCE, { Synchronous = true }))
     end
 
-    it("of a modality that is not there, or does not do what it should", function()
+    it("of a modality that does not exist or does not work", function()
       local unknown = failure("orthanc", "unknown_modality", nil, nil, 404)
       -- Of a store nobody can tell what is not there, or, of a 500, whose fault it is.
       check("nosuch", unknown, unknown, failure("orthanc", "not_found", nil, nil, 404))
@@ -657,7 +657,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("dicom", nil, 9, 0xA801), "move", client:modality "MSTA801":move(found, { TargetAet = "OK3" }))
     end)
 
-    it("of what is not there, or cannot be", function()
+    it("of resources that do not exist, and of invalid requests", function()
       assert_fails(failure("orthanc", "query_gone", nil, nil, 404), "move", client:query(NOWHERE):move { TargetAet = "OK3" })
       assert_fails(JOB_GONE, "wait", client:job(NOWHERE):wait())
       local found <close> = assert(client:modality "OK3":find { Level = "Study", Query = FILTER })
@@ -665,20 +665,20 @@ for _, version in ipairs(versions) do
       assert_fails(bad_request(), "post", client:post("/modalities/OK3/query", "this is not JSON"))
     end)
 
-    it("of a Synchronous move of a query, and of 0xC000", function()
+    it("of a Synchronous move of a query, and of status 0xC000", function()
       local found <close> = assert(client:modality "MSTA801":find { Level = "Study", Query = FILTER })
       assert_fails(UNEXPLAINED, "move", client:modality "MSTA801":move(found, { TargetAet = "OK3", Synchronous = true }))
       assert_fails(failure("dicom", nil, nil, nil, 422), "find", client:modality "FSTC000":find { Level = "Study", Query = FILTER })
     end)
 
-    it("of something stored that is not there", function()
+    it("of a stored resource that does not exist", function()
       local not_found = failure("orthanc", "not_found", nil, nil, 404)
       local expected = by_version { old = not_found, false_get = not_found, new = failure("http", nil, nil, nil, 500) }
       assert_fails(in_era(expected, era), "store", client:modality "OK3":store(NOTHING))
     end)
   end)
 
-  describe("Failures, with the Orthanc " .. version.name .. " that forgets its jobs:", function()
+  describe("Failures, with an Orthanc " .. version.name .. " that forgets its jobs:", function()
     local peer, server, client, stored
     local era = era_of(version)
 
@@ -694,7 +694,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    it("what has arrived is compared", function()
+    it("are found by comparing what has arrived", function()
       local found <close> = assert(client:modality "MSTC000":find { Level = "Study", Query = FILTER })
       local move, store, get = client:modality("MSTC000", { max_moves = 16 }), client:modality "SSTC000", client:modality "GSTC000"
       assert_all_fail {
@@ -706,11 +706,11 @@ for _, version in ipairs(versions) do
       }
     end)
 
-    it("an instance that was stored is compared", function()
+    it("are found by comparing a stored instance", function()
       assert_fails(INCOMPLETE, "store", client:modality "SSTC000":store(stored.ID))
     end)
 
-    it("what has arrived is compared after a Synchronous call too", function()
+    it("are also found by comparing after a Synchronous call", function()
       local target = client:modality "OK3"
       local found <close> = assert(target:find { Level = "Study", Query = FILTER })
       assert_all_fail {
@@ -722,7 +722,7 @@ for _, version in ipairs(versions) do
 
   -- ---- servers that want to know who asks ----
 
-  describe("Failures, with the Orthanc " .. version.name .. " that has users:", function()
+  describe("Failures, with an Orthanc " .. version.name .. " that has users:", function()
     local peer, server
 
     setup(function()
@@ -755,7 +755,7 @@ for _, version in ipairs(versions) do
   end)
 end
 
-describe("Failures, of a server that forbids:", function()
+describe("Failures, with a server that forbids", function()
   it("everything", function()
     local server <close> = faultd.start { { path = "/*", to = faultd.route("/status", { code = 403, body = "" }) } }
     local client = modalua.connect(server.url)

@@ -64,7 +64,7 @@ for _, version in ipairs(versions) do
       assert.is_nil(io.open(path .. ".part"))
     end
 
-    it("during any operation makes it an error", function()
+    it("during any operation causes an error", function()
       local target, id = folder .. "/target", assert(client:get "/studies")[1]
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "FP*" } })
       local move = { TargetAet = "ANY" }
@@ -113,7 +113,7 @@ for _, version in ipairs(versions) do
       nothing_at(target)
     end)
 
-    it("while a transfer, a job or a commitment is waited for leaves its outcome unknown, and names the job", function()
+    it("while a script waits for a transfer, a job or a commitment leaves the outcome unknown, and the error names the job", function()
       local brief = modalua.connect(server.url, { timeout = PATIENCE })
       local held, id = brief:modality "held", assert(client:get "/studies")[1]
       local found = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
@@ -139,7 +139,7 @@ for _, version in ipairs(versions) do
       assert.is_string(select(2, running.move:join()).job)
     end)
 
-    it("in the middle of an archive, whose length nobody knows, leaves no file", function()
+    it("during the download of an archive without a length leaves no file", function()
       local target, instance = folder .. "/target", "/instances/" .. assert(client:get "/instances")[1]
       local uid = assert(client:get(instance)).MainDicomTags.SOPInstanceUID
       big.write(folder .. "/big", assert(client:get(instance .. "/file")), uid, 99, 32)

@@ -47,7 +47,7 @@ local function gives(expected, ...)
 end
 
 describe("A script", function()
-  it("can require each public module, and no other of ours is offered", function()
+  it("can require each public module, and no other module of modalua", function()
     local names = {}
     for name in pairs(package.preload) do
       if name:find "^modalua%f[^%w]" then
@@ -69,7 +69,7 @@ describe("A script", function()
     end
   end)
 
-  it("cannot in a sandbox", function()
+  it("cannot require a part in a sandbox", function()
     local list = {}
     for i, name in ipairs(names_of_internals()) do
       list[i] = ("%q"):format(name)
@@ -84,7 +84,7 @@ describe("A script", function()
     end
   end)
 
-  it("is offered the public modules by TAB, and no part", function()
+  it("gets the public modules as completions, and no part", function()
     local function offered(text)
       return table.move(completion.complete { text = text }, 2, 100, 1, {})
     end
@@ -110,12 +110,12 @@ local PRINT_LOADED = [[
 ]]
 
 describe("A part is loaded", function()
-  it("neither by the start of the command nor by require 'modalua'", function()
+  it("neither at the start of the command nor by require 'modalua'", function()
     gives("\n", "-e", "", "-e", PRINT_LOADED)
     gives("core.native\n", "-e", "require 'modalua'", "-e", PRINT_LOADED)
   end)
 
-  it("neither by a find, nor by an echo, nor by a task", function()
+  it("neither by find, nor by echo, nor by a task", function()
     local ID = "12345678-1234"
     local function answer(body)
       return faultd.route("/status", { code = 200, type = "application/json", body = body })
@@ -139,7 +139,7 @@ describe("A part is loaded", function()
     gives("core.native core.task_combinators\n", "-e", "require 'modalua'.task.map({}, print)", "-e", PRINT_LOADED)
   end)
 
-  it("not by help, which knows its functions all the same", function()
+  it("not by help, which knows its functions nevertheless", function()
     gives("true\ncore.native\n", "-e", [[
       local doc = require "modalua.doc"
       local pacs = require "modalua".connect("http://127.0.0.1:1"):modality "pacs"
@@ -173,7 +173,7 @@ describe("Each function that is written in Lua", function()
     return list
   end
 
-  it("is in the part that its row names", function()
+  it("is defined in the part that its row names", function()
     local list = lua_functions()
     assert.is_true(#list >= 17)
     for _, row in ipairs(list) do
@@ -219,7 +219,7 @@ describe("The parts", function()
     end
   end)
 
-  it("of core require only parts of core", function()
+  it("in the folder core require only parts of core", function()
     for part, list in pairs(requirements()) do
       for _, name in ipairs(part:find "^core%." and list or {}) do
         assert.matches("^core%.", name)

@@ -24,7 +24,7 @@ local BEHAVIOURS = {
 }
 
 for _, version in ipairs(versions) do
-  describe("A transfer, by the Orthanc " .. version.name .. ",", function()
+  describe("A transfer with the Orthanc " .. version.name, function()
     local servers, client, elsewhere, peer, seen, pacs, ok
     local release = version.number
 
@@ -76,7 +76,7 @@ for _, version in ipairs(versions) do
         { ModalitiesInStudy = "*", PatientID = " * " }, { SpecificCharacterSet = "ISO_IR 100", QueryRetrieveLevel = "STUDY" },
       }
 
-      it("is refused when a result names it, by any of its names", function()
+      it("is refused if the result comes from a search without filters, however it is named", function()
         for _, query in ipairs(BROAD) do
           local found = find(ok, query)
           assert.are.equal(3, #found.answers)
@@ -92,7 +92,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      it("is refused at every level, and with what modalua sends as it is", function()
+      it("is refused at every level, also after a search with Normalize = false", function()
         for _, data in ipairs {
           { Level = "Patient", Query = { PatientID = "*" } }, { Level = "Series", Query = { Modality = "" } },
           { Level = "Instance", Query = { InstanceNumber = "*" } }, { Level = "Study", Normalize = false, Query = { Modality = "*" } },
@@ -103,7 +103,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      it("is refused when somebody else has searched", function()
+      it("is refused also if another client has searched", function()
         local function ask(data)
           return assert(client:post("/modalities/ok/query", data)).ID
         end
@@ -121,7 +121,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(3, #logged "C-MOVE")
       end)
 
-      it("is refused when somebody else's filter has lost its letters on the way", function()
+      it("is refused also if the filter of another client lost its characters on the way", function()
         for _, charset in ipairs { "", "ISO_IR 100" } do
           local id = assert(client:post("/modalities/ok/query",
             { Level = "Study", Query = { PatientName = "Иванов", SpecificCharacterSet = charset } })).ID
@@ -131,7 +131,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      it("happens when the caller says so", function()
+      it("happens with the option all", function()
         local found = find(ok, {})
         assert(ok:move(found, { to = "archive", all = true }))
         assert.are.equal(3, #logged "C-MOVE")
@@ -139,7 +139,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(6, #logged "C-MOVE")
       end)
 
-      it("is not what one of its answers is", function()
+      it("is not refused for one of its answers", function()
         local query = client:query(find(ok, {}).ID)
         assert(query:move({ to = "archive" }, 2))
         local moves = logged "C-MOVE"
@@ -148,7 +148,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("of more than max is refused, whoever has searched", function()
+    it("of more than max resources is refused, whoever has searched", function()
       local found = find(ok, { PatientID = "FP*" })
       local many = { kind = "refused", code = "too_many" }
       local err = fails(many, ok:move(found, { to = "archive", max = 2 }))
@@ -162,7 +162,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(3, #logged "C-MOVE")
     end)
 
-    it("of what names nothing, or more than one thing, is refused, and names the place in the list", function()
+    it("of rows that name nothing, or several things, is refused, and names the place in the list", function()
       for _, uid in ipairs { "", "*", "1.2.?", "1.2.3\\1.2.4", " ", "1.2.3\0", "1.2\n" } do
         local err = fails({ kind = "refused", code = "bad_identifier" },
           ok:move_resources("Study", { { StudyInstanceUID = "1.2.3" }, { StudyInstanceUID = uid } }, { to = "archive" }))
@@ -183,7 +183,7 @@ for _, version in ipairs(versions) do
       assert.are.same({}, logged "ASSOC")
     end)
 
-    it("of rows of answers asks for their unique keys, one in a request", function()
+    it("of rows of answers sends only their unique keys, one row in each request", function()
       local found = find(ok, { PatientID = "FP*" })
       local outcomes = assert(ok:move_resources("Study", found.answers, { to = "archive" }))
       assert.are.equal(3, #outcomes)
@@ -197,7 +197,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("with a key that Orthanc would ignore", function()
-      it("throws, and names the right one", function()
+      it("throws an error, and suggests the right name", function()
         local move, store, get = method(ok, "move"), method(ok, "store"), method(ok, "get")
         local move_resources = method(ok, "move_resources")
         local study = { StudyInstanceUID = "1.2.3" }
@@ -226,7 +226,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, #logged "ASSOC") -- find's
       end)
 
-      it("is an error that names the first version that has it, when the server is older", function()
+      it("is an error that names the first version that has the key, if the server is older", function()
         local found, study = find(ok, { PatientID = "FP1" }), { StudyInstanceUID = "1.2.3" }
         seen = #peer:log()
         if release < 11206 then
@@ -250,7 +250,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("is used by a server that has it", function()
+      it("is used by a server that knows the key", function()
         local found = find(ok, { PatientID = "FP1" })
         assert(ok:move(found, { to = "archive", RetrieveMethod = "C-MOVE" })) -- which older servers do anyway
         if release >= 11209 then
@@ -267,7 +267,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("is sent when it is in `extra`, which holds nothing that modalua knows", function()
+      it("is sent if the key is in `extra`, which accepts no key that modalua knows", function()
         assert(ok:move(find(ok, { PatientID = "FP1" }), { to = "archive", extra = { Xyzzy = { 1 } } }))
         assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.3" }, { to = "archive", verify = false, extra = { Xyzzy = 1 } }))
         throws("'TargetAet' is known: give it beside 'extra'", method(ok, "move"), NOBODY, { extra = { TargetAet = "X" } })
@@ -276,7 +276,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("for ever is not what a Timeout can ask for", function()
+    it("cannot be given an endless Timeout", function()
       local study = { StudyInstanceUID = "1.2.3" }
       for _, seconds in ipairs { 0, -1, 0.5, 1 / 0, "5", 2 ^ 31 } do
         local part = "'Timeout' must be a whole number of seconds, 1 or more"
@@ -290,8 +290,8 @@ for _, version in ipairs(versions) do
       assert(ok:echo { Timeout = 5.0 })
     end)
 
-    describe("to the right place:", function()
-      it("`to` is a modality or its name, and becomes its AE title", function()
+    describe("to the right target", function()
+      it("accepts a modality or its name as `to`, and sends its AE title", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
         assert.are.equal(2, instances(elsewhere, { PatientID = "MOD-0003" }))
         assert(pacs:move(find(pacs, { PatientID = "03HD044" }), { to = client:modality "archive" }))
@@ -304,12 +304,12 @@ for _, version in ipairs(versions) do
         contains(logged "C-MOVE"[4], "dest=SLOW0.2 ")
       end)
 
-      it("without a target it is this Orthanc", function()
+      it("goes to this Orthanc without a target", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" })))
         assert.are.equal(2, instances(client, { PatientID = "MOD-0003" }))
       end)
 
-      it("a target that is none is refused", function()
+      it("refuses a target that does not exist", function()
         local found = find(ok, { PatientID = "FP1" })
         local move = method(ok, "move")
         for _, aet in ipairs { "", ("A"):rep(17), "A\0", "A\\B", 104 } do
@@ -332,7 +332,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      describe("a modality's name in the place of an AE title", function()
+      describe("with a modality's name instead of an AE title", function()
         local hint = "TargetAet 'deposit' is the name of a modality, whose AE title is 'ARCHIVE': say to = \"deposit\""
 
         setup(function()
@@ -362,7 +362,7 @@ for _, version in ipairs(versions) do
         end)
       end)
 
-      it("C-GET, which ignores a target, throws with one", function()
+      it("throws an error if a C-GET has a target, because C-GET ignores it", function()
         local found = find(ok, { PatientID = "FP1" })
         for _, how in ipairs { "C-GET", "SystemDefault" } do
           local part = ("RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the target"):format(how)
@@ -373,7 +373,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-GET")
       end)
 
-      it("a named target is reached also where the server's own choice is C-GET", function()
+      it("reaches a named target also if the server would use C-GET by itself", function()
         if release < 11206 then
           return -- it does not know C-GET
         end
@@ -395,7 +395,7 @@ for _, version in ipairs(versions) do
         return err
       end
 
-      it("is none when Permissive hid a failure", function()
+      it("fails if Permissive hid a failure", function()
         for _, synchronous in ipairs { false, true } do
           local found = find(client:modality "one2", { PatientID = "FP*" })
           local options = { to = "archive", Permissive = true, Synchronous = synchronous or nil }
@@ -406,7 +406,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(6, #logged "C-MOVE")
       end)
 
-      it("is none when Permissive hid what has gone from the source since it was found", function()
+      it("fails if Permissive hid a study that was deleted at the source after the search", function()
         local source = modalua.connect(servers.PACS.url)
         local found = find(pacs, { PatientID = "MOD-0001", StudyDate = "" })
         assert.are.equal(3, #found.answers)
@@ -419,19 +419,19 @@ for _, version in ipairs(versions) do
         assert.is_true(err.kind == "dicom" and err.code == "incomplete" or err.kind == "unknown", tostring(err))
       end)
 
-      it("is none for those either who wait for the job themselves", function()
+      it("fails also for a script that waits for the job itself", function()
         local one2 = client:modality "one2"
         local job = assert(one2:move(find(one2, { PatientID = "FP*" }), { to = "archive", Permissive = true, Synchronous = false }))
         fails({}, client:job(job):wait())
         assert.are.equal(3, #logged "C-MOVE")
       end)
 
-      it("is one when Permissive hid nothing", function()
+      it("succeeds if Permissive hid nothing", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0001" }), { to = "archive", Permissive = true }))
         assert.are.equal(19, instances(elsewhere, { PatientID = "MOD-0001" }))
       end)
 
-      it("is none when a patient was asked for and nothing was sent", function()
+      it("fails if a patient was requested and nothing was sent", function()
         local liar = client:modality "liar"
         local found = find(liar, { PatientID = "FP0" }, "Patient")
         assert.are.equal(3, #incomplete(liar:move(found, { to = "archive" })).missing)
@@ -442,14 +442,14 @@ for _, version in ipairs(versions) do
         assert.are.equal(4, #logged "C-MOVE")
       end)
 
-      it("is none when somebody else's proof is at hand", function()
+      it("fails if the target has the patient only from another modality", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
         local liars = find(client:modality "liar", { PatientID = "MOD-0003" }, "Patient")
         local done, moved, err = pcall(pacs.move, pacs, liars, { to = "archive" }) -- the peer's query: PACS has nothing to do with it
         assert.is_true(not done or not moved and err.kind ~= nil, "a success")
       end)
 
-      it("is none when a patient has no PatientID to compare by", function()
+      it("fails if a patient has no PatientID to compare by", function()
         local source = modalua.connect(servers.PACS.url)
         local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "MOD-0003" } }))[1]
         local nameless = assert(source:get("/instances/" .. id .. "/file")):gsub("MOD%-0003", "        ")
@@ -461,14 +461,14 @@ for _, version in ipairs(versions) do
         assert.is_true(not moved and (err.kind == "unknown" or err.kind == "refused"), tostring(err))
       end)
 
-      it("is one when there was nothing to move", function()
+      it("succeeds if there was nothing to move", function()
         for level, options in pairs { Study = { Permissive = true }, Patient = {}, Series = {} } do
           options.to = "archive"
           assert(pacs:move(find(pacs, { PatientID = "NOBODY" }, level), options))
         end
       end)
 
-      it("is one when a patient was asked for and everything has arrived", function()
+      it("succeeds if a patient was requested and everything has arrived", function()
         local found = find(pacs, { PatientID = "MOD-0012" }, "Patient")
         assert(pacs:move(found, { to = "archive" }))
         assert.are.equal(11, instances(elsewhere, { PatientID = "MOD-0012" }))
@@ -476,7 +476,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(4, instances(client, { PatientID = "JP-77002" }))
       end)
 
-      it("is none when it is a C-GET that failed, whatever the version says of it", function()
+      it("fails if it is a C-GET that failed, whatever the version reports", function()
         local gotten = client:modality "gotten"
         local study = { StudyInstanceUID = "1.2.3" }
         if release < 11206 then
@@ -495,7 +495,7 @@ for _, version in ipairs(versions) do
         assert.is_truthy(err.kind == "dicom" or err.code == "unproven", tostring(err))
       end)
 
-      it("is one when it is a C-GET that has brought everything", function()
+      it("succeeds if it is a C-GET that has brought everything", function()
         if release >= 11206 then
           assert(pacs:get("Study", find(pacs, { PatientID = "CN-8800" }).answers[1]))
           assert.are.equal(4, instances(client, { PatientID = "CN-8800" }))
@@ -505,14 +505,14 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("is one when it is a C-GET of a list", function()
+      it("succeeds if it is a C-GET of a list", function()
         if release >= 11206 then
           assert(pacs:get("Study", find(pacs, { PatientID = "03HD012" }).answers))
           assert.are.equal(8, instances(client, { PatientID = "03HD012" }))
         end
       end)
 
-      it("is none when sub-operations failed: 0xB000, 0xA702", function()
+      it("fails if sub-operations failed: 0xB000, 0xA702", function()
         for name, status in pairs { b000 = 0xB000, a702 = 0xA702 } do
           local modality = client:modality(name)
           local found = find(modality, { PatientID = "FP1" })
@@ -526,7 +526,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    describe("out of here", function()
+    describe("to a modality by C-STORE", function()
       local stored -- an instance here
 
       setup(function()
@@ -535,14 +535,14 @@ for _, version in ipairs(versions) do
         stored = assert(client:post("/instances", assert(source:get("/instances/" .. id .. "/file")))).ID
       end)
 
-      it("is a success when everything was taken, warnings or not", function()
+      it("succeeds if everything was accepted, with or without warnings", function()
         assert(client:modality "archive":store(stored))
         assert.are.equal(1, instances(elsewhere, { PatientID = "QA PHANTOM" }))
         assert(client:modality "warned":store(stored))
         assert(client:modality "archive":store({ stored }, { Permissive = true }))
       end)
 
-      it("is an error when something was not", function()
+      it("fails if something was not accepted", function()
         local full = client:modality "full"
         fails({ kind = "dicom", dimse_status = 0xA700 }, full:store(stored))
         fails({ kind = "dicom", dimse_status = 0xA700 }, full:store({ stored }, { Synchronous = true }))
@@ -550,7 +550,7 @@ for _, version in ipairs(versions) do
           { stored, assert(client:get("/instances/" .. stored .. "/study")).ID }, { Permissive = true }))
       end)
 
-      it("is an error when something is not here, wherever it stands among what is", function()
+      it("fails if a resource does not exist here, at any place in the list", function()
         local archive = client:modality "archive"
         local study = assert(client:get("/instances/" .. stored .. "/study")).ID
         for _, ids in ipairs { { NOBODY }, { NOBODY, stored }, { stored, NOBODY }, { stored, NOBODY, stored }, { study, NOBODY },
@@ -609,14 +609,14 @@ for _, version in ipairs(versions) do
         return list
       end
 
-      it("runs two at once with one modality, however many tasks and handles ask", function()
+      it("runs two at once with one modality, for any number of tasks and handles", function()
         local busy = client:modality "busy"
         assert.are.same({ 5, 2 }, { crowd(movers(5, function(i)
           return i % 2 == 0 and busy or modalua.connect(servers.LOCAL.url):modality "busy"
         end)) })
       end)
 
-      it("counts moves of queries, of their answers, and of resources alike, and submits no more jobs than are to run", function()
+      it("counts moves of queries, of their answers, and of resources together, and starts no more jobs than may run", function()
         local busy = client:modality "busy"
         local found, most = find(busy, { PatientID = "FP*" }), 0
         local list = movers(2, function() return busy end)
@@ -641,7 +641,7 @@ for _, version in ipairs(versions) do
         assert.is_true(most == 1 or most == 2, "open at once: " .. most) -- 1.10.1 knows moves of resources as no jobs
       end)
 
-      it("runs as many as the caller says", function()
+      it("runs as many at once as the caller says", function()
         local busy = client:modality("busy", { max_moves = 4 })
         local moves, most = crowd(movers(5, function() return busy end))
         assert.are.equal(5, moves)
@@ -649,7 +649,7 @@ for _, version in ipairs(versions) do
         throws("max_moves", method(client, "modality"), "busy", { max_moves = 0 })
       end)
 
-      it("does not wait for those with other modalities", function()
+      it("does not wait for transfers with other modalities", function()
         local slow, order = client:modality("slow", { max_moves = 1 }), {}
         local first = task.spawn(function()
           assert(slow:move_resources("Study", { StudyInstanceUID = "1.2.1" }, { to = "archive", verify = false }))
@@ -663,7 +663,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    describe("that nobody wants any more", function()
+    describe("that is cancelled", function()
       -- Moves three studies from `slow` by way of `through`, cancels that at the first, and gives what becomes of the job.
       local function cancelled(through)
         local slow = through:modality "slow"
@@ -692,12 +692,12 @@ for _, version in ipairs(versions) do
         assert.are.same({ "Failure", 37 }, { cancelled(client) })
       end)
 
-      it("is stopped there also when the server's first answer is still under way", function()
+      it("is stopped on the server also if the server has not answered the first request yet", function()
         local far <close> = lag.start(servers.LOCAL.http_port, 30)
         assert.are.same({ "Failure", 37 }, { cancelled(modalua.connect(far.url)) })
       end)
 
-      it("is not even begun when its turn has not come, and leaves its place to others", function()
+      it("does not start if its turn has not come, and makes room for others", function()
         local slow, tasks = client:modality("slow", { max_moves = 1 }), {}
         for i = 1, 3 do
           tasks[i] = task.spawn(slow.move_resources, slow, "Study", { StudyInstanceUID = "1.2." .. i }, { to = "archive", verify = false })
@@ -715,7 +715,7 @@ for _, version in ipairs(versions) do
     end)
   end)
 
-  describe("A transfer, by an Orthanc " .. version.name .. " that forgets its jobs at once,", function()
+  describe("A transfer with an Orthanc " .. version.name .. " that forgets its jobs at once", function()
     local servers, client, forgetful, peer, pacs
 
     setup(function()
@@ -732,7 +732,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    it("is a success when what was moved has arrived, several at once too", function()
+    it("succeeds if everything has arrived, also several at once", function()
       local tasks = {}
       for i, patient in ipairs { "MOD-0002", "03HD012", "RU-5501", "GR-204", "MOD-0003" } do
         tasks[i] = task.spawn(function()
@@ -746,21 +746,21 @@ for _, version in ipairs(versions) do
       assert.are.equal(15 + 8 + 8 + 3 + 2, assert(client:get "/statistics").CountInstances)
     end)
 
-    it("is an error when it has not, and names what is missing", function()
+    it("fails if something has not arrived, and the error names what is missing", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local err = fails({ kind = "dicom", code = "incomplete", op = "move" }, pacs:move(found, { to = "none" }))
       assert.are.equal(2, #err.missing)
       assert.is_string(err.job)
     end)
 
-    it("is unknown when nobody can be asked", function()
+    it("is unknown if no server can be asked", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local err = fails({ kind = "unknown", code = "unproven" }, pacs:move(found, { TargetAet = "STRANGER" }))
       contains(err.message, "the server has forgotten the job before its outcome was seen")
       contains(err.message, "this server knows no modality with the AE title STRANGER")
     end)
 
-    it("is no success without proof when it blocks", function()
+    it("does not succeed without proof if it is synchronous", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0012" } })
       local result, err = pacs:move(found, { to = "archive", Synchronous = true })
       if not result then -- the server has carried it out, and does not know any more
@@ -768,7 +768,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("out of here is compared as well", function()
+    it("to a modality by C-STORE is compared as well", function()
       local source = modalua.connect(servers.PACS.url)
       local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "QA PHANTOM" } }))[1]
       local instance = assert(forgetful:post("/instances", assert(source:get("/instances/" .. id .. "/file"))))
@@ -778,7 +778,7 @@ for _, version in ipairs(versions) do
       fails({ kind = "dicom", code = "incomplete" }, forgetful:modality "none":store(instance.ID))
     end)
 
-    it("is said to be forgotten by its job", function()
+    it("has a job that reports that it was forgotten", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
       local result = assert(forgetful:job(job):wait()) -- who started it can prove it
@@ -808,7 +808,7 @@ describe("A transfer", function()
     return assert(client:get("/count", { of = path }))
   end
 
-  it("is an error when the server counts failed instances in a success", function()
+  it("fails if the server counts failed instances in a success", function()
     local function json(value)
       return faultd.route("/status", { code = 200, type = "application/json", body = modalua.json.encode(value) })
     end
@@ -822,7 +822,7 @@ describe("A transfer", function()
     assert.is_not_nil(server)
   end)
 
-  it("is sent once, on a connection of its own", function()
+  it("is sent only once, on a new connection", function()
     for behaviour, outcome in pairs { ["/drop-reused"] = true, ["/drop"] = false } do
       local server <close>, client = pretender { { path = "/queries/1/retrieve", method = "POST", to = behaviour } }
       local m = client:modality "m"
@@ -848,7 +848,7 @@ describe("A transfer", function()
     assert.is_not_nil(server)
   end)
 
-  it("or an echo takes its turn among the connections of its client", function()
+  it("waits, like an echo, for a free connection of its client", function()
     local server <close>, client = pretender { { path = "/modalities/m/echo", to = faultd.route("/delay", { s = 0.1 }) } }
     local tasks = {}
     for i = 1, 20 do

@@ -51,21 +51,21 @@ describe("TLS", function()
     return err
   end
 
-  it("refuses a certificate that nobody vouches for", function()
+  it("rejects a certificate that no known authority has signed", function()
     assert.matches("certificate cannot be verified", fails("tls", plain.url).message)
     fails("tls", plain.url, { ca = files.other.pem })
   end)
 
-  it("accepts one that the option ca vouches for, for this host alone", function()
+  it("accepts a certificate that the option ca confirms, only for the right host", function()
     assert.matches("s_server", assert(modalua.connect(plain.url, { ca = files.server.pem }):get("/")))
     fails("tls", elsewhere.url, { ca = files.other.pem })
   end)
 
-  it("verifies nothing when the caller insists", function()
+  it("verifies nothing with the option insecure", function()
     assert.matches("s_server", assert(modalua.connect(plain.url, { insecure = true }):get("/")))
   end)
 
-  it("says who we are where a client's certificate is wanted", function()
+  it("sends the client's certificate if the server asks for it", function()
     local function as(who)
       return { ca = files.server.pem, cert = who.pem, key = who.key }
     end
@@ -74,7 +74,7 @@ describe("TLS", function()
     fails(nil, asking.url, as(files.other))
   end)
 
-  it("names the option whose file cannot be used", function()
+  it("names the option with a file that cannot be used", function()
     assert.matches("option ca", fails("tls", plain.url, { ca = folder .. "/nosuch.pem" }).message)
     assert.matches("option cert", fails("tls", plain.url,
       { ca = files.server.pem, cert = folder .. "/nosuch.pem", key = files.client.key }).message)

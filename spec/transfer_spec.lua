@@ -41,7 +41,7 @@ for _, version in ipairs(versions) do
       return eventually(function() return peer:count "C-MOVE" == n end)
     end
 
-    it("has no limit of its own, and one that is given leaves the job running", function()
+    it("has no default time limit; a given one leaves the job running", function()
       local found = find "held"
       local none, err = client:modality("held"):move(found, { TargetAet = "ANY", wait_timeout = 1 })
       assert.are.same({ nil, "timeout", true, "/queries/" .. found.ID .. "/retrieve" }, { none, err.kind, err.still_running, err.path })
@@ -92,7 +92,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("that waits for its turn can be cancelled, and can run out of time", function()
+    it("can be cancelled, and can time out, while it waits for its turn", function()
       local found, begun = find "held", {}
       for i = 1, 2 do
         begun[i] = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
@@ -128,7 +128,7 @@ for _, version in ipairs(versions) do
       assert.is_true(echoed[1])
     end)
 
-    it("that an earlier run has left behind is waited for, not sent again", function()
+    it("that an earlier run has left running is waited for, not sent again", function()
       if version.number < 11101 then
         return pending "before 1.11.1 a move of resources is no job"
       end
@@ -148,7 +148,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(3, peer:count "C-MOVE")
     end)
 
-    it("survives the server's restart", function()
+    it("survives a restart of the server", function()
       local found = find "held"
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
       moves(1)
@@ -159,7 +159,7 @@ for _, version in ipairs(versions) do
       assert.is_table(moved, tostring(err))
     end)
 
-    it("ends when the server is gone for good", function()
+    it("ends when the server does not come back", function()
       local brief = modalua.connect(server.url, { timeout = 2 })
       local found = find "held"
       local t = task.spawn(function() return brief:modality("held"):move(found, { TargetAet = "ANY" }) end)
@@ -172,7 +172,7 @@ for _, version in ipairs(versions) do
       assert.matches("what becomes of the job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
     end)
 
-    it("of a synchronous call that is cut off says that the outcome is not known", function()
+    it("with a synchronous call that breaks off says that the outcome is unknown", function()
       local found = find "held"
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY", Synchronous = true }) end)
       moves(1)
@@ -226,7 +226,7 @@ describe("A transfer", function()
     return client:modality("pacs"):move(QUERY, options)
   end
 
-  it("that is cancelled before the server has named its job is stopped once it has", function()
+  it("that is cancelled before the server has named its job is stopped afterwards", function()
     local retrieve = "/queries/" .. QUERY .. "/retrieve"
     start(held(retrieve, HANDLE))
     local t = task.spawn(move)
@@ -238,7 +238,7 @@ describe("A transfer", function()
     assert.are.equal(0, count("/jobs/" .. ID))
   end)
 
-  it("is stopped on the server too by Ctrl-C and by a time limit", function()
+  it("is also stopped on the server by Ctrl-C and by a time limit", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local script = command.file(("require 'modalua'.connect(%q):modality 'pacs':move(%q)"):format(server.url, QUERY))
     assert.are.equal(1, command.run("--time-limit", "2", script).status)
@@ -252,7 +252,7 @@ describe("A transfer", function()
     assert.are.equal(2, count("/jobs/" .. ID .. "/cancel"))
   end)
 
-  it("polls often at first, and less and less often", function()
+  it("is polled often at first, then less and less often", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local waiting = task.spawn(move, { wait_timeout = 1 })
     local function polls_after_ten_pauses()
@@ -268,14 +268,14 @@ describe("A transfer", function()
     assert.are.same({ nil, "timeout", true, ID }, { none, err.kind, err.still_running, err.job })
   end)
 
-  it("puts up with a server that stumbles while it is asked", function()
+  it("continues in spite of transient failures of the server", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), { path = "/jobs/" .. ID, to = "/drop", times = 2 },
       { path = "/jobs/" .. ID, to = faultd.route("/status", { code = 503 }), times = 2 },
       answer("/jobs/" .. ID, { ID = ID, State = "Success", Content = { Description = "done" } }))
     assert.are.same({ Description = "done" }, move())
   end)
 
-  it("never takes a half success for one", function()
+  it("does not succeed if only a part succeeded", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE),
       answer("/jobs/" .. ID, { ID = ID, State = "Success",
         Content = { Details = json.array { { DimseErrorStatus = 0 }, { DimseErrorStatus = 0xB000 } } } }))
@@ -289,20 +289,20 @@ describe("A transfer", function()
     assert.are.same({ nil, "dicom", "incomplete" }, { none, err.kind, err.code })
   end)
 
-  it("is sent once, on a connection of its own, whatever becomes of it", function()
+  it("is sent only once, on a new connection, even if it fails", function()
     start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/drop" })
     local none, err = move()
     assert.are.same({ nil, "network", false }, { none, err.kind, err.retryable })
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
   end)
 
-  it("whose job makes no sense is an error", function()
+  it("fails if the server describes its job in an invalid way", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, "[]"))
     local none, err = move()
     assert.are.same({ nil, "decode", ID }, { none, err.kind, err.job })
   end)
 
-  it("that ends in a thrown error gives its place back at once", function()
+  it("frees its concurrency slot at once if it ends in a thrown error", function()
     start({ path = "/modalities/pacs/store", to = faultd.route("/big", { bytes = 257 << 20 }) })
     collectgarbage "stop"
     local pacs, id, tasks = client:modality("pacs", { max_moves = 1 }), "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", {}
@@ -315,7 +315,7 @@ describe("A transfer", function()
     collectgarbage "restart"
   end)
 
-  it("gets its turn in the order of asking: first come, first served", function()
+  it("gets its turn in the order of requests: first come, first served", function()
     local store, mappings, tasks = "/modalities/pacs/store", {}, {}
     for i = 1, 6 do -- the i-th request is answered when the spec releases i
       mappings[i] = { path = store, times = 1, to = faultd.route("/hold", { name = i }) }
@@ -346,7 +346,7 @@ describe("A transfer", function()
     end
   end)
 
-  it("keeps its place until the server has been told to stop it", function()
+  it("keeps its concurrency slot until the server has been told to stop it", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }),
       held("/jobs/" .. ID .. "/cancel", "{}"))
     local pacs = client:modality("pacs", { max_moves = 1 })
@@ -363,7 +363,7 @@ describe("A transfer", function()
     second:cancel()
   end)
 
-  it("is named even when wait_timeout runs out while it is submitted, and not submitted when it already has", function()
+  it("is named in the error if wait_timeout ends during the submission, and not submitted after wait_timeout", function()
     local retrieve, modality = "/queries/" .. QUERY .. "/retrieve", "/queries/" .. QUERY .. "/modality"
     start(held(retrieve, HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local t = task.spawn(move, { wait_timeout = 1 })
@@ -393,7 +393,7 @@ describe("A transfer", function()
     assert.are.equal(1, count "/modalities/pacs/query") -- it was asked for the proof, and did not answer
   end)
 
-  it("by C-GET is not believed when the server's version cannot be read", function()
+  it("by C-GET is not believed if the server's version cannot be read", function()
     start(answer("/system", { Version = "unreadable" }), answer("/modalities/pacs/get", HANDLE),
       answer("/jobs/" .. ID, { ID = ID, Type = "DicomGetScu", State = "Success", Content = { Description = "x" } }))
     local none, err = client:modality("pacs"):get("Study", { StudyInstanceUID = "1.2" })
@@ -401,7 +401,7 @@ describe("A transfer", function()
     assert.are.equal("unproven", select(2, client:job(ID):wait()).code)
   end)
 
-  it("has a job whose actions are asked for once", function()
+  it("sends each action on its job only once", function()
     start({ path = "/jobs/" .. ID .. "/resubmit", to = "/drop" })
     assert(client:get "/ok") -- a connection that could be used again
     local none, err = client:job(ID):resubmit()
@@ -409,7 +409,7 @@ describe("A transfer", function()
     assert.are.equal(1, count("/jobs/" .. ID .. "/resubmit"))
   end)
 
-  it("of a query whose answers are no list is not guessed at", function()
+  it("of a query fails if its answers are not a list", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE))
     assert(client:get(faultd.map { path = "/queries/" .. QUERY .. "/answers" }))
     assert(client:get(faultd.map(answer("/queries/" .. QUERY .. "/answers", "{}"))))
@@ -417,7 +417,7 @@ describe("A transfer", function()
     assert.are.same({ nil, "decode" }, { none, err.kind })
   end)
 
-  it("of patients is refused when letters of the answers are missing", function()
+  it("of patients is refused if characters of the answers are missing", function()
     start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/ok" })
     local function map(part, mapping)
       assert(client:get(faultd.map { path = "/queries/" .. QUERY .. part }))
@@ -432,7 +432,7 @@ describe("A transfer", function()
     assert.are.equal(0, count("/queries/" .. QUERY .. "/retrieve"))
   end)
 
-  it("takes plain tables only: what a metatable adds would not be seen", function()
+  it("accepts plain tables only: fields from a metatable would not be seen", function()
     start()
     local inherited = setmetatable({ Priority = 1 }, { __index = { TargetAet = "ARCHIVE" } })
     throws("must be a plain table", function() move(inherited) end)
