@@ -1,4 +1,4 @@
--- The standard functions that modalua replaces, where they could differ from lua's.
+-- Tests the standard functions that modalua replaces: they must behave as in stock Lua.
 local throws = require "spec.support.expect".throws
 
 describe("coroutines", function()

@@ -1,4 +1,4 @@
--- client:changes, with each Orthanc: what has happened on it, and what happens while somebody watches.
+-- Tests client:changes with each Orthanc: past changes, and changes that happen while a script follows them.
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
@@ -8,7 +8,7 @@ local versions = require "spec.support.versions"
 
 local eventually, contains, throws = expect.eventually, expect.contains, expect.throws
 
--- What the iterator gives, to its end.
+-- Returns all changes that the iterator gives.
 local function all(client, options)
   local list = {}
   for change in client:changes(options) do
@@ -17,7 +17,7 @@ local function all(client, options)
   return list
 end
 
--- A task that has begun to follow the changes, and the list of what it has seen.
+-- Starts a task that follows the changes. Returns the task and the list of changes that it has seen.
 local function follow(client, options)
   local seen = {}
   options.follow, options.interval = true, options.interval or 0.05
@@ -51,7 +51,7 @@ for _, version in ipairs(versions) do
       return assert(client:get("/changes", { last = true })).Last
     end
 
-    -- Something happens: a change of type UpdatedMetadata, and on some versions another one.
+    -- Causes a change of type UpdatedMetadata; some versions add another change.
     local function happen(value)
       local study = assert(client:get "/studies")[1]
       assert(client:put("/studies/" .. study .. "/metadata/1024", value))
@@ -122,7 +122,7 @@ for _, version in ipairs(versions) do
       local watcher, seen = follow(client, {})
       local impatient = follow(client, { patience = 0.01 })
       server:stop "KILL"
-      assert.are.equal("network", select(2, impatient:join()).kind) -- so looks fail meanwhile
+      assert.are.equal("network", select(2, impatient:join()).kind) -- so some polls failed while the server was away
       server:start_again()
       happen "third"
       assert.is_truthy(eventually(function() return seen[1] end))
@@ -135,7 +135,7 @@ for _, version in ipairs(versions) do
       server:stop "KILL"
       local result, err = watcher:join()
       assert.are.same({ nil, "network", true }, { result, err.kind, err.retryable })
-      assert.is_false(pcall(client.changes, client, { follow = true })) -- nor at the start
+      assert.is_false(pcall(client.changes, client, { follow = true })) -- the start fails as well
       local ok, why = pcall(all, client)
       assert.are.same({ false, "network" }, { ok, why.kind })
       server:start_again()

@@ -1,5 +1,5 @@
--- One question for each of many values, and the children of answers: against an Orthanc as the PACS, dcmqrscp, which is strict about
--- levels, and a peer that answers whatever it is told to.
+-- Tests find_each and the children of answers, against three kinds of PACS: an Orthanc, a dcmqrscp, which is strict about levels, and a
+-- peer with a given behaviour.
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -29,7 +29,7 @@ end
 for _, version in ipairs(versions) do
   describe("With the Orthanc " .. version.name, function()
     local servers, peer, strict, client, pacs, seen
-    local on = {} -- the peer's behaviours, as modalities
+    local on = {} -- name of a behaviour of the peer -> modality
 
     setup(function()
       local ports = orthanc.free_ports(4)
@@ -66,17 +66,17 @@ for _, version in ipairs(versions) do
       seen = #peer:log()
     end)
 
-    -- In a task of its own, f asks the held modality, which answers nothing until the peer is told to. Gives the task when `n` questions
-    -- have come, and no more do.
+    -- Starts a task in which f queries the held modality. This modality answers only when the peer is told to. Returns the task when
+    -- `n` queries have arrived. Asserts that no further query arrives.
     local function asking(n, f)
       local t = task.spawn(f)
       assert.is_truthy(eventually(function() return peer:count("C-FIND", seen) >= n end))
-      task.sleep(0.1) -- what should not come is given the time to
+      task.sleep(0.1) -- time for a query that must not come
       assert.are.equal(n, peer:count("C-FIND", seen))
       return t
     end
 
-    -- What this test has made the peer log: the lines that begin with `word`.
+    -- Returns the lines that begin with `word` and that the peer has logged in this test.
     local function logged(word)
       return peer:logged(word, seen)
     end
@@ -95,7 +95,7 @@ for _, version in ipairs(versions) do
       end
     end
 
-    -- How many associations were open at once.
+    -- Returns the largest number of associations that were open at the same time.
     local function most_at_once()
       local open, most = 0, 0
       for line in peer:log():sub(seen + 1):gmatch "[^\n]+" do
@@ -163,7 +163,7 @@ for _, version in ipairs(versions) do
         throws("children_spec.lua:" .. debug.getinfo(1, "l").currentline + 1, function()
           return on.three:find_each("PatientID", { "a", "b", "c" }, { Levle = "Study" }), nil
         end)
-        local t = task.spawn(function() -- what was to help is not left behind with the same mistake
+        local t = task.spawn(function() -- the helper tasks must not stay behind when the call fails in the same way
           return pcall(on.three.find_each, on.three, "PatientID", { "a", "b", "c" }, { Level = "Foo" })
         end)
         assert.is_false((t:join()))
@@ -203,7 +203,7 @@ for _, version in ipairs(versions) do
         end
         local list = {}
         for i = 1, 60 do
-          list[i] = "1.2.3." .. i - 1 -- the peer has the first three, whatever it is asked for
+          list[i] = "1.2.3." .. i - 1 -- the peer has the first three, for any query
         end
         local found, missing = on.three:find_each("StudyInstanceUID", list)
         assert.are.same({ 1, 1, 1 }, { #found["1.2.3.0"], #found["1.2.3.1"], #found["1.2.3.2"] })
@@ -224,11 +224,11 @@ for _, version in ipairs(versions) do
         local found, missing = on.literal:find_each("StudyInstanceUID", list, { limit = 1 })
         assert.are.same({}, missing)
         assert.are.equal(1, #found["1.2.120"])
-        assert.are.equal(121, #logged "C-FIND") -- one list was enough to see it
+        assert.are.equal(121, #logged "C-FIND") -- one list was enough to notice that lists are not supported
       end)
 
       it("returns for each value only the answers that belong to it", function()
-        local found, missing = on.three:find_each("StudyInstanceUID", { "1.2.3.1" }) -- and 1.2.3.0 and 1.2.3.2 come too
+        local found, missing = on.three:find_each("StudyInstanceUID", { "1.2.3.1" }) -- the peer also sends 1.2.3.0 and 1.2.3.2
         assert.are.same({ 1, 0 }, { #found["1.2.3.1"], #missing })
         local err = fails({ kind = "unknown", code = "unmatched" }, on.bare:find_each("AccessionNumber", { "A1", "A2" }))
         contains(err.message, "have no AccessionNumber")
@@ -246,7 +246,7 @@ for _, version in ipairs(versions) do
         err = fails({ kind = "dicom", dimse_status = 0xA700 }, on.refusing:find_each("AccessionNumber", { "a", "b", 3 }))
         assert.are.same({ 3, 0xA700, {}, {} }, { #logged "C-FIND", err.errors[3].dimse_status, err.found, err.missing })
         fails({ kind = "dicom", dimse_status = 0xA700 }, on.refusing:find_each("StudyInstanceUID", { "1.2", "1.3" }))
-        assert.are.equal(6, #logged "C-FIND") -- a list that is refused says nothing of its values
+        assert.are.equal(6, #logged "C-FIND") -- after a rejected list, each value is still asked for by itself
       end)
 
       it("stops at an error that the next query would also get", function()
@@ -259,7 +259,7 @@ for _, version in ipairs(versions) do
       end)
 
       it("ends with wait_timeout, which counts for all queries together", function()
-        peer:let(2) -- and the third question gets no answer
+        peer:let(2) -- so the third query gets no answer
         local err = fails({ kind = "timeout" },
           on.held:find_each("PatientName", { "FAKE^P0", "FAKE^P1", "FAKE^P2", "FAKE^P0*" }, { limit = 1, wait_timeout = 2 }))
         assert.are.same({ 3, 3, nil }, { #err.found["FAKE^P0"], #err.found["FAKE^P1"], err.found["FAKE^P2"] })
@@ -277,7 +277,7 @@ for _, version in ipairs(versions) do
         peer:let(3)
         assert.is_truthy(eventually(function() return #logged "RELEASE" >= 3 end))
         assert.are.equal(3, #logged "C-FIND")
-        remove_queries() -- what was asked already, the server has answered after all
+        remove_queries() -- the server has answered the queries that were already sent
       end)
     end)
 
@@ -298,7 +298,7 @@ for _, version in ipairs(versions) do
             end
             assert.are.equal(#own, #assert(modality:series({ StudyInstanceUID = found.answers[i].StudyInstanceUID })))
           end
-          assert.are.same(studies, values_of(all, "StudyInstanceUID")) -- in the parents' order
+          assert.are.same(studies, values_of(all, "StudyInstanceUID")) -- in the order of the parents
           assert.are.same(values_of(all, "SeriesInstanceUID"),
             values_of(assert(modality:series(found.answers, {}, { limit = 5 })), "SeriesInstanceUID"))
           assert.are.same(values_of(all, "SeriesInstanceUID"),
@@ -378,7 +378,7 @@ for _, version in ipairs(versions) do
       end)
 
       it("leave out answers of other parents, and take missing keys from their parent", function()
-        assert.are.same({}, on.three:studies { PatientID = "P" }) -- it gives three of other patients
+        assert.are.same({}, on.three:studies { PatientID = "P" }) -- the peer sends three studies of other patients
         local series = assert(on.bare:series { StudyInstanceUID = "1.9", PatientID = "P-1" })
         assert.are.same({ "1.9", "P-1" }, { series[1].StudyInstanceUID, series[1].PatientID })
         assert.are.same({ "P", "P", "P" }, values_of(assert(on.bare:studies { PatientID = "P" }), "PatientID"))
@@ -426,7 +426,7 @@ for _, version in ipairs(versions) do
         for i = 3, 9 do
           parents[i] = { StudyInstanceUID = "1." .. i }
         end
-        peer:let(2) -- and the third question gets no answer
+        peer:let(2) -- so the third query gets no answer
         err = fails({ kind = "timeout" }, on.held:series(parents, {}, { limit = 1, wait_timeout = 2 }))
         assert.are.same({ 6, "1.3" }, { #err.found, err.parent.StudyInstanceUID })
         peer:let(1)

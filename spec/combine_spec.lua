@@ -1,4 +1,4 @@
--- What is made of tasks: map, timeout, race, detach.
+-- Tests the functions that combine tasks: map, timeout and race; and detach.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -26,13 +26,13 @@ describe("modalua.task", function()
     assert(client:post "/reset")
   end)
 
-  -- Waits until it is cancelled, and notes that it was.
+  -- Waits until it is cancelled, and adds "cancelled" to the list.
   local function wait_for_cancel(seen)
     local _ <close> = setmetatable({}, { __close = function() seen[#seen + 1] = "cancelled" end })
     task.sleep(60)
   end
 
-  -- As the assert of a script; luassert's is another one.
+  -- The assert of a script. Here `assert` is luassert's, which behaves differently.
   local function must(ok, err)
     return ok or error(err, 0)
   end
@@ -97,7 +97,7 @@ describe("modalua.task", function()
       task.sleep(0)
       t:cancel()
       fails({ kind = "cancelled" }, t:join())
-      assert.are.equal(2, #seen) -- the other two were never begun
+      assert.are.equal(2, #seen) -- the other two did not start
     end)
 
     it("runs the calls one after the other where tasks cannot switch", function()
@@ -238,7 +238,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    -- A move of three studies, of which the peer holds the first, in a task that `spawn` starts. Gives the task and the job's identifier.
+    -- Starts a task through `spawn` that moves three studies; the peer holds the first. Returns the task and the identifier of the job.
     local function moving(spawn)
       local found = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
       local known = {}
@@ -260,7 +260,7 @@ for _, version in ipairs(versions) do
       return server:count_logged("Canceling job: " .. job) > 0
     end
 
-    -- Lets the peer answer `n` C-MOVEs, and gives how the job ends.
+    -- Lets the peer answer `n` C-MOVEs. Returns the record of the job when it has ended.
     local function end_of(job, n)
       peer:let(n)
       return eventually(function()

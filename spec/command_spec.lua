@@ -120,7 +120,7 @@ describe("The command", function()
   end)
 
   describe("Ctrl-C", function()
-    -- Starts the command, waits until it has printed a line, and interrupts it `times`, each time after it printed one more.
+    -- Starts the command and interrupts it `times` times, each time after it has printed one more line.
     local function interrupt(code, times)
       return command.shell(([[
         f=$(mktemp -u); mkfifo "$f"

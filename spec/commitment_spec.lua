@@ -1,4 +1,4 @@
--- Storage commitment: between two real Orthancs, and with peers that never report or report what is none.
+-- Tests storage commitment between two real Orthancs, and with peers that send no report or an invalid one.
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
@@ -54,7 +54,7 @@ for _, version in ipairs(versions) do
       return assert(client:get("/instances/" .. instance)).MainDicomTags.SOPInstanceUID
     end
 
-    -- A task that waits for it, and has asked once.
+    -- Starts a task that waits for the commitment. Returns it after the first poll.
     local function waiting_for(commitment)
       local told
       local waiting = task.spawn(commitment.wait, commitment, { progress = function() told = true end })
@@ -62,7 +62,7 @@ for _, version in ipairs(versions) do
       return waiting
     end
 
-    -- One that nobody will ever report about.
+    -- Returns a commitment for which no report will ever come.
     local function pending()
       local commitment = assert(client:modality "silent":storage_commitment(instances[1]))
       assert.are.equal("Pending", assert(commitment:status()).Status)
@@ -134,7 +134,7 @@ for _, version in ipairs(versions) do
 
     it("that comes late is waited for", function()
       local stored = assert(at_pacs:get "/instances")
-      for i = 1, 2 do -- all of the PACS's workers
+      for i = 1, 2 do -- occupies all workers of the PACS
         assert(at_pacs:modality "held":store(stored[i], { Synchronous = false }))
       end
       assert.is_truthy(expect.eventually(function() return peer:count "C-STORE" == 2 end))
@@ -230,7 +230,8 @@ for _, version in ipairs(versions) do
       local waiting = waiting_for(commitment)
       servers.LOCAL:stop "KILL"
       servers.LOCAL:start_again()
-      local err = fails({ kind = "orthanc", code = "commitment_gone", op = "wait" }, waiting:join()) -- not that the server was away
+      -- The error is the lost commitment, not that the server was away.
+      local err = fails({ kind = "orthanc", code = "commitment_gone", op = "wait" }, waiting:join())
       contains(err.message, "it remembers the last 100, and none after a restart")
       contains(err.message, "is not known")
       fails({ kind = "orthanc", code = "commitment_gone" }, commitment:status())
@@ -274,7 +275,7 @@ describe("A storage commitment with an unusual report", function()
     contains(err.message, "does not name 1 of the 2 instances")
     assert.are.same({ "1.2.3.5" }, err.missing)
     assert.are.equal("Success", err.result.Status)
-    assert.are.equal("Success", assert(client:commitment(UID):wait()).Status) -- which does not know what was asked for
+    assert.are.equal("Success", assert(client:commitment(UID):wait()).Status) -- this handle does not know which instances were requested
     for _, nothing in ipairs { modalua.json.array {}, false } do
       answers(PATH, "")
       assert(client:get(faultd.map { path = PATH }))
@@ -353,13 +354,14 @@ describe("A storage commitment with an unusual report", function()
     reports "Pending"
     local began, waiting = task.now(), task.spawn(client:commitment(UID).wait, client:commitment(UID))
     for _ = 1, 24 do
-      task.sleep(0.05) -- as long as the first pause between two polls: a busy machine delays both
+      task.sleep(0.05) -- as long as the first pause between two polls; a busy machine delays both in the same way
     end
     local seconds = task.now() - began
     waiting:cancel()
     local count = assert(client:get("/count", { of = PATH }))
-    assert.is_true(count >= 6, count .. " polls") -- with 0.5 s between them they would be three
-    assert.is_true(count < 0.9 * seconds / 0.05, ("%d polls in %.1f s"):format(count, seconds)) -- with 0.05 s, as many as there are sleeps
+    -- With a constant pause of 0.5 s there would be three polls; with 0.05 s, as many as sleeps.
+    assert.is_true(count >= 6, count .. " polls")
+    assert.is_true(count < 0.9 * seconds / 0.05, ("%d polls in %.1f s"):format(count, seconds))
   end)
 
   it("is requested only once", function()

@@ -1,4 +1,5 @@
--- The server's entries of modalities: read, changed and removed, by three versions; and by faultd what no server can be made to say.
+-- Tests the entries of modalities: reading, changing and removing them, with three versions of Orthanc, and with faultd for answers that no
+-- real server gives.
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -8,7 +9,7 @@ local versions = require "spec.support.versions"
 
 local contains, fails, throws = expect.contains, expect.fails, expect.throws
 
--- An entry in which nothing is as a server would set it by itself.
+-- An entry in which no setting has its default value.
 local ODD = {
   AET = "ODD", Host = "127.0.0.9", Port = 65534, Manufacturer = "GE", AllowEcho = false, AllowFind = false, AllowFindWorklist = false,
   AllowGet = false, AllowMove = false, AllowStore = false, AllowNAction = false, AllowEventReport = false, AllowTranscoding = false,
@@ -104,7 +105,7 @@ for _, version in ipairs(versions) do
       local entry = assert(new:configure { AET = "NEW", Host = "127.0.0.1", Port = 4242, AllowMove = false, create = true })
       assert.are.same({ "NEW", 4242, false, true }, { entry.AET, entry.Port, entry.AllowMove, entry.AllowFind })
       entry.Port = 4243
-      assert.are.same(entry, (assert(new:configure { Port = 4243, create = true }))) -- it is there already
+      assert.are.same(entry, (assert(new:configure { Port = 4243, create = true }))) -- the entry exists already
       assert.is_true(new:remove())
     end)
 

@@ -1,4 +1,4 @@
--- DCMTK's dcmqrscp and storescp as the far side, with each Orthanc in between: what has arrived is counted where it should be.
+-- Tests transfers with DCMTK's dcmqrscp and storescp, through each Orthanc. Counts the instances where they must have arrived.
 local dcmtk = require "spec.support.dcmtk"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
@@ -7,7 +7,7 @@ local task = require "modalua.task"
 local expect = require "spec.support.expect"
 local versions = require "spec.support.versions"
 
--- Of the samples: all instances; a patient with three studies, of which the first has series of 1, 5 and 4 instances.
+-- The number of instances of the samples, and a patient with three studies. The first study has series of 1, 5 and 4 instances.
 local ALL = 94
 local PATIENT, INSTANCES = "MOD-0001", { ["20190304"] = 10, ["20210617"] = 8, ["20240201"] = 1 }
 
@@ -19,7 +19,7 @@ local function size(set)
   return n
 end
 
--- The set of the UIDs of what a level of an Orthanc holds.
+-- Returns the set of UIDs of the resources of a level in an Orthanc.
 local function uids_here(client, level)
   local set = {}
   for _, one in ipairs(assert(client:get("/" .. level, { expand = true }))) do
@@ -31,10 +31,10 @@ end
 for _, version in ipairs(versions) do
   describe("DCMTK and the Orthanc " .. version.name .. ":", function()
     local pacs, sink, refuser, breaker, server, client, archive
-    local everything -- what is in the archive: SOPInstanceUID -> Orthanc's identifier, while it was here
+    local everything -- all instances in the archive: SOPInstanceUID -> Orthanc's identifier, from the time when they were here
     local has_get, details = version.number >= 11206, version.number >= 11210
 
-    -- Nothing is here, nor in the sink.
+    -- Removes everything from this Orthanc and from the sink.
     local function clear()
       for _, id in ipairs(assert(client:get "/patients")) do
         assert(client:delete("/patients/" .. id))
@@ -73,7 +73,7 @@ for _, version in ipairs(versions) do
       clear()
     end)
 
-    -- The answers of a C-FIND, which has as many as it should.
+    -- Asserts that a C-FIND has n answers, and returns its result.
     local function find(n, level, filter)
       local found = assert(archive:find { Level = level, Query = filter })
       assert.are.equal(n, #found.answers)
@@ -88,7 +88,7 @@ for _, version in ipairs(versions) do
       return find(1, "Series", { StudyInstanceUID = study.StudyInstanceUID, SeriesNumber = tostring(number) })
     end
 
-    -- The archive's instances of a study, as it tells them itself: a set.
+    -- Returns the set of the instances of a study, as the archive itself reports them.
     local function instances_of(study)
       local set = {}
       for _, series in ipairs(assert(archive:find { Level = "Series", Query = { StudyInstanceUID = study } }).answers) do
@@ -216,7 +216,8 @@ for _, version in ipairs(versions) do
       assert.are.same({ true, false, true },
         { err.outcomes[1].result ~= nil, err.outcomes[2].result ~= nil, err.outcomes[3].result ~= nil })
       assert_in_sink(wanted(answers[1], answers[2]))
-      assert.is_table(archive:move_resources("Study", nothing, { to = "sink", verify = false })) -- its own word
+      -- Without verification, the answer of dcmqrscp counts.
+      assert.is_table(archive:move_resources("Study", nothing, { to = "sink", verify = false }))
       none, err = archive:move_resources("Study", nothing, { to = "sink", verify = true })
       assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
       local study = studies("20190304").answers[1].StudyInstanceUID

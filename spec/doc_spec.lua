@@ -4,7 +4,7 @@ local doc = require "modalua.doc"
 
 local OPTION_TABLES = { options = true, data = true, settings = true, format = true }
 
--- The names of the arguments in a signature.
+-- Returns the names of the arguments in a signature.
 local function arguments_of(signature)
   local list = {}
   for name in signature:match("%((.-)%)"):gmatch "[%a_][%w_]*" do
@@ -97,7 +97,7 @@ describe("Every public function", function()
     assert.is_nil(doc.of(nil))
   end)
 
-  -- Those that are written in C read their options by the rows themselves.
+  -- Functions in C use the rows themselves to check their options.
   it("accepts exactly the options that its row names, if it is written in Lua", function()
     local client = modalua.connect "http://127.0.0.1:1"
     local pacs = client:modality "pacs"

@@ -1,4 +1,4 @@
--- Files to and from servers: whole or not at all, of any size, in constant memory.
+-- Tests downloads and uploads: files are complete or absent, can have any size, and need constant memory.
 local big = require "spec.support.big"
 local command = require "spec.support.command"
 local expect = require "spec.support.expect"
@@ -11,7 +11,7 @@ local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
 local MEGABYTES = math.tointeger(os.getenv "MODALUA_BIG_MB" or 48)
-local MEMORY_MAX = 8 -- megabytes that a transfer of any size may take
+local MEMORY_MAX = 8 -- the most megabytes of memory that a transfer of any size may take
 
 local contains, fails, eventually = expect.contains, expect.fails, expect.eventually
 
@@ -64,7 +64,7 @@ describe("download", function()
     assert.is_nil(read(target .. ".part"))
   end
 
-  -- A task that downloads "ab", of which "a" has been written; the server holds the other byte until it is asked to release `name`.
+  -- Starts a task that downloads "ab". Returns it when "a" is written; the server holds the other byte until it is asked to release `name`.
   local function downloading(name)
     local download = task.spawn(client.download, client, faultd.route("/hold", { name = name, body = "ab", send = 1 }), target)
     assert.is_truthy(eventually(function() return read(target .. ".part") == "a" end))
@@ -98,7 +98,7 @@ describe("download", function()
     local function in_memory(body)
       return client:get("/status", { code = 200, type = "application/zip", body = body })
     end
-    local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- before a comment of 257 bytes
+    local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- the ending announces a comment of 257 bytes
     for _, body in ipairs { "", entry, entry .. ending } do
       local err = fails({ kind = "network", code = "connection_lost", retryable = true, file = target }, archive(body))
       contains(err.message, "in the middle of the archive")
@@ -192,7 +192,7 @@ describe("download", function()
 
   it("can wait long for the first byte, and take long in total, but fails if the server stops in the middle", function()
     local quick = modalua.connect(server.url, { timeout = 1, retries = 0 })
-    assert.are.equal(2, quick:download("/delay?s=1.5&body={}", target)) -- as an archive that is made first
+    assert.are.equal(2, quick:download("/delay?s=1.5&body={}", target)) -- as for an archive, which the server makes first
     assert.are.equal(15, quick:download("/drip?bytes=15&s=0.1", target))
     os.remove(target)
     local err = fails({ kind = "timeout" }, quick:download("/hold?name=silent&body=ab&send=1", target))
@@ -397,7 +397,7 @@ for _, version in ipairs(versions) do
         template = assert(at_pacs:get(("/instances/%s/file"):format(instances[1])))
       end)
 
-      -- What a script prints that runs in a process of its own, and the most memory that it took, in megabytes.
+      -- Runs a script in its own process. Returns its output, and the most memory that it used, in megabytes.
       local function run(code, ...)
         local script = command.file(code .. [[
           print(math.tointeger(io.open("/proc/self/status"):read("a"):match("VmHWM:%s*(%d+)")) / 1024)]])
@@ -420,7 +420,7 @@ for _, version in ipairs(versions) do
       ]]
 
       it("need no more memory than small ones", function()
-        local PART <const> = math.max(16, MEGABYTES // 64) -- megabytes of one instance
+        local PART <const> = math.max(16, MEGABYTES // 64) -- size of one instance in megabytes
         local names = {}
         big.write(path "small.dcm", template, uid, 0, 0)
         for i = 1, MEGABYTES // PART do

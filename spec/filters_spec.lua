@@ -1,4 +1,4 @@
--- What modalua protects people from when they search: filters that would be lost, letters, queries that pile up.
+-- Tests how modalua protects searches: filters that would be lost, lost characters, and queries that remain on the server.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -10,7 +10,7 @@ local versions = require "spec.support.versions"
 
 local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
--- The C-FINDs in a peer's log: a list of tables tag -> value, from the first to come on.
+-- Returns the C-FINDs in the log of a peer, the oldest first, each as a table tag -> value.
 local function searches(log)
   local list = {}
   for line in log:gmatch "C%-FIND ([^\n]*)" do
@@ -23,10 +23,10 @@ local function searches(log)
   return list
 end
 
--- Level, character set, and the copy of a SOPInstanceUID that Orthanc adds.
+-- Level, character set, and the copy of a SOPInstanceUID that Orthanc adds: these do not restrict a search.
 local NO_FILTERS = { ["0008,0052"] = true, ["0008,0005"] = true, ["0002,0003"] = true }
 
--- What narrows a search.
+-- Returns the tags of a C-FIND that restrict the search.
 local function filters(search)
   local values = {}
   for tag, value in pairs(search) do
@@ -77,7 +77,7 @@ for _, version in ipairs(versions) do
       seen = #searches(peer:log())
     end)
 
-    -- The only C-FIND that this test has made, at the peer.
+    -- Asserts that this test has sent one C-FIND to the peer, and returns it.
     local function search()
       local all = searches(peer:log())
       assert.are.equal(seen + 1, #all)
@@ -345,7 +345,7 @@ for _, version in ipairs(versions) do
 
       it("not if nothing can be lost; then names in every writing system are complete", function()
         local found <close> = assert(pacs:find { Level = "Patient", Query = { PatientID = "*" } })
-        assert.is_nil(found.warning) -- identifiers alone
+        assert.is_nil(found.warning) -- the answers contain only identifiers
         assert(client:put("/tools/default-encoding", "Utf8"))
         local whole <close> = assert(pacs:find { Level = "Patient", Query = { PatientName = "" } })
         assert.is_nil(whole.warning)
@@ -367,7 +367,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("needs", function()
-      -- The requests that the command makes for a script with `pacs` in it.
+      -- Returns the requests that the command sends for a script that uses `pacs`, and its output.
       local function requests(text)
         local script = command.file(("local pacs = require 'modalua'.connect(%q):modality 'pacs'\n%s"):format(servers.LOCAL.url, text))
         local result = command.run("--verbose", script)

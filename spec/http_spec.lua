@@ -40,7 +40,7 @@ describe("Transfers, against a server that misbehaves", function()
     end)
 
     it("that break during a POST have sent it only once, and the error says that the outcome is unknown", function()
-      assert(client:get("/ok")) -- leaves an idle connection that a POST could use
+      assert(client:get("/ok")) -- leaves an idle connection, which a POST could use
       local err = fails({ kind = "network", code = "connection_lost", retryable = false }, client:post("/drop", { a = 1 }))
       assert.matches("not known", err.message)
       assert.are.equal(1, count "/drop")
@@ -56,7 +56,7 @@ describe("Transfers, against a server that misbehaves", function()
       local own <close> = faultd.start()
       local one, other = modalua.connect(own.url), modalua.connect((own.url:gsub("127.0.0.1", "localhost")))
       assert(one:get("/idle", { s = 0.05 }))
-      assert.is_truthy(expect.eventually(function() return assert(other:get "/requests").open == 1 end)) -- the other's
+      assert.is_truthy(expect.eventually(function() return assert(other:get "/requests").open == 1 end)) -- the one of the other client
       assert.are.same({}, one:get("/ok"))
       assert.are.equal(2, assert(other:get "/requests").connections)
     end)
@@ -67,7 +67,7 @@ describe("Transfers, against a server that misbehaves", function()
       assert(client:post "/reset")
       local tasks = {}
       for i = 1, 3 * limit do
-        tasks[i] = task.spawn(c.get, c, "/barrier", { n = limit }) -- which fewer would not pass
+        tasks[i] = task.spawn(c.get, c, "/barrier", { n = limit }) -- the barrier opens only for this many requests
       end
       for _, t in ipairs(tasks) do
         assert(t:join())
@@ -168,7 +168,7 @@ describe("Transfers, against a server that misbehaves", function()
       assert.are.equal(1000, #unpacked)
       assert.are.equal("x", unpacked[1000])
       assert.matches("gzip", assert(away:get("/echo")).headers["accept-encoding"])
-      assert.are.equal("identity", assert(client:get("/echo")).headers["accept-encoding"]) -- not worth it here
+      assert.are.equal("identity", assert(client:get("/echo")).headers["accept-encoding"]) -- the client asks for no compression here
       assert.is_truthy(client:get("/chunked"))
       assert.is_truthy(client:get("/nolength"))
     end)
@@ -203,7 +203,7 @@ describe("Transfers, against a server that misbehaves", function()
       local err = fails({ kind = "http", code = "redirect", status = 302 },
         client:get("/redirect", { code = 302, to = "https://login.example/" }))
       assert.matches("https://login.example/", err.message, 1, true)
-      -- One that names no host libcurl completes, with our credentials in it.
+      -- libcurl adds the host, with the credentials, to a target without a host
       local known = modalua.connect(server.url, { username = "u", password = "hunter2" })
       err = fails({ kind = "http", code = "redirect" }, known:get("/redirect", { to = "/login" }))
       assert.matches("/login", err.message, 1, true)
@@ -216,7 +216,7 @@ describe("Transfers, against a server that misbehaves", function()
       local quick, before = modalua.connect(server.url, { timeout = 0.2 }), task.now()
       fails({ kind = "timeout", retryable = true }, quick:get("/hang"))
       assert.matches("not known", fails({ kind = "timeout", retryable = false }, quick:post("/hang", {})).message)
-      assert.is_true(task.now() - before < 20) -- of 30, unless it is told otherwise
+      assert.is_true(task.now() - before < 20) -- the default limit is 30 seconds
       fails({ kind = "timeout" }, quick:get("/drip", { bytes = 100, s = 0.05 }))
     end)
 
@@ -242,12 +242,12 @@ describe("Transfers, against a server that misbehaves", function()
   end)
 
   describe("failures that Orthanc describes", function()
-    -- Orthanc sends no Content-Type with most errors.
+    -- Orthanc sends most errors without a Content-Type.
     local function answered(status, body)
       return client:get("/status", { code = status, body = body })
     end
 
-    -- As recorded from 1.10.1, 1.12.7 and 1.13.0.
+    -- Recorded from 1.10.1, 1.12.7 and 1.13.0.
     local dimse = [[{"Details":"C-MOVE SCU to AET \"PACS\" has failed with DIMSE status 0xA801","HttpError":"Internal Server Error",
       "HttpStatus":500,"Message":"Error in the network protocol","Method":"POST","OrthancError":"Error in the network protocol",
       "OrthancStatus":9,"Uri":"/x"}]]

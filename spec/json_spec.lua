@@ -498,7 +498,7 @@ describe("compared with plain lua-cjson", function()
     return kind <= 7 and "[" .. inside .. "]" or "{" .. inside .. "}"
   end
 
-  -- Numbers compare as floats, for lua-cjson has no others.
+  -- Compares numbers as floats, because lua-cjson has only floats.
   local function same(a, b)
     if math.type(a) and math.type(b) then return a + 0.0 == b + 0.0 end
     if type(a) ~= "table" or type(b) ~= "table" then return a == b end

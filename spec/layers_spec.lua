@@ -4,7 +4,7 @@ local RANKS = { orthanc_plugin = 10, command = 9, embed = 8, api = 7, request = 
   base = 2 }
 local ONLY_PUBLIC = { command = true, orthanc_plugin = true }
 
--- The lines that a command writes.
+-- Returns the lines that a command prints.
 local function lines_of(command)
   local pipe = assert(io.popen(command))
   local lines = {}

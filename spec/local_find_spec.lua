@@ -1,4 +1,4 @@
--- client:find, what an Orthanc itself holds: no filter is lost, and a list that the server has cut is never given for a whole one.
+-- Tests client:find, the search in an Orthanc itself: no filter is lost, and a truncated list is never returned as a complete one.
 local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local modalua = require "modalua"
@@ -38,7 +38,7 @@ for _, version in ipairs(versions) do
       studies = assert(client:find { Level = "Study", Query = { AccessionNumber = "A100001" }, Expand = true, Short = true })
       assert.are.equal("20190304", studies[1].MainDicomTags["0008,0020"])
       local series = assert(client:find { Level = "SERIES", Query = { AccessionNumber = "A100001" }, Expand = true })
-      assert.are.same({ 3, nil }, { #series, series[1].ExpectedNumberOfInstances }) -- Orthanc writes null
+      assert.are.same({ 3, nil }, { #series, series[1].ExpectedNumberOfInstances }) -- Orthanc sends null
       assert.are.equal("[]", json.encode(assert(client:find { Level = "Study", Query = { PatientID = "nobody" } })))
     end)
 
@@ -84,7 +84,7 @@ for _, version in ipairs(versions) do
       local err = fails({ kind = "orthanc", code = "unknown_tag", orthanc_status = 27 },
         client:find { Level = "Study", Query = { PatientID = "x", Patientname = "x" } })
       contains(err.message, "(Patientname; names are case-sensitive")
-      assert.are.equal(0, count { ImageType = "nothing of that kind" }) -- which the server knows, and we do not
+      assert.are.equal(0, count { ImageType = "nothing of that kind" }) -- the server knows this tag, modalua does not
     end)
 
     it("searches by counts, such as NumberOfStudyRelatedInstances, where the server can", function()

@@ -1,4 +1,4 @@
--- The method table: what each operation of a modality gives, field by field, against three real servers of each version.
+-- Tests what each operation of a modality returns, field by field, against three real servers of each version.
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local json = modalua.json
@@ -62,7 +62,7 @@ for _, version in ipairs(versions) do
       return found
     end
 
-    -- What a C-MOVE at study level answers, of these accession numbers, patients and UIDs.
+    -- Returns the Details that a C-MOVE at study level reports for these accession numbers, patients and UIDs.
     local function move_result(target, studies)
       local query, details = {}, {}
       for i, study in ipairs(studies) do
@@ -74,7 +74,7 @@ for _, version in ipairs(versions) do
         TargetAet = version.number >= 11101 and target or nil, Details = version.number >= 11210 and details or nil }
     end
 
-    -- The list of instances in Details depends on the target, and their order on nothing.
+    -- The instances listed in Details depend on the target; their order is arbitrary.
     local function comparable(result)
       table.sort(result.Query, by "0008,0050")
       for _, detail in ipairs(result.Details or {}) do

@@ -1,4 +1,4 @@
--- The parts of the Lua half: scripts can require the public modules and no part, and a part is loaded when it is first needed.
+-- Tests the internal parts written in Lua: scripts can require only the public modules, and a part is loaded when it is first needed.
 local command = require "spec.support.command"
 local completion = require "modalua.completion"
 local doc = require "modalua.doc"
@@ -17,7 +17,7 @@ local function output_of(line)
   return text
 end
 
--- "core.changes" and all the others, as their files name them, and those that are not files of lua/modalua.
+-- Returns the names of all parts: of the files in lua/modalua, such as "core.changes", and of the parts without a file there.
 local function part_names()
   local names = { "core.native", "command.argparse", "prompt.tags" }
   for path in output_of "find lua/modalua -name '*.lua'":gmatch "lua/modalua/([^\n]+)%.lua" do
@@ -27,7 +27,7 @@ local function part_names()
   return names
 end
 
--- Every name under which somebody may look for a part: by its file, below modalua, and as modalua.arrival.
+-- Returns every name by which a script could look for a part, for example core.arrival, modalua.core.arrival and modalua.arrival.
 local function names_of_internals()
   local public, list = {}, { "modalua.verbs", "modalua.tags", "modalua.argparse" }
   for _, name in ipairs(PUBLIC) do
@@ -99,7 +99,7 @@ describe("A script", function()
   end)
 end)
 
--- Prints the parts that are loaded, in order.
+-- Prints the names of the loaded parts, sorted.
 local PRINT_LOADED = [[
   local names = {}
   for name in pairs(debug.getregistry()["modalua.parts"] or {}) do
@@ -148,7 +148,7 @@ describe("A part is loaded", function()
 end)
 
 describe("Each function that is written in Lua", function()
-  -- The functions that load a part when they are called first: {part, function, f, an object that f is a method of}.
+  -- The functions that load their part when they are first called, each as { part, name, function, object }. A method gets its object.
   local function lua_functions()
     local list, parts = {}, {}
     for _, name in ipairs(part_names()) do
@@ -163,7 +163,7 @@ describe("Each function that is written in Lua", function()
         end
       end
     end
-    local client = modalua.connect("http://127.0.0.1:1", { retries = 0 }) -- nothing answers there
+    local client = modalua.connect("http://127.0.0.1:1", { retries = 0 }) -- no server listens there
     for kind, object in pairs { client = client, modality = client:modality "x", peer = client:peer "x", query = client:query "0-0",
       job = client:job "0-0", commitment = client:commitment "1.2", task = modalua.task.spawn(function() end) } do
       add(help.methods(kind), object)
@@ -179,14 +179,14 @@ describe("Each function that is written in Lua", function()
     for _, row in ipairs(list) do
       local part, name, f, object = table.unpack(row)
       assert.is_truthy(doc.of(f).signature:find(name .. "(", 1, true), name)
-      pcall(f, object, {}) -- most throw, but each loads its part first
+      pcall(f, object, {}) -- most calls throw an error, but each call loads its part first
       assert.is_function(debug.getregistry()["modalua.parts"][part][name], part .. "." .. name)
     end
   end)
 end)
 
 describe("The parts", function()
-  -- What each requires while it is loaded: part -> list of parts.
+  -- Returns the parts that each part requires while it is loaded: part -> list of parts.
   local function requirements()
     local needs = {}
     for _, part in ipairs(part_names()) do

@@ -1,4 +1,5 @@
--- The server's peers, other Orthancs: their entries, and what is sent to them; two real servers of each version, and faultd for faults.
+-- Tests the server's peers (other Orthancs): their entries and transfers to them, with two real servers of each version, and with faultd
+-- for faults.
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -13,7 +14,7 @@ local contains, eventually, fails, throws = expect.contains, expect.eventually, 
 local PASSWORD = "pass:word w1th blank"
 local NOBODY = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
 
--- That a secret is in no field of an error.
+-- Asserts that no field of an error contains a secret.
 local function tells_nothing_of(secret, err)
   assert.is_nil((json.encode(err) .. tostring(err)):find(secret, 1, true))
 end
@@ -85,7 +86,7 @@ for _, version in ipairs(versions) do
 
     it("returns its system information", function()
       assert.are.same({ "FAR", "FAR" }, { assert(peer:system()).DicomAet, peer:system { wait_timeout = 20 }.Name })
-      assert.is_nil(peer:system().DatabaseBackendPlugin) -- null
+      assert.is_nil(peer:system().DatabaseBackendPlugin) -- the server sends null
     end)
 
     it("reports that it does not answer, refuses, or is unknown", function()
@@ -168,7 +169,7 @@ for _, version in ipairs(versions) do
       end)
 
       it("is read again and compared with the request", function()
-        local err = fails({ kind = "orthanc", code = "not_taken" }, -- without CertificateFile it is dropped
+        local err = fails({ kind = "orthanc", code = "not_taken" }, -- Orthanc drops it without CertificateFile
           peer:configure { Password = PASSWORD, CertificateKeyFile = "/dev/null" })
         contains(err.message, "it did not take: CertificateKeyFile")
         tells_nothing_of(PASSWORD, err)
@@ -225,8 +226,8 @@ for _, version in ipairs(versions) do
     end)
 
     it("never has its secrets shown in an error", function()
-      set { HttpHeaders = { Token = "t0ken" } } -- which the server writes into its job
-      far:signal "STOP" -- a job that goes on
+      set { HttpHeaders = { Token = "t0ken" } } -- the server writes these headers into the record of its job
+      far:signal "STOP" -- so that the job keeps running
       local err = select(2, peer:store(study, { wait_timeout = 0.2 }))
       far:signal "CONT"
       assert.are.same({ "timeout", true }, { err.kind, err.still_running })
@@ -342,7 +343,7 @@ describe("A peer, or a transfer to it,", function()
       spawn(modalua.connect(server.url):peer("far", { max_moves = 3 }))
     end
     assert(eventually(function() return count("/peers/far/store") == 3 and count("/modalities/far/store") == 2 end))
-    tasks[5]:cancel() -- two are left
+    tasks[5]:cancel() -- this leaves two
     assert(eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end))
     fails({ kind = "timeout", code = "not_started" }, peer:store(NOBODY, { wait_timeout = 0.2 }))
     assert.are.equal(3, count("/peers/far/store"))

@@ -10,12 +10,12 @@ local function output_of(line)
   return (command.shell(line).out:gsub("\n$", ""))
 end
 
--- A folder for temporary files of its own marks everything that a playground makes: its processes have it in their environment.
+-- Makes a TMPDIR for a playground. All its processes have the path in their environment, so the test can find them.
 local function new_mark()
   return output_of "mktemp -d"
 end
 
--- What is left of the playgrounds with this mark: living processes and files. A zombie has no environment any more.
+-- Lists the living processes and the files of the playgrounds with this TMPDIR. A zombie has no environment, so it is not listed.
 local function remains(mark)
   return output_of(([[
     for p in $(grep -lzxsF TMPDIR=%s /proc/[0-9]*/environ); do tr '\0' ' ' <${p%%environ}cmdline; echo; done
@@ -28,7 +28,7 @@ local function assert_nothing_remains(mark)
   os.remove(mark)
 end
 
--- Runs "modalua WORDS… playground SCRIPT" and asserts that nothing is left of it.
+-- Runs "modalua OPTIONS… playground SCRIPT", and asserts that no process and no file remains.
 local function run(text, environment, ...)
   local mark, file = new_mark(), command.file(text)
   local result = command.shell(("TMPDIR=%s %s \"$M\" %s playground %s a b"):format(mark, environment or "", command.quote(...), file))
@@ -37,7 +37,7 @@ local function run(text, environment, ...)
   return result
 end
 
--- A playground that lasts until close(). Its configuration files tell us, who own them, what no stranger knows.
+-- Opens a playground that lasts until close(). Reads its ports and passwords from its configuration files, which only their owner can read.
 local function open_playground(version)
   local mark, ready = new_mark(), os.tmpname()
   local script = command.file(("assert(io.open(%q, 'w')):write('x'):close() io.read 'l'"):format(ready))
@@ -62,7 +62,7 @@ local function open_playground(version)
   return playground
 end
 
--- What a C-FIND of the server `local` at pacs gives.
+-- Returns the answers of a C-FIND that the server `local` sends to pacs.
 local function find(client, level, filter)
   local query = assert(client:post("/modalities/pacs/query", { Level = level, Query = filter }))
   return assert(client:get(query.Path .. "/answers", { expand = true, simplify = true })), query
@@ -72,7 +72,7 @@ local function dicom(program, caller, called, port, host)
   return command.shell(("%s -to 5 -ta 5 -aet %s -aec %s %s %d"):format(program, caller, called, host or "127.0.0.1", port)).status
 end
 
-local first_instances -- at pacs, of the first version
+local first_instances -- the instances at pacs, with the first version
 
 for _, version in ipairs(versions) do
   describe("The playground, with the Orthanc " .. version.name, function()
@@ -289,7 +289,7 @@ describe("modalua playground", function()
 
   it("takes other ports if another program has taken its ports first", function()
     local folder = new_mark()
-    -- Started first of all, it lets another Orthanc, with another password, have its ports, and ends as Orthanc then does.
+    -- The first server that the playground starts gives its ports to another Orthanc, with another password, and ends as Orthanc then does.
     local program = command.file(([[#!/bin/sh
       PATH=$PATH:/usr/sbin
       mkdir %s/once 2>/dev/null || exec Orthanc "$1"
@@ -308,7 +308,7 @@ describe("modalua playground", function()
     assert.matches("this script does not run in a playground", command.run("-e", "require 'modalua.playground'.servers()").err, 1, true)
   end)
 
-  -- Starts a playground whose script waits, runs the shell lines `attack` on it, where $p is its number, and gives its exit status.
+  -- Starts a playground with a script that waits, runs the shell lines `attack` ($p is the process id), and returns the exit status.
   local function attacked(attack, text)
     local mark, ready = new_mark(), os.tmpname()
     local script = command.file(text or ("assert(io.open(%q, 'w')):write('x'):close() require 'modalua.task'.sleep(60)"):format(ready))

@@ -1,4 +1,4 @@
--- Servers that have names in the user's configuration file, whose credentials are for them alone.
+-- Tests the servers in the user's configuration file. Their credentials are sent only to them.
 local command = require "spec.support.command"
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
@@ -21,7 +21,7 @@ describe("The configuration file", function()
     os.execute(("rm -rf -- '%s'"):format(folder))
   end)
 
-  -- What the command prints with this file; `words` are options and -e code, for the shell.
+  -- Runs the shell line `words` with this configuration file, and returns the result.
   local function run(text, words, mode)
     os.remove(file)
     if text then

@@ -1,4 +1,4 @@
--- How far operations are, told to a function or shown as a bar.
+-- Tests the progress of operations: reported to a function, or drawn as a bar.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -11,7 +11,7 @@ local versions = require "spec.support.versions"
 
 local contains, fails = expect.contains, expect.fails
 
--- A function for `progress`, and the list of what it has been told.
+-- Returns a function for `progress`, and the list of the reports that it received.
 local function listener()
   local told = {}
   return function(p) told[#told + 1] = p end, told
@@ -77,7 +77,7 @@ describe("progress", function()
       seen = seen + 1
     end }))
     assert.is_true(seen >= 2)
-    -- The download ends while its own callback waits.
+    -- The download ends while its own progress function is waiting.
     assert.are.equal(2, client:download("/drip?bytes=2&s=0.2", file, { progress = function() task.sleep(0.5) end }))
   end)
 
@@ -102,7 +102,7 @@ describe("progress", function()
   end)
 
   describe("as a bar", function()
-    -- What a terminal of 60 columns sees of it.
+    -- Returns what a terminal of 60 columns shows.
     local function terminal(code)
       local script = command.file(code)
       local run = command.shell(([[script -qec "stty cols 60; '$M' -u %s %s" /dev/null </dev/null]]):format(server.url, script))
@@ -252,7 +252,7 @@ for _, version in ipairs(versions) do
       assert.is_false(ok)
       assert.is_truthy(expect.eventually(function()
         for _, job in ipairs(assert(client:jobs { expand = true })) do
-          if job.ErrorCode == 37 then -- cancelled
+          if job.ErrorCode == 37 then -- the code of a cancelled job
             return true
           end
         end

@@ -1,4 +1,4 @@
--- What modalua protects people from when they transfer: too much, the wrong place, successes that are none, a server that forgets.
+-- Tests how modalua protects transfers: too much data, a wrong target, false successes, and a server that forgets its jobs.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -12,7 +12,7 @@ local versions = require "spec.support.versions"
 
 local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
--- A method of a modality as a function that remembers nothing.
+-- Returns a method of a modality as a function.
 local function method(modality, name)
   return function(...) return modality[name](modality, ...) end
 end
@@ -49,7 +49,7 @@ for _, version in ipairs(versions) do
       seen = #peer:log()
     end)
 
-    -- What this test has made the peer log: the lines that begin with `word`.
+    -- Returns the lines that begin with `word` and that the peer has logged in this test.
     local function logged(word)
       return peer:logged(word, seen)
     end
@@ -62,7 +62,7 @@ for _, version in ipairs(versions) do
       return #assert(at:post("/tools/find", { Level = "Instance", Query = filter }))
     end
 
-    -- It fails because this server is older than that.
+    -- Asserts that an operation failed because this server is older than the version `since`.
     local function unsupported(since, part, result, err)
       fails({ kind = "orthanc", code = "unsupported" }, result, err)
       contains(err.message, part)
@@ -114,7 +114,7 @@ for _, version in ipairs(versions) do
           fails(broad, client:query(id):move { to = "archive" })
           fails(broad, modalua.connect(servers.LOCAL.url):modality "ok":move(id, { to = "archive" }))
         end
-        fails(broad, ok:move(ask { Level = "Study", Query = { Modality = "CT" } }, { to = "archive" })) -- a filter that Orthanc dropped
+        fails(broad, ok:move(ask { Level = "Study", Query = { Modality = "CT" } }, { to = "archive" })) -- Orthanc has dropped this filter
         fails(broad, ok:move(ask { Level = "Study", Query = { ["0010-0020"] = "*" } }, { to = "archive" }))
         assert.are.same({}, logged "C-MOVE")
         assert(ok:move(ask { Level = "Study", Query = { PatientID = "FP*" } }, { to = "archive" }))
@@ -173,7 +173,7 @@ for _, version in ipairs(versions) do
         ok:move_resources("Series", { SeriesInstanceUID = "1.2.3" }, { to = "archive" }))
       contains(err.message, "resource 1 has no StudyInstanceUID, which a Series needs")
       fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", {}))
-      for _, id in ipairs { "Ж", "Ж1" } do -- which Orthanc would send as nothing, and as 1
+      for _, id in ipairs { "Ж", "Ж1" } do -- Orthanc would send these as an empty value and as 1
         fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", { PatientID = id }))
         fails({ kind = "refused", code = "bad_identifier" }, ok:move_resources("Patient", { PatientID = id }, { to = "archive" }))
       end
@@ -223,7 +223,7 @@ for _, version in ipairs(versions) do
         throws("a key must be a string", move, found, { "ARCHIVE" })
         throws("options must be a table", move, found, "ARCHIVE")
         assert.are.same({}, logged "C-MOVE")
-        assert.are.equal(1, #logged "ASSOC") -- find's
+        assert.are.equal(1, #logged "ASSOC") -- the association of the find
       end)
 
       it("is an error that names the first version that has the key, if the server is older", function()
@@ -252,7 +252,7 @@ for _, version in ipairs(versions) do
 
       it("is used by a server that knows the key", function()
         local found = find(ok, { PatientID = "FP1" })
-        assert(ok:move(found, { to = "archive", RetrieveMethod = "C-MOVE" })) -- which older servers do anyway
+        assert(ok:move(found, { to = "archive", RetrieveMethod = "C-MOVE" })) -- older servers always use C-MOVE
         if release >= 11209 then
           local job = assert(ok:move(found, { to = "archive", UserData = "mine", Priority = 7, Asynchronous = true }))
           local record = assert(client:job(job):status())
@@ -375,7 +375,7 @@ for _, version in ipairs(versions) do
 
       it("reaches a named target also if the server would use C-GET by itself", function()
         if release < 11206 then
-          return -- it does not know C-GET
+          return -- this version has no C-GET
         end
         assert(client:put("/modalities/pacs2",
           { AET = "PACS", Host = "127.0.0.1", Port = servers.PACS.dicom_port, RetrieveMethod = "C-GET" }))
@@ -390,7 +390,7 @@ for _, version in ipairs(versions) do
       local function incomplete(result, err)
         fails({ kind = "dicom", code = "incomplete" }, result, err)
         if err.dimse_status then
-          assert.is_true(release >= 11210) -- the server has said it
+          assert.is_true(release >= 11210) -- only newer servers report it themselves
         end
         return err
       end
@@ -400,7 +400,7 @@ for _, version in ipairs(versions) do
           local found = find(client:modality "one2", { PatientID = "FP*" })
           local options = { to = "archive", Permissive = true, Synchronous = synchronous or nil }
           local err = incomplete(client:modality "one2":move(found, options))
-          assert.is_truthy(err.dimse_status == 0xA801 or #err.missing == 9) -- the peer has delivered nothing at all
+          assert.is_truthy(err.dimse_status == 0xA801 or #err.missing == 9) -- the peer has delivered nothing
           assert.is_table(err.result)
         end
         assert.are.equal(6, #logged "C-MOVE")
@@ -445,7 +445,7 @@ for _, version in ipairs(versions) do
       it("fails if the target has the patient only from another modality", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
         local liars = find(client:modality "liar", { PatientID = "MOD-0003" }, "Patient")
-        local done, moved, err = pcall(pacs.move, pacs, liars, { to = "archive" }) -- the peer's query: PACS has nothing to do with it
+        local done, moved, err = pcall(pacs.move, pacs, liars, { to = "archive" }) -- the query of the peer: PACS is not involved
         assert.is_true(not done or not moved and err.kind ~= nil, "a success")
       end)
 
@@ -489,7 +489,7 @@ for _, version in ipairs(versions) do
         local query = client:query(find(gotten, { PatientID = "FP1" }).ID)
         fails({ kind = "dicom" }, query:move({ RetrieveMethod = "C-GET", Timeout = 1 }, 1))
         assert.are.equal(3, #logged "C-GET")
-        local err = fails({}, pacs:get("Study", study, { Timeout = 1 })) -- which it does not have
+        local err = fails({}, pacs:get("Study", study, { Timeout = 1 })) -- the modality does not have this study
         assert.is_truthy(err.dimse_status == 0xC000 or err.code == "unproven", tostring(err))
         err = fails({}, client:modality "abort":get("Study", study))
         assert.is_truthy(err.kind == "dicom" or err.code == "unproven", tostring(err))
@@ -527,7 +527,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("to a modality by C-STORE", function()
-      local stored -- an instance here
+      local stored -- an instance on this server
 
       setup(function()
         local source = modalua.connect(servers.PACS.url)
@@ -565,7 +565,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("among many", function()
-      local other -- a peer of its own, whose associations all end in order
+      local other -- a separate peer that closes every association properly
 
       setup(function()
         other = dicomd.start()
@@ -576,7 +576,7 @@ for _, version in ipairs(versions) do
         other:close()
       end)
 
-      -- Runs each of these functions in a task of its own. Gives how many C-MOVEs there were, and the most associations open at once.
+      -- Runs each function in its own task. Returns the number of C-MOVEs, and the largest number of associations open at the same time.
       local function crowd(functions)
         local start, tasks = #other:log(), {}
         for i, f in ipairs(functions) do
@@ -598,7 +598,7 @@ for _, version in ipairs(versions) do
         return moves, most
       end
 
-      -- n functions that move a study each.
+      -- Returns n functions that each move a study.
       local function movers(n, get_modality)
         local list = {}
         for i = 1, n do
@@ -638,7 +638,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ 7, 2 }, { crowd(list) })
         list.done = true
         watching:join()
-        assert.is_true(most == 1 or most == 2, "open at once: " .. most) -- 1.10.1 knows moves of resources as no jobs
+        assert.is_true(most == 1 or most == 2, "open at once: " .. most) -- in 1.10.1 a move of resources is not a job
       end)
 
       it("runs as many at once as the caller says", function()
@@ -664,7 +664,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("that is cancelled", function()
-      -- Moves three studies from `slow` by way of `through`, cancels that at the first, and gives what becomes of the job.
+      -- Moves three studies from `slow` with the client `through`, cancels the move at the first study, and returns how the job ended.
       local function cancelled(through)
         local slow = through:modality "slow"
         local found = find(slow, { PatientID = "FP*" })
@@ -763,7 +763,7 @@ for _, version in ipairs(versions) do
     it("does not succeed without proof if it is synchronous", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0012" } })
       local result, err = pacs:move(found, { to = "archive", Synchronous = true })
-      if not result then -- the server has carried it out, and does not know any more
+      if not result then -- the server has moved the studies, but has already forgotten the job
         assert.are.equal("unknown", err.kind, tostring(err))
       end
     end)
@@ -781,7 +781,7 @@ for _, version in ipairs(versions) do
     it("has a job that reports that it was forgotten", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
-      local result = assert(forgetful:job(job):wait()) -- who started it can prove it
+      local result = assert(forgetful:job(job):wait()) -- this handle comes from the move, so it can verify the result
       assert.are.same({ 2, "verified by modalua: the server has forgotten the job" }, { result.InstancesCount, result.Description })
       local err = fails({ code = "job_gone" }, forgetful:job(job):wait())
       assert.are.equal(job.ID, err.job)
@@ -790,7 +790,7 @@ for _, version in ipairs(versions) do
 end
 
 describe("A transfer", function()
-  -- An Orthanc that says of itself and of a query what is needed; `mappings` say the rest.
+  -- Starts a server that answers the questions about itself and about a query; `mappings` are the other answers.
   local function pretender(mappings)
     local function says(path, body, type)
       mappings[#mappings + 1] = { path = path, method = "GET", to = faultd.route("/status", { code = 200, body = body, type = type }) }
@@ -826,7 +826,7 @@ describe("A transfer", function()
     for behaviour, outcome in pairs { ["/drop-reused"] = true, ["/drop"] = false } do
       local server <close>, client = pretender { { path = "/queries/1/retrieve", method = "POST", to = behaviour } }
       local m = client:modality "m"
-      assert.is_table(assert(client:system())) -- now there is a connection that could be used again
+      assert.is_table(assert(client:system())) -- this leaves a connection that could be reused
       local result, err = m:move("1", { Synchronous = true })
       assert.are.equal(outcome, result ~= nil)
       assert.is_true(outcome or err.kind == "network")

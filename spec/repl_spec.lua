@@ -1,4 +1,4 @@
--- The prompt: what a session makes of lines (without a terminal), and the command on one.
+-- Tests the prompt: the evaluation of lines without a terminal, and the command on a terminal.
 local command = require "spec.support.command"
 local completion = require "modalua.completion"
 local dicomd = require "spec.support.dicomd"
@@ -37,7 +37,7 @@ describe("A session", function()
     end
   end)
 
-  -- What a line answers, and what it shows.
+  -- Evaluates a line. Returns its answer, and the text that it shows.
   local function line(text, width)
     local shown, before = {}, print
     local answer = evaluate.line(text)
@@ -430,7 +430,7 @@ for _, version in ipairs(versions) do
       assert.is_true(letters.width(row) <= 60)
     end)
 
-    -- A move that is under way is interrupted, and the question answered; gives what was written and the job's end.
+    -- Interrupts a running move and answers the question. Returns the output, and the record of the job when it has ended.
     local function interrupted(answer, ...)
       local known = {}
       for _, id in ipairs(assert(client:jobs())) do

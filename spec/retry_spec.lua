@@ -1,4 +1,4 @@
--- Reads and echoes are tried again when the failure may pass; nothing else is.
+-- Tests retries: reads and echoes are repeated after transient failures, and nothing else is repeated.
 local modalua = require "modalua"
 local task = require "modalua.task"
 local command = require "spec.support.command"
@@ -24,10 +24,10 @@ describe("Retries", function()
     return client
   end
 
-  -- Requests for the path get this behaviour `times` times, and {} afterwards.
+  -- Gives the next `times` requests for the path this behaviour, and {} to all later ones.
   local function break_path(client, path, times, route, parameters)
     assert(client:post("/reset"))
-    assert(client:get(faultd.map { path = path })) -- what an earlier test left
+    assert(client:get(faultd.map { path = path })) -- removes the mappings of an earlier test
     assert(client:get(faultd.map { path = path, times = times, to = faultd.route(route, parameters) }))
     assert(client:get(faultd.map { path = path, to = "/ok" }))
   end
@@ -49,7 +49,8 @@ describe("Retries", function()
   it("are as many as the client's option `retries` says, by default two, and the error counts the tries", function()
     for retries, tries in pairs { [0] = 1, [1] = 2, [4] = 5 } do
       local client = connect { retries = retries }
-      break_path(client, "/gone", 9, "/status", { code = 503 }) -- libcurl itself repeats what an idle connection drops
+      -- Not /drop: libcurl itself repeats a request on an idle connection that was closed.
+      break_path(client, "/gone", 9, "/status", { code = 503 })
       local err = fails({ code = "unavailable", retryable = true, tries = tries > 1 and tries or nil }, client:get("/gone"))
       assert.are.equal(tries, count(client, "/gone"))
       assert.are.equal(tries > 1, err.message:find(("(%d tries)"):format(tries), 1, true) ~= nil)
@@ -94,7 +95,7 @@ describe("Retries", function()
     local began = task.now()
     local err = fails({ code = "unavailable" }, client:get("/shaky"))
     assert.is_true(task.now() - began < 5)
-    assert.is_true((err.tries or 1) < 10) -- the pauses double
+    assert.is_true((err.tries or 1) < 10) -- because the pauses double
     break_path(client, "/late", 9, "/hang")
     fails({ kind = "timeout" }, client:get("/late"))
     assert.are.equal(1, count(client, "/late"))
@@ -218,7 +219,7 @@ describe("A proxy in front of the server", function()
     fails({ kind = "decode", code = "not_orthanc" }, client:modality("pacs"):find { Level = "Study" })
     answers("/system", "/status", { code = 200, type = "text/html", body = "<html>Log in</html>" })
     fails({ kind = "decode", code = "not_orthanc", status = 200 }, client:system())
-    assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may be a page
+    assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may answer with a page
   end)
 
   it("causes an ordinary failure of a request that moves no data", function()

@@ -1,4 +1,4 @@
--- The scripts that people copy, run in the playground as their heads say.
+-- Tests the example scripts: runs them in the playground as the comments at their top describe.
 local command = require "spec.support.command"
 
 local function run(script, ...)
@@ -57,7 +57,7 @@ describe("The script", function()
     it("refuses a filter that the level does not have, and explains its usage", function()
       local result = run("find_studies.lua", "pacs", "Modality=CT")
       assert.are.same({ "", 1 }, { result.out, result.status })
-      assert.matches("ModalitiesInStudy is the tag for studies", result.err)
+      assert.matches("Use ModalitiesInStudy%.", result.err)
       assert.are.equal(2, run("find_studies.lua").status)
       assert.are.equal(2, run("find_studies.lua", "pacs", "PatientID").status)
     end)

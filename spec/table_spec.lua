@@ -1,4 +1,4 @@
--- Rows as a table that fits, as lines, and as CSV; and how much room letters take.
+-- Tests rows as a table, as lines and as CSV; and the width of characters on a terminal.
 local command = require "spec.support.command"
 local doc = require "modalua.doc"
 local letters = require "modalua.letters"

@@ -34,7 +34,7 @@ describe("modalua.task", function()
         assert.matches("^modalua: .*%(command line%):3: boom\nstack traceback:\n", run.err)
         assert.matches("\n\t%(command line%):3: in ", run.err)
       end
-      local plain = command.run("-e", "pcall(error, 'boom') error 'boom'") -- nothing of tasks
+      local plain = command.run("-e", "pcall(error, 'boom') error 'boom'") -- without tasks
       assert.is_nil(plain.err:find "raised first")
     end)
 
@@ -242,7 +242,7 @@ describe("modalua.task", function()
       for i = 1, 20 do
         tasks[i] = task.spawn(client.post, client, "/delay?s=0.3", {})
       end
-      coroutine.wrap(task.sleep)(0.05) -- nobody else runs meanwhile: none has been sent
+      coroutine.wrap(task.sleep)(0.05) -- no other task runs meanwhile, so no request has been sent
       task.sleep(0.05)
       for _, t in ipairs(tasks) do
         t:cancel()

@@ -1,13 +1,13 @@
--- OpenSSL's own server, since Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request when they speak HTTPS themselves.
+-- Uses the server of OpenSSL, because Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request over HTTPS.
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 
 describe("TLS", function()
   local folder
-  local files = {} -- certificate and key of each name
-  local plain, asking, elsewhere -- the servers: { url, pipe }
+  local files = {} -- name -> { key =, pem = }: the files of its key and certificate
+  local plain, asking, elsewhere -- the servers, each { url =, pipe = }
 
-  -- A key and a certificate that vouches for itself.
+  -- Makes a key and a self-signed certificate.
   local function make_certificate(name, host)
     local key, pem = folder .. "/" .. name .. ".key", folder .. "/" .. name .. ".pem"
     assert(os.execute(("exec openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=%s' " ..
@@ -47,7 +47,7 @@ describe("TLS", function()
     assert.is_nil(ok)
     assert.are.equal("network", err.kind, tostring(err))
     assert.are.equal(code or err.code, err.code, tostring(err))
-    assert.is_true(code == nil or err.retryable == false) -- trying again mends no certificate
+    assert.is_true(code == nil or err.retryable == false) -- a retry cannot help with a certificate
     return err
   end
 

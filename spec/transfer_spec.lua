@@ -1,5 +1,5 @@
--- How transfers run: as jobs that are waited for, in turn, and stopped with their task; against real servers, and against faultd where a
--- moment has to be met that a real one passes too fast.
+-- Tests how transfers run: as jobs that are polled, limited by concurrency slots, and stopped with their task. Uses real servers, and
+-- faultd for moments that are too short to meet with a real server.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -48,7 +48,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("Running", assert(client:job(err.job):status()).State)
       peer:let()
       assert.is_table(assert(client:job(err.job):wait()))
-      local impatient = modalua.connect(server.url, { timeout = 1 }) -- for an exchange; the move takes longer
+      local impatient = modalua.connect(server.url, { timeout = 1 }) -- the timeout is for one exchange; the move takes longer
       assert.is_table(assert(impatient:modality("slow"):move(find "slow", { TargetAet = "ANY" })))
     end)
 
@@ -71,7 +71,7 @@ for _, version in ipairs(versions) do
       for places, options in pairs { [2] = false, [4] = { max_moves = 4 } } do
         local seen, found, blocking, tasks = peer:count "C-MOVE", find "held", places // 2, {}
         for i = 1, places + 2 do
-          tasks[i] = task.spawn(function() -- each with a handle and a client of its own; the first of them block
+          tasks[i] = task.spawn(function() -- each with its own handle and client; the first of them are synchronous
             local held = modalua.connect(server.url):modality("held", options or nil)
             if i <= blocking then
               return assert(held:move_resources("Study", { StudyInstanceUID = "1.2." .. i },
@@ -81,9 +81,9 @@ for _, version in ipairs(versions) do
           end)
         end
         moves(seen + places)
-        task.sleep(0.2) -- what should not come is given the time to
+        task.sleep(0.2) -- time for a C-MOVE that must not come
         moves(seen + places)
-        local all = blocking + 3 * (#tasks - blocking) -- a C-MOVE for each of the three answers
+        local all = blocking + 3 * (#tasks - blocking) -- one C-MOVE for each of the three answers
         peer:let(all)
         for _, t in ipairs(tasks) do
           assert(t:join())
@@ -102,7 +102,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ nil, "timeout", "not_started" }, { none, err.kind, err.code })
       assert.is_nil(err.still_running)
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
-      task.sleep(0.05) -- enough to be waiting, as a rule; what is cancelled earlier ends in the same way
+      task.sleep(0.05) -- usually it waits by then; if it is cancelled earlier, it ends in the same way
       t:cancel()
       assert.are.equal("cancelled", select(2, t:join()).kind)
       assert.are.equal(2, #assert(client:jobs()))
@@ -144,7 +144,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, peer:count "C-MOVE")
       assert(again:move_resources("Study", row, { TargetAet = "OTHER" }))
       assert.are.equal(2, peer:count "C-MOVE")
-      assert(again:move_resources("Study", row, { TargetAet = "ANY" })) -- a new move, which that old job says nothing of
+      assert(again:move_resources("Study", row, { TargetAet = "ANY" })) -- a new move; the old job does not count for it
       assert.are.equal(3, peer:count "C-MOVE")
     end)
 
@@ -164,7 +164,7 @@ for _, version in ipairs(versions) do
       local found = find "held"
       local t = task.spawn(function() return brief:modality("held"):move(found, { TargetAet = "ANY" }) end)
       moves(1)
-      eventually(function() return server:count_logged "(http) GET /jobs/" > 0 end) -- so the job has been named
+      eventually(function() return server:count_logged "(http) GET /jobs/" > 0 end) -- so the client knows the job
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
@@ -196,7 +196,7 @@ describe("A transfer", function()
     return { path = path, to = faultd.route("/delay", { s = 0, body = body }) }
   end
 
-  -- The answer comes when the server has been asked to /release it by the path as its name.
+  -- The server holds its answer until the spec asks for /release with the path as name.
   local function held(path, body)
     return { path = path, to = faultd.route("/hold", { name = path, body = body }) }
   end
@@ -257,7 +257,7 @@ describe("A transfer", function()
     local waiting = task.spawn(move, { wait_timeout = 1 })
     local function polls_after_ten_pauses()
       for _ = 1, 10 do
-        task.sleep(0.05) -- a busy machine delays these pauses as it delays those between two polls
+        task.sleep(0.05) -- a busy machine delays these pauses and those between two polls in the same way
       end
       return count("/jobs/" .. ID)
     end
@@ -317,7 +317,7 @@ describe("A transfer", function()
 
   it("gets its turn in the order of requests: first come, first served", function()
     local store, mappings, tasks = "/modalities/pacs/store", {}, {}
-    for i = 1, 6 do -- the i-th request is answered when the spec releases i
+    for i = 1, 6 do -- the i-th request is answered after release(i)
       mappings[i] = { path = store, times = 1, to = faultd.route("/hold", { name = i }) }
     end
     start(table.unpack(mappings))
@@ -335,7 +335,7 @@ describe("A transfer", function()
     end
     eventually(function() return count(store) == 5 end)
     storing(6, 1)
-    storing(7, 2) -- for which there would be room, if nobody waited
+    storing(7, 2) -- it would have a free slot, but another transfer waits before it
     task.sleep(0.1)
     assert.are.equal(5, count(store))
     release(5)
@@ -356,7 +356,7 @@ describe("A transfer", function()
     first:cancel()
     first:join()
     eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
-    task.sleep(0.1) -- what should not come is given the time to
+    task.sleep(0.1) -- time for a request that must not come
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
     release("/jobs/" .. ID .. "/cancel")
     eventually(function() return count("/queries/" .. QUERY .. "/retrieve") == 2 end)
@@ -368,7 +368,7 @@ describe("A transfer", function()
     start(held(retrieve, HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local t = task.spawn(move, { wait_timeout = 1 })
     eventually(function() return count(retrieve) == 1 end)
-    task.sleep(1) -- its time is over; the server answers after that
+    task.sleep(1) -- its wait_timeout is over; the server answers after that
     release(retrieve)
     local none, err = t:join()
     assert.are.same({ nil, "timeout", true, ID }, { none, err.kind, err.still_running, err.job })
@@ -390,7 +390,7 @@ describe("A transfer", function()
       answer("/studies/t", { MainDicomTags = { StudyInstanceUID = "1.3" } }), { path = "/modalities/pacs/query", to = "/hang" })
     local none, err = client:modality("pacs"):store("ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", { verify = true, wait_timeout = 2 })
     assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
-    assert.are.equal(1, count "/modalities/pacs/query") -- it was asked for the proof, and did not answer
+    assert.are.equal(1, count "/modalities/pacs/query") -- the query for the proof was sent, and not answered
   end)
 
   it("by C-GET is not believed if the server's version cannot be read", function()
@@ -403,7 +403,7 @@ describe("A transfer", function()
 
   it("sends each action on its job only once", function()
     start({ path = "/jobs/" .. ID .. "/resubmit", to = "/drop" })
-    assert(client:get "/ok") -- a connection that could be used again
+    assert(client:get "/ok") -- this leaves a connection that could be reused
     local none, err = client:job(ID):resubmit()
     assert.are.same({ nil, "network", false, ID }, { none, err.kind, err.retryable, err.job })
     assert.are.equal(1, count("/jobs/" .. ID .. "/resubmit"))

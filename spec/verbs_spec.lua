@@ -1,4 +1,4 @@
--- The verbs of the command, as people at a terminal and scripts use them, among the servers of a playground.
+-- Tests the verbs of the command, on a terminal and in pipes, with the servers of a playground.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -16,7 +16,7 @@ local function read_file(path)
   return text
 end
 
--- A playground that lasts until close(): client talks to its server as the verbs do that run() runs.
+-- Opens a playground that lasts until close(). Its field `client` is connected to the server that run() and the verbs use.
 local function open_playground(binary)
   local environment = os.tmpname()
   local script = command.file(([[
@@ -44,7 +44,7 @@ local function open_playground(binary)
   function ground.run(...)
     return ground.shell('"$M" ' .. command.quote(...))
   end
-  -- What a terminal of so many columns shows of the words of a shell; `input` is what is typed.
+  -- Runs a shell line on a terminal with this number of columns. `input` is typed. Returns what the terminal shows.
   function ground.terminal(columns, words, input)
     local inner = ("stty -echo cols %d; %s"):format(columns, words)
     local result = ground.shell(("printf %s | script -qec %s /dev/null"):format(command.quote(input or ""), command.quote(inner)))
@@ -67,7 +67,7 @@ local function lines_of(text)
   return lines
 end
 
--- The cells of lines with tabs.
+-- Splits lines with tabs into cells.
 local function cells_of(text)
   local rows = lines_of(text)
   for i, line in ipairs(rows) do
@@ -235,7 +235,7 @@ for _, version in ipairs(versions) do
           { 1, "the server knows no modality 'whatever'; it knows archive, pacs, slow", "whatever" },
           { 1, "did you mean PatientName?", "pacs", "PatientNam=X*" },
           { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
-          { 1, "ModalitiesInStudy is the tag for studies", "pacs", "Modality=CT" },
+          { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
           { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
           { 2, "there is no level 'x'; the levels are Patient, Study, Series, Instance", "pacs", "-L", "x" },
           { 2, "unknown option '--jsno'; did you mean '--json'?", "pacs", "--jsno" },
@@ -365,7 +365,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(0, asked_nobody.status, asked_nobody.err)
       end)
 
-      -- Interrupts a run at a terminal when it shows this.
+      -- Runs a shell line on a terminal, and interrupts it when it shows this text.
       local function interrupted(words, shown)
         local log = os.tmpname()
         local result = ground.shell(([[

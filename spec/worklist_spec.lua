@@ -1,4 +1,4 @@
--- Worklists: against Orthanc's own plug-in, and DCMTK's server, which ignores what it does not know.
+-- Tests worklist queries, against Orthanc's own plug-in, and against DCMTK's server, which ignores filters that it does not know.
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -149,7 +149,8 @@ for _, version in ipairs(versions) do
       it("refuses a filter that Orthanc would send without its value", function()
         refuses("the filter 0040,fff1 = 'x' may be lost", { ["0040,fff1"] = "x" })
         refuses("ScheduledProcedureStepSequence[1].0041,1010 = 'x' may be lost", { [STEP] = { { ["0041,1010"] = "x" } } })
-        assert.are.equal("P1 P2 P3 P4", ids(find({ ["0009,1001"] = "x" }, { keep = { "0009,1001" } }))) -- which is why
+        -- The filter was lost here: this is the reason for the refusal.
+        assert.are.equal("P1 P2 P3 P4", ids(find({ ["0009,1001"] = "x" }, { keep = { "0009,1001" } })))
       end)
 
       it("sends such a filter if the caller says that the modality matches it", function()
@@ -167,7 +168,8 @@ for _, version in ipairs(versions) do
         throws("are the same tag", worklist.find_worklist, worklist, { PatientID = "P1", ["0010,0020"] = "P2" })
         throws("are the same tag", worklist.find_worklist, worklist, { [STEP] = { { Modality = "CT", ["0008-0060"] = "MR" } } })
         refuses("may be the same tag", { InstitutionalDepartmentName = "X", ["0008,1040"] = "" })
-        assert.are.equal("P1", ids(find { PatientID = "P1", [STEP] = { { ["0010,0020"] = "" } } })) -- in two places it is two
+        -- The same tag in two places is not a duplicate.
+        assert.are.equal("P1", ids(find { PatientID = "P1", [STEP] = { { ["0010,0020"] = "" } } }))
       end)
 
       it("refuses control characters, and lists with an empty element", function()
