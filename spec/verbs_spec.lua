@@ -233,7 +233,7 @@ for _, version in ipairs(versions) do
         for _, case in ipairs {
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
           { 1, "the server knows no modality 'whatever'; it knows archive, pacs, slow", "whatever" },
-          { 1, "did you mean PatientName?", "pacs", "PatientNam=X*" },
+          { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
           { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
           { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
           { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
