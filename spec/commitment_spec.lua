@@ -207,7 +207,7 @@ for _, version in ipairs(versions) do
 
       it("says what this server, or the modality, does not have", function()
         local err = fails({ kind = "orthanc", code = "not_found", status = 404 }, pacs:storage_commitment(NOWHERE))
-        contains(err.message, "nothing under one of the identifiers")
+        contains(err.message, "no resource with one of the identifiers")
         fails({ code = "not_found" }, pacs:storage_commitment { instances[1], NOWHERE })
         fails({ code = "unknown_modality" }, client:modality "nosuch":storage_commitment(MISSING))
         fails({ kind = "dicom", orthanc_status = 9 }, client:modality "refuses":storage_commitment(MISSING))
@@ -231,7 +231,7 @@ for _, version in ipairs(versions) do
       servers.LOCAL:stop "KILL"
       servers.LOCAL:start_again()
       local err = fails({ kind = "orthanc", code = "commitment_gone", op = "wait" }, waiting:join()) -- not that the server was away
-      contains(err.message, "it remembers the last 100, and none after a restart")
+      contains(err.message, "it keeps the last 100, and none after a restart")
       contains(err.message, "is not known")
       fails({ kind = "orthanc", code = "commitment_gone" }, commitment:status())
       fails({ kind = "orthanc", code = "commitment_gone" }, commitment:remove())
