@@ -229,7 +229,7 @@ for _, version in ipairs(versions) do
           throws("'Timeout' must be a whole number of seconds, 1 or more", ok.find, ok, { Level = "Study", Timeout = seconds })
         end
         for _, aet in ipairs { "", ("A"):rep(17) } do
-          throws("'LocalAet' must be an AE title, a string of 1 to 16 characters", ok.find, ok, { Level = "Study", LocalAet = aet })
+          throws("'LocalAet' must be an AE title, a string of 1 to 16 ASCII characters", ok.find, ok, { Level = "Study", LocalAet = aet })
         end
         nothing_sent()
       end)
@@ -298,7 +298,7 @@ for _, version in ipairs(versions) do
 
       it("is refused if the character set that the caller chose lacks a character", function()
         for _, charset in ipairs { "ISO_IR 100", "ISO_IR 6", "ISO_IR 13", "\\ISO 2022 IR 87", "ISO_IR 999" } do
-          refuses("cannot be shown to exist in SpecificCharacterSet = '" .. charset .. "'",
+          refuses("the filters have characters that SpecificCharacterSet = '" .. charset .. "'",
             { Query = { PatientName = "Иванов Müller", SpecificCharacterSet = charset } })
         end
         refuses("leave it out, or use 'ISO_IR 192' (UTF-8)", { Query = { PatientName = "山田*", ["0008,0005"] = "ISO_IR 144" } })

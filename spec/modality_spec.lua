@@ -100,7 +100,7 @@ for _, version in ipairs(versions) do
 
       it("rejects invalid names", function()
         for _, name in ipairs { "", "a/b", "a b", "a?b", "ä", ("x"):rep(64) } do
-          throws(("'%s' cannot be a modality's name"):format(name), client.modality, client, name)
+          throws(("'%s' is not a valid name"):format(name), client.modality, client, name)
         end
         throws("name of a modality expected, got number", client.modality, client, 1)
         throws("name of a modality expected, got table", client.modality, client, {})
@@ -241,7 +241,7 @@ for _, version in ipairs(versions) do
 
       it("throws an error for two formats, and for an invalid ID", function()
         throws("simplify and short can't be both True", function() pacs:get_query_answers("0-0", { simplify = true, short = true }) end)
-        throws("'../system' is no identifier of a query", function() pacs:get_query_answers("../system") end)
+        throws("'../system' is not the ID of a query", function() pacs:get_query_answers("../system") end)
         throws("a query is expected", function() pacs:get_query_answers() end)
       end)
 
@@ -453,7 +453,7 @@ for _, version in ipairs(versions) do
         assert.is_true(query:close())
         assert.is_true(query:close())
         throws("closed query", function() query:level() end)
-        throws("'a/b' is no identifier of a query", function() client:query("a/b") end)
+        throws("'a/b' is not the ID of a query", function() client:query("a/b") end)
       end)
     end)
 

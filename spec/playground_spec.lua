@@ -225,8 +225,11 @@ describe("modalua playground", function()
     end)
 
     it("the options before the verb; their limits apply to the script only", function()
-      local result = run("print(x, y) require 'modalua'.connect():system()", nil,
-        "--time-limit", "0.1", "--verbose", "-ex = 1", "-e", "y = 2")
+      local late = command.file "#!/bin/sh\nsleep 3\nPATH=$PATH:/usr/sbin exec Orthanc \"$@\"" -- longer than the script may take
+      os.execute("chmod +x " .. late)
+      local result = run("print(x, y) require 'modalua'.connect():system()", "MODALUA_ORTHANC=" .. late,
+        "--time-limit", "2.5", "--verbose", "-ex = 1", "-e", "y = 2")
+      os.remove(late)
       assert.are.equal("1\t2\n", result.out)
       assert.matches("^modalua: GET http://127.0.0.1:%d+/system 200 in [%d.]+ ms, %d+ B\n$", result.err)
     end)
@@ -299,7 +302,10 @@ describe("modalua playground", function()
       exit 1]]):format(folder, folder))
     os.execute("chmod +x " .. program)
     local result = run("print(require 'modalua'.connect():system().DicomAet)", "MODALUA_ORTHANC=" .. program)
-    assert.are.equal("", output_of(("kill -KILL $(cat %s/once/pid) 2>&1; sleep 0.1; rm -r %s"):format(folder, folder)))
+    assert.are.equal("", output_of(([[
+      p=$(cat %s/once/pid); kill -KILL $p 2>&1
+      while kill -0 $p 2>/dev/null; do sleep 0.02; done
+      rm -r %s]]):format(folder, folder)))
     os.remove(program)
     assert.are.same({ "MODALUA\n", "", 0 }, { result.out, result.err, result.status })
   end)
@@ -313,7 +319,8 @@ describe("modalua playground", function()
     local mark, ready = new_mark(), os.tmpname()
     local script = command.file(text or ("assert(io.open(%q, 'w')):write('x'):close() require 'modalua.task'.sleep(60)"):format(ready))
     local result = command.shell(([[
-      TMPDIR=%s "$M" playground %s & p=$!
+      mark=%s
+      TMPDIR=$mark "$M" playground %s & p=$!
       until [ -s %s ]; do kill -0 $p || break; sleep 0.02; done
       %s
       wait $p]]):format(mark, script, text and script or ready, attack))
@@ -339,7 +346,12 @@ describe("modalua playground", function()
     it("after SIGKILL, while a child process of the script still runs", function()
       local pid = os.tmpname()
       local script = ("os.execute('sleep 60 & echo $! >%s') require 'modalua.task'.sleep(60)"):format(pid)
-      local status = attacked(("until [ -s %s ]; do sleep 0.02; done; kill -KILL $p; sleep 0.5; kill $(cat %s)"):format(pid, pid), script)
+      local status = attacked(([[
+        until [ -s %s ]; do sleep 0.02; done
+        child=$(cat %s)
+        kill -KILL $p
+        while grep -lzxsF TMPDIR=$mark /proc/[0-9]*/environ | grep -vq "^/proc/$child/"; do sleep 0.02; done
+        kill $child]]):format(pid, pid), script)
       os.remove(pid)
       assert.are.equal(137, status)
     end)

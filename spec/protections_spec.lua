@@ -313,7 +313,7 @@ for _, version in ipairs(versions) do
         local found = find(ok, { PatientID = "FP1" })
         local move = method(ok, "move")
         for _, aet in ipairs { "", ("A"):rep(17), "A\0", "A\\B", 104 } do
-          throws("'TargetAet' must be an AE title, a string of 1 to 16 characters", move, found, { TargetAet = aet })
+          throws("'TargetAet' must be an AE title, a string of 1 to 16 ASCII characters", move, found, { TargetAet = aet })
           throws("'TargetAet' must be an AE title", method(ok, "move_resources"), "Study", { StudyInstanceUID = "1" }, { TargetAet = aet })
           throws("'LocalAet' must be an AE title", method(ok, "store"), NOBODY, { LocalAet = aet })
         end
@@ -565,7 +565,7 @@ for _, version in ipairs(versions) do
             fails(expected, archive:store(ids, options))
           end
         end
-        contains(select(2, archive:store { stored, NOBODY }).message, "nothing under ")
+        contains(select(2, archive:store { stored, NOBODY }).message, "this Orthanc has no resource ")
       end)
     end)
 
