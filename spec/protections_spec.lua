@@ -399,6 +399,7 @@ for _, version in ipairs(versions) do
           local found = find(client:modality "one2", { PatientID = "FP*" })
           local options = { to = "archive", Permissive = true, Synchronous = synchronous or nil }
           local err = incomplete(client:modality "one2":move(found, options))
+          -- The peer sent nothing.
           assert.are.same({ tells and 0xA801 or nil, tells and 0 or 9 }, { err.dimse_status, #(err.missing or {}) })
           assert.is_table(err.result)
         end
