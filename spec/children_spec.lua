@@ -114,7 +114,7 @@ for _, version in ipairs(versions) do
         assert.are.equal("SMITH^JOHN^A^DR", found["A100102"][1].PatientName)
         assert.are.same({ 1, 1, 2 }, { #found["A100001"], #found["A100102"], #found["A100702"] })
         assert.is_nil(found.nobody)
-        contains(warning, "may lack letters")
+        contains(warning, "may lack characters")
         no_query_left()
       end)
 
@@ -158,7 +158,7 @@ for _, version in ipairs(versions) do
         throws("limit", on.three.find_each, on.three, "PatientID", { "a" }, { limit = 0 })
         throws("wait_timeout", on.three.find_each, on.three, "PatientID", { "a" }, { wait_timeout = "x" })
         throws("Query must be", on.three.find_each, on.three, "PatientID", { "a" }, { Query = "x" })
-        throws("given already", on.three.find_each, on.three, "PatientID", { "a" }, { Query = { PatientID = "" } })
+        throws("the list of values replaces it", on.three.find_each, on.three, "PatientID", { "a" }, { Query = { PatientID = "" } })
         throws("are the same tag", on.three.find_each, on.three, "PatientID", { "a", "b", "c" }, { Query = { ["0010,0020"] = "" } })
         throws("children_spec.lua:" .. debug.getinfo(1, "l").currentline + 1, function()
           return on.three:find_each("PatientID", { "a", "b", "c" }, { Levle = "Study" }), nil
@@ -231,7 +231,7 @@ for _, version in ipairs(versions) do
         local found, missing = on.three:find_each("StudyInstanceUID", { "1.2.3.1" }) -- and 1.2.3.0 and 1.2.3.2 come too
         assert.are.same({ 1, 0 }, { #found["1.2.3.1"], #missing })
         local err = fails({ kind = "unknown", code = "unmatched" }, on.bare:find_each("AccessionNumber", { "A1", "A2" }))
-        contains(err.message, "do not tell their AccessionNumber")
+        contains(err.message, "have no AccessionNumber")
       end)
 
       it("asks for the others when one cannot be asked", function()
@@ -405,11 +405,11 @@ for _, version in ipairs(versions) do
         local study, series = { StudyInstanceUID = "1.2" }, { StudyInstanceUID = "1.2", SeriesInstanceUID = "1.2.1" }
         throws("Level = \"Series\"", on.three.series, on.three, series)
         throws("has no studies below", on.three.studies, on.three, study)
-        throws("those before it are not", on.three.instances, on.three, { study, series })
+        throws("the parents before it have Level", on.three.instances, on.three, { study, series })
         throws("parent 2 must be a table", on.three.series, on.three, { study, "x" })
         throws("is expected", on.three.series, on.three, "1.2")
         throws("must be a table of tags", on.three.series, on.three, study, "x")
-        throws("the parents' own", on.three.series, on.three, study, { StudyInstanceUID = "1.3" })
+        throws("identifies the parents", on.three.series, on.three, study, { StudyInstanceUID = "1.3" })
         throws("unknown option 'verify'", on.three.series, on.three, study, {}, { verify = true })
         throws("limit", on.three.series, on.three, study, {}, { limit = "x" })
         throws("must be a string", on.three.series, on.three, { study, { StudyInstanceUID = "1.3" } }, { Modality = true })

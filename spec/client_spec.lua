@@ -3,7 +3,7 @@ local expect = require "spec.support.expect"
 local orthanc = require "spec.support.orthanc"
 local versions = require "spec.support.versions"
 
-local fails = expect.fails
+local fails, throws = expect.fails, expect.throws
 
 for _, version in ipairs(versions) do
   describe("Client, against the Orthanc " .. version.name, function()
@@ -55,8 +55,8 @@ for _, version in ipairs(versions) do
       assert.are.equal("string", type(assert(client:get("/modalities", { expand = false }))[1]))
       local changes = assert(client:get("/changes", { since = 0, limit = 1 }))
       assert.are.equal("integer", math.type(changes.Last))
-      assert.has_error(function() client:get("/changes", { since = {} }) end)
-      assert.has_error(function() client:get("/changes", { 1 }) end)
+      throws("'since' must be a string, a number or a boolean", function() client:get("/changes", { since = {} }) end)
+      throws("keys must be strings", function() client:get("/changes", { 1 }) end)
     end)
 
     it("posts, puts and deletes", function()

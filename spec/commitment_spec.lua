@@ -196,7 +196,7 @@ for _, version in ipairs(versions) do
         throws("storage_commitment: identifier 2 must be a string (a number was given)", pacs.storage_commitment, pacs, { instances[1], 1 })
         throws("did you mean 'Timeout'?", pacs.storage_commitment, pacs, study, { timeout = 1 })
         throws("'Timeout' must be a whole number of seconds", pacs.storage_commitment, pacs, study, { Timeout = 0 })
-        throws("they are the first argument", pacs.storage_commitment, pacs, study, { Resources = {} })
+        throws("the resources are the first argument", pacs.storage_commitment, pacs, study, { Resources = {} })
         throws("Orthanc ignores it for storage commitment", pacs.storage_commitment, pacs, study, { LocalAet = "X" })
         throws("unknown option", function() client:commitment "1.2":wait { timeout = 1 } end)
         for _, uid in ipairs { "", "1.2/remove", "1.2a", ("1"):rep(65), "1.2\0", 12 } do
@@ -325,6 +325,20 @@ describe("A storage commitment that a server tells oddly", function()
     reports("Success", { MISSING })
     assert.are.equal("Success", assert(commitment:wait()).Status)
     assert.are.equal(6, assert(client:get("/count", { of = PATH })))
+  end)
+
+  it("tells progress while the server does not answer", function()
+    assert(client:get(faultd.map { path = PATH, to = faultd.route "/hang" }))
+    local told = {}
+    local commitment = client:commitment(UID)
+    local waiting = task.spawn(commitment.wait, commitment, { progress = function(p) told[#told + 1] = p end })
+    assert.is_truthy(expect.eventually(function() return told[2] end))
+    waiting:cancel()
+    assert.are.equal("cancelled", select(2, waiting:join()).kind)
+    for _, p in ipairs(told) do
+      assert.are.same({ "wait", "Running", false }, { p.op, p.state, p.over })
+    end
+    assert.is_true(told[2].seconds > told[1].seconds)
   end)
 
   it("is given up when the server is away for longer than the client's timeout", function()

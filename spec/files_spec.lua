@@ -53,7 +53,7 @@ describe("download", function()
   end)
 
   before_each(function()
-    client = modalua.connect(server.url, { timeout = 5, retries = 0 })
+    client = modalua.connect(server.url, { timeout = 30, retries = 0 })
     assert(client:post "/reset")
     target = path "target"
     os.remove(target)
@@ -64,12 +64,19 @@ describe("download", function()
     assert.is_nil(read(target .. ".part"))
   end
 
+  -- A task that downloads "ab", of which "a" has been written; the server holds the other byte until it is asked to release `name`.
+  local function downloading(name)
+    local download = task.spawn(client.download, client, faultd.route("/hold", { name = name, body = "ab", send = 1 }), target)
+    assert.is_truthy(eventually(function() return read(target .. ".part") == "a" end))
+    return download
+  end
+
   it("gives the file its name when it is complete", function()
-    local download = task.spawn(client.download, client, "/drip?bytes=4&s=0.2", target)
-    assert.is_truthy(eventually(function() return #(read(target .. ".part") or "") > 0 end))
+    local download = downloading "complete"
     assert.is_nil(read(target))
-    assert.are.equal(4, download:join())
-    assert.are.equal(4, #read(target))
+    assert(client:get("/release", { name = "complete" }))
+    assert.are.equal(2, download:join())
+    assert.are.equal("ab", read(target))
     assert.is_nil(read(target .. ".part"))
   end)
 
@@ -104,7 +111,7 @@ describe("download", function()
 
   it("keeps an error's text out of the file, and gives it", function()
     local err = fails({ kind = "orthanc", status = 404, orthanc_status = 17 }, client:download("/nosuch", target))
-    contains(err.message, "knows nothing under this path")
+    contains(err.message, "has nothing at this path")
     nothing_is_left()
   end)
 
@@ -131,24 +138,23 @@ describe("download", function()
   end)
 
   it("is alone in writing a file", function()
-    local first = task.spawn(client.download, client, "/drip?bytes=4&s=0.2", target)
-    assert.is_truthy(eventually(function() return read(target .. ".part") end))
+    local first = downloading "alone"
     local err = fails({ kind = "refused", code = "file" }, client:download("/ok", target))
     contains(err.message, "somebody else is writing it")
-    assert.are.equal(4, first:join())
-    assert.are.equal(4, #read(target))
+    assert(client:get("/release", { name = "alone" }))
+    assert.are.equal(2, first:join())
+    assert.are.equal("ab", read(target))
   end)
 
   it("leaves nothing when its task is cancelled", function()
-    local download = task.spawn(client.download, client, "/drip?bytes=100&s=0.2", target)
-    assert.is_truthy(eventually(function() return #(read(target .. ".part") or "") > 0 end))
+    local download = downloading "cancelled"
     download:cancel()
     fails({ kind = "cancelled" }, download:join())
     nothing_is_left()
   end)
 
   it("leaves nothing when the process is interrupted", function()
-    local line = ([["$M" -u %s -e 'require"modalua".connect():download("/drip?bytes=100&s=0.2", "%s")' & pid=$!
+    local line = ([["$M" -u %s -e 'require"modalua".connect():download("/hold?name=interrupted&body=ab&send=1", "%s")' & pid=$!
       while [ ! -s '%s.part' ]; do sleep 0.02; done; kill -INT $pid; wait $pid]]):format(server.url, target, target)
     assert.are.equal(130, command.shell(line).status)
     nothing_is_left()
@@ -185,12 +191,12 @@ describe("download", function()
   end)
 
   it("may take long to begin, and long in all, but not be silent in the middle", function()
-    local quick = modalua.connect(server.url, { timeout = 0.4, retries = 0 })
-    assert.are.equal(2, quick:download("/delay?s=1&body={}", target)) -- as an archive that is made first
-    assert.are.equal(6, quick:download("/drip?bytes=6&s=0.2", target))
+    local quick = modalua.connect(server.url, { timeout = 1, retries = 0 })
+    assert.are.equal(2, quick:download("/delay?s=1.5&body={}", target)) -- as an archive that is made first
+    assert.are.equal(15, quick:download("/drip?bytes=15&s=0.1", target))
     os.remove(target)
-    local err = fails({ kind = "timeout" }, quick:download("/drip?bytes=3&s=30", target))
-    contains(err.message, "nothing came through for 0.4")
+    local err = fails({ kind = "timeout" }, quick:download("/hold?name=silent&body=ab&send=1", target))
+    contains(err.message, "nothing came through for 1.0 s")
     nothing_is_left()
   end)
 
@@ -248,7 +254,7 @@ describe("upload", function()
   end)
 
   before_each(function()
-    client = modalua.connect(server.url, { timeout = 5 })
+    client = modalua.connect(server.url, { timeout = 30 })
     assert(client:post "/reset")
     assert(client:get(faultd.map { path = "/instances" }))
   end)
@@ -298,7 +304,7 @@ describe("upload", function()
   end)
 
   it("may be answered late, once everything has been sent", function()
-    local quick = modalua.connect(server.url, { timeout = 0.4 })
+    local quick = modalua.connect(server.url, { timeout = 1 })
     served.write_file(path "source", "instance")
     answers(1, "/delay", { s = 1.5, body = '{"Status":"Success"}' })
     assert.are.equal("Success", assert(quick:upload(path "source")).Status)
@@ -328,7 +334,7 @@ for _, version in ipairs(versions) do
 
     setup(function()
       servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary })
-      client, at_pacs = modalua.connect(servers.LOCAL.url, { timeout = 2 }), modalua.connect(servers.PACS.url)
+      client, at_pacs = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url)
       assert(samples.store(at_pacs))
       instances = assert(at_pacs:get "/instances")
     end)
@@ -441,11 +447,13 @@ for _, version in ipairs(versions) do
       end)
 
       it("are given up when the server hangs in the middle, or the file changes under them", function()
+        local impatient = modalua.connect(servers.LOCAL.url, { timeout = 1 })
         big.write(path "big.dcm", template, uid, 1, 32)
-        assert(client:get "/system")
         servers.LOCAL:signal "STOP"
-        fails({ kind = "timeout", file = path "big.dcm" }, client:upload(path "big.dcm"))
-        fails({ kind = "timeout" }, client:upload { data = read(path "big.dcm") })
+        local first = task.spawn(impatient.upload, impatient, path "big.dcm")
+        local second = task.spawn(impatient.upload, impatient, { data = read(path "big.dcm") })
+        fails({ kind = "timeout", file = path "big.dcm" }, first:join())
+        fails({ kind = "timeout" }, second:join())
         local shortened
         local upload_ = task.spawn(client.upload, client, path "big.dcm", { progress = function(p)
           if p.done and p.done > 0 and not shortened then

@@ -1,4 +1,5 @@
 local json = require "modalua.json"
+local throws = require "spec.support.expect".throws
 
 local function message_of(text)
   local value, err = json.decode(text)
@@ -243,9 +244,9 @@ describe("json.decode", function()
 
   it("throws on anything but a string", function()
     for _, value in ipairs { 1, true, {}, print } do
-      assert.error(function() json.decode(value) end)
+      throws("bad argument #1 to 'decode'", function() json.decode(value) end)
     end
-    assert.error(function() json.decode() end)
+    throws("bad argument #1 to 'decode'", function() json.decode() end)
   end)
 
   it("is not misled by strings that look like its own marks", function()
@@ -291,7 +292,7 @@ describe("json.encode", function()
     assert.equal("false", json.encode(false))
     assert.equal("null", json.encode(nil))
     assert.equal('{"a":null}', json.encode { a = json.null })
-    assert.error(function() json.encode() end)
+    throws("bad argument #1 to 'encode'", function() json.encode() end)
   end)
 
   it("lets the marks decide, and takes an empty table for an object", function()
@@ -415,16 +416,16 @@ describe("json.array and json.object", function()
   end)
 
   it("leave foreign metatables and other values alone", function()
-    assert.error(function() json.array(setmetatable({}, {})) end)
-    assert.error(function() json.object(setmetatable({}, {})) end)
-    assert.error(function() json.array(1) end)
-    assert.error(function() json.array(json.null) end)
+    throws("bad argument #1 to 'array'", function() json.array(setmetatable({}, {})) end)
+    throws("bad argument #1 to 'object'", function() json.object(setmetatable({}, {})) end)
+    throws("table expected", function() json.array(1) end)
+    throws("table expected", function() json.array(json.null) end)
   end)
 
   it("show a name instead of a metatable that scripts could change", function()
     assert.equal("json.array", getmetatable(json.array()))
     assert.equal("json.object", getmetatable(json.object()))
-    assert.error(function() setmetatable(json.array(), {}) end)
+    throws("cannot change a protected metatable", function() setmetatable(json.array(), {}) end)
     assert.matches("^json%.array: ", tostring(json.array()))
   end)
 end)
@@ -449,8 +450,8 @@ describe("json.get", function()
 
   it("calls no metamethods and throws on other types", function()
     assert.is_nil(json.get(setmetatable({}, { __index = function() error "called" end }), "a.b"))
-    assert.error(function() json.get("text", "a") end)
-    assert.error(function() json.get({}) end)
+    throws("table expected", function() json.get("text", "a") end)
+    throws("string expected", function() json.get({}) end)
   end)
 end)
 

@@ -305,7 +305,7 @@ describe("modalua playground", function()
   end)
 
   it("leaves a script that runs elsewhere without servers", function()
-    assert.matches("there is no playground here", command.run("-e", "require 'modalua.playground'.servers()").err, 1, true)
+    assert.matches("this script does not run in a playground", command.run("-e", "require 'modalua.playground'.servers()").err, 1, true)
   end)
 
   -- Starts a playground whose script waits, runs the shell lines `attack` on it, where $p is its number, and gives its exit status.

@@ -438,7 +438,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(3, #incomplete(client:query(found.ID):move({}, 1)).missing)
         assert.are.equal(3, #incomplete(liar:move_resources("Patient", { PatientID = "FP0" }, { to = "archive" })).missing)
         local err = fails({ kind = "unknown", code = "unproven" }, liar:move(found, { TargetAet = "STRANGER" }))
-        contains(err.message, "STRANGER is no modality of this server")
+        contains(err.message, "this server knows no modality with the AE title STRANGER")
         assert.are.equal(4, #logged "C-MOVE")
       end)
 
@@ -757,7 +757,7 @@ for _, version in ipairs(versions) do
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local err = fails({ kind = "unknown", code = "unproven" }, pacs:move(found, { TargetAet = "STRANGER" }))
       contains(err.message, "the server has forgotten the job before its outcome was seen")
-      contains(err.message, "STRANGER is no modality of this server")
+      contains(err.message, "this server knows no modality with the AE title STRANGER")
     end)
 
     it("is no success without proof when it blocks", function()
@@ -782,7 +782,7 @@ for _, version in ipairs(versions) do
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
       local result = assert(forgetful:job(job):wait()) -- who started it can prove it
-      assert.are.same({ 2, "compared by modalua: the server has forgotten the job" }, { result.InstancesCount, result.Description })
+      assert.are.same({ 2, "verified by modalua: the server has forgotten the job" }, { result.InstancesCount, result.Description })
       local err = fails({ code = "job_gone" }, forgetful:job(job):wait())
       assert.are.equal(job.ID, err.job)
     end)

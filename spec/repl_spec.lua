@@ -89,7 +89,7 @@ describe("A session", function()
   end)
 
   it("hints at what people mean who are used to other things", function()
-    shows("local x ends with this line; without 'local' it stays", "local x = 5")
+    shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
     contains(fails "a != b", "~=")
     contains(fails "x += 1", "x = x + 1")

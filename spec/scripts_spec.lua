@@ -78,7 +78,7 @@ describe("The script", function()
         assert.are.same({ "", 2 }, { result.out, result.status })
       end
       local result = run("find_and_move.lua", "pacs", "archive", "--max", "2", "PatientName=SMITH*")
-      assert.are.same({ "", "pacs has 3 such studies, and --max is 2: nothing was moved\n", 1 },
+      assert.are.same({ "", "pacs has 3 of these studies, and --max is 2: nothing was moved\n", 1 },
         { result.out, result.err, result.status })
     end)
 
@@ -111,7 +111,7 @@ describe("The script", function()
     it("asks nothing when a line is blank", function()
       local result = cohort("A100801\n\n", "archive")
       assert.are.same({ "", 1 }, { result.out, result.status })
-      assert.matches("value 2, '', is blank, and would match everything: nothing was asked", result.err)
+      assert.matches("value 2, '', is blank and would match everything: no request was sent", result.err)
     end)
 
     it("says why a study was not moved, and how it is called", function()

@@ -1,4 +1,5 @@
 -- Rows as a table that fits, as lines, and as CSV; and how much room letters take.
+local command = require "spec.support.command"
 local doc = require "modalua.doc"
 local letters = require "modalua.letters"
 local tables = require "modalua.table"
@@ -9,6 +10,13 @@ describe("modalua.letters", function()
       ["u\u{308}"] = 1, ["김희중"] = 6, ["\u{1112}\u{1174}"] = 2, ["สวัสดี"] = 4, ["a\u{200B}b"] = 2, ["😀"] = 2, [""] = 0,
       ["שלום"] = 4, ["ＡＢ"] = 4, ["…"] = 1, ["\u{20000}"] = 2 } do
       assert.are.equal(width, letters.width(text), text)
+    end
+  end)
+
+  it("knows it in every locale", function()
+    for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
+      local result = command.shell(locale .. [[ "$M" -e 'print(require "modalua.letters".width "山田^太郎")']])
+      assert.are.same({ "9\n", "" }, { result.out, result.err })
     end
   end)
 

@@ -1,7 +1,10 @@
 local task = require "modalua.task"
 local modalua = require "modalua"
 local command = require "spec.support.command"
+local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
+
+local throws = expect.throws
 
 describe("modalua.task", function()
   local server, client
@@ -67,7 +70,7 @@ describe("modalua.task", function()
       local t = task.spawn(function() return 1 end)
       assert.has_error(function() string.gsub("x", "x", function() t:join() end) end,
         "cannot wait for a task here (inside a callback of C, or a coroutine of your own)")
-      assert.has_error(function() coroutine.wrap(function() t:join() end)() end)
+      throws("cannot wait for a task here", function() coroutine.wrap(function() t:join() end)() end)
       assert.are.equal(1, (t:join()))
     end)
 
@@ -81,10 +84,10 @@ describe("modalua.task", function()
     end)
 
     it("checks its arguments", function()
-      assert.has_error(function() task.spawn(1) end)
-      assert.has_error(function() task.sleep(-1) end)
-      assert.has_error(function() task.sleep(0 / 0) end)
-      assert.has_error(function() task.sleep(math.huge) end)
+      throws("bad argument #1 to 'spawn'", function() task.spawn(1) end)
+      throws("bad argument #1 to 'sleep'", function() task.sleep(-1) end)
+      throws("bad argument #1 to 'sleep'", function() task.sleep(0 / 0) end)
+      throws("bad argument #1 to 'sleep'", function() task.sleep(math.huge) end)
     end)
 
     it("shows its state", function()
@@ -296,7 +299,7 @@ describe("modalua.task", function()
     end)
     task.sleep(0)
     assert.are.same({ false, "cannot resume non-suspended coroutine" }, { coroutine.resume(co) })
-    assert.has_error(function() coroutine.close(co) end)
+    throws("cannot close a normal coroutine", function() coroutine.close(co) end)
     assert.are.equal("slept", (t:join()))
   end)
 

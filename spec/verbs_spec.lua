@@ -221,11 +221,11 @@ for _, version in ipairs(versions) do
 
       it("says on standard error what was not asked for, and what letters may be missing", function()
         local result = run("find", "pacs", "PatientID=MOD-0012", "0009,1001")
-        contains(result.err, "modalua: not asked for, as no tag of studies: 0009,1001\n")
+        contains(result.err, "modalua: left out, since studies do not have these tags: 0009,1001\n")
         assert(ground.client:put("/tools/default-encoding", "Latin1"))
         result = run("find", "pacs", "PatientID=JP*")
         assert(ground.client:put("/tools/default-encoding", "Utf8"))
-        contains(result.err, "modalua: names and descriptions may lack letters")
+        contains(result.err, "modalua: names and descriptions may lack characters")
         assert.are.equal(3, #lines_of(result.out))
       end)
 
@@ -233,8 +233,8 @@ for _, version in ipairs(versions) do
         for _, case in ipairs {
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
           { 1, "the server knows no modality 'whatever'; it knows archive, pacs, slow", "whatever" },
-          { 1, "did you mean PatientName?", "pacs", "PatientNam=X*" },
-          { 1, "did you mean PatientName where it says PatientNam?", "pacs", "PatientNam" },
+          { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
+          { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
           { 1, "ModalitiesInStudy is the tag for studies", "pacs", "Modality=CT" },
           { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
           { 2, "there is no level 'x'; the levels are Patient, Study, Series, Instance", "pacs", "-L", "x" },
@@ -242,7 +242,7 @@ for _, version in ipairs(versions) do
           { 2, "option '--csv' can not be used together with option '--json'", "pacs", "--json", "--csv" },
           { 2, "PatientID is given twice", "pacs", "PatientID=1", "PatientID=2" },
           { 2, "PatientID is given twice", "pacs", "PatientID=1", "0010,0020" },
-          { 2, "'=x' is no Tag=Value", "pacs", "=x" },
+          { 2, "'=x' is not Tag=Value", "pacs", "=x" },
           { 2, "missing argument 'NAME'" },
         } do
           local result = run("find", table.unpack(case, 3))
@@ -292,8 +292,8 @@ for _, version in ipairs(versions) do
       it("takes no misspelt name for an AE title, unless that is what it is said to be", function()
         local result = run("move", "pacs", "--to", "archvie", "PatientID=JP-77002")
         assert.are.same({ 1, "" }, { result.status, result.out })
-        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? An AE title that only the source knows is "
-          .. "given with --to-aet.\n")
+        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? (for an AE title that only the source "
+          .. "knows, use --to-aet)\n")
         result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
@@ -305,12 +305,12 @@ for _, version in ipairs(versions) do
       it("moves nothing on doubt", function()
         local before = archived()
         for _, case in ipairs {
-          { 1, "nothing narrows this query", "--to", "archive" },
-          { 1, "nothing narrows this query", "--to", "archive", "PatientID=*" },
-          { 1, "nothing narrows this query", "--to", "archive", "PatientID" },
-          { 2, "PatientID= is empty, which would match everything", "--to", "archive", "PatientID=", "--all" },
-          { 1, "nothing was found, and nothing was moved", "--to", "archive", "PatientID=NONE" },
-          { 1, "and --max is 2: nothing was moved (--max N, or --yes)", "--to", "archive", "PatientID=MOD*", "--max", "2" },
+          { 1, "this query has no filter", "--to", "archive" },
+          { 1, "this query has no filter", "--to", "archive", "PatientID=*" },
+          { 1, "this query has no filter", "--to", "archive", "PatientID" },
+          { 2, "PatientID= has no value and would match everything", "--to", "archive", "PatientID=", "--all" },
+          { 1, "nothing was found, so nothing was moved", "--to", "archive", "PatientID=NONE" },
+          { 1, "and --max is 2: nothing was moved (use --max N or --yes)", "--to", "archive", "PatientID=MOD*", "--max", "2" },
           { 2, "either --to or --to-aet is needed", "PatientID=MOD*" },
           { 2, "either --to or --to-aet is needed", "--to", "archive", "--to-aet", "ARCHIVE", "PatientID=MOD*" },
           { 2, "a whole number, 1 or more, is expected, not '0'", "--to", "archive", "--max", "0", "PatientID=MOD*" },

@@ -201,15 +201,15 @@ for _, version in ipairs(versions) do
       local loop = {}
       loop.Xyzzy = { loop }
       wrong("is nested too deeply", loop)
-      assert.has_error(function() worklist:find_worklist() end)
-      assert.has_error(function() worklist:find_worklist "P1" end)
+      throws("table expected, got nil", function() worklist:find_worklist() end)
+      throws("table expected, got string", function() worklist:find_worklist "P1" end)
     end)
 
     it("checks its options, and knows an option that stands among the tags", function()
       for _, name in ipairs { "Timeout", "Query", "wait_timeout", "extra", "simplify" } do
         throws(("'%s' is no tag; the tags are the first argument"):format(name), worklist.find_worklist, worklist, { [name] = 1 })
       end
-      for name, part in pairs { Timeot = "did you mean 'Timeout'?", Simplify = "it is simplify = true here", Full = "simplify = false",
+      for name, part in pairs { Timeot = "did you mean 'Timeout'?", Simplify = "use simplify = true", Full = "simplify = false",
         Query = "the tags are the first argument", LocalAet = "Orthanc ignores it for worklists", Short = "short = true" } do
         throws(part, worklist.find_worklist, worklist, {}, { [name] = true })
       end

@@ -1,4 +1,4 @@
-/* host.c - what a host and its scripts share: functions of the host's, globals, modules. */
+/* embed/globals.c - what a host and its scripts share: functions of the host's, globals, modules. */
 #include <stdbool.h>
 
 #include "runs.h"

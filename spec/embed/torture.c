@@ -116,10 +116,24 @@ static const char roles[] =
     "http://u:p@h/x\",\"Content\":{\"Peer\":{\"Url\":\"http://u:p@h/\",\"HttpHeaders\":{"
     "\"T\":\"t\"}}}}')\n";
 
-static const char modality_scenario[] =
-    "local modalua, task = require 'modalua', require 'modalua.task'\n"
-    "local client = modalua.connect('%s')\n"
-    "local pacs = client:modality('pacs', {max_moves = 1})\n"
+/* Loads parts of the Lua half: each is loaded when a function of it is called first. */
+#define LOADING                                                         \
+    "local modalua, task = require 'modalua', require 'modalua.task'\n" \
+    "local client = modalua.connect('http://127.0.0.1:1')\n"            \
+    "local pacs = client:modality 'pacs'\n"                             \
+    "assert(not pcall(client.find, client, {}))\n"                      \
+    "assert(not pcall(client.changes, client, 1))\n"                    \
+    "assert(not pcall(client.commitment, client, ''))\n"                \
+    "assert(not pcall(pacs.configure, pacs, 1))\n"                      \
+    "assert(not pcall(pacs.find_each, pacs, 1))\n"                      \
+    "assert(not pcall(pacs.series, pacs, 1))\n"                         \
+    "assert(not pcall(pacs.move_resources, pacs, 1))\n"
+
+static const char loading_scenario[] = LOADING;
+
+static const char modality_scenario[] = LOADING
+    "client = modalua.connect('%s')\n"
+    "pacs = client:modality('pacs', {max_moves = 1})\n"
     "assert(pacs:echo())\n"
     "do\n"
     "  local found <close> = assert(pacs:find {Level = 'Study', Query = {PatientName = "
@@ -278,16 +292,18 @@ static long torment(run_fn run, const char *scenario, const char *url, long firs
 int main(int argc, char **argv)
 {
     char code[8192];
-    long plain, modality, host, loading;
+    long plain, loading, modality, host, required, loaded;
     CHECK(argc == 2);
     plain = torment(run_plain, general_scenario, argv[1], 0);
     snprintf(code, sizeof code, roles, argv[1]);
     CHECK(!attempt(run_plain, argv[1], code, -1, 0, NULL));
-    CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0,
-                   &loading)); /* has been tried by then */
-    modality = torment(run_plain, modality_scenario, argv[1], loading);
+    /* Each scenario begins where the one before it has ended. */
+    CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0, &required));
+    loading = torment(run_plain, loading_scenario, argv[1], required);
+    CHECK(!attempt(run_plain, argv[1], loading_scenario, -1, 0, &loaded));
+    modality = torment(run_plain, modality_scenario, argv[1], loaded);
     host = torment(run_host, host_scenario, argv[1], 0);
-    printf("%ld, %ld and %ld runs failed an allocation\n", plain, modality, host);
-    CHECK(plain > 500 && modality > 500 && host > 500);
+    printf("%ld, %ld, %ld and %ld runs failed an allocation\n", plain, loading, modality, host);
+    CHECK(plain > 500 && loading > 500 && modality > 500 && host > 500);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* libFuzzer target: the JSON scanner on any bytes, and the copy with placeholders on any text that
- * passes. run.sh builds it. */
+/* json_fuzz.c - a libFuzzer target: runs the JSON scanner on any bytes. If the bytes are valid JSON,
+ * it also makes the copy with placeholders and checks it. spec/fuzz/run.sh builds and runs it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +12,8 @@ static void require(bool fact)
         abort();
 }
 
-/* The copy fits its room, is JSON, and has strings where the placeholders are. */
+/* Checks that the copy with placeholders is no larger than announced and is valid JSON. In the copy,
+ * strings replace the empty arrays and the integers beyond 2^53. */
 static void check_placeholders(const char *text, size_t size, const json_scan_facts *facts)
 {
     static const char token[] = "0123456789abcdef0123456789abcdef";

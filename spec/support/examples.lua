@@ -2,13 +2,14 @@
 --
 --   modalua playground spec/support/examples.lua RESULTS
 --
--- in an empty working folder and with a TMPDIR of its own. RESULTS becomes JSON: from the name of each function to "" or to what is wrong,
--- and from "version" to the version of Orthanc, as ORTHANC_VERSION counts.
+-- in an empty working folder and with its own TMPDIR. It writes a JSON object to the file RESULTS. For each function the object has an
+-- entry with the function's name: "" if its example ran, else the error message. The entry "version" is the number of Orthanc's version,
+-- built as ORTHANC_VERSION builds it.
 local help = require "modalua.help"
 local json = require "modalua.json"
 local playground = require "modalua.playground"
 
--- The address of one of the playground's servers, from its configuration file.
+-- Reads the URL and the credentials of a server of the playground from the server's configuration file.
 local function address_of(name)
   local pipe = assert(io.popen(('cat "$TMPDIR"/modalua-playground-*/%s.json'):format(name)))
   local config = assert(json.decode(pipe:read "a"))
@@ -19,7 +20,7 @@ end
 local addresses = { ["local"] = address_of "local", pacs = address_of "pacs", archive = address_of "archive" }
 local servers = playground.servers()
 
--- What the examples assume, beside help.context.
+-- The examples also need a peer named "clinic" and a file image.dcm; help.context does not make these.
 local clinic = addresses.archive
 assert(servers["local"]:peer "clinic":configure { Url = clinic.url, Username = clinic.username, Password = clinic.password, create = true })
 local any = assert(servers.pacs:get "/instances")[1]

@@ -169,8 +169,8 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
     lua_pop(L, 1);
 }
 
-/* Orthanc has put every answer into its DefaultEncoding: what that lacks is gone without a trace.
- */
+/* Orthanc converts every answer to its DefaultEncoding, and removes without a trace the characters
+ * that this encoding lacks. */
 static void push_warning(lua_State *L, const loss *l)
 {
     if (!l->texts || (l->encoding && orthanc_encoding_is_complete(l->encoding))) {
@@ -178,9 +178,9 @@ static void push_warning(lua_State *L, const loss *l)
         return;
     }
     lua_pushfstring(L,
-                    "names and descriptions may lack letters: the server passes answers on in its "
-                    "DefaultEncoding, %s, and leaves out what that does not have",
-                    l->encoding ? l->encoding->name : "which they do not tell");
+                    "names and descriptions may lack characters: the server converts answers to "
+                    "its DefaultEncoding, %s, and removes the characters that it lacks",
+                    l->encoding ? l->encoding->name : "which is unknown");
     if (l->signs > 1)
         lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
                         (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);
@@ -188,8 +188,9 @@ static void push_warning(lua_State *L, const loss *l)
         lua_pushfstring(L, " (it shows in %s of answer %I)", l->where, (LUAI_UACINT)l->first);
     else
         lua_pushliteral(L, "");
-    lua_pushliteral(L, "; \"DefaultEncoding\": \"Utf8\" in the server's configuration, or "
-                       "client:use_utf8() until its next start, keeps them");
+    lua_pushliteral(L, "; to keep them, set \"DefaultEncoding\": \"Utf8\" in the server's "
+                       "configuration, or call client:use_utf8(), which lasts until the server's "
+                       "next start");
     lua_concat(L, 3);
 }
 

@@ -8,7 +8,6 @@
 #include "api/files.h"
 #include "api/find_result.h"
 #include "api/job.h"
-#include "api/local_find.h"
 #include "api/remote.h"
 #include "api/modality_methods.h"
 #include "api/peer.h"
@@ -174,10 +173,19 @@ static int l_job(lua_State *L)
     return job_push(L, 1, 2);
 }
 
-static int l_commitment(lua_State *L)
+/* Of functions that are written in Lua. */
+static int l_check_self(lua_State *L)
 {
+    client_check(L, 1);
+    return 0;
+}
+
+static int l_check_find(lua_State *L)
+{
+    client_check(L, 1);
     lua_settop(L, 2);
-    return commitment_push(L, 1, 2);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    return 0;
 }
 
 static const option changes_rows[] = {
@@ -309,7 +317,8 @@ static const doc_row methods[] = {
                  "  print(job.ID, job.Type, job.State)\n"
                  "end" },
     { .name = "find",
-      .function = local_find_find,
+      .part = "core.local_find",
+      .function = l_check_find,
       .signature = "client:find(data) -> list | nil, err",
       .help =
           "Searches what this Orthanc itself holds (POST /tools/find). Returns the identifiers "
@@ -321,7 +330,8 @@ static const doc_row methods[] = {
                  "for _, study in ipairs(studies) do print(study.ID, "
                  "study.MainDicomTags.StudyDescription) end" },
     { .name = "commitment",
-      .function = l_commitment,
+      .part = "core.commitment",
+      .function = l_check_self,
       .signature = "client:commitment(uid) -> commitment",
       .help = "Returns a storage commitment that the server still knows, by its transaction UID: "
               "commitment.id, or StorageCommitmentTransactionUID in the result of a store. No "

@@ -1,5 +1,4 @@
-/* api/commitment.h - storage commitment: a modality's word that it keeps what it was sent. DICOM PS3.4
- * J; POST /modalities/{name}/storage-commitment, GET /storage-commitment/{uid}, POST …/remove. */
+/* api/commitment.h - the type of storage commitments. What they do is in lua/modalua/core/commitment.lua. */
 #ifndef API_COMMITMENT_H
 #define API_COMMITMENT_H
 
@@ -7,11 +6,8 @@
 
 #include "engine/loop.h"
 
-int commitment_request(lua_State *L); /* modality:storage_commitment(resources [, options]) */
-
-/* Pushes the commitment of the client at index whose transaction UID is at index `uid`; no I/O.
- * Throws when that cannot be one. `return commitment_push(…);` [-0, +1, v] */
-int commitment_push(lua_State *L, int client, int uid);
+/* For the Lua half: (client, uid) -> commitment. */
+int commitment_new(lua_State *L);
 
 /* Makes the type known to the state. [-0, +0, m] */
 void commitment_open(lua_State *L, loop *lp);

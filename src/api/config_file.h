@@ -1,4 +1,4 @@
-/* api/config_file.h - the file in which a user's servers have names:
+/* api/config_file.h - the user's file that gives names to servers:
  *
  *     return {
  *       default = "hospital",
@@ -8,17 +8,18 @@
  *       },
  *     }
  *
- * A server has the options of modalua.connect. The text is Lua that sees no variable, so
- * nothing but tables and strings; a file with a secret in it must be its owner's alone to read. */
+ * A server has the options of modalua.connect (base/connect_options.def). The text is Lua, but sees
+ * no variables: it can only build tables and strings. When it holds a secret, only its owner may be
+ * able to read the file. */
 #ifndef API_CONFIG_FILE_H
 #define API_CONFIG_FILE_H
 
 #include <lua.h>
 #include <stdbool.h>
 
-/* Pushes the options of the server of that name in the file; name NULL: of the file's default.
- * False, and pushes nothing: without a name, there is no file, or it has no default. Throws on
- * everything else that is wrong, in the name of connect. [-0, +(0|1), v] */
+/* Pushes the options of the named server. name NULL: of the file's default server; when there is no
+ * file (file NULL, too), or it has no default, returns false and pushes nothing. Throws everything
+ * else that is wrong as an error of connect. [-0, +(0|1), v] */
 bool config_file_push(lua_State *L, const char *file, const char *name);
 
 #endif

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "api/config_file.h"
+#include "api/connect_options.h"
 #include "binding/doc.h"
 #include "binding/error.h"
-#include "binding/options.h"
 #include "binding/userdata.h"
 #include "orthanc/sandbox_routes.h"
 #include "request/client_record.h"
@@ -15,136 +15,132 @@
 
 #define DEFAULT_URL "http://localhost:8042"
 
-enum {
-    DEFAULT_INFLIGHT = 8,
-    DEFAULT_TIMEOUT = 30,
-    DEFAULT_CONNECT_TIMEOUT = 10,
-    DEFAULT_RETRIES = 2
-};
+static const char config_key; /* of the host's modalua_config in the registry */
 
-static const char defaults_key; /* of the host's defaults in the registry */
+/* ---- the options ---- */
 
-/* ---- connect ---- */
-
-typedef struct connect_options {
-    http_options http;
-    double timeout;
-    const char *profile;
-} connect_options;
-
-#define AT(field) offsetof(connect_options, field)
-/* clang-format off */
-static const option connect_rows[] = {
-    { "url", OPTION_STRING, AT(http.url), "address of the server, when it is not the first argument" },
-    { "username", OPTION_STRING, AT(http.username), "user name" },
-    { "password", OPTION_STRING, AT(http.password), "password of that user" },
-    { "token", OPTION_STRING, AT(http.token), "sent as Authorization: Bearer, in place of a user name" },
-    { "headers", OPTION_TABLE, 0, "headers of each request, from name to value" },
-    { "timeout", OPTION_SECONDS, AT(timeout), "how long the server may take for what it answers by itself (default: 30)" },
-    { "profile", OPTION_STRING, AT(profile), "name of a server in your configuration file" },
-    { "connect_timeout", OPTION_SECONDS, AT(http.connect_timeout), "how long a connection may take (default: 10)" },
-    { "max_inflight", OPTION_COUNT, AT(http.max_inflight), "how many requests run at the same time (default: 8)" },
-    { "retries", OPTION_NUMBER, AT(http.retries), "how often a read or an echo is tried again, within timeout (default: 2)" },
-    { "ca", OPTION_STRING, AT(http.ca), "file with the certificates that sign the server's" },
-    { "cert", OPTION_STRING, AT(http.cert), "file with a client certificate" },
-    { "key", OPTION_STRING, AT(http.key), "file with its private key" },
-    { "insecure", OPTION_FLAG, AT(http.insecure), "true: does not check the server's certificate" },
-    { "proxy", OPTION_STRING, AT(http.proxy), "address of a proxy, such as \"http://host:3128\" or \"socks5://host:1080\"" },
-    OPTIONS_END
-};
-/* clang-format on */
-#undef AT
-
-static int client_gc(lua_State *L)
+/* The configuration of the runtime. In a state that the host owns it is empty. [-0, +0, -] */
+static const modalua_config *host_config(lua_State *L)
 {
-    client *c = lua_touserdata(L, 1);
-    http_server *s = c->server;
-    c->server = NULL;
-    http_server_free(s);
-    return 0;
-}
-
-static const client_defaults *host_defaults(lua_State *L)
-{
-    static const client_defaults none = { 0 };
-    const client_defaults *d;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &defaults_key);
-    d = lua_touserdata(L, -1);
+    static const modalua_config empty = { 0 };
+    const modalua_config *config;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &config_key);
+    config = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return d ? d : &none;
+    return config ? config : &empty;
 }
 
-/* The host's address and credentials are for a script that names none. */
-static void apply_defaults(connect_options *o, const client_defaults *d)
+static bool has_credentials(const connect_options *o)
 {
-    o->http.environment_proxy = d->environment_proxy;
+    return o->http.username || o->http.token;
+}
+
+static bool is_credential(connect_secrecy secrecy)
+{
+    return secrecy == CONNECT_USER || secrecy == CONNECT_PASSWORD;
+}
+
+/* Without a URL the server is the host's default server, with the host's options. Credentials of
+ * the script replace those of the host. */
+static void apply_config(connect_options *o, const modalua_config *config)
+{
+    bool own_credentials = has_credentials(o);
+    o->http.environment_proxy = (config->flags & MODALUA_ENVIRONMENT) != 0;
     if (o->http.url)
         return;
-    o->http.url = d->url ? d->url : DEFAULT_URL;
-    if (d->url && !o->http.username && !o->http.token) {
-        o->http.username = d->username;
-        o->http.password = d->password;
-        o->http.token = d->token;
+    for (size_t i = 0; config->url && connect_options_rows[i].name; i++) {
+        const connect_trait *trait = &connect_options_traits[i];
+        const char **value = (const char **)((char *)o + connect_options_rows[i].offset);
+        if (trait->config == CONNECT_NO_CONFIG || *value)
+            continue;
+        if (!own_credentials || !is_credential(trait->secrecy))
+            *value = *(const char *const *)((const char *)config + trait->config);
     }
+    if (!o->http.url)
+        o->http.url = DEFAULT_URL;
 }
 
-/* The script's credentials stand in place of the profile's, not beside them. The profile's options
- * are on the top. */
-static void drop_credentials(lua_State *L, const connect_options *o)
+/* Credentials of the script replace those of the profile, whose options are on the top. */
+static void drop_credentials(lua_State *L)
 {
-    static const char *const names[] = { "username", "password", "token" };
-    for (size_t i = 0; (o->http.username || o->http.token) && i < 3; i++) {
-        lua_pushnil(L);
-        lua_setfield(L, -2, names[i]);
+    for (size_t i = 0; connect_options_rows[i].name; i++)
+        if (is_credential(connect_options_traits[i].secrecy)) {
+            lua_pushnil(L);
+            lua_setfield(L, -2, connect_options_rows[i].name);
+        }
+}
+
+/* Copies the fields of the table at `from` to the table on the top. [-0, +0, m] */
+static void copy_fields(lua_State *L, int from)
+{
+    for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
     }
 }
 
-/* Options that come from the file of servers are put under those of the script at index, which are
- * read already: the script's win. Pushes the table of all of them, which the strings live in. */
+/* Reads the options of the profile that the script or the host names, and over them the script's
+ * own, from the table at `options`. Pushes a table with all of them, which owns the strings; nil
+ * when there is no profile. [-0, +1, v] */
 static void apply_profile(lua_State *L, connect_options *o, int options)
 {
-    const client_defaults *d = host_defaults(L);
-    const char *name = o->profile ? o->profile : d->profile;
-    connect_options own = *o;
+    const modalua_config *config = host_config(L);
+    const char *name = o->profile ? o->profile : config->profile, *own_profile = o->profile;
+    bool own_credentials = has_credentials(o);
     if (o->profile && o->http.url)
         error_usage(L, "connect: give a URL or a profile, not both: a profile's credentials are "
                        "for its own URL");
-    if (o->http.url || (!o->profile && d->url) || !config_file_push(L, d->config_file, name)) {
+    if (o->http.url || (!o->profile && config->url) ||
+        !config_file_push(L, config->config_file, name)) {
         lua_pushnil(L);
         return;
     }
-    drop_credentials(L, &own);
-    lua_pushfstring(L, "connect, by %s", d->config_file);
-    options_read(L, -2, lua_tostring(L, -1), connect_rows, o);
+    if (own_credentials)
+        drop_credentials(L);
+    lua_pushfstring(L, "connect, by %s", config->config_file);
+    options_read(L, -2, lua_tostring(L, -1), connect_options_rows, o);
     lua_pop(L, 1);
-    if (o->profile != own.profile)
+    if (o->profile != own_profile)
         error_usage(L, "connect: a profile cannot have a `profile`");
     if (lua_istable(L, options))
-        for (lua_pushnil(L); lua_next(L, options); lua_pop(L, 1)) {
-            lua_pushvalue(L, -2);
-            lua_pushvalue(L, -2);
-            lua_rawset(L, -5);
-        }
-    options_read(L, -1, "connect", connect_rows, o);
+        copy_fields(L, options);
+    options_read(L, -1, "connect", connect_options_rows, o);
+}
+
+static void check_credentials(lua_State *L, const connect_options *o)
+{
+    if (o->http.password && !o->http.username)
+        luaL_error(L, "connect: a password was given without a username");
+    if (o->http.username && !o->http.password)
+        luaL_error(L, "connect: a username was given without a password");
+    if (o->http.username && o->http.token)
+        luaL_error(L, "connect: give a username and a password, or a token, not both");
+    if (o->http.username && strchr(o->http.username, ':'))
+        luaL_error(L, "connect: a username cannot hold ':' (basic authentication)");
+    if (o->http.key && !o->http.cert)
+        luaL_error(L, "connect: a key was given without a cert");
 }
 
 /* ---- in a sandbox ---- */
 
-/* What has to do with files, or leads elsewhere than the URL says. */
+/* The options that are files, or that lead to another server than the URL says, are for the host.
+ */
 static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
 {
-    static const char *const hosts[] = {
-        "profile", "ca", "cert", "key", "proxy", "insecure", NULL
-    };
-    for (int i = 0; lua_istable(L, options) && hosts[i]; i++) {
-        if (lua_getfield(L, options, hosts[i]) != LUA_TNIL)
-            guard_check(L, lp, "connect",
-                        lua_pushfstring(L, "the option '%s' is the host's alone", hosts[i]));
+    for (size_t i = 0; lua_istable(L, options) && connect_options_rows[i].name; i++) {
+        const char *name = connect_options_rows[i].name;
+        if (!connect_options_traits[i].host_only)
+            continue;
+        if (lua_getfield(L, options, name) != LUA_TNIL)
+            guard_check(
+                L, lp, "connect",
+                lua_pushfstring(L, "a sandboxed script cannot set '%s': only its host can", name));
         lua_pop(L, 1);
     }
 }
 
-/* Whether the server is at or below that of the URL. */
+/* Whether the server is that of the URL, with the same path or one below. */
 static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *url)
 {
     char why[160];
@@ -153,11 +149,11 @@ static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *u
     bool below = above && http_server_is_below(s, above);
     http_server_free(above);
     if (!above)
-        luaL_error(L, "connect: one of the servers that the host allows cannot be: %s", why);
+        luaL_error(L, "connect: one of the servers that the host allows cannot be used: %s", why);
     return below;
 }
 
-/* `words` is on the top: URLs with blanks between them. */
+/* URLs with spaces between them are on the top. Whether one of them allows the server. */
 static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
 {
     const char *at = lua_tostring(L, -1);
@@ -175,14 +171,16 @@ static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
     return false;
 }
 
-/* One that the script has chosen is the host's default, or one of those that it allows. */
+/* A server that the script has chosen must be the host's default server, or one of the servers that
+ * the host allows. */
 static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 {
-    const client_defaults *d = host_defaults(L);
+    const modalua_config *config = host_config(L);
     const char *crooked = orthanc_crooked(http_server_path(c->server));
     if (crooked)
         guard_check(L, lp, "connect", crooked);
-    lua_pushfstring(L, "%s %s", d->url ? d->url : "", d->servers ? d->servers : "");
+    lua_pushfstring(L, "%s %s", config->url ? config->url : "",
+                    config->servers ? config->servers : "");
     if (!is_allowed(L, lp, c->server))
         guard_check(L, lp, "connect",
                     lua_pushfstring(L, "the host of this script allows no connection to %s",
@@ -190,31 +188,17 @@ static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
     lua_pop(L, 1);
 }
 
-/* ---- the parts of connect ---- */
+/* ---- headers ---- */
 
-static void check_credentials(lua_State *L, const connect_options *o)
-{
-    if (o->http.password && !o->http.username)
-        luaL_error(L, "connect: a password was given without a username");
-    if (o->http.username && !o->http.password)
-        luaL_error(L, "connect: a username was given without a password");
-    if (o->http.username && o->http.token)
-        luaL_error(L, "connect: give a username and a password, or a token, not both");
-    if (o->http.username && strchr(o->http.username, ':'))
-        luaL_error(L, "connect: a username cannot hold ':' (basic authentication)");
-    if (o->http.key && !o->http.cert)
-        luaL_error(L, "connect: a key was given without a cert");
-}
-
-/* The name and value on the top. Values are not quoted: they may be secrets. */
+/* The name and the value are on the top. A message never quotes the value: it may be a secret. */
 static void add_header(lua_State *L, const loop *lp, http_server *s)
 {
     const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
     if (lp->sandboxed && !orthanc_is_plain_header(name))
         guard_check(L, lp, "connect",
                     lua_pushfstring(L,
-                                    "the header '%s' is not a sandboxed script's to set: it "
-                                    "can make a request another",
+                                    "a sandboxed script cannot set the header '%s': it can "
+                                    "turn a request into another one",
                                     name));
     if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
         fault = http_server_header(s, name, value);
@@ -235,35 +219,52 @@ static void add_headers(lua_State *L, const loop *lp, int options, http_server *
     lua_settop(L, top);
 }
 
-static int l_connect(lua_State *L)
-{
-    loop *lp = doc_loop(L);
-    connect_options o = { .timeout = DEFAULT_TIMEOUT,
-                          .http = { .connect_timeout = DEFAULT_CONNECT_TIMEOUT,
-                                    .max_inflight = DEFAULT_INFLIGHT,
-                                    .retries = DEFAULT_RETRIES } };
-    char why[160];
-    client *c;
-    bool chosen, known; /* by the script; by the host */
-    int options = lua_istable(L, 1) ? 1 : 2;
+/* ---- connect ---- */
 
+static int client_gc(lua_State *L)
+{
+    client *c = lua_touserdata(L, 1);
+    http_server *s = c->server;
+    c->server = NULL;
+    http_server_free(s);
+    return 0;
+}
+
+/* Reads the arguments ([url] [, options], or the options alone) of connect. Returns the index of
+ * the options, which may be nil. [-0, +0, v] */
+static int read_arguments(lua_State *L, connect_options *o)
+{
+    int options = lua_istable(L, 1) ? 1 : 2;
     lua_settop(L, 2);
-    options_read(L, options, "connect", connect_rows, &o);
+    options_read(L, options, "connect", connect_options_rows, o);
     if (options == 2 && !lua_isnil(L, 1)) {
         luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "URL or table of options");
         luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "the URL holds a NUL");
-        if (o.http.url)
+        if (o->http.url)
             luaL_error(L, "connect: the URL was given twice");
-        o.http.url = lua_tostring(L, 1);
+        o->http.url = lua_tostring(L, 1);
     } else if (options == 1 && !lua_isnil(L, 2)) {
         luaL_error(L, "connect: give one table of options");
     }
+    return options;
+}
+
+static int l_connect(lua_State *L)
+{
+    enum { PROFILE = 3 };
+    loop *lp = doc_loop(L);
+    connect_options o = connect_options_defaults;
+    char why[160];
+    client *c;
+    bool named_by_script, named_by_host; /* the server */
+    int options = read_arguments(L, &o);
+
     if (lp->sandboxed)
         check_sandboxed_options(L, lp, options);
-    chosen = o.http.url != NULL;
-    apply_profile(L, &o, options); /* … profile */
-    known = !chosen && (o.http.url || host_defaults(L)->url);
-    apply_defaults(&o, host_defaults(L));
+    named_by_script = o.http.url != NULL;
+    apply_profile(L, &o, options);
+    named_by_host = !named_by_script && (o.http.url || host_config(L)->url);
+    apply_config(&o, host_config(L));
     check_credentials(L, &o);
 
     c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
@@ -273,9 +274,9 @@ static int l_connect(lua_State *L)
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         return luaL_error(L, "connect: %s", why);
-    if (lp->sandboxed && !known)
+    if (lp->sandboxed && !named_by_host)
         check_sandboxed_server(L, lp, c);
-    add_headers(L, lp, lua_istable(L, 3) ? 3 : options, c->server);
+    add_headers(L, lp, lua_istable(L, PROFILE) ? PROFILE : options, c->server);
     return 1;
 }
 
@@ -295,17 +296,17 @@ static const doc_row functions[] = {
       .help = "Returns a client for one Orthanc server. No request is sent yet. Without a URL it "
               "is the server that the command was given, or the default of your configuration "
               "file, or http://localhost:8042. modalua.connect { url = … } works too.",
-      .options = { { "options", connect_rows, NULL } },
+      .options = { { "options", connect_options_rows, NULL } },
       .example = "local orthanc = modalua.connect(\"http://localhost:8042\", { username = \"u\", "
                  "password = \"p\", timeout = 60 })\n"
                  "print(orthanc)" },
     { .name = NULL }
 };
 
-void connect_set_defaults(lua_State *L, const client_defaults *defaults)
+void connect_set_config(lua_State *L, const modalua_config *config)
 {
-    lua_pushlightuserdata(L, (void *)defaults);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &defaults_key);
+    lua_pushlightuserdata(L, (void *)config);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &config_key);
 }
 
 void connect_open(lua_State *L, loop *lp)

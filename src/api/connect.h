@@ -1,24 +1,16 @@
-/* api/connect.h - modalua.connect and the client: one Orthanc server, seen from Lua. */
+/* api/connect.h - modalua.connect, which makes a client: one Orthanc server, as scripts see it. */
 #ifndef API_CONNECT_H
 #define API_CONNECT_H
 
 #include <lua.h>
 
 #include "engine/loop.h"
+#include "modalua.h"
 
-/* Where modalua.connect() goes without a URL, and where it finds the names of servers; the
- * credentials are for that server alone. NULL = not given. Owned by the host. */
-typedef struct client_defaults {
-    const char *url, *username, *password, *token;
-    const char *config_file, *profile; /* api/config_file.h; profile only without url */
-    const char *servers; /* in a sandbox, where a script may go beside its default: URLs with blanks
-                            between them */
-    bool environment_proxy;
-} client_defaults;
-
-/* Before connect_open: the host's defaults (NULL = none), which must outlive the state. [-0, +0, m]
- */
-void connect_set_defaults(lua_State *L, const client_defaults *defaults);
+/* Before connect_open: the host's configuration. It names the server of modalua.connect() without a
+ * URL, the file of servers, and the servers of a sandbox. It must outlive the state; its strings
+ * are the host's. Without this call the host has configured nothing. [-0, +0, m] */
+void connect_set_config(lua_State *L, const modalua_config *config);
 
 /* Makes Client known to the state, with the table of its methods that is on the top, and sets
  * `connect` in the module table below it. [-1, +0, m] */

@@ -133,7 +133,7 @@ static int files_on_download(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return failed(L, f);
     if (is_cut(f)) {
-        response_cut(L, &c->op);
+        response_fail_cut(L, &c->op);
         return failed(L, f);
     }
     error = partial_file_commit(f->file.fd, f->name, f->name + f->part);
@@ -358,7 +358,7 @@ int files_upload(lua_State *L)
     f = push_sender(L, doc_loop(L), 1, "upload", files_send_upload);
     lua_pushliteral(L, "/instances");
     f->call.request.path = lua_tostring(L, -1);
-    call_keep_error_path(L, lua_gettop(L) - 1);
+    call_set_route(L, lua_gettop(L) - 1);
     return op_run(L, &f->call.op);
 }
 
@@ -383,6 +383,6 @@ int files_store_straight(lua_State *L)
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
     f = push_sender(L, m->lp, 4, "store_straight", files_send_store_straight);
     lua_pushfstring(L, "/modalities/%s/store-straight", m->name);
-    call_keep_error_path(L, lua_gettop(L) - 1);
+    call_set_route(L, lua_gettop(L) - 1);
     return op_run(L, &f->call.op);
 }

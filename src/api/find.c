@@ -40,10 +40,11 @@ const option find_rows[] = {
     OPTIONS_END
 };
 
-/* self data format */
+/* The stack of a find; steps find it up to CALL. */
+enum { SELF = 1, DATA, FORMAT, CALL, BODY };
+
 int find_find(lua_State *L)
 {
-    enum { SELF = 1, DATA, FORMAT, CALL, BODY };
     find_options o = { 0 };
     filter q = { .function = "find", .normalize = true };
     find_call *f;
@@ -52,10 +53,8 @@ int find_find(lua_State *L)
     lua_settop(L, FORMAT);
     remote_check(L, SELF, &remote_modality);
     luaL_checktype(L, DATA, LUA_TTABLE);
-    c = remote_new_call(L, sizeof *f, "find", find_send);
+    c = remote_new_call(L, sizeof *f, "find", "/query", find_send);
     f = (find_call *)c;
-    lua_pushfstring(L, "%s/query", c->remote->path);
-    call_keep_error_path(L, CALL);
     route_options_read_call(L, DATA, c, &orthanc_query, find_rows, &o); /* body */
     q.level = route_options_level(L, BODY, "find");
     if (lua_getfield(L, BODY, "Normalize") == LUA_TBOOLEAN)
@@ -98,7 +97,7 @@ static int find_choose_charset(lua_State *L, call *c)
 static int find_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, find_on_query, CALL_REMOTE, "%s/query", c->remote->path);
+    return call_post(L, c, find_on_query, CALL_REMOTE, "%s", c->route);
 }
 
 /* Orthanc's message is the same for every invalid tag. Adds to the error on the top what may be
@@ -142,7 +141,7 @@ static int find_on_answers(lua_State *L, call *c)
     f->facts.lossy = answers_tidy(L); /* answers warning */
     if (f->beyond_ascii)
         find_charset_add_note(L, c);
-    call_push_client(L, c);
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
     call_push(L, c, "dropped");
     f->facts.count = luaL_len(L, answers);
     find_result_note_answers(L, asker, answers, f->facts.modality);

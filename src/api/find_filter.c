@@ -144,25 +144,26 @@ void find_filter_check_twice(lua_State *L, const char *function, int seen, const
     lua_setfield(L, seen, name);
 }
 
-/* Pushes why a filter that Orthanc would drop is not sent. */
+/* Pushes why a filter that Orthanc would ignore is not sent, and what to do instead. */
 static void push_refusal(lua_State *L, const filter *f, const one *o)
 {
-    const char *level = orthanc_level_name(f->level);
     const char *advice = o->known ? orthanc_tag_advice(o->tag, f->level) : NULL;
-    nearest h = nearest_for(o->key);
-    if (!o->known)
-        nearest_search(&h, orthanc_tags, sizeof *orthanc_tags);
-    lua_pushfstring(L,
-                    "the filter %s = '%s' would be dropped, as it is no tag of Level = \"%s\", and "
-                    "the search become broader: ",
-                    o->key, o->value, level);
-    if (advice)
-        lua_pushstring(L, advice);
-    else if (!o->known && h.name)
-        lua_pushfstring(L, "did you mean %s?", h.name);
+    const orthanc_tag *row = o->known ? orthanc_tag_row(o->tag) : NULL;
+    nearest n = nearest_for(o->key);
+    if (row && row->sequence)
+        lua_pushfstring(L, "%s is a sequence", o->key);
     else
-        lua_pushfstring(L, "if the remote modality matches by it, say keep = { \"%s\" }", o->key);
-    lua_concat(L, 2);
+        lua_pushfstring(L, "%s is not a %s-level attribute", o->key, orthanc_level_name(f->level));
+    lua_pushliteral(L, ": Orthanc would ignore this filter and return more than asked. ");
+    if (!o->known)
+        nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
+    if (advice)
+        lua_pushfstring(L, "%c%s.", toupper((unsigned char)advice[0]), advice + 1);
+    else if (!o->known && n.name)
+        lua_pushfstring(L, "Did you mean %s?", n.name);
+    else
+        lua_pushfstring(L, "If the modality matches by it, add keep = { \"%s\" }.", o->key);
+    lua_concat(L, 3);
 }
 
 static void send(lua_State *L, const filter *f, const one *o)

@@ -14,6 +14,27 @@
  * broad, level, lossy, modality, count, client, id; closed in the end. */
 static const char facts_key;
 
+/* ---- what a client remembers ----
+ *
+ * CLIENT_QUERIES: from the identifier of a query to what find gave, for as long as that is alive.
+ * CLIENT_ANSWERS: from an answer to the name of its modality, for as long as the answer is alive. */
+
+/* Pushes that table, which the first call makes. `mode`: its keys ("k") or values ("v") are weak. */
+static void push_weak_table(lua_State *L, int client_index, int value, const char *mode)
+{
+    client_index = lua_absindex(L, client_index);
+    if (lua_getiuservalue(L, client_index, value) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, client_index, value);
+}
+
 /* ---- names of queries ---- */
 
 query_handle *find_result_check_query(lua_State *L, int index)
@@ -69,7 +90,7 @@ query_facts find_result_facts(lua_State *L, int client_index, const char *id)
 {
     query_facts facts = { .known = false, .level = ORTHANC_NO_LEVEL };
     int top = lua_gettop(L);
-    client_push_table(L, client_index, CLIENT_QUERIES, "v");
+    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
     if (lua_getfield(L, -1, id) == LUA_TTABLE && push_facts(L, top + 2)) {
         facts.known = true;
         lua_getfield(L, top + 3, "broad");
@@ -232,7 +253,7 @@ void find_result_push(lua_State *L, int client_index, const char *id, const quer
     lua_settop(L, meta);
     lua_setmetatable(L, found);
 
-    client_push_table(L, client_index, CLIENT_QUERIES, "v");
+    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
     set_value(L, lua_gettop(L), id, found);
     lua_settop(L, found);
 }
@@ -243,7 +264,7 @@ void find_result_note_answers(lua_State *L, int client_index, int answers, const
 {
     int noted = lua_gettop(L) + 1;
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
-    client_push_table(L, client_index, CLIENT_ANSWERS, "k");
+    push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
     lua_pushstring(L, modality);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, answers, i);
@@ -258,7 +279,7 @@ void find_result_note_answers(lua_State *L, int client_index, int answers, const
 bool find_result_is_answer(lua_State *L, int client_index, int index, const char *modality)
 {
     bool is;
-    client_push_table(L, client_index, CLIENT_ANSWERS, "k");
+    push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
     lua_pushvalue(L, index);
     is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
     lua_pop(L, 2);

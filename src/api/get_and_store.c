@@ -10,21 +10,15 @@
 #include "request/guard.h"
 #include "request/route_options.h"
 
-typedef struct common_options {
-    double wait_timeout;
-    unsigned max; /* of the resources of move_resources; 0 = any number */
-    bool verify;
-} common_options;
-
-#define TIMEOUT_ROW CALL_TIMEOUT_ROW(offsetof(common_options, wait_timeout))
-#define VERIFY_ROW  TRANSFER_VERIFY_ROW(offsetof(common_options, verify))
+#define TIMEOUT_ROW CALL_TIMEOUT_ROW(offsetof(transfer_options, wait_timeout))
+#define VERIFY_ROW  TRANSFER_VERIFY_ROW(offsetof(transfer_options, verify))
 
 const option get_and_store_rows[] = { VERIFY_ROW, TIMEOUT_ROW, CALL_PROGRESS_ROW, OPTIONS_END };
 
 const option get_and_store_peer_rows[] = { TIMEOUT_ROW, CALL_PROGRESS_ROW, OPTIONS_END };
 
 const option get_and_store_move_rows[] = { MOVE_TARGET_ROW,
-                                           { "max", OPTION_COUNT, offsetof(common_options, max),
+                                           { "max", OPTION_COUNT, offsetof(transfer_options, max),
                                              "moves nothing when there are more resources" },
                                            VERIFY_ROW,
                                            TIMEOUT_ROW,
@@ -50,17 +44,15 @@ typedef struct plan {
 static transfer *push_transfer(lua_State *L, const plan *p)
 {
     const remote *r = remote_check(L, SELF, p->kind);
-    common_options o = { 0, 0, false };
+    transfer_options o = { 0 };
     transfer *t;
     lua_getiuservalue(L, SELF, REMOTE_CLIENT);
     t = transfer_new(L, r->lp, sizeof *t, CLIENT, p->name, p->first);
     remote_set(L, CALL, SELF);
-    route_options_read_call(L, OPTIONS, &t->call, p->route, p->options, &o);
-    t->verify_reason = o.verify ? TRANSFER_VERIFY : NULL;
-    transfer_read_mode(L, t, BODY);
-    call_set_progress(L, OPTIONS, CALL);
     lua_pushfstring(L, "%s/%s", r->path, p->route->name);
-    call_keep_error_path(L, CALL);
+    call_set_route(L, CALL);
+    call_keep(L, CALL, "client", CLIENT);
+    transfer_read_options(L, OPTIONS, CALL, p->route, p->options, &o);
     return t;
 }
 
@@ -80,8 +72,6 @@ static int run_transfer(lua_State *L, transfer *t, bool good)
     lua_pushvalue(L, LIST);
     lua_setfield(L, BODY, "Resources");
     call_keep(L, CALL, "resources", LIST);
-    call_keep(L, CALL, "client", CLIENT);
-    call_keep(L, CALL, "body", BODY);
     lua_settop(L, CALL);
     return op_run(L, &c->op);
 }
@@ -139,7 +129,7 @@ int get_and_store_move_one(lua_State *L)
  * get_and_store_move_one checks the version. */
 int get_and_store_move_options(lua_State *L)
 {
-    common_options o = { 0, 0, false };
+    transfer_options o = { 0 };
     lua_settop(L, 1);
     route_options_check(L, 1, "move_resources", &orthanc_move, get_and_store_move_rows, &o);
     move_target_read(L, 1, 2, "move_resources");

@@ -70,7 +70,7 @@ static int job_ask_status(lua_State *L, call *c)
     return call_get(L, c, call_answer, "/jobs/%s", c->poll->job);
 }
 
-static int l_status(lua_State *L)
+static int job_status(lua_State *L)
 {
     lua_settop(L, 1);
     return op_run(L, &job_new_call(L, "status", job_ask_status)->call.op);
@@ -83,7 +83,7 @@ static int job_on_success(lua_State *L, call *c);
 static int job_on_gone(lua_State *L, call *c);
 static int job_on_result(lua_State *L, call *c);
 
-static int l_wait(lua_State *L)
+static int job_wait(lua_State *L)
 {
     job_call *c;
     check_job(L, 1);
@@ -100,15 +100,14 @@ static int job_begin_wait(lua_State *L, call *c)
     return job_poll_begin(L, c, 0);
 }
 
-/* Orthanc's version decides whether the success of a C-GET is believed. */
+/* Stack: record, result. Orthanc's version decides whether the success of a C-GET is believed. */
 static int job_on_success(lua_State *L, call *c)
 {
     job_call *j = (job_call *)c;
-    int record = c->op.index + 1;
+    int record = c->op.index + 1, result = record + 1;
     j->by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
                 strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
-    lua_getfield(L, record, "Content");
-    call_keep(L, c->op.index, "result", -1);
+    call_keep(L, c->op.index, "result", result);
     lua_settop(L, c->op.index);
     return j->by_get ? version_ask(L, c, job_on_result) : job_on_result(L, c);
 }
@@ -117,8 +116,6 @@ static int job_on_result(lua_State *L, call *c)
 {
     int result = c->op.index + 1;
     call_push(L, c, "result");
-    if (job_poll_is_incomplete(L, c, result))
-        return 2;
     if (transfer_take_unverified(L, c, c->poll->job)) {
         lua_pushstring(L, c->op.name);
         lua_setfield(L, -2, "called");
@@ -191,22 +188,22 @@ static int job_on_action(lua_State *L, call *c)
     return 2;
 }
 
-static int l_cancel(lua_State *L)
+static int job_cancel(lua_State *L)
 {
     return run_action(L, "cancel");
 }
 
-static int l_pause(lua_State *L)
+static int job_pause(lua_State *L)
 {
     return run_action(L, "pause");
 }
 
-static int l_resume(lua_State *L)
+static int job_resume(lua_State *L)
 {
     return run_action(L, "resume");
 }
 
-static int l_resubmit(lua_State *L)
+static int job_resubmit(lua_State *L)
 {
     return run_action(L, "resubmit");
 }
@@ -231,7 +228,7 @@ static int job_tostring(lua_State *L)
 
 static const doc_row methods[] = {
     { .name = "status",
-      .function = l_status,
+      .function = job_status,
       .signature = "job:status() -> table | nil, err",
       .help = "Returns what the server knows about the job: State (Pending, Running, Success, "
               "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more.",
@@ -239,7 +236,7 @@ static const doc_row methods[] = {
                  "= false })))\n"
                  "print(assert(job:status()).State)" },
     { .name = "wait",
-      .function = l_wait,
+      .function = job_wait,
       .signature = "job:wait([options]) -> result | nil, err",
       .help = "Waits until the job has ended, and returns what the operation that started it would "
               "have returned. For a job of another client this is as much as the server tells. "
@@ -249,28 +246,28 @@ static const doc_row methods[] = {
                  "= false })))\n"
                  "assert(job:wait { wait_timeout = 60, progress = true })" },
     { .name = "cancel",
-      .function = l_cancel,
+      .function = job_cancel,
       .signature = "job:cancel() -> true | nil, err",
       .help = "Ends the job. A job that is running first finishes the resource that it works on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(job:cancel()) -- true, or nil and an error when it has ended before" },
     { .name = "pause",
-      .function = l_pause,
+      .function = job_pause,
       .signature = "job:pause() -> true | nil, err",
       .help = "Pauses the job when it has finished the resource that it works on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(job:pause()) -- true, or nil and an error when it has ended before" },
     { .name = "resume",
-      .function = l_resume,
+      .function = job_resume,
       .signature = "job:resume() -> true | nil, err",
       .help = "Lets a paused job go on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "if job:pause() then print(job:resume()) end" },
     { .name = "resubmit",
-      .function = l_resubmit,
+      .function = job_resubmit,
       .signature = "job:resubmit() -> true | nil, err",
       .help = "Runs a failed job again. It keeps its identifier.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { TargetAet = \"NOWHERE\", "

@@ -35,7 +35,7 @@ int job_poll_begin(lua_State *L, call *c, double age)
 
 static int job_poll_wait(lua_State *L, call *c)
 {
-    double delay = call_poll_delay(c, c->poll->begun, DELAY_LEAST, DELAY_MOST);
+    double delay = call_poll_delay(c->poll->begun, c->deadline, DELAY_LEAST, DELAY_MOST);
     if (delay == 0)
         return job_poll_on_deadline(L, c);
     c->step = job_poll_ask;
@@ -64,8 +64,10 @@ static int job_poll_on_status(lua_State *L, call *c)
     lua_settop(L, record);
     if (strcmp(state, "Failure") == 0)
         return job_poll_on_failure(L, c, record);
-    if (strcmp(state, "Success") == 0)
-        return c->poll->on_success(L, c);
+    if (strcmp(state, "Success") == 0) {
+        lua_getfield(L, record, "Content");
+        return job_poll_is_incomplete(L, c, record + 1) ? 2 : c->poll->on_success(L, c);
+    }
     job_poll_report(L, c, record, state); /* Pending, Running, Paused or Retry */
     return job_poll_wait(L, c);
 }
@@ -75,7 +77,7 @@ static int job_poll_on_error(lua_State *L, call *c)
 {
     if (error_is_code(L, -1, "job_gone"))
         return c->poll->on_gone(L, c);
-    if (call_is_transient(L, c, c->poll->heard)) {
+    if (call_is_transient(L, c->client, c->poll->heard)) {
         lua_settop(L, c->op.index);
         return job_poll_wait(L, c);
     }
@@ -84,7 +86,7 @@ static int job_poll_on_error(lua_State *L, call *c)
                     c->poll->job);
     lua_setfield(L, -3, "message");
     lua_pop(L, 1);
-    if (c->error_path) { /* the poll could be repeated, but not the request that started the job */
+    if (c->route) { /* the poll could be repeated, but not the request that started the job */
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "retryable");
     }
@@ -108,14 +110,13 @@ static int job_poll_on_deadline(lua_State *L, call *c)
  * of the present resource. */
 static void job_poll_report(lua_State *L, call *c, int record, const char *state)
 {
-    c->progress.state = progress_state(state);
     if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
         lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
         c->progress.total = lua_tonumber(L, -1);
         c->progress.unit = "instances";
     }
     lua_settop(L, record);
-    call_report(L, c);
+    call_report(L, c, state);
 }
 
 /* ---- the result of a job ---- */

@@ -17,8 +17,8 @@ typedef struct job_poll {
     char job[ORTHANC_ID_SIZE]; /* its identifier; "" until the server has given one */
     double begun;              /* when the wait began, on clock_now's clock */
     double heard;              /* when the server last answered a poll */
-    call_step on_success;      /* the job has succeeded: its record is on the top */
-    call_step on_gone; /* the server has forgotten the job: nil and the error are on the top */
+    call_step on_success;      /* the job has succeeded. Stack: its record, its result */
+    call_step on_gone;         /* the server has forgotten the job. Stack: nil, error */
 } job_poll;
 
 /* For steps: waits for the job, which the server has had for `age` seconds. */

@@ -3,12 +3,11 @@
 #include <lauxlib.h>
 
 #include "api/answers.h"
-#include "api/commitment.h"
-#include "api/configuration.h"
 #include "api/files.h"
 #include "api/find.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
+#include "api/native_requests.h"
 #include "api/remote.h"
 #include "api/move.h"
 #include "api/worklist.h"
@@ -31,7 +30,7 @@ static int l_echo(lua_State *L)
     call *c;
     remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
-    c = remote_new_call(L, sizeof *c, "echo", echo_send); /* self options call */
+    c = remote_new_call(L, sizeof *c, "echo", "/echo", echo_send); /* self options call */
     route_options_read_call(L, 2, c, &orthanc_echo, call_timeout_rows, &o);
     call_keep(L, 3, "body", 4);
     lua_settop(L, 3);
@@ -42,7 +41,7 @@ static int l_echo(lua_State *L)
 static int echo_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s/echo", c->remote->path);
+    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s", c->route);
 }
 
 static int echo_on_answer(lua_State *L, call *c)
@@ -64,6 +63,12 @@ static int echo_on_answer(lua_State *L, call *c)
     }
 
 /* Of functions that are written in Lua. */
+static int l_check_self(lua_State *L)
+{
+    remote_check(L, 1, &remote_modality);
+    return 0;
+}
+
 static const option limit_rows[] = { LIMIT_ROW, OPTIONS_END };
 
 static const option children_rows[] = {
@@ -143,24 +148,27 @@ static const doc_row methods[] = {
       .example = "local sent = assert(archive:store_straight \"image.dcm\")\n"
                  "print(sent.SOPInstanceUID)" },
     { .name = "configuration",
-      .function = configuration_get,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "modality:configuration() -> table | nil, err",
       .help = "Returns the server's settings of the modality: AET, Host, Port and the others that "
               "configure takes.",
       .example = "local settings = assert(pacs:configuration())\n"
                  "print(settings.AET, settings.Host, settings.Port)" },
     { .name = "configure",
-      .function = configuration_set,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "modality:configure(settings) -> configuration, note | nil, err",
       .help = "Changes the given settings of the modality on the server, and keeps the others. "
               "Returns the settings that the server then has; a setting that it did not take is an "
               "error. The note says when the server may forget the change.",
-      .options = { { "settings", configuration_rows, &orthanc_modality_settings } },
+      .options = { { "settings", native_requests_settings_rows, &orthanc_modality_settings } },
       .example = "assert(orthanc:modality(\"ct\"):configure { AET = \"CT1\", Host = \"10.0.0.7\", "
                  "Port = 104, create = true })\n"
                  "assert(orthanc:modality(\"ct\"):configure { Timeout = 20 })" },
     { .name = "remove",
-      .function = configuration_remove,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "modality:remove() -> true | nil, err",
       .help = "Removes the modality from the server's list. A modality of the server's "
               "configuration file comes back when the server starts again.",
@@ -181,7 +189,8 @@ static const doc_row methods[] = {
                  "ScheduledProcedureStepStartDate = \"\" } } })\n"
                  "for _, item in ipairs(list) do print(item.PatientID, item.PatientName) end" },
     { .name = "storage_commitment",
-      .function = commitment_request,
+      .part = "core.commitment",
+      .function = l_check_self,
       .signature = "modality:storage_commitment(resources [, options]) -> commitment | nil, err",
       .help = "Asks the modality to promise that it keeps what it was sent. resources is an "
               "identifier that Orthanc has given, { SOPClassUID =, SOPInstanceUID = }, or a list "

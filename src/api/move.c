@@ -10,7 +10,6 @@
 #include "api/remote.h"
 #include "api/transfer.h"
 #include "binding/error.h"
-#include "request/route_options.h"
 
 typedef struct move {
     transfer transfer;
@@ -36,19 +35,13 @@ static int move_check(lua_State *L, call *c); /* → move_target.c → transfer.
 
 /* ---- the arguments ---- */
 
-typedef struct move_options {
-    double wait_timeout;
-    unsigned max;
-    bool all, verify;
-} move_options;
-
 const option move_rows[] = { MOVE_TARGET_ROW,
-                             { "all", OPTION_FLAG, offsetof(move_options, all),
+                             { "all", OPTION_FLAG, offsetof(transfer_options, all),
                                "true: allows a query without any filter, which moves everything" },
-                             { "max", OPTION_COUNT, offsetof(move_options, max),
+                             { "max", OPTION_COUNT, offsetof(transfer_options, max),
                                "moves nothing when there are more answers" },
-                             TRANSFER_VERIFY_ROW(offsetof(move_options, verify)),
-                             CALL_TIMEOUT_ROW(offsetof(move_options, wait_timeout)),
+                             TRANSFER_VERIFY_ROW(offsetof(transfer_options, verify)),
+                             CALL_TIMEOUT_ROW(offsetof(transfer_options, wait_timeout)),
                              CALL_PROGRESS_ROW,
                              OPTIONS_END };
 
@@ -74,7 +67,7 @@ static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
     lua_setfield(L, body, "RetrieveMethod");
 }
 
-/* Sets data.query, data.answer and data.path, the route that errors name. */
+/* Sets data.query, data.answer and the route of the call on the top. */
 static void keep_query(lua_State *L, const move *m, int call_index)
 {
     lua_pushstring(L, m->query);
@@ -86,7 +79,8 @@ static void keep_query(lua_State *L, const move *m, int call_index)
         call_keep(L, call_index, "answer", -1);
         lua_pushfstring(L, "/queries/%s/answers/%I/retrieve", m->query, (LUAI_UACINT)m->answer);
     }
-    call_keep_error_path(L, call_index);
+    call_set_route(L, call_index);
+    lua_settop(L, call_index);
 }
 
 /* Moves the query's answer at that place (from 0), or all answers (-1). The modality is at index 1
@@ -94,29 +88,25 @@ static void keep_query(lua_State *L, const move *m, int call_index)
 static int move_run(lua_State *L, loop *lp, const char *id, int options, int client_index,
                     bool has_modality, lua_Integer answer)
 {
-    move_options o = { 0, 0, false, false };
+    transfer_options o = { 0 };
+    query_facts facts = find_result_facts(L, client_index, id);
     move *m = (move *)transfer_new(L, lp, sizeof *m, client_index, "move", move_begin);
-    transfer *t = &m->transfer;
     int call_index = lua_gettop(L), body = call_index + 1;
 
-    route_options_read_call(L, options, &t->call, &orthanc_retrieve, move_rows, &o); /* body */
     strcpy(m->query, id);
     m->answer = answer;
-    m->max = o.max;
-    m->all = o.all;
-    m->facts = find_result_facts(L, client_index, id);
-    t->verify_reason = o.verify ? TRANSFER_VERIFY : NULL;
-    transfer_read_mode(L, t, body);
-    choose_method(L, t, body, move_target_read(L, options, body, "move"));
-    call_set_progress(L, options, call_index);
-    call_keep(L, call_index, "client", client_index);
-    call_keep(L, call_index, "body", body);
+    m->facts = facts;
     if (has_modality)
         remote_set(L, call_index, 1);
+    call_keep(L, call_index, "client", client_index);
     keep_query(L, m, call_index);
+    transfer_read_options(L, options, call_index, &orthanc_retrieve, move_rows, &o);
+    m->max = o.max;
+    m->all = o.all;
+    choose_method(L, &m->transfer, body, move_target_read(L, options, body, "move"));
     move_target_keep(L, call_index, options);
     lua_settop(L, call_index);
-    return op_run(L, &t->call.op);
+    return op_run(L, &m->transfer.call.op);
 }
 
 /* POST /queries/{id}/retrieve: DICOM PS3.4 C.4.2 (C-MOVE). self query options */

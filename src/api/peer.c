@@ -2,9 +2,10 @@
 
 #include <lauxlib.h>
 
-#include "api/configuration.h"
 #include "api/get_and_store.h"
+#include "api/native_requests.h"
 #include "api/remote.h"
+#include "base/clock.h"
 #include "binding/doc.h"
 #include "binding/options.h"
 #include "json/mark.h"
@@ -25,15 +26,16 @@ static int l_system(lua_State *L)
     remote_check(L, 1, &remote_peer);
     lua_settop(L, 2);
     options_read(L, 2, "system", call_timeout_rows, &o);
-    c = remote_new_call(L, sizeof *c, "system", peer_ask_system);
-    call_set_deadline(c, o.wait_timeout);
+    c = remote_new_call(L, sizeof *c, "system", "/system", peer_ask_system);
+    c->method = "GET";
+    c->deadline = clock_after(o.wait_timeout);
     return op_run(L, &c->op);
 }
 
 /* GET /peers/{name}/system: the server asks the peer. */
 static int peer_ask_system(lua_State *L, call *c)
 {
-    return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s/system", c->remote->path);
+    return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s", c->route);
 }
 
 static int peer_on_system(lua_State *L, call *c)
@@ -67,7 +69,8 @@ static const doc_row methods[] = {
                  "\"SMITH*\" } })\n"
                  "assert(clinic:store(ids, { Compress = true }))" },
     { .name = "configuration",
-      .function = configuration_get,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "peer:configuration() -> table | nil, err",
       .help = "Returns the server's settings of the peer: Url, Username and the others that "
               "configure takes. Settings that the server does not tell, such as Password, are "
@@ -75,18 +78,20 @@ static const doc_row methods[] = {
       .example = "local settings = assert(clinic:configuration())\n"
                  "print(settings.Url, settings.Username)" },
     { .name = "configure",
-      .function = configuration_set,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "peer:configure(settings) -> configuration, note | nil, err",
       .help =
           "Changes the given settings of the peer on the server, and keeps the others. Settings "
           "that the server never tells, such as Password, must be given again. Returns the "
           "settings that the server then has; the note says when the server may forget the change.",
-      .options = { { "settings", configuration_rows, &orthanc_peer_settings } },
+      .options = { { "settings", native_requests_settings_rows, &orthanc_peer_settings } },
       .example = "local ward = orthanc:peer \"ward\"\n"
                  "assert(ward:configure { Url = \"http://10.0.0.9:8042\", Username = \"u\", "
                  "Password = \"p\", create = true })" },
     { .name = "remove",
-      .function = configuration_remove,
+      .part = "core.configuration",
+      .function = remote_check_self,
       .signature = "peer:remove() -> true | nil, err",
       .help = "Removes the peer from the server's list. A peer of the server's configuration file "
               "comes back when the server starts again.",

@@ -14,7 +14,7 @@ enum { QUERY_CLIENT = 1 }; /* its user value */
 
 /* ---- what can be asked about it ---- */
 
-static int l_answers(lua_State *L)
+static int query_answers(lua_State *L)
 {
     const query_handle *q = find_result_check_query(L, 1);
     const char *format;
@@ -36,7 +36,7 @@ static int query_ask_part(lua_State *L, call *c)
     return call_get(L, c, call_answer, "/queries/%s/%s", q->id, q->part);
 }
 
-static int about(lua_State *L, const char *part)
+static int query_ask_about(lua_State *L, const char *part)
 {
     const query_handle *q = find_result_check_query(L, 1);
     query_call *c;
@@ -48,14 +48,14 @@ static int about(lua_State *L, const char *part)
     return op_run(L, &c->call.op);
 }
 
-static int l_level(lua_State *L)
+static int query_level(lua_State *L)
 {
-    return about(L, "level");
+    return query_ask_about(L, "level");
 }
 
-static int l_modality(lua_State *L)
+static int query_modality(lua_State *L)
 {
-    return about(L, "modality");
+    return query_ask_about(L, "modality");
 }
 
 /* Marks the Query at 1 as closed. False: it was already. Pushes its client. */
@@ -69,7 +69,7 @@ static bool close_query(lua_State *L)
     return was_open;
 }
 
-static int l_close(lua_State *L)
+static int query_close(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
     if (!close_query(L)) {
@@ -79,13 +79,13 @@ static int l_close(lua_State *L)
     return op_run(L, &find_result_push_close(L, doc_loop(L), 2, q->id)->op);
 }
 
-static int l_scope(lua_State *L)
+static int query_scope(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
     return close_query(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
 }
 
-static int l_move(lua_State *L)
+static int query_move(lua_State *L)
 {
     const query_handle *q = find_result_check_query(L, 1);
     lua_settop(L, 3);
@@ -127,7 +127,7 @@ int query_push(lua_State *L, int client_index, int id)
 
 static const doc_row query_methods[] = {
     { .name = "answers",
-      .function = l_answers,
+      .function = query_answers,
       .signature = "query:answers([format]) -> list [, warning] | nil, err",
       .help = "Returns what the query found. The warning says when names may have lost characters.",
       .options = { { "format", answers_format_rows, NULL } },
@@ -135,7 +135,7 @@ static const doc_row query_methods[] = {
           "local query = orthanc:query(found.ID)\n"
           "for _, study in ipairs(assert(query:answers())) do print(study.PatientName) end" },
     { .name = "move",
-      .function = l_move,
+      .function = query_move,
       .signature = "query:move([options [, index]]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that the query found, or for the answer with the "
               "number index alone (from 1). The options are those of modality:move.",
@@ -143,17 +143,17 @@ static const doc_row query_methods[] = {
       .example = "local query = orthanc:query(found.ID)\n"
                  "assert(query:move({ to = \"archive\" }, 1))" },
     { .name = "level",
-      .function = l_level,
+      .function = query_level,
       .signature = "query:level() -> string | nil, err",
       .help = "Returns the level of the query: Patient, Study, Series or Instance.",
       .example = "print(assert(orthanc:query(found.ID):level()))" },
     { .name = "modality",
-      .function = l_modality,
+      .function = query_modality,
       .signature = "query:modality() -> string | nil, err",
       .help = "Returns the name of the modality that was asked.",
       .example = "print(assert(orthanc:query(found.ID):modality()))" },
     { .name = "close",
-      .function = l_close,
+      .function = query_close,
       .signature = "query:close() -> true | nil, err",
       .help = "Removes the query from the server. A <close> variable does this at the end of its "
               "scope.",
@@ -166,7 +166,7 @@ void query_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = { { "__index", query_index },
                                      { "__tostring", query_tostring },
-                                     { "__close", l_scope },
+                                     { "__close", query_scope },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);

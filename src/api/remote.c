@@ -41,6 +41,12 @@ remote *remote_check_any(lua_State *L, int index)
     return check_open(L, index, check_remote(L, index));
 }
 
+int remote_check_self(lua_State *L)
+{
+    remote_check_any(L, 1);
+    return 0;
+}
+
 static int remote_gc(lua_State *L)
 {
     remote *r = lua_touserdata(L, 1);
@@ -102,7 +108,8 @@ void remote_set(lua_State *L, int call_index, int index)
     call_keep(L, call_index, c->remote->kind->word, index);
 }
 
-call *remote_new_call(lua_State *L, size_t size, const char *name, call_step first)
+call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
+                      call_step first)
 {
     remote *r = remote_check_any(L, 1);
     call *c;
@@ -111,6 +118,8 @@ call *remote_new_call(lua_State *L, size_t size, const char *name, call_step fir
     lua_remove(L, -2);
     c->remote = r;
     call_keep(L, lua_gettop(L), r->kind->word, 1);
+    lua_pushfstring(L, "%s%s", r->path, route);
+    call_set_route(L, lua_gettop(L) - 1);
     return c;
 }
 

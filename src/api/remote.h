@@ -41,6 +41,9 @@ remote *remote_check(lua_State *L, int index, const remote_kind *kind);
 /* The open remote of any kind at index; throws on anything else. [-0, +0, v] */
 remote *remote_check_any(lua_State *L, int index);
 
+/* The same of a method's object, for the rows of methods that are written in Lua. Returns 0. */
+int remote_check_self(lua_State *L);
+
 /* Pushes a remote of the client at index. Sends nothing. Throws on an invalid name. [-0, +1, v] */
 remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client, const char *name,
                     unsigned max_moves);
@@ -49,9 +52,11 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client,
  * perhaps {max_moves = n}. Returns 1. [-0, +1, v] */
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client, int name);
 
-/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1. The
- * remote is c->remote, and data.modality or data.peer. [-0, +1, v] */
-call *remote_new_call(lua_State *L, size_t size, const char *name, call_step first);
+/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1: c->remote,
+ * and data.modality or data.peer. Errors name the route (c->route), `route` below the remote's
+ * own. [-0, +1, v] */
+call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
+                      call_step first);
 
 /* Sets the remote of the call at index `call`: the remote at `index`. [-0, +0, m] */
 void remote_set(lua_State *L, int call, int index);

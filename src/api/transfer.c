@@ -18,9 +18,8 @@
 static int transfer_on_slot(lua_State *L, call *c);
 static int transfer_submit(lua_State *L, call *c);
 static int transfer_on_submitted(lua_State *L, call *c);
-static int transfer_on_job_success(lua_State *L, call *c);
+static int transfer_on_success(lua_State *L, call *c);
 static int transfer_on_job_gone(lua_State *L, call *c);
-static int transfer_on_result(lua_State *L, call *c);
 
 static void transfer_stopped(lua_State *L, op *o, bool detached);
 static void remember_unverified(lua_State *L, transfer *t);
@@ -30,18 +29,25 @@ transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, co
 {
     transfer *t = (transfer *)call_new(L, lp, size, client_index, name, first);
     t->call.poll = &t->poll;
-    t->poll.on_success = transfer_on_job_success;
+    t->poll.on_success = transfer_on_success;
     t->poll.on_gone = transfer_on_job_gone;
     return t;
 }
 
-void transfer_read_mode(lua_State *L, transfer *t, int body)
+void transfer_read_options(lua_State *L, int index, int call_index, const orthanc_route *route,
+                           const option *rows, transfer_options *o)
 {
     static const transfer_mode modes[] = { TRANSFER_JOB, TRANSFER_HANDLE, TRANSFER_BLOCKING };
+    transfer *t = lua_touserdata(L, call_index);
+    int body = lua_gettop(L) + 1;
+    route_options_read_call(L, index, &t->call, route, rows, o);
     t->mode = modes[route_options_take_synchronous(L, body, t->call.op.name) + 1];
     lua_getfield(L, body, "Permissive");
     t->permissive = lua_toboolean(L, -1);
     lua_pop(L, 1);
+    t->verify_reason = o->verify ? TRANSFER_VERIFY : NULL;
+    call_set_progress(L, index, call_index);
+    call_keep(L, call_index, "body", body);
 }
 
 /* A handle is returned at once, so it needs no slot. Where the call cannot yield, no other transfer
@@ -153,14 +159,8 @@ static int transfer_on_submitted(lua_State *L, call *c)
         lua_settop(L, c->op.index);
         return job_poll_begin(L, c, c->op.transfer.seconds);
     }
-    return transfer_on_result(L,
-                              c); /* of a blocking request, or of a route that never makes jobs */
-}
-
-static int transfer_on_job_success(lua_State *L, call *c)
-{
-    lua_getfield(L, -1, "Content");
-    return transfer_on_result(L, c);
+    /* The result of a blocking request, or of a route that never makes jobs. */
+    return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
 }
 
 /* Why the transfer's success has to be verified; NULL = it is believed. */
@@ -179,14 +179,12 @@ static int verify(lua_State *L, call *c, int result, const char *reason)
     return transfer_verify(L, c, result, reason);
 }
 
-/* The server reports success. Its result is on the top. */
-static int transfer_on_result(lua_State *L, call *c)
+/* The server reports a success, of which no part failed. Its result is on the top. */
+static int transfer_on_success(lua_State *L, call *c)
 {
     int result = lua_gettop(L);
     const char *reason = verify_reason((transfer *)c);
     bool has_details;
-    if (job_poll_is_incomplete(L, c, result))
-        return 2;
     /* Newer servers list what they did; the Lua half reads these lists. */
     has_details = lua_getfield(L, result, "Details") != LUA_TNIL ||
                   lua_getfield(L, result, "Resources") != LUA_TNIL;
@@ -224,15 +222,17 @@ int transfer_verify(lua_State *L, const call *c, int result, const char *reason)
     return OP_CALL;
 }
 
-/* ---- transfers that the caller waits for with job:wait() ---- */
+/* ---- transfers that the caller waits for with job:wait() ----
+ *
+ * CLIENT_UNVERIFIED: from the identifier of a job to the transfer's data. */
 
-enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; with one more all are forgotten */
+enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; one more, and all are forgotten */
 
-/* The client keeps the data of the transfer for job:wait(). The handle is on the top. */
+/* Stores the data of the transfer whose handle is on the top. */
 static void remember_unverified(lua_State *L, transfer *t)
 {
     const call *c = &t->call;
-    int handle = lua_gettop(L), data = handle + 1, jobs = handle + 3;
+    int data = lua_gettop(L) + 1, asker = data + 1, jobs = data + 2;
     lua_Integer count;
     if (!orthanc_answer_id(c->op.transfer.body, t->poll.job))
         return;
@@ -242,29 +242,27 @@ static void remember_unverified(lua_State *L, transfer *t)
     lua_pushstring(L, verify_reason(t));
     lua_setfield(L, data, "reason");
     call_push_client(L, c);
-    client_push_table(L, handle + 2, CLIENT_UNVERIFIED, "");
-    lua_getfield(L, jobs, "count");
-    count = lua_tointeger(L, -1) + 1;
-    if (count > UNVERIFIED_MAX) {
-        count = 1;
+    lua_getiuservalue(L, asker, CLIENT_UNVERIFIED);
+    count = lua_istable(L, jobs) ? (lua_getfield(L, jobs, "count"), lua_tointeger(L, -1)) : 0;
+    if (count % UNVERIFIED_MAX == 0) {
         lua_newtable(L);
-        lua_pushvalue(L, -1);
-        lua_setiuservalue(L, handle + 2, CLIENT_UNVERIFIED);
         lua_replace(L, jobs);
+        lua_pushvalue(L, jobs);
+        lua_setiuservalue(L, asker, CLIENT_UNVERIFIED);
     }
-    lua_pushinteger(L, count);
+    lua_pushinteger(L, count % UNVERIFIED_MAX + 1);
     lua_setfield(L, jobs, "count"); /* no job has this name */
     lua_pushvalue(L, data);
     lua_setfield(L, jobs, t->poll.job);
-    lua_settop(L, handle);
+    lua_settop(L, data - 1);
 }
 
 bool transfer_take_unverified(lua_State *L, const call *c, const char *job)
 {
     int top = lua_gettop(L);
     call_push_client(L, c);
-    client_push_table(L, top + 1, CLIENT_UNVERIFIED, "");
-    if (lua_getfield(L, top + 2, job) != LUA_TTABLE) {
+    if (lua_getiuservalue(L, -1, CLIENT_UNVERIFIED) != LUA_TTABLE ||
+        lua_getfield(L, -1, job) != LUA_TTABLE) {
         lua_settop(L, top);
         return false;
     }

@@ -25,7 +25,7 @@ typedef struct transfer {
 } transfer;
 
 /* Values of verify_reason. */
-#define TRANSFER_VERIFY        "as verify asks for, what has arrived is compared"
+#define TRANSFER_VERIFY        "the option verify asks for this check"
 #define TRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
 
 /* clang-format off */
@@ -38,9 +38,19 @@ typedef struct transfer {
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
                        call_step first);
 
-/* Reads Synchronous, Asynchronous and Permissive of the body at index; removes the first two.
- * [-0, +0, v] */
-void transfer_read_mode(lua_State *L, transfer *t, int body);
+/* Our own options of transfers. */
+typedef struct transfer_options {
+    double wait_timeout;
+    unsigned max; /* resources; 0 = any number */
+    bool verify;
+    bool all; /* a query without any filter may be moved */
+} transfer_options;
+
+/* Reads the options of the table at index for the transfer at index `call`: pushes the body, with
+ * the keys of the route; our own go to `o` as the rows say. Mode, deadline and progress are set.
+ * [-0, +1, v] */
+void transfer_read_options(lua_State *L, int index, int call, const orthanc_route *route,
+                           const option *rows, transfer_options *o);
 
 /* For steps: waits for a concurrency slot of the remote, sends data.body to data.path, and sees the
  * transfer through to its result. */

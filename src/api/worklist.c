@@ -173,9 +173,7 @@ int worklist_find(lua_State *L)
     lua_settop(L, OPTIONS);
     remote_check(L, SELF, &remote_modality);
     luaL_checktype(L, QUERY, LUA_TTABLE);
-    c = remote_new_call(L, sizeof *c, q.function, worklist_send);
-    lua_pushfstring(L, "%s/find-worklist", c->remote->path);
-    call_keep_error_path(L, CALL);
+    c = remote_new_call(L, sizeof *c, q.function, "/find-worklist", worklist_send);
     route_options_read_call(L, OPTIONS, c, &orthanc_worklist, worklist_rows, &o); /* body */
     lua_pushboolean(L, 1);
     lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
@@ -209,7 +207,7 @@ static int worklist_choose_charset(lua_State *L, call *c)
 static int worklist_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, worklist_on_answers, CALL_REMOTE, "%s/find-worklist", c->remote->path);
+    return call_post(L, c, worklist_on_answers, CALL_REMOTE, "%s", c->route);
 }
 
 static int worklist_on_answers(lua_State *L, call *c)

@@ -12,4 +12,10 @@ static inline double clock_now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+/* The moment `seconds` from now; 0 = never, for 0 seconds too. */
+static inline double clock_after(double seconds)
+{
+    return seconds > 0 ? clock_now() + seconds : 0;
+}
+
 #endif

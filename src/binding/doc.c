@@ -31,7 +31,7 @@ void doc_register(lua_State *L, void *upvalue, const doc_row *rows)
     push_doc_table(L); /* module docs */
     for (; rows->name; rows++) {
         if (rows->part) {
-            parts_push_function(L, rows->part, rows->name);
+            parts_push_checked(L, rows->part, rows->name, rows->function);
         } else {
             lua_pushlightuserdata(L, upvalue);
             lua_pushcclosure(L, rows->function, 1);

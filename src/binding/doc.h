@@ -23,7 +23,8 @@ enum { DOC_TABLES = 2 }; /* arguments that are tables with options: find has two
 typedef struct doc_row {
     const char *name;
     lua_CFunction function;
-    const char *part;      /* the part of the Lua half that has the function; NULL: it is in C */
+    const char *part;      /* the part of the Lua half that has the function, and then `function`
+                              only checks the arguments, or is NULL; NULL: the function is in C */
     const char *signature; /* "client:get(path [, query]) -> value | nil, err" */
     const char *help;      /* one to three short sentences */
     doc_options options[DOC_TABLES];

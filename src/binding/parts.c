@@ -103,9 +103,16 @@ static int called_k(lua_State *L, int status, lua_KContext context)
     return lua_gettop(L);
 }
 
-/* Upvalues: the name of the part, and the name of its function. */
+/* Upvalues: the name of the part, the name of its function, and the C function that checks the
+ * arguments, or nil. */
 static int l_call_function(lua_State *L)
 {
+    lua_CFunction check = lua_tocfunction(L, lua_upvalueindex(3));
+    int arguments = lua_gettop(L);
+    if (check) {
+        check(L);
+        lua_settop(L, arguments);
+    }
     parts_push(L, lua_tostring(L, lua_upvalueindex(1)));
     lua_pushvalue(L, lua_upvalueindex(2));
     lua_gettable(L, -2);
@@ -115,9 +122,16 @@ static int l_call_function(lua_State *L)
     return called_k(L, LUA_OK, 0);
 }
 
-void parts_push_function(lua_State *L, const char *part, const char *function)
+void parts_push_checked(lua_State *L, const char *part, const char *function, lua_CFunction check)
 {
     lua_pushstring(L, part);
     lua_pushstring(L, function);
-    lua_pushcclosure(L, l_call_function, 2);
+    if (check)
+        lua_pushcfunction(L, check);
+    lua_pushcclosure(L, l_call_function, check ? 3 : 2);
+}
+
+void parts_push_function(lua_State *L, const char *part, const char *function)
+{
+    parts_push_checked(L, part, function, NULL);
 }

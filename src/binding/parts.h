@@ -32,6 +32,10 @@ void parts_push(lua_State *L, const char *name);
  * part. [-0, +1, m] */
 void parts_push_function(lua_State *L, const char *part, const char *function);
 
+/* The same, with a C function (or NULL) that is called with the arguments first, and that throws when
+ * they are wrong. [-0, +1, m] */
+void parts_push_checked(lua_State *L, const char *part, const char *function, lua_CFunction check);
+
 /* Makes the value on the top the value of the part with that name. [-1, +0, m] */
 void parts_provide(lua_State *L, const char *name);
 

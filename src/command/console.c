@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/text_width.h"
 #include "command/terminal.h"
 
 /* Of the process's one standard error and standard output. */
@@ -60,6 +61,6 @@ void console_bar(void *user, const char *text, size_t size)
     if (bar_is_held || !isatty(STDERR_FILENO))
         return;
     console_clear();
-    fwrite(text, 1, terminal_fitting(text, size, terminal_width(STDERR_FILENO) - 1), stderr);
+    fwrite(text, 1, text_width_fitting(text, size, terminal_width(STDERR_FILENO) - 1), stderr);
     bar_is_shown = size > 0;
 }

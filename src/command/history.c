@@ -37,12 +37,20 @@ static void make_folders(const char *path)
 
 /* ---- writing ---- */
 
-/* Looks for words that usually stand beside a secret, and for user:password@ in a URL. It drops
- * some harmless entries, rather than keep a password. */
+/* Looks for words that usually stand beside a secret, among them the options of connect that are
+ * secret, and for user:password@ in a URL. It drops some harmless entries, rather than keep a
+ * password. */
 static bool may_hold_secret(const char *entry)
 {
-    static const char *const words[] = { "password", "passwd",        "token",
-                                         "secret",   "authorization", "credential" };
+#define WORD_OPEN(name)
+#define WORD_USER(name)
+#define WORD_URL(name)
+#define WORD_PASSWORD(name) #name,
+    static const char *const words[] = {
+#define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
+#include "base/connect_options.def"
+        "passwd", "secret", "authorization", "credential"
+    };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasestr(entry, words[i]))
             return true;

@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "base/text_width.h"
 #include "base/utf8.h"
 #include "command/history.h"
 #include "command/json_text.h"
@@ -127,7 +128,7 @@ static size_t widest_of(const candidates *c)
 {
     size_t widest = 0;
     for (size_t i = 0; i < c->count; i++) {
-        size_t width = terminal_columns(c->list[i], strlen(c->list[i]));
+        size_t width = text_width_columns(c->list[i], strlen(c->list[i]));
         widest = width > widest ? width : widest;
     }
     return widest;
@@ -141,7 +142,7 @@ static void print_candidates(const candidates *c)
     for (size_t i = 0; i < c->count; i++) {
         const char *word = c->list[i];
         bool is_last = i + 1 == c->count || (i + 1) % columns == 0;
-        size_t padding = is_last ? 0 : width - terminal_columns(word, strlen(word));
+        size_t padding = is_last ? 0 : width - text_width_columns(word, strlen(word));
         printf("%s%s%*s", i % columns == 0 ? "\n" : "", word, (int)padding, "");
     }
     if (c->all > c->count)

@@ -33,8 +33,8 @@ static void print_version(void)
 static void print_usage(FILE *to)
 {
     fputs("usage: modalua [options] [script [args]]\n"
-          "       modalua [options] verb [words]                   see modalua verb --help\n"
-          "       modalua [options] playground [script [args] | verb [words]]\n"
+          "       modalua [options] verb [args]                    see modalua verb --help\n"
+          "       modalua [options] playground [script [args] | verb [args]]\n"
           "                                                        see modalua playground --help\n"
           "Without a script or a verb, runs standard input; interactively, if that is a terminal.\n"
           "Options:\n",
@@ -269,7 +269,7 @@ static int run_command(command_options *o, int argc, char **argv)
 /* ---- verbs, and the playground ---- */
 
 static const char playground_help[] =
-    "usage: modalua [options] playground [script [args] | verb [words]]\n"
+    "usage: modalua [options] playground [script [args] | verb [args]]\n"
     "Starts three Orthanc servers in a temporary folder, and runs the script or the verb with "
     "them; "
     "without one, standard input,\n"

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/text_width.h"
 #include "command/terminal.h"
 
 enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
@@ -21,7 +22,7 @@ static size_t rows_of(const char *text, size_t size, size_t width)
             at++;
             continue;
         }
-        at += terminal_character(text + at, size - at, &columns);
+        at += text_width_character(text + at, size - at, &columns);
         column += columns;
         if (column > width) {
             rows++;

@@ -243,7 +243,8 @@ static bool plan_server(playground *p, size_t i, const char *argv[3], process_fi
     int room = (int)(sizeof s->config_path - sizeof s->config_name - 1);
     s->config = config_of(p, i);
     snprintf(s->config_name, sizeof s->config_name, "%s.json", identities[i].name);
-    snprintf(s->config_path, sizeof s->config_path, "%.*s/%s", room, p->folder, s->config_name);
+    snprintf(s->config_path, sizeof s->config_path, "%.*s/%s.json", room, p->folder,
+             identities[i].name);
     argv[0] = p->orthanc;
     argv[1] = s->config_path;
     argv[2] = NULL;

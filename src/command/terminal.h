@@ -1,5 +1,4 @@
-/* command/terminal.h - the user's terminal: its size, what it can do, and how much of a text fits
- * into a line of it. */
+/* command/terminal.h - the user's terminal: its size, and what it can do. */
 #ifndef COMMAND_TERMINAL_H
 #define COMMAND_TERMINAL_H
 
@@ -23,15 +22,5 @@ bool terminal_is_interactive(void);
 
 /* Whether the user wants colours on a terminal: neither NO_COLOR nor TERM=dumb is set. */
 bool terminal_wants_colour(void);
-
-/* Measures the character at the start of a UTF-8 text of `size` bytes, size > 0: returns its bytes,
- * and sets *columns to its width, 0 to 2. A byte that is not UTF-8 has the width 1. */
-size_t terminal_character(const char *text, size_t size, size_t *columns);
-
-/* The columns that the text takes. */
-size_t terminal_columns(const char *text, size_t size);
-
-/* The bytes of the longest beginning of the text that takes at most `columns` columns. */
-size_t terminal_fitting(const char *text, size_t size, size_t columns);
 
 #endif

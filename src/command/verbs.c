@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/text_width.h"
 #include "command/json_text.h"
 #include "command/options.h"
 #include "command/terminal.h"
@@ -37,7 +38,7 @@ static bool print_summary(FILE *to, const char **at)
     char *summary = usage ? json_text_next_string(at) : NULL;
     bool found = summary != NULL;
     if (found) {
-        size_t width = strlen(name) + 1 + terminal_columns(usage, strlen(usage));
+        size_t width = strlen(name) + 1 + text_width_columns(usage, strlen(usage));
         int padding = width < USAGE_WIDTH ? (int)(USAGE_WIDTH - width) : 0;
         fprintf(to, "  %s %s%*s %s\n", name, usage, padding, "", summary);
     }

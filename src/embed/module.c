@@ -12,7 +12,7 @@
 #include "json/json.h"
 #include "modalua.h"
 
-static const char loop_key; /* of the loop in the registry */
+static const char loop_key; /* of the state's loop in the registry */
 
 MODALUA_API int luaopen_modalua_json(lua_State *L);
 MODALUA_API int luaopen_modalua_task(lua_State *L);
@@ -20,24 +20,24 @@ MODALUA_API int luaopen_modalua_doc(lua_State *L);
 
 /* ---- the loop of a state ---- */
 
-static int borrowed_gc(lua_State *L)
+static int loop_gc(lua_State *L)
 {
     loop_free(lua_touserdata(L, 1));
     return 0;
 }
 
-/* In a state that is not ours the loop is a userdata that the registry keeps to the end; it changes
- * nothing else there. */
-static loop *borrow(lua_State *L)
+/* Makes the loop of a state that the host owns: a userdata that the registry keeps until the state
+ * is closed. Nothing else of the state is changed. [-0, +0, v] */
+static loop *add_loop(lua_State *L)
 {
     loop *lp = lua_newuserdatauv(L, sizeof *lp, 0);
     loop_clear(lp);
     lua_createtable(L, 0, 1);
-    lua_pushcfunction(L, borrowed_gc);
+    lua_pushcfunction(L, loop_gc);
     lua_setfield(L, -2, "__gc");
     lua_setmetatable(L, -2);
     if (!loop_init(lp, NULL))
-        luaL_error(L, "modalua: no file descriptors are left");
+        luaL_error(L, "modalua: the process has no free file descriptor");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
     return lp;
 }
@@ -48,7 +48,7 @@ static loop *loop_of(lua_State *L)
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loop_key);
     lp = lua_touserdata(L, -1);
     lua_pop(L, 1);
-    return lp ? lp : borrow(L);
+    return lp ? lp : add_loop(L);
 }
 
 /* ---- the modules ---- */
@@ -85,7 +85,7 @@ int luaopen_modalua_doc(lua_State *L)
     return 1;
 }
 
-/* modalua.task comes first, and with it what all parts of the Lua half need. */
+/* Also gives the Lua half its C functions (core.native). */
 int luaopen_modalua_task(lua_State *L)
 {
     loop *lp = loop_of(L);
@@ -109,20 +109,19 @@ int luaopen_modalua(lua_State *L)
     return 1;
 }
 
-/* ---- which modules there are ---- */
+/* ---- the modules that have a public name ---- */
 
-/* Every module of ours that has a name outside: a C function opens it, or it is a part of the Lua
- * half. */
+/* Who can use a module. */
 enum reach {
-    HOSTS,      /* modalua_call alone */
-    SCRIPTS,    /* and scripts that are not sandboxed: it reaches files, or looks into any value */
-    SANDBOX_TOO /* and those that are */
+    HOSTS,      /* modalua_call */
+    SCRIPTS,    /* and `require`, but not in a sandbox: it reaches files, or looks into any value */
+    SANDBOX_TOO /* and `require` in a sandbox */
 };
 
 static const struct module {
     const char *name;
-    lua_CFunction open; /* NULL: */
-    const char *part;
+    lua_CFunction open; /* the C function that opens it; NULL: it is */
+    const char *part;   /* a part of the Lua half (binding/parts.h) */
     enum reach reach;
 } modules[] = {
     { "modalua", luaopen_modalua, NULL, SANDBOX_TOO },
@@ -142,7 +141,7 @@ static const struct module {
 
 enum { MODULES = sizeof modules / sizeof modules[0] };
 
-static const struct module *find(const char *name)
+static const struct module *find_module(const char *name)
 {
     for (size_t i = 0; i < MODULES; i++)
         if (strcmp(modules[i].name, name) == 0)
@@ -152,15 +151,24 @@ static const struct module *find(const char *name)
 
 bool module_is_for_sandbox(const char *name)
 {
-    const struct module *m = find(name);
+    const struct module *m = find_module(name);
     return m && m->reach == SANDBOX_TOO;
+}
+
+/* Pushes a module that is a part. All parts may need core.native, which modalua.task opens.
+ * [-0, +1, v] */
+static void push_part(lua_State *L, const char *part)
+{
+    luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
+    lua_pop(L, 1);
+    parts_push(L, part);
 }
 
 void module_push_for_host(lua_State *L, const char *name)
 {
-    const struct module *m = find(name);
+    const struct module *m = find_module(name);
     if (m && m->part) {
-        parts_push(L, m->part);
+        push_part(L, m->part);
         return;
     }
     if (m)
@@ -173,19 +181,20 @@ void module_push_for_host(lua_State *L, const char *name)
     lua_call(L, 1, 1);
 }
 
-/* ---- a state of ours ---- */
+/* ---- package.preload of a state that the library owns ---- */
 
+/* A loader; upvalue 1 is the name of a part. */
 static int open_part(lua_State *L)
 {
-    parts_push(L, lua_tostring(L, lua_upvalueindex(1)));
+    push_part(L, lua_tostring(L, lua_upvalueindex(1)));
     return 1;
 }
 
-void module_preload(lua_State *L, loop *lp, const client_defaults *defaults)
+void module_preload(lua_State *L, loop *lp, const modalua_config *config)
 {
     lua_pushlightuserdata(L, lp);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &loop_key);
-    connect_set_defaults(L, defaults);
+    connect_set_config(L, config);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     for (const struct module *m = modules; m < modules + MODULES; m++) {
         if (m->reach == HOSTS)

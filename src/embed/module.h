@@ -1,4 +1,5 @@
-/* embed/module.h - require "modalua": in a state of ours and in a host's or stock Lua's. */
+/* embed/module.h - the modules of modalua that `require` finds: in a state that the library owns,
+ * in one that a host owns, and in stock Lua. */
 #ifndef EMBED_MODULE_H
 #define EMBED_MODULE_H
 
@@ -8,14 +9,15 @@
 #include "api/connect.h"
 #include "engine/loop.h"
 
-/* Puts the modules into package.preload of a state of ours. [-0, +0, m] */
-void module_preload(lua_State *L, loop *lp, const client_defaults *defaults);
+/* Puts the modules into package.preload of a state that the library owns. `config` as in
+ * connect_set_config. [-0, +0, m] */
+void module_preload(lua_State *L, loop *lp, const modalua_config *config);
 
-/* Whether a sandboxed script can require the module of ours of that name. */
+/* Whether modalua has a module of that name that a sandboxed script can require. */
 bool module_is_for_sandbox(const char *name);
 
-/* Pushes the module of that name, for a function that the host calls: one of ours, whatever scripts
- * can reach, or one that scripts could require. [-0, +1, v] */
+/* Pushes the module of that name for modalua_call: any module of modalua with a public name, or
+ * else a module that scripts can require. [-0, +1, v] */
 void module_push_for_host(lua_State *L, const char *name);
 
 #endif

@@ -94,8 +94,13 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 /* The i-th of them; NULL: there are no more. */
 static const char **config_string(modalua_config *c, size_t i)
 {
-    const char **strings[] = { &c->module_path, &c->url,         &c->username, &c->password,
-                               &c->token,       &c->config_file, &c->profile,  &c->servers };
+#define STRING_NONE(name)
+#define STRING_CONFIG(name) &c->name,
+    const char **strings[] = {
+#define CONNECT_STRING(name, config, ...) STRING_##config(name)
+#include "base/connect_options.def"
+        &c->module_path, &c->config_file, &c->profile, &c->servers
+    };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }
 
@@ -168,7 +173,7 @@ static int open_state_p(lua_State *L)
     }
     luaL_openlibs(L);
     stdlib_open(L, &rt->host);
-    module_preload(L, &rt->lp, &rt->defaults);
+    module_preload(L, &rt->lp, &rt->config);
     kept_open(L);
     lua_getglobal(L, "package");
     clean_path(L, "path", rt->config.module_path,
@@ -206,14 +211,6 @@ static void apply_config(modalua_runtime *rt)
     lp->show = c->progress;
     lp->show_user = c->user;
     rt->host = (stdlib_output){ .write = c->write, .warn = c->warn, .user = c->user };
-    rt->defaults = (client_defaults){ .url = c->url,
-                                      .username = c->username,
-                                      .password = c->password,
-                                      .token = c->token,
-                                      .config_file = c->config_file,
-                                      .profile = c->profile,
-                                      .servers = c->servers,
-                                      .environment_proxy = (c->flags & MODALUA_ENVIRONMENT) != 0 };
 }
 
 /* As a lua_Alloc. What is refused has cost a collection of everything, which takes long where the

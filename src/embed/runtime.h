@@ -6,7 +6,6 @@
 #include <locale.h>
 #include <lua.h>
 
-#include "api/connect.h"
 #include "base/memory.h"
 #include "embed/stdlib.h"
 #include "engine/loop.h"
@@ -18,7 +17,6 @@ struct modalua_runtime {
     memory memory;
     lua_State *L;
     modalua_config config; /* its strings are copies, owned by the runtime */
-    client_defaults defaults;
     stdlib_output host;
     locale_t c_locale;
     bool busy; /* a function of modalua.h is at work in the state */

@@ -189,12 +189,12 @@ static bool set_method(http_transfer *t)
 static bool set_url(http_transfer *t)
 {
     memory *m = t->h->memory;
-    size_t base = strlen(t->server->url), size = base + strlen(t->request.path) + 1;
+    size_t base = strlen(t->server->options.url), size = base + strlen(t->request.path) + 1;
     char *url = memory_realloc(m, NULL, 0, size);
     bool ok;
     if (!url)
         return false;
-    memcpy(url, t->server->url, base);
+    memcpy(url, t->server->options.url, base);
     memcpy(url + base, t->request.path, size - base);
     ok = curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK;
     memory_realloc(m, url, size, 0);
@@ -208,28 +208,31 @@ static bool set_text(CURL *e, CURLoption option, const char *text)
 
 static bool set_credentials(CURL *e, const http_server *s)
 {
-    if (s->token && (curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) != CURLE_OK ||
-                     curl_easy_setopt(e, CURLOPT_XOAUTH2_BEARER, s->token) != CURLE_OK))
+    if (s->options.token &&
+        (curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) != CURLE_OK ||
+         curl_easy_setopt(e, CURLOPT_XOAUTH2_BEARER, s->options.token) != CURLE_OK))
         return false;
-    if (s->username && curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) != CURLE_OK)
+    if (s->options.username && curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) != CURLE_OK)
         return false;
-    return set_text(e, CURLOPT_USERNAME, s->username) && set_text(e, CURLOPT_PASSWORD, s->password);
+    return set_text(e, CURLOPT_USERNAME, s->options.username) &&
+           set_text(e, CURLOPT_PASSWORD, s->options.password);
 }
 
 static bool set_security(CURL *e, const http_server *s)
 {
-    const char *proxy = s->proxy;
-    if (s->insecure) {
+    const char *proxy = s->options.proxy;
+    if (s->options.insecure) {
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
     }
-    if (!proxy && (!s->environment_proxy || s->loopback))
+    if (!proxy && (!s->options.environment_proxy || s->loopback))
         proxy = ""; /* otherwise libcurl would use the environment */
     return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) &&
            set_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
            set_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) &&
-           set_text(e, CURLOPT_CAINFO, s->ca) && set_text(e, CURLOPT_SSLCERT, s->cert) &&
-           set_text(e, CURLOPT_SSLKEY, s->key) &&
+           set_text(e, CURLOPT_CAINFO, s->options.ca) &&
+           set_text(e, CURLOPT_SSLCERT, s->options.cert) &&
+           set_text(e, CURLOPT_SSLKEY, s->options.key) &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
@@ -255,7 +258,8 @@ static void set_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
-    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS, milliseconds(t->server->connect_timeout));
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     milliseconds(t->server->options.connect_timeout));
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -311,11 +315,11 @@ static void log_outcome(const http_transfer *t)
     if (!t->h->log)
         return;
     if (t->fault == HTTP_OK)
-        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method, t->server->url,
-                 r->path, t->status, t->seconds * 1000, bytes);
+        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method,
+                 t->server->options.url, r->path, t->status, t->seconds * 1000, bytes);
     else
-        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method, t->server->url,
-                 r->path, t->seconds * 1000, why);
+        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method,
+                 t->server->options.url, r->path, t->seconds * 1000, why);
     t->h->log(t->h->log_user, line);
 }
 
@@ -353,7 +357,7 @@ static void start(http_transfer *t)
 static void origin_start(http *h, http_origin *o)
 {
     http_transfer *t;
-    while ((t = o->waiting.first) && o->running < t->server->max_inflight &&
+    while ((t = o->waiting.first) && o->running < t->server->options.max_inflight &&
            (h->max_running == 0 || h->running < h->max_running)) {
         list_remove(&o->waiting, t);
         h->waiting--;

@@ -72,7 +72,7 @@ static bool url_has(CURLU *u, CURLUPart part)
 static const char no_memory[] = "not enough memory";
 
 /* Removes a credential from the URL, and stores it decoded. Returns NULL, or what is wrong. */
-static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, char **into)
+static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, const char **into)
 {
     char *text = NULL;
     CURLUcode code = curl_url_get(u, part, &text, CURLU_URLDECODE);
@@ -89,7 +89,8 @@ static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, cha
     return *into ? NULL : no_memory;
 }
 
-static const char *take_credentials(http_server *s, CURLU *u, char **username, char **password)
+static const char *take_credentials(http_server *s, CURLU *u, const char **username,
+                                    const char **password)
 {
     const char *fault = take_credential(s, u, CURLUPART_USER, username);
     return fault ? fault : take_credential(s, u, CURLUPART_PASSWORD, password);
@@ -127,9 +128,9 @@ static bool server_set_url(http_server *s, CURLU *u)
         return false;
     for (n = strlen(url); n > 0 && url[n - 1] == '/'; n--)
         url[n - 1] = '\0';
-    s->url = memory_string(s->h->memory, url);
+    s->options.url = memory_string(s->h->memory, url);
     curl_free(url);
-    return s->url != NULL;
+    return s->options.url != NULL;
 }
 
 /* Parses a URL. Its scheme must be one of `schemes`, which NULL ends. Returns NULL, or what is wrong:
@@ -161,16 +162,16 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
                   has_scheme ? "the URL is not valid; write it as http://host:8042" : no_scheme,
                   has_scheme ? "only http:// and https:// URLs are supported" : no_scheme);
     if (!fault)
-        fault = take_credentials(s, u, &s->username, &s->password);
+        fault = take_credentials(s, u, &s->options.username, &s->options.password);
     if (fault)
         return fault;
     if (o->token && ascii_has_control(o->token, strlen(o->token)))
         return "the token contains control characters"; /* a line end would start another header */
     if (url_has(u, CURLUPART_QUERY) || url_has(u, CURLUPART_FRAGMENT))
         return "the URL must end with the path, without '?' and '#'";
-    if (s->username && (o->username || o->token))
+    if (s->options.username && (o->username || o->token))
         return "the URL contains credentials, and others are given beside it; give one of them";
-    if (s->username && (!s->password || strchr(s->username, ':')))
+    if (s->options.username && (!s->options.password || strchr(s->options.username, ':')))
         return "the user name in the URL has no password, or contains a ':'";
     return server_set_url(s, u) && server_open_origin(s, u) ? NULL : no_memory;
 }
@@ -189,19 +190,20 @@ static const char *server_parse_proxy(http_server *s, CURLU *u, const char *prox
     if (fault)
         return fault;
     if (curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
-        s->proxy = memory_string(s->h->memory, url);
+        s->options.proxy = memory_string(s->h->memory, url);
     curl_free(url);
-    return s->proxy ? NULL : no_memory;
+    return s->options.proxy ? NULL : no_memory;
 }
 
 /* ---- the server ---- */
 
-static bool copy(http_server *s, char **into, const char *text)
+/* Copies a string option, unless the URL has given it. */
+static bool copy_string(http_server *s, const char **own, const char *text)
 {
-    if (!text)
+    if (*own || !text)
         return true;
-    *into = memory_string(s->h->memory, text);
-    return *into != NULL;
+    *own = memory_string(s->h->memory, text);
+    return *own != NULL;
 }
 
 static bool add_header_line(http_server *s, const char *line)
@@ -218,18 +220,18 @@ static bool add_header_line(http_server *s, const char *line)
 
 static bool server_copy_options(http_server *s, const http_options *o)
 {
-    s->insecure = o->insecure;
-    s->environment_proxy = o->environment_proxy;
-    s->connect_timeout = o->connect_timeout;
-    s->max_inflight = o->max_inflight;
-    s->retries = o->retries;
-    if (s->h->pool < s->max_inflight)
-        s->h->pool = s->max_inflight;
-    return copy(s, &s->username, o->username) && copy(s, &s->password, o->password) &&
-           copy(s, &s->token, o->token) && copy(s, &s->ca, o->ca) && copy(s, &s->cert, o->cert) &&
-           copy(s, &s->key, o->key) &&
-           add_header_line(
-               s, "Expect:"); /* not sent: Orthanc never answers it, and libcurl would wait */
+    http_options *own = &s->options, parsed = *own;
+    *own = *o;
+#define CONNECT_STRING(name, ...) own->name = parsed.name;
+#include "base/connect_options.def"
+    if (s->h->pool < own->max_inflight)
+        s->h->pool = own->max_inflight;
+#define CONNECT_STRING(name, ...)             \
+    if (!copy_string(s, &own->name, o->name)) \
+        return false;
+#include "base/connect_options.def"
+    /* not sent: Orthanc never answers it, and libcurl would wait */
+    return add_header_line(s, "Expect:");
 }
 
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
@@ -307,28 +309,22 @@ void http_server_free(http_server *s)
     for (struct curl_slist *line = s->headers; line; line = line->next)
         secret_wipe(line->data); /* an Authorization header is a secret too */
     curl_slist_free_all(s->headers);
-    secret_free(m, s->username);
-    secret_free(m, s->password);
-    secret_free(m, s->token);
-    secret_free(m, s->proxy_username);
-    secret_free(m, s->proxy_password);
-    memory_free_string(m, s->proxy);
-    memory_free_string(m, s->url);
-    memory_free_string(m, s->ca);
-    memory_free_string(m, s->cert);
-    memory_free_string(m, s->key);
+#define CONNECT_STRING(name, ...) secret_free(m, (char *)s->options.name);
+#include "base/connect_options.def"
+    secret_free(m, (char *)s->proxy_username);
+    secret_free(m, (char *)s->proxy_password);
     memory_realloc(m, s, sizeof *s, 0);
 }
 
 const char *http_server_url(const http_server *s)
 {
-    return s->url;
+    return s->options.url;
 }
 
 /* server_set_url has written the URL: it has a scheme. */
 const char *http_server_path(const http_server *s)
 {
-    const char *host = strstr(s->url, "://") + 3;
+    const char *host = strstr(s->options.url, "://") + 3;
     return host + strcspn(host, "/");
 }
 
@@ -336,17 +332,17 @@ bool http_server_is_below(const http_server *s, const http_server *other)
 {
     const char *path = http_server_path(s), *above = http_server_path(other);
     size_t size = strlen(above);
-    return strncmp(s->url, other->url, strcspn(s->url, ":") + 1) == 0 &&
+    return strncmp(s->options.url, other->options.url, strcspn(s->options.url, ":") + 1) == 0 &&
            s->origin == other->origin && strncmp(path, above, size) == 0 &&
            (path[size] == '\0' || path[size] == '/');
 }
 
 bool http_server_has_credentials(const http_server *s)
 {
-    return s->username || s->token || s->authorization;
+    return s->options.username || s->options.token || s->authorization;
 }
 
 unsigned http_server_retries(const http_server *s)
 {
-    return s->retries;
+    return s->options.retries;
 }

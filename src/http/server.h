@@ -16,15 +16,11 @@ struct http_origin {
 struct http_server {
     http *h;
     http_origin *origin;
-    char *url;
-    char *username, *password, *token;
-    char *ca, *cert, *key;
-    char *proxy, *proxy_username, *proxy_password;
+    http_options options; /* its strings are copies; its URLs have no credentials inside */
+    const char *proxy_username, *proxy_password;
     struct curl_slist *headers, *last_header;
-    bool loopback, insecure, environment_proxy;
+    bool loopback;
     bool authorization; /* there is an Authorization header among the headers */
-    double connect_timeout;
-    unsigned max_inflight, retries;
 };
 
 /* Initialises libcurl, once in the process. */

@@ -105,7 +105,7 @@ static const char *push_token(lua_State *L)
 
 static lua_Integer kilobytes(size_t size)
 {
-    return (lua_Integer)(size / 1024 + (size % 1024 != 0));
+    return (lua_Integer)(size / 1024) + (size % 1024 != 0);
 }
 
 /* Whether malloc will give lua-cjson its scratch buffer: without one it ends the process. Volatile, so

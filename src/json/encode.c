@@ -43,6 +43,16 @@ typedef struct object_key {
     int slot; /* stack index of the key */
 } object_key;
 
+/* Throws the message on the top as luaL_error does, but when a part of the Lua half has called, the
+ * place is the script's line. [-1, +0, v] */
+static _Noreturn void throw_message(lua_State *L)
+{
+    lua_Debug ar;
+    if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline > 0)
+        error_usage(L, "%s", lua_tostring(L, -1));
+    error_raise(L);
+}
+
 /* ---- the text ---- */
 
 /* Makes room for `more` bytes, and returns where they go. */
@@ -51,8 +61,10 @@ static char *prepare(encoder *e, size_t more)
     if (more > e->room - e->size) {
         size_t room = e->room * 2;
         char *text;
-        if (more > JSON_TEXT_MAX - e->size) /* a few tables can make an enormous text */
-            luaL_error(e->L, "the JSON text becomes longer than 64 MB");
+        if (more > JSON_TEXT_MAX - e->size) { /* a few tables can make an enormous text */
+            lua_pushliteral(e->L, "the JSON text becomes longer than 64 MB");
+            throw_message(e->L);
+        }
         if (room < e->size + more)
             room = e->size + more;
         text = lua_newuserdatauv(e->L, room, 0);
@@ -127,10 +139,8 @@ static void push_message(encoder *e, const place *at, const char *what)
 /* For values that no JSON text can have, such as functions: throws. */
 static _Noreturn void throw_misuse(encoder *e, const place *at, const char *what)
 {
-    luaL_where(e->L, 1);
     push_message(e, at, what);
-    lua_concat(e->L, 2);
-    error_raise(e->L);
+    throw_message(e->L);
 }
 
 /* For data that cannot be encoded, such as a string that is not UTF-8: pushes the message, and returns

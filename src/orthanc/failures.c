@@ -5,69 +5,69 @@
 #include "base/ascii.h"
 
 enum {
-    ANY = -2000,    /* any status; of the body: any that Orthanc wrote, or an empty one */
-    WHOEVER = -2001 /* the body may be a proxy's */
+    ANY = -2000,       /* any status; of a body: any that Orthanc wrote, or no body */
+    ANY_SENDER = -2001 /* any body, even one that a proxy wrote */
 };
 
-/* The first row that fits speaks. `path` is a prefix, or a prefix and an end with a '*' between. */
+/* The first row that fits decides. */
 typedef struct row {
-    long http;   /* ANY, or a status */
-    int orthanc; /* ANY, WHOEVER, ORTHANC_NO_STATUS, or a status */
-    const char *path;
+    long http;        /* ANY, or a status */
+    int orthanc;      /* ANY, ANY_SENDER, ORTHANC_NO_STATUS, or a status */
+    const char *path; /* how it begins; with '*': how it begins and ends */
     orthanc_failure failure;
 } row;
 
-/* OrthancStatus 7 (inexistent item), 17 (unknown resource), 9 (network protocol), 2015 to 2017 and
- * 2045 (a DICOM service that the remote refuses), 13 (inexistent file), 2005 (an HTTP status that
- * no REST API has: a peer's 401), 15 (bad file format), 3 (out of range), 8 (bad request), 5 (bad
- * type), 27 (unknown tag). */
+/* Values of OrthancStatus: -1 internal error, 6 bad sequence of calls, 7 inexistent item, 9 network
+ * protocol, 13 inexistent file, 17 unknown resource, 27 unknown tag, 2005 an HTTP status that no REST
+ * API has (401 of a peer), 2015 to 2017 and 2045 a DICOM service that the modality refuses. */
 /* clang-format off */
 static const row rows[] = {
-    { 401, WHOEVER, "/", { "auth", "bad_credentials", "the server refuses the credentials" } },
-    { 403, WHOEVER, "/", { "auth", "forbidden", "the server does not allow this" } },
-    { 405, WHOEVER, "/", { "http", "method_not_allowed", "the server knows this route, but not with this method" } },
-    { 429, WHOEVER, "/", { "http", "too_many_requests", "the server, or a proxy in front of it, wants fewer requests" } },
-    { 413, WHOEVER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size (nginx: client_max_body_size)" } },
-    { 404, ORTHANC_NO_STATUS, "/modalities/*/store", { "orthanc", "not_found", "the server knows no modality of this name, or has nothing under one of the identifiers (it gives no reason)" } },
+    { 401, ANY_SENDER, "/", { "auth", "bad_credentials", "the server refuses the credentials" } },
+    { 403, ANY_SENDER, "/", { "auth", "forbidden", "the server does not allow this" } },
+    { 405, ANY_SENDER, "/", { "http", "method_not_allowed", "the server knows this route, but not with this method" } },
+    { 429, ANY_SENDER, "/", { "http", "too_many_requests", "the server, or a proxy in front of it, limits the number of requests" } },
+    { 413, ANY_SENDER, "/", { "http", "too_large", "the server, or a proxy in front of it, refuses a request of this size (nginx: client_max_body_size)" } },
+    { 404, ORTHANC_NO_STATUS, "/modalities/*/store", { "orthanc", "not_found", "the server knows no modality of this name, or has no resource with one of the identifiers (the server gives no reason)" } },
     { 404, 7, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name" } },
     { 404, ORTHANC_NO_STATUS, "/modalities/", { "orthanc", "unknown_modality", "the server knows no modality of this name" } },
-    { 404, 17, "/modalities/*/store", { "orthanc", "not_found", "this Orthanc has nothing under one of the identifiers" } },
-    { 500, -1, "/modalities/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)" } },
-    { 404, 17, "/modalities/*/storage-commitment", { "orthanc", "not_found", "this Orthanc has nothing under one of the identifiers" } },
+    { 404, 17, "/modalities/*/store", { "orthanc", "not_found", "this Orthanc has no resource with one of the identifiers" } },
+    { 500, -1, "/modalities/*/store", { "orthanc", NULL, "internal error of the server (newer versions report one when they have no resource with the identifier)" } },
+    { 404, 17, "/modalities/*/storage-commitment", { "orthanc", "not_found", "this Orthanc has no resource with one of the identifiers" } },
     { 500, 27, "/modalities/*/find-worklist", { "orthanc", "unknown_tag", "the server does not know one of the tags" } },
-    { 404, 13, "/peers/", { "orthanc", "bad_certificate", "the server cannot open a certificate's file" } },
-    { 404, 17, "/peers/*/store", { "orthanc", "not_found", "the server knows no peer of this name, or has nothing under one of the identifiers" } },
-    { 404, ORTHANC_NO_STATUS, "/peers/*/store", { "orthanc", "not_found", "the server knows no peer of this name, or has nothing under one of the identifiers (it gives no reason)" } },
+    { 404, 13, "/peers/", { "orthanc", "bad_certificate", "the server cannot open the file of a certificate" } },
+    { 404, 17, "/peers/*/store", { "orthanc", "not_found", "the server knows no peer of this name, or has no resource with one of the identifiers" } },
+    { 404, ORTHANC_NO_STATUS, "/peers/*/store", { "orthanc", "not_found", "the server knows no peer of this name, or has no resource with one of the identifiers (the server gives no reason)" } },
     { 404, ANY, "/peers/", { "orthanc", "unknown_peer", "the server knows no peer of this name" } },
-    { 500, -1, "/peers/*/store", { "orthanc", NULL, "the server failed internally (newer versions do when they have nothing under the identifier)" } },
-    { ANY, 2005, "/peers/", { "orthanc", "peer_failed", "the peer refuses, or is no Orthanc: wrong Username, Password or Url" } },
+    { 500, -1, "/peers/*/store", { "orthanc", NULL, "internal error of the server (newer versions report one when they have no resource with the identifier)" } },
+    { ANY, 2005, "/peers/", { "orthanc", "peer_failed", "the peer refuses, or is not an Orthanc: Username, Password or Url may be wrong" } },
     { ANY, 9, "/peers/", { "orthanc", "peer_failed", "the exchange with the peer failed" } },
-    { 500, ORTHANC_NO_STATUS, "/peers/", { "orthanc", "peer_failed", "the server could not carry it out, or the exchange with the peer failed (it gives no reason)" } },
-    { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc has no such operation" } },
-    { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query (forgotten, or restarted)" } },
-    { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job (forgotten, or restarted)" } },
-    { 404, ANY, "/storage-commitment/", { "orthanc", "commitment_gone", "the server no longer knows this storage commitment: it remembers the last 100, and none after a restart" } },
+    { 500, ORTHANC_NO_STATUS, "/peers/", { "orthanc", "peer_failed", "the operation failed on the server, or the exchange with the peer failed (the server gives no reason)" } },
+    { 404, 17, "/modalities/", { "orthanc", "unsupported", "this version of Orthanc does not have this operation" } },
+    { 404, ANY, "/queries/", { "orthanc", "query_gone", "the server no longer knows this query: it removed its oldest queries, or was restarted" } },
+    { 404, ANY, "/jobs/", { "orthanc", "job_gone", "the server no longer knows this job: it removed its oldest jobs, or was restarted" } },
+    { 404, ANY, "/storage-commitment/", { "orthanc", "commitment_gone", "the server no longer knows this storage commitment: it keeps the last 100, and none after a restart" } },
     { 500, 6, "/storage-commitment/*/remove", { "orthanc", "not_committed", "the modality has not confirmed everything" } },
-    { 404, ANY, "/", { "orthanc", "not_found", "the server knows nothing under this path" } },
-    { ANY, 2015, "/", { "dicom", "unsupported", "the remote modality accepts none of the services that this needs" } },
+    { 404, ANY, "/", { "orthanc", "not_found", "the server has nothing at this path" } },
+    { ANY, 2015, "/", { "dicom", "unsupported", "the remote modality accepts none of the DICOM services that this operation needs" } },
     { ANY, 2016, "/", { "dicom", "unsupported", "the remote modality does not accept C-FIND" } },
     { ANY, 2017, "/", { "dicom", "unsupported", "the remote modality does not accept C-MOVE" } },
     { ANY, 2045, "/", { "dicom", "unsupported", "the remote modality does not accept C-GET" } },
     { ANY, 9, "/", { "dicom", NULL, "the exchange with the remote modality failed" } },
-    { 400, ANY, "/", { "orthanc", "bad_request", "the server refuses the request as it stands" } },
-    { 502, WHOEVER, "/", { "http", "bad_gateway", "a proxy in front of the server got no proper answer from it (is Orthanc running?)" } },
-    { 503, WHOEVER, "/", { "http", "unavailable", "the server cannot take requests at the moment" } },
-    { 504, WHOEVER, "/", { "http", "gateway_timeout", "a proxy in front of the server gave up waiting for it (its read timeout is shorter than the work)" } },
-    { 500, ORTHANC_NO_STATUS, "/modalities/*/store", { "http", NULL, "the server could not carry it out, or the remote modality refused (no reason is given)" } },
+    { 400, ANY, "/", { "orthanc", "bad_request", "the server refuses the request as invalid" } },
+    { 502, ANY_SENDER, "/", { "http", "bad_gateway", "a proxy in front of the server got no valid answer from it (is Orthanc running?)" } },
+    { 503, ANY_SENDER, "/", { "http", "unavailable", "the server cannot take requests at the moment" } },
+    { 504, ANY_SENDER, "/", { "http", "gateway_timeout", "a proxy in front of the server gave up waiting for it (its read timeout is shorter than the operation)" } },
+    { 500, ORTHANC_NO_STATUS, "/modalities/*/store", { "http", NULL, "the operation failed on the server, or the remote modality refused (the server gives no reason)" } },
     { 422, ORTHANC_NO_STATUS, "/", { "dicom", NULL, "the remote modality refused (the server gives no reason)" } },
     { 500, ORTHANC_NO_STATUS, "/queries/*/retrieve", { "dicom", NULL, "the remote modality refused (the server gives no reason)" } },
     { 500, ORTHANC_NO_STATUS, "/modalities/", { "dicom", NULL, "the remote modality refused (the server gives no reason)" } },
     { ANY, ORTHANC_NO_STATUS, "/", { "http", NULL, NULL } },
     { ANY, ANY, "/", { "orthanc", NULL, NULL } },
-    { ANY, WHOEVER, "/", { "http", NULL, "this answer does not come from Orthanc" } },
+    { ANY, ANY_SENDER, "/", { "http", NULL, "this answer does not come from Orthanc" } },
 };
 /* clang-format on */
 
+/* A pattern is the `path` of a row. */
 static bool path_fits(const char *pattern, const char *path)
 {
     const char *star = strchr(pattern, '*');
@@ -79,12 +79,12 @@ static bool path_fits(const char *pattern, const char *path)
 
 static bool row_fits(const row *r, const char *path, long http_status, int orthanc_status)
 {
-    bool body = r->orthanc == WHOEVER || r->orthanc == orthanc_status ||
+    bool body = r->orthanc == ANY_SENDER || r->orthanc == orthanc_status ||
                 (r->orthanc == ANY && orthanc_status != ORTHANC_FOREIGN);
     return body && (r->http == ANY || r->http == http_status) && path_fits(r->path, path);
 }
 
-/* What moves data. */
+/* Whether the route moves images. */
 static bool is_transfer(const char *path)
 {
     static const char *const routes[] = { "/queries/*/retrieve", "/modalities/*/move",
@@ -108,14 +108,14 @@ orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc
         }
     if (http_status == 401 && !credentials) {
         failure.code = "no_credentials";
-        failure.message = "the server wants a user name and a password";
+        failure.message = "the server requires a user name and a password";
     }
     if (http_status >= 300 && http_status < 400) {
         failure.kind = "http";
         failure.code = "redirect";
     }
     if (side_effects && (http_status == 502 || http_status == 504) && is_transfer(path))
-        failure.kind = "unknown"; /* behind the proxy the server may be at it */
+        failure.kind = "unknown"; /* the server behind the proxy may still work on it */
     return failure;
 }
 

@@ -7,9 +7,9 @@
 /* ---- the keys ---- */
 
 #define USER_DATA ORTHANC_VERSION(1, 12, 9)
-#define ELSEWHERE \
-    ORTHANC_VERSION(1, 11, 3) /* a store to where the configuration does not point \
-                               */
+
+/* A store to another host than the one in the server's configuration. */
+#define ELSEWHERE ORTHANC_VERSION(1, 11, 3)
 
 /* clang-format off */
 #define LEVEL       "\"Patient\", \"Study\", \"Series\" or \"Instance\""
@@ -48,7 +48,7 @@ static const orthanc_key retrieve_keys[] = {
     { "Short", ORTHANC_BOOLEAN, 0, NULL, "true: the result has the query with tags as gggg,eeee (default)" },
     { "Full", ORTHANC_BOOLEAN, 0, NULL, "true: the result has the query with name, type and value of each tag" },
     { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
-    { "LocalAet", ORTHANC_AET, 0, "the AE title that calls is that of the query: give LocalAet to find", NULL },
+    { "LocalAet", ORTHANC_AET, 0, "a move uses the AE title of its query; give LocalAet to find", NULL },
     { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
@@ -60,8 +60,8 @@ static const orthanc_key move_keys[] = {
     { "Asynchronous", ORTHANC_BOOLEAN, 0, NULL, "the opposite of Synchronous" },
     { "Priority", ORTHANC_INTEGER, ORTHANC_MOVE_JOBS, NULL, PRIORITY },
     { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
-    { "Permissive", ORTHANC_BOOLEAN, 0, "each resource has an outcome of its own, and one that fails stops no other", NULL },
-    { "RetrieveMethod", ORTHANC_METHOD, 0, "this is C-MOVE; C-GET is get", NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, "each resource is moved by itself, so a failure does not stop the others", NULL },
+    { "RetrieveMethod", ORTHANC_METHOD, 0, "move_resources uses C-MOVE; get uses C-GET", NULL },
     { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
@@ -139,8 +139,8 @@ static const orthanc_key peer_store_keys[] = {
     { "Compress", ORTHANC_BOOLEAN, 0, NULL, "true: compresses the data on its way" },
     { "Transcode", ORTHANC_TEXT, 0, NULL, "UID of a transfer syntax: Orthanc converts the images to it" },
     { "UserData", ORTHANC_ANY, USER_DATA, NULL, KEPT },
-    { "Permissive", ORTHANC_BOOLEAN, 0, "it hides failures, and what has arrived at a peer cannot be asked", NULL },
-    { "Timeout", ORTHANC_SECONDS, 0, "the server ignores it here: give it to configure", NULL },
+    { "Permissive", ORTHANC_BOOLEAN, 0, "it hides failures, and modalua cannot see what has arrived at a peer", NULL },
+    { "Timeout", ORTHANC_SECONDS, 0, "the server ignores it here; set it with configure", NULL },
     { "Resources", ORTHANC_ANY, 0, "the identifiers are the first argument", NULL },
     { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
@@ -170,18 +170,18 @@ static const orthanc_key tools_find_keys[] = {
 static const orthanc_key worklist_keys[] = {
     { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
     { "Query", ORTHANC_ANY, 0, "the tags are the first argument", NULL },
-    { "Simplify", ORTHANC_BOOLEAN, 0, "it is simplify = true here, which is the default", NULL },
-    { "Short", ORTHANC_BOOLEAN, 0, "it is short = true here", NULL },
-    { "Full", ORTHANC_BOOLEAN, 0, "it is simplify = false here", NULL },
-    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for worklists: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality", NULL },
+    { "Simplify", ORTHANC_BOOLEAN, 0, "use simplify = true, which is the default", NULL },
+    { "Short", ORTHANC_BOOLEAN, 0, "use short = true", NULL },
+    { "Full", ORTHANC_BOOLEAN, 0, "use simplify = false", NULL },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for worklists. It calls with its own AE title, or before 1.13.0 with the LocalAet of the modality", NULL },
     { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 
 static const orthanc_key commitment_keys[] = {
     { "Timeout", ORTHANC_SECONDS, 0, NULL, TIMEOUT },
-    { "Resources", ORTHANC_ANY, 0, "they are the first argument", NULL },
-    { "DicomInstances", ORTHANC_ANY, 0, "they are the first argument", NULL },
-    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for storage commitment: the AE title that calls is its own, or before 1.13.0 the LocalAet of the modality", NULL },
+    { "Resources", ORTHANC_ANY, 0, "the resources are the first argument", NULL },
+    { "DicomInstances", ORTHANC_ANY, 0, "the resources are the first argument", NULL },
+    { "LocalAet", ORTHANC_AET, 0, "Orthanc ignores it for storage commitment. It calls with its own AE title, or before 1.13.0 with the LocalAet of the modality", NULL },
     { NULL, ORTHANC_ANY, 0, NULL, NULL }
 };
 /* clang-format on */
@@ -213,28 +213,27 @@ bool orthanc_type_is_secret(orthanc_type type)
     return type == ORTHANC_SECRET || type == ORTHANC_URL || type == ORTHANC_HEADERS;
 }
 
-const char *orthanc_type_words(orthanc_type type)
+const char *orthanc_type_text(orthanc_type type)
 {
     switch (type) {
     case ORTHANC_STRING: return "a string without NUL";
     case ORTHANC_TEXT: return "a string that is not empty, without NUL";
-    case ORTHANC_AET:
-        return "an AE title, a string of 1 to 16 characters of ASCII without backslash";
+    case ORTHANC_AET: return "an AE title, a string of 1 to 16 ASCII characters without backslash";
     case ORTHANC_AET_OR_NONE:
-        return "an AE title, a string of 1 to 16 characters of ASCII without backslash, or \"\"";
+        return "an AE title, a string of 1 to 16 ASCII characters without backslash, or \"\"";
     case ORTHANC_BOOLEAN: return "true or false";
     case ORTHANC_INTEGER: return "a whole number";
     case ORTHANC_SECONDS:
-        return "a whole number of seconds, 1 or more (0 would mean for ever, and hold a job "
-               "worker)";
+        return "a whole number of seconds, 1 or more (with 0 a job of the server could wait for "
+               "ever)";
     case ORTHANC_SECONDS_OR_0:
-        return "a whole number of seconds, 0 or more (0: the server's own value)";
-    case ORTHANC_PORT: return "a port, 1 to 65534 (Orthanc takes no other)";
+        return "a whole number of seconds, 0 or more (0: the server's default)";
+    case ORTHANC_PORT: return "a port from 1 to 65534, as Orthanc wants it";
     case ORTHANC_TABLE: return "a table";
     case ORTHANC_SECRET: return "a string without NUL";
     case ORTHANC_URL:
         return "an address that begins with http:// or https://, without user name and password";
-    case ORTHANC_HEADERS: return "a table from the names of headers to their values, strings";
+    case ORTHANC_HEADERS: return "a table from names of headers to values, all strings";
     case ORTHANC_METHOD: return "\"C-MOVE\", \"C-GET\" or \"SystemDefault\"";
     case ORTHANC_ANY: break;
     }
@@ -291,6 +290,8 @@ bool orthanc_tells_failed_gets(int version)
 
 /* ---- identifiers ---- */
 
+/* Whether the text has only ASCII characters of that kind (a function of ctype.h) or of `also`, and fits
+ * into ORTHANC_ID_SIZE. */
 static bool consists_of(const char *text, const char *also, int (*kind)(int))
 {
     size_t n = strlen(text);

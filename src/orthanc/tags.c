@@ -6,7 +6,16 @@
 
 #include "base/ascii.h"
 
-enum { SOP_CLASS_UID = 0x00080016, SOP_CLASSES_IN_STUDY = 0x00080062 };
+enum {
+    SOP_CLASS_UID = 0x00080016,
+    SOP_INSTANCE_UID = 0x00080018,
+    MODALITY = 0x00080060,
+    MODALITIES_IN_STUDY = 0x00080061,
+    SOP_CLASSES_IN_STUDY = 0x00080062,
+    PATIENT_ID = 0x00100020,
+    STUDY_INSTANCE_UID = 0x0020000d,
+    SERIES_INSTANCE_UID = 0x0020000e
+};
 
 /* A level keeps its own tags and those of the levels above it. */
 enum {
@@ -156,16 +165,17 @@ const char *orthanc_level_name(orthanc_level level)
 
 const uint32_t *orthanc_unique_keys(orthanc_level level)
 {
-    static const uint32_t keys[][4] = { { 0x00100020 },
-                                        { 0x0020000d },
-                                        { 0x0020000d, 0x0020000e },
-                                        { 0x0020000d, 0x0020000e, 0x00080018 } };
+    static const uint32_t keys[][4] = { { PATIENT_ID },
+                                        { STUDY_INSTANCE_UID },
+                                        { STUDY_INSTANCE_UID, SERIES_INSTANCE_UID },
+                                        { STUDY_INSTANCE_UID, SERIES_INSTANCE_UID,
+                                          SOP_INSTANCE_UID } };
     return keys[level];
 }
 
 /* ---- tags ---- */
 
-/* gggg,eeee with any one character, or none, between. */
+/* Reads gggg,eeee, gggg-eeee or ggggeeee. */
 static bool parse_digits(const char *key, uint32_t *tag)
 {
     size_t n = strlen(key), gap = n == 9 ? 1 : 0;
@@ -215,9 +225,9 @@ bool orthanc_tag_kept(uint32_t tag, orthanc_level level)
     return row && !row->sequence && (row->levels & 1u << level);
 }
 
-static const char *const at_level[] = { "", "search at Level = \"Study\" with it",
-                                        "search at Level = \"Series\" with it",
-                                        "search at Level = \"Instance\" with it" };
+static const char *const at_level[] = { "", "search at Level = \"Study\"",
+                                        "search at Level = \"Series\"",
+                                        "search at Level = \"Instance\"" };
 
 const char *orthanc_tag_advice(uint32_t tag, orthanc_level level)
 {
@@ -226,17 +236,17 @@ const char *orthanc_tag_advice(uint32_t tag, orthanc_level level)
         orthanc_level level;
         const char *advice;
     } special[] = {
-        { 0x00080060, ORTHANC_STUDY, "ModalitiesInStudy is the tag for studies" },
-        { 0x00080016, ORTHANC_STUDY, "SOPClassesInStudy is the tag for studies" },
-        { 0x00080061, ORTHANC_SERIES, "Modality is the tag for series" },
-        { 0x00080061, ORTHANC_PATIENT, "search at Level = \"Study\" with it" },
+        { MODALITY, ORTHANC_STUDY, "use ModalitiesInStudy" },
+        { SOP_CLASS_UID, ORTHANC_STUDY, "use SOPClassesInStudy" },
+        { MODALITIES_IN_STUDY, ORTHANC_SERIES, "use Modality" },
+        { MODALITIES_IN_STUDY, ORTHANC_PATIENT, "search at Level = \"Study\"" },
     };
     const orthanc_tag *row = orthanc_tag_row(tag);
     for (size_t i = 0; i < sizeof special / sizeof special[0]; i++)
         if (special[i].tag == tag && special[i].level == level)
             return special[i].advice;
     if (row && row->sequence)
-        return "only worklists can be searched by sequences";
+        return "only worklists can be searched by a sequence";
     for (int below = (int)level + 1; row && below < ORTHANC_NO_LEVEL; below++)
         if (row->levels & 1u << below)
             return at_level[below];
@@ -245,7 +255,8 @@ const char *orthanc_tag_advice(uint32_t tag, orthanc_level level)
 
 /* ---- the server's own index ---- */
 
-/* Of the main DICOM tags that Orthanc keeps beside those above, the level. */
+/* The level of a main DICOM tag that the index has and that is not in orthanc_tags; ORTHANC_PATIENT for
+ * another tag. */
 static orthanc_level main_level(uint32_t tag)
 {
     static const struct {
@@ -281,7 +292,7 @@ const char *orthanc_tag_not_indexed(uint32_t tag, orthanc_level level)
     if (!row || (!row->sequence && (row->levels & 1u << level)))
         return NULL;
     if (row->sequence)
-        return "sequences cannot be searched";
+        return "the index has no sequences";
     advice = orthanc_tag_advice(tag, level);
-    return advice ? advice : "this level does not have it";
+    return advice ? advice : "the index does not have it at this level";
 }

@@ -1,5 +1,5 @@
-# Writes the Lua half as C arrays of text: cmake -DOUTPUT=… "-DPARTS=core/x.lua=/path/of/x.lua;…" -P embed.cmake
-# core/x.lua becomes the part core.x with the chunk name =modalua/core/x.lua, so that tracebacks show where it stands in lua/.
+# Writes Lua files as C arrays of text: cmake -DOUTPUT=… "-DPARTS=core/x.lua=/path/of/x.lua;…" -P embed.cmake
+# core/x.lua becomes the part "core.x". The name of its chunk is =modalua/core/x.lua, so that a traceback shows its place in lua/.
 set(arrays "")
 set(rows "")
 foreach(part IN LISTS PARTS)

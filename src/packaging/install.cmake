@@ -1,7 +1,9 @@
-# What `cmake --install` puts where. Everything stands relative to the prefix, so that --prefix, DESTDIR and a move afterwards all work.
+# What `cmake --install` installs, and where. All paths are relative to the prefix, so that --prefix and DESTDIR work, and the installed
+# tree can be moved.
 include(CMakePackageConfigHelpers)
 
-# In Lua's own prefix, the folder that its distribution looks in; elsewhere Lua's own, which stock Lua knows of /usr/local.
+# The folder of the module for stock Lua. In the prefix of the system's Lua it is the one that Lua's package names. In any other prefix it is
+# lib/lua/5.4, where stock Lua looks below /usr/local.
 set(CMOD lib/lua/5.4)
 pkg_get_variable(LUA_PREFIX lua5.4 prefix)
 if(CMAKE_INSTALL_PREFIX STREQUAL LUA_PREFIX)
@@ -24,7 +26,7 @@ configure_package_config_file(src/packaging/modaluaConfig.cmake.in modaluaConfig
 write_basic_package_version_file(${CMAKE_BINARY_DIR}/modaluaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
 install(FILES ${CMAKE_BINARY_DIR}/modaluaConfig.cmake ${CMAKE_BINARY_DIR}/modaluaConfigVersion.cmake DESTINATION ${PACKAGE})
 
-# ---- for pkg-config: the way from its own folder to the prefix and to the header ----
+# ---- for pkg-config: the path from the folder of modalua.pc to the prefix, and from there to the header ----
 set(PC_FOLDER "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig")
 file(RELATIVE_PATH PC_PREFIX "${PC_FOLDER}" "${CMAKE_INSTALL_PREFIX}")
 string(REGEX REPLACE "/$" "" PC_PREFIX "${PC_PREFIX}")

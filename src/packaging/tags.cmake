@@ -1,6 +1,6 @@
-# Writes the names of DICOM's tags as a Lua module, a name a line: cmake -DOUTPUT=… -DDICTIONARY=dicom.dic -P tags.cmake
-# A line of the dictionary is "(gggg,eeee)	VR	Name	VM	Version". Commands (group 0000) and file meta information are no keys of queries,
-# and names that DICOM has given up begin with RETIRED_.
+# Writes the names of the DICOM tags as a Lua module that returns a text, a name on each line: cmake -DOUTPUT=… -DDICTIONARY=dicom.dic -P tags.cmake
+# A line of the dictionary is "(gggg,eeee)	VR	Name	VM	Version". Left out are groups 0000 (commands) and 0002 (file meta information), which
+# cannot be part of a query, and retired tags, whose names (RETIRED_…) do not match the expression.
 file(STRINGS "${DICTIONARY}" lines REGEX "^\\([0-9a-fA-F]+,[0-9a-fA-F]+\\)\t[A-Za-z]+\t[A-Za-z0-9]+\t")
 list(FILTER lines EXCLUDE REGEX "^\\(000[02],")
 set(names "")
@@ -9,6 +9,6 @@ foreach(line IN LISTS lines)
   string(APPEND names "${name}\n")
 endforeach()
 if(names STREQUAL "")
-  message(FATAL_ERROR "${DICTIONARY} has no tags: it is no dictionary of DCMTK's")
+  message(FATAL_ERROR "${DICTIONARY} has no tags: it is not a dictionary of DCMTK")
 endif()
 file(WRITE "${OUTPUT}" "return [[\n${names}]]\n")

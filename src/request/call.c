@@ -14,17 +14,18 @@ enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
 
 enum { POLL_SHARE = 8 }; /* a poll comes late by at most 1/8 of the time waited */
 
-#define TICK 0.25 /* seconds after which progress looks at an exchange that is under way */
+/* Seconds between two reports of a request that is running. */
+#define REPORT_INTERVAL 0.25
 
-/* Less would be no time at all. */
-#define SECONDS_LEAST 0.001
+/* The shortest time limit of a request: for libcurl 0 ms means no limit. */
+#define TIMEOUT_LEAST 0.001
 
-/* libcurl counts whole milliseconds, and ends a transfer that much before its time is over. */
-#define SECONDS_EARLY 0.005
+/* libcurl counts whole milliseconds, so a request can time out this much before the deadline. */
+#define TIMEOUT_EARLY 0.005
 
-/* ---- life ---- */
+/* ---- running ---- */
 
-void call_report(lua_State *L, call *c)
+static void report(lua_State *L, call *c)
 {
     if (!progress_is_due(&c->progress))
         return;
@@ -32,19 +33,26 @@ void call_report(lua_State *L, call *c)
     progress_tell(L, &c->op, &c->progress);
 }
 
-/* The results are on the top. */
-static void tell_end(lua_State *L, call *c, int results)
+void call_report(lua_State *L, call *c, const char *state)
+{
+    c->progress.state = progress_state(state);
+    report(L, c);
+}
+
+/* The last report. The results of the operation are on the top. */
+static void report_end(lua_State *L, call *c, int results)
 {
     bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
     call_push(L, c, "progress");
     progress_tell_end(L, &c->op, &c->progress, good);
 }
 
-/* The callback may wait for others, and the exchange end meanwhile. */
-static bool goes_on(lua_State *L, call *c)
+/* Whether call_advance was called only to report: the request has not ended. The progress function
+ * can wait for something, and the request can end meanwhile, so that is checked twice. */
+static bool is_only_report(lua_State *L, call *c)
 {
     if (c->op.progress_interval > 0 && op_request_is_running(&c->op))
-        call_report(L, c);
+        report(L, c);
     return c->op.progress_interval > 0 && op_request_is_running(&c->op);
 }
 
@@ -58,15 +66,15 @@ static int call_advance(lua_State *L, op *o)
     call *c = (call *)o;
     int results;
     lua_settop(L, o->index);
-    if (goes_on(L, c))
+    if (is_only_report(L, c))
         return op_keep_waiting(L, o);
     if (!c->started && needs_version(c))
         results = version_ask(L, c, c->step);
     else
         results = c->step(L, c);
     c->started = true;
-    if (results != OP_WAIT && c->progress.on)
-        tell_end(L, c, results);
+    if (results != OP_WAIT && c->progress.on && !c->progress.partial)
+        report_end(L, c, results);
     return results;
 }
 
@@ -78,17 +86,12 @@ call *call_new(lua_State *L, loop *lp, size_t size, int client_index, const char
     c = (call *)op_new(L, lp, size, UV_COUNT, call_advance, name);
     c->client = client_check(L, client_index);
     c->step = first;
-    c->error_method = "POST";
+    c->method = "POST";
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, UV_CLIENT);
     lua_newtable(L);
     lua_setiuservalue(L, -2, UV_DATA);
     return c;
-}
-
-void call_set_deadline(call *c, double seconds)
-{
-    c->deadline = seconds > 0 ? clock_now() + seconds : 0;
 }
 
 void call_push_data(lua_State *L, const call *c)
@@ -127,7 +130,7 @@ void call_set_progress(lua_State *L, int options, int call_index)
     call *c = lua_touserdata(L, call_index);
     if (!progress_take(L, options, c->op.name, &c->progress))
         return;
-    c->op.progress_interval = TICK;
+    c->op.progress_interval = REPORT_INTERVAL;
     if (!c->op.on_release)
         c->op.on_release = call_released;
     call_keep(L, call_index, "progress", -1);
@@ -142,29 +145,30 @@ void call_read_wait(lua_State *L, int options, call *c, const option *rows)
 {
     double wait_timeout = 0;
     options_read(L, options, c->op.name, rows, &wait_timeout);
-    call_set_deadline(c, wait_timeout);
+    c->deadline = clock_after(wait_timeout);
     call_set_progress(L, options, lua_gettop(L));
 }
 
-void call_keep_error_path(lua_State *L, int call_index)
+void call_set_route(lua_State *L, int call_index)
 {
     call *c = lua_touserdata(L, call_index);
     call_keep(L, call_index, "path", -1);
-    c->error_path = lua_tostring(L, -1); /* the data keep it alive */
+    c->route = lua_tostring(L, -1); /* the data keep it alive */
     lua_pop(L, 1);
 }
 
 /* ---- requests ---- */
 
-/* Of an exchange that may take `limit` (0 = any), and the call its deadline. */
-static double seconds_left(const call *c, double limit)
+/* The time limit of a request: `limit` (0 = none) or the time until the deadline, whichever is
+ * shorter. 0 = none. */
+static double request_timeout(const call *c, double limit)
 {
     double left;
     if (c->deadline == 0)
         return limit;
     left = c->deadline - clock_now();
-    if (left < SECONDS_LEAST)
-        left = SECONDS_LEAST;
+    if (left < TIMEOUT_LEAST)
+        left = TIMEOUT_LEAST;
     return limit > 0 && limit < left ? limit : left;
 }
 
@@ -175,17 +179,18 @@ int call_start(lua_State *L, call *c, call_step next, const char *method, call_w
     r->path = lua_tostring(L, -1);
     r->side_effects = work == CALL_REMOTE || work == CALL_CHANGE;
     r->timeout =
-        seconds_left(c, work == CALL_LOCAL || work == CALL_CHANGE ? c->client->timeout : 0);
+        request_timeout(c, work == CALL_LOCAL || work == CALL_CHANGE ? c->client->timeout : 0);
     lua_setiuservalue(L, c->op.index, UV_PATH);
     c->step = next;
     return op_request(L, &c->op, c->client->server, r);
 }
 
-/* Of the table on the top. False: nil and an error are pushed. */
+/* Encodes the table on the top as the body. False: nil and an error are pushed. */
 static bool set_body(lua_State *L, call *c)
 {
     if (!json_encode(L, -1, NULL)) {
-        call_fail(L, c, "refused", NULL, "this cannot be sent: %s", lua_tostring(L, -1));
+        call_fail(L, c, "refused", NULL, "the body cannot be sent as JSON: %s",
+                  lua_tostring(L, -1));
         return false;
     }
     c->request.body = lua_tolstring(L, -1, &c->request.body_size);
@@ -209,16 +214,16 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
     return call_start(L, c, next, method, work);
 }
 
-double call_poll_delay(const call *c, double begun, double least, double most)
+double call_poll_delay(double begun, double deadline, double least, double most)
 {
     double now = clock_now(), delay = (now - begun) / POLL_SHARE;
-    if (c->deadline > 0 && now >= c->deadline)
+    if (deadline > 0 && now >= deadline)
         return 0;
     if (delay < least)
         delay = least;
     if (delay > most)
         delay = most;
-    return c->deadline > 0 && now + delay > c->deadline ? c->deadline - now : delay;
+    return deadline > 0 && now + delay > deadline ? deadline - now : delay;
 }
 
 /* ---- outcomes ---- */
@@ -227,28 +232,27 @@ int call_answer(lua_State *L, call *c)
 {
     int results = response_push_data(L, &c->op);
     if (results == 2 && c->deadline > 0 && c->op.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
-        clock_now() >= c->deadline - SECONDS_EARLY) {
+        clock_now() >= c->deadline - TIMEOUT_EARLY) {
         lua_pushboolean(L, 1);
         lua_setfield(L, -2, "still_running");
     }
     return results;
 }
 
-bool call_is_transient(lua_State *L, const call *c, double heard)
+bool call_is_transient(lua_State *L, const client *c, double heard)
 {
-    double patience = c->client->timeout;
-    bool passing;
+    bool retryable;
     lua_getfield(L, -1, "retryable");
-    passing = lua_toboolean(L, -1);
+    retryable = lua_toboolean(L, -1);
     lua_pop(L, 1);
-    return passing && (patience == 0 || clock_now() - heard < patience);
+    return retryable && (c->timeout == 0 || clock_now() - heard < c->timeout);
 }
 
 void call_set_error_fields(lua_State *L, const call *c)
 {
     error_set(L, "op", c->op.name);
-    error_set(L, "method", c->error_path ? c->error_method : c->request.method);
-    error_set(L, "path", c->error_path ? c->error_path : c->request.path);
+    error_set(L, "method", c->route ? c->method : c->request.method);
+    error_set(L, "path", c->route ? c->route : c->request.path);
 }
 
 int call_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,

@@ -47,8 +47,8 @@ struct call {
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
     progress progress;
-    /* The request that errors name: this one, or the last one when the path is NULL. */
-    const char *error_path, *error_method;
+    /* The request that the operation is about: its errors name it. NULL: they name the last one. */
+    const char *route, *method;
 };
 
 /* What kind of work a request is: decides its time limit and whether it may be sent twice. */
@@ -62,9 +62,6 @@ typedef enum call_work {
 /* Pushes a call of `size` bytes that begins with a struct call, for the client at index `client`.
  * Its data is empty. `return op_run(L, &c->op);` starts it with the step `first`. [-0, +1, m] */
 call *call_new(lua_State *L, loop *lp, size_t size, int client, const char *name, call_step first);
-
-/* Sets the call's deadline, `seconds` from now; 0 = none. */
-void call_set_deadline(call *c, double seconds);
 
 /* Reads the option `progress` of the table at index `options` (nil = none) for the call at index
  * `call`. Throws on a wrong value. [-0, +0, v] */
@@ -93,9 +90,9 @@ void call_released(op *o);
 /* Sets data[name] of the call at index `call` to the value at index. [-0, +0, m] */
 void call_keep(lua_State *L, int call, const char *name, int index);
 
-/* Pops the path on the top: it becomes data.path, and errors of the call at index `call` name it.
+/* Pops the path on the top: it becomes c->route and data.path of the call at index `call`.
  * [-1, +0, m] */
-void call_keep_error_path(lua_State *L, int call);
+void call_set_route(lua_State *L, int call);
 
 /* For steps: pushes the call's data, or data[name]. [-0, +1, -] */
 void call_push_data(lua_State *L, const call *c);
@@ -118,12 +115,12 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
 /* The same with the body, source or sink that c->request has. Pops the path on the top. */
 int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
-/* Reports the progress when a report is due. [-0, +0, v] */
-void call_report(lua_State *L, call *c);
+/* Reports the progress, with a job's state, when a report is due. [-0, +0, v] */
+void call_report(lua_State *L, call *c, const char *state);
 
-/* Delay before the next poll: 1/8 of the time since `begun` (clock_now), clamped to [least, most] and
- * to the time that is left. 0 when the deadline has passed. */
-double call_poll_delay(const call *c, double begun, double least, double most);
+/* Delay before the next poll: 1/8 of the time since `begun`, clamped to [least, most] and to the time
+ * that is left until the deadline (0 = none). 0 when the deadline has passed. Times are clock_now's. */
+double call_poll_delay(double begun, double deadline, double least, double most);
 
 /* ---- outcomes, for steps ---- */
 
@@ -134,7 +131,7 @@ int call_answer(lua_State *L, call *c);
 
 /* Whether the error on the top, of the last request, is transient: a failed read of a server that
  * answered at `heard` (clock_now), less than the client's timeout ago. [-0, +0, m] */
-bool call_is_transient(lua_State *L, const call *c, double heard);
+bool call_is_transient(lua_State *L, const client *c, double heard);
 
 /* Sets op, method and path of the error on the top. [-0, +0, m] */
 void call_set_error_fields(lua_State *L, const call *c);

@@ -14,22 +14,17 @@ typedef struct client {
     double timeout;      /* seconds for one exchange; 0 = no limit */
 } client;
 
-/* A client's user values: what each feature remembers about the server. Each value belongs to one
- * file; other files use that file's functions. */
+/* A client's user values: what each feature remembers about the server, nil at first. Each value
+ * belongs to one file; other files use that file's functions. */
 enum {
     CLIENT_VERSION = 1, /* request/version.c: the server's version */
     CLIENT_QUERIES,     /* api/find_result.c: the queries that this client sent */
     CLIENT_ANSWERS,     /* api/find_result.c: which modality gave an answer */
     CLIENT_UNVERIFIED,  /* api/transfer.c: jobs whose success is not verified yet */
-    CLIENT_FULL_LISTS,  /* api/local_find.c: how long a list the server does not cut */
-    CLIENT_VALUES = CLIENT_FULL_LISTS
+    CLIENT_VALUES = CLIENT_UNVERIFIED
 };
 
 /* The open client at index; throws on anything else. [-0, +0, v] */
 client *client_check(lua_State *L, int index);
-
-/* Pushes the table that is user value `value` of the client at index. The first call makes it, with
- * weak keys or values as `mode` says ("k", "v" or ""). [-0, +1, m] */
-void client_push_table(lua_State *L, int index, int value, const char *mode);
 
 #endif

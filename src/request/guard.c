@@ -3,14 +3,14 @@
 #include "binding/error.h"
 #include "orthanc/sandbox_routes.h"
 
-static int refuse(lua_State *L, const char *name, const char *method, const char *path,
-                  const char *why)
+static _Noreturn void refuse(lua_State *L, const char *name, const char *method, const char *path,
+                             const char *why)
 {
     error_new(L, "refused", "sandbox", "%s", why);
     error_set(L, "op", name);
     error_set(L, "method", method);
     error_set(L, "path", path);
-    return lua_error(L);
+    error_raise(L);
 }
 
 void guard_check(lua_State *L, const loop *lp, const char *name, const char *why)

@@ -1,5 +1,5 @@
-/* request/guard.h - refuses a sandboxed script what is not for it: functions that reach files or the
- * server's settings, and routes of the server (orthanc/sandbox_routes.h). */
+/* request/guard.h - what a sandboxed script may not do: call functions that reach files or the
+ * server's settings, and use some routes of the server (orthanc/sandbox_routes.h). */
 #ifndef REQUEST_GUARD_H
 #define REQUEST_GUARD_H
 
@@ -7,12 +7,12 @@
 
 #include "engine/loop.h"
 
-/* In a sandbox, throws an error of kind "refused": the function `name` is not for sandboxed
- * scripts. `why` is its message. Outside a sandbox nothing happens. [-0, +0, v] */
+/* Throws an error of kind "refused" in a sandbox: `why` is its message, `name` the function that the
+ * script called. Does nothing outside a sandbox. [-0, +0, v] */
 void guard_check(lua_State *L, const loop *lp, const char *name, const char *why);
 
-/* The same, for a request by the function `name` whose route a sandboxed script may not use. The
- * path is percent-encoded. [-0, +0, v] */
+/* The same when a sandboxed script may not use this route. The path is percent-encoded.
+ * [-0, +0, v] */
 void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
                        const char *path);
 

@@ -10,7 +10,7 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 
-#define GAP 0.1 /* seconds between two reports */
+#define INTERVAL 0.1 /* seconds between two reports */
 
 bool progress_take(lua_State *L, int options, const char *function, progress *p)
 {
@@ -60,8 +60,8 @@ static void set_number(lua_State *L, const char *field, double value)
     lua_setfield(L, -2, field);
 }
 
-/* A file's bytes are the transfer's to know. */
-static void look_at_bytes(const http_transfer *t, progress *p)
+/* Of a file that is sent or received, the transfer counts the bytes. */
+static void take_bytes(const http_transfer *t, progress *p)
 {
     if (!t->request.source && !t->request.sink)
         return;
@@ -70,11 +70,12 @@ static void look_at_bytes(const http_transfer *t, progress *p)
     p->total = t->total > 0 ? (double)t->total : -1;
 }
 
+/* Pops the function on the top and calls it with a table. */
 static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
 {
     double now = clock_now();
     luaL_checkstack(L, 8, "progress");
-    p->next = now + GAP;
+    p->next = now + INTERVAL;
     lua_createtable(L, 0, 8);
     lua_pushstring(L, o->name);
     lua_setfield(L, -2, "op");
@@ -84,7 +85,7 @@ static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
     lua_setfield(L, -2, "seconds");
     set_number(L, "done", p->done);
     set_number(L, "total", p->total);
-    lua_pushstring(L, p->unit); /* nil when it is not known */
+    lua_pushstring(L, p->unit); /* nil when the unit is not known */
     lua_setfield(L, -2, "unit");
     lua_pushboolean(L, over);
     lua_setfield(L, -2, "over");
@@ -93,13 +94,13 @@ static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
 
 void progress_tell(lua_State *L, op *o, progress *p)
 {
-    look_at_bytes(&o->transfer, p);
+    take_bytes(&o->transfer, p);
     tell(L, o, p, p->state ? p->state : "Running", false);
 }
 
 void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
 {
-    look_at_bytes(&o->transfer, p);
+    take_bytes(&o->transfer, p);
     p->on = false;
     if (good && p->total >= 0)
         p->done = p->total;

@@ -1,4 +1,5 @@
-/* request/progress.h - how far an operation is, told to a function of the script's, or shown as a bar. */
+/* request/progress.h - the option `progress` of an operation: reports to a function of the script, or
+ * shows a progress bar. */
 #ifndef REQUEST_PROGRESS_H
 #define REQUEST_PROGRESS_H
 
@@ -9,34 +10,36 @@
 
 typedef struct progress {
     bool on, bar;
-    double begun, next; /* on clock_now's clock: of the operation, and of the next report */
-    double done, total; /* of `unit`; below 0 = not known */
+    bool partial;       /* a part of a longer operation: its end is not reported */
+    double begun, next; /* when the operation began, and when the next report is due (clock_now) */
+    double done, total; /* numbers of `unit`; below 0 = not known */
     const char *unit;   /* static: "bytes", "resources", "instances"; NULL = not known */
     const char *state;  /* static: "Pending", "Running", …; NULL = "Running" */
 } progress;
 
-/* Reads the option `progress` of the table at index (nil = none): true, or a function. Pushes the
- * function that is to be told; false, and pushes nothing: nobody is. Throws, naming `function`, on
- * anything else. [-0, +(0|1), v] */
+/* Reads the option `progress` of the table at index `options` (nil = no options): true or a function.
+ * Pushes the function that reports go to and returns true; false: the option is not given, and
+ * nothing is pushed. Throws, naming `function`, on another value. [-0, +(0|1), v] */
 bool progress_take(lua_State *L, int options, const char *function, progress *p);
 
-/* Whether it is time for a report: ten times a second at most. */
+/* Whether a report is due. There are at most ten a second. */
 bool progress_is_due(const progress *p);
 
-/* Tells the function on the top how far the op is. What it throws ends the op. [-1, +0, v] */
+/* Pops the function on the top and calls it with the present state of the op. An error that it throws
+ * ends the op. [-1, +0, v] */
 void progress_tell(lua_State *L, op *o, progress *p);
 
-/* The same for the last time. [-1, +0, v] */
+/* The same for the last report. good: the op succeeded. [-1, +0, v] */
 void progress_tell_end(lua_State *L, op *o, progress *p, bool good);
 
-/* The op ends without a word: its bar is taken away. */
+/* Removes the bar of an op that ends without a last report. */
 void progress_abandon(const loop *lp, progress *p);
 
-/* A job's state in a static string. */
+/* The state of a job as a static string; "Running" for an unknown one. */
 const char *progress_state(const char *state);
 
-/* show(text). Shows a line in place of the last one, where the host wants bars; "" takes it away.
- * In a state that is not ours: on a terminal. */
+/* show(text), for the Lua half. Draws a line in place of the last one; "" removes it. The host says
+ * how; in a lua_State that modalua does not own the line goes to the terminal of stderr. */
 int progress_show(lua_State *L);
 
 #endif

@@ -1,18 +1,19 @@
 #include "request/response.h"
 
-#include <ctype.h>
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
+#include "base/utf8.h"
 #include "base/zip.h"
 #include "binding/error.h"
 #include "engine/op.h"
 #include "json/decode.h"
 #include "orthanc/failures.h"
 
-#define QUOTE_MAX 400 /* bytes of a server's text that an error repeats */
+#define QUOTE_MAX 400 /* bytes of a server's text that an error message repeats */
 
-/* ---- what a transfer's failure means ---- */
+/* ---- requests without an answer ---- */
 
 typedef struct curl_row {
     CURLcode code;
@@ -22,21 +23,21 @@ typedef struct curl_row {
 
 /* clang-format off */
 static const curl_row curl_rows[] = {
-    { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer in time", true },
-    { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "no such host", false },
-    { CURLE_COULDNT_RESOLVE_PROXY, "network", "host_not_found", "no such proxy", false },
-    { CURLE_COULDNT_CONNECT, "network", "no_connection", "no connection", false },
+    { CURLE_OPERATION_TIMEDOUT, "timeout", NULL, "no answer within the time limit", true },
+    { CURLE_COULDNT_RESOLVE_HOST, "network", "host_not_found", "the host name cannot be resolved", false },
+    { CURLE_COULDNT_RESOLVE_PROXY, "network", "host_not_found", "the proxy's host name cannot be resolved", false },
+    { CURLE_COULDNT_CONNECT, "network", "no_connection", "no connection could be made", false },
     { CURLE_GOT_NOTHING, "network", "connection_lost", "the server closed the connection without an answer", true },
-    { CURLE_RECV_ERROR, "network", "connection_lost", "the connection broke while the answer was awaited", true },
-    { CURLE_SEND_ERROR, "network", "connection_lost", "the connection broke while the request was sent", true },
-    { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection broke in the middle of the answer", true },
+    { CURLE_RECV_ERROR, "network", "connection_lost", "the connection was lost before the answer came", true },
+    { CURLE_SEND_ERROR, "network", "connection_lost", "the connection was lost while the request was sent", true },
+    { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection was lost in the middle of the answer", true },
     { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified", false },
-    { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection", false },
+    { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection could be made", false },
     { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
     { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
-    { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "what answers there does not speak HTTP", true },
-    { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "what answers there does not speak HTTP", true },
-    { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is no memory", true },
+    { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "the server at this address does not speak HTTP", true },
+    { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "the server at this address does not speak HTTP", true },
+    { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is not enough memory", true },
     { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true },
 };
 /* clang-format on */
@@ -50,19 +51,15 @@ static const curl_row *find_curl_row(CURLcode code)
     return &other;
 }
 
-/* Pushes a server's text on one line, and not all of it when it is long. */
+/* Pushes a server's text as one line, and only its beginning when it is long. */
 static void push_quoted(lua_State *L, const char *text, size_t size)
 {
     luaL_Buffer b;
-    bool long_one = size > QUOTE_MAX;
-    if (long_one)
-        size = QUOTE_MAX;
-    while (long_one && size > 0 && ((unsigned char)text[size] & 0xC0) == 0x80)
-        size--; /* not in the middle of a letter */
-    luaL_buffinitsize(L, &b, size + 3);
-    for (size_t i = 0; i < size; i++)
-        luaL_addchar(&b, iscntrl((unsigned char)text[i]) ? ' ' : text[i]);
-    if (long_one)
+    size_t shown = utf8_truncate(text, size, QUOTE_MAX);
+    luaL_buffinitsize(L, &b, shown + 3);
+    for (size_t i = 0; i < shown; i++)
+        luaL_addchar(&b, ascii_is_control(text[i]) ? ' ' : text[i]);
+    if (shown < size)
         luaL_addstring(&b, "…");
     luaL_pushresult(&b);
 }
@@ -74,7 +71,7 @@ static void set_request_fields(lua_State *L, const op *o)
     error_set(L, "path", o->transfer.request.path);
 }
 
-/* What may have become of the request, and what the caller may do. */
+/* Sets what the caller can decide by: retryable, retry_after and tries. */
 static void set_transfer_fields(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;
@@ -92,57 +89,59 @@ static void set_transfer_fields(lua_State *L, const op *o)
     lua_pop(L, 1);
 }
 
-/* Without an answer: libcurl's code. */
+/* There is no answer, but a code of libcurl. */
 static void push_curl_failure(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;
     const curl_row *row = find_curl_row(t->curl_code);
-    bool doubt = row->may_have_arrived && t->request.side_effects;
+    bool unknown = row->may_have_arrived && t->request.side_effects;
     push_quoted(L, t->error, strlen(t->error));
     error_new(L, row->kind, row->name, "%s: %s%s%s%s%s", http_server_url(t->server), row->message,
               t->error[0] ? " (" : "", lua_tostring(L, -1), t->error[0] ? ")" : "",
-              doubt ? "; whether the server has carried it out is not known" : "");
+              unknown ? "; whether the server has carried it out is not known" : "");
     lua_remove(L, -2);
     if (t->status > 0)
         error_set_integer(L, "status", (lua_Integer)t->status);
 }
 
-/* The file at one end. Its name is for whoever opened it to say. */
+/* The file that is sent or received failed. Its owner adds its name (api/files.c). */
 static void push_file_failure(lua_State *L, const op *o)
 {
     const http_file *source = o->transfer.request.source, *sink = o->transfer.request.sink;
     const http_file *f = source && (source->error || !sink) ? source : sink;
     const char *what = f == source ? "read" : "written";
-    if (f->error)
+    if (f && f->error)
         error_new(L, "refused", "file", "the file cannot be %s: %s", what, strerror(f->error));
     else
         error_new(L, "refused", "file", "the file became shorter while it was read");
 }
 
+/* No byte came for too long, in the middle of the answer or of the request. */
 static void push_stall(lua_State *L, const op *o)
 {
-    error_new(L, "timeout", NULL, "%s: nothing came through for %f s, in the middle of it",
-              http_server_url(o->transfer.server), (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
+    error_new(L, "timeout", NULL, "%s: nothing came through for %f s in the middle of the transfer",
+              http_server_url(o->transfer.server),
+              (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
 }
 
 /* ---- Orthanc's error bodies ---- */
 
-typedef struct described {
-    int status;          /* OrthancStatus */
-    int dimse;           /* -1 = none */
-    const char *message; /* both inside the decoded body, which stays on the stack; NULL = none */
-    const char *details;
-} described;
+typedef struct error_body {
+    int status; /* OrthancStatus */
+    int dimse;  /* DIMSE status; -1 = none */
+    /* Texts of the decoded body, which stays on the stack; NULL = none. */
+    const char *message, *details;
+} error_body;
 
-/* The string field `name` of the table at index, left on the stack; NULL when it is no string. */
-static const char *body_string(lua_State *L, int index, const char *name)
+/* Pushes the field `name` of the table at index. Returns its text; NULL when it is no string. */
+static const char *push_text_field(lua_State *L, int index, const char *name)
 {
     lua_getfield(L, index, name);
     return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
 }
 
-/* 1.12.10 and later: {"Type":"Dimse","Content":{"DimseErrorStatus":n}}, or "RetrieveJob" with a
- * list of those. 0 says nothing. */
+/* 1.12.10 and later write {"Type":"Dimse","Content":{"DimseErrorStatus":n}}, or "RetrieveJob" with a
+ * list of these contents. 0 is no error. */
 int response_payload_dimse(lua_State *L, int index)
 {
     int dimse = -1, top = lua_gettop(L);
@@ -161,11 +160,12 @@ int response_payload_dimse(lua_State *L, int index)
     return dimse > 0 ? dimse : -1;
 }
 
-/* Decodes the body of a failure; what it leaves on the stack keeps the strings alive. */
-static described describe(lua_State *L, const op *o)
+/* Decodes the body of an answer that reports an error. Leaves values on the stack, which keep the
+ * strings alive. */
+static error_body decode_error_body(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;
-    described d = { ORTHANC_NO_STATUS, -1, NULL, NULL };
+    error_body d = { ORTHANC_NO_STATUS, -1, NULL, NULL };
     size_t blank = t->body_size ? strspn(t->body, " \t\r\n") : 0;
     int index;
 
@@ -180,8 +180,8 @@ static described describe(lua_State *L, const op *o)
         d.status = (int)lua_tointeger(L, -1);
     else if (lua_getfield(L, index, "HttpStatus") == LUA_TNUMBER)
         d.status = ORTHANC_NO_STATUS;
-    d.message = body_string(L, index, "Message");
-    d.details = body_string(L, index, "Details");
+    d.message = push_text_field(L, index, "Message");
+    d.details = push_text_field(L, index, "Details");
     if (d.details) {
         error_push_redacted(L, d.details);
         d.details = lua_tostring(L, -1);
@@ -192,19 +192,20 @@ static described describe(lua_State *L, const op *o)
     return d;
 }
 
-/* Pushes what failed and why, in words. */
+/* Pushes the message of an error: the text for its kind or the server's own, the details, and the
+ * statuses. */
 static void push_status_message(lua_State *L, const http_transfer *t, const orthanc_failure *f,
-                                const described *d)
+                                const error_body *d)
 {
     const char *said = f->message ? f->message : d->message;
     int top = lua_gettop(L);
     if (f->code && strcmp(f->code, "redirect") == 0) {
-        error_push_redacted(L,
-                            t->location ? t->location : "nowhere"); /* libcurl puts ours into it */
+        error_push_redacted(L, t->location ? t->location
+                                           : "nowhere"); /* libcurl adds our user and password */
         push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
         lua_pushfstring(L,
-                        "the server points elsewhere, to %s; redirects are not followed (a login "
-                        "page, or another path prefix?)",
+                        "the server redirects to %s, and redirects are not followed (a login page, "
+                        "or another path prefix?)",
                         lua_tostring(L, -1));
     } else if (said) {
         push_quoted(L, said, strlen(said));
@@ -224,12 +225,12 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
     lua_settop(L, top + 1);
 }
 
-/* An answer that is not 2xx. */
+/* The answer has a status that is not 2xx. */
 static void push_status_failure(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;
     int top = lua_gettop(L);
-    described d = describe(L, o);
+    error_body d = decode_error_body(L, o);
     orthanc_failure f =
         orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
                          http_server_has_credentials(t->server));
@@ -245,15 +246,14 @@ static void push_status_failure(lua_State *L, const op *o)
     lua_settop(L, top + 1);
 }
 
-/* The failure of the op's transfer: HTTP's status speaks first, the body second. Throws kind
- * "limit" when the answer did not fit. */
+/* Pushes nil and the error of the op's transfer, and returns 2. Throws kind "limit" when the answer did
+ * not fit into memory. */
 static int push_failure(lua_State *L, op *o)
 {
     bool thrown = false;
     switch (o->transfer.fault) {
     case HTTP_TOO_LARGE:
-        error_new(L, "limit", "body",
-                  "the answer is larger than the %d MiB that one answer may have",
+        error_new(L, "limit", "body", "the answer is larger than %d MiB, the limit for one answer",
                   (int)(HTTP_BODY_MAX >> 20));
         thrown = true;
         break;
@@ -284,18 +284,18 @@ int response_fail(lua_State *L, const op *o, const char *kind, const char *messa
     return 2;
 }
 
-int response_cut(lua_State *L, const op *o)
+int response_fail_cut(lua_State *L, const op *o)
 {
     response_fail(L, o, "network",
-                  "the connection broke in the middle of the archive: it has no end");
+                  "the connection was lost in the middle of the archive: its end is missing");
     error_set(L, "code", "connection_lost");
     lua_pushboolean(L, !o->transfer.request.side_effects);
     lua_setfield(L, -2, "retryable");
     return 2;
 }
 
-/* One in memory. */
-static bool is_cut(const http_transfer *t)
+/* Whether the answer, in memory, is an archive without an end. */
+static bool lacks_zip_end(const http_transfer *t)
 {
     return strcmp(t->content_type, ZIP_TYPE) == 0 && !t->request.sink &&
            !zip_has_end(t->body, t->body_size);
@@ -307,7 +307,7 @@ static bool is_json(const char *type)
     return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
 }
 
-/* What answers for a server that one has to log in to: a page for people. */
+/* A login page of a proxy is text/html, with status 200. */
 int response_push_data(lua_State *L, op *o)
 {
     const http_transfer *t = &o->transfer;
@@ -315,8 +315,8 @@ int response_push_data(lua_State *L, op *o)
         strcmp(t->content_type, "text/html") != 0)
         return response_push(L, o);
     response_fail(L, o, "decode",
-                  "the answer is a page for people (text/html), not Orthanc's: a login page, or "
-                  "another server?");
+                  "the answer is an HTML page, which Orthanc never sends here: is it a login page, "
+                  "or another server?");
     error_set(L, "code", "not_orthanc");
     error_set_integer(L, "status", (lua_Integer)t->status);
     return 2;
@@ -327,8 +327,8 @@ int response_push(lua_State *L, op *o)
     const http_transfer *t = &o->transfer;
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
-    if (is_cut(t))
-        return response_cut(L, o);
+    if (lacks_zip_end(t))
+        return response_fail_cut(L, o);
     if (!is_json(t->content_type) || t->body_size == 0) {
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;

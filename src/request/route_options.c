@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/nearest.h"
 #include "binding/error.h"
 
@@ -23,7 +24,7 @@ static bool is_method(const char *text)
            strcmp(text, "SystemDefault") == 0;
 }
 
-/* The table on the top has strings only, as names and as values. */
+/* Whether the value on the top is a table of headers, from names to values, both valid strings. */
 static bool are_headers(lua_State *L)
 {
     int table = lua_gettop(L);
@@ -38,6 +39,7 @@ static bool are_headers(lua_State *L)
     return good;
 }
 
+/* Whether the value on the top is of that type. */
 static bool value_fits(lua_State *L, orthanc_type type)
 {
     int whole = 0;
@@ -64,7 +66,7 @@ static bool value_fits(lua_State *L, orthanc_type type)
     return false;
 }
 
-/* The value is on the top. */
+/* Checks the value on the top. A whole number such as 2.0 becomes 2. */
 static void check_value(lua_State *L, const char *function, const orthanc_key *key)
 {
     if (key->no)
@@ -75,10 +77,10 @@ static void check_value(lua_State *L, const char *function, const orthanc_key *k
         const char *given = shown ? lua_pushfstring(L, "'%s'", lua_tostring(L, -1))
                                   : lua_pushfstring(L, "a %s", luaL_typename(L, -1));
         error_usage(L, "%s: '%s' must be %s (%s was given)", function, key->name,
-                    orthanc_type_words(key->type), given);
+                    orthanc_type_text(key->type), given);
     }
     if (lua_type(L, -1) == LUA_TNUMBER && key->type != ORTHANC_ANY) {
-        lua_pushinteger(L, lua_tointeger(L, -1)); /* 2.0 goes out as 2 */
+        lua_pushinteger(L, lua_tointeger(L, -1));
         lua_replace(L, -2);
     }
 }
@@ -88,18 +90,18 @@ static void check_value(lua_State *L, const char *function, const orthanc_key *k
 static _Noreturn void throw_unknown(lua_State *L, const char *function, const char *name,
                                     const orthanc_route *route, const option *own)
 {
-    nearest h = nearest_for(name);
-    nearest_search(&h, route->keys, sizeof *route->keys);
-    nearest_search(&h, own, sizeof *own);
-    if (h.name)
-        error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, h.name);
+    nearest n = nearest_for(name);
+    nearest_search(&n, route->keys, sizeof *route->keys);
+    nearest_search(&n, own, sizeof *own);
+    if (n.name)
+        error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, n.name);
     error_usage(L,
                 "%s: unknown key '%s' (Orthanc would ignore it; extra = { … } sends a key "
                 "that modalua does not know)",
                 function, name);
 }
 
-/* The table of `extra` is on the top; its members go into the body. */
+/* Copies the members of the table on the top, the option `extra`, into the body. */
 static void add_extra(lua_State *L, const char *function, const orthanc_route *route, int body)
 {
     int extra = lua_gettop(L);
@@ -164,14 +166,14 @@ void route_options_read_call(lua_State *L, int index, call *c, const orthanc_rou
     c->needs.since = route->since;
     c->needs.what = route->what;
     c->needs.key = route_options_read(L, index, c->op.name, route, own, into);
-    call_set_deadline(c, *(const double *)into);
+    c->deadline = clock_after(*(const double *)into);
 }
 
 void route_options_check(lua_State *L, int index, const char *function, const orthanc_route *route,
                          const option *own, void *into)
 {
     const orthanc_key *newest = route_options_read(L, index, function, route, own, into);
-    (void)newest; /* route_options_read_call has it checked */
+    (void)newest; /* checked by the call that sends the options */
 }
 
 orthanc_level route_options_level(lua_State *L, int body, const char *function)
@@ -198,7 +200,7 @@ int route_options_table(lua_State *L, int index, const char *name)
     return 0;
 }
 
-/* -1 = not there. */
+/* Removes a flag from the body at index: 0, 1, or -1 when it was not there. */
 static int take_flag(lua_State *L, int body, const char *name)
 {
     int flag;

@@ -8,19 +8,20 @@
 
 /* ---- paths ---- */
 
-/* Bytes that may stand in a path or query as they are; the rest is percent-encoded. '%' is left:
- * the caller may have encoded already. */
-static bool is_plain(unsigned char c)
+/* Whether a byte of a path or query is not percent-encoded. '%' is not: the script may have encoded
+ * the path itself. */
+static bool is_url_char(unsigned char c)
 {
     return c > ' ' && c < 0x7f && !strchr("\"#<>\\^`{|}", c);
 }
 
+/* Adds the text; bytes of `also` are percent-encoded too. */
 static void add_encoded(luaL_Buffer *b, const char *text, size_t size, const char *also)
 {
     static const char digits[] = "0123456789ABCDEF";
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
-        if (is_plain(c) && !strchr(also, c)) {
+        if (is_url_char(c) && !strchr(also, c)) {
             luaL_addchar(b, (char)c);
         } else {
             luaL_addchar(b, '%');
@@ -30,7 +31,7 @@ static void add_encoded(luaL_Buffer *b, const char *text, size_t size, const cha
     }
 }
 
-/* Pushes a query's key or value, encoded. */
+/* Pushes the key or value at index, encoded for a query. */
 static const char *push_encoded(lua_State *L, int index)
 {
     luaL_Buffer b;
@@ -44,8 +45,8 @@ static const char *push_encoded(lua_State *L, int index)
     return lua_tostring(L, -1);
 }
 
-/* 10.0 goes out as 10. */
-static void use_plain_number(lua_State *L, int index)
+/* Makes 10.0 at index the integer 10. Throws on NaN and infinity. */
+static void check_number(lua_State *L, int index)
 {
     lua_Number n = lua_tonumber(L, index);
     if (n != n || n - n != 0)
@@ -56,7 +57,7 @@ static void use_plain_number(lua_State *L, int index)
     }
 }
 
-/* Adds the key and value on the top, encoded, to the list at `list`; leaves them. */
+/* Appends "key=value" of the key and value on the top to the list at index `list`. Leaves both. */
 static void add_pair(lua_State *L, int list)
 {
     int key = lua_gettop(L) - 1, value = key + 1, type = lua_type(L, value);
@@ -69,7 +70,7 @@ static void add_pair(lua_State *L, int list)
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, value))
         return;
     if (type == LUA_TNUMBER)
-        use_plain_number(L, value);
+        check_number(L, value);
     name = push_encoded(L, key);
     if (type != LUA_TBOOLEAN)
         lua_pushfstring(L, "%s=%s", name, push_encoded(L, value));
@@ -77,18 +78,18 @@ static void add_pair(lua_State *L, int list)
     lua_settop(L, value);
 }
 
-/* The list of pairs is on the top, the path below it: makes one path of them. [-2, +1, m] */
+/* Pops the list of pairs and the path below it; pushes the path with all pairs. [-2, +1, m] */
 static void join_pairs(lua_State *L)
 {
     int list = lua_gettop(L);
     lua_Integer n = (lua_Integer)lua_rawlen(L, list);
-    char joint = strchr(lua_tostring(L, list - 1), '?') ? '&' : '?';
+    char separator = strchr(lua_tostring(L, list - 1), '?') ? '&' : '?';
     luaL_Buffer b;
     luaL_buffinit(L, &b);
     lua_pushvalue(L, list - 1);
     luaL_addvalue(&b);
-    for (lua_Integer i = 1; i <= n; i++, joint = '&') {
-        luaL_addchar(&b, joint);
+    for (lua_Integer i = 1; i <= n; i++, separator = '&') {
+        luaL_addchar(&b, separator);
         lua_rawgeti(L, list, i);
         luaL_addvalue(&b);
     }
@@ -97,8 +98,8 @@ static void join_pairs(lua_State *L)
     lua_settop(L, list - 1);
 }
 
-/* A key whose value is true stands alone (`?expand`), since Orthanc 1.10 takes any value for yes;
- * false leaves the key out for the same reason. */
+/* `expand = true` becomes `?expand`, and `expand = false` is left out: Orthanc 1.10 takes every value
+ * of a key for yes. */
 void single_request_push_path(lua_State *L, int path, int query)
 {
     size_t size;
@@ -112,13 +113,13 @@ void single_request_push_path(lua_State *L, int path, int query)
     if (query == 0 || lua_isnoneornil(L, query))
         return;
     luaL_checktype(L, query, LUA_TTABLE);
-    lua_newtable(L); /* as one text that grew with each pair it would take time without end */
+    lua_newtable(L); /* a list of pairs: appending to one string would take quadratic time */
     for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
         add_pair(L, lua_gettop(L) - 2);
     join_pairs(L);
 }
 
-/* ---- one exchange ---- */
+/* ---- the request ---- */
 
 enum { UV_OWNER = 1, UV_PATH, UV_BODY, UV_COUNT = UV_BODY };
 
@@ -161,8 +162,9 @@ bool single_request_set_body(lua_State *L, single_request *x, int index)
         x->request.content_type = "application/json";
         if (!json_encode(L, index, NULL)) {
             x->op.transfer.request = x->request;
-            response_fail(L, &x->op, "refused",
-                          lua_pushfstring(L, "the body cannot be sent: %s", lua_tostring(L, -1)));
+            response_fail(
+                L, &x->op, "refused",
+                lua_pushfstring(L, "the body cannot be sent as JSON: %s", lua_tostring(L, -1)));
             return false;
         }
     }

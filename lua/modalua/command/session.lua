@@ -1,7 +1,7 @@
--- command.session: what a run of a verb has: its words, the server, and where its output goes. Part of command.verbs.
+-- command.session: one run of a verb: its options, its server, and its output.
 --
--- Data goes to standard output: as a table on a terminal, else as lines with tabs, or as JSON or CSV when that was asked for. Everything
--- else goes to standard error.
+-- Data goes to standard output: as JSON or CSV with --json or --csv, else as a table on a terminal and as lines with tabs elsewhere.
+-- Everything else goes to standard error.
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
@@ -18,23 +18,22 @@ function session.new(parser, options, terminal)
   return setmetatable({ parser = parser, options = options, terminal = terminal, failed = false }, Session)
 end
 
--- ---- what is said ----
+-- ---- output ----
 
--- Takes the bar away, if there is one.
-local function clear()
+local function remove_bar()
   modalua.bar { over = true }
 end
 
--- A line for people; a server's texts may be part of it.
+-- Prints a line on standard error. Control characters are escaped, since a part of the line may come from a server.
 function Session:note(format, ...)
   if self.terminal.errors then
-    clear()
+    remove_bar()
   end
   io.stderr:write(letters.shown(format:format(...)), "\n")
 end
 
--- A failure, which does not end the run, and makes its exit status 1.
-function Session:complain(...)
+-- Prints an error, and makes 1 the exit status of the run, which goes on.
+function Session:report_error(...)
   local parts = table.pack(...)
   for i = 1, parts.n do
     parts[i] = tostring(parts[i])
@@ -43,23 +42,23 @@ function Session:complain(...)
   self:note("modalua: %s", table.concat(parts, ": "))
 end
 
--- Wrong words: ends the run.
-function Session:wrong(format, ...)
+-- Prints an error in the arguments and the usage, and ends the run with status 2.
+function Session:usage_error(format, ...)
   self.parser:error(format:format(...))
 end
 
--- What an operation gave; when it failed, nothing else can be done, and the run ends.
+-- Returns the value that an operation returned. When it failed, prints its error and ends the run with status 1.
 function Session:must(value, err)
   if not value then
-    self:complain(err)
+    self:report_error(err)
     os.exit(1)
   end
   return value
 end
 
--- Gives rows to whoever asked for them. `document`: what --json shows in their place.
+-- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
 function Session:show(columns, rows, document)
-  clear()
+  remove_bar()
   local text
   if self.options.json then
     text = json.encode(document or json.array(rows))
@@ -85,20 +84,20 @@ function Session:client()
   return self.server
 end
 
--- The settings of the server's modalities by their names; nil when it does not tell this user.
+-- The settings of the server's modalities by their names; nil when this user may not read them.
 function Session:settings()
-  if self.known == nil then
+  if self.modality_settings == nil then
     local settings, err = self:client():modalities { expand = true }
     if not settings and err.status ~= 403 then
       self:must(nil, err)
     end
-    self.known = settings or false
+    self.modality_settings = settings or false
   end
-  return self.known or nil
+  return self.modality_settings or nil
 end
 
---- For a verb's words: what reads a whole number, 1 or more; `unit` is what its complaint adds (" of seconds").
-function session.counted(unit)
+-- For `convert` of an argument: a function that reads a whole number, 1 or more. `unit` is a part of its error message (" of seconds").
+function session.positive_integer(unit)
   return function(text)
     local n = math.tointeger(tonumber(text))
     if not n or n < 1 then
@@ -112,7 +111,7 @@ function session.address(settings)
   return settings.Host and settings.Port and ("%s:%d"):format(settings.Host, settings.Port) or ""
 end
 
--- "pacs → PACS (127.0.0.1:4244)"
+-- A modality for a message: "pacs → PACS (127.0.0.1:4244)".
 function Session:resolved(name)
   local known = (self:settings() or {})[name]
   return known and ("%s → %s (%s)"):format(name, known.AET, session.address(known)) or name
@@ -139,8 +138,8 @@ function session.modality_rows(settings)
   return rows
 end
 
--- Why nothing of that name is a modality of the server: nil when it is one, or when the server does not tell.
-function Session:unknown(name)
+-- The error message when the server knows no modality of that name. Nil when it knows one, or when this user may not read the settings.
+function Session:unknown_modality(name)
   local settings = self:settings()
   if not settings or settings[name] then
     return nil
@@ -151,15 +150,15 @@ function Session:unknown(name)
     or #names == 0 and "it knows none" or "it knows " .. table.concat(names, ", "))
 end
 
--- The modality of that name; nil, and it has been said why, when there is none.
+-- The modality of that name. When the server knows none, prints an error and returns nil.
 function Session:modality(name)
-  local why = self:unknown(name)
-  if why then
-    return self:complain(why)
+  local message = self:unknown_modality(name)
+  if message then
+    return self:report_error(message)
   end
   local good, modality = pcall(modalua.Modality, self:client(), name)
   if not good then
-    self:wrong("%s", tostring(modality):gsub("^.-: ", "", 1))
+    self:usage_error("%s", tostring(modality):gsub("^.-: ", "", 1))
   end
   return modality
 end

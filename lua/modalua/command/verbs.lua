@@ -1,10 +1,9 @@
--- command.verbs: runs the verbs of the command, `modalua find …` and the like. Without terminal code: the command says what there is of a
--- terminal.
+-- command.verbs: runs the verbs of the command, such as `modalua find …`. The command passes in whether there is a terminal, and its width.
 --
--- Each file in command/verbs is a verb of the same name; nothing else lists it. It is { usage =, summary =, for its line in
--- `modalua --help`, description =, examples = { { words, what for }, … }, words = { rows for argparse, … }, run = function(session) that
--- returns whether all went well, is_plain = true when it takes none of the COMMON words }. argparse reads the words by these rows, --help
--- shows them, and the manual page has them.
+-- Each file in command/verbs is a verb of the same name; no other list has it. The file returns a table: usage and summary (its line in
+-- `modalua --help`), description, examples = { { command line, purpose }, … }, arguments = { rows for argparse, … }, run = a function
+-- (session) that returns whether the run succeeded, is_plain = true when the verb takes no COMMON argument. argparse, --help and the manual
+-- page all read these rows.
 local require = ...
 local doc = require "modalua.doc"
 local session = require "command.session"
@@ -20,22 +19,22 @@ function verbs.load(name)
   return require("command.verbs." .. name)
 end
 
--- ---- the words ----
+-- ---- arguments ----
 
-local WIDTH = 100 -- of help, at most
+local MAX_WIDTH = 100 -- columns of --help
 
 local function epilog_of(verb)
   local lines = { "Examples:" }
   for _, example in ipairs(verb.examples) do
     lines[#lines + 1] = ("  %s\n      %s"):format(example[1], example[2])
   end
-  lines[#lines + 1] = "\nOf the command's own options -u, --profile, --verbose, --memory-limit and --time-limit may stand here too; "
-    .. "`modalua --help` shows them."
+  lines[#lines + 1] = "\nThe options -u, --profile, --verbose, --memory-limit and --time-limit of modalua itself may follow a verb too; "
+    .. "`modalua --help` explains them."
   return table.concat(lines, "\n")
 end
 
--- One row as argparse takes it, which wants no list part.
-local function add(parser, row)
+-- Adds an argument to the parser. argparse takes the fields of a row, but not its list part.
+local function add_argument(parser, row)
   local properties = {}
   for name, value in pairs(row) do
     properties[name] = name ~= 1 and value or nil
@@ -46,13 +45,13 @@ end
 local function parser_of(name, verb, terminal)
   local argparse = require "command.argparse"
   local parser = argparse("modalua " .. name, verb.description, epilog_of(verb))
-  parser:add_help { name = "-h --help", description = "show this" }
-  parser:help_max_width(math.min(terminal.width or WIDTH, WIDTH))
-  for _, row in ipairs(verb.words) do
-    add(parser, row)
+  parser:add_help { name = "-h --help", description = "show this help" }
+  parser:help_max_width(math.min(terminal.width or MAX_WIDTH, MAX_WIDTH))
+  for _, row in ipairs(verb.arguments) do
+    add_argument(parser, row)
   end
   if not verb.is_plain then
-    parser:mutex(add(parser, verbs.COMMON[1]), add(parser, verbs.COMMON[2]))
+    parser:mutex(add_argument(parser, verbs.COMMON[1]), add_argument(parser, verbs.COMMON[2]))
   end
   function parser:error(message)
     io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message:gsub("\nDid you mean", "; did you mean"), self:get_usage()))
@@ -61,17 +60,17 @@ local function parser_of(name, verb, terminal)
   return parser
 end
 
--- ---- running them ----
+-- ---- running a verb ----
 
--- Runs the verb that the global `arg` names, with the words there. Wrong words end the run as os.exit(2) does; a failure, or a server that
--- does not answer, as os.exit(1). `terminal` is { width =, colour =, output =, errors =, input = }, what there is of a terminal, and
--- { options =, environment =, verbs = }, what the command itself takes, for the manual page.
+-- Runs the verb arg[0] with the arguments arg[1], … The run ends with status 2 when the arguments are wrong, and with status 1 after a
+-- failure. `terminal` has the fields width and colour, and the booleans output, errors and input: whether that stream is a terminal. For
+-- the manual page it has also the command's own options, environment variables and verbs: options, environment, verbs.
 function verbs.main(terminal)
-  local name, words = arg[0], table.move(arg, 1, #arg, 1, {})
+  local name, arguments = arg[0], table.move(arg, 1, #arg, 1, {})
   local verb = verbs.load(name)
   local parser = parser_of(name, verb, terminal)
-  local own = session.new(parser, parser:parse(words), terminal)
-  if not verb.run(own) or own.failed then
+  local run = session.new(parser, parser:parse(arguments), terminal)
+  if not verb.run(run) or run.failed then
     os.exit(1)
   end
 end
@@ -86,7 +85,7 @@ function verbs.summaries(names)
   return list
 end
 
--- Of { word =, names = }: the name that a misspelt word most likely means, or nil.
+-- For { word =, names = }: the name that most resembles a misspelt word, or nil.
 function verbs.nearest(given)
   return doc.nearest(given.word, given.names)
 end

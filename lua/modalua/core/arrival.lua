@@ -1,7 +1,9 @@
--- core.arrival: proves that a transfer arrived when the server leaves its outcome open. src/api/transfer.c calls `resolve`.
+-- core.arrival: verifies a transfer when the server's answer does not prove that it succeeded: compares the instances at the target with
+-- those at the source. src/api/transfer.c calls `resolve`.
 --
--- A resource is { level, keys, instances = the SOPInstanceUIDs that it should have }. `data` describes a transfer (src/api/transfer.c): op,
--- client, modality, body, result, job, deadline; of a query its ID and perhaps the answer's place; else level and resources.
+-- A resource is { level, keys, instances = the SOPInstanceUIDs that the target should have }. `data` describes a transfer: op, client,
+-- modality, body, result, job, deadline. It has also `query`, an ID, perhaps with `answer`, the index of one answer; or else level and
+-- resources. src/api/transfer.c fills it in.
 local require = ...
 local levels = require "core.levels"
 local native = require "core.native"
@@ -9,86 +11,90 @@ local native = require "core.native"
 local arrival = {}
 
 local UNIQUE = levels.UNIQUE
-local BELOW = { Patient = "Study", Study = "Series", Series = "Instance", Instance = "Instance" }
-local LEVELS = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" }
+local CHILD_LEVEL = { Patient = "Study", Study = "Series", Series = "Instance", Instance = "Instance" }
+local LEVEL_OF_DICOM = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" } -- of QueryRetrieveLevel
 
-local function words(why)
-  return type(why) == "table" and why.message or tostring(why)
+-- A reason is an error object or a string.
+local function reason_text(reason)
+  return type(reason) == "table" and reason.message or tostring(reason)
 end
 
-local function failure(data, kind, code, message)
+local function transfer_error(data, kind, code, message)
   local err = native.fail(data.called or data.op, kind, code, message)
   err.job, err.result, err.path, err.method = data.job, data.result, data.path, "POST"
   return err
 end
 
--- ---- what is where ----
+-- ---- which instances a place has ----
 
--- Adds the instances that a modality has of a resource to the set, level by level, as a strict one wants it. True, or nil and why not.
-local function instances_there(data, modality, level, keys, set)
-  local left = data.deadline and data.deadline - native.now()
-  if left and left <= 0 then
-    return nil, "wait_timeout is over"
+-- Adds to the set `uids` the instances of a resource that a modality has. Sends one C-FIND for each level, since strict modalities
+-- require it. Returns true, or nil and the reason.
+local function add_remote_instances(data, modality, level, keys, uids)
+  local seconds = data.deadline and data.deadline - native.now()
+  if seconds and seconds <= 0 then
+    return nil, "wait_timeout has passed"
   end
-  local below = BELOW[level]
+  local below = CHILD_LEVEL[level]
   local query = { [UNIQUE[below]] = "", StudyInstanceUID = keys.StudyInstanceUID, SeriesInstanceUID = keys.SeriesInstanceUID }
   query[UNIQUE[level]] = keys[UNIQUE[level]]
-  local found <close>, err = modality:find { Level = below, Query = query, wait_timeout = left }
+  local found <close>, err = modality:find { Level = below, Query = query, wait_timeout = seconds }
   if not found then
     return nil, err
   end
   for _, answer in ipairs(found.answers) do
     local uid = answer[UNIQUE[below]]
     if below == "Instance" then
-      if uid and (level ~= "Instance" or uid == keys.SOPInstanceUID) then -- some give more than they were asked for
-        set[uid] = true
+      if uid and (level ~= "Instance" or uid == keys.SOPInstanceUID) then -- some modalities return other instances too
+        uids[uid] = true
       end
     else
-      local known, why = instances_there(data, modality, below, { StudyInstanceUID = keys.StudyInstanceUID, [UNIQUE[below]] = uid }, set)
-      if not known then
-        return nil, why
+      local child = { StudyInstanceUID = keys.StudyInstanceUID, [UNIQUE[below]] = uid }
+      local done, reason = add_remote_instances(data, modality, below, child, uids)
+      if not done then
+        return nil, reason
       end
     end
   end
   return true
 end
 
--- The same of what this Orthanc has.
-local function instances_here(client, level, keys, set)
+-- Adds to the set `uids` the instances of a resource that this Orthanc has. Returns true, or nil and an error.
+local function add_local_instances(client, level, keys, uids)
   local list, err = client:post("/tools/find",
     { Level = "Instance", Expand = true, CaseSensitive = true, Query = { [UNIQUE[level]] = keys[UNIQUE[level]] } })
   for _, instance in ipairs(list or {}) do
-    set[instance.MainDicomTags.SOPInstanceUID] = true
+    uids[instance.MainDicomTags.SOPInstanceUID] = true
   end
   return list and true, err
 end
 
--- A function (level, keys, set) that looks where an AE title leads to; or nil and why nobody can look there.
-local function look_at(data, aet)
+-- Returns a function (level, keys, uids) that adds the instances at the place with this AE title. Returns nil and the reason when that
+-- place cannot be asked.
+local function instances_at(data, aet)
   local system = aet and data.client:system()
   if not aet or system and system.DicomAet == aet then
-    return function(...) return instances_here(data.client, ...) end
+    return function(...) return add_local_instances(data.client, ...) end
   end
-  local place, modality
+  local address, modality
   for name, settings in pairs(data.client:modalities { expand = true } or {}) do
     if settings.AET == aet then
-      local own = ("%s:%d"):format(settings.Host, settings.Port)
-      if place and place ~= own then
-        return nil, ("%s is called %s, and so is %s"):format(place, aet, own)
+      local own_address = ("%s:%d"):format(settings.Host, settings.Port)
+      if address and address ~= own_address then
+        return nil, ("two modalities, at %s and at %s, have the AE title %s"):format(address, own_address, aet)
       end
-      place, modality = own, data.client:modality(name)
+      address, modality = own_address, data.client:modality(name)
     end
   end
   if not modality then
-    return nil, ("%s is no modality of this server that could be asked"):format(aet)
+    return nil, ("this server knows no modality with the AE title %s"):format(aet)
   end
-  return function(...) return instances_there(data, modality, ...) end
+  return function(...) return add_remote_instances(data, modality, ...) end
 end
 
--- ---- what should be there ----
+-- ---- which instances the target should have ----
 
--- What a move was about.
-local function resources_of(data)
+-- The resources that a move or a get was asked for; nil and an error on failure.
+local function requested_resources(data)
   local resources = {}
   if data.resources then
     for i, keys in ipairs(data.resources) do
@@ -99,7 +105,7 @@ local function resources_of(data)
   local answers, err = data.client:get(("/queries/%s/answers"):format(data.query), { expand = true, simplify = true })
   for i, answer in ipairs(answers or {}) do
     if not data.answer or data.answer == i - 1 then
-      local level = LEVELS[answer.QueryRetrieveLevel] or "Study"
+      local level = LEVEL_OF_DICOM[answer.QueryRetrieveLevel] or "Study"
       local keys, bad = native.identifiers(data.op, level, answer)
       if not keys then
         return nil, bad
@@ -110,43 +116,43 @@ local function resources_of(data)
   return answers and resources, err
 end
 
--- What a retrieval should have brought, as its source has it.
-local function retrieved(data)
-  local resources, err = resources_of(data)
+-- The resources of a move or a get, with the instances that their source has; nil and the reason on failure.
+local function resources_at_source(data)
+  local resources, err = requested_resources(data)
   for _, resource in ipairs(resources or {}) do
-    local set = {}
-    local known, why = instances_there(data, data.modality, resource[1], resource[2], set)
-    if not known then
-      return nil, why
-    elseif next(set) == nil then
-      return nil, ("the source shows no instance of %s"):format(resource[2][UNIQUE[resource[1]]])
+    local uids = {}
+    local done, reason = add_remote_instances(data, data.modality, resource[1], resource[2], uids)
+    if not done then
+      return nil, reason
+    elseif next(uids) == nil then
+      return nil, ("the source lists no instance of %s"):format(resource[2][UNIQUE[resource[1]]])
     end
     resource.instances = {}
-    for uid in pairs(set) do
+    for uid in pairs(uids) do
       table.insert(resource.instances, uid)
     end
   end
   return resources, err
 end
 
--- The instances under an identifier of any level, as Orthanc describes them.
-local function stored_instances(client, id)
+-- The instances of a resource of any level, as Orthanc describes them; nil and the reason on failure.
+local function instances_of_id(client, id)
   for _, route in ipairs { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" } do
     local found, err = client:get(route:format(id))
     if found then
       return found.ID and { found } or found
-    elseif err.status ~= 404 and err.status ~= 400 then -- 1.10.1 says 400 of an identifier of another level
+    elseif err.status ~= 404 and err.status ~= 400 then -- Orthanc 1.10.1 answers 400 to an identifier of another level
       return nil, err
     end
   end
-  return nil, "this Orthanc has nothing under " .. id
+  return nil, "this Orthanc has no resource " .. id
 end
 
--- What a store should have brought, by series.
-local function stored(data)
+-- The series that a store was asked to send, with their instances; nil and the reason on failure.
+local function series_to_store(data)
   local resources, by_series = {}, {}
   for _, id in ipairs(data.resources) do
-    local instances, err = stored_instances(data.client, id)
+    local instances, err = instances_of_id(data.client, id)
     if not instances then
       return nil, err
     end
@@ -156,7 +162,7 @@ local function stored(data)
         local series = data.client:get("/series/" .. instance.ParentSeries)
         local study = series and data.client:get("/studies/" .. series.ParentStudy)
         if not study then
-          return nil, "a series of it is gone"
+          return nil, ("this Orthanc does not have the series %s any more"):format(instance.ParentSeries)
         end
         resource = { "Series", instances = {},
           { StudyInstanceUID = study.MainDicomTags.StudyInstanceUID, SeriesInstanceUID = series.MainDicomTags.SeriesInstanceUID } }
@@ -171,99 +177,101 @@ end
 
 -- ---- the comparison ----
 
--- What should be where, and a function that looks there.
-local function expectation(data)
+-- Returns the resources that the target should have, and the function that adds the instances there; nil and the reason on failure.
+local function expected_at_target(data)
   local body = data.body
   if data.op ~= "store" then
-    local look, why = look_at(data, body.TargetAet)
-    if not look then
-      return nil, why
+    local add_instances, reason = instances_at(data, body.TargetAet)
+    if not add_instances then
+      return nil, reason
     end
-    local wanted, err = retrieved(data)
-    return wanted, wanted and look or err
+    local expected, err = resources_at_source(data)
+    return expected, expected and add_instances or err
   elseif data.peer then
-    return nil, "what a peer has cannot be asked through this server"
+    return nil, "this server cannot ask a peer which instances it has"
   elseif body.CalledAet or body.Host or body.Port then
-    return nil, "it went to another place than the modality, which nobody can ask"
+    return nil, "CalledAet, Host or Port led to another place than the modality, and that place cannot be asked"
   end
-  local wanted, err = stored(data)
-  return wanted, wanted and function(...) return instances_there(data, data.modality, ...) end or err
+  local expected, err = series_to_store(data)
+  return expected, expected and function(...) return add_remote_instances(data, data.modality, ...) end or err
 end
 
--- What should be there and is not: a list with the number of what should be, n. Nil and why when it cannot be told.
-local function missing(wanted, look)
-  local absent = { n = 0 }
-  for _, resource in ipairs(wanted) do
-    local there = {}
-    local known, err = look(resource[1], resource[2], there)
-    if not known then
+-- Returns the list of the SOPInstanceUIDs that the target does not have; its field n is the number of all that it should have. Returns
+-- nil and the reason when the target cannot be asked.
+local function missing_at_target(expected, add_instances)
+  local missing = { n = 0 }
+  for _, resource in ipairs(expected) do
+    local uids = {}
+    local done, err = add_instances(resource[1], resource[2], uids)
+    if not done then
       return nil, err
     end
     for _, uid in ipairs(resource.instances) do
-      absent.n = absent.n + 1
-      if not there[uid] then
-        absent[#absent + 1] = uid
+      missing.n = missing.n + 1
+      if not uids[uid] then
+        missing[#missing + 1] = uid
       end
     end
   end
-  return absent
+  return missing
 end
 
--- Some modalities say that they have sent before they have.
-local TRIES, PAUSE = 3, 0.5
+-- Some modalities report success before their last instances have arrived, so a comparison that finds a gap is repeated.
+local ATTEMPTS, SECONDS_BETWEEN = 3, 0.5
 
-local function compare(data)
-  local wanted, look = expectation(data)
-  if not wanted then
-    return nil, look
+local function compare_with_target(data)
+  local expected, add_instances = expected_at_target(data)
+  if not expected then
+    return nil, add_instances
   end
-  local absent, err
-  for try = 1, TRIES do
-    absent, err = missing(wanted, look)
-    if not absent or #absent == 0 or try == TRIES or data.op == "get" then
+  local missing, err
+  for attempt = 1, ATTEMPTS do
+    missing, err = missing_at_target(expected, add_instances)
+    if not missing or #missing == 0 or attempt == ATTEMPTS or data.op == "get" then
       break
     end
-    native.sleep(PAUSE)
+    native.sleep(SECONDS_BETWEEN)
   end
-  return absent, err
+  return missing, err
 end
 
--- Success when everything can be shown to have arrived; `reason` says why it has to be shown.
-function arrival.prove(data, reason)
-  local absent, why = compare(data)
-  if not absent then
-    return nil, failure(data, "unknown", "unproven",
-      ("whether it was carried out is not known: %s, and what has arrived cannot be compared: %s"):format(reason, words(why)))
-  elseif #absent > 0 then
-    local err = failure(data, "dicom", "incomplete", ("%d of %d instances have not arrived (%s)"):format(#absent, absent.n, reason))
-    err.missing = absent
+-- Returns the result of the transfer when every instance has arrived, else nil and an error. `reason` says why the comparison is needed.
+function arrival.verify(data, reason)
+  local missing, err = compare_with_target(data)
+  if not missing then
+    return nil, transfer_error(data, "unknown", "unproven",
+      ("it is unknown whether everything arrived: %s, and modalua cannot check it: %s"):format(reason, reason_text(err)))
+  elseif #missing > 0 then
+    err = transfer_error(data, "dicom", "incomplete", ("%d of %d instances have not arrived (%s)"):format(#missing, missing.n, reason))
+    err.missing = missing
     return nil, err
   end
-  return data.result or { Description = "compared by modalua: " .. reason, InstancesCount = absent.n }
+  return data.result or { Description = "verified by modalua: " .. reason, InstancesCount = missing.n }
 end
 
--- ---- what newer servers say of a success ----
+-- ---- checks of a success that newer servers describe ----
 
--- 1.13.0 leaves identifiers out that it does not know, when one that it knows comes first.
-local function prove_none_skipped(data)
+-- Orthanc 1.13.0 skips unknown identifiers without an error when it knows the first one.
+local function check_none_skipped(data)
   local known, err = data.client:post("/tools/bulk-content", { Resources = data.resources, Short = true })
   if not known then
-    return nil, failure(data, "unknown", "unproven", "whether everything was there to be sent is not known: " .. words(err))
+    return nil, transfer_error(data, "unknown", "unproven",
+      "it is unknown whether the server had every resource and sent it: " .. reason_text(err))
   end
-  local there = {}
+  local is_known = {}
   for _, resource in ipairs(known) do
-    there[resource.ID] = true
+    is_known[resource.ID] = true
   end
   for _, id in ipairs(data.resources) do
-    if not there[id] then
-      return nil, failure(data, "orthanc", "not_found", "this Orthanc has nothing under " .. id .. "; the others were sent")
+    if not is_known[id] then
+      return nil, transfer_error(data, "orthanc", "not_found", ("this Orthanc has no resource %s; the others were sent"):format(id))
     end
   end
   return data.result
 end
 
--- From 1.12.10 on a server names the instances that it has received itself. True: of some resource there were none.
-local function names_no_arrival(data)
+-- From 1.12.10 on, a server lists the instances that it received itself. True when it lists none for one of the resources.
+local function lists_no_arrival(data)
   local result = data.result
   if data.op ~= "store" and (result.TargetAet == nil or result.TargetAet == result.LocalAet) then
     for _, detail in ipairs(result.Details or {}) do
@@ -275,13 +283,14 @@ local function names_no_arrival(data)
   return false
 end
 
+-- Returns what the transfer returns to the script. `reason`: why the server's success must be verified; nil when it is believed.
 function arrival.resolve(data, reason)
   if reason then
-    return arrival.prove(data, reason)
+    return arrival.verify(data, reason)
   elseif data.op == "store" and #data.resources > 1 and data.result.Resources then
-    return prove_none_skipped(data)
-  elseif names_no_arrival(data) then
-    return arrival.prove(data, "the server names no instance that has arrived")
+    return check_none_skipped(data)
+  elseif lists_no_arrival(data) then
+    return arrival.verify(data, "the server lists no received instance of one of the resources")
   end
   return data.result
 end

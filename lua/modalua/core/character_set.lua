@@ -1,4 +1,4 @@
--- core.character_set: client:use_utf8, which sets the character set of the server.
+-- core.character_set: client:use_utf8, which changes the DefaultEncoding of the server.
 local character_set = {}
 
 function character_set.use_utf8(client)
@@ -11,8 +11,8 @@ function character_set.use_utf8(client)
     return nil, err
   end
   return function()
-    local restored, why = client:put("/tools/default-encoding", before)
-    return restored and true, why
+    local restored, restore_error = client:put("/tools/default-encoding", before)
+    return restored and true, restore_error
   end
 end
 

@@ -13,27 +13,27 @@ local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true }
 
 -- ---- the parents ----
 
--- What level a row is of: as it says, or as its identifiers do.
+-- The level of a row: its QueryRetrieveLevel, else the lowest level that it has an identifier of; or nil.
 local function level_of(row)
-  local said = native.value(row, "QueryRetrieveLevel")
-  local level = said and native.level(said:match "^ *(.-) *$")
+  local written = native.value(row, "QueryRetrieveLevel")
+  local level = written and native.level(matching.trimmed(written))
   for rank = #LEVELS, 1, -1 do
     level = level or native.value(row, UNIQUE[LEVELS[rank]]) and LEVELS[rank]
   end
   return level
 end
 
--- The rows: those of a result of find, of a list, or the one that is given.
+-- The argument of the methods as a list of rows: it is a result of find, a list of rows, or one row.
 local function rows_of(op, given)
   if type(given) ~= "table" then
-    native.usage(("%s: an answer, a list of them, or what find gave is expected (a %s was given)"):format(op, type(given)))
+    native.usage(("%s: an answer, a list of answers, or a result of find is expected (a %s was given)"):format(op, type(given)))
   elseif type(given.answers) == "table" then
     return given.answers
   end
   return (given[1] ~= nil or next(given) == nil) and given or { given }
 end
 
--- What names a row of that level, and its PatientID: { keys =, patient =, row = }. Nil and an error when nothing names it.
+-- A row as a parent: { keys = its identifiers, patient = its PatientID, row = }. Nil and an error when it has no identifier.
 local function parent_of(op, level, row, i)
   local list, bad = native.identifiers(op, level, { row })
   if not list then
@@ -43,7 +43,7 @@ local function parent_of(op, level, row, i)
   return { keys = list[1], patient = native.value(row, UNIQUE.Patient), row = row }
 end
 
--- The rows, all of one level, as a list of parents, each once. Nil and an error when one is named by nothing.
+-- The rows, all of one level, as a list of parents without duplicates. Nil and an error when a row has no identifier.
 local function parents_of(op, level, rows)
   local parents, seen = {}, {}
   for i, row in ipairs(rows) do
@@ -61,7 +61,8 @@ local function parents_of(op, level, rows)
   return parents
 end
 
--- The level of all the rows, which is above that one; nil when there are none, or nil and an error.
+-- The level that all rows have, which must be above the children's level `below`. Nil without rows; nil and an error when a row has no
+-- identifier.
 local function common_level(op, below, rows)
   local level
   for i, row in ipairs(rows) do
@@ -72,19 +73,19 @@ local function common_level(op, below, rows)
     if not own then
       return nil, native.fail(op, "refused", "bad_identifier", ("parent %d has no identifier, such as StudyInstanceUID"):format(i))
     elseif RANK[own] >= RANK[below] then
-      native.usage(("%s: parent %d is of Level = \"%s\", which has no %s below it"):format(op, i, own, op))
+      native.usage(("%s: parent %d has Level = \"%s\", which has no %s below it"):format(op, i, own, op))
     elseif level and own ~= level then
-      native.usage(("%s: parent %d is of Level = \"%s\", and those before it are not"):format(op, i, own))
+      native.usage(("%s: parent %d has Level = \"%s\", but the parents before it have Level = \"%s\""):format(op, i, own, level))
     end
     level = own
   end
   return level
 end
 
--- ---- the questions ----
+-- ---- the C-FINDs ----
 
--- The caller's query by the level that its tags are asked at: that of the children, or their own one where that is on the way there.
--- Some modalities do not look at a tag of another level, and some refuse it. `top`: the parents' level.
+-- Splits the caller's query by level: a tag is asked at its own level when that is between the parents and the children, else at the
+-- children's level. Some modalities ignore a tag of another level, and some refuse it. `top`: the parents' level.
 local function queries_of(op, level, query, top)
   local queries = { Study = {}, Series = {}, Instance = {} }
   if query ~= nil and type(query) ~= "table" then
@@ -98,26 +99,26 @@ local function queries_of(op, level, query, top)
     local above = own and RANK[own] <= RANK[top]
     if not (above and name == UNIQUE[own]) then
       queries[own and not above and RANK[own] < RANK[level] and own or level][key] = value
-    elseif value ~= "" then -- those are returned anyway
-      native.usage(("%s: '%s' is the parents' own, and cannot be filtered by"):format(op, key))
+    elseif value ~= "" then -- without a value it is no filter, and the answers have it anyway
+      native.usage(("%s: '%s' identifies the parents, and cannot be a filter"):format(op, key))
     end
   end
   return queries
 end
 
--- Whether an answer is the parent's: some modalities give more than they were asked for.
+-- Whether an answer belongs to the parent with these keys: some modalities return other answers too.
 local function is_child(answer, keys)
   for name, value in pairs(keys) do
-    local given = answer[name]
-    if type(given) == "string" and given:find "%S" and not matching.same(given, value) then
+    local returned = answer[name]
+    if type(returned) == "string" and returned:find "%S" and not matching.same(returned, value) then
       return false
     end
   end
   return true
 end
 
--- What is known from the parent, and from what was asked of it on the way.
-local function fill(answer, parent, carried)
+-- Copies into an answer what it lacks: the parent's identifiers, and the tags `inherited`, which were asked at an upper level.
+local function fill_in(answer, parent, inherited)
   for name, value in pairs(parent.keys) do
     if not (answer[name] or ""):find "%S" then
       answer[name] = value
@@ -126,7 +127,7 @@ local function fill(answer, parent, carried)
   if parent.patient and not (answer.PatientID or ""):find "%S" then
     answer.PatientID = parent.patient
   end
-  for name in pairs(carried) do
+  for name in pairs(inherited) do
     if answer[name] == nil then
       answer[name] = parent.row[name]
     end
@@ -134,7 +135,7 @@ local function fill(answer, parent, carried)
 end
 
 -- One C-FIND: the children of one parent, one level below.
-local function ask(modality, parent, level, query, options)
+local function find_children(modality, parent, level, query, options)
   local data = { Level = level, Query = {} }
   for name, value in pairs(options) do
     data[name] = value
@@ -148,14 +149,15 @@ local function ask(modality, parent, level, query, options)
   return modality:find(data)
 end
 
--- The children of all the parents of one level, in their order; the first error, and whose. `carried`: the names of what is handed down.
-local function stage(modality, parents, level, query, carried, work)
-  local lists, failed, at = {}, nil, nil
+-- Finds the children of all parents, one level below them. Returns the children in the order of the parents; then the error of the first
+-- parent that failed, and that parent.
+local function find_level(modality, parents, level, query, inherited, work)
+  local lists, first_error, first_failed = {}, nil, nil
   requests.each(#parents, work.limit, function(i)
-    local found <close>, err = ask(modality, parents[i], level, query, work.left())
+    local found <close>, err = find_children(modality, parents[i], level, query, work.options_now())
     if not found then
-      if not at or i < at then
-        failed, at = err, i
+      if not first_failed or i < first_failed then
+        first_error, first_failed = err, i
       end
       return false
     end
@@ -163,7 +165,7 @@ local function stage(modality, parents, level, query, carried, work)
     lists[i] = {}
     for _, answer in ipairs(found.answers) do
       if is_child(answer, parents[i].keys) then
-        fill(answer, parents[i], carried)
+        fill_in(answer, parents[i], inherited)
         table.insert(lists[i], answer)
       end
     end
@@ -172,27 +174,27 @@ local function stage(modality, parents, level, query, carried, work)
   for i = 1, #parents do
     table.move(lists[i] or {}, 1, #(lists[i] or {}), #children + 1, children)
   end
-  return children, failed, at and parents[at]
+  return children, first_error, first_failed and parents[first_failed]
 end
 
 -- ---- the methods ----
 
--- From the parents' level down, one level at a time, as a strict modality wants it (DICOM PS3.4 C.4.1.2.2.1). Nil, an error, whose it is,
--- and what was found.
+-- Finds the children at `level`, one level at a time, since strict modalities require it (DICOM PS3.4 C.4.1.2.2.1). On failure returns
+-- nil, the error, the parent that failed, and the children that were found.
 local function descend(modality, op, top, level, parents, queries, work)
-  local carried = {}
+  local inherited = {}
   for rank = RANK[top] + 1, RANK[level] do
     local here = LEVELS[rank]
-    local children, err, whose = stage(modality, parents, here, queries[here], carried, work)
+    local children, err, failed_parent = find_level(modality, parents, here, queries[here], inherited, work)
     if err or here == level then
-      return not err and children or nil, err, whose, here == level and children or {}
+      return not err and children or nil, err, failed_parent, here == level and children or {}
     end
     parents, err = parents_of(op, here, children)
     if not parents then
       return nil, err, nil, {}
     end
     for key in pairs(queries[here]) do
-      carried[select(3, native.tag(key))] = true
+      inherited[select(3, native.tag(key))] = true
     end
   end
 end
@@ -212,10 +214,10 @@ local function children_of(modality, level, given, query, options)
   if not parents then
     return nil, bad
   end
-  local work = { limit = limit, left = requests.in_time(own) }
-  local children, err, whose, found = descend(modality, op, top, level, parents, queries, work)
+  local work = { limit = limit, options_now = requests.with_time_left(own) }
+  local children, err, failed_parent, found = descend(modality, op, top, level, parents, queries, work)
   if not children then
-    err.parent, err.found = whose and whose.keys, found
+    err.parent, err.found = failed_parent and failed_parent.keys, found
     return nil, err
   end
   return children, work.warning

@@ -1,12 +1,12 @@
 -- core.matching: compares values of DICOM attributes.
 local matching = {}
 
--- Without the blanks around it, which mean nothing in DICOM.
+-- Removes the blanks at both ends: they are padding in DICOM.
 function matching.trimmed(value)
   return value:match "^ *(.-) *$"
 end
 
--- Whether two values name the same: some modalities do not tell small letters from capital ones.
+-- Whether two values are the same to a modality. Upper and lower case count as equal, since some modalities do not distinguish them.
 function matching.same(a, b)
   return matching.trimmed(a):lower() == matching.trimmed(b):lower()
 end

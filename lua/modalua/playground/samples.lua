@@ -1,35 +1,38 @@
--- modalua.samples: small DICOM studies that vary as real ones do, to try things on. No image has pixels.
+-- modalua.samples: small DICOM studies for trying things out. They vary as real studies do. No image has pixels.
 --
--- They are written here as DICOM files, and not with POST /tools/create-dicom, which chooses the UIDs itself and knows no character set
--- with code extensions: here every UID is the same each time, and the Japanese names are the bytes that Japanese machines send.
+-- This file writes the DICOM files itself. POST /tools/create-dicom would choose new UIDs each time, and does not support character sets
+-- with code extensions. Here the UIDs are always the same, and the Japanese names have the bytes that Japanese devices send.
 local require = ...
 local doc = require "modalua.doc"
 local task = require "modalua.task"
 
 local samples = {}
 
--- ---- character sets: texts stand here in UTF-8, files hold what their SpecificCharacterSet says ----
+-- ---- character sets ----
 
--- The code points from `first` on are the bytes from `first - offset` on.
+-- The texts below are UTF-8 unless noted. `encode` converts a text to the character set of the file, SpecificCharacterSet.
+
+-- A character set with one byte for each character: the byte is the code point minus `offset`.
 local function eight_bit(name, offset)
   return { name = name, encode = function(text)
-    return (text:gsub("[\xc2-\xf4][\x80-\xbf]+", function(letter)
-      return string.char(utf8.codepoint(letter) - offset)
+    return (text:gsub("[\xc2-\xf4][\x80-\xbf]+", function(character)
+      return string.char(utf8.codepoint(character) - offset)
     end))
   end }
 end
 
-local function as_it_stands(name)
+-- A character set for texts that are already encoded.
+local function encoded(name)
   return { name = name, encode = function(text) return text end }
 end
 
-local ASCII = as_it_stands ""
+local ASCII = encoded ""
 local LATIN_1 = eight_bit("ISO_IR 100", 0)
 local CYRILLIC = eight_bit("ISO_IR 144", 0x360)
 local GREEK = eight_bit("ISO_IR 126", 0x2d0)
-local UTF_8 = as_it_stands "ISO_IR 192"
-local JAPANESE = as_it_stands "\\ISO 2022 IR 87" -- texts in its own bytes: escape sequences lead into JIS X 0208 and back
-local CHINESE = as_it_stands "GB18030"           -- texts in its own bytes
+local UTF_8 = encoded "ISO_IR 192"
+local JAPANESE = encoded "\\ISO 2022 IR 87" -- its texts have escape sequences that switch to JIS X 0208 and back
+local CHINESE = encoded "GB18030"
 
 -- ---- the studies ----
 
@@ -44,7 +47,7 @@ local patients = {
     { "20200115", "101500", "A100102", "CT CHEST W CONTRAST", { "CT", "SCOUT", 1 }, { "CT", "CHEST 3.0 B40f", 5 } },
     { "20230322", "161803.250000", "A100688", "PET/CT *WHOLE BODY*",
       { "CT", "CT AC", 4 }, { "PT", "PET AC", 4 }, { "SR", "Dose report", 1 } } },
-  { id = "MOD-0003", name = "SMITH^JOHN", birth = "19980523", sex = "M", charset = ASCII, -- another person of the same name
+  { id = "MOD-0003", name = "SMITH^JOHN", birth = "19980523", sex = "M", charset = ASCII, -- another patient with the same name
     { "20240201", "074500", "A100801", "XR KNEE LT (AP/LAT)?", { "CR", "AP", 1 }, { "CR", "LATERAL", 1 } } },
   { id = "03HD012", name = "Dupré^Hélène^^Mme", birth = "19621130", sex = "F", charset = LATIN_1,
     { "20180912", "133000", "F-7731", "Mammographie bilatérale",
@@ -66,14 +69,14 @@ local patients = {
     { "20211028", "171500", "G204-1", "Αξονική θώρακος", { "CT", "Πνεύμονες", 3 } } },
   { id = "CN-8800", name = "Wang^XiaoDong=\xcd\xf5^\xd0\xa1\xb6\xab", birth = "19910301", sex = "M", charset = CHINESE,
     { "20220601", "103012", "C8800", "\xd0\xd8\xb2\xbfCT\xc6\xbd\xc9\xa8", { "CT", "\xd0\xd8\xb2\xbf", 4 } } },
-  { id = "QA PHANTOM", name = "", birth = "", sex = "O", charset = ASCII, -- nobody knows who, nor when
+  { id = "QA PHANTOM", name = "", birth = "", sex = "O", charset = ASCII, -- a phantom: no name, no dates
     { "", "", "", "", { "CT", "", 2 } },
     { "", "", "", "100% water?", { "PT", "UNIFORMITY", 3 }, { "CT", "", 1 } },
     { "20240229", "060000", "", "Daily QA", { "MR", "", 1 } } },
   { id = "MOD-0012", name = "O'Brien-Núñez^María José", birth = "20150730", sex = "F", charset = LATIN_1,
     { "20160105", "093000", "A100009", "US hip, both sides", { "US", "L", 2 }, { "US", "R", 2 } },
     { "20230811", "194500", "A100702", "CT Head w/o contrast", { "CT", "Head 5.0", 3 }, { "SR", "", 1 } },
-    { "20230811", "201000", "A100702", "CT Chest w/o contrast", { "CT", "Chest 5.0", 3 } } }, -- two studies of one order
+    { "20230811", "201000", "A100702", "CT Chest w/o contrast", { "CT", "Chest 5.0", 3 } } }, -- two studies with one accession number
 }
 
 -- ---- DICOM files ----
@@ -84,8 +87,8 @@ local SOP_CLASSES = {
 }
 local EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 
--- Below 2.25 stands any number of up to 128 bits; each part of it here has two digits, 00 where there is none.
-local function uid(study, series, instance)
+-- A UID under 2.25 is a number of up to 128 bits. Its last six digits are the numbers of the study, series and instance; 00 means none.
+local function uid_of(study, series, instance)
   return ("2.25.2718281828459045235360287471%02d%02d%02d"):format(study, series, instance)
 end
 
@@ -96,23 +99,23 @@ local function element(group, number, vr, value)
   return string.pack("<I2I2c2s2", group, number, vr, value)
 end
 
--- Part 10: preamble, group 2 with its length, data set.
-local function file(class, instance, data)
+-- A file as in DICOM PS3.10: preamble, group 2 with its length, data set.
+local function dicom_file(class, instance, data)
   local meta = string.pack("<I2I2c2I2s4", 2, 1, "OB", 0, "\0\1")
     .. element(2, 0x02, "UI", class)
     .. element(2, 0x03, "UI", instance)
     .. element(2, 0x10, "UI", EXPLICIT_LITTLE_ENDIAN)
-    .. element(2, 0x12, "UI", uid(0, 0, 0))
+    .. element(2, 0x12, "UI", uid_of(0, 0, 0))
   return ("\0"):rep(128) .. "DICM" .. element(2, 0, "UL", string.pack("<I4", #meta)) .. meta .. data
 end
 
--- One instance: tags in rising order, as DICOM wants them. at: the numbers of its study, series and itself.
-local function instance(patient, study, series, at)
-  local class, own, text = SOP_CLASSES[series[1]], uid(at.study, at.series, at.instance), patient.charset.encode
-  return file(class, own, table.concat {
+-- The file of one instance. DICOM requires the tags in rising order. `at`: the numbers of the study, the series and the instance.
+local function instance_file(patient, study, series, at)
+  local class, uid, text = SOP_CLASSES[series[1]], uid_of(at.study, at.series, at.instance), patient.charset.encode
+  return dicom_file(class, uid, table.concat {
     element(0x08, 0x05, "CS", patient.charset.name),
     element(0x08, 0x16, "UI", class),
-    element(0x08, 0x18, "UI", own),
+    element(0x08, 0x18, "UI", uid),
     element(0x08, 0x20, "DA", study[1]),
     element(0x08, 0x30, "TM", study[2]),
     element(0x08, 0x50, "SH", study[3]),
@@ -124,22 +127,23 @@ local function instance(patient, study, series, at)
     element(0x10, 0x20, "LO", patient.id),
     element(0x10, 0x30, "DA", patient.birth),
     element(0x10, 0x40, "CS", patient.sex),
-    element(0x20, 0x0d, "UI", uid(at.study, 0, 0)),
-    element(0x20, 0x0e, "UI", uid(at.study, at.series, 0)),
+    element(0x20, 0x0d, "UI", uid_of(at.study, 0, 0)),
+    element(0x20, 0x0e, "UI", uid_of(at.study, at.series, 0)),
     element(0x20, 0x10, "SH", tostring(at.study)),
     element(0x20, 0x11, "IS", tostring(at.series)),
     element(0x20, 0x13, "IS", tostring(at.instance)),
   })
 end
 
-local function instances()
+-- The files of all instances, and the number of studies.
+local function instance_files()
   local files, number = {}, 0
   for _, patient in ipairs(patients) do
     for _, study in ipairs(patient) do
       number = number + 1
       for s, series in ipairs { table.unpack(study, 5) } do
         for i = 1, series[3] do
-          files[#files + 1] = instance(patient, study, series, { study = number, series = s, instance = i })
+          files[#files + 1] = instance_file(patient, study, series, { study = number, series = s, instance = i })
         end
       end
     end
@@ -148,7 +152,7 @@ local function instances()
 end
 
 function samples.store(client)
-  local files, studies = instances()
+  local files, studies = instance_files()
   local tasks = {}
   for i, data in ipairs(files) do
     tasks[i] = task.spawn(client.upload, client, { data = data })

@@ -1,5 +1,5 @@
--- modalua.completion: what may stand where the cursor is. Looking calls nothing of the user's and asks no server: fields are read
--- raw, and the names of modalities are those that completion.remember was told.
+-- modalua.completion: the candidates for TAB. Completion runs no code of the user and sends no request: it reads fields without
+-- metamethods, and takes the names of modalities from completion.remember.
 local require = ...
 local doc = require "modalua.doc"
 local help = require "prompt.help"
@@ -11,11 +11,11 @@ local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for"
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
 local MODES = { "json", "lua", "table" }
-local TAKES_TAGS = { find_worklist = true, studies = true, series = true, instances = true } -- a table of tags as an argument
-local INDEX_DEPTH = 10
+local TAKES_TAGS = { find_worklist = true, studies = true, series = true, instances = true } -- methods with a table of tags as an argument
+local INDEX_DEPTH = 10 -- __index tables that are followed
 
 local modalities = setmetatable({}, { __mode = "k" }) -- client -> the names of its modalities
-local tags -- all names of the dictionary, sorted
+local tags -- the sorted names of all tags in the dictionary
 
 local function tag_names()
   if not tags then
@@ -55,8 +55,8 @@ end
 
 -- ---- where the cursor is ----
 
--- Skips what begins at i, if it is a comment or a long string; nil, true when it does not end before the cursor.
-local function skip_long(text, i)
+-- Returns the end of the comment or long string that begins at i, else nil. Returns nil and true when it does not end before the cursor.
+local function end_of_long(text, i)
   local comment, level = text:match("^(%-?%-?)%[(=*)%[", i)
   if level and (comment == "" or comment == "--") then
     local _, last = text:find("]" .. level .. "]", i, true)
@@ -68,8 +68,8 @@ local function skip_long(text, i)
   end
 end
 
--- The place of the closing quote, or nil.
-local function string_end(text, i, quote)
+-- The position of the closing quote, or nil.
+local function closing_quote(text, i, quote)
   while i <= #text do
     local c = text:sub(i, i)
     if c == quote or c == "\n" then
@@ -79,17 +79,18 @@ local function string_end(text, i, quote)
   end
 end
 
--- Follows the brackets up to the cursor: a list of those that are open, each {at = its place, from = where its present item begins,
--- items = the number of that item}; then where a string begins that is open, or true in a comment or a long string.
-local function brackets(text)
+-- Returns the list of brackets that are open at the end of the text, each { at = its position, kind = the bracket, from = where its current
+-- item begins, items = the number of that item }. The second result is the position of an open string; true inside a comment or a long
+-- string; else nil.
+local function open_brackets(text)
   local open, i = {}, 1
   while i <= #text do
     local c = text:sub(i, i)
-    local next_i, unfinished = skip_long(text, i)
+    local next_i, unfinished = end_of_long(text, i)
     if unfinished then
       return open, true
     elseif c == '"' or c == "'" then
-      next_i = string_end(text, i + 1, c)
+      next_i = closing_quote(text, i + 1, c)
       if not next_i then
         return open, i
       end
@@ -106,9 +107,9 @@ local function brackets(text)
   return open, nil
 end
 
--- ---- what there is ----
+-- ---- values ----
 
--- A field without metamethods but __index tables.
+-- Reads a field, and follows __index tables, but calls no metamethod.
 local function raw_field(value, key)
   for _ = 1, INDEX_DEPTH do
     local field
@@ -126,11 +127,12 @@ local function raw_field(value, key)
   end
 end
 
--- The value of a path such as modalua.task, or of an object that `orthanc:modality "x"` would make: then only its methods.
+-- The value of the expression at the end of the text: a path such as modalua.task. For a call such as `orthanc:modality "x"`, the table of
+-- the methods that its result would have. For a string literal, the module string.
 local function receiver(before)
-  local maker = before:match(":%s*([%a_]+)%s*%(?%s*[\"'][^\"']*[\"']%s*%)?$")
-  if maker then
-    return help.methods(maker)
+  local constructor = before:match(":%s*([%a_]+)%s*%(?%s*[\"'][^\"']*[\"']%s*%)?$")
+  if constructor then
+    return help.methods(constructor)
   end
   local path = before:match("[%a_][%w_%.]*$")
   if not path then
@@ -151,7 +153,7 @@ local function add_matching(list, word, names, suffix)
   end
 end
 
--- The names in a table, and in those that its metatable names.
+-- Adds the matching names in a table and in its __index tables. `callable`: functions only.
 local function add_fields(list, word, value, callable)
   local seen = {}
   for _ = 1, INDEX_DEPTH do
@@ -171,7 +173,7 @@ local function add_fields(list, word, value, callable)
   end
 end
 
--- The names of the modalities of this client, or of all that are known, sorted.
+-- The names of the modalities of this client; of all clients when the client is nil or unknown.
 local function modality_names(client)
   local list, seen = {}, {}
   for known, names in next, modalities do
@@ -193,9 +195,11 @@ local function module_names()
   return list
 end
 
--- ---- in a string ----
+-- ---- inside a string ----
 
-local function in_string(list, before, start)
+-- Each of the three functions complete_… adds candidates to the list, and returns the word before the cursor that they replace.
+
+local function complete_string(list, before, start)
   local quote, word, outside = before:sub(start, start), before:sub(start + 1), before:sub(1, start - 1)
   local client = outside:match("([%a_][%w_%.]*)%s*:%s*modality%s*%(?%s*$")
   if client then
@@ -210,12 +214,13 @@ local function in_string(list, before, start)
   return word
 end
 
--- ---- in a table ----
+-- ---- inside a table ----
 
-local CALL = "^(.-)%s*([%.:]?)%s*([%a_][%w_]*)%s*$" -- what stands before a call's bracket
+local CALL = "^(.-)%s*([%.:]?)%s*([%a_][%w_]*)%s*$" -- the text before the bracket of a call
 
--- The row of the function that is called with the table that begins at this place, its name, and the number of that argument.
-local function called(before, open, depth)
+-- The table that begins at open[depth] is an argument of a call: returns the row of the called function, its name, and the number of the
+-- argument.
+local function called_function(before, open, depth)
   local from, separator, name = before:sub(1, open[depth].at - 1):match(CALL)
   local argument = 1
   if not name and depth > 1 and open[depth - 1].kind == "(" then
@@ -228,31 +233,31 @@ local function called(before, open, depth)
   end
 end
 
--- The names of the options that the function has in this argument; all its options when that is no table of options.
+-- The names of the function's options in this argument. When the argument has none, the names of all its options.
 local function option_names(row, argument)
-  local arguments, all, own = {}, {}, {}
+  local arguments, all, of_argument = {}, {}, {}
   for name in row.signature:match("%((.-)%)"):gmatch "[%w_]+" do
     arguments[#arguments + 1] = name
   end
   for _, option in ipairs(row.options or {}) do
     all[#all + 1] = option.name
-    own[#own + 1] = option.argument == arguments[argument] and option.name or nil
+    of_argument[#of_argument + 1] = option.argument == arguments[argument] and option.name or nil
   end
-  return own[1] and own or all
+  return of_argument[1] and of_argument or all
 end
 
--- Where a key may stand: at the beginning of an item. True when this is such a place.
+-- Adds keys when the word is the first of an item in a table, where a key may stand. Returns whether keys are the right candidates.
 local function add_keys(list, word, before, open)
   local depth = #open
-  local at = open[depth]
-  if not at or at.kind ~= "{" or before:sub(at.from, -#word - 1):find("%S") then
+  local bracket = open[depth]
+  if not bracket or bracket.kind ~= "{" or before:sub(bracket.from, -#word - 1):find("%S") then
     return false
   end
-  if before:sub(1, at.at - 1):find("%f[%w_]Query%s*=%s*$") then
+  if before:sub(1, bracket.at - 1):find("%f[%w_]Query%s*=%s*$") then
     add_matching(list, word, tag_names(), " = ")
     return true
   end
-  local row, name, argument = called(before, open, depth)
+  local row, name, argument = called_function(before, open, depth)
   if name and TAKES_TAGS[name] then
     add_matching(list, word, tag_names(), " = ")
   elseif row then
@@ -261,7 +266,7 @@ local function add_keys(list, word, before, open)
   return row ~= nil
 end
 
-local function in_code(list, before)
+local function complete_code(list, before)
   local word = before:match("[%w_]*$")
   local outside = before:sub(1, -#word - 1)
   local from, separator = outside:match("^(.-)%s*([%.:])%s*$")
@@ -269,7 +274,7 @@ local function in_code(list, before)
     add_fields(list, word, receiver(from), separator == ":")
     return word
   end
-  local open = brackets(before)
+  local open = open_brackets(before)
   if not add_keys(list, word, before, open) and word ~= "" then
     add_matching(list, word, KEYWORDS)
     add_fields(list, word, _G)
@@ -277,9 +282,9 @@ local function in_code(list, before)
   return word
 end
 
--- ---- a command of the prompt ----
+-- ---- commands of the prompt ----
 
-local function in_command(list, before)
+local function complete_command(list, before)
   local word = before:match("%S*$")
   if before == word then
     add_matching(list, word, COMMANDS)
@@ -291,19 +296,19 @@ local function in_command(list, before)
   return word
 end
 
-function completion.complete(where)
-  local before = where.text:sub(1, where.cursor or #where.text)
+function completion.complete(input)
+  local before = input.text:sub(1, input.cursor or #input.text)
   local list = {}
   local word
   if before:find("^%.%a*$") or before:find("^%.%a+%s") then
-    word = in_command(list, before)
+    word = complete_command(list, before)
   else
     before = before:gsub("^%?", "")
-    local _, text = brackets(before)
-    if text == true then
+    local _, string_start = open_brackets(before)
+    if string_start == true then
       return { 0 }
     end
-    word = text and in_string(list, before, text) or in_code(list, before)
+    word = string_start and complete_string(list, before, string_start) or complete_code(list, before)
   end
   table.sort(list)
   table.insert(list, 1, #word)
@@ -311,8 +316,8 @@ function completion.complete(where)
 end
 
 doc.describe(completion.complete, "completion.complete(input) -> {n, candidate, …}",
-  "Returns what may stand at the cursor: the number of bytes before it that a candidate replaces, then the candidates. Nothing of "
-    .. "yours is called, and no request is sent.",
+  "Returns the candidates for the text at the cursor. The first item is the number of bytes before the cursor that a candidate "
+    .. "replaces. It runs no code of yours, and sends no request.",
   {
     options = {
       { "input", "text", "string", "the line of input" },
@@ -321,16 +326,16 @@ doc.describe(completion.complete, "completion.complete(input) -> {n, candidate, 
     example = [[print(table.unpack(require("modalua.completion").complete { text = "orthanc:mod" }))]],
   })
 doc.describe(completion.remember, "completion.remember(client, names)",
-  "Keeps the names of a server's modalities for completion.complete.",
+  "Stores the names of a server's modalities, which completion.complete then offers.",
   { example = [[require("modalua.completion").remember(orthanc, assert(orthanc:modalities()))]] })
 doc.describe(completion.remembers, "completion.remembers(client) -> boolean",
-  "Says whether the names of this server's modalities are kept.",
+  "Returns whether completion.remember has stored names for this client.",
   { example = [[print(require("modalua.completion").remembers(orthanc))]] })
 doc.describe(completion.forget, "completion.forget()",
   "Forgets the names of the modalities of all servers.",
   { example = [[require("modalua.completion").forget()]] })
 doc.describe(completion.is_modality, "completion.is_modality(name) -> boolean",
-  "Says whether a modality of that name is kept.",
+  "Returns whether completion.remember has stored this name for any client.",
   { example = [[print(require("modalua.completion").is_modality "pacs")]] })
 
 return completion

@@ -1,5 +1,5 @@
--- modalua.evaluate: a session at a prompt: lines in, results out. No terminal code: a host offers its own console with it, by
--- modalua_call: begin once, then for each line "line", and "show" when that has ended.
+-- modalua.evaluate: a session at a prompt, without terminal code, so that a C program can offer a console of its own. The program calls
+-- `begin` once, and for each input line `line` and then `show`.
 local require = ...
 local completion = require "prompt.completion"
 local doc = require "modalua.doc"
@@ -11,18 +11,19 @@ local task = modalua.task
 local evaluate = {}
 
 local CHUNK = "=stdin"
-local NUMBERED = 9 -- results that _1, _2, … hold
-local WIDTH = 80 -- of the terminal, when the host does not say it
-local LOOK_SECONDS = 0.5 -- that a line waits, at most, for the names of modalities
+local NUMBERED_RESULTS = 9 -- _1 to _9
+local DEFAULT_WIDTH = 80 -- columns of the terminal
+local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of modalities
 
 local mode = "table"
 local timing = false
-local pending -- what show is to print: a text, or results {…, n =}
-local seconds -- that the last line took
+local pending -- for `show`: a text, or results {…, n =}
+local seconds -- the duration of the last line
 
--- ---- the beginning ----
+-- ---- the start of a session ----
 
-local function bind(name, value)
+-- Sets a global, unless the script has set it.
+local function set_global(name, value)
   if rawget(_G, name) == nil then
     rawset(_G, name, value)
   end
@@ -41,30 +42,31 @@ end
 
 function evaluate.begin()
   local ok, client = pcall(modalua.connect)
-  bind("modalua", modalua)
-  bind("pp", pretty)
-  bind("help", show_help)
-  bind("orthanc", ok and client or nil)
+  set_global("modalua", modalua)
+  set_global("pp", pretty)
+  set_global("help", show_help)
+  set_global("orthanc", ok and client or nil)
   local where = ok and tostring(client):match "%((.*)%)" or "no server: " .. tostring(client)
-  return ("modalua %s, orthanc = %s\nhelp() is the beginning, .help the commands; TAB completes, Ctrl-D leaves"):format(
+  return ("modalua %s, orthanc = %s\nhelp() shows how to start, .help lists the commands, TAB completes, Ctrl-D leaves"):format(
     modalua.version, where)
 end
 
--- ---- what is wrong with a line ----
+-- ---- errors ----
 
-local function incomplete(message)
+-- Whether the compiler wants more input after the end of the line.
+local function is_incomplete(message)
   return message:sub(-5) == "<eof>" and not message:find("unfinished string", 1, true)
 end
 
--- What people mean who are used to other languages, or forget what Lua has.
+-- Operators and words of other languages, and their counterparts in Lua.
 local HINTS = {
   { "[^~]!=", "in Lua, 'not equal' is ~=" },
-  { "[%w_%]]%s*[%+%-%*/]=", "Lua has no += and the like: x = x + 1" },
-  { "[%w_]%+%+", "Lua has no ++: x = x + 1" },
+  { "[%w_%]]%s*[%+%-%*/]=", "Lua has no += or similar operators: write x = x + 1" },
+  { "[%w_]%+%+", "Lua has no ++: write x = x + 1" },
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
 
--- A modality's name that is used as a variable, a method that was called with a dot.
+-- Recognises two mistakes: a modality's name used as a variable, and a method called with a dot.
 local function hint_of_message(message)
   local name = message:match "global '([%a_][%w_]*)'"
   if name and completion.is_modality(name) then
@@ -72,7 +74,7 @@ local function hint_of_message(message)
   end
   local _, kind = message:match "bad argument #1 to '([%w_]+)' %(modalua%.(%w+) expected"
   if kind then
-    return "a method is called with a colon: object:method(…)"
+    return "call a method with a colon: object:method(…)"
   end
 end
 
@@ -84,19 +86,19 @@ local function hint_of(text, message)
   return hint and "\nhint: " .. hint or ""
 end
 
--- The frames of the user's own, when there are enough of them to say something.
-local function trimmed(trace)
-  local frames, own = {}, 0
+-- The traceback without the frames of this file. "" when the user's code has only one frame: the message already names that line.
+local function user_traceback(trace)
+  local frames, user_frames = {}, 0
   for frame in trace:gmatch "\n(\t[^\n]*)" do
     if frame:find("modalua/prompt/evaluate.lua", 1, true) or frame:find("in function 'xpcall'", 1, true) then
       break
     end
     if frame ~= "\t[C]: in ?" and frame ~= "\t(...tail calls...)" then
-      own = own + (frame:find("^\t%[C%]") and 0 or 1)
+      user_frames = user_frames + (frame:find("^\t%[C%]") and 0 or 1)
       frames[#frames + 1] = frame
     end
   end
-  return own > 1 and "\nstack traceback:\n" .. table.concat(frames, "\n") or ""
+  return user_frames > 1 and "\nstack traceback:\n" .. table.concat(frames, "\n") or ""
 end
 
 local function message_of(e)
@@ -106,14 +108,14 @@ local function message_of(e)
   return printing.lua(e)
 end
 
--- A local variable of a line that is used nowhere in it is lost when the line ends.
-local function lost_local(text)
+-- A note when a line declares a local variable and does not use it: the variable does not exist in the next line.
+local function lost_local_note(text)
   local name, rest = text:match "^%s*local%s+function%s+([%a_][%w_]*)(.*)$"
   if not name then
     name, rest = text:match "^%s*local%s+([%a_][%w_]*)(.*)$"
   end
   if name and name ~= "function" and not rest:find("%f[%w_]" .. name .. "%f[^%w_]") then
-    return ("local %s ends with this line; without 'local' it stays"):format(name)
+    return ("the local variable %s exists in this line only; without 'local' it stays"):format(name)
   end
 end
 
@@ -122,39 +124,39 @@ end
 local commands = {}
 
 local COMMAND_HELP = [[
-.help               this
-.mode [lua | json | table]   how results are shown; answers are tables by default
-.time on | off      how long each line took
-.history            the lines of before
-.jobs               the jobs of the server
+.help               shows this
+.mode [lua | json | table]   how results are shown (at first: answers as tables)
+.time on | off      shows how long each line took
+.history            shows the earlier lines
+.jobs               lists the jobs of the server
 .quit               leaves; so do Ctrl-D and os.exit()
-?name, name?        help on a function, an object or a word; help(x) too
-expression          is printed; a trailing ; keeps it from that. _ is the last result, _1, _2, … its parts
-Ctrl-C              drops the line; cancels what runs, and asks before it does that to a transfer]]
+?name, name?        explains a function, an object or a word; so does help(x)
+expression          its value is printed, unless ; follows. _ is the last value; _1, _2, … are the values of a line with several
+Ctrl-C              drops the line, or cancels the running operation; during a transfer it asks first]]
 
 commands["help"] = function()
   pending = COMMAND_HELP
 end
 
-function commands.mode(word)
-  if word == "" then
+function commands.mode(argument)
+  if argument == "" then
     pending = mode
-  elseif word == "lua" or word == "json" or word == "table" then
-    mode = word
+  elseif argument == "lua" or argument == "json" or argument == "table" then
+    mode = argument
   else
-    error(("there is no mode '%s': lua, json, table"):format(word), 0)
+    error(("there is no mode '%s'; the modes are lua, json, table"):format(argument), 0)
   end
 end
 
-function commands.time(word)
-  if word ~= "on" and word ~= "off" then
-    error(".time on, or .time off", 0)
+function commands.time(argument)
+  if argument ~= "on" and argument ~= "off" then
+    error("use .time on or .time off", 0)
   end
-  timing = word == "on"
+  timing = argument == "on"
 end
 
 function commands.jobs()
-  local client = rawget(_G, "orthanc") or error("there is no server", 0)
+  local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
   local rows = {}
   for i, job in ipairs(assert(client:jobs { expand = true })) do
     rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
@@ -170,26 +172,26 @@ function commands.quit()
   return "quit"
 end
 
-local function command(text)
-  local name, word = text:match "^%s*%.(%a+)%s*(.-)%s*$"
+local function run_command(text)
+  local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
   local f = name and commands[name]
   if not f then
     error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
   end
-  return f(word)
+  return f(argument)
 end
 
 -- ---- help ----
 
--- `?x` and `x?`: what stands for a value is looked up without calling anything, else it is a word.
-local function asked(text)
+-- The x of `?x` and `x?`, or nil.
+local function help_topic(text)
   return text:match "^%s*%?%s*(.-)%s*$" or text:match "^%s*([%a_][%w_%.:]*)%s*%?%s*$"
 end
 
--- ---- lines ----
+-- ---- the names of modalities, for completion ----
 
--- The clients that a line names, and whose modalities' names are not known yet.
-local function strangers(text)
+-- The clients in a line for which completion has no names of modalities yet.
+local function clients_without_names(text)
   local list, seen = {}, {}
   for name in text:gmatch "[%a_][%w_]*" do
     local client = rawget(_G, name)
@@ -202,81 +204,86 @@ local function strangers(text)
   return list
 end
 
--- The names of the modalities, for completion, are asked for beside a line that talks to the server. Gives client -> task.
-local function look(text)
-  local looking = {}
+-- Starts requests for the names of modalities, at the same time as a line that talks to the server. Returns a table client -> task.
+local function start_lookups(text)
+  local lookups = {}
   if text:find(":", 1, true) then
-    for _, client in ipairs(strangers(text)) do
-      looking[client] = task.spawn(function()
+    for _, client in ipairs(clients_without_names(text)) do
+      lookups[client] = task.spawn(function()
         local ok, names = pcall(client.modalities, client)
         return ok and names or nil
       end)
     end
   end
-  return looking
+  return lookups
 end
 
-local function stop_looking(looking, good, text)
-  for client, t in pairs(looking) do
-    local names = good and task.timeout(LOOK_SECONDS, t.join, t)
+-- Ends these requests, and stores the names. `line_succeeded`: after a failure the server may be down, so no time is spent on waiting.
+local function end_lookups(lookups, line_succeeded, text)
+  for client, t in pairs(lookups) do
+    local names = line_succeeded and task.timeout(LOOKUP_SECONDS, t.join, t)
     if type(names) == "table" then
       completion.remember(client, names)
     end
     t:cancel()
   end
   if text:find ":%s*configure" or text:find ":%s*remove" then
-    completion.forget() -- there may be others now
+    completion.forget() -- the names may have changed
   end
 end
 
--- An expression as it stands, else statements. nil: the text is not complete.
+-- ---- lines ----
+
+-- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong.
 local function compile(text)
   local source = text:gsub("^%s*=", "")
   local expression, expression_error = load("return " .. source, CHUNK, "t")
   local chunk, chunk_error = load(source, CHUNK, "t")
-  if not expression and not chunk and (incomplete(expression_error) or incomplete(chunk_error)) then
+  if not expression and not chunk and (is_incomplete(expression_error) or is_incomplete(chunk_error)) then
     return nil
   end
   return expression or chunk or error(chunk_error .. hint_of(source, ""), 0)
 end
 
-local function keep(results)
+-- Sets the globals _, _1, _2, …
+local function keep_results(results)
   if results.n > 0 then
     rawset(_G, "_", results[1])
-    for i = 1, NUMBERED do
+    for i = 1, NUMBERED_RESULTS do
       rawset(_G, "_" .. i, results[i])
     end
   end
 end
 
-local function good(results)
+-- False when the results are those of an operation that failed: nil or false, and an error.
+local function succeeded(results)
   return not (results.n == 2 and (results[1] == nil or results[1] == false) and modalua.is_error(results[2]))
 end
 
--- Runs the compiled line; gives its results, or nil and what is to be said of its failure.
-local function run(f, text)
+-- Runs a compiled line. Returns its results, or nil and the text of its error.
+local function run_compiled(f, text)
   local failure
-  local looking = look(text)
+  local lookups = start_lookups(text)
   local results = table.pack(xpcall(f, function(e)
     rawset(_G, "_err", e)
     failure = message_of(e)
-    failure = failure .. hint_of("", failure) .. trimmed(debug.traceback("", 2))
+    failure = failure .. hint_of("", failure) .. user_traceback(debug.traceback("", 2))
   end))
   local ok = results[1]
   results = table.pack(table.unpack(results, 2, results.n))
-  stop_looking(looking, ok and good(results), text)
+  end_lookups(lookups, ok and succeeded(results), text)
   if ok then
     return results
   end
   return nil, failure or "the error has no text"
 end
 
--- "more", "quit" or "history" for the host, {error =} for the user, or nil; what is to be shown is in `pending`.
-local function act(text)
+-- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
+local function handle(text)
   if text:find "^%s*%.%a" then
-    return command(text)
+    return run_command(text)
   end
-  local topic = asked(text)
+  local topic = help_topic(text)
   if topic then
     pending = help.of_name(topic)
     return nil
@@ -289,21 +296,21 @@ local function act(text)
   if not f then
     return "more"
   end
-  local results, failure = run(f, text)
+  local results, failure = run_compiled(f, text)
   if not results then
     return { error = failure }
   end
-  keep(results)
+  keep_results(results)
   if results.n > 0 and not text:find ";%s*$" then
     pending = results
   end
-  pending = pending or lost_local(text)
+  pending = pending or lost_local_note(text)
 end
 
 function evaluate.line(text)
   local began = task.now()
   pending = nil
-  local ok, answer = pcall(act, text)
+  local ok, answer = pcall(handle, text)
   seconds = task.now() - began
   if ok then
     return answer
@@ -311,7 +318,7 @@ function evaluate.line(text)
   return { error = message_of(answer) }
 end
 
--- The text in lines of at most `width` bytes, as far as its words allow. When an indented line goes on, it is indented by two more columns.
+-- Breaks the text at blanks into lines of at most `width` bytes. The rest of an indented line is indented by two more columns.
 local function wrapped(text, width)
   local lines = {}
   for line in (text .. "\n"):gmatch "(.-)\n" do
@@ -331,16 +338,16 @@ local function wrapped(text, width)
 end
 
 function evaluate.show(options)
-  local what = pending
+  local output = pending
   local width = options and options.width
   pending = nil
-  if type(what) == "table" then
-    what = printing.values(what, mode, { width = width })
-  elseif what then
-    what = wrapped(what, width or WIDTH)
+  if type(output) == "table" then
+    output = printing.values(output, mode, { width = width })
+  elseif output then
+    output = wrapped(output, width or DEFAULT_WIDTH)
   end
-  if what then
-    print(what)
+  if output then
+    print(output)
   end
   if timing and seconds then
     print(("%.3f s"):format(seconds))
@@ -348,12 +355,12 @@ function evaluate.show(options)
 end
 
 doc.describe(evaluate.begin, "evaluate.begin() -> text",
-  "Begins a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
-    .. "modalua.connect()), pp and help, when nothing has these names. No request is sent.",
+  "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
+    .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
   { example = [[print(require("modalua.evaluate").begin())]] })
 doc.describe(evaluate.line, 'evaluate.line(text) -> nil | "more" | "quit" | "history" | {error = text}',
-  'Runs a line of input; evaluate.show then prints the result. "more" means that the input goes on in the next line: then give '
-    .. 'both together. "quit" and "history" are what the user asks for.',
+  'Runs a line of input; evaluate.show then prints the result. "more" means that the input is not complete: call it again with '
+    .. 'this line and the next one together. "quit" and "history" are requests of the user, for the console to carry out.',
   { example = [=[
 local evaluate = require "modalua.evaluate"
 evaluate.line "1 + 1"

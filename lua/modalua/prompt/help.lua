@@ -1,20 +1,20 @@
--- modalua.help: what is known of modalua's functions, as text. All of it comes from their descriptor rows.
+-- modalua.help: the help texts of modalua's functions and objects. They are made from the descriptor rows.
 local require = ...
 local doc = require "modalua.doc"
 local modalua = require "modalua"
 
 local help = {}
 
-local NEAREST = 5 -- functions that a misspelt word may mean, at most
-local LEAST = 3 -- characters of a part of a name that is looked for
+local MAX_SUGGESTIONS = 5 -- for a word without help
+local LEAST_PART = 3 -- characters of a word that is searched for inside names
 
--- What the signatures of functions begin with: kinds of objects, and modules.
+-- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
 local MODULES = { "modalua", "task", "json" }
-local OTHER_MODULES = { "doc", "letters", "table", "playground", "samples" } -- which a script has to require
+local OTHER_MODULES = { "doc", "letters", "table", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
 
--- What the examples in the rows assume, for the prompt of `modalua playground`.
+-- The examples in the rows use these variables. The values are for the prompt of `modalua playground`.
 help.context = [[
 modalua = require "modalua"
 json, task = modalua.json, modalua.task
@@ -26,7 +26,8 @@ clinic = orthanc:peer "clinic"]]
 local entries -- list of every documented function: { name =, kind =, method =, row = }
 local methods -- kind ("modality") -> its methods: name -> function
 
--- The methods of an object of modalua's, without calling anything: they are its metatable's __index, or what that function keeps.
+-- The methods of an object of modalua. No metamethod is called: the methods are the __index of the metatable, or an upvalue of that
+-- function.
 function help.methods_of(object)
   local meta = debug.getmetatable(object)
   local index = type(meta) == "table" and rawget(meta, "__index")
@@ -40,8 +41,8 @@ function help.methods_of(object)
   end
 end
 
--- Objects without a server: making one asks nothing.
-local function samples()
+-- One object of each kind. Making them sends no request.
+local function sample_objects()
   local client = modalua.connect "http://localhost"
   return { client = client, modality = client:modality "x", peer = client:peer "x", query = client:query "0-0", job = client:job "0-0",
     commitment = client:commitment "1.2", task = modalua.task.spawn(function() end) }
@@ -56,7 +57,7 @@ local function is_one_of(name, list)
   return false
 end
 
--- The rows of the functions that are loaded, by the names in their signatures.
+-- The entries of all functions that are loaded so far, sorted by name.
 local function entries_of_rows()
   local list = {}
   for _, row in ipairs(doc.rows()) do
@@ -74,7 +75,7 @@ local function load_entries()
     return
   end
   entries, methods = {}, {}
-  for kind, object in pairs(samples()) do
+  for kind, object in pairs(sample_objects()) do
     methods[kind] = help.methods_of(object)
   end
   for _, entry in ipairs(entries_of_rows()) do
@@ -84,7 +85,7 @@ local function load_entries()
   end
 end
 
--- Every public function, in sections for a reference.
+-- Every public function, in sections for the reference. Loads all public modules.
 function help.sections()
   local list, by_kind = {}, {}
   for _, kinds in ipairs { { "modalua" }, OBJECTS, { "json" }, OTHER_MODULES, HOSTS } do
@@ -104,13 +105,13 @@ function help.sections()
   return list
 end
 
--- What can be called on a kind of object ("modality"): name -> function; nil for a kind that there is not.
+-- The methods of a kind of object ("modality"): name -> function; nil for an unknown kind.
 function help.methods(kind)
   load_entries()
   return methods[kind]
 end
 
--- The row of a method by its name alone, of whatever kind.
+-- The row of the first method with this name, of any kind of object.
 function help.row(method)
   load_entries()
   for _, entry in ipairs(entries) do
@@ -120,7 +121,7 @@ function help.row(method)
   end
 end
 
--- The options of a row as lines, after the name of the table that takes them.
+-- Adds a line for each option of a row, under the name of the argument that takes it.
 local function add_options(lines, options)
   local argument
   for _, option in ipairs(options) do
@@ -132,7 +133,7 @@ local function add_options(lines, options)
   end
 end
 
-local function about(row)
+local function row_text(row)
   local lines = { row.signature, row.help }
   add_options(lines, row.options or {})
   if row.example then
@@ -141,7 +142,7 @@ local function about(row)
   return table.concat(lines, "\n")
 end
 
-local function list(title, kind)
+local function signatures_of(title, kind)
   local lines = { title }
   for _, entry in ipairs(entries) do
     if entry.kind == kind then
@@ -154,11 +155,11 @@ end
 local function overview()
   local lines = {}
   for _, line in ipairs {
-    "orthanc                      the server that you are connected to; modalua.connect(url) gives another",
+    "orthanc                      the server of this session; modalua.connect(url) connects to another one",
     'pacs = orthanc:modality "x"  a modality that the server knows; orthanc:modalities() lists them',
     'pacs:find { Level = "Study", Query = { PatientName = "A*" } }',
     "",
-    "help(pacs), ?pacs.find, ?modality   what an object, a function, a kind of object offers",
+    "help(pacs), ?pacs.find, ?modality   explains an object, a function, a kind of object",
   } do
     lines[#lines + 1] = line
   end
@@ -167,39 +168,39 @@ local function overview()
   return table.concat(lines, "\n")
 end
 
--- The functions that a word may mean: those whose names it is a part of, else the one that is spelt nearly so.
-local function nearest(word)
-  local methods_named, names = {}, {}
+-- The names of functions that resemble a word: those that contain it, and the one with the most similar spelling.
+local function similar_names(word)
+  local all_methods, names = {}, {}
   for i, entry in ipairs(entries) do
-    methods_named[i] = entry.method
+    all_methods[i] = entry.method
   end
-  local near = doc.nearest(word, methods_named)
+  local nearest = doc.nearest(word, all_methods)
   for _, entry in ipairs(entries) do
-    if #names < NEAREST and (entry.method == near or #word >= LEAST and entry.method:find(word, 1, true)) then
+    if #names < MAX_SUGGESTIONS and (entry.method == nearest or #word >= LEAST_PART and entry.method:find(word, 1, true)) then
       names[#names + 1] = entry.name
     end
   end
   return table.concat(names, ", ")
 end
 
-local function by_name(name)
+local function help_of_word(name)
   local found = {}
   for _, entry in ipairs(entries) do
     if entry.name == name or entry.method == name then
-      found[#found + 1] = about(entry.row)
+      found[#found + 1] = row_text(entry.row)
     end
   end
   if is_one_of(name, OBJECTS) or is_one_of(name, MODULES) then
-    found[#found + 1] = list(name .. ":", name)
+    found[#found + 1] = signatures_of(name .. ":", name)
   end
   if #found > 0 then
     return table.concat(found, "\n\n")
   end
-  local near = nearest(name:match("[%w_]*$"))
-  return ("nothing is known of '%s'%s"):format(name, near ~= "" and "; near it: " .. near or "")
+  local similar = similar_names(name:match("[%w_]*$"))
+  return ("there is no help for '%s'%s"):format(name, similar ~= "" and "; similar names: " .. similar or "")
 end
 
--- The kind of one of modalua's objects or modules.
+-- The kind of an object of modalua, or the name of a module; nil for any other value.
 local function kind_of(value)
   if value == modalua then
     return "modalua"
@@ -209,9 +210,9 @@ local function kind_of(value)
       return part
     end
   end
-  local own = help.methods_of(value)
-  for kind, its in next, methods do
-    if own == its then
+  local own_methods = help.methods_of(value)
+  for kind, kind_methods in next, methods do
+    if own_methods == kind_methods then
       return kind
     end
   end
@@ -223,33 +224,33 @@ function help.of(value)
     return overview()
   end
   if type(value) == "string" then
-    return by_name(value)
+    return help_of_word(value)
   end
   local row = type(value) == "function" and doc.of(value)
   if row then
-    return about(row)
+    return row_text(row)
   end
   local kind = type(value) ~= "function" and kind_of(value)
   if kind then
-    return list(kind .. ":", kind)
+    return signatures_of(kind .. ":", kind)
   end
-  return ("nothing is known of this %s"):format(type(value))
+  return ("there is no help for this %s"):format(type(value))
 end
 
--- A field of a value, looked up raw.
-local function field(value, key)
-  local its = help.methods_of(value)
-  local own
+-- A field or a method of a value. No metamethod is called.
+local function field_of(value, key)
+  local own_methods = help.methods_of(value)
+  local field
   if type(value) == "table" then
-    own = rawget(value, key)
+    field = rawget(value, key)
   end
-  if own == nil and its then
-    own = rawget(its, key)
+  if field == nil and own_methods then
+    field = rawget(own_methods, key)
   end
-  return own
+  return field
 end
 
--- `pacs.find` as far as there is something of that name, else as words: "find".
+-- The path is evaluated from the globals (`pacs.find`). When that gives no value with help, it is treated as a word ("find").
 function help.of_name(path)
   if path == "" then
     return help.of()
@@ -257,29 +258,29 @@ function help.of_name(path)
   load_entries()
   local value = _G
   for name in path:gmatch "[^%.:]+" do
-    value = field(value, name)
+    value = field_of(value, name)
   end
   if value == nil or type(value) == "function" and not doc.of(value) or type(value) == "string" then
-    return by_name(path)
+    return help_of_word(path)
   end
   return help.of(value)
 end
 
 doc.describe(help.of_name, "help.of_name(path) -> text",
-  "Returns the help text for a path such as pacs.find, or for a word. Nothing of yours is called.",
+  "Returns the help text for a path such as pacs.find, or for a word. It runs no code of yours.",
   { example = [[print(require "modalua.help".of_name "json.encode")]] })
 doc.describe(help.of, "help.of([value]) -> text",
-  "Returns the help text for a function, an object or a name: signature, help, options and example, or what can be called on the object. "
-    .. "Without an argument it says where to begin.",
+  "Returns the help text for a function, an object or a name. For a function: signature, help, options and example. For an object: its "
+    .. "methods. Without an argument: how to start.",
   { example = [[print(require "modalua.help".of(pacs.echo))]] })
 doc.describe(help.methods_of, "help.methods_of(object) -> table | nil",
-  "Returns the methods of an object. Nothing of the object is called.",
+  "Returns the methods of an object, without calling its metamethods.",
   { example = [[for name in pairs(require "modalua.help".methods_of(pacs)) do print(name) end]] })
 doc.describe(help.methods, "help.methods(kind) -> table | nil",
   'Returns the methods of a kind of object, such as "client" or "modality", by their names.',
   { example = [[print(require "modalua.help".methods "job".wait)]] })
 doc.describe(help.row, "help.row(method) -> row | nil",
-  "Returns the row of a method by its name alone, of whichever kind of object.",
+  "Returns the row of the first method with this name, of any kind of object.",
   { example = [[print(require "modalua.help".row "move_resources".signature)]] })
 doc.describe(help.sections, "help.sections() -> list",
   "Returns every public function in sections, for a reference: { { name =, entries = { { name =, row = }, … } }, … }.",

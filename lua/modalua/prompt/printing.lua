@@ -1,5 +1,5 @@
 -- modalua.printing: values as text for people: as Lua (sorted, within limits, cycles marked), as JSON, and answers as a table.
--- Looking at a value calls nothing of the user's but __tostring, under pcall.
+-- Of the user's code, only __tostring is called, in protected mode.
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
@@ -10,12 +10,12 @@ local tables = require "text.table"
 local printing = {}
 
 local DEPTH, ITEMS, STRING, WIDTH = 4, 50, 200, 80
--- What people look for first stands first in a table of answers.
-local FIRST = { "PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy",
+-- The columns that stand first in a table of answers, in this order.
+local FIRST_COLUMNS = { "PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy",
   "Modality", "StudyDescription", "SeriesNumber", "SeriesDescription", "InstanceNumber" }
-local KEPT = { PatientName = true, PatientID = true } -- however narrow the terminal is
--- Orthanc adds these to each answer; as columns they say nothing.
-local PLAIN = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
+local KEPT_COLUMNS = { PatientName = true, PatientID = true } -- shown on the narrowest terminal too
+-- Orthanc adds these tags to every answer; they are no columns, since they have the same value everywhere.
+local HIDDEN_COLUMNS = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
 
 -- ---- scalars ----
 
@@ -28,8 +28,8 @@ local function quoted(s, limit)
   return '"' .. letters.shown((s:gsub('["\\]', "\\%0"))) .. '"' .. (left > 0 and ("…(+%d)"):format(left) or "")
 end
 
--- What an object says of itself, without what a terminal would take for commands; nil when it says nothing.
-local function own_text(value)
+-- The result of __tostring with control characters escaped; nil without __tostring.
+local function tostring_text(value)
   local meta = debug.getmetatable(value)
   if type(meta) == "table" and rawget(meta, "__tostring") ~= nil and rawget(meta, "__name") ~= "modalua.Found" then
     local ok, text = pcall(tostring, value)
@@ -44,17 +44,17 @@ local function scalar(value, limit)
   elseif value == json.null then
     return "null"
   elseif type(value) == "table" or type(value) == "userdata" then
-    return own_text(value) or type(value) == "userdata" and tostring(value) or nil
+    return tostring_text(value) or type(value) == "userdata" and tostring(value) or nil
   end
   return tostring(value)
 end
 
 -- ---- tables ----
 
-local RANK = { number = 1, string = 2, boolean = 3 }
+local TYPE_ORDER = { number = 1, string = 2, boolean = 3 }
 
-local function before(a, b)
-  local rank_a, rank_b = RANK[type(a)] or 4, RANK[type(b)] or 4
+local function key_before(a, b)
+  local rank_a, rank_b = TYPE_ORDER[type(a)] or 4, TYPE_ORDER[type(b)] or 4
   if rank_a ~= rank_b then
     return rank_a < rank_b
   elseif rank_a <= 2 then
@@ -63,7 +63,7 @@ local function before(a, b)
   return tostring(a) < tostring(b)
 end
 
--- The keys that are none of the list's, in order.
+-- The sorted keys of t other than 1 to n.
 local function other_keys(t, n)
   local keys = {}
   for key in next, t do
@@ -71,7 +71,7 @@ local function other_keys(t, n)
       keys[#keys + 1] = key
     end
   end
-  table.sort(keys, before)
+  table.sort(keys, key_before)
   return keys
 end
 
@@ -85,7 +85,7 @@ end
 
 local dump
 
--- The items of a table as texts, as many as the limit allows, then how many are left.
+-- The items of a table as texts. Beyond the limit, the last one says how many are left out: "…(+10)".
 local function items_of(t, limits, path, indent)
   local items, n = {}, rawlen(t)
   local keys = other_keys(t, n)
@@ -103,8 +103,8 @@ local function items_of(t, limits, path, indent)
   return items
 end
 
--- On one line if it fits; else an item a line.
-local function laid_out(items, limits, indent)
+-- All items on one line when they fit, else one line for each.
+local function lay_out(items, limits, indent)
   local line = "{ " .. table.concat(items, ", ") .. " }"
   if not line:find("\n", 1, true) and letters.width(line) + #indent <= limits.width then
     return line
@@ -113,6 +113,7 @@ local function laid_out(items, limits, indent)
   return "{\n" .. inner .. table.concat(items, ",\n" .. inner) .. "\n" .. indent .. "}"
 end
 
+-- `path`: the depth of each table that is being printed, and `depth`, the current one.
 function dump(value, limits, path, indent)
   local text = scalar(value, limits.string)
   if text then
@@ -127,7 +128,7 @@ function dump(value, limits, path, indent)
   path[value], path.depth = path.depth, path.depth + 1
   local items = items_of(value, limits, path, indent .. "  ")
   path[value], path.depth = nil, path.depth - 1
-  return laid_out(items, limits, indent)
+  return lay_out(items, limits, indent)
 end
 
 function printing.lua(value, limits)
@@ -138,19 +139,20 @@ end
 
 -- ---- answers ----
 
+-- Whether a value fits in a cell: no table, an object with __tostring, or a list of values, as several values of a tag are.
 local function is_cell(value)
-  return type(value) ~= "table" or own_text(value) ~= nil or type(value) == "table" and rawlen(value) > 0
+  return type(value) ~= "table" or tostring_text(value) ~= nil or type(value) == "table" and rawlen(value) > 0
     and type(rawget(value, 1)) ~= "table"
 end
 
--- A list of tables whose keys are names and whose values fit in a cell.
+-- Whether the value is a list of tables with names as keys and with values that fit in a cell.
 local function are_rows(value)
   if type(value) ~= "table" or rawlen(value) == 0 or #other_keys(value, rawlen(value)) > 0 then
     return false
   end
   for i = 1, rawlen(value) do
     local row = rawget(value, i)
-    if type(row) ~= "table" or next(row) == nil or own_text(row) then
+    if type(row) ~= "table" or next(row) == nil or tostring_text(row) then
       return false
     end
     for key, cell in next, row do
@@ -163,7 +165,7 @@ local function are_rows(value)
 end
 
 local function place_of(name)
-  for i, first in ipairs(FIRST) do
+  for i, first in ipairs(FIRST_COLUMNS) do
     if first == name then
       return i
     end
@@ -171,12 +173,12 @@ local function place_of(name)
   return math.huge
 end
 
--- Columns that are the same for everybody by nature are left out, identifiers are last.
-local function columns_of(rows)
+-- The columns of the rows: FIRST_COLUMNS, then the others by name, then the UIDs.
+local function table_columns(rows)
   local names, seen = {}, {}
   for _, row in ipairs(rows) do
     for name in next, row do
-      if not seen[name] and not PLAIN[name] then
+      if not seen[name] and not HIDDEN_COLUMNS[name] then
         seen[name] = true
         names[#names + 1] = name
       end
@@ -191,19 +193,19 @@ local function columns_of(rows)
     return place_a < place_b or place_a == place_b and a < b
   end)
   for i, name in ipairs(names) do
-    names[i] = { name = name, keep = KEPT[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil }
+    names[i] = { name = name, keep = KEPT_COLUMNS[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil }
   end
   return names
 end
 
--- Rows whose cells are texts: a list in a cell is joined as DICOM joins several values.
-local function cells_of(rows, columns)
+-- The rows with the lists in their cells joined by backslashes, as DICOM joins several values.
+local function rows_as_text(rows, columns)
   local list = {}
   for i, row in ipairs(rows) do
     list[i] = {}
     for _, column in ipairs(columns) do
       local value = row[column.name]
-      if type(value) == "table" and not own_text(value) then
+      if type(value) == "table" and not tostring_text(value) then
         local parts = {}
         for k = 1, rawlen(value) do
           parts[k] = tostring(rawget(value, k))
@@ -232,8 +234,8 @@ function printing.table(value, options)
   if not are_rows(rows) then
     return nil
   end
-  local columns = columns_of(rows)
-  local text = tables.fitted(columns, cells_of(rows, columns), { width = options and options.width or WIDTH })
+  local columns = table_columns(rows)
+  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
   local methods = found and require "prompt.help".methods_of(value)
   local warning = methods and rawget(methods, "warning")
@@ -250,19 +252,19 @@ function printing.value(value, mode, options)
     or printing.lua(value, options)
 end
 
--- Several results share a line when none of them takes more.
+-- The values share a line when each of them takes only one.
 function printing.values(values, mode, options)
-  local texts, apart = {}, false
+  local texts, has_long = {}, false
   for i = 1, values.n do
     texts[i] = printing.value(values[i], mode, options)
-    apart = apart or texts[i]:find("\n", 1, true)
+    has_long = has_long or texts[i]:find("\n", 1, true)
   end
-  return table.concat(texts, apart and "\n" or "\t")
+  return table.concat(texts, has_long and "\n" or "\t")
 end
 
 doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
-  "Returns a value as Lua writes it: keys are sorted, control characters are escaped, and cycles are marked. What is beyond the "
-    .. "limits is counted.",
+  "Returns a value as a Lua expression: keys are sorted, control characters are escaped, and cycles are marked. Items and "
+    .. "characters beyond the limits are counted.",
   {
     options = {
       { "options", "depth", "integer", "levels of tables (default: 4)" },
@@ -273,7 +275,7 @@ doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
     example = [[print(require("modalua.printing").lua(found, { depth = 2 }))]],
   })
 doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
-  "Returns what modality:find returned, or a list of rows, as a table that fits the width. For any other value it returns nil.",
+  "Returns the result of modality:find, or a list of rows, as a table that fits the width. For any other value it returns nil.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
@@ -281,7 +283,7 @@ doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
     example = [[print(require("modalua.printing").table(found))]],
   })
 doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
-  'Returns a value in a mode, "lua", "json" or "table". A value that the mode cannot show is shown as Lua.',
+  'Returns a value as text. The mode is "lua", "json" or "table"; a value that this mode cannot show is shown as Lua.',
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
@@ -289,7 +291,7 @@ doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
     example = [[print(require("modalua.printing").value(found, "json"))]],
   })
 doc.describe(printing.values, "printing.values(values, mode [, options]) -> text",
-  "Returns several values, as table.pack returns them, in a mode of printing.value.",
+  "Returns several values as text, each like printing.value. `values` is a table like that of table.pack.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },

@@ -1,7 +1,6 @@
--- modalua.table: rows as a table that fits a terminal, as lines that scripts read, and as CSV. Without terminal code: texts come out.
+-- modalua.table: rows as a table that fits a terminal, as lines for other programs, and as CSV. Every function returns text.
 --
--- A column is just a key of the rows, or { name = the key, title = its head, right = true: aligned there, keep = true: shown however narrow
--- the terminal is, whole = true: never cut, spare = true: cut before the others, colour = function(value, row) -> "red" | "green" | nil }.
+-- A column is a key of the rows, or a table of the settings that the help of table.fitted lists.
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
@@ -10,10 +9,10 @@ local letters = require "text.letters"
 local tables = {}
 
 local GAP = "  "
-local MORE = "…" -- there are more columns
+local MORE = "…" -- in the head, when columns are left out
 local COLOURS = { red = "31", green = "32" }
 
--- The text of a value: sequences of DICOM as JSON.
+-- The text of a value. A table, such as a DICOM sequence, is written as JSON.
 local function text_of(value)
   if value == nil or value == json.null then
     return ""
@@ -21,7 +20,7 @@ local function text_of(value)
   return type(value) == "table" and json.encode(value) or tostring(value)
 end
 
-local function normal(columns)
+local function as_tables(columns)
   local list = {}
   for i, column in ipairs(columns) do
     list[i] = type(column) == "table" and column or { name = column }
@@ -35,8 +34,11 @@ end
 
 -- ---- a table ----
 
--- The most that one of several may take, so that all of them together take no more than there is room for.
-local function most_of(widths, room)
+-- Widths are in characters of the terminal. `natural`: the width of a column with its head; `data`: that of its cells alone. `room`: the
+-- width that is still free.
+
+-- The upper limit for each width that makes all of them fit into the room: narrow columns keep their width, wide ones share the rest.
+local function limit_of(widths, room)
   local sorted = table.move(widths, 1, #widths, 1, {})
   table.sort(sorted)
   for i, width in ipairs(sorted) do
@@ -49,74 +51,75 @@ local function most_of(widths, room)
   return math.huge
 end
 
--- Adds to the widths what they want, as far as there is room: the widest get less, and what rounding leaves goes to the left. Gives the
--- room that is left.
-local function grow(widths, wanted, room)
-  local most = most_of(wanted, room)
-  local short = {}
-  for i, want in ipairs(wanted) do
-    local more = math.min(want, most)
-    widths[i], short[i], room = widths[i] + more, want - more, room - more
+-- Adds to each width what it lacks, as far as there is room: the widest columns get less. What rounding leaves over goes to the columns at
+-- the left. Returns the room that is left.
+local function widen(widths, lacking, room)
+  local limit = limit_of(lacking, room)
+  local still_lacking = {}
+  for i, lack in ipairs(lacking) do
+    local more = math.min(lack, limit)
+    widths[i], still_lacking[i], room = widths[i] + more, lack - more, room - more
   end
-  for i, want in ipairs(short) do
-    if want > 0 and room > 0 then
+  for i, lack in ipairs(still_lacking) do
+    if lack > 0 and room > 0 then
       widths[i], room = widths[i] + 1, room - 1
     end
   end
   return room
 end
 
-local LEAST = 8 -- of a column that is worth showing
+local LEAST_WIDTH = 8 -- a narrower column shows too little
 
-local function least_of(column, width)
-  return column.whole and width or math.min(width, LEAST)
+local function least_width(column, width)
+  return column.whole and width or math.min(width, LEAST_WIDTH)
 end
 
--- Which columns are shown: from the right, as many as need be are left out, though none that is to be kept.
-local function choose(columns, data, width)
-  local chosen, need = {}, -#GAP
+-- The indexes of the columns that are shown. Columns are left out from the right until the others fit, but none with `keep`.
+local function choose_columns(columns, data, width)
+  local chosen, needed = {}, -#GAP
   for c, column in ipairs(columns) do
     chosen[c] = c
-    need = need + least_of(column, data[c]) + #GAP
+    needed = needed + least_width(column, data[c]) + #GAP
   end
-  for place = #columns, 2, -1 do
-    if need > width - (#chosen < #columns and #GAP + 1 or 0) and not columns[place].keep then
-      table.remove(chosen, place)
-      need = need - least_of(columns[place], data[place]) - #GAP
+  for c = #columns, 2, -1 do
+    if needed > width - (#chosen < #columns and #GAP + 1 or 0) and not columns[c].keep then
+      table.remove(chosen, c)
+      needed = needed - least_width(columns[c], data[c]) - #GAP
     end
   end
   return chosen
 end
 
--- Shares the room among columns: what is to be whole first, then what is in them, then the heads, and last what can be spared.
-local function share(columns, natural, data, room)
+-- Shares the room among the columns: first for columns that are never cut, then for the cells of the others, then for the heads, and last
+-- for the columns with `spare`.
+local function share_room(columns, natural, data, room)
   local widths = {}
   for i, column in ipairs(columns) do
-    widths[i] = column.whole and data[i] or column.spare and math.min(data[i], LEAST) or 1
+    widths[i] = column.whole and data[i] or column.spare and math.min(data[i], LEAST_WIDTH) or 1
     room = room - widths[i]
   end
-  local function give(aims, spare)
-    local wanted = {}
+  local function widen_to(targets, with_spare)
+    local lacking = {}
     for i, column in ipairs(columns) do
-      wanted[i] = (spare or not column.spare) and math.max(aims[i] - widths[i], 0) or 0
+      lacking[i] = (with_spare or not column.spare) and math.max(targets[i] - widths[i], 0) or 0
     end
-    room = grow(widths, wanted, math.max(room, 0))
+    room = widen(widths, lacking, math.max(room, 0))
   end
-  give(data, false)
-  give(natural, false)
-  give(natural, true)
+  widen_to(data, false)
+  widen_to(natural, false)
+  widen_to(natural, true)
   return widths
 end
 
 -- The columns that are shown, and the width of each.
 local function fit(columns, natural, data, width)
-  local chosen = choose(columns, data, width)
-  local shown, wanted, needed = {}, {}, {}
+  local chosen = choose_columns(columns, data, width)
+  local shown, shown_natural, shown_data = {}, {}, {}
   for i, c in ipairs(chosen) do
-    shown[i], wanted[i], needed[i] = columns[c], natural[c], data[c]
+    shown[i], shown_natural[i], shown_data[i] = columns[c], natural[c], data[c]
   end
   local room = width - #GAP * (#chosen - 1) - (#chosen < #columns and #GAP + 1 or 0)
-  return shown, share(shown, wanted, needed, room)
+  return shown, share_room(shown, shown_natural, shown_data, room)
 end
 
 local function pad(text, width, right)
@@ -124,8 +127,8 @@ local function pad(text, width, right)
   return right and blanks .. text or text .. blanks
 end
 
--- The cells of all rows as they are shown, and the width that those of each column take.
-local function cells_of(columns, rows)
+-- The cells of all rows with control characters escaped, and the width of the widest cell of each column.
+local function escaped_cells(columns, rows)
   local cells, widths = {}, {}
   for c in ipairs(columns) do
     widths[c] = 0
@@ -141,7 +144,7 @@ local function cells_of(columns, rows)
   return cells, widths
 end
 
--- `texts` as a line; `codes`: terminal codes by column, or nil.
+-- The cells or heads of one line as text. `codes`: the terminal's colour code for each column, or nil.
 local function line_of(columns, widths, texts, codes)
   local parts = {}
   for c, column in ipairs(columns) do
@@ -154,7 +157,7 @@ local function line_of(columns, widths, texts, codes)
   return table.concat(parts, GAP):gsub(" +$", "") .. "\n"
 end
 
-local function codes_of(columns, row)
+local function colour_codes(columns, row)
   local codes = {}
   for c, column in ipairs(columns) do
     codes[c] = COLOURS[column.colour and column.colour(row[column.name], row)] or false
@@ -162,7 +165,7 @@ local function codes_of(columns, row)
   return codes
 end
 
--- The heads, and the width of each column with its own.
+-- The heads, and the width of each column with its head.
 local function heads_of(columns, data)
   local heads, natural = {}, {}
   for c, column in ipairs(columns) do
@@ -174,14 +177,14 @@ end
 
 function tables.fitted(columns, rows, options)
   options = options or {}
-  local all = normal(columns)
-  local _, data = cells_of(all, rows)
+  local all = as_tables(columns)
+  local _, data = escaped_cells(all, rows)
   local _, widths = heads_of(all, data)
   local shown = all
   if options.width then
     shown, widths = fit(all, widths, data, options.width)
   end
-  local cells = cells_of(shown, rows)
+  local cells = escaped_cells(shown, rows)
   local heads, bold = heads_of(shown, widths), {}
   for c in ipairs(shown) do
     bold[c] = "1"
@@ -191,13 +194,13 @@ function tables.fitted(columns, rows, options)
     lines[1] = lines[1]:sub(1, -2) .. GAP .. MORE .. "\n"
   end
   for r, row in ipairs(rows) do
-    lines[#lines + 1] = line_of(shown, widths, cells[r], options.colour and codes_of(shown, row))
+    lines[#lines + 1] = line_of(shown, widths, cells[r], options.colour and colour_codes(shown, row))
   end
   return table.concat(lines)
 end
 
 doc.describe(tables.fitted, "table.fitted(columns, rows [, options]) -> text",
-  "Returns the rows as a table with a head, for a terminal. Characters of any writing system are aligned, and control characters "
+  "Returns the rows as a table with a head, for a terminal. Columns are aligned in any writing system, and control characters "
     .. "are escaped. A column is a key of the rows, or a table of the settings below.",
   {
     options = {
@@ -208,7 +211,7 @@ doc.describe(tables.fitted, "table.fitted(columns, rows [, options]) -> text",
       { "columns", "whole", "boolean", "true: its cells are never cut" },
       { "columns", "spare", "boolean", "true: its cells are cut before others" },
       { "columns", "colour", "function", 'colour(value, row) returns "red", "green" or nil' },
-      { "options", "width", "integer", "columns of the terminal; what does not fit is cut or left out (default: no limit)" },
+      { "options", "width", "integer", "width of the terminal; cells are cut, or columns left out, to fit (default: no limit)" },
       { "options", "colour", "boolean", "true: writes the head bold, and cells in the colours that the columns choose" },
     },
     example = [=[
@@ -217,11 +220,11 @@ local columns = { "PatientName", { name = "StudyDate", title = "date", right = t
 print(tables.fitted(columns, found.answers, { width = 60 }))]=],
   })
 
--- ---- lines for scripts ----
+-- ---- lines for other programs ----
 
 function tables.lines(columns, rows)
-  columns = normal(columns)
-  local cells = cells_of(columns, rows)
+  columns = as_tables(columns)
+  local cells = escaped_cells(columns, rows)
   for r, row in ipairs(cells) do
     cells[r] = table.concat(row, "\t") .. "\n"
   end
@@ -240,18 +243,18 @@ local function csv_cell(text)
 end
 
 function tables.csv(columns, rows)
-  columns = normal(columns)
+  columns = as_tables(columns)
   local lines = {}
-  local function add(text_at)
+  local function add_line(text_of_column)
     local texts = {}
     for c, column in ipairs(columns) do
-      texts[c] = csv_cell(text_at(column))
+      texts[c] = csv_cell(text_of_column(column))
     end
     lines[#lines + 1] = table.concat(texts, ",") .. "\r\n"
   end
-  add(title_of)
+  add_line(title_of)
   for _, row in ipairs(rows) do
-    add(function(column) return text_of(row[column.name]) end)
+    add_line(function(column) return text_of(row[column.name]) end)
   end
   return table.concat(lines)
 end

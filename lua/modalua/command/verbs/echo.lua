@@ -1,17 +1,17 @@
--- command.verbs.echo: asks modalities for an answer.
+-- command.verbs.echo: sends a C-ECHO to modalities.
 local require = ...
 local modalua = require "modalua"
 local session = require "command.session"
 local task = require "modalua.task"
 
-local AT_ONCE = 8
+local ECHOES_AT_ONCE = 8
 
-local function by_answer(value)
+local function answer_colour(value)
   return value == "yes" and "green" or "red"
 end
 
--- Fills in what the row's modality answers.
-local function echo(self, row)
+-- Sends a C-ECHO to the modality of a row, and writes the outcome into the row.
+local function echo_row(self, row)
   local began = task.now()
   local good, err = modalua.Modality(self:client(), row.name):echo { Timeout = self.options.timeout }
   row.answer, row.milliseconds = good and "yes" or "no", math.floor((task.now() - began) * 1000 + 0.5)
@@ -29,8 +29,8 @@ local function rows_to_echo(self)
     known[row.name] = row
   end
   for i, name in ipairs(names) do
-    local why = self:unknown(name)
-    rows[i] = known[name] or { name = name, answer = why and "no", error = why }
+    local message = self:unknown_modality(name)
+    rows[i] = known[name] or { name = name, answer = message and "no", error = message }
   end
   return rows
 end
@@ -38,16 +38,16 @@ end
 local function run_echo(self)
   local rows = rows_to_echo(self)
   task.map(rows, function(row)
-    return row.answer and true or echo(self, row)
-  end, { limit = AT_ONCE })
-  local columns = { "name", "AET", "address", { name = "answer", colour = by_answer }, { name = "milliseconds", right = true } }
+    return row.answer and true or echo_row(self, row)
+  end, { limit = ECHOES_AT_ONCE })
+  local columns = { "name", "AET", "address", { name = "answer", colour = answer_colour }, { name = "milliseconds", right = true } }
   if self.options.csv then
     columns[#columns + 1] = "error"
   end
   self:show(columns, rows)
   for _, row in ipairs(rows) do
     if row.answer == "no" then
-      self:complain(row.name, row.error)
+      self:report_error(row.name, row.error)
     end
   end
   if #rows == 0 then
@@ -59,15 +59,15 @@ end
 return {
   run = run_echo,
   usage = "[NAME…]",
-  summary = "which modalities answer",
-  description = "Asks modalities for an answer (C-ECHO), all at once: name, AE title, address, answer and milliseconds of each. "
-    .. "The exit status is 1 when one does not answer; standard error says why.",
+  summary = "checks which modalities answer",
+  description = "Sends a C-ECHO to modalities, several at a time, and prints a row for each: name, AE title, address, answer and "
+    .. "milliseconds. The exit status is 1 when one does not answer; standard error says why.",
   examples = { { "modalua echo", "every modality that the server knows" },
-    { "modalua echo pacs archive --timeout 5", "these two, each of the server's waits 5 seconds at most" } },
-  words = {
+    { "modalua echo pacs archive --timeout 5", "these two; the server waits 5 seconds at most" } },
+  arguments = {
     { "argument", name = "NAME", argname = "NAME", target = "names", args = "*",
-      description = "modalities, by the server's names; without any, all" },
-    { "option", name = "--timeout", argname = "SECONDS", convert = session.counted " of seconds",
-      description = "a bound for each of the server's waits" },
+      description = "names of modalities at the server; without a name, all modalities" },
+    { "option", name = "--timeout", argname = "SECONDS", convert = session.positive_integer " of seconds",
+      description = "how long the server waits for a modality at each step" },
   },
 }

@@ -1,4 +1,4 @@
--- command.verbs.find: finds what a modality has, with C-FIND.
+-- command.verbs.find: searches a modality with a C-FIND.
 local require = ...
 local search = require "command.search"
 
@@ -9,7 +9,7 @@ local function run_find(self)
     return false
   end
   self:note("%s", self:resolved(self.options.name))
-  local found <close>, columns, level = search.ask(self, modality, query, order)
+  local found <close>, columns, level = search.find(self, modality, query, order)
   if not found then
     return false
   end
@@ -21,16 +21,16 @@ end
 return {
   run = run_find,
   usage = "NAME [-L LEVEL] [Tag=Value…]",
-  summary = "what a modality has",
-  description = "Finds what a modality has (C-FIND): on a terminal a table; elsewhere a line for each answer, with tabs between cells, "
-    .. "those of the level and the tags that were asked for. All answers are shown.",
+  summary = "searches a modality",
+  description = "Searches a modality (C-FIND). It prints all answers: on a terminal as a table, elsewhere as lines with tabs between the "
+    .. "cells. The columns are those of the level, and the tags of the command line.",
   examples = {
     { "modalua find pacs PatientName='Müller*' StudyDate=20240101-", "studies since 2024" },
-    { "modalua find pacs -L Series StudyInstanceUID=1.2.3 BodyPartExamined", "the series of a study, with a column more" },
-    { "modalua find pacs AccessionNumber=A1234 --json | jq -r '.[].StudyInstanceUID'", "for another program" },
+    { "modalua find pacs -L Series StudyInstanceUID=1.2.3 BodyPartExamined", "the series of a study, with one more column" },
+    { "modalua find pacs AccessionNumber=A1234 --json | jq -r '.[].StudyInstanceUID'", "the identifiers, for another program" },
   },
-  words = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality, by the server's name" },
+  arguments = {
+    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
     search.tags,
     search.level,
   },

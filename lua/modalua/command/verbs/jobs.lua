@@ -1,13 +1,13 @@
 -- command.verbs.jobs: lists the jobs of the server.
 local UNITS = { { 86400, "d" }, { 3600, "h" }, { 60, "min" }, { 1, "s" } }
 
--- Seconds of a time as Orthanc writes it, 20240131T235959.123456, whatever the zone: only differences count.
+-- The seconds of a time that Orthanc wrote, such as 20240131T235959.123456. The time zone may be wrong: only differences are used.
 local function seconds_of(time)
   local year, month, day, hour, minute, second = tostring(time):match "^(%d%d%d%d)(%d%d)(%d%d)T(%d%d)(%d%d)(%d%d)"
   return year and os.time { year = year, month = month, day = day, hour = hour, min = minute, sec = second, isdst = false }
 end
 
--- How long before the server's own clock it was: "3 min".
+-- The age of a job by the server's own clock, such as "3 min".
 local function age_of(job)
   local created, now = seconds_of(job.CreationTime), seconds_of(job.Timestamp)
   local seconds = created and now and math.max(now - created, 0)
@@ -19,7 +19,7 @@ local function age_of(job)
   return seconds and "0 s" or ""
 end
 
--- What it is about, of what its kind of job tells.
+-- Where the data goes, such as "PACS → ARCHIVE"; else the description of the job, or "".
 local function subject_of(job)
   local content = job.Content or {}
   local from, to = content.RemoteAet, content.TargetAet
@@ -30,7 +30,7 @@ local function subject_of(job)
   return type(where) == "string" and "→ " .. where or content.Description or ""
 end
 
-local function by_state(value)
+local function state_colour(value)
   return value == "Failure" and "red" or value == "Success" and "green" or nil
 end
 
@@ -44,7 +44,7 @@ local function run_jobs(self)
     rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, age = age_of(job), what = subject_of(job),
       error = job.State == "Failure" and job.ErrorDescription or nil }
   end
-  local columns = { { name = "ID", whole = true }, "Type", { name = "State", colour = by_state }, { name = "Progress", right = true },
+  local columns = { { name = "ID", whole = true }, "Type", { name = "State", colour = state_colour }, { name = "Progress", right = true },
     { name = "age", right = true }, "what" }
   if self.options.csv then
     columns[#columns + 1] = "error"
@@ -56,8 +56,8 @@ end
 return {
   run = run_jobs,
   usage = "",
-  summary = "the server's jobs",
-  description = "The server's jobs, the newest first: a row of identifier, type, state, progress in percent, age, and what it is about.",
-  examples = { { "modalua jobs", "all of them" }, { "modalua jobs --csv", "with the errors of those that failed" } },
-  words = {},
+  summary = "lists the server's jobs",
+  description = "Lists the server's jobs, the newest first: identifier, type, state, progress in percent, age, and where the data goes.",
+  examples = { { "modalua jobs", "all jobs" }, { "modalua jobs --csv", "with the errors of the jobs that failed" } },
+  arguments = {},
 }

@@ -14,9 +14,9 @@ end
 return {
   run = run_modalities,
   usage = "",
-  summary = "the modalities that the server knows",
-  description = "The modalities that the server knows: a row of name, AE title, address and manufacturer for each.",
+  summary = "lists the modalities that the server knows",
+  description = "Lists the modalities that the server knows: name, AE title, address and manufacturer.",
   examples = { { "modalua modalities", "of the server in MODALUA_URL" },
-    { "modalua modalities --profile ward --json | jq -r '.[].name'", "the names of those of another server" } },
-  words = {},
+    { "modalua modalities --profile ward --json | jq -r '.[].name'", "the names of the modalities of another server" } },
+  arguments = {},
 }

@@ -1,17 +1,17 @@
--- command.verbs.move: finds what a modality has, and has it send that to another place, with C-MOVE.
+-- command.verbs.move: searches a modality, and makes it send the resources that were found to another one, with C-MOVE.
 local require = ...
 local modalua = require "modalua"
 local search = require "command.search"
 local session = require "command.session"
 local task = require "modalua.task"
 
-local MAX = 100
-local ABOVE = { Study = "PatientID", Series = "StudyInstanceUID", Instance = "SeriesInstanceUID" }
-local ABOVE_LEVEL = { Study = "Patient", Series = "Study", Instance = "Series" }
+local DEFAULT_MAX = 100
+local PARENT_KEY = { Study = "PatientID", Series = "StudyInstanceUID", Instance = "SeriesInstanceUID" }
+local PARENT_LEVEL = { Study = "Patient", Series = "Study", Instance = "Series" }
 
--- ---- where to ----
+-- ---- the target ----
 
--- The names of the modalities that have an AE title, in their order.
+-- The sorted names of the modalities that have this AE title.
 local function names_with(settings, aet)
   local names = {}
   for _, name in ipairs(session.sorted_names(settings)) do
@@ -22,8 +22,8 @@ local function names_with(settings, aet)
   return names
 end
 
--- The option of move_resources that says where to, and how to call it; nil, and it has been said why. A name that the server does not know
--- is not taken for an AE title by itself: the data of a misspelt one would go wherever the source takes it to be.
+-- Returns the options of move_resources for the target, and a text that names it. After an error, prints it and returns nil. A name that
+-- the server does not know is not used as an AE title: if it is misspelt, the source may know it as another place and send the data there.
 local function target_of(self)
   local to, settings = self.options.to, self:settings()
   if self.options.to_aet then
@@ -37,64 +37,65 @@ local function target_of(self)
   elseif (self:client():system() or {}).DicomAet == to then
     return { TargetAet = to }, ("the AE title %s (the server itself)"):format(to)
   end
-  return self:complain(self:unknown(to) .. " An AE title that only the source knows is given with --to-aet.")
+  return self:report_error(self:unknown_modality(to) .. " (for an AE title that only the source knows, use --to-aet)")
 end
 
--- ---- whether to ----
+-- ---- checks before the move ----
 
--- "12 studies of 5 patients"
+-- The amount of data for a message: "12 studies of 5 patients".
 local function amount_of(rows, level)
-  local key, seen, n = ABOVE[level], {}, 0
+  local key, seen, n = PARENT_KEY[level], {}, 0
   for _, row in ipairs(key and rows or {}) do
     if row[key] and not seen[row[key]] then
       seen[row[key]], n = true, n + 1
     end
   end
-  return search.count(#rows, level) .. (n > 0 and " of " .. search.count(n, ABOVE_LEVEL[level]) or "")
+  return search.count(#rows, level) .. (n > 0 and " of " .. search.count(n, PARENT_LEVEL[level]) or "")
 end
 
--- Asks whether to go on, above --max.
-local function is_wanted(self, what)
+-- Above --max: asks at the terminal whether to move this amount. Without a terminal, prints an error and returns false.
+local function confirm(self, amount)
   local max = self.options.max
   if self.options.yes then
     return true
   elseif not (self.terminal.input and self.terminal.errors) then
-    self:complain(("would move %s, and --max is %d: nothing was moved (--max N, or --yes)"):format(what, max))
+    self:report_error(("would move %s, and --max is %d: nothing was moved (use --max N or --yes)"):format(amount, max))
     return false
   end
-  self:note("would move %s; --max is %d", what, max)
+  self:note("would move %s; --max is %d", amount, max)
   io.stderr:write "Move them? [y/N] "
   local answer = io.read "l"
-  task.sleep(0) -- Ctrl-C has ended the reading, and is thrown where something waits
+  task.sleep(0) -- when Ctrl-C ended io.read, its error is thrown here, at the first wait
   if answer and (answer:lower() == "y" or answer:lower() == "yes") then
     return true
   end
-  self:complain "nothing was moved"
+  self:report_error "nothing was moved"
   return false
 end
 
--- Whether what was found may be moved; it has been said why not.
-local function may_move(self, found, level, what)
+-- Whether the resources that were found may be moved. If not, prints the reason.
+local function may_move(self, found, level, amount)
   if found.broad and not self.options.all then
-    return self:complain "nothing narrows this query, so it finds everything that the modality has: nothing was moved (--all moves it all)"
+    return self:report_error "this query has no filter, so it would move everything that the modality has: nothing was moved (see --all)"
   elseif level == "Patient" and found.warning then
-    return self:complain "letters of these answers are missing, so a PatientID may name somebody else: find and move the studies"
+    return self:report_error "these answers have lost characters, so a PatientID may be that of another patient: find and move the studies"
   end
-  return #found.answers <= self.options.max or is_wanted(self, what)
+  return #found.answers <= self.options.max or confirm(self, amount)
 end
 
--- ---- what becomes of it ----
+-- ---- the report ----
 
-local function by_outcome(value)
+local function outcome_colour(value)
   return value == "moved" and "green" or "red"
 end
 
--- The report: rows as they are found, with what became of each. It is closed at the end, also at one that Ctrl-C makes.
+-- The rows that were found, with the outcome of each. Closing it prints the summary, also when Ctrl-C ends the move. A pipe gets each line
+-- at once (`at_once`); a table, JSON and CSV are printed at the end.
 local Report = {}
 Report.__index = Report
 
 local function new_report(self, rows, columns)
-  local all = table.move(columns, 1, #columns, 2, { { name = "outcome", colour = by_outcome } })
+  local all = table.move(columns, 1, #columns, 2, { { name = "outcome", colour = outcome_colour } })
   if self.options.csv then
     all[#all + 1] = "error"
   end
@@ -102,8 +103,9 @@ local function new_report(self, rows, columns)
   return setmetatable({ session = self, found = rows, columns = all, rows = {}, failed = 0, at_once = at_once }, Report)
 end
 
+-- Outcomes come in the order of the rows.
 function Report:add(outcome)
-  local own, row = self.session, { outcome = outcome.error and "FAILED" or "moved" }
+  local run, row = self.session, { outcome = outcome.error and "FAILED" or "moved" }
   for name, value in pairs(self.found[#self.rows + 1]) do
     row[name] = value
   end
@@ -111,24 +113,24 @@ function Report:add(outcome)
   if outcome.error then
     row.error, self.failed = outcome.error.message, self.failed + 1
     local uid = outcome.resource.SOPInstanceUID or outcome.resource.SeriesInstanceUID or outcome.resource.StudyInstanceUID
-    own:complain(uid or outcome.resource.PatientID, outcome.error.message)
+    run:report_error(uid or outcome.resource.PatientID, outcome.error.message)
   end
   if self.at_once then
-    own:show(self.columns, { row })
+    run:show(self.columns, { row })
   end
 end
 
 function Report:__close()
-  local own, moved = self.session, #self.rows - self.failed
+  local run, moved = self.session, #self.rows - self.failed
   if not self.at_once then
-    own:show(self.columns, self.rows)
+    run:show(self.columns, self.rows)
   end
   local rest = #self.found - #self.rows
-  own:note("%d of %s moved from %s to %s%s", moved, search.count(#self.found, own.options.level), own.options.name,
-    own.options.to or own.options.to_aet, rest > 0 and (", %d not tried or not finished"):format(rest) or "")
+  run:note("%d of %s moved from %s to %s%s", moved, search.count(#self.found, run.options.level), run.options.name,
+    run.options.to or run.options.to_aet, rest > 0 and (", %d not tried or not finished"):format(rest) or "")
 end
 
-local function move(self, modality, found, columns, options)
+local function move_found(self, modality, found, columns, options)
   local report <close> = new_report(self, found.answers, columns)
   options.verify = self.options.verify
   function options.progress(p)
@@ -142,16 +144,16 @@ local function move(self, modality, found, columns, options)
   end
   local moved, err = modality:move_resources(self.options.level, found.answers, options)
   if not moved and not err.outcomes then
-    return self:complain(err)
+    return self:report_error(err)
   end
   return moved
 end
 
 local function run_move(self)
   if (self.options.to == nil) == (self.options.to_aet == nil) then
-    self:wrong "either --to or --to-aet is needed"
+    self:usage_error "either --to or --to-aet is needed"
   end
-  local query, order = search.read(self, "which would match everything; without '=' it is a column")
+  local query, order = search.read(self, true)
   local modality = self:modality(self.options.name)
   local options, target
   if modality then
@@ -161,44 +163,44 @@ local function run_move(self)
     return false
   end
   self:note("%s, to %s", self:resolved(self.options.name), target)
-  local found <close>, columns, level = search.ask(self, modality, query, order)
+  local found <close>, columns, level = search.find(self, modality, query, order)
   if not found then
     return false
   end
-  local what = amount_of(found.answers, level)
+  local amount = amount_of(found.answers, level)
   if self.options.dry_run then
     self:show(columns, found.answers)
-    self:note("would move %s", what)
+    self:note("would move %s", amount)
     return true
   elseif #found.answers == 0 then
-    return self:complain "nothing was found, and nothing was moved"
+    return self:report_error "nothing was found, so nothing was moved"
   end
-  return may_move(self, found, level, what) and move(self, modality, found, columns, options)
+  return may_move(self, found, level, amount) and move_found(self, modality, found, columns, options)
 end
 
 return {
   run = run_move,
   usage = "NAME --to NAME [-L LEVEL] Tag=Value…",
-  summary = "have a modality send what it has",
-  description = "Finds what a modality has, and has it send that somewhere (C-MOVE), one resource a request, each with an outcome of its "
-    .. "own. The exit status is 1 when something was not moved, or when nothing was found.",
+  summary = "makes a modality send studies to another one",
+  description = "Searches a modality, and makes it send what was found to another one (C-MOVE). Each study is moved by a request "
+    .. "of its own, and has an outcome of its own. The exit status is 1 when a study was not moved, or when nothing was found.",
   examples = {
     { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
-    { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves it" },
-    { "modalua move pacs --to archive StudyDate=20240131 --max 500 --verify --csv >moved.csv", "a day, compared with what arrived" },
+    { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves the studies" },
+    { "modalua move pacs --to archive StudyDate=20240131 --max 500 --verify --csv >moved.csv", "a day, with a check that all arrived" },
   },
-  words = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends, by the server's name" },
+  arguments = {
+    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends: its name at the server" },
     search.tags,
-    { "option", name = "--to", argname = "NAME", description = "where to: a modality, by the server's name, or an AE title that one of "
-      .. "them, or the server itself, has" },
-    { "option", name = "--to-aet", argname = "AET", description = "an AE title that only the sender knows" },
+    { "option", name = "--to", argname = "NAME", description = "the target: a modality's name at the server, or an AE title "
+      .. "that a modality or the server itself has" },
+    { "option", name = "--to-aet", argname = "AET", description = "the target: an AE title that only the sending modality knows" },
     search.level,
-    { "option", name = "--max", argname = "N", default = MAX, convert = session.counted "",
-      description = "more than N (100) are not moved, unless somebody at the terminal says so" },
-    { "flag", name = "-y --yes", description = "nobody is asked: more than --max are moved" },
-    { "flag", name = "--all", description = "everything may be moved, when nothing narrows the search" },
-    { "flag", name = "-n --dry-run", description = "shows what would be moved" },
-    { "flag", name = "--verify", description = "compares what has arrived with what the sender has" },
+    { "option", name = "--max", argname = "N", default = DEFAULT_MAX, convert = session.positive_integer "",
+      description = "asks before it moves more than N (100), and refuses without a terminal" },
+    { "flag", name = "-y --yes", description = "moves more than --max without asking" },
+    { "flag", name = "--all", description = "allows a query without any filter, which moves everything" },
+    { "flag", name = "-n --dry-run", description = "only shows what would be moved" },
+    { "flag", name = "--verify", description = "checks that every instance has arrived" },
   },
 }

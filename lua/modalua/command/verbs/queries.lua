@@ -2,10 +2,10 @@
 local require = ...
 local task = require "modalua.task"
 
-local AT_ONCE = 8
+local REQUESTS_AT_ONCE = 8
 
--- What the server knows of a query; nil and an error when it does not tell.
-local function describe_query(client, id)
+-- The row of a query; nil and an error on failure.
+local function query_row(client, id)
   local query = client:query(id)
   local modality, answers
   local level, err = query:level()
@@ -21,13 +21,13 @@ end
 local function run_queries(self)
   local client = self:client()
   local ids = self:must(client:queries())
-  local found, errors = task.map(ids, function(id) return describe_query(client, id) end, { limit = AT_ONCE })
+  local found, errors = task.map(ids, function(id) return query_row(client, id) end, { limit = REQUESTS_AT_ONCE })
   local rows = {}
   for i = 1, found.n do
     rows[#rows + 1] = found[i]
     local err = errors and errors[i]
     if err and err.code ~= "query_gone" then
-      self:complain(ids[i], err)
+      self:report_error(ids[i], err)
     end
   end
   self:show({ { name = "ID", whole = true }, "modality", "Level", { name = "answers", right = true } }, rows)
@@ -37,8 +37,8 @@ end
 return {
   run = run_queries,
   usage = "",
-  summary = "the queries whose answers the server keeps",
-  description = "The queries whose answers the server still keeps: a row of identifier, modality, level and number of answers.",
-  examples = { { "modalua queries", "all of them" } },
-  words = {},
+  summary = "lists the queries whose answers the server keeps",
+  description = "Lists the queries whose answers the server still keeps: identifier, modality, level and number of answers.",
+  examples = { { "modalua queries", "all queries" } },
+  arguments = {},
 }
