@@ -385,7 +385,7 @@ int task_l_spawn(lua_State *L)
     return 1;
 }
 
-static int join_advance(lua_State *L, op *o)
+static int task_join_advance(lua_State *L, op *o)
 {
     task *t = lua_touserdata(L, o->index - 1);
     if (t->state != TASK_DONE)
@@ -393,14 +393,14 @@ static int join_advance(lua_State *L, op *o)
     return task_push_outcome(L, o->index - 1);
 }
 
-static int l_join(lua_State *L)
+static int task_l_join(lua_State *L)
 {
     loop *lp = doc_loop(L);
     task *t = check_task(L, 1);
     op *o;
     luaL_argcheck(L, t != lp->current, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
-    o = op_new(L, lp, sizeof *o, 0, join_advance, "join");
+    o = op_new(L, lp, sizeof *o, 0, task_join_advance, "join");
     o->turn = task_turn;
     return op_run(L, o);
 }
@@ -412,7 +412,7 @@ int task_l_can_join(lua_State *L)
     return 1;
 }
 
-static int l_cancel(lua_State *L)
+static int task_l_cancel(lua_State *L)
 {
     task *t = check_task(L, 1);
     loop_cancel_task(t->lp, t);
@@ -420,7 +420,7 @@ static int l_cancel(lua_State *L)
 }
 
 /* What its operations have begun on the server is left alone. */
-static int l_detach(lua_State *L)
+static int task_l_detach(lua_State *L)
 {
     task *t = check_task(L, 1);
     loop_detach_task(t);
@@ -428,7 +428,7 @@ static int l_detach(lua_State *L)
     return 0;
 }
 
-static int sleep_advance(lua_State *L, op *o)
+static int task_sleep_advance(lua_State *L, op *o)
 {
     if (o->stage++ > 0)
         return 0;
@@ -440,7 +440,7 @@ int task_l_sleep(lua_State *L)
     lua_Number seconds = luaL_checknumber(L, 1);
     luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
     lua_settop(L, 1);
-    return op_run(L, op_new(L, doc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
+    return op_run(L, op_new(L, doc_loop(L), sizeof(op), 0, task_sleep_advance, "sleep"));
 }
 
 int task_l_now(lua_State *L)
@@ -449,7 +449,7 @@ int task_l_now(lua_State *L)
     return 1;
 }
 
-static int l_tostring(lua_State *L)
+static int task_l_tostring(lua_State *L)
 {
     task *t = check_task(L, 1);
     const char *state = t->state == TASK_LIVE      ? (t->waits     ? "waiting"
@@ -464,14 +464,14 @@ static int l_tostring(lua_State *L)
 
 static const doc_row methods[] = {
     { .name = "join",
-      .function = l_join,
+      .function = task_l_join,
       .signature = "task:join() -> ... | nil, err",
       .help = "Waits until the task has ended. Returns what its function returned, or nil and its "
               "error. Several tasks may join the same one.",
       .example = "local t = task.spawn(pacs.echo, pacs)\n"
                  "print(t:join())" },
     { .name = "cancel",
-      .function = l_cancel,
+      .function = task_l_cancel,
       .signature = "task:cancel()",
       .help = "Stops the task: an error of kind \"cancelled\" is thrown where it waits, or at its "
               "next operation. The jobs that it has started on the server are cancelled too, as "
@@ -481,7 +481,7 @@ static const doc_row methods[] = {
                  "local done, err = t:join()\n"
                  "print(done, err.kind)" },
     { .name = "detach",
-      .function = l_detach,
+      .function = task_l_detach,
       .signature = "task:detach()",
       .help = "Stops the task as cancel does, but its jobs on the server go on, also those of the "
               "tasks that it has started. client:jobs() shows them.",
@@ -550,8 +550,8 @@ static const doc_row functions[] = {
 
 void task_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__tostring", l_tostring },
-                                     { "__close", l_cancel },
+    static const luaL_Reg meta[] = { { "__tostring", task_l_tostring },
+                                     { "__close", task_l_cancel },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
