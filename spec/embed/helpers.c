@@ -1,5 +1,5 @@
-/* helpers.c - src/base from inside: waking a poll, UTF-8, ASCII, and secrets that are overwritten
- * before their memory is freed. */
+/* helpers.c - tests the internal functions of src/base: waking a poll, UTF-8, ASCII, and overwriting
+ * secrets before their memory is freed. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <curl/curl.h>
@@ -20,7 +20,8 @@
 
 /* ---- secrets ---- */
 
-static unsigned in_account, in_libcurl; /* freed blocks that still held the secret */
+/* Number of blocks that were freed while they still held the secret: our blocks, libcurl's blocks. */
+static unsigned in_account, in_libcurl;
 
 static bool holds_secret(const char *block, size_t size)
 {
@@ -40,7 +41,7 @@ static void *watched_realloc(void *user, void *block, size_t old_size, size_t ne
     return NULL;
 }
 
-/* libcurl does not say how large the block is that it frees: its size stands in front of it. */
+/* libcurl's free function is not told the size of the block, so a header before each block has it. */
 typedef union header {
     size_t size;
     max_align_t align;
@@ -106,12 +107,12 @@ static void secrets_are_overwritten(void)
     secret_wipe(NULL);
     CHECK(in_account == 0);
     memory_free_string(&account, memory_string(&account, SECRET));
-    CHECK(in_account == 1); /* so the test would notice */
+    CHECK(in_account == 1); /* so this test finds a secret that is not overwritten */
 
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
         s = http_server_new(&h, all[i], why, sizeof why);
         CHECK(s);
-        in_libcurl = 0; /* reading a URL leaves copies of libcurl's own */
+        in_libcurl = 0; /* libcurl's URL parser frees copies of its own without overwriting them */
         CHECK(!http_server_header(s, "Authorization", "Bearer " SECRET));
         http_server_free(s);
         CHECK(in_account == 1 && in_libcurl == 0);
@@ -136,11 +137,11 @@ static void polls_are_woken(void)
     CHECK(wakeup_open(&w) == 0 && !is_readable(&w));
     CHECK(fcntl(w.reader, F_GETFD) & FD_CLOEXEC && fcntl(w.writer, F_GETFD) & FD_CLOEXEC);
     for (int i = 0; i < 100000; i++)
-        wakeup_send(&w); /* more than a pipe holds: it would block */
+        wakeup_send(&w); /* more than the pipe can hold: a blocking write would hang */
     CHECK(is_readable(&w));
     wakeup_drain(&w);
     CHECK(!is_readable(&w));
-    wakeup_drain(&w); /* an empty pipe would block too */
+    wakeup_drain(&w); /* the pipe is empty: a blocking read would hang */
     wakeup_close(&w);
     CHECK(w.reader == -1 && w.writer == -1);
 }
@@ -196,7 +197,7 @@ static void text_is_truncated(void)
         CHECK(utf8_truncate(text, sizeof text - 1, limit) == sizes[limit]);
 }
 
-static void ascii_is_told(void)
+static void ascii_is_recognized(void)
 {
     CHECK(ascii_has_control("a\tb", 3) && ascii_has_control("\x7f", 1) && ascii_has_control("", 1));
     CHECK(!ascii_has_control("a b~\xc3\xa4", 6) && !ascii_has_control("\n", 0));
@@ -214,7 +215,7 @@ int main(void)
     polls_are_woken();
     utf8_is_checked();
     text_is_truncated();
-    ascii_is_told();
+    ascii_is_recognized();
     secrets_are_overwritten();
     return 0;
 }

@@ -1,5 +1,5 @@
-/* operations.c - the operation's loop from inside: operations of our own, put into a runtime as
- * functions. Its argument is the fault server's URL. */
+/* operations.c - tests the loop of operations with internal functions: it defines operations and
+ * gives them to scripts as functions. The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <lauxlib.h>
@@ -14,14 +14,14 @@
 #include "engine/op.h"
 #include "embed/runtime.h"
 
-/* ---- poll(n, url): n polls of a timer that is due, and a request each 1,000th ---- */
+/* ---- poll(n): waits n times for a timer that is due, and every 1,000th time for a request ---- */
 
 typedef struct poll_op {
     op base;
     lua_Integer left;
     http_server *server;
     http_request request;
-    const char *lowest; /* stack pointers seen by the advances */
+    const char *lowest; /* the range of stack addresses of the calls of poll_advance */
     const char *highest;
 } poll_op;
 
@@ -50,7 +50,7 @@ static http_server *make_server(lua_State *L, loop *lp, const char *url)
     return s;
 }
 
-static http_server *server; /* the tests' own, freed before the runtime */
+static http_server *server; /* freed before the runtime */
 
 static int l_poll(lua_State *L)
 {
@@ -82,9 +82,9 @@ static int l_cleanup(lua_State *L)
     return 0;
 }
 
-/* ---- transfer(): a minute, with work on the server that a cancel would end ---- */
+/* ---- transfer(): takes a minute, and has an on_stop function ---- */
 
-static int stops, detached_stops; /* how often it was stopped, and how often detached */
+static int stops, detached_stops; /* how many were stopped, and how many of these were detached */
 
 static void count_stop(lua_State *L, op *o, bool detached)
 {
@@ -106,7 +106,7 @@ static int l_transfer(lua_State *L)
     return op_run(L, o);
 }
 
-/* poll(n) -> bytes of C stack that the advances were apart; cleanup(path); transfer() */
+/* poll(n) returns the difference in bytes of C stack between the calls of poll_advance. */
 static const doc_row rows[] = { { .name = "poll", .function = l_poll },
                                 { .name = "cleanup", .function = l_cleanup },
                                 { .name = "transfer", .function = l_transfer },
@@ -124,7 +124,7 @@ static int run(modalua_runtime *rt, const char *code)
 
 static void test_polls(modalua_runtime *rt)
 {
-    /* in place: inside a callback of C and in a coroutine; then parked, as a task does it */
+    /* the operation waits in place inside a callback of C and in a coroutine; in a task it yields */
     CHECK(run(rt, "local apart string.gsub('x', 'x', function() apart = test.poll(100000) end) "
                   "assert(apart == 0, apart)") == MODALUA_OK);
     CHECK(run(rt, "assert(coroutine.wrap(function() return test.poll(10000) end)() == 0)") ==
@@ -132,8 +132,8 @@ static void test_polls(modalua_runtime *rt)
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }
 
-/* A cleanup request is sent although the run has ended, even when it was cancelled; one that hangs gets a
- * second, no more. */
+/* A cleanup request is sent even if the run has ended or was cancelled. A cleanup request that is not
+ * answered is given up after a second. */
 static void test_cleanups(modalua_runtime *rt, const char *url)
 {
     char code[500];
@@ -160,7 +160,7 @@ static void test_cleanups(modalua_runtime *rt, const char *url)
     CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.cleanups);
 }
 
-/* Starts a run with two transfers, and returns when both are under way. */
+/* Starts a run with two transfers, and returns when both are running. */
 static void start_transfers(modalua_runtime *rt)
 {
     static const char code[] = "require 'modalua.task'.spawn(test.transfer) test.transfer()";

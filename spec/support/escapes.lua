@@ -1,6 +1,5 @@
--- Scripts that try to survive a kill in a sandbox. Each row has a name and the code.
---    refused = true   the sandbox lacks the function that the script needs, so the script ends by itself with an error
---    deaf = true      the script stays inside one C function, which the hook cannot interrupt; only the whole process can be ended
+-- Scripts that try to outlive a kill, for a sandbox. A row: what it tries, and the code. `refused`: it ends by itself, in an error, since
+-- what it would need is not there. `deaf`: it sits in one call of C, which no hook can end; only the process can be.
 local SPIN = "local function spin() while true do end end "
 local CLOSE = "local function closing(f) return setmetatable({}, {__close = f}) end "
 

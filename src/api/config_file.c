@@ -43,7 +43,7 @@ static ssize_t read_file(const char *file, struct stat *what, char *into, size_t
 }
 
 /* Pushes the text of the file. False, and pushes nothing: there is no such file. [-0, +(0|1), v] */
-static bool push_text(lua_State *L, const char *file, struct stat *what)
+static bool push_file_text(lua_State *L, const char *file, struct stat *what)
 {
     char text[SIZE_LIMIT];
     ssize_t size = read_file(file, what, text, sizeof text);
@@ -67,7 +67,7 @@ static _Noreturn void wrong_text(lua_State *L, const char *file, const char *quo
 }
 
 /* Replaces the text on the top by the table that it returns. [-1, +1, v] */
-static void run_text(lua_State *L, const char *file)
+static void evaluate_file(lua_State *L, const char *file)
 {
     size_t size;
     const char *text = lua_tolstring(L, -1, &size);
@@ -161,12 +161,12 @@ bool config_file_push(lua_State *L, const char *file, const char *name)
     int table = lua_gettop(L) + 1;
     if (!file && name)
         error_usage(L, "connect: there is no configuration file here, so no profile '%s'", name);
-    if (!file || !push_text(L, file, &what)) {
+    if (!file || !push_file_text(L, file, &what)) {
         if (name)
             unusable(L, file, "there is no such file");
         return false;
     }
-    run_text(L, file);
+    evaluate_file(L, file);
     if (lua_getfield(L, table, "servers") != LUA_TTABLE)
         unusable(L, file, "it has no table `servers`");
     check_secrets(L, file, &what);

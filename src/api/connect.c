@@ -42,7 +42,7 @@ static bool is_credential(connect_secrecy secrecy)
 
 /* Without a URL the server is the host's default server, with the host's options. Credentials of
  * the script replace those of the host. */
-static void apply_config(connect_options *o, const modalua_config *config)
+static void apply_host_config(connect_options *o, const modalua_config *config)
 {
     bool own_credentials = has_credentials(o);
     o->http.environment_proxy = (config->flags & MODALUA_ENVIRONMENT) != 0;
@@ -70,8 +70,8 @@ static void drop_credentials(lua_State *L)
         }
 }
 
-/* Copies the fields of the table at `from` to the table on the top. [-0, +0, m] */
-static void copy_fields(lua_State *L, int from)
+/* Sets the options in the table at `from` in the table on the top. [-0, +0, m] */
+static void add_options(lua_State *L, int from)
 {
     for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
         lua_pushvalue(L, -2);
@@ -104,7 +104,7 @@ static void apply_profile(lua_State *L, connect_options *o, int options)
     if (o->profile != own_profile)
         error_usage(L, "connect: a profile cannot have a `profile`");
     if (lua_istable(L, options))
-        copy_fields(L, options);
+        add_options(L, options);
     options_read(L, -1, "connect", connect_options_rows, o);
 }
 
@@ -176,9 +176,9 @@ static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
 static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 {
     const modalua_config *config = host_config(L);
-    const char *crooked = orthanc_crooked(http_server_path(c->server));
-    if (crooked)
-        guard_check(L, lp, "connect", crooked);
+    const char *fault = orthanc_path_fault(http_server_path(c->server));
+    if (fault)
+        guard_check(L, lp, "connect", fault);
     lua_pushfstring(L, "%s %s", config->url ? config->url : "",
                     config->servers ? config->servers : "");
     if (!is_allowed(L, lp, c->server))
@@ -194,7 +194,7 @@ static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 static void add_header(lua_State *L, const loop *lp, http_server *s)
 {
     const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
-    if (lp->sandboxed && !orthanc_is_plain_header(name))
+    if (lp->sandboxed && !orthanc_is_harmless_header(name))
         guard_check(L, lp, "connect",
                     lua_pushfstring(L,
                                     "a sandboxed script cannot set the header '%s': it can "
@@ -264,7 +264,7 @@ static int l_connect(lua_State *L)
     named_by_script = o.http.url != NULL;
     apply_profile(L, &o, options);
     named_by_host = !named_by_script && (o.http.url || host_config(L)->url);
-    apply_config(&o, host_config(L));
+    apply_host_config(&o, host_config(L));
     check_credentials(L, &o);
 
     c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
@@ -282,7 +282,7 @@ static int l_connect(lua_State *L)
 
 /* ---- the object ---- */
 
-static int l_tostring(lua_State *L)
+static int client_tostring(lua_State *L)
 {
     const client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
     lua_pushfstring(L, "%s (%s)", CLIENT_TYPE, c->server ? http_server_url(c->server) : "closed");
@@ -312,7 +312,7 @@ void connect_set_config(lua_State *L, const modalua_config *config)
 void connect_open(lua_State *L, loop *lp)
 {
     static const luaL_Reg meta[] = { { "__gc", client_gc },
-                                     { "__tostring", l_tostring },
+                                     { "__tostring", client_tostring },
                                      { NULL, NULL } };
     userdata_open(L, lp, CLIENT_TYPE, meta);
     lua_pop(L, 1);

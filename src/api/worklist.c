@@ -9,6 +9,7 @@
 #include "api/find_filter.h"
 #include "api/remote.h"
 #include "api/worklist_query.h"
+#include "base/ascii.h"
 #include "base/nearest.h"
 #include "binding/error.h"
 #include "orthanc/tags.h"
@@ -95,7 +96,8 @@ static const char *push_text(lua_State *L, int dataset, const struct exact *e)
 static bool is_exact(const char *wanted, uint32_t tag)
 {
     const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* of days there are ranges */
-    return find_filter_is_ascii(wanted) && wanted[strspn(wanted, " ")] && !strpbrk(wanted, inexact);
+    return ascii_is_all(wanted, strlen(wanted)) && wanted[strspn(wanted, " ")] &&
+           !strpbrk(wanted, inexact);
 }
 
 /* Whether one of the value's elements is what is wanted, or there is none. */

@@ -61,7 +61,7 @@ static bool may_hold_secret(const char *entry)
 }
 
 /* Appends the entry as a line of the file. */
-static bool add_line(buffer *b, const char *entry)
+static bool add_history_line(buffer *b, const char *entry)
 {
     bool ok = true;
     for (; ok && *entry; entry++)
@@ -91,7 +91,7 @@ bool history_append(const char *path, const char *entry)
     fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return false;
-    if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && add_line(&line, entry))
+    if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && add_history_line(&line, entry))
         ok = write_at_once(fd, &line);
     free(line.data);
     close(fd);
@@ -100,7 +100,7 @@ bool history_append(const char *path, const char *entry)
 
 /* ---- reading ---- */
 
-/* Makes an entry of a line, in place: the reverse of add_line. */
+/* Makes an entry of a line, in place: the reverse of add_history_line. */
 static void unescape(char *line)
 {
     char *to = line;

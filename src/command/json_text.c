@@ -6,7 +6,7 @@
 
 /* ---- writing ---- */
 
-static void add(json_writer *w, const char *bytes, size_t size)
+static void append(json_writer *w, const char *bytes, size_t size)
 {
     if (!w->failed && !buffer_add(&w->text, bytes, size))
         w->failed = true;
@@ -15,44 +15,44 @@ static void add(json_writer *w, const char *bytes, size_t size)
 static void add_comma(json_writer *w)
 {
     if (w->needs_comma)
-        add(w, ",", 1);
+        append(w, ",", 1);
     w->needs_comma = false;
 }
 
 static void add_value(json_writer *w, const char *bytes, size_t size)
 {
     add_comma(w);
-    add(w, bytes, size);
+    append(w, bytes, size);
     w->needs_comma = true;
 }
 
 void json_text_open(json_writer *w, char bracket)
 {
     add_comma(w);
-    add(w, &bracket, 1);
+    append(w, &bracket, 1);
 }
 
 void json_text_close(json_writer *w, char bracket)
 {
-    add(w, &bracket, 1);
+    append(w, &bracket, 1);
     w->needs_comma = true;
 }
 
 void json_text_bytes(json_writer *w, const char *text, size_t size)
 {
     add_comma(w);
-    add(w, "\"", 1);
+    append(w, "\"", 1);
     for (size_t i = 0; i < size; i++) {
         char escape[8];
         unsigned char c = (unsigned char)text[i];
         if (c < ' ')
-            add(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", c));
+            append(w, escape, (size_t)snprintf(escape, sizeof escape, "\\u%04x", c));
         else if (c == '"' || c == '\\')
-            add(w, escape, (size_t)snprintf(escape, sizeof escape, "\\%c", c));
+            append(w, escape, (size_t)snprintf(escape, sizeof escape, "\\%c", c));
         else
-            add(w, text + i, 1);
+            append(w, text + i, 1);
     }
-    add(w, "\"", 1);
+    append(w, "\"", 1);
     w->needs_comma = true;
 }
 
@@ -64,7 +64,7 @@ void json_text_string(json_writer *w, const char *text)
 void json_text_key(json_writer *w, const char *key)
 {
     json_text_string(w, key);
-    add(w, ":", 1);
+    append(w, ":", 1);
     w->needs_comma = false;
 }
 

@@ -251,7 +251,7 @@ static void catch_resize(void)
     sigaction(SIGWINCH, &how, NULL);
 }
 
-static void configure(line_editor *e)
+static void set_up_editing(line_editor *e)
 {
     HistEvent event;
     el_set(e->el, EL_CLIENTDATA, e);
@@ -285,7 +285,7 @@ line_editor *line_editor_open(const char *history_file, line_editor_complete_fn 
         line_editor_close(e);
         return NULL;
     }
-    configure(e);
+    set_up_editing(e);
     catch_resize();
     if (e->history_file)
         history_load(e->history_file, enter, e);

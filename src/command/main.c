@@ -142,7 +142,7 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
 /* ---- runs ---- */
 
 /* Prints what went wrong. Returns the status. */
-static int report(modalua_runtime *rt, int status)
+static int report_status(modalua_runtime *rt, int status)
 {
     console_clear();
     if (status < 0 && status != MODALUA_EXIT)
@@ -151,16 +151,16 @@ static int report(modalua_runtime *rt, int status)
 }
 
 /* The end of a run during which Ctrl-C was caught. */
-static int end_run(modalua_runtime *rt, int status)
+static int end_caught_run(modalua_runtime *rt, int status)
 {
     signals_release();
-    return report(rt, status);
+    return report_status(rt, status);
 }
 
-static int run_text(modalua_runtime *rt, const char *text)
+static int run_code(modalua_runtime *rt, const char *text)
 {
     signals_catch(rt);
-    return end_run(rt, modalua_run_string(rt, "=(command line)", text, strlen(text)));
+    return end_caught_run(rt, modalua_run_string(rt, "=(command line)", text, strlen(text)));
 }
 
 /* -l name, -l global=name */
@@ -174,16 +174,16 @@ static int run_library(modalua_runtime *rt, const char *name)
     if (!text)
         return status;
     snprintf(text, size, code, (int)(equals ? equals - name : (long)strlen(name)), name, module);
-    status = run_text(rt, text);
+    status = run_code(rt, text);
     free(text);
     return status;
 }
 
 static int run_actions(modalua_runtime *rt, const command_options *o)
 {
-    int status = o->warnings ? run_text(rt, "warn '@on'") : MODALUA_OK;
+    int status = o->warnings ? run_code(rt, "warn '@on'") : MODALUA_OK;
     for (int i = 0; i < o->action_count && status == MODALUA_OK; i++)
-        status = o->actions[i].letter == 'e' ? run_text(rt, o->actions[i].text)
+        status = o->actions[i].letter == 'e' ? run_code(rt, o->actions[i].text)
                                              : run_library(rt, o->actions[i].text);
     return status;
 }
@@ -192,13 +192,13 @@ static int run_actions(modalua_runtime *rt, const command_options *o)
 static int run_script(modalua_runtime *rt, const char *path, int argc, char **argv)
 {
     signals_catch(rt);
-    return end_run(rt, modalua_run_file(rt, path, argc, (const char *const *)argv));
+    return end_caught_run(rt, modalua_run_file(rt, path, argc, (const char *const *)argv));
 }
 
 static int run_verb(modalua_runtime *rt)
 {
     signals_catch(rt);
-    return end_run(rt, verbs_run(rt));
+    return end_caught_run(rt, verbs_run(rt));
 }
 
 /* Runs the script that a word names. A word that names no file may be a misspelt verb: that is
@@ -224,7 +224,8 @@ static int interact(modalua_runtime *rt, const command_options *o)
 static int run_all(modalua_runtime *rt, const command_options *o, int argc, char **argv)
 {
     bool has_word = o->word < argc;
-    int status = o->playground ? report(rt, playground_enter(o->playground, rt)) : MODALUA_OK;
+    int status =
+        o->playground ? report_status(rt, playground_enter(o->playground, rt)) : MODALUA_OK;
     if (status == MODALUA_OK)
         status = run_actions(rt, o);
     if (status == MODALUA_OK && has_word)

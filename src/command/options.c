@@ -15,7 +15,7 @@ static bool set_flag(command_options *o, void *field, char *argument)
     return true;
 }
 
-static bool set_text(command_options *o, void *field, char *text)
+static bool set_string(command_options *o, void *field, char *text)
 {
     (void)o;
     *(const char **)field = text;
@@ -36,7 +36,7 @@ static char *take_url(char *url)
     return copy;
 }
 
-static bool set_url(command_options *o, void *field, char *url)
+static bool set_server(command_options *o, void *field, char *url)
 {
     free(o->own_url); /* the last one counts */
     o->own_url = take_url(url);
@@ -102,14 +102,14 @@ const command_option command_option_rows[] = {
     { 'W', NULL, NULL, NULL, "turn warnings on", false, set_flag, FIELD(warnings) },
     { 'E', NULL, NULL, NULL, "ignore the environment", false, set_flag, FIELD(no_environment) },
     { 'u', "url", "URL", "MODALUA_URL", "the server of verbs, and of modalua.connect() without a URL",
-      true, set_url, FIELD(config.url) },
+      true, set_server, FIELD(config.url) },
     { 0, NULL, NULL, "MODALUA_USERNAME", "the user name for the server in MODALUA_URL", false,
-      set_text, FIELD(config.username) },
-    { 0, NULL, NULL, "MODALUA_PASSWORD", "its password", false, set_text, FIELD(config.password) },
-    { 0, NULL, NULL, "MODALUA_TOKEN", "a token for that server, instead of both", false, set_text,
+      set_string, FIELD(config.username) },
+    { 0, NULL, NULL, "MODALUA_PASSWORD", "its password", false, set_string, FIELD(config.password) },
+    { 0, NULL, NULL, "MODALUA_TOKEN", "a token for that server, instead of both", false, set_string,
       FIELD(config.token) },
     { 0, "profile", "NAME", NULL, "that server, by its name in the configuration file", true,
-      set_text, FIELD(config.profile) },
+      set_string, FIELD(config.profile) },
     { 0, "verbose", NULL, NULL, "a line on standard error for each HTTP request", true, set_flag,
       FIELD(verbose) },
     { 0, "memory-limit", "BYTES", NULL, "end a script that takes more memory; K, M or G may follow",

@@ -63,8 +63,8 @@ static void *watch(void *unused)
     return NULL;
 }
 
-/* Signals are the other threads'. */
-static void start(void)
+/* All signals are blocked in the new thread: other threads handle them. */
+static void start_thread(void)
 {
     pthread_t thread;
     sigset_t all, before;
@@ -78,13 +78,13 @@ static void start(void)
     if (error == 0)
         pthread_detach(thread);
     else
-        fprintf(stderr, "modalua: there is no watchdog: %s\n", strerror(error));
+        fprintf(stderr, "modalua: the watchdog cannot start: %s\n", strerror(error));
 }
 
 void watchdog_watch(modalua_runtime *rt, double limit)
 {
     if (!dog.started)
-        start();
+        start_thread();
     pthread_mutex_lock(&dog.lock);
     dog.watched = rt;
     dog.limit = limit;

@@ -86,7 +86,7 @@ int last_error_invalid_argument(modalua_runtime *rt)
 /* ---- the text of an error value ---- */
 
 /* Pushes the text of the error value, as lua's own message handler makes it. [-0, +1, v] */
-static void push_text(lua_State *L, int error)
+static void push_error_text(lua_State *L, int error)
 {
     if (lua_isstring(L, error)) {
         lua_pushvalue(L, error);
@@ -142,7 +142,7 @@ static bool is_wanted(lua_State *L, bool scalars_only)
 }
 
 /* Copies the fields of the error object at `error` to the table on the top. [-0, +0, m] */
-static void copy_fields(lua_State *L, int error, bool scalars_only)
+static void copy_error_fields(lua_State *L, int error, bool scalars_only)
 {
     int into = lua_gettop(L);
     for (lua_pushnil(L); lua_next(L, error); lua_settop(L, into + 1)) {
@@ -176,7 +176,7 @@ static int object_p(lua_State *L)
     enum { STATUS = 1, ERROR, TEXT, TRACEBACK, SCALARS_ONLY };
     lua_newtable(L);
     if (error_is(L, ERROR))
-        copy_fields(L, ERROR, lua_toboolean(L, SCALARS_ONLY));
+        copy_error_fields(L, ERROR, lua_toboolean(L, SCALARS_ONLY));
     lua_pushvalue(L, STATUS);
     lua_setfield(L, -2, "modalua_status"); /* `status` is the status of HTTP */
     lua_pushstring(L, row_of((int)lua_tointeger(L, STATUS))->kind);
@@ -219,7 +219,7 @@ void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, in
 {
     int text;
     last_error_set_status(rt, status);
-    push_text(L, error);
+    push_error_text(L, error);
     text = lua_gettop(L);
     push_object(L, status, error, text, traceback);
     if (traceback && lua_isstring(L, traceback))

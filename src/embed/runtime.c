@@ -193,7 +193,7 @@ static void log_line(void *user, const char *line)
 }
 
 /* Copies the settings of the configuration to where they are used. */
-static void apply_config(modalua_runtime *rt)
+static void apply_settings(modalua_runtime *rt)
 {
     const modalua_config *c = &rt->config;
     loop *lp = &rt->lp;
@@ -234,7 +234,7 @@ static int build(modalua_runtime *rt, const modalua_config *config)
     rt->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
     if (!copy_strings(rt, config) || !rt->c_locale)
         return MODALUA_E_NOMEM;
-    apply_config(rt);
+    apply_settings(rt);
     rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
         return MODALUA_E_NOMEM;

@@ -38,7 +38,7 @@ static const struct {
                   { "string", string },       { "table", table }, { "utf8", utf8 } };
 
 /* Copies the named fields from the table at `from` to the table on the top. [-0, +0, m] */
-static void copy_fields(lua_State *L, int from, const char *const *names)
+static void copy_allowed(lua_State *L, int from, const char *const *names)
 {
     for (; *names; names++) {
         lua_getfield(L, from, *names);
@@ -91,7 +91,7 @@ static void require_hosts(lua_State *L, const module_finder *f, const char *name
 }
 
 /* Upvalues: the module_finder, and a table: name -> the result of the module that was loaded. */
-static int l_require(lua_State *L)
+static int l_sandbox_require(lua_State *L)
 {
     const module_finder *f = lua_touserdata(L, lua_upvalueindex(1));
     const char *name = luaL_checkstring(L, 1);
@@ -113,7 +113,7 @@ static void set_require(lua_State *L, module_finder f)
 {
     host_functions_push_finder(L, f);
     lua_newtable(L);
-    lua_pushcclosure(L, l_require, 2);
+    lua_pushcclosure(L, l_sandbox_require, 2);
     lua_setfield(L, -2, "require");
 }
 
@@ -139,11 +139,11 @@ void sandbox_enter(lua_State *L, module_finder f)
     own = lua_gettop(L);
     lua_newtable(L);
     globals = lua_gettop(L);
-    copy_fields(L, own, base);
+    copy_allowed(L, own, base);
     for (size_t i = 0; i < sizeof libraries / sizeof libraries[0]; i++) {
         lua_getfield(L, own, libraries[i].name);
         lua_newtable(L);
-        copy_fields(L, globals + 1, libraries[i].fields);
+        copy_allowed(L, globals + 1, libraries[i].fields);
         lua_setfield(L, globals, libraries[i].name);
         lua_settop(L, globals);
     }

@@ -6,7 +6,9 @@
 
 #include "engine/stop.h"
 
-static const char traces_key; /* of the table coroutine -> traceback of its error, weak keys */
+/* Its address is the key in the registry of a table with weak keys: from a coroutine that has ended
+ * in an error to the traceback of that error. */
+static const char traces_key;
 
 /* ---- print, warn, os.exit ---- */
 
@@ -17,7 +19,7 @@ static int l_print(lua_State *L)
     int n = lua_gettop(L);
     if (!host->write)
         return 0;
-    for (int i = 1; i <= n; i++) { /* all conversions first: a buffer wants the stack for itself */
+    for (int i = 1; i <= n; i++) { /* before the buffer, which uses the top of the stack */
         luaL_tolstring(L, i, NULL);
         lua_replace(L, i);
     }
@@ -34,7 +36,7 @@ static int l_print(lua_State *L)
     return 0;
 }
 
-/* As lauxlib's, with the host in place of standard error: off until a script says warn "@on". */
+/* As in lauxlib.c, but warnings go to the host. They are off until a script calls warn "@on". */
 static void on_warning(void *user, const char *message, int to_be_continued)
 {
     stdlib_output *host = user;
@@ -56,11 +58,11 @@ static void on_warning(void *user, const char *message, int to_be_continued)
         host->warn(host->user, "\n", 1);
 }
 
-/* Unwinds the run, <close> variables included; the process is the host's. */
+/* Ends the run, not the process: everything is unwound, and <close> variables run. */
 static int l_exit(lua_State *L)
 {
     loop *lp = stop_loop(L);
-    stop_pass_on(L, lp); /* the first one counts */
+    stop_pass_on(L, lp); /* the first os.exit counts */
     if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
         lp->exit_code = EXIT_SUCCESS;
     else if (lua_isboolean(L, 1))
@@ -73,16 +75,16 @@ static int l_exit(lua_State *L)
 
 /* ---- setmetatable ---- */
 
-/* Where a run can be stopped, no table of a script's is finalized: finalizers run with hooks off,
- * and one that spins could not be. */
+/* Lua runs finalizers without hooks, so an endless loop in one could not be stopped. */
 static void check_no_finalizer(lua_State *L, int metatable)
 {
     if (!lua_istable(L, metatable) || !stop_loop(L)->interruptible)
         return;
     lua_pushliteral(L, "__gc");
     if (lua_rawget(L, metatable) != LUA_TNIL)
-        luaL_error(L, "a metatable with __gc cannot be used here: a finalizer could not be "
-                      "stopped; use <close>");
+        luaL_error(L,
+                   "a metatable with __gc is refused: the host could not stop the finalizer; use "
+                   "a <close> variable");
     lua_pop(L, 1);
 }
 
@@ -99,7 +101,7 @@ static int l_setmetatable(lua_State *L)
     return 1;
 }
 
-/* debug's, which looks at no __metatable. */
+/* debug.setmetatable, which ignores __metatable. */
 static int l_debug_setmetatable(lua_State *L)
 {
     int type = lua_type(L, 2);
@@ -112,8 +114,8 @@ static int l_debug_setmetatable(lua_State *L)
 
 /* ---- pcall, xpcall ---- */
 
-/* As lbaselib's finishpcall, but a kill goes on. `skip` values below the results are not returned.
- */
+/* As finishpcall in lbaselib.c, but throws a kill again. The lowest `skip` values on the stack are
+ * no results. */
 static int finish_pcall(lua_State *L, int status, lua_KContext skip)
 {
     if (status != LUA_OK && status != LUA_YIELD) {
@@ -136,8 +138,9 @@ static int l_pcall(lua_State *L)
 
 static int l_traceback(lua_State *L);
 
-/* Around the handler of an xpcall. After an error that a hook threw hooks are off in here, and Lua
- * could not be stopped: none runs. */
+/* The message handler of an xpcall; upvalue 1 is that of the script. When a hook has thrown the
+ * error, Lua runs the handler without hooks, so an endless loop in it could not be stopped: then,
+ * and after a kill, the script's handler is not called. */
 static int guarded_handler(lua_State *L)
 {
     const loop *lp = stop_loop(L);
@@ -145,7 +148,7 @@ static int guarded_handler(lua_State *L)
         return 1;
     lua_pushvalue(L, lua_upvalueindex(1));
     if (lua_tocfunction(L, -1) == l_traceback) {
-        /* As if it stood here itself: this frame is no part of the story. */
+        /* Called here, so that the traceback does not show this frame. */
         if (lua_isstring(L, 1))
             luaL_traceback(L, L, lua_tostring(L, 1), 1);
         else
@@ -179,8 +182,8 @@ static lua_State *check_coroutine(lua_State *L)
     return co;
 }
 
-/* Runs where an error is raised in a coroutine: its stack will have been unwound when
- * debug.traceback(co) is called. */
+/* The message handler of every coroutine: keeps the traceback. When debug.traceback(co) is called,
+ * the stack has been unwound. */
 static int keep_trace(lua_State *L)
 {
     if (stop_loop(L)->stop == LOOP_KILL)
@@ -211,12 +214,12 @@ static int resume_error(lua_State *L, const char *message)
     return -1;
 }
 
-/* Can the coroutine be resumed? NULL if so. */
+/* Why the coroutine cannot be resumed; NULL: it can. */
 static const char *resume_fault(lua_State *co)
 {
     lua_Debug ar;
     int status = lua_status(co);
-    if (stop_is_task(co)) /* the loop's alone; a main program to its script */
+    if (stop_is_task(co)) /* only the loop resumes a task */
         return "cannot resume non-suspended coroutine";
     if (status == LUA_YIELD)
         return NULL;
@@ -225,8 +228,8 @@ static const char *resume_fault(lua_State *co)
     return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
 }
 
-/* lua_resetthread; a kill in a <close> handler goes on. Leaves an error, if any, on co's stack. */
-static int reset(lua_State *L, lua_State *co)
+/* lua_resetthread, but throws a kill of a <close> variable again. Leaves an error on co's stack. */
+static int reset_coroutine(lua_State *L, lua_State *co)
 {
     loop *lp = stop_loop(L);
     lua_State *before = stop_enter(lp, co);
@@ -236,8 +239,8 @@ static int reset(lua_State *L, lua_State *co)
     return status;
 }
 
-/* Passes the arguments on the top; leaves the results, and returns how many, or leaves an error and
- * returns -1. */
+/* Resumes the coroutine with `args` arguments, which are on the top. Replaces them by the results,
+ * and returns their number; or by an error, and returns -1. */
 static int resume(lua_State *L, lua_State *co, int args)
 {
     loop *lp = stop_loop(L);
@@ -250,7 +253,7 @@ static int resume(lua_State *L, lua_State *co, int args)
         return resume_error(L, "too many arguments to resume");
     lua_xmove(L, co, args);
     if (lua_status(co) == LUA_OK)
-        args = lua_gettop(co) - 1; /* with the base frame's handler and the function */
+        args = lua_gettop(co) - 1; /* the arguments of the base frame: handler, function, … */
     before = stop_enter(lp, co);
     status = lua_resume(co, L, args, &results);
     stop_leave(lp, before);
@@ -279,7 +282,8 @@ static int l_resume(lua_State *L)
     return results + 1;
 }
 
-static int wrapped(lua_State *L)
+/* The function that coroutine.wrap returns. */
+static int call_wrapped(lua_State *L)
 {
     lua_State *co = lua_tothread(L, lua_upvalueindex(1));
     int results = resume(L, co, lua_gettop(L));
@@ -288,7 +292,7 @@ static int wrapped(lua_State *L)
         return results;
     status = lua_status(co);
     if (status != LUA_OK && status != LUA_YIELD) {
-        if (reset(L, co) != LUA_OK) /* its pending variables may have raised another one */
+        if (reset_coroutine(L, co) != LUA_OK) /* a <close> variable has thrown another error */
             lua_xmove(co, L, 1);
     }
     if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
@@ -302,7 +306,7 @@ static int wrapped(lua_State *L)
 static int l_wrap(lua_State *L)
 {
     l_create(L);
-    lua_pushcclosure(L, wrapped, 1);
+    lua_pushcclosure(L, call_wrapped, 1);
     return 1;
 }
 
@@ -334,7 +338,7 @@ static int l_close(lua_State *L)
     int status = lua_status(co);
     if (co == L || stop_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
         return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
-    status = reset(L, co);
+    status = reset_coroutine(L, co);
     lua_pushboolean(L, status == LUA_OK);
     if (status == LUA_OK)
         return 1;
@@ -344,8 +348,8 @@ static int l_close(lua_State *L)
 
 /* ---- debug.traceback ---- */
 
-/* Pushes the kept traceback of a coroutine that ended in an error, without the base frame's line.
- */
+/* Pushes the traceback that was kept for a coroutine that has ended in an error, without the line
+ * of the base frame. False: there is none. [-0, +n, m] */
 static bool push_kept_trace(lua_State *L, lua_State *co)
 {
     const char *trace, *last;
@@ -381,11 +385,10 @@ static int l_traceback(lua_State *L)
 
 /* ---- debug.sethook ---- */
 
-/* There is one hook, and a run that can be stopped needs it. */
+/* A state has one hook, and the library needs it to stop a run. */
 static int l_no_hook(lua_State *L)
 {
-    return luaL_error(L, "debug.sethook cannot be used here: the hook is how the host can stop a "
-                         "script");
+    return luaL_error(L, "debug.sethook is refused: the host needs the hook to stop a script");
 }
 
 /* ---- registration ---- */

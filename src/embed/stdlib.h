@@ -1,7 +1,8 @@
-/* embed/stdlib.h - the standard functions as states of ours have them: print and warn go to the
- * host, os.exit ends the run, pcall, xpcall and coroutine.* let a kill through and behave, inside a
- * task, as they do in a main program. Where runs can be stopped setmetatable takes no __gc, and
- * debug.sethook is refused. */
+/* embed/stdlib.h - the functions of Lua's standard library that are different in a state that the
+ * library owns: print and warn write to the host; os.exit ends the run; pcall, xpcall and
+ * coroutine.* let a kill through, and behave inside a task as they do in a main program. In a
+ * runtime whose runs can be stopped at any point, setmetatable refuses __gc, and debug.sethook is
+ * refused. */
 #ifndef EMBED_STDLIB_H
 #define EMBED_STDLIB_H
 
@@ -10,16 +11,16 @@
 
 #include "modalua.h"
 
-/* Where output goes; NULL = nowhere. */
+/* The callbacks of the host that receive output. NULL: the output is dropped. */
 typedef struct stdlib_output {
     modalua_write_fn write, warn;
     void *user;
-    bool warnings;        /* warn "@on" */
+    bool warnings;        /* they are turned on (warn "@on") */
     bool warning_goes_on; /* the next piece belongs to the same warning */
 } stdlib_output;
 
-/* Replaces them in the globals, after luaL_openlibs. The host must outlive the state. [-0, +0, m]
- */
+/* Replaces these functions in the globals; luaL_openlibs has been called. `host` must outlive the
+ * state. [-0, +0, m] */
 void stdlib_open(lua_State *L, stdlib_output *host);
 
 #endif

@@ -10,7 +10,7 @@
 
 typedef struct progress {
     bool on, bar;
-    bool partial;       /* a part of a longer operation: its end is not reported */
+    bool partial;       /* a part of a longer operation: there is no last report */
     double begun, next; /* when the operation began, and when the next report is due (clock_now) */
     double done, total; /* numbers of `unit`; below 0 = not known */
     const char *unit;   /* static: "bytes", "resources", "instances"; NULL = not known */
