@@ -4,7 +4,7 @@ local doc = require "modalua.doc"
 
 local OPTION_TABLES = { options = true, data = true, settings = true, format = true }
 
--- The names of the arguments in a signature.
+-- Returns the names of the arguments in a signature.
 local function arguments_of(signature)
   local list = {}
   for name in signature:match("%((.-)%)"):gmatch "[%a_][%w_]*" do
@@ -47,7 +47,7 @@ describe("Every public function", function()
     end
   end
 
-  it("has a row with its signature and help", function()
+  it("has a descriptor row with its signature and help", function()
     local seen = {}
     for name in pairs(package.preload) do
       if name:find "^modalua%f[^%w]" and name ~= "modalua" then
@@ -66,7 +66,7 @@ describe("Every public function", function()
       .. "modalua.task.timeout", table.concat(seen, " "))
   end)
 
-  it("of an object too", function()
+  it("has a row too if it is a method of an object", function()
     local client = modalua.connect()
     for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "peers", "peer", "query", "queries", "job",
       "jobs", "commitment", "default_encoding", "use_utf8", "changes", "find", "upload", "download" } do
@@ -97,8 +97,8 @@ describe("Every public function", function()
     assert.is_nil(doc.of(nil))
   end)
 
-  -- Those that are written in C read their options by the rows themselves.
-  it("takes the options that its row names, if it is written in Lua", function()
+  -- Functions in C use the rows themselves to check their options.
+  it("accepts exactly the options that its row names, if it is written in Lua", function()
     local client = modalua.connect "http://127.0.0.1:1"
     local pacs = client:modality "pacs"
     local calls = {
@@ -119,7 +119,7 @@ describe("Every public function", function()
     assert.matches("unknown option 'nosuch'", select(2, pcall(calls[pacs.series], { nosuch = 1 })))
   end)
 
-  it("of a script's own can have options and an example too", function()
+  it("can be described with options and an example, if it is a function of a script", function()
     local function double(x) return 2 * x end
     assert.are.equal(double, doc.describe(double, "double(x [, options])", "Returns two times x.",
       { options = { { "options", "round", "boolean", "true: whole" }, { "options", "unit", false, "any" } }, example = "double(2)" }))
@@ -132,7 +132,7 @@ describe("Every public function", function()
       "describe: unknown option 'exmaple'; did you mean 'example'?")
   end)
 
-  it("is among all rows", function()
+  it("occurs among all rows", function()
     local signatures = {}
     for _, row in ipairs(doc.rows()) do
       signatures[row.signature] = row.help
@@ -142,7 +142,7 @@ describe("Every public function", function()
     end
   end)
 
-  it("belongs to objects whose metatable a script cannot reach", function()
+  it("belongs to an object with a metatable that scripts cannot reach", function()
     assert.is_false(getmetatable(modalua.connect()))
     assert.is_false(getmetatable(modalua.task.spawn(function() end)))
   end)
@@ -154,7 +154,7 @@ local function text(path)
 end
 
 describe("lua/README.md", function()
-  it("is what lua/reference.lua makes of the rows", function()
+  it("is exactly what lua/reference.lua generates from the rows", function()
     local result = command.run "lua/reference.lua"
     assert.are.same({ "", 0 }, { result.err, result.status })
     assert.is_true(result.out == text "lua/README.md", "make it again: build/release/bin/modalua lua/reference.lua > lua/README.md")

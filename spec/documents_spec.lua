@@ -1,8 +1,8 @@
--- The documents: every script, transcript, program and link in them is tried.
+-- Tests the documents: runs every script, transcript and program in them, and follows every link.
 local command = require "spec.support.command"
 local terminal = require "spec.support.terminal"
 
-local COLUMNS = 118 -- of the terminal on which the transcripts were made
+local COLUMNS = 118 -- the width of the terminal in the transcripts
 
 local function read_file(path)
   local file <close> = assert(io.open(path))
@@ -18,7 +18,7 @@ local function documents()
   return paths
 end
 
--- The lines of the indented blocks of a document, a list for each block.
+-- Returns the indented blocks of a document, each as a list of lines.
 local function indented_blocks(page)
   local blocks, block = {}, nil
   for line in page:gmatch "([^\n]*)\n" do
@@ -35,7 +35,7 @@ local function indented_blocks(page)
   return blocks
 end
 
--- What differs from run to run: ports, which have five digits, and milliseconds.
+-- Replaces what differs from run to run: ports, which have five digits, and milliseconds.
 local function stable(text)
   return (text:gsub(":%d%d%d%d%d", ":PORT"):gsub("yes +%d+", "yes MILLISECONDS"))
 end
@@ -62,12 +62,12 @@ end)
 
 describe("Every script in", function()
   for _, path in ipairs { "README.md", "scripts/README.md" } do
-    it(path .. " does what is shown", function()
+    it(path .. " does what the text says", function()
       local count = 0
       for code, rest in read_file(path):gmatch "\n```lua\n(.-)\n```\n\n?([^\n]*\n?[^\n]*\n?[^\n]*\n?[^\n]*\n?)" do
         count = count + 1
         if code:find "^return " then
-          assert(load(code)) -- a configuration file
+          assert(load(code)) -- this block is a configuration file
         else
           local file = command.file(code)
           local result = command.run("playground", file)
@@ -92,7 +92,7 @@ end)
 
 describe("Every transcript in", function()
   for _, path in ipairs { "README.md", "src/command/README.md" } do
-    it(path .. " is what a terminal shows", function()
+    it(path .. " shows what a terminal shows", function()
       local count = 0
       for _, block in ipairs(indented_blocks(read_file(path))) do
         local words, shown = nil, nil
@@ -112,7 +112,7 @@ describe("Every transcript in", function()
       assert.is_true(count >= 2)
     end)
 
-    it(path .. " is what the prompt shows", function()
+    it(path .. " shows what the prompt shows", function()
       local count = 0
       for _, block in ipairs(indented_blocks(read_file(path))) do
         if block[1]:find "^> " then
@@ -139,7 +139,7 @@ describe("Every transcript in", function()
 end)
 
 describe("src/embed/README.md", function()
-  it("shows its first program whole, and parts of the others as they are", function()
+  it("quotes the first program completely, and parts of the others exactly", function()
     local page, shown = read_file "src/embed/README.md", {}
     for name, block in page:gmatch "%[[%w.]+%]%(%.%./%.%./spec/embed/([%w.]+)%):\n\n```c[p]*\n(.-)```" do
       local program = read_file("spec/embed/" .. name)
@@ -156,7 +156,7 @@ describe("src/embed/README.md", function()
 end)
 
 describe("Every link between the documents", function()
-  -- The anchors that the headings of a page have on the usual hosts.
+  -- Returns the anchors of the headings of a page, as the usual hosts make them.
   local function anchors_of(page)
     local anchors = {}
     for heading in page:gmatch "\n#+ ([^\n]+)" do
@@ -165,7 +165,7 @@ describe("Every link between the documents", function()
     return anchors
   end
 
-  it("leads to a file or folder, and to a heading there", function()
+  it("leads to an existing file or folder, and to an existing heading", function()
     local wrong, count = {}, 0
     for _, path in ipairs(documents()) do
       local folder = path:match "^(.*/)[^/]*$" or ""

@@ -1,16 +1,16 @@
--- The examples of the descriptor rows, which help(), the manual and lua/README.md show: each runs among the servers of a playground.
+-- Tests the examples of the descriptor rows, which help(), the manual and lua/README.md show. Each example runs in a playground.
 local command = require "spec.support.command"
 local help = require "modalua.help"
 local json = require "modalua.json"
 local versions = require "spec.support.versions"
 
--- What the playground cannot do. These are compiled.
+-- Examples that need something that the playground does not have. These are only compiled.
 local ELSEWHERE = {
   ["modality:find_worklist"] = "pacs has no worklists",
   ["playground.fill"] = "the address is not that of a playground",
 }
 
--- The first version that can do it, as ORTHANC_VERSION counts. Before it, the example is compiled.
+-- The first version of Orthanc that an example needs, as ORTHANC_VERSION counts. With older versions the example is only compiled.
 local SINCE = { ["modality:get"] = 11206 }
 
 local function entries()
@@ -37,7 +37,7 @@ for _, version in ipairs(versions) do
   describe("With the Orthanc " .. version.name, function()
     local results
 
-    -- Runs all of them in one playground: JSON, from each name to "" or to what is wrong.
+    -- Runs all examples in one playground. Returns a table from the name of each function to "" or to an error message.
     setup(function()
       local file = os.tmpname()
       local result = command.shell(([[d=$(mktemp -d); here=$PWD; cd "$d" && mkdir tmp

@@ -4,7 +4,7 @@ local RANKS = { orthanc_plugin = 10, command = 9, embed = 8, api = 7, request = 
   base = 2 }
 local ONLY_PUBLIC = { command = true, orthanc_plugin = true }
 
--- The lines that a command writes.
+-- Returns the lines that a command prints.
 local function lines_of(command)
   local pipe = assert(io.popen(command))
   local lines = {}
@@ -18,7 +18,7 @@ end
 describe("The folders of src/", function()
   local files = lines_of "find src -name '*.[ch]'"
 
-  it("are all known", function()
+  it("all have a known layer", function()
     assert.is_true(#files > 100)
     for _, path in ipairs(files) do
       local folder = path:match "^src/([^/]+)/[^/]+$"
@@ -26,7 +26,7 @@ describe("The folders of src/", function()
     end
   end)
 
-  it("include only headers of their own layer or of those below", function()
+  it("include only headers of their own layer or of lower layers", function()
     local wrong = {}
     for _, path in ipairs(files) do
       local rank = RANKS[path:match "^src/([^/]+)/"] or 0
@@ -41,7 +41,7 @@ describe("The folders of src/", function()
     assert.are.same({}, wrong)
   end)
 
-  it("keep the hosts to the public header", function()
+  it("include only the public header and src/base, if they are hosts", function()
     local wrong = {}
     for _, path in ipairs(files) do
       local own = path:match "^src/([^/]+)/"

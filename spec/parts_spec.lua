@@ -1,4 +1,4 @@
--- The parts of the Lua half: scripts can require the public modules and no part, and a part is loaded when it is first needed.
+-- Tests the internal parts written in Lua: scripts can require only the public modules, and a part is loaded when it is first needed.
 local command = require "spec.support.command"
 local completion = require "modalua.completion"
 local doc = require "modalua.doc"
@@ -17,9 +17,9 @@ local function output_of(line)
   return text
 end
 
--- "core.changes" and all the others, as their files name them, and those that are not files of lua/modalua.
+-- Returns the names of all parts: of the files in lua/modalua, such as "core.changes", and of the parts without a file there.
 local function part_names()
-  local names = { "core.native", "command.argparse", "prompt.tags" }
+  local names = { "core.native", "core.native_steps", "command.argparse", "prompt.tags" }
   for path in output_of "find lua/modalua -name '*.lua'":gmatch "lua/modalua/([^\n]+)%.lua" do
     names[#names + 1] = path:gsub("/", ".")
   end
@@ -27,7 +27,7 @@ local function part_names()
   return names
 end
 
--- Every name under which somebody may look for a part: by its file, below modalua, and as modalua.arrival.
+-- Returns every name by which a script could look for a part, for example core.arrival, modalua.core.arrival and modalua.arrival.
 local function names_of_internals()
   local public, list = {}, { "modalua.verbs", "modalua.tags", "modalua.argparse" }
   for _, name in ipairs(PUBLIC) do
@@ -47,7 +47,7 @@ local function gives(expected, ...)
 end
 
 describe("A script", function()
-  it("can require each public module, and no other of ours is offered", function()
+  it("can require each public module, and no other module of modalua", function()
     local names = {}
     for name in pairs(package.preload) do
       if name:find "^modalua%f[^%w]" then
@@ -69,7 +69,7 @@ describe("A script", function()
     end
   end)
 
-  it("cannot in a sandbox", function()
+  it("cannot require a part in a sandbox", function()
     local list = {}
     for i, name in ipairs(names_of_internals()) do
       list[i] = ("%q"):format(name)
@@ -84,7 +84,7 @@ describe("A script", function()
     end
   end)
 
-  it("is offered the public modules by TAB, and no part", function()
+  it("gets the public modules as completions, and no part", function()
     local function offered(text)
       return table.move(completion.complete { text = text }, 2, 100, 1, {})
     end
@@ -99,7 +99,7 @@ describe("A script", function()
   end)
 end)
 
--- Prints the parts that are loaded, in order.
+-- Prints the names of the loaded parts, sorted.
 local PRINT_LOADED = [[
   local names = {}
   for name in pairs(debug.getregistry()["modalua.parts"] or {}) do
@@ -110,12 +110,12 @@ local PRINT_LOADED = [[
 ]]
 
 describe("A part is loaded", function()
-  it("neither by the start of the command nor by require 'modalua'", function()
+  it("neither at the start of the command nor by require 'modalua'", function()
     gives("\n", "-e", "", "-e", PRINT_LOADED)
     gives("core.native\n", "-e", "require 'modalua'", "-e", PRINT_LOADED)
   end)
 
-  it("neither by a find, nor by an echo, nor by a task", function()
+  it("neither by find, nor by echo, nor by a task", function()
     local ID = "12345678-1234"
     local function answer(body)
       return faultd.route("/status", { code = 200, type = "application/json", body = body })
@@ -139,7 +139,7 @@ describe("A part is loaded", function()
     gives("core.native core.task_combinators\n", "-e", "require 'modalua'.task.map({}, print)", "-e", PRINT_LOADED)
   end)
 
-  it("not by help, which knows its functions all the same", function()
+  it("not by help, which knows its functions nevertheless", function()
     gives("true\ncore.native\n", "-e", [[
       local doc = require "modalua.doc"
       local pacs = require "modalua".connect("http://127.0.0.1:1"):modality "pacs"
@@ -148,7 +148,7 @@ describe("A part is loaded", function()
 end)
 
 describe("Each function that is written in Lua", function()
-  -- The functions that load a part when they are called first: {part, function, f, an object that f is a method of}.
+  -- The functions that load their part when they are first called, each as { part, name, function, object }. A method gets its object.
   local function lua_functions()
     local list, parts = {}, {}
     for _, name in ipairs(part_names()) do
@@ -163,7 +163,7 @@ describe("Each function that is written in Lua", function()
         end
       end
     end
-    local client = modalua.connect("http://127.0.0.1:1", { retries = 0 }) -- nothing answers there
+    local client = modalua.connect("http://127.0.0.1:1", { retries = 0 }) -- no server listens there
     for kind, object in pairs { client = client, modality = client:modality "x", peer = client:peer "x", query = client:query "0-0",
       job = client:job "0-0", commitment = client:commitment "1.2", task = modalua.task.spawn(function() end) } do
       add(help.methods(kind), object)
@@ -173,20 +173,20 @@ describe("Each function that is written in Lua", function()
     return list
   end
 
-  it("is in the part that its row names", function()
+  it("is defined in the part that its row names", function()
     local list = lua_functions()
     assert.is_true(#list >= 17)
     for _, row in ipairs(list) do
       local part, name, f, object = table.unpack(row)
       assert.is_truthy(doc.of(f).signature:find(name .. "(", 1, true), name)
-      pcall(f, object, {}) -- most throw, but each loads its part first
+      pcall(f, object, {}) -- most calls throw an error, but each call loads its part first
       assert.is_function(debug.getregistry()["modalua.parts"][part][name], part .. "." .. name)
     end
   end)
 end)
 
 describe("The parts", function()
-  -- What each requires while it is loaded: part -> list of parts.
+  -- Returns the parts that each part requires while it is loaded: part -> list of parts.
   local function requirements()
     local needs = {}
     for _, part in ipairs(part_names()) do
@@ -219,7 +219,7 @@ describe("The parts", function()
     end
   end)
 
-  it("of core require only parts of core", function()
+  it("in the folder core require only parts of core", function()
     for part, list in pairs(requirements()) do
       for _, name in ipairs(part:find "^core%." and list or {}) do
         assert.matches("^core%.", name)

@@ -187,8 +187,8 @@ static void characters_are_looked_up(void)
 static void hints_are_given(void)
 {
     nearest near = nearest_for("TargetAET"), far = nearest_for("Xyzzy");
-    nearest_look(&near, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
-    nearest_look(&far, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
+    nearest_search(&near, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
+    nearest_search(&far, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
     CHECK(near.name && strcmp(near.name, "TargetAet") == 0 && !far.name);
 }
 

@@ -12,7 +12,7 @@
 #include "orthanc/worklist_tags.h"
 #include "request/call.h"
 
-/* ---- how they look ---- */
+/* ---- formats ---- */
 
 answers_form answers_read_form(lua_State *L, int index, const char *function, bool simplify,
                                bool brief)
@@ -43,16 +43,19 @@ const char *answers_read_format(lua_State *L, int index, const char *function)
     return parameters[answers_read_form(L, index, function, o.simplify, o.brief)];
 }
 
-/* ---- what may be missing ---- */
+/* ---- lost characters ---- */
 
+/* What the answers show of characters that the server has lost. */
 typedef struct loss {
-    const orthanc_encoding *encoding; /* the server's, as the answers say it; NULL = not seen */
-    bool texts;                       /* there are names or descriptions */
-    lua_Integer signs, first, last;   /* answers whose texts look as if letters were missing */
-    char where[64];                   /* the tag of the first */
+    const orthanc_encoding
+        *encoding;           /* the server's, which the answers name; NULL = not seen yet */
+    bool texts;              /* some answer has a name or description */
+    lua_Integer signs;       /* number of answers whose texts look emptied */
+    lua_Integer first, last; /* the first and the last such answer */
+    char where[64];          /* the tag of the first sign */
 } loss;
 
-/* The name of a key, in whichever format. */
+/* The name of a key in any format. */
 static const char *key_name(const char *key)
 {
     uint32_t tag;
@@ -60,6 +63,7 @@ static const char *key_name(const char *key)
     return name ? name : key;
 }
 
+/* Whether the key is a name or a description. */
 static bool is_text_key(const char *key)
 {
     static const char *const words[] = { "Name", "Description", "Comment", "Physician", "Person" };
@@ -70,7 +74,7 @@ static bool is_text_key(const char *key)
     return false;
 }
 
-/* Delimiters with nothing between them: "^^", "Yamada^Tarou=^=^". */
+/* Whether a person name has delimiters with nothing between them: "^^", "Yamada^Tarou=^=^". */
 static bool looks_emptied(const char *value)
 {
     const char *group = value;
@@ -83,8 +87,9 @@ static bool looks_emptied(const char *value)
     return false;
 }
 
-/* The cheap questions first: there may be ten thousands of answers. */
-static void look_at(loss *l, lua_Integer answer, const char *key, const char *value)
+/* Notes what a member of an answer shows. Cheap tests come first, as there can be ten thousands of
+ * answers. */
+static void inspect(loss *l, lua_Integer answer, const char *key, const char *value)
 {
     bool emptied;
     if (!l->encoding && (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0))
@@ -102,7 +107,7 @@ static void look_at(loss *l, lua_Integer answer, const char *key, const char *va
     }
 }
 
-/* The value of a tag in whichever format; NULL when it is no string. */
+/* The text of the value at index, in any format; NULL when it is no string. */
 static const char *value_of(lua_State *L, int value)
 {
     const char *text = NULL;
@@ -110,13 +115,13 @@ static const char *value_of(lua_State *L, int value)
         return lua_tostring(L, value);
     if (lua_istable(L, value)) {
         if (lua_getfield(L, value, "Value") == LUA_TSTRING)
-            text = lua_tostring(L, -1); /* the table keeps it */
+            text = lua_tostring(L, -1); /* the table keeps it alive */
         lua_pop(L, 1);
     }
     return text;
 }
 
-/* Removes the pair on the top, whose value is null, from the table at index; leaves both. */
+/* Removes the member on the top (key, value) from the table at index. Leaves both on the stack. */
 static void remove_pair(lua_State *L, int table)
 {
     lua_pushvalue(L, -2);
@@ -124,7 +129,7 @@ static void remove_pair(lua_State *L, int table)
     lua_rawset(L, table); /* an existing key may be cleared during a traversal */
 }
 
-/* The same of all nulls of the table on the top. */
+/* Removes every member of the table on the top that is null. */
 static void remove_nulls(lua_State *L)
 {
     int t = lua_gettop(L);
@@ -135,8 +140,8 @@ static void remove_nulls(lua_State *L)
 
 static void tidy_one(lua_State *L, lua_Integer number, loss *l);
 
-/* The value on the top is a table: the items of a sequence, as worklists have them, or
- * {Name =, Type =, Value =} of what is no string. */
+/* Tidies the table on the top: a list of items of a sequence (worklists have these), or a value as
+ * {Name =, Type =, Value =}. */
 static void tidy_table(lua_State *L, lua_Integer number, loss *l)
 {
     int items = lua_gettop(L);
@@ -151,16 +156,16 @@ static void tidy_table(lua_State *L, lua_Integer number, loss *l)
             lua_pop(L, 1);
 }
 
-/* One answer, or an item of one of its sequences, is on the top, and popped. */
+/* Pops the answer, or the item of a sequence, on the top, and tidies it. */
 static void tidy_one(lua_State *L, lua_Integer number, loss *l)
 {
     int answer = lua_gettop(L), key = answer + 1, value = answer + 2;
     for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, key)) {
         const char *text = value_of(L, value);
         if (lua_type(L, key) != LUA_TSTRING)
-            continue; /* no answer, whatever it is; and lua_next wants its key as it is */
+            continue; /* not a tag; and lua_next needs its key unchanged */
         if (text)
-            look_at(l, number, lua_tostring(L, key), text);
+            inspect(l, number, lua_tostring(L, key), text);
         else if (lua_istable(L, value))
             tidy_table(L, number, l);
         else if (json_mark_is_null(L, value))

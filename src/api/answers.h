@@ -1,4 +1,4 @@
-/* api/answers.h - the answers of a query, as the server keeps them. */
+/* api/answers.h - the answers of a query, which the server keeps. */
 #ifndef API_ANSWERS_H
 #define API_ANSWERS_H
 
@@ -20,25 +20,25 @@ extern const option answers_format_rows[];
 
 typedef enum answers_form { ANSWERS_SIMPLIFIED, ANSWERS_SHORT, ANSWERS_FULL } answers_form;
 
-/* Reads a format, {simplify =, short =}, at index (nil = simplified) into the query string that
- * asks for it. [-0, +0, v] */
+/* Reads the format {simplify =, short =} at index (nil = simplified). Returns the query string that
+ * asks the server for it. [-0, +0, v] */
 const char *answers_read_format(lua_State *L, int index, const char *function);
 
-/* Which form these two options mean, once they are read from the table at index (or nil), among
- * others. Throws when both are true. [-0, +0, v] */
+/* The form that the options simplify and short mean, which were read from the table at index (or nil).
+ * Throws when both are true. [-0, +0, v] */
 answers_form answers_read_form(lua_State *L, int index, const char *function, bool simplify,
                                bool brief);
 
-/* Puts the list of answers on the top in order: nulls are removed, inside sequences too. Pushes a
- * warning when letters may have been lost on their way through the server, else nil. Returns
- * whether it shows that some were. [-0, +1, m] */
+/* Removes the nulls from the list of answers on the top, and from the sequences in it. Pushes a warning
+ * when characters may have got lost on their way through the server, else nil. Returns whether an
+ * answer shows that some are lost. [-0, +1, m] */
 bool answers_tidy(lua_State *L);
 
 /* Whether the value on the top is a list of answers. [-0, +0, -] */
 bool answers_is_list(lua_State *L);
 
-/* Runs the operation `name` that gives the answers of a query: the list, and a warning when there
- * is one. `return answers_get(…);` */
+/* Runs the operation `name`, whose results are the answers of the query `id`, and a warning when there
+ * is one: `return answers_get(…);` */
 int answers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,
                 const char *format);
 

@@ -132,7 +132,7 @@ static _Noreturn void unknown_server(lua_State *L, int servers, const char *file
     nearest h = nearest_for(name);
     for (lua_pushnil(L); lua_next(L, servers); lua_pop(L, 1)) {
         const char *row[] = { lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : NULL, NULL };
-        nearest_look(&h, row, sizeof *row);
+        nearest_search(&h, row, sizeof *row);
     }
     if (h.name)
         error_usage(L, "connect: there is no server '%s' in %s; did you mean '%s'?", name, file,

@@ -176,9 +176,9 @@ static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
 static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 {
     const modalua_config *config = host_config(L);
-    const char *crooked = orthanc_crooked(http_server_path(c->server));
-    if (crooked)
-        guard_check(L, lp, "connect", crooked);
+    const char *fault = orthanc_path_fault(http_server_path(c->server));
+    if (fault)
+        guard_check(L, lp, "connect", fault);
     lua_pushfstring(L, "%s %s", config->url ? config->url : "",
                     config->servers ? config->servers : "");
     if (!is_allowed(L, lp, c->server))
@@ -194,7 +194,7 @@ static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
 static void add_header(lua_State *L, const loop *lp, http_server *s)
 {
     const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
-    if (lp->sandboxed && !orthanc_is_plain_header(name))
+    if (lp->sandboxed && !orthanc_is_harmless_header(name))
         guard_check(L, lp, "connect",
                     lua_pushfstring(L,
                                     "a sandboxed script cannot set the header '%s': it can "

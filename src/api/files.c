@@ -101,7 +101,7 @@ static int failed(lua_State *L, const file_call *f)
 static void read_options(lua_State *L, file_call *f, int index, const option *rows)
 {
     call_read_wait(L, index, &f->call, rows);
-    f->call.request.silence = f->call.client->timeout;
+    f->call.request.stall_timeout = f->call.client->timeout;
 }
 
 /* ---- download ---- */

@@ -46,7 +46,7 @@ enum { SELF = 1, DATA, FORMAT, CALL, BODY };
 int find_find(lua_State *L)
 {
     find_options o = { 0 };
-    filter q = { .function = "find", .normalize = true };
+    find_filter q = { .function = "find", .normalize = true };
     find_call *f;
     call *c;
 
@@ -74,7 +74,7 @@ int find_find(lua_State *L)
     f->facts.level = q.level;
     strcpy(f->facts.modality, c->remote->name);
     f->unknown_name = q.unknown_name;
-    if (q.keeps) {
+    if (q.has_kept) {
         lua_pushboolean(L, 0);
         lua_setfield(L, BODY, "Normalize");
     }

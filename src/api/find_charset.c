@@ -5,13 +5,13 @@
 #include "binding/error.h"
 #include "orthanc/encodings.h"
 
-/* Whether every filter of the query at index fits, those inside sequences too. */
-static bool all_fit(lua_State *L, int query, const orthanc_encoding *e)
+/* Whether the character set has all characters of the query at index, with its sequences. */
+static bool has_all(lua_State *L, int query, const orthanc_encoding *e)
 {
     bool fit = true;
     luaL_checkstack(L, 3, NULL);
     for (lua_pushnil(L); lua_next(L, query); lua_pop(L, 1))
-        fit = fit && (lua_istable(L, -1) ? all_fit(L, lua_gettop(L), e)
+        fit = fit && (lua_istable(L, -1) ? has_all(L, lua_gettop(L), e)
                                          : orthanc_encoding_holds(e, lua_tostring(L, -1)));
     return fit;
 }
@@ -19,13 +19,13 @@ static bool all_fit(lua_State *L, int query, const orthanc_encoding *e)
 bool find_charset_refuse(lua_State *L, const call *c, int query, const char *charset)
 {
     const orthanc_encoding *e = orthanc_encoding_of_dicom(charset);
-    if (e && all_fit(L, query, e))
+    if (e && has_all(L, query, e))
         return false;
-    call_fail(
-        L, c, "refused", NULL,
-        "letters of the filters cannot be shown to exist in SpecificCharacterSet = '%s'; leave it "
-        "out, or use 'ISO_IR 192' (UTF-8)",
-        charset);
+    call_fail(L, c, "refused", NULL,
+              "the filters have characters that SpecificCharacterSet = '%s' may not have; leave it "
+              "out, or "
+              "use 'ISO_IR 192' (UTF-8)",
+              charset);
     return true;
 }
 
@@ -52,7 +52,7 @@ static int find_charset_on_encoding(lua_State *L, call *c)
     call_push_data(L, c);
     lua_getfield(L, data, "body");
     lua_getfield(L, -1, "Query");
-    chosen = own && own->dicom && all_fit(L, query, own) ? own : orthanc_encoding_named("Utf8");
+    chosen = own && own->dicom && has_all(L, query, own) ? own : orthanc_encoding_named("Utf8");
     lua_pushstring(L, chosen->dicom);
     lua_setfield(L, query, "0008,0005");
     if (!own && !lua_isnil(L, data - 1)) {

@@ -1,6 +1,6 @@
-/* api/find_charset.h - letters beyond ASCII in the filters of a C-FIND. Orthanc takes out those that its
- * DefaultEncoding lacks, and the search becomes broader, unless the query says in which character
- * set it is to be sent: DICOM PS3.3 C.12.1.1.2. */
+/* api/find_charset.h - the character set of the filters of a C-FIND. Orthanc removes characters that
+ * its DefaultEncoding does not have, which makes the search broader, unless the query names the
+ * character set to send it in: DICOM PS3.3 C.12.1.1.2. */
 #ifndef API_FIND_CHARSET_H
 #define API_FIND_CHARSET_H
 
@@ -9,15 +9,15 @@
 
 #include "request/call.h"
 
-/* A character set that the caller chose, and that cannot hold the filters of the query at index,
- * saves nothing. True: it is so, and nil and an error are pushed. [-0, +(0|2), m] */
+/* Whether the character set that the caller chose may not have all characters of the query at index.
+ * nil and an error are pushed then. [-0, +(0|2), m] */
 bool find_charset_refuse(lua_State *L, const call *c, int query, const char *charset);
 
-/* For steps: says in data.body.Query, whose filters are not ASCII, the character set that they are
- * to be sent in, the server's own or UTF-8, then goes on with `next`. */
+/* For steps: adds a character set to data.body.Query, which is not ASCII: the server's own one or
+ * UTF-8. Then goes on with `next`. */
 int find_charset_choose(lua_State *L, call *c, call_step next);
 
-/* Puts what find_charset_choose has to tell before the warning on the top, which may be nil.
+/* For steps: adds what find_charset_choose has to report to the warning on the top, which may be nil.
  * [-0, +0, m] */
 void find_charset_add_note(lua_State *L, const call *c);
 

@@ -4,6 +4,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "base/nearest.h"
 #include "binding/error.h"
 #include "binding/options.h"
@@ -24,8 +25,8 @@ bool find_filter_is_universal(const char *value)
     return value[strspn(value, " *")] == '\0';
 }
 
-/* Without a letter or a digit nothing is said that a value could fail to match: "", "*", "?", "-",
- * "*^*". */
+/* Whether a value can fail to match. Values without a letter and a digit match everything: "", "*",
+ * "?", "-", "*^*". */
 static bool narrows(const char *value)
 {
     for (; *value; value++)
@@ -34,22 +35,23 @@ static bool narrows(const char *value)
     return false;
 }
 
-/* Whether this filter says something at this level. */
-static bool counts_at(uint32_t tag, orthanc_level level)
+/* Whether a filter by this tag narrows a search of this level. */
+static bool narrows_at(uint32_t tag, orthanc_level level)
 {
     return tag != SPECIFIC_CHARACTER_SET && tag != QUERY_RETRIEVE_LEVEL && tag != TIMEZONE_OFFSET &&
            orthanc_tag_kept(tag, level);
 }
 
-/* The value on the top as a string: numbers are written out. */
-static const char *check_value(lua_State *L, const filter *f, const char *key, size_t *size)
+/* Pushes the value on the top as a string. Throws when it is neither a string nor an integer.
+ * [-0, +1, v] */
+static const char *push_value(lua_State *L, const find_filter *f, const char *key, size_t *size)
 {
     int type = lua_type(L, -1);
     if (type == LUA_TNUMBER && lua_isinteger(L, -1))
-        return luaL_tolstring(L, -1, size); /* a copy: lua_next wants the value as it is */
+        return luaL_tolstring(L, -1, size); /* a copy: lua_next needs the value unchanged */
     if (type == LUA_TTABLE)
         error_usage(L,
-                    "%s: the filter '%s' is a table; only worklists can be searched by sequences",
+                    "%s: the filter '%s' is a table; only worklists can be searched by a sequence",
                     f->function, key);
     if (type != LUA_TSTRING)
         error_usage(L, "%s: the filter '%s' must be a string (a %s was given)", f->function, key,
@@ -58,40 +60,24 @@ static const char *check_value(lua_State *L, const filter *f, const char *key, s
     return lua_tolstring(L, -1, size);
 }
 
-/* Orthanc cuts a value at a NUL, which makes the filter another one; other control characters have
- * no place in one either. */
-static bool has_control(const char *value, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        if (iscntrl((unsigned char)value[i]))
-            return true;
-    return false;
-}
-
-/* A list with nothing between two '\\': what that matches, the remote modality alone knows. */
+/* Whether a list has nothing between two '\\', or before the first, or behind the last. Modalities
+ * disagree on what that matches. */
 static bool has_empty_element(const char *value)
 {
     size_t n = strlen(value);
     return strstr(value, "\\\\") || (n > 0 && (value[0] == '\\' || value[n - 1] == '\\'));
 }
 
-bool find_filter_is_ascii(const char *value)
+/* Orthanc cuts a value at a NUL, so that it is another filter. */
+bool find_filter_is_invalid(lua_State *L, const char *key, const char *value, size_t size,
+                            bool allow_empty_elements)
 {
-    for (; *value; value++)
-        if ((unsigned char)*value > 127)
-            return false;
-    return true;
-}
-
-bool find_filter_is_bad(lua_State *L, const char *key, const char *value, size_t size,
-                        bool may_have_gaps)
-{
-    if (has_control(value, size)) {
+    if (ascii_has_control(value, size)) {
         lua_pushfstring(L, "the filter %s holds a control character, which would cut or change it",
                         key);
         return true;
     }
-    if (!may_have_gaps && has_empty_element(value)) {
+    if (!allow_empty_elements && has_empty_element(value)) {
         lua_pushfstring(L, "the filter %s = '%s' is a list with an empty element", key, value);
         return true;
     }
@@ -100,12 +86,13 @@ bool find_filter_is_bad(lua_State *L, const char *key, const char *value, size_t
 
 /* ---- keys ---- */
 
-typedef struct one {
+/* One member of the Query. */
+typedef struct pair {
     const char *key, *value;
     uint32_t tag;
-    bool known;                  /* the tag is */
-    char text[ORTHANC_TAG_TEXT]; /* its number */
-} one;
+    bool known;                  /* `tag` is known */
+    char text[ORTHANC_TAG_TEXT]; /* the tag as gggg,eeee */
+} pair;
 
 void find_filter_check_keep(lua_State *L, int keep, const char *function)
 {
@@ -118,7 +105,7 @@ void find_filter_check_keep(lua_State *L, int keep, const char *function)
     }
 }
 
-bool find_filter_is_to_keep(lua_State *L, int keep, const char *key, const uint32_t *tag)
+bool find_filter_is_kept(lua_State *L, int keep, const char *key, const uint32_t *tag)
 {
     bool found = false;
     lua_Integer n = keep ? luaL_len(L, keep) : 0;
@@ -145,109 +132,111 @@ void find_filter_check_twice(lua_State *L, const char *function, int seen, const
 }
 
 /* Pushes why a filter that Orthanc would ignore is not sent, and what to do instead. */
-static void push_refusal(lua_State *L, const filter *f, const one *o)
+static void push_refusal(lua_State *L, const find_filter *f, const pair *p)
 {
-    const char *advice = o->known ? orthanc_tag_advice(o->tag, f->level) : NULL;
-    const orthanc_tag *row = o->known ? orthanc_tag_row(o->tag) : NULL;
-    nearest n = nearest_for(o->key);
+    const char *advice = p->known ? orthanc_tag_advice(p->tag, f->level) : NULL;
+    const orthanc_tag *row = p->known ? orthanc_tag_row(p->tag) : NULL;
+    nearest n = nearest_for(p->key);
     if (row && row->sequence)
-        lua_pushfstring(L, "%s is a sequence", o->key);
+        lua_pushfstring(L, "%s is a sequence", p->key);
     else
-        lua_pushfstring(L, "%s is not a %s-level attribute", o->key, orthanc_level_name(f->level));
+        lua_pushfstring(L, "%s is not a %s-level attribute", p->key, orthanc_level_name(f->level));
     lua_pushliteral(L, ": Orthanc would ignore this filter and return more than asked. ");
-    if (!o->known)
-        nearest_look(&n, orthanc_tags, sizeof *orthanc_tags);
+    if (!p->known)
+        nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
     if (advice)
         lua_pushfstring(L, "%c%s.", toupper((unsigned char)advice[0]), advice + 1);
-    else if (!o->known && n.name)
+    else if (!p->known && n.name)
         lua_pushfstring(L, "Did you mean %s?", n.name);
     else
-        lua_pushfstring(L, "If the modality matches by it, add keep = { \"%s\" }.", o->key);
+        lua_pushfstring(L, "If the modality matches by it, add keep = { \"%s\" }.", p->key);
     lua_concat(L, 3);
 }
 
-static void send(lua_State *L, const filter *f, const one *o)
+/* Adds the pair to the query to send. */
+static void send(lua_State *L, const find_filter *f, const pair *p)
 {
-    lua_pushstring(L, o->value);
-    lua_setfield(L, f->sent, o->known ? o->text : o->key);
+    lua_pushstring(L, p->value);
+    lua_setfield(L, f->sent, p->known ? p->text : p->key);
 }
 
-/* A key that the level does not keep. False: a message is pushed. */
-static bool drop(lua_State *L, filter *f, const one *o)
+/* A key that the level does not keep: a filter is refused, a return key is only not sent. False: a
+ * message is pushed. */
+static bool drop(lua_State *L, find_filter *f, const pair *p)
 {
-    if (!find_filter_is_universal(o->value)) {
-        push_refusal(L, f, o);
+    if (!find_filter_is_universal(p->value)) {
+        push_refusal(L, f, p);
         return false;
     }
-    if (!o->known && !f->keep) {
+    if (!p->known && !f->keep) {
         f->unknown_name = true;
-        send(L, f, o); /* so that the server, which drops it too, says when it is misspelt */
+        send(L, f, p); /* the server removes it too, but first says when the name is unknown */
     }
-    lua_pushstring(L, o->key);
+    lua_pushstring(L, p->key);
     lua_seti(L, f->dropped, luaL_len(L, f->dropped) + 1);
     return true;
 }
 
-/* False: a message is pushed. */
-static bool take(lua_State *L, filter *f, const one *o)
+/* Sends, drops or refuses the pair. False: a message is pushed. */
+static bool decide(lua_State *L, find_filter *f, const pair *p)
 {
-    bool kept = o->known && orthanc_tag_kept(o->tag, f->level);
-    if (o->tag == QUERY_RETRIEVE_LEVEL) {
-        if (find_filter_is_universal(o->value) || orthanc_level_of(o->value) == f->level)
+    bool kept = p->known && orthanc_tag_kept(p->tag, f->level);
+    if (p->tag == QUERY_RETRIEVE_LEVEL) {
+        if (find_filter_is_universal(p->value) || orthanc_level_of(p->value) == f->level)
             return true; /* Orthanc writes it */
-        lua_pushfstring(L, "QueryRetrieveLevel = '%s' contradicts Level = \"%s\"", o->value,
+        lua_pushfstring(L, "QueryRetrieveLevel = '%s' contradicts Level = \"%s\"", p->value,
                         orthanc_level_name(f->level));
         return false;
     }
-    if (o->tag == SPECIFIC_CHARACTER_SET && *o->value)
-        f->charset = o->value;
-    if (narrows(o->value) && counts_at(o->tag, f->level))
+    if (p->tag == SPECIFIC_CHARACTER_SET && *p->value)
+        f->charset = p->value;
+    if (narrows(p->value) && narrows_at(p->tag, f->level))
         f->broad = false;
-    f->ascii = f->ascii && find_filter_is_ascii(o->value);
+    f->ascii = f->ascii && ascii_is_all(p->value, strlen(p->value));
     if (kept || !f->normalize) {
-        send(L, f, o);
+        send(L, f, p);
         return true;
     }
-    if (find_filter_is_to_keep(L, f->keep, o->key, o->known ? &o->tag : NULL)) {
-        f->keeps = true;
-        send(L, f, o);
+    if (find_filter_is_kept(L, f->keep, p->key, p->known ? &p->tag : NULL)) {
+        f->has_kept = true;
+        send(L, f, p);
         return true;
     }
-    return drop(L, f, o);
+    return drop(L, f, p);
 }
 
-/* The key is one below the top, the value on it. False: a message is on the top. */
-static bool read_pair(lua_State *L, filter *f, int seen)
+/* Reads the key below the top and its value on the top. False: a message is on the top. */
+static bool read_member(lua_State *L, find_filter *f, int seen)
 {
-    one o = { .tag = 0 };
+    pair p = { .tag = 0 };
     size_t size;
     if (lua_type(L, -2) != LUA_TSTRING)
         error_usage(L, "%s: the keys of Query must be tags (a %s was given)", f->function,
                     luaL_typename(L, -2));
-    o.key = lua_tostring(L, -2);
-    o.value = check_value(L, f, o.key, &size);
-    o.known = orthanc_tag_parse(o.key, &o.tag);
-    if (o.known)
-        orthanc_tag_write(o.tag, o.text);
-    if (!o.known)
-        f->name = o.key;
-    else if (!orthanc_tag_row(o.tag) && (o.tag >> 16) % 2 == 0) /* private tags have no names */
-        f->number = o.key;
-    find_filter_check_twice(L, f->function, seen, o.known ? o.text : o.key, o.key);
-    if (find_filter_is_bad(L, o.key, o.value, size, o.tag == SPECIFIC_CHARACTER_SET))
+    p.key = lua_tostring(L, -2);
+    p.value = push_value(L, f, p.key, &size);
+    p.known = orthanc_tag_parse(p.key, &p.tag);
+    if (p.known)
+        orthanc_tag_write(p.tag, p.text);
+    if (!p.known)
+        f->unlisted_name = p.key;
+    else if (!orthanc_tag_row(p.tag) && (p.tag >> 16) % 2 == 0) /* private tags have no names */
+        f->unlisted_number = p.key;
+    find_filter_check_twice(L, f->function, seen, p.known ? p.text : p.key, p.key);
+    if (find_filter_is_invalid(L, p.key, p.value, size, p.tag == SPECIFIC_CHARACTER_SET))
         return false;
-    return take(L, f, &o);
+    return decide(L, f, &p);
 }
 
 void find_filter_push_ambiguity(lua_State *L, const char *name, const char *number)
 {
     lua_pushfstring(L,
-                    "'%s' and '%s' may be the same tag, and one of them would be lost: write both "
-                    "as gggg,eeee",
+                    "'%s' and '%s' may be the same tag, and then one of them would be lost: write "
+                    "both as gggg,eeee",
                     name, number);
 }
 
-bool find_filter_check(lua_State *L, filter *f)
+bool find_filter_check(lua_State *L, find_filter *f)
 {
     int seen;
     find_filter_check_keep(L, f->keep, f->function);
@@ -258,20 +247,20 @@ bool find_filter_check(lua_State *L, filter *f)
     lua_newtable(L);
     seen = lua_gettop(L);
     f->broad = f->ascii = true;
-    f->keeps = f->unknown_name = false;
-    f->charset = f->name = f->number = NULL;
+    f->has_kept = f->unknown_name = false;
+    f->charset = f->unlisted_name = f->unlisted_number = NULL;
     if (f->query)
         options_check_plain(L, f->query, f->function, "Query");
     if (f->query)
         for (lua_pushnil(L); lua_next(L, f->query); lua_settop(L, seen + 1))
-            if (!read_pair(L, f, seen)) {
+            if (!read_member(L, f, seen)) {
                 lua_replace(L, f->sent);
                 lua_settop(L, f->sent);
                 return false;
             }
     lua_settop(L, f->dropped);
-    if (f->name && f->number && (!f->normalize || f->keep)) {
-        find_filter_push_ambiguity(L, f->name, f->number);
+    if (f->unlisted_name && f->unlisted_number && (!f->normalize || f->keep)) {
+        find_filter_push_ambiguity(L, f->unlisted_name, f->unlisted_number);
         lua_replace(L, f->sent);
         lua_settop(L, f->sent);
         return false;
@@ -279,8 +268,8 @@ bool find_filter_check(lua_State *L, filter *f)
     return true;
 }
 
-/* Whether something of the value reaches the modality for sure: an ASCII letter or digit, or what
- * the query's character set (NULL = it says none) holds. */
+/* Whether some of the value is certain to reach the modality: a letter or digit of ASCII, or characters
+ * that the query's character set (NULL = it names none) has. */
 static bool arrives(const char *value, const orthanc_encoding *charset)
 {
     for (const char *c = value; *c; c++)
@@ -300,7 +289,7 @@ bool find_filter_is_broad(lua_State *L, int index, orthanc_level level)
     for (lua_pushnil(L); broad && lua_next(L, index); lua_pop(L, 1)) {
         uint32_t tag;
         if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING &&
-            orthanc_tag_parse(lua_tostring(L, -2), &tag) && counts_at(tag, level) &&
+            orthanc_tag_parse(lua_tostring(L, -2), &tag) && narrows_at(tag, level) &&
             arrives(lua_tostring(L, -1), charset))
             broad = false;
     }

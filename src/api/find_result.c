@@ -10,13 +10,13 @@
 
 #define FOUND_TYPE "modalua.Found"
 
-/* Its address is the key, in the metatable of what find gave, of a table of what is known of it:
- * broad, level, lossy, modality, count, client, id; closed in the end. */
+/* Its address is a key in the metatable of each result: a table with broad, level, lossy, modality,
+ * count, client, id, and at the end closed. */
 static const char facts_key;
 
 /* ---- what a client remembers ----
  *
- * CLIENT_QUERIES: from the identifier of a query to what find gave, for as long as that is alive.
+ * CLIENT_QUERIES: from the identifier of a query to the result of find, for as long as that is alive.
  * CLIENT_ANSWERS: from an answer to the name of its modality, for as long as the answer is alive. */
 
 /* Pushes that table, which the first call makes. `mode`: its keys ("k") or values ("v") are weak. */
@@ -35,16 +35,17 @@ static void push_weak_table(lua_State *L, int client_index, int value, const cha
     lua_setiuservalue(L, client_index, value);
 }
 
-/* ---- names of queries ---- */
+/* ---- the query that a value names ---- */
 
 query_handle *find_result_check_query(lua_State *L, int index)
 {
-    query_handle *q = luaL_checkudata(L, index, LFOUND_QUERY);
+    query_handle *q = luaL_checkudata(L, index, QUERY_TYPE);
     luaL_argcheck(L, !q->closed, index, "attempt to use a closed query");
     return q;
 }
 
-/* Pushes the facts of what find gave; false, and pushes nothing, when it is something else. */
+/* Pushes the facts of the result of find at index. False: it is something else, and nothing is pushed.
+ * [-0, +(0|1), -] */
 static bool push_facts(lua_State *L, int index)
 {
     if (!lua_istable(L, index) || !lua_getmetatable(L, index))
@@ -61,7 +62,7 @@ void find_result_identify(lua_State *L, int index, const char *function, char id
 {
     int top = lua_gettop(L);
     const char *text;
-    const query_handle *q = luaL_testudata(L, index, LFOUND_QUERY);
+    const query_handle *q = luaL_testudata(L, index, QUERY_TYPE);
     if (q) {
         strcpy(id, find_result_check_query(L, index)->id);
         return;
@@ -77,11 +78,11 @@ void find_result_identify(lua_State *L, int index, const char *function, char id
     }
     text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
     if (!text)
-        error_usage(L,
-                    "%s: a query is expected: its ID, what find gave, or a Query (a %s was given)",
-                    function, luaL_typename(L, index));
+        error_usage(
+            L, "%s: a query is expected: its ID, a result of find, or a Query (a %s was given)",
+            function, luaL_typename(L, index));
     if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
-        error_usage(L, "%s: '%s' is no identifier of a query", function, text);
+        error_usage(L, "%s: '%s' is not the ID of a query", function, text);
     strcpy(id, text);
     lua_settop(L, top);
 }
@@ -118,7 +119,7 @@ static int close_advance(lua_State *L, op *o)
     return results;
 }
 
-/* Pushes the exchange DELETE /queries/{id} of the client at index. */
+/* DELETE /queries/{id} */
 single_request *find_result_push_close(lua_State *L, loop *lp, int client_index, const char *id)
 {
     const client *c = client_check(L, client_index);
@@ -129,8 +130,6 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
     return x;
 }
 
-/* As the end of a scope: nobody waits for it, and it is sent also when the task is being
- * cancelled. */
 int find_result_close_later(lua_State *L, loop *lp, int client_index, const char *id)
 {
     single_request *x = find_result_push_close(L, lp, client_index, id);
@@ -138,12 +137,13 @@ int find_result_close_later(lua_State *L, loop *lp, int client_index, const char
     return 0;
 }
 
-/* Marks what find gave, at 1, as closed. False: it was already. Pushes its client and its id. */
-static bool close_found(lua_State *L)
+/* Marks the result at index 1 as closed, and pushes its facts, client and ID. False: it was closed
+ * already. */
+static bool mark_closed(lua_State *L)
 {
     lua_settop(L, 1);
     if (!push_facts(L, 1))
-        luaL_argexpected(L, false, 1, "what find gave");
+        luaL_argexpected(L, false, 1, "result of find");
     lua_getfield(L, 2, "client");
     lua_getfield(L, 2, "id");
     lua_getfield(L, 2, "closed");
@@ -155,27 +155,27 @@ static bool close_found(lua_State *L)
     return true;
 }
 
-static int l_found_close(lua_State *L)
+static int find_result_close(lua_State *L)
 {
-    if (!close_found(L)) {
+    if (!mark_closed(L)) {
         lua_pushboolean(L, 1);
         return 1;
     }
     return op_run(L, &find_result_push_close(L, doc_loop(L), 3, lua_tostring(L, 4))->op);
 }
 
-static int l_found_scope(lua_State *L)
+static int find_result_scope(lua_State *L)
 {
-    return close_found(L) ? find_result_close_later(L, doc_loop(L), 3, lua_tostring(L, 4)) : 0;
+    return mark_closed(L) ? find_result_close_later(L, doc_loop(L), 3, lua_tostring(L, 4)) : 0;
 }
 
-/* ---- what find gives ---- */
+/* ---- the result ---- */
 
-static int l_found_tostring(lua_State *L)
+static int find_result_tostring(lua_State *L)
 {
     lua_settop(L, 1);
     if (!push_facts(L, 1))
-        luaL_argexpected(L, false, 1, "what find gave");
+        luaL_argexpected(L, false, 1, "result of find");
     lua_getfield(L, 2, "id");
     lua_getfield(L, 2, "count");
     lua_getfield(L, 2, "closed");
@@ -186,7 +186,7 @@ static int l_found_tostring(lua_State *L)
 
 static const doc_row found_methods[] = {
     { .name = "close",
-      .function = l_found_close,
+      .function = find_result_close,
       .signature = "found:close() -> true | nil, err",
       .help = "Removes the query from the server, which needs some kilobytes for each answer. A "
               "<close> variable does this at the end of its scope.",
@@ -194,13 +194,14 @@ static const doc_row found_methods[] = {
     { .name = NULL }
 };
 
+/* Sets table[name] to the value at index. */
 static void set_value(lua_State *L, int table, const char *name, int value)
 {
     lua_pushvalue(L, value);
     lua_setfield(L, table, name);
 }
 
-/* Pushes a table of what is known, for the metatable. */
+/* Pushes the table of facts for the metatable. */
 static void push_new_facts(lua_State *L, int client_index, const char *id, const query_facts *facts)
 {
     lua_createtable(L, 0, 8);
@@ -223,7 +224,7 @@ void find_result_push(lua_State *L, int client_index, const char *id, const quer
                       int answers, int dropped, int warning)
 {
     int found, meta, fields;
-    luaL_checkstack(L, 16, "what find gave");
+    luaL_checkstack(L, 16, "result of find");
     lua_createtable(L, 0, 2);
     found = lua_gettop(L);
     lua_pushstring(L, id);
@@ -232,7 +233,7 @@ void find_result_push(lua_State *L, int client_index, const char *id, const quer
 
     lua_createtable(L, 0, 8);
     meta = lua_gettop(L);
-    luaL_getmetatable(L, FOUND_TYPE); /* what all of them share */
+    luaL_getmetatable(L, FOUND_TYPE); /* the members that every metatable has */
     for (lua_pushnil(L); lua_next(L, meta + 1);) {
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
@@ -290,13 +291,13 @@ void find_result_open(lua_State *L, loop *lp)
 {
     lua_newtable(L);
     doc_register(L, lp, found_methods);
-    luaL_newmetatable(L, FOUND_TYPE); /* what the metatables of all have */
+    luaL_newmetatable(L, FOUND_TYPE); /* a model: each result has a metatable of its own */
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pushlightuserdata(L, lp);
-    lua_pushcclosure(L, l_found_scope, 1);
+    lua_pushcclosure(L, find_result_scope, 1);
     lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, l_found_tostring);
+    lua_pushcfunction(L, find_result_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_insert(L, -2);
     lua_setfield(L, -2, "__index");

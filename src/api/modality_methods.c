@@ -7,7 +7,7 @@
 #include "api/find.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
-#include "api/native_requests.h"
+#include "api/native_steps.h"
 #include "api/remote.h"
 #include "api/move.h"
 #include "api/worklist.h"
@@ -162,7 +162,7 @@ static const doc_row methods[] = {
       .help = "Changes the given settings of the modality on the server, and keeps the others. "
               "Returns the settings that the server then has; a setting that it did not take is an "
               "error. The note says when the server may forget the change.",
-      .options = { { "settings", native_requests_settings_rows, &orthanc_modality_settings } },
+      .options = { { "settings", native_steps_settings_rows, &orthanc_modality_settings } },
       .example = "assert(orthanc:modality(\"ct\"):configure { AET = \"CT1\", Host = \"10.0.0.7\", "
                  "Port = 104, create = true })\n"
                  "assert(orthanc:modality(\"ct\"):configure { Timeout = 20 })" },

@@ -108,7 +108,7 @@ static int fail_unknown(lua_State *L, const call *c, int modalities, const char 
     for (lua_pushnil(L); lua_next(L, modalities); lua_pop(L, 1))
         if (lua_type(L, -2) == LUA_TSTRING) {
             const char *rows[] = { lua_tostring(L, -2), NULL }; /* the table keeps it alive */
-            nearest_look(&n, rows, sizeof rows[0]);
+            nearest_search(&n, rows, sizeof rows[0]);
         }
     return call_fail(L, c, "orthanc", "unknown_modality",
                      "the server knows no modality '%s' to send to%s%s%s", name,

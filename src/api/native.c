@@ -2,11 +2,10 @@
 
 #include <lauxlib.h>
 
-#include "api/commitment.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
-#include "api/native_requests.h"
+#include "api/native_steps.h"
 #include "api/remote.h"
 #include "base/text_width.h"
 #include "binding/error.h"
@@ -76,50 +75,6 @@ static const luaL_Reg functions[] = {
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
 
-    /* ---- requests (api/native_requests.h says what an operation is) ---- */
-
-    /* request(operation, method, path, work [, body]) -> value | nil, err. Sends one request. work is
-     * "local", "change", "echo" or "remote" (call_work in request/call.h); body is a table. */
-    { "request", native_requests_request },
-    /* at_least(operation, version) -> boolean | nil, err. Whether the server has that version, such
-     * as "1.12.5", or a later one. */
-    { "at_least", native_requests_at_least },
-    /* poll_delay(operation, begun, least, most) -> seconds. call_poll_delay in request/call.h. */
-    { "poll_delay", native_requests_poll_delay },
-    /* is_transient(operation, err, heard) -> boolean. call_is_transient in request/call.h. */
-    { "is_transient", native_requests_is_transient },
-    /* check_version(operation, newest [, version, what]) -> true | nil, err. An error of code
-     * "unsupported" when the server does not have what came with that version, or does not know the
-     * newest key (of `options`, or nil). */
-    { "check_version", native_requests_check_version },
-    /* failed(operation, kind, code | nil, message) -> nil, err. */
-    { "failed", native_requests_failed },
-    /* options(op, name, given) -> own, body, newest. Reads a table of options, of the kind that is
-     * called `name` in native_requests.c: modalua's own are in `own` (progress as a function, with bar =
-     * true when it is the bar), what is sent is in `body`, and `newest` is the key in it that needs
-     * the newest version, or nil. Throws on unknown names and wrong values. */
-    { "options", native_requests_options },
-    /* keys(name) -> list. The names that Orthanc knows in that kind of table. */
-    { "keys", native_requests_keys },
-    /* body_level(op, body) -> the Level of the body, as Orthanc writes it. Throws when it has none. */
-    { "body_level", native_requests_body_level },
-    /* is_uid(v) -> boolean. */
-    { "is_uid", native_requests_is_uid },
-    /* check_stored(op, v, n) -> true | nil, message. Whether resource number n is an identifier that
-     * Orthanc gives. Throws when it is no string. */
-    { "check_stored", native_requests_check_stored },
-    /* new_commitment(client, uid) -> commitment. */
-    { "new_commitment", commitment_new },
-    /* filter(op, level, query | nil) -> sent | nil, message. The Query as it is sent when nothing
-     * normalizes it. Throws on wrong types. */
-    { "filter", native_requests_filter },
-    /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
-    { "not_indexed", native_requests_not_indexed },
-    /* tidy(v) -> boolean. Whether v is a list; the nulls in its elements are removed. */
-    { "tidy", native_requests_tidy },
-    /* forbid_in_sandbox(op, why). Throws when the script is sandboxed. */
-    { "forbid_in_sandbox", native_requests_forbid_in_sandbox },
-
     /* ---- tasks and time ---- */
 
     /* spawn(f, ...) -> task; sleep(seconds); now() -> seconds: as in modalua.task. */
@@ -173,4 +128,5 @@ void native_open(lua_State *L, loop *lp)
     lua_pushlightuserdata(L, lp);
     luaL_setfuncs(L, functions, 1);
     parts_provide(L, "core.native");
+    parts_provide_later(L, "core.native_steps", native_steps_open, lp);
 }

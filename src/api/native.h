@@ -6,7 +6,8 @@
 
 #include "engine/loop.h"
 
-/* Gives the parts of the Lua half the table "core.native". [-0, +0, m] */
+/* Gives the parts of the Lua half the tables "core.native" and, when one needs it,
+ * "core.native_steps". [-0, +0, m] */
 void native_open(lua_State *L, loop *lp);
 
 #endif

@@ -3,7 +3,7 @@
 #include <lauxlib.h>
 
 #include "api/get_and_store.h"
-#include "api/native_requests.h"
+#include "api/native_steps.h"
 #include "api/remote.h"
 #include "base/clock.h"
 #include "binding/doc.h"
@@ -85,7 +85,7 @@ static const doc_row methods[] = {
           "Changes the given settings of the peer on the server, and keeps the others. Settings "
           "that the server never tells, such as Password, must be given again. Returns the "
           "settings that the server then has; the note says when the server may forget the change.",
-      .options = { { "settings", native_requests_settings_rows, &orthanc_peer_settings } },
+      .options = { { "settings", native_steps_settings_rows, &orthanc_peer_settings } },
       .example = "local ward = orthanc:peer \"ward\"\n"
                  "assert(ward:configure { Url = \"http://10.0.0.9:8042\", Username = \"u\", "
                  "Password = \"p\", create = true })" },

@@ -12,7 +12,7 @@
 
 enum { QUERY_CLIENT = 1 }; /* its user value */
 
-/* ---- what can be asked about it ---- */
+/* ---- the answers, the level and the modality ---- */
 
 static int query_answers(lua_State *L)
 {
@@ -27,7 +27,7 @@ static int query_answers(lua_State *L)
 typedef struct query_call {
     call call;
     char id[ORTHANC_ID_SIZE];
-    const char *part; /* of the path */
+    const char *part; /* the last part of the path: "level" */
 } query_call;
 
 static int query_ask_part(lua_State *L, call *c)
@@ -58,10 +58,12 @@ static int query_modality(lua_State *L)
     return query_ask_about(L, "modality");
 }
 
-/* Marks the Query at 1 as closed. False: it was already. Pushes its client. */
-static bool close_query(lua_State *L)
+/* ---- close ---- */
+
+/* Marks the Query at index 1 as closed, and pushes its client. False: it was closed already. */
+static bool mark_closed(lua_State *L)
 {
-    query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
     bool was_open = !q->closed;
     q->closed = true;
     lua_settop(L, 1);
@@ -71,8 +73,8 @@ static bool close_query(lua_State *L)
 
 static int query_close(lua_State *L)
 {
-    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
-    if (!close_query(L)) {
+    const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
+    if (!mark_closed(L)) {
         lua_pushboolean(L, 1);
         return 1;
     }
@@ -81,9 +83,11 @@ static int query_close(lua_State *L)
 
 static int query_scope(lua_State *L)
 {
-    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
-    return close_query(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
+    const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
+    return mark_closed(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
 }
+
+/* ---- move ---- */
 
 static int query_move(lua_State *L)
 {
@@ -93,9 +97,11 @@ static int query_move(lua_State *L)
     return move_query(L, doc_loop(L), q->id);
 }
 
+/* ---- the object ---- */
+
 static int query_index(lua_State *L)
 {
-    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
+    const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
         lua_pushstring(L, q->id);
         return 1;
@@ -105,8 +111,8 @@ static int query_index(lua_State *L)
 
 static int query_tostring(lua_State *L)
 {
-    const query_handle *q = luaL_checkudata(L, 1, LFOUND_QUERY);
-    lua_pushfstring(L, "%s %s%s", LFOUND_QUERY, q->id, q->closed ? " (closed)" : "");
+    const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
+    lua_pushfstring(L, "%s %s%s", QUERY_TYPE, q->id, q->closed ? " (closed)" : "");
     return 1;
 }
 
@@ -119,7 +125,7 @@ int query_push(lua_State *L, int client_index, int id)
     q = lua_newuserdatauv(L, sizeof *q, QUERY_CLIENT);
     q->closed = false;
     strcpy(q->id, text);
-    luaL_setmetatable(L, LFOUND_QUERY);
+    luaL_setmetatable(L, QUERY_TYPE);
     lua_pushvalue(L, client_index);
     lua_setiuservalue(L, -2, QUERY_CLIENT);
     return 1;
@@ -170,6 +176,6 @@ void query_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);
-    userdata_open(L, lp, LFOUND_QUERY, meta);
+    userdata_open(L, lp, QUERY_TYPE, meta);
     lua_pop(L, 1);
 }

@@ -9,6 +9,7 @@
 #include "api/find_filter.h"
 #include "api/remote.h"
 #include "api/worklist_query.h"
+#include "base/ascii.h"
 #include "base/nearest.h"
 #include "binding/error.h"
 #include "orthanc/tags.h"
@@ -42,8 +43,8 @@ static void explain_unknown(lua_State *L, const call *c)
         nearest h;
         lua_rawgeti(L, names, i);
         h = nearest_for(lua_tostring(L, -1));
-        nearest_look(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
-        nearest_look(&h, orthanc_tags, sizeof *orthanc_tags);
+        nearest_search(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
+        nearest_search(&h, orthanc_tags, sizeof *orthanc_tags);
         lua_pushfstring(L,
                         h.name ? "; modalua does not know %s: did you mean %s?"
                                : "; modalua does not know %s",
@@ -95,7 +96,8 @@ static const char *push_text(lua_State *L, int dataset, const struct exact *e)
 static bool is_exact(const char *wanted, uint32_t tag)
 {
     const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* of days there are ranges */
-    return find_filter_is_ascii(wanted) && wanted[strspn(wanted, " ")] && !strpbrk(wanted, inexact);
+    return ascii_is_all(wanted, strlen(wanted)) && wanted[strspn(wanted, " ")] &&
+           !strpbrk(wanted, inexact);
 }
 
 /* Whether one of the value's elements is what is wanted, or there is none. */

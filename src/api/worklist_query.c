@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/find_filter.h"
+#include "base/ascii.h"
 #include "binding/error.h"
 #include "json/mark.h"
 #include "orthanc/tags.h"
@@ -62,7 +63,7 @@ static void push_advice(lua_State *L, const pair *p)
 static bool counts(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
     if (find_filter_is_universal(p->value) ||
-        find_filter_is_to_keep(L, q->keep, p->key, p->known ? &p->tag : NULL))
+        find_filter_is_kept(L, q->keep, p->key, p->known ? &p->tag : NULL))
         return true;
     if (!p->known)
         return true; /* the server knows the name, or says that it does not */
@@ -93,11 +94,11 @@ static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair 
     if (sequence && size > 0)
         error_usage(L, "%s: %s is a sequence: a list with one table in it, { { … } }", q->function,
                     p->path);
-    if (find_filter_is_bad(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
+    if (find_filter_is_invalid(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
         return false;
     if (!counts(L, q, d, p))
         return false;
-    q->ascii = q->ascii && find_filter_is_ascii(p->value);
+    q->ascii = q->ascii && ascii_is_all(p->value, size);
     if (p->known && p->tag == SPECIFIC_CHARACTER_SET && size > 0 && d->depth == 0)
         q->charset = p->value;
     if (sequence) {

@@ -1,10 +1,10 @@
-/* base/clock.h - the clock of everything here. */
+/* base/clock.h - the clock of all deadlines, timers and durations. */
 #ifndef BASE_CLOCK_H
 #define BASE_CLOCK_H
 
 #include <time.h>
 
-/* Seconds on a monotonic clock. */
+/* Seconds on a monotonic clock; only differences mean something. */
 static inline double clock_now(void)
 {
     struct timespec t;

@@ -4,12 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A reserve lives until every block cut from it has been freed. */
+/* Blocks are taken from its start to its end. It is freed when all of them have been freed. */
 struct memory_reserve {
     memory_reserve *next;
     size_t size;   /* of data */
-    size_t taken;  /* bump pointer */
-    size_t blocks; /* cut from it and not yet freed */
+    size_t taken;  /* bytes of data that blocks have been taken from */
+    size_t blocks; /* that have been taken and not freed */
     _Alignas(max_align_t) unsigned char data[];
 };
 
@@ -45,6 +45,7 @@ static bool reserve_holds(const memory_reserve *r, const void *block)
     return p >= from && p < from + r->size;
 }
 
+/* The reserve that the block was taken from; NULL: none. */
 static memory_reserve *reserve_of(const memory *m, const void *block)
 {
     memory_reserve *r = m->reserves;
@@ -53,10 +54,10 @@ static memory_reserve *reserve_of(const memory *m, const void *block)
     return r;
 }
 
-static void reserve_drop_if_empty(memory *m, memory_reserve *r)
+static void reserve_free_if_empty(memory *m, memory_reserve *r)
 {
     memory_reserve **link = &m->reserves;
-    if (r->blocks > 0 || (m->sheltered && r == m->reserves))
+    if (r->blocks > 0 || (m->uses_reserve && r == m->reserves))
         return;
     while (*link != r)
         link = &(*link)->next;
@@ -64,7 +65,8 @@ static void reserve_drop_if_empty(memory *m, memory_reserve *r)
     m->alloc(m->user, r, sizeof *r + r->size, 0);
 }
 
-static void *reserve_cut(memory *m, size_t size)
+/* A block from the reserve in use; NULL: it has not enough room. */
+static void *reserve_take(memory *m, size_t size)
 {
     const size_t align = _Alignof(max_align_t);
     memory_reserve *r = m->reserves;
@@ -76,7 +78,7 @@ static void *reserve_cut(memory *m, size_t size)
     return r->data + from;
 }
 
-/* Grows, shrinks or frees a block that was cut from a reserve. */
+/* Grows, shrinks or frees a block that was taken from the reserve r. */
 static void *reserve_realloc(memory *m, memory_reserve *r, void *block, size_t old_size,
                              size_t new_size)
 {
@@ -85,14 +87,14 @@ static void *reserve_realloc(memory *m, memory_reserve *r, void *block, size_t o
         return block;
     if (new_size > 0) {
         moved = m->alloc(m->user, NULL, 0, new_size);
-        if (!moved && m->sheltered)
-            moved = reserve_cut(m, new_size);
+        if (!moved && m->uses_reserve)
+            moved = reserve_take(m, new_size);
         if (!moved)
             return NULL;
         memcpy(moved, block, old_size);
     }
     r->blocks--;
-    reserve_drop_if_empty(m, r);
+    reserve_free_if_empty(m, r);
     return moved;
 }
 
@@ -101,9 +103,9 @@ static void *host_realloc(memory *m, void *block, size_t old_size, size_t new_si
     void *moved = m->alloc(m->user, block, old_size, new_size);
     if (moved || new_size == 0)
         return moved;
-    if (!m->sheltered)
+    if (!m->uses_reserve)
         return NULL;
-    moved = reserve_cut(m, new_size);
+    moved = reserve_take(m, new_size);
     if (moved && block) {
         memcpy(moved, block, old_size);
         m->alloc(m->user, block, old_size, 0);
@@ -118,8 +120,8 @@ void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size)
     void *moved;
 
     if (!block)
-        old_size = 0; /* Lua passes a type tag there */
-    if (new_size > old_size && !m->sheltered && new_size - old_size > memory_left(m))
+        old_size = 0; /* Lua passes the type of the new object here */
+    if (new_size > old_size && !m->uses_reserve && new_size - old_size > memory_left(m))
         return NULL;
     if (!block && new_size == 0)
         return NULL;
@@ -145,7 +147,7 @@ void memory_free_string(memory *m, char *text)
         memory_realloc(m, text, strlen(text) + 1, 0);
 }
 
-bool memory_shelter(memory *m, size_t bytes)
+bool memory_begin_reserved(memory *m, size_t bytes)
 {
     memory_reserve *r;
     if (bytes > SIZE_MAX - sizeof *r)
@@ -158,12 +160,12 @@ bool memory_shelter(memory *m, size_t bytes)
     r->taken = 0;
     r->blocks = 0;
     m->reserves = r;
-    m->sheltered = true;
+    m->uses_reserve = true;
     return true;
 }
 
-void memory_unshelter(memory *m)
+void memory_end_reserved(memory *m)
 {
-    m->sheltered = false;
-    reserve_drop_if_empty(m, m->reserves);
+    m->uses_reserve = false;
+    reserve_free_if_empty(m, m->reserves);
 }

@@ -1,7 +1,8 @@
-/* base/memory.h - the memory of one runtime: every byte counted, growth refused beyond a limit.
+/* base/memory.h - the memory account of one runtime: it counts every byte, and refuses growth beyond
+ * the limit.
  *
- * memory_realloc has the signature of a lua_Alloc, so the Lua heap and the bodies of answers draw on
- * one account. Knows no Lua. One thread at a time.
+ * memory_realloc has the signature of lua_Alloc, so that Lua's heap and the bodies of answers are on
+ * the same account. Knows no Lua. One thread at a time.
  */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
@@ -18,16 +19,15 @@ typedef struct memory {
     void *user;
     size_t limit; /* bytes; 0 = none */
     size_t used;
-    memory_reserve
-        *reserves; /* blocks that sheltered allocations were cut from; nearly always none */
-    bool sheltered;
+    memory_reserve *reserves; /* those that still have blocks in use; nearly always none */
+    bool uses_reserve;        /* between memory_begin_reserved and memory_end_reserved */
 } memory;
 
-/* Starts an account. alloc NULL means the C library's realloc and free. */
+/* Opens an account. alloc NULL: realloc and free of the C library. */
 void memory_init(memory *m, memory_fn alloc, void *user, size_t limit);
 
-/* lua_Alloc over an account (user is the memory). Shrinking and freeing do not fail, as long as they
- * do not with the host's allocator. */
+/* lua_Alloc, with the account as `user`. Shrinking and freeing cannot fail, if they cannot fail with
+ * the host's allocator. */
 void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size);
 
 /* Copies a string. NULL: not enough memory. */
@@ -36,14 +36,14 @@ char *memory_string(memory *m, const char *text);
 /* Frees a string that memory_string made and that has kept its length. NULL is fine. */
 void memory_free_string(memory *m, char *text);
 
-/* Bytes that may still be taken before the limit; SIZE_MAX without one. */
+/* Bytes that can still be taken before the limit; SIZE_MAX without a limit. */
 size_t memory_left(const memory *m);
 
-/* Between these two calls allocations ignore the limit, and when the host's allocator fails they
- * are cut from a reserve of `bytes` taken beforehand: code that cannot survive a Lua memory error
- * in the middle (lua-cjson, which then leaks its scratch buffer) runs here. False when the reserve
- * itself cannot be had; nothing has changed then. Not nested. */
-bool memory_shelter(memory *m, size_t bytes);
-void memory_unshelter(memory *m);
+/* For code that must not see a Lua memory error: lua-cjson would leak its scratch buffer.
+ * memory_begin_reserved reserves `bytes`. From then on allocations ignore the limit, and come from
+ * the reserve when the host's allocator fails, until memory_end_reserved. False: the reserve cannot
+ * be had, and nothing has changed. Not nested. */
+bool memory_begin_reserved(memory *m, size_t bytes);
+void memory_end_reserved(memory *m);
 
 #endif

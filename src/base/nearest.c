@@ -10,11 +10,12 @@ static unsigned smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* How many letters must be put in, left out, changed or swapped to make one word of the other; case
- * does not matter. */
+/* The number of edits that make one word of the other, whatever the case: a character inserted, removed
+ * or replaced, or two neighbours swapped (optimal string alignment distance). */
 static unsigned edits(const char *a, const char *b)
 {
-    unsigned rows[3][NAME_MAX_LENGTH + 1]; /* the last two rows and the present one */
+    unsigned rows[3]
+                 [NAME_MAX_LENGTH + 1]; /* of the distance matrix: the current one and two before */
     size_t na = strlen(a), nb = strlen(b);
     if (na > NAME_MAX_LENGTH || nb > NAME_MAX_LENGTH)
         return NAME_MAX_LENGTH;
@@ -37,18 +38,18 @@ static unsigned edits(const char *a, const char *b)
 
 nearest nearest_for(const char *word)
 {
-    nearest h = { word, NULL, 1 + (unsigned)strlen(word) / 4 };
-    return h;
+    nearest n = { word, NULL, 1 + (unsigned)strlen(word) / 4 };
+    return n;
 }
 
-void nearest_look(nearest *h, const void *rows, size_t row_size)
+void nearest_search(nearest *n, const void *rows, size_t row_size)
 {
     const char *name;
     for (const char *row = rows; (name = *(const char *const *)row); row += row_size) {
-        unsigned distance = edits(h->word, name);
-        if (distance < h->distance || (distance == h->distance && !h->name)) {
-            h->distance = distance;
-            h->name = name;
+        unsigned distance = edits(n->word, name);
+        if (distance < n->distance || (distance == n->distance && !n->name)) {
+            n->distance = distance;
+            n->name = name;
         }
     }
 }

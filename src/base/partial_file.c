@@ -8,22 +8,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whoever had the lock before may have renamed or removed what we have opened. */
-static bool is_still(int fd, const char *part)
+/* Whether `part` still names the open file: the process that had the lock before may have renamed or
+ * removed it. */
+static bool is_still_named(int fd, const char *part)
 {
     struct stat ours, there;
     return fstat(fd, &ours) == 0 && lstat(part, &there) == 0 && ours.st_dev == there.st_dev &&
            ours.st_ino == there.st_ino;
 }
 
-/* And is called nothing else: what somebody has put there is not to be written over. */
+/* Whether it is a regular file of this user with no other name. Otherwise another user could have put a
+ * link there, to have a different file overwritten. */
 static bool is_ours(int fd)
 {
     struct stat it;
     return fstat(fd, &it) == 0 && S_ISREG(it.st_mode) && it.st_nlink == 1 && it.st_uid == geteuid();
 }
 
-/* Some file systems know no locks: then there is none. */
+/* Takes the lock. True: another process has it. Some file systems have no locks; then it is false. */
 static bool is_locked_elsewhere(int fd)
 {
     return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
@@ -46,7 +48,7 @@ int partial_file_open(const char *path, const char *part)
             errno = EBUSY;
             return -1;
         }
-        if (!is_still(fd, part)) {
+        if (!is_still_named(fd, part)) {
             close(fd);
             continue;
         }
@@ -55,7 +57,7 @@ int partial_file_open(const char *path, const char *part)
             errno = EPERM;
             return -1;
         }
-        if (replaces) /* a private file stays one; some file systems know no modes */
+        if (replaces) /* a private file stays private; some file systems have no permissions */
             (void)!fchmod(fd, there.st_mode & 0777);
         return fd;
     }

@@ -1,22 +1,23 @@
-/* base/partial_file.h - a file that appears under its name when it is complete, and not before: until then it is
- * beside it, as name.part, locked against other processes. Knows no Lua. Blocks as disks do. */
+/* base/partial_file.h - writes a file so that it appears under its name only when it is complete. Until
+ * then a temporary file, name.part, is beside it, locked against other processes. The functions block
+ * until the disk has answered. Knows no Lua. */
 #ifndef BASE_PARTIAL_FILE_H
 #define BASE_PARTIAL_FILE_H
 
-/* A part has this more than the file's name. */
+/* The name of the temporary file is the file's name with this suffix. */
 #define PARTIAL_FILE_SUFFIX ".part"
 
-/* Makes the part of the file `path`, or takes over what an ended process has left of one. Returns
- * its descriptor, or -1 with errno: EISDIR, when the file would have to replace a folder; EEXIST, a
- * device or a pipe; EBUSY, when somebody else is writing it; EPERM, when the part is another
- * user's, or a link. A file that it is to replace gives it its permissions. */
+/* Opens the temporary file `part` of the file `path`; creates it, or takes over the one that a process
+ * which has ended left behind. When `path` exists, `part` gets its permissions. Returns the
+ * descriptor, or -1 with errno: EISDIR, `path` is a folder; EEXIST, `path` is a device or a pipe;
+ * EBUSY, another process is writing the file; EPERM, `part` belongs to another user or is a link. */
 int partial_file_open(const char *path, const char *part);
 
-/* Writes it to disk, closes it, and gives it its name, replacing what had it. Returns 0, or errno;
- * the part is gone then. */
+/* Writes the temporary file to disk, closes it, and renames it to `path`, which it replaces. Returns 0,
+ * or errno; the temporary file is gone then. */
 int partial_file_commit(int fd, const char *path, const char *part);
 
-/* Removes it. */
+/* Removes the temporary file. */
 void partial_file_abandon(int fd, const char *part);
 
 #endif

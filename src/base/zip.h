@@ -1,5 +1,5 @@
-/* base/zip.h - whether a ZIP file is there to its end. Orthanc sends archives without a length, so that
- * a connection that broke looks like the end of one. Knows no Lua. */
+/* base/zip.h - whether a ZIP file is complete. Orthanc sends archives without a length: when the
+ * connection breaks, that looks like the end of the file. Knows no Lua. */
 #ifndef BASE_ZIP_H
 #define BASE_ZIP_H
 
@@ -8,10 +8,12 @@
 
 #define ZIP_TYPE "application/zip"
 
-enum { ZIP_END = 22, ZIP_TAIL = ZIP_END + 0xffff }; /* bytes of the last record: least, most */
+/* Sizes of the last record of a ZIP file ("end of central directory"), without and with the longest
+ * comment. */
+enum { ZIP_END = 22, ZIP_TAIL = ZIP_END + 0xffff };
 
-/* Whether the file whose last `size` bytes (of ZIP_TAIL, or all) these are has the record with
- * which all of them end. */
+/* Whether a file has that record. `tail`: the last `size` bytes of the file: ZIP_TAIL of them, or the
+ * whole file when it is smaller. */
 bool zip_has_end(const char *tail, size_t size);
 
 #endif

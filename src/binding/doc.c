@@ -223,7 +223,7 @@ static int l_nearest(lua_State *L)
     lua_settop(L, 2);
     for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++) {
         const char *name[] = { lua_tostring(L, -1), NULL }; /* the list keeps it */
-        nearest_look(&h, name, sizeof *name);
+        nearest_search(&h, name, sizeof *name);
         lua_settop(L, 2);
     }
     lua_pushstring(L, h.name);

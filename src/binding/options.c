@@ -44,7 +44,7 @@ static _Noreturn void throw_unknown(lua_State *L, const char *function, const ch
                                     const option *rows)
 {
     nearest h = nearest_for(key);
-    nearest_look(&h, rows, sizeof *rows);
+    nearest_search(&h, rows, sizeof *rows);
     if (h.name)
         error_usage(L, "%s: unknown option '%s'; did you mean '%s'?", function, key, h.name);
     push_names(L, rows);

@@ -1,11 +1,13 @@
 #include "binding/parts.h"
 
 #include <lauxlib.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "binding/error.h"
 
 static const char globals_key; /* its address is the place of the parts' globals in the registry */
+static const char openers_key; /* the place of a table: C functions that open a part, by its name */
 
 /* ---- globals of the parts ---- */
 
@@ -58,6 +60,42 @@ void parts_provide(lua_State *L, const char *name)
     lua_pop(L, 1);
 }
 
+/* [-0, +1, m] */
+static void push_openers(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &openers_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &openers_key);
+}
+
+void parts_provide_later(lua_State *L, const char *name, lua_CFunction open, void *upvalue)
+{
+    push_openers(L);
+    lua_pushlightuserdata(L, upvalue);
+    lua_pushcclosure(L, open, 1);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+/* Pushes the part that a C function gives; false, and pushes nothing, when there is none of that
+ * name. [-0, +(0|1), v] */
+static bool push_opened(lua_State *L, const char *name)
+{
+    push_openers(L);
+    if (lua_getfield(L, -1, name) == LUA_TNIL) {
+        lua_pop(L, 2);
+        return false;
+    }
+    lua_remove(L, -2);
+    lua_call(L, 0, 1);
+    lua_pushvalue(L, -1);
+    parts_provide(L, name);
+    return true;
+}
+
 void parts_push(lua_State *L, const char *name)
 {
     const embedded_part *p;
@@ -67,7 +105,7 @@ void parts_push(lua_State *L, const char *name)
         p = find(name);
         if (p)
             load(L, p);
-        else
+        else if (!push_opened(L, name))
             push_public(L, name);
     }
     lua_remove(L, -2);

@@ -39,6 +39,10 @@ void parts_push_checked(lua_State *L, const char *part, const char *function, lu
 /* Makes the value on the top the value of the part with that name. [-1, +0, m] */
 void parts_provide(lua_State *L, const char *name);
 
+/* Makes the result of the C function `open` the value of the part with that name, when the part is
+ * first needed. `open` has the light userdata as upvalue 1. [-0, +0, m] */
+void parts_provide_later(lua_State *L, const char *name, lua_CFunction open, void *upvalue);
+
 /* Makes the table on the top the globals of all parts. Without this call they have the globals of the
  * state. [-1, +0, m] */
 void parts_set_globals(lua_State *L);

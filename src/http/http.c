@@ -33,39 +33,40 @@ bool http_global_init(const http *h)
     return global_code == CURLE_OK;
 }
 
-/* ---- libcurl, kept quiet ----
- * While libcurl works no signal reaches this thread, so the resolver threads that it starts take
- * none either: a handler always runs on the host's own threads. A SIGPIPE that TLS provokes is
- * eaten. */
+/* ---- signals ----
+ *
+ * While libcurl runs, all signals are blocked on this thread. The threads that it starts to resolve
+ * names inherit that: signal handlers run on the threads of the host application only. A SIGPIPE that
+ * a TLS connection causes is removed. */
 
-typedef struct quiet {
+typedef struct signal_state {
     sigset_t before;
     bool pipe_was_pending;
-} quiet;
+} signal_state;
 
-static void quiet_begin(quiet *q)
+static void signals_block(signal_state *state)
 {
     static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP };
     sigset_t set, pending;
     sigfillset(&set);
     for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
         sigdelset(&set, faults[i]);
-    pthread_sigmask(SIG_BLOCK, &set, &q->before);
+    pthread_sigmask(SIG_BLOCK, &set, &state->before);
     sigpending(&pending);
-    q->pipe_was_pending = sigismember(&pending, SIGPIPE) == 1;
+    state->pipe_was_pending = sigismember(&pending, SIGPIPE) == 1;
 }
 
-static void quiet_end(quiet *q)
+static void signals_restore(signal_state *state)
 {
     static const struct timespec at_once = { 0, 0 };
     sigset_t pending, pipe_only;
     sigpending(&pending);
-    if (!q->pipe_was_pending && sigismember(&pending, SIGPIPE) == 1) {
+    if (!state->pipe_was_pending && sigismember(&pending, SIGPIPE) == 1) {
         sigemptyset(&pipe_only);
         sigaddset(&pipe_only, SIGPIPE);
         sigtimedwait(&pipe_only, NULL, &at_once);
     }
-    pthread_sigmask(SIG_SETMASK, &q->before, NULL);
+    pthread_sigmask(SIG_SETMASK, &state->before, NULL);
 }
 
 /* ---- lists ---- */
@@ -85,7 +86,7 @@ static void list_remove(http_list *list, http_transfer *t)
     t->next = t->prev = NULL;
 }
 
-/* ---- the life of the whole ---- */
+/* ---- the whole ---- */
 
 void http_init(http *h, memory *m)
 {
@@ -95,12 +96,12 @@ void http_init(http *h, memory *m)
 
 void http_free(http *h)
 {
-    quiet q;
+    signal_state signals;
     if (!h->multi)
         return;
-    quiet_begin(&q);
+    signals_block(&signals);
     curl_multi_cleanup(h->multi);
-    quiet_end(&q);
+    signals_restore(&signals);
     h->multi = NULL;
 }
 
@@ -111,20 +112,20 @@ static bool http_open(http *h)
     return h->multi != NULL;
 }
 
-/* ---- configuring one exchange ---- */
+/* ---- bodies ---- */
 
-static bool is_good(const http_transfer *t)
+static bool is_success(const http_transfer *t)
 {
     long status = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
     return status >= 200 && status <= 299;
 }
 
-static size_t on_body(char *data, size_t size, size_t count, void *user)
+static size_t http_on_body(char *data, size_t size, size_t count, void *user)
 {
     http_transfer *t = user;
     size_t bytes = size * count, room = t->body_room ? t->body_room : BODY_FIRST;
-    if (t->request.sink && is_good(t))
+    if (t->request.sink && is_success(t))
         return http_stream_write(t, data, bytes) ? bytes : 0;
     if (bytes > HTTP_BODY_MAX - t->body_size) {
         t->fault = HTTP_TOO_LARGE;
@@ -147,13 +148,16 @@ static size_t on_body(char *data, size_t size, size_t count, void *user)
     return bytes;
 }
 
-/* POST and PUT carry a body, be it an empty one. */
+/* ---- options of one transfer ---- */
+
+/* POST and PUT always send a body; it may be empty. */
 static bool has_body(const http_request *r)
 {
     return r->body || r->source || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0;
 }
 
-/* The transfer's own header in front of the server's list, which all transfers share. */
+/* Puts the header of this transfer before the headers of the server, a list that all its transfers
+ * share. */
 static bool set_headers(http_transfer *t)
 {
     char line[128];
@@ -222,7 +226,7 @@ static bool set_security(CURL *e, const http_server *s)
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
     }
     if (!proxy && (!s->options.environment_proxy || s->loopback))
-        proxy = ""; /* else libcurl would look at the environment */
+        proxy = ""; /* otherwise libcurl would use the environment */
     return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) &&
            set_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
            set_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) &&
@@ -232,7 +236,7 @@ static bool set_security(CURL *e, const http_server *s)
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
-/* Rounded up: what ends with the caller's deadline must not end before it. */
+/* Rounded up, so that no timeout is over before the caller's deadline. */
 static long milliseconds(double seconds)
 {
     if (seconds <= 0)
@@ -247,27 +251,25 @@ static void set_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(e, CURLOPT_PRIVATE, t);
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
-    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
-    curl_easy_setopt(e, CURLOPT_PATH_AS_IS,
-                     1L); /* what a path says is the caller's: ".." is not ours to resolve */
+    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                      milliseconds(t->server->options.connect_timeout));
-    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE,
-                     1L); /* notices a server that died while it worked for us */
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
 #if LIBCURL_VERSION_NUM >= 0x075700
-    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* giving up does not wait for the resolver */
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* an abort does not wait for the resolver */
 #endif
 }
 
-/* On this machine a compressed answer takes longer to pack and to unpack than to send plain;
- * unasked for, it is unpacked all the same. What goes to a file is so large, or packed, already. */
+/* Over loopback, compressing and decompressing takes longer than sending the plain bytes. Files are
+ * large or compressed already. An answer that is compressed all the same is still decompressed. */
 static const char *encodings(const http_transfer *t)
 {
     return t->server->loopback || t->request.sink ? "identity" : "gzip, deflate";
@@ -282,22 +284,22 @@ static bool configure(http_transfer *t)
            curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "modalua/" VERSION) == CURLE_OK;
 }
 
-/* ---- admission and the end ---- */
+/* ---- start and end ---- */
 
 static void release_easy(http_transfer *t)
 {
-    quiet q;
+    signal_state signals;
     if (!t->easy)
         return;
-    quiet_begin(&q);
+    signals_block(&signals);
     if (t->state == HTTP_RUNNING)
         curl_multi_remove_handle(t->h->multi, t->easy);
     curl_easy_cleanup(t->easy);
-    quiet_end(&q);
+    signals_restore(&signals);
     t->easy = NULL;
     t->location = NULL;
     if (t->content_header)
-        t->content_header->next = NULL; /* the rest is the server's */
+        t->content_header->next = NULL; /* the others belong to the server */
     curl_slist_free_all(t->content_header);
     t->content_header = NULL;
 }
@@ -321,75 +323,73 @@ static void log_outcome(const http_transfer *t)
     t->h->log(t->h->log_user, line);
 }
 
-/* The transfer's outcome stands: it leaves the network and waits to be collected. */
-static void finish(http_transfer *t)
+/* The outcome is known: http_next_finished will return the transfer. */
+static void set_done(http_transfer *t)
 {
     if (t->state == HTTP_RUNNING) {
-        t->seconds = clock_now() - t->seconds;
+        t->seconds = clock_now() - t->started;
         t->h->running--;
-        t->server->gate->running--;
+        t->server->origin->running--;
     }
     t->state = HTTP_DONE;
     list_append(&t->h->finished, t);
     log_outcome(t);
 }
 
-static void admit(http_transfer *t)
+static void start(http_transfer *t)
 {
     http *h = t->h;
     t->easy = curl_easy_init();
     if (t->easy && http_stream_begin(t) && configure(t) &&
         curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
         t->state = HTTP_RUNNING;
-        t->seconds = clock_now();
+        t->started = clock_now();
         h->running++;
-        t->server->gate->running++;
+        t->server->origin->running++;
         return;
     }
     if (t->fault == HTTP_OK)
         t->fault = HTTP_NO_MEMORY;
-    finish(t);
+    set_done(t);
 }
 
-static void gate_admit(http *h, http_gate *g)
+/* Starts the waiting transfers of an origin for which there is room. */
+static void origin_start(http *h, http_origin *o)
 {
     http_transfer *t;
-    while ((t = g->queue.first) && g->running < t->server->options.max_inflight &&
+    while ((t = o->waiting.first) && o->running < t->server->options.max_inflight &&
            (h->max_running == 0 || h->running < h->max_running)) {
-        list_remove(&g->queue, t);
+        list_remove(&o->waiting, t);
         h->waiting--;
-        admit(t);
+        start(t);
     }
 }
 
-/* Room in one place can be room for any server when there is a bound over all. */
-static void admit_more(http *h, http_gate *freed)
+/* A transfer with `freed` has ended. When there is a limit across all servers, a transfer with another
+ * one may start in its place. */
+static void start_more(http *h, http_origin *freed)
 {
-    gate_admit(h, freed);
-    for (http_gate *g = h->gates; g && h->max_running > 0 && h->waiting > 0; g = g->next)
-        gate_admit(h, g);
+    origin_start(h, freed);
+    if (h->max_running > 0)
+        for (http_origin *o = h->origins; o && h->waiting > 0; o = o->next)
+            origin_start(h, o);
 }
 
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r)
 {
+    void *owner = t->owner;
     if (!http_open(h))
         return false;
-    memset(t, 0, offsetof(http_transfer, owner));
+    memset(t, 0, sizeof *t);
+    t->owner = owner;
     t->h = h;
     t->server = s;
     t->request = *r;
     t->state = HTTP_WAITING;
-    t->fault = HTTP_OK;
-    t->curl_code = CURLE_OK;
-    t->status = 0;
-    t->moved = t->total = t->retry_after = 0;
-    t->seconds = 0;
-    t->reused = false;
-    t->content_type[0] = t->error[0] = '\0';
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
-    list_append(&s->gate->queue, t);
+    list_append(&s->origin->waiting, t);
     h->waiting++;
-    gate_admit(h, s->gate);
+    origin_start(h, s->origin);
     return true;
 }
 
@@ -397,11 +397,11 @@ void http_end(http_transfer *t)
 {
     http_state was = t->state;
     if (was == HTTP_WAITING) {
-        list_remove(&t->server->gate->queue, t);
+        list_remove(&t->server->origin->waiting, t);
         t->h->waiting--;
     } else if (was == HTTP_RUNNING) {
         t->h->running--;
-        t->server->gate->running--;
+        t->server->origin->running--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
         list_remove(&t->h->finished, t);
     }
@@ -412,46 +412,44 @@ void http_end(http_transfer *t)
     t->body_size = t->body_room = 0;
     t->state = HTTP_IDLE;
     if (was == HTTP_RUNNING)
-        admit_more(t->h, t->server->gate);
+        start_more(t->h, t->server->origin);
 }
 
-/* ---- moving on ---- */
+/* ---- progress ---- */
 
 static void note_answer(http_transfer *t)
 {
     char *type = NULL;
-    long connects = 0;
     size_t i = 0;
     curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
     curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
-    curl_easy_getinfo(t->easy, CURLINFO_NUM_CONNECTS, &connects);
     curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &t->location);
     curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &t->retry_after);
-    t->reused = connects == 0;
     for (; type && type[i] && !strchr("; \t", type[i]) && i + 1 < sizeof t->content_type; i++)
         t->content_type[i] = (char)tolower((unsigned char)type[i]);
     t->content_type[i] = '\0';
 }
 
-static void collect(http *h, CURLMsg *message)
+/* libcurl reports the end of a transfer. */
+static void take_message(http *h, CURLMsg *message)
 {
     http_transfer *t = NULL;
-    CURLcode code = message->data.result; /* the message dies with the handle's removal */
+    CURLcode code = message->data.result; /* removing the handle frees the message */
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
-    finish(t);
-    admit_more(h, t->server->gate);
+    set_done(t);
+    start_more(h, t->server->origin);
 }
 
-bool http_may_pass(const http_transfer *t)
+bool http_is_transient(const http_transfer *t)
 {
-    if (t->fault == HTTP_OK) /* too many requests, and what proxies say of the server behind them */
+    if (t->fault == HTTP_OK) /* too many requests; a proxy cannot reach the server behind it */
         return t->status == 429 || (t->status >= 502 && t->status <= 504);
-    if (t->fault == HTTP_SILENT)
+    if (t->fault == HTTP_STALLED)
         return true;
     switch (t->fault == HTTP_CURL ? t->curl_code : CURLE_OK) {
     case CURLE_OPERATION_TIMEDOUT:
@@ -469,16 +467,16 @@ bool http_may_pass(const http_transfer *t)
 void http_perform(http *h)
 {
     CURLMsg *message;
-    quiet q;
+    signal_state signals;
     int left;
     if (h->running == 0)
         return;
-    quiet_begin(&q);
+    signals_block(&signals);
     curl_multi_perform(h->multi, &left);
     while ((message = curl_multi_info_read(h->multi, &left)))
         if (message->msg == CURLMSG_DONE)
-            collect(h, message);
-    quiet_end(&q);
+            take_message(h, message);
+    signals_restore(&signals);
 }
 
 http_transfer *http_next_finished(http *h)
@@ -502,7 +500,8 @@ void http_wait(http *h, int fd, int wait_ms)
     }
 }
 
-/* libcurl tells of them in sets that hold no high numbers, and tells of none for a while. */
+/* curl_multi_fdset leaves out descriptors above FD_SETSIZE, and, for some time, those of transfers that
+ * have just started. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
 {
     fd_set in, out, other;

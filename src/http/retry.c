@@ -5,13 +5,15 @@
 
 #include "base/clock.h"
 
-#define PAUSE_FIRST 0.2
-#define PAUSE_LAST  10.0
-#define PAUSE_MOST  60.0  /* that a server may ask for when nothing else bounds it */
-#define LEAST       0.001 /* less would be no time at all */
+/* Seconds. */
+#define PAUSE_FIRST     0.2
+#define PAUSE_MAX       10.0
+#define RETRY_AFTER_MAX 60.0  /* that a server may ask for when the request has no timeout */
+#define TIMEOUT_MIN     0.001 /* 0 would mean no timeout */
 
-/* Between half and three halves: clients that failed at one moment do not come back at one. */
-static double vary(double seconds)
+/* Jitter, from half to one and a half of the pause: clients that failed at the same time do not all
+ * retry at the same time. */
+static double add_jitter(double seconds)
 {
     uint32_t nanoseconds = (uint32_t)(uint64_t)(clock_now() * 1e9);
     return seconds * (0.5 + (double)(nanoseconds * 2654435761u >> 8) / (1 << 24));
@@ -20,9 +22,9 @@ static double vary(double seconds)
 static double next_pause(const retry *r, const http_transfer *t)
 {
     double pause = PAUSE_FIRST;
-    for (unsigned i = 1; i < r->tries && pause < PAUSE_LAST; i++)
+    for (unsigned i = 1; i < r->tries && pause < PAUSE_MAX; i++)
         pause *= 2;
-    pause = vary(pause < PAUSE_LAST ? pause : PAUSE_LAST);
+    pause = add_jitter(pause < PAUSE_MAX ? pause : PAUSE_MAX);
     return pause < (double)t->retry_after ? (double)t->retry_after : pause;
 }
 
@@ -42,10 +44,10 @@ double retry_pause(retry *r, const http_transfer *t)
     unsigned all = http_server_retries(t->server) + 1;
     if (r->tries++ == 0)
         r->until = timeout > 0 ? now - t->seconds + timeout : 0;
-    if (t->request.side_effects || r->tries >= all || !http_may_pass(t))
+    if (t->request.side_effects || r->tries >= all || !http_is_transient(t))
         return 0;
     pause = next_pause(r, t);
-    if (r->until > 0 ? now + pause >= r->until : pause > PAUSE_MOST)
+    if (r->until > 0 ? now + pause >= r->until : pause > RETRY_AFTER_MAX)
         return 0;
     log_retry(r, t, pause, all);
     r->pausing = true;
@@ -60,7 +62,7 @@ bool retry_send(retry *r, http_transfer *t)
     double left = r->until - clock_now();
     r->pausing = false;
     if (r->until > 0)
-        request.timeout = left > LEAST ? left : LEAST;
+        request.timeout = left > TIMEOUT_MIN ? left : TIMEOUT_MIN;
     http_end(t);
     if (http_begin(t, h, s, &request))
         return true;

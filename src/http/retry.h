@@ -1,24 +1,25 @@
-/* http/retry.h - a failed exchange that may be tried again: no side effects, a failure that may pass,
- * tries left (the server's `retries`), and time left: its timeout bounds all tries and the pauses
- * between them. Pauses double and vary, and are as long as the server asks (Retry-After); what has
- * no timeout is not tried again for one that asks for more than a minute. */
+/* http/retry.h - retries of a request. A request is retried when it has no side effects, its failure is
+ * transient, and retries and time are left. The number of retries is the server's option. The timeout
+ * of the request covers all tries and the pauses between them. Pauses double, vary at random, and are
+ * at least as long as the server asks (Retry-After). A request without a timeout is not retried when
+ * the server asks for more than a minute. */
 #ifndef HTTP_RETRY_H
 #define HTTP_RETRY_H
 
 #include "http/http.h"
 
-/* The tries of one exchange; all zero to begin with. */
+/* The tries of one request; all zero at first. */
 typedef struct retry {
-    bool pausing;   /* before the next one */
+    bool pausing;   /* the pause before the next try is running */
     unsigned tries; /* that have ended */
-    double until;   /* when the time of all of them is over, on clock_now's clock; 0 = never */
+    double until;   /* when the timeout of the request is over, on clock_now's clock; 0 = never */
 } retry;
 
-/* The transfer has ended. Gives the seconds after which retry_send is to be called, and logs that;
- * 0: what it says is the outcome. */
+/* The transfer has ended. Returns the pause in seconds after which retry_send must be called, and logs
+ * it; 0: the request is not retried. */
 double retry_pause(retry *r, const http_transfer *t);
 
-/* Sends its request again. False: out of memory, which the transfer says too. */
+/* Sends the request again. False: not enough memory; t->fault says so too. */
 bool retry_send(retry *r, http_transfer *t);
 
 #endif

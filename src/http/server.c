@@ -1,5 +1,5 @@
-/* http/server.c - how a server is reached: its address, credentials, TLS settings, and the gate in
- * front of it. */
+/* How a server is reached: its address, credentials and TLS settings, and the origin that limits its
+ * transfers. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,41 +10,53 @@
 #include "base/secret.h"
 #include "http/server.h"
 
-/* ---- gates: one for each host and port, shared by all servers that name it ---- */
+/* ---- origins ---- */
 
-static http_gate *gate_open(http *h, const char *origin)
+static http_origin *origin_find(http *h, const char *name)
 {
-    http_gate *g;
-    for (g = h->gates; g; g = g->next)
-        if (strcmp(g->origin, origin) == 0) {
-            g->users++;
-            return g;
-        }
-    g = memory_realloc(h->memory, NULL, 0, sizeof *g);
-    if (!g)
-        return NULL;
-    memset(g, 0, sizeof *g);
-    g->origin = memory_string(h->memory, origin);
-    if (!g->origin) {
-        memory_realloc(h->memory, g, sizeof *g, 0);
-        return NULL;
-    }
-    g->users = 1;
-    g->next = h->gates;
-    h->gates = g;
-    return g;
+    http_origin *o = h->origins;
+    while (o && strcmp(o->name, name) != 0)
+        o = o->next;
+    return o;
 }
 
-static void gate_close(http *h, http_gate *g)
+static http_origin *origin_new(http *h, const char *name)
 {
-    http_gate **link = &h->gates;
-    if (--g->users > 0)
+    http_origin *o = memory_realloc(h->memory, NULL, 0, sizeof *o);
+    if (!o)
+        return NULL;
+    memset(o, 0, sizeof *o);
+    o->name = memory_string(h->memory, name);
+    if (!o->name) {
+        memory_realloc(h->memory, o, sizeof *o, 0);
+        return NULL;
+    }
+    o->next = h->origins;
+    h->origins = o;
+    return o;
+}
+
+/* NULL: not enough memory. */
+static http_origin *origin_open(http *h, const char *name)
+{
+    http_origin *o = origin_find(h, name);
+    if (!o)
+        o = origin_new(h, name);
+    if (o)
+        o->users++;
+    return o;
+}
+
+static void origin_close(http *h, http_origin *o)
+{
+    http_origin **link = &h->origins;
+    if (--o->users > 0)
         return;
-    while (*link != g)
+    while (*link != o)
         link = &(*link)->next;
-    *link = g->next;
-    memory_free_string(h->memory, g->origin);
-    memory_realloc(h->memory, g, sizeof *g, 0);
+    *link = o->next;
+    memory_free_string(h->memory, o->name);
+    memory_realloc(h->memory, o, sizeof *o, 0);
 }
 
 /* ---- the address ---- */
@@ -57,9 +69,9 @@ static bool url_has(CURLU *u, CURLUPart part)
     return set;
 }
 
-static const char no_memory[] = "out of memory";
+static const char no_memory[] = "not enough memory";
 
-/* Takes a decoded credential out of the URL. NULL, or what is wrong. */
+/* Removes a credential from the URL, and stores it decoded. Returns NULL, or what is wrong. */
 static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, const char **into)
 {
     char *text = NULL;
@@ -67,8 +79,9 @@ static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, con
     if (code == CURLUE_NO_USER || code == CURLUE_NO_PASSWORD)
         return NULL;
     if (code != CURLUE_OK)
-        return code == CURLUE_OUT_OF_MEMORY ? no_memory
-                                            : "the user name or password in it cannot be decoded";
+        return code == CURLUE_OUT_OF_MEMORY
+                   ? no_memory
+                   : "the user name or password in the URL is not validly percent-encoded";
     *into = memory_string(s->h->memory, text);
     secret_wipe(text);
     curl_free(text);
@@ -89,22 +102,22 @@ static bool host_is_loopback(const char *host)
            (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
 }
 
-/* host:port in lower case names the gate. */
-static bool server_open_gate(http_server *s, CURLU *u)
+/* The name of the origin is host:port, in lower case. */
+static bool server_open_origin(http_server *s, CURLU *u)
 {
-    char *host = NULL, *port = NULL, origin[300];
+    char *host = NULL, *port = NULL, name[300];
     bool ok = curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && strlen(host) < 256 &&
               curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
     if (ok) {
         for (char *p = host; *p; p++)
             *p = (char)tolower((unsigned char)*p);
         s->loopback = host_is_loopback(host);
-        snprintf(origin, sizeof origin, "%s:%s", host, port);
-        s->gate = gate_open(s->h, origin);
+        snprintf(name, sizeof name, "%s:%s", host, port);
+        s->origin = origin_open(s->h, name);
     }
     curl_free(host);
     curl_free(port);
-    return ok && s->gate != NULL;
+    return ok && s->origin != NULL;
 }
 
 static bool server_set_url(http_server *s, CURLU *u)
@@ -120,21 +133,22 @@ static bool server_set_url(http_server *s, CURLU *u)
     return s->options.url != NULL;
 }
 
-/* Reads a URL, whose scheme must be among those, ended by NULL. `unread` and `unknown` are the
- * faults. Never quotes it: it may hold a password. */
-static const char *read_url(CURLU *u, const char *url, unsigned flags, const char *const *schemes,
-                            const char *unread, const char *unknown)
+/* Parses a URL. Its scheme must be one of `schemes`, which NULL ends. Returns NULL, or what is wrong:
+ * `invalid`, when it is no URL; `unsupported`, when it has another scheme. Never quotes the URL, which
+ * may contain a password. */
+static const char *parse_url(CURLU *u, const char *url, unsigned flags, const char *const *schemes,
+                             const char *invalid, const char *unsupported)
 {
     char *scheme = NULL;
     CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | flags);
     if (code == CURLUE_OK)
         code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
     if (code != CURLUE_OK)
-        return code == CURLUE_OUT_OF_MEMORY ? no_memory : unread;
+        return code == CURLUE_OUT_OF_MEMORY ? no_memory : invalid;
     while (*schemes && strcmp(scheme, *schemes) != 0)
         schemes++;
     curl_free(scheme);
-    return *schemes ? NULL : unknown;
+    return *schemes ? NULL : unsupported;
 }
 
 static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
@@ -144,33 +158,33 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
         "the URL has no scheme; write it as http://host:8042 or https://host";
     bool has_scheme = strstr(o->url, "://") != NULL;
     const char *fault =
-        read_url(u, o->url, 0, schemes,
-                 has_scheme ? "the URL cannot be read; write it as http://host:8042" : no_scheme,
-                 has_scheme ? "only http:// and https:// URLs are spoken" : no_scheme);
+        parse_url(u, o->url, 0, schemes,
+                  has_scheme ? "the URL is not valid; write it as http://host:8042" : no_scheme,
+                  has_scheme ? "only http:// and https:// URLs are supported" : no_scheme);
     if (!fault)
         fault = take_credentials(s, u, &s->options.username, &s->options.password);
     if (fault)
         return fault;
     if (o->token && ascii_has_control(o->token, strlen(o->token)))
-        return "the token holds control characters"; /* a line end would begin another header */
+        return "the token contains control characters"; /* a line end would start another header */
     if (url_has(u, CURLUPART_QUERY) || url_has(u, CURLUPART_FRAGMENT))
-        return "the URL must end with the path: no '?' and no '#'";
+        return "the URL must end with the path, without '?' and '#'";
     if (s->options.username && (o->username || o->token))
-        return "the URL holds credentials, and there are others beside it; give one of them";
+        return "the URL contains credentials, and others are given beside it; give one of them";
     if (s->options.username && (!s->options.password || strchr(s->options.username, ':')))
-        return "the URL's user name has no password, or holds a ':'";
-    return server_set_url(s, u) && server_open_gate(s, u) ? NULL : no_memory;
+        return "the user name in the URL has no password, or contains a ':'";
+    return server_set_url(s, u) && server_open_origin(s, u) ? NULL : no_memory;
 }
 
-/* A proxy's credentials go apart, so that no message of libcurl's can repeat them. */
+/* The credentials of the proxy are kept apart from its URL, so that no message of libcurl quotes them. */
 static const char *server_parse_proxy(http_server *s, CURLU *u, const char *proxy)
 {
     static const char *const schemes[] = { "http",   "https",   "socks4", "socks4a",
                                            "socks5", "socks5h", NULL };
     static const char wrong[] =
-        "the option proxy cannot be read; write it as http://host:3128 or socks5://host:1080";
+        "the option proxy is not a valid URL; write it as http://host:3128 or socks5://host:1080";
     char *url = NULL;
-    const char *fault = read_url(u, proxy, CURLU_GUESS_SCHEME, schemes, wrong, wrong);
+    const char *fault = parse_url(u, proxy, CURLU_GUESS_SCHEME, schemes, wrong, wrong);
     if (!fault)
         fault = take_credentials(s, u, &s->proxy_username, &s->proxy_password);
     if (fault)
@@ -194,7 +208,8 @@ static bool copy_string(http_server *s, const char **own, const char *text)
 
 static bool add_header_line(http_server *s, const char *line)
 {
-    struct curl_slist *grown = curl_slist_append(s->last_header, line); /* it looks for the end */
+    /* curl_slist_append looks for the end of the list: given the last line, it need not */
+    struct curl_slist *grown = curl_slist_append(s->last_header, line);
     if (!grown)
         return false;
     s->last_header = s->last_header ? s->last_header->next : grown;
@@ -215,8 +230,8 @@ static bool server_copy_options(http_server *s, const http_options *o)
     if (!copy_string(s, &own->name, o->name)) \
         return false;
 #include "base/connect_options.def"
-    return add_header_line(s,
-                           "Expect:"); /* libcurl leaves the header out: Orthanc never answers it */
+    return add_header_line(
+        s, "Expect:"); /* not sent: Orthanc never answers it, and libcurl would wait */
 }
 
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
@@ -226,7 +241,7 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
     const char *fault = no_memory;
 
     if (!http_global_init(h)) {
-        snprintf(why, why_size, "libcurl cannot be initialised");
+        snprintf(why, why_size, "libcurl could not be initialised");
         return NULL;
     }
     s = memory_realloc(h->memory, NULL, 0, sizeof *s);
@@ -252,7 +267,7 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
     return s;
 }
 
-/* RFC 9110: a name is a token; a value holds no control characters but tabs. */
+/* RFC 9110: a name is a token; a value has no control characters except tabs. */
 static bool header_valid(const char *name, const char *value)
 {
     for (const char *p = name; *p; p++)
@@ -266,12 +281,13 @@ static bool header_valid(const char *name, const char *value)
 
 const char *http_server_header(http_server *s, const char *name, const char *value)
 {
-    const char *joint = value[0] ? ": " : ";"; /* "Name;" is libcurl's way to send an empty one */
+    const char *joint = value[0] ? ": " : ";"; /* libcurl sends "Name;" as an empty header */
     size_t size = strlen(name) + strlen(joint) + strlen(value) + 1;
     char *line;
     bool added;
     if (!header_valid(name, value))
-        return "a name is letters, digits and -, a value holds no control characters";
+        return "its name must consist of letters, digits and '-'; its value must not contain "
+               "control characters";
     line = memory_realloc(s->h->memory, NULL, 0, size);
     if (!line)
         return no_memory;
@@ -288,8 +304,8 @@ void http_server_free(http_server *s)
     if (!s)
         return;
     m = s->h->memory;
-    if (s->gate)
-        gate_close(s->h, s->gate);
+    if (s->origin)
+        origin_close(s->h, s->origin);
     for (struct curl_slist *line = s->headers; line; line = line->next)
         secret_wipe(line->data); /* an Authorization header is a secret too */
     curl_slist_free_all(s->headers);
@@ -305,7 +321,7 @@ const char *http_server_url(const http_server *s)
     return s->options.url;
 }
 
-/* Of a URL that server_set_url has written. */
+/* server_set_url has written the URL: it has a scheme. */
 const char *http_server_path(const http_server *s)
 {
     const char *host = strstr(s->options.url, "://") + 3;
@@ -317,7 +333,7 @@ bool http_server_is_below(const http_server *s, const http_server *other)
     const char *path = http_server_path(s), *above = http_server_path(other);
     size_t size = strlen(above);
     return strncmp(s->options.url, other->options.url, strcspn(s->options.url, ":") + 1) == 0 &&
-           s->gate == other->gate && strncmp(path, above, size) == 0 &&
+           s->origin == other->origin && strncmp(path, above, size) == 0 &&
            (path[size] == '\0' || path[size] == '/');
 }
 

@@ -7,6 +7,7 @@
 
 enum { CHUNK = 256 * 1024 };
 
+/* Sets the fault of the transfer. Returns false. */
 static bool fail(http_transfer *t, http_file *f, int error)
 {
     f->error = error;
@@ -46,7 +47,7 @@ bool http_stream_write(http_transfer *t, const char *data, size_t size)
 
 /* ---- from a file ---- */
 
-static size_t on_read(char *into, size_t size, size_t count, void *user)
+static size_t http_on_read(char *into, size_t size, size_t count, void *user)
 {
     http_transfer *t = user;
     http_file *source = t->request.source;
@@ -60,7 +61,7 @@ static size_t on_read(char *into, size_t size, size_t count, void *user)
     do
         n = pread(source->fd, into, room, source->done);
     while (n < 0 && errno == EINTR);
-    if (n <= 0) { /* 0: it has become shorter, and what was announced cannot be sent */
+    if (n <= 0) { /* 0: the file has become shorter than the length that was announced */
         fail(t, source, n < 0 ? errno : 0);
         return CURL_READFUNC_ABORT;
     }
@@ -68,11 +69,11 @@ static size_t on_read(char *into, size_t size, size_t count, void *user)
     return (size_t)n;
 }
 
-/* ---- how far it is ---- */
+/* ---- progress ---- */
 
 /* libcurl calls this at least once a second. */
-static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
-                       curl_off_t up)
+static int http_on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                            curl_off_t up)
 {
     http_transfer *t = user;
     const http_request *r = &t->request;
@@ -80,11 +81,12 @@ static int on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_
     double now = clock_now();
     if (moved != t->moved) {
         t->moved = moved;
-        t->moved_at = now;
+        t->last_moved = now;
     }
     t->total = total;
-    if (r->silence > 0 && moved > 0 && moved != total && now - t->moved_at > r->silence) {
-        t->fault = HTTP_SILENT;
+    if (r->stall_timeout > 0 && moved > 0 && moved != total &&
+        now - t->last_moved > r->stall_timeout) {
+        t->fault = HTTP_STALLED;
         return 1;
     }
     return 0;
@@ -94,17 +96,17 @@ bool http_stream_configure(http_transfer *t)
 {
     const http_request *r = &t->request;
     CURL *e = t->easy;
-    if (!r->source && !r->sink && r->silence == 0)
+    if (!r->source && !r->sink && r->stall_timeout == 0)
         return true;
-    t->moved_at = clock_now();
+    t->last_moved = clock_now();
     if (r->source &&
-        (curl_easy_setopt(e, CURLOPT_READFUNCTION, on_read) != CURLE_OK ||
+        (curl_easy_setopt(e, CURLOPT_READFUNCTION, http_on_read) != CURLE_OK ||
          curl_easy_setopt(e, CURLOPT_READDATA, t) != CURLE_OK ||
          curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, r->source->size) != CURLE_OK))
         return false;
     return curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)CHUNK) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)CHUNK) == CURLE_OK &&
-           curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, on_progress) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, http_on_progress) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_XFERINFODATA, t) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
 }

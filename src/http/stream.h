@@ -1,18 +1,17 @@
-/* http/stream.h - bodies that come from files and go to files, whatever their size, and how far a
- * transfer has come. For http.c alone. */
+/* http/stream.h - bodies of any size that come from files and go to files, and the progress of a
+ * transfer. For http.c alone. */
 #ifndef HTTP_STREAM_H
 #define HTTP_STREAM_H
 
 #include "http/http.h"
 
-/* The sink of a transfer that begins, perhaps for the second time, is emptied. False: it cannot be,
- * and the transfer has its fault. */
+/* Truncates the sink when a transfer starts or is retried. False: that failed, and t->fault is set. */
 bool http_stream_begin(http_transfer *t);
 
-/* Sets what a request with a source, a sink or a time of silence needs. */
+/* Sets the options of libcurl for a source, a sink and a stall_timeout. False: not enough memory. */
 bool http_stream_configure(http_transfer *t);
 
-/* Writes a part of the body to the sink. False: the transfer has its fault. */
+/* Writes a part of the body to the sink. False: that failed, and t->fault is set. */
 bool http_stream_write(http_transfer *t, const char *data, size_t size);
 
 #endif

@@ -136,12 +136,13 @@ static void check_memory(lua_State *L, const memory *m, size_t size, size_t need
 static void run_parser(lua_State *L, memory *m, const json_scan_facts *facts, size_t size)
 {
     int status;
-    if (!has_scratch(size) || !memory_shelter(m, facts->heap + facts->churn + PARSER_OVERHEAD))
+    if (!has_scratch(size) ||
+        !memory_begin_reserved(m, facts->heap + facts->churn + PARSER_OVERHEAD))
         error_throw(L, "limit", "memory",
                     "the system has not enough memory to decode a JSON text of %I KB",
                     kilobytes(size));
     status = call_in_c_locale(L, 1, 1);
-    memory_unshelter(m);
+    memory_end_reserved(m);
     if (status != LUA_OK)
         error_raise(L);
 }

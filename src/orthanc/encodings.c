@@ -38,19 +38,18 @@ const orthanc_encoding *orthanc_encoding_named(const char *name)
     return NULL;
 }
 
-/* Without code extensions "ISO 2022 IR 100" is the same set as "ISO_IR 100", and no term at all is
- * ASCII. */
-const orthanc_encoding *orthanc_encoding_of_dicom(const char *term)
+/* Without code extensions "ISO 2022 IR 100" is the same set as "ISO_IR 100". An empty value is ASCII. */
+const orthanc_encoding *orthanc_encoding_of_dicom(const char *value)
 {
     static const char extended[] = "ISO 2022 IR ";
     const size_t prefix = sizeof extended - 1;
-    if (!*term)
-        term = "ISO_IR 6";
+    if (!*value)
+        value = "ISO_IR 6";
     for (size_t i = 0; i < COUNT; i++) {
         const char *dicom = encodings[i].dicom;
-        if (dicom && (strcmp(dicom, term) == 0 ||
-                      (strncmp(term, extended, prefix) == 0 && strncmp(dicom, "ISO_IR ", 7) == 0 &&
-                       strcmp(dicom + 7, term + prefix) == 0)))
+        if (dicom && (strcmp(dicom, value) == 0 ||
+                      (strncmp(value, extended, prefix) == 0 && strncmp(dicom, "ISO_IR ", 7) == 0 &&
+                       strcmp(dicom + 7, value + prefix) == 0)))
             return &encodings[i];
     }
     return NULL;
@@ -64,16 +63,18 @@ bool orthanc_encoding_is_complete(const orthanc_encoding *e)
 bool orthanc_encoding_holds(const orthanc_encoding *e, const char *text)
 {
     char out[256], *in = (char *)text; /* iconv does not write to it */
-    size_t left = strlen(text), lost = 0;
+    size_t left = strlen(text);
+    bool holds = true;
     iconv_t to = e->iconv ? iconv_open(e->iconv, "UTF-8") : (iconv_t)-1;
     if (to == (iconv_t)-1)
         return false;
-    while (left > 0 && lost == 0) {
+    while (left > 0 && holds) {
         char *at = out;
         size_t room = sizeof out, before = left, n = iconv(to, &in, &left, &at, &room);
+        /* iconv stops at a character that the set does not have, or replaces it (n counts that). */
         if ((n == (size_t)-1 && left == before) || (n != (size_t)-1 && n > 0))
-            lost++; /* stuck at a letter that it lacks, or put something else in its place */
+            holds = false;
     }
     iconv_close(to);
-    return lost == 0;
+    return holds;
 }

@@ -1,5 +1,5 @@
-/* orthanc/encodings.h - character sets: what Orthanc calls them, what DICOM does, and which letters
- * they hold. Knows no Lua. Sources: DICOM PS3.3 C.12.1.1.2 (Specific Character Set); Orthanc's
+/* orthanc/encodings.h - character sets: their names in Orthanc and in DICOM, and which characters they
+ * have. Knows no Lua. Sources: DICOM PS3.3 C.12.1.1.2 (Specific Character Set); Orthanc's
  * StringToEncoding and GetDicomSpecificCharacterSet. */
 #ifndef ORTHANC_ENCODINGS_H
 #define ORTHANC_ENCODINGS_H
@@ -7,19 +7,19 @@
 #include <stdbool.h>
 
 typedef struct orthanc_encoding {
-    const char *name;  /* Orthanc's, of DefaultEncoding */
-    const char *dicom; /* the term of SpecificCharacterSet; NULL = there is none */
-    const char *iconv; /* iconv's; NULL = it cannot be checked */
+    const char *name;  /* the value of Orthanc's DefaultEncoding */
+    const char *dicom; /* the value of SpecificCharacterSet; NULL = DICOM does not have this set */
+    const char *iconv; /* the name for iconv; NULL = iconv cannot check it */
 } orthanc_encoding;
 
-/* The row of Orthanc's name, or of DICOM's term; NULL when it is not known. */
+/* The row by Orthanc's name, and by DICOM's value; NULL when it is unknown. */
 const orthanc_encoding *orthanc_encoding_named(const char *name);
-const orthanc_encoding *orthanc_encoding_of_dicom(const char *term);
+const orthanc_encoding *orthanc_encoding_of_dicom(const char *value);
 
-/* Whether it holds every letter there is. */
+/* Whether it has every Unicode character. */
 bool orthanc_encoding_is_complete(const orthanc_encoding *e);
 
-/* Whether every letter of the text (UTF-8) can be shown to be in it. */
+/* Whether it is certain to have every character of the text, which is UTF-8. */
 bool orthanc_encoding_holds(const orthanc_encoding *e, const char *text);
 
 #endif

@@ -228,7 +228,7 @@ const char *orthanc_type_text(orthanc_type type)
                "ever)";
     case ORTHANC_SECONDS_OR_0:
         return "a whole number of seconds, 0 or more (0: the server's default)";
-    case ORTHANC_PORT: return "a port from 1 to 65534, as Orthanc wants it";
+    case ORTHANC_PORT: return "a port, 1 to 65534 (Orthanc accepts no other)";
     case ORTHANC_TABLE: return "a table";
     case ORTHANC_SECRET: return "a string without NUL";
     case ORTHANC_URL:

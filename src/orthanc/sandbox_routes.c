@@ -7,7 +7,8 @@
 
 #include "base/ascii.h"
 
-/* Segments; `*` is any one, a `**` at the end any number. */
+/* The routes that a sandboxed script may write to. `*` is any segment, `**` at the end any number of
+ * segments. */
 static const char *const writable[] = { "patients/**",
                                         "studies/**",
                                         "series/**",
@@ -30,7 +31,7 @@ static const char *const writable[] = { "patients/**",
                                         "tools/create-dicom",
                                         NULL };
 
-/* What their bodies say is beyond the data: a file of the server's, a host that gets it. */
+/* Exceptions: their bodies can name a file of the server, or a host that receives data. */
 static const char *const not_writable[] = { "instances/*/export/**", "modalities/*/store/**",
                                             NULL };
 
@@ -39,7 +40,7 @@ static bool ends_segment(char c)
     return c == '\0' || c == '/' || c == '?';
 }
 
-/* Whether the path, without its first '/', is of the pattern. */
+/* Whether the path, without its first '/', matches the pattern. */
 static bool matches(const char *pattern, const char *path)
 {
     while (strcmp(pattern, "**") != 0) {
@@ -67,7 +68,7 @@ static bool is_among(const char *const *patterns, const char *path)
     return *patterns != NULL;
 }
 
-/* ---- paths that are not what they look like ---- */
+/* ---- paths that can be read in two ways ---- */
 
 /* The byte at *at, decoded; moves on behind it. */
 static char next_byte(const char **at)
@@ -79,9 +80,9 @@ static char next_byte(const char **at)
     return low >= 0 ? (char)(high * 16 + low) : p[0];
 }
 
-/* A segment of dots, which a server, or a proxy on the way, would resolve; or one that is several
- * when it has been decoded, as both do first. */
-static bool is_resolved(const char *segment, size_t size)
+/* Whether a server or proxy would change the segment: it has only dots ("."  or ".."), or it becomes
+ * several segments when it is decoded. */
+static bool is_ambiguous(const char *segment, size_t size)
 {
     const char *end = segment + size;
     bool dots = true;
@@ -95,22 +96,21 @@ static bool is_resolved(const char *segment, size_t size)
     return dots;
 }
 
-/* An empty segment counts, unless it is the last. */
-static bool has_resolved_segment(const char *path)
+/* An empty segment is ambiguous too, unless it is the last. */
+static bool has_ambiguous_segment(const char *path)
 {
     for (const char *at = path; *at == '/';) {
         size_t n = strcspn(at + 1, "/?");
         bool last = at[1 + n] != '/';
-        if (n == 0 ? !last : is_resolved(at + 1, n))
+        if (n == 0 ? !last : is_ambiguous(at + 1, n))
             return true;
         at += 1 + n;
     }
     return false;
 }
 
-/* Whether one of the query's keys is `_method`: a GET that has it Orthanc takes for another method.
- */
-static bool changes_method(const char *path)
+/* Whether the query has the key `_method`, by which Orthanc takes a GET for another method. */
+static bool has_method_key(const char *path)
 {
     static const char key[] = "_method";
     const char *at = strchr(path, '?');
@@ -126,38 +126,38 @@ static bool changes_method(const char *path)
     return false;
 }
 
-const char *orthanc_crooked(const char *path)
+const char *orthanc_path_fault(const char *path)
 {
-    return has_resolved_segment(path) ? "a sandboxed script's paths have no empty segments, no '.' "
-                                        "or '..', and no encoded "
-                                        "'/', '\\' or '%'"
-                                      : NULL;
+    return has_ambiguous_segment(path)
+               ? "the path of a sandboxed script may not have an empty segment, '.', '..', or an "
+                 "encoded '/', '\\' or '%'"
+               : NULL;
 }
 
 /* ---- headers ---- */
 
-/* Where a request goes, where it ends, and what it is, besides its path. */
-static const char *const not_headers[] = { "Connection",
-                                           "Content-Length",
-                                           "Expect",
-                                           "Host",
-                                           "HTTP2-Settings",
-                                           "Keep-Alive",
-                                           "Proxy-Connection",
-                                           "TE",
-                                           "Trailer",
-                                           "Transfer-Encoding",
-                                           "Upgrade",
-                                           "X-HTTP-Method",
-                                           "X-HTTP-Method-Override",
-                                           "X-Method-Override",
-                                           "X-Original-URL",
-                                           "X-Rewrite-URL",
-                                           NULL };
+/* Headers that decide where a request goes, where it ends, or what its method is. */
+static const char *const harmful_headers[] = { "Connection",
+                                               "Content-Length",
+                                               "Expect",
+                                               "Host",
+                                               "HTTP2-Settings",
+                                               "Keep-Alive",
+                                               "Proxy-Connection",
+                                               "TE",
+                                               "Trailer",
+                                               "Transfer-Encoding",
+                                               "Upgrade",
+                                               "X-HTTP-Method",
+                                               "X-HTTP-Method-Override",
+                                               "X-Method-Override",
+                                               "X-Original-URL",
+                                               "X-Rewrite-URL",
+                                               NULL };
 
-bool orthanc_is_plain_header(const char *name)
+bool orthanc_is_harmless_header(const char *name)
 {
-    const char *const *at = not_headers;
+    const char *const *at = harmful_headers;
     while (*at && strcasecmp(*at, name) != 0)
         at++;
     return !*at;
@@ -165,19 +165,19 @@ bool orthanc_is_plain_header(const char *name)
 
 /* ---- routes ---- */
 
-const char *orthanc_out_of_reach(const char *method, const char *path)
+const char *orthanc_route_refusal(const char *method, const char *path)
 {
     size_t size = strcspn(path, "?");
-    const char *why = orthanc_crooked(path);
+    const char *why = orthanc_path_fault(path);
     if (why)
         return why;
-    if (changes_method(path))
-        return "a sandboxed script's queries have no key '_method', which makes a request another";
+    if (has_method_key(path))
+        return "a sandboxed script may not use the query key '_method', which changes the method";
     if (strcmp(method, "GET") == 0)
         return NULL;
     if (memchr(path, '%', size))
-        return "the paths that a sandboxed script writes to are not percent-encoded";
+        return "a sandboxed script may not write to a percent-encoded path";
     if (is_among(writable, path + 1) && !is_among(not_writable, path + 1))
         return NULL;
-    return "a sandboxed script changes data, queries and jobs, not the server";
+    return "a sandboxed script may change data, queries and jobs, but not the server";
 }

@@ -1,20 +1,20 @@
-/* orthanc/sandbox_routes.h - which routes a sandboxed script may use by itself (client:get, post, put,
- * delete): those of the data, not those of the server; and which headers. Knows no Lua.
- * Source: the routes of Orthanc 1.10.1, 1.12.7 and 1.13.0. */
+/* orthanc/sandbox_routes.h - the routes and headers that a sandboxed script may use with client:get,
+ * post, put and delete. It may read every route, and write to routes of data, queries, jobs and
+ * remotes, but not to routes that change the server. Knows no Lua. Source: the routes of Orthanc
+ * 1.10.1, 1.12.7 and 1.13.0. */
 #ifndef ORTHANC_SANDBOX_ROUTES_H
 #define ORTHANC_SANDBOX_ROUTES_H
 
 #include <stdbool.h>
 
-/* NULL: it may; else why not. The path begins with '/', may be percent-encoded and have a query.
- * What it reads is the server's to allow; what it changes is data, queries, jobs and what
- * modalities are asked to do. */
-const char *orthanc_out_of_reach(const char *method, const char *path);
+/* Why a sandboxed script may not send this request; NULL = it may. The path begins with '/'; it can be
+ * percent-encoded and have a query. */
+const char *orthanc_route_refusal(const char *method, const char *path);
 
-/* NULL, or why a server may take the path for another one. */
-const char *orthanc_crooked(const char *path);
+/* Why a server or proxy may read another path out of this one ("a/../b"); NULL = it does not. */
+const char *orthanc_path_fault(const char *path);
 
-/* Whether a header of that name leaves a request what its method, URL and body say. */
-bool orthanc_is_plain_header(const char *name);
+/* Whether a header of that name cannot change where the request goes, where it ends, or its method. */
+bool orthanc_is_harmless_header(const char *name);
 
 #endif

@@ -5,7 +5,7 @@
 
 #include "orthanc/tags.h"
 
-/* What is the patient's in orthanc_tags is at the top here too, without a row. */
+/* Patient-level tags of orthanc_tags need no row: their place is at the top. */
 /* clang-format off */
 const orthanc_worklist_tag orthanc_worklist_tags[] = {
     { "ScheduledProcedureStepSequence", ORTHANC_STEP_SEQUENCE, ORTHANC_AT_TOP, true },

@@ -22,7 +22,7 @@ void guard_check(lua_State *L, const loop *lp, const char *name, const char *why
 void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
                        const char *path)
 {
-    const char *why = lp->sandboxed ? orthanc_out_of_reach(method, path) : NULL;
+    const char *why = lp->sandboxed ? orthanc_route_refusal(method, path) : NULL;
     if (why)
         refuse(L, name, method, path, why);
 }

@@ -76,7 +76,7 @@ static void set_transfer_fields(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;
     set_request_fields(L, o);
-    lua_pushboolean(L, !t->request.side_effects && http_may_pass(t));
+    lua_pushboolean(L, !t->request.side_effects && http_is_transient(t));
     lua_setfield(L, -2, "retryable");
     if (t->retry_after > 0)
         error_set_integer(L, "retry_after", (lua_Integer)t->retry_after);
@@ -116,11 +116,11 @@ static void push_file_failure(lua_State *L, const op *o)
         error_new(L, "refused", "file", "the file became shorter while it was read");
 }
 
-/* No byte came for too long, in the middle of the answer or of the request. */
-static void push_silence(lua_State *L, const op *o)
+static void push_stall(lua_State *L, const op *o)
 {
     error_new(L, "timeout", NULL, "%s: nothing came through for %f s in the middle of the transfer",
-              http_server_url(o->transfer.server), (LUAI_UACNUMBER)o->transfer.request.silence);
+              http_server_url(o->transfer.server),
+              (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
 }
 
 /* ---- Orthanc's error bodies ---- */
@@ -262,7 +262,7 @@ static int push_failure(lua_State *L, op *o)
         break;
     case HTTP_CURL: push_curl_failure(L, o); break;
     case HTTP_FILE: push_file_failure(L, o); break;
-    case HTTP_SILENT: push_silence(L, o); break;
+    case HTTP_STALLED: push_stall(L, o); break;
     case HTTP_OK: push_status_failure(L, o); break;
     }
     set_transfer_fields(L, o);

@@ -91,8 +91,8 @@ static _Noreturn void throw_unknown(lua_State *L, const char *function, const ch
                                     const orthanc_route *route, const option *own)
 {
     nearest n = nearest_for(name);
-    nearest_look(&n, route->keys, sizeof *route->keys);
-    nearest_look(&n, own, sizeof *own);
+    nearest_search(&n, route->keys, sizeof *route->keys);
+    nearest_search(&n, own, sizeof *own);
     if (n.name)
         error_usage(L, "%s: unknown key '%s'; did you mean '%s'?", function, name, n.name);
     error_usage(L,

@@ -5,6 +5,7 @@ local require = ...
 local json = require "modalua.json"
 local native = require "core.native"
 local progress_bar = require "core.progress_bar"
+local steps = require "core.native_steps"
 
 local commitment = {}
 
@@ -24,7 +25,7 @@ local function uid_of(row, name, n)
   local uid = native.value(row, name)
   if not uid then
     return nil, ("resource %d has no %s, which storage commitment needs (of answers, ask for it: %s = \"\")"):format(n, name, name)
-  elseif not native.is_uid(uid) then
+  elseif not steps.is_uid(uid) then
     return nil, ("resource %d: %s = '%s' is no UID"):format(n, name, uid)
   end
   return uid
@@ -64,7 +65,7 @@ local function read_resources(given, body, asked)
       asked[instance.SOPInstanceUID] = true
       instances[#instances + 1] = instance
     else
-      local good, why = native.check_stored(OP, resource, i)
+      local good, why = steps.check_stored(OP, resource, i)
       if not good then
         return nil, why
       end
@@ -78,7 +79,7 @@ end
 -- Adds the instances under Orthanc's identifiers to the set: a report is compared with what was asked for, so that must be known
 -- beforehand. True, or nil and an error.
 local function add_stored(operation, identifiers, asked)
-  local list, err = native.request(operation, "POST", "/tools/bulk-content", "local",
+  local list, err = steps.request(operation, "POST", "/tools/bulk-content", "local",
     { Resources = identifiers, Level = "Instance", Short = true })
   if list == nil then
     return nil, err
@@ -87,7 +88,7 @@ local function add_stored(operation, identifiers, asked)
     local tags = type(instance) == "table" and instance.MainDicomTags
     local uid = type(tags) == "table" and native.value(tags, "SOPInstanceUID")
     if not uid then
-      return native.failed(operation, "decode", nil, "unexpected response: an instance of this server has no SOPInstanceUID")
+      return steps.failed(operation, "decode", nil, "unexpected response: an instance of this server has no SOPInstanceUID")
     end
     asked[uid] = true
   end
@@ -96,12 +97,12 @@ end
 
 function commitment.storage_commitment(modality, resources, options)
   local path = ("/modalities/%s/storage-commitment"):format(modality.modality)
-  local own, body = native.options(OP, "storage commitment", options)
+  local own, body = steps.options(OP, "storage commitment", options)
   local operation = { client = modality.client, op = OP, method = "POST", path = path, deadline = deadline_of(own) }
   local asked = {}
   local good, why = read_resources(resources, body, asked)
   if not good then
-    return native.failed(operation, "refused", "bad_identifier", why)
+    return steps.failed(operation, "refused", "bad_identifier", why)
   end
   if body.Resources then
     local known, err = add_stored(operation, body.Resources, asked)
@@ -109,22 +110,22 @@ function commitment.storage_commitment(modality, resources, options)
       return nil, err
     end
   end
-  local answer, err = native.request(operation, "POST", path, "remote", body)
+  local answer, err = steps.request(operation, "POST", path, "remote", body)
   if answer == nil then
     return nil, err
-  elseif type(answer) ~= "table" or not native.is_uid(answer.ID) then
-    return native.failed(operation, "decode", nil, "unexpected response: the storage commitment has no transaction UID")
+  elseif type(answer) ~= "table" or not steps.is_uid(answer.ID) then
+    return steps.failed(operation, "decode", nil, "unexpected response: the storage commitment has no transaction UID")
   end
-  local new = native.new_commitment(operation.client, answer.ID)
+  local new = steps.new_commitment(operation.client, answer.ID)
   asked_for[new] = asked
   return new
 end
 
 function commitment.commitment(client, uid)
-  if not native.is_uid(uid) then
+  if not steps.is_uid(uid) then
     native.usage "commitment: a transaction UID is expected (digits and dots, at most 64)"
   end
-  return native.new_commitment(client, uid)
+  return steps.new_commitment(client, uid)
 end
 
 -- ---- what the modality has reported ----
@@ -146,7 +147,7 @@ local function not_committed(operation, status)
       #failures + #list_in(status, "Success"), text_in(failures[1], "SOPInstanceUID", "which it does not name"),
       text_in(failures[1], "Description", "it gives no reason"))
   end
-  local _, err = native.failed(operation, "dicom", "not_committed", message)
+  local _, err = steps.failed(operation, "dicom", "not_committed", message)
   err.result = status
   return nil, err
 end
@@ -180,7 +181,7 @@ local function confirmed_status(operation, status, asked)
   if n > 0 then
     message = ("the modality reports success, but its report does not name %d of the %d instances that were asked for"):format(#missing, n)
   end
-  local _, err = native.failed(operation, "unknown", "unproven", message)
+  local _, err = steps.failed(operation, "unknown", "unproven", message)
   err.missing, err.result = missing, status
   return nil, err
 end
@@ -215,7 +216,7 @@ local function operation_on(which, op)
 end
 
 local function fail_late(operation)
-  local _, err = native.failed(operation, "timeout", nil, ("wait_timeout is over, and the modality has not reported yet, which may take it "
+  local _, err = steps.failed(operation, "timeout", nil, ("wait_timeout is over, and the modality has not reported yet, which may take it "
     .. "days; client:commitment(\"%s\"):wait() goes on waiting"):format(operation.id))
   err.still_running = true
   return nil, err
@@ -234,9 +235,9 @@ local function poll(operation, asked, report)
   local begun = native.now()
   local heard = begun
   while true do
-    local status, err = native.request(operation, "GET", operation.path, "local")
+    local status, err = steps.request(operation, "GET", operation.path, "local")
     local state = type(status) == "table" and status.Status
-    if status == nil and not native.is_transient(operation, err, heard) then
+    if status == nil and not steps.is_transient(operation, err, heard) then
       err.message = err.message .. "; " .. consequence(operation, err)
       return nil, err
     elseif status ~= nil and state == "Pending" then
@@ -247,9 +248,9 @@ local function poll(operation, asked, report)
     elseif state == "Success" then
       return confirmed_status(operation, status, asked)
     elseif status ~= nil then
-      return native.failed(operation, "decode", nil, "unexpected response: the storage commitment has no Status that is known")
+      return steps.failed(operation, "decode", nil, "unexpected response: the storage commitment has no Status that is known")
     end
-    local delay = native.poll_delay(operation, begun, LEAST, MOST)
+    local delay = steps.poll_delay(operation, begun, LEAST, MOST)
     if delay == 0 then
       return fail_late(operation)
     end
@@ -258,7 +259,7 @@ local function poll(operation, asked, report)
 end
 
 function commitment.wait(which, options)
-  local own = native.options("wait", "wait", options)
+  local own = steps.options("wait", "wait", options)
   local operation = operation_on(which, "wait")
   operation.deadline = deadline_of(own)
   local report = reporter(operation, own.progress)
@@ -275,12 +276,12 @@ end
 
 function commitment.status(which)
   local operation = operation_on(which, "status")
-  return native.request(operation, "GET", operation.path, "local")
+  return steps.request(operation, "GET", operation.path, "local")
 end
 
 function commitment.remove(which)
   local operation = operation_on(which, "remove")
-  local removed, err = native.request(operation, "POST", operation.path .. "/remove", "change", {})
+  local removed, err = steps.request(operation, "POST", operation.path .. "/remove", "change", {})
   if removed ~= nil then
     return true
   elseif err.code == "not_committed" then -- so Orthanc calls every state but Success

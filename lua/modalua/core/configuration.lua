@@ -2,6 +2,7 @@
 local require = ...
 local json = require "modalua.json"
 local native = require "core.native"
+local steps = require "core.native_steps"
 
 local configuration = {}
 
@@ -28,7 +29,7 @@ local function operation_on(remote, op, method)
 end
 
 local function read(operation)
-  return native.request(operation, "GET", operation.path .. "/configuration", "local")
+  return steps.request(operation, "GET", operation.path .. "/configuration", "local")
 end
 
 -- ---- what the server never tells ----
@@ -42,7 +43,7 @@ end
 -- The names of the hidden settings that are not given anew, as "A, B"; nil when there are none. Writing the entry would lose them.
 local function lost_settings(operation, entry, settings)
   local names = {}
-  for _, key in ipairs(native.keys(operation.kind.settings)) do
+  for _, key in ipairs(steps.keys(operation.kind.settings)) do
     if settings[key] == nil and is_hidden(entry, key) then
       names[#names + 1] = key
     end
@@ -122,7 +123,7 @@ local function check_entry(operation, entry)
   if type(entry) == "table" then
     return entry
   end
-  return native.failed(operation, "decode", nil, "unexpected response: the server's entry is not a table")
+  return steps.failed(operation, "decode", nil, "unexpected response: the server's entry is not a table")
 end
 
 -- The entry before the change: the server's, or with create = true an empty one when there is none.
@@ -155,7 +156,7 @@ end
 local function write(operation, entry, settings)
   local lost = lost_settings(operation, entry, settings)
   if lost then
-    return native.failed(operation, "refused", "hidden_settings", ("the server never tells %s, so writing the entry anew would lose that: "
+    return steps.failed(operation, "refused", "hidden_settings", ("the server never tells %s, so writing the entry anew would lose that: "
       .. "give it too (\"\", or {} for HttpHeaders, when there is to be none)"):format(lost))
   end
   if type(entry.HttpHeaders) == "table" then -- the names of headers, which PUT does not take
@@ -166,10 +167,10 @@ local function write(operation, entry, settings)
   end
   local missing = first_missing(operation, entry)
   if missing then
-    return native.failed(operation, "refused", "missing_setting", ("the %s '%s' cannot do without %s"):format(operation.kind.word,
+    return steps.failed(operation, "refused", "missing_setting", ("the %s '%s' cannot do without %s"):format(operation.kind.word,
       operation.name, missing))
   end
-  return native.request(operation, "PUT", operation.path, "change", entry)
+  return steps.request(operation, "PUT", operation.path, "change", entry)
 end
 
 -- Reads the entry again and compares it with the settings.
@@ -185,7 +186,7 @@ local function verify(operation, settings)
   end
   local names = not_taken(entry, settings)
   if names then
-    local _, refused = native.failed(operation, "orthanc", "not_taken", "the server was told, but it did not take: " .. names)
+    local _, refused = steps.failed(operation, "orthanc", "not_taken", "the server was told, but it did not take: " .. names)
     refused.result = entry
     return nil, refused
   end
@@ -193,18 +194,18 @@ local function verify(operation, settings)
 end
 
 function configuration.configure(remote, given)
-  native.forbid_in_sandbox("configure", NOT_THE_SERVER)
+  steps.forbid_in_sandbox("configure", NOT_THE_SERVER)
   local operation = operation_on(remote, "configure", "PUT")
   if type(given) ~= "table" then
     native.usage(("configure: the settings must be a table (a %s was given)"):format(type(given)))
   end
-  local own, settings, newest = native.options("configure", operation.kind.settings, given)
+  local own, settings, newest = steps.options("configure", operation.kind.settings, given)
   split_commitment(settings)
   if settings.HttpHeaders and next(settings.HttpHeaders) == nil then
     settings.HttpHeaders = json.object {} -- also when the server's empty list of names is given back
   end
   if newest then
-    local known, lacking = native.check_version(operation, newest)
+    local known, lacking = steps.check_version(operation, newest)
     if not known then
       return nil, lacking
     end
@@ -227,9 +228,9 @@ function configuration.configuration(remote)
 end
 
 function configuration.remove(remote)
-  native.forbid_in_sandbox("remove", NOT_THE_SERVER)
+  steps.forbid_in_sandbox("remove", NOT_THE_SERVER)
   local operation = operation_on(remote, "remove", "DELETE")
-  local removed, err = native.request(operation, "DELETE", operation.path, "change")
+  local removed, err = steps.request(operation, "DELETE", operation.path, "change")
   if removed == nil then
     return nil, err
   end

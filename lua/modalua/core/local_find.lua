@@ -2,6 +2,7 @@
 local require = ...
 local json = require "modalua.json"
 local native = require "core.native"
+local steps = require "core.native_steps"
 
 local local_find = {}
 
@@ -23,10 +24,10 @@ local function part(search, list)
 end
 
 local function check_list(search, list)
-  if native.tidy(list) then
+  if steps.tidy(list) then
     return list
   end
-  return native.failed(search.operation, "decode", nil, "unexpected response: what was found is not a list")
+  return steps.failed(search.operation, "decode", nil, "unexpected response: what was found is not a list")
 end
 
 -- ---- lists that the server cuts ----
@@ -41,21 +42,21 @@ local COUNTS_MAX = 5
 local uncut = setmetatable({}, { __mode = "k" }) -- client -> { level -> a list of so many is known not to be cut }
 
 local function count(search)
-  local statistics, err = native.request(search.operation, "GET", "/statistics", "local")
+  local statistics, err = steps.request(search.operation, "GET", "/statistics", "local")
   if statistics == nil then
     return nil, err
   end
   local name = COUNTS[search.counted]
   local n = type(statistics) == "table" and statistics[name]
   if not math.type(n) then
-    return native.failed(search.operation, "decode", nil, "unexpected response: the server's statistics have no " .. name)
+    return steps.failed(search.operation, "decode", nil, "unexpected response: the server's statistics have no " .. name)
   end
   return math.tointeger(n) or 0
 end
 
 -- Whether the server gives the last of so many resources; nil and an error.
 local function gives_last(search, held)
-  local list, err = native.request(search.operation, "POST", ROUTE, "local",
+  local list, err = steps.request(search.operation, "POST", ROUTE, "local",
     { Level = search.counted, Query = {}, Since = held - 1, Limit = 1 })
   if list == nil then
     return nil, err
@@ -68,7 +69,7 @@ local function gives_last(search, held)
 end
 
 local function fail_cut(search, held, list)
-  local _, err = native.failed(search.operation, "unknown", "truncated", ("the server may have cut the list: its LimitFindResults or "
+  local _, err = steps.failed(search.operation, "unknown", "truncated", ("the server may have cut the list: its LimitFindResults or "
     .. "LimitFindInstances is below the %d resources that it holds, and before 1.12.5 it does not say which lists that has cut"):format(
     held))
   err.found = list
@@ -125,7 +126,7 @@ end
 local function ask(search, limit, complete)
   local body = search.body
   body.Limit, body.Since = limit, not limit and complete and 0 or nil
-  local list, err = native.request(search.operation, "POST", ROUTE, "local", body)
+  local list, err = steps.request(search.operation, "POST", ROUTE, "local", body)
   if list == nil then
     return nil, explain(err, body.Query)
   end
@@ -156,7 +157,7 @@ local function read_filter(search, key, value)
     return true
   end
   local number, _, name = native.tag(key)
-  local advice = number and native.not_indexed(key, search.level)
+  local advice = number and steps.not_indexed(key, search.level)
   if advice then
     return nil, ("the filter %s = '%s' would match nothing, or fail, at Level = \"%s\": %s"):format(name or key, value, search.level,
       advice)
@@ -173,7 +174,7 @@ end
 
 -- The Query as it is sent; nil and a message when a filter cannot be sent.
 local function read_query(search, query)
-  local sent, why = native.filter(search.operation.op, search.level, query)
+  local sent, why = steps.filter(search.operation.op, search.level, query)
   for key, value in pairs(sent or {}) do
     local good
     good, why = read_filter(search, key, value)
@@ -196,8 +197,8 @@ end
 
 function local_find.find(client, data)
   local operation = { client = client, op = "find", method = "POST", path = ROUTE }
-  local _, body, newest = native.options("find", "local find", data)
-  local level = native.body_level("find", body)
+  local _, body, newest = steps.options("find", "local find", data)
+  local level = steps.body_level("find", body)
   if body.RequestedTags and not body.ResponseContent and not body.Expand then -- only identifiers would come
     native.usage "find: RequestedTags needs Expand = true"
   end
@@ -206,14 +207,14 @@ function local_find.find(client, data)
     limit = take_number(body, "Limit") }
   local query, why = read_query(search, body.Query)
   if not query then
-    return native.failed(operation, "refused", nil, why)
+    return steps.failed(operation, "refused", nil, why)
   end
   body.Query = query
-  local known, err = native.check_version(operation, newest, search.computed and PAGED or nil, "to search by the numbers of what is below")
+  local known, err = steps.check_version(operation, newest, search.computed and PAGED or nil, "to search by the numbers of what is below")
   if not known then
     return nil, err
   end
-  return run(search, native.at_least(operation, PAGED))
+  return run(search, steps.at_least(operation, PAGED))
 end
 
 return local_find

@@ -1,10 +1,11 @@
-#include "api/native_requests.h"
+#include "api/native_steps.h"
 
 #include <lauxlib.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "api/answers.h"
+#include "api/commitment.h"
 #include "api/find_filter.h"
 #include "api/identifiers.h"
 #include "api/remote.h"
@@ -50,7 +51,7 @@ static int request_send(lua_State *L, call *c)
     return call_request(L, c, call_answer, r->method, r->work, "%s", r->path);
 }
 
-int native_requests_request(lua_State *L)
+static int l_request(lua_State *L)
 {
     enum { OPERATION = 1, METHOD, PATH, WORK, BODY };
     static const char *const methods[] = { "GET", "POST", "PUT", "DELETE", NULL };
@@ -86,7 +87,7 @@ static int version_tell(lua_State *L, call *c)
     return 1;
 }
 
-int native_requests_at_least(lua_State *L)
+static int l_at_least(lua_State *L)
 {
     int since = orthanc_version_parse(luaL_checkstring(L, 2));
     version_call *v = (version_call *)push_call(L, sizeof *v, version_tell);
@@ -95,7 +96,7 @@ int native_requests_at_least(lua_State *L)
     return op_run(L, &v->call.op);
 }
 
-int native_requests_check_version(lua_State *L)
+static int l_check_version(lua_State *L)
 {
     enum { OPERATION = 1, NEWEST, SINCE, WHAT };
     version_call *v;
@@ -112,7 +113,7 @@ int native_requests_check_version(lua_State *L)
 
 /* ---- polls ---- */
 
-int native_requests_poll_delay(lua_State *L)
+static int l_poll_delay(lua_State *L)
 {
     double begun = luaL_checknumber(L, 2), least = luaL_checknumber(L, 3),
            most = luaL_checknumber(L, 4);
@@ -122,7 +123,7 @@ int native_requests_poll_delay(lua_State *L)
     return 1;
 }
 
-int native_requests_is_transient(lua_State *L)
+static int l_is_transient(lua_State *L)
 {
     double heard = luaL_checknumber(L, 3);
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -135,7 +136,7 @@ int native_requests_is_transient(lua_State *L)
 
 /* ---- errors ---- */
 
-int native_requests_failed(lua_State *L)
+static int l_failed(lua_State *L)
 {
     static const char *const fields[] = { "op", "method", "path" };
     const char *kind = luaL_checkstring(L, 2), *code = luaL_optstring(L, 3, NULL);
@@ -152,7 +153,7 @@ int native_requests_failed(lua_State *L)
     return 2;
 }
 
-int native_requests_forbid_in_sandbox(lua_State *L)
+static int l_forbid_in_sandbox(lua_State *L)
 {
     guard_check(L, doc_loop(L), luaL_checkstring(L, 1), luaL_checkstring(L, 2));
     return 0;
@@ -166,7 +167,7 @@ typedef struct own_options {
     bool create;
 } own_options;
 
-const option native_requests_settings_rows[] = {
+const option native_steps_settings_rows[] = {
     { "create", OPTION_FLAG, offsetof(own_options, create),
       "true: makes a new entry when the server has none of that name" },
     OPTIONS_END
@@ -179,8 +180,8 @@ static const struct table {
     const char *name;
     const option *own;
     const orthanc_route *route;
-} tables[] = { { "modality settings", native_requests_settings_rows, &orthanc_modality_settings },
-               { "peer settings", native_requests_settings_rows, &orthanc_peer_settings },
+} tables[] = { { "modality settings", native_steps_settings_rows, &orthanc_modality_settings },
+               { "peer settings", native_steps_settings_rows, &orthanc_peer_settings },
                { "local find", no_rows, &orthanc_tools_find },
                { "storage commitment", call_timeout_rows, &orthanc_commitment },
                { "wait", call_wait_rows, NULL } };
@@ -212,7 +213,7 @@ static void push_own(lua_State *L, const char *op_name, int given, const own_opt
     lua_setfield(L, -2, "bar");
 }
 
-int native_requests_options(lua_State *L)
+static int l_options(lua_State *L)
 {
     enum { OP = 1, TABLE, GIVEN };
     const char *op_name = luaL_checkstring(L, OP);
@@ -235,7 +236,7 @@ int native_requests_options(lua_State *L)
     return 3;
 }
 
-int native_requests_keys(lua_State *L)
+static int l_keys(lua_State *L)
 {
     const struct table *t = check_table(L, 1);
     const orthanc_key *key = t->route ? t->route->keys : NULL;
@@ -248,7 +249,7 @@ int native_requests_keys(lua_State *L)
     return 1;
 }
 
-int native_requests_body_level(lua_State *L)
+static int l_body_level(lua_State *L)
 {
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_pushstring(L, orthanc_level_name(route_options_level(L, 2, luaL_checkstring(L, 1))));
@@ -257,14 +258,14 @@ int native_requests_body_level(lua_State *L)
 
 /* ---- identifiers ---- */
 
-int native_requests_is_uid(lua_State *L)
+static int l_is_uid(lua_State *L)
 {
     const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
     lua_pushboolean(L, orthanc_is_uid(text) && strlen(text) == lua_rawlen(L, 1));
     return 1;
 }
 
-int native_requests_check_stored(lua_State *L)
+static int l_check_stored(lua_State *L)
 {
     const char *op_name = luaL_checkstring(L, 1);
     lua_Integer n = luaL_checkinteger(L, 3);
@@ -280,9 +281,9 @@ int native_requests_check_stored(lua_State *L)
 
 /* ---- filters and answers ---- */
 
-int native_requests_filter(lua_State *L)
+static int l_filter(lua_State *L)
 {
-    filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
+    find_filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
     f.level = orthanc_level_of(luaL_checkstring(L, 2));
     lua_settop(L, 3);
     f.query = lua_istable(L, 3) ? 3 : 0;
@@ -295,7 +296,7 @@ int native_requests_filter(lua_State *L)
     return 1;
 }
 
-int native_requests_not_indexed(lua_State *L)
+static int l_not_indexed(lua_State *L)
 {
     uint32_t tag;
     luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 1), &tag), 1, "not a tag");
@@ -303,7 +304,7 @@ int native_requests_not_indexed(lua_State *L)
     return 1;
 }
 
-int native_requests_tidy(lua_State *L)
+static int l_tidy(lua_State *L)
 {
     bool is_list;
     lua_settop(L, 1);
@@ -311,5 +312,81 @@ int native_requests_tidy(lua_State *L)
     if (is_list)
         answers_tidy(L); /* its warning is about answers of remote modalities */
     lua_pushboolean(L, is_list);
+    return 1;
+}
+
+/* ---- the part ---- */
+
+/* An operation is a table: `client`; `op`, its name; `method` and `path`, the request that its own
+ * errors name; `deadline` (as task.now tells the time) or nil; `progress`, a function that is called
+ * from time to time while a request is under way, or nil. */
+
+/* clang-format off */
+static const luaL_Reg functions[] = {
+    /* ---- requests ---- */
+
+    /* request(operation, method, path, work [, body]) -> value | nil, err. Sends one request. work is
+     * "local", "change", "echo" or "remote" (call_work in request/call.h); body is a table. */
+    { "request", l_request },
+    /* poll_delay(operation, begun, least, most) -> seconds. call_poll_delay in request/call.h. */
+    { "poll_delay", l_poll_delay },
+    /* is_transient(operation, err, heard) -> boolean. call_is_transient in request/call.h. */
+    { "is_transient", l_is_transient },
+    /* failed(operation, kind, code | nil, message) -> nil, err. */
+    { "failed", l_failed },
+
+    /* ---- the server's version ---- */
+
+    /* at_least(operation, version) -> boolean | nil, err. Whether the server has that version, such
+     * as "1.12.5", or a later one. */
+    { "at_least", l_at_least },
+    /* check_version(operation, newest [, version, what]) -> true | nil, err. An error of code
+     * "unsupported" when the server does not have what came with that version, or does not know the
+     * newest key (of `options`, or nil). */
+    { "check_version", l_check_version },
+
+    /* ---- options ---- */
+
+    /* options(op, name, given) -> own, body, newest. Reads a table of options, of the kind that is
+     * called `name` in `tables` above: modalua's own are in `own` (progress as a function, with bar =
+     * true when it is the bar), what is sent is in `body`, and `newest` is the key in it that needs
+     * the newest version, or nil. Throws on unknown names and wrong values. */
+    { "options", l_options },
+    /* keys(name) -> list. The names that Orthanc knows in that kind of table. */
+    { "keys", l_keys },
+    /* body_level(op, body) -> the Level of the body, as Orthanc writes it. Throws when it has none. */
+    { "body_level", l_body_level },
+    /* forbid_in_sandbox(op, why). Throws when the script is sandboxed. */
+    { "forbid_in_sandbox", l_forbid_in_sandbox },
+
+    /* ---- identifiers ---- */
+
+    /* is_uid(v) -> boolean. */
+    { "is_uid", l_is_uid },
+    /* check_stored(op, v, n) -> true | nil, message. Whether resource number n is an identifier that
+     * Orthanc gives. Throws when it is no string. */
+    { "check_stored", l_check_stored },
+    /* new_commitment(client, uid) -> commitment. */
+    { "new_commitment", commitment_new },
+
+    /* ---- filters and answers ---- */
+
+    /* filter(op, level, query | nil) -> sent | nil, message. The Query as it is sent when nothing
+     * normalizes it. Throws on wrong types. */
+    { "filter", l_filter },
+    /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
+    { "not_indexed", l_not_indexed },
+    /* tidy(v) -> boolean. Whether v is a list; the nulls in its elements are removed. */
+    { "tidy", l_tidy },
+
+    { NULL, NULL }
+};
+/* clang-format on */
+
+int native_steps_open(lua_State *L)
+{
+    luaL_newlibtable(L, functions);
+    lua_pushlightuserdata(L, doc_loop(L));
+    luaL_setfuncs(L, functions, 1);
     return 1;
 }
