@@ -95,7 +95,7 @@ for _, version in ipairs(versions) do
         end
       end
       local found <close> = assert(pacs:find { Level = "Instance", Query = query })
-      local status = assert(assert(pacs:storage_commitment({ instances[2], found.answers[1] }, { Timeout = 5, wait_timeout = 20 })):wait())
+      local status = assert(assert(pacs:storage_commitment({ instances[2], found.answers[1] }, { Timeout = 60, wait_timeout = 60 })):wait())
       local expected = { query.SOPInstanceUID, uid_of(instances[2]) }
       table.sort(expected)
       assert.are.same(expected, names(status.Success))

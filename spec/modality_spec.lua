@@ -117,7 +117,7 @@ for _, version in ipairs(versions) do
     describe("echo", function()
       it("returns true", function()
         assert.are.same({ true, n = 1 }, table.pack(pacs:echo()))
-        assert.is_true(pacs:echo { Timeout = 5, CheckFind = true, wait_timeout = 10 })
+        assert.is_true(pacs:echo { Timeout = 60, CheckFind = true, wait_timeout = 60 })
       end)
 
       it("returns false and the reason", function()

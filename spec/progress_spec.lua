@@ -22,7 +22,7 @@ describe("progress", function()
 
   setup(function()
     server = faultd.start()
-    client = modalua.connect(server.url, { timeout = 5, retries = 0 })
+    client = modalua.connect(server.url, { timeout = 60, retries = 0 })
     file = os.tmpname()
   end)
 

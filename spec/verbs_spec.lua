@@ -115,7 +115,7 @@ for _, version in ipairs(versions) do
 
       it("fails if a modality does not answer, says why, and suggests the right name", function()
         assert(ground.client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
-        local result = run("echo", "pacs", "gone", "pasc", "--json", "--timeout", "1")
+        local result = run("echo", "pacs", "gone", "pasc", "--json", "--timeout", "60")
         assert(ground.client:delete "/modalities/gone")
         assert.are.equal(1, result.status)
         local rows = assert(json.decode(result.out))

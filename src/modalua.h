@@ -52,9 +52,10 @@
  * tables of the libraries, modules. Scripts that do not trust one another need a runtime each.
  *
  * TRUST. Scripts are trusted not to attack the C code, but they may loop or use much memory. With
- * MODALUA_SANDBOX they reach no files, no processes and no other servers. A limit ends a script at
- * its next Lua instruction. A pcall cannot catch that; <close> variables have 0.05 s. (With the
- * debug library, which a sandbox does not have, a script can escape it.) No limit can end one long
+ * MODALUA_SANDBOX they reach no files, no processes and no other servers. A limit ends a script
+ * within 0.1 s, or when the C function returns that the script is in. A pcall cannot catch that;
+ * <close> variables have 0.05 s. (With the debug library, which a sandbox does not have, a script
+ * can escape it.) No limit can end one long
  * call of a C function of the standard library: a pattern that backtracks
  * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions of values, a table.move
  * without an end. modalua_overdue tells the host that the script has not ended in time; the host
@@ -276,9 +277,10 @@ MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
 /* The seconds since the run under way should have ended: since run_seconds or burst_seconds were
  * over, since the end of grace_seconds after the first modalua_cancel, or since the second one.
- * Negative before that time; -HUGE_VAL without a run, or when the run has no such time. More than a
- * second means that the script is inside a call that cannot be interrupted (see TRUST). Any thread,
- * at any time; not after modalua_destroy has been called. */
+ * Wall clock. Negative before that time; -HUGE_VAL without a run, or when the run has no such time.
+ * More than a second means that the script is inside a call that cannot be interrupted (see TRUST),
+ * or that the thread which drives the runtime got no processor. Any thread, at any time; not after
+ * modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 
 /* The number of transfers (move, get, store) of the run under way that a server works on; 0 without

@@ -36,7 +36,7 @@ local function set_command(server, program, arguments, options)
     command = command,
     environment = "TCP_NODELAY=1",
     port = server.port,
-    timeout = options.timeout or 10,
+    timeout = options.timeout or 60,
   }
   return server
 end

@@ -76,7 +76,7 @@ local function configuration(options, server)
     DicomAlwaysAllowMove = false,
     DicomCheckCalledAet = true,
     DicomCheckModalityHost = true,
-    DicomScuTimeout = 5,
+    DicomScuTimeout = 60, -- a busy machine takes its time
     Plugins = orthanc.empty_list,
   }
   for key, value in pairs(options.extra or {}) do
@@ -107,7 +107,7 @@ local function make(options)
     command = { server.binary, folder .. "/orthanc.json", options.verbose and "--verbose" or nil },
     environment = options.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1",
     port = server.http_port,
-    timeout = options.timeout or 30,
+    timeout = options.timeout or 120,
   }
   served.write_file(folder .. "/orthanc.json", configuration(options, server))
   return server

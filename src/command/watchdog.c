@@ -15,11 +15,16 @@
 
 enum { EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1, LONGEST_WAIT_SECONDS = 3600 };
 
+#define SHORTEST_IDLE 0.5 /* seconds between two looks while no run is under way */
+
 /* A signal handler has no other way to it. */
 static struct {
-    pthread_mutex_t lock; /* of the next two */
+    pthread_mutex_t lock; /* of what follows, up to `starved` */
     modalua_runtime *watched;
     double limit;
+    bool due;          /* the kill was due at an earlier look; as of the first such look: */
+    double overdue;    /* modalua_overdue */
+    double starved;    /* starved_seconds */
     atomic_int signal; /* that asked for a kill; 0 = none has */
     wakeup wakeup;
     bool started;
@@ -35,18 +40,48 @@ static void end_process(void)
     _exit(sig ? EXIT_SIGNAL + sig : EXIT_FAILURE);
 }
 
-/* Seconds until it is to look again; ends the process when patience is over. A run that has not
- * been started yet will not be due before its limit. */
+/* Seconds that the main thread, which runs the scripts, could have run and had to wait for a
+ * processor; 0 where the system does not tell (proc(5): schedstat). */
+static double starved_seconds(void)
+{
+    unsigned long long ran, waited = 0;
+    FILE *f = fopen("/proc/self/schedstat", "re");
+    if (!f)
+        return 0;
+    if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
+        waited = 0;
+    fclose(f);
+    return (double)waited * 1e-9;
+}
+
+/* Seconds of patience left with a run that is overdue. On a busy machine an orderly end takes longer:
+ * patience counts no time for which the main thread waited for a processor. */
+static double patience_left(double overdue)
+{
+    double starved = starved_seconds();
+    if (!dog.due) {
+        dog.due = true;
+        dog.overdue = overdue;
+        dog.starved = starved;
+    }
+    return PATIENCE_SECONDS - (overdue - dog.overdue) + fmax(starved - dog.starved, 0);
+}
+
+/* Seconds until the next look; ends the process when patience is over. */
 static double look(void)
 {
     double left = INFINITY;
     pthread_mutex_lock(&dog.lock);
-    if (dog.watched && (dog.limit > 0 || atomic_load(&dog.signal)))
-        left = PATIENCE_SECONDS - modalua_overdue(dog.watched);
-    if (left <= 0)
-        end_process();
-    if (dog.watched && dog.limit > 0 && left > dog.limit + PATIENCE_SECONDS)
-        left = dog.limit + PATIENCE_SECONDS;
+    if (dog.watched && (dog.limit > 0 || atomic_load(&dog.signal))) {
+        double overdue = modalua_overdue(dog.watched);
+        left = overdue < 0 ? -overdue : patience_left(overdue);
+        if (left <= 0)
+            end_process();
+        dog.due = overdue >= 0;
+    }
+    /* A run that starts from now on is due after its limit, or later. */
+    if (dog.watched && dog.limit > 0)
+        left = fmin(left, fmax(dog.limit, SHORTEST_IDLE));
     pthread_mutex_unlock(&dog.lock);
     return left;
 }
@@ -88,6 +123,7 @@ void watchdog_watch(modalua_runtime *rt, double limit)
     pthread_mutex_lock(&dog.lock);
     dog.watched = rt;
     dog.limit = limit;
+    dog.due = false;
     atomic_store(&dog.signal, 0);
     pthread_mutex_unlock(&dog.lock);
     if (limit > 0)

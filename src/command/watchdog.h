@@ -1,5 +1,6 @@
-/* command/watchdog.h - ends the process when a run of the command cannot be stopped: a thread looks
- * at the run a second after it should have ended. For one runtime at a time. */
+/* command/watchdog.h - ends the process when a run of the command cannot be stopped: a thread does
+ * so when the run has had one second since it should have ended, not counting the time for which it
+ * waited for a processor. For one runtime at a time. */
 #ifndef COMMAND_WATCHDOG_H
 #define COMMAND_WATCHDOG_H
 

@@ -16,7 +16,7 @@
 #include "engine/op.h"
 #include "engine/stop.h"
 
-enum { DEFAULT_GRACE = 5 };
+enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536 };
 
 /* ---- small functions of modalua.h ---- */
 
@@ -213,14 +213,17 @@ static void apply_settings(modalua_runtime *rt)
     rt->host = (stdlib_output){ .write = c->write, .warn = c->warn, .user = c->user };
 }
 
-/* As a lua_Alloc. What is refused has cost a collection of everything, which takes long where the
- * limit is high: with a hundred of those between two looks at the clock a kill would not land. */
+/* As a lua_Alloc. C functions that take long nearly always allocate. After a refusal Lua collects
+ * everything, which takes long, and asks again. */
 static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 {
     modalua_runtime *rt = user;
     void *moved = memory_realloc(&rt->memory, block, old_size, new_size);
-    if (!moved && new_size > 0)
-        stop_hurry(&rt->lp);
+    rt->allocated += moved || new_size == 0 ? new_size : LOOK_BYTES;
+    if (moved && rt->allocated >= LOOK_BYTES) {
+        rt->allocated = 0;
+        stop_look(&rt->lp);
+    }
     return moved;
 }
 

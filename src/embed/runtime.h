@@ -15,6 +15,7 @@
 struct modalua_runtime {
     loop lp; /* first: runtime_of casts the address of a state's loop */
     memory memory;
+    size_t allocated; /* bytes since the last stop_look */
     lua_State *L;
     modalua_config config; /* its strings are copies, owned by the runtime */
     stdlib_output host;

@@ -121,6 +121,7 @@ static int finish_pcall(lua_State *L, int status, lua_KContext skip)
     if (status != LUA_OK && status != LUA_YIELD) {
         stop_loop(L)->thrown_by_hook = NULL;
         stop_pass_on(L, stop_loop(L));
+        stop_look(stop_loop(L)); /* it may have failed late */
         lua_pushboolean(L, 0);
         lua_insert(L, -2);
         return 2;
@@ -257,6 +258,8 @@ static int resume(lua_State *L, lua_State *co, int args)
     before = stop_enter(lp, co);
     status = lua_resume(co, L, args, &results);
     stop_leave(lp, before);
+    if (status != LUA_YIELD)
+        stop_look(lp); /* its last call may have been long */
     if (status != LUA_OK && status != LUA_YIELD) {
         lp->thrown_by_hook = NULL;
         stop_pass_on(L, lp);
@@ -391,6 +394,77 @@ static int l_no_hook(lua_State *L)
     return luaL_error(L, "debug.sethook is refused: the host needs the hook to stop a script");
 }
 
+/* ---- C functions that can take long without an allocation ---- */
+
+/* Upvalues: the C function that this one stands for; how many arguments or results make a call worth
+ * a look at the clock. */
+static int l_watched(lua_State *L)
+{
+    lua_Integer enough = lua_tointeger(L, lua_upvalueindex(2));
+    int arguments = lua_gettop(L);
+    int results = lua_tocfunction(L, lua_upvalueindex(1))(L);
+    if (arguments >= enough || results >= enough)
+        stop_look(stop_loop(L));
+    return results;
+}
+
+enum { GMATCH_UPVALUES = 3 };
+
+/* Upvalues: those of the iterator that this one stands for, and its C function. */
+static int l_next_match(lua_State *L)
+{
+    int results = lua_tocfunction(L, lua_upvalueindex(GMATCH_UPVALUES + 1))(L);
+    stop_look(stop_loop(L));
+    return results;
+}
+
+/* Upvalue: string.gmatch. */
+static int l_gmatch(lua_State *L)
+{
+    int upvalues = 0, iterator;
+    lua_tocfunction(L, lua_upvalueindex(1))(L);
+    iterator = lua_gettop(L);
+    while (lua_getupvalue(L, iterator, upvalues + 1))
+        upvalues++;
+    if (upvalues == GMATCH_UPVALUES) { /* as in 5.4 */
+        lua_pushcfunction(L, lua_tocfunction(L, iterator));
+        lua_pushcclosure(L, l_next_match, GMATCH_UPVALUES + 1);
+    } else {
+        lua_settop(L, iterator);
+    }
+    return 1;
+}
+
+/* None of these has an upvalue. */
+static void watch(lua_State *L)
+{
+    enum { MANY = 100 };
+    static const struct {
+        const char *library, *name;
+        int enough;
+    } rows[] = { { "_G", "collectgarbage", 0 }, { "_G", "load", 0 },
+                 { "os", "execute", 0 },        { "string", "byte", MANY },
+                 { "string", "find", 0 },       { "string", "gsub", 0 },
+                 { "string", "match", 0 },      { "table", "concat", 0 },
+                 { "table", "insert", 3 },      { "table", "move", 0 },
+                 { "table", "remove", 2 },      { "table", "sort", 0 },
+                 { "table", "unpack", MANY },   { "utf8", "codepoint", MANY },
+                 { "utf8", "len", 0 },          { "utf8", "offset", 0 } };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        lua_getglobal(L, rows[i].library);
+        lua_getfield(L, -1, rows[i].name);
+        lua_pushinteger(L, rows[i].enough);
+        lua_pushcclosure(L, l_watched, 2);
+        lua_setfield(L, -2, rows[i].name);
+        lua_pop(L, 1);
+    }
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "gmatch");
+    lua_pushcclosure(L, l_gmatch, 1);
+    lua_setfield(L, -2, "gmatch");
+    lua_pop(L, 1);
+}
+
 /* ---- registration ---- */
 
 static void replace_in(lua_State *L, const char *library, const luaL_Reg *functions)
@@ -426,8 +500,10 @@ void stdlib_open(lua_State *L, stdlib_output *host)
     replace_in(L, "_G", base);
     replace_in(L, "os", os);
     replace_in(L, "debug", debug);
-    if (stop_loop(L)->interruptible)
+    if (stop_loop(L)->interruptible) {
         replace_in(L, "debug", hook);
+        watch(L);
+    }
     replace_in(L, "coroutine", coroutine);
     lua_newtable(L);
     lua_createtable(L, 0, 1);

@@ -263,6 +263,11 @@ static void begin_cancel(loop *lp)
 
 void loop_check(loop *lp)
 {
+    loop_check_at(lp, lp->deadline > 0 ? clock_now() : 0);
+}
+
+void loop_check_at(loop *lp, double now)
+{
     unsigned cancels = atomic_load(&lp->cancels);
     if (lp->stop == LOOP_KILL)
         return;
@@ -270,7 +275,7 @@ void loop_check(loop *lp)
         loop_kill(lp, REASON_CANCELLED);
     else if (cancels == 1 && lp->stop == LOOP_GO)
         begin_cancel(lp);
-    else if (lp->deadline > 0 && clock_now() >= lp->deadline)
+    else if (lp->deadline > 0 && now >= lp->deadline)
         loop_kill(lp, lp->stop == LOOP_CANCEL ? lp->reason : REASON_RUN_TIME);
 }
 

@@ -85,6 +85,7 @@ struct loop {
     double burst;               /* seconds that Lua may run between two waits; 0 = no limit */
     _Atomic double burst_end;   /* when these are over; 0 = Lua does not run, or has no limit */
     bool interruptible;         /* the count hook is always set */
+    double looked;              /* when the count hook last read clock_coarse (engine/stop.c) */
     const void *thrown_by_hook; /* the error that the hook threw last, until it is caught. Hooks are
                                      off meanwhile: no message handler of a script may run */
     _Atomic(lua_State *) running; /* the coroutine that runs Lua; NULL = none */
@@ -159,6 +160,9 @@ void loop_clear_deadline(loop *lp);
 
 /* Acts on loop_cancel and on limits that are over. Called before Lua goes on. */
 void loop_check(loop *lp);
+
+/* The same, for a caller that has read the clock. */
+void loop_check_at(loop *lp, double now);
 
 /* Kills the run. The reason of the first kill stays. */
 void loop_kill(loop *lp, loop_reason reason);

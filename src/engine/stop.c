@@ -7,17 +7,42 @@
 #include "binding/error.h"
 #include "engine/task.h"
 
-enum { HOOK_COUNT = 100 }; /* bounds the time between checks when single C calls are slow */
+enum { COUNT_MAX = 100 };
+
+/* Seconds: a tenth of how late a kill may be. Not less than a step of clock_coarse. */
+#define SLOW 0.01
 
 static const char kill_token;
 
 /* ---- the hook ---- */
 
-/* Lua that has gone on too long without a wait. */
-static void check_burst(loop *lp)
+static void tick(lua_State *L, lua_Debug *ar);
+
+/* The hook is next called after `count` instructions. */
+static void set_count(lua_State *L, int count)
+{
+    lua_sethook(L, tick, LUA_MASKCOUNT, count);
+}
+
+/* An instruction that calls a C function can take a second. When the instructions since the last
+ * look at the clock were slow, the hook is called after each one; while they are quick, after twice
+ * as many as before. */
+static void adapt_count(lua_State *L, loop *lp, double now)
+{
+    int count = lua_gethookcount(L);
+    bool slow = now - lp->looked >= SLOW;
+    lp->looked = now;
+    if (slow && count > 1)
+        set_count(L, 1);
+    else if (!slow && count < COUNT_MAX)
+        set_count(L, count < COUNT_MAX / 2 ? count * 2 : COUNT_MAX);
+}
+
+/* Kills Lua that has gone on too long without a wait. */
+static void check_burst(loop *lp, double now)
 {
     double end = atomic_load_explicit(&lp->burst_end, memory_order_relaxed);
-    if (end > 0 && clock_now() >= end)
+    if (end > 0 && now >= end)
         loop_kill(lp, REASON_LUA_TIME);
 }
 
@@ -31,13 +56,13 @@ static void push_cancelled(lua_State *L, loop *lp)
 static void tick(lua_State *L, lua_Debug *ar)
 {
     loop *lp = stop_loop(L);
+    double now = clock_coarse();
     (void)ar;
-    if (lp->stop != LOOP_KILL && lua_gethookcount(L) != HOOK_COUNT)
-        stop_arm(L); /* stop_hurry has been heard */
-    loop_check(lp);
-    check_burst(lp);
+    adapt_count(L, lp, now);
+    loop_check_at(lp, now);
+    check_burst(lp, now);
     if (lp->stop == LOOP_KILL) {
-        if (lp->kill_grace_end == 0 || clock_now() >= lp->kill_grace_end)
+        if (lp->kill_grace_end == 0 || now >= lp->kill_grace_end)
             stop_throw_kill(L, lp);
     } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
         push_cancelled(L, lp);
@@ -46,16 +71,18 @@ static void tick(lua_State *L, lua_Debug *ar)
     }
 }
 
+/* The first instructions may be slow. */
 void stop_arm(lua_State *L)
 {
-    lua_sethook(L, tick, LUA_MASKCOUNT, HOOK_COUNT);
+    set_count(L, 1);
 }
 
-void stop_hurry(loop *lp)
+void stop_look(loop *lp)
 {
-    lua_State *running = atomic_load(&lp->running);
-    if (running && lp->interruptible)
-        lua_sethook(running, tick, LUA_MASKCOUNT, 1);
+    lua_State *running = atomic_load_explicit(&lp->running, memory_order_relaxed);
+    if (running && lua_gethook(running) == tick && lua_gethookcount(running) > 1 &&
+        clock_coarse() - lp->looked >= SLOW)
+        set_count(running, 1);
 }
 
 void stop_install(lua_State *L, loop *lp)
@@ -126,6 +153,7 @@ double stop_pause_burst(loop *lp)
 
 void stop_resume_burst(loop *lp, double left)
 {
+    stop_look(lp);
     if (left < HUGE_VAL)
         atomic_store(&lp->burst_end, clock_now() + left);
 }
@@ -147,8 +175,7 @@ static double grace(const loop *lp, double now)
 void stop_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now();
-    bool again = lp->kill_grace_end > 0 && now >= lp->kill_grace_end;
-    lua_sethook(L, tick, LUA_MASKCOUNT, again ? 1 : HOOK_COUNT);
+    set_count(L, 1);
     if (lp->kill_grace_end == 0)
         lp->kill_grace_end = now + grace(lp, now);
     lua_pushlightuserdata(L, (void *)&kill_token);

@@ -1,6 +1,9 @@
 /* engine/stop.h - engine/stop.c: how a run is stopped: the count hook, the kill that no pcall can hold on
  * to, and the clocks.
  *
+ * The hook looks at the clock. It is called after a number of instructions that depends on how long
+ * the last ones took, and after work that was long (stop_look): C functions take time, too.
+ *
  * A kill is a private token, thrown by the hook or by the operation that waits. Our own pcall,
  * xpcall and coroutine.* (embed/stdlib.c) pass it on, so nothing but <close> handlers runs after it; those
  * have STOP_GRACE seconds, then the hook throws at every instruction. Hooks exist only in states
@@ -31,9 +34,9 @@ void stop_install(lua_State *L, loop *lp);
  * Async-signal-safe as lua_sethook is: on the thread that runs L. [-0, +0, -] */
 void stop_arm(lua_State *L);
 
-/* The clock is looked at by the next instruction of what runs. Any place on its thread, an allocator
- * too. [-0, +0, -] */
-void stop_hurry(loop *lp);
+/* Looks at the clock after work that may have been long: if so, the next instruction of the
+ * coroutine that runs calls the hook. Any place on its thread, an allocator too. [-0, +0, -] */
+void stop_look(loop *lp);
 
 /* Between these two Lua runs in `co`: a request to stop that comes from a signal handler arms that
  * one, and one that came in between is not missed. stop_enter returns the coroutine that ran
