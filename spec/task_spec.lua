@@ -4,14 +4,15 @@ local command = require "spec.support.command"
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 
-local throws = expect.throws
+local eventually, throws = expect.eventually, expect.throws
 
 describe("modalua.task", function()
-  local server, client
+  local server, client, aside
 
   setup(function()
     server = faultd.start()
     client = modalua.connect(server.url)
+    aside = modalua.connect((server.url:gsub("127.0.0.1", "localhost"))) -- another server, as far as the client knows
   end)
 
   teardown(function()
@@ -186,6 +187,11 @@ describe("modalua.task", function()
   end)
 
   describe("cancel", function()
+    -- How many there have been, asked by a connection that the client's own do not keep waiting.
+    local function requests_for(path)
+      return assert(aside:get("/count", { of = path }))
+    end
+
     local function cancelled(t)
       local ok, err = t:join()
       assert.is_nil(ok)
@@ -204,7 +210,7 @@ describe("modalua.task", function()
       local asking = task.spawn(narrow.get, narrow, "/hang")
       local queued = task.spawn(narrow.get, narrow, "/ok")
       local joining = task.spawn(asleep.join, asleep)
-      task.sleep(0.05)
+      assert.is_truthy(eventually(function() return requests_for "/hang" == 1 end)) -- so the others wait too
       for _, t in ipairs { joining, queued, asking, asleep } do
         t:cancel()
       end
@@ -240,15 +246,19 @@ describe("modalua.task", function()
       assert(client:post("/reset"))
       local tasks = {}
       for i = 1, 20 do
-        tasks[i] = task.spawn(client.post, client, "/delay?s=0.3", {})
+        tasks[i] = task.spawn(client.post, client, "/hang?queued", {})
       end
       coroutine.wrap(task.sleep)(0.05) -- no other task runs meanwhile, so no request has been sent
-      task.sleep(0.05)
+      assert.are.equal(0, requests_for "/hang")
+      assert.is_truthy(eventually(function() return requests_for "/hang" == 8 end))
       for _, t in ipairs(tasks) do
         t:cancel()
       end
-      coroutine.wrap(task.sleep)(0.5)
-      assert.are.equal(8, client:get("/count", { of = "/delay" }))
+      for _, t in ipairs(tasks) do
+        cancelled(t)
+      end
+      coroutine.wrap(task.sleep)(0.2) -- what should not come is given the time to
+      assert.are.equal(8, requests_for "/hang")
     end)
 
     it("still ends the child tasks if it was caught, those started before and after", function()
@@ -283,8 +293,9 @@ describe("modalua.task", function()
 
     it("frees the connection for other requests", function()
       local narrow = modalua.connect(server.url, { max_inflight = 1 })
+      assert(client:post "/reset")
       local t = task.spawn(narrow.get, narrow, "/hang")
-      task.sleep(0.02)
+      assert.is_truthy(eventually(function() return requests_for "/hang" == 1 end))
       t:cancel()
       assert.are.same({}, narrow:get("/ok"))
     end)
@@ -361,18 +372,18 @@ describe("modalua.task", function()
     assert.are.equal(400, answers)
   end)
 
-  it("limits the transfers to max_inflight, and starts the time limit of a transfer when it starts", function()
-    local one = modalua.connect(server.url, { max_inflight = 2, timeout = 0.6 })
-    local two = modalua.connect(server.url, { max_inflight = 2, timeout = 0.6 })
-    local tasks, started = {}, task.now()
+  it("limits the transfers to max_inflight, across clients of one server", function()
+    assert(client:post "/reset")
+    local one, two = modalua.connect(server.url, { max_inflight = 2 }), modalua.connect(server.url, { max_inflight = 2 })
+    local tasks = {}
     for i = 1, 8 do
       local c = i % 2 == 0 and one or two
-      tasks[i] = task.spawn(c.get, c, "/delay", { s = 0.25 })
+      tasks[i] = task.spawn(c.get, c, "/barrier", { n = 2, name = "two" }) -- which fewer than two would not pass
     end
     for i = 1, 8 do
-      assert.are.same({}, (assert(tasks[i]:join())))
+      assert.are.same({ waited = 2 }, (assert(tasks[i]:join())))
     end
-    assert.is_true(task.now() - started >= 4 * 0.25)
+    assert.are.equal(2, assert(aside:get "/requests").peak)
   end)
 
   it("has a clock that never goes back", function()

@@ -90,7 +90,7 @@ for _, version in ipairs(versions) do
       ground = open_playground(version.binary)
       run, terminal = ground.run, ground.terminal
       peer = dicomd.start()
-      assert(ground.client:put("/modalities/slow", peer:modality "SLOW0.4"))
+      assert(ground.client:put("/modalities/held", peer:modality "HELD"))
     end)
 
     teardown(function()
@@ -109,8 +109,8 @@ for _, version in ipairs(versions) do
         local rows = cells_of(result.out)
         assert.are.equal(3, #rows)
         assert.matches("^archive\tARCHIVE\t127%.0%.0%.1:%d+\tyes\t%d+\n", result.out)
-        assert.are.same({ "pacs", "PACS" }, { rows[2][1], rows[2][2] })
-        assert.are.equal("slow", rows[3][1])
+        assert.are.same({ "archive", "held", "pacs" }, { rows[1][1], rows[2][1], rows[3][1] })
+        assert.are.same({ "HELD", "PACS" }, { rows[2][2], rows[3][2] })
       end)
 
       it("fails if a modality does not answer, says why, and suggests the right name", function()
@@ -193,7 +193,7 @@ for _, version in ipairs(versions) do
             assert.are.equal(#head, letters.width(name), line)
           end
         end
-        assert.is_true(names >= 9)
+        assert.are.equal(10, names)
         contains(out, "Yamada^Tarou=山田^太郎=やまだ^たろう")
         contains(out, "Иванов^Иван^Иванович")
       end)
@@ -232,7 +232,7 @@ for _, version in ipairs(versions) do
       it("suggests the right word for a misspelt modality, level, tag or option", function()
         for _, case in ipairs {
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
-          { 1, "the server knows no modality 'whatever'; it knows archive, pacs, slow", "whatever" },
+          { 1, "the server knows no modality 'whatever'; it knows archive, held, pacs", "whatever" },
           { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
           { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
           { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
@@ -360,7 +360,7 @@ for _, version in ipairs(versions) do
         contains(yes.out, "\27[Kmove  [")
         contains(yes.out, "3 of 3 studies moved from pacs to archive\n")
         local _, moved = yes.out:gsub("\nmoved  ", "")
-        assert.is_true(moved >= 3, yes.out)
+        assert.are.equal(3, moved, yes.out)
         local asked_nobody = run("move", "pacs", "--to", "archive", "PatientName=SMITH*", "--max", "1", "--yes")
         assert.are.equal(0, asked_nobody.status, asked_nobody.err)
       end)
@@ -385,9 +385,10 @@ for _, version in ipairs(versions) do
       end)
 
       it("ends with Ctrl-C during the move, and reports how far it came", function()
-        local result, text = interrupted('"$M" move slow --to-aet ANY PatientID="FP*" --yes', "1 of 3 resources")
+        peer:let(1) -- the peer holds the second study
+        local result, text = interrupted('"$M" move held --to-aet ANY PatientID="FP*" --yes', "1 of 3 resources")
         assert.are.equal(130, result.status, text)
-        assert.matches("1 of 3 studies moved from slow to ANY, 2 not tried or not finished", text)
+        assert.matches("1 of 3 studies moved from held to ANY, 2 not tried or not finished", text)
         assert.matches("\27%[32mmoved", text)
       end)
     end)
@@ -396,9 +397,9 @@ for _, version in ipairs(versions) do
       local result = run "modalities"
       assert.are.same({ 0, "" }, { result.status, result.err })
       local row = "%s\t%s\t127.0.0.1:%%d+\tGeneric\n"
-      assert.matches("^" .. row:format("archive", "ARCHIVE") .. row:format("pacs", "PACS") .. row:format("slow", "SLOW0.4") .. "$",
+      assert.matches("^" .. row:format("archive", "ARCHIVE") .. row:format("held", "HELD") .. row:format("pacs", "PACS") .. "$",
         result.out)
-      assert.are.equal("pacs", assert(json.decode(run("modalities", "--json").out))[2].name)
+      assert.are.equal("held", assert(json.decode(run("modalities", "--json").out))[2].name)
     end)
 
     it("jobs lists the jobs of the server, the newest first", function()
@@ -442,7 +443,8 @@ describe("Verbs", function()
       contains(command.run("--help").out, "\n  " .. verb .. " ")
       for example in result.out:gmatch "\n  (modalua [^\n|>]+)" do
         local words = example:gsub("^modalua", '"$M" -u http://127.0.0.1:1 --time-limit 20'):gsub("%-%-profile %S+", "")
-        assert.is_true(command.shell(words .. " >/dev/null").status <= 1, example)
+        local result = command.shell(words .. " >/dev/null") -- without a server, all but the manual fail
+        assert.are.equal(verb == "manual" and 0 or 1, result.status, example .. result.err)
       end
     end
   end)

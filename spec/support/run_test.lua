@@ -62,8 +62,9 @@ if not test then
   os.exit(2)
 end
 set_up(test)
+-- busted hands its own words on to a shell as they are.
 local arguments = { table.unpack(arg, 3) }
 for i, word in ipairs(arguments) do
-  arguments[i] = word:gsub(" ", ".") -- busted hands its words to a shell as they are; in a pattern, as of --filter, a dot is any character
+  arguments[i] = quoted { word }
 end
 os.exit(run(test, arguments))
