@@ -65,8 +65,8 @@ static void error_push_metatable(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the Lua
- * half are named "=modalua…". [-0, +1, m] */
+/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the
+ * Lua half are named "=modalua…". [-0, +1, m] */
 static void error_push_where(lua_State *L)
 {
     lua_Debug ar;

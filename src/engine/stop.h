@@ -1,10 +1,10 @@
-/* engine/stop.h - engine/stop.c: how a run is stopped: the count hook, the kill that no pcall can hold on
- * to, and the clocks.
+/* engine/stop.h - engine/stop.c: how a run is stopped: the count hook, the kill that no pcall can
+ * hold on to, and the clocks.
  *
  * A kill is a private token, thrown by the hook or by the operation that waits. Our own pcall,
- * xpcall and coroutine.* (embed/stdlib.c) pass it on, so nothing but <close> handlers runs after it; those
- * have STOP_GRACE seconds, then the hook throws at every instruction. Hooks exist only in states
- * that we own: the loop is found in the state's extra space.
+ * xpcall and coroutine.* (embed/stdlib.c) pass it on, so nothing but <close> handlers runs after
+ * it; those have STOP_GRACE seconds, then the hook throws at every instruction. Hooks exist only in
+ * states that we own: the loop is found in the state's extra space.
  */
 #ifndef ENGINE_STOP_H
 #define ENGINE_STOP_H
@@ -31,8 +31,8 @@ void stop_install(lua_State *L, loop *lp);
  * Async-signal-safe as lua_sethook is: on the thread that runs L. [-0, +0, -] */
 void stop_arm(lua_State *L);
 
-/* The clock is looked at by the next instruction of what runs. Any place on its thread, an allocator
- * too. [-0, +0, -] */
+/* The clock is looked at by the next instruction of what runs. Any place on its thread, an
+ * allocator too. [-0, +0, -] */
 void stop_hurry(loop *lp);
 
 /* Between these two Lua runs in `co`: a request to stop that comes from a signal handler arms that
