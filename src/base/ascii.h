@@ -1,5 +1,5 @@
-/* base/ascii.h - classes of ASCII characters, whatever the locale: <ctype.h> depends on it. Knows no
- * Lua. */
+/* base/ascii.h - classes of ASCII characters, whatever the locale: <ctype.h> depends on it. Knows
+ * no Lua. */
 #ifndef BASE_ASCII_H
 #define BASE_ASCII_H
 

@@ -1,8 +1,8 @@
-/* base/memory.h - the memory account of one runtime: it counts every byte, and refuses growth beyond
- * the limit.
+/* base/memory.h - the memory account of one runtime: it counts every byte, and refuses growth
+ * beyond the limit.
  *
- * memory_realloc has the signature of lua_Alloc, so that Lua's heap and the bodies of answers are on
- * the same account. Knows no Lua. One thread at a time.
+ * memory_realloc has the signature of lua_Alloc, so that Lua's heap and the bodies of answers are
+ * on the same account. Knows no Lua. One thread at a time.
  */
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
@@ -26,8 +26,8 @@ typedef struct memory {
 /* Opens an account. alloc NULL: realloc and free of the C library. */
 void memory_init(memory *m, memory_fn alloc, void *user, size_t limit);
 
-/* lua_Alloc, with the account as `user`. Shrinking and freeing cannot fail, if they cannot fail with
- * the host's allocator. */
+/* lua_Alloc, with the account as `user`. Shrinking and freeing cannot fail, if they cannot fail
+ * with the host's allocator. */
 void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size);
 
 /* Copies a string. NULL: not enough memory. */

@@ -10,8 +10,8 @@ static unsigned smaller(unsigned a, unsigned b)
     return a < b ? a : b;
 }
 
-/* The number of edits that make one word of the other, whatever the case: a character inserted, removed
- * or replaced, or two neighbours swapped (optimal string alignment distance). */
+/* The number of edits that make one word of the other, whatever the case: a character inserted,
+ * removed or replaced, or two neighbours swapped (optimal string alignment distance). */
 static unsigned edits(const char *a, const char *b)
 {
     unsigned rows[3]

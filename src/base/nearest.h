@@ -1,5 +1,5 @@
-/* base/nearest.h - "did you mean": finds the known name that is nearest to a misspelt word. Knows no
- * Lua. */
+/* base/nearest.h - "did you mean": finds the known name that is nearest to a misspelt word. Knows
+ * no Lua. */
 #ifndef BASE_NEAREST_H
 #define BASE_NEAREST_H
 

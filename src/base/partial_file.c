@@ -8,8 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Whether `part` still names the open file: the process that had the lock before may have renamed or
- * removed it. */
+/* Whether `part` still names the open file: the process that had the lock before may have renamed
+ * or removed it. */
 static bool is_still_named(int fd, const char *part)
 {
     struct stat ours, there;
@@ -17,15 +17,16 @@ static bool is_still_named(int fd, const char *part)
            ours.st_ino == there.st_ino;
 }
 
-/* Whether it is a regular file of this user with no other name. Otherwise another user could have put a
- * link there, to have a different file overwritten. */
+/* Whether it is a regular file of this user with no other name. Otherwise another user could have
+ * put a link there, to have a different file overwritten. */
 static bool is_ours(int fd)
 {
     struct stat it;
     return fstat(fd, &it) == 0 && S_ISREG(it.st_mode) && it.st_nlink == 1 && it.st_uid == geteuid();
 }
 
-/* Takes the lock. True: another process has it. Some file systems have no locks; then it is false. */
+/* Takes the lock. True: another process has it. Some file systems have no locks; then it is false.
+ */
 static bool is_locked_elsewhere(int fd)
 {
     return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;

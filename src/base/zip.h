@@ -12,8 +12,8 @@
  * comment. */
 enum { ZIP_END = 22, ZIP_TAIL = ZIP_END + 0xffff };
 
-/* Whether a file has that record. `tail`: the last `size` bytes of the file: ZIP_TAIL of them, or the
- * whole file when it is smaller. */
+/* Whether a file has that record. `tail`: the last `size` bytes of the file: ZIP_TAIL of them, or
+ * the whole file when it is smaller. */
 bool zip_has_end(const char *tail, size_t size);
 
 #endif

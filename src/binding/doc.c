@@ -92,8 +92,8 @@ static void add_rows(lua_State *L, const char *argument, const option *rows)
         add_row(L, argument, rows);
 }
 
-/* Appends all that the argument may have. In `options`, modalua's own options come first; in `data` and
- * `settings`, the keys that are sent come first, since the call is about them. [-0, +0, m] */
+/* Appends all that the argument may have. In `options`, modalua's own options come first; in `data`
+ * and `settings`, the keys that are sent come first, since the call is about them. [-0, +0, m] */
 static void add_options(lua_State *L, const doc_options *o)
 {
     bool own_first = strcmp(o->argument, "options") == 0;

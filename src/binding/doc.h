@@ -1,6 +1,6 @@
-/* binding/doc.h - descriptor rows: every public function with its name, signature, help, options and
- * example in one place. Registration, help(), completion, the manual, lua/README.md and the specs all
- * read them. */
+/* binding/doc.h - descriptor rows: every public function with its name, signature, help, options
+ * and example in one place. Registration, help(), completion, the manual, lua/README.md and the
+ * specs all read them. */
 #ifndef BINDING_DOC_H
 #define BINDING_DOC_H
 
@@ -32,8 +32,8 @@ typedef struct doc_row {
 } doc_row;
 
 /* Sets the function of each row as a field of the table on the top, and remembers the row. A row
- * without a name ends the rows. A C function gets `upvalue`, nearly always the loop, as upvalue 1. A
- * function of the Lua half loads its part at the first call (binding/parts.h). [-0, +0, m] */
+ * without a name ends the rows. A C function gets `upvalue`, nearly always the loop, as upvalue 1.
+ * A function of the Lua half loads its part at the first call (binding/parts.h). [-0, +0, m] */
 void doc_register(lua_State *L, void *upvalue, const doc_row *rows);
 
 /* In a registered C function: its upvalue 1; the same as a loop. */
@@ -41,8 +41,9 @@ void doc_register(lua_State *L, void *upvalue, const doc_row *rows);
 #define doc_loop(L)    ((struct loop *)doc_upvalue(L))
 
 /* Pushes the module table of modalua.doc: of, describe, rows and nearest. In Lua a row is
- * {signature=, help=, example=, options = {{argument=, name=, type=, help=}, …}}. A function without
- * options has no `options`; an option has no `type` when its help describes the type. [-0, +1, m] */
+ * {signature=, help=, example=, options = {{argument=, name=, type=, help=}, …}}. A function
+ * without options has no `options`; an option has no `type` when its help describes the type. [-0,
+ * +1, m] */
 void doc_open(lua_State *L, struct loop *lp);
 
 #endif

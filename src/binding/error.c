@@ -65,8 +65,8 @@ static void error_push_metatable(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
 }
 
-/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the Lua
- * half are named "=modalua…". [-0, +1, m] */
+/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the
+ * Lua half are named "=modalua…". [-0, +1, m] */
 static void error_push_where(lua_State *L)
 {
     lua_Debug ar;
@@ -93,22 +93,27 @@ void error_from_message(lua_State *L, const char *kind, const char *code)
     lua_setmetatable(L, -2);
 }
 
+static void push_error(lua_State *L, const char *kind, const char *code, const char *format,
+                       va_list args)
+{
+    lua_pushvfstring(L, format, args);
+    error_from_message(L, kind, code);
+}
+
 void error_new(lua_State *L, const char *kind, const char *code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    lua_pushvfstring(L, format, args);
+    push_error(L, kind, code, format, args);
     va_end(args);
-    error_from_message(L, kind, code);
 }
 
 void error_throw(lua_State *L, const char *kind, const char *code, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    lua_pushvfstring(L, format, args);
+    push_error(L, kind, code, format, args);
     va_end(args);
-    error_from_message(L, kind, code);
     error_raise(L);
 }
 

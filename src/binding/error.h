@@ -1,6 +1,6 @@
-/* binding/error.h - the error object: a table with the fields kind, code, message, op, method, path,
- * where, status, orthanc_status, details, dimse_status, job, result and retryable, each only when
- * it has a value, and a metatable with __tostring. */
+/* binding/error.h - the error object: a table with the fields kind, code, message, op, method,
+ * path, where, status, orthanc_status, details, dimse_status, job, result and retryable, each only
+ * when it has a value, and a metatable with __tostring. */
 #ifndef BINDING_ERROR_H
 #define BINDING_ERROR_H
 
@@ -27,8 +27,8 @@ void error_set_integer(lua_State *L, const char *field, lua_Integer value);
 _Noreturn void error_throw(lua_State *L, const char *kind, const char *code, const char *format,
                            ...);
 
-/* Throws a string, for a mistake in the call itself. Unlike luaL_error it names the innermost line of
- * the script, also when the Lua half made the call. [-0, +0, v] */
+/* Throws a string, for a mistake in the call itself. Unlike luaL_error it names the innermost line
+ * of the script, also when the Lua half made the call. [-0, +0, v] */
 _Noreturn void error_usage(lua_State *L, const char *format, ...);
 
 /* lua_error, which Lua's header does not declare as never returning. [-1, +0, v] */

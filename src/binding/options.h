@@ -1,5 +1,5 @@
-/* binding/options.h - reads tables of options: a row describes each option; an unknown name throws, and
- * the error suggests the nearest known one. */
+/* binding/options.h - reads tables of options: a row describes each option; an unknown name throws,
+ * and the error suggests the nearest known one. */
 #ifndef BINDING_OPTIONS_H
 #define BINDING_OPTIONS_H
 
@@ -33,8 +33,8 @@ typedef struct option {
 extern const option options_extra;
 
 /* Fills the struct `into` from the table at index; nil = no options. A row without a name ends the
- * rows. An option that is not given leaves its field unchanged. Throws on unknown names and on wrong
- * values; the message names `function`. [-0, +0, v] */
+ * rows. An option that is not given leaves its field unchanged. Throws on unknown names and on
+ * wrong values; the message names `function`. [-0, +0, v] */
 void options_read(lua_State *L, int index, const char *function, const option *rows, void *into);
 
 /* Throws when the metatable of the table at index has __index or __pairs: what those add would be
@@ -47,7 +47,8 @@ const option *options_find(const option *rows, const char *name);
 /* The type in a word for help; NULL for OPTION_VALUE, where the row's help says what fits. */
 const char *options_type_name(option_type type);
 
-/* Checks the value on the top, and stores it in the field of `into` that the row names. [-0, +0, v] */
+/* Checks the value on the top, and stores it in the field of `into` that the row names. [-0, +0, v]
+ */
 void options_value(lua_State *L, const char *function, const option *row, void *into);
 
 #endif

@@ -6,9 +6,10 @@
 
 struct loop;
 
-/* Makes the metatable of a type, unless the state has it already. On the top is the table of methods;
- * it stays there. `meta` are the metamethods; they find the loop by doc_loop and the methods at
- * USERDATA_METHODS. Without an __index among them, __index is the table of methods. [-0, +0, m] */
+/* Makes the metatable of a type, unless the state has it already. On the top is the table of
+ * methods; it stays there. `meta` are the metamethods; they find the loop by doc_loop and the
+ * methods at USERDATA_METHODS. Without an __index among them, __index is the table of methods. [-0,
+ * +0, m] */
 void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_Reg *meta);
 
 #define USERDATA_METHODS lua_upvalueindex(2)

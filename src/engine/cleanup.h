@@ -7,8 +7,8 @@
 
 #include "engine/op.h"
 
-/* Makes a cleanup request of the op on the top, and sends `r`. The strings of `r` must be inside the
- * op or static. [-1, +0, m] */
+/* Makes a cleanup request of the op on the top, and sends `r`. The strings of `r` must be inside
+ * the op or static. [-1, +0, m] */
 void cleanup_start(lua_State *L, op *o, http_server *s, const http_request *r);
 
 /* For op->on_stop: the operation becomes a cleanup request. `r` NULL: the request under way goes on

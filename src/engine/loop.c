@@ -97,8 +97,8 @@ void loop_break_deadlock(loop *lp)
 
 /* ---- answers from outside the loop ---- */
 
-/* The flag is set after the byte is written: was_woken clears it and then drains the pipe, so that no
- * byte is left behind. */
+/* The flag is set after the byte is written: was_woken clears it and then drains the pipe, so that
+ * no byte is left behind. */
 void loop_wake(loop *lp)
 {
     wakeup_send(&lp->wakeup);
@@ -124,8 +124,8 @@ void loop_forget_external(op *o)
     o->external.is_answered = NULL;
 }
 
-/* Whether loop_wake was called. Then the operations that have been answered become ready, and *any is
- * set when there was one. */
+/* Whether loop_wake was called. Then the operations that have been answered become ready, and *any
+ * is set when there was one. */
 static bool was_woken(loop *lp, bool *any)
 {
     op *next;
@@ -199,8 +199,8 @@ void loop_end(loop *lp)
     atomic_store(&lp->due, -1);
 }
 
-/* Cancels one task. The request of its operation is aborted, unless the operation needs the answer and
- * the request has started. */
+/* Cancels one task. The request of its operation is aborted, unless the operation needs the answer
+ * and the request has started. */
 static void cancel_one(loop *lp, task *t)
 {
     op *o = t->waits;
@@ -217,8 +217,8 @@ static void cancel_one(loop *lp, task *t)
     }
 }
 
-/* Walks the tree of `top`: the task after `at`, among its children when `below` is true; NULL at the
- * end. It does not recurse, since the tree can be deep. */
+/* Walks the tree of `top`: the task after `at`, among its children when `below` is true; NULL at
+ * the end. It does not recurse, since the tree can be deep. */
 static task *next_task(const task *top, task *at, bool below)
 {
     if (below && at->children)

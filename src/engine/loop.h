@@ -1,10 +1,10 @@
 /* engine/loop.h - the loop of one runtime: it moves HTTP transfers and timers on, and marks the
  * operations ready whose wait is over.
  *
- * Three structs work together. The loop is this one. An operation (op.h) is one call of a script that
- * waits. A task (task.h) is a coroutine; while it waits, it has yielded in an operation. loop_pump
- * marks operations ready and puts their tasks into the ready queue; it resumes no task: task_turn
- * does.
+ * Three structs work together. The loop is this one. An operation (op.h) is one call of a script
+ * that waits. A task (task.h) is a coroutine; while it waits, it has yielded in an operation.
+ * loop_pump marks operations ready and puts their tasks into the ready queue; it resumes no task:
+ * task_turn does.
  *
  * Knows no Lua API: lua_State is only named.
  */
@@ -106,9 +106,9 @@ void loop_free(loop *lp);
 
 /* ---- the pump ---- */
 
-/* Moves transfers and timers on. When no operation became ready by that, waits for at most `seconds`
- * (negative: no limit; less when a timer or a limit is due), and tries again. Returns whether an
- * operation became ready. Resumes no task. */
+/* Moves transfers and timers on. When no operation became ready by that, waits for at most
+ * `seconds` (negative: no limit; less when a timer or a limit is due), and tries again. Returns
+ * whether an operation became ready. Resumes no task. */
 bool loop_pump(loop *lp, double seconds);
 
 /* What loop_pump would wait for, for the poll of a host: fills in at most `count` descriptors, and
@@ -167,12 +167,12 @@ void loop_check_at(loop *lp, double now);
 /* Kills the run. The reason of the first kill stays. */
 void loop_kill(loop *lp, loop_reason reason);
 
-/* Seconds since a kill of the run was due; negative: so many seconds before; -HUGE_VAL: none is due.
- * Any thread. */
+/* Seconds since a kill of the run was due; negative: so many seconds before; -HUGE_VAL: none is
+ * due. Any thread. */
 double loop_overdue(const loop *lp);
 
-/* Cancels a task and, when its function has ended, its children. It goes on at once; the operation in
- * which it waits, or its next one, throws. */
+/* Cancels a task and, when its function has ended, its children. It goes on at once; the operation
+ * in which it waits, or its next one, throws. */
 void loop_cancel_task(loop *lp, task *t);
 
 /* Marks a task and all tasks below it as detached: when they are cancelled, what they began on the

@@ -179,8 +179,8 @@ bool op_can_yield(lua_State *L, const loop *lp)
     return lp->current && L == lp->current->co && lua_isyieldable(L);
 }
 
-/* Blocks until the operation is ready or has to stop. Runs other tasks only outside any task: a task
- * that is running cannot be resumed. */
+/* Blocks until the operation is ready or has to stop. Runs other tasks only outside any task: a
+ * task that is running cannot be resumed. */
 static void drive_in_place(lua_State *L, op *o)
 {
     loop *lp = o->lp;

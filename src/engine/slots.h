@@ -1,6 +1,6 @@
-/* engine/slots.h - the concurrency slots of a modality or peer: they limit how many transfers run with
- * it at the same time, across all tasks of a runtime, so that a PACS is not overloaded. Waiting
- * operations are served first come, first served. Knows no Lua.
+/* engine/slots.h - the concurrency slots of a modality or peer: they limit how many transfers run
+ * with it at the same time, across all tasks of a runtime, so that a PACS is not overloaded.
+ * Waiting operations are served first come, first served. Knows no Lua.
  *
  * An operation acquires a slot before it asks the server for a transfer, and releases it when it
  * ends.
@@ -12,13 +12,13 @@
 
 #include "engine/op.h"
 
-/* The slots of the remote with that path on that server; made at the first use, shared, and counted:
- * each slots_open needs a slots_close. NULL: not enough memory. */
+/* The slots of the remote with that path on that server; made at the first use, shared, and
+ * counted: each slots_open needs a slots_close. NULL: not enough memory. */
 slots *slots_open(loop *lp, const char *server, const char *remote);
 void slots_close(loop *lp, slots *s);
 
-/* True: the operation has a slot. False: it waits for one; when it becomes ready and o->slot.held is
- * true, it has one. `limit`: how many operations may hold one at the same time, as this one sees
+/* True: the operation has a slot. False: it waits for one; when it becomes ready and o->slot.held
+ * is true, it has one. `limit`: how many operations may hold one at the same time, as this one sees
  * it. */
 bool slots_acquire(slots *s, op *o, unsigned limit);
 

@@ -1,13 +1,14 @@
-/* engine/stop.h - engine/stop.c: how a run is stopped: the count hook, the kill that no pcall can hold on
- * to, and the clocks.
+/* engine/stop.h - how a run is stopped: the count hook, the kill that a pcall cannot catch, and the
+ * limits of time.
  *
- * The hook looks at the clock. It is called after a number of instructions that depends on how long
- * the last ones took, and after work that was long (stop_look): C functions take time, too.
+ * Lua calls the hook after a number of instructions, and the hook reads the clock. An instruction that
+ * calls a C function can take a second; so the number adapts to the time that the last instructions
+ * took, and stop_look makes it 1 after work that took long.
  *
- * A kill is a private token, thrown by the hook or by the operation that waits. Our own pcall,
- * xpcall and coroutine.* (embed/stdlib.c) pass it on, so nothing but <close> handlers runs after it; those
- * have STOP_GRACE seconds, then the hook throws at every instruction. Hooks exist only in states
- * that we own: the loop is found in the state's extra space.
+ * A kill is a private value that the hook, or a waiting operation, throws. The library's own pcall,
+ * xpcall and coroutine.* (embed/stdlib.c) throw it on, so after a kill only <close> handlers run. They
+ * have STOP_GRACE seconds; then the hook throws at every instruction. Hooks exist only in states that
+ * modalua made: the hook finds the loop in the extra space of the state.
  */
 #ifndef ENGINE_STOP_H
 #define ENGINE_STOP_H
@@ -19,54 +20,58 @@
 
 #define STOP_GRACE 0.05
 
-/* The loop of a state that we own; coroutines share it. [-0, +0, -] */
+/* The loop of a state that modalua made; its coroutines have the same. [-0, +0, -] */
 loop *stop_loop(lua_State *L);
 
-/* A task's coroutine is the loop's alone to resume. In a state that we own. [-0, +0, -] */
+/* Marks a coroutine as the one of a task, which only the loop may resume; and whether it is marked.
+ * For states that modalua made. [-0, +0, -] */
 void stop_mark_task(lua_State *co);
 bool stop_is_task(lua_State *co);
 
-/* Makes the state ours, and sets the count hook that every later coroutine inherits when the loop
- * is interruptible. [-0, +0, -] */
+/* Puts the loop into the extra space of a state that modalua made. When the loop is interruptible, sets
+ * the count hook, which every later coroutine inherits. [-0, +0, -] */
 void stop_install(lua_State *L, loop *lp);
 
 /* Sets the hook on a coroutine, so that a request to stop reaches Lua that does not wait.
  * Async-signal-safe as lua_sethook is: on the thread that runs L. [-0, +0, -] */
 void stop_arm(lua_State *L);
 
-/* Looks at the clock after work that may have been long: if so, the next instruction of the
- * coroutine that runs calls the hook. Any place on its thread, an allocator too. [-0, +0, -] */
+/* Reads the clock after work that may have taken long. If it has, the next instruction of the running
+ * coroutine calls the hook. May be called anywhere on the thread of the loop, also by an allocator.
+ * [-0, +0, -] */
 void stop_look(loop *lp);
 
-/* Between these two Lua runs in `co`: a request to stop that comes from a signal handler arms that
- * one, and one that came in between is not missed. stop_enter returns the coroutine that ran
- * before. [-0, +0, -] */
+/* Lua runs in the coroutine `co` between these two calls: a signal handler that asks to stop sets the
+ * hook on it, and a request that came earlier is not missed. stop_enter returns the coroutine that ran
+ * before, which stop_leave takes. [-0, +0, -] */
 lua_State *stop_enter(loop *lp, lua_State *co);
 void stop_leave(loop *lp, lua_State *before);
 
-/* Lua goes on after a wait; it waits, or has ended. [-0, +0, -] */
+/* A burst is the Lua time between two waits. restart: Lua goes on after a wait; end: it waits, or has
+ * ended. [-0, +0, -] */
 void stop_restart_burst(loop *lp);
 void stop_end_burst(loop *lp);
 
-/* Between these two the time is the host's; it is no wait: what the pause returns is what is left
- * afterwards. [-0, +0, -] */
+/* The time between these two calls belongs to the host and not to the burst. stop_pause_burst returns
+ * the seconds that are left, which stop_resume_burst takes. [-0, +0, -] */
 double stop_pause_burst(loop *lp);
 void stop_resume_burst(loop *lp, double left);
 
-/* Throw. [-0, +0, v] */
+/* Throw the kill, or an error of kind "cancelled". [-0, +0, v] */
 _Noreturn void stop_throw_kill(lua_State *L, loop *lp);
 _Noreturn void stop_throw_cancelled(lua_State *L, loop *lp);
 
-/* Whether the value is the token of a kill. [-0, +0, -] */
+/* Whether the value is a kill. [-0, +0, -] */
 bool stop_is_kill(lua_State *L, int index);
 
-/* After a protected call or a resume that failed: throws again while the run is being killed. [-0,
- * +0, v] */
+/* For use after a failed protected call or resume: throws the kill again while the run is being killed.
+ * [-0, +0, v] */
 void stop_pass_on(lua_State *L, loop *lp);
 
-/* Pushes the C function that is the base frame of every coroutine of ours: called with a message
- * handler, a function and its arguments, it calls that protected and throws again. Under it hooks
- * work before <close> handlers run. [-0, +1, -] */
+/* Pushes the C function that is the first frame of every coroutine. Its arguments are a message handler,
+ * a function and the function's arguments. It calls the function protected and throws the error again;
+ * in Lua 5.4.4 hooks work again only after a protected call has caught the error of a hook, and <close>
+ * handlers run after that. [-0, +1, -] */
 void stop_push_base(lua_State *co);
 
 #endif

@@ -214,8 +214,8 @@ static void warn_of_failure(lua_State *L, task *t)
     lua_pop(L, 2);
 }
 
-/* Ends a task. Returns its parent when that has waited for this child alone; else NULL. A failed child
- * stays with its parent until it is joined. */
+/* Ends a task. Returns its parent when that has waited for this child alone; else NULL. A failed
+ * child stays with its parent until it is joined. */
 static task *task_done(lua_State *L, task *t)
 {
     task *parent = t->parent;
@@ -245,8 +245,8 @@ static void finish(lua_State *L, task *t)
     }
 }
 
-/* The function of the task has ended. The task waits for its children; they are cancelled first when it
- * has failed or is cancelled. */
+/* The function of the task has ended. The task waits for its children; they are cancelled first
+ * when it has failed or is cancelled. */
 static void task_ended(lua_State *L, task *t)
 {
     t->state = TASK_CLOSING;
@@ -256,8 +256,8 @@ static void task_ended(lua_State *L, task *t)
         finish(L, t);
 }
 
-/* Keeps the error on the top, and pops it. A cancelled task that ends with the error "cancelled" has no
- * results, but its parent does not take over that error. [-1, +0, -] */
+/* Keeps the error on the top, and pops it. A cancelled task that ends with the error "cancelled"
+ * has no results, but its parent does not take over that error. [-1, +0, -] */
 static void task_fail(lua_State *L, task *t)
 {
     t->failed = true;
@@ -271,8 +271,8 @@ static void task_fail(lua_State *L, task *t)
 
 /* ---- running ---- */
 
-/* Ends a task that was cancelled before it started. Its error is made when it is joined, because here
- * there may be no memory for it. */
+/* Ends a task that was cancelled before it started. Its error is made when it is joined, because
+ * here there may be no memory for it. */
 static void skip(lua_State *L, task *t)
 {
     t->cancelled = t->failed = t->joined = true;
@@ -358,8 +358,8 @@ static int push_error(lua_State *L, int index, task *t)
     return 2;
 }
 
-/* Pushes copies of the results of the done task at index, or nil and its error. Returns how many values
- * these are. [-0, +n, m] */
+/* Pushes copies of the results of the done task at index, or nil and its error. Returns how many
+ * values these are. [-0, +n, m] */
 static int push_outcome(lua_State *L, int index)
 {
     task *t = lua_touserdata(L, index);

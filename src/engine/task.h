@@ -1,9 +1,9 @@
 /* engine/task.h - tasks: coroutines that task_turn resumes.
  *
- * A task is the scope of the tasks that it starts, its children: it is done when they are done. When
- * its function returns, it waits for them. When its function fails, or it is cancelled, they are
- * cancelled. When a child fails and no task joins it, its error becomes the error of the parent, so
- * that no error is lost.
+ * A task is the scope of the tasks that it starts, its children: it is done when they are done.
+ * When its function returns, it waits for them. When its function fails, or it is cancelled, they
+ * are cancelled. When a child fails and no task joins it, its error becomes the error of the
+ * parent, so that no error is lost.
  */
 #ifndef ENGINE_TASK_H
 #define ENGINE_TASK_H

@@ -9,7 +9,8 @@
  * makes the op ready then. False: not enough memory, and the op has no timer. */
 bool timer_set(op *o, double due);
 
-/* Sets the timer for op->progress_interval; does nothing when that is 0. False: not enough memory. */
+/* Sets the timer for op->progress_interval; does nothing when that is 0. False: not enough memory.
+ */
 bool timer_set_progress(op *o);
 
 /* Idempotent. */

@@ -36,8 +36,8 @@ bool http_global_init(const http *h)
 /* ---- signals ----
  *
  * While libcurl runs, all signals are blocked on this thread. The threads that it starts to resolve
- * names inherit that: signal handlers run on the threads of the host application only. A SIGPIPE that
- * a TLS connection causes is removed. */
+ * names inherit that: signal handlers run on the threads of the host application only. A SIGPIPE
+ * that a TLS connection causes is removed. */
 
 typedef struct signal_state {
     sigset_t before;
@@ -366,8 +366,8 @@ static void origin_start(http *h, http_origin *o)
     }
 }
 
-/* A transfer with `freed` has ended. When there is a limit across all servers, a transfer with another
- * one may start in its place. */
+/* A transfer with `freed` has ended. When there is a limit across all servers, a transfer with
+ * another one may start in its place. */
 static void start_more(http *h, http_origin *freed)
 {
     origin_start(h, freed);
@@ -501,8 +501,8 @@ void http_wait(http *h, int fd, int wait_ms)
     }
 }
 
-/* curl_multi_fdset leaves out descriptors above FD_SETSIZE, and, for some time, those of transfers that
- * have just started. */
+/* curl_multi_fdset leaves out descriptors above FD_SETSIZE, and, for some time, those of transfers
+ * that have just started. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
 {
     fd_set in, out, other;

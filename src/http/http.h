@@ -1,14 +1,14 @@
 /* http/http.h - HTTP transfers on one CURLM. Knows no Lua and no JSON.
  *
- * A transfer is embedded in its owner's memory, zeroed at first. http_begin starts it; http_end ends
- * it, in any state, any number of times. Between the two it must not move. All functions belong to
- * the thread that drives the runtime.
+ * A transfer is embedded in its owner's memory, zeroed at first. http_begin starts it; http_end
+ * ends it, in any state, any number of times. Between the two it must not move. All functions
+ * belong to the thread that drives the runtime.
  *
  * Promises: only http and https; no redirects; TLS verified unless told otherwise. Idle connections
  * are reused for reads only. A request with side effects goes out once, on a fresh connection: on a
  * reused connection that has died, libcurl would send a POST a second time. At most `max_inflight`
- * transfers run at the same time with one host and port, across all servers that name it; the others
- * wait in order, and their timeout starts when they start.
+ * transfers run at the same time with one host and port, across all servers that name it; the
+ * others wait in order, and their timeout starts when they start.
  */
 #ifndef HTTP_HTTP_H
 #define HTTP_HTTP_H
@@ -136,9 +136,9 @@ void http_free(http *h);
 
 /* ---- servers (server.c) ---- */
 
-/* Makes a server: address, credentials and TLS settings. No I/O. user:password@ in the URL becomes the
- * credentials, and is removed from the URL. NULL: `why` says what is wrong with which option; it
- * never quotes a value, which may be a secret. */
+/* Makes a server: address, credentials and TLS settings. No I/O. user:password@ in the URL becomes
+ * the credentials, and is removed from the URL. NULL: `why` says what is wrong with which option;
+ * it never quotes a value, which may be a secret. */
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
 
 /* Adds a header to all requests. Returns NULL, or what is wrong; that never quotes the value. */
@@ -162,10 +162,12 @@ bool http_server_is_below(const http_server *s, const http_server *other);
  * then. */
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
 
-/* Aborts the transfer, or its wait, and frees what it holds. Idempotent; a zeroed transfer is fine. */
+/* Aborts the transfer, or its wait, and frees what it holds. Idempotent; a zeroed transfer is fine.
+ */
 void http_end(http_transfer *t);
 
-/* Whether the failure of a transfer in HTTP_DONE is transient: the same request can succeed later. */
+/* Whether the failure of a transfer in HTTP_DONE is transient: the same request can succeed later.
+ */
 bool http_is_transient(const http_transfer *t);
 
 /* Lets all transfers send and receive, without blocking. */

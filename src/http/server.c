@@ -1,5 +1,5 @@
-/* How a server is reached: its address, credentials and TLS settings, and the origin that limits its
- * transfers. */
+/* How a server is reached: its address, credentials and TLS settings, and the origin that limits
+ * its transfers. */
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,9 +133,9 @@ static bool server_set_url(http_server *s, CURLU *u)
     return s->options.url != NULL;
 }
 
-/* Parses a URL. Its scheme must be one of `schemes`, which NULL ends. Returns NULL, or what is wrong:
- * `invalid`, when it is no URL; `unsupported`, when it has another scheme. Never quotes the URL, which
- * may contain a password. */
+/* Parses a URL. Its scheme must be one of `schemes`, which NULL ends. Returns NULL, or what is
+ * wrong: `invalid`, when it is no URL; `unsupported`, when it has another scheme. Never quotes the
+ * URL, which may contain a password. */
 static const char *parse_url(CURLU *u, const char *url, unsigned flags, const char *const *schemes,
                              const char *invalid, const char *unsupported)
 {
@@ -176,7 +176,8 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
     return server_set_url(s, u) && server_open_origin(s, u) ? NULL : no_memory;
 }
 
-/* The credentials of the proxy are kept apart from its URL, so that no message of libcurl quotes them. */
+/* The credentials of the proxy are kept apart from its URL, so that no message of libcurl quotes
+ * them. */
 static const char *server_parse_proxy(http_server *s, CURLU *u, const char *proxy)
 {
     static const char *const schemes[] = { "http",   "https",   "socks4", "socks4a",

@@ -8,7 +8,7 @@
 enum { CHUNK = 256 * 1024 };
 
 /* Sets the fault of the transfer. Returns false. */
-static bool fail(http_transfer *t, http_file *f, int error)
+static bool stream_fail(http_transfer *t, http_file *f, int error)
 {
     f->error = error;
     t->fault = HTTP_FILE;
@@ -26,7 +26,7 @@ bool http_stream_begin(http_transfer *t)
         return true;
     sink->done = 0;
     sink->error = 0;
-    return ftruncate(sink->fd, 0) == 0 || fail(t, sink, errno);
+    return ftruncate(sink->fd, 0) == 0 || stream_fail(t, sink, errno);
 }
 
 bool http_stream_write(http_transfer *t, const char *data, size_t size)
@@ -37,7 +37,7 @@ bool http_stream_write(http_transfer *t, const char *data, size_t size)
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
-            return fail(t, sink, n < 0 ? errno : EIO);
+            return stream_fail(t, sink, n < 0 ? errno : EIO);
         sink->done += n;
         data += n;
         size -= (size_t)n;
@@ -62,7 +62,7 @@ static size_t http_on_read(char *into, size_t size, size_t count, void *user)
         n = pread(source->fd, into, room, source->done);
     while (n < 0 && errno == EINTR);
     if (n <= 0) { /* 0: the file has become shorter than the length that was announced */
-        fail(t, source, n < 0 ? errno : 0);
+        stream_fail(t, source, n < 0 ? errno : 0);
         return CURL_READFUNC_ABORT;
     }
     source->done += n;

@@ -5,10 +5,12 @@
 
 #include "http/http.h"
 
-/* Truncates the sink when a transfer starts or is retried. False: that failed, and t->fault is set. */
+/* Truncates the sink when a transfer starts or is retried. False: that failed, and t->fault is set.
+ */
 bool http_stream_begin(http_transfer *t);
 
-/* Sets the options of libcurl for a source, a sink and a stall_timeout. False: not enough memory. */
+/* Sets the options of libcurl for a source, a sink and a stall_timeout. False: not enough memory.
+ */
 bool http_stream_configure(http_transfer *t);
 
 /* Writes a part of the body to the sink. False: that failed, and t->fault is set. */

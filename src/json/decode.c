@@ -42,8 +42,8 @@ static int call_in_c_locale(lua_State *L, int arguments, int results)
     return status;
 }
 
-/* Calls a setting function of lua-cjson's module, which is below the top, with the value on the top.
- * [-1, +0, e] */
+/* Calls a setting function of lua-cjson's module, which is below the top, with the value on the
+ * top. [-1, +0, e] */
 static void cjson_configure(lua_State *L, const char *setting)
 {
     lua_getfield(L, -2, setting);
@@ -108,8 +108,8 @@ static lua_Integer kilobytes(size_t size)
     return (lua_Integer)(size / 1024) + (size % 1024 != 0);
 }
 
-/* Whether malloc will give lua-cjson its scratch buffer: without one it ends the process. Volatile, so
- * that the compiler keeps the call of malloc. */
+/* Whether malloc will give lua-cjson its scratch buffer: without one it ends the process. Volatile,
+ * so that the compiler keeps the call of malloc. */
 static bool has_scratch(size_t size)
 {
     void *volatile block = malloc(size + PARSER_OVERHEAD);
@@ -150,8 +150,8 @@ static void run_parser(lua_State *L, memory *m, const json_scan_facts *facts, si
 /* ---- the walk ----
  *
  * After lua-cjson, a walk over the value corrects it in place: integers become Lua integers, arrays
- * get the mark of json.array, placeholders become what they stand for. It ends as soon as all arrays
- * and numbers of the text have been met. */
+ * get the mark of json.array, placeholders become what they stand for. It ends as soon as all
+ * arrays and numbers of the text have been met. */
 
 typedef struct walk {
     lua_State *L;
@@ -161,8 +161,8 @@ typedef struct walk {
 
 static void walk_table(walk *w);
 
-/* Whether the value on the top is a placeholder: of an empty array, *digits is NULL then, or of a wide
- * integer. */
+/* Whether the value on the top is a placeholder: of an empty array, *digits is NULL then, or of a
+ * wide integer. */
 static bool is_placeholder(const walk *w, const char **digits)
 {
     size_t size;
@@ -261,8 +261,8 @@ static void walk_table(walk *w)
     }
 }
 
-/* Corrects the value on the top. When an object has a key twice, the walk meets less than the scan has
- * counted, and goes to the end. */
+/* Corrects the value on the top. When an object has a key twice, the walk meets less than the scan
+ * has counted, and goes to the end. */
 static void walk_all(lua_State *L, const json_scan_facts *facts, const char *token)
 {
     walk w = { L, facts->arrays + facts->numbers, token };

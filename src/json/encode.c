@@ -143,8 +143,8 @@ static _Noreturn void throw_misuse(encoder *e, const place *at, const char *what
     throw_message(e->L);
 }
 
-/* For data that cannot be encoded, such as a string that is not UTF-8: pushes the message, and returns
- * false. */
+/* For data that cannot be encoded, such as a string that is not UTF-8: pushes the message, and
+ * returns false. */
 static bool encode_refuse(encoder *e, const place *at, const char *what)
 {
     push_message(e, at, what);
@@ -231,8 +231,9 @@ static int compare_keys(const void *left, const void *right)
     return order != 0 ? order : (a->size > b->size) - (a->size < b->size);
 }
 
-/* Pushes the `count` keys of the table, and a userdata with them in order, which it returns. Between
- * the count and the last push no garbage is collected: no finalizer can change the table. */
+/* Pushes the `count` keys of the table, and a userdata with them in order, which it returns.
+ * Between the count and the last push no garbage is collected: no finalizer can change the table.
+ */
 static const object_key *push_sorted_keys(encoder *e, int table, size_t count)
 {
     lua_State *L = e->L;
@@ -317,8 +318,8 @@ static _Noreturn void throw_misuse_key(encoder *e, const place *at)
     throw_misuse(e, at, lua_pushfstring(L, "a table with a %s as a key", luaL_typename(L, -1)));
 }
 
-/* Whether the table is an array; else it is an object. Its keys and its mark decide. Throws when it can
- * be neither. Sets *count to the number of elements. */
+/* Whether the table is an array; else it is an object. Its keys and its mark decide. Throws when it
+ * can be neither. Sets *count to the number of elements. */
 static bool is_array(encoder *e, int table, place *here, size_t *count)
 {
     lua_State *L = e->L;

@@ -1,4 +1,5 @@
-/* json/encode.h - the JSON encoder: Lua values to text. It takes memory from Lua's allocator only. */
+/* json/encode.h - the JSON encoder: Lua values to text. It takes memory from Lua's allocator only.
+ */
 #ifndef JSON_ENCODE_H
 #define JSON_ENCODE_H
 

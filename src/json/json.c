@@ -79,8 +79,8 @@ static int l_encode(lua_State *L)
     return 2;
 }
 
-/* Leaves one table on the stack: the argument, or a new one. Throws when it has a metatable that is not
- * one of json.array or json.object. */
+/* Leaves one table on the stack: the argument, or a new one. Throws when it has a metatable that is
+ * not one of json.array or json.object. */
 static void check_markable(lua_State *L)
 {
     lua_settop(L, 1);
@@ -107,8 +107,8 @@ static int l_object(lua_State *L)
     return 1;
 }
 
-/* Replaces the table on the top by its field: t[name], or t[number] when that is nil and the name is
- * a number. */
+/* Replaces the table on the top by its field: t[name], or t[number] when that is nil and the name
+ * is a number. */
 static void get_field(lua_State *L, const char *name, size_t size)
 {
     lua_pushlstring(L, name, size);

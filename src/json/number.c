@@ -54,10 +54,10 @@ static long exponent_of(const char *at, const char *end)
     return negative ? -exponent : exponent;
 }
 
-/* Reads the number as 0.DIGITS times ten to the power of `point`, without leading zeros. Numbers from
- * 1.797693134862315807937e308 on round to infinity. The first twenty of these digits decide here: the
- * few numbers between 1.7976931348623158079e308 and that border, which no double is printed as,
- * count as infinite too. */
+/* Reads the number as 0.DIGITS times ten to the power of `point`, without leading zeros. Numbers
+ * from 1.797693134862315807937e308 on round to infinity. The first twenty of these digits decide
+ * here: the few numbers between 1.7976931348623158079e308 and that border, which no double is
+ * printed as, count as infinite too. */
 bool json_float_is_infinite(const char *at, const char *end)
 {
     static const char border[] = "17976931348623158079";

@@ -84,8 +84,8 @@ static bool unexpected(scan *s, const char *expected)
 
 /* ---- strings ----
  *
- * A plain character stands for itself in a JSON string: it is ASCII, but no control character, quote
- * or backslash. */
+ * A plain character stands for itself in a JSON string: it is ASCII, but no control character,
+ * quote or backslash. */
 
 /* Not zero when one of the eight bytes is not plain. */
 static uint64_t find_special(uint64_t w)
@@ -354,8 +354,8 @@ static bool scan_open(scan *s, bool is_object, bool *whole)
     return !is_object || scan_key(s);
 }
 
-/* Scans a scalar or an empty container, and sets *whole; or the start of a container up to its first
- * value, and clears *whole. */
+/* Scans a scalar or an empty container, and sets *whole; or the start of a container up to its
+ * first value, and clears *whole. */
 static bool scan_value(scan *s, bool *whole)
 {
     skip_space(s);

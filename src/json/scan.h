@@ -1,10 +1,10 @@
-/* json/scan.h - one pass over a JSON text before lua-cjson builds anything from it: is it JSON, and how
- * much memory can it take?
+/* json/scan.h - one pass over a JSON text before lua-cjson builds anything from it: is it JSON, and
+ * how much memory can it take?
  *
- * The whole grammar of RFC 8259 is checked, so that lua-cjson cannot fail on a text that passed. Also
- * refused: invalid UTF-8, surrogates without their partner, a byte order mark, integers that do not
- * fit into 64 bits, floats that do not fit into a double. Knows no Lua, allocates nothing, needs no
- * terminating zero.
+ * The whole grammar of RFC 8259 is checked, so that lua-cjson cannot fail on a text that passed.
+ * Also refused: invalid UTF-8, surrogates without their partner, a byte order mark, integers that
+ * do not fit into 64 bits, floats that do not fit into a double. Knows no Lua, allocates nothing,
+ * needs no terminating zero.
  */
 #ifndef JSON_SCAN_H
 #define JSON_SCAN_H
@@ -29,8 +29,8 @@ typedef struct json_scan_facts {
                              not in `heap` */
 } json_scan_facts;
 
-/* True: the text is JSON, and *facts is set. False: the message says what is wrong, with the line and
- * the column, both counted from 1, in characters. */
+/* True: the text is JSON, and *facts is set. False: the message says what is wrong, with the line
+ * and the column, both counted from 1, in characters. */
 bool json_scan(const char *text, size_t size, json_scan_facts *facts,
                char message[JSON_MESSAGE_SIZE]);
 
