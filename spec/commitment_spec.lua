@@ -180,8 +180,8 @@ for _, version in ipairs(versions) do
 
       it("is refused", function()
         refuses("no resource is given", {})
-        refuses("resource 1: 'nope' is no identifier that Orthanc gives", "nope")
-        refuses("resource 2: '../system' is no identifier", { instances[1], "../system" })
+        refuses("resource 1: 'nope' is not an identifier of Orthanc", "nope")
+        refuses("resource 2: '../system' is not an identifier", { instances[1], "../system" })
         refuses("resource 1 has no SOPClassUID, which storage commitment needs (of answers, ask for it: SOPClassUID = \"\")",
           { SOPInstanceUID = "1.2.3" })
         refuses("resource 2 has no SOPInstanceUID", { MISSING, { SOPClassUID = CT } })

@@ -151,7 +151,7 @@ for _, version in ipairs(versions) do
         local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1", StationName = "" } })
         assert.are.same({ "StationName" }, found.dropped)
         local err = fails({ kind = "orthanc", status = 400 }, ok:find { Level = "Study", Query = { PatientID = "FP1", Xyzzy = "" } })
-        contains(err.message, "tag names are case-sensitive")
+        contains(err.message, "names are case-sensitive")
       end)
     end)
 

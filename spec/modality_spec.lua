@@ -370,7 +370,7 @@ for _, version in ipairs(versions) do
           local none, err = archive:store(ids)
           assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
         end
-        throws("an identifier that Orthanc has given", function() archive:store() end)
+        throws("an identifier of Orthanc", function() archive:store() end)
         throws("identifier 1 must be a string", function() archive:store { 1 } end)
         local nobody = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
         fails(version.number > 11207 and { kind = "orthanc", status = 500, orthanc_status = -1 }
@@ -478,8 +478,8 @@ for _, version in ipairs(versions) do
           local none, err = job[action](job)
           assert.are.same({ nil, "orthanc", "job_state", 400, job.ID }, { none, err.kind, err.code, err.status, err.job })
         end
-        throws("the identifier of a job is expected", function() client:job("a/b") end)
-        throws("the identifier of a job is expected", function() client:job() end)
+        throws("the ID of a job is expected", function() client:job("a/b") end)
+        throws("the ID of a job is expected", function() client:job() end)
       end)
     end)
 

@@ -217,7 +217,7 @@ for _, version in ipairs(versions) do
         throws("store: unknown key 'CalledAET'; did you mean 'CalledAet'?", store, NOBODY, { CalledAET = "X" })
         throws("store: unknown key 'host'; did you mean 'Host'?", store, NOBODY, { host = "localhost" })
         throws("store: 'Resources' cannot be given", store, NOBODY, { Resources = { NOBODY } })
-        throws("its options are the second argument", store, 12)
+        throws("the options are the second argument", store, 12)
         throws("echo: unknown key 'timeout'; did you mean 'Timeout'?", method(ok, "echo"), { timeout = 5 })
         throws("Synchronous and Asynchronous contradict each other", move, found, { Synchronous = true, Asynchronous = true })
         throws("a key must be a string", move, found, { "ARCHIVE" })
@@ -326,14 +326,14 @@ for _, version in ipairs(versions) do
         for _, aet in ipairs { "", ("A"):rep(17) } do
           assert(client:put("/modalities/odd", { AET = aet, Host = "127.0.0.1", Port = peer.port }))
           local err = fails({ kind = "refused", code = "bad_aet" }, ok:move(found, { to = "odd" }))
-          contains(err.message, "1 to 16 characters")
+          contains(err.message, "1 to 16 ASCII characters")
         end
         assert(client:delete "/modalities/odd")
         assert.are.same({}, logged "C-MOVE")
       end)
 
       describe("with a modality's name instead of an AE title", function()
-        local hint = "TargetAet 'deposit' is the name of a modality, whose AE title is 'ARCHIVE': say to = \"deposit\""
+        local hint = "TargetAet 'deposit' is the name of a modality, and its AE title is 'ARCHIVE': use to = \"deposit\""
 
         setup(function()
           assert(client:put("/modalities/deposit", servers.ARCHIVE:modality()))
@@ -365,7 +365,7 @@ for _, version in ipairs(versions) do
       it("throws an error if a C-GET has a target, because C-GET ignores it", function()
         local found = find(ok, { PatientID = "FP1" })
         for _, how in ipairs { "C-GET", "SystemDefault" } do
-          local part = ("RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the target"):format(how)
+          local part = ("RetrieveMethod = \"%s\" brings everything to this Orthanc and ignores a target"):format(how)
           throws(part, method(ok, "move"), found, { RetrieveMethod = how, to = "archive" })
           throws(part, method(ok, "move"), found, { RetrieveMethod = how, TargetAet = "ARCHIVE" })
         end
@@ -759,7 +759,7 @@ for _, version in ipairs(versions) do
     it("is unknown if no server can be asked", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local err = fails({ kind = "unknown", code = "unproven" }, pacs:move(found, { TargetAet = "STRANGER" }))
-      contains(err.message, "the server has forgotten the job before its outcome was seen")
+      contains(err.message, "the server has removed the job before its outcome was read")
       contains(err.message, "this server knows no modality with the AE title STRANGER")
     end)
 
@@ -783,7 +783,7 @@ for _, version in ipairs(versions) do
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
       local result = assert(forgetful:job(job):wait()) -- this handle comes from the move, so it can verify the result
-      assert.are.same({ 2, "verified by modalua: the server has forgotten the job" }, { result.InstancesCount, result.Description })
+      assert.are.same({ 2, "verified by modalua: the server has removed the job" }, { result.InstancesCount, result.Description })
       local err = fails({ code = "job_gone" }, forgetful:job(job):wait())
       assert.are.equal(job.ID, err.job)
     end)

@@ -169,7 +169,7 @@ for _, version in ipairs(versions) do
       local moved, err = t:join()
       assert.is_nil(moved)
       assert.are.equal("network", err.kind)
-      assert.matches("what becomes of the job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
+      assert.matches("the outcome of job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
     end)
 
     it("with a synchronous call that breaks off says that the outcome is unknown", function()

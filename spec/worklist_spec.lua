@@ -107,17 +107,17 @@ for _, version in ipairs(versions) do
 
     describe("loses no filter:", function()
       it("refuses a filter in the wrong place, and names the right place", function()
-        refuses("the filter Modality = 'CT' is in the wrong place, where modalities ignore it, and the search would become broader: "
-          .. "it belongs into ScheduledProcedureStepSequence = { { Modality = 'CT' } }", { Modality = "CT" })
+        refuses("the filter Modality = 'CT' is in the wrong place, where modalities ignore it and return more than asked: "
+          .. "it belongs in ScheduledProcedureStepSequence = { { Modality = 'CT' } }", { Modality = "CT" })
         refuses("{ { ScheduledStationAETitle = 'CT1' } }", { ["0040,0001"] = "CT1" })
         refuses("the filter ScheduledProcedureStepSequence[1].PatientID = 'P1' is in the wrong place",
           { [STEP] = { { PatientID = "P1" } } })
         refuses("it belongs at the top of the query", { [STEP] = { { ["0010,0010"] = "DOE*" } } })
         refuses("it belongs at the top of the query", { RequestedProcedureCodeSequence = { { PatientSex = "F" } } })
-        refuses("it belongs into a sequence of codes", { [STEP] = { { CodeValue = "X" } } })
+        refuses("it belongs in a sequence of codes", { [STEP] = { { CodeValue = "X" } } })
         refuses("it belongs at the top of the query", { [STEP] = { { SpecificCharacterSet = "ISO_IR 192" } } })
         refuses("worklists have no levels", { QueryRetrieveLevel = "STUDY" })
-        refuses("worklists have no such tag", { SeriesDescription = "chest" })
+        refuses("worklists do not have this tag", { SeriesDescription = "chest" })
         assert.are.equal("P1 P2 P3 P4", ids(find { Modality = "", SeriesDescription = "", [STEP] = { { PatientName = "" } } }))
       end)
 
@@ -188,8 +188,8 @@ for _, version in ipairs(versions) do
       wrong("find_worklist: ScheduledProcedureStepSequence[1].Modality must be a string (a boolean was given)",
         { [STEP] = { { Modality = true } } })
       wrong("PatientID must be a string (a number was given)", { PatientID = 1.5 })
-      wrong("PatientID must be a string (a table was given; it is no sequence)", { PatientID = {} })
-      wrong("StudyDescription must be a string (a table was given; it is no sequence)", { StudyDescription = {} })
+      wrong("PatientID must be a string (a table was given, but it is not a sequence)", { PatientID = {} })
+      wrong("StudyDescription must be a string (a table was given, but it is not a sequence)", { StudyDescription = {} })
       wrong("ScheduledProcedureStepSequence is a sequence: a list with one table in it", { [STEP] = "CT" })
       wrong("must be a list with one table in it: ScheduledProcedureStepSequence = { { … } }", { [STEP] = { Modality = "CT" } })
       wrong("must be a list with one table in it", { [STEP] = { { ScheduledStationAETitle = "" }, Modality = "CT" } })
@@ -209,7 +209,7 @@ for _, version in ipairs(versions) do
 
     it("checks its options, and recognizes options among the tags", function()
       for _, name in ipairs { "Timeout", "Query", "wait_timeout", "extra", "simplify" } do
-        throws(("'%s' is no tag; the tags are the first argument"):format(name), worklist.find_worklist, worklist, { [name] = 1 })
+        throws(("'%s' is not a tag; the tags are the first argument"):format(name), worklist.find_worklist, worklist, { [name] = 1 })
       end
       for name, part in pairs { Timeot = "did you mean 'Timeout'?", Simplify = "use simplify = true", Full = "simplify = false",
         Query = "the tags are the first argument", LocalAet = "Orthanc ignores it for worklists", Short = "short = true" } do
@@ -225,7 +225,7 @@ for _, version in ipairs(versions) do
       contains(err.message, "modalua does not know PatientsName: did you mean PatientName?")
       contains(err.message, "modalua does not know Modalty: did you mean Modality?")
       err = fails({ code = "unknown_tag" }, worklist:find_worklist { Xyzzyxyzzyxyzzy = "" })
-      contains(err.message, "modalua does not know Xyzzyxyzzyxyzzy (tag names are case-sensitive")
+      contains(err.message, "modalua does not know Xyzzyxyzzyxyzzy (names are case-sensitive")
     end)
 
     describe("with characters beyond ASCII", function()

@@ -249,7 +249,7 @@ static int answers_on_list(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return 2;
     if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "the answers are no list");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     answers_tidy(L);
     return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
 }

@@ -17,7 +17,7 @@ typedef struct find_call {
     bool beyond_ascii; /* find_choose_charset was a step */
     bool unknown_name; /* a filter has a name that only the server can know */
     char id[ORTHANC_ID_SIZE];
-    const char *format; /* of the answers, as a query string */
+    const char *format; /* the query string for the format of the answers */
 } find_call;
 
 /* ---- the steps, in order ---- */
@@ -108,7 +108,7 @@ static void explain_refusal(lua_State *L, const find_call *f)
     if (lua_tointeger(L, -1) == 400 && f->unknown_name) {
         lua_getfield(L, -2, "message");
         lua_pushfstring(L,
-                        "%s (tag names are case-sensitive, and those of the server's DICOM "
+                        "%s (names are case-sensitive, and must be in the server's DICOM "
                         "dictionary; gggg,eeee always works)",
                         lua_tostring(L, -1));
         lua_setfield(L, -4, "message");
@@ -125,7 +125,7 @@ static int find_on_query(lua_State *L, call *c)
         return 2;
     }
     if (!orthanc_answer_id(c->op.transfer.body, f->id))
-        return call_fail(L, c, "decode", NULL, "the server gave the query no identifier");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the query has no ID");
     return call_get(L, c, find_on_answers, "/queries/%s/answers?expand%s", f->id, f->format);
 }
 
@@ -137,7 +137,7 @@ static int find_on_answers(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return 2;
     if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "the answers are no list");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     f->facts.lossy = answers_tidy(L); /* answers warning */
     if (f->beyond_ascii)
         find_charset_add_note(L, c);

@@ -82,7 +82,7 @@ static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
 {
     const char *name = t->call.op.name;
     if (level == ORTHANC_PATIENT)
-        t->verify_reason = TRANSFER_PATIENT_DOUBT;
+        t->verify_reason = TRANSFER_PATIENT_LEVEL;
     lua_pushstring(L, orthanc_level_name(level));
     call_keep(L, CALL, "level", -1);
     lua_setfield(L, BODY, "Level");
@@ -159,8 +159,9 @@ static void check_sandboxed_place(lua_State *L, const remote *r, int options)
     for (int i = 0; lua_istable(L, options) && names[i]; i++) {
         lua_pushstring(L, names[i]);
         if (lua_rawget(L, options) != LUA_TNIL)
-            guard_check(L, r->lp, "store",
-                        "a sandboxed script sends to the server's modalities, as they are");
+            guard_check(
+                L, r->lp, "store",
+                "a sandboxed script cannot set Host or Port: it sends to the server's modalities");
         lua_pop(L, 1);
     }
 }

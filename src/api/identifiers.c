@@ -61,8 +61,8 @@ static bool push_keys(lua_State *L, orthanc_level level, lua_Integer n)
         const char *value = there ? lua_tolstring(L, -1, &size) : "";
         if (!is_identifier(value, size)) {
             if (there)
-                lua_pushfstring(L, "resource %I: %s = '%s' names no single %s", (LUAI_UACINT)n,
-                                name, value, orthanc_level_name(level));
+                lua_pushfstring(L, "resource %I: %s = '%s' does not identify one %s",
+                                (LUAI_UACINT)n, name, value, orthanc_level_name(level));
             else
                 lua_pushfstring(L, "resource %I has no %s, which a %s needs", (LUAI_UACINT)n, name,
                                 orthanc_level_name(level));
@@ -130,8 +130,8 @@ bool identifiers_check_stored(lua_State *L, const char *function, lua_Integer n)
     if (lua_rawlen(L, -1) == 44 && orthanc_is_stored_id(lua_tostring(L, -1)))
         return true;
     lua_pushfstring(L,
-                    "resource %I: '%s' is no identifier that Orthanc gives (5 groups of 8 "
-                    "hexadecimal digits)",
+                    "resource %I: '%s' is not an identifier of Orthanc (5 groups of 8 hexadecimal "
+                    "digits)",
                     (LUAI_UACINT)n, lua_tostring(L, -1));
     return false;
 }
@@ -143,8 +143,8 @@ bool identifiers_push_stored(lua_State *L, int index, const char *function)
     if (!list && lua_type(L, index) != LUA_TSTRING)
         error_usage(
             L,
-            "%s: an identifier that Orthanc has given, or a list of them, is expected (a %s was "
-            "given; its options are the second argument)",
+            "%s: an identifier of Orthanc, or a list of them, is expected (a %s was given; the "
+            "options are the second argument)",
             function, luaL_typename(L, index));
     lua_newtable(L);
     json_mark_array(L);

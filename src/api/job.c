@@ -41,7 +41,7 @@ int job_push(lua_State *L, int client_index, int id)
         lua_pushvalue(L, id);
     text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
-        error_usage(L, "job: the identifier of a job is expected, or a table with it in ID");
+        error_usage(L, "job: the ID of a job is expected, or a table with the field ID");
     j = lua_newuserdatauv(L, sizeof *j, JOB_CLIENT);
     strcpy(j->id, text);
     luaL_setmetatable(L, JOB_TYPE);
@@ -126,8 +126,8 @@ static int job_on_result(lua_State *L, call *c)
     if (!((job_call *)c)->by_get || orthanc_tells_failed_gets(version_of(c)))
         return 1;
     call_fail(L, c, "unknown", "unproven",
-              "the server reports success, but before Orthanc 1.12.10 it does so of a C-GET that "
-              "fails too");
+              "the server reports success, but before 1.12.10 Orthanc reports a failed C-GET as a "
+              "success too");
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     job_poll_set_job(L, c);
@@ -142,7 +142,7 @@ static int job_on_gone(lua_State *L, call *c)
         lua_setfield(L, -2, "called");
         lua_pushnil(L);
         lua_insert(L, -2); /* nil error result data */
-        return transfer_verify(L, c, lua_gettop(L) - 1, "the server has forgotten the job");
+        return transfer_verify(L, c, lua_gettop(L) - 1, "the server has removed the job");
     }
     job_poll_set_job(L, c);
     return 2;
@@ -180,8 +180,8 @@ static int job_on_action(lua_State *L, call *c)
     }
     if (c->op.transfer.status == REFUSED && c->op.transfer.body_size == 0) {
         call_fail(L, c, "orthanc", "job_state",
-                  "the server does not do that to this job: it may be unknown there, or not in a "
-                  "state for it (status() tells)");
+                  "the server refuses: it does not know the job, or the job's State does not allow "
+                  "this (see job:status())");
         error_set_integer(L, "status", REFUSED);
     }
     job_poll_set_job(L, c);

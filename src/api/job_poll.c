@@ -54,7 +54,7 @@ static int job_poll_on_status(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return job_poll_on_error(L, c);
     if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
-        call_fail(L, c, "decode", NULL, "what the server says of the job %s makes no sense",
+        call_fail(L, c, "decode", NULL, "unexpected response for job %s: it has no State",
                   c->poll->job);
         job_poll_set_job(L, c);
         return 2;
@@ -82,8 +82,7 @@ static int job_poll_on_error(lua_State *L, call *c)
         return job_poll_wait(L, c);
     }
     lua_getfield(L, -1, "message");
-    lua_pushfstring(L, "%s; what becomes of the job %s is not known", lua_tostring(L, -1),
-                    c->poll->job);
+    lua_pushfstring(L, "%s; the outcome of job %s is not known", lua_tostring(L, -1), c->poll->job);
     lua_setfield(L, -3, "message");
     lua_pop(L, 1);
     if (c->route) { /* the poll could be repeated, but not the request that started the job */
@@ -96,7 +95,7 @@ static int job_poll_on_error(lua_State *L, call *c)
 
 static int job_poll_on_deadline(lua_State *L, call *c)
 {
-    call_fail(L, c, "timeout", NULL, "wait_timeout is over; the job %s goes on on the server",
+    call_fail(L, c, "timeout", NULL, "wait_timeout has passed; the server goes on with job %s",
               c->poll->job);
     job_poll_set_job(L, c);
     lua_pushboolean(L, 1);
@@ -184,7 +183,7 @@ bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
     bool failed, of_peer;
     if (!lua_istable(L, result)) {
         call_fail(L, c, "decode", NULL,
-                  "the server reports success, but what it says of it makes no sense");
+                  "unexpected response: the server reports success, but the result is not a table");
         job_poll_set_job(L, c);
         return true;
     }
@@ -198,7 +197,7 @@ bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
     if (dimse > 0)
         snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
     call_fail(L, c, of_peer ? "orthanc" : "dicom", "incomplete",
-              "not everything was transferred, though the server reports success: %s", status);
+              "not everything was transferred, although the server reports success: %s", status);
     if (dimse > 0)
         error_set_integer(L, "dimse_status", dimse);
     lua_pushvalue(L, result);

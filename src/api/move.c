@@ -56,8 +56,8 @@ static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
     t->by_get = strcmp(method, "C-MOVE") != 0;
     if (t->by_get && has_target)
         error_usage(L,
-                    "move: RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the "
-                    "target; leave one of the two out",
+                    "move: RetrieveMethod = \"%s\" brings everything to this Orthanc and ignores a "
+                    "target; give one of the two",
                     method);
     if (t->by_get)
         t->call.needs.version = true; /* it decides whether a success is believed */
@@ -143,7 +143,7 @@ static int move_on_modality(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return 2;
     if (lua_type(L, -1) != LUA_TSTRING || !orthanc_is_name(lua_tostring(L, -1)))
-        return call_fail(L, c, "decode", NULL, "the server does not say whose query this is");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the query has no modality");
     strcpy(name, lua_tostring(L, -1));
     lua_settop(L, c->op.index);
     return move_use_modality(L, c, name);
@@ -156,7 +156,8 @@ static int move_use_modality(lua_State *L, call *c, const char *name)
     const move *m = (const move *)c;
     if (c->remote && strcmp(c->remote->name, name) != 0)
         return call_fail(L, c, "refused", "other_modality",
-                         "the query was asked of '%s', not of '%s'", name, c->remote->name);
+                         "the query belongs to the modality '%s', not to '%s'", name,
+                         c->remote->name);
     if (!c->remote) {
         call_push_client(L, c);
         remote_push(L, c->op.lp, &remote_modality, -1, name, REMOTE_MAX_MOVES);
@@ -179,7 +180,7 @@ static int move_on_level(lua_State *L, call *c)
     m->facts.level =
         lua_type(L, -1) == LUA_TSTRING ? orthanc_level_of(lua_tostring(L, -1)) : ORTHANC_NO_LEVEL;
     if (m->facts.level == ORTHANC_NO_LEVEL)
-        return call_fail(L, c, "decode", NULL, "the server does not say the level of this query");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the query has no level");
     lua_settop(L, c->op.index);
     return call_get(L, c, move_on_filter, "/queries/%s/query?short", m->query);
 }
@@ -201,7 +202,7 @@ static int move_on_answers(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return 2;
     if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "the answers are no list");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     m->facts.count = (lua_Integer)lua_rawlen(L, -1);
     if (m->facts.level == ORTHANC_PATIENT)
         m->facts.lossy = answers_tidy(L);
@@ -215,20 +216,21 @@ static int move_check(lua_State *L, call *c)
 {
     move *m = (move *)c;
     if (m->answer < 0 && m->facts.broad && !m->all)
-        return call_fail(
-            L, c, "refused", "too_broad",
-            "nothing narrows this query, so it finds everything that the modality has; say "
-            "all = true to move all of that");
+        return call_fail(L, c, "refused", "too_broad",
+                         "this query has no filter, so it finds everything that the modality has; "
+                         "add all = true "
+                         "to move all of it");
     if (m->answer < 0 && m->max > 0 && m->facts.count > (lua_Integer)m->max)
         return call_fail(L, c, "refused", "too_many", "the query has %I answers, and max is %d",
                          (LUAI_UACINT)m->facts.count, (int)m->max);
     if (m->facts.level == ORTHANC_PATIENT && m->facts.lossy)
-        return call_fail(L, c, "refused", "bad_identifier",
-                         "letters of these answers are missing, so a PatientID may name somebody "
-                         "else; find and move the studies, or set the server's DefaultEncoding "
-                         "(found.warning says how)");
+        return call_fail(
+            L, c, "refused", "bad_identifier",
+            "these answers have lost characters, so a PatientID may be that of another "
+            "patient; find and move the studies, or set the server's DefaultEncoding "
+            "(found.warning says how)");
     if (m->facts.level == ORTHANC_PATIENT)
-        m->transfer.verify_reason = TRANSFER_PATIENT_DOUBT;
+        m->transfer.verify_reason = TRANSFER_PATIENT_LEVEL;
     c->progress.total = m->answer < 0 ? (double)m->facts.count : 1;
     c->progress.unit = "resources";
     return move_target_find(L, c);

@@ -22,13 +22,14 @@ bool move_target_read(lua_State *L, int options, int body, const char *function)
         } else if (has_to &&
                    (lua_type(L, -1) != LUA_TSTRING || !orthanc_is_name(lua_tostring(L, -1)))) {
             error_usage(L,
-                        "%s: 'to' must be a modality, or the name of one (for an AE title there is "
+                        "%s: 'to' must be a modality, or the name of one (for an AE title use "
                         "TargetAet)",
                         function);
         }
     }
     if (has_aet && has_to)
-        error_usage(L, "%s: 'to' and 'TargetAet' both name a target", function);
+        error_usage(L, "%s: 'to' and 'TargetAet' both name a target; give one of the two",
+                    function);
     lua_settop(L, top);
     return has_aet || has_to;
 }
@@ -74,7 +75,8 @@ static int move_target_on_modalities(lua_State *L, call *c)
             return 2;
     } else if (!lua_isnil(L, to)) {
         if (!lua_istable(L, modalities))
-            return call_fail(L, c, "decode", NULL, "the modalities are no table");
+            return call_fail(L, c, "decode", NULL,
+                             "unexpected response: the modalities are not a table");
         return use_name(L, c, modalities, to);
     } else if (lua_istable(L, modalities)) {
         warn_about_name(L, c, modalities, aet);
@@ -125,11 +127,11 @@ static int use_name(lua_State *L, call *c, int modalities, int to)
     lua_getfield(L, -1, "AET");
     aet = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
     if (!orthanc_is_aet(aet))
-        return call_fail(
-            L, c, "refused", "bad_aet",
-            "the AE title of the modality '%s' is '%s'; it must be 1 to 16 characters of ASCII "
-            "without backslash",
-            name, aet);
+        return call_fail(L, c, "refused", "bad_aet",
+                         "the AE title of the modality '%s' is '%s'; it must be 1 to 16 ASCII "
+                         "characters without "
+                         "backslash",
+                         name, aet);
     lua_setfield(L, to + 1, "TargetAet");
     lua_settop(L, c->op.index);
     return transfer_begin(L, c);
@@ -148,7 +150,7 @@ static void warn_about_name(lua_State *L, const call *c, int modalities, int aet
         return;
     call_push_data(L, c);
     lua_pushfstring(
-        L, "TargetAet '%s' is the name of a modality, whose AE title is '%s': say to = \"%s\"",
+        L, "TargetAet '%s' is the name of a modality, and its AE title is '%s': use to = \"%s\"",
         target, meant, target);
     lua_pushfstring(L, "modalua: %s: %s", c->op.name, lua_tostring(L, -1));
     lua_warning(L, lua_tostring(L, -1), 0);

@@ -74,8 +74,8 @@ int transfer_begin(lua_State *L, call *c)
 static int fail_not_started(lua_State *L, const call *c)
 {
     return call_fail(L, c, "timeout", "not_started",
-                     "wait_timeout was over before its turn came (%d transfers at once with %s: "
-                     "max_moves); nothing was sent",
+                     "wait_timeout passed before a concurrency slot was free (max_moves allows %d "
+                     "transfers at once with %s); nothing was sent",
                      (int)c->remote->max_moves, c->remote->name);
 }
 
@@ -167,7 +167,7 @@ static int transfer_on_submitted(lua_State *L, call *c)
 static const char *verify_reason(const transfer *t)
 {
     if (t->by_get && !orthanc_tells_failed_gets(version_of(&t->call)))
-        return "before Orthanc 1.12.10 a C-GET that fails is reported as a success";
+        return "before 1.12.10 Orthanc reports a failed C-GET as a success";
     return t->permissive ? "Permissive hides failures" : t->verify_reason;
 }
 
@@ -196,7 +196,7 @@ static int transfer_on_job_gone(lua_State *L, call *c)
 {
     lua_pushnil(L);
     return verify(L, c, lua_gettop(L),
-                  "the server has forgotten the job before its outcome was seen");
+                  "the server has removed the job before its outcome was read");
 }
 
 /* ---- verification, by the Lua half ---- */

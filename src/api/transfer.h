@@ -26,7 +26,7 @@ typedef struct transfer {
 
 /* Values of verify_reason. */
 #define TRANSFER_VERIFY        "the option verify asks for this check"
-#define TRANSFER_PATIENT_DOUBT "at Patient level some modalities report success and send nothing"
+#define TRANSFER_PATIENT_LEVEL "at Patient level some modalities report success and send nothing"
 
 /* clang-format off */
 #define TRANSFER_VERIFY_ROW(offset) { "verify", OPTION_FLAG, (offset), \
@@ -38,7 +38,7 @@ typedef struct transfer {
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
                        call_step first);
 
-/* Our own options of transfers. */
+/* modalua's own options of transfers. */
 typedef struct transfer_options {
     double wait_timeout;
     unsigned max; /* resources; 0 = any number */
@@ -46,9 +46,9 @@ typedef struct transfer_options {
     bool all; /* a query without any filter may be moved */
 } transfer_options;
 
-/* Reads the options of the table at index for the transfer at index `call`: pushes the body, with
- * the keys of the route; our own go to `o` as the rows say. Mode, deadline and progress are set.
- * [-0, +1, v] */
+/* Reads the options of the table at index for the transfer at index `call`: pushes the body, which has
+ * the keys of the route; modalua's own options go into `o` as the rows say. Sets the mode, the deadline
+ * and the progress of the transfer. [-0, +1, v] */
 void transfer_read_options(lua_State *L, int index, int call, const orthanc_route *route,
                            const option *rows, transfer_options *o);
 

@@ -16,133 +16,14 @@
 #include "orthanc/worklist_tags.h"
 #include "request/route_options.h"
 
-enum { UNKNOWN_TAG = 27 }; /* OrthancStatus */
-
 /* ---- the steps, in order ---- */
 
 static int worklist_choose_charset(lua_State *L, call *c); /* when a filter is not ASCII */
 static int worklist_send(lua_State *L, call *c);
 static int worklist_on_answers(lua_State *L, call *c);
 
-/* ---- tags that the server does not know ---- */
-
-/* Before 1.12 the server does not say which tag it does not know: it is one of those that we do not
- * know either. The error is on the top. */
-static void explain_unknown(lua_State *L, const call *c)
-{
-    int error = lua_gettop(L), names;
-    luaL_Buffer b;
-    call_push_data(L, c);
-    lua_getfield(L, -1, "unknown");
-    names = lua_gettop(L);
-    lua_getfield(L, error, "message");
-    luaL_buffinit(L, &b);
-    lua_pushvalue(L, names + 1);
-    luaL_addvalue(&b);
-    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, names); i <= n; i++) {
-        nearest h;
-        lua_rawgeti(L, names, i);
-        h = nearest_for(lua_tostring(L, -1));
-        nearest_search(&h, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
-        nearest_search(&h, orthanc_tags, sizeof *orthanc_tags);
-        lua_pushfstring(L,
-                        h.name ? "; modalua does not know %s: did you mean %s?"
-                               : "; modalua does not know %s",
-                        h.word, h.name);
-        lua_remove(L, -2);
-        luaL_addvalue(&b);
-    }
-    luaL_addstring(&b, " (tag names are case-sensitive, and those of the server's DICOM "
-                       "dictionary; gggg,eeee always works)");
-    luaL_pushresult(&b);
-    lua_setfield(L, error, "message");
-    lua_settop(L, error);
-}
-
-/* ---- filters that the modality ignores ---- */
-
-/* What a filter without wildcards must equal. Names, texts and times may be written otherwise. */
-static const struct exact {
-    uint32_t tag;
-    bool in_step;
-} exact[] = { { 0x00100020, false }, { 0x00080050, false }, { 0x0020000d, false },
-              { 0x00401001, false }, { 0x00380010, false }, { 0x00080060, true },
-              { 0x00400001, true },  { 0x00400002, true },  { 0x00400009, true } };
-
-/* Pushes the field of a tag in the dataset at index, in whichever format, or nil. */
-static void push_field(lua_State *L, int dataset, uint32_t tag)
-{
-    char number[ORTHANC_TAG_TEXT];
-    orthanc_tag_write(tag, number);
-    if (lua_getfield(L, dataset, number) == LUA_TNIL)
-        lua_getfield(L, dataset, orthanc_worklist_name(tag));
-    if (lua_istable(L, -1) && lua_getfield(L, -1, "Value") == LUA_TNIL)
-        lua_pop(L, 1);
-}
-
-/* The same of the step's item in the dataset, when the tag stands there. */
-static const char *push_text(lua_State *L, int dataset, const struct exact *e)
-{
-    if (e->in_step) {
-        push_field(L, dataset, ORTHANC_STEP_SEQUENCE);
-        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
-            return NULL;
-        dataset = lua_gettop(L);
-    }
-    push_field(L, dataset, e->tag);
-    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-}
-
-static bool is_exact(const char *wanted, uint32_t tag)
-{
-    const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* of days there are ranges */
-    return ascii_is_all(wanted, strlen(wanted)) && wanted[strspn(wanted, " ")] &&
-           !strpbrk(wanted, inexact);
-}
-
-/* Whether one of the value's elements is what is wanted, or there is none. */
-static bool satisfies(const char *value, const char *wanted)
-{
-    size_t length;
-    bool none = value[strspn(value, " \\")] == '\0';
-    wanted += strspn(wanted, " ");
-    for (length = strlen(wanted); length > 0 && wanted[length - 1] == ' ';)
-        length--;
-    for (; !none && *value; value += *value == '\\') {
-        size_t size = strcspn(value, "\\"), skipped = strspn(value, " "), n = size;
-        while (n > skipped && value[n - 1] == ' ')
-            n--;
-        if (n - skipped == length && strncasecmp(value + skipped, wanted, length) == 0)
-            return true;
-        value += size;
-    }
-    return none;
-}
-
-/* PS3.4 K.6.1.2.2 lets a modality ignore most keys, which gives somebody else's steps. Pushes a
- * message and returns true when an answer in the list does not fit the query. */
-static bool is_ignored(lua_State *L, int query, int list)
-{
-    int top = lua_gettop(L);
-    for (size_t i = 0; i < sizeof exact / sizeof exact[0]; i++) {
-        const char *wanted = push_text(L, query, &exact[i]);
-        int kept = lua_gettop(L);
-        lua_Integer n = wanted && is_exact(wanted, exact[i].tag) ? luaL_len(L, list) : 0;
-        for (lua_Integer k = 1; k <= n; k++, lua_settop(L, kept)) {
-            const char *value =
-                lua_geti(L, list, k) == LUA_TTABLE ? push_text(L, lua_gettop(L), &exact[i]) : NULL;
-            if (!value || satisfies(value, wanted))
-                continue;
-            lua_pushfstring(L,
-                            "the modality ignores the filter %s = '%s': answer %I has '%s'; leave "
-                            "the filter out and choose among the answers, which are in err.result",
-                            orthanc_worklist_name(exact[i].tag), wanted, (LUAI_UACINT)k, value);
-            return true;
-        }
-        lua_settop(L, top);
-    }
-    return false;
-}
+static void explain_unknown_tag(lua_State *L, const call *c);
+static bool is_ignored(lua_State *L, int query, int list);
 
 /* ---- the arguments ---- */
 
@@ -199,6 +80,8 @@ int worklist_find(lua_State *L)
 
 /* ---- the requests ---- */
 
+enum { UNKNOWN_TAG = 27 }; /* OrthancStatus */
+
 static int worklist_choose_charset(lua_State *L, call *c)
 {
     return find_charset_choose(L, c, worklist_send);
@@ -216,16 +99,11 @@ static int worklist_on_answers(lua_State *L, call *c)
 {
     int list = c->op.index + 1, warning = list + 1, body = list + 2, query = list + 3;
     if (call_answer(L, c) != 1) {
-        lua_getfield(L, -1, "orthanc_status");
-        if (lua_tointeger(L, -1) == UNKNOWN_TAG) {
-            lua_pop(L, 1);
-            explain_unknown(L, c);
-        }
-        lua_settop(L, list + 1);
+        explain_unknown_tag(L, c);
         return 2;
     }
     if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "the answers are no list");
+        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     answers_tidy(L); /* list warning */
     find_charset_add_note(L, c);
     call_push(L, c, "body");
@@ -238,4 +116,134 @@ static int worklist_on_answers(lua_State *L, call *c)
     }
     lua_settop(L, warning);
     return lua_isnil(L, warning) ? (lua_pop(L, 1), 1) : 2;
+}
+
+/* ---- tags that the server does not know ---- */
+
+/* Before 1.12 the server does not say which tag is unknown: it is one of those that modalua does not
+ * know either. Adds these to the error on the top when the error is about an unknown tag. */
+static void explain_unknown_tag(lua_State *L, const call *c)
+{
+    int error = lua_gettop(L), names = error + 1;
+    luaL_Buffer b;
+    if (lua_getfield(L, error, "orthanc_status") != LUA_TNUMBER ||
+        lua_tointeger(L, -1) != UNKNOWN_TAG) {
+        lua_settop(L, error);
+        return;
+    }
+    lua_settop(L, error);
+    call_push(L, c, "unknown");
+    lua_getfield(L, error, "message");
+    luaL_buffinit(L, &b);
+    lua_pushvalue(L, names + 1);
+    luaL_addvalue(&b);
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, names); i <= n; i++) {
+        nearest near;
+        lua_rawgeti(L, names, i);
+        near = nearest_for(lua_tostring(L, -1));
+        nearest_search(&near, orthanc_worklist_tags, sizeof *orthanc_worklist_tags);
+        nearest_search(&near, orthanc_tags, sizeof *orthanc_tags);
+        lua_pushfstring(L,
+                        near.name ? "; modalua does not know %s: did you mean %s?"
+                                  : "; modalua does not know %s",
+                        near.word, near.name);
+        lua_remove(L, -2);
+        luaL_addvalue(&b);
+    }
+    luaL_addstring(&b, " (names are case-sensitive, and must be in the server's DICOM dictionary; "
+                       "gggg,eeee always works)");
+    luaL_pushresult(&b);
+    lua_setfield(L, error, "message");
+    lua_settop(L, error);
+}
+
+/* ---- filters that the modality ignores ---- */
+
+/* Tags that an answer must have with the filter's own value, when the filter has no wildcards. Names,
+ * texts and times can match although they are written in another way. */
+static const struct exact_tag {
+    uint32_t tag;
+    bool in_step; /* in the item of ScheduledProcedureStepSequence */
+} exact_tags[] = { { 0x00100020, false }, { 0x00080050, false }, { 0x0020000d, false },
+                   { 0x00401001, false }, { 0x00380010, false }, { 0x00080060, true },
+                   { 0x00400001, true },  { 0x00400002, true },  { 0x00400009, true } };
+
+/* Pushes the field of a tag in the dataset at index, in any format; nil when it has none. */
+static void push_field(lua_State *L, int dataset, uint32_t tag)
+{
+    char number[ORTHANC_TAG_TEXT];
+    orthanc_tag_write(tag, number);
+    if (lua_getfield(L, dataset, number) == LUA_TNIL)
+        lua_getfield(L, dataset, orthanc_worklist_name(tag));
+    if (lua_istable(L, -1) && lua_getfield(L, -1, "Value") == LUA_TNIL)
+        lua_pop(L, 1);
+}
+
+/* The same, but finds a tag that belongs in the step's item there. Returns the text; NULL when it is no
+ * string. */
+static const char *push_field_text(lua_State *L, int dataset, const struct exact_tag *e)
+{
+    if (e->in_step) {
+        push_field(L, dataset, ORTHANC_STEP_SEQUENCE);
+        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
+            return NULL;
+        dataset = lua_gettop(L);
+    }
+    push_field(L, dataset, e->tag);
+    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+}
+
+/* Whether the filter `wanted` matches one value only. */
+static bool is_exact(const char *wanted, uint32_t tag)
+{
+    const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* a date can be a range */
+    return ascii_is_all(wanted, strlen(wanted)) && wanted[strspn(wanted, " ")] &&
+           !strpbrk(wanted, inexact);
+}
+
+/* Whether an element of the value (a list, perhaps) equals `wanted`, or the value is empty. */
+static bool satisfies(const char *value, const char *wanted)
+{
+    size_t length;
+    bool empty = value[strspn(value, " \\")] == '\0';
+    wanted += strspn(wanted, " ");
+    for (length = strlen(wanted); length > 0 && wanted[length - 1] == ' ';)
+        length--;
+    for (; !empty && *value; value += *value == '\\') {
+        size_t size = strcspn(value, "\\"), skipped = strspn(value, " "), n = size;
+        while (n > skipped && value[n - 1] == ' ')
+            n--;
+        if (n - skipped == length && strncasecmp(value + skipped, wanted, length) == 0)
+            return true;
+        value += size;
+    }
+    return empty;
+}
+
+/* Whether the modality has ignored a filter: an answer in the list does not match the query. Pushes a
+ * message then. PS3.4 K.6.1.2.2 lets a modality ignore most keys; then steps of other patients come.
+ * [-0, +(0|1), m] */
+static bool is_ignored(lua_State *L, int query, int list)
+{
+    int top = lua_gettop(L);
+    for (size_t i = 0; i < sizeof exact_tags / sizeof exact_tags[0]; i++) {
+        const char *wanted = push_field_text(L, query, &exact_tags[i]);
+        int kept = lua_gettop(L);
+        lua_Integer n = wanted && is_exact(wanted, exact_tags[i].tag) ? luaL_len(L, list) : 0;
+        for (lua_Integer k = 1; k <= n; k++, lua_settop(L, kept)) {
+            const char *value = lua_geti(L, list, k) == LUA_TTABLE
+                                    ? push_field_text(L, lua_gettop(L), &exact_tags[i])
+                                    : NULL;
+            if (!value || satisfies(value, wanted))
+                continue;
+            lua_pushfstring(L,
+                            "the modality ignores the filter %s = '%s': answer %I has '%s'; leave "
+                            "the filter out and choose among the answers, which are in err.result",
+                            orthanc_worklist_name(exact_tags[i].tag), wanted, (LUAI_UACINT)k,
+                            value);
+            return true;
+        }
+        lua_settop(L, top);
+    }
+    return false;
 }

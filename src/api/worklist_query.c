@@ -11,81 +11,87 @@
 #include "orthanc/worklist_tags.h"
 
 enum { SPECIFIC_CHARACTER_SET = 0x00080005, QUERY_RETRIEVE_LEVEL = 0x00080052 };
-enum { DEPTH_MAX = 8 }; /* of sequences in one another: worklists have three */
+enum { DEPTH_MAX = 8 }; /* of nested sequences; worklists have 3 */
 
-/* The query itself, or the item of a sequence. */
+/* The query, or the item of a sequence. */
 typedef struct dataset {
     const char *path; /* "the query", or "ScheduledProcedureStepSequence[1]" */
     orthanc_place place;
     int depth;
-    int sent, seen;            /* new tables: what goes out; its tags, as they were written */
-    const char *name, *number; /* a key that is a name, or a number, that we do not know; or NULL */
+    int sent;                    /* new table: the dataset to send */
+    int seen;                    /* new table: from each tag to its key, as the caller wrote it */
+    const char *unlisted_name;   /* a key, by name, that is not in our tables; or NULL */
+    const char *unlisted_number; /* the same by number */
 } dataset;
 
+/* One member of a dataset. */
 typedef struct pair {
-    const char *key, *path, *value;
+    const char *key, *path, *value; /* path: "ScheduledProcedureStepSequence[1].Modality" */
     uint32_t tag;
-    bool known;                  /* the tag is */
-    char text[ORTHANC_TAG_TEXT]; /* its number */
+    bool known;                  /* `tag` is known */
+    char text[ORTHANC_TAG_TEXT]; /* the tag as gggg,eeee */
 } pair;
 
 static bool read_dataset(lua_State *L, worklist_query *q, int table, dataset *d);
 
 /* ---- filters ---- */
 
-/* Whether the tag of a pair is one whose name we know. */
+/* Whether the tag of the pair is in our tables. */
 static bool is_listed(const pair *p)
 {
     return p->known && orthanc_worklist_name(p->tag);
 }
 
-/* Pushes where a filter that is in the wrong place belongs. */
+/* Pushes where a filter belongs that is in the wrong place. */
 static void push_advice(lua_State *L, const pair *p)
 {
     unsigned places = is_listed(p) ? orthanc_worklist_places(p->tag) : ORTHANC_NOWHERE;
     if (places & ORTHANC_IN_STEP)
-        lua_pushfstring(L, "it belongs into ScheduledProcedureStepSequence = { { %s = '%s' } }",
+        lua_pushfstring(L, "it belongs in ScheduledProcedureStepSequence = { { %s = '%s' } }",
                         orthanc_worklist_name(p->tag), p->value);
     else if (places & ORTHANC_AT_TOP)
         lua_pushliteral(L, "it belongs at the top of the query");
     else if (places & ORTHANC_IN_OTHER)
-        lua_pushliteral(L, "it belongs into a sequence of codes or references");
+        lua_pushliteral(L, "it belongs in a sequence of codes or references");
     else if (p->known && p->tag == QUERY_RETRIEVE_LEVEL)
         lua_pushliteral(L, "worklists have no levels");
     else
-        lua_pushfstring(L,
-                        "worklists have no such tag; if the remote modality matches by it, say "
-                        "keep = { \"%s\" }",
-                        p->key);
+        lua_pushfstring(
+            L,
+            "worklists do not have this tag; if the modality matches by it, add keep = { "
+            "\"%s\" }",
+            p->key);
 }
 
-/* Whether the filter arrives, and counts where it does; else a message is pushed. */
-static bool counts(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
+/* Whether the filter reaches the modality, in a place where modalities match by it. Else pushes a message.
+ * [-0, +(0|1), m] */
+static bool is_effective(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
     if (find_filter_is_universal(p->value) ||
         find_filter_is_kept(L, q->keep, p->key, p->known ? &p->tag : NULL))
         return true;
     if (!p->known)
-        return true; /* the server knows the name, or says that it does not */
+        return true; /* the server knows the name, or reports that it does not */
     if (!is_listed(p)) {
-        lua_pushfstring(L,
-                        "the filter %s = '%s' may be lost, and the search become broader: Orthanc "
-                        "sends no value of a number that its dictionary lacks; write the tag's "
-                        "name, or say keep = { \"%s\" }",
-                        p->path, p->value, p->key);
+        lua_pushfstring(
+            L,
+            "the filter %s = '%s' may be lost, and more returned than asked: Orthanc sends "
+            "no value of a number that its dictionary does not have; write the tag's "
+            "name, or add keep = { \"%s\" }",
+            p->path, p->value, p->key);
         return false;
     }
     if (orthanc_worklist_places(p->tag) & d->place)
         return true;
     push_advice(L, p);
     lua_pushfstring(L,
-                    "the filter %s = '%s' is in the wrong place, where modalities ignore it, and "
-                    "the search would become broader: %s",
+                    "the filter %s = '%s' is in the wrong place, where modalities ignore it and "
+                    "return more than asked: %s",
                     p->path, p->value, lua_tostring(L, -1));
     return false;
 }
 
-/* The value of p is on the top, a string. False: a message is pushed. */
+/* Reads the string on the top as the value of p. False: a message is pushed. */
 static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair *p)
 {
     bool sequence = p->known && orthanc_worklist_is_sequence(p->tag);
@@ -96,7 +102,7 @@ static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair 
                     p->path);
     if (find_filter_is_invalid(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
         return false;
-    if (!counts(L, q, d, p))
+    if (!is_effective(L, q, d, p))
         return false;
     q->ascii = q->ascii && ascii_is_all(p->value, size);
     if (p->known && p->tag == SPECIFIC_CHARACTER_SET && size > 0 && d->depth == 0)
@@ -110,13 +116,13 @@ static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair 
 
 /* ---- sequences ---- */
 
-/* A filter beside the item, instead of in it, would be lost. */
+/* Throws when the table on the top is not a list of items: a filter beside an item would be lost. */
 static void check_sequence(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
     int table = lua_gettop(L);
     lua_Unsigned n = lua_rawlen(L, table);
     if (is_listed(p) && !orthanc_worklist_is_sequence(p->tag))
-        error_usage(L, "%s: %s must be a string (a table was given; it is no sequence)",
+        error_usage(L, "%s: %s must be a string (a table was given, but it is not a sequence)",
                     q->function, p->path);
     if (d->depth == DEPTH_MAX)
         error_usage(L, "%s: %s is nested too deeply", q->function, p->path);
@@ -127,7 +133,7 @@ static void check_sequence(lua_State *L, const worklist_query *q, const dataset 
                         q->function, p->path, p->key);
 }
 
-/* The table on the top becomes the list to send, above it. False: a message is pushed. */
+/* Reads the table on the top as a sequence, and pushes the list to send. False: a message is pushed. */
 static bool read_sequence(lua_State *L, worklist_query *q, const dataset *d, const pair *p)
 {
     int table = lua_gettop(L), list = table + 1;
@@ -135,10 +141,11 @@ static bool read_sequence(lua_State *L, worklist_query *q, const dataset *d, con
     check_sequence(L, q, d, p);
     n = lua_rawlen(L, table);
     if (n > 1) {
-        lua_pushfstring(L,
-                        "%s has %I items, of which modalities look at the first at most: search "
-                        "once for each",
-                        p->path, (LUAI_UACINT)n);
+        lua_pushfstring(
+            L,
+            "%s has %I items, but modalities match by the first one at most: search once "
+            "for each",
+            p->path, (LUAI_UACINT)n);
         return false;
     }
     lua_newtable(L);
@@ -161,31 +168,32 @@ static bool read_sequence(lua_State *L, worklist_query *q, const dataset *d, con
 
 /* ---- tags ---- */
 
-/* A key that is an option is one in the wrong table. */
+/* Throws when the key is the name of an option: it is in the wrong table. */
 static void check_is_tag(lua_State *L, const worklist_query *q, const pair *p)
 {
     if (!p->known && (orthanc_key_of(q->route, p->key) || options_find(q->options, p->key) ||
                       strcmp(p->key, options_extra.name) == 0))
         error_usage(L,
-                    "%s: '%s' is no tag; the tags are the first argument, and the options the "
+                    "%s: '%s' is not a tag; the tags are the first argument, and the options the "
                     "second",
                     q->function, p->key);
 }
 
-static void note_unknown(lua_State *L, const worklist_query *q, dataset *d, const pair *p)
+/* Notes a key that is not in our tables. */
+static void note_unlisted(lua_State *L, const worklist_query *q, dataset *d, const pair *p)
 {
     if (p->known) {
         if (!orthanc_worklist_name(p->tag) && (p->tag >> 16) % 2 == 0)
-            d->number = p->path; /* private tags have no names */
+            d->unlisted_number = p->path; /* private tags have no names */
         return;
     }
-    d->name = p->path;
+    d->unlisted_name = p->path;
     lua_pushstring(L, p->key);
     lua_rawseti(L, q->unknown, (lua_Integer)lua_rawlen(L, q->unknown) + 1);
 }
 
-/* The value on the top, whose key is below it, becomes what is to be sent of it. False: a message
- * is pushed. */
+/* Pushes the value to send for the value on the top, whose key is below it. False: a message is
+ * pushed. */
 static bool read_value(lua_State *L, worklist_query *q, const dataset *d, pair *p)
 {
     int value = lua_gettop(L), type = lua_type(L, value);
@@ -194,18 +202,18 @@ static bool read_value(lua_State *L, worklist_query *q, const dataset *d, pair *
     if (type == LUA_TSTRING)
         lua_pushvalue(L, value);
     else if (lua_isinteger(L, value))
-        luaL_tolstring(L, value, NULL); /* a copy: lua_next wants the value as it is */
+        luaL_tolstring(L, value, NULL); /* a copy: lua_next needs the value unchanged */
     else if (type == LUA_TLIGHTUSERDATA && !lua_touserdata(L, value))
-        lua_pushliteral(L, ""); /* null: the tag is asked for */
+        lua_pushliteral(L, ""); /* null: a return key */
     else
         error_usage(L, "%s: %s must be a string (a %s was given)", q->function, p->path,
                     luaL_typename(L, value));
     return read_filter(L, q, d, p);
 }
 
-/* The key is one below the top, the value on it; `paths` keeps the path alive. False: a message is
- * on the top. */
-static bool read_pair(lua_State *L, worklist_query *q, dataset *d, int paths)
+/* Reads the key below the top and its value on the top; the list `paths` keeps the path alive. False: a
+ * message is on the top. */
+static bool read_dataset_member(lua_State *L, worklist_query *q, dataset *d, int paths)
 {
     pair p = { .tag = 0 };
     int key = lua_gettop(L) - 1;
@@ -220,14 +228,14 @@ static bool read_pair(lua_State *L, worklist_query *q, dataset *d, int paths)
         orthanc_tag_write(p.tag, p.text);
     check_is_tag(L, q, &p);
     find_filter_check_twice(L, q->function, d->seen, p.known ? p.text : p.key, p.path);
-    note_unknown(L, q, d, &p);
+    note_unlisted(L, q, d, &p);
     if (!read_value(L, q, d, &p))
         return false;
     lua_setfield(L, d->sent, p.known ? p.text : p.key);
     return true;
 }
 
-/* Pushes what is to be sent of the table at that index. False: a message is pushed instead. */
+/* Pushes the dataset to send for the table at that index. False: a message is pushed instead. */
 static bool read_dataset(lua_State *L, worklist_query *q, int table, dataset *d)
 {
     int paths;
@@ -242,10 +250,10 @@ static bool read_dataset(lua_State *L, worklist_query *q, int table, dataset *d)
     lua_newtable(L);
     paths = lua_gettop(L);
     for (lua_pushnil(L); good && lua_next(L, table);)
-        if ((good = read_pair(L, q, d, paths)))
+        if ((good = read_dataset_member(L, q, d, paths)))
             lua_settop(L, paths + 1);
-    if (good && d->name && d->number) {
-        find_filter_push_ambiguity(L, d->name, d->number);
+    if (good && d->unlisted_name && d->unlisted_number) {
+        find_filter_push_ambiguity(L, d->unlisted_name, d->unlisted_number);
         good = false;
     }
     if (!good)
