@@ -178,7 +178,7 @@ for _, version in ipairs(versions) do
           local t = asking(limit, function() return on.held:find_each("AccessionNumber", values, options) end)
           for n = 1, #values do
             assert.is_truthy(eventually(function() return peer:count("C-FIND", seen) == math.min(limit + n - 1, #values) end))
-            peer:release(1)
+            peer:let(1)
           end
           assert(t:join())
           assert.are.same({ #values, limit }, { peer:count("C-FIND", seen), most_at_once() })
@@ -259,12 +259,12 @@ for _, version in ipairs(versions) do
       end)
 
       it("ends with wait_timeout, which counts for all queries together", function()
-        peer:release(2) -- so the third query gets no answer
+        peer:let(2) -- so the third query gets no answer
         local err = fails({ kind = "timeout" },
           on.held:find_each("PatientName", { "FAKE^P0", "FAKE^P1", "FAKE^P2", "FAKE^P0*" }, { limit = 1, wait_timeout = 2 }))
         assert.are.same({ 3, 3, nil }, { #err.found["FAKE^P0"], #err.found["FAKE^P1"], err.found["FAKE^P2"] })
         assert.are.same({ "timeout", "not_attempted" }, { err.errors["FAKE^P2"].kind, err.errors["FAKE^P0*"].code })
-        peer:release(1)
+        peer:let(1)
       end)
 
       it("ends with its task, together with all its queries", function()
@@ -274,7 +274,7 @@ for _, version in ipairs(versions) do
         local result, err = t:join()
         assert.is_nil(result)
         assert.are.equal("cancelled", err.kind)
-        peer:release(3)
+        peer:let(3)
         assert.is_truthy(eventually(function() return #logged "RELEASE" >= 3 end))
         assert.are.equal(3, #logged "C-FIND")
         remove_queries() -- the server has answered the queries that were already sent
@@ -426,10 +426,10 @@ for _, version in ipairs(versions) do
         for i = 3, 9 do
           parents[i] = { StudyInstanceUID = "1." .. i }
         end
-        peer:release(2) -- so the third query gets no answer
+        peer:let(2) -- so the third query gets no answer
         err = fails({ kind = "timeout" }, on.held:series(parents, {}, { limit = 1, wait_timeout = 2 }))
         assert.are.same({ 6, "1.3" }, { #err.found, err.parent.StudyInstanceUID })
-        peer:release(1)
+        peer:let(1)
       end)
     end)
   end)

@@ -262,7 +262,7 @@ for _, version in ipairs(versions) do
 
     -- Lets the peer answer `n` C-MOVEs. Returns the record of the job when it has ended.
     local function end_of(job, n)
-      peer:release(n)
+      peer:let(n)
       return eventually(function()
         local record = assert(client:job(job):status())
         return (record.State == "Success" or record.State == "Failure") and record

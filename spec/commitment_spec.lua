@@ -143,7 +143,7 @@ for _, version in ipairs(versions) do
       local told = {}
       local waiting = task.spawn(commitment.wait, commitment, { progress = function(p) told[#told + 1] = p end })
       assert.is_truthy(expect.eventually(function() return told[1] end))
-      peer:release(2)
+      peer:let(2)
       assert.are.equal("Success", assert(waiting:join()).Status)
       assert.are.same({ "wait", "Pending", false }, { told[1].op, told[1].state, told[1].over })
       assert.are.same({ "Success", true }, { told[#told].state, told[#told].over })

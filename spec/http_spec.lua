@@ -143,7 +143,7 @@ describe("Transfers, against a server that misbehaves", function()
     end)
 
     it("cannot get another header through a token", function()
-      throws("the token holds control characters", function() modalua.connect(server.url, { token = "t\r\nX-Site: B" }) end)
+      throws("the token contains control characters", function() modalua.connect(server.url, { token = "t\r\nX-Site: B" }) end)
     end)
 
     it("send the headers and the token that the caller gave", function()

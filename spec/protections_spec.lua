@@ -399,7 +399,8 @@ for _, version in ipairs(versions) do
           local found = find(client:modality "one2", { PatientID = "FP*" })
           local options = { to = "archive", Permissive = true, Synchronous = synchronous or nil }
           local err = incomplete(client:modality "one2":move(found, options))
-          assert.are.same({ tells and 0xA801 or nil, tells and 0 or 9 }, { err.dimse_status, #(err.missing or {}) }) -- the peer has sent nothing
+          -- The peer sent nothing.
+          assert.are.same({ tells and 0xA801 or nil, tells and 0 or 9 }, { err.dimse_status, #(err.missing or {}) })
           assert.is_table(err.result)
         end
         assert.are.equal(6, #logged "C-MOVE")
@@ -578,7 +579,7 @@ for _, version in ipairs(versions) do
       end)
 
       after_each(function()
-        other:release()
+        other:let()
         other:close()
       end)
 
@@ -623,7 +624,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(places, other:count "C-MOVE")
         for n = 1, moves do
           assert.is_true(unfinished_jobs() <= places)
-          other:release(1)
+          other:let(1)
           assert.is_truthy(eventually(function() return other:count "C-MOVE" >= math.min(places + n - 1, moves) end))
         end
         for _, one in ipairs(tasks) do
@@ -660,7 +661,7 @@ for _, version in ipairs(versions) do
         local first = task.spawn(movers(1, function() return client:modality("busy", { max_moves = 1 }) end)[1])
         assert(eventually(function() return other:count "C-MOVE" == 1 end))
         assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.1" }, { to = "archive", verify = false }))
-        other:release(1)
+        other:let(1)
         assert(first:join())
       end)
 
@@ -680,7 +681,7 @@ for _, version in ipairs(versions) do
           job = known[id] and job or id
         end
         assert.is_truthy(eventually(function() return servers.LOCAL:count_logged("Canceling job: " .. job) == 1 end))
-        other:release()
+        other:let()
         local record = assert(eventually(function()
           local status = assert(client:job(job):status())
           return status.State ~= "Running" and status
@@ -707,7 +708,7 @@ for _, version in ipairs(versions) do
         local running = math.tointeger(other:logged("C-MOVE", 0)[1]:match "0020,000d=1%.2%.(%d)$")
         local stopped, last = table.unpack(({ { 2, 3 }, { 3, 1 }, { 1, 2 } })[running])
         tasks[stopped]:cancel()
-        other:release()
+        other:let()
         assert(tasks[running]:join())
         assert(tasks[last]:join())
         local moves = other:logged("C-MOVE", 0)

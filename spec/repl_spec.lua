@@ -397,11 +397,9 @@ for _, version in ipairs(versions) do
     local servers, server, peer, client, pacs
 
     setup(function()
-      peer = dicomd.start()
-      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary })
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, verbose = true, extra = { DicomScuTimeout = 60 } })
       server = servers.LOCAL
       client, pacs = modalua.connect(server.url), modalua.connect(servers.PACS.url)
-      assert(client:put("/modalities/slow", peer:modality "SLOW0.8"))
       assert(samples.store(pacs))
       assert(client:use_utf8())
       assert(pacs:use_utf8())
@@ -409,6 +407,14 @@ for _, version in ipairs(versions) do
 
     teardown(function()
       servers:close()
+    end)
+
+    before_each(function()
+      peer = dicomd.start()
+      assert(client:put("/modalities/held", peer:modality "HELD"))
+    end)
+
+    after_each(function()
       peer:close()
     end)
 
@@ -430,48 +436,51 @@ for _, version in ipairs(versions) do
       assert.is_true(letters.width(row) <= 60)
     end)
 
-    -- Interrupts a running move and answers the question. Returns the output, and the record of the job when it has ended.
+    -- Interrupts a move that the peer holds, and answers the question; further steps may follow. Returns the record of the job when it has
+    -- ended, and how often the server was asked to cancel it.
     local function interrupted(answer, ...)
       local known = {}
       for _, id in ipairs(assert(client:jobs())) do
         known[id] = true
       end
-      local out = terminal.session(options(80), {
-        { 'slow = orthanc:modality "slow"\r' },
-        { 'found = slow:find { Level = "Study", Query = { PatientID = "FP*" } };\r' },
-        { 'slow:move(found, { TargetAet = "ANY", progress = true })\r', "resources  0:0", open = { send = "\3" } },
-        { "", "(Enter)? ", open = { send = answer } },
-        { "", ... },
-        { "6 * 7\r", "\n42\n" },
+      terminal.session(options(80), {
+        { 'held = orthanc:modality "held"\r' },
+        { 'found = held:find { Level = "Study", Query = { PatientID = "FP*" } };\r' },
+        { 'held:move(found, { TargetAet = "ANY", progress = true })\r', "resources  0:0", open = { send = "\3" } },
+        { "", "(Enter)? ", open = { send = answer } }, ...
       })
-      local record = eventually(function()
-        for _, job in ipairs(assert(client:jobs { expand = true })) do
-          if not known[job.ID] and (job.State == "Success" or job.State == "Failure") then
-            return job
-          end
-        end
-      end)
-      return out, assert(record)
+      local job
+      for _, id in ipairs(assert(client:jobs())) do
+        job = known[id] and job or id
+      end
+      peer:let()
+      local record = assert(eventually(function()
+        local status = assert(client:job(job):status())
+        return (status.State == "Success" or status.State == "Failure") and status
+      end))
+      return record, server:count_logged("Canceling job: " .. job)
     end
 
+    local GOES_ON <const> = { "6 * 7\r", "\n42\n" }
+
     it("asks at Ctrl-C during a move, and cancels the move on the server", function()
-      local _, job = interrupted("c\r", "cancelled")
-      assert.are.equal(37, job.ErrorCode)
+      local job, cancels = interrupted("c\r", { "", "cancelled" }, GOES_ON)
+      assert.are.same({ 37, 1 }, { job.ErrorCode, cancels })
     end)
 
     it("asks at Ctrl-C during a move, and leaves the move to the server", function()
-      local _, job = interrupted("d\r", "detached")
-      assert.are.equal("Success", job.State)
+      local job, cancels = interrupted("d\r", { "", "detached" }, GOES_ON)
+      assert.are.same({ "Success", 0 }, { job.State, cancels })
     end)
 
     it("asks at Ctrl-C during a move, and continues", function()
-      local _, job = interrupted("\r", "Description")
-      assert.are.equal("Success", job.State)
+      local job, cancels = interrupted("\r", { "", gate = peer.gate_path, open = { wait = "Description" } }, { "" }, GOES_ON)
+      assert.are.same({ "Success", 0 }, { job.State, cancels })
     end)
 
     it("cancels the move at a second Ctrl-C", function()
-      local _, job = interrupted("\3", "cancelled")
-      assert.are.equal(37, job.ErrorCode)
+      local job, cancels = interrupted("\3", { "", "cancelled" }, GOES_ON)
+      assert.are.same({ 37, 1 }, { job.ErrorCode, cancels })
     end)
   end)
 end

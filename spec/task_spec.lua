@@ -35,7 +35,7 @@ describe("modalua.task", function()
         assert.matches("\n\t%(command line%):3: in ", run.err)
       end
       local plain = command.run("-e", "pcall(error, 'boom') error 'boom'") -- without tasks
-      assert.is_nil(plain.err:find "raised first")
+      assert.is_nil(plain.err:find "thrown first")
     end)
 
     it("returns nil and exactly the error value", function()

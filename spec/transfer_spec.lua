@@ -46,7 +46,7 @@ for _, version in ipairs(versions) do
       local none, err = client:modality("held"):move(found, { TargetAet = "ANY", wait_timeout = 1 })
       assert.are.same({ nil, "timeout", true, "/queries/" .. found.ID .. "/retrieve" }, { none, err.kind, err.still_running, err.path })
       assert.are.equal("Running", assert(client:job(err.job):status()).State)
-      peer:release()
+      peer:let()
       assert.is_table(assert(client:job(err.job):wait()))
       local impatient = modalua.connect(server.url, { timeout = 1 }) -- the timeout is for one exchange; the move takes longer
       assert.is_table(assert(impatient:modality("slow"):move(find "slow", { TargetAet = "ANY" })))
@@ -61,7 +61,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ nil, "cancelled" }, { none, err.kind })
       local id = assert(client:jobs())[1]
       eventually(function() return server:count_logged("Canceling job: " .. id) == 1 end)
-      peer:release()
+      peer:let()
       none, err = client:job(id):wait()
       assert.are.same({ nil, "job_cancelled", 37 }, { none, err.code, err.orthanc_status })
       assert.are.equal(1, peer:count "C-MOVE")
@@ -84,7 +84,7 @@ for _, version in ipairs(versions) do
         task.sleep(0.2) -- time for a C-MOVE that must not come
         moves(seen + places)
         local all = blocking + 3 * (#tasks - blocking) -- one C-MOVE for each of the three answers
-        peer:release(all)
+        peer:let(all)
         for _, t in ipairs(tasks) do
           assert(t:join())
         end
@@ -115,7 +115,7 @@ for _, version in ipairs(versions) do
       local found = find "held"
       local beside = task.spawn(function() return client:modality("held", { max_moves = 1 }):move(found, { TargetAet = "ANY" }) end)
       moves(1)
-      peer:release()
+      peer:let()
       local moved
       string.gsub("x", "x", function() moved = client:modality("held", { max_moves = 1 }):move(found, { TargetAet = "ANY" }) end)
       assert.is_table(moved)
@@ -139,7 +139,7 @@ for _, version in ipairs(versions) do
       local again = modalua.connect(server.url):modality "held"
       local waiting = task.spawn(again.move_resources, again, "Study", row, { TargetAet = "ANY" })
       eventually(function() return server:count_logged("(http) GET /jobs/" .. left) > 0 end)
-      peer:release()
+      peer:let()
       assert.are.equal("ANY", assert(waiting:join())[1].result.TargetAet)
       assert.are.equal(1, peer:count "C-MOVE")
       assert(again:move_resources("Study", row, { TargetAet = "OTHER" }))
@@ -152,7 +152,7 @@ for _, version in ipairs(versions) do
       local found = find "held"
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
       moves(1)
-      peer:release()
+      peer:let()
       server:stop "TERM"
       server:start_again()
       local moved, err = t:join()

@@ -3,7 +3,7 @@
 --   local peer <close> = dicomd.start()
 --   local server <close> = orthanc.start { modalities = { pacs = peer:modality "OK3", slow = peer:modality "SLOW0.3" } }
 --   peer:log()                                     -- the log: a line for each message that arrived
---   peer:release(2)                                -- the peer may answer two more of the commands that HELD holds back; without 2: all
+--   peer:let(2)                                    -- the peer may answer two more of the commands that HELD holds back; without 2: all
 --
 -- Does not need modalua. The program ends when the peer is closed or garbage-collected, or when this process dies.
 
@@ -32,7 +32,7 @@ end
 
 --- Lets the peer answer `n` more of the held commands; without `n`, all present and future ones. Another process can do the same: it
 -- appends n bytes to the file peer.gate_path.
-function Peer:release(n)
+function Peer:let(n)
   assert(self.gate:write(("."):rep(n or 1000000)))
   assert(self.gate:flush())
 end

@@ -18,17 +18,13 @@
 #include "request/response.h"
 #include "request/single_request.h"
 
-enum { FOLDER_RACE = 2001, STORE_TRIES = 4 }; /* an OrthancStatus */
-
-#define STORE_PAUSE 0.05 /* seconds, and as many more each time */
-
-/* Its file is open from before the first request until it is released. */
+/* The file is open from before the first request until the call is released. */
 typedef struct file_call {
     call call;
-    http_file file; /* fd below 0: there is none */
-    unsigned tries; /* to store */
-    size_t part;    /* where in `name` the name of the part begins; 0 = nothing is written */
-    char name[];
+    http_file file; /* fd below 0 = it is not open */
+    unsigned tries; /* of an upload */
+    size_t part; /* where the name of the partial file begins in `name`; 0 = nothing is written */
+    char name[]; /* of the file, and behind its NUL that of the partial file */
 } file_call;
 
 const option files_download_rows[] = {
@@ -56,7 +52,8 @@ static void files_released(op *o)
     f->file.fd = -1;
 }
 
-/* Pushes a call about the file whose name is at index (0 = none); the client is at `client`. */
+/* Pushes a call about the file with the name at index `name_index` (0 = none), for the client at index
+ * `client_index`. [-0, +1, v] */
 static file_call *push_file_call(lua_State *L, loop *lp, int client_index, int name_index,
                                  const char *name, call_step first)
 {
@@ -66,7 +63,7 @@ static file_call *push_file_call(lua_State *L, loop *lp, int client_index, int n
     if (name_index)
         guard_check(L, lp, name, "a sandboxed script has no files");
     if (strlen(text) != size)
-        error_usage(L, "%s: the file's name holds a NUL", name);
+        error_usage(L, "%s: the name of the file holds a NUL", name);
     f = (file_call *)call_new(L, lp, sizeof *f + 2 * (size + sizeof PARTIAL_FILE_SUFFIX),
                               client_index, name, first);
     f->file.fd = -1;
@@ -76,15 +73,15 @@ static file_call *push_file_call(lua_State *L, loop *lp, int client_index, int n
 }
 
 /* Pushes nil and an error about the file; returns 2. */
-static int file_failed(lua_State *L, file_call *f, const char *what, const char *why)
+static int fail_file(lua_State *L, file_call *f, const char *what, const char *why)
 {
     call_fail(L, &f->call, "refused", "file", "'%s' cannot be %s: %s", f->name, what, why);
     error_set(L, "file", f->name);
     return 2;
 }
 
-/* nil and an error are on the top: of the file's it says which. */
-static int failed(lua_State *L, const file_call *f)
+/* Adds the name of the file to the error on the top, below which is nil; returns 2. */
+static int add_file_name(lua_State *L, const file_call *f)
 {
     if (error_is_code(L, -1, "file")) {
         lua_getfield(L, -1, "message");
@@ -97,68 +94,20 @@ static int failed(lua_State *L, const file_call *f)
     return 2;
 }
 
-/* Reads the options at index for the call on the top. */
+/* Reads the options at index for the call on the top. A transfer of a file has no time limit as long as
+ * bytes keep coming: the client's timeout is the longest silence. */
 static void read_options(lua_State *L, file_call *f, int index, const option *rows)
 {
     call_read_wait(L, index, &f->call, rows);
     f->call.request.stall_timeout = f->call.client->timeout;
 }
 
-/* ---- download ---- */
+/* ---- download: the steps, in order ---- */
 
-/* Why partial_file_open has failed. */
-static const char *why_no_part(int error)
-{
-    return error == EBUSY    ? "somebody else is writing it"
-           : error == EEXIST ? "it is no regular file"
-           : error == EPERM  ? "there is something else with its name and " PARTIAL_FILE_SUFFIX
-                             : strerror(error);
-}
+static int files_send_download(lua_State *L, call *c);
+static int files_on_download(lua_State *L, call *c);
 
-static bool is_cut(const file_call *f)
-{
-    char tail[ZIP_TAIL];
-    const http_file *file = &f->file;
-    size_t room = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
-    if (strcmp(f->call.op.transfer.content_type, ZIP_TYPE) != 0)
-        return false;
-    return pread(file->fd, tail, room, file->done - (curl_off_t)room) != (ssize_t)room ||
-           !zip_has_end(tail, room);
-}
-
-static int files_on_download(lua_State *L, call *c)
-{
-    file_call *f = (file_call *)c;
-    int error;
-    if (call_answer(L, c) != 1)
-        return failed(L, f);
-    if (is_cut(f)) {
-        response_fail_cut(L, &c->op);
-        return failed(L, f);
-    }
-    error = partial_file_commit(f->file.fd, f->name, f->name + f->part);
-    f->file.fd = -1;
-    if (error)
-        return file_failed(L, f, "written", strerror(error));
-    lua_pushinteger(L, (lua_Integer)f->file.done);
-    return 1;
-}
-
-static int files_send_download(lua_State *L, call *c)
-{
-    file_call *f = (file_call *)c;
-    bool post = c->request.body != NULL;
-    f->file.fd = partial_file_open(f->name, f->name + f->part);
-    if (f->file.fd < 0)
-        return file_failed(L, f, "written", why_no_part(errno));
-    c->request.sink = &f->file;
-    call_push_data(L, c);
-    lua_getfield(L, -1, "path");
-    return call_start(L, c, files_on_download, post ? "POST" : "GET",
-                      post ? CALL_REMOTE : CALL_ECHO);
-}
-
-/* Pushes the option, a table or nil; returns its place. */
+/* Pushes the option: a table, or nil. Returns its index. */
 static int push_option(lua_State *L, int options, const char *name)
 {
     if (lua_istable(L, options))
@@ -168,24 +117,27 @@ static int push_option(lua_State *L, int options, const char *name)
     return lua_gettop(L);
 }
 
-/* The table on the top, or nil, becomes the body. False: nil and an error are pushed. */
-static bool set_body(lua_State *L, file_call *f, int call_index)
+/* Makes the table on the top, unless it is nil, the body of a POST. False: nil and an error are
+ * pushed. */
+static bool set_download_body(lua_State *L, file_call *f, int call_index)
 {
+    http_request *r = &f->call.request;
     if (lua_isnil(L, -1))
         return true;
     if (!json_encode(L, -1, NULL)) {
-        call_fail(L, &f->call, "refused", NULL, "the body cannot be sent: %s", lua_tostring(L, -1));
+        call_fail(L, &f->call, "refused", NULL, "the body cannot be sent as JSON: %s",
+                  lua_tostring(L, -1));
         return false;
     }
-    f->call.request.body = lua_tolstring(L, -1, &f->call.request.body_size);
-    f->call.request.content_type = "application/json";
-    f->call.request.method = "POST";
+    r->body = lua_tolstring(L, -1, &r->body_size);
+    r->content_type = "application/json";
+    r->method = "POST";
     call_keep(L, call_index, "body", -1);
     return true;
 }
 
-/* The part is called after the file. */
-static void name_part(file_call *f)
+/* The name of the partial file: that of the file and a suffix. */
+static void set_part_name(file_call *f)
 {
     size_t size = strlen(f->name);
     f->part = size + 1;
@@ -203,36 +155,76 @@ int files_download(lua_State *L)
     luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING && lua_rawlen(L, FILE_NAME) > 0,
                      FILE_NAME, "name of a file");
     f = push_file_call(L, doc_loop(L), SELF, FILE_NAME, "download", files_send_download);
-    name_part(f);
+    set_part_name(f);
     read_options(L, f, OPTIONS, files_download_rows);
     single_request_push_path(L, PATH, push_option(L, OPTIONS, "query"));
     f->call.request.path = lua_tostring(L, -1);
     f->call.request.method = "GET";
     call_keep(L, CALL, "path", -1);
     push_option(L, OPTIONS, "body");
-    if (!set_body(L, f, CALL))
+    if (!set_download_body(L, f, CALL))
         return 2;
     lua_settop(L, CALL);
     return op_run(L, &f->call.op);
 }
 
-/* ---- sending ---- */
-
-/* Opens the file that is to be sent. NULL, or why it cannot be. */
-static const char *open_source(file_call *f)
+/* Why partial_file_open has failed. */
+static const char *why_no_part(int error)
 {
-    struct stat what;
-    f->file.fd = open(f->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would block here */
-    if (f->file.fd < 0 || fstat(f->file.fd, &what) != 0)
-        return strerror(errno);
-    if (!S_ISREG(what.st_mode))
-        return S_ISDIR(what.st_mode) ? "it is a folder" : "it is no regular file";
-    f->file.size = what.st_size;
-    return NULL;
+    return error == EBUSY    ? "another process is writing it"
+           : error == EEXIST ? "it is not a regular file"
+           : error == EPERM  ? "there is something else with its name and " PARTIAL_FILE_SUFFIX
+                             : strerror(error);
 }
 
-/* Pushes a call that sends what is at index SOURCE: the name of a file, or {data = string}; nothing
- * is opened yet. The options are behind it, the client at `client`. */
+static int files_send_download(lua_State *L, call *c)
+{
+    file_call *f = (file_call *)c;
+    bool post = c->request.body != NULL;
+    f->file.fd = partial_file_open(f->name, f->name + f->part);
+    if (f->file.fd < 0)
+        return fail_file(L, f, "written", why_no_part(errno));
+    c->request.sink = &f->file;
+    call_push(L, c, "path");
+    return call_start(L, c, files_on_download, post ? "POST" : "GET",
+                      post ? CALL_REMOTE : CALL_ECHO);
+}
+
+/* Whether the file is an archive without an end: the connection was lost, and libcurl did not see it. */
+static bool is_cut_archive(const file_call *f)
+{
+    char tail[ZIP_TAIL];
+    const http_file *file = &f->file;
+    size_t size = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
+    if (strcmp(f->call.op.transfer.content_type, ZIP_TYPE) != 0)
+        return false;
+    return pread(file->fd, tail, size, file->done - (curl_off_t)size) != (ssize_t)size ||
+           !zip_has_end(tail, size);
+}
+
+/* Returns the number of bytes. */
+static int files_on_download(lua_State *L, call *c)
+{
+    file_call *f = (file_call *)c;
+    int error;
+    if (call_answer(L, c) != 1)
+        return add_file_name(L, f);
+    if (is_cut_archive(f)) {
+        response_fail_cut(L, &c->op);
+        return add_file_name(L, f);
+    }
+    error = partial_file_commit(f->file.fd, f->name, f->name + f->part);
+    f->file.fd = -1;
+    if (error)
+        return fail_file(L, f, "written", strerror(error));
+    lua_pushinteger(L, (lua_Integer)f->file.done);
+    return 1;
+}
+
+/* ---- sending a file, or data ---- */
+
+/* Pushes a call that sends the value at index SOURCE: the name of a file, which is not opened yet, or
+ * {data = string}. The options are behind it. [-0, +1, v] */
 static file_call *push_sender(lua_State *L, loop *lp, int client_index, const char *name,
                               call_step first)
 {
@@ -263,91 +255,40 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
     return f;
 }
 
-/* Sends it to data.path; `next` takes the answer. */
+/* Opens the file to send. Returns NULL, or why it cannot be read. */
+static const char *open_source(file_call *f)
+{
+    struct stat what;
+    f->file.fd = open(f->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would block */
+    if (f->file.fd < 0 || fstat(f->file.fd, &what) != 0)
+        return strerror(errno);
+    if (!S_ISREG(what.st_mode))
+        return S_ISDIR(what.st_mode) ? "it is a folder" : "it is not a regular file";
+    f->file.size = what.st_size;
+    return NULL;
+}
+
+/* Sends the file or data to data.path; `next` takes the answer. */
 static int send_source(lua_State *L, call *c, call_step next)
 {
     file_call *f = (file_call *)c;
     const char *why = c->request.body || f->file.fd >= 0 ? NULL : open_source(f);
     if (why)
-        return file_failed(L, f, "read", why);
+        return fail_file(L, f, "read", why);
     if (!c->request.body)
         c->request.source = &f->file;
-    call_push_data(L, c);
-    lua_getfield(L, -1, "path");
+    call_push(L, c, "path");
     return call_start(L, c, next, "POST", CALL_REMOTE);
 }
 
-/* ---- upload ---- */
+/* ---- upload: the steps, in order ---- */
+
+enum { FOLDER_RACE = 2001, UPLOAD_TRIES = 4 }; /* the first is an OrthancStatus */
+
+#define UPLOAD_PAUSE 0.05 /* seconds before the second try; each later pause is as much longer */
 
 static int files_send_upload(lua_State *L, call *c);
-
-/* Whether Orthanc says of the instance at index that it has it. */
-static bool is_stored(lua_State *L, int index)
-{
-    bool stored;
-    if (!lua_istable(L, index))
-        return false;
-    lua_getfield(L, index, "Status");
-    stored = lua_isstring(L, -1) && (strcmp(lua_tostring(L, -1), "Success") == 0 ||
-                                     strcmp(lua_tostring(L, -1), "AlreadyStored") == 0);
-    lua_pop(L, 1);
-    return stored;
-}
-
-/* An archive gives a list. */
-static bool all_stored(lua_State *L, int index)
-{
-    lua_Integer n = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
-    bool stored = n > 0 || is_stored(L, index);
-    for (lua_Integer i = 1; stored && i <= n; i++) {
-        lua_rawgeti(L, index, i);
-        stored = is_stored(L, lua_gettop(L));
-        lua_pop(L, 1);
-    }
-    return stored;
-}
-
-/* Orthanc makes a folder for an instance that it stores and removes the folders of those that it
- * deletes, all at once: the one that comes too late, or too early, fails, with nothing stored. The
- * error is on the top. */
-static bool lost_a_race(lua_State *L, const file_call *f)
-{
-    static const char folder_gone[] = "Error while accessing the filesystem";
-    const char *details;
-    bool lost;
-    lua_getfield(L, -1, "orthanc_status");
-    lua_getfield(L, -2, "details");
-    details = lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
-    lost = lua_tointeger(L, -2) == FOLDER_RACE ||
-           strncmp(details, folder_gone, sizeof folder_gone - 1) == 0;
-    lua_pop(L, 2);
-    return lost && f->tries < STORE_TRIES;
-}
-
-static int files_on_upload(lua_State *L, call *c)
-{
-    file_call *f = (file_call *)c;
-    int result = c->op.index + 1;
-    f->tries++;
-    if (call_answer(L, c) != 1) {
-        if (!lost_a_race(L, f))
-            return failed(L, f);
-        c->step = files_send_upload;
-        return op_sleep(L, &c->op, f->tries * STORE_PAUSE);
-    }
-    if (all_stored(L, result))
-        return 1;
-    call_fail(L, c, "orthanc", "not_stored",
-              "the server took it, and says that it has not stored it (all of it)");
-    lua_pushvalue(L, result);
-    lua_setfield(L, -2, "result");
-    return failed(L, f);
-}
-
-static int files_send_upload(lua_State *L, call *c)
-{
-    return send_source(L, c, files_on_upload);
-}
+static int files_on_upload(lua_State *L, call *c);
 
 /* POST /instances: a DICOM file, or an archive of them. self source options */
 int files_upload(lua_State *L)
@@ -362,11 +303,90 @@ int files_upload(lua_State *L)
     return op_run(L, &f->call.op);
 }
 
-/* ---- C-STORE of a file ---- */
-
-static int files_on_store_straight(lua_State *L, call *c)
+static int files_send_upload(lua_State *L, call *c)
 {
-    return call_answer(L, c) == 1 ? 1 : failed(L, (file_call *)c);
+    return send_source(L, c, files_on_upload);
+}
+
+/* Whether Orthanc says that it has the instance at index. */
+static bool is_stored(lua_State *L, int index)
+{
+    bool stored;
+    if (!lua_istable(L, index))
+        return false;
+    lua_getfield(L, index, "Status");
+    stored = lua_isstring(L, -1) && (strcmp(lua_tostring(L, -1), "Success") == 0 ||
+                                     strcmp(lua_tostring(L, -1), "AlreadyStored") == 0);
+    lua_pop(L, 1);
+    return stored;
+}
+
+/* The same for all instances in the answer at index: one, or the list for an archive. */
+static bool are_stored(lua_State *L, int index)
+{
+    lua_Integer n = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
+    bool stored = n > 0 || is_stored(L, index);
+    for (lua_Integer i = 1; stored && i <= n; i++) {
+        lua_rawgeti(L, index, i);
+        stored = is_stored(L, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+    return stored;
+}
+
+/* Whether the error on the top comes from a race inside Orthanc, which stored nothing. Orthanc makes
+ * the folder of an instance that it stores while it removes folders of instances that it deletes; a
+ * folder can vanish in between. */
+static bool is_folder_race(lua_State *L)
+{
+    static const char folder_gone[] = "Error while accessing the filesystem";
+    const char *details;
+    bool race;
+    lua_getfield(L, -1, "orthanc_status");
+    lua_getfield(L, -2, "details");
+    details = lua_isstring(L, -1) ? lua_tostring(L, -1) : "";
+    race = lua_tointeger(L, -2) == FOLDER_RACE ||
+           strncmp(details, folder_gone, sizeof folder_gone - 1) == 0;
+    lua_pop(L, 2);
+    return race;
+}
+
+static int files_on_upload(lua_State *L, call *c)
+{
+    file_call *f = (file_call *)c;
+    int result = c->op.index + 1;
+    f->tries++;
+    if (call_answer(L, c) != 1) {
+        if (!is_folder_race(L) || f->tries >= UPLOAD_TRIES)
+            return add_file_name(L, f);
+        c->step = files_send_upload;
+        return op_sleep(L, &c->op, f->tries * UPLOAD_PAUSE);
+    }
+    if (are_stored(L, result))
+        return 1;
+    call_fail(L, c, "orthanc", "not_stored",
+              "the server received it, but says that it has not stored all of it");
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    return add_file_name(L, f);
+}
+
+/* ---- C-STORE of a file: the steps, in order ---- */
+
+static int files_send_store_straight(lua_State *L, call *c);
+static int files_on_store_straight(lua_State *L, call *c);
+
+/* POST /modalities/{name}/store-straight: DICOM PS3.4 B (Storage). self source options */
+int files_store_straight(lua_State *L)
+{
+    const remote *r = remote_check(L, 1, &remote_modality);
+    file_call *f;
+    lua_settop(L, 3);
+    lua_getiuservalue(L, 1, REMOTE_CLIENT);
+    f = push_sender(L, r->lp, 4, "store_straight", files_send_store_straight);
+    lua_pushfstring(L, "%s/store-straight", r->path);
+    call_set_route(L, lua_gettop(L) - 1);
+    return op_run(L, &f->call.op);
 }
 
 static int files_send_store_straight(lua_State *L, call *c)
@@ -374,15 +394,7 @@ static int files_send_store_straight(lua_State *L, call *c)
     return send_source(L, c, files_on_store_straight);
 }
 
-/* POST /modalities/{name}/store-straight: DICOM PS3.4 B (Storage). self source options */
-int files_store_straight(lua_State *L)
+static int files_on_store_straight(lua_State *L, call *c)
 {
-    const remote *m = remote_check(L, 1, &remote_modality);
-    file_call *f;
-    lua_settop(L, 3);
-    lua_getiuservalue(L, 1, REMOTE_CLIENT);
-    f = push_sender(L, m->lp, 4, "store_straight", files_send_store_straight);
-    lua_pushfstring(L, "/modalities/%s/store-straight", m->name);
-    call_set_route(L, lua_gettop(L) - 1);
-    return op_run(L, &f->call.op);
+    return call_answer(L, c) == 1 ? 1 : add_file_name(L, (file_call *)c);
 }

@@ -1,4 +1,4 @@
-/* api/files.h - files, of any size, to and from a server: streamed, never held in memory. */
+/* api/files.h - files to and from a server. They are streamed, so they can have any size. */
 #ifndef API_FILES_H
 #define API_FILES_H
 

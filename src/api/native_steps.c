@@ -240,7 +240,8 @@ static int l_keys(lua_State *L)
 {
     const struct table *t = check_table(L, 1);
     const orthanc_key *key = t->route ? t->route->keys : NULL;
-    luaL_argcheck(L, key, 1, "nothing of it is sent");
+    if (!key)
+        return luaL_argerror(L, 1, "nothing of it is sent");
     lua_newtable(L);
     for (lua_Integer i = 1; key->name; key++, i++) {
         lua_pushstring(L, key->name);

@@ -17,7 +17,7 @@ void error_raise(lua_State *L)
 /* ---- the object ---- */
 
 /* On one line: "get /system: the server … (script.lua:3)". */
-static int l_tostring(lua_State *L)
+static int error_l_tostring(lua_State *L)
 {
     luaL_Buffer b;
     lua_settop(L, 1);
@@ -49,13 +49,13 @@ static int l_tostring(lua_State *L)
     return 1;
 }
 
-static void push_metatable(lua_State *L)
+static void error_push_metatable(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 3);
-    lua_pushcfunction(L, l_tostring);
+    lua_pushcfunction(L, error_l_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_pushliteral(L, ERROR_TYPE);
     lua_setfield(L, -2, "__metatable");
@@ -67,7 +67,7 @@ static void push_metatable(lua_State *L)
 
 /* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the Lua
  * half are named "=modalua…". [-0, +1, m] */
-static void push_where(lua_State *L)
+static void error_push_where(lua_State *L)
 {
     lua_Debug ar;
     for (int level = 0; lua_getstack(L, level, &ar); level++) {
@@ -87,9 +87,9 @@ void error_from_message(lua_State *L, const char *kind, const char *code)
     lua_setfield(L, -2, "message");
     error_set(L, "kind", kind);
     error_set(L, "code", code);
-    push_where(L);
+    error_push_where(L);
     lua_setfield(L, -2, "where");
-    push_metatable(L);
+    error_push_metatable(L);
     lua_setmetatable(L, -2);
 }
 
@@ -115,7 +115,7 @@ void error_throw(lua_State *L, const char *kind, const char *code, const char *f
 void error_usage(lua_State *L, const char *format, ...)
 {
     va_list args;
-    push_where(L);
+    error_push_where(L);
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);

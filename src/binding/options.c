@@ -40,8 +40,8 @@ static void push_names(lua_State *L, const option *rows)
     luaL_pushresult(&b);
 }
 
-static _Noreturn void throw_unknown(lua_State *L, const char *function, const char *key,
-                                    const option *rows)
+static _Noreturn void throw_unknown_option(lua_State *L, const char *function, const char *key,
+                                           const option *rows)
 {
     nearest h = nearest_for(key);
     nearest_search(&h, rows, sizeof *rows);
@@ -54,8 +54,8 @@ static _Noreturn void throw_unknown(lua_State *L, const char *function, const ch
 
 /* ---- values ---- */
 
-static _Noreturn void throw_wrong(lua_State *L, const char *function, const char *name,
-                                  const char *wanted)
+static _Noreturn void throw_wrong_value(lua_State *L, const char *function, const char *name,
+                                        const char *wanted)
 {
     error_usage(L, "%s: option '%s' must be %s (a %s was given)", function, name, wanted,
                 luaL_typename(L, -1));
@@ -65,8 +65,8 @@ static void read_seconds(lua_State *L, const char *function, const option *row, 
 {
     lua_Number seconds = lua_tonumber(L, -1);
     if (lua_type(L, -1) != LUA_TNUMBER || !(seconds > 0))
-        throw_wrong(L, function, row->name,
-                    "a number of seconds above 0, or math.huge for no limit");
+        throw_wrong_value(L, function, row->name,
+                          "a number of seconds above 0, or math.huge for no limit");
     *into = seconds == HUGE_VAL ? 0 : seconds;
 }
 
@@ -75,8 +75,8 @@ static void read_count(lua_State *L, const char *function, const option *row, un
     int is_integer = 0, least = row->type == OPTION_COUNT;
     lua_Integer count = lua_tointegerx(L, -1, &is_integer);
     if (lua_type(L, -1) != LUA_TNUMBER || !is_integer || count < least || count > 1000000)
-        throw_wrong(L, function, row->name,
-                    least ? "a whole number, 1 or more" : "a whole number, 0 or more");
+        throw_wrong_value(L, function, row->name,
+                          least ? "a whole number, 1 or more" : "a whole number, 0 or more");
     *into = (unsigned)count;
 }
 
@@ -86,7 +86,7 @@ void options_value(lua_State *L, const char *function, const option *row, void *
     switch (row->type) {
     case OPTION_STRING:
         if (lua_type(L, -1) != LUA_TSTRING || strlen(lua_tostring(L, -1)) != lua_rawlen(L, -1))
-            throw_wrong(L, function, row->name, "a string without NUL");
+            throw_wrong_value(L, function, row->name, "a string without NUL");
         *(const char **)field = lua_tostring(L, -1);
         break;
     case OPTION_SECONDS: read_seconds(L, function, row, field); break;
@@ -94,12 +94,12 @@ void options_value(lua_State *L, const char *function, const option *row, void *
     case OPTION_NUMBER: read_count(L, function, row, field); break;
     case OPTION_FLAG:
         if (!lua_isboolean(L, -1))
-            throw_wrong(L, function, row->name, "true or false");
+            throw_wrong_value(L, function, row->name, "true or false");
         *(bool *)field = lua_toboolean(L, -1);
         break;
     case OPTION_TABLE:
         if (!lua_istable(L, -1))
-            throw_wrong(L, function, row->name, "a table");
+            throw_wrong_value(L, function, row->name, "a table");
         break;
     case OPTION_VALUE: break;
     }
@@ -139,7 +139,7 @@ void options_read(lua_State *L, int index, const char *function, const option *r
                         luaL_typename(L, -2));
         row = options_find(rows, lua_tostring(L, -2));
         if (!row)
-            throw_unknown(L, function, lua_tostring(L, -2), rows);
+            throw_unknown_option(L, function, lua_tostring(L, -2), rows);
         options_value(L, function, row, into);
     }
 }

@@ -27,9 +27,9 @@ void parts_push_globals(lua_State *L)
 /* ---- loading ---- */
 
 /* Loads the part and pushes its value. [-0, +1, v] */
-static void load(lua_State *L, const embedded_part *p);
+static void parts_load(lua_State *L, const embedded_part *p);
 
-static const embedded_part *find(const char *name)
+static const embedded_part *parts_find(const char *name)
 {
     const embedded_part *p = embedded_parts;
     while (p->name && strcmp(p->name, name) != 0)
@@ -102,9 +102,9 @@ void parts_push(lua_State *L, const char *name)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, PARTS_LOADED);
     if (lua_getfield(L, -1, name) == LUA_TNIL) {
         lua_pop(L, 1);
-        p = find(name);
+        p = parts_find(name);
         if (p)
-            load(L, p);
+            parts_load(L, p);
         else if (!push_opened(L, name))
             push_public(L, name);
     }
@@ -112,20 +112,20 @@ void parts_push(lua_State *L, const char *name)
 }
 
 /* The `require` of the Lua half. */
-static int l_require(lua_State *L)
+static int parts_l_require(lua_State *L)
 {
     parts_push(L, luaL_checkstring(L, 1));
     return 1;
 }
 
 /* Parts must not require each other while they are loaded: that would never end. */
-static void load(lua_State *L, const embedded_part *p)
+static void parts_load(lua_State *L, const embedded_part *p)
 {
     if (luaL_loadbufferx(L, (const char *)p->text, p->size, p->chunk, "t") != LUA_OK)
         error_raise(L);
     parts_push_globals(L);
     lua_setupvalue(L, -2, 1); /* _ENV */
-    lua_pushcfunction(L, l_require);
+    lua_pushcfunction(L, parts_l_require);
     lua_call(L, 1, 1);
     lua_pushvalue(L, -1);
     parts_provide(L, p->name);
@@ -134,7 +134,7 @@ static void load(lua_State *L, const embedded_part *p)
 /* ---- functions that load their part ---- */
 
 /* Returns all values on the stack. */
-static int called_k(lua_State *L, int status, lua_KContext context)
+static int parts_called_k(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
     (void)context;
@@ -143,7 +143,7 @@ static int called_k(lua_State *L, int status, lua_KContext context)
 
 /* Upvalues: the name of the part, the name of its function, and the C function that checks the
  * arguments, or nil. */
-static int l_call_function(lua_State *L)
+static int parts_l_call(lua_State *L)
 {
     lua_CFunction check = lua_tocfunction(L, lua_upvalueindex(3));
     int arguments = lua_gettop(L);
@@ -156,8 +156,8 @@ static int l_call_function(lua_State *L)
     lua_gettable(L, -2);
     lua_remove(L, -2);
     lua_insert(L, 1);
-    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, called_k);
-    return called_k(L, LUA_OK, 0);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, parts_called_k);
+    return parts_called_k(L, LUA_OK, 0);
 }
 
 void parts_push_checked(lua_State *L, const char *part, const char *function, lua_CFunction check)
@@ -166,7 +166,7 @@ void parts_push_checked(lua_State *L, const char *part, const char *function, lu
     lua_pushstring(L, function);
     if (check)
         lua_pushcfunction(L, check);
-    lua_pushcclosure(L, l_call_function, check ? 3 : 2);
+    lua_pushcclosure(L, parts_l_call, check ? 3 : 2);
 }
 
 void parts_push_function(lua_State *L, const char *part, const char *function)

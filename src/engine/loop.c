@@ -143,9 +143,9 @@ static bool was_woken(loop *lp, bool *any)
     return true;
 }
 
-/* ---- requests to stop ---- */
+/* ---- the run, and requests to stop it ---- */
 
-/* The earlier moment stays. */
+/* A kill is due at that time, or earlier when one was due already. */
 static void set_due(loop *lp, double when)
 {
     double before = atomic_load(&lp->due);
@@ -189,7 +189,7 @@ void loop_begin(loop *lp)
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);
-    atomic_store(&lp->woken, true); /* what is drained may have been meant for this run */
+    atomic_store(&lp->woken, true); /* a byte that is drained here may be for this run */
     wakeup_drain(&lp->wakeup);
 }
 
@@ -199,8 +199,8 @@ void loop_end(loop *lp)
     atomic_store(&lp->due, -1);
 }
 
-/* What it waits for is given up at once: a request that is still queued is never sent. One that is
- * committed goes on as a farewell. */
+/* Cancels one task. The request of its operation is aborted, unless the operation needs the answer and
+ * the request has started. */
 static void cancel_one(loop *lp, task *t)
 {
     op *o = t->waits;
@@ -217,8 +217,8 @@ static void cancel_one(loop *lp, task *t)
     }
 }
 
-/* The task after `at` in the tree of `top`, below `at` or past it; NULL at the end. Without
- * recursion: the tree of tasks can be deep. */
+/* Walks the tree of `top`: the task after `at`, among its children when `below` is true; NULL at the
+ * end. It does not recurse, since the tree can be deep. */
 static task *next_task(const task *top, task *at, bool below)
 {
     if (below && at->children)

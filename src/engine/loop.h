@@ -26,19 +26,20 @@ typedef struct op op;
 typedef struct task task;
 typedef struct slots slots;
 
+/* What the run under way has been asked. */
 typedef enum loop_stop {
-    LOOP_GO,
-    LOOP_CANCEL, /* thrown once into every task */
-    LOOP_KILL    /* nothing may run on: thrown again and again */
+    LOOP_GO,     /* nothing */
+    LOOP_CANCEL, /* the error "cancelled" is thrown once into each task, which may catch it */
+    LOOP_KILL /* only <close> handlers run, for a short time: the kill is thrown again and again */
 } loop_stop;
 
-/* Why a run was killed. */
+/* Why it has been asked that. */
 typedef enum loop_reason {
     REASON_NONE,
     REASON_CANCELLED,
-    REASON_RUN_TIME,
-    REASON_LUA_TIME,
-    REASON_EXIT
+    REASON_RUN_TIME, /* the deadline of the run */
+    REASON_LUA_TIME, /* the limit of Lua between two waits */
+    REASON_EXIT      /* os.exit */
 } loop_reason;
 
 struct loop {
@@ -68,24 +69,26 @@ struct loop {
     wakeup wakeup;
     atomic_bool woken; /* loop_wake was called since the last look */
 
-    /* ---- requests to stop ---- */
-    atomic_uint cancels; /* how often loop_cancel was called in this run */
-    _Atomic double due;  /* when a kill is or was due, on clock_now's clock; 0 = not yet, less =
-                            there is no run */
+    /* ---- the run, and requests to stop it (loop.c) ---- */
+    atomic_uint cancels; /* calls of loop_cancel in this run */
+    _Atomic double due;  /* when a kill is due, or was due, on clock_now's clock; 0 = none is due;
+                            negative = no run is under way */
     loop_stop stop;
     loop_reason reason;
-    double deadline;            /* of the run; 0 = none */
-    double grace;               /* seconds from a cancel to the kill */
-    double kill_grace_end;      /* until when <close> handlers may run after a kill; 0 = nothing was
-                                   thrown yet */
-    double burst;               /* seconds of Lua between two waits; 0 = no limit */
-    _Atomic double burst_end;   /* when the present burst is over; 0 = no Lua runs, or no limit */
-    bool interruptible;         /* a count hook is always set */
-    const void *thrown_by_hook; /* the error on its way was thrown where hooks do not work until it
-                            is caught */
-    int exit_code;              /* os.exit's, with REASON_EXIT */
-    _Atomic(struct lua_State *) running; /* the coroutine that runs Lua right now */
-    _Atomic(pthread_t) thread;           /* that drives the loop */
+    double deadline;       /* on clock_now's clock; 0 = none */
+    double grace;          /* seconds from a cancel to the kill that follows */
+    double kill_grace_end; /* until then <close> handlers may run after a kill; 0 = the kill has not
+                              been thrown yet */
+    int exit_code;         /* of os.exit, with REASON_EXIT */
+
+    /* ---- the time that Lua takes, and the count hook (stop.c) ---- */
+    double burst;               /* seconds that Lua may run between two waits; 0 = no limit */
+    _Atomic double burst_end;   /* when these are over; 0 = Lua does not run, or has no limit */
+    bool interruptible;         /* the count hook is always set */
+    const void *thrown_by_hook; /* the error that the hook threw last, until it is caught. Hooks are
+                                     off meanwhile: no message handler of a script may run */
+    _Atomic(lua_State *) running; /* the coroutine that runs Lua; NULL = none */
+    _Atomic(pthread_t) thread;    /* the thread that drives the loop */
 
     /* ---- for the host ---- */
     void (*show)(void *user, const char *text, size_t size); /* draws a progress bar; or NULL */
@@ -138,34 +141,38 @@ bool loop_is_stuck(const loop *lp);
 /* In a deadlock: the operation of the newest task becomes ready, as stuck. */
 void loop_break_deadlock(loop *lp);
 
-/* ---- requests to stop ---- */
+/* ---- the run, and requests to stop it ---- */
 
-/* Asks the present run to stop: once = cancel, twice = kill. Any thread, and signal handlers. */
-void loop_cancel(loop *lp);
-
-/* A new run begins: nothing is asked of it yet; and it has ended. */
+/* Starts a run: forgets the requests to stop the last one. */
 void loop_begin(loop *lp);
+
+/* Ends it. */
 void loop_end(loop *lp);
 
-/* The run has a time limit; it has none, or was in time. */
+/* Asks the run to stop: the first call cancels, the second one kills. Any thread, and signal
+ * handlers. */
+void loop_cancel(loop *lp);
+
+/* Gives the run a time limit, on clock_now's clock; removes it. */
 void loop_set_deadline(loop *lp, double deadline);
 void loop_clear_deadline(loop *lp);
 
-/* Seconds since a kill of the run under way became due, negative until then; -HUGE_VAL: none is. Any
- * thread. */
-double loop_overdue(const loop *lp);
-
-/* Marks a task, and all that it has started, as detached. */
-void loop_detach_task(task *t);
-
-/* Marks a task as cancelled: it goes on at once, to find its present or next operation throwing. */
-void loop_cancel_task(loop *lp, task *t);
-
-/* Takes note of loop_cancel and of limits that have run out; called wherever Lua is about to go on.
- */
+/* Acts on loop_cancel and on limits that are over. Called before Lua goes on. */
 void loop_check(loop *lp);
 
-/* From now on nothing runs but unwinding. The first reason stays. */
+/* Kills the run. The reason of the first kill stays. */
 void loop_kill(loop *lp, loop_reason reason);
+
+/* Seconds since a kill of the run was due; negative: so many seconds before; -HUGE_VAL: none is due.
+ * Any thread. */
+double loop_overdue(const loop *lp);
+
+/* Cancels a task and, when its function has ended, its children. It goes on at once; the operation in
+ * which it waits, or its next one, throws. */
+void loop_cancel_task(loop *lp, task *t);
+
+/* Marks a task and all tasks below it as detached: when they are cancelled, what they began on the
+ * server goes on. */
+void loop_detach_task(task *t);
 
 #endif

@@ -207,7 +207,7 @@ static void drive_in_place(lua_State *L, op *o)
 }
 
 /* For OP_CALL: only the results of the call are above the op. */
-static int called_k(lua_State *L, int status, lua_KContext index)
+static int op_called_k(lua_State *L, int status, lua_KContext index)
 {
     (void)status;
     return lua_gettop(L) - (int)index;
@@ -236,8 +236,8 @@ static int op_k(lua_State *L, int status, lua_KContext context)
     op_release(o);
     if (results == OP_CALL) {
         int index = o->index;
-        lua_callk(L, lua_gettop(L) - index - 1, LUA_MULTRET, index, called_k);
-        return called_k(L, LUA_OK, index);
+        lua_callk(L, lua_gettop(L) - index - 1, LUA_MULTRET, index, op_called_k);
+        return op_called_k(L, LUA_OK, index);
     }
     return results;
 }

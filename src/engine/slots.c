@@ -11,7 +11,7 @@ struct slots {
     char key[];       /* server, line feed, path of the remote */
 };
 
-static slots *find(const loop *lp, const char *server, const char *remote)
+static slots *slots_find(const loop *lp, const char *server, const char *remote)
 {
     size_t n = strlen(server);
     slots *s = lp->slots;
@@ -21,7 +21,7 @@ static slots *find(const loop *lp, const char *server, const char *remote)
     return s;
 }
 
-static slots *make(loop *lp, const char *server, const char *remote)
+static slots *slots_make(loop *lp, const char *server, const char *remote)
 {
     size_t a = strlen(server), b = strlen(remote), size = sizeof(slots) + a + b + 2;
     slots *s = memory_realloc(lp->memory, NULL, 0, size);
@@ -39,9 +39,9 @@ static slots *make(loop *lp, const char *server, const char *remote)
 
 slots *slots_open(loop *lp, const char *server, const char *remote)
 {
-    slots *s = find(lp, server, remote);
+    slots *s = slots_find(lp, server, remote);
     if (!s)
-        s = make(lp, server, remote);
+        s = slots_make(lp, server, remote);
     if (s)
         s->users++;
     return s;
@@ -93,7 +93,7 @@ static void stop_waiting(slots *s, op *o)
 }
 
 /* Gives free slots to the operations that have waited longest. */
-static void serve(slots *s)
+static void slots_serve(slots *s)
 {
     op *o;
     while ((o = s->first) && s->held < o->slot.limit) {
@@ -117,6 +117,6 @@ void slots_release(op *o)
         stop_waiting(s, o);
     o->slot.of = NULL;
     o->slot.held = false;
-    serve(s);
+    slots_serve(s);
     slots_close(o->lp, s);
 }

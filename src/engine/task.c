@@ -15,8 +15,9 @@
 
 enum { UV_COROUTINE = 1, UV_ERROR, UV_TRACEBACK, UV_COUNT = UV_TRACEBACK };
 
-/* ---- lists ---- */
+/* ---- the list and the tree ---- */
 
+/* Links a new task: it becomes a child of the task that runs. */
 static void link_task(loop *lp, task *t)
 {
     t->next = lp->tasks;
@@ -31,7 +32,7 @@ static void link_task(loop *lp, task *t)
             t->sibling->elder = t;
         t->parent->children = t;
         t->parent->live_children++;
-        t->cancelled = t->parent->cancelled; /* who is told to end starts nothing that lasts */
+        t->cancelled = t->parent->cancelled; /* a cancelled task starts no task that goes on */
     }
 }
 
@@ -44,7 +45,8 @@ static void unlink_live(task *t)
     t->lp->live--;
 }
 
-/* Out of its parent's children; from here on only its handles keep it. */
+/* Removes a task from its parent's children and from the registry: from now on only the script's
+ * references keep it. [-0, +0, -] */
 static void leave_parent(lua_State *L, task *t)
 {
     if (t->parent) {
@@ -57,17 +59,16 @@ static void leave_parent(lua_State *L, task *t)
     t->ref = LUA_NOREF;
 }
 
-/* ---- making one ---- */
-
-/* ---- where errors come from ----
+/* ---- tracebacks ----
  *
- * An error that a task has ended in is mostly raised again by the one that joined it, by assert or
- * by a combinator: the traceback of the second place is continued with that of the first. */
+ * When a task has failed, the task that joined it usually throws the error again, by assert or in a
+ * combinator. The traceback of the second place is then followed by that of the first. */
 
-static const char
-    origin_key; /* of { error, traceback }, of the failure seen last, in the registry */
+/* Its address is the place in the registry of { error, traceback }, of the last failure that was
+ * read. */
+static const char origin_key;
 
-/* The traceback is on the top, and popped. [-1, +0, m] */
+/* Remembers the error at index `error` and the traceback on the top. [-1, +0, m] */
 static void remember_origin(lua_State *L, int error)
 {
     lua_createtable(L, 2, 0);
@@ -78,8 +79,8 @@ static void remember_origin(lua_State *L, int error)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &origin_key);
 }
 
-/* Whether one is the other, perhaps with a place in front. */
-static bool is_raised_again(lua_State *L, int error, int before)
+/* Whether `error` is the error `before`, perhaps with a place in front of the message. */
+static bool is_thrown_again(lua_State *L, int error, int before)
 {
     size_t n, size;
     const char *text, *end;
@@ -92,7 +93,7 @@ static bool is_raised_again(lua_State *L, int error, int before)
     return n > 0 && size > n && memcmp(text + size - n, end, n) == 0;
 }
 
-/* Pushes the traceback of an error that is being raised. [-0, +1, m] */
+/* Pushes the traceback of an error that is being thrown. [-0, +1, m] */
 static void push_traceback(lua_State *L, int error)
 {
     static const char header[] = "stack traceback:";
@@ -102,8 +103,8 @@ static void push_traceback(lua_State *L, int error)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &origin_key) == LUA_TTABLE) {
         lua_rawgeti(L, own + 1, 1);
         lua_rawgeti(L, own + 1, 2);
-        if (is_raised_again(L, error, own + 2)) {
-            lua_pushfstring(L, "%s\nraised first in a task:%s", lua_tostring(L, own),
+        if (is_thrown_again(L, error, own + 2)) {
+            lua_pushfstring(L, "%s\nthrown first in a task:%s", lua_tostring(L, own),
                             lua_tostring(L, own + 3) + sizeof header - 1);
             lua_replace(L, own);
         }
@@ -121,8 +122,8 @@ int task_l_keep_origin(lua_State *L)
     return 1;
 }
 
-/* Runs where a task's error is raised, before anything is unwound. */
-static int keep_traceback(lua_State *L)
+/* The message handler of a task: keeps the traceback, which is gone once the stack is unwound. */
+static int l_keep_traceback(lua_State *L)
 {
     loop *lp = lua_touserdata(L, lua_upvalueindex(1));
     task *t = lp->current;
@@ -135,6 +136,8 @@ static int keep_traceback(lua_State *L)
     lua_settop(L, 1);
     return 1;
 }
+
+/* ---- starting ---- */
 
 task *task_new(lua_State *L, loop *lp, int args)
 {
@@ -149,7 +152,7 @@ task *task_new(lua_State *L, loop *lp, int args)
     if (!lua_checkstack(t->co, args + 4))
         luaL_error(L, "too many arguments for a task");
     lua_pushlightuserdata(L, lp);
-    lua_pushcclosure(L, keep_traceback, 1);
+    lua_pushcclosure(L, l_keep_traceback, 1);
     if (lp->owned)
         stop_mark_task(t->co);
     stop_push_base(t->co);
@@ -157,7 +160,7 @@ task *task_new(lua_State *L, loop *lp, int args)
     lua_insert(L, function); /* task f args... */
     lua_xmove(L, t->co, args + 1);
     lua_pushvalue(L, function);
-    t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* the last thing that can throw */
+    t->ref = luaL_ref(L, LUA_REGISTRYINDEX); /* nothing throws after this */
     link_task(lp, t);
     loop_make_ready(lp, t);
     return t;
@@ -165,6 +168,7 @@ task *task_new(lua_State *L, loop *lp, int args)
 
 /* ---- ending ---- */
 
+/* Gives the error and the traceback of one task to another one. */
 static void copy_failure(lua_State *L, task *from, task *to)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, to->ref);
@@ -177,8 +181,8 @@ static void copy_failure(lua_State *L, task *from, task *to)
     to->failed = true;
 }
 
-/* The error of a child that nobody joined is the parent's, unless that one failed itself; of
- * several, the first that was started speaks. The children are let go. */
+/* The children that are left have failed, and no task has joined them. When the task itself has not
+ * failed, it takes over the error of the oldest child. */
 static void adopt_failures(lua_State *L, task *t)
 {
     task *oldest = t->children;
@@ -200,18 +204,18 @@ static void wake_joiners(task *t)
     }
 }
 
-/* In a state that is not ours, a task may have no parent that could take its error over. */
+/* In a state that is not ours, a task can have no parent that takes over its error. */
 static void warn_of_failure(lua_State *L, task *t)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, t->ref);
     lua_getiuservalue(L, -1, UV_ERROR);
-    lua_warning(L, "modalua: a task failed, and nobody waits for it: ", 1);
+    lua_warning(L, "modalua: a task failed, and no task joins it: ", 1);
     lua_warning(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : luaL_typename(L, -1), 0);
     lua_pop(L, 2);
 }
 
-/* Returns the parent, when it has waited for this one alone. An error stays with the parent until
- * somebody joins. */
+/* Ends a task. Returns its parent when that has waited for this child alone; else NULL. A failed child
+ * stays with its parent until it is joined. */
 static task *task_done(lua_State *L, task *t)
 {
     task *parent = t->parent;
@@ -226,8 +230,8 @@ static task *task_done(lua_State *L, task *t)
     return parent && --parent->live_children == 0 && parent->state == TASK_CLOSING ? parent : NULL;
 }
 
-/* Nothing is left to wait for. Whoever joined a task that failed has its turn before the parent
- * looks whether it has to take the error over. */
+/* Ends a task without live children, and then its parent when that waited for it alone, and so on.
+ * When a task that joins reads the error, it runs before the parent takes that over. */
 static void finish(lua_State *L, task *t)
 {
     while (t) {
@@ -241,8 +245,8 @@ static void finish(lua_State *L, task *t)
     }
 }
 
-/* The outcome stands. The children that still run are waited for, or, when there is nothing left
- * that they could be good for, cancelled. */
+/* The function of the task has ended. The task waits for its children; they are cancelled first when it
+ * has failed or is cancelled. */
 static void task_ended(lua_State *L, task *t)
 {
     t->state = TASK_CLOSING;
@@ -252,8 +256,8 @@ static void task_ended(lua_State *L, task *t)
         finish(L, t);
 }
 
-/* The error is on top, and popped. A task that was cancelled and says so has not failed by itself,
- * but has no results either. */
+/* Keeps the error on the top, and pops it. A cancelled task that ends with the error "cancelled" has no
+ * results, but its parent does not take over that error. [-1, +0, -] */
 static void task_fail(lua_State *L, task *t)
 {
     t->failed = true;
@@ -267,15 +271,15 @@ static void task_fail(lua_State *L, task *t)
 
 /* ---- running ---- */
 
-/* Cancelled before its first instruction: nothing of it runs, nothing has to be unwound. Its error
- * is made when somebody asks for it: here there might be no memory. */
+/* Ends a task that was cancelled before it started. Its error is made when it is joined, because here
+ * there may be no memory for it. */
 static void skip(lua_State *L, task *t)
 {
     t->cancelled = t->failed = t->joined = true;
     task_ended(L, t);
 }
 
-/* One stretch of Lua, from a wait to the next. [-0, +0, m] */
+/* Resumes a task: it runs until its next wait. [-0, +0, m] */
 static void task_resume(lua_State *L, task *t)
 {
     loop *lp = t->lp;
@@ -294,7 +298,7 @@ static void task_resume(lua_State *L, task *t)
 
     if (status == LUA_YIELD) {
         lua_pop(t->co, results);
-        if (!t->waits) /* in a state that is not ours, a plain coroutine.yield(): others' turn */
+        if (!t->waits) /* a plain coroutine.yield(), in a state that is not ours */
             loop_make_ready(lp, t);
         return;
     }
@@ -315,9 +319,9 @@ void task_turn(lua_State *L, loop *lp, double seconds)
     if (loop_is_stuck(lp))
         loop_break_deadlock(lp);
     loop_pump(lp, lp->ready ? 0 : seconds);
-    last = lp->ready_tail; /* those that become ready meanwhile have their turn next time */
+    last = lp->ready_tail; /* tasks that become ready from now on wait for the next turn */
     while (t != last && (t = loop_take_ready(lp))) {
-        loop_check(lp); /* each may be too short for the hook, and a turn of many take long */
+        loop_check(lp); /* many tasks, each too short for the hook, can take long together */
         if (t->state == TASK_CLOSING)
             finish(L, t);
         else if (!t->started && (t->cancelled || lp->stop == LOOP_KILL))
@@ -334,27 +338,34 @@ void task_push_failure(lua_State *L, int index)
     lua_getiuservalue(L, index, UV_TRACEBACK);
 }
 
-/* Pushes a copy of what became of the done task at index: its results, or nil and its error.
- * Returns how many values. From now on its error is the caller's to handle. [-0, +n, m] */
-static int task_push_outcome(lua_State *L, int index)
+/* Pushes nil and the error of the failed task at index. Its parent does not take over the error any
+ * more. [-0, +2, m] */
+static int push_error(lua_State *L, int index, task *t)
+{
+    if (t->ref != LUA_NOREF)
+        leave_parent(L, t);
+    lua_pushnil(L);
+    if (!t->started) {
+        error_new(L, "cancelled", NULL, "cancelled");
+        return 2;
+    }
+    lua_getiuservalue(L, index, UV_ERROR);
+    if (lua_getiuservalue(L, index, UV_TRACEBACK) == LUA_TSTRING &&
+        !error_is_kind(L, -2, "cancelled"))
+        remember_origin(L, lua_gettop(L) - 1);
+    else
+        lua_pop(L, 1);
+    return 2;
+}
+
+/* Pushes copies of the results of the done task at index, or nil and its error. Returns how many values
+ * these are. [-0, +n, m] */
+static int push_outcome(lua_State *L, int index)
 {
     task *t = lua_touserdata(L, index);
     t->joined = true;
-    if (t->failed) {
-        if (t->ref != LUA_NOREF)
-            leave_parent(L, t);
-        lua_pushnil(L);
-        if (t->started) {
-            lua_getiuservalue(L, index, UV_ERROR);
-            if (lua_getiuservalue(L, index, UV_TRACEBACK) == LUA_TSTRING &&
-                !error_is_kind(L, -2, "cancelled"))
-                remember_origin(L, lua_gettop(L) - 1);
-            else
-                lua_pop(L, 1);
-        } else
-            error_new(L, "cancelled", NULL, "cancelled");
-        return 2;
-    }
+    if (t->failed)
+        return push_error(L, index, t);
     luaL_checkstack(L, t->results, "too many results");
     if (!lua_checkstack(t->co, t->results))
         luaL_error(L, "too many results");
@@ -376,8 +387,7 @@ int task_l_spawn(lua_State *L)
     loop *lp = doc_loop(L);
     luaL_checktype(L, 1, LUA_TFUNCTION);
     if (lp->owned) {
-        stop_pass_on(
-            L, lp); /* or a chain of tasks, each too short for the hook, would outlive the kill */
+        stop_pass_on(L, lp); /* a chain of tasks, each too short for the hook, must not go on */
         if (!lp->current)
             return luaL_error(L, "no task can be started here: the run has ended");
     }
@@ -385,22 +395,22 @@ int task_l_spawn(lua_State *L)
     return 1;
 }
 
-static int join_advance(lua_State *L, op *o)
+static int task_join_advance(lua_State *L, op *o)
 {
     task *t = lua_touserdata(L, o->index - 1);
     if (t->state != TASK_DONE)
         return op_join(o, t);
-    return task_push_outcome(L, o->index - 1);
+    return push_outcome(L, o->index - 1);
 }
 
-static int l_join(lua_State *L)
+static int task_l_join(lua_State *L)
 {
     loop *lp = doc_loop(L);
     task *t = check_task(L, 1);
     op *o;
     luaL_argcheck(L, t != lp->current, 1, "a task cannot wait for itself");
     lua_settop(L, 1);
-    o = op_new(L, lp, sizeof *o, 0, join_advance, "join");
+    o = op_new(L, lp, sizeof *o, 0, task_join_advance, "join");
     o->turn = task_turn;
     return op_run(L, o);
 }
@@ -412,15 +422,15 @@ int task_l_can_join(lua_State *L)
     return 1;
 }
 
-static int l_cancel(lua_State *L)
+static int task_l_cancel(lua_State *L)
 {
     task *t = check_task(L, 1);
     loop_cancel_task(t->lp, t);
     return 0;
 }
 
-/* What its operations have begun on the server is left alone. */
-static int l_detach(lua_State *L)
+/* As cancel, but what the task has begun on the server goes on. */
+static int task_l_detach(lua_State *L)
 {
     task *t = check_task(L, 1);
     loop_detach_task(t);
@@ -428,7 +438,7 @@ static int l_detach(lua_State *L)
     return 0;
 }
 
-static int sleep_advance(lua_State *L, op *o)
+static int task_sleep_advance(lua_State *L, op *o)
 {
     if (o->stage++ > 0)
         return 0;
@@ -438,9 +448,10 @@ static int sleep_advance(lua_State *L, op *o)
 int task_l_sleep(lua_State *L)
 {
     lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1, "seconds, 0 or more, are expected");
+    luaL_argcheck(L, seconds >= 0 && seconds < HUGE_VAL, 1,
+                  "must be a number of seconds, 0 or more");
     lua_settop(L, 1);
-    return op_run(L, op_new(L, doc_loop(L), sizeof(op), 0, sleep_advance, "sleep"));
+    return op_run(L, op_new(L, doc_loop(L), sizeof(op), 0, task_sleep_advance, "sleep"));
 }
 
 int task_l_now(lua_State *L)
@@ -449,7 +460,7 @@ int task_l_now(lua_State *L)
     return 1;
 }
 
-static int l_tostring(lua_State *L)
+static int task_l_tostring(lua_State *L)
 {
     task *t = check_task(L, 1);
     const char *state = t->state == TASK_LIVE      ? (t->waits     ? "waiting"
@@ -464,14 +475,14 @@ static int l_tostring(lua_State *L)
 
 static const doc_row methods[] = {
     { .name = "join",
-      .function = l_join,
+      .function = task_l_join,
       .signature = "task:join() -> ... | nil, err",
       .help = "Waits until the task has ended. Returns what its function returned, or nil and its "
               "error. Several tasks may join the same one.",
       .example = "local t = task.spawn(pacs.echo, pacs)\n"
                  "print(t:join())" },
     { .name = "cancel",
-      .function = l_cancel,
+      .function = task_l_cancel,
       .signature = "task:cancel()",
       .help = "Stops the task: an error of kind \"cancelled\" is thrown where it waits, or at its "
               "next operation. The jobs that it has started on the server are cancelled too, as "
@@ -481,7 +492,7 @@ static const doc_row methods[] = {
                  "local done, err = t:join()\n"
                  "print(done, err.kind)" },
     { .name = "detach",
-      .function = l_detach,
+      .function = task_l_detach,
       .signature = "task:detach()",
       .help = "Stops the task as cancel does, but its jobs on the server go on, also those of the "
               "tasks that it has started. client:jobs() shows them.",
@@ -550,8 +561,8 @@ static const doc_row functions[] = {
 
 void task_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__tostring", l_tostring },
-                                     { "__close", l_cancel },
+    static const luaL_Reg meta[] = { { "__tostring", task_l_tostring },
+                                     { "__close", task_l_cancel },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);

@@ -54,7 +54,7 @@ task *task_new(lua_State *L, loop *lp, int args);
  * resumes each ready task once. Only outside any task. [-0, +0, -] */
 void task_turn(lua_State *L, loop *lp, double seconds);
 
-/* Pushes the error and the traceback of a failed task. [-0, +2, -] */
+/* Pushes the error and the traceback of the failed task at index. [-0, +2, -] */
 void task_push_failure(lua_State *L, int index);
 
 /* spawn(f, ...), sleep(seconds) and now(), for other bindings too. */
@@ -62,8 +62,8 @@ int task_l_spawn(lua_State *L);
 int task_l_sleep(lua_State *L);
 int task_l_now(lua_State *L);
 
-/* The message handler of a function that catches an error to raise it again: the traceback of that
- * will lead to where it was first. */
+/* The message handler of a function that catches an error and throws it again: the traceback of the
+ * second throw then shows the first one too. */
 int task_l_keep_origin(lua_State *L);
 
 /* can_join() -> boolean, for the Lua half. Whether a task could be waited for here. */

@@ -6,12 +6,12 @@ enum { FIRST_ROOM = 16 };
 
 /* Places in the heap are counted from 1: the children of place n are 2n and 2n + 1. */
 
-static op *at(const loop *lp, size_t place)
+static op *heap_at(const loop *lp, size_t place)
 {
     return lp->timers.heap[place - 1];
 }
 
-static void put(loop *lp, size_t place, op *o)
+static void heap_put(loop *lp, size_t place, op *o)
 {
     lp->timers.heap[place - 1] = o;
     o->timer.place = place;
@@ -20,9 +20,9 @@ static void put(loop *lp, size_t place, op *o)
 /* Puts the op at the place, or above: its parents must not be later. */
 static void sift_up(loop *lp, size_t place, op *o)
 {
-    for (; place > 1 && at(lp, place / 2)->timer.due > o->timer.due; place /= 2)
-        put(lp, place, at(lp, place / 2));
-    put(lp, place, o);
+    for (; place > 1 && heap_at(lp, place / 2)->timer.due > o->timer.due; place /= 2)
+        heap_put(lp, place, heap_at(lp, place / 2));
+    heap_put(lp, place, o);
 }
 
 /* Puts the op at the place, or below: its children must not be earlier. */
@@ -32,17 +32,18 @@ static void sift_down(loop *lp, size_t place, op *o)
         size_t child = place * 2;
         if (child > lp->timers.count)
             break;
-        if (child < lp->timers.count && at(lp, child + 1)->timer.due < at(lp, child)->timer.due)
+        if (child < lp->timers.count &&
+            heap_at(lp, child + 1)->timer.due < heap_at(lp, child)->timer.due)
             child++;
-        if (at(lp, child)->timer.due >= o->timer.due)
+        if (heap_at(lp, child)->timer.due >= o->timer.due)
             break;
-        put(lp, place, at(lp, child));
+        heap_put(lp, place, heap_at(lp, child));
         place = child;
     }
-    put(lp, place, o);
+    heap_put(lp, place, o);
 }
 
-static bool grow(loop *lp)
+static bool heap_grow(loop *lp)
 {
     size_t before = lp->timers.room, room = before ? before * 2 : FIRST_ROOM;
     op **heap =
@@ -58,7 +59,7 @@ bool timer_set(op *o, double due)
 {
     loop *lp = o->lp;
     timer_clear(o);
-    if (lp->timers.count == lp->timers.room && !grow(lp))
+    if (lp->timers.count == lp->timers.room && !heap_grow(lp))
         return false;
     o->timer.due = due;
     sift_up(lp, ++lp->timers.count, o);
@@ -79,10 +80,10 @@ void timer_clear(op *o)
     if (place == 0)
         return;
     o->timer.place = 0;
-    last = at(lp, lp->timers.count--);
+    last = heap_at(lp, lp->timers.count--);
     if (last == o)
         return;
-    if (place > 1 && at(lp, place / 2)->timer.due > last->timer.due)
+    if (place > 1 && heap_at(lp, place / 2)->timer.due > last->timer.due)
         sift_up(lp, place, last);
     else
         sift_down(lp, place, last);
@@ -90,7 +91,7 @@ void timer_clear(op *o)
 
 op *timer_first(const loop *lp)
 {
-    return lp->timers.count > 0 ? at(lp, 1) : NULL;
+    return lp->timers.count > 0 ? heap_at(lp, 1) : NULL;
 }
 
 void timer_free(loop *lp)

@@ -158,7 +158,7 @@ static bool has_body(const http_request *r)
 
 /* Puts the header of this transfer before the headers of the server, a list that all its transfers
  * share. */
-static bool set_headers(http_transfer *t)
+static bool setopt_headers(http_transfer *t)
 {
     char line[128];
     if (!has_body(&t->request))
@@ -172,7 +172,7 @@ static bool set_headers(http_transfer *t)
     return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->content_header) == CURLE_OK;
 }
 
-static bool set_method(http_transfer *t)
+static bool setopt_method(http_transfer *t)
 {
     const http_request *r = &t->request;
     CURL *e = t->easy;
@@ -186,7 +186,7 @@ static bool set_method(http_transfer *t)
            curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
 }
 
-static bool set_url(http_transfer *t)
+static bool setopt_url(http_transfer *t)
 {
     memory *m = t->h->memory;
     size_t base = strlen(t->server->options.url), size = base + strlen(t->request.path) + 1;
@@ -201,12 +201,12 @@ static bool set_url(http_transfer *t)
     return ok;
 }
 
-static bool set_text(CURL *e, CURLoption option, const char *text)
+static bool setopt_text(CURL *e, CURLoption option, const char *text)
 {
     return !text || curl_easy_setopt(e, option, text) == CURLE_OK;
 }
 
-static bool set_credentials(CURL *e, const http_server *s)
+static bool setopt_credentials(CURL *e, const http_server *s)
 {
     if (s->options.token &&
         (curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) != CURLE_OK ||
@@ -214,11 +214,11 @@ static bool set_credentials(CURL *e, const http_server *s)
         return false;
     if (s->options.username && curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) != CURLE_OK)
         return false;
-    return set_text(e, CURLOPT_USERNAME, s->options.username) &&
-           set_text(e, CURLOPT_PASSWORD, s->options.password);
+    return setopt_text(e, CURLOPT_USERNAME, s->options.username) &&
+           setopt_text(e, CURLOPT_PASSWORD, s->options.password);
 }
 
-static bool set_security(CURL *e, const http_server *s)
+static bool setopt_security(CURL *e, const http_server *s)
 {
     const char *proxy = s->options.proxy;
     if (s->options.insecure) {
@@ -227,12 +227,12 @@ static bool set_security(CURL *e, const http_server *s)
     }
     if (!proxy && (!s->options.environment_proxy || s->loopback))
         proxy = ""; /* otherwise libcurl would use the environment */
-    return set_credentials(e, s) && set_text(e, CURLOPT_PROXY, proxy) &&
-           set_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
-           set_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) &&
-           set_text(e, CURLOPT_CAINFO, s->options.ca) &&
-           set_text(e, CURLOPT_SSLCERT, s->options.cert) &&
-           set_text(e, CURLOPT_SSLKEY, s->options.key) &&
+    return setopt_credentials(e, s) && setopt_text(e, CURLOPT_PROXY, proxy) &&
+           setopt_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
+           setopt_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) &&
+           setopt_text(e, CURLOPT_CAINFO, s->options.ca) &&
+           setopt_text(e, CURLOPT_SSLCERT, s->options.cert) &&
+           setopt_text(e, CURLOPT_SSLKEY, s->options.key) &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
@@ -245,7 +245,7 @@ static long milliseconds(double seconds)
 }
 
 /* Options that only store a number cannot fail. */
-static void set_behaviour(http_transfer *t)
+static void setopt_behaviour(http_transfer *t)
 {
     CURL *e = t->easy;
     curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
@@ -275,10 +275,11 @@ static const char *encodings(const http_transfer *t)
     return t->server->loopback || t->request.sink ? "identity" : "gzip, deflate";
 }
 
-static bool configure(http_transfer *t)
+static bool transfer_configure(http_transfer *t)
 {
-    set_behaviour(t);
-    return set_url(t) && set_method(t) && set_headers(t) && set_security(t->easy, t->server) &&
+    setopt_behaviour(t);
+    return setopt_url(t) && setopt_method(t) && setopt_headers(t) &&
+           setopt_security(t->easy, t->server) &&
            curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, encodings(t)) == CURLE_OK &&
            http_stream_configure(t) &&
            curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "modalua/" VERSION) == CURLE_OK;
@@ -324,7 +325,7 @@ static void log_outcome(const http_transfer *t)
 }
 
 /* The outcome is known: http_next_finished will return the transfer. */
-static void set_done(http_transfer *t)
+static void transfer_done(http_transfer *t)
 {
     if (t->state == HTTP_RUNNING) {
         t->seconds = clock_now() - t->started;
@@ -336,11 +337,11 @@ static void set_done(http_transfer *t)
     log_outcome(t);
 }
 
-static void start(http_transfer *t)
+static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
     t->easy = curl_easy_init();
-    if (t->easy && http_stream_begin(t) && configure(t) &&
+    if (t->easy && http_stream_begin(t) && transfer_configure(t) &&
         curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
         t->state = HTTP_RUNNING;
         t->started = clock_now();
@@ -350,7 +351,7 @@ static void start(http_transfer *t)
     }
     if (t->fault == HTTP_OK)
         t->fault = HTTP_NO_MEMORY;
-    set_done(t);
+    transfer_done(t);
 }
 
 /* Starts the waiting transfers of an origin for which there is room. */
@@ -361,7 +362,7 @@ static void origin_start(http *h, http_origin *o)
            (h->max_running == 0 || h->running < h->max_running)) {
         list_remove(&o->waiting, t);
         h->waiting--;
-        start(t);
+        transfer_start(t);
     }
 }
 
@@ -441,7 +442,7 @@ static void take_message(http *h, CURLMsg *message)
         t->fault = HTTP_CURL;
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
-    set_done(t);
+    transfer_done(t);
     start_more(h, t->server->origin);
 }
 

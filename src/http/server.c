@@ -197,7 +197,7 @@ static const char *server_parse_proxy(http_server *s, CURLU *u, const char *prox
 
 /* ---- the server ---- */
 
-/* Copies a string option that the parsing of a URL has not set. */
+/* Copies a string option, unless the URL has given it. */
 static bool copy_string(http_server *s, const char **own, const char *text)
 {
     if (*own || !text)
@@ -230,8 +230,8 @@ static bool server_copy_options(http_server *s, const http_options *o)
     if (!copy_string(s, &own->name, o->name)) \
         return false;
 #include "base/connect_options.def"
-    return add_header_line(
-        s, "Expect:"); /* not sent: Orthanc never answers it, and libcurl would wait */
+    /* not sent: Orthanc never answers it, and libcurl would wait */
+    return add_header_line(s, "Expect:");
 }
 
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)

@@ -16,7 +16,7 @@ struct http_origin {
 struct http_server {
     http *h;
     http_origin *origin;
-    http_options options; /* its strings are copies; the URLs have no credentials inside */
+    http_options options; /* its strings are copies; its URLs have no credentials inside */
     const char *proxy_username, *proxy_password;
     struct curl_slist *headers, *last_header;
     bool loopback;

@@ -44,7 +44,7 @@ static int call_in_c_locale(lua_State *L, int arguments, int results)
 
 /* Calls a setting function of lua-cjson's module, which is below the top, with the value on the top.
  * [-1, +0, e] */
-static void configure(lua_State *L, const char *setting)
+static void cjson_configure(lua_State *L, const char *setting)
 {
     lua_getfield(L, -2, setting);
     lua_insert(L, -2);
@@ -53,15 +53,15 @@ static void configure(lua_State *L, const char *setting)
 
 /* Makes an instance of lua-cjson that scripts cannot change the settings of. Returns its decode
  * function. */
-static int open_parser(lua_State *L)
+static int cjson_open(lua_State *L)
 {
     luaopen_cjson(L);
     lua_pushboolean(L, 0);
-    configure(L, "encode_keep_buffer");
+    cjson_configure(L, "encode_keep_buffer");
     lua_pushboolean(L, 0);
-    configure(L, "decode_invalid_numbers");
+    cjson_configure(L, "decode_invalid_numbers");
     lua_pushinteger(L, JSON_DEPTH_MAX);
-    configure(L, "decode_max_depth");
+    cjson_configure(L, "decode_max_depth");
     lua_getfield(L, -1, "decode");
     return 1;
 }
@@ -72,7 +72,7 @@ static void push_parser(lua_State *L)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &parser_key) == LUA_TFUNCTION)
         return;
     lua_pop(L, 1);
-    lua_pushcfunction(L, open_parser);
+    lua_pushcfunction(L, cjson_open);
     if (call_in_c_locale(L, 0, 1) != LUA_OK)
         error_raise(L);
     lua_pushvalue(L, -1);

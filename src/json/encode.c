@@ -76,25 +76,25 @@ static char *prepare(encoder *e, size_t more)
     return e->text + e->size;
 }
 
-static void add(encoder *e, const char *text, size_t size)
+static void append(encoder *e, const char *text, size_t size)
 {
     memcpy(prepare(e, size), text, size);
     e->size += size;
 }
 
-static void add_char(encoder *e, char c)
+static void append_char(encoder *e, char c)
 {
     *prepare(e, 1) = c;
     e->size++;
 }
 
-static void add_line(encoder *e)
+static void append_newline(encoder *e)
 {
     if (e->indent_size == 0)
         return;
-    add_char(e, '\n');
+    append_char(e, '\n');
     for (size_t i = 0; i < e->depth; i++)
-        add(e, e->indent, e->indent_size);
+        append(e, e->indent, e->indent_size);
 }
 
 /* ---- errors ---- */
@@ -145,7 +145,7 @@ static _Noreturn void throw_misuse(encoder *e, const place *at, const char *what
 
 /* For data that cannot be encoded, such as a string that is not UTF-8: pushes the message, and returns
  * false. */
-static bool refuse(encoder *e, const place *at, const char *what)
+static bool encode_refuse(encoder *e, const place *at, const char *what)
 {
     push_message(e, at, what);
     return false;
@@ -159,9 +159,9 @@ static bool encode_float(encoder *e, lua_Number n, const place *at)
     char text[64], *out = prepare(e, sizeof text), *start = out;
     int precision = 15;
     if (isnan(n))
-        return refuse(e, at, "NaN");
+        return encode_refuse(e, at, "NaN");
     if (isinf(n))
-        return refuse(e, at, "an infinite number");
+        return encode_refuse(e, at, "an infinite number");
     do
         snprintf(text, sizeof text, "%.*g", precision, n);
     while (strtod(text, NULL) != n && precision++ < 17);
@@ -178,7 +178,7 @@ static bool encode_float(encoder *e, lua_Number n, const place *at)
 static void encode_integer(encoder *e, lua_Integer i)
 {
     char text[32];
-    add(e, text, (size_t)snprintf(text, sizeof text, LUA_INTEGER_FMT, (LUAI_UACINT)i));
+    append(e, text, (size_t)snprintf(text, sizeof text, LUA_INTEGER_FMT, (LUAI_UACINT)i));
 }
 
 static void encode_escape(encoder *e, unsigned char c)
@@ -189,34 +189,34 @@ static void encode_escape(encoder *e, unsigned char c)
         if (*p == (char)c) {
             text[0] = '\\';
             text[1] = p[1];
-            add(e, text, 2);
+            append(e, text, 2);
             return;
         }
     }
     snprintf(text, sizeof text, "\\u%04x", c);
-    add(e, text, 6);
+    append(e, text, 6);
 }
 
 static bool encode_string(encoder *e, const char *text, size_t size, const place *at)
 {
     const char *end = text + size, *next;
-    add_char(e, '"');
+    append_char(e, '"');
     for (; text < end; text = next) {
         next = json_scan_plain_end(text, end);
-        add(e, text, (size_t)(next - text));
+        append(e, text, (size_t)(next - text));
         if (next == end)
             break;
         text = next;
         size = utf8_size(text, end);
         if (size == 0)
-            return refuse(e, at, "a string that is not UTF-8");
+            return encode_refuse(e, at, "a string that is not UTF-8");
         next = text + size;
         if (size == 1)
             encode_escape(e, (unsigned char)*text);
         else
-            add(e, text, size);
+            append(e, text, size);
     }
-    add_char(e, '"');
+    append_char(e, '"');
     return true;
 }
 
@@ -264,11 +264,11 @@ static bool encode_object(encoder *e, int table, size_t count, place *here)
         here->key = keys[i].text;
         here->key_size = keys[i].size;
         if (i > 0)
-            add_char(e, ',');
-        add_line(e);
+            append_char(e, ',');
+        append_newline(e);
         if (!encode_string(e, here->key, here->key_size, here))
             return false;
-        add(e, ": ", e->indent_size > 0 ? 2 : 1);
+        append(e, ": ", e->indent_size > 0 ? 2 : 1);
         lua_pushvalue(L, keys[i].slot);
         lua_rawget(L, table);
         if (!encode_value(e, here))
@@ -284,8 +284,8 @@ static bool encode_array(encoder *e, int table, size_t count, place *here)
     for (size_t i = 1; i <= count; i++) {
         here->index = (lua_Integer)i;
         if (i > 1)
-            add_char(e, ',');
-        add_line(e);
+            append_char(e, ',');
+        append_newline(e);
         lua_rawgeti(e->L, table, here->index);
         if (!encode_value(e, here))
             return false;
@@ -364,15 +364,15 @@ static bool encode_table(encoder *e, const place *at)
         throw_misuse(e, at, "more than 200 levels of tables");
     luaL_checkstack(e->L, LUA_MINSTACK, "JSON");
     array = is_array(e, table, &here, &count);
-    add_char(e, array ? '[' : '{');
+    append_char(e, array ? '[' : '{');
     if (count > 0) {
         e->depth++;
         if (!(array ? encode_array(e, table, count, &here) : encode_object(e, table, count, &here)))
             return false;
         e->depth--;
-        add_line(e);
+        append_newline(e);
     }
-    add_char(e, array ? ']' : '}');
+    append_char(e, array ? ']' : '}');
     return true;
 }
 
@@ -384,10 +384,10 @@ static bool encode_value(encoder *e, const place *at)
     size_t size;
 
     switch (lua_type(L, -1)) {
-    case LUA_TNIL: add(e, "null", 4); return true;
+    case LUA_TNIL: append(e, "null", 4); return true;
     case LUA_TBOOLEAN:
         text = lua_toboolean(L, -1) ? "true" : "false";
-        add(e, text, strlen(text));
+        append(e, text, strlen(text));
         return true;
     case LUA_TNUMBER:
         if (!lua_isinteger(L, -1))
@@ -398,7 +398,7 @@ static bool encode_value(encoder *e, const place *at)
     case LUA_TTABLE: return encode_table(e, at);
     case LUA_TLIGHTUSERDATA:
         if (!lua_touserdata(L, -1)) {
-            add(e, "null", 4);
+            append(e, "null", 4);
             return true;
         }
         break;

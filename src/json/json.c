@@ -121,7 +121,7 @@ static void get_field(lua_State *L, const char *name, size_t size)
     lua_pop(L, 1);
 }
 
-static int l_get(lua_State *L)
+static int json_l_get(lua_State *L)
 {
     size_t size, part;
     const char *path = luaL_checklstring(L, 2, &size), *end = path + size;
@@ -174,7 +174,7 @@ static const doc_row rows[] = {
       .help = "Marks a table, so that it is an object in JSON. Without t it makes a new table.",
       .example = "print(json.encode(json.object {}))" },
     { .name = "get",
-      .function = l_get,
+      .function = json_l_get,
       .signature = "json.get(t, path) -> value | nil",
       .help = "Returns the value at a path of keys and list positions, such as \"a.b.2.c\". It "
               "returns nil when a part of the path is missing or null. Metamethods are not used.",

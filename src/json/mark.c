@@ -6,7 +6,7 @@
 static const char array_key, object_key;
 
 /* Pushes the metatable of json.array or json.object, made at the first use. [-0, +1, m] */
-static void push_metatable(lua_State *L, const char *key, const char *name)
+static void mark_push_metatable(lua_State *L, const char *key, const char *name)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, key) == LUA_TTABLE)
         return;
@@ -22,13 +22,13 @@ static void push_metatable(lua_State *L, const char *key, const char *name)
 
 void json_mark_array(lua_State *L)
 {
-    push_metatable(L, &array_key, "json.array");
+    mark_push_metatable(L, &array_key, "json.array");
     lua_setmetatable(L, -2);
 }
 
 void json_mark_object(lua_State *L)
 {
-    push_metatable(L, &object_key, "json.object");
+    mark_push_metatable(L, &object_key, "json.object");
     lua_setmetatable(L, -2);
 }
 

@@ -116,6 +116,7 @@ static void push_file_failure(lua_State *L, const op *o)
         error_new(L, "refused", "file", "the file became shorter while it was read");
 }
 
+/* No byte came for too long, in the middle of the answer or of the request. */
 static void push_stall(lua_State *L, const op *o)
 {
     error_new(L, "timeout", NULL, "%s: nothing came through for %f s in the middle of the transfer",
