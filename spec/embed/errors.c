@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "runs.h"
 
@@ -372,6 +373,26 @@ static void test_older_config(void)
     modalua_destroy(rt);
 }
 
+/* Without a free descriptor: the failure leaves the host's strings alone, also one in read-only
+ * memory. */
+static void test_no_descriptors(void)
+{
+    struct rlimit before, none;
+    modalua_config config;
+    modalua_runtime *rt;
+    int status;
+    modalua_config_init(&config);
+    config.url = "http://127.0.0.1:1";
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    status = modalua_create(&rt, &config);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(status == MODALUA_E_SYSTEM && !rt);
+    CHECK(strcmp(config.url, "http://127.0.0.1:1") == 0);
+}
+
 static void test_config(void)
 {
     modalua_config config, with;
@@ -406,6 +427,7 @@ static void test_config(void)
     rejected(&with, "modalua_config_init");
     test_later_config();
     test_older_config();
+    test_no_descriptors();
 }
 
 int main(void)

@@ -95,7 +95,7 @@ static bool add_library(command_options *o, void *field, char *name)
 #define FIELD(name) offsetof(command_options, name)
 const command_option command_option_rows[] = {
     { 'e', NULL, "code", NULL, "run code", false, add_code, FIELD(actions) },
-    { 'i', NULL, NULL, NULL, "interactive mode after the script", false, set_flag, FIELD(interactive) },
+    { 'i', NULL, NULL, NULL, "enter interactive mode after the script", false, set_flag, FIELD(interactive) },
     { 'l', NULL, "[g=]name", NULL, "require the module into the global of its name, or g", false,
       add_library, FIELD(actions) },
     { 'v', "version", NULL, NULL, "show the version", false, set_flag, FIELD(version) },
@@ -172,8 +172,9 @@ static const command_option *find_row(char *word, char **argument)
     return NULL;
 }
 
-/* Applies an option. Its argument stands in the same word, or is `next`; behind a letter `next`
- * must not begin with '-', as in lua. Returns the number of further words that it takes, or -1. */
+/* Applies an option. Its argument is in the same word, or else it is `next`. After a one-letter
+ * option `next` must not begin with '-', as in lua. Returns the number of further words that the
+ * option takes, or -1 when it cannot be used. */
 static int apply(command_options *o, const command_option *row, const char *word, char *argument,
                  char *next)
 {

@@ -210,7 +210,7 @@ static bool start_all(keeping *k)
 static void end_all(keeping *k)
 {
     for (size_t i = 0; i < k->started; i++)
-        kill(-k->pids[i], SIGKILL); /* it is not reaped yet, so the number is still its own */
+        kill(-k->pids[i], SIGKILL); /* not reaped yet, so no other process has its number */
     for (size_t i = 0; i < k->started; i++)
         waitpid(k->pids[i], NULL, 0);
 }

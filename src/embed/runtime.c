@@ -91,7 +91,8 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 
 /* ---- the strings of the configuration, which the runtime copies ---- */
 
-/* The i-th of them; NULL: there are no more. */
+/* The i-th of them; NULL: there are no more. The options of the default server are rows of
+ * connect_options.def. */
 static const char **config_string(modalua_config *c, size_t i)
 {
 #define STRING_NONE(name)
@@ -192,7 +193,7 @@ static void log_line(void *user, const char *line)
     rt->config.log(rt->config.user, line, strlen(line));
 }
 
-/* Copies the settings of the configuration to where they are used. */
+/* Copies the settings of the configuration to the structs that use them. */
 static void apply_settings(modalua_runtime *rt)
 {
     const modalua_config *c = &rt->config;
@@ -227,15 +228,19 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
     return moved;
 }
 
+/* Fills the zeroed runtime. After a failure the caller frees it with runtime_free. */
 static int build(modalua_runtime *rt, const modalua_config *config)
 {
     protected_call c = { 0 };
     locale_t before;
     int status;
+    /* First: until then runtime_free would free the host's own strings. */
+    if (!copy_strings(rt, config))
+        return MODALUA_E_NOMEM;
     if (!loop_init(&rt->lp, &rt->memory))
         return MODALUA_E_SYSTEM;
     rt->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!copy_strings(rt, config) || !rt->c_locale)
+    if (!rt->c_locale)
         return MODALUA_E_NOMEM;
     apply_settings(rt);
     rt->L = lua_newstate(allocate, rt);
@@ -285,7 +290,7 @@ void runtime_free(modalua_runtime *rt)
         locale_t before;
         runtime_enter(rt, &before);
         cleanup_abort(rt->L, &rt->lp);
-        loop_kill(&rt->lp, REASON_CANCELLED); /* a finalizer of the script's waits for nothing */
+        loop_kill(&rt->lp, REASON_CANCELLED); /* so that no finalizer of a script waits */
         lua_close(rt->L);
         runtime_leave(rt, before);
     }
