@@ -8,7 +8,6 @@
 #include "api/commitment.h"
 #include "api/find_filter.h"
 #include "api/identifiers.h"
-#include "api/remote.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
