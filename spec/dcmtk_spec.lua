@@ -11,6 +11,8 @@ local versions = require "spec.support.versions"
 local ALL = 94
 local PATIENT, INSTANCES = "MOD-0001", { ["20190304"] = 10, ["20210617"] = 8, ["20240201"] = 1 }
 
+local NO_GET <const> = "Orthanc knows C-GET from 1.12.6 on"
+
 local function size(set)
   local n = 0
   for _ in pairs(set) do
@@ -32,7 +34,7 @@ for _, version in ipairs(versions) do
   describe("DCMTK and the Orthanc " .. version.name .. ":", function()
     local pacs, sink, refuser, breaker, server, client, archive
     local everything -- what is in the archive: SOPInstanceUID -> Orthanc's identifier, while it was here
-    local has_get, details = version.number >= 11206, version.number >= 11210
+    local has_get = version.number >= 11206
 
     -- Nothing is here, nor in the sink.
     local function clear()
@@ -290,26 +292,29 @@ for _, version in ipairs(versions) do
     end)
 
     it("get of several", function()
-      if has_get then
-        local found = studies()
-        assert(archive:get("Study", found.answers))
-        assert_here(wanted(table.unpack(found.answers)))
+      if not has_get then
+        return pending(NO_GET)
       end
+      local found = studies()
+      assert(archive:get("Study", found.answers))
+      assert_here(wanted(table.unpack(found.answers)))
     end)
 
-    it("get of what is not there, where a failure is reported as a success", function()
-      if has_get and not details then
-        expect.fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
-        assert_here {}
+    it("get of what is not there, which dcmqrscp calls a success, is none", function()
+      if not has_get then
+        return pending(NO_GET)
       end
+      expect.fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
+      assert_here {}
     end)
 
     it("get of a Patient, whom dcmqrscp does send", function()
-      if has_get then
-        assert(archive:get("Patient", { PatientID = PATIENT }))
-        assert_here(wanted(table.unpack(studies().answers)))
-        assert.are.equal(19, size(uids_here(client, "instances")))
+      if not has_get then
+        return pending(NO_GET)
       end
+      assert(archive:get("Patient", { PatientID = PATIENT }))
+      assert_here(wanted(table.unpack(studies().answers)))
+      assert.are.equal(19, size(uids_here(client, "instances")))
     end)
 
     -- ---- C-STORE ----

@@ -443,8 +443,8 @@ describe("Verbs", function()
       contains(command.run("--help").out, "\n  " .. verb .. " ")
       for example in result.out:gmatch "\n  (modalua [^\n|>]+)" do
         local words = example:gsub("^modalua", '"$M" -u http://127.0.0.1:1 --time-limit 20'):gsub("%-%-profile %S+", "")
-        local result = command.shell(words .. " >/dev/null") -- without a server, all but the manual fail
-        assert.are.equal(verb == "manual" and 0 or 1, result.status, example .. result.err)
+        local ran = command.shell(words .. " >/dev/null") -- without a server, all but the manual fail
+        assert.are.equal(verb == "manual" and 0 or 1, ran.status, example .. ran.err)
       end
     end
   end)
