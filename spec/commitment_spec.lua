@@ -36,8 +36,7 @@ for _, version in ipairs(versions) do
       assert(at_pacs:put("/modalities/held", peer:modality "HELD"))
       pacs = client:modality "pacs"
       assert(samples.store(client))
-      study = assert(client:post("/tools/find", { Level = "Study", Query = { AccessionNumber = "A1001" } }))[1]
-        or assert(client:get "/studies")[1]
+      study = assert(client:post("/tools/find", { Level = "Study", Query = { AccessionNumber = "A100102" } }))[1]
       instances = {}
       for i, instance in ipairs(assert(client:get("/studies/" .. study .. "/instances"))) do
         instances[i] = instance.ID

@@ -11,6 +11,8 @@ local versions = require "spec.support.versions"
 local ALL = 94
 local PATIENT, INSTANCES = "MOD-0001", { ["20190304"] = 10, ["20210617"] = 8, ["20240201"] = 1 }
 
+local NO_GET <const> = "Orthanc knows C-GET from 1.12.6 on"
+
 local function size(set)
   local n = 0
   for _ in pairs(set) do
@@ -32,7 +34,7 @@ for _, version in ipairs(versions) do
   describe("DCMTK and the Orthanc " .. version.name .. ":", function()
     local pacs, sink, refuser, breaker, server, client, archive
     local everything -- all instances in the archive: SOPInstanceUID -> Orthanc's identifier, from the time when they were here
-    local has_get, details = version.number >= 11206, version.number >= 11210
+    local has_get = version.number >= 11206
 
     -- Removes everything from this Orthanc and from the sink.
     local function clear()
@@ -291,26 +293,29 @@ for _, version in ipairs(versions) do
     end)
 
     it("get brings several studies at once", function()
-      if has_get then
-        local found = studies()
-        assert(archive:get("Study", found.answers))
-        assert_here(wanted(table.unpack(found.answers)))
+      if not has_get then
+        return pending(NO_GET)
       end
+      local found = studies()
+      assert(archive:get("Study", found.answers))
+      assert_here(wanted(table.unpack(found.answers)))
     end)
 
     it("get of a study that does not exist is an error, although Orthanc reports success", function()
-      if has_get and not details then
-        expect.fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
-        assert_here {}
+      if not has_get then
+        return pending(NO_GET)
       end
+      expect.fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
+      assert_here {}
     end)
 
     it("get of a Patient brings all studies of the patient", function()
-      if has_get then
-        assert(archive:get("Patient", { PatientID = PATIENT }))
-        assert_here(wanted(table.unpack(studies().answers)))
-        assert.are.equal(19, size(uids_here(client, "instances")))
+      if not has_get then
+        return pending(NO_GET)
       end
+      assert(archive:get("Patient", { PatientID = PATIENT }))
+      assert_here(wanted(table.unpack(studies().answers)))
+      assert.are.equal(19, size(uids_here(client, "instances")))
     end)
 
     -- ---- C-STORE ----

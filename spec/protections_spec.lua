@@ -18,6 +18,7 @@ local function method(modality, name)
 end
 
 local CT, NOBODY = "1.2.840.10008.5.1.4.1.1.2", "00000000-00000000-00000000-00000000-00000000"
+local NO_GET <const> = "Orthanc knows C-GET from 1.12.6 on"
 local BEHAVIOURS = {
   ok = "OK3", one2 = "ONE2", liar = "PART3", b000 = "MSTB000", a702 = "MSTA702", warned = "SSTB000", full = "SSTA700",
   gotten = "GSTA700", abort = "ABORT", slow = "SLOW0.2", none = "OK0",
@@ -375,7 +376,7 @@ for _, version in ipairs(versions) do
 
       it("reaches a named target also if the server would use C-GET by itself", function()
         if release < 11206 then
-          return -- this version has no C-GET
+          return pending(NO_GET)
         end
         assert(client:put("/modalities/pacs2",
           { AET = "PACS", Host = "127.0.0.1", Port = servers.PACS.dicom_port, RetrieveMethod = "C-GET" }))
@@ -497,20 +498,22 @@ for _, version in ipairs(versions) do
       end)
 
       it("succeeds if it is a C-GET that has brought everything", function()
-        if release >= 11206 then
-          assert(pacs:get("Study", find(pacs, { PatientID = "CN-8800" }).answers[1]))
-          assert.are.equal(4, instances(client, { PatientID = "CN-8800" }))
-          assert(pacs:move(find(pacs, { PatientID = "GR-204" }), { RetrieveMethod = "C-GET" }))
-          assert.are.equal(3, instances(client, { PatientID = "GR-204" }))
-          assert(pacs:get("Patient", { PatientID = "03HD044" }))
+        if release < 11206 then
+          return pending(NO_GET)
         end
+        assert(pacs:get("Study", find(pacs, { PatientID = "CN-8800" }).answers[1]))
+        assert.are.equal(4, instances(client, { PatientID = "CN-8800" }))
+        assert(pacs:move(find(pacs, { PatientID = "GR-204" }), { RetrieveMethod = "C-GET" }))
+        assert.are.equal(3, instances(client, { PatientID = "GR-204" }))
+        assert(pacs:get("Patient", { PatientID = "03HD044" }))
       end)
 
       it("succeeds if it is a C-GET of a list", function()
-        if release >= 11206 then
-          assert(pacs:get("Study", find(pacs, { PatientID = "03HD012" }).answers))
-          assert.are.equal(8, instances(client, { PatientID = "03HD012" }))
+        if release < 11206 then
+          return pending(NO_GET)
         end
+        assert(pacs:get("Study", find(pacs, { PatientID = "03HD012" }).answers))
+        assert.are.equal(8, instances(client, { PatientID = "03HD012" }))
       end)
 
       it("fails if sub-operations failed: 0xB000, 0xA702", function()

@@ -13,6 +13,9 @@
 
 #include "runs.h"
 
+/* What would go on for ever, or for a minute, ends sooner than that, on a busy machine too. */
+enum { LONGEST_SECONDS = 30 };
+
 /* ---- output, errors, exit ---- */
 
 static void test_output(void)
@@ -85,16 +88,19 @@ typedef struct canceller {
     modalua_runtime *rt;
     int times;
     atomic_bool started;
+    double last; /* when it has cancelled */
 } canceller;
 
+/* Long enough after the start for the wait that libcurl's timers no longer shorten, of 0.2 s. */
 static void *cancel_later(void *user)
 {
     canceller *c = user;
-    const struct timespec pause = { 0, 20000000 };
+    const struct timespec look = { 0, 10000000 }, pause = { 0, 300000000 };
     while (!atomic_load(&c->started))
-        nanosleep(&pause, NULL);
+        nanosleep(&look, NULL);
     for (int i = 0; i < c->times; i++) {
         nanosleep(&pause, NULL);
+        c->last = now();
         modalua_cancel(c->rt);
     }
     return NULL;
@@ -129,17 +135,19 @@ static void test_step(const char *url)
     modalua_destroy(rt);
 }
 
-enum { ROOM = 32 };
+enum { ROOM = 32, LONG_WAIT_MS = 900 };
 
-/* Drives the run with poll() only. Returns the status of the run, and counts the steps in *steps. */
-static int drive(modalua_runtime *rt, int room, int *steps)
+/* Drives the run with poll() only. Returns the status of the run. Counts the steps in *steps, and in
+ * *slept the long waits that ended only because their time was over. */
+static int drive(modalua_runtime *rt, int room, int *steps, int *slept)
 {
     struct pollfd fds[ROOM];
     int status, wait_ms, n;
+    *slept = 0;
     for (*steps = 0; *steps < 10000; ++*steps) {
         n = modalua_fds(rt, fds, room, &wait_ms);
         CHECK(n >= 0 && n <= room && wait_ms >= 0 && wait_ms <= 2000);
-        poll(fds, (nfds_t)n, wait_ms);
+        *slept += poll(fds, (nfds_t)n, wait_ms) == 0 && wait_ms > LONG_WAIT_MS;
         status = modalua_step(rt, 0);
         if (status != MODALUA_WORKING)
             return status;
@@ -147,16 +155,26 @@ static int drive(modalua_runtime *rt, int room, int *steps)
     return MODALUA_WORKING;
 }
 
+/* Another thread cancels a run that would wait for ever. */
+static void drive_to_cancel(modalua_runtime *rt, const char *code, int *slept)
+{
+    canceller c = { rt, 1, true, 0 };
+    pthread_t thread;
+    int steps;
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
+    CHECK(drive(rt, ROOM, &steps, slept) == MODALUA_E_CANCELLED && steps < 100);
+    CHECK(pthread_join(thread, NULL) == 0);
+}
+
 /* The host's own loop sleeps while nothing happens. It wakes up at once for an answer, a timer, and
  * a cancel from another thread. */
 static void test_fds(const char *url)
 {
+    enum { CANCELS = 5 };
     char code[400];
     struct pollfd fds[ROOM];
-    canceller c = { NULL, 1, true };
-    pthread_t thread;
-    int steps, wait_ms = 0;
-    double before;
+    int steps, slept, wait_ms = 0, all_slept = 0;
     modalua_runtime *rt = make(NULL);
     CHECK(modalua_fds(rt, fds, ROOM, &wait_ms) == 0 && wait_ms == -1);
     CHECK(modalua_fds(rt, NULL, 1, &wait_ms) == MODALUA_E_INVALID);
@@ -168,22 +186,15 @@ static void test_fds(const char *url)
              url);
     for (int room = 0; room <= ROOM;
          room += ROOM) { /* without room for descriptors, wait_ms is short */
-        before = now();
         CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
-        CHECK(drive(rt, room, &steps) == MODALUA_OK);
-        CHECK(now() - before < 2.5); /* one missed wakeup would cost a second */
+        CHECK(drive(rt, room, &steps, &slept) == MODALUA_OK);
+        CHECK(slept < 3); /* of ten waits; a busy machine may be late for one */
     }
     CHECK(steps < 100);
-    c.rt = rt;
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
     snprintf(code, sizeof code, "require 'modalua'.connect '%s':get '/hang'", url);
-    CHECK(drive(rt, ROOM, &steps) == MODALUA_OK);
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
-    before = now();
-    CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
-    CHECK(drive(rt, ROOM, &steps) == MODALUA_E_CANCELLED && steps < 100);
-    CHECK(now() - before < 0.9);
-    CHECK(pthread_join(thread, NULL) == 0);
+    for (int i = 0; i < CANCELS; i++, all_slept += slept)
+        drive_to_cancel(rt, code, &slept);
+    CHECK(all_slept < CANCELS);
     modalua_destroy(rt);
 }
 
@@ -316,13 +327,13 @@ static void mark_started(void *user, const char *text, size_t size)
 }
 
 /* Cancels a script from another thread. The script prints when it has reached the place where it
- * must be stopped. */
-static void stop_from_thread(const char *code, unsigned flags, int times)
+ * must be stopped. Returns the seconds that it continued after the cancel. */
+static double stop_from_thread(const char *code, unsigned flags, int times)
 {
     modalua_config config;
-    canceller c = { NULL, times, false };
+    canceller c = { NULL, times, false, 0 };
     pthread_t thread;
-    double before = now();
+    double ended, seconds;
     modalua_config_init(&config);
     config.write = mark_started;
     config.user = &c.started;
@@ -330,39 +341,44 @@ static void stop_from_thread(const char *code, unsigned flags, int times)
     c.rt = make(&config);
     CHECK(pthread_create(&thread, NULL, cancel_later, &c) == 0);
     CHECK(run(c.rt, code) == MODALUA_E_CANCELLED);
+    ended = now();
     CHECK(pthread_join(thread, NULL) == 0);
-    CHECK(now() - before < 0.9); /* a poll without a wakeup lasts a second */
+    seconds = ended - c.last;
     CHECK(strcmp(modalua_last_error(c.rt), "cancelled") == 0);
     CHECK(run(c.rt, "assert(require 'modalua.task'.spawn(function() return 1 end):join() == 1)") ==
           MODALUA_OK);
     modalua_destroy(c.rt);
+    return seconds;
 }
 
 static void test_cancel(const char *url)
 {
+    enum { WAITS = 5 };
     char code[400];
     modalua_runtime *rt = make(NULL);
     clock_t cpu;
+    double waited = 0;
     modalua_cancel(rt); /* without a run: no effect, and the next run can still sleep */
     cpu = clock();
     CHECK(run(rt, "require 'modalua.task'.sleep(0.5)") == MODALUA_OK);
     CHECK((double)(clock() - cpu) / CLOCKS_PER_SEC < 0.2);
     modalua_destroy(rt);
-    stop_from_thread("print() require 'modalua.task'.sleep(60)", 0, 1);
-    stop_from_thread("print() require 'modalua.task'.sleep(60)", MODALUA_NO_HOOK, 1);
     stop_from_thread("print() while true do end", 0, 1);
     stop_from_thread("print() while true do pcall(function() while true do end end) end", 0, 2);
-    stop_from_thread("local task = require 'modalua.task' for i = 1, 100 do task.spawn(task.sleep, "
-                     "60) end task.sleep(0) print()",
-                     0, 1);
+    waited += stop_from_thread("print() require 'modalua.task'.sleep(60)", 0, 1);
+    waited += stop_from_thread("print() require 'modalua.task'.sleep(60)", MODALUA_NO_HOOK, 1);
+    waited += stop_from_thread("local task = require 'modalua.task' for i = 1, 100 do "
+                               "task.spawn(task.sleep, 60) end task.sleep(0) print()",
+                               0, 1);
     snprintf(code, sizeof code,
              "local c = require 'modalua'.connect '%s' print() c:post('/hang', {})", url);
-    stop_from_thread(code, 0, 1);
+    waited += stop_from_thread(code, 0, 1);
     snprintf(code, sizeof code,
              "local c = require 'modalua'.connect '%s' print() string.gsub('x', 'x', function() "
              "c:get '/hang' end)",
              url);
-    stop_from_thread(code, 0, 1);
+    waited += stop_from_thread(code, 0, 1);
+    CHECK(waited < 0.4 * WAITS); /* a poll lasts a second: they were woken */
 }
 
 static void test_limits(void)
@@ -377,7 +393,7 @@ static void test_limits(void)
     CHECK(run(rt, "while true do pcall(function() while true do end end) end") == MODALUA_E_LIMIT);
     CHECK(strstr(modalua_last_error(rt), "0.2 s"));
     CHECK(run(rt, "require 'modalua.task'.sleep(60)") == MODALUA_E_LIMIT);
-    CHECK(now() - before < 4);
+    CHECK(now() - before < LONGEST_SECONDS);
     CHECK(run(rt, "assert(1)") == MODALUA_OK);
     modalua_destroy(rt);
     modalua_config_init(&config);
@@ -402,7 +418,7 @@ static void test_limits(void)
     before = now();
     CHECK(run(rt, "error(setmetatable({}, {__tostring = function() while true do end end}))") ==
           MODALUA_E_SCRIPT);
-    CHECK(now() - before < 4);
+    CHECK(now() - before < LONGEST_SECONDS);
     modalua_destroy(rt);
 }
 
@@ -410,7 +426,7 @@ static void test_limits(void)
 static void test_grace(void)
 {
     modalua_config config;
-    canceller c = { NULL, 1, false };
+    canceller c = { NULL, 1, false, 0 };
     pthread_t thread;
     double before;
     modalua_config_init(&config);
@@ -422,7 +438,7 @@ static void test_grace(void)
     before = now();
     CHECK(run(c.rt, "print() while true do pcall(function() while true do end end) end") ==
           MODALUA_E_CANCELLED);
-    CHECK(now() - before < 2);
+    CHECK(now() - before < LONGEST_SECONDS);
     CHECK(pthread_join(thread, NULL) == 0);
     modalua_destroy(c.rt);
 }
