@@ -54,4 +54,23 @@ describe("The folders of src/", function()
     end
     assert.are.same({}, wrong)
   end)
+
+  -- A stack trace then shows which operation is at work.
+  it("have steps whose names begin with the name of their file", function()
+    local wrong, steps = {}, 0
+    for _, path in ipairs(files) do
+      local prefix = path:match "([^/]+)%.c$"
+      for line in io.lines(path) do
+        local name = line:match "^static int ([%w_]+)%(lua_State %*L, call %*c%)$"
+        if name then
+          steps = steps + 1
+          if not (prefix and name:sub(1, #prefix + 1) == prefix .. "_") then
+            table.insert(wrong, path .. ": " .. name)
+          end
+        end
+      end
+    end
+    assert.is_true(steps > 40)
+    assert.are.same({}, wrong)
+  end)
 end)

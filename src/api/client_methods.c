@@ -20,70 +20,73 @@
 
 /* ---- routes ---- */
 
-/* An exchange of the client at 1, for the path on the top. [-1, +1] */
-static single_request *client_exchange(lua_State *L, const char *name, const char *method)
+/* Pops the path on the top and pushes a request of the client at index 1. [-1, +1, v] */
+static single_request *new_request(lua_State *L, const char *name, const char *method)
 {
     client *c = client_check(L, 1);
     return single_request_new(L, doc_loop(L), 1, c->server, c->timeout, name, method);
 }
 
-static int read_route(lua_State *L, const char *name, const char *method)
+/* The stack: client, path, query. */
+static int run_read(lua_State *L, const char *name, const char *method)
 {
     single_request *x;
     client_check(L, 1);
     lua_settop(L, 3);
     single_request_push_path(L, 2, 3);
     guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
-    x = client_exchange(L, name, method);
+    x = new_request(L, name, method);
     x->any_answer = true;
     return op_run(L, &x->op);
 }
 
-static int write_route(lua_State *L, const char *name, const char *method)
+/* The stack: client, path, body. */
+static int run_write(lua_State *L, const char *name, const char *method)
 {
     single_request *x;
     client_check(L, 1);
     lua_settop(L, 3);
     single_request_push_path(L, 2, 0);
     guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
-    x = client_exchange(L, name, method);
+    x = new_request(L, name, method);
     x->any_answer = true;
     if (!single_request_set_body(L, x, 3))
         return 2;
     return op_run(L, &x->op);
 }
 
-static int fixed_route(lua_State *L, const char *name, const char *path)
+/* GET of one of our own paths. */
+static int run_get(lua_State *L, const char *name, const char *path)
 {
     client_check(L, 1);
     lua_settop(L, 1);
     lua_pushstring(L, path);
-    return op_run(L, &client_exchange(L, name, "GET")->op);
+    return op_run(L, &new_request(L, name, "GET")->op);
 }
 
 /* ---- the methods ---- */
 
-static int l_get(lua_State *L)
+static int client_l_get(lua_State *L)
 {
-    return read_route(L, "get", "GET");
+    return run_read(L, "get", "GET");
 }
 
-static int l_delete(lua_State *L)
+static int client_l_delete(lua_State *L)
 {
-    return read_route(L, "delete", "DELETE");
+    return run_read(L, "delete", "DELETE");
 }
 
-static int l_post(lua_State *L)
+static int client_l_post(lua_State *L)
 {
-    return write_route(L, "post", "POST");
+    return run_write(L, "post", "POST");
 }
 
-static int l_put(lua_State *L)
+static int client_l_put(lua_State *L)
 {
-    return write_route(L, "put", "PUT");
+    return run_write(L, "put", "PUT");
 }
 
-/* The members that are null are left out. */
+/* Removes the members that are null. */
 static int system_advance(lua_State *L, op *o)
 {
     int results = single_request_advance(L, o);
@@ -92,20 +95,20 @@ static int system_advance(lua_State *L, op *o)
     return results;
 }
 
-static int l_system(lua_State *L)
+static int client_l_system(lua_State *L)
 {
     single_request *x;
     client_check(L, 1);
     lua_settop(L, 1);
     lua_pushliteral(L, "/system");
-    x = client_exchange(L, "system", "GET");
+    x = new_request(L, "system", "GET");
     x->op.advance = system_advance;
     return op_run(L, &x->op);
 }
 
-static int l_default_encoding(lua_State *L)
+static int client_l_default_encoding(lua_State *L)
 {
-    return fixed_route(L, "default_encoding", "/tools/default-encoding");
+    return run_get(L, "default_encoding", "/tools/default-encoding");
 }
 
 static const option expand_rows[] = {
@@ -114,73 +117,68 @@ static const option expand_rows[] = {
     OPTIONS_END
 };
 
-static int l_modalities(lua_State *L)
+static int run_list(lua_State *L, const char *name, const char *path, const char *expanded)
 {
     struct {
         bool expand;
     } o = { false };
     client_check(L, 1);
-    options_read(L, 2, "modalities", expand_rows, &o);
-    return fixed_route(L, "modalities", o.expand ? "/modalities?expand" : "/modalities");
+    options_read(L, 2, name, expand_rows, &o);
+    return run_get(L, name, o.expand ? expanded : path);
 }
 
-static int l_peers(lua_State *L)
+static int client_l_modalities(lua_State *L)
 {
-    struct {
-        bool expand;
-    } o = { false };
-    client_check(L, 1);
-    options_read(L, 2, "peers", expand_rows, &o);
-    return fixed_route(L, "peers", o.expand ? "/peers?expand" : "/peers");
+    return run_list(L, "modalities", "/modalities", "/modalities?expand");
 }
 
-static int l_queries(lua_State *L)
+static int client_l_peers(lua_State *L)
 {
-    return fixed_route(L, "queries", "/queries");
+    return run_list(L, "peers", "/peers", "/peers?expand");
 }
 
-static int l_jobs(lua_State *L)
+static int client_l_queries(lua_State *L)
 {
-    struct {
-        bool expand;
-    } o = { false };
-    client_check(L, 1);
-    options_read(L, 2, "jobs", expand_rows, &o);
-    return fixed_route(L, "jobs", o.expand ? "/jobs?expand" : "/jobs");
+    return run_get(L, "queries", "/queries");
 }
 
-static int l_modality(lua_State *L)
+static int client_l_jobs(lua_State *L)
+{
+    return run_list(L, "jobs", "/jobs", "/jobs?expand");
+}
+
+static int client_l_modality(lua_State *L)
 {
     lua_settop(L, 3);
     return remote_from_arguments(L, doc_loop(L), &remote_modality, 1, 2);
 }
 
-static int l_peer(lua_State *L)
+static int client_l_peer(lua_State *L)
 {
     lua_settop(L, 3);
     return remote_from_arguments(L, doc_loop(L), &remote_peer, 1, 2);
 }
 
-static int l_query(lua_State *L)
+static int client_l_query(lua_State *L)
 {
     lua_settop(L, 2);
     return query_push(L, 1, 2);
 }
 
-static int l_job(lua_State *L)
+static int client_l_job(lua_State *L)
 {
     lua_settop(L, 2);
     return job_push(L, 1, 2);
 }
 
-/* Of functions that are written in Lua. */
-static int l_check_self(lua_State *L)
+/* The checks of methods that are written in Lua. */
+static int client_l_check_self(lua_State *L)
 {
     client_check(L, 1);
     return 0;
 }
 
-static int l_check_find(lua_State *L)
+static int client_l_check_find(lua_State *L)
 {
     client_check(L, 1);
     lua_settop(L, 2);
@@ -202,14 +200,14 @@ static const option changes_rows[] = {
 
 static const doc_row methods[] = {
     { .name = "get",
-      .function = l_get,
+      .function = client_l_get,
       .signature = "client:get(path [, query]) -> value | nil, err",
       .help = "Sends GET to any route of the server. query is a table of what follows the ? in the "
               "address. JSON is returned as a table, another answer as a string.",
       .example = "print(assert(orthanc:get \"/system\").Version)\n"
                  "print(#assert(orthanc:get(\"/changes\", { since = 0, limit = 10 })).Changes)" },
     { .name = "post",
-      .function = l_post,
+      .function = client_l_post,
       .signature = "client:post(path [, body]) -> value | nil, err",
       .help = "Sends POST to any route of the server: a table as JSON, a string as it is. It is "
               "sent once and never repeated.",
@@ -217,12 +215,12 @@ static const doc_row methods[] = {
                  "{ PatientID = \"MOD-*\" } }))\n"
                  "print(#ids .. \" patients\")" },
     { .name = "put",
-      .function = l_put,
+      .function = client_l_put,
       .signature = "client:put(path [, body]) -> value | nil, err",
       .help = "Sends PUT to any route of the server. The body is as in client:post.",
       .example = "assert(orthanc:put(\"/tools/log-level\", \"default\"))" },
     { .name = "delete",
-      .function = l_delete,
+      .function = client_l_delete,
       .signature = "client:delete(path [, query]) -> value | nil, err",
       .help = "Sends DELETE to any route of the server. query is as in client:get.",
       .example = "assert(orthanc:delete(\"/queries/\" .. found.ID))" },
@@ -248,14 +246,14 @@ static const doc_row methods[] = {
       .example = "local stored = assert(orthanc:upload \"image.dcm\")\n"
                  "print(stored.ID, stored.Status)" },
     { .name = "system",
-      .function = l_system,
+      .function = client_l_system,
       .signature = "client:system() -> table | nil, err",
       .help = "Returns what the server says about itself: Version, DicomAet, DicomPort, Name and "
               "more (GET /system).",
       .example = "local system = assert(orthanc:system())\n"
                  "print(system.Version, system.DicomAet)" },
     { .name = "modalities",
-      .function = l_modalities,
+      .function = client_l_modalities,
       .signature = "client:modalities([options]) -> list | table | nil, err",
       .help = "Returns the names of the modalities that the server knows (GET /modalities). With "
               "expand it returns a table from each name to AET, Host, Port and more.",
@@ -264,14 +262,14 @@ static const doc_row methods[] = {
                  "  print(name, settings.AET, settings.Host, settings.Port)\n"
                  "end" },
     { .name = "modality",
-      .function = l_modality,
+      .function = client_l_modality,
       .signature = "client:modality(name [, options]) -> modality",
       .help = "Returns a modality by the name that the server has for it. No request is sent.",
       .options = { { "options", remote_rows, NULL } },
       .example = "local pacs = orthanc:modality(\"pacs\", { max_moves = 4 })\n"
                  "assert(pacs:echo())" },
     { .name = "peers",
-      .function = l_peers,
+      .function = client_l_peers,
       .signature = "client:peers([options]) -> list | table | nil, err",
       .help = "Returns the names of the other Orthancs that the server knows (GET /peers). With "
               "expand it returns a table from each name to Url, Username and more; settings that "
@@ -281,26 +279,26 @@ static const doc_row methods[] = {
                  "  print(name, settings.Url)\n"
                  "end" },
     { .name = "peer",
-      .function = l_peer,
+      .function = client_l_peer,
       .signature = "client:peer(name [, options]) -> peer",
       .help = "Returns another Orthanc by the name that the server has for it. No request is sent.",
       .options = { { "options", remote_rows, NULL } },
       .example = "local clinic = orthanc:peer \"clinic\"\n"
                  "print(assert(clinic:system()).Name)" },
     { .name = "query",
-      .function = l_query,
+      .function = client_l_query,
       .signature = "client:query(id) -> query",
       .help = "Returns a query that the server still has, by its ID. No request is sent.",
       .example = "local query = orthanc:query(found.ID)\n"
                  "print(#assert(query:answers()) .. \" answers\")" },
     { .name = "queries",
-      .function = l_queries,
+      .function = client_l_queries,
       .signature = "client:queries() -> list | nil, err",
       .help =
           "Returns the IDs of all queries that the server keeps, of every client (GET /queries).",
       .example = "print(#assert(orthanc:queries()) .. \" queries\")" },
     { .name = "job",
-      .function = l_job,
+      .function = client_l_job,
       .signature = "client:job(id) -> job",
       .help = "Returns a job by its ID, or by the { ID =, Path = } that an operation returned. No "
               "request is sent.",
@@ -308,7 +306,7 @@ static const doc_row methods[] = {
           "local started = assert(pacs:move(found, { to = \"archive\", Synchronous = false }))\n"
           "assert(orthanc:job(started):wait())" },
     { .name = "jobs",
-      .function = l_jobs,
+      .function = client_l_jobs,
       .signature = "client:jobs([options]) -> list | nil, err",
       .help = "Returns the IDs of the jobs that the server knows: those that have not ended, and "
               "the last ones that have (GET /jobs). With expand it returns a table for each.",
@@ -318,7 +316,7 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "find",
       .part = "core.local_find",
-      .function = l_check_find,
+      .function = client_l_check_find,
       .signature = "client:find(data) -> list | nil, err",
       .help =
           "Searches what this Orthanc itself holds (POST /tools/find). Returns the identifiers "
@@ -331,7 +329,7 @@ static const doc_row methods[] = {
                  "study.MainDicomTags.StudyDescription) end" },
     { .name = "commitment",
       .part = "core.commitment",
-      .function = l_check_self,
+      .function = client_l_check_self,
       .signature = "client:commitment(uid) -> commitment",
       .help = "Returns a storage commitment that the server still knows, by its transaction UID: "
               "commitment.id, or StorageCommitmentTransactionUID in the result of a store. No "
@@ -343,7 +341,7 @@ static const doc_row methods[] = {
                  "local uid = assert(pacs:storage_commitment(ids)).id\n"
                  "print(assert(orthanc:commitment(uid):status()).Status)" },
     { .name = "default_encoding",
-      .function = l_default_encoding,
+      .function = client_l_default_encoding,
       .signature = "client:default_encoding() -> string | nil, err",
       .help = "Returns the character set, such as \"Latin1\", that the server assumes where a file "
               "or a modality names none (GET /tools/default-encoding).",

@@ -1,5 +1,5 @@
-/* api/client_methods.h - what a client can do: the routes of one Orthanc server, and the objects that they
- * lead to. */
+/* api/client_methods.h - the methods of a client: requests to any route of its server, and the objects
+ * of the server (modalities, peers, queries, jobs). */
 #ifndef API_CLIENT_METHODS_H
 #define API_CLIENT_METHODS_H
 

@@ -36,14 +36,14 @@ int commitment_new(lua_State *L)
 }
 
 /* Of the methods, which are written in Lua. */
-static int commitment_check_self(lua_State *L)
+static int commitment_l_check_self(lua_State *L)
 {
     check_commitment(L, 1);
     return 0;
 }
 
 /* The fields, then the methods. */
-static int commitment_index(lua_State *L)
+static int commitment_l_index(lua_State *L)
 {
     const commitment *m = check_commitment(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -56,7 +56,7 @@ static int commitment_index(lua_State *L)
     return 1;
 }
 
-static int commitment_tostring(lua_State *L)
+static int commitment_l_tostring(lua_State *L)
 {
     lua_pushfstring(L, "%s %s", COMMITMENT_TYPE, check_commitment(L, 1)->uid);
     return 1;
@@ -65,7 +65,7 @@ static int commitment_tostring(lua_State *L)
 static const doc_row methods[] = {
     { .name = "status",
       .part = "core.commitment",
-      .function = commitment_check_self,
+      .function = commitment_l_check_self,
       .signature = "commitment:status() -> table | nil, err",
       .help = "Returns what the server knows: Status (Pending, Success or Failure) and RemoteAET. "
               "When the modality has answered, Success and Failures are lists of { SOPClassUID =, "
@@ -77,7 +77,7 @@ static const doc_row methods[] = {
                  "print(assert(commitment:status()).Status)" },
     { .name = "wait",
       .part = "core.commitment",
-      .function = commitment_check_self,
+      .function = commitment_l_check_self,
       .signature = "commitment:wait([options]) -> status | nil, err",
       .help = "Waits until the modality has answered, which may take days. Returns the status when "
               "the modality keeps everything that it was asked for; else err.result has the "
@@ -90,7 +90,7 @@ static const doc_row methods[] = {
                  "assert(commitment:wait { wait_timeout = 60 })" },
     { .name = "remove",
       .part = "core.commitment",
-      .function = commitment_check_self,
+      .function = commitment_l_check_self,
       .signature = "commitment:remove() -> true | nil, err",
       .help = "DELETES from this Orthanc the instances that the modality keeps now. The server "
               "refuses when the status is not Success.",
@@ -105,8 +105,8 @@ static const doc_row methods[] = {
 
 void commitment_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__index", commitment_index },
-                                     { "__tostring", commitment_tostring },
+    static const luaL_Reg meta[] = { { "__index", commitment_l_index },
+                                     { "__tostring", commitment_l_tostring },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);

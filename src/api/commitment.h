@@ -1,4 +1,5 @@
-/* api/commitment.h - the type of storage commitments. What they do is in lua/modalua/core/commitment.lua. */
+/* api/commitment.h - the userdata of a storage commitment. Its methods are written in Lua:
+ * lua/modalua/core/commitment.lua. */
 #ifndef API_COMMITMENT_H
 #define API_COMMITMENT_H
 
@@ -9,7 +10,7 @@
 /* For the Lua half: (client, uid) -> commitment. */
 int commitment_new(lua_State *L);
 
-/* Makes the type known to the state. [-0, +0, m] */
+/* Registers the type in the state. [-0, +0, m] */
 void commitment_open(lua_State *L, loop *lp);
 
 #endif

@@ -155,7 +155,7 @@ static bool mark_closed(lua_State *L)
     return true;
 }
 
-static int find_result_close(lua_State *L)
+static int find_result_l_close(lua_State *L)
 {
     if (!mark_closed(L)) {
         lua_pushboolean(L, 1);
@@ -164,14 +164,14 @@ static int find_result_close(lua_State *L)
     return op_run(L, &find_result_push_close(L, doc_loop(L), 3, lua_tostring(L, 4))->op);
 }
 
-static int find_result_scope(lua_State *L)
+static int find_result_l_scope(lua_State *L)
 {
     return mark_closed(L) ? find_result_close_later(L, doc_loop(L), 3, lua_tostring(L, 4)) : 0;
 }
 
 /* ---- the result ---- */
 
-static int find_result_tostring(lua_State *L)
+static int find_result_l_tostring(lua_State *L)
 {
     lua_settop(L, 1);
     if (!push_facts(L, 1))
@@ -186,7 +186,7 @@ static int find_result_tostring(lua_State *L)
 
 static const doc_row found_methods[] = {
     { .name = "close",
-      .function = find_result_close,
+      .function = find_result_l_close,
       .signature = "found:close() -> true | nil, err",
       .help = "Removes the query from the server, which needs some kilobytes for each answer. A "
               "<close> variable does this at the end of its scope.",
@@ -295,9 +295,9 @@ void find_result_open(lua_State *L, loop *lp)
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
     lua_pushlightuserdata(L, lp);
-    lua_pushcclosure(L, find_result_scope, 1);
+    lua_pushcclosure(L, find_result_l_scope, 1);
     lua_setfield(L, -2, "__close");
-    lua_pushcfunction(L, find_result_tostring);
+    lua_pushcfunction(L, find_result_l_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_insert(L, -2);
     lua_setfield(L, -2, "__index");

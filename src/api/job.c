@@ -70,7 +70,7 @@ static int job_ask_status(lua_State *L, call *c)
     return call_get(L, c, call_answer, "/jobs/%s", c->poll->job);
 }
 
-static int job_status(lua_State *L)
+static int job_l_status(lua_State *L)
 {
     lua_settop(L, 1);
     return op_run(L, &job_new_call(L, "status", job_ask_status)->call.op);
@@ -83,7 +83,7 @@ static int job_on_success(lua_State *L, call *c);
 static int job_on_gone(lua_State *L, call *c);
 static int job_on_result(lua_State *L, call *c);
 
-static int job_wait(lua_State *L)
+static int job_l_wait(lua_State *L)
 {
     job_call *c;
     check_job(L, 1);
@@ -188,29 +188,29 @@ static int job_on_action(lua_State *L, call *c)
     return 2;
 }
 
-static int job_cancel(lua_State *L)
+static int job_l_cancel(lua_State *L)
 {
     return run_action(L, "cancel");
 }
 
-static int job_pause(lua_State *L)
+static int job_l_pause(lua_State *L)
 {
     return run_action(L, "pause");
 }
 
-static int job_resume(lua_State *L)
+static int job_l_resume(lua_State *L)
 {
     return run_action(L, "resume");
 }
 
-static int job_resubmit(lua_State *L)
+static int job_l_resubmit(lua_State *L)
 {
     return run_action(L, "resubmit");
 }
 
 /* ---- the object ---- */
 
-static int job_index(lua_State *L)
+static int job_l_index(lua_State *L)
 {
     const job *j = check_job(L, 1);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
@@ -220,7 +220,7 @@ static int job_index(lua_State *L)
     return userdata_method(L);
 }
 
-static int job_tostring(lua_State *L)
+static int job_l_tostring(lua_State *L)
 {
     lua_pushfstring(L, "%s %s", JOB_TYPE, check_job(L, 1)->id);
     return 1;
@@ -228,7 +228,7 @@ static int job_tostring(lua_State *L)
 
 static const doc_row methods[] = {
     { .name = "status",
-      .function = job_status,
+      .function = job_l_status,
       .signature = "job:status() -> table | nil, err",
       .help = "Returns what the server knows about the job: State (Pending, Running, Success, "
               "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more.",
@@ -236,7 +236,7 @@ static const doc_row methods[] = {
                  "= false })))\n"
                  "print(assert(job:status()).State)" },
     { .name = "wait",
-      .function = job_wait,
+      .function = job_l_wait,
       .signature = "job:wait([options]) -> result | nil, err",
       .help = "Waits until the job has ended, and returns what the operation that started it would "
               "have returned. For a job of another client this is as much as the server tells. "
@@ -246,28 +246,28 @@ static const doc_row methods[] = {
                  "= false })))\n"
                  "assert(job:wait { wait_timeout = 60, progress = true })" },
     { .name = "cancel",
-      .function = job_cancel,
+      .function = job_l_cancel,
       .signature = "job:cancel() -> true | nil, err",
       .help = "Ends the job. A job that is running first finishes the resource that it works on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(job:cancel()) -- true, or nil and an error when it has ended before" },
     { .name = "pause",
-      .function = job_pause,
+      .function = job_l_pause,
       .signature = "job:pause() -> true | nil, err",
       .help = "Pauses the job when it has finished the resource that it works on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(job:pause()) -- true, or nil and an error when it has ended before" },
     { .name = "resume",
-      .function = job_resume,
+      .function = job_l_resume,
       .signature = "job:resume() -> true | nil, err",
       .help = "Lets a paused job go on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "if job:pause() then print(job:resume()) end" },
     { .name = "resubmit",
-      .function = job_resubmit,
+      .function = job_l_resubmit,
       .signature = "job:resubmit() -> true | nil, err",
       .help = "Runs a failed job again. It keeps its identifier.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { TargetAet = \"NOWHERE\", "
@@ -279,8 +279,8 @@ static const doc_row methods[] = {
 
 void job_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__index", job_index },
-                                     { "__tostring", job_tostring },
+    static const luaL_Reg meta[] = { { "__index", job_l_index },
+                                     { "__tostring", job_l_tostring },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);

@@ -3,57 +3,20 @@
 #include <lauxlib.h>
 
 #include "api/answers.h"
+#include "api/echo.h"
 #include "api/files.h"
 #include "api/find.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
+#include "api/move.h"
 #include "api/native_steps.h"
 #include "api/remote.h"
-#include "api/move.h"
 #include "api/worklist.h"
 #include "binding/doc.h"
 #include "binding/options.h"
 #include "request/route_options.h"
 
 const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities" };
-
-/* ---- echo ---- */
-
-static int echo_send(lua_State *L, call *c);
-static int echo_on_answer(lua_State *L, call *c);
-
-static int l_echo(lua_State *L)
-{
-    struct {
-        double wait_timeout;
-    } o = { 0 };
-    call *c;
-    remote_check(L, 1, &remote_modality);
-    lua_settop(L, 2);
-    c = remote_new_call(L, sizeof *c, "echo", "/echo", echo_send); /* self options call */
-    route_options_read_call(L, 2, c, &orthanc_echo, call_timeout_rows, &o);
-    call_keep(L, 3, "body", 4);
-    lua_settop(L, 3);
-    return op_run(L, &c->op);
-}
-
-/* POST /modalities/{name}/echo: DICOM PS3.4 A (Verification). */
-static int echo_send(lua_State *L, call *c)
-{
-    call_push(L, c, "body");
-    return call_post(L, c, echo_on_answer, CALL_ECHO, "%s", c->route);
-}
-
-static int echo_on_answer(lua_State *L, call *c)
-{
-    if (call_answer(L, c) == 1) {
-        lua_pushboolean(L, 1);
-        return 1;
-    }
-    lua_pushboolean(L, 0);
-    lua_replace(L, -3);
-    return 2;
-}
 
 /* ---- the methods ---- */
 
@@ -62,8 +25,8 @@ static int echo_on_answer(lua_State *L, call *c)
         "limit", OPTION_COUNT, 0, "how many C-FINDs run at the same time (default: 2)" \
     }
 
-/* Of functions that are written in Lua. */
-static int l_check_self(lua_State *L)
+/* The check of methods that are written in Lua. */
+static int modality_l_check_self(lua_State *L)
 {
     remote_check(L, 1, &remote_modality);
     return 0;
@@ -81,7 +44,7 @@ static const option children_rows[] = {
 
 static const doc_row methods[] = {
     { .name = "echo",
-      .function = l_echo,
+      .function = echo_echo,
       .signature = "modality:echo([options]) -> true | false, err",
       .help = "Sends a C-ECHO. Returns true when the modality answers, else false and the reason.",
       .options = { { "options", call_timeout_rows, &orthanc_echo } },
@@ -190,7 +153,7 @@ static const doc_row methods[] = {
                  "for _, item in ipairs(list) do print(item.PatientID, item.PatientName) end" },
     { .name = "storage_commitment",
       .part = "core.commitment",
-      .function = l_check_self,
+      .function = modality_l_check_self,
       .signature = "modality:storage_commitment(resources [, options]) -> commitment | nil, err",
       .help = "Asks the modality to promise that it keeps what it was sent. resources is an "
               "identifier that Orthanc has given, { SOPClassUID =, SOPInstanceUID = }, or a list "
@@ -267,7 +230,7 @@ static const doc_row methods[] = {
 
 /* ---- Modality(client, name) ---- */
 
-static int l_new(lua_State *L)
+static int modality_l_new(lua_State *L)
 {
     lua_settop(L, 3);
     return remote_from_arguments(L, doc_loop(L), &remote_modality, 1, 2);
@@ -275,7 +238,7 @@ static int l_new(lua_State *L)
 
 static const doc_row functions[] = {
     { .name = "Modality",
-      .function = l_new,
+      .function = modality_l_new,
       .signature = "modalua.Modality(client, name [, options]) -> modality",
       .help = "Returns a modality by the name that the server has for it, as client:modality does. "
               "No request is sent. modalua.RemoteModality is the same function.",

@@ -1,4 +1,4 @@
-/* api/modality_methods.h - what can be done with a remote modality: a row an operation. */
+/* api/modality_methods.h - the methods of a modality: one row for each operation. */
 #ifndef API_MODALITY_METHODS_H
 #define API_MODALITY_METHODS_H
 
@@ -6,8 +6,8 @@
 
 #include "engine/loop.h"
 
-/* Makes Modality known to the state, and sets Modality and RemoteModality in the module table on
- * the top. [-0, +0, m] */
+/* Registers Modality in the state, and sets Modality and RemoteModality in the module table on the top.
+ * [-0, +0, m] */
 void modality_methods_open(lua_State *L, loop *lp);
 
 #endif

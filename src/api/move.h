@@ -1,4 +1,4 @@
-/* api/move.h - C-MOVE of what a query found. */
+/* api/move.h - C-MOVE of the answers of a query. */
 #ifndef API_MOVE_H
 #define API_MOVE_H
 
@@ -11,8 +11,8 @@ extern const option move_rows[]; /* of move, beside the keys of its route */
 
 int move_move(lua_State *L); /* modality:move(query [, options]) */
 
-/* query:move(options, number) of the query of that identifier: options at 2, number at 3, the
- * client at 4. `return move_query(…);` */
+/* query:move(options, number) for the query `id`. The stack: Query, options, number, client. `return
+ * move_query(…);` */
 int move_query(lua_State *L, loop *lp, const char *id);
 
 #endif

@@ -14,7 +14,7 @@
 #include "orthanc/tags.h"
 #include "request/progress.h"
 
-static int l_is_answer(lua_State *L)
+static int native_l_is_answer(lua_State *L)
 {
     const remote *m = remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
@@ -23,7 +23,7 @@ static int l_is_answer(lua_State *L)
     return 1;
 }
 
-static int l_tag(lua_State *L)
+static int native_l_tag(lua_State *L)
 {
     char text[ORTHANC_TAG_TEXT];
     uint32_t tag;
@@ -41,13 +41,13 @@ static int l_tag(lua_State *L)
     return 3;
 }
 
-static int l_level(lua_State *L)
+static int native_l_level(lua_State *L)
 {
     lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
     return 1;
 }
 
-static int l_text_columns(lua_State *L)
+static int native_l_text_columns(lua_State *L)
 {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
@@ -55,7 +55,7 @@ static int l_text_columns(lua_State *L)
     return 1;
 }
 
-static int l_text_fitting(lua_State *L)
+static int native_l_text_fitting(lua_State *L)
 {
     size_t size;
     const char *text = luaL_checklstring(L, 1, &size);
@@ -91,16 +91,16 @@ static const luaL_Reg functions[] = {
 
     /* tag(key) -> "gggg,eeee", level, name | nil. The level is the uppermost that has the tag; level
      * and name are nil where only the server knows them. */
-    { "tag", l_tag },
+    { "tag", native_l_tag },
     /* level(word) -> "Patient" | "Study" | "Series" | "Instance" | nil. */
-    { "level", l_level },
+    { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
     { "value", identifiers_value },
     /* identifiers(op, level, resources) -> a list of tables of identifiers alone | nil, err. The list
      * has the field `level`. */
     { "identifiers", identifiers_keys },
     /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
-    { "is_answer", l_is_answer },
+    { "is_answer", native_l_is_answer },
 
     /* ---- transfers ---- */
 
@@ -114,9 +114,9 @@ static const luaL_Reg functions[] = {
     /* ---- text ---- */
 
     /* text_columns(text) -> integer. The columns that the text takes on a terminal. */
-    { "text_columns", l_text_columns },
+    { "text_columns", native_l_text_columns },
     /* text_fitting(text, columns) -> text. Its longest beginning that takes at most so many columns. */
-    { "text_fitting", l_text_fitting },
+    { "text_fitting", native_l_text_fitting },
 
     { NULL, NULL }
 };

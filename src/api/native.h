@@ -1,4 +1,4 @@
-/* api/native.h - what the Lua half has from C and scripts do not. */
+/* api/native.h - the C functions that the Lua half can call and scripts cannot. */
 #ifndef API_NATIVE_H
 #define API_NATIVE_H
 

@@ -43,7 +43,7 @@ typedef struct one_request {
     call_work work;
 } one_request;
 
-static int request_send(lua_State *L, call *c)
+static int native_steps_send(lua_State *L, call *c)
 {
     const one_request *r = (const one_request *)c;
     call_push(L, c, "body");
@@ -63,7 +63,7 @@ static int l_request(lua_State *L)
     lua_settop(L, BODY);
     if (method[0] == 'P')
         luaL_checktype(L, BODY, LUA_TTABLE);
-    r = (one_request *)push_call(L, sizeof *r, request_send);
+    r = (one_request *)push_call(L, sizeof *r, native_steps_send);
     r->method = method;
     r->path = path;
     r->work = work;
@@ -80,7 +80,7 @@ typedef struct version_call {
     int since;
 } version_call;
 
-static int version_tell(lua_State *L, call *c)
+static int native_steps_on_version(lua_State *L, call *c)
 {
     lua_pushboolean(L, version_of(c) >= ((const version_call *)c)->since);
     return 1;
@@ -89,7 +89,7 @@ static int version_tell(lua_State *L, call *c)
 static int l_at_least(lua_State *L)
 {
     int since = orthanc_version_parse(luaL_checkstring(L, 2));
-    version_call *v = (version_call *)push_call(L, sizeof *v, version_tell);
+    version_call *v = (version_call *)push_call(L, sizeof *v, native_steps_on_version);
     v->since = since;
     v->call.needs.version = true;
     return op_run(L, &v->call.op);
@@ -100,7 +100,7 @@ static int l_check_version(lua_State *L)
     enum { OPERATION = 1, NEWEST, SINCE, WHAT };
     version_call *v;
     lua_settop(L, WHAT);
-    v = (version_call *)push_call(L, sizeof *v, version_tell);
+    v = (version_call *)push_call(L, sizeof *v, native_steps_on_version);
     v->call.needs.version = true;
     v->call.needs.key = lua_touserdata(L, NEWEST);
     if (!lua_isnil(L, SINCE)) {

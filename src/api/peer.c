@@ -17,7 +17,7 @@ const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers" };
 static int peer_ask_system(lua_State *L, call *c);
 static int peer_on_system(lua_State *L, call *c);
 
-static int l_system(lua_State *L)
+static int peer_l_system(lua_State *L)
 {
     struct {
         double wait_timeout;
@@ -50,7 +50,7 @@ static int peer_on_system(lua_State *L, call *c)
 
 static const doc_row methods[] = {
     { .name = "system",
-      .function = l_system,
+      .function = peer_l_system,
       .signature = "peer:system([options]) -> table | nil, err",
       .help = "Returns what the other Orthanc says about itself: Version, DicomAet, Name and more. "
               "This shows that the peer answers, and that it takes the user name and password "

@@ -1,4 +1,4 @@
-/* api/peer.h - another Orthanc, as the server knows it by name, seen from Lua. */
+/* api/peer.h - Peer: another Orthanc, which the server knows by name. */
 #ifndef API_PEER_H
 #define API_PEER_H
 
@@ -8,7 +8,7 @@
 
 extern const remote_kind remote_peer;
 
-/* Makes Peer known to the state. [-0, +0, m] */
+/* Registers Peer in the state. [-0, +0, m] */
 void peer_open(lua_State *L, loop *lp);
 
 #endif

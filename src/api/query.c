@@ -14,7 +14,7 @@ enum { QUERY_CLIENT = 1 }; /* its user value */
 
 /* ---- the answers, the level and the modality ---- */
 
-static int query_answers(lua_State *L)
+static int query_l_answers(lua_State *L)
 {
     const query_handle *q = find_result_check_query(L, 1);
     const char *format;
@@ -36,7 +36,7 @@ static int query_ask_part(lua_State *L, call *c)
     return call_get(L, c, call_answer, "/queries/%s/%s", q->id, q->part);
 }
 
-static int query_ask_about(lua_State *L, const char *part)
+static int ask_about(lua_State *L, const char *part)
 {
     const query_handle *q = find_result_check_query(L, 1);
     query_call *c;
@@ -48,20 +48,20 @@ static int query_ask_about(lua_State *L, const char *part)
     return op_run(L, &c->call.op);
 }
 
-static int query_level(lua_State *L)
+static int query_l_level(lua_State *L)
 {
-    return query_ask_about(L, "level");
+    return ask_about(L, "level");
 }
 
-static int query_modality(lua_State *L)
+static int query_l_modality(lua_State *L)
 {
-    return query_ask_about(L, "modality");
+    return ask_about(L, "modality");
 }
 
 /* ---- close ---- */
 
 /* Marks the Query at index 1 as closed, and pushes its client. False: it was closed already. */
-static bool mark_closed(lua_State *L)
+static bool close_handle(lua_State *L)
 {
     query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
     bool was_open = !q->closed;
@@ -71,25 +71,25 @@ static bool mark_closed(lua_State *L)
     return was_open;
 }
 
-static int query_close(lua_State *L)
+static int query_l_close(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
-    if (!mark_closed(L)) {
+    if (!close_handle(L)) {
         lua_pushboolean(L, 1);
         return 1;
     }
     return op_run(L, &find_result_push_close(L, doc_loop(L), 2, q->id)->op);
 }
 
-static int query_scope(lua_State *L)
+static int query_l_scope(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
-    return mark_closed(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
+    return close_handle(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
 }
 
 /* ---- move ---- */
 
-static int query_move(lua_State *L)
+static int query_l_move(lua_State *L)
 {
     const query_handle *q = find_result_check_query(L, 1);
     lua_settop(L, 3);
@@ -99,7 +99,7 @@ static int query_move(lua_State *L)
 
 /* ---- the object ---- */
 
-static int query_index(lua_State *L)
+static int query_l_index(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
     if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
@@ -109,7 +109,7 @@ static int query_index(lua_State *L)
     return userdata_method(L);
 }
 
-static int query_tostring(lua_State *L)
+static int query_l_tostring(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
     lua_pushfstring(L, "%s %s%s", QUERY_TYPE, q->id, q->closed ? " (closed)" : "");
@@ -133,7 +133,7 @@ int query_push(lua_State *L, int client_index, int id)
 
 static const doc_row query_methods[] = {
     { .name = "answers",
-      .function = query_answers,
+      .function = query_l_answers,
       .signature = "query:answers([format]) -> list [, warning] | nil, err",
       .help = "Returns what the query found. The warning says when names may have lost characters.",
       .options = { { "format", answers_format_rows, NULL } },
@@ -141,7 +141,7 @@ static const doc_row query_methods[] = {
           "local query = orthanc:query(found.ID)\n"
           "for _, study in ipairs(assert(query:answers())) do print(study.PatientName) end" },
     { .name = "move",
-      .function = query_move,
+      .function = query_l_move,
       .signature = "query:move([options [, index]]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that the query found, or for the answer with the "
               "number index alone (from 1). The options are those of modality:move.",
@@ -149,17 +149,17 @@ static const doc_row query_methods[] = {
       .example = "local query = orthanc:query(found.ID)\n"
                  "assert(query:move({ to = \"archive\" }, 1))" },
     { .name = "level",
-      .function = query_level,
+      .function = query_l_level,
       .signature = "query:level() -> string | nil, err",
       .help = "Returns the level of the query: Patient, Study, Series or Instance.",
       .example = "print(assert(orthanc:query(found.ID):level()))" },
     { .name = "modality",
-      .function = query_modality,
+      .function = query_l_modality,
       .signature = "query:modality() -> string | nil, err",
       .help = "Returns the name of the modality that was asked.",
       .example = "print(assert(orthanc:query(found.ID):modality()))" },
     { .name = "close",
-      .function = query_close,
+      .function = query_l_close,
       .signature = "query:close() -> true | nil, err",
       .help = "Removes the query from the server. A <close> variable does this at the end of its "
               "scope.",
@@ -170,9 +170,9 @@ static const doc_row query_methods[] = {
 
 void query_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__index", query_index },
-                                     { "__tostring", query_tostring },
-                                     { "__close", query_scope },
+    static const luaL_Reg meta[] = { { "__index", query_l_index },
+                                     { "__tostring", query_l_tostring },
+                                     { "__close", query_l_scope },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);

@@ -125,7 +125,7 @@ call *remote_new_call(lua_State *L, size_t size, const char *name, const char *r
 
 /* ---- fields and methods ---- */
 
-static int remote_index(lua_State *L)
+static int remote_l_index(lua_State *L)
 {
     const remote *r = check_remote(L, 1);
     const char *key = lua_type(L, 2) == LUA_TSTRING ? lua_tostring(L, 2) : "";
@@ -138,7 +138,7 @@ static int remote_index(lua_State *L)
     return 1;
 }
 
-static int remote_tostring(lua_State *L)
+static int remote_l_tostring(lua_State *L)
 {
     const remote *r = check_remote(L, 1);
     lua_pushfstring(L, "%s (%s)", r->kind->type, r->name);
@@ -147,8 +147,8 @@ static int remote_tostring(lua_State *L)
 
 void remote_open(lua_State *L, loop *lp, const remote_kind *kind)
 {
-    static const luaL_Reg meta[] = { { "__index", remote_index },
-                                     { "__tostring", remote_tostring },
+    static const luaL_Reg meta[] = { { "__index", remote_l_index },
+                                     { "__tostring", remote_l_tostring },
                                      { "__gc", remote_gc },
                                      { NULL, NULL } };
     userdata_open(L, lp, kind->type, meta);

@@ -1,4 +1,4 @@
-/* api/worklist.h - modality worklists: C-FIND of what is scheduled. */
+/* api/worklist.h - C-FIND of a modality worklist: the procedures that are scheduled. */
 #ifndef API_WORKLIST_H
 #define API_WORKLIST_H
 
