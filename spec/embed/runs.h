@@ -9,7 +9,7 @@
 #include "modalua.h"
 
 /* A value of config.run_seconds: a test that takes longer hangs, and has failed. */
-#define WATCHDOG 60
+#define WATCHDOG 600
 
 /* The monotonic clock in seconds. Needs _POSIX_C_SOURCE. */
 static inline double now(void)
