@@ -265,7 +265,7 @@ static void test_too_late(ending how, bool before)
     modalua_config config = watched();
     modalua_runtime *rt;
     if (how == LIMIT)
-        config.run_seconds = 0.2;
+        config.run_seconds = 1;
     desk_open(&d);
     rt = open_runtime(&d, &config);
     CHECK(start(rt, "local task = require 'modalua.task'\n"

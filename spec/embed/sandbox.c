@@ -146,31 +146,44 @@ static void test_host(void)
 /* ---- scripts that try to survive a kill ---- */
 
 /* Each of these would run forever. */
-static const char *const spins[] = {
-    "while true do load(function() while true do end end) end",
-    "local function f() return load(f) end while true do f() end",
-    "while true do pcall(load, function() error(error) end) xpcall(error, function() while true do "
-    "end end) end",
-    "while true do pcall(f) coroutine.wrap(function() while true do pcall(f) end end)() end",
-    "local mt = {} mt.__index = function() while true do pcall(f) end end "
-    "while true do pcall(function() return setmetatable({}, mt).x end) end",
-    "while true do pcall(string.gsub, ('x'):rep(100), 'x', function() while true do f() end end) "
-    "end",
-    "while true do pcall(require, 'm') end",
-    "local t <close> = setmetatable({}, {__close = function() while true do pcall(f) end end}) "
-    "error()",
-    "local task = require 'modalua.task' local function again() task.spawn(again) pcall(f) end "
-    "again() while true do pcall(task.sleep, 0) end",
-    "local task = require 'modalua.task' while true do pcall(task.map, {1, 2, 3}, function() while "
-    "true do "
-    "pcall(task.sleep, 0) end end) end",
-    "while true do pcall(coroutine.close, coroutine.create(function() end)) end",
-    "local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = "
-    "function() "
-    "while true do pcall(f) end end}) coroutine.yield() end) coroutine.resume(co) "
-    "coroutine.close(co)",
-    "error(setmetatable({}, {__tostring = function() while true do pcall(f) end end}))",
-    "while true do pcall(table.sort, {3, 2, 1}, function() while true do pcall(f) end end) end",
+static const struct {
+    const char *code;
+    int status;
+    bool waits; /* so burst_seconds may not end it */
+} spins[] = {
+    { "while true do load(function() while true do end end) end", MODALUA_E_LIMIT, false },
+    { "local function f() return load(f) end while true do f() end", MODALUA_E_LIMIT, false },
+    { "while true do pcall(load, function() error(error) end) xpcall(error, function() while true "
+      "do end end) end",
+      MODALUA_E_LIMIT, false },
+    { "while true do pcall(f) coroutine.wrap(function() while true do pcall(f) end end)() end",
+      MODALUA_E_LIMIT, false },
+    { "local mt = {} mt.__index = function() while true do pcall(f) end end "
+      "while true do pcall(function() return setmetatable({}, mt).x end) end",
+      MODALUA_E_LIMIT, false },
+    { "while true do pcall(string.gsub, ('x'):rep(100), 'x', function() while true do f() end end) "
+      "end",
+      MODALUA_E_LIMIT, false },
+    { "while true do pcall(require, 'm') end", MODALUA_E_LIMIT, false },
+    { "local t <close> = setmetatable({}, {__close = function() while true do pcall(f) end end}) "
+      "error()",
+      MODALUA_E_LIMIT, false },
+    { "local task = require 'modalua.task' local function again() task.spawn(again) pcall(f) end "
+      "again() while true do pcall(task.sleep, 0) end",
+      MODALUA_E_LIMIT, true },
+    { "local task = require 'modalua.task' while true do pcall(task.map, {1, 2, 3}, function() "
+      "while true do pcall(task.sleep, 0) end end) end",
+      MODALUA_E_LIMIT, true },
+    { "while true do pcall(coroutine.close, coroutine.create(function() end)) end", MODALUA_E_LIMIT,
+      false },
+    { "local co = coroutine.create(function() local c <close> = setmetatable({}, {__close = "
+      "function() while true do pcall(f) end end}) coroutine.yield() end) coroutine.resume(co) "
+      "coroutine.close(co)",
+      MODALUA_E_LIMIT, false },
+    { "error(setmetatable({}, {__tostring = function() while true do pcall(f) end end}))",
+      MODALUA_E_SCRIPT, false },
+    { "while true do pcall(table.sort, {3, 2, 1}, function() while true do pcall(f) end end) end",
+      MODALUA_E_LIMIT, false },
 };
 
 static void at_once(void *user, const char *arguments, modalua_reply *reply)
@@ -193,15 +206,17 @@ static void test_kill(bool by_burst)
         double before = now();
         int status;
         config.memory_limit = (size_t)64 << 20;
-        config.run_seconds = by_burst ? 2 : 0.1;
+        config.run_seconds = by_burst ? 4 : 0.1;
         config.burst_seconds = by_burst ? 0.1 : 0;
         config.search = find_anything;
         rt = make(&config);
         CHECK(modalua_register(rt, "f", at_once, NULL) == MODALUA_OK);
-        status = run(rt, spins[i]);
-        if (status != MODALUA_E_LIMIT && status != MODALUA_E_SCRIPT)
-            fprintf(stderr, "%d: %s\n", status, spins[i]);
-        CHECK(status == MODALUA_E_LIMIT || status == MODALUA_E_SCRIPT);
+        status = run(rt, spins[i].code);
+        if (status != spins[i].status)
+            fprintf(stderr, "%d: %s\n", status, spins[i].code);
+        CHECK(status == spins[i].status);
+        if (status == MODALUA_E_LIMIT && !spins[i].waits)
+            CHECK(strstr(modalua_last_error(rt), by_burst ? "without a wait" : "longer than"));
         CHECK(now() - before < 30);
         pass(rt, "assert(f() == 'return f()')");
         modalua_destroy(rt);

@@ -48,10 +48,14 @@ answers("/queries/" .. ID .. "/answers", "[]")
 answers("/queries/" .. ID .. "/retrieve", '{"ID":"1-1"}')
 answers("/jobs/1-1", '{"State":"Running"}')
 assert(os.execute(([[lua5.4 -e 'local task = require "modalua.task"
-  local pacs = require "modalua".connect("%s"):modality "pacs"
+  local client = require "modalua".connect("%s")
+  local pacs = client:modality "pacs"
   local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "X" } })
   local t = task.spawn(pacs.move, pacs, found)
-  task.spawn(function() task.sleep(0.05) t:cancel() end):join()
+  task.spawn(function()
+    while client:get("/count", { of = "/jobs/1-1" }) == 0 do task.sleep(0.01) end
+    t:cancel()
+  end):join()
   t:join()']]):format(server.url)))
 assert(client:get("/count", { of = "/queries/" .. ID }) == 1, "the query was not removed")
 assert(client:get("/count", { of = "/jobs/1-1/cancel" }) == 1, "the job was not cancelled")
