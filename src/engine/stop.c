@@ -7,26 +7,26 @@
 #include "binding/error.h"
 #include "engine/task.h"
 
-enum { COUNT_MAX = 100 };
+enum { COUNT_MAX = 100 }; /* instructions from one call of the hook to the next, at most */
 
 /* Seconds: a tenth of how late a kill may be. Not less than a step of clock_coarse. */
 #define SLOW 0.01
 
-static const char kill_token;
+static const char kill_token; /* its address, as light userdata, is the kill */
 
 /* ---- the hook ---- */
 
-static void tick(lua_State *L, lua_Debug *ar);
+static void stop_hook(lua_State *L, lua_Debug *ar);
 
 /* The hook is next called after `count` instructions. */
 static void set_count(lua_State *L, int count)
 {
-    lua_sethook(L, tick, LUA_MASKCOUNT, count);
+    lua_sethook(L, stop_hook, LUA_MASKCOUNT, count);
 }
 
 /* An instruction that calls a C function can take a second. When the instructions since the last
- * look at the clock were slow, the hook is called after each one; while they are quick, after twice
- * as many as before. */
+ * call of the hook were slow, the next one calls it again; while they are quick, it is called after
+ * twice as many as before. */
 static void adapt_count(lua_State *L, loop *lp, double now)
 {
     int count = lua_gethookcount(L);
@@ -46,6 +46,7 @@ static void check_burst(loop *lp, double now)
         loop_kill(lp, REASON_LUA_TIME);
 }
 
+/* Pushes the error that a cancel throws into the task that runs. [-0, +1, m] */
 static void push_cancelled(lua_State *L, loop *lp)
 {
     if (lp->current)
@@ -53,7 +54,7 @@ static void push_cancelled(lua_State *L, loop *lp)
     error_new(L, "cancelled", NULL, "cancelled");
 }
 
-static void tick(lua_State *L, lua_Debug *ar)
+static void stop_hook(lua_State *L, lua_Debug *ar)
 {
     loop *lp = stop_loop(L);
     double now = clock_coarse();
@@ -71,7 +72,7 @@ static void tick(lua_State *L, lua_Debug *ar)
     }
 }
 
-/* The first instructions may be slow. */
+/* The count starts with 1, since the first instructions may be slow. */
 void stop_arm(lua_State *L)
 {
     set_count(L, 1);
@@ -80,7 +81,7 @@ void stop_arm(lua_State *L)
 void stop_look(loop *lp)
 {
     lua_State *running = atomic_load_explicit(&lp->running, memory_order_relaxed);
-    if (running && lua_gethook(running) == tick && lua_gethookcount(running) > 1 &&
+    if (running && lua_gethook(running) == stop_hook && lua_gethookcount(running) > 1 &&
         clock_coarse() - lp->looked >= SLOW)
         set_count(running, 1);
 }
@@ -93,8 +94,8 @@ void stop_install(lua_State *L, loop *lp)
         stop_arm(L);
 }
 
-/* Every thread has an extra space of its own, copied from the main one's: the lowest bit tells a
- * task's coroutine from others. */
+/* Each coroutine has an extra space of its own; a new one gets a copy of the main thread's. The
+ * lowest bit of the pointer in it marks the coroutine of a task. */
 loop *stop_loop(lua_State *L)
 {
     return (loop *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
@@ -110,11 +111,12 @@ bool stop_is_task(lua_State *co)
     return *(uintptr_t *)lua_getextraspace(co) & 1;
 }
 
-/* A request to stop has come meanwhile. Setting a hook anew would begin its count anew: coroutines
- * that take turns would never reach it. */
+/* Sets the hook when a request to stop came while no coroutine ran. It is not set again where it is
+ * set: that would restart its count, and coroutines that alternate would never reach the end of it.
+ */
 static void arm_late(loop *lp, lua_State *co)
 {
-    if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != tick)
+    if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != stop_hook)
         stop_arm(co);
 }
 
@@ -160,8 +162,8 @@ void stop_resume_burst(loop *lp, double left)
 
 /* ---- throwing ---- */
 
-/* <close> handlers have a little time; those of an os.exit as much as a cancel has, within the
- * run's own limits. */
+/* The seconds that <close> handlers have after a kill. After os.exit they have as much time as
+ * after a cancel, within the limits of the run. */
 static double grace(const loop *lp, double now)
 {
     if (lp->reason != REASON_EXIT || lp->burst > 0)
@@ -171,7 +173,7 @@ static double grace(const loop *lp, double now)
     return lp->deadline > now + STOP_GRACE ? lp->deadline - now : STOP_GRACE;
 }
 
-/* After the grace the very next instruction throws again. */
+/* The next instruction calls the hook, which throws again when the grace period is over. */
 void stop_throw_kill(lua_State *L, loop *lp)
 {
     double now = clock_now();
@@ -201,7 +203,7 @@ void stop_pass_on(lua_State *L, loop *lp)
 
 /* ---- the base frame ---- */
 
-static int base_k(lua_State *L, int status, lua_KContext context)
+static int stop_base_k(lua_State *L, int status, lua_KContext context)
 {
     (void)context;
     if (status != LUA_OK && status != LUA_YIELD)
@@ -209,12 +211,12 @@ static int base_k(lua_State *L, int status, lua_KContext context)
     return lua_gettop(L) - 1; /* slot 1 is the message handler */
 }
 
-static int base(lua_State *L)
+static int stop_l_base(lua_State *L)
 {
-    return base_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, base_k), 0);
+    return stop_base_k(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 1, 0, stop_base_k), 0);
 }
 
 void stop_push_base(lua_State *co)
 {
-    lua_pushcfunction(co, base);
+    lua_pushcfunction(co, stop_l_base);
 }
