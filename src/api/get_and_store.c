@@ -47,11 +47,9 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     transfer_options o = { 0 };
     transfer *t;
     lua_getiuservalue(L, SELF, REMOTE_CLIENT);
-    t = transfer_new(L, r->lp, sizeof *t, CLIENT, p->name, p->first);
-    remote_set(L, CALL, SELF);
+    t = transfer_new(L, r->lp, sizeof *t, CLIENT, SELF, p->name, p->first);
     lua_pushfstring(L, "%s/%s", r->path, p->route->name);
     call_set_route(L, CALL);
-    call_keep(L, CALL, "client", CLIENT);
     transfer_read_options(L, OPTIONS, CALL, p->route, p->options, &o);
     return t;
 }
@@ -120,8 +118,7 @@ int get_and_store_move_one(lua_State *L)
         t->call.needs.since = ORTHANC_MOVE_JOBS;
         t->call.needs.what = "C-MOVE without waiting for it";
     }
-    move_target_read(L, OPTIONS, BODY, p.name);
-    move_target_keep(L, CALL, OPTIONS);
+    move_target_read(L, OPTIONS, BODY, p.name, CALL);
     return run_at_level(L, t, level);
 }
 
@@ -132,7 +129,7 @@ int get_and_store_move_options(lua_State *L)
     transfer_options o = { 0 };
     lua_settop(L, 1);
     route_options_check(L, 1, "move_resources", &orthanc_move, get_and_store_move_rows, &o);
-    move_target_read(L, 1, 2, "move_resources");
+    move_target_read(L, 1, 2, "move_resources", 0);
     if (o.max == 0)
         return 0;
     lua_pushinteger(L, o.max);

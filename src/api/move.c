@@ -67,44 +67,33 @@ static void choose_method(lua_State *L, transfer *t, int body, bool has_target)
     lua_setfield(L, body, "RetrieveMethod");
 }
 
-/* Sets data.query, data.answer and the route of the call on the top. */
-static void keep_query(lua_State *L, const move *m, int call_index)
-{
-    lua_pushstring(L, m->query);
-    call_keep(L, call_index, "query", -1);
-    if (m->answer < 0) {
-        lua_pushfstring(L, "/queries/%s/retrieve", m->query);
-    } else {
-        lua_pushinteger(L, m->answer);
-        call_keep(L, call_index, "answer", -1);
-        lua_pushfstring(L, "/queries/%s/answers/%I/retrieve", m->query, (LUAI_UACINT)m->answer);
-    }
-    call_set_route(L, call_index);
-    lua_settop(L, call_index);
-}
-
-/* Moves the query's answer at that place (from 0), or all answers (-1). The modality is at index 1
- * when has_modality. */
-static int move_run(lua_State *L, loop *lp, const char *id, int options, int client_index,
-                    bool has_modality, lua_Integer answer)
+/* Moves the query's answer at that place (from 0), or all answers (-1), with the options at index. The
+ * query's modality is at index `modality`; 0 = not known yet. */
+static int move_run(lua_State *L, loop *lp, const char *id, const query_facts *facts, int options,
+                    int client_index, int modality, lua_Integer answer)
 {
     transfer_options o = { 0 };
-    query_facts facts = find_result_facts(L, client_index, id);
-    move *m = (move *)transfer_new(L, lp, sizeof *m, client_index, "move", move_begin);
+    move *m = (move *)transfer_new(L, lp, sizeof *m, client_index, modality, "move", move_begin);
     int call_index = lua_gettop(L), body = call_index + 1;
 
     strcpy(m->query, id);
     m->answer = answer;
-    m->facts = facts;
-    if (has_modality)
-        remote_set(L, call_index, 1);
-    call_keep(L, call_index, "client", client_index);
-    keep_query(L, m, call_index);
+    m->facts = *facts;
+    lua_pushstring(L, id);
+    call_keep(L, call_index, "query", -1);
+    if (answer < 0) {
+        lua_pushfstring(L, "/queries/%s/retrieve", id);
+    } else {
+        lua_pushinteger(L, answer);
+        call_keep(L, call_index, "answer", -1);
+        lua_pushfstring(L, "/queries/%s/answers/%I/retrieve", id, (LUAI_UACINT)answer);
+    }
+    call_set_route(L, call_index);
+    lua_settop(L, call_index);
     transfer_read_options(L, options, call_index, &orthanc_retrieve, move_rows, &o);
     m->max = o.max;
     m->all = o.all;
-    choose_method(L, &m->transfer, body, move_target_read(L, options, body, "move"));
-    move_target_keep(L, call_index, options);
+    choose_method(L, &m->transfer, body, move_target_read(L, options, body, "move", call_index));
     lua_settop(L, call_index);
     return op_run(L, &m->transfer.call.op);
 }
@@ -112,19 +101,24 @@ static int move_run(lua_State *L, loop *lp, const char *id, int options, int cli
 /* POST /queries/{id}/retrieve: DICOM PS3.4 C.4.2 (C-MOVE). self query options */
 int move_move(lua_State *L)
 {
-    const remote *r = remote_check(L, 1, &remote_modality);
+    enum { SELF = 1, QUERY, OPTIONS, CLIENT };
+    const remote *r = remote_check(L, SELF, &remote_modality);
     char id[ORTHANC_ID_SIZE];
-    lua_settop(L, 3);
-    find_result_identify(L, 2, "move", id);
-    lua_getiuservalue(L, 1, REMOTE_CLIENT);
-    return move_run(L, r->lp, id, 3, 4, true, -1);
+    query_facts facts;
+    lua_settop(L, OPTIONS);
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
+    find_result_identify(L, QUERY, "move", id);
+    facts = find_result_facts(L, CLIENT, id);
+    return move_run(L, r->lp, id, &facts, OPTIONS, CLIENT, SELF, -1);
 }
 
 int move_query(lua_State *L, loop *lp, const char *id)
 {
-    lua_Integer answer = luaL_optinteger(L, 3, 0);
-    luaL_argcheck(L, lua_isnil(L, 3) || answer >= 1, 3, "answers are numbered from 1");
-    return move_run(L, lp, id, 2, 4, false, answer - 1);
+    enum { SELF = 1, OPTIONS, NUMBER, CLIENT };
+    query_facts facts = find_result_facts(L, CLIENT, id);
+    lua_Integer answer = luaL_optinteger(L, NUMBER, 0);
+    luaL_argcheck(L, lua_isnil(L, NUMBER) || answer >= 1, NUMBER, "answers are numbered from 1");
+    return move_run(L, lp, id, &facts, OPTIONS, CLIENT, 0, answer - 1);
 }
 
 /* ---- the query's modality ---- */
@@ -160,8 +154,8 @@ static int move_use_modality(lua_State *L, call *c, const char *name)
                          c->remote->name);
     if (!c->remote) {
         call_push_client(L, c);
-        remote_push(L, c->op.lp, &remote_modality, -1, name, REMOTE_MAX_MOVES);
-        remote_set(L, c->op.index, -1);
+        c->remote = remote_push(L, c->op.lp, &remote_modality, -1, name, REMOTE_MAX_MOVES);
+        call_keep(L, c->op.index, remote_modality.word, -1);
         lua_settop(L, c->op.index);
     }
     if (m->facts.known)

@@ -10,7 +10,7 @@
 
 /* ---- the option ---- */
 
-bool move_target_read(lua_State *L, int options, int body, const char *function)
+bool move_target_read(lua_State *L, int options, int body, const char *function, int call_index)
 {
     int top = lua_gettop(L);
     bool has_aet = lua_getfield(L, body, "TargetAet") != LUA_TNIL, has_to = false;
@@ -26,22 +26,14 @@ bool move_target_read(lua_State *L, int options, int body, const char *function)
                         "TargetAet)",
                         function);
         }
+        if (call_index)
+            call_keep(L, call_index, "to", -1);
     }
     if (has_aet && has_to)
         error_usage(L, "%s: 'to' and 'TargetAet' both name a target; give one of the two",
                     function);
     lua_settop(L, top);
     return has_aet || has_to;
-}
-
-void move_target_keep(lua_State *L, int call_index, int options)
-{
-    if (!lua_istable(L, options))
-        return;
-    lua_pushliteral(L, "to");
-    lua_rawget(L, options);
-    call_keep(L, call_index, "to", -1);
-    lua_pop(L, 1);
 }
 
 /* ---- the steps, in order ---- */

@@ -14,13 +14,11 @@
     "name of the modality that receives, or a modality object; modalua finds its AE title" }
 /* clang-format on */
 
-/* Checks the option `to` of the table at index `options`, and TargetAet of the body at index.
- * Returns whether one of them is given. Throws when both are, or when `to` is neither a name nor a
+/* Reads the option `to` of the table at index `options`, and TargetAet of the body at index. Returns
+ * whether one of them is given. `to` becomes data.to of the call at index `call` (0 = it is only
+ * checked), for move_target_find. Throws when both are given, or when `to` is neither a name nor a
  * modality. [-0, +0, v] */
-bool move_target_read(lua_State *L, int options, int body, const char *function);
-
-/* Keeps the option `to` for move_target_find, in the call at index `call`. [-0, +0, m] */
-void move_target_keep(lua_State *L, int call, int options);
+bool move_target_read(lua_State *L, int options, int body, const char *function, int call);
 
 /* For steps: puts the AE title of data.to into data.body, then goes on with transfer_begin. Warns
  * when TargetAet is the name of a modality that has another AE title; data.hint then says so. */

@@ -101,13 +101,6 @@ int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int c
 
 /* ---- calls on a remote ---- */
 
-void remote_set(lua_State *L, int call_index, int index)
-{
-    call *c = lua_touserdata(L, call_index);
-    c->remote = lua_touserdata(L, index);
-    call_keep(L, call_index, c->remote->kind->word, index);
-}
-
 call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
                       call_step first)
 {

@@ -58,9 +58,6 @@ int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int c
 call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
                       call_step first);
 
-/* Sets the remote of the call at index `call`: the remote at `index`. [-0, +0, m] */
-void remote_set(lua_State *L, int call, int index);
-
 /* Registers the kind in the state; its table of methods is on the top. [-0, +0, m] */
 void remote_open(lua_State *L, loop *lp, const remote_kind *kind);
 

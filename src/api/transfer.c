@@ -24,10 +24,16 @@ static int transfer_on_job_gone(lua_State *L, call *c);
 static void transfer_stopped(lua_State *L, op *o, bool detached);
 static void remember_unverified(lua_State *L, transfer *t);
 
-transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
-                       call_step first)
+transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, int remote_index,
+                       const char *name, call_step first)
 {
     transfer *t = (transfer *)call_new(L, lp, size, client_index, name, first);
+    int call_index = lua_gettop(L);
+    call_keep(L, call_index, "client", client_index);
+    if (remote_index) {
+        t->call.remote = lua_touserdata(L, remote_index);
+        call_keep(L, call_index, t->call.remote->kind->word, remote_index);
+    }
     t->call.poll = &t->poll;
     t->poll.on_success = transfer_on_success;
     t->poll.on_gone = transfer_on_job_gone;

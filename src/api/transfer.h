@@ -33,10 +33,11 @@ typedef struct transfer {
     "true: compares what has arrived, also when the server reports success" }
 /* clang-format on */
 
-/* Pushes a transfer of `size` bytes that begins with a struct transfer, for the client at index
- * `client`. Before transfer_begin its data need `path` and `body`. [-0, +1, m] */
-transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client, const char *name,
-                       call_step first);
+/* Pushes a transfer of `size` bytes that begins with a struct transfer, for the client at index `client`
+ * and the remote at index `remote` (0 = not known yet). Before transfer_begin its data need `path` and
+ * `body`. [-0, +1, m] */
+transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client, int remote,
+                       const char *name, call_step first);
 
 /* modalua's own options of transfers. */
 typedef struct transfer_options {

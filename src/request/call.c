@@ -25,18 +25,12 @@ enum { POLL_SHARE = 8 }; /* a poll comes late by at most 1/8 of the time waited 
 
 /* ---- running ---- */
 
-static void report(lua_State *L, call *c)
+void call_report(lua_State *L, call *c, const char *state)
 {
-    if (!progress_is_due(&c->progress))
+    if (!progress_is_due(&c->progress, state))
         return;
     call_push(L, c, "progress");
     progress_tell(L, &c->op, &c->progress);
-}
-
-void call_report(lua_State *L, call *c, const char *state)
-{
-    c->progress.state = progress_state(state);
-    report(L, c);
 }
 
 /* The last report. The results of the operation are on the top. */
@@ -52,7 +46,7 @@ static void report_end(lua_State *L, call *c, int results)
 static bool is_only_report(lua_State *L, call *c)
 {
     if (c->op.progress_interval > 0 && op_request_is_running(&c->op))
-        report(L, c);
+        call_report(L, c, NULL);
     return c->op.progress_interval > 0 && op_request_is_running(&c->op);
 }
 

@@ -115,7 +115,7 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
 /* The same with the body, source or sink that c->request has. Pops the path on the top. */
 int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
-/* Reports the progress, with a job's state, when a report is due. [-0, +0, v] */
+/* Reports the progress, with the state of a job (or NULL), when a report is due. [-0, +0, v] */
 void call_report(lua_State *L, call *c, const char *state);
 
 /* Delay before the next poll: 1/8 of the time since `begun`, clamped to [least, most] and to the time

@@ -34,12 +34,8 @@ bool progress_take(lua_State *L, int options, const char *function, progress *p)
     return true;
 }
 
-bool progress_is_due(const progress *p)
-{
-    return p->on && clock_now() >= p->next;
-}
-
-const char *progress_state(const char *state)
+/* The state as a static string. */
+static const char *static_state(const char *state)
 {
     static const char *const states[] = { "Pending", "Running", "Paused", "Retry",
                                           "Success", "Failure", NULL };
@@ -47,6 +43,13 @@ const char *progress_state(const char *state)
         if (strcmp(states[i], state) == 0)
             return states[i];
     return "Running";
+}
+
+bool progress_is_due(progress *p, const char *state)
+{
+    if (state)
+        p->state = static_state(state);
+    return p->on && clock_now() >= p->next;
 }
 
 static void set_number(lua_State *L, const char *field, double value)

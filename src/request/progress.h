@@ -22,8 +22,9 @@ typedef struct progress {
  * nothing is pushed. Throws, naming `function`, on another value. [-0, +(0|1), v] */
 bool progress_take(lua_State *L, int options, const char *function, progress *p);
 
-/* Whether a report is due. There are at most ten a second. */
-bool progress_is_due(const progress *p);
+/* Whether a report is due; there are at most ten a second. `state` is that of a job, which the report
+ * will show ("Running" for an unknown one); NULL = the state is not known. */
+bool progress_is_due(progress *p, const char *state);
 
 /* Pops the function on the top and calls it with the present state of the op. An error that it throws
  * ends the op. [-1, +0, v] */
@@ -34,9 +35,6 @@ void progress_tell_end(lua_State *L, op *o, progress *p, bool good);
 
 /* Removes the bar of an op that ends without a last report. */
 void progress_abandon(const loop *lp, progress *p);
-
-/* The state of a job as a static string; "Running" for an unknown one. */
-const char *progress_state(const char *state);
 
 /* show(text), for the Lua half. Draws a line in place of the last one; "" removes it. The host says
  * how; in a lua_State that modalua does not own the line goes to the terminal of stderr. */
