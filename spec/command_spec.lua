@@ -120,7 +120,8 @@ describe("The command", function()
   end)
 
   describe("Ctrl-C", function()
-    -- Starts the command and interrupts it `times` times, each time after it has printed one more line.
+    -- Starts the command and interrupts it `times` times, each time after it has printed one more line. The next instruction can throw the
+    -- error, so a script that is to catch the error prints its line inside the pcall.
     local function interrupt(code, times)
       return command.shell(([[
         f=$(mktemp -u); mkfifo "$f"
@@ -131,6 +132,7 @@ describe("The command", function()
         wait $p; s=$?
         rm "$f"; exit $s]]):format(command.quote(code), string.rep("x ", times)))
     end
+    local caught = "pcall(function() print 'ready' require'modalua.task'.sleep(60) end) "
     local close = "local t <close> = setmetatable({}, {__close = function() print 'closed' end}) "
 
     it("throws an error into a task that waits", function()
@@ -146,7 +148,8 @@ describe("The command", function()
     end)
 
     it("throws an error into an xpcall with a handler that never ends", function()
-      gives("ready\non\n", 130, interrupt("print 'ready' local function spin() while true do end end xpcall(spin, spin) print 'on'", 1))
+      gives("ready\non\n", 130, interrupt("local function spin() while true do end end " ..
+        "xpcall(function() print 'ready' spin() end, spin) print 'on'", 1))
     end)
 
     it("does not affect the handlers of other errors", function()
@@ -167,16 +170,16 @@ describe("The command", function()
     end)
 
     it("kills the script the second time, whatever the script catches", function()
-      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(function() while true do end end) print 'again' " ..
+      gives("ready\nagain\n", 130, interrupt("pcall(function() print 'ready' while true do end end) print 'again' " ..
         "while true do pcall(function() while true do end end) end", 2))
-      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
+      gives("ready\nagain\n", 130, interrupt(caught .. "print 'again' " ..
         "coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()", 2))
-      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
+      gives("ready\nagain\n", 130, interrupt(caught .. "print 'again' " ..
         "local function spin() while true do end end while true do xpcall(spin, spin) end", 2))
     end)
 
     it("ends the process one second later if a C function cannot be interrupted", function()
-      gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
+      gives("ready\nagain\n", 130, interrupt(caught .. "print 'again' " ..
         "print((('a'):rep(40):find(('a?'):rep(40) .. ('a'):rep(40))))", 2))
     end)
   end)
