@@ -85,7 +85,8 @@ struct loop {
     double burst;               /* seconds that Lua may run between two waits; 0 = no limit */
     _Atomic double burst_end;   /* when these are over; 0 = Lua does not run, or has no limit */
     bool interruptible;         /* the count hook is always set */
-    double looked;              /* when the hook last read clock_coarse */
+    double looked;              /* when the count hook last read clock_coarse (engine/stop.c) */
+    unsigned quick;             /* calls of the hook in a row that found no slow instruction */
     const void *thrown_by_hook; /* the error that the hook threw last, until it is caught. Hooks are
                                      off meanwhile: no message handler of a script may run */
     _Atomic(lua_State *) running; /* the coroutine that runs Lua; NULL = none */

@@ -7,10 +7,12 @@
 #include "binding/error.h"
 #include "engine/task.h"
 
-enum { COUNT_MAX = 100 }; /* instructions from one call of the hook to the next, at most */
+/* Instructions from one call of the hook to the next, while they are quick; and how many calls in a row
+ * must find them quick before the hook is called that rarely. */
+enum { COUNT_QUICK = 100, QUICK_CALLS = 32 };
 
-/* Seconds: a tenth of how late a kill may be. Not less than a step of clock_coarse. */
-#define SLOW 0.01
+/* Seconds: a quarter of how late a kill may be. More than two steps of clock_coarse. */
+#define SLOW 0.025
 
 static const char kill_token; /* its address, as light userdata, is the kill */
 
@@ -25,17 +27,18 @@ static void set_count(lua_State *L, int count)
 }
 
 /* An instruction that calls a C function can take a second. When the instructions since the last
- * call of the hook were slow, the next one calls it again; while they are quick, it is called after
- * twice as many as before. */
+ * call of the hook were slow, each instruction calls it from now on, until enough of them were quick.
+ * The count changes seldom: lua_sethook visits every frame of the stack. */
 static void adapt_count(lua_State *L, loop *lp, double now)
 {
     int count = lua_gethookcount(L);
     bool slow = now - lp->looked >= SLOW;
     lp->looked = now;
+    lp->quick = slow ? 0 : lp->quick + 1;
     if (slow && count > 1)
         set_count(L, 1);
-    else if (!slow && count < COUNT_MAX)
-        set_count(L, count < COUNT_MAX / 2 ? count * 2 : COUNT_MAX);
+    else if (count == 1 && lp->quick >= QUICK_CALLS)
+        set_count(L, COUNT_QUICK);
 }
 
 /* Kills Lua that has gone on too long without a wait. */
@@ -82,8 +85,10 @@ void stop_look(loop *lp)
 {
     lua_State *running = atomic_load_explicit(&lp->running, memory_order_relaxed);
     if (running && lua_gethook(running) == stop_hook && lua_gethookcount(running) > 1 &&
-        clock_coarse() - lp->looked >= SLOW)
+        clock_coarse() - lp->looked >= SLOW) {
+        lp->quick = 0;
         set_count(running, 1);
+    }
 }
 
 void stop_install(lua_State *L, loop *lp)
