@@ -27,7 +27,7 @@ typedef int (*call_step)(lua_State *L, call *c);
 /* What an operation needs of the server's version: checked before its first step (request/version.h).
  * All zero: nothing. */
 typedef struct call_needs {
-    bool version;           /* a step reads it, whatever it is */
+    bool version;           /* a step uses it, but any will do */
     int since;              /* it must be this one or a later one; 0 = any */
     const char *what;       /* what needs that version, for the error */
     const orthanc_key *key; /* the newest key that is sent; NULL = all versions know the keys */
