@@ -122,7 +122,7 @@ for _, version in ipairs(versions) do
       else
         local err = fails({ kind = "orthanc", code = "unsupported", path = "/modalities/odd" },
           odd:configure { RetrieveMethod = "C-MOVE", Timeout = 9 })
-        contains(err.message, "'RetrieveMethod' of configure came with 1.12.6")
+        contains(err.message, "'RetrieveMethod' of configure needs Orthanc 1.12.6")
         assert.are.same(before, stored())
       end
     end)

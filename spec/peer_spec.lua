@@ -223,7 +223,7 @@ for _, version in ipairs(versions) do
           assert.are.same({ a = 1 }, assert(client:job(job):status()).UserData)
         else
           local err = fails({ kind = "orthanc", code = "unsupported" }, peer:store(study, { UserData = 1 }))
-          contains(err.message, "'UserData' of store came with 1.12.9")
+          contains(err.message, "'UserData' of store needs Orthanc 1.12.9")
           assert.are.equal(0, arrived())
         end
       end)

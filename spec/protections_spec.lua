@@ -67,7 +67,7 @@ for _, version in ipairs(versions) do
     local function unsupported(since, part, result, err)
       fails({ kind = "orthanc", code = "unsupported" }, result, err)
       contains(err.message, part)
-      contains(err.message, ("came with %d.%d.%d"):format(since // 10000, since // 100 % 100, since % 100))
+      contains(err.message, ("needs Orthanc %d.%d.%d or later"):format(since // 10000, since // 100 % 100, since % 100))
     end
 
     describe("of everything", function()
@@ -240,7 +240,7 @@ for _, version in ipairs(versions) do
           unsupported(11209, "'UserData' of move", ok:move(found, { to = "archive", UserData = "x" }))
           unsupported(11209, "'UserData' of move_resources", ok:move_resources("Study", study, { to = "archive", UserData = "x" }))
           unsupported(11209, "'UserData' of store", ok:store(NOBODY, { UserData = "x" }))
-          unsupported(release < 11206 and 11206 or 11209, "came with", ok:get("Study", study, { UserData = "x" }))
+          unsupported(release < 11206 and 11206 or 11209, "needs Orthanc", ok:get("Study", study, { UserData = "x" }))
         end
         if release < 11103 then
           for key, value in pairs { Host = "127.0.0.1", Port = 104, CalledAet = "OK3" } do

@@ -29,18 +29,18 @@ const option get_and_store_move_rows[] = { MOVE_TARGET_ROW,
  *
  * Each function reads its arguments into a call, whose first step is transfer_begin (transfer.c). */
 
-/* The stack of each: its arguments, then the call and its body; `LIST` is the call's resources. */
+/* The stack of each function: its arguments, then the client, the call, the body and the resources. */
 enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, CALL, BODY, LIST };
 
 typedef struct plan {
     const char *name;
     const remote_kind *kind;
     const orthanc_route *route;
-    const option *options; /* our own */
+    const option *options; /* modalua's own */
     call_step first;
 } plan;
 
-/* Pushes client, call and body by the options. */
+/* Pushes the client, the call and the body, as the options say. */
 static transfer *push_transfer(lua_State *L, const plan *p)
 {
     const remote *r = remote_check(L, SELF, p->kind);

@@ -1,9 +1,9 @@
 #include "api/identifiers.h"
 
-#include <ctype.h>
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "binding/error.h"
 #include "json/mark.h"
 #include "orthanc/routes.h"
@@ -39,10 +39,9 @@ static bool is_identifier(const char *value, size_t size)
 {
     bool any = false;
     for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if (iscntrl(c) || c > 127 || strchr("*?\\", c))
+        if (ascii_is_control(value[i]) || (unsigned char)value[i] > 127 || strchr("*?\\", value[i]))
             return false;
-        any = any || c != ' ';
+        any = any || value[i] != ' ';
     }
     return any;
 }

@@ -24,7 +24,7 @@ remote *remote_check(lua_State *L, int index, const remote_kind *kind)
     return check_open(L, index, luaL_checkudata(L, index, kind->type));
 }
 
-/* Open or closed. */
+/* The remote at index, which may be closed; throws on anything else. */
 static remote *check_remote(lua_State *L, int index)
 {
     bool is_remote = false;

@@ -30,7 +30,7 @@ struct remote {
     const remote_kind *kind;
     loop *lp;
     slots *slots;       /* limits the transfers with it; NULL = the remote is closed */
-    unsigned max_moves; /* transfers at once, as this handle limits them */
+    unsigned max_moves; /* transfers at once, for transfers by this userdata */
     char name[ORTHANC_ID_SIZE];
     char path[ORTHANC_ID_SIZE + 16]; /* its route: "/modalities/pacs" */
 };
@@ -52,9 +52,9 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client,
  * perhaps {max_moves = n}. Returns 1. [-0, +1, v] */
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client, int name);
 
-/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1: c->remote,
- * and data.modality or data.peer. Errors name the route (c->route), `route` below the remote's
- * own. [-0, +1, v] */
+/* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1, which becomes
+ * c->remote and data.modality or data.peer. c->route is the remote's path and `route` ("/query").
+ * [-0, +1, v] */
 call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
                       call_step first);
 

@@ -21,7 +21,7 @@ static int transfer_on_submitted(lua_State *L, call *c);
 static int transfer_on_success(lua_State *L, call *c);
 static int transfer_on_job_gone(lua_State *L, call *c);
 
-static void transfer_stopped(lua_State *L, op *o, bool detached);
+static void transfer_on_stop(lua_State *L, op *o, bool detached);
 static void remember_unverified(lua_State *L, transfer *t);
 
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, int remote_index,
@@ -117,25 +117,25 @@ static int transfer_submit(lua_State *L, call *c)
         call_post(L, c, transfer_on_submitted, CALL_REMOTE, "%s", lua_tostring(L, c->op.index + 1));
     c->deadline = deadline;
     if (result == OP_WAIT) {
-        c->op.on_stop = transfer_stopped;
+        c->op.on_stop = transfer_on_stop;
         c->op.keeps_request = !blocking;
     }
     return result;
 }
 
-/* Whether the error on the top says that the server has forgotten a job: a blocking request is a job
- * too, which can be forgotten before its answer is written. Only the text of this 404 shows that. */
-static bool says_job_forgotten(lua_State *L)
+/* Whether the error on the top says that the server has removed the job of a blocking request before it
+ * could answer. Only the text of this 404 shows that. */
+static bool says_job_removed(lua_State *L)
 {
-    bool forgotten;
+    bool removed;
     lua_getfield(L, -1, "details");
-    forgotten = lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "status of the job");
+    removed = lua_isstring(L, -1) && strstr(lua_tostring(L, -1), "status of the job");
     lua_pop(L, 1);
-    return forgotten;
+    return removed;
 }
 
-/* Sets the code of the error on the top when its text says that the peer is unknown; the status is
- * the same when a resource is unknown. */
+/* Sets the code of the error on the top when its text says that the peer is unknown. The status does not
+ * show it: it is the same when a resource is unknown. */
 static void set_unknown_peer(lua_State *L)
 {
     lua_getfield(L, -1, "details");
@@ -151,7 +151,7 @@ static int transfer_on_submitted(lua_State *L, call *c)
     transfer *t = (transfer *)c;
     c->op.keeps_request = false;
     if (call_answer(L, c) != 1) {
-        if (says_job_forgotten(L))
+        if (says_job_removed(L))
             return transfer_on_job_gone(L, c);
         set_unknown_peer(L);
         job_poll_add_hint(L, c);
@@ -232,14 +232,14 @@ int transfer_verify(lua_State *L, const call *c, int result, const char *reason)
  *
  * CLIENT_UNVERIFIED: from the identifier of a job to the transfer's data. */
 
-enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; one more, and all are forgotten */
+enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; with one more, the others are dropped */
 
-/* Stores the data of the transfer whose handle is on the top. */
+/* Stores the data of a transfer for job:wait(). The job's handle is on the top. */
 static void remember_unverified(lua_State *L, transfer *t)
 {
     const call *c = &t->call;
     int data = lua_gettop(L) + 1, asker = data + 1, jobs = data + 2;
-    lua_Integer count;
+    lua_Integer count = 0;
     if (!orthanc_answer_id(c->op.transfer.body, t->poll.job))
         return;
     call_push_data(L, c);
@@ -249,15 +249,19 @@ static void remember_unverified(lua_State *L, transfer *t)
     lua_setfield(L, data, "reason");
     call_push_client(L, c);
     lua_getiuservalue(L, asker, CLIENT_UNVERIFIED);
-    count = lua_istable(L, jobs) ? (lua_getfield(L, jobs, "count"), lua_tointeger(L, -1)) : 0;
-    if (count % UNVERIFIED_MAX == 0) {
+    if (lua_istable(L, jobs)) {
+        lua_getfield(L, jobs, "count"); /* no job has this name */
+        count = lua_tointeger(L, -1);
+    }
+    if (count == 0 || count == UNVERIFIED_MAX) {
         lua_newtable(L);
         lua_replace(L, jobs);
         lua_pushvalue(L, jobs);
         lua_setiuservalue(L, asker, CLIENT_UNVERIFIED);
+        count = 0;
     }
-    lua_pushinteger(L, count % UNVERIFIED_MAX + 1);
-    lua_setfield(L, jobs, "count"); /* no job has this name */
+    lua_pushinteger(L, count + 1);
+    lua_setfield(L, jobs, "count");
     lua_pushvalue(L, data);
     lua_setfield(L, jobs, t->poll.job);
     lua_settop(L, data - 1);
@@ -279,7 +283,7 @@ bool transfer_take_unverified(lua_State *L, const call *c, const char *job)
     return true;
 }
 
-/* ---- cancelling: the job is cancelled on the server ---- */
+/* ---- a cancelled transfer: its job is cancelled on the server ---- */
 
 static http_request cancel_request(transfer *t)
 {
@@ -294,7 +298,7 @@ static http_request cancel_request(transfer *t)
     return r;
 }
 
-/* The submission of a cancelled transfer was answered: its job can be cancelled now. */
+/* The answer to the submission of a cancelled transfer names the job, which can be cancelled now. */
 static bool cancel_named_job(op *o)
 {
     transfer *t = (transfer *)o;
@@ -305,7 +309,7 @@ static bool cancel_named_job(op *o)
     return op_send(o, t->call.client->server, &r);
 }
 
-static void transfer_stopped(lua_State *L, op *o, bool detached)
+static void transfer_on_stop(lua_State *L, op *o, bool detached)
 {
     transfer *t = (transfer *)o;
     http_request r;

@@ -191,7 +191,7 @@ const orthanc_route orthanc_query = { "query", 0, NULL, query_keys };
 const orthanc_route orthanc_retrieve = { "retrieve", 0, NULL, retrieve_keys };
 const orthanc_route orthanc_move = { "move", 0, NULL, move_keys };
 const orthanc_route orthanc_get = { "get", ORTHANC_C_GET,
-                                    "C-GET (find and move, by C-MOVE, do the same)", get_keys };
+                                    "C-GET (find and move do the same with C-MOVE)", get_keys };
 const orthanc_route orthanc_store = { "store", 0, NULL, store_keys };
 const orthanc_route orthanc_tools_find = { "find", 0, NULL, tools_find_keys };
 const orthanc_route orthanc_modality_settings = { "configure", 0, NULL, modality_settings_keys };

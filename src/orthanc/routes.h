@@ -48,7 +48,7 @@ typedef struct orthanc_key {
 typedef struct orthanc_route {
     const char *name;
     int since;               /* the first version that has it; 0 = all that modalua supports */
-    const char *what;        /* for errors: what came with that version; NULL = since is 0 */
+    const char *what;        /* for errors: what needs that version; NULL = since is 0 */
     const orthanc_key *keys; /* ended by a row without a name */
 } orthanc_route;
 

@@ -70,7 +70,7 @@ static bool is_among(const char *const *patterns, const char *path)
 
 /* ---- paths that can be read in two ways ---- */
 
-/* The byte at *at, decoded; moves on behind it. */
+/* Reads a byte of a path, percent-decoded, and moves *at behind it. */
 static char next_byte(const char **at)
 {
     const char *p = *at;

@@ -126,7 +126,7 @@ const orthanc_tag orthanc_tags[] = {
     { "NumberOfStudyRelatedSeries", 0x00201206, AT_STUDY, false },
     { "NumberOfStudyRelatedInstances", 0x00201208, AT_STUDY, false },
     { "NumberOfSeriesRelatedInstances", 0x00201209, AT_SERIES, false },
-    { "QueryRetrieveLevel", 0x00080052, 0, false }, /* Orthanc writes it */
+    { "QueryRetrieveLevel", 0x00080052, 0, false }, /* Orthanc adds it to every query */
     { "SpecificCharacterSet", 0x00080005, FROM_PATIENT, false },
     { NULL, 0, 0, false }
 };

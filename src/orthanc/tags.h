@@ -55,9 +55,9 @@ bool orthanc_tag_kept(uint32_t tag, orthanc_level level);
  * NULL = there is no advice. */
 const char *orthanc_tag_advice(uint32_t tag, orthanc_level level);
 
-/* The same for POST /tools/find, which searches the server's own index: a filter by a tag of a lower
- * level matches nothing there, or fails with an error of the database. NULL = the index has the tag,
- * or Orthanc reads it from the file of an instance. */
+/* What to do instead of a filter of POST /tools/find by a tag that the server's index does not have at
+ * this level: such a filter matches nothing, or the database fails. NULL = the index has the tag, or
+ * Orthanc reads it from the file of an instance. */
 const char *orthanc_tag_not_indexed(uint32_t tag, orthanc_level level);
 
 /* The tags that identify a resource of that level, as C-MOVE needs them. Ended by 0. */

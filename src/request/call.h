@@ -27,11 +27,10 @@ typedef int (*call_step)(lua_State *L, call *c);
 /* What an operation needs of the server's version: checked before its first step (request/version.h).
  * All zero: nothing. */
 typedef struct call_needs {
-    bool version;     /* a step reads it, whatever it is */
-    int since;        /* it must be this one or a later one; 0 = any */
-    const char *what; /* static: what came with that version, for the error */
-    const orthanc_key
-        *key; /* the newest key that the operation sends; NULL = all versions know it */
+    bool version;           /* a step uses it, but any will do */
+    int since;              /* it must be this one or a later one; 0 = any */
+    const char *what;       /* what needs that version, for the error */
+    const orthanc_key *key; /* the newest key that is sent; NULL = all versions know the keys */
 } call_needs;
 
 struct call {
@@ -47,7 +46,7 @@ struct call {
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
     progress progress;
-    /* The request that the operation is about: its errors name it. NULL: they name the last one. */
+    /* Path and method of the request that errors name; route NULL = that of the last request. */
     const char *route, *method;
 };
 
@@ -78,8 +77,8 @@ void call_set_progress(lua_State *L, int options, int call);
 extern const option call_timeout_rows[]; /* wait_timeout, at offset 0 */
 extern const option call_wait_rows[];    /* and progress */
 
-/* Reads the options wait_timeout and progress of the table at index `options` for the call on the
- * top. `rows` begin with the rows of those two. [-0, +0, v] */
+/* Reads the table at index `options` by `rows`, which include wait_timeout (at offset 0) and progress,
+ * and sets both for the call on the top. [-0, +0, v] */
 void call_read_wait(lua_State *L, int options, call *c, const option *rows);
 
 /* The op.on_release of every call. A call with an op.on_release of its own calls it first. */
@@ -129,8 +128,8 @@ double call_poll_delay(double begun, double deadline, double least, double most)
  * response_push does. Is itself a step: the last one of many calls. [-0, +(1|2), v] */
 int call_answer(lua_State *L, call *c);
 
-/* Whether the error on the top, of the last request, is transient: a failed read of a server that
- * answered at `heard` (clock_now), less than the client's timeout ago. [-0, +0, m] */
+/* Whether the error on the top is transient: a read failed, and the server has answered at `heard`
+ * (clock_now), less than the client's timeout ago. [-0, +0, m] */
 bool call_is_transient(lua_State *L, const client *c, double heard);
 
 /* Sets op, method and path of the error on the top. [-0, +0, m] */

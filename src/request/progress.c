@@ -74,7 +74,7 @@ static void take_bytes(const http_transfer *t, progress *p)
 }
 
 /* Pops the function on the top and calls it with a table. */
-static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
+static void report_to_listener(lua_State *L, op *o, progress *p, const char *state, bool over)
 {
     double now = clock_now();
     luaL_checkstack(L, 8, "progress");
@@ -98,7 +98,7 @@ static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
 void progress_tell(lua_State *L, op *o, progress *p)
 {
     take_bytes(&o->transfer, p);
-    tell(L, o, p, p->state ? p->state : "Running", false);
+    report_to_listener(L, o, p, p->state ? p->state : "Running", false);
 }
 
 void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
@@ -107,7 +107,7 @@ void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
     p->on = false;
     if (good && p->total >= 0)
         p->done = p->total;
-    tell(L, o, p, good ? "Success" : "Failure", true);
+    report_to_listener(L, o, p, good ? "Success" : "Failure", true);
 }
 
 static void show(const loop *lp, const char *text, size_t size)

@@ -71,7 +71,7 @@ static void set_request_fields(lua_State *L, const op *o)
     error_set(L, "path", o->transfer.request.path);
 }
 
-/* Sets what the caller can decide by: retryable, retry_after and tries. */
+/* Sets the fields that say whether the request can be repeated: retryable, retry_after and tries. */
 static void set_transfer_fields(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;

@@ -135,7 +135,7 @@ single_request *single_request_new(lua_State *L, loop *lp, int owner, http_serve
                                    double timeout, const char *name, const char *method)
 {
     single_request *x = (single_request *)op_new(L, lp, sizeof *x, UV_COUNT, single_request_advance,
-                                                 name); /* path x */
+                                                 name); /* stack: path x */
     lua_pushvalue(L, owner);
     lua_setiuservalue(L, -2, UV_OWNER);
     lua_pushvalue(L, -2);

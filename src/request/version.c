@@ -43,9 +43,9 @@ static int unsupported(lua_State *L, const call *c, const char *what, int since)
 {
     int has = c->version;
     return call_fail(L, c, "orthanc", "unsupported",
-                     "this server is Orthanc %d.%d.%d, and %s came with %d.%d.%d", has / 10000,
-                     has / 100 % 100, has % 100, what, since / 10000, since / 100 % 100,
-                     since % 100);
+                     "%s needs Orthanc %d.%d.%d or later, and this server is %d.%d.%d", what,
+                     since / 10000, since / 100 % 100, since % 100, has / 10000, has / 100 % 100,
+                     has % 100);
 }
 
 static int version_compare(lua_State *L, call *c)

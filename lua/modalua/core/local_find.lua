@@ -210,7 +210,7 @@ function local_find.find(client, data)
     return steps.failed(operation, "refused", nil, why)
   end
   body.Query = query
-  local known, err = steps.check_version(operation, newest, search.computed and PAGED or nil, "to search by the numbers of what is below")
+  local known, err = steps.check_version(operation, newest, search.computed and PAGED or nil, "a filter by a number of series or instances")
   if not known then
     return nil, err
   end
