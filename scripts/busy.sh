@@ -1,13 +1,13 @@
 #!/bin/sh
-# Runs a command on a machine that is busy: scripts/busy.sh COMMAND [ARGUMENT…]. Four endless loops compete with it for the processors, and
-# end with it. Specs must be green so as well: none may depend on how fast the machine is.
+# Runs a command on a busy machine: scripts/busy.sh COMMAND [ARGUMENT…]. Four endless loops compete with the command for the processors,
+# and end with it. The specs must pass in this way too: none may depend on the speed of the machine.
 set -eu
 loops=""
 for _ in 1 2 3 4; do
     sh -c 'while :; do :; done' &
     loops="$loops $!"
 done
-# shellcheck disable=SC2064,SC2086 # now, and a list of words
+# shellcheck disable=SC2064,SC2086 # $loops is expanded now, and is a list
 trap "kill $loops" EXIT
 trap 'exit 1' HUP INT TERM
 "$@"

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what is missing, builds modalua, and runs a script in its playground: three real Orthanc servers, which echo, find and move.
-# Leaves no process, no service and no file behind but the build.
+# Installs missing packages, builds modalua, and runs a script in its playground, which consists of three real Orthanc servers.
+# The script leaves no process and no service behind, and no file except the build.
 set -eu
 cd "$(dirname "$0")/.."
 

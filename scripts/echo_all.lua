@@ -1,9 +1,9 @@
--- Asks every modality that the Orthanc server knows whether it answers (C-ECHO), all at once, and prints a line for each.
+-- Sends a C-ECHO to every modality that the Orthanc server knows, all at the same time, and prints a line for each.
 --
---   modalua scripts/echo_all.lua [SECONDS]         SECONDS: how long Orthanc waits for one of them (5)
+--   modalua scripts/echo_all.lua [SECONDS]         SECONDS: how long Orthanc waits for a modality (default: 5)
 --
--- The server is that of MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or http://localhost:8042.
--- Exit status 1 when one does not answer, so that cron or a monitoring system notices.
+-- The exit status is 1 when a modality does not answer, so that cron or a monitoring system notices it.
+-- The server is the one in MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or http://localhost:8042.
 local modalua = require "modalua"
 local task = require "modalua.task"
 

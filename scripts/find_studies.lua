@@ -1,9 +1,9 @@
--- Finds studies at a modality (C-FIND) and prints them, a line each, parted by tabs.
+-- Finds studies at a modality (C-FIND) and prints a line for each, with tabs between the cells.
 --
 --   modalua scripts/find_studies.lua MODALITY [Tag=Value]…
 --   modalua scripts/find_studies.lua pacs PatientID='03HD*' StudyDate=20240101-20240331 ModalitiesInStudy=CT
 --
--- Tags are DICOM's names, or gggg,eeee. The server is that of MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or
+-- A tag is a DICOM keyword, or gggg,eeee. The server is the one in MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or
 -- http://localhost:8042.
 local modalua = require "modalua"
 

@@ -1,8 +1,8 @@
--- First steps among DICOM modalities: who answers, what one of them holds, and some of it sent from there to another one.
+-- First steps: checks which DICOM modalities answer, finds studies at one of them, and moves these studies to another one.
 --
 --   modalua playground scripts/first_steps.lua
 --
--- The playground's servers are there for this run only: nothing that this script does is left behind.
+-- The servers of the playground exist only during this run, so the script leaves nothing behind.
 local modalua = require "modalua"
 local playground = require "modalua.playground"
 local task = require "modalua.task"
@@ -11,16 +11,16 @@ local orthanc = modalua.connect()
 local system = assert(orthanc:system())
 print(("Orthanc %s, AET %s"):format(system.Version, system.DicomAet))
 
--- All echoes at once: each task waits for its own.
+-- All echoes run at the same time: each task waits for its own answer.
 for name, settings in pairs(assert(orthanc:modalities { expand = true })) do
   task.spawn(function()
     assert(orthanc:modality(name):echo { Timeout = 5 })
     print(("%s answers (AET %s, %s:%d)"):format(name, settings.AET, settings.Host, settings.Port))
   end)
 end
-task.sleep(0) -- they start when this task waits; it goes on beside them
+task.sleep(0) -- the tasks start when this one waits; then they all run together
 
--- A C-FIND: two requests, however many answers there are. The query is removed from the server at the end of the scope.
+-- A C-FIND takes two requests for any number of answers. At the end of the block, <close> removes the query from the server.
 local pacs = orthanc:modality "pacs"
 local found <close> = assert(pacs:find {
   Level = "Study",
@@ -32,12 +32,12 @@ for _, study in ipairs(found.answers) do
   print("", study.StudyDate, study.ModalitiesInStudy, study.PatientName, study.StudyDescription)
 end
 
--- A C-MOVE of all that was found: pacs itself sends it to the archive, which is then asked what has arrived.
+-- A C-MOVE of all studies that were found: pacs sends them to the archive. Then the archive is asked what has arrived.
 assert(pacs:move(found, { to = "archive" }))
 local arrived = assert(playground.servers().archive:get("/statistics"))
 print(("the archive itself counts %d studies, %d instances"):format(arrived.CountStudies, arrived.CountInstances))
 
--- What would go wrong elsewhere without a word is an error that says what failed, where and why.
+-- Orthanc would ignore this filter without a message. modalua returns an error that says what is wrong, where, and what would be right.
 local none, err = pacs:find { Level = "Study", Query = { Modality = "CT" } }
 assert(none == nil)
 print("as expected: " .. tostring(err))

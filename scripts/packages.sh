@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs those packages of vendor/apt-packages.txt that are missing; with --all, also those for the long tests. Starts no service, and leaves none to be started at boot.
+# Installs the missing packages of vendor/apt-packages.txt; with --all, also those for the long tests. It starts no service, now or at boot.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,20 +14,20 @@ done
 
 as_root=""
 if [ "$(id -u)" -ne 0 ]; then
-    command -v sudo >/dev/null || { echo "These packages are missing, and there is neither root nor sudo to install them:$missing" >&2; exit 1; }
+    command -v sudo >/dev/null || { echo "These packages are missing, and only root or sudo can install them:$missing" >&2; exit 1; }
     as_root=sudo
 fi
-command -v apt-get >/dev/null || { echo "This needs Debian's apt-get to install:$missing" >&2; exit 1; }
+command -v apt-get >/dev/null || { echo "These packages are missing, and there is no apt-get to install them:$missing" >&2; exit 1; }
 
 echo "Installing:$missing"
-# While this policy stands, package scripts start no service.
+# While this file exists, the scripts of packages start no service.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
     printf '#!/bin/sh\nexit 101\n' | $as_root sh -c "cat >$policy && chmod 755 $policy"
     trap '$as_root rm -f "$policy"' EXIT INT TERM
 fi
 $as_root apt-get -q -o Acquire::Retries=3 update >/dev/null || { echo "apt-get update failed" >&2; exit 1; }
-# shellcheck disable=SC2086 # a list of words
+# shellcheck disable=SC2086 # $missing is a list
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $missing >/dev/null ||
     { echo "apt-get could not install:$missing" >&2; exit 1; }
 case " $missing " in

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Installs what is missing, builds, and runs the tests: as shipped, under AddressSanitizer with leak checks and
-# UndefinedBehaviorSanitizer, and, what has threads, under ThreadSanitizer. With --all also an archive of 2 GB, a long fuzz of
-# the JSON scanner, and the figures.
+# Installs missing packages, builds modalua, and runs the tests: the release build, the build with AddressSanitizer, LeakSanitizer and
+# UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. With --all, it also transfers an archive of 2 GB, fuzzes
+# the JSON scanner and the operations for ten minutes each, and measures the figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,7 +15,7 @@ esac
 if [ $all = yes ]; then scripts/packages.sh --all; else scripts/packages.sh; fi
 jobs=$(nproc)
 
-# build PRESET: configures and builds it, quietly unless it fails.
+# build PRESET: configures and builds it, and prints the log only when this fails.
 build() {
     echo "== building: $1"
     log=build/$1.log
@@ -30,6 +30,9 @@ for preset in tsan asan release; do
 done
 
 if [ $all = yes ]; then
+    build apicheck
+    echo "== testing: apicheck"
+    ctest --preset apicheck -j "$jobs" -R '^spec-'
     echo "== an archive of 2 GB, up and down"
     MODALUA_BIG_MB=2048 ctest --preset release -R spec-files --verbose | grep -E "archive of|tests passed|Failed"
     spec/fuzz/run.sh 600

@@ -1,8 +1,8 @@
--- The standard functions that modalua replaces, where they could differ from lua's.
+-- Tests the standard functions that modalua replaces: they must behave as in stock Lua.
 local throws = require "spec.support.expect".throws
 
 describe("coroutines", function()
-  it("see the main program as one", function()
+  it("see the main program as a coroutine", function()
     assert.is_true(select(2, coroutine.running()))
     assert.is_false(coroutine.isyieldable())
     assert.has_error(coroutine.yield, "attempt to yield from outside a coroutine")
@@ -12,7 +12,7 @@ describe("coroutines", function()
     end)()
   end)
 
-  it("pass values both ways", function()
+  it("pass values in both directions", function()
     local co = coroutine.create(function(...)
       local got = table.pack(coroutine.yield(...))
       return got.n, ...
@@ -24,7 +24,7 @@ describe("coroutines", function()
     assert.are.same({ false, "cannot resume dead coroutine" }, { coroutine.resume(co) })
   end)
 
-  it("cannot resume themselves or those that resumed them", function()
+  it("cannot resume themselves, or the coroutines that resumed them", function()
     local co
     co = coroutine.create(function()
       local inner = coroutine.wrap(function() return coroutine.resume(co) end)
@@ -37,7 +37,7 @@ describe("coroutines", function()
     assert.are.equal("cannot resume non-suspended coroutine", own)
   end)
 
-  it("fail as lua's do", function()
+  it("fail with the same messages as in stock Lua", function()
     local co = coroutine.create(function() error({ 1 }) end)
     local ok, err = coroutine.resume(co)
     assert.is_false(ok)
@@ -50,7 +50,7 @@ describe("coroutines", function()
     throws("bad argument #1 to 'resume'", function() coroutine.resume(1) end)
   end)
 
-  it("close their variables: wrap at an error, close on demand", function()
+  it("close their variables: wrap after an error, coroutine.close on request", function()
     local closed = 0
     local function guard()
       return setmetatable({}, { __close = function() closed = closed + 1 end })
@@ -101,7 +101,7 @@ describe("coroutines", function()
 end)
 
 describe("pcall and xpcall", function()
-  it("give what lua's give", function()
+  it("return what they return in stock Lua", function()
     assert.are.same({ true, 1, nil, n = 3 }, table.pack(pcall(function(...) return ... end, 1, nil)))
     assert.are.same({ false, "e", n = 2 }, table.pack(pcall(error, "e", 0)))
     throws("bad argument #1 to 'pcall'", function() pcall() end)
@@ -110,7 +110,7 @@ describe("pcall and xpcall", function()
     throws("bad argument #2 to 'xpcall'", function() xpcall(print, 1) end)
   end)
 
-  it("hand the handler the stack of the error", function()
+  it("run the handler while the stack of the error still exists", function()
     local function fails() error("here") end
     local _, trace = xpcall(fails, debug.traceback)
     assert.matches("^spec/base_spec.lua:%d+: here\nstack traceback:\n\t%[C%]: in function 'error'\n\tspec/base_spec.lua:%d+: in ", trace)
@@ -121,7 +121,7 @@ describe("pcall and xpcall", function()
 end)
 
 describe("debug.traceback", function()
-  it("gives back what is no string", function()
+  it("returns a message that is not a string unchanged", function()
     local t = {}
     assert.are.equal(t, debug.traceback(t))
     assert.matches("^stack traceback:", debug.traceback())

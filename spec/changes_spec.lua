@@ -1,4 +1,4 @@
--- client:changes, with each Orthanc: what has happened on it, and what happens while somebody watches.
+-- Tests client:changes with each Orthanc: past changes, and changes that happen while a script follows them.
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
@@ -8,7 +8,7 @@ local versions = require "spec.support.versions"
 
 local eventually, contains, throws = expect.eventually, expect.contains, expect.throws
 
--- What the iterator gives, to its end.
+-- Returns all changes that the iterator gives.
 local function all(client, options)
   local list = {}
   for change in client:changes(options) do
@@ -17,7 +17,7 @@ local function all(client, options)
   return list
 end
 
--- A task that has begun to follow the changes, and the list of what it has seen.
+-- Starts a task that follows the changes. Returns the task and the list of changes that it has seen.
 local function follow(client, options)
   local seen = {}
   options.follow, options.interval = true, options.interval or 0.05
@@ -51,14 +51,14 @@ for _, version in ipairs(versions) do
       return assert(client:get("/changes", { last = true })).Last
     end
 
-    -- Something happens: a change of type UpdatedMetadata, and on some versions another one.
+    -- Causes a change of type UpdatedMetadata; some versions add another change.
     local function happen(value)
       local study = assert(client:get "/studies")[1]
       assert(client:put("/studies/" .. study .. "/metadata/1024", value))
       return study
     end
 
-    it("come all, in order, however many are asked for at once", function()
+    it("come completely and in order, with any number for each request", function()
       for _, limit in ipairs { 1000, 50, last() } do
         local list = all(client, { limit = limit })
         assert.are.equal(last(), #list)
@@ -70,7 +70,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(last(), #all(client))
     end)
 
-    it("come after a number, and by type", function()
+    it("can be filtered by number and by type", function()
       local n = last()
       assert.are.same({ n - 1, n }, { all(client, { since = n - 2 })[1].Seq, all(client, { since = n - 2.0, limit = 1 })[2].Seq })
       assert.are.same({}, all(client, { since = n }))
@@ -79,7 +79,7 @@ for _, version in ipairs(versions) do
       assert.are.same({}, all(client, { type = "AnonymizedStudy" }))
     end)
 
-    it("are wrongly asked for", function()
+    it("are refused if they are requested wrongly", function()
       for part, options in pairs { ["'since' must"] = { since = -1 }, ["'limit' must"] = { limit = 0 }, ["'follow' must"] = { follow = 1 },
         ["'interval' must"] = { interval = 0 }, ["'patience' must"] = { patience = "x" }, ["'type' must"] = { type = {} },
         ["unknown option 'sinse'"] = { sinse = 1 }, ["'NewStudys'"] = { type = "NewStudys" }, ["'Deleted'"] = { type = { "Deleted" } },
@@ -89,7 +89,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(last(), #all(client, { follow = false }))
     end)
 
-    it("that are beyond the last are of another database", function()
+    it("are an error if the given number is beyond the last one: the database is another one", function()
       local ok, err = pcall(all, client, { since = last() + 1 })
       assert.is_false(ok)
       assert.are.same({ "orthanc", "changes_reset", "changes" }, { err.kind, err.code, err.op })
@@ -111,7 +111,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ nil, "cancelled", nil }, { result, err.kind, seen.ended })
     end)
 
-    it("can be followed from the first on", function()
+    it("can be followed from the first one", function()
       local watcher, seen = follow(client, { since = 0, limit = 20, type = "NewStudy" })
       assert.is_truthy(eventually(function() return #seen == 23 end))
       watcher:cancel()
@@ -122,7 +122,7 @@ for _, version in ipairs(versions) do
       local watcher, seen = follow(client, {})
       local impatient = follow(client, { patience = 0.01 })
       server:stop "KILL"
-      assert.are.equal("network", select(2, impatient:join()).kind) -- so looks fail meanwhile
+      assert.are.equal("network", select(2, impatient:join()).kind) -- so some polls failed while the server was away
       server:start_again()
       happen "third"
       assert.is_truthy(eventually(function() return seen[1] end))
@@ -130,18 +130,18 @@ for _, version in ipairs(versions) do
       watcher:join()
     end)
 
-    it("are not waited for without end when the server is gone", function()
+    it("are no longer waited for when the server stays away", function()
       local watcher = follow(client, { patience = 0.3 })
       server:stop "KILL"
       local result, err = watcher:join()
       assert.are.same({ nil, "network", true }, { result, err.kind, err.retryable })
-      assert.is_false(pcall(client.changes, client, { follow = true })) -- nor at the start
+      assert.is_false(pcall(client.changes, client, { follow = true })) -- the start fails as well
       local ok, why = pcall(all, client)
       assert.are.same({ false, "network" }, { ok, why.kind })
       server:start_again()
     end)
 
-    it("are not waited for when the database is another one now", function()
+    it("are no longer waited for when the server has another database", function()
       local watcher, seen = follow(client, {})
       server:stop "KILL"
       os.execute(("exec rm -rf -- %s/db"):format(server.folder))

@@ -1,5 +1,5 @@
--- One question for each of many values, and the children of answers: against an Orthanc as the PACS, dcmqrscp, which is strict about
--- levels, and a peer that answers whatever it is told to.
+-- Tests find_each and the children of answers, against three kinds of PACS: an Orthanc, a dcmqrscp, which is strict about levels, and a
+-- peer with a given behaviour.
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -29,7 +29,7 @@ end
 for _, version in ipairs(versions) do
   describe("With the Orthanc " .. version.name, function()
     local servers, peer, strict, client, pacs, seen
-    local on = {} -- the peer's behaviours, as modalities
+    local on = {} -- name of a behaviour of the peer -> modality
 
     setup(function()
       local ports = orthanc.free_ports(4)
@@ -66,17 +66,17 @@ for _, version in ipairs(versions) do
       seen = #peer:log()
     end)
 
-    -- In a task of its own, f asks the held modality, which answers nothing until the peer is told to. Gives the task when `n` questions
-    -- have come, and no more do.
+    -- Starts a task in which f queries the held modality. This modality answers only when the peer is told to. Returns the task when
+    -- `n` queries have arrived. Asserts that no further query arrives.
     local function asking(n, f)
       local t = task.spawn(f)
       assert.is_truthy(eventually(function() return peer:count("C-FIND", seen) >= n end))
-      task.sleep(0.1) -- what should not come is given the time to
+      task.sleep(0.1) -- time for a query that must not come
       assert.are.equal(n, peer:count("C-FIND", seen))
       return t
     end
 
-    -- What this test has made the peer log: the lines that begin with `word`.
+    -- Returns the lines that begin with `word` and that the peer has logged in this test.
     local function logged(word)
       return peer:logged(word, seen)
     end
@@ -95,7 +95,7 @@ for _, version in ipairs(versions) do
       end
     end
 
-    -- How many associations were open at once.
+    -- Returns the largest number of associations that were open at the same time.
     local function most_at_once()
       local open, most = 0, 0
       for line in peer:log():sub(seen + 1):gmatch "[^\n]+" do
@@ -106,7 +106,7 @@ for _, version in ipairs(versions) do
     end
 
     describe("find_each", function()
-      it("gives the answers by value, and the values that are not there", function()
+      it("returns the answers for each value, and the values without answers", function()
         local found, missing, warning = pacs:find_each("AccessionNumber", { "A100001", "nobody", "A100102", 17, "A100702" },
           { Query = { PatientID = "", PatientName = "" } })
         assert.are.same({ "nobody", 17 }, missing)
@@ -114,11 +114,11 @@ for _, version in ipairs(versions) do
         assert.are.equal("SMITH^JOHN^A^DR", found["A100102"][1].PatientName)
         assert.are.same({ 1, 1, 2 }, { #found["A100001"], #found["A100102"], #found["A100702"] })
         assert.is_nil(found.nobody)
-        contains(warning, "may lack letters")
+        contains(warning, "may lack characters")
         no_query_left()
       end)
 
-      it("works with a tag's number, with filters beside it, and at another level", function()
+      it("accepts tags by number, further filters, and other levels", function()
         local found, missing = pacs:find_each("0010,0020", { "MOD-0001", "MOD-0003" }, { Query = { StudyDate = "20240201" } })
         assert.are.same({ 1, 1, 0 }, { #found["MOD-0001"], #found["MOD-0003"], #missing })
         found = pacs:find_each("PatientID", { "MOD-0001", "MOD-0003" }, { Level = "series", Query = { Modality = "CT" }, limit = 1 })
@@ -126,7 +126,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, #pacs:find_each("SeriesDescription", { "Lunge*", "SCOUT" })["SCOUT"])
       end)
 
-      it("takes a value with wildcards as one, and asks for what stands there twice once", function()
+      it("takes wildcards literally, and asks only once for a value that occurs twice", function()
         local found, missing = pacs:find_each("AccessionNumber", { "A1007*", "A10000?", "X*", "A1007*", " A1007* " })
         assert.are.same({ 2, 2, { "X*" } }, { #found["A1007*"], #found["A10000?"], missing })
         assert.are.equal(found["A1007*"], found[" A1007* "])
@@ -134,12 +134,12 @@ for _, version in ipairs(versions) do
         assert.are.equal(3, #logged "C-FIND")
       end)
 
-      it("asks for nothing when there is nothing to ask for", function()
+      it("sends nothing for an empty list", function()
         assert.are.same({ {}, {} }, { on.three:find_each("AccessionNumber", {}) })
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("refuses what would match everything, or several, before anything is asked", function()
+      it("refuses values that would match everything, or several things, before it sends anything", function()
         for bad, why in pairs { [""] = "blank", ["   "] = "blank", ["*"] = "wildcards", ["?*"] = "wildcards", ["-"] = "wildcards",
           ["*^*"] = "wildcards", ["a\\b"] = "list", ["a\\"] = "list", ["\\"] = "wildcards", ["1.2\r"] = "control", ["a\0b"] = "control" } do
           local err = fails({ kind = "refused", code = "bad_value", op = "find_each", position = 3 },
@@ -150,7 +150,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("throws when the call is wrong, and sends nothing", function()
+      it("throws an error if it is called wrongly, and sends nothing", function()
         throws("tag must be", on.three.find_each, on.three, 12, {})
         throws("values must be a list", on.three.find_each, on.three, "PatientID", "a")
         throws("value 2", on.three.find_each, on.three, "PatientID", { "a", 1.5 })
@@ -158,12 +158,12 @@ for _, version in ipairs(versions) do
         throws("limit", on.three.find_each, on.three, "PatientID", { "a" }, { limit = 0 })
         throws("wait_timeout", on.three.find_each, on.three, "PatientID", { "a" }, { wait_timeout = "x" })
         throws("Query must be", on.three.find_each, on.three, "PatientID", { "a" }, { Query = "x" })
-        throws("given already", on.three.find_each, on.three, "PatientID", { "a" }, { Query = { PatientID = "" } })
+        throws("the list of values replaces it", on.three.find_each, on.three, "PatientID", { "a" }, { Query = { PatientID = "" } })
         throws("are the same tag", on.three.find_each, on.three, "PatientID", { "a", "b", "c" }, { Query = { ["0010,0020"] = "" } })
         throws("children_spec.lua:" .. debug.getinfo(1, "l").currentline + 1, function()
           return on.three:find_each("PatientID", { "a", "b", "c" }, { Levle = "Study" }), nil
         end)
-        local t = task.spawn(function() -- what was to help is not left behind with the same mistake
+        local t = task.spawn(function() -- the helper tasks must not stay behind when the call fails in the same way
           return pcall(on.three.find_each, on.three, "PatientID", { "a", "b", "c" }, { Level = "Foo" })
         end)
         assert.is_false((t:join()))
@@ -171,7 +171,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("asks two questions at once, or as many as `limit` says", function()
+      it("sends two queries at once, or as many as `limit` says", function()
         for limit, values in pairs { [2] = { "a", "b", "c", "d" }, [4] = { "a", "b", "c", "d", "e" }, [1] = { "a", "b" } } do
           seen = #peer:log()
           local options = limit ~= 2 and { limit = limit } or nil
@@ -185,13 +185,13 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("works where no other task can run", function()
+      it("works where tasks cannot switch", function()
         local found
         ("x"):gsub("x", function() found = pacs:find_each("AccessionNumber", { "A100001", "A100102", "A100417" }) end)
         assert.are.equal(1, #found["A100417"])
       end)
 
-      it("asks for UIDs in lists, and one by one for what those have not found", function()
+      it("asks for UIDs in lists, and one by one for those that were not found", function()
         local uids = values_of(find(pacs, "Study", { PatientID = "MOD-*" }).answers, "StudyInstanceUID")
         table.insert(uids, 3, "1.2.3.4.5")
         for _, modality in ipairs { pacs, on.strict } do
@@ -203,7 +203,7 @@ for _, version in ipairs(versions) do
         end
         local list = {}
         for i = 1, 60 do
-          list[i] = "1.2.3." .. i - 1 -- the peer has the first three, whatever it is asked for
+          list[i] = "1.2.3." .. i - 1 -- the peer has the first three, for any query
         end
         local found, missing = on.three:find_each("StudyInstanceUID", list)
         assert.are.same({ 1, 1, 1 }, { #found["1.2.3.0"], #found["1.2.3.1"], #found["1.2.3.2"] })
@@ -216,7 +216,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ 49, 9, 0, 59 }, { lists[1], lists[2], lists[3], #lists })
       end)
 
-      it("calls no UID missing because the modality knows no lists", function()
+      it("does not report UIDs as missing if the modality does not support lists", function()
         local list = {}
         for i = 1, 120 do
           list[i] = "1.2." .. i
@@ -224,17 +224,17 @@ for _, version in ipairs(versions) do
         local found, missing = on.literal:find_each("StudyInstanceUID", list, { limit = 1 })
         assert.are.same({}, missing)
         assert.are.equal(1, #found["1.2.120"])
-        assert.are.equal(121, #logged "C-FIND") -- one list was enough to see it
+        assert.are.equal(121, #logged "C-FIND") -- one list was enough to notice that lists are not supported
       end)
 
-      it("gives a value only what is about it", function()
-        local found, missing = on.three:find_each("StudyInstanceUID", { "1.2.3.1" }) -- and 1.2.3.0 and 1.2.3.2 come too
+      it("returns for each value only the answers that belong to it", function()
+        local found, missing = on.three:find_each("StudyInstanceUID", { "1.2.3.1" }) -- the peer also sends 1.2.3.0 and 1.2.3.2
         assert.are.same({ 1, 0 }, { #found["1.2.3.1"], #missing })
         local err = fails({ kind = "unknown", code = "unmatched" }, on.bare:find_each("AccessionNumber", { "A1", "A2" }))
-        contains(err.message, "do not tell their AccessionNumber")
+        contains(err.message, "have no AccessionNumber")
       end)
 
-      it("asks for the others when one cannot be asked", function()
+      it("asks for the other values if one query fails", function()
         local err = fails({ kind = "refused", op = "find_each" },
           pacs:find_each("PatientID", { "MOD-0001", "Иванов", "nobody", "MOD-0003" }, { Query = { SpecificCharacterSet = "ISO_IR 100" } }))
         contains(err.message, "1 of 4 values")
@@ -246,10 +246,10 @@ for _, version in ipairs(versions) do
         err = fails({ kind = "dicom", dimse_status = 0xA700 }, on.refusing:find_each("AccessionNumber", { "a", "b", 3 }))
         assert.are.same({ 3, 0xA700, {}, {} }, { #logged "C-FIND", err.errors[3].dimse_status, err.found, err.missing })
         fails({ kind = "dicom", dimse_status = 0xA700 }, on.refusing:find_each("StudyInstanceUID", { "1.2", "1.3" }))
-        assert.are.equal(6, #logged "C-FIND") -- a list that is refused says nothing of its values
+        assert.are.equal(6, #logged "C-FIND") -- after a rejected list, each value is still asked for by itself
       end)
 
-      it("stops at what the next question would meet too", function()
+      it("stops at an error that the next query would also get", function()
         local nobody = client:modality "nobody"
         local err = fails({ kind = "orthanc", code = "unknown_modality" }, nobody:find_each("PatientID", { "a", "b", "c" }, { limit = 1 }))
         assert.are.same({ "unknown_modality", "not_attempted", "not_attempted" },
@@ -258,8 +258,8 @@ for _, version in ipairs(versions) do
         assert.are.equal("not_attempted", err.errors["1.3"].code)
       end)
 
-      it("ends with wait_timeout, which is for all of them", function()
-        peer:let(2) -- and the third question gets no answer
+      it("ends with wait_timeout, which counts for all queries together", function()
+        peer:let(2) -- so the third query gets no answer
         local err = fails({ kind = "timeout" },
           on.held:find_each("PatientName", { "FAKE^P0", "FAKE^P1", "FAKE^P2", "FAKE^P0*" }, { limit = 1, wait_timeout = 2 }))
         assert.are.same({ 3, 3, nil }, { #err.found["FAKE^P0"], #err.found["FAKE^P1"], err.found["FAKE^P2"] })
@@ -267,7 +267,7 @@ for _, version in ipairs(versions) do
         peer:let(1)
       end)
 
-      it("ends with its task, and so does all that it asks", function()
+      it("ends with its task, together with all its queries", function()
         remove_queries()
         local t = asking(3, function() return on.held:find_each("AccessionNumber", { "a", "b", "c", "d", "e", "f" }, { limit = 3 }) end)
         t:cancel()
@@ -277,14 +277,14 @@ for _, version in ipairs(versions) do
         peer:let(3)
         assert.is_truthy(eventually(function() return #logged "RELEASE" >= 3 end))
         assert.are.equal(3, #logged "C-FIND")
-        remove_queries() -- what was asked already, the server has answered after all
+        remove_queries() -- the server has answered the queries that were already sent
       end)
     end)
 
-    describe("the children of answers:", function()
+    describe("the children of answers", function()
       before_each(remove_queries)
 
-      it("series of one study, of a list, of a result", function()
+      it("are found for one study, for a list, and for a result", function()
         for _, modality in ipairs { pacs, on.strict } do
           local found <close> = find(modality, "Study", { PatientID = "MOD-0001" })
           local all = assert(modality:series(found, { SeriesDescription = "", Modality = "" }))
@@ -298,7 +298,7 @@ for _, version in ipairs(versions) do
             end
             assert.are.equal(#own, #assert(modality:series({ StudyInstanceUID = found.answers[i].StudyInstanceUID })))
           end
-          assert.are.same(studies, values_of(all, "StudyInstanceUID")) -- in the parents' order
+          assert.are.same(studies, values_of(all, "StudyInstanceUID")) -- in the order of the parents
           assert.are.same(values_of(all, "SeriesInstanceUID"),
             values_of(assert(modality:series(found.answers, {}, { limit = 5 })), "SeriesInstanceUID"))
           assert.are.same(values_of(all, "SeriesInstanceUID"),
@@ -307,7 +307,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("rows may have any format", function()
+      it("are found for rows of any format", function()
         local found <close> = find(pacs, "Study", { PatientID = "MOD-0001" })
         for _, format in ipairs { { short = true }, { simplify = false } } do
           local rows = assert(pacs:get_query_answers(found.ID, format))
@@ -316,7 +316,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("studies of a patient, series of a patient", function()
+      it("can be studies of a patient, and series of a patient", function()
         for _, modality in ipairs { pacs, on.strict } do
           local found <close> = find(modality, "Patient", { PatientID = "MOD-000*" })
           local studies = assert(modality:studies(found, { StudyDate = "" }))
@@ -328,7 +328,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("instances, by way of the series, whose tags can be asked for too", function()
+      it("can be instances, found through their series, with tags of the series", function()
         for _, modality in ipairs { pacs, on.strict } do
           local found <close> = find(modality, "Study", { PatientID = "MOD-0001", StudyDate = "20190304" })
           local all = assert(modality:instances(found, { InstanceNumber = "", SeriesNumber = "", ["0008,0060"] = "" }))
@@ -354,7 +354,7 @@ for _, version in ipairs(versions) do
         assert.is_truthy(eventually(function() return #assert(client:queries()) == 1 end))
       end)
 
-      it("can be moved as they are, and are the modality's own answers", function()
+      it("can be moved, and are answers of the modality itself", function()
         local found <close> = find(on.strict, "Study", { PatientID = "MOD-0001", StudyDate = "20240201" })
         assert(on.strict:move_resources("Instance", assert(on.strict:instances(found)), {}))
         assert.are.equal(1, #assert(client:get "/instances"))
@@ -366,7 +366,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ 3, 0 }, { #logged "C-MOVE", #logged "C-FIND" })
       end)
 
-      it("each question names one parent, with the keys of those above", function()
+      it("are requested for one parent in each query, with the keys of the levels above", function()
         assert(on.literal:instances { StudyInstanceUID = "1.9", PatientID = "P" })
         local asked = logged "C-FIND"
         contains(asked[1], "level=SERIES")
@@ -377,21 +377,21 @@ for _, version in ipairs(versions) do
         assert.are.equal(2, #asked)
       end)
 
-      it("what is not the parent's is left out, and what the modality does not tell comes from the parent", function()
-        assert.are.same({}, on.three:studies { PatientID = "P" }) -- it gives three of other patients
+      it("leave out answers of other parents, and take missing keys from their parent", function()
+        assert.are.same({}, on.three:studies { PatientID = "P" }) -- the peer sends three studies of other patients
         local series = assert(on.bare:series { StudyInstanceUID = "1.9", PatientID = "P-1" })
         assert.are.same({ "1.9", "P-1" }, { series[1].StudyInstanceUID, series[1].PatientID })
         assert.are.same({ "P", "P", "P" }, values_of(assert(on.bare:studies { PatientID = "P" }), "PatientID"))
       end)
 
-      it("of nothing there are none", function()
+      it("are an empty list for an empty list", function()
         assert.are.same({}, pacs:series {})
         assert.are.same({}, pacs:series(find(pacs, "Study", { PatientID = "nobody" })))
         assert.are.same({}, pacs:series { StudyInstanceUID = "1.2.3.4" })
         assert.are.same({}, pacs:instances { StudyInstanceUID = "1.2.3.4" })
       end)
 
-      it("are refused of what names no single thing", function()
+      it("are refused for rows that do not name exactly one parent", function()
         local good = { StudyInstanceUID = "1.2.3" }
         for _, bad in ipairs { { StudyInstanceUID = "1.2\\1.3" }, { StudyInstanceUID = "1.*" }, { StudyInstanceUID = "" }, { x = 1 },
           { PatientName = "x" }, { QueryRetrieveLevel = "STUDY" } } do
@@ -401,22 +401,22 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("throw when the call is wrong, and send nothing", function()
+      it("throw an error if they are called wrongly, and send nothing", function()
         local study, series = { StudyInstanceUID = "1.2" }, { StudyInstanceUID = "1.2", SeriesInstanceUID = "1.2.1" }
         throws("Level = \"Series\"", on.three.series, on.three, series)
         throws("has no studies below", on.three.studies, on.three, study)
-        throws("those before it are not", on.three.instances, on.three, { study, series })
+        throws("the parents before it have Level", on.three.instances, on.three, { study, series })
         throws("parent 2 must be a table", on.three.series, on.three, { study, "x" })
         throws("is expected", on.three.series, on.three, "1.2")
         throws("must be a table of tags", on.three.series, on.three, study, "x")
-        throws("the parents' own", on.three.series, on.three, study, { StudyInstanceUID = "1.3" })
+        throws("identifies the parents", on.three.series, on.three, study, { StudyInstanceUID = "1.3" })
         throws("unknown option 'verify'", on.three.series, on.three, study, {}, { verify = true })
         throws("limit", on.three.series, on.three, study, {}, { limit = "x" })
         throws("must be a string", on.three.series, on.three, { study, { StudyInstanceUID = "1.3" } }, { Modality = true })
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("say whose could not be had, and what was", function()
+      it("report the parents that failed, and what was found", function()
         local parents = { { StudyInstanceUID = "1.1" }, { StudyInstanceUID = "1.2" } }
         local err = fails({ kind = "dicom", dimse_status = 0xA700 }, on.refusing:series(parents, {}, { limit = 1 }))
         assert.are.same({ { StudyInstanceUID = "1.1" }, {} }, { err.parent, err.found })
@@ -426,7 +426,7 @@ for _, version in ipairs(versions) do
         for i = 3, 9 do
           parents[i] = { StudyInstanceUID = "1." .. i }
         end
-        peer:let(2) -- and the third question gets no answer
+        peer:let(2) -- so the third query gets no answer
         err = fails({ kind = "timeout" }, on.held:series(parents, {}, { limit = 1, wait_timeout = 2 }))
         assert.are.same({ 6, "1.3" }, { #err.found, err.parent.StudyInstanceUID })
         peer:let(1)

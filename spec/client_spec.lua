@@ -22,7 +22,7 @@ for _, version in ipairs(versions) do
       server:close()
     end)
 
-    it("tells what the server is", function()
+    it("tells the name and version of the server", function()
       local system = assert(client:system())
       assert.are.equal("LOCAL", system.DicomAet)
       assert.are.equal("integer", math.type(system.DicomPort))
@@ -34,7 +34,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("lists the modalities, by name and in full", function()
+    it("lists the modalities, as names or with their settings", function()
       local names = assert(client:modalities())
       table.sort(names)
       assert.are.same({ "archive", "pacs" }, names)
@@ -45,12 +45,12 @@ for _, version in ipairs(versions) do
         "modalities: unknown option 'expnad'; did you mean 'expand'?")
     end)
 
-    it("gives what is not JSON as a string", function()
+    it("gives an answer that is not JSON as a string", function()
       assert.are.equal("Latin1", client:default_encoding())
       assert.matches("^%d+T%d+$", client:get("/tools/now"))
     end)
 
-    it("encodes queries: true stands alone, false is left out", function()
+    it("encodes queries: true becomes a key without a value, false is left out", function()
       assert.are.equal("table", type(assert(client:get("/modalities", { expand = true })).pacs))
       assert.are.equal("string", type(assert(client:get("/modalities", { expand = false }))[1]))
       local changes = assert(client:get("/changes", { since = 0, limit = 1 }))
@@ -59,7 +59,7 @@ for _, version in ipairs(versions) do
       throws("keys must be strings", function() client:get("/changes", { 1 }) end)
     end)
 
-    it("posts, puts and deletes", function()
+    it("sends POST, PUT and DELETE requests", function()
       assert.are.equal("", client:put("/modalities/new", { AET = "NEW", Host = "127.0.0.1", Port = 4244 }))
       assert.are.equal("NEW", assert(client:get("/modalities/new/configuration")).AET)
       assert.are.equal("", client:delete("/modalities/new"))
@@ -74,13 +74,13 @@ for _, version in ipairs(versions) do
         .SOPInstanceUID))[1].ID)
     end)
 
-    it("keeps an empty array of an answer an array", function()
+    it("keeps an empty array in an answer an array", function()
       local found = assert(client:post("/tools/find", { Level = "Patient", Query = { PatientID = "nobody" } }))
       assert.are.equal("[]", modalua.json.encode(found))
     end)
 
-    describe("errors", function()
-      it("of a route that is not there", function()
+    describe("describes the error", function()
+      it("of a route that does not exist", function()
         local err = fails({ kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17, op = "get", method = "GET",
           path = "/nosuch", retryable = false }, client:get("/nosuch"))
         assert.matches("^spec/client_spec.lua:%d+$", err.where)
@@ -88,28 +88,28 @@ for _, version in ipairs(versions) do
         assert.is_nil(tostring(err):find("\n"))
       end)
 
-      it("of a modality that is not there, with and without a body", function()
+      it("of a modality that does not exist, with and without a body in the answer", function()
         fails({ kind = "orthanc", code = "unknown_modality", status = 404 }, client:get("/modalities/nosuch"))
         fails({ kind = "orthanc", code = "unknown_modality", status = 404, orthanc_status = 7,
           details = "No modality with symbolic name: nosuch" }, client:post("/modalities/nosuch/echo", {}))
       end)
 
-      it("of queries and jobs that are gone", function()
+      it("of a query or a job that no longer exists", function()
         fails({ kind = "orthanc", code = "query_gone", status = 404 }, client:get("/queries/nosuch/answers"))
         fails({ kind = "orthanc", code = "job_gone", status = 404 }, client:get("/jobs/nosuch"))
       end)
 
-      it("of a wrong method", function()
+      it("of a method that the route does not allow", function()
         fails({ kind = "http", code = "method_not_allowed", status = 405 }, client:delete("/system"))
       end)
 
-      it("of a remote modality that does not answer", function()
+      it("of a modality that does not answer", function()
         local err = fails({ kind = "dicom", status = 500, orthanc_status = 9, op = "post" },
           client:post("/modalities/pacs/echo", {}))
         assert.matches("AET \"PACS\"", err.details)
       end)
 
-      it("of a request that the server refuses", function()
+      it("of a request that the server rejects", function()
         fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 8 },
           client:post("/tools/find", "this is not JSON"))
       end)
@@ -136,18 +136,18 @@ for _, version in ipairs(versions) do
       assert.is_nil(tostring(err):find("secret", 1, true))
     end
 
-    it("is let in with the right password", function()
+    it("is accepted with the right password", function()
       assert(modalua.connect(server.url, { username = "alice", password = "secret: word" }):system())
     end)
 
-    it("takes credentials out of the URL, and shows them nowhere", function()
+    it("removes credentials from the URL and never shows them", function()
       local url = server.url:gsub("//", "//alice:secret%%3A%%20word@")
       local client = modalua.connect(url)
       assert(client:system())
       assert.are.equal("modalua.Client (" .. server.url .. ")", tostring(client))
     end)
 
-    it("is told which credentials are missing or wrong", function()
+    it("gets an error that says whether credentials are missing or wrong", function()
       refused("no_credentials", modalua.connect(server.url))
       refused("bad_credentials", modalua.connect(server.url, { username = "alice", password = "secret" }))
       refused("bad_credentials", modalua.connect(server.url, { token = "secret" }))
@@ -163,13 +163,13 @@ describe("connect", function()
     assert.is_nil(err:find("hunter2", 1, true))
   end
 
-  it("refuses addresses that cannot be, and quotes no password", function()
+  it("rejects invalid addresses without showing passwords", function()
     refuses("no scheme", "localhost:8042")
     refuses("no scheme", "orthanc.example")
     refuses("only http", "ftp://localhost")
     refuses("only http", "file:///etc/passwd")
-    refuses("cannot be read", "http://user:hunter2@:x:/")
-    refuses("no '%?'", "http://localhost:8042/?a=hunter2")
+    refuses("the URL is not valid", "http://user:hunter2@:x:/")
+    refuses("without '%?'", "http://localhost:8042/?a=hunter2")
     refuses("NUL", "http://localhost\0.evil.example")
     refuses("no password", "http://hunter2@localhost")
     refuses("no password", "http://a%3Ab:hunter2@localhost")
@@ -178,9 +178,9 @@ describe("connect", function()
     refuses("credentials", "http://u:hunter2@localhost", { username = "v", password = "hunter2" })
   end)
 
-  it("refuses options that cannot be, and names the right ones", function()
+  it("rejects invalid options and names the right ones", function()
     refuses("did you mean 'password'", "http://localhost", { passwrd = "hunter2" })
-    refuses("there are url, username", "http://localhost", { xyzzy = 1 })
+    refuses("the options are url, username", "http://localhost", { xyzzy = 1 })
     refuses("'timeout' must be a number", "http://localhost", { timeout = "30" })
     refuses("'timeout' must be a number", "http://localhost", { timeout = 0 })
     refuses("'max_inflight' must be a whole number", "http://localhost", { max_inflight = 1.5 })
@@ -193,7 +193,7 @@ describe("connect", function()
     refuses("URL or table", 8042)
   end)
 
-  it("takes one table, and a path prefix", function()
+  it("accepts a single table, and a URL with a path", function()
     assert.are.equal("modalua.Client (https://host/orthanc)", tostring(modalua.connect { url = "https://host/orthanc/" }))
     assert.are.equal("modalua.Client (http://localhost:8042)", tostring(modalua.connect("http://localhost:8042/")))
   end)

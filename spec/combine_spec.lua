@@ -1,4 +1,4 @@
--- What is made of tasks: map, timeout, race, detach.
+-- Tests the functions that combine tasks: map, timeout and race; and detach.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -26,19 +26,19 @@ describe("modalua.task", function()
     assert(client:post "/reset")
   end)
 
-  -- Waits until it is cancelled, and notes that it was.
+  -- Waits until it is cancelled, and adds "cancelled" to the list.
   local function wait_for_cancel(seen)
     local _ <close> = setmetatable({}, { __close = function() seen[#seen + 1] = "cancelled" end })
     task.sleep(60)
   end
 
-  -- As the assert of a script; luassert's is another one.
+  -- The assert of a script. Here `assert` is luassert's, which behaves differently.
   local function must(ok, err)
     return ok or error(err, 0)
   end
 
   describe("map", function()
-    it("gives the results at the places of their items, whatever order they come in", function()
+    it("returns the results in the order of the items, whatever order they arrive in", function()
       local results, errors = task.map({ 0.2, 0.1, 0 }, function(s, i)
         task.sleep(s)
         return s * 10 + i
@@ -47,7 +47,7 @@ describe("modalua.task", function()
       assert.is_nil(errors)
     end)
 
-    it("runs at most `limit` at a time, 8 unless told otherwise, and all of those", function()
+    it("runs at most `limit` calls at the same time, by default 8, and never fewer than it can", function()
       for _, case in ipairs { { nil, 8 }, { { limit = 3 }, 3 }, { { limit = 1 }, 1 }, { { limit = 100 }, 20 } } do
         local now, most = 0, 0
         task.map(table.move({}, 1, 20, 1, { n = 20 }), function()
@@ -61,7 +61,7 @@ describe("modalua.task", function()
       end
     end)
 
-    it("takes what f returns after nil or false for a failure, and what an assert of an operation throws", function()
+    it("collects failures: what f returns after nil or false, and the errors of a failed assert", function()
       local results, errors = task.map({ "/ok", "/status?code=404", "/nosuch", "nothing", "no" }, function(path)
         if path == "nothing" then
           return nil
@@ -78,7 +78,7 @@ describe("modalua.task", function()
       assert.is_nil(errors[4])
     end)
 
-    it("throws whatever else f throws, and ends the others", function()
+    it("throws any other error of f, and cancels the other calls", function()
       local seen = {}
       throws("a mistake", task.map, { 1, 2, 3 }, function(i)
         if i == 2 then
@@ -90,17 +90,17 @@ describe("modalua.task", function()
       assert.are.same({ "cancelled", "cancelled" }, seen)
     end)
 
-    it("ends with its task", function()
+    it("ends when its task is cancelled", function()
       local seen = {}
       local t = task.spawn(task.map, { 1, 2, 3, 4 }, function() return wait_for_cancel(seen) end, { limit = 2 })
       task.sleep(0)
       task.sleep(0)
       t:cancel()
       fails({ kind = "cancelled" }, t:join())
-      assert.are.equal(2, #seen) -- the other two were never begun
+      assert.are.equal(2, #seen) -- the other two did not start
     end)
 
-    it("runs one by one where no other task can", function()
+    it("runs the calls one after the other where tasks cannot switch", function()
       local order = {}
       assert.are.equal("x", (string.gsub("x", "x", function()
         task.map({ 1, 2, 3 }, function(i)
@@ -112,31 +112,31 @@ describe("modalua.task", function()
       assert.are.same({ 1, 2, 3 }, order)
     end)
 
-    it("maps nothing to nothing", function()
+    it("returns an empty list for an empty list", function()
       assert.are.same({ n = 0 }, task.map({}, error))
     end)
 
-    it("throws on mistakes of its caller", function()
+    it("throws an error if it is called wrongly", function()
       throws("a list is expected (a nil was given)", task.map)
       throws("a function is expected (a nil was given)", task.map, {})
-      throws("unknown option 'limti'; there is limit", task.map, {}, print, { limti = 1 })
+      throws("unknown option 'limti'; the only option is limit", task.map, {}, print, { limti = 1 })
       throws("'limit' must be a whole number, 1 or more", task.map, {}, print, { limit = 0 })
       throws("'limit' must be a whole number, 1 or more", task.map, {}, print, { limit = 1.5 })
     end)
   end)
 
   describe("timeout", function()
-    it("gives what f gives in time", function()
+    it("returns the results of f if f ends in time", function()
       assert.are.same({ 1, nil, 3, n = 3 }, table.pack(task.timeout(5, function(...) return ... end, 1, nil, 3)))
       assert.are.same({ n = 0 }, table.pack(task.timeout(5, function() end)))
       fails({ status = 404 }, task.timeout(5, client.get, client, "/nosuch"))
     end)
 
-    it("throws what f throws", function()
+    it("throws the error of f", function()
       throws("a mistake", task.timeout, 5, function() error "a mistake" end)
     end)
 
-    it("cancels f when the time is over, and says so", function()
+    it("cancels f when the time is over, and returns a timeout error", function()
       local seen, began = {}, task.now()
       local err = fails({ kind = "timeout", op = "timeout" }, task.timeout(0.1, wait_for_cancel, seen))
       contains(err.message, "not done after 0.1 s")
@@ -145,7 +145,7 @@ describe("modalua.task", function()
       fails({ kind = "timeout" }, task.timeout(0.1, client.get, client, "/hang"))
     end)
 
-    it("leaves no clock behind, and ends with its task", function()
+    it("leaves no timer behind, and ends when its task is cancelled", function()
       local run = command.run("-e", "print(require'modalua.task'.timeout(50, function() return 'done' end))")
       assert.are.same({ "done\n", 0 }, { run.out, run.status })
       local seen = {}
@@ -157,14 +157,14 @@ describe("modalua.task", function()
       assert.are.same({ "cancelled" }, seen)
     end)
 
-    it("throws on mistakes of its caller", function()
+    it("throws an error if it is called wrongly", function()
       throws("a number of seconds is expected", task.timeout, "1", print)
       throws("a function is expected", task.timeout, 1)
     end)
   end)
 
   describe("race", function()
-    it("gives what the first gives that has something to give, and cancels the others", function()
+    it("returns the first result that is not a failure, and cancels the others", function()
       local seen = {}
       local results = table.pack(task.race(
         function() return wait_for_cancel(seen) end,
@@ -178,7 +178,7 @@ describe("modalua.task", function()
       assert.is_truthy(eventually(function() return #seen == 2 end))
     end)
 
-    it("gives the first failure when there is nothing else", function()
+    it("returns the first failure if all fail", function()
       local failed
       local function when_that_failed(path)
         assert.is_truthy(eventually(function() return failed end))
@@ -194,14 +194,14 @@ describe("modalua.task", function()
         function() return must(when_that_failed "/c") end))
     end)
 
-    it("throws what one throws that is no failure, and cancels the others", function()
+    it("throws an error that is not a failure, and cancels the others", function()
       local seen = {}
       throws("a mistake", task.race, function() error "a mistake" end, function() return wait_for_cancel(seen) end)
       throws("functions are expected", task.race)
       throws("function 2 is expected (a nil was given)", task.race, print, nil)
     end)
 
-    it("ends with its task", function()
+    it("ends when its task is cancelled", function()
       local seen = {}
       local t = task.spawn(task.race, function() return wait_for_cancel(seen) end, function() return wait_for_cancel(seen) end)
       task.sleep(0)
@@ -212,7 +212,7 @@ describe("modalua.task", function()
     end)
   end)
 
-  it("has them when it is all that is loaded", function()
+  it("offers map, timeout and race even if no other module is loaded", function()
     local run = command.run("-e", [[
       local task = require "modalua.task"
       print(task.map({ 1, 2 }, function(i) return i * 2 end)[2], task.timeout(1, math.abs, -3), task.race(function() return 4 end))]])
@@ -221,7 +221,7 @@ describe("modalua.task", function()
 end)
 
 for _, version in ipairs(versions) do
-  describe("A task that is let go, with the Orthanc " .. version.name, function()
+  describe("A task, with the Orthanc " .. version.name .. ",", function()
     local server, peer, client, held
 
     setup(function()
@@ -238,7 +238,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    -- A move of three studies, of which the peer holds the first, in a task that `spawn` starts. Gives the task and the job's identifier.
+    -- Starts a task through `spawn` that moves three studies; the peer holds the first. Returns the task and the identifier of the job.
     local function moving(spawn)
       local found = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
       local known = {}
@@ -260,7 +260,7 @@ for _, version in ipairs(versions) do
       return server:count_logged("Canceling job: " .. job) > 0
     end
 
-    -- Lets the peer answer `n` C-MOVEs, and gives how the job ends.
+    -- Lets the peer answer `n` C-MOVEs. Returns the record of the job when it has ended.
     local function end_of(job, n)
       peer:let(n)
       return eventually(function()
@@ -269,7 +269,7 @@ for _, version in ipairs(versions) do
       end)
     end
 
-    it("leaves its job alone when it is detached", function()
+    it("leaves its job running when it is detached", function()
       local t, job = moving(task.spawn)
       t:detach()
       fails({ kind = "cancelled" }, t:join())
@@ -277,7 +277,7 @@ for _, version in ipairs(versions) do
       assert.is_false(was_cancelled(job))
     end)
 
-    it("takes it along when it is cancelled", function()
+    it("cancels its job when it is cancelled", function()
       local t, job = moving(task.spawn)
       t:cancel()
       fails({ kind = "cancelled" }, t:join())
@@ -285,7 +285,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(37, end_of(job, 1).ErrorCode)
     end)
 
-    it("leaves the jobs of the tasks that it started alone, too", function()
+    it("also leaves the jobs of its child tasks running when it is detached", function()
       local t, job = moving(function(f)
         return task.spawn(task.map, { 1 }, function() return task.spawn(f):join() end)
       end)

@@ -21,13 +21,13 @@ describe("The command", function()
     return result.err
   end
 
-  describe("runs what lua runs", function()
+  describe("runs, like lua,", function()
     it("a script with its arguments", function()
       local path = script("#!/usr/bin/env modalua\nprint(...)\nprint(#arg, arg[1], arg[-1] ~= nil)")
       gives("a\tb c\n2\ta\ttrue\n", 0, command.run(path, "a", "b c"))
     end)
 
-    it("code, libraries, and both in their order", function()
+    it("code and libraries, in the order given", function()
       gives("1\n2\n", 0, command.run("-e", "print(1)", "-eprint(2)"))
       gives("table\ttable\n", 0, command.run("-l", "modalua", "-lj=modalua.json", "-e", "print(type(modalua), type(j))"))
       gives("7\n8\n", 0, command.run("-e", "x = 7", script("print(x) x = 8 print(x)")))
@@ -38,7 +38,7 @@ describe("The command", function()
       gives("a\tb\n", 0, command.shell([[echo 'print(...)' | "$M" - a b]]))
     end)
 
-    it("options, and stops where they stop", function()
+    it("with options, which end at the script or at --", function()
       gives("-x\n", 0, command.run("--", script("print(...)"), "-x"))
       gives("-x\n", 0, command.run(script("print(...)"), "-x"))
       assert.matches("^modalua %d+%.%d+%.%d+\n$", command.run("-v").out)
@@ -47,7 +47,7 @@ describe("The command", function()
       assert.are.equal("", command.run("-e", "warn 'w'").err)
     end)
 
-    it("modules beside the script, and none of the working directory", function()
+    it("with modules from the folder of the script, but not from the working directory", function()
       gives("beside\n", 0, command.shell([[
         d=$(mktemp -d); mkdir "$d/a" "$d/b"
         echo 'return "beside"' >"$d/a/helper_module.lua"
@@ -59,8 +59,8 @@ describe("The command", function()
     end)
   end)
 
-  describe("fails as lua fails", function()
-    it("with message and traceback on standard error, pointing into the script", function()
+  describe("fails, like lua,", function()
+    it("with the message and a traceback of the script on standard error", function()
       local path = script("local function f()\n  error('boom')\nend\nf()\n")
       local err = gives("", 1, command.run(path))
       assert.matches("^modalua: .-:2: boom\nstack traceback:\n\t%[C%]: in function 'error'\n\t.-:2: in .-f'\n\t.-:4: in main chunk\n", err)
@@ -74,13 +74,13 @@ describe("The command", function()
         "assert(require'modalua'.connect'http://127.0.0.1:1':system())")))
     end)
 
-    it("on what does not compile, or is not there", function()
+    it("if code does not compile or a file does not exist", function()
       assert.matches("^modalua: .*unexpected symbol", gives("", 1, command.run("-e", "x =")))
       assert.matches("^modalua: cannot open /nosuch/file", gives("", 1, command.run("/nosuch/file")))
       assert.matches("binary", gives("", 1, command.run(script(string.dump(function() end)))))
     end)
 
-    it("with 2 on wrong usage", function()
+    it("with status 2 for wrong usage", function()
       for _, words in ipairs { { "-x" }, { "--nosuch" }, { "-e" }, { "-e", "-v" }, { "-l" }, { "--time-limit=x" },
         { "--memory-limit", "lots" }, { "--time-limit", "0" }, { "-u" } } do
         local result = command.run(table.unpack(words))
@@ -89,22 +89,22 @@ describe("The command", function()
       end
     end)
 
-    it("and does not go on to interactive mode", function()
+    it("without continuing to interactive mode", function()
       gives("modalua " .. require("modalua").version .. "\n", 1, command.shell([[echo 'print "on"' | "$M" -i -e 'error(1)']]))
     end)
 
-    it("when its output cannot be written", function()
+    it("if its output cannot be written", function()
       assert.matches("standard output cannot be written", gives("", 1, command.shell([["$M" -e 'print "lost"' >/dev/full]])))
     end)
 
-    it("when a task fails that nobody joined", function()
+    it("if a task fails that no other task joined", function()
       local err = gives("", 1, command.run("-e", "require'modalua.task'.spawn(error, 'lost', 0)"))
       assert.matches("^modalua: lost", err)
     end)
   end)
 
   describe("os.exit", function()
-    it("gives its code, runs <close>, and nothing else", function()
+    it("ends the run with its code, runs <close> handlers, and runs no further code", function()
       local close = "local t <close> = setmetatable({}, {__close = function() print 'closed' end}) "
       gives("closed\n", 3, command.run("-e", close .. "pcall(os.exit, 3) print 'no'"))
       gives("closed\n", 0, command.run("-e", close .. "xpcall(os.exit, print, true) print 'no'"))
@@ -120,7 +120,7 @@ describe("The command", function()
   end)
 
   describe("Ctrl-C", function()
-    -- Starts the command, waits until it has printed a line, and interrupts it `times`, each time after it printed one more.
+    -- Starts the command and interrupts it `times` times, each time after it has printed one more line.
     local function interrupt(code, times)
       return command.shell(([[
         f=$(mktemp -u); mkfifo "$f"
@@ -133,40 +133,40 @@ describe("The command", function()
     end
     local close = "local t <close> = setmetatable({}, {__close = function() print 'closed' end}) "
 
-    it("is thrown into a task that waits", function()
+    it("throws an error into a task that waits", function()
       gives("ready\nclosed\n", 130, interrupt(close .. "print 'ready' require'modalua.task'.sleep(60)", 1))
     end)
 
-    it("is thrown into Lua that does not wait", function()
+    it("throws an error into Lua code that does not wait", function()
       gives("ready\nclosed\n", 130, interrupt(close .. "print 'ready' while true do end", 1))
     end)
 
-    it("is thrown into a loop inside a coroutine", function()
+    it("throws an error into a loop inside a coroutine", function()
       gives("ready\nclosed\n", 130, interrupt(close .. "coroutine.wrap(function() print 'ready' while true do end end)()", 1))
     end)
 
-    it("is thrown into an xpcall whose handler would not end", function()
+    it("throws an error into an xpcall with a handler that never ends", function()
       gives("ready\non\n", 130, interrupt("print 'ready' local function spin() while true do end end xpcall(spin, spin) print 'on'", 1))
     end)
 
-    it("leaves the handlers of other errors alone", function()
+    it("does not affect the handlers of other errors", function()
       local handle = "print(xpcall(error, function(e) return 'handled ' .. e end, 'E', 0))"
       gives("ready\nfalse\thandled E\n", 130, interrupt("local t <close> = setmetatable({}, {__close = function() " .. handle ..
         " end}) print 'ready' while true do end", 1))
     end)
 
-    it("does not wait for the end of a coroutine that swallowed it: the grace goes on", function()
+    it("kills the script after the grace time if a coroutine caught the error", function()
       local before = os.time()
       gives("ready\n", 130, interrupt("print 'ready' pcall(coroutine.wrap(function() while true do end end)) while true do end", 1))
       assert.is_true(os.time() - before <= 20)
     end)
 
-    it("is thrown into a task among others", function()
+    it("throws an error into one of several tasks", function()
       gives("ready\nclosed\n", 130, interrupt("local task = require 'modalua.task' task.spawn(task.sleep, 60) " ..
         "task.spawn(function() " .. close .. "print 'ready' while true do end end)", 1))
     end)
 
-    it("kills at the second, whatever the script catches", function()
+    it("kills the script the second time, whatever the script catches", function()
       gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(function() while true do end end) print 'again' " ..
         "while true do pcall(function() while true do end end) end", 2))
       gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
@@ -175,14 +175,14 @@ describe("The command", function()
         "local function spin() while true do end end while true do xpcall(spin, spin) end", 2))
     end)
 
-    it("ends the process a second later when the script sits where nothing can stop it", function()
+    it("ends the process one second later if a C function cannot be interrupted", function()
       gives("ready\nagain\n", 130, interrupt("print 'ready' pcall(require'modalua.task'.sleep, 60) print 'again' " ..
         "print((('a'):rep(40):find(('a?'):rep(40) .. ('a'):rep(40))))", 2))
     end)
   end)
 
   describe("--sandbox", function()
-    it("gives scripts, code and standard input a library without files or programs", function()
+    it("gives scripts, code and standard input a library without files and programs", function()
       local look = "print(io, os.execute, debug, package, arg ~= nil, require 'modalua'.version ~= nil)"
       gives("nil\tnil\tnil\tnil\ttrue\ttrue\n", 0, command.run("--sandbox", script(look)))
       gives("nil\tnil\tnil\tnil\ttrue\ttrue\n", 0, command.run("--sandbox", "-e", look))
@@ -190,7 +190,7 @@ describe("The command", function()
       assert.matches("no module 'lfs'", gives("", 1, command.run("--sandbox", "-l", "lfs")))
     end)
 
-    it("lets connect() go where it goes, and nowhere else", function()
+    it("lets connect() reach its default server, and no other server", function()
       local where = "print(require 'modalua'.connect())"
       local elsewhere = "require 'modalua'.connect 'http://127.0.0.1:9'"
       gives("modalua.Client (http://localhost:8042)\n", 0, command.run("--sandbox", "-e", where))
@@ -201,19 +201,19 @@ describe("The command", function()
         "require 'modalua'.connect 'http://localhost:8042'")))
     end)
 
-    it("is not for verbs", function()
+    it("cannot be used with verbs", function()
       assert.matches("for scripts", gives("", 2, command.run("--sandbox", "echo")))
     end)
   end)
 
   describe("limits", function()
-    it("of time end a run that waits or spins, with 1", function()
+    it("of time end a run that waits or loops, with status 1", function()
       local err = gives("", 1, command.run("--time-limit", "0.2", "-e", "while true do pcall(function() while true do end end) end"))
       assert.matches("longer than 0.2 s", err)
       gives("", 1, command.run("--time-limit", "0.2", "-e", "require'modalua.task'.sleep(60)"))
     end)
 
-    it("of time hold for what dodges: chains of tasks, deep pcalls, error objects, finalizers, handlers", function()
+    it("of time cannot be evaded by chains of tasks, nested pcalls, error objects, finalizers or handlers", function()
       for _, code in ipairs {
         "local task = require 'modalua.task' local function s() task.spawn(s) end s()",
         "local function f() while true do pcall(f) end end f()",
@@ -230,12 +230,12 @@ describe("The command", function()
       end
     end)
 
-    it("of time bound what an os.exit leaves to <close> handlers, and its code stands", function()
+    it("of time also end the <close> handlers after os.exit, and keep its exit code", function()
       gives("", 3, command.run("--time-limit", "0.3", "-e",
         "local t <close> = setmetatable({}, {__close = function() while true do end end}) os.exit(3)"))
     end)
 
-    it("of time leave <close> handlers a moment", function()
+    it("of time leave <close> handlers a moment to finish", function()
       gives("20000\n", 1, command.run("--time-limit=0.2", "-e", "local t <close> = setmetatable({}, {__close = function() local n = 0 " ..
         "for i = 1, 20000 do n = n + 1 end print(n) end}) while true do end"))
     end)
@@ -250,7 +250,7 @@ describe("The command", function()
   describe("the server of connect() without a URL", function()
     local show = "local c = require'modalua'.connect() print(c)"
 
-    it("is the option's, the environment's, or localhost", function()
+    it("comes from the option, else from the environment, else is localhost", function()
       gives("modalua.Client (http://localhost:8042)\n", 0, command.shell("env -u MODALUA_URL \"$M\" -e " .. command.quote(show)))
       gives("modalua.Client (http://env:1)\n", 0, command.shell("MODALUA_URL=http://env:1 \"$M\" -e " .. command.quote(show)))
       gives("modalua.Client (http://option:2)\n", 0,
@@ -259,7 +259,7 @@ describe("The command", function()
         command.shell("MODALUA_URL=http://env:1 \"$M\" -E -e " .. command.quote(show)))
     end)
 
-    it("alone gets the environment's credentials, and no secret shows", function()
+    it("is the only one that gets the credentials of the environment, and no secret is shown", function()
       local faultd = require "spec.support.faultd"
       local server = faultd.start()
       local ask = ("print(require'modalua'.connect(...):get('/echo').headers.authorization)"):gsub("%.%.%.", "%%s")
@@ -274,7 +274,7 @@ describe("The command", function()
       assert.are.equal("nil\n", option.out)
     end)
 
-    it("hides a password of the command line: in the process list, in arg, in errors", function()
+    it("hides a password on the command line: in the process list, in arg, in errors", function()
       local reveal = command.quote('print(io.open("/proc/self/cmdline"):read("a")) for _, word in pairs(arg) do print(word) end')
       for _, url in ipairs { "-u http://u:hunter2@localhost", "-uhttp://u:hun@ter2@localhost", "--url=http://u:hunter2@localhost/a" } do
         local result = command.shell('"$M" ' .. url .. " -e " .. reveal)
@@ -285,7 +285,7 @@ describe("The command", function()
       assert.is_nil(command.shell('"$M" --proxy=http://u:hunter2@localhost').err:find("hunter2", 1, true))
     end)
 
-    it("is reached without the environment's proxy when it is this machine", function()
+    it("is reached without the proxy of the environment if it is this machine", function()
       local faultd = require "spec.support.faultd"
       local server = faultd.start()
       local ask = command.quote("print(require'modalua'.connect('" .. server.url .. "'):get('/ok') ~= nil)")
@@ -299,7 +299,7 @@ describe("The command", function()
   end)
 
   describe("interactive mode", function()
-    it("prints expressions, takes several lines, survives errors", function()
+    it("prints expressions, accepts code of several lines, and continues after errors", function()
       local result = command.shell([[printf 'x = 20\nx + 1, nil\nfor i = 1, 2 do\nprint(i)\nend\nerror("e", 0)\n{1,\n2}\nx\n' | "$M" -i]])
       assert.are.equal(0, result.status)
       assert.matches("21\tnil\n", result.out)
@@ -308,7 +308,7 @@ describe("The command", function()
       assert.matches("^e\n", result.err)
     end)
 
-    it("comes after the script, and os.exit ends it", function()
+    it("starts after the script, and os.exit ends it", function()
       gives("modalua " .. require("modalua").version .. "\n1\n> ", 5,
         command.shell([[echo 'os.exit(5)' | "$M" -i -e 'print(1)']]))
     end)

@@ -1,4 +1,5 @@
--- The server's entries of modalities: read, changed and removed, by three versions; and by faultd what no server can be made to say.
+-- Tests the entries of modalities: reading, changing and removing them, with three versions of Orthanc, and with faultd for answers that no
+-- real server gives.
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -8,7 +9,7 @@ local versions = require "spec.support.versions"
 
 local contains, fails, throws = expect.contains, expect.fails, expect.throws
 
--- An entry in which nothing is as a server would set it by itself.
+-- An entry in which no setting has its default value.
 local ODD = {
   AET = "ODD", Host = "127.0.0.9", Port = 65534, Manufacturer = "GE", AllowEcho = false, AllowFind = false, AllowFindWorklist = false,
   AllowGet = false, AllowMove = false, AllowStore = false, AllowNAction = false, AllowEventReport = false, AllowTranscoding = false,
@@ -48,7 +49,7 @@ for _, version in ipairs(versions) do
       return client:get("/modalities/" .. (name or "odd") .. "/configuration")
     end
 
-    it("is read", function()
+    it("can be read", function()
       local entry = assert(odd:configuration())
       assert.are.same(copy(ODD, { RetrieveMethod = has_methods and "C-GET" or nil }), entry)
       assert.are.equal("integer", math.type(entry.Port))
@@ -56,7 +57,7 @@ for _, version in ipairs(versions) do
       fails({ kind = "orthanc", code = "unknown_modality", status = 404, op = "configuration" }, client:modality("nosuch"):configuration())
     end)
 
-    it("changes where it is told to, and nowhere else", function()
+    it("changes only the settings that are given", function()
       local changes = {
         AET = "NEW", Host = "127.0.0.8", Port = 1, Manufacturer = "Vitrea", AllowEcho = true, AllowFind = true, AllowFindWorklist = true,
         AllowGet = true, AllowMove = true, AllowStore = true, AllowNAction = true, AllowEventReport = true, AllowTranscoding = true,
@@ -73,7 +74,7 @@ for _, version in ipairs(versions) do
       assert.are.same(expected, (assert(odd:configure {})))
     end)
 
-    it("comes with a note that is true", function()
+    it("gets a note about restarts, which is true", function()
       local other <close> = orthanc.start { binary = version.binary, modalities = { filed = { "FILED", "127.0.0.1", 4242 } } }
       local kept <close> = orthanc.start { binary = version.binary, modalities = { filed = { "FILED", "127.0.0.1", 4242 } },
         extra = { DicomModalitiesInDatabase = true } }
@@ -88,7 +89,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ "new" }, modalua.connect(kept.url):modalities())
     end)
 
-    it("is made when that is what is meant", function()
+    it("is created only with the option create", function()
       local new = client:modality "new"
       local err = fails({ kind = "orthanc", code = "unknown_modality", status = 404, op = "configure" },
         new:configure { AET = "NEW", Host = "127.0.0.1", Port = 4242 })
@@ -104,17 +105,17 @@ for _, version in ipairs(versions) do
       local entry = assert(new:configure { AET = "NEW", Host = "127.0.0.1", Port = 4242, AllowMove = false, create = true })
       assert.are.same({ "NEW", 4242, false, true }, { entry.AET, entry.Port, entry.AllowMove, entry.AllowFind })
       entry.Port = 4243
-      assert.are.same(entry, (assert(new:configure { Port = 4243, create = true }))) -- it is there already
+      assert.are.same(entry, (assert(new:configure { Port = 4243, create = true }))) -- the entry exists already
       assert.is_true(new:remove())
     end)
 
-    it("is removed", function()
+    it("can be removed", function()
       assert.is_true(odd:remove())
       assert.are.same({ "filed" }, client:modalities())
       fails({ kind = "orthanc", code = "unknown_modality", status = 404, op = "remove", method = "DELETE" }, odd:remove())
     end)
 
-    it("is not what a server of that version does not have", function()
+    it("rejects a setting that the version of the server does not have", function()
       local before = assert(stored())
       if has_methods then
         assert.are.equal("C-MOVE", assert(odd:configure { RetrieveMethod = "C-MOVE" }).RetrieveMethod)
@@ -126,7 +127,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("is compared with what was asked for", function()
+    it("is read again and compared with the request", function()
       local err = fails({ kind = "orthanc", code = "not_taken", op = "configure", path = "/modalities/odd", method = "PUT" },
         odd:configure { Timeout = 9, extra = { NoSuchKey = 1 } })
       contains(err.message, "it did not take: NoSuchKey")
@@ -136,7 +137,7 @@ for _, version in ipairs(versions) do
       assert(odd:configure { extra = { Nothing = json.null, Empty = "" } })
     end)
 
-    it("is as it was when the server refuses", function()
+    it("does not change if the server rejects it", function()
       local before = assert(stored())
       local err = fails({ kind = "orthanc", code = "bad_request", status = 400 }, odd:configure { Manufacturer = "Nobody", Timeout = 9 })
       contains(err.message, 'Unknown modality manufacturer: "Nobody"')
@@ -152,7 +153,7 @@ describe("A modality's settings", function()
     throws(part, m.configure, m, settings)
   end
 
-  it("are checked before anybody is asked", function()
+  it("are checked before any request is sent", function()
     for _, aet in ipairs { "", "   ", ("A"):rep(17), "A\\B", "A\tB", "Ä", "A\0", 1 } do
       bad("configure: 'AET' must be an AE title", { AET = aet })
       if aet ~= "" then
@@ -180,7 +181,7 @@ describe("A modality's settings", function()
   end)
 end)
 
-describe("A server's entry", function()
+describe("An entry on the server", function()
   local OLD = { AET = "PACS", Host = "h", Port = 2 }
   local server, client, pacs
 
@@ -198,7 +199,7 @@ describe("A server's entry", function()
     server:close()
   end)
 
-  it("keeps what modalua does not know, and is written once, right after it was read", function()
+  it("keeps settings that modalua does not know, and is written only once, right after reading", function()
     local entry = { AET = "PACS", Host = "h", Port = 1, FromTheFuture = { json.null, 1, "x" }, Big = 9007199254740993 }
     start(answer("/modalities/pacs/configuration", "GET", entry), { path = "/modalities/pacs", method = "PUT", to = "/echo" })
     assert(pacs:configure { Port = 1 })
@@ -209,7 +210,15 @@ describe("A server's entry", function()
     assert.are.equal(3, client:get("/requests").requests)
   end)
 
-  it("that is none is not written, or believed", function()
+  it("reports a failed read or write at the line of the script", function()
+    start(answer("/modalities/pacs/configuration", "GET", OLD), { path = "/peers/*", to = faultd.route("/status", { code = 404 }) })
+    throws("configuration_spec.lua", function() pacs:configure { extra = { X = print } } end)
+    throws("cannot encode a function at .X", function() pacs:configure { extra = { X = print } } end)
+    local err = fails({ code = "unknown_peer" }, client:peer("far"):configuration())
+    contains(err.where, "configuration_spec.lua:")
+  end)
+
+  it("is neither written nor believed if the server's answer is not an entry", function()
     start(answer("/modalities/pacs/configuration", "GET", "x"))
     fails({ kind = "decode", op = "configure" }, pacs:configure { Port = 1 })
     assert.are.equal(0, client:get("/count", { of = "/modalities/pacs" }))
@@ -219,14 +228,14 @@ describe("A server's entry", function()
     fails({ kind = "decode", op = "configure" }, pacs:configure { Port = 1 })
   end)
 
-  it("that cannot be read again is said to be changed", function()
+  it("counts as changed if it cannot be read after writing", function()
     start(answer("/modalities/pacs/configuration", "GET", OLD, 1),
       { path = "/modalities/pacs/configuration", to = faultd.route("/status", { code = 503 }) }, { path = "/modalities/pacs", to = "/ok" })
     local err = fails({ kind = "http", code = "unavailable" }, pacs:configure { Port = 1 })
     contains(err.message, "it is changed, but what the server has now cannot be told")
   end)
 
-  it("is written once, on a connection of its own, whatever becomes of it", function()
+  it("is written only once, on a new connection, even if that fails", function()
     start(answer("/modalities/pacs/configuration", "GET", OLD), { path = "/modalities/pacs", to = "/drop" })
     fails({ kind = "network", method = "PUT", path = "/modalities/pacs", retryable = false }, pacs:configure { Port = 1 })
     assert.are.equal(1, client:get("/count", { of = "/modalities/pacs" }))
@@ -234,7 +243,7 @@ describe("A server's entry", function()
     assert.are.equal(2, client:get("/count", { of = "/modalities/pacs" }))
   end)
 
-  it("is unknown to a server that gives no reasons", function()
+  it("is reported as unknown by a server that does not describe its errors", function()
     start({ path = "/*", to = faultd.route("/status", { code = 404 }) })
     fails({ code = "unknown_modality" }, pacs:configuration())
     fails({ code = "unknown_modality" }, pacs:remove())

@@ -1,4 +1,4 @@
--- DCMTK's dcmqrscp and storescp as the far side, with each Orthanc in between: what has arrived is counted where it should be.
+-- Tests transfers with DCMTK's dcmqrscp and storescp, through each Orthanc. Counts the instances where they must have arrived.
 local dcmtk = require "spec.support.dcmtk"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
@@ -7,7 +7,7 @@ local task = require "modalua.task"
 local expect = require "spec.support.expect"
 local versions = require "spec.support.versions"
 
--- Of the samples: all instances; a patient with three studies, of which the first has series of 1, 5 and 4 instances.
+-- The number of instances of the samples, and a patient with three studies. The first study has series of 1, 5 and 4 instances.
 local ALL = 94
 local PATIENT, INSTANCES = "MOD-0001", { ["20190304"] = 10, ["20210617"] = 8, ["20240201"] = 1 }
 
@@ -21,7 +21,7 @@ local function size(set)
   return n
 end
 
--- The set of the UIDs of what a level of an Orthanc holds.
+-- Returns the set of UIDs of the resources of a level in an Orthanc.
 local function uids_here(client, level)
   local set = {}
   for _, one in ipairs(assert(client:get("/" .. level, { expand = true }))) do
@@ -33,10 +33,10 @@ end
 for _, version in ipairs(versions) do
   describe("DCMTK and the Orthanc " .. version.name .. ":", function()
     local pacs, sink, refuser, breaker, server, client, archive
-    local everything -- what is in the archive: SOPInstanceUID -> Orthanc's identifier, while it was here
+    local everything -- all instances in the archive: SOPInstanceUID -> Orthanc's identifier, from the time when they were here
     local has_get = version.number >= 11206
 
-    -- Nothing is here, nor in the sink.
+    -- Removes everything from this Orthanc and from the sink.
     local function clear()
       for _, id in ipairs(assert(client:get "/patients")) do
         assert(client:delete("/patients/" .. id))
@@ -75,7 +75,7 @@ for _, version in ipairs(versions) do
       clear()
     end)
 
-    -- The answers of a C-FIND, which has as many as it should.
+    -- Asserts that a C-FIND has n answers, and returns its result.
     local function find(n, level, filter)
       local found = assert(archive:find { Level = level, Query = filter })
       assert.are.equal(n, #found.answers)
@@ -90,7 +90,7 @@ for _, version in ipairs(versions) do
       return find(1, "Series", { StudyInstanceUID = study.StudyInstanceUID, SeriesNumber = tostring(number) })
     end
 
-    -- The archive's instances of a study, as it tells them itself: a set.
+    -- Returns the set of the instances of a study, as the archive itself reports them.
     local function instances_of(study)
       local set = {}
       for _, series in ipairs(assert(archive:find { Level = "Series", Query = { StudyInstanceUID = study } }).answers) do
@@ -131,7 +131,7 @@ for _, version in ipairs(versions) do
 
     -- ---- C-ECHO, C-FIND ----
 
-    it("echo", function()
+    it("echo succeeds, or says why not", function()
       assert.is_true(archive:echo())
       assert.is_true(client:modality "sink":echo())
       local ok, err = client:modality "refuser":echo()
@@ -139,7 +139,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ "dicom", 9 }, { err.kind, err.orthanc_status })
     end)
 
-    it("find, at the four levels", function()
+    it("find returns the right answers at all four levels", function()
       find(1, "Patient", { PatientID = PATIENT })
       find(4, "Patient", { PatientID = "MOD-*" })
       find(9, "Study", { PatientID = "MOD-*" })
@@ -159,14 +159,14 @@ for _, version in ipairs(versions) do
 
     -- ---- C-MOVE ----
 
-    it("move of a query, to the sink", function()
+    it("move of a query brings its studies to the sink", function()
       local found = studies()
       assert(archive:move(found, { to = "sink" }))
       assert_in_sink(wanted(table.unpack(found.answers)))
       assert_here {}
     end)
 
-    it("move of a query, to the Orthanc itself", function()
+    it("move of a query brings its studies to the Orthanc itself", function()
       local found = studies()
       assert(archive:move(found))
       assert_here(wanted(table.unpack(found.answers)))
@@ -174,7 +174,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(0, sink:count())
     end)
 
-    it("move of a query, Synchronous", function()
+    it("move of a query works with Synchronous", function()
       local found = studies "20210617"
       assert(archive:move(found, { TargetAet = "SINK", Synchronous = true }))
       assert(archive:move(found, { TargetAet = "LOCAL", Synchronous = true }))
@@ -183,13 +183,13 @@ for _, version in ipairs(versions) do
       assert.are.equal(8, sink:count())
     end)
 
-    it("move of one answer of a query", function()
+    it("move of one answer of a query brings only this answer", function()
       local found = studies()
       assert(client:query(found.ID):move({ to = "sink" }, 2))
       assert_in_sink(wanted(found.answers[2]))
     end)
 
-    it("move of a query about series, and about instances", function()
+    it("move of a query brings series, and instances", function()
       local study = studies("20190304").answers[1]
       assert(archive:move(series_of(study, 2), { to = "sink" }))
       assert.are.equal(5, sink:count())
@@ -200,7 +200,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(9, size(sink:uids()))
     end)
 
-    it("move_resources", function()
+    it("move_resources brings the studies or series to their target", function()
       local found = studies()
       local outcomes = assert(archive:move_resources("Study", found.answers, { to = "sink" }))
       assert.are.equal(3, #outcomes)
@@ -210,7 +210,7 @@ for _, version in ipairs(versions) do
       assert_here(wanted(studies("20190304").answers[1]))
     end)
 
-    it("move_resources of what is not there, which dcmqrscp calls a success, is none", function()
+    it("move_resources of a study that does not exist fails, although dcmqrscp reports success", function()
       local answers, nothing = studies().answers, { StudyInstanceUID = "1.2.3.4.5" }
       local own = { StudyInstanceUID = answers[1].StudyInstanceUID }
       local none, err = archive:move_resources("Study", { own, nothing, answers[2] }, { to = "sink" })
@@ -218,7 +218,8 @@ for _, version in ipairs(versions) do
       assert.are.same({ true, false, true },
         { err.outcomes[1].result ~= nil, err.outcomes[2].result ~= nil, err.outcomes[3].result ~= nil })
       assert_in_sink(wanted(answers[1], answers[2]))
-      assert.is_table(archive:move_resources("Study", nothing, { to = "sink", verify = false })) -- its own word
+      -- Without verification, the answer of dcmqrscp counts.
+      assert.is_table(archive:move_resources("Study", nothing, { to = "sink", verify = false }))
       none, err = archive:move_resources("Study", nothing, { to = "sink", verify = true })
       assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
       local study = studies("20190304").answers[1].StudyInstanceUID
@@ -229,7 +230,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("not_found", select(2, archive:move_resources("Series", { plain, series[2] }, { to = "sink" })).code)
     end)
 
-    it("a Patient is not moved, though dcmqrscp says so, and it is told", function()
+    it("move of a Patient, which dcmqrscp reports as success without sending anything, fails", function()
       local found = find(1, "Patient", { PatientID = PATIENT })
       local own, patient = client:query(found.ID), { PatientID = PATIENT }
       local incomplete, unproven = { "dicom", "incomplete" }, { "unknown", "unproven" }
@@ -251,7 +252,7 @@ for _, version in ipairs(versions) do
       assert_in_sink {}
     end)
 
-    it("a move to where nobody is", function()
+    it("move to an unknown, closed or refusing target fails with the status", function()
       local found = studies "20190304"
       for target, status in pairs { NOBODY = 0xA801, CLOSED = 0xA702, REFUSER = 0xA702 } do
         local expected = { kind = "dicom", orthanc_status = 9, dimse_status = status }
@@ -264,7 +265,7 @@ for _, version in ipairs(versions) do
       assert_here {}
     end)
 
-    it("a move to one that breaks off after the first instance", function()
+    it("move to a target that aborts after the first instance fails", function()
       local found = studies "20190304"
       expect.fails({ kind = "dicom" }, archive:move(found, { TargetAet = "BREAKER" }))
       expect.fails({ kind = "dicom" }, archive:move_resources("Study", found.answers, { TargetAet = "BREAKER" }))
@@ -272,7 +273,7 @@ for _, version in ipairs(versions) do
 
     -- ---- C-GET ----
 
-    it("get", function()
+    it("get brings studies, series and instances, where the version has it", function()
       local study, other = studies("20190304").answers[1], studies("20240201").answers[1]
       if not has_get then
         expect.fails({ kind = "orthanc", code = "unsupported" }, archive:get("Study", study))
@@ -291,7 +292,7 @@ for _, version in ipairs(versions) do
       assert_here(wanted(study, other))
     end)
 
-    it("get of several", function()
+    it("get brings several studies at once", function()
       if not has_get then
         return pending(NO_GET)
       end
@@ -300,7 +301,7 @@ for _, version in ipairs(versions) do
       assert_here(wanted(table.unpack(found.answers)))
     end)
 
-    it("get of what is not there, which dcmqrscp calls a success, is none", function()
+    it("get of a study that does not exist is an error, although Orthanc reports success", function()
       if not has_get then
         return pending(NO_GET)
       end
@@ -308,7 +309,7 @@ for _, version in ipairs(versions) do
       assert_here {}
     end)
 
-    it("get of a Patient, whom dcmqrscp does send", function()
+    it("get of a Patient brings all studies of the patient", function()
       if not has_get then
         return pending(NO_GET)
       end
@@ -319,13 +320,13 @@ for _, version in ipairs(versions) do
 
     -- ---- C-STORE ----
 
-    it("store to the archive", function()
+    it("store to the archive stores every instance", function()
       assert.are.equal(ALL, pacs:count())
       assert.are.same(set_of(everything), pacs:uids())
       assert.are.equal(ALL, size(everything))
     end)
 
-    it("store to the sink, of what has come from the archive", function()
+    it("store to the sink sends resources of every level", function()
       local found, first = studies(), studies "20190304"
       assert(archive:move(found))
       local here, target = uids_here(client, "instances"), client:modality "sink"
@@ -344,7 +345,7 @@ for _, version in ipairs(versions) do
       assert_in_sink(set_of(here))
     end)
 
-    it("store to one that refuses, or breaks off", function()
+    it("store to a server that refuses or aborts fails", function()
       assert(archive:move(studies "20190304"))
       local study = client:get("/studies")[1]
       expect.fails({ kind = "dicom", orthanc_status = 9 }, client:modality "refuser":store(study))

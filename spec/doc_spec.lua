@@ -1,13 +1,44 @@
+local command = require "spec.support.command"
 local modalua = require "modalua"
 local doc = require "modalua.doc"
+
+local OPTION_TABLES = { options = true, data = true, settings = true, format = true }
+
+-- Returns the names of the arguments in a signature.
+local function arguments_of(signature)
+  local list = {}
+  for name in signature:match("%((.-)%)"):gmatch "[%a_][%w_]*" do
+    list[#list + 1] = name
+  end
+  return list
+end
+
+local function check_row(name, row)
+  assert.is_true(#row.help > 20, name .. ": no help")
+  assert.is_string(row.example, name .. ": no example")
+  assert.is_true(select(2, row.example:gsub("\n", "")) < 6, name .. ": the example has more than six lines")
+  local tables, arguments = {}, {}
+  for _, option in ipairs(row.options or {}) do
+    assert.is_true(#option.name > 0 and #option.help > 3, name .. ": an option has no name or no help")
+    tables[option.argument] = true
+  end
+  assert.is_nil(row.signature:match("%((.-)%)"):find("{", 1, true), name .. ": options stand in the signature")
+  for _, argument in ipairs(arguments_of(row.signature)) do
+    arguments[argument] = true
+    assert.is_true(tables[argument] or not OPTION_TABLES[argument], ("%s: no options for %s"):format(name, argument))
+  end
+  for argument in pairs(tables) do
+    assert.is_true(arguments[argument], ("%s has options for %s, which is no argument"):format(name, argument))
+  end
+end
 
 describe("Every public function", function()
   local function each(name, value, seen)
     if type(value) == "function" then
       local row = doc.of(value)
       assert.is_table(row, name .. " has no descriptor row")
-      assert.is_truthy(row.signature:find(name:match("[%w_]+$"), 1, true), name .. ": the signature does not name it")
-      assert.is_true(#row.help > 20, name .. ": no help")
+      assert.is_truthy((row.signature .. row.help):find(name:match "[%w_]+$", 1, true), name .. ": its row does not name it")
+      check_row(name, row)
       seen[#seen + 1] = name
     elseif type(value) == "table" then
       for key, field in pairs(value) do
@@ -16,8 +47,16 @@ describe("Every public function", function()
     end
   end
 
-  it("has a row with its signature and help", function()
+  it("has a descriptor row with its signature and help", function()
     local seen = {}
+    for name in pairs(package.preload) do
+      if name:find "^modalua%f[^%w]" and name ~= "modalua" then
+        local before = #seen
+        each(name, require(name), seen)
+        assert.is_true(#seen > before, name .. " has no function")
+      end
+    end
+    seen = {}
     each("modalua", modalua, seen)
     each("modalua.doc", doc, seen)
     table.sort(seen)
@@ -25,19 +64,9 @@ describe("Every public function", function()
       .. "modalua.doc.of modalua.doc.rows modalua.is_error modalua.json.array modalua.json.decode modalua.json.encode modalua.json.get "
       .. "modalua.json.object modalua.task.map modalua.task.now modalua.task.race modalua.task.sleep modalua.task.spawn "
       .. "modalua.task.timeout", table.concat(seen, " "))
-    for _, name in ipairs { "modalua.evaluate", "modalua.printing", "modalua.completion", "modalua.help", "modalua.playground",
-      "modalua.samples", "modalua.letters", "modalua.table" } do
-      local before = #seen
-      each(name, require(name), seen)
-      assert.is_true(#seen > before, name .. " has no function")
-    end
-    for _, name in ipairs { "run", "main", "nearest" } do
-      each("modalua.verbs." .. name, require "modalua.verbs"[name], seen)
-    end
-    each("modalua.manual.page", require "modalua.manual".page, seen)
   end)
 
-  it("of an object too", function()
+  it("has a row too if it is a method of an object", function()
     local client = modalua.connect()
     for _, name in ipairs { "get", "post", "put", "delete", "system", "modalities", "modality", "peers", "peer", "query", "queries", "job",
       "jobs", "commitment", "default_encoding", "use_utf8", "changes", "find", "upload", "download" } do
@@ -59,8 +88,8 @@ describe("Every public function", function()
     for kind, names in pairs(objects) do
       for i = 2, #names do
         local row = doc.of(names[1][names[i]])
-        assert.matches(names[i] == "query" and "modality:find%(.*query is the same" or kind .. ":" .. names[i] .. "%(", row.signature)
-        assert.is_true(#row.help > 20)
+        assert.matches(kind .. ":" .. (names[i] == "query" and "find" or names[i]) .. "%(", row.signature)
+        check_row(names[i], row)
       end
       assert.is_false(getmetatable(names[1]))
     end
@@ -68,7 +97,42 @@ describe("Every public function", function()
     assert.is_nil(doc.of(nil))
   end)
 
-  it("is among all rows", function()
+  -- Functions in C use the rows themselves to check their options.
+  it("accepts exactly the options that its row names, if it is written in Lua", function()
+    local client = modalua.connect "http://127.0.0.1:1"
+    local pacs = client:modality "pacs"
+    local calls = {
+      [client.changes] = function(options) client:changes(options) end,
+      [pacs.find_each] = function(options) pacs:find_each("PatientID", {}, options) end,
+      [pacs.studies] = function(options) pacs:studies({}, {}, options) end,
+      [pacs.series] = function(options) pacs:series({}, {}, options) end,
+      [pacs.instances] = function(options) pacs:instances({}, {}, options) end,
+      [pacs.move_resources] = function(options) pacs:move_resources("Study", {}, options) end,
+      [modalua.task.map] = function(options) modalua.task.map({}, print, options) end,
+    }
+    for f, call in pairs(calls) do
+      for _, option in ipairs(doc.of(f).options) do
+        local _, why = pcall(call, { [option.name] = io.stdout })
+        assert.is_nil(tostring(why):find("unknown", 1, true), why)
+      end
+    end
+    assert.matches("unknown option 'nosuch'", select(2, pcall(calls[pacs.series], { nosuch = 1 })))
+  end)
+
+  it("can be described with options and an example, if it is a function of a script", function()
+    local function double(x) return 2 * x end
+    assert.are.equal(double, doc.describe(double, "double(x [, options])", "Returns two times x.",
+      { options = { { "options", "round", "boolean", "true: whole" }, { "options", "unit", false, "any" } }, example = "double(2)" }))
+    assert.are.same({ signature = "double(x [, options])", help = "Returns two times x.", example = "double(2)", options = {
+      { argument = "options", name = "round", type = "boolean", help = "true: whole" },
+      { argument = "options", name = "unit", help = "any" } } }, doc.of(double))
+    assert.has_error(function() doc.describe(double, "x", "y", { options = { 1 } }) end,
+      "describe: option 1 must be a table (a number was given)")
+    assert.has_error(function() doc.describe(double, "x", "y", { exmaple = "" }) end,
+      "describe: unknown option 'exmaple'; did you mean 'example'?")
+  end)
+
+  it("occurs among all rows", function()
     local signatures = {}
     for _, row in ipairs(doc.rows()) do
       signatures[row.signature] = row.help
@@ -78,30 +142,21 @@ describe("Every public function", function()
     end
   end)
 
-  it("belongs to objects whose metatable a script cannot reach", function()
+  it("belongs to an object with a metatable that scripts cannot reach", function()
     assert.is_false(getmetatable(modalua.connect()))
     assert.is_false(getmetatable(modalua.task.spawn(function() end)))
   end)
 end)
 
-describe("The README", function()
-  local function text(path)
-    local file <close> = assert(io.open(path))
-    return file:read "a"
-  end
+local function text(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
 
-  it("shows its first program whole, and of the others what stands in them", function()
-    local page, shown = text "README.md", {}
-    for name, block in page:gmatch "%[[%w.]+%]%(spec/embed/([%w.]+)%):\n\n```c[p]*\n(.-)```" do
-      local program = text("spec/embed/" .. name)
-      if name == "ten.c" then
-        assert.are.equal(program, block)
-      end
-      for part in (block:gsub("%s*…\n", "\0")):gmatch "%Z+" do
-        assert.is_truthy(program:find(part:match "^(.-)%s*$", 1, true), name .. " has no\n" .. part)
-      end
-      shown[#shown + 1] = name
-    end
-    assert.are.same({ "ten.c", "poll.c", "function.c", "viewer.cpp" }, shown)
+describe("lua/README.md", function()
+  it("is exactly what lua/reference.lua generates from the rows", function()
+    local result = command.run "lua/reference.lua"
+    assert.are.same({ "", 0 }, { result.err, result.status })
+    assert.is_true(result.out == text "lua/README.md", "make it again: build/release/bin/modalua lua/reference.lua > lua/README.md")
   end)
 end)

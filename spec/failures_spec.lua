@@ -1,5 +1,5 @@
--- What the error says of every way in which a server or a modality can fail, on each Orthanc: kind, code, status (HTTP's), orthanc_status,
--- dimse_status, op. Whatever runs as a job has no HTTP status of its own.
+-- Tests the errors of every way in which a server or a modality can fail, with each Orthanc. Compares these fields: kind, code, status (of
+-- HTTP), orthanc_status, dimse_status and op. The error of an operation that runs as a job has no HTTP status.
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -12,18 +12,18 @@ local served = require "spec.support.served"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
--- Seconds for each exchange of an operation with its modality: ENOUGH, also on a busy machine; SOON where they are waited for, because the
--- modality does not answer, or because Orthanc 1.12.7 waits for them after a C-GET that has failed.
+-- Time limits in seconds for one exchange with a modality. ENOUGH is long enough on a busy machine. SOON is for exchanges that run into the
+-- limit: the modality does not answer, or Orthanc 1.12.7 waits for the limit after a failed C-GET.
 local ENOUGH <const>, SOON <const> = 30, 2
-local NOWHERE = "11111111-2222-3333-4444-555555555555" -- no server knows a query or a job by this name
-local NOTHING = "11111111-22222222-33333333-44444444-55555555" -- nor something stored
+local NOWHERE = "11111111-2222-3333-4444-555555555555" -- an identifier that no query and no job has
+local NOTHING = "11111111-22222222-33333333-44444444-55555555" -- an identifier that no stored resource has
 
 local FILTER = { PatientID = "P" }
 local RESOURCE = { StudyInstanceUID = "1.2.3.0" }
 
 -- ---- what is expected ----
 
--- `status` is that of a direct call.
+-- `status` is the HTTP status of a direct call.
 local function failure(kind, code, orthanc_status, dimse_status, status)
   return { kind = kind, code = code, orthanc_status = orthanc_status, dimse_status = dimse_status, status = status }
 end
@@ -50,7 +50,7 @@ local function bad_request(orthanc_status)
   return failure("orthanc", "bad_request", orthanc_status, nil, 400)
 end
 
--- What differs between the versions: old is 1.10.1; false_get, whose failed C-GETs are reported as successes, is 1.12.7; new is 1.13.0.
+-- Outcomes that depend on the version: old is 1.10.1; false_get is 1.12.7, which reports failed C-GETs as successes; new is 1.13.0.
 local ERAS = {}
 
 local function by_version(outcomes)
@@ -72,7 +72,8 @@ local function move_query(options)
   end
 end
 
--- field: where a row says what is expected. mode: a job in all versions, in none, or only in newer ones. `seconds` for each exchange.
+-- field: the field of a row with the expected outcome. mode: runs as a job in all versions, only in newer ones, or (nil) never.
+-- `seconds` is the time limit of each exchange.
 local OPERATIONS = {
   { "echo", field = "echo", run = function(modality, seconds) return modality:echo { Timeout = seconds } end },
   { "find", field = "find", run = function(modality, seconds)
@@ -105,7 +106,7 @@ local OPERATIONS = {
 
 -- ---- the rows: what fails, the modality that does it, and the outcome of each operation; a "success" is one ----
 
--- Everything but what needs a query first.
+-- The outcome of all operations except those that need a query first.
 local function all(outcome, get)
   return { echo = outcome, find = outcome, move_resources = outcome, get = get or outcome, store = outcome }
 end
@@ -165,7 +166,7 @@ for _, status in ipairs { 0xA700, 0xA702, 0xA801, 0xB000, 0xFE00, 0x0122 } do
   end
 end
 
--- The last, and by itself: DCMTK's time for a connection is one for the whole process, and the operation that comes last sets it.
+-- This row must be the last, and runs alone: DCMTK has one connection timeout for the whole process, which the last operation sets.
 ROWS[#ROWS + 1] = { "packets that go nowhere", "hole", all(NETWORK) }
 
 -- ---- how it is compared ----
@@ -175,7 +176,7 @@ local function fields_of(err)
     op = err.op }
 end
 
--- The outcome is that failure: these fields and no others of them, told on one line.
+-- Asserts that the outcome is this failure: an error with exactly these fields, shown in one line.
 local function assert_fails(expected, op, ok, err)
   if op == "echo" then
     assert.is_false(ok)
@@ -192,7 +193,7 @@ local function assert_fails(expected, op, ok, err)
   return err
 end
 
--- Runs all of { expected, op, function, arguments … } at once.
+-- Runs all calls { expected, op, function, arguments … } at the same time, and asserts that each fails as expected.
 local function assert_all_fail(calls)
   for _, call in ipairs(calls) do
     call.task = task.spawn(table.unpack(call, 3))
@@ -212,7 +213,7 @@ local function in_era(outcome, era)
   return outcome
 end
 
--- What is expected of an operation by that version; nil when it is of no interest.
+-- Returns the expected outcome of an operation with a version; nil if the row does not test the operation.
 local function expected_of(operation, outcomes, era)
   local outcome = in_era(outcomes[operation.field], era)
   if not outcome or outcome == "success" then
@@ -229,7 +230,7 @@ end
 
 local SILENT <const> = { MUTE = true, MUTEC = true, FMUTE = true, hole = true }
 
--- Starts all operations that the row speaks of, each in a task.
+-- Starts all operations that the row tests, each in its own task.
 local function start_row(modality, row, era, stored)
   local running = {}
   for _, operation in ipairs(OPERATIONS) do
@@ -242,7 +243,7 @@ local function start_row(modality, row, era, stored)
   return running
 end
 
--- Looks at what they have given.
+-- Waits for the operations of a row and checks their outcomes.
 local function check_row(running)
   assert.is_true(#running > 0)
   for _, one in ipairs(running) do
@@ -263,7 +264,7 @@ end
 
 -- ---- the servers ----
 
--- The DICOM files of one of the samples' studies, of ten instances.
+-- Returns the DICOM files of a sample study of ten instances.
 local function sample_files()
   local files = {}
   samples.store { upload = function(_, file)
@@ -273,7 +274,7 @@ local function sample_files()
   return table.move(files, 1, 10, 1, {})
 end
 
--- Stores them. Gives what the server says of the last one: ID, ParentStudy, …
+-- Stores these files. Returns the server's answer for the last one: ID, ParentStudy, …
 local function store_samples(client)
   local stored
   for _, data in ipairs(sample_files()) do
@@ -282,7 +283,8 @@ local function store_samples(client)
   return stored
 end
 
--- A port to which packets go and from which none comes: its server sleeps, and the queue of its connections is full. And what ends it.
+-- Makes a port that accepts packets and never answers: its server is stopped, and its queue of connections is full. Returns the server
+-- and a function that ends it.
 local function black_hole()
   local server, full = dcmtk.storescp { aet = "HOLE" }, false
   server:signal "STOP"
@@ -326,7 +328,7 @@ end
 for _, version in ipairs(versions) do
   describe("Failures, with the Orthanc " .. version.name .. ":", function()
     local peer, close_hole, server, client, stored
-    local rows = {} -- what each of ROWS has started
+    local rows = {} -- the running operations of each row in ROWS
     local era = era_of(version)
 
     local function modality(name)
@@ -344,7 +346,7 @@ for _, version in ipairs(versions) do
       } })
       client = modalua.connect(server.url, { max_inflight = 40 })
       stored = store_samples(client)
-      for i = 1, #ROWS - 1 do -- all at once: what takes time is waiting for those that do not answer
+      for i = 1, #ROWS - 1 do -- all rows at once, because most of the time is spent waiting for modalities that do not answer
         rows[ROWS[i]] = start_row(modality(ROWS[i][2]), ROWS[i], era, stored.ID)
       end
     end)
@@ -363,10 +365,10 @@ for _, version in ipairs(versions) do
 
     -- ---- when the query has been answered, and then something happens ----
 
-    describe("after the query,", function()
+    describe("after the query", function()
       local pacs, found
 
-      -- A power cut, and a start with another configuration.
+      -- Kills the server and starts it with another configuration.
       local function restart(pattern, replacement)
         pacs:stop "KILL"
         local path = pacs.folder .. "/orthanc.json"
@@ -398,7 +400,7 @@ for _, version in ipairs(versions) do
         }
       end
 
-      it("one of three resources is not there: the others are moved", function()
+      it("one of three resources no longer exists: the others are moved", function()
         local resources = { found.answers[1], RESOURCE, { StudyInstanceUID = found.answers[1].StudyInstanceUID } }
         local expected = era == "old" and dimse(0xC000, 422) or failure("dicom", nil, 9, 0xC000)
         local ok, err = modality "pacs":move_resources("Study", resources, { TargetAet = "LOCAL" })
@@ -412,7 +414,7 @@ for _, version in ipairs(versions) do
         assert_fails(expected, "move_resources", ok, err)
       end)
 
-      it("a peer falls asleep", function()
+      it("a peer stops answering", function()
         pacs:signal "STOP"
         fails()
         pacs:signal "CONT"
@@ -424,13 +426,13 @@ for _, version in ipairs(versions) do
         pacs:start_again()
       end)
 
-      it("a title is rejected", function()
+      it("an AE title is rejected", function()
         restart('"DicomAet":"PACS"', '"DicomAet":"OTHER"')
         fails()
         restart('"DicomAet":"OTHER"', '"DicomAet":"PACS"')
       end)
 
-      it("a caller has become unknown", function()
+      it("the caller is no longer known", function()
         restart('"local":%b[]', "")
         fails()
       end)
@@ -439,12 +441,12 @@ for _, version in ipairs(versions) do
         return select(2, peer:log():gsub("\n" .. name .. " ", ""))
       end
 
-      -- The connection breaks while the transfer is under way.
+      -- Breaks the connection during the transfer.
       local function assert_breaks(expected, op, event, run)
         local far <close> = lag.start(peer.port, 0.1)
         client:put("/modalities/far", { AET = "FMUTE", Host = "127.0.0.1", Port = far.port })
         local before = events(event)
-        local running = task.spawn(run, modality "far", 10 * ENOUGH) -- it ends because of the break, not because its time is over
+        local running = task.spawn(run, modality "far", 10 * ENOUGH) -- must end by the break, not by its time limit
         eventually(function() return events(event) > before end)
         far:close()
         assert_fails(in_era(expected, era), op, running:join())
@@ -467,7 +469,7 @@ for _, version in ipairs(versions) do
 
     -- ---- names that lead nowhere, and mistakes ----
 
-    it("a query that the server does not know", function()
+    it("report a query that the server does not know", function()
       local gone = client:query(NOWHERE)
       assert_fails(QUERY_GONE, "move", modality "OK3":move(NOWHERE, { TargetAet = "OK3" }))
       assert_fails(QUERY_GONE, "get_query_answers", modality "OK3":get_query_answers(NOWHERE))
@@ -479,7 +481,7 @@ for _, version in ipairs(versions) do
       assert.is_true(gone:close())
     end)
 
-    it("an answer that the query does not have", function()
+    it("report an answer that the query does not have", function()
       local found <close> = assert(modality "OK3":find { Level = "Study", Query = FILTER })
       local own = client:query(found.ID)
       assert.are.equal(3, #found.answers)
@@ -490,7 +492,7 @@ for _, version in ipairs(versions) do
       assert.has_error(function() own:move({}, 1.5) end, "bad argument #2 to 'move' (number has no integer representation)")
     end)
 
-    it("no answers is no failure", function()
+    it("do not include a query without answers", function()
       local found <close> = assert(modality "OK0":find { Level = "Study", Query = FILTER })
       assert.are.same({}, found.answers)
       assert(modality "OK0":move(found, { TargetAet = "OK3" }))
@@ -498,7 +500,7 @@ for _, version in ipairs(versions) do
       assert.is_nil(peer:log():match "called=OK0\nC%-MOVE")
     end)
 
-    it("a job that the server does not know", function()
+    it("report a job that the server does not know", function()
       local job = client:job(NOWHERE)
       assert_fails(JOB_GONE, "status", job:status())
       assert_fails(JOB_GONE, "wait", job:wait())
@@ -507,7 +509,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("something stored that is not there", function()
+    it("report a stored resource that does not exist", function()
       local internal = failure("orthanc", nil, -1, nil, 500)
       local expected = in_era(by_version { old = NOT_FOUND, false_get = NOT_FOUND, new = internal }, era)
       assert_fails(expected, "store", modality "OK3":store(NOTHING))
@@ -520,7 +522,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("refused", "bad_identifier"), "store", modality "OK3":store "nosuch")
     end)
 
-    it("a level that does not exist", function()
+    it("report a level that does not exist", function()
       expect.throws("unknown Level 'Foo'", function() modality "OK3":find { Level = "Foo", Query = FILTER } end)
       for _, method in ipairs { "get", "move_resources" } do
         local ok, err = pcall(modality "OK3"[method], modality "OK3", "Foo", RESOURCE)
@@ -531,7 +533,7 @@ for _, version in ipairs(versions) do
       assert_fails(bad_request(3), "post", client:post("/modalities/OK3/move", { Level = "Foo", Resources = modalua.json.array {} }))
     end)
 
-    it("what is not JSON, and routes and methods that are not there", function()
+    it("report bodies that are not JSON, and routes and methods that do not exist", function()
       for _, route in ipairs { "echo", "query", "move", "get", "store" } do
         local unsupported = route == "get" and era == "old" and failure("orthanc", "unsupported", 17, nil, 404)
         assert_fails(unsupported or bad_request(15), "post", client:post("/modalities/OK3/" .. route, "this is not JSON"))
@@ -540,7 +542,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("http", "method_not_allowed", nil, nil, 405), "delete", client:delete "/modalities/OK3/echo")
     end)
 
-    it("a target that the server does not know", function()
+    it("report a target that the server does not know", function()
       local found <close> = assert(modality "OK3":find { Level = "Study", Query = FILTER })
       assert_fails(failure("orthanc", "unknown_modality"), "move", modality "OK3":move(found, { to = "nobody" }))
       assert_fails(failure("orthanc", "unknown_modality"), "move_resources",
@@ -549,7 +551,7 @@ for _, version in ipairs(versions) do
 
     -- ---- successes that are none ----
 
-    it("a C-GET that failed is never a success", function()
+    it("include every failed C-GET, whatever the version says", function()
       if era == "old" then
         assert_fails(TOO_OLD, "get", modality "GSTC000":get("Study", RESOURCE))
         return
@@ -575,7 +577,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("nor is its job", function()
+    it("include the job of a failed C-GET", function()
       if era ~= "old" then
         local job = assert(modality "GSTC000":get("Study", RESOURCE, { Synchronous = false }))
         local expected = era == "false_get" and INCOMPLETE or failure("dicom", nil, 9, 0xC000)
@@ -586,7 +588,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("dicom", nil, 9, 0xC000), "wait", client:job(job):wait())
     end)
 
-    it("nor what Permissive hides", function()
+    it("include what Permissive hides", function()
       local told = failure("dicom", "incomplete", nil, 0xC000)
       local found <close> = assert(modality "MSTC000":find { Level = "Study", Query = FILTER })
       local move, get, store, calls = modality "MSTC000", modality "GSTC000", modality "SSTC000", {}
@@ -601,7 +603,7 @@ for _, version in ipairs(versions) do
       assert_all_fail(calls)
     end)
 
-    it("nor a Patient who was not sent", function()
+    it("include a Patient that was not sent", function()
       local target = modality "OK3"
       local found <close> = assert(target:find { Level = "Patient", Query = FILTER })
       local patient = { PatientID = "FP0" }
@@ -616,7 +618,7 @@ for _, version in ipairs(versions) do
 
   -- ---- servers that say less ----
 
-  describe("Failures, with the Orthanc " .. version.name .. " that describes none:", function()
+  describe("Failures, with an Orthanc " .. version.name .. " that does not describe its errors:", function()
     local peer, server, client, stored
     local era = era_of(version)
 
@@ -632,7 +634,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    -- A job's record tells what it always tells.
+    -- `job` is the expected failure from the record of a job, which this server still describes.
     local function check(name, direct, job, direct_store)
       local target = client:modality(name)
       assert_fails(direct, "echo", target:echo())
@@ -645,9 +647,9 @@ for _, version in ipairs(versions) do
       assert_fails(era == "old" and TOO_OLD or direct, "get", target:get("Study", RESOURCE, { Synchronous = true }))
     end
 
-    it("of a modality that is not there, or does not do what it should", function()
+    it("of a modality that does not exist or does not work", function()
       local unknown = failure("orthanc", "unknown_modality", nil, nil, 404)
-      -- Of a store nobody can tell what is not there, or, of a 500, whose fault it is.
+      -- The error of a store does not tell what is missing, and a status 500 does not tell which side failed.
       check("nosuch", unknown, unknown, failure("orthanc", "not_found", nil, nil, 404))
       check("REJ117", UNEXPLAINED, failure("dicom", nil, 9), failure("http", nil, nil, nil, 500))
       check("NOCTX", UNEXPLAINED, failure("dicom", "unsupported", 2015), failure("http", nil, nil, nil, 500))
@@ -657,7 +659,7 @@ for _, version in ipairs(versions) do
       assert_fails(failure("dicom", nil, 9, 0xA801), "move", client:modality "MSTA801":move(found, { TargetAet = "OK3" }))
     end)
 
-    it("of what is not there, or cannot be", function()
+    it("of resources that do not exist, and of invalid requests", function()
       assert_fails(failure("orthanc", "query_gone", nil, nil, 404), "move", client:query(NOWHERE):move { TargetAet = "OK3" })
       assert_fails(JOB_GONE, "wait", client:job(NOWHERE):wait())
       local found <close> = assert(client:modality "OK3":find { Level = "Study", Query = FILTER })
@@ -665,20 +667,20 @@ for _, version in ipairs(versions) do
       assert_fails(bad_request(), "post", client:post("/modalities/OK3/query", "this is not JSON"))
     end)
 
-    it("of a Synchronous move of a query, and of 0xC000", function()
+    it("of a Synchronous move of a query, and of status 0xC000", function()
       local found <close> = assert(client:modality "MSTA801":find { Level = "Study", Query = FILTER })
       assert_fails(UNEXPLAINED, "move", client:modality "MSTA801":move(found, { TargetAet = "OK3", Synchronous = true }))
       assert_fails(failure("dicom", nil, nil, nil, 422), "find", client:modality "FSTC000":find { Level = "Study", Query = FILTER })
     end)
 
-    it("of something stored that is not there", function()
+    it("of a stored resource that does not exist", function()
       local not_found = failure("orthanc", "not_found", nil, nil, 404)
       local expected = by_version { old = not_found, false_get = not_found, new = failure("http", nil, nil, nil, 500) }
       assert_fails(in_era(expected, era), "store", client:modality "OK3":store(NOTHING))
     end)
   end)
 
-  describe("Failures, with the Orthanc " .. version.name .. " that forgets its jobs:", function()
+  describe("Failures, with an Orthanc " .. version.name .. " that forgets its jobs:", function()
     local peer, server, client, stored
     local era = era_of(version)
 
@@ -694,7 +696,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    it("what has arrived is compared", function()
+    it("are found by comparing what has arrived", function()
       local found <close> = assert(client:modality "MSTC000":find { Level = "Study", Query = FILTER })
       local move, store, get = client:modality("MSTC000", { max_moves = 16 }), client:modality "SSTC000", client:modality "GSTC000"
       assert_all_fail {
@@ -706,11 +708,11 @@ for _, version in ipairs(versions) do
       }
     end)
 
-    it("an instance that was stored is compared", function()
+    it("are found by comparing a stored instance", function()
       assert_fails(INCOMPLETE, "store", client:modality "SSTC000":store(stored.ID))
     end)
 
-    it("what has arrived is compared after a Synchronous call too", function()
+    it("are also found by comparing after a Synchronous call", function()
       local target = client:modality "OK3"
       local found <close> = assert(target:find { Level = "Study", Query = FILTER })
       assert_all_fail {
@@ -722,7 +724,7 @@ for _, version in ipairs(versions) do
 
   -- ---- servers that want to know who asks ----
 
-  describe("Failures, with the Orthanc " .. version.name .. " that has users:", function()
+  describe("Failures, with an Orthanc " .. version.name .. " that has users:", function()
     local peer, server
 
     setup(function()
@@ -755,7 +757,7 @@ for _, version in ipairs(versions) do
   end)
 end
 
-describe("Failures, of a server that forbids:", function()
+describe("Failures, with a server that forbids", function()
   it("everything", function()
     local server <close> = faultd.start { { path = "/*", to = faultd.route("/status", { code = 403, body = "" }) } }
     local client = modalua.connect(server.url)

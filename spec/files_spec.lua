@@ -1,4 +1,4 @@
--- Files to and from servers: whole or not at all, of any size, in constant memory.
+-- Tests downloads and uploads: files are complete or absent, can have any size, and need constant memory.
 local big = require "spec.support.big"
 local command = require "spec.support.command"
 local expect = require "spec.support.expect"
@@ -11,7 +11,7 @@ local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
 local MEGABYTES = math.tointeger(os.getenv "MODALUA_BIG_MB" or 48)
-local MEMORY_MAX = 8 -- megabytes that a transfer of any size may take
+local MEMORY_MAX = 8 -- the most megabytes of memory that a transfer of any size may take
 
 local contains, fails, eventually = expect.contains, expect.fails, expect.eventually
 
@@ -64,14 +64,14 @@ describe("download", function()
     assert.is_nil(read(target .. ".part"))
   end
 
-  -- A task that downloads "ab", of which "a" has been written; the server holds the other byte until it is asked to release `name`.
+  -- Starts a task that downloads "ab". Returns it when "a" is written; the server holds the other byte until it is asked to release `name`.
   local function downloading(name)
     local download = task.spawn(client.download, client, faultd.route("/hold", { name = name, body = "ab", send = 1 }), target)
     assert.is_truthy(eventually(function() return read(target .. ".part") == "a" end))
     return download
   end
 
-  it("gives the file its name when it is complete", function()
+  it("creates the file only when it is complete", function()
     local download = downloading "complete"
     assert.is_nil(read(target))
     assert(client:get("/release", { name = "complete" }))
@@ -80,7 +80,7 @@ describe("download", function()
     assert.is_nil(read(target .. ".part"))
   end)
 
-  it("replaces what was there, and leaves it alone when it fails", function()
+  it("replaces an existing file, and does not change it if it fails", function()
     served.write_file(target, "old")
     for _, route in ipairs { "/status?code=404&body=gone", "/short?say=100&send=50", "/reset-body?bytes=50", "/drop" } do
       local err = fails({ op = "download", method = "GET", path = route, file = target }, client:download(route, target))
@@ -91,14 +91,14 @@ describe("download", function()
     assert.are.equal("new", read(target))
   end)
 
-  it("of an archive must have the archive's end, since Orthanc sends them without a length", function()
+  it("checks that an archive is complete by its end, because Orthanc sends archives without a length", function()
     local function archive(body)
       return client:download(faultd.route("/status", { code = 200, type = "application/zip", body = body }), target)
     end
     local function in_memory(body)
       return client:get("/status", { code = 200, type = "application/zip", body = body })
     end
-    local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- before a comment of 257 bytes
+    local entry, ending = "PK\3\4" .. ("x"):rep(40), "PK\5\6" .. ("x"):rep(16) .. "\1\1" -- the ending announces a comment of 257 bytes
     for _, body in ipairs { "", entry, entry .. ending } do
       local err = fails({ kind = "network", code = "connection_lost", retryable = true, file = target }, archive(body))
       contains(err.message, "in the middle of the archive")
@@ -109,19 +109,19 @@ describe("download", function()
     assert.are.equal(44 + 22 + 257, #assert(in_memory(entry .. ending .. ("c"):rep(257))))
   end)
 
-  it("keeps an error's text out of the file, and gives it", function()
+  it("does not write the text of an error to the file, and returns the error", function()
     local err = fails({ kind = "orthanc", status = 404, orthanc_status = 17 }, client:download("/nosuch", target))
-    contains(err.message, "knows nothing under this path")
+    contains(err.message, "has nothing at this path")
     nothing_is_left()
   end)
 
-  it("is no page that asks for a password", function()
+  it("rejects a login page", function()
     fails({ kind = "decode", code = "not_orthanc", file = target },
       client:download("/status?code=200&type=text/html&body=%3Chtml%3ELog%20in", target))
     nothing_is_left()
   end)
 
-  it("begins anew when it is tried again", function()
+  it("starts again from the beginning when it is retried", function()
     local patient = modalua.connect(server.url, { retries = 2 })
     assert(client:get(faultd.map { path = "/file", times = 2, to = "/short?say=100&send=70" }))
     assert(client:get(faultd.map { path = "/file", to = faultd.route("/status", { code = 200, type = "text/plain", body = "whole" }) }))
@@ -130,37 +130,37 @@ describe("download", function()
     assert.are.equal(3, assert(client:get("/count", { of = "/file" })))
   end)
 
-  it("takes over what a killed process has left", function()
+  it("replaces what a killed process has left", function()
     served.write_file(target .. ".part", ("x"):rep(1000))
     assert.are.equal(3, client:download("/status?code=200&type=text/plain&body=new", target))
     assert.are.equal("new", read(target))
     assert.is_nil(read(target .. ".part"))
   end)
 
-  it("is alone in writing a file", function()
+  it("does not write a file that another download is writing", function()
     local first = downloading "alone"
     local err = fails({ kind = "refused", code = "file" }, client:download("/ok", target))
-    contains(err.message, "somebody else is writing it")
+    contains(err.message, "another process is writing it")
     assert(client:get("/release", { name = "alone" }))
     assert.are.equal(2, first:join())
     assert.are.equal("ab", read(target))
   end)
 
-  it("leaves nothing when its task is cancelled", function()
+  it("leaves no file if its task is cancelled", function()
     local download = downloading "cancelled"
     download:cancel()
     fails({ kind = "cancelled" }, download:join())
     nothing_is_left()
   end)
 
-  it("leaves nothing when the process is interrupted", function()
+  it("leaves no file if the process is interrupted", function()
     local line = ([["$M" -u %s -e 'require"modalua".connect():download("/hold?name=interrupted&body=ab&send=1", "%s")' & pid=$!
       while [ ! -s '%s.part' ]; do sleep 0.02; done; kill -INT $pid; wait $pid]]):format(server.url, target, target)
     assert.are.equal(130, command.shell(line).status)
     nothing_is_left()
   end)
 
-  it("says which file cannot be written, before anything is asked", function()
+  it("says which file cannot be written, before it sends a request", function()
     for name, why in pairs { ["nowhere/target"] = "No such file or directory", [""] = "Is a directory" } do
       local err = fails({ kind = "refused", code = "file", file = path(name) }, client:download("/ok", path(name)))
       contains(err.message, ("'%s' cannot be written: %s"):format(path(name), why))
@@ -168,21 +168,21 @@ describe("download", function()
     assert.are.equal(0, assert(client:get("/count", { of = "/ok" })))
   end)
 
-  it("replaces no pipe and no device", function()
+  it("refuses to replace a pipe or a device", function()
     os.execute(("mkfifo '%s'"):format(target))
-    contains(fails({ kind = "refused", code = "file" }, client:download("/ok", target)).message, "it is no regular file")
+    contains(fails({ kind = "refused", code = "file" }, client:download("/ok", target)).message, "it is not a regular file")
     assert.is_true(os.execute(("test -p '%s'"):format(target)))
     assert.are.equal(0, assert(client:get("/count", { of = "/ok" })))
   end)
 
-  it("leaves a private file private", function()
+  it("keeps a private file private", function()
     served.write_file(target, "old")
     os.execute(("chmod 600 '%s'"):format(target))
     assert(client:download("/ok", target))
     assert.is_true(os.execute(("test $(stat -c %%a '%s') = 600"):format(target)))
   end)
 
-  it("fails when the disk does not take it", function()
+  it("fails if the disk is full", function()
     local line = ([[trap '' XFSZ; ulimit -f 8; "$M" -u %s -e 'print(require"modalua".connect():download("/big?bytes=1000000", "%s"))']])
       :format(server.url, target)
     local run = command.shell(line)
@@ -190,9 +190,9 @@ describe("download", function()
     nothing_is_left()
   end)
 
-  it("may take long to begin, and long in all, but not be silent in the middle", function()
+  it("can wait long for the first byte, and take long in total, but fails if the server stops in the middle", function()
     local quick = modalua.connect(server.url, { timeout = 1, retries = 0 })
-    assert.are.equal(2, quick:download("/delay?s=1.5&body={}", target)) -- as an archive that is made first
+    assert.are.equal(2, quick:download("/delay?s=1.5&body={}", target)) -- as for an archive, which the server makes first
     assert.are.equal(15, quick:download("/drip?bytes=15&s=0.1", target))
     os.remove(target)
     local err = fails({ kind = "timeout" }, quick:download("/hold?name=silent&body=ab&send=1", target))
@@ -205,7 +205,7 @@ describe("download", function()
     nothing_is_left()
   end)
 
-  it("takes the parameters of a route, or a body", function()
+  it("accepts the parameters of a route, or a body", function()
     assert(client:download("/echo", target, { query = { a = 1, flag = true } }))
     assert.are.equal("/echo", modalua.json.decode(read(target)).path)
     assert.are.equal("GET", modalua.json.decode(read(target)).method)
@@ -214,7 +214,7 @@ describe("download", function()
     assert.are.same({ "POST", '{"Resources":["x"]}' }, { seen.method, seen.body })
   end)
 
-  it("is sent once when it has a body", function()
+  it("is sent only once if it has a body", function()
     local patient = modalua.connect(server.url, { retries = 2 })
     for _, route in ipairs { "/drop", "/status?code=503" } do
       assert(client:post "/reset")
@@ -223,7 +223,7 @@ describe("download", function()
     end
   end)
 
-  it("writes over nothing that only has the name of its part", function()
+  it("does not overwrite a file that only has the name of its temporary file", function()
     served.write_file(path "other", "precious")
     os.execute(("ln '%s' '%s.part'"):format(path "other", target))
     local err = fails({ kind = "refused", code = "file" }, client:download("/ok", target))
@@ -233,7 +233,7 @@ describe("download", function()
     os.remove(target .. ".part")
   end)
 
-  it("throws on mistakes of its caller", function()
+  it("throws an error if it is called wrongly", function()
     expect.throws("name of a file expected", client.download, client, "/ok")
     expect.throws("name of a file expected", client.download, client, "/ok", "")
     expect.throws("unknown option 'querry'; did you mean 'query'?", client.download, client, "/ok", target, { querry = {} })
@@ -267,7 +267,7 @@ describe("upload", function()
     return assert(client:get("/count", { of = "/instances" }))
   end
 
-  it("is sent once, whatever becomes of it", function()
+  it("is sent only once, even if it fails", function()
     for _, route in ipairs { "/drop", "/status?code=503" } do
       assert(client:post "/reset")
       assert(client:get(faultd.map { path = "/instances" }))
@@ -277,7 +277,7 @@ describe("upload", function()
     end
   end)
 
-  it("is sent again when the server has stored nothing because a folder came or went at that moment", function()
+  it("is sent again if the server stored nothing because a folder was made or removed at that moment", function()
     local race = { code = 500, body = '{"HttpStatus":500,"OrthancStatus":2001,"Message":"Unable to create a subdirectory"}' }
     local gone = { code = 500, body = [[{"HttpStatus":500,"OrthancStatus":-1,"Message":"Internal error",
       "Details":"Error while accessing the filesystem: /var/lib/orthanc/db/af/34"}]] }
@@ -295,7 +295,7 @@ describe("upload", function()
     assert.are.equal(3 + 4, uploads())
   end)
 
-  it("is no success when the server has not stored it", function()
+  it("fails if the server has not stored the file", function()
     for _, body in ipairs { '{"Status":"FilteredOut"}', '[{"Status":"Success"},{"Status":"Failure"}]', "{}", "[]" } do
       answers(1, "/status", { code = 200, body = body })
       local err = fails({ kind = "orthanc", code = "not_stored" }, client:upload { data = "x" })
@@ -303,7 +303,7 @@ describe("upload", function()
     end
   end)
 
-  it("may be answered late, once everything has been sent", function()
+  it("can be answered late, once everything has been sent", function()
     local quick = modalua.connect(server.url, { timeout = 1 })
     served.write_file(path "source", "instance")
     answers(1, "/delay", { s = 1.5, body = '{"Status":"Success"}' })
@@ -316,11 +316,11 @@ describe("upload", function()
       contains(err.message, ("'%s' cannot be read: %s"):format(path(name), why))
     end
     os.execute(("mkfifo '%s'"):format(path "pipe"))
-    contains(fails({ code = "file" }, client:upload(path "pipe")).message, "it is no regular file")
+    contains(fails({ code = "file" }, client:upload(path "pipe")).message, "it is not a regular file")
     assert.are.equal(0, uploads())
   end)
 
-  it("throws on mistakes of its caller", function()
+  it("throws an error if it is called wrongly", function()
     expect.throws("the name of a file, or {data = string}, is expected (a nil was given)", client.upload, client)
     expect.throws("'data' must be a string (a number was given)", client.upload, client, { data = 3 })
     expect.throws("unknown option 'date'; did you mean 'data'?", client.upload, client, { date = "x" })
@@ -349,7 +349,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("come as the server has them, and go back", function()
+    it("are downloaded unchanged, and can be uploaded again", function()
       local route = ("/instances/%s/file"):format(instances[1])
       local bytes = assert(at_pacs:get(route))
       assert.are.equal(#bytes, at_pacs:download(route, path "one.dcm"))
@@ -360,7 +360,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, assert(client:system()) and assert(client:get "/statistics").CountInstances)
     end)
 
-    it("may be archives, of one study or of several", function()
+    it("can be archives, of one study or of several", function()
       local studies = assert(at_pacs:get "/studies")
       assert(at_pacs:download(("/studies/%s/archive"):format(studies[1]), path "study.zip"))
       assert(at_pacs:download("/tools/create-archive", path "two.zip", { body = { Resources = { studies[1], studies[2] } } }))
@@ -371,14 +371,14 @@ for _, version in ipairs(versions) do
       assert.are.equal(2, assert(client:get "/statistics").CountStudies)
     end)
 
-    it("that are no DICOM are refused, with the server's reason", function()
+    it("are refused with the server's reason if they are not DICOM", function()
       served.write_file(path "text", "no DICOM")
       local err = fails({ kind = "orthanc", code = "bad_request", status = 400, orthanc_status = 15, file = path "text" },
         client:upload(path "text"))
       contains(err.message, "DICOM")
     end)
 
-    it("may be stored at a modality, and not here", function()
+    it("can be stored at a modality without storing them here", function()
       assert(at_pacs:download(("/instances/%s/file"):format(instances[1]), path "one.dcm"))
       local uid = assert(at_pacs:get("/instances/" .. instances[1])).MainDicomTags.SOPInstanceUID
       assert.are.equal(uid, assert(client:modality("pacs"):store_straight(path "one.dcm")).SOPInstanceUID)
@@ -397,7 +397,7 @@ for _, version in ipairs(versions) do
         template = assert(at_pacs:get(("/instances/%s/file"):format(instances[1])))
       end)
 
-      -- What a script prints that runs in a process of its own, and the most memory that it took, in megabytes.
+      -- Runs a script in its own process. Returns its output, and the most memory that it used, in megabytes.
       local function run(code, ...)
         local script = command.file(code .. [[
           print(math.tointeger(io.open("/proc/self/status"):read("a"):match("VmHWM:%s*(%d+)")) / 1024)]])
@@ -419,8 +419,8 @@ for _, version in ipairs(versions) do
         print(assert(require "modalua".connect():download("/studies/" .. arg[2] .. "/archive", arg[1], { wait_timeout = 600 })))
       ]]
 
-      it("take no more memory than small ones", function()
-        local PART <const> = math.max(16, MEGABYTES // 64) -- megabytes of one instance
+      it("need no more memory than small ones", function()
+        local PART <const> = math.max(16, MEGABYTES // 64) -- size of one instance in megabytes
         local names = {}
         big.write(path "small.dcm", template, uid, 0, 0)
         for i = 1, MEGABYTES // PART do
@@ -446,7 +446,7 @@ for _, version in ipairs(versions) do
         os.remove(path "big.zip")
       end)
 
-      it("are given up when the server hangs in the middle, or the file changes under them", function()
+      it("are given up if the server hangs in the middle, or if the file changes during the upload", function()
         local impatient = modalua.connect(servers.LOCAL.url, { timeout = 1 })
         big.write(path "big.dcm", template, uid, 1, 32)
         servers.LOCAL:signal "STOP"

@@ -1,4 +1,4 @@
--- What modalua protects people from when they search: filters that would be lost, letters, queries that pile up.
+-- Tests how modalua protects searches: filters that would be lost, lost characters, and queries that remain on the server.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -10,7 +10,7 @@ local versions = require "spec.support.versions"
 
 local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
--- The C-FINDs in a peer's log: a list of tables tag -> value, from the first to come on.
+-- Returns the C-FINDs in the log of a peer, the oldest first, each as a table tag -> value.
 local function searches(log)
   local list = {}
   for line in log:gmatch "C%-FIND ([^\n]*)" do
@@ -23,10 +23,10 @@ local function searches(log)
   return list
 end
 
--- Level, character set, and the copy of a SOPInstanceUID that Orthanc adds.
+-- Level, character set, and the copy of a SOPInstanceUID that Orthanc adds: these do not restrict a search.
 local NO_FILTERS = { ["0008,0052"] = true, ["0008,0005"] = true, ["0002,0003"] = true }
 
--- What narrows a search.
+-- Returns the tags of a C-FIND that restrict the search.
 local function filters(search)
   local values = {}
   for tag, value in pairs(search) do
@@ -50,7 +50,7 @@ local NAMES = {
 }
 
 for _, version in ipairs(versions) do
-  describe("A search, by the Orthanc " .. version.name .. ",", function()
+  describe("A search with the Orthanc " .. version.name, function()
     local servers, client, pacs, peer, ok, seen
 
     setup(function()
@@ -77,7 +77,7 @@ for _, version in ipairs(versions) do
       seen = #searches(peer:log())
     end)
 
-    -- The only C-FIND that this test has made, at the peer.
+    -- Asserts that this test has sent one C-FIND to the peer, and returns it.
     local function search()
       local all = searches(peer:log())
       assert.are.equal(seen + 1, #all)
@@ -97,29 +97,29 @@ for _, version in ipairs(versions) do
     end
 
     describe("loses no filter:", function()
-      it("one that the level would drop is refused, with the right tag", function()
-        refuses("the filter Modality = 'CT' would be dropped, as it is no tag of Level = \"Study\", and the search become broader: "
-          .. "ModalitiesInStudy is the tag for studies", { Query = { Modality = "CT" } })
-        refuses("ModalitiesInStudy is the tag for studies", { Query = { PatientID = "FP1", ["0008,0060"] = "CT" } })
-        refuses("ModalitiesInStudy is the tag for studies", { Query = { ["00080060"] = "CT" } })
-        refuses("SOPClassesInStudy is the tag for studies", { Query = { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2" } })
-        refuses("Modality is the tag for series", { Level = "Series", Query = { ModalitiesInStudy = "CT" } })
-        refuses("search at Level = \"Study\" with it", { Level = "Patient", Query = { StudyDate = "20240101-" } })
-        refuses("search at Level = \"Study\" with it", { Level = "Patient", Query = { ModalitiesInStudy = "CT" } })
-        refuses("search at Level = \"Series\" with it", { Query = { SeriesDescription = "*chest*" } })
-        refuses("search at Level = \"Instance\" with it", { Query = { SOPInstanceUID = "1.2.3" } })
-        refuses("search at Level = \"Instance\" with it", { Level = "Series", Query = { InstanceNumber = 3 } })
-        refuses("only worklists can be searched by sequences", { Level = "Series", Query = { RequestAttributesSequence = "x" } })
+      it("refuses a filter that the level does not have, and names the right tag", function()
+        refuses("Modality is not a Study-level attribute: Orthanc would ignore this filter and return more than asked. "
+          .. "Use ModalitiesInStudy.", { Query = { Modality = "CT" } })
+        refuses("Use ModalitiesInStudy.", { Query = { PatientID = "FP1", ["0008,0060"] = "CT" } })
+        refuses("Use ModalitiesInStudy.", { Query = { ["00080060"] = "CT" } })
+        refuses("Use SOPClassesInStudy.", { Query = { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2" } })
+        refuses("Use Modality.", { Level = "Series", Query = { ModalitiesInStudy = "CT" } })
+        refuses("Search at Level = \"Study\".", { Level = "Patient", Query = { StudyDate = "20240101-" } })
+        refuses("Search at Level = \"Study\".", { Level = "Patient", Query = { ModalitiesInStudy = "CT" } })
+        refuses("Search at Level = \"Series\".", { Query = { SeriesDescription = "*chest*" } })
+        refuses("Search at Level = \"Instance\".", { Query = { SOPInstanceUID = "1.2.3" } })
+        refuses("Search at Level = \"Instance\".", { Level = "Series", Query = { InstanceNumber = 3 } })
+        refuses("Only worklists can be searched by a sequence.", { Level = "Series", Query = { RequestAttributesSequence = "x" } })
         refuses("keep = { \"0009,1001\" }", { Query = { ["0009,1001"] = "x" } })
       end)
 
-      it("one whose name is wrong is refused too, with the right name", function()
-        refuses("did you mean PatientName?", { Query = { PatientsName = "DOE*" } })
-        refuses("did you mean PatientID?", { Query = { patientID = "FP1" } })
-        refuses("did you mean ModalitiesInStudy?", { Query = { ModalityInStudy = "CT" } })
+      it("refuses a filter with a wrong name, and suggests the right name", function()
+        refuses("Did you mean PatientName?", { Query = { PatientsName = "DOE*" } })
+        refuses("Did you mean PatientID?", { Query = { patientID = "FP1" } })
+        refuses("Did you mean ModalitiesInStudy?", { Query = { ModalityInStudy = "CT" } })
       end)
 
-      it("neither of the levels below nor above it, on every level", function()
+      it("sends the unique key and the patient's name at every level", function()
         for level, tag in pairs { Patient = "0010,0020", Study = "0020,000d", Series = "0020,000e", Instance = "0008,0018" } do
           seen = #searches(peer:log())
           local found <close> = assert(ok:find { Level = level, Query = { [tag] = "1.2.3.4", PatientName = "DOE*" } })
@@ -128,14 +128,14 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("as PACS shows: it is the modality's studies that are found, or none", function()
+      it("finds only studies with the modality at a real PACS", function()
         refuses("ModalitiesInStudy", { Query = { Modality = "MG" } }, pacs)
         local found <close> = assert(pacs:find { Level = "Study", Query = { ModalitiesInStudy = "MG", PatientID = "" } })
         assert.are.equal(1, #found.answers)
         assert.are.equal("03HD012", found.answers[1].PatientID)
       end)
 
-      it("return keys that the level does not have are listed, and the filters beside them sent", function()
+      it("lists return keys that the level does not have, and still sends the filters", function()
         local found <close> = assert(ok:find { Level = "Study",
           Query = { PatientID = "FP1", StudyDescription = "", SeriesDescription = "", Modality = "*", ["0009,1001"] = "" } })
         assert.are.same({ "0009,1001", "Modality", "SeriesDescription" }, sorted(found.dropped))
@@ -147,16 +147,16 @@ for _, version in ipairs(versions) do
         assert.are.equal(3, #found.answers)
       end)
 
-      it("a name that only the server could know is one that it knows, or an error", function()
+      it("accepts a tag name that only the server knows, and reports an unknown one", function()
         local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1", StationName = "" } })
         assert.are.same({ "StationName" }, found.dropped)
         local err = fails({ kind = "orthanc", status = 400 }, ok:find { Level = "Study", Query = { PatientID = "FP1", Xyzzy = "" } })
-        contains(err.message, "tag names are case-sensitive")
+        contains(err.message, "names are case-sensitive")
       end)
     end)
 
-    describe("keeps what it is told to keep,", function()
-      it("and sends exactly that beside what the level has", function()
+    describe("with the option keep", function()
+      it("sends exactly the kept tags besides the tags of the level", function()
         local found <close> = assert(ok:find { Level = "Study", keep = { "0009,1001", "StationName" },
           Query = { PatientID = "FP1", ["00091001"] = "secret", StationName = "CT1", Modality = "", StudyDate = "20260101" } })
         assert.are.same({ "Modality" }, found.dropped)
@@ -166,7 +166,7 @@ for _, version in ipairs(versions) do
         assert.is_nil(sent["0008,0060"])
       end)
 
-      it("but no list with an empty element, which might match everything", function()
+      it("refuses a list with an empty element, which could match everything", function()
         for _, uids in ipairs { "1.2\\", "\\1.2", "1.2\\\\1.3", "\\" } do
           local none, err = ok:find { Level = "Study", Query = { StudyInstanceUID = uids } }
           assert.are.same({ nil, "refused" }, { none, err.kind })
@@ -175,7 +175,7 @@ for _, version in ipairs(versions) do
         assert(ok:find { Level = "Study", Query = { StudyInstanceUID = "1.2\\1.3" } }):close()
       end)
 
-      it("but not two spellings that may be one tag", function()
+      it("refuses two names that could be the same tag", function()
         for _, data in ipairs { { Level = "Study", Normalize = false, Query = { Manufacturer = "", ["0008,0070"] = "ACME" } },
           { Level = "Study", keep = { "0008,0070" }, Query = { Manufacturer = "", ["0008,0070"] = "ACME" } } } do
           local none, err = ok:find(data)
@@ -184,13 +184,13 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("and checks the rest itself", function()
+      it("still checks the other filters", function()
         refuses("ModalitiesInStudy", { keep = { "0009,1001" }, Query = { ["0009,1001"] = "secret", Modality = "CT" } })
         throws("'keep' must be a list of tags", ok.find, ok, { Level = "Study", keep = { 9 }, Query = { ["0009,1001"] = "x" } })
       end)
     end)
 
-    it("takes Normalize = false at its word", function()
+    it("sends the query unchanged with Normalize = false", function()
       local found <close> = assert(ok:find { Level = "Study", Normalize = false,
         Query = { Modality = "CT", PatientID = "FP1", ["0009,1001"] = "x", SeriesDescription = "" } })
       assert.are.same({}, found.dropped)
@@ -199,8 +199,8 @@ for _, version in ipairs(versions) do
       assert.are.equal("", sent["0008,103e"])
     end)
 
-    describe("throws when", function()
-      it("one tag is given twice", function()
+    describe("throws an error if", function()
+      it("the same tag is given twice", function()
         for _, query in ipairs {
           { PatientID = "a", ["0010,0020"] = "b" }, { ["0010,0020"] = "a", ["0010-0020"] = "a" }, { ["0008103e"] = "", ["0008103E"] = "" },
           { Modality = "", ["0008,0060"] = "" }, { SpecificCharacterSet = "ISO_IR 192", ["0008,0005"] = "" },
@@ -210,7 +210,7 @@ for _, version in ipairs(versions) do
         nothing_sent()
       end)
 
-      it("a filter is no text, the level is none, or a key is unknown", function()
+      it("a filter is not a text, the level does not exist, or a key is unknown", function()
         throws("the filter 'PatientID' is a table", ok.find, ok, { Level = "Study", Query = { PatientID = {} } })
         throws("must be a string (a null was given)", ok.find, ok, { Level = "Study", Query = { PatientID = modalua.json.null } })
         throws("must be a string (a boolean was given)", ok.find, ok, { Level = "Study", Query = { PatientID = false } })
@@ -224,24 +224,24 @@ for _, version in ipairs(versions) do
         nothing_sent()
       end)
 
-      it("Timeout or LocalAet are what Orthanc misunderstands", function()
+      it("Orthanc would misunderstand Timeout or LocalAet", function()
         for _, seconds in ipairs { 0, -1, 0.5, "5" } do
           throws("'Timeout' must be a whole number of seconds, 1 or more", ok.find, ok, { Level = "Study", Timeout = seconds })
         end
         for _, aet in ipairs { "", ("A"):rep(17) } do
-          throws("'LocalAet' must be an AE title, a string of 1 to 16 characters", ok.find, ok, { Level = "Study", LocalAet = aet })
+          throws("'LocalAet' must be an AE title, a string of 1 to 16 ASCII characters", ok.find, ok, { Level = "Study", LocalAet = aet })
         end
         nothing_sent()
       end)
     end)
 
-    it("sends what `extra` holds, and throws when it holds what is known", function()
+    it("sends the keys in `extra`, and throws an error for a key there that modalua knows", function()
       local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1" }, extra = { Xyzzy = 1 } })
       assert.are.equal(3, #found.answers)
       throws("'Timeout' is known: give it beside 'extra'", ok.find, ok, { Level = "Study", extra = { Timeout = 0 } })
     end)
 
-    it("refuses control characters, which cut or change a filter", function()
+    it("refuses control characters, which would cut off or change a filter", function()
       for _, value in ipairs { "FP1\0", "\0FP1", "FP\n1", "FP1\r", "FP\27(B1", "FP\1271", "\t" } do
         refuses("the filter PatientID holds a control character", { Query = { PatientID = value } })
         refuses("the filter 0009,1001 holds a control character", { Normalize = false, Query = { ["0009,1001"] = value } })
@@ -260,7 +260,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    describe("with letters beyond ASCII", function()
+    describe("with characters beyond ASCII", function()
       local function arrives(query, charset, tag, value)
         seen = #searches(peer:log())
         local found <close> = assert(ok:find { Level = "Study", Query = query })
@@ -274,7 +274,7 @@ for _, version in ipairs(versions) do
         return (text:gsub("[\x80-\xff]", function(byte) return ("\\x%02X"):format(byte:byte()) end))
       end
 
-      it("arrives whole, in the server's character set or else in UTF-8", function()
+      it("arrives complete, in the character set of the server or else in UTF-8", function()
         arrives({ PatientName = "Müller*" }, "ISO_IR 100", "0010,0010", bytes "M\xFCller*")
         arrives({ PatientName = "Иванов*" }, "ISO_IR 192", "0010,0010", bytes "Иванов*")
         arrives({ PatientName = "Mü*Иван" }, "ISO_IR 192", "0010,0010", bytes "Mü*Иван")
@@ -283,7 +283,7 @@ for _, version in ipairs(versions) do
         arrives({ PatientName = "Mu\u{308}ller*" }, "ISO_IR 192", "0010,0010", bytes "Mu\u{308}ller*")
       end)
 
-      it("arrives whole from a server with another one", function()
+      it("arrives complete from a server with another character set", function()
         assert(client:put("/tools/default-encoding", "Cyrillic"))
         arrives({ PatientName = "Иванов*" }, "ISO_IR 144", "0010,0010", bytes "\xB8\xD2\xD0\xDD\xDE\xD2*")
         arrives({ PatientName = "Müller*" }, "ISO_IR 192", "0010,0010", bytes "Müller*")
@@ -291,26 +291,26 @@ for _, version in ipairs(versions) do
         arrives({ PatientName = "Иванов*" }, "ISO_IR 192", "0010,0010", bytes "Иванов*")
       end)
 
-      it("arrives whole in the character set that the caller chose", function()
+      it("arrives complete in the character set that the caller chose", function()
         arrives({ PatientName = "Müller*", SpecificCharacterSet = "ISO_IR 192" }, "ISO_IR 192", "0010,0010", bytes "Müller*")
         arrives({ PatientName = "Иванов*", ["0008,0005"] = "ISO_IR 144" }, "ISO_IR 144", "0010,0010", bytes "\xB8\xD2\xD0\xDD\xDE\xD2*")
       end)
 
-      it("is refused when the character set that the caller chose lacks one", function()
+      it("is refused if the character set that the caller chose lacks a character", function()
         for _, charset in ipairs { "ISO_IR 100", "ISO_IR 6", "ISO_IR 13", "\\ISO 2022 IR 87", "ISO_IR 999" } do
-          refuses("cannot be shown to exist in SpecificCharacterSet = '" .. charset .. "'",
+          refuses("the filters have characters that SpecificCharacterSet = '" .. charset .. "'",
             { Query = { PatientName = "Иванов Müller", SpecificCharacterSet = charset } })
         end
         refuses("leave it out, or use 'ISO_IR 192' (UTF-8)", { Query = { PatientName = "山田*", ["0008,0005"] = "ISO_IR 144" } })
       end)
 
-      it("that are no UTF-8 is refused", function()
+      it("is refused if the text is not UTF-8", function()
         local err = fails({ kind = "refused" }, ok:find { Level = "Study", Query = { PatientName = "M\xFCller*" } })
         contains(err.message, "UTF-8")
         nothing_sent()
       end)
 
-      it("matches the right studies, and no others", function()
+      it("matches the right studies and no others", function()
         for _, case in ipairs {
           { "PatientName", "Müller*", "MOD-0001", 3 }, { "PatientName", "Иванов*", "RU-5501", 2 },
           { "PatientName", "Παπαδόπουλος*", "GR-204", 1 }, { "PatientName", "*山田*", "JP-77001", 2 },
@@ -329,23 +329,23 @@ for _, version in ipairs(versions) do
     end)
 
     describe("warns", function()
-      it("that names may have lost letters, and says what helps", function()
+      it("that names may lack characters, and says what helps", function()
         local found <close> = assert(pacs:find { Level = "Patient", Query = { PatientID = "JP-77001", PatientName = "" } })
         assert.are.equal("Yamada^Tarou=^=^", found.answers[1].PatientName)
         contains(found.warning, "Latin1")
         contains(found.warning, "it shows in PatientName of answer 1")
         contains(found.warning, "\"DefaultEncoding\": \"Utf8\"")
         local all <close> = assert(pacs:find { Level = "Study", Query = { PatientName = "", StudyDescription = "" } })
-        contains(all.warning, "names and descriptions may lack letters")
+        contains(all.warning, "names and descriptions may lack characters")
         local _, warning = assert(pacs:get_query_answers(found.ID, { short = true }))
         contains(warning, "it shows in PatientName of answer 1")
         _, warning = assert(client:query(found.ID):answers { simplify = false })
         contains(warning, "Latin1")
       end)
 
-      it("not when there is nothing to lose, and names in every script are whole", function()
+      it("not if nothing can be lost; then names in every writing system are complete", function()
         local found <close> = assert(pacs:find { Level = "Patient", Query = { PatientID = "*" } })
-        assert.is_nil(found.warning) -- identifiers alone
+        assert.is_nil(found.warning) -- the answers contain only identifiers
         assert(client:put("/tools/default-encoding", "Utf8"))
         local whole <close> = assert(pacs:find { Level = "Patient", Query = { PatientName = "" } })
         assert.is_nil(whole.warning)
@@ -357,7 +357,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, select("#", pacs:get_query_answers(whole.ID)))
       end)
 
-      it("not when another modality's names are whole", function()
+      it("not if the names of another modality are complete", function()
         assert(client:put("/tools/default-encoding", "Utf8"))
         local found <close> = assert(client:modality "utf":find { Level = "Study", Query = { PatientName = "", StudyDescription = "" } })
         assert.is_nil(found.warning)
@@ -366,8 +366,8 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    describe("costs", function()
-      -- The requests that the command makes for a script with `pacs` in it.
+    describe("needs", function()
+      -- Returns the requests that the command sends for a script that uses `pacs`, and its output.
       local function requests(text)
         local script = command.file(("local pacs = require 'modalua'.connect(%q):modality 'pacs'\n%s"):format(servers.LOCAL.url, text))
         local result = command.run("--verbose", script)
@@ -382,7 +382,7 @@ for _, version in ipairs(versions) do
 
       local POST, GET = "POST /modalities/pacs/query", "GET /queries/ID/answers?expand&simplify"
 
-      it("two requests however many answers there are, and ASCII never asks for the encoding", function()
+      it("two requests for any number of answers; for ASCII it never asks for the encoding", function()
         local list, out = requests [[print(#assert(pacs:find { Level = "Study", Query = { PatientName = "" } }).answers)]]
         assert.are.same({ { POST, GET }, "23\n" }, { list, out })
         assert.are.same({ POST, GET }, (requests [[assert(pacs:find { Level = "Study", Query = { PatientID = "nobody" } })]]))
@@ -390,19 +390,19 @@ for _, version in ipairs(versions) do
           [[assert(pacs:find { Level = "Study", Query = { PatientName = "Иванов*", SpecificCharacterSet = "ISO_IR 192" } })]]))
       end)
 
-      it("one more for letters beyond ASCII", function()
+      it("one more request for characters beyond ASCII", function()
         assert.are.same({ "GET /tools/default-encoding", POST, GET }, (requests
           [[assert(pacs:find { Level = "Study", Query = { PatientName = "Müller*" } })]]))
       end)
 
-      it("one more to close it, at the end of its scope too", function()
+      it("one more request to close the result, also at the end of its scope", function()
         assert.are.same({ POST, GET, "DELETE /queries/ID" }, (requests
           [[do local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0002" } }) end]]))
         assert.are.same({}, client:queries())
       end)
     end)
 
-    describe("leaves nothing on the server when its result", function()
+    describe("leaves nothing on the server after its result", function()
       local QUERY = { Level = "Study", Query = { PatientID = "MOD-0002" } }
 
       local function is_there(id)
@@ -429,7 +429,7 @@ for _, version in ipairs(versions) do
         throws("closed query", query.answers, query)
       end)
 
-      it("goes out of scope, by the end, an error or a cancel", function()
+      it("goes out of scope, at its end, by an error or by a cancel", function()
         local ids = {}
         local function scope(leave)
           local found <close> = assert(pacs:find(QUERY))
@@ -448,7 +448,7 @@ for _, version in ipairs(versions) do
     end)
   end)
 
-  describe("A search, by an Orthanc " .. version.name .. " that keeps one query and hides its encoding,", function()
+  describe("A search with an Orthanc " .. version.name .. " that keeps one query and does not tell its encoding", function()
     local server, client, peer, ok, script
 
     setup(function()
@@ -467,7 +467,7 @@ for _, version in ipairs(versions) do
       os.remove(script)
     end)
 
-    it("sends letters in UTF-8, and notes why", function()
+    it("sends characters beyond ASCII in UTF-8, and warns why", function()
       fails({ kind = "auth", status = 403 }, client:default_encoding())
       local found <close> = assert(ok:find { Level = "Study", Query = { PatientName = "Müller*" } })
       local all = searches(peer:log())
@@ -478,12 +478,12 @@ for _, version in ipairs(versions) do
       contains(found.warning, "sent in UTF-8")
     end)
 
-    it("does not ask for it for ASCII", function()
+    it("does not ask for the encoding if the filters are ASCII", function()
       local found <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP1" } })
       assert.is_nil(found.warning and found.warning:find("does not say", 1, true))
     end)
 
-    it("says of a query that the server has forgotten that it is gone", function()
+    it("reports a query that the server has forgotten", function()
       local found = assert(ok:find { Level = "Study", Query = { PatientID = "FP1" } })
       local later <close> = assert(ok:find { Level = "Study", Query = { PatientID = "FP2" } })
       local gone = { kind = "orthanc", code = "query_gone", status = 404 }

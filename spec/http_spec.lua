@@ -26,48 +26,48 @@ describe("Transfers, against a server that misbehaves", function()
   end
 
   describe("connections", function()
-    it("are used again for reads", function()
+    it("are reused for reads", function()
       local first, second = assert(client:get("/echo")), assert(client:get("/echo"))
       assert.are.equal(first.connection, second.connection)
       assert.are.equal(first.nth + 1, second.nth)
     end)
 
-    it("are fresh for what has side effects", function()
+    it("are new for requests with side effects", function()
       assert(client:get("/ok"))
       for _, verb in ipairs { "post", "put", "delete" } do
         assert.are.equal(1, assert(client[verb](client, "/echo")).nth)
       end
     end)
 
-    it("that drop a POST have taken it once, and the error says that the outcome is not known", function()
-      assert(client:get("/ok")) -- leaves an idle connection that a POST could use
+    it("that break during a POST have sent it only once, and the error says that the outcome is unknown", function()
+      assert(client:get("/ok")) -- leaves an idle connection, which a POST could use
       local err = fails({ kind = "network", code = "connection_lost", retryable = false }, client:post("/drop", { a = 1 }))
       assert.matches("not known", err.message)
       assert.are.equal(1, count "/drop")
     end)
 
-    it("that an idle one would be dropped on: the POST goes out on another", function()
+    it("that are idle are not used for a POST", function()
       assert(client:get("/ok"))
       assert.are.same({}, client:post("/drop-reused", {}))
       assert.are.equal(1, count "/drop-reused")
     end)
 
-    it("that the server closes while idle are noticed", function()
+    it("that the server closes while they are idle are detected", function()
       local own <close> = faultd.start()
       local one, other = modalua.connect(own.url), modalua.connect((own.url:gsub("127.0.0.1", "localhost")))
       assert(one:get("/idle", { s = 0.05 }))
-      assert.is_truthy(expect.eventually(function() return assert(other:get "/requests").open == 1 end)) -- the other's
+      assert.is_truthy(expect.eventually(function() return assert(other:get "/requests").open == 1 end)) -- the one of the other client
       assert.are.same({}, one:get("/ok"))
       assert.are.equal(2, assert(other:get "/requests").connections)
     end)
   end)
 
-  it("are eight at once to one server, unless the caller says otherwise", function()
+  it("are at most eight to one server, unless the caller says otherwise", function()
     for limit, c in pairs { [8] = client, [3] = modalua.connect(server.url, { max_inflight = 3 }) } do
       assert(client:post "/reset")
       local tasks = {}
       for i = 1, 3 * limit do
-        tasks[i] = task.spawn(c.get, c, "/barrier", { n = limit }) -- which fewer would not pass
+        tasks[i] = task.spawn(c.get, c, "/barrier", { n = limit }) -- the barrier opens only for this many requests
       end
       for _, t in ipairs(tasks) do
         assert(t:join())
@@ -78,7 +78,7 @@ describe("Transfers, against a server that misbehaves", function()
   end)
 
   describe("requests", function()
-    it("carry JSON for tables, and strings as they are; no Expect", function()
+    it("send tables as JSON, and strings unchanged, without Expect", function()
       local sent = assert(client:post("/echo", { Level = "Study" }))
       assert.are.equal('{"Level":"Study"}', sent.body)
       assert.are.equal("application/json", sent.headers["content-type"])
@@ -91,7 +91,7 @@ describe("Transfers, against a server that misbehaves", function()
       assert.is_nil(assert(client:post("/echo", string.rep("x", 2 << 20))).headers.expect)
     end)
 
-    it("refuse bodies that cannot be sent: bad data is returned, bad programs throw", function()
+    it("refuse bodies that cannot be sent: invalid data is returned as an error, a wrong call is thrown", function()
       local err = fails({ kind = "refused", op = "post", path = "/echo" },
         client:post("/echo", { Query = { PatientName = "M\xfcller" } }))
       assert.matches("%.Query%.PatientName", err.message)
@@ -101,7 +101,7 @@ describe("Transfers, against a server that misbehaves", function()
       assert.are.equal(0, count "/echo")
     end)
 
-    it("percent-encode what cannot stand in a path or a query", function()
+    it("percent-encode characters that a path or a query cannot contain", function()
       local sent = assert(client:get("/echo/a b#ü?x", { key = "a&b=c d%?", n = 1.5, i = 2 }))
       assert.are.equal("/echo/a%20b%23%C3%BC", sent.path)
       assert.matches("key=a%%26b%%3Dc%%20d%%25%%3F", sent.query)
@@ -109,23 +109,23 @@ describe("Transfers, against a server that misbehaves", function()
       assert.matches("i=2", sent.query)
     end)
 
-    it("send a path as it is: '..' is the caller's", function()
+    it("send a path unchanged, even with '..'", function()
       client:get("/a/../echo")
       local log = assert(client:get("/log"))
       assert.are.equal("GET /a/../echo", log[#log])
     end)
 
-    it("send whole numbers of a query without a point, and none that is not finite", function()
+    it("send whole numbers in a query without a point, and refuse numbers that are not finite", function()
       assert.matches("^n=10$", assert(client:get("/echo", { n = 10.0 })).query)
       assert.has_error(function() client:get("/echo", { n = 1 / 0 }) end, "the query's 'n' must be a finite number")
       throws("must be a finite number", function() client:get("/echo", { n = 0 / 0 }) end)
     end)
 
-    it("say that a body is empty", function()
+    it("send the length of an empty body", function()
       assert.are.equal("0", assert(client:put("/echo")).headers["content-length"])
     end)
 
-    it("send headers as they are given, or not at all", function()
+    it("send headers unchanged, or not at all", function()
       local function with(name, value)
         return modalua.connect(server.url, { headers = { [name] = value } })
       end
@@ -136,17 +136,17 @@ describe("Transfers, against a server that misbehaves", function()
       end
     end)
 
-    it("carry the Host that was asked for", function()
+    it("send the Host header that the caller gave", function()
       local c = modalua.connect(server.url, { headers = { Host = "other.example", ["X-A"] = "1", ["X-B"] = "2" } })
       local sent = assert(c:get("/echo")).headers
       assert.are.equal("other.example 1 2", table.concat({ sent.host, sent["x-a"], sent["x-b"] }, " "))
     end)
 
-    it("have no header that a token brings along", function()
-      throws("the token holds control characters", function() modalua.connect(server.url, { token = "t\r\nX-Site: B" }) end)
+    it("cannot get another header through a token", function()
+      throws("the token contains control characters", function() modalua.connect(server.url, { token = "t\r\nX-Site: B" }) end)
     end)
 
-    it("carry the headers and the token that were asked for", function()
+    it("send the headers and the token that the caller gave", function()
       local c = modalua.connect(server.url, { token = "t0ken", headers = { ["X-Site"] = "A" } })
       local sent = assert(c:get("/echo"))
       assert.are.equal("A", sent.headers["x-site"])
@@ -154,7 +154,7 @@ describe("Transfers, against a server that misbehaves", function()
       assert.matches("^modalua/", sent.headers["user-agent"])
     end)
 
-    it("go through the proxy that was asked for, and no other", function()
+    it("use the proxy that the caller gave, and no other", function()
       local through = modalua.connect("http://orthanc.invalid/prefix/", { proxy = server.url })
       local seen = assert(through:get("/echo"))
       assert.matches("orthanc.invalid", seen.headers.host)
@@ -162,18 +162,18 @@ describe("Transfers, against a server that misbehaves", function()
   end)
 
   describe("answers", function()
-    it("may be compressed, chunked, or end with the connection", function()
+    it("can be compressed, chunked, or end with the connection", function()
       local away = modalua.connect("http://orthanc.invalid/", { proxy = server.url })
       local unpacked = assert(away:get("/gzip", { ["repeat"] = 1000, text = "x" }))
       assert.are.equal(1000, #unpacked)
       assert.are.equal("x", unpacked[1000])
       assert.matches("gzip", assert(away:get("/echo")).headers["accept-encoding"])
-      assert.are.equal("identity", assert(client:get("/echo")).headers["accept-encoding"]) -- not worth it here
+      assert.are.equal("identity", assert(client:get("/echo")).headers["accept-encoding"]) -- the client asks for no compression here
       assert.is_truthy(client:get("/chunked"))
       assert.is_truthy(client:get("/nolength"))
     end)
 
-    it("that are larger than an answer may be are a limit, also when the wire carries little", function()
+    it("that are too large are an error, also if they are small when compressed", function()
       local away = modalua.connect("http://orthanc.invalid/", { proxy = server.url })
       local ok, err = pcall(away.get, away, "/gzip", { bytes = 300000000 })
       assert.is_false(ok)
@@ -181,7 +181,7 @@ describe("Transfers, against a server that misbehaves", function()
       assert.matches("256 MiB", err.message)
     end)
 
-    it("that break off, are garbage, or lie about JSON are errors of their kind", function()
+    it("that break off, are garbage, or are not valid JSON are errors of the right kind", function()
       fails({ kind = "network", code = "connection_lost", retryable = true }, client:get("/short", { say = 100, send = 10 }))
       fails({ kind = "network", code = "connection_lost" }, client:get("/reset-now"))
       fails({ kind = "network", code = "connection_lost" }, client:get("/reset-body"))
@@ -190,20 +190,20 @@ describe("Transfers, against a server that misbehaves", function()
       assert.matches("line 2", err.message)
     end)
 
-    it("with a header beyond all measure are errors, not the end of the run", function()
+    it("with a huge header are errors, and do not end the run", function()
       fails({ kind = "http", retryable = false }, client:get("/huge-header", { bytes = 200000 }))
     end)
 
-    it("with an integer beyond 2^53 keep it", function()
+    it("with an integer beyond 2^53 keep the integer", function()
       local got = client:get("/status", { code = 200, type = "application/json", body = "[9007199254740993]" })
       assert.are.equal(9007199254740993, got[1])
     end)
 
-    it("of 3xx show where they point, and are not followed", function()
+    it("with a status 3xx show the target, and are not followed", function()
       local err = fails({ kind = "http", code = "redirect", status = 302 },
         client:get("/redirect", { code = 302, to = "https://login.example/" }))
       assert.matches("https://login.example/", err.message, 1, true)
-      -- One that names no host libcurl completes, with our credentials in it.
+      -- libcurl adds the host, with the credentials, to a target without a host
       local known = modalua.connect(server.url, { username = "u", password = "hunter2" })
       err = fails({ kind = "http", code = "redirect" }, known:get("/redirect", { to = "/login" }))
       assert.matches("/login", err.message, 1, true)
@@ -212,15 +212,15 @@ describe("Transfers, against a server that misbehaves", function()
   end)
 
   describe("time", function()
-    it("bounds an exchange by timeout", function()
+    it("limits an exchange by timeout", function()
       local quick, before = modalua.connect(server.url, { timeout = 0.2 }), task.now()
       fails({ kind = "timeout", retryable = true }, quick:get("/hang"))
       assert.matches("not known", fails({ kind = "timeout", retryable = false }, quick:post("/hang", {})).message)
-      assert.is_true(task.now() - before < 20) -- of 30, unless it is told otherwise
+      assert.is_true(task.now() - before < 20) -- the default limit is 30 seconds
       fails({ kind = "timeout" }, quick:get("/drip", { bytes = 100, s = 0.05 }))
     end)
 
-    it("does not run while a transfer waits to be let in", function()
+    it("does not run while a transfer waits for its turn", function()
       local function narrow(timeout)
         return modalua.connect(server.url, { max_inflight = 1, timeout = timeout })
       end
@@ -242,12 +242,12 @@ describe("Transfers, against a server that misbehaves", function()
   end)
 
   describe("failures that Orthanc describes", function()
-    -- Orthanc sends no Content-Type with most errors.
+    -- Orthanc sends most errors without a Content-Type.
     local function answered(status, body)
       return client:get("/status", { code = status, body = body })
     end
 
-    -- As recorded from 1.10.1, 1.12.7 and 1.13.0.
+    -- Recorded from 1.10.1, 1.12.7 and 1.13.0.
     local dimse = [[{"Details":"C-MOVE SCU to AET \"PACS\" has failed with DIMSE status 0xA801","HttpError":"Internal Server Error",
       "HttpStatus":500,"Message":"Error in the network protocol","Method":"POST","OrthancError":"Error in the network protocol",
       "OrthancStatus":9,"Uri":"/x"}]]
@@ -256,7 +256,7 @@ describe("Transfers, against a server that misbehaves", function()
     local retrieve = [[{"HttpStatus":500,"OrthancStatus":9,"Message":"m","ErrorPayload":{"Type":"RetrieveJob",
       "Content":[{"DimseErrorStatus":0},{"DimseErrorStatus":43009}]}}]]
 
-    it("carry the DIMSE status, from the text before 1.12.10 and from the payload after", function()
+    it("contain the DIMSE status, from the text before 1.12.10 and from the payload after", function()
       local ok, err = answered(500, dimse)
       fails({ kind = "dicom", status = 500, orthanc_status = 9, dimse_status = 0xA801 }, ok, err)
       ok, err = answered(422, payload)
@@ -265,7 +265,7 @@ describe("Transfers, against a server that misbehaves", function()
       fails({ kind = "dicom", dimse_status = 0xA801 }, ok, err)
     end)
 
-    it("say whether a read may be tried again", function()
+    it("say whether a read can be retried", function()
       local expected = { [400] = false, [413] = false, [429] = true, [500] = false, [502] = true, [503] = true, [504] = true }
       for status, retryable in pairs(expected) do
         local ok, err = client:get("/status", { code = status })
@@ -275,7 +275,7 @@ describe("Transfers, against a server that misbehaves", function()
       end
     end)
 
-    it("are told apart by the route where the body is empty", function()
+    it("are recognized by the route if the body is empty", function()
       for path, expected in pairs {
         ["/modalities/pacs/echo"] = { 500, "dicom" }, ["/modalities/nosuch"] = { 404, "orthanc", "unknown_modality" },
         ["/queries/x/answers"] = { 404, "orthanc", "query_gone" }, ["/jobs/x"] = { 404, "orthanc", "job_gone" },
@@ -289,20 +289,20 @@ describe("Transfers, against a server that misbehaves", function()
       fails({ kind = "orthanc", code = "unsupported" }, client:post("/modalities/pacs/get", {}))
     end)
 
-    it("of 401 tell wrong credentials from none, however they were given", function()
+    it("with status 401 distinguish wrong credentials from missing ones, however they were given", function()
       fails({ kind = "auth", code = "no_credentials" }, client:get("/auth", { user = "u", password = "p" }))
       local own = modalua.connect(server.url, { headers = { Authorization = "Basic eDp5" } })
       fails({ kind = "auth", code = "bad_credentials" }, own:get("/auth", { user = "u", password = "p" }))
     end)
 
-    it("name services that the peer refuses, by the number of each version", function()
+    it("name the services that the peer refuses, for each version's error number", function()
       for _, number in ipairs { 2015, 2016, 2017, 2045 } do
         local ok, err = answered(500, '{"HttpStatus":500,"OrthancStatus":' .. number .. ',"Message":"m"}')
         fails({ kind = "dicom", code = "unsupported", orthanc_status = number }, ok, err)
       end
     end)
 
-    it("may have no body, or one that is not Orthanc's", function()
+    it("can have no body, or a body that is not from Orthanc", function()
       local ok, err = answered(500, "")
       fails({ kind = "http", status = 500 }, ok, err)
       ok, err = answered(403, "")
@@ -316,7 +316,7 @@ describe("Transfers, against a server that misbehaves", function()
       fails({ kind = "http", status = 500 }, ok, err)
     end)
 
-    it("are quoted on one line, and not at length", function()
+    it("are shown in one short line", function()
       local long = string.rep("ü", 4000)
       local _, err = answered(500, '{"HttpStatus":500,"OrthancStatus":-1,"Message":"m","Details":"a\\nb' .. long .. '"}')
       assert.is_nil(tostring(err):find("\n"))

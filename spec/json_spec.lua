@@ -32,7 +32,7 @@ describe("json.decode", function()
       assert.equal("integer", math.type(value), text)
     end
 
-    it("keeps integers over the whole 64 bits", function()
+    it("keeps integers in the whole range of 64 bits", function()
       is_integer(0, "0")
       is_integer(1, "1")
       is_integer(-1, "-1")
@@ -46,20 +46,20 @@ describe("json.decode", function()
       is_integer(math.mininteger, "-9223372036854775808")
     end)
 
-    it("keeps wide integers wherever they stand", function()
+    it("keeps integers beyond 2^53 at any place", function()
       local text = '{"a":[9007199254740993,[-9223372036854775808]],"b":{"c":9223372036854775807}}'
       assert.equal(text, round_trip(text))
       assert.equal("integer", math.type(json.decode(text).b.c))
     end)
 
-    it("refuses integers that do not fit, and says so", function()
+    it("refuses integers beyond 64 bits, and says why", function()
       for _, text in ipairs { "9223372036854775808", "-9223372036854775809", "10000000000000000000",
                               "123456789012345678901234567890" } do
         assert.equal("line 1, column 2: an integer that does not fit into 64 bits", message_of("[" .. text .. "]"))
       end
     end)
 
-    it("makes integers of floats that are whole, up to 2^53", function()
+    it("converts floats with integer values to integers, up to 2^53", function()
       is_integer(1, "1.0")
       is_integer(1000, "1e3")
       is_integer(1000, "1E+3")
@@ -69,13 +69,13 @@ describe("json.decode", function()
       assert.equal(0.1, json.decode "0.1")
     end)
 
-    it("keeps the sign of minus zero, which only a float has", function()
+    it("keeps the sign of minus zero as a float", function()
       assert.equal("float", math.type(json.decode "-0"))
       assert.equal(-math.huge, 1 / json.decode "-0")
       assert.equal("-0", round_trip "-0")
     end)
 
-    it("takes the largest double and refuses what is beyond it", function()
+    it("accepts the largest double and refuses larger numbers", function()
       assert.equal(1.7976931348623157e308, json.decode "1.7976931348623157e308")
       assert.equal(1.7976931348623157e308, json.decode "1.7976931348623158e+308")
       assert.equal(1e308, json.decode("1" .. ("0"):rep(308) .. ".0"))
@@ -88,7 +88,7 @@ describe("json.decode", function()
       end
     end)
 
-    it("refuses numbers that JSON does not know", function()
+    it("refuses numbers that are not valid JSON", function()
       for _, text in ipairs { "01", "-01", "0x10", "+1", "1.", ".5", "1.e5", "1e", "1e+", "-", "--1", "1_000",
                               "NaN", "nan", "-NaN", "Infinity", "-Infinity", "inf" } do
         message_of(text)
@@ -98,14 +98,14 @@ describe("json.decode", function()
   end)
 
   describe("containers", function()
-    it("tells empty arrays from empty objects", function()
+    it("distinguishes empty arrays from empty objects", function()
       for _, text in ipairs { "[]", "{}", "[[]]", "[{}]", '{"a":[]}', '{"a":{}}', "[null]", "[[],{},[[]],[{}]]" } do
         assert.equal(text, round_trip(text))
       end
       assert.equal("[]", round_trip " [ \t\r\n ] ")
     end)
 
-    it("marks every array, so that it stays one when it is emptied", function()
+    it("marks every array, so that it is still an array when it has been emptied", function()
       local value = json.decode '{"rows":[{"tags":["x"]}]}'
       assert.equal("json.array", getmetatable(value.rows))
       assert.is_nil(getmetatable(value))
@@ -113,20 +113,20 @@ describe("json.decode", function()
       assert.equal('{"rows":[{"tags":[]}]}', json.encode(value))
     end)
 
-    it("gives null as json.null at any depth", function()
+    it("returns null as json.null at any depth", function()
       assert.equal(json.null, json.decode "null")
       assert.equal(json.null, json.decode '{"a":[null]}'.a[1])
       assert.equal(3, #json.decode "[null,null,null]")
       assert.equal(nested(200, "null"), round_trip(nested(200, "null")))
     end)
 
-    it("lets the last of duplicate keys win, whatever the others were", function()
+    it("uses the last of duplicate keys", function()
       assert.same({ a = 2 }, json.decode '{"a":1,"a":2}')
       assert.equal('{"a":[9007199254740993],"b":[]}', round_trip '{"a":[],"b":7,"a":[9007199254740993],"b":[]}')
       assert.equal('{"a":"x","b":[]}', round_trip '{"a":[],"a":"x","b":[]}')
     end)
 
-    it("takes 200 levels and refuses 201", function()
+    it("accepts 200 levels and refuses 201", function()
       assert.equal(nested(200), round_trip(nested(200)))
       assert.equal(nested(199, "{}"), round_trip(nested(199, "{}")))
       assert.equal("line 1, column 201: more than 200 levels of arrays and objects", message_of(nested(201)))
@@ -136,7 +136,7 @@ describe("json.decode", function()
   end)
 
   describe("strings", function()
-    it("reads every escape", function()
+    it("decodes every escape", function()
       assert.equal('"\\/\b\f\n\r\t\0A\u{e9}\u{20ac}', json.decode [["\"\\\/\b\f\n\r\t\u0000\u0041\u00e9\u20AC"]])
     end)
 
@@ -149,7 +149,7 @@ describe("json.decode", function()
       end
     end)
 
-    it("refuses what is not UTF-8", function()
+    it("refuses text that is not UTF-8", function()
       local good = { "\u{7f}", "\u{80}", "\u{7ff}", "\u{800}", "\u{d7ff}", "\u{e000}", "\u{ffff}", "\u{10000}",
                      "\u{10ffff}", "\u{2028}" }
       for _, text in ipairs(good) do
@@ -174,13 +174,13 @@ describe("json.decode", function()
       assert.equal("\127", json.decode '"\127"')
     end)
 
-    it("refuses escapes that JSON does not know", function()
+    it("refuses escapes that JSON does not have", function()
       for _, text in ipairs { [["\x41"]], [["\'"]], [["\u12"]], [["\u12g4"]], [["\U0041"]], '"\\', '"\\u00' } do
         message_of(text)
       end
     end)
 
-    it("finds special characters at every place of a word", function()
+    it("finds special characters at every offset of a machine word", function()
       for before = 0, 17 do
         for _, special in ipairs { "\\n", "\\\"", "\u{e4}", "\\u0041" } do
           local text = '"' .. ("x"):rep(before) .. special .. ("y"):rep(9) .. '"'
@@ -192,8 +192,8 @@ describe("json.decode", function()
     end)
   end)
 
-  describe("faults of the text", function()
-    it("names line, column and what was expected", function()
+  describe("errors in the text", function()
+    it("names the line, the column, and what was expected", function()
       local cases = {
         { '{\n  "a": 1,\n  "Level" "x"\n}', "line 3, column 11: expected ':' after the key, found '\"'" },
         { "", "line 1, column 1: expected a value, found the end of the text" },
@@ -217,7 +217,7 @@ describe("json.decode", function()
       end
     end)
 
-    it("sees what stands behind the value, also behind a NUL byte", function()
+    it("reports text after the value, also after a NUL byte", function()
       for _, text in ipairs { "[1]\0{", "[1]\0", "1 1", "[] []", "nullnull", "truex", "{}}", "[]]", '"a""b"',
                               "1,2" } do
         assert.matches("expected the end of the text", message_of(text))
@@ -233,23 +233,23 @@ describe("json.decode", function()
       end
     end)
 
-    it("refuses more than 64 MB at once", function()
+    it("refuses texts larger than 64 MB", function()
       assert.matches("more than 64 MB", message_of((" "):rep((64 << 20) + 1)))
     end)
   end)
 
-  it("takes white space around everything", function()
+  it("accepts white space before and after every part", function()
     assert.same({ a = { 1, 2 }, b = "x" }, json.decode ' \t\r\n{ "a" : [ 1 , 2 ] , "b" : "x" } \r\n')
   end)
 
-  it("throws on anything but a string", function()
+  it("throws an error for an argument that is not a string", function()
     for _, value in ipairs { 1, true, {}, print } do
       throws("bad argument #1 to 'decode'", function() json.decode(value) end)
     end
     throws("bad argument #1 to 'decode'", function() json.decode() end)
   end)
 
-  it("is not misled by strings that look like its own marks", function()
+  it("is not confused by strings that look like its internal marks", function()
     local text = '[["0123456789abcdef0123456789abcdef"],[],["0123456789abcdef0123456789abcdef9007199254740993"],'
       .. '9007199254740993]'
     assert.equal(text, round_trip(text))
@@ -257,7 +257,7 @@ describe("json.decode", function()
 end)
 
 describe("json.encode", function()
-  it("writes integers as integers and floats as short as they can be read back", function()
+  it("writes integers as integers, and floats in the shortest form that reads back the same", function()
     local cases = {
       { 0, "0" }, { -1, "-1" }, { 123456789012345, "123456789012345" },
       { math.maxinteger, "9223372036854775807" }, { math.mininteger, "-9223372036854775808" },
@@ -271,7 +271,7 @@ describe("json.encode", function()
     end
   end)
 
-  it("escapes what JSON requires and nothing else", function()
+  it("escapes only the characters that JSON requires", function()
     assert.equal([["\"\\\b\f\n\r\t\u0000\u0001\u001f/]] .. "\127\u{2028}\u{1F600}\"",
       json.encode "\"\\\b\f\n\r\t\0\1\31/\127\u{2028}\u{1F600}")
   end)
@@ -295,7 +295,7 @@ describe("json.encode", function()
     throws("bad argument #1 to 'encode'", function() json.encode() end)
   end)
 
-  it("lets the marks decide, and takes an empty table for an object", function()
+  it("follows the marks for arrays and objects, and writes an empty table as an object", function()
     assert.equal("{}", json.encode {})
     assert.equal("[]", json.encode(json.array()))
     assert.equal("[]", json.encode(json.array {}))
@@ -304,7 +304,7 @@ describe("json.encode", function()
     assert.equal('{"a":[1]}', json.encode(json.object { a = json.array { 1 } }))
   end)
 
-  it("indents by a string or by a number of spaces", function()
+  it("indents with a string or with a number of spaces", function()
     local value = { a = { 1, {} }, b = json.array() }
     local text = '{\n  "a": [\n    1,\n    {}\n  ],\n  "b": []\n}'
     assert.equal(text, json.encode(value, { indent = "  " }))
@@ -314,7 +314,7 @@ describe("json.encode", function()
     assert.equal('{"a":[1,{}],"b":[]}', json.encode(value, {}))
   end)
 
-  it("throws on options it does not know, naming the right one", function()
+  it("throws an error for an unknown option, and names the right one", function()
     assert.matches("unknown option 'indnt' %(the only one is 'indent'%)", thrown({}, { indnt = 2 }))
     assert.matches("spaces or tabs", thrown({}, { indent = "--" }))
     assert.matches("0 to 16 spaces", thrown({}, { indent = 17 }))
@@ -322,7 +322,7 @@ describe("json.encode", function()
     assert.matches("table expected", thrown({}, 2))
   end)
 
-  it("throws on what JSON cannot hold and names the place", function()
+  it("throws an error for values that JSON does not have, and names the place", function()
     assert.matches("cannot encode a function$", thrown(print))
     assert.matches("cannot encode a function at %.Query%.0008,0060$", thrown { Query = { ["0008,0060"] = print } })
     assert.matches("cannot encode a thread at %.Resources%[2%]$",
@@ -341,7 +341,7 @@ describe("json.encode", function()
     assert.matches("cannot encode a json.object with numbers as keys$", thrown(json.object { 1 }))
   end)
 
-  it("shortens long keys in the place it names, and long places", function()
+  it("shortens long keys and long paths in the place that it names", function()
     local key = ("k"):rep(100)
     assert.matches("cannot encode a function at %." .. ("k"):rep(40) .. "%[1%]$", thrown { [key] = { print } })
     assert.equal('{"' .. key .. '":1}', round_trip('{"' .. key .. '":1}'))
@@ -350,7 +350,7 @@ describe("json.encode", function()
     assert.is_true(#thrown(deep) < 250)
   end)
 
-  it("throws at 64 MB, which a small table can stand for", function()
+  it("throws an error at 64 MB, which even a small table can reach", function()
     local shared = { "x" }
     for _ = 1, 60 do
       shared = { shared, shared }
@@ -358,7 +358,7 @@ describe("json.encode", function()
     assert.matches("longer than 64 MB", thrown(shared))
   end)
 
-  it("throws on cycles, but not on a table that occurs twice", function()
+  it("throws an error for cycles, but not for a table that occurs twice", function()
     local cycle = { a = {} }
     cycle.a[1] = cycle
     assert.matches("a table that contains itself at %.a%[1%]$", thrown(cycle))
@@ -366,14 +366,14 @@ describe("json.encode", function()
     assert.equal('{"a":[1],"b":[1]}', json.encode { a = shared, b = shared })
   end)
 
-  it("takes 200 levels and throws at 201", function()
+  it("accepts 200 levels and throws an error at 201", function()
     local value = {}
     for _ = 2, 200 do value = { value } end
     assert.equal(nested(199, "{}"), json.encode(value))
     assert.matches("cannot encode more than 200 levels of tables at %[1%]%[1%]", thrown { value })
   end)
 
-  it("returns bad data as an error that names the place", function()
+  it("returns an error that names the place for invalid data", function()
     local function refused(value)
       local text, err = json.encode(value)
       assert.is_nil(text)
@@ -397,7 +397,7 @@ describe("json.encode", function()
     assert.matches("a table as a key$", thrown { [setmetatable({}, meta)] = 1 })
   end)
 
-  it("grows far beyond its first buffer", function()
+  it("grows its buffer far beyond the first size", function()
     local list = {}
     for i = 1, 20000 do list[i] = { name = ("x"):rep(i % 50), n = i } end
     assert.same(list, json.decode(json.encode(list)))
@@ -407,7 +407,7 @@ describe("json.encode", function()
 end)
 
 describe("json.array and json.object", function()
-  it("return the table they are given, and change their mind", function()
+  it("return the table that they get, and can change its mark", function()
     local t = {}
     assert.equal(t, json.array(t))
     assert.equal(t, json.object(t))
@@ -415,14 +415,14 @@ describe("json.array and json.object", function()
     assert.equal("[]", json.encode(json.array(t)))
   end)
 
-  it("leave foreign metatables and other values alone", function()
+  it("do not change tables with other metatables, and other values", function()
     throws("bad argument #1 to 'array'", function() json.array(setmetatable({}, {})) end)
     throws("bad argument #1 to 'object'", function() json.object(setmetatable({}, {})) end)
     throws("table expected", function() json.array(1) end)
     throws("table expected", function() json.array(json.null) end)
   end)
 
-  it("show a name instead of a metatable that scripts could change", function()
+  it("protect the metatable: scripts see a name instead", function()
     assert.equal("json.array", getmetatable(json.array()))
     assert.equal("json.object", getmetatable(json.object()))
     throws("cannot change a protected metatable", function() setmetatable(json.array(), {}) end)
@@ -439,7 +439,7 @@ describe("json.get", function()
     assert.equal(value.a, json.get(value, "a"))
   end)
 
-  it("gives nil for what is missing or null", function()
+  it("returns nil for values that are missing or null", function()
     for _, path in ipairs { "x", "a.x", "a.b.3", "a.b.2", "a.b.2.c", "a.b.1.c.d", "n", "n.x", "", "a.", ".a",
                              "a..b" } do
       assert.is_nil(json.get(value, path))
@@ -448,14 +448,14 @@ describe("json.get", function()
     assert.is_nil(json.get(json.null, "a"))
   end)
 
-  it("calls no metamethods and throws on other types", function()
+  it("calls no metamethods, and throws an error for other types", function()
     assert.is_nil(json.get(setmetatable({}, { __index = function() error "called" end }), "a.b"))
     throws("table expected", function() json.get("text", "a") end)
     throws("string expected", function() json.get({}) end)
   end)
 end)
 
-describe("beside bare lua-cjson", function()
+describe("compared with plain lua-cjson", function()
   local cjson = require("cjson").new()
   local random = math.random
 
@@ -498,7 +498,7 @@ describe("beside bare lua-cjson", function()
     return kind <= 7 and "[" .. inside .. "]" or "{" .. inside .. "}"
   end
 
-  -- Numbers compare as floats, for lua-cjson has no others.
+  -- Compares numbers as floats, because lua-cjson has only floats.
   local function same(a, b)
     if math.type(a) and math.type(b) then return a + 0.0 == b + 0.0 end
     if type(a) ~= "table" or type(b) ~= "table" then return a == b end
@@ -511,7 +511,7 @@ describe("beside bare lua-cjson", function()
     return true
   end
 
-  it("reads random texts alike, and its own texts again", function()
+  it("decodes random texts to the same values, and its own texts again", function()
     for _ = 1, 3000 do
       local text = random_value(5)
       local ours, err = json.decode(text)
@@ -524,7 +524,7 @@ describe("beside bare lua-cjson", function()
     end
   end)
 
-  it("never accepts a spoilt text that lua-cjson refuses", function()
+  it("never accepts a damaged text that lua-cjson refuses", function()
     for _ = 1, 3000 do
       local text = random_value(4)
       local at = random(#text)
@@ -537,7 +537,7 @@ describe("beside bare lua-cjson", function()
     end
   end)
 
-  it("neither feels its settings nor changes them", function()
+  it("ignores the settings of lua-cjson and does not change them", function()
     local shared = require "cjson"
     shared.decode_max_depth(2)
     assert.equal("[[[]]]", round_trip "[[[]]]")
@@ -545,7 +545,7 @@ describe("beside bare lua-cjson", function()
     assert.equal("table", type(shared.decode(nested(300))))
   end)
 
-  it("keeps the decimal point under every locale", function()
+  it("writes a decimal point in every locale", function()
     local before = os.setlocale(nil, "numeric")
     assert(os.setlocale("de_DE.UTF-8", "numeric"), "the build makes this locale; LOCPATH must point at it")
     local value, text = json.decode "[1.5,-2.25e3]", json.encode { 1.5, 0.1 + 0.2 }

@@ -1,4 +1,4 @@
--- A server that dies in the middle of an operation: whatever the operation was, it ends in an error that says so.
+-- Tests a server that dies during an operation: every operation ends with an error that says so.
 local big = require "spec.support.big"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -12,8 +12,8 @@ local versions = require "spec.support.versions"
 local PATIENCE <const> = 2 -- seconds for which a client waits for a server that may come back
 local STUDY <const> = { StudyInstanceUID = "1.2.3" }
 
--- How an operation ends whose first request was with the server when it died. A read has been tried again, in vain. A write is sent once;
--- what it has done is not known. A transfer begins with a read: it has moved nothing, and is not to be tried again blindly.
+-- How an operation ends if the server died while it handled the first request. A read was retried without success. A write is sent only
+-- once, and its outcome is unknown. A transfer starts with a read: nothing was moved yet, but the error does not allow a blind retry.
 local READ <const> = { code = "no_connection", retryable = true }
 local WRITE <const> = { code = "connection_lost", retryable = false }
 local TRANSFER <const> = { code = "no_connection", retryable = false }
@@ -47,10 +47,10 @@ for _, version in ipairs(versions) do
     end)
 
     after_each(function()
-      server:stop "KILL" -- also when a test has failed before it did so
+      server:stop "KILL" -- needed if a test failed before it stopped the server
     end)
 
-    -- The server stops when all its threads have seen the signal.
+    -- Stops the server by a signal, and waits until all its threads have received it.
     local function stop()
       assert(server:signal "STOP")
       assert.is_truthy(expect.eventually(function()
@@ -64,7 +64,7 @@ for _, version in ipairs(versions) do
       assert.is_nil(io.open(path .. ".part"))
     end
 
-    it("during any operation makes it an error", function()
+    it("during any operation causes an error", function()
       local target, id = folder .. "/target", assert(client:get "/studies")[1]
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "FP*" } })
       local move = { TargetAet = "ANY" }
@@ -92,10 +92,10 @@ for _, version in ipairs(versions) do
         get = { READ, function() return client:get "/statistics" end },
         post = { WRITE, function() return client:post("/tools/lookup", "1.2.3") end },
       }
-      if version.number >= 11206 then -- the first that knows C-GET
+      if version.number >= 11206 then -- the first version that has C-GET
         operations.c_get = { READ, function() return pacs:get("Study", STUDY) end }
       end
-      assert(client:system()) -- the version is known, and asked for no more
+      assert(client:system()) -- now the client knows the version and does not ask again
       stop()
       local running, n = {}, 0
       for name, row in pairs(operations) do
@@ -113,7 +113,7 @@ for _, version in ipairs(versions) do
       nothing_at(target)
     end)
 
-    it("while a transfer, a job or a commitment is waited for leaves its outcome unknown, and names the job", function()
+    it("while a script waits for a transfer, a job or a commitment leaves the outcome unknown, and the error names the job", function()
       local brief = modalua.connect(server.url, { timeout = PATIENCE })
       local held, id = brief:modality "held", assert(client:get "/studies")[1]
       local found = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
@@ -139,7 +139,7 @@ for _, version in ipairs(versions) do
       assert.is_string(select(2, running.move:join()).job)
     end)
 
-    it("in the middle of an archive, whose length nobody knows, leaves no file", function()
+    it("during the download of an archive without a length leaves no file", function()
       local target, instance = folder .. "/target", "/instances/" .. assert(client:get "/instances")[1]
       local uid = assert(client:get(instance)).MainDicomTags.SOPInstanceUID
       big.write(folder .. "/big", assert(client:get(instance .. "/file")), uid, 99, 32)

@@ -1,4 +1,4 @@
--- client:find, what an Orthanc itself holds: no filter is lost, and a list that the server has cut is never given for a whole one.
+-- Tests client:find, the search in an Orthanc itself: no filter is lost, and a truncated list is never returned as a complete one.
 local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local modalua = require "modalua"
@@ -11,7 +11,7 @@ local fails, contains, throws = expect.fails, expect.contains, expect.throws
 local MUELLER = { PatientName = "müller^jörg" }
 
 for _, version in ipairs(versions) do
-  describe("client:find, of the Orthanc " .. version.name, function()
+  describe("client:find with the Orthanc " .. version.name, function()
     local server, client
 
     setup(function()
@@ -28,7 +28,7 @@ for _, version in ipairs(versions) do
       return #assert(client:find { Level = level or "Study", Query = query })
     end
 
-    it("gives identifiers, or tables", function()
+    it("returns identifiers, or tables", function()
       local ids = assert(client:find { Level = "Study", Query = MUELLER })
       assert.are.equal(3, #ids)
       assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", ids[1])
@@ -38,11 +38,11 @@ for _, version in ipairs(versions) do
       studies = assert(client:find { Level = "Study", Query = { AccessionNumber = "A100001" }, Expand = true, Short = true })
       assert.are.equal("20190304", studies[1].MainDicomTags["0008,0020"])
       local series = assert(client:find { Level = "SERIES", Query = { AccessionNumber = "A100001" }, Expand = true })
-      assert.are.same({ 3, nil }, { #series, series[1].ExpectedNumberOfInstances }) -- Orthanc writes null
+      assert.are.same({ 3, nil }, { #series, series[1].ExpectedNumberOfInstances }) -- Orthanc sends null
       assert.are.equal("[]", json.encode(assert(client:find { Level = "Study", Query = { PatientID = "nobody" } })))
     end)
 
-    it("searches at every level, with tags by name and by number, whatever the letters", function()
+    it("searches at every level, with tags by name and by number, in any writing system", function()
       assert.are.same({ 12, 23, 40, 94 }, { count(nil, "Patient"), count({}), count({}, "Series"), count({}, "Image") })
       assert.are.same({ 4, 4, 14 },
         { count { StudyDescription = "CT*" }, count { ["0008,1030"] = "CT*" }, count({ Modality = "CT" }, "Series") })
@@ -54,7 +54,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, count { StudyID = 6, QueryRetrieveLevel = "STUDY" })
     end)
 
-    it("refuses filters that the index would match against nothing, and names the right place", function()
+    it("refuses filters that match nothing in the index, and names the right level or tag", function()
       for level, filters in pairs {
         Study = { Modality = "ModalitiesInStudy", SeriesDescription = "\"Series\"", InstanceNumber = "\"Instance\"",
           SOPClassUID = "\"Instance\"", SOPClassesInStudy = "SOPClassUID", ReferencedStudySequence = "sequences",
@@ -70,7 +70,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("refuses filters that would be read as others", function()
+    it("refuses filters that the server would misunderstand", function()
       for value, part in pairs { ["a\0b"] = "control", ["a\n"] = "control", ["a\\"] = "empty element", ["a\\b*"] = "one by one",
         ["?\\b"] = "one by one" } do
         contains(fails({ kind = "refused" }, client:find { Level = "Study", Query = { PatientID = value } }).message, part)
@@ -84,10 +84,10 @@ for _, version in ipairs(versions) do
       local err = fails({ kind = "orthanc", code = "unknown_tag", orthanc_status = 27 },
         client:find { Level = "Study", Query = { PatientID = "x", Patientname = "x" } })
       contains(err.message, "(Patientname; names are case-sensitive")
-      assert.are.equal(0, count { ImageType = "nothing of that kind" }) -- which the server knows, and we do not
+      assert.are.equal(0, count { ImageType = "nothing of that kind" }) -- the server knows this tag, modalua does not
     end)
 
-    it("searches by what is counted where the server can", function()
+    it("searches by counts, such as NumberOfStudyRelatedInstances, where the server can", function()
       if version.number < 11205 then
         fails({ kind = "orthanc", code = "unsupported" }, client:find { Level = "Study", Query = { NumberOfStudyRelatedInstances = "1" } })
       else
@@ -115,7 +115,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("throws when the call is wrong", function()
+    it("throws an error if it is called wrongly", function()
       throws("Level is missing", client.find, client, {})
       throws("unknown Level 'Foo'", client.find, client, { Level = "Foo" })
       throws("did you mean 'Query'", client.find, client, { Level = "Study", query = {} })
@@ -128,7 +128,7 @@ for _, version in ipairs(versions) do
       throws("table expected", client.find, client)
     end)
 
-    it("gives the part that is wanted, of what matches", function()
+    it("returns the part of the matches that Since and Limit describe", function()
       for _, query in ipairs { {}, { ModalitiesInStudy = "CT" }, { StudyDescription = "CT*" }, { PatientName = "иванов*" },
         { SpecificCharacterSet = "ISO_IR 100" } } do
         local all = assert(client:find { Level = "Study", Query = query })
@@ -142,7 +142,7 @@ for _, version in ipairs(versions) do
     end)
   end)
 
-  describe("client:find, of the Orthanc " .. version.name .. " that cuts lists,", function()
+  describe("client:find with an Orthanc " .. version.name .. " that truncates lists", function()
     local server, client
     local old = version.number < 11205
 
@@ -156,7 +156,7 @@ for _, version in ipairs(versions) do
       server:close()
     end)
 
-    it("gives them whole, or says that it cannot", function()
+    it("returns complete lists, or reports that they are truncated", function()
       for level, queries in pairs {
         Patient = { [{}] = 12 },
         Study = { [{}] = 23, [{ ModalitiesInStudy = "CT" }] = 11, [{ StudyDescription = "CT*" }] = 4, [{ PatientName = "иванов*" }] = 2,
@@ -176,7 +176,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("gives the first few where there are so many", function()
+    it("returns the first results of long lists", function()
       assert.are.equal(3, #assert(client:find { Level = "Study", Limit = 3 }))
       assert.are.equal(2, #assert(client:find { Level = "Study", Since = 1, Limit = 2 }))
       if old then

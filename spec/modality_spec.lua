@@ -1,4 +1,4 @@
--- The method table: what each operation of a modality gives, field by field, against three real servers of each version.
+-- Tests what each operation of a modality returns, field by field, against three real servers of each version.
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local json = modalua.json
@@ -62,7 +62,7 @@ for _, version in ipairs(versions) do
       return found
     end
 
-    -- What a C-MOVE at study level answers, of these accession numbers, patients and UIDs.
+    -- Returns the Details that a C-MOVE at study level reports for these accession numbers, patients and UIDs.
     local function move_result(target, studies)
       local query, details = {}, {}
       for i, study in ipairs(studies) do
@@ -74,7 +74,7 @@ for _, version in ipairs(versions) do
         TargetAet = version.number >= 11101 and target or nil, Details = version.number >= 11210 and details or nil }
     end
 
-    -- The list of instances in Details depends on the target, and their order on nothing.
+    -- The instances listed in Details depend on the target; their order is arbitrary.
     local function comparable(result)
       table.sort(result.Query, by "0008,0050")
       for _, detail in ipairs(result.Details or {}) do
@@ -86,8 +86,8 @@ for _, version in ipairs(versions) do
       return result
     end
 
-    describe("itself", function()
-      it("is made without asking anybody", function()
+    describe("the object", function()
+      it("is made without a request", function()
         local nowhere = modalua.connect("http://127.0.0.1:1")
         local m = modalua.Modality(nowhere, "any-name_1")
         assert.are.equal(nowhere, m.client)
@@ -98,9 +98,9 @@ for _, version in ipairs(versions) do
         assert.is_nil(m.nosuch)
       end)
 
-      it("refuses what cannot be a name", function()
+      it("rejects invalid names", function()
         for _, name in ipairs { "", "a/b", "a b", "a?b", "ä", ("x"):rep(64) } do
-          throws(("'%s' cannot be a modality's name"):format(name), client.modality, client, name)
+          throws(("'%s' is not a valid name"):format(name), client.modality, client, name)
         end
         throws("name of a modality expected, got number", client.modality, client, 1)
         throws("name of a modality expected, got table", client.modality, client, {})
@@ -115,12 +115,12 @@ for _, version in ipairs(versions) do
     end)
 
     describe("echo", function()
-      it("gives true", function()
+      it("returns true", function()
         assert.are.same({ true, n = 1 }, table.pack(pacs:echo()))
-        assert.is_true(pacs:echo { Timeout = 5, CheckFind = true, wait_timeout = 10 })
+        assert.is_true(pacs:echo { Timeout = 60, CheckFind = true, wait_timeout = 60 })
       end)
 
-      it("gives false and why", function()
+      it("returns false and the reason", function()
         local ok, err = client:modality("nosuch"):echo()
         assert.is_false(ok)
         assert.are.same({ "orthanc", "unknown_modality", 404, 7 }, { err.kind, err.code, err.status, err.orthanc_status })
@@ -131,7 +131,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("find", function()
-      it("gives the query's ID and its answers, simplified", function()
+      it("returns the query's ID and its answers, simplified", function()
         local found = find()
         assert.matches("^%x+%-%x+%-%x+%-%x+%-%x+$", found.ID)
         assert.are.equal("ID answers", keys_of(found))
@@ -149,7 +149,7 @@ for _, version in ipairs(versions) do
         assert.matches("2 answers, closed", tostring(found))
       end)
 
-      it("at every level, named as Orthanc or as DICOM names it", function()
+      it("searches at every level, with the names of Orthanc or of DICOM", function()
         assert.are.equal(12, #find({}, "Patient").answers)
         assert.are.equal(23, #find({}, "STUDY").answers)
         local study = find().answers[1].StudyInstanceUID
@@ -162,7 +162,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("in the other formats", function()
+      it("returns answers in the other formats", function()
         local data = { Level = "Study", Query = { AccessionNumber = "A100102", PatientName = "" } }
         local short = assert(pacs:find(data, { short = true })).answers
         assert.are.equal("SMITH^JOHN^A^DR", short[1]["0010,0010"])
@@ -171,7 +171,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ Name = "PatientName", Type = "String", Value = "SMITH^JOHN^A^DR" }, full[1]["0010,0010"])
       end)
 
-      it("takes tags by name and by number, and numbers as values", function()
+      it("accepts tags by name and by number, and numbers as values", function()
         assert.are.equal(1, #find { ["0008,0050"] = "A100102" }.answers)
         assert.are.equal(1, #find { ["0008-0050"] = "A100102" }.answers)
         assert.are.equal(1, #find { ["00080050"] = "A100102" }.answers)
@@ -179,14 +179,14 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, #find({ StudyInstanceUID = study, SeriesNumber = 2 }, "Series").answers)
       end)
 
-      it("finds nothing where there is nothing, and that can be moved", function()
+      it("returns an empty result, which can be moved", function()
         local found = find { PatientID = "nobody" }
         assert.are.equal("[]", json.encode(found.answers))
         assert.is_table(pacs:move(found, { to = "archive" }))
         assert.are.equal(0, (count(at_archive)))
       end)
 
-      it("throws at mistakes of the caller", function()
+      it("throws an error if it is called wrongly", function()
         local function find_throws(pattern, ...)
           local ok, message = pcall(pacs.find, pacs, ...)
           assert.is_false(ok)
@@ -204,7 +204,7 @@ for _, version in ipairs(versions) do
         throws("bad argument #1 to 'find'", function() pacs:find("Study") end)
       end)
 
-      it("is removed from the server by close, and at the end of a scope", function()
+      it("is removed from the server by close, and at the end of its scope", function()
         local before = #client:queries()
         local found = find()
         assert.are.equal(before + 1, #client:queries())
@@ -222,7 +222,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("get_query_answers", function()
-      it("gives the answers again, in three formats", function()
+      it("returns the answers again, in three formats", function()
         local found = find()
         local function again(format)
           local list = assert(pacs:get_query_answers(found.ID, format))
@@ -239,13 +239,13 @@ for _, version in ipairs(versions) do
         assert.are.equal(2, #pacs:get_query_answers(found))
       end)
 
-      it("throws at two formats, and at what is no ID", function()
+      it("throws an error for two formats, and for an invalid ID", function()
         throws("simplify and short can't be both True", function() pacs:get_query_answers("0-0", { simplify = true, short = true }) end)
-        throws("'../system' is no identifier of a query", function() pacs:get_query_answers("../system") end)
+        throws("'../system' is not the ID of a query", function() pacs:get_query_answers("../system") end)
         throws("a query is expected", function() pacs:get_query_answers() end)
       end)
 
-      it("says that the server has forgotten a query", function()
+      it("reports a query that the server has forgotten", function()
         local none, err = pacs:get_query_answers("0c07cb06-4d58-4877-9560-6863ce85214f")
         assert.is_nil(none)
         assert.are.same({ "orthanc", "query_gone", 404, 17 }, { err.kind, err.code, err.status, err.orthanc_status })
@@ -253,20 +253,20 @@ for _, version in ipairs(versions) do
     end)
 
     describe("move", function()
-      it("gives what the synchronous call gives, run as a job", function()
+      it("runs as a job, and returns what the synchronous call returns", function()
         local found = find()
         assert.are.same(move_result("ARCHIVE", found.answers), comparable(assert(pacs:move(found.ID, { TargetAet = "ARCHIVE" }))))
         assert.are.same({ 2, 15 }, { count(at_archive) })
       end)
 
-      it("gives it in one blocking request too", function()
+      it("returns the same in one blocking request", function()
         local found = find()
         local result = assert(pacs:move(found, { TargetAet = "ARCHIVE", Synchronous = true }))
         assert.are.same(move_result("ARCHIVE", found.answers), comparable(result))
         assert.are.same({ 2, 15 }, { count(at_archive) })
       end)
 
-      it("gives the job at once when asked to", function()
+      it("returns the job at once on request", function()
         local found = find()
         for _, options in ipairs { { Synchronous = false }, { Asynchronous = true } } do
           options.TargetAet = "ARCHIVE"
@@ -279,7 +279,7 @@ for _, version in ipairs(versions) do
         throws("contradict each other", function() pacs:move(found, { Synchronous = true, Asynchronous = true }) end)
       end)
 
-      it("brings it here without a target, and to a modality by name or object", function()
+      it("has this server as its default target, and accepts a modality as name or object", function()
         local found = find()
         assert(pacs:move(found))
         assert.are.same({ 2, 15 }, { count(client) })
@@ -290,13 +290,13 @@ for _, version in ipairs(versions) do
         assert.are.same({ 2, 15 }, { count(at_archive) })
       end)
 
-      it("names the tags of the result as asked", function()
+      it("names the tags of the result as requested", function()
         local found = find()
         assert.matches("^A100", assert(pacs:move(found, { Simplify = true, to = "archive" })).Query[1].AccessionNumber)
         assert.is_table(assert(pacs:move(found, { Full = true, to = "archive" })).Query[1]["0008,0050"])
       end)
 
-      it("says what is unknown: the query, the target, the modality", function()
+      it("says what is unknown: the query, the target or the modality", function()
         local none, err = pacs:move("0c07cb06-4d58-4877-9560-6863ce85214f")
         assert.are.same({ nil, "orthanc", "query_gone", 404 }, { none, err.kind, err.code, err.status })
         none, err = pacs:move(find(), { to = "nosuch" })
@@ -313,13 +313,13 @@ for _, version in ipairs(versions) do
 
     describe("get", function()
       if version.number < 11206 then
-        it("is an error that names the version", function()
+        it("is an error that names the first version that has it", function()
           local none, err = pacs:get("Study", { StudyInstanceUID = "1.2.3" })
           assert.are.same({ nil, "orthanc", "unsupported" }, { none, err.kind, err.code })
           assert.matches("1%.10%.1.*C%-MOVE.*1%.12%.6", err.message)
         end)
       else
-        it("brings one resource or several here", function()
+        it("brings one resource or several to this server", function()
           local answers = find().answers
           local result = assert(pacs:get("Study", answers[1]))
           assert.are.equal("REST API", result.Description)
@@ -332,7 +332,7 @@ for _, version in ipairs(versions) do
         end)
       end
 
-      it("validates the level and the identifiers", function()
+      it("checks the level and the identifiers", function()
         throws("the level must be", function() pacs:get("Foo", {}) end)
         throws("the level must be", function() pacs:get({}) end)
         throws("resources must be a table of identifiers", function() pacs:get("Study", "1.2.3") end)
@@ -365,12 +365,12 @@ for _, version in ipairs(versions) do
         assert.are.equal("ID Path", keys_of(assert(archive:store(patient, { Synchronous = false }))))
       end)
 
-      it("refuses what is no identifier, or names nothing", function()
+      it("refuses invalid and unknown identifiers", function()
         for _, ids in ipairs { "nope", { "nope" }, {}, "../system" } do
           local none, err = archive:store(ids)
           assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
         end
-        throws("an identifier that Orthanc has given", function() archive:store() end)
+        throws("an identifier of Orthanc", function() archive:store() end)
         throws("identifier 1 must be a string", function() archive:store { 1 } end)
         local nobody = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
         fails(version.number > 11207 and { kind = "orthanc", status = 500, orthanc_status = -1 }
@@ -379,7 +379,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("move_resources", function()
-      it("takes rows of answers as they are, and gives each its outcome", function()
+      it("accepts rows of answers, and returns an outcome for each", function()
         local answers = find().answers
         local outcomes = assert(pacs:move_resources("Study", answers, { TargetAet = "ARCHIVE" }))
         assert.are.equal(2, #outcomes)
@@ -390,7 +390,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ 2, 15 }, { count(at_archive) })
       end)
 
-      it("at the other levels, in the other formats", function()
+      it("accepts the other levels and the other formats", function()
         local study = find().answers[2].StudyInstanceUID
         local series = assert(pacs:find({ Level = "Series", Query = { StudyInstanceUID = study } }, { short = true })).answers
         assert(pacs:move_resources("Series", series[1], { to = "archive" }))
@@ -401,7 +401,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, assert(pacs:move_resources("Study", {}, { to = archive })))
       end)
 
-      it("tries the others when one fails, and says which", function()
+      it("tries the other rows if one fails, and says which one failed", function()
         local answers = find().answers
         table.insert(answers, 2, { StudyInstanceUID = "1.2.3.4" })
         local none, err = pacs:move_resources("Study", answers, { to = "archive" })
@@ -414,7 +414,7 @@ for _, version in ipairs(versions) do
         assert.are.same({ 2, 15 }, { count(at_archive) })
       end)
 
-      it("stops where going on is hopeless", function()
+      it("stops if the next rows would fail too", function()
         local answers = find().answers
         local none, err = client:modality("nosuch"):move_resources("Study", answers, { to = "archive" })
         assert.are.same({ nil, "unknown_modality", "not_attempted" }, { none, err.code, err.outcomes[2].error.code })
@@ -432,7 +432,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("Query", function()
-      it("is what the server has under an ID", function()
+      it("stands for a query that the server has under an ID", function()
         local found = find()
         local query = client:query(found.ID)
         assert.are.equal("Study", query:level())
@@ -453,12 +453,12 @@ for _, version in ipairs(versions) do
         assert.is_true(query:close())
         assert.is_true(query:close())
         throws("closed query", function() query:level() end)
-        throws("'a/b' is no identifier of a query", function() client:query("a/b") end)
+        throws("'a/b' is not the ID of a query", function() client:query("a/b") end)
       end)
     end)
 
     describe("Job", function()
-      it("tells its state, its result, and how it failed", function()
+      it("tells its state, its result, and why it failed", function()
         local job = client:job(assert(pacs:move(find(), { to = "archive", Synchronous = false })))
         assert.are.equal("LOCAL", assert(job:wait()).LocalAet)
         local record = assert(job:status())
@@ -470,7 +470,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(job.ID, select(2, job:wait()).job)
       end)
 
-      it("that is unknown, or in another state, says so", function()
+      it("reports that it is unknown, or in another state", function()
         local job = client:job("0c07cb06-4d58-4877-9560-6863ce85214f")
         assert.are.equal("job_gone", select(2, job:status()).code)
         assert.are.equal("job_gone", select(2, job:wait()).code)
@@ -478,12 +478,12 @@ for _, version in ipairs(versions) do
           local none, err = job[action](job)
           assert.are.same({ nil, "orthanc", "job_state", 400, job.ID }, { none, err.kind, err.code, err.status, err.job })
         end
-        throws("the identifier of a job is expected", function() client:job("a/b") end)
-        throws("the identifier of a job is expected", function() client:job() end)
+        throws("the ID of a job is expected", function() client:job("a/b") end)
+        throws("the ID of a job is expected", function() client:job() end)
       end)
     end)
 
-    it("keeps UTF-8 when told to, for as long as told to", function()
+    it("changes the server's encoding to UTF-8 on request, and restores it", function()
       assert.are.equal("Latin1", client:default_encoding())
       local undo = assert(client:use_utf8())
       assert.are.equal("Utf8", client:default_encoding())

@@ -1,4 +1,5 @@
--- The server's peers, other Orthancs: their entries, and what is sent to them; two real servers of each version, and faultd for faults.
+-- Tests the server's peers (other Orthancs): their entries and transfers to them, with two real servers of each version, and with faultd
+-- for faults.
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -13,7 +14,7 @@ local contains, eventually, fails, throws = expect.contains, expect.eventually, 
 local PASSWORD = "pass:word w1th blank"
 local NOBODY = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
 
--- That a secret is in no field of an error, or of a result.
+-- Asserts that no field of an error or of a result contains a secret.
 local function tells_nothing_of(secret, value)
   assert.is_nil((json.encode(value) .. tostring(value)):find(secret, 1, true))
 end
@@ -67,32 +68,32 @@ for _, version in ipairs(versions) do
       throws("did you mean 'expand'", client.peers, client, { expanded = true })
     end)
 
-    it("is an object without asking anybody", function()
+    it("is an object that is made without a request", function()
       local nowhere = modalua.connect "http://127.0.0.1:1"
       local other = nowhere:peer("any-name_1", { max_moves = 1 })
       assert.are.same({ nowhere, "any-name_1", "modalua.Peer (any-name_1)" }, { other.client, other.peer, tostring(other) })
       assert.is_nil(other.modality)
       assert.is_nil(other.find)
       for _, name in ipairs { "", "a/b", "a b", ("x"):rep(64) } do
-        throws(("'%s' cannot be a peer's name"):format(name), client.peer, client, name)
+        throws(("'%s' is not a valid name"):format(name), client.peer, client, name)
       end
       throws("name of a peer expected, got number", client.peer, client, 1)
       throws("name of a peer expected, got table", client.peer, client, {})
-      throws("'a.b' cannot be a peer's name", client.peer, client, "a.b")
+      throws("'a.b' is not a valid name", client.peer, client, "a.b")
       throws("modalua.Modality expected", client:modality("pacs").echo, peer)
       throws("modalua.Peer expected", peer.store, client:modality "pacs", study)
     end)
 
-    it("tells of itself", function()
+    it("returns its system information", function()
       assert.are.same({ "FAR", "FAR" }, { assert(peer:system()).DicomAet, peer:system { wait_timeout = 20 }.Name })
-      assert.is_nil(peer:system().DatabaseBackendPlugin) -- null
+      assert.is_nil(peer:system().DatabaseBackendPlugin) -- the server sends null
     end)
 
-    it("that does not answer, or refuses, or is unknown, says so", function()
+    it("reports that it does not answer, refuses, or is unknown", function()
       fails({ kind = "orthanc", code = "peer_failed", op = "system", status = 500, orthanc_status = 9 }, client:peer("filed"):system())
       assert(client:put("/peers/far", { Url = far.url, Username = "us", Password = "wr0ng" }))
       local err = fails({ kind = "orthanc", code = "peer_failed" }, peer:system())
-      contains(err.message, "the peer refuses, or is no Orthanc: wrong Username, Password or Url")
+      contains(err.message, "the peer refuses, or is not an Orthanc: Username, Password or Url may be wrong")
       for _, options in ipairs { {}, { Synchronous = true } } do
         err = fails({ kind = "orthanc", code = "peer_failed", op = "store", orthanc_status = 9 }, peer:store(study, options))
         tells_nothing_of("wr0ng", err)
@@ -106,13 +107,13 @@ for _, version in ipairs(versions) do
     end)
 
     describe("has an entry that", function()
-      it("is read, without its secrets", function()
+      it("can be read, without its secrets", function()
         set { HttpHeaders = { Token = "t0ken" }, Timeout = 5 }
         assert.are.same({ Url = far.url .. "/", Username = "us", Password = json.null, HttpHeaders = { "Token" }, Pkcs11 = false,
           Timeout = 5 }, (assert(peer:configuration())))
       end)
 
-      it("is not written when that would lose what the server does not tell", function()
+      it("is not written if that would lose values that the server does not tell", function()
         set { HttpHeaders = { Token = "t0ken" }, CertificateFile = near.log, CertificateKeyFile = near.log, Timeout = 5 }
         local before = assert(peer:configuration())
         local err = fails({ kind = "refused", code = "hidden_settings", op = "configure", path = "/peers/far", method = "PUT" },
@@ -124,7 +125,7 @@ for _, version in ipairs(versions) do
         assert.are.same(before, (assert(peer:configuration())))
       end)
 
-      it("changes where it is told to, and nowhere else", function()
+      it("changes only the settings that are given", function()
         set { HttpHeaders = { Token = "t0ken" }, Timeout = 5, VerifyPeer = "1" }
         local expected = assert(peer:configuration())
         local secrets = { Password = PASSWORD, HttpHeaders = { Token = "t0ken" } }
@@ -153,7 +154,7 @@ for _, version in ipairs(versions) do
         assert.is_true(works())
       end)
 
-      it("is made when that is what is meant, and removed", function()
+      it("is created only on request, and can be removed", function()
         local new = client:peer "new"
         contains(fails({ code = "unknown_peer", op = "configure" }, new:configure { Url = far.url }).message, "create = true")
         contains(fails({ code = "missing_setting" }, new:configure { create = true, Timeout = 5 }).message, "cannot do without Url")
@@ -167,8 +168,8 @@ for _, version in ipairs(versions) do
         fails({ code = "unknown_peer", op = "remove", method = "DELETE" }, new:remove())
       end)
 
-      it("is compared with what was asked for", function()
-        local err = fails({ kind = "orthanc", code = "not_taken" }, -- without CertificateFile it is dropped
+      it("is read again and compared with the request", function()
+        local err = fails({ kind = "orthanc", code = "not_taken" }, -- Orthanc drops it without CertificateFile
           peer:configure { Password = PASSWORD, CertificateKeyFile = "/dev/null" })
         contains(err.message, "it did not take: CertificateKeyFile")
         tells_nothing_of(PASSWORD, err)
@@ -180,8 +181,8 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    describe("is sent", function()
-      it("what is named, run as a job that is waited for", function()
+    describe("receives", function()
+      it("the named resources, by a job that is waited for", function()
         local result = assert(peer:store(study))
         assert.are.same({ instances, 0, { study } }, { result.InstancesCount, result.FailedInstancesCount, result.ParentResources })
         assert.are.equal(instances, arrived())
@@ -189,7 +190,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(#assert(client:get("/instances")), arrived())
       end)
 
-      it("it in one blocking request, compressed, or as a job for later", function()
+      it("resources in one blocking request, compressed, or by a job for later", function()
         local result = assert(peer:store(study, { Synchronous = true, Compress = true, Transcode = "1.2.840.10008.1.2.1" }))
         assert.are.same({ instances, true, "1.2.840.10008.1.2.1" }, { result.InstancesCount, result.Compress, result.Transcode })
         assert.are.equal(instances, arrived())
@@ -200,7 +201,7 @@ for _, version in ipairs(versions) do
         fails({ kind = "orthanc", code = "peer_failed", orthanc_status = 9, job = job.ID }, job:wait())
       end)
 
-      it("nothing that is not there", function()
+      it("nothing if a resource does not exist", function()
         for _, options in ipairs { {}, { Synchronous = true } } do
           for _, ids in ipairs { { NOBODY }, { study, NOBODY }, { NOBODY, study } } do
             local expected = { kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17 }
@@ -216,7 +217,7 @@ for _, version in ipairs(versions) do
         fails({ kind = "refused", code = "bad_identifier" }, peer:store {})
       end)
 
-      it("UserData, where the server knows them", function()
+      it("UserData, where the server supports them", function()
         if version.number >= 11209 then
           local job = assert(peer:store(study, { UserData = { a = 1 }, Synchronous = false })).ID
           assert.are.same({ a = 1 }, assert(client:job(job):status()).UserData)
@@ -228,8 +229,8 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("never has its secrets shown by a result", function()
-      set { HttpHeaders = { Token = "t0ken" } } -- which the server writes into its job
+    it("never has its secrets shown in a result", function()
+      set { HttpHeaders = { Token = "t0ken" } } -- the server writes these headers into the record of its job
       for _, options in ipairs { {}, { Synchronous = true } } do
         local result = assert(peer:store(study, options))
         assert.are.equal("…", (result.Peer.HttpHeaders or {}).Token)
@@ -241,9 +242,9 @@ for _, version in ipairs(versions) do
       tells_nothing_of("t0ken", result)
     end)
 
-    it("never has its secrets shown by an error", function()
-      set { HttpHeaders = { Token = "t0ken" } } -- which the server writes into its job
-      far:signal "STOP" -- a job that goes on
+    it("never has its secrets shown in an error", function()
+      set { HttpHeaders = { Token = "t0ken" } } -- the server writes these headers into the record of its job
+      far:signal "STOP" -- so that the job keeps running
       local err = select(2, peer:store(study, { wait_timeout = 1 }))
       far:signal "CONT"
       assert.are.same({ "timeout", true }, { err.kind, err.still_running })
@@ -265,7 +266,7 @@ end
 describe("A peer's", function()
   local peer = modalua.connect("http://127.0.0.1:1"):peer "far"
 
-  it("settings are checked before anybody is asked, and not shown", function()
+  it("settings are checked before any request is sent, and not shown", function()
     local function bad(part, settings)
       local ok, message = pcall(peer.configure, peer, settings)
       assert.is_false(ok)
@@ -279,7 +280,7 @@ describe("A peer's", function()
     bad("'Password' must be a string", { Password = "s3cret\0" })
     bad("'CertificateKeyPassword' must be a string", { CertificateKeyPassword = 1 })
     for _, headers in ipairs { "Token: s3cret", { "s3cret" }, { Token = 1 }, { Token = "s3cret\r\nX: y" }, { ["To:ken"] = "s3cret" } } do
-      bad("'HttpHeaders' must be a table from the names of headers to their values", { HttpHeaders = headers })
+      bad("'HttpHeaders' must be a table from names of headers to values", { HttpHeaders = headers })
     end
     bad("'Timeout' must be", { Timeout = -1 })
     bad("'Pkcs11' must be true or false", { Pkcs11 = 1 })
@@ -320,14 +321,14 @@ describe("A peer, or a transfer to it,", function()
     return assert(client:get("/count", { of = path }))
   end
 
-  it("is no success when a part of it failed", function()
+  it("fails if a part of it failed", function()
     start { State = "Success", Content = { InstancesCount = 3, FailedInstancesCount = 1, Peer = { "http://far/" } } }
     local err = fails({ kind = "orthanc", code = "incomplete", job = ID, path = "/peers/far/store" }, peer:store(NOBODY))
     assert.are.equal(1, err.result.FailedInstancesCount)
     fails({ kind = "orthanc", code = "incomplete" }, client:job(ID):wait())
   end)
 
-  it("that is a success tells no secret of the peer", function()
+  it("that succeeds shows no secret of the peer", function()
     for told, shown in pairs {
       [{ Url = "http://us:s3cret@far/", Username = "us", HttpHeaders = { Token = "s3cret", Other = "s3cret" } }] =
         { Url = "http://…@far/", Username = "us", HttpHeaders = { Token = "…", Other = "…" } },
@@ -341,12 +342,12 @@ describe("A peer, or a transfer to it,", function()
     end
   end)
 
-  it("is not believed when the server has forgotten it", function()
+  it("is not believed if the server has forgotten the job", function()
     start {}
     assert(client:get(faultd.map { path = "/jobs/" .. ID }))
     assert(client:get(faultd.map { path = "/jobs/" .. ID, to = faultd.route("/status", { code = 404 }) }))
     local err = fails({ kind = "unknown", code = "unproven", op = "store", job = ID }, peer:store(NOBODY))
-    contains(err.message, "what a peer has cannot be asked")
+    contains(err.message, "cannot ask a peer which instances it has")
     local handle = assert(peer:store(NOBODY, { Synchronous = false }))
     fails({ kind = "unknown", code = "unproven", op = "wait", job = ID }, client:job(handle):wait())
   end)
@@ -360,7 +361,7 @@ describe("A peer, or a transfer to it,", function()
     assert(eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end))
   end)
 
-  it("waits for its turn: two at once with one peer, or as many as max_moves says, whatever a modality of its name does", function()
+  it("waits for its turn: at most two to one peer, or max_moves; a modality with the same name does not count", function()
     start { State = "Running" }
     local tasks = {}
     local function spawn(remote)
@@ -373,7 +374,7 @@ describe("A peer, or a transfer to it,", function()
       spawn(modalua.connect(server.url):peer("far", { max_moves = 3 }))
     end
     assert(eventually(function() return count("/peers/far/store") == 3 and count("/modalities/far/store") == 2 end))
-    tasks[5]:cancel() -- two are left
+    tasks[5]:cancel() -- this leaves two
     assert(eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end))
     fails({ kind = "timeout", code = "not_started" }, peer:store(NOBODY, { wait_timeout = 0.2 }))
     assert.are.equal(3, count("/peers/far/store"))
@@ -385,14 +386,14 @@ describe("A peer, or a transfer to it,", function()
     end
   end)
 
-  it("does not hurry its answer about itself, unless told to", function()
+  it("is asked for its system with the server's own time limit, unless a timeout is given", function()
     server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = '{"Name":"FAR"}' }) } }
     local far = modalua.connect(server.url, { timeout = 0.1 }):peer "far"
     assert.are.equal("FAR", assert(far:system()).Name)
     fails({ kind = "timeout", op = "system", still_running = true }, far:system { wait_timeout = 0.1 })
   end)
 
-  it("is sent once, on a connection of its own, whatever becomes of it", function()
+  it("is sent only once, on a new connection, even if it fails", function()
     server = faultd.start { { path = "/peers/far/store", to = "/drop" } }
     client = modalua.connect(server.url)
     fails({ kind = "network", retryable = false, path = "/peers/far/store" }, client:peer("far"):store(NOBODY))

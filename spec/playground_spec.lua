@@ -10,12 +10,12 @@ local function output_of(line)
   return (command.shell(line).out:gsub("\n$", ""))
 end
 
--- A folder for temporary files of its own marks everything that a playground makes: its processes have it in their environment.
+-- Makes a TMPDIR for a playground. All its processes have the path in their environment, so the test can find them.
 local function new_mark()
   return output_of "mktemp -d"
 end
 
--- What is left of the playgrounds with this mark: living processes and files. A zombie has no environment any more.
+-- Lists the living processes and the files of the playgrounds with this TMPDIR. A zombie has no environment, so it is not listed.
 local function remains(mark)
   return output_of(([[
     for p in $(grep -lzxsF TMPDIR=%s /proc/[0-9]*/environ); do tr '\0' ' ' <${p%%environ}cmdline; echo; done
@@ -28,7 +28,7 @@ local function assert_nothing_remains(mark)
   os.remove(mark)
 end
 
--- Runs "modalua WORDS… playground SCRIPT" and asserts that nothing is left of it.
+-- Runs "modalua OPTIONS… playground SCRIPT", and asserts that no process and no file remains.
 local function run(text, environment, ...)
   local mark, file = new_mark(), command.file(text)
   local result = command.shell(("TMPDIR=%s %s \"$M\" %s playground %s a b"):format(mark, environment or "", command.quote(...), file))
@@ -37,7 +37,7 @@ local function run(text, environment, ...)
   return result
 end
 
--- A playground that lasts until close(). Its configuration files tell us, who own them, what no stranger knows.
+-- Opens a playground that lasts until close(). Reads its ports and passwords from its configuration files, which only their owner can read.
 local function open_playground(version)
   local mark, ready = new_mark(), os.tmpname()
   local script = command.file(("assert(io.open(%q, 'w')):write('x'):close() io.read 'l'"):format(ready))
@@ -62,7 +62,7 @@ local function open_playground(version)
   return playground
 end
 
--- What a C-FIND of the server `local` at pacs gives.
+-- Returns the answers of a C-FIND that the server `local` sends to pacs.
 local function find(client, level, filter)
   local query = assert(client:post("/modalities/pacs/query", { Level = level, Query = filter }))
   return assert(client:get(query.Path .. "/answers", { expand = true, simplify = true })), query
@@ -72,7 +72,7 @@ local function dicom(program, caller, called, port, host)
   return command.shell(("%s -to 5 -ta 5 -aet %s -aec %s %s %d"):format(program, caller, called, host or "127.0.0.1", port)).status
 end
 
-local first_instances -- at pacs, of the first version
+local first_instances -- the instances at pacs, with the first version
 
 for _, version in ipairs(versions) do
   describe("The playground, with the Orthanc " .. version.name, function()
@@ -87,7 +87,7 @@ for _, version in ipairs(versions) do
       ground.close()
     end)
 
-    it("fills pacs, and pacs alone", function()
+    it("has images only at pacs", function()
       local counts = assert(ground.pacs.client:get("/statistics"))
       assert.are.same({ 12, 23, 40, 94 }, { counts.CountPatients, counts.CountStudies, counts.CountSeries, counts.CountInstances })
       for _, name in ipairs { "local", "archive" } do
@@ -95,7 +95,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("fills it with the same each time", function()
+    it("always has the same images", function()
       local instances = assert(ground.pacs.client:get("/instances"))
       table.sort(instances)
       first_instances = first_instances or instances
@@ -114,7 +114,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("answers a C-FIND with what was asked for", function()
+    it("answers a C-FIND with the right studies", function()
       assert.are.equal(23, #find(client, "Study", { StudyInstanceUID = "" }))
       local smiths = find(client, "Study", { PatientName = "SMITH*", StudyDate = "", PatientID = "", StudyDescription = "" })
       table.sort(smiths, function(a, b) return a.StudyDate < b.StudyDate end)
@@ -127,7 +127,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(3, #find(client, "Series", { PatientID = "MOD-0002", StudyDate = "20230322" , SeriesInstanceUID = "" }))
     end)
 
-    it("holds every name in its own script, and loses them at local as an installation with the default encoding does", function()
+    it("stores names in every writing system, and loses characters at local as an Orthanc with the default encoding does", function()
       local names = {}
       for _, patient in ipairs(assert(ground.pacs.client:post("/tools/find", { Level = "Patient", Expand = true, Query = {} }))) do
         names[patient.MainDicomTags.PatientID] = patient.MainDicomTags.PatientName
@@ -147,7 +147,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(names["JP-77001"], whole)
     end)
 
-    it("moves to the archive, which says what arrived", function()
+    it("moves studies to the archive", function()
       local found, query = find(client, "Study", { PatientID = "MOD-0002" })
       assert.are.equal(2, #found)
       assert(client:post(query.Path .. "/retrieve", { TargetAet = "ARCHIVE", Synchronous = true }))
@@ -162,7 +162,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(94, assert(client:get("/statistics")).CountInstances)
     end)
 
-    it("refuses strangers at every DICOM port", function()
+    it("rejects unknown callers at every DICOM port", function()
       local find_all = "findscu -S -k QueryRetrieveLevel=STUDY -k StudyInstanceUID"
       for _, name in ipairs { "local", "pacs", "archive" } do
         local server, friend = ground[name], name == "pacs" and "MODALUA" or "PACS"
@@ -174,7 +174,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("refuses strangers at every HTTP port", function()
+    it("rejects unknown users at every HTTP port", function()
       for _, name in ipairs { "local", "pacs", "archive" } do
         local none, err = modalua.connect(ground[name].url):system()
         assert.is_nil(none)
@@ -186,7 +186,7 @@ for _, version in ipairs(versions) do
       assert.are_not.equal(ground.pacs.password, ground.archive.password)
     end)
 
-    it("refuses everybody who comes from another address, whoever he says he is", function()
+    it("rejects every caller from another address", function()
       local host = output_of "hostname -I":match "%d+%.%d+%.%d+%.%d+"
       if not host then
         return pending "this machine has no other address"
@@ -196,7 +196,7 @@ for _, version in ipairs(versions) do
       assert.is_nil((modalua.connect(url, { username = "modalua", password = ground.pacs.password }):system()))
     end)
 
-    it("keeps its passwords to itself", function()
+    it("keeps its passwords secret", function()
       assert.are.equal("700", output_of("stat -c %a " .. ground.folder))
       assert.are.equal("600\n600\n600", output_of(("stat -c %%a %s/*.json"):format(ground.folder)))
       for _, name in ipairs { "local", "pacs", "archive" } do
@@ -211,7 +211,7 @@ end
 
 describe("modalua playground", function()
   describe("gives a script", function()
-    it("its arguments, the servers, and credentials to the programs that it starts", function()
+    it("its arguments, the servers, and credentials for programs that it starts", function()
       local result = run([=[
         local servers = require "modalua.playground".servers()
         print(arg[-1], ...)
@@ -224,7 +224,7 @@ describe("modalua playground", function()
       assert.are.equal(0, result.status)
     end)
 
-    it("the options before the verb, whose limits are the script's own", function()
+    it("the options before the verb; their limits apply to the script only", function()
       local late = command.file "#!/bin/sh\nsleep 3\nPATH=$PATH:/usr/sbin exec Orthanc \"$@\"" -- longer than the script may take
       os.execute("chmod +x " .. late)
       local result = run("print(x, y) require 'modalua'.connect():system()", "MODALUA_ORTHANC=" .. late,
@@ -234,7 +234,7 @@ describe("modalua playground", function()
       assert.matches("^modalua: GET http://127.0.0.1:%d+/system 200 in [%d.]+ ms, %d+ B\n$", result.err)
     end)
 
-    it("its exit status", function()
+    it("its own exit status", function()
       assert.are.equal(7, run("os.exit(7)").status)
       assert.are.equal(1, run("error 'no'").status)
     end)
@@ -248,19 +248,19 @@ describe("modalua playground", function()
       return result
     end
 
-    it("runs standard input, or only the code that was given", function()
+    it("runs standard input, or only the given code", function()
       assert.are.equal("MODALUA\n", shell([[echo 'print(require "modalua".connect():system().DicomAet)' | "$M" playground]]).out)
       assert.are.equal("1\n", shell([["$M" -e 'print(1)' playground]]).out)
     end)
 
-    it("is interactive, and says what there is", function()
+    it("is interactive, and lists the servers", function()
       local result = shell([[echo '1 + 1' | "$M" -i playground]])
       assert.matches("local.*AET MODALUA.*pacs +AET PACS.*23 studies\n +archive +AET ARCHIVE.*0 studies\n> 2\n", result.out)
     end)
   end)
 
   describe("is a verb", function()
-    it("that wins over a file of its name", function()
+    it("that wins over a file with its name", function()
       local result = command.shell([[d=$(mktemp -d); cd "$d"; echo 'print "file"' >playground
         "$M" ./playground; "$M" playground --help; s=$?; cd /; rm -r "$d"; exit $s]])
       assert.matches("^file\nusage: modalua %[options%] playground ", result.out)
@@ -268,7 +268,7 @@ describe("modalua playground", function()
       assert.are.equal(command.run("playground", "-h").out, command.run("playground", "--help").out)
     end)
 
-    it("that refuses what makes no sense with it", function()
+    it("that rejects options that it cannot use", function()
       for _, words in ipairs { { "-u", "http://localhost", "playground" }, { "playground", "-x" } } do
         local result = command.run(table.unpack(words))
         assert.are.same({ "", 2 }, { result.out, result.status })
@@ -277,22 +277,22 @@ describe("modalua playground", function()
   end)
 
   describe("without a usable Orthanc", function()
-    it("says so", function()
+    it("says that there is no Orthanc", function()
       local result = run("print 'no'", "MODALUA_ORTHANC=no-such-program")
       assert.are.same({ "", 1 }, { result.out, result.status })
       assert.are.equal("modalua: the playground does not start: there is no program 'no-such-program' (MODALUA_ORTHANC)\n", result.err)
     end)
 
-    it("shows why the program has ended", function()
+    it("shows why the server ended", function()
       local result = run("print 'no'", "MODALUA_ORTHANC=rmdir")
       assert.are.same({ "", 1 }, { result.out, result.status })
       assert.matches("local has ended by itself %(status 1%); the end of its log:\n.*rmdir.*local.json", result.err)
     end)
   end)
 
-  it("takes other ports when somebody is faster", function()
+  it("takes other ports if another program has taken its ports first", function()
     local folder = new_mark()
-    -- Started first of all, it lets another Orthanc, with another password, have its ports, and ends as Orthanc then does.
+    -- The first server that the playground starts gives its ports to another Orthanc, with another password, and ends as Orthanc then does.
     local program = command.file(([[#!/bin/sh
       PATH=$PATH:/usr/sbin
       mkdir %s/once 2>/dev/null || exec Orthanc "$1"
@@ -310,12 +310,11 @@ describe("modalua playground", function()
     assert.are.same({ "MODALUA\n", "", 0 }, { result.out, result.err, result.status })
   end)
 
-  it("leaves a script that runs elsewhere without servers", function()
-    assert.matches("there is no playground here", command.run("-e", "require 'modalua.playground'.servers()").err, 1, true)
+  it("gives no servers to a script that runs outside a playground", function()
+    assert.matches("this script does not run in a playground", command.run("-e", "require 'modalua.playground'.servers()").err, 1, true)
   end)
 
-  -- Starts a playground whose script waits, runs the shell lines `attack` on it, where $p is its number and $mark its mark, and gives its
-  -- exit status.
+  -- Starts a playground with a script that waits, runs the shell lines `attack` ($p is the process id), and returns the exit status.
   local function attacked(attack, text)
     local mark, ready = new_mark(), os.tmpname()
     local script = command.file(text or ("assert(io.open(%q, 'w')):write('x'):close() require 'modalua.task'.sleep(60)"):format(ready))
@@ -344,7 +343,7 @@ describe("modalua playground", function()
       assert.are.equal(137, attacked "kill -KILL $p")
     end)
 
-    it("after SIGKILL, with a child of the script's still there", function()
+    it("after SIGKILL, while a child process of the script still runs", function()
       local pid = os.tmpname()
       local script = ("os.execute('sleep 60 & echo $! >%s') require 'modalua.task'.sleep(60)"):format(pid)
       local status = attacked(([[
@@ -363,7 +362,7 @@ describe("modalua playground", function()
       end
     end)
 
-    it("after the SIGKILL of the process that keeps the servers", function()
+    it("after SIGKILL of the process that watches over the servers", function()
       local keeper = [[for d in /proc/[0-9]*; do
         read -r pid name state parent rest <$d/stat && [ "$parent" = $p ] && kill -KILL $pid; done;]]
       assert.are.equal(130, attacked(keeper .. " kill -INT $p"))

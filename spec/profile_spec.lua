@@ -1,4 +1,4 @@
--- Servers that have names in the user's configuration file, whose credentials are for them alone.
+-- Tests the servers in the user's configuration file. Their credentials are sent only to them.
 local command = require "spec.support.command"
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
@@ -21,7 +21,7 @@ describe("The configuration file", function()
     os.execute(("rm -rf -- '%s'"):format(folder))
   end)
 
-  -- What the command prints with this file; `words` are options and -e code, for the shell.
+  -- Runs the shell line `words` with this configuration file, and returns the result.
   local function run(text, words, mode)
     os.remove(file)
     if text then
@@ -55,7 +55,7 @@ describe("The configuration file", function()
     } }]]
   local WARD = "Basic dTpodW50ZXIy"
 
-  it("names the server of connect() without a URL, and others", function()
+  it("names the default server of connect(), and other servers", function()
     gives(server.url .. "/prefix", WARD, run(BOTH, '"$M" ' .. code()))
     gives(server.url, "nil", run(BOTH, '"$M" ' .. code '{ profile = "test" }'))
     gives(server.url, "nil", run(BOTH, '"$M" --profile test ' .. code()))
@@ -63,22 +63,22 @@ describe("The configuration file", function()
     gives(server.url .. "/prefix", WARD, run(BOTH, '"$M" --profile test ' .. code '{ profile = "ward" }'))
   end)
 
-  it("is behind what the user says otherwise", function()
+  it("has a lower priority than options, environment and arguments", function()
     gives(server.url, "nil", run(BOTH, ('"$M" -u %s %s'):format(server.url, code())))
     gives(server.url, "nil", run(BOTH, ('MODALUA_URL=%s "$M" %s'):format(server.url, code())))
     gives(server.url, "nil", run(BOTH, ('"$M" %s'):format(code(("%q"):format(server.url)))))
     gives(server.url .. "/prefix", WARD, run(BOTH, ('MODALUA_URL=%s "$M" --profile ward %s'):format(server.url, code())))
   end)
 
-  it("is not looked at with -E, and need not be there", function()
+  it("is not read with -E, and need not exist", function()
     local show = "-e " .. command.quote "print(require'modalua'.connect())"
     assert.are.equal("modalua.Client (http://localhost:8042)\n", run(BOTH, '"$M" -E ' .. show).out)
     assert.are.equal("modalua.Client (http://localhost:8042)\n", run(nil, '"$M" ' .. show).out)
-    fails("there is no file of servers here", run(BOTH, '"$M" -E ' .. code '{ profile = "ward" }'))
+    fails("there is no configuration file here", run(BOTH, '"$M" -E ' .. code '{ profile = "ward" }'))
     fails("cannot be used: there is no such file", run(nil, '"$M" ' .. code '{ profile = "ward" }'))
   end)
 
-  it("gives its credentials to its own URL alone", function()
+  it("gives its credentials only to its own URL", function()
     fails("a profile's credentials are for its own URL", run(BOTH, '"$M" ' .. code '{ profile = "ward", url = "http://127.0.0.1:1" }'))
     fails("a profile's credentials are for its own URL", run(BOTH, '"$M" ' .. code '"http://127.0.0.1:1", { profile = "ward" }'))
     local result = run(BOTH, ('"$M" -u %s --profile ward %s'):format(server.url, code()))
@@ -89,7 +89,7 @@ describe("The configuration file", function()
     gives(server.url .. "/prefix", "Bearer mine", run(BOTH, '"$M" ' .. code '{ profile = "ward", token = "mine" }'))
   end)
 
-  it("has the options of connect, under those of the script", function()
+  it("can set all options of connect, which the script can override", function()
     local text = [[return { servers = { s = { url = "URL", timeout = 1, retries = 0, headers = { ["X-Ward"] = "7" } } } }]]
     local ask = "-e " .. command.quote [[
       local modalua = require "modalua"
@@ -101,7 +101,7 @@ describe("The configuration file", function()
     assert.are.equal("7\ttimeout\ntrue\nnil\n", result.out, result.err)
   end)
 
-  it("with a secret in it must be its owner's alone", function()
+  it("must be readable only by its owner if it contains a secret", function()
     for _, secret in ipairs { 'username = "u", password = "hunter2"', 'token = "hunter2"', 'headers = { A = "hunter2" }' } do
       local text = ([[return { servers = { open = { url = "URL" }, closed = { url = "URL", %s } } }]]):format(secret)
       for _, mode in ipairs { "644", "640", "604" } do
@@ -116,21 +116,21 @@ describe("The configuration file", function()
     gives(server.url, "nil", run([[return { servers = { s = { url = "URL" } } }]], '"$M" ' .. code '{ profile = "s" }', "644"))
   end)
 
-  it("says what is wrong with it", function()
+  it("is checked, with messages that name the mistake", function()
     local function says(part, text)
       fails(part, run(text, '"$M" ' .. code '{ profile = "ward" }'))
     end
     says("unexpected symbol", "return {{")
     says("config.lua:1: unfinished string", 'return { servers = { ward = { url = "URL", password = "hunter2 } } }')
     says("config.lua:1: invalid escape sequence", [[return { servers = { ward = { password = "hunter2\h" } } }]])
-    says("gives no table (does it begin with `return`?)", "servers = {}")
+    says("returns no table (does it begin with `return`?)", "servers = {}")
     says("it has no table `servers`", "return { ward = {} }")
     says("there is no server 'ward' in " .. file .. "; did you mean 'wards'?", "return { servers = { wards = { url = 'URL' } } }")
-    says("the server 'ward' is no table with a url", "return { servers = { ward = { username = 'u' } } }")
+    says("the server 'ward' is not a table with a url", "return { servers = { ward = { username = 'u' } } }")
     says("connect, by " .. file .. ": unknown option 'pasword'; did you mean 'password'?",
       "return { servers = { ward = { url = 'URL', pasword = 'hunter2' } } }")
     says("attempt to load a binary chunk", "\27Lua")
-    says("too large", "return { servers = { ward = { url = 'URL' } } } --" .. ("x"):rep(1 << 16))
+    says("larger than 64 KB", "return { servers = { ward = { url = 'URL' } } } --" .. ("x"):rep(1 << 16))
     says("a profile cannot have a `profile`", "return { servers = { ward = { url = 'URL', profile = 'other' } } }")
     says("cannot be used: " .. file .. ":1: attempt to call a nil value", "return require 'os'")
     says("cannot be used: " .. file .. ":1: attempt to perform arithmetic", "return { servers = { ward = { password = hunter2-x } } }")
@@ -142,7 +142,7 @@ describe("The configuration file", function()
     fails("cannot be used: Is a directory", result)
   end)
 
-  it("is in the home folder otherwise", function()
+  it("is in the home folder if XDG_CONFIG_HOME is not set", function()
     os.execute(("mkdir -p '%s/.config/modalua'"):format(folder))
     served.write_file(folder .. "/.config/modalua/config.lua", ([[return { servers = { s = { url = %q } } }]]):format(server.url))
     local line = ('unset XDG_CONFIG_HOME; HOME=%q "$M" %s'):format(folder, code '{ profile = "s" }')

@@ -1,4 +1,4 @@
--- How far operations are, told to a function or shown as a bar.
+-- Tests the progress of operations: reported to a function, or drawn as a bar.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -11,7 +11,7 @@ local versions = require "spec.support.versions"
 
 local contains, fails = expect.contains, expect.fails
 
--- A function for `progress`, and the list of what it has been told.
+-- Returns a function for `progress`, and the list of the reports that it received.
 local function listener()
   local told = {}
   return function(p) told[#told + 1] = p end, told
@@ -22,7 +22,7 @@ describe("progress", function()
 
   setup(function()
     server = faultd.start()
-    client = modalua.connect(server.url, { timeout = 5, retries = 0 })
+    client = modalua.connect(server.url, { timeout = 60, retries = 0 })
     file = os.tmpname()
   end)
 
@@ -31,7 +31,7 @@ describe("progress", function()
     os.remove(file)
   end)
 
-  it("tells how many bytes of how many have come, and the end", function()
+  it("reports the received bytes, the total, and the end", function()
     local listen, told = listener()
     local middle
     assert.are.equal(5, client:download("/hold?name=five&body=abcde&send=2", file, { progress = function(p)
@@ -50,7 +50,7 @@ describe("progress", function()
     assert.are.same({ 5, 5, "Success" }, { last.done, last.total, last.state })
   end)
 
-  it("tells of the end of what fails, too", function()
+  it("also reports the end of an operation that fails", function()
     local progress, told = listener()
     fails({ status = 404 }, client:download("/nosuch", file, { progress = progress }))
     assert.are.same({ "Failure", true }, { told[#told].state, told[#told].over })
@@ -59,24 +59,24 @@ describe("progress", function()
     assert.is_true(told[#told].done <= 50)
   end)
 
-  it("knows no total when the server tells none", function()
+  it("has no total if the server does not tell it", function()
     local progress, told = listener()
     assert.are.equal(3, client:download("/nolength?body=abc", file, { progress = progress }))
     assert.is_nil(told[#told].total)
     assert.are.equal(3, told[#told].done)
   end)
 
-  it("is no more often than ten times a second", function()
+  it("is reported at most ten times a second", function()
     local progress, told = listener()
     assert.are.equal(50, client:download("/drip?bytes=50&s=0.02", file, { progress = progress }))
     assert.is_true(#told <= 2 + told[#told].seconds / 0.1, #told .. " times")
   end)
 
-  it("is false for nobody", function()
+  it("can be false: then nothing is reported", function()
     assert.are.equal(1, client:download("/drip?bytes=1&s=0", file, { progress = false }))
   end)
 
-  it("may wait for other things meanwhile", function()
+  it("is reported to a function that may wait for other things", function()
     local seen = 0
     assert.are.equal(5, client:download("/drip?bytes=5&s=0.2", file, { progress = function()
       assert(client:get "/ok")
@@ -84,11 +84,11 @@ describe("progress", function()
       seen = seen + 1
     end }))
     assert.is_true(seen >= 2)
-    -- The download ends while its own callback waits.
+    -- The download ends while its own progress function is waiting.
     assert.are.equal(2, client:download("/drip?bytes=2&s=0.2", file, { progress = function() task.sleep(0.5) end }))
   end)
 
-  it("ends its operation with what it throws", function()
+  it("ends its operation with the error that its function throws", function()
     local ok, err = pcall(client.download, client, "/hold?name=never&body=ab&send=1", file, { progress = function() error "enough" end })
     assert.is_false(ok)
     contains(err, "enough")
@@ -107,7 +107,7 @@ describe("progress", function()
   end)
 
   describe("as a bar", function()
-    -- What a terminal of 60 columns sees of it.
+    -- Returns what a terminal of 60 columns shows.
     local function terminal(code)
       local script = command.file(code)
       local run = command.shell(([[script -qec "stty cols 60; '$M' -u %s %s" /dev/null </dev/null]]):format(server.url, script))
@@ -135,7 +135,7 @@ describe("progress", function()
       ]]):format(file, name)
     end
 
-    it("is drawn on a terminal, in one line, and taken away", function()
+    it("is drawn on a terminal, in one line, and removed at the end", function()
       local out = terminal(code:format(file) .. "print 'done'")
       local line = assert(out:match("\r\27%[K(download  %[[# ]+%] +%d+ %%  %d+ B of 10 B, [%d.]+ k?B/s  0:0%d)"), out)
       assert.is_true(#line < 60)
@@ -143,14 +143,21 @@ describe("progress", function()
       assert.is_nil(out:match "\r\27%[K.*\n.*\r\27%[K.*%%")
     end)
 
-    it("is drawn of what a function was told, too", function()
+    it("can also be drawn from the arguments of a progress function", function()
       assert.matches("^x  %[###### +%]  50 %%  1 of 2 things  0:00\r\27%[K$", terminal([[
         local modalua = require "modalua"
         modalua.bar { op = "x", state = "Running", seconds = 0, done = 1, total = 2, unit = "things" }
         modalua.bar { op = "x", over = true }]]))
     end)
 
-    it("gives way to what is printed and to errors", function()
+    it("is cut at the last column but one, where a Japanese character takes two columns", function()
+      assert.matches("^" .. ("検"):rep(29) .. "\r\27%[K$", terminal([[
+        local modalua = require "modalua"
+        modalua.bar { op = ("検"):rep(40), state = "Running", seconds = 0 }
+        modalua.bar { op = "x", over = true }]]))
+    end)
+
+    it("makes room for printed text and for errors", function()
       local out = terminal(with_bar "print" .. [[
         print "in between"
         client:get "/release?name=print"
@@ -158,7 +165,7 @@ describe("progress", function()
       assert.matches("^download  .*\r\27%[Kin between\r?\n", out)
     end)
 
-    it("is taken away when its operation is cancelled", function()
+    it("is removed when its operation is cancelled", function()
       local out = terminal(with_bar "cancel" .. [[
         t:cancel()
         t:join()
@@ -166,7 +173,7 @@ describe("progress", function()
       assert.matches("^download  .*\r\27%[Kplain\r?\n$", out)
     end)
 
-    it("is not drawn elsewhere", function()
+    it("is not drawn without a terminal", function()
       local run = command.run("-u", server.url, "-e", (code:format(file)))
       assert.are.same({ 0, "", "" }, { run.status, run.out, run.err })
     end)
@@ -208,7 +215,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    it("of a move says what it is about, and nothing that is not known", function()
+    it("of a move tells what it moves, and only what is known", function()
       local held = client:modality "held"
       local listen, told = listener()
       local found <close> = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
@@ -227,7 +234,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ "Success", #found.answers, true }, { told[#told].state, told[#told].done, told[#told].over })
     end)
 
-    it("of move_resources counts those that are done, and those that failed", function()
+    it("of move_resources counts the finished and the failed ones", function()
       local pacs = client:modality "pacs"
       local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0001" } })
       local progress, told = listener()
@@ -253,7 +260,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("dicom", outcomes[2].error.kind)
     end)
 
-    it("of a store counts instances, and of a job is that of its operation", function()
+    it("of a store counts instances; the progress of a job is that of its operation", function()
       local ids = assert(at_local:get "/studies")
       local progress, told = listener()
       assert(at_local:modality("archive"):store(ids, { progress = progress }))
@@ -267,7 +274,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("of a move that ends with what it throws stops the server's job", function()
+    it("of a move stops the server's job if its function throws an error", function()
       local held = client:modality "held"
       local found <close> = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
       local ok = pcall(held.move, held, found, { TargetAet = "ANY", progress = function() error "enough" end })

@@ -1,4 +1,4 @@
--- What modalua protects people from when they transfer: too much, the wrong place, successes that are none, a server that forgets.
+-- Tests how modalua protects transfers: too much data, a wrong target, false successes, and a server that forgets its jobs.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -12,7 +12,7 @@ local versions = require "spec.support.versions"
 
 local eventually, fails, contains, throws = expect.eventually, expect.fails, expect.contains, expect.throws
 
--- A method of a modality as a function that remembers nothing.
+-- Returns a method of a modality as a function.
 local function method(modality, name)
   return function(...) return modality[name](modality, ...) end
 end
@@ -25,7 +25,7 @@ local BEHAVIOURS = {
 }
 
 for _, version in ipairs(versions) do
-  describe("A transfer, by the Orthanc " .. version.name .. ",", function()
+  describe("A transfer with the Orthanc " .. version.name, function()
     local servers, client, elsewhere, peer, seen, pacs, ok
     local release = version.number
 
@@ -50,7 +50,7 @@ for _, version in ipairs(versions) do
       seen = #peer:log()
     end)
 
-    -- What this test has made the peer log: the lines that begin with `word`.
+    -- Returns the lines that begin with `word` and that the peer has logged in this test.
     local function logged(word)
       return peer:logged(word, seen)
     end
@@ -63,7 +63,7 @@ for _, version in ipairs(versions) do
       return #assert(at:post("/tools/find", { Level = "Instance", Query = filter }))
     end
 
-    -- It fails because this server is older than that.
+    -- Asserts that an operation failed because this server is older than the version `since`.
     local function unsupported(since, part, result, err)
       fails({ kind = "orthanc", code = "unsupported" }, result, err)
       contains(err.message, part)
@@ -77,7 +77,7 @@ for _, version in ipairs(versions) do
         { ModalitiesInStudy = "*", PatientID = " * " }, { SpecificCharacterSet = "ISO_IR 100", QueryRetrieveLevel = "STUDY" },
       }
 
-      it("is refused when a result names it, by any of its names", function()
+      it("is refused if the result comes from a search without filters, however it is named", function()
         for _, query in ipairs(BROAD) do
           local found = find(ok, query)
           assert.are.equal(3, #found.answers)
@@ -93,7 +93,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      it("is refused at every level, and with what modalua sends as it is", function()
+      it("is refused at every level, also after a search with Normalize = false", function()
         for _, data in ipairs {
           { Level = "Patient", Query = { PatientID = "*" } }, { Level = "Series", Query = { Modality = "" } },
           { Level = "Instance", Query = { InstanceNumber = "*" } }, { Level = "Study", Normalize = false, Query = { Modality = "*" } },
@@ -104,7 +104,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      it("is refused when somebody else has searched", function()
+      it("is refused also if another client has searched", function()
         local function ask(data)
           return assert(client:post("/modalities/ok/query", data)).ID
         end
@@ -115,14 +115,14 @@ for _, version in ipairs(versions) do
           fails(broad, client:query(id):move { to = "archive" })
           fails(broad, modalua.connect(servers.LOCAL.url):modality "ok":move(id, { to = "archive" }))
         end
-        fails(broad, ok:move(ask { Level = "Study", Query = { Modality = "CT" } }, { to = "archive" })) -- a filter that Orthanc dropped
+        fails(broad, ok:move(ask { Level = "Study", Query = { Modality = "CT" } }, { to = "archive" })) -- Orthanc has dropped this filter
         fails(broad, ok:move(ask { Level = "Study", Query = { ["0010-0020"] = "*" } }, { to = "archive" }))
         assert.are.same({}, logged "C-MOVE")
         assert(ok:move(ask { Level = "Study", Query = { PatientID = "FP*" } }, { to = "archive" }))
         assert.are.equal(3, #logged "C-MOVE")
       end)
 
-      it("is refused when somebody else's filter has lost its letters on the way", function()
+      it("is refused also if the filter of another client lost its characters on the way", function()
         for _, charset in ipairs { "", "ISO_IR 100" } do
           local id = assert(client:post("/modalities/ok/query",
             { Level = "Study", Query = { PatientName = "Иванов", SpecificCharacterSet = charset } })).ID
@@ -132,7 +132,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      it("happens when the caller says so", function()
+      it("happens with the option all", function()
         local found = find(ok, {})
         assert(ok:move(found, { to = "archive", all = true }))
         assert.are.equal(3, #logged "C-MOVE")
@@ -140,7 +140,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(6, #logged "C-MOVE")
       end)
 
-      it("is not what one of its answers is", function()
+      it("is not refused for one of its answers", function()
         local query = client:query(find(ok, {}).ID)
         assert(query:move({ to = "archive" }, 2))
         local moves = logged "C-MOVE"
@@ -149,7 +149,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("of more than max is refused, whoever has searched", function()
+    it("of more than max resources is refused, whoever has searched", function()
       local found = find(ok, { PatientID = "FP*" })
       local many = { kind = "refused", code = "too_many" }
       local err = fails(many, ok:move(found, { to = "archive", max = 2 }))
@@ -163,7 +163,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(3, #logged "C-MOVE")
     end)
 
-    it("of what names nothing, or more than one thing, is refused, and names the place in the list", function()
+    it("of rows that name nothing, or several things, is refused, and names the place in the list", function()
       for _, uid in ipairs { "", "*", "1.2.?", "1.2.3\\1.2.4", " ", "1.2.3\0", "1.2\n" } do
         local err = fails({ kind = "refused", code = "bad_identifier" },
           ok:move_resources("Study", { { StudyInstanceUID = "1.2.3" }, { StudyInstanceUID = uid } }, { to = "archive" }))
@@ -174,7 +174,7 @@ for _, version in ipairs(versions) do
         ok:move_resources("Series", { SeriesInstanceUID = "1.2.3" }, { to = "archive" }))
       contains(err.message, "resource 1 has no StudyInstanceUID, which a Series needs")
       fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", {}))
-      for _, id in ipairs { "Ж", "Ж1" } do -- which Orthanc would send as nothing, and as 1
+      for _, id in ipairs { "Ж", "Ж1" } do -- Orthanc would send these as an empty value and as 1
         fails({ kind = "refused", code = "bad_identifier" }, ok:get("Patient", { PatientID = id }))
         fails({ kind = "refused", code = "bad_identifier" }, ok:move_resources("Patient", { PatientID = id }, { to = "archive" }))
       end
@@ -184,7 +184,7 @@ for _, version in ipairs(versions) do
       assert.are.same({}, logged "ASSOC")
     end)
 
-    it("of rows of answers asks for their unique keys, one in a request", function()
+    it("of rows of answers sends only their unique keys, one row in each request", function()
       local found = find(ok, { PatientID = "FP*" })
       local outcomes = assert(ok:move_resources("Study", found.answers, { to = "archive" }))
       assert.are.equal(3, #outcomes)
@@ -198,7 +198,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("with a key that Orthanc would ignore", function()
-      it("throws, and names the right one", function()
+      it("throws an error, and suggests the right name", function()
         local move, store, get = method(ok, "move"), method(ok, "store"), method(ok, "get")
         local move_resources = method(ok, "move_resources")
         local study = { StudyInstanceUID = "1.2.3" }
@@ -218,16 +218,16 @@ for _, version in ipairs(versions) do
         throws("store: unknown key 'CalledAET'; did you mean 'CalledAet'?", store, NOBODY, { CalledAET = "X" })
         throws("store: unknown key 'host'; did you mean 'Host'?", store, NOBODY, { host = "localhost" })
         throws("store: 'Resources' cannot be given", store, NOBODY, { Resources = { NOBODY } })
-        throws("its options are the second argument", store, 12)
+        throws("the options are the second argument", store, 12)
         throws("echo: unknown key 'timeout'; did you mean 'Timeout'?", method(ok, "echo"), { timeout = 5 })
         throws("Synchronous and Asynchronous contradict each other", move, found, { Synchronous = true, Asynchronous = true })
         throws("a key must be a string", move, found, { "ARCHIVE" })
         throws("options must be a table", move, found, "ARCHIVE")
         assert.are.same({}, logged "C-MOVE")
-        assert.are.equal(1, #logged "ASSOC") -- find's
+        assert.are.equal(1, #logged "ASSOC") -- the association of the find
       end)
 
-      it("is an error that names the first version that has it, when the server is older", function()
+      it("is an error that names the first version that has the key, if the server is older", function()
         local found, study = find(ok, { PatientID = "FP1" }), { StudyInstanceUID = "1.2.3" }
         seen = #peer:log()
         if release < 11206 then
@@ -251,9 +251,9 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
-      it("is used by a server that has it", function()
+      it("is used by a server that knows the key", function()
         local found = find(ok, { PatientID = "FP1" })
-        assert(ok:move(found, { to = "archive", RetrieveMethod = "C-MOVE" })) -- which older servers do anyway
+        assert(ok:move(found, { to = "archive", RetrieveMethod = "C-MOVE" })) -- older servers always use C-MOVE
         if release >= 11209 then
           local job = assert(ok:move(found, { to = "archive", UserData = "mine", Priority = 7, Asynchronous = true }))
           local record = assert(client:job(job):status())
@@ -268,7 +268,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("is sent when it is in `extra`, which holds nothing that modalua knows", function()
+      it("is sent if the key is in `extra`, which accepts no key that modalua knows", function()
         assert(ok:move(find(ok, { PatientID = "FP1" }), { to = "archive", extra = { Xyzzy = { 1 } } }))
         assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.3" }, { to = "archive", verify = false, extra = { Xyzzy = 1 } }))
         throws("'TargetAet' is known: give it beside 'extra'", method(ok, "move"), NOBODY, { extra = { TargetAet = "X" } })
@@ -277,7 +277,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("for ever is not what a Timeout can ask for", function()
+    it("cannot be given an endless Timeout", function()
       local study = { StudyInstanceUID = "1.2.3" }
       for _, seconds in ipairs { 0, -1, 0.5, 1 / 0, "5", 2 ^ 31 } do
         local part = "'Timeout' must be a whole number of seconds, 1 or more"
@@ -291,8 +291,8 @@ for _, version in ipairs(versions) do
       assert(ok:echo { Timeout = 5.0 })
     end)
 
-    describe("to the right place:", function()
-      it("`to` is a modality or its name, and becomes its AE title", function()
+    describe("to the right target", function()
+      it("accepts a modality or its name as `to`, and sends its AE title", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
         assert.are.equal(2, instances(elsewhere, { PatientID = "MOD-0003" }))
         assert(pacs:move(find(pacs, { PatientID = "03HD044" }), { to = client:modality "archive" }))
@@ -305,16 +305,16 @@ for _, version in ipairs(versions) do
         contains(logged "C-MOVE"[4], "dest=SLOW0.2 ")
       end)
 
-      it("without a target it is this Orthanc", function()
+      it("goes to this Orthanc without a target", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" })))
         assert.are.equal(2, instances(client, { PatientID = "MOD-0003" }))
       end)
 
-      it("a target that is none is refused", function()
+      it("refuses a target that does not exist", function()
         local found = find(ok, { PatientID = "FP1" })
         local move = method(ok, "move")
         for _, aet in ipairs { "", ("A"):rep(17), "A\0", "A\\B", 104 } do
-          throws("'TargetAet' must be an AE title, a string of 1 to 16 characters", move, found, { TargetAet = aet })
+          throws("'TargetAet' must be an AE title, a string of 1 to 16 ASCII characters", move, found, { TargetAet = aet })
           throws("'TargetAet' must be an AE title", method(ok, "move_resources"), "Study", { StudyInstanceUID = "1" }, { TargetAet = aet })
           throws("'LocalAet' must be an AE title", method(ok, "store"), NOBODY, { LocalAet = aet })
         end
@@ -327,14 +327,14 @@ for _, version in ipairs(versions) do
         for _, aet in ipairs { "", ("A"):rep(17) } do
           assert(client:put("/modalities/odd", { AET = aet, Host = "127.0.0.1", Port = peer.port }))
           local err = fails({ kind = "refused", code = "bad_aet" }, ok:move(found, { to = "odd" }))
-          contains(err.message, "1 to 16 characters")
+          contains(err.message, "1 to 16 ASCII characters")
         end
         assert(client:delete "/modalities/odd")
         assert.are.same({}, logged "C-MOVE")
       end)
 
-      describe("a modality's name in the place of an AE title", function()
-        local hint = "TargetAet 'deposit' is the name of a modality, whose AE title is 'ARCHIVE': say to = \"deposit\""
+      describe("with a modality's name instead of an AE title", function()
+        local hint = "TargetAet 'deposit' is the name of a modality, and its AE title is 'ARCHIVE': use to = \"deposit\""
 
         setup(function()
           assert(client:put("/modalities/deposit", servers.ARCHIVE:modality()))
@@ -363,10 +363,10 @@ for _, version in ipairs(versions) do
         end)
       end)
 
-      it("C-GET, which ignores a target, throws with one", function()
+      it("throws an error if a C-GET has a target, because C-GET ignores it", function()
         local found = find(ok, { PatientID = "FP1" })
         for _, how in ipairs { "C-GET", "SystemDefault" } do
-          local part = ("RetrieveMethod = \"%s\" brings everything to this Orthanc, whatever the target"):format(how)
+          local part = ("RetrieveMethod = \"%s\" brings everything to this Orthanc and ignores a target"):format(how)
           throws(part, method(ok, "move"), found, { RetrieveMethod = how, to = "archive" })
           throws(part, method(ok, "move"), found, { RetrieveMethod = how, TargetAet = "ARCHIVE" })
         end
@@ -374,7 +374,7 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "C-GET")
       end)
 
-      it("a named target is reached also where the server's own choice is C-GET", function()
+      it("reaches a named target also if the server would use C-GET by itself", function()
         if release < 11206 then
           return pending(NO_GET)
         end
@@ -392,21 +392,22 @@ for _, version in ipairs(versions) do
         return fails({ kind = "dicom", code = "incomplete" }, result, err)
       end
 
-      -- From 1.12.10 on the server tells which part has failed, and why; before that modalua compares what has arrived.
+      -- From 1.12.10 on, the server reports the failed part and the reason. With older servers, modalua compares what has arrived.
       local tells = release >= 11210
 
-      it("is none when Permissive hid a failure", function()
+      it("fails if Permissive hid a failure", function()
         for _, synchronous in ipairs { false, true } do
           local found = find(client:modality "one2", { PatientID = "FP*" })
           local options = { to = "archive", Permissive = true, Synchronous = synchronous or nil }
           local err = incomplete(client:modality "one2":move(found, options))
-          assert.are.same({ tells and 0xA801 or nil, tells and 0 or 9 }, { err.dimse_status, #(err.missing or {}) }) -- it has sent nothing
+          -- The peer sent nothing.
+          assert.are.same({ tells and 0xA801 or nil, tells and 0 or 9 }, { err.dimse_status, #(err.missing or {}) })
           assert.is_table(err.result)
         end
         assert.are.equal(6, #logged "C-MOVE")
       end)
 
-      it("is none when Permissive hid what has gone from the source since it was found", function()
+      it("fails if Permissive hid a study that was deleted at the source after the search", function()
         local source = modalua.connect(servers.PACS.url)
         local found = find(pacs, { PatientID = "MOD-0001", StudyDate = "" })
         assert.are.equal(3, #found.answers)
@@ -419,7 +420,7 @@ for _, version in ipairs(versions) do
           moved, err)
       end)
 
-      it("is none for those either who wait for the job themselves", function()
+      it("fails also for a script that waits for the job itself", function()
         local one2 = client:modality "one2"
         local job = assert(one2:move(find(one2, { PatientID = "FP*" }), { to = "archive", Permissive = true, Synchronous = false }))
         local err = incomplete(client:job(job):wait())
@@ -427,29 +428,29 @@ for _, version in ipairs(versions) do
         assert.are.equal(3, #logged "C-MOVE")
       end)
 
-      it("is one when Permissive hid nothing", function()
+      it("succeeds if Permissive hid nothing", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0001" }), { to = "archive", Permissive = true }))
         assert.are.equal(19, instances(elsewhere, { PatientID = "MOD-0001" }))
       end)
 
-      it("is none when a patient was asked for and nothing was sent", function()
+      it("fails if a patient was requested and nothing was sent", function()
         local liar = client:modality "liar"
         local found = find(liar, { PatientID = "FP0" }, "Patient")
         assert.are.equal(3, #incomplete(liar:move(found, { to = "archive" })).missing)
         assert.are.equal(3, #incomplete(client:query(found.ID):move({}, 1)).missing)
         assert.are.equal(3, #incomplete(liar:move_resources("Patient", { PatientID = "FP0" }, { to = "archive" })).missing)
         local err = fails({ kind = "unknown", code = "unproven" }, liar:move(found, { TargetAet = "STRANGER" }))
-        contains(err.message, "STRANGER is no modality of this server")
+        contains(err.message, "this server knows no modality with the AE title STRANGER")
         assert.are.equal(4, #logged "C-MOVE")
       end)
 
-      it("is none when somebody else's proof is at hand", function()
+      it("refuses a query of another modality", function()
         assert(pacs:move(find(pacs, { PatientID = "MOD-0003" }), { to = "archive" }))
         local liars = find(client:modality "liar", { PatientID = "MOD-0003" }, "Patient")
-        fails({ kind = "refused", code = "other_modality" }, pacs:move(liars, { to = "archive" })) -- PACS has nothing to do with it
+        fails({ kind = "refused", code = "other_modality" }, pacs:move(liars, { to = "archive" })) -- the query is not from PACS
       end)
 
-      it("is none when a patient has no PatientID to compare by", function()
+      it("fails if a patient has no PatientID to compare by", function()
         local source = modalua.connect(servers.PACS.url)
         local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "MOD-0003" } }))[1]
         local nameless = assert(source:get("/instances/" .. id .. "/file")):gsub("MOD%-0003", "        ")
@@ -461,14 +462,14 @@ for _, version in ipairs(versions) do
         fails({ kind = "unknown", code = "unproven" }, moved, err)
       end)
 
-      it("is one when there was nothing to move", function()
+      it("succeeds if there was nothing to move", function()
         for level, options in pairs { Study = { Permissive = true }, Patient = {}, Series = {} } do
           options.to = "archive"
           assert(pacs:move(find(pacs, { PatientID = "NOBODY" }, level), options))
         end
       end)
 
-      it("is one when a patient was asked for and everything has arrived", function()
+      it("succeeds if a patient was requested and everything has arrived", function()
         local found = find(pacs, { PatientID = "MOD-0012" }, "Patient")
         assert(pacs:move(found, { to = "archive" }))
         assert.are.equal(11, instances(elsewhere, { PatientID = "MOD-0012" }))
@@ -476,7 +477,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(4, instances(client, { PatientID = "JP-77002" }))
       end)
 
-      it("is none when it is a C-GET that failed, whatever the version says of it", function()
+      it("fails if it is a C-GET that failed, whatever the version reports", function()
         local gotten = client:modality "gotten"
         local study = { StudyInstanceUID = "1.2.3" }
         if release < 11206 then
@@ -491,12 +492,12 @@ for _, version in ipairs(versions) do
         fails(failed, query:move({ RetrieveMethod = "C-GET", Timeout = 2 }, 1))
         assert.are.equal(3, #logged "C-GET")
         fails(tells and { kind = "dicom", dimse_status = 0xC000 } or { kind = "unknown", code = "unproven" },
-          pacs:get("Study", study, { Timeout = 2 })) -- which it does not have
+          pacs:get("Study", study, { Timeout = 2 })) -- PACS does not have it
         fails(tells and { kind = "dicom", orthanc_status = 9 } or { kind = "unknown", code = "unproven" },
           client:modality "abort":get("Study", study))
       end)
 
-      it("is one when it is a C-GET that has brought everything", function()
+      it("succeeds if it is a C-GET that has brought everything", function()
         if release < 11206 then
           return pending(NO_GET)
         end
@@ -507,7 +508,7 @@ for _, version in ipairs(versions) do
         assert(pacs:get("Patient", { PatientID = "03HD044" }))
       end)
 
-      it("is one when it is a C-GET of a list", function()
+      it("succeeds if it is a C-GET of a list", function()
         if release < 11206 then
           return pending(NO_GET)
         end
@@ -515,7 +516,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(8, instances(client, { PatientID = "03HD012" }))
       end)
 
-      it("is none when sub-operations failed: 0xB000, 0xA702", function()
+      it("fails if sub-operations failed: 0xB000, 0xA702", function()
         for name, status in pairs { b000 = 0xB000, a702 = 0xA702 } do
           local modality = client:modality(name)
           local found = find(modality, { PatientID = "FP1" })
@@ -529,8 +530,8 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    describe("out of here", function()
-      local stored -- an instance here
+    describe("to a modality by C-STORE", function()
+      local stored -- an instance on this server
 
       setup(function()
         local source = modalua.connect(servers.PACS.url)
@@ -538,14 +539,14 @@ for _, version in ipairs(versions) do
         stored = assert(client:post("/instances", assert(source:get("/instances/" .. id .. "/file")))).ID
       end)
 
-      it("is a success when everything was taken, warnings or not", function()
+      it("succeeds if everything was accepted, with or without warnings", function()
         assert(client:modality "archive":store(stored))
         assert.are.equal(1, instances(elsewhere, { PatientID = "QA PHANTOM" }))
         assert(client:modality "warned":store(stored))
         assert(client:modality "archive":store({ stored }, { Permissive = true }))
       end)
 
-      it("is an error when something was not", function()
+      it("fails if something was not accepted", function()
         local full = client:modality "full"
         fails({ kind = "dicom", dimse_status = 0xA700 }, full:store(stored))
         fails({ kind = "dicom", dimse_status = 0xA700 }, full:store({ stored }, { Synchronous = true }))
@@ -553,7 +554,7 @@ for _, version in ipairs(versions) do
           { stored, assert(client:get("/instances/" .. stored .. "/study")).ID }, { Permissive = true }))
       end)
 
-      it("is an error when something is not here, wherever it stands among what is", function()
+      it("fails if a resource does not exist here, at any place in the list", function()
         local archive = client:modality "archive"
         local study = assert(client:get("/instances/" .. stored .. "/study")).ID
         for _, ids in ipairs { { NOBODY }, { NOBODY, stored }, { stored, NOBODY }, { stored, NOBODY, stored }, { study, NOBODY },
@@ -562,18 +563,18 @@ for _, version in ipairs(versions) do
             local expected = { kind = "orthanc", code = "not_found", status = 404, orthanc_status = 17 }
             if release > 11207 and ids[1] == NOBODY then
               expected = { kind = "orthanc", status = 500, orthanc_status = -1 }
-            elseif release > 11207 and #ids == 2 and ids[1] == study then -- it stores the study, and says nothing of the other
+            elseif release > 11207 and #ids == 2 and ids[1] == study then -- it stores the study and does not report the other
               expected = options.Permissive and { kind = "unknown", code = "unproven" } or { kind = "orthanc", code = "not_found" }
             end
             fails(expected, archive:store(ids, options))
           end
         end
-        contains(select(2, archive:store { stored, NOBODY }).message, "nothing under ")
+        contains(select(2, archive:store { stored, NOBODY }).message, "this Orthanc has no resource ")
       end)
     end)
 
     describe("among many", function()
-      local other -- a peer of this test alone, which holds what it is asked for until it is let
+      local other -- a separate peer, which holds every command until it is released
 
       before_each(function()
         other = dicomd.start()
@@ -585,7 +586,7 @@ for _, version in ipairs(versions) do
         other:close()
       end)
 
-      -- n functions that move a study each.
+      -- Returns n functions that each move a study.
       local function movers(n, get_modality)
         local list = {}
         for i = 1, n do
@@ -596,7 +597,7 @@ for _, version in ipairs(versions) do
         return list
       end
 
-      -- The most C-MOVEs of the other peer that were under way at once.
+      -- Returns the largest number of associations with the other peer that were open at the same time.
       local function most_at_once()
         local now, most = 0, 0
         for event in other:log():gmatch "%f[^\n\0][%u-]+" do
@@ -614,15 +615,15 @@ for _, version in ipairs(versions) do
         return n
       end
 
-      -- Each of these functions, in a task of its own, leads to C-MOVEs, `moves` in all: no more than `places` of them are under way at
-      -- once, and no more jobs are with the server.
+      -- Runs each function in its own task; together they cause `moves` C-MOVEs. Asserts that never more than `places` C-MOVEs run at the
+      -- same time, and that the server never has more unfinished jobs than that.
       local function crowd(places, moves, functions)
         local tasks = {}
         for i, f in ipairs(functions) do
           tasks[i] = task.spawn(f)
         end
         assert.is_truthy(eventually(function() return other:count "C-MOVE" == places end))
-        task.sleep(0.1) -- what should not come is given the time to
+        task.sleep(0.1) -- time for a C-MOVE that must not come
         assert.are.equal(places, other:count "C-MOVE")
         for n = 1, moves do
           assert.is_true(unfinished_jobs() <= places)
@@ -635,31 +636,31 @@ for _, version in ipairs(versions) do
         assert.are.same({ moves, places }, { other:count "C-MOVE", most_at_once() })
       end
 
-      it("runs two at once with one modality, however many tasks and handles ask", function()
+      it("runs two at once with one modality, for any number of tasks and handles", function()
         local busy = client:modality "busy"
         crowd(2, 5, movers(5, function(i)
           return i % 2 == 0 and busy or modalua.connect(servers.LOCAL.url):modality "busy"
         end))
       end)
 
-      it("counts moves of queries, of their answers, and of resources alike, and submits no more jobs than are to run", function()
+      it("counts moves of queries, of their answers, and of resources together, and starts no more jobs than may run", function()
         local busy = client:modality "busy"
         local found = find(busy, { PatientID = "FP*" })
         local list = movers(2, function() return busy end)
-        list[3] = function() return busy:move(found, { to = "archive" }) end -- three C-MOVEs, one behind the other
+        list[3] = function() return busy:move(found, { to = "archive" }) end -- three C-MOVEs, one after the other
         for i = 1, 2 do
           list[3 + i] = function() return client:query(found.ID):move({ to = "archive" }, i) end
         end
         crowd(2, 7, list)
       end)
 
-      it("runs as many as the caller says", function()
+      it("runs as many at once as the caller says", function()
         local busy = client:modality("busy", { max_moves = 4 })
         crowd(4, 6, movers(6, function() return busy end))
         throws("max_moves", method(client, "modality"), "busy", { max_moves = 0 })
       end)
 
-      it("does not wait for those with other modalities", function()
+      it("does not wait for transfers with other modalities", function()
         local first = task.spawn(movers(1, function() return client:modality("busy", { max_moves = 1 }) end)[1])
         assert(eventually(function() return other:count "C-MOVE" == 1 end))
         assert(ok:move_resources("Study", { StudyInstanceUID = "1.2.1" }, { to = "archive", verify = false }))
@@ -667,7 +668,7 @@ for _, version in ipairs(versions) do
         assert(first:join())
       end)
 
-      -- Moves three studies from `busy` by way of `through`, cancels that at the first, and gives what becomes of the job.
+      -- Moves three studies from `busy` with the client `through`, cancels the move at the first study, and returns how the job ended.
       local function cancelled(through)
         local busy = through:modality "busy"
         local found = find(busy, { PatientID = "FP*" })
@@ -692,16 +693,16 @@ for _, version in ipairs(versions) do
         return record.State, record.ErrorCode
       end
 
-      it("is stopped on the server when nobody wants it any more", function()
+      it("is stopped on the server when its task is cancelled", function()
         assert.are.same({ "Failure", 37 }, { cancelled(client) })
       end)
 
-      it("is stopped there also when the server's first answer is still under way", function()
+      it("is stopped on the server also if the server has not answered the first request yet", function()
         local far <close> = lag.start(servers.LOCAL.http_port, 30)
         assert.are.same({ "Failure", 37 }, { cancelled(modalua.connect(far.url)) })
       end)
 
-      it("is not even begun when it is cancelled before its turn, and leaves its place to others", function()
+      it("does not start if it is cancelled before its turn, and makes room for others", function()
         local busy, tasks = client:modality("busy", { max_moves = 1 }), {}
         for i, f in ipairs(movers(3, function() return busy end)) do
           tasks[i] = task.spawn(f)
@@ -720,7 +721,7 @@ for _, version in ipairs(versions) do
     end)
   end)
 
-  describe("A transfer, by an Orthanc " .. version.name .. " that forgets its jobs at once,", function()
+  describe("A transfer with an Orthanc " .. version.name .. " that forgets its jobs at once", function()
     local servers, client, forgetful, peer, pacs
 
     setup(function()
@@ -737,7 +738,7 @@ for _, version in ipairs(versions) do
       peer:close()
     end)
 
-    it("is a success when what was moved has arrived, several at once too", function()
+    it("succeeds if everything has arrived, also several at once", function()
       local tasks = {}
       for i, patient in ipairs { "MOD-0002", "03HD012", "RU-5501", "GR-204", "MOD-0003" } do
         tasks[i] = task.spawn(function()
@@ -751,27 +752,27 @@ for _, version in ipairs(versions) do
       assert.are.equal(15 + 8 + 8 + 3 + 2, assert(client:get "/statistics").CountInstances)
     end)
 
-    it("is an error when it has not, and names what is missing", function()
+    it("fails if something has not arrived, and the error names what is missing", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local err = fails({ kind = "dicom", code = "incomplete", op = "move" }, pacs:move(found, { to = "none" }))
       assert.are.equal(2, #err.missing)
       assert.is_string(err.job)
     end)
 
-    it("is unknown when nobody can be asked", function()
+    it("is unknown if no server can be asked", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local err = fails({ kind = "unknown", code = "unproven" }, pacs:move(found, { TargetAet = "STRANGER" }))
-      contains(err.message, "the server has forgotten the job before its outcome was seen")
-      contains(err.message, "STRANGER is no modality of this server")
+      contains(err.message, "the server has removed the job before its outcome was read")
+      contains(err.message, "this server knows no modality with the AE title STRANGER")
     end)
 
-    it("is a success when what was moved by a call that blocks has arrived", function()
+    it("succeeds if it is synchronous and everything has arrived", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0012" } })
       assert.is_table((assert(pacs:move(found, { to = "archive", Synchronous = true }))))
       assert.are.equal(11, #assert(client:post("/tools/find", { Level = "Instance", Query = { PatientID = "MOD-0012" } })))
     end)
 
-    it("out of here is compared as well", function()
+    it("to a modality by C-STORE is compared as well", function()
       local source = modalua.connect(servers.PACS.url)
       local id = assert(source:post("/tools/find", { Level = "Instance", Query = { PatientID = "QA PHANTOM" } }))[1]
       local instance = assert(forgetful:post("/instances", assert(source:get("/instances/" .. id .. "/file"))))
@@ -781,11 +782,11 @@ for _, version in ipairs(versions) do
       fails({ kind = "dicom", code = "incomplete" }, forgetful:modality "none":store(instance.ID))
     end)
 
-    it("is said to be forgotten by its job", function()
+    it("has a job that reports that it was forgotten", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
-      local result = assert(forgetful:job(job):wait()) -- who started it can prove it
-      assert.are.same({ 2, "compared by modalua: the server has forgotten the job" }, { result.InstancesCount, result.Description })
+      local result = assert(forgetful:job(job):wait()) -- this handle comes from the move, so it can verify the result
+      assert.are.same({ 2, "verified by modalua: the server has removed the job" }, { result.InstancesCount, result.Description })
       local err = fails({ code = "job_gone" }, forgetful:job(job):wait())
       assert.are.equal(job.ID, err.job)
     end)
@@ -793,7 +794,7 @@ for _, version in ipairs(versions) do
 end
 
 describe("A transfer", function()
-  -- An Orthanc that says of itself and of a query what is needed; `mappings` say the rest.
+  -- Starts a server that answers the questions about itself and about a query; `mappings` are the other answers.
   local function pretender(mappings)
     local function says(path, body, type)
       mappings[#mappings + 1] = { path = path, method = "GET", to = faultd.route("/status", { code = 200, body = body, type = type }) }
@@ -811,7 +812,7 @@ describe("A transfer", function()
     return assert(client:get("/count", { of = path }))
   end
 
-  it("is an error when the server counts failed instances in a success", function()
+  it("fails if the server counts failed instances in a success", function()
     local function json(value)
       return faultd.route("/status", { code = 200, type = "application/json", body = modalua.json.encode(value) })
     end
@@ -825,11 +826,11 @@ describe("A transfer", function()
     assert.is_not_nil(server)
   end)
 
-  it("is sent once, on a connection of its own", function()
+  it("is sent only once, on a new connection", function()
     for behaviour, outcome in pairs { ["/drop-reused"] = true, ["/drop"] = false } do
       local server <close>, client = pretender { { path = "/queries/1/retrieve", method = "POST", to = behaviour } }
       local m = client:modality "m"
-      assert.is_table(assert(client:system())) -- now there is a connection that could be used again
+      assert.is_table(assert(client:system())) -- this leaves a connection that could be reused
       local result, err = m:move("1", { Synchronous = true })
       if outcome then
         assert.is_table(result, tostring(err))
@@ -854,7 +855,7 @@ describe("A transfer", function()
     assert.is_not_nil(server)
   end)
 
-  it("or an echo takes its turn among the connections of its client", function()
+  it("waits, like an echo, for a free connection of its client", function()
     local server <close>, client = pretender { { path = "/modalities/m/echo", to = faultd.route("/barrier", { n = 8 }) } }
     local tasks = {}
     for i = 1, 24 do

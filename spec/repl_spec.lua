@@ -1,4 +1,4 @@
--- The prompt: what a session makes of lines (without a terminal), and the command on one.
+-- Tests the prompt: the evaluation of lines without a terminal, and the command on a terminal.
 local command = require "spec.support.command"
 local completion = require "modalua.completion"
 local dicomd = require "spec.support.dicomd"
@@ -37,7 +37,7 @@ describe("A session", function()
     end
   end)
 
-  -- What a line answers, and what it shows.
+  -- Evaluates a line. Returns its answer, and the text that it shows.
   local function line(text, width)
     local shown, before = {}, print
     local answer = evaluate.line(text)
@@ -71,7 +71,7 @@ describe("A session", function()
     shows("", "-- nothing")
   end)
 
-  it("takes several lines, when either reading of them may go on", function()
+  it("accepts several lines, as long as an expression or a statement is incomplete", function()
     for _, text in ipairs { "for i = 1, 2 do", "{1,", "x = [[", "f(", "function f()" } do
       assert.are.equal("more", (line(text)))
     end
@@ -79,7 +79,7 @@ describe("A session", function()
     contains(fails "x = 'abc", "unfinished string")
   end)
 
-  it("says first what is wrong, then where, and keeps the error", function()
+  it("shows the message first, then the place, and keeps the error", function()
     assert.are.equal("stdin:1: boom", fails "error 'boom'")
     line "function f() error 'deep' end function g() local x = f() return x end"
     assert.are.equal("stdin:1: deep\nstack traceback:\n\t[C]: in function 'error'\n\tstdin:1: in function 'f'\n\tstdin:1: in function 'g'",
@@ -88,8 +88,8 @@ describe("A session", function()
     shows("{ 1 }", "_err")
   end)
 
-  it("hints at what people mean who are used to other things", function()
-    shows("local x ends with this line; without 'local' it stays", "local x = 5")
+  it("gives hints for common mistakes of users of other languages", function()
+    shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
     contains(fails "a != b", "~=")
     contains(fails "x += 1", "x = x + 1")
@@ -112,7 +112,7 @@ describe("A session", function()
     line ".time off"
   end)
 
-  it("shows results as Lua, as JSON, as a table", function()
+  it("shows results as Lua, as JSON and as a table", function()
     local rows = "{ {PatientName = '山田^太郎', Size = 1.5}, {PatientName = 'A', Size = 2} }"
     shows("PatientName  Size\n山田^太郎    1.5\nA            2\n2 rows", rows)
     line ".mode json"
@@ -124,8 +124,14 @@ describe("A session", function()
     shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
   end)
 
-  it("answers questions about functions, objects and words", function()
-    contains(select(2, line "?orthanc.find"), "client:find{")
+  it("answers questions about functions, objects and topics", function()
+    contains(select(2, line "?orthanc.find"), "client:find(data)")
+    local text = select(2, line("?orthanc.upload", 60))
+    contains(text, "\noptions:\n  wait_timeout (seconds): how long the call waits (default:\n    no limit); ")
+    contains(text, '\nexample:\n  local stored = assert(orthanc:upload "image.dcm")\n')
+    for wrapped in text:gmatch "[^\n]+" do
+      assert.is_true(#wrapped <= 60, wrapped)
+    end
     contains(select(2, line "orthanc:modality?"), "client:modality(name")
     contains(select(2, line "?storage_commitment"), "modality:storage_commitment(")
     contains(select(2, line "help(orthanc)"), "client:get(path")
@@ -138,7 +144,7 @@ describe("A session", function()
 end)
 
 describe("Printing", function()
-  it("sorts keys, tells floats from integers, escapes what a terminal would obey", function()
+  it("sorts keys, distinguishes floats from integers, and escapes control characters", function()
     assert.are.equal('{ 1, 2.0, [-1] = true, a = "x\\n\\x1B\\"", ["b c"] = null }',
       printing.lua { 1, 2.0, a = 'x\n\27"', ["b c"] = json.null, [-1] = true })
     assert.are.equal('"\\xFF"', printing.lua "\xff")
@@ -159,7 +165,7 @@ describe("Printing", function()
     assert.are.equal('{\n  a = "0123456789",\n  b = "0123456789"\n}', printing.lua({ a = "0123456789", b = "0123456789" }, { width = 20 }))
   end)
 
-  it("calls nothing of the user's but __tostring", function()
+  it("calls no metamethod of the user except __tostring", function()
     local function never() error "called" end
     local t = setmetatable({ 1 }, { __index = never, __pairs = never, __len = never, __name = never })
     assert.are.equal("{ 1 }", printing.lua(t))
@@ -167,7 +173,7 @@ describe("Printing", function()
     contains(printing.lua(setmetatable({}, { __tostring = never })), "its __tostring fails")
   end)
 
-  it("fits a table into the terminal, names whole as long as they can be", function()
+  it("fits a table into the width of the terminal, and shortens names last", function()
     local rows = { { PatientName = "山田^太郎=やまだ^たろう", PatientID = "03HD012", StudyDate = "20240229",
       StudyDescription = ("x"):rep(40), StudyInstanceUID = "1.2.840.113619.2.55.3.604688119.868" } }
     for text in (printing.table(rows, { width = 60 }) .. "\n"):gmatch "([^\n]*)\n" do
@@ -213,7 +219,7 @@ describe("Completion", function()
     error(("%q does not offer %q: %s"):format(text, candidate, table.concat(list, " ")), 2)
   end
 
-  it("of globals, fields, methods", function()
+  it("offers globals, fields and methods", function()
     offers("prompt_t", 8, "prompt_trap")
     offers("prompt_trap.", 0, "field", "method")
     offers("x = prompt_trap:", 0, "method")
@@ -227,11 +233,17 @@ describe("Completion", function()
     offers("whi", 3, "while")
   end)
 
-  it("of keys in calls, levels, tags", function()
+  it("offers keys in calls, levels and tags", function()
     has("prompt_pacs:move(found, { ", "TargetAet = ")
     has("prompt_pacs:find { Level = 'Study', ", "Query = ")
     offers("prompt_pacs:find { Lev", 3, "Level = ")
     offers('prompt_pacs:find { Level = "St', 2, 'Study"')
+    offers("prompt_pacs:find { ke", 2, "keep = ")
+    offers("prompt_pacs:find { Exp", 3) -- a key of client:find
+    offers("prompt_client:find { Exp", 3, "Expand = ")
+    offers("prompt_pacs:find({ Level = 'Study', Query = {} }, { ", 0, "short = ", "simplify = ")
+    offers("prompt_client:download('/x', 'f', { bo", 2, "body = ")
+    offers('require "modalua".connect { us', 2, "username = ")
     offers("prompt_pacs:find { Query = { PatientNa", 9, "PatientName = ")
     offers('prompt_pacs:find { Query = { PatientID = "{", AccessionNu', 11, "AccessionNumber = ")
     has("prompt_pacs:find_worklist {", "ScheduledProcedureStepSequence = ")
@@ -239,24 +251,24 @@ describe("Completion", function()
     offers("prompt_pacs:find { Query = { PatientName = prompt_t", 8, "prompt_trap")
   end)
 
-  it("of modalities' names, as far as they are known", function()
+  it("offers names of modalities that are known already", function()
     offers('prompt_client:modality "', 0, 'archive"', 'ct1"', 'pacs"')
     offers("prompt_client:modality('p", 1, "pacs'")
     offers('prompt_pacs:move(found, { to = "a', 1, 'archive"')
   end)
 
-  it("of commands, modules and questions, and of nothing in comments and texts", function()
+  it("offers commands, modules and topics, but nothing in comments and strings", function()
     offers(".mo", 3, ".mode")
     offers(".mode j", 1, "json")
     offers("?prompt_pacs.ec", 2, "echo")
-    offers('require "modalua.ta', 10, 'modalua.table"', 'modalua.tags"', 'modalua.task"')
+    offers('require "modalua.ta', 10, 'modalua.table"', 'modalua.task"')
     offers('x = "prompt_', 7)
     offers("-- prompt_", 0)
     offers("[[ prompt_", 0)
     offers("", 0)
   end)
 
-  it("looks at the text before the cursor", function()
+  it("uses only the text before the cursor", function()
     assert.are.same({ 8, "prompt_trap" }, completion.complete { text = "prompt_t + 1", cursor = 8 })
   end)
 end)
@@ -269,12 +281,12 @@ describe("The prompt on a terminal", function()
     return terminal.session(options, steps)
   end
 
-  it("greets in two lines, evaluates, goes on after an error", function()
+  it("shows two lines at the start, evaluates lines, and continues after an error", function()
     local out = session({}, { { "1 + 1\r", "2\n" }, { "error 'boom'\r", "stdin:1: boom\n" }, { "'on'\r", '"on"\n' } })
     assert.matches("^modalua %d+%.%d+%.%d+, orthanc = http://127.0.0.1:1\n[^\n]*help%(%)[^\n]*Ctrl%-D leaves\n> ", out)
   end)
 
-  it("takes several lines, and brings them back as one", function()
+  it("accepts several lines, and recalls them as one entry", function()
     local out = session({}, {
       { "for i = 1, 2 do\r", open = { wait = "\n>> " } }, { "\tprint(i * 7)\r", open = { wait = "\n>> " } }, { "end\r", "7\n14\n" },
       { "\27[A\r", "print(i * 7)\n", "7\n14\n" },
@@ -282,14 +294,14 @@ describe("The prompt on a terminal", function()
     contains(out, ">> print(i * 7)")
   end)
 
-  it("drops the line, or the lines, at Ctrl-C", function()
+  it("discards the current lines at Ctrl-C", function()
     session({}, {
       { "for i = 1, 2 do\r", open = { wait = "\n>> " } }, { "\3" },
       { "error(\3" }, { "7 * 6\r", "42\n" },
     })
   end)
 
-  it("completes at TAB, shows what there is, and indents where a line begins", function()
+  it("completes at TAB, lists candidates, and indents at the start of a line", function()
     local out = session({}, {
       { "orthanc:sys\t()\r", "orthanc:system()\n", "no connection" },
       { "orthanc:mo\t\t", "modalities  modality", open = { wait = "\n> orthanc:modalit" } }, { "\3" },
@@ -298,17 +310,17 @@ describe("The prompt on a terminal", function()
     lacks(out, "nosuchthing\t")
   end)
 
-  it("takes letters of any script, in a C locale too", function()
+  it("accepts characters of any writing system, also in the C locale", function()
     for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
       session({ environment = locale }, { { "#'Иванов山'\r", "15\n" }, { "'山\127Иванов\127\127'\r", '"Иван"\n' } })
     end
   end)
 
-  it("refuses what is not UTF-8", function()
+  it("rejects input that is not UTF-8", function()
     session({}, { { "x = 'caf\xe9'\r", "not UTF-8, and was not run" }, { "x\r", "nil\n" } })
   end)
 
-  it("cancels what runs at Ctrl-C, whether it waits or not", function()
+  it("cancels the running line at Ctrl-C, whether it waits or not", function()
     session({}, {
       { "print 'ready' require 'modalua.task'.sleep(60)\r", "\nready", open = { send = "\3" } }, { "", "cancelled" },
       { "print 'set' while true do end\r", "\nset", open = { send = "\3" } }, { "", "cancelled" },
@@ -323,13 +335,13 @@ describe("The prompt on a terminal", function()
     end
   end)
 
-  it("pages what is long", function()
+  it("shows long output in the pager", function()
     local out = session({ rows = 10, environment = "PAGER='sed s/^/paged:/'" }, {
       { "('x\\n'):rep(3)\r" }, { "?orthanc\r", "paged:client:" }, { "5\r", "\n5\n" } })
     lacks(out, "paged:5")
   end)
 
-  it("reads a script where there is no terminal", function()
+  it("runs its input as a script if there is no terminal", function()
     local result = command.shell([[printf 'x = {\n1}\nprint(#x)' | "$M"]])
     assert.are.same({ "1\n", "", 0 }, { result.out, result.err, result.status })
   end)
@@ -353,7 +365,7 @@ describe("The prompt on a terminal", function()
       return command.shell(("cat %s/modalua/history; stat -c %%a %s/modalua %s/modalua/history"):format(folder, folder, folder)).out
     end
 
-    it("across restarts, for its owner alone", function()
+    it("across restarts, readable only by its owner", function()
       session({ environment = state() }, { { "11 * 11\r", "121" }, { "if 1 then\r", open = { wait = "\n>> " } }, { "end\r" } })
       assert.are.equal("11 * 11\nif 1 then\\nend\n700\n600\n", file())
       local out = session({ environment = state() }, { { "\27[A\27[A\r", "121\n" }, { ".history\r", "11 * 11\n", "if 1 then\nend\n" } })
@@ -366,12 +378,12 @@ describe("The prompt on a terminal", function()
       assert.are.equal("x = 'fine'\n700\n600\n", file())
     end)
 
-    it("as far as it can be written, and says so once", function()
+    it("where it can write it, or else says once that it cannot", function()
       local out = session({ environment = "MODALUA_HISTORY=/proc/nosuch/history" }, { { "1\r", "cannot be written" }, { "2\r", "\n2\n" } })
       assert.are.equal(1, select(2, out:gsub("cannot be written", "")))
     end)
 
-    it("at a length that does not grow for ever", function()
+    it("with a limited length", function()
       command.shell(("mkdir %s/modalua && seq 30001 >%s/modalua/history"):format(folder, folder))
       session({ environment = state() }, { { "\27[A\r", "30001\n" } })
       local length = tonumber(command.shell(("wc -l <%s/modalua/history"):format(folder)).out)
@@ -410,7 +422,7 @@ for _, version in ipairs(versions) do
       return { columns = columns, arguments = "-u " .. server.url }
     end
 
-    it("shows answers as a table in 60 columns, Japanese names aligned, and completes names of modalities", function()
+    it("shows answers as a table in 60 columns, aligns Japanese names, and completes names of modalities", function()
       local out = terminal.session(options(60), {
         { "orthanc:system()\r", "ApiVersion" },
         { 'pacs = orthanc:modality "p\t\r', 'orthanc:modality "pacs"\n' },
@@ -424,8 +436,8 @@ for _, version in ipairs(versions) do
       assert.is_true(letters.width(row) <= 60)
     end)
 
-    -- A move that the peer holds is interrupted, and the question answered; further steps may follow. Gives how its job ends, and whether
-    -- the server has been asked to cancel it.
+    -- Interrupts a move that the peer holds, and answers the question; further steps may follow. Returns the record of the job when it has
+    -- ended, and how often the server was asked to cancel it.
     local function interrupted(answer, ...)
       local known = {}
       for _, id in ipairs(assert(client:jobs())) do
@@ -451,22 +463,22 @@ for _, version in ipairs(versions) do
 
     local GOES_ON <const> = { "6 * 7\r", "\n42\n" }
 
-    it("asks at Ctrl-C during a move, and cancels it on the server", function()
+    it("asks at Ctrl-C during a move, and cancels the move on the server", function()
       local job, cancels = interrupted("c\r", { "", "cancelled" }, GOES_ON)
       assert.are.same({ 37, 1 }, { job.ErrorCode, cancels })
     end)
 
-    it("asks at Ctrl-C during a move, and leaves it to the server", function()
+    it("asks at Ctrl-C during a move, and leaves the move to the server", function()
       local job, cancels = interrupted("d\r", { "", "detached" }, GOES_ON)
       assert.are.same({ "Success", 0 }, { job.State, cancels })
     end)
 
-    it("asks at Ctrl-C during a move, and goes on", function()
+    it("asks at Ctrl-C during a move, and continues", function()
       local job, cancels = interrupted("\r", { "", gate = peer.gate_path, open = { wait = "Description" } }, { "" }, GOES_ON)
       assert.are.same({ "Success", 0 }, { job.State, cancels })
     end)
 
-    it("cancels at a second Ctrl-C", function()
+    it("cancels the move at a second Ctrl-C", function()
       local job, cancels = interrupted("\3", { "", "cancelled" }, GOES_ON)
       assert.are.same({ 37, 1 }, { job.ErrorCode, cancels })
     end)

@@ -1,4 +1,4 @@
--- Reads and echoes are tried again when the failure may pass; nothing else is.
+-- Tests retries: reads and echoes are repeated after transient failures, and nothing else is repeated.
 local modalua = require "modalua"
 local task = require "modalua.task"
 local command = require "spec.support.command"
@@ -24,10 +24,10 @@ describe("Retries", function()
     return client
   end
 
-  -- Requests for the path get this behaviour `times` times, and {} afterwards.
+  -- Gives the next `times` requests for the path this behaviour, and {} to all later ones.
   local function break_path(client, path, times, route, parameters)
     assert(client:post("/reset"))
-    assert(client:get(faultd.map { path = path })) -- what an earlier test left
+    assert(client:get(faultd.map { path = path })) -- removes the mappings of an earlier test
     assert(client:get(faultd.map { path = path, times = times, to = faultd.route(route, parameters) }))
     assert(client:get(faultd.map { path = path, to = "/ok" }))
   end
@@ -36,7 +36,7 @@ describe("Retries", function()
     return assert(client:get("/count", { of = path }))
   end
 
-  it("get a read through what passes: a lost connection, and what proxies say of a server that restarts", function()
+  it("make a read succeed after transient failures: lost connections, and 502, 503, 504 and 429", function()
     local client = connect()
     for _, fault in ipairs { { "/drop" }, { "/reset-now" }, { "/short", { say = 10, send = 1 } }, { "/status", { code = 502 } },
       { "/status", { code = 503 } }, { "/status", { code = 504 } }, { "/status", { code = 429 } } } do
@@ -46,10 +46,11 @@ describe("Retries", function()
     end
   end)
 
-  it("are as many as the client's `retries`, two by default, and the error says how often it was tried", function()
+  it("are as many as the client's option `retries` says, by default two, and the error counts the tries", function()
     for retries, tries in pairs { [0] = 1, [1] = 2, [4] = 5 } do
       local client = connect { retries = retries }
-      break_path(client, "/gone", 9, "/status", { code = 503 }) -- libcurl itself repeats what an idle connection drops
+      -- Not /drop: libcurl itself repeats a request on an idle connection that was closed.
+      break_path(client, "/gone", 9, "/status", { code = 503 })
       local err = fails({ code = "unavailable", retryable = true, tries = tries > 1 and tries or nil }, client:get("/gone"))
       assert.are.equal(tries, count(client, "/gone"))
       assert.are.equal(tries > 1, err.message:find(("(%d tries)"):format(tries), 1, true) ~= nil)
@@ -59,7 +60,7 @@ describe("Retries", function()
     fails({ tries = 3 }, client:get("/gone"))
   end)
 
-  it("are not made of what will not pass", function()
+  it("are not made after permanent failures", function()
     local client = connect()
     for _, code in ipairs { 301, 400, 401, 403, 404, 413, 500 } do
       break_path(client, "/refused", 9, "/status", { code = code })
@@ -68,7 +69,7 @@ describe("Retries", function()
     end
   end)
 
-  it("are never made of what has side effects", function()
+  it("are never made of requests with side effects", function()
     local client = connect()
     for _, method in ipairs { "post", "put", "delete" } do
       for _, route in ipairs { "/drop", "/status?code=503" } do
@@ -79,7 +80,7 @@ describe("Retries", function()
     end
   end)
 
-  it("are made of an echo, and not of a find, which a modality has to work for", function()
+  it("are made of an echo, but not of a find, because a find makes the modality work", function()
     local client = connect()
     break_path(client, "/modalities/pacs/echo", 2, "/drop")
     assert.is_true(client:modality("pacs"):echo())
@@ -88,17 +89,17 @@ describe("Retries", function()
     assert.are.equal(1, count(client, "/modalities/pacs/query"))
   end)
 
-  it("stay within the time that one exchange has", function()
+  it("stay within the time limit of one exchange", function()
     local client = connect { timeout = 0.5, retries = 50 }
     break_path(client, "/shaky", 999, "/status", { code = 503 })
     local err = fails({ code = "unavailable" }, client:get("/shaky"))
-    assert.is_true((err.tries or 1) < 10) -- the pauses double: there is time for a few of the fifty
+    assert.is_true((err.tries or 1) < 10) -- because the pauses double, there is time for few of the fifty
     break_path(client, "/late", 9, "/hang")
     fails({ kind = "timeout" }, client:get("/late"))
     assert.are.equal(1, count(client, "/late"))
   end)
 
-  it("leave the last try what is left of that time", function()
+  it("give the last try only the rest of this time", function()
     local client = connect { timeout = 3 }
     assert(client:get(faultd.map { path = "/later", times = 1, to = faultd.route("/status", { code = 503, retry_after = 2 }) }))
     assert(client:get(faultd.map { path = "/later", to = "/hang" }))
@@ -107,7 +108,7 @@ describe("Retries", function()
     assert.is_true(task.now() - began < 4.5) -- not the pause of 2 and 3 of its own
   end)
 
-  it("wait as long as the server asks, or fail at once when that is beyond their time", function()
+  it("wait as long as the server asks, or fail at once if this exceeds their time", function()
     local client = connect()
     break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 1 })
     local began = task.now()
@@ -118,7 +119,7 @@ describe("Retries", function()
     assert.is_nil(err.tries)
   end)
 
-  it("are not made after an hour when nothing bounds their time", function()
+  it("are not made after an hour if they have no time limit", function()
     local client, file = connect(), os.tmpname()
     for _, ask in ipairs {
       function() return client:modality("pacs"):echo() end, function() return client:download("/modalities/pacs/echo", file) end,
@@ -136,7 +137,7 @@ describe("Retries", function()
     os.remove(file)
   end)
 
-  it("end with the task that waits for them", function()
+  it("end when the waiting task is cancelled", function()
     local client = connect()
     break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 20 })
     local began = task.now()
@@ -148,7 +149,7 @@ describe("Retries", function()
     assert.are.equal(1, count(client, "/busy"))
   end)
 
-  it("let others go on meanwhile", function()
+  it("do not block other requests", function()
     local client = connect { max_inflight = 1 }
     break_path(client, "/busy", 1, "/status", { code = 503, retry_after = 2 })
     local order = {}
@@ -163,7 +164,7 @@ describe("Retries", function()
     assert.are.same({ "ok", "busy" }, order)
   end)
 
-  it("can be seen in the log", function()
+  it("appear in the log", function()
     local client = connect()
     break_path(client, "/shaky", 1, "/drop")
     local run = command.run("--verbose", "-u", server.url, "-e", "assert(require'modalua'.connect():get '/shaky')")
@@ -172,7 +173,7 @@ describe("Retries", function()
     assert.matches("GET http://[%d.:]+/shaky again in %d%.%d+ s %(try 2 of 3%)", run.err)
   end)
 
-  it("come after pauses that double, and that vary: clients that failed together do not come back together", function()
+  it("come after pauses that double, and that vary: clients that failed together do not retry together", function()
     connect()
     local run = command.run("--verbose", "-u", server.url, "-e", [[
       local client, list = require "modalua".connect(), table.move({}, 1, 32, 1, { n = 32 })
@@ -193,14 +194,14 @@ describe("Retries", function()
     end
   end)
 
-  it("are a whole number", function()
+  it("must be a whole number", function()
     for _, wrong in ipairs { -1, 1.5, "2", math.huge } do
       expect.throws("option 'retries' must be a whole number, 0 or more", modalua.connect, server.url, { retries = wrong })
     end
   end)
 end)
 
-describe("What stands in front of servers", function()
+describe("A proxy in front of the server", function()
   local server, client
 
   setup(function()
@@ -217,7 +218,7 @@ describe("What stands in front of servers", function()
     assert(client:get(faultd.map { path = path, to = faultd.route(route, parameters) }))
   end
 
-  it("is named, with what would mend it", function()
+  it("is named in the error, with advice", function()
     for code, expected in pairs {
       [401] = { "auth", "no_credentials", "user name and a password" }, [403] = { "auth", "forbidden", "does not allow" },
       [413] = { "http", "too_large", "client_max_body_size" }, [502] = { "http", "bad_gateway", "is Orthanc running" },
@@ -229,7 +230,7 @@ describe("What stands in front of servers", function()
     end
   end)
 
-  it("may point to a login page, or show it at once", function()
+  it("can redirect to a login page, or answer with one", function()
     answers("/system", "/redirect", { code = 302, to = "https://sso.hospital.example/login" })
     local err = fails({ kind = "http", code = "redirect", status = 302 }, client:system())
     expect.contains(err.message, "https://sso.hospital.example/login")
@@ -237,10 +238,10 @@ describe("What stands in front of servers", function()
     fails({ kind = "decode", code = "not_orthanc" }, client:modality("pacs"):find { Level = "Study" })
     answers("/system", "/status", { code = 200, type = "text/html", body = "<html>Log in</html>" })
     fails({ kind = "decode", code = "not_orthanc", status = 200 }, client:system())
-    assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may be a page
+    assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may answer with a page
   end)
 
-  it("is a plain failure of what moves no data", function()
+  it("causes an ordinary failure of a request that moves no data", function()
     for _, code in ipairs { 502, 504 } do
       answers("/instances", "/status", { code = code })
       fails({ kind = "http", status = code, retryable = true }, client:get "/instances")
@@ -249,12 +250,12 @@ describe("What stands in front of servers", function()
     end
   end)
 
-  it("leaves unknown what moves data, and nothing else", function()
+  it("causes an unknown outcome only of requests that move data", function()
     answers("/instances/x/anonymize", "/status", { code = 504, type = "text/html", body = "<html>" })
     fails({ kind = "http", code = "gateway_timeout" }, client:post("/instances/x/anonymize", {}))
   end)
 
-  it("leaves a transfer unknown when it gives up: it is neither a failure nor ever sent again", function()
+  it("causes an unknown outcome of a transfer when it times out, and the transfer is not sent again", function()
     local id = ("12345678-"):rep(4) .. "12345678"
     local QUERY <const> = "12345678-1234-1234-1234-123456789abc"
     local pacs = client:modality "pacs"

@@ -1,4 +1,4 @@
--- The scripts that people copy, run in the playground as their heads say.
+-- Tests the example scripts: runs them in the playground as the comments at their top describe.
 local command = require "spec.support.command"
 
 local function run(script, ...)
@@ -6,7 +6,7 @@ local function run(script, ...)
 end
 
 describe("The script", function()
-  it("first_steps echoes, finds, moves, and shows an error", function()
+  it("first_steps sends an echo, finds, moves, and shows an error", function()
     local result = run "first_steps.lua"
     assert.are.equal("", result.err)
     assert.are.equal(0, result.status)
@@ -24,7 +24,7 @@ describe("The script", function()
       assert.matches("^archive +ARCHIVE +[%d.]+ ms  answers\npacs +PACS +[%d.]+ ms  answers\n$", result.out)
     end)
 
-    it("fails when one does not answer", function()
+    it("fails if a modality does not answer", function()
       local result = command.shell([[f=$(mktemp); echo '
         local orthanc = require "modalua".connect()
         assert(orthanc:put("/modalities/dead", { AET = "DEAD", Host = "127.0.0.1", Port = 1 }))
@@ -34,14 +34,14 @@ describe("The script", function()
       assert.matches("\ndead +DEAD +[%d.]+ ms  the exchange with the remote modality failed: ", result.out)
     end)
 
-    it("says how it is called", function()
+    it("explains its usage", function()
       local result = run("echo_all.lua", "0")
       assert.are.same({ "usage: modalua scripts/echo_all.lua [SECONDS]\n", 2 }, { result.err, result.status })
     end)
   end)
 
   describe("find_studies", function()
-    it("prints what is found, parted by tabs", function()
+    it("prints the studies in columns separated by tabs", function()
       local result = run("find_studies.lua", "pacs", "PatientName=SMITH*", "StudyDate=20200101-", "ModalitiesInStudy=CT")
       assert.are.equal(0, result.status)
       local lines = {}
@@ -54,35 +54,35 @@ describe("The script", function()
       assert.matches("^2 studies\nwarning: .*DefaultEncoding", result.err)
     end)
 
-    it("refuses a filter that would be lost, and says how it is called", function()
+    it("refuses a filter that the level does not have, and explains its usage", function()
       local result = run("find_studies.lua", "pacs", "Modality=CT")
       assert.are.same({ "", 1 }, { result.out, result.status })
-      assert.matches("ModalitiesInStudy is the tag for studies", result.err)
+      assert.matches("Use ModalitiesInStudy%.", result.err)
       assert.are.equal(2, run("find_studies.lua").status)
       assert.are.equal(2, run("find_studies.lua", "pacs", "PatientID").status)
     end)
   end)
 
   describe("find_and_move", function()
-    it("moves each study and says so", function()
+    it("moves each study and reports it", function()
       local result = run("find_and_move.lua", "pacs", "archive", "PatientName=SMITH*")
       assert.are.same({ "", 0 }, { result.err, result.status })
       assert.are.equal(3, select(2, result.out:gsub("moved\t%d+\tSMITH", "")))
       assert.matches("\n3 of 3 studies moved from pacs to archive\n$", result.out)
     end)
 
-    it("moves nothing that it should not", function()
+    it("moves nothing without a clear request", function()
       for _, words in ipairs { { "pacs", "archive" }, { "pacs", "archive", "PatientID=*" }, { "pacs", "PatientID=1" },
         { "pacs", "archive", "--max", "x", "PatientID=1" } } do
         local result = run("find_and_move.lua", table.unpack(words))
         assert.are.same({ "", 2 }, { result.out, result.status })
       end
       local result = run("find_and_move.lua", "pacs", "archive", "--max", "2", "PatientName=SMITH*")
-      assert.are.same({ "", "pacs has 3 such studies, and --max is 2: nothing was moved\n", 1 },
+      assert.are.same({ "", "pacs has 3 of these studies, and --max is 2: nothing was moved\n", 1 },
         { result.out, result.err, result.status })
     end)
 
-    it("fails when a study was not moved", function()
+    it("fails if a study was not moved", function()
       local result = run("find_and_move.lua", "pacs", "nosuch", "PatientName=SMITH*")
       assert.are.equal(1, result.status)
       assert.matches("FAILED.*\n0 of 3 studies moved from pacs to nosuch\n$", result.out)
@@ -98,7 +98,7 @@ describe("The script", function()
       return result
     end
 
-    it("moves the studies of its numbers, and says what became of each", function()
+    it("moves the studies of the listed numbers, and reports each outcome", function()
       local result = cohort("A100801\nA100702\r\nNOSUCH\n", "archive")
       assert.are.equal(1, result.status)
       assert.matches("^AccessionNumber,PatientID,StudyDate,StudyInstanceUID,outcome\nNOSUCH,,,,not found\n", result.out)
@@ -108,13 +108,13 @@ describe("The script", function()
       assert.are.equal(0, cohort("A100801\n", "archive").status)
     end)
 
-    it("asks nothing when a line is blank", function()
+    it("skips blank lines", function()
       local result = cohort("A100801\n\n", "archive")
       assert.are.same({ "", 1 }, { result.out, result.status })
-      assert.matches("value 2, '', is blank, and would match everything: nothing was asked", result.err)
+      assert.matches("value 2, '', is blank and would match everything: no request was sent", result.err)
     end)
 
-    it("says why a study was not moved, and how it is called", function()
+    it("says why a study was not moved, and explains its usage", function()
       local result = cohort("A100801\n", "nosuch")
       assert.are.equal(1, result.status)
       assert.matches("\nA100801,MOD%-0003,20240201,[%d.]+,.*the server knows no modality 'nosuch'", result.out)

@@ -1,10 +1,11 @@
--- Rows as a table that fits, as lines, and as CSV; and how much room letters take.
+-- Tests rows as a table, as lines and as CSV; and the width of characters on a terminal.
+local command = require "spec.support.command"
 local doc = require "modalua.doc"
 local letters = require "modalua.letters"
 local tables = require "modalua.table"
 
 describe("modalua.letters", function()
-  it("knows how much room letters of any script take", function()
+  it("knows the width of characters of any writing system", function()
     for text, width in pairs { ["abc"] = 3, ["Müller"] = 6, ["山田^太郎"] = 9, ["やまだ"] = 6, ["ﾔﾏﾀﾞ"] = 4, ["Иванов"] = 6, ["Νίκος"] = 5,
       ["u\u{308}"] = 1, ["김희중"] = 6, ["\u{1112}\u{1174}"] = 2, ["สวัสดี"] = 4, ["a\u{200B}b"] = 2, ["😀"] = 2, [""] = 0,
       ["שלום"] = 4, ["ＡＢ"] = 4, ["…"] = 1, ["\u{20000}"] = 2 } do
@@ -12,7 +13,14 @@ describe("modalua.letters", function()
     end
   end)
 
-  it("shows what a terminal would obey", function()
+  it("knows the width in every locale", function()
+    for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
+      local result = command.shell(locale .. [[ "$M" -e 'print(require "modalua.letters".width "山田^太郎")']])
+      assert.are.same({ "9\n", "" }, { result.out, result.err })
+    end
+  end)
+
+  it("escapes control characters", function()
     for text, shown in pairs { ["a b"] = "a b", ["山田"] = "山田", ["a\27[31mb"] = "a\\x1B[31mb", ["a\tb\nc\r\0"] = "a\\tb\\nc\\r\\x00",
       ["\127"] = "\\x7F", ["\u{9B}31m"] = "\\u{009B}31m", ["a\u{202E}b"] = "a\\u{202E}b", ["a\xffb\xc3"] = "a\\xFFb\\xC3",
       ["山\xe5\xb1"] = "山\\xE5\\xB1", ["\xed\xa0\x80"] = "\\xED\\xA0\\x80" } do
@@ -20,7 +28,7 @@ describe("modalua.letters", function()
     end
   end)
 
-  it("cuts between letters, and never takes more room than there is", function()
+  it("cuts between characters, and never exceeds the width", function()
     assert.are.equal("abc", letters.cut("abc", 3))
     assert.are.equal("ab…", letters.cut("abcd", 3))
     assert.are.equal("山…", letters.cut("山田太郎", 4))
@@ -39,7 +47,7 @@ describe("modalua.table", function()
   }
   local columns = { "id", { name = "name", title = "who" }, { name = "n", right = true } }
 
-  it("aligns columns, with heads", function()
+  it("aligns columns under their headings", function()
     assert.are.equal(table.concat({
       "id  who                        n",
       "1   Yamada^Tarou=山田^太郎     7",
@@ -48,7 +56,7 @@ describe("modalua.table", function()
       "" }, "\n"), tables.fitted(columns, rows, { width = 80 }))
   end)
 
-  it("fits a width by cutting the widest columns, and only as much as needed", function()
+  it("fits a width by shortening the widest columns, and only as much as needed", function()
     local text = tables.fitted(columns, rows, { width = 24 })
     for line in text:gmatch "[^\n]+" do
       assert.is_true(letters.width(line) <= 24, line)
@@ -58,7 +66,7 @@ describe("modalua.table", function()
     assert.are.equal("aa…  b…\n1    2\n", tables.fitted({ "aaaa", "bbb" }, { { aaaa = 1, bbb = 2 } }, { width = 7 }))
   end)
 
-  it("cuts what can be spared first, what is to be whole never, and leaves columns out when there is no room at all", function()
+  it("shortens the less important columns first, never shortens protected columns, and omits columns if there is no space", function()
     local long = { { a = "aaaaaaaaaaaa", b = "bbbbbbbbbbbb", c = "cccccccccccc" } }
     assert.are.equal("a             b         c\naaaaaaaaaaaa  bbbbbbb…  cccccccccccc\n",
       tables.fitted({ "a", { name = "b", spare = true }, "c" }, long, { width = 36 }))
@@ -68,7 +76,7 @@ describe("modalua.table", function()
       tables.fitted({ "a", "b", { name = "c", keep = true } }, long, { width = 21 }))
   end)
 
-  it("is coloured only when asked", function()
+  it("uses colours only on request", function()
     local coloured = { { name = "a", colour = function(value) return value == "no" and "red" or "green" end }, "b" }
     local data = { { a = "no", b = "x" }, { a = "yes" } }
     assert.is_nil(tables.fitted(coloured, data):find "\27")
@@ -76,11 +84,11 @@ describe("modalua.table", function()
       tables.fitted(coloured, data, { colour = true }))
   end)
 
-  it("as lines is a row a line, whole", function()
+  it("writes lines with one complete row each", function()
     assert.are.equal("1\tYamada^Tarou=山田^太郎\t7\n22\tИванов^Иван\t1234\n3\tO'Brien, \"Mo\"\\n\t\n", tables.lines(columns, rows))
   end)
 
-  it("as CSV is as RFC 4180 has it", function()
+  it("writes CSV as RFC 4180 describes it", function()
     assert.are.equal("id,who,n\r\n1,Yamada^Tarou=山田^太郎,7\r\n22,Иванов^Иван,1234\r\n3,\"O'Brien, \"\"Mo\"\"\n\",\r\n",
       tables.csv(columns, rows))
     assert.are.equal("s\r\n\"[{\"\"a\"\":1}]\"\r\n", tables.csv({ "s" }, { { s = { { a = 1 } } } }))
@@ -89,7 +97,7 @@ describe("modalua.table", function()
 end)
 
 describe("doc.nearest", function()
-  it("is the name that was meant, or nil", function()
+  it("returns the most similar name, or nil", function()
     local names = { "find", "move", "modalities" }
     assert.are.equal("find", doc.nearest("fnid", names))
     assert.are.equal("modalities", doc.nearest("modalites", names))

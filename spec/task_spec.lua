@@ -20,13 +20,13 @@ describe("modalua.task", function()
   end)
 
   describe("spawn and join", function()
-    it("gives what the function returned", function()
+    it("returns the results of the function", function()
       local t = task.spawn(function(a, b) return b, a, nil end, 1, 2)
       assert.are.same({ 2, 1, n = 3 }, table.pack(t:join()))
       assert.are.same({ 2, 1, n = 3 }, table.pack(t:join()))
     end)
 
-    it("leads tracebacks through the tasks to where it was", function()
+    it("shows tracebacks through all tasks to the place of the error", function()
       for _, code in ipairs { "assert(task.spawn(function() deep() end):join())", "task.map({ 1 }, function() deep() end)",
         "task.spawn(function() assert(task.spawn(function() deep() end):join()) end)", "task.timeout(5, deep)", "task.race(deep)",
         "task.map({ 1, 2 }, function() assert(task.spawn(deep):join()) end)", "task.spawn(function() deep() end)" } do
@@ -35,11 +35,11 @@ describe("modalua.task", function()
         assert.matches("^modalua: .*%(command line%):3: boom\nstack traceback:\n", run.err)
         assert.matches("\n\t%(command line%):3: in ", run.err)
       end
-      local plain = command.run("-e", "pcall(error, 'boom') error 'boom'") -- nothing of tasks
-      assert.is_nil(plain.err:find "raised first")
+      local plain = command.run("-e", "pcall(error, 'boom') error 'boom'") -- without tasks
+      assert.is_nil(plain.err:find "thrown first")
     end)
 
-    it("gives nil and the very error value", function()
+    it("returns nil and exactly the error value", function()
       local value = { "an error" }
       local ok, err = task.spawn(function() error(value) end):join()
       assert.is_nil(ok)
@@ -60,14 +60,14 @@ describe("modalua.task", function()
       assert.are.same({ "a1", "b1", "a2", "b2" }, seen)
     end)
 
-    it("refuses to wait for itself", function()
+    it("refuses to wait for the task itself", function()
       local t
       t = task.spawn(function() t:join() end)
       local _, err = t:join()
       assert.matches("cannot wait for itself", err)
     end)
 
-    it("refuses to wait for a task inside a callback of C, and in a coroutine of the script's", function()
+    it("refuses to wait for a task inside a C callback, and in a coroutine of the script", function()
       local t = task.spawn(function() return 1 end)
       assert.has_error(function() string.gsub("x", "x", function() t:join() end) end,
         "cannot wait for a task here (inside a callback of C, or a coroutine of your own)")
@@ -75,7 +75,7 @@ describe("modalua.task", function()
       assert.are.equal(1, (t:join()))
     end)
 
-    it("notices tasks that wait for each other", function()
+    it("detects tasks that wait for each other", function()
       local a, b
       a = task.spawn(function() return b:join() end)
       b = task.spawn(function() return a:join() end)
@@ -111,7 +111,7 @@ describe("modalua.task", function()
       assert.is_true(done)
     end)
 
-    it("cancel them when they fail, and <close> runs once", function()
+    it("cancel their tasks when they fail, and <close> runs once", function()
       local closed, _, err = 0, task.spawn(function()
         task.spawn(function()
           local _ <close> = setmetatable({}, { __close = function() _G.closed_ = (_G.closed_ or 0) + 1 end })
@@ -126,7 +126,7 @@ describe("modalua.task", function()
       assert.are.equal(1, closed)
     end)
 
-    it("take over an error that nobody joined, the first of several", function()
+    it("fail with the first error of a task that no other task joined", function()
       local ok, err = task.spawn(function()
         task.spawn(function() task.sleep(0); error("first", 0) end)
         task.spawn(function() error("second", 0) end)
@@ -136,7 +136,7 @@ describe("modalua.task", function()
       assert.are.equal("first", err)
     end)
 
-    it("take it over too when whoever joined was cancelled before it could look", function()
+    it("also fail with it if the joining task was cancelled before it received the error", function()
       local ok, err = task.spawn(function()
         local bad = task.spawn(function() task.sleep(0) error("seen by nobody", 0) end)
         local joiner = task.spawn(function() return bad:join() end)
@@ -147,7 +147,7 @@ describe("modalua.task", function()
       assert.are.equal("seen by nobody", err)
     end)
 
-    it("do not take over one that another task joined, though they were waiting for it alone", function()
+    it("do not fail with the error of a task that another task joined", function()
       local bad
       local parent = task.spawn(function()
         bad = task.spawn(function() task.sleep(0.02) error("handled", 0) end)
@@ -159,7 +159,7 @@ describe("modalua.task", function()
       assert.are.equal("fine", (parent:join()))
     end)
 
-    it("can be deep: each task starts the next and ends", function()
+    it("can be nested deeply: each task starts the next one and ends", function()
       local n = 0
       local function body()
         n = n + 1
@@ -177,7 +177,7 @@ describe("modalua.task", function()
       t:join()
     end)
 
-    it("do not take over one that was joined", function()
+    it("do not fail with an error that was joined", function()
       local ok = task.spawn(function()
         task.spawn(function() error("handled") end):join()
         return "fine"
@@ -199,7 +199,7 @@ describe("modalua.task", function()
       assert.are.equal("cancelled", err.kind)
     end
 
-    it("throws where the task waits: asleep, in a request, queued, joining", function()
+    it("throws an error where the task waits: asleep, in a request, queued, joining", function()
       local function wait_all(...)
         for _, t in ipairs { ... } do
           cancelled(t)
@@ -217,7 +217,7 @@ describe("modalua.task", function()
       wait_all(joining, queued, asking, asleep)
     end)
 
-    it("of a task that never ran runs nothing of it", function()
+    it("of a task that has not started runs none of its code", function()
       local ran = false
       local t = task.spawn(function() ran = true end)
       t:cancel()
@@ -242,13 +242,13 @@ describe("modalua.task", function()
       assert.are.equal(3, thrown)
     end)
 
-    it("keeps what was still queued off the wire", function()
+    it("keeps queued requests from being sent", function()
       assert(client:post("/reset"))
       local tasks = {}
       for i = 1, 20 do
         tasks[i] = task.spawn(client.post, client, "/hang?queued", {})
       end
-      coroutine.wrap(task.sleep)(0.05) -- nobody else runs meanwhile: none has been sent
+      coroutine.wrap(task.sleep)(0.05) -- no other task runs meanwhile, so no request has been sent
       assert.are.equal(0, requests_for "/hang")
       assert.is_truthy(eventually(function() return requests_for "/hang" == 8 end))
       for _, t in ipairs(tasks) do
@@ -261,7 +261,7 @@ describe("modalua.task", function()
       assert.are.equal(8, requests_for "/hang")
     end)
 
-    it("that was caught still ends the tasks that were started, before and after", function()
+    it("still ends the child tasks if it was caught, those started before and after", function()
       local before = task.now()
       local t = task.spawn(function()
         task.spawn(task.sleep, 60)
@@ -284,14 +284,14 @@ describe("modalua.task", function()
       cancelled(outer)
     end)
 
-    it("reaches the tasks of a task that already waits for them", function()
+    it("reaches the child tasks of a task that is already waiting for them", function()
       local t = task.spawn(function() task.spawn(task.sleep, 60) end)
       task.sleep(0)
       t:cancel()
       t:join()
     end)
 
-    it("frees the connection's place for others", function()
+    it("frees the connection for other requests", function()
       local narrow = modalua.connect(server.url, { max_inflight = 1 })
       assert(client:post "/reset")
       local t = task.spawn(narrow.get, narrow, "/hang")
@@ -301,7 +301,7 @@ describe("modalua.task", function()
     end)
   end)
 
-  it("keeps its coroutines to itself", function()
+  it("protects the coroutine of a task against the script", function()
     local co
     local t = task.spawn(function()
       co = coroutine.running()
@@ -315,7 +315,7 @@ describe("modalua.task", function()
   end)
 
   describe("operations where a coroutine cannot yield", function()
-    it("drive in place: gsub, sort, a coroutine of the script's, a metamethod of tostring", function()
+    it("wait in place: in gsub, sort, a coroutine of the script, and __tostring", function()
       assert.are.equal("{}{}", (string.gsub("ab", ".", function()
         return modalua.json.encode(assert(client:get("/ok")))
       end)))
@@ -339,7 +339,7 @@ describe("modalua.task", function()
       end })))
     end)
 
-    it("inside a task, while others wait their turn", function()
+    it("wait in place inside a task, while others wait for their turn", function()
       local t = task.spawn(function()
         return (string.gsub("x", "x", function() return assert(client:get("/echo")).path end))
       end)
@@ -372,7 +372,7 @@ describe("modalua.task", function()
     assert.are.equal(400, answers)
   end)
 
-  it("lets no more than max_inflight in, whoever asks", function()
+  it("limits the transfers to max_inflight, across clients of one server", function()
     assert(client:post "/reset")
     local one, two = modalua.connect(server.url, { max_inflight = 2 }), modalua.connect(server.url, { max_inflight = 2 })
     local tasks = {}
@@ -386,7 +386,7 @@ describe("modalua.task", function()
     assert.are.equal(2, assert(aside:get "/requests").peak)
   end)
 
-  it("now never goes back", function()
+  it("has a clock that never goes back", function()
     local before = task.now()
     task.sleep(0.01)
     assert.is_true(task.now() - before >= 0.01)

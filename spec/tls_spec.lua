@@ -1,13 +1,13 @@
--- OpenSSL's own server, since Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request when they speak HTTPS themselves.
+-- Uses the server of OpenSSL, because Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request over HTTPS.
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 
 describe("TLS", function()
   local folder
-  local files = {} -- certificate and key of each name
-  local plain, asking, asking_later, elsewhere -- the servers: { url, pipe }
+  local files = {} -- name -> { key =, pem = }: the files of its key and certificate
+  local plain, asking, asking_later, elsewhere -- the servers, each { url =, pipe = }
 
-  -- A key and a certificate that vouches for itself.
+  -- Makes a key and a self-signed certificate.
   local function make_certificate(name, host)
     local key, pem = folder .. "/" .. name .. ".key", folder .. "/" .. name .. ".pem"
     assert(os.execute(("exec openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=%s' " ..
@@ -47,25 +47,25 @@ describe("TLS", function()
   local function fails(url, options)
     local ok, err = modalua.connect(url, options):get("/")
     assert.is_nil(ok)
-    assert.are.same({ "network", "tls", false }, { err.kind, err.code, err.retryable }, tostring(err)) -- trying again mends no certificate
+    assert.are.same({ "network", "tls", false }, { err.kind, err.code, err.retryable }, tostring(err)) -- a retry cannot help
     return err
   end
 
-  it("refuses a certificate that nobody vouches for", function()
+  it("rejects a certificate that no known authority has signed", function()
     assert.matches("certificate cannot be verified", fails(plain.url).message)
     fails(plain.url, { ca = files.other.pem })
   end)
 
-  it("accepts one that the option ca vouches for, for this host alone", function()
+  it("accepts a certificate that the option ca confirms, only for the right host", function()
     assert.matches("s_server", assert(modalua.connect(plain.url, { ca = files.server.pem }):get("/")))
     fails(elsewhere.url, { ca = files.other.pem })
   end)
 
-  it("verifies nothing when the caller insists", function()
+  it("verifies nothing with the option insecure", function()
     assert.matches("s_server", assert(modalua.connect(plain.url, { insecure = true }):get("/")))
   end)
 
-  it("says who we are where a client's certificate is wanted", function()
+  it("sends the client's certificate if the server asks for it", function()
     local function as(who)
       return { ca = files.server.pem, cert = who.pem, key = who.key }
     end
@@ -81,7 +81,7 @@ describe("TLS", function()
     end
   end)
 
-  it("names the option whose file cannot be used", function()
+  it("names the option with a file that cannot be used", function()
     assert.matches("option ca", fails(plain.url, { ca = folder .. "/nosuch.pem" }).message)
     assert.matches("option cert", fails(plain.url,
       { ca = files.server.pem, cert = folder .. "/nosuch.pem", key = files.client.key }).message)

@@ -1,5 +1,5 @@
--- How transfers run: as jobs that are waited for, in turn, and stopped with their task; against real servers, and against faultd where a
--- moment has to be met that a real one passes too fast.
+-- Tests how transfers run: as jobs that are polled, limited by concurrency slots, and stopped with their task. Uses real servers, and
+-- faultd for moments that are too short to meet with a real server.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -41,14 +41,14 @@ for _, version in ipairs(versions) do
       return eventually(function() return peer:count "C-MOVE" == n end)
     end
 
-    it("has no limit of its own, and one that is given leaves the job running", function()
+    it("has no default time limit; a given one leaves the job running", function()
       local found = find "held"
       local none, err = client:modality("held"):move(found, { TargetAet = "ANY", wait_timeout = 1 })
       assert.are.same({ nil, "timeout", true, "/queries/" .. found.ID .. "/retrieve" }, { none, err.kind, err.still_running, err.path })
       assert.are.equal("Running", assert(client:job(err.job):status()).State)
       peer:let()
       assert.is_table(assert(client:job(err.job):wait()))
-      local impatient = modalua.connect(server.url, { timeout = 1 }) -- for an exchange; the move takes longer
+      local impatient = modalua.connect(server.url, { timeout = 1 }) -- the timeout is for one exchange; the move takes longer
       assert.is_table(assert(impatient:modality("slow"):move(find "slow", { TargetAet = "ANY" })))
     end)
 
@@ -71,7 +71,7 @@ for _, version in ipairs(versions) do
       for places, options in pairs { [2] = false, [4] = { max_moves = 4 } } do
         local seen, found, blocking, tasks = peer:count "C-MOVE", find "held", places // 2, {}
         for i = 1, places + 2 do
-          tasks[i] = task.spawn(function() -- each with a handle and a client of its own; the first of them block
+          tasks[i] = task.spawn(function() -- each with its own handle and client; the first of them are synchronous
             local held = modalua.connect(server.url):modality("held", options or nil)
             if i <= blocking then
               return assert(held:move_resources("Study", { StudyInstanceUID = "1.2." .. i },
@@ -81,9 +81,9 @@ for _, version in ipairs(versions) do
           end)
         end
         moves(seen + places)
-        task.sleep(0.2) -- what should not come is given the time to
+        task.sleep(0.2) -- time for a C-MOVE that must not come
         moves(seen + places)
-        local all = blocking + 3 * (#tasks - blocking) -- a C-MOVE for each of the three answers
+        local all = blocking + 3 * (#tasks - blocking) -- one C-MOVE for each of the three answers
         peer:let(all)
         for _, t in ipairs(tasks) do
           assert(t:join())
@@ -92,7 +92,7 @@ for _, version in ipairs(versions) do
       end
     end)
 
-    it("that waits for its turn can be cancelled, and can run out of time", function()
+    it("can be cancelled, and can time out, while it waits for its turn", function()
       local found, begun = find "held", {}
       for i = 1, 2 do
         begun[i] = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
@@ -102,7 +102,7 @@ for _, version in ipairs(versions) do
       assert.are.same({ nil, "timeout", "not_started" }, { none, err.kind, err.code })
       assert.is_nil(err.still_running)
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
-      task.sleep(0.05) -- enough to be waiting, as a rule; what is cancelled earlier ends in the same way
+      task.sleep(0.05) -- usually it waits by then; if it is cancelled earlier, it ends in the same way
       t:cancel()
       assert.are.equal("cancelled", select(2, t:join()).kind)
       assert.are.equal(2, #assert(client:jobs()))
@@ -128,9 +128,9 @@ for _, version in ipairs(versions) do
       assert.is_true(echoed[1])
     end)
 
-    it("that an earlier run has left behind is waited for, not sent again", function()
-      if version.number < 11206 then
-        return pending "before 1.12.6 a move of resources is no job"
+    it("that an earlier run has left running is waited for, not sent again", function()
+      if version.number < 11101 then
+        return pending "before 1.11.1 a move of resources is no job"
       end
       local row = { StudyInstanceUID = "1.2.3.0" }
       local left = assert(client:post("/modalities/held/move",
@@ -144,11 +144,11 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, peer:count "C-MOVE")
       assert(again:move_resources("Study", row, { TargetAet = "OTHER" }))
       assert.are.equal(2, peer:count "C-MOVE")
-      assert(again:move_resources("Study", row, { TargetAet = "ANY" })) -- a new move, which that old job says nothing of
+      assert(again:move_resources("Study", row, { TargetAet = "ANY" })) -- a new move; the old job does not count for it
       assert.are.equal(3, peer:count "C-MOVE")
     end)
 
-    it("survives the server's restart", function()
+    it("survives a restart of the server", function()
       local found = find "held"
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
       moves(1)
@@ -159,20 +159,20 @@ for _, version in ipairs(versions) do
       assert.is_table(moved, tostring(err))
     end)
 
-    it("ends when the server is gone for good", function()
+    it("ends when the server does not come back", function()
       local brief = modalua.connect(server.url, { timeout = 2 })
       local found = find "held"
       local t = task.spawn(function() return brief:modality("held"):move(found, { TargetAet = "ANY" }) end)
       moves(1)
-      eventually(function() return server:count_logged "(http) GET /jobs/" > 0 end) -- so the job has been named
+      eventually(function() return server:count_logged "(http) GET /jobs/" > 0 end) -- so the client knows the job
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
       assert.are.equal("network", err.kind)
-      assert.matches("what becomes of the job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
+      assert.matches("the outcome of job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
     end)
 
-    it("of a synchronous call that is cut off says that the outcome is not known", function()
+    it("with a synchronous call that breaks off says that the outcome is unknown", function()
       local found = find "held"
       local t = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY", Synchronous = true }) end)
       moves(1)
@@ -196,7 +196,7 @@ describe("A transfer", function()
     return { path = path, to = faultd.route("/delay", { s = 0, body = body }) }
   end
 
-  -- The answer comes when the server has been asked to /release it by the path as its name.
+  -- The server holds its answer until the spec asks for /release with the path as name.
   local function held(path, body)
     return { path = path, to = faultd.route("/hold", { name = path, body = body }) }
   end
@@ -226,7 +226,7 @@ describe("A transfer", function()
     return client:modality("pacs"):move(QUERY, options)
   end
 
-  it("that is cancelled before the server has named its job is stopped once it has", function()
+  it("that is cancelled before the server has named its job is stopped afterwards", function()
     local retrieve = "/queries/" .. QUERY .. "/retrieve"
     start(held(retrieve, HANDLE))
     local t = task.spawn(move)
@@ -238,7 +238,7 @@ describe("A transfer", function()
     assert.are.equal(0, count("/jobs/" .. ID))
   end)
 
-  it("is stopped on the server too by Ctrl-C and by a time limit", function()
+  it("is also stopped on the server by Ctrl-C and by a time limit", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local script = command.file(("require 'modalua'.connect(%q):modality 'pacs':move(%q)"):format(server.url, QUERY))
     assert.are.equal(1, command.run("--time-limit", "2", script).status)
@@ -252,12 +252,12 @@ describe("A transfer", function()
     assert.are.equal(2, count("/jobs/" .. ID .. "/cancel"))
   end)
 
-  it("polls often at first, and less and less often", function()
+  it("is polled often at first, then less and less often", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local waiting = task.spawn(move, { wait_timeout = 1 })
     local function polls_after_ten_pauses()
       for _ = 1, 10 do
-        task.sleep(0.05) -- a busy machine delays these pauses as it delays those between two polls
+        task.sleep(0.05) -- a busy machine delays these pauses and those between two polls in the same way
       end
       return count("/jobs/" .. ID)
     end
@@ -268,14 +268,14 @@ describe("A transfer", function()
     assert.are.same({ nil, "timeout", true, ID }, { none, err.kind, err.still_running, err.job })
   end)
 
-  it("puts up with a server that stumbles while it is asked", function()
+  it("continues in spite of transient failures of the server", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), { path = "/jobs/" .. ID, to = "/drop", times = 2 },
       { path = "/jobs/" .. ID, to = faultd.route("/status", { code = 503 }), times = 2 },
       answer("/jobs/" .. ID, { ID = ID, State = "Success", Content = { Description = "done" } }))
     assert.are.same({ Description = "done" }, move())
   end)
 
-  it("never takes a half success for one", function()
+  it("does not succeed if only a part succeeded", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE),
       answer("/jobs/" .. ID, { ID = ID, State = "Success",
         Content = { Details = json.array { { DimseErrorStatus = 0 }, { DimseErrorStatus = 0xB000 } } } }))
@@ -289,20 +289,20 @@ describe("A transfer", function()
     assert.are.same({ nil, "dicom", "incomplete" }, { none, err.kind, err.code })
   end)
 
-  it("is sent once, on a connection of its own, whatever becomes of it", function()
+  it("is sent only once, on a new connection, even if it fails", function()
     start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/drop" })
     local none, err = move()
     assert.are.same({ nil, "network", false }, { none, err.kind, err.retryable })
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
   end)
 
-  it("whose job makes no sense is an error", function()
+  it("fails if the server describes its job in an invalid way", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, "[]"))
     local none, err = move()
     assert.are.same({ nil, "decode", ID }, { none, err.kind, err.job })
   end)
 
-  it("that ends in a thrown error gives its place back at once", function()
+  it("frees its concurrency slot at once if it ends in a thrown error", function()
     start({ path = "/modalities/pacs/store", to = faultd.route("/big", { bytes = 257 << 20 }) })
     collectgarbage "stop"
     local pacs, id, tasks = client:modality("pacs", { max_moves = 1 }), "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", {}
@@ -315,9 +315,9 @@ describe("A transfer", function()
     collectgarbage "restart"
   end)
 
-  it("gets its turn in the order of asking: first come, first served", function()
+  it("gets its turn in the order of requests: first come, first served", function()
     local store, mappings, tasks = "/modalities/pacs/store", {}, {}
-    for i = 1, 6 do -- the i-th request is answered when the spec releases i
+    for i = 1, 6 do -- the i-th request is answered after release(i)
       mappings[i] = { path = store, times = 1, to = faultd.route("/hold", { name = i }) }
     end
     start(table.unpack(mappings))
@@ -335,7 +335,7 @@ describe("A transfer", function()
     end
     eventually(function() return count(store) == 5 end)
     storing(6, 1)
-    storing(7, 2) -- for which there would be room, if nobody waited
+    storing(7, 2) -- it would have a free slot, but another transfer waits before it
     task.sleep(0.1)
     assert.are.equal(5, count(store))
     release(5)
@@ -346,7 +346,7 @@ describe("A transfer", function()
     end
   end)
 
-  it("keeps its place until the server has been told to stop it", function()
+  it("keeps its concurrency slot until the server has been told to stop it", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }),
       held("/jobs/" .. ID .. "/cancel", "{}"))
     local pacs = client:modality("pacs", { max_moves = 1 })
@@ -356,19 +356,19 @@ describe("A transfer", function()
     first:cancel()
     first:join()
     eventually(function() return count("/jobs/" .. ID .. "/cancel") == 1 end)
-    task.sleep(0.1) -- what should not come is given the time to
+    task.sleep(0.1) -- time for a request that must not come
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
     release("/jobs/" .. ID .. "/cancel")
     eventually(function() return count("/queries/" .. QUERY .. "/retrieve") == 2 end)
     second:cancel()
   end)
 
-  it("is named even when wait_timeout runs out while it is submitted, and not submitted when it already has", function()
+  it("is named in the error if wait_timeout ends during the submission, and not submitted after wait_timeout", function()
     local retrieve, modality = "/queries/" .. QUERY .. "/retrieve", "/queries/" .. QUERY .. "/modality"
     start(held(retrieve, HANDLE), answer("/jobs/" .. ID, { ID = ID, State = "Running" }))
     local t = task.spawn(move, { wait_timeout = 1 })
     eventually(function() return count(retrieve) == 1 end)
-    task.sleep(1) -- its time is over; the server answers after that
+    task.sleep(1) -- its wait_timeout is over; the server answers after that
     release(retrieve)
     local none, err = t:join()
     assert.are.same({ nil, "timeout", true, ID }, { none, err.kind, err.still_running, err.job })
@@ -390,10 +390,10 @@ describe("A transfer", function()
       answer("/studies/t", { MainDicomTags = { StudyInstanceUID = "1.3" } }), { path = "/modalities/pacs/query", to = "/hang" })
     local none, err = client:modality("pacs"):store("ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", { verify = true, wait_timeout = 2 })
     assert.are.same({ nil, "unknown", "unproven" }, { none, err.kind, err.code })
-    assert.are.equal(1, count "/modalities/pacs/query") -- it was asked for the proof, and did not answer
+    assert.are.equal(1, count "/modalities/pacs/query") -- the query for the proof was sent, and not answered
   end)
 
-  it("by C-GET is not believed when the server's version cannot be read", function()
+  it("by C-GET is not believed if the server's version cannot be read", function()
     start(answer("/system", { Version = "unreadable" }), answer("/modalities/pacs/get", HANDLE),
       answer("/jobs/" .. ID, { ID = ID, Type = "DicomGetScu", State = "Success", Content = { Description = "x" } }))
     local none, err = client:modality("pacs"):get("Study", { StudyInstanceUID = "1.2" })
@@ -401,15 +401,15 @@ describe("A transfer", function()
     assert.are.equal("unproven", select(2, client:job(ID):wait()).code)
   end)
 
-  it("has a job whose actions are asked for once", function()
+  it("sends each action on its job only once", function()
     start({ path = "/jobs/" .. ID .. "/resubmit", to = "/drop" })
-    assert(client:get "/ok") -- a connection that could be used again
+    assert(client:get "/ok") -- this leaves a connection that could be reused
     local none, err = client:job(ID):resubmit()
     assert.are.same({ nil, "network", false, ID }, { none, err.kind, err.retryable, err.job })
     assert.are.equal(1, count("/jobs/" .. ID .. "/resubmit"))
   end)
 
-  it("of a query whose answers are no list is not guessed at", function()
+  it("of a query fails if its answers are not a list", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE))
     assert(client:get(faultd.map { path = "/queries/" .. QUERY .. "/answers" }))
     assert(client:get(faultd.map(answer("/queries/" .. QUERY .. "/answers", "{}"))))
@@ -417,7 +417,7 @@ describe("A transfer", function()
     assert.are.same({ nil, "decode" }, { none, err.kind })
   end)
 
-  it("of patients is refused when letters of the answers are missing", function()
+  it("of patients is refused if characters of the answers are missing", function()
     start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/ok" })
     local function map(part, mapping)
       assert(client:get(faultd.map { path = "/queries/" .. QUERY .. part }))
@@ -432,7 +432,7 @@ describe("A transfer", function()
     assert.are.equal(0, count("/queries/" .. QUERY .. "/retrieve"))
   end)
 
-  it("takes plain tables only: what a metatable adds would not be seen", function()
+  it("accepts plain tables only: fields from a metatable would not be seen", function()
     start()
     local inherited = setmetatable({ Priority = 1 }, { __index = { TargetAet = "ARCHIVE" } })
     throws("must be a plain table", function() move(inherited) end)

@@ -1,4 +1,4 @@
--- The verbs of the command, as people at a terminal and scripts use them, among the servers of a playground.
+-- Tests the verbs of the command, on a terminal and in pipes, with the servers of a playground.
 local command = require "spec.support.command"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -16,7 +16,7 @@ local function read_file(path)
   return text
 end
 
--- A playground that lasts until close(): client talks to its server as the verbs do that run() runs.
+-- Opens a playground that lasts until close(). Its field `client` is connected to the server that run() and the verbs use.
 local function open_playground(binary)
   local environment = os.tmpname()
   local script = command.file(([[
@@ -44,7 +44,7 @@ local function open_playground(binary)
   function ground.run(...)
     return ground.shell('"$M" ' .. command.quote(...))
   end
-  -- What a terminal of so many columns shows of the words of a shell; `input` is what is typed.
+  -- Runs a shell line on a terminal with this number of columns. `input` is typed. Returns what the terminal shows.
   function ground.terminal(columns, words, input)
     local inner = ("stty -echo cols %d; %s"):format(columns, words)
     local result = ground.shell(("printf %s | script -qec %s /dev/null"):format(command.quote(input or ""), command.quote(inner)))
@@ -67,7 +67,7 @@ local function lines_of(text)
   return lines
 end
 
--- The cells of lines with tabs.
+-- Splits lines with tabs into cells.
 local function cells_of(text)
   local rows = lines_of(text)
   for i, line in ipairs(rows) do
@@ -103,7 +103,7 @@ for _, version in ipairs(versions) do
     end
 
     describe("echo", function()
-      it("asks every modality, and gives a row for each", function()
+      it("asks every modality, and prints a row for each", function()
         local result = run "echo"
         assert.are.same({ 0, "" }, { result.status, result.err })
         local rows = cells_of(result.out)
@@ -113,9 +113,9 @@ for _, version in ipairs(versions) do
         assert.are.same({ "HELD", "PACS" }, { rows[2][2], rows[3][2] })
       end)
 
-      it("fails when one does not answer, and says why, and which name was meant", function()
+      it("fails if a modality does not answer, says why, and suggests the right name", function()
         assert(ground.client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
-        local result = run("echo", "pacs", "gone", "pasc", "--json", "--timeout", "1")
+        local result = run("echo", "pacs", "gone", "pasc", "--json", "--timeout", "60")
         assert(ground.client:delete "/modalities/gone")
         assert.are.equal(1, result.status)
         local rows = assert(json.decode(result.out))
@@ -126,7 +126,7 @@ for _, version in ipairs(versions) do
         contains(result.err, "modalua: pasc: the server knows no modality 'pasc'; did you mean 'pacs'?\n")
       end)
 
-      it("is in colour on a terminal alone, and not with NO_COLOR or on a dumb one", function()
+      it("uses colour only on a terminal, and not with NO_COLOR or TERM=dumb", function()
         contains(terminal(80, '"$M" echo pacs').out, "\27[32myes")
         contains(terminal(80, '"$M" echo nosuch').out, "\27[31mno ")
         for _, words in ipairs { 'NO_COLOR=1 "$M" echo pacs', 'TERM=dumb "$M" echo pacs' } do
@@ -140,7 +140,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("find", function()
-      it("gives lines with tabs to a pipe, and says beside what it asked", function()
+      it("prints lines with tabs to a pipe, and the query on standard error", function()
         local before = queries()
         local result = run("find", "pacs", "PatientID=JP-77001", "StudyTime")
         assert.are.equal(0, result.status)
@@ -154,7 +154,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, queries())
       end)
 
-      it("gives JSON and CSV, whole", function()
+      it("prints complete JSON and CSV", function()
         local rows = assert(json.decode(run("find", "pacs", "-L", "patient", "PatientID=MOD-0012", "--json").out))
         assert.are.equal(1, #rows)
         assert.are.equal("O'Brien-Núñez^María José", rows[1].PatientName)
@@ -165,7 +165,7 @@ for _, version in ipairs(versions) do
         contains(out, "O'Brien-Núñez^María José,20150730,F,MOD-0012")
       end)
 
-      it("goes through the levels", function()
+      it("searches at each level", function()
         local series = cells_of(run("find", "pacs", "-L", "Series", "StudyInstanceUID=" .. UID .. "130000").out)
         table.sort(series, function(a, b) return a[2] < b[2] end)
         assert.are.same({ "US", "1", "肝臓", UID .. "130000", UID .. "130100" }, series[1])
@@ -175,14 +175,14 @@ for _, version in ipairs(versions) do
         assert.are.same({ UID .. "130000", UID .. "130100" }, { instances[1][2], instances[1][3] })
       end)
 
-      it("takes tags by their numbers, and shows what came under their names", function()
+      it("accepts tags by number, and shows the answers under their names", function()
         local result = run("find", "pacs", "0010,0020=MOD-0012", "0008,0090", "--csv")
         assert.are.equal(0, result.status, result.err)
         assert.matches("^StudyDate,PatientID,PatientName,[^\r]*,StudyInstanceUID", result.out)
         assert.matches("\r\n20230811,MOD%-0012,", result.out)
       end)
 
-      it("aligns letters of any script", function()
+      it("aligns characters of any writing system", function()
         local out = terminal(100, 'NO_COLOR=1 "$M" find pacs -L Patient').out
         local head = assert(out:match "\n(PatientName +)PatientBirthDate")
         local names = 0
@@ -198,7 +198,7 @@ for _, version in ipairs(versions) do
         contains(out, "Иванов^Иван^Иванович")
       end)
 
-      it("fits a terminal of 60 columns, and keeps what was asked for", function()
+      it("fits a terminal of 60 columns, and keeps the requested tags", function()
         local out = terminal(60, 'NO_COLOR=1 "$M" find pacs PatientID=JP-77001 PatientBirthDate').out
         local head, row = out:match "\n(StudyD[^\n]*)\n([^\n]*)\n"
         assert.is_true(letters.width(head) <= 60 and letters.width(row) <= 60, out)
@@ -208,7 +208,7 @@ for _, version in ipairs(versions) do
         assert.matches("Yamada^[^\n]*…", row)
       end)
 
-      it("shows control characters, and is never told by a name what to do", function()
+      it("escapes control characters in names", function()
         local id = "ESC-1"
         local made = assert(ground.client:post("/tools/create-dicom", { Tags = { PatientID = id, PatientName = "Evil^\27[2JX" } }))
         assert(ground.client:put("/modalities/self", { "MODALUA", "127.0.0.1", assert(ground.client:system()).DicomPort }))
@@ -219,30 +219,30 @@ for _, version in ipairs(versions) do
         assert.is_nil(result.out:find("\27[2J", 1, true))
       end)
 
-      it("says on standard error what was not asked for, and what letters may be missing", function()
+      it("reports on standard error which tags it left out and whether characters may be missing", function()
         local result = run("find", "pacs", "PatientID=MOD-0012", "0009,1001")
-        contains(result.err, "modalua: not asked for, as no tag of studies: 0009,1001\n")
+        contains(result.err, "modalua: left out, since studies do not have these tags: 0009,1001\n")
         assert(ground.client:put("/tools/default-encoding", "Latin1"))
         result = run("find", "pacs", "PatientID=JP*")
         assert(ground.client:put("/tools/default-encoding", "Utf8"))
-        contains(result.err, "modalua: names and descriptions may lack letters")
+        contains(result.err, "modalua: names and descriptions may lack characters")
         assert.are.equal(3, #lines_of(result.out))
       end)
 
-      it("says what was meant by a modality, a level, a tag and an option that are misspelt", function()
+      it("suggests the right word for a misspelt modality, level, tag or option", function()
         for _, case in ipairs {
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
           { 1, "the server knows no modality 'whatever'; it knows archive, held, pacs", "whatever" },
-          { 1, "did you mean PatientName?", "pacs", "PatientNam=X*" },
-          { 1, "did you mean PatientName where it says PatientNam?", "pacs", "PatientNam" },
-          { 1, "ModalitiesInStudy is the tag for studies", "pacs", "Modality=CT" },
+          { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
+          { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
+          { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
           { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
           { 2, "there is no level 'x'; the levels are Patient, Study, Series, Instance", "pacs", "-L", "x" },
           { 2, "unknown option '--jsno'; did you mean '--json'?", "pacs", "--jsno" },
           { 2, "option '--csv' can not be used together with option '--json'", "pacs", "--json", "--csv" },
           { 2, "PatientID is given twice", "pacs", "PatientID=1", "PatientID=2" },
           { 2, "PatientID is given twice", "pacs", "PatientID=1", "0010,0020" },
-          { 2, "'=x' is no Tag=Value", "pacs", "=x" },
+          { 2, "'=x' is not Tag=Value", "pacs", "=x" },
           { 2, "missing argument 'NAME'" },
         } do
           local result = run("find", table.unpack(case, 3))
@@ -258,7 +258,7 @@ for _, version in ipairs(versions) do
         return #cells_of(run("find", "archive").out)
       end
 
-      it("says what it would move, and does not", function()
+      it("prints with --dry-run what it would move, and moves nothing", function()
         local result = run("move", "pacs", "--to", "archive", "PatientID=MOD*", "--dry-run")
         assert.are.equal(0, result.status)
         assert.matches("^pacs → PACS %(127.0.0.1:%d+%), to archive → ARCHIVE %(127.0.0.1:%d+%)\nwould move %d+ studies of 4 patients\n$",
@@ -267,7 +267,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(0, archived())
       end)
 
-      it("gives a line for each, as it comes", function()
+      it("prints a line for each study", function()
         local before = queries()
         local result = run("move", "pacs", "--to", "archive", "PatientID=JP-77001", "--verify")
         assert.are.equal(0, result.status, result.err)
@@ -279,7 +279,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, queries())
       end)
 
-      it("takes an AE title that the server knows, and says whose it is", function()
+      it("accepts an AE title that the server knows, and names its modality", function()
         local result = run("move", "pacs", "--to", "ARCHIVE", "PatientID=JP-77002", "--csv")
         assert.are.equal(0, result.status, result.err)
         contains(result.err, ", to the AE title ARCHIVE (archive)\n")
@@ -289,11 +289,11 @@ for _, version in ipairs(versions) do
         assert.are.equal("moved", assert(json.decode(result.out))[1].outcome)
       end)
 
-      it("takes no misspelt name for an AE title, unless that is what it is said to be", function()
+      it("does not take a misspelt name for an AE title, except with --to-aet", function()
         local result = run("move", "pacs", "--to", "archvie", "PatientID=JP-77002")
         assert.are.same({ 1, "" }, { result.status, result.out })
-        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? An AE title that only the source knows is "
-          .. "given with --to-aet.\n")
+        contains(result.err, "the server knows no modality 'archvie'; did you mean 'archive'? (for an AE title that only the source "
+          .. "knows, use --to-aet)\n")
         result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
@@ -302,15 +302,15 @@ for _, version in ipairs(versions) do
         contains(result.err, ("modalua: %s: %s\n"):format(rows[1].StudyInstanceUID, rows[1].error))
       end)
 
-      it("moves nothing on doubt", function()
+      it("moves nothing if the request is unclear", function()
         local before = archived()
         for _, case in ipairs {
-          { 1, "nothing narrows this query", "--to", "archive" },
-          { 1, "nothing narrows this query", "--to", "archive", "PatientID=*" },
-          { 1, "nothing narrows this query", "--to", "archive", "PatientID" },
-          { 2, "PatientID= is empty, which would match everything", "--to", "archive", "PatientID=", "--all" },
-          { 1, "nothing was found, and nothing was moved", "--to", "archive", "PatientID=NONE" },
-          { 1, "and --max is 2: nothing was moved (--max N, or --yes)", "--to", "archive", "PatientID=MOD*", "--max", "2" },
+          { 1, "this query has no filter", "--to", "archive" },
+          { 1, "this query has no filter", "--to", "archive", "PatientID=*" },
+          { 1, "this query has no filter", "--to", "archive", "PatientID" },
+          { 2, "PatientID= has no value and would match everything", "--to", "archive", "PatientID=", "--all" },
+          { 1, "nothing was found, so nothing was moved", "--to", "archive", "PatientID=NONE" },
+          { 1, "and --max is 2: nothing was moved (use --max N or --yes)", "--to", "archive", "PatientID=MOD*", "--max", "2" },
           { 2, "either --to or --to-aet is needed", "PatientID=MOD*" },
           { 2, "either --to or --to-aet is needed", "--to", "archive", "--to-aet", "ARCHIVE", "PatientID=MOD*" },
           { 2, "a whole number, 1 or more, is expected, not '0'", "--to", "archive", "--max", "0", "PatientID=MOD*" },
@@ -322,7 +322,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, archived())
       end)
 
-      it("moves no patients whose identifiers may have lost letters", function()
+      it("moves no patients if their identifiers may lack characters", function()
         assert(ground.client:put("/tools/default-encoding", "Latin1"))
         local result = run("move", "pacs", "--to", "archive", "-L", "Patient", "PatientID=JP*")
         assert(ground.client:put("/tools/default-encoding", "Utf8"))
@@ -330,7 +330,7 @@ for _, version in ipairs(versions) do
         contains(result.err, "find and move the studies")
       end)
 
-      it("believes a modality that says it has sent something, unless it is to verify", function()
+      it("believes a modality that reports success, except with --verify", function()
         assert(ground.client:put("/modalities/liar", peer:modality "OK3"))
         local words = { "move", "liar", "--to", "archive", "PatientID=FP*" }
         local believed = run(table.unpack(words))
@@ -342,7 +342,7 @@ for _, version in ipairs(versions) do
         assert.matches("^FAILED\t", verified.out)
       end)
 
-      it("moves everything when that is said", function()
+      it("moves everything with --all", function()
         local result = run("move", "pacs", "--to", "archive", "--all", "-L", "Patient")
         assert.are.equal(0, result.status, result.err)
         contains(result.err, "12 of 12 patients moved from pacs to archive\n")
@@ -365,7 +365,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(0, asked_nobody.status, asked_nobody.err)
       end)
 
-      -- Interrupts a run at a terminal when it shows this.
+      -- Runs a shell line on a terminal, and interrupts it when it shows this text.
       local function interrupted(words, shown)
         local log = os.tmpname()
         local result = ground.shell(([[
@@ -384,8 +384,8 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, archived())
       end)
 
-      it("ends with Ctrl-C in the middle, and says how far it came", function()
-        peer:let(1) -- and the second study is held
+      it("ends with Ctrl-C during the move, and reports how far it came", function()
+        peer:let(1) -- the peer holds the second study
         local result, text = interrupted('"$M" move held --to-aet ANY PatientID="FP*" --yes', "1 of 3 resources")
         assert.are.equal(130, result.status, text)
         assert.matches("1 of 3 studies moved from held to ANY, 2 not tried or not finished", text)
@@ -393,7 +393,7 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("modalities lists what the server knows", function()
+    it("modalities lists the modalities that the server knows", function()
       local result = run "modalities"
       assert.are.same({ 0, "" }, { result.status, result.err })
       local row = "%s\t%s\t127.0.0.1:%%d+\tGeneric\n"
@@ -402,7 +402,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("held", assert(json.decode(run("modalities", "--json").out))[2].name)
     end)
 
-    it("jobs lists the server's jobs, the newest first", function()
+    it("jobs lists the jobs of the server, the newest first", function()
       assert.are.equal(0, run("move", "pacs", "--to", "MODALUA", "PatientID=JP-77002").status)
       local here = assert(ground.client:get "/studies")
       local first = assert(ground.client:modality "archive":store(here[1], { Synchronous = false }))
@@ -417,12 +417,12 @@ for _, version in ipairs(versions) do
       contains(terminal(80, '"$M" jobs').out, job.ID)
     end)
 
-    it("queries lists the answers that the server keeps", function()
+    it("queries lists the queries that the server keeps", function()
       local found <close> = assert(ground.client:modality "pacs":find { Level = "Study", Query = { PatientID = "JP-77001" } })
       contains(run("queries").out, ("%s\tpacs\tStudy\t2\n"):format(found.ID))
     end)
 
-    it("says one thing when the server is not there", function()
+    it("reports a server that cannot be reached in one line", function()
       for _, verb in ipairs { "echo", "modalities", "jobs", "queries" } do
         local result = run(verb, "--url", "http://127.0.0.1:1")
         assert.are.same({ 1, "" }, { result.status, result.out })
@@ -433,7 +433,7 @@ for _, version in ipairs(versions) do
 end
 
 describe("Verbs", function()
-  it("show help with examples, all of which they understand", function()
+  it("show help with examples, and accept each of these examples", function()
     for _, verb in ipairs { "echo", "find", "move", "modalities", "jobs", "queries", "manual" } do
       local result = command.run(verb, "--help")
       assert.are.same({ 0, "" }, { result.status, result.err })
@@ -443,13 +443,13 @@ describe("Verbs", function()
       contains(command.run("--help").out, "\n  " .. verb .. " ")
       for example in result.out:gmatch "\n  (modalua [^\n|>]+)" do
         local words = example:gsub("^modalua", '"$M" -u http://127.0.0.1:1 --time-limit 20'):gsub("%-%-profile %S+", "")
-        local ran = command.shell(words .. " >/dev/null") -- without a server, all but the manual fail
-        assert.are.equal(verb == "manual" and 0 or 1, ran.status, example .. ran.err)
+        local tried = command.shell(words .. " >/dev/null") -- without a server, all but the manual fail
+        assert.are.equal(verb == "manual" and 0 or 1, tried.status, example .. tried.err)
       end
     end
   end)
 
-  it("take the command's own options behind their words, but not out of a script's", function()
+  it("accept the options of the command after their own words; a script gets such options as arguments", function()
     local result = command.run("find", "pacs", "--url", "http://someone:secret@127.0.0.1:1", "--verbose")
     assert.are.equal(1, result.status)
     contains(result.err, "http://127.0.0.1:1: no connection")
@@ -464,13 +464,13 @@ describe("Verbs", function()
     os.remove(script)
   end)
 
-  it("win over files of their names", function()
+  it("win over files with the same name", function()
     local result = command.shell([[d=$(mktemp -d); cd "$d"; echo 'print "file"' >find
       "$M" ./find; "$M" find --help; s=$?; cd /; rm -r "$d"; exit $s]])
     assert.matches("^file\nUsage: modalua find ", result.out)
   end)
 
-  it("are suggested for what is neither a verb nor a file", function()
+  it("are suggested for a word that is neither a verb nor a file", function()
     for word, verb in pairs { fnid = "find", mvoe = "move", job = "jobs", modalites = "modalities" } do
       local result = command.run(word, "pacs")
       assert.are.same({ 2, "" }, { result.status, result.out })
@@ -483,7 +483,7 @@ describe("Verbs", function()
     end
   end)
 
-  it("run among the servers of a playground", function()
+  it("run with the servers of a playground", function()
     local result = command.run("playground", "echo", "pacs")
     assert.are.equal(0, result.status, result.err)
     assert.matches("^pacs\tPACS\t", result.out)

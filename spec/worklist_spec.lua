@@ -1,4 +1,4 @@
--- Worklists: against Orthanc's own plug-in, and DCMTK's server, which ignores what it does not know.
+-- Tests worklist queries, against Orthanc's own plug-in, and against DCMTK's server, which ignores filters that it does not know.
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
@@ -29,7 +29,7 @@ local function ids(list)
 end
 
 for _, version in ipairs(versions) do
-  describe("A worklist, by the Orthanc " .. version.name .. ",", function()
+  describe("A worklist query with the Orthanc " .. version.name, function()
     local folder, ris, wlm, peer, server, client, worklist, careless
 
     setup(function()
@@ -69,7 +69,7 @@ for _, version in ipairs(versions) do
       contains(err.message, part)
     end
 
-    it("is searched by tags and by those of the scheduled step", function()
+    it("can filter by tags of the top level and of the scheduled step", function()
       assert.are.equal("P1 P2 P3 P4", ids(find {}))
       assert.are.equal("P1", ids(find { PatientName = "DOE*" }))
       assert.are.equal("P1 P4", ids(find { [STEP] = { { Modality = "CT" } } }))
@@ -80,7 +80,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("P3", ids(find { RequestedProcedureID = "RP3" }))
     end)
 
-    it("gives what was asked for, with what nothing was asked of", function()
+    it("returns the requested tags, also those without a filter", function()
       local answer = { SpecificCharacterSet = "ISO_IR 192", PatientID = "P1", [STEP] = { { Modality = "CT" } } }
       assert.are.same({ answer }, find { PatientID = "P1", [STEP] = { { Modality = "" } } })
       assert.are.same({ answer }, find { PatientID = "P1", [STEP] = { { Modality = json.null } } })
@@ -94,7 +94,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(4, #assert(worklist:find_worklist {}))
     end)
 
-    it("in each of the formats", function()
+    it("returns answers in each of the formats", function()
       local query = { PatientID = "P1", [STEP] = { { Modality = "" } } }
       local short = { ["0008,0005"] = "ISO_IR 192", ["0010,0020"] = "P1", ["0040,0100"] = { { ["0008,0060"] = "CT" } } }
       assert.are.same({ short }, find(query, { short = true }))
@@ -106,22 +106,22 @@ for _, version in ipairs(versions) do
     end)
 
     describe("loses no filter:", function()
-      it("one that is in the wrong place is refused, with the right one", function()
-        refuses("the filter Modality = 'CT' is in the wrong place, where modalities ignore it, and the search would become broader: "
-          .. "it belongs into ScheduledProcedureStepSequence = { { Modality = 'CT' } }", { Modality = "CT" })
+      it("refuses a filter in the wrong place, and names the right place", function()
+        refuses("the filter Modality = 'CT' is in the wrong place, where modalities ignore it and return more than asked: "
+          .. "it belongs in ScheduledProcedureStepSequence = { { Modality = 'CT' } }", { Modality = "CT" })
         refuses("{ { ScheduledStationAETitle = 'CT1' } }", { ["0040,0001"] = "CT1" })
         refuses("the filter ScheduledProcedureStepSequence[1].PatientID = 'P1' is in the wrong place",
           { [STEP] = { { PatientID = "P1" } } })
         refuses("it belongs at the top of the query", { [STEP] = { { ["0010,0010"] = "DOE*" } } })
         refuses("it belongs at the top of the query", { RequestedProcedureCodeSequence = { { PatientSex = "F" } } })
-        refuses("it belongs into a sequence of codes", { [STEP] = { { CodeValue = "X" } } })
+        refuses("it belongs in a sequence of codes", { [STEP] = { { CodeValue = "X" } } })
         refuses("it belongs at the top of the query", { [STEP] = { { SpecificCharacterSet = "ISO_IR 192" } } })
         refuses("worklists have no levels", { QueryRetrieveLevel = "STUDY" })
-        refuses("worklists have no such tag", { SeriesDescription = "chest" })
+        refuses("worklists do not have this tag", { SeriesDescription = "chest" })
         assert.are.equal("P1 P2 P3 P4", ids(find { Modality = "", SeriesDescription = "", [STEP] = { { PatientName = "" } } }))
       end)
 
-      it("which DCMTK's server would find everything by", function()
+      it("refuses filters that a server such as DCMTK's would ignore", function()
         local all = { PatientID = "" }
         assert.are.equal("P1 P2 P3 P4", ids(assert(careless:find_worklist(all))))
         assert.are.equal("P1 P4", ids(assert(careless:find_worklist { PatientID = "", [STEP] = { { Modality = "CT" } } })))
@@ -134,7 +134,7 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("one that the modality ignores all the same makes it fail, with what it gave", function()
+      it("fails if the modality ignores a filter, and keeps the answers in the error", function()
         for _, format in ipairs { {}, { short = true }, { simplify = false } } do
           local err = fails({ kind = "dicom", code = "filter_ignored" },
             careless:find_worklist({ StudyInstanceUID = "1.2.3.9", [STEP] = { { Modality = "MR" } } }, format))
@@ -146,31 +146,33 @@ for _, version in ipairs(versions) do
         assert.are.equal(4, #assert(careless:find_worklist { StudyInstanceUID = "1.2.*" }))
       end)
 
-      it("one that Orthanc sends without its value is refused", function()
+      it("refuses a filter that Orthanc would send without its value", function()
         refuses("the filter 0040,fff1 = 'x' may be lost", { ["0040,fff1"] = "x" })
         refuses("ScheduledProcedureStepSequence[1].0041,1010 = 'x' may be lost", { [STEP] = { { ["0041,1010"] = "x" } } })
-        assert.are.equal("P1 P2 P3 P4", ids(find({ ["0009,1001"] = "x" }, { keep = { "0009,1001" } }))) -- which is why
+        -- The filter was lost here: this is the reason for the refusal.
+        assert.are.equal("P1 P2 P3 P4", ids(find({ ["0009,1001"] = "x" }, { keep = { "0009,1001" } })))
       end)
 
-      it("unless the caller says that the modality matches by it", function()
+      it("sends such a filter if the caller says that the modality matches it", function()
         assert.are.equal("", ids(find({ Modality = "CT" }, { keep = { "Modality" } })))
         assert.are.equal("", ids(find({ ScheduledStationAETitle = "CT1" }, { keep = { "0040,0001" } })))
         assert.are.equal("", ids(find({ ["0040,0001"] = "CT1" }, { keep = { "ScheduledStationAETitle" } })))
         throws("'keep' must be a list of tags", worklist.find_worklist, worklist, {}, { keep = { 1 } })
       end)
 
-      it("a sequence of two items, of which one would be ignored", function()
+      it("refuses a sequence of two items, because one would be ignored", function()
         refuses("ScheduledProcedureStepSequence has 2 items", { [STEP] = { { Modality = "CT" }, { Modality = "MR" } } })
       end)
 
-      it("the same tag twice, of which one would be lost", function()
+      it("refuses the same tag twice, because one would be lost", function()
         throws("are the same tag", worklist.find_worklist, worklist, { PatientID = "P1", ["0010,0020"] = "P2" })
         throws("are the same tag", worklist.find_worklist, worklist, { [STEP] = { { Modality = "CT", ["0008-0060"] = "MR" } } })
         refuses("may be the same tag", { InstitutionalDepartmentName = "X", ["0008,1040"] = "" })
-        assert.are.equal("P1", ids(find { PatientID = "P1", [STEP] = { { ["0010,0020"] = "" } } })) -- in two places it is two
+        -- The same tag in two places is not a duplicate.
+        assert.are.equal("P1", ids(find { PatientID = "P1", [STEP] = { { ["0010,0020"] = "" } } }))
       end)
 
-      it("one that holds control characters, or is a list with a gap", function()
+      it("refuses control characters, and lists with an empty element", function()
         for _, value in ipairs { "P1\0", "P\n1", "P1\r", "\127" } do
           refuses("the filter PatientID holds a control character", { PatientID = value })
           refuses("the filter ScheduledProcedureStepSequence[1].Modality holds a control character", { [STEP] = { { Modality = value } } })
@@ -179,15 +181,15 @@ for _, version in ipairs(versions) do
       end)
     end)
 
-    it("takes strings, whole numbers and null, and says where something else is", function()
+    it("accepts strings, whole numbers and null, and names the place of any other value", function()
       local function wrong(part, query)
         throws(part, worklist.find_worklist, worklist, query)
       end
       wrong("find_worklist: ScheduledProcedureStepSequence[1].Modality must be a string (a boolean was given)",
         { [STEP] = { { Modality = true } } })
       wrong("PatientID must be a string (a number was given)", { PatientID = 1.5 })
-      wrong("PatientID must be a string (a table was given; it is no sequence)", { PatientID = {} })
-      wrong("StudyDescription must be a string (a table was given; it is no sequence)", { StudyDescription = {} })
+      wrong("PatientID must be a string (a table was given, but it is not a sequence)", { PatientID = {} })
+      wrong("StudyDescription must be a string (a table was given, but it is not a sequence)", { StudyDescription = {} })
       wrong("ScheduledProcedureStepSequence is a sequence: a list with one table in it", { [STEP] = "CT" })
       wrong("must be a list with one table in it: ScheduledProcedureStepSequence = { { … } }", { [STEP] = { Modality = "CT" } })
       wrong("must be a list with one table in it", { [STEP] = { { ScheduledStationAETitle = "" }, Modality = "CT" } })
@@ -205,29 +207,29 @@ for _, version in ipairs(versions) do
       throws("table expected, got string", function() worklist:find_worklist "P1" end)
     end)
 
-    it("checks its options, and knows an option that stands among the tags", function()
+    it("checks its options, and recognizes options among the tags", function()
       for _, name in ipairs { "Timeout", "Query", "wait_timeout", "extra", "simplify" } do
-        throws(("'%s' is no tag; the tags are the first argument"):format(name), worklist.find_worklist, worklist, { [name] = 1 })
+        throws(("'%s' is not a tag; the tags are the first argument"):format(name), worklist.find_worklist, worklist, { [name] = 1 })
       end
-      for name, part in pairs { Timeot = "did you mean 'Timeout'?", Simplify = "it is simplify = true here", Full = "simplify = false",
+      for name, part in pairs { Timeot = "did you mean 'Timeout'?", Simplify = "use simplify = true", Full = "simplify = false",
         Query = "the tags are the first argument", LocalAet = "Orthanc ignores it for worklists", Short = "short = true" } do
         throws(part, worklist.find_worklist, worklist, {}, { [name] = true })
       end
       throws("'Timeout' must be a whole number of seconds", worklist.find_worklist, worklist, {}, { Timeout = 0 })
-      assert.are.equal("P1", ids(find({ PatientID = "P1" }, { Timeout = 5, wait_timeout = 20, extra = { Xyzzy = 1 } })))
+      assert.are.equal("P1", ids(find({ PatientID = "P1" }, { Timeout = 60, wait_timeout = 60, extra = { Xyzzy = 1 } })))
     end)
 
-    it("names a tag that the server does not know, and the right one", function()
+    it("names a tag that the server does not know, and suggests the right one", function()
       local err = fails({ kind = "orthanc", code = "unknown_tag", orthanc_status = 27 },
         worklist:find_worklist { PatientsName = "", [STEP] = { { Modalty = "CT" } } })
       contains(err.message, "modalua does not know PatientsName: did you mean PatientName?")
       contains(err.message, "modalua does not know Modalty: did you mean Modality?")
       err = fails({ code = "unknown_tag" }, worklist:find_worklist { Xyzzyxyzzyxyzzy = "" })
-      contains(err.message, "modalua does not know Xyzzyxyzzyxyzzy (tag names are case-sensitive")
+      contains(err.message, "modalua does not know Xyzzyxyzzyxyzzy (names are case-sensitive")
     end)
 
-    describe("with letters beyond ASCII", function()
-      it("finds the right ones, and no others, whatever the server's character set", function()
+    describe("with characters beyond ASCII", function()
+      it("finds the right entries and no others, with any character set of the server", function()
         for _, encoding in ipairs { "Latin1", "Utf8", "Cyrillic" } do
           assert(client:put("/tools/default-encoding", encoding))
           for name, id in pairs { ["Müller*"] = "P2", ["Иванов*"] = "P3", ["*山田*"] = "P4", ["Жуков*"] = "", ["鈴木*"] = "" } do
@@ -238,15 +240,16 @@ for _, version in ipairs(versions) do
         end
       end)
 
-      it("is refused when the character set that the caller chose lacks one", function()
-        refuses("cannot be shown to exist in SpecificCharacterSet = 'ISO_IR 100'",
+      it("is refused if the character set that the caller chose lacks a character", function()
+        refuses("the filters have characters that SpecificCharacterSet = 'ISO_IR 100'",
           { PatientName = "Иванов", SpecificCharacterSet = "ISO_IR 100" })
-        refuses("cannot be shown to exist", { [STEP] = { { ScheduledPerformingPhysicianName = "佐藤*" } }, ["0008,0005"] = "ISO_IR 144" })
+        refuses("the filters have characters that SpecificCharacterSet = 'ISO_IR 144'",
+          { [STEP] = { { ScheduledPerformingPhysicianName = "佐藤*" } }, ["0008,0005"] = "ISO_IR 144" })
         refuses("UTF-8", { PatientName = "M\xFCller*" })
         assert.are.equal("P3", ids(find { PatientName = "Иванов*", SpecificCharacterSet = "ISO_IR 144" }))
       end)
 
-      it("warns when answers may have lost some, in a sequence too", function()
+      it("warns if answers may lack characters, also in a sequence", function()
         assert(client:put("/tools/default-encoding", "Latin1"))
         local list, warning = find { PatientID = "P3", PatientName = "" }
         assert.are.equal("^", list[1].PatientName)
@@ -264,7 +267,7 @@ for _, version in ipairs(versions) do
     end)
 
     describe("that fails", function()
-      it("says that the modality has none", function()
+      it("says that the modality has no worklists", function()
         fails({ kind = "dicom", code = "unsupported", status = 500, op = "find_worklist",
           orthanc_status = version.number < 11206 and 2016 or 2015 }, client:modality "none":find_worklist { PatientID = "" })
       end)
@@ -275,7 +278,7 @@ for _, version in ipairs(versions) do
         fails({ kind = "timeout", still_running = true }, client:modality "mute":find_worklist({ PatientID = "" }, { wait_timeout = 0.2 }))
       end)
 
-      it("is not asked again", function()
+      it("is not sent again", function()
         local before = select(2, peer:log():gsub("C%-FIND", ""))
         fails({ kind = "dicom" }, client:modality "refuses":find_worklist { PatientID = "" })
         assert.are.equal(before + 1, (select(2, peer:log():gsub("C%-FIND", ""))))
@@ -284,7 +287,7 @@ for _, version in ipairs(versions) do
   end)
 end
 
-describe("A worklist whose answers are not what was asked for", function()
+describe("A worklist answer that does not match the query", function()
   local function answered(query, answers)
     local fake <close> = faultd.start { { path = "/modalities/pacs/find-worklist",
       to = faultd.route("/status", { code = 200, body = json.encode(answers) }) } }
@@ -295,7 +298,7 @@ describe("A worklist whose answers are not what was asked for", function()
     return { [STEP] = { tags } }
   end
 
-  it("is an error, for keys of the step too", function()
+  it("is an error, also for tags of the step", function()
     for _, case in ipairs {
       { { PatientID = "P1" }, { PatientID = "P2" } }, { { PatientID = 12 }, { PatientID = "123" } },
       { { AccessionNumber = "A" }, { AccessionNumber = "B\\C" } }, { { ["0040,1001"] = "X" }, { RequestedProcedureID = "Y" } },
@@ -306,7 +309,7 @@ describe("A worklist whose answers are not what was asked for", function()
     end
   end)
 
-  it("is none when they may be", function()
+  it("is accepted if it may match", function()
     for _, case in ipairs {
       { { PatientID = " p1 " }, { PatientID = "P1" } }, { { PatientID = "P1" }, { PatientID = " P1  " } },
       { { PatientID = "P1" }, { PatientID = "" } }, { { PatientID = "1Ä" }, { PatientID = "1" } },
@@ -323,8 +326,8 @@ describe("A worklist whose answers are not what was asked for", function()
   end)
 end)
 
-describe("A worklist that a server answers with something else", function()
-  it("is none, and is asked for once", function()
+describe("An invalid answer to a worklist query", function()
+  it("is an error, and the query is sent only once", function()
     local fake <close> = faultd.start {
       { path = "/modalities/odd/find-worklist", to = faultd.route("/status", { code = 200, body = '{"PatientID":"P1"}' }) },
       { path = "/modalities/drop/find-worklist", to = faultd.route "/drop" },

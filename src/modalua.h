@@ -1,7 +1,7 @@
 /* modalua.h - run Lua scripts that talk to DICOM modalities through an Orthanc server.
  *
- * A runtime is one Lua state with its own connections and its own tasks. A host makes one, runs
- * scripts in it, one at a time, and destroys it:
+ * A runtime is one Lua state with its own connections and its own tasks. A host creates a runtime,
+ * runs scripts in it, one at a time, and destroys it:
  *
  *     modalua_config config;
  *     modalua_runtime *rt;
@@ -14,51 +14,54 @@
  *         modalua_destroy(rt);
  *     }
  *
- * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended,
- * modalua_step for as long as it is told, modalua_destroy until a run that is under way has been
- * ended. Everything else returns at once.
+ * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended;
+ * modalua_step blocks at most as long as its argument says; modalua_destroy blocks until the run
+ * that is under way has been ended. All other functions return at once.
  *
- * THREADS. A runtime may be used by any thread, but by one at a time. Some functions may be called
- * at any moment from any thread, provided modalua_destroy has not been called: modalua_cancel (from
- * signal handlers too), modalua_overdue, and, for a reply that was kept, modalua_reply_* (even after
- * modalua_destroy). Different runtimes are independent. Callbacks run on the thread that drives the
- * runtime, inside the call that drives it.
+ * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
+ * any thread may call them at any moment, as long as modalua_destroy has not been called:
+ * modalua_cancel (from signal handlers too) and modalua_overdue; and, for a reply that was kept,
+ * modalua_reply_*, even after modalua_destroy. Different runtimes are independent of one another.
+ * The library calls the host's callbacks on the thread that drives the runtime, inside the call
+ * that drives it.
  *
- * RE-ENTRY. While a call on a runtime works, from its own callbacks too, another one on the same
- * runtime is MODALUA_E_BUSY; modalua_cancel, modalua_overdue, modalua_reply_* and modalua_last_error
- * are not. Callbacks must return: no longjmp, no C++ exception may leave one.
+ * RE-ENTRY. While a call on a runtime is at work, another call on the same runtime, from a callback
+ * for example, returns MODALUA_E_BUSY. modalua_cancel, modalua_overdue, modalua_reply_* and
+ * modalua_last_error work then too. A callback must return: neither longjmp nor a C++ exception may
+ * leave it.
  *
- * NULL. Without a runtime, functions that return a status return MODALUA_E_INVALID, and the others
- * do nothing and return 0, "" or NULL (modalua_overdue -HUGE_VAL, modalua_last_error_json "{}").
+ * NULL. When rt is NULL, functions that return a status return MODALUA_E_INVALID. The other
+ * functions do nothing, and return 0, "" or NULL; modalua_overdue returns -HUGE_VAL, and
+ * modalua_last_error_json "{}".
  *
- * OWNERSHIP. What goes in is copied, if it is needed after the call. Strings that come out belong to
- * the runtime, and are valid as long as their function says.
+ * OWNERSHIP. The library copies arguments that it needs after the call. Strings that it returns
+ * belong to the runtime; how long they are valid is said at each function.
  *
- * ENVIRONMENT. The library never calls exit, abort, setlocale or signal, writes nothing that the
- * host did not ask for, and reads no file of settings unless config_file names one, and the
- * environment only with MODALUA_ENVIRONMENT. While it works for the host, the calling thread's
- * locale is "C" (uselocale), whatever LC_NUMERIC the host has set, and, inside libcurl, its signals
- * are blocked; both are put back. Callbacks run under the "C" locale, too. Do not fork while a run is
- * under way. libcurl's global
- * initialisation happens once, at the first connect, thread-safely; curl_global_cleanup is left to
- * the host. The library is linked to liblua5.4.so: a program must not hold a second copy of Lua
- * (liblua5.4.a) beside it.
+ * ENVIRONMENT. The library never calls exit, abort, setlocale or signal. It writes no output except
+ * to the callbacks of the host. It reads no configuration file, except the one that config_file
+ * names, and no environment variables, except with MODALUA_ENVIRONMENT. While a call is at work,
+ * the locale of the calling thread is "C" (uselocale), whatever LC_NUMERIC the host has set, also
+ * during callbacks; inside libcurl, signals are blocked. Both are restored. Do not fork while a run
+ * is under way. The library initialises libcurl globally, once and thread-safely, at the first
+ * connect; it leaves curl_global_cleanup to the host. The library is linked to liblua5.4.so: a
+ * program must not contain a second copy of Lua (liblua5.4.a).
  *
- * SCRIPTS see the whole Lua standard library, and `require "modalua"`, unless MODALUA_SANDBOX says
- * otherwise. os.exit ends the run, not the process. Whatever was started by a script has ended when
- * its run ends: no task and no request outlives it. What it has changed stays for the next run:
- * globals, the library's tables, modules. Scripts that do not trust one another get a runtime each.
+ * SCRIPTS see the whole standard library of Lua and `require "modalua"`, unless MODALUA_SANDBOX is
+ * set. os.exit ends the run, not the process. When a run ends, everything that it has started has
+ * ended: no task and no request outlives it. What it has changed stays for the next run: globals,
+ * tables of the libraries, modules. Scripts that do not trust one another need a runtime each.
  *
- * TRUST. Scripts are trusted not to attack the C code, but they may loop, leak, and with
- * MODALUA_SANDBOX they reach no files, processes or other servers. Limits end a script at its next
- * Lua instruction: a pcall cannot hold a kill, <close> variables have 0.05 s (the debug library,
- * which a sandbox has not, can get around it). What no limit can end is one long call of a C
- * function of the standard library: a pattern that backtracks
- * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions, a table.move without an
- * end. modalua_overdue tells a host's own watchdog that a kill has not landed; all it can do then is
- * end the process. For hostile code use a process of its own, with rlimits.
+ * TRUST. Scripts are trusted not to attack the C code, but they may loop or use much memory. With
+ * MODALUA_SANDBOX they reach no files, no processes and no other servers. A limit ends a script
+ * within 0.1 s, or when the C function returns that the script is in. A pcall cannot catch that;
+ * <close> variables have 0.05 s. (With the debug library, which a sandbox does not have, a script
+ * can escape it.) No limit can end one long
+ * call of a C function of the standard library: a pattern that backtracks
+ * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions of values, a table.move
+ * without an end. modalua_overdue tells the host that the script has not ended in time; the host
+ * can then only end the process. Run hostile code in a process of its own, with rlimits.
  *
- * Version numbers: until 1.0 a new MINOR may change the interface; CHANGELOG.md says what.
+ * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes.
  */
 #ifndef MODALUA_H
 #define MODALUA_H
@@ -82,141 +85,150 @@ extern "C" {
 
 typedef struct modalua_runtime modalua_runtime;
 
-/* What functions return: 0 or more is good, less is not, but for MODALUA_EXIT, which is what its
- * code says. */
+/* The status that functions return. 0 or more means success, less means failure; MODALUA_EXIT means
+ * what modalua_exit_code says. */
 enum modalua_status {
     MODALUA_OK = 0,
-    MODALUA_WORKING = 1,      /* modalua_step: the run goes on */
-    MODALUA_E_NOMEM = -1,     /* out of memory, or beyond memory_limit */
+    MODALUA_WORKING = 1,      /* modalua_step: the run continues */
+    MODALUA_E_NOMEM = -1,     /* out of memory, or memory_limit is reached */
     MODALUA_E_SYNTAX = -2,    /* the script does not compile */
-    MODALUA_E_SCRIPT = -3,    /* the script ended in an error */
+    MODALUA_E_SCRIPT = -3,    /* the script ended with an error */
     MODALUA_E_FILE = -4,      /* the script cannot be read */
-    MODALUA_E_BUSY = -5,      /* a run is under way, or the call came from inside one */
+    MODALUA_E_BUSY = -5,      /* a run is under way, or a callback made the call */
     MODALUA_E_CANCELLED = -6, /* modalua_cancel ended the run */
-    MODALUA_E_LIMIT = -7,     /* run_seconds or burst_seconds ended it */
-    MODALUA_E_INVALID = -8,   /* an argument that cannot be */
-    MODALUA_E_SYSTEM = -9,    /* the system refused something: descriptors, threads */
-    MODALUA_EXIT = -10        /* the script called os.exit: modalua_exit_code has the code */
+    MODALUA_E_LIMIT = -7,     /* run_seconds or burst_seconds ended the run */
+    MODALUA_E_INVALID = -8,   /* invalid argument */
+    MODALUA_E_SYSTEM = -9,    /* the system has refused a resource: descriptors, threads */
+    MODALUA_EXIT = -10        /* the script called os.exit */
 };
 
-/* Takes a text, which is not NUL-terminated. */
+/* Receives a text of `size` bytes, without a NUL at its end. */
 typedef void (*modalua_write_fn)(void *user, const char *text, size_t size);
 
-/* As a lua_Alloc: new_size 0 frees; old_size is the block's size, or means nothing when block is
- * NULL. NULL = failed, which a shrink must not. */
+/* Allocates as a lua_Alloc does. new_size 0 frees the block and returns NULL. old_size is the size
+ * of the block; it has no meaning when block is NULL. Returns NULL on failure; making a block
+ * smaller must not fail. */
 typedef void *(*modalua_alloc_fn)(void *user, void *block, size_t old_size, size_t new_size);
 
-/* Called once when a run has ended, on the thread whose modalua_step ended it, with the status that
- * this step returns. It may start the next run, or destroy the runtime. */
+/* Called once when a run has ended, by the modalua_step that ended it, on its thread, with the
+ * status that this step returns. It may start the next run, or destroy the runtime. */
 typedef void (*modalua_done_fn)(void *user, modalua_runtime *rt, int status);
 
-/* The answer to a call of modalua_function or modalua_search_fn. */
+/* The reply to a call of a modalua_function or a modalua_search_fn: it carries the answer. */
 typedef struct modalua_reply modalua_reply;
 
-/* A function of the host's, as scripts call it: modalua_register. `arguments` is a JSON array of
- * what the script has passed, nil as null, valid during the call. It answers with modalua_reply_*,
- * or with nothing; or keeps the reply, and answers later. It is not called for what is no JSON: a
- * function or an array with holes throws in the script, NaN or bytes that are not UTF-8 give it nil
- * and an error of kind "refused". */
+/* A function of the host that scripts can call: see modalua_register. `arguments` is a JSON array
+ * of the script's arguments, nil as null; it is valid during the call. The function answers with
+ * modalua_reply_*; or returns without an answer, and the script gets no result; or keeps the reply
+ * (modalua_reply_keep), and answers later. When the arguments cannot be JSON it is not called: for
+ * a function, or an array with holes, the script's call throws; for NaN, or bytes that are not
+ * UTF-8, it returns nil and an error of kind "refused". */
 typedef void (*modalua_function)(void *user, const char *arguments, modalua_reply *reply);
 
-/* Looks for the module that a script requires: answers modalua_reply_text with its Lua source,
- * modalua_reply_error when there is one and it cannot be had, which ends the search, or nothing when
- * it knows none. Asked once a name, and again when it had none; the name is whatever the script says.
- * The reply cannot be kept. */
+/* Searches for a module that a script requires. It answers with modalua_reply_text and the Lua
+ * source; or with modalua_reply_error, when the host has the module and cannot give it, and the
+ * `require` fails; or not at all, when the host has no such module, and the search continues. After
+ * an answer with a source it is not called for that name again. The name is any string that a
+ * script passes. The reply cannot be kept. */
 typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
 
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
-    MODALUA_NO_HOOK = 2,        /* Lua at full speed (twice as fast), and finalizers (__gc): from
-                                   another thread, a run can then only be stopped while it waits */
-    MODALUA_ENVIRONMENT = 4,    /* LUA_PATH, LUA_CPATH and http_proxy with its kin may be read */
-    MODALUA_SANDBOX = 8         /* no io, debug, package, dofile, loadfile, collectgarbage,
-                                   string.dump or bytecode, and of os clock, date, difftime and time;
-                                   `require` finds modalua's own modules and those of `search`;
-                                   connections only to `url` (or the profile's) and `servers`, with
-                                   neither ca, cert, key, insecure, proxy nor profile of the script's;
-                                   nothing of the server's settings is changed. Has the hook, and no
-                                   finalizers */
+    MODALUA_NO_HOOK = 2,        /* no count hook: Lua runs twice as fast, and scripts may have
+                                   finalizers (__gc). Another thread can then stop a run only while
+                                   the run waits. Without effect beside a time limit or a sandbox */
+    MODALUA_ENVIRONMENT = 4, /* the library may read LUA_PATH, LUA_CPATH, http_proxy, https_proxy,
+                                   all_proxy and no_proxy */
+    MODALUA_SANDBOX = 8      /* scripts have no io, debug, package, dofile, loadfile,
+                                   collectgarbage, string.dump, bytecode or finalizers, and of os
+                                   only clock, date, difftime and time. `require` finds modalua's
+                                   own modules and those of `search`. Scripts connect only to `url`
+                                   (or the profile) and `servers`. They cannot set the options of
+                                   connect that are files or lead elsewhere: ca, cert, key,
+                                   insecure, proxy, profile. They cannot change settings of a
+                                   server */
 };
 
-/* What a runtime is made from. Set it up with modalua_config_init; zero and NULL are the defaults.
- * Strings are copied. */
+/* The configuration of a runtime. Call modalua_config_init first; then zero and NULL mean the
+ * default. modalua_create copies the strings. */
 /* clang-format off */
 typedef struct modalua_config {
-    size_t struct_size;        /* set by modalua_config_init; fields are only ever appended, and one
-                                  that this library does not know must be zero */
+    size_t struct_size;        /* set by modalua_config_init. Later versions only append fields; a
+                                  field that this library does not know must be zero */
     /* limits */
-    size_t memory_limit;       /* bytes of Lua heap and answers; 0 = none */
-    double run_seconds;        /* wall clock of one run; 0 = no limit */
-    double burst_seconds;      /* Lua time between two waits; 0 = no limit */
-    double grace_seconds;      /* from a cancel to the kill; 0 = 5 */
-    unsigned max_inflight;     /* transfers at once over all servers; 0 = each server's own limit
-                                  alone (8) */
+    size_t memory_limit;       /* bytes of the Lua heap and of answers; 0 = no limit */
+    double run_seconds;        /* wall-clock time of one run; 0 = no limit */
+    double burst_seconds;      /* time of Lua code between two waits; 0 = no limit */
+    double grace_seconds;      /* from the first modalua_cancel to the kill; 0 = 5 */
+    unsigned max_inflight;     /* HTTP requests at the same time, over all servers; 0 = no limit but
+                                  that of each server, which is 8 by default */
     unsigned flags;            /* enum modalua_flags */
     /* callbacks */
-    modalua_write_fn write;    /* where print goes; NULL = nowhere */
-    modalua_write_fn log;      /* a line (without newline) for each HTTP request; NULL = none */
-    modalua_write_fn warn;     /* what scripts pass to warn, in pieces, while warnings are on; NULL =
-                                  nowhere */
+    modalua_write_fn write;    /* receives what scripts print; NULL = it is dropped */
+    modalua_write_fn log;      /* receives a line, without a newline, for each HTTP request; NULL =
+                                  no log */
+    modalua_write_fn warn;     /* receives the warnings of scripts, in pieces, while they are turned
+                                  on (warn "@on"); NULL = they are dropped */
     void *user;                /* passed to write, log, warn, progress and search */
     modalua_alloc_fn alloc;    /* NULL = realloc and free */
-    void *alloc_user;
-    /* where modules and servers are */
-    const char *module_path;   /* Lua templates put in front of package.path, from which relative
-                                  ones are removed */
-    const char *url;           /* the server of modalua.connect() without a URL; NULL =
-                                  http://localhost:8042 */
-    const char *username;      /* credentials for that server, and for no other */
+    void *alloc_user;          /* passed to alloc */
+    /* modules and servers */
+    const char *module_path;   /* Lua templates in front of package.path. Relative templates are
+                                  removed from the rest of package.path */
+    const char *url;           /* the default server: that of modalua.connect() without a URL;
+                                  NULL = http://localhost:8042 */
+    const char *username;      /* the credentials for the default server, and for no other */
     const char *password;
     const char *token;
-    modalua_write_fn progress; /* the bar of an operation with progress = true: a line to show in
-                                  place of the last one, size 0 when it is over; NULL = nobody sees
-                                  it. For numbers, a registered function: progress = function(p)
-                                  f(p) end */
-    const char *config_file;   /* where scripts' servers have names (profiles) and, when url is NULL,
-                                  modalua.connect() finds its own; NULL = nowhere. Read at connect */
-    const char *profile;       /* the server in it that modalua.connect() means; NULL = its
-                                  `default`; not beside url */
-    const char *servers;       /* in a sandbox, where scripts may connect to beside their default:
-                                  URLs with blanks between them, each for itself and what is below
-                                  its path; NULL = nowhere. Without a url (or profile) there is no
-                                  default, not even localhost */
-    modalua_search_fn search;  /* where modules come from that are not modalua's own, before any
-                                  file; in a sandbox from nowhere else. NULL = the host has none */
+    modalua_write_fn progress; /* receives the progress bar of an operation with progress = true:
+                                  each line replaces the one before; size 0 ends the bar. NULL = no
+                                  bar. For numbers, let scripts call a function of yours: progress
+                                  = function(p) f(p) end */
+    const char *config_file;   /* a file that gives names to servers (profiles) and, when url is
+                                  NULL, names the default server. Read at connect. NULL = none */
+    const char *profile;       /* the name, in that file, of the default server; NULL = the file's
+                                  `default`. Not together with url */
+    const char *servers;       /* for a sandbox: URLs with spaces between them. Scripts may also
+                                  connect to these, and to paths below them; NULL = none. In a
+                                  sandbox without url and profile there is no default server, not
+                                  even localhost */
+    modalua_search_fn search;  /* finds modules that are not modalua's own: before files, and in a
+                                  sandbox instead of files. NULL = the host has no modules */
 } modalua_config;
 /* clang-format on */
 
-/* Fills in the defaults. */
+/* Sets every field to its default. */
 MODALUA_API void modalua_config_init(modalua_config *config);
 
-/* What is wrong with a config, in words that name the field; NULL = nothing (of a NULL config, too).
- * Static. */
+/* Returns a static text that says what is wrong with a configuration, and names the field; NULL
+ * when nothing is wrong, or config is NULL. */
 MODALUA_API const char *modalua_config_fault(const modalua_config *config);
 
-/* Makes a runtime, which the caller owns. config NULL = the defaults. No I/O: whether url, servers
- * and config_file are any good is seen at connect. On failure *out is NULL: MODALUA_E_INVALID for
- * what modalua_config_fault tells, MODALUA_E_NOMEM, MODALUA_E_SYSTEM. */
+/* Creates a runtime, which the caller owns. config NULL = the defaults. Opens no file and no
+ * connection: errors in url, servers and config_file show at connect. Returns MODALUA_OK; or
+ * MODALUA_E_INVALID (modalua_config_fault says why), MODALUA_E_NOMEM or MODALUA_E_SYSTEM, and *out
+ * is NULL. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
-/* Ends a run that is under way (its <close> variables run, its last requests get no time, its done
- * callback is not called) and frees everything. NULL is fine. Does nothing from inside a run, where
- * it must not be called. */
+/* Ends the run that is under way, and frees everything. Its <close> variables run; its last
+ * requests get no time, and its `done` is not called. NULL is fine. `done` may call it; from any
+ * other callback it must not be called, and does nothing. */
 MODALUA_API void modalua_destroy(modalua_runtime *rt);
 
-/* Sets the global table `arg` as lua does: argv[script] becomes arg[0], what follows 1, 2, …, what
- * comes before -1, -2, …. script is at most argc. Does not block. MODALUA_E_BUSY inside a run;
- * MODALUA_E_INVALID without a runtime. */
+/* Sets the global table `arg`, as lua does: argv[script] becomes arg[0], the words behind it
+ * arg[1], arg[2], …, the words before it arg[-1], …. script is at most argc. Returns MODALUA_E_BUSY
+ * from a callback. Does not block. */
 MODALUA_API int modalua_set_arg(modalua_runtime *rt, int argc, const char *const *argv, int script);
 
-/* Start a run and return at once; modalua_step then moves it on. None of the arguments is needed
- * afterwards. `done` may be NULL. MODALUA_E_BUSY while another run is under way; a script that does
- * not compile is reported here, and done is not called.
- *   name      as luaL_loadbuffer has it: "=name" or "@file"
+/* Start a run, and return at once; modalua_step then continues it. The arguments are not needed
+ * afterwards. `done` may be NULL. Return MODALUA_E_BUSY while another run is under way; when the
+ * script cannot be read or compiled, MODALUA_E_FILE or MODALUA_E_SYNTAX, and `done` is not called.
+ *   name      the name of the chunk, as luaL_loadbuffer takes it: "=name" or "@file"
  *   path      NULL = standard input; a first line that begins with '#' is skipped
  *   argv      the script's `...`
- *   function  a global's name or a path such as "module.f" (the module is required)
- *   json_in   one JSON value, the function's argument, or NULL for none */
+ *   function  the path of a global function, or of a function of a module ("module.f"), which is
+ *             then required
+ *   json_in   one JSON value, the function's argument; NULL = none */
 MODALUA_API int modalua_start_string(modalua_runtime *rt, const char *name, const char *source,
                                      size_t size, modalua_done_fn done, void *user);
 MODALUA_API int modalua_start_file(modalua_runtime *rt, const char *path, int argc,
@@ -224,24 +236,25 @@ MODALUA_API int modalua_start_file(modalua_runtime *rt, const char *path, int ar
 MODALUA_API int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
                                    modalua_done_fn done, void *user);
 
-/* Moves the run on: runs what is ready, waits at most max_wait_ms for the network (0 = not at all,
- * negative = until something happens, a second at most), and returns MODALUA_WORKING while the run
- * goes on. The step that ends it returns how it ended, once; without a run it is MODALUA_OK. What
- * the script does between two waits is not cut short by max_wait_ms. */
+/* Continues the run: runs the tasks that are ready, then waits at most max_wait_ms for the network
+ * (0 = does not wait; negative = waits until something happens, at most a second). Does not
+ * interrupt Lua code: a step takes at least as long as the script computes between two waits.
+ * Returns MODALUA_WORKING while the run continues; the step that ends the run returns its status,
+ * once. Without a run it returns MODALUA_OK. */
 MODALUA_API int modalua_step(modalua_runtime *rt, int max_wait_ms);
 
-/* For a host with a loop of its own: fills `fds`, an array for poll(2), with the at most `count`
- * descriptors that the run under way waits for, and sets *timeout_ms to how long it can wait for
- * them. When one of them is ready, or that time is over, the run wants its modalua_step(rt, 0). The
- * descriptors hold until then; they are the library's, and must be left alone. Returns how many it
- * has filled in; what there is no room for is looked after by a short timeout. Without a run 0, and
- * *timeout_ms is -1; less than 0 for an error, and *timeout_ms is -1, too. Does not block. */
+/* For a host with its own event loop: fills `fds`, an array for poll(2) with room for `count`, with
+ * the descriptors that the run waits for, and sets *timeout_ms to the longest time to wait. When a
+ * descriptor is ready, or the time is over, call modalua_step(rt, 0), and then this again. The
+ * descriptors belong to the library, and must only be polled. When there is no room for all of
+ * them, *timeout_ms is short instead. Returns the number of descriptors; without a run 0, with
+ * *timeout_ms -1; less than 0 for an error, with *timeout_ms -1. Does not block. */
 struct pollfd;
 MODALUA_API int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms);
 
-/* Start and step until the end. Block. Return MODALUA_OK, MODALUA_EXIT or an error. json_out (may
- * be NULL) receives the function's first result as JSON text, valid until the next call that starts a
- * run, or NULL when there is none. */
+/* Start a run and continue it to its end. Block. Return MODALUA_OK, MODALUA_EXIT or an error.
+ * json_out (may be NULL) receives the function's first result as JSON, or NULL when it has none;
+ * the string is valid until the next call that starts a run. */
 MODALUA_API int modalua_run_string(modalua_runtime *rt, const char *name, const char *source,
                                    size_t size);
 MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc,
@@ -249,98 +262,105 @@ MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc
 MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
                              const char **json_out);
 
-/* What modalua_call's json_out would be, for a modalua_start_call that has ended. Valid until the
- * next call that starts a run; NULL when there is none, and when it has not ended with MODALUA_OK. */
+/* The first result, as JSON, of the function of a modalua_start_call that has ended with
+ * MODALUA_OK; NULL when it has none, or has not ended so. Valid until the next call that starts a
+ * run. */
 MODALUA_API const char *modalua_result(const modalua_runtime *rt);
 
-/* Asks the run under way to end: the first call throws an error of kind "cancelled" into every task
- * (their <close> variables run), the second one, or the end of grace_seconds, ends them whatever
- * they do. Any thread, any time, and signal handlers; not after modalua_destroy has been called.
- * Without a run it has no effect. A script that never waits notices it when the runtime has its
- * hook (see MODALUA_NO_HOOK), or when the call comes from a signal handler on the thread that runs
- * the script. NULL is fine. */
+/* Asks the run under way to end. The first call throws an error of kind "cancelled" into every
+ * task, and their <close> variables run. The second call, or the end of grace_seconds, kills: the
+ * tasks end whatever they do. A script that computes without waiting notices the call only when the
+ * runtime has its count hook (see MODALUA_NO_HOOK), or when a signal handler calls on the thread
+ * that runs the script. Has no effect without a run. Any thread, at any time, and signal handlers;
+ * not after modalua_destroy has been called. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
-/* How long ago the run under way should have ended, in seconds: since its run_seconds or
- * burst_seconds were over, or since grace_seconds after the first modalua_cancel, or since the
- * second one. Negative until then; -HUGE_VAL without a run, or when nothing is asked of it. More
- * than a second means that the script sits in a call that cannot be stopped (see TRUST). Any thread,
- * any time; not after modalua_destroy has been called. */
+/* The seconds since the run under way should have ended: since run_seconds or burst_seconds were
+ * over, since the end of grace_seconds after the first modalua_cancel, or since the second one.
+ * Wall clock. Negative before that time; -HUGE_VAL without a run, or when the run has no such time.
+ * More than a second means that the script is inside a call that cannot be interrupted (see TRUST),
+ * or that the thread which drives the runtime got no processor. Any thread, at any time; not after
+ * modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 
-/* How many transfers (moves, gets, stores) of the run under way the server works on. Between two
- * steps, on the thread that drives the runtime; 0 without a run. */
+/* The number of transfers (move, get, store) of the run under way that a server works on; 0 without
+ * a run. Call it between two steps, on the thread that drives the runtime. */
 MODALUA_API int modalua_transfers(const modalua_runtime *rt);
 
-/* Ends the run as the first modalua_cancel does, but what its transfers have begun on the server
- * goes on there (client:jobs() shows it): task:detach() for all tasks. Between two steps, on the
- * thread that drives the runtime. Without a run it has no effect. NULL is fine. */
+/* Ends the run as the first modalua_cancel does, but its transfers continue on the server, where
+ * client:jobs() lists them; it is task:detach() for all tasks. Call it between two steps, on the
+ * thread that drives the runtime. Has no effect without a run. NULL is fine. */
 MODALUA_API void modalua_detach(modalua_runtime *rt);
 
-/* The code given to os.exit by the run that ended with MODALUA_EXIT; 0 otherwise. */
+/* The code that the script passed to os.exit, when the last run ended with MODALUA_EXIT; otherwise
+ * 0.
+ */
 MODALUA_API int modalua_exit_code(const modalua_runtime *rt);
 
-/* What went wrong in the last call that failed, but for MODALUA_E_BUSY, which leaves it alone:
- * message and traceback. "" when nothing has, or a run has been started since. Never NULL; valid
- * until the next call on rt that may fail. */
+/* The error of the last call that failed: its message and its traceback. "" when no call has failed
+ * since the last run was started. MODALUA_E_BUSY does not change it. Never NULL; valid until the
+ * next call on rt that can fail. */
 MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
-/* The same as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
+/* The same error as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
  * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
- * "cancelled", "exit" or "invalid"; or that of the error object that the run ended in, all of whose
- * fields are there then: "code", "op", "method", "path", "where", "status" (HTTP's), "dimse_status",
- * "details", … Never NULL: "{}" when nothing has failed. Valid as modalua_last_error's. */
+ * "cancelled", "exit" or "invalid". When the run ended with an error object, the object has all its
+ * fields: its own "kind", "code", "op", "method", "path", "where", "status" (of HTTP),
+ * "dimse_status", "details", …. "{}" when no call has failed. Never NULL; valid as long as
+ * modalua_last_error's. */
 MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
 
-/* ---- what a host and its scripts share ----
+/* ---- globals and functions that the host and its scripts share ----
  *
- * Names are a global's, "limit", or a path of fields, "viewer.limit", whose tables are made when
- * they are missing; MODALUA_E_INVALID for one that is no name, or goes through what is no table.
- * Between runs, and between the steps of one. */
+ * A name is that of a global, "limit", or a path of fields, "viewer.limit"; missing tables on the
+ * path are created. MODALUA_E_INVALID for a name that is none of these, or when a field on the path
+ * is not a table. Call these functions between runs, or between the steps of a run. */
 
-/* Sets a global to a JSON value; null, and NULL, take it away. MODALUA_E_SCRIPT when it is not
- * JSON. */
+/* Sets a global to a JSON value. null, or json NULL, removes it. Returns MODALUA_E_SCRIPT when it
+ * is not JSON. */
 MODALUA_API int modalua_set_global(modalua_runtime *rt, const char *name, const char *json);
 
-/* *json_out becomes the value of a global, or NULL when there is none or the call fails; valid
- * until the next modalua_get_global on rt. MODALUA_E_SCRIPT when it cannot be JSON (a function, a
- * cycle). */
+/* *json_out becomes the value of a global as JSON; NULL when there is no such global, or the call
+ * fails. It is valid until the next modalua_get_global on rt. Returns MODALUA_E_SCRIPT when the
+ * value cannot be JSON (a function, a cycle). */
 MODALUA_API int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_out);
 
-/* Sets a global to a function that calls the host's; NULL takes it away. It may be called from any
- * task and any place, and returns what was replied; while a reply is kept, its task waits and the
- * others go on. `user` is passed to it. */
+/* Sets a global to a Lua function that calls the host's function; function NULL removes it. Scripts
+ * may call it in any task and at any place. It returns what the host answers; while a reply is
+ * kept, its task waits, and the other tasks go on. `user` is passed to the host's function. */
 MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_function function,
                                  void *user);
 
-/* Answer: one JSON value (null is nil), a string of bytes, or nil and an error object of kind "host"
- * with that code (NULL = none) and message. Once: of a reply that was not kept, before its function
- * returns, and another answer is MODALUA_E_INVALID; of one that was kept, from any thread, and after
- * a MODALUA_OK the reply is gone. MODALUA_E_INVALID for what is not JSON, MODALUA_E_NOMEM: nothing
- * has been answered, and the script still waits for a reply that was kept. */
+/* Answer a reply: with one JSON value (null becomes nil); with a string of bytes; or with an error:
+ * the script gets nil and an error object of kind "host", with that code (NULL = none) and message.
+ * Answer once. When the reply was not kept, answer before the function returns; another answer
+ * returns MODALUA_E_INVALID. When it was kept, answer on any thread; after MODALUA_OK the reply is
+ * gone. MODALUA_E_INVALID for a text that is not JSON, and MODALUA_E_NOMEM: the reply has not been
+ * answered, and the script waits on for a reply that was kept. */
 MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
 MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
 MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);
 
-/* Inside the function: the answer will come later. It must come, even if the run has ended or the
- * runtime is gone: until then the reply is the caller's. MODALUA_E_INVALID when it has been kept or
- * answered already. */
+/* Keeps the reply, to answer it later. Call it inside the function. The caller then owns the reply,
+ * and must answer it, even when the run has ended or the runtime is gone. Returns MODALUA_E_INVALID
+ * when the reply was kept or answered before, or cannot be kept. */
 MODALUA_API int modalua_reply_keep(modalua_reply *reply);
 
-/* ---- in a state of the host's own ----
+/* ---- in a lua_State of the host ----
  *
- * The module "modalua", for luaL_requiref(L, "modalua", luaopen_modalua, 0) in a program that is
- * linked to liblua5.4.so itself. No limits, no sandbox; it sets no global and no hook. Operations
- * block, except in the tasks of modalua.task, beside one another. */
+ * Opens the module "modalua". Call luaL_requiref(L, "modalua", luaopen_modalua, 0) in a program
+ * that is itself linked to liblua5.4.so. There are no limits and no sandbox; the module sets no
+ * global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
+ * meanwhile. */
 struct lua_State;
 MODALUA_API int luaopen_modalua(struct lua_State *L);
 
-/* ---- words ---- */
+/* ---- texts ---- */
 
-/* A status in words. Static. */
+/* A text for a status. Static. */
 MODALUA_API const char *modalua_strerror(int status);
 
-/* The library's version, "0.1.0"; compare with MODALUA_VERSION. Static. */
+/* The version of the library, "0.1.0"; compare it with MODALUA_VERSION. Static. */
 MODALUA_API const char *modalua_version(void);
 
 #ifdef __cplusplus

@@ -1,4 +1,4 @@
-/* bare.c - what the command is measured against: a C program that links Lua and libcurl the same
+/* bare.c - the command is compared with this: a C program that links Lua and libcurl in the same
  * way, and runs a script. */
 #include <curl/curl.h>
 #include <lauxlib.h>

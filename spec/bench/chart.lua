@@ -1,10 +1,10 @@
--- Draws the figures as they grow: modalua spec/bench/chart.lua FIGURES.tsv >FIGURES.svg
+-- Draws the figures by number of items: modalua spec/bench/chart.lua FIGURES.tsv >FIGURES.svg
 -- Both axes of each panel are logarithmic.
 local WIDTH, HEIGHT, LEFT, TOP, RIGHT, BOTTOM = 470, 380, 62, 40, 16, 116 -- of a panel, and what surrounds its plot
 local COLOURS = { "#3987e5", "#d97706", "#199e70", "#c8518f" }
 local DASHES = { "none", "7 4", "2 4", "9 3 2 3" }
 
--- A line: subject, which of its two figures, name.
+-- A line of the chart: subject, which of its two figures, name.
 local OURS, THEIRS = 10, 11 -- columns
 local MOVES = "one study each, 8 in flight"
 local PANELS = {
@@ -60,7 +60,7 @@ local function text(x, y, anchor, content, more)
   put('<text x="%.1f" y="%.1f" text-anchor="%s"%s>%s</text>', x, y, anchor, more or "", content)
 end
 
--- The whole powers of ten around the values.
+-- The powers of ten that enclose the values.
 local function decades(values)
   local low, high = math.huge, -math.huge
   for _, value in ipairs(values) do

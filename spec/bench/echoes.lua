@@ -1,4 +1,4 @@
--- Echoes in flight beside wrk on the same route and as many connections, and of many modalities of which half are dead.
+-- Concurrent echoes, compared with wrk on the same route with as many connections; and echoes of many modalities, half of them dead.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local dicomd = require "spec.support.dicomd"
@@ -12,7 +12,7 @@ local LOOK_EVERY = 0.1
 
 -- ---- in flight, beside wrk ----
 
--- Echoes a second.
+-- Echoes per second.
 local function rate_of(command)
   local pipe = assert(io.popen(command))
   local text = pipe:read "a"
@@ -22,7 +22,7 @@ end
 
 local SIZES = { 10, 100, 1000 }
 
--- Against wrk, for which how many there are makes no difference: one figure of it beside ours of each size.
+-- wrk's rate does not depend on the number of echoes: one figure of wrk is compared with ours of each size.
 local function beside_wrk(servers)
   local url = servers.LOCAL.url
   for _, in_flight in ipairs { 8, 16 } do
@@ -76,7 +76,7 @@ local function modalities(peer, hole)
   return list
 end
 
--- Echoes all of them; seconds, and the longest that the server let another client wait for /system meanwhile.
+-- Echoes all of them. Returns the seconds that it took, and how long another client waited for /system at most.
 local function echo_all(url, in_flight)
   local client = modalua.connect(url, { max_inflight = in_flight })
   local names = assert(client:modalities())

@@ -1,4 +1,5 @@
--- find as it grows: against pyorthanc's pattern of requests, curl with the same two requests, and DCMTK's findscu; and its memory.
+-- find with growing numbers of answers, compared with pyorthanc's pattern of requests, with curl making the same two requests, and with
+-- DCMTK's findscu; and its memory.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local dicomd = require "spec.support.dicomd"
@@ -23,7 +24,7 @@ end
 
 -- ---- pyorthanc's pattern ----
 
--- action: "find", or "answers", which is what follows the C-FIND.
+-- action: "find", or "answers": only the request for the answers.
 local function compare_with_pattern(action, where, url, name, data, n, runs, goals)
   local samples = bench.in_turn(runs, { ours = bench.ours(action, url, name, data), theirs = bench.pattern(action, url, name, data) })
   assert(samples.ours[1].count == n and samples.theirs[1].count == n)
@@ -36,7 +37,7 @@ local function compare_with_pattern(action, where, url, name, data, n, runs, goa
   return samples
 end
 
--- A modality that answers at once: what is left is the two servers' HTTP and ours.
+-- A modality that answers at once, so that mostly HTTP is measured.
 local function growth()
   local peer <close> = dicomd.start()
   local modalities, peaks = {}, {}
@@ -86,7 +87,7 @@ local function beside_programs(servers)
     local found = assert(client:modality "pacs":find(bench.json.decode(data)))
     assert(#found.answers == n)
     local body = file(data)
-    -- curl cannot read the query's ID out of its first answer: it asks for the answers of one like it.
+    -- curl cannot read the query's ID from the first answer, so it gets the answers of an equal query made before.
     local curl = ("curl -s -o /dev/null %s/system --next -s -o /dev/null -d @%s %s/modalities/pacs/query --next -s -o /dev/null "
       .. "'%s/queries/%s/answers?expand&simplify'"):format(url, body, url, url, found.ID)
     local keys = {}

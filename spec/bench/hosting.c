@@ -1,13 +1,13 @@
-/* hosting.c - what a host waits for, in seconds, a line for each of RUNS rounds:
+/* hosting.c - how long a host waits, in seconds; prints a line for each of RUNS rounds:
  *
  *   hosting create RUNS                 a runtime made and destroyed, a sandbox, a bare Lua state
- *   hosting move RUNS URL MODALITY      from a cancel in another thread until modalua_run_string has
- *                                       returned, the server having taken the job's cancel: the
- *                                       move waits, and MODALITY never answers it
- *   hosting spin RUNS                   the same of a script that never waits
- *   hosting hold RUNS                   and of one that catches what is thrown: two cancels
+ *   hosting move RUNS URL MODALITY      from modalua_cancel in another thread until
+ *                                       modalua_run_string returns, during a move that MODALITY never
+ *                                       answers; the server has taken the cancel of its job then
+ *   hosting spin RUNS                   the same for a script that never waits
+ *   hosting hold RUNS                   the same for a script that catches the error: two cancels
  *
- * One that comes out otherwise ends it. */
+ * An unexpected outcome ends the program. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <lauxlib.h>
@@ -69,7 +69,7 @@ static double each(void (*make)(unsigned), unsigned flags)
 
 static void create(int runs)
 {
-    for (int i = -1; i < runs; i++) { /* the first is not counted: the caches are cold */
+    for (int i = -1; i < runs; i++) { /* the first round is a warm-up and does not count */
         double runtime = each(make_runtime, 0), sandbox = each(make_runtime, MODALUA_SANDBOX),
                bare = each(make_state, 0);
         if (i >= 0)
@@ -83,7 +83,7 @@ typedef struct canceller {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     modalua_runtime *rt;
-    bool ready; /* the script is where it is to be stopped */
+    bool ready; /* the script has reached the place where it is to be stopped */
     int pause_ms, times;
     double asked;
 } canceller;
@@ -103,7 +103,7 @@ static void on_print(void *user, const char *text, size_t size)
     get_ready(user);
 }
 
-/* Once a job has been looked at, the move waits for it. */
+/* The move waits for its job as soon as it has polled it once. */
 static void on_request(void *user, const char *text, size_t size)
 {
     char line[200];
@@ -137,7 +137,7 @@ static void cancel_runs(int runs, const modalua_config *like, const char *script
         config.user = &c;
         if (modalua_create(&c.rt, &config) != MODALUA_OK)
             fail("no runtime");
-        c.pause_ms = PAUSE_MS * i / runs; /* anywhere between two looks at the job */
+        c.pause_ms = PAUSE_MS * i / runs; /* anywhere between two polls of the job */
         c.times = times;
         if (pthread_create(&thread, NULL, cancel, &c) != 0)
             fail("no thread");

@@ -1,4 +1,4 @@
--- What a host waits for: a runtime, and the end of a run that it cancels from another thread.
+-- How long a host waits for a new runtime, and for the end of a run after it cancelled the run from another thread.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local dicomd = require "spec.support.dicomd"
@@ -8,7 +8,7 @@ local orthanc = require "spec.support.orthanc"
 local RUNS = bench.quick and 7 or 41
 local CREATE_RATIO, CANCEL_MOVE, CANCEL_SPIN = 3, 0.050, 0.100
 
--- The rows of numbers that bin/hosting prints.
+-- Reads the rows of numbers that bin/hosting prints.
 local function rows(...)
   local pipe = assert(io.popen(("%s/hosting %s"):format(bench.bin, table.concat({ ... }, " "))))
   local list = {}
@@ -49,7 +49,7 @@ local function cancelled(subject, what, goal, ...)
   bench.figure { subject = subject .. ", slowest", what = ("  the slowest of %d"):format(#list), ours = slowest, unit = "s", most = goal }
 end
 
--- Every job hangs until the server is gone.
+-- Every job hangs until the server ends.
 local function cancel_moves(version)
   local peer <close> = dicomd.start()
   local server <close> = orthanc.start { aet = "LOCAL", binary = version.binary, modalities = { mute = peer:modality "FMUTE" },

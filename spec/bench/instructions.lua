@@ -1,4 +1,4 @@
--- Callgrind's counts of instructions of spec/bench/scenario.lua, beside those kept in spec/bench/instructions.txt.
+-- Instruction counts (callgrind) of spec/bench/scenario.lua, compared with the counts kept in spec/bench/instructions.txt.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 

@@ -1,4 +1,4 @@
--- Moving studies one by one, 8 in flight, against one synchronous retrieve of them all, as it grows, on each Orthanc.
+-- Moving growing numbers of studies one by one, 8 in flight, compared with one synchronous retrieve of all of them, on each Orthanc.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local modalua = require "modalua"
@@ -10,10 +10,10 @@ local task = require "modalua.task"
 local NAGLE = { false, true }
 local RUNS = { [false] = { [10] = 9, [100] = 7, [1000] = 1 }, [true] = { [10] = 3, [100] = 3, [1000] = 1 } }
 local SIZES = bench.quick and { 10, 100 } or { 10, 100, 1000 }
--- At most, for 100 studies: on the installed Orthanc 1.10.1, whose moves are no jobs, and on newer ones.
+-- The goals for 100 studies: on Orthanc 1.10.1, where a move is not a job, and on newer versions.
 local GOALS = { [true] = { 0.20, 0.70 }, [false] = { 0.55, 0.95 } }
 
--- ---- movescu: a file for each C-MOVE, which it sends in turn on one association ----
+-- ---- movescu: it sends one C-MOVE for each file, all on one association ----
 
 local function element(group, number, value)
   return string.pack("<I2I2s4", group, number, value .. (#value % 2 == 1 and "\0" or ""))

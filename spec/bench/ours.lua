@@ -1,12 +1,12 @@
 -- modalua's side of the figures, each in a process of its own: modalua spec/bench/ours.lua ACTION URL MODALITY …
 --
 --   find URL MODALITY QUERY
---   answers URL MODALITY QUERY        what follows the C-FIND of these
+--   answers URL MODALITY QUERY        only the request for the answers, after the C-FIND
 --   move URL MODALITY QUERY AET       each answer in a C-MOVE of its own, 8 at a time; only the moves are timed
 --   echo URL MODALITY N IN_FLIGHT     with IN_FLIGHT = 1, one after the other
---   watch URL FILE SECONDS            looks at /system every so often, while the file is there; prints the longest that it has waited
+--   watch URL FILE SECONDS            requests /system repeatedly while the file exists; prints the longest wait
 --
--- Prints what the work itself took, without the start of this program: seconds, seconds of CPU, how many, the peak of memory in KB.
+-- Prints what the work itself took, without the start of this program: seconds, CPU seconds, number of results, peak memory in KB.
 local modalua = require "modalua"
 local task = require "modalua.task"
 
@@ -16,7 +16,7 @@ local function find(client)
   return assert(client:modality(name):find(modalua.json.decode(arg[4])))
 end
 
--- How many there are, of which none may have failed.
+-- The number of results; throws when one of them failed.
 local function all(results, errors)
   assert(not errors, errors and select(2, next(errors)))
   return results.n
@@ -77,7 +77,7 @@ local function is_there(path)
   return file ~= nil
 end
 
--- Looks at /system, until a file is gone; tells the longest that it has waited.
+-- Requests /system until the file is removed; prints the longest wait.
 if action == "watch" then
   local over, every = arg[3], tonumber(arg[4])
   local client, slowest = modalua.connect(url), 0

@@ -3,7 +3,7 @@
  *
  *     pair RUNS COMMAND_A [ARGS] -- COMMAND_B [ARGS]
  *
- * What the commands print is thrown away; one that fails ends it. */
+ * The output of the commands is discarded. A command that fails ends pair. */
 #define _DEFAULT_SOURCE
 
 #include <fcntl.h>
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
         return 2;
     }
     argv[split] = NULL;
-    run(argv + 2); /* not counted: the caches are cold */
+    run(argv + 2); /* a warm-up that does not count */
     run(argv + split + 1);
     for (int i = 0; i < runs; i++) {
         a[i] = run(argv + 2);

@@ -1,4 +1,4 @@
--- How long a user waits for the prompt, and for TAB.
+-- How long a user waits for the prompt and for TAB completion.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local completion = require "modalua.completion"
@@ -14,7 +14,7 @@ local function seconds(f)
   return task.now() - began
 end
 
--- From the start of a program on a terminal until its prompt has been seen, Ctrl-D typed, and its end seen.
+-- Time from the start of a program on a terminal until its prompt appeared, Ctrl-D was typed, and the program ended.
 local function start(program)
   assert(os.execute(("printf 'wait > \\nsend %%%%04\\n' | MODALUA_HISTORY= TERM=xterm '%s/terminal' 80 24 %s >/dev/null"):format(
     bench.bin, program)))

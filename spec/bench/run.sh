@@ -5,7 +5,7 @@
 #   spec/bench/run.sh [--quick] [--keep] [--only SUBJECT] [BUILD_FOLDER]
 #
 # --quick: fewer runs, the installed Orthanc alone; --keep: also writes them, and the counts of instructions, into spec/bench, and
-# the README's table; --only: one of the subjects below, without a chart; what is kept of the others stays as it is.
+# the table of spec/bench/README.md; --only: one of the subjects below, without a chart; what is kept of the others stays as it is.
 # Needs a release build and the packages that `scripts/packages.sh --all` installs.
 set -eu
 cd "$(dirname "$0")/../.."
@@ -70,6 +70,6 @@ elif [ $keep = yes ]; then # the other figures, and then these
 fi
 if [ $keep = yes ]; then
     cp "$figures" "$chart" spec/bench/
-    "$bin/modalua" spec/bench/table.lua "$figures" README.md
+    "$bin/modalua" spec/bench/table.lua "$figures" spec/bench/README.md
 fi
 printf '\n%s figures, of which %s goals are not reached; %s\n' "$(wc -l <"$figures")" "$(grep -c 'NOT reached' "$figures" || true)" "$build/bench"

@@ -1,4 +1,4 @@
--- What spec/bench/instructions.lua counts: no network, and the same work each time.
+-- The work whose instructions spec/bench/instructions.lua counts: without network, and the same each time.
 local json = require "modalua.json"
 local modalua = require "modalua"
 local task = require "modalua.task"
@@ -9,7 +9,7 @@ function parts.start()
   modalua.connect("http://localhost:8042"):modality "pacs"
 end
 
--- Where a key stands in a table is drawn by lot at Lua's start: many different keys, so that it evens out.
+-- Lua seeds its hash at random when it starts, so the place of a key in a table differs from run to run. Many keys average this out.
 function parts.json()
   local answers = {}
   for i = 1, 500 do

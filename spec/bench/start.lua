@@ -1,4 +1,4 @@
--- What the command costs by itself: start-up beside a bare C program that links Lua and libcurl the same way, and the memory of a find.
+-- The cost of the command itself: its start, compared with a bare C program that links Lua and libcurl in the same way, and its memory.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 

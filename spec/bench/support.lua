@@ -1,4 +1,4 @@
--- What the figures share: servers with studies, pairs in turn, medians, and a line for each figure.
+-- Shared by the benchmarks: servers with studies, interleaved pairs, medians, and the line that each figure prints.
 local modalua = require "modalua"
 local task = require "modalua.task"
 
@@ -39,14 +39,14 @@ function bench.pattern(...)
   return quoted { bench.python, "spec/bench/pattern.py", ... }
 end
 
--- What spec/bench/ours.lua and pattern.py print.
+-- Reads the numbers that spec/bench/ours.lua and pattern.py print.
 local function timed(command)
   local wall, cpu, count, peak = output(command):match "(%S+) (%S+) (%d+) ?(%d*)"
   return { wall = tonumber(wall), cpu = tonumber(cpu), count = tonumber(count), peak = tonumber(peak) }
 end
 
---- Runs commands that time themselves, or functions that give their figures, in turn, with `before` and `after` each of them. Gives the
--- figures of all runs, by the commands' names.
+--- Runs the candidates in turn, several rounds. Each is a command that times itself, or a function that returns its figures. `before`
+-- and `after` are called around each run. Returns the figures of all runs, by the candidates' names.
 function bench.in_turn(runs, commands, before, after)
   local samples = {}
   for run = 1, runs do
@@ -65,7 +65,7 @@ function bench.in_turn(runs, commands, before, after)
   return samples
 end
 
---- The medians of one figure of two of those, and of their ratios pair by pair.
+--- The median of one figure for each of two candidates, and the median of the ratios of the pairs.
 function bench.compare(samples, figure, ours, theirs)
   local a, b, ratios = {}, {}, {}
   for run = 1, samples[ours].n do
@@ -75,8 +75,8 @@ function bench.compare(samples, figure, ours, theirs)
   return bench.median(a), bench.median(b), bench.median(ratios)
 end
 
---- Whole processes in turn, with bin/pair, whatever they say, DICOM's delayed ACKs off. Gives wall (s), CPU (s), peak memory (MB), each
--- { ours, theirs, ratio }.
+--- Times two whole processes in turn with bin/pair; their output is discarded; DICOM's delayed ACKs are off. Returns wall (s), CPU (s)
+-- and peak memory (MB), each as { ours, theirs, ratio }.
 function bench.processes(runs, ours, theirs)
   local figures = {}
   for name, a, b, ratio in output(("TCP_NODELAY=1 %s/pair %d %s -- %s 2>/dev/null"):format(bench.bin, runs, ours, theirs)):gmatch
@@ -106,9 +106,9 @@ end
 
 local file
 
---- One figure: a line on standard output, and one in the file that chart.lua and the table are made of.
+--- Records one figure: a line on standard output, and a line in the file from which chart.lua and table.lua read.
 --    subject, n        for the chart: "find", how many
---    what, beside      for people: what was done, and what it is measured against
+--    what, beside      for people: what was measured, and what it is compared with
 --    ours, theirs, unit, ratio; theirs and ratio may be missing
 --    most or least     the goal for the ratio, or for ours when there is none
 function bench.figure(f)
@@ -151,7 +151,7 @@ function bench.fill(client, n)
   assert(not errors, errors and select(2, next(errors)))
 end
 
---- The filter that finds the first n of those, n a power of ten up to 1,000.
+--- The filter that finds the first n of those studies; n is a power of ten, at most 1,000.
 function bench.patients(n)
   return ("P%s"):format(("0"):rep(6 - #tostring(n) + 1)) .. ("?"):rep(#tostring(n) - 1)
 end
@@ -164,7 +164,7 @@ function bench.empty(client)
   end
 end
 
---- The Orthancs: the installed one, and the newer ones that spec/support/fetch_orthanc.sh has fetched, as name and program.
+--- The Orthanc programs, each as name and path: the installed one, and the newer ones that spec/support/fetch_orthanc.sh fetched.
 function bench.versions()
   local list = { {} }
   for program in (bench.quick and "" or os.getenv "MODALUA_ORTHANCS" or ""):gmatch "[^:]+" do

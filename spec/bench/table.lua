@@ -1,4 +1,4 @@
--- The README's table of figures: modalua spec/bench/table.lua FIGURES.tsv [README.md]
+-- The table of figures in README.md beside this file: modalua spec/bench/table.lua FIGURES.tsv [README.md]
 -- Prints it, or puts it between the two comments that mark its place in the file.
 local ROWS = {
   { "move, delayed ACKs, 1.10.1, retrieve", 100 }, { "move, delayed ACKs, 1.12.7, retrieve", 100 },

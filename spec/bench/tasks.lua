@@ -1,11 +1,11 @@
--- What tasks cost by themselves: a switch, and one that waits.
+-- The cost of tasks: of a switch between two, and of one that waits.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local task = require "modalua.task"
 
 local SWITCHES, TASKS, RUNS = 200000, 10000, 7
 
--- CPU of a switch, in seconds; the tasks take turns.
+-- CPU seconds of one switch; the tasks run in turn.
 local function switch(tasks)
   local each, list = SWITCHES // tasks, {}
   local cpu = os.clock()
@@ -22,7 +22,7 @@ local function switch(tasks)
   return (os.clock() - cpu) / (each * tasks)
 end
 
--- Megabytes that this process has in memory.
+-- Resident memory of this process in megabytes.
 local function resident()
   for line in io.lines "/proc/self/status" do
     local kilobytes = line:match "^VmRSS:%s*(%d+)"

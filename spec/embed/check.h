@@ -1,4 +1,5 @@
-/* check.h - a test program's only tool: CHECK says what failed where, and ends it. */
+/* check.h - CHECK, the assertion of the test programs: on failure it prints the condition and its
+ * place, and exits. */
 #ifndef CHECK_H
 #define CHECK_H
 

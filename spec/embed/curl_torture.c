@@ -1,6 +1,6 @@
-/* curl_torture.c - as torture.c, for the allocations that libcurl makes: each fails in turn. No
- * crash, no leak; every operation gives a value or an error. Its argument is the URL of the fault
- * server. */
+/* curl_torture.c - like torture.c, for the allocations of libcurl: each of them fails once. The
+ * runtime must not crash or leak, and every operation must return a value or an error. The argument
+ * is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <curl/curl.h>
@@ -10,7 +10,7 @@
 #include "check.h"
 #include "modalua.h"
 
-/* libcurl's allocator takes no user pointer. */
+/* Globals, because the allocator functions of libcurl have no user pointer. */
 static long countdown = -1, window, live, failed;
 
 static bool fails(void)
@@ -78,7 +78,7 @@ static void attempt(const char *code)
     config.flags = MODALUA_NO_GLOBAL_INIT;
     CHECK(modalua_create(&rt, &config) == MODALUA_OK);
     status = modalua_run_string(rt, "=torture", code, strlen(code));
-    /* connect and requests may throw that there is no memory; nothing else may end the run. */
+    /* connect and requests may throw an error about memory; the run may not fail otherwise. */
     if (status != MODALUA_OK && !strstr(modalua_last_error(rt), "memory")) {
         fprintf(stderr, "%s\n", modalua_last_error(rt));
         exit(1);
@@ -94,7 +94,7 @@ int main(int argc, char **argv)
     snprintf(code, sizeof code, scenario, argv[1], argv[1]);
     CHECK(curl_global_init_mem(CURL_GLOBAL_DEFAULT, on_malloc, on_free, on_realloc, on_strdup,
                                on_calloc) == CURLE_OK);
-    attempt(code); /* what libcurl keeps once and for all */
+    attempt(code); /* libcurl makes its permanent allocations now */
     base = live;
     for (long width = 1; width <= 3; width += 2)
         for (long n = 0, some = 1; some > 0; n++, some = failed) {

@@ -1,5 +1,6 @@
-/* cycles.c - a host that makes runtimes, runs scripts in them and destroys them, ten thousand times:
- * its memory and its descriptors stay what they were. The argument is the URL of the fault server. */
+/* cycles.c - a host that makes a runtime, runs a script and destroys the runtime, ten thousand
+ * times. Its memory and its number of descriptors must not grow. The argument is the URL of the
+ * fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <dirent.h>
@@ -10,16 +11,16 @@
 #include "check.h"
 #include "modalua.h"
 
-/* From the WARM-th cycle on everything has been used, and what is kept is there. A leak of 100 bytes a
- * cycle would be 100 * (CYCLES - WARM), which is beyond the bound. The sanitizers count leaks
- * themselves, so there it is fewer. */
+/* After WARM cycles every feature has been used, so all permanent allocations exist. A leak of 100
+ * bytes in each cycle adds up to 100 * (CYCLES - WARM) bytes, which is more than BOUND. Under a
+ * sanitizer, which finds leaks by itself, fewer cycles are enough. */
 #if defined(__SANITIZE_ADDRESS__)
 enum { WARM = 1000, CYCLES = 3000, BOUND = 160 * 1024 };
 #else
 enum { WARM = 1000, CYCLES = 10000, BOUND = 400 * 1024 };
 #endif
 
-/* ---- what the process has ---- */
+/* ---- memory and descriptors of the process ---- */
 
 static long resident(void)
 {
@@ -52,7 +53,7 @@ static const char *const scripts[] = {
     "local t <close> = setmetatable({}, { __close = print }) os.exit(3)",
     "local a = {} for i = 1, 100 do a[i] = coroutine.wrap(function() coroutine.yield(i) end)() end",
     "print(ask(1), ask(0))",
-    "require 'modalua.task'.sleep(60)", /* it is destroyed before that */
+    "require 'modalua.task'.sleep(60)", /* the runtime is destroyed before this ends */
     "local c = require 'modalua'.connect() assert(c:get '/ok') print(c:get '/status')",
 };
 enum {
@@ -120,8 +121,8 @@ int main(int argc, char **argv)
     }
     grown = resident() - memory;
     if (grown > BOUND || descriptors() != open) {
-        fprintf(stderr, "after %d cycles: %ld bytes more, %d descriptors instead of %d\n", CYCLES,
-                grown, descriptors(), open);
+        fprintf(stderr, "after %d cycles: memory grew by %ld bytes; %d descriptors instead of %d\n",
+                CYCLES, grown, descriptors(), open);
         return 1;
     }
     return 0;

@@ -1,5 +1,5 @@
-/* embed.c - a host's view of modalua.h: create, run, start and step, cancel, limits, errors. Its
- * argument is the URL of the fault server. */
+/* embed.c - tests modalua.h as a host uses it: create, run, start and step, cancel, limits, errors.
+ * The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <locale.h>
@@ -31,7 +31,7 @@ static void test_output(void)
     CHECK(strcmp(o.text, "1\tx\tnil\n\n") == 0);
     CHECK(modalua_last_error(rt)[0] == '\0');
     modalua_destroy(rt);
-    rt = make(NULL); /* no write: nowhere */
+    rt = make(NULL); /* without config.write, output is discarded */
     CHECK(run(rt, "print 'lost'") == MODALUA_OK);
     modalua_destroy(rt);
 }
@@ -65,12 +65,14 @@ static void test_errors(void)
     modalua_destroy(NULL);
 }
 
-/* The locale of a comma country changes nothing for scripts, and is put back. */
+/* A locale with a decimal comma has no effect on scripts. After a run, the locale of the thread is
+ * the one before. */
 static void test_locale(void)
 {
     modalua_runtime *rt;
     locale_t before = uselocale((locale_t)0);
-    CHECK(setlocale(LC_NUMERIC, "de_DE.UTF-8")); /* made by the build; found through LOCPATH */
+    CHECK(setlocale(LC_NUMERIC,
+                    "de_DE.UTF-8")); /* the build makes this locale; LOCPATH names its folder */
     rt = make(NULL);
     CHECK(run(rt, "assert(tostring(1.5) == '1.5') assert(tonumber('1.5') == 1.5)"
                   "local json = require 'modalua.json' assert(json.encode{1.5} == '[1.5]') "
@@ -135,8 +137,8 @@ static void test_step(const char *url)
 
 enum { ROOM = 32, LONG_WAIT_MS = 900 };
 
-/* Drives the run by poll alone. Returns how it ended; *steps counts, and *slept gets how many of the
- * long waits nothing has ended but their time. */
+/* Drives the run with poll() only. Returns the status of the run. Counts the steps in *steps, and in
+ * *slept the long waits that ended only because their time was over. */
 static int drive(modalua_runtime *rt, int room, int *steps, int *slept)
 {
     struct pollfd fds[ROOM];
@@ -153,7 +155,7 @@ static int drive(modalua_runtime *rt, int room, int *steps, int *slept)
     return MODALUA_WORKING;
 }
 
-/* Another thread cancels what would wait for ever. */
+/* Another thread cancels a run that would wait for ever. */
 static void drive_to_cancel(modalua_runtime *rt, const char *code, int *slept)
 {
     canceller c = { rt, 1, true, 0 };
@@ -165,8 +167,8 @@ static void drive_to_cancel(modalua_runtime *rt, const char *code, int *slept)
     CHECK(pthread_join(thread, NULL) == 0);
 }
 
-/* A host's own loop sleeps while nothing happens, and notices at once when something does: answers,
- * timers, a cancel from another thread. */
+/* The host's own loop sleeps while nothing happens. It wakes up at once for an answer, a timer, and
+ * a cancel from another thread. */
 static void test_fds(const char *url)
 {
     enum { CANCELS = 5 };
@@ -182,7 +184,8 @@ static void test_fds(const char *url)
              "local c = m.connect '%s'\n"
              "for i = 1, 5 do assert(c:get('/delay', {s = 0.1})) task.sleep(0.01) end",
              url);
-    for (int room = 0; room <= ROOM; room += ROOM) { /* without room for them it looks often */
+    for (int room = 0; room <= ROOM;
+         room += ROOM) { /* without room for descriptors, wait_ms is short */
         CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
         CHECK(drive(rt, room, &steps, &slept) == MODALUA_OK);
         CHECK(slept < 3); /* of ten waits; a busy machine may be late for one */
@@ -195,7 +198,7 @@ static void test_fds(const char *url)
     modalua_destroy(rt);
 }
 
-/* Destroyed in the middle of a run: its tasks unwind. */
+/* Destroying a runtime during a run unwinds its tasks. */
 static void test_destroy(void)
 {
     static const char code[] = "local task = require 'modalua.task'\n"
@@ -217,13 +220,13 @@ static void test_destroy(void)
 
 /* ---- what `done` may do ---- */
 
-static void destroy_there(void *user, modalua_runtime *rt, int status)
+static void destroy_in_done(void *user, modalua_runtime *rt, int status)
 {
     *(int *)user = status;
     modalua_destroy(rt);
 }
 
-static void start_another(void *user, modalua_runtime *rt, int status)
+static void start_in_done(void *user, modalua_runtime *rt, int status)
 {
     *(int *)user = status;
     CHECK(modalua_start_string(rt, "=next", "next_run = true", 15, NULL, NULL) == MODALUA_OK);
@@ -234,7 +237,7 @@ static void test_done(void)
     static const char code[] = "error 'ended'";
     int seen = 0, status;
     modalua_runtime *rt = make(NULL);
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), start_another, &seen) ==
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), start_in_done, &seen) ==
           MODALUA_OK);
     while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
         ;
@@ -242,7 +245,7 @@ static void test_done(void)
     while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
         ;
     CHECK(status == MODALUA_OK && run(rt, "assert(next_run)") == MODALUA_OK);
-    CHECK(modalua_start_string(rt, "=test", code, strlen(code), destroy_there, &seen) ==
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), destroy_in_done, &seen) ==
           MODALUA_OK);
     seen = 0;
     while ((status = modalua_step(rt, -1)) == MODALUA_WORKING)
@@ -274,7 +277,7 @@ static void test_reentry(void)
     modalua_destroy(reentered);
 }
 
-/* A task that the function started may fail after the function has returned. */
+/* The function returns, but a task that it started fails later: the call has failed. */
 static void test_result_of_failure(modalua_runtime *rt)
 {
     static const char code[] =
@@ -323,8 +326,8 @@ static void mark_started(void *user, const char *text, size_t size)
     atomic_store((atomic_bool *)user, true);
 }
 
-/* The script prints once it is where it is to be stopped. Returns the seconds that it went on
- * for after that. */
+/* Cancels a script from another thread. The script prints when it has reached the place where it
+ * must be stopped. Returns the seconds that it continued after the cancel. */
 static double stop_from_thread(const char *code, unsigned flags, int times)
 {
     modalua_config config;
@@ -355,7 +358,7 @@ static void test_cancel(const char *url)
     modalua_runtime *rt = make(NULL);
     clock_t cpu;
     double waited = 0;
-    modalua_cancel(rt); /* without a run: no effect, and the next wait is one */
+    modalua_cancel(rt); /* without a run: no effect, and the next run can still sleep */
     cpu = clock();
     CHECK(run(rt, "require 'modalua.task'.sleep(0.5)") == MODALUA_OK);
     CHECK((double)(clock() - cpu) / CLOCKS_PER_SEC < 0.2);
@@ -419,7 +422,7 @@ static void test_limits(void)
     modalua_destroy(rt);
 }
 
-/* A cancel that a script swallows becomes a kill when the grace is over. */
+/* If a script catches the cancel and goes on, it is killed after the grace time. */
 static void test_grace(void)
 {
     modalua_config config;
@@ -440,7 +443,7 @@ static void test_grace(void)
     modalua_destroy(c.rt);
 }
 
-/* The host's bound on transfers holds over all servers and clients. */
+/* config.max_inflight limits the transfers to all servers and of all clients together. */
 static void test_max_inflight(const char *url)
 {
     char code[700];
@@ -463,7 +466,7 @@ static void test_max_inflight(const char *url)
     modalua_destroy(rt);
 }
 
-/* 9 MB of [{},{},…] would become 224 MB of tables. */
+/* 9 MB of [{},{},…] would need 224 MB as tables. */
 static void test_json_memory(void)
 {
     static const char code[] = "local json = require 'modalua.json'\n"
@@ -485,7 +488,7 @@ static void test_json_memory(void)
     modalua_destroy(rt);
 }
 
-/* Bodies are on the same account as the Lua heap. */
+/* config.memory_limit also counts the bodies of answers. */
 static void test_body_memory(const char *url)
 {
     char code[400];

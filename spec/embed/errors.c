@@ -1,18 +1,19 @@
-/* errors.c - what a host is told: the last error as JSON, how long a kill is overdue, and what the
- * limits count, what is wrong with a config. */
+/* errors.c - tests what the library reports to its host: the last error as JSON, how long a kill is
+ * overdue, what the limits count, and what is wrong with a config. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <math.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "runs.h"
 
 /* ---- the last error as JSON ---- */
 
-static modalua_runtime *judge; /* reads it, as a host's JSON library would */
+static modalua_runtime *judge; /* a second runtime that decodes the JSON and checks it */
 
-/* What is expected of the object `e`, in Lua. */
-static void told(const modalua_runtime *rt, const char *expectation)
+/* Checks modalua_last_error_json. The expectation is a Lua expression about the decoded object `e`. */
+static void check_error(const modalua_runtime *rt, const char *expectation)
 {
     const char *json = modalua_last_error_json(rt);
     char code[600];
@@ -42,38 +43,43 @@ static void test_statuses(void)
     rt = make(&config);
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     CHECK(run(rt, "x =") == MODALUA_E_SYNTAX);
-    told(rt, "e.modalua_status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not "
-             "e.traceback");
+    check_error(
+        rt, "e.modalua_status == -2 and e.kind == 'syntax' and e.message:find '^test:1:' and not "
+            "e.traceback");
     pass(rt, "x = 1");
     CHECK(strcmp(modalua_last_error_json(rt), "{}") == 0);
     CHECK(run(rt, "error 'boom \"\\n'") == MODALUA_E_SCRIPT);
-    told(rt, "e.modalua_status == -3 and e.kind == 'script' and e.message == 'test:1: boom \"\\n'"
-             " and e.traceback:find '^stack traceback:\\n'");
+    check_error(
+        rt, "e.modalua_status == -3 and e.kind == 'script' and e.message == 'test:1: boom \"\\n'"
+            " and e.traceback:find '^stack traceback:\\n'");
     CHECK(strncmp(modalua_last_error(rt), "test:1: boom \"\n\nstack traceback:", 32) == 0);
     CHECK(modalua_run_file(rt, "/nosuch.lua", 0, NULL) == MODALUA_E_FILE);
-    told(rt, "e.modalua_status == -4 and e.kind == 'file' and e.message:find '/nosuch.lua'");
+    check_error(rt, "e.modalua_status == -4 and e.kind == 'file' and e.message:find '/nosuch.lua'");
     CHECK(modalua_set_global(rt, "no name", "1") == MODALUA_E_INVALID);
-    told(rt, "e.modalua_status == -8 and e.kind == 'invalid'"); /* not the error before */
+    check_error(
+        rt,
+        "e.modalua_status == -8 and e.kind == 'invalid'"); /* the new error, not the one before */
     CHECK(run(rt, "while true do end") == MODALUA_E_LIMIT);
-    told(rt, "e.modalua_status == -7 and e.kind == 'limit' and e.message:find '0.5 s'");
+    check_error(rt, "e.modalua_status == -7 and e.kind == 'limit' and e.message:find '0.5 s'");
     CHECK(start(rt, "require 'modalua.task'.sleep(60)") == MODALUA_OK);
     CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
     modalua_cancel(rt);
     CHECK(finish(rt) == MODALUA_E_CANCELLED);
-    told(rt, "e.modalua_status == -6 and e.kind == 'cancelled' and e.message == 'cancelled'");
+    check_error(rt,
+                "e.modalua_status == -6 and e.kind == 'cancelled' and e.message == 'cancelled'");
     CHECK(modalua_call(rt, "nosuch", NULL, NULL) == MODALUA_E_SCRIPT);
-    told(rt, "e.modalua_status == -3 and e.message:find 'nosuch'");
+    check_error(rt, "e.modalua_status == -3 and e.message:find 'nosuch'");
     CHECK(run(rt, "os.exit(3)") == MODALUA_EXIT);
-    told(rt, "e.modalua_status == -10 and e.kind == 'exit'");
+    check_error(rt, "e.modalua_status == -10 and e.kind == 'exit'");
     pass(rt, "n = 1");
     CHECK(modalua_set_global(rt, "n.x", "1") == MODALUA_E_INVALID);
-    told(rt, "e.modalua_status == -8 and e.kind == 'invalid' and e.message:find 'n.x'");
+    check_error(rt, "e.modalua_status == -8 and e.kind == 'invalid' and e.message:find 'n.x'");
     CHECK(modalua_set_global(rt, "n", "{") == MODALUA_E_SCRIPT);
-    told(rt, "e.modalua_status == -3 and e.message:find 'JSON'");
+    check_error(rt, "e.modalua_status == -3 and e.message:find 'JSON'");
     modalua_destroy(rt);
 }
 
-/* What scripts throw. */
+/* Scripts can throw any value: strings, tables, error objects, values that no JSON can hold. */
 static void test_values(void)
 {
     static const char *const cases[][2] = {
@@ -117,12 +123,12 @@ static void test_values(void)
              "for k, v in pairs(fields or {}) do e[k] = v end return e end");
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         CHECK(run(rt, cases[i][0]) == MODALUA_E_SCRIPT);
-        told(rt, cases[i][1]);
+        check_error(rt, cases[i][1]);
     }
     modalua_destroy(rt);
 }
 
-/* Wherever the memory ends, what is told is whole. */
+/* With any memory limit, the error is complete and correct JSON. */
 static void test_memory(void)
 {
     int made = 0;
@@ -138,13 +144,14 @@ static void test_memory(void)
         made++;
         status = run(rt, "local s = 'x' while true do s = s .. s end");
         CHECK(status == MODALUA_E_NOMEM);
-        told(rt,
-             "e.modalua_status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
+        check_error(
+            rt,
+            "e.modalua_status == -1 and e.kind == 'memory' and e.message == 'not enough memory'");
         status =
             run(rt, "local t, e = {}, {} pcall(function() while true do t[#t + 1] = {} end end)\n"
                     "error('with little left')");
         CHECK(status == MODALUA_E_SCRIPT || status == MODALUA_E_NOMEM);
-        told(rt, "e.modalua_status == -1 or e.modalua_status == -3 and e.message:find '.'");
+        check_error(rt, "e.modalua_status == -1 or e.modalua_status == -3 and e.message:find '.'");
         modalua_destroy(rt);
     }
     CHECK(made > 10);
@@ -152,6 +159,8 @@ static void test_memory(void)
 
 /* ---- overdue ---- */
 
+/* Calls modalua_overdue during a run: `first` and `seen` are its first and last result. In between it
+ * cancels the run `cancels` times. With until_due it asks until the kill is overdue. */
 typedef struct look {
     modalua_runtime *rt;
     double first, seen;
@@ -159,7 +168,7 @@ typedef struct look {
     bool until_due;
 } look;
 
-/* From inside a print, or a function of the host's. */
+/* Runs inside print or a function of the host. */
 static void look_once(void *user, const char *text, size_t size)
 {
     look *l = user;
@@ -194,7 +203,7 @@ static look looked(modalua_config *config, const char *code, int status, int can
     l.cancels = 0;
     l.until_due = false;
     for (int i = 0; i < 2; i++)
-        modalua_cancel(l.rt); /* are of no run, and leave nothing to the next one */
+        modalua_cancel(l.rt); /* without a run: no effect on the next one */
     CHECK(modalua_overdue(l.rt) == -HUGE_VAL);
     pass(l.rt, "look()");
     CHECK(l.first < 0 && modalua_overdue(l.rt) == -HUGE_VAL);
@@ -213,7 +222,7 @@ static void test_overdue(void)
     look l;
     CHECK(modalua_overdue(NULL) == -HUGE_VAL);
     modalua_config_init(&config);
-    l = looked(&config, "print()", MODALUA_OK, 0, false); /* nothing is asked of it */
+    l = looked(&config, "print()", MODALUA_OK, 0, false); /* no limit, no cancel */
     CHECK(l.seen == -HUGE_VAL);
     config.grace_seconds = 1000;
     l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 1, false);
@@ -224,7 +233,7 @@ static void test_overdue(void)
     l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 1, true);
     CHECK(between(0, l.seen, 100));
     config.run_seconds = 1000;
-    config.grace_seconds = 2000; /* the earlier one counts */
+    config.grace_seconds = 2000; /* the earlier of the two deadlines counts */
     l = looked(&config, "print() while true do end", MODALUA_E_CANCELLED, 1, false);
     CHECK(between(-1001, l.first, -900) && between(-1001, l.seen, -900));
     config.run_seconds = 1;
@@ -240,7 +249,7 @@ static void test_overdue_burst(void)
     config.burst_seconds = 1000;
     l = looked(&config, "print()", MODALUA_OK, 0, false);
     CHECK(between(-1001, l.seen, -900));
-    l = looked(&config, "look()", MODALUA_OK, 0, false); /* the host's time is not the script's */
+    l = looked(&config, "look()", MODALUA_OK, 0, false); /* time in the host does not count */
     CHECK(l.seen == -HUGE_VAL);
     config.burst_seconds = 0.5;
     l = looked(&config, "print() while true do end", MODALUA_E_LIMIT, 0, true);
@@ -266,8 +275,8 @@ static double now_in(modalua_runtime *rt)
     return atof(json);
 }
 
-/* A call of the host is no wait, or a loop of them would have no limit; nor is its time the
- * script's. */
+/* A call of a host function does not count as a wait, else a loop of such calls would have no limit.
+ * But the time that it takes does not count as time of the script. */
 static void stay(void *user, const char *arguments, modalua_reply *reply)
 {
     modalua_runtime *other = user;
@@ -299,7 +308,7 @@ static void test_bursts(void)
 
 static void test_environment(void)
 {
-    static const char ask[] = /* a proxy would be asked for the host, and is not there */
+    static const char ask[] = /* the error shows whether http_proxy is used: no proxy runs */
         "code = select(2, require 'modalua'.connect{retries = 0}:get '/').code";
     modalua_config config = watched();
     modalua_runtime *rt;
@@ -326,16 +335,17 @@ static void test_environment(void)
 
 /* ---- what is wrong with a config ---- */
 
-/* It is refused, and the words name what is wrong. */
-static void refused(const modalua_config *config, const char *words)
+/* Checks that the config is rejected, and that the message contains `part`. */
+static void rejected(const modalua_config *config, const char *part)
 {
     modalua_runtime *rt;
     const char *fault = modalua_config_fault(config);
-    CHECK(fault && strstr(fault, words));
+    CHECK(fault && strstr(fault, part));
     CHECK(modalua_create(&rt, config) == MODALUA_E_INVALID && !rt);
 }
 
-/* A host built against a later header, whose field this library could not honour. */
+/* A host that was built with a later header: the config has a field that this library does not know.
+ * It is rejected unless the field is zero. */
 static void test_later_config(void)
 {
     struct {
@@ -347,10 +357,10 @@ static void test_later_config(void)
     config.known.struct_size = sizeof config;
     modalua_destroy(make(&config.known));
     config.more = 1;
-    refused(&config.known, "later library");
+    rejected(&config.known, "later version");
 }
 
-/* One built against an older header: what lies beyond its struct is not looked at. */
+/* A host that was built with an older header: the library does not read beyond the host's struct. */
 static void test_older_config(void)
 {
     modalua_config config;
@@ -363,6 +373,26 @@ static void test_older_config(void)
     modalua_destroy(rt);
 }
 
+/* Without a free descriptor: the failure leaves the host's strings alone, also one in read-only
+ * memory. */
+static void test_no_descriptors(void)
+{
+    struct rlimit before, none;
+    modalua_config config;
+    modalua_runtime *rt;
+    int status;
+    modalua_config_init(&config);
+    config.url = "http://127.0.0.1:1";
+    CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = before;
+    none.rlim_cur = 0;
+    CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    status = modalua_create(&rt, &config);
+    CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    CHECK(status == MODALUA_E_SYSTEM && !rt);
+    CHECK(strcmp(config.url, "http://127.0.0.1:1") == 0);
+}
+
 static void test_config(void)
 {
     modalua_config config, with;
@@ -371,32 +401,33 @@ static void test_config(void)
     CHECK(modalua_create(NULL, NULL) == MODALUA_E_INVALID);
     with = config;
     with.password = "secret";
-    refused(&with, "username");
+    rejected(&with, "username");
     with = config;
     with.run_seconds = -1;
-    refused(&with, "run_seconds");
+    rejected(&with, "run_seconds");
     with.run_seconds = 0.0 / 0.0;
-    refused(&with, "run_seconds");
+    rejected(&with, "run_seconds");
     with = config;
     with.burst_seconds = -1;
-    refused(&with, "burst_seconds");
+    rejected(&with, "burst_seconds");
     with = config;
     with.grace_seconds = -1;
-    refused(&with, "grace_seconds");
+    rejected(&with, "grace_seconds");
     with = config;
     with.url = with.profile = "x";
-    refused(&with, "url or profile");
+    rejected(&with, "url or profile");
     with = config;
-    with.servers = "http://127.0.0.1"; /* it would limit nothing */
-    refused(&with, "MODALUA_SANDBOX");
+    with.servers = "http://127.0.0.1"; /* without a sandbox it would have no effect */
+    rejected(&with, "MODALUA_SANDBOX");
     with = config;
     with.flags = 1U << 30;
-    refused(&with, "flags");
+    rejected(&with, "flags");
     with = config;
     with.struct_size = 0;
-    refused(&with, "modalua_config_init");
+    rejected(&with, "modalua_config_init");
     test_later_config();
     test_older_config();
+    test_no_descriptors();
 }
 
 int main(void)

@@ -1,5 +1,5 @@
 #!/bin/sh
-# example.sh FAULTD NAME PROGRAM: the example NAME, built as PROGRAM, prints just what it should. Its Orthanc is the fault server.
+# example.sh FAULTD NAME PROGRAM: checks that the example NAME, built as PROGRAM, prints exactly the expected text. FAULTD plays the Orthanc.
 set -eu
 faultd=$1
 name=$2
@@ -8,18 +8,18 @@ version='path=/system&to=/status%3Fcode=200%26type=application/json%26body={"Ver
 
 fail() { printf '%s\n' "example.sh: $name: $*" >&2; exit 1; }
 
-# against MAP...: the program with a fault server that has these mappings.
+# against MAP...: runs the program with a fault server that has these mappings.
 against() { timeout 20 "$faultd" "$@" --run "$program"; }
 
-# prints WANTED
+# prints WANTED: checks the output of the program.
 prints() {
     got=$(against "$version") || fail "it failed, and printed: $got"
-    [ "$got" = "$1" ] || fail "it printed '$got', not '$1'"
+    [ "$got" = "$1" ] || fail "it printed '$got' instead of '$1'"
 }
 
-# A line goes in when what the last one brought about has come out. The second request is never answered, and the lines during it are at
-# once: a step that waits for the network does so for a second.
-converse() {
+# Talks with the example poll: sends a line when the answers to the last one have arrived. The second request is never answered. The 25 lines
+# sent during this request must be answered at once. If a step waited for the network, each would take a second and the test would time out.
+talk() {
     work=$(mktemp -d)
     trap 'rm -rf "$work"' EXIT
     trap 'exit 1' HUP INT TERM
@@ -32,23 +32,25 @@ converse() {
         answered "one at a time"
     done
     exec 3>&-
-    comes_out cancelled
+    reads cancelled
     wait $! || fail "it failed"
 }
 
+# answered WANTED...: sends a line, and checks that the program answers with these lines.
 answered() {
     echo >&3
-    for wanted; do comes_out "$wanted"; done
+    for wanted; do reads "$wanted"; done
 }
 
-comes_out() {
-    IFS= read -r line <&4 || fail "it ended before '$1'"
-    [ "$line" = "$1" ] || fail "it printed '$line', not '$1'"
+# reads WANTED: reads a line from the program and checks it.
+reads() {
+    IFS= read -r line <&4 || fail "it ended before it printed '$1'"
+    [ "$line" = "$1" ] || fail "it printed '$line' instead of '$1'"
 }
 
 case $name in
 ten) prints '"1.12.7"' ;;
-poll) converse ;;
+poll) talk ;;
 threads) prints 'version: "1.12.7"
 pause: "rested"
 sum: 500500
@@ -60,5 +62,5 @@ function) prints 'Ward 3	1.12.7
 host	unknown_patient	no such patient' ;;
 viewer) prints 'showing ["1.12.7"]
 {"code":"viewer","kind":"host","message":"nothing to show","modalua_status":-3,"op":"viewer.show","traceback":"stack traceback:\n\t[C]: in function '"'assert'"'\n\tviewer:1: in main chunk\n\t[C]: in ?","where":"viewer:1"}' ;;
-*) fail "no such example" ;;
+*) fail "there is no example with this name" ;;
 esac

@@ -1,6 +1,6 @@
-/* function.c - a host that offers two functions to its scripts: station() is answered at once,
- * patient(number) later, by a thread that reads what is slow to read, while the script's other tasks
- * go on. The argument is the URL of an Orthanc. */
+/* function.c - a host that offers two functions to its scripts. The host answers station() at once.
+ * It answers patient(number) later, from a thread that plays a slow database; meanwhile, the other
+ * tasks of the script go on. The argument is the URL of an Orthanc. */
 #include <modalua.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -18,7 +18,7 @@ typedef struct reader {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     question *first;
-    bool over;
+    bool stop;
 } reader;
 
 static void station(void *user, const char *arguments, modalua_reply *reply)
@@ -28,17 +28,17 @@ static void station(void *user, const char *arguments, modalua_reply *reply)
     modalua_reply_json(reply, "{\"Name\": \"Ward 3\"}");
 }
 
-/* Called on the thread that runs the script: it only hands the question on. */
+/* Runs on the thread of the script, so it must not wait: it only queues the question. */
 static void patient(void *user, const char *arguments, modalua_reply *reply)
 {
     reader *r = user;
     question *q = malloc(sizeof *q);
     if (!q || sscanf(arguments, "[%d]", &q->number) != 1) {
-        modalua_reply_error(reply, NULL, "a patient's number is wanted");
+        modalua_reply_error(reply, NULL, "patient() needs a number");
         free(q);
         return;
     }
-    modalua_reply_keep(reply); /* from here on an answer is owed, whatever becomes of the script */
+    modalua_reply_keep(reply); /* from now on the host must answer, even if the script has ended */
     q->reply = reply;
     pthread_mutex_lock(&r->lock);
     q->next = r->first;
@@ -62,7 +62,7 @@ static void *read_patients(void *user)
 {
     reader *r = user;
     pthread_mutex_lock(&r->lock);
-    while (r->first || !r->over) {
+    while (r->first || !r->stop) {
         question *q = r->first;
         if (!q) {
             pthread_cond_wait(&r->changed, &r->lock);
@@ -84,7 +84,7 @@ static void write_out(void *user, const char *text, size_t size)
 
 static const char script[] =
     "print(station().Name, assert(require 'modalua'.connect():system()).Version)\n"
-    "local patients = require 'modalua.task'.map({ 7, 8, 9 }, patient) -- the three at once\n"
+    "local patients = require 'modalua.task'.map({ 7, 8, 9 }, patient) -- all three at once\n"
     "for _, patient in ipairs(patients) do print(patient.PatientID) end\n"
     "local _, err = patient(0)\n"
     "print(err.kind, err.code, err.message)\n";
@@ -108,9 +108,9 @@ int main(int argc, char **argv)
     status = modalua_run_string(rt, "=function", script, strlen(script));
     if (status != MODALUA_OK)
         fprintf(stderr, "%s\n", modalua_last_error(rt));
-    modalua_destroy(rt); /* a reply may still be owed: only now the reader is told to end */
+    modalua_destroy(rt); /* before the reader stops: a question may still need its answer */
     pthread_mutex_lock(&r.lock);
-    r.over = true;
+    r.stop = true;
     pthread_cond_signal(&r.changed);
     pthread_mutex_unlock(&r.lock);
     pthread_join(thread, NULL);

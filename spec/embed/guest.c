@@ -1,6 +1,6 @@
-/* guest.c - a script is a guest in its host's process: it cannot end it, nothing is written that the
- * host did not ask for, and the host's locale stays the host's. The argument is the URL of the fault
- * server. */
+/* guest.c - a script is a guest in the process of its host. It cannot end the process. The library
+ * writes nothing to standard output, standard error or files unless the host asks for it, and does
+ * not change the host's locale. The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <dirent.h>
@@ -14,7 +14,7 @@
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 
-/* ---- nothing ends the process ---- */
+/* ---- no script ends the process ---- */
 
 enum { ANY = 100, HEAP = 8 << 20 };
 
@@ -22,7 +22,7 @@ enum { ANY = 100, HEAP = 8 << 20 };
 #define JSON   "local json = require 'modalua.json' "
 #define CLOSER "local t <close> = setmetatable({}, { __close = function() "
 
-/* What each comes to without a sandbox, in which there is no os.exit. */
+/* Scripts, with the status of the run outside a sandbox. Inside a sandbox there is no os.exit. */
 static const struct {
     const char *code;
     int status;
@@ -77,7 +77,8 @@ static const struct {
     { TASK "local t = {} while true do t[#t + 1] = task.spawn(task.sleep, 60) end",
       MODALUA_E_NOMEM },
     { JSON "json.encode(('x'):rep(3 << 20):rep(2))", MODALUA_E_NOMEM },
-    { JSON "json.encode { (('\\1'):rep(2 << 20)) }", MODALUA_E_NOMEM }, /* \u0001: six times that */
+    { JSON "json.encode { (('\\1'):rep(2 << 20)) }",
+      MODALUA_E_NOMEM }, /* \u0001: six times as long */
     { JSON "json.decode('\"' .. ('x'):rep(5 << 20) .. '\"')", MODALUA_E_NOMEM },
     { JSON "json.decode('[' .. ('{},'):rep(1 << 20) .. '{}]')", ANY },
     { JSON "assert(json.decode(('['):rep(1 << 20)))", ANY },
@@ -85,7 +86,7 @@ static const struct {
     { "warn '@on' warn('x', 'y') error 'x'", MODALUA_E_SCRIPT },
 };
 
-static bool over; /* main has said so */
+static bool over; /* set by main when all tests are done */
 
 static void at_exit(void)
 {
@@ -95,7 +96,7 @@ static void at_exit(void)
     }
 }
 
-static void end_in(unsigned flags, size_t i)
+static void test_ending(unsigned flags, size_t i)
 {
     modalua_config config;
     modalua_runtime *rt;
@@ -104,13 +105,13 @@ static void end_in(unsigned flags, size_t i)
     config.flags = flags;
     config.run_seconds = WATCHDOG;
     if (endings[i].status == MODALUA_E_NOMEM || endings[i].status == ANY)
-        config.memory_limit = HEAP; /* the others have room for a whole stack */
+        config.memory_limit = HEAP; /* the others need memory for a full stack */
     rt = make(&config);
     status = run(rt, endings[i].code);
     CHECK(status != MODALUA_E_LIMIT);
     if (endings[i].status != ANY && status != endings[i].status && !(flags & MODALUA_SANDBOX)) {
-        fprintf(stderr, "%s\ncame to %d, not %d: %s\n", endings[i].code, status, endings[i].status,
-                modalua_last_error(rt));
+        fprintf(stderr, "%s\nended with status %d instead of %d: %s\n", endings[i].code, status,
+                endings[i].status, modalua_last_error(rt));
         CHECK(!"the status is wrong");
     }
     status = run(rt, "assert(1 + 1 == 2) if collectgarbage then collectgarbage() end");
@@ -123,10 +124,10 @@ static void test_endings(void)
     static const unsigned flags[] = { 0, MODALUA_NO_HOOK, MODALUA_SANDBOX };
     for (size_t f = 0; f < COUNT(flags); f++)
         for (size_t i = 0; i < COUNT(endings); i++)
-            end_in(flags[f], i);
+            test_ending(flags[f], i);
 }
 
-/* However little memory there is: no runtime, or one whose scripts fail. */
+/* With too little memory, either the runtime cannot be made, or its scripts fail. */
 static void test_little_memory(void)
 {
     static const char code[] = "local json = require 'modalua.json'\n"
@@ -150,9 +151,9 @@ static void test_little_memory(void)
     CHECK(made > 1);
 }
 
-/* ---- nothing is written ---- */
+/* ---- the library writes nothing ---- */
 
-/* Most of these fail, and the tests here are not about how. */
+/* Most of these scripts fail. This test does not check how. */
 static const char *const noisy[] = {
     "print('x', 1, {})",
     "warn '@on' warn('one ', 'two')",
@@ -163,7 +164,7 @@ static const char *const noisy[] = {
     "print(debug.traceback 'here')",
     "setmetatable({}, { __gc = function() error 'in a finalizer' end }) collectgarbage()",
     "warn '@on' setmetatable({}, { __gc = function() error 'in a finalizer' end })",
-    TASK "task.spawn(error, 'nobody joins it') task.sleep(0)",
+    TASK "task.spawn(error, 'not joined') task.sleep(0)",
     "local c = require 'modalua'.connect() print(c:get '/ok') print(c:get('/status', {}))",
     "local c = require 'modalua'.connect { retries = 0 } print(c:get '/reset-now') c:get "
     "'/garbage'",
@@ -180,12 +181,12 @@ static const char *const noisy[] = {
 
 typedef struct capture {
     FILE *file;
-    int out, err; /* where they went before */
+    int out, err; /* copies of the original standard output and error */
     char folder[64];
 } capture;
 
-/* From here on, standard output and error are a file, and the process is in an empty folder, which is
- * its home too. */
+/* Redirects standard output and error to a file, and makes an empty folder the working folder and the
+ * home of the process. */
 static void begin(capture *c)
 {
     strcpy(c->folder, "/tmp/guest-XXXXXX");
@@ -219,7 +220,7 @@ static void end(capture *c, const char *what)
     close(c->err);
     CHECK(fstat(fileno(c->file), &file) == 0);
     if (file.st_size > 0 || files_in(c->folder) > 0) {
-        fprintf(stderr, "%s\nwrote %ld bytes, and left %zu files\n", what, (long)file.st_size,
+        fprintf(stderr, "%s\nwrote %ld bytes and made %zu files\n", what, (long)file.st_size,
                 files_in(c->folder));
         CHECK(!"something was written");
     }
@@ -253,7 +254,7 @@ static void test_silence(const char *url)
         }
 }
 
-/* ---- a host of a country with a decimal comma ---- */
+/* ---- a host with a locale that has a decimal comma ---- */
 
 static void keep_line(void *user, const char *text, size_t size)
 {
@@ -274,7 +275,7 @@ static void test_locale(const char *url)
     char line[200];
     modalua_config config;
     modalua_runtime *rt;
-    CHECK(setlocale(LC_ALL, "de_DE.UTF-8") && is_german()); /* made by the build, for LOCPATH */
+    CHECK(setlocale(LC_ALL, "de_DE.UTF-8") && is_german()); /* LOCPATH has it from the build */
     modalua_config_init(&config);
     config.url = url;
     config.log = keep_line;

@@ -1,9 +1,9 @@
-/* host.c - what a host and its scripts share: functions of the host's, globals, modules. */
+/* host.c - tests what a host gives to its scripts: functions, globals and modules. */
 #include <stdbool.h>
 
 #include "runs.h"
 
-/* ---- a function that answers as it is told ---- */
+/* ---- a function with a given answer ---- */
 
 typedef enum kind { NOTHING, JSON, TEXT, ERROR } kind;
 
@@ -38,7 +38,8 @@ static void number(void *user, const char *arguments, modalua_reply *reply)
     CHECK(modalua_reply_json(reply, user) == MODALUA_OK);
 }
 
-static void say(modalua_runtime *rt, const char *name, const char *json)
+/* Registers a function that returns this value. */
+static void add_constant(modalua_runtime *rt, const char *name, const char *json)
 {
     CHECK(modalua_register(rt, name, number, (void *)json) == MODALUA_OK);
 }
@@ -61,7 +62,7 @@ static void test_names(void)
     }
     for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
         char code[100];
-        say(rt, right[i], "7");
+        add_constant(rt, right[i], "7");
         snprintf(code, sizeof code, "assert(%s() == 7)", right[i]);
         pass(rt, code);
     }
@@ -73,10 +74,10 @@ static void test_names(void)
 static void test_replacing(void)
 {
     modalua_runtime *rt = make(NULL);
-    say(rt, "lib.f", "1");
+    add_constant(rt, "lib.f", "1");
     pass(rt, "old, other = lib.f, lib");
-    say(rt, "lib.f", "2");
-    say(rt, "lib.g", "3");
+    add_constant(rt, "lib.f", "2");
+    add_constant(rt, "lib.g", "3");
     pass(rt, "assert(old() == 1 and lib.f() == 2 and lib.g() == 3 and lib == other)");
     CHECK(modalua_register(rt, "lib.f", NULL, NULL) == MODALUA_OK);
     pass(rt, "assert(lib.f == nil and lib.g() == 3 and old() == 1)");
@@ -115,7 +116,7 @@ static void test_arguments(void)
         pass(rt, cases[i][0]);
         CHECK(strcmp(a.arguments, cases[i][1]) == 0);
     }
-    /* Data that JSON cannot hold is refused, what no program should pass is an error. */
+    /* Data that JSON cannot hold gives nil and an error; a mistake of the program is thrown. */
     a.calls = 0;
     pass(rt, "for _, v in ipairs {'\\xff', 0/0, math.huge, {{'\\xff'}}} do\n"
              "  local none, err = f(v)\n"
@@ -171,7 +172,7 @@ static void test_results(void)
     modalua_destroy(rt);
 }
 
-/* Says what is wrong with each, and then answers. */
+/* Tries invalid answers, each of which must be rejected, then gives a valid one. */
 static void respond_badly(void *user, const char *arguments, modalua_reply *reply)
 {
     static const char *const bad[] = { "",
@@ -226,7 +227,7 @@ static void test_one_answer(void)
     modalua_destroy(rt);
 }
 
-/* ---- where it may be called ---- */
+/* ---- where a script may call a host function ---- */
 
 static void test_places(void)
 {
@@ -249,7 +250,7 @@ static void test_places(void)
              "local read = load(function() if not done then done = true return 'return ' .. f() "
              "end end)\n"
              "assert(closed == '7' and read() == 7)");
-    /* Nor need there be a task: the text of an error is asked for when the run is over. */
+    /* A task is not needed: the text of an error is made after the run, outside any task. */
     CHECK(run(rt, "error(setmetatable({}, {__tostring = function() return 'is ' .. f() end}))") ==
           MODALUA_E_SCRIPT);
     CHECK(strncmp(modalua_last_error(rt), "is 7\n", 5) == 0);
@@ -329,7 +330,7 @@ static void test_globals(void)
     CHECK(is(rt, "x.n", "false"));
     set(rt, "x.n", NULL);
     set(rt, "x.deep", NULL);
-    set(rt, "x.deep.er", NULL); /* is gone, and not made again */
+    set(rt, "x.deep.er", NULL); /* x.deep does not exist, and is not made */
     CHECK(is(rt, "x", "{\"list\":[]}"));
     set(rt, "x", "null");
     pass(rt, "assert(x == nil) x = 'text' f = print c = {} c.c = c");
@@ -362,13 +363,13 @@ static void test_globals_between_steps(void)
     CHECK(is(rt, "seen", NULL));
     CHECK(modalua_step(rt, 0) == MODALUA_WORKING && modalua_step(rt, 0) == MODALUA_WORKING);
     CHECK(!is(rt, "seen", NULL));
-    say(rt, "late", "7");
+    add_constant(rt, "late", "7");
     set(rt, "go.on", "true");
     CHECK(finish(rt) == MODALUA_OK && is(rt, "seen", "\"end\""));
     modalua_destroy(rt);
 }
 
-/* A script that watches its globals does not see the host's hand. */
+/* The host accesses globals without calling the metamethods of a script. */
 static void test_globals_are_raw(void)
 {
     modalua_runtime *rt = make(NULL);
@@ -377,7 +378,7 @@ static void test_globals_are_raw(void)
              "t = setmetatable({n = 1}, meta) setmetatable(_G, meta)");
     set(rt, "t.m", "2");
     set(rt, "u.v", "3");
-    say(rt, "t.f", "4");
+    add_constant(rt, "t.f", "4");
     CHECK(is(rt, "t.m", "2") && is(rt, "u", "{\"v\":3}") && is(rt, "nosuch", NULL));
     CHECK(is(rt, "t.nosuch.x", NULL));
     pass(rt, "assert(t.n == 1 and t.m == 2 and t.f() == 4 and u.v == 3)");
@@ -443,7 +444,7 @@ static void test_search(unsigned flags)
              "fails('nosuch', \"the host has no module 'nosuch'\")\n"
              "fails('json', \"the host has no module 'json'\")\n"
              "fails('denied', \"the host cannot give module 'denied': it is denied\")\n"
-             "fails('wrong', \"module 'wrong', which the host gave, does not compile: wrong:1:\")\n"
+             "fails('wrong', \"module 'wrong' of the host does not compile: wrong:1:\")\n"
              "fails('bytecode', 'attempt to load a binary chunk')\n"
              "for i = 1, 2 do\n"
              "  local good, err = pcall(require, 'throws') assert(not good and err.tries == i)\n"
@@ -452,7 +453,8 @@ static void test_search(unsigned flags)
     modalua_destroy(rt);
 }
 
-/* Outside a sandbox it is asked before any file is, and with none there are files. */
+/* Outside a sandbox, config.search is asked before the files of module_path. A module that the host
+ * does not have is then looked up in the files. */
 static void test_search_order(void)
 {
     modalua_config config = watched();

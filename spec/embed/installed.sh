@@ -1,6 +1,6 @@
 #!/bin/sh
-# What `cmake --install` puts down works for those who find it: installed.sh BUILD, a folder in which everything has been built.
-# The prefix is moved after the installation, so nothing in it may know where it was installed.
+# Checks that the files of `cmake --install` work: installed.sh BUILD, where BUILD is the folder of a complete build.
+# It moves the prefix after the installation. So the files must work although their paths have changed.
 set -eu
 build=$(cd "$1" && pwd)
 here=$(cd "$(dirname "$0")" && pwd)
@@ -12,21 +12,21 @@ trap 'exit 1' HUP INT TERM
 
 fail() { echo "installed: $*" >&2; exit 1; }
 
-# quietly COMMAND...: shows what it says when it fails.
+# quietly COMMAND...: runs COMMAND, and shows its output only if it fails.
 quietly() { "$@" >"$work/log" 2>&1 || { cat "$work/log" >&2; fail "this failed: $*"; }; }
 
-# prints WANTED COMMAND...: COMMAND succeeds and prints just that.
+# prints WANTED COMMAND...: checks that COMMAND succeeds and prints exactly WANTED.
 prints() {
     wanted=$1
     shift
     got=$("$@") || fail "this failed: $*"
-    [ "$got" = "$wanted" ] || fail "$* printed '$got', not '$wanted'"
+    [ "$got" = "$wanted" ] || fail "$* printed '$got' instead of '$wanted'"
 }
 
-# example NAME PROGRAM: prints what the example NAME prints.
-example() { "$here/example.sh" "$build/bin/faultd" "$1" "$2" || fail "the example $1 does not do what it should: $2"; }
+# example NAME PROGRAM: checks that PROGRAM prints what the example NAME must print.
+example() { "$here/example.sh" "$build/bin/faultd" "$1" "$2" || fail "the example $1 failed: $2"; }
 
-# needs FILE NAME: whether FILE asks for the shared library NAME, a pattern.
+# needs FILE NAME: true if FILE needs the shared library NAME (a pattern).
 needs() { readelf -d "$1" | grep -qE "\(NEEDED\).*\[$2\]"; }
 
 # ---- installed, and moved ----
@@ -37,16 +37,16 @@ mv "$work/root/first/place" "$prefix"
 lib=$(dirname "$(dirname "$(find "$prefix" -name modalua.pc)")")
 module=$(find "$prefix" -name modalua.so)
 for file in bin/modalua include/modalua.h share/man/man1/modalua.1 share/doc/modalua/LICENSE share/doc/modalua/CHANGELOG.md; do
-    [ -s "$prefix/$file" ] || fail "no $file"
+    [ -s "$prefix/$file" ] || fail "$file is missing or empty"
 done
-[ -n "$module" ] || fail "no module for stock Lua"
+[ -n "$module" ] || fail "the module for stock Lua is missing"
 cd "$work"
-export PKG_CONFIG_PATH="${lib#"$work"/}/pkgconfig" # relative, because what it gives is split at blanks, and $work may have some
+export PKG_CONFIG_PATH="${lib#"$work"/}/pkgconfig" # relative, because its output is split at blanks, and $work may contain blanks
 version=$(pkg-config --modversion modalua)
 
 # ---- another CMake project ----
 quietly cmake -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror"
-grep -qF "modalua_DIR:PATH=$prefix/" "$work/consumer/CMakeCache.txt" || fail "CMake found another modalua"
+grep -qF "modalua_DIR:PATH=$prefix/" "$work/consumer/CMakeCache.txt" || fail "CMake found a modalua in another place"
 quietly cmake --build "$work/consumer"
 for name in ten poll threads function viewer; do
     example $name "$work/consumer/$name"
@@ -55,13 +55,13 @@ example ten "$work/consumer/ten_static"
 needs "$work/consumer/ten" "libmodalua.so.${version%.*}" || fail "modalua::modalua is not shared, or has another soname"
 if needs "$work/consumer/ten_static" 'libmodalua.*'; then fail "modalua::modalua_static is shared"; fi
 
-# ---- the same, where nothing is installed that the static library needs ----
+# ---- the same, without the libraries that the static library needs ----
 quietly env PKG_CONFIG_LIBDIR=/nowhere cmake -S "$here/consumer" -B "$work/bare" -DCMAKE_PREFIX_PATH="$prefix" -DSHARED_ONLY=ON -DCMAKE_DISABLE_FIND_PACKAGE_CURL=ON
 quietly cmake --build "$work/bare" --target ten
 example ten "$work/bare/ten"
 
-# ---- the compiler alone ----
-[ "$(env PKG_CONFIG_LIBDIR="$PKG_CONFIG_PATH" PKG_CONFIG_PATH= pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "pkg-config asks for more than modalua"
+# ---- a project that uses pkg-config ----
+[ "$(env PKG_CONFIG_LIBDIR="$PKG_CONFIG_PATH" PKG_CONFIG_PATH= pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "pkg-config lists more libraries than modalua"
 cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"
 # shellcheck disable=SC2046,SC2086 # lists of words
 {
@@ -69,8 +69,8 @@ cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"
     quietly $cc "$here/ten.c" $(pkg-config --static --cflags --libs modalua | sed 's/-lmodalua/-l:libmodalua.a/') -o "$work/static"
     quietly $cc "$here/own_state.c" $(pkg-config --cflags --libs modalua lua5.4) -o "$work/own_state"
 }
-[ "$(pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "the shared library's users are linked with what is its own affair"
-if needs "$work/static" 'libmodalua.*'; then fail "the static library was not taken"; fi
+[ "$(pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "pkg-config makes users of the shared library link its private libraries"
+if needs "$work/static" 'libmodalua.*'; then fail "the program uses the shared library instead of the static one"; fi
 example ten "$work/static"
 export LD_LIBRARY_PATH="$lib"
 example ten "$work/shared"
@@ -81,14 +81,14 @@ unset LD_LIBRARY_PATH
 prints "$version" env LUA_CPATH="$(dirname "$module")/?.so" lua5.4 -e 'print(require "modalua".version)'
 prints "modalua $version" "$prefix/bin/modalua" -v
 quietly groff -K utf8 -man -Tutf8 -ww -z "$prefix/share/man/man1/modalua.1"
-[ ! -s "$work/log" ] || { cat "$work/log" >&2; fail "the manual page is not clean"; }
+[ ! -s "$work/log" ] || { cat "$work/log" >&2; fail "groff has warnings for the manual page"; }
 
-# ---- no word of where it was made ----
+# ---- no file contains a path of the build ----
 for file in "$prefix/bin/modalua" "$lib/libmodalua.so" "$module"; do
-    if readelf -d "$file" | grep -E '\((RPATH|RUNPATH)\)'; then fail "$file looks for libraries in a folder of its own"; fi
+    if readelf -d "$file" | grep -E '\((RPATH|RUNPATH)\)'; then fail "$file has a fixed search path for libraries (RPATH or RUNPATH)"; fi
 done
-# What debuggers read does name the sources.
+# Debug information may contain the paths of the sources.
 strip --strip-debug "$prefix/bin/modalua" "$lib/libmodalua.so" "$lib/libmodalua.a" "$module"
 for folder in "$source" "$build" /first/place; do
-    if grep -rlF -e "$folder" "$prefix"; then fail "these name $folder"; fi
+    if grep -rlF -e "$folder" "$prefix"; then fail "these files contain the path $folder"; fi
 done

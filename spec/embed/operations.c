@@ -1,5 +1,5 @@
-/* operations.c - the operation's loop from inside: operations of our own, put into a runtime as
- * functions. Its argument is the fault server's URL. */
+/* operations.c - tests the loop of operations with internal functions: it defines operations and
+ * gives them to scripts as functions. The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <lauxlib.h>
@@ -8,19 +8,20 @@
 #include <time.h>
 
 #include "check.h"
-#include "clock.h"
-#include "ldoc.h"
-#include "op.h"
-#include "runtime.h"
+#include "base/clock.h"
+#include "binding/doc.h"
+#include "engine/cleanup.h"
+#include "engine/op.h"
+#include "embed/runtime.h"
 
-/* ---- poll(n, url): n polls of a timer that is due, and a request each 1,000th ---- */
+/* ---- poll(n): waits n times for a timer that is due, and every 1,000th time for a request ---- */
 
 typedef struct poll_op {
     op base;
     lua_Integer left;
     http_server *server;
     http_request request;
-    const char *lowest; /* stack pointers seen by the advances */
+    const char *lowest; /* the range of stack addresses of the calls of poll_advance */
     const char *highest;
 } poll_op;
 
@@ -49,11 +50,11 @@ static http_server *make_server(lua_State *L, loop *lp, const char *url)
     return s;
 }
 
-static http_server *server; /* the tests' own, freed before the runtime */
+static http_server *server; /* freed before the runtime */
 
 static int l_poll(lua_State *L)
 {
-    loop *lp = ldoc_loop(L);
+    loop *lp = doc_loop(L);
     lua_Integer n = luaL_checkinteger(L, 1);
     poll_op *p = (poll_op *)op_new(L, lp, sizeof *p, 0, poll_advance, "poll");
     p->left = n;
@@ -62,7 +63,7 @@ static int l_poll(lua_State *L)
     return op_run(L, &p->base);
 }
 
-/* ---- farewell(path) ---- */
+/* ---- cleanup(path) ---- */
 
 static int never(lua_State *L, op *o)
 {
@@ -71,19 +72,19 @@ static int never(lua_State *L, op *o)
     return 0;
 }
 
-static int l_farewell(lua_State *L)
+static int l_cleanup(lua_State *L)
 {
-    static const char *const paths[] = { "/farewell-ok", "/hang", NULL };
+    static const char *const paths[] = { "/cleanup-ok", "/hang", NULL };
     const char *path = paths[luaL_checkoption(L, 1, NULL, paths)];
     http_request r = { .method = "DELETE", .path = path, .side_effects = true };
-    op *o = op_new(L, ldoc_loop(L), sizeof *o, 0, never, "farewell");
-    op_farewell(L, o, server, &r);
+    op *o = op_new(L, doc_loop(L), sizeof *o, 0, never, "cleanup");
+    cleanup_start(L, o, server, &r);
     return 0;
 }
 
-/* ---- transfer(): a minute, with work on the server that a cancel would end ---- */
+/* ---- transfer(): takes a minute, and has an on_stop function ---- */
 
-static int stops, detached_stops; /* how often it was stopped, and how often detached */
+static int stops, detached_stops; /* how many were stopped, and how many of these were detached */
 
 static void count_stop(lua_State *L, op *o, bool detached)
 {
@@ -100,16 +101,16 @@ static int transfer_advance(lua_State *L, op *o)
 
 static int l_transfer(lua_State *L)
 {
-    op *o = op_new(L, ldoc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
-    o->stopped = count_stop;
+    op *o = op_new(L, doc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
+    o->on_stop = count_stop;
     return op_run(L, o);
 }
 
-static const ldoc_row rows[] = { { "poll", l_poll,
-                                   "poll(n) -> bytes of C stack that the advances were apart", "" },
-                                 { "farewell", l_farewell, "farewell(path)", "" },
-                                 { "transfer", l_transfer, "transfer()", "" },
-                                 { NULL, NULL, NULL, NULL } };
+/* poll(n) returns the difference in bytes of C stack between the calls of poll_advance. */
+static const doc_row rows[] = { { .name = "poll", .function = l_poll },
+                                { .name = "cleanup", .function = l_cleanup },
+                                { .name = "transfer", .function = l_transfer },
+                                { .name = NULL } };
 
 /* ---- the tests ---- */
 
@@ -123,7 +124,7 @@ static int run(modalua_runtime *rt, const char *code)
 
 static void test_polls(modalua_runtime *rt)
 {
-    /* in place: inside a callback of C and in a coroutine; then parked, as a task does it */
+    /* the operation waits in place inside a callback of C and in a coroutine; in a task it yields */
     CHECK(run(rt, "local apart string.gsub('x', 'x', function() apart = test.poll(100000) end) "
                   "assert(apart == 0, apart)") == MODALUA_OK);
     CHECK(run(rt, "assert(coroutine.wrap(function() return test.poll(10000) end)() == 0)") ==
@@ -131,35 +132,35 @@ static void test_polls(modalua_runtime *rt)
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }
 
-/* A farewell is sent although the run has ended, even when it was cancelled; one that hangs gets a
- * second, no more. */
-static void test_farewells(modalua_runtime *rt, const char *url)
+/* A cleanup request is sent even if the run has ended or was cancelled. A cleanup request that is not
+ * answered is given up after a second. */
+static void test_cleanups(modalua_runtime *rt, const char *url)
 {
     char code[500];
     double before;
-    CHECK(run(rt, "test.farewell '/farewell-ok'") == MODALUA_OK);
-    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell "
-                  "'/farewell-ok' end})\n"
+    CHECK(run(rt, "test.cleanup '/cleanup-ok'") == MODALUA_OK);
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.cleanup "
+                  "'/cleanup-ok' end})\n"
                   "local task = require 'modalua.task'\n"
                   "task.spawn(error, 'x', 0) task.sleep(0) error('y', 0)") == MODALUA_E_SCRIPT);
     snprintf(code, sizeof code,
              "local n = assert(require 'modalua'.connect '%s':get('/count', {of = "
-             "'/farewell-ok'})) assert(n == 2, n)",
+             "'/cleanup-ok'})) assert(n == 2, n)",
              url);
     CHECK(run(rt, code) == MODALUA_OK);
-    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.farewell "
-                  "'/farewell-ok' end}) os.exit(0)") == MODALUA_EXIT);
+    CHECK(run(rt, "local t <close> = setmetatable({}, {__close = function() test.cleanup "
+                  "'/cleanup-ok' end}) os.exit(0)") == MODALUA_EXIT);
     snprintf(code, sizeof code,
-             "assert(require 'modalua'.connect '%s':get('/count', {of = '/farewell-ok'}) == 3)",
+             "assert(require 'modalua'.connect '%s':get('/count', {of = '/cleanup-ok'}) == 3)",
              url);
     CHECK(run(rt, code) == MODALUA_OK);
     before = clock_now();
-    CHECK(run(rt, "test.farewell '/hang'") == MODALUA_OK);
+    CHECK(run(rt, "test.cleanup '/hang'") == MODALUA_OK);
     CHECK(clock_now() - before >= 0.9 && clock_now() - before < 30);
-    CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.farewells);
+    CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.cleanups);
 }
 
-/* Starts a run with two transfers, and returns when both are under way. */
+/* Starts a run with two transfers, and returns when both are running. */
 static void start_transfers(modalua_runtime *rt)
 {
     static const char code[] = "require 'modalua.task'.spawn(test.transfer) test.transfer()";
@@ -199,12 +200,12 @@ int main(int argc, char **argv)
     L = rt->L;
     server = make_server(L, &rt->lp, argv[1]);
     lua_newtable(L);
-    ldoc_register(L, &rt->lp, rows);
+    doc_register(L, &rt->lp, rows);
     lua_setglobal(L, "test");
     test_polls(rt);
-    test_farewells(rt, argv[1]);
+    test_cleanups(rt, argv[1]);
     test_detach(rt);
-    CHECK(rt->lp.live == 0 && rt->lp.timer_count == 0);
+    CHECK(rt->lp.live == 0 && rt->lp.timers.count == 0);
     http_server_free(server);
     modalua_destroy(rt);
     return 0;

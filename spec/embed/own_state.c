@@ -1,5 +1,5 @@
-/* own_state.c - a program with a Lua state of its own, which takes the module out of libmodalua.so.
- * Its argument is the URL of an Orthanc. */
+/* own_state.c - a program that has its own Lua state, and opens the module modalua from
+ * libmodalua.so in it. The argument is the URL of an Orthanc. */
 #include <lauxlib.h>
 #include <lualib.h>
 #include <modalua.h>

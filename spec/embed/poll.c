@@ -1,6 +1,7 @@
-/* poll.c - a host with a poll loop of its own, which answers each line of its standard input at once:
- * it starts a script that asks the Orthanc at the URL it is given for its version, or says that one
- * is under way. At the end of its input it ends what is under way, and itself. */
+/* poll.c - a host that runs scripts in its own poll loop. For each line of standard input it starts
+ * a script that asks an Orthanc for its version, or says that a script is still running. It answers
+ * each line at once. At the end of the input it cancels a running script and exits. The argument is
+ * the URL of the Orthanc. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <modalua.h>
@@ -10,7 +11,8 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { INPUT, OWN, ROOM = 16 }; /* places in the array: the host's own, then the runtime's */
+/* Indexes in the array of descriptors: the host has the first OWN entries, the runtime the rest. */
+enum { INPUT, OWN, ROOM = 16 };
 
 static const char script[] = "version = assert(require 'modalua'.connect():system()).Version";
 
@@ -34,7 +36,7 @@ static void serve_line(modalua_runtime *rt, bool *running)
     puts(*running ? "asking" : modalua_last_error(rt));
 }
 
-/* What there is to read; at its end the input's place is empty. */
+/* Reads the available input. At its end it empties the input's entry in the array. */
 static void read_input(modalua_runtime *rt, struct pollfd *input, bool *running)
 {
     char buffer[512];
@@ -43,7 +45,7 @@ static void read_input(modalua_runtime *rt, struct pollfd *input, bool *running)
         if (buffer[i] == '\n')
             serve_line(rt, running);
     if (size <= 0) {
-        input->fd = -1; /* poll passes over it */
+        input->fd = -1; /* poll ignores negative descriptors */
         modalua_cancel(rt);
     }
 }
@@ -64,7 +66,7 @@ int main(int argc, char **argv)
         if (poll(fds, OWN + (nfds_t)n, wait_ms) > 0 && fds[INPUT].revents)
             read_input(rt, &fds[INPUT], &running);
         if (running)
-            modalua_step(rt, 0); /* the one that ends the run calls `done` */
+            modalua_step(rt, 0); /* the step that ends the run calls `done` */
     }
     modalua_destroy(rt);
     return 0;

@@ -1,5 +1,6 @@
-/* replies.c - replies that a host keeps: answered later, from any thread, to whoever still waits.
- * Nothing sleeps for luck: who waits is woken, and config.run_seconds ends what hangs. */
+/* replies.c - tests replies that a host keeps and answers later, from any thread, also if the script
+ * no longer waits. The tests use no sleeps: condition variables wake the threads, and
+ * config.run_seconds ends a test that hangs. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <pthread.h>
@@ -8,7 +9,7 @@
 
 #include "runs.h"
 
-/* ---- a desk: replies that were kept, and who answers them ---- */
+/* ---- a desk: a queue of kept replies, and the threads that answer them ---- */
 
 enum { ROOM = 1024 };
 
@@ -17,8 +18,8 @@ typedef struct desk {
     pthread_cond_t changed;
     modalua_reply *kept[ROOM];
     int numbers[ROOM];
-    int first, last; /* of those not answered */
-    int allowed;     /* how many may be answered so far */
+    int first, last; /* the unanswered replies are those from first to last - 1 */
+    int allowed;     /* how many of them may be answered now */
     int answered;
     bool closed;
     modalua_runtime *rt;
@@ -45,7 +46,7 @@ static int number_in(const char *arguments)
     return atoi(arguments + strspn(arguments, "[\""));
 }
 
-/* ask(n): its answer, n + 1, comes from the desk. */
+/* ask(n): puts the reply on the desk, which later answers n + 1. */
 static void ask(void *user, const char *arguments, modalua_reply *reply)
 {
     desk *d = user;
@@ -59,14 +60,14 @@ static void ask(void *user, const char *arguments, modalua_reply *reply)
     pthread_mutex_unlock(&d->lock);
 }
 
-/* allow(n): so many more may be answered. */
+/* allow(n): the desk may answer n more replies. */
 static void allow(void *user, const char *arguments, modalua_reply *reply)
 {
     (void)reply;
     change(user, &((desk *)user)->allowed, number_in(arguments));
 }
 
-/* What is answered twice is the host's until the good one. */
+/* After an invalid answer, the host still has the reply and can give a valid answer. */
 static void give(modalua_reply *reply, int number)
 {
     char json[32];
@@ -75,7 +76,7 @@ static void give(modalua_reply *reply, int number)
     CHECK(modalua_reply_json(reply, json) == MODALUA_OK);
 }
 
-/* Takes the next one that may be answered; false: the desk is closed. */
+/* Waits for the next reply that may be answered, and takes it. False if the desk is closed. */
 static bool take(desk *d, modalua_reply **reply, int *number)
 {
     bool taken;
@@ -116,7 +117,7 @@ static void desk_close(desk *d, pthread_t *threads, int count)
     pthread_mutex_destroy(&d->lock);
 }
 
-static void hire(desk *d, pthread_t *threads, int count)
+static void start_threads(desk *d, pthread_t *threads, int count)
 {
     for (int i = 0; i < count; i++)
         CHECK(pthread_create(&threads[i], NULL, serve, d) == 0);
@@ -132,7 +133,7 @@ static modalua_runtime *open_runtime(desk *d, const modalua_config *config)
 
 /* ---- answered later ---- */
 
-/* While one task waits the other runs, or nobody would allow an answer. */
+/* While one task waits for its answer, the other task must run, because it allows the answer. */
 static void test_later(unsigned flags)
 {
     desk d;
@@ -141,7 +142,7 @@ static void test_later(unsigned flags)
     modalua_runtime *rt;
     config.flags = flags;
     desk_open(&d);
-    hire(&d, &thread, 1);
+    start_threads(&d, &thread, 1);
     rt = open_runtime(&d, &config);
     pass(
         rt,
@@ -149,14 +150,14 @@ static void test_later(unsigned flags)
         "local waits = task.spawn(function() local n = ask(41) order = order .. 'b' return n end)\n"
         "order = 'a' task.sleep(0) allow(1)\n"
         "assert(waits:join() == 42 and order == 'ab')\n"
-        "local r, err = task.timeout(0.01, ask, 1)\n" /* given up, and answered below */
+        "local r, err = task.timeout(0.01, ask, 1)\n" /* the script gives up; the answer comes below */
         "assert(r == nil and err.kind == 'timeout') allow(2)\n"
         "assert(ask(7) == 8)");
     modalua_destroy(rt);
     desk_close(&d, &thread, 1);
 }
 
-/* Where nothing can give way, the call waits in place. */
+/* Where the script cannot yield, the call waits in place. */
 static void test_in_place(void)
 {
     desk d;
@@ -164,7 +165,7 @@ static void test_in_place(void)
     modalua_config config = watched();
     modalua_runtime *rt;
     desk_open(&d);
-    hire(&d, &thread, 1);
+    start_threads(&d, &thread, 1);
     rt = open_runtime(&d, &config);
     pass(rt, "allow(100)\n"
              "assert(('12'):gsub('.', ask) == '23' and coroutine.wrap(ask)(1) == 2)\n"
@@ -179,7 +180,7 @@ static void test_in_place(void)
     desk_close(&d, &thread, 1);
 }
 
-/* ask(n), which another thread answers before it returns. */
+/* ask(n), but it returns only after another thread has given the answer. */
 static void ask_and_see(void *user, const char *arguments, modalua_reply *reply)
 {
     desk *d = user;
@@ -198,7 +199,7 @@ static void test_within(void)
     modalua_config config = watched();
     modalua_runtime *rt;
     desk_open(&d);
-    hire(&d, &thread, 1);
+    start_threads(&d, &thread, 1);
     rt = open_runtime(&d, &config);
     CHECK(modalua_register(rt, "see", ask_and_see, &d) == MODALUA_OK);
     pass(rt, "allow(1000) for i = 1, 100 do assert(see(i) == i + 1) end\n"
@@ -207,7 +208,7 @@ static void test_within(void)
     desk_close(&d, &thread, 1);
 }
 
-/* On the thread that drives the runtime, between two steps; texts and errors too. */
+/* The thread that drives the runtime answers between two steps, with a text, an error and JSON. */
 static void test_between_steps(void)
 {
     desk d;
@@ -233,7 +234,7 @@ static void test_between_steps(void)
     desk_close(&d, NULL, 0);
 }
 
-/* ---- nobody waits any more ---- */
+/* ---- the script no longer waits ---- */
 
 typedef enum ending { CANCEL, KILL, LIMIT, DESTROY, ENDINGS } ending;
 
@@ -256,7 +257,8 @@ static void give_all(desk *d)
         give(d->kept[d->first], d->numbers[d->first]);
 }
 
-/* The run ends while replies are kept; they are answered before or after the runtime is gone. */
+/* The run ends while the host keeps replies. It answers them before or after the runtime is
+ * destroyed. */
 static void test_too_late(ending how, bool before)
 {
     desk d;
@@ -270,13 +272,13 @@ static void test_too_late(ending how, bool before)
                     "for i = 1, 3 do task.spawn(ask, i) end task.sleep(0)\n"
                     "local c <close> = setmetatable({}, {__close = function() ask(9) end})\n"
                     "if in_place then string.gsub('4', '.', ask) else ask(4) end") == MODALUA_OK);
-    if (how == LIMIT) /* from in place nothing comes back */
+    if (how == LIMIT) /* in place, the first step returns only when the limit has ended the run */
         CHECK(modalua_set_global(rt, "in_place", "true") == MODALUA_OK);
     else
         while (d.last < 4)
             CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
     end_as(rt, how);
-    CHECK(d.last == 4); /* what is told to end asks for nothing more */
+    CHECK(d.last == 4); /* a run that is being ended makes no further call */
     if (before)
         give_all(&d);
     if (how != DESTROY)
@@ -286,7 +288,7 @@ static void test_too_late(ending how, bool before)
     desk_close(&d, NULL, 0);
 }
 
-/* The answers come while the run is being ended, and the runtime destroyed. */
+/* The answers come at the same time as the run ends and the runtime is destroyed. */
 static void test_race(ending how)
 {
     desk d;
@@ -294,7 +296,7 @@ static void test_race(ending how)
     modalua_config config = watched();
     modalua_runtime *rt;
     desk_open(&d);
-    hire(&d, threads, 2);
+    start_threads(&d, threads, 2);
     rt = open_runtime(&d, &config);
     CHECK(start(rt, "local task = require 'modalua.task'\n"
                     "for i = 1, 40 do task.spawn(ask, i) end") == MODALUA_OK);
@@ -305,7 +307,7 @@ static void test_race(ending how)
         modalua_cancel(rt);
         if (how == KILL)
             modalua_cancel(rt);
-        finish(rt); /* either may be first */
+        finish(rt); /* the status depends on which comes first: the answers or the cancel */
     }
     modalua_destroy(rt);
     pthread_mutex_lock(&d.lock);
@@ -339,7 +341,7 @@ static void test_many(void)
     modalua_runtime *rt;
     desk_open(&d);
     rt = open_runtime(&d, &config);
-    hire(&d, threads, SERVERS);
+    start_threads(&d, threads, SERVERS);
     CHECK(pthread_create(&threads[SERVERS], NULL, watch, &d) == 0);
     pass(rt, "local task, done = require 'modalua.task', 0\n"
              "for i = 1, 250 do\n"
@@ -348,7 +350,7 @@ static void test_many(void)
              "end\n"
              "task.sleep(0) allow(1000)\n"
              "while done < 250 do task.sleep(0) end");
-    desk_close(&d, threads, SERVERS + 1); /* before the runtime that is watched */
+    desk_close(&d, threads, SERVERS + 1); /* first, because one thread still uses the runtime */
     modalua_destroy(rt);
     CHECK(d.answered == 1000);
 }

@@ -1,4 +1,4 @@
-/* runs.h - what the programs share that test a runtime from its host's side. */
+/* runs.h - helpers of the programs that test a runtime from the side of its host. */
 #ifndef RUNS_H
 #define RUNS_H
 
@@ -8,10 +8,10 @@
 #include "check.h"
 #include "modalua.h"
 
-/* Seconds after which a test that hangs has failed: config.run_seconds. */
-#define WATCHDOG 60
+/* A value of config.run_seconds: a test that takes longer hangs, and has failed. */
+#define WATCHDOG 600
 
-/* Seconds, of which only differences mean something. Wants _POSIX_C_SOURCE. */
+/* The monotonic clock in seconds. Needs _POSIX_C_SOURCE. */
 static inline double now(void)
 {
     struct timespec t;
@@ -19,7 +19,7 @@ static inline double now(void)
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* What a callback has been given, one behind the other: collect(output, …) is a modalua_write_fn. */
+/* The concatenated texts of the calls of a modalua_write_fn: collect, with an output as `user`. */
 typedef struct output {
     char text[4096];
     size_t size;
@@ -54,7 +54,7 @@ static inline int run(modalua_runtime *rt, const char *code)
     return modalua_run_string(rt, "=test", code, strlen(code));
 }
 
-/* Runs a script that is to end well. */
+/* Runs a script that must succeed. */
 static inline void pass(modalua_runtime *rt, const char *code)
 {
     int status = run(rt, code);
@@ -68,7 +68,7 @@ static inline int start(modalua_runtime *rt, const char *code)
     return modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL);
 }
 
-/* Steps until the run has ended. */
+/* Steps until the run has ended, and returns its status. */
 static inline int finish(modalua_runtime *rt)
 {
     int status;

@@ -1,5 +1,5 @@
-/* sandbox.c - what MODALUA_SANDBOX lets scripts have: runs the parts of sandbox.lua, whose path is
- * SANDBOX_LUA. Its argument is the URL of the fault server. */
+/* sandbox.c - tests what MODALUA_SANDBOX allows. It runs the parts of sandbox.lua, whose path is
+ * SANDBOX_LUA. The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdbool.h>
@@ -9,7 +9,7 @@
 
 static char url[200];
 
-/* ---- the parts that are written in Lua ---- */
+/* ---- the parts in sandbox.lua ---- */
 
 static void give_bytes(void *user, const char *arguments, modalua_reply *reply)
 {
@@ -46,7 +46,7 @@ static void test_library(void)
     modalua_config config = sandboxed();
     config.servers = url;
     try_part(&config, "globals", NULL);
-    config.flags |= MODALUA_NO_HOOK | MODALUA_ENVIRONMENT; /* make no hole */
+    config.flags |= MODALUA_NO_HOOK | MODALUA_ENVIRONMENT; /* must not weaken the sandbox */
     config.module_path = "/usr/share/lua/5.4/?.lua";
     try_part(&config, "globals", NULL);
     try_part(&config, "strings", NULL);
@@ -94,7 +94,7 @@ static void test_servers(void)
     try_part(&config, "secrets", NULL);
 }
 
-/* One that the host has misspelt is an error, and no password of it is told. */
+/* If the host gives an invalid server, connect throws an error, which does not contain the password. */
 static void test_wrong_server(void)
 {
     modalua_config config = sandboxed();
@@ -117,10 +117,11 @@ static void find_module(void *user, const char *name, modalua_reply *reply)
     (void)user;
     if (strcmp(name, "hosts") == 0 || strcmp(name, "modalua.verbs") == 0)
         CHECK(modalua_reply_text(reply, source, sizeof source - 1) == MODALUA_OK);
-    CHECK(strcmp(name, "modalua.task") != 0); /* what is there is not asked for */
+    CHECK(strcmp(name, "modalua.task") != 0); /* the host is not asked for modalua's own modules */
 }
 
-/* The host's modules are shut in with the scripts; what it calls by name is theirs, or modalua's. */
+/* The modules of the host are in the sandbox too. By name, the host can call only functions of the
+ * script and of modalua. */
 static void test_host(void)
 {
     modalua_config config = sandboxed();
@@ -142,13 +143,13 @@ static void test_host(void)
     modalua_destroy(rt);
 }
 
-/* ---- past the kill ---- */
+/* ---- scripts that try to survive a kill ---- */
 
-/* Each would go on for ever. */
+/* Each of these would run forever. */
 static const struct {
     const char *code;
     int status;
-    bool waits; /* so the limit of a burst may not end it */
+    bool waits; /* then the burst limit may not be what ends it */
 } spins[] = {
     { "while true do load(function() while true do end end) end", MODALUA_E_LIMIT, false },
     { "local function f() return load(f) end while true do f() end", MODALUA_E_LIMIT, false },
@@ -224,7 +225,8 @@ static void test_kill(bool by_burst)
 
 /* ---- outside a sandbox ---- */
 
-/* What keeps the hook in its place goes with it. */
+/* The hook must stay in place, so scripts cannot call debug.sethook or set __gc. With MODALUA_NO_HOOK
+ * they can do both. */
 static void test_hook(void)
 {
     modalua_config config = watched();
@@ -252,7 +254,7 @@ static void test_hook(void)
              "debug.setmetatable({}, {__gc = function() gone = gone + 1 end})\n"
              "collectgarbage() assert(gone == 2)");
     modalua_destroy(rt);
-    config.run_seconds = WATCHDOG; /* what needs the hook has it */
+    config.run_seconds = WATCHDOG; /* a time limit needs the hook in spite of MODALUA_NO_HOOK */
     rt = make(&config);
     pass(rt, "assert(not pcall(debug.sethook) and not pcall(setmetatable, {}, {__gc = 1}))");
     modalua_destroy(rt);

@@ -1,5 +1,5 @@
--- What a sandboxed script has, and what it does not get: the parts that sandbox.c runs, each by its name in a runtime of its own.
--- Arguments: the part, the URL of the fault server, and what else a part says.
+-- Tests what a script in a sandbox can use, and what the sandbox refuses. sandbox.c runs each part by its name, each in a new runtime.
+-- Arguments: the name of the part, the URL of the fault server, and a further argument that some parts describe.
 local part, url, more = ...
 local modalua = require "modalua"
 local json = require "modalua.json"
@@ -11,20 +11,20 @@ local function same(got, expected, what)
   end
 end
 
--- That f(...) throws an error in which the text stands.
+-- Checks that f(...) throws an error that contains the text. Returns the error.
 local function throws(text, f, ...)
   local good, err = pcall(f, ...)
   if good or not tostring(err):find(text, 1, true) then
-    error(("no error with '%s' but %s"):format(text, tostring(err)), 2)
+    error(("expected an error with '%s', got %s"):format(text, tostring(err)), 2)
   end
   return err
 end
 
--- That f(...) is refused by the sandbox, and nothing else is wrong with it.
+-- Checks that the sandbox refuses f(...), and that this is the only error.
 local function refused(what, f, ...)
   local good, err = pcall(f, ...)
   if good or not modalua.is_error(err) or err.kind ~= "refused" or err.code ~= "sandbox" then
-    error(("%s was not refused: %s"):format(what, tostring(err)), 2)
+    error(("the sandbox did not refuse %s: %s"):format(what, tostring(err)), 2)
   end
 end
 
@@ -87,17 +87,17 @@ function parts.globals()
   end
   local seen = walk({ _G, require "modalua", require "modalua.doc", require "modalua.letters", require "modalua.table" }, {})
   for t in pairs(seen) do
-    same(known[t] or keys(t) == "1 2 3 4 5", true, "a table that nobody knows: " .. keys(t))
+    same(known[t] or keys(t) == "1 2 3 4 5", true, "an unexpected table: " .. keys(t))
   end
 end
 
--- The methods of strings are those of `string`, whatever becomes of it; more of them there is not.
+-- The methods of strings are the functions of the table `string`, also those that the script adds. There is no string.dump.
 function parts.strings()
   same(getmetatable "", false, "the metatable of strings")
   same(("x").dump, nil, "string.dump")
   same(("x").rep, string.rep, "a method of strings")
   string.twice = function(s) return s .. s end -- luacheck: ignore
-  same(("x"):twice(), "xx", "an own method of strings")
+  same(("x"):twice(), "xx", "a method of strings that the script added")
   throws("table expected", setmetatable, "", {})
   throws("__gc", setmetatable, {}, { __gc = true })
   local meta = {}
@@ -114,8 +114,8 @@ end
 -- ---- load ----
 
 function parts.load()
-  local bytecode = bytecode() -- luacheck: ignore (the host's, of an ordinary runtime)
-  same(bytecode:sub(1, 4), "\27Lua", "what an ordinary runtime dumps")
+  local bytecode = bytecode() -- luacheck: ignore (the host registers it; the bytecode is from a runtime without a sandbox)
+  same(bytecode:sub(1, 4), "\27Lua", "the bytecode of a runtime without a sandbox")
   for _, mode in ipairs { "b", "bt", "t", "", "tb", "B" } do
     local f, err = load(bytecode, "=x", mode)
     same(f, nil, "bytecode with mode " .. mode)
@@ -134,7 +134,7 @@ function parts.load()
   same(load(bytecode), nil, "bytecode without a mode")
   same(load "\27Lua", nil, "a crafted chunk")
   same(load("return 1", "=x", "b"), nil, "text where bytecode is wanted")
-  same(load("return 1", "=x", "bt")(), 1, "text where both are")
+  same(load("return 1", "=x", "bt")(), 1, "text where both are allowed")
   same(load "return _ENV" (), _G, "the globals of a chunk")
   same(load("return _ENV", "=x", nil)(), _G, "the globals of a chunk")
   same(load("return x, print", "=x", "t", { x = 1 })(), 1, "an own environment")
@@ -151,8 +151,8 @@ function parts.require()
   for name in pairs(MODULES) do
     same(require(name), require(name), name)
   end
-  for _, name in ipairs { "io", "os", "debug", "package", "_G", "string", "cjson", "modalua.verbs", "modalua.modality",
-    "modalua.playground", "modalua.session", "modalua.help", "nosuch", "", "../x", "/etc/passwd" } do
+  for _, name in ipairs { "io", "os", "debug", "package", "_G", "string", "cjson", "modalua.verbs", "modalua.arrival",
+    "core.arrival", "core.native", "modalua.playground", "modalua.help", "nosuch", "", "../x", "/etc/passwd" } do
     throws(("a sandboxed script has no module '%s'"):format(name), require, name)
   end
   same(require "modalua\0.verbs", require "modalua", "what comes after a NUL")
@@ -161,13 +161,13 @@ function parts.require()
   same(require "modalua".connect, nil, "a module is a table of the script's")
 end
 
--- ---- where it may connect to ----
+-- ---- the servers that a script may connect to ----
 
 local function echo(client, ...)
   return assert(client:get(...))
 end
 
--- `more` is "nothing" when the host allows nothing at all.
+-- `more` is "nothing" if the host allows no server at all.
 function parts.connect()
   local connect = modalua.connect
   if more == "nothing" then
@@ -180,7 +180,7 @@ function parts.connect()
   local default = connect()
   same(tostring(default), ("modalua.Client (%s/echo)"):format(url), "the default")
   same(echo(default, "/x").headers.authorization, "Basic dXNlcjpzZWNyZXQ=", "the host's credentials")
-  same(echo(connect(url .. "/echo"), "/x").headers.authorization, nil, "those of an URL that the script names")
+  same(echo(connect(url .. "/echo"), "/x").headers.authorization, nil, "no credentials for a URL that the script names")
   for _, allowed in ipairs { "/echo", "/echo/", "/echo/deeper", "/prefix/a", "/prefix/a/", "/prefix/a/b", "/prefix/b/../a/b" } do
     connect(url .. allowed)
     connect { url = url .. allowed, timeout = 5 }
@@ -295,7 +295,7 @@ function parts.routes()
   same(assert(client:get("/a", { x = "_method=PUT&_method" })).method, "GET", "a query's value")
 end
 
--- What is long takes its time, but no limit could end a call whose time grows with the square.
+-- No limit can end a single call, so the time of a call with a long query or many headers must not grow with the square of their number.
 function parts.long()
   local query, headers = {}, {}
   for i = 1, 150000 do
@@ -308,7 +308,7 @@ function parts.long()
   pcall(modalua.connect { retries = 0 }.get, modalua.connect { retries = 0 }, "/x", query)
 end
 
--- ---- files, and what is the server's ----
+-- ---- files, and the configuration of the server ----
 
 function parts.files()
   local client = modalua.connect()
@@ -319,7 +319,7 @@ function parts.files()
   refused("store", modality.store, modality, "1", { Host = "127.0.0.1" })
   refused("store", modality.store, modality, "1", { Port = 104 })
   local answer, err = client:upload { data = "DICM" }
-  same(answer == nil and err.code, "not_stored", "an upload of data") -- by the fault server, which it reached
+  same(answer == nil and err.code, "not_stored", "an upload of data") -- the answer of the fault server: so the sandbox allowed the request
   same(assert(modality:store_straight { data = "DICM" }).body, "DICM", "a store of data")
   for _, named in ipairs { modality, peer } do
     refused("configure", named.configure, named, { Url = "http://127.0.0.1:1/", AET = "X", Host = "h", Port = 1, create = true })
@@ -331,7 +331,7 @@ end
 
 -- ---- secrets ----
 
--- Every string in a value.
+-- Collects every string in a value.
 local function strings(v, into, seen)
   if type(v) == "table" and not seen[v] then
     seen[v] = true

@@ -1,4 +1,4 @@
--- modalua.so in a Lua that is not ours: lua5.4 stock.lua FIRST, where FIRST is the module that is required first.
+-- Tests modalua.so in stock Lua: lua5.4 stock.lua FIRST. FIRST is the name of the module that is required first.
 local first = require(arg[1])
 local modalua = require "modalua"
 local task = require "modalua.task"
@@ -12,13 +12,20 @@ assert(coroutine.isyieldable() == false and debug.getinfo(coroutine.yield, "S").
 local server = faultd.start()
 local client = modalua.connect(server.url)
 
--- outside any task: operations drive in place, joins run the scheduler
+-- task.map is written in Lua and loaded on first use; scripts cannot require the internal modules
+assert(task.map({ 1, 2 }, function(n) return n * n end)[2] == 4)
+for _, name in ipairs { "modalua.arrival", "modalua.verbs", "core.arrival", "core.native" } do
+  local good, message = pcall(require, name)
+  assert(not good and message:find(("module '%s' not found:"):format(name), 1, true), message)
+end
+
+-- outside any task, an operation waits in place, and join runs the scheduler
 assert(json.encode(assert(client:get("/ok"))) == "{}")
 local tasks = {}
 for i = 1, 20 do
   tasks[i] = task.spawn(function()
     assert(client:get("/delay", { s = 0.01 }))
-    coroutine.yield() -- a turn for the others
+    coroutine.yield() -- lets the other tasks run
     return i
   end)
 end
@@ -31,7 +38,7 @@ assert(failed == nil and err[1] == "value")
 local none, refused = modalua.connect("http://127.0.0.1:1"):get("/")
 assert(none == nil and modalua.is_error(refused) and refused.where:find("stock.lua", 1, true))
 
--- What a script still has to say when it is over is said as its state is closed.
+-- Closing the Lua state sends the cleanup requests of a script that has ended.
 local ID = "12345678-1234"
 local function answers(path, body)
   assert(client:get("/map", { path = path, to = "/status?code=200&type=application/json&body=" .. body }))
@@ -53,7 +60,7 @@ assert(os.execute(([[lua5.4 -e 'local task = require "modalua.task"
 assert(client:get("/count", { of = "/queries/" .. ID }) == 1, "the query was not removed")
 assert(client:get("/count", { of = "/jobs/1-1/cancel" }) == 1, "the job was not cancelled")
 
--- what is left behind is collected without harm
+-- closing the state with a task that still waits does no harm
 task.spawn(client.get, client, "/hang")
 task.sleep(0.01)
 server:close()

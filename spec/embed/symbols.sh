@@ -1,5 +1,6 @@
 #!/bin/sh
-# What the libraries export is what was decided: symbols.sh LIBRARY MODULE, libmodalua.so and the module for stock Lua.
+# Checks the exported symbols against src/packaging/symbols.txt: symbols.sh LIBRARY MODULE, where LIBRARY is libmodalua.so and MODULE the
+# module for stock Lua.
 set -eu
 library=$1
 module=$2
@@ -12,25 +13,25 @@ trap 'exit 1' HUP INT TERM
 failed=0
 fail() { echo "symbols: $*" >&2; failed=1; }
 
-# exported FILE
+# exported FILE: prints the exported symbols, sorted.
 exported() { nm -D --defined-only "$1" | sed 's/.* //' | sort; }
 
 exported "$library" >"$work/library"
-diff -u src/symbols.txt "$work/library" >&2 ||
-    fail "src/symbols.txt (-) is not what libmodalua.so exports (+). If that is meant, make it so there, and say in CHANGELOG.md what changes."
+diff -u src/packaging/symbols.txt "$work/library" >&2 ||
+    fail "libmodalua.so (+) does not export the symbols of src/packaging/symbols.txt (-). If the change is intended, update this file and CHANGELOG.md."
 
-# The header declares those, and no others.
+# The header declares exactly the exported functions.
 tr '\n' ' ' <src/modalua.h | grep -o 'MODALUA_API [^(;]*(' | sed 's/ *($//; s/.*[ *]//' | grep '^modalua_' | sort >"$work/declared"
-grep -v '^luaopen_' src/symbols.txt >"$work/functions"
-diff -u "$work/functions" "$work/declared" >&2 || fail "src/symbols.txt (-) is not what src/modalua.h declares (+)."
+grep -v '^luaopen_' src/packaging/symbols.txt >"$work/functions"
+diff -u "$work/functions" "$work/declared" >&2 || fail "src/modalua.h (+) does not declare the functions of src/packaging/symbols.txt (-)."
 while read -r name; do
-    grep -qw -e "$name" CHANGELOG.md || fail "CHANGELOG.md does not name $name."
+    grep -qw -e "$name" CHANGELOG.md || fail "CHANGELOG.md does not mention $name."
 done <"$work/functions"
 
-# The module takes its Lua from who loads it.
+# The module uses the Lua of the program that loads it, so it must not contain or link a Lua.
 exported "$module" >"$work/module"
-grep '^luaopen_' src/symbols.txt >"$work/openers"
-diff -u "$work/openers" "$work/module" >&2 || fail "The module (+) does not export the openers of src/symbols.txt (-), and nothing else."
-if nm "$module" | grep -E ' [Tt] luaL?_' >&2; then fail "The module has a Lua inside."; fi
-if readelf -d "$module" | grep -E 'NEEDED.*\[liblua[0-9.]*\.so' >&2; then fail "The module is linked with a Lua."; fi
+grep '^luaopen_' src/packaging/symbols.txt >"$work/openers"
+diff -u "$work/openers" "$work/module" >&2 || fail "The module (+) must export exactly the luaopen_ functions of src/packaging/symbols.txt (-)."
+if nm "$module" | grep -E ' [Tt] luaL?_' >&2; then fail "The module contains a copy of Lua."; fi
+if readelf -d "$module" | grep -E 'NEEDED.*\[liblua[0-9.]*\.so' >&2; then fail "The module is linked with a Lua library."; fi
 exit $failed

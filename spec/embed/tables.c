@@ -1,18 +1,18 @@
-/* tables.c - the tables of Orthanc's vocabulary, from inside: no row stands twice or contradicts
- * another one, and what reads them takes what it should and nothing else. */
+/* tables.c - tests the tables in src/orthanc and the functions that read them. No row occurs twice or
+ * contradicts another row. The parsers accept every valid text and reject invalid ones. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <string.h>
 
 #include "check.h"
-#include "hint.h"
-#include "orthanc.h"
-#include "orthanc_encoding.h"
-#include "orthanc_routes.h"
-#include "orthanc_tags.h"
-#include "orthanc_worklist.h"
+#include "base/nearest.h"
+#include "orthanc/failures.h"
+#include "orthanc/encodings.h"
+#include "orthanc/routes.h"
+#include "orthanc/tags.h"
+#include "orthanc/worklist_tags.h"
 
-static void tags_are_sound(void)
+static void tags_are_consistent(void)
 {
     for (const orthanc_tag *a = orthanc_tags; a->name; a++) {
         char text[ORTHANC_TAG_TEXT];
@@ -87,7 +87,7 @@ static void versions_are_read(void)
           orthanc_tells_failed_gets(ORTHANC_NEWEST) && !orthanc_tells_failed_gets(ORTHANC_UNKNOWN));
 }
 
-static void keys_are_sound(void)
+static void keys_are_consistent(void)
 {
     static const orthanc_route *const routes[] = { &orthanc_echo,
                                                    &orthanc_query,
@@ -105,6 +105,8 @@ static void keys_are_sound(void)
         for (const orthanc_key *key = routes[i]->keys; key->name; key++) {
             CHECK(orthanc_key_of(routes[i], key->name) == key);
             CHECK(key->since == 0 || key->since > routes[i]->since);
+            CHECK(!key->no ==
+                  (key->help && *key->help)); /* every key that a script can give has a help text */
         }
     CHECK(!orthanc_key_of(&orthanc_retrieve, "TargetAET"));
 }
@@ -160,12 +162,12 @@ static void worklist_tags_have_places(void)
     CHECK(!orthanc_worklist_parse("Modalty", &tag) && !orthanc_worklist_name(0x0040fff1));
 }
 
-static void letters_are_looked_up(void)
+static void characters_are_looked_up(void)
 {
     const orthanc_encoding *latin = orthanc_encoding_named("Latin1");
-    char all_of_it[2001];
-    memset(all_of_it, 'x', sizeof all_of_it - 1);
-    all_of_it[sizeof all_of_it - 1] = '\0';
+    char long_text[2001];
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
     CHECK(latin == orthanc_encoding_of_dicom("ISO_IR 100") &&
           latin == orthanc_encoding_of_dicom("ISO 2022 IR 100"));
     CHECK(strcmp(orthanc_encoding_of_dicom("")->name, "Ascii") == 0);
@@ -173,35 +175,35 @@ static void letters_are_looked_up(void)
           !orthanc_encoding_of_dicom("\\ISO 2022 IR 87"));
     CHECK(orthanc_encoding_holds(latin, "M\xc3\xbcller") &&
           !orthanc_encoding_holds(latin, "\xd0\x98"));
-    CHECK(orthanc_encoding_holds(latin, all_of_it) && !orthanc_encoding_holds(latin, "x\xff"));
+    CHECK(orthanc_encoding_holds(latin, long_text) && !orthanc_encoding_holds(latin, "x\xff"));
     CHECK(orthanc_encoding_holds(orthanc_encoding_named("Cyrillic"), "\xd0\x98*"));
     CHECK(orthanc_encoding_holds(orthanc_encoding_named("Utf8"), "\xe5\xb1\xb1"));
     CHECK(!orthanc_encoding_holds(orthanc_encoding_named("JapaneseKanji"),
-                                  "\xe5\xb1\xb1")); /* it cannot be shown */
+                                  "\xe5\xb1\xb1")); /* no iconv name: false */
     CHECK(!orthanc_encoding_is_complete(latin) &&
           orthanc_encoding_is_complete(orthanc_encoding_named("Chinese")));
 }
 
 static void hints_are_given(void)
 {
-    hint near = hint_for("TargetAET"), far = hint_for("Xyzzy");
-    hint_look(&near, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
-    hint_look(&far, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
+    nearest near = nearest_for("TargetAET"), far = nearest_for("Xyzzy");
+    nearest_search(&near, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
+    nearest_search(&far, orthanc_retrieve.keys, sizeof *orthanc_retrieve.keys);
     CHECK(near.name && strcmp(near.name, "TargetAet") == 0 && !far.name);
 }
 
 int main(void)
 {
-    tags_are_sound();
+    tags_are_consistent();
     tags_are_read();
     tags_are_indexed();
     levels_are_read();
     versions_are_read();
-    keys_are_sound();
+    keys_are_consistent();
     titles_and_addresses_are_read();
     identifiers_are_read();
     worklist_tags_have_places();
-    letters_are_looked_up();
+    characters_are_looked_up();
     hints_are_given();
     return 0;
 }

@@ -1,5 +1,5 @@
-/* ten.c - a C program that runs a Lua script: which version is the Orthanc at the URL that it is
- * given, or else at http://localhost:8042? */
+/* ten.c - a C program that runs a Lua script. It prints the version of an Orthanc. The argument is
+ * the URL of the Orthanc, by default http://localhost:8042. */
 #include <modalua.h>
 #include <stdio.h>
 #include <string.h>

@@ -1,5 +1,5 @@
-/* threads.c - four runtimes on four threads, of which the main thread ends one that would go on for
- * ever. The argument is the URL of an Orthanc. */
+/* threads.c - runs four runtimes on four threads. The main thread cancels one of them, whose script
+ * never ends. The argument is the URL of an Orthanc. */
 #include <modalua.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -20,8 +20,7 @@ static void *drive(void *user)
     return NULL;
 }
 
-/* The run is under way before there is a thread, so whatever comes now, a cancel too, is meant for
- * it. */
+/* Starts the run before the thread exists, so that a cancel always finds a run. */
 static int start(job *j, const modalua_config *config)
 {
     return modalua_create(&j->rt, config) == MODALUA_OK &&
@@ -30,7 +29,7 @@ static int start(job *j, const modalua_config *config)
            pthread_create(&j->thread, NULL, drive, j) == 0;
 }
 
-/* From here on the runtime is used by the main thread again. */
+/* Waits for the thread. After that the main thread may use the runtime again. */
 static void finish(job *j)
 {
     const char *result = NULL;
@@ -53,7 +52,7 @@ int main(int argc, char **argv)
     const size_t n = sizeof jobs / sizeof *jobs;
     modalua_config config;
     modalua_config_init(&config);
-    config.url = argc > 1 ? argv[1] : NULL; /* copied: all runtimes may be made from one */
+    config.url = argc > 1 ? argv[1] : NULL; /* the runtimes copy it */
     for (size_t i = 0; i < n; i++)
         if (!start(&jobs[i], &config))
             return 1;

@@ -1,6 +1,6 @@
-/* torture.c - every allocation of a scenario fails in turn, in windows of one and of three: no
- * crash, no leak, and the run ends with success or with "not enough memory" in some form. Run under
- * ASan and LSan. Its argument is the URL of the fault server. */
+/* torture.c - each allocation of a scenario fails once, alone and together with the next two. The
+ * runtime must not crash or leak, and the run must succeed or fail with an error about memory. Run it
+ * under ASan and LSan. The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
 #include <stdint.h>
@@ -10,11 +10,11 @@
 #include "modalua.h"
 
 typedef struct faulty {
-    long countdown; /* successes before the failures; negative = never fail */
-    long window;    /* failures in a row */
-    long live;      /* blocks */
-    long failed;
-    long asked; /* how often memory was asked for */
+    long countdown; /* allocations that succeed before the failures; negative: all succeed */
+    long window;    /* consecutive failures */
+    long live;      /* blocks that are allocated now */
+    long failed;    /* number of failed allocations */
+    long asked;     /* number of allocations */
 } faulty;
 
 static void *faulty_alloc(void *user, void *block, size_t old_size, size_t new_size)
@@ -67,8 +67,7 @@ static const char general_scenario[] =
     "local co = coroutine.create(error) coroutine.resume(co, 'e') debug.traceback(co)\n"
     "print(text)\n";
 
-/* A modality, as the fault server plays it. It is told how once, by a runtime whose allocations do
- * not fail. */
+/* Makes the fault server play a modality. A runtime without failures runs this script once. */
 static const char roles[] =
     "local client = require 'modalua'.connect('%s')\n"
     "local function play(path, body, type)\n"
@@ -116,10 +115,24 @@ static const char roles[] =
     "http://u:p@h/x\",\"Content\":{\"Peer\":{\"Url\":\"http://u:p@h/\",\"HttpHeaders\":{"
     "\"T\":\"t\"}}}}')\n";
 
-static const char modality_scenario[] =
-    "local modalua, task = require 'modalua', require 'modalua.task'\n"
-    "local client = modalua.connect('%s')\n"
-    "local pacs = client:modality('pacs', {max_moves = 1})\n"
+/* Loads parts of the Lua half: each is loaded when a function of it is called first. */
+#define LOADING                                                         \
+    "local modalua, task = require 'modalua', require 'modalua.task'\n" \
+    "local client = modalua.connect('http://127.0.0.1:1')\n"            \
+    "local pacs = client:modality 'pacs'\n"                             \
+    "assert(not pcall(client.find, client, {}))\n"                      \
+    "assert(not pcall(client.changes, client, 1))\n"                    \
+    "assert(not pcall(client.commitment, client, ''))\n"                \
+    "assert(not pcall(pacs.configure, pacs, 1))\n"                      \
+    "assert(not pcall(pacs.find_each, pacs, 1))\n"                      \
+    "assert(not pcall(pacs.series, pacs, 1))\n"                         \
+    "assert(not pcall(pacs.move_resources, pacs, 1))\n"
+
+static const char loading_scenario[] = LOADING;
+
+static const char modality_scenario[] = LOADING
+    "client = modalua.connect('%s')\n"
+    "pacs = client:modality('pacs', {max_moves = 1})\n"
     "assert(pacs:echo())\n"
     "do\n"
     "  local found <close> = assert(pacs:find {Level = 'Study', Query = {PatientName = "
@@ -159,7 +172,7 @@ static const char modality_scenario[] =
     "assert(err.code == 'peer_failed' and not err.message:find 'u:p')\n"
     "assert(err.result.Peer.HttpHeaders.T ~= 't')\n";
 
-/* What a host and its scripts share; it ends in an error with tables. */
+/* Uses functions, globals and modules of the host. It ends with an error that contains tables. */
 static const char host_scenario[] =
     "local modalua = require 'modalua'\n"
     "local client = modalua.connect('%s')\n"
@@ -205,7 +218,7 @@ static int run_plain(modalua_runtime *rt, const char *code)
     return modalua_run_string(rt, "=torture", code, strlen(code));
 }
 
-/* The error of the scenario is its good end. */
+/* The scenario must end with its own error, which counts as success here. */
 static int run_host(modalua_runtime *rt, const char *code)
 {
     const char *json;
@@ -227,8 +240,8 @@ static int run_host(modalua_runtime *rt, const char *code)
 
 typedef int (*run_fn)(modalua_runtime *rt, const char *code);
 
-/* One run with its failures at the n-th allocation. Returns whether anything failed; *asked gets
- * how often memory was asked for, unless it is NULL. */
+/* One run in which the n-th allocation fails. Returns whether any allocation failed. Stores the
+ * number of allocations in *asked, unless it is NULL. */
 static int attempt(run_fn run, const char *url, const char *code, long n, long window, long *asked)
 {
     faulty f = { .countdown = n, .window = window };
@@ -262,8 +275,9 @@ static int attempt(run_fn run, const char *url, const char *code, long n, long w
     return f.failed > 0;
 }
 
-/* Every allocation from the first-th on in turn; returns how many runs had one that failed. */
-static long torment(run_fn run, const char *scenario, const char *url, long first)
+/* Makes one run for each allocation from number `first` on, in which it fails. Returns the number of
+ * runs with a failure. */
+static long fail_each_allocation(run_fn run, const char *scenario, const char *url, long first)
 {
     static const long windows[] = { 1, 3 };
     char code[8192];
@@ -278,16 +292,19 @@ static long torment(run_fn run, const char *scenario, const char *url, long firs
 int main(int argc, char **argv)
 {
     char code[8192];
-    long plain, modality, host, loading;
+    long plain, loading, modality, host, required, loaded;
     CHECK(argc == 2);
-    plain = torment(run_plain, general_scenario, argv[1], 0);
+    plain = fail_each_allocation(run_plain, general_scenario, argv[1], 0);
     snprintf(code, sizeof code, roles, argv[1]);
     CHECK(!attempt(run_plain, argv[1], code, -1, 0, NULL));
-    CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0,
-                   &loading)); /* has been tried by then */
-    modality = torment(run_plain, modality_scenario, argv[1], loading);
-    host = torment(run_host, host_scenario, argv[1], 0);
-    printf("%ld, %ld and %ld runs failed an allocation\n", plain, modality, host);
-    CHECK(plain > 500 && modality > 500 && host > 500);
+    /* Each scenario skips the allocations that the one before it has tested. */
+    CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0, &required));
+    loading = fail_each_allocation(run_plain, loading_scenario, argv[1], required);
+    CHECK(!attempt(run_plain, argv[1], loading_scenario, -1, 0, &loaded));
+    modality = fail_each_allocation(run_plain, modality_scenario, argv[1], loaded);
+    host = fail_each_allocation(run_host, host_scenario, argv[1], 0);
+    printf("runs with a failed allocation: %ld, %ld, %ld and %ld\n", plain, loading, modality,
+           host);
+    CHECK(plain > 500 && loading > 500 && modality > 500 && host > 500);
     return 0;
 }

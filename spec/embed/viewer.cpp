@@ -1,5 +1,6 @@
-// viewer.cpp - a C++ program that offers its scripts a function: the runtime is owned by a
-// unique_ptr, exceptions stop at the border in both directions. Its argument is the URL of an Orthanc.
+// viewer.cpp - a C++ program that offers a function to its scripts. A unique_ptr owns the runtime.
+// Exceptions become Lua errors, and Lua errors become exceptions. The argument is the URL of an
+// Orthanc.
 #include <modalua.h>
 
 #include <functional>
@@ -19,7 +20,7 @@ struct destroy {
 };
 using runtime = std::unique_ptr<modalua_runtime, destroy>;
 
-// What a script ended in; json has all of it: status, kind, traceback, ...
+// The error of a script. The field json has all its details: status, kind, traceback, ...
 struct script_error : std::runtime_error {
     explicit script_error(modalua_runtime *rt)
         : std::runtime_error(modalua_last_error(rt)), json(modalua_last_error_json(rt))
@@ -45,19 +46,19 @@ void run(modalua_runtime *rt, const std::string &script)
         throw script_error(rt);
 }
 
-// From the arguments, a JSON array, to the result, a JSON value.
+// Takes the arguments as a JSON array, and returns the result as a JSON value.
 using function = std::function<std::string(const std::string &arguments)>;
 
-// No exception may leave it: the script gets nil and an error.
+// C code calls it, so no exception may leave it: the script gets nil and an error.
 extern "C" void call(void *user, const char *arguments, modalua_reply *reply) noexcept
 try {
     const std::string result = (*static_cast<const function *>(user))(arguments);
     if (modalua_reply_json(reply, result.c_str()) != MODALUA_OK)
-        modalua_reply_error(reply, "viewer", "the result is no JSON");
+        modalua_reply_error(reply, "viewer", "the result is not JSON");
 } catch (const std::exception &e) {
     modalua_reply_error(reply, "viewer", e.what());
 } catch (...) {
-    modalua_reply_error(reply, "viewer", "an exception");
+    modalua_reply_error(reply, "viewer", "unknown exception");
 }
 
 } // namespace
@@ -65,7 +66,7 @@ try {
 int main(int argc, char **argv)
 try {
     int shown = 0;
-    // It outlives the runtime, which is declared after it and destroyed before.
+    // Declared before the runtime, so that it is destroyed after the runtime.
     function show = [&shown](const std::string &arguments) {
         if (arguments == "[null]")
             throw std::invalid_argument("nothing to show");

@@ -1,11 +1,10 @@
-/* libFuzzer target: the JSON scanner on any bytes, and the copy with marks on any text that passes.
- *   clang -g -fsanitize=fuzzer,address,undefined -iquote src spec/fuzz/json_fuzz.c src/jscan.c
- */
+/* json_fuzz.c - a libFuzzer target: runs the JSON scanner on any bytes. If the bytes are valid JSON,
+ * it also makes the copy with placeholders and checks it. spec/fuzz/run.sh builds and runs it. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "jscan.h"
+#include "json/placeholder.h"
 
 static void require(bool fact)
 {
@@ -13,22 +12,23 @@ static void require(bool fact)
         abort();
 }
 
-/* The marked copy fits its room, is JSON, and has strings where the marks are. */
-static void check_marks(const char *text, size_t size, const jscan_facts *facts)
+/* Checks that the copy with placeholders is no larger than announced and is valid JSON. In the copy,
+ * strings replace the empty arrays and the integers beyond 2^53. */
+static void check_placeholders(const char *text, size_t size, const json_scan_facts *facts)
 {
     static const char token[] = "0123456789abcdef0123456789abcdef";
-    char message[JSCAN_MESSAGE_SIZE], *copy = malloc(jscan_marked_room(facts, size) + 1);
-    jscan_facts marked;
-    size_t marked_size;
+    char message[JSON_MESSAGE_SIZE], *copy = malloc(json_placeholder_room(facts, size) + 1);
+    json_scan_facts after;
+    size_t copied;
 
     require(copy != NULL);
-    marked_size = jscan_mark(text, size, token, copy);
-    require(marked_size <= jscan_marked_room(facts, size));
-    require(jscan(copy, marked_size, &marked, message));
-    require(marked.empty_arrays == 0 && marked.wide_integers == 0);
-    require(marked.arrays == facts->arrays &&
-            marked.numbers == facts->numbers - facts->wide_integers);
-    require(marked.depth == facts->depth && marked.heap >= facts->heap);
+    copied = json_placeholder_copy(text, size, token, copy);
+    require(copied <= json_placeholder_room(facts, size));
+    require(json_scan(copy, copied, &after, message));
+    require(after.empty_arrays == 0 && after.wide_integers == 0);
+    require(after.arrays == facts->arrays &&
+            after.numbers == facts->numbers - facts->wide_integers);
+    require(after.depth == facts->depth && after.heap >= facts->heap);
     free(copy);
 }
 
@@ -36,11 +36,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    char message[JSCAN_MESSAGE_SIZE];
-    jscan_facts facts;
+    char message[JSON_MESSAGE_SIZE];
+    json_scan_facts facts;
     message[0] = '\0';
-    if (jscan((const char *)data, size, &facts, message))
-        check_marks((const char *)data, size, &facts);
+    if (json_scan((const char *)data, size, &facts, message))
+        check_placeholders((const char *)data, size, &facts);
     else
         require(message[0] != '\0' && memchr(message, '\0', sizeof message) != NULL);
     return 0;

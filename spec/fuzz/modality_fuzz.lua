@@ -1,5 +1,5 @@
--- Calls a modality's operations with nonsense, against a server that answers with nonsense: nothing may crash, and what comes back is
--- a result, nil and an error object, or a thrown message. modalua spec/fuzz/modality_fuzz.lua SECONDS [SEED]; run it under ASan.
+-- Calls the operations of a modality with random arguments, against a server that gives random answers. No call may crash. Each call must
+-- return a result, return nil and an error object, or throw an error. Run it under ASan: modalua spec/fuzz/modality_fuzz.lua SECONDS [SEED]
 package.path = "./?.lua;" .. package.path
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -41,7 +41,7 @@ local KEYS = { "Level", "Query", "Normalize", "LocalAet", "Timeout", "keep", "ex
 local TAGS = { "PatientID", "PatientName", "StudyDate", "0010,0020", "00100020", "0009,1001", "Modality", "ModalitiesInStudy",
   "StationName",
   "SpecificCharacterSet", "QueryRetrieveLevel", "Nonsense", "0008,0070", "\xff", "" }
-local WORDS = { "", "*", "1.2", "C-GET", "C-MOVE", "SystemDefault", "archive", "ARCHIVE", "Иванов", "Müller", "1-1", "2-2", "Study",
+local STRINGS = { "", "*", "1.2", "C-GET", "C-MOVE", "SystemDefault", "archive", "ARCHIVE", "Иванов", "Müller", "1-1", "2-2", "Study",
   "ISO_IR 100", ("x"):rep(40), "2.25\\2.26", STORED, "\xff", "\0", "?", "^", "=" }
 
 local function value(depth)
@@ -63,7 +63,7 @@ local function value(depth)
     end
     return t
   end
-  return pick(WORDS)
+  return pick(STRINGS)
 end
 
 local function options()
@@ -138,7 +138,7 @@ while task.now() < stop do
   local t = task.spawn(function()
     local call = random(#CALLS)
     local ok, result, err = pcall(CALLS[call])
-    assert(not ok or result or modalua.is_error(err), ("call %d gave neither a result nor an error"):format(call))
+    assert(not ok or result or modalua.is_error(err), ("call %d returned neither a result nor an error"):format(call))
   end)
   if random(4) == 1 then
     task.sleep(random() * 0.01)

@@ -1,4 +1,4 @@
--- Runs the modalua command as a person would, through a shell, and gives what it printed.
+-- Runs the modalua command through a shell, as a user does, and returns what it printed.
 local command = {}
 
 command.path = assert(os.getenv("MODALUA"), "set MODALUA to the command under test")
@@ -11,7 +11,7 @@ local function read_all(path)
   return text
 end
 
--- Words quoted for the shell.
+-- Returns the arguments quoted for the shell, with spaces between them.
 function command.quote(...)
   local words = table.pack(...)
   for i = 1, words.n do
@@ -20,8 +20,8 @@ function command.quote(...)
   return table.concat(words, " ")
 end
 
--- Runs a shell line in which $M is the command, which finds no configuration file of the user's. Gives {out=, err=, status=}; a watchdog
--- ends what does not end by itself.
+-- Runs a shell line in which $M is the command. The command does not see the user's configuration file. Returns { out =, err =, status = }.
+-- A line that still runs after 120 seconds is killed.
 function command.shell(line)
   local out, err = os.tmpname(), os.tmpname()
   local script = ("export M=%s XDG_CONFIG_HOME=/nowhere; { %s\n} >%s 2>%s"):format(command.quote(command.path), line, out, err)
@@ -29,12 +29,12 @@ function command.shell(line)
   return { out = read_all(out), err = read_all(err), status = how == "exit" and status or 128 + status }
 end
 
--- Runs the command with these words.
+-- Runs the command with these arguments.
 function command.run(...)
   return command.shell('"$M" ' .. command.quote(...))
 end
 
--- A file that lives until remove() is called.
+-- Creates a temporary file with this text and returns its path. The caller removes the file.
 function command.file(text)
   local path = os.tmpname()
   local file = assert(io.open(path, "wb"))

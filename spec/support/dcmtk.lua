@@ -1,11 +1,11 @@
 --- Starts and stops DCMTK's real DICOM servers, as spec/support/orthanc.lua does with Orthanc.
 --
---   local sink <close> = dcmtk.storescp { aet = "SINK" }                      -- takes whatever is sent to it
+--   local sink <close> = dcmtk.storescp { aet = "SINK" }                      -- accepts everything that is sent to it
 --   local pacs <close> = dcmtk.dcmqrscp { aet = "PACS", peers = { server:modality(), sink:modality() } }
 --
 -- Fields: port aet folder log pid. Methods: those below, and signal, stop, start_again and close of spec/support/served.lua.
 --
--- Needs no modalua.
+-- Does not need modalua.
 
 local served = require "spec.support.served"
 
@@ -24,7 +24,8 @@ local function make(program, options)
   }
 end
 
--- How to run it, in its folder: the options that both programs have, those that are given here, then the caller's.
+-- Sets server.served, which tells spec/support/served.lua how to run the program in its folder. The options that all programs have come
+-- first, then `arguments`, then the caller's options.arguments.
 local function set_command(server, program, arguments, options)
   local command = { "env", "--chdir=" .. server.folder, program, "--verbose", "--disable-host-lookup", "--fork" }
   table.move(arguments, 1, #arguments, #command + 1, command)
@@ -35,16 +36,16 @@ local function set_command(server, program, arguments, options)
     command = command,
     environment = "TCP_NODELAY=1",
     port = server.port,
-    timeout = options.timeout or 10,
+    timeout = options.timeout or 60,
   }
   return server
 end
 
---- Starts a storescp, which stores what anybody sends it, whatever it is. All options have defaults:
---    aet         its AE title; it answers to any other just as well
---    port        where it listens
---    arguments   further ones, such as { "--sleep-during", "1" }, { "--abort-after" } or { "--refuse" }
---    timeout     seconds to come up
+--- Starts a storescp, which stores every instance from every sender. All options have defaults:
+--    aet         its AE title; it also accepts associations to any other title
+--    port        the port on which it listens
+--    arguments   further arguments of the program, such as { "--sleep-during", "1" }, { "--abort-after" } or { "--refuse" }
+--    timeout     seconds until it must accept connections
 function dcmtk.storescp(options)
   options = options or {}
   local server = served.start(function()
@@ -54,7 +55,7 @@ function dcmtk.storescp(options)
   return server
 end
 
--- The limits are the largest that dcmqrscp has: it deletes what is above them.
+-- The quota of the store (500 studies, 1024 MB) is the largest that dcmqrscp allows: it deletes older studies when a quota is exceeded.
 local CONFIGURATION = [[
 NetworkTCPPort = %d
 MaxPDUSize = 131072
@@ -73,20 +74,20 @@ AETable END
 local function configuration(server, peers)
   local lines, names = {}, {}
   for i, peer in ipairs { server:modality(), table.unpack(peers) } do
-    assert(not peer[1]:find "[%s,()]", "dcmqrscp cannot be told of an AE title such as this")
+    assert(not peer[1]:find "[%s,()]", "the configuration file of dcmqrscp cannot hold an AE title with blanks, commas or parentheses")
     names[i] = "peer" .. i
     lines[i] = ("%s = (%s, %s, %d)"):format(names[i], peer[1], peer[2], peer[3])
   end
   return CONFIGURATION:format(server.port, table.concat(lines, "\n"), table.concat(names, ", "), server.aet)
 end
 
---- Starts a dcmqrscp, an archive that answers C-FIND, C-MOVE and C-GET, and takes C-STORE: in one association at a time, for those
--- that store at once choose the same names for their files, and instances are lost. All options have defaults:
---    aet         its AE title; it answers to no other
---    port        where it listens
---    peers       { { AET, host, port }, … } whom it answers and to whom C-MOVE can send; itself always
---    arguments   further ones, such as { "--disable-get" } or { "--check-find" }
---    timeout     seconds to come up
+--- Starts a dcmqrscp, an archive that answers C-FIND, C-MOVE, C-GET and C-STORE. Store to it over one association at a time only:
+-- processes of dcmqrscp that store at the same moment choose the same file names, and instances are lost. All options have defaults:
+--    aet         its AE title; it rejects associations to any other title
+--    port        the port on which it listens
+--    peers       { { AET, host, port }, … } from which it accepts associations and to which C-MOVE can send; it adds itself
+--    arguments   further arguments of the program, such as { "--disable-get" } or { "--check-find" }
+--    timeout     seconds until it must accept connections
 function dcmtk.dcmqrscp(options)
   options = options or {}
   local server = served.start(function()
@@ -97,9 +98,9 @@ function dcmtk.dcmqrscp(options)
   return server
 end
 
---- Starts a wlmscpfs, which answers from the worklists in a folder of folders; `options` are
---    path        that folder: each of those in it bears the AE title that it is asked by
---    aet         such a title, for :modality()
+--- Starts a wlmscpfs, a worklist server that answers from files. `options` are
+--    path        a folder with one subfolder for each AE title that clients may call; a subfolder holds the worklist files of that title
+--    aet         one of these titles, for :modality()
 --    port, arguments, timeout   as above
 function dcmtk.wlmscpfs(options)
   local server = served.start(function()
@@ -109,7 +110,7 @@ function dcmtk.wlmscpfs(options)
   return server
 end
 
---- What an Orthanc's DicomModalities says of it.
+--- The entry for this server in the DicomModalities of an Orthanc.
 function Server:modality()
   return { self.aet, "127.0.0.1", self.port }
 end
@@ -124,12 +125,13 @@ function Server:files()
   return paths
 end
 
---- How many there are.
+--- The number of files that it has stored.
 function Server:count()
   return #self:files()
 end
 
--- The instance's UID, element (0002,0003), between the elements around it; nil while the file is being written.
+-- Reads the SOPInstanceUID of a stored file: element (0002,0003), found by the elements before and after it. nil while the file is still
+-- being written.
 local function uid_of(path)
   local file = assert(io.open(path, "rb"))
   local head = file:read(1024) or ""

@@ -1,51 +1,53 @@
-/* dicomd.c - a small DICOM SCP that misbehaves on request: for what a real peer cannot be made to
- * do.
+/* dicomd.c - a small DICOM SCP that misbehaves on request, in ways that a real peer never does.
  *
  *   dicomd
  *
- * Serves 127.0.0.1 on a free port, whose number it prints, until the reader of its standard output
- * or its parent goes away; so popen() and pclose() are its whole life, and nothing is left of it
- * when a test is killed. The called AE title selects the behaviour; a title that is none of these
- * is rejected as not recognized (117). n is a number, s are seconds (0.3), xxxx a DIMSE status.
+ * It listens on a free port of 127.0.0.1 and prints the port number. It ends when the reader of its
+ * standard output closes it, or when its parent process ends: so popen() starts it and pclose() ends
+ * it, and it does not remain when a test is killed. The called AE title selects the behaviour. Any
+ * other title is rejected as not recognized (117). n is a number, s a time in seconds (0.3), xxxx a
+ * DIMSE status. Defaults are in parentheses.
  *
- *   OKn        n answers to a C-FIND (3); everything else succeeds, and delivers nothing
- *   BAREn      the same; the answers have their UIDs and nothing else
+ *   OKn        n answers to a C-FIND (3); every other command succeeds, but nothing is delivered
+ *   BAREn      as OKn; the answers contain only UIDs
  *   ONEn       as OKn, but the n-th C-MOVE or C-GET of the association (1) fails with A801
- *   PARTn      a liar: the study asked for exists, with 1 series and n instances (3), every C-MOVE
- *              and C-GET says that it was delivered, and nothing is
- *   FSTxxxx    the only answer to a C-FIND; FANxxxx: 3 answers, then that
- *   MSTxxxx    of a C-MOVE, with 1 sub-operation completed and 1 failed; GSTxxxx: of a C-GET
- *   SSTxxxx    of a C-STORE; ESTxxxx: C-ECHO; NSTxxxx: N-ACTION
- *   REJrsn     association rejected: result, source, reason
- *   NOCTX      every presentation context refused; NOFIND, NOMOVE, NOGET, NOSTORE: those
- *   ABORT      A-ABORT at the first command; ABORTF: after 2 answers to a C-FIND
- *   DROP       connection closed at the first command; DROPF: after 2 answers
- *   SLOWs      each reply after s; SLOWAs: the association accepted after s
- *   DRIPs      5 answers, or pending responses to a C-MOVE or C-GET, one each s. A C-CANCEL is read
- *              afterwards
- *   HELDn      n answers to a C-FIND (3); each C-MOVE, C-GET and C-STORE is answered when its turn has
- *              come: see below. HELDFn: C-FIND as well
- *   MUTE       the association request is never answered; MUTEC: no command is, nor a release;
- *              FMUTE: C-FIND is, C-MOVE and C-GET are not. Closed by the peer, or after a while
- *   X...       OK3 in explicit VR with unusual contents: the table `specials`
+ *   PARTn      lies: the requested study exists, with 1 series and n instances (3), and every C-MOVE
+ *              and C-GET reports that all were delivered, but nothing is delivered
+ *   FSTxxxx    C-FIND: no answers, this final status; FANxxxx: 3 answers, then this status
+ *   MSTxxxx    C-MOVE: this status, with 1 sub-operation completed and 1 failed; GSTxxxx: C-GET
+ *   SSTxxxx    C-STORE: this status; ESTxxxx: C-ECHO; NSTxxxx: N-ACTION
+ *   REJrsn     rejects the association with result r, source s and reason n
+ *   NOCTX      refuses every presentation context; NOFIND, NOMOVE, NOGET, NOSTORE: those of a service
+ *   ABORT      sends A-ABORT at the first command; ABORTF: after 2 answers to a C-FIND
+ *   DROP       closes the connection at the first command; DROPF: after 2 answers to a C-FIND
+ *   SLOWs      sends each reply after s seconds; SLOWAs: accepts the association after s seconds
+ *   DRIPs      5 answers to a C-FIND, or 5 pending responses to a C-MOVE or C-GET, one every s
+ *              seconds. A C-CANCEL is read only after them
+ *   HELDn      n answers to a C-FIND (3); each C-MOVE, C-GET and C-STORE is held, and answered when
+ *              $DICOMD_GATE allows it (see below). HELDFn: holds C-FIND as well
+ *   MUTE       never answers the association request; MUTEC: answers no command and no release;
+ *              FMUTE: answers C-FIND, but not C-MOVE and C-GET. The connection ends when the client
+ *              closes it, or after some time
+ *   X...       OK3 in explicit VR with unusual contents: see the table `specials`
  *
- * The k-th answer, from 0, has the level that was asked for, StudyInstanceUID 1.2.3.k,
- * SeriesInstanceUID 1.2.3.k.1 and SOPInstanceUID 1.2.3.k.1.1, down to that level; a UID of a higher
- * level that the request gives is kept. PARTn's has UIDs below the StudyInstanceUID of the request
- * (STUDY.1, STUDY.1.1 to STUDY.1.n), the keys that the request gives without wildcards, and the
- * numbers of series and instances that it asks for.
+ * The k-th answer, counted from 0, has the requested level and the UIDs down to that level:
+ * StudyInstanceUID 1.2.3.k, SeriesInstanceUID 1.2.3.k.1, SOPInstanceUID 1.2.3.k.1.1. If the request
+ * gives a UID of a higher level, the answer repeats it. An answer of PARTn has UIDs made from the
+ * StudyInstanceUID of the request (STUDY.1, STUDY.1.1 to STUDY.1.n), the keys that the request gives
+ * without wildcards, and the numbers of series and instances if the request asks for them.
  *
- * The file $DICOMD_GATE says by its size in bytes how many of the held commands may be answered, all
- * associations taken together, in the order in which they came. It is removed in the end.
+ * The size in bytes of the file $DICOMD_GATE is the number of held commands that may be answered, in
+ * the order in which they arrived, over all associations. The program removes this file at its end.
  *
- * The file $DICOMD_LOG gets a line for each event, before it is answered:
+ * The program appends a line to the file $DICOMD_LOG for each event, before it answers:
  *   ASSOC calling=TITLE called=TITLE
  *   C-ECHO
  *   C-FIND level=LEVEL gggg,eeee=VALUE ...   every element of the identifier
  *   C-MOVE dest=TITLE gggg,eeee=VALUE ...    also: C-GET, N-ACTION
  *   C-STORE sop=UID
  *   C-CANCEL   RELEASE   ABORT
- * Values without the padding at their end; a backslash or a byte that does not print as \xHH.
+ * Values are written without the padding at their end; a backslash or a non-printable byte is
+ * written as \xHH.
  */
 #include "dicomd.h"
 
@@ -71,8 +73,7 @@ enum { MUTE_SECONDS = 300, FMUTE_SECONDS = 45 };
 
 /* One per process. */
 static struct {
-    pthread_mutex_t
-        lock; /* of the log, whose lines are whole, and of the number of held commands */
+    pthread_mutex_t lock; /* protects writes to the log, so that lines do not mix, and `held` */
     int file, gate;
     long held;
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .file = -1, .gate = -1 };
@@ -154,14 +155,14 @@ typedef struct extra {
     uint32_t tag;
     const char *vr;
     size_t size;
-    const char *value; /* as explicit VR has it */
+    const char *value; /* encoded as in explicit VR little endian */
 } extra;
 
 struct special {
     const char *title;
-    const char *charset; /* NULL: the element is not there; so with the others */
-    const char *name, *description;
-    const extra *extras; /* up to one whose VR is NULL */
+    const char *charset;            /* SpecificCharacterSet; NULL: the answer has no such element */
+    const char *name, *description; /* NULL: no such element */
+    const extra *extras;            /* ends with an entry whose VR is NULL */
 };
 
 #define EXTRA(tag, vr, value)             \
@@ -232,8 +233,8 @@ typedef enum parameter { NOTHING, COUNT, DIMSE_STATUS, SECONDS } parameter;
 typedef struct behaviour {
     const char *name;
     parameter parameter;
-    size_t at; /* where in the plan it belongs */
-    plan plan; /* with the usual value of the parameter */
+    size_t at; /* offset in the plan of the field that takes the parameter */
+    plan plan; /* with the default value of the parameter */
 } behaviour;
 
 #define AT(field)          offsetof(plan, field)
@@ -284,7 +285,7 @@ static bool take_parameter(const char *text, parameter kind, void *field)
     case NOTHING: return *text == '\0';
     case COUNT:
         if (*text == '\0')
-            return true; /* the usual one */
+            return true; /* keep the default */
         *(unsigned *)field = (unsigned)strtoul(text, &end, 10);
         break;
     case DIMSE_STATUS: *(unsigned *)field = (unsigned)strtoul(text, &end, 16); break;
@@ -328,7 +329,7 @@ static element *response_to(const message *m)
     return r;
 }
 
-/* The response is freed. */
+/* Sends the response and frees it. */
 static void respond(association *a, const message *m, element *response, unsigned status,
                     const element *identifier)
 {
@@ -338,18 +339,18 @@ static void respond(association *a, const message *m, element *response, unsigne
     set_free(&response);
 }
 
-static void leave(association *a, ending how)
+static void end_association(association *a, ending how)
 {
     static const unsigned char by_provider[] = { 0, 0, 2, 1 };
     if (how == ABORTS) {
         send_pdu(a, PDU_ABORT, by_provider, sizeof by_provider);
-        gone_within(a, 1); /* a close at once could overtake it as a reset */
+        gone_within(a, 1); /* closing at once could send a reset that destroys the A-ABORT */
     }
     a->over = true;
 }
 
-/* Keeps the connection, and answers nothing more. */
-static void fall_silent(association *a, long seconds)
+/* Keeps the connection open, but answers nothing more. */
+static void stop_answering(association *a, long seconds)
 {
     const struct timeval patience = { seconds, 0 };
     setsockopt(a->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
@@ -359,24 +360,25 @@ static void fall_silent(association *a, long seconds)
 
 /* ---- held commands ---- */
 
-static bool is_let_go(long ordinal)
+static bool is_released(long ordinal)
 {
     struct stat gate;
     return state.gate >= 0 && fstat(state.gate, &gate) == 0 && gate.st_size >= ordinal;
 }
 
-/* Waits for the turn of a command that has just come. True: the peer has gone. */
-static bool held_in_vain(association *a)
+/* Holds a command that has just arrived until the gate releases it. Returns false if the peer closes
+ * the connection before that. */
+static bool wait_for_release(association *a)
 {
-    const double look = 0.01;
+    const double poll_interval = 0.01;
     long ordinal;
     pthread_mutex_lock(&state.lock);
     ordinal = ++state.held;
     pthread_mutex_unlock(&state.lock);
-    while (!is_let_go(ordinal))
-        if (gone_within(a, look))
-            return true;
-    return false;
+    while (!is_released(ordinal))
+        if (gone_within(a, poll_interval))
+            return false;
+    return true;
 }
 
 /* ---- C-FIND ---- */
@@ -392,7 +394,7 @@ static int level_of(const message *m)
     return STUDY;
 }
 
-/* `uid` becomes what the request gives, when that is one UID. */
+/* If the request gives a single UID for this tag, replaces `uid` by it. */
 static void keep_uid(const message *m, uint32_t tag, char *uid)
 {
     char given[UID_MAX + 1];
@@ -401,7 +403,7 @@ static void keep_uid(const message *m, uint32_t tag, char *uid)
         strcpy(uid, given);
 }
 
-/* A liar's UIDs are derived from those that the request gives, the others' are not. */
+/* Adds the UIDs of an answer. Only a liar derives them from the UIDs of the request. */
 static void add_uids(const association *a, const message *m, unsigned k, element **answer)
 {
     const int level = level_of(m);
@@ -428,8 +430,9 @@ static void add_uids(const association *a, const message *m, unsigned k, element
     }
 }
 
-/* The numbers that are asked for, and the keys that are given, except patterns. */
-static void add_honesty(const association *a, const message *m, element **answer)
+/* Repeats the keys that the request gives, except wildcards and ranges, and adds the numbers of
+ * series and instances that the request asks for: the answer fits the request. */
+static void add_requested_keys(const association *a, const message *m, element **answer)
 {
     static const uint32_t counts[] = { TAG_STUDY_SERIES, TAG_STUDY_INSTANCES,
                                        TAG_SERIES_INSTANCES };
@@ -446,7 +449,7 @@ static void add_honesty(const association *a, const message *m, element **answer
     }
 }
 
-/* Whose it is. */
+/* Adds the attributes of patient number `who`, and of the study if the level is below Patient. */
 static void add_patient(const association *a, const message *m, unsigned who, element **e)
 {
     char text[32];
@@ -472,10 +475,10 @@ static element *answer_to(const association *a, const message *m, unsigned k)
     if (level)
         set_put(&e, TAG_LEVEL, "CS", level->value, level->size);
     if (!a->plan.bare)
-        add_patient(a, m, a->plan.liar ? 0 : k, &e); /* his are all in one study */
+        add_patient(a, m, a->plan.liar ? 0 : k, &e); /* all answers of a liar are in one study */
     add_uids(a, m, k, &e);
     if (a->plan.liar)
-        add_honesty(a, m, &e);
+        add_requested_keys(a, m, &e);
     if (x && x->description)
         set_puts(&e, TAG_DESCRIPTION, "LO", x->description);
     for (const extra *one = x ? x->extras : no_extras; one->vr; one++)
@@ -497,7 +500,7 @@ static void do_find(association *a, const message *m)
     const unsigned n = answers_to(a, m);
     for (unsigned k = 0; k < n && !gone_within(a, a->plan.drip); k++) {
         if (k == 2 && a->plan.after_two != STAYS) {
-            leave(a, a->plan.after_two);
+            end_association(a, a->plan.after_two);
             return;
         }
         element *answer = answer_to(a, m, k);
@@ -575,20 +578,20 @@ static void handle(association *a, const message *m)
     size_t i = 0;
     while (i < sizeof operations / sizeof *operations && operations[i].operation != m->operation)
         i++;
-    if (i == sizeof operations / sizeof *operations) { /* none of ours */
-        leave(a, ABORTS);
+    if (i == sizeof operations / sizeof *operations) { /* an unknown operation */
+        end_association(a, ABORTS);
         return;
     }
     log_message(operations[i].name, operations[i].service, m);
     if (!operations[i].run)
         return;
     if (a->plan.at_command != STAYS)
-        leave(a, a->plan.at_command);
+        end_association(a, a->plan.at_command);
     else if (a->plan.mute & ONLY(operations[i].service)) {
         if (!a->silent)
-            fall_silent(a, a->plan.mute == ALL ? MUTE_SECONDS : FMUTE_SECONDS);
+            stop_answering(a, a->plan.mute == ALL ? MUTE_SECONDS : FMUTE_SECONDS);
     } else if (a->plan.held & ONLY(operations[i].service)) {
-        if (!held_in_vain(a))
+        if (wait_for_release(a))
             operations[i].run(a, m);
     } else if (!gone_within(a, a->plan.slow))
         operations[i].run(a, m);
@@ -605,7 +608,7 @@ static void reject(association *a, unsigned digits)
     a->over = true;
 }
 
-static void greet(association *a, view request)
+static void answer_association_request(association *a, view request)
 {
     enum { NOT_RECOGNIZED = 117 };
     if (!read_titles(a, request)) {
@@ -618,7 +621,7 @@ static void greet(association *a, view request)
     else if (a->plan.rejection)
         reject(a, a->plan.rejection);
     else if (a->plan.deaf)
-        fall_silent(a, MUTE_SECONDS);
+        stop_answering(a, MUTE_SECONDS);
     else if (!gone_within(a, a->plan.slow_accept))
         accept_association(a, request);
 }
@@ -627,7 +630,7 @@ void take_pdu(association *a, unsigned type, view body)
 {
     static const unsigned char nothing[4];
     switch (type) {
-    case PDU_REQUEST: greet(a, body); break;
+    case PDU_REQUEST: answer_association_request(a, body); break;
     case PDU_DATA: take_data(a, body, handle); break;
     case PDU_RELEASE:
         log_event("RELEASE");
@@ -644,7 +647,7 @@ void take_pdu(association *a, unsigned type, view body)
     }
 }
 
-/* The file that the environment names; -1 when it names none. */
+/* Opens the file that an environment variable names. Returns -1 if the variable is not set. */
 static int open_named(const char *variable, int flags)
 {
     const char *path = getenv(variable);
@@ -664,8 +667,7 @@ int main(void)
     const pid_t parent = getppid();
     struct rlimit files;
     int port, listener;
-    close_range(3, ~0U,
-                0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
     signal(SIGPIPE, SIG_IGN);
     state.file = open_named("DICOMD_LOG", O_WRONLY | O_CREAT | O_APPEND);
     state.gate = open_named("DICOMD_GATE", O_RDONLY);

@@ -1,5 +1,6 @@
-/* dicomd.h - what the parts of dicomd share: dicomd.c (behaviours, services, connections) and
- * dicomd_net.c (bytes, element sets, PDUs, messages). dicomd.c says what the program does.
+/* dicomd.h - the types and functions that the two parts of dicomd share: dicomd.c (behaviours,
+ * services, connections) and dicomd_net.c (bytes, element sets, PDUs, messages). The comment at the
+ * top of dicomd.c describes the program.
  */
 #ifndef DICOMD_H
 #define DICOMD_H
@@ -12,7 +13,7 @@
 enum {
     TITLE_MAX = 16,
     UID_MAX = 64,
-    CONTEXTS_MAX = 128, /* their ids are the odd numbers up to 255 */
+    CONTEXTS_MAX = 128, /* presentation contexts: their ids are the odd numbers up to 255 */
 };
 
 enum { PDU_REQUEST = 1, PDU_ACCEPT, PDU_REJECT, PDU_DATA, PDU_RELEASE, PDU_RELEASED, PDU_ABORT };
@@ -45,13 +46,13 @@ enum {
     TAG_STUDY = 0x0020000D,
     TAG_SERIES = 0x0020000E,
     TAG_STUDY_SERIES = 0x00201206,    /* NumberOfStudyRelatedSeries */
-    TAG_STUDY_INSTANCES = 0x00201208, /* and so on */
+    TAG_STUDY_INSTANCES = 0x00201208, /* NumberOfStudyRelatedInstances */
     TAG_SERIES_INSTANCES = 0x00201209,
 };
 
 enum { OPERATION_STORE = 0x0001, OPERATION_GET = 0x0010, OPERATION_MOVE = 0x0021 };
 
-enum { NO_DATA = 0x0101 }; /* the value of TAG_DATA_TYPE that says so; any other: data follow */
+enum { NO_DATA = 0x0101 }; /* value of TAG_DATA_TYPE: no data set follows. Any other: one follows */
 
 typedef enum service {
     SERVICE_ECHO,
@@ -64,71 +65,74 @@ typedef enum service {
     SERVICES
 } service;
 
-/* Bytes that grow; all zero is an empty one whose data is NULL. */
+/* A growing byte buffer. A struct of zeros is an empty buffer; its data is NULL. */
 typedef struct bytes {
     unsigned char *data;
     size_t size, room;
 } bytes;
 
-/* Somebody else's bytes. */
+/* Bytes in memory that the view does not own. */
 typedef struct view {
     const unsigned char *data;
     size_t size;
 } view;
 
-/* One of a set, which is the first of them, in ascending order of tags; NULL is the empty one. */
+/* An element of a data set. A set is a linked list in ascending order of tags; a pointer to its
+ * first element stands for the set, NULL for the empty set. */
 typedef struct element {
     struct element *next;
     uint32_t tag;
     char vr[3];
     size_t size;
-    char value[]; /* as it arrived or was put, with a NUL behind it */
+    char value[]; /* the bytes as received or set, with a NUL added after them */
 } element;
 
+/* How a behaviour ends the association early: not at all, with A-ABORT, or by closing the
+ * connection. */
 typedef enum ending { STAYS, ABORTS, DROPS } ending;
 
-typedef struct special special; /* of dicomd.c: answers with unusual contents */
+typedef struct special special; /* defined in dicomd.c: answers with unusual contents */
 
-/* What a called AE title stands for. */
+/* The behaviour that a called AE title selects. */
 typedef struct plan {
-    unsigned answers;             /* to a C-FIND */
-    unsigned status[SERVICES];    /* in the last answer */
-    unsigned refused;             /* services whose contexts are not accepted, a bit each */
-    unsigned mute;                /* services that are not answered, a bit each */
-    unsigned held;                /* services that are answered when their turn comes, a bit each */
-    unsigned rejection;           /* result, source and reason as decimal digits; 0: accepted */
-    unsigned failing;             /* the ordinal of the C-MOVE or C-GET that is */
-    bool liar;                    /* says that it delivers, and does not */
-    bool bare;                    /* its answers tell nothing but UIDs */
-    unsigned instances;           /* that a liar has */
-    bool deaf;                    /* the association request is not answered */
-    ending at_command, after_two; /* of the association: at the first one, after 2 answers */
-    double slow, slow_accept, drip; /* seconds */
+    unsigned answers;               /* number of answers to a C-FIND */
+    unsigned status[SERVICES];      /* the status of the final response, for each service */
+    unsigned refused;               /* bit mask of services: their contexts are not accepted */
+    unsigned mute;                  /* bit mask of services: their commands are not answered */
+    unsigned held;                  /* bit mask of services: they are answered when released */
+    unsigned rejection;             /* result, source and reason as decimal digits; 0: accepted */
+    unsigned failing;               /* the ordinal of the C-MOVE or C-GET that fails */
+    bool liar;                      /* reports that it delivered the instances, but does not */
+    bool bare;                      /* the answers contain only UIDs */
+    unsigned instances;             /* number of instances that a liar reports */
+    bool deaf;                      /* the association request is not answered */
+    ending at_command, after_two;   /* at the first command; after 2 answers to a C-FIND */
+    double slow, slow_accept, drip; /* delays in seconds */
     const special *special;
 } plan;
 
 typedef struct context {
-    bool implicit, explicit; /* VR, little endian; or neither */
+    bool implicit, explicit; /* the accepted VR encoding, little endian; both false: refused */
 } context;
 
 typedef struct message {
-    unsigned char context; /* its id */
+    unsigned char context; /* id of the presentation context */
     unsigned operation;
     element *command, *identifier;
 } message;
 
 typedef struct association {
     int fd;
-    bool over;   /* nothing more is read */
-    bool gone;   /* nothing more can be sent */
-    bool silent; /* not even the end is answered */
+    bool over;   /* read no more PDUs, close the connection */
+    bool gone;   /* the peer has closed the connection: sending fails */
+    bool silent; /* answer nothing, not even a release or an abort */
     char calling[TITLE_MAX + 1], called[TITLE_MAX + 1];
     plan plan;
-    context contexts[CONTEXTS_MAX]; /* by id / 2 */
-    size_t fragment;                /* bytes of a message that the peer takes in one PDU */
-    unsigned retrievals;            /* C-MOVE and C-GET so far */
+    context contexts[CONTEXTS_MAX]; /* indexed by id / 2 */
+    size_t fragment;                /* most bytes of a message that the peer accepts in one PDU */
+    unsigned retrievals;            /* number of C-MOVE and C-GET commands so far */
     message arriving;
-    bytes command, identifier; /* the parts of it that have */
+    bytes command, identifier; /* the fragments of `arriving` received so far */
 } association;
 
 /* dicomd_net.c */
@@ -136,10 +140,10 @@ void bytes_add(bytes *b, const void *data, size_t size);
 void bytes_puts(bytes *b, const char *string);
 void bytes_free(bytes *b);
 
-/* Without the padding at its end. */
+/* The size without the padding at the end. */
 size_t trimmed(const void *data, size_t size);
 
-/* Replaces what has the tag already. */
+/* Adds an element. Replaces an element that already has this tag. */
 void set_put(element **set, uint32_t tag, const char *vr, const void *data, size_t size);
 void set_puts(element **set, uint32_t tag, const char *vr, const char *string);
 void set_number(element **set, uint32_t tag, const char *vr, unsigned long value, size_t size);
@@ -147,36 +151,37 @@ const element *set_find(const element *set, uint32_t tag);
 void set_free(element **set);
 void set_encode(const element *set, bool explicit, bytes *to);
 
-/* The value without padding, cut at 64 bytes, into a buffer of 65; "" when it is not there. */
+/* Copies the value without its padding into a buffer of 65 bytes; a longer value is cut at 64 bytes.
+ * Gives "" if the element is missing. Returns the buffer. */
 char *set_text(const element *set, uint32_t tag, char *buffer);
 
-/* A US; 0 when it is not there. */
+/* The value of an element of VR US; 0 if it is missing. */
 unsigned set_us(const element *set, uint32_t tag);
 
-/* Waits; true when the peer has gone meanwhile. */
+/* Waits for `seconds`. Returns true at once when the peer closes the connection. */
 bool gone_within(association *a, double seconds);
 
 void send_pdu(association *a, unsigned type, const void *body, size_t size);
 
-/* Takes the titles from an A-ASSOCIATE-RQ; false when it is none. */
+/* Reads the AE titles of an A-ASSOCIATE-RQ. False if the PDU is malformed. */
 bool read_titles(association *a, view request);
 
-/* Answers it as the plan says. */
+/* Sends an A-ASSOCIATE-AC that accepts the contexts that the plan does not refuse. */
 void accept_association(association *a, view request);
 
-/* Takes what a P-DATA-TF holds and hands over each message that is complete. */
+/* Reads the fragments in a P-DATA-TF, and calls `handle` for each message that is complete. */
 void take_data(association *a, view pdu, void (*handle)(association *, const message *));
 
-/* The identifier may be NULL. */
+/* `identifier` may be NULL: a message without a data set. */
 void send_message(association *a, unsigned char id, const element *command,
                   const element *identifier);
 
 int listen_on_loopback(int *port);
 
-/* Accepts until the reader of the standard output or the parent has gone. */
+/* Accepts connections until the reader of standard output closes it or the parent process ends. */
 void serve(int listener, pid_t parent);
 
-/* dicomd.c: what a connection does with what it reads. */
+/* dicomd.c: handles a PDU that a connection received. */
 void take_pdu(association *a, unsigned type, view body);
 
 #endif

@@ -2,10 +2,10 @@
 --
 --   local peer <close> = dicomd.start()
 --   local server <close> = orthanc.start { modalities = { pacs = peer:modality "OK3", slow = peer:modality "SLOW0.3" } }
---   peer:log()                                     -- what has gone over the wire, a line for each event
---   peer:let(2)                                    -- it may answer two more of the commands that HELD holds back; without 2: all
+--   peer:log()                                     -- the log: a line for each message that arrived
+--   peer:let(2)                                    -- the peer may answer two more of the commands that HELD holds back; without 2: all
 --
--- Needs no modalua. The program ends when the peer is closed or collected, or when this process dies.
+-- Does not need modalua. The program ends when the peer is closed or garbage-collected, or when this process dies.
 
 local dicomd = {}
 
@@ -16,7 +16,7 @@ local function shell_quoted(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- The log so far; after close, all of it.
+--- Returns the log so far; after close, the complete log.
 function Peer:log()
   if self.file then
     self.file:seek "set"
@@ -25,19 +25,19 @@ function Peer:log()
   return self.text
 end
 
---- How many lines of the log after its first `seen` bytes (0) begin with `word`.
+--- Counts the lines of the log that begin with `word`. Skips the first `seen` bytes of the log (default: 0).
 function Peer:count(word, seen)
   return #self:logged(word, seen or 0)
 end
 
---- Lets the peer answer `n` more of the held commands; without `n` all that have come and will come. Another process does the same by
--- appending so many bytes to the file peer.gate_path.
+--- Lets the peer answer `n` more of the held commands; without `n`, all present and future ones. Another process can do the same: it
+-- appends n bytes to the file peer.gate_path.
 function Peer:let(n)
   assert(self.gate:write(("."):rep(n or 1000000)))
   assert(self.gate:flush())
 end
 
---- The lines of the log after its first `seen` bytes that begin with `word`.
+--- Returns the lines of the log that begin with `word`. Skips the first `seen` bytes of the log.
 function Peer:logged(word, seen)
   local lines = {}
   for line in self:log():sub(seen + 1):gmatch "[^\n]+" do
@@ -63,7 +63,7 @@ end
 
 Peer.__close = Peer.close
 
---- What a server's DicomModalities says of this one: the AE title is the behaviour.
+--- The entry for this peer in the DicomModalities of an Orthanc. The AE title selects the behaviour.
 function Peer:modality(behaviour)
   if #behaviour > 16 then
     error(("an AE title has at most 16 characters: %q"):format(behaviour), 2)
@@ -71,7 +71,7 @@ function Peer:modality(behaviour)
   return { behaviour, "127.0.0.1", self.port }
 end
 
---- Starts a peer on a free port of 127.0.0.1. The program is looked for at $MODALUA_DICOMD.
+--- Starts a peer on a free port of 127.0.0.1. $MODALUA_DICOMD is the path of the program.
 function dicomd.start()
   local program = os.getenv "MODALUA_DICOMD"
   if not program or program == "" then
@@ -82,7 +82,7 @@ function dicomd.start()
   local pipe = assert(io.popen(("exec env DICOMD_LOG=%s DICOMD_GATE=%s %s"):format(shell_quoted(path), shell_quoted(gate_path),
     shell_quoted(program))))
   local port = pipe:read "n"
-  os.remove(path) -- both processes have it open, and nothing is left when this one is killed; the gate is removed by the program
+  os.remove(path) -- both processes have the log open, so no file remains even if this one is killed; the program removes the gate
   if not port then
     pipe:close()
     file:close()

@@ -31,7 +31,7 @@ enum {
     ITEM_ROLE = 0x54,
 };
 
-/* Into an A-ASSOCIATE-RQ. */
+/* Offsets in an A-ASSOCIATE-RQ (PS3.8, table 9-11), without the PDU head. */
 enum { CALLED_AT = 4, CALLING_AT = 20, RESERVED_AT = 36, ITEMS_AT = 68 };
 
 /* ---- bytes ---- */
@@ -172,7 +172,7 @@ void set_free(element **set)
     }
 }
 
-/* Those whose length has four bytes, behind two that are reserved. */
+/* True for a VR whose length field has four bytes, after two reserved bytes (PS3.5, 7.1.2). */
 static bool is_long(const char *vr)
 {
     static const char all[] = "OB OD OF OL OV OW SQ SV UC UN UR UT UV";
@@ -198,8 +198,8 @@ void set_encode(const element *set, bool explicit, bytes *to)
     }
 }
 
-/* Sequences stay bytes. A length beyond the end means the rest; so does an undefined one, which no
- * client of ours sends. */
+/* Does not parse sequences: their value stays bytes. A length beyond the end is taken as the rest
+ * of the data. So is an undefined length, which Orthanc does not send here. */
 static void set_decode(element **set, const bytes *from, bool explicit)
 {
     size_t at = 0;
@@ -318,7 +318,7 @@ static bool is_uid(view v, const char *uid)
     return size == strlen(uid) && memcmp(v.data, uid, size) == 0;
 }
 
-/* The last component of a UID that begins so, or "". */
+/* The last component of a UID that starts with `beginning`; "" for any other UID. */
 static const char *after(const char *uid, const char *beginning)
 {
     const size_t size = strlen(beginning);
@@ -329,7 +329,7 @@ static const char *after(const char *uid, const char *beginning)
 static service service_of(view abstract)
 {
     static const struct {
-        const char *beginning, *last; /* NULL: any */
+        const char *beginning, *last; /* last NULL: any component */
         service is;
     } known[] = {
         { "1.2.840.10008.1.1", "1", SERVICE_ECHO },
@@ -350,7 +350,8 @@ static service service_of(view abstract)
     return SERVICE_OTHER;
 }
 
-/* Of the transfer syntaxes offered: the one in which the plan can answer, else the first. */
+/* Accepts one of the offered transfer syntaxes: the one that the plan needs for its answers, or else
+ * the first one. */
 static void answer_context(association *a, view offer, bytes *to)
 {
     enum { ACCEPTED = 0, NOT_SUPPORTED = 3 };
@@ -384,7 +385,8 @@ static void answer_context(association *a, view offer, bytes *to)
     bytes_free(&b);
 }
 
-/* Fragments are cut to what the peer takes. It gets the roles that it asks for. */
+/* Answers the user information: reads the largest PDU that the peer accepts, and grants every role
+ * selection that it asks for. */
 static void answer_user(association *a, view offer, bytes *to)
 {
     static const char us[] = "1.2.3.99";
@@ -456,7 +458,8 @@ static void forget_message(association *a)
     bytes_free(&a->identifier);
 }
 
-/* True when the message is complete. The data of a C-STORE may be large, and nobody asks. */
+/* Returns true when the message is complete. Does not keep the data of a C-STORE, which may be large
+ * and is not used. */
 static bool take_fragment(association *a, unsigned char id, unsigned flags, view v)
 {
     message *m = &a->arriving;
@@ -579,8 +582,8 @@ int listen_on_loopback(int *port)
 void serve(int listener, pid_t parent)
 {
     struct pollfd p[2] = { { listener, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
-    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may
-     * have others */
+    /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
+     * the parent process has other threads */
     while (p[1].revents == 0 && getppid() == parent) {
         poll(p, 2, 100);
         for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)

@@ -1,13 +1,13 @@
--- What several specs expect in the same way.
+-- Expectations that several specs share.
 local assert = require "luassert"
 local modalua = require "modalua"
 local task = require "modalua.task"
 
 local expect = {}
 
-local PATIENCE <const> = 60 -- seconds: a watchdog, which a busy machine does not meet
+local PATIENCE <const> = 60 -- seconds: a watchdog only, long enough for a busy machine
 
---- Calls f until it gives something true, and gives that; false when it never does.
+--- Calls f again and again until it returns a true value, and returns this value. Returns false after PATIENCE seconds.
 function expect.eventually(f)
   local deadline = task.now() + PATIENCE
   repeat
@@ -20,7 +20,7 @@ function expect.eventually(f)
   return false
 end
 
---- That an operation gave nil and an error with these fields; gives the error.
+--- Asserts that an operation returned nil and an error with these fields. Returns the error.
 function expect.fails(fields, ok, err)
   assert.is_nil(ok)
   assert.is_true(modalua.is_error(err), tostring(err))
@@ -30,15 +30,15 @@ function expect.fails(fields, ok, err)
   return err
 end
 
---- That a text has a part in it, as it stands.
+--- Asserts that a text contains a part. The part is plain text, not a pattern.
 function expect.contains(text, part)
   assert.is_truthy(text:find(part, 1, true), ("%q is not in %q"):format(part, text))
 end
 
---- That a call throws something that has this part in it.
+--- Asserts that f(...) throws an error with this part in its text.
 function expect.throws(part, f, ...)
   local ok, err = pcall(f, ...)
-  assert.is_false(ok, "it does not throw")
+  assert.is_false(ok, "the call did not throw an error")
   expect.contains(tostring(err), part)
 end
 

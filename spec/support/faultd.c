@@ -1,44 +1,85 @@
-/* faultd.c - a small HTTP server that misbehaves on request: for what a real Orthanc cannot be made
- * to do.
+/* faultd.c - a small HTTP server that misbehaves on request, in ways that a real Orthanc never does.
  *
  *   faultd [MAP...]                                  each MAP is the query string of a /map request
  *   faultd [MAP...] --run COMMAND [ARGUMENT...]
  *
- * Serves 127.0.0.1 on a free port, whose number it prints, until the reader of its standard output
- * or its parent goes away; so popen() and pclose() are its whole life, and nothing is left of it
- * when a test is killed. With --run it prints nothing, runs COMMAND with the server's URL as its
- * first argument, and ends with it and with its status.
+ * It listens on a free port of 127.0.0.1 and prints the port number. It ends when the reader of its
+ * standard output closes it, or when its parent process ends: so popen() starts it and pclose() ends
+ * it, and it does not remain when a test is killed. With --run it prints nothing, runs COMMAND with
+ * the server's URL as first argument, ends when COMMAND ends, and exits with its status.
  *
- * "Expect: 100-continue" is ignored, as Orthanc does. s= are seconds. Values in the query are
- * percent-encoded. /prefix/ROUTE is ROUTE; requests to a proxy (GET http://...) are taken for our
- * own.
+ * Like Orthanc, it ignores "Expect: 100-continue". s= is a time in seconds. Values in a query are
+ * percent-encoded. /prefix/ROUTE is the same as ROUTE. It also plays a proxy: it answers a request
+ * such as GET http://... itself.
  *
- * Control; these are not counted themselves:
- *   /count?of=PATH     how many requests for PATH have been read
- *   /last?of=PATH      the last of them, as /echo shows it; null if there was none
- *   /requests          {"accepted","connections","requests","open","peak"}: TCP connections taken;
- * those with a counted request; counted requests; connections open now; the most requests that were
- * waiting for their answer at once /log               the last 200 requests, "METHOD path?query"
- *   /reset             zeroes all of these
- *   /release?name=     lets go the answers of /hold?name=
- *   /map?path=PATH&to=ROUTE[&method=M][&times=N]   requests for PATH (a '*' at its end: all that
- * begin so) get ROUTE's behaviour, the first N of them only if N is given; in the order of mapping.
- * Without to: PATH is mapped no more Behaviour, for any method: /ok  /echo  /echo/...   {}; the
- * request itself /status?code=&type=&body=&retry_after=   that answer; type= alone: no Content-Type
- *   /redirect?code=&to=   /auth?user=&password=   /bearer?token=
- *   /drop?after=N      from a connection's Nth request on: taken, and closed without an answer;
- * before: {} /drop-reused       /drop?after=2 /delay?s=&body=  /hang   answers late; never
- *   /barrier?n=&name=  answers when n requests wait there; 503 after 30 s
- *   /hold?name=&body=&send=   answers when /release?name= has been asked for, which also lets all
- * later ones pass; send=N: headers and N bytes of the body go out before. Closed after 60 s
- *   /drip?bytes=&s=    headers, then a byte each s
- *   /short?say=&send=  /reset-body?bytes=   /reset-now   /garbage
- *   /nolength?body=    /chunked?body=   /huge-header?bytes=
- *   /slow-close?s=     no length, the whole body at once, the end of it (the close) after s
- *   /idle?s=           keep-alive, but the connection is closed when the next request does not come
- * within s /gzip?repeat=&text=   an array of that string; /gzip?bytes= a string of that many zeros:
- * compressed if the client accepts that /big?bytes=  /bigjson?n=  /answers?n=    octets; [{},...];
- * study answers in Orthanc's layout
+ * Control routes, which are not counted:
+ *
+ *   /count?of=PATH     the number of requests for PATH so far
+ *
+ *   /last?of=PATH      the last request for PATH, as /echo shows it; null if there was none
+ *
+ *   /requests          {"accepted","connections","requests","open","peak"}: accepted TCP connections;
+ *                      connections with at least one counted request; counted requests; connections
+ *                      open now; the largest number of requests that waited for their answers at the
+ *                      same time
+ *
+ *   /log               the last 200 requests, each as "METHOD path?query"
+ *
+ *   /reset             sets all of these to zero
+ *
+ *   /release?name=     lets /hold?name= send its answers
+ *
+ *   /map?path=PATH&to=ROUTE[&method=M][&times=N]
+ *                      requests for PATH get the behaviour of ROUTE; a PATH that ends in '*' stands
+ *                      for all paths that begin so. With times=N, only the first N requests do. The
+ *                      first mapping that fits wins. Without to=, removes the mappings of PATH
+ *
+ * Behaviours, for any method:
+ *
+ *   /ok                answers {}
+ *
+ *   /echo, /echo/...   answers with the request as JSON
+ *
+ *   /status?code=&type=&body=&retry_after=
+ *                      this answer; an empty type= means no Content-Type
+ *
+ *   /redirect?code=&to=     /auth?user=&password=     /bearer?token=
+ *
+ *   /drop?after=N      answers {} to the first N-1 requests of a connection; from the Nth on, reads
+ *                      the request and closes the connection without an answer
+ *
+ *   /drop-reused       the same as /drop?after=2
+ *
+ *   /delay?s=&body=    answers after s
+ *
+ *   /hang              never answers
+ *
+ *   /barrier?n=&name=  answers when n requests wait there; 503 after 30 seconds
+ *
+ *   /hold?name=&body=&send=
+ *                      answers after a request for /release?name=; later requests are then answered
+ *                      at once. With send=N, the headers and N bytes of the body are sent at once.
+ *                      Closes the connection after 60 seconds
+ *
+ *   /drip?bytes=&s=    sends the headers, then one byte every s
+ *
+ *   /short?say=&send=     /reset-body?bytes=     /reset-now     /garbage
+ *
+ *   /nolength?body=     /chunked?body=     /huge-header?bytes=
+ *
+ *   /slow-close?s=     sends the whole body at once, without a length, and closes the connection
+ *                      (which ends the body) after s
+ *
+ *   /idle?s=           keeps the connection open, but closes it if no request follows within s
+ *
+ *   /gzip?repeat=&text=     an array with this string many times; /gzip?bytes= a string of that many
+ *                      zeros. Compressed if the client accepts gzip
+ *
+ *   /big?bytes=        that many bytes
+ *
+ *   /bigjson?n=        an array of n empty objects
+ *
+ *   /answers?n=        n answers of a study query, in the layout of Orthanc
  */
 #include "faultd.h"
 
@@ -68,11 +109,11 @@ typedef struct path_record {
 
 typedef struct mapping {
     struct mapping *next;
-    char *path, *method, *to; /* method "" = any */
-    unsigned long left;       /* requests; 0 = no end */
+    char *path, *method, *to; /* method "": any */
+    unsigned long left;       /* number of requests that it still applies to; 0: no limit */
 } mapping;
 
-/* One per process, behind the lock. */
+/* One per process, protected by `lock`. */
 static struct {
     pthread_mutex_t lock;
     unsigned long accepted, connections, requests, open, waiting, peak, ordinals, logged;
@@ -92,7 +133,8 @@ static void unlock(void)
     pthread_mutex_unlock(&state.lock);
 }
 
-/* Counted as answered before the answer leaves: the client may send its next request at once. */
+/* Call it before the answer is sent. Called later, it could count a client that sends its next
+ * request at once twice in the peak. */
 void no_longer_waiting(exchange *x)
 {
     if (!x->waiting)
@@ -112,9 +154,7 @@ static void text_add_line(text *t, const char *path, const char *query)
     }
 }
 
-/* --- control
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- control ---- */
 
 static path_record *path_find(const char *path)
 {
@@ -212,7 +252,8 @@ static void mapping_free(mapping *m)
     free(m);
 }
 
-static char *own(const char *query, const char *name)
+/* A copy of a parameter, "" if it is missing. The caller frees it. */
+static char *copy_of(const char *query, const char *name)
 {
     text t = parameter(query, name);
     if (!t.data)
@@ -226,9 +267,9 @@ static void map(const char *query)
     mapping **link = &state.mappings, *m = calloc(1, sizeof *m);
     if (!m)
         abort();
-    m->path = own(query, "path");
-    m->method = own(query, "method");
-    m->to = own(query, "to");
+    m->path = copy_of(query, "path");
+    m->method = copy_of(query, "method");
+    m->to = copy_of(query, "to");
     m->left = times.data ? strtoul(times.data, NULL, 10) : 0;
     text_free(&times);
     lock();
@@ -263,7 +304,7 @@ static bool mapping_fits(const mapping *m, const exchange *x)
     return strcmp(m->path, x->path) == 0;
 }
 
-/* Sets the route: its own path and query, or what they are mapped to. */
+/* Sets the route: the target of the first mapping that fits, or else the request's path and query. */
 static void find_route(exchange *x)
 {
     text *t = &x->route;
@@ -305,9 +346,7 @@ static behaviour control_of(const char *path)
     return NULL;
 }
 
-/* --- connections
- * -----------------------------------------------------------------------------------------------------------
- */
+/* ---- connections ---- */
 
 static void count_request(exchange *x)
 {
@@ -405,8 +444,8 @@ static int listen_on_loopback(int *port)
     return fd;
 }
 
-/* words: "--run", COMMAND, ... The URL takes a place in front of the arguments: "--run" makes room
- * for it. */
+/* `words` are "--run", COMMAND, ARGUMENT... The child moves COMMAND to the place of "--run", which
+ * makes room for the URL before the arguments. */
 static pid_t run(char **words, int port)
 {
     const pid_t self = getpid(), pid = fork();
@@ -418,7 +457,7 @@ static pid_t run(char **words, int port)
     words[1] = url;
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_DFL);
-    if (getppid() == self) /* else it died before the prctl */
+    if (getppid() == self) /* else the parent died before the prctl */
         execvp(words[0], words);
     perror(words[0]);
     _exit(127);
@@ -433,14 +472,14 @@ static bool ended(pid_t pid, int *status)
     return true;
 }
 
-/* Accepts until the command (0 = none), the reader of the standard output or the parent has gone.
- * Gives the exit status. */
+/* Accepts connections until the command (0: none) ends, the reader of standard output closes it, or
+ * the parent process ends. Returns the exit status. */
 static int serve(int listener, pid_t command, pid_t parent)
 {
     struct pollfd p[2] = { { listener, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
     int status = 0;
-    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may
-     * have others */
+    /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
+     * the parent process has other threads */
     while (p[1].revents == 0 && getppid() == parent && !ended(command, &status)) {
         poll(p, 2, 100);
         for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
@@ -455,8 +494,7 @@ int main(int argc, char **argv)
     pid_t command = 0;
     struct rlimit files;
     int port, listener, next = 1;
-    close_range(3, ~0U,
-                0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
     signal(SIGPIPE, SIG_IGN);
     for (; next < argc && strcmp(argv[next], "--run") != 0; next++)
         map(argv[next]);
@@ -472,6 +510,6 @@ int main(int argc, char **argv)
     if (command == 0)
         printf("%d\n", port);
     fflush(stdout);
-    _exit(serve(listener, command,
-                parent)); /* the threads, and a command that still runs, end with the process */
+    /* The threads, and a command that still runs, end with the process. */
+    _exit(serve(listener, command, parent));
 }

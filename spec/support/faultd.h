@@ -1,5 +1,6 @@
-/* faultd.h - what the parts of faultd share: faultd.c (connections, control), faultd_http.c (texts,
- * requests, answers) and faultd_routes.c (the behaviours). faultd.c says what the program does.
+/* faultd.h - the types and functions that the three parts of faultd share: faultd.c (connections,
+ * control), faultd_http.c (texts, requests, answers) and faultd_routes.c (the behaviours). The
+ * comment at the top of faultd.c describes the program.
  */
 #ifndef FAULTD_H
 #define FAULTD_H
@@ -11,7 +12,8 @@
 
 enum { HEADERS_MAX = 100, PIECE = 1 << 16 };
 
-/* Bytes that grow, with a NUL behind them; all zero is an empty one whose data is NULL. */
+/* A growing byte buffer with a NUL after the bytes. A struct of zeros is an empty buffer; its data
+ * is NULL. */
 typedef struct text {
     char *data;
     size_t size, room;
@@ -19,23 +21,23 @@ typedef struct text {
 
 typedef struct conn {
     int fd;
-    unsigned long ordinal; /* among all connections */
-    unsigned long nth;     /* request on this one */
-    unsigned long epoch;   /* the server's at its last counted request */
-    double idle;           /* seconds that it may now be silent; 0 = any */
-    bool last;             /* closed after this exchange */
-    text in;               /* received and not yet used */
+    unsigned long ordinal; /* its number among all connections, from 1 */
+    unsigned long nth;     /* number of requests on this connection so far */
+    unsigned long epoch;   /* state.epoch at its last counted request */
+    double idle;           /* seconds to wait for the next request; 0: no limit */
+    bool last;             /* close the connection after this exchange */
+    text in;               /* received bytes that are not used yet */
 } conn;
 
 typedef struct exchange {
     conn *c;
     text head, body;
-    char *method, *path, *query; /* in head */
+    char *method, *path, *query; /* point into head */
     char *names[HEADERS_MAX], *values[HEADERS_MAX];
     size_t headers;
-    text route;            /* its path and query, or what they are mapped to; cut at the '?' */
-    const char *arguments; /* the route's query */
-    bool waiting;          /* for its answer, and counted as such */
+    text route;            /* the path and query, after mapping; a NUL replaces the '?' */
+    const char *arguments; /* the query of the route */
+    bool waiting;          /* counted in state.waiting: not answered yet */
 } exchange;
 
 typedef void (*behaviour)(exchange *x);
@@ -48,39 +50,40 @@ void text_add(text *t, const void *data, size_t size);
 void text_puts(text *t, const char *string);
 __attribute__((format(printf, 2, 3))) void text_addf(text *t, const char *format,
                                                      ...); /* at most 1,000 bytes */
-void text_json(text *t, const char *data,
-               size_t size);          /* a JSON string; null for bytes that are not UTF-8 */
-void text_drop(text *t, size_t size); /* from its beginning */
+
+/* Adds a JSON string, or null if the bytes are not UTF-8. */
+void text_json(text *t, const char *data, size_t size);
+void text_drop(text *t, size_t size); /* removes bytes from the beginning */
 void text_free(text *t);
 
-/* A parameter of a query string, decoded; its data is NULL when it is not there. */
+/* A decoded parameter of a query string; its data is NULL if the parameter is missing. */
 text parameter(const char *query, const char *name);
 
-/* The same of the route; with a default. */
+/* A decoded parameter of the route; `otherwise` if it is missing. */
 text argument(const exchange *x, const char *name, const char *otherwise);
-double number(const exchange *x, const char *name, double otherwise); /* not below 0 */
+double number(const exchange *x, const char *name, double otherwise); /* never negative */
 
-/* The value of a request header (name in lower case); "" when it is not there. */
+/* The value of a request header (name in lower case); "" if it is missing. */
 const char *header(const exchange *x, const char *name);
 
-/* The next request of the connection; false when there will be none. */
+/* Reads the next request of the connection. False if the connection has no further request. */
 bool read_request(exchange *x);
 
-/* faultd_http.c: sending. A client that has gone makes the exchange the connection's last. */
+/* faultd_http.c: sending. If the client has closed the connection, these functions set c->last. */
 void send_all(conn *c, const char *data, size_t size);
 void send_run(conn *c, char byte, unsigned long long count);
 
-/* `more` are header lines, each with its CRLF; `length` below 0: none is said; with_body may be
- * NULL. */
+/* Sends the status line and headers. `more` are further header lines, each with its CRLF. If
+ * `length` is negative, there is no Content-Length. `with_body` (may be NULL) is sent with them. */
 void send_head(exchange *x, int status, const char *more, long long length, const text *with_body);
 
-/* The body is freed. */
+/* Sends an answer and frees the body. */
 void answer(exchange *x, int status, const char *more, text *body);
 void answer_json(exchange *x, text *body);
 void answer_empty(exchange *x, int status, const char *more);
 void do_ok(exchange *x);
 
-/* The request as JSON. */
+/* Describes the request as JSON, as the route /echo shows it. */
 text echo_text(const exchange *x);
 
 /* faultd_routes.c */

@@ -4,11 +4,11 @@
 --   client = modalua.connect(server.url)           -- server.port is the number alone
 --   client:get(faultd.route("/status", { code = 500, body = recorded }))
 --
--- A path of Orthanc's is given a behaviour from the start:
+-- A mapping gives a path of Orthanc one of these behaviours. Mappings can be given at the start:
 --   faultd.start { { path = "/modalities/pacs/echo", method = "POST", times = 1, to = faultd.route("/drop") }, … }
--- or later, with any request to faultd.map { … }.
+-- or later, with a request to faultd.map { … }.
 --
--- Needs no modalua. The program ends when the server is closed or collected, or when this process dies.
+-- Does not need modalua. The program ends when the server is closed or garbage-collected, or when this process dies.
 
 local faultd = {}
 
@@ -30,7 +30,7 @@ local function shell_quoted(text)
   return "'" .. text:gsub("'", "'\\''") .. "'"
 end
 
---- Percent-encodes everything that has a meaning in a query.
+--- Percent-encodes every character that has a special meaning in a query string.
 function faultd.escape(text)
   return (tostring(text):gsub("[^%w%-._~/]", function(byte)
     return ("%%%02X"):format(byte:byte())
@@ -46,18 +46,18 @@ local function query(parameters)
   return table.concat(parts, "&")
 end
 
---- The path and query of a behaviour: route("/delay", { s = 0.5 }) is "/delay?s=0.5".
+--- Returns the path and query of a behaviour: route("/delay", { s = 0.5 }) is "/delay?s=0.5".
 function faultd.route(path, parameters)
   local text = query(parameters or {})
   return text == "" and path or path .. "?" .. text
 end
 
---- The request that maps a path: { path =, to =, method =, times = }; without `to`, the path is mapped no more.
+--- Returns the path of the request that maps a path: { path =, to =, method =, times = }. Without `to` the request removes the mapping.
 function faultd.map(mapping)
   return faultd.route("/map", mapping)
 end
 
---- Starts a server on a free port of 127.0.0.1. The program is looked for at $MODALUA_FAULTD.
+--- Starts a server on a free port of 127.0.0.1. $MODALUA_FAULTD is the path of the program.
 function faultd.start(mappings)
   local program = os.getenv "MODALUA_FAULTD"
   if not program or program == "" then

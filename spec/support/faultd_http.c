@@ -13,9 +13,7 @@
 
 enum { HEAD_MAX = 1 << 20 };
 
-/* --- texts
- * -----------------------------------------------------------------------------------------------------------------
- */
+/* ---- texts ---- */
 
 void text_add(text *t, const void *data, size_t size)
 {
@@ -58,8 +56,8 @@ void text_free(text *t)
     memset(t, 0, sizeof *t);
 }
 
-/* The length of the UTF-8 character that starts at s; 0 when none does. Overlong forms and
- * surrogates pass: no test sends them. */
+/* The length of the UTF-8 character at s; 0 if there is no valid one. Does not detect overlong forms
+ * and surrogates, because no test sends them. */
 static size_t utf8_length(const unsigned char *s, size_t size)
 {
     const size_t length = *s < 0x80   ? 1
@@ -74,7 +72,6 @@ static size_t utf8_length(const unsigned char *s, size_t size)
     return length;
 }
 
-/* A JSON string; null for bytes that are not UTF-8. */
 void text_json(text *t, const char *data, size_t size)
 {
     const size_t from = t->size;
@@ -95,9 +92,7 @@ void text_json(text *t, const char *data, size_t size)
     text_puts(t, "\"");
 }
 
-/* --- parameters and headers
- * ------------------------------------------------------------------------------------------------
- */
+/* ---- parameters and headers ---- */
 
 static int hex(char c)
 {
@@ -156,9 +151,7 @@ const char *header(const exchange *x, const char *name)
     return "";
 }
 
-/* --- reading
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- reading ---- */
 
 static bool receive(conn *c)
 {
@@ -169,7 +162,7 @@ static bool receive(conn *c)
     return n > 0;
 }
 
-/* Moves everything up to and including `mark` from the connection to t, without the mark. */
+/* Reads from the connection up to `mark`. Adds the bytes before the mark to t, and drops the mark. */
 static bool take_until(conn *c, const char *mark, text *t)
 {
     const size_t length = strlen(mark);
@@ -197,7 +190,7 @@ static bool take_bytes(conn *c, unsigned long long size, text *t)
     return true;
 }
 
-/* Without trailers: no client of ours sends them. */
+/* Does not handle trailers, because libcurl sends none here. */
 static bool take_chunks(conn *c, text *body)
 {
     unsigned long long size = 1;
@@ -227,7 +220,7 @@ static bool parse_head(exchange *x)
     x->method = cut(&line, " ");
     x->query = cut(&line, " ");
     x->path = cut(&x->query, "?");
-    if (strncmp(x->path, "http://", 7) == 0) /* to a proxy, which this server passes for */
+    if (strncmp(x->path, "http://", 7) == 0) /* a request to a proxy: this server plays one */
         x->path += 7 + strcspn(x->path + 7, "/");
     while (*rest && x->headers < HEADERS_MAX) {
         char *value = cut(&rest, "\r\n"), *name = cut(&value, ":");
@@ -254,9 +247,7 @@ bool read_request(exchange *x)
     return take_bytes(c, strtoull(header(x, "content-length"), NULL, 10), &x->body);
 }
 
-/* --- sending
- * ---------------------------------------------------------------------------------------------------------------
- */
+/* ---- sending ---- */
 
 void send_all(conn *c, const char *data, size_t size)
 {

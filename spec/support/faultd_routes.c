@@ -1,4 +1,4 @@
-/* faultd_routes.c - the behaviours; faultd.c lists them. */
+/* faultd_routes.c - the behaviours; the comment at the top of faultd.c lists them. */
 #include "faultd.h"
 
 #include <poll.h>
@@ -16,9 +16,7 @@
 
 enum { HOLD_MILLISECONDS = 60000 };
 
-/* --- plain answers
- * ---------------------------------------------------------------------------------------------------------
- */
+/* ---- plain answers ---- */
 
 static void do_echo(exchange *x)
 {
@@ -149,10 +147,10 @@ static void do_answers(exchange *x)
     answer_json(x, &t);
 }
 
-/* --- late, partial and missing answers
- * ------------------------------------------------------------------------------------- */
+/* ---- late, partial and missing answers ---- */
 
-/* Waits; true when the client has gone meanwhile. Below 0: until it has. */
+/* Waits for `seconds`; a negative number means without limit. Returns true at once when the client
+ * closes the connection. */
 static bool gone_within(conn *c, double seconds)
 {
     struct pollfd p = { c->fd, POLLRDHUP, 0 };
@@ -162,7 +160,7 @@ static bool gone_within(conn *c, double seconds)
     return true;
 }
 
-/* Whatever the kernel has not delivered yet is lost. */
+/* Makes the close of the connection a TCP reset. Bytes that the kernel has not sent yet are lost. */
 static void reset_connection(conn *c)
 {
     const struct linger at_once = { 1, 0 };
@@ -204,7 +202,7 @@ typedef struct barrier {
     struct barrier *next;
     char *name;
     unsigned n, inside;
-    int open; /* eventfd, readable from the release on */
+    int open; /* an eventfd, which becomes readable when the barrier opens */
     bool released;
 } barrier;
 
@@ -266,15 +264,15 @@ static void do_barrier(exchange *x)
         answer_empty(x, 503, "");
 }
 
-/* ---- answers that wait until they are let go ---- */
+/* ---- answers that are held until they are released ---- */
 
 typedef struct latch {
     struct latch *next;
     char *name;
-    int open; /* eventfd, readable from its release on */
+    int open; /* an eventfd, which becomes readable when the latch is released */
 } latch;
 
-static latch *latches; /* behind barrier_lock; they live as long as the process */
+static latch *latches; /* protected by barrier_lock; never freed */
 
 static latch *latch_of(const char *name)
 {
@@ -301,15 +299,16 @@ void do_release(exchange *x)
     do_ok(x);
 }
 
-/* Waits for the release. True: the client has gone, or the patience is over; the connection ends. */
-static bool held_in_vain(exchange *x)
+/* Waits for the release. Returns false, and ends the connection, if the client has closed it or
+ * HOLD_MILLISECONDS have passed. */
+static bool wait_for_release(exchange *x)
 {
     text name = argument(x, "name", "");
     struct pollfd p[2] = { { latch_of(name.data)->open, POLLIN, 0 }, { x->c->fd, POLLRDHUP, 0 } };
     poll(p, 2, HOLD_MILLISECONDS);
     x->c->last = x->c->last || !p[0].revents;
     text_free(&name);
-    return x->c->last;
+    return !x->c->last;
 }
 
 static void do_hold(exchange *x)
@@ -319,16 +318,16 @@ static void do_hold(exchange *x)
     if (before > 0 && before < body.size) {
         send_head(x, 200, "Content-Type: application/octet-stream\r\n", (long long)body.size, NULL);
         send_all(x->c, body.data, before);
-        if (!held_in_vain(x))
+        if (wait_for_release(x))
             send_all(x->c, body.data + before, body.size - before);
         text_free(&body);
-    } else if (held_in_vain(x))
-        text_free(&body);
-    else
+    } else if (wait_for_release(x))
         answer_json(x, &body);
+    else
+        text_free(&body);
 }
 
-/* The bodies that arrive in part begin as a JSON string. */
+/* Announces a body of `say` bytes and sends `send_now` bytes, which are the start of a JSON string. */
 static void send_partly(exchange *x, unsigned long long say, unsigned long long send_now)
 {
     send_head(x, 200, "Content-Type: " JSON_TYPE "\r\n", (long long)say, NULL);
@@ -357,7 +356,7 @@ static void do_reset_body(exchange *x)
 {
     const unsigned long long bytes = (unsigned long long)number(x, "bytes", 1000);
     send_partly(x, bytes, bytes / 2);
-    gone_within(x->c, 0.05); /* the half must have arrived */
+    gone_within(x->c, 0.05); /* wait until the client has received the first half */
     reset_connection(x->c);
 }
 
@@ -406,8 +405,7 @@ static void do_huge_header(exchange *x)
     text_free(&more);
 }
 
-/* --- chunked and compressed answers
- * ---------------------------------------------------------------------------------------- */
+/* ---- chunked and compressed answers ---- */
 
 typedef struct stream {
     conn *c;
@@ -419,7 +417,7 @@ static void send_chunk(conn *c, const char *data, size_t size)
 {
     char line[32];
     if (size == 0)
-        return; /* it would end the body */
+        return; /* an empty chunk would end the body */
     send_all(c, line, (size_t)snprintf(line, sizeof line, "%zx\r\n", size));
     send_all(c, data, size);
     send_all(c, "\r\n", 2);
@@ -514,9 +512,7 @@ static void do_gzip(exchange *x)
     text_free(&what);
 }
 
-/* --- routes
- * ----------------------------------------------------------------------------------------------------------------
- */
+/* ---- routes ---- */
 
 static const struct {
     const char *path;
@@ -550,7 +546,7 @@ static const struct {
     { "/status", do_status },
 };
 
-/* As Orthanc answers for a route that it does not have. */
+/* Answers as Orthanc does for a route that does not exist. */
 static void do_unknown(exchange *x)
 {
     text t = { 0 };

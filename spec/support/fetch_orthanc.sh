@@ -1,23 +1,23 @@
 #!/bin/sh
-# Makes a folder with the Orthanc of another Debian suite that runs on this machine as it is: fetch_orthanc.sh SUITE FOLDER
+# Downloads the Orthanc of another Debian suite into a folder, so that it runs on this machine: fetch_orthanc.sh SUITE FOLDER
 #
-# It takes the packages from the mirror that apt already uses (signatures are checked), into an apt of its own below FOLDER: nothing is
-# installed, and no root is needed. FOLDER/run CONFIG.json starts the server with its own libraries and DICOM dictionaries. A folder that is
-# complete is left as it is.
+# It downloads the packages from the mirror that apt already uses, and checks their signatures. It uses its own apt directories below
+# FOLDER: it installs nothing and needs no root rights. FOLDER/run CONFIG.json starts the server with its own libraries and DICOM dictionaries. If
+# FOLDER is already complete, it does nothing.
 set -eu
 suite=$1
 folder=$2
 [ ! -x "$folder/run" ] || exit 0
 
 mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -n 1)
-[ -n "$mirror" ] || { echo "no mirror of Debian 12 is among apt's sources" >&2; exit 1; }
+[ -n "$mirror" ] || { echo "apt has no source for Debian 12 (bookworm)" >&2; exit 1; }
 architecture=$(dpkg --print-architecture)
 
 rm -rf "$folder.part"
 mkdir -p "$folder.part/apt/lists/partial" "$folder.part/apt/cache/archives/partial" "$folder.part/root"
 here=$(cd "$folder.part" && pwd)
 : >"$here/apt/status"
-# Older suites' signatures expire in frozen mirrors; they are checked all the same.
+# check-valid-until=no: in a frozen mirror the release files of a suite are past their date. Their signatures are still checked.
 printf 'deb [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s %s main\n' "$mirror" "$suite" >"$here/apt/sources.list"
 own_apt() {
     apt-get -q -o Dir::State="$here/apt" -o Dir::State::status="$here/apt/status" -o Dir::Cache="$here/apt/cache" \
@@ -25,9 +25,9 @@ own_apt() {
         -o APT::Sandbox::User="$(id -un)" -o APT::Architecture="$architecture" -o APT::Install-Recommends=false \
         -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
 }
-own_apt update >"$here/log" 2>&1 || { cat "$here/log" >&2; echo "the package lists of $suite cannot be had" >&2; exit 1; }
+own_apt update >"$here/log" 2>&1 || { cat "$here/log" >&2; echo "cannot download the package lists of $suite" >&2; exit 1; }
 own_apt install -y --download-only orthanc >>"$here/log" 2>&1 ||
-    { tail -n 20 "$here/log" >&2; echo "the packages of $suite cannot be had" >&2; exit 1; }
+    { tail -n 20 "$here/log" >&2; echo "cannot download the packages of $suite" >&2; exit 1; }
 for package in "$here"/apt/cache/archives/*.deb; do
     dpkg-deb --fsys-tarfile "$package" | tar -x -C "$here/root" --exclude='./usr/share/doc/*' --exclude='./usr/share/locale/*' --exclude='./usr/share/man/*'
 done

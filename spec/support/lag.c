@@ -1,15 +1,16 @@
-/* lag.c - a distance on this machine: a TCP proxy that delays, for specs and shell scripts.
+/* lag.c - a TCP proxy that adds network latency, for specs and shell scripts.
  *
  *   lag PORT MILLISECONDS
  *
- * Serves 127.0.0.1 on a free port, whose number it prints, and passes each connection on to
- * 127.0.0.1:PORT, until the reader of its standard output or its parent goes away. Whatever
- * happens on one side - bytes, an end, a reset - happens MILLISECONDS later on the other, in order
- * and as fast as it came. connect() returns at once all the same, as it does on loopback; so the
- * first bytes wait for the round trip that a connection needs before it can carry any.
+ * It listens on a free port of 127.0.0.1, prints the port number, and forwards each connection to
+ * 127.0.0.1:PORT. It ends when the reader of its standard output closes it, or when its parent
+ * process ends. An event on one side (bytes, an end of the stream, a reset) happens MILLISECONDS
+ * later on the other side, in the same order and at the same speed. On loopback, connect() returns
+ * at once. So the proxy delays the first bytes instead, by the round trip that opening a connection
+ * takes.
  *
- * Not imitated: a limit of throughput, TCP's slow start, and what Nagle's algorithm makes of late
- * acknowledgements.
+ * It does not simulate a limited throughput, TCP's slow start, and the effect of late
+ * acknowledgements on Nagle's algorithm.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -29,8 +30,8 @@
 enum {
     LINKS_MAX = 1000,
     READ_MAX = 1 << 16,
-    READS_MAX = 16,    /* at a time, for others' bytes are due */
-    HELD_MAX = 1 << 26 /* bytes on their way, for each direction: more is not read */
+    READS_MAX = 16,    /* reads from one connection before the others get their turn */
+    HELD_MAX = 1 << 26 /* most bytes in flight for each direction: then reading pauses */
 };
 
 /* The two ends of a link. */
@@ -45,20 +46,20 @@ typedef struct chunk {
 
 typedef enum { OPEN, ENDED, RESET } ending;
 
-/* What is on its way to one end. */
+/* The bytes, and the ending of the stream, that are in flight to one end. */
 typedef struct flow {
     chunk *first, **last;
     size_t held;
-    ending ending; /* comes behind the chunks */
+    ending ending; /* takes effect after the chunks */
     double ending_due;
-    bool over; /* the ending has arrived */
+    bool over; /* the ending has taken effect */
 } flow;
 
 typedef struct tcp_link {
-    int fd[2];  /* the server's is -1 before its time */
-    flow to[2]; /* by receiving end */
-    double connects;
-    double starts[2]; /* from when on an end could say something */
+    int fd[2];        /* fd[SERVER] is -1 until the time `connects` */
+    flow to[2];       /* indexed by the receiving end */
+    double connects;  /* when the proxy connects to the server */
+    double starts[2]; /* the earliest time at which an end can send */
 } tcp_link;
 
 /* One per process. */
@@ -83,7 +84,7 @@ static struct sockaddr_in address(int port)
     return a;
 }
 
-/* When what an end does now is felt at the other. */
+/* The time at which an event at the end `from` reaches the other end. */
 static double arrival(const tcp_link *l, int from, double at)
 {
     return (at > l->starts[from] ? at : l->starts[from]) + state.delay;
@@ -93,7 +94,7 @@ static void end_flow(flow *f, ending how, double due)
 {
     f->ending = how;
     f->ending_due = due;
-    f->over = false; /* a reset may follow an end that has arrived */
+    f->over = false; /* a reset may follow an end of the stream that has taken effect */
 }
 
 static void take(flow *f, const char *bytes, size_t size, double due)
@@ -124,7 +125,8 @@ static void drop_all(flow *f)
         drop_first(f);
 }
 
-/* Reads what an end has sent. An error is a reset, which may even follow an end. */
+/* Reads the bytes that an end has sent. An error counts as a reset, which may follow even an end of
+ * the stream. */
 static void receive(tcp_link *l, int from, short revents, double at)
 {
     static char buffer[READ_MAX];
@@ -147,7 +149,7 @@ static void receive(tcp_link *l, int from, short revents, double at)
         end_flow(f, RESET, errno == ECONNREFUSED ? at + state.delay : arrival(l, from, at));
 }
 
-/* Hands an end what is due. */
+/* Sends to an end the chunks that are due, and ends its stream when that is due. */
 static void deliver(tcp_link *l, int to, double at)
 {
     flow *f = &l->to[to], *back = &l->to[!to];
@@ -156,7 +158,7 @@ static void deliver(tcp_link *l, int to, double at)
         ssize_t size = send(l->fd[to], c->bytes + c->sent, c->size - c->sent, MSG_NOSIGNAL);
         if (size < 0 && (errno == EAGAIN || errno == EINTR))
             return;
-        if (size < 0) { /* it has gone: its answer to the bytes is a reset */
+        if (size < 0) { /* the end is closed: a TCP stack answers bytes with a reset then */
             drop_all(f);
             if (back->ending != RESET)
                 end_flow(back, RESET, arrival(l, to, at));
@@ -186,7 +188,7 @@ static void connect_onward(tcp_link *l, double at)
         end_flow(&l->to[CLIENT], RESET, at + state.delay);
 }
 
-/* A reset has arrived, or both ends have. */
+/* True if a reset has taken effect, or the end of both streams. */
 static bool is_over(const tcp_link *l)
 {
     const flow *c = &l->to[CLIENT], *s = &l->to[SERVER];
@@ -230,7 +232,7 @@ static void accept_all(int listener, double at)
     }
 }
 
-/* What to wait for at one end. */
+/* The entry for poll() of one end. */
 static struct pollfd wanted(const tcp_link *l, int end, double at)
 {
     const flow *in = &l->to[end], *out = &l->to[!end];
@@ -240,11 +242,11 @@ static struct pollfd wanted(const tcp_link *l, int end, double at)
     if (in->first && in->first->due <= at)
         p.events |= POLLOUT;
     if (out->ending == RESET || (out->ending == ENDED && in->over))
-        p.fd = -1; /* it has nothing more to say, but poll would tell so all the time */
+        p.fd = -1; /* nothing more will come, and poll would report POLLHUP without a pause */
     return p;
 }
 
-/* The next moment that something is due, if that is before `soonest`. */
+/* The time of the next event of the link, if it is before `soonest`; else `soonest`. */
 static double next_due(const tcp_link *l, double at, double soonest)
 {
     double due[3] = { l->fd[SERVER] < 0 ? l->connects : soonest, soonest, soonest };
@@ -256,16 +258,16 @@ static double next_due(const tcp_link *l, double at, double soonest)
             due[1 + end] = f->ending_due;
     }
     for (int i = 0; i < 3; i++)
-        if (due[i] > at && due[i] < soonest) /* what is overdue waits for POLLOUT */
+        if (due[i] > at && due[i] < soonest) /* an overdue chunk waits for POLLOUT instead */
             soonest = due[i];
     return soonest;
 }
 
-/* Fills p: the listener, the standard output, two for each link. Then waits. */
-static void wait_for_something(struct pollfd *p, int listener)
+/* Fills p (the listener, standard output, two entries for each link), then waits for an event. */
+static void wait_for_event(struct pollfd *p, int listener)
 {
     const double at = now();
-    double until = at + 0.1; /* to see whether the parent is there */
+    double until = at + 0.1; /* then check again that the parent process still runs */
     struct timespec patience = { 0 };
     p[0] = (struct pollfd){ state.count < LINKS_MAX ? listener : -1, POLLIN, 0 };
     p[1] = (struct pollfd){ STDOUT_FILENO, 0, 0 };
@@ -276,7 +278,7 @@ static void wait_for_something(struct pollfd *p, int listener)
         until = next_due(l, at, until);
     }
     patience.tv_nsec = (long)((until - at) * 1e9);
-    if (ppoll(p, (nfds_t)(2 + 2 * state.count), &patience, NULL) < 0) /* the answers are not set */
+    if (ppoll(p, (nfds_t)(2 + 2 * state.count), &patience, NULL) < 0) /* revents are undefined */
         for (int i = 0; i < 2 + 2 * state.count; i++)
             p[i].revents = 0;
 }
@@ -296,10 +298,10 @@ static void step(tcp_link *l, const struct pollfd *p, double at)
 static void serve(int listener, pid_t parent)
 {
     static struct pollfd p[2 + 2 * LINKS_MAX];
-    /* getppid, not PR_SET_PDEATHSIG: that fires when the parent's thread ends, and the parent may
-     * have others */
+    /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
+     * the parent process has other threads */
     while (p[1].revents == 0 && getppid() == parent) {
-        wait_for_something(p, listener);
+        wait_for_event(p, listener);
         const double at = now();
         for (int i = 0; i < state.count; i++)
             step(state.links[i], p + 2 + 2 * i, at);
@@ -333,8 +335,7 @@ int main(int argc, char **argv)
 {
     const pid_t parent = getppid();
     struct rlimit files;
-    close_range(3, ~0U,
-                0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
     signal(SIGPIPE, SIG_IGN);
     if (argc != 3 || atoi(argv[1]) < 1 || atoi(argv[1]) > 65535 || atof(argv[2]) < 0) {
         fprintf(stderr, "usage: lag PORT MILLISECONDS\n");

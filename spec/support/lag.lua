@@ -1,16 +1,16 @@
---- Puts a distance between a client and a server of this machine; spec/support/lag.c tells what it imitates.
+--- Adds network latency between a client and a server of this machine; spec/support/lag.c says what it simulates.
 --
 --   local far <close> = lag.start(server.http_port, 50)     -- 50 ms each way: a round trip takes 0.1 s, a new connection's first 0.2 s
 --   client = modalua.connect(far.url)                       -- far.port is the number alone
 --
--- Needs no modalua. The program ends when the proxy is closed or collected, or when this process dies.
+-- Does not need modalua. The program ends when the proxy is closed or garbage-collected, or when this process dies.
 
 local lag = {}
 
 local Proxy = {}
 Proxy.__index = Proxy
 
---- Ends the program, and with it the connections. Idempotent.
+--- Ends the program and its connections. Idempotent.
 function Proxy:close()
   local pipe = self.pipe
   self.pipe = nil
@@ -21,7 +21,7 @@ end
 
 Proxy.__close = Proxy.close
 
---- Starts a proxy on a free port of 127.0.0.1 to `port`. The program is looked for at $MODALUA_LAG.
+--- Starts a proxy from a free port of 127.0.0.1 to `port`. $MODALUA_LAG is the path of the program.
 function lag.start(port, milliseconds)
   local program = os.getenv "MODALUA_LAG"
   if not program or program == "" then

@@ -1,18 +1,18 @@
---- Starts and stops real Orthanc servers; spec/support/serve.c is what keeps them from outliving a spec.
+--- Starts and stops real Orthanc servers. spec/support/serve.c makes sure that they end when the spec ends.
 --
 --   local pacs <close> = orthanc.start { aet = "PACS" }
 --   local servers <close> = orthanc.network { "LOCAL", "PACS", "ARCHIVE" }     -- servers.PACS.url and so on
 --
--- Each has a fresh temporary folder, free ports, HTTP on loopback only, and answers DICOM only to the modalities
--- it was given. Nothing is left of them when they are closed or collected, or when this process dies.
+-- Each server has a new temporary folder and free ports. It serves HTTP on loopback only, and accepts DICOM associations only from the
+-- modalities in its configuration. The server and its files are removed when it is closed or garbage-collected, or when this process dies.
 --
--- Needs no modalua.
+-- Does not need modalua.
 
 local served = require "spec.support.served"
 
 local orthanc = {}
 
---- Stands for [] in a configuration: an empty table is {}.
+--- Stands for [] in a configuration. An empty table stands for {}.
 orthanc.empty_list = {}
 
 local function exists(path)
@@ -31,7 +31,7 @@ local function json_members(value)
   return "{" .. table.concat(members, ",\n") .. "}"
 end
 
---- A number, boolean, string, sequence or table of members as JSON text.
+--- Encodes a number, boolean, string, sequence or table of members as JSON.
 function json(value)
   if type(value) == "string" then
     return '"' .. value:gsub('[%c"\\]', function(byte)
@@ -54,7 +54,8 @@ orthanc.free_ports = served.free_ports
 
 local Server = served.class()
 
--- DICOM's port listens on every interface, whatever RemoteAccessAllowed says: so strangers are refused there.
+-- RemoteAccessAllowed applies to HTTP only: the DICOM port listens on every interface. So the options DicomAlwaysAllow… and DicomCheck…
+-- refuse every client that is not configured.
 local function configuration(options, server)
   local config = {
     Name = server.aet,
@@ -75,7 +76,7 @@ local function configuration(options, server)
     DicomAlwaysAllowMove = false,
     DicomCheckCalledAet = true,
     DicomCheckModalityHost = true,
-    DicomScuTimeout = 5,
+    DicomScuTimeout = 60, -- a busy machine takes its time
     Plugins = orthanc.empty_list,
   }
   for key, value in pairs(options.extra or {}) do
@@ -85,7 +86,7 @@ local function configuration(options, server)
 end
 
 local function binary(options)
-  local installed = "/usr/sbin/Orthanc" -- not on everybody's PATH
+  local installed = "/usr/sbin/Orthanc" -- this folder is not on the PATH of every user
   return options.binary or exists(installed) and installed or "Orthanc"
 end
 
@@ -106,20 +107,20 @@ local function make(options)
     command = { server.binary, folder .. "/orthanc.json", options.verbose and "--verbose" or nil },
     environment = options.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1",
     port = server.http_port,
-    timeout = options.timeout or 30,
+    timeout = options.timeout or 120,
   }
   served.write_file(folder .. "/orthanc.json", configuration(options, server))
   return server
 end
 
---- Starts a server and waits until it can be talked to. All options have defaults:
+--- Starts a server and waits until it accepts connections. All options have defaults:
 --    aet          its AE title
---    modalities   name -> { AET, host, port } or the settings that Orthanc takes
---    users        name -> password; without them no authentication
---    extra        further configuration, over the defaults
---    http_port, dicom_port, timeout (seconds to come up), binary
---    verbose      its log tells of each request and of each job's cancel: for :count_logged
---    slow_dicom   leave Nagle's algorithm on: each DICOM exchange then costs some 90 ms
+--    modalities   name -> { AET, host, port }, or a table of the settings that Orthanc knows
+--    users        name -> password; by default the server needs no authentication
+--    extra        further entries of the configuration; they replace the defaults
+--    http_port, dicom_port, timeout (seconds until it must accept connections), binary
+--    verbose      the log has a line for each request and for each cancelled job: for :count_logged
+--    slow_dicom   leaves Nagle's algorithm on: then each DICOM exchange takes some 90 ms
 -- Fields: url http_port dicom_port aet folder log pid. Methods: those below, and signal, stop, start_again and close of
 -- spec/support/served.lua.
 function orthanc.start(options)
@@ -139,8 +140,9 @@ end
 
 Network.__close = Network.close
 
---- Starts a server for each AE title. Every one of them has them all as modalities, itself too, under their titles in
--- lower case, or names[title]. `options` are those of start, for all. Gives a table by title, which closes as a whole.
+--- Starts a server for each AE title. Each server has all of them, itself too, as modalities. A modality is named names[title], or else the
+-- title in lower case. `options` are options of orthanc.start for every server. Returns a table from title to server; closing the table
+-- closes all servers.
 function orthanc.network(titles, options, names)
   local ports, modalities, servers = orthanc.free_ports(2 * #titles), {}, setmetatable({}, Network)
   for i, title in ipairs(titles) do
@@ -158,7 +160,8 @@ function orthanc.network(titles, options, names)
   return servers
 end
 
---- How many connections have a request that the kernel has taken from the network, and that the server, which is stopped, has not read.
+--- Counts the connections with received bytes that the server has not read yet. Use it while the server is stopped by a signal: the kernel
+-- still receives requests, and this function shows when they have arrived.
 function Server:unread_requests()
   local port, n = ("^ *%%d+: %%x+:%04X %%x+:%%x+ 01 %%x+:(%%x+)"):format(self.http_port), 0
   for line in io.lines "/proc/net/tcp" do
@@ -168,13 +171,14 @@ function Server:unread_requests()
   return n
 end
 
---- How often its log has this text, which is no pattern. "Canceling job: ID" and "(http) GET /changes" are logged by a verbose one.
+--- Counts how often a text (not a pattern) is in the server's log. The lines "Canceling job: ID" and "(http) GET /changes" need the option
+-- `verbose`.
 function Server:count_logged(text)
   local file <close> = assert(io.open(self.log))
   return select(2, file:read("a"):gsub(text:gsub("%p", "%%%0"), ""))
 end
 
---- What another server's DicomModalities says of this one.
+--- The entry for this server in the DicomModalities of another one.
 function Server:modality()
   return { self.aet, "127.0.0.1", self.dicom_port }
 end

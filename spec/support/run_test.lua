@@ -1,5 +1,5 @@
--- Runs one test as ctest would: lua5.4 run_test.lua TESTS NAME [ARGUMENT…], for scripts/spec.sh. TESTS is what
--- `ctest --show-only=json-v1` has written; further arguments are busted's. Needs no modalua, which may be what is broken.
+-- Runs one test as ctest does, for scripts/spec.sh: lua5.4 run_test.lua TESTS NAME [ARGUMENT…]. TESTS is a file with the output of
+-- `ctest --show-only=json-v1`. Further arguments are passed to busted. It does not need modalua, because modalua may be broken.
 local cjson = require "cjson"
 
 local file <close> = assert(io.open(arg[1]))
@@ -22,7 +22,7 @@ local function quoted(words)
   return table.concat(list, " ")
 end
 
--- Its exit status.
+-- Runs a test and returns its exit status.
 local function run(test, arguments)
   local words = { "env", "--chdir=" .. test.is.WORKING_DIRECTORY }
   for _, list in ipairs { test.is.ENVIRONMENT or {}, test.command, arguments } do
@@ -41,7 +41,7 @@ local function has(list, value)
   return false
 end
 
--- What makes the fixtures that a test needs, such as a newer Orthanc.
+-- Runs the tests that set up the fixtures of a test, such as a newer Orthanc. Exits if one of them fails.
 local function set_up(test)
   for _, fixture in ipairs(test.is.FIXTURES_REQUIRED or {}) do
     for _, name in ipairs(names) do
@@ -57,7 +57,7 @@ end
 
 local test = tests[arg[2]] or tests["spec-" .. (arg[2] or "")]
 if not test then
-  io.stderr:write(arg[2] and ("There is no test '%s'. "):format(arg[2]) or "", "There are:\n  ",
+  io.stderr:write(arg[2] and ("There is no test '%s'. "):format(arg[2]) or "", "The tests are:\n  ",
     table.concat(names, "\n  "), "\n")
   os.exit(2)
 end

@@ -1,18 +1,23 @@
-/* serve.c - runs a server for exactly as long as somebody listens to this program; for specs and
- * shell scripts.
+/* serve.c - runs a server for as long as another program reads this program's standard output; for
+ * specs and shell scripts.
  *
  *   serve PORT SECONDS -- COMMAND [ARGUMENT...]
- *     Starts COMMAND in a process group of its own, waits until 127.0.0.1:PORT accepts connections,
- * and prints "ready" and then "pid N" (the command's). It ends the command (SIGTERM, after a grace
- * SIGKILL) and itself when the reader of its standard output goes away, its parent dies, or
- * SIGTERM, SIGINT or SIGHUP arrives. When serve itself is killed, the kernel kills COMMAND. If
- * COMMAND ends first or SECONDS run out: "failed: why", the end of the log on standard error, exit
- * status 1. SERVE_LOG     file to which the command's output is appended (default /dev/null)
- *       SERVE_GRACE   seconds from SIGTERM to SIGKILL (default 10; 0: SIGKILL at once)
- *       SERVE_REMOVE  folder that is removed in the end, unless it then holds a file named "keep"
+ *
+ * It starts COMMAND in a new process group, waits until 127.0.0.1:PORT accepts connections, and
+ * prints "ready" and then "pid N", the process id of COMMAND. It ends COMMAND (SIGTERM; after the
+ * grace time SIGKILL) and itself when the reader of its standard output closes it, when its parent
+ * process ends, or on SIGTERM, SIGINT or SIGHUP. When serve itself is killed, the kernel kills
+ * COMMAND. If COMMAND ends early, or does not accept connections within SECONDS, serve prints
+ * "failed: REASON" and the end of the log (on standard error), and exits with status 1.
+ *
+ * Environment variables:
+ *   SERVE_LOG     file to which the output of COMMAND is appended (default /dev/null)
+ *   SERVE_GRACE   grace time in seconds from SIGTERM to SIGKILL (default 10; 0: SIGKILL at once)
+ *   SERVE_REMOVE  folder that is removed at the end, unless it then contains a file named "keep"
  *
  *   serve --free-ports N
- *     Prints N free TCP ports, one a line.
+ *
+ * It prints N free TCP ports, one on each line.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,8 +37,8 @@
 #include <time.h>
 #include <unistd.h>
 
-/* Below Linux's ephemeral range: no outgoing connection takes such a port between the answer and
- * its use. */
+/* Below the range of ephemeral ports of Linux: no outgoing connection takes such a port before the
+ * caller uses it. */
 enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
 
 static double now(void)
@@ -61,30 +66,32 @@ static bool accepts(int port)
     if (fd < 0)
         return false;
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
-    /* a socket that was given PORT as its own port has met itself */
+    /* If the kernel gives this socket PORT as its own port, the socket connects to itself: no server
+     * is there. */
     yes = connect(fd, (struct sockaddr *)&to, sizeof to) == 0 &&
           getsockname(fd, (struct sockaddr *)&from, &size) == 0 && from.sin_port != to.sin_port;
     close(fd);
     return yes;
 }
 
-/* Waits at most `milliseconds` for a reason to stop. `signals` delivers SIGCHLD too, which only
- * ends the wait. */
+/* Waits at most `milliseconds` for a reason to stop. `signals` also delivers SIGCHLD, which ends the
+ * wait but is no reason to stop. */
 static bool told_to_stop(int signals, pid_t parent, int milliseconds)
 {
     struct pollfd p[2] = { { signals, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
     struct signalfd_siginfo s;
     if (poll(p, 2, milliseconds) > 0 && p[1].revents)
         return true;
-    /* not PR_SET_PDEATHSIG: it fires when the parent's thread ends, and the parent may have others
-     */
+    /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
+     * the parent process has other threads */
     if (getppid() != parent)
         return true;
     return p[0].revents && read(signals, &s, sizeof s) == (ssize_t)sizeof s &&
            s.ssi_signo != SIGCHLD;
 }
 
-/* The zombie stays, so that the process group's number cannot be given to anybody else. */
+/* Leaves the zombie, so that the kernel cannot give the number of the process group to another
+ * process. */
 static bool ended(pid_t pid, int *status)
 {
     siginfo_t info = { 0 };
@@ -108,13 +115,13 @@ static void stop(pid_t pid)
     waitpid(pid, NULL, 0);
 }
 
-/* In the child, until it becomes the command. */
-static void become(char **command, const char *log, pid_t parent, const sigset_t *mask)
+/* Runs in the child: prepares it and executes the command. Does not return. */
+static void exec_command(char **command, const char *log, pid_t parent, const sigset_t *mask)
 {
     int null = open("/dev/null", O_RDWR), out = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before the line above */
+    if (getppid() != parent) /* the parent died before the line above */
         _exit(127);
     if (null < 0 || out < 0) {
         perror(log);
@@ -135,9 +142,9 @@ static pid_t start(char **command, const char *log, const sigset_t *mask)
 {
     const pid_t self = getpid(), pid = fork();
     if (pid == 0)
-        become(command, log, self, mask);
+        exec_command(command, log, self, mask);
     if (pid > 0)
-        setpgid(pid, pid); /* here as well: whoever comes first */
+        setpgid(pid, pid); /* in both processes, because either may run first */
     return pid;
 }
 
@@ -175,7 +182,7 @@ __attribute__((format(printf, 2, 3))) static int failed(const char *log, const c
     return 1;
 }
 
-/* Lives beside the command until one of them has to go. */
+/* Waits until the command ends or serve must stop. Returns the exit status of serve. */
 static int watch(pid_t pid, int port, double seconds, int signals, pid_t parent, const char *log)
 {
     const double deadline = now() + seconds;
@@ -239,7 +246,7 @@ static int serve(int port, double seconds, char **command)
     return result;
 }
 
-/* All of them stay bound until the end of the program, so no two are equal. */
+/* The sockets stay open until the program ends, so that all ports are different. */
 static int free_ports(int n)
 {
     unsigned next = (unsigned)getpid() * 7919U + (unsigned)(now() * 1e6);
@@ -258,8 +265,7 @@ static int free_ports(int n)
 
 int main(int argc, char **argv)
 {
-    close_range(3, ~0U,
-                0); /* whatever the parent had open: its sockets and pipes must be able to close */
+    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
     signal(SIGPIPE, SIG_IGN);
     if (argc == 3 && strcmp(argv[1], "--free-ports") == 0)
         return free_ports(atoi(argv[2]));

@@ -1,13 +1,14 @@
---- What every real server of a spec needs: a temporary folder, free ports, and a life that spec/support/serve.c ends with the spec's.
+--- The parts that all real servers of the specs share: a temporary folder, free ports, and starting the program through
+-- spec/support/serve.c, which ends it when the spec ends.
 --
 --   local Server = served.class()                  -- its objects have signal, stop, start_again and close
 --   local server = served.start(function() return Server { … } end)
 --
--- Needs no modalua.
+-- Does not need modalua.
 
 local served = {}
 
-local ATTEMPTS = 3 -- a free port may be taken before the server has it
+local ATTEMPTS = 3 -- another program may take a free port before the server binds it
 
 local function shell_quoted(text)
   return "'" .. tostring(text):gsub("'", "'\\''") .. "'"
@@ -21,7 +22,7 @@ local function program()
   return shell_quoted(path)
 end
 
---- What a shell command prints.
+--- Runs a shell command and returns what it printed. Throws an error if the command fails.
 function served.output_of(command)
   local pipe = assert(io.popen(command))
   local text = pipe:read "a"
@@ -34,12 +35,12 @@ function served.write_file(path, text)
   assert(file:close())
 end
 
---- A new temporary folder.
+--- Makes a new temporary folder and returns its path.
 function served.folder(name)
   return (served.output_of(('exec mktemp -d "${TMPDIR:-/tmp}/%s-XXXXXX"'):format(name)):gsub("\n$", ""))
 end
 
---- Words quoted for the shell.
+--- Returns a list of arguments quoted for the shell, with spaces between them.
 function served.quoted(words)
   local quoted = {}
   for i, word in ipairs(words) do
@@ -57,7 +58,7 @@ function served.free_ports(n)
   return ports
 end
 
--- True, or false and why.
+-- Starts the program of a server. Returns true, or false and the reason.
 local function launch(server)
   local run = server.served
   local environment = ("%s SERVE_GRACE=0 SERVE_LOG=%s SERVE_REMOVE=%s"):format(
@@ -76,10 +77,10 @@ local function launch(server)
   return true
 end
 
---- Starts what `make` gives, a server with the fields folder, log, and
---    served = { name =, command = words, environment = what env(1) takes, port = that it will accept connections on,
---               timeout = seconds until then }
--- Asks for another if its port has meanwhile been taken, unless the port is `fixed`.
+--- Starts the server that make() returns. The server has the fields folder, log, and
+--    served = { name =, command = list of arguments, environment = arguments of env(1),
+--               port = the port on which it will accept connections, timeout = seconds until it must accept them }
+-- If another program has taken the port meanwhile, calls make() again for a server with another port, unless the port is `fixed`.
 function served.start(make, fixed)
   local server, ready, why
   for _ = 1, fixed and 1 or ATTEMPTS do
@@ -94,12 +95,13 @@ end
 
 local Server = {}
 
---- Sends a signal to the server: "STOP" makes it mute (the kernel still accepts connections), "CONT" undoes that.
+--- Sends a signal to the server. "STOP" suspends it (the kernel still accepts connections for it), "CONT" resumes it. The signal goes to
+-- the process group, because some servers handle each association in a separate process.
 function Server:signal(name)
-  return os.execute(("kill -s %s -- -%d"):format(name, self.pid)) -- its group: some serve each peer in a process of its own
+  return os.execute(("kill -s %s -- -%d"):format(name, self.pid))
 end
 
-local function let_go(server)
+local function close_pipe(server)
   local pipe = server.pipe
   server.pipe = nil
   if pipe then
@@ -107,34 +109,35 @@ local function let_go(server)
   end
 end
 
---- Ends it, and keeps its folder and ports for start_again. In good order by default; "KILL" is a power cut.
+--- Ends the server, and keeps its folder and ports for start_again. The default signal lets it shut down in good order; "KILL" simulates a
+-- power failure.
 function Server:stop(signal)
   if self.pipe then
     served.write_file(self.folder .. "/keep", "")
     self:signal(signal or "TERM")
-    self.pipe:read "a" -- until serve has seen it end
-    let_go(self)
+    self.pipe:read "a" -- ends when serve has noticed that the server ended
+    close_pipe(self)
   end
 end
 
---- Starts it where it was stopped.
+--- Starts the server again after stop, with the same folder and ports.
 function Server:start_again()
   os.remove(self.folder .. "/keep")
   local ready, why = launch(self)
   return ready or error(self.served.name .. " does not start again: " .. why, 2)
 end
 
---- Ends it at once and removes its folder. Idempotent.
+--- Kills the server and removes its folder. Idempotent.
 function Server:close()
   local stopped = not self.pipe
-  let_go(self)
+  close_pipe(self)
   if stopped and self.folder then
     os.execute("rm -rf -- " .. shell_quoted(self.folder))
   end
   self.folder = nil
 end
 
---- A class of servers, to which the caller adds methods. An object is made by calling it with a table of fields.
+--- Returns a new class of servers, to which the caller can add methods. Calling the class with a table of fields makes an object.
 function served.class()
   local class = { __close = Server.close }
   class.__index = class

@@ -1,13 +1,20 @@
-/* terminal.c - a person at a terminal: terminal COLUMNS ROWS PROGRAM [ARGUMENT…]
- * Runs the program on a pseudo-terminal and plays what standard input says, a line a step:
- *   wait TEXT   until the program has written TEXT, behind what the last wait found (a newline at
- *               the end of that may begin this one)
- *   send TEXT   types it
- *   size COLUMNS ROWS   the window's new size
- *   gate PATH   opens that gate of dicomd's: its held commands are answered
- * In TEXT, %xx is a byte. Then waits until the program ends. What the program wrote is printed,
- * without what only moves the cursor. Exits as the program does, or with 99 when a wait was in
- * vain; then it says which. */
+/* terminal.c - plays a user at a terminal: terminal COLUMNS ROWS PROGRAM [ARGUMENT…]
+ *
+ * It runs the program on a pseudo-terminal and plays the steps that it reads from standard input,
+ * one on each line:
+ *
+ *   wait TEXT           waits until the program has written TEXT, after the text of the last wait
+ *                       (a newline at the end of that text may be the start of this one)
+ *
+ *   send TEXT           types TEXT
+ *
+ *   size COLUMNS ROWS   changes the size of the window
+ *
+ *   gate PATH           opens this gate of dicomd, which then answers the commands that it holds
+ *
+ * In TEXT, %xx stands for a byte. After the last step it waits until the program ends, and prints
+ * the output of the program without control sequences. It exits with the program's status. If a step
+ * fails, it says which one and exits with status 99. */
 #include <ctype.h>
 #include <errno.h>
 #include <poll.h>
@@ -22,12 +29,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { PATIENCE = 60, IN_VAIN = 99, ROOM = 1 << 20 };
+enum { TIMEOUT_SECONDS = 60, STEP_FAILED = 99, ROOM = 1 << 20 };
 
-static char seen[ROOM];  /* what it wrote, without control sequences */
-static size_t seen_size; /* bytes of it */
-static size_t found;     /* where the last wait's text ended */
-static int escape;       /* 1: inside a control sequence, behind ESC; 2: behind ESC [ */
+static char seen[ROOM];  /* the output of the program, without control sequences */
+static size_t seen_size; /* its size in bytes */
+static size_t found;     /* offset of the end of the text that the last wait found */
+static int escape;       /* in a control sequence: 1 after ESC, 2 after ESC [; else 0 */
 
 static double now(void)
 {
@@ -48,7 +55,7 @@ static void take(unsigned char c)
         seen[seen_size++] = (char)c;
 }
 
-/* Reads what there is, waiting for at most a moment. False: the program has closed the terminal. */
+/* Waits for output for at most 50 ms and reads it. False if the program has closed the terminal. */
 static bool read_some(int fd)
 {
     char block[4096];
@@ -62,7 +69,7 @@ static bool read_some(int fd)
     return n > 0;
 }
 
-/* In place: %xx. */
+/* Decodes %xx in place, up to the newline. Returns the size. */
 static size_t decode(char *text)
 {
     char *to = text;
@@ -81,7 +88,7 @@ static size_t decode(char *text)
 
 static bool wait_for(int fd, const char *text, size_t size)
 {
-    double end = now() + PATIENCE;
+    double end = now() + TIMEOUT_SECONDS;
     bool open = true;
     for (;;) {
         const char *at = memmem(seen + found, seen_size - found, text, size);
@@ -127,16 +134,16 @@ static bool play(int fd)
         else
             ok = wait_for(fd, text, size);
         if (!ok)
-            fprintf(stderr, "terminal: in vain: %.5s'%s'\n", line, text);
+            fprintf(stderr, "terminal: this step failed: %.5s'%s'\n", line, text);
     }
     free(line);
     return ok;
 }
 
-/* Until it has ended, or there is no patience left. */
+/* Waits until the program ends, kills it after TIMEOUT_SECONDS, and returns its exit status. */
 static int end_of(pid_t child, int fd)
 {
-    double end = now() + PATIENCE;
+    double end = now() + TIMEOUT_SECONDS;
     int status;
     while (read_some(fd) && now() < end)
         ;
@@ -144,7 +151,7 @@ static int end_of(pid_t child, int fd)
         if (now() > end) {
             fputs("terminal: the program does not end\n", stderr);
             kill(child, SIGKILL);
-            end += PATIENCE;
+            end += TIMEOUT_SECONDS;
         }
         usleep(10000);
     }
@@ -158,7 +165,7 @@ int main(int argc, char **argv)
     bool ok;
     pid_t child;
     if (argc < 4)
-        return IN_VAIN;
+        return STEP_FAILED;
     window.ws_col = (unsigned short)atoi(argv[1]);
     window.ws_row = (unsigned short)atoi(argv[2]);
     child = forkpty(&fd, NULL, NULL, &window);
@@ -167,11 +174,11 @@ int main(int argc, char **argv)
         _exit(127);
     }
     if (child < 0)
-        return IN_VAIN;
+        return STEP_FAILED;
     ok = play(fd);
     if (!ok)
         kill(child, SIGKILL);
     status = end_of(child, fd);
     fwrite(seen, 1, seen_size, stdout);
-    return ok ? status : IN_VAIN;
+    return ok ? status : STEP_FAILED;
 }

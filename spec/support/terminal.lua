@@ -1,4 +1,4 @@
---- A person at the command's prompt: spec/support/terminal.c on a pseudo-terminal.
+--- Plays a user at the command's prompt, through spec/support/terminal.c on a pseudo-terminal.
 --
 --   local out, status = terminal.run({ columns = 60, arguments = "-u http://…" }, {
 --     { wait = "> " }, { send = "1 + 1\r" }, { wait = "2\n" }, { send = "\4" } })
@@ -21,8 +21,8 @@ local function script_of(steps)
   return table.concat(lines)
 end
 
---- Plays the steps; gives what the command wrote, its exit status, and what the player complains of. options: columns, rows, arguments
---- and environment (as the shell has them). No history is kept, and nothing is paged, unless the environment says so.
+--- Plays the steps. Returns the output of the command, its exit status, and the error messages of terminal.c. `options` are columns, rows,
+--- arguments and environment (both in shell syntax). The command keeps no history and uses no pager, unless `environment` says so.
 function terminal.run(options, steps)
   local script = command.file(script_of(steps))
   local result = command.shell(("export TERM=xterm PAGER= MODALUA_HISTORY=; export %s; %s %d %d \"$M\" %s <%s"):format(
@@ -32,8 +32,9 @@ function terminal.run(options, steps)
   return result.out, result.status, result.err
 end
 
---- A session at the prompt: each step is what is typed (with its return) and, behind it, what is waited for before the prompt comes
---- back; `gate` is opened in between. Leaves with Ctrl-D. Asserts that all of it came, and gives what the command wrote.
+--- Plays a session at the prompt. Each step is a list: the text to type (with its "\r"), then the texts to wait for. Then the step opens
+--- `gate`, if it has one, and waits for the next prompt, or runs the step `open` instead of this wait. The session ends with Ctrl-D.
+--- Asserts that every text came, and returns the output of the command.
 function terminal.session(options, steps)
   local list = { { wait = "> " } }
   for _, step in ipairs(steps) do

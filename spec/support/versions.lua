@@ -1,12 +1,12 @@
--- The Orthancs that specs run against, the oldest first: the installed one, and those of newer Debian suites that scripts/test.sh fetches.
--- MODALUA_ORTHANCS lists the programs of the latter, separated by ':'. Each has
---    binary   the program; nil for the installed one, which orthanc.start finds by itself
---    name     its version as text: "1.12.7"
---    number   its version as a number that can be compared: 11207. Specs ask this one what a server can do.
+-- The versions of Orthanc against which the specs run, the oldest first: the installed one, then those of newer Debian suites, which
+-- scripts/test.sh downloads. MODALUA_ORTHANCS lists the programs of the newer ones, separated by ':'. Each version has
+--    binary   the path of the program; nil for the installed one, which orthanc.start finds by itself
+--    name     the version as text: "1.12.7"
+--    number   the version as a number that can be compared: 11207. Specs use it to decide what a server supports.
 local served = require "spec.support.served"
 
 local list = assert(os.getenv("MODALUA_ORTHANCS"),
-  "MODALUA_ORTHANCS is not set: scripts/spec.sh NAME sets it; by hand, make a folder with spec/support/fetch_orthanc.sh and name its `run`")
+  "MODALUA_ORTHANCS is not set. scripts/spec.sh sets it; otherwise set it to programs made by spec/support/fetch_orthanc.sh: FOLDER/run")
 
 local INSTALLED <const> = "PATH=$PATH:/usr/sbin Orthanc"
 

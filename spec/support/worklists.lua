@@ -1,9 +1,9 @@
---- Starts Orthancs with the worklist plug-in, and makes the files that it serves, with DCMTK's dump2dcm.
+--- Configures Orthancs with the worklist plug-in, and makes worklist files for it with DCMTK's dump2dcm.
 --
 --   local folder <close> = worklists.folder { { PatientID = "P1", Modality = "CT" }, … }
 --   local pacs <close> = orthanc.start(worklists.options(folder, { aet = "PACS", binary = version.binary }))
 --
--- Needs no modalua.
+-- Does not need modalua.
 
 local served = require "spec.support.served"
 
@@ -12,7 +12,7 @@ local worklists = {}
 local Folder = {}
 Folder.__index = Folder
 
---- Removes it. Idempotent.
+--- Removes the folder. Idempotent.
 function Folder:close()
   if self.path then
     served.output_of("exec rm -rf -- " .. served.quoted { self.path })
@@ -22,7 +22,7 @@ end
 
 Folder.__close = Folder.close
 
--- What dump2dcm reads; PatientName and the others are bytes in the character set.
+-- A worklist file in the text format of dump2dcm. PatientName and the other texts are bytes in the character set of (0008,0005).
 local FILE = [[
 (0008,0005) CS [%s]
 (0008,0050) SH [%s]
@@ -42,9 +42,9 @@ local FILE = [[
 (0040,1001) SH [RP%d]
 ]]
 
---- A temporary folder with a file for each item: charset (ISO_IR 192), AccessionNumber, PatientName, PatientID, Modality, AETitle, Date,
--- Physician. `path` is what wlmscpfs serves to those who call it
--- WORKLIST, and `served` what the plug-in does.
+--- Makes a temporary folder with a worklist file for each item. The fields of an item are charset (default: ISO_IR 192), AccessionNumber,
+-- PatientName, PatientID, Modality, AETitle, Date and Physician. The result's field `path` is for dcmtk.wlmscpfs, which serves the files
+-- under the AE title WORKLIST; its field `served` is the folder for Orthanc's plug-in.
 function worklists.folder(items)
   local path = served.folder "worklists"
   local folder = setmetatable({ path = path, served = path .. "/WORKLIST" }, Folder)
@@ -59,13 +59,13 @@ function worklists.folder(items)
   return folder
 end
 
--- The plug-in of the Orthanc of that program: Debian's, or the one beside a fetched `run`.
+-- The path of the worklist plug-in for an Orthanc: the installed plug-in, or the one of a downloaded Orthanc beside its program `run`.
 local function plugin(binary)
   local root = binary and binary:match "^(.*)/run$"
   return (root and root .. "/root" or "") .. "/usr/share/orthanc/plugins/libModalityWorklists.so"
 end
 
---- Options of orthanc.start, with those that make it answer from a folder.
+--- Adds to options of orthanc.start the entries that make the server answer worklist queries from a folder. Returns the options.
 function worklists.options(folder, options)
   local extra = { Plugins = { plugin(options.binary) }, Worklists = { Enable = true, Database = folder.served },
     DicomAlwaysAllowFindWorklist = true }

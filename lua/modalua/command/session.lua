@@ -1,0 +1,166 @@
+-- command.session: one run of a verb: its options, its server, and its output.
+--
+-- Data goes to standard output: as JSON or CSV with --json or --csv, else as a table on a terminal and as lines with tabs elsewhere.
+-- Everything else goes to standard error.
+local require = ...
+local doc = require "modalua.doc"
+local json = require "modalua.json"
+local letters = require "text.letters"
+local modalua = require "modalua"
+local tables = require "text.table"
+
+local session = {}
+
+local Session = {}
+Session.__index = Session
+
+function session.new(parser, options, terminal)
+  return setmetatable({ parser = parser, options = options, terminal = terminal, failed = false }, Session)
+end
+
+-- ---- output ----
+
+local function remove_bar()
+  modalua.bar { over = true }
+end
+
+-- Prints a line on standard error. Control characters are escaped, since a part of the line may come from a server.
+function Session:note(format, ...)
+  if self.terminal.errors then
+    remove_bar()
+  end
+  io.stderr:write(letters.shown(format:format(...)), "\n")
+end
+
+-- Prints an error, and makes 1 the exit status of the run, which goes on.
+function Session:report_error(...)
+  local parts = table.pack(...)
+  for i = 1, parts.n do
+    parts[i] = tostring(parts[i])
+  end
+  self.failed = true
+  self:note("modalua: %s", table.concat(parts, ": "))
+end
+
+-- Prints an error in the arguments and the usage, and ends the run with status 2.
+function Session:usage_error(format, ...)
+  self.parser:error(format:format(...))
+end
+
+-- Returns the value that an operation returned. When it failed, prints its error and ends the run with status 1.
+function Session:must(value, err)
+  if not value then
+    self:report_error(err)
+    os.exit(1)
+  end
+  return value
+end
+
+-- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
+function Session:show(columns, rows, document)
+  remove_bar()
+  local text
+  if self.options.json then
+    text = json.encode(document or json.array(rows))
+  elseif self.options.csv then
+    text = tables.csv(columns, rows)
+  elseif self.terminal.output then
+    text = #rows > 0 and tables.fitted(columns, rows, { width = self.terminal.width, colour = self.terminal.colour })
+  else
+    text = tables.lines(columns, rows)
+  end
+  if text and text ~= "" then
+    print((text:gsub("\n$", "")))
+  end
+end
+
+-- ---- the server ----
+
+function Session:client()
+  if not self.server then
+    local good, server = pcall(modalua.connect)
+    self.server = self:must(good and server, server)
+  end
+  return self.server
+end
+
+-- The settings of the server's modalities by their names; nil when this user may not read them.
+function Session:settings()
+  if self.modality_settings == nil then
+    local settings, err = self:client():modalities { expand = true }
+    if not settings and err.status ~= 403 then
+      self:must(nil, err)
+    end
+    self.modality_settings = settings or false
+  end
+  return self.modality_settings or nil
+end
+
+-- For `convert` of an argument: a function that reads a whole number, 1 or more. `unit` is a part of its error message (" of seconds").
+function session.positive_integer(unit)
+  return function(text)
+    local n = math.tointeger(tonumber(text))
+    if not n or n < 1 then
+      return nil, ("a whole number%s, 1 or more, is expected, not '%s'"):format(unit, text)
+    end
+    return n
+  end
+end
+
+function session.address(settings)
+  return settings.Host and settings.Port and ("%s:%d"):format(settings.Host, settings.Port) or ""
+end
+
+-- A modality for a message: "pacs → PACS (127.0.0.1:4244)".
+function Session:resolved(name)
+  local known = (self:settings() or {})[name]
+  return known and ("%s → %s (%s)"):format(name, known.AET, session.address(known)) or name
+end
+
+local function sorted_names(settings)
+  local names = {}
+  for name in pairs(settings) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+session.sorted_names = sorted_names
+
+-- The modalities of the server as rows, sorted by their names.
+function session.modality_rows(settings)
+  local rows = {}
+  for i, name in ipairs(sorted_names(settings)) do
+    local own = settings[name]
+    rows[i] = { name = name, AET = own.AET, address = session.address(own), Manufacturer = own.Manufacturer }
+  end
+  return rows
+end
+
+-- The error message when the server knows no modality of that name. Nil when it knows one, or when this user may not read the settings.
+function Session:unknown_modality(name)
+  local settings = self:settings()
+  if not settings or settings[name] then
+    return nil
+  end
+  local names = sorted_names(settings)
+  local near = doc.nearest(name, names)
+  return ("the server knows no modality '%s'; %s"):format(name, near and ("did you mean '%s'?"):format(near)
+    or #names == 0 and "it knows none" or "it knows " .. table.concat(names, ", "))
+end
+
+-- The modality of that name. When the server knows none, prints an error and returns nil.
+function Session:modality(name)
+  local message = self:unknown_modality(name)
+  if message then
+    return self:report_error(message)
+  end
+  local good, modality = pcall(modalua.Modality, self:client(), name)
+  if not good then
+    self:usage_error("%s", tostring(modality):gsub("^.-: ", "", 1))
+  end
+  return modality
+end
+
+return session

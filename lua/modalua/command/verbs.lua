@@ -1,0 +1,93 @@
+-- command.verbs: runs the verbs of the command, such as `modalua find …`. The command passes in whether there is a terminal, and its width.
+--
+-- Each file in command/verbs is a verb of the same name; no other list has it. The file returns a table: usage and summary (its line in
+-- `modalua --help`), description, examples = { { command line, purpose }, … }, arguments = { rows for argparse, … }, run = a function
+-- (session) that returns whether the run succeeded, is_plain = true when the verb takes no COMMON argument. argparse, --help and the manual
+-- page all read these rows.
+local require = ...
+local doc = require "modalua.doc"
+local session = require "command.session"
+
+local verbs = {}
+
+verbs.COMMON = {
+  { "flag", name = "--json", description = "one JSON document on standard output" },
+  { "flag", name = "--csv", description = "CSV (RFC 4180) on standard output" },
+}
+
+function verbs.load(name)
+  return require("command.verbs." .. name)
+end
+
+-- ---- arguments ----
+
+local MAX_WIDTH = 100 -- columns of --help
+
+local function epilog_of(verb)
+  local lines = { "Examples:" }
+  for _, example in ipairs(verb.examples) do
+    lines[#lines + 1] = ("  %s\n      %s"):format(example[1], example[2])
+  end
+  lines[#lines + 1] = "\nThe options -u, --profile, --verbose, --memory-limit and --time-limit of modalua itself may follow a verb too; "
+    .. "`modalua --help` explains them."
+  return table.concat(lines, "\n")
+end
+
+-- Adds an argument to the parser. argparse takes the fields of a row, but not its list part.
+local function add_argument(parser, row)
+  local properties = {}
+  for name, value in pairs(row) do
+    properties[name] = name ~= 1 and value or nil
+  end
+  return parser[row[1]](parser, properties)
+end
+
+local function parser_of(name, verb, terminal)
+  local argparse = require "command.argparse"
+  local parser = argparse("modalua " .. name, verb.description, epilog_of(verb))
+  parser:add_help { name = "-h --help", description = "show this help" }
+  parser:help_max_width(math.min(terminal.width or MAX_WIDTH, MAX_WIDTH))
+  for _, row in ipairs(verb.arguments) do
+    add_argument(parser, row)
+  end
+  if not verb.is_plain then
+    parser:mutex(add_argument(parser, verbs.COMMON[1]), add_argument(parser, verbs.COMMON[2]))
+  end
+  function parser:error(message)
+    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message:gsub("\nDid you mean", "; did you mean"), self:get_usage()))
+    os.exit(2)
+  end
+  return parser
+end
+
+-- ---- running a verb ----
+
+-- Runs the verb arg[0] with the arguments arg[1], … The run ends with status 2 when the arguments are wrong, and with status 1 after a
+-- failure. `terminal` has the fields width and colour, and the booleans output, errors and input: whether that stream is a terminal. For
+-- the manual page it has also the command's own options, environment variables and verbs: options, environment, verbs.
+function verbs.main(terminal)
+  local name, arguments = arg[0], table.move(arg, 1, #arg, 1, {})
+  local verb = verbs.load(name)
+  local parser = parser_of(name, verb, terminal)
+  local run = session.new(parser, parser:parse(arguments), terminal)
+  if not verb.run(run) or run.failed then
+    os.exit(1)
+  end
+end
+
+-- For the lines of `modalua --help`: the name, the usage and the summary of each verb, one after the other.
+function verbs.summaries(names)
+  local list = {}
+  for _, name in ipairs(names) do
+    local verb = verbs.load(name)
+    table.move({ name, verb.usage, verb.summary }, 1, 3, #list + 1, list)
+  end
+  return list
+end
+
+-- For { word =, names = }: the name that most resembles a misspelt word, or nil.
+function verbs.nearest(given)
+  return doc.nearest(given.word, given.names)
+end
+
+return verbs

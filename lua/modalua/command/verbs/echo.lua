@@ -1,0 +1,73 @@
+-- command.verbs.echo: sends a C-ECHO to modalities.
+local require = ...
+local modalua = require "modalua"
+local session = require "command.session"
+local task = require "modalua.task"
+
+local ECHOES_AT_ONCE = 8
+
+local function answer_colour(value)
+  return value == "yes" and "green" or "red"
+end
+
+-- Sends a C-ECHO to the modality of a row, and writes the outcome into the row.
+local function echo_row(self, row)
+  local began = task.now()
+  local good, err = modalua.Modality(self:client(), row.name):echo { Timeout = self.options.timeout }
+  row.answer, row.milliseconds = good and "yes" or "no", math.floor((task.now() - began) * 1000 + 0.5)
+  row.error = err and err.message
+  return true
+end
+
+local function rows_to_echo(self)
+  local names, settings = self.options.names, self:settings()
+  if #names == 0 then
+    return session.modality_rows(settings or self:must(self:client():modalities { expand = true }))
+  end
+  local rows, known = {}, {}
+  for _, row in ipairs(session.modality_rows(settings or {})) do
+    known[row.name] = row
+  end
+  for i, name in ipairs(names) do
+    local message = self:unknown_modality(name)
+    rows[i] = known[name] or { name = name, answer = message and "no", error = message }
+  end
+  return rows
+end
+
+local function run_echo(self)
+  local rows = rows_to_echo(self)
+  task.map(rows, function(row)
+    return row.answer and true or echo_row(self, row)
+  end, { limit = ECHOES_AT_ONCE })
+  local columns = { "name", "AET", "address", { name = "answer", colour = answer_colour }, { name = "milliseconds", right = true } }
+  if self.options.csv then
+    columns[#columns + 1] = "error"
+  end
+  self:show(columns, rows)
+  for _, row in ipairs(rows) do
+    if row.answer == "no" then
+      self:report_error(row.name, row.error)
+    end
+  end
+  if #rows == 0 then
+    self:note "the server knows no modalities"
+  end
+  return true
+end
+
+return {
+  run = run_echo,
+  usage = "[NAME…]",
+  summary = "checks which modalities answer",
+  description = "Sends a C-ECHO to modalities, several at a time, and prints a row for each: name, AE title, address, answer and "
+    .. "milliseconds. The exit status is 1 when one does not answer; standard error says why.",
+  examples = { { "modalua echo", "every modality that the server knows" },
+    { "modalua echo pacs archive --timeout 5", "these two; the server waits 5 seconds at most" } },
+  arguments = {
+    { "argument", name = "NAME", argname = "NAME", target = "names", args = "*",
+      description = "names of modalities at the server; without a name, all modalities" },
+    { "option", name = "--timeout", argname = "SECONDS", convert = session.positive_integer " of seconds",
+      description = "how long the server waits for a modality at each step" },
+  },
+}

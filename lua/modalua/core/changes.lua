@@ -1,0 +1,152 @@
+-- core.changes: client:changes, the server's log of changes.
+local require = ...
+local native = require "core.native"
+
+local changes = {}
+
+local OP = "changes"
+
+-- ---- options ----
+
+-- The types that Orthanc writes to its log. It reports deletions to its plugins only, so they are not here.
+local TYPES = {}
+for _, name in ipairs { "AnonymizedPatient", "AnonymizedSeries", "AnonymizedStudy", "CompletedSeries", "ModifiedPatient", "ModifiedSeries",
+  "ModifiedStudy", "NewInstance", "NewPatient", "NewSeries", "NewStudy", "StablePatient", "StableSeries", "StableStudy",
+  "UpdatedAttachment", "UpdatedMetadata" } do
+  TYPES[name] = true
+end
+
+local function check_option(good, name, expected, value)
+  if not good then
+    native.usage(("%s: option '%s' must be %s (%s was given)"):format(OP, name, expected,
+      type(value) == "number" and tostring(value) or "a " .. type(value)))
+  end
+end
+
+-- The option `type` as a set of types.
+local function read_types(value)
+  local list, set = type(value) == "string" and { value } or value, {}
+  check_option(type(list) == "table" and #list > 0, "type", "a ChangeType, or a list of them", value)
+  for _, name in ipairs(list) do
+    if not TYPES[name] then
+      native.usage(("%s: Orthanc logs no changes of type '%s'; it logs NewStudy, StableStudy and others"):format(OP, tostring(name)))
+    end
+    set[name] = true
+  end
+  return set
+end
+
+-- Readers of an option's value: they return the value, or false or nil when it is wrong.
+
+local function whole_number(least)
+  return function(value) return math.type(value) and math.tointeger(value) and value >= least and math.tointeger(value) end
+end
+
+local function positive_number(value)
+  return math.type(value) and value > 0 and value
+end
+
+local OPTIONS = { -- name -> reader, what the value must be
+  since = { whole_number(0), "the Seq of a change, a whole number" },
+  limit = { whole_number(1), "a whole number, 1 or more" },
+  follow = { function(value) return type(value) == "boolean" and value end, "true or false" },
+  interval = { positive_number, "a number of seconds above 0" },
+  patience = { positive_number, "a number of seconds above 0, or math.huge" },
+  type = { read_types, "" },
+}
+
+local function read_options(options)
+  local own = { limit = 1000, interval = 1, patience = 300 }
+  if options ~= nil and type(options) ~= "table" then
+    native.usage(("%s: options must be a table (a %s was given)"):format(OP, type(options)))
+  end
+  for name, value in pairs(options or {}) do
+    local option = OPTIONS[name]
+      or native.usage(("%s: unknown option '%s'; the options are follow, interval, limit, patience, since and type"):format(OP,
+        tostring(name)))
+    own[name] = option[1](value)
+    check_option(own[name] or value == false and name == "follow", name, option[2], value)
+  end
+  return own
+end
+
+-- ---- reading the log ----
+
+local function throw_error(kind, code, message)
+  error(native.fail(OP, kind, code, message), 0)
+end
+
+-- Throws when the server's answer is not a page of the log.
+local function check_page(page, err)
+  if not page then
+    return nil, err
+  elseif type(page) ~= "table" or type(page.Changes) ~= "table" or math.type(page.Last) ~= "integer" then
+    throw_error("decode", nil, "the answer is not a list of changes")
+  end
+  return page
+end
+
+-- Returns the page of changes after `state.since`. While the script follows the log, a transient error is retried for `patience` seconds:
+-- a restart of the server must not end the loop, and a server that stays away must not go unnoticed.
+local function get_page(state)
+  local deadline
+  while true do
+    local page, err = check_page(state.client:get("/changes", { since = state.since, limit = state.limit }))
+    if page then
+      return page
+    elseif not state.follow or not err.retryable or deadline and native.now() >= deadline then
+      error(err, 0)
+    end
+    deadline = deadline or native.now() + state.patience
+    native.sleep(state.interval)
+  end
+end
+
+-- Makes the next page, which may be empty, the current one. When the log ends before a change that was already seen, the server has a new
+-- database: this is an error, since the loop would wait for numbers that come much later or never.
+local function turn_page(state)
+  local page = get_page(state)
+  if page.Changes[1] == nil and page.Last < state.since then
+    throw_error("orthanc", "changes_reset",
+      ("the server's last change is number %d, before %d: its database was replaced"):format(page.Last, state.since))
+  elseif page.Changes[1] == nil and not page.Done then
+    throw_error("decode", nil, "the server says that there are more changes, but returned none")
+  end
+  state.page, state.index, state.done = page.Changes, 0, page.Done
+end
+
+local function next_change(state)
+  while true do
+    state.index = state.index + 1
+    local change = state.page[state.index]
+    if change then
+      state.since = change.Seq
+      if not state.type or state.type[change.ChangeType] then
+        return change
+      end
+    elseif not state.done then
+      turn_page(state)
+    elseif state.follow then
+      native.sleep(state.interval)
+      turn_page(state)
+    else
+      return nil
+    end
+  end
+end
+
+function changes.changes(client, options)
+  local state = read_options(options)
+  state.client, state.page, state.index, state.done = client, {}, 0, false
+  if state.follow and not state.since then
+    local page, err = check_page(client:get("/changes", { last = true }))
+    if not page then
+      error(err, 0)
+    end
+    state.since = page.Last
+  end
+  state.since = state.since or 0
+  return function() return next_change(state) end
+end
+
+return changes

@@ -1,0 +1,238 @@
+-- core.children: modality:studies, modality:series and modality:instances, the children of answers.
+local require = ...
+local levels = require "core.levels"
+local matching = require "core.matching"
+local native = require "core.native"
+local requests = require "core.requests"
+
+local methods = {}
+
+local LEVELS, RANK, UNIQUE = levels.NAMES, levels.RANK, levels.UNIQUE
+local METHODS = { Study = "studies", Series = "series", Instance = "instances" }
+local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true }
+
+-- ---- the parents ----
+
+-- The level of a row: its QueryRetrieveLevel, else the lowest level that it has an identifier of; or nil.
+local function level_of(row)
+  local written = native.value(row, "QueryRetrieveLevel")
+  local level = written and native.level(matching.trimmed(written))
+  for rank = #LEVELS, 1, -1 do
+    level = level or native.value(row, UNIQUE[LEVELS[rank]]) and LEVELS[rank]
+  end
+  return level
+end
+
+-- The argument of the methods as a list of rows: it is a result of find, a list of rows, or one row.
+local function rows_of(op, given)
+  if type(given) ~= "table" then
+    native.usage(("%s: an answer, a list of answers, or a result of find is expected (a %s was given)"):format(op, type(given)))
+  elseif type(given.answers) == "table" then
+    return given.answers
+  end
+  return (given[1] ~= nil or next(given) == nil) and given or { given }
+end
+
+-- A row as a parent: { keys = its identifiers, patient = its PatientID, row = }. Nil and an error when it has no identifier.
+local function parent_of(op, level, row, i)
+  local list, bad = native.identifiers(op, level, { row })
+  if not list then
+    bad.message = bad.message:gsub("^resource %d+", ("parent %d"):format(i))
+    return nil, bad
+  end
+  return { keys = list[1], patient = native.value(row, UNIQUE.Patient), row = row }
+end
+
+-- The rows, all of one level, as a list of parents without duplicates. Nil and an error when a row has no identifier.
+local function parents_of(op, level, rows)
+  local parents, seen = {}, {}
+  for i, row in ipairs(rows) do
+    local parent, bad = parent_of(op, level, row, i)
+    if not parent then
+      return nil, bad
+    end
+    local keys = parent.keys
+    local name = table.concat({ keys.PatientID or "", keys.StudyInstanceUID or "", keys.SeriesInstanceUID or "" }, "\\")
+    if not seen[name] then
+      seen[name] = true
+      parents[#parents + 1] = parent
+    end
+  end
+  return parents
+end
+
+-- The level that all rows have, which must be above the children's level `below`. Nil without rows; nil and an error when a row has no
+-- identifier.
+local function common_level(op, below, rows)
+  local level
+  for i, row in ipairs(rows) do
+    if type(row) ~= "table" then
+      native.usage(("%s: parent %d must be a table (a %s was given)"):format(op, i, type(row)))
+    end
+    local own = level_of(row)
+    if not own then
+      return nil, native.fail(op, "refused", "bad_identifier", ("parent %d has no identifier, such as StudyInstanceUID"):format(i))
+    elseif RANK[own] >= RANK[below] then
+      native.usage(("%s: parent %d has Level = \"%s\", which has no %s below it"):format(op, i, own, op))
+    elseif level and own ~= level then
+      native.usage(("%s: parent %d has Level = \"%s\", but the parents before it have Level = \"%s\""):format(op, i, own, level))
+    end
+    level = own
+  end
+  return level
+end
+
+-- ---- the C-FINDs ----
+
+-- Splits the caller's query by level: a tag is asked at its own level when that is between the parents and the children, else at the
+-- children's level. Some modalities ignore a tag of another level, and some refuse it. `top`: the parents' level.
+local function queries_of(op, level, query, top)
+  local queries = { Study = {}, Series = {}, Instance = {} }
+  if query ~= nil and type(query) ~= "table" then
+    native.usage(("%s: the query must be a table of tags (a %s was given)"):format(op, type(query)))
+  end
+  for key, value in pairs(query or {}) do
+    local _, own, name
+    if type(key) == "string" then
+      _, own, name = native.tag(key)
+    end
+    local above = own and RANK[own] <= RANK[top]
+    if not (above and name == UNIQUE[own]) then
+      queries[own and not above and RANK[own] < RANK[level] and own or level][key] = value
+    elseif value ~= "" then -- without a value it is no filter, and the answers have it anyway
+      native.usage(("%s: '%s' identifies the parents, and cannot be a filter"):format(op, key))
+    end
+  end
+  return queries
+end
+
+-- Whether an answer belongs to the parent with these keys: some modalities return other answers too.
+local function is_child(answer, keys)
+  for name, value in pairs(keys) do
+    local returned = answer[name]
+    if type(returned) == "string" and returned:find "%S" and not matching.same(returned, value) then
+      return false
+    end
+  end
+  return true
+end
+
+-- Copies into an answer what it lacks: the parent's identifiers, and the tags `inherited`, which were asked at an upper level.
+local function fill_in(answer, parent, inherited)
+  for name, value in pairs(parent.keys) do
+    if not (answer[name] or ""):find "%S" then
+      answer[name] = value
+    end
+  end
+  if parent.patient and not (answer.PatientID or ""):find "%S" then
+    answer.PatientID = parent.patient
+  end
+  for name in pairs(inherited) do
+    if answer[name] == nil then
+      answer[name] = parent.row[name]
+    end
+  end
+end
+
+-- One C-FIND: the children of one parent, one level below.
+local function find_children(modality, parent, level, query, options)
+  local data = { Level = level, Query = {} }
+  for name, value in pairs(options) do
+    data[name] = value
+  end
+  for name, value in pairs(query) do
+    data.Query[name] = value
+  end
+  for name, value in pairs(parent.keys) do
+    data.Query[name] = value
+  end
+  return modality:find(data)
+end
+
+-- Finds the children of all parents, one level below them. Returns the children in the order of the parents; then the error of the first
+-- parent that failed, and that parent.
+local function find_level(modality, parents, level, query, inherited, work)
+  local lists, first_error, first_failed = {}, nil, nil
+  requests.each(#parents, work.limit, function(i)
+    local found <close>, err = find_children(modality, parents[i], level, query, work.options_now())
+    if not found then
+      if not first_failed or i < first_failed then
+        first_error, first_failed = err, i
+      end
+      return false
+    end
+    work.warning = work.warning or found.warning
+    lists[i] = {}
+    for _, answer in ipairs(found.answers) do
+      if is_child(answer, parents[i].keys) then
+        fill_in(answer, parents[i], inherited)
+        table.insert(lists[i], answer)
+      end
+    end
+  end)
+  local children = {}
+  for i = 1, #parents do
+    table.move(lists[i] or {}, 1, #(lists[i] or {}), #children + 1, children)
+  end
+  return children, first_error, first_failed and parents[first_failed]
+end
+
+-- ---- the methods ----
+
+-- Finds the children at `level`, one level at a time, since strict modalities require it (DICOM PS3.4 C.4.1.2.2.1). On failure returns
+-- nil, the error, the parent that failed, and the children that were found.
+local function descend(modality, op, top, level, parents, queries, work)
+  local inherited = {}
+  for rank = RANK[top] + 1, RANK[level] do
+    local here = LEVELS[rank]
+    local children, err, failed_parent = find_level(modality, parents, here, queries[here], inherited, work)
+    if err or here == level then
+      return not err and children or nil, err, failed_parent, here == level and children or {}
+    end
+    parents, err = parents_of(op, here, children)
+    if not parents then
+      return nil, err, nil, {}
+    end
+    for key in pairs(queries[here]) do
+      inherited[select(3, native.tag(key))] = true
+    end
+  end
+end
+
+local function children_of(modality, level, given, query, options)
+  local op = METHODS[level]
+  local own, limit = requests.check_options(op, options, OPTIONS)
+  local rows = rows_of(op, given)
+  local top, bad = common_level(op, level, rows)
+  local queries = queries_of(op, level, query, top or LEVELS[RANK[level] - 1])
+  local parents = top and {}
+  if top then
+    parents, bad = parents_of(op, top, rows)
+  elseif not bad then
+    return {}
+  end
+  if not parents then
+    return nil, bad
+  end
+  local work = { limit = limit, options_now = requests.with_time_left(own) }
+  local children, err, failed_parent, found = descend(modality, op, top, level, parents, queries, work)
+  if not children then
+    err.parent, err.found = failed_parent and failed_parent.keys, found
+    return nil, err
+  end
+  return children, work.warning
+end
+
+function methods.studies(modality, given, query, options)
+  return children_of(modality, "Study", given, query, options)
+end
+
+function methods.series(modality, given, query, options)
+  return children_of(modality, "Series", given, query, options)
+end
+
+function methods.instances(modality, given, query, options)
+  return children_of(modality, "Instance", given, query, options)
+end
+
+return methods

@@ -1,0 +1,259 @@
+-- core.find_each: modality:find_each, one C-FIND for each of many values.
+local require = ...
+local levels = require "core.levels"
+local matching = require "core.matching"
+local native = require "core.native"
+local requests = require "core.requests"
+
+local find_each = {}
+
+local UNIQUE = levels.UNIQUE
+local OP = "find_each"
+
+-- Identifiers have only one spelling, so an answer can be compared with the value that was asked for.
+local COMPARABLE = { PatientID = true, AccessionNumber = true, StudyID = true, StudyInstanceUID = true, SeriesInstanceUID = true,
+  SOPInstanceUID = true }
+
+-- Whether an answer matches the value; nil when the answer lacks the tag. With wildcards in the value, every answer counts as a match.
+local function matches(answer, search, value)
+  if not search.comparable or value:find "[*?\x80-\xff]" then
+    return true
+  end
+  local returned = answer[search.name]
+  if type(returned) ~= "string" or matching.trimmed(returned) == "" then
+    return nil
+  end
+  return matching.same(returned, value)
+end
+
+-- ---- the arguments ----
+
+local function bad_value(position, value, fault)
+  local err = native.fail(OP, "refused", "bad_value", ("value %d, '%s', %s: no request was sent"):format(position, value, fault))
+  err.position, err.value = position, value
+  return nil, err
+end
+
+-- A value as it is sent; or nil and an error. An empty value is an error: it would match everything, and a table may have empty cells.
+local function read_value(position, value)
+  local text = math.type(value) == "integer" and tostring(value) or value
+  if type(text) ~= "string" then
+    native.usage(("find_each: value %d must be a string, or a whole number (a %s was given)"):format(position,
+      math.type(value) or type(value)))
+  end
+  text = matching.trimmed(text)
+  if text == "" then
+    return bad_value(position, value, "is blank and would match everything")
+  elseif text:find "%c" then
+    return bad_value(position, text:gsub("%c", " "), "has a control character")
+  elseif not text:find "[%w\x80-\xff]" then
+    return bad_value(position, text, "has only wildcards and would match everything")
+  elseif text:find("\\", 1, true) then
+    return bad_value(position, text, "has a backslash and would be a list of values")
+  end
+  return text
+end
+
+-- The values without duplicates: a list of { value = as it is sent, keys = all spellings that the caller used }.
+local function read_values(values)
+  if type(values) ~= "table" then
+    native.usage(("find_each: values must be a list (a %s was given)"):format(type(values)))
+  end
+  local items, by_text, seen = {}, {}, {}
+  for i = 1, #values do
+    local text, err = read_value(i, values[i])
+    if not text then
+      return nil, err
+    end
+    local item = by_text[text]
+    if not item then
+      item = { value = text, keys = {} }
+      by_text[text], items[#items + 1] = item, item
+    end
+    if not seen[values[i]] then
+      seen[values[i]] = true
+      table.insert(item.keys, values[i])
+    end
+  end
+  return items
+end
+
+-- What to search for: { tag =, name = the tag's keyword, data = the caller's options, options_now = a function that returns them with the
+-- time that is left, limit =, comparable =, uses_lists = whether one C-FIND may ask for several values }.
+local function read_search(tag, data)
+  if type(tag) ~= "string" then
+    native.usage(("find_each: the tag must be a name or gggg,eeee (a %s was given)"):format(type(tag)))
+  end
+  local search, _, level = {}, native.tag(tag)
+  search.name = select(3, native.tag(tag)) or tag
+  search.data, search.limit = requests.check_options(OP, data)
+  if search.data.Level == nil then
+    search.data.Level = level == "Patient" and "Study" or level
+      or native.usage(("find_each: give a Level: modalua does not know the level of '%s'"):format(tag))
+  end
+  if search.data.Query ~= nil and type(search.data.Query) ~= "table" then
+    native.usage(("find_each: Query must be a table (a %s was given)"):format(type(search.data.Query)))
+  elseif (search.data.Query or {})[tag] ~= nil then
+    native.usage(("find_each: Query must not have '%s': the list of values replaces it"):format(tag))
+  end
+  search.comparable = COMPARABLE[search.name]
+  local query_level = type(search.data.Level) == "string" and native.level(search.data.Level)
+  search.uses_lists = search.name == UNIQUE[query_level] and query_level ~= "Patient"
+  search.tag, search.options_now = tag, requests.with_time_left(search.data)
+  return search
+end
+
+-- ---- the C-FINDs ----
+
+-- The answers of one C-FIND; nil and an error on failure.
+local function find_value(modality, search, value)
+  local data = {}
+  for name, given in pairs(search.options_now()) do
+    data[name] = given
+  end
+  data.Query = { [search.tag] = value }
+  for name, given in pairs(search.data.Query or {}) do
+    data.Query[name] = given
+  end
+  local found <close>, err = modality:find(data)
+  if not found then
+    return nil, err
+  end
+  search.warning = search.warning or found.warning
+  return found.answers
+end
+
+-- Asks for one value: sets item.answers or item.error.
+local function find_item(modality, search, item)
+  local answers, err = find_value(modality, search, item.value)
+  local matching_answers = {}
+  for _, answer in ipairs(answers or {}) do
+    local is_match = matches(answer, search, item.value)
+    if is_match == nil then
+      matching_answers, err = nil, native.fail(OP, "unknown", "unmatched",
+        ("the answers for '%s' have no %s, so the modality may have ignored the filter"):format(item.value, search.name))
+      break
+    elseif is_match then
+      table.insert(matching_answers, answer)
+    end
+  end
+  item.answers, item.error = answers and matching_answers, err
+end
+
+-- Asks for several UIDs at once (List of UID Matching, DICOM PS3.4 C.2.2.2.2). Sets item.answers where there are answers. A UID without
+-- an answer may exist all the same, since some modalities support no lists, or read only the first UIDs of a list.
+local function find_list(modality, search, items)
+  local uids, by_uid = {}, {}
+  for i, item in ipairs(items) do
+    uids[i], by_uid[item.value] = item.value, item
+  end
+  local answers, err = find_value(modality, search, table.concat(uids, "\\"))
+  for _, answer in ipairs(answers or {}) do
+    local item = by_uid[matching.trimmed(answer[search.name] or "")]
+    if item then
+      item.answers = item.answers or {}
+      table.insert(item.answers, answer)
+    end
+  end
+  return answers and true, err
+end
+
+-- Asks for the values of a batch: by one list where possible, then one by one for those that the list did not find. So a value counts as
+-- missing only after a C-FIND for it alone. When nothing exists, the lists cost one more C-FIND for each 50 values. Returns an error that
+-- is fatal for all batches, else false or nil.
+local function find_batch(modality, search, items)
+  local err
+  if #items > 1 and search.uses_lists then
+    err = select(2, find_list(modality, search, items))
+    items[1].error = err and requests.is_fatal(err) and err or nil
+  end
+  for _, item in ipairs(items) do
+    if err and requests.is_fatal(err) then
+      return err
+    elseif not item.answers then
+      find_item(modality, search, item)
+      err = item.error
+      local list_missed_it = #items > 1 and item.answers and item.answers[1]
+      search.uses_lists = search.uses_lists and not list_missed_it -- this modality does not support lists
+    end
+  end
+  return err and requests.is_fatal(err) and err
+end
+
+local UIDS_PER_LIST = 50
+
+local function batches_of(items, search)
+  local batches, batch = {}, nil
+  for _, item in ipairs(items) do
+    local alone = not search.uses_lists or item.value:find "[*?]"
+    if alone then
+      batches[#batches + 1] = { item }
+    else
+      if not batch or #batch == UIDS_PER_LIST then
+        batch = {}
+        batches[#batches + 1] = batch
+      end
+      batch[#batch + 1] = item
+    end
+  end
+  return batches
+end
+
+-- ---- find_each ----
+
+local COPIED_FIELDS = { "status", "orthanc_status", "dimse_status", "details", "method", "path", "retryable", "still_running" }
+
+-- One error for all values that failed: the first one's, with the others in `errors`.
+local function find_each_error(items, failed, result, missing)
+  local first = failed[1].error
+  local err = native.fail(OP, first.kind, first.code, ("the search for %d of %d values failed; the first of them, '%s': %s"):format(#failed,
+    #items, failed[1].value, first.message))
+  for _, field in ipairs(COPIED_FIELDS) do
+    err[field] = first[field]
+  end
+  err.found, err.missing, err.errors = result, missing, {}
+  for _, item in ipairs(failed) do
+    for _, key in ipairs(item.keys) do
+      err.errors[key] = item.error
+    end
+  end
+  return err
+end
+
+-- What find_each returns. `fatal`: the error that ended the search before all values were asked for, or nil.
+local function collect(items, search, fatal)
+  local result, missing, failed = {}, {}, {}
+  for _, item in ipairs(items) do
+    if not item.answers then
+      item.error = item.error or native.fail(OP, fatal.kind, "not_attempted", "not attempted after this error: " .. fatal.message)
+      failed[#failed + 1] = item
+    end
+    for _, key in ipairs(item.answers and item.keys or {}) do
+      if item.answers[1] then
+        result[key] = item.answers
+      else
+        missing[#missing + 1] = key
+      end
+    end
+  end
+  if failed[1] then
+    return nil, find_each_error(items, failed, result, missing)
+  end
+  return result, missing, search.warning
+end
+
+function find_each.find_each(modality, tag, values, data)
+  local search = read_search(tag, data)
+  local items, err = read_values(values)
+  if not items then
+    return nil, err
+  end
+  local batches, fatal = batches_of(items, search), nil
+  requests.each(#batches, search.limit, function(i)
+    fatal = find_batch(modality, search, batches[i]) or fatal
+    return not fatal
+  end)
+  return collect(items, search, fatal)
+end
+
+return find_each

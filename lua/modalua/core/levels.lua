@@ -1,0 +1,9 @@
+-- core.levels: the levels of DICOM's query/retrieve model.
+local levels = {}
+
+levels.NAMES = { "Patient", "Study", "Series", "Instance" }
+levels.RANK = { Patient = 1, Study = 2, Series = 3, Instance = 4 }
+-- The tag that identifies a resource of the level: its unique key (DICOM PS3.4 C.6).
+levels.UNIQUE = { Patient = "PatientID", Study = "StudyInstanceUID", Series = "SeriesInstanceUID", Instance = "SOPInstanceUID" }
+
+return levels

@@ -1,0 +1,67 @@
+-- core.progress_bar: the progress of an operation as a line of text, for the option progress = true and for modalua.bar.
+local require = ...
+local native = require "core.native"
+
+local progress_bar = {}
+
+local WIDTH = 12
+local UNITS = { "B", "kB", "MB", "GB", "TB" }
+
+local function bytes_text(n)
+  local unit = 1
+  while n >= 1000 and unit < #UNITS do
+    n, unit = n / 1000, unit + 1
+  end
+  return (unit == 1 and "%.0f %s" or "%.1f %s"):format(n, UNITS[unit])
+end
+
+local function amount_text(n, unit)
+  return unit == "bytes" and bytes_text(n) or ("%.0f"):format(n)
+end
+
+local function duration_text(seconds)
+  seconds = math.floor(seconds)
+  if seconds < 3600 then
+    return ("%d:%02d"):format(seconds // 60, seconds % 60)
+  end
+  return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
+end
+
+-- "download [#####        ]  21 %  103.2 MB of 480.0 MB, 34.1 MB/s  0:03". A part that is unknown is left out.
+local function bar_line(p)
+  local parts = { p.op }
+  local has_share = p.done and p.total and p.total > 0
+  if has_share then
+    local share = math.min(p.done / p.total, 1)
+    local full = math.floor(share * WIDTH)
+    parts[#parts + 1] = ("[%s%s] %3d %%"):format(("#"):rep(full), (" "):rep(WIDTH - full), math.floor(share * 100))
+  end
+  local unit = p.unit == "bytes" and "" or " " .. (p.unit or "")
+  if has_share then
+    parts[#parts + 1] = ("%s of %s%s"):format(amount_text(p.done, p.unit), amount_text(p.total, p.unit), unit)
+  elseif p.done or p.total then
+    parts[#parts + 1] = amount_text(p.done or p.total, p.unit) .. unit
+  end
+  if p.unit == "bytes" and p.done and p.seconds > 0 then
+    parts[#parts] = parts[#parts] .. (", %s/s"):format(bytes_text(p.done / p.seconds))
+  end
+  if p.failed and p.failed > 0 then
+    parts[#parts + 1] = ("%d failed"):format(p.failed)
+  end
+  if p.state ~= "Running" then
+    parts[#parts + 1] = p.state
+  end
+  parts[#parts + 1] = duration_text(p.seconds)
+  return table.concat(parts, "  ")
+end
+
+function progress_bar.bar(p)
+  native.show(p.over and "" or bar_line(p))
+end
+
+-- Returns a value for <close> that removes the bar, so that a cancelled operation leaves no bar behind.
+function progress_bar.scope()
+  return setmetatable({}, { __close = function() native.show "" end })
+end
+
+return progress_bar

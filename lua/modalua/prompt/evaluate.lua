@@ -1,0 +1,386 @@
+-- modalua.evaluate: a session at a prompt, without terminal code, so that a C program can offer a console of its own. The program calls
+-- `begin` once, and for each input line `line` and then `show`.
+local require = ...
+local completion = require "prompt.completion"
+local doc = require "modalua.doc"
+local help = require "prompt.help"
+local modalua = require "modalua"
+local printing = require "prompt.printing"
+local task = modalua.task
+
+local evaluate = {}
+
+local CHUNK = "=stdin"
+local NUMBERED_RESULTS = 9 -- _1 to _9
+local DEFAULT_WIDTH = 80 -- columns of the terminal
+local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of modalities
+
+local mode = "table"
+local timing = false
+local pending -- for `show`: a text, or results {…, n =}
+local seconds -- the duration of the last line
+
+-- ---- the start of a session ----
+
+-- Sets a global, unless the script has set it.
+local function set_global(name, value)
+  if rawget(_G, name) == nil then
+    rawset(_G, name, value)
+  end
+end
+
+local function pretty(...)
+  local values = table.pack(...)
+  for i = 1, values.n do
+    print(printing.lua(values[i]))
+  end
+end
+
+local function show_help(value)
+  pending = help.of(value)
+end
+
+function evaluate.begin()
+  local ok, client = pcall(modalua.connect)
+  set_global("modalua", modalua)
+  set_global("pp", pretty)
+  set_global("help", show_help)
+  set_global("orthanc", ok and client or nil)
+  local where = ok and tostring(client):match "%((.*)%)" or "no server: " .. tostring(client)
+  return ("modalua %s, orthanc = %s\nhelp() shows how to start, .help lists the commands, TAB completes, Ctrl-D leaves"):format(
+    modalua.version, where)
+end
+
+-- ---- errors ----
+
+-- Whether the compiler wants more input after the end of the line.
+local function is_incomplete(message)
+  return message:sub(-5) == "<eof>" and not message:find("unfinished string", 1, true)
+end
+
+-- Operators and words of other languages, and their counterparts in Lua.
+local HINTS = {
+  { "[^~]!=", "in Lua, 'not equal' is ~=" },
+  { "[%w_%]]%s*[%+%-%*/]=", "Lua has no += or similar operators: write x = x + 1" },
+  { "[%w_]%+%+", "Lua has no ++: write x = x + 1" },
+  { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
+}
+
+-- Recognises two mistakes: a modality's name used as a variable, and a method called with a dot.
+local function hint_of_message(message)
+  local name = message:match "global '([%a_][%w_]*)'"
+  if name and completion.is_modality(name) then
+    return ('%s is a modality of the server: %s = orthanc:modality "%s"'):format(name, name, name)
+  end
+  local _, kind = message:match "bad argument #1 to '([%w_]+)' %(modalua%.(%w+) expected"
+  if kind then
+    return "call a method with a colon: object:method(…)"
+  end
+end
+
+local function hint_of(text, message)
+  local hint = hint_of_message(message)
+  for _, row in ipairs(HINTS) do
+    hint = hint or text:find(row[1]) and row[2]
+  end
+  return hint and "\nhint: " .. hint or ""
+end
+
+-- The traceback without the frames of this file. "" when the user's code has only one frame: the message already names that line.
+local function user_traceback(trace)
+  local frames, user_frames = {}, 0
+  for frame in trace:gmatch "\n(\t[^\n]*)" do
+    if frame:find("modalua/prompt/evaluate.lua", 1, true) or frame:find("in function 'xpcall'", 1, true) then
+      break
+    end
+    if frame ~= "\t[C]: in ?" and frame ~= "\t(...tail calls...)" then
+      user_frames = user_frames + (frame:find("^\t%[C%]") and 0 or 1)
+      frames[#frames + 1] = frame
+    end
+  end
+  return user_frames > 1 and "\nstack traceback:\n" .. table.concat(frames, "\n") or ""
+end
+
+local function message_of(e)
+  if type(e) == "string" or type(e) == "number" then
+    return tostring(e)
+  end
+  return printing.lua(e)
+end
+
+-- A note when a line declares a local variable and does not use it: the variable does not exist in the next line.
+local function lost_local_note(text)
+  local name, rest = text:match "^%s*local%s+function%s+([%a_][%w_]*)(.*)$"
+  if not name then
+    name, rest = text:match "^%s*local%s+([%a_][%w_]*)(.*)$"
+  end
+  if name and name ~= "function" and not rest:find("%f[%w_]" .. name .. "%f[^%w_]") then
+    return ("the local variable %s exists in this line only; without 'local' it stays"):format(name)
+  end
+end
+
+-- ---- commands ----
+
+local commands = {}
+
+local COMMAND_HELP = [[
+.help               shows this
+.mode [lua | json | table]   how results are shown (at first: answers as tables)
+.time on | off      shows how long each line took
+.history            shows the earlier lines
+.jobs               lists the jobs of the server
+.quit               leaves; so do Ctrl-D and os.exit()
+?name, name?        explains a function, an object or a word; so does help(x)
+expression          its value is printed, unless ; follows. _ is the last value; _1, _2, … are the values of a line with several
+Ctrl-C              drops the line, or cancels the running operation; during a transfer it asks first]]
+
+commands["help"] = function()
+  pending = COMMAND_HELP
+end
+
+function commands.mode(argument)
+  if argument == "" then
+    pending = mode
+  elseif argument == "lua" or argument == "json" or argument == "table" then
+    mode = argument
+  else
+    error(("there is no mode '%s'; the modes are lua, json, table"):format(argument), 0)
+  end
+end
+
+function commands.time(argument)
+  if argument ~= "on" and argument ~= "off" then
+    error("use .time on or .time off", 0)
+  end
+  timing = argument == "on"
+end
+
+function commands.jobs()
+  local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
+  local rows = {}
+  for i, job in ipairs(assert(client:jobs { expand = true })) do
+    rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
+  end
+  pending = #rows > 0 and { rows, n = 1 } or "no jobs"
+end
+
+function commands.history()
+  return "history"
+end
+
+function commands.quit()
+  return "quit"
+end
+
+local function run_command(text)
+  local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
+  local f = name and commands[name]
+  if not f then
+    error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
+  end
+  return f(argument)
+end
+
+-- ---- help ----
+
+-- The x of `?x` and `x?`, or nil.
+local function help_topic(text)
+  return text:match "^%s*%?%s*(.-)%s*$" or text:match "^%s*([%a_][%w_%.:]*)%s*%?%s*$"
+end
+
+-- ---- the names of modalities, for completion ----
+
+-- The clients in a line for which completion has no names of modalities yet.
+local function clients_without_names(text)
+  local list, seen = {}, {}
+  for name in text:gmatch "[%a_][%w_]*" do
+    local client = rawget(_G, name)
+    if type(client) == "userdata" and not seen[client] and help.methods_of(client) == help.methods "client" and
+      not completion.remembers(client) then
+      seen[client] = true
+      list[#list + 1] = client
+    end
+  end
+  return list
+end
+
+-- Starts requests for the names of modalities, at the same time as a line that talks to the server. Returns a table client -> task.
+local function start_lookups(text)
+  local lookups = {}
+  if text:find(":", 1, true) then
+    for _, client in ipairs(clients_without_names(text)) do
+      lookups[client] = task.spawn(function()
+        local ok, names = pcall(client.modalities, client)
+        return ok and names or nil
+      end)
+    end
+  end
+  return lookups
+end
+
+-- Ends these requests, and stores the names. `line_succeeded`: after a failure the server may be down, so no time is spent on waiting.
+local function end_lookups(lookups, line_succeeded, text)
+  for client, t in pairs(lookups) do
+    local names = line_succeeded and task.timeout(LOOKUP_SECONDS, t.join, t)
+    if type(names) == "table" then
+      completion.remember(client, names)
+    end
+    t:cancel()
+  end
+  if text:find ":%s*configure" or text:find ":%s*remove" then
+    completion.forget() -- the names may have changed
+  end
+end
+
+-- ---- lines ----
+
+-- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong.
+local function compile(text)
+  local source = text:gsub("^%s*=", "")
+  local expression, expression_error = load("return " .. source, CHUNK, "t")
+  local chunk, chunk_error = load(source, CHUNK, "t")
+  if not expression and not chunk and (is_incomplete(expression_error) or is_incomplete(chunk_error)) then
+    return nil
+  end
+  return expression or chunk or error(chunk_error .. hint_of(source, ""), 0)
+end
+
+-- Sets the globals _, _1, _2, …
+local function keep_results(results)
+  if results.n > 0 then
+    rawset(_G, "_", results[1])
+    for i = 1, NUMBERED_RESULTS do
+      rawset(_G, "_" .. i, results[i])
+    end
+  end
+end
+
+-- False when the results are those of an operation that failed: nil or false, and an error.
+local function succeeded(results)
+  return not (results.n == 2 and (results[1] == nil or results[1] == false) and modalua.is_error(results[2]))
+end
+
+-- Runs a compiled line. Returns its results, or nil and the text of its error.
+local function run_compiled(f, text)
+  local failure
+  local lookups = start_lookups(text)
+  local results = table.pack(xpcall(f, function(e)
+    rawset(_G, "_err", e)
+    failure = message_of(e)
+    failure = failure .. hint_of("", failure) .. user_traceback(debug.traceback("", 2))
+  end))
+  local ok = results[1]
+  results = table.pack(table.unpack(results, 2, results.n))
+  end_lookups(lookups, ok and succeeded(results), text)
+  if ok then
+    return results
+  end
+  return nil, failure or "the error has no text"
+end
+
+-- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
+local function handle(text)
+  if text:find "^%s*%.%a" then
+    return run_command(text)
+  end
+  local topic = help_topic(text)
+  if topic then
+    pending = help.of_name(topic)
+    return nil
+  end
+  local word = text:match "^%s*(%a+)%s*$"
+  if (word == "exit" or word == "quit") and rawget(_G, word) == nil then
+    return "quit"
+  end
+  local f = compile(text)
+  if not f then
+    return "more"
+  end
+  local results, failure = run_compiled(f, text)
+  if not results then
+    return { error = failure }
+  end
+  keep_results(results)
+  if results.n > 0 and not text:find ";%s*$" then
+    pending = results
+  end
+  pending = pending or lost_local_note(text)
+end
+
+function evaluate.line(text)
+  local began = task.now()
+  pending = nil
+  local ok, answer = pcall(handle, text)
+  seconds = task.now() - began
+  if ok then
+    return answer
+  end
+  return { error = message_of(answer) }
+end
+
+-- Breaks the text at blanks into lines of at most `width` bytes. The rest of an indented line is indented by two more columns.
+local function wrapped(text, width)
+  local lines = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    local indent = line:match "^ *"
+    indent = indent == "" and "" or indent .. "  "
+    while #line > width do
+      local blank = line:sub(1, width + 1):match "^ *%S.*() " or line:match("^ *%S+() ")
+      if not blank then
+        break
+      end
+      lines[#lines + 1] = line:sub(1, blank - 1)
+      line = indent .. line:sub(blank + 1)
+    end
+    lines[#lines + 1] = line
+  end
+  return table.concat(lines, "\n")
+end
+
+function evaluate.show(options)
+  local output = pending
+  local width = options and options.width
+  pending = nil
+  if type(output) == "table" then
+    output = printing.values(output, mode, { width = width })
+  elseif output then
+    output = wrapped(output, width or DEFAULT_WIDTH)
+  end
+  if output then
+    print(output)
+  end
+  if timing and seconds then
+    print(("%.3f s"):format(seconds))
+  end
+end
+
+doc.describe(evaluate.begin, "evaluate.begin() -> text",
+  "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
+    .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
+  { example = [[print(require("modalua.evaluate").begin())]] })
+doc.describe(evaluate.line, 'evaluate.line(text) -> nil | "more" | "quit" | "history" | {error = text}',
+  'Runs a line of input; evaluate.show then prints the result. "more" means that the input is not complete: call it again with '
+    .. 'this line and the next one together. "quit" and "history" are requests of the user, for the console to carry out.',
+  { example = [=[
+local evaluate = require "modalua.evaluate"
+evaluate.line "1 + 1"
+evaluate.show()]=] })
+doc.describe(evaluate.show, "evaluate.show([options])",
+  "Prints what the last line returned, in the mode of the session.",
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [=[
+local evaluate = require "modalua.evaluate"
+evaluate.line "orthanc"
+evaluate.show { width = 100 }]=],
+  })
+doc.describe(pretty, "pp(...)",
+  "Prints values as Lua writes them, whatever the mode of the prompt is.",
+  { example = [[pp(found.answers[1])]] })
+doc.describe(show_help, "help([value])",
+  "Shows the help for a function, an object or a name.",
+  { example = [[help(pacs.move)]] })
+
+return evaluate

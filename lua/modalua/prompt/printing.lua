@@ -1,0 +1,302 @@
+-- modalua.printing: values as text for people: as Lua (sorted, within limits, cycles marked), as JSON, and answers as a table.
+-- Of the user's code, only __tostring is called, in protected mode.
+local require = ...
+local doc = require "modalua.doc"
+local json = require "modalua.json"
+local letters = require "text.letters"
+local modalua = require "modalua"
+local tables = require "text.table"
+
+local printing = {}
+
+local DEPTH, ITEMS, STRING, WIDTH = 4, 50, 200, 80
+-- The columns that stand first in a table of answers, in this order.
+local FIRST_COLUMNS = { "PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy",
+  "Modality", "StudyDescription", "SeriesNumber", "SeriesDescription", "InstanceNumber" }
+local KEPT_COLUMNS = { PatientName = true, PatientID = true } -- shown on the narrowest terminal too
+-- Orthanc adds these tags to every answer; they are no columns, since they have the same value everywhere.
+local HIDDEN_COLUMNS = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
+
+-- ---- scalars ----
+
+local function quoted(s, limit)
+  local n = utf8.len(s)
+  local left = (n or #s) - limit
+  if left > 0 then
+    s = n and s:sub(1, utf8.offset(s, limit + 1) - 1) or s:sub(1, limit)
+  end
+  return '"' .. letters.shown((s:gsub('["\\]', "\\%0"))) .. '"' .. (left > 0 and ("…(+%d)"):format(left) or "")
+end
+
+-- The result of __tostring with control characters escaped; nil without __tostring.
+local function tostring_text(value)
+  local meta = debug.getmetatable(value)
+  if type(meta) == "table" and rawget(meta, "__tostring") ~= nil and rawget(meta, "__name") ~= "modalua.Found" then
+    local ok, text = pcall(tostring, value)
+    text = ok and text or ("(its __tostring fails: %s)"):format(text)
+    return letters.shown(text)
+  end
+end
+
+local function scalar(value, limit)
+  if type(value) == "string" then
+    return quoted(value, limit)
+  elseif value == json.null then
+    return "null"
+  elseif type(value) == "table" or type(value) == "userdata" then
+    return tostring_text(value) or type(value) == "userdata" and tostring(value) or nil
+  end
+  return tostring(value)
+end
+
+-- ---- tables ----
+
+local TYPE_ORDER = { number = 1, string = 2, boolean = 3 }
+
+local function key_before(a, b)
+  local rank_a, rank_b = TYPE_ORDER[type(a)] or 4, TYPE_ORDER[type(b)] or 4
+  if rank_a ~= rank_b then
+    return rank_a < rank_b
+  elseif rank_a <= 2 then
+    return a < b
+  end
+  return tostring(a) < tostring(b)
+end
+
+-- The sorted keys of t other than 1 to n.
+local function other_keys(t, n)
+  local keys = {}
+  for key in next, t do
+    if math.type(key) ~= "integer" or key < 1 or key > n then
+      keys[#keys + 1] = key
+    end
+  end
+  table.sort(keys, key_before)
+  return keys
+end
+
+local function key_text(key, limits)
+  if type(key) == "string" and key:find("^[%a_][%w_]*$") then
+    return key .. " = "
+  end
+  local text = scalar(key, limits.string)
+  return ("[%s] = "):format(text or type(key))
+end
+
+local dump
+
+-- The items of a table as texts. Beyond the limit, the last one says how many are left out: "…(+10)".
+local function items_of(t, limits, path, indent)
+  local items, n = {}, rawlen(t)
+  local keys = other_keys(t, n)
+  for i = 1, math.min(n, limits.items) do
+    items[i] = dump(rawget(t, i), limits, path, indent)
+  end
+  for i = 1, math.min(#keys, limits.items - #items) do
+    local head = key_text(keys[i], limits)
+    items[#items + 1] = head .. dump(rawget(t, keys[i]), limits, path, indent)
+  end
+  local left = n + #keys - #items
+  if left > 0 then
+    items[#items + 1] = ("…(+%d)"):format(left)
+  end
+  return items
+end
+
+-- All items on one line when they fit, else one line for each.
+local function lay_out(items, limits, indent)
+  local line = "{ " .. table.concat(items, ", ") .. " }"
+  if not line:find("\n", 1, true) and letters.width(line) + #indent <= limits.width then
+    return line
+  end
+  local inner = indent .. "  "
+  return "{\n" .. inner .. table.concat(items, ",\n" .. inner) .. "\n" .. indent .. "}"
+end
+
+-- `path`: the depth of each table that is being printed, and `depth`, the current one.
+function dump(value, limits, path, indent)
+  local text = scalar(value, limits.string)
+  if text then
+    return text
+  elseif path[value] then
+    return ("<cycle ^%d>"):format(path.depth - path[value])
+  elseif next(value) == nil then
+    return "{}"
+  elseif path.depth >= limits.depth then
+    return "{…}"
+  end
+  path[value], path.depth = path.depth, path.depth + 1
+  local items = items_of(value, limits, path, indent .. "  ")
+  path[value], path.depth = nil, path.depth - 1
+  return lay_out(items, limits, indent)
+end
+
+function printing.lua(value, limits)
+  limits = limits or {}
+  return dump(value, { depth = limits.depth or DEPTH, items = limits.items or ITEMS, string = limits.string or STRING,
+    width = limits.width or WIDTH }, { depth = 0 }, "")
+end
+
+-- ---- answers ----
+
+-- Whether a value fits in a cell: no table, an object with __tostring, or a list of values, as several values of a tag are.
+local function is_cell(value)
+  return type(value) ~= "table" or tostring_text(value) ~= nil or type(value) == "table" and rawlen(value) > 0
+    and type(rawget(value, 1)) ~= "table"
+end
+
+-- Whether the value is a list of tables with names as keys and with values that fit in a cell.
+local function are_rows(value)
+  if type(value) ~= "table" or rawlen(value) == 0 or #other_keys(value, rawlen(value)) > 0 then
+    return false
+  end
+  for i = 1, rawlen(value) do
+    local row = rawget(value, i)
+    if type(row) ~= "table" or next(row) == nil or tostring_text(row) then
+      return false
+    end
+    for key, cell in next, row do
+      if type(key) ~= "string" or not is_cell(cell) then
+        return false
+      end
+    end
+  end
+  return true
+end
+
+local function place_of(name)
+  for i, first in ipairs(FIRST_COLUMNS) do
+    if first == name then
+      return i
+    end
+  end
+  return math.huge
+end
+
+-- The columns of the rows: FIRST_COLUMNS, then the others by name, then the UIDs.
+local function table_columns(rows)
+  local names, seen = {}, {}
+  for _, row in ipairs(rows) do
+    for name in next, row do
+      if not seen[name] and not HIDDEN_COLUMNS[name] then
+        seen[name] = true
+        names[#names + 1] = name
+      end
+    end
+  end
+  table.sort(names, function(a, b)
+    local place_a, place_b = place_of(a), place_of(b)
+    local uid_a, uid_b = a:find("UID$") and 1 or 0, b:find("UID$") and 1 or 0
+    if uid_a ~= uid_b then
+      return uid_a < uid_b
+    end
+    return place_a < place_b or place_a == place_b and a < b
+  end)
+  for i, name in ipairs(names) do
+    names[i] = { name = name, keep = KEPT_COLUMNS[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil }
+  end
+  return names
+end
+
+-- The rows with the lists in their cells joined by backslashes, as DICOM joins several values.
+local function rows_as_text(rows, columns)
+  local list = {}
+  for i, row in ipairs(rows) do
+    list[i] = {}
+    for _, column in ipairs(columns) do
+      local value = row[column.name]
+      if type(value) == "table" and not tostring_text(value) then
+        local parts = {}
+        for k = 1, rawlen(value) do
+          parts[k] = tostring(rawget(value, k))
+        end
+        value = table.concat(parts, "\\")
+      end
+      list[i][column.name] = value
+    end
+  end
+  return list
+end
+
+local function plural(n, word)
+  return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
+end
+
+function printing.table(value, options)
+  local found = type(value) == "table" and type(rawget(value, "answers")) == "table" and rawget(value, "ID") ~= nil
+  local rows = value
+  if found then
+    rows = rawget(value, "answers")
+  end
+  if found and rawlen(rows) == 0 then
+    return "no answers"
+  end
+  if not are_rows(rows) then
+    return nil
+  end
+  local columns = table_columns(rows)
+  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
+  text = text .. plural(rawlen(rows), found and "answer" or "row")
+  local methods = found and require "prompt.help".methods_of(value)
+  local warning = methods and rawget(methods, "warning")
+  return warning and text .. "\n" .. tostring(warning) or text
+end
+
+local function as_json(value)
+  local ok, text = pcall(json.encode, value)
+  return ok and text or nil
+end
+
+function printing.value(value, mode, options)
+  return mode == "json" and not modalua.is_error(value) and as_json(value) or mode == "table" and printing.table(value, options)
+    or printing.lua(value, options)
+end
+
+-- The values share a line when each of them takes only one.
+function printing.values(values, mode, options)
+  local texts, has_long = {}, false
+  for i = 1, values.n do
+    texts[i] = printing.value(values[i], mode, options)
+    has_long = has_long or texts[i]:find("\n", 1, true)
+  end
+  return table.concat(texts, has_long and "\n" or "\t")
+end
+
+doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
+  "Returns a value as a Lua expression: keys are sorted, control characters are escaped, and cycles are marked. Items and "
+    .. "characters beyond the limits are counted.",
+  {
+    options = {
+      { "options", "depth", "integer", "levels of tables (default: 4)" },
+      { "options", "items", "integer", "items of a table (default: 50)" },
+      { "options", "string", "integer", "characters of a string (default: 200)" },
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").lua(found, { depth = 2 }))]],
+  })
+doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
+  "Returns the result of modality:find, or a list of rows, as a table that fits the width. For any other value it returns nil.",
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").table(found))]],
+  })
+doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
+  'Returns a value as text. The mode is "lua", "json" or "table"; a value that this mode cannot show is shown as Lua.',
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").value(found, "json"))]],
+  })
+doc.describe(printing.values, "printing.values(values, mode [, options]) -> text",
+  "Returns several values as text, each like printing.value. `values` is a table like that of table.pack.",
+  {
+    options = {
+      { "options", "width", "integer", "columns of the terminal (default: 80)" },
+    },
+    example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
+  })
+
+return printing

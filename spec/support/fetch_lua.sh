@@ -1,0 +1,41 @@
+#!/bin/sh
+# Builds Debian's Lua 5.4 with its own checks switched on: fetch_lua.sh FOLDER
+#
+# FOLDER/liblua5.4.a is the archive. LUA_USE_APICHECK checks every call of Lua's C API (stack space, indices, types), and LUAI_ASSERT
+# checks Lua's own invariants; a failed check ends the process with a message. The source is Debian's source package, from the mirror that
+# apt already uses; nothing is installed, and no root is needed. A folder that is complete is left as it is.
+set -eu
+folder=$1
+[ ! -f "$folder/liblua5.4.a" ] || exit 0
+
+mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -n 1)
+[ -n "$mirror" ] || { echo "no mirror of Debian 12 is among apt's sources" >&2; exit 1; }
+
+rm -rf "$folder.part"
+mkdir -p "$folder.part/apt/lists/partial" "$folder.part/apt/cache/archives/partial"
+here=$(cd "$folder.part" && pwd)
+: >"$here/apt/status"
+printf 'deb-src [check-valid-until=no signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] %s bookworm main\n' "$mirror" >"$here/apt/sources.list"
+own_apt() {
+    apt-get -q -o Dir::State="$here/apt" -o Dir::State::status="$here/apt/status" -o Dir::Cache="$here/apt/cache" \
+        -o Dir::Etc::sourcelist="$here/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+        -o APT::Sandbox::User="$(id -un)" -o Acquire::Languages=none -o Acquire::Retries=3 "$@"
+}
+own_apt update >"$here/log" 2>&1 || { cat "$here/log" >&2; echo "the lists of Debian's source packages cannot be fetched" >&2; exit 1; }
+(cd "$here" && own_apt source --download-only lua5.4 >>log 2>&1) ||
+    { tail -n 20 "$here/log" >&2; echo "the source package of Lua 5.4 cannot be fetched" >&2; exit 1; }
+
+# The source is compiled without Debian's patches; of these only the module paths matter here.
+path=$(env -u LUA_PATH -u LUA_PATH_5_4 lua5.4 -e 'print(package.path)')
+cpath=$(env -u LUA_CPATH -u LUA_CPATH_5_4 lua5.4 -e 'print(package.cpath)')
+mkdir "$here/source" "$here/objects"
+tar -x -f "$here"/lua5.4_*.orig.tar.* -C "$here/source" --strip-components=1
+cd "$here/objects"
+for file in "$here"/source/src/*.c; do
+    case $file in */lua.c | */luac.c) continue ;; esac
+    cc -std=gnu99 -O1 -g -fPIC -DLUA_COMPAT_5_3 -DLUA_USE_LINUX -DLUA_USE_APICHECK -DLUAI_ASSERT \
+        "-DLUA_PATH_DEFAULT=\"$path\"" "-DLUA_CPATH_DEFAULT=\"$cpath\"" -I"$here/source/src" -c "$file"
+done
+ar rcs "$here/liblua5.4.a" ./*.o
+rm -rf "$here/apt" "$here/objects" "$here"/lua5.4_*
+mv "$folder.part" "$folder"

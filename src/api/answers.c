@@ -1,0 +1,255 @@
+#include "api/answers.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "binding/error.h"
+#include "binding/options.h"
+#include "json/mark.h"
+#include "orthanc/encodings.h"
+#include "orthanc/routes.h"
+#include "orthanc/tags.h"
+#include "orthanc/worklist_tags.h"
+#include "request/call.h"
+
+/* ---- formats ---- */
+
+answers_form answers_read_form(lua_State *L, int index, const char *function, bool simplify,
+                               bool brief)
+{
+    bool said = false;
+    if (simplify && brief)
+        error_usage(L, "%s: simplify and short can't be both True.", function);
+    if (lua_istable(L, index)) {
+        said = lua_getfield(L, index, "simplify") != LUA_TNIL;
+        lua_pop(L, 1);
+    }
+    return brief ? ANSWERS_SHORT : simplify || !said ? ANSWERS_SIMPLIFIED : ANSWERS_FULL;
+}
+
+typedef struct format_options {
+    bool simplify, brief;
+} format_options;
+
+const option answers_format_rows[] = { ANSWERS_SIMPLIFY_ROW(offsetof(format_options, simplify)),
+                                       ANSWERS_SHORT_ROW(offsetof(format_options, brief)),
+                                       OPTIONS_END };
+
+const char *answers_read_format(lua_State *L, int index, const char *function)
+{
+    format_options o = { false, false };
+    static const char *const parameters[] = { "&simplify", "&short", "" };
+    options_read(L, index, function, answers_format_rows, &o);
+    return parameters[answers_read_form(L, index, function, o.simplify, o.brief)];
+}
+
+/* ---- lost characters ---- */
+
+/* What the answers show of characters that the server has lost. */
+typedef struct loss {
+    const orthanc_encoding
+        *encoding;           /* the server's, which the answers name; NULL = not seen yet */
+    bool texts;              /* some answer has a name or description */
+    lua_Integer signs;       /* number of answers whose texts look emptied */
+    lua_Integer first, last; /* the first and the last such answer */
+    char where[64];          /* the tag of the first sign */
+} loss;
+
+/* The name of a key in any format. */
+static const char *key_name(const char *key)
+{
+    uint32_t tag;
+    const char *name = orthanc_tag_parse(key, &tag) ? orthanc_worklist_name(tag) : NULL;
+    return name ? name : key;
+}
+
+/* Whether the key is a name or a description. */
+static bool is_text_key(const char *key)
+{
+    static const char *const words[] = { "Name", "Description", "Comment", "Physician", "Person" };
+    const char *name = key_name(key);
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strstr(name, words[i]))
+            return true;
+    return false;
+}
+
+/* Whether a person name has delimiters with nothing between them: "^^", "Yamada^Tarou=^=^". */
+static bool looks_emptied(const char *value)
+{
+    const char *group = value;
+    while (*group) {
+        size_t n = strcspn(group, "=");
+        if (n > 0 && strspn(group, "^ ") >= n)
+            return true;
+        group += n + (group[n] == '=');
+    }
+    return false;
+}
+
+/* Notes what a member of an answer shows. Cheap tests come first, as there can be ten thousands of
+ * answers. */
+static void inspect(loss *l, lua_Integer answer, const char *key, const char *value)
+{
+    bool emptied;
+    if (!l->encoding && (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0))
+        l->encoding = orthanc_encoding_of_dicom(value);
+    emptied = looks_emptied(value);
+    if ((l->texts && !emptied) || !*value || !is_text_key(key))
+        return;
+    l->texts = true;
+    if (!emptied || l->last == answer)
+        return;
+    l->last = answer;
+    if (l->signs++ == 0) {
+        l->first = answer;
+        strncpy(l->where, key_name(key), sizeof l->where - 1);
+    }
+}
+
+/* The text of the value at index, in any format; NULL when it is no string. */
+static const char *value_of(lua_State *L, int value)
+{
+    const char *text = NULL;
+    if (lua_type(L, value) == LUA_TSTRING)
+        return lua_tostring(L, value);
+    if (lua_istable(L, value)) {
+        if (lua_getfield(L, value, "Value") == LUA_TSTRING)
+            text = lua_tostring(L, -1); /* the table keeps it alive */
+        lua_pop(L, 1);
+    }
+    return text;
+}
+
+/* Removes the member on the top (key, value) from the table at index. Leaves both on the stack. */
+static void remove_pair(lua_State *L, int table)
+{
+    lua_pushvalue(L, -2);
+    lua_pushnil(L);
+    lua_rawset(L, table); /* an existing key may be cleared during a traversal */
+}
+
+/* Removes every member of the table on the top that is null. */
+static void remove_nulls(lua_State *L)
+{
+    int t = lua_gettop(L);
+    for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+        if (json_mark_is_null(L, -1))
+            remove_pair(L, t);
+}
+
+static void tidy_one(lua_State *L, lua_Integer number, loss *l);
+
+/* Tidies the table on the top: a list of items of a sequence (worklists have these), or a value as
+ * {Name =, Type =, Value =}. */
+static void tidy_table(lua_State *L, lua_Integer number, loss *l)
+{
+    int items = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    remove_nulls(L);
+    if (lua_getfield(L, items, "Value") == LUA_TTABLE)
+        items = lua_gettop(L);
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, items); i <= n; i++)
+        if (lua_rawgeti(L, items, i) == LUA_TTABLE)
+            tidy_one(L, number, l);
+        else
+            lua_pop(L, 1);
+}
+
+/* Pops the answer, or the item of a sequence, on the top, and tidies it. */
+static void tidy_one(lua_State *L, lua_Integer number, loss *l)
+{
+    int answer = lua_gettop(L), key = answer + 1, value = answer + 2;
+    for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, key)) {
+        const char *text = value_of(L, value);
+        if (lua_type(L, key) != LUA_TSTRING)
+            continue; /* not a tag; and lua_next needs its key unchanged */
+        if (text)
+            inspect(l, number, lua_tostring(L, key), text);
+        else if (lua_istable(L, value))
+            tidy_table(L, number, l);
+        else if (json_mark_is_null(L, value))
+            remove_pair(L, answer);
+    }
+    lua_pop(L, 1);
+}
+
+/* Orthanc converts every answer to its DefaultEncoding, and removes without a trace the characters
+ * that this encoding lacks. */
+static void push_warning(lua_State *L, const loss *l)
+{
+    if (!l->texts || (l->encoding && orthanc_encoding_is_complete(l->encoding))) {
+        lua_pushnil(L);
+        return;
+    }
+    lua_pushfstring(L,
+                    "names and descriptions may lack characters: the server converts answers to "
+                    "its DefaultEncoding, %s, and removes the characters that it lacks",
+                    l->encoding ? l->encoding->name : "which is unknown");
+    if (l->signs > 1)
+        lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
+                        (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);
+    else if (l->signs > 0)
+        lua_pushfstring(L, " (it shows in %s of answer %I)", l->where, (LUAI_UACINT)l->first);
+    else
+        lua_pushliteral(L, "");
+    lua_pushliteral(L, "; to keep them, set \"DefaultEncoding\": \"Utf8\" in the server's "
+                       "configuration, or call client:use_utf8(), which lasts until the server's "
+                       "next start");
+    lua_concat(L, 3);
+}
+
+bool answers_is_list(lua_State *L)
+{
+    return lua_istable(L, -1) && json_mark_of(L, -1) == JSON_MARK_ARRAY;
+}
+
+bool answers_tidy(lua_State *L)
+{
+    int list = lua_gettop(L);
+    lua_Integer n = luaL_len(L, list);
+    loss l = { NULL, false, 0, 0, 0, "" };
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (lua_geti(L, list, i) == LUA_TTABLE)
+            tidy_one(L, i, &l);
+        lua_settop(L, list);
+    }
+    push_warning(L, &l);
+    return l.signs > 0 && !lua_isnil(L, -1);
+}
+
+/* ---- the request for the answers of a query ---- */
+
+typedef struct answers_call {
+    call call;
+    char id[ORTHANC_ID_SIZE];
+    const char *format;
+} answers_call;
+
+static int answers_ask(lua_State *L, call *c);
+static int answers_on_list(lua_State *L, call *c);
+
+int answers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
+                const char *format)
+{
+    answers_call *a = (answers_call *)call_new(L, lp, sizeof *a, client_index, name, answers_ask);
+    strcpy(a->id, id);
+    a->format = format;
+    return op_run(L, &a->call.op);
+}
+
+static int answers_ask(lua_State *L, call *c)
+{
+    const answers_call *a = (const answers_call *)c;
+    return call_get(L, c, answers_on_list, "/queries/%s/answers?expand%s", a->id, a->format);
+}
+
+static int answers_on_list(lua_State *L, call *c)
+{
+    if (call_answer(L, c) != 1)
+        return 2;
+    if (!answers_is_list(L))
+        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
+    answers_tidy(L);
+    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+}

@@ -1,0 +1,45 @@
+/* api/answers.h - the answers of a query, which the server keeps. */
+#ifndef API_ANSWERS_H
+#define API_ANSWERS_H
+
+#include <lua.h>
+
+#include <stdbool.h>
+
+#include "binding/options.h"
+#include "engine/loop.h"
+
+/* The options that choose the form of answers, and a table of both. */
+/* clang-format off */
+#define ANSWERS_SIMPLIFY_ROW(offset) { "simplify", OPTION_FLAG, (offset), \
+    "true (default): each answer is a table from the names of tags to values" }
+#define ANSWERS_SHORT_ROW(offset) { "short", OPTION_FLAG, (offset), \
+    "true: from gggg,eeee to values. With both false: from gggg,eeee to { Name =, Type =, Value = }" }
+/* clang-format on */
+extern const option answers_format_rows[];
+
+typedef enum answers_form { ANSWERS_SIMPLIFIED, ANSWERS_SHORT, ANSWERS_FULL } answers_form;
+
+/* Reads the format {simplify =, short =} at index (nil = simplified). Returns the query string that
+ * asks the server for it. [-0, +0, v] */
+const char *answers_read_format(lua_State *L, int index, const char *function);
+
+/* The form that the options simplify and short mean, which were read from the table at index (or nil).
+ * Throws when both are true. [-0, +0, v] */
+answers_form answers_read_form(lua_State *L, int index, const char *function, bool simplify,
+                               bool brief);
+
+/* Removes the nulls from the list of answers on the top, and from the sequences in it. Pushes a warning
+ * when characters may have got lost on their way through the server, else nil. Returns whether an
+ * answer shows that some are lost. [-0, +1, m] */
+bool answers_tidy(lua_State *L);
+
+/* Whether the value on the top is a list of answers. [-0, +0, -] */
+bool answers_is_list(lua_State *L);
+
+/* Runs the operation `name`, whose results are the answers of the query `id`, and a warning when there
+ * is one: `return answers_get(…);` */
+int answers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,
+                const char *format);
+
+#endif

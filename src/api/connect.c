@@ -1,0 +1,320 @@
+#include "api/connect.h"
+
+#include <lauxlib.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "api/config_file.h"
+#include "api/connect_options.h"
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "binding/userdata.h"
+#include "orthanc/sandbox_routes.h"
+#include "request/client_record.h"
+#include "request/guard.h"
+
+#define DEFAULT_URL "http://localhost:8042"
+
+static const char config_key; /* of the host's modalua_config in the registry */
+
+/* ---- the options ---- */
+
+/* The configuration of the runtime. In a state that the host owns it is empty. [-0, +0, -] */
+static const modalua_config *host_config(lua_State *L)
+{
+    static const modalua_config empty = { 0 };
+    const modalua_config *config;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &config_key);
+    config = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return config ? config : &empty;
+}
+
+static bool has_credentials(const connect_options *o)
+{
+    return o->http.username || o->http.token;
+}
+
+static bool is_credential(connect_secrecy secrecy)
+{
+    return secrecy == CONNECT_USER || secrecy == CONNECT_PASSWORD;
+}
+
+/* Without a URL the server is the host's default server, with the host's options. Credentials of
+ * the script replace those of the host. */
+static void apply_host_config(connect_options *o, const modalua_config *config)
+{
+    bool own_credentials = has_credentials(o);
+    o->http.environment_proxy = (config->flags & MODALUA_ENVIRONMENT) != 0;
+    if (o->http.url)
+        return;
+    for (size_t i = 0; config->url && connect_options_rows[i].name; i++) {
+        const connect_trait *trait = &connect_options_traits[i];
+        const char **value = (const char **)((char *)o + connect_options_rows[i].offset);
+        if (trait->config == CONNECT_NO_CONFIG || *value)
+            continue;
+        if (!own_credentials || !is_credential(trait->secrecy))
+            *value = *(const char *const *)((const char *)config + trait->config);
+    }
+    if (!o->http.url)
+        o->http.url = DEFAULT_URL;
+}
+
+/* Credentials of the script replace those of the profile, whose options are on the top. */
+static void drop_credentials(lua_State *L)
+{
+    for (size_t i = 0; connect_options_rows[i].name; i++)
+        if (is_credential(connect_options_traits[i].secrecy)) {
+            lua_pushnil(L);
+            lua_setfield(L, -2, connect_options_rows[i].name);
+        }
+}
+
+/* Sets the options in the table at `from` in the table on the top. [-0, +0, m] */
+static void add_options(lua_State *L, int from)
+{
+    for (lua_pushnil(L); lua_next(L, from); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+}
+
+/* Reads the options of the profile that the script or the host names, and over them the script's
+ * own, from the table at `options`. Pushes a table with all of them, which owns the strings; nil
+ * when there is no profile. [-0, +1, v] */
+static void apply_profile(lua_State *L, connect_options *o, int options)
+{
+    const modalua_config *config = host_config(L);
+    const char *name = o->profile ? o->profile : config->profile, *own_profile = o->profile;
+    bool own_credentials = has_credentials(o);
+    if (o->profile && o->http.url)
+        error_usage(L, "connect: give a URL or a profile, not both: a profile's credentials are "
+                       "for its own URL");
+    if (o->http.url || (!o->profile && config->url) ||
+        !config_file_push(L, config->config_file, name)) {
+        lua_pushnil(L);
+        return;
+    }
+    if (own_credentials)
+        drop_credentials(L);
+    lua_pushfstring(L, "connect, by %s", config->config_file);
+    options_read(L, -2, lua_tostring(L, -1), connect_options_rows, o);
+    lua_pop(L, 1);
+    if (o->profile != own_profile)
+        error_usage(L, "connect: a profile cannot have a `profile`");
+    if (lua_istable(L, options))
+        add_options(L, options);
+    options_read(L, -1, "connect", connect_options_rows, o);
+}
+
+static void check_credentials(lua_State *L, const connect_options *o)
+{
+    if (o->http.password && !o->http.username)
+        luaL_error(L, "connect: a password was given without a username");
+    if (o->http.username && !o->http.password)
+        luaL_error(L, "connect: a username was given without a password");
+    if (o->http.username && o->http.token)
+        luaL_error(L, "connect: give a username and a password, or a token, not both");
+    if (o->http.username && strchr(o->http.username, ':'))
+        luaL_error(L, "connect: a username cannot hold ':' (basic authentication)");
+    if (o->http.key && !o->http.cert)
+        luaL_error(L, "connect: a key was given without a cert");
+}
+
+/* ---- in a sandbox ---- */
+
+/* The options that are files, or that lead to another server than the URL says, are for the host.
+ */
+static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
+{
+    for (size_t i = 0; lua_istable(L, options) && connect_options_rows[i].name; i++) {
+        const char *name = connect_options_rows[i].name;
+        if (!connect_options_traits[i].host_only)
+            continue;
+        if (lua_getfield(L, options, name) != LUA_TNIL)
+            guard_check(
+                L, lp, "connect",
+                lua_pushfstring(L, "a sandboxed script cannot set '%s': only its host can", name));
+        lua_pop(L, 1);
+    }
+}
+
+/* Whether the server is that of the URL, with the same path or one below. */
+static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *url)
+{
+    char why[160];
+    const http_options o = { .url = url };
+    http_server *above = http_server_new(&lp->http, &o, why, sizeof why);
+    bool below = above && http_server_is_below(s, above);
+    http_server_free(above);
+    if (!above)
+        luaL_error(L, "connect: one of the servers that the host allows cannot be used: %s", why);
+    return below;
+}
+
+/* URLs with spaces between them are on the top. Whether one of them allows the server. */
+static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
+{
+    const char *at = lua_tostring(L, -1);
+    size_t n;
+    for (at += strspn(at, " \t\n"); *at; at += strspn(at, " \t\n")) {
+        bool below;
+        n = strcspn(at, " \t\n");
+        lua_pushlstring(L, at, n);
+        below = is_below(L, lp, s, lua_tostring(L, -1));
+        lua_pop(L, 1);
+        if (below)
+            return true;
+        at += n;
+    }
+    return false;
+}
+
+/* A server that the script has chosen must be the host's default server, or one of the servers that
+ * the host allows. */
+static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
+{
+    const modalua_config *config = host_config(L);
+    const char *fault = orthanc_path_fault(http_server_path(c->server));
+    if (fault)
+        guard_check(L, lp, "connect", fault);
+    lua_pushfstring(L, "%s %s", config->url ? config->url : "",
+                    config->servers ? config->servers : "");
+    if (!is_allowed(L, lp, c->server))
+        guard_check(L, lp, "connect",
+                    lua_pushfstring(L, "the host of this script allows no connection to %s",
+                                    http_server_url(c->server)));
+    lua_pop(L, 1);
+}
+
+/* ---- headers ---- */
+
+/* The name and the value are on the top. A message never quotes the value: it may be a secret. */
+static void add_header(lua_State *L, const loop *lp, http_server *s)
+{
+    const char *name = lua_tostring(L, -2), *value = lua_tostring(L, -1), *fault = "NUL";
+    if (lp->sandboxed && !orthanc_is_harmless_header(name))
+        guard_check(L, lp, "connect",
+                    lua_pushfstring(L,
+                                    "a sandboxed script cannot set the header '%s': it can "
+                                    "turn a request into another one",
+                                    name));
+    if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
+        fault = http_server_header(s, name, value);
+    if (fault)
+        luaL_error(L, "connect: the header '%s' cannot be sent: %s", name, fault);
+}
+
+static void add_headers(lua_State *L, const loop *lp, int options, http_server *s)
+{
+    int top = lua_gettop(L);
+    if (lua_istable(L, options))
+        lua_getfield(L, options, "headers");
+    for (lua_pushnil(L); lua_istable(L, top + 1) && lua_next(L, top + 1); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
+            luaL_error(L, "connect: headers must map names to strings");
+        add_header(L, lp, s);
+    }
+    lua_settop(L, top);
+}
+
+/* ---- connect ---- */
+
+static int client_gc(lua_State *L)
+{
+    client *c = lua_touserdata(L, 1);
+    http_server *s = c->server;
+    c->server = NULL;
+    http_server_free(s);
+    return 0;
+}
+
+/* Reads the arguments ([url] [, options], or the options alone) of connect. Returns the index of
+ * the options, which may be nil. [-0, +0, v] */
+static int read_arguments(lua_State *L, connect_options *o)
+{
+    int options = lua_istable(L, 1) ? 1 : 2;
+    lua_settop(L, 2);
+    options_read(L, options, "connect", connect_options_rows, o);
+    if (options == 2 && !lua_isnil(L, 1)) {
+        luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "URL or table of options");
+        luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "the URL holds a NUL");
+        if (o->http.url)
+            luaL_error(L, "connect: the URL was given twice");
+        o->http.url = lua_tostring(L, 1);
+    } else if (options == 1 && !lua_isnil(L, 2)) {
+        luaL_error(L, "connect: give one table of options");
+    }
+    return options;
+}
+
+static int l_connect(lua_State *L)
+{
+    enum { PROFILE = 3 };
+    loop *lp = doc_loop(L);
+    connect_options o = connect_options_defaults;
+    char why[160];
+    client *c;
+    bool named_by_script, named_by_host; /* the server */
+    int options = read_arguments(L, &o);
+
+    if (lp->sandboxed)
+        check_sandboxed_options(L, lp, options);
+    named_by_script = o.http.url != NULL;
+    apply_profile(L, &o, options);
+    named_by_host = !named_by_script && (o.http.url || host_config(L)->url);
+    apply_host_config(&o, host_config(L));
+    check_credentials(L, &o);
+
+    c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
+    c->server = NULL;
+    c->timeout = o.timeout;
+    luaL_setmetatable(L, CLIENT_TYPE);
+    c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
+    if (!c->server)
+        return luaL_error(L, "connect: %s", why);
+    if (lp->sandboxed && !named_by_host)
+        check_sandboxed_server(L, lp, c);
+    add_headers(L, lp, lua_istable(L, PROFILE) ? PROFILE : options, c->server);
+    return 1;
+}
+
+/* ---- the object ---- */
+
+static int client_tostring(lua_State *L)
+{
+    const client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
+    lua_pushfstring(L, "%s (%s)", CLIENT_TYPE, c->server ? http_server_url(c->server) : "closed");
+    return 1;
+}
+
+static const doc_row functions[] = {
+    { .name = "connect",
+      .function = l_connect,
+      .signature = "modalua.connect([url] [, options]) -> client",
+      .help = "Returns a client for one Orthanc server. No request is sent yet. Without a URL it "
+              "is the server that the command was given, or the default of your configuration "
+              "file, or http://localhost:8042. modalua.connect { url = … } works too.",
+      .options = { { "options", connect_options_rows, NULL } },
+      .example = "local orthanc = modalua.connect(\"http://localhost:8042\", { username = \"u\", "
+                 "password = \"p\", timeout = 60 })\n"
+                 "print(orthanc)" },
+    { .name = NULL }
+};
+
+void connect_set_config(lua_State *L, const modalua_config *config)
+{
+    lua_pushlightuserdata(L, (void *)config);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &config_key);
+}
+
+void connect_open(lua_State *L, loop *lp)
+{
+    static const luaL_Reg meta[] = { { "__gc", client_gc },
+                                     { "__tostring", client_tostring },
+                                     { NULL, NULL } };
+    userdata_open(L, lp, CLIENT_TYPE, meta);
+    lua_pop(L, 1);
+    doc_register(L, lp, functions);
+}

@@ -1,0 +1,305 @@
+#include "api/find_result.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "engine/cleanup.h"
+#include "request/single_request.h"
+
+#define FOUND_TYPE "modalua.Found"
+
+/* Its address is a key in the metatable of each result: a table with broad, level, lossy, modality,
+ * count, client, id, and at the end closed. */
+static const char facts_key;
+
+/* ---- what a client remembers ----
+ *
+ * CLIENT_QUERIES: from the identifier of a query to the result of find, for as long as that is alive.
+ * CLIENT_ANSWERS: from an answer to the name of its modality, for as long as the answer is alive. */
+
+/* Pushes that table, which the first call makes. `mode`: its keys ("k") or values ("v") are weak. */
+static void push_weak_table(lua_State *L, int client_index, int value, const char *mode)
+{
+    client_index = lua_absindex(L, client_index);
+    if (lua_getiuservalue(L, client_index, value) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_pushvalue(L, -1);
+    lua_setiuservalue(L, client_index, value);
+}
+
+/* ---- the query that a value names ---- */
+
+query_handle *find_result_check_query(lua_State *L, int index)
+{
+    query_handle *q = luaL_checkudata(L, index, QUERY_TYPE);
+    luaL_argcheck(L, !q->closed, index, "attempt to use a closed query");
+    return q;
+}
+
+/* Pushes the facts of the result of find at index. False: it is something else, and nothing is pushed.
+ * [-0, +(0|1), -] */
+static bool push_facts(lua_State *L, int index)
+{
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    if (lua_rawgetp(L, -1, &facts_key) == LUA_TTABLE) {
+        lua_remove(L, -2);
+        return true;
+    }
+    lua_pop(L, 2);
+    return false;
+}
+
+void find_result_identify(lua_State *L, int index, const char *function, char id[ORTHANC_ID_SIZE])
+{
+    int top = lua_gettop(L);
+    const char *text;
+    const query_handle *q = luaL_testudata(L, index, QUERY_TYPE);
+    if (q) {
+        strcpy(id, find_result_check_query(L, index)->id);
+        return;
+    }
+    if (push_facts(L, index) && lua_getfield(L, -1, "closed") != LUA_TNIL)
+        error_usage(L, "%s: this query is closed", function);
+    lua_settop(L, top);
+    if (lua_istable(L, index)) {
+        lua_pushliteral(L, "ID");
+        lua_rawget(L, index);
+    } else {
+        lua_pushvalue(L, index);
+    }
+    text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
+    if (!text)
+        error_usage(
+            L, "%s: a query is expected: its ID, a result of find, or a Query (a %s was given)",
+            function, luaL_typename(L, index));
+    if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
+        error_usage(L, "%s: '%s' is not the ID of a query", function, text);
+    strcpy(id, text);
+    lua_settop(L, top);
+}
+
+query_facts find_result_facts(lua_State *L, int client_index, const char *id)
+{
+    query_facts facts = { .known = false, .level = ORTHANC_NO_LEVEL };
+    int top = lua_gettop(L);
+    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
+    if (lua_getfield(L, -1, id) == LUA_TTABLE && push_facts(L, top + 2)) {
+        facts.known = true;
+        lua_getfield(L, top + 3, "broad");
+        facts.broad = lua_toboolean(L, -1);
+        lua_getfield(L, top + 3, "level");
+        facts.level = (orthanc_level)lua_tointeger(L, -1);
+        lua_getfield(L, top + 3, "lossy");
+        facts.lossy = lua_toboolean(L, -1);
+        lua_getfield(L, top + 3, "modality");
+        strcpy(facts.modality, lua_tostring(L, -1));
+        lua_getfield(L, top + 3, "count");
+        facts.count = lua_tointeger(L, -1);
+    }
+    lua_settop(L, top);
+    return facts;
+}
+
+/* ---- closing ---- */
+
+static int close_advance(lua_State *L, op *o)
+{
+    int results = single_request_advance(L, o);
+    if (results == 1)
+        lua_pushboolean(L, 1);
+    return results;
+}
+
+/* DELETE /queries/{id} */
+single_request *find_result_push_close(lua_State *L, loop *lp, int client_index, const char *id)
+{
+    const client *c = client_check(L, client_index);
+    single_request *x;
+    lua_pushfstring(L, "/queries/%s", id);
+    x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
+    x->op.advance = close_advance;
+    return x;
+}
+
+int find_result_close_later(lua_State *L, loop *lp, int client_index, const char *id)
+{
+    single_request *x = find_result_push_close(L, lp, client_index, id);
+    cleanup_start(L, &x->op, x->server, &x->request);
+    return 0;
+}
+
+/* Marks the result at index 1 as closed, and pushes its facts, client and ID. False: it was closed
+ * already. */
+static bool mark_closed(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (!push_facts(L, 1))
+        luaL_argexpected(L, false, 1, "result of find");
+    lua_getfield(L, 2, "client");
+    lua_getfield(L, 2, "id");
+    lua_getfield(L, 2, "closed");
+    if (lua_toboolean(L, -1))
+        return false;
+    lua_pop(L, 1);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, 2, "closed");
+    return true;
+}
+
+static int find_result_l_close(lua_State *L)
+{
+    if (!mark_closed(L)) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    return op_run(L, &find_result_push_close(L, doc_loop(L), 3, lua_tostring(L, 4))->op);
+}
+
+static int find_result_l_scope(lua_State *L)
+{
+    return mark_closed(L) ? find_result_close_later(L, doc_loop(L), 3, lua_tostring(L, 4)) : 0;
+}
+
+/* ---- the result ---- */
+
+static int find_result_l_tostring(lua_State *L)
+{
+    lua_settop(L, 1);
+    if (!push_facts(L, 1))
+        luaL_argexpected(L, false, 1, "result of find");
+    lua_getfield(L, 2, "id");
+    lua_getfield(L, 2, "count");
+    lua_getfield(L, 2, "closed");
+    lua_pushfstring(L, "%s %s (%I answers%s)", FOUND_TYPE, lua_tostring(L, 3),
+                    (LUAI_UACINT)lua_tointeger(L, 4), lua_toboolean(L, 5) ? ", closed" : "");
+    return 1;
+}
+
+static const doc_row found_methods[] = {
+    { .name = "close",
+      .function = find_result_l_close,
+      .signature = "found:close() -> true | nil, err",
+      .help = "Removes the query from the server, which needs some kilobytes for each answer. A "
+              "<close> variable does this at the end of its scope.",
+      .example = "assert(found:close())" },
+    { .name = NULL }
+};
+
+/* Sets table[name] to the value at index. */
+static void set_value(lua_State *L, int table, const char *name, int value)
+{
+    lua_pushvalue(L, value);
+    lua_setfield(L, table, name);
+}
+
+/* Pushes the table of facts for the metatable. */
+static void push_new_facts(lua_State *L, int client_index, const char *id, const query_facts *facts)
+{
+    lua_createtable(L, 0, 8);
+    set_value(L, lua_gettop(L), "client", client_index);
+    lua_pushstring(L, id);
+    lua_setfield(L, -2, "id");
+    lua_pushboolean(L, facts->broad);
+    lua_setfield(L, -2, "broad");
+    lua_pushboolean(L, facts->lossy);
+    lua_setfield(L, -2, "lossy");
+    lua_pushstring(L, facts->modality);
+    lua_setfield(L, -2, "modality");
+    lua_pushinteger(L, facts->level);
+    lua_setfield(L, -2, "level");
+    lua_pushinteger(L, facts->count);
+    lua_setfield(L, -2, "count");
+}
+
+void find_result_push(lua_State *L, int client_index, const char *id, const query_facts *facts,
+                      int answers, int dropped, int warning)
+{
+    int found, meta, fields;
+    luaL_checkstack(L, 16, "result of find");
+    lua_createtable(L, 0, 2);
+    found = lua_gettop(L);
+    lua_pushstring(L, id);
+    lua_setfield(L, found, "ID");
+    set_value(L, found, "answers", answers);
+
+    lua_createtable(L, 0, 8);
+    meta = lua_gettop(L);
+    luaL_getmetatable(L, FOUND_TYPE); /* the members that every metatable has */
+    for (lua_pushnil(L); lua_next(L, meta + 1);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, meta);
+    }
+    lua_createtable(L, 0, 3);
+    fields = lua_gettop(L);
+    lua_getfield(L, meta, "__index"); /* the methods */
+    lua_getfield(L, -1, "close");
+    lua_setfield(L, fields, "close");
+    set_value(L, fields, "dropped", dropped);
+    set_value(L, fields, "warning", warning);
+    lua_pushboolean(L, facts->broad);
+    lua_setfield(L, fields, "broad");
+    set_value(L, meta, "__index", fields);
+    push_new_facts(L, client_index, id, facts);
+    lua_rawsetp(L, meta, &facts_key);
+    lua_settop(L, meta);
+    lua_setmetatable(L, found);
+
+    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
+    set_value(L, lua_gettop(L), id, found);
+    lua_settop(L, found);
+}
+
+/* ---- answers ---- */
+
+void find_result_note_answers(lua_State *L, int client_index, int answers, const char *modality)
+{
+    int noted = lua_gettop(L) + 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
+    push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
+    lua_pushstring(L, modality);
+    for (lua_Integer i = 1; i <= n; i++) {
+        lua_rawgeti(L, answers, i);
+        lua_pushvalue(L, noted + 1);
+        if (lua_istable(L, -2))
+            lua_rawset(L, noted);
+        lua_settop(L, noted + 1);
+    }
+    lua_settop(L, noted - 1);
+}
+
+bool find_result_is_answer(lua_State *L, int client_index, int index, const char *modality)
+{
+    bool is;
+    push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
+    lua_pushvalue(L, index);
+    is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
+    lua_pop(L, 2);
+    return is;
+}
+
+void find_result_open(lua_State *L, loop *lp)
+{
+    lua_newtable(L);
+    doc_register(L, lp, found_methods);
+    luaL_newmetatable(L, FOUND_TYPE); /* a model: each result has a metatable of its own */
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushlightuserdata(L, lp);
+    lua_pushcclosure(L, find_result_l_scope, 1);
+    lua_setfield(L, -2, "__close");
+    lua_pushcfunction(L, find_result_l_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "__index");
+    lua_pop(L, 1);
+}

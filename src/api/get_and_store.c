@@ -1,0 +1,182 @@
+#include "api/get_and_store.h"
+
+#include <lauxlib.h>
+
+#include "api/identifiers.h"
+#include "api/move_target.h"
+#include "api/peer.h"
+#include "api/remote.h"
+#include "api/transfer.h"
+#include "request/guard.h"
+#include "request/route_options.h"
+
+#define TIMEOUT_ROW CALL_TIMEOUT_ROW(offsetof(transfer_options, wait_timeout))
+#define VERIFY_ROW  TRANSFER_VERIFY_ROW(offsetof(transfer_options, verify))
+
+const option get_and_store_rows[] = { VERIFY_ROW, TIMEOUT_ROW, CALL_PROGRESS_ROW, OPTIONS_END };
+
+const option get_and_store_peer_rows[] = { TIMEOUT_ROW, CALL_PROGRESS_ROW, OPTIONS_END };
+
+const option get_and_store_move_rows[] = { MOVE_TARGET_ROW,
+                                           { "max", OPTION_COUNT, offsetof(transfer_options, max),
+                                             "moves nothing when there are more resources" },
+                                           VERIFY_ROW,
+                                           TIMEOUT_ROW,
+                                           CALL_PROGRESS_ROW,
+                                           OPTIONS_END };
+
+/* ---- common to all ----
+ *
+ * Each function reads its arguments into a call, whose first step is transfer_begin (transfer.c). */
+
+/* The stack of each: its arguments, then the call and its body; `LIST` is the call's resources. */
+enum { SELF = 1, LEVEL, RESOURCES, OPTIONS, CLIENT, CALL, BODY, LIST };
+
+typedef struct plan {
+    const char *name;
+    const remote_kind *kind;
+    const orthanc_route *route;
+    const option *options; /* our own */
+    call_step first;
+} plan;
+
+/* Pushes client, call and body by the options. */
+static transfer *push_transfer(lua_State *L, const plan *p)
+{
+    const remote *r = remote_check(L, SELF, p->kind);
+    transfer_options o = { 0 };
+    transfer *t;
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
+    t = transfer_new(L, r->lp, sizeof *t, CLIENT, SELF, p->name, p->first);
+    lua_pushfstring(L, "%s/%s", r->path, p->route->name);
+    call_set_route(L, CALL);
+    transfer_read_options(L, OPTIONS, CALL, p->route, p->options, &o);
+    return t;
+}
+
+/* Runs the transfer. The list of resources, or (not good) a message why they are invalid, is on the
+ * top. */
+static int run_transfer(lua_State *L, transfer *t, bool good)
+{
+    call *c = &t->call;
+    if (good && lua_rawlen(L, LIST) == 0) {
+        lua_pushliteral(L, "no resource is given");
+        good = false;
+    }
+    if (!good)
+        return call_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
+    c->progress.total = (double)lua_rawlen(L, LIST);
+    c->progress.unit = "resources";
+    lua_pushvalue(L, LIST);
+    lua_setfield(L, BODY, "Resources");
+    call_keep(L, CALL, "resources", LIST);
+    lua_settop(L, CALL);
+    return op_run(L, &c->op);
+}
+
+/* ---- C-GET and C-MOVE of named resources ---- */
+
+static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
+{
+    const char *name = t->call.op.name;
+    if (level == ORTHANC_PATIENT)
+        t->verify_reason = TRANSFER_PATIENT_LEVEL;
+    lua_pushstring(L, orthanc_level_name(level));
+    call_keep(L, CALL, "level", -1);
+    lua_setfield(L, BODY, "Level");
+    return run_transfer(L, t, identifiers_push_keys(L, RESOURCES, level, name, t->by_get));
+}
+
+/* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
+int get_and_store_get(lua_State *L)
+{
+    static const plan p = { "get", &remote_modality, &orthanc_get, get_and_store_rows,
+                            transfer_begin };
+    orthanc_level level;
+    transfer *t;
+    remote_check(L, SELF, &remote_modality);
+    lua_settop(L, OPTIONS);
+    level = identifiers_level(L, LEVEL, p.name);
+    t = push_transfer(L, &p);
+    t->by_get = true;
+    return run_at_level(L, t, level);
+}
+
+/* POST /modalities/{name}/move: DICOM PS3.4 C.4.2 (C-MOVE). For modality:move_resources, which is
+ * written in Lua and moves one resource at a time. self level resource options */
+int get_and_store_move_one(lua_State *L)
+{
+    static const plan p = { "move_resources", &remote_modality, &orthanc_move,
+                            get_and_store_move_rows, move_target_find };
+    orthanc_level level;
+    transfer *t;
+    remote_check(L, SELF, &remote_modality);
+    lua_settop(L, OPTIONS);
+    level = identifiers_level(L, LEVEL, p.name);
+    t = push_transfer(L, &p);
+    if (t->mode == TRANSFER_HANDLE) {
+        t->call.needs.since = ORTHANC_MOVE_JOBS;
+        t->call.needs.what = "C-MOVE without waiting for it";
+    }
+    move_target_read(L, OPTIONS, BODY, p.name, CALL);
+    return run_at_level(L, t, level);
+}
+
+/* move_options(options) -> max | nil, for modality:move_resources. Throws when an option is wrong.
+ * get_and_store_move_one checks the version. */
+int get_and_store_move_options(lua_State *L)
+{
+    transfer_options o = { 0 };
+    lua_settop(L, 1);
+    route_options_check(L, 1, "move_resources", &orthanc_move, get_and_store_move_rows, &o);
+    move_target_read(L, 1, 2, "move_resources", 0);
+    if (o.max == 0)
+        return 0;
+    lua_pushinteger(L, o.max);
+    return 1;
+}
+
+/* ---- stores ---- */
+
+static int store_by(lua_State *L, const plan *p)
+{
+    transfer *t;
+    remote_check(L, SELF, p->kind);
+    lua_settop(L, 3);
+    lua_pushnil(L);
+    lua_insert(L, LEVEL); /* stores have none */
+    t = push_transfer(L, p);
+    return run_transfer(L, t, identifiers_push_stored(L, RESOURCES, p->name));
+}
+
+/* A sandboxed script cannot store to a host of its own choice. */
+static void check_sandboxed_place(lua_State *L, const remote *r, int options)
+{
+    static const char *const names[] = { "Host", "Port", NULL };
+    for (int i = 0; lua_istable(L, options) && names[i]; i++) {
+        lua_pushstring(L, names[i]);
+        if (lua_rawget(L, options) != LUA_TNIL)
+            guard_check(
+                L, r->lp, "store",
+                "a sandboxed script cannot set Host or Port: it sends to the server's modalities");
+        lua_pop(L, 1);
+    }
+}
+
+/* POST /modalities/{name}/store: DICOM PS3.4 B (Storage). self ids options */
+int get_and_store_store(lua_State *L)
+{
+    enum { GIVEN = 3 };
+    static const plan p = { "store", &remote_modality, &orthanc_store, get_and_store_rows,
+                            transfer_begin };
+    check_sandboxed_place(L, remote_check(L, SELF, &remote_modality), GIVEN);
+    return store_by(L, &p);
+}
+
+/* POST /peers/{name}/store. self ids options */
+int get_and_store_peer_store(lua_State *L)
+{
+    static const plan p = { "store", &remote_peer, &orthanc_peer_store, get_and_store_peer_rows,
+                            transfer_begin };
+    return store_by(L, &p);
+}

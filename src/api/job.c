@@ -1,0 +1,289 @@
+#include "api/job.h"
+
+#include <lauxlib.h>
+#include <string.h>
+
+#include "api/transfer.h"
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "binding/options.h"
+#include "binding/userdata.h"
+#include "request/version.h"
+
+#define JOB_TYPE "modalua.Job"
+
+enum { JOB_CLIENT = 1 }; /* its user value */
+
+typedef struct job {
+    char id[ORTHANC_ID_SIZE];
+} job;
+
+typedef struct job_call {
+    call call;
+    job_poll poll;
+    bool by_get;        /* the job is a C-GET */
+    const char *action; /* the last part of the path: "cancel" */
+} job_call;
+
+static job *check_job(lua_State *L, int index)
+{
+    return luaL_checkudata(L, index, JOB_TYPE);
+}
+
+int job_push(lua_State *L, int client_index, int id)
+{
+    const char *text;
+    job *j;
+    client_check(L, client_index);
+    if (lua_istable(L, id))
+        lua_getfield(L, id, "ID");
+    else
+        lua_pushvalue(L, id);
+    text = lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (!orthanc_is_handle(text) || strlen(text) != lua_rawlen(L, -1))
+        error_usage(L, "job: the ID of a job is expected, or a table with the field ID");
+    j = lua_newuserdatauv(L, sizeof *j, JOB_CLIENT);
+    strcpy(j->id, text);
+    luaL_setmetatable(L, JOB_TYPE);
+    lua_pushvalue(L, client_index);
+    lua_setiuservalue(L, -2, JOB_CLIENT);
+    return 1;
+}
+
+/* Pushes a call on the job at 1. */
+static job_call *job_new_call(lua_State *L, const char *name, call_step first)
+{
+    const job *j = check_job(L, 1);
+    job_call *c;
+    lua_getiuservalue(L, 1, JOB_CLIENT);
+    c = (job_call *)call_new(L, doc_loop(L), sizeof *c, -1, name, first);
+    lua_remove(L, -2);
+    c->call.poll = &c->poll;
+    strcpy(c->poll.job, j->id);
+    return c;
+}
+
+/* ---- status ---- */
+
+static int job_ask_status(lua_State *L, call *c)
+{
+    return call_get(L, c, call_answer, "/jobs/%s", c->poll->job);
+}
+
+static int job_l_status(lua_State *L)
+{
+    lua_settop(L, 1);
+    return op_run(L, &job_new_call(L, "status", job_ask_status)->call.op);
+}
+
+/* ---- wait: the steps, in order ---- */
+
+static int job_begin_wait(lua_State *L, call *c); /* → job_poll.c */
+static int job_on_success(lua_State *L, call *c);
+static int job_on_gone(lua_State *L, call *c);
+static int job_on_result(lua_State *L, call *c);
+
+static int job_l_wait(lua_State *L)
+{
+    job_call *c;
+    check_job(L, 1);
+    lua_settop(L, 2);
+    c = job_new_call(L, "wait", job_begin_wait); /* job options call */
+    call_read_wait(L, 2, &c->call, call_wait_rows);
+    c->poll.on_success = job_on_success;
+    c->poll.on_gone = job_on_gone;
+    return op_run(L, &c->call.op);
+}
+
+static int job_begin_wait(lua_State *L, call *c)
+{
+    return job_poll_begin(L, c, 0);
+}
+
+/* Stack: record, result. Orthanc's version decides whether the success of a C-GET is believed. */
+static int job_on_success(lua_State *L, call *c)
+{
+    job_call *j = (job_call *)c;
+    int record = c->op.index + 1, result = record + 1;
+    j->by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
+                strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
+    call_keep(L, c->op.index, "result", result);
+    lua_settop(L, c->op.index);
+    return j->by_get ? version_ask(L, c, job_on_result) : job_on_result(L, c);
+}
+
+static int job_on_result(lua_State *L, call *c)
+{
+    int result = c->op.index + 1;
+    call_push(L, c, "result");
+    if (transfer_take_unverified(L, c, c->poll->job)) {
+        lua_pushstring(L, c->op.name);
+        lua_setfield(L, -2, "called");
+        lua_getfield(L, -1, "reason");
+        lua_insert(L, -2); /* result reason data */
+        return transfer_verify(L, c, result, lua_tostring(L, -2));
+    }
+    if (!((job_call *)c)->by_get || orthanc_tells_failed_gets(version_of(c)))
+        return 1;
+    call_fail(L, c, "unknown", "unproven",
+              "the server reports success, but before 1.12.10 Orthanc reports a failed C-GET as a "
+              "success too");
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    job_poll_set_job(L, c);
+    return 2;
+}
+
+/* Stack: nil, error. */
+static int job_on_gone(lua_State *L, call *c)
+{
+    if (transfer_take_unverified(L, c, c->poll->job)) {
+        lua_pushstring(L, c->op.name);
+        lua_setfield(L, -2, "called");
+        lua_pushnil(L);
+        lua_insert(L, -2); /* nil error result data */
+        return transfer_verify(L, c, lua_gettop(L) - 1, "the server has removed the job");
+    }
+    job_poll_set_job(L, c);
+    return 2;
+}
+
+/* ---- cancel, pause, resume, resubmit ---- */
+
+enum { REFUSED = 400 }; /* HTTP status */
+
+static int job_send_action(lua_State *L, call *c);
+static int job_on_action(lua_State *L, call *c);
+
+static int run_action(lua_State *L, const char *action)
+{
+    job_call *c;
+    lua_settop(L, 1);
+    c = job_new_call(L, action, job_send_action);
+    c->action = action;
+    return op_run(L, &c->call.op);
+}
+
+static int job_send_action(lua_State *L, call *c)
+{
+    lua_newtable(L);
+    return call_post(L, c, job_on_action, CALL_CHANGE, "/jobs/%s/%s", c->poll->job,
+                     ((job_call *)c)->action);
+}
+
+/* Orthanc refuses with an empty 400 for every reason. */
+static int job_on_action(lua_State *L, call *c)
+{
+    if (call_answer(L, c) == 1) {
+        lua_pushboolean(L, 1);
+        return 1;
+    }
+    if (c->op.transfer.status == REFUSED && c->op.transfer.body_size == 0) {
+        call_fail(L, c, "orthanc", "job_state",
+                  "the server refuses: it does not know the job, or the job's State does not allow "
+                  "this (see job:status())");
+        error_set_integer(L, "status", REFUSED);
+    }
+    job_poll_set_job(L, c);
+    return 2;
+}
+
+static int job_l_cancel(lua_State *L)
+{
+    return run_action(L, "cancel");
+}
+
+static int job_l_pause(lua_State *L)
+{
+    return run_action(L, "pause");
+}
+
+static int job_l_resume(lua_State *L)
+{
+    return run_action(L, "resume");
+}
+
+static int job_l_resubmit(lua_State *L)
+{
+    return run_action(L, "resubmit");
+}
+
+/* ---- the object ---- */
+
+static int job_l_index(lua_State *L)
+{
+    const job *j = check_job(L, 1);
+    if (lua_type(L, 2) == LUA_TSTRING && strcmp(lua_tostring(L, 2), "ID") == 0) {
+        lua_pushstring(L, j->id);
+        return 1;
+    }
+    return userdata_method(L);
+}
+
+static int job_l_tostring(lua_State *L)
+{
+    lua_pushfstring(L, "%s %s", JOB_TYPE, check_job(L, 1)->id);
+    return 1;
+}
+
+static const doc_row methods[] = {
+    { .name = "status",
+      .function = job_l_status,
+      .signature = "job:status() -> table | nil, err",
+      .help = "Returns what the server knows about the job: State (Pending, Running, Success, "
+              "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "print(assert(job:status()).State)" },
+    { .name = "wait",
+      .function = job_l_wait,
+      .signature = "job:wait([options]) -> result | nil, err",
+      .help = "Waits until the job has ended, and returns what the operation that started it would "
+              "have returned. For a job of another client this is as much as the server tells. "
+              "Cancelling the wait leaves the job alone.",
+      .options = { { "options", call_wait_rows, NULL } },
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "assert(job:wait { wait_timeout = 60, progress = true })" },
+    { .name = "cancel",
+      .function = job_l_cancel,
+      .signature = "job:cancel() -> true | nil, err",
+      .help = "Ends the job. A job that is running first finishes the resource that it works on.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "print(job:cancel()) -- true, or nil and an error when it has ended before" },
+    { .name = "pause",
+      .function = job_l_pause,
+      .signature = "job:pause() -> true | nil, err",
+      .help = "Pauses the job when it has finished the resource that it works on.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "print(job:pause()) -- true, or nil and an error when it has ended before" },
+    { .name = "resume",
+      .function = job_l_resume,
+      .signature = "job:resume() -> true | nil, err",
+      .help = "Lets a paused job go on.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
+                 "= false })))\n"
+                 "if job:pause() then print(job:resume()) end" },
+    { .name = "resubmit",
+      .function = job_l_resubmit,
+      .signature = "job:resubmit() -> true | nil, err",
+      .help = "Runs a failed job again. It keeps its identifier.",
+      .example = "local job = orthanc:job(assert(pacs:move(found, { TargetAet = \"NOWHERE\", "
+                 "Synchronous = false })))\n"
+                 "print(job:wait())\n"
+                 "assert(job:resubmit())" },
+    { .name = NULL }
+};
+
+void job_open(lua_State *L, loop *lp)
+{
+    static const luaL_Reg meta[] = { { "__index", job_l_index },
+                                     { "__tostring", job_l_tostring },
+                                     { NULL, NULL } };
+    lua_newtable(L);
+    doc_register(L, lp, methods);
+    userdata_open(L, lp, JOB_TYPE, meta);
+    lua_pop(L, 1);
+}

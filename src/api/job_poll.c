@@ -1,0 +1,284 @@
+#include "api/job_poll.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "binding/error.h"
+#include "orthanc/failures.h"
+#include "request/response.h"
+
+/* Seconds between two polls. */
+#define DELAY_LEAST 0.004
+#define DELAY_MOST  0.5
+
+enum { CANCELED_JOB = 37 }; /* OrthancStatus */
+
+/* ---- the steps, in order ---- */
+
+static int job_poll_wait(lua_State *L, call *c);
+static int job_poll_ask(lua_State *L, call *c);
+static int job_poll_on_status(lua_State *L, call *c);
+static int job_poll_on_error(lua_State *L, call *c);
+static int job_poll_on_failure(lua_State *L, call *c, int record);
+static int job_poll_on_deadline(lua_State *L, call *c);
+
+static void job_poll_report(lua_State *L, call *c, int record, const char *state);
+
+int job_poll_begin(lua_State *L, call *c, double age)
+{
+    c->poll->heard = clock_now();
+    c->poll->begun = c->poll->heard - age;
+    return job_poll_wait(L, c);
+}
+
+static int job_poll_wait(lua_State *L, call *c)
+{
+    double delay = call_poll_delay(c->poll->begun, c->deadline, DELAY_LEAST, DELAY_MOST);
+    if (delay == 0)
+        return job_poll_on_deadline(L, c);
+    c->step = job_poll_ask;
+    return op_sleep(L, &c->op, delay);
+}
+
+static int job_poll_ask(lua_State *L, call *c)
+{
+    return call_get(L, c, job_poll_on_status, "/jobs/%s", c->poll->job);
+}
+
+static int job_poll_on_status(lua_State *L, call *c)
+{
+    int record = c->op.index + 1;
+    const char *state;
+    if (call_answer(L, c) != 1)
+        return job_poll_on_error(L, c);
+    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
+        call_fail(L, c, "decode", NULL, "unexpected response for job %s: it has no State",
+                  c->poll->job);
+        job_poll_set_job(L, c);
+        return 2;
+    }
+    c->poll->heard = clock_now();
+    state = lua_tostring(L, -1); /* the record keeps it alive */
+    lua_settop(L, record);
+    if (strcmp(state, "Failure") == 0)
+        return job_poll_on_failure(L, c, record);
+    if (strcmp(state, "Success") == 0) {
+        lua_getfield(L, record, "Content");
+        return job_poll_is_incomplete(L, c, record + 1) ? 2 : c->poll->on_success(L, c);
+    }
+    job_poll_report(L, c, record, state); /* Pending, Running, Paused or Retry */
+    return job_poll_wait(L, c);
+}
+
+/* A poll failed. Stack: nil, error. Keeps polling when the error is transient. */
+static int job_poll_on_error(lua_State *L, call *c)
+{
+    if (error_is_code(L, -1, "job_gone"))
+        return c->poll->on_gone(L, c);
+    if (call_is_transient(L, c->client, c->poll->heard)) {
+        lua_settop(L, c->op.index);
+        return job_poll_wait(L, c);
+    }
+    lua_getfield(L, -1, "message");
+    lua_pushfstring(L, "%s; the outcome of job %s is not known", lua_tostring(L, -1), c->poll->job);
+    lua_setfield(L, -3, "message");
+    lua_pop(L, 1);
+    if (c->route) { /* the poll could be repeated, but not the request that started the job */
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "retryable");
+    }
+    job_poll_set_job(L, c);
+    return 2;
+}
+
+static int job_poll_on_deadline(lua_State *L, call *c)
+{
+    call_fail(L, c, "timeout", NULL, "wait_timeout has passed; the server goes on with job %s",
+              c->poll->job);
+    job_poll_set_job(L, c);
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "still_running");
+    return 2;
+}
+
+/* ---- progress ---- */
+
+/* Does not use the record's Progress: some versions count resources there, others the sub-operations
+ * of the present resource. */
+static void job_poll_report(lua_State *L, call *c, int record, const char *state)
+{
+    if (lua_getfield(L, record, "Content") == LUA_TTABLE &&
+        lua_getfield(L, -1, "InstancesCount") == LUA_TNUMBER) {
+        c->progress.total = lua_tonumber(L, -1);
+        c->progress.unit = "instances";
+    }
+    lua_settop(L, record);
+    call_report(L, c, state);
+}
+
+/* ---- the result of a job ---- */
+
+/* The first DIMSE status above 0 in the list Details of the result at index; -1 = none. */
+static int details_dimse(lua_State *L, int result)
+{
+    int dimse = -1, top = lua_gettop(L);
+    lua_Integer n;
+    if (!lua_istable(L, result) || lua_getfield(L, result, "Details") != LUA_TTABLE) {
+        lua_settop(L, top);
+        return -1;
+    }
+    n = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= n && dimse < 0; i++) {
+        if (lua_rawgeti(L, top + 1, i) == LUA_TTABLE &&
+            lua_getfield(L, -1, "DimseErrorStatus") == LUA_TNUMBER && lua_tointeger(L, -1) > 0)
+            dimse = (int)lua_tointeger(L, -1);
+        lua_settop(L, top + 1);
+    }
+    lua_settop(L, top);
+    return dimse;
+}
+
+/* Replaces the URL on the top by one without a password: the field `key` of the table at index
+ * `peer`, or its first element when the key is NULL. */
+static void replace_url(lua_State *L, int peer, const char *key)
+{
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        error_push_redacted(L, lua_tostring(L, -1));
+        if (key)
+            lua_setfield(L, peer, key);
+        else
+            lua_seti(L, peer, 1);
+    }
+    lua_settop(L, peer);
+}
+
+/* Peer is {url, user, ""}, or {Url =, HttpHeaders = {name = value}, …}. */
+bool job_poll_redact_peer(lua_State *L, int result)
+{
+    int peer = result + 1;
+    if (!lua_istable(L, result) || lua_getfield(L, result, "Peer") != LUA_TTABLE) {
+        lua_settop(L, result);
+        return false;
+    }
+    lua_geti(L, peer, 1);
+    replace_url(L, peer, NULL);
+    lua_getfield(L, peer, "Url");
+    replace_url(L, peer, "Url");
+    if (lua_getfield(L, peer, "HttpHeaders") == LUA_TTABLE)
+        for (lua_pushnil(L); lua_next(L, peer + 1); lua_settop(L, peer + 2)) {
+            lua_pushvalue(L, -2);
+            lua_pushliteral(L, "…");
+            lua_rawset(L, peer + 1);
+        }
+    lua_settop(L, result);
+    return true;
+}
+
+bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
+{
+    char status[32] = "some instances failed";
+    int dimse;
+    bool failed, of_peer;
+    if (!lua_istable(L, result)) {
+        call_fail(L, c, "decode", NULL,
+                  "unexpected response: the server reports success, but the result is not a table");
+        job_poll_set_job(L, c);
+        return true;
+    }
+    of_peer = job_poll_redact_peer(L, result);
+    dimse = details_dimse(L, result);
+    lua_getfield(L, result, "FailedInstancesCount");
+    failed = lua_tointeger(L, -1) > 0;
+    lua_settop(L, result);
+    if (dimse <= 0 && !failed)
+        return false;
+    if (dimse > 0)
+        snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
+    call_fail(L, c, of_peer ? "orthanc" : "dicom", "incomplete",
+              "not everything was transferred, although the server reports success: %s", status);
+    if (dimse > 0)
+        error_set_integer(L, "dimse_status", dimse);
+    lua_pushvalue(L, result);
+    lua_setfield(L, -2, "result");
+    job_poll_set_job(L, c);
+    return true;
+}
+
+/* ---- errors ---- */
+
+void job_poll_set_job(lua_State *L, const call *c)
+{
+    call_set_error_fields(L, c);
+    if (c->poll->job[0])
+        error_set(L, "job", c->poll->job);
+}
+
+void job_poll_add_hint(lua_State *L, const call *c)
+{
+    int error = lua_gettop(L);
+    call_push(L, c, "hint");
+    if (lua_type(L, -1) == LUA_TSTRING) {
+        lua_getfield(L, error, "message");
+        lua_pushfstring(L, "%s (%s)", lua_tostring(L, -1), lua_tostring(L, -2));
+        lua_setfield(L, error, "message");
+    }
+    lua_settop(L, error);
+}
+
+/* Pushes a text of the record without passwords; "" when the field is no string. */
+static const char *push_record_text(lua_State *L, int record, const char *field)
+{
+    lua_getfield(L, record, field);
+    error_push_redacted(L, lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : "");
+    lua_remove(L, -2);
+    return lua_tostring(L, -1);
+}
+
+/* The DIMSE status of the record of a failed job; -1 = none. */
+static int record_dimse(lua_State *L, int record, const char *details)
+{
+    int dimse = response_payload_dimse(L, record);
+    if (dimse < 0)
+        dimse = orthanc_dimse_status(details);
+    if (dimse < 0) {
+        lua_getfield(L, record, "Content");
+        dimse = details_dimse(L, lua_gettop(L));
+        lua_pop(L, 1);
+    }
+    return dimse;
+}
+
+/* The job has failed: pushes nil and an error with job, result, and orthanc_status, dimse_status and
+ * details where the record at index has them. */
+static int job_poll_on_failure(lua_State *L, call *c, int record)
+{
+    const char *description, *details, *route;
+    int code, dimse;
+    orthanc_failure f;
+    lua_getfield(L, record, "ErrorCode");
+    code = (int)lua_tointeger(L, -1);
+    description = push_record_text(L, record, "ErrorDescription");
+    details = push_record_text(L, record, "ErrorDetails");
+    dimse = record_dimse(L, record, details);
+    lua_getfield(L, record, "Content");
+    route = job_poll_redact_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/";
+    f = orthanc_classify(route, 500, code, true, true);
+    if (code == CANCELED_JOB)
+        call_fail(L, c, "orthanc", "job_cancelled",
+                  "the job was cancelled on the server, not by this script");
+    else
+        call_fail(L, c, f.kind, f.code, "%s%s%s (OrthancStatus %d)",
+                  f.message ? f.message : description, *details ? ": " : "", details, code);
+    error_set_integer(L, "orthanc_status", code);
+    if (dimse >= 0)
+        error_set_integer(L, "dimse_status", dimse);
+    if (*details)
+        error_set(L, "details", details);
+    lua_getfield(L, record, "Content");
+    lua_setfield(L, -2, "result");
+    job_poll_set_job(L, c);
+    job_poll_add_hint(L, c);
+    return 2;
+}

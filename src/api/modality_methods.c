@@ -1,0 +1,262 @@
+#include "api/modality_methods.h"
+
+#include <lauxlib.h>
+
+#include "api/answers.h"
+#include "api/echo.h"
+#include "api/files.h"
+#include "api/find.h"
+#include "api/get_and_store.h"
+#include "api/identifiers.h"
+#include "api/move.h"
+#include "api/native_steps.h"
+#include "api/remote.h"
+#include "api/worklist.h"
+#include "binding/doc.h"
+#include "binding/options.h"
+#include "request/route_options.h"
+
+const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities" };
+
+/* ---- the methods ---- */
+
+#define LIMIT_ROW                                                                      \
+    {                                                                                  \
+        "limit", OPTION_COUNT, 0, "how many C-FINDs run at the same time (default: 2)" \
+    }
+
+/* The check of methods that are written in Lua. */
+static int modality_l_check_self(lua_State *L)
+{
+    remote_check(L, 1, &remote_modality);
+    return 0;
+}
+
+static const option limit_rows[] = { LIMIT_ROW, OPTIONS_END };
+
+static const option children_rows[] = {
+    LIMIT_ROW,
+    CALL_TIMEOUT_ROW(0),
+    { "LocalAet", OPTION_STRING, 0, "AE title with which Orthanc calls the modality" },
+    { "Timeout", OPTION_COUNT, 0, "how long Orthanc waits for each answer of the modality" },
+    OPTIONS_END
+};
+
+static const doc_row methods[] = {
+    { .name = "echo",
+      .function = echo_echo,
+      .signature = "modality:echo([options]) -> true | false, err",
+      .help = "Sends a C-ECHO. Returns true when the modality answers, else false and the reason.",
+      .options = { { "options", call_timeout_rows, &orthanc_echo } },
+      .example = "assert(pacs:echo())\n"
+                 "local answers, err = pacs:echo { Timeout = 5, CheckFind = true }" },
+    { .name = "find",
+      .function = find_find,
+      .signature = "modality:find(data [, format]) -> found | nil, err",
+      .help = "Sends a C-FIND. found.answers is the list of answers, found.ID the query on the "
+              "server; found:close() removes it there. found.dropped lists tags that do not belong "
+              "to the level, found.broad is true when there is no filter, and found.warning says "
+              "when names may have lost characters. A filter that would be lost on its way is "
+              "refused. modality:query is the same function.",
+      .options = { { "data", find_rows, &orthanc_query }, { "format", answers_format_rows, NULL } },
+      .example = "local found <close> = assert(pacs:find { Level = \"Study\",\n"
+                 "  Query = { PatientName = \"SMITH*\", StudyDate = \"20200101-\", "
+                 "StudyDescription = \"\" } })\n"
+                 "for _, study in ipairs(found.answers) do\n"
+                 "  print(study.StudyDate, study.PatientName, study.StudyDescription)\n"
+                 "end" },
+    { .name = "get_query_answers",
+      .function = find_get_query_answers,
+      .signature = "modality:get_query_answers(query_id [, format]) -> list [, warning] | nil, err",
+      .help = "Returns the answers of a query that the server still has. The warning says when "
+              "names may have lost characters.",
+      .options = { { "format", answers_format_rows, NULL } },
+      .example =
+          "for _, study in ipairs(assert(pacs:get_query_answers(found.ID, { short = true }))) do\n"
+          "  print(study[\"0010,0020\"])\n"
+          "end" },
+    { .name = "move",
+      .function = move_move,
+      .signature = "modality:move(query [, options]) -> result | nil, err",
+      .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
+              "been moved. query is what find returned, the ID of a query, or a Query. When the "
+              "server leaves it open whether all was moved, modalua compares what has arrived.",
+      .options = { { "options", move_rows, &orthanc_retrieve } },
+      .example = "assert(pacs:move(found, { to = \"archive\", max = 100 }))" },
+    { .name = "get",
+      .function = get_and_store_get,
+      .signature = "modality:get(level, resources [, options]) -> result | nil, err",
+      .help = "Sends a C-GET, which brings resources to this Orthanc (1.12.6 and later). resources "
+              "is an answer, another table of identifiers, or a list of them. Before 1.12.10 the "
+              "server hides failures, so modalua compares what has arrived.",
+      .options = { { "options", get_and_store_rows, &orthanc_get } },
+      .example = "assert(pacs:get(\"Study\", found.answers))" },
+    { .name = "store",
+      .function = get_and_store_store,
+      .signature = "modality:store(ids [, options]) -> result | nil, err",
+      .help = "Sends a C-STORE of what this Orthanc holds. ids is an identifier that Orthanc has "
+              "given to a patient, study, series or instance, or a list of them.",
+      .options = { { "options", get_and_store_rows, &orthanc_store } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "assert(archive:store(ids))" },
+    { .name = "store_straight",
+      .function = files_store_straight,
+      .signature = "modality:store_straight(file [, options]) -> result | nil, err",
+      .help =
+          "Sends a C-STORE of a DICOM file, which this Orthanc passes on and does not keep. file "
+          "is a name, or { data = content }. The result has SOPClassUID and SOPInstanceUID.",
+      .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
+      .example = "local sent = assert(archive:store_straight \"image.dcm\")\n"
+                 "print(sent.SOPInstanceUID)" },
+    { .name = "configuration",
+      .part = "core.configuration",
+      .function = remote_check_self,
+      .signature = "modality:configuration() -> table | nil, err",
+      .help = "Returns the server's settings of the modality: AET, Host, Port and the others that "
+              "configure takes.",
+      .example = "local settings = assert(pacs:configuration())\n"
+                 "print(settings.AET, settings.Host, settings.Port)" },
+    { .name = "configure",
+      .part = "core.configuration",
+      .function = remote_check_self,
+      .signature = "modality:configure(settings) -> configuration, note | nil, err",
+      .help = "Changes the given settings of the modality on the server, and keeps the others. "
+              "Returns the settings that the server then has; a setting that it did not take is an "
+              "error. The note says when the server may forget the change.",
+      .options = { { "settings", native_steps_settings_rows, &orthanc_modality_settings } },
+      .example = "assert(orthanc:modality(\"ct\"):configure { AET = \"CT1\", Host = \"10.0.0.7\", "
+                 "Port = 104, create = true })\n"
+                 "assert(orthanc:modality(\"ct\"):configure { Timeout = 20 })" },
+    { .name = "remove",
+      .part = "core.configuration",
+      .function = remote_check_self,
+      .signature = "modality:remove() -> true | nil, err",
+      .help = "Removes the modality from the server's list. A modality of the server's "
+              "configuration file comes back when the server starts again.",
+      .example = "local old = orthanc:modality \"old\"\n"
+                 "assert(old:configure { AET = \"OLD\", Host = \"10.0.0.8\", Port = 104, create = "
+                 "true })\n"
+                 "assert(old:remove())" },
+    { .name = "find_worklist",
+      .function = worklist_find,
+      .signature = "modality:find_worklist(query [, options]) -> list [, warning] | nil, err",
+      .help = "Asks for a modality worklist, the procedures that are scheduled. query is a table "
+              "of tags, as for find. A filter in a place where modalities ignore it is refused. "
+              "When the modality ignores a filter all the same, the error has the code "
+              "filter_ignored, and err.result has the answers.",
+      .options = { { "options", worklist_rows, &orthanc_worklist } },
+      .example = "local list = assert(pacs:find_worklist { PatientID = \"\", PatientName = \"\",\n"
+                 "  ScheduledProcedureStepSequence = { { Modality = \"CT\", "
+                 "ScheduledProcedureStepStartDate = \"\" } } })\n"
+                 "for _, item in ipairs(list) do print(item.PatientID, item.PatientName) end" },
+    { .name = "storage_commitment",
+      .part = "core.commitment",
+      .function = modality_l_check_self,
+      .signature = "modality:storage_commitment(resources [, options]) -> commitment | nil, err",
+      .help = "Asks the modality to promise that it keeps what it was sent. resources is an "
+              "identifier that Orthanc has given, { SOPClassUID =, SOPInstanceUID = }, or a list "
+              "of these. The modality answers later: commitment:wait() returns the answer.",
+      .options = { { "options", call_timeout_rows, &orthanc_commitment } },
+      .example = "assert(pacs:move(found)) -- to this Orthanc\n"
+                 "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
+                 "\"SMITH*\" } })\n"
+                 "local commitment = assert(pacs:storage_commitment(ids))\n"
+                 "print(assert(commitment:wait()).Status)" },
+    { .name = "find_each",
+      .part = "core.find_each",
+      .signature =
+          "modality:find_each(tag, values [, data]) -> by_value, missing [, warning] | nil, err",
+      .help = "Sends a C-FIND for each of many values of a tag, such as accession numbers. Returns "
+              "a table from each value to the list of its answers, and a list of the values that "
+              "the modality does not have. A value that is blank or would match everything is "
+              "refused before anything is sent. When some requests fail, err.found, err.missing "
+              "and err.errors have the rest.",
+      .options = { { "data", limit_rows, NULL }, { "data", find_rows, &orthanc_query } },
+      .example = "local by_value, missing = pacs:find_each(\"AccessionNumber\", { \"A100801\", "
+                 "\"A0\" }, { Query = { PatientName = \"\" } })\n"
+                 "assert(by_value, missing)\n"
+                 "print(by_value[\"A100801\"][1].PatientName, missing[1])" },
+    { .name = "studies",
+      .part = "core.children",
+      .signature =
+          "modality:studies(patients [, query [, options]]) -> list [, warning] | nil, err",
+      .help = "Returns the studies of patients in one list. patients is an answer, a list of "
+              "answers, or what find returned. query has tags to filter by, and tags to return "
+              "with the value \"\".",
+      .options = { { "options", children_rows, NULL } },
+      .example =
+          "local patients = assert(pacs:find { Level = \"Patient\", Query = { PatientName = "
+          "\"SMITH*\" } })\n"
+          "for _, study in ipairs(assert(pacs:studies(patients, { StudyDescription = \"\" }))) do\n"
+          "  print(study.PatientID, study.StudyDescription)\n"
+          "end" },
+    { .name = "series",
+      .part = "core.children",
+      .signature = "modality:series(studies [, query [, options]]) -> list [, warning] | nil, err",
+      .help = "Returns the series of studies in one list, with a C-FIND for each study. studies is "
+              "an answer (a study or a patient), a list of answers, or what find returned. Each "
+              "series has the UIDs that move_resources needs. When a C-FIND fails, err.parent "
+              "names the study and err.found has the series so far.",
+      .options = { { "options", children_rows, NULL } },
+      .example = "for _, series in ipairs(assert(pacs:series(found, { Modality = \"CT\", "
+                 "SeriesDescription = \"\" }))) do\n"
+                 "  print(series.SeriesDescription, series.SeriesInstanceUID)\n"
+                 "end" },
+    { .name = "instances",
+      .part = "core.children",
+      .signature =
+          "modality:instances(parents [, query [, options]]) -> list [, warning] | nil, err",
+      .help = "Returns the instances of series or studies in one list. parents is an answer, a "
+              "list of answers, or what find returned. For a study, modalua first finds its "
+              "series; query can filter these too, as in { Modality = \"CT\" }.",
+      .options = { { "options", children_rows, NULL } },
+      .example = "print(#assert(pacs:instances(found, { Modality = \"CT\" })) .. \" images\")" },
+    { .name = "move_resources",
+      .part = "core.move_resources",
+      .signature = "modality:move_resources(level, resources [, options]) -> outcomes | nil, err",
+      .help = "Sends a C-MOVE for each resource, without a query, and returns a list of { resource "
+              "=, result = }. resources is an answer, another table of identifiers, or a list of "
+              "them. When some fail, the others are still tried, and err.outcomes has { resource "
+              "=, error = } for these. A resource that was not an answer of the modality is looked "
+              "for there, unless verify is false.",
+      .options = { { "options", get_and_store_move_rows, &orthanc_move } },
+      .example = "local outcomes = assert(pacs:move_resources(\"Study\", found.answers, { to = "
+                 "\"archive\" }))\n"
+                 "print(#outcomes .. \" studies moved\")" },
+    { .name = NULL }
+};
+
+/* ---- Modality(client, name) ---- */
+
+static int modality_l_new(lua_State *L)
+{
+    lua_settop(L, 3);
+    return remote_from_arguments(L, doc_loop(L), &remote_modality, 1, 2);
+}
+
+static const doc_row functions[] = {
+    { .name = "Modality",
+      .function = modality_l_new,
+      .signature = "modalua.Modality(client, name [, options]) -> modality",
+      .help = "Returns a modality by the name that the server has for it, as client:modality does. "
+              "No request is sent. modalua.RemoteModality is the same function.",
+      .options = { { "options", remote_rows, NULL } },
+      .example = "local pacs = modalua.Modality(orthanc, \"pacs\")\n"
+                 "assert(pacs:echo())" },
+    { .name = NULL }
+};
+
+void modality_methods_open(lua_State *L, loop *lp)
+{
+    lua_newtable(L);
+    doc_register(L, lp, methods);
+    lua_getfield(L, -1, "find");
+    lua_setfield(L, -2, "query"); /* one function under two names */
+    remote_open(L, lp, &remote_modality);
+    lua_pop(L, 1);
+    doc_register(L, lp, functions);
+    lua_getfield(L, -1, "Modality");
+    lua_setfield(L, -2, "RemoteModality");
+}

@@ -1,0 +1,132 @@
+#include "api/native.h"
+
+#include <lauxlib.h>
+
+#include "api/find_result.h"
+#include "api/get_and_store.h"
+#include "api/identifiers.h"
+#include "api/native_steps.h"
+#include "api/remote.h"
+#include "base/text_width.h"
+#include "binding/error.h"
+#include "binding/parts.h"
+#include "engine/task.h"
+#include "orthanc/tags.h"
+#include "request/progress.h"
+
+static int native_l_is_answer(lua_State *L)
+{
+    const remote *m = remote_check(L, 1, &remote_modality);
+    lua_settop(L, 2);
+    lua_getiuservalue(L, 1, REMOTE_CLIENT);
+    lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
+    return 1;
+}
+
+static int native_l_tag(lua_State *L)
+{
+    char text[ORTHANC_TAG_TEXT];
+    uint32_t tag;
+    const orthanc_tag *row;
+    int level = ORTHANC_PATIENT;
+    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag))
+        return 0;
+    orthanc_tag_write(tag, text);
+    lua_pushstring(L, text);
+    row = orthanc_tag_row(tag);
+    while (level < ORTHANC_NO_LEVEL && !(row && row->levels & 1u << level))
+        level++;
+    lua_pushstring(L, orthanc_level_name(level));
+    lua_pushstring(L, row ? row->name : NULL);
+    return 3;
+}
+
+static int native_l_level(lua_State *L)
+{
+    lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
+    return 1;
+}
+
+static int native_l_text_columns(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    lua_pushinteger(L, (lua_Integer)text_width_columns(text, size));
+    return 1;
+}
+
+static int native_l_text_fitting(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    lua_Integer columns = luaL_checkinteger(L, 2);
+    lua_pushlstring(L, text, text_width_fitting(text, size, columns > 0 ? (size_t)columns : 0));
+    return 1;
+}
+
+/* clang-format off */
+static const luaL_Reg functions[] = {
+    /* ---- errors ---- */
+
+    /* fail(op, kind, code | nil, message) -> an error object, which an operation returns after nil. */
+    { "fail", error_l_fail },
+    /* usage(message). Throws, and names the script's own line. */
+    { "usage", error_l_usage },
+    /* is_error(v) -> boolean. Whether v is an error object. */
+    { "is_error", error_l_is },
+
+    /* ---- tasks and time ---- */
+
+    /* spawn(f, ...) -> task; sleep(seconds); now() -> seconds: as in modalua.task. */
+    { "spawn", task_l_spawn },
+    { "sleep", task_l_sleep },
+    { "now", task_l_now },
+    /* can_join() -> boolean. Whether a task can be waited for here. */
+    { "can_join", task_l_can_join },
+    /* keep_origin(e) -> e. The message handler of an xpcall whose error is thrown again: its
+     * traceback then shows where it was thrown first. */
+    { "keep_origin", task_l_keep_origin },
+
+    /* ---- DICOM ---- */
+
+    /* tag(key) -> "gggg,eeee", level, name | nil. The level is the uppermost that has the tag; level
+     * and name are nil where only the server knows them. */
+    { "tag", native_l_tag },
+    /* level(word) -> "Patient" | "Study" | "Series" | "Instance" | nil. */
+    { "level", native_l_level },
+    /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
+    { "value", identifiers_value },
+    /* identifiers(op, level, resources) -> a list of tables of identifiers alone | nil, err. The list
+     * has the field `level`. */
+    { "identifiers", identifiers_keys },
+    /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
+    { "is_answer", native_l_is_answer },
+
+    /* ---- transfers ---- */
+
+    /* move_options(options) -> max | nil. Throws when an option of move_resources is wrong. */
+    { "move_options", get_and_store_move_options },
+    /* move_one(modality, level, identifiers, options) -> result | nil, err. One C-MOVE. */
+    { "move_one", get_and_store_move_one },
+    /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
+    { "show", progress_show },
+
+    /* ---- text ---- */
+
+    /* text_columns(text) -> integer. The columns that the text takes on a terminal. */
+    { "text_columns", native_l_text_columns },
+    /* text_fitting(text, columns) -> text. Its longest beginning that takes at most so many columns. */
+    { "text_fitting", native_l_text_fitting },
+
+    { NULL, NULL }
+};
+/* clang-format on */
+
+void native_open(lua_State *L, loop *lp)
+{
+    luaL_newlibtable(L, functions);
+    lua_pushlightuserdata(L, lp);
+    luaL_setfuncs(L, functions, 1);
+    parts_provide(L, "core.native");
+    parts_provide_later(L, "core.native_steps", native_steps_open, lp);
+}

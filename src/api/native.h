@@ -1,0 +1,13 @@
+/* api/native.h - the C functions that the Lua half can call and scripts cannot. */
+#ifndef API_NATIVE_H
+#define API_NATIVE_H
+
+#include <lua.h>
+
+#include "engine/loop.h"
+
+/* Gives the parts of the Lua half the tables "core.native" and, when one needs it,
+ * "core.native_steps". [-0, +0, m] */
+void native_open(lua_State *L, loop *lp);
+
+#endif

@@ -1,0 +1,41 @@
+/* base/ascii.h - classes of ASCII characters, whatever the locale: <ctype.h> depends on it. Knows
+ * no Lua. */
+#ifndef BASE_ASCII_H
+#define BASE_ASCII_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static inline bool ascii_is_control(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7F;
+}
+
+/* Whether one of the bytes is a control character. */
+static inline bool ascii_has_control(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (ascii_is_control(text[i]))
+            return true;
+    return false;
+}
+
+/* Whether all of the bytes are ASCII. */
+static inline bool ascii_is_all(const char *text, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if ((unsigned char)text[i] > 0x7F)
+            return false;
+    return true;
+}
+
+/* The value of a hexadecimal digit of either case, 0 to 15; -1: it is none. */
+static inline int ascii_hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+#endif

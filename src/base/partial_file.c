@@ -1,0 +1,83 @@
+#include "base/partial_file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Whether `part` still names the open file: the process that had the lock before may have renamed
+ * or removed it. */
+static bool is_still_named(int fd, const char *part)
+{
+    struct stat ours, there;
+    return fstat(fd, &ours) == 0 && lstat(part, &there) == 0 && ours.st_dev == there.st_dev &&
+           ours.st_ino == there.st_ino;
+}
+
+/* Whether it is a regular file of this user with no other name. Otherwise another user could have
+ * put a link there, to have a different file overwritten. */
+static bool is_ours(int fd)
+{
+    struct stat it;
+    return fstat(fd, &it) == 0 && S_ISREG(it.st_mode) && it.st_nlink == 1 && it.st_uid == geteuid();
+}
+
+/* Takes the lock. True: another process has it. Some file systems have no locks; then it is false.
+ */
+static bool is_locked_elsewhere(int fd)
+{
+    return flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+}
+
+int partial_file_open(const char *path, const char *part)
+{
+    struct stat there;
+    bool replaces = stat(path, &there) == 0;
+    if (replaces && !S_ISREG(there.st_mode)) {
+        errno = S_ISDIR(there.st_mode) ? EISDIR : EEXIST;
+        return -1;
+    }
+    for (;;) {
+        int fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+        if (fd < 0)
+            return -1;
+        if (is_locked_elsewhere(fd)) {
+            close(fd);
+            errno = EBUSY;
+            return -1;
+        }
+        if (!is_still_named(fd, part)) {
+            close(fd);
+            continue;
+        }
+        if (!is_ours(fd)) {
+            close(fd);
+            errno = EPERM;
+            return -1;
+        }
+        if (replaces) /* a private file stays private; some file systems have no permissions */
+            (void)!fchmod(fd, there.st_mode & 0777);
+        return fd;
+    }
+}
+
+int partial_file_commit(int fd, const char *path, const char *part)
+{
+    int error = 0;
+    if (fsync(fd) != 0 || rename(part, path) != 0)
+        error = errno;
+    if (error)
+        unlink(part);
+    if (close(fd) != 0 && !error)
+        error = errno;
+    return error;
+}
+
+void partial_file_abandon(int fd, const char *part)
+{
+    unlink(part);
+    close(fd);
+}

@@ -1,0 +1,39 @@
+#include "base/utf8.h"
+
+size_t utf8_size(const char *at, const char *end)
+{
+    const unsigned char *p = (const unsigned char *)at;
+    size_t left = (size_t)(end - at);
+    if (left >= 1 && p[0] < 0x80)
+        return 1;
+    if (left < 2 || p[0] < 0xC2 || p[0] > 0xF4 || !utf8_is_continuation(at[1]))
+        return 0;
+    if (p[0] < 0xE0)
+        return 2;
+    if (left < 3 || !utf8_is_continuation(at[2]))
+        return 0;
+    if (p[0] < 0xF0) /* not overlong, not a surrogate */
+        return (p[0] == 0xE0 && p[1] < 0xA0) || (p[0] == 0xED && p[1] > 0x9F) ? 0 : 3;
+    if (left < 4 || !utf8_is_continuation(at[3]))
+        return 0;
+    /* not overlong, not above U+10FFFF */
+    return (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F) ? 0 : 4;
+}
+
+bool utf8_is_valid(const char *text, size_t size)
+{
+    const char *end = text + size;
+    size_t n = 1;
+    for (; text < end && n > 0; text += n)
+        n = utf8_size(text, end);
+    return n > 0;
+}
+
+size_t utf8_truncate(const char *text, size_t size, size_t limit)
+{
+    if (size <= limit)
+        return size;
+    while (limit > 0 && utf8_is_continuation(text[limit]))
+        limit--;
+    return limit;
+}

@@ -1,0 +1,24 @@
+/* base/utf8.h - UTF-8 as RFC 3629 defines it: no surrogates, nothing above U+10FFFF, no overlong
+ * forms. Knows no Lua. */
+#ifndef BASE_UTF8_H
+#define BASE_UTF8_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* The bytes of the character that starts at `at`: 1 to 4. 0: no valid character starts there. */
+size_t utf8_size(const char *at, const char *end);
+
+/* Whether all of the text is valid. */
+bool utf8_is_valid(const char *text, size_t size);
+
+/* Whether the byte is not the first one of a character. */
+static inline bool utf8_is_continuation(char byte)
+{
+    return ((unsigned char)byte & 0xC0) == 0x80;
+}
+
+/* The largest size that is at most `limit` and splits no character of the text. */
+size_t utf8_truncate(const char *text, size_t size, size_t limit);
+
+#endif

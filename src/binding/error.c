@@ -1,0 +1,221 @@
+#include "binding/error.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <string.h>
+
+#define ERROR_TYPE "modalua.Error"
+
+static const char metatable_key; /* its address is the place of the metatable in the registry */
+
+void error_raise(lua_State *L)
+{
+    lua_error(L);
+    __builtin_unreachable();
+}
+
+/* ---- the object ---- */
+
+/* On one line: "get /system: the server … (script.lua:3)". */
+static int error_l_tostring(lua_State *L)
+{
+    luaL_Buffer b;
+    lua_settop(L, 1);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_getfield(L, 1, "op");      /* 2 */
+    lua_getfield(L, 1, "path");    /* 3 */
+    lua_getfield(L, 1, "message"); /* 4 */
+    lua_getfield(L, 1, "where");   /* 5 */
+    luaL_buffinit(L, &b);
+    if (lua_isstring(L, 2)) {
+        lua_pushvalue(L, 2);
+        luaL_addvalue(&b);
+        if (lua_isstring(L, 3)) {
+            luaL_addchar(&b, ' ');
+            lua_pushvalue(L, 3);
+            luaL_addvalue(&b);
+        }
+        luaL_addstring(&b, ": ");
+    }
+    luaL_tolstring(L, 4, NULL);
+    luaL_addvalue(&b);
+    if (lua_isstring(L, 5)) {
+        lua_pushvalue(L, 5);
+        lua_pushfstring(L, " (%s)", lua_tostring(L, -1));
+        lua_remove(L, -2);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    return 1;
+}
+
+static void error_push_metatable(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) == LUA_TTABLE)
+        return;
+    lua_pop(L, 1);
+    lua_createtable(L, 0, 3);
+    lua_pushcfunction(L, error_l_tostring);
+    lua_setfield(L, -2, "__tostring");
+    lua_pushliteral(L, ERROR_TYPE);
+    lua_setfield(L, -2, "__metatable");
+    lua_pushliteral(L, ERROR_TYPE);
+    lua_setfield(L, -2, "__name");
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &metatable_key);
+}
+
+/* Pushes the innermost line of a script, such as "script.lua:12"; nil: there is none. Chunks of the
+ * Lua half are named "=modalua…". [-0, +1, m] */
+static void error_push_where(lua_State *L)
+{
+    lua_Debug ar;
+    for (int level = 0; lua_getstack(L, level, &ar); level++) {
+        lua_getinfo(L, "Sl", &ar);
+        if (ar.currentline > 0 && strncmp(ar.source, "=modalua", 8) != 0) {
+            lua_pushfstring(L, "%s:%d", ar.short_src, ar.currentline);
+            return;
+        }
+    }
+    lua_pushnil(L);
+}
+
+void error_from_message(lua_State *L, const char *kind, const char *code)
+{
+    lua_createtable(L, 0, 12);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "message");
+    error_set(L, "kind", kind);
+    error_set(L, "code", code);
+    error_push_where(L);
+    lua_setfield(L, -2, "where");
+    error_push_metatable(L);
+    lua_setmetatable(L, -2);
+}
+
+static void push_error(lua_State *L, const char *kind, const char *code, const char *format,
+                       va_list args)
+{
+    lua_pushvfstring(L, format, args);
+    error_from_message(L, kind, code);
+}
+
+void error_new(lua_State *L, const char *kind, const char *code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    push_error(L, kind, code, format, args);
+    va_end(args);
+}
+
+void error_throw(lua_State *L, const char *kind, const char *code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    push_error(L, kind, code, format, args);
+    va_end(args);
+    error_raise(L);
+}
+
+void error_usage(lua_State *L, const char *format, ...)
+{
+    va_list args;
+    error_push_where(L);
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    if (lua_isstring(L, -2))
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    error_raise(L);
+}
+
+int error_l_fail(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1), *kind = luaL_checkstring(L, 2);
+    const char *code = luaL_optstring(L, 3, NULL);
+    luaL_checkstring(L, 4);
+    lua_settop(L, 4);
+    error_from_message(L, kind, code);
+    error_set(L, "op", name);
+    return 1;
+}
+
+int error_l_usage(lua_State *L)
+{
+    error_usage(L, "%s", luaL_checkstring(L, 1));
+}
+
+int error_l_is(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, error_is(L, 1));
+    return 1;
+}
+
+void error_set(lua_State *L, const char *field, const char *value)
+{
+    if (!value)
+        return;
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, field);
+}
+
+void error_push_redacted(lua_State *L, const char *text)
+{
+    static const char mark[] = "://";
+    luaL_Buffer b;
+    const char *at;
+    luaL_buffinit(L, &b);
+    while ((at = strstr(text, mark))) {
+        size_t host, last;
+        at += sizeof mark - 1;
+        luaL_addlstring(&b, text, (size_t)(at - text));
+        host = last = strcspn(at, "/?# \t\r\n\"");
+        while (last > 0 && at[last - 1] != '@')
+            last--;
+        if (last > 0)
+            luaL_addstring(&b, "…@");
+        luaL_addlstring(&b, at + last, host - last);
+        text = at + host;
+    }
+    luaL_addstring(&b, text);
+    luaL_pushresult(&b);
+}
+
+void error_set_integer(lua_State *L, const char *field, lua_Integer value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+bool error_is(lua_State *L, int index)
+{
+    bool same;
+    if (!lua_istable(L, index) || !lua_getmetatable(L, index))
+        return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key); /* must not throw: task_turn asks too */
+    same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
+
+static bool has_field(lua_State *L, int index, const char *name, const char *value)
+{
+    bool same;
+    if (!error_is(L, index))
+        return false;
+    lua_getfield(L, index, name);
+    same = lua_isstring(L, -1) && strcmp(lua_tostring(L, -1), value) == 0;
+    lua_pop(L, 1);
+    return same;
+}
+
+bool error_is_kind(lua_State *L, int index, const char *kind)
+{
+    return has_field(L, index, "kind", kind);
+}
+
+bool error_is_code(lua_State *L, int index, const char *code)
+{
+    return has_field(L, index, "code", code);
+}

@@ -1,0 +1,60 @@
+/* binding/error.h - the error object: a table with the fields kind, code, message, op, method,
+ * path, where, status, orthanc_status, details, dimse_status, job, result and retryable, each only
+ * when it has a value, and a metatable with __tostring. */
+#ifndef BINDING_ERROR_H
+#define BINDING_ERROR_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+/* ---- making ---- */
+
+/* Pushes an error object. kind and code are static strings; code may be NULL. The message is
+ * formatted as by lua_pushfstring. The field `where` is the innermost line of the script.
+ * [-0, +1, m] */
+void error_new(lua_State *L, const char *kind, const char *code, const char *format, ...);
+
+/* Replaces the message on the top by an error object with that message. [-1, +1, m] */
+void error_from_message(lua_State *L, const char *kind, const char *code);
+
+/* Sets a field of the error object on the top. NULL sets nothing. [-0, +0, m] */
+void error_set(lua_State *L, const char *field, const char *value);
+void error_set_integer(lua_State *L, const char *field, lua_Integer value);
+
+/* ---- throwing ---- */
+
+/* Throws a new error object. [-0, +0, v] */
+_Noreturn void error_throw(lua_State *L, const char *kind, const char *code, const char *format,
+                           ...);
+
+/* Throws a string, for a mistake in the call itself. Unlike luaL_error it names the innermost line
+ * of the script, also when the Lua half made the call. [-0, +0, v] */
+_Noreturn void error_usage(lua_State *L, const char *format, ...);
+
+/* lua_error, which Lua's header does not declare as never returning. [-1, +0, v] */
+_Noreturn void error_raise(lua_State *L);
+
+/* ---- asking ---- */
+
+/* Whether the value is an error object; of that kind; with that code. [-0, +0, -] */
+bool error_is(lua_State *L, int index);
+bool error_is_kind(lua_State *L, int index, const char *kind);
+bool error_is_code(lua_State *L, int index, const char *code);
+
+/* ---- helpers ---- */
+
+/* Pushes the text with the user names and passwords of its URLs redacted. [-0, +1, m] */
+void error_push_redacted(lua_State *L, const char *text);
+
+/* ---- for Lua ---- */
+
+/* fail(op, kind, code, message) -> err: makes an error object. */
+int error_l_fail(lua_State *L);
+
+/* usage(message): error_usage. */
+int error_l_usage(lua_State *L);
+
+/* is_error(v) -> boolean, for scripts too. */
+int error_l_is(lua_State *L);
+
+#endif

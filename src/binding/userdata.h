@@ -1,0 +1,21 @@
+/* binding/userdata.h - the metatables of modalua's userdata types. */
+#ifndef BINDING_USERDATA_H
+#define BINDING_USERDATA_H
+
+#include <lauxlib.h>
+
+struct loop;
+
+/* Makes the metatable of a type, unless the state has it already. On the top is the table of
+ * methods; it stays there. `meta` are the metamethods; they find the loop by doc_loop and the
+ * methods at USERDATA_METHODS. Without an __index among them, __index is the table of methods. [-0,
+ * +0, m] */
+void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_Reg *meta);
+
+#define USERDATA_METHODS lua_upvalueindex(2)
+
+/* For a metamethod __index: replaces the name at index 2 by the method with that name, or nil, and
+ * returns 1. */
+int userdata_method(lua_State *L);
+
+#endif

@@ -1,0 +1,21 @@
+#include "command/buffer.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+bool buffer_add(buffer *b, const char *bytes, size_t size)
+{
+    if (b->size + size + 1 > b->room) {
+        size_t room = (b->size + size + 1) * 2;
+        char *grown = realloc(b->data, room);
+        if (!grown)
+            return false;
+        b->data = grown;
+        b->room = room;
+    }
+    if (size > 0)
+        memcpy(b->data + b->size, bytes, size);
+    b->size += size;
+    b->data[b->size] = '\0';
+    return true;
+}

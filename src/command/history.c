@@ -1,0 +1,164 @@
+#include "command/history.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "command/buffer.h"
+#include "command/user_file.h"
+
+/* ---- where it is ---- */
+
+char *history_path(void)
+{
+    const char *chosen = getenv("MODALUA_HISTORY");
+    if (chosen)
+        return chosen[0] ? strdup(chosen) : NULL;
+    return user_file_path("XDG_STATE_HOME", ".local/state", "modalua/history");
+}
+
+/* Makes the folders of a path. Only the user may enter them. */
+static void make_folders(const char *path)
+{
+    char folder[PATH_MAX];
+    if (snprintf(folder, sizeof folder, "%s", path) >= (int)sizeof folder)
+        return;
+    for (char *slash = strchr(folder + 1, '/'); slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        mkdir(folder, S_IRWXU);
+        *slash = '/';
+    }
+}
+
+/* ---- writing ---- */
+
+/* Looks for words that usually stand beside a secret, among them the options of connect that are
+ * secret, and for user:password@ in a URL. It drops some harmless entries, rather than keep a
+ * password. */
+static bool may_hold_secret(const char *entry)
+{
+#define WORD_OPEN(name)
+#define WORD_USER(name)
+#define WORD_URL(name)
+#define WORD_PASSWORD(name) #name,
+    static const char *const words[] = {
+#define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
+#include "base/connect_options.def"
+        "passwd", "secret", "authorization", "credential"
+    };
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
+        if (strcasestr(entry, words[i]))
+            return true;
+    for (const char *p = strstr(entry, "://"); p; p = strstr(p + 3, "://"))
+        if (p[3 + strcspn(p + 3, "/ \"'@")] == '@')
+            return true;
+    return false;
+}
+
+/* Appends the entry as a line of the file. */
+static bool add_history_line(buffer *b, const char *entry)
+{
+    bool ok = true;
+    for (; ok && *entry; entry++)
+        ok = *entry == '\n'   ? buffer_add(b, "\\n", 2)
+             : *entry == '\\' ? buffer_add(b, "\\\\", 2)
+                              : buffer_add(b, entry, 1);
+    return ok && buffer_add(b, "\n", 1);
+}
+
+/* One call of write, so that the lines of two sessions do not mix. */
+static bool write_at_once(int fd, const buffer *b)
+{
+    ssize_t n = write(fd, b->data, b->size);
+    if (n >= 0 && (size_t)n < b->size)
+        errno = ENOSPC;
+    return n == (ssize_t)b->size;
+}
+
+bool history_append(const char *path, const char *entry)
+{
+    buffer line = { 0 };
+    bool ok = false;
+    int fd;
+    if (!entry[0] || entry[0] == ' ' || may_hold_secret(entry))
+        return true;
+    make_folders(path);
+    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    if (fd < 0)
+        return false;
+    if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && add_history_line(&line, entry))
+        ok = write_at_once(fd, &line);
+    free(line.data);
+    close(fd);
+    return ok;
+}
+
+/* ---- reading ---- */
+
+/* Makes an entry of a line, in place: the reverse of add_history_line. */
+static void unescape(char *line)
+{
+    char *to = line;
+    for (const char *p = line; *p && *p != '\n'; p++) {
+        if (p[0] == '\\' && (p[1] == 'n' || p[1] == '\\'))
+            *to++ = *++p == 'n' ? '\n' : '\\';
+        else
+            *to++ = *p;
+    }
+    *to = '\0';
+}
+
+/* Replaces the history file by what follows in `from`. A session that appends meanwhile loses at
+ * most what it has appended; the file is never half written. */
+static void shorten(const char *path, FILE *from)
+{
+    char other[PATH_MAX], block[4096];
+    size_t n;
+    int fd;
+    bool ok = snprintf(other, sizeof other, "%s.XXXXXX", path) < (int)sizeof other;
+    fd = ok ? mkstemp(other) : -1; /* only its owner may read it */
+    if (fd < 0)
+        return;
+    while (ok && (n = fread(block, 1, sizeof block, from)) > 0)
+        ok = write(fd, block, n) == (ssize_t)n;
+    close(fd);
+    if (!ok || rename(other, path) != 0)
+        unlink(other);
+}
+
+static size_t count_lines(FILE *file)
+{
+    size_t lines = 0;
+    int c;
+    while ((c = getc(file)) != EOF)
+        lines += c == '\n';
+    return lines;
+}
+
+void history_load(const char *path, void (*entry)(void *user, const char *text), void *user)
+{
+    FILE *file = fopen(path, "re");
+    char *line = NULL;
+    size_t room = 0, lines, skipped;
+    long start;
+    if (!file)
+        return;
+    lines = count_lines(file);
+    rewind(file);
+    for (skipped = 0; skipped + HISTORY_SIZE < lines && getline(&line, &room, file) >= 0;)
+        skipped++;
+    start = ftell(file);
+    while (getline(&line, &room, file) >= 0) {
+        unescape(line);
+        entry(user, line);
+    }
+    if (skipped > HISTORY_SIZE && start > 0 && fseek(file, start, SEEK_SET) == 0)
+        shorten(path, file);
+    free(line);
+    fclose(file);
+}

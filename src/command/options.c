@@ -1,0 +1,251 @@
+#include "command/options.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- setting a field ---- */
+
+static bool set_flag(command_options *o, void *field, char *argument)
+{
+    (void)o;
+    (void)argument;
+    *(bool *)field = true;
+    return true;
+}
+
+static bool set_string(command_options *o, void *field, char *text)
+{
+    (void)o;
+    *(const char **)field = text;
+    return *text != '\0';
+}
+
+/* Copies the URL, and overwrites the credentials in the original: other users see the command line
+ * in the list of processes. */
+static char *take_url(char *url)
+{
+    char *copy = strdup(url), *start = strstr(url, "://"), *end, *at;
+    start = start ? start + 3 : url;
+    end = start + strcspn(start, "/?#");
+    for (at = end; at > start && *at != '@'; at--)
+        ;
+    for (char *p = start; p < at; p++)
+        *p = '*';
+    return copy;
+}
+
+static bool set_server(command_options *o, void *field, char *url)
+{
+    free(o->own_url); /* the last one counts */
+    o->own_url = take_url(url);
+    *(const char **)field = o->own_url;
+    return o->own_url != NULL;
+}
+
+static bool set_bytes(command_options *o, void *field, char *bytes)
+{
+    char *end;
+    unsigned long long n;
+    int shift;
+    (void)o;
+    errno = 0;
+    n = strtoull(bytes, &end, 10);
+    shift = *end == 'K' ? 10 : *end == 'M' ? 20 : *end == 'G' ? 30 : 0;
+    if (end == bytes || bytes[0] == '-' || errno || end[shift ? 1 : 0] || n == 0 ||
+        n > (ULLONG_MAX >> shift))
+        return false;
+    *(size_t *)field = (size_t)(n << shift);
+    return true;
+}
+
+static bool set_seconds(command_options *o, void *field, char *text)
+{
+    char *end;
+    double seconds = strtod(text, &end);
+    (void)o;
+    *(double *)field = seconds;
+    return end != text && *end == '\0' && seconds > 0 && seconds < 1e9;
+}
+
+/* -e and -l. */
+static bool add_action(command_options *o, char letter, char *text)
+{
+    o->has_code = o->has_code || letter == 'e';
+    o->actions[o->action_count++] = (command_action){ letter, text };
+    return true;
+}
+
+static bool add_code(command_options *o, void *field, char *code)
+{
+    (void)field;
+    return add_action(o, 'e', code);
+}
+
+static bool add_library(command_options *o, void *field, char *name)
+{
+    (void)field;
+    return add_action(o, 'l', name);
+}
+
+/* ---- the table ---- */
+
+/* clang-format off */
+#define FIELD(name) offsetof(command_options, name)
+const command_option command_option_rows[] = {
+    { 'e', NULL, "code", NULL, "run code", false, add_code, FIELD(actions) },
+    { 'i', NULL, NULL, NULL, "enter interactive mode after the script", false, set_flag, FIELD(interactive) },
+    { 'l', NULL, "[g=]name", NULL, "require the module into the global of its name, or g", false,
+      add_library, FIELD(actions) },
+    { 'v', "version", NULL, NULL, "show the version", false, set_flag, FIELD(version) },
+    { 'W', NULL, NULL, NULL, "turn warnings on", false, set_flag, FIELD(warnings) },
+    { 'E', NULL, NULL, NULL, "ignore the environment", false, set_flag, FIELD(no_environment) },
+    { 'u', "url", "URL", "MODALUA_URL", "the server of verbs, and of modalua.connect() without a URL",
+      true, set_server, FIELD(config.url) },
+    { 0, NULL, NULL, "MODALUA_USERNAME", "the user name for the server in MODALUA_URL", false,
+      set_string, FIELD(config.username) },
+    { 0, NULL, NULL, "MODALUA_PASSWORD", "its password", false, set_string, FIELD(config.password) },
+    { 0, NULL, NULL, "MODALUA_TOKEN", "a token for that server, instead of both", false, set_string,
+      FIELD(config.token) },
+    { 0, "profile", "NAME", NULL, "that server, by its name in the configuration file", true,
+      set_string, FIELD(config.profile) },
+    { 0, "verbose", NULL, NULL, "a line on standard error for each HTTP request", true, set_flag,
+      FIELD(verbose) },
+    { 0, "memory-limit", "BYTES", NULL, "end a script that takes more memory; K, M or G may follow",
+      true, set_bytes, FIELD(config.memory_limit) },
+    { 0, "time-limit", "SECONDS", NULL, "end a script that takes longer", true, set_seconds,
+      FIELD(config.run_seconds) },
+    { 0, "sandbox", NULL, NULL, "the script reaches no files, no programs, and only its own server",
+      false, set_flag, FIELD(sandbox) },
+    { 'h', "help", NULL, NULL, "show this", false, set_flag, FIELD(help) },
+    { 0, NULL, NULL, NULL, NULL, false, NULL, 0 }
+};
+#undef FIELD
+/* clang-format on */
+
+static void *field_of(command_options *o, const command_option *row)
+{
+    return (char *)o + row->field;
+}
+
+void command_options_label(const command_option *row, char *text, size_t size)
+{
+    const char letter[] = { '-', row->letter, '\0' };
+    snprintf(text, size, "%s%s%s%s%s%s", row->letter ? letter : "",
+             row->letter && row->name ? ", " : "", row->name ? "--" : "",
+             row->name ? row->name : "", row->argument ? " " : "",
+             row->argument ? row->argument : "");
+}
+
+void command_options_print(FILE *to)
+{
+    char label[64];
+    for (const command_option *row = command_option_rows; row->help; row++) {
+        command_options_label(row, label, sizeof label);
+        if (label[0])
+            fprintf(to, "  %-22s %s\n", label, row->help);
+    }
+}
+
+void command_options_print_environment(FILE *to)
+{
+    for (const command_option *row = command_option_rows; row->help; row++)
+        if (row->variable)
+            fprintf(to, "  %-22s %s\n", row->variable, row->help);
+}
+
+/* ---- reading the command line ---- */
+
+/* Finds the row of an option; NULL: there is none. *argument becomes the argument that stands in
+ * the same word ("--url=http://…", "-uhttp://…"), or NULL. */
+static const command_option *find_row(char *word, char **argument)
+{
+    bool is_long = word[1] == '-';
+    char *equals = is_long ? strchr(word, '=') : NULL;
+    size_t n = equals ? (size_t)(equals - word - 2) : strlen(word + 1) - is_long;
+    *argument = equals ? equals + 1 : !is_long && word[2] ? word + 2 : NULL;
+    for (const command_option *row = command_option_rows; row->help; row++)
+        if (is_long ? row->name && strlen(row->name) == n && strncmp(word + 2, row->name, n) == 0
+                    : row->letter && row->letter == word[1])
+            return row;
+    return NULL;
+}
+
+/* Applies an option. Its argument is in the same word, or else it is `next`. After a one-letter
+ * option `next` must not begin with '-', as in lua. Returns the number of further words that the
+ * option takes, or -1 when it cannot be used. */
+static int apply(command_options *o, const command_option *row, const char *word, char *argument,
+                 char *next)
+{
+    bool takes_next = row->argument && !argument;
+    if (!row->argument && argument)
+        return -1;
+    if (takes_next && (!next || (word[1] != '-' && next[0] == '-')))
+        return -1;
+    return row->set(o, field_of(o, row), takes_next ? next : argument) ? takes_next : -1;
+}
+
+bool command_options_parse(command_options *o, int argc, char **argv)
+{
+    int i;
+    memset(o, 0, sizeof *o);
+    modalua_config_init(&o->config);
+    o->actions = calloc((size_t)argc + 1, sizeof *o->actions);
+    for (i = 1; o->actions && i < argc && argv[i][0] == '-' && argv[i][1] != '\0'; i++) {
+        char *argument;
+        const command_option *row;
+        int taken;
+        if (strcmp(argv[i], "--") == 0) {
+            i++;
+            break;
+        }
+        o->word = i;
+        row = find_row(argv[i], &argument);
+        taken = row ? apply(o, row, argv[i], argument, i + 1 < argc ? argv[i + 1] : NULL) : -1;
+        if (taken < 0)
+            return false;
+        i += taken;
+    }
+    o->word = i;
+    return o->actions != NULL;
+}
+
+int command_options_take(command_options *o, int first, int argc, char **argv, int *wrong)
+{
+    int left = first, i = first;
+    while (i < argc && strcmp(argv[i], "--") != 0) {
+        bool is_option = argv[i][0] == '-' && argv[i][1];
+        char *argument = NULL;
+        const command_option *row = is_option ? find_row(argv[i], &argument) : NULL;
+        int taken;
+        if (!row || !row->anywhere) {
+            argv[left++] = argv[i++];
+            continue;
+        }
+        *wrong = i;
+        taken = apply(o, row, argv[i], argument, i + 1 < argc ? argv[i + 1] : NULL);
+        if (taken < 0)
+            return -1;
+        i += 1 + taken;
+    }
+    while (i < argc)
+        argv[left++] = argv[i++];
+    argv[left] = NULL;
+    return left;
+}
+
+void command_options_environment(command_options *o)
+{
+    if (o->no_environment || o->playground || o->config.url || o->config.profile)
+        return;
+    for (const command_option *row = command_option_rows; row->help; row++)
+        if (row->variable)
+            *(const char **)field_of(o, row) = getenv(row->variable);
+}
+
+void command_options_free(command_options *o)
+{
+    free(o->own_url);
+    free(o->actions);
+}

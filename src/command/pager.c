@@ -1,0 +1,68 @@
+#include "command/pager.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/text_width.h"
+#include "command/terminal.h"
+
+enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
+
+/* The rows that the text takes on a terminal of that width. */
+static size_t rows_of(const char *text, size_t size, size_t width)
+{
+    size_t rows = 0, column = 0, columns;
+    for (size_t at = 0; at < size;) {
+        if (text[at] == '\n') {
+            rows++;
+            column = 0;
+            at++;
+            continue;
+        }
+        at += text_width_character(text + at, size - at, &columns);
+        column += columns;
+        if (column > width) {
+            rows++;
+            column = columns;
+        }
+    }
+    return rows;
+}
+
+static bool fits(const char *text, size_t size)
+{
+    size_t height = terminal_height(STDOUT_FILENO);
+    return height == 0 || rows_of(text, size, terminal_width(STDOUT_FILENO)) < height;
+}
+
+/* False: the pager could not be started. */
+static bool page(const char *command, const char *text, size_t size)
+{
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* the user may leave it before the end */
+    FILE *pager;
+    int status = 0;
+    fflush(stdout);
+    pager = popen(command, "w");
+    if (pager) {
+        fwrite(text, 1, size, pager);
+        status = pclose(pager);
+    }
+    signal(SIGPIPE, before);
+    return pager && !(WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND);
+}
+
+void pager_show(const char *text, size_t size, bool environment)
+{
+    static const char less[] =
+        "command -v less >/dev/null 2>&1 || exit 127; LESSHISTFILE=- exec less -R";
+    const char *chosen = environment ? getenv("PAGER") : NULL;
+    bool none = chosen && !chosen[0];
+    if (!none && isatty(STDOUT_FILENO) && !fits(text, size) &&
+        page(chosen ? chosen : less, text, size))
+        return;
+    fwrite(text, 1, size, stdout);
+    fflush(stdout);
+}

@@ -1,0 +1,31 @@
+/* command/signals.h - SIGINT (Ctrl-C) and SIGTERM. For one runtime at a time. */
+#ifndef COMMAND_SIGNALS_H
+#define COMMAND_SIGNALS_H
+
+#include <stdbool.h>
+
+#include "modalua.h"
+
+/* From now on the first of these signals cancels the run of rt. The second one kills it; when that
+ * does not help, the watchdog ends the process. The third one does what the system does by default.
+ * Forgets earlier signals. */
+void signals_catch(modalua_runtime *rt);
+
+/* From now on the signals do what the system does by default. */
+void signals_release(void);
+
+/* The run_seconds of the runtimes given to signals_catch: the watchdog ends the process when a run
+ * is not over soon after that time. 0 = no limit. */
+void signals_set_limit(double seconds);
+
+/* While on, the first signal is only noted; the next one cancels the run. */
+void signals_note(bool on);
+
+/* Whether a signal was noted, and not forgotten since. */
+bool signals_noted(void);
+void signals_forget(void);
+
+/* The last signal since signals_catch; 0 = none. */
+int signals_last(void);
+
+#endif

@@ -1,0 +1,153 @@
+#include "command/verbs.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/text_width.h"
+#include "command/json_text.h"
+#include "command/options.h"
+#include "command/terminal.h"
+
+enum { USAGE_WIDTH = 46 };
+
+bool verbs_has(const char *word)
+{
+    for (const char *const *name = verb_names; word && *name; name++)
+        if (strcmp(word, *name) == 0)
+            return true;
+    return false;
+}
+
+static void write_names(json_writer *w)
+{
+    json_text_open(w, '[');
+    for (const char *const *name = verb_names; *name; name++)
+        json_text_string(w, *name);
+    json_text_close(w, ']');
+}
+
+/* ---- the lines of --help ---- */
+
+/* Reads the next three strings, and prints them as a line. False: there are no more. */
+static bool print_summary(FILE *to, const char **at)
+{
+    char *name = json_text_next_string(at);
+    char *usage = name ? json_text_next_string(at) : NULL;
+    char *summary = usage ? json_text_next_string(at) : NULL;
+    bool found = summary != NULL;
+    if (found) {
+        size_t width = strlen(name) + 1 + text_width_columns(usage, strlen(usage));
+        int padding = width < USAGE_WIDTH ? (int)(USAGE_WIDTH - width) : 0;
+        fprintf(to, "  %s %s%*s %s\n", name, usage, padding, "", summary);
+    }
+    free(name);
+    free(usage);
+    free(summary);
+    return found;
+}
+
+/* Asks the files of the verbs, in a runtime made for that. */
+void verbs_print(FILE *to)
+{
+    json_writer w = { 0 };
+    char *names;
+    const char *summaries = NULL;
+    modalua_runtime *rt = NULL;
+    write_names(&w);
+    names = json_text_take(&w);
+    if (names && modalua_create(&rt, NULL) == MODALUA_OK)
+        modalua_call(rt, "modalua.verbs.summaries", names, &summaries);
+    while (summaries && print_summary(to, &summaries))
+        ;
+    modalua_destroy(rt);
+    free(names);
+}
+
+/* ---- the argument of modalua.verbs.main ---- */
+
+/* What there is of a terminal. */
+static void write_terminal(json_writer *w)
+{
+    bool output = isatty(STDOUT_FILENO);
+    json_text_add_boolean(w, "output", output);
+    json_text_add_boolean(w, "colour", output && terminal_wants_colour());
+    json_text_add_boolean(w, "errors", isatty(STDERR_FILENO));
+    json_text_add_boolean(w, "input", isatty(STDIN_FILENO));
+    if (output)
+        json_text_add_number(w, "width", (long)terminal_width(STDOUT_FILENO));
+}
+
+/* The command's own options, or its environment variables, for the manual page. */
+static void write_options(json_writer *w, bool variables)
+{
+    char label[64];
+    json_text_open(w, '[');
+    for (const command_option *row = command_option_rows; row->help; row++) {
+        command_options_label(row, label, sizeof label);
+        if (variables ? !row->variable : !label[0])
+            continue;
+        json_text_open(w, '{');
+        json_text_add_string(w, "name", variables ? row->variable : label);
+        json_text_add_string(w, "help", row->help);
+        json_text_add_boolean(w, "anywhere", row->anywhere);
+        json_text_close(w, '}');
+    }
+    json_text_close(w, ']');
+}
+
+int verbs_run(modalua_runtime *rt)
+{
+    json_writer w = { 0 };
+    char *json;
+    int status = MODALUA_E_NOMEM;
+    json_text_open(&w, '{');
+    write_terminal(&w);
+    json_text_key(&w, "options");
+    write_options(&w, false);
+    json_text_key(&w, "environment");
+    write_options(&w, true);
+    json_text_key(&w, "verbs");
+    write_names(&w);
+    json_text_close(&w, '}');
+    json = json_text_take(&w);
+    if (json)
+        status = modalua_call(rt, "modalua.verbs.main", json, NULL);
+    free(json);
+    return status;
+}
+
+/* ---- did you mean ---- */
+
+/* Names of verbs have only small letters. */
+static bool may_be_verb(const char *word)
+{
+    while (islower((unsigned char)*word))
+        word++;
+    return *word == '\0';
+}
+
+bool verbs_suggest(modalua_runtime *rt, const char *word)
+{
+    json_writer w = { 0 };
+    char *json, *nearest = NULL;
+    const char *answer = NULL;
+    bool found;
+    if (!may_be_verb(word))
+        return false;
+    json_text_open(&w, '{');
+    json_text_add_string(&w, "word", word);
+    json_text_key(&w, "names");
+    write_names(&w);
+    json_text_close(&w, '}');
+    json = json_text_take(&w);
+    if (json && modalua_call(rt, "modalua.verbs.nearest", json, &answer) == MODALUA_OK && answer)
+        nearest = json_text_next_string(&answer);
+    if (nearest)
+        fprintf(stderr, "modalua: did you mean %s?\n", nearest);
+    found = nearest != NULL;
+    free(nearest);
+    free(json);
+    return found;
+}

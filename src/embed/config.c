@@ -1,0 +1,64 @@
+#include "embed/config.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+enum { FLAGS = MODALUA_NO_GLOBAL_INIT | MODALUA_NO_HOOK | MODALUA_ENVIRONMENT | MODALUA_SANDBOX };
+
+void modalua_config_init(modalua_config *config)
+{
+    if (!config)
+        return;
+    memset(config, 0, sizeof *config);
+    config->struct_size = sizeof *config;
+}
+
+/* Whether a field is set that only a later version of the library knows: it may be a limit that the
+ * host relies on. */
+static bool has_unknown_field(const modalua_config *c)
+{
+    size_t i = sizeof *c;
+    while (i < c->struct_size && ((const unsigned char *)c)[i] == 0)
+        i++;
+    return i < c->struct_size;
+}
+
+/* !(x >= 0) instead of x < 0, so that NaN is refused too. */
+static const char *fault_of(const modalua_config *c)
+{
+    if (c->flags & ~(unsigned)FLAGS)
+        return "flags has a bit that this version of the library does not know";
+    if (!(c->run_seconds >= 0))
+        return "run_seconds must be 0 or more";
+    if (!(c->burst_seconds >= 0))
+        return "burst_seconds must be 0 or more";
+    if (!(c->grace_seconds >= 0))
+        return "grace_seconds must be 0 or more";
+    if (c->password && !c->username)
+        return "a password needs a username";
+    if (c->profile && c->url)
+        return "give url or profile, not both: a profile has its own URL";
+    if (c->servers && !(c->flags & MODALUA_SANDBOX))
+        return "servers needs MODALUA_SANDBOX in flags: it has no effect outside a sandbox";
+    return NULL;
+}
+
+const char *config_read(modalua_config *full, const modalua_config *given)
+{
+    modalua_config_init(full);
+    if (!given)
+        return NULL;
+    if (given->struct_size < sizeof given->struct_size)
+        return "struct_size is not set: call modalua_config_init first";
+    if (has_unknown_field(given))
+        return "a field is set that only a later version of the library knows";
+    memcpy(full, given, given->struct_size < sizeof *full ? given->struct_size : sizeof *full);
+    full->struct_size = sizeof *full;
+    return fault_of(full);
+}
+
+const char *modalua_config_fault(const modalua_config *config)
+{
+    modalua_config full;
+    return config_read(&full, config);
+}

@@ -1,0 +1,397 @@
+/* embed/run.c - the functions of modalua.h that start a run, continue it step by step, end it, and
+ * stop it. */
+#include <lauxlib.h>
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "embed/kept.h"
+#include "embed/last_error.h"
+#include "embed/module.h"
+#include "engine/cleanup.h"
+#include "engine/op.h"
+#include "engine/stop.h"
+#include "engine/task.h"
+#include "json/encode.h"
+#include "json/decode.h"
+
+enum {
+    DRAIN_SECONDS = 1, /* for detached cleanup requests, after the root task has ended */
+    TEXT_SECONDS = 1   /* for the __tostring of the error that the script ended with */
+};
+
+/* ---- starting a run ---- */
+
+/* Makes the root task from the function on the top, and from c->argv. load_status is the status of
+ * luaL_load…; when it is an error, that error is on the top instead. Returns 0, as the
+ * lua_CFunctions that call it do. [-1, +0, v] */
+static int begin_run(lua_State *L, protected_call *c, int load_status)
+{
+    if (load_status != LUA_OK) {
+        c->status = load_status == LUA_ERRMEM      ? MODALUA_E_NOMEM
+                    : load_status == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
+                                                   : MODALUA_E_FILE;
+        last_error_set(L, c->rt, c->status, lua_gettop(L), 0);
+        return 0;
+    }
+    luaL_checkstack(L, c->argc + 4, "too many arguments to a script");
+    for (int i = 0; i < c->argc; i++)
+        lua_pushstring(L, c->argv[i]);
+    c->rt->root = task_new(L, &c->rt->lp, c->argc);
+    kept_set(L, KEPT_TASK);
+    return 0;
+}
+
+static int start_string_p(lua_State *L)
+{
+    protected_call *c = lua_touserdata(L, 1);
+    return begin_run(L, c, luaL_loadbufferx(L, c->text, c->size, c->name, "t"));
+}
+
+static int start_file_p(lua_State *L)
+{
+    protected_call *c = lua_touserdata(L, 1);
+    return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
+}
+
+/* A lua_KFunction: keeps the function's result, which is on the top, as JSON. */
+static int keep_result_k(lua_State *L, int status, lua_KContext context)
+{
+    modalua_runtime *rt = runtime_of(L);
+    (void)status;
+    (void)context;
+    if (lua_isnil(L, -1))
+        return 0;
+    if (!json_encode(L, lua_gettop(L), NULL))
+        return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
+    rt->result = kept_set(L, KEPT_RESULT);
+    return 0;
+}
+
+/* Pushes the function that the path leads to: from the globals ("viewer.open"), or else as a field
+ * of a module ("modalua.verbs.main"). Pushes another value when there is none. [-0, +1, v] */
+static void push_function(lua_State *L, const char *path)
+{
+    const char *dot = strrchr(path, '.');
+    lua_pushglobaltable(L);
+    for (const char *at = path; at && lua_istable(L, -1);) {
+        size_t n = strcspn(at, ".");
+        lua_pushlstring(L, at, n);
+        lua_gettable(L, -2);
+        lua_remove(L, -2);
+        at = at[n] ? at + n + 1 : NULL;
+    }
+    if (lua_isfunction(L, -1) || !dot)
+        return;
+    lua_pop(L, 1);
+    lua_pushlstring(L, path, (size_t)(dot - path));
+    module_push_for_host(L, lua_tostring(L, -1));
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, dot + 1);
+}
+
+/* The body of the root task of a modalua_start_call: path, and the argument as JSON text or nil. */
+static int call_function(lua_State *L)
+{
+    modalua_runtime *rt = runtime_of(L);
+    const char *path = lua_tostring(L, 1), *json = lua_tostring(L, 2);
+    push_function(L, path);
+    if (!lua_isfunction(L, -1))
+        return luaL_error(L, "there is no function '%s'", path);
+    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, 2)))
+        return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
+    lua_callk(L, json ? 1 : 0, 1, 0, keep_result_k);
+    return keep_result_k(L, LUA_OK, 0);
+}
+
+static int start_call_p(lua_State *L)
+{
+    protected_call *c = lua_touserdata(L, 1);
+    const char *args[2] = { c->name, c->text };
+    c->argv = args;
+    c->argc = c->text ? 2 : 1;
+    lua_pushcfunction(L, call_function);
+    return begin_run(L, c, LUA_OK);
+}
+
+/* Starts a run; `function` makes its root task. Returns as the public functions below do. */
+static int start_run(modalua_runtime *rt, lua_CFunction function, protected_call *c,
+                     modalua_done_fn done, void *user)
+{
+    int status;
+    if (rt->busy || rt->root)
+        return MODALUA_E_BUSY;
+    last_error_clear(rt);
+    rt->result = NULL;
+    loop_begin(&rt->lp);
+    if (rt->config.run_seconds > 0)
+        loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
+    rt->lp.exit_code = 0;
+    rt->drain_end = 0;
+    rt->done = done;
+    rt->done_user = user;
+    status = runtime_call(rt, function, c);
+    if (status != MODALUA_OK)
+        loop_end(&rt->lp);
+    return status;
+}
+
+int modalua_start_string(modalua_runtime *rt, const char *name, const char *source, size_t size,
+                         modalua_done_fn done, void *user)
+{
+    protected_call c = { .name = name, .text = source, .size = size };
+    return rt && name && (source || size == 0) ? start_run(rt, start_string_p, &c, done, user)
+                                               : last_error_invalid_argument(rt);
+}
+
+int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
+                       modalua_done_fn done, void *user)
+{
+    protected_call c = { .name = path, .argc = argc, .argv = argv };
+    return rt && argc >= 0 && (argc == 0 || argv) ? start_run(rt, start_file_p, &c, done, user)
+                                                  : last_error_invalid_argument(rt);
+}
+
+int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
+                       modalua_done_fn done, void *user)
+{
+    protected_call c = { .name = function, .text = json_in };
+    return rt && function ? start_run(rt, start_call_p, &c, done, user)
+                          : last_error_invalid_argument(rt);
+}
+
+/* ---- ending a run ---- */
+
+static bool is_memory_error(lua_State *L, int index)
+{
+    return lua_type(L, index) == LUA_TSTRING &&
+           strcmp(lua_tostring(L, index), "not enough memory") == 0;
+}
+
+/* The status of a run that has ended with the error at index. */
+static int failure_status(lua_State *L, int index)
+{
+    const loop *lp = stop_loop(L);
+    if (lp->stop == LOOP_KILL)
+        return lp->reason == REASON_EXIT        ? MODALUA_EXIT
+               : lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED
+                                                : MODALUA_E_LIMIT;
+    if (lp->stop == LOOP_CANCEL)
+        return MODALUA_E_CANCELLED;
+    return is_memory_error(L, index) ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+}
+
+/* Pushes which limit has ended the run. [-0, +1, m] */
+static void push_limit_message(lua_State *L, const modalua_runtime *rt)
+{
+    if (rt->lp.reason == REASON_LUA_TIME)
+        lua_pushfstring(L, "the script ran for more than %f s without a wait",
+                        (double)rt->config.burst_seconds);
+    else
+        lua_pushfstring(L, "the run took longer than %f s", (double)rt->config.run_seconds);
+}
+
+/* Sets c->status and the last error to how the root task has ended. */
+static int read_outcome_p(lua_State *L)
+{
+    enum { ROOT = 2, ERROR, TRACEBACK };
+    protected_call *c = lua_touserdata(L, 1);
+    modalua_runtime *rt = c->rt;
+    if (!rt->root->failed && rt->lp.stop == LOOP_GO)
+        return 0;
+    kept_push(L, KEPT_TASK);
+    task_push_failure(L, ROOT);
+    c->status = failure_status(L, ERROR);
+    last_error_set_status(rt, c->status);
+    if (c->status == MODALUA_E_SCRIPT) {
+        stop_restart_burst(&rt->lp);
+        loop_set_deadline(&rt->lp, clock_now() + TEXT_SECONDS);
+        last_error_set(L, rt, c->status, ERROR, TRACEBACK);
+    } else if (c->status == MODALUA_E_LIMIT) {
+        push_limit_message(L, rt);
+        last_error_set(L, rt, c->status, lua_gettop(L), 0);
+    }
+    return 0;
+}
+
+/* Ends the run. Returns its status. */
+static int end_run(modalua_runtime *rt)
+{
+    protected_call c = { 0 };
+    int status = runtime_protect(rt, read_outcome_p, &c);
+    if (c.status < 0) {
+        if (status == MODALUA_E_NOMEM) /* the outcome is known, but not its text */
+            last_error_set_status(rt, c.status);
+        status = c.status;
+    }
+    kept_clear(rt->L, KEPT_TASK);
+    rt->root = NULL;
+    if (status != MODALUA_OK)
+        rt->result = NULL; /* another task has failed after the function had returned */
+    loop_end(&rt->lp);
+    if (rt->lp.interruptible)
+        stop_arm(rt->L); /* for the coroutines of the next run */
+    else
+        lua_sethook(rt->L, NULL, 0, 0);
+    return status;
+}
+
+/* ---- steps ---- */
+
+/* After the root task has ended: whether detached cleanup requests are under way, and still have
+ * time. */
+static bool is_draining(modalua_runtime *rt)
+{
+    const loop *lp = &rt->lp;
+    if (rt->drain_end == 0) {
+        rt->drain_end = clock_now() + DRAIN_SECONDS;
+        loop_clear_deadline(&rt->lp); /* the script has kept its time limit */
+    }
+    return cleanup_collect(rt->L, &rt->lp) &&
+           (lp->stop != LOOP_KILL || lp->reason != REASON_CANCELLED) && clock_now() < rt->drain_end;
+}
+
+static int step_p(lua_State *L)
+{
+    protected_call *c = lua_touserdata(L, 1);
+    modalua_runtime *rt = c->rt;
+    if (rt->root->state != TASK_DONE) {
+        task_turn(L, &rt->lp, c->seconds);
+        cleanup_collect(L, &rt->lp);
+    } else {
+        loop_pump(&rt->lp,
+                  c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
+    }
+    return 0;
+}
+
+/* Continues the run under way. Returns MODALUA_WORKING, or the status of its end. */
+static int step_run(modalua_runtime *rt, double seconds)
+{
+    protected_call c = { .seconds = seconds };
+    if (runtime_protect(rt, step_p, &c) < 0) {
+        loop_kill(&rt->lp, REASON_CANCELLED);
+        return MODALUA_WORKING;
+    }
+    if (rt->root->state != TASK_DONE || is_draining(rt))
+        return MODALUA_WORKING;
+    cleanup_abort(rt->L, &rt->lp);
+    return end_run(rt);
+}
+
+int modalua_step(modalua_runtime *rt, int max_wait_ms)
+{
+    locale_t before;
+    modalua_done_fn done;
+    void *user;
+    int status;
+    if (!rt)
+        return MODALUA_E_INVALID;
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    if (!rt->root)
+        return MODALUA_OK;
+    done = rt->done;
+    user = rt->done_user;
+    runtime_enter(rt, &before);
+    status = step_run(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
+    runtime_leave(rt, before);
+    if (status != MODALUA_WORKING && done)
+        done(user, rt, status); /* rt is not used from here on: done may have destroyed it */
+    return status;
+}
+
+int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, int *timeout_ms)
+{
+    if (timeout_ms)
+        *timeout_ms = -1;
+    if (!rt || !timeout_ms || count < 0 || (count > 0 && !fds))
+        return last_error_invalid_argument(rt);
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    return rt->root ? loop_fds(&rt->lp, fds, count, timeout_ms) : 0;
+}
+
+/* ---- the functions that block until the end of a run ---- */
+
+/* `status` is that of modalua_start_…. */
+static int run_to_end(modalua_runtime *rt, int status)
+{
+    if (status != MODALUA_OK)
+        return status;
+    do
+        status = modalua_step(rt, -1);
+    while (status == MODALUA_WORKING);
+    return status;
+}
+
+int modalua_run_string(modalua_runtime *rt, const char *name, const char *source, size_t size)
+{
+    return run_to_end(rt, modalua_start_string(rt, name, source, size, NULL, NULL));
+}
+
+int modalua_run_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv)
+{
+    return run_to_end(rt, modalua_start_file(rt, path, argc, argv, NULL, NULL));
+}
+
+int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
+                 const char **json_out)
+{
+    int status = run_to_end(rt, modalua_start_call(rt, function, json_in, NULL, NULL));
+    if (json_out)
+        *json_out = status == MODALUA_OK ? modalua_result(rt) : NULL;
+    return status;
+}
+
+const char *modalua_result(const modalua_runtime *rt)
+{
+    return rt && !rt->root ? rt->result : NULL;
+}
+
+/* ---- stopping ---- */
+
+void modalua_cancel(modalua_runtime *rt)
+{
+    struct lua_State *running;
+    if (!rt)
+        return;
+    loop_cancel(&rt->lp);
+    running = atomic_load(&rt->lp.running);
+    if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
+        stop_arm(running); /* no race: this is a signal handler or a callback on its thread */
+}
+
+double modalua_overdue(const modalua_runtime *rt)
+{
+    return rt ? loop_overdue(&rt->lp) : -HUGE_VAL;
+}
+
+int modalua_transfers(const modalua_runtime *rt)
+{
+    int count = 0;
+    if (rt && rt->root)
+        for (const task *t = rt->lp.tasks; t; t = t->next)
+            count += t->waits && t->waits->on_stop;
+    return count;
+}
+
+void modalua_detach(modalua_runtime *rt)
+{
+    if (!rt || rt->busy || !rt->root)
+        return;
+    loop_detach_task(rt->root);
+    loop_cancel(&rt->lp);
+}
+
+void modalua_destroy(modalua_runtime *rt)
+{
+    if (!rt || rt->busy) /* a callback calls it: the runtime is in use below */
+        return;
+    rt->done = NULL;
+    if (rt->root)
+        loop_kill(&rt->lp, REASON_CANCELLED);
+    while (rt->root)
+        modalua_step(rt, 0);
+    runtime_free(rt);
+}

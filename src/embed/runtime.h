@@ -1,0 +1,68 @@
+/* embed/runtime.h - the runtime: the struct behind modalua.h's opaque type, and how its functions
+ * enter the Lua state. */
+#ifndef EMBED_RUNTIME_H
+#define EMBED_RUNTIME_H
+
+#include <locale.h>
+#include <lua.h>
+
+#include "base/memory.h"
+#include "embed/stdlib.h"
+#include "engine/loop.h"
+#include "engine/stop.h"
+#include "modalua.h"
+
+struct modalua_runtime {
+    loop lp; /* first: runtime_of casts the address of a state's loop */
+    memory memory;
+    size_t allocated; /* bytes since the last stop_look */
+    lua_State *L;
+    modalua_config config; /* its strings are copies, owned by the runtime */
+    stdlib_output host;
+    locale_t c_locale;
+    bool busy; /* a function of modalua.h is at work in the state */
+    /* the run under way */
+    task *root;       /* its first task, kept by KEPT_TASK; NULL without a run */
+    double drain_end; /* until when detached cleanup requests may be sent, on clock_now's clock; 0 =
+                         the root task has not ended */
+    modalua_done_fn done;
+    void *done_user;
+    /* strings for the host; static, or kept (embed/kept.h) */
+    const char *error, *error_json;
+    const char *result;
+};
+
+/* The arguments of a function of modalua.h, for the lua_CFunction that does its work under
+ * protection; a light userdata, its only argument. Each function uses the fields that it needs. */
+typedef struct protected_call {
+    modalua_runtime *rt;
+    int status;       /* the status that the function of modalua.h returns */
+    const char *name; /* of a chunk, a function or a global; the path of a file */
+    const char *text; /* a chunk's source; JSON */
+    size_t size;      /* of the text */
+    int argc, script; /* the arguments of a script, and its own place among them */
+    const char *const *argv;
+    double seconds;
+} protected_call;
+
+/* Between these two calls the runtime works, on this thread and in the "C" locale. *before is the
+ * host's locale, which runtime_leave restores. */
+void runtime_enter(modalua_runtime *rt, locale_t *before);
+void runtime_leave(modalua_runtime *rt, locale_t before);
+
+/* Calls the function under protection, between runtime_enter and runtime_leave. Returns c->status;
+ * when the function throws, MODALUA_E_NOMEM or MODALUA_E_SCRIPT, and what it threw is the last
+ * error. */
+int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c);
+
+/* Enters the runtime, does the same, and leaves it. Returns MODALUA_E_BUSY, and does nothing, while
+ * another call is at work. */
+int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c);
+
+/* Frees a runtime without a run. */
+void runtime_free(modalua_runtime *rt);
+
+/* The runtime of a state that the library owns. */
+#define runtime_of(L) ((modalua_runtime *)stop_loop(L))
+
+#endif

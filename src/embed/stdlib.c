@@ -1,0 +1,514 @@
+#include "embed/stdlib.h"
+
+#include <lauxlib.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/stop.h"
+
+/* Its address is the key in the registry of a table with weak keys: from a coroutine that has ended
+ * in an error to the traceback of that error. */
+static const char traces_key;
+
+/* ---- print, warn, os.exit ---- */
+
+static int l_print(lua_State *L)
+{
+    const stdlib_output *host = lua_touserdata(L, lua_upvalueindex(1));
+    luaL_Buffer b;
+    int n = lua_gettop(L);
+    if (!host->write)
+        return 0;
+    for (int i = 1; i <= n; i++) { /* before the buffer, which uses the top of the stack */
+        luaL_tolstring(L, i, NULL);
+        lua_replace(L, i);
+    }
+    luaL_buffinit(L, &b);
+    for (int i = 1; i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, '\t');
+        lua_pushvalue(L, i);
+        luaL_addvalue(&b);
+    }
+    luaL_addchar(&b, '\n');
+    luaL_pushresult(&b);
+    host->write(host->user, lua_tostring(L, -1), lua_rawlen(L, -1));
+    return 0;
+}
+
+/* As in lauxlib.c, but warnings go to the host. They are off until a script calls warn "@on". */
+static void on_warning(void *user, const char *message, int to_be_continued)
+{
+    stdlib_output *host = user;
+    bool first = !host->warning_goes_on;
+    host->warning_goes_on = to_be_continued != 0;
+    if (first && !to_be_continued && message[0] == '@') {
+        if (strcmp(message, "@on") == 0)
+            host->warnings = true;
+        else if (strcmp(message, "@off") == 0)
+            host->warnings = false;
+        return;
+    }
+    if (!host->warnings || !host->warn)
+        return;
+    if (first)
+        host->warn(host->user, "Lua warning: ", 13);
+    host->warn(host->user, message, strlen(message));
+    if (!to_be_continued)
+        host->warn(host->user, "\n", 1);
+}
+
+/* Ends the run, not the process: everything is unwound, and <close> variables run. */
+static int l_exit(lua_State *L)
+{
+    loop *lp = stop_loop(L);
+    stop_pass_on(L, lp); /* the first os.exit counts */
+    if (lua_isnoneornil(L, 1) || (lua_isboolean(L, 1) && lua_toboolean(L, 1)))
+        lp->exit_code = EXIT_SUCCESS;
+    else if (lua_isboolean(L, 1))
+        lp->exit_code = EXIT_FAILURE;
+    else
+        lp->exit_code = (int)luaL_checkinteger(L, 1);
+    loop_kill(lp, REASON_EXIT);
+    stop_throw_kill(L, lp);
+}
+
+/* ---- setmetatable ---- */
+
+/* Lua runs finalizers without hooks, so an endless loop in one could not be stopped. */
+static void check_no_finalizer(lua_State *L, int metatable)
+{
+    if (!lua_istable(L, metatable) || !stop_loop(L)->interruptible)
+        return;
+    lua_pushliteral(L, "__gc");
+    if (lua_rawget(L, metatable) != LUA_TNIL)
+        luaL_error(L,
+                   "a metatable with __gc is refused: the host could not stop the finalizer; use "
+                   "a <close> variable");
+    lua_pop(L, 1);
+}
+
+static int l_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    if (luaL_getmetafield(L, 1, "__metatable") != LUA_TNIL)
+        return luaL_error(L, "cannot change a protected metatable");
+    lua_settop(L, 2);
+    check_no_finalizer(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* debug.setmetatable, which ignores __metatable. */
+static int l_debug_setmetatable(lua_State *L)
+{
+    int type = lua_type(L, 2);
+    luaL_argexpected(L, type == LUA_TNIL || type == LUA_TTABLE, 2, "nil or table");
+    lua_settop(L, 2);
+    check_no_finalizer(L, 2);
+    lua_setmetatable(L, 1);
+    return 1;
+}
+
+/* ---- pcall, xpcall ---- */
+
+/* As finishpcall in lbaselib.c, but throws a kill again. The lowest `skip` values on the stack are
+ * no results. */
+static int finish_pcall(lua_State *L, int status, lua_KContext skip)
+{
+    if (status != LUA_OK && status != LUA_YIELD) {
+        stop_loop(L)->thrown_by_hook = NULL;
+        stop_pass_on(L, stop_loop(L));
+        stop_look(stop_loop(L)); /* it may have failed late */
+        lua_pushboolean(L, 0);
+        lua_insert(L, -2);
+        return 2;
+    }
+    return lua_gettop(L) - (int)skip;
+}
+
+static int l_pcall(lua_State *L)
+{
+    luaL_checkany(L, 1);
+    lua_pushboolean(L, 1);
+    lua_insert(L, 1);
+    return finish_pcall(L, lua_pcallk(L, lua_gettop(L) - 2, LUA_MULTRET, 0, 0, finish_pcall), 0);
+}
+
+static int l_traceback(lua_State *L);
+
+/* The message handler of an xpcall; upvalue 1 is that of the script. When a hook has thrown the
+ * error, Lua runs the handler without hooks, so an endless loop in it could not be stopped: then,
+ * and after a kill, the script's handler is not called. */
+static int guarded_handler(lua_State *L)
+{
+    const loop *lp = stop_loop(L);
+    if (lp->stop == LOOP_KILL || (lp->thrown_by_hook && lua_topointer(L, 1) == lp->thrown_by_hook))
+        return 1;
+    lua_pushvalue(L, lua_upvalueindex(1));
+    if (lua_tocfunction(L, -1) == l_traceback) {
+        /* Called here, so that the traceback does not show this frame. */
+        if (lua_isstring(L, 1))
+            luaL_traceback(L, L, lua_tostring(L, 1), 1);
+        else
+            lua_settop(L, 1);
+        return 1;
+    }
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, 1);
+    return 1;
+}
+
+static int l_xpcall(lua_State *L)
+{
+    int n = lua_gettop(L);
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, guarded_handler, 1);
+    lua_replace(L, 2);
+    lua_pushboolean(L, 1);
+    lua_pushvalue(L, 1);
+    lua_rotate(L, 3, 2); /* f handler true f args... */
+    return finish_pcall(L, lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish_pcall), 2);
+}
+
+/* ---- coroutines ---- */
+
+static lua_State *check_coroutine(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, 1);
+    luaL_argexpected(L, co, 1, "coroutine");
+    return co;
+}
+
+/* The message handler of every coroutine: keeps the traceback. When debug.traceback(co) is called,
+ * the stack has been unwound. */
+static int keep_trace(lua_State *L)
+{
+    if (stop_loop(L)->stop == LOOP_KILL)
+        return 1;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+    lua_pushthread(L);
+    luaL_traceback(L, L, NULL, 1);
+    lua_rawset(L, -3);
+    lua_settop(L, 1);
+    return 1;
+}
+
+static int l_create(lua_State *L)
+{
+    lua_State *co;
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    co = lua_newthread(L);
+    stop_push_base(co);
+    lua_pushcfunction(co, keep_trace);
+    lua_pushvalue(L, 1);
+    lua_xmove(L, co, 1);
+    return 1;
+}
+
+static int resume_error(lua_State *L, const char *message)
+{
+    lua_pushstring(L, message);
+    return -1;
+}
+
+/* Why the coroutine cannot be resumed; NULL: it can. */
+static const char *resume_fault(lua_State *co)
+{
+    lua_Debug ar;
+    int status = lua_status(co);
+    if (stop_is_task(co)) /* only the loop resumes a task */
+        return "cannot resume non-suspended coroutine";
+    if (status == LUA_YIELD)
+        return NULL;
+    if (status == LUA_OK && lua_getstack(co, 0, &ar))
+        return "cannot resume non-suspended coroutine";
+    return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
+}
+
+/* lua_resetthread, but throws a kill of a <close> variable again. Leaves an error on co's stack. */
+static int reset_coroutine(lua_State *L, lua_State *co)
+{
+    loop *lp = stop_loop(L);
+    lua_State *before = stop_enter(lp, co);
+    int status = lua_resetthread(co);
+    stop_leave(lp, before);
+    stop_pass_on(L, lp);
+    return status;
+}
+
+/* Resumes the coroutine with `args` arguments, which are on the top. Replaces them by the results,
+ * and returns their number; or by an error, and returns -1. */
+static int resume(lua_State *L, lua_State *co, int args)
+{
+    loop *lp = stop_loop(L);
+    const char *fault = resume_fault(co);
+    lua_State *before;
+    int status, results;
+    if (fault)
+        return resume_error(L, fault);
+    if (!lua_checkstack(co, args))
+        return resume_error(L, "too many arguments to resume");
+    lua_xmove(L, co, args);
+    if (lua_status(co) == LUA_OK)
+        args = lua_gettop(co) - 1; /* the arguments of the base frame: handler, function, … */
+    before = stop_enter(lp, co);
+    status = lua_resume(co, L, args, &results);
+    stop_leave(lp, before);
+    if (status != LUA_YIELD)
+        stop_look(lp); /* its last call may have been long */
+    if (status != LUA_OK && status != LUA_YIELD) {
+        lp->thrown_by_hook = NULL;
+        stop_pass_on(L, lp);
+        lua_xmove(co, L, 1);
+        return -1;
+    }
+    if (!lua_checkstack(L, results + 1)) {
+        lua_pop(co, results);
+        return resume_error(L, "too many results to resume");
+    }
+    lua_xmove(co, L, results);
+    return results;
+}
+
+static int l_resume(lua_State *L)
+{
+    lua_State *co = check_coroutine(L);
+    int results = resume(L, co, lua_gettop(L) - 1);
+    lua_pushboolean(L, results >= 0);
+    if (results < 0)
+        results = 1;
+    lua_insert(L, -(results + 1));
+    return results + 1;
+}
+
+/* The function that coroutine.wrap returns. */
+static int call_wrapped(lua_State *L)
+{
+    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
+    int results = resume(L, co, lua_gettop(L));
+    int status;
+    if (results >= 0)
+        return results;
+    status = lua_status(co);
+    if (status != LUA_OK && status != LUA_YIELD) {
+        if (reset_coroutine(L, co) != LUA_OK) /* a <close> variable has thrown another error */
+            lua_xmove(co, L, 1);
+    }
+    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
+        luaL_where(L, 1);
+        lua_insert(L, -2);
+        lua_concat(L, 2);
+    }
+    return lua_error(L);
+}
+
+static int l_wrap(lua_State *L)
+{
+    l_create(L);
+    lua_pushcclosure(L, call_wrapped, 1);
+    return 1;
+}
+
+static int l_yield(lua_State *L)
+{
+    if (stop_is_task(L))
+        return luaL_error(L, "attempt to yield from outside a coroutine");
+    return lua_yield(L, lua_gettop(L));
+}
+
+static int l_isyieldable(lua_State *L)
+{
+    lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+    lua_pushboolean(L, lua_isyieldable(co) && !stop_is_task(co));
+    return 1;
+}
+
+static int l_running(lua_State *L)
+{
+    int is_main = lua_pushthread(L);
+    lua_pushboolean(L, is_main || stop_is_task(L));
+    return 2;
+}
+
+static int l_close(lua_State *L)
+{
+    lua_State *co = check_coroutine(L);
+    lua_Debug ar;
+    int status = lua_status(co);
+    if (co == L || stop_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
+        return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
+    status = reset_coroutine(L, co);
+    lua_pushboolean(L, status == LUA_OK);
+    if (status == LUA_OK)
+        return 1;
+    lua_xmove(co, L, 1);
+    return 2;
+}
+
+/* ---- debug.traceback ---- */
+
+/* Pushes the traceback that was kept for a coroutine that has ended in an error, without the line
+ * of the base frame. False: there is none. [-0, +n, m] */
+static bool push_kept_trace(lua_State *L, lua_State *co)
+{
+    const char *trace, *last;
+    int status = lua_status(co);
+    if (status == LUA_OK || status == LUA_YIELD)
+        return false;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
+    lua_pushvalue(L, 1);
+    if (lua_rawget(L, -2) != LUA_TSTRING)
+        return false;
+    trace = lua_tostring(L, -1);
+    last = strrchr(trace, '\n');
+    lua_pushlstring(L, trace, last ? (size_t)(last - trace) : strlen(trace));
+    return true;
+}
+
+static int l_traceback(lua_State *L)
+{
+    lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
+    int message = lua_isthread(L, 1) ? 2 : 1;
+    const char *text = lua_tostring(L, message);
+    if (!text && !lua_isnoneornil(L, message)) {
+        lua_pushvalue(L, message);
+        return 1;
+    }
+    if (co != L && push_kept_trace(L, co)) {
+        lua_pushfstring(L, "%s%s%s", text ? text : "", text ? "\n" : "", lua_tostring(L, -1));
+        return 1;
+    }
+    luaL_traceback(L, co, text, (int)luaL_optinteger(L, message + 1, co == L ? 1 : 0));
+    return 1;
+}
+
+/* ---- debug.sethook ---- */
+
+/* A state has one hook, and the library needs it to stop a run. */
+static int l_no_hook(lua_State *L)
+{
+    return luaL_error(L, "debug.sethook is refused: the host needs the hook to stop a script");
+}
+
+/* ---- C functions that can take long without an allocation ---- */
+
+/* Upvalues: the C function that this one stands for; how many arguments or results make a call worth
+ * a look at the clock. */
+static int l_watched(lua_State *L)
+{
+    lua_Integer enough = lua_tointeger(L, lua_upvalueindex(2));
+    int arguments = lua_gettop(L);
+    int results = lua_tocfunction(L, lua_upvalueindex(1))(L);
+    if (arguments >= enough || results >= enough)
+        stop_look(stop_loop(L));
+    return results;
+}
+
+enum { GMATCH_UPVALUES = 3 };
+
+/* Upvalues: those of the iterator that this one stands for, and its C function. */
+static int l_next_match(lua_State *L)
+{
+    int results = lua_tocfunction(L, lua_upvalueindex(GMATCH_UPVALUES + 1))(L);
+    stop_look(stop_loop(L));
+    return results;
+}
+
+/* Upvalue: string.gmatch. */
+static int l_gmatch(lua_State *L)
+{
+    int upvalues = 0, iterator;
+    lua_tocfunction(L, lua_upvalueindex(1))(L);
+    iterator = lua_gettop(L);
+    while (lua_getupvalue(L, iterator, upvalues + 1))
+        upvalues++;
+    if (upvalues == GMATCH_UPVALUES) { /* as in 5.4 */
+        lua_pushcfunction(L, lua_tocfunction(L, iterator));
+        lua_pushcclosure(L, l_next_match, GMATCH_UPVALUES + 1);
+    } else {
+        lua_settop(L, iterator);
+    }
+    return 1;
+}
+
+/* None of these has an upvalue. */
+static void watch(lua_State *L)
+{
+    enum { MANY = 100 };
+    static const struct {
+        const char *library, *name;
+        int enough;
+    } rows[] = { { "_G", "collectgarbage", 0 }, { "_G", "load", 0 },
+                 { "os", "execute", 0 },        { "string", "byte", MANY },
+                 { "string", "find", 0 },       { "string", "gsub", 0 },
+                 { "string", "match", 0 },      { "table", "concat", 0 },
+                 { "table", "insert", 3 },      { "table", "move", 0 },
+                 { "table", "remove", 2 },      { "table", "sort", 0 },
+                 { "table", "unpack", MANY },   { "utf8", "codepoint", MANY },
+                 { "utf8", "len", 0 },          { "utf8", "offset", 0 } };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        lua_getglobal(L, rows[i].library);
+        lua_getfield(L, -1, rows[i].name);
+        lua_pushinteger(L, rows[i].enough);
+        lua_pushcclosure(L, l_watched, 2);
+        lua_setfield(L, -2, rows[i].name);
+        lua_pop(L, 1);
+    }
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "gmatch");
+    lua_pushcclosure(L, l_gmatch, 1);
+    lua_setfield(L, -2, "gmatch");
+    lua_pop(L, 1);
+}
+
+/* ---- registration ---- */
+
+static void replace_in(lua_State *L, const char *library, const luaL_Reg *functions)
+{
+    lua_getglobal(L, library);
+    luaL_setfuncs(L, functions, 0);
+    lua_pop(L, 1);
+}
+
+void stdlib_open(lua_State *L, stdlib_output *host)
+{
+    static const luaL_Reg base[] = { { "setmetatable", l_setmetatable },
+                                     { "pcall", l_pcall },
+                                     { "xpcall", l_xpcall },
+                                     { NULL, NULL } };
+    static const luaL_Reg os[] = { { "exit", l_exit }, { NULL, NULL } };
+    static const luaL_Reg debug[] = { { "traceback", l_traceback },
+                                      { "setmetatable", l_debug_setmetatable },
+                                      { NULL, NULL } };
+    static const luaL_Reg hook[] = { { "sethook", l_no_hook }, { NULL, NULL } };
+    static const luaL_Reg coroutine[] = { { "create", l_create },
+                                          { "wrap", l_wrap },
+                                          { "resume", l_resume },
+                                          { "yield", l_yield },
+                                          { "isyieldable", l_isyieldable },
+                                          { "running", l_running },
+                                          { "close", l_close },
+                                          { NULL, NULL } };
+    lua_setwarnf(L, on_warning, host);
+    lua_pushlightuserdata(L, host);
+    lua_pushcclosure(L, l_print, 1);
+    lua_setglobal(L, "print");
+    replace_in(L, "_G", base);
+    replace_in(L, "os", os);
+    replace_in(L, "debug", debug);
+    if (stop_loop(L)->interruptible) {
+        replace_in(L, "debug", hook);
+        watch(L);
+    }
+    replace_in(L, "coroutine", coroutine);
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushliteral(L, "k");
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &traces_key);
+}

@@ -1,0 +1,75 @@
+/* engine/task.h - tasks: coroutines that task_turn resumes.
+ *
+ * A task is the scope of the tasks that it starts, its children: it is done when they are done.
+ * When its function returns, it waits for them. When its function fails, or it is cancelled, they
+ * are cancelled. When a child fails and no task joins it, its error becomes the error of the
+ * parent, so that no error is lost.
+ */
+#ifndef ENGINE_TASK_H
+#define ENGINE_TASK_H
+
+#include <lua.h>
+
+#include "engine/op.h"
+
+typedef enum task_state {
+    TASK_LIVE,
+    TASK_CLOSING, /* its function has ended, some of its children have not */
+    TASK_DONE
+} task_state;
+
+/* A userdata. It owns the coroutine; the loop only links it. */
+struct task {
+    loop *lp;
+    lua_State *co;
+    task_state state;
+    int ref;     /* registry reference that keeps the userdata until the task is done, or, when it
+                    failed, until its error has been read */
+    int results; /* values on the stack of `co`, once it is done */
+    bool started;
+    bool queued; /* it is in the ready queue */
+    bool cancelled;
+    bool cancel_thrown; /* the error "cancelled" has been thrown into it */
+    bool detached;      /* when it is cancelled, what it began on the server goes on */
+    bool failed;
+    bool joined; /* its error has been read, or need not be */
+
+    op *waits;         /* the operation in which it has yielded; NULL: none */
+    op *joiners;       /* operations that wait for its end */
+    task *next_ready;  /* in the ready queue */
+    task *next, *prev; /* in loop->tasks */
+
+    /* ---- the tree ---- */
+    task *parent;          /* NULL: it was started outside any task */
+    task *children;        /* not done yet, or failed and not joined; the newest first */
+    task *sibling, *elder; /* the next and the previous child of the same parent */
+    unsigned live_children;
+};
+
+/* Makes a ready task from the function and its arguments on the top, as a child of the task that
+ * runs. [-(args + 1), +1, m] */
+task *task_new(lua_State *L, loop *lp, int args);
+
+/* Pumps the loop, waiting for at most `seconds` (negative: no limit) when no task is ready; then
+ * resumes each ready task once. Only outside any task. [-0, +0, -] */
+void task_turn(lua_State *L, loop *lp, double seconds);
+
+/* Pushes the error and the traceback of the failed task at index. [-0, +2, -] */
+void task_push_failure(lua_State *L, int index);
+
+/* spawn(f, ...), sleep(seconds) and now(), for other bindings too. */
+int task_l_spawn(lua_State *L);
+int task_l_sleep(lua_State *L);
+int task_l_now(lua_State *L);
+
+/* The message handler of a function that catches an error and throws it again: the traceback of the
+ * second throw then shows the first one too. */
+int task_l_keep_origin(lua_State *L);
+
+/* can_join() -> boolean, for the Lua half. Whether a task could be waited for here. */
+int task_l_can_join(lua_State *L);
+
+/* Pushes the module table of modalua.task. [-0, +1, m] */
+void task_open(lua_State *L, loop *lp);
+
+#endif

@@ -1,0 +1,528 @@
+#include "http/http.h"
+
+#include <ctype.h>
+#include <math.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "http/server.h"
+#include "http/stream.h"
+
+enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
+
+/* ---- once in the process ---- */
+
+static pthread_once_t global_once = PTHREAD_ONCE_INIT;
+static CURLcode global_code;
+
+static void global_init(void)
+{
+    global_code = curl_global_init(CURL_GLOBAL_DEFAULT);
+}
+
+bool http_global_init(const http *h)
+{
+    if (h->no_global_init)
+        return true;
+    pthread_once(&global_once, global_init);
+    return global_code == CURLE_OK;
+}
+
+/* ---- signals ----
+ *
+ * While libcurl runs, all signals are blocked on this thread. The threads that it starts to resolve
+ * names inherit that: signal handlers run on the threads of the host application only. A SIGPIPE
+ * that a TLS connection causes is removed. */
+
+typedef struct signal_state {
+    sigset_t before;
+    bool pipe_was_pending;
+} signal_state;
+
+static void signals_block(signal_state *state)
+{
+    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP };
+    sigset_t set, pending;
+    sigfillset(&set);
+    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
+        sigdelset(&set, faults[i]);
+    pthread_sigmask(SIG_BLOCK, &set, &state->before);
+    sigpending(&pending);
+    state->pipe_was_pending = sigismember(&pending, SIGPIPE) == 1;
+}
+
+static void signals_restore(signal_state *state)
+{
+    static const struct timespec at_once = { 0, 0 };
+    sigset_t pending, pipe_only;
+    sigpending(&pending);
+    if (!state->pipe_was_pending && sigismember(&pending, SIGPIPE) == 1) {
+        sigemptyset(&pipe_only);
+        sigaddset(&pipe_only, SIGPIPE);
+        sigtimedwait(&pipe_only, NULL, &at_once);
+    }
+    pthread_sigmask(SIG_SETMASK, &state->before, NULL);
+}
+
+/* ---- lists ---- */
+
+static void list_append(http_list *list, http_transfer *t)
+{
+    t->next = NULL;
+    t->prev = list->last;
+    *(list->last ? &list->last->next : &list->first) = t;
+    list->last = t;
+}
+
+static void list_remove(http_list *list, http_transfer *t)
+{
+    *(t->prev ? &t->prev->next : &list->first) = t->next;
+    *(t->next ? &t->next->prev : &list->last) = t->prev;
+    t->next = t->prev = NULL;
+}
+
+/* ---- the whole ---- */
+
+void http_init(http *h, memory *m)
+{
+    memset(h, 0, sizeof *h);
+    h->memory = m;
+}
+
+void http_free(http *h)
+{
+    signal_state signals;
+    if (!h->multi)
+        return;
+    signals_block(&signals);
+    curl_multi_cleanup(h->multi);
+    signals_restore(&signals);
+    h->multi = NULL;
+}
+
+static bool http_open(http *h)
+{
+    if (!h->multi && http_global_init(h))
+        h->multi = curl_multi_init();
+    return h->multi != NULL;
+}
+
+/* ---- bodies ---- */
+
+static bool is_success(const http_transfer *t)
+{
+    long status = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &status);
+    return status >= 200 && status <= 299;
+}
+
+static size_t http_on_body(char *data, size_t size, size_t count, void *user)
+{
+    http_transfer *t = user;
+    size_t bytes = size * count, room = t->body_room ? t->body_room : BODY_FIRST;
+    if (t->request.sink && is_success(t))
+        return http_stream_write(t, data, bytes) ? bytes : 0;
+    if (bytes > HTTP_BODY_MAX - t->body_size) {
+        t->fault = HTTP_TOO_LARGE;
+        return 0;
+    }
+    while (room < t->body_size + bytes + 1)
+        room *= 2;
+    if (room != t->body_room) {
+        char *grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
+        if (!grown) {
+            t->fault = HTTP_NO_MEMORY;
+            return 0;
+        }
+        t->body = grown;
+        t->body_room = room;
+    }
+    memcpy(t->body + t->body_size, data, bytes);
+    t->body_size += bytes;
+    t->body[t->body_size] = '\0';
+    return bytes;
+}
+
+/* ---- options of one transfer ---- */
+
+/* POST and PUT always send a body; it may be empty. */
+static bool has_body(const http_request *r)
+{
+    return r->body || r->source || strcmp(r->method, "POST") == 0 || strcmp(r->method, "PUT") == 0;
+}
+
+/* Puts the header of this transfer before the headers of the server, a list that all its transfers
+ * share. */
+static bool setopt_headers(http_transfer *t)
+{
+    char line[128];
+    if (!has_body(&t->request))
+        return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->server->headers) == CURLE_OK;
+    snprintf(line, sizeof line, t->request.content_type ? "Content-Type: %s" : "Content-Type:",
+             t->request.content_type);
+    t->content_header = curl_slist_append(NULL, line);
+    if (!t->content_header)
+        return false;
+    t->content_header->next = t->server->headers;
+    return curl_easy_setopt(t->easy, CURLOPT_HTTPHEADER, t->content_header) == CURLE_OK;
+}
+
+static bool setopt_method(http_transfer *t)
+{
+    const http_request *r = &t->request;
+    CURL *e = t->easy;
+    if (has_body(r) &&
+        (curl_easy_setopt(e, CURLOPT_POST, 1L) != CURLE_OK ||
+         (!r->source &&
+          curl_easy_setopt(e, CURLOPT_POSTFIELDS, r->body ? r->body : "") != CURLE_OK) ||
+         curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)r->body_size) != CURLE_OK))
+        return false;
+    return strcmp(r->method, "GET") == 0 ||
+           curl_easy_setopt(e, CURLOPT_CUSTOMREQUEST, r->method) == CURLE_OK;
+}
+
+static bool setopt_url(http_transfer *t)
+{
+    memory *m = t->h->memory;
+    size_t base = strlen(t->server->options.url), size = base + strlen(t->request.path) + 1;
+    char *url = memory_realloc(m, NULL, 0, size);
+    bool ok;
+    if (!url)
+        return false;
+    memcpy(url, t->server->options.url, base);
+    memcpy(url + base, t->request.path, size - base);
+    ok = curl_easy_setopt(t->easy, CURLOPT_URL, url) == CURLE_OK;
+    memory_realloc(m, url, size, 0);
+    return ok;
+}
+
+static bool setopt_text(CURL *e, CURLoption option, const char *text)
+{
+    return !text || curl_easy_setopt(e, option, text) == CURLE_OK;
+}
+
+static bool setopt_credentials(CURL *e, const http_server *s)
+{
+    if (s->options.token &&
+        (curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BEARER) != CURLE_OK ||
+         curl_easy_setopt(e, CURLOPT_XOAUTH2_BEARER, s->options.token) != CURLE_OK))
+        return false;
+    if (s->options.username && curl_easy_setopt(e, CURLOPT_HTTPAUTH, CURLAUTH_BASIC) != CURLE_OK)
+        return false;
+    return setopt_text(e, CURLOPT_USERNAME, s->options.username) &&
+           setopt_text(e, CURLOPT_PASSWORD, s->options.password);
+}
+
+static bool setopt_security(CURL *e, const http_server *s)
+{
+    const char *proxy = s->options.proxy;
+    if (s->options.insecure) {
+        curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
+        curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    if (!proxy && (!s->options.environment_proxy || s->loopback))
+        proxy = ""; /* otherwise libcurl would use the environment */
+    return setopt_credentials(e, s) && setopt_text(e, CURLOPT_PROXY, proxy) &&
+           setopt_text(e, CURLOPT_PROXYUSERNAME, s->proxy_username) &&
+           setopt_text(e, CURLOPT_PROXYPASSWORD, s->proxy_password) &&
+           setopt_text(e, CURLOPT_CAINFO, s->options.ca) &&
+           setopt_text(e, CURLOPT_SSLCERT, s->options.cert) &&
+           setopt_text(e, CURLOPT_SSLKEY, s->options.key) &&
+           curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
+}
+
+/* Rounded up, so that no timeout is over before the caller's deadline. */
+static long milliseconds(double seconds)
+{
+    if (seconds <= 0)
+        return 0;
+    return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)ceil(seconds * 1000);
+}
+
+/* Options that only store a number cannot fail. */
+static void setopt_behaviour(http_transfer *t)
+{
+    CURL *e = t->easy;
+    curl_easy_setopt(e, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(e, CURLOPT_PRIVATE, t);
+    curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
+    curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
+    curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
+    curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
+    curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
+    curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
+                     milliseconds(t->server->options.connect_timeout));
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
+    curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
+#if LIBCURL_VERSION_NUM >= 0x075700
+    curl_easy_setopt(e, CURLOPT_QUICK_EXIT, 1L); /* an abort does not wait for the resolver */
+#endif
+}
+
+/* Over loopback, compressing and decompressing takes longer than sending the plain bytes. Files are
+ * large or compressed already. An answer that is compressed all the same is still decompressed. */
+static const char *encodings(const http_transfer *t)
+{
+    return t->server->loopback || t->request.sink ? "identity" : "gzip, deflate";
+}
+
+static bool transfer_configure(http_transfer *t)
+{
+    setopt_behaviour(t);
+    return setopt_url(t) && setopt_method(t) && setopt_headers(t) &&
+           setopt_security(t->easy, t->server) &&
+           curl_easy_setopt(t->easy, CURLOPT_ACCEPT_ENCODING, encodings(t)) == CURLE_OK &&
+           http_stream_configure(t) &&
+           curl_easy_setopt(t->easy, CURLOPT_USERAGENT, "modalua/" VERSION) == CURLE_OK;
+}
+
+/* ---- start and end ---- */
+
+static void release_easy(http_transfer *t)
+{
+    signal_state signals;
+    if (!t->easy)
+        return;
+    signals_block(&signals);
+    if (t->state == HTTP_RUNNING)
+        curl_multi_remove_handle(t->h->multi, t->easy);
+    curl_easy_cleanup(t->easy);
+    signals_restore(&signals);
+    t->easy = NULL;
+    t->location = NULL;
+    if (t->content_header)
+        t->content_header->next = NULL; /* the others belong to the server */
+    curl_slist_free_all(t->content_header);
+    t->content_header = NULL;
+}
+
+static void log_outcome(const http_transfer *t)
+{
+    char line[1024];
+    const http_request *r = &t->request;
+    const char *why = t->error[0]             ? t->error
+                      : t->fault == HTTP_FILE ? "the file failed"
+                                              : curl_easy_strerror(t->curl_code);
+    size_t bytes = r->sink && !t->body ? (size_t)r->sink->done : t->body_size;
+    if (!t->h->log)
+        return;
+    if (t->fault == HTTP_OK)
+        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method,
+                 t->server->options.url, r->path, t->status, t->seconds * 1000, bytes);
+    else
+        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method,
+                 t->server->options.url, r->path, t->seconds * 1000, why);
+    t->h->log(t->h->log_user, line);
+}
+
+/* The outcome is known: http_next_finished will return the transfer. */
+static void transfer_done(http_transfer *t)
+{
+    if (t->state == HTTP_RUNNING) {
+        t->seconds = clock_now() - t->started;
+        t->h->running--;
+        t->server->origin->running--;
+    }
+    t->state = HTTP_DONE;
+    list_append(&t->h->finished, t);
+    log_outcome(t);
+}
+
+static void transfer_start(http_transfer *t)
+{
+    http *h = t->h;
+    t->easy = curl_easy_init();
+    if (t->easy && http_stream_begin(t) && transfer_configure(t) &&
+        curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
+        t->state = HTTP_RUNNING;
+        t->started = clock_now();
+        h->running++;
+        t->server->origin->running++;
+        return;
+    }
+    if (t->fault == HTTP_OK)
+        t->fault = HTTP_NO_MEMORY;
+    transfer_done(t);
+}
+
+/* Starts the waiting transfers of an origin for which there is room. */
+static void origin_start(http *h, http_origin *o)
+{
+    http_transfer *t;
+    while ((t = o->waiting.first) && o->running < t->server->options.max_inflight &&
+           (h->max_running == 0 || h->running < h->max_running)) {
+        list_remove(&o->waiting, t);
+        h->waiting--;
+        transfer_start(t);
+    }
+}
+
+/* A transfer with `freed` has ended. When there is a limit across all servers, a transfer with
+ * another one may start in its place. */
+static void start_more(http *h, http_origin *freed)
+{
+    origin_start(h, freed);
+    if (h->max_running > 0)
+        for (http_origin *o = h->origins; o && h->waiting > 0; o = o->next)
+            origin_start(h, o);
+}
+
+bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r)
+{
+    void *owner = t->owner;
+    if (!http_open(h))
+        return false;
+    memset(t, 0, sizeof *t);
+    t->owner = owner;
+    t->h = h;
+    t->server = s;
+    t->request = *r;
+    t->state = HTTP_WAITING;
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
+    list_append(&s->origin->waiting, t);
+    h->waiting++;
+    origin_start(h, s->origin);
+    return true;
+}
+
+void http_end(http_transfer *t)
+{
+    http_state was = t->state;
+    if (was == HTTP_WAITING) {
+        list_remove(&t->server->origin->waiting, t);
+        t->h->waiting--;
+    } else if (was == HTTP_RUNNING) {
+        t->h->running--;
+        t->server->origin->running--;
+    } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
+        list_remove(&t->h->finished, t);
+    }
+    release_easy(t);
+    if (t->body)
+        memory_realloc(t->h->memory, t->body, t->body_room, 0);
+    t->body = NULL;
+    t->body_size = t->body_room = 0;
+    t->state = HTTP_IDLE;
+    if (was == HTTP_RUNNING)
+        start_more(t->h, t->server->origin);
+}
+
+/* ---- progress ---- */
+
+static void note_answer(http_transfer *t)
+{
+    char *type = NULL;
+    size_t i = 0;
+    curl_easy_getinfo(t->easy, CURLINFO_RESPONSE_CODE, &t->status);
+    curl_easy_getinfo(t->easy, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(t->easy, CURLINFO_REDIRECT_URL, &t->location);
+    curl_easy_getinfo(t->easy, CURLINFO_RETRY_AFTER, &t->retry_after);
+    for (; type && type[i] && !strchr("; \t", type[i]) && i + 1 < sizeof t->content_type; i++)
+        t->content_type[i] = (char)tolower((unsigned char)type[i]);
+    t->content_type[i] = '\0';
+}
+
+/* libcurl reports the end of a transfer. */
+static void take_message(http *h, CURLMsg *message)
+{
+    http_transfer *t = NULL;
+    CURLcode code = message->data.result; /* removing the handle frees the message */
+    curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+    t->curl_code = code;
+    if (code != CURLE_OK && t->fault == HTTP_OK)
+        t->fault = HTTP_CURL;
+    note_answer(t);
+    curl_multi_remove_handle(h->multi, t->easy);
+    transfer_done(t);
+    start_more(h, t->server->origin);
+}
+
+bool http_is_transient(const http_transfer *t)
+{
+    if (t->fault == HTTP_OK) /* too many requests; a proxy cannot reach the server behind it */
+        return t->status == 429 || (t->status >= 502 && t->status <= 504);
+    if (t->fault == HTTP_STALLED)
+        return true;
+    switch (t->fault == HTTP_CURL ? t->curl_code : CURLE_OK) {
+    case CURLE_OPERATION_TIMEDOUT:
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_GOT_NOTHING:
+    case CURLE_RECV_ERROR:
+    case CURLE_SEND_ERROR:
+    case CURLE_PARTIAL_FILE: return true;
+    default: return false;
+    }
+}
+
+void http_perform(http *h)
+{
+    CURLMsg *message;
+    signal_state signals;
+    int left;
+    if (h->running == 0)
+        return;
+    signals_block(&signals);
+    curl_multi_perform(h->multi, &left);
+    while ((message = curl_multi_info_read(h->multi, &left)))
+        if (message->msg == CURLMSG_DONE)
+            take_message(h, message);
+    signals_restore(&signals);
+}
+
+http_transfer *http_next_finished(http *h)
+{
+    http_transfer *t = h->finished.first;
+    if (t)
+        list_remove(&h->finished, t);
+    return t;
+}
+
+void http_wait(http *h, int fd, int wait_ms)
+{
+    if (wait_ms < 0 || wait_ms > WAIT_MAX_MS)
+        wait_ms = WAIT_MAX_MS;
+    if (h->multi) {
+        struct curl_waitfd extra = { .fd = fd, .events = CURL_WAIT_POLLIN };
+        curl_multi_poll(h->multi, &extra, fd >= 0 ? 1 : 0, wait_ms, NULL);
+    } else {
+        struct pollfd extra = { .fd = fd, .events = POLLIN };
+        poll(&extra, fd >= 0 ? 1 : 0, wait_ms);
+    }
+}
+
+/* curl_multi_fdset leaves out descriptors above FD_SETSIZE, and, for some time, those of transfers
+ * that have just started. */
+int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
+{
+    fd_set in, out, other;
+    int highest = -1, n = 0;
+    long due = -1;
+    if (!h->multi)
+        return 0;
+    FD_ZERO(&in);
+    FD_ZERO(&out);
+    FD_ZERO(&other);
+    curl_multi_fdset(h->multi, &in, &out, &other, &highest);
+    for (int fd = 0; fd <= highest; fd++) {
+        short events =
+            (short)((FD_ISSET(fd, &in) ? POLLIN : 0) | (FD_ISSET(fd, &out) ? POLLOUT : 0));
+        if (events && n < count)
+            fds[n] = (struct pollfd){ .fd = fd, .events = events };
+        n += events != 0;
+    }
+    curl_multi_timeout(h->multi, &due);
+    if (due >= 0 && due < *milliseconds)
+        *milliseconds = (int)due;
+    return n;
+}

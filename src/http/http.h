@@ -1,0 +1,189 @@
+/* http/http.h - HTTP transfers on one CURLM. Knows no Lua and no JSON.
+ *
+ * A transfer is embedded in its owner's memory, zeroed at first. http_begin starts it; http_end
+ * ends it, in any state, any number of times. Between the two it must not move. All functions
+ * belong to the thread that drives the runtime.
+ *
+ * Promises: only http and https; no redirects; TLS verified unless told otherwise. Idle connections
+ * are reused for reads only. A request with side effects goes out once, on a fresh connection: on a
+ * reused connection that has died, libcurl would send a POST a second time. At most `max_inflight`
+ * transfers run at the same time with one host and port, across all servers that name it; the
+ * others wait in order, and their timeout starts when they start.
+ */
+#ifndef HTTP_HTTP_H
+#define HTTP_HTTP_H
+
+#include <curl/curl.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/memory.h"
+
+#define HTTP_BODY_MAX ((size_t)256 << 20) /* bytes of a body in memory, after decompression */
+
+typedef struct http_origin http_origin;
+typedef struct http_server http_server;
+typedef struct http_transfer http_transfer;
+
+typedef void (*http_log_fn)(void *user, const char *line);
+
+typedef struct http_list {
+    http_transfer *first, *last;
+} http_list;
+
+/* The transfers of one runtime. The first one makes the CURLM. */
+typedef struct http {
+    memory *memory;
+    CURLM *multi;
+    unsigned running;     /* transfers that have started and not ended */
+    unsigned waiting;     /* transfers that have not started */
+    unsigned max_running; /* limit across all servers; 0 = none but each server's max_inflight */
+    bool no_global_init;  /* the host application has called curl_global_init */
+    http_origin *origins;
+    http_list finished; /* transfers for http_next_finished */
+    unsigned pool;      /* idle connections that are kept: the largest max_inflight so far */
+    http_log_fn log;    /* gets a line for each transfer that ends; NULL = none */
+    void *log_user;
+} http;
+
+/* How to reach a server. Strings are copied; NULL = not given. */
+typedef struct http_options {
+    const char *url;
+    const char *username, *password, *token;
+    const char *ca, *cert, *key;
+    const char *proxy;      /* NULL = none, unless environment_proxy */
+    bool environment_proxy; /* http_proxy and similar variables apply, except to loopback */
+    bool insecure;          /* TLS certificates are not verified */
+    double connect_timeout; /* seconds */
+    unsigned max_inflight;  /* transfers at the same time with this host and port */
+    unsigned retries;       /* of a request without side effects (retry.h) */
+} http_options;
+
+/* A file that a body comes from or goes to. The caller opens and closes it. */
+typedef struct http_file {
+    int fd;
+    curl_off_t size; /* of a source: bytes to send */
+    curl_off_t done; /* bytes read or written so far */
+    int error;       /* with HTTP_FILE: errno; 0 = the source has become shorter than `size` */
+} http_file;
+
+/* A request. Its strings must live until http_end. */
+typedef struct http_request {
+    const char *method;
+    const char *path; /* from '/', already percent-encoded, with its query */
+    const char *body; /* NULL = none */
+    size_t body_size;
+    const char *content_type; /* of the body; NULL = none */
+    bool side_effects;        /* sent once, on a fresh connection */
+    double timeout;           /* seconds from the start of the transfer; 0 = none */
+    http_file *source;        /* the body, instead of `body`; NULL = none */
+    http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
+    double stall_timeout;     /* seconds without a byte of the sink received, or of the body sent,
+                                 after the first and before the last one; 0 = none */
+} http_request;
+
+typedef enum http_state {
+    HTTP_IDLE,
+    HTTP_WAITING, /* for its turn */
+    HTTP_RUNNING,
+    HTTP_DONE
+} http_state;
+
+/* Why a transfer failed. */
+typedef enum http_fault {
+    HTTP_OK,   /* it did not: there is an answer, of any status */
+    HTTP_CURL, /* see curl_code */
+    HTTP_TOO_LARGE,
+    HTTP_NO_MEMORY,
+    HTTP_FILE,   /* see the `error` of the source or sink */
+    HTTP_STALLED /* the stall_timeout is over */
+} http_fault;
+
+struct http_transfer {
+    http *h;
+    http_server *server;
+    http_request request;
+    http_state state;
+    CURL *easy;
+    http_transfer *next, *prev; /* in origin->waiting or http->finished */
+    void *owner;                /* the caller's */
+    struct curl_slist *content_header;
+    double started;    /* on clock_now's clock */
+    curl_off_t moved;  /* bytes of the body sent, or of the sink received */
+    curl_off_t total;  /* how many these will be; 0 = not known */
+    double last_moved; /* when `moved` grew last, on clock_now's clock */
+
+    /* ---- the outcome, in HTTP_DONE ---- */
+    http_fault fault;
+    CURLcode curl_code;
+    long status;
+    char *body; /* body_size bytes and a NUL; NULL = it is empty */
+    size_t body_size, body_room;
+    double seconds;         /* from the start to the end */
+    char content_type[64];  /* without parameters, in lower case; "" = none */
+    curl_off_t retry_after; /* seconds that the server asks to wait (Retry-After); 0 = none */
+    char *location;         /* target of a redirect, or NULL; valid until http_end */
+    char error[CURL_ERROR_SIZE];
+};
+
+/* ---- the whole ---- */
+
+void http_init(http *h, memory *m);
+
+/* Frees the CURLM. All transfers must have been ended, and all servers freed. */
+void http_free(http *h);
+
+/* ---- servers (server.c) ---- */
+
+/* Makes a server: address, credentials and TLS settings. No I/O. user:password@ in the URL becomes
+ * the credentials, and is removed from the URL. NULL: `why` says what is wrong with which option;
+ * it never quotes a value, which may be a secret. */
+http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
+
+/* Adds a header to all requests. Returns NULL, or what is wrong; that never quotes the value. */
+const char *http_server_header(http_server *s, const char *name, const char *value);
+
+/* Overwrites passwords and tokens. NULL is fine. */
+void http_server_free(http_server *s);
+
+const char *http_server_url(const http_server *s);  /* without credentials and trailing slash */
+const char *http_server_path(const http_server *s); /* of that URL: "" or "/…" */
+bool http_server_has_credentials(const http_server *s);
+unsigned http_server_retries(const http_server *s);
+
+/* Whether both have the same scheme, host and port, and the path of s is that of `other` or below
+ * it. */
+bool http_server_is_below(const http_server *s, const http_server *other);
+
+/* ---- transfers ---- */
+
+/* Starts a transfer, or lets it wait for its turn. False: not enough memory; the transfer is idle
+ * then. */
+bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
+
+/* Aborts the transfer, or its wait, and frees what it holds. Idempotent; a zeroed transfer is fine.
+ */
+void http_end(http_transfer *t);
+
+/* Whether the failure of a transfer in HTTP_DONE is transient: the same request can succeed later.
+ */
+bool http_is_transient(const http_transfer *t);
+
+/* Lets all transfers send and receive, without blocking. */
+void http_perform(http *h);
+
+/* The next transfer in HTTP_DONE, each once, in the order in which they ended; NULL = none. */
+http_transfer *http_next_finished(http *h);
+
+/* Blocks until a transfer can send or receive, `fd` is readable (-1 = none), `milliseconds` have
+ * passed, or a signal comes. */
+void http_wait(http *h, int fd, int milliseconds);
+
+/* What http_wait would wait for, for the poll of a host application: fills in at most `count`
+ * descriptors, and shortens *milliseconds to the time when http_perform must be called in any case.
+ * Returns how many descriptors there are. When there are fewer than running transfers, libcurl does
+ * not tell some of them. */
+int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds);
+
+#endif

@@ -1,0 +1,71 @@
+#include "http/retry.h"
+
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/clock.h"
+
+/* Seconds. */
+#define PAUSE_FIRST     0.2
+#define PAUSE_MAX       10.0
+#define RETRY_AFTER_MAX 60.0  /* that a server may ask for when the request has no timeout */
+#define TIMEOUT_MIN     0.001 /* 0 would mean no timeout */
+
+/* Jitter, from half to one and a half of the pause: clients that failed at the same time do not all
+ * retry at the same time. */
+static double add_jitter(double seconds)
+{
+    uint32_t nanoseconds = (uint32_t)(uint64_t)(clock_now() * 1e9);
+    return seconds * (0.5 + (double)(nanoseconds * 2654435761u >> 8) / (1 << 24));
+}
+
+static double next_pause(const retry *r, const http_transfer *t)
+{
+    double pause = PAUSE_FIRST;
+    for (unsigned i = 1; i < r->tries && pause < PAUSE_MAX; i++)
+        pause *= 2;
+    pause = add_jitter(pause < PAUSE_MAX ? pause : PAUSE_MAX);
+    return pause < (double)t->retry_after ? (double)t->retry_after : pause;
+}
+
+static void log_retry(const retry *r, const http_transfer *t, double pause, unsigned all)
+{
+    char line[512];
+    if (!t->h->log)
+        return;
+    snprintf(line, sizeof line, "%s %s%s again in %.2f s (try %u of %u)", t->request.method,
+             http_server_url(t->server), t->request.path, pause, r->tries + 1, all);
+    t->h->log(t->h->log_user, line);
+}
+
+double retry_pause(retry *r, const http_transfer *t)
+{
+    double pause, timeout = t->request.timeout, now = clock_now();
+    unsigned all = http_server_retries(t->server) + 1;
+    if (r->tries++ == 0)
+        r->until = timeout > 0 ? now - t->seconds + timeout : 0;
+    if (t->request.side_effects || r->tries >= all || !http_is_transient(t))
+        return 0;
+    pause = next_pause(r, t);
+    if (r->until > 0 ? now + pause >= r->until : pause > RETRY_AFTER_MAX)
+        return 0;
+    log_retry(r, t, pause, all);
+    r->pausing = true;
+    return pause;
+}
+
+bool retry_send(retry *r, http_transfer *t)
+{
+    http_request request = t->request;
+    http_server *s = t->server;
+    http *h = t->h;
+    double left = r->until - clock_now();
+    r->pausing = false;
+    if (r->until > 0)
+        request.timeout = left > TIMEOUT_MIN ? left : TIMEOUT_MIN;
+    http_end(t);
+    if (http_begin(t, h, s, &request))
+        return true;
+    t->fault = HTTP_NO_MEMORY;
+    return false;
+}

@@ -1,0 +1,349 @@
+/* How a server is reached: its address, credentials and TLS settings, and the origin that limits
+ * its transfers. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/ascii.h"
+#include "base/secret.h"
+#include "http/server.h"
+
+/* ---- origins ---- */
+
+static http_origin *origin_find(http *h, const char *name)
+{
+    http_origin *o = h->origins;
+    while (o && strcmp(o->name, name) != 0)
+        o = o->next;
+    return o;
+}
+
+static http_origin *origin_new(http *h, const char *name)
+{
+    http_origin *o = memory_realloc(h->memory, NULL, 0, sizeof *o);
+    if (!o)
+        return NULL;
+    memset(o, 0, sizeof *o);
+    o->name = memory_string(h->memory, name);
+    if (!o->name) {
+        memory_realloc(h->memory, o, sizeof *o, 0);
+        return NULL;
+    }
+    o->next = h->origins;
+    h->origins = o;
+    return o;
+}
+
+/* NULL: not enough memory. */
+static http_origin *origin_open(http *h, const char *name)
+{
+    http_origin *o = origin_find(h, name);
+    if (!o)
+        o = origin_new(h, name);
+    if (o)
+        o->users++;
+    return o;
+}
+
+static void origin_close(http *h, http_origin *o)
+{
+    http_origin **link = &h->origins;
+    if (--o->users > 0)
+        return;
+    while (*link != o)
+        link = &(*link)->next;
+    *link = o->next;
+    memory_free_string(h->memory, o->name);
+    memory_realloc(h->memory, o, sizeof *o, 0);
+}
+
+/* ---- the address ---- */
+
+static bool url_has(CURLU *u, CURLUPart part)
+{
+    char *text = NULL;
+    bool set = curl_url_get(u, part, &text, 0) == CURLUE_OK && text[0] != '\0';
+    curl_free(text);
+    return set;
+}
+
+static const char no_memory[] = "not enough memory";
+
+/* Removes a credential from the URL, and stores it decoded. Returns NULL, or what is wrong. */
+static const char *take_credential(http_server *s, CURLU *u, CURLUPart part, const char **into)
+{
+    char *text = NULL;
+    CURLUcode code = curl_url_get(u, part, &text, CURLU_URLDECODE);
+    if (code == CURLUE_NO_USER || code == CURLUE_NO_PASSWORD)
+        return NULL;
+    if (code != CURLUE_OK)
+        return code == CURLUE_OUT_OF_MEMORY
+                   ? no_memory
+                   : "the user name or password in the URL is not validly percent-encoded";
+    *into = memory_string(s->h->memory, text);
+    secret_wipe(text);
+    curl_free(text);
+    curl_url_set(u, part, NULL, 0);
+    return *into ? NULL : no_memory;
+}
+
+static const char *take_credentials(http_server *s, CURLU *u, const char **username,
+                                    const char **password)
+{
+    const char *fault = take_credential(s, u, CURLUPART_USER, username);
+    return fault ? fault : take_credential(s, u, CURLUPART_PASSWORD, password);
+}
+
+static bool host_is_loopback(const char *host)
+{
+    return strcmp(host, "localhost") == 0 || strcmp(host, "[::1]") == 0 ||
+           (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
+}
+
+/* The name of the origin is host:port, in lower case. */
+static bool server_open_origin(http_server *s, CURLU *u)
+{
+    char *host = NULL, *port = NULL, name[300];
+    bool ok = curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && strlen(host) < 256 &&
+              curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
+    if (ok) {
+        for (char *p = host; *p; p++)
+            *p = (char)tolower((unsigned char)*p);
+        s->loopback = host_is_loopback(host);
+        snprintf(name, sizeof name, "%s:%s", host, port);
+        s->origin = origin_open(s->h, name);
+    }
+    curl_free(host);
+    curl_free(port);
+    return ok && s->origin != NULL;
+}
+
+static bool server_set_url(http_server *s, CURLU *u)
+{
+    char *url = NULL;
+    size_t n;
+    if (curl_url_get(u, CURLUPART_URL, &url, 0) != CURLUE_OK)
+        return false;
+    for (n = strlen(url); n > 0 && url[n - 1] == '/'; n--)
+        url[n - 1] = '\0';
+    s->options.url = memory_string(s->h->memory, url);
+    curl_free(url);
+    return s->options.url != NULL;
+}
+
+/* Parses a URL. Its scheme must be one of `schemes`, which NULL ends. Returns NULL, or what is
+ * wrong: `invalid`, when it is no URL; `unsupported`, when it has another scheme. Never quotes the
+ * URL, which may contain a password. */
+static const char *parse_url(CURLU *u, const char *url, unsigned flags, const char *const *schemes,
+                             const char *invalid, const char *unsupported)
+{
+    char *scheme = NULL;
+    CURLUcode code = curl_url_set(u, CURLUPART_URL, url, CURLU_NON_SUPPORT_SCHEME | flags);
+    if (code == CURLUE_OK)
+        code = curl_url_get(u, CURLUPART_SCHEME, &scheme, 0);
+    if (code != CURLUE_OK)
+        return code == CURLUE_OUT_OF_MEMORY ? no_memory : invalid;
+    while (*schemes && strcmp(scheme, *schemes) != 0)
+        schemes++;
+    curl_free(scheme);
+    return *schemes ? NULL : unsupported;
+}
+
+static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
+{
+    static const char *const schemes[] = { "http", "https", NULL };
+    static const char no_scheme[] =
+        "the URL has no scheme; write it as http://host:8042 or https://host";
+    bool has_scheme = strstr(o->url, "://") != NULL;
+    const char *fault =
+        parse_url(u, o->url, 0, schemes,
+                  has_scheme ? "the URL is not valid; write it as http://host:8042" : no_scheme,
+                  has_scheme ? "only http:// and https:// URLs are supported" : no_scheme);
+    if (!fault)
+        fault = take_credentials(s, u, &s->options.username, &s->options.password);
+    if (fault)
+        return fault;
+    if (o->token && ascii_has_control(o->token, strlen(o->token)))
+        return "the token contains control characters"; /* a line end would start another header */
+    if (url_has(u, CURLUPART_QUERY) || url_has(u, CURLUPART_FRAGMENT))
+        return "the URL must end with the path, without '?' and '#'";
+    if (s->options.username && (o->username || o->token))
+        return "the URL contains credentials, and others are given beside it; give one of them";
+    if (s->options.username && (!s->options.password || strchr(s->options.username, ':')))
+        return "the user name in the URL has no password, or contains a ':'";
+    return server_set_url(s, u) && server_open_origin(s, u) ? NULL : no_memory;
+}
+
+/* The credentials of the proxy are kept apart from its URL, so that no message of libcurl quotes
+ * them. */
+static const char *server_parse_proxy(http_server *s, CURLU *u, const char *proxy)
+{
+    static const char *const schemes[] = { "http",   "https",   "socks4", "socks4a",
+                                           "socks5", "socks5h", NULL };
+    static const char wrong[] =
+        "the option proxy is not a valid URL; write it as http://host:3128 or socks5://host:1080";
+    char *url = NULL;
+    const char *fault = parse_url(u, proxy, CURLU_GUESS_SCHEME, schemes, wrong, wrong);
+    if (!fault)
+        fault = take_credentials(s, u, &s->proxy_username, &s->proxy_password);
+    if (fault)
+        return fault;
+    if (curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
+        s->options.proxy = memory_string(s->h->memory, url);
+    curl_free(url);
+    return s->options.proxy ? NULL : no_memory;
+}
+
+/* ---- the server ---- */
+
+/* Copies a string option, unless the URL has given it. */
+static bool copy_string(http_server *s, const char **own, const char *text)
+{
+    if (*own || !text)
+        return true;
+    *own = memory_string(s->h->memory, text);
+    return *own != NULL;
+}
+
+static bool add_header_line(http_server *s, const char *line)
+{
+    /* curl_slist_append looks for the end of the list: given the last line, it need not */
+    struct curl_slist *grown = curl_slist_append(s->last_header, line);
+    if (!grown)
+        return false;
+    s->last_header = s->last_header ? s->last_header->next : grown;
+    if (!s->headers)
+        s->headers = grown;
+    return true;
+}
+
+static bool server_copy_options(http_server *s, const http_options *o)
+{
+    http_options *own = &s->options, parsed = *own;
+    *own = *o;
+#define CONNECT_STRING(name, ...) own->name = parsed.name;
+#include "base/connect_options.def"
+    if (s->h->pool < own->max_inflight)
+        s->h->pool = own->max_inflight;
+#define CONNECT_STRING(name, ...)             \
+    if (!copy_string(s, &own->name, o->name)) \
+        return false;
+#include "base/connect_options.def"
+    /* not sent: Orthanc never answers it, and libcurl would wait */
+    return add_header_line(s, "Expect:");
+}
+
+http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
+{
+    http_server *s;
+    CURLU *address, *proxy;
+    const char *fault = no_memory;
+
+    if (!http_global_init(h)) {
+        snprintf(why, why_size, "libcurl could not be initialised");
+        return NULL;
+    }
+    s = memory_realloc(h->memory, NULL, 0, sizeof *s);
+    address = curl_url();
+    proxy = curl_url();
+    if (s) {
+        memset(s, 0, sizeof *s);
+        s->h = h;
+    }
+    if (s && address && proxy)
+        fault = server_parse(s, address, o);
+    if (!fault && o->proxy)
+        fault = server_parse_proxy(s, proxy, o->proxy);
+    if (!fault && !server_copy_options(s, o))
+        fault = no_memory;
+    curl_url_cleanup(address);
+    curl_url_cleanup(proxy);
+    if (fault) {
+        http_server_free(s);
+        s = NULL;
+        snprintf(why, why_size, "%s", fault);
+    }
+    return s;
+}
+
+/* RFC 9110: a name is a token; a value has no control characters except tabs. */
+static bool header_valid(const char *name, const char *value)
+{
+    for (const char *p = name; *p; p++)
+        if (!isalnum((unsigned char)*p) && !strchr("!#$%&'*+-.^_`|~", *p))
+            return false;
+    for (const char *p = value; *p; p++)
+        if (ascii_is_control(*p) && *p != '\t')
+            return false;
+    return name[0] != '\0';
+}
+
+const char *http_server_header(http_server *s, const char *name, const char *value)
+{
+    const char *joint = value[0] ? ": " : ";"; /* libcurl sends "Name;" as an empty header */
+    size_t size = strlen(name) + strlen(joint) + strlen(value) + 1;
+    char *line;
+    bool added;
+    if (!header_valid(name, value))
+        return "its name must consist of letters, digits and '-'; its value must not contain "
+               "control characters";
+    line = memory_realloc(s->h->memory, NULL, 0, size);
+    if (!line)
+        return no_memory;
+    snprintf(line, size, "%s%s%s", name, joint, value);
+    added = add_header_line(s, line);
+    secret_free(s->h->memory, line);
+    s->authorization = s->authorization || strcasecmp(name, "Authorization") == 0;
+    return added ? NULL : no_memory;
+}
+
+void http_server_free(http_server *s)
+{
+    memory *m;
+    if (!s)
+        return;
+    m = s->h->memory;
+    if (s->origin)
+        origin_close(s->h, s->origin);
+    for (struct curl_slist *line = s->headers; line; line = line->next)
+        secret_wipe(line->data); /* an Authorization header is a secret too */
+    curl_slist_free_all(s->headers);
+#define CONNECT_STRING(name, ...) secret_free(m, (char *)s->options.name);
+#include "base/connect_options.def"
+    secret_free(m, (char *)s->proxy_username);
+    secret_free(m, (char *)s->proxy_password);
+    memory_realloc(m, s, sizeof *s, 0);
+}
+
+const char *http_server_url(const http_server *s)
+{
+    return s->options.url;
+}
+
+/* server_set_url has written the URL: it has a scheme. */
+const char *http_server_path(const http_server *s)
+{
+    const char *host = strstr(s->options.url, "://") + 3;
+    return host + strcspn(host, "/");
+}
+
+bool http_server_is_below(const http_server *s, const http_server *other)
+{
+    const char *path = http_server_path(s), *above = http_server_path(other);
+    size_t size = strlen(above);
+    return strncmp(s->options.url, other->options.url, strcspn(s->options.url, ":") + 1) == 0 &&
+           s->origin == other->origin && strncmp(path, above, size) == 0 &&
+           (path[size] == '\0' || path[size] == '/');
+}
+
+bool http_server_has_credentials(const http_server *s)
+{
+    return s->options.username || s->options.token || s->authorization;
+}
+
+unsigned http_server_retries(const http_server *s)
+{
+    return s->options.retries;
+}

@@ -1,0 +1,29 @@
+/* http/server.h - what http.c and server.c share; no other file includes it. */
+#ifndef HTTP_SERVER_H
+#define HTTP_SERVER_H
+
+#include "http/http.h"
+
+/* One host and port, shared by all servers that name it: it limits their transfers. */
+struct http_origin {
+    http_origin *next;
+    char *name;        /* host:port */
+    unsigned users;    /* servers that name it */
+    unsigned running;  /* transfers that have started and not ended */
+    http_list waiting; /* transfers that have not started */
+};
+
+struct http_server {
+    http *h;
+    http_origin *origin;
+    http_options options; /* its strings are copies; its URLs have no credentials inside */
+    const char *proxy_username, *proxy_password;
+    struct curl_slist *headers, *last_header;
+    bool loopback;
+    bool authorization; /* there is an Authorization header among the headers */
+};
+
+/* Initialises libcurl, once in the process. */
+bool http_global_init(const http *h);
+
+#endif

@@ -1,0 +1,112 @@
+#include "http/stream.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+
+enum { CHUNK = 256 * 1024 };
+
+/* Sets the fault of the transfer. Returns false. */
+static bool stream_fail(http_transfer *t, http_file *f, int error)
+{
+    f->error = error;
+    t->fault = HTTP_FILE;
+    return false;
+}
+
+/* ---- to a file ---- */
+
+bool http_stream_begin(http_transfer *t)
+{
+    http_file *sink = t->request.sink;
+    if (t->request.source)
+        t->request.source->done = 0;
+    if (!sink)
+        return true;
+    sink->done = 0;
+    sink->error = 0;
+    return ftruncate(sink->fd, 0) == 0 || stream_fail(t, sink, errno);
+}
+
+bool http_stream_write(http_transfer *t, const char *data, size_t size)
+{
+    http_file *sink = t->request.sink;
+    while (size > 0) {
+        ssize_t n = pwrite(sink->fd, data, size, sink->done);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return stream_fail(t, sink, n < 0 ? errno : EIO);
+        sink->done += n;
+        data += n;
+        size -= (size_t)n;
+    }
+    return true;
+}
+
+/* ---- from a file ---- */
+
+static size_t http_on_read(char *into, size_t size, size_t count, void *user)
+{
+    http_transfer *t = user;
+    http_file *source = t->request.source;
+    curl_off_t left = source->size - source->done;
+    size_t room = size * count;
+    ssize_t n;
+    if (left < (curl_off_t)room)
+        room = (size_t)left;
+    if (room == 0)
+        return 0;
+    do
+        n = pread(source->fd, into, room, source->done);
+    while (n < 0 && errno == EINTR);
+    if (n <= 0) { /* 0: the file has become shorter than the length that was announced */
+        stream_fail(t, source, n < 0 ? errno : 0);
+        return CURL_READFUNC_ABORT;
+    }
+    source->done += n;
+    return (size_t)n;
+}
+
+/* ---- progress ---- */
+
+/* libcurl calls this at least once a second. */
+static int http_on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
+                            curl_off_t up)
+{
+    http_transfer *t = user;
+    const http_request *r = &t->request;
+    curl_off_t moved = r->sink ? down : up, total = r->sink ? down_total : up_total;
+    double now = clock_now();
+    if (moved != t->moved) {
+        t->moved = moved;
+        t->last_moved = now;
+    }
+    t->total = total;
+    if (r->stall_timeout > 0 && moved > 0 && moved != total &&
+        now - t->last_moved > r->stall_timeout) {
+        t->fault = HTTP_STALLED;
+        return 1;
+    }
+    return 0;
+}
+
+bool http_stream_configure(http_transfer *t)
+{
+    const http_request *r = &t->request;
+    CURL *e = t->easy;
+    if (!r->source && !r->sink && r->stall_timeout == 0)
+        return true;
+    t->last_moved = clock_now();
+    if (r->source &&
+        (curl_easy_setopt(e, CURLOPT_READFUNCTION, http_on_read) != CURLE_OK ||
+         curl_easy_setopt(e, CURLOPT_READDATA, t) != CURLE_OK ||
+         curl_easy_setopt(e, CURLOPT_POSTFIELDSIZE_LARGE, r->source->size) != CURLE_OK))
+        return false;
+    return curl_easy_setopt(e, CURLOPT_UPLOAD_BUFFERSIZE, (long)CHUNK) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)CHUNK) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, http_on_progress) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_XFERINFODATA, t) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
+}

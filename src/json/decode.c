@@ -1,0 +1,333 @@
+#include "json/decode.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <locale.h>
+#include <lua-cjson.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "binding/error.h"
+#include "json/mark.h"
+#include "json/placeholder.h"
+#include "json/scan.h"
+
+/* Bytes that lua-cjson takes besides the value itself: a call frame, a protected call. */
+#define PARSER_OVERHEAD 1024
+
+/* 2^53: doubles hold all integers up to here exactly. */
+#define EXACT_MAX 9007199254740992.0
+
+/* Their addresses are places in the registry. */
+static const char parser_key, token_key;
+
+/* ---- lua-cjson ---- */
+
+/* lua_pcall under the C locale, because lua-cjson reads numbers with the decimal point of the
+ * thread's locale. [-(arguments + 1), +(results|1), -] */
+static int call_in_c_locale(lua_State *L, int arguments, int results)
+{
+    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
+    int status;
+    if (c == (locale_t)0) {
+        lua_pushliteral(L, "not enough memory"); /* Lua always has this string: nothing throws */
+        return LUA_ERRMEM;
+    }
+    before = uselocale(c);
+    status = lua_pcall(L, arguments, results, 0);
+    uselocale(before);
+    freelocale(c);
+    return status;
+}
+
+/* Calls a setting function of lua-cjson's module, which is below the top, with the value on the
+ * top. [-1, +0, e] */
+static void cjson_configure(lua_State *L, const char *setting)
+{
+    lua_getfield(L, -2, setting);
+    lua_insert(L, -2);
+    lua_call(L, 1, 0);
+}
+
+/* Makes an instance of lua-cjson that scripts cannot change the settings of. Returns its decode
+ * function. */
+static int cjson_open(lua_State *L)
+{
+    luaopen_cjson(L);
+    lua_pushboolean(L, 0);
+    cjson_configure(L, "encode_keep_buffer");
+    lua_pushboolean(L, 0);
+    cjson_configure(L, "decode_invalid_numbers");
+    lua_pushinteger(L, JSON_DEPTH_MAX);
+    cjson_configure(L, "decode_max_depth");
+    lua_getfield(L, -1, "decode");
+    return 1;
+}
+
+/* Pushes lua-cjson's decode function. [-0, +1, e] */
+static void push_parser(lua_State *L)
+{
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &parser_key) == LUA_TFUNCTION)
+        return;
+    lua_pop(L, 1);
+    lua_pushcfunction(L, cjson_open);
+    if (call_in_c_locale(L, 0, 1) != LUA_OK)
+        error_raise(L);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &parser_key);
+}
+
+/* Pushes the token that starts every placeholder in this state. It is random, so that no data can
+ * look like a placeholder. [-0, +1, e] */
+static const char *push_token(lua_State *L)
+{
+    unsigned char noise[JSON_TOKEN_SIZE / 2];
+    char token[JSON_TOKEN_SIZE];
+    ssize_t got;
+
+    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &token_key) == LUA_TSTRING)
+        return lua_tostring(L, -1);
+    lua_pop(L, 1);
+    do
+        got = getrandom(noise, sizeof noise, 0);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)sizeof noise)
+        luaL_error(L, "the system gives no random numbers");
+    for (size_t i = 0; i < sizeof token; i++)
+        token[i] = "0123456789abcdef"[noise[i / 2] >> (i % 2 * 4) & 15];
+    lua_pushlstring(L, token, sizeof token);
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &token_key);
+    return lua_tostring(L, -1);
+}
+
+static lua_Integer kilobytes(size_t size)
+{
+    return (lua_Integer)(size / 1024) + (size % 1024 != 0);
+}
+
+/* Whether malloc will give lua-cjson its scratch buffer: without one it ends the process. Volatile,
+ * so that the compiler keeps the call of malloc. */
+static bool has_scratch(size_t size)
+{
+    void *volatile block = malloc(size + PARSER_OVERHEAD);
+    bool granted = block != NULL;
+    free(block);
+    return granted;
+}
+
+/* Throws unless `need` bytes fit under the memory limit. Collects garbage before it gives up. */
+static void check_memory(lua_State *L, const memory *m, size_t size, size_t need)
+{
+    if (m->limit == 0 || (m->used <= m->limit && need <= memory_left(m)))
+        return;
+    lua_gc(L, LUA_GCCOLLECT);
+    if (m->used > m->limit || need > memory_left(m))
+        error_throw(L, "limit", "memory",
+                    "not enough memory to decode a JSON text of %I KB: that can take %I KB, %I KB "
+                    "are left",
+                    kilobytes(size), kilobytes(need), (lua_Integer)(memory_left(m) / 1024));
+}
+
+/* Calls lua-cjson's decode function with the text on the top. The memory that it needs is reserved
+ * first: a memory error of Lua inside it would leak its scratch buffer. [-2, +1, v] */
+static void run_parser(lua_State *L, memory *m, const json_scan_facts *facts, size_t size)
+{
+    int status;
+    if (!has_scratch(size) ||
+        !memory_begin_reserved(m, facts->heap + facts->churn + PARSER_OVERHEAD))
+        error_throw(L, "limit", "memory",
+                    "the system has not enough memory to decode a JSON text of %I KB",
+                    kilobytes(size));
+    status = call_in_c_locale(L, 1, 1);
+    memory_end_reserved(m);
+    if (status != LUA_OK)
+        error_raise(L);
+}
+
+/* ---- the walk ----
+ *
+ * After lua-cjson, a walk over the value corrects it in place: integers become Lua integers, arrays
+ * get the mark of json.array, placeholders become what they stand for. It ends as soon as all
+ * arrays and numbers of the text have been met. */
+
+typedef struct walk {
+    lua_State *L;
+    size_t left;       /* arrays and numbers that have not been met yet */
+    const char *token; /* of the placeholders; NULL: the text has none */
+} walk;
+
+static void walk_table(walk *w);
+
+/* Whether the value on the top is a placeholder: of an empty array, *digits is NULL then, or of a
+ * wide integer. */
+static bool is_placeholder(const walk *w, const char **digits)
+{
+    size_t size;
+    const char *text =
+        w->token && lua_type(w->L, -1) == LUA_TSTRING ? lua_tolstring(w->L, -1, &size) : NULL;
+    if (!text || size < JSON_TOKEN_SIZE || memcmp(text, w->token, JSON_TOKEN_SIZE) != 0)
+        return false;
+    *digits = size > JSON_TOKEN_SIZE ? text + JSON_TOKEN_SIZE : NULL;
+    return true;
+}
+
+/* The number on the top becomes an integer when it has the same value; minus zero stays a float.
+ * Returns whether it became one. */
+static bool walk_number(lua_State *L)
+{
+    lua_Number n = lua_tonumber(L, -1);
+    if (!(n >= -EXACT_MAX && n <= EXACT_MAX) || (lua_Number)(lua_Integer)n != n ||
+        (n == 0 && signbit(n)))
+        return false;
+    lua_pop(L, 1);
+    lua_pushinteger(L, (lua_Integer)n);
+    return true;
+}
+
+/* Corrects the value on the top. True: another value is on the top now, and has to be stored in the
+ * table. */
+static bool walk_value(walk *w)
+{
+    const char *digits;
+    switch (lua_type(w->L, -1)) {
+    case LUA_TTABLE: walk_table(w); return false;
+    case LUA_TNUMBER: w->left--; return walk_number(w->L);
+    default:
+        if (!is_placeholder(w, &digits) || !digits || lua_stringtonumber(w->L, digits) == 0)
+            return false;
+        lua_remove(w->L, -2); /* the placeholder */
+        w->left--;
+        return true;
+    }
+}
+
+/* Corrects the array below the top; its first element is on the top, and popped. */
+static void walk_array(walk *w)
+{
+    lua_State *L = w->L;
+    const char *digits;
+    lua_Integer count;
+
+    w->left--;
+    if (is_placeholder(w, &digits) && !digits) {
+        lua_pop(L, 1);
+        lua_pushnil(L);
+        lua_rawseti(L, -2, 1);
+        json_mark_array(L);
+        return;
+    }
+    lua_pop(L, 1);
+    json_mark_array(L);
+    count = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= count && w->left > 0; i++) {
+        lua_rawgeti(L, -1, i);
+        if (walk_value(w))
+            lua_rawseti(L, -2, i);
+        else
+            lua_pop(L, 1);
+    }
+}
+
+static void walk_object(walk *w)
+{
+    lua_State *L = w->L;
+    lua_pushnil(L);
+    while (lua_next(L, -2)) { // object key value
+        if (walk_value(w)) {
+            lua_pushvalue(L, -2);
+            lua_insert(L, -2);
+            lua_rawset(L, -4);
+        } else {
+            lua_pop(L, 1);
+        }
+        if (w->left == 0) {
+            lua_pop(L, 1);
+            return;
+        }
+    }
+}
+
+/* Corrects the table on the top. Only arrays have [1]: the keys of objects are strings. */
+static void walk_table(walk *w)
+{
+    if (lua_rawgeti(w->L, -1, 1) != LUA_TNIL) {
+        walk_array(w);
+    } else {
+        lua_pop(w->L, 1);
+        walk_object(w);
+    }
+}
+
+/* Corrects the value on the top. When an object has a key twice, the walk meets less than the scan
+ * has counted, and goes to the end. */
+static void walk_all(lua_State *L, const json_scan_facts *facts, const char *token)
+{
+    walk w = { L, facts->arrays + facts->numbers, token };
+    if (w.left > 0)
+        walk_value(&w);
+}
+
+/* ---- decode ---- */
+
+/* Pushes a copy of the text with placeholders in it. [-0, +1, m] */
+static void push_copy(lua_State *L, const char *text, size_t size, const char *token, size_t room)
+{
+    char *copy = lua_newuserdatauv(L, room, 0);
+    lua_pushlstring(L, copy, json_placeholder_copy(text, size, token, copy));
+    lua_remove(L, -2);
+}
+
+/* `source`: the absolute index where the text is a Lua string already; 0: there is none. */
+static bool decode(lua_State *L, memory *m, const char *text, size_t size, int source)
+{
+    char message[JSON_MESSAGE_SIZE];
+    const char *token = NULL;
+    json_scan_facts facts;
+    size_t room;
+    int top;
+
+    if (!json_scan(text, size, &facts, message)) {
+        lua_pushstring(L, message);
+        return false;
+    }
+    room = json_placeholder_room(&facts, size);
+    check_memory(L, m, size,
+                 facts.heap + PARSER_OVERHEAD +
+                     (room > size ? 2 * room
+                      : source    ? 0
+                                  : size));
+    /* lua-cjson does not have to grow the stack then */
+    luaL_checkstack(L, (int)facts.depth * 3 + 2 * LUA_MINSTACK, "JSON");
+    top = lua_gettop(L);
+    if (room > size)
+        token = push_token(L);
+    push_parser(L);
+    if (token)
+        push_copy(L, text, size, token, room);
+    else if (source)
+        lua_pushvalue(L, source);
+    else
+        lua_pushlstring(L, text, size);
+    run_parser(L, m, &facts, room);
+    check_memory(L, m, size,
+                 0); /* the string table may have grown, which the scan does not count */
+    walk_all(L, &facts, token);
+    if (token)
+        lua_remove(L, top + 1);
+    return true;
+}
+
+bool json_decode(lua_State *L, memory *m, const char *text, size_t size)
+{
+    return decode(L, m, text, size, 0);
+}
+
+bool json_decode_at(lua_State *L, memory *m, int index)
+{
+    size_t size;
+    const char *text = lua_tolstring(L, index, &size);
+    return decode(L, m, text, size, lua_absindex(L, index));
+}

@@ -1,0 +1,15 @@
+# Writes Lua files as C arrays of text: cmake -DOUTPUT=… "-DPARTS=core/x.lua=/path/of/x.lua;…" -P embed.cmake
+# core/x.lua becomes the part "core.x". The name of its chunk is =modalua/core/x.lua, so that a traceback shows its place in lua/.
+set(arrays "")
+set(rows "")
+foreach(part IN LISTS PARTS)
+  string(REGEX MATCH "^([^=]*)\\.lua=(.*)$" matched "${part}")
+  set(place "${CMAKE_MATCH_1}")
+  file(READ "${CMAKE_MATCH_2}" hex HEX)
+  string(REPLACE "/" "." name "${place}")
+  string(REPLACE "/" "_" identifier "${place}")
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "0x\\1," bytes "${hex}")
+  string(APPEND arrays "static const unsigned char ${identifier}[] = { ${bytes} 0 };\n")
+  string(APPEND rows "    { \"${name}\", \"=modalua/${place}.lua\", ${identifier}, sizeof ${identifier} - 1 },\n")
+endforeach()
+file(WRITE "${OUTPUT}" "#include \"binding/parts.h\"\n\n${arrays}\nconst embedded_part embedded_parts[] = {\n${rows}    { 0, 0, 0, 0 }\n};\n")

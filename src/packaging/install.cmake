@@ -1,0 +1,36 @@
+# What `cmake --install` installs, and where. All paths are relative to the prefix, so that --prefix and DESTDIR work, and the installed
+# tree can be moved.
+include(CMakePackageConfigHelpers)
+
+# The folder of the module for stock Lua. In the prefix of the system's Lua it is the one that Lua's package names. In any other prefix it is
+# lib/lua/5.4, where stock Lua looks below /usr/local.
+set(CMOD lib/lua/5.4)
+pkg_get_variable(LUA_PREFIX lua5.4 prefix)
+if(CMAKE_INSTALL_PREFIX STREQUAL LUA_PREFIX)
+  pkg_get_variable(CMOD lua5.4 INSTALL_CMOD)
+  file(RELATIVE_PATH CMOD "${LUA_PREFIX}" "${CMOD}")
+endif()
+set(MODALUA_LUA_CMOD "${CMOD}" CACHE STRING "Where the module for stock Lua goes, below the prefix")
+
+install(TARGETS modalua_command)
+install(TARGETS modalua modalua_static EXPORT modalua)
+install(TARGETS modalua_module LIBRARY DESTINATION "${MODALUA_LUA_CMOD}")
+install(FILES src/modalua.h TYPE INCLUDE)
+install(FILES ${MANUAL} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES LICENSE CHANGELOG.md TYPE DOC)
+
+# ---- for CMake: modalua::modalua, modalua::modalua_static ----
+set(PACKAGE ${CMAKE_INSTALL_LIBDIR}/cmake/modalua)
+install(EXPORT modalua NAMESPACE modalua:: FILE modaluaTargets.cmake DESTINATION ${PACKAGE})
+configure_package_config_file(src/packaging/modaluaConfig.cmake.in modaluaConfig.cmake INSTALL_DESTINATION ${PACKAGE})
+write_basic_package_version_file(${CMAKE_BINARY_DIR}/modaluaConfigVersion.cmake COMPATIBILITY SameMinorVersion)
+install(FILES ${CMAKE_BINARY_DIR}/modaluaConfig.cmake ${CMAKE_BINARY_DIR}/modaluaConfigVersion.cmake DESTINATION ${PACKAGE})
+
+# ---- for pkg-config: the path from the folder of modalua.pc to the prefix, and from there to the header ----
+set(PC_FOLDER "${CMAKE_INSTALL_FULL_LIBDIR}/pkgconfig")
+file(RELATIVE_PATH PC_PREFIX "${PC_FOLDER}" "${CMAKE_INSTALL_PREFIX}")
+string(REGEX REPLACE "/$" "" PC_PREFIX "${PC_PREFIX}")
+file(RELATIVE_PATH PC_INCLUDEDIR "${CMAKE_INSTALL_PREFIX}" "${CMAKE_INSTALL_FULL_INCLUDEDIR}")
+file(RELATIVE_PATH PC_LIBDIR "${CMAKE_INSTALL_PREFIX}" "${CMAKE_INSTALL_FULL_LIBDIR}")
+configure_file(src/packaging/modalua.pc.in modalua.pc @ONLY)
+install(FILES ${CMAKE_BINARY_DIR}/modalua.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)

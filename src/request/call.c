@@ -1,0 +1,264 @@
+#include "request/call.h"
+
+#include <lauxlib.h>
+#include <stdarg.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "binding/error.h"
+#include "json/encode.h"
+#include "request/response.h"
+#include "request/version.h"
+
+enum { UV_CLIENT = 1, UV_PATH, UV_BODY, UV_DATA, UV_COUNT = UV_DATA };
+
+enum { POLL_SHARE = 8 }; /* a poll comes late by at most 1/8 of the time waited */
+
+/* Seconds between two reports of a request that is running. */
+#define REPORT_INTERVAL 0.25
+
+/* The shortest time limit of a request: for libcurl 0 ms means no limit. */
+#define TIMEOUT_LEAST 0.001
+
+/* libcurl counts whole milliseconds, so a request can time out this much before the deadline. */
+#define TIMEOUT_EARLY 0.005
+
+/* ---- running ---- */
+
+void call_report(lua_State *L, call *c, const char *state)
+{
+    if (!progress_is_due(&c->progress, state))
+        return;
+    call_push(L, c, "progress");
+    progress_tell(L, &c->op, &c->progress);
+}
+
+/* The last report. The results of the operation are on the top. */
+static void report_end(lua_State *L, call *c, int results)
+{
+    bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
+    call_push(L, c, "progress");
+    progress_tell_end(L, &c->op, &c->progress, good);
+}
+
+/* Whether call_advance was called only to report: the request has not ended. The progress function
+ * can wait for something, and the request can end meanwhile, so that is checked twice. */
+static bool is_only_report(lua_State *L, call *c)
+{
+    if (c->op.progress_interval > 0 && op_request_is_running(&c->op))
+        call_report(L, c, NULL);
+    return c->op.progress_interval > 0 && op_request_is_running(&c->op);
+}
+
+static bool needs_version(const call *c)
+{
+    return c->needs.version || c->needs.since > 0 || c->needs.key;
+}
+
+static int call_advance(lua_State *L, op *o)
+{
+    call *c = (call *)o;
+    int results;
+    lua_settop(L, o->index);
+    if (is_only_report(L, c))
+        return op_keep_waiting(L, o);
+    if (!c->started && needs_version(c))
+        results = version_ask(L, c, c->step);
+    else
+        results = c->step(L, c);
+    c->started = true;
+    if (results != OP_WAIT && c->progress.on && !c->progress.partial)
+        report_end(L, c, results);
+    return results;
+}
+
+call *call_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,
+               call_step first)
+{
+    call *c;
+    client_index = lua_absindex(L, client_index);
+    c = (call *)op_new(L, lp, size, UV_COUNT, call_advance, name);
+    c->client = client_check(L, client_index);
+    c->step = first;
+    c->method = "POST";
+    lua_pushvalue(L, client_index);
+    lua_setiuservalue(L, -2, UV_CLIENT);
+    lua_newtable(L);
+    lua_setiuservalue(L, -2, UV_DATA);
+    return c;
+}
+
+void call_push_data(lua_State *L, const call *c)
+{
+    lua_getiuservalue(L, c->op.index, UV_DATA);
+}
+
+void call_push(lua_State *L, const call *c, const char *name)
+{
+    call_push_data(L, c);
+    lua_getfield(L, -1, name);
+    lua_remove(L, -2);
+}
+
+void call_push_client(lua_State *L, const call *c)
+{
+    lua_getiuservalue(L, c->op.index, UV_CLIENT);
+}
+
+void call_keep(lua_State *L, int call_index, const char *name, int index)
+{
+    index = lua_absindex(L, index);
+    lua_getiuservalue(L, call_index, UV_DATA);
+    lua_pushvalue(L, index);
+    lua_setfield(L, -2, name);
+    lua_pop(L, 1);
+}
+
+void call_released(op *o)
+{
+    progress_abandon(o->lp, &((call *)o)->progress);
+}
+
+void call_set_progress(lua_State *L, int options, int call_index)
+{
+    call *c = lua_touserdata(L, call_index);
+    if (!progress_take(L, options, c->op.name, &c->progress))
+        return;
+    c->op.progress_interval = REPORT_INTERVAL;
+    if (!c->op.on_release)
+        c->op.on_release = call_released;
+    call_keep(L, call_index, "progress", -1);
+    lua_pop(L, 1);
+}
+
+const option call_timeout_rows[] = { CALL_TIMEOUT_ROW(0), OPTIONS_END };
+
+const option call_wait_rows[] = { CALL_TIMEOUT_ROW(0), CALL_PROGRESS_ROW, OPTIONS_END };
+
+void call_read_wait(lua_State *L, int options, call *c, const option *rows)
+{
+    double wait_timeout = 0;
+    options_read(L, options, c->op.name, rows, &wait_timeout);
+    c->deadline = clock_after(wait_timeout);
+    call_set_progress(L, options, lua_gettop(L));
+}
+
+void call_set_route(lua_State *L, int call_index)
+{
+    call *c = lua_touserdata(L, call_index);
+    call_keep(L, call_index, "path", -1);
+    c->route = lua_tostring(L, -1); /* the data keep it alive */
+    lua_pop(L, 1);
+}
+
+/* ---- requests ---- */
+
+/* The time limit of a request: `limit` (0 = none) or the time until the deadline, whichever is
+ * shorter. 0 = none. */
+static double request_timeout(const call *c, double limit)
+{
+    double left;
+    if (c->deadline == 0)
+        return limit;
+    left = c->deadline - clock_now();
+    if (left < TIMEOUT_LEAST)
+        left = TIMEOUT_LEAST;
+    return limit > 0 && limit < left ? limit : left;
+}
+
+int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work)
+{
+    http_request *r = &c->request;
+    r->method = method;
+    r->path = lua_tostring(L, -1);
+    r->side_effects = work == CALL_REMOTE || work == CALL_CHANGE;
+    r->timeout =
+        request_timeout(c, work == CALL_LOCAL || work == CALL_CHANGE ? c->client->timeout : 0);
+    lua_setiuservalue(L, c->op.index, UV_PATH);
+    c->step = next;
+    return op_request(L, &c->op, c->client->server, r);
+}
+
+/* Encodes the table on the top as the body. False: nil and an error are pushed. */
+static bool set_body(lua_State *L, call *c)
+{
+    if (!json_encode(L, -1, NULL)) {
+        call_fail(L, c, "refused", NULL, "the body cannot be sent as JSON: %s",
+                  lua_tostring(L, -1));
+        return false;
+    }
+    c->request.body = lua_tolstring(L, -1, &c->request.body_size);
+    c->request.content_type = "application/json";
+    lua_setiuservalue(L, c->op.index, UV_BODY);
+    return true;
+}
+
+int call_request(lua_State *L, call *c, call_step next, const char *method, call_work work,
+                 const char *format, ...)
+{
+    va_list args;
+    c->request.body = NULL;
+    c->request.body_size = 0;
+    c->request.content_type = NULL;
+    if (method[0] == 'P' && !set_body(L, c))
+        return 2;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    return call_start(L, c, next, method, work);
+}
+
+double call_poll_delay(double begun, double deadline, double least, double most)
+{
+    double now = clock_now(), delay = (now - begun) / POLL_SHARE;
+    if (deadline > 0 && now >= deadline)
+        return 0;
+    if (delay < least)
+        delay = least;
+    if (delay > most)
+        delay = most;
+    return deadline > 0 && now + delay > deadline ? deadline - now : delay;
+}
+
+/* ---- outcomes ---- */
+
+int call_answer(lua_State *L, call *c)
+{
+    int results = response_push_data(L, &c->op);
+    if (results == 2 && c->deadline > 0 && c->op.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
+        clock_now() >= c->deadline - TIMEOUT_EARLY) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "still_running");
+    }
+    return results;
+}
+
+bool call_is_transient(lua_State *L, const client *c, double heard)
+{
+    bool retryable;
+    lua_getfield(L, -1, "retryable");
+    retryable = lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return retryable && (c->timeout == 0 || clock_now() - heard < c->timeout);
+}
+
+void call_set_error_fields(lua_State *L, const call *c)
+{
+    error_set(L, "op", c->op.name);
+    error_set(L, "method", c->route ? c->method : c->request.method);
+    error_set(L, "path", c->route ? c->route : c->request.path);
+}
+
+int call_fail(lua_State *L, const call *c, const char *kind, const char *code, const char *format,
+              ...)
+{
+    va_list args;
+    va_start(args, format);
+    lua_pushvfstring(L, format, args);
+    va_end(args);
+    error_from_message(L, kind, code);
+    call_set_error_fields(L, c);
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}

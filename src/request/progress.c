@@ -1,0 +1,134 @@
+#include "request/progress.h"
+
+#include <lauxlib.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "binding/doc.h"
+#include "binding/error.h"
+#include "binding/parts.h"
+
+#define INTERVAL 0.1 /* seconds between two reports */
+
+bool progress_take(lua_State *L, int options, const char *function, progress *p)
+{
+    int top = lua_gettop(L);
+    int type = lua_istable(L, options) ? lua_getfield(L, options, "progress") : LUA_TNIL;
+    if (type == LUA_TNIL || (type == LUA_TBOOLEAN && !lua_toboolean(L, -1))) {
+        lua_settop(L, top);
+        return false;
+    }
+    if (type == LUA_TBOOLEAN) {
+        lua_settop(L, top);
+        parts_push_function(L, "core.progress_bar", "bar");
+    } else if (type != LUA_TFUNCTION) {
+        error_usage(L, "%s: option 'progress' must be true or a function (a %s was given)",
+                    function, luaL_typename(L, -1));
+    }
+    p->on = true;
+    p->bar = type == LUA_TBOOLEAN;
+    p->begun = clock_now();
+    p->done = p->total = -1;
+    return true;
+}
+
+/* The state as a static string. */
+static const char *static_state(const char *state)
+{
+    static const char *const states[] = { "Pending", "Running", "Paused", "Retry",
+                                          "Success", "Failure", NULL };
+    for (size_t i = 0; states[i]; i++)
+        if (strcmp(states[i], state) == 0)
+            return states[i];
+    return "Running";
+}
+
+bool progress_is_due(progress *p, const char *state)
+{
+    if (state)
+        p->state = static_state(state);
+    return p->on && clock_now() >= p->next;
+}
+
+static void set_number(lua_State *L, const char *field, double value)
+{
+    if (value < 0)
+        return;
+    if (value == (double)(lua_Integer)value)
+        lua_pushinteger(L, (lua_Integer)value);
+    else
+        lua_pushnumber(L, value);
+    lua_setfield(L, -2, field);
+}
+
+/* Of a file that is sent or received, the transfer counts the bytes. */
+static void take_bytes(const http_transfer *t, progress *p)
+{
+    if (!t->request.source && !t->request.sink)
+        return;
+    p->unit = "bytes";
+    p->done = (double)t->moved;
+    p->total = t->total > 0 ? (double)t->total : -1;
+}
+
+/* Pops the function on the top and calls it with a table. */
+static void tell(lua_State *L, op *o, progress *p, const char *state, bool over)
+{
+    double now = clock_now();
+    luaL_checkstack(L, 8, "progress");
+    p->next = now + INTERVAL;
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, o->name);
+    lua_setfield(L, -2, "op");
+    lua_pushstring(L, state);
+    lua_setfield(L, -2, "state");
+    lua_pushnumber(L, now - p->begun);
+    lua_setfield(L, -2, "seconds");
+    set_number(L, "done", p->done);
+    set_number(L, "total", p->total);
+    lua_pushstring(L, p->unit); /* nil when the unit is not known */
+    lua_setfield(L, -2, "unit");
+    lua_pushboolean(L, over);
+    lua_setfield(L, -2, "over");
+    op_call_back(L, o);
+}
+
+void progress_tell(lua_State *L, op *o, progress *p)
+{
+    take_bytes(&o->transfer, p);
+    tell(L, o, p, p->state ? p->state : "Running", false);
+}
+
+void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
+{
+    take_bytes(&o->transfer, p);
+    p->on = false;
+    if (good && p->total >= 0)
+        p->done = p->total;
+    tell(L, o, p, good ? "Success" : "Failure", true);
+}
+
+static void show(const loop *lp, const char *text, size_t size)
+{
+    if (lp->show)
+        lp->show(lp->show_user, text, size);
+    else if (!lp->owned && isatty(STDERR_FILENO))
+        fprintf(stderr, "\r\033[K%s", text);
+}
+
+void progress_abandon(const loop *lp, progress *p)
+{
+    if (p->on && p->bar)
+        show(lp, "", 0);
+    p->on = false;
+}
+
+int progress_show(lua_State *L)
+{
+    size_t size;
+    const char *text = luaL_checklstring(L, 1, &size);
+    show(doc_loop(L), text, size);
+    return 0;
+}

@@ -1,0 +1,43 @@
+/* request/progress.h - the option `progress` of an operation: reports to a function of the script, or
+ * shows a progress bar. */
+#ifndef REQUEST_PROGRESS_H
+#define REQUEST_PROGRESS_H
+
+#include <lua.h>
+#include <stdbool.h>
+
+#include "engine/op.h"
+
+typedef struct progress {
+    bool on, bar;
+    bool partial;       /* a part of a longer operation: there is no last report */
+    double begun, next; /* when the operation began, and when the next report is due (clock_now) */
+    double done, total; /* numbers of `unit`; below 0 = not known */
+    const char *unit;   /* static: "bytes", "resources", "instances"; NULL = not known */
+    const char *state;  /* static: "Pending", "Running", …; NULL = "Running" */
+} progress;
+
+/* Reads the option `progress` of the table at index `options` (nil = no options): true or a function.
+ * Pushes the function that reports go to and returns true; false: the option is not given, and
+ * nothing is pushed. Throws, naming `function`, on another value. [-0, +(0|1), v] */
+bool progress_take(lua_State *L, int options, const char *function, progress *p);
+
+/* Whether a report is due; there are at most ten a second. `state` is that of a job, which the report
+ * will show ("Running" for an unknown one); NULL = the state is not known. */
+bool progress_is_due(progress *p, const char *state);
+
+/* Pops the function on the top and calls it with the present state of the op. An error that it throws
+ * ends the op. [-1, +0, v] */
+void progress_tell(lua_State *L, op *o, progress *p);
+
+/* The same for the last report. good: the op succeeded. [-1, +0, v] */
+void progress_tell_end(lua_State *L, op *o, progress *p, bool good);
+
+/* Removes the bar of an op that ends without a last report. */
+void progress_abandon(const loop *lp, progress *p);
+
+/* show(text), for the Lua half. Draws a line in place of the last one; "" removes it. The host says
+ * how; in a lua_State that modalua does not own the line goes to the terminal of stderr. */
+int progress_show(lua_State *L);
+
+#endif

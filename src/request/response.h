@@ -1,0 +1,29 @@
+/* request/response.h - the outcome of a request: an answer as a Lua value, a failure as an error
+ * object. */
+#ifndef REQUEST_RESPONSE_H
+#define REQUEST_RESPONSE_H
+
+#include <lua.h>
+
+#include "engine/loop.h"
+
+/* Pushes the outcome of the op's transfer, which has ended, and returns the number of values: the
+ * value of a 2xx answer (JSON decoded, anything else as a string), or nil and an error object. Throws
+ * kind "limit" when the answer did not fit into memory. [-0, +(1|2), v] */
+int response_push(lua_State *L, op *o);
+
+/* The same for a route whose answer is never HTML: such a page is an error of kind "decode".
+ * [-0, +(1|2), v] */
+int response_push_data(lua_State *L, op *o);
+
+/* The DIMSE status in the ErrorPayload of the table at index: an error body, or the record of a job
+ * (1.12.10 and later). -1 = none. [-0, +0, -] */
+int response_payload_dimse(lua_State *L, int index);
+
+/* Pushes nil and an error object about the op's request; returns 2. [-0, +2, m] */
+int response_fail(lua_State *L, const op *o, const char *kind, const char *message);
+
+/* The same for an archive that has no end (base/zip.h). */
+int response_fail_cut(lua_State *L, const op *o);
+
+#endif
