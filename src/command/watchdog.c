@@ -44,12 +44,16 @@ static void end_process(void)
  * processor; 0 where the system does not tell (proc(5): schedstat). */
 static double starved_seconds(void)
 {
-    unsigned long long ran, waited = 0;
+    unsigned long long waited = 0;
+    char line[64]; /* "nanoseconds-run nanoseconds-waited times-run" */
     FILE *f = fopen("/proc/self/schedstat", "re");
     if (!f)
         return 0;
-    if (fscanf(f, "%llu %llu", &ran, &waited) != 2)
-        waited = 0;
+    if (fgets(line, sizeof line, f)) {
+        char *end;
+        strtoull(line, &end, 10);
+        waited = strtoull(end, NULL, 10);
+    }
     fclose(f);
     return (double)waited * 1e-9;
 }
