@@ -10,8 +10,8 @@
 
 #define FOUND_TYPE "modalua.Found"
 
-/* Its address is a key in the metatable of each result: a table with broad, level, lossy, modality,
- * count, client, id, and at the end closed. */
+/* Its address is a key in the metatable of each result: a table with broad, level, lossy, by_resource,
+ * unproven, modality, count, client, id, and at the end closed. */
 static const char facts_key;
 
 /* ---- what a client remembers ----
@@ -100,6 +100,10 @@ query_facts find_result_facts(lua_State *L, int client_index, const char *id)
         facts.level = (orthanc_level)lua_tointeger(L, -1);
         lua_getfield(L, top + 3, "lossy");
         facts.lossy = lua_toboolean(L, -1);
+        lua_getfield(L, top + 3, "by_resource");
+        facts.by_resource = lua_toboolean(L, -1);
+        lua_getfield(L, top + 3, "unproven");
+        facts.unproven = lua_toboolean(L, -1);
         lua_getfield(L, top + 3, "modality");
         strcpy(facts.modality, lua_tostring(L, -1));
         lua_getfield(L, top + 3, "count");
@@ -212,6 +216,10 @@ static void push_new_facts(lua_State *L, int client_index, const char *id, const
     lua_setfield(L, -2, "broad");
     lua_pushboolean(L, facts->lossy);
     lua_setfield(L, -2, "lossy");
+    lua_pushboolean(L, facts->by_resource);
+    lua_setfield(L, -2, "by_resource");
+    lua_pushboolean(L, facts->unproven);
+    lua_setfield(L, -2, "unproven");
     lua_pushstring(L, facts->modality);
     lua_setfield(L, -2, "modality");
     lua_pushinteger(L, facts->level);

@@ -23,8 +23,10 @@ typedef struct query_facts {
     bool known; /* the client sent the query, and its result is alive; else only the server knows */
     bool broad; /* the query has no filter */
     orthanc_level level;
-    lua_Integer count;              /* number of answers */
-    bool lossy;                     /* an answer shows that characters got lost */
+    lua_Integer count; /* number of answers */
+    bool lossy;        /* an answer shows that characters got lost */
+    bool by_resource; /* the answers are not those of the server's query: a move goes by resource */
+    bool unproven;    /* no answer shows whether the modality looked at one of the filters */
     char modality[ORTHANC_ID_SIZE]; /* the one that was asked */
 } query_facts;
 
