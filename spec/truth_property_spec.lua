@@ -2,7 +2,7 @@
 -- and each kind of server behind it. No answer may be there that the query excludes, none may be missing that the server has, and none may
 -- be there twice; what could not be decided must be said in found.unproven.
 --
---    MODALUA_QUERIES   how many queries in all (default: 300)
+--    MODALUA_QUERIES   how many queries in all (default: 300); when it is set, a line with the numbers is printed for each server
 --    MODALUA_SEED      the seed of the archive and of the queries, which each failure prints (default: 1)
 local archive = require "spec.support.archive"
 local dcmtk = require "spec.support.dcmtk"
@@ -68,7 +68,10 @@ local function server_has(client, name, level, query, resource)
       break
     end
   end
-  local made = assert(client:post(("/modalities/%s/query"):format(name), { Level = level, Query = body }))
+  local made = client:post(("/modalities/%s/query"):format(name), { Level = level, Query = body })
+  if not made then
+    return false -- it refuses one of the filters at this level
+  end
   local answers = assert(client:get(("/queries/%s/answers"):format(made.ID), { expand = "", simplify = "" }))
   assert(client:delete("/queries/" .. made.ID))
   for _, answer in ipairs(answers) do
@@ -123,10 +126,13 @@ for _, version in ipairs(versions) do
       return set
     end
 
-    -- Compares the answers of one query with the oracle, and calls `complain` for what is wrong.
+    -- Compares the answers of one query with the oracle, and calls `complain` for what is wrong. Returns whether something was
+    -- said to be unproven, or to be impossible.
     local function check(name, level, query, complain)
       local found, err = client:modality(name):find { Level = level, Query = query }
-      if not found then
+      if not found and name == "strict" and (level == "Series" or level == "Instance") and err.dimse_status == 0xA900 then
+        return true -- it accepts no key of another level but the UIDs, and Orthanc always sends PatientID and AccessionNumber
+      elseif not found then
         return complain("%s", tostring(err))
       end
       local answered, asked = set_of(found.answers, level, complain), 0
@@ -143,19 +149,25 @@ for _, version in ipairs(versions) do
         end
       end
       found:close()
+      return found.unproven ~= nil
     end
 
     for _, kind in ipairs(KINDS) do
       it("has the right answers behind " .. kind[2], function()
-        local wrong, count = {}, math.ceil(QUERIES / #KINDS / #versions)
+        local wrong, said, count = {}, 0, math.ceil(QUERIES / #KINDS / #versions)
         for n = 1, count do
           local level, query = queries.random(random, right)
           local shown = queries.shown(level, query)
-          check(kind[1], level, query, function(form, ...)
+          local unproven = check(kind[1], level, query, function(form, ...)
             if not wrong[#wrong] or wrong[#wrong].query ~= shown then -- the first complaint about a query is enough
               wrong[#wrong + 1] = { query = shown, ("seed %d, query %d: %s: " .. form):format(SEED, n, shown, ...) }
             end
           end)
+          said = said + (unproven and 1 or 0)
+        end
+        if os.getenv "MODALUA_QUERIES" then
+          print(("%s, %s: seed %d: %d searches: %d proven, %d said to be unknown, %d wrong"):format(version.name, kind[2], SEED, count,
+            count - said - #wrong, said, #wrong))
         end
         local lines = { ("%d of %d queries have wrong answers"):format(#wrong, count) }
         for i = 1, math.min(#wrong, SHOWN) do

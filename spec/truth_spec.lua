@@ -80,7 +80,7 @@ local SMALL <const> = {
 }
 
 -- The servers that are tried with ordinary searches.
-local ORDINARY <const> = { "pacs", "dcmqr", "checking", "qrd", "empty", "value", "strict" }
+local ORDINARY <const> = { "pacs", "dcmqr", "qrd", "empty", "value", "strict" }
 
 local UNIQUE <const> = { Patient = "PatientID", Study = "StudyInstanceUID", Series = "SeriesInstanceUID", Instance = "SOPInstanceUID" }
 
@@ -189,7 +189,7 @@ for _, version in ipairs(versions) do
     end
 
     it("says which filters the server ignored, and for how many answers", function()
-      for _, name in ipairs { "dcmqr", "checking", "empty" } do
+      for _, name in ipairs { "dcmqr", "empty" } do
         local found <close> = finds({ "1.2.3" }, name, "Study", { ModalitiesInStudy = "MG" })
         assert.are.same({ ModalitiesInStudy = 5 }, found.ignored, name)
         contains(found.warning, "ModalitiesInStudy")
@@ -213,6 +213,22 @@ for _, version in ipairs(versions) do
         local found <close> = finds({ "1.2.1", "1.2.5" }, name, "Study", { StudyDescription = "*Chest*" })
         assert.is_nil(found.unproven, name)
       end
+    end)
+
+    -- This mode accepts no key of another level but the UIDs, and Orthanc always sends PatientID and AccessionNumber.
+    it("says what it could not prove, or fails, behind dcmqrscp --check-find", function()
+      local pacs = client:modality "checking"
+      for _, search in ipairs(SEARCHES) do
+        if (search[1] == "Study" or search[1] == "Patient") and not search[2].ModalitiesInStudy then
+          local found <close> = finds(search[3], "checking", search[1], search[2])
+          assert.is_nil(found.unproven)
+        end
+      end
+      local found <close> = finds(ALL, "checking", "Study", { ModalitiesInStudy = "MG" })
+      assert.are.same({ "ModalitiesInStudy" }, found.unproven)
+      fails({ kind = "refused", code = "unproven" }, pacs:move(found, { to = "archive" }))
+      fails({ kind = "dicom", dimse_status = 0xA900 }, pacs:find { Level = "Series", Query = { StudyInstanceUID = "1.2.1" } })
+      fails({ kind = "dicom", dimse_status = 0xA900 }, pacs:series { StudyInstanceUID = "1.2.1" })
     end)
 
     it("does not ask further with prove = false, and says what is unproven", function()
@@ -261,6 +277,35 @@ for _, version in ipairs(versions) do
       assert(client:put("/tools/default-encoding", encoding))
     end)
 
+    -- The values of a key in a list of answers, sorted.
+    local function values(list, key)
+      local found = {}
+      for i, answer in ipairs(list) do
+        found[i] = answer[key]
+      end
+      table.sort(found)
+      return found
+    end
+
+    for _, name in ipairs(ORDINARY) do
+      it("has the right children behind the server " .. name, function()
+        local pacs, study = client:modality(name), { StudyInstanceUID = "1.2.1" }
+        assert.are.same({ "1.2.1.1", "1.2.1.2" }, values(assert(pacs:series(study)), "SeriesInstanceUID"))
+        assert.are.same({ "1.2.1.2" }, values(assert(pacs:series(study, { Modality = "SR" })), "SeriesInstanceUID"))
+        assert.are.same({ "1.2.1.2.1" }, values(assert(pacs:instances(study, { Modality = "SR" })), "SOPInstanceUID"))
+        assert.are.same({ "1.2.3", "1.2.4" }, values(assert(pacs:studies { PatientID = "P2" }), "StudyInstanceUID"))
+      end)
+
+      it("has the right answers to each of many values behind the server " .. name, function()
+        local pacs = client:modality(name)
+        local by_value, missing = pacs:find_each("AccessionNumber", { "A1", "A3", "A9" }, { Query = { PatientName = "" } })
+        assert(by_value, missing)
+        assert.are.same({ "A9" }, missing)
+        assert.are.same({ "1.2.1" }, values(by_value.A1, "StudyInstanceUID"))
+        assert.are.same({ "1.2.3" }, values(by_value.A3, "StudyInstanceUID"))
+      end)
+    end
+
     -- ---- moves ----
 
     for _, name in ipairs(ORDINARY) do
@@ -272,6 +317,9 @@ for _, version in ipairs(versions) do
         local series <close> = finds({ "1.2.1.2" }, name, "Series", { PatientID = "P1", Modality = "SR" })
         assert(pacs:move(series, { to = "archive", max = 1 }))
         assert.are.same({ 2, 3 }, arrived())
+        local patient <close> = finds({ "P3" }, name, "Patient", { PatientName = "Núñez*" })
+        assert(pacs:move(patient, { to = "archive", max = 1 }))
+        assert.are.same({ 4, 6 }, arrived())
       end)
     end
 
