@@ -37,7 +37,7 @@ if [ $all = yes ]; then
     MODALUA_BIG_MB=2048 ctest --preset release -R spec-files --verbose | grep -E "archive of|tests passed|Failed"
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
-        grep -E "searches|seed|tests passed|Failed"
+        grep -E "searches|moves|seed|tests passed|Failed"
     spec/fuzz/run.sh 600
     spec/bench/run.sh
 fi
