@@ -101,7 +101,7 @@ local SEARCHES <const> = {
   { "Study", { PatientID = "P2" }, { "1.2.3", "1.2.4" } },
   { "Study", { StudyInstanceUID = "1.2.1\\1.2.5\\1.2.9" }, { "1.2.1", "1.2.5" } },
   { "Study", { PatientName = "Müller*" }, { "1.2.1", "1.2.2" } },
-  { "Study", { PatientName = "?míth*", PatientID = "P*" }, {} },
+  { "Study", { PatientName = "?möth*", PatientID = "P*" }, {} },
   { "Study", { StudyDate = "20230812-20240102" }, { "1.2.2", "1.2.3", "1.2.4" } },
   { "Study", { StudyDate = "20240102-" }, { "1.2.4", "1.2.5" } },
   { "Study", { StudyDate = "20230811", StudyTime = "1000-1030" }, { "1.2.1" } },

@@ -52,7 +52,7 @@ static void append_ignored(lua_State *L, int ignored)
         lua_rawget(L, ignored);
         lua_pushfstring(
             L,
-            "the modality ignores the filter %s: answers that contradict it were removed "
+            "the modality gave answers that contradict the filter %s, which were removed "
             "(%I)",
             lua_tostring(L, -2), (LUAI_UACINT)lua_tointeger(L, -1));
         lua_replace(L, -3);

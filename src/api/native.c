@@ -92,6 +92,7 @@ static int native_l_matches(lua_State *L)
     switch (matching_compare(vr, filter, value)) {
     case MATCHING_YES: lua_pushboolean(L, 1); break;
     case MATCHING_NO: lua_pushboolean(L, 0); break;
+    case MATCHING_DOUBT:
     case MATCHING_UNSHOWN: lua_pushnil(L); break;
     }
     return 1;
@@ -148,7 +149,7 @@ static const luaL_Reg functions[] = {
     { "is_answer", native_l_is_answer },
 
     /* matches(key, filter, value) -> boolean | nil. Whether a value matches the filter by that tag; nil
-     * when the value is empty. */
+     * when the value is empty, or may have been changed on its way. */
     { "matches", native_l_matches },
     /* split_midnight(key, value) -> before, after | nothing. The two ranges of times that stand for one
      * that passes midnight. */
