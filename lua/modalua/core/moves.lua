@@ -25,12 +25,12 @@ local function join(plan, id)
   end
   local result, err = plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout }
   if not result and err.kind == "unknown" then -- so job:wait may call the success of a job that it knows nothing about
-    return err.result or false, "another run started the job", id
+    return err.result or false, err.message, id
   elseif not result then
     err.op = plan.op
     return nil, err
   end
-  return result, not plan.believed and "another run started the job" or nil, id
+  return result, not plan.believed and running_jobs.doubt_of(id, result) or nil, id
 end
 
 -- Sends the request of a plan, or waits for the job that makes this move already. Returns the server's result (false when the job is

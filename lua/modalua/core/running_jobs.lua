@@ -13,24 +13,32 @@ local QUERY_RETRIEVE_LEVEL = "0008,0052"
 
 -- ---- the jobs that this process started ----
 
-local SECONDS_KEPT = 60 -- a list of jobs that was read before the job began does not have it yet
+local KEPT = 1000 -- with so many, the older half is forgotten
 
-local started = setmetatable({}, { __mode = "k" }) -- client -> { ID of a job -> { modality = its name, target =, at = when } }
+-- ID of a job -> { modality = its name, target =, permissive = it may hide failures }
+local started, before, n = {}, {}, 0
 
 -- Called by src/api/transfer.c when the server has named the job of a C-MOVE.
 function running_jobs.note(data, job)
-  local jobs = started[data.client] or {}
-  started[data.client] = jobs
-  jobs[job] = { modality = data.modality.modality, target = data.body.TargetAet, at = native.now() }
+  n = n + 1
+  if n > KEPT then
+    started, before, n = {}, started, 1
+  end
+  started[job] = { modality = data.modality.modality, target = data.body.TargetAet, permissive = data.body.Permissive }
 end
 
--- Forgets the jobs that the server does not list any more.
-local function prune(client, listed)
-  for id, note in pairs(started[client] or {}) do
-    if not listed[id] and native.now() - note.at > SECONDS_KEPT then
-      started[client][id] = nil
-    end
+local function note_of(job)
+  return started[job] or before[job]
+end
+
+-- Why the success of a job that another call has started is no proof; nil when it is one. Permissive hides failures, and only newer servers
+-- list the outcome of each resource.
+function running_jobs.doubt_of(job, result)
+  local note = note_of(job)
+  if note and not note.permissive or not note and type(result) == "table" and type(result.Details) == "table" then
+    return nil
   end
+  return "another run started the job, which may have hidden failures"
 end
 
 -- ---- what a job moves ----
@@ -66,7 +74,7 @@ end
 -- Returns the unfinished jobs that move resources of a transfer, as a list of { id =, content =, covers = whether all of them }; nil when
 -- there are none. src/api/transfer.c calls it with the server's list before it sends anything; so it must not wait for anything.
 function running_jobs.of_resources(jobs, data)
-  local list, listed = {}, {}
+  local list = {}
   for _, job in ipairs(type(jobs) == "table" and jobs or {}) do
     local content = type(job) == "table" and job.Content
     if type(content) == "table" and job.Type == "DicomMoveScu" and UNFINISHED[job.State] and not data.ignored[job.ID] then
@@ -75,9 +83,7 @@ function running_jobs.of_resources(jobs, data)
         list[#list + 1] = { id = job.ID, content = content, covers = n == #data.resources }
       end
     end
-    listed[type(job) == "table" and job.ID or 0] = true
   end
-  prune(data.client, listed)
   return list[1] and list
 end
 
@@ -114,7 +120,7 @@ end
 
 -- Compares a job with the transfer: "same" or "other"; or nil and an error when the job's record does not tell.
 local function compare(plan, job, modalities, own_aet)
-  local note, name = (started[plan.client] or {})[job.id], plan.modality.modality
+  local note, name = note_of(job.id), plan.modality.modality
   if note then
     return note.modality == name and (note.target or own_aet) == (plan.target or own_aet) and "same" or "other"
   end
