@@ -123,6 +123,13 @@ query_facts find_result_facts(lua_State *L, int client_index, const char *id)
     return facts;
 }
 
+void find_result_push_known(lua_State *L, int client_index, const char *id)
+{
+    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
+    lua_getfield(L, -1, id);
+    lua_remove(L, -2);
+}
+
 /* ---- closing ---- */
 
 static int close_advance(lua_State *L, op *o)

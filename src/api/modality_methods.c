@@ -81,7 +81,8 @@ static const doc_row methods[] = {
           "  print(study[\"0010,0020\"])\n"
           "end" },
     { .name = "move",
-      .function = move_move,
+      .part = "core.move",
+      .function = move_check_modality,
       .signature = "modality:move(query [, options]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
               "been moved. query is what find returned, the ID of a query, or a Query. When the "

@@ -6,7 +6,10 @@
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
+#include "api/move.h"
+#include "api/move_target.h"
 #include "api/native_steps.h"
+#include "api/query.h"
 #include "api/remote.h"
 #include "base/text_width.h"
 #include "binding/error.h"
@@ -142,8 +145,8 @@ static const luaL_Reg functions[] = {
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
     { "value", identifiers_value },
-    /* identifiers(op, level, resources) -> a list of tables of identifiers alone | nil, err. The list
-     * has the field `level`. */
+    /* identifiers(op, level, resources [, noun]) -> a list of tables of identifiers alone | nil, err.
+     * The list has the field `level`. Errors call a resource by the noun. */
     { "identifiers", identifiers_keys },
     /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
     { "is_answer", native_l_is_answer },
@@ -163,8 +166,23 @@ static const luaL_Reg functions[] = {
 
     /* move_options(options) -> max | nil. Throws when an option of move_resources is wrong. */
     { "move_options", get_and_store_move_options },
-    /* move_one(modality, level, identifiers, options) -> result | nil, err. One C-MOVE. */
+    /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
+     * for each of the resources, in one job. */
     { "move_one", get_and_store_move_one },
+    /* retrieve(modality, options, more) -> as transfer_make_part says. Moves answers of a query; more
+     * has the path of the request, and the resources. */
+    { "retrieve", move_retrieve },
+    /* query_facts(client, query) -> id, facts | nil. What the client knows about a query. */
+    { "query_facts", move_facts },
+    /* query_client(query) -> client. */
+    { "query_client", query_l_client },
+    /* is_broad(filter, level) -> boolean. Whether the filter of a query narrows nothing. */
+    { "is_broad", move_is_broad },
+    /* target_name(op, client, to) -> string. The name of the modality that the option `to` gives. Throws
+     * when it is one of another server. */
+    { "target_name", move_target_name },
+    /* warn_of_target(op, message). Warns of a target that is probably a mistake. */
+    { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
 

@@ -1,0 +1,104 @@
+-- core.moves: what every C-MOVE has in common: it is not sent while a job makes the same move, its success is looked at, and patients whose
+-- identifiers modalities confuse are not moved.
+--
+-- A plan is { op =, client =, modality =, level =, resources = a list of tables of keys, target =, to =, hint =, believed =, handle = it is
+-- not waited for, deadline =, path =, options = a function that returns the options with the time that is left, send = a function
+-- (options, more) that sends the request, ignored = {} }.
+local require = ...
+local arrival = require "core.arrival"
+local holdings = require "core.holdings"
+local native = require "core.native"
+local running_jobs = require "core.running_jobs"
+
+local moves = {}
+
+-- The description of a plan's transfer for core.arrival.
+function moves.data(plan)
+  return { op = plan.op, client = plan.client, modality = plan.modality, level = plan.level, resources = plan.resources,
+    target = plan.target, to = plan.to, believed = plan.believed, deadline = plan.deadline, path = plan.path }
+end
+
+-- Waits for a job that somebody else started. Returns as moves.submit does.
+local function join(plan, id)
+  if plan.handle then
+    return { ID = id, Path = "/jobs/" .. id }, nil, id
+  end
+  local result, err = plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout }
+  if not result and err.kind == "unknown" then -- so job:wait may call the success of a job that it knows nothing about
+    return err.result or false, err.message, id
+  elseif not result then
+    err.op = plan.op
+    return nil, err
+  end
+  return result, not plan.believed and running_jobs.doubt_of(id, result) or nil, id
+end
+
+-- Sends the request of a plan, or waits for the job that makes this move already. Returns the server's result (false when the job is
+-- gone), why it is no proof (or nil), and the job's ID; nil and an error; or nil, nil and "part" when jobs move a part of it.
+function moves.submit(plan)
+  local more = { op = plan.op, resources = plan.resources, level = plan.level, hint = plan.hint, path = plan.path, target = plan.target,
+    to = plan.to, ignored = plan.ignored }
+  while true do
+    local result, reason, job = plan.send(plan.options(), more)
+    if job ~= "busy" then
+      return result, reason, job
+    end
+    local choice, err = running_jobs.choose(plan, reason)
+    if not choice then
+      return nil, err
+    elseif choice == "part" then
+      return nil, nil, "part"
+    elseif choice ~= "none" then
+      result, reason, job = join(plan, choice)
+      if result ~= nil or reason.code ~= "job_gone" then
+        return result, reason, job
+      end
+    end
+  end
+end
+
+-- Returns nil and an error when the source, or this Orthanc, has a patient whose PatientID differs from one of these in case only: a C-MOVE
+-- would send both. Else returns true.
+function moves.check_patients(plan)
+  if plan.level ~= "Patient" then
+    return true
+  end
+  for _, place in ipairs { holdings.modality(plan.modality), holdings.here(plan.client) } do
+    for _, keys in ipairs(plan.resources) do
+      local other, err = holdings.other_case(place, plan, keys.PatientID)
+      if other then
+        return nil, native.fail(plan.op, "refused", "bad_identifier", ("%s has the patients '%s' and '%s', whose PatientIDs differ in case "
+          .. "only, and Orthanc takes them for one: nothing was sent; move the studies"):format(place.modality and "the modality"
+          or "this Orthanc", keys.PatientID, other))
+      elseif other == nil and type(err) == "table" then
+        break -- the C-MOVE will say more than this search
+      end
+    end
+  end
+  return true
+end
+
+-- Returns the result of a submitted plan, after a look at the destination; or nil and an error. The arguments behind the plan are what
+-- moves.submit returned.
+function moves.conclude(plan, result, reason, job)
+  local data = moves.data(plan)
+  if result == nil then
+    local doubt = not plan.believed and arrival.doubt_of(reason)
+    if not doubt then
+      return nil, reason
+    end
+    local items = arrival.items(data, doubt)
+    arrival.examine(data, items)
+    data.job = reason.job
+    return arrival.settle(data, items, reason, doubt)
+  elseif plan.handle then
+    return result
+  elseif plan.believed and result then
+    result.verified = false
+    return result
+  end
+  data.result, data.job = result, job
+  return arrival.verify(data, reason)
+end
+
+return moves
