@@ -64,7 +64,11 @@ static bool is_no_filter(uint32_t tag)
 static bool read_member(lua_State *L, filter *f, int in)
 {
     uint32_t tag;
-    *f = (filter){ .name = lua_tostring(L, -2), .in = in, .time = -1 };
+    const char *value =
+        lua_istable(L, -1) ? NULL : lua_tostring(L, -1); /* the query keeps it alive */
+    if (!lua_istable(L, -1) && (!value || find_filter_is_universal(value)))
+        return false;
+    *f = (filter){ .name = lua_tostring(L, -2), .value = value, .in = in, .time = -1 };
     if (orthanc_tag_parse(f->name, &tag) || dictionary_find(f->name, &tag)) {
         const char *keyword = dictionary_keyword(tag);
         if (is_no_filter(tag))
@@ -73,10 +77,7 @@ static bool read_member(lua_State *L, filter *f, int in)
         f->vr = dictionary_vr(tag);
         f->name = keyword ? keyword : f->name;
     }
-    if (lua_istable(L, -1))
-        return true;
-    f->value = lua_tostring(L, -1); /* the query keeps it alive */
-    return f->value && !find_filter_is_universal(f->value);
+    return true;
 }
 
 /* Adds the filters of the query at index. */
@@ -352,6 +353,10 @@ bool answer_check_filters(lua_State *L, int answers, int query, int notes)
     lua_Integer before = (lua_Integer)lua_rawlen(L, answers);
     bool contradicted = false;
     check *c = push_check(L, query);
+    if (c->n == 0) {
+        lua_settop(L, top);
+        return false;
+    }
     count_all(L, c, answers);
     decide_moments(c);
     for (const filter *f = c->filters; f < c->filters + c->n; f++)

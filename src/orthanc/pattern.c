@@ -255,11 +255,50 @@ static bool may_be_lossy(slice text, slice s)
            memchr(text.text, '?', text.size);
 }
 
+/* The same for ASCII without blanks: nearly all that is compared. */
+static bool matches_ascii(slice wanted, slice text, long *steps)
+{
+    const size_t none = (size_t)-1;
+    size_t p = 0, t = 0, run = none, from = 0;
+    while (t < text.size && --*steps >= 0) {
+        char item = p < wanted.size ? wanted.text[p] : '\0';
+        if (p < wanted.size && item == '*') {
+            run = p++;
+            from = t;
+        } else if (p < wanted.size &&
+                   (item == '?' || ascii_lower(item) == ascii_lower(text.text[t]))) {
+            p++;
+            t++;
+        } else if (run != none) { /* the last run takes one character more */
+            p = run + 1;
+            t = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (p < wanted.size && wanted.text[p] == '*')
+        p++;
+    return *steps >= 0 && p == wanted.size;
+}
+
+static bool is_plain(slice s)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if (s.text[i] <= ' ' || (unsigned char)s.text[i] > 0x7E)
+            return false;
+    return true;
+}
+
 pattern_result pattern_compare(slice text_of_pattern, slice text, bool name, long *steps)
 {
     pattern p;
     if (are_equal(text_of_pattern, text))
         return PATTERN_YES;
+    if (is_plain(text_of_pattern) && is_plain(text) && !memchr(text.text, '?', text.size)) {
+        if (matches_ascii(text_of_pattern, text, steps))
+            return PATTERN_YES;
+        return *steps < 0 ? PATTERN_DOUBT : PATTERN_NO;
+    }
     for (int two = 0; two <= 1; two++) {
         if (!compile(text_of_pattern, name, two, false, &p))
             return PATTERN_DOUBT;
