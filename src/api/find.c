@@ -35,7 +35,8 @@ typedef struct find_options {
 
 const option find_rows[] = {
     { "keep", OPTION_TABLE, 0,
-      "list of tags that are sent although they do not belong to the level" },
+      "list of tags that are sent although they do not belong to the level, or have a value that "
+      "DICOM does not" },
     CALL_TIMEOUT_ROW(offsetof(find_options, wait_timeout)),
     OPTIONS_END
 };

@@ -67,8 +67,9 @@ static void push_advice(lua_State *L, const pair *p)
  * [-0, +(0|1), m] */
 static bool is_effective(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
+    bool is_level = p->known && p->tag == QUERY_RETRIEVE_LEVEL;
     if (find_filter_is_universal(p->value) ||
-        find_filter_is_kept(L, q->keep, p->key, p->known ? &p->tag : NULL))
+        (!is_level && find_filter_is_kept(L, q->keep, p->key, p->known ? &p->tag : NULL)))
         return true;
     if (!p->known)
         return true; /* the server knows the name, or reports that it does not */
@@ -102,7 +103,7 @@ static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair 
                     p->path);
     if (find_filter_is_invalid(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
         return false;
-    if (!is_effective(L, q, d, p))
+    if (!is_effective(L, q, d, p) || find_filter_is_odd(L, q->keep, p->path, p->key, p->value))
         return false;
     q->ascii = q->ascii && ascii_is_all(p->value, size);
     if (p->known && p->tag == SPECIFIC_CHARACTER_SET && size > 0 && d->depth == 0)
@@ -227,6 +228,8 @@ static bool read_dataset_member(lua_State *L, worklist_query *q, dataset *d, int
     if (p.known)
         orthanc_tag_write(p.tag, p.text);
     check_is_tag(L, q, &p);
+    if (find_filter_is_forbidden(L, p.path, p.key))
+        return false;
     find_filter_check_twice(L, q->function, d->seen, p.known ? p.text : p.key, p.path);
     note_unlisted(L, q, d, &p);
     if (!read_value(L, q, d, &p))
