@@ -21,7 +21,7 @@ typedef struct row {
 #define BLANK     "begins with a blank, which servers may take as part of the value: remove it"
 #define LIST_FORM " (the separator is one backslash; a Lua string has \"\\\\\" for it)"
 #define MIXED \
-    "is a list with a wildcard, which servers take as it stands: search once for each value"
+    "is a list with a wildcard, which servers take as it stands: ask for its elements one by one"
 #define NO_WILDCARD " is matched as a whole: write the whole value"
 #define NO_LIST     " cannot be a list: search once for each value"
 #define TEN         "1234567890"

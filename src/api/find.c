@@ -45,7 +45,8 @@ typedef struct find_options {
 
 const option find_rows[] = {
     { "keep", OPTION_TABLE, 0,
-      "list of tags that are sent although they do not belong to the level" },
+      "list of tags that are sent although they do not belong to the level, or have a value that "
+      "DICOM does not" },
     { "prove", OPTION_FLAG, offsetof(find_options, prove),
       "false: sends no further C-FIND for a filter whose value the answers do not show, or for an "
       "element of a list that has no answer (default: true)" },

@@ -32,7 +32,12 @@ static int modality_l_check_self(lua_State *L)
     return 0;
 }
 
-static const option limit_rows[] = { LIMIT_ROW, OPTIONS_END };
+static const option find_each_rows[] = {
+    LIMIT_ROW,
+    { "patterns", OPTION_FLAG, 0,
+      "true: values of an identifier may have wildcards, so that one value finds many" },
+    OPTIONS_END
+};
 
 static const option children_rows[] = {
     LIMIT_ROW,
@@ -178,11 +183,13 @@ static const doc_row methods[] = {
       .help =
           "Sends a C-FIND for each of many values of a tag, such as accession numbers. Returns "
           "a table from each value to the list of its answers, and a list of the values that "
-          "the modality does not have. A value that is blank or would match everything is "
-          "refused before anything is sent. notes has the fields ignored, unproven and repeated "
+          "the modality does not have. A value that is blank, would match everything, or is "
+          "no value of the tag, is refused before anything is sent; so is a wildcard in a list of "
+          "identifiers, unless patterns is true. notes has the fields ignored, unproven and "
+          "repeated "
           "that found has. When some requests fail, err.found, err.missing and err.errors have "
           "the rest.",
-      .options = { { "data", limit_rows, NULL }, { "data", find_rows, &orthanc_query } },
+      .options = { { "data", find_each_rows, NULL }, { "data", find_rows, &orthanc_query } },
       .example = "local by_value, missing = pacs:find_each(\"AccessionNumber\", { \"A100801\", "
                  "\"A0\" }, { Query = { PatientName = \"\" } })\n"
                  "assert(by_value, missing)\n"

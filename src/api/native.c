@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 
 #include "api/answer_notes.h"
+#include "api/find_filter.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
@@ -46,6 +47,15 @@ static int native_l_tag(lua_State *L)
     lua_pushstring(L, orthanc_level_name(level));
     lua_pushstring(L, row ? row->name : NULL);
     return 3;
+}
+
+static int native_l_fault(lua_State *L)
+{
+    enum { KEY = 1, VALUE, KEEP };
+    lua_settop(L, KEEP);
+    lua_pushstring(L, find_filter_fault(L, lua_istable(L, KEEP) ? KEEP : 0,
+                                        luaL_checkstring(L, KEY), luaL_checkstring(L, VALUE)));
+    return 1;
 }
 
 static int native_l_level(lua_State *L)
@@ -141,6 +151,9 @@ static const luaL_Reg functions[] = {
     /* tag(key) -> "gggg,eeee", level, name | nil. The level is the uppermost that has the tag; level
      * and name are nil where only the server knows them. */
     { "tag", native_l_tag },
+    /* fault(key, value, keep | nil) -> message | nil. Why a filter has the wrong value for its tag; the
+     * message begins with a verb. */
+    { "fault", native_l_fault },
     /* level(word) -> "Patient" | "Study" | "Series" | "Instance" | nil. */
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */

@@ -293,8 +293,9 @@ bool values_check(dicom_vr vr, const char *value, char message[VALUES_MESSAGE])
                             "value",
                             row->name);
     if (strchr(value, '\\') && wildcard && vr != DICOM_OTHER && vr != DICOM_SQ)
-        return value_refuse(message, "is a list with a wildcard, which servers take as it stands: "
-                                     "search once for each value");
+        return value_refuse(message,
+                            "is a list with a wildcard, which servers take as it stands: ask "
+                            "for its elements one by one");
     if (vr == DICOM_PN)
         return value[0] == ' ' ? value_refuse(message, BLANK_IN_FRONT) : check_name(value, message);
     return check_elements(vr, value, message);

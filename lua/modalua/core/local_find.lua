@@ -152,7 +152,7 @@ end
 local MODALITIES_IN_STUDY, FIRST_NUMBER, LAST_NUMBER = "0008,0061", "0020,1200", "0020,1209"
 
 -- Notes what a filter means for the search. Nil and a message when the server's index would not match by it.
-local function read_filter(search, key, value)
+local function read_filter(search, key, value, keep)
   if value:find "^[ *]*$" then
     return true
   end
@@ -165,6 +165,10 @@ local function read_filter(search, key, value)
     return nil, ("the filter %s = '%s' is a list, in which wildcards are taken as they stand: ask for its elements one by one"):format(
       name or key, value)
   end
+  local fault = native.fault(key, value, keep)
+  if fault then
+    return nil, ("%s = '%s' %s"):format(name or key, value, fault)
+  end
   search.computed = search.computed or number and number >= FIRST_NUMBER and number <= LAST_NUMBER
   if number == MODALITIES_IN_STUDY then
     search.counted = "Series" -- by way of which it is found
@@ -173,11 +177,11 @@ local function read_filter(search, key, value)
 end
 
 -- The Query as it is sent; nil and a message when a filter cannot be sent.
-local function read_query(search, query)
-  local sent, why = steps.filter(search.operation.op, search.level, query)
+local function read_query(search, query, keep)
+  local sent, why = steps.filter(search.operation.op, search.level, query, keep)
   for key, value in pairs(sent or {}) do
     local good
-    good, why = read_filter(search, key, value)
+    good, why = read_filter(search, key, value, keep)
     if not good then
       return nil, why
     end
@@ -205,7 +209,7 @@ function local_find.find(client, data)
   -- `counted`: the level whose resources the server's limit counts in this search
   local search = { operation = operation, body = body, level = level, counted = level, since = take_number(body, "Since"),
     limit = take_number(body, "Limit") }
-  local query, why = read_query(search, body.Query)
+  local query, why = read_query(search, body.Query, data.keep)
   if not query then
     return steps.failed(operation, "refused", nil, why)
   end
