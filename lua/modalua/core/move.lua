@@ -263,11 +263,10 @@ local function submit_together(work, own)
   for i, resource in ipairs((moves.distinct(work.list, work.rows))) do
     resources[i] = resource.keys
   end
-  local plan = { op = OP, client = work.client, modality = work.modality, level = work.level, resources = resources, target = target.aet,
-    to = target.name, hint = target.hint, handle = true, ignored = {}, options = function() return own end }
-  function plan.send(options, more)
-    return native.move_one(work.modality, work.level, resources, options, more)
-  end
+  local plan = moves.plan({ op = OP, modality = work.modality, level = work.level, resources = resources,
+    options = requests.with_time_left(own), send = function(options, more)
+      return native.move_one(work.modality, work.level, resources, options, more)
+    end }, target, own)
   local result, failure, part = moves.submit(plan)
   if part == "part" then
     return refuse(work, "other_job", "a job that has not ended moves some of these resources already: nothing was sent; try again when it "
@@ -322,13 +321,11 @@ local function whole_query(work)
     return nil, err
   end
   own.to, own.TargetAet = nil, target.aet
-  local plan = { op = OP, client = work.client, modality = work.modality, level = work.level, resources = work.list, target = target.aet,
-    to = target.name, hint = target.hint, believed = own.verify == false, handle = own.Synchronous == false or own.Asynchronous == true,
-    deadline = work.operation.deadline, path = work.operation.path, retrieve = work.operation.path, options = requests.with_time_left(own),
-    ignored = {} }
-  function plan.send(options, more)
-    return native.retrieve(work.modality, options, more)
-  end
+  local operation = work.operation
+  local plan = moves.plan({ op = OP, modality = work.modality, level = work.level, resources = work.list, deadline = operation.deadline,
+    path = operation.path, retrieve = operation.path, options = requests.with_time_left(own), send = function(options, more)
+      return native.retrieve(work.modality, options, more)
+    end }, target, own)
   local good, bad = moves.check_patients(plan)
   if not good then
     return nil, bad

@@ -68,34 +68,24 @@ end
 
 -- ---- the moves ----
 
-local function send_one(options, more, plan)
-  return native.move_one(plan.modality, plan.level, plan.resources, options, more)
-end
-
 -- The plan of some of the resources.
 local function plan_of(work, resources)
-  local plan = { op = work.op, client = work.modality.client, modality = work.modality, level = work.level, resources = resources,
-    target = work.target.aet, to = work.target.name, hint = work.target.hint, believed = work.believed, handle = work.handle,
-    deadline = work.deadline, options = work.options_now, ignored = {}, path = work.path }
-  function plan.send(options, more)
-    return send_one(options, more, plan)
-  end
-  return plan
+  return moves.plan({ op = work.op, modality = work.modality, level = work.level, resources = resources, deadline = work.deadline,
+    options = work.options_now, path = work.path, send = function(options, more)
+      return native.move_one(work.modality, work.level, resources, options, more)
+    end }, work.target, work.options)
 end
 
 -- Notes what the server says about one C-MOVE. What is no proof waits for the look at the destination, at the end.
-local function note(work, outcome, result, reason, job)
+local function note(plan, outcome, result, reason, job)
   if result == nil then
-    outcome.error, outcome.doubt = reason, not work.believed and arrival.doubt_of(reason) or nil
-  elseif work.handle then
+    outcome.error, outcome.doubt = reason, not plan.believed and arrival.doubt_of(reason) or nil
+  elseif plan.handle then
     outcome.result = result
+  elseif plan.believed and not reason then
+    outcome.result, result.verified = result, false
   else
-    outcome.result, outcome.doubt, outcome.job = result, reason or work.verify and "the option verify asks for this check" or nil, job
-    if work.believed and not reason then
-      result.verified = false
-    else
-      outcome.waits = true
-    end
+    outcome.result, outcome.doubt, outcome.job, outcome.waits = result, reason, job, true
   end
 end
 
@@ -107,7 +97,8 @@ local function move_each(work, resources, on_sent)
     if fatal then
       outcome.error = native.fail(work.op, fatal.kind, "not_attempted", "not attempted after this error: " .. fatal.message)
     else
-      note(work, outcome, moves.submit(plan_of(work, { resource.keys })))
+      local plan = plan_of(work, { resource.keys })
+      note(plan, outcome, moves.submit(plan))
     end
     fatal = fatal or outcome.error and not outcome.doubt and requests.is_fatal(outcome.error) and outcome.error
     outcomes[i] = outcome
@@ -195,7 +186,6 @@ function move_resources.run(work)
   if work.max and #resources > work.max then
     return nil, native.fail(work.op, "refused", "too_many", ("there are %d resources, and max is %d"):format(#resources, work.max))
   end
-  work.believed, work.verify, work.handle = own.verify == false, own.verify, own.Synchronous == false or own.Asynchronous == true
   work.options_now = requests.with_time_left(own)
   work.deadline = requests.deadline(own)
   local on_sent, on_outcome, on_end, bar_scope = report_progress(work.op, own, #resources)
@@ -207,7 +197,7 @@ function move_resources.run(work)
   if not work.target then
     return nil, err
   end
-  own.to, own.TargetAet, own.verify = nil, work.target.aet, nil
+  own.to, own.TargetAet = nil, work.target.aet
   local keys_of_all = {}
   for i, resource in ipairs(resources) do
     keys_of_all[i] = resource.keys

@@ -1,9 +1,7 @@
 -- core.moves: what every C-MOVE has in common: it is not sent while a job makes the same move, its success is looked at, and patients whose
 -- identifiers modalities confuse are not moved.
 --
--- A plan is { op =, client =, modality =, level =, resources = a list of tables of keys, target =, to =, hint =, believed =, handle = it is
--- not waited for, deadline =, path =, options = a function that returns the options with the time that is left, send = a function
--- (options, more) that sends the request, ignored = {} }.
+-- moves.plan makes a plan: the description of a C-MOVE.
 local require = ...
 local arrival = require "core.arrival"
 local holdings = require "core.holdings"
@@ -13,10 +11,35 @@ local running_jobs = require "core.running_jobs"
 
 local moves = {}
 
+moves.ASKED = "the option verify asks for this check"
+
+-- Completes the description of a C-MOVE: { op =, modality =, level =, resources = a list of tables of keys, deadline =, path = the one that
+-- errors name, options = a function that returns the options with the time that is left, send = a function (options, more) that sends the
+-- request, retrieve = the path of a query's request, or nil }. `target`: from move_target.find; `own`: the options of the caller.
+function moves.plan(plan, target, own)
+  plan.client, plan.ignored = plan.modality.client, {}
+  plan.target, plan.to, plan.hint = target.aet, target.name, target.hint
+  plan.believed, plan.verify = own.verify == false, own.verify -- believed: nothing is looked at
+  plan.handle = own.Synchronous == false or own.Asynchronous == true -- it is not waited for
+  return plan
+end
+
 -- The description of a plan's transfer for core.arrival.
 function moves.data(plan)
   return { op = plan.op, client = plan.client, modality = plan.modality, level = plan.level, resources = plan.resources,
     target = plan.target, to = plan.to, believed = plan.believed, deadline = plan.deadline, path = plan.path }
+end
+
+-- Why the success of a job that another call has started is no proof for this plan; nil when it is one.
+local function doubt_of_joined(plan, id, result)
+  if plan.believed then
+    return nil
+  elseif plan.verify then
+    return moves.ASKED
+  elseif plan.level == "Patient" then
+    return "at Patient level some modalities report success and send nothing"
+  end
+  return running_jobs.doubt_of(id, result)
 end
 
 -- Waits for a job that somebody else started. Returns as moves.submit does.
@@ -31,7 +54,7 @@ local function join(plan, id)
     err.op = plan.op
     return nil, err
   end
-  return result, not plan.believed and running_jobs.doubt_of(id, result) or nil, id
+  return result, doubt_of_joined(plan, id, result), id
 end
 
 -- Sends the request of a plan, or waits for the job that makes this move already. Returns the server's result (false when the job is

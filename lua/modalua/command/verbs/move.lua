@@ -220,8 +220,8 @@ return {
   usage = "NAME --to NAME [-L LEVEL] Tag=Value…",
   summary = "makes a modality send studies to another one",
   description = "Searches a modality, and makes it send what was found to another one (C-MOVE). Each study is moved by a request "
-    .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN. At the end, modalua looks at the target; where it cannot, the "
-    .. "last line says that the move is unverified. The exit status is 1 when a study was not moved, or when nothing was found.",
+    .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN. At the end, modalua looks at the target; where it cannot, "
+    .. "the last line says that the move is unverified. The exit status is 1 when a study was not moved, or when nothing was found.",
   examples = {
     { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
     { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves the studies" },
