@@ -134,7 +134,7 @@ int move_retrieve(lua_State *L)
     lua_getiuservalue(L, SELF, REMOTE_CLIENT);
     t = transfer_new(L, r->lp, sizeof *t, CLIENT, SELF, "move", transfer_begin);
     transfer_make_part(L, CALL, MORE);
-    lua_getfield(L, MORE, "path");
+    lua_getfield(L, MORE, "retrieve");
     luaL_checkstring(L, -1);
     call_set_route(L, CALL);
     transfer_read_options(L, OPTIONS, CALL, &orthanc_retrieve, move_rows, &o);

@@ -2,6 +2,8 @@
 
 #include <lauxlib.h>
 
+#include "api/answer_check.h"
+#include "api/answer_identity.h"
 #include "api/answer_notes.h"
 #include "api/find_filter.h"
 #include "api/find_result.h"
@@ -89,6 +91,19 @@ static int native_l_found(lua_State *L)
     return 1;
 }
 
+static int native_l_check_answers(lua_State *L)
+{
+    enum { ANSWERS = 1, FILTER, LEVEL, NOTES };
+    orthanc_level level = orthanc_level_of(luaL_checkstring(L, LEVEL));
+    bool changed;
+    luaL_checktype(L, ANSWERS, LUA_TTABLE);
+    luaL_checktype(L, NOTES, LUA_TTABLE);
+    changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, NOTES);
+    changed = answer_identity_check(L, ANSWERS, level, NOTES) || changed;
+    lua_pushboolean(L, changed);
+    return 1;
+}
+
 static int native_l_warning(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -172,6 +187,9 @@ static const luaL_Reg functions[] = {
     { "split_midnight", native_l_split_midnight },
     /* found(description) -> what find returns (find_result_push). */
     { "found", native_l_found },
+    /* check_answers(answers, filter, level, notes) -> boolean. Takes out the answers that contradict the
+     * filter or repeat another answer, as find does, and notes it (answer_notes.h). */
+    { "check_answers", native_l_check_answers },
     /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
     { "warning", native_l_warning },
 
@@ -183,7 +201,7 @@ static const luaL_Reg functions[] = {
      * for each of the resources, in one job. */
     { "move_one", get_and_store_move_one },
     /* retrieve(modality, options, more) -> as transfer_make_part says. Moves answers of a query; more
-     * has the path of the request, and the resources. */
+     * has `retrieve`, the path of the request, and the resources. */
     { "retrieve", move_retrieve },
     /* query_facts(client, query) -> id, facts | nil. What the client knows about a query. */
     { "query_facts", move_facts },

@@ -40,7 +40,7 @@ local function find(place, clock, level, query)
   if seconds and seconds <= 0 then
     return nil, "wait_timeout has passed"
   end
-  local found <close>, err = place.modality:find { Level = level, Query = query, wait_timeout = seconds }
+  local found <close>, err = place.modality:find { Level = level, Query = query, prove = false, relational = true, wait_timeout = seconds }
   return found and found.answers, err
 end
 

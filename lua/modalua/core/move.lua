@@ -57,7 +57,7 @@ local function read_filter(work)
   local facts = work.facts
   if facts then
     work.level, work.broad, work.by_resource = facts.level, facts.broad, facts.by_resource
-    work.unproven = facts.unproven
+    work.unproven = facts.unproven and (facts.found or {}).unproven or nil
     return true
   end
   local level, err = ask(work, "level")
@@ -72,13 +72,23 @@ local function read_filter(work)
   if filter == nil then
     return nil, failure
   end
-  work.broad = native.is_broad(filter, work.level)
+  work.filter, work.broad = filter, native.is_broad(filter, work.level)
   return true
 end
 
--- Sets work.answers to those that the server has, and work.rows to those that are moved. Returns true, or nil and an error.
+-- Holds the answers of a query that this client did not send against its filter, as find does.
+local function check_answers(work, answers)
+  local notes = {}
+  work.kept = table.move(answers, 1, #answers, 1, {})
+  work.by_resource = native.check_answers(work.kept, work.filter, work.level, notes)
+  work.unproven = notes.unproven
+end
+
+-- Sets work.rows to the answers that are moved, and work.kept to those that a look at all answers has left. Returns true, or nil and an
+-- error.
 local function read_answers(work)
   local found = work.facts and work.facts.found
+  work.kept = found and found.answers
   if work.by_resource and found and not work.index then
     work.rows = found.answers
     return true
@@ -97,24 +107,27 @@ local function read_answers(work)
     end
   end
   work.lossy = lossy or work.facts and work.facts.lossy
-  work.rows = work.index and { answers[work.index] } or answers
+  if not work.facts then
+    check_answers(work, answers)
+  end
+  work.rows = work.index and { answers[work.index] } or work.by_resource and work.kept or answers
   return true
 end
 
 -- ---- what may be moved ----
 
-local function check_query(work)
-  local options = work.given
-  if work.index then
-    return true
-  elseif work.broad and not options.all then
+local function check_broad(work)
+  if work.broad and not work.index and not work.given.all then
     return refuse(work, "too_broad", "this query has no filter, so it finds everything that the modality has; add all = true to move all "
       .. "of it")
-  elseif work.unproven and options.unproven ~= "move" then
-    local names = work.facts.found and work.facts.found.unproven
-    return refuse(work, "unproven", ("no answer shows whether the modality looked at the filter%s, so these may be other resources than "
-      .. "were asked for (found.unproven); add unproven = \"move\" to move them"):format(
-      type(names) == "table" and " " .. table.concat(names, ", ") or ""))
+  end
+  return true
+end
+
+local function check_unproven(work)
+  if work.unproven and not work.index and work.given.unproven ~= "move" then
+    return refuse(work, "unproven", ("no answer shows whether the modality looked at the filter %s, so these may be other resources than "
+      .. "were asked for; add unproven = \"move\" to move them"):format(table.concat(work.unproven, ", ")))
   end
   return true
 end
@@ -129,7 +142,7 @@ local function check_levels(work)
   for i, row in ipairs(work.rows) do
     local word = native.value(row, "0008,0052")
     local level = word and LEVELS[word:match "^%s*(.-)%s*$"]
-    if word and level ~= work.level and (work.index or not work.by_resource) then
+    if word and level ~= work.level then
       return refuse(work, "other_level", ("answer %d is one of level %s, and the query is one of level %s: nothing was sent; "
         .. "move_resources(\"%s\", …) moves the answers that have a %s"):format(place_of(work, i), word, work.level, work.level,
         UNIQUE[work.level]))
@@ -138,20 +151,26 @@ local function check_levels(work)
   return true
 end
 
--- An answer that find has taken out is not moved by its number either.
+-- An answer that was taken out is not moved by its number either.
 local function check_taken_out(work)
-  local found = work.facts and work.facts.found
-  if not (work.index and work.by_resource and found and work.list[1]) then
+  if not (work.index and work.by_resource and work.kept and work.list[1]) then
     return true
   end
-  local list = native.identifiers(OP, work.level, found.answers) or {}
+  local list = native.identifiers(OP, work.level, work.kept) or {}
   list[#list + 1] = work.list[1]
-  local resources = move_resources.distinct(list, {})
-  if #resources == #list then
+  if #list > 1 and #moves.distinct(list, {}) == #list then
     return refuse(work, "bad_identifier", ("answer %d contradicts a filter of its query (found.ignored): nothing was sent"):format(
       work.index))
   end
   return true
+end
+
+local function check_owners(work)
+  local good, err = moves.check_owners(OP, work.level, work.list, work.rows)
+  if not good then
+    err.path, err.method = work.operation.path, work.operation.method
+  end
+  return good, err
 end
 
 -- Sets work.list to the identifiers of the rows. Returns true, or nil and an error.
@@ -168,7 +187,7 @@ local function check_identifiers(work)
 end
 
 local function check_number(work)
-  local resources = move_resources.distinct(work.list, work.rows)
+  local resources = moves.distinct(work.list, work.rows)
   local n, max = #resources, work.given.max
   if n < #work.list then
     work.by_resource = true
@@ -183,7 +202,8 @@ local function check_number(work)
 end
 
 -- Each returns true, or nil and an error.
-local STEPS = { read_modality, read_filter, check_query, read_answers, check_levels, check_identifiers, check_taken_out, check_number }
+local STEPS = { read_modality, read_filter, check_broad, read_answers, check_unproven, check_levels, check_identifiers, check_taken_out,
+  check_owners, check_number }
 
 -- ---- by resource ----
 
@@ -240,14 +260,13 @@ local function submit_together(work, own)
   end
   own.to, own.TargetAet = nil, target.aet
   local resources = {}
-  for i, resource in ipairs((move_resources.distinct(work.list, work.rows))) do
+  for i, resource in ipairs((moves.distinct(work.list, work.rows))) do
     resources[i] = resource.keys
   end
-  local plan = { op = OP, client = work.client, modality = work.modality, level = work.level, resources = resources, target = target.aet,
-    to = target.name, hint = target.hint, handle = true, ignored = {}, options = function() return own end }
-  function plan.send(options, more)
-    return native.move_one(work.modality, work.level, resources, options, more)
-  end
+  local plan = moves.plan({ op = OP, modality = work.modality, level = work.level, resources = resources,
+    options = requests.with_time_left(own), send = function(options, more)
+      return native.move_one(work.modality, work.level, resources, options, more)
+    end }, target, own)
   local result, failure, part = moves.submit(plan)
   if part == "part" then
     return refuse(work, "other_job", "a job that has not ended moves some of these resources already: nothing was sent; try again when it "
@@ -270,13 +289,12 @@ local function by_resource(work)
   if own.Synchronous == false or own.Asynchronous then
     return submit_together(work, own)
   end
-  local target = own.TargetAet
   local outcomes, err = move_resources.run { op = OP, modality = work.modality, level = work.level, list = work.list, rows = work.rows,
     options = own, path = work.operation.path }
   if not outcomes then
     return nil, err
   end
-  return joined_result(work, target, outcomes)
+  return joined_result(work, own.TargetAet, outcomes) -- `run` has set it
 end
 
 -- ---- the move of the query ----
@@ -303,12 +321,11 @@ local function whole_query(work)
     return nil, err
   end
   own.to, own.TargetAet = nil, target.aet
-  local plan = { op = OP, client = work.client, modality = work.modality, level = work.level, resources = work.list, target = target.aet,
-    to = target.name, hint = target.hint, believed = own.verify == false, handle = own.Synchronous == false or own.Asynchronous == true,
-    deadline = work.operation.deadline, path = work.operation.path, options = requests.with_time_left(own), ignored = {} }
-  function plan.send(options, more)
-    return native.retrieve(work.modality, options, more)
-  end
+  local operation = work.operation
+  local plan = moves.plan({ op = OP, modality = work.modality, level = work.level, resources = work.list, deadline = operation.deadline,
+    path = operation.path, retrieve = operation.path, options = requests.with_time_left(own), send = function(options, more)
+      return native.retrieve(work.modality, options, more)
+    end }, target, own)
   local good, bad = moves.check_patients(plan)
   if not good then
     return nil, bad

@@ -35,7 +35,7 @@ end
 -- ---- progress ----
 
 -- Reports the progress of n resources to the function of the option `progress`, or to a bar. Returns a function to call after each
--- resource (its place in the list), one to call with each outcome that is final, one to call at the end, and perhaps a value for <close>,
+-- resource (with its first row), one to call with each outcome that is final, one to call at the end, and perhaps a value for <close>,
 -- which removes the bar of a cancelled operation. In `options`, progress becomes the function for a single C-MOVE, which reports the time.
 local function report_progress(op, options, n)
   local with_bar = options.progress == true
@@ -52,9 +52,9 @@ local function report_progress(op, options, n)
   function options.progress(p)
     return report(p.state, false)
   end
-  local function on_sent(place, outcome)
+  local function on_sent(row, outcome)
     done, failed = done + 1, failed + (outcome.error and 1 or 0)
-    report("Running", false, place)
+    report("Running", false, row)
   end
   local function on_outcome(outcome)
     report("Running", false, nil, outcome)
@@ -66,58 +66,26 @@ local function report_progress(op, options, n)
   return on_sent, on_outcome, on_end, with_bar and progress_bar.scope() or nil
 end
 
--- ---- the rows ----
-
--- A text that is the same for rows that name the same resource.
-local function key_of(keys)
-  return table.concat({ keys.PatientID or "", keys.StudyInstanceUID or "", keys.SeriesInstanceUID or "", keys.SOPInstanceUID or "" }, "\\")
-end
-
--- The resources that the rows name, each once: a list of { keys =, row = the first one, as the caller gave it }, and the place in it of
--- each row.
-function move_resources.distinct(list, rows)
-  local resources, by_key, place_of = {}, {}, {}
-  for i, keys in ipairs(list) do
-    local name = key_of(keys)
-    if not by_key[name] then
-      resources[#resources + 1] = { keys = keys, row = rows[i] or rows }
-      by_key[name] = #resources
-    end
-    place_of[i] = by_key[name]
-  end
-  return resources, place_of
-end
-
 -- ---- the moves ----
-
-local function send_one(options, more, plan)
-  return native.move_one(plan.modality, plan.level, plan.resources, options, more)
-end
 
 -- The plan of some of the resources.
 local function plan_of(work, resources)
-  local plan = { op = work.op, client = work.modality.client, modality = work.modality, level = work.level, resources = resources,
-    target = work.target.aet, to = work.target.name, hint = work.target.hint, believed = work.believed, handle = work.handle,
-    deadline = work.deadline, options = work.options_now, ignored = {}, path = work.path }
-  function plan.send(options, more)
-    return send_one(options, more, plan)
-  end
-  return plan
+  return moves.plan({ op = work.op, modality = work.modality, level = work.level, resources = resources, deadline = work.deadline,
+    options = work.options_now, path = work.path, send = function(options, more)
+      return native.move_one(work.modality, work.level, resources, options, more)
+    end }, work.target, work.options)
 end
 
 -- Notes what the server says about one C-MOVE. What is no proof waits for the look at the destination, at the end.
-local function note(work, outcome, result, reason, job)
+local function note(plan, outcome, result, reason, job)
   if result == nil then
-    outcome.error, outcome.doubt = reason, not work.believed and arrival.doubt_of(reason) or nil
-  elseif work.handle then
+    outcome.error, outcome.doubt = reason, not plan.believed and arrival.doubt_of(reason) or nil
+  elseif plan.handle then
     outcome.result = result
+  elseif plan.believed and not reason then
+    outcome.result, result.verified = result, false
   else
-    outcome.result, outcome.doubt, outcome.job = result, reason or work.verify and "the option verify asks for this check" or nil, job
-    if work.believed and not reason then
-      result.verified = false
-    else
-      outcome.waits = true
-    end
+    outcome.result, outcome.doubt, outcome.job, outcome.waits = result, reason, job, true
   end
 end
 
@@ -129,7 +97,8 @@ local function move_each(work, resources, on_sent)
     if fatal then
       outcome.error = native.fail(work.op, fatal.kind, "not_attempted", "not attempted after this error: " .. fatal.message)
     else
-      note(work, outcome, moves.submit(plan_of(work, { resource.keys })))
+      local plan = plan_of(work, { resource.keys })
+      note(plan, outcome, moves.submit(plan))
     end
     fatal = fatal or outcome.error and not outcome.doubt and requests.is_fatal(outcome.error) and outcome.error
     outcomes[i] = outcome
@@ -209,14 +178,17 @@ end
 -- the caller's, max =, path = of errors or nil }. Returns the outcomes of the rows, or nil and an error.
 function move_resources.run(work)
   local own = work.options
-  local resources, place_of = move_resources.distinct(work.list, work.rows)
+  local owned, confused = moves.check_owners(work.op, work.level, work.list, work.rows)
+  if not owned then
+    return nil, confused
+  end
+  local resources, place_of = moves.distinct(work.list, work.rows)
   if work.max and #resources > work.max then
     return nil, native.fail(work.op, "refused", "too_many", ("there are %d resources, and max is %d"):format(#resources, work.max))
   end
-  work.believed, work.verify, work.handle = own.verify == false, own.verify, own.Synchronous == false or own.Asynchronous == true
   work.options_now = requests.with_time_left(own)
   work.deadline = requests.deadline(own)
-  local on_sent, on_outcome, on_end, bar_scope = report_progress(work.op, own, #work.list)
+  local on_sent, on_outcome, on_end, bar_scope = report_progress(work.op, own, #resources)
   local _ <close> = bar_scope
   local operation = { client = work.modality.client, op = work.op, method = "POST", deadline = work.deadline,
     path = work.path or ("/modalities/%s/move"):format(work.modality.modality) }
@@ -225,7 +197,7 @@ function move_resources.run(work)
   if not work.target then
     return nil, err
   end
-  own.to, own.TargetAet, own.verify = nil, work.target.aet, nil
+  own.to, own.TargetAet = nil, work.target.aet
   local keys_of_all = {}
   for i, resource in ipairs(resources) do
     keys_of_all[i] = resource.keys
@@ -241,7 +213,7 @@ function move_resources.run(work)
   end)
   move_each(work, resources, function(place, outcome)
     outcomes[place] = outcome
-    on_sent(place, outcome)
+    on_sent(resources[place].first, outcome)
     tell(false)
   end)
   look(work, outcomes)

@@ -16,13 +16,13 @@ local QUERY_RETRIEVE_LEVEL = "0008,0052"
 local KEPT = 1000 -- with so many, the older half is forgotten
 
 -- ID of a job -> { modality = its name, target =, permissive = it may hide failures }
-local started, before, n = {}, {}, 0
+local started, before, noted = {}, {}, 0
 
 -- Called by src/api/transfer.c when the server has named the job of a C-MOVE.
 function running_jobs.note(data, job)
-  n = n + 1
-  if n > KEPT then
-    started, before, n = {}, started, 1
+  noted = noted + 1
+  if noted > KEPT then
+    started, before, noted = {}, started, 1
   end
   started[job] = { modality = data.modality.modality, target = data.body.TargetAet, permissive = data.body.Permissive }
 end
