@@ -218,6 +218,14 @@ bool answers_tidy(lua_State *L)
     return l.signs > 0 && !lua_isnil(L, -1);
 }
 
+void answers_attach_warning(lua_State *L)
+{
+    if (lua_isnil(L, -1))
+        lua_pop(L, 1);
+    else
+        json_mark_array_note(L, "warning");
+}
+
 /* ---- the request for the answers of a query ---- */
 
 typedef struct answers_call {
@@ -251,5 +259,6 @@ static int answers_on_list(lua_State *L, call *c)
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     answers_tidy(L);
-    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+    answers_attach_warning(L);
+    return 1;
 }

@@ -2,6 +2,7 @@
 
 #include <lauxlib.h>
 
+#include "api/answers.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
@@ -11,6 +12,7 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "engine/task.h"
+#include "json/mark.h"
 #include "orthanc/tags.h"
 #include "request/progress.h"
 
@@ -20,6 +22,17 @@ static int native_l_is_answer(lua_State *L)
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
     lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
+    return 1;
+}
+
+static int native_l_with_warning(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 2);
+    lua_pushvalue(L, 1);
+    json_mark_array(L);
+    lua_pop(L, 1);
+    answers_attach_warning(L);
     return 1;
 }
 
@@ -101,6 +114,10 @@ static const luaL_Reg functions[] = {
     { "identifiers", identifiers_keys },
     /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
     { "is_answer", native_l_is_answer },
+
+    /* with_warning(list, warning | nil) -> list. The list as json.array, with the field `warning`, which
+     * loops and json.encode do not see. */
+    { "with_warning", native_l_with_warning },
 
     /* ---- transfers ---- */
 

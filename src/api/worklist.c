@@ -115,7 +115,8 @@ static int worklist_on_answers(lua_State *L, call *c)
         return 2;
     }
     lua_settop(L, warning);
-    return lua_isnil(L, warning) ? (lua_pop(L, 1), 1) : 2;
+    answers_attach_warning(L);
+    return 1;
 }
 
 /* ---- tags that the server does not know ---- */

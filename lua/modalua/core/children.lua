@@ -209,7 +209,7 @@ local function children_of(modality, level, given, query, options)
   if top then
     parents, bad = parents_of(op, top, rows)
   elseif not bad then
-    return {}
+    return native.with_warning({})
   end
   if not parents then
     return nil, bad
@@ -220,7 +220,7 @@ local function children_of(modality, level, given, query, options)
     err.parent, err.found = failed_parent and failed_parent.keys, found
     return nil, err
   end
-  return children, work.warning
+  return native.with_warning(children, work.warning)
 end
 
 function methods.studies(modality, given, query, options)

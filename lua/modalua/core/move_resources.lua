@@ -215,7 +215,7 @@ local function move_each(modality, list, options_now, on_outcome)
   for i, keys in ipairs(list) do
     local outcome = { resource = keys }
     if fatal then
-      outcome.error = native.fail(OP, fatal.kind, "not_attempted", "not attempted after this error: " .. fatal.message)
+      outcome.error = native.fail(OP, requests.cause(fatal), "not_attempted", "not attempted after this error: " .. fatal.message)
     else
       outcome.result, outcome.error = move_one(modality, list.level, keys, options_now())
     end
