@@ -129,7 +129,7 @@ static int find_choose_charset(lua_State *L, call *c)
 static int find_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, find_on_query, CALL_REMOTE, "%s", c->route);
+    return call_post_query(L, c, find_on_query, c->route);
 }
 
 /* Orthanc's message is the same for every invalid tag. Adds to the error on the top what may be

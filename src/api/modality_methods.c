@@ -77,9 +77,9 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "get_query_answers",
       .function = find_get_query_answers,
-      .signature = "modality:get_query_answers(query_id [, format]) -> list [, warning] | nil, err",
-      .help = "Returns the answers of a query that the server still has. The warning says when "
-              "names may have lost characters.",
+      .signature = "modality:get_query_answers(query_id [, format]) -> list | nil, err",
+      .help = "Returns the answers of a query that the server still has. list.warning says when "
+              "names may have lost characters; it is not in the JSON of the list.",
       .options = { { "format", answers_format_rows, NULL } },
       .example =
           "for _, study in ipairs(assert(pacs:get_query_answers(found.ID, { short = true }))) do\n"
@@ -152,12 +152,11 @@ static const doc_row methods[] = {
                  "assert(old:remove())" },
     { .name = "find_worklist",
       .function = worklist_find,
-      .signature =
-          "modality:find_worklist(query [, options]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:find_worklist(query [, options]) -> list | nil, err",
       .help = "Asks for a modality worklist, the procedures that are scheduled. query is a table "
               "of tags, as for find. A filter in a place where modalities ignore it is refused. "
-              "Answers that contradict a filter are removed; notes.ignored and notes.unproven are "
-              "those of find.",
+              "Answers that contradict a filter are removed. The list has the fields ignored, "
+              "unproven and warning that found has.",
       .options = { { "options", worklist_rows, &orthanc_worklist } },
       .example = "local list = assert(pacs:find_worklist { PatientID = \"\", PatientName = \"\",\n"
                  "  ScheduledProcedureStepSequence = { { Modality = \"CT\", "
@@ -196,8 +195,7 @@ static const doc_row methods[] = {
                  "print(by_value[\"A100801\"][1].PatientName, missing[1])" },
     { .name = "studies",
       .part = "core.children",
-      .signature =
-          "modality:studies(patients [, query [, options]]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:studies(patients [, query [, options]]) -> list | nil, err",
       .help = "Returns the studies of patients in one list. patients is an answer, a list of "
               "answers, or what find returned. query has tags to filter by, and tags to return "
               "with the value \"\".",
@@ -210,8 +208,7 @@ static const doc_row methods[] = {
           "end" },
     { .name = "series",
       .part = "core.children",
-      .signature =
-          "modality:series(studies [, query [, options]]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:series(studies [, query [, options]]) -> list | nil, err",
       .help = "Returns the series of studies in one list, with a C-FIND for each study. studies is "
               "an answer (a study or a patient), a list of answers, or what find returned. Each "
               "series has the UIDs that move_resources needs. When a C-FIND fails, err.parent "
@@ -223,8 +220,7 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "instances",
       .part = "core.children",
-      .signature =
-          "modality:instances(parents [, query [, options]]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:instances(parents [, query [, options]]) -> list | nil, err",
       .help = "Returns the instances of series or studies in one list. parents is an answer, a "
               "list of answers, or what find returned. For a study, modalua first finds its "
               "series; query can filter these too, as in { Modality = \"CT\" }.",

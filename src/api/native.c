@@ -33,6 +33,15 @@ static int native_l_is_answer(lua_State *L)
     return 1;
 }
 
+static int native_l_with_notes(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    answer_notes_attach(L);
+    return 1;
+}
+
 static int native_l_tag(lua_State *L)
 {
     char text[ORTHANC_TAG_TEXT];
@@ -192,6 +201,9 @@ static const luaL_Reg functions[] = {
     { "check_answers", native_l_check_answers },
     /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
     { "warning", native_l_warning },
+    /* with_notes(list, notes) -> list. The list as json.array, with the notes and their `warning` as
+     * fields, which loops and json.encode do not see. */
+    { "with_notes", native_l_with_notes },
 
     /* ---- transfers ---- */
 

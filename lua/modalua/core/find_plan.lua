@@ -128,14 +128,14 @@ end
 function find_plan.worklist_parts(modality, query, options)
   local steps, notes = json.array {}, {}
   for _, part in ipairs { parts_of(query) } do
-    local list, err, said = modality:find_worklist(part, options)
+    local list, err = modality:find_worklist(part, options)
     if not list then
       return nil, err
     end
     table.move(list, 1, #list, #steps + 1, steps)
-    find_notes.add(notes, said)
+    find_notes.add(notes, list)
   end
-  return steps, native.warning(notes), notes
+  return native.with_notes(steps, notes)
 end
 
 return find_plan
