@@ -39,6 +39,12 @@ static const option find_each_rows[] = {
     OPTIONS_END
 };
 
+static const option find_all_rows[] = {
+    { "limit_results", OPTION_COUNT, 0,
+      "the most answers that the modality gives, when that is known (default: it is found out)" },
+    OPTIONS_END
+};
+
 static const option children_rows[] = {
     LIMIT_ROW,
     CALL_TIMEOUT_ROW(0),
@@ -193,6 +199,29 @@ static const doc_row methods[] = {
                  "\"A0\" }, { Query = { PatientName = \"\" } })\n"
                  "assert(by_value, missing)\n"
                  "print(by_value[\"A100801\"][1].PatientName, missing[1])" },
+    { .name = "find_all",
+      .part = "core.find_all",
+      .signature = "modality:find_all(data [, format]) -> iterator, walk",
+      .help =
+          "Returns an iterator over all answers to a search of any size, at the Study or Patient "
+          "level. Modalities answer a search that finds too much with an error, with some of the "
+          "answers, or with nothing. So the search is divided by StudyDate, then by StudyTime and "
+          "PatientID, until each part is proven to be complete. The newest studies come first, "
+          "those without a date last; a range such as StudyDate = \"19000101-\" leaves these out. "
+          "The iterator throws when a C-FIND fails, and at its end when a part cannot be proven "
+          "(code incomplete; err.unproven lists these parts). walk.finds is the number of C-FINDs "
+          "so "
+          "far, walk.cap the most answers that the modality gives, and walk.warning a warning as "
+          "that of find. The queries are removed from the server.",
+      .options = { { "data", find_all_rows, NULL },
+                   { "data", find_rows, &orthanc_query },
+                   { "format", answers_format_rows, NULL } },
+      .example = "local n = 0\n"
+                 "for study in pacs:find_all { Level = \"Study\", Query = { StudyDate = "
+                 "\"20200101-20201231\" } } do\n"
+                 "  n = n + 1\n"
+                 "end\n"
+                 "print(n .. \" studies\")" },
     { .name = "studies",
       .part = "core.children",
       .signature = "modality:studies(patients [, query [, options]]) -> list | nil, err",

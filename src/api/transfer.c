@@ -240,7 +240,6 @@ static void note_started(lua_State *L, const call *c)
 static int transfer_on_submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
-    const char *body = c->op.transfer.body;
     c->op.keeps_request = false;
     if (call_answer(L, c) != 1)
         return transfer_on_refusal(L, c);
@@ -261,7 +260,8 @@ static int transfer_on_submitted(lua_State *L, call *c)
     }
     if (t->mode == TRANSFER_BLOCKING && is_result(L))
         return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
-    response_push_quoted(L, body ? body : "", c->op.transfer.body_size);
+    response_push_quoted(L, c->op.transfer.body ? c->op.transfer.body : "",
+                         c->op.transfer.body_size);
     return fail_no_outcome(L, c, lua_tostring(L, -1));
 }
 
