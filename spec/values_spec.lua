@@ -164,6 +164,8 @@ for _, version in ipairs(versions) do
       end
       local result = command.shell(('%s "$M" find pacs ModalitiesInStudy=CT,MR'):format(url))
       contains(result.err, "write CT\\MR")
+      result = command.shell(('%s "$M" find pacs --keep ModalitiesInStudy ModalitiesInStudy=ct'):format(url))
+      assert.are.equal(0, result.status)
     end)
 
     it("may have wildcards in a list of identifiers only with patterns = true", function()

@@ -34,7 +34,7 @@ static const row dates[] = {
     { DICOM_DA, "  ", NULL },
     { DICOM_DA, "-", NULL },
     { DICOM_DA, "20240131", NULL },
-    { DICOM_DA, "20240131 ", NULL },
+    { DICOM_DA, "20240131 ", "is not a DICOM date: 20240131" },
     { DICOM_DA, "20240229", NULL },
     { DICOM_DA, "20000229", NULL },
     { DICOM_DA, "20240101-20240131", NULL },
@@ -251,7 +251,7 @@ static void midnight_splits(void)
     char first[VALUES_TIMES], second[VALUES_TIMES];
     CHECK(values_split_midnight("235000-001000", first, second));
     CHECK(strcmp(first, "235000-235959.999999") == 0 && strcmp(second, "000000-001000") == 0);
-    CHECK(values_split_midnight("22-02 ", first, second));
+    CHECK(values_split_midnight("22-02", first, second));
     CHECK(strcmp(first, "22-235959.999999") == 0 && strcmp(second, "000000-02") == 0);
     CHECK(!values_split_midnight("001000-235000", first, second));
     CHECK(!values_split_midnight("10-10", first, second)); /* that hour */

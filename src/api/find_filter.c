@@ -95,10 +95,9 @@ static bool find_tag(const char *key, uint32_t *tag)
     return orthanc_worklist_parse(key, tag) || dictionary_find(key, tag);
 }
 
-/* Whether servers may read the value as a range of dates or times: "-7d" matches everything. */
-static bool is_range_like(dicom_vr vr, const char *value)
+static bool is_time(dicom_vr vr)
 {
-    return (vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT) && strchr(value, '-');
+    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
 }
 
 const char *find_filter_fault(lua_State *L, int keep, const char *key, const char *value)
@@ -109,10 +108,12 @@ const char *find_filter_fault(lua_State *L, int keep, const char *key, const cha
     dicom_vr vr = known ? dictionary_vr(tag) : DICOM_VR_UNKNOWN;
     if (values_check(vr, value, message))
         return NULL;
-    if (is_range_like(vr, value))
+    if (is_time(vr) && strchr(value, '-')) /* a range for servers: "-7d" matches everything */
         return lua_pushstring(L, message);
     if (find_filter_is_kept(L, keep, key, known ? &tag : NULL))
         return NULL;
+    if (is_time(vr)) /* hardly meant */
+        return lua_pushstring(L, message);
     return lua_pushfstring(L, "%s (keep = { \"%s\" } sends it as it is)", message, key);
 }
 
