@@ -186,6 +186,7 @@ for _, version in ipairs(versions) do
           contains(err.message, key .. " is no DICOM keyword")
           contains(err.message, part)
           assert.is_nil(err.message:find("keep", 1, true))
+          throws(key .. " is no DICOM keyword", pacs.find_each, pacs, key, { "20240131" }, { Level = "Study" })
         end
         contains(fails({ kind = "refused" }, pacs:find { Level = "Study", Query = { StationName = "CT1" } }).message,
           "If the modality matches by it, add keep = { \"StationName\" }.")

@@ -384,6 +384,8 @@ static void long_values_end(void)
     CHECK(matching_compare(DICOM_TM, "10", value) == YES);
     memset(value, 'b', 2000);
     value[2000] = '\0';
+    CHECK(matching_compare(DICOM_LO, value, "c") == NO);
+    value[1999] = '*';
     CHECK(matching_compare(DICOM_LO, value, "c") == YES); /* the filter is too long */
     free(value);
 }

@@ -189,19 +189,23 @@ void find_filter_check_twice(lua_State *L, const char *function, int seen, const
     lua_setfield(L, seen, name);
 }
 
-/* Pushes why a filter by a name that is no keyword is not sent. */
-static void push_misspelt(lua_State *L, const char *key)
+bool find_filter_is_misspelt(lua_State *L, const char *key)
 {
     nearest n = nearest_for(key);
+    uint32_t tag;
+    if (find_tag(key, &tag))
+        return false;
     nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
     if (!n.name)
         n.name = dictionary_nearest(key);
-    lua_pushfstring(L, "%s is no DICOM keyword: this filter would be lost. ", key);
     if (n.name)
-        lua_pushfstring(L, "Did you mean %s?", n.name);
+        lua_pushfstring(L, "%s is no DICOM keyword. Did you mean %s?", key, n.name);
     else
-        lua_pushliteral(L, "Keywords are written as PatientName, and tags as gggg,eeee.");
-    lua_concat(L, 2);
+        lua_pushfstring(L,
+                        "%s is no DICOM keyword. Keywords are written as PatientName, and tags as "
+                        "gggg,eeee.",
+                        key);
+    return true;
 }
 
 /* Pushes why a filter that Orthanc would ignore is not sent, and what to do instead. */
@@ -209,11 +213,8 @@ static void push_refusal(lua_State *L, const find_filter *f, const pair *p)
 {
     const char *advice = p->known ? orthanc_tag_advice(p->tag, f->level) : NULL;
     const orthanc_tag *row = p->known ? orthanc_tag_row(p->tag) : NULL;
-    uint32_t tag;
-    if (!p->known && !dictionary_find(p->key, &tag)) {
-        push_misspelt(L, p->key);
+    if (!p->known && find_filter_is_misspelt(L, p->key))
         return;
-    }
     if (row && row->sequence)
         lua_pushfstring(L, "%s is a sequence", p->key);
     else

@@ -243,12 +243,25 @@ static size_t read_character(const reader *r, bool *doubtful)
     return bytes > 0 ? bytes : 1; /* 0: not UTF-8 */
 }
 
+/* Whether the text has neither wildcards nor characters that are in doubt. */
+static bool is_plain(slice s)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if (s.text[i] < ' ' || s.text[i] > '~' || s.text[i] == '*' || s.text[i] == '?')
+            return false;
+    return true;
+}
+
 static bool pattern_matches(comparison *c, slice filter, slice value)
 {
     bool name = c->vr == DICOM_PN, doubtful;
     size_t bytes;
     pattern p;
-    if (equals(filter, value) || !compile(filter, name, &p))
+    if (equals(filter, value))
+        return true;
+    if (!name && is_plain(filter) && is_plain(value))
+        return false;
+    if (!compile(filter, name, &p))
         return true;
     c->steps -= (long)p.size;
     start(&p);
