@@ -164,6 +164,8 @@ for _, version in ipairs(versions) do
       end
       local result = command.shell(('%s "$M" find pacs ModalitiesInStudy=CT,MR'):format(url))
       contains(result.err, "write CT\\MR")
+      result = command.shell(('%s "$M" find pacs --keep ModalitiesInStudy ModalitiesInStudy=ct'):format(url))
+      assert.are.equal(0, result.status)
     end)
 
     it("may have wildcards in a list of identifiers only with patterns = true", function()
@@ -184,6 +186,7 @@ for _, version in ipairs(versions) do
           contains(err.message, key .. " is no DICOM keyword")
           contains(err.message, part)
           assert.is_nil(err.message:find("keep", 1, true))
+          throws(key .. " is no DICOM keyword", pacs.find_each, pacs, key, { "20240131" }, { Level = "Study" })
         end
         contains(fails({ kind = "refused" }, pacs:find { Level = "Study", Query = { StationName = "CT1" } }).message,
           "If the modality matches by it, add keep = { \"StationName\" }.")

@@ -95,10 +95,9 @@ static bool find_tag(const char *key, uint32_t *tag)
     return orthanc_worklist_parse(key, tag) || dictionary_find(key, tag);
 }
 
-/* Whether servers may read the value as a range of dates or times: "-7d" matches everything. */
-static bool is_range_like(dicom_vr vr, const char *value)
+static bool is_time(dicom_vr vr)
 {
-    return (vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT) && strchr(value, '-');
+    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
 }
 
 const char *find_filter_fault(lua_State *L, int keep, const char *key, const char *value)
@@ -109,10 +108,12 @@ const char *find_filter_fault(lua_State *L, int keep, const char *key, const cha
     dicom_vr vr = known ? dictionary_vr(tag) : DICOM_VR_UNKNOWN;
     if (values_check(vr, value, message))
         return NULL;
-    if (is_range_like(vr, value))
+    if (is_time(vr) && strchr(value, '-')) /* a range for servers: "-7d" matches everything */
         return lua_pushstring(L, message);
     if (find_filter_is_kept(L, keep, key, known ? &tag : NULL))
         return NULL;
+    if (is_time(vr)) /* hardly meant */
+        return lua_pushstring(L, message);
     return lua_pushfstring(L, "%s (keep = { \"%s\" } sends it as it is)", message, key);
 }
 
@@ -188,19 +189,23 @@ void find_filter_check_twice(lua_State *L, const char *function, int seen, const
     lua_setfield(L, seen, name);
 }
 
-/* Pushes why a filter by a name that is no keyword is not sent. */
-static void push_misspelt(lua_State *L, const char *key)
+bool find_filter_is_misspelt(lua_State *L, const char *key)
 {
     nearest n = nearest_for(key);
+    uint32_t tag;
+    if (find_tag(key, &tag))
+        return false;
     nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
     if (!n.name)
         n.name = dictionary_nearest(key);
-    lua_pushfstring(L, "%s is no DICOM keyword: this filter would be lost. ", key);
     if (n.name)
-        lua_pushfstring(L, "Did you mean %s?", n.name);
+        lua_pushfstring(L, "%s is no DICOM keyword. Did you mean %s?", key, n.name);
     else
-        lua_pushliteral(L, "Keywords are written as PatientName, and tags as gggg,eeee.");
-    lua_concat(L, 2);
+        lua_pushfstring(L,
+                        "%s is no DICOM keyword. Keywords are written as PatientName, and tags as "
+                        "gggg,eeee.",
+                        key);
+    return true;
 }
 
 /* Pushes why a filter that Orthanc would ignore is not sent, and what to do instead. */
@@ -208,11 +213,8 @@ static void push_refusal(lua_State *L, const find_filter *f, const pair *p)
 {
     const char *advice = p->known ? orthanc_tag_advice(p->tag, f->level) : NULL;
     const orthanc_tag *row = p->known ? orthanc_tag_row(p->tag) : NULL;
-    uint32_t tag;
-    if (!p->known && !dictionary_find(p->key, &tag)) {
-        push_misspelt(L, p->key);
+    if (!p->known && find_filter_is_misspelt(L, p->key))
         return;
-    }
     if (row && row->sequence)
         lua_pushfstring(L, "%s is a sequence", p->key);
     else

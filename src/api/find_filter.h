@@ -56,6 +56,10 @@ const char *find_filter_fault(lua_State *L, int keep, const char *key, const cha
 bool find_filter_is_odd(lua_State *L, int keep, const char *label, const char *key,
                         const char *value);
 
+/* Pushes that a key is no keyword, and which one may be meant. False: it is a keyword or a number, and
+ * nothing is pushed. [-0, +(0|1), m] */
+bool find_filter_is_misspelt(lua_State *L, const char *key);
+
 /* Whether the key must not be in a query. A message is pushed then. [-0, +(0|1), m] */
 bool find_filter_is_forbidden(lua_State *L, const char *label, const char *key);
 

@@ -69,6 +69,11 @@ static int native_l_fault(lua_State *L)
     return 1;
 }
 
+static int native_l_misspelt(lua_State *L)
+{
+    return find_filter_is_misspelt(L, luaL_checkstring(L, 1));
+}
+
 static int native_l_level(lua_State *L)
 {
     lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
@@ -178,6 +183,9 @@ static const luaL_Reg functions[] = {
     /* fault(key, value, keep | nil) -> message | nil. Why a filter has the wrong value for its tag; the
      * message begins with a verb. */
     { "fault", native_l_fault },
+    /* misspelt(key) -> message | nil. That a key is neither a keyword nor a number of a tag, and which
+     * keyword may be meant. */
+    { "misspelt", native_l_misspelt },
     /* level(word) -> "Patient" | "Study" | "Series" | "Instance" | nil. */
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */

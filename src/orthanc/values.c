@@ -312,8 +312,6 @@ bool values_split_midnight(const char *value, char first[VALUES_TIMES], char sec
     if (!separator || !moments_read_range(DICOM_TM, value, size, &r) || !r.has_first ||
         !r.has_last || r.first.first <= r.last.last || !value_times_check(DICOM_TM, value, message))
         return false;
-    while (value[size - 1] == ' ')
-        size--;
     snprintf(first, VALUES_TIMES, "%.*s-235959.999999", (int)(separator - value), value);
     snprintf(second, VALUES_TIMES, "000000-%.*s", (int)(value + size - separator - 1),
              separator + 1);

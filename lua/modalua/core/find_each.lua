@@ -87,6 +87,10 @@ local function read_search(tag, data)
   if search.patterns ~= nil and type(search.patterns) ~= "boolean" then
     native.usage(("find_each: option 'patterns' must be a boolean (a %s was given)"):format(type(search.patterns)))
   end
+  local misspelt = not search.data.keep and native.misspelt(tag)
+  if misspelt then
+    native.usage("find_each: " .. misspelt)
+  end
   if search.data.Level == nil then
     search.data.Level = level == "Patient" and "Study" or level
       or native.usage(("find_each: give a Level: modalua does not know the level of '%s'"):format(tag))
