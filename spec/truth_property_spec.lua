@@ -90,10 +90,9 @@ end
 for _, version in ipairs(versions) do
   describe("A random search with the Orthanc " .. version.name, function()
     local servers, client, target, right, made = {}, nil, nil, nil, nil
-    local random = archive.random(SEED + version.number)
 
     setup(function()
-      made = archive.make(random, STUDIES)
+      made = archive.make(archive.random(SEED), STUDIES)
       right = oracle.new(made.instances)
       local ports = orthanc.free_ports(4)
       local us, archived = { "LOCAL", "127.0.0.1", ports[2] }, { "ARCHIVE", "127.0.0.1", ports[4] }
@@ -160,7 +159,7 @@ for _, version in ipairs(versions) do
     end
 
     -- A query that a few resources match or may match, of some 30 instances at most.
-    local function narrow_query()
+    local function narrow_query(random)
       while true do
         local level, query = queries.random(random, right)
         local resources, instances = 0, 0
@@ -225,8 +224,10 @@ for _, version in ipairs(versions) do
       return not moved
     end
 
-    -- Runs `check` with `count` random queries from `make`, and fails when it has complained.
-    local function try(count, make, kind, what, check_one)
+    -- Runs `check_one` with `count` random queries from `make`, and fails when it has complained. `number` makes the queries of each test
+    -- different.
+    local function try(number, count, make, kind, what, check_one)
+      local random = archive.random(SEED + 1000 * version.number + number)
       local wrong, said = {}, 0
       for n = 1, count do
         local level, query = make(random, right)
@@ -248,13 +249,13 @@ for _, version in ipairs(versions) do
       assert(#wrong == 0, table.concat(lines, "\n"))
     end
 
-    for _, kind in ipairs(KINDS) do
+    for i, kind in ipairs(KINDS) do
       it("has the right answers behind " .. kind[2], function()
-        try(math.ceil(QUERIES / #KINDS / #versions), queries.random, kind, "searches", check)
+        try(i, math.ceil(QUERIES / #KINDS / #versions), queries.random, kind, "searches", check)
       end)
 
       it("is moved as it was found behind " .. kind[2], function()
-        try(math.ceil(QUERIES / MOVES / #KINDS / #versions), narrow_query, kind, "moves", check_move)
+        try(#KINDS + i, math.ceil(QUERIES / MOVES / #KINDS / #versions), narrow_query, kind, "moves", check_move)
       end)
     end
   end)
