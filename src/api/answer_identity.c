@@ -19,8 +19,7 @@ typedef struct identity {
     key unique; /* identifies a resource of the level */
     key patient, query_level;
     lua_Integer repeated;
-    const char *odd; /* format of the text for the first odd answer; NULL = none is */
-    lua_Integer odd_answer;
+    int odd; /* text about the first answer that does not name one resource; nil = all do */
 } identity;
 
 static key push_key(lua_State *L, uint32_t tag)
@@ -63,12 +62,16 @@ static bool have_other_patients(lua_State *L, const identity *id, int a, int b)
     return differ;
 }
 
-static void note_odd(identity *id, lua_Integer answer, const char *format)
+/* Answer i, whose identifier is `value`, does not name one resource. */
+static void note_odd(lua_State *L, const identity *id, lua_Integer i, const char *why,
+                     const char *value)
 {
-    if (!id->odd) {
-        id->odd = format;
-        id->odd_answer = answer;
-    }
+    const char *name = lua_tostring(L, id->unique.name);
+    if (!lua_isnil(L, id->odd))
+        return;
+    lua_pushfstring(L, "answer %I %s (%s = '%s'), so it cannot be moved", (LUAI_UACINT)i, why, name,
+                    value);
+    lua_replace(L, id->odd);
 }
 
 /* Whether the answer on the top, number i, repeats one before it. */
@@ -76,20 +79,19 @@ static bool is_repeated(lua_State *L, identity *id, lua_Integer i)
 {
     int answer = lua_gettop(L);
     bool repeated = false;
-    const char *text = push_trimmed(L, answer, &id->query_level);
-    if (*text && orthanc_level_of(text) != id->level)
-        note_odd(id, i, "answer %I is about another level (its QueryRetrieveLevel)");
-    text = push_trimmed(L, answer, &id->unique);
+    const char *level = push_trimmed(L, answer, &id->query_level);
+    const char *text = push_trimmed(L, answer, &id->unique);
+    if (*level && orthanc_level_of(level) != id->level)
+        note_odd(L, id, i, "is about another level than asked", text);
     if (!*text) {
-        note_odd(id, i, "answer %I has no %s");
+        note_odd(L, id, i, "has no identifier", text);
     } else if (strpbrk(text, "*?\\")) {
-        note_odd(id, i, "answer %I does not name one resource (its %s)");
+        note_odd(L, id, i, "does not name one resource", text);
     } else if (lua_pushvalue(L, -1), lua_rawget(L, id->first) == LUA_TTABLE) {
         repeated = !have_other_patients(L, id, answer, lua_gettop(L));
         if (!repeated)
-            note_odd(id, i,
-                     "answer %I names a resource that another answer gives to another "
-                     "patient (its %s)");
+            note_odd(L, id, i, "names a resource that another answer gives to another patient",
+                     text);
     } else {
         lua_pop(L, 1);
         lua_pushvalue(L, answer);
@@ -105,17 +107,14 @@ static void note(lua_State *L, const identity *id, int notes)
         lua_pushinteger(L, id->repeated);
         lua_setfield(L, notes, "repeated");
     }
-    if (id->odd) {
-        lua_pushfstring(L, id->odd, (LUAI_UACINT)id->odd_answer, lua_tostring(L, id->unique.name));
-        lua_pushliteral(L, ", so it cannot be moved");
-        lua_concat(L, 2);
-        lua_setfield(L, notes, "odd");
-    }
+    lua_pushvalue(L, id->odd);
+    lua_setfield(L, notes, "odd");
 }
 
 bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int notes)
 {
     identity id = { .level = level };
+    bool is_odd;
     int top = lua_gettop(L);
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers), kept = 0;
     const uint32_t *tag = orthanc_unique_keys(level);
@@ -127,6 +126,8 @@ bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int n
     id.query_level = push_key(L, QUERY_RETRIEVE_LEVEL);
     lua_createtable(L, 0, (int)(n < 1000000 ? n : 1000000));
     id.first = lua_gettop(L);
+    lua_pushnil(L);
+    id.odd = lua_gettop(L);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, answers, i);
         if (lua_istable(L, -1) && is_repeated(L, &id, i)) {
@@ -143,6 +144,7 @@ bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int n
         lua_rawseti(L, answers, n);
     }
     note(L, &id, notes);
+    is_odd = !lua_isnil(L, id.odd);
     lua_settop(L, top);
-    return id.repeated > 0 || id.odd;
+    return id.repeated > 0 || is_odd;
 }
