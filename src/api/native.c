@@ -108,12 +108,13 @@ static int native_l_found(lua_State *L)
 static int native_l_check_answers(lua_State *L)
 {
     enum { ANSWERS = 1, FILTER, LEVEL, NOTES };
-    orthanc_level level = orthanc_level_of(luaL_checkstring(L, LEVEL));
+    orthanc_level level = orthanc_level_of(luaL_optstring(L, LEVEL, ""));
     bool changed;
     luaL_checktype(L, ANSWERS, LUA_TTABLE);
     luaL_checktype(L, NOTES, LUA_TTABLE);
     changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, NOTES);
-    changed = answer_identity_check(L, ANSWERS, level, NOTES) || changed;
+    if (level != ORTHANC_NO_LEVEL)
+        changed = answer_identity_check(L, ANSWERS, level, NOTES) || changed;
     lua_pushboolean(L, changed);
     return 1;
 }
@@ -204,8 +205,9 @@ static const luaL_Reg functions[] = {
     { "split_midnight", native_l_split_midnight },
     /* found(description) -> what find returns (find_result_push). */
     { "found", native_l_found },
-    /* check_answers(answers, filter, level, notes) -> boolean. Takes out the answers that contradict the
-     * filter or repeat another answer, as find does, and notes it (answer_notes.h). */
+    /* check_answers(answers, filter, level | nil, notes) -> boolean. Takes out the answers that contradict
+     * the filter, and those of the level that repeat another answer, as find does, and notes it
+     * (answer_notes.h). */
     { "check_answers", native_l_check_answers },
     /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
     { "warning", native_l_warning },
