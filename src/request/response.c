@@ -234,6 +234,11 @@ static void push_status_failure(lua_State *L, const op *o)
     orthanc_failure f =
         orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
                          http_server_has_credentials(t->server));
+    if (orthanc_is_bad_charset(d.details)) {
+        f.code = "bad_charset";
+        f.message = "an answer of the modality, or the query, names a character set that this "
+                    "version of Orthanc does not know";
+    }
     push_status_message(L, t, &f, &d);
     error_from_message(L, f.kind, f.code);
     error_set_integer(L, "status", (lua_Integer)t->status);

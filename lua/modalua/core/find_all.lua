@@ -80,14 +80,21 @@ local function note(walk, found)
     end
   end
   walk.notes.unproven = walk.notes.unproven and walk.notes.unproven[1] and walk.notes.unproven or nil
+  walk.notes.unreadable = nil
   walk.warning = native.warning(walk.notes)
-  for _, range in ipairs(found.unreadable or {}) do
-    walk.unproven[#walk.unproven + 1] = ("StudyDate = '%s' (the server cannot read an answer)"):format(range)
+end
+
+local function note_unreadable(walk, slice, dates)
+  for _, date in ipairs(dates or {}) do
+    walk.unproven[#walk.unproven + 1] = ("StudyDate = '%s' (the server cannot read an answer)"):format(date)
+  end
+  if not dates then
+    walk.unproven[#walk.unproven + 1] = slices.text(slice) .. " (the server cannot read an answer)"
   end
 end
 
--- The answers to a slice of a query, and what find returned; or nil when the modality refuses, as they are too many. Throws every other
--- error.
+-- The answers to a slice of a query, and what find returned; or nil when the modality refuses, as they are too many. What the server cannot
+-- read is noted, and is no answer. Throws every other error.
 local function ask(walk, slice, query_of)
   local good, found, err = pcall(walk.modality.find, walk.modality, data_of(walk, slice, query_of), walk.format)
   if not good then -- "limit" is thrown, and so is a cancel
@@ -96,11 +103,15 @@ local function ask(walk, slice, query_of)
   walk.finds = walk.finds + 1
   if not found and native.is_error(err) and is_too_many(walk, err) then
     return nil
+  elseif not found and native.is_error(err) and err.code == "bad_charset" then
+    note_unreadable(walk, slice, err.unreadable)
+    return {}, { is_unreadable = true }
   elseif not found then
     error(err, 0)
   end
   local query <close> = found
   note(walk, found)
+  note_unreadable(walk, slice, found.unreadable or {})
   return query.answers, found
 end
 
@@ -353,7 +364,7 @@ local function take(walk)
   elseif node.slice.prefix and walk.counts_both == nil then
     find_out_count(walk, node.slice)
   end
-  local believed = answers and is_believed(walk, node)
+  local believed = answers and (is_believed(walk, node) or found and found.is_unreadable)
   if not believed and divide(walk, node, answers) then
     return
   end

@@ -93,6 +93,13 @@ function slices.set_filters(slice, query)
   end
 end
 
+-- The filter by StudyDate of the slice; nil when it has none.
+function slices.date_filter(slice)
+  local query = {}
+  slices.set_filters(slice, query)
+  return query.StudyDate
+end
+
 -- The slice in words, for messages.
 function slices.text(slice)
   local query, parts = {}, {}
