@@ -40,7 +40,7 @@ for _, version in ipairs(versions) do
     describe("that the modality has lost", function()
       it("are blamed on this server while it cannot pass them on", function()
         local warning = find("Study", { PatientID = "RU-5501", PatientName = "" }).warning
-        contains(warning, "DefaultEncoding, Latin1, and removes the characters that it lacks (it shows in 2 answers, first in PatientName of answer 1)")
+        contains(warning, "DefaultEncoding, Latin1, and removes the characters that it lacks (it shows in 2 answers, first")
       end)
 
       it("are blamed on the modality after use_utf8", function()
@@ -111,6 +111,85 @@ for _, version in ipairs(versions) do
       contains(found.warning, "it shows in 2 answers, first in PatientName of answer")
       local none <close> = find("Utf8", "Study", { PatientID = "DOUBT", PatientName = "" })
       assert.are.same({ "SMITH?^JOHN" }, { none.answers[1].PatientName, none.warning })
+    end)
+
+    describe("has answers in a character set that Orthanc 1.10.1 does not know:", function()
+      local JAPANESE <const> = "Yamada^Tarou=\27$B;3ED\27(B^\27$BB@O:\27(B"
+      local cannot = version.number < 11207
+      local undated
+
+      setup(function()
+        pacs:store { uid = "1.2.4.1", date = "20200104", patient = "J1", name = JAPANESE, charset = "\\ISO 2022 IR 87" }
+        pacs:store { uid = "1.2.4.2", date = "20210104", patient = "J2", name = "Other", charset = "ISO_IR 999" }
+        pacs:store { uid = "1.2.4.3", date = "20210105", patient = "J3", name = "Other", charset = "ISO_IR 100" }
+        pacs:store { uid = "1.2.4.4", date = "20230104", patient = "J4", name = "Other", charset = "ISO_IR 100" }
+        undated = #PATIENTS + 4
+      end)
+
+      local function patients(found)
+        local list = {}
+        for i, answer in ipairs(found.answers) do
+          list[i] = answer.PatientID
+        end
+        table.sort(list)
+        return table.concat(list, " ")
+      end
+
+      it("the search goes on without them, and says where they are", function()
+        local found <close> = find("Utf8", "Study", { PatientID = "J*", StudyDate = "20200101-20231231", PatientName = "" })
+        assert.are.equal(cannot and "J3 J4" or "J1 J2 J3 J4", patients(found))
+        assert.are.same(cannot and { "20200104", "20210104" } or nil, found.unreadable)
+        if cannot then
+          contains(found.warning, "answers are missing, because this version of Orthanc does not know their character set: those with "
+            .. "StudyDate 20200104, 20210104")
+          contains(assert(remote:get_query_answers(found.ID))[1].PatientID, "J")
+        else
+          assert.is_nil(found.warning)
+        end
+        local all <close> = find("Utf8", "Study", { PatientName = "" })
+        assert.are.equal(undated - (cannot and 2 or 0), #all.answers)
+        assert.are.same(cannot and { "20200104", "20210104" } or nil, all.unreadable)
+        assert.is_true(all.broad)
+      end)
+
+      it("it leaves one query on the server", function()
+        for _, id in ipairs(assert(client:queries())) do
+          assert(client:query(id):close())
+        end
+        local found = find("Utf8", "Study", { StudyDate = "20200101-" })
+        expect.eventually(function() return #client:queries() == 1 end)
+        assert(found:close())
+        assert.are.same({}, client:queries())
+      end)
+
+      it("a search that cannot be divided is an error of its own", function()
+        for _, data in ipairs { { Level = "Study", Query = { StudyDate = "20200104" } },
+          { Level = "Patient", Query = { PatientID = "J*" } }, { Level = "Study", Query = { PatientID = "J1" } } } do
+          local found, err = remote:find(data)
+          if cannot then
+            fails({ kind = "orthanc", code = "bad_charset", status = 400, orthanc_status = 3 }, found, err)
+            contains(err.message, "names a character set that this version of Orthanc does not know")
+          else
+            assert.is_truthy(found, err)
+          end
+        end
+      end)
+
+      it("find_all returns the others, and throws at its end", function()
+        local list = {}
+        local good, err = pcall(function()
+          for answer in remote:find_all { Level = "Study", Query = { StudyDate = "20200101-20231231", PatientID = "J*" } } do
+            list[#list + 1] = answer.PatientID
+          end
+        end)
+        table.sort(list)
+        assert.are.equal(cannot and "J3 J4" or "J1 J2 J3 J4", table.concat(list, " "))
+        assert.are.equal(not cannot, good)
+        if cannot then
+          assert.are.equal("incomplete", err.code)
+          contains(err.message, "StudyDate = '20200104' (the server cannot read an answer)")
+        end
+      end)
     end)
 
     it("has a PatientID that is not ASCII, which is not moved by patient", function()

@@ -1,5 +1,5 @@
--- Tests modality:find_all, with modalities that answer a search that finds too much in each way: with an error (Orthanc 1.10.1), with some of
--- the answers (1.13.0), with nothing (a script in the Orthanc), or with everything (1.12.7, dcmqrscp).
+-- Tests modality:find_all, with modalities that answer a search that finds too much in each way: by an error (Orthanc 1.10.1), with some
+-- of the answers (1.13.0), with nothing (a script in the Orthanc), or with everything (1.12.7, dcmqrscp).
 local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
@@ -170,7 +170,9 @@ for _, version in ipairs(versions) do
       if version.number == 11207 then -- it has no limit
         assert.is_nil(err)
       else
-        assert.are.same({ "unknown", "incomplete", "find_all", 1 }, { err.kind, err.code, err.op, #err.unproven })
+        -- 1.10.1 counts SAME for its limit also where it is asked for Same and same, and refuses all three for the second and for the day
+        assert.are.same({ "unknown", "incomplete", "find_all", version.number == 11001 and 6 or 1 },
+          { err.kind, err.code, err.op, #err.unproven })
         assert.matches("StudyDate = '20220202', StudyTime = '1015%-101500.999999', PatientID = 'SAME'", err.unproven[1])
       end
     end)

@@ -82,6 +82,26 @@ static void append_unproven(lua_State *L, int unproven)
     append(L);
 }
 
+static void append_unreadable(lua_State *L, int unreadable)
+{
+    enum { SHOWN = 10 };
+    luaL_Buffer b;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, unreadable);
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "answers are missing, because this version of Orthanc does not know their "
+                       "character set: those with StudyDate ");
+    for (lua_Integer i = 1; i <= n && i <= SHOWN; i++) {
+        if (i > 1)
+            luaL_addstring(&b, ", ");
+        lua_rawgeti(L, unreadable, i);
+        luaL_addvalue(&b);
+    }
+    if (n > SHOWN)
+        luaL_addstring(&b, " and others (found.unreadable has all)");
+    luaL_pushresult(&b);
+    append(L);
+}
+
 void answer_notes_push_warning(lua_State *L, int notes)
 {
     int text = lua_gettop(L) + 1, field = text + 1;
@@ -96,6 +116,12 @@ void answer_notes_push_warning(lua_State *L, int notes)
     if (lua_getfield(L, notes, "unproven") == LUA_TTABLE) {
         lua_pushvalue(L, text);
         append_unproven(L, field);
+        lua_replace(L, text);
+    }
+    lua_settop(L, text);
+    if (lua_getfield(L, notes, "unreadable") == LUA_TTABLE) {
+        lua_pushvalue(L, text);
+        append_unreadable(L, field);
         lua_replace(L, text);
     }
     lua_settop(L, text);

@@ -5,6 +5,8 @@
  *                contradict it
  *   unproven     list of the keywords of filters of which no answer shows the value
  *   repeated     number of answers that were removed, because they name the same resource as another one
+ *   unreadable   list of the dates and ranges of dates of which answers are missing, because the server
+ *                cannot read their character set
  *   odd          text: why an answer does not name one resource
  *   characters   text: why names and descriptions may lack characters
  */

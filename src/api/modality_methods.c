@@ -72,8 +72,14 @@ static const doc_row methods[] = {
           "lost on its way is refused. Modalities may ignore filters: answers that contradict "
           "one are removed, and found.ignored has their number for each filter; found.unproven "
           "lists the filters whose value no answer shows. Answers that name the same resource "
-          "are one; found.repeated is the number of the others. found.warning says all this in "
-          "words, and when names may have lost characters. modality:query is the same function.",
+          "are one; found.repeated is the number of the others. When Orthanc 1.10.1 cannot read an "
+          "answer, because it does not know its character set, the search goes on in ranges of "
+          "dates, and found.unreadable lists the dates of which answers are missing; a search that "
+          "cannot be divided fails with the code bad_charset. found.warning says all this in "
+          "words, "
+          "and when names have lost characters, here or at the modality. modality:query is the "
+          "same "
+          "function.",
       .options = { { "data", find_rows, &orthanc_query }, { "format", answers_format_rows, NULL } },
       .example = "local found <close> = assert(pacs:find { Level = \"Study\",\n"
                  "  Query = { PatientName = \"SMITH*\", StudyDate = \"20200101-\", "

@@ -5,6 +5,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
@@ -203,6 +204,9 @@ static const luaL_Reg functions[] = {
     /* split_midnight(key, value) -> before, after | nothing. The two ranges of times that stand for one
      * that passes midnight. */
     { "split_midnight", native_l_split_midnight },
+    /* find_once(modality, data [, format]) -> found | nil, err. modality:find, which fails as a whole when
+     * the server cannot read an answer. */
+    { "find_once", find_once },
     /* found(description) -> what find returns (find_result_push). */
     { "found", native_l_found },
     /* check_answers(answers, filter, level | nil, notes) -> boolean. Takes out the answers that contradict

@@ -274,6 +274,11 @@ static void push_status_failure(lua_State *L, const op *o)
     error_body d = decode_error_body(L, o);
     orthanc_failure f = orthanc_classify(t->request.path, t->status, d.status, has_effects(t),
                                          http_server_has_credentials(t->server));
+    if (orthanc_is_bad_charset(d.details)) {
+        f.code = "bad_charset";
+        f.message = "an answer of the modality, or the query, names a character set that this "
+                    "version of Orthanc does not know";
+    }
     push_status_message(L, t, &f, &d);
     error_from_message(L, f.kind, f.code);
     if (strcmp(f.kind, "unknown") == 0)

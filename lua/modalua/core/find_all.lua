@@ -2,6 +2,7 @@
 -- the answers and nothing that says so, or with nothing at all. So the search is divided into slices (core.slices), and what a slice
 -- returned is believed only if it is proven to be all.
 local require = ...
+local find_notes = require "core.find_notes"
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
@@ -16,7 +17,7 @@ local OF_CAP <const> = 0.6       -- and the part of a known cap
 local FIRST_WIDTH <const> = 7    -- days of the first slice
 local YEAR <const> = 366         -- "nothing" is believed of at most so many days while nothing else proves it
 local NOTHING <const> = 2 * YEAR -- after so many days without a study, all that is older is asked for at once
-local AROUND <const> = { 3, 15 } -- days around a study that are asked for, to see whether the modality gives more than a few answers
+local AROUND <const> = { 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
 local REST <const> = 2000        -- the most answers for which a search without dates looks for studies without a date
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
@@ -31,6 +32,8 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    refuses        the modality has answered a search that finds too much by an error
 --    silent         the modality has answered such a search with nothing
 --    widest         the largest number of days for which there were answers
+--    folds          PatientIDs match in upper and in lower case; nil = not known. `sample` is an answer that can show it
+--    counts_both    PatientIDs count for the cap in upper and in lower case; nil = not known
 --    open_start     the set of axes on which an open start was seen to match empty values
 --    stack, ready   the slices to ask for, and the answers to return
 --    unproven       texts for what cannot be proven
@@ -63,7 +66,35 @@ local function is_too_many(walk, err)
   return err.kind == "limit" and (err.code == "memory" or err.code == "body")
 end
 
--- The answers to a slice of a query; or nil when the modality refuses, as they are too many. Throws every other error.
+-- Keeps what the find says of its answers, but not of the filters that the slice has added.
+local function note(walk, found)
+  find_notes.add(walk.notes, found)
+  for name in pairs(walk.own) do
+    if walk.notes.ignored then
+      walk.notes.ignored[name] = nil
+    end
+    for i = #(walk.notes.unproven or {}), 1, -1 do
+      if walk.notes.unproven[i] == name then
+        table.remove(walk.notes.unproven, i)
+      end
+    end
+  end
+  walk.notes.unproven = walk.notes.unproven and walk.notes.unproven[1] and walk.notes.unproven or nil
+  walk.notes.unreadable = nil
+  walk.warning = native.warning(walk.notes)
+end
+
+local function note_unreadable(walk, slice, dates)
+  for _, date in ipairs(dates or {}) do
+    walk.unproven[#walk.unproven + 1] = ("StudyDate = '%s' (the server cannot read an answer)"):format(date)
+  end
+  if not dates then
+    walk.unproven[#walk.unproven + 1] = slices.text(slice) .. " (the server cannot read an answer)"
+  end
+end
+
+-- The answers to a slice of a query, and what find returned; or nil when the modality refuses, as they are too many. What the server cannot
+-- read is noted, and is no answer. Throws every other error.
 local function ask(walk, slice, query_of)
   local good, found, err = pcall(walk.modality.find, walk.modality, data_of(walk, slice, query_of), walk.format)
   if not good then -- "limit" is thrown, and so is a cancel
@@ -72,15 +103,16 @@ local function ask(walk, slice, query_of)
   walk.finds = walk.finds + 1
   if not found and native.is_error(err) and is_too_many(walk, err) then
     return nil
+  elseif not found and native.is_error(err) and err.code == "bad_charset" then
+    note_unreadable(walk, slice, err.unreadable)
+    return {}, { is_unreadable = true }
   elseif not found then
     error(err, 0)
   end
   local query <close> = found
-  walk.warning = walk.warning or found.warning
-  for _, range in ipairs(found.unreadable or {}) do
-    walk.unproven[#walk.unproven + 1] = ("StudyDate = '%s' (the server cannot read an answer)"):format(range)
-  end
-  return query.answers
+  note(walk, found)
+  note_unreadable(walk, slice, found.unreadable or {})
+  return query.answers, found
 end
 
 -- ---- what is believed ----
@@ -91,30 +123,37 @@ local function nothing_is_believed(walk, node)
     walk.silent = true
     return false
   end
-  return node.slice.prefix or node.slice.undated or slices.width(node.slice, walk.today) <= math.max(YEAR, walk.widest)
+  return node.slice.prefix or node.slice.empty or node.whole or slices.width(node.slice, walk.today) <= math.max(YEAR, walk.widest)
     or not walk.silent and (walk.refuses or walk.cap or walk.identified)
 end
 
--- Whether the n answers to the node's slice are all. A modality that has given more answers does not cut at n. None cuts at 1.
-local function is_believed(walk, node, n)
-  if n == 0 then
+-- Whether the node has all answers to its slice. A modality that has given more answers does not cut at that number. None cuts at 1.
+local function is_believed(walk, node)
+  if node.sent == 0 then
     return nothing_is_believed(walk, node)
   end
-  return n < math.max(walk.most, walk.cap or 2) or walk.refuses and not walk.cuts
+  return node.sent < math.max(walk.most, walk.cap or 2) or walk.refuses and not walk.cuts
 end
 
-local function note_answers(walk, slice, answers)
-  local n = #answers
-  walk.most = math.max(walk.most, n)
-  if n > 0 and not slice.prefix and not slice.first then
+-- Notes what the answers to the node's slice show. node.sent: the number of answers that the modality has sent, with those that find took
+-- out: each contradicted at least one filter, or repeated another answer.
+local function note_answers(walk, node, answers, found)
+  local slice, kept = node.slice, #answers + (found and found.repeated or 0)
+  node.n, node.sent = #answers, kept
+  for _, count in pairs(found and found.ignored or {}) do
+    node.sent = node.sent + count
+  end
+  walk.most = math.max(walk.most, kept)
+  walk.sample = answers[1] or walk.sample
+  if #answers > 0 and not slice.prefix and not slice.first and not slice.empty then
     walk.widest = math.max(walk.widest, slices.width(slice, walk.today))
   end
-  -- whether an open start matches an answer without a value
-  local axis = slice.first == 0 and "time" or slice.to and not slice.from and "date"
+  local axis = slice.empty
   for _, answer in ipairs(axis and answers or {}) do
-    if value_of(answer, axis == "time" and "StudyTime" or "StudyDate") == "" then
-      walk.open_start[axis] = true
-    end
+    walk.open_start[axis] = walk.open_start[axis] or value_of(answer, axis == "time" and "StudyTime" or "StudyDate") == ""
+  end
+  if axis and node.sent > kept and node.above then -- those without a value may be among what was taken out
+    node.above.mixed = true
   end
 end
 
@@ -122,14 +161,16 @@ end
 --
 -- A node has the fields
 --    slice, above      its slice, and the node that was divided
---    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the day of those not to return }
+--    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the first day not to return }
 --    n, answers        the number of its own answers (nil: it was refused, or not asked for), and these until its parts are done
 --    axis, waiting     by which it was divided, and the number of parts that are not done
 --    total             the number of answers that it and its parts returned
 --    by_prefix         true: it is only divided by PatientID
 --    has_some          true: it cannot have nothing
 --    leftover, cut     its parts lack some of its answers; it lacks some of those of its parts, or was refused
---    looked            what has no value on the axis was asked for
+--    sent              the number of answers that the modality sent
+--    whole             true: its slice has no range of dates, which could be too wide
+--    looked, mixed     how often what has no value on the axis was asked for; answers without one may have been taken out
 
 local function push(walk, node)
   walk.stack[#walk.stack + 1] = node
@@ -189,17 +230,24 @@ local function divide(walk, node, answers)
   return true
 end
 
--- Ranges leave out what has no date or no time, unless the modality matches these by an open start. That is asked for by PatientID then.
--- Studies without a date are looked for at the end of a walk by dates (push_undated), and here only when the node had no dates at all.
+-- Ranges leave out what has no date or no time. Modalities such as Orthanc find that by an open start, at others it is looked for by
+-- PatientID. Studies without a date are looked for at the end of a walk by dates (push_undated), and here only when the node had no dates.
 -- Returns whether there is something to ask for.
 local function look_for_empty(walk, node)
   local axis, slice = node.axis, node.slice
   local is_part = axis == "date" and (slice.from or slice.to) or axis == "time" and slice.first
-  if node.looked or is_part or not node.leftover and (walk.open_start[axis] or not node.cut) then
+  if is_part or not node.leftover and not node.cut or node.looked == 2
+      or node.looked == 1 and walk.open_start[axis] and not node.mixed then
     return false
   end
-  node.looked = true
-  local parts = axis ~= "prefix" and new_node(slices.without(slice, axis), node)
+  node.looked = axis == "prefix" and 2 or (node.looked or 0) + 1
+  if node.looked == 1 then
+    local empty = new_node(slices.with(slice, { empty = axis }), node)
+    empty.by_prefix, node.waiting = true, 1
+    push(walk, empty)
+    return true
+  end
+  local parts = axis ~= "prefix" and new_node(slice, node)
   if parts then
     parts.by_prefix, node.waiting = true, 1
   end
@@ -223,7 +271,7 @@ local function finish_parts(walk, node)
     end
     node.leftover, node.answers = node.total > before, nil
     if node.total > node.n then
-      walk.cap, walk.cuts = math.min(walk.cap or math.huge, node.n), true
+      walk.cap, walk.cuts = math.min(walk.cap or math.huge, node.sent), true
     end
   end
   node.cut = not node.n or node.total > node.n
@@ -244,21 +292,52 @@ function finish(walk, node)
   end
 end
 
+-- Whether the modality makes no difference between upper and lower case. That is seen when it finds a patient by the other case.
+local function find_out_case(walk, answer)
+  local identifier, day = value_of(answer, "PatientID"), walk.by_date and slices.day(value_of(answer, "StudyDate"))
+  local other = identifier:gsub("%a", function(c) return c == c:upper() and c:lower() or c:upper() end)
+  if other == identifier or other:find "[*?\\\x80-\xff]" then
+    return nil
+  end
+  for _, found in ipairs(ask(walk, { from = day, to = day, prefix = other, whole = true }, {}) or {}) do
+    if value_of(found, "PatientID") == identifier then
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether the modality counts patients of the other case too before it says that there are too many, as Orthanc 1.10.1 does. Then each
+-- beginning of a PatientID with too many would be divided in 2^n spellings. `prefix` is one that has too many.
+local function find_out_count(walk, slice)
+  local n = 0
+  local mixed = slice.prefix:gsub("%a", function(c)
+    n = n + 1
+    return n % 2 == (slice.prefix:find "^%A*%l" and 1 or 0) and c:upper() or c:lower()
+  end)
+  if n >= 3 and not slice.whole then
+    walk.counts_both = ask(walk, slices.with(slice, { prefix = mixed }), walk.query) == nil
+  end
+end
+
+-- Whether a beginning of a PatientID has upper and lower case mixed, as no numbering has it.
+local function is_mixed(prefix)
+  local letters = prefix:gsub("%A", "")
+  return letters:find "%l.*%u" or letters:find "%u.*%u.*%l"
+end
+
 -- Whether a modality that makes no difference between upper and lower case has been asked for the slice: p* is P* there.
 local function is_known(walk, node)
   local prefix = node.slice.prefix
   if not prefix then
     return false
+  elseif walk.folds == nil and walk.sample then
+    walk.folds = find_out_case(walk, walk.sample)
   end
   local key, asked = slices.text(node.slice):upper(), node.tree.asked
-  local known = walk.folds and asked[key]
+  local known = walk.folds and asked[key] or walk.counts_both and is_mixed(prefix)
   asked[key] = true
   return known
-end
-
-local function note_case(walk, slice, answers)
-  local prefix, answer = slice.prefix, answers[1]
-  walk.folds = walk.folds or prefix and answer and value_of(answer, "PatientID"):sub(1, #prefix) ~= prefix
 end
 
 -- Whether the modality gives more than n answers to another search: to all of the days around one of the answers.
@@ -276,21 +355,23 @@ end
 
 -- Asks for the node on the top of the stack.
 local function take(walk)
-  local node = table.remove(walk.stack)
-  local answers = is_known(walk, node) and {} or ask(walk, node.slice, walk.query)
-  node.n = answers and #answers
-  if answers then
-    note_answers(walk, node.slice, answers)
-    note_case(walk, node.slice, answers)
+  local node, answers, found = table.remove(walk.stack), {}, nil
+  if not is_known(walk, node) then
+    answers, found = ask(walk, node.slice, walk.query)
   end
-  local believed = answers and is_believed(walk, node, node.n)
+  if answers then
+    note_answers(walk, node, answers, found)
+  elseif node.slice.prefix and walk.counts_both == nil then
+    find_out_count(walk, node.slice)
+  end
+  local believed = answers and (is_believed(walk, node) or found and found.is_unreadable)
   if not believed and divide(walk, node, answers) then
     return
   end
   for _, answer in ipairs(answers or {}) do
     emit(walk, node, answer)
   end
-  if not believed and not (answers and answers[1] and gives_more(walk, node.n, answers[1])) then
+  if not believed and not (answers and answers[1] and gives_more(walk, node.sent, answers[1])) then
     note_unproven(walk, node)
   end
   finish(walk, node)
@@ -356,31 +437,40 @@ local function push_dates(walk)
   return true
 end
 
--- Pushes a search for studies without a date; false when it is not needed. An open start that has matched one of them has matched all.
--- Else they are among the answers of a search without dates, which is divided by PatientID when it has too many.
+-- Pushes a search for studies without a date. An open start that has matched one of them has matched all. Else they are among the answers
+-- of a search without dates, which is divided by PatientID when it has too many.
+local function push_empty(walk)
+  local node = new_node { empty = "date" }
+  node.by_prefix = true
+  node.above = { waiting = 2, total = 0, tree = node.tree } -- never done: only its `mixed` counts
+  walk.empty = node.above
+  push(walk, node)
+end
+
 local function push_undated(walk)
-  if not walk.wants_undated or walk.open_start.date then
-    return false
-  end
-  local node = new_node({ undated = true }, nil, -math.huge)
-  node.by_prefix, node.has_some = true, walk.count > 0
+  local node = new_node({}, nil, -math.huge)
+  node.by_prefix, node.whole, node.has_some = true, true, walk.count > 0
+  node.tree.seen = walk.empty.tree.seen
   local few = walk.count <= REST or walk.cap and walk.count < walk.cap
   if few or not divide(walk, node, nil) then
     push(walk, node)
   end
-  return true
 end
 
 -- ---- the iterator ----
 
 -- Pushes what is to be asked for next; false at the end.
 local function advance(walk)
-  if walk.step == "dates" then
-    if push_dates(walk) then
-      return true
-    end
+  if walk.step == "dates" and push_dates(walk) then
+    return true
+  elseif walk.step == "dates" and walk.wants_undated then
+    walk.step = "empty"
+    push_empty(walk)
+    return true
+  elseif walk.step == "empty" and (not walk.open_start.date or walk.empty.mixed) then
     walk.step = "undated"
-    return push_undated(walk)
+    push_undated(walk)
+    return true
   end
   return false
 end
@@ -453,13 +543,18 @@ local function read_dates(walk)
   walk.axes.date, walk.axes.time = not range or range.from ~= range.to, not time
   walk.floor, walk.ceiling = range and range.from, range and range.to
   walk.wants_undated = not range
+  if not range then -- what is older is found with the studies without a date
+    walk.floor = slices.FIRST_DAY
+  end
   query.StudyTime = time
+  walk.own.StudyTime = not time or nil
 end
 
 -- Reads the beginning that each PatientID has: "", or what is before the wildcard; nil when the search cannot be divided by it.
 local function read_prefix(walk)
   local identifier = take_filter(walk.query, "0010,0020")
   walk.query.PatientID = identifier or ""
+  walk.own.PatientID = not identifier or nil
   return not identifier and "" or type(identifier) == "string" and identifier:match "^([^*?\\]+)%*$" or nil
 end
 
@@ -470,7 +565,8 @@ local function read(modality, data, format)
     usage("Query must be a table (a %s was given)", type(data.Query))
   end
   local walk = { modality = modality, format = format, data = {}, query = {}, most = 0, widest = 0, open_start = {}, stack = {},
-    ready = {}, place = 0, count = 0, unproven = {}, nothing = 0, finds = 0 }
+    ready = {}, place = 0, count = 0, unproven = {}, nothing = 0, finds = 0, notes = {},
+    own = { StudyDate = true, StudyTime = true, PatientID = true } }
   for name, value in pairs(data) do
     walk.data[name] = value
   end
@@ -500,7 +596,9 @@ function find_all.find_all(modality, data, format)
   if level == "Study" and not walk.identified then
     walk.step = "dates"
   else
-    push(walk, new_node { from = walk.floor, to = walk.ceiling })
+    local root = new_node(walk.wants_undated and {} or { from = walk.floor, to = walk.ceiling })
+    root.whole = not (root.slice.from or root.slice.to)
+    push(walk, root)
   end
   return function() return next_answer(walk) end, walk
 end

@@ -2,8 +2,10 @@
 -- and what has the same date and time by the beginning of the PatientID.
 --
 -- A slice is a table with the fields
---    from, to       days (see slices.day); nil = no bound. With `undated` the slice has no StudyDate at all
+--    from, to       days (see slices.day); nil = no bound
 --    first, last    seconds of a day, when from == to; nil = the whole day
+--    empty          "date" or "time": what has none. A range has no answers without a value, but one with an open start has them at some
+--                   modalities, Orthanc among them
 --    prefix, whole  the beginning of the PatientID, and true when it is all of it; nil = any PatientID
 local slices = {}
 
@@ -76,15 +78,26 @@ end
 
 -- Writes the filters of the slice into the table.
 function slices.set_filters(slice, query)
-  if slice.from or slice.to then
+  if slice.empty == "date" then
+    query.StudyDate = "-18991231"
+  elseif slice.from or slice.to then
     query.StudyDate = range(slice.from and slices.date(slice.from) or "", slice.to and slices.date(slice.to) or "")
   end
-  if slice.first then -- an open start finds studies without a time, at modalities that match them
-    query.StudyTime = (slice.first > 0 and short_time(slice.first) or "") .. "-" .. time(slice.last) .. ".999999"
+  if slice.empty == "time" then
+    query.StudyTime = "-000000"
+  elseif slice.first then
+    query.StudyTime = short_time(slice.first) .. "-" .. time(slice.last) .. ".999999"
   end
   if slice.prefix then
     query.PatientID = slice.whole and slice.prefix or slice.prefix .. "*"
   end
+end
+
+-- The filter by StudyDate of the slice; nil when it has none.
+function slices.date_filter(slice)
+  local query = {}
+  slices.set_filters(slice, query)
+  return query.StudyDate
 end
 
 -- The slice in words, for messages.
@@ -104,7 +117,8 @@ end
 
 -- ---- dividing ----
 
-local function with(slice, fields)
+-- A copy of the slice with these fields.
+function slices.with(slice, fields)
   local copy = {}
   for name, value in pairs(slice) do
     copy[name] = value
@@ -162,10 +176,10 @@ local function by_date(slice, days, today)
   end
   local parts = divide(from, to, known)
   for i, part in ipairs(parts or {}) do
-    parts[i] = with(slice, { from = part[1], to = part[2] })
+    parts[i] = slices.with(slice, { from = part[1], to = part[2] })
   end
   if parts then
-    parts[1].from, parts[#parts].to = slice.from, slice.to
+    parts[#parts].to = slice.to
   end
   return parts
 end
@@ -174,7 +188,7 @@ end
 local function by_time(slice, seconds)
   local parts = divide(slice.first or 0, slice.last or SECOND_MAX, seconds)
   for i, part in ipairs(parts or {}) do
-    parts[i] = with(slice, { first = part[1], last = part[2] })
+    parts[i] = slices.with(slice, { first = part[1], last = part[2] })
   end
   return parts
 end
@@ -187,7 +201,7 @@ local function by_prefix(slice, identifiers, base)
   local function add(letter)
     if not done[letter] and not letter:find "[*?\\%c\x80-\xff %[_%%]" then
       done[letter] = true
-      parts[#parts + 1] = with(slice, { prefix = prefix .. letter })
+      parts[#parts + 1] = slices.with(slice, { prefix = prefix .. letter })
     end
   end
   if slice.whole or #prefix >= 64 then -- LO has at most 64 characters: PS3.5 6.2
@@ -202,7 +216,7 @@ local function by_prefix(slice, identifiers, base)
     add(letter)
   end
   if prefix ~= "" then
-    parts[#parts + 1] = with(slice, { prefix = prefix, whole = true })
+    parts[#parts + 1] = slices.with(slice, { prefix = prefix, whole = true })
   end
   return parts
 end
@@ -212,13 +226,13 @@ end
 -- and the axis; nil when it cannot be divided.
 function slices.divide(slice, axes, seen, today)
   local parts
-  if axes.date and not slice.undated and not slice.prefix then
+  if axes.date and not slice.empty and not slice.prefix then
     parts = by_date(slice, seen.days, today)
     if parts then
       return parts, "date"
     end
   end
-  if axes.time and slice.from and slice.from == slice.to and not slice.prefix then
+  if axes.time and slice.from and slice.from == slice.to and not slice.empty and not slice.prefix then
     parts = by_time(slice, seen.seconds)
     if parts then
       return parts, "time"
@@ -226,16 +240,6 @@ function slices.divide(slice, axes, seen, today)
   end
   parts = axes.prefix and by_prefix(slice, seen.identifiers, axes.prefix)
   return parts, parts and "prefix"
-end
-
--- The slice without its bounds on that axis, to look for what has no value there.
-function slices.without(slice, axis)
-  if axis == "date" then
-    return { undated = true }
-  end
-  local copy = with(slice, {})
-  copy.first, copy.last = nil, nil
-  return copy
 end
 
 return slices
