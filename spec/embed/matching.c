@@ -103,10 +103,14 @@ static const row texts[] = {
     { DICOM_ST, "a\\b", "a\\b", YES },
     { DICOM_ST, "b", "a\\b", NO }, /* here a backslash is a character */
     { DICOM_LT, "*b", "a\\b", YES },
+    { DICOM_LT, "b", "a\\b", NO },
+    { DICOM_UR, "b", "a\\b", NO },
+    { DICOM_UT, "b", "a\\b", NO },
     { DICOM_UT, "one*two", "one\r\ntwo", YES },
     { DICOM_UC, "b", "a\\b", YES },
     { DICOM_UC, "c", "a\\b", NO },
     { DICOM_AS, "45Y", "045Y", YES },
+    { DICOM_AS, "045Y", "45Y", YES },
     { DICOM_AS, "045Y", "046Y", NO },
     { DICOM_OTHER, "x", "y", YES },
     { DICOM_SQ, "x", "y", YES },
@@ -240,6 +244,9 @@ static const row times[] = {
     { DICOM_DA, "2024.01.31", "20240131", YES },
     { DICOM_DA, "2024.01.31", "20240201", NO },
     { DICOM_DA, "20240131", "2024-01-31", YES },
+    { DICOM_DA, "20240131", "2024-02-01", NO },
+    { DICOM_DA, "19000315", "19000229", YES }, /* no date */
+    { DICOM_DA, "20000301", "20000229", NO },
     { DICOM_DA, "20240131", " 20240131 ", YES },
     { DICOM_DA, "20240131", "202401", YES }, /* it may be that day */
     { DICOM_DA, "20240131", "202402", NO },

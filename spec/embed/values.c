@@ -67,6 +67,7 @@ static const row dates[] = {
     { DICOM_DA, "?", DATE_FORM },
     { DICOM_DA, "20240101-20240115-20240131", DATE_FORM },
     { DICOM_DA, "20240101--20240131", DATE_FORM },
+    { DICOM_DA, "2023-08-12 - 2023-08-01", DATE_FORM },
     { DICOM_DA, "20230231", NO_DAY },
     { DICOM_DA, "20230229", NO_DAY },
     { DICOM_DA, "19000229", NO_DAY },
@@ -142,6 +143,8 @@ static const row codes[] = {
     { DICOM_CS, "CT|MR", "is not a DICOM list: write CT\\MR" LIST_FORM },
     { DICOM_CS, "CT/MR", "is not a DICOM list: write CT\\MR" LIST_FORM },
     { DICOM_CS, "ct", "has lower case, but code strings have only upper case, and servers differ in what they find: write CT" },
+    { DICOM_CS, "abcdefghijklmnopq", "has 17 characters, but a code string has at most 16" },
+    { DICOM_CS, "CT+MR", "is not a DICOM list: write CT\\MR" LIST_FORM },
     { DICOM_CS, "C-T", "is not a code string: '-' is in it, but codes have only A-Z, 0-9, '_' and blanks" },
     { DICOM_CS, "CT\\ MR", BLANK },
     { DICOM_CS, "CT \\MR", "has a blank behind one of its values: remove it" },
@@ -214,6 +217,9 @@ static const row texts[] = {
     { DICOM_SH, "A\xc2\xad" "1", "has an invisible character (U+00AD, soft hyphen): remove it" },
     { DICOM_LO, "A\xe2\x80\x91" "1", "has a character that looks like '-' (U+2011, no-break hyphen): write '-'" },
     { DICOM_LO, "A\xe2\x80\x93" "1", "has a character that looks like '-' (U+2013, en dash): write '-'" },
+    { DICOM_LO, "CT \xe2\x80\x93Head", NULL },
+    { DICOM_PN, "Doe \xe2\x80\x93 Roe",
+      "has a character that looks like '-' (U+2013, en dash): write '-'" },
     { DICOM_LO, "CT \xe2\x80\x93 Head", NULL }, /* punctuation */
     { DICOM_SH, "A \xe2\x80\x93 1", "has a character that looks like '-' (U+2013, en dash): write '-'" },
     { DICOM_ST, "A\xe2\x80\x93" "1", NULL },
@@ -256,6 +262,7 @@ static void midnight_splits(void)
     CHECK(strcmp(first, "22-235959.999999") == 0 && strcmp(second, "000000-02") == 0);
     CHECK(!values_split_midnight("001000-235000", first, second));
     CHECK(!values_split_midnight("10-10", first, second)); /* that hour */
+    CHECK(!values_split_midnight("101500.123456-101500.123456", first, second));
     CHECK(!values_split_midnight("2200-", first, second));
     CHECK(!values_split_midnight("-0200", first, second));
     CHECK(!values_split_midnight("22", first, second));
@@ -304,6 +311,7 @@ static void marks_are_found(void)
         { "/tools/find", "{\"\\u00", NULL },
         { "/tools/find", "{\"\\", NULL },
         { "/tools/find", "/", NULL },
+        { "/tools/find", "{/* * \"Item\":1 */}", NULL },
         { "/tools/find", "/*", NULL },
         { "/toolshed/x", "{\"Item\":1}", NULL }, /* a plugin's */
     };
