@@ -77,11 +77,15 @@ local function asked_for(client, name, level, query, key)
 end
 
 -- Does the server itself say that a resource matches? Asks it at each level for the resource, or what it belongs to, with the filters of
--- that level and the UIDs that lead to it: so every server can look at every filter.
+-- that level and the UIDs that lead to it: so every server can look at every filter. A filter by the unique key must match for certain, as
+-- the key itself is asked for.
 local function server_has(client, name, level, query, resource)
   local uids = {}
   for _, at in ipairs(oracle.order) do
     local key = oracle.unique[at]
+    if query[key] and oracle.verdict(resource, { [key] = query[key] }) ~= "yes" then
+      return false
+    end
     local body, filtered = {}, at == level
     for filter, value in pairs(query) do
       if queries.level_of[filter] == at and value ~= "" then
@@ -127,6 +131,19 @@ teardown(function()
   end
 end)
 
+-- May the server refuse a search with A900? dcmqrscp --check-find accepts below the Study level no key of another level but the UIDs, and
+-- Orthanc always sends PatientID and AccessionNumber. The one that needs the UIDs of the levels above cannot be asked for all series.
+local function may_refuse(name, level, query)
+  local below = level == "Series" or level == "Instance"
+  for key, value in pairs(query) do
+    local of = queries.level_of[key]
+    if name == "literal" and value ~= "" and value ~= "*" and (of == "Patient" or of == "Study") then
+      return false
+    end
+  end
+  return below and (name == "strict" or name == "literal")
+end
+
 for _, version in ipairs(versions) do
   describe("A random search with the Orthanc " .. version.name, function()
     local client, target
@@ -171,8 +188,8 @@ for _, version in ipairs(versions) do
     -- said to be unproven, or to be impossible.
     local function check(name, level, query, complain)
       local found, err = client:modality(name):find { Level = level, Query = query }
-      if not found and name == "strict" and (level == "Series" or level == "Instance") and err.dimse_status == 0xA900 then
-        return true -- it accepts no key of another level but the UIDs, and Orthanc always sends PatientID and AccessionNumber
+      if not found and err.dimse_status == 0xA900 and may_refuse(name, level, query) then
+        return true
       elseif not found then
         return complain("%s", tostring(err))
       end
@@ -251,8 +268,9 @@ for _, version in ipairs(versions) do
       local moved, err = pacs:move(found, { to = "archive", max = #found.answers })
       if moved and before and peer:count "C-MOVE" - before ~= #found.answers then
         complain("%d resources were moved by %d C-MOVEs", #found.answers, peer:count "C-MOVE" - before)
-      elseif not moved and not (found.unproven and err.kind == "refused" and err.code == "unproven") then
-        complain("%s", tostring(err))
+      elseif not moved and not (found.unproven and err.kind == "refused" and err.code == "unproven")
+        and not (level == "Patient" and (name == "dcmqrscp" or name == "strict")) then
+        complain("%s", tostring(err)) -- Orthanc moves patients in the Study Root model, where dcmqrscp does not know their level
       end
       check_arrival(level, moved and set_of(found.answers, level, complain) or {}, complain)
       found:close()

@@ -68,6 +68,9 @@ function find_plan.find_down(modality, data, format, dropped)
   end
   local notes = { dropped = dropped }
   find_notes.add(notes, found)
+  if #found.answers == 0 then
+    return result_of(modality, found, level, json.array {}, notes)
+  end
   local answers, failure, parent, partial = children.find_below(modality, "find", level, found.answers, lower,
     { data = with_query(data, level, nil), format = format, notes = notes })
   if not answers then
