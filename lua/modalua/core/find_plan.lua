@@ -69,7 +69,7 @@ function find_plan.find_down(modality, data, format, dropped, broad)
   local notes = { dropped = dropped }
   find_notes.add(notes, found)
   if #found.answers == 0 then
-    return result_of(modality, found, level, found.answers, notes, broad)
+    return result_of(modality, found, level, json.array {}, notes, broad)
   end
   local answers, failure, parent, partial = children.find_below(modality, "find", level, found.answers, lower,
     { data = with_query(data, level, nil), format = format, notes = notes })
