@@ -331,15 +331,42 @@ end
 
 -- ---- patients ----
 
+local FIXED_LEAST = 3 -- with fewer other characters, a wildcard for each letter would match too many patients
+
+-- The filters that find a patient whose PatientID differs in case. Orthanc, which joins such patients in a C-MOVE, does not in a C-FIND.
+local function filters_of_case(id)
+  local fixed = id:gsub("%a", "")
+  if fixed == id then
+    return {}
+  elseif #fixed >= FIXED_LEAST then
+    return { (id:gsub("%a", "?")) }
+  end
+  local filters = {}
+  for _, other in ipairs { id:lower(), id:upper() } do
+    filters[#filters + 1] = other ~= id and other or nil
+  end
+  return filters
+end
+
+local function patients_like(place, clock, id)
+  if not place.modality then
+    return place.client:post("/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false, Query = { PatientID = id } })
+  end
+  local all = {}
+  for _, filter in ipairs(filters_of_case(id)) do
+    local list, err = find(place, clock, "Patient", { PatientID = filter })
+    if not list then
+      return nil, err
+    end
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  return all
+end
+
 -- Returns a PatientID at the place that differs from this one in case only; false when there is none; nil and the reason when the place
 -- cannot be asked.
 function holdings.other_case(place, clock, id)
-  local list, err
-  if place.modality then
-    list, err = find(place, clock, "Patient", { PatientID = id })
-  else
-    list, err = place.client:post("/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false, Query = { PatientID = id } })
-  end
+  local list, err = patients_like(place, clock, id)
   for _, patient in ipairs(list or {}) do
     local other = (patient.MainDicomTags or patient).PatientID
     if type(other) == "string" and other ~= id and other:lower() == id:lower() then
