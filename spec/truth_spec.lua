@@ -97,9 +97,7 @@ end
 
 -- ---- searches that every server must answer in the same way ----
 
-local RELATIONAL <const> = true
-
--- Level, query, and the right answers. RELATIONAL: the server must search series without being told their study.
+-- Level, query, and the right answers.
 local SEARCHES <const> = {
   { "Study", { PatientID = "P2" }, { "1.2.3", "1.2.4" } },
   { "Study", { StudyInstanceUID = "1.2.1\\1.2.5\\1.2.9" }, { "1.2.1", "1.2.5" } },
@@ -116,7 +114,7 @@ local SEARCHES <const> = {
   { "Patient", { PatientName = "Smith*" }, { "P2" } },
   { "Series", { PatientID = "P1" }, { "1.2.1.1", "1.2.1.2", "1.2.2.1" } },
   { "Series", { PatientID = "P1", Modality = "SR" }, { "1.2.1.2" } },
-  { "Series", { Modality = "CT" }, { "1.2.1.1", "1.2.4.1" }, RELATIONAL },
+  { "Series", { Modality = "CT" }, { "1.2.1.1", "1.2.4.1" } },
   { "Series", { StudyDate = "20240101-20240103", Modality = "C?" }, { "1.2.4.1", "1.2.5.1" } },
   { "Series", { StudyInstanceUID = "1.2.1" }, { "1.2.1.1", "1.2.1.2" } },
   { "Series", { AccessionNumber = "A9" }, {} },
