@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs missing packages, builds modalua, and runs the tests: the release build, the build with AddressSanitizer, LeakSanitizer and
-# UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. With --all, it also transfers an archive of 2 GB, fuzzes
-# the JSON scanner and the operations for ten minutes each, and measures the figures of spec/bench.
+# UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. With --all, it also transfers an archive of 2 GB, tries
+# 10 000 random searches, fuzzes the JSON scanner and the operations for ten minutes each, and measures the figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -35,6 +35,9 @@ if [ $all = yes ]; then
     ctest --preset apicheck -j "$jobs" -R '^spec-'
     echo "== an archive of 2 GB, up and down"
     MODALUA_BIG_MB=2048 ctest --preset release -R spec-files --verbose | grep -E "archive of|tests passed|Failed"
+    echo "== 10 000 random searches, compared with an oracle"
+    MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
+        grep -E "searches|moves|seed|tests passed|Failed"
     spec/fuzz/run.sh 600
     spec/bench/run.sh
 fi

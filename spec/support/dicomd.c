@@ -54,11 +54,9 @@
 #include <ctype.h>
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/time.h>
@@ -67,87 +65,14 @@
 #define CT_IMAGE            "1.2.840.10008.5.1.4.1.1.2"
 #define COMMITMENT_INSTANCE "1.2.840.10008.1.20.1.1"
 
-enum { PENDING = 0xFF00, DESTINATION_UNKNOWN = 0xA801 };
-enum { PATIENT, STUDY, SERIES, IMAGE };
 enum { MUTE_SECONDS = 300, FMUTE_SECONDS = 45 };
 
 /* One per process. */
 static struct {
-    pthread_mutex_t lock; /* protects writes to the log, so that lines do not mix, and `held` */
-    int file, gate;
+    pthread_mutex_t lock; /* protects `held` */
+    int gate;
     long held;
-} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .file = -1, .gate = -1 };
-
-/* ---- the log ---- */
-
-static void add_shown(bytes *line, const void *data, size_t size)
-{
-    const unsigned char *p = data;
-    char hex[8];
-    for (size_t i = 0; i < size; i++)
-        if (p[i] < 0x20 || p[i] > 0x7E || p[i] == '\\')
-            bytes_add(line, hex, (size_t)snprintf(hex, sizeof hex, "\\x%02X", p[i]));
-        else
-            bytes_add(line, p + i, 1);
-}
-
-static void add_field(bytes *line, const char *name, const void *data, size_t size)
-{
-    bytes_puts(line, " ");
-    bytes_puts(line, name);
-    bytes_puts(line, "=");
-    add_shown(line, data, trimmed(data, size));
-}
-
-static void add_element(bytes *line, const char *name, const element *set, uint32_t tag)
-{
-    const element *e = set_find(set, tag);
-    add_field(line, name, e ? e->value : "", e ? e->size : 0);
-}
-
-static void log_line(bytes *line)
-{
-    bytes_puts(line, "\n");
-    pthread_mutex_lock(&state.lock);
-    if (state.file >= 0 && write(state.file, line->data, line->size) < 0)
-        perror("dicomd");
-    pthread_mutex_unlock(&state.lock);
-    bytes_free(line);
-}
-
-static void log_event(const char *event)
-{
-    bytes line = { 0 };
-    bytes_puts(&line, event);
-    log_line(&line);
-}
-
-static void log_association(const association *a)
-{
-    bytes line = { 0 };
-    bytes_puts(&line, "ASSOC");
-    add_field(&line, "calling", a->calling, strlen(a->calling));
-    add_field(&line, "called", a->called, strlen(a->called));
-    log_line(&line);
-}
-
-static void log_message(const char *name, service s, const message *m)
-{
-    bytes line = { 0 };
-    char tag[16];
-    bytes_puts(&line, name);
-    if (s == SERVICE_FIND)
-        add_element(&line, "level", m->identifier, TAG_LEVEL);
-    if (s == SERVICE_MOVE)
-        add_element(&line, "dest", m->command, TAG_DESTINATION);
-    if (s == SERVICE_STORE)
-        add_element(&line, "sop", m->command, TAG_AFFECTED_INSTANCE);
-    for (const element *e = m->identifier; e; e = e->next) {
-        snprintf(tag, sizeof tag, "%04x,%04x", e->tag >> 16, e->tag & 0xFFFF);
-        add_field(&line, tag, e->value, e->size);
-    }
-    log_line(&line);
-}
+} state = { .lock = PTHREAD_MUTEX_INITIALIZER, .gate = -1 };
 
 /* ---- answers with unusual contents ---- */
 
@@ -314,30 +239,7 @@ static bool find_plan(const char *title, plan *p)
     return false;
 }
 
-/* ---- responses ---- */
-
-static element *response_to(const message *m)
-{
-    const uint32_t class =
-        set_find(m->command, TAG_AFFECTED_CLASS) ? TAG_AFFECTED_CLASS : TAG_REQUESTED_CLASS;
-    element *r = NULL;
-    char uid[UID_MAX + 1];
-    if (*set_text(m->command, class, uid))
-        set_puts(&r, TAG_AFFECTED_CLASS, "UI", uid);
-    set_number(&r, TAG_OPERATION, "US", m->operation | 0x8000, 2);
-    set_number(&r, TAG_ANSWERED_ID, "US", set_us(m->command, TAG_MESSAGE_ID), 2);
-    return r;
-}
-
-/* Sends the response and frees it. */
-static void respond(association *a, const message *m, element *response, unsigned status,
-                    const element *identifier)
-{
-    set_number(&response, TAG_DATA_TYPE, "US", identifier ? 1 : NO_DATA, 2);
-    set_number(&response, TAG_STATUS, "US", status, 2);
-    send_message(a, m->context, response, identifier);
-    set_free(&response);
-}
+/* ---- endings ---- */
 
 static void end_association(association *a, ending how)
 {
@@ -385,13 +287,8 @@ static bool wait_for_release(association *a)
 
 static int level_of(const message *m)
 {
-    static const char *const levels[] = { "PATIENT", "STUDY", "SERIES", "IMAGE" };
-    char asked[UID_MAX + 1];
-    set_text(m->identifier, TAG_LEVEL, asked);
-    for (int i = PATIENT; i <= IMAGE; i++)
-        if (strcmp(levels[i], asked) == 0)
-            return i;
-    return STUDY;
+    const int level = set_level(m->identifier);
+    return level < 0 ? STUDY : level;
 }
 
 /* If the request gives a single UID for this tag, replaces `uid` by it. */
@@ -647,38 +544,13 @@ void take_pdu(association *a, unsigned type, view body)
     }
 }
 
-/* Opens the file that an environment variable names. Returns -1 if the variable is not set. */
-static int open_named(const char *variable, int flags)
-{
-    const char *path = getenv(variable);
-    int fd;
-    if (!path || !*path)
-        return -1;
-    fd = open(path, flags | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        perror(path);
-        exit(1);
-    }
-    return fd;
-}
-
 int main(void)
 {
     const pid_t parent = getppid();
-    struct rlimit files;
-    int port, listener;
-    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
-    signal(SIGPIPE, SIG_IGN);
-    state.file = open_named("DICOMD_LOG", O_WRONLY | O_CREAT | O_APPEND);
+    prepare_process();
+    log_to(open_named("DICOMD_LOG", O_WRONLY | O_CREAT | O_APPEND));
     state.gate = open_named("DICOMD_GATE", O_RDONLY);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    listener = listen_on_loopback(&port);
-    printf("%d\n", port);
-    fflush(stdout);
-    serve(listener, parent);
+    serve(parent);
     if (state.gate >= 0)
         unlink(getenv("DICOMD_GATE"));
     _exit(0); /* the threads end with the process */

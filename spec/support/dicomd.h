@@ -1,6 +1,6 @@
-/* dicomd.h - the types and functions that the two parts of dicomd share: dicomd.c (behaviours,
- * services, connections) and dicomd_net.c (bytes, element sets, PDUs, messages). The comment at the
- * top of dicomd.c describes the program.
+/* dicomd.h - the types and functions that dicomd and qrd share: dicomd_set.c (bytes, element sets),
+ * dicomd_net.c (PDUs, messages, connections), dicomd_log.c (the log). The comments at the top of
+ * dicomd.c and qrd.c describe the programs.
  */
 #ifndef DICOMD_H
 #define DICOMD_H
@@ -16,7 +16,27 @@ enum {
     CONTEXTS_MAX = 128, /* presentation contexts: their ids are the odd numbers up to 255 */
 };
 
+enum { PDU_MAX = 16384, PDV_HEAD = 6 };
+
 enum { PDU_REQUEST = 1, PDU_ACCEPT, PDU_REJECT, PDU_DATA, PDU_RELEASE, PDU_RELEASED, PDU_ABORT };
+
+#define IMPLICIT_LITTLE "1.2.840.10008.1.2"
+#define EXPLICIT_LITTLE "1.2.840.10008.1.2.1"
+
+enum {
+    ITEM_APPLICATION = 0x10,
+    ITEM_CONTEXT = 0x20,
+    ITEM_CONTEXT_ANSWER = 0x21,
+    ITEM_ABSTRACT = 0x30,
+    ITEM_TRANSFER = 0x40,
+    ITEM_USER = 0x50,
+    ITEM_MAX_LENGTH = 0x51,
+    ITEM_IMPLEMENTATION = 0x52,
+    ITEM_ROLE = 0x54,
+};
+
+/* Offsets in an A-ASSOCIATE-RQ (PS3.8, table 9-11), without the PDU head. */
+enum { CALLED_AT = 4, CALLING_AT = 20, RESERVED_AT = 36, ITEMS_AT = 68 };
 
 enum {
     TAG_AFFECTED_CLASS = 0x00000002,
@@ -25,6 +45,7 @@ enum {
     TAG_MESSAGE_ID = 0x00000110,
     TAG_ANSWERED_ID = 0x00000120,
     TAG_DESTINATION = 0x00000600,
+    TAG_PRIORITY = 0x00000700,
     TAG_DATA_TYPE = 0x00000800,
     TAG_STATUS = 0x00000900,
     TAG_AFFECTED_INSTANCE = 0x00001000,
@@ -34,6 +55,8 @@ enum {
     TAG_COMPLETED = 0x00001021,
     TAG_FAILED = 0x00001022,
     TAG_WARNING = 0x00001023,
+    TAG_ORIGINATOR = 0x00001030,
+    TAG_ORIGINATOR_ID = 0x00001031,
     TAG_CHARSET = 0x00080005,
     TAG_SOP_CLASS = 0x00080016,
     TAG_SOP_INSTANCE = 0x00080018,
@@ -51,6 +74,10 @@ enum {
 };
 
 enum { OPERATION_STORE = 0x0001, OPERATION_GET = 0x0010, OPERATION_MOVE = 0x0021 };
+
+enum { PENDING = 0xFF00, DESTINATION_UNKNOWN = 0xA801 }; /* statuses */
+
+enum { PATIENT, STUDY, SERIES, IMAGE }; /* levels of a query */
 
 enum { NO_DATA = 0x0101 }; /* value of TAG_DATA_TYPE: no data set follows. Any other: one follows */
 
@@ -112,7 +139,8 @@ typedef struct plan {
 } plan;
 
 typedef struct context {
-    bool implicit, explicit; /* the accepted VR encoding, little endian; both false: refused */
+    bool implicit, explicit;  /* the accepted VR encoding, little endian; both false: another one */
+    char syntax[UID_MAX + 1]; /* the accepted transfer syntax */
 } context;
 
 typedef struct message {
@@ -135,10 +163,15 @@ typedef struct association {
     bytes command, identifier; /* the fragments of `arriving` received so far */
 } association;
 
-/* dicomd_net.c */
+/* dicomd_set.c */
 void bytes_add(bytes *b, const void *data, size_t size);
 void bytes_puts(bytes *b, const char *string);
+void bytes_add_byte(bytes *b, unsigned value);
+void bytes_add_little(bytes *b, unsigned long value, size_t size);
+void bytes_add_big(bytes *b, unsigned long value, size_t size);
 void bytes_free(bytes *b);
+unsigned long little_endian(const void *from, size_t size);
+unsigned long big_endian(const unsigned char *p, size_t size);
 
 /* The size without the padding at the end. */
 size_t trimmed(const void *data, size_t size);
@@ -151,15 +184,31 @@ const element *set_find(const element *set, uint32_t tag);
 void set_free(element **set);
 void set_encode(const element *set, bool explicit, bytes *to);
 
+/* Adds the elements that the bytes encode. Does not parse sequences: their value stays bytes. A length
+ * beyond the end is taken as the rest of the data. */
+void set_decode(element **set, const bytes *from, bool explicit);
+
 /* Copies the value without its padding into a buffer of 65 bytes; a longer value is cut at 64 bytes.
  * Gives "" if the element is missing. Returns the buffer. */
 char *set_text(const element *set, uint32_t tag, char *buffer);
 
+/* The QueryRetrieveLevel: PATIENT to IMAGE; -1 if it is missing or another text. */
+int set_level(const element *identifier);
+
 /* The value of an element of VR US; 0 if it is missing. */
 unsigned set_us(const element *set, uint32_t tag);
 
+/* dicomd_net.c */
+
 /* Waits for `seconds`. Returns true at once when the peer closes the connection. */
 bool gone_within(association *a, double seconds);
+
+/* Reads a PDU into `body`, whose former contents are freed. False if the connection ends. */
+bool read_pdu(association *a, unsigned *type, bytes *body);
+
+/* Items of the PDUs of the negotiation. next_item returns false at the end. */
+bool next_item(view *rest, unsigned *type, view *item);
+void add_item(bytes *to, unsigned type, const void *data, size_t size);
 
 void send_pdu(association *a, unsigned type, const void *body, size_t size);
 
@@ -176,12 +225,36 @@ void take_data(association *a, view pdu, void (*handle)(association *, const mes
 void send_message(association *a, unsigned char id, const element *command,
                   const element *identifier);
 
-int listen_on_loopback(int *port);
+/* The same with a data set that is encoded already; NULL: without one. */
+void send_raw(association *a, unsigned char id, const element *command, const bytes *data);
 
-/* Accepts connections until the reader of standard output closes it or the parent process ends. */
-void serve(int listener, pid_t parent);
+/* A new response to the message, without its status. */
+element *response_to(const message *m);
 
-/* dicomd.c: handles a PDU that a connection received. */
+/* Sends the response and frees it. */
+void respond(association *a, const message *m, element *response, unsigned status,
+             const element *identifier);
+
+/* Frees the message that is arriving. */
+void forget_message(association *a);
+
+/* Opens the file that an environment variable names. Returns -1 if the variable is not set. */
+int open_named(const char *variable, int flags);
+
+/* The settings of the process: closes inherited descriptors, ignores SIGPIPE, allows many files. */
+void prepare_process(void);
+
+/* Listens on a free port of 127.0.0.1, prints the port number, and accepts connections until the
+ * reader of standard output closes it or the parent process ends. */
+void serve(pid_t parent);
+
+/* dicomd_log.c: a line of the log for each event; nothing before log_to. */
+void log_to(int file);
+void log_event(const char *event);
+void log_association(const association *a);
+void log_message(const char *name, service s, const message *m);
+
+/* The program's own: handles a PDU that a connection received. */
 void take_pdu(association *a, unsigned type, view body);
 
 #endif

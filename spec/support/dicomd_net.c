@@ -1,227 +1,21 @@
-/* dicomd_net.c - bytes, element sets, PDUs, the negotiation of an association, messages,
- * connections.
- */
+/* dicomd_net.c - PDUs, the negotiation of an association, messages, connections. */
 #include "dicomd.h"
 
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define IMPLICIT_LITTLE "1.2.840.10008.1.2"
-#define EXPLICIT_LITTLE "1.2.840.10008.1.2.1"
-
-enum { PDU_MAX = 16384, PDU_TAKEN = 1 << 24, PDV_HEAD = 6 };
-
-enum {
-    ITEM_APPLICATION = 0x10,
-    ITEM_CONTEXT = 0x20,
-    ITEM_CONTEXT_ANSWER = 0x21,
-    ITEM_ABSTRACT = 0x30,
-    ITEM_TRANSFER = 0x40,
-    ITEM_USER = 0x50,
-    ITEM_MAX_LENGTH = 0x51,
-    ITEM_IMPLEMENTATION = 0x52,
-    ITEM_ROLE = 0x54,
-};
-
-/* Offsets in an A-ASSOCIATE-RQ (PS3.8, table 9-11), without the PDU head. */
-enum { CALLED_AT = 4, CALLING_AT = 20, RESERVED_AT = 36, ITEMS_AT = 68 };
-
-/* ---- bytes ---- */
-
-void bytes_add(bytes *b, const void *data, size_t size)
-{
-    if (size > b->room - b->size) {
-        b->room = (b->size + size) * 2;
-        b->data = realloc(b->data, b->room);
-        if (!b->data)
-            abort();
-    }
-    if (size)
-        memcpy(b->data + b->size, data, size);
-    b->size += size;
-}
-
-void bytes_puts(bytes *b, const char *string)
-{
-    bytes_add(b, string, strlen(string));
-}
-
-void bytes_free(bytes *b)
-{
-    free(b->data);
-    memset(b, 0, sizeof *b);
-}
-
-static void add_byte(bytes *b, unsigned value)
-{
-    const unsigned char byte = (unsigned char)value;
-    bytes_add(b, &byte, 1);
-}
-
-static void add_little(bytes *b, unsigned long value, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        add_byte(b, value >> 8 * i & 0xFF);
-}
-
-static void add_big(bytes *b, unsigned long value, size_t size)
-{
-    while (size-- > 0)
-        add_byte(b, value >> 8 * size & 0xFF);
-}
-
-static unsigned long little(const void *from, size_t size)
-{
-    const unsigned char *p = from;
-    unsigned long value = 0;
-    while (size-- > 0)
-        value = value << 8 | p[size];
-    return value;
-}
-
-static unsigned long big(const unsigned char *p, size_t size)
-{
-    unsigned long value = 0;
-    for (size_t i = 0; i < size; i++)
-        value = value << 8 | p[i];
-    return value;
-}
-
-size_t trimmed(const void *data, size_t size)
-{
-    const char *p = data;
-    while (size > 0 && (p[size - 1] == ' ' || p[size - 1] == '\0'))
-        size--;
-    return size;
-}
-
-/* ---- element sets ---- */
-
-void set_put(element **set, uint32_t tag, const char *vr, const void *data, size_t size)
-{
-    element *e = malloc(sizeof *e + size + 1), *old;
-    if (!e)
-        abort();
-    while (*set && (*set)->tag < tag)
-        set = &(*set)->next;
-    old = *set && (*set)->tag == tag ? *set : NULL;
-    e->next = old ? old->next : *set;
-    e->tag = tag;
-    memcpy(e->vr, vr, 2);
-    e->vr[2] = '\0';
-    e->size = size;
-    if (size)
-        memcpy(e->value, data, size);
-    e->value[size] = '\0';
-    *set = e;
-    free(old);
-}
-
-void set_puts(element **set, uint32_t tag, const char *vr, const char *string)
-{
-    set_put(set, tag, vr, string, strlen(string));
-}
-
-void set_number(element **set, uint32_t tag, const char *vr, unsigned long value, size_t size)
-{
-    bytes b = { 0 };
-    add_little(&b, value, size);
-    set_put(set, tag, vr, b.data, b.size);
-    bytes_free(&b);
-}
-
-const element *set_find(const element *set, uint32_t tag)
-{
-    while (set && set->tag != tag)
-        set = set->next;
-    return set;
-}
-
-char *set_text(const element *set, uint32_t tag, char *buffer)
-{
-    const element *e = set_find(set, tag);
-    size_t size = e ? trimmed(e->value, e->size) : 0;
-    if (size > UID_MAX)
-        size = UID_MAX;
-    if (size)
-        memcpy(buffer, e->value, size);
-    buffer[size] = '\0';
-    return buffer;
-}
-
-unsigned set_us(const element *set, uint32_t tag)
-{
-    const element *e = set_find(set, tag);
-    return e && e->size >= 2 ? (unsigned)little(e->value, 2) : 0;
-}
-
-void set_free(element **set)
-{
-    while (*set) {
-        element *e = *set;
-        *set = e->next;
-        free(e);
-    }
-}
-
-/* True for a VR whose length field has four bytes, after two reserved bytes (PS3.5, 7.1.2). */
-static bool is_long(const char *vr)
-{
-    static const char all[] = "OB OD OF OL OV OW SQ SV UC UN UR UT UV";
-    const char *p = strstr(all, vr);
-    return p && (p - all) % 3 == 0;
-}
-
-void set_encode(const element *set, bool explicit, bytes *to)
-{
-    for (const element *e = set; e; e = e->next) {
-        const bool binary = strcmp(e->vr, "UI") == 0 || is_long(e->vr);
-        const size_t length = e->size + e->size % 2;
-        add_little(to, e->tag >> 16, 2);
-        add_little(to, e->tag & 0xFFFF, 2);
-        if (explicit)
-            bytes_add(to, e->vr, 2);
-        if (explicit && is_long(e->vr))
-            add_little(to, 0, 2);
-        add_little(to, length, explicit && !is_long(e->vr) ? 2 : 4);
-        bytes_add(to, e->value, e->size);
-        if (e->size % 2)
-            add_byte(to, binary ? '\0' : ' ');
-    }
-}
-
-/* Does not parse sequences: their value stays bytes. A length beyond the end is taken as the rest
- * of the data. So is an undefined length, which Orthanc does not send here. */
-static void set_decode(element **set, const bytes *from, bool explicit)
-{
-    size_t at = 0;
-    while (from->size - at >= 8) {
-        const unsigned char *p = from->data + at;
-        const uint32_t tag = (uint32_t)(little(p, 2) << 16 | little(p + 2, 2));
-        char vr[3] = "UN";
-        size_t head = 8, length;
-        if (explicit)
-            memcpy(vr, p + 4, 2);
-        if (explicit && is_long(vr))
-            head = 12;
-        if (from->size - at < head)
-            return;
-        length = explicit && head == 8 ? little(p + 6, 2) : little(p + head - 4, 4);
-        at += head;
-        if (length > from->size - at)
-            length = from->size - at;
-        set_put(set, tag, vr, from->data + at, length);
-        at += length;
-    }
-}
+enum { PDU_TAKEN = 1 << 24 };
 
 /* ---- PDUs ---- */
 
@@ -256,11 +50,11 @@ static void send_bytes(association *a, const bytes *b)
     }
 }
 
-static bool read_pdu(association *a, unsigned *type, bytes *body)
+bool read_pdu(association *a, unsigned *type, bytes *body)
 {
     unsigned char head[6];
     size_t size;
-    if (!receive(a, head, sizeof head) || (size = big(head + 2, 4)) > PDU_TAKEN)
+    if (!receive(a, head, sizeof head) || (size = big_endian(head + 2, 4)) > PDU_TAKEN)
         return false;
     *type = head[0];
     free(body->data);
@@ -274,9 +68,9 @@ static bool read_pdu(association *a, unsigned *type, bytes *body)
 
 static void add_pdu_head(bytes *b, unsigned type, size_t size)
 {
-    add_byte(b, type);
-    add_byte(b, 0);
-    add_big(b, size, 4);
+    bytes_add_byte(b, type);
+    bytes_add_byte(b, 0);
+    bytes_add_big(b, size, 4);
 }
 
 void send_pdu(association *a, unsigned type, const void *body, size_t size)
@@ -290,13 +84,13 @@ void send_pdu(association *a, unsigned type, const void *body, size_t size)
 
 /* ---- negotiation ---- */
 
-static bool next_item(view *rest, unsigned *type, view *item)
+bool next_item(view *rest, unsigned *type, view *item)
 {
     if (rest->size < 4)
         return false;
     *type = rest->data[0];
     item->data = rest->data + 4;
-    item->size = big(rest->data + 2, 2);
+    item->size = big_endian(rest->data + 2, 2);
     if (item->size > rest->size - 4)
         item->size = rest->size - 4;
     rest->data = item->data + item->size;
@@ -304,11 +98,11 @@ static bool next_item(view *rest, unsigned *type, view *item)
     return true;
 }
 
-static void add_item(bytes *to, unsigned type, const void *data, size_t size)
+void add_item(bytes *to, unsigned type, const void *data, size_t size)
 {
-    add_byte(to, type);
-    add_byte(to, 0);
-    add_big(to, size, 2);
+    bytes_add_byte(to, type);
+    bytes_add_byte(to, 0);
+    bytes_add_big(to, size, 2);
     bytes_add(to, data, size);
 }
 
@@ -376,11 +170,12 @@ static void answer_context(association *a, view offer, bytes *to)
     use = c->implicit   ? (view){ (const unsigned char *)IMPLICIT_LITTLE, strlen(IMPLICIT_LITTLE) }
           : c->explicit ? (view){ (const unsigned char *)EXPLICIT_LITTLE, strlen(EXPLICIT_LITTLE) }
                         : first;
-    add_byte(&b, id);
-    add_byte(&b, 0);
-    add_byte(&b, a->plan.refused & 1U << s ? NOT_SUPPORTED : ACCEPTED);
-    add_byte(&b, 0);
+    bytes_add_byte(&b, id);
+    bytes_add_byte(&b, 0);
+    bytes_add_byte(&b, a->plan.refused & 1U << s ? NOT_SUPPORTED : ACCEPTED);
+    bytes_add_byte(&b, 0);
     add_item(&b, ITEM_TRANSFER, use.data, use.size);
+    snprintf(c->syntax, sizeof c->syntax, "%.*s", (int)trimmed(use.data, use.size), use.data);
     add_item(to, ITEM_CONTEXT_ANSWER, b.data, b.size);
     bytes_free(&b);
 }
@@ -392,7 +187,7 @@ static void answer_user(association *a, view offer, bytes *to)
     static const char us[] = "1.2.3.99";
     bytes length = { 0 };
     view item;
-    add_big(&length, PDU_MAX, 4);
+    bytes_add_big(&length, PDU_MAX, 4);
     add_item(to, ITEM_MAX_LENGTH, length.data, length.size);
     add_item(to, ITEM_IMPLEMENTATION, us, strlen(us));
     bytes_free(&length);
@@ -400,7 +195,7 @@ static void answer_user(association *a, view offer, bytes *to)
         if (type == ITEM_ROLE)
             add_item(to, ITEM_ROLE, item.data, item.size);
         else if (type == ITEM_MAX_LENGTH && item.size == 4) {
-            const size_t most = big(item.data, 4);
+            const size_t most = big_endian(item.data, 4);
             if (most > PDV_HEAD && most < PDU_MAX)
                 a->fragment = most - PDV_HEAD;
         }
@@ -430,8 +225,8 @@ void accept_association(association *a, view request)
     static const unsigned char reserved[ITEMS_AT - RESERVED_AT];
     view rest = { request.data + ITEMS_AT, request.size - ITEMS_AT }, item;
     bytes body = { 0 }, user = { 0 };
-    add_big(&body, 1, 2);
-    add_big(&body, 0, 2);
+    bytes_add_big(&body, 1, 2);
+    bytes_add_big(&body, 0, 2);
     bytes_add(&body, request.data + CALLED_AT, RESERVED_AT - CALLED_AT);
     bytes_add(&body, reserved, sizeof reserved);
     add_item(&body, ITEM_APPLICATION, application, strlen(application));
@@ -450,7 +245,7 @@ void accept_association(association *a, view request)
 
 enum { IS_COMMAND = 1, IS_LAST = 2 };
 
-static void forget_message(association *a)
+void forget_message(association *a)
 {
     set_free(&a->arriving.command);
     set_free(&a->arriving.identifier);
@@ -482,7 +277,7 @@ static bool take_fragment(association *a, unsigned char id, unsigned flags, view
 void take_data(association *a, view pdu, void (*handle)(association *, const message *))
 {
     while (pdu.size > 0 && !a->over) {
-        const size_t size = pdu.size < PDV_HEAD ? 0 : big(pdu.data, 4);
+        const size_t size = pdu.size < PDV_HEAD ? 0 : big_endian(pdu.data, 4);
         if (size < 2 || size > pdu.size - 4) {
             a->over = true;
             break;
@@ -503,34 +298,62 @@ static void add_fragments(const association *a, unsigned char id, unsigned flags
     do {
         n = whole->size - at < a->fragment ? whole->size - at : a->fragment;
         add_pdu_head(to, PDU_DATA, n + PDV_HEAD);
-        add_big(to, n + 2, 4);
-        add_byte(to, id);
-        add_byte(to, flags | (at + n == whole->size ? IS_LAST : 0));
+        bytes_add_big(to, n + 2, 4);
+        bytes_add_byte(to, id);
+        bytes_add_byte(to, flags | (at + n == whole->size ? IS_LAST : 0));
         bytes_add(to, whole->data + at, n);
         at += n;
     } while (at < whole->size);
 }
 
-void send_message(association *a, unsigned char id, const element *command,
-                  const element *identifier)
+void send_raw(association *a, unsigned char id, const element *command, const bytes *data)
 {
-    bytes fields = { 0 }, whole = { 0 }, data = { 0 }, pdus = { 0 };
+    bytes fields = { 0 }, whole = { 0 }, pdus = { 0 };
     element *length = NULL;
     set_encode(command, false, &fields);
     set_number(&length, 0, "UL", fields.size, 4);
     set_encode(length, false, &whole);
     bytes_add(&whole, fields.data, fields.size);
     add_fragments(a, id, IS_COMMAND, &whole, &pdus);
-    if (identifier) {
-        set_encode(identifier, !a->contexts[id / 2].implicit, &data);
-        add_fragments(a, id, 0, &data, &pdus);
-    }
+    if (data)
+        add_fragments(a, id, 0, data, &pdus);
     send_bytes(a, &pdus);
     set_free(&length);
     bytes_free(&fields);
     bytes_free(&whole);
-    bytes_free(&data);
     bytes_free(&pdus);
+}
+
+void send_message(association *a, unsigned char id, const element *command,
+                  const element *identifier)
+{
+    bytes data = { 0 };
+    if (identifier)
+        set_encode(identifier, !a->contexts[id / 2].implicit, &data);
+    send_raw(a, id, command, identifier ? &data : NULL);
+    bytes_free(&data);
+}
+
+element *response_to(const message *m)
+{
+    const uint32_t class =
+        set_find(m->command, TAG_AFFECTED_CLASS) ? TAG_AFFECTED_CLASS : TAG_REQUESTED_CLASS;
+    element *r = NULL;
+    char uid[UID_MAX + 1];
+    if (*set_text(m->command, class, uid))
+        set_puts(&r, TAG_AFFECTED_CLASS, "UI", uid);
+    set_number(&r, TAG_OPERATION, "US", m->operation | 0x8000, 2);
+    set_number(&r, TAG_ANSWERED_ID, "US", set_us(m->command, TAG_MESSAGE_ID), 2);
+    return r;
+}
+
+void respond(association *a, const message *m, element *response, unsigned status,
+             const element *identifier)
+{
+    set_number(&response, TAG_DATA_TYPE, "US", identifier ? 1 : NO_DATA, 2);
+    set_number(&response, TAG_STATUS, "US", status, 2);
+    send_message(a, m->context, response, identifier);
+    set_free(&response);
 }
 
 /* ---- connections ---- */
@@ -563,7 +386,33 @@ static void take_connection(int fd)
     pthread_detach(thread);
 }
 
-int listen_on_loopback(int *port)
+/* Opens the file that an environment variable names. Returns -1 if the variable is not set. */
+int open_named(const char *variable, int flags)
+{
+    const char *path = getenv(variable);
+    int fd;
+    if (!path || !*path)
+        return -1;
+    fd = open(path, flags | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        perror(path);
+        exit(1);
+    }
+    return fd;
+}
+
+void prepare_process(void)
+{
+    struct rlimit files;
+    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
+    signal(SIGPIPE, SIG_IGN);
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+}
+
+static int listen_on_loopback(int *port)
 {
     const int on = 1;
     struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
@@ -572,16 +421,20 @@ int listen_on_loopback(int *port)
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1024) != 0 ||
         getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
-        perror("dicomd");
+        perror("listen");
         exit(1);
     }
     *port = ntohs(a.sin_port);
     return fd;
 }
 
-void serve(int listener, pid_t parent)
+void serve(pid_t parent)
 {
+    int port;
+    const int listener = listen_on_loopback(&port);
     struct pollfd p[2] = { { listener, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
+    printf("%d\n", port);
+    fflush(stdout);
     /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
      * the parent process has other threads */
     while (p[1].revents == 0 && getppid() == parent) {

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "api/answer_notes.h"
 #include "binding/error.h"
 #include "binding/options.h"
 #include "json/mark.h"
@@ -218,14 +219,6 @@ bool answers_tidy(lua_State *L)
     return l.signs > 0 && !lua_isnil(L, -1);
 }
 
-void answers_attach_warning(lua_State *L)
-{
-    if (lua_isnil(L, -1))
-        lua_pop(L, 1);
-    else
-        json_mark_array_note(L, "warning");
-}
-
 /* ---- the request for the answers of a query ---- */
 
 typedef struct answers_call {
@@ -258,7 +251,11 @@ static int answers_on_list(lua_State *L, call *c)
         return 2;
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
-    answers_tidy(L);
-    answers_attach_warning(L);
+    lua_newtable(L);
+    lua_pushvalue(L, -2);
+    answers_tidy(L); /* list notes list warning */
+    lua_setfield(L, -3, "characters");
+    lua_pop(L, 1);
+    answer_notes_attach(L);
     return 1;
 }

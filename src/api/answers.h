@@ -34,10 +34,6 @@ answers_form answers_read_form(lua_State *L, int index, const char *function, bo
  * answer shows that some are lost. [-0, +1, m] */
 bool answers_tidy(lua_State *L);
 
-/* Pops the warning on the top, or nil: it becomes the field `warning` of the list below it, which neither
- * loops nor json.encode see. So every list that an operation returns has its warning. [-1, +0, m] */
-void answers_attach_warning(lua_State *L);
-
 /* Whether the value on the top is a list of answers. [-0, +0, -] */
 bool answers_is_list(lua_State *L);
 

@@ -3,17 +3,24 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "api/answer_check.h"
+#include "api/answer_identity.h"
 #include "api/answers.h"
 #include "api/find_charset.h"
 #include "api/find_filter.h"
+#include "api/find_plan.h"
 #include "api/find_result.h"
 #include "api/remote.h"
 #include "binding/error.h"
+#include "binding/parts.h"
 #include "request/route_options.h"
 
 typedef struct find_call {
     call call;
-    query_facts facts;
+    orthanc_level level;
+    find_plan plan;
+    bool broad;        /* the query has no filter */
+    bool prove;        /* what the answers do not show may be asked for */
     bool beyond_ascii; /* find_choose_charset was a step */
     bool unknown_name; /* a filter has a name that only the server can know */
     char id[ORTHANC_ID_SIZE];
@@ -22,20 +29,29 @@ typedef struct find_call {
 
 /* ---- the steps, in order ---- */
 
+static int find_by_plan(lua_State *L, call *c);        /* when one C-FIND is not enough */
 static int find_choose_charset(lua_State *L, call *c); /* when a filter is not ASCII */
 static int find_send(lua_State *L, call *c);
 static int find_on_query(lua_State *L, call *c);
 static int find_on_answers(lua_State *L, call *c);
+static int find_more(lua_State *L, const call *c); /* when the answers do not show all */
 
 /* ---- the arguments ---- */
 
 typedef struct find_options {
     double wait_timeout;
+    bool prove, relational;
 } find_options;
 
 const option find_rows[] = {
     { "keep", OPTION_TABLE, 0,
       "list of tags that are sent although they do not belong to the level" },
+    { "prove", OPTION_FLAG, offsetof(find_options, prove),
+      "false: sends no further C-FIND for a filter whose value the answers do not show, or for an "
+      "element of a list that has no answer (default: true)" },
+    { "relational", OPTION_FLAG, offsetof(find_options, relational),
+      "true: the modality supports relational queries, so a search for series or instances by tags "
+      "of the levels above is one C-FIND; else modalua searches the studies first" },
     CALL_TIMEOUT_ROW(offsetof(find_options, wait_timeout)),
     OPTIONS_END
 };
@@ -45,7 +61,7 @@ enum { SELF = 1, DATA, FORMAT, CALL, BODY };
 
 int find_find(lua_State *L)
 {
-    find_options o = { 0 };
+    find_options o = { .prove = true };
     find_filter q = { .function = "find", .normalize = true };
     find_call *f;
     call *c;
@@ -68,12 +84,15 @@ int find_find(lua_State *L)
     if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
         return 2;
     f->beyond_ascii = !q.ascii && !q.charset;
-    if (f->beyond_ascii)
-        c->step = find_choose_charset;
-    f->facts.broad = q.broad;
-    f->facts.level = q.level;
-    strcpy(f->facts.modality, c->remote->name);
+    f->broad = q.broad;
+    f->level = q.level;
+    f->prove = o.prove;
     f->unknown_name = q.unknown_name;
+    f->plan = find_plan_choose(L, q.sent, q.level, o.relational || !q.normalize);
+    if (f->plan != FIND_PLAN_ONE)
+        c->step = find_by_plan;
+    else if (f->beyond_ascii)
+        c->step = find_choose_charset;
     if (q.has_kept) {
         lua_pushboolean(L, 0);
         lua_setfield(L, BODY, "Normalize");
@@ -87,6 +106,17 @@ int find_find(lua_State *L)
 }
 
 /* ---- the requests ---- */
+
+/* Leaves the search to the Lua half, which calls find for each of its parts. */
+static int find_by_plan(lua_State *L, call *c)
+{
+    parts_push_function(L, "core.find_plan", find_plan_name(((find_call *)c)->plan));
+    lua_pushvalue(L, SELF);
+    lua_pushvalue(L, DATA);
+    lua_pushvalue(L, FORMAT);
+    call_push(L, c, "dropped");
+    return OP_CALL;
+}
 
 static int find_choose_charset(lua_State *L, call *c)
 {
@@ -129,24 +159,87 @@ static int find_on_query(lua_State *L, call *c)
     return call_get(L, c, find_on_answers, "/queries/%s/answers?expand%s", f->id, f->format);
 }
 
+/* Pushes the result of find as a table, for find_result_push. Its answers are at index `answers`, and the
+ * notes, which have all that the result says of them, behind these. */
+static void push_result(lua_State *L, const call *c, int answers)
+{
+    const find_call *f = (const find_call *)c;
+    int result;
+    lua_createtable(L, 0, 12);
+    result = lua_gettop(L);
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
+    lua_setfield(L, result, "client");
+    lua_pushstring(L, f->id);
+    lua_setfield(L, result, "id");
+    lua_pushstring(L, c->remote->name);
+    lua_setfield(L, result, "modality");
+    lua_pushstring(L, orthanc_level_name(f->level));
+    lua_setfield(L, result, "level");
+    lua_pushboolean(L, f->broad);
+    lua_setfield(L, result, "broad");
+    lua_pushvalue(L, answers);
+    lua_setfield(L, result, "answers");
+    lua_pushvalue(L, answers + 1);
+    lua_setfield(L, result, "notes");
+}
+
 static int find_on_answers(lua_State *L, call *c)
 {
-    find_call *f = (find_call *)c;
-    int answers = c->op.index + 1, warning = answers + 1, asker = answers + 2,
-        dropped = answers + 3;
+    const find_call *f = (const find_call *)c;
+    int answers = c->op.index + 1, notes = answers + 1, result = answers + 2, query;
+    bool lossy, changed;
     if (call_answer(L, c) != 1)
         return 2;
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
-    f->facts.lossy = answers_tidy(L); /* answers warning */
+    lua_newtable(L);
+    push_result(L, c, answers);
+    lua_pushvalue(L, answers);
+    lossy = answers_tidy(L); /* answers notes result answers warning */
     if (f->beyond_ascii)
         find_charset_add_note(L, c);
-    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
+    lua_setfield(L, notes, "characters");
     call_push(L, c, "dropped");
-    f->facts.count = luaL_len(L, answers);
-    find_result_note_answers(L, asker, answers, f->facts.modality);
-    find_result_push(L, asker, f->id, &f->facts, answers, dropped, warning);
+    lua_setfield(L, notes, "dropped");
+    call_push(L, c, "body");
+    lua_getfield(L, -1, "Query");
+    query = lua_gettop(L);
+    changed = answer_check_filters(L, answers, query, notes);
+    changed = answer_identity_check(L, answers, f->level, notes) || changed;
+    lua_pushboolean(L, lossy);
+    lua_setfield(L, result, "lossy");
+    lua_pushboolean(L, changed);
+    lua_setfield(L, result, "by_resource");
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
+    find_result_note_answers(L, lua_gettop(L), answers, c->remote->name);
+    lua_getfield(L, notes, "unproven");
+    if (f->prove && (!lua_isnil(L, -1) || find_plan_has_list(L, query))) {
+        lua_settop(L, result);
+        return find_more(L, c);
+    }
+    find_result_push(L, result);
     return 1;
+}
+
+/* Leaves to the Lua half what needs more C-FINDs. The result is on the top. */
+static int find_more(lua_State *L, const call *c)
+{
+    int first = c->op.index + 1;
+    lua_replace(L, first);
+    lua_settop(L, first);
+    parts_push_function(L, "core.find_proof", "finish");
+    lua_insert(L, first);
+    lua_pushvalue(L, SELF);
+    lua_pushvalue(L, DATA);
+    lua_pushvalue(L, FORMAT);
+    call_push(L, c, "body");
+    lua_getfield(L, -1, "Query");
+    lua_replace(L, -2);
+    if (c->deadline > 0)
+        lua_pushnumber(L, c->deadline);
+    else
+        lua_pushnil(L);
+    return OP_CALL;
 }
 
 /* ---- the answers of a query, by its identifier ---- */

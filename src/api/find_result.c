@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "api/answer_notes.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "engine/cleanup.h"
@@ -10,8 +11,8 @@
 
 #define FOUND_TYPE "modalua.Found"
 
-/* Its address is a key in the metatable of each result: a table with broad, level, lossy, by_resource,
- * unproven, modality, count, client, id, and at the end closed. */
+/* Its address is a key in the metatable of each result: the table that described the result
+ * (find_result_push), which has the field closed at the end. */
 static const char facts_key;
 
 /* ---- what a client remembers ----
@@ -87,6 +88,28 @@ void find_result_identify(lua_State *L, int index, const char *function, char id
     lua_settop(L, top);
 }
 
+/* Reads the facts from the description at index. [-0, +0, m] */
+static void read_facts(lua_State *L, int description, query_facts *facts)
+{
+    int top = lua_gettop(L);
+    facts->known = true;
+    lua_getfield(L, description, "broad");
+    facts->broad = lua_toboolean(L, -1);
+    lua_getfield(L, description, "lossy");
+    facts->lossy = lua_toboolean(L, -1);
+    lua_getfield(L, description, "by_resource");
+    facts->by_resource = lua_toboolean(L, -1);
+    lua_getfield(L, description, "level");
+    facts->level = orthanc_level_of(lua_tostring(L, -1));
+    lua_getfield(L, description, "modality");
+    strcpy(facts->modality, lua_tostring(L, -1));
+    lua_getfield(L, description, "answers");
+    facts->count = (lua_Integer)lua_rawlen(L, -1);
+    lua_getfield(L, description, "notes");
+    facts->unproven = lua_getfield(L, -1, "unproven") != LUA_TNIL;
+    lua_settop(L, top);
+}
+
 query_facts find_result_facts(lua_State *L, int client_index, const char *id)
 {
     query_facts facts = { .known = false, .level = ORTHANC_NO_LEVEL };
@@ -94,20 +117,7 @@ query_facts find_result_facts(lua_State *L, int client_index, const char *id)
     push_weak_table(L, client_index, CLIENT_QUERIES, "v");
     if (lua_getfield(L, -1, id) == LUA_TTABLE && push_facts(L, top + 2)) {
         facts.known = true;
-        lua_getfield(L, top + 3, "broad");
-        facts.broad = lua_toboolean(L, -1);
-        lua_getfield(L, top + 3, "level");
-        facts.level = (orthanc_level)lua_tointeger(L, -1);
-        lua_getfield(L, top + 3, "lossy");
-        facts.lossy = lua_toboolean(L, -1);
-        lua_getfield(L, top + 3, "by_resource");
-        facts.by_resource = lua_toboolean(L, -1);
-        lua_getfield(L, top + 3, "unproven");
-        facts.unproven = lua_toboolean(L, -1);
-        lua_getfield(L, top + 3, "modality");
-        strcpy(facts.modality, lua_tostring(L, -1));
-        lua_getfield(L, top + 3, "count");
-        facts.count = lua_tointeger(L, -1);
+        read_facts(L, top + 3, &facts);
     }
     lua_settop(L, top);
     return facts;
@@ -182,10 +192,10 @@ static int find_result_l_tostring(lua_State *L)
     if (!push_facts(L, 1))
         luaL_argexpected(L, false, 1, "result of find");
     lua_getfield(L, 2, "id");
-    lua_getfield(L, 2, "count");
+    lua_getfield(L, 2, "answers");
     lua_getfield(L, 2, "closed");
     lua_pushfstring(L, "%s %s (%I answers%s)", FOUND_TYPE, lua_tostring(L, 3),
-                    (LUAI_UACINT)lua_tointeger(L, 4), lua_toboolean(L, 5) ? ", closed" : "");
+                    (LUAI_UACINT)lua_rawlen(L, 4), lua_toboolean(L, 5) ? ", closed" : "");
     return 1;
 }
 
@@ -206,40 +216,19 @@ static void set_value(lua_State *L, int table, const char *name, int value)
     lua_setfield(L, table, name);
 }
 
-/* Pushes the table of facts for the metatable. */
-static void push_new_facts(lua_State *L, int client_index, const char *id, const query_facts *facts)
+/* Makes the notes at index the fields of the result. */
+static void complete_notes(lua_State *L, int description, int notes)
 {
-    lua_createtable(L, 0, 8);
-    set_value(L, lua_gettop(L), "client", client_index);
-    lua_pushstring(L, id);
-    lua_setfield(L, -2, "id");
-    lua_pushboolean(L, facts->broad);
-    lua_setfield(L, -2, "broad");
-    lua_pushboolean(L, facts->lossy);
-    lua_setfield(L, -2, "lossy");
-    lua_pushboolean(L, facts->by_resource);
-    lua_setfield(L, -2, "by_resource");
-    lua_pushboolean(L, facts->unproven);
-    lua_setfield(L, -2, "unproven");
-    lua_pushstring(L, facts->modality);
-    lua_setfield(L, -2, "modality");
-    lua_pushinteger(L, facts->level);
-    lua_setfield(L, -2, "level");
-    lua_pushinteger(L, facts->count);
-    lua_setfield(L, -2, "count");
+    answer_notes_push_warning(L, notes);
+    lua_setfield(L, notes, "warning");
+    lua_getfield(L, description, "broad");
+    lua_setfield(L, notes, "broad");
 }
 
-void find_result_push(lua_State *L, int client_index, const char *id, const query_facts *facts,
-                      int answers, int dropped, int warning)
+/* Pushes the metatable of a result with those fields. */
+static void push_metatable(lua_State *L, int description, int fields)
 {
-    int found, meta, fields;
-    luaL_checkstack(L, 16, "result of find");
-    lua_createtable(L, 0, 2);
-    found = lua_gettop(L);
-    lua_pushstring(L, id);
-    lua_setfield(L, found, "ID");
-    set_value(L, found, "answers", answers);
-
+    int meta;
     lua_createtable(L, 0, 8);
     meta = lua_gettop(L);
     luaL_getmetatable(L, FOUND_TYPE); /* the members that every metatable has */
@@ -248,23 +237,37 @@ void find_result_push(lua_State *L, int client_index, const char *id, const quer
         lua_insert(L, -2);
         lua_rawset(L, meta);
     }
-    lua_createtable(L, 0, 3);
-    fields = lua_gettop(L);
     lua_getfield(L, meta, "__index"); /* the methods */
     lua_getfield(L, -1, "close");
     lua_setfield(L, fields, "close");
-    set_value(L, fields, "dropped", dropped);
-    set_value(L, fields, "warning", warning);
-    lua_pushboolean(L, facts->broad);
-    lua_setfield(L, fields, "broad");
     set_value(L, meta, "__index", fields);
-    push_new_facts(L, client_index, id, facts);
+    lua_pushvalue(L, description);
     lua_rawsetp(L, meta, &facts_key);
     lua_settop(L, meta);
+}
+
+void find_result_push(lua_State *L, int description)
+{
+    int found, notes;
+    luaL_checkstack(L, LUA_MINSTACK, "result of find");
+    description = lua_absindex(L, description);
+    lua_createtable(L, 0, 2);
+    found = lua_gettop(L);
+    lua_getfield(L, description, "id");
+    lua_setfield(L, found, "ID");
+    lua_getfield(L, description, "answers");
+    lua_setfield(L, found, "answers");
+    lua_getfield(L, description, "notes");
+    notes = lua_gettop(L);
+    complete_notes(L, description, notes);
+    push_metatable(L, description, notes);
     lua_setmetatable(L, found);
 
-    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
-    set_value(L, lua_gettop(L), id, found);
+    lua_getfield(L, description, "client");
+    push_weak_table(L, -1, CLIENT_QUERIES, "v");
+    lua_getfield(L, description, "id");
+    lua_pushvalue(L, found);
+    lua_settable(L, -3);
     lua_settop(L, found);
 }
 

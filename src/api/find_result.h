@@ -40,11 +40,14 @@ void find_result_identify(lua_State *L, int index, const char *function, char id
 /* What the client at index knows about the query of that identifier. [-0, +0, m] */
 query_facts find_result_facts(lua_State *L, int client, const char *id);
 
-/* Pushes the result of find: {ID =, answers =}, with the method close and the fields broad, dropped
- * and warning. `client`, `answers`, `dropped` and `warning` are indices; the value at `warning` may be
- * nil. The client remembers the result. [-0, +1, m] */
-void find_result_push(lua_State *L, int client, const char *id, const query_facts *facts,
-                      int answers, int dropped, int warning);
+/* Pushes the result of find that the table at index describes: {ID =, answers =}, with the method close
+ * and the fields broad, warning and those of the notes. The client remembers the result.
+ *
+ *   client, id, modality, level, answers, broad, lossy, by_resource   as in query_facts
+ *   notes   answer_notes.h, with `dropped`
+ *
+ * [-0, +1, m] */
+void find_result_push(lua_State *L, int description);
 
 /* The client at index remembers that the modality gave the answers in the list at index. [-0, +0, m] */
 void find_result_note_answers(lua_State *L, int client, int answers, const char *modality);

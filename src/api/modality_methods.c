@@ -39,6 +39,7 @@ static const option children_rows[] = {
     CALL_TIMEOUT_ROW(0),
     { "LocalAet", OPTION_STRING, 0, "AE title with which Orthanc calls the modality" },
     { "Timeout", OPTION_COUNT, 0, "how long Orthanc waits for each answer of the modality" },
+    { "prove", OPTION_FLAG, 0, "as in modality:find" },
     OPTIONS_END
 };
 
@@ -53,11 +54,15 @@ static const doc_row methods[] = {
     { .name = "find",
       .function = find_find,
       .signature = "modality:find(data [, format]) -> found | nil, err",
-      .help = "Sends a C-FIND. found.answers is the list of answers, found.ID the query on the "
-              "server; found:close() removes it there. found.dropped lists tags that do not belong "
-              "to the level, found.broad is true when there is no filter, and found.warning says "
-              "when names may have lost characters. A filter that would be lost on its way is "
-              "refused. modality:query is the same function.",
+      .help =
+          "Sends a C-FIND. found.answers is the list of answers, found.ID the query on the "
+          "server; found:close() removes it there. found.dropped lists tags that do not belong "
+          "to the level, and found.broad is true when there is no filter. A filter that would be "
+          "lost on its way is refused. Modalities may ignore filters: answers that contradict "
+          "one are removed, and found.ignored has their number for each filter; found.unproven "
+          "lists the filters whose value no answer shows. Answers that name the same resource "
+          "are one; found.repeated is the number of the others. found.warning says all this in "
+          "words, and when names may have lost characters. modality:query is the same function.",
       .options = { { "data", find_rows, &orthanc_query }, { "format", answers_format_rows, NULL } },
       .example = "local found <close> = assert(pacs:find { Level = \"Study\",\n"
                  "  Query = { PatientName = \"SMITH*\", StudyDate = \"20200101-\", "
@@ -144,8 +149,8 @@ static const doc_row methods[] = {
       .signature = "modality:find_worklist(query [, options]) -> list | nil, err",
       .help = "Asks for a modality worklist, the procedures that are scheduled. query is a table "
               "of tags, as for find. A filter in a place where modalities ignore it is refused. "
-              "When the modality ignores a filter all the same, the error has the code "
-              "filter_ignored, and err.result has the answers.",
+              "Answers that contradict a filter are removed; list.ignored, list.unproven and "
+              "list.warning are those of find.",
       .options = { { "options", worklist_rows, &orthanc_worklist } },
       .example = "local list = assert(pacs:find_worklist { PatientID = \"\", PatientName = \"\",\n"
                  "  ScheduledProcedureStepSequence = { { Modality = \"CT\", "
@@ -166,13 +171,15 @@ static const doc_row methods[] = {
                  "print(assert(commitment:wait()).Status)" },
     { .name = "find_each",
       .part = "core.find_each",
-      .signature =
-          "modality:find_each(tag, values [, data]) -> by_value, missing [, warning] | nil, err",
-      .help = "Sends a C-FIND for each of many values of a tag, such as accession numbers. Returns "
-              "a table from each value to the list of its answers, and a list of the values that "
-              "the modality does not have. A value that is blank or would match everything is "
-              "refused before anything is sent. When some requests fail, err.found, err.missing "
-              "and err.errors have the rest.",
+      .signature = "modality:find_each(tag, values [, data]) -> by_value, missing [, warning, "
+                   "notes] | nil, err",
+      .help =
+          "Sends a C-FIND for each of many values of a tag, such as accession numbers. Returns "
+          "a table from each value to the list of its answers, and a list of the values that "
+          "the modality does not have. A value that is blank or would match everything is "
+          "refused before anything is sent. notes has the fields ignored, unproven and repeated "
+          "that found has. When some requests fail, err.found, err.missing and err.errors have "
+          "the rest.",
       .options = { { "data", limit_rows, NULL }, { "data", find_rows, &orthanc_query } },
       .example = "local by_value, missing = pacs:find_each(\"AccessionNumber\", { \"A100801\", "
                  "\"A0\" }, { Query = { PatientName = \"\" } })\n"

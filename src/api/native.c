@@ -2,7 +2,7 @@
 
 #include <lauxlib.h>
 
-#include "api/answers.h"
+#include "api/answer_notes.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
@@ -12,8 +12,10 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "engine/task.h"
-#include "json/mark.h"
+#include "orthanc/dictionary.h"
+#include "orthanc/matching.h"
 #include "orthanc/tags.h"
+#include "orthanc/values.h"
 #include "request/progress.h"
 
 static int native_l_is_answer(lua_State *L)
@@ -22,17 +24,6 @@ static int native_l_is_answer(lua_State *L)
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
     lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
-    return 1;
-}
-
-static int native_l_with_warning(lua_State *L)
-{
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lua_settop(L, 2);
-    lua_pushvalue(L, 1);
-    json_mark_array(L);
-    lua_pop(L, 1);
-    answers_attach_warning(L);
     return 1;
 }
 
@@ -77,6 +68,56 @@ static int native_l_text_fitting(lua_State *L)
     return 1;
 }
 
+static int native_l_found(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    find_result_push(L, 1);
+    return 1;
+}
+
+static int native_l_warning(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    answer_notes_push_warning(L, 1);
+    return 1;
+}
+
+static int native_l_with_notes(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    answer_notes_attach(L);
+    return 1;
+}
+
+static int native_l_matches(lua_State *L)
+{
+    uint32_t tag;
+    const char *key = luaL_checkstring(L, 1), *filter = luaL_checkstring(L, 2),
+               *value = luaL_checkstring(L, 3);
+    dicom_vr vr = orthanc_tag_parse(key, &tag) ? dictionary_vr(tag) : DICOM_VR_UNKNOWN;
+    switch (matching_compare(vr, filter, value)) {
+    case MATCHING_YES: lua_pushboolean(L, 1); break;
+    case MATCHING_NO: lua_pushboolean(L, 0); break;
+    case MATCHING_UNSHOWN: lua_pushnil(L); break;
+    }
+    return 1;
+}
+
+static int native_l_split_midnight(lua_State *L)
+{
+    char first[32], second[32];
+    uint32_t tag;
+    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag) || dictionary_vr(tag) != DICOM_TM ||
+        lua_type(L, 2) != LUA_TSTRING || !values_split_midnight(lua_tostring(L, 2), first, second))
+        return 0;
+    lua_pushstring(L, first);
+    lua_pushstring(L, second);
+    return 2;
+}
+
 /* clang-format off */
 static const luaL_Reg functions[] = {
     /* ---- errors ---- */
@@ -115,9 +156,19 @@ static const luaL_Reg functions[] = {
     /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
     { "is_answer", native_l_is_answer },
 
-    /* with_warning(list, warning | nil) -> list. The list as json.array, with the field `warning`, which
+    /* matches(key, filter, value) -> boolean | nil. Whether a value matches the filter by that tag; nil
+     * when the value is empty. */
+    { "matches", native_l_matches },
+    /* split_midnight(key, value) -> before, after | nothing. The two ranges of times that stand for one
+     * that passes midnight. */
+    { "split_midnight", native_l_split_midnight },
+    /* found(description) -> what find returns (find_result_push). */
+    { "found", native_l_found },
+    /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
+    { "warning", native_l_warning },
+    /* with_notes(list, notes) -> list. The list as json.array, with the notes and `warning` as fields, which
      * loops and json.encode do not see. */
-    { "with_warning", native_l_with_warning },
+    { "with_notes", native_l_with_notes },
 
     /* ---- transfers ---- */
 

@@ -1,29 +1,29 @@
 #include "api/worklist.h"
 
 #include <lauxlib.h>
-#include <string.h>
-#include <strings.h>
 
+#include "api/answer_check.h"
+#include "api/answer_notes.h"
 #include "api/answers.h"
 #include "api/find_charset.h"
-#include "api/find_filter.h"
+#include "api/find_plan.h"
 #include "api/remote.h"
 #include "api/worklist_query.h"
-#include "base/ascii.h"
 #include "base/nearest.h"
 #include "binding/error.h"
+#include "binding/parts.h"
 #include "orthanc/tags.h"
 #include "orthanc/worklist_tags.h"
 #include "request/route_options.h"
 
 /* ---- the steps, in order ---- */
 
+static int worklist_by_parts(lua_State *L, call *c);       /* when times pass midnight */
 static int worklist_choose_charset(lua_State *L, call *c); /* when a filter is not ASCII */
 static int worklist_send(lua_State *L, call *c);
 static int worklist_on_answers(lua_State *L, call *c);
 
 static void explain_unknown_tag(lua_State *L, const call *c);
-static bool is_ignored(lua_State *L, int query, int list);
 
 /* ---- the arguments ---- */
 
@@ -41,10 +41,11 @@ const option worklist_rows[] = {
     OPTIONS_END
 };
 
-/* self query options */
+/* The stack of a find_worklist; steps find it up to CALL. */
+enum { SELF = 1, QUERY, OPTIONS, CALL, BODY, KEEP };
+
 int worklist_find(lua_State *L)
 {
-    enum { SELF = 1, QUERY, OPTIONS, CALL, BODY, KEEP };
     static const char *const forms[] = { "Simplify", "Short", "Full" };
     worklist_options o = { 0, false, false };
     worklist_query q = { .function = "find_worklist",
@@ -68,7 +69,9 @@ int worklist_find(lua_State *L)
         return call_fail(L, c, "refused", NULL, "%s", lua_tostring(L, -1));
     if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
         return 2;
-    if (!q.ascii && !q.charset)
+    if (find_plan_passes_midnight(L, q.sent))
+        c->step = worklist_by_parts;
+    else if (!q.ascii && !q.charset)
         c->step = worklist_choose_charset;
     lua_pushvalue(L, q.sent);
     lua_setfield(L, BODY, "Query");
@@ -81,6 +84,16 @@ int worklist_find(lua_State *L)
 /* ---- the requests ---- */
 
 enum { UNKNOWN_TAG = 27 }; /* OrthancStatus */
+
+/* Leaves the search to the Lua half, which calls find_worklist for each part of the range. */
+static int worklist_by_parts(lua_State *L, call *c)
+{
+    (void)c;
+    parts_push_function(L, "core.find_plan", "worklist_parts");
+    for (int i = SELF; i <= OPTIONS; i++)
+        lua_pushvalue(L, i);
+    return OP_CALL;
+}
 
 static int worklist_choose_charset(lua_State *L, call *c)
 {
@@ -97,25 +110,25 @@ static int worklist_send(lua_State *L, call *c)
 
 static int worklist_on_answers(lua_State *L, call *c)
 {
-    int list = c->op.index + 1, warning = list + 1, body = list + 2, query = list + 3;
+    int list = c->op.index + 1, notes = list + 1, warning = list + 2, query = list + 4;
     if (call_answer(L, c) != 1) {
         explain_unknown_tag(L, c);
         return 2;
     }
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
-    answers_tidy(L); /* list warning */
+    lua_newtable(L);
+    lua_pushvalue(L, list);
+    answers_tidy(L); /* list notes list warning */
+    lua_remove(L, warning);
     find_charset_add_note(L, c);
+    lua_pushvalue(L, warning);
+    lua_setfield(L, notes, "characters");
     call_push(L, c, "body");
-    lua_getfield(L, body, "Query");
-    if (is_ignored(L, query, list)) {
-        call_fail(L, c, "dicom", "filter_ignored", "%s", lua_tostring(L, -1));
-        lua_pushvalue(L, list);
-        lua_setfield(L, -2, "result");
-        return 2;
-    }
-    lua_settop(L, warning);
-    answers_attach_warning(L);
+    lua_getfield(L, -1, "Query");
+    answer_check_filters(L, list, query, notes);
+    lua_settop(L, notes);
+    answer_notes_attach(L);
     return 1;
 }
 
@@ -156,95 +169,4 @@ static void explain_unknown_tag(lua_State *L, const call *c)
     luaL_pushresult(&b);
     lua_setfield(L, error, "message");
     lua_settop(L, error);
-}
-
-/* ---- filters that the modality ignores ---- */
-
-/* Tags that an answer must have with the filter's own value, when the filter has no wildcards. Names,
- * texts and times can match although they are written in another way. */
-static const struct exact_tag {
-    uint32_t tag;
-    bool in_step; /* in the item of ScheduledProcedureStepSequence */
-} exact_tags[] = { { 0x00100020, false }, { 0x00080050, false }, { 0x0020000d, false },
-                   { 0x00401001, false }, { 0x00380010, false }, { 0x00080060, true },
-                   { 0x00400001, true },  { 0x00400002, true },  { 0x00400009, true } };
-
-/* Pushes the field of a tag in the dataset at index, in any format; nil when it has none. */
-static void push_field(lua_State *L, int dataset, uint32_t tag)
-{
-    char number[ORTHANC_TAG_TEXT];
-    orthanc_tag_write(tag, number);
-    if (lua_getfield(L, dataset, number) == LUA_TNIL)
-        lua_getfield(L, dataset, orthanc_worklist_name(tag));
-    if (lua_istable(L, -1) && lua_getfield(L, -1, "Value") == LUA_TNIL)
-        lua_pop(L, 1);
-}
-
-/* The same, but finds a tag that belongs in the step's item there. Returns the text; NULL when it is no
- * string. */
-static const char *push_field_text(lua_State *L, int dataset, const struct exact_tag *e)
-{
-    if (e->in_step) {
-        push_field(L, dataset, ORTHANC_STEP_SEQUENCE);
-        if (!lua_istable(L, -1) || lua_rawgeti(L, -1, 1) != LUA_TTABLE)
-            return NULL;
-        dataset = lua_gettop(L);
-    }
-    push_field(L, dataset, e->tag);
-    return lua_type(L, -1) == LUA_TSTRING ? lua_tostring(L, -1) : NULL;
-}
-
-/* Whether the filter `wanted` matches one value only. */
-static bool is_exact(const char *wanted, uint32_t tag)
-{
-    const char *inexact = tag == 0x00400002 ? "*?\\-" : "*?\\"; /* a date can be a range */
-    return ascii_is_all(wanted, strlen(wanted)) && wanted[strspn(wanted, " ")] &&
-           !strpbrk(wanted, inexact);
-}
-
-/* Whether an element of the value (a list, perhaps) equals `wanted`, or the value is empty. */
-static bool satisfies(const char *value, const char *wanted)
-{
-    size_t length;
-    bool empty = value[strspn(value, " \\")] == '\0';
-    wanted += strspn(wanted, " ");
-    for (length = strlen(wanted); length > 0 && wanted[length - 1] == ' ';)
-        length--;
-    for (; !empty && *value; value += *value == '\\') {
-        size_t size = strcspn(value, "\\"), skipped = strspn(value, " "), n = size;
-        while (n > skipped && value[n - 1] == ' ')
-            n--;
-        if (n - skipped == length && strncasecmp(value + skipped, wanted, length) == 0)
-            return true;
-        value += size;
-    }
-    return empty;
-}
-
-/* Whether the modality has ignored a filter: an answer in the list does not match the query. Pushes a
- * message then. PS3.4 K.6.1.2.2 lets a modality ignore most keys; then steps of other patients come.
- * [-0, +(0|1), m] */
-static bool is_ignored(lua_State *L, int query, int list)
-{
-    int top = lua_gettop(L);
-    for (size_t i = 0; i < sizeof exact_tags / sizeof exact_tags[0]; i++) {
-        const char *wanted = push_field_text(L, query, &exact_tags[i]);
-        int kept = lua_gettop(L);
-        lua_Integer n = wanted && is_exact(wanted, exact_tags[i].tag) ? luaL_len(L, list) : 0;
-        for (lua_Integer k = 1; k <= n; k++, lua_settop(L, kept)) {
-            const char *value = lua_geti(L, list, k) == LUA_TTABLE
-                                    ? push_field_text(L, lua_gettop(L), &exact_tags[i])
-                                    : NULL;
-            if (!value || satisfies(value, wanted))
-                continue;
-            lua_pushfstring(L,
-                            "the modality ignores the filter %s = '%s': answer %I has '%s'; leave "
-                            "the filter out and choose among the answers, which are in err.result",
-                            orthanc_worklist_name(exact_tags[i].tag), wanted, (LUAI_UACINT)k,
-                            value);
-            return true;
-        }
-        lua_settop(L, top);
-    }
-    return false;
 }

@@ -29,6 +29,17 @@ static inline bool ascii_is_all(const char *text, size_t size)
     return true;
 }
 
+static inline bool ascii_is_digit(char c)
+{
+    return c >= '0' && c <= '9';
+}
+
+/* The lower-case letter of an upper-case one; any other byte stays. */
+static inline char ascii_lower(char c)
+{
+    return c >= 'A' && c <= 'Z' ? (char)(c | 0x20) : c;
+}
+
 /* The value of a hexadecimal digit of either case, 0 to 15; -1: it is none. */
 static inline int ascii_hex_value(char c)
 {

@@ -20,6 +20,16 @@ size_t utf8_size(const char *at, const char *end)
     return (p[0] == 0xF0 && p[1] < 0x90) || (p[0] == 0xF4 && p[1] > 0x8F) ? 0 : 4;
 }
 
+size_t utf8_decode(const char *at, const char *end, uint32_t *code)
+{
+    static const unsigned char first_bits[] = { 0, 0x7F, 0x1F, 0x0F, 0x07 };
+    size_t size = utf8_size(at, end);
+    *code = size > 0 ? (unsigned char)at[0] & first_bits[size] : 0xFFFD;
+    for (size_t i = 1; i < size; i++)
+        *code = *code << 6 | ((unsigned char)at[i] & 0x3F);
+    return size;
+}
+
 bool utf8_is_valid(const char *text, size_t size)
 {
     const char *end = text + size;

@@ -5,9 +5,13 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* The bytes of the character that starts at `at`: 1 to 4. 0: no valid character starts there. */
 size_t utf8_size(const char *at, const char *end);
+
+/* The same, and *code is the character's number; 0xFFFD when it is none. */
+size_t utf8_decode(const char *at, const char *end, uint32_t *code);
 
 /* Whether all of the text is valid. */
 bool utf8_is_valid(const char *text, size_t size);

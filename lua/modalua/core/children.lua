@@ -1,15 +1,17 @@
 -- core.children: modality:studies, modality:series and modality:instances, the children of answers.
 local require = ...
+local find_notes = require "core.find_notes"
+local json = require "modalua.json"
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
 local requests = require "core.requests"
 
-local methods = {}
+local children = {}
 
 local LEVELS, RANK, UNIQUE = levels.NAMES, levels.RANK, levels.UNIQUE
 local METHODS = { Study = "studies", Series = "series", Instance = "instances" }
-local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true }
+local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true, prove = true }
 
 -- ---- the parents ----
 
@@ -106,75 +108,85 @@ local function queries_of(op, level, query, top)
   return queries
 end
 
--- Whether an answer belongs to the parent with these keys: some modalities return other answers too.
-local function is_child(answer, keys)
-  for name, value in pairs(keys) do
-    local returned = answer[name]
-    if type(returned) == "string" and returned:find "%S" and not matching.same(returned, value) then
-      return false
-    end
-  end
-  return true
-end
-
--- Copies into an answer what it lacks: the parent's identifiers, and the tags `inherited`, which were asked at an upper level.
-local function fill_in(answer, parent, inherited)
+-- Copies into an answer what it lacks: the parent's identifiers, and the tags `inherited`, which were asked at an upper level. `set`
+-- writes a tag in the answer's own format.
+local function fill_in(answer, parent, inherited, set)
   for name, value in pairs(parent.keys) do
-    if not (answer[name] or ""):find "%S" then
-      answer[name] = value
+    if not (native.value(answer, name) or ""):find "%S" then
+      set(answer, name, value)
     end
   end
-  if parent.patient and not (answer.PatientID or ""):find "%S" then
-    answer.PatientID = parent.patient
+  if parent.patient and not (native.value(answer, "PatientID") or ""):find "%S" then
+    set(answer, "PatientID", parent.patient)
   end
   for name in pairs(inherited) do
-    if answer[name] == nil then
-      answer[name] = parent.row[name]
+    local value = native.value(answer, name) == nil and native.value(parent.row, name)
+    if value then
+      set(answer, name, value)
     end
   end
+end
+
+-- How the formats of answers hold the value of a tag.
+local function set_by_name(answer, name, value)
+  answer[name] = value
+end
+
+local function set_by_number(answer, name, value)
+  answer[native.tag(name)] = value
+end
+
+local function set_in_full(answer, name, value)
+  answer[native.tag(name)] = { Name = name, Type = "String", Value = value }
+end
+
+local function setter_of(format)
+  if format and format.short then
+    return set_by_number
+  end
+  return format and format.simplify == false and set_in_full or set_by_name
 end
 
 -- One C-FIND: the children of one parent, one level below.
-local function find_children(modality, parent, level, query, options)
-  local data = { Level = level, Query = {} }
-  for name, value in pairs(options) do
+local function find_children(modality, parent, level, query, work)
+  local data = {}
+  for name, value in pairs(work.options_now()) do
     data[name] = value
   end
+  data.Level, data.Query = level, {}
   for name, value in pairs(query) do
     data.Query[name] = value
   end
   for name, value in pairs(parent.keys) do
     data.Query[name] = value
   end
-  return modality:find(data)
+  return modality:find(data, work.format)
 end
 
 -- Finds the children of all parents, one level below them. Returns the children in the order of the parents; then the error of the first
 -- parent that failed, and that parent.
 local function find_level(modality, parents, level, query, inherited, work)
   local lists, first_error, first_failed = {}, nil, nil
+  local set = setter_of(work.format)
   requests.each(#parents, work.limit, function(i)
-    local found <close>, err = find_children(modality, parents[i], level, query, work.options_now())
+    local found <close>, err = find_children(modality, parents[i], level, query, work)
     if not found then
       if not first_failed or i < first_failed then
         first_error, first_failed = err, i
       end
       return false
     end
-    work.warning = work.warning or found.warning
-    lists[i] = {}
-    for _, answer in ipairs(found.answers) do
-      if is_child(answer, parents[i].keys) then
-        fill_in(answer, parents[i], inherited)
-        table.insert(lists[i], answer)
-      end
+    find_notes.add(work.notes, found)
+    lists[i] = found.answers
+    for _, answer in ipairs(lists[i]) do
+      fill_in(answer, parents[i], inherited, set)
     end
   end)
-  local children = {}
+  local answers = json.array {}
   for i = 1, #parents do
-    table.move(lists[i] or {}, 1, #(lists[i] or {}), #children + 1, children)
+    table.move(lists[i] or {}, 1, #(lists[i] or {}), #answers + 1, answers)
   end
-  return children, first_error, first_failed and parents[first_failed]
+  return answers, first_error, first_failed and parents[first_failed]
 end
 
 -- ---- the methods ----
@@ -185,11 +197,11 @@ local function descend(modality, op, top, level, parents, queries, work)
   local inherited = {}
   for rank = RANK[top] + 1, RANK[level] do
     local here = LEVELS[rank]
-    local children, err, failed_parent = find_level(modality, parents, here, queries[here], inherited, work)
+    local answers, err, failed_parent = find_level(modality, parents, here, queries[here], inherited, work)
     if err or here == level then
-      return not err and children or nil, err, failed_parent, here == level and children or {}
+      return not err and answers or nil, err, failed_parent, here == level and answers or {}
     end
-    parents, err = parents_of(op, here, children)
+    parents, err = parents_of(op, here, answers)
     if not parents then
       return nil, err, nil, {}
     end
@@ -199,40 +211,54 @@ local function descend(modality, op, top, level, parents, queries, work)
   end
 end
 
+-- The children of the rows, at `level`, as `descend` returns them. `work`: how they are asked for.
+local function find_below(modality, op, level, rows, query, work)
+  local top, bad = common_level(op, level, rows)
+  local queries = queries_of(op, level, query, top or LEVELS[RANK[level] - 1])
+  if not top then
+    return not bad and json.array {} or nil, bad
+  end
+  local parents, no_identifier = parents_of(op, top, rows)
+  if not parents then
+    return nil, no_identifier
+  end
+  return descend(modality, op, top, level, parents, queries, work)
+end
+
+-- The children of the rows, for a find. `how`: data (what find got), format, and notes, to which it adds. Returns nil, the error, the
+-- parent that failed and the children that were found on failure.
+function children.find_below(modality, op, level, rows, query, how)
+  local own, limit = requests.check_options(op, how.data)
+  local work = { limit = limit, options_now = requests.with_time_left(own), format = how.format, notes = how.notes }
+  local answers, err, parent, partial = find_below(modality, op, level, rows, query, work)
+  return answers, err, parent and parent.keys, partial
+end
+
 local function children_of(modality, level, given, query, options)
   local op = METHODS[level]
   local own, limit = requests.check_options(op, options, OPTIONS)
   local rows = rows_of(op, given)
-  local top, bad = common_level(op, level, rows)
-  local queries = queries_of(op, level, query, top or LEVELS[RANK[level] - 1])
-  local parents = top and {}
-  if top then
-    parents, bad = parents_of(op, top, rows)
-  elseif not bad then
-    return native.with_warning({})
-  end
-  if not parents then
-    return nil, bad
-  end
-  local work = { limit = limit, options_now = requests.with_time_left(own) }
-  local children, err, failed_parent, found = descend(modality, op, top, level, parents, queries, work)
-  if not children then
-    err.parent, err.found = failed_parent and failed_parent.keys, found
+  local work = { limit = limit, options_now = requests.with_time_left(own), notes = {} }
+  local answers, err, parent, partial = find_below(modality, op, level, rows, query, work)
+  if not answers then
+    if partial then
+      err.parent, err.found = parent and parent.keys, partial
+    end
     return nil, err
   end
-  return native.with_warning(children, work.warning)
+  return native.with_notes(answers, work.notes)
 end
 
-function methods.studies(modality, given, query, options)
+function children.studies(modality, given, query, options)
   return children_of(modality, "Study", given, query, options)
 end
 
-function methods.series(modality, given, query, options)
+function children.series(modality, given, query, options)
   return children_of(modality, "Series", given, query, options)
 end
 
-function methods.instances(modality, given, query, options)
+function children.instances(modality, given, query, options)
   return children_of(modality, "Instance", given, query, options)
 end
 
-return methods
+return children

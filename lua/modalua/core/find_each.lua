@@ -1,5 +1,6 @@
 -- core.find_each: modality:find_each, one C-FIND for each of many values.
 local require = ...
+local find_notes = require "core.find_notes"
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
@@ -10,21 +11,9 @@ local find_each = {}
 local UNIQUE = levels.UNIQUE
 local OP = "find_each"
 
--- Identifiers have only one spelling, so an answer can be compared with the value that was asked for.
-local COMPARABLE = { PatientID = true, AccessionNumber = true, StudyID = true, StudyInstanceUID = true, SeriesInstanceUID = true,
+-- Answers that do not show one of these may belong to anything: the values that they were asked for by then fail.
+local IDENTIFIERS = { PatientID = true, AccessionNumber = true, StudyID = true, StudyInstanceUID = true, SeriesInstanceUID = true,
   SOPInstanceUID = true }
-
--- Whether an answer matches the value; nil when the answer lacks the tag. With wildcards in the value, every answer counts as a match.
-local function matches(answer, search, value)
-  if not search.comparable or value:find "[*?\x80-\xff]" then
-    return true
-  end
-  local returned = answer[search.name]
-  if type(returned) ~= "string" or matching.trimmed(returned) == "" then
-    return nil
-  end
-  return matching.same(returned, value)
-end
 
 -- ---- the arguments ----
 
@@ -79,7 +68,8 @@ local function read_values(values)
 end
 
 -- What to search for: { tag =, name = the tag's keyword, data = the caller's options, options_now = a function that returns them with the
--- time that is left, limit =, comparable =, uses_lists = whether one C-FIND may ask for several values }.
+-- time that is left, limit =, identifies = whether the tag identifies something, uses_lists = whether one C-FIND may ask for several
+-- values, notes = what the finds say about their answers }.
 local function read_search(tag, data)
   if type(tag) ~= "string" then
     native.usage(("find_each: the tag must be a name or gggg,eeee (a %s was given)"):format(type(tag)))
@@ -96,7 +86,7 @@ local function read_search(tag, data)
   elseif (search.data.Query or {})[tag] ~= nil then
     native.usage(("find_each: Query must not have '%s': the list of values replaces it"):format(tag))
   end
-  search.comparable = COMPARABLE[search.name]
+  search.identifies, search.notes = IDENTIFIERS[search.name], {}
   local query_level = type(search.data.Level) == "string" and native.level(search.data.Level)
   search.uses_lists = search.name == UNIQUE[query_level] and query_level ~= "Patient"
   search.tag, search.options_now = tag, requests.with_time_left(search.data)
@@ -105,11 +95,14 @@ end
 
 -- ---- the C-FINDs ----
 
--- The answers of one C-FIND; nil and an error on failure.
+-- What one C-FIND found; nil and an error on failure. find_each asks singly for what a list does not find, so find need not.
 local function find_value(modality, search, value)
   local data = {}
   for name, given in pairs(search.options_now()) do
     data[name] = given
+  end
+  if value:find("\\", 1, true) then
+    data.prove = false
   end
   data.Query = { [search.tag] = value }
   for name, given in pairs(search.data.Query or {}) do
@@ -119,25 +112,27 @@ local function find_value(modality, search, value)
   if not found then
     return nil, err
   end
-  search.warning = search.warning or found.warning
-  return found.answers
+  find_notes.add(search.notes, found)
+  return found
+end
+
+local function is_unproven(found, name)
+  for _, unproven in ipairs(found.unproven or {}) do
+    if unproven == name then
+      return true
+    end
+  end
+  return false
 end
 
 -- Asks for one value: sets item.answers or item.error.
 local function find_item(modality, search, item)
-  local answers, err = find_value(modality, search, item.value)
-  local matching_answers = {}
-  for _, answer in ipairs(answers or {}) do
-    local is_match = matches(answer, search, item.value)
-    if is_match == nil then
-      matching_answers, err = nil, native.fail(OP, "unknown", "unmatched",
-        ("the answers for '%s' have no %s, so the modality may have ignored the filter"):format(item.value, search.name))
-      break
-    elseif is_match then
-      table.insert(matching_answers, answer)
-    end
+  local found, err = find_value(modality, search, item.value)
+  if found and search.identifies and is_unproven(found, search.name) then
+    found, err = nil, native.fail(OP, "unknown", "unmatched",
+      ("the answers for '%s' have no %s, so the modality may have ignored the filter"):format(item.value, search.name))
   end
-  item.answers, item.error = answers and matching_answers, err
+  item.answers, item.error = found and found.answers, err
 end
 
 -- Asks for several UIDs at once (List of UID Matching, DICOM PS3.4 C.2.2.2.2). Sets item.answers where there are answers. A UID without
@@ -147,15 +142,15 @@ local function find_list(modality, search, items)
   for i, item in ipairs(items) do
     uids[i], by_uid[item.value] = item.value, item
   end
-  local answers, err = find_value(modality, search, table.concat(uids, "\\"))
-  for _, answer in ipairs(answers or {}) do
+  local found, err = find_value(modality, search, table.concat(uids, "\\"))
+  for _, answer in ipairs(found and found.answers or {}) do
     local item = by_uid[matching.trimmed(answer[search.name] or "")]
     if item then
       item.answers = item.answers or {}
       table.insert(item.answers, answer)
     end
   end
-  return answers and true, err
+  return found and true, err
 end
 
 -- Asks for the values of a batch: by one list where possible, then one by one for those that the list did not find. So a value counts as
@@ -239,7 +234,7 @@ local function collect(items, search, fatal)
   if failed[1] then
     return nil, find_each_error(items, failed, result, missing)
   end
-  return result, missing, search.warning
+  return result, missing, native.warning(search.notes), search.notes
 end
 
 function find_each.find_each(modality, tag, values, data)

@@ -1,0 +1,544 @@
+#include "orthanc/matching.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "base/ascii.h"
+#include "base/utf8.h"
+#include "orthanc/moments.h"
+
+/* Part of a text. */
+typedef struct slice {
+    const char *text;
+    size_t size;
+} slice;
+
+/* One comparison. A hostile server could make it long: when `steps` are used up, the answer stays. */
+typedef struct comparison {
+    dicom_vr vr;
+    long steps;
+} comparison;
+
+enum { STEPS_MAX = 1 << 21 };
+
+/* ---- slices ---- */
+
+static slice slice_of(const char *text)
+{
+    return (slice){ text, strlen(text) };
+}
+
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
+/* Without the padding: blanks, NULs and line ends around it. */
+static slice trimmed(slice s)
+{
+    while (s.size > 0 && is_blank(s.text[0]))
+        s.text++, s.size--;
+    while (s.size > 0 && is_blank(s.text[s.size - 1]))
+        s.size--;
+    return s;
+}
+
+/* Takes the part in front of the first separator off the rest. False: nothing is left. The rest ends
+ * with text NULL. */
+static bool next_part(slice *rest, char separator, slice *part)
+{
+    const char *at;
+    if (!rest->text)
+        return false;
+    at = memchr(rest->text, separator, rest->size);
+    *part = *rest;
+    if (at) {
+        part->size = (size_t)(at - rest->text);
+        rest->text = at + 1;
+        rest->size -= part->size + 1;
+    } else {
+        rest->text = NULL;
+    }
+    return true;
+}
+
+static bool has_only(slice s, const char *characters)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if (!s.text[i] || !strchr(characters, s.text[i]))
+            return false;
+    return true;
+}
+
+static bool has_wildcard(slice s)
+{
+    return memchr(s.text, '*', s.size) || memchr(s.text, '?', s.size);
+}
+
+static bool equals(slice a, slice b)
+{
+    if (a.size != b.size)
+        return false;
+    for (size_t i = 0; i < a.size; i++)
+        if (ascii_lower(a.text[i]) != ascii_lower(b.text[i]))
+            return false;
+    return true;
+}
+
+/* ---- value representations ---- */
+
+static bool is_time(dicom_vr vr)
+{
+    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
+}
+
+static bool is_number(dicom_vr vr)
+{
+    switch (vr) {
+    case DICOM_DS:
+    case DICOM_FD:
+    case DICOM_FL:
+    case DICOM_IS:
+    case DICOM_SL:
+    case DICOM_SS:
+    case DICOM_SV:
+    case DICOM_UL:
+    case DICOM_US:
+    case DICOM_UV: return true;
+    default: return false;
+    }
+}
+
+/* Whether a '\\' is a character of the text, and does not separate values. */
+static bool is_one_text(dicom_vr vr)
+{
+    return vr == DICOM_LT || vr == DICOM_ST || vr == DICOM_UR || vr == DICOM_UT;
+}
+
+static bool is_universal(dicom_vr vr, slice filter)
+{
+    return has_only(filter, is_time(vr) ? " *-" : vr == DICOM_PN ? " *^=" : " *");
+}
+
+/* ---- patterns ---- */
+
+/* A filter as items: a character in lower case, or one of these. */
+enum { ANY_ONE = 1, ANY_RUN = 2, PATTERN_MAX = 1024 };
+
+typedef struct pattern {
+    size_t size;
+    size_t low, high;                    /* no place outside of [low, high] is active */
+    unsigned char item[PATTERN_MAX + 1]; /* the last one is an end */
+    bool active[PATTERN_MAX + 2];        /* places that the value up to here can have reached */
+} pattern;
+
+/* Reads a text character by character. Of names it leaves out the blanks around '^' and '='. */
+typedef struct reader {
+    const char *at, *end;
+    const char *begin;
+    const char *blanks_end; /* blanks in front of this belong to the text */
+    bool name;
+} reader;
+
+static reader reader_of(slice s, bool name)
+{
+    return (reader){ s.text, s.text + s.size, s.text, s.text, name };
+}
+
+static bool ends_component(char c)
+{
+    return c == '^' || c == '=';
+}
+
+/* Whether there is a character at r->at; leaves out blanks. */
+static bool reader_has_more(reader *r)
+{
+    const char *behind = r->at;
+    if (!r->name || r->at >= r->end || !is_blank(*r->at) || r->at < r->blanks_end)
+        return r->at < r->end;
+    while (behind < r->end && is_blank(*behind))
+        behind++;
+    if (behind == r->end || ends_component(*behind) || r->at == r->begin ||
+        ends_component(r->at[-1]))
+        r->at = behind;
+    else
+        r->blanks_end = behind;
+    return r->at < r->end;
+}
+
+/* A character of ASCII as an item. */
+static unsigned char pattern_item(char c)
+{
+    return is_blank(c) ? ' ' : (unsigned char)ascii_lower(c);
+}
+
+/* False: the filter is too long for a pattern. A server may have lost or replaced characters beyond
+ * ASCII: in a filter they match anything. */
+static bool compile(slice filter, bool name, pattern *p)
+{
+    p->size = 0;
+    for (reader r = reader_of(filter, name); reader_has_more(&r); r.at++) {
+        unsigned char c = (unsigned char)*r.at;
+        bool run = c == '*' || c > 0x7F;
+        if (run && p->size > 0 && p->item[p->size - 1] == ANY_RUN)
+            continue;
+        if (p->size == PATTERN_MAX)
+            return false;
+        p->item[p->size++] = run ? ANY_RUN : c == '?' ? ANY_ONE : pattern_item(*r.at);
+    }
+    p->item[p->size] = 0;
+    return true;
+}
+
+/* A run may be empty: the place behind it is active too. */
+static void pass_runs(pattern *p)
+{
+    for (size_t i = p->low; i <= p->high; i++)
+        if (p->active[i] && p->item[i] == ANY_RUN) {
+            p->active[i + 1] = true;
+            p->high = i + 1 > p->high ? i + 1 : p->high;
+        }
+}
+
+static void start(pattern *p)
+{
+    memset(p->active, 0, p->size + 2);
+    p->active[0] = true;
+    p->low = p->high = 0;
+    pass_runs(p);
+}
+
+/* Moves the active places over one item. Those at a run also stay; with `stay`, all do. c: the
+ * character of the value; 0 = any. */
+static void advance(pattern *p, unsigned char c, bool stay)
+{
+    size_t low = p->high + 1, high = 0;
+    for (size_t i = p->high + 1; i-- > p->low;) {
+        unsigned char item = p->item[i];
+        if (!p->active[i])
+            continue;
+        if (i < p->size && item != ANY_RUN && (c == 0 || item == ANY_ONE || item == c)) {
+            p->active[i + 1] = true;
+            high = i + 1 > high ? i + 1 : high;
+            low = i + 1;
+        }
+        p->active[i] = stay || item == ANY_RUN;
+        if (p->active[i]) {
+            high = i > high ? i : high;
+            low = i;
+        }
+    }
+    p->low = low;
+    p->high = high;
+    if (low <= high)
+        pass_runs(p);
+}
+
+/* The bytes of the character that the reader is at. *doubtful: it may stand for up to two characters of a
+ * filter, as a sharp s for "ss" or as what a wrong character set made of two bytes; or for none. */
+static size_t read_character(const reader *r, bool *doubtful)
+{
+    size_t bytes = utf8_size(r->at, r->end);
+    *doubtful = *r->at == '?' || (unsigned char)*r->at > 0x7F;
+    return bytes > 0 ? bytes : 1; /* 0: not UTF-8 */
+}
+
+static bool pattern_matches(comparison *c, slice filter, slice value)
+{
+    bool name = c->vr == DICOM_PN, doubtful;
+    size_t bytes;
+    pattern p;
+    if (equals(filter, value) || !compile(filter, name, &p))
+        return true;
+    c->steps -= (long)p.size;
+    start(&p);
+    for (reader r = reader_of(value, name); reader_has_more(&r); r.at += bytes) {
+        bytes = read_character(&r, &doubtful);
+        c->steps -= (long)(p.high - p.low + 1);
+        if (c->steps < 0)
+            return true;
+        advance(&p, doubtful ? 0 : pattern_item(*r.at), doubtful);
+        if (doubtful)
+            advance(&p, 0, true);
+        if (p.low > p.high)
+            return false;
+    }
+    return p.high == p.size && p.active[p.size];
+}
+
+/* ---- names ---- */
+
+/* Without blanks, '^' and '=' at the end. */
+static slice trimmed_name(slice s)
+{
+    s = trimmed(s);
+    while (s.size > 0 && (is_blank(s.text[s.size - 1]) || ends_component(s.text[s.size - 1])))
+        s.size--;
+    return s;
+}
+
+/* One component group of a filter. A server may have lost a group that is beyond ASCII. */
+static bool group_matches(comparison *c, slice filter, slice value)
+{
+    filter = trimmed_name(filter);
+    value = trimmed_name(value);
+    if (is_universal(DICOM_PN, filter))
+        return true;
+    if (value.size == 0)
+        return !ascii_is_all(filter.text, filter.size);
+    return pattern_matches(c, filter, value);
+}
+
+/* The whole name matches, or each component group that is asked for, or the only one matches any group
+ * of the value. */
+static bool name_matches(comparison *c, slice filter, slice value)
+{
+    slice one, other;
+    filter = trimmed_name(filter);
+    value = trimmed_name(value);
+    if (pattern_matches(c, filter, value))
+        return true;
+    if (!memchr(filter.text, '=', filter.size)) {
+        while (next_part(&value, '=', &other))
+            if (group_matches(c, filter, other))
+                return true;
+        return false;
+    }
+    while (next_part(&filter, '=', &one)) {
+        if (!next_part(&value, '=', &other))
+            other = (slice){ "", 0 };
+        if (!group_matches(c, one, other))
+            return false;
+    }
+    return true;
+}
+
+/* ---- dates and times ---- */
+
+/* Of two times, one with an offset from UTC and one without, the second is local time anywhere. */
+static int64_t zone_doubt(const moments *a, const moments *b)
+{
+    return a->in_utc != b->in_utc ? 26 * MOMENTS_HOUR : 0;
+}
+
+static bool is_in_range(dicom_vr vr, const moments_range *r, const moments *m)
+{
+    bool too_early = r->has_first && m->last < r->first.first - zone_doubt(&r->first, m);
+    bool too_late = r->has_last && m->first > r->last.last + zone_doubt(&r->last, m);
+    if (r->has_first && r->has_last && r->first.first > r->last.last) /* in the wrong order */
+        return vr != DICOM_TM || !too_early || !too_late;             /* over midnight */
+    return !too_early && !too_late;
+}
+
+static bool time_matches(comparison *c, slice filter, slice value)
+{
+    moments_range range;
+    moments m;
+    if (!moments_read(c->vr, value.text, value.size, &m))
+        return true;
+    if (has_wildcard(filter))
+        return pattern_matches(c, filter, value);
+    return !moments_read_range(c->vr, filter.text, filter.size, &range) ||
+           is_in_range(c->vr, &range, &m);
+}
+
+/* ---- numbers ---- */
+
+/* Reads up to 9 digits of an exponent. */
+static bool read_exponent(slice s, int *exponent)
+{
+    bool negative = s.size > 0 && s.text[0] == '-';
+    size_t i = s.size > 0 && (s.text[0] == '-' || s.text[0] == '+');
+    *exponent = 0;
+    if (i == s.size || s.size - i > 9)
+        return false;
+    for (; i < s.size; i++) {
+        if (!ascii_is_digit(s.text[i]))
+            return false;
+        *exponent = *exponent * 10 + (s.text[i] - '0');
+    }
+    *exponent = negative ? -*exponent : *exponent;
+    return true;
+}
+
+/* Reads a decimal number, in any locale. False: it is none, or too large or small for a double. */
+static bool read_decimal(slice s, double *number)
+{
+    size_t i = s.size > 0 && (s.text[0] == '-' || s.text[0] == '+');
+    bool negative = s.size > 0 && s.text[0] == '-', point = false, digits = false;
+    int decimals = 0, exponent = 0;
+    double factor = 1;
+    *number = 0;
+    for (; i < s.size && (ascii_is_digit(s.text[i]) || (s.text[i] == '.' && !point)); i++) {
+        point = point || s.text[i] == '.';
+        if (s.text[i] == '.')
+            continue;
+        *number = *number * 10 + (s.text[i] - '0');
+        decimals += point;
+        digits = true;
+    }
+    if (!digits || s.size > 300)
+        return false;
+    if (i < s.size && ((s.text[i] != 'e' && s.text[i] != 'E') ||
+                       !read_exponent((slice){ s.text + i + 1, s.size - i - 1 }, &exponent)))
+        return false;
+    exponent -= decimals;
+    if (exponent < -300 || exponent > 300)
+        return false;
+    for (int e = exponent < 0 ? -exponent : exponent; e > 0; e--)
+        factor *= 10;
+    *number = exponent < 0 ? *number / factor : *number * factor;
+    *number = negative ? -*number : *number;
+    return true;
+}
+
+/* Whether two texts are the same number: "1", "01", "1.0", "10e-1". FL has 7 digits. */
+static bool number_matches(dicom_vr vr, slice a, slice b)
+{
+    double x, y, difference, size;
+    if (!read_decimal(a, &x) || !read_decimal(b, &y))
+        return false;
+    difference = x > y ? x - y : y - x;
+    size = x < 0 ? -x : x;
+    return difference <= size * (vr == DICOM_FL ? 1e-6 : 1e-12);
+}
+
+/* ---- other kinds ---- */
+
+static slice without_zeros(slice s)
+{
+    while (s.size > 1 && s.text[0] == '0')
+        s.text++, s.size--;
+    return s;
+}
+
+/* A tag has several spellings: "0020,000D", "(0020,000d)", "0020000d". */
+static bool tag_matches(slice a, slice b)
+{
+    size_t i = 0, j = 0;
+    for (;; i++, j++) {
+        while (i < a.size && ascii_hex_value(a.text[i]) < 0)
+            i++;
+        while (j < b.size && ascii_hex_value(b.text[j]) < 0)
+            j++;
+        if (i == a.size || j == b.size)
+            return i == a.size && j == b.size;
+        if (ascii_hex_value(a.text[i]) != ascii_hex_value(b.text[j]))
+            return false;
+    }
+}
+
+/* The server may know the tag as one of a date or time. */
+static bool may_be_in_range(slice filter, slice value)
+{
+    static const dicom_vr vrs[] = { DICOM_DA, DICOM_TM, DICOM_DT };
+    for (size_t i = 0; i < sizeof vrs / sizeof vrs[0]; i++) {
+        moments_range range;
+        moments m;
+        if (moments_read_range(vrs[i], filter.text, filter.size, &range) && range.is_range &&
+            moments_read(vrs[i], value.text, value.size, &m) && is_in_range(vrs[i], &range, &m))
+            return true;
+    }
+    return false;
+}
+
+/* Whether one value matches one element of the filter. Wildcards count in every value representation:
+ * Orthanc matches by them even where the standard has none. */
+static bool matches(comparison *c, slice filter, slice value)
+{
+    if (c->vr == DICOM_PN)
+        return name_matches(c, filter, value);
+    if (is_time(c->vr))
+        return time_matches(c, filter, value);
+    if (is_number(c->vr) && number_matches(c->vr, filter, value))
+        return true;
+    if (c->vr == DICOM_AT && tag_matches(filter, value))
+        return true;
+    if (c->vr == DICOM_AS) {
+        filter = without_zeros(filter);
+        value = without_zeros(value);
+    }
+    if (c->vr == DICOM_VR_UNKNOWN &&
+        (number_matches(c->vr, filter, value) || may_be_in_range(filter, value)))
+        return true;
+    return pattern_matches(c, filter, value);
+}
+
+/* Whether one of the values matches the element of the filter. */
+static bool matches_any(comparison *c, slice filter, slice values)
+{
+    slice rest = values, value;
+    filter = trimmed(filter);
+    if (is_universal(c->vr, filter))
+        return true;
+    if (is_one_text(c->vr))
+        return matches(c, filter, trimmed(values));
+    while (next_part(&rest, '\\', &value)) {
+        value = trimmed(value);
+        if (--c->steps < 0 || (value.size > 0 && matches(c, filter, value)))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the functions of the header ---- */
+
+matching matching_compare(dicom_vr vr, const char *filter, const char *value)
+{
+    comparison c = { vr, STEPS_MAX };
+    slice whole = slice_of(filter), values = slice_of(value), rest = whole, element;
+    if (is_universal(vr, whole) || vr == DICOM_SQ || vr == DICOM_OTHER)
+        return MATCHING_YES;
+    if (has_only(values, is_one_text(vr) ? " \t\r\n" : vr == DICOM_PN ? " \\^=" : " \t\r\n\\"))
+        return MATCHING_UNSHOWN;
+    while (next_part(&rest, '\\', &element))
+        if (matches_any(&c, element, values))
+            return MATCHING_YES;
+    if (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size))
+        return !is_time(vr) && pattern_matches(&c, trimmed(whole), trimmed(values)) ? MATCHING_YES
+                                                                                    : MATCHING_NO;
+    return MATCHING_NO;
+}
+
+bool matching_takes_empty(dicom_vr vr, const char *filter)
+{
+    slice whole = slice_of(filter), element = trimmed(whole);
+    return is_universal(vr, whole) || (is_time(vr) && element.size > 0 && element.text[0] == '-');
+}
+
+/* Whether a date and a time are inside of the combined range; the date is known. */
+static bool is_combined(const moments_range *dates, const moments_range *times, const moments *date,
+                        const char *time)
+{
+    moments m, within;
+    int64_t first = dates->first.first, last = dates->last.last + 1 - MOMENTS_DAY;
+    bool in_order;
+    if (times->has_first)
+        first += times->first.first;
+    last += times->has_last ? times->last.last : MOMENTS_DAY - 1;
+    in_order = !dates->has_first || !dates->has_last || first <= last;
+    m = *date;
+    if (moments_read(DICOM_TM, time, strlen(time), &within) &&
+        date->last - date->first < MOMENTS_DAY) {
+        m.last = m.first + within.last;
+        m.first += within.first;
+    }
+    return !in_order ||
+           ((!dates->has_first || m.last >= first) && (!dates->has_last || m.first <= last));
+}
+
+bool matching_is_in_moments(const char *date_filter, const char *time_filter, const char *date,
+                            const char *time)
+{
+    moments_range dates, times;
+    moments m;
+    if (is_universal(DICOM_DA, slice_of(date_filter)))
+        return matching_compare(DICOM_TM, time_filter, time) != MATCHING_NO;
+    if (is_universal(DICOM_TM, slice_of(time_filter)))
+        return matching_compare(DICOM_DA, date_filter, date) != MATCHING_NO;
+    if (!moments_read_range(DICOM_DA, date_filter, strlen(date_filter), &dates) ||
+        !moments_read_range(DICOM_TM, time_filter, strlen(time_filter), &times) ||
+        !moments_read(DICOM_DA, date, strlen(date), &m))
+        return true;
+    return is_combined(&dates, &times, &m, time);
+}
