@@ -97,7 +97,7 @@ for _, version in ipairs(versions) do
         for _, data in ipairs {
           { Level = "Patient", Query = { PatientID = "*" } }, { Level = "Series", Query = { Modality = "" } },
           { Level = "Instance", Query = { InstanceNumber = "*" } }, { Level = "Study", Normalize = false, Query = { Modality = "*" } },
-          { Level = "Study", keep = { "0009,1001" }, Query = { ["0009,1001"] = "x" } },
+          { Level = "Study", keep = { "0009,1001" }, Query = { ["0009,1001"] = "*" } },
         } do
           fails({ kind = "refused", code = "too_broad" }, ok:move(assert(ok:find(data)), { to = "archive" }))
         end
