@@ -138,7 +138,7 @@ for _, version in ipairs(versions) do
         for _, format in ipairs { {}, { short = true }, { simplify = false } } do
           local list = careless:find_worklist({ StudyInstanceUID = "1.2.3.9", [STEP] = { { Modality = "MR" } } }, format)
           assert.are.same({ {}, { StudyInstanceUID = 1 } }, { list, list.ignored })
-          contains(list.warning, "the modality ignores the filter StudyInstanceUID")
+          contains(list.warning, "answers that contradict the filter StudyInstanceUID")
         end
         assert.are.equal("P2", ids(assert(careless:find_worklist { PatientID = "", StudyInstanceUID = "1.2.3.2",
           [STEP] = { { Modality = "MR" } } })))

@@ -19,6 +19,8 @@
 /* ---- the steps, in order ---- */
 
 static int transfer_on_slot(lua_State *L, call *c);
+static int transfer_look(lua_State *L, call *c); /* of a part */
+static int transfer_on_jobs(lua_State *L, call *c);
 static int transfer_submit(lua_State *L, call *c);
 static int transfer_on_submitted(lua_State *L, call *c);
 static int transfer_on_refusal(lua_State *L, call *c);
@@ -32,6 +34,7 @@ static int transfer_on_job_gone(lua_State *L, call *c);
 static int transfer_on_open(lua_State *L, call *c);
 
 static void transfer_on_stop(lua_State *L, op *o, bool detached);
+static void note_started(lua_State *L, const call *c);
 static void remember(lua_State *L, const transfer *t);
 
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, int remote_index,
@@ -51,6 +54,28 @@ transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, in
     return t;
 }
 
+void transfer_make_part(lua_State *L, int call_index, int more)
+{
+    transfer *t = lua_touserdata(L, call_index);
+    int name = lua_gettop(L) + 1;
+    t->is_part = true;
+    t->call.progress.partial = true;
+    for (lua_pushnil(L); lua_next(L, more); lua_settop(L, name))
+        call_keep(L, call_index, lua_tostring(L, name), name + 1);
+}
+
+/* Whether the option `verify` of the table at index (or nil) is false, and not only missing. */
+static bool is_verify_off(lua_State *L, int index)
+{
+    bool off;
+    if (!lua_istable(L, index))
+        return false;
+    lua_pushliteral(L, "verify");
+    off = lua_rawget(L, index) == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return off;
+}
+
 void transfer_read_options(lua_State *L, int index, int call_index, const orthanc_route *route,
                            const option *rows, transfer_options *o)
 {
@@ -63,6 +88,10 @@ void transfer_read_options(lua_State *L, int index, int call_index, const orthan
     t->permissive = lua_toboolean(L, -1);
     lua_pop(L, 1);
     t->verify_reason = o->verify ? TRANSFER_VERIFY : NULL;
+    t->believed = is_verify_off(L, index);
+    lua_pushboolean(L, t->believed);
+    call_keep(L, call_index, "believed", -1);
+    lua_pop(L, 1);
     call_set_progress(L, index, call_index);
     call_keep(L, call_index, "body", body);
 }
@@ -73,13 +102,13 @@ int transfer_begin(lua_State *L, call *c)
 {
     const remote *r = c->remote;
     if (((transfer *)c)->mode == TRANSFER_HANDLE)
-        return transfer_submit(L, c);
+        return transfer_look(L, c);
     if (!op_can_yield(L, c->op.lp)) {
         slots_acquire_now(r->slots, &c->op);
-        return transfer_submit(L, c);
+        return transfer_look(L, c);
     }
     if (slots_acquire(r->slots, &c->op, r->max_moves))
-        return transfer_submit(L, c);
+        return transfer_look(L, c);
     c->step = transfer_on_slot;
     if (c->deadline > 0 && !timer_set(&c->op, c->deadline)) {
         error_new(L, "limit", "memory", "not enough memory for a timer");
@@ -100,7 +129,43 @@ static int fail_not_started(lua_State *L, const call *c)
 static int transfer_on_slot(lua_State *L, call *c)
 {
     timer_clear(&c->op);
-    return c->op.slot.held ? transfer_submit(L, c) : fail_not_started(L, c);
+    return c->op.slot.held ? transfer_look(L, c) : fail_not_started(L, c);
+}
+
+/* ---- jobs that move the same already ---- */
+
+/* A job goes on when the script that started it has ended, and a second process may work on the same
+ * list. So the server's jobs are looked at as late as possible: when the transfer has its slot. */
+static int transfer_look(lua_State *L, call *c)
+{
+    if (!((transfer *)c)->is_part || (c->deadline > 0 && clock_now() >= c->deadline))
+        return transfer_submit(L, c);
+    return call_get(L, c, transfer_on_jobs, "/jobs?expand");
+}
+
+/* Where the list cannot be had at all, the transfer goes on without this look. */
+static int transfer_on_jobs(lua_State *L, call *c)
+{
+    enum { FORBIDDEN = 403, NOT_FOUND = 404, WRONG_METHOD = 405 }; /* HTTP status */
+    int status = (int)c->op.transfer.status, jobs = c->op.index + 1;
+    if (call_answer(L, c) != 1) {
+        if (status != FORBIDDEN && status != NOT_FOUND && status != WRONG_METHOD)
+            return 2;
+        lua_settop(L, c->op.index);
+        return transfer_submit(L, c);
+    }
+    parts_push_function(L, "core.running_jobs", "of_resources");
+    lua_pushvalue(L, jobs);
+    call_push_data(L, c);
+    lua_call(L, 2, 1);
+    if (lua_isnil(L, -1)) {
+        lua_settop(L, c->op.index);
+        return transfer_submit(L, c);
+    }
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    lua_pushliteral(L, "busy");
+    return 3;
 }
 
 /* Until the server has named the job, nothing could cancel it. So the submission may take the
@@ -157,13 +222,28 @@ static void set_unknown_peer(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* A job's record does not say everything: in some versions not the target, in none the modality's
+ * name. The Lua half remembers both for the jobs that it started. */
+static void note_started(lua_State *L, const call *c)
+{
+    char job[ORTHANC_ID_SIZE];
+    int top = lua_gettop(L);
+    if (!((const transfer *)c)->is_part || !orthanc_answer_id(c->op.transfer.body, job))
+        return;
+    parts_push_function(L, "core.running_jobs", "note");
+    call_push_data(L, c);
+    lua_pushstring(L, job);
+    lua_call(L, 2, 0);
+    lua_settop(L, top);
+}
+
 static int transfer_on_submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
-    const char *body = c->op.transfer.body;
     c->op.keeps_request = false;
     if (call_answer(L, c) != 1)
         return transfer_on_refusal(L, c);
+    note_started(L, c);
     if (t->mode != TRANSFER_BLOCKING && push_job_id(L, t)) {
         if (t->mode == TRANSFER_HANDLE) {
             remember(L, t);
@@ -180,7 +260,8 @@ static int transfer_on_submitted(lua_State *L, call *c)
     }
     if (t->mode == TRANSFER_BLOCKING && is_result(L))
         return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
-    response_push_quoted(L, body ? body : "", c->op.transfer.body_size);
+    response_push_quoted(L, c->op.transfer.body ? c->op.transfer.body : "",
+                         c->op.transfer.body_size);
     return fail_no_outcome(L, c, lua_tostring(L, -1));
 }
 
@@ -272,9 +353,11 @@ static int fail_no_outcome(lua_State *L, call *c, const char *answer)
     return 2;
 }
 
-/* Why the transfer's success has to be verified; NULL = it is believed. */
+/* Why the server's success is no proof; NULL = it may be one. */
 static const char *verify_reason(const transfer *t)
 {
+    if (t->believed)
+        return NULL;
     if (t->by_get && !orthanc_tells_failed_gets(version_of(&t->call)))
         return "before 1.12.10 Orthanc reports a failed C-GET as a success";
     return t->permissive ? "Permissive hides failures" : t->verify_reason;
@@ -288,24 +371,39 @@ static int verify(lua_State *L, call *c, int result, const char *reason)
     return transfer_verify(L, c, result, reason);
 }
 
+/* Pushes what the part needs beside the result on the top: the reason and the job. */
+static int give_to_part(lua_State *L, const call *c, const char *reason)
+{
+    lua_pushstring(L, reason);
+    lua_pushstring(L, c->poll->job[0] ? c->poll->job : NULL);
+    return 3;
+}
+
 /* The server reports a success, of which no part failed. Its result is on the top. */
 static int transfer_on_success(lua_State *L, call *c)
 {
+    const transfer *t = (const transfer *)c;
+    const char *reason = verify_reason(t);
     int result = lua_gettop(L);
-    const char *reason = verify_reason((transfer *)c);
     bool has_details;
+    if (t->is_part)
+        return give_to_part(L, c, reason);
     /* Newer servers list what they did; the Lua half reads these lists. */
     has_details = lua_getfield(L, result, "Details") != LUA_TNIL ||
                   lua_getfield(L, result, "Resources") != LUA_TNIL;
     lua_settop(L, result);
-    return reason || has_details ? verify(L, c, result, reason) : 1;
+    return reason || has_details || t->by_get ? verify(L, c, result, reason) : 1;
 }
 
 static int transfer_on_job_gone(lua_State *L, call *c)
 {
+    static const char reason[] = "the server has removed the job before its outcome was read";
+    if (((const transfer *)c)->is_part) {
+        lua_pushboolean(L, 0);
+        return give_to_part(L, c, reason);
+    }
     lua_pushnil(L);
-    return verify(L, c, lua_gettop(L),
-                  "the server has removed the job before its outcome was read");
+    return verify(L, c, lua_gettop(L), reason);
 }
 
 /* ---- verification, by the Lua half ---- */

@@ -36,7 +36,8 @@ const option worklist_rows[] = {
     ANSWERS_SIMPLIFY_ROW(offsetof(worklist_options, simplify)),
     ANSWERS_SHORT_ROW(offsetof(worklist_options, brief)),
     { "keep", OPTION_TABLE, 0,
-      "list of filters that are sent although modalities may ignore them" },
+      "list of filters that are sent although modalities may ignore them, or DICOM has no such "
+      "value" },
     CALL_TIMEOUT_ROW(offsetof(worklist_options, wait_timeout)),
     OPTIONS_END
 };

@@ -35,17 +35,17 @@ void json_mark_object(lua_State *L)
 /* The metatable is one of the list's own, which has the same fields as that of json.array. */
 void json_mark_array_fields(lua_State *L)
 {
-    int fields = lua_gettop(L), meta = fields + 1;
+    int fields = lua_gettop(L);
     lua_createtable(L, 0, 4);
     mark_push_metatable(L, &array_key, "json.array");
-    for (lua_pushnil(L); lua_next(L, meta + 1);) {
+    for (lua_pushnil(L); lua_next(L, fields + 2);) {
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
-        lua_rawset(L, meta);
+        lua_rawset(L, fields + 1);
     }
-    lua_rawsetp(L, meta, &array_key); /* the metatable of json.array */
+    lua_rawsetp(L, fields + 1, &array_key); /* the metatable of json.array */
     lua_pushvalue(L, fields);
-    lua_setfield(L, meta, "__index");
+    lua_setfield(L, fields + 1, "__index");
     lua_setmetatable(L, fields - 1);
     lua_settop(L, fields - 1);
 }

@@ -18,8 +18,8 @@ typedef enum json_mark {
 void json_mark_array(lua_State *L);
 void json_mark_object(lua_State *L);
 
-/* Pops the table on the top: its fields become readable as fields of the list below it. They are in the
- * list's metatable, so neither loops nor json.encode see them. The list is marked as an array.
+/* Pops the table on the top, whose fields become readable as those of the list below it: list.warning. They
+ * are in the list's metatable, so neither loops nor json.encode see them. The list is marked as an array.
  * [-1, +0, m] */
 void json_mark_array_fields(lua_State *L);
 

@@ -168,3 +168,9 @@ int orthanc_dimse_status(const char *details)
     }
     return status;
 }
+
+bool orthanc_is_bad_charset(const char *details)
+{
+    static const char begin[] = "Unsupported value for the SpecificCharacterSet";
+    return details && strncmp(details, begin, sizeof begin - 1) == 0;
+}

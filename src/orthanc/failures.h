@@ -31,4 +31,8 @@ orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc
  * -1 = none. */
 int orthanc_dimse_status(const char *details);
 
+/* Whether the details say that a modality's answer, or the query, names a character set that this
+ * version of Orthanc does not know. NULL = no details. */
+bool orthanc_is_bad_charset(const char *details);
+
 #endif

@@ -10,6 +10,7 @@
 #include "engine/cleanup.h"
 #include "engine/timer.h"
 #include "json/encode.h"
+#include "orthanc/body_keys.h"
 #include "request/response.h"
 #include "request/version.h"
 
@@ -210,6 +211,7 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
                  const char *format, ...)
 {
     va_list args;
+    char key[BODY_KEY];
     c->request.body = NULL;
     c->request.body_size = 0;
     c->request.content_type = NULL;
@@ -218,6 +220,9 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
     va_start(args, format);
     lua_pushvfstring(L, format, args);
     va_end(args);
+    if (c->request.body &&
+        body_keys_find(lua_tostring(L, -1), c->request.body, c->request.body_size, key))
+        return call_fail(L, c, "refused", NULL, BODY_KEYS_MESSAGE, key);
     return call_start(L, c, next, method, work);
 }
 

@@ -273,6 +273,11 @@ static void push_status_failure(lua_State *L, const op *o)
     error_body d = decode_error_body(L, o);
     orthanc_failure f = orthanc_classify(t->request.path, t->status, d.status, has_effects(t),
                                          http_server_has_credentials(t->server));
+    if (orthanc_is_bad_charset(d.details)) {
+        f.code = "bad_charset";
+        f.message = "an answer of the modality, or the query, names a character set that this "
+                    "version of Orthanc does not know";
+    }
     push_status_message(L, t, &f, &d);
     error_from_message(L, f.kind, f.code);
     if (strcmp(f.kind, "unknown") == 0)
@@ -289,29 +294,44 @@ static void push_status_failure(lua_State *L, const op *o)
     lua_settop(L, top + 1);
 }
 
+/* What makes the answer smaller. */
+static const char *smaller(const op *o)
+{
+    const char *path = o->transfer.request.path;
+    if (strncmp(path, "/queries/", 9) == 0)
+        return "; narrow the search, for example by StudyDate, or walk it with find_all";
+    if (strstr(path, "/find-worklist") || strncmp(path, "/tools/find", 11) == 0)
+        return "; narrow the search, for example by a range of dates";
+    return "";
+}
+
+/* Throws: the answer, or the value that is made from it, does not fit into memory. The message is on the
+ * top. */
+static _Noreturn void throw_no_room(lua_State *L, op *o, const char *code)
+{
+    error_new(L, "limit", code, "%s%s", lua_tostring(L, -1), smaller(o));
+    set_transfer_fields(L, o);
+    op_throw(L, o);
+}
+
 /* Pushes nil and the error of the op's transfer, and returns 2. Throws kind "limit" when the answer did
  * not fit into memory. */
 static int push_failure(lua_State *L, op *o)
 {
-    bool thrown = false;
     switch (o->transfer.fault) {
     case HTTP_TOO_LARGE:
-        error_new(L, "limit", "body", "the answer is larger than %d MiB, the limit for one answer",
-                  (int)(HTTP_BODY_MAX >> 20));
-        thrown = true;
-        break;
+        lua_pushliteral(L, "the answer is larger than half of this machine's memory");
+        throw_no_room(L, o, "body");
     case HTTP_NO_MEMORY:
-        error_new(L, "limit", "memory", "not enough memory for the answer");
-        thrown = true;
-        break;
+        lua_pushfstring(L, "not enough memory for the answer: it has more than %I KB",
+                        (LUAI_UACINT)(o->transfer.body_size / 1024));
+        throw_no_room(L, o, "memory");
     case HTTP_CURL: push_curl_failure(L, o); break;
     case HTTP_FILE: push_file_failure(L, o); break;
     case HTTP_STALLED: push_stall(L, o); break;
     case HTTP_OK: push_status_failure(L, o); break;
     }
     set_transfer_fields(L, o);
-    if (thrown)
-        op_throw(L, o);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
@@ -379,7 +399,8 @@ int response_push_data(lua_State *L, op *o)
 
 int response_push(lua_State *L, op *o)
 {
-    const http_transfer *t = &o->transfer;
+    http_transfer *t = &o->transfer;
+    json_body body = { &t->body, &t->body_size, &t->body_room };
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
     if (lacks_zip_end(t))
@@ -388,8 +409,11 @@ int response_push(lua_State *L, op *o)
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;
     }
-    if (json_decode(L, o->lp->memory, t->body, t->body_size))
-        return 1;
+    switch (json_decode_body(L, o->lp->memory, &body)) {
+    case JSON_DECODED: return 1;
+    case JSON_NO_ROOM: throw_no_room(L, o, "memory");
+    case JSON_FAULTY: break;
+    }
     return fail_decode(L, o, NULL,
                        lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
 }

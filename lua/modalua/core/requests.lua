@@ -74,9 +74,15 @@ end
 
 -- ---- time and failures ----
 
+-- When the option wait_timeout ends, as native.now tells the time; nil without one.
+function requests.deadline(options)
+  local seconds = options.wait_timeout
+  return seconds and seconds < math.huge and native.now() + seconds or nil
+end
+
 -- All requests of an operation share its wait_timeout. Returns a function that returns the options with the time that is left.
 function requests.with_time_left(options)
-  local deadline = options.wait_timeout and native.now() + options.wait_timeout
+  local deadline = requests.deadline(options)
   return function()
     options.wait_timeout = deadline and math.max(deadline - native.now(), 0.001)
     return options
