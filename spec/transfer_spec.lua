@@ -174,7 +174,7 @@ for _, version in ipairs(versions) do
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
-      assert.are.equal("network", err.kind)
+      assert.are.same({ "unknown", "network" }, { err.kind, err.code })
       assert.matches("the outcome of job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
     end)
 
@@ -185,7 +185,7 @@ for _, version in ipairs(versions) do
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
-      assert.are.same({ "network", "connection_lost", false }, { err.kind, err.code, err.retryable })
+      assert.are.same({ "unknown", "network", false }, { err.kind, err.code, err.retryable })
       assert.matches("whether the server has carried it out is not known", err.message)
     end)
   end)
@@ -301,14 +301,14 @@ describe("A transfer", function()
   it("is sent only once, on a new connection, even if it fails", function()
     start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/drop" })
     local none, err = move()
-    assert.are.same({ nil, "network", false }, { none, err.kind, err.retryable })
+    assert.are.same({ nil, "unknown", "network", false }, { none, err.kind, err.code, err.retryable })
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
   end)
 
   it("fails if the server describes its job in an invalid way", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, "[]"))
     local none, err = move()
-    assert.are.same({ nil, "decode", ID }, { none, err.kind, err.job })
+    assert.are.same({ nil, "unknown", "decode", ID }, { none, err.kind, err.code, err.job })
   end)
 
   it("frees its concurrency slot at once if it ends in a thrown error", function()
@@ -414,7 +414,7 @@ describe("A transfer", function()
     start({ path = "/jobs/" .. ID .. "/resubmit", to = "/drop" })
     assert(client:get "/ok") -- this leaves a connection that could be reused
     local none, err = client:job(ID):resubmit()
-    assert.are.same({ nil, "network", false, ID }, { none, err.kind, err.retryable, err.job })
+    assert.are.same({ nil, "unknown", "network", false, ID }, { none, err.kind, err.code, err.retryable, err.job })
     assert.are.equal(1, count("/jobs/" .. ID .. "/resubmit"))
   end)
 

@@ -133,8 +133,9 @@ int query_push(lua_State *L, int client_index, int id)
 static const doc_row query_methods[] = {
     { .name = "answers",
       .function = query_l_answers,
-      .signature = "query:answers([format]) -> list [, warning] | nil, err",
-      .help = "Returns what the query found. The warning says when names may have lost characters.",
+      .signature = "query:answers([format]) -> list | nil, err",
+      .help =
+          "Returns what the query found. list.warning says when names may have lost characters.",
       .options = { { "format", answers_format_rows, NULL } },
       .example =
           "local query = orthanc:query(found.ID)\n"

@@ -75,8 +75,4 @@ int transfer_begin(lua_State *L, call *c);
  * `result`. */
 int transfer_verify(lua_State *L, const call *c, int result, const char *reason);
 
-/* For steps: pushes the data of a transfer that this client started with Synchronous = false, once,
- * and returns true; false: there are none for this job. [-0, +(0|1), m] */
-bool transfer_take_unverified(lua_State *L, const call *c, const char *job);
-
 #endif

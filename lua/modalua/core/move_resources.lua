@@ -95,7 +95,7 @@ local function move_each(work, resources, on_sent)
   for i, resource in ipairs(resources) do
     local outcome = { resource = resource.keys, row = resource.row }
     if fatal then
-      outcome.error = native.fail(work.op, fatal.kind, "not_attempted", "not attempted after this error: " .. fatal.message)
+      outcome.error = native.fail(work.op, requests.cause(fatal), "not_attempted", "not attempted after this error: " .. fatal.message)
     else
       local plan = plan_of(work, { resource.keys })
       note(plan, outcome, moves.submit(plan))

@@ -234,6 +234,7 @@ return {
       .. "that a modality or the server itself has" },
     { "option", name = "--to-aet", argname = "AET", description = "the target: an AE title that only the sending modality knows" },
     search.level,
+    search.keep,
     { "option", name = "--max", argname = "N", default = DEFAULT_MAX, convert = session.positive_integer "",
       description = "asks before it moves more than N (100), and refuses without a terminal" },
     { "flag", name = "-y --yes", description = "moves more than --max without asking" },
