@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "api/answer_notes.h"
 #include "base/ascii.h"
 #include "binding/error.h"
 #include "binding/options.h"
@@ -285,6 +286,18 @@ bool answers_tidy(lua_State *L)
     return l.signs > 0 || l.wide_id;
 }
 
+void answers_attach_warning(lua_State *L)
+{
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_createtable(L, 0, 1);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "characters");
+    answer_notes_attach(L);
+}
+
 /* ---- the request for the answers of a query ---- */
 
 typedef struct answers_call {
@@ -318,5 +331,6 @@ static int answers_on_list(lua_State *L, call *c)
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     answers_tidy(L);
-    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+    answers_attach_warning(L);
+    return 1;
 }
