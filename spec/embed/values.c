@@ -1,10 +1,11 @@
 /* values.c - tests the checks of filters against their value representation: a table of values, and the
- * message of each that is refused. */
+ * message of each that is refused. Also those of keys that would end the server. */
 #include <stdbool.h>
 #include <string.h>
 
 #include "base/utf8.h"
 #include "check.h"
+#include "orthanc/body_keys.h"
 #include "orthanc/values.h"
 
 typedef struct row {
@@ -21,7 +22,7 @@ typedef struct row {
 #define BLANK     "begins with a blank, which servers may take as part of the value: remove it"
 #define LIST_FORM " (the separator is one backslash; a Lua string has \"\\\\\" for it)"
 #define MIXED \
-    "is a list with a wildcard, which servers take as it stands: search once for each value"
+    "is a list with a wildcard, which servers take as it stands: ask for its elements one by one"
 #define NO_WILDCARD " is matched as a whole: write the whole value"
 #define NO_LIST     " cannot be a list: search once for each value"
 #define TEN         "1234567890"
@@ -34,7 +35,7 @@ static const row dates[] = {
     { DICOM_DA, "  ", NULL },
     { DICOM_DA, "-", NULL },
     { DICOM_DA, "20240131", NULL },
-    { DICOM_DA, "20240131 ", NULL },
+    { DICOM_DA, "20240131 ", "is not a DICOM date: 20240131" },
     { DICOM_DA, "20240229", NULL },
     { DICOM_DA, "20000229", NULL },
     { DICOM_DA, "20240101-20240131", NULL },
@@ -251,7 +252,7 @@ static void midnight_splits(void)
     char first[VALUES_TIMES], second[VALUES_TIMES];
     CHECK(values_split_midnight("235000-001000", first, second));
     CHECK(strcmp(first, "235000-235959.999999") == 0 && strcmp(second, "000000-001000") == 0);
-    CHECK(values_split_midnight("22-02 ", first, second));
+    CHECK(values_split_midnight("22-02", first, second));
     CHECK(strcmp(first, "22-235959.999999") == 0 && strcmp(second, "000000-02") == 0);
     CHECK(!values_split_midnight("001000-235000", first, second));
     CHECK(!values_split_midnight("10-10", first, second)); /* that hour */
@@ -278,12 +279,55 @@ static void long_values_are_refused(void)
     free(value);
 }
 
+/* ---- keys that would end the server ---- */
+
+static void marks_are_found(void)
+{
+    static const struct {
+        const char *path, *body, *key; /* key NULL: the body is harmless */
+    } rows[] = {
+        { "/tools/find", "{\"Query\":{\"fffe,e000\":\"1\"}}", "fffe,e000" },
+        { "/tools/find", "{\"Query\":[{\"FFFE-E0DD\" : \"1\"}]}", "FFFE-E0DD" },
+        { "/modalities/x/query", "{\"fffee00d\"\n:1}", "fffee00d" },
+        { "/instances/x/modify", "{\"Item\":1}", "Item" },
+        { "/tools/create-dicom?x", "{\"SequenceDelimitationItem\":1}", "SequenceDelimitationItem" },
+        { "/tools/find", "{\"\\u0066FFE,e000\":1}", "fFFE,e000" },
+        { "/tools/find", "{/*\"*/\"Item\"// \":\n:1}", "Item" },
+        { "//tools/find", "{\"Item\":1}", "Item" },
+        { "/./tools/find", "{\"Item\":1}", "Item" },
+        { "/t%6fols/find", "{\"Item\":1}", "Item" },
+        { "/tools/find", "{\"a\":\"Item\"}", NULL },
+        { "/tools/find", "{\"a\":[\"fffe,e000\"]}", NULL },
+        { "/tools/find", "{\"a\\\"Item\":1}", NULL },
+        { "/tools/find", "{\"Items\":1,\"0010,0010\":2}", NULL },
+        { "/tools/find", "\"Item", NULL },
+        { "/tools/find", "{\"\\u00", NULL },
+        { "/tools/find", "{\"\\", NULL },
+        { "/tools/find", "/", NULL },
+        { "/tools/find", "/*", NULL },
+        { "/toolshed/x", "{\"Item\":1}", NULL }, /* a plugin's */
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        size_t size = strlen(rows[i].body);
+        char key[BODY_KEY], *body = malloc(size); /* no NUL behind it: the sanitizer sees that */
+        CHECK(body);
+        memcpy(body, rows[i].body, size);
+        if (body_keys_find(rows[i].path, body, size, key) != (rows[i].key != NULL) ||
+            (rows[i].key && strcmp(key, rows[i].key) != 0)) {
+            fprintf(stderr, "row %zu\n", i);
+            CHECK(!"body_keys_find");
+        }
+        free(body);
+    }
+}
+
 int main(void)
 {
     CHECK_ALL(dates);
     CHECK_ALL(codes);
     CHECK_ALL(texts);
     midnight_splits();
+    marks_are_found();
     long_values_are_refused();
     return 0;
 }

@@ -2,6 +2,8 @@
 
 #include <lauxlib.h>
 
+#include "json/mark.h"
+
 /* Pops the text on the top and adds it to the text below, behind "; ". */
 static void append(lua_State *L)
 {
@@ -52,7 +54,7 @@ static void append_ignored(lua_State *L, int ignored)
         lua_rawget(L, ignored);
         lua_pushfstring(
             L,
-            "the modality ignores the filter %s: answers that contradict it were removed "
+            "the modality gave answers that contradict the filter %s, which were removed "
             "(%I)",
             lua_tostring(L, -2), (LUAI_UACINT)lua_tointeger(L, -1));
         lua_replace(L, -3);
@@ -107,4 +109,16 @@ void answer_notes_push_warning(lua_State *L, int notes)
         lua_pushnil(L);
         lua_replace(L, text);
     }
+}
+
+void answer_notes_complete(lua_State *L)
+{
+    answer_notes_push_warning(L, lua_gettop(L));
+    lua_setfield(L, -2, "warning");
+}
+
+void answer_notes_attach(lua_State *L)
+{
+    answer_notes_complete(L);
+    json_mark_array_fields(L);
 }

@@ -17,4 +17,11 @@
  * [-0, +1, m] */
 void answer_notes_push_warning(lua_State *L, int notes);
 
+/* The notes on the top get the field `warning`, which is what they say. [-0, +0, m] */
+void answer_notes_complete(lua_State *L);
+
+/* Pops the notes on the top, which become fields of the list below them, with `warning`: see
+ * json_mark_array_fields. [-1, +0, m] */
+void answer_notes_attach(lua_State *L);
+
 #endif

@@ -8,6 +8,7 @@
 #include "api/files.h"
 #include "api/find_result.h"
 #include "api/job.h"
+#include "api/native_steps.h"
 #include "api/remote.h"
 #include "api/modality_methods.h"
 #include "api/peer.h"
@@ -322,7 +323,7 @@ static const doc_row methods[] = {
           "Searches what this Orthanc itself holds (POST /tools/find). Returns the identifiers "
           "that Orthanc has given, or with Expand = true a table for each. The list is complete "
           "whatever the server's own limits are; when that cannot be shown, the call fails.",
-      .options = { { "data", NULL, &orthanc_tools_find } },
+      .options = { { "data", native_steps_find_rows, &orthanc_tools_find } },
       .example = "local studies = assert(orthanc:find { Level = \"Study\", Query = { StudyDate = "
                  "\"20240101-\" }, Expand = true })\n"
                  "for _, study in ipairs(studies) do print(study.ID, "

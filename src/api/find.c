@@ -45,7 +45,8 @@ typedef struct find_options {
 
 const option find_rows[] = {
     { "keep", OPTION_TABLE, 0,
-      "list of tags that are sent although they do not belong to the level" },
+      "list of tags that are sent although they do not belong to the level, or have a value that "
+      "DICOM does not" },
     { "prove", OPTION_FLAG, offsetof(find_options, prove),
       "false: sends no further C-FIND for a filter whose value the answers do not show, or for an "
       "element of a list that has no answer (default: true)" },
@@ -115,6 +116,7 @@ static int find_by_plan(lua_State *L, call *c)
     lua_pushvalue(L, DATA);
     lua_pushvalue(L, FORMAT);
     call_push(L, c, "dropped");
+    lua_pushboolean(L, ((find_call *)c)->broad);
     return OP_CALL;
 }
 
@@ -127,7 +129,7 @@ static int find_choose_charset(lua_State *L, call *c)
 static int find_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, find_on_query, CALL_REMOTE, "%s", c->route);
+    return call_post_query(L, c, find_on_query, c->route);
 }
 
 /* Orthanc's message is the same for every invalid tag. Adds to the error on the top what may be
@@ -147,10 +149,33 @@ static void explain_refusal(lua_State *L, const find_call *f)
     lua_pop(L, 1);
 }
 
+/* Whether the error on the top is the refusal of a modality that wants to be asked level by level: DIMSE
+ * status 0xA900, the identifier does not match the SOP class (PS3.4 C.4.1.1.4). */
+static bool wants_levels(lua_State *L, const call *c)
+{
+    enum { IDENTIFIER_DOES_NOT_MATCH = 0xA900 };
+    const find_call *f = (const find_call *)c;
+    int top = lua_gettop(L);
+    bool wants = false;
+    lua_getfield(L, top, "dimse_status");
+    if (lua_tointeger(L, -1) == IDENTIFIER_DOES_NOT_MATCH && f->prove) {
+        call_push(L, c, "body");
+        lua_getfield(L, -1, "Query");
+        wants = find_plan_can_go_down(L, lua_gettop(L), f->level);
+    }
+    lua_settop(L, top);
+    return wants;
+}
+
 static int find_on_query(lua_State *L, call *c)
 {
     find_call *f = (find_call *)c;
     if (call_answer(L, c) != 1) {
+        if (wants_levels(L, c)) {
+            f->plan = FIND_PLAN_DOWN;
+            lua_settop(L, c->op.index);
+            return find_by_plan(L, c);
+        }
         explain_refusal(L, f);
         return 2;
     }

@@ -6,10 +6,13 @@
 
 #include "base/ascii.h"
 #include "base/nearest.h"
+#include "base/utf8.h"
 #include "binding/error.h"
 #include "binding/options.h"
 #include "json/mark.h"
+#include "orthanc/dictionary.h"
 #include "orthanc/encodings.h"
+#include "orthanc/values.h"
 #include "orthanc/worklist_tags.h"
 
 enum {
@@ -17,6 +20,8 @@ enum {
     QUERY_RETRIEVE_LEVEL = 0x00080052,
     TIMEZONE_OFFSET = 0x00080201
 };
+
+enum { VALUE_SHOWN = 100 }; /* bytes of a value in a message */
 
 /* ---- values ---- */
 
@@ -84,6 +89,59 @@ bool find_filter_is_invalid(lua_State *L, const char *key, const char *value, si
     return false;
 }
 
+/* The tag of a key, also by a name that is only in the dictionary. */
+static bool find_tag(const char *key, uint32_t *tag)
+{
+    return orthanc_worklist_parse(key, tag) || dictionary_find(key, tag);
+}
+
+static bool is_time(dicom_vr vr)
+{
+    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
+}
+
+const char *find_filter_fault(lua_State *L, int keep, const char *key, const char *value)
+{
+    char message[VALUES_MESSAGE];
+    uint32_t tag;
+    bool known = find_tag(key, &tag);
+    dicom_vr vr = known ? dictionary_vr(tag) : DICOM_VR_UNKNOWN;
+    if (values_check(vr, value, message))
+        return NULL;
+    if (is_time(vr) && strchr(value, '-')) /* a range for servers: "-7d" matches everything */
+        return lua_pushstring(L, message);
+    if (find_filter_is_kept(L, keep, key, known ? &tag : NULL))
+        return NULL;
+    if (is_time(vr)) /* hardly meant */
+        return lua_pushstring(L, message);
+    return lua_pushfstring(L, "%s (keep = { \"%s\" } sends it as it is)", message, key);
+}
+
+bool find_filter_is_odd(lua_State *L, int keep, const char *label, const char *key,
+                        const char *value)
+{
+    const char *fault = find_filter_fault(L, keep, key, value);
+    size_t shown;
+    if (!fault)
+        return false;
+    shown = utf8_truncate(value, strlen(value), VALUE_SHOWN);
+    lua_pushlstring(L, value, shown);
+    lua_pushfstring(L, "%s = '%s%s' %s", label, lua_tostring(L, -1), value[shown] ? "..." : "",
+                    fault);
+    lua_replace(L, -3);
+    lua_pop(L, 1);
+    return true;
+}
+
+bool find_filter_is_forbidden(lua_State *L, const char *label, const char *key)
+{
+    uint32_t tag;
+    const char *why = find_tag(key, &tag) ? orthanc_tag_forbidden(tag) : NULL;
+    if (why)
+        lua_pushfstring(L, "%s %s", label, why);
+    return why;
+}
+
 /* ---- keys ---- */
 
 /* One member of the Query. */
@@ -131,23 +189,39 @@ void find_filter_check_twice(lua_State *L, const char *function, int seen, const
     lua_setfield(L, seen, name);
 }
 
+bool find_filter_is_misspelt(lua_State *L, const char *key)
+{
+    nearest n = nearest_for(key);
+    uint32_t tag;
+    if (find_tag(key, &tag))
+        return false;
+    nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
+    if (!n.name)
+        n.name = dictionary_nearest(key);
+    if (n.name)
+        lua_pushfstring(L, "%s is no DICOM keyword. Did you mean %s?", key, n.name);
+    else
+        lua_pushfstring(L,
+                        "%s is no DICOM keyword. Keywords are written as PatientName, and tags as "
+                        "gggg,eeee.",
+                        key);
+    return true;
+}
+
 /* Pushes why a filter that Orthanc would ignore is not sent, and what to do instead. */
 static void push_refusal(lua_State *L, const find_filter *f, const pair *p)
 {
     const char *advice = p->known ? orthanc_tag_advice(p->tag, f->level) : NULL;
     const orthanc_tag *row = p->known ? orthanc_tag_row(p->tag) : NULL;
-    nearest n = nearest_for(p->key);
+    if (!p->known && find_filter_is_misspelt(L, p->key))
+        return;
     if (row && row->sequence)
         lua_pushfstring(L, "%s is a sequence", p->key);
     else
         lua_pushfstring(L, "%s is not a %s-level attribute", p->key, orthanc_level_name(f->level));
     lua_pushliteral(L, ": Orthanc would ignore this filter and return more than asked. ");
-    if (!p->known)
-        nearest_search(&n, orthanc_tags, sizeof *orthanc_tags);
     if (advice)
         lua_pushfstring(L, "%c%s.", toupper((unsigned char)advice[0]), advice + 1);
-    else if (!p->known && n.name)
-        lua_pushfstring(L, "Did you mean %s?", n.name);
     else
         lua_pushfstring(L, "If the modality matches by it, add keep = { \"%s\" }.", p->key);
     lua_concat(L, 3);
@@ -223,9 +297,12 @@ static bool read_member(lua_State *L, find_filter *f, int seen)
     else if (!orthanc_tag_row(p.tag) && (p.tag >> 16) % 2 == 0) /* private tags have no names */
         f->unlisted_number = p.key;
     find_filter_check_twice(L, f->function, seen, p.known ? p.text : p.key, p.key);
-    if (find_filter_is_invalid(L, p.key, p.value, size, p.tag == SPECIFIC_CHARACTER_SET))
+    if (find_filter_is_forbidden(L, p.key, p.key) ||
+        find_filter_is_invalid(L, p.key, p.value, size, p.tag == SPECIFIC_CHARACTER_SET) ||
+        !decide(L, f, &p))
         return false;
-    return decide(L, f, &p);
+    return f->any_value || p.tag == QUERY_RETRIEVE_LEVEL ||
+           !find_filter_is_odd(L, f->keep, p.key, p.key, p.value);
 }
 
 void find_filter_push_ambiguity(lua_State *L, const char *name, const char *number)

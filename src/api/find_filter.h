@@ -12,8 +12,9 @@
 typedef struct find_filter {
     const char *function; /* what the script called, for errors */
     int query;            /* the caller's Query */
-    int keep;             /* the caller's list of tags that the modality matches by */
+    int keep; /* the caller's list of tags that the modality matches by, whatever their value */
     orthanc_level level;
+    bool any_value; /* the caller of this function checks the values against their VR */
     bool normalize; /* false: the caller's Normalize = false, so that Orthanc removes no tag */
     /* ---- results ---- */
     int sent;      /* new table: the query to send */
@@ -45,6 +46,22 @@ bool find_filter_is_universal(const char *value);
  * empty element (unless allow_empty_elements). A message is pushed then. [-0, +(0|1), m] */
 bool find_filter_is_invalid(lua_State *L, const char *key, const char *value, size_t size,
                             bool allow_empty_elements);
+
+/* Why the value is wrong for the tag of the key (orthanc/values.h), without the filter in front: pushed
+ * and returned. NULL: it is right, or `keep` has the tag. A date or time that servers would read as a
+ * range is wrong all the same. [-0, +(0|1), m] */
+const char *find_filter_fault(lua_State *L, int keep, const char *key, const char *value);
+
+/* The same, as a message that names the filter `label`. [-0, +(0|1), m] */
+bool find_filter_is_odd(lua_State *L, int keep, const char *label, const char *key,
+                        const char *value);
+
+/* Pushes that a key is no keyword, and which one may be meant. False: it is a keyword or a number, and
+ * nothing is pushed. [-0, +(0|1), m] */
+bool find_filter_is_misspelt(lua_State *L, const char *key);
+
+/* Whether the key must not be in a query. A message is pushed then. [-0, +(0|1), m] */
+bool find_filter_is_forbidden(lua_State *L, const char *label, const char *key);
 
 /* Adds the key to the table `seen`, under the name of its tag. Throws when the tag is there already,
  * written in another way: one of the two filters would be lost. [-0, +0, v] */

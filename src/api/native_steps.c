@@ -172,7 +172,11 @@ const option native_steps_settings_rows[] = {
     OPTIONS_END
 };
 
-static const option no_rows[] = { OPTIONS_END };
+const option native_steps_find_rows[] = {
+    { "keep", OPTION_TABLE, 0,
+      "list of tags whose filters are sent although DICOM has no such value" },
+    OPTIONS_END
+};
 
 /* The tables of options that Lua reads. */
 static const struct table {
@@ -181,7 +185,7 @@ static const struct table {
     const orthanc_route *route;
 } tables[] = { { "modality settings", native_steps_settings_rows, &orthanc_modality_settings },
                { "peer settings", native_steps_settings_rows, &orthanc_peer_settings },
-               { "local find", no_rows, &orthanc_tools_find },
+               { "local find", native_steps_find_rows, &orthanc_tools_find },
                { "storage commitment", call_timeout_rows, &orthanc_commitment },
                { "wait", call_wait_rows, NULL } };
 
@@ -283,10 +287,12 @@ static int l_check_stored(lua_State *L)
 
 static int l_filter(lua_State *L)
 {
-    find_filter f = { .function = luaL_checkstring(L, 1), .normalize = false };
-    f.level = orthanc_level_of(luaL_checkstring(L, 2));
-    lua_settop(L, 3);
-    f.query = lua_istable(L, 3) ? 3 : 0;
+    enum { OP = 1, LEVEL, QUERY, KEEP };
+    find_filter f = { .function = luaL_checkstring(L, OP), .normalize = false, .any_value = true };
+    f.level = orthanc_level_of(luaL_checkstring(L, LEVEL));
+    lua_settop(L, KEEP);
+    f.query = lua_istable(L, QUERY) ? QUERY : 0;
+    f.keep = lua_istable(L, KEEP) ? KEEP : 0;
     if (!find_filter_check(L, &f)) {
         lua_pushnil(L);
         lua_insert(L, -2);
@@ -306,13 +312,14 @@ static int l_not_indexed(lua_State *L)
 
 static int l_tidy(lua_State *L)
 {
-    bool is_list;
+    bool is_list, lossy = false;
     lua_settop(L, 1);
     is_list = answers_is_list(L);
     if (is_list)
-        answers_tidy(L); /* its warning is about answers of remote modalities */
+        lossy = answers_tidy(L);
     lua_pushboolean(L, is_list);
-    return 1;
+    lua_pushboolean(L, lossy);
+    return 2;
 }
 
 /* ---- the part ---- */
@@ -371,12 +378,13 @@ static const luaL_Reg functions[] = {
 
     /* ---- filters and answers ---- */
 
-    /* filter(op, level, query | nil) -> sent | nil, message. The Query as it is sent when nothing
-     * normalizes it. Throws on wrong types. */
+    /* filter(op, level, query | nil, keep | nil) -> sent | nil, message. The Query as it is sent when
+     * nothing normalizes it; native.fault checks its values. Throws on wrong types. */
     { "filter", l_filter },
     /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
     { "not_indexed", l_not_indexed },
-    /* tidy(v) -> boolean. Whether v is a list; the nulls in its elements are removed. */
+    /* tidy(v) -> boolean, boolean. Whether v is a list, and whether it shows that characters got lost
+     * on the way from a modality. The nulls in its elements are removed. */
     { "tidy", l_tidy },
 
     { NULL, NULL }

@@ -36,7 +36,8 @@ const option worklist_rows[] = {
     ANSWERS_SIMPLIFY_ROW(offsetof(worklist_options, simplify)),
     ANSWERS_SHORT_ROW(offsetof(worklist_options, brief)),
     { "keep", OPTION_TABLE, 0,
-      "list of filters that are sent although modalities may ignore them" },
+      "list of filters that are sent although modalities may ignore them, or DICOM has no such "
+      "value" },
     CALL_TIMEOUT_ROW(offsetof(worklist_options, wait_timeout)),
     OPTIONS_END
 };
@@ -128,9 +129,8 @@ static int worklist_on_answers(lua_State *L, call *c)
     lua_getfield(L, -1, "Query");
     answer_check_filters(L, list, query, notes);
     lua_settop(L, notes);
-    answer_notes_push_warning(L, notes);
-    lua_insert(L, notes);
-    return 3;
+    answer_notes_attach(L);
+    return 1;
 }
 
 /* ---- tags that the server does not know ---- */

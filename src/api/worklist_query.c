@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "binding/error.h"
 #include "json/mark.h"
+#include "orthanc/dictionary.h"
 #include "orthanc/tags.h"
 #include "orthanc/worklist_tags.h"
 
@@ -67,8 +68,9 @@ static void push_advice(lua_State *L, const pair *p)
  * [-0, +(0|1), m] */
 static bool is_effective(lua_State *L, const worklist_query *q, const dataset *d, const pair *p)
 {
+    bool is_level = p->known && p->tag == QUERY_RETRIEVE_LEVEL;
     if (find_filter_is_universal(p->value) ||
-        find_filter_is_kept(L, q->keep, p->key, p->known ? &p->tag : NULL))
+        (!is_level && find_filter_is_kept(L, q->keep, p->key, p->known ? &p->tag : NULL)))
         return true;
     if (!p->known)
         return true; /* the server knows the name, or reports that it does not */
@@ -91,18 +93,35 @@ static bool is_effective(lua_State *L, const worklist_query *q, const dataset *d
     return false;
 }
 
+/* Removes the blanks in front of the string on the top: they are padding (PS3.5 6.2), except in texts, but
+ * some modalities match by them. A universal value stays. */
+static void trim_blanks(lua_State *L, const pair *p)
+{
+    const char *value = lua_tostring(L, -1);
+    size_t blanks = strspn(value, " ");
+    uint32_t tag;
+    dicom_vr vr = p->known || dictionary_find(p->key, &tag) ? dictionary_vr(p->known ? p->tag : tag)
+                                                            : DICOM_VR_UNKNOWN;
+    bool is_text = vr == DICOM_LT || vr == DICOM_ST || vr == DICOM_UT || vr == DICOM_VR_UNKNOWN;
+    if (blanks == 0 || is_text || !value[blanks] || strlen(value) != lua_rawlen(L, -1))
+        return;
+    lua_pushstring(L, value + blanks);
+    lua_replace(L, -2);
+}
+
 /* Reads the string on the top as the value of p. False: a message is pushed. */
 static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair *p)
 {
     bool sequence = p->known && orthanc_worklist_is_sequence(p->tag);
     size_t size;
+    trim_blanks(L, p);
     p->value = lua_tolstring(L, -1, &size);
     if (sequence && size > 0)
         error_usage(L, "%s: %s is a sequence: a list with one table in it, { { … } }", q->function,
                     p->path);
     if (find_filter_is_invalid(L, p->path, p->value, size, p->tag == SPECIFIC_CHARACTER_SET))
         return false;
-    if (!is_effective(L, q, d, p))
+    if (!is_effective(L, q, d, p) || find_filter_is_odd(L, q->keep, p->path, p->key, p->value))
         return false;
     q->ascii = q->ascii && ascii_is_all(p->value, size);
     if (p->known && p->tag == SPECIFIC_CHARACTER_SET && size > 0 && d->depth == 0)
@@ -227,6 +246,8 @@ static bool read_dataset_member(lua_State *L, worklist_query *q, dataset *d, int
     if (p.known)
         orthanc_tag_write(p.tag, p.text);
     check_is_tag(L, q, &p);
+    if (find_filter_is_forbidden(L, p.path, p.key))
+        return false;
     find_filter_check_twice(L, q->function, d->seen, p.known ? p.text : p.key, p.path);
     note_unlisted(L, q, d, &p);
     if (!read_value(L, q, d, &p))

@@ -3,6 +3,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/nearest.h"
 #include "orthanc/dictionary_rows.h"
 
 /* The dictionary has a repeating group under its first number: overlays are 6000, 6002 and so on,
@@ -51,4 +52,14 @@ bool dictionary_find(const char *keyword, uint32_t *tag)
         }
     return strncmp(keyword, prefix, sizeof prefix - 1) == 0 &&
            dictionary_find(keyword + sizeof prefix - 1, tag);
+}
+
+const char *dictionary_nearest(const char *keyword)
+{
+    nearest n = nearest_for(keyword);
+    for (unsigned i = 0; i < dictionary_size; i++) {
+        const char *const names[] = { dictionary_names + dictionary_rows[i].name, NULL };
+        nearest_search(&n, names, sizeof names[0]);
+    }
+    return n.name;
 }

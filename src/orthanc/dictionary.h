@@ -50,4 +50,7 @@ const char *dictionary_keyword(uint32_t tag);
  * that they had; DCMTK's RETIRED_ before it is accepted. False: there is no such keyword. */
 bool dictionary_find(const char *keyword, uint32_t *tag);
 
+/* The keyword that is most like a misspelt one; NULL: none is. */
+const char *dictionary_nearest(const char *keyword);
+
 #endif

@@ -4,16 +4,10 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/utf8.h"
 #include "orthanc/moments.h"
+#include "orthanc/pattern.h"
 
-/* Part of a text. */
-typedef struct slice {
-    const char *text;
-    size_t size;
-} slice;
-
-/* One comparison. A hostile server could make it long: when `steps` are used up, the answer stays. */
+/* One comparison. A hostile server could make it long: when `steps` are used up, it is in doubt. */
 typedef struct comparison {
     dicom_vr vr;
     long steps;
@@ -75,16 +69,6 @@ static bool has_wildcard(slice s)
     return memchr(s.text, '*', s.size) || memchr(s.text, '?', s.size);
 }
 
-static bool equals(slice a, slice b)
-{
-    if (a.size != b.size)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        if (ascii_lower(a.text[i]) != ascii_lower(b.text[i]))
-            return false;
-    return true;
-}
-
 /* ---- value representations ---- */
 
 static bool is_time(dicom_vr vr)
@@ -120,153 +104,31 @@ static bool is_universal(dicom_vr vr, slice filter)
     return has_only(filter, is_time(vr) ? " *-" : vr == DICOM_PN ? " *^=" : " *");
 }
 
-/* ---- patterns ---- */
-
-/* A filter as items: a character in lower case, or one of these. */
-enum { ANY_ONE = 1, ANY_RUN = 2, PATTERN_MAX = 1024 };
-
-typedef struct pattern {
-    size_t size;
-    size_t low, high;                    /* no place outside of [low, high] is active */
-    unsigned char item[PATTERN_MAX + 1]; /* the last one is an end */
-    bool active[PATTERN_MAX + 2];        /* places that the value up to here can have reached */
-} pattern;
-
-/* Reads a text character by character. Of names it leaves out the blanks around '^' and '='. */
-typedef struct reader {
-    const char *at, *end;
-    const char *begin;
-    const char *blanks_end; /* blanks in front of this belong to the text */
-    bool name;
-} reader;
-
-static reader reader_of(slice s, bool name)
+static matching compare_pattern(comparison *c, slice filter, slice value)
 {
-    return (reader){ s.text, s.text + s.size, s.text, s.text, name };
+    switch (pattern_compare(filter, value, c->vr == DICOM_PN, &c->steps)) {
+    case PATTERN_YES: return MATCHING_YES;
+    case PATTERN_DOUBT: return MATCHING_DOUBT;
+    default: return MATCHING_NO;
+    }
 }
+
+static matching yes_if(bool matches)
+{
+    return matches ? MATCHING_YES : MATCHING_NO;
+}
+
+static matching best(matching a, matching b)
+{
+    return a > b ? a : b;
+}
+
+/* ---- names ---- */
 
 static bool ends_component(char c)
 {
     return c == '^' || c == '=';
 }
-
-/* Whether there is a character at r->at; leaves out blanks. */
-static bool reader_has_more(reader *r)
-{
-    const char *behind = r->at;
-    if (!r->name || r->at >= r->end || !is_blank(*r->at) || r->at < r->blanks_end)
-        return r->at < r->end;
-    while (behind < r->end && is_blank(*behind))
-        behind++;
-    if (behind == r->end || ends_component(*behind) || r->at == r->begin ||
-        ends_component(r->at[-1]))
-        r->at = behind;
-    else
-        r->blanks_end = behind;
-    return r->at < r->end;
-}
-
-/* A character of ASCII as an item. */
-static unsigned char pattern_item(char c)
-{
-    return is_blank(c) ? ' ' : (unsigned char)ascii_lower(c);
-}
-
-/* False: the filter is too long for a pattern. A server may have lost or replaced characters beyond
- * ASCII: in a filter they match anything. */
-static bool compile(slice filter, bool name, pattern *p)
-{
-    p->size = 0;
-    for (reader r = reader_of(filter, name); reader_has_more(&r); r.at++) {
-        unsigned char c = (unsigned char)*r.at;
-        bool run = c == '*' || c > 0x7F;
-        if (run && p->size > 0 && p->item[p->size - 1] == ANY_RUN)
-            continue;
-        if (p->size == PATTERN_MAX)
-            return false;
-        p->item[p->size++] = run ? ANY_RUN : c == '?' ? ANY_ONE : pattern_item(*r.at);
-    }
-    p->item[p->size] = 0;
-    return true;
-}
-
-/* A run may be empty: the place behind it is active too. */
-static void pass_runs(pattern *p)
-{
-    for (size_t i = p->low; i <= p->high; i++)
-        if (p->active[i] && p->item[i] == ANY_RUN) {
-            p->active[i + 1] = true;
-            p->high = i + 1 > p->high ? i + 1 : p->high;
-        }
-}
-
-static void start(pattern *p)
-{
-    memset(p->active, 0, p->size + 2);
-    p->active[0] = true;
-    p->low = p->high = 0;
-    pass_runs(p);
-}
-
-/* Moves the active places over one item. Those at a run also stay; with `stay`, all do. c: the
- * character of the value; 0 = any. */
-static void advance(pattern *p, unsigned char c, bool stay)
-{
-    size_t low = p->high + 1, high = 0;
-    for (size_t i = p->high + 1; i-- > p->low;) {
-        unsigned char item = p->item[i];
-        if (!p->active[i])
-            continue;
-        if (i < p->size && item != ANY_RUN && (c == 0 || item == ANY_ONE || item == c)) {
-            p->active[i + 1] = true;
-            high = i + 1 > high ? i + 1 : high;
-            low = i + 1;
-        }
-        p->active[i] = stay || item == ANY_RUN;
-        if (p->active[i]) {
-            high = i > high ? i : high;
-            low = i;
-        }
-    }
-    p->low = low;
-    p->high = high;
-    if (low <= high)
-        pass_runs(p);
-}
-
-/* The bytes of the character that the reader is at. *doubtful: it may stand for up to two characters of a
- * filter, as a sharp s for "ss" or as what a wrong character set made of two bytes; or for none. */
-static size_t read_character(const reader *r, bool *doubtful)
-{
-    size_t bytes = utf8_size(r->at, r->end);
-    *doubtful = *r->at == '?' || (unsigned char)*r->at > 0x7F;
-    return bytes > 0 ? bytes : 1; /* 0: not UTF-8 */
-}
-
-static bool pattern_matches(comparison *c, slice filter, slice value)
-{
-    bool name = c->vr == DICOM_PN, doubtful;
-    size_t bytes;
-    pattern p;
-    if (equals(filter, value) || !compile(filter, name, &p))
-        return true;
-    c->steps -= (long)p.size;
-    start(&p);
-    for (reader r = reader_of(value, name); reader_has_more(&r); r.at += bytes) {
-        bytes = read_character(&r, &doubtful);
-        c->steps -= (long)(p.high - p.low + 1);
-        if (c->steps < 0)
-            return true;
-        advance(&p, doubtful ? 0 : pattern_item(*r.at), doubtful);
-        if (doubtful)
-            advance(&p, 0, true);
-        if (p.low > p.high)
-            return false;
-    }
-    return p.high == p.size && p.active[p.size];
-}
-
-/* ---- names ---- */
 
 /* Without blanks, '^' and '=' at the end. */
 static slice trimmed_name(slice s)
@@ -278,39 +140,42 @@ static slice trimmed_name(slice s)
 }
 
 /* One component group of a filter. A server may have lost a group that is beyond ASCII. */
-static bool group_matches(comparison *c, slice filter, slice value)
+static matching compare_group(comparison *c, slice filter, slice value)
 {
     filter = trimmed_name(filter);
     value = trimmed_name(value);
     if (is_universal(DICOM_PN, filter))
-        return true;
+        return MATCHING_YES;
     if (value.size == 0)
-        return !ascii_is_all(filter.text, filter.size);
-    return pattern_matches(c, filter, value);
+        return ascii_is_all(filter.text, filter.size) ? MATCHING_NO : MATCHING_DOUBT;
+    return compare_pattern(c, filter, value);
 }
 
 /* The whole name matches, or each component group that is asked for, or the only one matches any group
  * of the value. */
-static bool name_matches(comparison *c, slice filter, slice value)
+static matching compare_name(comparison *c, slice filter, slice value)
 {
     slice one, other;
+    matching result;
     filter = trimmed_name(filter);
     value = trimmed_name(value);
-    if (pattern_matches(c, filter, value))
-        return true;
+    result = compare_pattern(c, filter, value);
+    if (result == MATCHING_YES)
+        return result;
     if (!memchr(filter.text, '=', filter.size)) {
         while (next_part(&value, '=', &other))
-            if (group_matches(c, filter, other))
-                return true;
-        return false;
+            result = best(result, compare_group(c, filter, other));
+        return result;
     }
+    result = MATCHING_YES;
     while (next_part(&filter, '=', &one)) {
+        matching group;
         if (!next_part(&value, '=', &other))
             other = (slice){ "", 0 };
-        if (!group_matches(c, one, other))
-            return false;
+        group = compare_group(c, one, other);
+        result = group < result ? group : result;
     }
-    return true;
+    return result;
 }
 
 /* ---- dates and times ---- */
@@ -330,16 +195,32 @@ static bool is_in_range(dicom_vr vr, const moments_range *r, const moments *m)
     return !too_early && !too_late;
 }
 
-static bool time_matches(comparison *c, slice filter, slice value)
+/* Whether the text is a date that every month has. */
+static bool is_plain_date(const char *text)
+{
+    for (int i = 0; i < 8; i++)
+        if (!ascii_is_digit(text[i]))
+            return false;
+    return memcmp(text + 4, "01", 2) >= 0 && memcmp(text + 4, "12", 2) <= 0 &&
+           memcmp(text + 6, "01", 2) >= 0 && memcmp(text + 6, "28", 2) <= 0;
+}
+
+static matching compare_time(comparison *c, slice filter, slice value)
 {
     moments_range range;
     moments m;
+    if (c->vr == DICOM_DA && value.size == 8 && filter.size == 17 && filter.text[8] == '-' &&
+        is_plain_date(value.text) && is_plain_date(filter.text) && is_plain_date(filter.text + 9) &&
+        memcmp(filter.text, filter.text + 9, 8) <= 0) /* nearly all that is compared */
+        return yes_if(memcmp(value.text, filter.text, 8) >= 0 &&
+                      memcmp(value.text, filter.text + 9, 8) <= 0);
     if (!moments_read(c->vr, value.text, value.size, &m))
-        return true;
+        return MATCHING_DOUBT;
     if (has_wildcard(filter))
-        return pattern_matches(c, filter, value);
-    return !moments_read_range(c->vr, filter.text, filter.size, &range) ||
-           is_in_range(c->vr, &range, &m);
+        return compare_pattern(c, filter, value);
+    if (!moments_read_range(c->vr, filter.text, filter.size, &range))
+        return MATCHING_DOUBT;
+    return yes_if(is_in_range(c->vr, &range, &m));
 }
 
 /* ---- numbers ---- */
@@ -442,43 +323,46 @@ static bool may_be_in_range(slice filter, slice value)
     return false;
 }
 
-/* Whether one value matches one element of the filter. Wildcards count in every value representation:
+/* Compares one value with one element of the filter. Wildcards count in every value representation:
  * Orthanc matches by them even where the standard has none. */
-static bool matches(comparison *c, slice filter, slice value)
+static matching compare_one(comparison *c, slice filter, slice value)
 {
     if (c->vr == DICOM_PN)
-        return name_matches(c, filter, value);
+        return compare_name(c, filter, value);
     if (is_time(c->vr))
-        return time_matches(c, filter, value);
+        return compare_time(c, filter, value);
     if (is_number(c->vr) && number_matches(c->vr, filter, value))
-        return true;
+        return MATCHING_YES;
     if (c->vr == DICOM_AT && tag_matches(filter, value))
-        return true;
+        return MATCHING_YES;
     if (c->vr == DICOM_AS) {
         filter = without_zeros(filter);
         value = without_zeros(value);
     }
     if (c->vr == DICOM_VR_UNKNOWN &&
         (number_matches(c->vr, filter, value) || may_be_in_range(filter, value)))
-        return true;
-    return pattern_matches(c, filter, value);
+        return MATCHING_YES;
+    return compare_pattern(c, filter, value);
 }
 
-/* Whether one of the values matches the element of the filter. */
-static bool matches_any(comparison *c, slice filter, slice values)
+/* Compares the element of the filter with the values: one that matches is enough. */
+static matching compare_all(comparison *c, slice filter, slice values)
 {
     slice rest = values, value;
+    matching result = MATCHING_NO;
     filter = trimmed(filter);
     if (is_universal(c->vr, filter))
-        return true;
+        return MATCHING_YES;
     if (is_one_text(c->vr))
-        return matches(c, filter, trimmed(values));
-    while (next_part(&rest, '\\', &value)) {
+        return compare_one(c, filter, trimmed(values));
+    while (result != MATCHING_YES && next_part(&rest, '\\', &value)) {
         value = trimmed(value);
-        if (--c->steps < 0 || (value.size > 0 && matches(c, filter, value)))
-            return true;
+        if (--c->steps < 0)
+            return MATCHING_DOUBT;
+        if (value.size > 0)
+            result = best(result, compare_one(c, filter, value));
     }
-    return false;
+    return result;
 }
 
 /* ---- the functions of the header ---- */
@@ -487,23 +371,16 @@ matching matching_compare(dicom_vr vr, const char *filter, const char *value)
 {
     comparison c = { vr, STEPS_MAX };
     slice whole = slice_of(filter), values = slice_of(value), rest = whole, element;
+    matching result = MATCHING_NO;
     if (is_universal(vr, whole) || vr == DICOM_SQ || vr == DICOM_OTHER)
         return MATCHING_YES;
     if (has_only(values, is_one_text(vr) ? " \t\r\n" : vr == DICOM_PN ? " \\^=" : " \t\r\n\\"))
         return MATCHING_UNSHOWN;
-    while (next_part(&rest, '\\', &element))
-        if (matches_any(&c, element, values))
-            return MATCHING_YES;
-    if (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size))
-        return !is_time(vr) && pattern_matches(&c, trimmed(whole), trimmed(values)) ? MATCHING_YES
-                                                                                    : MATCHING_NO;
-    return MATCHING_NO;
-}
-
-bool matching_takes_empty(dicom_vr vr, const char *filter)
-{
-    slice whole = slice_of(filter), element = trimmed(whole);
-    return is_universal(vr, whole) || (is_time(vr) && element.size > 0 && element.text[0] == '-');
+    while (result != MATCHING_YES && next_part(&rest, '\\', &element))
+        result = best(result, compare_all(&c, element, values));
+    if (!is_time(vr) && (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
+        result = best(result, compare_pattern(&c, trimmed(whole), trimmed(values)));
+    return result;
 }
 
 /* Whether a date and a time are inside of the combined range; the date is known. */

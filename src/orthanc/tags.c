@@ -214,6 +214,16 @@ const orthanc_tag *orthanc_tag_row(uint32_t tag)
     return NULL;
 }
 
+const char *orthanc_tag_forbidden(uint32_t tag)
+{
+    uint32_t group = tag >> 16;
+    if (group == 0xfffe)
+        return "is a mark between the items of a sequence, which ends the server";
+    if (group == 0x0000)
+        return "belongs to the messages of DICOM, and not to a query";
+    return group == 0x0002 ? "belongs to the header of files, and not to a query" : NULL;
+}
+
 void orthanc_tag_write(uint32_t tag, char text[ORTHANC_TAG_TEXT])
 {
     snprintf(text, ORTHANC_TAG_TEXT, "%04x,%04x", (unsigned)(tag >> 16), (unsigned)(tag & 0xffff));

@@ -44,6 +44,10 @@ bool orthanc_tag_parse(const char *key, uint32_t *tag);
 /* The row of a tag, or NULL. */
 const orthanc_tag *orthanc_tag_row(uint32_t tag);
 
+/* Why a tag cannot be in a query; NULL = it can. The marks between the items of a sequence end every
+ * version of Orthanc; the groups 0000 and 0002 belong to messages and files. */
+const char *orthanc_tag_forbidden(uint32_t tag);
+
 /* Writes the tag as gggg,eeee. */
 void orthanc_tag_write(uint32_t tag, char text[ORTHANC_TAG_TEXT]);
 

@@ -189,8 +189,6 @@ bool value_times_check(dicom_vr vr, const char *value, char message[VALUES_MESSA
     size_t size = strlen(value), before, behind;
     const char *separator;
     moments_range r;
-    while (size > 0 && value[size - 1] == ' ') /* padding */
-        size--;
     separator = moments_separator(vr, value, size);
     if (!separator)
         return is_strict(vr, value, size) || refuse(vr, value, message);

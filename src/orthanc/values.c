@@ -293,8 +293,9 @@ bool values_check(dicom_vr vr, const char *value, char message[VALUES_MESSAGE])
                             "value",
                             row->name);
     if (strchr(value, '\\') && wildcard && vr != DICOM_OTHER && vr != DICOM_SQ)
-        return value_refuse(message, "is a list with a wildcard, which servers take as it stands: "
-                                     "search once for each value");
+        return value_refuse(message,
+                            "is a list with a wildcard, which servers take as it stands: ask "
+                            "for its elements one by one");
     if (vr == DICOM_PN)
         return value[0] == ' ' ? value_refuse(message, BLANK_IN_FRONT) : check_name(value, message);
     return check_elements(vr, value, message);
@@ -311,8 +312,6 @@ bool values_split_midnight(const char *value, char first[VALUES_TIMES], char sec
     if (!separator || !moments_read_range(DICOM_TM, value, size, &r) || !r.has_first ||
         !r.has_last || r.first.first <= r.last.last || !value_times_check(DICOM_TM, value, message))
         return false;
-    while (value[size - 1] == ' ')
-        size--;
     snprintf(first, VALUES_TIMES, "%.*s-235959.999999", (int)(separator - value), value);
     snprintf(second, VALUES_TIMES, "000000-%.*s", (int)(value + size - separator - 1),
              separator + 1);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "json/encode.h"
+#include "orthanc/body_keys.h"
 #include "request/response.h"
 
 /* ---- paths ---- */
@@ -152,6 +153,7 @@ single_request *single_request_new(lua_State *L, loop *lp, int owner, http_serve
 bool single_request_set_body(lua_State *L, single_request *x, int index)
 {
     int type = lua_type(L, index);
+    char key[BODY_KEY];
     if (type == LUA_TNONE || type == LUA_TNIL)
         return true;
     luaL_argexpected(L, type == LUA_TTABLE || type == LUA_TSTRING, index, "table or string");
@@ -169,6 +171,11 @@ bool single_request_set_body(lua_State *L, single_request *x, int index)
         }
     }
     x->request.body = lua_tolstring(L, -1, &x->request.body_size);
+    if (body_keys_find(x->request.path, x->request.body, x->request.body_size, key)) {
+        x->op.transfer.request = x->request;
+        response_fail(L, &x->op, "refused", lua_pushfstring(L, BODY_KEYS_MESSAGE, key));
+        return false;
+    }
     lua_setiuservalue(L, -2, UV_BODY);
     return true;
 }

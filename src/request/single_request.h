@@ -29,8 +29,8 @@ single_request *single_request_new(lua_State *L, loop *lp, int owner, http_serve
 int single_request_advance(lua_State *L, op *o);
 
 /* Sets the body of the request on the top to the value at index: a table is sent as JSON, a string
- * as it is, nil means no body. False: the table cannot be encoded, and nil and an error of kind
- * "refused" are pushed. Throws on other types. [-0, +(0|2), v] */
+ * as it is, nil means no body. False: the table cannot be encoded, or the body would end the server (orthanc/body_keys.h),
+ * and nil and an error of kind "refused" are pushed. Throws on other types. [-0, +(0|2), v] */
 bool single_request_set_body(lua_State *L, single_request *x, int index);
 
 #endif

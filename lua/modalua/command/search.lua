@@ -65,6 +65,8 @@ end
 
 search.level = { "option", name = "-L --level", argname = "LEVEL", default = "Study", convert = to_level,
   description = "Patient, Study, Series or Instance" }
+search.keep = { "option", name = "--keep", argname = "TAG", count = "*",
+  description = "sends the filter by this tag although its level does not have it, or DICOM no such value" }
 search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
   description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; Tag without '=' adds a column" }
 
@@ -127,7 +129,8 @@ function search.find(self, modality, query, order)
   for _, name in ipairs(COLUMNS[level]) do
     query[name] = query[name] or ""
   end
-  local good, found, err = pcall(modality.find, modality, { Level = level, Query = query })
+  local keep = self.options.keep[1] and self.options.keep
+  local good, found, err = pcall(modality.find, modality, { Level = level, Query = query, keep = keep })
   if not good and modalua.is_error(found) then
     error(found, 0)
   elseif not good then

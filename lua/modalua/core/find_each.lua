@@ -24,7 +24,7 @@ local function bad_value(position, value, fault)
 end
 
 -- A value as it is sent; or nil and an error. An empty value is an error: it would match everything, and a table may have empty cells.
-local function read_value(position, value)
+local function read_value(position, value, search)
   local text = math.type(value) == "integer" and tostring(value) or value
   if type(text) ~= "string" then
     native.usage(("find_each: value %d must be a string, or a whole number (a %s was given)"):format(position,
@@ -39,18 +39,24 @@ local function read_value(position, value)
     return bad_value(position, text, "has only wildcards and would match everything")
   elseif text:find("\\", 1, true) then
     return bad_value(position, text, "has a backslash and would be a list of values")
+  elseif search.identifies and not search.patterns and text:find "[*?]" then
+    return bad_value(position, text, "has a wildcard and may find several things: patterns = true allows that")
+  end
+  local fault = native.fault(search.tag, text, search.data.keep)
+  if fault then
+    return bad_value(position, text, fault)
   end
   return text
 end
 
 -- The values without duplicates: a list of { value = as it is sent, keys = all spellings that the caller used }.
-local function read_values(values)
+local function read_values(values, search)
   if type(values) ~= "table" then
     native.usage(("find_each: values must be a list (a %s was given)"):format(type(values)))
   end
   local items, by_text, seen = {}, {}, {}
   for i = 1, #values do
-    local text, err = read_value(i, values[i])
+    local text, err = read_value(i, values[i], search)
     if not text then
       return nil, err
     end
@@ -68,8 +74,8 @@ local function read_values(values)
 end
 
 -- What to search for: { tag =, name = the tag's keyword, data = the caller's options, options_now = a function that returns them with the
--- time that is left, limit =, identifies = whether the tag identifies something, uses_lists = whether one C-FIND may ask for several
--- values, notes = what the finds say about their answers }.
+-- time that is left, limit =, identifies = whether the tag identifies something, patterns = whether identifiers may have wildcards,
+-- uses_lists = whether one C-FIND may ask for several values, notes = what the finds say about their answers }.
 local function read_search(tag, data)
   if type(tag) ~= "string" then
     native.usage(("find_each: the tag must be a name or gggg,eeee (a %s was given)"):format(type(tag)))
@@ -77,6 +83,14 @@ local function read_search(tag, data)
   local search, _, level = {}, native.tag(tag)
   search.name = select(3, native.tag(tag)) or tag
   search.data, search.limit = requests.check_options(OP, data)
+  search.patterns, search.data.patterns = search.data.patterns, nil
+  if search.patterns ~= nil and type(search.patterns) ~= "boolean" then
+    native.usage(("find_each: option 'patterns' must be a boolean (a %s was given)"):format(type(search.patterns)))
+  end
+  local misspelt = not search.data.keep and native.misspelt(tag)
+  if misspelt then
+    native.usage("find_each: " .. misspelt)
+  end
   if search.data.Level == nil then
     search.data.Level = level == "Patient" and "Study" or level
       or native.usage(("find_each: give a Level: modalua does not know the level of '%s'"):format(tag))
@@ -239,7 +253,7 @@ end
 
 function find_each.find_each(modality, tag, values, data)
   local search = read_search(tag, data)
-  local items, err = read_values(values)
+  local items, err = read_values(values, search)
   if not items then
     return nil, err
   end

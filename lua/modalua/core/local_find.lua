@@ -17,15 +17,45 @@ local function part(search, list)
   if search.limit > 0 and search.limit < last - search.since then
     last = search.since + search.limit
   end
-  if first == 1 and last == #list then
+  local chosen = first == 1 and last == #list and list or json.array(table.move(list, first, last, 1, {}))
+  return search.notes.ignored and native.with_notes(chosen, search.notes) or chosen
+end
+
+-- The tags that a resource shows, as those of an answer of a modality.
+local function tags_of(resource)
+  local tags = { resource = resource }
+  for _, name in ipairs { "PatientMainDicomTags", "MainDicomTags", "RequestedTags" } do
+    for tag, value in pairs(type(resource[name]) == "table" and resource[name] or {}) do
+      tags[tag] = value
+    end
+  end
+  return tags
+end
+
+-- Holds resources against the filters, as find does the answers of a modality: the server gives undated studies for a range of dates that
+-- is open at its start. Its index needs no proof, so tags that it does not show do not count.
+local function without_contradictions(search, list)
+  local rows, kept, notes = {}, json.array {}, {}
+  for i, resource in ipairs(list) do
+    if type(resource) ~= "table" then
+      return list -- identifiers alone
+    end
+    rows[i] = tags_of(resource)
+  end
+  native.check_answers(rows, search.body.Query, nil, notes)
+  if not notes.ignored then
     return list
   end
-  return json.array(table.move(list, first, last, 1, {}))
+  for i, row in ipairs(rows) do
+    kept[i] = row.resource
+  end
+  search.notes.ignored = notes.ignored
+  return kept
 end
 
 local function check_list(search, list)
   if steps.tidy(list) then
-    return list
+    return without_contradictions(search, list)
   end
   return steps.failed(search.operation, "decode", nil, "unexpected response: what was found is not a list")
 end
@@ -152,7 +182,7 @@ end
 local MODALITIES_IN_STUDY, FIRST_NUMBER, LAST_NUMBER = "0008,0061", "0020,1200", "0020,1209"
 
 -- Notes what a filter means for the search. Nil and a message when the server's index would not match by it.
-local function read_filter(search, key, value)
+local function read_filter(search, key, value, keep)
   if value:find "^[ *]*$" then
     return true
   end
@@ -165,6 +195,10 @@ local function read_filter(search, key, value)
     return nil, ("the filter %s = '%s' is a list, in which wildcards are taken as they stand: ask for its elements one by one"):format(
       name or key, value)
   end
+  local fault = native.fault(key, value, keep)
+  if fault then
+    return nil, ("%s = '%s' %s"):format(name or key, value, fault)
+  end
   search.computed = search.computed or number and number >= FIRST_NUMBER and number <= LAST_NUMBER
   if number == MODALITIES_IN_STUDY then
     search.counted = "Series" -- by way of which it is found
@@ -173,11 +207,11 @@ local function read_filter(search, key, value)
 end
 
 -- The Query as it is sent; nil and a message when a filter cannot be sent.
-local function read_query(search, query)
-  local sent, why = steps.filter(search.operation.op, search.level, query)
+local function read_query(search, query, keep)
+  local sent, why = steps.filter(search.operation.op, search.level, query, keep)
   for key, value in pairs(sent or {}) do
     local good
-    good, why = read_filter(search, key, value)
+    good, why = read_filter(search, key, value, keep)
     if not good then
       return nil, why
     end
@@ -204,8 +238,8 @@ function local_find.find(client, data)
   end
   -- `counted`: the level whose resources the server's limit counts in this search
   local search = { operation = operation, body = body, level = level, counted = level, since = take_number(body, "Since"),
-    limit = take_number(body, "Limit") }
-  local query, why = read_query(search, body.Query)
+    limit = take_number(body, "Limit"), notes = {} }
+  local query, why = read_query(search, body.Query, data.keep)
   if not query then
     return steps.failed(operation, "refused", nil, why)
   end

@@ -33,5 +33,6 @@ return {
     { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
     search.tags,
     search.level,
+    search.keep,
   },
 }
