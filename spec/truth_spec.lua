@@ -126,11 +126,11 @@ local SEARCHES <const> = {
 
 for _, version in ipairs(versions) do
   describe("A search with the Orthanc " .. version.name, function()
-    local servers, client, target = {}, nil, nil
+    local servers, client, target, us, archived = {}, nil, nil, nil, nil
 
     setup(function()
       local ports, modalities = orthanc.free_ports(4), {}
-      local us, archived = { "LOCAL", "127.0.0.1", ports[2] }, { "ARCHIVE", "127.0.0.1", ports[4] }
+      us, archived = { "LOCAL", "127.0.0.1", ports[2] }, { "ARCHIVE", "127.0.0.1", ports[4] }
       local sender = { "STORESCU", "127.0.0.1", 1 }
       local peers, entries = { us, archived, sender }, {}
       servers.pacs = orthanc.start { binary = version.binary, aet = "PACS",
@@ -360,6 +360,23 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, servers[name]:count "C-MOVE", name)
       end
       assert.are.same({ 0, 0 }, arrived())
+    end)
+
+    it("does not move an image without a StudyInstanceUID, which dcmqrscp would take for everything", function()
+      local peers = { us, archived, { "STORESCU", "127.0.0.1", 1 } }
+      local broken <close> = dcmtk.dcmqrscp { aet = "BROKEN", peers = peers }
+      local list = instances()
+      list[#list + 1] = { PatientID = "BROKEN1", StudyInstanceUID = "", SeriesInstanceUID = "1.2.7.1", SOPInstanceUID = "1.2.7.1.1",
+        SOPClassUID = list[1].SOPClassUID, Modality = "OT" }
+      archive.send(list, { broken:modality() })
+      local pacs = client:modality "broken"
+      assert(pacs:configure { AET = broken.aet, Host = "127.0.0.1", Port = broken.port, create = true })
+      local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "BROKEN1" } })
+      assert.are.equal(1, #found.answers)
+      assert.is_truthy(found.warning)
+      fails({ kind = "refused" }, pacs:move(found, { to = "archive", max = 1 }))
+      assert.are.same({ 0, 0 }, arrived())
+      assert(pacs:remove())
     end)
 
     it("does not move one study of two patients", function()
