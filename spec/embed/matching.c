@@ -174,6 +174,8 @@ static const row names[] = {
     { DICOM_PN, "Yamada^Tarou=x^y", "Yamada^Tarou=x^z", NO },
     { DICOM_PN, "Yamada^Tarou=" CJK, "Yamada^Tarou", YES }, /* the group may have been lost */
     { DICOM_PN, "Yamada^Tarou=" CJK, "Sato^Tarou", NO },
+    { DICOM_PN, "M" U_UMLAUT "ller", "Doe^Ann==Yi", NO },
+    { DICOM_PN, "M" U_UMLAUT "ller", "=Doe", NO },
     { DICOM_PN, "=x^y", "Yamada^Tarou=x^y", YES },
     { DICOM_PN, "=x^y", "Yamada^Tarou=x^z", NO },
     { DICOM_PN, "=x^y", "Yamada^Tarou", NO },

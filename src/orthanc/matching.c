@@ -313,7 +313,7 @@ static bool name_matches(comparison *c, slice filter, slice value)
         return true;
     if (!memchr(filter.text, '=', filter.size)) {
         while (next_part(&value, '=', &other))
-            if (group_matches(c, filter, other))
+            if (trimmed_name(other).size > 0 && group_matches(c, filter, other))
                 return true;
         return false;
     }
