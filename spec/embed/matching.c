@@ -124,7 +124,13 @@ static const row beyond_ascii[] = {
     { DICOM_LO, "M" U_UMLAUT "ller", "M?ller", YES },
     { DICOM_LO, "M" U_UMLAUT "ller", "Maier", NO },
     { DICOM_LO, "M" U_UMLAUT "ller", "Smith", NO },
-    { DICOM_LO, CYRILLIC, "anything", YES },
+    { DICOM_LO, "M" U_UMLAUT "ller", "Malller", NO },
+    { DICOM_LO, "Dupr\xc3\xa9", "Dupre^J", NO },
+    { DICOM_LO, CYRILLIC "*", "anything", NO },
+    { DICOM_LO, CYRILLIC, "????", YES },
+    { DICOM_LO, CYRILLIC, CYRILLIC "2", NO },
+    { DICOM_LO, CJK "*", "$B;3ED(B", YES }, /* ISO 2022 IR 87, read in another set */
+    { DICOM_LO, CYRILLIC, CJK CJK, YES },
     { DICOM_LO, "CT " CYRILLIC, "CT", NO },
     /* in the value */
     { DICOM_LO, "Muller", "M" U_UMLAUT "ller", YES },
@@ -144,7 +150,12 @@ static const row beyond_ascii[] = {
     { DICOM_LO, "Meier", "M?ller", NO },
     { DICOM_LO, "Muller", "M" HALF_LETTER "ller", YES },
     { DICOM_LO, "Meier", "M" HALF_LETTER "ller", NO },
-    { DICOM_LO, "*x*", A_UMLAUT, YES },
+    { DICOM_LO, "*x*", LOST, YES },
+    { DICOM_LO, "*x*", A_UMLAUT, NO },
+    { DICOM_LO, "*e*", A_UMLAUT, YES }, /* "ae" */
+    { DICOM_LO, "*a*", "H\xc3\xa9l\xc3\xa8ne", NO },
+    { DICOM_LO, "*ae*", A_UMLAUT, YES },
+    { DICOM_LO, "*n^Mar*", "Jos\xc3\xa9^Mar\xc3\xad" "a", NO },
     { DICOM_LO, "*xyz*", A_UMLAUT, NO },
 };
 

@@ -4,14 +4,8 @@
 #include <string.h>
 
 #include "base/ascii.h"
-#include "base/utf8.h"
 #include "orthanc/moments.h"
-
-/* Part of a text. */
-typedef struct slice {
-    const char *text;
-    size_t size;
-} slice;
+#include "orthanc/pattern.h"
 
 /* One comparison. A hostile server could make it long: when `steps` are used up, the answer stays. */
 typedef struct comparison {
@@ -28,17 +22,12 @@ static slice slice_of(const char *text)
     return (slice){ text, strlen(text) };
 }
 
-static bool is_blank(char c)
-{
-    return (unsigned char)c <= ' ';
-}
-
 /* Without the padding: blanks, NULs and line ends around it. */
 static slice trimmed(slice s)
 {
-    while (s.size > 0 && is_blank(s.text[0]))
+    while (s.size > 0 && pattern_is_blank(s.text[0]))
         s.text++, s.size--;
-    while (s.size > 0 && is_blank(s.text[s.size - 1]))
+    while (s.size > 0 && pattern_is_blank(s.text[s.size - 1]))
         s.size--;
     return s;
 }
@@ -73,16 +62,6 @@ static bool has_only(slice s, const char *characters)
 static bool has_wildcard(slice s)
 {
     return memchr(s.text, '*', s.size) || memchr(s.text, '?', s.size);
-}
-
-static bool equals(slice a, slice b)
-{
-    if (a.size != b.size)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        if (ascii_lower(a.text[i]) != ascii_lower(b.text[i]))
-            return false;
-    return true;
 }
 
 /* ---- value representations ---- */
@@ -120,163 +99,11 @@ static bool is_universal(dicom_vr vr, slice filter)
     return has_only(filter, is_time(vr) ? " *-" : vr == DICOM_PN ? " *^=" : " *");
 }
 
-/* ---- patterns ---- */
+/* ---- texts ---- */
 
-/* A filter as items: a character in lower case, or one of these. */
-enum { ANY_ONE = 1, ANY_RUN = 2, PATTERN_MAX = 1024 };
-
-typedef struct pattern {
-    size_t size;
-    size_t low, high;                    /* no place outside of [low, high] is active */
-    unsigned char item[PATTERN_MAX + 1]; /* the last one is an end */
-    bool active[PATTERN_MAX + 2];        /* places that the value up to here can have reached */
-} pattern;
-
-/* Reads a text character by character. Of names it leaves out the blanks around '^' and '='. */
-typedef struct reader {
-    const char *at, *end;
-    const char *begin;
-    const char *blanks_end; /* blanks in front of this belong to the text */
-    bool name;
-} reader;
-
-static reader reader_of(slice s, bool name)
+static bool text_matches(comparison *c, slice filter, slice value)
 {
-    return (reader){ s.text, s.text + s.size, s.text, s.text, name };
-}
-
-static bool ends_component(char c)
-{
-    return c == '^' || c == '=';
-}
-
-/* Whether there is a character at r->at; leaves out blanks. */
-static bool reader_has_more(reader *r)
-{
-    const char *behind = r->at;
-    if (!r->name || r->at >= r->end || !is_blank(*r->at) || r->at < r->blanks_end)
-        return r->at < r->end;
-    while (behind < r->end && is_blank(*behind))
-        behind++;
-    if (behind == r->end || ends_component(*behind) || r->at == r->begin ||
-        ends_component(r->at[-1]))
-        r->at = behind;
-    else
-        r->blanks_end = behind;
-    return r->at < r->end;
-}
-
-/* A character of ASCII as an item. */
-static unsigned char pattern_item(char c)
-{
-    return is_blank(c) ? ' ' : (unsigned char)ascii_lower(c);
-}
-
-/* False: the filter is too long for a pattern. A server may have lost or replaced characters beyond
- * ASCII: in a filter they match anything. */
-static bool compile(slice filter, bool name, pattern *p)
-{
-    p->size = 0;
-    for (reader r = reader_of(filter, name); reader_has_more(&r); r.at++) {
-        unsigned char c = (unsigned char)*r.at;
-        bool run = c == '*' || c > 0x7F;
-        if (run && p->size > 0 && p->item[p->size - 1] == ANY_RUN)
-            continue;
-        if (p->size == PATTERN_MAX)
-            return false;
-        p->item[p->size++] = run ? ANY_RUN : c == '?' ? ANY_ONE : pattern_item(*r.at);
-    }
-    p->item[p->size] = 0;
-    return true;
-}
-
-/* A run may be empty: the place behind it is active too. */
-static void pass_runs(pattern *p)
-{
-    for (size_t i = p->low; i <= p->high; i++)
-        if (p->active[i] && p->item[i] == ANY_RUN) {
-            p->active[i + 1] = true;
-            p->high = i + 1 > p->high ? i + 1 : p->high;
-        }
-}
-
-static void start(pattern *p)
-{
-    memset(p->active, 0, p->size + 2);
-    p->active[0] = true;
-    p->low = p->high = 0;
-    pass_runs(p);
-}
-
-/* Moves the active places over one item. Those at a run also stay; with `stay`, all do. c: the
- * character of the value; 0 = any. */
-static void advance(pattern *p, unsigned char c, bool stay)
-{
-    size_t low = p->high + 1, high = 0;
-    for (size_t i = p->high + 1; i-- > p->low;) {
-        unsigned char item = p->item[i];
-        if (!p->active[i])
-            continue;
-        if (i < p->size && item != ANY_RUN && (c == 0 || item == ANY_ONE || item == c)) {
-            p->active[i + 1] = true;
-            high = i + 1 > high ? i + 1 : high;
-            low = i + 1;
-        }
-        p->active[i] = stay || item == ANY_RUN;
-        if (p->active[i]) {
-            high = i > high ? i : high;
-            low = i;
-        }
-    }
-    p->low = low;
-    p->high = high;
-    if (low <= high)
-        pass_runs(p);
-}
-
-/* The bytes of the character that the reader is at. *doubtful: it may stand for up to two characters of a
- * filter, as a sharp s for "ss" or as what a wrong character set made of two bytes; or for none. */
-static size_t read_character(const reader *r, bool *doubtful)
-{
-    size_t bytes = utf8_size(r->at, r->end);
-    *doubtful = *r->at == '?' || (unsigned char)*r->at > 0x7F;
-    return bytes > 0 ? bytes : 1; /* 0: not UTF-8 */
-}
-
-/* Whether the text has neither wildcards nor characters that are in doubt. */
-static bool is_plain(slice s)
-{
-    for (size_t i = 0; i < s.size; i++)
-        if (s.text[i] < ' ' || s.text[i] > '~' || s.text[i] == '*' || s.text[i] == '?')
-            return false;
-    return true;
-}
-
-static bool pattern_matches(comparison *c, slice filter, slice value)
-{
-    bool name = c->vr == DICOM_PN, doubtful;
-    size_t bytes;
-    pattern p;
-    if (equals(filter, value))
-        return true;
-    if (!name && is_plain(filter) && is_plain(value))
-        return false;
-    if (!compile(filter, name, &p))
-        return true;
-    c->steps -= (long)p.size;
-    start(&p);
-    for (reader r = reader_of(value, name); reader_has_more(&r); r.at += bytes) {
-        bytes = read_character(&r, &doubtful);
-        c->steps -= (long)(p.high - p.low + 1);
-        if (c->steps < 0)
-            return true;
-        advance(&p, doubtful ? 0 : pattern_item(*r.at), doubtful);
-        if (doubtful)
-            advance(&p, 0, true);
-        if (p.low > p.high)
-            return false;
-    }
-    return p.high == p.size && p.active[p.size];
+    return pattern_matches(filter, value, c->vr == DICOM_PN, &c->steps);
 }
 
 /* ---- names ---- */
@@ -285,7 +112,8 @@ static bool pattern_matches(comparison *c, slice filter, slice value)
 static slice trimmed_name(slice s)
 {
     s = trimmed(s);
-    while (s.size > 0 && (is_blank(s.text[s.size - 1]) || ends_component(s.text[s.size - 1])))
+    while (s.size > 0 &&
+           (pattern_is_blank(s.text[s.size - 1]) || pattern_ends_component(s.text[s.size - 1])))
         s.size--;
     return s;
 }
@@ -298,8 +126,8 @@ static bool group_matches(comparison *c, slice filter, slice value)
     if (is_universal(DICOM_PN, filter))
         return true;
     if (value.size == 0)
-        return !ascii_is_all(filter.text, filter.size);
-    return pattern_matches(c, filter, value);
+        return !ascii_is_all(filter.text, filter.size) && !pattern_has_word(filter);
+    return text_matches(c, filter, value);
 }
 
 /* The whole name matches, or each component group that is asked for, or the only one matches any group
@@ -309,11 +137,11 @@ static bool name_matches(comparison *c, slice filter, slice value)
     slice one, other;
     filter = trimmed_name(filter);
     value = trimmed_name(value);
-    if (pattern_matches(c, filter, value))
+    if (text_matches(c, filter, value))
         return true;
     if (!memchr(filter.text, '=', filter.size)) {
         while (next_part(&value, '=', &other))
-            if (trimmed_name(other).size > 0 && group_matches(c, filter, other))
+            if (group_matches(c, filter, other))
                 return true;
         return false;
     }
@@ -350,7 +178,7 @@ static bool time_matches(comparison *c, slice filter, slice value)
     if (!moments_read(c->vr, value.text, value.size, &m))
         return true;
     if (has_wildcard(filter))
-        return pattern_matches(c, filter, value);
+        return text_matches(c, filter, value);
     return !moments_read_range(c->vr, filter.text, filter.size, &range) ||
            is_in_range(c->vr, &range, &m);
 }
@@ -474,7 +302,7 @@ static bool matches(comparison *c, slice filter, slice value)
     if (c->vr == DICOM_VR_UNKNOWN &&
         (number_matches(c->vr, filter, value) || may_be_in_range(filter, value)))
         return true;
-    return pattern_matches(c, filter, value);
+    return text_matches(c, filter, value);
 }
 
 /* Whether one of the values matches the element of the filter. */
@@ -508,8 +336,8 @@ matching matching_compare(dicom_vr vr, const char *filter, const char *value)
         if (matches_any(&c, element, values))
             return MATCHING_YES;
     if (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size))
-        return !is_time(vr) && pattern_matches(&c, trimmed(whole), trimmed(values)) ? MATCHING_YES
-                                                                                    : MATCHING_NO;
+        return !is_time(vr) && text_matches(&c, trimmed(whole), trimmed(values)) ? MATCHING_YES
+                                                                                 : MATCHING_NO;
     return MATCHING_NO;
 }
 
