@@ -40,7 +40,9 @@ the functions. After a change of a row, generate it again:
 
 In a signature, `[x]` is optional, and the results stand after `->`. An operation that fails returns `nil, err`. `err.kind` is `network`,
 `timeout`, `http`, `auth`, `orthanc`, `dicom`, `decode`, `refused`, `unknown` or `host`; `err.code` is often more precise; `tostring(err)`
-is a message of one line. A wrong call throws an error, such as a wrong type or an unknown name, and the message says what would be right.
+is a message of one line. `unknown` means that it is not known whether the work was done, and `err.code` says why: `network`, `timeout`,
+`auth`, `http` or `decode` where an answer is missing, `unproven` where a comparison is. A list has its warning as `list.warning`. A wrong
+call throws an error, such as a wrong type or an unknown name, and the message says what would be right.
 Tables that go to Orthanc have Orthanc's own names (`Level`, `TargetAet`); modalua's own options are `lower_case`.
 
 Each public function has one row. For methods, and for the functions of `modalua`, `json`, `task` and `doc`, the row is in C (`doc_row` in

@@ -363,7 +363,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(3, #series)
         seen = #peer:log()
         assert(on.three:move_resources("Series", series, { TargetAet = "X" }))
-        assert.are.same({ 3, 0 }, { #logged "C-MOVE", #logged "C-FIND" })
+        assert.are.same({ 3, 1 }, { #logged "C-MOVE", #logged "C-FIND" })
       end)
 
       it("are requested for one parent in each query, with the keys of the levels above", function()

@@ -305,7 +305,8 @@ for _, version in ipairs(versions) do
       if not has_get then
         return pending(NO_GET)
       end
-      expect.fails({ kind = "unknown", code = "unproven" }, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
+      local expected = version.number < 11210 and { kind = "unknown", code = "unproven" } or { kind = "dicom", code = "not_found" }
+      expect.fails(expected, archive:get("Study", { StudyInstanceUID = "1.2.3.4.5" }))
       assert_here {}
     end)
 

@@ -44,6 +44,7 @@ local TOO_OLD = failure("orthanc", "unsupported")
 local UNKNOWN_MODALITY = failure("orthanc", "unknown_modality", 7, nil, 404)
 local QUERY_GONE = failure("orthanc", "query_gone", 17, nil, 404)
 local JOB_GONE = failure("orthanc", "job_gone", nil, nil, 404)
+local OUTCOME_GONE = failure("unknown", "job_gone", nil, nil, 404) -- of a wait
 local NOT_FOUND = failure("orthanc", "not_found", 17, nil, 404)
 
 local function bad_request(orthanc_status)
@@ -503,7 +504,7 @@ for _, version in ipairs(versions) do
     it("report a job that the server does not know", function()
       local job = client:job(NOWHERE)
       assert_fails(JOB_GONE, "status", job:status())
-      assert_fails(JOB_GONE, "wait", job:wait())
+      assert_fails(OUTCOME_GONE, "wait", job:wait())
       for _, action in ipairs { "cancel", "pause", "resume", "resubmit" } do
         assert_fails(failure("orthanc", "job_state", nil, nil, 400), action, job[action](job))
       end
@@ -661,7 +662,7 @@ for _, version in ipairs(versions) do
 
     it("of resources that do not exist, and of invalid requests", function()
       assert_fails(failure("orthanc", "query_gone", nil, nil, 404), "move", client:query(NOWHERE):move { TargetAet = "OK3" })
-      assert_fails(JOB_GONE, "wait", client:job(NOWHERE):wait())
+      assert_fails(OUTCOME_GONE, "wait", client:job(NOWHERE):wait())
       local found <close> = assert(client:modality "OK3":find { Level = "Study", Query = FILTER })
       assert_fails(bad_request(), "move", client:query(found.ID):move({ TargetAet = "OK3" }, 99))
       assert_fails(bad_request(), "post", client:post("/modalities/OK3/query", "this is not JSON"))
@@ -749,7 +750,7 @@ for _, version in ipairs(versions) do
         assert_fails(expected, "move_resources", target:move_resources("Study", RESOURCE, { TargetAet = "OK3" }))
         assert_fails(expected, "get", target:get("Study", RESOURCE))
         assert_fails(expected, "store", target:store(NOTHING))
-        assert_fails(expected, "wait", client:job(NOWHERE):wait())
+        assert_fails(failure("unknown", "auth", nil, nil, 401), "wait", client:job(NOWHERE):wait()) -- whatever the job does
         assert_fails(expected, "cancel", client:job(NOWHERE):cancel())
         assert.is_nil(peer:log():find "ASSOC")
       end)
@@ -770,7 +771,7 @@ describe("Failures, with a server that forbids", function()
     assert_fails(expected, "move_resources", target:move_resources("Study", RESOURCE, { TargetAet = "OK3" }))
     assert_fails(expected, "get", target:get("Study", RESOURCE))
     assert_fails(expected, "store", target:store(NOTHING))
-    assert_fails(expected, "wait", client:job(NOWHERE):wait())
+    assert_fails(failure("unknown", "auth", nil, nil, 403), "wait", client:job(NOWHERE):wait())
     assert_fails(expected, "cancel", client:job(NOWHERE):cancel())
   end)
 

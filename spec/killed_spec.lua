@@ -12,11 +12,13 @@ local versions = require "spec.support.versions"
 local PATIENCE <const> = 2 -- seconds for which a client waits for a server that may come back
 local STUDY <const> = { StudyInstanceUID = "1.2.3" }
 
--- How an operation ends if the server died while it handled the first request. A read was retried without success. A write is sent only
--- once, and its outcome is unknown. A transfer starts with a read: nothing was moved yet, but the error does not allow a blind retry.
-local READ <const> = { code = "no_connection", retryable = true }
-local WRITE <const> = { code = "connection_lost", retryable = false }
-local TRANSFER <const> = { code = "no_connection", retryable = false }
+-- How an operation ends if the server died while it handled the first request. A read was retried without success. A search is sent only
+-- once. A change too, and its outcome is unknown. A transfer starts with a read: nothing was moved yet, but the error does not allow a
+-- blind retry.
+local READ <const> = { "network", "no_connection", true }
+local SEARCH <const> = { "network", "connection_lost", false }
+local CHANGE <const> = { "unknown", "network", false }
+local TRANSFER <const> = { "network", "no_connection", false }
 
 for _, version in ipairs(versions) do
   describe("The Orthanc " .. version.name .. ", killed", function()
@@ -70,27 +72,28 @@ for _, version in ipairs(versions) do
       local move = { TargetAet = "ANY" }
       local operations = {
         echo = { READ, function() return pacs:echo() end },
-        find = { WRITE, function() return pacs:find { Level = "Study", Query = { PatientID = "FP*" } } end },
+        find = { SEARCH, function() return pacs:find { Level = "Study", Query = { PatientID = "FP*" } } end },
         get_query_answers = { READ, function() return pacs:get_query_answers(found.ID) end },
         move = { TRANSFER, function() return pacs:move(found, move) end },
         ["move, synchronous"] = { TRANSFER, function() return pacs:move(found, { TargetAet = "ANY", Synchronous = true }) end },
         move_resources = { TRANSFER, function() return pacs:move_resources("Study", STUDY, move) end },
-        store = { WRITE, function() return pacs:store(id) end },
-        store_straight = { WRITE, function() return pacs:store_straight(folder .. "/source") end },
-        find_each = { WRITE, function() return pacs:find_each("AccessionNumber", { "A1", "A2" }, { limit = 1 }) end },
-        series = { WRITE, function() return pacs:series(STUDY, {}) end },
-        find_worklist = { WRITE, function() return pacs:find_worklist { PatientID = "" } end },
+        store = { CHANGE, function() return pacs:store(id) end },
+        store_straight = { CHANGE, function() return pacs:store_straight(folder .. "/source") end },
+        find_each = { SEARCH, function() return pacs:find_each("AccessionNumber", { "A1", "A2" }, { limit = 1 }) end },
+        series = { SEARCH, function() return pacs:series(STUDY, {}) end },
+        find_worklist = { SEARCH, function() return pacs:find_worklist { PatientID = "" } end },
         storage_commitment = { READ, function() return pacs:storage_commitment(id) end },
         configure = { READ, function() return pacs:configure { Timeout = 3 } end },
-        remove = { WRITE, function() return pacs:remove() end },
+        remove = { CHANGE, function() return pacs:remove() end },
         ["query:answers"] = { READ, function() return client:query(found.ID):answers() end },
-        ["peer:store"] = { WRITE, function() return client:peer("far"):store(id) end },
+        ["peer:store"] = { CHANGE, function() return client:peer("far"):store(id) end },
         ["client:find"] = { READ, function() return client:find { Level = "Study", Query = {} } end },
         changes = { READ, function() return pcall(function() for _ in client:changes { follow = true, patience = 1 } do end end) end },
         download = { READ, function() return client:download("/studies/" .. id .. "/archive", target) end },
-        upload = { WRITE, function() return client:upload(folder .. "/source") end },
+        upload = { CHANGE, function() return client:upload(folder .. "/source") end },
         get = { READ, function() return client:get "/statistics" end },
-        post = { WRITE, function() return client:post("/tools/lookup", "1.2.3") end },
+        post = { SEARCH, function() return client:post("/tools/lookup", "1.2.3") end },
+        ["post, a change"] = { CHANGE, function() return client:post("/tools/reset", {}) end },
       }
       if version.number >= 11206 then -- the first version that has C-GET
         operations.c_get = { READ, function() return pacs:get("Study", STUDY) end }
@@ -108,7 +111,7 @@ for _, version in ipairs(versions) do
         local expected = operations[name][1]
         assert.are.equal((name == "echo" or name == "changes") and "false" or "nil", tostring(ok), name)
         assert.is_true(modalua.is_error(err), name .. ": " .. tostring(err))
-        assert.are.same({ "network", expected.code, expected.retryable }, { err.kind, err.code, err.retryable }, name)
+        assert.are.same(expected, { err.kind, err.code, err.retryable }, name)
       end
       nothing_at(target)
     end)
@@ -132,7 +135,7 @@ for _, version in ipairs(versions) do
       for name, t in pairs(running) do
         local ok, err = t:join()
         assert.is_nil(ok, name)
-        assert.are.same({ "network", name ~= "move" }, { err.kind, err.retryable }, name)
+        assert.are.same({ "unknown", "network", name ~= "move" }, { err.kind, err.code, err.retryable }, name)
         expect.contains(err.message, name == "commitment" and "goes on waiting" or "is not known")
       end
       assert.are.equal(job, select(2, running.job:join()).job)

@@ -54,6 +54,19 @@ for _, version in ipairs(versions) do
       assert.are.equal(1, count { StudyID = 6, QueryRetrieveLevel = "STUDY" })
     end)
 
+    it("removes resources that contradict a filter, and says how many", function()
+      local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "UNDATED", StudyDescription = "no date" } }))
+      local query = { StudyDate = "-20190101" } -- Orthanc takes a study without a date for an early one
+      local found = assert(client:find { Level = "Study", Query = query, Expand = true })
+      for _, study in ipairs(found) do
+        assert.is_true(study.MainDicomTags.StudyDate < "20190102" and study.MainDicomTags.StudyDate ~= "")
+      end
+      assert.are.same({ StudyDate = 2 }, found.ignored) -- one of the samples has no date either
+      contains(found.warning, "contradict the filter StudyDate")
+      assert.is_nil(assert(client:find { Level = "Study", Query = { PatientID = "UNDATED" }, Expand = true }).ignored)
+      assert(client:delete("/patients/" .. made.ParentPatient))
+    end)
+
     it("refuses filters that match nothing in the index, and names the right level or tag", function()
       for level, filters in pairs {
         Study = { Modality = "ModalitiesInStudy", SeriesDescription = "\"Series\"", InstanceNumber = "\"Instance\"",

@@ -250,9 +250,15 @@ describe("A proxy in front of the server", function()
     end
   end)
 
-  it("causes an unknown outcome only of requests that move data", function()
-    answers("/instances/x/anonymize", "/status", { code = 504, type = "text/html", body = "<html>" })
-    fails({ kind = "http", code = "gateway_timeout" }, client:post("/instances/x/anonymize", {}))
+  it("causes an unknown outcome only of requests that change something", function()
+    for path, outcome in pairs {
+      ["/instances/x/anonymize"] = { kind = "unknown", code = "http" },
+      ["/tools/find"] = { kind = "http", code = "gateway_timeout" },
+      ["/modalities/pacs/query"] = { kind = "http", code = "gateway_timeout" },
+    } do
+      answers(path, "/status", { code = 504, type = "text/html", body = "<html>" })
+      fails(outcome, client:post(path, {}))
+    end
   end)
 
   it("causes an unknown outcome of a transfer when it times out, and the transfer is not sent again", function()

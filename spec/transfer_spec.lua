@@ -77,7 +77,7 @@ for _, version in ipairs(versions) do
               return assert(held:move_resources("Study", { StudyInstanceUID = "1.2." .. i },
                 { TargetAet = "ANY", Synchronous = true, verify = false }))
             end
-            return assert(held:move(found, { TargetAet = "ANY" }))
+            return assert(held:move(found, { TargetAet = "ANY" .. i })) -- to the same target, one would wait for the job of the other
           end)
         end
         moves(seen + places)
@@ -95,7 +95,7 @@ for _, version in ipairs(versions) do
     it("can be cancelled, and can time out, while it waits for its turn", function()
       local found, begun = find "held", {}
       for i = 1, 2 do
-        begun[i] = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" }) end)
+        begun[i] = task.spawn(function() return client:modality("held"):move(found, { TargetAet = "ANY" .. i }) end)
       end
       moves(2)
       local none, err = client:modality("held"):move(found, { TargetAet = "ANY", wait_timeout = 0.1 })
@@ -140,8 +140,14 @@ for _, version in ipairs(versions) do
       local waiting = task.spawn(again.move_resources, again, "Study", row, { TargetAet = "ANY" })
       eventually(function() return server:count_logged("(http) GET /jobs/" .. left) > 0 end)
       peer:let()
-      assert.are.equal("ANY", assert(waiting:join())[1].result.TargetAet)
+      local outcomes, err = waiting:join()
       assert.are.equal(1, peer:count "C-MOVE")
+      if version.number >= 11210 then -- the job's record shows the outcome of each resource
+        assert.are.equal("ANY", assert(outcomes)[1].result.TargetAet)
+      else
+        expect.fails({ kind = "unknown", code = "unproven" }, outcomes, err)
+        contains(err.message, "another run started the job, which may have hidden failures")
+      end
       assert(again:move_resources("Study", row, { TargetAet = "OTHER" }))
       assert.are.equal(2, peer:count "C-MOVE")
       assert(again:move_resources("Study", row, { TargetAet = "ANY" })) -- a new move; the old job does not count for it
@@ -168,7 +174,7 @@ for _, version in ipairs(versions) do
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
-      assert.are.equal("network", err.kind)
+      assert.are.same({ "unknown", "network" }, { err.kind, err.code })
       assert.matches("the outcome of job " .. err.job:gsub("%-", "%%-") .. " is not known", err.message)
     end)
 
@@ -179,7 +185,7 @@ for _, version in ipairs(versions) do
       server:signal "KILL"
       local moved, err = t:join()
       assert.is_nil(moved)
-      assert.are.same({ "network", "connection_lost", false }, { err.kind, err.code, err.retryable })
+      assert.are.same({ "unknown", "network", false }, { err.kind, err.code, err.retryable })
       assert.matches("whether the server has carried it out is not known", err.message)
     end)
   end)
@@ -206,7 +212,7 @@ describe("A transfer", function()
       { path = "/queries/" .. QUERY .. "/level", to = faultd.route("/status", { code = 200, type = "text/plain", body = "Study" }) },
       { path = "/queries/" .. QUERY .. "/modality", to = faultd.route("/status", { code = 200, type = "text/plain", body = "pacs" }) },
       answer("/queries/" .. QUERY .. "/query", { ["0010,0020"] = "X" }),
-      answer("/queries/" .. QUERY .. "/answers", json.array { "0", "1" }), ... }
+      answer("/queries/" .. QUERY .. "/answers", json.array { { StudyInstanceUID = "1.2" }, { StudyInstanceUID = "1.3" } }), ... }
     client = modalua.connect(server.url)
   end
 
@@ -222,7 +228,10 @@ describe("A transfer", function()
     assert(client:get("/release", { name = path }))
   end
 
+  -- This server has no archive that could be looked at.
   local function move(options)
+    options = options or {}
+    options.verify = false
     return client:modality("pacs"):move(QUERY, options)
   end
 
@@ -272,7 +281,7 @@ describe("A transfer", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), { path = "/jobs/" .. ID, to = "/drop", times = 2 },
       { path = "/jobs/" .. ID, to = faultd.route("/status", { code = 503 }), times = 2 },
       answer("/jobs/" .. ID, { ID = ID, State = "Success", Content = { Description = "done" } }))
-    assert.are.same({ Description = "done" }, move())
+    assert.are.same({ Description = "done", verified = false }, move())
   end)
 
   it("does not succeed if only a part succeeded", function()
@@ -292,14 +301,14 @@ describe("A transfer", function()
   it("is sent only once, on a new connection, even if it fails", function()
     start({ path = "/queries/" .. QUERY .. "/retrieve", to = "/drop" })
     local none, err = move()
-    assert.are.same({ nil, "network", false }, { none, err.kind, err.retryable })
+    assert.are.same({ nil, "unknown", "network", false }, { none, err.kind, err.code, err.retryable })
     assert.are.equal(1, count("/queries/" .. QUERY .. "/retrieve"))
   end)
 
   it("fails if the server describes its job in an invalid way", function()
     start(answer("/queries/" .. QUERY .. "/retrieve", HANDLE), answer("/jobs/" .. ID, "[]"))
     local none, err = move()
-    assert.are.same({ nil, "decode", ID }, { none, err.kind, err.job })
+    assert.are.same({ nil, "unknown", "decode", ID }, { none, err.kind, err.code, err.job })
   end)
 
   it("frees its concurrency slot at once if it ends in a thrown error", function()
@@ -405,7 +414,7 @@ describe("A transfer", function()
     start({ path = "/jobs/" .. ID .. "/resubmit", to = "/drop" })
     assert(client:get "/ok") -- this leaves a connection that could be reused
     local none, err = client:job(ID):resubmit()
-    assert.are.same({ nil, "network", false, ID }, { none, err.kind, err.retryable, err.job })
+    assert.are.same({ nil, "unknown", "network", false, ID }, { none, err.kind, err.code, err.retryable, err.job })
     assert.are.equal(1, count("/jobs/" .. ID .. "/resubmit"))
   end)
 

@@ -7,6 +7,7 @@ local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local qrd = require "spec.support.qrd"
+local queries = require "spec.support.queries"
 local versions = require "spec.support.versions"
 
 local fails, contains = expect.fails, expect.contains
@@ -101,7 +102,8 @@ local SEARCHES <const> = {
   { "Study", { PatientID = "P2" }, { "1.2.3", "1.2.4" } },
   { "Study", { StudyInstanceUID = "1.2.1\\1.2.5\\1.2.9" }, { "1.2.1", "1.2.5" } },
   { "Study", { PatientName = "Müller*" }, { "1.2.1", "1.2.2" } },
-  { "Study", { PatientName = "?míth*", PatientID = "P*" }, {} },
+  { "Study", { PatientName = "?möth*", PatientID = "P*" }, {} },
+  { "Study", { PatientName = "?mith*", PatientID = "P*" }, { "1.2.3", "1.2.4" } },
   { "Study", { StudyDate = "20230812-20240102" }, { "1.2.2", "1.2.3", "1.2.4" } },
   { "Study", { StudyDate = "20240102-" }, { "1.2.4", "1.2.5" } },
   { "Study", { StudyDate = "20230811", StudyTime = "1000-1030" }, { "1.2.1" } },
@@ -117,6 +119,8 @@ local SEARCHES <const> = {
   { "Series", { StudyInstanceUID = "1.2.1" }, { "1.2.1.1", "1.2.1.2" } },
   { "Series", { AccessionNumber = "A9" }, {} },
   { "Instance", { PatientID = "P2", Modality = "MG" }, { "1.2.3.1.1", "1.2.3.1.2" } },
+  { "Instance", { PatientID = "P2", SeriesInstanceUID = "1.2.3.1" }, { "1.2.3.1.1", "1.2.3.1.2" } },
+  { "Instance", { PatientID = "P9", SeriesInstanceUID = "1.2.3.1" }, {} },
   { "Instance", { SeriesInstanceUID = "1.2.2.1", StudyInstanceUID = "1.2.2", InstanceNumber = "2" }, { "1.2.2.1.2" } },
 }
 
@@ -174,8 +178,10 @@ for _, version in ipairs(versions) do
       for key, value in pairs(options or {}) do
         data[key] = value
       end
-      local found = assert(client:modality(name):find(data))
-      assert.are.same(right, keys_of(found, level), name)
+      local shown = name .. ": " .. queries.shown(level, query)
+      local found, err = client:modality(name):find(data)
+      assert.is_truthy(found, ("%s: %s"):format(shown, err))
+      assert.are.same(right, keys_of(found, level), shown)
       return found
     end
 
@@ -318,6 +324,9 @@ for _, version in ipairs(versions) do
         assert(pacs:move(series, { to = "archive", max = 1 }))
         assert.are.same({ 2, 3 }, arrived())
         local patient <close> = finds({ "P3" }, name, "Patient", { PatientName = "Núñez*" })
+        if name == "dcmqr" then -- it sends nothing at Patient level, and calls that a success
+          return fails({ kind = "dicom", code = "incomplete" }, pacs:move(patient, { to = "archive", max = 1 }))
+        end
         assert(pacs:move(patient, { to = "archive", max = 1 }))
         assert.are.same({ 4, 6 }, arrived())
       end)
@@ -356,7 +365,7 @@ for _, version in ipairs(versions) do
     it("does not move one study of two patients", function()
       local pacs = client:modality "twins"
       local found <close> = assert(pacs:find { Level = "Study", Query = { StudyDate = "20230811" } })
-      contains(found.warning, "1.2.1")
+      contains(found.warning, "another patient")
       fails({ kind = "refused" }, pacs:move(found, { to = "archive" }))
       assert.are.same({ 0, 0 }, arrived())
     end)

@@ -330,16 +330,36 @@ for _, version in ipairs(versions) do
         contains(result.err, "find and move the studies")
       end)
 
-      it("believes a modality that reports success, except with --verify", function()
+      it("does not believe a modality that reports success, except with --no-verify", function()
         assert(ground.client:put("/modalities/liar", peer:modality "OK3"))
         local words = { "move", "liar", "--to", "archive", "PatientID=FP*" }
-        local believed = run(table.unpack(words))
+        local looked = run(table.unpack(words))
         words[#words + 1] = "--verify"
         local verified = run(table.unpack(words))
+        words[#words] = "--no-verify"
+        local believed = run(table.unpack(words))
         assert(ground.client:delete "/modalities/liar")
+        for _, result in ipairs { looked, verified } do
+          assert.are.equal(1, result.status, result.out)
+          assert.matches("^FAILED\t", result.out)
+        end
         assert.are.equal(0, believed.status, believed.err)
-        assert.are.equal(1, verified.status, verified.out)
-        assert.matches("^FAILED\t", verified.out)
+        contains(believed.err, "3 of 3 studies moved from liar to archive (unverified: --no-verify)\n")
+      end)
+
+      it("says that a move is unverified, or unknown", function()
+        local result = run("move", "held", "--to-aet", "ANY", "PatientID=FP1", "--json", "--no-verify", "--verify")
+        assert.are.equal(2, result.status)
+        assert(ground.client:put("/modalities/open", peer:modality "OK3"))
+        result = run("move", "open", "--to-aet", "ANY", "PatientID=FP*", "--json")
+        assert.are.equal(0, result.status, result.err)
+        contains(result.err, "3 of 3 studies moved from open to ANY (unverified: this server knows no modality with the AE title ANY)\n")
+        assert.are.equal("moved", assert(json.decode(result.out))[1].outcome)
+        result = run("move", "open", "--to-aet", "ANY", "PatientID=FP*", "--csv", "--verify")
+        assert(ground.client:delete "/modalities/open")
+        assert.are.equal(1, result.status)
+        contains(result.err, "0 of 3 studies moved from open to ANY, 3 unknown\n")
+        assert.matches("\r\nUNKNOWN,", result.out)
       end)
 
       it("moves everything with --all", function()
@@ -388,8 +408,8 @@ for _, version in ipairs(versions) do
         peer:let(1) -- the peer holds the second study
         local result, text = interrupted('"$M" move held --to-aet ANY PatientID="FP*" --yes', "1 of 3 resources")
         assert.are.equal(130, result.status, text)
-        assert.matches("1 of 3 studies moved from held to ANY, 2 not tried or not finished", text)
-        assert.matches("\27%[32mmoved", text)
+        assert.matches("0 of 3 studies moved from held to ANY, 1 unknown, 2 not tried or not finished", text)
+        assert.matches("\27%[31mUNKNOWN", text)
       end)
     end)
 

@@ -136,9 +136,9 @@ for _, version in ipairs(versions) do
 
       it("removes the answers that contradict a filter, and says how many", function()
         for _, format in ipairs { {}, { short = true }, { simplify = false } } do
-          local list, warning, notes = careless:find_worklist({ StudyInstanceUID = "1.2.3.9", [STEP] = { { Modality = "MR" } } }, format)
-          assert.are.same({ {}, { StudyInstanceUID = 1 } }, { list, notes.ignored })
-          contains(warning, "the modality ignores the filter StudyInstanceUID")
+          local list = careless:find_worklist({ StudyInstanceUID = "1.2.3.9", [STEP] = { { Modality = "MR" } } }, format)
+          assert.are.same({ {}, { StudyInstanceUID = 1 } }, { list, list.ignored })
+          contains(list.warning, "answers that contradict the filter StudyInstanceUID")
         end
         assert.are.equal("P2", ids(assert(careless:find_worklist { PatientID = "", StudyInstanceUID = "1.2.3.2",
           [STEP] = { { Modality = "MR" } } })))
@@ -249,18 +249,18 @@ for _, version in ipairs(versions) do
 
       it("warns if answers may lack characters, also in a sequence", function()
         assert(client:put("/tools/default-encoding", "Latin1"))
-        local list, warning = find { PatientID = "P3", PatientName = "" }
+        local list = find { PatientID = "P3", PatientName = "" }
         assert.are.equal("^", list[1].PatientName)
-        contains(warning, "Latin1")
-        contains(warning, "it shows in PatientName of answer 1")
+        contains(list.warning, "Latin1")
+        contains(list.warning, "it shows in PatientName of answer 1")
         for _, options in ipairs { {}, { short = true }, { simplify = false } } do
-          local _, lost = worklist:find_worklist({ PatientID = "P4", [STEP] = { { ScheduledPerformingPhysicianName = "" } } }, options)
-          contains(lost, "it shows in ScheduledPerformingPhysicianName of answer 1")
+          local lossy = worklist:find_worklist({ PatientID = "P4", [STEP] = { { ScheduledPerformingPhysicianName = "" } } }, options)
+          contains(lossy.warning, "it shows in ScheduledPerformingPhysicianName of answer 1")
         end
         assert(client:put("/tools/default-encoding", "Utf8"))
-        list, warning = find { PatientID = "P4", PatientName = "" }
+        list = find { PatientID = "P4", PatientName = "" }
         assert.are.equal("Yamada^Tarou=山田^太郎", list[1].PatientName)
-        assert.is_nil(warning)
+        assert.is_nil(list.warning)
       end)
     end)
 
@@ -303,9 +303,9 @@ describe("A worklist answer that does not match the query", function()
       { step { Modality = "CT" }, step { Modality = "MR" } }, { step { ScheduledStationAETitle = "A" }, step { ["0040,0001"] = "AB" } },
       { step { ScheduledProcedureStepStartDate = "20260101" }, step { ScheduledProcedureStepStartDate = "20260102" } },
     } do
-      local list, warning, notes = answered(case[1], { case[2] })
+      local list = answered(case[1], { case[2] })
       assert.are.same({}, list)
-      contains(warning, next(notes.ignored))
+      contains(list.warning, next(list.ignored))
     end
   end)
 

@@ -15,6 +15,7 @@ typedef struct row {
 } row;
 
 #define YES     MATCHING_YES
+#define DOUBT   MATCHING_DOUBT
 #define NO      MATCHING_NO
 #define UNSHOWN MATCHING_UNSHOWN
 
@@ -120,22 +121,18 @@ static const row beyond_ascii[] = {
     { DICOM_LO, "M" U_UMLAUT "ller", "M" U_UMLAUT "ller", YES },
     { DICOM_LO, "M" U_UMLAUT "ller", "Muller", YES },
     { DICOM_LO, "M" U_UMLAUT "ller", "Mueller", YES },
-    { DICOM_LO, "M" U_UMLAUT "ller", "Mller", YES },
-    { DICOM_LO, "M" U_UMLAUT "ller", "M?ller", YES },
+    { DICOM_LO, "M" U_UMLAUT "ller", "Mller", DOUBT },
+    { DICOM_LO, "M" U_UMLAUT "ller", "M?ller", DOUBT },
     { DICOM_LO, "M" U_UMLAUT "ller", "Maier", NO },
     { DICOM_LO, "M" U_UMLAUT "ller", "Smith", NO },
-    { DICOM_LO, "M" U_UMLAUT "ller", "Malller", NO },
-    { DICOM_LO, "Dupr\xc3\xa9", "Dupre^J", NO },
-    { DICOM_LO, CYRILLIC "*", "anything", NO },
-    { DICOM_LO, CYRILLIC, "????", YES },
-    { DICOM_LO, CYRILLIC, CYRILLIC "2", NO },
-    { DICOM_LO, CJK "*", "$B;3ED(B", YES }, /* ISO 2022 IR 87, read in another set */
-    { DICOM_LO, CYRILLIC, CJK CJK, YES },
+    { DICOM_LO, CYRILLIC, "anything", NO },
+    { DICOM_LO, CYRILLIC, "???", DOUBT },
+    { DICOM_LO, CYRILLIC "*", "anything", DOUBT },
     { DICOM_LO, "CT " CYRILLIC, "CT", NO },
     /* in the value */
     { DICOM_LO, "Muller", "M" U_UMLAUT "ller", YES },
     { DICOM_LO, "Mueller", "M" U_UMLAUT "ller", YES },
-    { DICOM_LO, "Mller", "M" U_UMLAUT "ller", YES },
+    { DICOM_LO, "Mller", "M" U_UMLAUT "ller", NO },
     { DICOM_LO, "Meier", "M" U_UMLAUT "ller", NO },
     { DICOM_LO, "Muuuller", "M" U_UMLAUT "ller", NO },
     { DICOM_LO, "M?ller", "M" U_UMLAUT "ller", YES },
@@ -144,18 +141,14 @@ static const row beyond_ascii[] = {
     { DICOM_LO, "Strasse", "Stra" SHARP_S "e", YES },
     { DICOM_LO, "Stresse", "Stra" SHARP_S "e", NO },
     { DICOM_LO, "Muller", "Mu" DIAERESIS "ller", YES },
-    { DICOM_LO, "Muller", "M" LOST "ller", YES },
-    { DICOM_LO, "Muller", "M?ller", YES },
-    { DICOM_LO, "Muller", "M??ller", YES },
+    { DICOM_LO, "Muller", "M" LOST "ller", DOUBT },
+    { DICOM_LO, "Muller", "M?ller", DOUBT },
+    { DICOM_LO, "Muller", "M??ller", DOUBT },
     { DICOM_LO, "Meier", "M?ller", NO },
-    { DICOM_LO, "Muller", "M" HALF_LETTER "ller", YES },
+    { DICOM_LO, "Muller", "M" HALF_LETTER "ller", DOUBT },
     { DICOM_LO, "Meier", "M" HALF_LETTER "ller", NO },
-    { DICOM_LO, "*x*", LOST, YES },
-    { DICOM_LO, "*x*", A_UMLAUT, NO },
-    { DICOM_LO, "*e*", A_UMLAUT, YES }, /* "ae" */
-    { DICOM_LO, "*a*", "H\xc3\xa9l\xc3\xa8ne", NO },
     { DICOM_LO, "*ae*", A_UMLAUT, YES },
-    { DICOM_LO, "*n^Mar*", "Jos\xc3\xa9^Mar\xc3\xad" "a", NO },
+    { DICOM_LO, "*x*", A_UMLAUT, NO },
     { DICOM_LO, "*xyz*", A_UMLAUT, NO },
 };
 
@@ -183,10 +176,8 @@ static const row names[] = {
     { DICOM_PN, "Yamada^Tarou", "Sato^Tarou=" CJK "^" CJK, NO },
     { DICOM_PN, "Yamada^Tarou=x^y", "Yamada^Tarou=x^y=z", YES },
     { DICOM_PN, "Yamada^Tarou=x^y", "Yamada^Tarou=x^z", NO },
-    { DICOM_PN, "Yamada^Tarou=" CJK, "Yamada^Tarou", YES }, /* the group may have been lost */
+    { DICOM_PN, "Yamada^Tarou=" CJK, "Yamada^Tarou", DOUBT }, /* the group may have been lost */
     { DICOM_PN, "Yamada^Tarou=" CJK, "Sato^Tarou", NO },
-    { DICOM_PN, "M" U_UMLAUT "ller", "Doe^Ann==Yi", NO },
-    { DICOM_PN, "M" U_UMLAUT "ller", "=Doe", NO },
     { DICOM_PN, "=x^y", "Yamada^Tarou=x^y", YES },
     { DICOM_PN, "=x^y", "Yamada^Tarou=x^z", NO },
     { DICOM_PN, "=x^y", "Yamada^Tarou", NO },
@@ -260,8 +251,8 @@ static const row times[] = {
     { DICOM_DA, "20240131", "202401", YES }, /* it may be that day */
     { DICOM_DA, "20240131", "202402", NO },
     { DICOM_DA, "20240131", "2023", NO },
-    { DICOM_DA, "20240131", "unknown", YES },
-    { DICOM_DA, "20240131", "20240230", YES }, /* no date: it shows nothing */
+    { DICOM_DA, "20240131", "unknown", DOUBT },
+    { DICOM_DA, "20240131", "20240230", DOUBT }, /* no date: it shows nothing */
     { DICOM_DA, "20240131", "", UNSHOWN },
     { DICOM_DA, "-", "20240131", YES },
     { DICOM_DA, "*", "20240131", YES },
@@ -275,8 +266,8 @@ static const row times[] = {
     { DICOM_DA, "-20240131", "19000101", YES },
     { DICOM_DA, "-20240131", "20240201", NO },
     { DICOM_DA, "20240131-20240101", "20240115", YES }, /* in the wrong order: it says nothing */
-    { DICOM_DA, "-7d", "20240131", YES },
-    { DICOM_DA, "today", "20240131", YES },
+    { DICOM_DA, "-7d", "20240131", DOUBT },
+    { DICOM_DA, "today", "20240131", DOUBT },
     { DICOM_DA, "2024*", "20240131", YES },
     { DICOM_DA, "2024*", "20230131", NO },
     { DICOM_DA, "20240101\\20240103", "20240103", YES },
@@ -304,7 +295,7 @@ static const row times[] = {
     { DICOM_TM, "235000-001000", "235500", YES }, /* over midnight */
     { DICOM_TM, "235000-001000", "000500", YES },
     { DICOM_TM, "235000-001000", "120000", NO },
-    { DICOM_TM, "101500", "24", YES },
+    { DICOM_TM, "101500", "24", DOUBT },
     { DICOM_TM, "101500.123456-101500.2", "101500.1", YES },
     { DICOM_TM, "101500.123456-101500.2", "101500.3", NO },
     { DICOM_DT, "20240131", "20240131101500", YES },
@@ -327,16 +318,6 @@ static const row times[] = {
     { DICOM_DT, "2023-2024", "2025", NO },
 };
 /* clang-format on */
-
-static void empty_values_are_taken(void)
-{
-    CHECK(matching_takes_empty(DICOM_DA, "-20240131"));
-    CHECK(matching_takes_empty(DICOM_TM, " -1200"));
-    CHECK(matching_takes_empty(DICOM_LO, "*") && matching_takes_empty(DICOM_LO, ""));
-    CHECK(!matching_takes_empty(DICOM_DA, "20240101-20240131"));
-    CHECK(!matching_takes_empty(DICOM_DA, "20240101-"));
-    CHECK(!matching_takes_empty(DICOM_LO, "-20240131") && !matching_takes_empty(DICOM_LO, "?"));
-}
 
 static void moments_are_combined(void)
 {
@@ -387,8 +368,8 @@ static void long_values_end(void)
     filter[1000] = '\0';
     memset(value, 'a', SIZE);
     value[SIZE] = '\0';
-    CHECK(matching_compare(DICOM_LO, filter, value) == YES);
-    CHECK(matching_compare(DICOM_LO, "a*b", value) == YES); /* too long to read to its end */
+    CHECK(matching_compare(DICOM_LO, filter, value) == DOUBT);
+    CHECK(matching_compare(DICOM_LO, "a*b", value) == DOUBT); /* too long to read to its end */
     memset(value, ' ', SIZE);
     value[0] = 'a';
     value[SIZE - 1] = 'b';
@@ -398,15 +379,14 @@ static void long_values_end(void)
     CHECK(matching_compare(DICOM_PN, "a^b", value) == NO);
     for (int i = 0; i < SIZE; i += 2)
         memcpy(value + i, "a\\", 2);
-    CHECK(matching_compare(DICOM_LO, "b\\c", value) == YES);
+    CHECK(matching_compare(DICOM_LO, "b\\c", value) == DOUBT);
     memset(value, '0', SIZE);
     CHECK(matching_compare(DICOM_IS, "1", value) == NO);
-    CHECK(matching_compare(DICOM_TM, "10", value) == YES);
+    CHECK(matching_compare(DICOM_TM, "10", value) == DOUBT);
     memset(value, 'b', 2000);
     value[2000] = '\0';
     CHECK(matching_compare(DICOM_LO, value, "c") == NO);
-    value[1999] = '*';
-    CHECK(matching_compare(DICOM_LO, value, "c") == YES); /* the filter is too long */
+    CHECK(matching_compare(DICOM_LO, value, "c" U_UMLAUT) == DOUBT); /* the filter is too long */
     free(value);
 }
 
@@ -438,7 +418,6 @@ int main(void)
     CHECK_ALL(names);
     CHECK_ALL(identifiers);
     CHECK_ALL(times);
-    empty_values_are_taken();
     moments_are_combined();
     long_values_end();
     tags_are_known();

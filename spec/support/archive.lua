@@ -213,13 +213,17 @@ function archive.write(instances, raw)
   return folder
 end
 
---- Stores the instances by C-STORE, over one association, in each of the servers { AET, host, port }. `calling` is the calling AE title.
+--- Stores the instances by C-STORE in each of the servers { AET, host, port }, over one association each. `calling` is the calling AE
+-- title.
 function archive.send(instances, servers, calling, raw)
   local folder = archive.write(instances, raw)
-  for _, server in ipairs(servers) do
-    served.output_of(("env TCP_NODELAY=1 storescu --required --propose-little -aet %s -aec %s --scan-directories %s %d %s 2>&1"):format(
-      calling or "STORESCU", server[1], server[2], server[3], folder))
+  local lines = {}
+  for i, server in ipairs(servers) do
+    lines[i] = ('env TCP_NODELAY=1 storescu --required --propose-little -aet %s -aec %s --scan-directories %s %d %s & pids="$pids $!"')
+      :format(calling or "STORESCU", server[1], server[2], server[3], folder)
   end
+  lines[#lines + 1] = "for pid in $pids; do wait $pid || exit 1; done"
+  served.output_of(("exec 2>&1; pids=; %s"):format(table.concat(lines, "\n")))
   served.output_of("exec rm -rf " .. served.quoted { folder })
 end
 

@@ -115,6 +115,36 @@ function Server:modality()
   return { self.aet, "127.0.0.1", self.port }
 end
 
+-- An instance in the text format of dump2dcm.
+local INSTANCE = [[
+%s(0008,0016) UI [1.2.840.10008.5.1.4.1.1.7]
+(0008,0018) UI [%s.1.1]
+(0008,0020) DA [%s]
+(0008,0030) TM [%s]
+(0008,0050) SH []
+(0008,0060) CS [OT]
+(0010,0010) PN [%s]
+(0010,0020) LO [%s]
+(0020,000d) UI [%s]
+(0020,000e) UI [%s.1]
+(0020,0010) SH []
+(0020,0011) IS [1]
+(0020,0013) IS [1]
+]]
+
+--- Stores a study of one instance in it. The fields of the study are uid, date, time, name and patient, with the bytes that are written,
+-- and charset; without a charset the instance does not name one.
+function Server:store(study)
+  local folder <close> = setmetatable({ path = served.folder "study" }, { __close = function(f)
+    served.output_of("exec rm -rf -- " .. served.quoted { f.path })
+  end })
+  local dump, file = folder.path .. "/dump", folder.path .. "/file"
+  served.write_file(dump, INSTANCE:format(study.charset and ("(0008,0005) CS [%s]\n"):format(study.charset) or "", study.uid,
+    study.date or "", study.time or "", study.name or "", study.patient or "", study.uid, study.uid))
+  served.output_of("exec dump2dcm --quiet " .. served.quoted { dump, file })
+  served.output_of("exec storescu " .. served.quoted { "-aet", self.aet, "-aec", self.aet, "127.0.0.1", self.port, file })
+end
+
 --- The paths of the files that it has stored.
 function Server:files()
   local paths = {}

@@ -30,7 +30,8 @@
  *          silent            sends nothing and reports success without numbers,
  *          part              sends all but the last instance, and counts that as failed, with status 0,
  *          dropped           sends all but the last instance, and reports success without numbers,
- *          warns             sends all, and reports B000 with a warning for each
+ *          warns             sends all, and reports B000 with a warning for each,
+ *          breaks            sends all, and aborts the association
  *
  * The program appends a line to the file $QRD_LOG for each event, as dicomd does.
  */
@@ -218,6 +219,15 @@ static void end_move(move *v)
     respond(v->a, v->m, numbers ? numbers_of(v, false) : response_to(v->m), status, NULL);
 }
 
+/* The reader of the association sees the A-ABORT before the connection ends. */
+static void abort_move(association *a)
+{
+    static const unsigned char by_provider[] = { 0, 0, 2, 1 };
+    send_pdu(a, PDU_ABORT, by_provider, sizeof by_provider);
+    gone_within(a, 1);
+    a->over = true;
+}
+
 static const peer *peer_of(const message *m)
 {
     char title[UID_MAX + 1];
@@ -261,6 +271,8 @@ static void do_move(association *a, const message *m)
     if (list.count > 0 && !send_images(to->host, to->port, a->called, to->title,
                                        set_us(m->command, TAG_MESSAGE_ID), &list, on_sent, &v))
         respond(a, m, response_to(m), DESTINATION_UNKNOWN, NULL);
+    else if (opt.moving == BREAKS)
+        abort_move(a);
     else
         end_move(&v);
     free(list.at);
@@ -339,7 +351,7 @@ static bool take_valued(const char *name, size_t size, const char *value)
                                          "unique", "answer-level", NULL };
     static const char *const unmatched_words[] = { "absent", "empty", "value", NULL };
     static const char *const move_words[] = { "honest",  "claims", "silent", "part",
-                                              "dropped", "warns",  NULL };
+                                              "dropped", "warns",  "breaks", NULL };
     char word[16];
     int i;
     snprintf(word, sizeof word, "%.*s", (int)size, name);

@@ -25,7 +25,7 @@ typedef struct images {
 typedef enum unmatched { IS_ABSENT, IS_EMPTY, IS_VALUE } unmatched;
 
 /* What a C-MOVE does; see qrd.c. */
-typedef enum moving { HONEST, CLAIMS, SILENT, PART, DROPPED, WARNS } moving;
+typedef enum moving { HONEST, CLAIMS, SILENT, PART, DROPPED, WARNS, BREAKS } moving;
 
 /* The options of the command line. They do not change after the start. */
 typedef struct options {

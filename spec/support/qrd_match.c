@@ -7,7 +7,7 @@
 #include <string.h>
 #include <strings.h>
 
-enum { TAG_MODALITY = 0x00080060, TAG_STUDY_MODALITIES = 0x00080061, TEXT_MAX = 1024 };
+enum { TAG_MODALITY = 0x00080060, TAG_STUDY_MODALITIES = 0x00080061, TEXT_MAX = 4096 };
 
 typedef struct key {
     const char *name;
@@ -92,8 +92,21 @@ static bool same(const image *x, const image *y, uint32_t tag)
     return strcmp(set_text(x->set, tag, a), set_text(y->set, tag, b)) == 0;
 }
 
+/* Is the value in the text, which has values with backslashes between them? */
+static bool contains(const char *text, const char *value)
+{
+    const size_t size = strlen(value);
+    for (const char *p = text; *p;) {
+        const size_t n = strcspn(p, "\\");
+        if (n == size && memcmp(p, value, n) == 0)
+            return true;
+        p += n + (p[n] == '\\');
+    }
+    return false;
+}
+
 /* The distinct values of a tag in all instances of the study or series, with backslashes between
- * them, and their number. */
+ * them, and their number. The text is cut when there are too many. */
 static unsigned distinct(const images *all, const image *one, uint32_t parent, uint32_t tag,
                          char text[TEXT_MAX])
 {
@@ -101,14 +114,12 @@ static unsigned distinct(const images *all, const image *one, uint32_t parent, u
     size_t used = 0;
     text[0] = '\0';
     for (size_t i = 0; i < all->count; i++) {
-        const image *x = all->at[i];
         char value[UID_MAX + 1];
-        size_t k = 0;
-        while (k < i && !(same(all->at[k], one, parent) && same(all->at[k], x, tag)))
-            k++;
-        if (k < i || !same(x, one, parent) || !*set_text(x->set, tag, value))
+        if (!same(all->at[i], one, parent))
             continue;
-        if (used < TEXT_MAX - sizeof value)
+        if (!*set_text(all->at[i]->set, tag, value) || contains(text, value))
+            continue;
+        if (used < TEXT_MAX - sizeof value - 1)
             used += (size_t)sprintf(text + used, "%s%s", n > 0 ? "\\" : "", value);
         n++;
     }

@@ -16,6 +16,14 @@ local KEYS <const> = {
   Instance = { "SOPInstanceUID", "SOPClassUID", "InstanceNumber", "InstanceCreationDate" },
 }
 
+--- The level of a key.
+queries.level_of = {}
+for level, keys in pairs(KEYS) do
+  for _, key in ipairs(keys) do
+    queries.level_of[key] = level
+  end
+end
+
 -- The characters of a text, as a list.
 local function characters(text)
   local list = {}

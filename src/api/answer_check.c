@@ -20,10 +20,11 @@ typedef struct filter {
     const char *name;  /* the tag's keyword, or the key as the query has it */
     const char *value; /* NULL: a sequence, whose item has the filters with `in` = this one */
     const char *shown; /* what the present answer has; NULL = nothing */
-    lua_Integer no, yes, unshown; /* answers that contradict it, match it, do not show it */
-    lua_Integer in_moments;       /* contradict it, but not as half of a range of moments */
-    int in;                       /* the sequence that it is in; -1 = none */
-    int time; /* for a date: the filter with the time of the same moment, or -1 */
+    /* answers that contradict it, would match it had they not been changed, match it, do not show it */
+    lua_Integer no, doubt, yes, unshown;
+    lua_Integer in_moments; /* contradict it, but not as half of a range of moments */
+    int in;                 /* the sequence that it is in; -1 = none */
+    int time;               /* for a date: the filter with the time of the same moment, or -1 */
     dicom_vr vr;
     matching last;  /* of the present answer */
     bool is_moment; /* the contradiction of the present answer counts in in_moments */
@@ -63,7 +64,11 @@ static bool is_no_filter(uint32_t tag)
 static bool read_member(lua_State *L, filter *f, int in)
 {
     uint32_t tag;
-    *f = (filter){ .name = lua_tostring(L, -2), .in = in, .time = -1 };
+    const char *value =
+        lua_istable(L, -1) ? NULL : lua_tostring(L, -1); /* the query keeps it alive */
+    if (!lua_istable(L, -1) && (!value || find_filter_is_universal(value)))
+        return false;
+    *f = (filter){ .name = lua_tostring(L, -2), .value = value, .in = in, .time = -1 };
     if (orthanc_tag_parse(f->name, &tag) || dictionary_find(f->name, &tag)) {
         const char *keyword = dictionary_keyword(tag);
         if (is_no_filter(tag))
@@ -72,10 +77,7 @@ static bool read_member(lua_State *L, filter *f, int in)
         f->vr = dictionary_vr(tag);
         f->name = keyword ? keyword : f->name;
     }
-    if (lua_istable(L, -1))
-        return true;
-    f->value = lua_tostring(L, -1); /* the query keeps it alive */
-    return f->value && !find_filter_is_universal(f->value);
+    return true;
 }
 
 /* Adds the filters of the query at index. */
@@ -163,14 +165,14 @@ static matching compare_items(lua_State *L, check *c, int sequence)
     for (lua_Integer i = 1; i <= n && result != MATCHING_YES; i++) {
         if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
             matching m = compare_dataset(L, c, list + 1, sequence);
-            if (m == MATCHING_YES || (m == MATCHING_UNSHOWN && !best)) {
+            if (m != MATCHING_NO && (m == MATCHING_YES || !best)) {
                 result = m;
                 best = i;
             }
         }
         lua_settop(L, list);
     }
-    if (n == 0 || result == MATCHING_UNSHOWN) { /* sets `last` of its filters again */
+    if (n == 0 || (best && result != MATCHING_YES)) { /* sets `last` of its filters again */
         if (best)
             lua_rawgeti(L, list, best);
         else
@@ -220,8 +222,8 @@ static matching compare_dataset(lua_State *L, check *c, int dataset, int in)
             continue;
         if (f->last == MATCHING_NO)
             return MATCHING_NO;
-        if (f->last == MATCHING_UNSHOWN)
-            all = MATCHING_UNSHOWN;
+        if (f->last != MATCHING_YES)
+            all = f->last;
     }
     return all;
 }
@@ -237,6 +239,7 @@ static void count_all(lua_State *L, check *c, int answers)
             for (filter *f = c->filters; f < c->filters + c->n; f++) {
                 f->no += f->value && f->last == MATCHING_NO && !f->is_moment;
                 f->in_moments += f->value && f->is_moment;
+                f->doubt += f->last == MATCHING_DOUBT;
                 f->yes += f->last == MATCHING_YES;
                 f->unshown += f->last == MATCHING_UNSHOWN;
             }
@@ -258,16 +261,29 @@ static void decide_moments(check *c)
     }
 }
 
+static bool is_shown(const filter *f)
+{
+    return f->no + f->doubt + f->yes > 0;
+}
+
 /* Whether the present answer contradicts the filter. An answer without a value does where other answers
- * have one: then the modality returns the attribute, and the resource has no value of it. */
+ * have one: then the modality returns the attribute, and the resource has no value of it, which no filter
+ * matches. (Orthanc gives undated studies for a range of dates that is open at its start.) */
 static bool is_contradicted(const check *c, const filter *f)
 {
     if (!f->value)
         return false;
     if (f->last == MATCHING_NO)
         return !(f->is_moment && c->by_moment);
-    return f->last == MATCHING_UNSHOWN && f->yes + f->no > 0 &&
-           !matching_takes_empty(f->vr, f->value);
+    return f->last == MATCHING_UNSHOWN && is_shown(f);
+}
+
+/* Whether the answers leave it open that they match the filter: none shows its value, or values may have
+ * been changed on their way, and nothing shows that the modality has looked at the filter. */
+static bool is_unproven(const filter *f)
+{
+    return f->value &&
+           ((f->unshown > 0 && !is_shown(f)) || (f->doubt > 0 && (f->no > 0 || f->yes == 0)));
 }
 
 /* Counts in the table `ignored` at index which filters the present answer contradicts. Returns whether
@@ -315,13 +331,13 @@ static void remove_contradicting(lua_State *L, check *c, int answers, int ignore
     cut_list(L, answers, kept);
 }
 
-/* Sets notes.unproven: the filters whose value no answer shows. */
+/* Sets notes.unproven. */
 static void note_unproven(lua_State *L, const check *c, int notes)
 {
     lua_Integer n = 0;
     lua_newtable(L);
     for (const filter *f = c->filters; f < c->filters + c->n; f++)
-        if (f->value && f->unshown > 0 && f->yes + f->no == 0) {
+        if (is_unproven(f)) {
             lua_pushstring(L, f->name);
             lua_rawseti(L, -2, ++n);
         }
@@ -337,10 +353,14 @@ bool answer_check_filters(lua_State *L, int answers, int query, int notes)
     lua_Integer before = (lua_Integer)lua_rawlen(L, answers);
     bool contradicted = false;
     check *c = push_check(L, query);
+    if (c->n == 0) {
+        lua_settop(L, top);
+        return false;
+    }
     count_all(L, c, answers);
     decide_moments(c);
     for (const filter *f = c->filters; f < c->filters + c->n; f++)
-        contradicted = contradicted || (f->value && (f->no > 0 || (f->unshown > 0 && f->yes > 0)));
+        contradicted = contradicted || (f->value && (f->no > 0 || (f->unshown > 0 && is_shown(f))));
     if (contradicted) {
         lua_newtable(L);
         remove_contradicting(L, c, answers, top + 2);

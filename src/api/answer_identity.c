@@ -7,23 +7,38 @@
 
 enum { QUERY_RETRIEVE_LEVEL = 0x00080052, PATIENT_ID = 0x00100020 };
 
+/* A tag, and the index of its keyword as a string. */
+typedef struct key {
+    uint32_t tag;
+    int name;
+} key;
+
 typedef struct identity {
-    int answers; /* list */
-    int first;   /* table: from the identifier of a resource to its first answer */
+    int first; /* table: from the identifier of a resource to its first answer */
     orthanc_level level;
-    uint32_t unique; /* the tag that identifies a resource of the level */
+    key unique; /* identifies a resource of the level */
+    key patient, query_level;
     lua_Integer repeated;
-    const char *odd; /* format of the text for the first odd answer; NULL = none is */
-    lua_Integer odd_answer;
+    int odd; /* text about the first answer that does not name one resource; nil = all do */
 } identity;
 
+static key push_key(lua_State *L, uint32_t tag)
+{
+    lua_pushstring(L, orthanc_tag_row(tag)->name);
+    return (key){ tag, lua_gettop(L) };
+}
+
 /* Pushes the value of the tag in the answer at index, without blanks at its ends; "" when it has none. */
-static const char *push_trimmed(lua_State *L, int answer, uint32_t tag)
+static const char *push_trimmed(lua_State *L, int answer, const key *k)
 {
     size_t n;
     const char *text;
-    if (!identifiers_push_tag(L, answer, tag))
-        lua_pushliteral(L, "");
+    lua_pushvalue(L, k->name);
+    if (lua_rawget(L, answer) != LUA_TSTRING) { /* another format of answers */
+        lua_pop(L, 1);
+        if (!identifiers_push_tag(L, answer, k->tag))
+            lua_pushliteral(L, "");
+    }
     text = lua_tolstring(L, -1, &n);
     if (n > 0 && (text[0] == ' ' || text[n - 1] == ' ' || text[n - 1] == '\0')) {
         while (n > 0 && (text[n - 1] == ' ' || text[n - 1] == '\0'))
@@ -38,21 +53,25 @@ static const char *push_trimmed(lua_State *L, int answer, uint32_t tag)
 
 /* Whether the answers at index `a` and `b`, which have the same identifier, name two resources: they
  * belong to different patients. */
-static bool have_other_patients(lua_State *L, int a, int b)
+static bool have_other_patients(lua_State *L, const identity *id, int a, int b)
 {
     int top = lua_gettop(L);
-    const char *one = push_trimmed(L, a, PATIENT_ID), *other = push_trimmed(L, b, PATIENT_ID);
+    const char *one = push_trimmed(L, a, &id->patient), *other = push_trimmed(L, b, &id->patient);
     bool differ = *one && *other && strcmp(one, other) != 0;
     lua_settop(L, top);
     return differ;
 }
 
-static void note_odd(identity *id, lua_Integer answer, const char *format)
+/* Answer i, whose identifier is `value`, does not name one resource. */
+static void note_odd(lua_State *L, const identity *id, lua_Integer i, const char *why,
+                     const char *value)
 {
-    if (!id->odd) {
-        id->odd = format;
-        id->odd_answer = answer;
-    }
+    const char *name = lua_tostring(L, id->unique.name);
+    if (!lua_isnil(L, id->odd))
+        return;
+    lua_pushfstring(L, "answer %I %s (%s = '%s'), so it cannot be moved", (LUAI_UACINT)i, why, name,
+                    value);
+    lua_replace(L, id->odd);
 }
 
 /* Whether the answer on the top, number i, repeats one before it. */
@@ -60,20 +79,19 @@ static bool is_repeated(lua_State *L, identity *id, lua_Integer i)
 {
     int answer = lua_gettop(L);
     bool repeated = false;
-    const char *text = push_trimmed(L, answer, QUERY_RETRIEVE_LEVEL);
-    if (*text && orthanc_level_of(text) != id->level)
-        note_odd(id, i, "answer %I is about another level (its QueryRetrieveLevel)");
-    text = push_trimmed(L, answer, id->unique);
+    const char *level = push_trimmed(L, answer, &id->query_level);
+    const char *text = push_trimmed(L, answer, &id->unique);
+    if (*level && orthanc_level_of(level) != id->level)
+        note_odd(L, id, i, "is about another level than asked", text);
     if (!*text) {
-        note_odd(id, i, "answer %I has no %s");
+        note_odd(L, id, i, "has no identifier", text);
     } else if (strpbrk(text, "*?\\")) {
-        note_odd(id, i, "answer %I does not name one resource (its %s)");
+        note_odd(L, id, i, "does not name one resource", text);
     } else if (lua_pushvalue(L, -1), lua_rawget(L, id->first) == LUA_TTABLE) {
-        repeated = !have_other_patients(L, answer, lua_gettop(L));
+        repeated = !have_other_patients(L, id, answer, lua_gettop(L));
         if (!repeated)
-            note_odd(id, i,
-                     "answer %I names a resource that another answer gives to another "
-                     "patient (its %s)");
+            note_odd(L, id, i, "names a resource that another answer gives to another patient",
+                     text);
     } else {
         lua_pop(L, 1);
         lua_pushvalue(L, answer);
@@ -89,22 +107,27 @@ static void note(lua_State *L, const identity *id, int notes)
         lua_pushinteger(L, id->repeated);
         lua_setfield(L, notes, "repeated");
     }
-    if (id->odd) {
-        lua_pushfstring(L, id->odd, (LUAI_UACINT)id->odd_answer, orthanc_tag_row(id->unique)->name);
-        lua_pushliteral(L, ", so it cannot be moved");
-        lua_concat(L, 2);
-        lua_setfield(L, notes, "odd");
-    }
+    lua_pushvalue(L, id->odd);
+    lua_setfield(L, notes, "odd");
 }
 
 bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int notes)
 {
-    identity id = { .answers = answers, .level = level };
+    identity id = { .level = level };
+    bool is_odd;
+    int top = lua_gettop(L);
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers), kept = 0;
-    for (const uint32_t *tag = orthanc_unique_keys(level); *tag; tag++)
-        id.unique = *tag;
+    const uint32_t *tag = orthanc_unique_keys(level);
+    while (tag[1])
+        tag++;
+    luaL_checkstack(L, LUA_MINSTACK, "answers");
+    id.unique = push_key(L, *tag);
+    id.patient = push_key(L, PATIENT_ID);
+    id.query_level = push_key(L, QUERY_RETRIEVE_LEVEL);
     lua_createtable(L, 0, (int)(n < 1000000 ? n : 1000000));
     id.first = lua_gettop(L);
+    lua_pushnil(L);
+    id.odd = lua_gettop(L);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, answers, i);
         if (lua_istable(L, -1) && is_repeated(L, &id, i)) {
@@ -121,6 +144,7 @@ bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int n
         lua_rawseti(L, answers, n);
     }
     note(L, &id, notes);
-    lua_settop(L, id.first - 1);
-    return id.repeated > 0 || id.odd;
+    is_odd = !lua_isnil(L, id.odd);
+    lua_settop(L, top);
+    return id.repeated > 0 || is_odd;
 }

@@ -2,6 +2,8 @@
 
 #include <lauxlib.h>
 
+#include "json/mark.h"
+
 /* Pops the text on the top and adds it to the text below, behind "; ". */
 static void append(lua_State *L)
 {
@@ -52,7 +54,7 @@ static void append_ignored(lua_State *L, int ignored)
         lua_rawget(L, ignored);
         lua_pushfstring(
             L,
-            "the modality ignores the filter %s: answers that contradict it were removed "
+            "the modality gave answers that contradict the filter %s, which were removed "
             "(%I)",
             lua_tostring(L, -2), (LUAI_UACINT)lua_tointeger(L, -1));
         lua_replace(L, -3);
@@ -80,6 +82,26 @@ static void append_unproven(lua_State *L, int unproven)
     append(L);
 }
 
+static void append_unreadable(lua_State *L, int unreadable)
+{
+    enum { SHOWN = 10 };
+    luaL_Buffer b;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, unreadable);
+    luaL_buffinit(L, &b);
+    luaL_addstring(&b, "answers are missing, because this version of Orthanc does not know their "
+                       "character set: those with StudyDate ");
+    for (lua_Integer i = 1; i <= n && i <= SHOWN; i++) {
+        if (i > 1)
+            luaL_addstring(&b, ", ");
+        lua_rawgeti(L, unreadable, i);
+        luaL_addvalue(&b);
+    }
+    if (n > SHOWN)
+        luaL_addstring(&b, " and others (found.unreadable has all)");
+    luaL_pushresult(&b);
+    append(L);
+}
+
 void answer_notes_push_warning(lua_State *L, int notes)
 {
     int text = lua_gettop(L) + 1, field = text + 1;
@@ -97,6 +119,12 @@ void answer_notes_push_warning(lua_State *L, int notes)
         lua_replace(L, text);
     }
     lua_settop(L, text);
+    if (lua_getfield(L, notes, "unreadable") == LUA_TTABLE) {
+        lua_pushvalue(L, text);
+        append_unreadable(L, field);
+        lua_replace(L, text);
+    }
+    lua_settop(L, text);
     if (lua_getfield(L, notes, "odd") == LUA_TSTRING)
         append(L);
     lua_settop(L, text);
@@ -107,4 +135,16 @@ void answer_notes_push_warning(lua_State *L, int notes)
         lua_pushnil(L);
         lua_replace(L, text);
     }
+}
+
+void answer_notes_complete(lua_State *L)
+{
+    answer_notes_push_warning(L, lua_gettop(L));
+    lua_setfield(L, -2, "warning");
+}
+
+void answer_notes_attach(lua_State *L)
+{
+    answer_notes_complete(L);
+    json_mark_array_fields(L);
 }

@@ -3,6 +3,8 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "api/answer_notes.h"
+#include "base/ascii.h"
 #include "binding/error.h"
 #include "binding/options.h"
 #include "json/mark.h"
@@ -45,12 +47,13 @@ const char *answers_read_format(lua_State *L, int index, const char *function)
 
 /* ---- lost characters ---- */
 
-/* What the answers show of characters that the server has lost. */
+/* What the answers show of characters that got lost, here or at the modality. */
 typedef struct loss {
     const orthanc_encoding
         *encoding;           /* the server's, which the answers name; NULL = not seen yet */
     bool texts;              /* some answer has a name or description */
-    lua_Integer signs;       /* number of answers whose texts look emptied */
+    bool wide_id;            /* some PatientID is not ASCII */
+    lua_Integer signs;       /* number of answers that show a loss */
     lua_Integer first, last; /* the first and the last such answer */
     char where[64];          /* the tag of the first sign */
 } loss;
@@ -87,18 +90,66 @@ static bool looks_emptied(const char *value)
     return false;
 }
 
-/* Notes what a member of an answer shows. Cheap tests come first, as there can be ten thousands of
+/* Signs that a value can have. */
+enum {
+    SIGN_WIDE = 1,     /* no loss: a character that is not ASCII */
+    SIGN_REPLACED = 2, /* U+FFFD, which stands for bytes that no character set explains */
+    SIGN_MISREAD = 4, /* bytes of another character set: control characters (the escape sequences of
+                             ISO 2022 too), or UTF-8 that was read as Latin-1 */
+    SIGN_QUESTION_MARK = 8 /* before a letter: "M?ller", "????" */
+};
+
+static bool begins(const char *at, const char *text)
+{
+    return strncmp(at, text, strlen(text)) == 0;
+}
+
+/* The signs at one place of a value; the bytes are those of UTF-8. */
+static int sign_at(const unsigned char *at)
+{
+    if (*at == 0x1B)
+        return SIGN_MISREAD;
+    if (*at == '?')
+        return at[1] == '?' || ascii_is_letter((char)at[1]) ? SIGN_QUESTION_MARK : 0;
+    if (*at < 0x80)
+        return 0;
+    if (begins((const char *)at, "\xEF\xBF\xBD"))
+        return SIGN_WIDE | SIGN_REPLACED;
+    if ((*at == 0xC2 && at[1] < 0xA0) || (begins((const char *)at, "\xC3\x83\xC2")))
+        return SIGN_WIDE | SIGN_MISREAD;
+    return SIGN_WIDE;
+}
+
+static int signs_of(const char *value)
+{
+    int signs = 0;
+    for (const unsigned char *at = (const unsigned char *)value; *at; at++)
+        signs |= sign_at(at);
+    return signs;
+}
+
+/* Whether the value shows a loss. A text in which nothing is left can only be seen in names and
+ * descriptions, and question marks mean nothing elsewhere. */
+static bool shows_loss(int signs, bool emptied, const char *key)
+{
+    return (signs & SIGN_REPLACED) ||
+           ((emptied || signs & (SIGN_MISREAD | SIGN_QUESTION_MARK)) && is_text_key(key));
+}
+
+/* Notes what a member of an answer shows. Cheap tests come first, as there can be hundred thousands of
  * answers. */
 static void inspect(loss *l, lua_Integer answer, const char *key, const char *value)
 {
-    bool emptied;
+    int signs = signs_of(value);
+    bool emptied = looks_emptied(value);
     if (!l->encoding && (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0))
         l->encoding = orthanc_encoding_of_dicom(value);
-    emptied = looks_emptied(value);
-    if ((l->texts && !emptied) || !*value || !is_text_key(key))
-        return;
-    l->texts = true;
-    if (!emptied || l->last == answer)
+    if (signs & SIGN_WIDE && (strcmp(key, "PatientID") == 0 || strcmp(key, "0010,0020") == 0))
+        l->wide_id = true;
+    if (!l->texts && *value && is_text_key(key))
+        l->texts = true;
+    if ((!emptied && (signs & ~SIGN_WIDE) == 0) || l->last == answer ||
+        !shows_loss(signs, emptied, key))
         return;
     l->last = answer;
     if (l->signs++ == 0) {
@@ -174,18 +225,9 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
     lua_pop(L, 1);
 }
 
-/* Orthanc converts every answer to its DefaultEncoding, and removes without a trace the characters
- * that this encoding lacks. */
-static void push_warning(lua_State *L, const loss *l)
+/* Pushes where a loss shows; an empty string when none does. */
+static void push_place(lua_State *L, const loss *l)
 {
-    if (!l->texts || (l->encoding && orthanc_encoding_is_complete(l->encoding))) {
-        lua_pushnil(L);
-        return;
-    }
-    lua_pushfstring(L,
-                    "names and descriptions may lack characters: the server converts answers to "
-                    "its DefaultEncoding, %s, and removes the characters that it lacks",
-                    l->encoding ? l->encoding->name : "which is unknown");
     if (l->signs > 1)
         lua_pushfstring(L, " (it shows in %I answers, first in %s of answer %I)",
                         (LUAI_UACINT)l->signs, l->where, (LUAI_UACINT)l->first);
@@ -193,10 +235,36 @@ static void push_warning(lua_State *L, const loss *l)
         lua_pushfstring(L, " (it shows in %s of answer %I)", l->where, (LUAI_UACINT)l->first);
     else
         lua_pushliteral(L, "");
-    lua_pushliteral(L, "; to keep them, set \"DefaultEncoding\": \"Utf8\" in the server's "
-                       "configuration, or call client:use_utf8(), which lasts until the server's "
-                       "next start");
-    lua_concat(L, 3);
+}
+
+/* Orthanc converts every answer to its DefaultEncoding, and removes without a trace the characters
+ * that this encoding lacks. When the encoding has all characters, only the modality can have lost them,
+ * or Orthanc could not read the modality's bytes, as it takes its own encoding for the modality's when
+ * that names none. */
+static void push_warning(lua_State *L, const loss *l)
+{
+    bool complete = l->encoding && orthanc_encoding_is_complete(l->encoding);
+    if (complete ? l->signs == 0 : !l->texts && l->signs == 0) {
+        lua_pushnil(L);
+        return;
+    }
+    push_place(L, l);
+    if (complete)
+        lua_pushfstring(
+            L,
+            "names and descriptions lack characters%s: the server's DefaultEncoding, %s, "
+            "has them all, so the modality lost them, or does not name its character "
+            "set; check its settings (of an Orthanc: its own DefaultEncoding)",
+            lua_tostring(L, -1), l->encoding->name);
+    else
+        lua_pushfstring(
+            L,
+            "names and descriptions may lack characters: the server converts answers to its "
+            "DefaultEncoding, %s, and removes the characters that it lacks%s; to keep them, set "
+            "\"DefaultEncoding\": \"Utf8\" in the server's configuration, or call "
+            "client:use_utf8(), which lasts until the server's next start",
+            l->encoding ? l->encoding->name : "which is unknown", lua_tostring(L, -1));
+    lua_remove(L, -2);
 }
 
 bool answers_is_list(lua_State *L)
@@ -208,14 +276,26 @@ bool answers_tidy(lua_State *L)
 {
     int list = lua_gettop(L);
     lua_Integer n = luaL_len(L, list);
-    loss l = { NULL, false, 0, 0, 0, "" };
+    loss l = { .encoding = NULL };
     for (lua_Integer i = 1; i <= n; i++) {
         if (lua_geti(L, list, i) == LUA_TTABLE)
             tidy_one(L, i, &l);
         lua_settop(L, list);
     }
     push_warning(L, &l);
-    return l.signs > 0 && !lua_isnil(L, -1);
+    return l.signs > 0 || l.wide_id;
+}
+
+void answers_attach_warning(lua_State *L)
+{
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    lua_createtable(L, 0, 1);
+    lua_insert(L, -2);
+    lua_setfield(L, -2, "characters");
+    answer_notes_attach(L);
 }
 
 /* ---- the request for the answers of a query ---- */
@@ -251,5 +331,6 @@ static int answers_on_list(lua_State *L, call *c)
     if (!answers_is_list(L))
         return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
     answers_tidy(L);
-    return lua_isnil(L, -1) ? (lua_pop(L, 1), 1) : 2;
+    answers_attach_warning(L);
+    return 1;
 }

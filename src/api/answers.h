@@ -30,15 +30,20 @@ answers_form answers_read_form(lua_State *L, int index, const char *function, bo
                                bool brief);
 
 /* Removes the nulls from the list of answers on the top, and from the sequences in it. Pushes a warning
- * when characters may have got lost on their way through the server, else nil. Returns whether an
- * answer shows that some are lost. [-0, +1, m] */
+ * when characters may have got lost, at the modality or on their way through the server, else nil.
+ * Returns whether an identifier of a patient is in doubt: an answer shows that characters are lost, or
+ * a PatientID has a character that is not ASCII, which can get lost on its way back. [-0, +1, m] */
 bool answers_tidy(lua_State *L);
+
+/* Pops the warning on the top, or nil: it becomes the field `warning` of the list below it, which neither
+ * loops nor json.encode see. So every list that an operation returns has its warning. [-1, +0, m] */
+void answers_attach_warning(lua_State *L);
 
 /* Whether the value on the top is a list of answers. [-0, +0, -] */
 bool answers_is_list(lua_State *L);
 
-/* Runs the operation `name`, whose results are the answers of the query `id`, and a warning when there
- * is one: `return answers_get(…);` */
+/* Runs the operation `name`, whose result is the list of the answers of the query `id`, with its
+ * warning: `return answers_get(…);` */
 int answers_get(lua_State *L, loop *lp, int client, const char *id, const char *name,
                 const char *format);
 

@@ -23,6 +23,7 @@ typedef struct find_call {
     bool prove;        /* what the answers do not show may be asked for */
     bool beyond_ascii; /* find_choose_charset was a step */
     bool unknown_name; /* a filter has a name that only the server can know */
+    bool readable;     /* what the server cannot read is left out (core.find_readable) */
     char id[ORTHANC_ID_SIZE];
     const char *format; /* the query string for the format of the answers */
 } find_call;
@@ -33,6 +34,7 @@ static int find_by_plan(lua_State *L, call *c);        /* when one C-FIND is not
 static int find_choose_charset(lua_State *L, call *c); /* when a filter is not ASCII */
 static int find_send(lua_State *L, call *c);
 static int find_on_query(lua_State *L, call *c);
+static int find_readable(lua_State *L, const call *c); /* when the server cannot read an answer */
 static int find_on_answers(lua_State *L, call *c);
 static int find_more(lua_State *L, const call *c); /* when the answers do not show all */
 
@@ -60,7 +62,8 @@ const option find_rows[] = {
 /* The stack of a find; steps find it up to CALL. */
 enum { SELF = 1, DATA, FORMAT, CALL, BODY };
 
-int find_find(lua_State *L)
+/* `readable`: the find may go on in parts when the server cannot read an answer. */
+static int find_run(lua_State *L, bool readable)
 {
     find_options o = { .prove = true };
     find_filter q = { .function = "find", .normalize = true };
@@ -88,6 +91,7 @@ int find_find(lua_State *L)
     f->broad = q.broad;
     f->level = q.level;
     f->prove = o.prove;
+    f->readable = readable && q.level == ORTHANC_STUDY && !q.charset;
     f->unknown_name = q.unknown_name;
     f->plan = find_plan_choose(L, q.sent, q.level, o.relational || !q.normalize);
     if (f->plan != FIND_PLAN_ONE)
@@ -106,6 +110,16 @@ int find_find(lua_State *L)
     return op_run(L, &c->op);
 }
 
+int find_find(lua_State *L)
+{
+    return find_run(L, true);
+}
+
+int find_once(lua_State *L)
+{
+    return find_run(L, false);
+}
+
 /* ---- the requests ---- */
 
 /* Leaves the search to the Lua half, which calls find for each of its parts. */
@@ -116,6 +130,7 @@ static int find_by_plan(lua_State *L, call *c)
     lua_pushvalue(L, DATA);
     lua_pushvalue(L, FORMAT);
     call_push(L, c, "dropped");
+    lua_pushboolean(L, ((find_call *)c)->broad);
     return OP_CALL;
 }
 
@@ -128,7 +143,7 @@ static int find_choose_charset(lua_State *L, call *c)
 static int find_send(lua_State *L, call *c)
 {
     call_push(L, c, "body");
-    return call_post(L, c, find_on_query, CALL_REMOTE, "%s", c->route);
+    return call_post_query(L, c, find_on_query, c->route);
 }
 
 /* Orthanc's message is the same for every invalid tag. Adds to the error on the top what may be
@@ -136,7 +151,7 @@ static int find_send(lua_State *L, call *c)
 static void explain_refusal(lua_State *L, const find_call *f)
 {
     lua_getfield(L, -1, "status");
-    if (lua_tointeger(L, -1) == 400 && f->unknown_name) {
+    if (lua_tointeger(L, -1) == 400 && f->unknown_name && !error_is_code(L, -2, "bad_charset")) {
         lua_getfield(L, -2, "message");
         lua_pushfstring(L,
                         "%s (names are case-sensitive, and must be in the server's DICOM "
@@ -148,16 +163,76 @@ static void explain_refusal(lua_State *L, const find_call *f)
     lua_pop(L, 1);
 }
 
+/* Whether the error on the top is the refusal of a modality that wants to be asked level by level: DIMSE
+ * status 0xA900, the identifier does not match the SOP class (PS3.4 C.4.1.1.4). */
+static bool wants_levels(lua_State *L, const call *c)
+{
+    enum { IDENTIFIER_DOES_NOT_MATCH = 0xA900 };
+    const find_call *f = (const find_call *)c;
+    int top = lua_gettop(L);
+    bool wants = false;
+    lua_getfield(L, top, "dimse_status");
+    if (lua_tointeger(L, -1) == IDENTIFIER_DOES_NOT_MATCH && f->prove) {
+        call_push(L, c, "body");
+        lua_getfield(L, -1, "Query");
+        wants = find_plan_can_go_down(L, lua_gettop(L), f->level);
+    }
+    lua_settop(L, top);
+    return wants;
+}
+
 static int find_on_query(lua_State *L, call *c)
 {
     find_call *f = (find_call *)c;
     if (call_answer(L, c) != 1) {
+        if (wants_levels(L, c)) {
+            f->plan = FIND_PLAN_DOWN;
+            lua_settop(L, c->op.index);
+            return find_by_plan(L, c);
+        }
         explain_refusal(L, f);
-        return 2;
+        return f->readable && error_is_code(L, -1, "bad_charset") ? find_readable(L, c) : 2;
     }
     if (!orthanc_answer_id(c->op.transfer.body, f->id))
         return call_fail(L, c, "decode", NULL, "unexpected response: the query has no ID");
     return call_get(L, c, find_on_answers, "/queries/%s/answers?expand%s", f->id, f->format);
+}
+
+/* Pushes the end of the time for the call; nil = it has none. */
+static void push_deadline(lua_State *L, const call *c)
+{
+    if (c->deadline > 0)
+        lua_pushnumber(L, c->deadline);
+    else
+        lua_pushnil(L);
+}
+
+/* Leaves to the Lua half to find what the server can read. The error is on the top. */
+static int find_readable(lua_State *L, const call *c)
+{
+    int first = c->op.index + 1;
+    lua_replace(L, first);
+    lua_settop(L, first);
+    parts_push_function(L, "core.find_readable", "find");
+    lua_insert(L, first);
+    lua_createtable(L, 0, 8); /* error search */
+    lua_pushvalue(L, SELF);
+    lua_setfield(L, -2, "modality");
+    lua_pushvalue(L, DATA);
+    lua_setfield(L, -2, "data");
+    lua_pushvalue(L, FORMAT);
+    lua_setfield(L, -2, "format");
+    lua_pushboolean(L, ((const find_call *)c)->broad);
+    lua_setfield(L, -2, "broad");
+    call_push(L, c, "dropped");
+    lua_setfield(L, -2, "dropped");
+    push_deadline(L, c);
+    lua_setfield(L, -2, "deadline");
+    lua_getiuservalue(L, SELF, REMOTE_CLIENT);
+    lua_setfield(L, -2, "client");
+    lua_pushstring(L, c->remote->name);
+    lua_setfield(L, -2, "name");
+    return OP_CALL;
 }
 
 /* Pushes the result of find as a table, for find_result_push. Its answers are at index `answers`, and the
@@ -236,10 +311,7 @@ static int find_more(lua_State *L, const call *c)
     call_push(L, c, "body");
     lua_getfield(L, -1, "Query");
     lua_replace(L, -2);
-    if (c->deadline > 0)
-        lua_pushnumber(L, c->deadline);
-    else
-        lua_pushnil(L);
+    push_deadline(L, c);
     return OP_CALL;
 }
 

@@ -92,6 +92,11 @@ find_plan find_plan_choose(lua_State *L, int query, orthanc_level level, bool re
     return FIND_PLAN_DOWN;
 }
 
+bool find_plan_can_go_down(lua_State *L, int query, orthanc_level level)
+{
+    return level > ORTHANC_STUDY && !has_parents(L, query, level);
+}
+
 const char *find_plan_name(find_plan plan)
 {
     return plan == FIND_PLAN_DOWN ? "find_down" : "find_parts";

@@ -19,6 +19,10 @@ typedef enum find_plan {
  * relational queries. [-0, +0, m] */
 find_plan find_plan_choose(lua_State *L, int query, orthanc_level level, bool relational);
 
+/* Whether a modality that refuses the query at index may answer it level by level: the query does not
+ * name the resources of the levels above. [-0, +0, m] */
+bool find_plan_can_go_down(lua_State *L, int query, orthanc_level level);
+
 /* Whether a range of times of the query at index, or of a sequence in it, passes midnight. [-0, +0, m] */
 bool find_plan_passes_midnight(lua_State *L, int query);
 

@@ -123,6 +123,13 @@ query_facts find_result_facts(lua_State *L, int client_index, const char *id)
     return facts;
 }
 
+void find_result_push_known(lua_State *L, int client_index, const char *id)
+{
+    push_weak_table(L, client_index, CLIENT_QUERIES, "v");
+    lua_getfield(L, -1, id);
+    lua_remove(L, -2);
+}
+
 /* ---- closing ---- */
 
 static int close_advance(lua_State *L, op *o)
@@ -141,6 +148,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
     lua_pushfstring(L, "/queries/%s", id);
     x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
     x->op.advance = close_advance;
+    x->request.side_effects = false; /* it may be sent again: the second removal finds nothing */
     return x;
 }
 
@@ -215,15 +223,6 @@ static void set_value(lua_State *L, int table, const char *name, int value)
     lua_setfield(L, table, name);
 }
 
-/* Makes the notes at index the fields of the result. */
-static void complete_notes(lua_State *L, int description, int notes)
-{
-    answer_notes_push_warning(L, notes);
-    lua_setfield(L, notes, "warning");
-    lua_getfield(L, description, "broad");
-    lua_setfield(L, notes, "broad");
-}
-
 /* Pushes the metatable of a result with those fields. */
 static void push_metatable(lua_State *L, int description, int fields)
 {
@@ -258,7 +257,9 @@ void find_result_push(lua_State *L, int description)
     lua_setfield(L, found, "answers");
     lua_getfield(L, description, "notes");
     notes = lua_gettop(L);
-    complete_notes(L, description, notes);
+    answer_notes_complete(L);
+    lua_getfield(L, description, "broad");
+    lua_setfield(L, notes, "broad");
     push_metatable(L, description, notes);
     lua_setmetatable(L, found);
 

@@ -40,6 +40,9 @@ void find_result_identify(lua_State *L, int index, const char *function, char id
 /* What the client at index knows about the query of that identifier. [-0, +0, m] */
 query_facts find_result_facts(lua_State *L, int client, const char *id);
 
+/* Pushes the result of find for the query of that identifier, or nil. [-0, +1, m] */
+void find_result_push_known(lua_State *L, int client, const char *id);
+
 /* Pushes the result of find that the table at index describes: {ID =, answers =}, with the method close
  * and the fields broad, warning and those of the notes. The client remembers the result.
  *

@@ -84,7 +84,8 @@ static int run_at_level(lua_State *L, transfer *t, orthanc_level level)
     lua_pushstring(L, orthanc_level_name(level));
     call_keep(L, CALL, "level", -1);
     lua_setfield(L, BODY, "Level");
-    return run_transfer(L, t, identifiers_push_keys(L, RESOURCES, level, name, t->by_get));
+    return run_transfer(L, t,
+                        identifiers_push_keys(L, RESOURCES, level, name, "resource", t->by_get));
 }
 
 /* POST /modalities/{name}/get: DICOM PS3.4 C.4.3 (C-GET). self level resources options */
@@ -102,23 +103,27 @@ int get_and_store_get(lua_State *L)
     return run_at_level(L, t, level);
 }
 
-/* POST /modalities/{name}/move: DICOM PS3.4 C.4.2 (C-MOVE). For modality:move_resources, which is
- * written in Lua and moves one resource at a time. self level resource options */
+/* POST /modalities/{name}/move: DICOM PS3.4 C.4.2 (C-MOVE). self level resources options more */
 int get_and_store_move_one(lua_State *L)
 {
-    static const plan p = { "move_resources", &remote_modality, &orthanc_move,
-                            get_and_store_move_rows, move_target_find };
+    enum { MORE = LEVEL }; /* there when the level has been read */
+    plan p = { NULL, &remote_modality, &orthanc_move, get_and_store_move_rows, transfer_begin };
     orthanc_level level;
     transfer *t;
     remote_check(L, SELF, &remote_modality);
-    lua_settop(L, OPTIONS);
-    level = identifiers_level(L, LEVEL, p.name);
+    level = identifiers_level(L, LEVEL, "move_resources");
+    luaL_checktype(L, OPTIONS + 1, LUA_TTABLE);
+    lua_settop(L, OPTIONS + 1);
+    lua_replace(L, MORE);
+    lua_getfield(L, MORE, "op");
+    p.name = luaL_checkstring(L, -1); /* the table at MORE keeps it alive, and then the data do */
+    lua_pop(L, 1);
     t = push_transfer(L, &p);
+    transfer_make_part(L, CALL, MORE);
     if (t->mode == TRANSFER_HANDLE) {
         t->call.needs.since = ORTHANC_MOVE_JOBS;
         t->call.needs.what = "C-MOVE without waiting for it";
     }
-    move_target_read(L, OPTIONS, BODY, p.name, CALL);
     return run_at_level(L, t, level);
 }
 
@@ -129,7 +134,8 @@ int get_and_store_move_options(lua_State *L)
     transfer_options o = { 0 };
     lua_settop(L, 1);
     route_options_check(L, 1, "move_resources", &orthanc_move, get_and_store_move_rows, &o);
-    move_target_read(L, 1, 2, "move_resources", 0);
+    move_target_read(L, 1, 2, "move_resources");
+    route_options_take_synchronous(L, 2, "move_resources");
     if (o.max == 0)
         return 0;
     lua_pushinteger(L, o.max);

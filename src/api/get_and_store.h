@@ -16,8 +16,8 @@ int get_and_store_get(lua_State *L);        /* modality:get(level, resources [, 
 int get_and_store_store(lua_State *L);      /* modality:store(ids [, options]) */
 int get_and_store_peer_store(lua_State *L); /* peer:store(ids [, options]) */
 
-/* For modality:move_resources, which is written in Lua. */
+/* For the Lua half. */
 int get_and_store_move_options(lua_State *L); /* (options) -> max | nil */
-int get_and_store_move_one(lua_State *L);     /* (modality, level, resource, options) */
+int get_and_store_move_one(lua_State *L);     /* (modality, level, resources, options, more) */
 
 #endif

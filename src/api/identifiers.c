@@ -33,22 +33,36 @@ bool identifiers_push_tag(lua_State *L, int row, uint32_t tag)
     return type == LUA_TSTRING;
 }
 
-/* A wildcard, a list or a blank value could name several resources, or all. A character beyond ASCII
- * could get lost on its way to the modality, so that the rest names another patient. */
-static bool is_identifier(const char *value, size_t size)
+enum { UID_MAX = 64 };
+
+/* Cuts the blanks at both ends, and the NULs behind: DICOM pads values with them (PS3.5 6.2), and
+ * cells of a CSV have them. They are no part of an identifier. */
+static const char *trim(const char *value, size_t *size)
 {
-    bool any = false;
-    for (size_t i = 0; i < size; i++) {
-        if (ascii_is_control(value[i]) || (unsigned char)value[i] > 127 || strchr("*?\\", value[i]))
-            return false;
-        any = any || value[i] != ' ';
+    while (*size > 0 && (value[*size - 1] == ' ' || value[*size - 1] == '\0'))
+        --*size;
+    while (*size > 0 && *value == ' ') {
+        value++;
+        --*size;
     }
-    return any;
+    return value;
+}
+
+/* A wildcard, a list or an empty value could name several resources, or all. A character beyond ASCII
+ * could get lost on its way to the modality, so that the rest names another patient. A UID has no
+ * blanks, and at most 64 characters: no modality takes a longer one for what it is. */
+static bool is_identifier(const char *value, size_t size, bool is_uid)
+{
+    for (size_t i = 0; i < size; i++)
+        if (ascii_is_control(value[i]) || (unsigned char)value[i] > 127 ||
+            strchr("*?\\", value[i]) || (is_uid && value[i] == ' '))
+            return false;
+    return size > 0 && (!is_uid || size <= UID_MAX);
 }
 
 /* Pushes the unique keys of the row on the top, which is number `n`. False: a message is pushed.
  * [-0, +1, m] */
-static bool push_keys(lua_State *L, orthanc_level level, lua_Integer n)
+static bool push_keys(lua_State *L, orthanc_level level, const char *noun, lua_Integer n)
 {
     int row = lua_gettop(L), keys;
     lua_newtable(L);
@@ -58,22 +72,66 @@ static bool push_keys(lua_State *L, orthanc_level level, lua_Integer n)
         bool there = identifiers_push_tag(L, row, *tag);
         size_t size = 0;
         const char *value = there ? lua_tolstring(L, -1, &size) : "";
-        if (!is_identifier(value, size)) {
+        const char *trimmed = trim(value, &size);
+        if (!is_identifier(trimmed, size, strcmp(name, "PatientID") != 0)) {
             if (there)
-                lua_pushfstring(L, "resource %I: %s = '%s' does not identify one %s",
+                lua_pushfstring(L, "%s %I: %s = '%s' does not identify one %s", noun,
                                 (LUAI_UACINT)n, name, value, orthanc_level_name(level));
             else
-                lua_pushfstring(L, "resource %I has no %s, which a %s needs", (LUAI_UACINT)n, name,
+                lua_pushfstring(L, "%s %I has no %s, which a %s needs", noun, (LUAI_UACINT)n, name,
                                 orthanc_level_name(level));
             return false;
         }
+        lua_pushlstring(L, trimmed, size);
         lua_setfield(L, keys, name);
+        lua_settop(L, keys);
     }
     return true;
 }
 
+/* Whether a C-MOVE of the patients in the list on the top, of tables of keys, could move others as well:
+ * Orthanc takes PatientIDs that differ in case only for the same one. True: a message is pushed.
+ * [-0, +(0|1), m] */
+static bool have_joined_patients(lua_State *L)
+{
+    int list = lua_gettop(L), seen = list + 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+    lua_newtable(L);
+    for (lua_Integer i = 1; i <= n; i++) {
+        const char *id, *other;
+        luaL_Buffer b;
+        lua_rawgeti(L, list, i);
+        lua_getfield(L, -1, "PatientID");
+        id = lua_tostring(L, -1);
+        luaL_buffinit(L, &b);
+        for (const char *p = id; *p; p++)
+            luaL_addchar(&b, *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p);
+        luaL_pushresult(&b);
+        lua_pushvalue(L, -1);
+        if (lua_rawget(L, seen) == LUA_TSTRING) {
+            other = lua_tostring(L, -1);
+            if (strcmp(other, id) != 0) {
+                lua_pushfstring(L,
+                                "the PatientIDs '%s' and '%s' differ in case only, and some "
+                                "modalities take them for one patient: move the studies",
+                                other, id);
+                lua_replace(L, seen);
+                lua_settop(L, seen);
+                return true;
+            }
+            lua_pop(L, 1);
+        }
+        lua_settop(L, seen + 3);
+        lua_pushvalue(L, seen + 2);
+        lua_rawset(L, seen);
+        lua_settop(L, seen);
+    }
+    lua_settop(L, list);
+    return false;
+}
+
 bool identifiers_push_keys(lua_State *L, int index, orthanc_level level, const char *function,
-                           bool with_classes)
+                           const char *noun, bool with_classes)
 {
     int list;
     bool one;
@@ -95,7 +153,7 @@ bool identifiers_push_keys(lua_State *L, int index, orthanc_level level, const c
         else if (lua_geti(L, index, i) != LUA_TTABLE)
             error_usage(L, "%s: resource %I must be a table (a %s was given)", function,
                         (LUAI_UACINT)i, luaL_typename(L, -1));
-        if (!push_keys(L, level, i)) {
+        if (!push_keys(L, level, noun, i)) {
             lua_replace(L, list);
             lua_settop(L, list);
             return false;
@@ -104,6 +162,10 @@ bool identifiers_push_keys(lua_State *L, int index, orthanc_level level, const c
             lua_setfield(L, list + 2, "SOPClassesInStudy");
         lua_seti(L, list, i);
         lua_settop(L, list);
+    }
+    if (level == ORTHANC_PATIENT && have_joined_patients(L)) {
+        lua_replace(L, list);
+        return false;
     }
     return true;
 }
@@ -172,8 +234,9 @@ int identifiers_keys(lua_State *L)
 {
     const char *name = luaL_checkstring(L, 1);
     orthanc_level level = identifiers_level(L, 2, name);
-    lua_settop(L, 3);
-    if (!identifiers_push_keys(L, 3, level, name, false)) {
+    const char *noun = luaL_optstring(L, 4, "resource");
+    lua_settop(L, 4);
+    if (!identifiers_push_keys(L, 3, level, name, noun, false)) {
         error_from_message(L, "refused", "bad_identifier");
         error_set(L, "op", name);
         lua_pushnil(L);

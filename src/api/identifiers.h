@@ -16,11 +16,12 @@ orthanc_level identifiers_level(lua_State *L, int index, const char *function);
  * nothing is pushed. [-0, +(0|1), v] */
 bool identifiers_push_tag(lua_State *L, int row, uint32_t tag);
 
-/* Pushes the list of unique keys of the row, or the list of rows, at index; with_classes: also the
- * SOPClassesInStudy of each row, which C-GET proposes to receive. False: a message about the first
- * invalid row is pushed instead. Throws, naming `function`, when there are no rows. [-0, +1, v] */
+/* Pushes the list of unique keys of the row, or the list of rows, at index, without the blanks around
+ * them; with_classes: also the SOPClassesInStudy of each row, which C-GET proposes to receive. False: a
+ * message about the first invalid row, which it calls `noun`, is pushed instead. Throws, naming
+ * `function`, when there are no rows. [-0, +1, v] */
 bool identifiers_push_keys(lua_State *L, int index, orthanc_level level, const char *function,
-                           bool with_classes);
+                           const char *noun, bool with_classes);
 
 /* Checks the value on the top, resource number n, as an identifier that Orthanc gives. False: a
  * message is pushed. Throws when it is no string. [-0, +(0|1), v] */
@@ -31,7 +32,8 @@ bool identifiers_check_stored(lua_State *L, const char *function, lua_Integer n)
 bool identifiers_push_stored(lua_State *L, int index, const char *function);
 
 /* For the Lua half. */
-int identifiers_keys(lua_State *L); /* (op, level, rows) -> list, with the field level | nil, err */
+/* (op, level, rows [, noun]) -> list, with the field level | nil, err */
+int identifiers_keys(lua_State *L);
 int identifiers_value(lua_State *L); /* (row, name of a tag) -> string | nil */
 
 #endif

@@ -3,12 +3,12 @@
 #include <lauxlib.h>
 #include <string.h>
 
-#include "api/transfer.h"
+#include "api/job_poll.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
+#include "binding/parts.h"
 #include "binding/userdata.h"
-#include "request/version.h"
 
 #define JOB_TYPE "modalua.Job"
 
@@ -21,7 +21,6 @@ typedef struct job {
 typedef struct job_call {
     call call;
     job_poll poll;
-    bool by_get;        /* the job is a C-GET */
     const char *action; /* the last part of the path: "cancel" */
 } job_call;
 
@@ -81,7 +80,7 @@ static int job_l_status(lua_State *L)
 static int job_begin_wait(lua_State *L, call *c); /* → job_poll.c */
 static int job_on_success(lua_State *L, call *c);
 static int job_on_gone(lua_State *L, call *c);
-static int job_on_result(lua_State *L, call *c);
+static int job_on_failure(lua_State *L, call *c);
 
 static int job_l_wait(lua_State *L)
 {
@@ -92,6 +91,7 @@ static int job_l_wait(lua_State *L)
     call_read_wait(L, 2, &c->call, call_wait_rows);
     c->poll.on_success = job_on_success;
     c->poll.on_gone = job_on_gone;
+    c->poll.on_failure = job_on_failure;
     return op_run(L, &c->call.op);
 }
 
@@ -100,52 +100,49 @@ static int job_begin_wait(lua_State *L, call *c)
     return job_poll_begin(L, c, 0);
 }
 
-/* Stack: record, result. Orthanc's version decides whether the success of a C-GET is believed. */
-static int job_on_success(lua_State *L, call *c)
+/* Leaves the results to a function of job_outcome.lua. The value at index becomes the field `name` of
+ * its second argument, which describes the job; the first one is the client. */
+static int job_decide(lua_State *L, const call *c, const char *function, const char *name,
+                      int index)
 {
-    job_call *j = (job_call *)c;
-    int record = c->op.index + 1, result = record + 1;
-    j->by_get = lua_getfield(L, record, "Type") == LUA_TSTRING &&
-                strcmp(lua_tostring(L, -1), "DicomGetScu") == 0;
-    call_keep(L, c->op.index, "result", result);
-    lua_settop(L, c->op.index);
-    return j->by_get ? version_ask(L, c, job_on_result) : job_on_result(L, c);
+    int first = c->op.index + 1;
+    lua_createtable(L, 0, 6);
+    lua_pushvalue(L, index);
+    lua_setfield(L, -2, name);
+    lua_pushstring(L, c->poll->job);
+    lua_setfield(L, -2, "id");
+    lua_pushstring(L, c->op.name);
+    lua_setfield(L, -2, "op");
+    if (c->deadline > 0) {
+        lua_pushnumber(L, c->deadline);
+        lua_setfield(L, -2, "deadline");
+    }
+    lua_insert(L, first);
+    lua_settop(L, first);
+    parts_push_function(L, "core.job_outcome", function);
+    lua_insert(L, first);
+    call_push_client(L, c);
+    lua_insert(L, first + 1);
+    return OP_CALL;
 }
 
-static int job_on_result(lua_State *L, call *c)
+/* Stack: record, result. */
+static int job_on_success(lua_State *L, call *c)
 {
-    int result = c->op.index + 1;
-    call_push(L, c, "result");
-    if (transfer_take_unverified(L, c, c->poll->job)) {
-        lua_pushstring(L, c->op.name);
-        lua_setfield(L, -2, "called");
-        lua_getfield(L, -1, "reason");
-        lua_insert(L, -2); /* result reason data */
-        return transfer_verify(L, c, result, lua_tostring(L, -2));
-    }
-    if (!((job_call *)c)->by_get || orthanc_tells_failed_gets(version_of(c)))
-        return 1;
-    call_fail(L, c, "unknown", "unproven",
-              "the server reports success, but before 1.12.10 Orthanc reports a failed C-GET as a "
-              "success too");
-    lua_pushvalue(L, result);
-    lua_setfield(L, -2, "result");
-    job_poll_set_job(L, c);
-    return 2;
+    return job_decide(L, c, "of_success", "record", c->op.index + 1);
 }
 
 /* Stack: nil, error. */
 static int job_on_gone(lua_State *L, call *c)
 {
-    if (transfer_take_unverified(L, c, c->poll->job)) {
-        lua_pushstring(L, c->op.name);
-        lua_setfield(L, -2, "called");
-        lua_pushnil(L);
-        lua_insert(L, -2); /* nil error result data */
-        return transfer_verify(L, c, lua_gettop(L) - 1, "the server has removed the job");
-    }
     job_poll_set_job(L, c);
-    return 2;
+    return job_decide(L, c, "of_gone", "error", lua_gettop(L));
+}
+
+/* Stack: nil, error. */
+static int job_on_failure(lua_State *L, call *c)
+{
+    return job_decide(L, c, "of_failure", "error", lua_gettop(L));
 }
 
 /* ---- cancel, pause, resume, resubmit ---- */
@@ -238,9 +235,12 @@ static const doc_row methods[] = {
     { .name = "wait",
       .function = job_l_wait,
       .signature = "job:wait([options]) -> result | nil, err",
-      .help = "Waits until the job has ended, and returns what the operation that started it would "
-              "have returned. For a job of another client this is as much as the server tells. "
-              "Cancelling the wait leaves the job alone.",
+      .help =
+          "Waits until the job has ended, and returns what the operation that started it would "
+          "have returned, each time the same. The success of a transfer that this client has "
+          "not started is compared with what has arrived, because the server does not tell "
+          "what Permissive hid; where that cannot be asked, err.kind is \"unknown\". Cancelling "
+          "the wait leaves the job alone.",
       .options = { { "options", call_wait_rows, NULL } },
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"

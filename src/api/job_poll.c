@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "binding/error.h"
+#include "binding/parts.h"
+#include "orthanc/dimse.h"
 #include "orthanc/failures.h"
 #include "request/response.h"
 
@@ -21,9 +23,15 @@ static int job_poll_wait(lua_State *L, call *c);
 static int job_poll_ask(lua_State *L, call *c);
 static int job_poll_on_status(lua_State *L, call *c);
 static int job_poll_on_error(lua_State *L, call *c);
+static int job_poll_on_success(lua_State *L, call *c, int record);
 static int job_poll_on_failure(lua_State *L, call *c, int record);
 static int job_poll_on_deadline(lua_State *L, call *c);
 
+static bool is_unfinished(const char *state);
+static int fail_unclear(lua_State *L, call *c, const char *why);
+static int job_poll_end_failed(lua_State *L, call *c);
+static int job_poll_end_open(lua_State *L, call *c);
+static const char *push_record_text(lua_State *L, int record, const char *field);
 static void job_poll_report(lua_State *L, call *c, int record, const char *state);
 
 int job_poll_begin(lua_State *L, call *c, double age)
@@ -53,23 +61,72 @@ static int job_poll_on_status(lua_State *L, call *c)
     const char *state;
     if (call_answer(L, c) != 1)
         return job_poll_on_error(L, c);
-    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING) {
-        call_fail(L, c, "decode", NULL, "unexpected response for job %s: it has no State",
-                  c->poll->job);
-        job_poll_set_job(L, c);
-        return 2;
-    }
+    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING)
+        return fail_unclear(L, c, "it has no State");
     c->poll->heard = clock_now();
     state = lua_tostring(L, -1); /* the record keeps it alive */
     lua_settop(L, record);
     if (strcmp(state, "Failure") == 0)
         return job_poll_on_failure(L, c, record);
-    if (strcmp(state, "Success") == 0) {
-        lua_getfield(L, record, "Content");
-        return job_poll_is_incomplete(L, c, record + 1) ? 2 : c->poll->on_success(L, c);
+    if (strcmp(state, "Success") == 0)
+        return job_poll_on_success(L, c, record);
+    if (!is_unfinished(state)) {
+        response_push_quoted(L, state, strlen(state));
+        return fail_unclear(L, c,
+                            lua_pushfstring(L, "its State is '%s', which Orthanc does not have",
+                                            lua_tostring(L, -1)));
     }
-    job_poll_report(L, c, record, state); /* Pending, Running, Paused or Retry */
+    job_poll_report(L, c, record, state);
     return job_poll_wait(L, c);
+}
+
+/* A success with an error is none. */
+static int job_poll_on_success(lua_State *L, call *c, int record)
+{
+    const char *description;
+    lua_getfield(L, record, "ErrorCode");
+    if (!lua_isnil(L, -1) && lua_tonumber(L, -1) != 0) {
+        description = push_record_text(L, record, "ErrorDescription");
+        return fail_unclear(L, c,
+                            lua_pushfstring(L, "its State is Success, and its ErrorCode is %s%s%s",
+                                            luaL_tolstring(L, record + 1, NULL),
+                                            *description ? ": " : "", description));
+    }
+    lua_settop(L, record);
+    lua_getfield(L, record, "Content");
+    return job_poll_is_incomplete(L, c, record + 1) ? job_poll_end_failed(L, c)
+                                                    : c->poll->on_success(L, c);
+}
+
+static bool is_unfinished(const char *state)
+{
+    static const char *const states[] = { "Pending", "Running", "Paused", "Retry" };
+    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
+        if (strcmp(states[i], state) == 0)
+            return true;
+    return false;
+}
+
+/* The server describes the job in a way that says nothing of its outcome. */
+static int fail_unclear(lua_State *L, call *c, const char *why)
+{
+    call_fail(L, c, "unknown", "decode",
+              "unexpected response for job %s: %s; the outcome of the job is not known",
+              c->poll->job, why);
+    job_poll_set_job(L, c);
+    return job_poll_end_open(L, c);
+}
+
+/* The job has failed. Stack: nil, error. */
+static int job_poll_end_failed(lua_State *L, call *c)
+{
+    return c->poll->on_failure ? c->poll->on_failure(L, c) : 2;
+}
+
+/* The wait is over, and the job perhaps not. Stack: nil, error. */
+static int job_poll_end_open(lua_State *L, call *c)
+{
+    return c->poll->on_open ? c->poll->on_open(L, c) : 2;
 }
 
 /* A poll failed. Stack: nil, error. Keeps polling when the error is transient. */
@@ -85,12 +142,13 @@ static int job_poll_on_error(lua_State *L, call *c)
     lua_pushfstring(L, "%s; the outcome of job %s is not known", lua_tostring(L, -1), c->poll->job);
     lua_setfield(L, -3, "message");
     lua_pop(L, 1);
+    response_set_unknown(L);
     if (c->route) { /* the poll could be repeated, but not the request that started the job */
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "retryable");
     }
     job_poll_set_job(L, c);
-    return 2;
+    return job_poll_end_open(L, c);
 }
 
 static int job_poll_on_deadline(lua_State *L, call *c)
@@ -100,7 +158,7 @@ static int job_poll_on_deadline(lua_State *L, call *c)
     job_poll_set_job(L, c);
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, "still_running");
-    return 2;
+    return job_poll_end_open(L, c);
 }
 
 /* ---- progress ---- */
@@ -176,14 +234,23 @@ bool job_poll_redact_peer(lua_State *L, int result)
     return true;
 }
 
+/* The DICOM service of a result that has Details: move and get alone. */
+static dimse_service result_service(lua_State *L, int result)
+{
+    bool is_move = lua_getfield(L, result, "TargetAet") == LUA_TSTRING;
+    lua_pop(L, 1);
+    return is_move ? DIMSE_MOVE : DIMSE_GET;
+}
+
 bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
 {
     char status[32] = "some instances failed";
     int dimse;
     bool failed, of_peer;
     if (!lua_istable(L, result)) {
-        call_fail(L, c, "decode", NULL,
-                  "unexpected response: the server reports success, but the result is not a table");
+        call_fail(L, c, "unknown", "decode",
+                  "unexpected response: the server reports success, but the result is not a table; "
+                  "the outcome is not known");
         job_poll_set_job(L, c);
         return true;
     }
@@ -198,8 +265,10 @@ bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
         snprintf(status, sizeof status, "DIMSE status 0x%04X", (unsigned)dimse);
     call_fail(L, c, of_peer ? "orthanc" : "dicom", "incomplete",
               "not everything was transferred, although the server reports success: %s", status);
-    if (dimse > 0)
+    if (dimse > 0) {
         error_set_integer(L, "dimse_status", dimse);
+        response_add_dicom_words(L, dimse, result_service(L, result), NULL);
+    }
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     job_poll_set_job(L, c);
@@ -250,6 +319,35 @@ static int record_dimse(lua_State *L, int record, const char *details)
     return dimse;
 }
 
+/* The DICOM service of the job. */
+static dimse_service record_service(lua_State *L, int record)
+{
+    dimse_service service = DIMSE_OTHER;
+    if (lua_getfield(L, record, "Type") == LUA_TSTRING)
+        service = dimse_service_of_job(lua_tostring(L, -1));
+    lua_pop(L, 1);
+    return service;
+}
+
+/* Stack: nil, error. The Lua half adds what this server knows about the target. */
+int job_poll_explain_move(lua_State *L, call *c)
+{
+    int first = c->op.index + 1, top;
+    lua_remove(L, -2);
+    lua_insert(L, first);
+    lua_settop(L, first);
+    parts_push_function(L, "core.move_failure", "explain");
+    lua_insert(L, first);
+    call_push_client(L, c);
+    call_push(L, c, "body");
+    top = lua_gettop(L);
+    if (!lua_istable(L, top) || lua_getfield(L, top, "TargetAet") != LUA_TSTRING)
+        lua_pushnil(L);
+    lua_replace(L, top);
+    lua_settop(L, top);
+    return OP_CALL;
+}
+
 /* The job has failed: pushes nil and an error with job, result, and orthanc_status, dimse_status and
  * details where the record at index has them. */
 static int job_poll_on_failure(lua_State *L, call *c, int record)
@@ -257,6 +355,7 @@ static int job_poll_on_failure(lua_State *L, call *c, int record)
     const char *description, *details, *route;
     int code, dimse;
     orthanc_failure f;
+    dimse_service service;
     lua_getfield(L, record, "ErrorCode");
     code = (int)lua_tointeger(L, -1);
     description = push_record_text(L, record, "ErrorDescription");
@@ -265,6 +364,7 @@ static int job_poll_on_failure(lua_State *L, call *c, int record)
     lua_getfield(L, record, "Content");
     route = job_poll_redact_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/";
     f = orthanc_classify(route, 500, code, true, true);
+    service = record_service(L, record);
     if (code == CANCELED_JOB)
         call_fail(L, c, "orthanc", "job_cancelled",
                   "the job was cancelled on the server, not by this script");
@@ -279,6 +379,10 @@ static int job_poll_on_failure(lua_State *L, call *c, int record)
     lua_getfield(L, record, "Content");
     lua_setfield(L, -2, "result");
     job_poll_set_job(L, c);
+    if (strcmp(f.kind, "dicom") == 0 && code != CANCELED_JOB)
+        response_add_dicom_words(L, dimse, service, details);
     job_poll_add_hint(L, c);
-    return 2;
+    if (service == DIMSE_MOVE && dimse_blames_destination(dimse) && !c->poll->on_failure)
+        return job_poll_explain_move(L, c);
+    return job_poll_end_failed(L, c);
 }

@@ -19,6 +19,8 @@ typedef struct job_poll {
     double heard;              /* when the server last answered a poll */
     call_step on_success;      /* the job has succeeded. Stack: its record, its result */
     call_step on_gone;         /* the server has forgotten the job. Stack: nil, error */
+    call_step on_failure; /* the job has failed. Stack: nil, error. NULL = they are the results */
+    call_step on_open; /* the wait has ended without the job's outcome. Stack and NULL: the same */
 } job_poll;
 
 /* For steps: waits for the job, which the server has had for `age` seconds. */
@@ -29,6 +31,10 @@ void job_poll_set_job(lua_State *L, const call *c);
 
 /* Adds data.hint, which may explain the error on the top, to its message. [-0, +0, m] */
 void job_poll_add_hint(lua_State *L, const call *c);
+
+/* For steps: ends a C-MOVE that failed by a status that may be about its destination; nil and the error
+ * are on the top. The Lua half (move_failure.lua) adds what this server knows about the AE title. */
+int job_poll_explain_move(lua_State *L, call *c);
 
 /* Removes passwords and tokens from the result on the top, at index `result`, when it is the result
  * of a transfer to a peer; returns whether it is. [-0, +0, m] */

@@ -39,6 +39,12 @@ static const option find_each_rows[] = {
     OPTIONS_END
 };
 
+static const option find_all_rows[] = {
+    { "limit_results", OPTION_COUNT, 0,
+      "the most answers that the modality gives, when that is known (default: it is found out)" },
+    OPTIONS_END
+};
+
 static const option children_rows[] = {
     LIMIT_ROW,
     CALL_TIMEOUT_ROW(0),
@@ -66,8 +72,14 @@ static const doc_row methods[] = {
           "lost on its way is refused. Modalities may ignore filters: answers that contradict "
           "one are removed, and found.ignored has their number for each filter; found.unproven "
           "lists the filters whose value no answer shows. Answers that name the same resource "
-          "are one; found.repeated is the number of the others. found.warning says all this in "
-          "words, and when names may have lost characters. modality:query is the same function.",
+          "are one; found.repeated is the number of the others. When Orthanc 1.10.1 cannot read an "
+          "answer, because it does not know its character set, the search goes on in ranges of "
+          "dates, and found.unreadable lists the dates of which answers are missing; a search that "
+          "cannot be divided fails with the code bad_charset. found.warning says all this in "
+          "words, "
+          "and when names have lost characters, here or at the modality. modality:query is the "
+          "same "
+          "function.",
       .options = { { "data", find_rows, &orthanc_query }, { "format", answers_format_rows, NULL } },
       .example = "local found <close> = assert(pacs:find { Level = \"Study\",\n"
                  "  Query = { PatientName = \"SMITH*\", StudyDate = \"20200101-\", "
@@ -77,16 +89,17 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "get_query_answers",
       .function = find_get_query_answers,
-      .signature = "modality:get_query_answers(query_id [, format]) -> list [, warning] | nil, err",
-      .help = "Returns the answers of a query that the server still has. The warning says when "
-              "names may have lost characters.",
+      .signature = "modality:get_query_answers(query_id [, format]) -> list | nil, err",
+      .help = "Returns the answers of a query that the server still has. list.warning says when "
+              "names may have lost characters; it is not in the JSON of the list.",
       .options = { { "format", answers_format_rows, NULL } },
       .example =
           "for _, study in ipairs(assert(pacs:get_query_answers(found.ID, { short = true }))) do\n"
           "  print(study[\"0010,0020\"])\n"
           "end" },
     { .name = "move",
-      .function = move_move,
+      .part = "core.move",
+      .function = move_check_modality,
       .signature = "modality:move(query [, options]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
               "been moved. query is what find returned, the ID of a query, or a Query. When the "
@@ -151,12 +164,11 @@ static const doc_row methods[] = {
                  "assert(old:remove())" },
     { .name = "find_worklist",
       .function = worklist_find,
-      .signature =
-          "modality:find_worklist(query [, options]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:find_worklist(query [, options]) -> list | nil, err",
       .help = "Asks for a modality worklist, the procedures that are scheduled. query is a table "
               "of tags, as for find. A filter in a place where modalities ignore it is refused. "
-              "Answers that contradict a filter are removed; notes.ignored and notes.unproven are "
-              "those of find.",
+              "Answers that contradict a filter are removed. The list has the fields ignored, "
+              "unproven and warning that found has.",
       .options = { { "options", worklist_rows, &orthanc_worklist } },
       .example = "local list = assert(pacs:find_worklist { PatientID = \"\", PatientName = \"\",\n"
                  "  ScheduledProcedureStepSequence = { { Modality = \"CT\", "
@@ -193,10 +205,32 @@ static const doc_row methods[] = {
                  "\"A0\" }, { Query = { PatientName = \"\" } })\n"
                  "assert(by_value, missing)\n"
                  "print(by_value[\"A100801\"][1].PatientName, missing[1])" },
+    { .name = "find_all",
+      .part = "core.find_all",
+      .signature = "modality:find_all(data [, format]) -> iterator, walk",
+      .help =
+          "Returns an iterator over all answers to a search of any size, at the Study or Patient "
+          "level. Modalities answer a search that finds too much with an error, with some of the "
+          "answers, or with nothing. So the search is divided by StudyDate, then by StudyTime and "
+          "PatientID, until each part is proven to be complete. The newest studies come first, "
+          "those without a date last; a range such as StudyDate = \"19000101-\" leaves these out. "
+          "The iterator throws when a C-FIND fails, and at its end when a part cannot be proven "
+          "(code incomplete; err.unproven lists these parts). walk.finds is the number of C-FINDs "
+          "so "
+          "far, walk.cap the most answers that the modality gives, and walk.warning a warning as "
+          "that of find. The queries are removed from the server.",
+      .options = { { "data", find_all_rows, NULL },
+                   { "data", find_rows, &orthanc_query },
+                   { "format", answers_format_rows, NULL } },
+      .example = "local n = 0\n"
+                 "for study in pacs:find_all { Level = \"Study\", Query = { StudyDate = "
+                 "\"20200101-20201231\" } } do\n"
+                 "  n = n + 1\n"
+                 "end\n"
+                 "print(n .. \" studies\")" },
     { .name = "studies",
       .part = "core.children",
-      .signature =
-          "modality:studies(patients [, query [, options]]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:studies(patients [, query [, options]]) -> list | nil, err",
       .help = "Returns the studies of patients in one list. patients is an answer, a list of "
               "answers, or what find returned. query has tags to filter by, and tags to return "
               "with the value \"\".",
@@ -209,8 +243,7 @@ static const doc_row methods[] = {
           "end" },
     { .name = "series",
       .part = "core.children",
-      .signature =
-          "modality:series(studies [, query [, options]]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:series(studies [, query [, options]]) -> list | nil, err",
       .help = "Returns the series of studies in one list, with a C-FIND for each study. studies is "
               "an answer (a study or a patient), a list of answers, or what find returned. Each "
               "series has the UIDs that move_resources needs. When a C-FIND fails, err.parent "
@@ -222,8 +255,7 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "instances",
       .part = "core.children",
-      .signature =
-          "modality:instances(parents [, query [, options]]) -> list [, warning, notes] | nil, err",
+      .signature = "modality:instances(parents [, query [, options]]) -> list | nil, err",
       .help = "Returns the instances of series or studies in one list. parents is an answer, a "
               "list of answers, or what find returned. For a study, modalua first finds its "
               "series; query can filter these too, as in { Modality = \"CT\" }.",

@@ -1,4 +1,5 @@
-/* api/move.h - C-MOVE of the answers of a query. */
+/* api/move.h - C-MOVE of the answers of a query: the arguments and the request. core.moves of the Lua
+ * half decides what may be moved, and looks after the outcome. */
 #ifndef API_MOVE_H
 #define API_MOVE_H
 
@@ -9,10 +10,14 @@
 
 extern const option move_rows[]; /* of move, beside the keys of its route */
 
-int move_move(lua_State *L); /* modality:move(query [, options]) */
+/* Throw when the arguments of modality:move(query [, options]), or of query:move([options [, index]]),
+ * are wrong. Return 0. [-0, +0, v] */
+int move_check_modality(lua_State *L);
+int move_check_query(lua_State *L);
 
-/* query:move(options, number) for the query `id`. The stack: Query, options, number, client. `return
- * move_query(…);` */
-int move_query(lua_State *L, loop *lp, const char *id);
+/* For the Lua half. */
+int move_facts(lua_State *L);    /* (client, query) -> id, facts | nil */
+int move_is_broad(lua_State *L); /* (filter, level) -> boolean */
+int move_retrieve(lua_State *L); /* (modality, options, more) -> as transfer_make_part */
 
 #endif

@@ -1,5 +1,5 @@
 /* api/move_target.h - the destination of a C-MOVE: an AE title (TargetAet), or a modality of the
- * server by its name (to). */
+ * server by its name (to). core.move_target of the Lua half finds the AE title of a name. */
 #ifndef API_MOVE_TARGET_H
 #define API_MOVE_TARGET_H
 
@@ -7,21 +7,21 @@
 #include <stdbool.h>
 
 #include "binding/options.h"
-#include "request/call.h"
 
 /* clang-format off */
 #define MOVE_TARGET_ROW { "to", OPTION_VALUE, 0, \
     "name of the modality that receives, or a modality object; modalua finds its AE title" }
 /* clang-format on */
 
-/* Reads the option `to` of the table at index `options`, and TargetAet of the body at index. Returns
- * whether one of them is given. `to` becomes data.to of the call at index `call` (0 = it is only
- * checked), for move_target_find. Throws when both are given, or when `to` is neither a name nor a
+/* Checks the option `to` of the table at index `options`, and TargetAet of the body at index. Returns
+ * whether one of them is given. Throws when both are given, or when `to` is neither a name nor a
  * modality. [-0, +0, v] */
-bool move_target_read(lua_State *L, int options, int body, const char *function, int call);
+bool move_target_read(lua_State *L, int options, int body, const char *function);
 
-/* For steps: puts the AE title of data.to into data.body, then goes on with transfer_begin. Warns
- * when TargetAet is the name of a modality that has another AE title; data.hint then says so. */
-int move_target_find(lua_State *L, call *c);
+/* For the Lua half. */
+int move_target_name(
+    lua_State *L); /* (op, client, to) -> name; throws: a modality of another server */
+int move_target_warn(
+    lua_State *L); /* (op, message): warns of a target that is probably a mistake */
 
 #endif

@@ -2,12 +2,18 @@
 
 #include <lauxlib.h>
 
+#include "api/answer_check.h"
+#include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
+#include "api/move.h"
+#include "api/move_target.h"
 #include "api/native_steps.h"
+#include "api/query.h"
 #include "api/remote.h"
 #include "base/text_width.h"
 #include "binding/error.h"
@@ -25,6 +31,15 @@ static int native_l_is_answer(lua_State *L)
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
     lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
+    return 1;
+}
+
+static int native_l_with_notes(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    answer_notes_attach(L);
     return 1;
 }
 
@@ -91,6 +106,20 @@ static int native_l_found(lua_State *L)
     return 1;
 }
 
+static int native_l_check_answers(lua_State *L)
+{
+    enum { ANSWERS = 1, FILTER, LEVEL, NOTES };
+    orthanc_level level = orthanc_level_of(luaL_optstring(L, LEVEL, ""));
+    bool changed;
+    luaL_checktype(L, ANSWERS, LUA_TTABLE);
+    luaL_checktype(L, NOTES, LUA_TTABLE);
+    changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, NOTES);
+    if (level != ORTHANC_NO_LEVEL)
+        changed = answer_identity_check(L, ANSWERS, level, NOTES) || changed;
+    lua_pushboolean(L, changed);
+    return 1;
+}
+
 static int native_l_warning(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -107,6 +136,7 @@ static int native_l_matches(lua_State *L)
     switch (matching_compare(vr, filter, value)) {
     case MATCHING_YES: lua_pushboolean(L, 1); break;
     case MATCHING_NO: lua_pushboolean(L, 0); break;
+    case MATCHING_DOUBT:
     case MATCHING_UNSHOWN: lua_pushnil(L); break;
     }
     return 1;
@@ -162,29 +192,54 @@ static const luaL_Reg functions[] = {
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
     { "value", identifiers_value },
-    /* identifiers(op, level, resources) -> a list of tables of identifiers alone | nil, err. The list
-     * has the field `level`. */
+    /* identifiers(op, level, resources [, noun]) -> a list of tables of identifiers alone | nil, err.
+     * The list has the field `level`. Errors call a resource by the noun. */
     { "identifiers", identifiers_keys },
     /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
     { "is_answer", native_l_is_answer },
 
     /* matches(key, filter, value) -> boolean | nil. Whether a value matches the filter by that tag; nil
-     * when the value is empty. */
+     * when the value is empty, or may have been changed on its way. */
     { "matches", native_l_matches },
     /* split_midnight(key, value) -> before, after | nothing. The two ranges of times that stand for one
      * that passes midnight. */
     { "split_midnight", native_l_split_midnight },
+    /* find_once(modality, data [, format]) -> found | nil, err. modality:find, which fails as a whole when
+     * the server cannot read an answer. */
+    { "find_once", find_once },
     /* found(description) -> what find returns (find_result_push). */
     { "found", native_l_found },
+    /* check_answers(answers, filter, level | nil, notes) -> boolean. Takes out the answers that contradict
+     * the filter, and those of the level that repeat another answer, as find does, and notes it
+     * (answer_notes.h). */
+    { "check_answers", native_l_check_answers },
     /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
     { "warning", native_l_warning },
+    /* with_notes(list, notes) -> list. The list as json.array, with the notes and their `warning` as
+     * fields, which loops and json.encode do not see. */
+    { "with_notes", native_l_with_notes },
 
     /* ---- transfers ---- */
 
     /* move_options(options) -> max | nil. Throws when an option of move_resources is wrong. */
     { "move_options", get_and_store_move_options },
-    /* move_one(modality, level, identifiers, options) -> result | nil, err. One C-MOVE. */
+    /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
+     * for each of the resources, in one job. */
     { "move_one", get_and_store_move_one },
+    /* retrieve(modality, options, more) -> as transfer_make_part says. Moves answers of a query; more
+     * has `retrieve`, the path of the request, and the resources. */
+    { "retrieve", move_retrieve },
+    /* query_facts(client, query) -> id, facts | nil. What the client knows about a query. */
+    { "query_facts", move_facts },
+    /* query_client(query) -> client. */
+    { "query_client", query_l_client },
+    /* is_broad(filter, level) -> boolean. Whether the filter of a query narrows nothing. */
+    { "is_broad", move_is_broad },
+    /* target_name(op, client, to) -> string. The name of the modality that the option `to` gives. Throws
+     * when it is one of another server. */
+    { "target_name", move_target_name },
+    /* warn_of_target(op, message). Warns of a target that is probably a mistake. */
+    { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
 

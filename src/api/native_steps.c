@@ -312,13 +312,14 @@ static int l_not_indexed(lua_State *L)
 
 static int l_tidy(lua_State *L)
 {
-    bool is_list;
+    bool is_list, lossy = false;
     lua_settop(L, 1);
     is_list = answers_is_list(L);
     if (is_list)
-        answers_tidy(L); /* its warning is about answers of remote modalities */
+        lossy = answers_tidy(L);
     lua_pushboolean(L, is_list);
-    return 1;
+    lua_pushboolean(L, lossy);
+    return 2;
 }
 
 /* ---- the part ---- */
@@ -382,7 +383,8 @@ static const luaL_Reg functions[] = {
     { "filter", l_filter },
     /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
     { "not_indexed", l_not_indexed },
-    /* tidy(v) -> boolean. Whether v is a list; the nulls in its elements are removed. */
+    /* tidy(v) -> boolean, boolean. Whether v is a list, and whether it shows that characters got lost
+     * on the way from a modality. The nulls in its elements are removed. */
     { "tidy", l_tidy },
 
     { NULL, NULL }

@@ -87,14 +87,13 @@ static int query_l_scope(lua_State *L)
     return close_handle(L) ? find_result_close_later(L, doc_loop(L), 2, q->id) : 0;
 }
 
-/* ---- move ---- */
+/* ---- for the Lua half ---- */
 
-static int query_l_move(lua_State *L)
+int query_l_client(lua_State *L)
 {
-    const query_handle *q = find_result_check_query(L, 1);
-    lua_settop(L, 3);
+    find_result_check_query(L, 1);
     lua_getiuservalue(L, 1, QUERY_CLIENT);
-    return move_query(L, doc_loop(L), q->id);
+    return 1;
 }
 
 /* ---- the object ---- */
@@ -134,14 +133,16 @@ int query_push(lua_State *L, int client_index, int id)
 static const doc_row query_methods[] = {
     { .name = "answers",
       .function = query_l_answers,
-      .signature = "query:answers([format]) -> list [, warning] | nil, err",
-      .help = "Returns what the query found. The warning says when names may have lost characters.",
+      .signature = "query:answers([format]) -> list | nil, err",
+      .help =
+          "Returns what the query found. list.warning says when names may have lost characters.",
       .options = { { "format", answers_format_rows, NULL } },
       .example =
           "local query = orthanc:query(found.ID)\n"
           "for _, study in ipairs(assert(query:answers())) do print(study.PatientName) end" },
     { .name = "move",
-      .function = query_l_move,
+      .part = "core.move",
+      .function = move_check_query,
       .signature = "query:move([options [, index]]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that the query found, or for the answer with the "
               "number index alone (from 1). The options are those of modality:move.",

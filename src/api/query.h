@@ -13,4 +13,6 @@ int query_push(lua_State *L, int client, int id);
 /* Registers Query in the state. [-0, +0, m] */
 void query_open(lua_State *L, loop *lp);
 
+int query_l_client(lua_State *L); /* for the Lua half: (query) -> client */
+
 #endif

@@ -10,19 +10,32 @@
 #include "binding/parts.h"
 #include "engine/cleanup.h"
 #include "engine/timer.h"
+#include "json/mark.h"
+#include "orthanc/dimse.h"
+#include "request/response.h"
 #include "request/route_options.h"
 #include "request/version.h"
 
 /* ---- the steps, in order ---- */
 
 static int transfer_on_slot(lua_State *L, call *c);
+static int transfer_look(lua_State *L, call *c); /* of a part */
+static int transfer_on_jobs(lua_State *L, call *c);
 static int transfer_submit(lua_State *L, call *c);
 static int transfer_on_submitted(lua_State *L, call *c);
+static int transfer_on_refusal(lua_State *L, call *c);
+static int transfer_on_old_move(lua_State *L, call *c);
+static bool push_job_id(lua_State *L, transfer *t);
+static bool is_old_move(lua_State *L, const call *c);
+static bool is_result(lua_State *L);
+static int fail_no_outcome(lua_State *L, call *c, const char *answer);
 static int transfer_on_success(lua_State *L, call *c);
 static int transfer_on_job_gone(lua_State *L, call *c);
+static int transfer_on_open(lua_State *L, call *c);
 
 static void transfer_on_stop(lua_State *L, op *o, bool detached);
-static void remember_unverified(lua_State *L, transfer *t);
+static void note_started(lua_State *L, const call *c);
+static void remember(lua_State *L, const transfer *t);
 
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, int remote_index,
                        const char *name, call_step first)
@@ -37,7 +50,30 @@ transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, in
     t->call.poll = &t->poll;
     t->poll.on_success = transfer_on_success;
     t->poll.on_gone = transfer_on_job_gone;
+    t->poll.on_open = transfer_on_open;
     return t;
+}
+
+void transfer_make_part(lua_State *L, int call_index, int more)
+{
+    transfer *t = lua_touserdata(L, call_index);
+    int name = lua_gettop(L) + 1;
+    t->is_part = true;
+    t->call.progress.partial = true;
+    for (lua_pushnil(L); lua_next(L, more); lua_settop(L, name))
+        call_keep(L, call_index, lua_tostring(L, name), name + 1);
+}
+
+/* Whether the option `verify` of the table at index (or nil) is false, and not only missing. */
+static bool is_verify_off(lua_State *L, int index)
+{
+    bool off;
+    if (!lua_istable(L, index))
+        return false;
+    lua_pushliteral(L, "verify");
+    off = lua_rawget(L, index) == LUA_TBOOLEAN && !lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return off;
 }
 
 void transfer_read_options(lua_State *L, int index, int call_index, const orthanc_route *route,
@@ -52,6 +88,10 @@ void transfer_read_options(lua_State *L, int index, int call_index, const orthan
     t->permissive = lua_toboolean(L, -1);
     lua_pop(L, 1);
     t->verify_reason = o->verify ? TRANSFER_VERIFY : NULL;
+    t->believed = is_verify_off(L, index);
+    lua_pushboolean(L, t->believed);
+    call_keep(L, call_index, "believed", -1);
+    lua_pop(L, 1);
     call_set_progress(L, index, call_index);
     call_keep(L, call_index, "body", body);
 }
@@ -62,13 +102,13 @@ int transfer_begin(lua_State *L, call *c)
 {
     const remote *r = c->remote;
     if (((transfer *)c)->mode == TRANSFER_HANDLE)
-        return transfer_submit(L, c);
+        return transfer_look(L, c);
     if (!op_can_yield(L, c->op.lp)) {
         slots_acquire_now(r->slots, &c->op);
-        return transfer_submit(L, c);
+        return transfer_look(L, c);
     }
     if (slots_acquire(r->slots, &c->op, r->max_moves))
-        return transfer_submit(L, c);
+        return transfer_look(L, c);
     c->step = transfer_on_slot;
     if (c->deadline > 0 && !timer_set(&c->op, c->deadline)) {
         error_new(L, "limit", "memory", "not enough memory for a timer");
@@ -89,7 +129,43 @@ static int fail_not_started(lua_State *L, const call *c)
 static int transfer_on_slot(lua_State *L, call *c)
 {
     timer_clear(&c->op);
-    return c->op.slot.held ? transfer_submit(L, c) : fail_not_started(L, c);
+    return c->op.slot.held ? transfer_look(L, c) : fail_not_started(L, c);
+}
+
+/* ---- jobs that move the same already ---- */
+
+/* A job goes on when the script that started it has ended, and a second process may work on the same
+ * list. So the server's jobs are looked at as late as possible: when the transfer has its slot. */
+static int transfer_look(lua_State *L, call *c)
+{
+    if (!((transfer *)c)->is_part || (c->deadline > 0 && clock_now() >= c->deadline))
+        return transfer_submit(L, c);
+    return call_get(L, c, transfer_on_jobs, "/jobs?expand");
+}
+
+/* Where the list cannot be had at all, the transfer goes on without this look. */
+static int transfer_on_jobs(lua_State *L, call *c)
+{
+    enum { FORBIDDEN = 403, NOT_FOUND = 404, WRONG_METHOD = 405 }; /* HTTP status */
+    int status = (int)c->op.transfer.status, jobs = c->op.index + 1;
+    if (call_answer(L, c) != 1) {
+        if (status != FORBIDDEN && status != NOT_FOUND && status != WRONG_METHOD)
+            return 2;
+        lua_settop(L, c->op.index);
+        return transfer_submit(L, c);
+    }
+    parts_push_function(L, "core.running_jobs", "of_resources");
+    lua_pushvalue(L, jobs);
+    call_push_data(L, c);
+    lua_call(L, 2, 1);
+    if (lua_isnil(L, -1)) {
+        lua_settop(L, c->op.index);
+        return transfer_submit(L, c);
+    }
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    lua_pushliteral(L, "busy");
+    return 3;
 }
 
 /* Until the server has named the job, nothing could cancel it. So the submission may take the
@@ -146,32 +222,142 @@ static void set_unknown_peer(lua_State *L)
     lua_pop(L, 1);
 }
 
+/* A job's record does not say everything: in some versions not the target, in none the modality's
+ * name. The Lua half remembers both for the jobs that it started. */
+static void note_started(lua_State *L, const call *c)
+{
+    char job[ORTHANC_ID_SIZE];
+    int top = lua_gettop(L);
+    if (!((const transfer *)c)->is_part || !orthanc_answer_id(c->op.transfer.body, job))
+        return;
+    parts_push_function(L, "core.running_jobs", "note");
+    call_push_data(L, c);
+    lua_pushstring(L, job);
+    lua_call(L, 2, 0);
+    lua_settop(L, top);
+}
+
 static int transfer_on_submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
     c->op.keeps_request = false;
-    if (call_answer(L, c) != 1) {
-        if (says_job_removed(L))
-            return transfer_on_job_gone(L, c);
-        set_unknown_peer(L);
-        job_poll_add_hint(L, c);
-        return 2;
-    }
-    if (t->mode == TRANSFER_HANDLE) {
-        remember_unverified(L, t);
-        return 1;
-    }
-    if (t->mode == TRANSFER_JOB && orthanc_answer_id(c->op.transfer.body, t->poll.job)) {
+    if (call_answer(L, c) != 1)
+        return transfer_on_refusal(L, c);
+    note_started(L, c);
+    if (t->mode != TRANSFER_BLOCKING && push_job_id(L, t)) {
+        if (t->mode == TRANSFER_HANDLE) {
+            remember(L, t);
+            return 1;
+        }
         lua_settop(L, c->op.index);
         return job_poll_begin(L, c, c->op.transfer.seconds);
     }
-    /* The result of a blocking request, or of a route that never makes jobs. */
-    return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
+    if (is_old_move(L, c)) {
+        call_keep(L, c->op.index, "result", -1);
+        lua_settop(L, c->op.index);
+        c->needs.not_sure = true;
+        return version_ask(L, c, transfer_on_old_move);
+    }
+    if (t->mode == TRANSFER_BLOCKING && is_result(L))
+        return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
+    response_push_quoted(L, c->op.transfer.body ? c->op.transfer.body : "",
+                         c->op.transfer.body_size);
+    return fail_no_outcome(L, c, lua_tostring(L, -1));
 }
 
-/* Why the transfer's success has to be verified; NULL = it is believed. */
+/* The request failed. Stack: nil, error. */
+static int transfer_on_refusal(lua_State *L, call *c)
+{
+    const transfer *t = (const transfer *)c;
+    int dimse;
+    if (says_job_removed(L))
+        return transfer_on_job_gone(L, c);
+    if (t->mode != TRANSFER_BLOCKING && error_is_kind(L, -1, "timeout")) {
+        response_set_unknown(L); /* there may be a job, and nobody knows which */
+        lua_pushnil(L);
+        lua_setfield(L, -2, "still_running");
+    }
+    set_unknown_peer(L);
+    job_poll_add_hint(L, c);
+    lua_getfield(L, -1, "dimse_status");
+    dimse = lua_isnil(L, -1) ? -1 : (int)lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    if (!t->by_get && c->remote->kind == &remote_modality && dimse_blames_destination(dimse) &&
+        strcmp(c->op.name, "store") != 0)
+        return job_poll_explain_move(L, c);
+    return 2;
+}
+
+/* Whether the answer on the top is an object that names a job. Keeps its identifier. */
+static bool push_job_id(lua_State *L, transfer *t)
+{
+    bool named = false;
+    if (lua_istable(L, -1) && json_mark_of(L, -1) != JSON_MARK_ARRAY) {
+        named = lua_getfield(L, -1, "ID") == LUA_TSTRING && orthanc_is_handle(lua_tostring(L, -1));
+        if (named)
+            strcpy(t->poll.job, lua_tostring(L, -1));
+        lua_pop(L, 1);
+    }
+    return named;
+}
+
+/* Whether the answer on the top is {}, which means yes where /move makes no jobs, before 1.11.1. */
+static bool is_old_move(lua_State *L, const call *c)
+{
+    if (!c->route || strncmp(c->route, "/modalities/", 12) != 0 ||
+        strcmp(strrchr(c->route, '/'), "/move") != 0 || !lua_istable(L, -1) ||
+        json_mark_of(L, -1) == JSON_MARK_ARRAY)
+        return false;
+    lua_pushnil(L);
+    if (!lua_next(L, -2))
+        return true;
+    lua_pop(L, 2);
+    return false;
+}
+
+static int transfer_on_old_move(lua_State *L, call *c)
+{
+    if (version_of(c) >= ORTHANC_MOVE_JOBS)
+        return fail_no_outcome(L, c, "{}");
+    call_push(L, c, "result");
+    return transfer_on_success(L, c);
+}
+
+/* Whether the answer on the top is what a blocking transfer ends with. */
+static bool is_result(lua_State *L)
+{
+    static const char *const keys[] = { "RemoteAet", "LocalAet", "Peer", "InstancesCount" };
+    int answer = lua_gettop(L);
+    bool is = false;
+    if (!lua_istable(L, answer) || json_mark_of(L, answer) == JSON_MARK_ARRAY ||
+        lua_getfield(L, answer, "HttpStatus") != LUA_TNIL) {
+        lua_settop(L, answer);
+        return false;
+    }
+    for (size_t i = 0; !is && i < sizeof keys / sizeof keys[0]; i++)
+        is = lua_getfield(L, answer, keys[i]) != LUA_TNIL;
+    lua_settop(L, answer);
+    return is;
+}
+
+/* The answer, whose text is given, says neither that a job was made nor what a transfer did. */
+static int fail_no_outcome(lua_State *L, call *c, const char *answer)
+{
+    call_fail(
+        L, c, "unknown", "decode",
+        "unexpected response: the server accepted the request, but its answer names no job and "
+        "no result (%s); whether it has carried it out is not known",
+        *answer ? answer : "it is empty");
+    lua_pushboolean(L, 0);
+    lua_setfield(L, -2, "retryable");
+    return 2;
+}
+
+/* Why the server's success is no proof; NULL = it may be one. */
 static const char *verify_reason(const transfer *t)
 {
+    if (t->believed)
+        return NULL;
     if (t->by_get && !orthanc_tells_failed_gets(version_of(&t->call)))
         return "before 1.12.10 Orthanc reports a failed C-GET as a success";
     return t->permissive ? "Permissive hides failures" : t->verify_reason;
@@ -185,24 +371,39 @@ static int verify(lua_State *L, call *c, int result, const char *reason)
     return transfer_verify(L, c, result, reason);
 }
 
+/* Pushes what the part needs beside the result on the top: the reason and the job. */
+static int give_to_part(lua_State *L, const call *c, const char *reason)
+{
+    lua_pushstring(L, reason);
+    lua_pushstring(L, c->poll->job[0] ? c->poll->job : NULL);
+    return 3;
+}
+
 /* The server reports a success, of which no part failed. Its result is on the top. */
 static int transfer_on_success(lua_State *L, call *c)
 {
+    const transfer *t = (const transfer *)c;
+    const char *reason = verify_reason(t);
     int result = lua_gettop(L);
-    const char *reason = verify_reason((transfer *)c);
     bool has_details;
+    if (t->is_part)
+        return give_to_part(L, c, reason);
     /* Newer servers list what they did; the Lua half reads these lists. */
     has_details = lua_getfield(L, result, "Details") != LUA_TNIL ||
                   lua_getfield(L, result, "Resources") != LUA_TNIL;
     lua_settop(L, result);
-    return reason || has_details ? verify(L, c, result, reason) : 1;
+    return reason || has_details || t->by_get ? verify(L, c, result, reason) : 1;
 }
 
 static int transfer_on_job_gone(lua_State *L, call *c)
 {
+    static const char reason[] = "the server has removed the job before its outcome was read";
+    if (((const transfer *)c)->is_part) {
+        lua_pushboolean(L, 0);
+        return give_to_part(L, c, reason);
+    }
     lua_pushnil(L);
-    return verify(L, c, lua_gettop(L),
-                  "the server has removed the job before its outcome was read");
+    return verify(L, c, lua_gettop(L), reason);
 }
 
 /* ---- verification, by the Lua half ---- */
@@ -228,59 +429,31 @@ int transfer_verify(lua_State *L, const call *c, int result, const char *reason)
     return OP_CALL;
 }
 
-/* ---- transfers that the caller waits for with job:wait() ----
- *
- * CLIENT_UNVERIFIED: from the identifier of a job to the transfer's data. */
+/* ---- transfers that the caller waits for with job:wait() ---- */
 
-enum { UNVERIFIED_MAX = 1000 }; /* jobs of a client; with one more, the others are dropped */
-
-/* Stores the data of a transfer for job:wait(). The job's handle is on the top. */
-static void remember_unverified(lua_State *L, transfer *t)
+/* The Lua half keeps the transfer's data for job:wait(). Its job is t->poll.job. [-0, +0, v] */
+static void remember(lua_State *L, const transfer *t)
 {
     const call *c = &t->call;
-    int data = lua_gettop(L) + 1, asker = data + 1, jobs = data + 2;
-    lua_Integer count = 0;
-    if (!orthanc_answer_id(c->op.transfer.body, t->poll.job))
-        return;
+    int top = lua_gettop(L);
+    parts_push(L, "core.job_outcome");
+    lua_getfield(L, -1, "remember");
+    call_push_client(L, c);
+    lua_pushstring(L, t->poll.job);
     call_push_data(L, c);
     lua_pushstring(L, c->op.name);
-    lua_setfield(L, data, "op");
+    lua_setfield(L, -2, "op");
     lua_pushstring(L, verify_reason(t));
-    lua_setfield(L, data, "reason");
-    call_push_client(L, c);
-    lua_getiuservalue(L, asker, CLIENT_UNVERIFIED);
-    if (lua_istable(L, jobs)) {
-        lua_getfield(L, jobs, "count"); /* no job has this name */
-        count = lua_tointeger(L, -1);
-    }
-    if (count == 0 || count == UNVERIFIED_MAX) {
-        lua_newtable(L);
-        lua_replace(L, jobs);
-        lua_pushvalue(L, jobs);
-        lua_setiuservalue(L, asker, CLIENT_UNVERIFIED);
-        count = 0;
-    }
-    lua_pushinteger(L, count + 1);
-    lua_setfield(L, jobs, "count");
-    lua_pushvalue(L, data);
-    lua_setfield(L, jobs, t->poll.job);
-    lua_settop(L, data - 1);
+    lua_setfield(L, -2, "reason");
+    lua_call(L, 3, 0);
+    lua_settop(L, top);
 }
 
-bool transfer_take_unverified(lua_State *L, const call *c, const char *job)
+/* The wait has ended without the job's outcome. Stack: nil, error. */
+static int transfer_on_open(lua_State *L, call *c)
 {
-    int top = lua_gettop(L);
-    call_push_client(L, c);
-    if (lua_getiuservalue(L, -1, CLIENT_UNVERIFIED) != LUA_TTABLE ||
-        lua_getfield(L, -1, job) != LUA_TTABLE) {
-        lua_settop(L, top);
-        return false;
-    }
-    lua_pushnil(L);
-    lua_setfield(L, top + 2, job);
-    lua_replace(L, top + 1);
-    lua_settop(L, top + 1);
-    return true;
+    remember(L, (transfer *)c);
+    return 2;
 }
 
 /* ---- a cancelled transfer: its job is cancelled on the server ---- */
@@ -319,5 +492,7 @@ static void transfer_on_stop(lua_State *L, op *o, bool detached)
     } else if (t->poll.job[0] && !detached) {
         r = cancel_request(t);
         cleanup_take_over(L, o, &r, NULL);
+    } else if (t->poll.job[0]) {
+        remember(L, t); /* the caller can still wait for it */
     }
 }

@@ -20,7 +20,9 @@ typedef struct transfer {
     transfer_mode mode;
     bool permissive;           /* Permissive = true was given */
     bool by_get;               /* C-GET, or the server's default, which may be C-GET */
-    const char *verify_reason; /* why a success is verified; NULL = it is believed */
+    bool is_part;              /* the Lua half looks after its outcome: see transfer_make_part */
+    bool believed;             /* verify = false: a success is not looked at */
+    const char *verify_reason; /* why the server's success is no proof; NULL = it may be one */
     char cancel_path[ORTHANC_ID_SIZE + 16];
 } transfer;
 
@@ -30,7 +32,7 @@ typedef struct transfer {
 
 /* clang-format off */
 #define TRANSFER_VERIFY_ROW(offset) { "verify", OPTION_FLAG, (offset), \
-    "true: compares what has arrived, also when the server reports success" }
+    "true: compares each instance; false: believes the server; default: counts what has arrived, where that can be asked" }
 /* clang-format on */
 
 /* Pushes a transfer of `size` bytes that begins with a struct transfer, for the client at index `client`
@@ -39,12 +41,23 @@ typedef struct transfer {
 transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client, int remote,
                        const char *name, call_step first);
 
+/* Makes the transfer at index `call` a C-MOVE that a part of the Lua half asks for (core.moves), which
+ * looks after its outcome. The values of the table at index `more` become data; its results are
+ *   result, reason | nil, job | nil    the server's success, and why it is no proof
+ *   false, reason, job                 the server has removed the job before its outcome was read
+ *   nil, err
+ *   nil, list, "busy"                  nothing was sent: the list has the unfinished jobs that move one
+ *                                      of the resources, apart from those in data.ignored
+ * [-0, +0, m] */
+void transfer_make_part(lua_State *L, int call, int more);
+
 /* modalua's own options of transfers. */
 typedef struct transfer_options {
     double wait_timeout;
-    unsigned max; /* resources; 0 = any number */
-    bool verify;
-    bool all; /* a query without any filter may be moved */
+    unsigned max;         /* resources; 0 = any number */
+    bool verify;          /* true was given */
+    const char *unproven; /* "move", or NULL */
+    bool all;             /* a query without any filter may be moved */
 } transfer_options;
 
 /* Reads the options of the table at index for the transfer at index `call`: pushes the body, which has
@@ -61,9 +74,5 @@ int transfer_begin(lua_State *L, call *c);
  * compares what has arrived. The transfer's data are on the top, the server's result is at index
  * `result`. */
 int transfer_verify(lua_State *L, const call *c, int result, const char *reason);
-
-/* For steps: pushes the data of a transfer that this client started with Synchronous = false, once,
- * and returns true; false: there are none for this job. [-0, +(0|1), m] */
-bool transfer_take_unverified(lua_State *L, const call *c, const char *job);
 
 #endif

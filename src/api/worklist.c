@@ -129,9 +129,8 @@ static int worklist_on_answers(lua_State *L, call *c)
     lua_getfield(L, -1, "Query");
     answer_check_filters(L, list, query, notes);
     lua_settop(L, notes);
-    answer_notes_push_warning(L, notes);
-    lua_insert(L, notes);
-    return 3;
+    answer_notes_attach(L);
+    return 1;
 }
 
 /* ---- tags that the server does not know ---- */

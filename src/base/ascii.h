@@ -11,6 +11,12 @@ static inline bool ascii_is_control(char c)
     return (unsigned char)c < ' ' || c == 0x7F;
 }
 
+static inline bool ascii_is_letter(char c)
+{
+    c |= 0x20;
+    return c >= 'a' && c <= 'z';
+}
+
 /* Whether one of the bytes is a control character. */
 static inline bool ascii_has_control(const char *text, size_t size)
 {

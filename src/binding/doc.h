@@ -18,7 +18,7 @@ typedef struct doc_options {
     const orthanc_route *route; /* its keys go to Orthanc, and `extra` adds others; or NULL */
 } doc_options;
 
-enum { DOC_TABLES = 2 }; /* arguments that are tables with options: find has two */
+enum { DOC_TABLES = 3 }; /* tables of options that a function has at most: find_all */
 
 typedef struct doc_row {
     const char *name;

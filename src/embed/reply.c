@@ -129,7 +129,8 @@ int modalua_reply_json(modalua_reply *r, const char *json)
 {
     char message[JSON_MESSAGE_SIZE];
     json_scan_facts facts;
-    if (!r || !json || !json_scan(json, strlen(json), &facts, message))
+    if (!r || !json || strlen(json) > JSON_TEXT_MAX ||
+        !json_scan(json, strlen(json), &facts, NULL, message))
         return MODALUA_E_INVALID;
     return answer(r, REPLY_JSON, json, strlen(json), NULL);
 }

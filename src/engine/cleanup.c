@@ -1,6 +1,7 @@
 #include "engine/cleanup.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "engine/task.h"
@@ -74,6 +75,7 @@ void cleanup_take_over(lua_State *L, op *o, const http_request *r, bool (*next_r
     o->waiter = NULL;
     o->on_stop = NULL;
     o->cleanup.next_request = next_request;
+    memset(&o->retry, 0, sizeof o->retry);
     if (r && !op_send(o, s, r))
         o->ready = true;
 }
@@ -85,6 +87,7 @@ static bool goes_on(op *o)
 {
     bool (*next_request)(op *) = o->cleanup.next_request;
     o->cleanup.next_request = NULL;
+    memset(&o->retry, 0, sizeof o->retry);
     return next_request && next_request(o);
 }
 

@@ -1,6 +1,7 @@
 /* engine/cleanup.h - detached cleanup requests: requests that end something on the server (a job, a
  * query) after the operation that began it is over. No task waits for them, and their outcome is
- * ignored. They are sent although the task, or the whole run, has been cancelled; the runtime gives
+ * ignored, but when the server is too busy (429, 503) one without side effects is sent again. They are
+ * sent although the task, or the whole run, has been cancelled; the runtime gives
  * them at most a second after the run. */
 #ifndef ENGINE_CLEANUP_H
 #define ENGINE_CLEANUP_H

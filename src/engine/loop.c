@@ -282,10 +282,11 @@ void loop_check_at(loop *lp, double now)
 /* ---- the pump ---- */
 
 /* The op's request has ended. Returns whether the op became ready; if not, the request will be
- * retried. */
+ * retried. A cleanup request is retried only when the server is there, and is busy. */
 static bool request_ended(op *o)
 {
-    double pause = o->cleanup.ref ? 0 : retry_pause(&o->retry, &o->transfer);
+    bool last = o->cleanup.ref && o->transfer.fault != HTTP_OK;
+    double pause = last ? 0 : retry_pause(&o->retry, &o->transfer);
     timer_clear(o);
     if (pause > 0 && timer_set(o, clock_now() + pause))
         return false;

@@ -64,9 +64,11 @@ op *op_new(lua_State *L, loop *lp, size_t size, int values, op_advance_fn advanc
     return o;
 }
 
+static void give_up(lua_State *L, op *o);
+
 void op_throw(lua_State *L, op *o)
 {
-    op_release(o);
+    give_up(L, o);
     error_raise(L);
 }
 
@@ -233,7 +235,8 @@ static int op_k(lua_State *L, int status, lua_KContext context)
         }
         drive_in_place(L, o);
     }
-    op_release(o);
+    if (!o->cleanup.ref)
+        op_release(o);
     if (results == OP_CALL) {
         int index = o->index;
         lua_callk(L, lua_gettop(L) - index - 1, LUA_MULTRET, index, op_called_k);

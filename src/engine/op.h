@@ -29,7 +29,7 @@ typedef int (*op_advance_fn)(lua_State *L, op *o);
 /* Runs the ready tasks once, after waiting for at most `seconds` (task_turn). */
 typedef void (*op_turn_fn)(lua_State *L, loop *lp, double seconds);
 
-/* The operation has been cancelled or killed, and is about to be released. Stops what it began on
+/* The operation has been cancelled or killed, or throws, and is about to be released. Stops what it began on
  * the server, unless its task is detached; for that it may turn the op into a cleanup request
  * (cleanup.h). */
 typedef void (*op_stop_fn)(lua_State *L, op *o, bool detached);
@@ -131,7 +131,8 @@ int op_keep_waiting(lua_State *L, op *o);
  * operations. An error of it ends the operation as a cancel does. [-2, +0, v] */
 void op_call_back(lua_State *L, op *o);
 
-/* Throws the error on the top. The op is released first, not when it is collected. [-1, +0, v] */
+/* Throws the error on the top. First the op is stopped (on_stop) and released, as when it is cancelled.
+ * [-1, +0, v] */
 _Noreturn void op_throw(lua_State *L, op *o);
 
 /* Whether an operation on L yields; if not, it drives the loop in place. [-0, +0, -] */

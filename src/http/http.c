@@ -5,9 +5,11 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "http/server.h"
@@ -121,27 +123,64 @@ static bool is_success(const http_transfer *t)
     return status >= 200 && status <= 299;
 }
 
+/* The account's limit holds for bodies too. Without one, an endless body must not take all memory of the
+ * machine: half of it is the limit then. */
+static size_t body_max(const memory *m)
+{
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    if (m->limit > 0 || pages <= 0 || page <= 0)
+        return SIZE_MAX;
+    return (size_t)pages / 2 * (size_t)page;
+}
+
+/* The room for a body of `need` bytes: what the server announces, when it does, else half as much again
+ * as there was. */
+static size_t body_room_for(const http_transfer *t, size_t need)
+{
+    curl_off_t announced = -1;
+    size_t room = t->body_room ? t->body_room + t->body_room / 2 : BODY_FIRST;
+    if (t->body_room == 0)
+        curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
+    if (announced > 0 && (size_t)announced < memory_left(t->h->memory) &&
+        (size_t)announced < body_max(t->h->memory))
+        room = (size_t)announced + 1;
+    return room > need ? room : need;
+}
+
+/* Makes room for `bytes` more and a NUL. False: t->fault is set. */
+static bool grow_body(http_transfer *t, size_t bytes)
+{
+    size_t need = t->body_size + bytes + 1, room = t->body_room;
+    char *grown;
+    if (need > body_max(t->h->memory)) {
+        t->fault = HTTP_TOO_LARGE;
+        return false;
+    }
+    if (need <= room)
+        return true;
+    room = body_room_for(t, need);
+    grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
+    if (!grown && room > need) {
+        room = need;
+        grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
+    }
+    if (!grown) {
+        t->fault = HTTP_NO_MEMORY;
+        return false;
+    }
+    t->body = grown;
+    t->body_room = room;
+    return true;
+}
+
 static size_t http_on_body(char *data, size_t size, size_t count, void *user)
 {
     http_transfer *t = user;
-    size_t bytes = size * count, room = t->body_room ? t->body_room : BODY_FIRST;
+    size_t bytes = size * count;
     if (t->request.sink && is_success(t))
         return http_stream_write(t, data, bytes) ? bytes : 0;
-    if (bytes > HTTP_BODY_MAX - t->body_size) {
-        t->fault = HTTP_TOO_LARGE;
+    if (!grow_body(t, bytes))
         return 0;
-    }
-    while (room < t->body_size + bytes + 1)
-        room *= 2;
-    if (room != t->body_room) {
-        char *grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
-        if (!grown) {
-            t->fault = HTTP_NO_MEMORY;
-            return 0;
-        }
-        t->body = grown;
-        t->body_room = room;
-    }
     memcpy(t->body + t->body_size, data, bytes);
     t->body_size += bytes;
     t->body[t->body_size] = '\0';

@@ -20,8 +20,6 @@
 
 #include "base/memory.h"
 
-#define HTTP_BODY_MAX ((size_t)256 << 20) /* bytes of a body in memory, after decompression */
-
 typedef struct http_origin http_origin;
 typedef struct http_server http_server;
 typedef struct http_transfer http_transfer;
@@ -92,9 +90,9 @@ typedef enum http_state {
 
 /* Why a transfer failed. */
 typedef enum http_fault {
-    HTTP_OK,   /* it did not: there is an answer, of any status */
-    HTTP_CURL, /* see curl_code */
-    HTTP_TOO_LARGE,
+    HTTP_OK,        /* it did not: there is an answer, of any status */
+    HTTP_CURL,      /* see curl_code */
+    HTTP_TOO_LARGE, /* without a memory limit: the body is larger than half of the machine's memory */
     HTTP_NO_MEMORY,
     HTTP_FILE,   /* see the `error` of the source or sink */
     HTTP_STALLED /* the stall_timeout is over */

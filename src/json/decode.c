@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <lauxlib.h>
+#include <limits.h>
 #include <locale.h>
 #include <lua-cjson.h>
 #include <math.h>
@@ -118,33 +119,40 @@ static bool has_scratch(size_t size)
     return granted;
 }
 
-/* Throws unless `need` bytes fit under the memory limit. Collects garbage before it gives up. */
-static void check_memory(lua_State *L, const memory *m, size_t size, size_t need)
+/* Whether `need` bytes fit under the memory limit. Collects garbage before it gives up. False: a
+ * message is pushed. [-0, +(0|1), m] */
+static bool check_memory(lua_State *L, const memory *m, size_t size, size_t need)
 {
     if (m->limit == 0 || (m->used <= m->limit && need <= memory_left(m)))
-        return;
+        return true;
     lua_gc(L, LUA_GCCOLLECT);
-    if (m->used > m->limit || need > memory_left(m))
-        error_throw(L, "limit", "memory",
+    if (m->used <= m->limit && need <= memory_left(m))
+        return true;
+    lua_pushfstring(L,
                     "not enough memory to decode a JSON text of %I KB: that can take %I KB, %I KB "
                     "are left",
                     kilobytes(size), kilobytes(need), (lua_Integer)(memory_left(m) / 1024));
+    return false;
 }
 
 /* Calls lua-cjson's decode function with the text on the top. The memory that it needs is reserved
- * first: a memory error of Lua inside it would leak its scratch buffer. [-2, +1, v] */
-static void run_parser(lua_State *L, memory *m, const json_scan_facts *facts, size_t size)
+ * first: a memory error of Lua inside it would leak its scratch buffer. False: a message is pushed
+ * instead of the value. [-2, +1, v] */
+static bool run_parser(lua_State *L, memory *m, const json_scan_facts *facts, size_t size)
 {
     int status;
     if (!has_scratch(size) ||
-        !memory_begin_reserved(m, facts->heap + facts->churn + PARSER_OVERHEAD))
-        error_throw(L, "limit", "memory",
-                    "the system has not enough memory to decode a JSON text of %I KB",
-                    kilobytes(size));
+        !memory_begin_reserved(m, facts->heap + facts->churn + PARSER_OVERHEAD)) {
+        lua_pop(L, 2);
+        lua_pushfstring(L, "the system has not enough memory to decode a JSON text of %I KB",
+                        kilobytes(size));
+        return false;
+    }
     status = call_in_c_locale(L, 1, 1);
     memory_end_reserved(m);
     if (status != LUA_OK)
         error_raise(L);
+    return true;
 }
 
 /* ---- the walk ----
@@ -280,28 +288,23 @@ static void push_copy(lua_State *L, const char *text, size_t size, const char *t
     lua_remove(L, -2);
 }
 
-/* `source`: the absolute index where the text is a Lua string already; 0: there is none. */
-static bool decode(lua_State *L, memory *m, const char *text, size_t size, int source)
+/* Decodes a text that json_scan let pass. `source`: the absolute index where it is a Lua string already;
+ * 0: there is none. False: a message is pushed. [-0, +1, v] */
+static bool build(lua_State *L, memory *m, const char *text, size_t size,
+                  const json_scan_facts *facts, int source)
 {
-    char message[JSON_MESSAGE_SIZE];
     const char *token = NULL;
-    json_scan_facts facts;
-    size_t room;
-    int top;
+    size_t room = json_placeholder_room(facts, size);
+    int top = lua_gettop(L);
 
-    if (!json_scan(text, size, &facts, message)) {
-        lua_pushstring(L, message);
+    if (!check_memory(L, m, size,
+                      facts->heap + PARSER_OVERHEAD +
+                          (room > size ? 2 * room
+                           : source    ? 0
+                                       : size)))
         return false;
-    }
-    room = json_placeholder_room(&facts, size);
-    check_memory(L, m, size,
-                 facts.heap + PARSER_OVERHEAD +
-                     (room > size ? 2 * room
-                      : source    ? 0
-                                  : size));
     /* lua-cjson does not have to grow the stack then */
-    luaL_checkstack(L, (int)facts.depth * 3 + 2 * LUA_MINSTACK, "JSON");
-    top = lua_gettop(L);
+    luaL_checkstack(L, (int)facts->depth * 3 + 2 * LUA_MINSTACK, "JSON");
     if (room > size)
         token = push_token(L);
     push_parser(L);
@@ -311,23 +314,132 @@ static bool decode(lua_State *L, memory *m, const char *text, size_t size, int s
         lua_pushvalue(L, source);
     else
         lua_pushlstring(L, text, size);
-    run_parser(L, m, &facts, room);
-    check_memory(L, m, size,
-                 0); /* the string table may have grown, which the scan does not count */
-    walk_all(L, &facts, token);
+    /* the string table may have grown, which the scan does not count */
+    if (!run_parser(L, m, facts, room) || !check_memory(L, m, size, 0)) {
+        lua_replace(L, top + 1);
+        lua_settop(L, top + 1);
+        return false;
+    }
+    walk_all(L, facts, token);
     if (token)
         lua_remove(L, top + 1);
     return true;
 }
 
+static json_outcome decode(lua_State *L, memory *m, const char *text, size_t size, int source)
+{
+    char message[JSON_MESSAGE_SIZE];
+    json_scan_facts facts;
+    if (size > JSON_TEXT_MAX) {
+        lua_pushfstring(L, "the text has %I KB, more than 1 GB", kilobytes(size));
+        return JSON_FAULTY;
+    }
+    if (!json_scan(text, size, &facts, NULL, message)) {
+        lua_pushstring(L, message);
+        return JSON_FAULTY;
+    }
+    return build(L, m, text, size, &facts, source) ? JSON_DECODED : JSON_NO_ROOM;
+}
+
+/* Throws when there was not enough memory: the message is on the top. */
+static bool is_decoded(lua_State *L, json_outcome outcome)
+{
+    if (outcome == JSON_NO_ROOM)
+        error_throw(L, "limit", "memory", "%s", lua_tostring(L, -1));
+    return outcome == JSON_DECODED;
+}
+
 bool json_decode(lua_State *L, memory *m, const char *text, size_t size)
 {
-    return decode(L, m, text, size, 0);
+    return is_decoded(L, decode(L, m, text, size, 0));
 }
 
 bool json_decode_at(lua_State *L, memory *m, int index)
 {
     size_t size;
     const char *text = lua_tolstring(L, index, &size);
-    return decode(L, m, text, size, lua_absindex(L, index));
+    return is_decoded(L, decode(L, m, text, size, lua_absindex(L, index)));
+}
+
+/* ---- long lists ---- */
+
+#define LIST_MIN ((size_t)1 << 20) /* shorter texts are decoded as a whole */
+#define PART_MIN ((size_t)64 << 10)
+
+/* Decodes the elements of the list between the offsets `from` and `to`, where a bracket or a comma is,
+ * and puts them into the table on the top, from `place` on. False: a message is pushed.
+ * [-0, +(0|1), m] */
+static bool decode_part(lua_State *L, memory *m, char *text, size_t from, size_t to,
+                        const json_scan_facts *facts, lua_Integer place)
+{
+    int list = lua_gettop(L);
+    text[from] = '[';
+    text[to] = ']';
+    if (!build(L, m, text + from, to - from + 1, facts, 0))
+        return false;
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, list + 1); i <= n; i++) {
+        lua_rawgeti(L, list + 1, i);
+        lua_rawseti(L, list, place + i - 1);
+    }
+    lua_settop(L, list);
+    return true;
+}
+
+/* The offset of the bracket that closes the list. */
+static size_t list_end(const json_body *b)
+{
+    size_t end = *b->size - 1;
+    while ((*b->text)[end] != ']')
+        end--;
+    return end;
+}
+
+/* The text ends at `size` now. */
+static void shorten(memory *m, const json_body *b, size_t size)
+{
+    *b->text = memory_realloc(m, *b->text, *b->room, size + 1);
+    *b->room = size + 1;
+    *b->size = size;
+    (*b->text)[size] = '\0';
+}
+
+/* The memory of the text is given back from its end on, as the values take theirs. */
+static json_outcome decode_list(lua_State *L, memory *m, const json_body *b,
+                                const json_scan_cuts *cuts, const json_scan_facts *whole)
+{
+    size_t end = list_end(b);
+    lua_createtable(L, cuts->elements < INT_MAX ? (int)cuts->elements : 0, 0);
+    json_mark_array(L);
+    for (size_t i = cuts->count + 1; i-- > 0;) {
+        json_scan_facts facts = json_scan_part(cuts, i, whole);
+        size_t from = i > 0 ? cuts->cuts[i - 1].at : strspn(*b->text, " \t\r\n");
+        size_t before = i > 0 ? cuts->cuts[i - 1].elements : 0;
+        if (!decode_part(L, m, *b->text, from, end, &facts, (lua_Integer)before + 1)) {
+            lua_remove(L, -2);
+            return JSON_NO_ROOM;
+        }
+        shorten(m, b, from);
+        end = from;
+    }
+    return JSON_DECODED;
+}
+
+json_outcome json_decode_body(lua_State *L, memory *m, const json_body *b)
+{
+    char message[JSON_MESSAGE_SIZE];
+    json_scan_facts facts;
+    json_scan_cuts cuts;
+
+    cuts.part = *b->size / JSON_CUTS_MAX > PART_MIN ? *b->size / JSON_CUTS_MAX : PART_MIN;
+    if (*b->size < LIST_MIN)
+        return decode(L, m, *b->text, *b->size, 0);
+    if (!json_scan(*b->text, *b->size, &facts, &cuts, message)) {
+        lua_pushstring(L, message);
+        return JSON_FAULTY;
+    }
+    if (cuts.count == 0)
+        return decode(L, m, *b->text, *b->size, 0);
+    if (!check_memory(L, m, *b->size, facts.heap > *b->room ? facts.heap - *b->room : 0))
+        return JSON_NO_ROOM;
+    return decode_list(L, m, b, &cuts, &facts);
 }

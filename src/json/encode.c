@@ -62,7 +62,7 @@ static char *prepare(encoder *e, size_t more)
         size_t room = e->room * 2;
         char *text;
         if (more > JSON_TEXT_MAX - e->size) { /* a few tables can make an enormous text */
-            lua_pushliteral(e->L, "the JSON text becomes longer than 64 MB");
+            lua_pushliteral(e->L, "the JSON text becomes longer than 1 GB");
             throw_message(e->L);
         }
         if (room < e->size + more)

@@ -32,6 +32,24 @@ void json_mark_object(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
+/* The metatable is one of the list's own, which has the same fields as that of json.array. */
+void json_mark_array_fields(lua_State *L)
+{
+    int fields = lua_gettop(L);
+    lua_createtable(L, 0, 4);
+    mark_push_metatable(L, &array_key, "json.array");
+    for (lua_pushnil(L); lua_next(L, fields + 2);) {
+        lua_pushvalue(L, -2);
+        lua_insert(L, -2);
+        lua_rawset(L, fields + 1);
+    }
+    lua_rawsetp(L, fields + 1, &array_key); /* the metatable of json.array */
+    lua_pushvalue(L, fields);
+    lua_setfield(L, fields + 1, "__index");
+    lua_setmetatable(L, fields - 1);
+    lua_settop(L, fields - 1);
+}
+
 json_mark json_mark_of(lua_State *L, int index)
 {
     json_mark mark = JSON_MARK_FOREIGN;
@@ -39,11 +57,12 @@ json_mark json_mark_of(lua_State *L, int index)
         return JSON_MARK_NONE;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &array_key);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &object_key); /* metatable array object */
-    if (lua_rawequal(L, -3, -2))
+    lua_rawgetp(L, -3, &array_key);                 /* … note */
+    if (lua_rawequal(L, -4, -3) || !lua_isnil(L, -1))
         mark = JSON_MARK_ARRAY;
-    else if (lua_rawequal(L, -3, -1))
+    else if (lua_rawequal(L, -4, -2))
         mark = JSON_MARK_OBJECT;
-    lua_pop(L, 3);
+    lua_pop(L, 4);
     return mark;
 }
 

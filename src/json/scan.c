@@ -30,8 +30,8 @@ typedef struct known_key {
 typedef struct scan {
     const char *text, *at, *end;
     json_scan_facts facts;
-    size_t largest; /* churn of the object that grew most, in bytes */
     size_t depth;
+    json_scan_cuts *cuts; /* NULL = not needed */
     char *message;
     bool is_object[JSON_DEPTH_MAX];
     uint32_t count[JSON_DEPTH_MAX]; /* elements of each open container so far */
@@ -327,8 +327,8 @@ static void close_container(scan *s)
         count_places(s, count, SLOT_COST);
     } else if (count > 0) {
         count_places(s, count, NODE_COST);
-        if (s->facts.churn - before > s->largest)
-            s->largest = s->facts.churn - before;
+        if (s->facts.churn - before > s->facts.largest)
+            s->facts.largest = s->facts.churn - before;
     }
 }
 
@@ -382,6 +382,19 @@ static bool scan_value(scan *s, bool *whole)
     }
 }
 
+/* At a comma of the outermost list: it can be divided here when the part before is large enough. */
+static void note_cut(scan *s)
+{
+    json_scan_cuts *c = s->cuts;
+    size_t at = (size_t)(s->at - s->text);
+    size_t before = c->count > 0 ? c->cuts[c->count - 1].at : 0;
+    if (c->count == JSON_CUTS_MAX || at - before < c->part)
+        return;
+    c->cuts[c->count].at = at;
+    c->cuts[c->count].elements = s->count[0];
+    c->cuts[c->count++].before = s->facts;
+}
+
 /* Behind a value: passes the ends of containers, up to a comma that another value follows or, at
  * depth 0, the end of the outermost one. */
 static bool scan_after(scan *s)
@@ -392,6 +405,8 @@ static bool scan_after(scan *s)
         skip_space(s);
         c = s->at < s->end ? *s->at : 0;
         if (c == ',') {
+            if (s->cuts && s->depth == 1 && !is_object)
+                note_cut(s);
             s->at++;
             s->count[s->depth - 1]++;
             if (!is_object)
@@ -417,27 +432,49 @@ static bool scan_text(scan *s)
     return s->at == s->end || unexpected(s, "the end of the text");
 }
 
-bool json_scan(const char *text, size_t size, json_scan_facts *facts,
+bool json_scan(const char *text, size_t size, json_scan_facts *facts, json_scan_cuts *cuts,
                char message[JSON_MESSAGE_SIZE])
 {
     scan s;
     s.text = s.at = text;
     s.end = s.text + size;
     s.depth = 0;
+    s.cuts = cuts;
     s.message = message;
-    s.largest = 0;
+    s.count[0] = 0;
+    if (cuts)
+        cuts->count = 0;
     memset(&s.facts, 0, sizeof s.facts);
     memset(s.keys, 0, sizeof s.keys);
-    if (size > JSON_TEXT_MAX) {
-        snprintf(message, JSON_MESSAGE_SIZE, "the text has %zu bytes, more than 64 MB", size);
-        return false;
-    }
     if (size >= 3 && memcmp(text, "\xEF\xBB\xBF", 3) == 0)
         return fault(&s, s.text,
                      "the text begins with a byte order mark, which JSON does not allow");
     if (!scan_text(&s))
         return false;
-    s.facts.heap += s.largest; /* while a hash part grows, the old and the new one exist */
+    s.facts.heap += s.facts.largest; /* while a hash part grows, the old and the new one exist */
     *facts = s.facts;
+    if (cuts)
+        cuts->elements = s.count[0];
     return true;
+}
+
+/* A part has a list of its own around it, and a key that the scan met in another part costs again. */
+json_scan_facts json_scan_part(const json_scan_cuts *cuts, size_t i, const json_scan_facts *whole)
+{
+    static const json_scan_facts none;
+    const json_scan_facts *from = i > 0 ? &cuts->cuts[i - 1].before : &none;
+    const json_scan_facts *to = i < cuts->count ? &cuts->cuts[i].before : whole;
+    size_t before = i > 0 ? cuts->cuts[i - 1].elements : 0;
+    size_t count = (i < cuts->count ? cuts->cuts[i].elements : cuts->elements) - before;
+    scan s = { .depth = 0 };
+    s.facts.arrays = to->arrays - from->arrays + (i > 0);
+    s.facts.empty_arrays = to->empty_arrays - from->empty_arrays;
+    s.facts.numbers = to->numbers - from->numbers;
+    s.facts.wide_integers = to->wide_integers - from->wide_integers;
+    s.facts.depth = whole->depth;
+    s.facts.heap = to->heap - from->heap + TABLE_COST +
+                   KNOWN_KEYS * (STRING_COST + SHORT_STRING_MAX + BUCKET_COST) + whole->largest;
+    s.facts.churn = to->churn - from->churn;
+    count_places(&s, count, SLOT_COST);
+    return s.facts;
 }

@@ -84,21 +84,52 @@ static bool row_fits(const row *r, const char *path, long http_status, int ortha
     return body && (r->http == ANY || r->http == http_status) && path_fits(r->path, path);
 }
 
-/* Whether the route moves images. */
-static bool is_transfer(const char *path)
+/* Requests other than GET that change nothing, or nothing that matters: a query that is removed. The
+ * method comes first. */
+static const struct read_row {
+    const char *method, *path;
+} reads[] = { { "POST", "/tools/find" },
+              { "POST", "/tools/count-resources" },
+              { "POST", "/tools/lookup" },
+              { "POST", "/tools/bulk-content" },
+              { "POST", "/tools/dicom-echo" },
+              { "POST", "/tools/create-archive" },
+              { "POST", "/tools/create-media*" },
+              { "POST", "/modalities/*/echo" },
+              { "POST", "/modalities/*/query" },
+              { "POST", "/modalities/*/find" },
+              { "POST", "/modalities/*/find-patient" },
+              { "POST", "/modalities/*/find-study" },
+              { "POST", "/modalities/*/find-series" },
+              { "POST", "/modalities/*/find-instance" },
+              { "POST", "/modalities/*/find-worklist" },
+              { "POST", "/queries/*/query-studies" },
+              { "POST", "/queries/*/query-series" },
+              { "POST", "/queries/*/query-instances" },
+              { "POST", "/*/archive" },
+              { "POST", "/*/media" },
+              { "DELETE", "/queries/*" } };
+
+bool orthanc_has_effects(const char *method, const char *path)
 {
-    static const char *const routes[] = { "/queries/*/retrieve", "/modalities/*/move",
-                                          "/modalities/*/get",   "/modalities/*/store",
-                                          "/peers/*/store",      "/modalities/*/store-straight",
-                                          "/instances" };
-    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++)
-        if (strchr(routes[i], '*') ? path_fits(routes[i], path) : strcmp(routes[i], path) == 0)
-            return true;
-    return false;
+    if (strcmp(method, "GET") == 0)
+        return false;
+    for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++)
+        if (strcmp(reads[i].method, method) == 0 && path_fits(reads[i].path, path))
+            return false;
+    return true;
+}
+
+/* Whether the server may have carried out a request that was answered by this status: a proxy gave up
+ * waiting for it. */
+static bool may_be_done(long http_status, int orthanc_status)
+{
+    bool foreign = orthanc_status == ORTHANC_FOREIGN && http_status >= 500;
+    return http_status == 502 || http_status == 504 || (foreign && http_status != 503);
 }
 
 orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,
-                                 bool side_effects, bool credentials)
+                                 bool effects, bool credentials)
 {
     orthanc_failure failure = { "http", NULL, NULL };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
@@ -114,8 +145,10 @@ orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc
         failure.kind = "http";
         failure.code = "redirect";
     }
-    if (side_effects && (http_status == 502 || http_status == 504) && is_transfer(path))
-        failure.kind = "unknown"; /* the server behind the proxy may still work on it */
+    if (effects && may_be_done(http_status, orthanc_status)) {
+        failure.code = failure.kind;
+        failure.kind = "unknown";
+    }
     return failure;
 }
 
@@ -134,4 +167,10 @@ int orthanc_dimse_status(const char *details)
         status = status * 16 + digit;
     }
     return status;
+}
+
+bool orthanc_is_bad_charset(const char *details)
+{
+    static const char begin[] = "Unsupported value for the SpecificCharacterSet";
+    return details && strncmp(details, begin, sizeof begin - 1) == 0;
 }

@@ -17,14 +17,22 @@ typedef struct orthanc_failure {
     const char *message; /* NULL = the one in the body */
 } orthanc_failure;
 
+/* Whether a request, whose path has no prefix of the server, can change something that its sender must
+ * know about: it can start a transfer, store, or change settings. POSTs that only ask cannot. */
+bool orthanc_has_effects(const char *method, const char *path);
+
 /* What a failed request means, by its path (without the server's prefix), the HTTP status, the
- * OrthancStatus in the body, whether the request had side effects, and whether credentials were
- * sent. */
+ * OrthancStatus in the body, whether the request had effects, and whether credentials were sent. Of
+ * kind "unknown", the code is the kind that the failure would have without effects. */
 orthanc_failure orthanc_classify(const char *path, long http_status, int orthanc_status,
-                                 bool side_effects, bool credentials);
+                                 bool effects, bool credentials);
 
 /* The DIMSE status in the text of Details ("… DIMSE status 0xA701 …"), its only source before 1.12.10.
  * -1 = none. */
 int orthanc_dimse_status(const char *details);
+
+/* Whether the details say that a modality's answer, or the query, names a character set that this
+ * version of Orthanc does not know. NULL = no details. */
+bool orthanc_is_bad_charset(const char *details);
 
 #endif

@@ -7,7 +7,7 @@
 #include "orthanc/moments.h"
 #include "orthanc/pattern.h"
 
-/* One comparison. A hostile server could make it long: when `steps` are used up, the answer stays. */
+/* One comparison. A hostile server could make it long: when `steps` are used up, it is in doubt. */
 typedef struct comparison {
     dicom_vr vr;
     long steps;
@@ -22,12 +22,17 @@ static slice slice_of(const char *text)
     return (slice){ text, strlen(text) };
 }
 
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
 /* Without the padding: blanks, NULs and line ends around it. */
 static slice trimmed(slice s)
 {
-    while (s.size > 0 && pattern_is_blank(s.text[0]))
+    while (s.size > 0 && is_blank(s.text[0]))
         s.text++, s.size--;
-    while (s.size > 0 && pattern_is_blank(s.text[s.size - 1]))
+    while (s.size > 0 && is_blank(s.text[s.size - 1]))
         s.size--;
     return s;
 }
@@ -99,59 +104,78 @@ static bool is_universal(dicom_vr vr, slice filter)
     return has_only(filter, is_time(vr) ? " *-" : vr == DICOM_PN ? " *^=" : " *");
 }
 
-/* ---- texts ---- */
-
-static bool text_matches(comparison *c, slice filter, slice value)
+static matching compare_pattern(comparison *c, slice filter, slice value)
 {
-    return pattern_matches(filter, value, c->vr == DICOM_PN, &c->steps);
+    switch (pattern_compare(filter, value, c->vr == DICOM_PN, &c->steps)) {
+    case PATTERN_YES: return MATCHING_YES;
+    case PATTERN_DOUBT: return MATCHING_DOUBT;
+    default: return MATCHING_NO;
+    }
+}
+
+static matching yes_if(bool matches)
+{
+    return matches ? MATCHING_YES : MATCHING_NO;
+}
+
+static matching best(matching a, matching b)
+{
+    return a > b ? a : b;
 }
 
 /* ---- names ---- */
+
+static bool ends_component(char c)
+{
+    return c == '^' || c == '=';
+}
 
 /* Without blanks, '^' and '=' at the end. */
 static slice trimmed_name(slice s)
 {
     s = trimmed(s);
-    while (s.size > 0 &&
-           (pattern_is_blank(s.text[s.size - 1]) || pattern_ends_component(s.text[s.size - 1])))
+    while (s.size > 0 && (is_blank(s.text[s.size - 1]) || ends_component(s.text[s.size - 1])))
         s.size--;
     return s;
 }
 
 /* One component group of a filter. A server may have lost a group that is beyond ASCII. */
-static bool group_matches(comparison *c, slice filter, slice value)
+static matching compare_group(comparison *c, slice filter, slice value)
 {
     filter = trimmed_name(filter);
     value = trimmed_name(value);
     if (is_universal(DICOM_PN, filter))
-        return true;
+        return MATCHING_YES;
     if (value.size == 0)
-        return !ascii_is_all(filter.text, filter.size) && !pattern_has_word(filter);
-    return text_matches(c, filter, value);
+        return ascii_is_all(filter.text, filter.size) ? MATCHING_NO : MATCHING_DOUBT;
+    return compare_pattern(c, filter, value);
 }
 
 /* The whole name matches, or each component group that is asked for, or the only one matches any group
  * of the value. */
-static bool name_matches(comparison *c, slice filter, slice value)
+static matching compare_name(comparison *c, slice filter, slice value)
 {
     slice one, other;
+    matching result;
     filter = trimmed_name(filter);
     value = trimmed_name(value);
-    if (text_matches(c, filter, value))
-        return true;
+    result = compare_pattern(c, filter, value);
+    if (result == MATCHING_YES)
+        return result;
     if (!memchr(filter.text, '=', filter.size)) {
         while (next_part(&value, '=', &other))
-            if (group_matches(c, filter, other))
-                return true;
-        return false;
+            result = best(result, compare_group(c, filter, other));
+        return result;
     }
+    result = MATCHING_YES;
     while (next_part(&filter, '=', &one)) {
+        matching group;
         if (!next_part(&value, '=', &other))
             other = (slice){ "", 0 };
-        if (!group_matches(c, one, other))
-            return false;
+        group = compare_group(c, one, other);
+        result = group < result ? group : result;
     }
-    return true;
+    return result;
 }
 
 /* ---- dates and times ---- */
@@ -171,16 +195,32 @@ static bool is_in_range(dicom_vr vr, const moments_range *r, const moments *m)
     return !too_early && !too_late;
 }
 
-static bool time_matches(comparison *c, slice filter, slice value)
+/* Whether the text is a date that every month has. */
+static bool is_plain_date(const char *text)
+{
+    for (int i = 0; i < 8; i++)
+        if (!ascii_is_digit(text[i]))
+            return false;
+    return memcmp(text + 4, "01", 2) >= 0 && memcmp(text + 4, "12", 2) <= 0 &&
+           memcmp(text + 6, "01", 2) >= 0 && memcmp(text + 6, "28", 2) <= 0;
+}
+
+static matching compare_time(comparison *c, slice filter, slice value)
 {
     moments_range range;
     moments m;
+    if (c->vr == DICOM_DA && value.size == 8 && filter.size == 17 && filter.text[8] == '-' &&
+        is_plain_date(value.text) && is_plain_date(filter.text) && is_plain_date(filter.text + 9) &&
+        memcmp(filter.text, filter.text + 9, 8) <= 0) /* nearly all that is compared */
+        return yes_if(memcmp(value.text, filter.text, 8) >= 0 &&
+                      memcmp(value.text, filter.text + 9, 8) <= 0);
     if (!moments_read(c->vr, value.text, value.size, &m))
-        return true;
+        return MATCHING_DOUBT;
     if (has_wildcard(filter))
-        return text_matches(c, filter, value);
-    return !moments_read_range(c->vr, filter.text, filter.size, &range) ||
-           is_in_range(c->vr, &range, &m);
+        return compare_pattern(c, filter, value);
+    if (!moments_read_range(c->vr, filter.text, filter.size, &range))
+        return MATCHING_DOUBT;
+    return yes_if(is_in_range(c->vr, &range, &m));
 }
 
 /* ---- numbers ---- */
@@ -283,43 +323,46 @@ static bool may_be_in_range(slice filter, slice value)
     return false;
 }
 
-/* Whether one value matches one element of the filter. Wildcards count in every value representation:
+/* Compares one value with one element of the filter. Wildcards count in every value representation:
  * Orthanc matches by them even where the standard has none. */
-static bool matches(comparison *c, slice filter, slice value)
+static matching compare_one(comparison *c, slice filter, slice value)
 {
     if (c->vr == DICOM_PN)
-        return name_matches(c, filter, value);
+        return compare_name(c, filter, value);
     if (is_time(c->vr))
-        return time_matches(c, filter, value);
+        return compare_time(c, filter, value);
     if (is_number(c->vr) && number_matches(c->vr, filter, value))
-        return true;
+        return MATCHING_YES;
     if (c->vr == DICOM_AT && tag_matches(filter, value))
-        return true;
+        return MATCHING_YES;
     if (c->vr == DICOM_AS) {
         filter = without_zeros(filter);
         value = without_zeros(value);
     }
     if (c->vr == DICOM_VR_UNKNOWN &&
         (number_matches(c->vr, filter, value) || may_be_in_range(filter, value)))
-        return true;
-    return text_matches(c, filter, value);
+        return MATCHING_YES;
+    return compare_pattern(c, filter, value);
 }
 
-/* Whether one of the values matches the element of the filter. */
-static bool matches_any(comparison *c, slice filter, slice values)
+/* Compares the element of the filter with the values: one that matches is enough. */
+static matching compare_all(comparison *c, slice filter, slice values)
 {
     slice rest = values, value;
+    matching result = MATCHING_NO;
     filter = trimmed(filter);
     if (is_universal(c->vr, filter))
-        return true;
+        return MATCHING_YES;
     if (is_one_text(c->vr))
-        return matches(c, filter, trimmed(values));
-    while (next_part(&rest, '\\', &value)) {
+        return compare_one(c, filter, trimmed(values));
+    while (result != MATCHING_YES && next_part(&rest, '\\', &value)) {
         value = trimmed(value);
-        if (--c->steps < 0 || (value.size > 0 && matches(c, filter, value)))
-            return true;
+        if (--c->steps < 0)
+            return MATCHING_DOUBT;
+        if (value.size > 0)
+            result = best(result, compare_one(c, filter, value));
     }
-    return false;
+    return result;
 }
 
 /* ---- the functions of the header ---- */
@@ -328,23 +371,16 @@ matching matching_compare(dicom_vr vr, const char *filter, const char *value)
 {
     comparison c = { vr, STEPS_MAX };
     slice whole = slice_of(filter), values = slice_of(value), rest = whole, element;
+    matching result = MATCHING_NO;
     if (is_universal(vr, whole) || vr == DICOM_SQ || vr == DICOM_OTHER)
         return MATCHING_YES;
     if (has_only(values, is_one_text(vr) ? " \t\r\n" : vr == DICOM_PN ? " \\^=" : " \t\r\n\\"))
         return MATCHING_UNSHOWN;
-    while (next_part(&rest, '\\', &element))
-        if (matches_any(&c, element, values))
-            return MATCHING_YES;
-    if (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size))
-        return !is_time(vr) && text_matches(&c, trimmed(whole), trimmed(values)) ? MATCHING_YES
-                                                                                 : MATCHING_NO;
-    return MATCHING_NO;
-}
-
-bool matching_takes_empty(dicom_vr vr, const char *filter)
-{
-    slice whole = slice_of(filter), element = trimmed(whole);
-    return is_universal(vr, whole) || (is_time(vr) && element.size > 0 && element.text[0] == '-');
+    while (result != MATCHING_YES && next_part(&rest, '\\', &element))
+        result = best(result, compare_all(&c, element, values));
+    if (!is_time(vr) && (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
+        result = best(result, compare_pattern(&c, trimmed(whole), trimmed(values)));
+    return result;
 }
 
 /* Whether a date and a time are inside of the combined range; the date is known. */

@@ -13,7 +13,8 @@
 
 typedef enum matching {
     MATCHING_NO,     /* the value contradicts the filter */
-    MATCHING_YES,    /* it matches, or that is in doubt */
+    MATCHING_DOUBT,  /* it would match, had it not been changed on its way */
+    MATCHING_YES,    /* it matches */
     MATCHING_UNSHOWN /* it is empty, so that it shows nothing */
 } matching;
 
@@ -21,10 +22,6 @@ typedef enum matching {
  * a range of dates or times, or universal (blanks and '*' alone). The value: one or several; one that
  * matches is enough. Both are UTF-8. The VR of a sequence, or of bytes: always YES. */
 matching matching_compare(dicom_vr vr, const char *filter, const char *value);
-
-/* Whether a resource without a value may be an answer: the filter is universal, or a range of dates or
- * times that is open at its start (Orthanc gives these answers). */
-bool matching_takes_empty(dicom_vr vr, const char *filter);
 
 /* Combined datetime matching (C.2.2.2.5): whether a date and a time are inside of the range that begins
  * with the first date at the first time, and ends with the last date at the last time. A date or time

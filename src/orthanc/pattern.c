@@ -5,43 +5,61 @@
 
 #include "base/ascii.h"
 #include "base/utf8.h"
-#include "orthanc/letters.h"
 
-static bool equals(slice a, slice b)
+/* ---- letters ---- */
+
+enum { REPLACEMENT = 0xFFFD };
+
+/* The letters without accents of U+00C0 to U+00FF (upper and lower case alike), and of U+0100 to U+017F;
+ * '-' = it is no letter. */
+static const char latin_1[] = "aaaaaaaceeeeiiiidnooooo-ouuuuyts";
+static const char latin_a[] =
+    "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkkllllllllllnnnnnnnnnooooooooorrrrrr"
+    "sssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+
+/* Letters that are also written as two. */
+static const struct pair {
+    uint32_t code; /* lower case */
+    char two[3];
+} pairs[] = { { 0xE4, "ae" }, { 0xE5, "aa" }, { 0xE6, "ae" }, { 0xF6, "oe" },  { 0xF8, "oe" },
+              { 0xFC, "ue" }, { 0xDF, "ss" }, { 0xFE, "th" }, { 0x133, "ij" }, { 0x153, "oe" } };
+
+static uint32_t lower(uint32_t code)
 {
-    if (a.size != b.size)
-        return false;
-    for (size_t i = 0; i < a.size; i++)
-        if (ascii_lower(a.text[i]) != ascii_lower(b.text[i]))
-            return false;
-    return true;
+    if (code < 0x80)
+        return (uint32_t)ascii_lower((char)code);
+    if ((code >= 0xC0 && code <= 0xDE && code != 0xD7) || (code >= 0x391 && code <= 0x3A9) ||
+        (code >= 0x410 && code <= 0x42F))
+        return code + 0x20;
+    if (code >= 0x400 && code <= 0x40F)
+        return code + 0x50;
+    return code == 0x132 || code == 0x152 ? code + 1 : code;
 }
 
-/* A filter as items: a character in lower case; an accented letter as BASE | the letter without its
- * accent; or one of these. FOREIGN: a character beyond ASCII that is not such a letter. SECOND: what may
- * follow the letter of an accented one, as in "ae", "ss". */
-enum { ANY_ONE = 1, ANY_RUN, FOREIGN, SECOND, BASE = 0x80, PATTERN_MAX = 1024 };
+/* The letter without case and accents; 0 for an accent. */
+static uint32_t base_letter(uint32_t code)
+{
+    char letter = '-';
+    if (code >= 0x300 && code <= 0x36F)
+        return 0;
+    if (code >= 0xC0 && code <= 0xFF)
+        letter = code == 0xFF ? 'y' : latin_1[(code - 0xC0) & 0x1F];
+    else if (code >= 0x100 && code <= 0x17F)
+        letter = latin_a[code - 0x100];
+    return letter == '-' ? lower(code) : (uint32_t)letter;
+}
 
-#define SECOND_LETTERS "aehs"
+/* The two letters for which the letter also stands; NULL = none. */
+static const char *two_letters(uint32_t code)
+{
+    code = lower(code);
+    for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
+        if (pairs[i].code == code)
+            return pairs[i].two;
+    return NULL;
+}
 
-typedef struct pattern {
-    size_t size;
-    unsigned char item[PATTERN_MAX + 1]; /* the last one is an end */
-    bool optional[PATTERN_MAX + 1];      /* the item may stand for nothing */
-} pattern;
-
-/* The places of a pattern that a value can have reached. */
-typedef struct places {
-    size_t low, high; /* none outside of [low, high] is active; low > high: none is */
-    bool active[PATTERN_MAX + 2];
-} places;
-
-/* A character of a value. */
-typedef struct character {
-    size_t bytes;
-    bool doubtful;  /* beyond ASCII, or a '?', which servers write for a lost character */
-    char letter[2]; /* the item that it is; "": it may be any */
-} character;
+/* ---- reading ---- */
 
 /* Reads a text character by character. Of names it leaves out the blanks around '^' and '='. */
 typedef struct reader {
@@ -56,236 +74,244 @@ static reader reader_of(slice s, bool name)
     return (reader){ s.text, s.text + s.size, s.text, s.text, name };
 }
 
+static bool is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
+static bool ends_component(char c)
+{
+    return c == '^' || c == '=';
+}
+
 /* Whether there is a character at r->at; leaves out blanks. */
 static bool reader_has_more(reader *r)
 {
     const char *behind = r->at;
-    if (!r->name || r->at >= r->end || !pattern_is_blank(*r->at) || r->at < r->blanks_end)
+    if (!r->name || r->at >= r->end || !is_blank(*r->at) || r->at < r->blanks_end)
         return r->at < r->end;
-    while (behind < r->end && pattern_is_blank(*behind))
+    while (behind < r->end && is_blank(*behind))
         behind++;
-    if (behind == r->end || pattern_ends_component(*behind) || r->at == r->begin ||
-        pattern_ends_component(r->at[-1]))
+    if (behind == r->end || ends_component(*behind) || r->at == r->begin ||
+        ends_component(r->at[-1]))
         r->at = behind;
     else
         r->blanks_end = behind;
     return r->at < r->end;
 }
 
-/* A character of ASCII as an item. */
-static unsigned char pattern_item(char c)
-{
-    return pattern_is_blank(c) ? ' ' : (unsigned char)ascii_lower(c);
-}
-
-/* What may follow the letter of an accented one: "ae", "oe", "ss" for a sharp s, "th" for a thorn. */
-static const char *second_letters(char base)
-{
-    switch (base) {
-    case 'a': return "ae";
-    case 'o':
-    case 'u': return "e";
-    case 's': return "s";
-    case 't': return "h";
-    default: return "";
-    }
-}
-
-bool pattern_has_word(slice s)
-{
-    for (size_t i = 0; i < s.size; i++)
-        if (ascii_is_digit(s.text[i]) ||
-            (ascii_lower(s.text[i]) >= 'a' && ascii_lower(s.text[i]) <= 'z'))
-            return true;
-    return false;
-}
-
-static void add_item(pattern *p, int item, bool optional)
-{
-    if (p->size > PATTERN_MAX)
-        return;
-    if (p->size < PATTERN_MAX) {
-        p->item[p->size] = (unsigned char)item;
-        p->optional[p->size] = optional || item == ANY_RUN;
-    }
-    p->size++;
-}
-
-/* Adds a character beyond ASCII. A server may have lost it, or replaced it by one or more others;
- * `lost`: by none. */
-static size_t add_foreign(pattern *p, const reader *r, bool lost)
+/* Takes the next character; 0xFFFD for a byte that is no UTF-8. */
+static uint32_t reader_next(reader *r)
 {
     uint32_t code;
-    size_t bytes = utf8_decode(r->at, r->end, &code);
-    char base = letters_base(code);
-    bool combining = code >= 0x0300 && code <= 0x036F;
-    bytes = bytes > 0 ? bytes : 1;
-    add_item(p, base ? BASE | base : FOREIGN, lost || combining);
-    if (base && second_letters(base)[0])
-        add_item(p, SECOND, true);
-    for (size_t i = 1; !base && (i < bytes || i < 2); i++)
-        add_item(p, FOREIGN, true);
-    return bytes;
+    size_t size = utf8_decode(r->at, r->end, &code);
+    if (size == 1 && is_blank(*r->at))
+        code = ' ';
+    r->at += size > 0 ? size : 1;
+    return code;
 }
 
-/* False: the filter is too long for a pattern. */
-static bool compile(slice filter, bool name, pattern *p)
+/* ---- patterns ---- */
+
+/* An item is a letter, or one of these. LOST is a character beyond ASCII that a server may have lost:
+ * then nothing, or other characters beyond ASCII, stand in its place. */
+enum { ANY_ONE = 1, ANY_RUN = 2, LOST = 3, ITEMS_MAX = 1024 };
+
+typedef struct pattern {
+    size_t size;
+    uint32_t item[ITEMS_MAX + 1]; /* the last one is an end */
+} pattern;
+
+/* The places of the pattern that the text so far can have reached; none outside of [low, high]. */
+typedef struct places {
+    size_t low, high;
+    bool at[ITEMS_MAX + 1];
+} places;
+
+static bool add_item(pattern *p, uint32_t item)
 {
-    bool lost = pattern_has_word(filter); /* of a filter without a word, nothing would be left */
-    size_t bytes;
-    p->size = 0;
-    for (reader r = reader_of(filter, name); reader_has_more(&r); r.at += bytes) {
-        bytes = 1;
-        if ((unsigned char)*r.at > 0x7F)
-            bytes = add_foreign(p, &r, lost);
-        else
-            add_item(p,
-                     *r.at == '*'   ? ANY_RUN
-                     : *r.at == '?' ? ANY_ONE
-                                    : pattern_item(*r.at),
-                     false);
-    }
-    if (p->size > PATTERN_MAX)
+    if (item == ANY_RUN && p->size > 0 && p->item[p->size - 1] == ANY_RUN)
+        return true;
+    if (p->size == ITEMS_MAX)
         return false;
-    p->item[p->size] = 0;
-    p->optional[p->size] = false;
+    p->item[p->size++] = item;
     return true;
 }
 
-static void activate(places *s, size_t i)
+/* `two`: letters that are also written as two become two. False: it is too long. */
+static bool compile(slice text, bool name, bool two, bool lossy, pattern *p)
 {
-    s->active[i] = true;
-    s->low = i < s->low ? i : s->low;
-    s->high = i > s->high ? i : s->high;
+    bool fits = true;
+    p->size = 0;
+    for (reader r = reader_of(text, name); fits && reader_has_more(&r);) {
+        uint32_t code = reader_next(&r), letter = base_letter(code);
+        const char *letters = two ? two_letters(code) : NULL;
+        if (code == '*' || code == '?')
+            fits = add_item(p, code == '*' ? ANY_RUN : ANY_ONE);
+        else if (lossy && code > 0x7F)
+            fits = add_item(p, LOST);
+        else if (letters)
+            fits = add_item(p, (uint32_t)letters[0]) && add_item(p, (uint32_t)letters[1]);
+        else if (letter)
+            fits = add_item(p, letter);
+    }
+    p->item[p->size] = 0;
+    return fits;
 }
 
-/* An optional item may stand for nothing: the place behind it is active too. */
-static void pass_optional(const pattern *p, places *s)
+static void clear(places *s, const pattern *p)
 {
-    for (size_t i = s->low; i <= s->high && i < p->size; i++)
-        if (s->active[i] && p->optional[i])
-            activate(s, i + 1);
-}
-
-static void start(const pattern *p, places *s)
-{
-    memset(s->active, 0, p->size + 2);
-    s->active[0] = true;
-    s->low = s->high = 0;
-    pass_optional(p, s);
-}
-
-/* Whether a character can be that item. letters: the items that it may be; "" = any. */
-static bool can_be(unsigned char item, const character *c, const char *letters)
-{
-    if (item == ANY_ONE || item == ANY_RUN)
-        return true;
-    if (item == FOREIGN)
-        return c->doubtful;
-    if (item == SECOND)
-        return c->doubtful || strchr(SECOND_LETTERS, letters[0]);
-    if (item & BASE)
-        return c->doubtful || (item & ~BASE) == letters[0];
-    return !letters[0] || strchr(letters, item);
-}
-
-/* Moves the active places over one item; those at a run also stay. */
-static void advance(const pattern *p, places *s, const character *c, const char *letters)
-{
-    size_t first = s->low, last = s->high;
+    memset(s->at, 0, p->size + 1);
     s->low = p->size + 1;
     s->high = 0;
-    for (size_t i = last + 1; i-- > first;) {
-        bool moves = s->active[i] && i < p->size && can_be(p->item[i], c, letters);
-        bool stays = moves && p->item[i] == ANY_RUN;
-        s->active[i] = false;
-        if (moves && !stays)
-            activate(s, i + 1);
-        if (stays)
-            activate(s, i);
+}
+
+/* Adds the place, and those behind what may stand for nothing. */
+static void add_place(places *s, const pattern *p, size_t i)
+{
+    for (bool more = true; more && !s->at[i]; i++) {
+        s->at[i] = true;
+        s->low = i < s->low ? i : s->low;
+        s->high = i > s->high ? i : s->high;
+        more = p->item[i] == ANY_RUN || p->item[i] == LOST;
     }
-    if (s->low <= s->high)
-        pass_optional(p, s);
 }
 
-static void add_places(places *to, const places *from)
+/* Adds to `to` where one character leads from `from`. letter 0 = any letter. */
+static void step(const pattern *p, const places *from, places *to, uint32_t letter,
+                 bool beyond_ascii)
 {
-    for (size_t i = from->low; i <= from->high; i++)
-        if (from->active[i])
-            activate(to, i);
-}
-
-/* Moves the places over a character of the value. A doubtful one may stand for no item, for one, or for
- * two, as a sharp s for "ss", or as what a wrong character set made of two bytes. */
-static void advance_over(const pattern *p, places *s, const character *c)
-{
-    places moved;
-    const char *second;
-    if (!c->doubtful) {
-        advance(p, s, c, c->letter);
-        return;
+    for (size_t i = from->low; i <= from->high; i++) {
+        uint32_t item = p->item[i];
+        if (!from->at[i] || i == p->size)
+            continue;
+        if (item == ANY_RUN || (item == LOST && beyond_ascii))
+            add_place(to, p, i);
+        else if (item == ANY_ONE || (item != LOST && (letter == 0 || item == letter)))
+            add_place(to, p, i + 1);
     }
-    moved = *s;
-    advance(p, &moved, c, c->letter);
-    add_places(s, &moved);
-    second = c->letter[0] ? second_letters(c->letter[0]) : "";
-    if (c->letter[0] && !second[0])
-        return;
-    advance(p, &moved, c, second);
-    add_places(s, &moved);
 }
 
-static character read_character(const reader *r)
+/* The same for two letters. */
+static void step_twice(const pattern *p, const places *from, places *to, const char *letters)
 {
-    uint32_t code;
-    size_t bytes = utf8_decode(r->at, r->end, &code);
-    character c = { .bytes = bytes > 0 ? bytes : 1 };
-    c.doubtful = *r->at == '?' || (unsigned char)*r->at > 0x7F;
-    c.letter[0] = !c.doubtful ? (char)pattern_item(*r->at) : letters_base(code);
-    return c;
+    places between;
+    clear(&between, p);
+    step(p, from, &between, letters ? (uint32_t)letters[0] : 0, false);
+    step(p, &between, to, letters ? (uint32_t)letters[1] : 0, false);
 }
 
-/* Whether the value has what is left of the escape sequences of ISO 2022 when it was read in another
- * character set: its letters then stand for other characters. */
-static bool has_escapes(slice s)
+/* Adds to `to` where the character of the text leads. A character that replaces others may stand for up
+ * to two letters, or for none. */
+static void take(const pattern *p, places *from, places *to, uint32_t code, bool lossy)
 {
-    for (size_t i = 0; i + 1 < s.size; i++)
-        if ((s.text[i] == '$' && strchr("@AB()", s.text[i + 1])) ||
-            (s.text[i] == '(' && strchr("BIJ", s.text[i + 1])))
-            return true;
-    return false;
+    const char *two = two_letters(code);
+    uint32_t letter = base_letter(code);
+    bool replaces = lossy && (code == '?' || code == REPLACEMENT);
+    if (replaces || letter == 0)
+        for (size_t i = from->low; i <= from->high; i++)
+            if (from->at[i])
+                add_place(to, p, i);
+    if (letter != 0)
+        step(p, from, to, replaces ? 0 : letter, replaces || code > 0x7F);
+    if (two || replaces)
+        step_twice(p, from, to, two);
 }
 
-/* Whether the text has neither wildcards nor characters that are in doubt. */
+static bool matches(const pattern *p, slice text, bool name, bool lossy, long *steps)
+{
+    places sets[2], *from = &sets[0], *to = &sets[1], *last;
+    clear(from, p);
+    add_place(from, p, 0);
+    for (reader r = reader_of(text, name); reader_has_more(&r);) {
+        *steps -= (long)(from->high - from->low + 1) * 2;
+        if (*steps < 0)
+            return false;
+        clear(to, p);
+        take(p, from, to, reader_next(&r), lossy);
+        if (to->low > to->high)
+            return false;
+        last = from;
+        from = to;
+        to = last;
+    }
+    return from->at[p->size];
+}
+
+static bool are_equal(slice a, slice b)
+{
+    if (a.size != b.size)
+        return false;
+    for (size_t i = 0; i < a.size; i++)
+        if (ascii_lower(a.text[i]) != ascii_lower(b.text[i]))
+            return false;
+    return true;
+}
+
+/* Whether characters of the pattern or of the text may have got lost. */
+static bool may_be_lossy(slice text, slice s)
+{
+    return !ascii_is_all(s.text, s.size) || !ascii_is_all(text.text, text.size) ||
+           memchr(text.text, '?', text.size);
+}
+
+/* The same for ASCII without blanks: nearly all that is compared. */
+static bool matches_ascii(slice wanted, slice text, long *steps)
+{
+    const size_t none = (size_t)-1;
+    size_t p = 0, t = 0, run = none, from = 0;
+    while (t < text.size && --*steps >= 0) {
+        char item = p < wanted.size ? wanted.text[p] : '\0';
+        if (p < wanted.size && item == '*') {
+            run = p++;
+            from = t;
+        } else if (p < wanted.size &&
+                   (item == '?' || ascii_lower(item) == ascii_lower(text.text[t]))) {
+            p++;
+            t++;
+        } else if (run != none) { /* the last run takes one character more */
+            p = run + 1;
+            t = ++from;
+        } else {
+            return false;
+        }
+    }
+    while (p < wanted.size && wanted.text[p] == '*')
+        p++;
+    return *steps >= 0 && p == wanted.size;
+}
+
 static bool is_plain(slice s)
 {
     for (size_t i = 0; i < s.size; i++)
-        if (s.text[i] < ' ' || s.text[i] > '~' || s.text[i] == '*' || s.text[i] == '?')
+        if (s.text[i] <= ' ' || (unsigned char)s.text[i] > 0x7E)
             return false;
     return true;
 }
 
-bool pattern_matches(slice filter, slice value, bool name, long *steps)
+pattern_result pattern_compare(slice text_of_pattern, slice text, bool name, long *steps)
 {
-    character one;
     pattern p;
-    places s;
-    if (equals(filter, value) || (!ascii_is_all(filter.text, filter.size) && has_escapes(value)))
-        return true;
-    if (!name && is_plain(filter) && is_plain(value))
-        return false;
-    if (!compile(filter, name, &p))
-        return true;
-    *steps -= (long)p.size;
-    start(&p, &s);
-    for (reader r = reader_of(value, name); reader_has_more(&r); r.at += one.bytes) {
-        one = read_character(&r);
-        *steps -= (long)(s.high - s.low + 1) + (one.doubtful ? 64 : 0);
-        if (*steps < 0)
-            return true;
-        advance_over(&p, &s, &one);
-        if (s.low > s.high)
-            return false;
+    if (are_equal(text_of_pattern, text))
+        return PATTERN_YES;
+    if (is_plain(text_of_pattern) && is_plain(text) && !memchr(text.text, '?', text.size)) {
+        if (matches_ascii(text_of_pattern, text, steps))
+            return PATTERN_YES;
+        return *steps < 0 ? PATTERN_DOUBT : PATTERN_NO;
     }
-    return s.high == p.size && s.active[p.size];
+    for (int two = 0; two <= 1; two++) {
+        if (!compile(text_of_pattern, name, two, false, &p))
+            return PATTERN_DOUBT;
+        *steps -= (long)p.size;
+        if (matches(&p, text, name, false, steps))
+            return PATTERN_YES;
+        if (ascii_is_all(text_of_pattern.text, text_of_pattern.size))
+            break;
+    }
+    if (*steps < 0)
+        return PATTERN_DOUBT;
+    if (!may_be_lossy(text, text_of_pattern))
+        return PATTERN_NO;
+    compile(text_of_pattern, name, false, true, &p);
+    return matches(&p, text, name, true, steps) || *steps < 0 ? PATTERN_DOUBT : PATTERN_NO;
 }

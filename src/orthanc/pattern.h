@@ -1,33 +1,25 @@
-/* orthanc/pattern.h - compares texts as DICOM's wildcards do (PS3.4 C.2.2.2.4), without regard to case
- * and to what a server may do to characters beyond ASCII. Only matching.c calls it. Knows no Lua. */
+/* orthanc/pattern.h - whether a text matches a pattern with the wildcards '*' and '?' (PS3.4 C.2.2.2.4),
+ * as servers may take it: without upper and lower case, and without accents. Knows no Lua. */
 #ifndef ORTHANC_PATTERN_H
 #define ORTHANC_PATTERN_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* Part of a text. */
+/* Part of a text in UTF-8. */
 typedef struct slice {
     const char *text;
     size_t size;
 } slice;
 
-static inline bool pattern_is_blank(char c)
-{
-    return (unsigned char)c <= ' ';
-}
+typedef enum pattern_result {
+    PATTERN_NO,
+    PATTERN_DOUBT, /* it would match, had the pattern or the text lost characters on its way */
+    PATTERN_YES
+} pattern_result;
 
-/* Whether a character ends a component of a name. */
-static inline bool pattern_ends_component(char c)
-{
-    return c == '^' || c == '=';
-}
-
-/* Whether the text has a letter or digit of ASCII. */
-bool pattern_has_word(slice s);
-
-/* Whether the value matches the filter; true when that is in doubt, or the steps are used up. name:
- * blanks around '^' and '=' do not count. */
-bool pattern_matches(slice filter, slice value, bool name, long *steps);
+/* `name`: blanks around '^' and '=' do not count. *steps, which bounds the time, is decreased by what
+ * the comparison costs; below 0 the result is a doubt. */
+pattern_result pattern_compare(slice pattern, slice text, bool name, long *steps);
 
 #endif

@@ -2,10 +2,13 @@
 
 #include <lauxlib.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "binding/error.h"
+#include "engine/cleanup.h"
+#include "engine/timer.h"
 #include "json/encode.h"
 #include "orthanc/body_keys.h"
 #include "request/response.h"
@@ -34,12 +37,15 @@ void call_report(lua_State *L, call *c, const char *state)
     progress_tell(L, &c->op, &c->progress);
 }
 
-/* The last report. The results of the operation are on the top. */
+/* The last report. The results of the operation are on the top; or (OP_CALL) a function that gives them
+ * and its arguments, which are replaced by a function that reports after that. */
 static void report_end(lua_State *L, call *c, int results)
 {
-    bool good = results == OP_CALL || (results > 0 && lua_toboolean(L, -results));
     call_push(L, c, "progress");
-    progress_tell_end(L, &c->op, &c->progress, good);
+    if (results == OP_CALL)
+        progress_tell_after(L, &c->op, &c->progress);
+    else
+        progress_tell_end(L, &c->op, &c->progress, results > 0 && lua_toboolean(L, -1 - results));
 }
 
 /* Whether call_advance was called only to report: the request has not ended. The progress function
@@ -50,6 +56,11 @@ static bool is_only_report(lua_State *L, call *c)
         call_report(L, c, NULL);
     return c->op.progress_interval > 0 && op_request_is_running(&c->op);
 }
+
+static void remove_query(lua_State *L, call *c);
+
+/* The caller's deadline has passed before the answer came. */
+static int fail_late(lua_State *L, const call *c);
 
 static bool needs_version(const call *c)
 {
@@ -68,6 +79,8 @@ static int call_advance(lua_State *L, op *o)
     else
         results = c->step(L, c);
     c->started = true;
+    if (c->query[0] && results > 0 && !lua_toboolean(L, -results))
+        remove_query(L, c);
     if (results != OP_WAIT && c->progress.on && !c->progress.partial)
         report_end(L, c, results);
     return results;
@@ -213,6 +226,81 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
     return call_start(L, c, next, method, work);
 }
 
+/* ---- queries ---- */
+
+static http_request query_removal(call *c)
+{
+    http_request r = { .method = "DELETE", .path = c->query_path, .timeout = c->client->timeout };
+    snprintf(c->query_path, sizeof c->query_path, "/queries/%s", c->query);
+    return r;
+}
+
+/* The call, which has ended, becomes the cleanup request. */
+static void remove_query(lua_State *L, call *c)
+{
+    http_request r = query_removal(c);
+    cleanup_take_over(L, &c->op, &r, NULL);
+}
+
+/* The answer to the POST of a call that has ended names the query, which can be removed now. */
+static bool remove_named_query(op *o)
+{
+    call *c = (call *)o;
+    http_request r;
+    if (!orthanc_answer_id(o->transfer.body, c->query))
+        return false;
+    r = query_removal(c);
+    return op_send(o, c->client->server, &r);
+}
+
+static void call_stop_query(lua_State *L, op *o, bool detached)
+{
+    call *c = (call *)o;
+    (void)detached; /* without its result nobody needs the query */
+    if (o->keeps_request) {
+        if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
+            cleanup_take_over(L, o, NULL, remove_named_query);
+    } else if (c->query[0]) {
+        remove_query(L, c);
+    }
+}
+
+/* The POST has been answered, or the deadline has passed. */
+static int call_on_query(lua_State *L, call *c)
+{
+    timer_clear(&c->op);
+    if (op_request_is_running(&c->op)) {
+        c->op.ready = false;
+        call_stop_query(L, &c->op, false);
+        return fail_late(L, c);
+    }
+    c->op.keeps_request = false;
+    if (c->op.transfer.fault == HTTP_OK && c->op.transfer.status / 100 == 2)
+        orthanc_answer_id(c->op.transfer.body, c->query);
+    return c->after(L, c);
+}
+
+/* The deadline is a timer and not the time limit of the request, which would be aborted: then nobody
+ * would know the query. */
+int call_post_query(lua_State *L, call *c, call_step next, const char *path)
+{
+    double deadline = c->deadline;
+    int result;
+    c->deadline = 0;
+    result = call_post(L, c, call_on_query, CALL_REMOTE, "%s", path);
+    c->deadline = deadline;
+    if (result != OP_WAIT)
+        return result;
+    c->after = next;
+    c->op.on_stop = call_stop_query;
+    c->op.keeps_request = true;
+    if (deadline > 0 && !timer_set(&c->op, deadline)) {
+        error_new(L, "limit", "memory", "not enough memory for a timer");
+        op_throw(L, &c->op);
+    }
+    return OP_WAIT;
+}
+
 double call_poll_delay(double begun, double deadline, double least, double most)
 {
     double now = clock_now(), delay = (now - begun) / POLL_SHARE;
@@ -227,13 +315,25 @@ double call_poll_delay(double begun, double deadline, double least, double most)
 
 /* ---- outcomes ---- */
 
+static int fail_late(lua_State *L, const call *c)
+{
+    call_fail(L, c, "timeout", NULL,
+              "%s: wait_timeout has passed before the server answered, and the server may go on",
+              http_server_url(c->client->server));
+    lua_pushboolean(L, !c->op.transfer.request.side_effects);
+    lua_setfield(L, -2, "retryable");
+    lua_pushboolean(L, 1);
+    lua_setfield(L, -2, "still_running");
+    return 2;
+}
+
 int call_answer(lua_State *L, call *c)
 {
     int results = response_push_data(L, &c->op);
     if (results == 2 && c->deadline > 0 && c->op.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
         clock_now() >= c->deadline - TIMEOUT_EARLY) {
-        lua_pushboolean(L, 1);
-        lua_setfield(L, -2, "still_running");
+        lua_pop(L, 2);
+        return fail_late(L, c);
     }
     return results;
 }

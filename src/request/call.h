@@ -27,9 +27,10 @@ typedef int (*call_step)(lua_State *L, call *c);
 /* What an operation needs of the server's version: checked before its first step (request/version.h).
  * All zero: nothing. */
 typedef struct call_needs {
-    bool version;           /* a step uses it, but any will do */
-    int since;              /* it must be this one or a later one; 0 = any */
-    const char *what;       /* what needs that version, for the error */
+    bool version;     /* a step uses it, but any will do */
+    int since;        /* it must be this one or a later one; 0 = any */
+    const char *what; /* what needs that version, for the error */
+    bool not_sure; /* it may stay unknown, as something has been done and its outcome comes first */
     const orthanc_key *key; /* the newest key that is sent; NULL = all versions know the keys */
 } call_needs;
 
@@ -45,6 +46,8 @@ struct call {
     int version;     /* the server's; 0 = not known */
     double deadline; /* the caller's, on clock_now's clock; 0 = none */
     http_request request;
+    char query[ORTHANC_ID_SIZE]; /* the query that the call has made on the server; "" = none */
+    char query_path[ORTHANC_ID_SIZE + 16];
     progress progress;
     /* Path and method of the request that errors name; route NULL = that of the last request. */
     const char *route, *method;
@@ -110,6 +113,11 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
 
 #define call_get(L, c, next, ...)        call_request(L, c, next, "GET", CALL_LOCAL, __VA_ARGS__)
 #define call_post(L, c, next, work, ...) call_request(L, c, next, "POST", work, __VA_ARGS__)
+
+/* POST of the table on the top, which makes a query on the server. A cleanup request removes the query
+ * when the call then fails, is cancelled, or its deadline passes, also when that happens before the
+ * server has named the query. Not when the call ends in OP_CALL. */
+int call_post_query(lua_State *L, call *c, call_step next, const char *path);
 
 /* The same with the body, source or sink that c->request has. Pops the path on the top. */
 int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work);

@@ -20,8 +20,7 @@ enum {
     CLIENT_VERSION = 1, /* request/version.c: the server's version */
     CLIENT_QUERIES,     /* api/find_result.c: the queries that this client sent */
     CLIENT_ANSWERS,     /* api/find_result.c: which modality gave an answer */
-    CLIENT_UNVERIFIED,  /* api/transfer.c: jobs whose success is not verified yet */
-    CLIENT_VALUES = CLIENT_UNVERIFIED
+    CLIENT_VALUES = CLIENT_ANSWERS
 };
 
 /* The open client at index; throws on anything else. [-0, +0, v] */

@@ -110,6 +110,27 @@ void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
     report_to_listener(L, o, p, good ? "Success" : "Failure", true);
 }
 
+void progress_tell_after(lua_State *L, const op *o, progress *p)
+{
+    int report = lua_gettop(L) + 1;
+    luaL_checkstack(L, 8, "progress");
+    p->on = false;
+    lua_createtable(L, 0, 8);
+    lua_pushstring(L, o->name);
+    lua_setfield(L, report, "op");
+    lua_pushnumber(L, p->begun);
+    lua_setfield(L, report, "begun");
+    set_number(L, "done", p->done);
+    set_number(L, "total", p->total);
+    lua_pushstring(L, p->unit);
+    lua_setfield(L, report, "unit");
+    lua_pushboolean(L, p->bar);
+    lua_setfield(L, report, "bar");
+    parts_push_function(L, "core.progress_bar", "report_after");
+    lua_insert(L, o->index + 1);
+    lua_rotate(L, o->index + 2, 2); /* report_after tell report, and what it calls */
+}
+
 static void show(const loop *lp, const char *text, size_t size)
 {
     if (lp->show)

@@ -33,6 +33,10 @@ void progress_tell(lua_State *L, op *o, progress *p);
 /* The same for the last report. good: the op succeeded. [-1, +0, v] */
 void progress_tell_end(lua_State *L, op *o, progress *p, bool good);
 
+/* The same for an op that ends in a call (OP_CALL): pops the function on the top, and puts a function in
+ * front of the call that makes it and then reports whether it has succeeded. [-1, +3, m] */
+void progress_tell_after(lua_State *L, const op *o, progress *p);
+
 /* Removes the bar of an op that ends without a last report. */
 void progress_abandon(const loop *lp, progress *p);
 

@@ -9,6 +9,7 @@
 #include "binding/error.h"
 #include "engine/op.h"
 #include "json/decode.h"
+#include "orthanc/dimse.h"
 #include "orthanc/failures.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error message repeats */
@@ -51,8 +52,7 @@ static const curl_row *find_curl_row(CURLcode code)
     return &other;
 }
 
-/* Pushes a server's text as one line, and only its beginning when it is long. */
-static void push_quoted(lua_State *L, const char *text, size_t size)
+void response_push_quoted(lua_State *L, const char *text, size_t size)
 {
     luaL_Buffer b;
     size_t shown = utf8_truncate(text, size, QUOTE_MAX);
@@ -62,6 +62,45 @@ static void push_quoted(lua_State *L, const char *text, size_t size)
     if (shown < size)
         luaL_addstring(&b, "…");
     luaL_pushresult(&b);
+}
+
+/* Whether the request can have had effects on the server. An answer that goes into a file is all that
+ * was asked for. */
+static bool has_effects(const http_transfer *t)
+{
+    return t->request.side_effects && !t->request.sink &&
+           orthanc_has_effects(t->request.method, t->request.path);
+}
+
+void response_set_unknown(lua_State *L)
+{
+    if (error_is_kind(L, -1, "unknown"))
+        return;
+    lua_getfield(L, -1, "kind");
+    lua_setfield(L, -2, "code");
+    error_set(L, "kind", "unknown");
+}
+
+static void add_to_message(lua_State *L, const char *words)
+{
+    if (!words)
+        return;
+    lua_getfield(L, -1, "message");
+    lua_pushfstring(L, "%s; %s", lua_tostring(L, -1), words);
+    lua_setfield(L, -3, "message");
+    lua_pop(L, 1);
+}
+
+void response_add_dicom_words(lua_State *L, int dimse, dimse_service service, const char *details)
+{
+    add_to_message(L, dimse > 0 ? dimse_words(dimse, service) : dimse_network_words(details));
+}
+
+/* The server may have carried out what the error on the top is about. */
+static void set_outcome_unknown(lua_State *L)
+{
+    response_set_unknown(L);
+    add_to_message(L, "whether the server has carried it out is not known");
 }
 
 static void set_request_fields(lua_State *L, const op *o)
@@ -94,12 +133,12 @@ static void push_curl_failure(lua_State *L, const op *o)
 {
     const http_transfer *t = &o->transfer;
     const curl_row *row = find_curl_row(t->curl_code);
-    bool unknown = row->may_have_arrived && t->request.side_effects;
-    push_quoted(L, t->error, strlen(t->error));
-    error_new(L, row->kind, row->name, "%s: %s%s%s%s%s", http_server_url(t->server), row->message,
-              t->error[0] ? " (" : "", lua_tostring(L, -1), t->error[0] ? ")" : "",
-              unknown ? "; whether the server has carried it out is not known" : "");
+    response_push_quoted(L, t->error, strlen(t->error));
+    error_new(L, row->kind, row->name, "%s: %s%s%s%s", http_server_url(t->server), row->message,
+              t->error[0] ? " (" : "", lua_tostring(L, -1), t->error[0] ? ")" : "");
     lua_remove(L, -2);
+    if (row->may_have_arrived && has_effects(t))
+        set_outcome_unknown(L);
     if (t->status > 0)
         error_set_integer(L, "status", (lua_Integer)t->status);
 }
@@ -122,6 +161,8 @@ static void push_stall(lua_State *L, const op *o)
     error_new(L, "timeout", NULL, "%s: nothing came through for %f s in the middle of the transfer",
               http_server_url(o->transfer.server),
               (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
+    if (has_effects(&o->transfer))
+        set_outcome_unknown(L);
 }
 
 /* ---- Orthanc's error bodies ---- */
@@ -202,18 +243,18 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
     if (f->code && strcmp(f->code, "redirect") == 0) {
         error_push_redacted(L, t->location ? t->location
                                            : "nowhere"); /* libcurl adds our user and password */
-        push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
+        response_push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
         lua_pushfstring(L,
                         "the server redirects to %s, and redirects are not followed (a login page, "
                         "or another path prefix?)",
                         lua_tostring(L, -1));
     } else if (said) {
-        push_quoted(L, said, strlen(said));
+        response_push_quoted(L, said, strlen(said));
     } else {
         lua_pushliteral(L, "the request failed");
     }
     if (d->details) {
-        push_quoted(L, d->details, strlen(d->details));
+        response_push_quoted(L, d->details, strlen(d->details));
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
     }
     if (d->status > ORTHANC_NO_STATUS)
@@ -231,11 +272,19 @@ static void push_status_failure(lua_State *L, const op *o)
     const http_transfer *t = &o->transfer;
     int top = lua_gettop(L);
     error_body d = decode_error_body(L, o);
-    orthanc_failure f =
-        orthanc_classify(t->request.path, t->status, d.status, t->request.side_effects,
-                         http_server_has_credentials(t->server));
+    orthanc_failure f = orthanc_classify(t->request.path, t->status, d.status, has_effects(t),
+                                         http_server_has_credentials(t->server));
+    if (orthanc_is_bad_charset(d.details)) {
+        f.code = "bad_charset";
+        f.message = "an answer of the modality, or the query, names a character set that this "
+                    "version of Orthanc does not know";
+    }
     push_status_message(L, t, &f, &d);
     error_from_message(L, f.kind, f.code);
+    if (strcmp(f.kind, "unknown") == 0)
+        set_outcome_unknown(L);
+    if (strcmp(f.kind, "dicom") == 0)
+        response_add_dicom_words(L, d.dimse, dimse_service_of_path(t->request.path), d.details);
     error_set_integer(L, "status", (lua_Integer)t->status);
     if (d.status > ORTHANC_NO_STATUS)
         error_set_integer(L, "orthanc_status", d.status);
@@ -246,29 +295,44 @@ static void push_status_failure(lua_State *L, const op *o)
     lua_settop(L, top + 1);
 }
 
+/* What makes the answer smaller. */
+static const char *smaller(const op *o)
+{
+    const char *path = o->transfer.request.path;
+    if (strncmp(path, "/queries/", 9) == 0)
+        return "; narrow the search, for example by StudyDate, or walk it with find_all";
+    if (strstr(path, "/find-worklist") || strncmp(path, "/tools/find", 11) == 0)
+        return "; narrow the search, for example by a range of dates";
+    return "";
+}
+
+/* Throws: the answer, or the value that is made from it, does not fit into memory. The message is on the
+ * top. */
+static _Noreturn void throw_no_room(lua_State *L, op *o, const char *code)
+{
+    error_new(L, "limit", code, "%s%s", lua_tostring(L, -1), smaller(o));
+    set_transfer_fields(L, o);
+    op_throw(L, o);
+}
+
 /* Pushes nil and the error of the op's transfer, and returns 2. Throws kind "limit" when the answer did
  * not fit into memory. */
 static int push_failure(lua_State *L, op *o)
 {
-    bool thrown = false;
     switch (o->transfer.fault) {
     case HTTP_TOO_LARGE:
-        error_new(L, "limit", "body", "the answer is larger than %d MiB, the limit for one answer",
-                  (int)(HTTP_BODY_MAX >> 20));
-        thrown = true;
-        break;
+        lua_pushliteral(L, "the answer is larger than half of this machine's memory");
+        throw_no_room(L, o, "body");
     case HTTP_NO_MEMORY:
-        error_new(L, "limit", "memory", "not enough memory for the answer");
-        thrown = true;
-        break;
+        lua_pushfstring(L, "not enough memory for the answer: it has more than %I KB",
+                        (LUAI_UACINT)(o->transfer.body_size / 1024));
+        throw_no_room(L, o, "memory");
     case HTTP_CURL: push_curl_failure(L, o); break;
     case HTTP_FILE: push_file_failure(L, o); break;
     case HTTP_STALLED: push_stall(L, o); break;
     case HTTP_OK: push_status_failure(L, o); break;
     }
     set_transfer_fields(L, o);
-    if (thrown)
-        op_throw(L, o);
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
@@ -307,6 +371,19 @@ static bool is_json(const char *type)
     return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
 }
 
+/* The answer is not what it should be, although its status is good. */
+static int fail_decode(lua_State *L, const op *o, const char *code, const char *message)
+{
+    response_fail(L, o, "decode", message);
+    error_set(L, "code", code);
+    if (has_effects(&o->transfer)) {
+        set_outcome_unknown(L);
+        lua_pushboolean(L, 0);
+        lua_setfield(L, -2, "retryable");
+    }
+    return 2;
+}
+
 /* A login page of a proxy is text/html, with status 200. */
 int response_push_data(lua_State *L, op *o)
 {
@@ -314,17 +391,17 @@ int response_push_data(lua_State *L, op *o)
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299 ||
         strcmp(t->content_type, "text/html") != 0)
         return response_push(L, o);
-    response_fail(L, o, "decode",
-                  "the answer is an HTML page, which Orthanc never sends here: is it a login page, "
-                  "or another server?");
-    error_set(L, "code", "not_orthanc");
+    fail_decode(L, o, "not_orthanc",
+                "the answer is an HTML page, which Orthanc never sends here: is it a login page, "
+                "or another server?");
     error_set_integer(L, "status", (lua_Integer)t->status);
     return 2;
 }
 
 int response_push(lua_State *L, op *o)
 {
-    const http_transfer *t = &o->transfer;
+    http_transfer *t = &o->transfer;
+    json_body body = { &t->body, &t->body_size, &t->body_room };
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
     if (lacks_zip_end(t))
@@ -333,8 +410,11 @@ int response_push(lua_State *L, op *o)
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;
     }
-    if (json_decode(L, o->lp->memory, t->body, t->body_size))
-        return 1;
-    return response_fail(L, o, "decode",
-                         lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
+    switch (json_decode_body(L, o->lp->memory, &body)) {
+    case JSON_DECODED: return 1;
+    case JSON_NO_ROOM: throw_no_room(L, o, "memory");
+    case JSON_FAULTY: break;
+    }
+    return fail_decode(L, o, NULL,
+                       lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
 }

@@ -6,10 +6,12 @@
 #include <lua.h>
 
 #include "engine/loop.h"
+#include "orthanc/dimse.h"
 
 /* Pushes the outcome of the op's transfer, which has ended, and returns the number of values: the
- * value of a 2xx answer (JSON decoded, anything else as a string), or nil and an error object. Throws
- * kind "limit" when the answer did not fit into memory. [-0, +(1|2), v] */
+ * value of a 2xx answer (JSON decoded, anything else as a string), or nil and an error object. The error
+ * of a request that may have had effects has the kind "unknown". Throws kind "limit" when the answer did
+ * not fit into memory. [-0, +(1|2), v] */
 int response_push(lua_State *L, op *o);
 
 /* The same for a route whose answer is never HTML: such a page is an error of kind "decode".
@@ -19,6 +21,17 @@ int response_push_data(lua_State *L, op *o);
 /* The DIMSE status in the ErrorPayload of the table at index: an error body, or the record of a job
  * (1.12.10 and later). -1 = none. [-0, +0, -] */
 int response_payload_dimse(lua_State *L, int index);
+
+/* Makes the error on the top one of kind "unknown": the server may have done what was asked for. The
+ * code becomes the cause: the kind that the error had. [-0, +0, m] */
+void response_set_unknown(lua_State *L);
+
+/* Adds to the message of the error on the top what to check: what the DIMSE status means (`dimse` above
+ * 0), or else what Orthanc's Details (or NULL) say about the exchange with the modality. [-0, +0, m] */
+void response_add_dicom_words(lua_State *L, int dimse, dimse_service service, const char *details);
+
+/* Pushes a server's text as one line, and only its beginning when it is long. [-0, +1, m] */
+void response_push_quoted(lua_State *L, const char *text, size_t size);
 
 /* Pushes nil and an error object about the op's request; returns 2. [-0, +2, m] */
 int response_fail(lua_State *L, const op *o, const char *kind, const char *message);

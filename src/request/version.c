@@ -24,9 +24,13 @@ int version_ask(lua_State *L, call *c, call_step next)
 
 static int version_on_system(lua_State *L, call *c)
 {
-    if (call_answer(L, c) != 1)
-        return 2;
     c->version = ORTHANC_UNKNOWN;
+    if (call_answer(L, c) != 1) {
+        if (!c->needs.not_sure)
+            return 2;
+        lua_settop(L, c->op.index);
+        return version_compare(L, c);
+    }
     if (lua_istable(L, -1) && lua_getfield(L, -1, "Version") == LUA_TSTRING) {
         int version = orthanc_version_parse(lua_tostring(L, -1));
         if (version > 0)

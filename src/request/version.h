@@ -12,7 +12,8 @@
 int version_of(const call *c);
 
 /* For steps: finds out the version, and goes on with `next` when the server has what the call needs.
- * Else pushes nil and an error of code "unsupported". */
+ * Else pushes nil and an error of code "unsupported". When the version cannot be read, the call ends
+ * with that error, or goes on with ORTHANC_UNKNOWN (needs.not_sure). */
 int version_ask(lua_State *L, call *c, call_step next);
 
 #endif

@@ -1,139 +1,387 @@
--- core.arrival: verifies a transfer when the server's answer does not prove that it succeeded: compares the instances at the target with
--- those at the source. src/api/transfer.c calls `resolve`.
+-- core.arrival: looks at the destination of a transfer. What a server or a modality calls a success is no proof that anything has
+-- arrived: modalities report success for what they do not have, and for what the destination did not take.
 --
--- A resource is { level, keys, instances = the SOPInstanceUIDs that the target should have }. `data` describes a transfer: op, client,
--- modality, body, result, job, deadline. It has also `query`, an ID, perhaps with `answer`, the index of one answer; or else level and
--- resources. src/api/transfer.c fills it in.
+-- `data` describes the transfer: op, client, modality, level and resources (or ids, of a store), deadline, job, result; target = the AE
+-- title of the destination or nil for this Orthanc, and to = the name of a modality when the caller gave one; believed = nothing is
+-- looked at.
+--
+-- An item is one resource: { level =, keys =, doubt = why the server's success is no proof at all, or nil }. Without a doubt the numbers of
+-- instances at the source and at the destination are compared, in one question for many resources; with one, each instance is.
+-- arrival.examine sets item.state:
+--   "arrived"    item.n = the number of its instances, where that is known
+--   "missing"    item.missing = the SOPInstanceUIDs that are not there, or nil when none of item.n is there
+--   "absent"     the source does not have it
+--   "unchecked"  item.why = what prevented the check
+--   "unproven"   item.why = what the check has shown: it is not known whether all is there
 local require = ...
+local holdings = require "core.holdings"
 local levels = require "core.levels"
 local native = require "core.native"
 
 local arrival = {}
 
 local UNIQUE = levels.UNIQUE
-local CHILD_LEVEL = { Patient = "Study", Study = "Series", Series = "Instance", Instance = "Instance" }
-local LEVEL_OF_DICOM = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" } -- of QueryRetrieveLevel
 
 -- A reason is an error object or a string.
 local function reason_text(reason)
   return type(reason) == "table" and reason.message or tostring(reason)
 end
+arrival.reason_text = reason_text
 
 local function transfer_error(data, kind, code, message)
   local err = native.fail(data.called or data.op, kind, code, message)
-  err.job, err.result, err.path, err.method = data.job, data.result, data.path, "POST"
+  err.job, err.result, err.path, err.method = data.job, data.result or nil, data.path, "POST"
   return err
 end
 
--- ---- which instances a place has ----
+-- ---- the destination ----
 
--- Adds to the set `uids` the instances of a resource that a modality has. Sends one C-FIND for each level, since strict modalities
--- require it. Returns true, or nil and the reason.
-local function add_remote_instances(data, modality, level, keys, uids)
-  local seconds = data.deadline and data.deadline - native.now()
-  if seconds and seconds <= 0 then
-    return nil, "wait_timeout has passed"
-  end
-  local below = CHILD_LEVEL[level]
-  local query = { [UNIQUE[below]] = "", StudyInstanceUID = keys.StudyInstanceUID, SeriesInstanceUID = keys.SeriesInstanceUID }
-  query[UNIQUE[level]] = keys[UNIQUE[level]]
-  local found <close>, err = modality:find { Level = below, Query = query, wait_timeout = seconds }
-  if not found then
-    return nil, err
-  end
-  for _, answer in ipairs(found.answers) do
-    local uid = answer[UNIQUE[below]]
-    if below == "Instance" then
-      if uid and (level ~= "Instance" or uid == keys.SOPInstanceUID) then -- some modalities return other instances too
-        uids[uid] = true
-      end
-    else
-      local child = { StudyInstanceUID = keys.StudyInstanceUID, [UNIQUE[below]] = uid }
-      local done, reason = add_remote_instances(data, modality, below, child, uids)
-      if not done then
-        return nil, reason
-      end
-    end
-  end
-  return true
+local function address_of(settings)
+  return ("%s:%s"):format(settings.Host, settings.Port)
 end
 
--- Adds to the set `uids` the instances of a resource that this Orthanc has. Returns true, or nil and an error.
-local function add_local_instances(client, level, keys, uids)
-  local list, err = client:post("/tools/find",
-    { Level = "Instance", Expand = true, CaseSensitive = true, Query = { [UNIQUE[level]] = keys[UNIQUE[level]] } })
-  for _, instance in ipairs(list or {}) do
-    uids[instance.MainDicomTags.SOPInstanceUID] = true
-  end
-  return list and true, err
-end
-
--- Returns a function (level, keys, uids) that adds the instances at the place with this AE title. Returns nil and the reason when that
--- place cannot be asked.
-local function instances_at(data, aet)
-  local system = aet and data.client:system()
-  if not aet or system and system.DicomAet == aet then
-    return function(...) return add_local_instances(data.client, ...) end
-  end
-  local address, modality
-  for name, settings in pairs(data.client:modalities { expand = true } or {}) do
+-- The name of the modality with that AE title; nil and the reason when there is none, or two at different places.
+local function name_of(modalities, aet)
+  local address, name
+  for other, settings in pairs(modalities) do
     if settings.AET == aet then
-      local own_address = ("%s:%d"):format(settings.Host, settings.Port)
-      if address and address ~= own_address then
-        return nil, ("two modalities, at %s and at %s, have the AE title %s"):format(address, own_address, aet)
+      if address and address ~= address_of(settings) then
+        return nil, ("two modalities, at %s and at %s, have the AE title %s"):format(address, address_of(settings), aet)
       end
-      address, modality = own_address, data.client:modality(name)
+      address, name = address_of(settings), other
     end
   end
-  if not modality then
-    return nil, ("this server knows no modality with the AE title %s"):format(aet)
-  end
-  return function(...) return add_remote_instances(data, modality, ...) end
+  return name, ("this server knows no modality with the AE title %s"):format(aet)
 end
 
--- ---- which instances the target should have ----
-
--- The resources that a move or a get was asked for; nil and an error on failure.
-local function requested_resources(data)
-  local resources = {}
-  if data.resources then
-    for i, keys in ipairs(data.resources) do
-      resources[i] = { data.level, keys }
+-- Returns the place that a transfer goes to; nil and the reason when it cannot be asked.
+local function destination(data)
+  local client, aet = data.client, data.target
+  if data.op == "store" then
+    local body = data.body
+    if data.peer then
+      return nil, "this server cannot ask a peer which instances it has"
+    elseif body.CalledAet or body.Host or body.Port then
+      return nil, "CalledAet, Host or Port led to another place than the modality, and that place cannot be asked"
     end
-    return resources
+    return holdings.modality(data.modality)
   end
-  local answers, err = data.client:get(("/queries/%s/answers"):format(data.query), { expand = true, simplify = true })
-  for i, answer in ipairs(answers or {}) do
-    if not data.answer or data.answer == i - 1 then
-      local level = LEVEL_OF_DICOM[answer.QueryRetrieveLevel] or "Study"
-      local keys, bad = native.identifiers(data.op, level, answer)
-      if not keys then
-        return nil, bad
+  local system = aet and client:system()
+  if not aet or system and system.DicomAet == aet then
+    return holdings.here(client)
+  elseif data.to then
+    return holdings.modality(client:modality(data.to))
+  end
+  local name, why = name_of(client:modalities { expand = true } or {}, aet)
+  return name and holdings.modality(client:modality(name)), why
+end
+
+-- ---- comparing numbers ----
+
+-- Sets item[field] to what the place has of each item, as holdings.count tells: nil where it cannot be asked.
+local function count(place, data, items, field)
+  local by_level = {}
+  for _, item in ipairs(items) do
+    by_level[item.level] = by_level[item.level] or {}
+    table.insert(by_level[item.level], item)
+  end
+  for level, some in pairs(by_level) do
+    local list = {}
+    for i, item in ipairs(some) do
+      list[i] = item.keys
+    end
+    local numbers = holdings.count(place, data, level, list)
+    for i, item in ipairs(some) do
+      item[field] = numbers and numbers[i]
+    end
+  end
+end
+
+-- Sets the state of an item as the numbers show it. Leaves it open when each instance has to be looked at.
+local function judge(item, source, target)
+  local sent, held = item.sent, item.held
+  if not target.place or target.place.fault then
+    item.state, item.why = sent == false and "absent" or "unchecked", target.place and target.place.fault or target.why
+  elseif sent == false and held == false then
+    item.state = "absent"
+  elseif sent == false then
+    item.state, item.why = "unproven", "the modality does not have it (any more), so nothing can be compared"
+  elseif sent == nil and held == false then
+    item.state = "missing"
+  elseif sent == nil then
+    item.state, item.why = "unchecked", source.fault
+  elseif math.type(sent) and math.type(held) and held >= sent then
+    item.state, item.n = "arrived", sent
+  elseif math.type(sent) and not held then
+    item.state, item.n = "missing", sent
+  end
+end
+
+-- Some modalities report success before their last instances have arrived, so a comparison that finds a gap is repeated. An Orthanc that
+-- fetches with C-GET has what it has.
+local ATTEMPTS, SECONDS_BETWEEN = 3, 0.5
+
+local function attempts_of(data)
+  return data.op == "get" and 1 or ATTEMPTS
+end
+
+-- Whether more of the item may still be on its way.
+local function is_late(item)
+  return item.state == "missing" or item.state == nil and item.held ~= true
+end
+
+-- Compares the numbers of the items; those that it leaves open have no state.
+local function compare_numbers(data, items, source, target)
+  count(source, data, items, "sent")
+  local late = items
+  for attempt = 1, attempts_of(data) do
+    if target.place then
+      count(target.place, data, late, "held")
+    end
+    local still = {}
+    for _, item in ipairs(late) do
+      item.state = nil
+      judge(item, source, target)
+      if is_late(item) then
+        still[#still + 1], item.waited = item, true
       end
-      resources[#resources + 1] = { level, keys[1] }
     end
+    late = still
+    if #late == 0 or attempt == attempts_of(data) then
+      return
+    end
+    native.sleep(SECONDS_BETWEEN)
   end
-  return answers and resources, err
 end
 
--- The resources of a move or a get, with the instances that their source has; nil and the reason on failure.
-local function resources_at_source(data)
-  local resources, err = requested_resources(data)
-  for _, resource in ipairs(resources or {}) do
-    local uids = {}
-    local done, reason = add_remote_instances(data, data.modality, resource[1], resource[2], uids)
-    if not done then
-      return nil, reason
-    elseif next(uids) == nil then
-      return nil, ("the source lists no instance of %s"):format(resource[2][UNIQUE[resource[1]]])
-    end
-    resource.instances = {}
-    for uid in pairs(uids) do
-      table.insert(resource.instances, uid)
+-- ---- comparing instances ----
+
+local LISTED_MAX = 10 -- so many resources of which nothing has arrived get the list of their instances; it costs C-FINDs for each
+
+-- Sets item.expected to the instances that the source has. Returns true; or sets the state of the item.
+local function expect(data, item, source)
+  if item.expected then
+    return true
+  end
+  local held, why = holdings.instances(source, data, item.level, item.keys)
+  if not held then
+    item.state, item.why = "unchecked", why
+  elseif held.n == 0 and not item.doubt then
+    item.state = "absent"
+  elseif held.n == 0 then
+    item.state, item.why = "unchecked", ("the source lists no instance of %s"):format(item.keys[UNIQUE[item.level]])
+  else
+    item.expected, item.n = held.uids, held.n
+    item.said = math.max(held.said, math.type(item.sent) and item.sent or 0)
+    return true
+  end
+end
+
+local function missing_of(item, held)
+  local missing = {}
+  for uid, keys in pairs(item.expected) do
+    if not held.uids[uid] then
+      missing[#missing + 1] = { SOPInstanceUID = uid, StudyInstanceUID = keys.StudyInstanceUID, SeriesInstanceUID = keys.SeriesInstanceUID }
     end
   end
-  return resources, err
+  return missing
 end
+
+-- Compares each instance of an item, and sets its state.
+local function compare_instances(data, item, source, target)
+  if not target.place then
+    item.state, item.why = "unchecked", target.why
+    return
+  elseif not expect(data, item, source) then
+    return
+  end
+  local held, why = holdings.instances(target.place, data, item.level, item.keys)
+  if not held then
+    item.state, item.why = "unchecked", why
+    return
+  end
+  local missing = missing_of(item, held)
+  if #missing > 0 then
+    holdings.find_more(target.place, data, missing, held)
+    missing = missing_of(item, held)
+  end
+  item.state = #missing > 0 and "missing" or "arrived"
+  item.missing = {}
+  for i, keys in ipairs(missing) do
+    item.missing[i] = keys.SOPInstanceUID
+  end
+  if #missing == 0 and item.said > item.n and held.said < item.said then
+    item.state, item.why = "unproven", ("the source lists only %d of its %d instances"):format(item.n, item.said)
+  end
+end
+
+local function compare_all_instances(data, items, source, target)
+  for attempt = 1, attempts_of(data) do
+    local still = {}
+    for _, item in ipairs(items) do
+      compare_instances(data, item, source, target)
+      if item.state == "missing" and not item.waited then
+        still[#still + 1] = item
+      end
+    end
+    items = still
+    if #items == 0 or attempt == attempts_of(data) then
+      return
+    end
+    native.sleep(SECONDS_BETWEEN)
+  end
+end
+
+-- ---- the items ----
+
+function arrival.examine(data, items)
+  local place, why = destination(data)
+  local source, target = data.modality and holdings.modality(data.modality), { place = place, why = why }
+  local numbers, instances, empty = {}, {}, 0
+  for _, item in ipairs(items) do
+    if not item.doubt then
+      numbers[#numbers + 1] = item
+    end
+  end
+  compare_numbers(data, numbers, source, target)
+  for _, item in ipairs(items) do
+    if item.state == "missing" and item.n then
+      empty = empty + 1
+    end
+    if not item.state or item.state == "missing" and item.n and empty <= LISTED_MAX then
+      instances[#instances + 1] = item
+    end
+  end
+  compare_all_instances(data, instances, source, target)
+end
+
+-- The items of a transfer of data.resources.
+function arrival.items(data, doubt)
+  local items = {}
+  for i, keys in ipairs(data.resources) do
+    items[i] = { level = data.level, keys = keys, doubt = doubt }
+  end
+  return items
+end
+
+local function of_state(items, state)
+  local some = {}
+  for _, item in ipairs(items) do
+    if item.state == state then
+      some[#some + 1] = item
+    end
+  end
+  return some, some[1]
+end
+
+local function uid_of(item)
+  return item.keys[UNIQUE[item.level]]
+end
+
+local function fail_incomplete(data, items, some, reason)
+  local missing, n, listed = {}, 0, true
+  for _, item in ipairs(items) do
+    n = n + (item.n or 0)
+    listed = listed and item.n ~= nil
+  end
+  for _, item in ipairs(some) do
+    listed = listed and item.missing ~= nil
+    table.move(item.missing or {}, 1, #(item.missing or {}), #missing + 1, missing)
+  end
+  local what = ("%d of %d resources have not arrived, or not all of their instances; the first of them is %s"):format(#some, #items,
+    uid_of(some[1]))
+  if listed then
+    what = ("%d of %d instances have not arrived"):format(#missing, n)
+  elseif #items == 1 then
+    what = "nothing of it has arrived"
+  end
+  local err = transfer_error(data, "dicom", "incomplete", ("%s (%s)"):format(what, reason))
+  err.missing = #missing > 0 and missing or nil
+  return nil, err
+end
+
+local BELIEVED = "the server reports success; verify = false would have believed it"
+
+-- Returns the result of the transfer of these items, or nil and an error, after arrival.examine. `reason`: why the server's success is no
+-- proof, or nil.
+function arrival.conclude(data, items, reason)
+  local missing, unproven, unchecked = of_state(items, "missing"), of_state(items, "unproven"), of_state(items, "unchecked")
+  local absent, first = of_state(items, "absent")
+  if #missing > 0 then
+    return fail_incomplete(data, items, missing, reason or BELIEVED)
+  elseif #absent > 0 then
+    return nil, transfer_error(data, "dicom", "not_found", #items == 1
+      and "the modality reports success, but it does not have this resource: nothing was moved"
+      or ("the modality reports success, but it does not have %d of %d resources; the first of them is %s"):format(#absent, #items,
+        uid_of(first)))
+  elseif #unproven > 0 or reason and #unchecked > 0 then
+    local why = reason_text((unproven[1] or unchecked[1]).why)
+    return nil, transfer_error(data, "unknown", "unproven", unproven[1]
+      and ("it is unknown whether everything arrived: %s"):format(why)
+      or ("it is unknown whether everything arrived: %s, and modalua cannot check it: %s"):format(reason, why))
+  end
+  local n = 0
+  for _, item in ipairs(items) do
+    n = n + (item.n or 0)
+  end
+  local result = data.result or { Description = "verified by modalua: " .. tostring(reason), InstancesCount = n }
+  result.verified = #unchecked == 0
+  result.unverified = unchecked[1] and reason_text(unchecked[1].why)
+  return result
+end
+
+-- Examines the resources of a transfer, and returns its result, or nil and an error.
+function arrival.verify(data, reason)
+  local items = arrival.items(data, reason)
+  arrival.examine(data, items)
+  return arrival.conclude(data, items, reason)
+end
+
+-- ---- failures that are none ----
+
+-- Texts of Orthanc about an association that was not made, so that no C-MOVE can have gone out.
+local NEVER_SENT = { "TCP Initialization Error", "Association Rejected", "unknown host", "network read timeout", "No presentation context" }
+local WARNING, NETWORK = 0xB000, 9 -- a DIMSE status; an OrthancStatus
+
+-- Whether the error leaves it open what has arrived: a warning (also of a destination that only coerces values), or an association that
+-- broke off. Returns why.
+function arrival.doubt_of(err)
+  if err.dimse_status == WARNING then
+    return "the modality's warning 0xB000 says that some of it failed, or was changed"
+  elseif err.orthanc_status ~= NETWORK or (err.dimse_status or 0) > 0 then
+    return nil
+  end
+  local text = tostring(err.details or err.message)
+  for _, part in ipairs(NEVER_SENT) do
+    if text:find(part, 1, true) then
+      return nil
+    end
+  end
+  return "the association with the modality broke off"
+end
+
+-- Decides, after arrival.examine, about an item whose transfer failed with such an error: returns a result or nil and an error.
+function arrival.settle(data, items, err, doubt)
+  local first = items[1]
+  if #of_state(items, "arrived") == #items and first then
+    data.result = err.result or nil
+    return arrival.conclude(data, items, doubt)
+  end
+  local missing = {}
+  for _, item in ipairs(items) do
+    table.move(item.missing or {}, 1, #(item.missing or {}), #missing + 1, missing)
+  end
+  if #missing > 0 then
+    err.missing = missing
+  elseif err.dimse_status ~= WARNING and #of_state(items, "missing") == 0 then
+    local why = (of_state(items, "unchecked")[1] or of_state(items, "unproven")[1] or {}).why
+    err.kind, err.code = "unknown", "unproven"
+    err.message = ("it is unknown whether everything arrived: %s; modalua cannot check it: %s"):format(err.message, reason_text(why))
+  end
+  return nil, err
+end
+
+-- ---- stores ----
 
 -- The instances of a resource of any level, as Orthanc describes them; nil and the reason on failure.
 local function instances_of_id(client, id)
@@ -148,108 +396,48 @@ local function instances_of_id(client, id)
   return nil, "this Orthanc has no resource " .. id
 end
 
--- The series that a store was asked to send, with their instances; nil and the reason on failure.
-local function series_to_store(data)
-  local resources, by_series = {}, {}
+-- The series that a store was asked to send, as items with the instances that are expected; nil and the reason on failure.
+local function items_of_store(data, doubt)
+  local items, by_series = {}, {}
   for _, id in ipairs(data.resources) do
     local instances, err = instances_of_id(data.client, id)
     if not instances then
       return nil, err
     end
     for _, instance in ipairs(instances) do
-      local resource = by_series[instance.ParentSeries]
-      if not resource then
+      local item = by_series[instance.ParentSeries]
+      if not item then
         local series = data.client:get("/series/" .. instance.ParentSeries)
         local study = series and data.client:get("/studies/" .. series.ParentStudy)
         if not study then
           return nil, ("this Orthanc does not have the series %s any more"):format(instance.ParentSeries)
         end
-        resource = { "Series", instances = {},
-          { StudyInstanceUID = study.MainDicomTags.StudyInstanceUID, SeriesInstanceUID = series.MainDicomTags.SeriesInstanceUID } }
-        by_series[instance.ParentSeries] = resource
-        resources[#resources + 1] = resource
+        item = { level = "Series", expected = {}, n = 0, said = 0, doubt = doubt,
+          keys = { StudyInstanceUID = study.MainDicomTags.StudyInstanceUID, SeriesInstanceUID = series.MainDicomTags.SeriesInstanceUID } }
+        by_series[instance.ParentSeries] = item
+        items[#items + 1] = item
       end
-      table.insert(resource.instances, instance.MainDicomTags.SOPInstanceUID)
+      local uid = instance.MainDicomTags.SOPInstanceUID
+      item.n = item.n + (item.expected[uid] and 0 or 1)
+      item.expected[uid] = item.keys
     end
   end
-  return resources
+  return items
 end
 
--- ---- the comparison ----
-
--- Returns the resources that the target should have, and the function that adds the instances there; nil and the reason on failure.
-local function expected_at_target(data)
-  local body = data.body
-  if data.op ~= "store" then
-    local add_instances, reason = instances_at(data, body.TargetAet)
-    if not add_instances then
-      return nil, reason
-    end
-    local expected, err = resources_at_source(data)
-    return expected, expected and add_instances or err
-  elseif data.peer then
-    return nil, "this server cannot ask a peer which instances it has"
-  elseif body.CalledAet or body.Host or body.Port then
-    return nil, "CalledAet, Host or Port led to another place than the modality, and that place cannot be asked"
+local function verify_store(data, reason)
+  local place, why = destination(data)
+  local items
+  if place then
+    items, why = items_of_store(data, reason)
   end
-  local expected, err = series_to_store(data)
-  return expected, expected and function(...) return add_remote_instances(data, data.modality, ...) end or err
+  if not items then
+    items = { { state = "unchecked", why = why } }
+  else
+    arrival.examine(data, items)
+  end
+  return arrival.conclude(data, items, reason)
 end
-
--- Returns the list of the SOPInstanceUIDs that the target does not have; its field n is the number of all that it should have. Returns
--- nil and the reason when the target cannot be asked.
-local function missing_at_target(expected, add_instances)
-  local missing = { n = 0 }
-  for _, resource in ipairs(expected) do
-    local uids = {}
-    local done, err = add_instances(resource[1], resource[2], uids)
-    if not done then
-      return nil, err
-    end
-    for _, uid in ipairs(resource.instances) do
-      missing.n = missing.n + 1
-      if not uids[uid] then
-        missing[#missing + 1] = uid
-      end
-    end
-  end
-  return missing
-end
-
--- Some modalities report success before their last instances have arrived, so a comparison that finds a gap is repeated.
-local ATTEMPTS, SECONDS_BETWEEN = 3, 0.5
-
-local function compare_with_target(data)
-  local expected, add_instances = expected_at_target(data)
-  if not expected then
-    return nil, add_instances
-  end
-  local missing, err
-  for attempt = 1, ATTEMPTS do
-    missing, err = missing_at_target(expected, add_instances)
-    if not missing or #missing == 0 or attempt == ATTEMPTS or data.op == "get" then
-      break
-    end
-    native.sleep(SECONDS_BETWEEN)
-  end
-  return missing, err
-end
-
--- Returns the result of the transfer when every instance has arrived, else nil and an error. `reason` says why the comparison is needed.
-function arrival.verify(data, reason)
-  local missing, err = compare_with_target(data)
-  if not missing then
-    return nil, transfer_error(data, "unknown", "unproven",
-      ("it is unknown whether everything arrived: %s, and modalua cannot check it: %s"):format(reason, reason_text(err)))
-  elseif #missing > 0 then
-    err = transfer_error(data, "dicom", "incomplete", ("%d of %d instances have not arrived (%s)"):format(#missing, missing.n, reason))
-    err.missing = missing
-    return nil, err
-  end
-  return data.result or { Description = "verified by modalua: " .. reason, InstancesCount = missing.n }
-end
-
--- ---- checks of a success that newer servers describe ----
 
 -- Orthanc 1.13.0 skips unknown identifiers without an error when it knows the first one.
 local function check_none_skipped(data)
@@ -270,27 +458,20 @@ local function check_none_skipped(data)
   return data.result
 end
 
--- From 1.12.10 on, a server lists the instances that it received itself. True when it lists none for one of the resources.
-local function lists_no_arrival(data)
-  local result = data.result
-  if data.op ~= "store" and (result.TargetAet == nil or result.TargetAet == result.LocalAet) then
-    for _, detail in ipairs(result.Details or {}) do
-      if type(detail.ReceivedInstancesIds) == "table" and #detail.ReceivedInstancesIds == 0 then
-        return true
-      end
-    end
-  end
-  return false
-end
-
--- Returns what the transfer returns to the script. `reason`: why the server's success must be verified; nil when it is believed.
+-- Returns what a get or a store, or the wait for any transfer, returns to the script. `reason`: why the server's success is no proof, or
+-- nil.
 function arrival.resolve(data, reason)
-  if reason then
+  if data.op ~= "store" then
+    data.target = data.target or data.body.TargetAet
+    if not reason and data.believed then
+      data.result.verified = false
+      return data.result
+    end
     return arrival.verify(data, reason)
-  elseif data.op == "store" and #data.resources > 1 and data.result.Resources then
+  elseif reason then
+    return verify_store(data, reason)
+  elseif #data.resources > 1 and data.result.Resources then
     return check_none_skipped(data)
-  elseif lists_no_arrival(data) then
-    return arrival.verify(data, "the server lists no received instance of one of the resources")
   end
   return data.result
 end

@@ -246,7 +246,7 @@ local function children_of(modality, level, given, query, options)
     end
     return nil, err
   end
-  return answers, native.warning(work.notes), work.notes
+  return native.with_notes(answers, work.notes)
 end
 
 function children.studies(modality, given, query, options)

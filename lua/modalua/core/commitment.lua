@@ -5,6 +5,7 @@ local require = ...
 local json = require "modalua.json"
 local native = require "core.native"
 local progress_bar = require "core.progress_bar"
+local requests = require "core.requests"
 local steps = require "core.native_steps"
 
 local commitment = {}
@@ -114,7 +115,8 @@ function commitment.storage_commitment(modality, resources, options)
   if answer == nil then
     return nil, err
   elseif type(answer) ~= "table" or not steps.is_uid(answer.ID) then
-    return steps.failed(operation, "decode", nil, "unexpected response: the storage commitment has no transaction UID")
+    return steps.failed(operation, "unknown", "decode",
+      "unexpected response: the storage commitment has no transaction UID; whether the modality was asked is not known")
   end
   local new = steps.new_commitment(operation.client, answer.ID)
   asked_for[new] = asked
@@ -238,7 +240,10 @@ local function poll(operation, asked, report)
     local status, err = steps.request(operation, "GET", operation.path, "local")
     local state = type(status) == "table" and status.Status
     if status == nil and not steps.is_transient(operation, err, heard) then
+      local gone = err.code == "commitment_gone"
       err.message = err.message .. "; " .. consequence(operation, err)
+      requests.unknown(err)
+      err.code = gone and "commitment_gone" or err.code
       return nil, err
     elseif status ~= nil and state == "Pending" then
       heard = native.now()
@@ -248,7 +253,9 @@ local function poll(operation, asked, report)
     elseif state == "Success" then
       return confirmed_status(operation, status, asked)
     elseif status ~= nil then
-      return steps.failed(operation, "decode", nil, "unexpected response: the storage commitment has no Status that is known")
+      local said = tostring(state):gsub("%c", " "):sub(1, 60)
+      return steps.failed(operation, "unknown", "decode",
+        ("unexpected response: the storage commitment has no Status that is known (%s); %s"):format(said, consequence(operation, {})))
     end
     local delay = steps.poll_delay(operation, begun, LEAST, MOST)
     if delay == 0 then

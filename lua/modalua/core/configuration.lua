@@ -2,6 +2,7 @@
 local require = ...
 local json = require "modalua.json"
 local native = require "core.native"
+local requests = require "core.requests"
 local steps = require "core.native_steps"
 
 local configuration = {}
@@ -177,12 +178,12 @@ end
 local function verify(operation, settings)
   local entry, err = read(operation)
   if entry == nil then
-    err.message = "it is changed, but what the server has now cannot be told: " .. err.message
-    return nil, err
+    err.message = "the server accepted the change, but what it has now cannot be told: " .. err.message
+    return requests.unknown(err)
   end
   entry, err = check_entry(operation, entry)
   if not entry then
-    return nil, err
+    return requests.unknown(err)
   end
   local names = not_taken(entry, settings)
   if names then

@@ -31,6 +31,9 @@ function find_notes.add(notes, found)
   if found.repeated then
     notes.repeated = (notes.repeated or 0) + found.repeated
   end
+  if found.unreadable then
+    notes.unreadable = table.move(found.unreadable, 1, #found.unreadable, #(notes.unreadable or {}) + 1, notes.unreadable or {})
+  end
   notes.odd = notes.odd or found.odd
   notes.characters = notes.characters or found.characters
 end

@@ -22,9 +22,9 @@ local function with_query(data, level, query)
 end
 
 -- The result of a find whose answers came from several queries. These are not on the server any more, so `found` gives only its ID.
-local function result_of(modality, found, level, answers, notes)
+local function result_of(modality, found, level, answers, notes, broad)
   return native.found { client = modality.client, id = found.ID, modality = modality.modality, level = level, answers = answers,
-    broad = found.broad, lossy = false, by_resource = true, notes = notes }
+    broad = broad, lossy = false, by_resource = true, notes = notes }
 end
 
 -- ---- level by level ----
@@ -33,7 +33,7 @@ local function is_filter(value)
   return not tostring(value):find "^[ *]*$"
 end
 
--- The uppermost level, from Study on, with a filter in the query.
+-- The uppermost level, from Study on, with a filter in the query; Study when there is none above the level of the search.
 local function top_level(query, level)
   local top = level
   for key, value in pairs(query) do
@@ -43,7 +43,7 @@ local function top_level(query, level)
       top = own
     end
   end
-  return top
+  return top == level and "Study" or top
 end
 
 -- Splits the query: what is asked at the level `top`, and what is asked below.
@@ -58,7 +58,7 @@ local function split_query(query, top)
 end
 
 -- Finds series or instances by tags of the levels above.
-function find_plan.find_down(modality, data, format, dropped)
+function find_plan.find_down(modality, data, format, dropped, broad)
   local level = native.level(data.Level)
   local top = top_level(data.Query, level)
   local upper, lower = split_query(data.Query, top)
@@ -68,13 +68,16 @@ function find_plan.find_down(modality, data, format, dropped)
   end
   local notes = { dropped = dropped }
   find_notes.add(notes, found)
+  if #found.answers == 0 then
+    return result_of(modality, found, level, json.array {}, notes, broad)
+  end
   local answers, failure, parent, partial = children.find_below(modality, "find", level, found.answers, lower,
     { data = with_query(data, level, nil), format = format, notes = notes })
   if not answers then
     failure.parent, failure.found = parent, partial
     return nil, failure
   end
-  return result_of(modality, found, level, answers, notes)
+  return result_of(modality, found, level, answers, notes, broad)
 end
 
 -- ---- ranges of times that pass midnight ----
@@ -100,7 +103,7 @@ local function parts_of(query)
 end
 
 -- find for each part of the range.
-function find_plan.find_parts(modality, data, format, dropped)
+function find_plan.find_parts(modality, data, format, dropped, broad)
   local level, answers, notes = native.level(data.Level), json.array {}, { dropped = dropped }
   local seen, first = {}, nil
   for _, query in ipairs { parts_of(data.Query) } do
@@ -118,21 +121,21 @@ function find_plan.find_parts(modality, data, format, dropped)
       end
     end
   end
-  return result_of(modality, first, level, answers, notes)
+  return result_of(modality, first, level, answers, notes, broad)
 end
 
 -- find_worklist for each part of the range.
 function find_plan.worklist_parts(modality, query, options)
   local steps, notes = json.array {}, {}
   for _, part in ipairs { parts_of(query) } do
-    local list, err, said = modality:find_worklist(part, options)
+    local list, err = modality:find_worklist(part, options)
     if not list then
       return nil, err
     end
     table.move(list, 1, #list, #steps + 1, steps)
-    find_notes.add(notes, said)
+    find_notes.add(notes, list)
   end
-  return steps, native.warning(notes), notes
+  return native.with_notes(steps, notes)
 end
 
 return find_plan

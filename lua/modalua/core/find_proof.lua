@@ -170,10 +170,14 @@ end
 local function remove_contradicting(search, key, name, values)
   local kept, removed, proven = {}, 0, true
   for i, answer in ipairs(search.answers) do
-    if values[i] and native.matches(key, search.query[key], values[i]) == false then
+    local matches
+    if values[i] then
+      matches = native.matches(key, search.query[key], values[i])
+    end
+    if matches == false then
       removed = removed + 1
     else
-      proven = proven and values[i] ~= false
+      proven = proven and matches == true
       table.insert(kept, answer)
     end
   end

@@ -17,15 +17,45 @@ local function part(search, list)
   if search.limit > 0 and search.limit < last - search.since then
     last = search.since + search.limit
   end
-  if first == 1 and last == #list then
+  local chosen = first == 1 and last == #list and list or json.array(table.move(list, first, last, 1, {}))
+  return search.notes.ignored and native.with_notes(chosen, search.notes) or chosen
+end
+
+-- The tags that a resource shows, as those of an answer of a modality.
+local function tags_of(resource)
+  local tags = { resource = resource }
+  for _, name in ipairs { "PatientMainDicomTags", "MainDicomTags", "RequestedTags" } do
+    for tag, value in pairs(type(resource[name]) == "table" and resource[name] or {}) do
+      tags[tag] = value
+    end
+  end
+  return tags
+end
+
+-- Holds resources against the filters, as find does the answers of a modality: the server gives undated studies for a range of dates that
+-- is open at its start. Its index needs no proof, so tags that it does not show do not count.
+local function without_contradictions(search, list)
+  local rows, kept, notes = {}, json.array {}, {}
+  for i, resource in ipairs(list) do
+    if type(resource) ~= "table" then
+      return list -- identifiers alone
+    end
+    rows[i] = tags_of(resource)
+  end
+  native.check_answers(rows, search.body.Query, nil, notes)
+  if not notes.ignored then
     return list
   end
-  return json.array(table.move(list, first, last, 1, {}))
+  for i, row in ipairs(rows) do
+    kept[i] = row.resource
+  end
+  search.notes.ignored = notes.ignored
+  return kept
 end
 
 local function check_list(search, list)
   if steps.tidy(list) then
-    return list
+    return without_contradictions(search, list)
   end
   return steps.failed(search.operation, "decode", nil, "unexpected response: what was found is not a list")
 end
@@ -208,7 +238,7 @@ function local_find.find(client, data)
   end
   -- `counted`: the level whose resources the server's limit counts in this search
   local search = { operation = operation, body = body, level = level, counted = level, since = take_number(body, "Since"),
-    limit = take_number(body, "Limit") }
+    limit = take_number(body, "Limit"), notes = {} }
   local query, why = read_query(search, body.Query, data.keep)
   if not query then
     return steps.failed(operation, "refused", nil, why)

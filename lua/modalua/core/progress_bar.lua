@@ -64,4 +64,15 @@ function progress_bar.scope()
   return setmetatable({}, { __close = function() native.show "" end })
 end
 
+-- Calls f(...), which gives the results of an operation, then makes the last report to `tell`, and returns the results.
+-- request/progress.c calls it with `report`: op, begun, done, total, unit, and bar = true when `tell` draws the bar.
+function progress_bar.report_after(tell, report, f, ...)
+  local _ <close> = report.bar and progress_bar.scope() or nil
+  local results = table.pack(f(...))
+  local good = results[1]
+  tell { op = report.op, state = good and "Success" or "Failure", seconds = native.now() - report.begun, over = true,
+    done = good and report.total or report.done, total = report.total, unit = report.unit }
+  return table.unpack(results, 1, results.n)
+end
+
 return progress_bar

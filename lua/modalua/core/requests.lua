@@ -74,9 +74,15 @@ end
 
 -- ---- time and failures ----
 
+-- When the option wait_timeout ends, as native.now tells the time; nil without one.
+function requests.deadline(options)
+  local seconds = options.wait_timeout
+  return seconds and seconds < math.huge and native.now() + seconds or nil
+end
+
 -- All requests of an operation share its wait_timeout. Returns a function that returns the options with the time that is left.
 function requests.with_time_left(options)
-  local deadline = options.wait_timeout and native.now() + options.wait_timeout
+  local deadline = requests.deadline(options)
   return function()
     options.wait_timeout = deadline and math.max(deadline - native.now(), 0.001)
     return options
@@ -87,8 +93,22 @@ end
 local FATAL_KINDS = { network = true, auth = true, http = true, timeout = true }
 local FATAL_CODES = { unknown_modality = true, unsupported = true, bad_aet = true }
 
+-- What stopped the operation: the kind of the error; of an unknown outcome, its code, which is the kind of what hid it.
+function requests.cause(err)
+  return err.kind == "unknown" and FATAL_KINDS[err.code] and err.code or err.kind
+end
+
 function requests.is_fatal(err)
-  return FATAL_KINDS[err.kind] or FATAL_CODES[err.code] or false
+  return FATAL_KINDS[requests.cause(err)] or FATAL_CODES[err.code] or false
+end
+
+-- Makes the error one of kind "unknown", with its former kind as code: what the server did, or will do, is not known. Returns nil and
+-- the error.
+function requests.unknown(err)
+  if err.kind ~= "unknown" then
+    err.kind, err.code = "unknown", err.kind
+  end
+  return nil, err
 end
 
 return requests

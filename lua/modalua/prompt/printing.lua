@@ -237,7 +237,7 @@ function printing.table(value, options)
   local columns = table_columns(rows)
   local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
-  local methods = found and require "prompt.help".methods_of(value)
+  local methods = require "prompt.help".methods_of(value)
   local warning = methods and rawget(methods, "warning")
   return warning and text .. "\n" .. tostring(warning) or text
 end

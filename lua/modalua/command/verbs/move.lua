@@ -77,7 +77,12 @@ end
 local function may_move(self, found, level, amount)
   if found.broad and not self.options.all then
     return self:report_error "this query has no filter, so it would move everything that the modality has: nothing was moved (see --all)"
-  elseif level == "Patient" and found.warning then
+  elseif found.unproven and not self.options.unproven then
+    return self:report_error(("no answer shows whether the modality looked at the filter %s, so these may be other resources than were "
+      .. "asked for: nothing was moved (see --unproven)"):format(table.concat(found.unproven, ", ")))
+  elseif found.odd then
+    return self:report_error(found.odd .. ": nothing was moved")
+  elseif level == "Patient" and found.characters then
     return self:report_error "these answers have lost characters, so a PatientID may be that of another patient: find and move the studies"
   end
   return #found.answers <= self.options.max or confirm(self, amount)
@@ -100,41 +105,71 @@ local function new_report(self, rows, columns)
     all[#all + 1] = "error"
   end
   local at_once = not (self.terminal.output or self.options.json or self.options.csv)
-  return setmetatable({ session = self, found = rows, columns = all, rows = {}, failed = 0, at_once = at_once }, Report)
+  return setmetatable({ session = self, found = rows, columns = all, rows = {}, sent = {}, failed = 0, unknown = 0, at_once = at_once },
+    Report)
 end
 
--- Outcomes come in the order of the rows.
-function Report:add(outcome)
-  local run, row = self.session, { outcome = outcome.error and "FAILED" or "moved" }
+-- Adds the next row, with a word for its outcome and perhaps an error's text.
+function Report:add_row(word, message)
+  local row = { outcome = word, error = message }
   for name, value in pairs(self.found[#self.rows + 1]) do
     row[name] = value
   end
   self.rows[#self.rows + 1] = row
-  if outcome.error then
-    row.error, self.failed = outcome.error.message, self.failed + 1
-    local uid = outcome.resource.SOPInstanceUID or outcome.resource.SeriesInstanceUID or outcome.resource.StudyInstanceUID
-    run:report_error(uid or outcome.resource.PatientID, outcome.error.message)
-  end
+  self.failed = self.failed + (word == "FAILED" and 1 or 0)
+  self.unknown = self.unknown + (word == "UNKNOWN" and 1 or 0)
   if self.at_once then
-    run:show(self.columns, { row })
+    self.session:show(self.columns, { row })
+  end
+end
+
+-- Outcomes come in the order of the rows.
+function Report:add(outcome)
+  local err = outcome.error
+  if err then
+    local uid = outcome.resource.SOPInstanceUID or outcome.resource.SeriesInstanceUID or outcome.resource.StudyInstanceUID
+    self.session:report_error(uid or outcome.resource.PatientID, err.message)
+    self:add_row(err.kind == "unknown" and "UNKNOWN" or "FAILED", err.message)
+  else
+    self.unverified = self.unverified or not outcome.result.verified and (outcome.result.unverified or "--no-verify")
+    self:add_row "moved"
+  end
+end
+
+-- After Ctrl-C: what the modality said it has sent, and what has not been looked at.
+function Report:add_interrupted()
+  while self.sent[#self.rows + 1] do
+    self:add_row("UNKNOWN", "sent, but whether it has arrived was not checked")
   end
 end
 
 function Report:__close()
-  local run, moved = self.session, #self.rows - self.failed
+  self:add_interrupted()
+  local run, moved = self.session, #self.rows - self.failed - self.unknown
   if not self.at_once then
     run:show(self.columns, self.rows)
   end
   local rest = #self.found - #self.rows
-  run:note("%d of %s moved from %s to %s%s", moved, search.count(#self.found, run.options.level), run.options.name,
-    run.options.to or run.options.to_aet, rest > 0 and (", %d not tried or not finished"):format(rest) or "")
+  run:note("%d of %s moved from %s to %s%s%s%s", moved, search.count(#self.found, run.options.level), run.options.name,
+    run.options.to or run.options.to_aet, self.unknown > 0 and (", %d unknown"):format(self.unknown) or "",
+    rest > 0 and (", %d not tried or not finished"):format(rest) or "",
+    moved > 0 and self.unverified and (" (unverified: %s)"):format(self.unverified) or "")
+end
+
+local function verify_of(options)
+  if options.no_verify then
+    return false
+  end
+  return options.verify
 end
 
 local function move_found(self, modality, found, columns, options)
   local report <close> = new_report(self, found.answers, columns)
-  options.verify = self.options.verify
+  options.verify = verify_of(self.options)
   function options.progress(p)
-    if p.outcome then
+    if p.sent then
+      report.sent[p.sent] = true
+    elseif p.outcome then
       report:add(p.outcome)
     end
     if self.terminal.errors then
@@ -152,6 +187,8 @@ end
 local function run_move(self)
   if (self.options.to == nil) == (self.options.to_aet == nil) then
     self:usage_error "either --to or --to-aet is needed"
+  elseif self.options.verify and self.options.no_verify then
+    self:usage_error "--verify and --no-verify contradict each other"
   end
   local query, order = search.read(self, true)
   local modality = self:modality(self.options.name)
@@ -183,7 +220,8 @@ return {
   usage = "NAME --to NAME [-L LEVEL] Tag=Value…",
   summary = "makes a modality send studies to another one",
   description = "Searches a modality, and makes it send what was found to another one (C-MOVE). Each study is moved by a request "
-    .. "of its own, and has an outcome of its own. The exit status is 1 when a study was not moved, or when nothing was found.",
+    .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN. At the end, modalua looks at the target; where it cannot, "
+    .. "the last line says that the move is unverified. The exit status is 1 when a study was not moved, or when nothing was found.",
   examples = {
     { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
     { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves the studies" },
@@ -202,6 +240,8 @@ return {
     { "flag", name = "-y --yes", description = "moves more than --max without asking" },
     { "flag", name = "--all", description = "allows a query without any filter, which moves everything" },
     { "flag", name = "-n --dry-run", description = "only shows what would be moved" },
-    { "flag", name = "--verify", description = "checks that every instance has arrived" },
+    { "flag", name = "--unproven", description = "moves although no answer shows whether the modality looked at a filter" },
+    { "flag", name = "--verify", description = "compares every instance; without it, the numbers of instances are compared" },
+    { "flag", name = "--no-verify", description = "believes the modality, and looks at nothing" },
   },
 }

@@ -1,0 +1,379 @@
+-- core.holdings: which resources a place has. A place is this Orthanc, or a modality that answers queries.
+--
+-- Some modalities know no lists of UIDs: they answer nothing to a list, or only its first element. Some cut their answers. So what a list
+-- does not find is asked for again, and at last one by one, unless this place has shown that it knows lists.
+local require = ...
+local levels = require "core.levels"
+local native = require "core.native"
+local steps = require "core.native_steps"
+
+local holdings = {}
+
+local UNIQUE = levels.UNIQUE
+local COUNT = { Study = "NumberOfStudyRelatedInstances", Series = "NumberOfSeriesRelatedInstances" }
+local CHILD_LEVEL = { Patient = "Study", Study = "Series", Series = "Instance", Instance = "Instance" }
+local ROUTES = { Patient = "patients", Study = "studies", Series = "series" }
+local UIDS_PER_LIST = 50
+local COUNTS_LOCALLY = "1.11.0" -- from here on /tools/find knows RequestedTags
+
+-- ---- places ----
+
+-- A place is { client =, modality = nil for this Orthanc itself, knows_lists =, fault = why it cannot be asked }. `clock`: the operation,
+-- of which only the field `deadline` matters.
+function holdings.here(client)
+  return { client = client, knows_lists = true }
+end
+
+function holdings.modality(modality)
+  return { client = modality.client, modality = modality }
+end
+
+-- Returns nil and the reason. The next question would meet the same, so the place is not asked again.
+local function fail(place, reason)
+  place.fault = reason
+  return nil, reason
+end
+
+-- The answers of a C-FIND; nil and the reason on failure.
+local function find(place, clock, level, query)
+  local seconds = clock.deadline and clock.deadline - native.now()
+  if seconds and seconds <= 0 then
+    return nil, "wait_timeout has passed"
+  end
+  local found <close>, err = place.modality:find { Level = level, Query = query, prove = false, relational = true, wait_timeout = seconds }
+  return found and found.answers, err
+end
+
+-- The tags that name the parent of a resource, for a query.
+local function parent_of(level, keys)
+  local parent = {}
+  if level == "Series" or level == "Instance" then
+    parent.StudyInstanceUID = keys.StudyInstanceUID
+  end
+  if level == "Instance" then
+    parent.SeriesInstanceUID = keys.SeriesInstanceUID
+  end
+  return parent
+end
+
+local function with(parent, name, value)
+  local query = { [name] = value }
+  for tag, uid in pairs(parent) do
+    query[tag] = uid
+  end
+  return query
+end
+
+-- ---- one question about a list of resources ----
+
+-- Adds the number of instances of a resource. A second, other number leaves it open which is right: true stands for a resource that is
+-- there, and whose number is not known.
+local function add_number(numbers, uid, number, twice)
+  if numbers[uid] == nil then
+    numbers[uid] = number
+  elseif twice or numbers[uid] ~= number then
+    numbers[uid] = true
+  end
+end
+
+local function positive(text)
+  local number = math.tointeger(tonumber(text))
+  return number and number > 0 and number or true
+end
+
+-- Each of these asks for some UIDs of one level, and returns a table from those that the place has to numbers, or nil and the reason.
+
+local function ask_modality(place, clock, level, parent, uids)
+  local query = with(parent, UNIQUE[level], table.concat(uids, "\\"))
+  local count = COUNT[level]
+  if count then
+    query[count] = ""
+  end
+  local answers, err = find(place, clock, level, query)
+  local numbers = {}
+  for _, answer in ipairs(answers or {}) do
+    local uid = answer[UNIQUE[level]]
+    if type(uid) == "string" then
+      add_number(numbers, uid, count and positive(answer[count]) or 1)
+    end
+  end
+  return answers and numbers, err
+end
+
+local function find_here(place, level, uids, tags)
+  return place.client:post("/tools/find", { Level = level, Expand = true, CaseSensitive = true, RequestedTags = tags,
+    Query = { [UNIQUE[level]] = table.concat(uids, "\\") } })
+end
+
+-- The number of instances of a resource that this Orthanc has: as /tools/find describes it, or asked for.
+local function number_here(place, level, resource)
+  if level == "Instance" then
+    return 1
+  elseif level == "Series" then
+    return positive(#(resource.Instances or {}))
+  elseif resource.RequestedTags then
+    return positive(resource.RequestedTags[COUNT[level]])
+  end
+  local statistics, err = place.client:get(("/studies/%s/statistics"):format(resource.ID))
+  if not statistics and err.status ~= 404 then
+    return nil, err
+  end
+  return positive((statistics or {}).CountInstances)
+end
+
+local function ask_here(place, _, level, _, uids)
+  local tags
+  if level == "Study" then
+    local known, err = steps.at_least({ client = place.client, op = "verify", method = "POST", path = "/tools/find" }, COUNTS_LOCALLY)
+    if known == nil then
+      return nil, err
+    end
+    tags = known and { COUNT.Study } or nil
+  end
+  local list, err = find_here(place, level, uids, tags)
+  local numbers = {}
+  for _, resource in ipairs(list or {}) do
+    local uid = resource.MainDicomTags[UNIQUE[level]]
+    local number, failure = number_here(place, level, resource)
+    if number == nil then
+      return nil, failure
+    end
+    add_number(numbers, uid, number, true) -- the same study of two patients
+  end
+  return list and numbers, err
+end
+
+-- ---- many resources ----
+
+-- Asks for the UIDs as a list until nothing more is found: what a place cuts comes with the next question. Returns those that were not
+-- found; nil and the reason on failure.
+local function ask_list(place, clock, level, parent, uids, numbers)
+  local ask = place.modality and ask_modality or ask_here
+  local left = uids
+  while #left > 0 do
+    local some, err = ask(place, clock, level, parent, left)
+    if not some then
+      if #left > 1 and not place.knows_lists and type(err) == "table" and err.dimse_status then
+        return left -- it may dislike the list
+      end
+      return fail(place, err)
+    end
+    local rest = {}
+    for _, uid in ipairs(left) do
+      if some[uid] then
+        numbers[uid] = some[uid]
+      else
+        rest[#rest + 1] = uid
+      end
+    end
+    if #left - #rest > 1 then
+      place.knows_lists = true
+    end
+    if #rest == #left then
+      break
+    end
+    left = rest
+  end
+  return left
+end
+
+-- Adds to `numbers` the resources of one parent that the place has. Returns true, or nil and the reason.
+local function count_children(place, clock, level, parent, uids, numbers)
+  for first = 1, #uids, UIDS_PER_LIST do
+    local part = table.move(uids, first, math.min(first + UIDS_PER_LIST - 1, #uids), 1, {})
+    local left, err = ask_list(place, clock, level, parent, part, numbers)
+    if left and #part > 1 and not place.knows_lists then
+      for _, uid in ipairs(left) do
+        local single, failure = ask_list(place, clock, level, parent, { uid }, numbers)
+        if not single then
+          return nil, failure
+        end
+      end
+    elseif not left then
+      return nil, err
+    end
+  end
+  return true
+end
+
+-- A text that is the same for resources of the same parent.
+local function group_key(level, keys)
+  return ((level == "Series" or level == "Instance") and keys.StudyInstanceUID or "") .. "\\"
+    .. (level == "Instance" and keys.SeriesInstanceUID or "")
+end
+
+-- Groups tables of keys by the parent of their resources: a list of { parent =, uids =, numbers = {} }, and the group of each table.
+local function group_by_parent(level, list)
+  local groups, by_key, group_of = {}, {}, {}
+  for i, keys in ipairs(list) do
+    local name = group_key(level, keys)
+    local group = by_key[name]
+    if not group then
+      group = { parent = parent_of(level, keys), uids = {}, numbers = {}, seen = {} }
+      by_key[name], groups[#groups + 1] = group, group
+    end
+    local uid = keys[UNIQUE[level]]
+    if not group.seen[uid] then
+      group.seen[uid] = true
+      table.insert(group.uids, uid)
+    end
+    group_of[i] = group
+  end
+  return groups, group_of
+end
+
+-- Returns what the place has of each of the resources, which are tables of keys below Patient level: a list of numbers of instances; true
+-- where the number is not known; false where the place does not have the resource. Returns nil and the reason when it cannot be asked.
+function holdings.count(place, clock, level, list)
+  if place.fault then
+    return nil, place.fault
+  end
+  local groups, group_of = group_by_parent(level, list)
+  for _, group in ipairs(groups) do
+    local done, err = count_children(place, clock, level, group.parent, group.uids, group.numbers)
+    if not done then
+      return nil, err
+    end
+  end
+  local numbers = {}
+  for i, keys in ipairs(list) do
+    numbers[i] = group_of[i].numbers[keys[UNIQUE[level]]] or false
+  end
+  return numbers
+end
+
+-- ---- the instances of one resource ----
+
+-- Adds to `held.uids` the instances of a resource that a modality lists, with the keys of each; `held.n` becomes at least the number of
+-- those that it says it has. One C-FIND for each level and parent, since strict modalities require it. Returns true, or nil and the reason.
+local function add_remote(place, clock, level, keys, held)
+  local below = CHILD_LEVEL[level]
+  local query = parent_of(level, keys)
+  query[UNIQUE[below]] = ""
+  query[UNIQUE[level]] = keys[UNIQUE[level]]
+  if COUNT[below] and below == "Series" then
+    query[COUNT[below]] = ""
+  end
+  local answers, err = find(place, clock, below, query)
+  if not answers then
+    return nil, err
+  end
+  local seen = {}
+  for _, answer in ipairs(answers) do
+    local uid = answer[UNIQUE[below]]
+    if type(uid) == "string" and uid ~= "" and not seen[uid] then
+      seen[uid] = true
+      local child = { StudyInstanceUID = keys.StudyInstanceUID, SeriesInstanceUID = keys.SeriesInstanceUID, [UNIQUE[below]] = uid }
+      if below ~= "Instance" then
+        local before = held.n
+        local done, reason = add_remote(place, clock, below, child, held)
+        if not done then
+          return nil, reason
+        end
+        if below == "Series" then
+          local said = positive(answer[COUNT.Series])
+          held.said = held.said + math.max(math.type(said) and said or 0, held.n - before)
+        end
+      elseif level ~= "Instance" or uid == keys.SOPInstanceUID then -- some modalities return other instances too
+        held.n = held.n + (held.uids[uid] and 0 or 1)
+        held.uids[uid] = child
+      end
+    end
+  end
+  return true
+end
+
+-- The same for this Orthanc. These routes give whole lists, whatever its LimitFindInstances.
+local function add_here(place, _, level, keys, held)
+  local uid = keys[UNIQUE[level]]
+  local resources, err = place.client:post("/tools/lookup", uid)
+  for _, resource in ipairs(resources or {}) do
+    if resource.Type == level and level == "Instance" then
+      held.uids[uid], held.n = keys, 1
+    elseif resource.Type == level then
+      local list, failure = place.client:get(("/%s/%s/instances"):format(ROUTES[level], resource.ID))
+      if not list and failure.status ~= 404 then
+        return nil, failure
+      end
+      for _, instance in ipairs(list or {}) do
+        held.uids[instance.MainDicomTags.SOPInstanceUID], held.n = keys, held.n + 1
+      end
+    end
+  end
+  return resources and true, err
+end
+
+-- Returns { uids = a table whose keys are the SOPInstanceUIDs that the place lists, n = their number, said = the number that it says it
+-- has, at least n }; or nil and the reason.
+function holdings.instances(place, clock, level, keys)
+  if place.fault then
+    return nil, place.fault
+  end
+  local held = { uids = {}, n = 0, said = 0 }
+  local done, err = (place.modality and add_remote or add_here)(place, clock, level, keys, held)
+  if not done then
+    return fail(place, err)
+  end
+  held.said = math.max(held.said, held.n)
+  return held
+end
+
+-- Adds to `held.uids` those of the instances that the place has although it did not list them. `missing`: a list of tables of keys.
+function holdings.find_more(place, clock, missing, held)
+  if not place.modality or not missing[1] or not missing[1].SeriesInstanceUID then
+    return
+  end
+  local numbers = holdings.count(place, clock, "Instance", missing)
+  for i, keys in ipairs(missing) do
+    held.uids[keys.SOPInstanceUID] = numbers and numbers[i] and keys or held.uids[keys.SOPInstanceUID]
+  end
+end
+
+-- ---- patients ----
+
+local FIXED_LEAST = 3 -- with fewer other characters, a wildcard for each letter would match too many patients
+
+-- The filters that find a patient whose PatientID differs in case. Orthanc, which joins such patients in a C-MOVE, does not in a C-FIND.
+local function filters_of_case(id)
+  local fixed = id:gsub("%a", "")
+  if fixed == id then
+    return {}
+  elseif #fixed >= FIXED_LEAST then
+    return { (id:gsub("%a", "?")) }
+  end
+  local filters = {}
+  for _, other in ipairs { id:lower(), id:upper() } do
+    filters[#filters + 1] = other ~= id and other or nil
+  end
+  return filters
+end
+
+local function patients_like(place, clock, id)
+  if not place.modality then
+    return place.client:post("/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false, Query = { PatientID = id } })
+  end
+  local all = {}
+  for _, filter in ipairs(filters_of_case(id)) do
+    local list, err = find(place, clock, "Patient", { PatientID = filter })
+    if not list then
+      return nil, err
+    end
+    table.move(list, 1, #list, #all + 1, all)
+  end
+  return all
+end
+
+-- Returns a PatientID at the place that differs from this one in case only; false when there is none; nil and the reason when the place
+-- cannot be asked.
+function holdings.other_case(place, clock, id)
+  local list, err = patients_like(place, clock, id)
+  for _, patient in ipairs(list or {}) do
+    local other = (patient.MainDicomTags or patient).PatientID
+    if type(other) == "string" and other ~= id and other:lower() == id:lower() then
+      return other
+    end
+  end
+  return list and false, err
+end
+
+return holdings

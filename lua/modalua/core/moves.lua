@@ -1,0 +1,169 @@
+-- core.moves: what every C-MOVE has in common: it is not sent while a job makes the same move, its success is looked at, and patients whose
+-- identifiers modalities confuse are not moved.
+--
+-- moves.plan makes a plan: the description of a C-MOVE.
+local require = ...
+local arrival = require "core.arrival"
+local holdings = require "core.holdings"
+local levels = require "core.levels"
+local native = require "core.native"
+local running_jobs = require "core.running_jobs"
+
+local moves = {}
+
+moves.ASKED = "the option verify asks for this check"
+
+-- Completes the description of a C-MOVE: { op =, modality =, level =, resources = a list of tables of keys, deadline =, path = the one that
+-- errors name, options = a function that returns the options with the time that is left, send = a function (options, more) that sends the
+-- request, retrieve = the path of a query's request, or nil }. `target`: from move_target.find; `own`: the options of the caller.
+function moves.plan(plan, target, own)
+  plan.client, plan.ignored = plan.modality.client, {}
+  plan.target, plan.to, plan.hint = target.aet, target.name, target.hint
+  plan.believed, plan.verify = own.verify == false, own.verify -- believed: nothing is looked at
+  plan.handle = own.Synchronous == false or own.Asynchronous == true -- it is not waited for
+  return plan
+end
+
+-- The description of a plan's transfer for core.arrival.
+function moves.data(plan)
+  return { op = plan.op, client = plan.client, modality = plan.modality, level = plan.level, resources = plan.resources,
+    target = plan.target, to = plan.to, believed = plan.believed, deadline = plan.deadline, path = plan.path }
+end
+
+-- Why the success of a job that another call has started is no proof for this plan; nil when it is one.
+local function doubt_of_joined(plan, id, result)
+  if plan.believed then
+    return nil
+  elseif plan.verify then
+    return moves.ASKED
+  elseif plan.level == "Patient" then
+    return "at Patient level some modalities report success and send nothing"
+  end
+  return running_jobs.doubt_of(id, result)
+end
+
+-- Waits for a job that somebody else started. Returns as moves.submit does.
+local function join(plan, id)
+  if plan.handle then
+    return { ID = id, Path = "/jobs/" .. id }, nil, id
+  end
+  local result, err = plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout }
+  if not result and err.kind == "unknown" then -- so job:wait may call the success of a job that it knows nothing about
+    return err.result or false, err.message, id
+  elseif not result then
+    err.op = plan.op
+    return nil, err
+  end
+  return result, doubt_of_joined(plan, id, result), id
+end
+
+-- Sends the request of a plan, or waits for the job that makes this move already. Returns the server's result (false when the job is
+-- gone), why it is no proof (or nil), and the job's ID; nil and an error; or nil, nil and "part" when jobs move a part of it.
+function moves.submit(plan)
+  local more = { op = plan.op, resources = plan.resources, level = plan.level, hint = plan.hint, retrieve = plan.retrieve,
+    target = plan.target, to = plan.to, ignored = plan.ignored }
+  while true do
+    local result, reason, job = plan.send(plan.options(), more)
+    if job ~= "busy" then
+      return result, reason, job
+    end
+    local choice, err = running_jobs.choose(plan, reason)
+    if not choice then
+      return nil, err
+    elseif choice == "part" then
+      return nil, nil, "part"
+    elseif choice ~= "none" then
+      result, reason, job = join(plan, choice)
+      if result ~= nil or reason.code ~= "job_gone" then
+        return result, reason, job
+      end
+    end
+  end
+end
+
+-- A text that is the same for rows that name the same resource.
+local function key_of(keys)
+  return table.concat({ keys.PatientID or "", keys.StudyInstanceUID or "", keys.SeriesInstanceUID or "", keys.SOPInstanceUID or "" }, "\\")
+end
+
+-- The resources that rows name, each once: a list of { keys =, row = the first row, as the caller gave it, first = its place }, and the
+-- place in that list of each row. `list`: the keys of each row.
+function moves.distinct(list, rows)
+  local resources, by_key, place_of = {}, {}, {}
+  for i, keys in ipairs(list) do
+    local name = key_of(keys)
+    if not by_key[name] then
+      resources[#resources + 1] = { keys = keys, row = rows[i] or rows, first = i }
+      by_key[name] = #resources
+    end
+    place_of[i] = by_key[name]
+  end
+  return resources, place_of
+end
+
+local function patient_of(row)
+  local id = native.value(row, "0010,0020")
+  return id and id:match "^[ %z]*(.-)[ %z]*$"
+end
+
+-- Returns nil and an error when rows give one resource to two patients: whose it is, nobody knows. Else returns true.
+function moves.check_owners(op, level, list, rows)
+  local owners = {}
+  for i, keys in ipairs(list) do
+    local name, owner = key_of(keys), patient_of(rows[i] or rows)
+    if level ~= "Patient" and owner and owner ~= "" then
+      if owners[name] and owners[name] ~= owner then
+        return nil, native.fail(op, "refused", "bad_identifier", ("%s = '%s' is given to the patients '%s' and '%s': nothing was sent")
+          :format(levels.UNIQUE[level], keys[levels.UNIQUE[level]], owners[name], owner))
+      end
+      owners[name] = owner
+    end
+  end
+  return true
+end
+
+-- Returns nil and an error when the source, or this Orthanc, has a patient whose PatientID differs from one of these in case only: a C-MOVE
+-- would send both. Else returns true.
+function moves.check_patients(plan)
+  if plan.level ~= "Patient" then
+    return true
+  end
+  for _, place in ipairs { holdings.modality(plan.modality), holdings.here(plan.client) } do
+    for _, keys in ipairs(plan.resources) do
+      local other, err = holdings.other_case(place, plan, keys.PatientID)
+      if other then
+        return nil, native.fail(plan.op, "refused", "bad_identifier", ("%s has the patients '%s' and '%s', whose PatientIDs differ in case "
+          .. "only, and Orthanc takes them for one: nothing was sent; move the studies"):format(place.modality and "the modality"
+          or "this Orthanc", keys.PatientID, other))
+      elseif other == nil and type(err) == "table" then
+        break -- the C-MOVE will say more than this search
+      end
+    end
+  end
+  return true
+end
+
+-- Returns the result of a submitted plan, after a look at the destination; or nil and an error. The arguments behind the plan are what
+-- moves.submit returned.
+function moves.conclude(plan, result, reason, job)
+  local data = moves.data(plan)
+  if result == nil then
+    local doubt = not plan.believed and arrival.doubt_of(reason)
+    if not doubt then
+      return nil, reason
+    end
+    local items = arrival.items(data, doubt)
+    arrival.examine(data, items)
+    data.job = reason.job
+    return arrival.settle(data, items, reason, doubt)
+  elseif plan.handle then
+    return result
+  elseif plan.believed and result then
+    result.verified = false
+    return result
+  end
+  data.result, data.job = result, job
+  return arrival.verify(data, reason)
+end
+
+return moves

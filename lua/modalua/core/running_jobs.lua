@@ -1,0 +1,169 @@
+-- core.running_jobs: the server's unfinished jobs that move something already. A job goes on after the script that started it has ended,
+-- and after a restart of the server; and two processes may work on one list. What a job moves must not be sent a second time.
+local require = ...
+local levels = require "core.levels"
+local native = require "core.native"
+
+local running_jobs = {}
+
+local UNFINISHED = { Pending = true, Running = true, Retry = true }
+local WORDS = { Patient = "PATIENT", Study = "STUDY", Series = "SERIES", Instance = "IMAGE" } -- of QueryRetrieveLevel
+local LEVELS = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" }
+local QUERY_RETRIEVE_LEVEL = "0008,0052"
+
+-- ---- the jobs that this process started ----
+
+local KEPT = 1000 -- with so many, the older half is forgotten
+
+-- ID of a job -> { modality = its name, target =, permissive = it may hide failures }
+local started, before, noted = {}, {}, 0
+
+-- Called by src/api/transfer.c when the server has named the job of a C-MOVE.
+function running_jobs.note(data, job)
+  noted = noted + 1
+  if noted > KEPT then
+    started, before, noted = {}, started, 1
+  end
+  started[job] = { modality = data.modality.modality, target = data.body.TargetAet, permissive = data.body.Permissive }
+end
+
+local function note_of(job)
+  return started[job] or before[job]
+end
+
+-- Why the success of a job that another call has started is no proof; nil when it is one. Permissive hides failures, and only newer servers
+-- list the outcome of each resource.
+function running_jobs.doubt_of(job, result)
+  local note = note_of(job)
+  if note and not note.permissive or not note and type(result) == "table" and type(result.Details) == "table" then
+    return nil
+  end
+  return "another run started the job, which may have hidden failures"
+end
+
+-- ---- what a job moves ----
+
+-- The set of resources of a job, or of a transfer: texts of a level and a unique key.
+local function resource_key(level, uid)
+  return WORDS[level] .. "\\" .. uid
+end
+
+local function resources_of(content)
+  local set = {}
+  for _, query in ipairs(type(content.Query) == "table" and content.Query or {}) do
+    local level = LEVELS[query.QueryRetrieveLevel or native.value(query, QUERY_RETRIEVE_LEVEL) or ""]
+    local uid = level and native.value(query, native.tag(levels.UNIQUE[level]))
+    if uid then
+      set[resource_key(level, uid)] = true
+    end
+  end
+  return set
+end
+
+-- How many of the transfer's resources the job moves.
+local function overlap(content, data)
+  local set, n = resources_of(content), 0
+  for _, keys in ipairs(data.resources) do
+    if set[resource_key(data.level, keys[levels.UNIQUE[data.level]])] then
+      n = n + 1
+    end
+  end
+  return n
+end
+
+-- Returns the unfinished jobs that move resources of a transfer, as a list of { id =, content =, covers = whether all of them }; nil when
+-- there are none. src/api/transfer.c calls it with the server's list before it sends anything; so it must not wait for anything.
+function running_jobs.of_resources(jobs, data)
+  local list = {}
+  for _, job in ipairs(type(jobs) == "table" and jobs or {}) do
+    local content = type(job) == "table" and job.Content
+    if type(content) == "table" and job.Type == "DicomMoveScu" and UNFINISHED[job.State] and not data.ignored[job.ID] then
+      local n = overlap(content, data)
+      if n > 0 then
+        list[#list + 1] = { id = job.ID, content = content, covers = n == #data.resources }
+      end
+    end
+  end
+  return list[1] and list
+end
+
+-- ---- is it the same move? ----
+
+local function address_of(settings)
+  return ("%s:%s"):format(settings.Host, settings.Port)
+end
+
+-- Another modality that has the AE title of this one, and is at another place; nil when there is none.
+local function twin_of(modalities, name)
+  local own = modalities[name] or {}
+  for other, settings in pairs(modalities) do
+    if settings.AET == own.AET and address_of(settings) ~= address_of(own) then
+      return other
+    end
+  end
+end
+
+-- Whether the job sends to the target of this transfer; nil when its record does not say.
+local function has_target(content, target, own_aet)
+  if content.TargetAet == nil then
+    return nil
+  end
+  return content.TargetAet == (target or own_aet) or not target and content.TargetAet == content.LocalAet
+end
+
+local function fail_unknown(plan, job, what)
+  local err = native.fail(plan.op, "refused", "other_job", ("job %s, which has not ended, moves the same already, and its record does not "
+    .. "say %s: nothing was sent; wait until it has ended, and then try again"):format(job.id, what))
+  err.job = job.id
+  return nil, err
+end
+
+-- Compares a job with the transfer: "same" or "other"; or nil and an error when the job's record does not tell.
+local function compare(plan, job, modalities, own_aet)
+  local note, name = note_of(job.id), plan.modality.modality
+  if note then
+    return note.modality == name and (note.target or own_aet) == (plan.target or own_aet) and "same" or "other"
+  end
+  local settings, content = modalities[name] or {}, job.content
+  if content.RemoteAet ~= settings.AET then
+    return "other"
+  end
+  local same = has_target(content, plan.target, own_aet)
+  if same == false then
+    return "other"
+  end
+  local twin = twin_of(modalities, name)
+  if twin then
+    return fail_unknown(plan, job, ("whether from '%s' or from '%s', which have one AE title"):format(name, twin))
+  elseif same == nil then
+    return fail_unknown(plan, job, "where to")
+  end
+  return "same"
+end
+
+-- Returns the ID of the job that makes this very move, "part" when jobs make only a part of it, or "none" when none does; or nil and an
+-- error when that cannot be told. Adds the jobs that do something else to plan.ignored.
+function running_jobs.choose(plan, jobs)
+  local modalities, err = plan.client:modalities { expand = true }
+  local system = modalities and plan.client:system()
+  if not system then
+    return nil, err or native.fail(plan.op, "refused", "other_job",
+      "a job moves the same already, and the server does not say its own AE title: nothing was sent")
+  end
+  local part
+  for _, job in ipairs(jobs) do
+    local verdict, failure = compare(plan, job, modalities, system.DicomAet)
+    if not verdict then
+      return nil, failure
+    elseif verdict == "other" then
+      plan.ignored[job.id] = true
+    elseif job.covers then
+      return job.id
+    else
+      part = true
+    end
+  end
+  return part and "part" or "none"
+end
+
+return running_jobs
