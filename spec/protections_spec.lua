@@ -806,7 +806,7 @@ describe("A transfer", function()
     says("/queries/1/modality", "m", "text/plain")
     says("/queries/1/level", "Study", "text/plain")
     says("/queries/1/query", [[{"0010,0020":"x"}]], "application/json")
-    says("/queries/1/answers", [==[[{"StudyInstanceUID":"1.2"}]]==], "application/json")
+    says("/queries/1/answers", [==[[{"PatientID":"x","StudyInstanceUID":"1.2"}]]==], "application/json")
     local server = faultd.start(mappings)
     return server, modalua.connect(server.url)
   end
