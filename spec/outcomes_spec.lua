@@ -133,7 +133,7 @@ for _, version in ipairs(versions) do
 
     it("of a wait that ended before the job is told by the next wait", function()
       local held = client:modality "held"
-      local query <close> = assert(held:find { Level = "Study", Query = { PatientID = "X" } })
+      local query <close> = assert(held:find { Level = "Study", Query = { PatientID = "FP*" } })
       local err = fails({ kind = "timeout", still_running = true }, held:move(query, { TargetAet = "ANY", wait_timeout = 0.5 }))
       peer:let(3)
       assert.is_table(assert(client:job(err.job):wait()))
@@ -145,7 +145,7 @@ for _, version in ipairs(versions) do
     it("that is a DIMSE status says what to check, and what this server knows of the destination", function()
       local function move(name, options)
         local modality = client:modality(name)
-        local query <close> = assert(modality:find { Level = "Study", Query = { PatientID = "X" } })
+        local query <close> = assert(modality:find { Level = "Study", Query = { PatientID = "FP*" } })
         return modality:move(query, options)
       end
       local err = fails({ kind = "dicom", dimse_status = 0xA801 }, move("unknown", { to = "archive" }))
@@ -215,7 +215,7 @@ describe("An outcome", function()
     { "/peers/far/store", "store", function(options) return client:peer "far":store(STORED, options) end },
   }
 
-  local LIST <const> = answer("/queries/" .. QUERY .. "/answers", json.array { "0" })
+  local LIST <const> = answer("/queries/" .. QUERY .. "/answers", json.array { { StudyInstanceUID = "1.2", PatientID = "X" } })
   local SYSTEM <const> = answer("/system", { Version = "1.13.0", DicomAet = "LOCAL" })
 
   it("of a transfer whose submission gets a strange answer is unknown, not a success", function()

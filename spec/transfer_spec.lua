@@ -212,7 +212,8 @@ describe("A transfer", function()
       { path = "/queries/" .. QUERY .. "/level", to = faultd.route("/status", { code = 200, type = "text/plain", body = "Study" }) },
       { path = "/queries/" .. QUERY .. "/modality", to = faultd.route("/status", { code = 200, type = "text/plain", body = "pacs" }) },
       answer("/queries/" .. QUERY .. "/query", { ["0010,0020"] = "X" }),
-      answer("/queries/" .. QUERY .. "/answers", json.array { { StudyInstanceUID = "1.2" }, { StudyInstanceUID = "1.3" } }), ... }
+      answer("/queries/" .. QUERY .. "/answers",
+        json.array { { StudyInstanceUID = "1.2", PatientID = "X" }, { StudyInstanceUID = "1.3", PatientID = "X" } }), ... }
     client = modalua.connect(server.url)
   end
 
