@@ -5,6 +5,7 @@ local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
@@ -182,6 +183,68 @@ for _, version in ipairs(versions) do
     finds_all(walk)
   end)
 
+  describe("With the Orthanc " .. version.name .. ", find_all of series and instances", function()
+    local servers, pacs, local_uids
+
+    setup(function()
+      servers = orthanc.network({ "LOCAL", "PACS" }, { binary = version.binary, extra = { LimitFindInstances = 4 } })
+      pacs = modalua.connect(servers.LOCAL.url):modality "pacs"
+      local at_pacs = modalua.connect(servers.PACS.url)
+      assert(samples.store(at_pacs))
+
+      -- Returns the sorted UIDs of the resources of a level that the modality itself has.
+      function local_uids(level, tag)
+        local list = {}
+        for i, one in ipairs(assert(at_pacs:get("/" .. level, { expand = true }))) do
+          list[i] = one.MainDicomTags[tag]
+        end
+        table.sort(list)
+        return list
+      end
+    end)
+
+    teardown(function()
+      servers:close()
+    end)
+
+    -- Returns what find_all returns of a tag, sorted, and what it throws.
+    local function walk(level, tag, query)
+      local list = {}
+      local good, err = pcall(function()
+        for answer in pacs:find_all { Level = level, Query = query } do
+          list[#list + 1] = answer[tag]
+        end
+      end)
+      table.sort(list)
+      return list, not good and err or nil
+    end
+
+    it("finds each series, also with filters of both levels", function()
+      assert.are.same({ local_uids("series", "SeriesInstanceUID") }, { walk("Series", "SeriesInstanceUID") })
+      local list, err = walk("series", "Modality", { Modality = "CT", PatientID = "MOD-000*", ["0020,000e"] = "" })
+      local expected = {}
+      for _, series in ipairs(assert(pacs:find { Level = "Series", Query = { Modality = "CT", PatientID = "MOD-000*" } }).answers) do
+        expected[#expected + 1] = series.Modality
+      end
+      assert.are.same({ expected }, { list, err })
+      assert.is_true(#list > 2)
+    end)
+
+    it("finds each instance, or says which series has more", function()
+      local list, err = walk("Instance", "SOPInstanceUID")
+      local all, cut = local_uids("instances", "SOPInstanceUID"), version.number ~= 11207 -- which has no limit
+      assert.are.equal(not cut, #list == #all)
+      assert.are.equal(cut and "incomplete" or nil, err and err.code)
+      for _, part in ipairs(cut and err.unproven or {}) do
+        assert.matches(version.number == 11001 and "^SeriesInstanceUID = '[%d.]+' %(too many answers%)$"
+          or "^SeriesInstanceUID = '[%d.]+' %(4 answers%)$", part)
+      end
+      list, err = walk("Instance", "InstanceNumber", { InstanceNumber = "1", PatientID = "MOD-0001" })
+      assert.is_nil(err)
+      assert.are.equal("1", list[1])
+    end)
+  end)
+
   describe("With the Orthanc " .. version.name .. " as a modality that finds nothing in wide ranges, find_all", function()
     it("finds each study", function()
       local script <const> = command.file(SILENT)
@@ -216,7 +279,7 @@ describe("find_all", function()
   local pacs = modalua.connect("http://127.0.0.1:1"):modality "pacs"
 
   it("refuses wrong arguments at the call", function()
-    throws("the Level must be \"Study\" or \"Patient\"", pacs.find_all, pacs, { Level = "Series" })
+    throws("the Level must be \"Patient\", \"Study\", \"Series\" or \"Instance\"", pacs.find_all, pacs, { Level = "Image set" })
     throws("must be a table with Level and Query", pacs.find_all, pacs, "Study")
     throws("Query must be a table", pacs.find_all, pacs, { Level = "Study", Query = "CT" })
     throws("StudyDate = '2024' is not a date or a range of dates", pacs.find_all, pacs, { Level = "Study", Query = { StudyDate = "2024" } })

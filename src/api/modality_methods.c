@@ -213,17 +213,16 @@ static const doc_row methods[] = {
     { .name = "find_all",
       .part = "core.find_all",
       .signature = "modality:find_all(data [, format]) -> iterator, walk",
-      .help =
-          "Returns an iterator over all answers to a search of any size, at the Study or Patient "
-          "level. Modalities answer a search that finds too much with an error, with some of the "
-          "answers, or with nothing. So the search is divided by StudyDate, then by StudyTime and "
-          "PatientID, until each part is proven to be complete. The newest studies come first, "
-          "those without a date last; a range such as StudyDate = \"19000101-\" leaves these out. "
-          "The iterator throws when a C-FIND fails, and at its end when a part cannot be proven "
-          "(code incomplete; err.unproven lists these parts). walk.finds is the number of C-FINDs "
-          "so "
-          "far, walk.cap the most answers that the modality gives, and walk.warning a warning as "
-          "that of find. The queries are removed from the server.",
+      .help = "Returns an iterator over all answers to a search of any size. Modalities answer a "
+              "search that finds too much with an error, with some of the answers, or with "
+              "nothing. So the search is divided by StudyDate, then by StudyTime and PatientID, "
+              "until each part is proven to be complete; series and instances are asked for study "
+              "by study. The newest studies come first, those without a date last; a range such as "
+              "StudyDate = \"19000101-\" leaves these out. The iterator throws when a C-FIND "
+              "fails, and at its end when a part cannot be proven (code incomplete; err.unproven "
+              "lists these parts). walk.finds is the number of C-FINDs so far, walk.cap the most "
+              "answers that the modality gives, and walk.warning a warning as that of find. The "
+              "queries are removed from the server.",
       .options = { { "data", find_all_rows, NULL },
                    { "data", find_rows, &orthanc_query },
                    { "format", answers_format_rows, NULL } },

@@ -1,8 +1,7 @@
--- core.find_all: modality:find_all, a search of any size. Modalities answer a search that finds too much with an error, with only some of
--- the answers and nothing that says so, or with nothing at all. So the search is divided into slices (core.slices), and what a slice
--- returned is believed only if it is proven to be all.
+-- core.find_all: modality:find_all, an iterator over all answers to a search of any size. core.find_walk finds the patients or studies; for
+-- series and instances, each study that it finds is asked for.
 local require = ...
-local find_notes = require "core.find_notes"
+local find_walk = require "core.find_walk"
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
@@ -10,498 +9,7 @@ local slices = require "core.slices"
 
 local find_all = {}
 
-local OP = "find_all"
-
-local ANSWERS <const> = 500      -- answers that a slice should have while no cap is known
-local OF_CAP <const> = 0.6       -- and the part of a known cap
-local FIRST_WIDTH <const> = 7    -- days of the first slice
-local YEAR <const> = 366         -- "nothing" is believed of at most so many days while nothing else proves it
-local NOTHING <const> = 2 * YEAR -- after so many days without a study, all that is older is asked for at once
-local AROUND <const> = { 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
-local REST <const> = 2000        -- the most answers for which a search without dates looks for studies without a date
-
--- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
-local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
-
--- ---- one C-FIND ----
-
--- What the state of a walk has, beside the arguments:
---    unique         the name of the unique key of the level
---    cap            the most answers that the modality gives; nil = not known. With `cuts` it was seen
---    most           the largest number of answers that the modality gave
---    refuses        the modality has answered a search that finds too much by an error
---    silent         the modality has answered such a search with nothing
---    widest         the largest number of days for which there were answers
---    folds          PatientIDs match in upper and in lower case; nil = not known. `sample` is an answer that can show it
---    counts_both    PatientIDs count for the cap in upper and in lower case; nil = not known
---    open_start     the set of axes on which an open start was seen to match empty values
---    stack, ready   the slices to ask for, and the answers to return
---    unproven       texts for what cannot be proven
-
--- The value of a tag in an answer, without padding; "" when it has none.
-local function value_of(answer, name)
-  return matching.trimmed(native.value(answer, name) or "")
-end
-
--- The data of the C-FIND for a slice of a query.
-local function data_of(walk, slice, of)
-  local data, query = {}, { StudyDate = walk.by_date and "" or nil, StudyTime = walk.by_date and "" or nil }
-  for name, value in pairs(walk.data) do
-    data[name] = value
-  end
-  for name, value in pairs(of) do
-    query[name] = value
-  end
-  slices.set_filters(slice, query)
-  data.Query = query
-  return data
-end
-
--- Whether the answers were too many for the modality, or for the memory here.
-local function is_too_many(walk, err)
-  if TOO_MANY[err.dimse_status] then
-    walk.refuses = true
-    return true
-  end
-  return err.kind == "limit" and (err.code == "memory" or err.code == "body")
-end
-
--- Keeps what the find says of its answers, but not of the filters that the slice has added.
-local function note(walk, found)
-  find_notes.add(walk.notes, found)
-  for name in pairs(walk.own) do
-    if walk.notes.ignored then
-      walk.notes.ignored[name] = nil
-    end
-    for i = #(walk.notes.unproven or {}), 1, -1 do
-      if walk.notes.unproven[i] == name then
-        table.remove(walk.notes.unproven, i)
-      end
-    end
-  end
-  walk.notes.unproven = walk.notes.unproven and walk.notes.unproven[1] and walk.notes.unproven or nil
-  walk.notes.unreadable = nil
-  walk.warning = native.warning(walk.notes)
-end
-
-local function note_unreadable(walk, slice, dates)
-  for _, date in ipairs(dates or {}) do
-    walk.unproven[#walk.unproven + 1] = ("StudyDate = '%s' (the server cannot read an answer)"):format(date)
-  end
-  if not dates then
-    walk.unproven[#walk.unproven + 1] = slices.text(slice) .. " (the server cannot read an answer)"
-  end
-end
-
--- The answers to a slice of a query, and what find returned; or nil when the modality refuses, as they are too many. What the server cannot
--- read is noted, and is no answer. Throws every other error.
-local function ask(walk, slice, query_of)
-  local good, found, err = pcall(walk.modality.find, walk.modality, data_of(walk, slice, query_of), walk.format)
-  if not good then -- "limit" is thrown, and so is a cancel
-    found, err = nil, found
-  end
-  walk.finds = walk.finds + 1
-  if not found and native.is_error(err) and is_too_many(walk, err) then
-    return nil
-  elseif not found and native.is_error(err) and err.code == "bad_charset" then
-    note_unreadable(walk, slice, err.unreadable)
-    return {}, { is_unreadable = true }
-  elseif not found then
-    error(err, 0)
-  end
-  local query <close> = found
-  note(walk, found)
-  note_unreadable(walk, slice, found.unreadable or {})
-  return query.answers, found
-end
-
--- ---- what is believed ----
-
--- Whether "nothing" is all that there is. Some modalities answer with nothing when a range of dates is too wide for them.
-local function nothing_is_believed(walk, node)
-  if node.has_some then -- it had answers when it was asked for in part
-    walk.silent = true
-    return false
-  end
-  return node.slice.prefix or node.slice.empty or node.whole or slices.width(node.slice, walk.today) <= math.max(YEAR, walk.widest)
-    or not walk.silent and (walk.refuses or walk.cap or walk.identified)
-end
-
--- Whether the node has all answers to its slice. A modality that has given more answers does not cut at that number. None cuts at 1.
-local function is_believed(walk, node)
-  if node.sent == 0 then
-    return nothing_is_believed(walk, node)
-  end
-  return node.sent < math.max(walk.most, walk.cap or 2) or walk.refuses and not walk.cuts
-end
-
--- Notes what the answers to the node's slice show. node.sent: the number of answers that the modality has sent, with those that find took
--- out: each contradicted at least one filter, or repeated another answer.
-local function note_answers(walk, node, answers, found)
-  local slice, kept = node.slice, #answers + (found and found.repeated or 0)
-  node.n, node.sent = #answers, kept
-  for _, count in pairs(found and found.ignored or {}) do
-    node.sent = node.sent + count
-  end
-  walk.most = math.max(walk.most, kept)
-  walk.sample = answers[1] or walk.sample
-  if #answers > 0 and not slice.prefix and not slice.first and not slice.empty then
-    walk.widest = math.max(walk.widest, slices.width(slice, walk.today))
-  end
-  local axis = slice.empty
-  for _, answer in ipairs(axis and answers or {}) do
-    walk.open_start[axis] = walk.open_start[axis] or value_of(answer, axis == "time" and "StudyTime" or "StudyDate") == ""
-  end
-  if axis and node.sent > kept and node.above then -- those without a value may be among what was taken out
-    node.above.mixed = true
-  end
-end
-
--- ---- the tree of slices ----
---
--- A node has the fields
---    slice, above      its slice, and the node that was divided
---    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the first day not to return }
---    n, answers        the number of its own answers (nil: it was refused, or not asked for), and these until its parts are done
---    axis, waiting     by which it was divided, and the number of parts that are not done
---    total             the number of answers that it and its parts returned
---    by_prefix         true: it is only divided by PatientID
---    has_some          true: it cannot have nothing
---    leftover, cut     its parts lack some of its answers; it lacks some of those of its parts, or was refused
---    sent              the number of answers that the modality sent
---    whole             true: its slice has no range of dates, which could be too wide
---    looked, mixed     how often what has no value on the axis was asked for; answers without one may have been taken out
-
-local function push(walk, node)
-  walk.stack[#walk.stack + 1] = node
-end
-
--- Returns a node for a slice: of a new tree, or a part of the node `above`.
-local function new_node(slice, above, before)
-  local tree = above and above.tree or { seen = {}, asked = {}, before = before }
-  return { slice = slice, above = above, tree = tree, total = 0, by_prefix = above and above.by_prefix }
-end
-
--- The answer is returned, unless the tree has returned it before, or has its day from elsewhere.
-local function emit(walk, node, answer)
-  local key, tree = value_of(answer, walk.unique), node.tree
-  if key ~= "" and tree.seen[key] then
-    return
-  end
-  tree.seen[key] = true
-  node.total = node.total + 1
-  local day = walk.by_date and slices.day(value_of(answer, "StudyDate"))
-  if not (day and tree.before and day >= tree.before) then
-    walk.ready[#walk.ready + 1] = answer
-    walk.count = walk.count + 1
-    walk.oldest = day and math.min(day, walk.oldest or day) or walk.oldest
-  end
-end
-
-local function note_unproven(walk, node)
-  local n = node.n
-  walk.unproven[#walk.unproven + 1] = ("%s (%s)"):format(slices.text(node.slice),
-    n and ("%d answer%s"):format(n, n == 1 and "" or "s") or "too many answers")
-end
-
--- What the answers tell about where to divide.
-local function seen_of(answers)
-  local seen = { days = {}, seconds = {}, identifiers = {} }
-  for _, answer in ipairs(answers or {}) do
-    local day, second = slices.day(value_of(answer, "StudyDate")), slices.second(value_of(answer, "StudyTime"))
-    table.insert(seen.days, day)
-    table.insert(seen.seconds, second)
-    table.insert(seen.identifiers, value_of(answer, "PatientID"))
-  end
-  return seen
-end
-
--- Divides the node, and pushes its parts; false when it cannot be divided.
-local function divide(walk, node, answers)
-  local axes = node.by_prefix and { prefix = walk.axes.prefix } or walk.axes
-  local parts, axis = slices.divide(node.slice, axes, seen_of(answers), walk.today)
-  if not parts then
-    return false
-  end
-  node.axis, node.answers, node.waiting = axis, answers, #parts
-  for i = 1, #parts do -- the newest days first, but the PatientIDs in their order
-    push(walk, new_node(parts[axis == "prefix" and #parts - i + 1 or i], node))
-  end
-  return true
-end
-
--- Ranges leave out what has no date or no time. Modalities such as Orthanc find that by an open start, at others it is looked for by
--- PatientID. Studies without a date are looked for at the end of a walk by dates (push_undated), and here only when the node had no dates.
--- Returns whether there is something to ask for.
-local function look_for_empty(walk, node)
-  local axis, slice = node.axis, node.slice
-  local is_part = axis == "date" and (slice.from or slice.to) or axis == "time" and slice.first
-  if is_part or not node.leftover and not node.cut or node.looked == 2
-      or node.looked == 1 and walk.open_start[axis] and not node.mixed then
-    return false
-  end
-  node.looked = axis == "prefix" and 2 or (node.looked or 0) + 1
-  if node.looked == 1 then
-    local empty = new_node(slices.with(slice, { empty = axis }), node)
-    empty.by_prefix, node.waiting = true, 1
-    push(walk, empty)
-    return true
-  end
-  local parts = axis ~= "prefix" and new_node(slice, node)
-  if parts then
-    parts.by_prefix, node.waiting = true, 1
-  end
-  if parts and divide(walk, parts, nil) then
-    return true
-  elseif node.leftover then
-    note_unproven(walk, node)
-  end
-  return false
-end
-
-local finish
-
--- All parts of the node are done. What they had not is returned now. When they have more than the node itself had, that was cut, and its
--- number of answers is the cap.
-local function finish_parts(walk, node)
-  if node.n and not node.looked then
-    local before = node.total
-    for _, answer in ipairs(node.answers) do
-      emit(walk, node, answer)
-    end
-    node.leftover, node.answers = node.total > before, nil
-    if node.total > node.n then
-      walk.cap, walk.cuts = math.min(walk.cap or math.huge, node.sent), true
-    end
-  end
-  node.cut = not node.n or node.total > node.n
-  if not look_for_empty(walk, node) then
-    finish(walk, node)
-  end
-end
-
--- The node is done.
-function finish(walk, node)
-  local above = node.above
-  if above then
-    above.total = above.total + node.total
-    above.waiting = above.waiting - 1
-    if above.waiting == 0 then
-      finish_parts(walk, above)
-    end
-  end
-end
-
--- Whether the modality makes no difference between upper and lower case. That is seen when it finds a patient by the other case.
-local function find_out_case(walk, answer)
-  local identifier, day = value_of(answer, "PatientID"), walk.by_date and slices.day(value_of(answer, "StudyDate"))
-  local other = identifier:gsub("%a", function(c) return c == c:upper() and c:lower() or c:upper() end)
-  if other == identifier or other:find "[*?\\\x80-\xff]" then
-    return nil
-  end
-  for _, found in ipairs(ask(walk, { from = day, to = day, prefix = other, whole = true }, {}) or {}) do
-    if value_of(found, "PatientID") == identifier then
-      return true
-    end
-  end
-  return false
-end
-
--- Whether the modality counts patients of the other case too before it says that there are too many, as Orthanc 1.10.1 does. Then each
--- beginning of a PatientID with too many would be divided in 2^n spellings. `prefix` is one that has too many.
-local function find_out_count(walk, slice)
-  local n = 0
-  local mixed = slice.prefix:gsub("%a", function(c)
-    n = n + 1
-    return n % 2 == (slice.prefix:find "^%A*%l" and 1 or 0) and c:upper() or c:lower()
-  end)
-  if n >= 3 and not slice.whole then
-    walk.counts_both = ask(walk, slices.with(slice, { prefix = mixed }), walk.query) == nil
-  end
-end
-
--- Whether a beginning of a PatientID has upper and lower case mixed, as no numbering has it.
-local function is_mixed(prefix)
-  local letters = prefix:gsub("%A", "")
-  return letters:find "%l.*%u" or letters:find "%u.*%u.*%l"
-end
-
--- Whether a modality that makes no difference between upper and lower case has been asked for the slice: p* is P* there.
-local function is_known(walk, node)
-  local prefix = node.slice.prefix
-  if not prefix then
-    return false
-  elseif walk.folds == nil and walk.sample then
-    walk.folds = find_out_case(walk, walk.sample)
-  end
-  local key, asked = slices.text(node.slice):upper(), node.tree.asked
-  local known = walk.folds and asked[key] or walk.counts_both and is_mixed(prefix)
-  asked[key] = true
-  return known
-end
-
--- Whether the modality gives more than n answers to another search: to all of the days around one of the answers.
-local function gives_more(walk, n, answer)
-  local day = not walk.cuts and walk.by_date and slices.day(value_of(answer, "StudyDate"))
-  for _, distance in ipairs(day and AROUND or {}) do
-    local answers = ask(walk, { from = day - distance, to = day + distance }, {})
-    walk.most = math.max(walk.most, answers and #answers or 0)
-    if walk.most > n then
-      return true
-    end
-  end
-  return false
-end
-
--- Asks for the node on the top of the stack.
-local function take(walk)
-  local node, answers, found = table.remove(walk.stack), {}, nil
-  if not is_known(walk, node) then
-    answers, found = ask(walk, node.slice, walk.query)
-  end
-  if answers then
-    note_answers(walk, node, answers, found)
-  elseif node.slice.prefix and walk.counts_both == nil then
-    find_out_count(walk, node.slice)
-  end
-  local believed = answers and (is_believed(walk, node) or found and found.is_unreadable)
-  if not believed and divide(walk, node, answers) then
-    return
-  end
-  for _, answer in ipairs(answers or {}) do
-    emit(walk, node, answer)
-  end
-  if not believed and not (answers and answers[1] and gives_more(walk, node.sent, answers[1])) then
-    note_unproven(walk, node)
-  end
-  finish(walk, node)
-end
-
--- ---- the walk from the newest day to the oldest ----
-
--- The number of days that the next slice should have.
-local function next_width(walk)
-  local target = walk.cap and math.max(math.floor(walk.cap * OF_CAP), 1) or ANSWERS
-  local last = walk.last
-  local believed = not walk.silent and (walk.refuses or walk.cap) and math.huge or math.max(YEAR, walk.widest)
-  local width = last.width * 4
-  if last.total > 0 then
-    width = math.min(width, last.width * target // last.total)
-  end
-  return math.max(math.min(width, believed, YEAR * 100), 1)
-end
-
--- Pushes the days from `from` to `to`; nil = no bound. It has `width` days, as far as they count.
-local function push_days(walk, from, to, width)
-  walk.last = new_node({ from = from, to = to })
-  walk.last.width = width
-  walk.cursor = from and from - 1
-  walk.ended = from == walk.floor
-  push(walk, walk.last)
-end
-
-local function push_first(walk)
-  local from = (walk.ceiling or walk.today) - FIRST_WIDTH + 1
-  push_days(walk, walk.floor and math.max(from, walk.floor) or from, walk.ceiling, FIRST_WIDTH)
-end
-
-local function push_next(walk)
-  local to, width = walk.cursor, next_width(walk)
-  local from = to - width + 1
-  push_days(walk, from > (walk.floor or slices.FIRST_DAY) and from or walk.floor, to, width)
-end
-
--- Pushes all that is older than the cursor, with the oldest day that has studies: a modality that answers such a wide range with nothing
--- is noticed then.
-local function push_rest(walk)
-  local node = new_node({ from = walk.floor, to = walk.oldest }, nil, walk.cursor + 1)
-  node.has_some, walk.ended = true, true
-  push(walk, node)
-end
-
--- Pushes the next days; false at their end.
-local function push_dates(walk)
-  local last = walk.last
-  if not last then
-    push_first(walk)
-    return true
-  elseif walk.ended then
-    return false
-  end
-  walk.nothing = last.total > 0 and 0 or walk.nothing + last.width
-  if walk.nothing >= NOTHING and walk.oldest then
-    push_rest(walk)
-  else
-    push_next(walk)
-  end
-  return true
-end
-
--- Pushes a search for studies without a date. An open start that has matched one of them has matched all. Else they are among the answers
--- of a search without dates, which is divided by PatientID when it has too many.
-local function push_empty(walk)
-  local node = new_node { empty = "date" }
-  node.by_prefix = true
-  node.above = { waiting = 2, total = 0, tree = node.tree } -- never done: only its `mixed` counts
-  walk.empty = node.above
-  push(walk, node)
-end
-
-local function push_undated(walk)
-  local node = new_node({}, nil, -math.huge)
-  node.by_prefix, node.whole, node.has_some = true, true, walk.count > 0
-  node.tree.seen = walk.empty.tree.seen
-  local few = walk.count <= REST or walk.cap and walk.count < walk.cap
-  if few or not divide(walk, node, nil) then
-    push(walk, node)
-  end
-end
-
--- ---- the iterator ----
-
--- Pushes what is to be asked for next; false at the end.
-local function advance(walk)
-  if walk.step == "dates" and push_dates(walk) then
-    return true
-  elseif walk.step == "dates" and walk.wants_undated then
-    walk.step = "empty"
-    push_empty(walk)
-    return true
-  elseif walk.step == "empty" and (not walk.open_start.date or walk.empty.mixed) then
-    walk.step = "undated"
-    push_undated(walk)
-    return true
-  end
-  return false
-end
-
-local function throw_unproven(walk)
-  local list = walk.unproven
-  local err = native.fail(OP, "unknown", "incomplete", ("these parts of the search may have more answers, as they cannot be divided: %s%s")
-    :format(table.concat(list, "; ", 1, math.min(#list, 5)), list[6] and ("; and %d more"):format(#list - 5) or ""))
-  err.unproven = list
-  error(err, 0)
-end
-
-local function next_answer(walk)
-  while true do
-    walk.place = walk.place + 1
-    local answer = walk.ready[walk.place]
-    if answer then
-      walk.ready[walk.place] = false -- the script may be the only one that keeps it
-      return answer
-    end
-    walk.ready, walk.place = {}, 0
-    if walk.stack[1] or advance(walk) then
-      take(walk)
-    elseif walk.unproven[1] and not walk.ended_by_error then
-      walk.ended_by_error = true
-      throw_unproven(walk)
-    else
-      return nil
-    end
-  end
-end
+local RANK, UNIQUE = levels.RANK, levels.UNIQUE
 
 -- ---- the arguments ----
 
@@ -558,14 +66,14 @@ local function read_prefix(walk)
   return not identifier and "" or type(identifier) == "string" and identifier:match "^([^*?\\]+)%*$" or nil
 end
 
+-- The state of a walk, from the arguments.
 local function read(modality, data, format)
   if type(data) ~= "table" then
     usage("the first argument must be a table with Level and Query (a %s was given)", type(data))
   elseif data.Query ~= nil and type(data.Query) ~= "table" then
     usage("Query must be a table (a %s was given)", type(data.Query))
   end
-  local walk = { modality = modality, format = format, data = {}, query = {}, most = 0, widest = 0, open_start = {}, stack = {},
-    ready = {}, place = 0, count = 0, unproven = {}, nothing = 0, finds = 0, notes = {},
+  local walk = { modality = modality, format = format, data = {}, query = {}, axes = {},
     own = { StudyDate = true, StudyTime = true, PatientID = true } }
   for name, value in pairs(data) do
     walk.data[name] = value
@@ -579,28 +87,149 @@ local function read(modality, data, format)
   end
   walk.cap, walk.data.limit_results, walk.data.Query = cap, nil, nil
   local level = type(data.Level) == "string" and native.level(data.Level)
-  if level ~= "Study" and level ~= "Patient" then
-    usage "the Level must be \"Study\" or \"Patient\"; modality:series and modality:instances return what a study has"
+  if not level then
+    usage "the Level must be \"Patient\", \"Study\", \"Series\" or \"Instance\""
   end
-  walk.unique, walk.today = levels.UNIQUE[level], slices.day(os.date "%Y%m%d")
   return walk, level
 end
 
-function find_all.find_all(modality, data, format)
-  local walk, level = read(modality, data, format)
-  walk.axes, walk.step, walk.identified = {}, "whole", is_identified(walk.query)
+-- Completes the state of a walk at the Study or Patient level, and begins it.
+local function begin(walk, level)
+  walk.level, walk.data.Level, walk.unique, walk.identified = level, level, UNIQUE[level], is_identified(walk.query)
   if level == "Study" then
     read_dates(walk)
   end
   walk.axes.prefix = read_prefix(walk)
-  if level == "Study" and not walk.identified then
-    walk.step = "dates"
-  else
-    local root = new_node(walk.wants_undated and {} or { from = walk.floor, to = walk.ceiling })
-    root.whole = not (root.slice.from or root.slice.to)
-    push(walk, root)
+  find_walk.begin(walk)
+end
+
+-- ---- series and instances ----
+
+-- The tag of an answer that says how many resources of that level it has.
+local NUMBER_OF = { Series = "NumberOfStudyRelatedSeries", Instance = "NumberOfSeriesRelatedInstances" }
+
+-- Splits the query into one for each level from Study down to `level`.
+local function split_query(query, level)
+  local queries = { Study = {}, Series = {}, Instance = {} }
+  for key, value in pairs(query) do
+    local _, own = native.tag(key)
+    own = own == "Patient" and "Study" or own or level
+    queries[RANK[own] <= RANK[level] and own or level][key] = value
   end
-  return function() return next_answer(walk) end, walk
+  return queries
+end
+
+local function has_filter(query)
+  for _, value in pairs(query) do
+    if tostring(value):find "[^ *]" then
+      return true
+    end
+  end
+  return false
+end
+
+-- One C-FIND for what the parent has; of what is below it when `query` has no filter.
+local function ask(walk, level, parent, query)
+  local data, filters = {}, {}
+  for name, value in pairs(walk.data) do
+    data[name] = value
+  end
+  for name, value in pairs(query) do
+    filters[name] = value
+  end
+  local uid
+  for _, above in ipairs { "Study", "Series" } do
+    if RANK[above] < RANK[level] then
+      uid = matching.trimmed(native.value(parent, UNIQUE[above]) or "")
+      filters[UNIQUE[above]] = uid
+    end
+  end
+  if level == "Series" then
+    filters[NUMBER_OF.Instance] = ""
+  end
+  data.Level, data.Query = level, filters
+  return find_walk.ask(walk, data, ("%s = '%s'"):format(level == "Series" and UNIQUE.Study or UNIQUE.Series, uid))
+end
+
+-- Whether the answers are all. number: how many resources of the level the parent has, as far as it says so. A modality that has given a
+-- longer list of this level does not cut at that number of answers.
+local function is_proven(walk, level, got, number, filtered)
+  local most = walk.below[level]
+  if got.unreadable or got.sent == 0 then
+    return filtered or got.unreadable
+  elseif number and not filtered then
+    return got.sent >= number
+  end
+  return got.sent < math.max(most, number and 2 or walk.most, 2) or number and number <= math.max(most, got.sent)
+end
+
+-- The resources of that level that an answer of the level above has.
+local function find_below(walk, level, parent, query)
+  local number = math.tointeger(tonumber(native.value(parent, NUMBER_OF[level]) or ""))
+  local got, filtered = ask(walk, level, parent, query), has_filter(query)
+  local proven = got and is_proven(walk, level, got, number, filtered)
+  if got and not proven and filtered and number then -- all of them show whether the modality cuts
+    local all = ask(walk, level, parent, {})
+    walk.below[level] = math.max(walk.below[level], all and all.kept or 0)
+    proven = is_proven(walk, level, got, number, filtered)
+  end
+  if not proven then
+    local above = level == "Series" and UNIQUE.Study or UNIQUE.Series
+    find_walk.note_unproven(walk, ("%s = '%s'"):format(above, native.value(parent, above)), got and got.sent)
+  end
+  walk.below[level] = math.max(walk.below[level], got and got.kept or 0)
+  return got and got.answers or {}
+end
+
+-- Returns a function that returns the next resource of that level. next_parent returns the next one of the level above.
+local function each_below(walk, level, next_parent, query)
+  local answers, place = {}, 0
+  return function()
+    while true do
+      place = place + 1
+      if answers[place] then
+        return answers[place]
+      end
+      local parent = next_parent()
+      if not parent then
+        return nil
+      end
+      answers, place = find_below(walk, level, parent, query), 0
+    end
+  end
+end
+
+-- Begins a walk for series or instances. Returns the function that returns the next one.
+local function begin_below(walk, level)
+  local queries = split_query(walk.query, level)
+  walk.query, walk.below = queries.Study, { Series = 0, Instance = 0 }
+  walk.query.NumberOfStudyRelatedSeries = walk.query.NumberOfStudyRelatedSeries or ""
+  begin(walk, "Study")
+  local function next_study()
+    return find_walk.next(walk)
+  end
+  local next_series = each_below(walk, "Series", next_study, queries.Series)
+  return level == "Series" and next_series or each_below(walk, "Instance", next_series, queries.Instance)
+end
+
+-- ---- the iterator ----
+
+function find_all.find_all(modality, data, format)
+  local walk, level = read(modality, data, format)
+  local next_answer
+  if RANK[level] <= RANK.Study then
+    begin(walk, level)
+    next_answer = function() return find_walk.next(walk) end
+  else
+    next_answer = begin_below(walk, level)
+  end
+  return function()
+    local answer = next_answer()
+    if answer == nil then
+      find_walk.finish(walk)
+    end
+    return answer
+  end, walk
 end
 
 return find_all
