@@ -783,7 +783,7 @@ for _, version in ipairs(versions) do
       fails({ kind = "dicom", code = "incomplete" }, forgetful:modality "none":store(instance.ID))
     end)
 
-    it("has a job that reports that it was forgotten", function()
+    it("has a job that reports that it was forgotten, to others than its own client", function()
       local found = assert(pacs:find { Level = "Study", Query = { PatientID = "MOD-0003" } })
       local job = assert(pacs:move(found, { to = "archive", Synchronous = false }))
       local result = assert(forgetful:job(job):wait()) -- this handle comes from the move, so it can verify the result
