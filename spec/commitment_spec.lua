@@ -230,7 +230,7 @@ for _, version in ipairs(versions) do
       servers.LOCAL:stop "KILL"
       servers.LOCAL:start_again()
       -- The error is the lost commitment, not that the server was away.
-      local err = fails({ kind = "orthanc", code = "commitment_gone", op = "wait" }, waiting:join())
+      local err = fails({ kind = "unknown", code = "commitment_gone", op = "wait" }, waiting:join())
       contains(err.message, "it keeps the last 100, and none after a restart")
       contains(err.message, "is not known")
       fails({ kind = "orthanc", code = "commitment_gone" }, commitment:status())
@@ -307,12 +307,12 @@ describe("A storage commitment with an unusual report", function()
     for _, body in ipairs { '{"Status":"Done"}', '{"Status":1}', "[]", '"Success"', "{}" } do
       assert(client:get(faultd.map { path = PATH }))
       answers(PATH, body)
-      fails({ kind = "decode" }, client:commitment(UID):wait())
+      fails({ kind = "unknown", code = "decode" }, client:commitment(UID):wait())
     end
     for _, body in ipairs { "{}", '{"ID":"../x"}', '{"ID":1}', '"x"' } do
       assert(client:get(faultd.map { path = SEND }))
       answers(SEND, body)
-      fails({ kind = "decode" }, client:modality "pacs":storage_commitment(MISSING))
+      fails({ kind = "unknown", code = "decode" }, client:modality "pacs":storage_commitment(MISSING))
     end
     answers("/tools/bulk-content", '[{"ID":1}]')
     fails({ kind = "decode" }, client:modality "pacs":storage_commitment(NOWHERE))
@@ -344,7 +344,7 @@ describe("A storage commitment with an unusual report", function()
   it("is given up if the server is away for longer than the client's timeout", function()
     assert(client:get(faultd.map { path = PATH, to = faultd.route "/drop" }))
     local impatient = modalua.connect(fake.url, { timeout = 0.3, retries = 0 }) -- a retry could begin when hardly any time is left
-    local err = fails({ kind = "network" }, impatient:commitment(UID):wait())
+    local err = fails({ kind = "unknown", code = "network" }, impatient:commitment(UID):wait())
     contains(err.message, ('client:commitment("%s"):wait() goes on waiting'):format(UID))
     fails({ kind = "timeout", still_running = true }, client:commitment(UID):wait { wait_timeout = 0.3 })
   end)
@@ -365,7 +365,7 @@ describe("A storage commitment with an unusual report", function()
 
   it("is requested only once", function()
     assert(client:get(faultd.map { path = SEND, to = faultd.route "/drop" }))
-    fails({ kind = "network" }, modalua.connect(fake.url):modality "pacs":storage_commitment(MISSING))
+    fails({ kind = "unknown", code = "network" }, modalua.connect(fake.url):modality "pacs":storage_commitment(MISSING))
     assert.are.equal(1, assert(client:get("/count", { of = SEND })))
   end)
 end)

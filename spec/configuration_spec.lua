@@ -225,21 +225,21 @@ describe("An entry on the server", function()
     server:close()
     start(answer("/modalities/pacs/configuration", "GET", OLD, 1), answer("/modalities/pacs/configuration", "GET", "x"),
       { path = "/modalities/pacs", to = "/ok" })
-    fails({ kind = "decode", op = "configure" }, pacs:configure { Port = 1 })
+    fails({ kind = "unknown", code = "decode", op = "configure" }, pacs:configure { Port = 1 })
   end)
 
-  it("counts as changed if it cannot be read after writing", function()
+  it("is of unknown outcome if it cannot be read after writing", function()
     start(answer("/modalities/pacs/configuration", "GET", OLD, 1),
       { path = "/modalities/pacs/configuration", to = faultd.route("/status", { code = 503 }) }, { path = "/modalities/pacs", to = "/ok" })
-    local err = fails({ kind = "http", code = "unavailable" }, pacs:configure { Port = 1 })
-    contains(err.message, "it is changed, but what the server has now cannot be told")
+    local err = fails({ kind = "unknown", code = "http", status = 503 }, pacs:configure { Port = 1 })
+    contains(err.message, "the server accepted the change, but what it has now cannot be told")
   end)
 
   it("is written only once, on a new connection, even if that fails", function()
     start(answer("/modalities/pacs/configuration", "GET", OLD), { path = "/modalities/pacs", to = "/drop" })
-    fails({ kind = "network", method = "PUT", path = "/modalities/pacs", retryable = false }, pacs:configure { Port = 1 })
+    fails({ kind = "unknown", code = "network", method = "PUT", path = "/modalities/pacs", retryable = false }, pacs:configure { Port = 1 })
     assert.are.equal(1, client:get("/count", { of = "/modalities/pacs" }))
-    fails({ kind = "network", method = "DELETE", path = "/modalities/pacs", retryable = false }, pacs:remove())
+    fails({ kind = "unknown", code = "network", method = "DELETE", path = "/modalities/pacs", retryable = false }, pacs:remove())
     assert.are.equal(2, client:get("/count", { of = "/modalities/pacs" }))
   end)
 

@@ -18,7 +18,7 @@ local ENOUGH <const>, SOON <const> = 30, 2
 local NOWHERE = "11111111-2222-3333-4444-555555555555" -- an identifier that no query and no job has
 local NOTHING = "11111111-22222222-33333333-44444444-55555555" -- an identifier that no stored resource has
 
-local FILTER = { PatientID = "P" }
+local FILTER = { PatientID = "FP*" } -- as all answers of dicomd have it
 local RESOURCE = { StudyInstanceUID = "1.2.3.0" }
 
 -- ---- what is expected ----
@@ -37,6 +37,7 @@ local function refused(orthanc_status)
 end
 
 local NETWORK = failure("dicom", nil, 9, nil, 500)
+local BROKEN = failure("unknown", "unproven", 9, nil, 500) -- the C-MOVE had gone out, and its outcome cannot be looked at
 local UNEXPLAINED = failure("dicom", nil, nil, nil, 500)
 local UNPROVEN = failure("unknown", "unproven")
 local INCOMPLETE = failure("dicom", "incomplete")
@@ -73,6 +74,7 @@ local function move_query(options)
   end
 end
 
+-- Each move has a target of its own, since one would wait for the job of another with the same target.
 -- field: the field of a row with the expected outcome. mode: runs as a job in all versions, only in newer ones, or (nil) never.
 -- `seconds` is the time limit of each exchange.
 local OPERATIONS = {
@@ -81,15 +83,15 @@ local OPERATIONS = {
     return modality:find { Level = "Study", Query = FILTER, Timeout = seconds }
   end },
   { "move", field = "move", mode = "job", run = move_query { TargetAet = "OK3" } },
-  { "move", "Synchronous", field = "move", run = move_query { TargetAet = "OK3", Synchronous = true } },
+  { "move", "Synchronous", field = "move", run = move_query { TargetAet = "OK4", Synchronous = true } },
   { "move", "by C-GET", field = "move_by_get", by_get = true, mode = "job", run = move_query { RetrieveMethod = "C-GET" } },
   { "move", "by C-GET, Synchronous", field = "move_by_get", by_get = true,
     run = move_query { RetrieveMethod = "C-GET", Synchronous = true } },
   { "move_resources", field = "move_resources", mode = "newer job", run = function(modality, seconds)
-    return modality:move_resources("Study", RESOURCE, { TargetAet = "OK3", Timeout = seconds })
+    return modality:move_resources("Study", RESOURCE, { TargetAet = "OK5", Timeout = seconds })
   end },
   { "move_resources", "Synchronous", field = "move_resources", run = function(modality, seconds)
-    return modality:move_resources("Study", RESOURCE, { TargetAet = "OK3", Timeout = seconds, Synchronous = true })
+    return modality:move_resources("Study", RESOURCE, { TargetAet = "OK6", Timeout = seconds, Synchronous = true })
   end },
   { "get", field = "get", by_get = true, mode = "job", run = function(modality, seconds)
     return modality:get("Study", RESOURCE, { Timeout = seconds })
@@ -108,8 +110,8 @@ local OPERATIONS = {
 -- ---- the rows: what fails, the modality that does it, and the outcome of each operation; a "success" is one ----
 
 -- The outcome of all operations except those that need a query first.
-local function all(outcome, get)
-  return { echo = outcome, find = outcome, move_resources = outcome, get = get or outcome, store = outcome }
+local function all(outcome, get, move)
+  return { echo = outcome, find = outcome, move_resources = move or outcome, get = get or outcome, store = outcome }
 end
 
 local function false_get(get, outcome)
@@ -124,12 +126,12 @@ local ROWS = {
   { "a rejected association, whose calling title is wrong", "REJ113", all(NETWORK) },
   { "a rejected association, for the time being", "REJ232", all(NETWORK) },
   { "a peer that takes the connection and says nothing", "MUTE", all(NETWORK) },
-  { "a peer that is mute after the association", "MUTEC", all(NETWORK, false_get(NETWORK, UNPROVEN)) },
-  { "a peer that is mute to C-MOVE and C-GET", "FMUTE", { move = NETWORK, move_resources = NETWORK,
+  { "a peer that is mute after the association", "MUTEC", all(NETWORK, false_get(NETWORK, UNPROVEN), BROKEN) },
+  { "a peer that is mute to C-MOVE and C-GET", "FMUTE", { move = BROKEN, move_resources = BROKEN,
     get = false_get(NETWORK, INCOMPLETE) } },
-  { "an abort", "ABORT", all(NETWORK, false_get(NETWORK, UNPROVEN)) },
+  { "an abort", "ABORT", all(NETWORK, false_get(NETWORK, UNPROVEN), BROKEN) },
   { "an abort after two answers", "ABORTF", { find = NETWORK } },
-  { "a connection that breaks", "DROP", all(NETWORK, false_get(NETWORK, UNPROVEN)) },
+  { "a connection that breaks", "DROP", all(NETWORK, false_get(NETWORK, UNPROVEN), BROKEN) },
   { "a connection that breaks after two answers", "DROPF", { find = NETWORK } },
   { "no service at all", "NOCTX", all(refused(2015)) },
   { "no C-FIND", "NOFIND", { find = by_version { old = refused(2016), false_get = refused(2015), new = refused(2015) } } },
@@ -394,11 +396,10 @@ for _, version in ipairs(versions) do
 
       local function fails()
         local job, target, own = failure("dicom", nil, 9), modality "pacs", client:query(found.ID)
-        assert_all_fail {
-          { job, "move", target.move, target, found, { TargetAet = "LOCAL", Timeout = SOON } },
-          { NETWORK, "move", target.move, target, found, { TargetAet = "LOCAL", Timeout = SOON, Synchronous = true } },
-          { job, "move", own.move, own, { TargetAet = "LOCAL", Timeout = SOON }, 1 },
-        }
+        -- One after the other: at the same time, one would wait for the job of another.
+        assert_fails(job, "move", target:move(found, { TargetAet = "LOCAL", Timeout = SOON }))
+        assert_fails(NETWORK, "move", target:move(found, { TargetAet = "LOCAL", Timeout = SOON, Synchronous = true }))
+        assert_fails(job, "move", own:move({ TargetAet = "LOCAL", Timeout = SOON }, 1))
       end
 
       it("one of three resources no longer exists: the others are moved", function()
@@ -454,10 +455,10 @@ for _, version in ipairs(versions) do
       end
 
       it("a connection breaks", function()
-        local job = failure("dicom", nil, 9)
-        assert_breaks(job, "move", "C%-MOVE", move_query { TargetAet = "OK3" })
-        assert_breaks(NETWORK, "move", "C%-MOVE", move_query { TargetAet = "OK3", Synchronous = true })
-        assert_breaks(by_version { old = NETWORK, false_get = job, new = job }, "move_resources", "C%-MOVE", function(far, seconds)
+        local job, move = failure("dicom", nil, 9), failure("unknown", "unproven", 9)
+        assert_breaks(move, "move", "C%-MOVE", move_query { TargetAet = "OK3" })
+        assert_breaks(BROKEN, "move", "C%-MOVE", move_query { TargetAet = "OK3", Synchronous = true })
+        assert_breaks(by_version { old = BROKEN, false_get = move, new = move }, "move_resources", "C%-MOVE", function(far, seconds)
           return far:move_resources("Study", RESOURCE, { TargetAet = "OK3", Timeout = seconds })
         end)
         if era ~= "old" then

@@ -296,9 +296,13 @@ describe("upload", function()
   end)
 
   it("fails if the server has not stored the file", function()
-    for _, body in ipairs { '{"Status":"FilteredOut"}', '[{"Status":"Success"},{"Status":"Failure"}]', "{}", "[]" } do
+    for body, outcome in pairs {
+      ['{"Status":"FilteredOut"}'] = { kind = "orthanc", code = "not_stored" },
+      ['[{"Status":"Success"},{"Status":"Failure"}]'] = { kind = "orthanc", code = "not_stored" },
+      ["{}"] = { kind = "unknown", code = "decode" }, ["[]"] = { kind = "unknown", code = "decode" },
+    } do
       answers(1, "/status", { code = 200, body = body })
-      local err = fails({ kind = "orthanc", code = "not_stored" }, client:upload { data = "x" })
+      local err = fails(outcome, client:upload { data = "x" })
       assert.are.equal(modalua.json.encode(modalua.json.decode(body)), modalua.json.encode(err.result))
     end
   end)

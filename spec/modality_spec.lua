@@ -70,7 +70,7 @@ for _, version in ipairs(versions) do
           ["0020,000d"] = study.StudyInstanceUID }
         details[i] = { DimseErrorStatus = 0, Query = query[i] }
       end
-      return { Description = "REST API", LocalAet = "LOCAL", RemoteAet = "PACS", Query = query,
+      return { Description = "REST API", LocalAet = "LOCAL", RemoteAet = "PACS", Query = query, verified = true,
         TargetAet = version.number >= 11101 and target or nil, Details = version.number >= 11210 and details or nil }
     end
 

@@ -396,7 +396,7 @@ describe("A peer, or a transfer to it,", function()
   it("is sent only once, on a new connection, even if it fails", function()
     server = faultd.start { { path = "/peers/far/store", to = "/drop" } }
     client = modalua.connect(server.url)
-    fails({ kind = "network", retryable = false, path = "/peers/far/store" }, client:peer("far"):store(NOBODY))
+    fails({ kind = "unknown", code = "network", retryable = false, path = "/peers/far/store" }, client:peer("far"):store(NOBODY))
     assert.are.equal(1, count("/peers/far/store"))
   end)
 end)

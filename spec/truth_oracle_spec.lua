@@ -12,6 +12,7 @@ local CASES <const> = {
   { "maybe", "PN", "Ri*", "Li^Na=Ri^Na" },
   { "no", "PN", "Smith", "Smith^John", "Smithson", "" },
   { "no", "PN", "Smith*", "" },
+  { "maybe", "PN", "*^*", "" },
   { "yes", "LO", "", "anything", "" }, -- C.2.2.2.3: universal matching
   { "yes", "LO", "*", "anything", "" },
   { "yes", "LO", "CT Chest", "CT Chest", "CT Chest  " },
@@ -67,6 +68,7 @@ describe("The oracle", function()
     local query = { StudyDate = "20060705-20060707", StudyTime = "1000-1800" }
     assert.are.equal("yes", oracle.verdict({ StudyDate = "20060706", StudyTime = "120000" }, query))
     assert.are.equal("maybe", oracle.verdict({ StudyDate = "20060706", StudyTime = "090000" }, query))
+    assert.are.equal("no", oracle.verdict({ StudyDate = "20060706", StudyTime = "090000" }, query, nil, true))
     assert.are.equal("no", oracle.verdict({ StudyDate = "20060705", StudyTime = "090000" }, query))
     assert.are.equal("no", oracle.verdict({ StudyDate = "20060707", StudyTime = "180100" }, query))
   end)

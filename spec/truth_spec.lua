@@ -97,9 +97,7 @@ end
 
 -- ---- searches that every server must answer in the same way ----
 
-local RELATIONAL <const> = true
-
--- Level, query, and the right answers. RELATIONAL: the server must search series without being told their study.
+-- Level, query, and the right answers.
 local SEARCHES <const> = {
   { "Study", { PatientID = "P2" }, { "1.2.3", "1.2.4" } },
   { "Study", { StudyInstanceUID = "1.2.1\\1.2.5\\1.2.9" }, { "1.2.1", "1.2.5" } },
@@ -116,7 +114,7 @@ local SEARCHES <const> = {
   { "Patient", { PatientName = "Smith*" }, { "P2" } },
   { "Series", { PatientID = "P1" }, { "1.2.1.1", "1.2.1.2", "1.2.2.1" } },
   { "Series", { PatientID = "P1", Modality = "SR" }, { "1.2.1.2" } },
-  { "Series", { Modality = "CT" }, { "1.2.1.1", "1.2.4.1" }, RELATIONAL },
+  { "Series", { Modality = "CT" }, { "1.2.1.1", "1.2.4.1" } },
   { "Series", { StudyDate = "20240101-20240103", Modality = "C?" }, { "1.2.4.1", "1.2.5.1" } },
   { "Series", { StudyInstanceUID = "1.2.1" }, { "1.2.1.1", "1.2.1.2" } },
   { "Series", { AccessionNumber = "A9" }, {} },
@@ -128,11 +126,11 @@ local SEARCHES <const> = {
 
 for _, version in ipairs(versions) do
   describe("A search with the Orthanc " .. version.name, function()
-    local servers, client, target = {}, nil, nil
+    local servers, client, target, us, archived = {}, nil, nil, nil, nil
 
     setup(function()
       local ports, modalities = orthanc.free_ports(4), {}
-      local us, archived = { "LOCAL", "127.0.0.1", ports[2] }, { "ARCHIVE", "127.0.0.1", ports[4] }
+      us, archived = { "LOCAL", "127.0.0.1", ports[2] }, { "ARCHIVE", "127.0.0.1", ports[4] }
       local sender = { "STORESCU", "127.0.0.1", 1 }
       local peers, entries = { us, archived, sender }, {}
       servers.pacs = orthanc.start { binary = version.binary, aet = "PACS",
@@ -342,6 +340,25 @@ for _, version in ipairs(versions) do
       assert.are.same({ 2, 8 }, arrived())
     end)
 
+    it("does not take the numbers of a query's answers for those of the result, from which some were removed", function()
+      -- The query names each study once for each image.
+      local found <close> = finds({ "1.2.1", "1.2.2" }, "qrd", "Study", { PatientID = "P1" })
+      local query, same = client:query(found.ID), 0
+      local answers = assert(query:answers())
+      for i, answer in ipairs(answers) do
+        if (found.answers[i] or {}).StudyInstanceUID == answer.StudyInstanceUID then
+          same = i
+        else
+          local err = fails({ kind = "refused", code = "bad_identifier" }, query:move({ to = "archive" }, i))
+          contains(err.message, "move_resources(\"Study\"")
+        end
+      end
+      assert.are.same({ 0, 0 }, arrived())
+      assert.is_true(same > 0 and #answers > 2)
+      assert(query:move({ to = "archive" }, same))
+      assert.are.equal(1, arrived()[1])
+    end)
+
     it("does not move what is unproven, unless it is told to", function()
       local pacs = client:modality "qrd"
       local found <close> = finds({ "1.2.3", "1.2.4" }, "qrd", "Study", { StudyDescription = "Mammography", PatientID = "P2" })
@@ -362,6 +379,23 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, servers[name]:count "C-MOVE", name)
       end
       assert.are.same({ 0, 0 }, arrived())
+    end)
+
+    it("does not move an image without a StudyInstanceUID, which dcmqrscp would take for everything", function()
+      local peers = { us, archived, { "STORESCU", "127.0.0.1", 1 } }
+      local broken <close> = dcmtk.dcmqrscp { aet = "BROKEN", peers = peers }
+      local list = instances()
+      list[#list + 1] = { PatientID = "BROKEN1", StudyInstanceUID = "", SeriesInstanceUID = "1.2.7.1", SOPInstanceUID = "1.2.7.1.1",
+        SOPClassUID = list[1].SOPClassUID, Modality = "OT" }
+      archive.send(list, { broken:modality() })
+      local pacs = client:modality "broken"
+      assert(pacs:configure { AET = broken.aet, Host = "127.0.0.1", Port = broken.port, create = true })
+      local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "BROKEN1" } })
+      assert.are.equal(1, #found.answers)
+      assert.is_truthy(found.warning)
+      fails({ kind = "refused" }, pacs:move(found, { to = "archive", max = 1 }))
+      assert.are.same({ 0, 0 }, arrived())
+      assert(pacs:remove())
     end)
 
     it("does not move one study of two patients", function()

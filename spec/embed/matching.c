@@ -178,6 +178,9 @@ static const row names[] = {
     { DICOM_PN, "Yamada^Tarou=x^y", "Yamada^Tarou=x^z", NO },
     { DICOM_PN, "Yamada^Tarou=" CJK, "Yamada^Tarou", DOUBT }, /* the group may have been lost */
     { DICOM_PN, "Yamada^Tarou=" CJK, "Sato^Tarou", NO },
+    { DICOM_PN, "M" U_UMLAUT "ller", "Doe^Ann==Yi", NO }, /* nobody lost "Mller" */
+    { DICOM_PN, CJK, "Doe^Ann=", NO }, /* a trailing "=" is no group */
+    { DICOM_PN, CJK, "Doe^Ann==Yi", DOUBT },
     { DICOM_PN, "=x^y", "Yamada^Tarou=x^y", YES },
     { DICOM_PN, "=x^y", "Yamada^Tarou=x^z", NO },
     { DICOM_PN, "=x^y", "Yamada^Tarou", NO },
@@ -245,7 +248,7 @@ static const row times[] = {
     { DICOM_DA, "2024.01.31", "20240201", NO },
     { DICOM_DA, "20240131", "2024-01-31", YES },
     { DICOM_DA, "20240131", "2024-02-01", NO },
-    { DICOM_DA, "19000315", "19000229", YES }, /* no date */
+    { DICOM_DA, "19000315", "19000229", DOUBT }, /* no date */
     { DICOM_DA, "20000301", "20000229", NO },
     { DICOM_DA, "20240131", " 20240131 ", YES },
     { DICOM_DA, "20240131", "202401", YES }, /* it may be that day */

@@ -175,6 +175,11 @@ local verdicts = {
   PN = name_verdict, LO = text_verdict, SH = text_verdict, CS = text_verdict,
 }
 
+-- An unknown value matches nothing (C.2.2.1.2). But a name without any component may also be written as "^".
+local function unknown_verdict(vr, asked)
+  return vr == "PN" and asked:find "^[*^=]*$" and "maybe" or "no"
+end
+
 local UNIVERSAL <const> = { PN = true, LO = true, SH = true, CS = true }
 
 local RANK <const> = { no = 1, maybe = 2, yes = 3 }
@@ -188,7 +193,7 @@ function oracle.value_verdict(vr, asked, has)
   local best = "no"
   for _, value in ipairs(type(has) == "table" and has or { has }) do
     value = trimmed(value)
-    local verdict = value == "" and "no" or verdicts[vr](asked, value) -- an unknown value matches nothing (C.2.2.1.2)
+    local verdict = value == "" and unknown_verdict(vr, asked) or verdicts[vr](asked, value)
     best = RANK[verdict] > RANK[best] and verdict or best
   end
   return best
@@ -211,13 +216,14 @@ local function within_combined(resource, query)
     and (last_date == "" or value <= last_date .. comparable(last_time, 12, "9"))
 end
 
---- The verdict on a resource of right.levels for the keys of a query. `except` is a list of keys that are not looked at.
-function oracle.verdict(resource, query, except)
+--- The verdict on a resource of right.levels for the keys of a query. `except` is a list of keys that are not looked at. A range of dates
+-- and a range of times may be taken together only if client and server have agreed on that; `separately` says that they have not.
+function oracle.verdict(resource, query, except, separately)
   local skipped, worst = {}, "yes"
   for _, key in ipairs(except or {}) do
     skipped[key] = true
   end
-  local combined = within_combined(resource, query)
+  local combined = not separately and within_combined(resource, query)
   for key, asked in pairs(query) do
     if not skipped[key] then
       local verdict = oracle.value_verdict(vr_of(key), asked, resource[key])

@@ -321,6 +321,21 @@ static bool is_stored(lua_State *L, int index)
     return stored;
 }
 
+/* Whether the answer at index, or an element of it, has a Status: only then it says what was stored. */
+static bool has_status(lua_State *L, int index)
+{
+    int top = lua_gettop(L);
+    lua_Integer n = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
+    bool has = lua_istable(L, index) && lua_getfield(L, index, "Status") == LUA_TSTRING;
+    for (lua_Integer i = 1; !has && i <= n; i++) {
+        lua_settop(L, top);
+        has =
+            lua_rawgeti(L, index, i) == LUA_TTABLE && lua_getfield(L, -1, "Status") == LUA_TSTRING;
+    }
+    lua_settop(L, top);
+    return has;
+}
+
 /* The same for all instances in the answer at index: one, or the list for an archive. */
 static bool are_stored(lua_State *L, int index)
 {
@@ -364,8 +379,14 @@ static int files_on_upload(lua_State *L, call *c)
     }
     if (are_stored(L, result))
         return 1;
-    call_fail(L, c, "orthanc", "not_stored",
-              "the server received it, but says that it has not stored all of it");
+    if (has_status(L, result))
+        call_fail(L, c, "orthanc", "not_stored",
+                  "the server received it, but says that it has not stored all of it");
+    else
+        call_fail(
+            L, c, "unknown", "decode",
+            "unexpected response: the server received it, and its answer does not say whether "
+            "it is stored");
     lua_pushvalue(L, result);
     lua_setfield(L, -2, "result");
     return add_file_name(L, f);
@@ -394,7 +415,19 @@ static int files_send_store_straight(lua_State *L, call *c)
     return send_source(L, c, files_on_store_straight);
 }
 
+/* Orthanc answers with the SOP class and the identifier of what it has sent. */
 static int files_on_store_straight(lua_State *L, call *c)
 {
-    return call_answer(L, c) == 1 ? 1 : add_file_name(L, (file_call *)c);
+    int result = c->op.index + 1;
+    if (call_answer(L, c) != 1)
+        return add_file_name(L, (file_call *)c);
+    if (lua_istable(L, result) && lua_getfield(L, result, "SOPInstanceUID") == LUA_TSTRING) {
+        lua_settop(L, result);
+        return 1;
+    }
+    call_fail(
+        L, c, "unknown", "decode",
+        "unexpected response: the answer does not name what was sent; whether the modality has "
+        "it is not known");
+    return add_file_name(L, (file_call *)c);
 }

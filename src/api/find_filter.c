@@ -273,6 +273,7 @@ static bool decide(lua_State *L, find_filter *f, const pair *p)
     }
     if (find_filter_is_kept(L, f->keep, p->key, p->known ? &p->tag : NULL)) {
         f->has_kept = true;
+        f->broad = f->broad && !narrows(p->value);
         send(L, f, p);
         return true;
     }

@@ -102,16 +102,21 @@ static const doc_row methods[] = {
       .function = move_check_modality,
       .signature = "modality:move(query [, options]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
-              "been moved. query is what find returned, the ID of a query, or a Query. When the "
-              "server leaves it open whether all was moved, modalua compares what has arrived.",
+              "been moved. query is what find returned, the ID of a query, or a Query. At the end "
+              "modalua looks at the target: result.verified is true, or false when it cannot be "
+              "asked (result.unverified says why). Answers that do not name one resource are "
+              "refused, and a job that moves the same already is waited for. When the modality "
+              "ignored a filter, or repeated answers, each resource is moved by a request of its "
+              "own, and an error has outcomes, as that of move_resources.",
       .options = { { "options", move_rows, &orthanc_retrieve } },
       .example = "assert(pacs:move(found, { to = \"archive\", max = 100 }))" },
     { .name = "get",
       .function = get_and_store_get,
       .signature = "modality:get(level, resources [, options]) -> result | nil, err",
       .help = "Sends a C-GET, which brings resources to this Orthanc (1.12.6 and later). resources "
-              "is an answer, another table of identifiers, or a list of them. Before 1.12.10 the "
-              "server hides failures, so modalua compares what has arrived.",
+              "is an answer, another table of identifiers, or a list of them. At the end modalua "
+              "looks at what has arrived: result.verified is true, or false when the source "
+              "cannot be asked.",
       .options = { { "options", get_and_store_rows, &orthanc_get } },
       .example = "assert(pacs:get(\"Study\", found.answers))" },
     { .name = "store",
@@ -265,9 +270,10 @@ static const doc_row methods[] = {
       .signature = "modality:move_resources(level, resources [, options]) -> outcomes | nil, err",
       .help = "Sends a C-MOVE for each resource, without a query, and returns a list of { resource "
               "=, result = }. resources is an answer, another table of identifiers, or a list of "
-              "them. When some fail, the others are still tried, and err.outcomes has { resource "
-              "=, error = } for these. A resource that was not an answer of the modality is looked "
-              "for there, unless verify is false.",
+              "them; rows that name the same resource are one C-MOVE. When some fail, the others "
+              "are still tried, and err.outcomes has { resource =, error = } for these. At the end "
+              "modalua looks at the target for all of them together: result.verified is true, or "
+              "false when it cannot be asked (result.unverified says why).",
       .options = { { "options", get_and_store_move_rows, &orthanc_move } },
       .example = "local outcomes = assert(pacs:move_resources(\"Study\", found.answers, { to = "
                  "\"archive\" }))\n"

@@ -139,6 +139,16 @@ static slice trimmed_name(slice s)
     return s;
 }
 
+/* Whether nothing is left of a text that loses its characters beyond ASCII. */
+static bool may_be_lost(slice s)
+{
+    for (size_t i = 0; i < s.size; i++)
+        if (ascii_is_digit(s.text[i]) ||
+            (ascii_lower(s.text[i]) >= 'a' && ascii_lower(s.text[i]) <= 'z'))
+            return false;
+    return !ascii_is_all(s.text, s.size);
+}
+
 /* One component group of a filter. A server may have lost a group that is beyond ASCII. */
 static matching compare_group(comparison *c, slice filter, slice value)
 {
@@ -147,7 +157,7 @@ static matching compare_group(comparison *c, slice filter, slice value)
     if (is_universal(DICOM_PN, filter))
         return MATCHING_YES;
     if (value.size == 0)
-        return ascii_is_all(filter.text, filter.size) ? MATCHING_NO : MATCHING_DOUBT;
+        return may_be_lost(filter) ? MATCHING_DOUBT : MATCHING_NO;
     return compare_pattern(c, filter, value);
 }
 

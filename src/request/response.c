@@ -155,14 +155,13 @@ static void push_file_failure(lua_State *L, const op *o)
         error_new(L, "refused", "file", "the file became shorter while it was read");
 }
 
-/* No byte came for too long, in the middle of the answer or of the request. */
+/* No byte came for too long, in the middle of the answer or of the request. A server that lacks the end
+ * of a request has not carried it out. */
 static void push_stall(lua_State *L, const op *o)
 {
     error_new(L, "timeout", NULL, "%s: nothing came through for %f s in the middle of the transfer",
               http_server_url(o->transfer.server),
               (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
-    if (has_effects(&o->transfer))
-        set_outcome_unknown(L);
 }
 
 /* ---- Orthanc's error bodies ---- */

@@ -10,6 +10,8 @@ local native = require "core.native"
 local find_plan = {}
 
 local RANK, UNIQUE = levels.RANK, levels.UNIQUE
+local STUDIES_MAX = 200 -- that are searched one by one when no filter has chosen them
+local IDENTIFIER_DOES_NOT_MATCH = 0xA900 -- DIMSE status: the modality wants to be told the resources of the levels above
 
 -- A copy of what the caller gave to find, with another level and query.
 local function with_query(data, level, query)
@@ -31,6 +33,24 @@ end
 
 local function is_filter(value)
   return not tostring(value):find "^[ *]*$"
+end
+
+local function has_filter(query)
+  for _, value in pairs(query) do
+    if is_filter(value) then
+      return true
+    end
+  end
+  return false
+end
+
+-- The error for a search that would ask a modality for each of all its studies.
+local function too_many_studies(modality, level, n)
+  local err = native.fail("find", "dicom", "too_many", ("the modality has to be asked study by study, and has %d studies: add a filter of "
+    .. "Study level, such as StudyInstanceUID or StudyDate, to this search at Level = \"%s\""):format(n, level))
+  err.path, err.method = ("/modalities/%s/query"):format(modality.modality), "POST"
+  err.dimse_status = IDENTIFIER_DOES_NOT_MATCH
+  return nil, err
 end
 
 -- The uppermost level, from Study on, with a filter in the query; Study when there is none above the level of the search.
@@ -70,6 +90,8 @@ function find_plan.find_down(modality, data, format, dropped, broad)
   find_notes.add(notes, found)
   if #found.answers == 0 then
     return result_of(modality, found, level, json.array {}, notes, broad)
+  elseif #found.answers > STUDIES_MAX and not has_filter(upper) then
+    return too_many_studies(modality, level, #found.answers)
   end
   local answers, failure, parent, partial = children.find_below(modality, "find", level, found.answers, lower,
     { data = with_query(data, level, nil), format = format, notes = notes })

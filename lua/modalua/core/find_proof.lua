@@ -205,6 +205,11 @@ end
 
 -- ---- a find ----
 
+-- Removes the query from the server when the script does not get it.
+local REMOVE = { __close = function(guard)
+  local _ <close> = guard.query
+end }
+
 -- Completes the result of a find, which the table `result` describes (find_result_push). data, format: what find got; query: what it sent;
 -- deadline: as native.now tells the time, or nil.
 function find_proof.finish(result, modality, data, format, query, deadline)
@@ -213,6 +218,7 @@ function find_proof.finish(result, modality, data, format, query, deadline)
   for _, answer in ipairs(search.answers) do
     search.seen[matching.trimmed(native.value(answer, UNIQUE[search.level]) or "")] = true
   end
+  local guard <close> = setmetatable({ query = modality.client:query(result.id) }, REMOVE)
   local done, err = complete_lists(search)
   if not done then
     return nil, err
@@ -225,6 +231,7 @@ function find_proof.finish(result, modality, data, format, query, deadline)
   end
   search.notes.unproven = unproven[1] and unproven or nil
   result.by_resource = result.by_resource or search.changed
+  guard.query = nil
   return native.found(result)
 end
 

@@ -190,8 +190,8 @@ function move_resources.run(work)
   work.deadline = requests.deadline(own)
   local on_sent, on_outcome, on_end, bar_scope = report_progress(work.op, own, #resources)
   local _ <close> = bar_scope
-  local operation = { client = work.modality.client, op = work.op, method = "POST", deadline = work.deadline,
-    path = work.path or ("/modalities/%s/move"):format(work.modality.modality) }
+  work.path = work.path or ("/modalities/%s/move"):format(work.modality.modality)
+  local operation = { client = work.modality.client, op = work.op, method = "POST", deadline = work.deadline, path = work.path }
   local err
   work.target, err = move_target.find(operation, own)
   if not work.target then
