@@ -90,7 +90,7 @@ local function read_answers(work)
   local found = work.facts and work.facts.found
   work.kept = found and found.answers
   if work.by_resource and found and not work.index then
-    work.rows = found.answers
+    work.rows, work.lossy = found.answers, work.facts.lossy
     return true
   end
   local answers, err = ask(work, "answers?expand&simplify")
@@ -210,8 +210,8 @@ local function check_number(work)
   if not work.index and max and n > max then
     return refuse(work, "too_many", ("the query has %d %s, and max is %d"):format(n, n < #work.list and "resources" or "answers", max))
   elseif work.level == "Patient" and work.lossy then
-    return refuse(work, "bad_identifier", "these answers have lost characters, so a PatientID may be that of another patient; find and "
-      .. "move the studies, or set the server's DefaultEncoding (found.warning says how)")
+    return refuse(work, "bad_identifier", "these answers have lost characters, or have a PatientID that loses some on its way "
+      .. "back, so a PatientID may be that of another patient; find and move the studies (found.warning says what was lost where)")
   end
   return true
 end
