@@ -232,7 +232,7 @@ for _, version in ipairs(versions) do
         seen = #peer:log()
         if release < 11206 then
           for _, how in ipairs { "C-GET", "SystemDefault" } do
-            unsupported(11206, "'RetrieveMethod' of move", ok:move(found, { RetrieveMethod = how }))
+            unsupported(11206, "C-GET", ok:move(found, { RetrieveMethod = how }))
           end
           unsupported(11206, "C-GET", ok:get("Study", study))
         end
@@ -488,9 +488,11 @@ for _, version in ipairs(versions) do
           local err = fails(failed, gotten:get("Study", study, { Timeout = 2, Synchronous = synchronous or nil }))
           assert.are.equal(tells and 0 or 3, #(err.missing or {}))
         end
-        local query = client:query(find(gotten, { PatientID = "FP1" }).ID)
-        fails(failed, query:move({ RetrieveMethod = "C-GET", Timeout = 2 }, 2)) -- answers 1 and 3 contradict the filter
-        fails({ kind = "refused", code = "bad_identifier" }, query:move({ RetrieveMethod = "C-GET", Timeout = 2 }, 1))
+        fails(failed, client:query(find(gotten, { PatientName = "FAKE*" }).ID):move({ RetrieveMethod = "C-GET", Timeout = 2 }, 2))
+        local one = client:query(find(gotten, { PatientID = "FP1" }).ID) -- answers 1 and 3 contradict the filter
+        for i = 1, 3 do
+          fails({ kind = "refused", code = "bad_identifier" }, one:move({ RetrieveMethod = "C-GET", Timeout = 2 }, i))
+        end
         assert.are.equal(3, #logged "C-GET")
         fails(tells and { kind = "dicom", dimse_status = 0xC000 } or { kind = "unknown", code = "unproven" },
           pacs:get("Study", study, { Timeout = 2 })) -- PACS does not have it

@@ -165,19 +165,19 @@ local function check_taken_out(work)
   return true
 end
 
--- The numbers of the query's answers are not those of found.answers when find took some out.
+-- The numbers of the query's answers are not those of found.answers when find took some out: a script may mean either.
 local function check_index(work)
-  local found = work.facts and work.facts.found
-  if not (work.index and work.by_resource and found) then
+  if not (work.index and work.by_resource and work.kept) then
     return true
   end
-  local row = found.answers[work.index]
+  local row = work.kept[work.index]
   local list = row and native.identifiers(OP, work.level, { row }) or {}
   if list[1] and #moves.distinct({ list[1], work.list[1] }, {}) == 1 then
     return true
   end
-  return refuse(work, "bad_identifier", ("answer %d of the query is not found.answers[%d], since find took answers out: nothing was sent; "
-    .. "move_resources(\"%s\", found.answers[%d]) moves that one"):format(work.index, work.index, work.level, work.index))
+  return refuse(work, "bad_identifier", ("answer %d of the query is not answer %d of its result, since find took answers out "
+    .. "(found.ignored, found.repeated): nothing was sent; move_resources(\"%s\", …) moves the one that you mean"):format(work.index,
+    work.index, work.level))
 end
 
 local function check_owners(work)
