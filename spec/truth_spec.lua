@@ -340,6 +340,25 @@ for _, version in ipairs(versions) do
       assert.are.same({ 2, 8 }, arrived())
     end)
 
+    it("does not take the numbers of a query's answers for those of the result, from which some were removed", function()
+      -- The query names each study once for each image.
+      local found <close> = finds({ "1.2.1", "1.2.2" }, "qrd", "Study", { PatientID = "P1" })
+      local query, same = client:query(found.ID), 0
+      local answers = assert(query:answers())
+      for i, answer in ipairs(answers) do
+        if (found.answers[i] or {}).StudyInstanceUID == answer.StudyInstanceUID then
+          same = i
+        else
+          local err = fails({ kind = "refused", code = "bad_identifier" }, query:move({ to = "archive" }, i))
+          contains(err.message, "move_resources(\"Study\"")
+        end
+      end
+      assert.are.same({ 0, 0 }, arrived())
+      assert.is_true(same > 0 and #answers > 2)
+      assert(query:move({ to = "archive" }, same))
+      assert.are.equal(1, arrived()[1])
+    end)
+
     it("does not move what is unproven, unless it is told to", function()
       local pacs = client:modality "qrd"
       local found <close> = finds({ "1.2.3", "1.2.4" }, "qrd", "Study", { StudyDescription = "Mammography", PatientID = "P2" })

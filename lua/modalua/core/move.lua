@@ -165,6 +165,21 @@ local function check_taken_out(work)
   return true
 end
 
+-- The numbers of the query's answers are not those of found.answers when find took some out.
+local function check_index(work)
+  local found = work.facts and work.facts.found
+  if not (work.index and work.by_resource and found) then
+    return true
+  end
+  local row = found.answers[work.index]
+  local list = row and native.identifiers(OP, work.level, { row }) or {}
+  if list[1] and #moves.distinct({ list[1], work.list[1] }, {}) == 1 then
+    return true
+  end
+  return refuse(work, "bad_identifier", ("answer %d of the query is not found.answers[%d], since find took answers out: nothing was sent; "
+    .. "move_resources(\"%s\", found.answers[%d]) moves that one"):format(work.index, work.index, work.level, work.index))
+end
+
 local function check_owners(work)
   local good, err = moves.check_owners(OP, work.level, work.list, work.rows)
   if not good then
@@ -203,7 +218,7 @@ end
 
 -- Each returns true, or nil and an error.
 local STEPS = { read_modality, read_filter, check_broad, read_answers, check_unproven, check_levels, check_identifiers, check_taken_out,
-  check_owners, check_number }
+  check_index, check_owners, check_number }
 
 -- ---- by resource ----
 
