@@ -13,7 +13,7 @@ local PATIENCE <const> = 2 -- seconds for which a client waits for a server that
 local STUDY <const> = { StudyInstanceUID = "1.2.3" }
 
 -- How an operation ends if the server died while it handled the first request. A read was retried without success. A search is sent only
--- once. A change too, and its outcome is unknown. A move starts with a read, so nothing was moved yet.
+-- once. A change too, and its outcome is unknown. A C-MOVE starts with a read: nothing was sent, so it can be tried again.
 local READ <const> = { "network", "no_connection", true }
 local SEARCH <const> = { "network", "connection_lost", false }
 local CHANGE <const> = { "unknown", "network", false }

@@ -213,7 +213,7 @@ describe("A transfer", function()
       { path = "/queries/" .. QUERY .. "/modality", to = faultd.route("/status", { code = 200, type = "text/plain", body = "pacs" }) },
       answer("/queries/" .. QUERY .. "/query", { ["0010,0020"] = "X" }),
       answer("/queries/" .. QUERY .. "/answers",
-        json.array { { PatientID = "X", StudyInstanceUID = "1.2" }, { PatientID = "X", StudyInstanceUID = "1.3" } }), ... }
+        json.array { { StudyInstanceUID = "1.2", PatientID = "X" }, { StudyInstanceUID = "1.3", PatientID = "X" } }), ... }
     client = modalua.connect(server.url)
   end
 
