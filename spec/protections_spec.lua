@@ -232,7 +232,7 @@ for _, version in ipairs(versions) do
         seen = #peer:log()
         if release < 11206 then
           for _, how in ipairs { "C-GET", "SystemDefault" } do
-            unsupported(11206, "'RetrieveMethod' of move", ok:move(found, { RetrieveMethod = how }))
+            unsupported(11206, "C-GET", ok:move(found, { RetrieveMethod = how }))
           end
           unsupported(11206, "C-GET", ok:get("Study", study))
         end
@@ -809,7 +809,7 @@ describe("A transfer", function()
     says("/queries/1/modality", "m", "text/plain")
     says("/queries/1/level", "Study", "text/plain")
     says("/queries/1/query", [[{"0010,0020":"x"}]], "application/json")
-    says("/queries/1/answers", [==[[{"StudyInstanceUID":"1.2","PatientID":"x"}]]==], "application/json")
+    says("/queries/1/answers", [==[[{"PatientID":"x","StudyInstanceUID":"1.2"}]]==], "application/json")
     local server = faultd.start(mappings)
     return server, modalua.connect(server.url)
   end

@@ -19,6 +19,7 @@ local CASES <const> = {
   { "yes", "LO", "x*y*z", "xyz", "x-y-z", "xxyyzz" },
   { "yes", "LO", "?ller", "üller" }, -- one character, not one byte
   { "maybe", "LO", "ct chest", "CT Chest" },
+  { "maybe", "LO", "**", "" },
   { "no", "LO", "CT Chest", "CT Chest 2", "CT", "" },
   { "no", "LO", "x*y*z", "xyzz1", "xz" },
   { "yes", "CS", "CT", "CT", { "MR", "CT" } }, -- one of several values

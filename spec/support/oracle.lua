@@ -175,12 +175,13 @@ local verdicts = {
   PN = name_verdict, LO = text_verdict, SH = text_verdict, CS = text_verdict,
 }
 
--- An unknown value matches nothing (C.2.2.1.2). But a name without any component may also be written as "^".
-local function unknown_verdict(vr, asked)
-  return vr == "PN" and asked:find "^[*^=]*$" and "maybe" or "no"
-end
-
 local UNIVERSAL <const> = { PN = true, LO = true, SH = true, CS = true }
+
+-- An unknown value matches nothing (C.2.2.1.2). But "**" asks for no more than "*", and a name without any component may also be written
+-- as "^".
+local function unknown_verdict(vr, asked)
+  return UNIVERSAL[vr] and asked:find(vr == "PN" and "^[*^=]*$" or "^%**$") and "maybe" or "no"
+end
 
 local RANK <const> = { no = 1, maybe = 2, yes = 3 }
 
@@ -203,15 +204,19 @@ local function vr_of(key)
   return key == "ModalitiesInStudy" and "CS" or assert(archive.elements[key], key)[2]
 end
 
--- Is the study within the range that goes from the first date and time to the last ones (C.2.2.2.5.4)?
-local function within_combined(resource, query)
-  local date, time = query.StudyDate, query.StudyTime
-  local first_date, last_date = (date or ""):match "^(%d*)%-(%d*)$"
-  local first_time, last_time = (time or ""):match "^([%d.]*)%-([%d.]*)$"
-  if not first_date or not first_time or (resource.StudyDate or "") == "" or (resource.StudyTime or "") == "" then
+-- The key of the time that belongs to a date.
+local TIME_OF <const> = { StudyDate = "StudyTime", SeriesDate = "SeriesTime" }
+
+-- Is the resource within the range that goes from the first date and time to the last ones (C.2.2.2.5.4)?
+local function within_combined(resource, query, date_key)
+  local time_key = TIME_OF[date_key]
+  local first_date, last_date = (query[date_key] or ""):match "^(%d*)%-(%d*)$"
+  local first_time, last_time = (query[time_key] or ""):match "^([%d.]*)%-([%d.]*)$"
+  local date, time = resource[date_key] or "", resource[time_key] or ""
+  if not first_date or not first_time or date == "" or time == "" then
     return false
   end
-  local value = resource.StudyDate .. comparable(resource.StudyTime, 12, "0")
+  local value = date .. comparable(time, 12, "0")
   return (first_date == "" or value >= first_date .. comparable(first_time, 12, "0"))
     and (last_date == "" or value <= last_date .. comparable(last_time, 12, "9"))
 end
@@ -223,11 +228,15 @@ function oracle.verdict(resource, query, except, separately)
   for _, key in ipairs(except or {}) do
     skipped[key] = true
   end
-  local combined = not separately and within_combined(resource, query)
+  local together = {}
+  for date, time in pairs(TIME_OF) do
+    together[date] = not separately and within_combined(resource, query, date)
+    together[time] = together[date]
+  end
   for key, asked in pairs(query) do
     if not skipped[key] then
       local verdict = oracle.value_verdict(vr_of(key), asked, resource[key])
-      if verdict == "no" and combined and (key == "StudyDate" or key == "StudyTime") then
+      if verdict == "no" and together[key] then
         verdict = "maybe"
       end
       worst = RANK[verdict] < RANK[worst] and verdict or worst
