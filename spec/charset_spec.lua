@@ -113,17 +113,25 @@ for _, version in ipairs(versions) do
       assert.are.same({ "SMITH?^JOHN" }, { none.answers[1].PatientName, none.warning })
     end)
 
+    it("has two patients whose PatientIDs become the same, which are not moved by patient", function()
+      pacs:store { uid = "1.2.5.1", date = "20200101", patient = "M", name = "Another^Patient" }
+      local both <close> = find("Utf8", "Patient", { PatientID = "M*", PatientName = "*P*" })
+      assert.are.same({ "M", 1, 1 }, { both.answers[1].PatientID, #both.answers, both.repeated })
+      fails({ kind = "refused", code = "bad_identifier" }, move(both))
+      assert.are.same({}, client:get "/patients")
+    end)
+
     describe("has answers in a character set that Orthanc 1.10.1 does not know:", function()
       local JAPANESE <const> = "Yamada^Tarou=\27$B;3ED\27(B^\27$BB@O:\27(B"
       local cannot = version.number < 11207
-      local undated
+      local total
 
       setup(function()
         pacs:store { uid = "1.2.4.1", date = "20200104", patient = "J1", name = JAPANESE, charset = "\\ISO 2022 IR 87" }
         pacs:store { uid = "1.2.4.2", date = "20210104", patient = "J2", name = "Other", charset = "ISO_IR 999" }
         pacs:store { uid = "1.2.4.3", date = "20210105", patient = "J3", name = "Other", charset = "ISO_IR 100" }
         pacs:store { uid = "1.2.4.4", date = "20230104", patient = "J4", name = "Other", charset = "ISO_IR 100" }
-        undated = #PATIENTS + 4
+        total = #PATIENTS + 5 -- and one of the test before
       end)
 
       local function patients(found)
@@ -147,7 +155,7 @@ for _, version in ipairs(versions) do
           assert.is_nil(found.warning)
         end
         local all <close> = find("Utf8", "Study", { PatientName = "" })
-        assert.are.equal(undated - (cannot and 2 or 0), #all.answers)
+        assert.are.equal(total - (cannot and 2 or 0), #all.answers)
         assert.are.same(cannot and { "20200104", "20210104" } or nil, all.unreadable)
         assert.is_true(all.broad)
       end)

@@ -13,12 +13,10 @@ local PATIENCE <const> = 2 -- seconds for which a client waits for a server that
 local STUDY <const> = { StudyInstanceUID = "1.2.3" }
 
 -- How an operation ends if the server died while it handled the first request. A read was retried without success. A search is sent only
--- once. A change too, and its outcome is unknown. A transfer starts with a read: nothing was moved yet, but the error does not allow a
--- blind retry.
+-- once. A change too, and its outcome is unknown. A C-MOVE starts with a read: nothing was sent, so it can be tried again.
 local READ <const> = { "network", "no_connection", true }
 local SEARCH <const> = { "network", "connection_lost", false }
 local CHANGE <const> = { "unknown", "network", false }
-local TRANSFER <const> = { "network", "no_connection", false }
 
 for _, version in ipairs(versions) do
   describe("The Orthanc " .. version.name .. ", killed", function()
@@ -74,9 +72,9 @@ for _, version in ipairs(versions) do
         echo = { READ, function() return pacs:echo() end },
         find = { SEARCH, function() return pacs:find { Level = "Study", Query = { PatientID = "FP*" } } end },
         get_query_answers = { READ, function() return pacs:get_query_answers(found.ID) end },
-        move = { TRANSFER, function() return pacs:move(found, move) end },
-        ["move, synchronous"] = { TRANSFER, function() return pacs:move(found, { TargetAet = "ANY", Synchronous = true }) end },
-        move_resources = { TRANSFER, function() return pacs:move_resources("Study", STUDY, move) end },
+        move = { READ, function() return pacs:move(found, move) end },
+        ["move, synchronous"] = { READ, function() return pacs:move(found, { TargetAet = "ANY", Synchronous = true }) end },
+        move_resources = { READ, function() return pacs:move_resources("Study", STUDY, move) end },
         store = { CHANGE, function() return pacs:store(id) end },
         store_straight = { CHANGE, function() return pacs:store_straight(folder .. "/source") end },
         find_each = { SEARCH, function() return pacs:find_each("AccessionNumber", { "A1", "A2" }, { limit = 1 }) end },

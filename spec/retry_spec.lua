@@ -281,7 +281,7 @@ describe("A proxy in front of the server", function()
         end,
       } do
         answers("/queries/" .. QUERY .. "/query", "/status", { code = 200, body = "{}" })
-        answers("/queries/" .. QUERY .. "/answers", "/status", { code = 200, body = '["0"]' })
+        answers("/queries/" .. QUERY .. "/answers", "/status", { code = 200, body = '[{"StudyInstanceUID":"1.2"}]' })
         answers("/queries/" .. QUERY .. "/modality", "/status", { code = 200, type = "text/plain", body = "pacs" })
         answers("/queries/" .. QUERY .. "/level", "/status", { code = 200, type = "text/plain", body = "Study" })
         answers("/jobs", "/status", { code = 200, body = "[]" })

@@ -212,7 +212,8 @@ describe("A transfer", function()
       { path = "/queries/" .. QUERY .. "/level", to = faultd.route("/status", { code = 200, type = "text/plain", body = "Study" }) },
       { path = "/queries/" .. QUERY .. "/modality", to = faultd.route("/status", { code = 200, type = "text/plain", body = "pacs" }) },
       answer("/queries/" .. QUERY .. "/query", { ["0010,0020"] = "X" }),
-      answer("/queries/" .. QUERY .. "/answers", json.array { { StudyInstanceUID = "1.2" }, { StudyInstanceUID = "1.3" } }), ... }
+      answer("/queries/" .. QUERY .. "/answers",
+        json.array { { PatientID = "X", StudyInstanceUID = "1.2" }, { PatientID = "X", StudyInstanceUID = "1.3" } }), ... }
     client = modalua.connect(server.url)
   end
 
@@ -313,15 +314,18 @@ describe("A transfer", function()
 
   it("frees its concurrency slot at once if it ends in a thrown error", function()
     start({ path = "/modalities/pacs/store", to = faultd.route("/big", { bytes = 257 << 20 }) })
-    collectgarbage "stop"
-    local pacs, id, tasks = client:modality("pacs", { max_moves = 1 }), "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff", {}
-    for i = 1, 2 do
-      tasks[i] = task.spawn(pacs.store, pacs, id, { Synchronous = true })
-    end
-    for i = 1, 2 do
-      assert.are.equal("limit", select(2, tasks[i]:join()).kind)
-    end
-    collectgarbage "restart"
+    local script = command.file(([[
+      collectgarbage "stop"
+      local task = require "modalua.task"
+      local pacs, id, tasks = require "modalua".connect(%q):modality("pacs", { max_moves = 1 }), %q, {}
+      for i = 1, 2 do
+        tasks[i] = task.spawn(pacs.store, pacs, id, { Synchronous = true })
+      end
+      for i = 1, 2 do
+        print(select(2, tasks[i]:join()).kind)
+      end]]):format(server.url, ("ffffffff-"):rep(4) .. "ffffffff"))
+    assert.are.equal("limit\nlimit\n", command.run("--memory-limit", "100000000", script).out)
+    os.remove(script)
   end)
 
   it("gets its turn in the order of requests: first come, first served", function()

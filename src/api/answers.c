@@ -52,7 +52,8 @@ typedef struct loss {
     const orthanc_encoding
         *encoding;           /* the server's, which the answers name; NULL = not seen yet */
     bool texts;              /* some answer has a name or description */
-    bool wide_id;            /* some PatientID is not ASCII */
+    bool id_in_doubt;        /* some PatientID is not ASCII, or belongs to two names */
+    bool patients;           /* an answer is about a patient: its QueryRetrieveLevel */
     lua_Integer signs;       /* number of answers that show a loss */
     lua_Integer first, last; /* the first and the last such answer */
     char where[64];          /* the tag of the first sign */
@@ -145,7 +146,10 @@ static void inspect(loss *l, lua_Integer answer, const char *key, const char *va
     if (!l->encoding && (strcmp(key, "SpecificCharacterSet") == 0 || strcmp(key, "0008,0005") == 0))
         l->encoding = orthanc_encoding_of_dicom(value);
     if (signs & SIGN_WIDE && (strcmp(key, "PatientID") == 0 || strcmp(key, "0010,0020") == 0))
-        l->wide_id = true;
+        l->id_in_doubt = true;
+    if (value[0] == 'P' &&
+        (strcmp(key, "QueryRetrieveLevel") == 0 || strcmp(key, "0008,0052") == 0))
+        l->patients = true;
     if (!l->texts && *value && is_text_key(key))
         l->texts = true;
     if ((!emptied && (signs & ~SIGN_WIDE) == 0) || l->last == answer ||
@@ -272,6 +276,42 @@ bool answers_is_list(lua_State *L)
     return lua_istable(L, -1) && json_mark_of(L, -1) == JSON_MARK_ARRAY;
 }
 
+/* Pushes the value of the tag in the answer at index; "" when it has none. */
+static void push_tag(lua_State *L, int answer, const char *name, const char *number)
+{
+    int top = lua_gettop(L);
+    const char *text;
+    if (lua_getfield(L, answer, name) == LUA_TNIL)
+        lua_getfield(L, answer, number);
+    text = value_of(L, lua_gettop(L));
+    lua_pushstring(L, text ? text : "");
+    lua_replace(L, top + 1);
+    lua_settop(L, top + 1);
+}
+
+/* Whether two answers of the list on the top give one PatientID to two names: then characters of the
+ * PatientIDs may be lost. */
+static bool has_two_names(lua_State *L)
+{
+    int list = lua_gettop(L), names = list + 1, answer = list + 2;
+    bool two = false;
+    lua_newtable(L);
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, list); i <= n && !two; i++) {
+        if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
+            push_tag(L, answer, "PatientID", "0010,0020");
+            push_tag(L, answer, "PatientName", "0010,0010"); /* names answer id name */
+            lua_pushvalue(L, answer + 1);
+            two = lua_rawget(L, names) == LUA_TSTRING && lua_rawlen(L, -1) > 0 &&
+                  lua_rawlen(L, answer + 2) > 0 && !lua_rawequal(L, -1, answer + 2);
+            lua_settop(L, answer + 2);
+            lua_rawset(L, names);
+        }
+        lua_settop(L, names);
+    }
+    lua_settop(L, list);
+    return two;
+}
+
 bool answers_tidy(lua_State *L)
 {
     int list = lua_gettop(L);
@@ -282,8 +322,9 @@ bool answers_tidy(lua_State *L)
             tidy_one(L, i, &l);
         lua_settop(L, list);
     }
+    l.id_in_doubt = l.id_in_doubt || (l.patients && has_two_names(L));
     push_warning(L, &l);
-    return l.signs > 0 || l.wide_id;
+    return l.signs > 0 || l.id_in_doubt;
 }
 
 void answers_attach_warning(lua_State *L)

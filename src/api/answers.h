@@ -32,7 +32,8 @@ answers_form answers_read_form(lua_State *L, int index, const char *function, bo
 /* Removes the nulls from the list of answers on the top, and from the sequences in it. Pushes a warning
  * when characters may have got lost, at the modality or on their way through the server, else nil.
  * Returns whether an identifier of a patient is in doubt: an answer shows that characters are lost, or
- * a PatientID has a character that is not ASCII, which can get lost on its way back. [-0, +1, m] */
+ * a PatientID has a character that is not ASCII, which can get lost on its way back, or the answers give
+ * one PatientID to patients with two names. [-0, +1, m] */
 bool answers_tidy(lua_State *L);
 
 /* Pops the warning on the top, or nil: it becomes the field `warning` of the list below it, which neither

@@ -158,12 +158,22 @@ end
 
 local LISTED_MAX = 10 -- so many resources of which nothing has arrived get the list of their instances; it costs C-FINDs for each
 
+-- As holdings.instances. A place says how many instances a series has where that is asked for: in a list of series.
+local function instances_at(place, data, item)
+  local held, why = holdings.instances(place, data, item.level, item.keys)
+  if held and item.level == "Series" and place.modality then
+    local numbers = holdings.count(place, data, "Series", { item.keys })
+    held.said = math.max(held.said, numbers and math.type(numbers[1]) and numbers[1] or 0)
+  end
+  return held, why
+end
+
 -- Sets item.expected to the instances that the source has. Returns true; or sets the state of the item.
 local function expect(data, item, source)
   if item.expected then
     return true
   end
-  local held, why = holdings.instances(source, data, item.level, item.keys)
+  local held, why = instances_at(source, data, item)
   if not held then
     item.state, item.why = "unchecked", why
   elseif held.n == 0 and not item.doubt then
@@ -195,13 +205,13 @@ local function compare_instances(data, item, source, target)
   elseif not expect(data, item, source) then
     return
   end
-  local held, why = holdings.instances(target.place, data, item.level, item.keys)
+  local held, why = instances_at(target.place, data, item)
   if not held then
     item.state, item.why = "unchecked", why
     return
   end
   local missing = missing_of(item, held)
-  if #missing > 0 then
+  if #missing > 0 and held.said > held.n then -- it has cut its list
     holdings.find_more(target.place, data, missing, held)
     missing = missing_of(item, held)
   end

@@ -16,7 +16,7 @@ local OF_CAP <const> = 0.6       -- and the part of a known cap
 local FIRST_WIDTH <const> = 7    -- days of the first slice
 local YEAR <const> = 366         -- "nothing" is believed of at most so many days while nothing else proves it
 local NOTHING <const> = 2 * YEAR -- after so many days without a study, all that is older is asked for at once
-local AROUND <const> = { 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
+local AROUND <const> = { 0, 1, 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
 local REST <const> = 2000        -- the most answers for which a search without dates looks for studies without a date
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
@@ -33,7 +33,7 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    own            the set of filters that the caller has not given
 --    cap            the most answers that the modality gives; nil = not known. With `cuts` it was seen
 --    most           the largest number of answers that the modality gave
---    refuses        the modality has answered a search that finds too much by an error
+--    refuses        the modality has answered a search that finds too much by an error; too_many = the fewest answers of such a search
 --    silent         the modality has answered such a search with nothing
 --    widest         the largest number of days for which there were answers
 --    folds          PatientIDs match in upper and in lower case; nil = not known. `sample` is an answer that can show it
@@ -158,7 +158,7 @@ end
 -- Notes what the answers to the node's slice show.
 local function note_answers(walk, node, got)
   local slice, answers = node.slice, got.answers
-  node.n, node.sent = #answers, got.sent
+  node.n, node.sent, node.sample = #answers, got.sent, answers[1]
   walk.most = math.max(walk.most, got.kept)
   walk.sample = answers[1] or walk.sample
   if #answers > 0 and not slice.prefix and not slice.first and not slice.empty then
@@ -178,6 +178,8 @@ end
 -- A node has the fields
 --    slice, above      its slice, and the node that was divided
 --    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the first day not to return }
+--    refused           true: the modality answered that there are too many
+--    sample            one of its answers
 --    n, answers        the number of its own answers (nil: it was refused, or not asked for), and these until its parts are done
 --    axis, waiting     by which it was divided, and the number of parts that are not done
 --    total             the number of answers that it and its parts returned
@@ -244,6 +246,19 @@ local function divide(walk, node, answers)
   return true
 end
 
+-- Whether the modality gives more answers to another search than the node has: to all studies of the days around one of these.
+local function gives_more(walk, node)
+  local day = node.sample and not walk.cuts and walk.by_date and slices.day(value_of(node.sample, "StudyDate"))
+  for _, distance in ipairs(day and AROUND or {}) do
+    local got = ask(walk, { from = day - distance, to = day + distance }, {})
+    walk.most = math.max(walk.most, got and got.kept or 0)
+    if walk.most > node.sent then
+      return true
+    end
+  end
+  return false
+end
+
 -- Ranges leave out what has no date or no time. Modalities such as Orthanc find that by an open start, at others it is looked for by
 -- PatientID. Studies without a date are looked for at the end of a walk by dates (push_undated), and here only when the node had no dates.
 -- Returns whether there is something to ask for.
@@ -253,6 +268,8 @@ local function look_for_empty(walk, node)
   if is_part or not node.leftover and not node.cut or node.looked == 2
       or node.looked == 1 and walk.open_start[axis] and not node.mixed then
     return false
+  elseif not node.looked and not node.cut and (is_believed(walk, node) or gives_more(walk, node)) then
+    return false -- its own answers are all
   end
   node.looked = axis == "prefix" and 2 or (node.looked or 0) + 1
   if node.looked == 1 then
@@ -287,6 +304,9 @@ local function finish_parts(walk, node)
     if node.total > node.n then
       walk.cap, walk.cuts = math.min(walk.cap or math.huge, node.sent), true
     end
+  end
+  if node.refused then
+    walk.too_many = math.min(walk.too_many or math.huge, node.total)
   end
   node.cut = not node.n or node.total > node.n
   if not look_for_empty(walk, node) then
@@ -355,19 +375,6 @@ local function is_known(walk, node)
   return known
 end
 
--- Whether the modality gives more than n answers to another search: to all of the days around one of the answers.
-local function gives_more(walk, n, answer)
-  local day = not walk.cuts and walk.by_date and slices.day(value_of(answer, "StudyDate"))
-  for _, distance in ipairs(day and AROUND or {}) do
-    local got = ask(walk, { from = day - distance, to = day + distance }, {})
-    walk.most = math.max(walk.most, got and got.kept or 0)
-    if walk.most > n then
-      return true
-    end
-  end
-  return false
-end
-
 -- Asks for the node on the top of the stack.
 local function take(walk)
   local node = table.remove(walk.stack)
@@ -377,15 +384,19 @@ local function take(walk)
   elseif node.slice.prefix and walk.counts_both == nil then
     find_out_count(walk, node.slice)
   end
+  node.refused = not got
   local answers = got and got.answers
   local believed = got and (got.unreadable or is_believed(walk, node))
+  if got and not believed and (slices.is_day(node.slice) or node.by_prefix) then -- to divide these takes many C-FINDs
+    believed = gives_more(walk, node)
+  end
   if not believed and divide(walk, node, answers) then
     return
   end
   for _, answer in ipairs(answers or {}) do
     emit(walk, node, answer)
   end
-  if not believed and not (got and answers[1] and gives_more(walk, node.sent, answers[1])) then
+  if not believed then
     note_unproven(walk, node)
   end
   finish(walk, node)
@@ -395,7 +406,8 @@ end
 
 -- The number of days that the next slice should have.
 local function next_width(walk)
-  local target = walk.cap and math.max(math.floor(walk.cap * OF_CAP), 1) or ANSWERS
+  local cap = walk.cap or walk.too_many
+  local target = cap and math.max(math.floor(cap * OF_CAP), 1) or ANSWERS
   local last = walk.last
   local believed = not walk.silent and (walk.refuses or walk.cap) and math.huge or math.max(YEAR, walk.widest)
   local width = last.width * 4

@@ -334,6 +334,7 @@ end
 local FIXED_LEAST = 3 -- with fewer other characters, a wildcard for each letter would match too many patients
 
 -- The filters that find a patient whose PatientID differs in case. Orthanc, which joins such patients in a C-MOVE, does not in a C-FIND.
+-- Each has a wildcard, since some modalities repeat a filter without one as if it were the value.
 local function filters_of_case(id)
   local fixed = id:gsub("%a", "")
   if fixed == id then
@@ -341,11 +342,7 @@ local function filters_of_case(id)
   elseif #fixed >= FIXED_LEAST then
     return { (id:gsub("%a", "?")) }
   end
-  local filters = {}
-  for _, other in ipairs { id:lower(), id:upper() } do
-    filters[#filters + 1] = other ~= id and other or nil
-  end
-  return filters
+  return { (id:lower():gsub("%a", "?", 1)), (id:upper():gsub("%a", "?", 1)) }
 end
 
 local function patients_like(place, clock, id)

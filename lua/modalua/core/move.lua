@@ -90,7 +90,7 @@ local function read_answers(work)
   local found = work.facts and work.facts.found
   work.kept = found and found.answers
   if work.by_resource and found and not work.index then
-    work.rows = found.answers
+    work.rows, work.lossy = found.answers, work.facts.lossy
     return true
   end
   local answers, err = ask(work, "answers?expand&simplify")
@@ -165,19 +165,19 @@ local function check_taken_out(work)
   return true
 end
 
--- The numbers of the query's answers are not those of found.answers when find took some out.
+-- The numbers of the query's answers are not those of found.answers when find took some out: a script may mean either.
 local function check_index(work)
-  local found = work.facts and work.facts.found
-  if not (work.index and work.by_resource and found) then
+  if not (work.index and work.by_resource and work.kept) then
     return true
   end
-  local row = found.answers[work.index]
+  local row = work.kept[work.index]
   local list = row and native.identifiers(OP, work.level, { row }) or {}
   if list[1] and #moves.distinct({ list[1], work.list[1] }, {}) == 1 then
     return true
   end
-  return refuse(work, "bad_identifier", ("answer %d of the query is not found.answers[%d], since find took answers out: nothing was sent; "
-    .. "move_resources(\"%s\", found.answers[%d]) moves that one"):format(work.index, work.index, work.level, work.index))
+  return refuse(work, "bad_identifier", ("answer %d of the query is not answer %d of its result, since find took answers out "
+    .. "(found.ignored, found.repeated): nothing was sent; move_resources(\"%s\", …) moves the one that you mean"):format(work.index,
+    work.index, work.level))
 end
 
 local function check_owners(work)
@@ -210,8 +210,8 @@ local function check_number(work)
   if not work.index and max and n > max then
     return refuse(work, "too_many", ("the query has %d %s, and max is %d"):format(n, n < #work.list and "resources" or "answers", max))
   elseif work.level == "Patient" and work.lossy then
-    return refuse(work, "bad_identifier", "these answers have lost characters, so a PatientID may be that of another patient; find and "
-      .. "move the studies, or set the server's DefaultEncoding (found.warning says how)")
+    return refuse(work, "bad_identifier", "these answers have lost characters, or have a PatientID that loses some on its way "
+      .. "back, so a PatientID may be that of another patient; find and move the studies (found.warning says what was lost where)")
   end
   return true
 end

@@ -48,8 +48,8 @@ local function join(plan, id)
     return { ID = id, Path = "/jobs/" .. id }, nil, id
   end
   local result, err = plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout }
-  if not result and err.kind == "unknown" then -- so job:wait may call the success of a job that it knows nothing about
-    return err.result or false, err.message, id
+  if not result and err.code == "unproven" and err.result then -- job:wait knows nothing about the job; this process may
+    result = err.result
   elseif not result then
     err.op = plan.op
     return nil, err

@@ -110,6 +110,10 @@ function slices.text(slice)
   return parts[1] and table.concat(parts, ", ") or "the whole search"
 end
 
+function slices.is_day(slice)
+  return slice.from ~= nil and slice.from == slice.to
+end
+
 -- The number of days of the slice, from the first day that has studies to today.
 function slices.width(slice, today)
   return math.max((slice.to or today) - (slice.from or slices.FIRST_DAY) + 1, 1)
@@ -232,7 +236,7 @@ function slices.divide(slice, axes, seen, today)
       return parts, "date"
     end
   end
-  if axes.time and slice.from and slice.from == slice.to and not slice.empty and not slice.prefix then
+  if axes.time and slices.is_day(slice) and not slice.empty and not slice.prefix then
     parts = by_time(slice, seen.seconds)
     if parts then
       return parts, "time"
