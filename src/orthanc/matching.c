@@ -99,9 +99,30 @@ static bool is_one_text(dicom_vr vr)
     return vr == DICOM_LT || vr == DICOM_ST || vr == DICOM_UR || vr == DICOM_UT;
 }
 
+/* Whether there is a blank between two '*', which must then be in the value. */
+static bool has_inner_blank(slice s)
+{
+    char before = '\0';
+    bool blank = false;
+    for (size_t i = 0; i < s.size; i++) {
+        if (is_blank(s.text[i])) {
+            blank = true;
+            continue;
+        }
+        if (blank && before == '*' && s.text[i] == '*')
+            return true;
+        before = s.text[i];
+        blank = false;
+    }
+    return false;
+}
+
 static bool is_universal(dicom_vr vr, slice filter)
 {
-    return has_only(filter, is_time(vr) ? " *-" : vr == DICOM_PN ? " *^=" : " *");
+    return has_only(filter, is_time(vr)      ? " *-"
+                            : vr == DICOM_PN ? " *^="
+                                             : " *") &&
+           !has_inner_blank(filter);
 }
 
 static matching compare_pattern(comparison *c, slice filter, slice value)

@@ -291,7 +291,7 @@ static bool is_plain(slice s)
 
 pattern_result pattern_compare(slice text_of_pattern, slice text, bool name, long *steps)
 {
-    pattern p;
+    pattern p = { .size = 0 };
     if (are_equal(text_of_pattern, text))
         return PATTERN_YES;
     if (is_plain(text_of_pattern) && is_plain(text) && !memchr(text.text, '?', text.size)) {
