@@ -74,7 +74,8 @@ bool select_keys(const char *list)
     for (const char *p = list; *p;) {
         const size_t size = strcspn(p, ",");
         size_t i = 0;
-        while (i < key_count && (strlen(keys[i].name) != size || memcmp(keys[i].name, p, size)))
+        while (i < key_count &&
+               (strlen(keys[i].name) != size || memcmp(keys[i].name, p, size) != 0))
             i++;
         if (i == key_count)
             return false;

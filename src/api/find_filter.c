@@ -27,7 +27,9 @@ enum { VALUE_SHOWN = 100 }; /* bytes of a value in a message */
 
 bool find_filter_is_universal(const char *value)
 {
-    return value[strspn(value, " *")] == '\0';
+    value += strspn(value, " ");
+    value += strspn(value, "*");
+    return value[strspn(value, " ")] == '\0'; /* "* *" asks for a blank */
 }
 
 /* Whether a value can fail to match. Values without a letter and a digit match everything: "", "*",

@@ -39,7 +39,7 @@ bool find_filter_is_broad(lua_State *L, int index, orthanc_level level);
 
 /* ---- one filter; for worklists too ---- */
 
-/* Whether the value has only blanks and '*', which match everything. */
+/* Whether the value is empty or has only '*', perhaps with blanks around it: it matches everything. */
 bool find_filter_is_universal(const char *value);
 
 /* Whether the value (messages call the filter `key`) has a control character, or is a list with an

@@ -32,7 +32,7 @@ end
 -- ---- level by level ----
 
 local function is_filter(value)
-  return not tostring(value):find "^[ *]*$"
+  return not tostring(value):find "^ *%** *$"
 end
 
 local function has_filter(query)

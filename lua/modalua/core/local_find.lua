@@ -183,7 +183,7 @@ local MODALITIES_IN_STUDY, FIRST_NUMBER, LAST_NUMBER = "0008,0061", "0020,1200",
 
 -- Notes what a filter means for the search. Nil and a message when the server's index would not match by it.
 local function read_filter(search, key, value, keep)
-  if value:find "^[ *]*$" then
+  if value:find "^ *%** *$" then
     return true
   end
   local number, _, name = native.tag(key)
