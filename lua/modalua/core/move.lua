@@ -220,6 +220,16 @@ end
 local STEPS = { read_modality, read_filter, check_broad, read_answers, check_unproven, check_levels, check_identifiers, check_taken_out,
   check_index, check_owners, check_number }
 
+-- A copy of the caller's options, with the time that is left.
+local function own_options(work)
+  local own, deadline = {}, work.operation.deadline
+  for name, value in pairs(work.given) do
+    own[name] = value
+  end
+  own.wait_timeout = deadline and math.max(deadline - native.now(), 0.001) or own.wait_timeout
+  return own
+end
+
 -- ---- by resource ----
 
 local OF_QUERIES_ONLY = { "all", "max", "unproven", "Permissive", "RetrieveMethod", "Simplify", "Short", "Full" }
@@ -291,10 +301,7 @@ local function submit_together(work, own)
 end
 
 local function by_resource(work)
-  local own = {}
-  for name, value in pairs(work.given) do
-    own[name] = value
-  end
+  local own = own_options(work)
   if own.RetrieveMethod and own.RetrieveMethod ~= "C-MOVE" then
     return get_by_resource(work, own)
   end
@@ -327,10 +334,7 @@ local function reporter(work)
 end
 
 local function whole_query(work)
-  local own = {}
-  for name, value in pairs(work.given) do
-    own[name] = value
-  end
+  local own = own_options(work)
   local target, err = move_target.find(work.operation, own)
   if not target then
     return nil, err

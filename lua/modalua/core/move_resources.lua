@@ -174,9 +174,8 @@ local function teller(place_of, outcomes, on_outcome)
   end
 end
 
--- Moves rows as `work` says: { op =, modality =, level =, list = the keys of each row, rows = as the caller gave them, options = a copy of
--- the caller's, max =, path = of errors or nil }. Returns the outcomes of the rows, or nil and an error.
-function move_resources.run(work)
+-- Sets work.resources, work.place_of and work.target, and checks what may be moved. Returns true, or nil and an error.
+local function prepare(work)
   local own = work.options
   local owned, confused = moves.check_owners(work.op, work.level, work.list, work.rows)
   if not owned then
@@ -186,10 +185,8 @@ function move_resources.run(work)
   if work.max and #resources > work.max then
     return nil, native.fail(work.op, "refused", "too_many", ("there are %d resources, and max is %d"):format(#resources, work.max))
   end
-  work.options_now = requests.with_time_left(own)
-  work.deadline = requests.deadline(own)
-  local on_sent, on_outcome, on_end, bar_scope = report_progress(work.op, own, #resources)
-  local _ <close> = bar_scope
+  work.resources, work.place_of = resources, place_of
+  work.options_now, work.deadline = requests.with_time_left(own), requests.deadline(own)
   work.path = work.path or ("/modalities/%s/move"):format(work.modality.modality)
   local operation = { client = work.modality.client, op = work.op, method = "POST", deadline = work.deadline, path = work.path }
   local err
@@ -202,23 +199,31 @@ function move_resources.run(work)
   for i, resource in ipairs(resources) do
     keys_of_all[i] = resource.keys
   end
-  local good, bad = moves.check_patients(plan_of(work, keys_of_all))
+  return moves.check_patients(plan_of(work, keys_of_all))
+end
+
+-- Moves rows as `work` says: { op =, modality =, level =, list = the keys of each row, rows = as the caller gave them, options = a copy of
+-- the caller's, max =, path = of errors or nil }. Returns the outcomes of the rows, or nil and an error.
+function move_resources.run(work)
+  local good, err = prepare(work)
   if not good then
-    return nil, bad
+    return nil, err
   end
+  local on_sent, on_outcome, on_end, bar_scope = report_progress(work.op, work.options, #work.resources)
+  local _ <close> = bar_scope
   local outcomes = {}
-  local tell = teller(place_of, outcomes, function(i)
-    local outcome = outcomes[place_of[i]]
+  local tell = teller(work.place_of, outcomes, function(i)
+    local outcome = outcomes[work.place_of[i]]
     on_outcome { resource = work.list[i], result = outcome.result, error = outcome.error }
   end)
-  move_each(work, resources, function(place, outcome)
+  move_each(work, work.resources, function(place, outcome)
     outcomes[place] = outcome
-    on_sent(resources[place].first, outcome)
+    on_sent(work.resources[place].first, outcome)
     tell(false)
   end)
   look(work, outcomes)
   tell(true)
-  local rows = outcomes_of_rows(work.list, place_of, outcomes)
+  local rows = outcomes_of_rows(work.list, work.place_of, outcomes)
   local failed, first = 0, nil
   for _, outcome in ipairs(rows) do
     if outcome.error then
