@@ -181,18 +181,10 @@ describe("Each function that is written in Lua", function()
     assert.is_true(#list >= 17)
     for _, row in ipairs(list) do
       local part, name, f, object = table.unpack(row)
-<<<<<<< HEAD
       local signature = doc.of(f).signature
       assert.is_truthy(signature:find(name .. "(", 1, true), name)
       pcall(f, object, ACCEPTED[signature:match "^[%w:]+"] or {}) -- most calls throw an error, but each call loads its part first
       assert.is_function((debug.getregistry()["modalua.parts"][part] or {})[name], part .. "." .. name)
-=======
-      assert.is_truthy(doc.of(f).signature:find(name .. "(", 1, true), name)
-      -- Most calls throw an error, but each call loads its part first; unless the row has a check of the arguments, as that of move.
-      local names_query = part == "core.move" and type(object.modality) == "string"
-      pcall(f, object, names_query and "0-0" or {})
-      assert.is_function(debug.getregistry()["modalua.parts"][part][name], part .. "." .. name)
->>>>>>> moves
     end
   end)
 end)
