@@ -5,6 +5,7 @@
 local require = ...
 local arrival = require "core.arrival"
 local holdings = require "core.holdings"
+local job_outcome = require "core.job_outcome"
 local levels = require "core.levels"
 local native = require "core.native"
 local running_jobs = require "core.running_jobs"
@@ -45,6 +46,9 @@ end
 -- Waits for a job that somebody else started. Returns as moves.submit does.
 local function join(plan, id)
   if plan.handle then
+    local facts = moves.data(plan)
+    facts.body, facts.reason = { TargetAet = plan.target }, "another call started the job, which may have hidden failures"
+    job_outcome.remember(plan.client, id, facts)
     return { ID = id, Path = "/jobs/" .. id }, nil, id
   end
   local result, err = plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout }
