@@ -257,14 +257,16 @@ static const doc_row methods[] = {
       .help = "Pauses the job when it has finished the resource that it works on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
-                 "print(job:pause()) -- true, or nil and an error when it has ended before" },
+                 "print(job:pause()) -- true, or nil and an error when it has ended before\n"
+                 "job:cancel()" },
     { .name = "resume",
       .function = job_l_resume,
       .signature = "job:resume() -> true | nil, err",
       .help = "Lets a paused job go on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
-                 "if job:pause() then print(job:resume()) end" },
+                 "if job:pause() then print(job:resume()) end\n"
+                 "job:cancel()" },
     { .name = "resubmit",
       .function = job_l_resubmit,
       .signature = "job:resubmit() -> true | nil, err",
