@@ -390,6 +390,22 @@ for _, version in ipairs(versions) do
       assert.are.same({ 3, "HELD", "ANY" }, { #result.Query, result.RemoteAet, result.TargetAet })
     end)
 
+    it("does not wait for a job that is paused", function()
+      if version.number < 11101 then
+        return pending(NO_JOBS)
+      end
+      local job = assert(client:post("/modalities/held/move", { Level = "Study", TargetAet = "ANY", Asynchronous = true,
+        Resources = modalua.json.array { { StudyInstanceUID = "1.2.1" }, { StudyInstanceUID = "1.2.2" } } })).ID
+      assert(expect.eventually(function() return peer:count "C-MOVE" == 1 end))
+      local waiting = task.spawn(held.move_resources, held, "Study", { StudyInstanceUID = "1.2.2" }, { TargetAet = "ANY", verify = false })
+      assert(expect.eventually(function() return server:count_logged("(http) GET /jobs/" .. job) > 0 end))
+      assert(client:job(job):pause())
+      peer:let()
+      local err = fails({ kind = "refused", code = "other_job", op = "move_resources", job = job }, waiting:join())
+      contains(err.message, "is paused")
+      assert.are.equal(1, peer:count "C-MOVE")
+    end)
+
     it("goes on beside a job to another target", function()
       local job = other_query "OTHER"
       local found = assert(held:find { Level = "Study", Query = { PatientName = "*A*" } })

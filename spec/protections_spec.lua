@@ -232,7 +232,7 @@ for _, version in ipairs(versions) do
         seen = #peer:log()
         if release < 11206 then
           for _, how in ipairs { "C-GET", "SystemDefault" } do
-            unsupported(11206, "C-GET", ok:move(found, { RetrieveMethod = how }))
+            unsupported(11206, "'RetrieveMethod' of move", ok:move(found, { RetrieveMethod = how }))
           end
           unsupported(11206, "C-GET", ok:get("Study", study))
         end

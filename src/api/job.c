@@ -242,8 +242,7 @@ static const doc_row methods[] = {
           "what Permissive hid; where that cannot be asked, err.kind is \"unknown\". Cancelling "
           "the wait leaves the job alone.",
       .options = { { "options", call_wait_rows, NULL } },
-      .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
-                 "= false })))\n"
+      .example = "local job = orthanc:job(assert(pacs:move(found, { Synchronous = false })))\n"
                  "assert(job:wait { wait_timeout = 60, progress = true })" },
     { .name = "cancel",
       .function = job_l_cancel,

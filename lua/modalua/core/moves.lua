@@ -5,6 +5,7 @@
 local require = ...
 local arrival = require "core.arrival"
 local holdings = require "core.holdings"
+local job_outcome = require "core.job_outcome"
 local levels = require "core.levels"
 local native = require "core.native"
 local running_jobs = require "core.running_jobs"
@@ -42,12 +43,38 @@ local function doubt_of_joined(plan, id, result)
   return running_jobs.doubt_of(id, result)
 end
 
--- Waits for a job that somebody else started. Returns as moves.submit does.
+local PAUSED = {}
+
+-- Waits for a job that another call has started. It must not wait for a job that is paused, which may never end.
+local function wait_for(plan, id)
+  local function check(p)
+    if p.state == "Paused" then
+      error(PAUSED, 0)
+    end
+  end
+  local good, result, err = pcall(function()
+    return plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout, progress = check }
+  end)
+  if good then
+    return result, err
+  elseif result ~= PAUSED then
+    error(result, 0)
+  end
+  err = native.fail(plan.op, "refused", "other_job", ("job %s makes the same move, and is paused: nothing was sent; resume or cancel it")
+    :format(id))
+  err.job = id
+  return nil, err
+end
+
+-- Joins a job that another call has started. Returns as moves.submit does.
 local function join(plan, id)
   if plan.handle then
+    local facts = moves.data(plan)
+    facts.body, facts.reason = { TargetAet = plan.target }, doubt_of_joined(plan, id)
+    job_outcome.remember(plan.client, id, facts)
     return { ID = id, Path = "/jobs/" .. id }, nil, id
   end
-  local result, err = plan.client:job(id):wait { wait_timeout = plan.options().wait_timeout }
+  local result, err = wait_for(plan, id)
   if not result and err.code == "unproven" and err.result then -- job:wait knows nothing about the job; this process may
     result = err.result
   elseif not result then
