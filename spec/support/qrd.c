@@ -337,11 +337,19 @@ static int index_of(const char *word, const char *const *list)
     return -1;
 }
 
+/* Reads TITLE=HOST:PORT. */
 static bool add_peer(const char *text)
 {
+    const char *equals = strchr(text, '='), *colon = equals ? strchr(equals, ':') : NULL;
     peer *p = &peers[peer_count];
-    return peer_count++ < PEERS_MAX &&
-           sscanf(text, "%16[^=]=%15[0-9.]:%d", p->title, p->host, &p->port) == 3;
+    char *end;
+    if (!colon || peer_count++ == PEERS_MAX || equals - text > TITLE_MAX ||
+        (size_t)(colon - equals) > sizeof p->host)
+        return false;
+    snprintf(p->title, sizeof p->title, "%.*s", (int)(equals - text), text);
+    snprintf(p->host, sizeof p->host, "%.*s", (int)(colon - equals - 1), equals + 1);
+    p->port = (int)strtol(colon + 1, &end, 10);
+    return end > colon + 1 && !*end;
 }
 
 /* An option with a value. */
