@@ -25,7 +25,7 @@ describe("A find with 300000 answers", function()
   -- Runs a find, with this memory limit if there is one. It prints the number of answers, two of them, and how many kilobytes they take.
   local function find(limit)
     return command.run("--memory-limit", limit and ("%.0fK"):format(limit) or "4G", "-e", ([[
-      local pacs = require "modalua".connect("%s"):modality "pacs"
+      local pacs = require "modalua".connect("%s", { timeout = 600 }):modality "pacs"
       collectgarbage()
       local before = collectgarbage "count"
       local found = assert(pacs:find { Level = "Study", Query = { StudyDate = "20200101-" } })
