@@ -33,13 +33,14 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 /* Below the range of ephemeral ports of Linux: no outgoing connection takes such a port before the
  * caller uses it. */
-enum { PORT_FIRST = 20000, PORT_COUNT = 12000 };
+enum { PORT_FIRST = 20000, PORT_COUNT = 12000, RESERVED_SECONDS = 300 };
 
 static double now(void)
 {
@@ -246,6 +247,27 @@ static int serve(int port, double seconds, char **command)
     return result;
 }
 
+/* Other specs run at the same time, and a port is used some time after it was given out. So it is given
+ * out once within RESERVED_SECONDS: a file of its name in a folder of this user says when. */
+static bool reserve(int port)
+{
+    char folder[64], path[96];
+    struct stat s;
+    int fd;
+    snprintf(folder, sizeof folder, "/tmp/modalua-ports-%u", (unsigned)getuid());
+    snprintf(path, sizeof path, "%s/%d", folder, port);
+    mkdir(folder, 0700);
+    fd = open(path, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return true;
+    }
+    if (errno == EEXIST && stat(path, &s) == 0 && time(NULL) - s.st_mtime < RESERVED_SECONDS)
+        return false;
+    utimensat(AT_FDCWD, path, NULL, 0);
+    return true;
+}
+
 /* The sockets stay open until the program ends, so that all ports are different. */
 static int free_ports(int n)
 {
@@ -254,7 +276,7 @@ static int free_ports(int n)
         const int port = PORT_FIRST + (int)(next % PORT_COUNT);
         struct sockaddr_in a = address(INADDR_ANY, port);
         int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 1) == 0) {
+        if (bind(fd, (struct sockaddr *)&a, sizeof a) == 0 && listen(fd, 1) == 0 && reserve(port)) {
             printf("%d\n", port);
             n--;
         } else

@@ -160,8 +160,9 @@ static bool grow_body(http_transfer *t, size_t bytes)
         return true;
     room = body_room_for(t, need);
     grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
-    if (!grown && room > need) {
-        room = need;
+    if (!grown && room > need) { /* half of what is left, so that the steps stay few */
+        size_t left = memory_left(t->h->memory);
+        room = left < SIZE_MAX && t->body_room + left / 2 > need ? t->body_room + left / 2 : need;
         grown = memory_realloc(t->h->memory, t->body, t->body_room, room);
     }
     if (!grown) {
