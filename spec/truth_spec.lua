@@ -4,6 +4,8 @@ local archive = require "spec.support.archive"
 local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local qrd = require "spec.support.qrd"
@@ -498,3 +500,17 @@ for _, version in ipairs(versions) do
     end)
   end)
 end
+
+describe("Patients whose identifiers differ in case only", function()
+  it("are said, since a C-MOVE of one of them sends both", function()
+    local QUERY <const> = "00000000-0000-0000-0000-000000000000"
+    local answers = json.array { { PatientID = "abc1" }, { PatientID = "B2" }, { PatientID = "ABC1 " }, { PatientID = "B2" } }
+    local fake <close> = faultd.start {
+      { path = "/modalities/pacs/query", to = faultd.route("/status", { code = 200, body = json.encode { ID = QUERY } }) },
+      { path = "/queries/" .. QUERY .. "/answers", to = faultd.route("/status", { code = 200, body = json.encode(answers) }) },
+    }
+    local found = assert(modalua.connect(fake.url):modality "pacs":find { Level = "Patient", Query = {} })
+    assert.are.same({ 3, 1 }, { #found.answers, found.repeated })
+    contains(found.warning, "answer 3 differs from another answer only in upper and lower case (PatientID = 'ABC1')")
+  end)
+end)

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "api/identifiers.h"
+#include "base/ascii.h"
 
 enum { QUERY_RETRIEVE_LEVEL = 0x00080052, PATIENT_ID = 0x00100020 };
 
@@ -14,7 +15,8 @@ typedef struct key {
 } key;
 
 typedef struct identity {
-    int first; /* table: from the identifier of a resource to its first answer */
+    int first;         /* table: from the identifier of a resource to its first answer */
+    int in_lower_case; /* table: from the identifier of a patient in lower case to it */
     orthanc_level level;
     key unique; /* identifies a resource of the level */
     key patient, query_level;
@@ -74,6 +76,27 @@ static void note_odd(lua_State *L, const identity *id, lua_Integer i, const char
     lua_replace(L, id->odd);
 }
 
+/* Patient number i has the identifier `text`. Orthanc takes patients whose identifiers differ in case for
+ * one, and a C-MOVE of one sends both. */
+static void note_other_case(lua_State *L, const identity *id, lua_Integer i, const char *text)
+{
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (const char *c = text; *c; c++)
+        luaL_addchar(&b, ascii_lower(*c));
+    luaL_pushresult(&b);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, id->in_lower_case) == LUA_TSTRING) {
+        if (strcmp(lua_tostring(L, -1), text) != 0)
+            note_odd(L, id, i, "differs from another answer only in upper and lower case", text);
+    } else {
+        lua_pushvalue(L, -2);
+        lua_pushstring(L, text);
+        lua_rawset(L, id->in_lower_case);
+    }
+    lua_pop(L, 2);
+}
+
 /* Whether the answer on the top, number i, repeats one before it. */
 static bool is_repeated(lua_State *L, identity *id, lua_Integer i)
 {
@@ -83,6 +106,8 @@ static bool is_repeated(lua_State *L, identity *id, lua_Integer i)
     const char *text = push_trimmed(L, answer, &id->unique);
     if (*level && orthanc_level_of(level) != id->level)
         note_odd(L, id, i, "is about another level than asked", text);
+    if (*text && id->level == ORTHANC_PATIENT)
+        note_other_case(L, id, i, text);
     if (!*text) {
         note_odd(L, id, i, "has no identifier", text);
     } else if (strpbrk(text, "*?\\")) {
@@ -126,6 +151,8 @@ bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int n
     id.query_level = push_key(L, QUERY_RETRIEVE_LEVEL);
     lua_createtable(L, 0, (int)(n < 1000000 ? n : 1000000));
     id.first = lua_gettop(L);
+    lua_newtable(L);
+    id.in_lower_case = lua_gettop(L);
     lua_pushnil(L);
     id.odd = lua_gettop(L);
     for (lua_Integer i = 1; i <= n; i++) {

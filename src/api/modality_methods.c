@@ -51,6 +51,7 @@ static const option children_rows[] = {
     { "LocalAet", OPTION_STRING, 0, "AE title with which Orthanc calls the modality" },
     { "Timeout", OPTION_COUNT, 0, "how long Orthanc waits for each answer of the modality" },
     { "prove", OPTION_FLAG, 0, "as in modality:find" },
+    { "keep", OPTION_TABLE, 0, "as in modality:find" },
     OPTIONS_END
 };
 

@@ -11,7 +11,7 @@ local children = {}
 
 local LEVELS, RANK, UNIQUE = levels.NAMES, levels.RANK, levels.UNIQUE
 local METHODS = { Study = "studies", Series = "series", Instance = "instances" }
-local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true, prove = true }
+local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true, prove = true, keep = true }
 
 -- ---- the parents ----
 
