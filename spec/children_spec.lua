@@ -416,6 +416,14 @@ for _, version in ipairs(versions) do
         assert.are.same({}, logged "ASSOC")
       end)
 
+      it("are asked for with a value that DICOM does not have, where `keep` says so", function()
+        local study, query = { StudyInstanceUID = "1.2.3.0" }, { SeriesDescription = "a\u{301}" }
+        fails({ kind = "refused" }, on.three:series(study, query))
+        assert.are.same({}, logged "C-FIND")
+        assert(on.three:series(study, query, { keep = { "SeriesDescription" } }))
+        assert.are.equal(1, #logged "C-FIND")
+      end)
+
       it("report the parents that failed, and what was found", function()
         local parents = { { StudyInstanceUID = "1.1" }, { StudyInstanceUID = "1.2" } }
         local err = fails({ kind = "dicom", dimse_status = 0xA700 }, on.refusing:series(parents, {}, { limit = 1 }))

@@ -64,7 +64,8 @@ function requests.check_options(op, options, known)
     elseif name == "wait_timeout" and not (math.type(value) and value > 0) then
       native.usage(("%s: option 'wait_timeout' must be a number of seconds above 0, or math.huge for no limit"):format(op))
     elseif known and not known[name] then
-      native.usage(("%s: unknown option '%s'; the options are LocalAet, Timeout, keep, limit, prove and wait_timeout"):format(op, tostring(name)))
+      native.usage(("%s: unknown option '%s'; the options are LocalAet, Timeout, keep, limit, prove and wait_timeout"):format(op,
+        tostring(name)))
     else
       own[name] = value
     end
