@@ -65,6 +65,20 @@ local function compare(servers, archive, n, slow, version, installed)
   end
 end
 
+-- What it costs to look at the destination, as a move does by default.
+local function verification(servers, archive, n, version)
+  local query = bench.json.encode { Level = "Study", Query = { PatientID = bench.patients(n) } }
+  local samples = bench.in_turn(bench.quick and 3 or 7, {
+    verified = bench.ours("move_found", servers.LOCAL.url, "pacs", query, "ARCHIVE"),
+    believed = bench.ours("move_found", servers.LOCAL.url, "pacs", query, "ARCHIVE", "believe"),
+  }, function() bench.empty(archive) end)
+  local verified, believed, ratio = bench.compare(samples, "wall", "verified", "believed")
+  bench.figure { subject = ("move, verified, delayed ACKs, %s"):format(version), n = n,
+    what = ("move of %d studies, looked at, Orthanc %s"):format(n, version),
+    beside = "the same with verify = false", ours = verified, theirs = believed, unit = "s", ratio = ratio,
+    most = n == 100 and 1.10 or nil }
+end
+
 local function measure(version, slow)
   local servers <close> = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, slow_dicom = slow })
   local archive = modalua.connect(servers.ARCHIVE.url)
@@ -74,6 +88,9 @@ local function measure(version, slow)
     if n < 1000 or not slow or not version.binary then
       compare(servers, archive, n, slow, name, not version.binary)
     end
+  end
+  if slow then
+    verification(servers, archive, 100, name)
   end
 end
 

@@ -3,6 +3,7 @@
 --   find URL MODALITY QUERY
 --   answers URL MODALITY QUERY        only the request for the answers, after the C-FIND
 --   move URL MODALITY QUERY AET       each answer in a C-MOVE of its own, 8 at a time; only the moves are timed
+--   move_found URL MODALITY QUERY AET [believe]   the move of the whole query; only the move is timed; believe: with verify = false
 --   echo URL MODALITY N IN_FLIGHT     with IN_FLIGHT = 1, one after the other
 --   watch URL FILE SECONDS            requests /system repeatedly while the file exists; prints the longest wait
 --
@@ -49,6 +50,21 @@ function work.move()
     return all(task.map(found.answers, function(row)
       return pacs:move_resources("Study", row, { TargetAet = arg[5] })
     end, { limit = 8 }))
+  end
+end
+
+function work.move_found()
+  local client = modalua.connect(url)
+  local pacs = client:modality(name)
+  local found = find(client)
+  local options = { TargetAet = arg[5] }
+  if arg[6] == "believe" then
+    options.verify = false
+  end
+  return function()
+    local result = assert(pacs:move(found, options))
+    assert(result.verified == (arg[6] ~= "believe"))
+    return #found.answers
   end
 end
 

@@ -147,6 +147,14 @@ static size_t body_room_for(const http_transfer *t, size_t need)
     return room > need ? room : need;
 }
 
+void http_drop_body(http_transfer *t)
+{
+    if (t->body)
+        memory_realloc(t->h->memory, t->body, t->body_room, 0);
+    t->body = NULL;
+    t->body_size = t->body_room = 0;
+}
+
 /* Makes room for `bytes` more and a NUL. False: t->fault is set. */
 static bool grow_body(http_transfer *t, size_t bytes)
 {
@@ -447,10 +455,7 @@ void http_end(http_transfer *t)
         list_remove(&t->h->finished, t);
     }
     release_easy(t);
-    if (t->body)
-        memory_realloc(t->h->memory, t->body, t->body_room, 0);
-    t->body = NULL;
-    t->body_size = t->body_room = 0;
+    http_drop_body(t);
     t->state = HTTP_IDLE;
     if (was == HTTP_RUNNING)
         start_more(t->h, t->server->origin);

@@ -160,6 +160,9 @@ bool http_server_is_below(const http_server *s, const http_server *other);
  * then. */
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
 
+/* Frees the body of a transfer that is done: an error about its size needs memory. */
+void http_drop_body(http_transfer *t);
+
 /* Aborts the transfer, or its wait, and frees what it holds. Idempotent; a zeroed transfer is fine.
  */
 void http_end(http_transfer *t);

@@ -318,13 +318,16 @@ static _Noreturn void throw_no_room(lua_State *L, op *o, const char *code)
  * not fit into memory. */
 static int push_failure(lua_State *L, op *o)
 {
+    size_t kilobytes;
     switch (o->transfer.fault) {
     case HTTP_TOO_LARGE:
         lua_pushliteral(L, "the answer is larger than half of this machine's memory");
         throw_no_room(L, o, "body");
     case HTTP_NO_MEMORY:
+        kilobytes = o->transfer.body_size / 1024;
+        http_drop_body(&o->transfer);
         lua_pushfstring(L, "not enough memory for the answer: it has more than %I KB",
-                        (LUAI_UACINT)(o->transfer.body_size / 1024));
+                        (LUAI_UACINT)kilobytes);
         throw_no_room(L, o, "memory");
     case HTTP_CURL: push_curl_failure(L, o); break;
     case HTTP_FILE: push_file_failure(L, o); break;
