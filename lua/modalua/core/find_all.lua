@@ -140,7 +140,7 @@ local function ask(walk, level, parent, query)
   local uid
   for _, above in ipairs { "Study", "Series" } do
     if RANK[above] < RANK[level] then
-      uid = matching.trimmed(native.value(parent, UNIQUE[above]) or "")
+      uid = matching.value(parent, UNIQUE[above])
       filters[UNIQUE[above]] = uid
     end
   end

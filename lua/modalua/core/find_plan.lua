@@ -136,7 +136,7 @@ function find_plan.find_parts(modality, data, format, dropped, broad)
     first = first or found
     find_notes.add(notes, found)
     for _, answer in ipairs(found.answers) do
-      local uid = matching.trimmed(native.value(answer, UNIQUE[level]) or "")
+      local uid = matching.value(answer, UNIQUE[level])
       if uid == "" or not seen[uid] then
         seen[uid] = true
         table.insert(answers, answer)

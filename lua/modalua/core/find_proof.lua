@@ -55,7 +55,7 @@ end
 -- Adds the answers that have a new identifier.
 local function add_answers(search, answers)
   for _, answer in ipairs(answers) do
-    local uid = matching.trimmed(native.value(answer, UNIQUE[search.level]) or "")
+    local uid = matching.value(answer, UNIQUE[search.level])
     if uid == "" or not search.seen[uid] then
       search.seen[uid] = true
       table.insert(search.answers, answer)
@@ -125,13 +125,13 @@ end
 -- The values at that place of the resource that the answer names, joined as in a list; nil when the place does not show them either, and
 -- an error when it could not be asked.
 local function read_values(search, place, answer)
-  local key = matching.trimmed(native.value(answer, place.key) or "")
+  local key = matching.value(answer, place.key)
   if key == "" or key:find "[*?\\]" then
     return nil
   end
   local query = { [place.key] = key, [place.tag] = "" }
   if place.level == "Series" then
-    query.StudyInstanceUID = matching.trimmed(native.value(answer, "StudyInstanceUID") or "")
+    query.StudyInstanceUID = matching.value(answer, "StudyInstanceUID")
   end
   local found <close>, err = find(search, place.level, query)
   if not found then
@@ -216,7 +216,7 @@ function find_proof.finish(result, modality, data, format, query, deadline)
   local search = { modality = modality, data = data, format = format, query = query, deadline = deadline, level = result.level,
     answers = result.answers, notes = result.notes, seen = {}, changed = false }
   for _, answer in ipairs(search.answers) do
-    search.seen[matching.trimmed(native.value(answer, UNIQUE[search.level]) or "")] = true
+    search.seen[matching.value(answer, UNIQUE[search.level])] = true
   end
   local guard <close> = setmetatable({ query = modality.client:query(result.id) }, REMOVE)
   local done, err = complete_lists(search)

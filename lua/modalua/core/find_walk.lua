@@ -43,11 +43,6 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    unproven       texts for what cannot be proven
 --    finds, warning the number of C-FINDs, and what find says of their answers
 
--- The value of a tag in an answer, without padding; "" when it has none.
-local function value_of(answer, name)
-  return matching.trimmed(native.value(answer, name) or "")
-end
-
 -- The data of the C-FIND for a slice of a query.
 local function data_of(walk, slice, of)
   local data, query = {}, { StudyDate = walk.by_date and "" or nil, StudyTime = walk.by_date and "" or nil }
@@ -166,7 +161,7 @@ local function note_answers(walk, node, got)
   end
   local axis = slice.empty
   for _, answer in ipairs(axis and answers or {}) do
-    walk.open_start[axis] = walk.open_start[axis] or value_of(answer, axis == "time" and "StudyTime" or "StudyDate") == ""
+    walk.open_start[axis] = walk.open_start[axis] or matching.value(answer, axis == "time" and "StudyTime" or "StudyDate") == ""
   end
   if axis and got.sent > got.kept and node.above then -- those without a value may be among what was taken out
     node.above.mixed = true
@@ -202,13 +197,13 @@ end
 
 -- The answer is returned, unless the tree has returned it before, or has its day from elsewhere.
 local function emit(walk, node, answer)
-  local key, tree = value_of(answer, walk.unique), node.tree
+  local key, tree = matching.value(answer, walk.unique), node.tree
   if key ~= "" and tree.seen[key] then
     return
   end
   tree.seen[key] = true
   node.total = node.total + 1
-  local day = walk.by_date and slices.day(value_of(answer, "StudyDate"))
+  local day = walk.by_date and slices.day(matching.value(answer, "StudyDate"))
   if not (day and tree.before and day >= tree.before) then
     walk.ready[#walk.ready + 1] = answer
     walk.count = walk.count + 1
@@ -224,10 +219,10 @@ end
 local function seen_of(answers)
   local seen = { days = {}, seconds = {}, identifiers = {} }
   for _, answer in ipairs(answers or {}) do
-    local day, second = slices.day(value_of(answer, "StudyDate")), slices.second(value_of(answer, "StudyTime"))
+    local day, second = slices.day(matching.value(answer, "StudyDate")), slices.second(matching.value(answer, "StudyTime"))
     table.insert(seen.days, day)
     table.insert(seen.seconds, second)
-    table.insert(seen.identifiers, value_of(answer, "PatientID"))
+    table.insert(seen.identifiers, matching.value(answer, "PatientID"))
   end
   return seen
 end
@@ -248,7 +243,7 @@ end
 
 -- Whether the modality gives more answers to another search than the node has: to all studies of the days around one of these.
 local function gives_more(walk, node)
-  local day = node.sample and not walk.cuts and walk.by_date and slices.day(value_of(node.sample, "StudyDate"))
+  local day = node.sample and not walk.cuts and walk.by_date and slices.day(matching.value(node.sample, "StudyDate"))
   for _, distance in ipairs(day and AROUND or {}) do
     local got = ask(walk, { from = day - distance, to = day + distance }, {})
     walk.most = math.max(walk.most, got and got.kept or 0)
@@ -328,14 +323,14 @@ end
 
 -- Whether the modality makes no difference between upper and lower case. That is seen when it finds a patient by the other case.
 local function find_out_case(walk, answer)
-  local identifier, day = value_of(answer, "PatientID"), walk.by_date and slices.day(value_of(answer, "StudyDate"))
+  local identifier, day = matching.value(answer, "PatientID"), walk.by_date and slices.day(matching.value(answer, "StudyDate"))
   local other = identifier:gsub("%a", function(c) return c == c:upper() and c:lower() or c:upper() end)
   if other == identifier or other:find "[*?\\\x80-\xff]" then
     return nil
   end
   local got = ask(walk, { from = day, to = day, prefix = other, whole = true }, {})
   for _, found in ipairs(got and got.answers or {}) do
-    if value_of(found, "PatientID") == identifier then
+    if matching.value(found, "PatientID") == identifier then
       return true
     end
   end

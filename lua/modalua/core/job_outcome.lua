@@ -5,6 +5,7 @@
 -- `facts` describe the transfer that started it, as `data` in core.arrival, with `reason`, why its success must be verified, or nil.
 local require = ...
 local arrival = require "core.arrival"
+local levels = require "core.levels"
 local move_failure = require "core.move_failure"
 local native = require "core.native"
 
@@ -52,7 +53,6 @@ end
 -- ---- jobs that this client has not started ----
 
 local OPERATIONS = { DicomMoveScu = "move", DicomGetScu = "get", DicomModalityStore = "store", OrthancPeerStore = "store" }
-local LEVELS = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" } -- of QueryRetrieveLevel
 local NOT_STARTED_HERE = "this client did not start the job, and its record does not show whether Permissive hid failures"
 
 -- The only modality of the server with that AE title; nil and the reason.
@@ -82,7 +82,7 @@ local function resources_of_queries(op, content)
   local queries = type(content.Query) == "table" and content.Query or {}
   local level, rows
   for i, query in ipairs(queries) do
-    local own = type(query) == "table" and LEVELS[native.value(query, "QueryRetrieveLevel")]
+    local own = type(query) == "table" and levels.OF_WORD[native.value(query, "QueryRetrieveLevel")]
     if not own or level and own ~= level then
       return nil, "its record does not show which resources it was asked for"
     end

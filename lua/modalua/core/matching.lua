@@ -1,4 +1,7 @@
--- core.matching: compares values of DICOM attributes.
+-- core.matching: values of DICOM attributes without their padding.
+local require = ...
+local native = require "core.native"
+
 local matching = {}
 
 -- Removes the blanks at both ends: they are padding in DICOM.
@@ -6,9 +9,9 @@ function matching.trimmed(value)
   return value:match "^ *(.-) *$"
 end
 
--- Whether two values are the same to a modality. Upper and lower case count as equal, since some modalities do not distinguish them.
-function matching.same(a, b)
-  return matching.trimmed(a):lower() == matching.trimmed(b):lower()
+-- The value of a tag in an answer, in any format, without padding; "" when it has none.
+function matching.value(answer, name)
+  return matching.trimmed(native.value(answer, name) or "")
 end
 
 return matching

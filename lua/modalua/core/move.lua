@@ -16,7 +16,6 @@ local move = {}
 
 local OP = "move"
 local UNIQUE = levels.UNIQUE
-local LEVELS = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" } -- of QueryRetrieveLevel
 
 local function refuse(work, code, message)
   return steps.failed(work.operation, "refused", code, message)
@@ -141,7 +140,7 @@ end
 local function check_levels(work)
   for i, row in ipairs(work.rows) do
     local word = native.value(row, "0008,0052")
-    local level = word and LEVELS[word:match "^%s*(.-)%s*$"]
+    local level = word and levels.OF_WORD[word:match "^%s*(.-)%s*$"]
     if word and level ~= work.level then
       return refuse(work, "other_level", ("answer %d is one of level %s, and the query is one of level %s: nothing was sent; "
         .. "move_resources(\"%s\", …) moves the answers that have a %s"):format(place_of(work, i), word, work.level, work.level,
@@ -234,11 +233,9 @@ end
 
 local OF_QUERIES_ONLY = { "all", "max", "unproven", "Permissive", "RetrieveMethod", "Simplify", "Short", "Full" }
 
-local WORDS = { Patient = "PATIENT", Study = "STUDY", Series = "SERIES", Instance = "IMAGE" }
-
 -- The identifiers of a resource as Orthanc shows them in the result of a move.
 local function shown(level, keys)
-  local row = { ["0008,0052"] = WORDS[level] }
+  local row = { ["0008,0052"] = levels.WORDS[level] }
   for name, value in pairs(keys) do
     row[native.tag(name)] = value
   end

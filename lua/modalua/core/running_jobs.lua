@@ -7,8 +7,6 @@ local native = require "core.native"
 local running_jobs = {}
 
 local UNFINISHED = { Pending = true, Running = true, Retry = true }
-local WORDS = { Patient = "PATIENT", Study = "STUDY", Series = "SERIES", Instance = "IMAGE" } -- of QueryRetrieveLevel
-local LEVELS = { PATIENT = "Patient", STUDY = "Study", SERIES = "Series", IMAGE = "Instance" }
 local QUERY_RETRIEVE_LEVEL = "0008,0052"
 
 -- ---- the jobs that this process started ----
@@ -45,13 +43,13 @@ end
 
 -- The set of resources of a job, or of a transfer: texts of a level and a unique key.
 local function resource_key(level, uid)
-  return WORDS[level] .. "\\" .. uid
+  return levels.WORDS[level] .. "\\" .. uid
 end
 
 local function resources_of(content)
   local set = {}
   for _, query in ipairs(type(content.Query) == "table" and content.Query or {}) do
-    local level = LEVELS[query.QueryRetrieveLevel or native.value(query, QUERY_RETRIEVE_LEVEL) or ""]
+    local level = levels.OF_WORD[query.QueryRetrieveLevel or native.value(query, QUERY_RETRIEVE_LEVEL) or ""]
     local uid = level and native.value(query, native.tag(levels.UNIQUE[level]))
     if uid then
       set[resource_key(level, uid)] = true
