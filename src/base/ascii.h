@@ -6,6 +6,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* A blank, a line end or another control character. */
+static inline bool ascii_is_blank(char c)
+{
+    return (unsigned char)c <= ' ';
+}
+
 static inline bool ascii_is_control(char c)
 {
     return (unsigned char)c < ' ' || c == 0x7F;

@@ -22,17 +22,12 @@ static slice slice_of(const char *text)
     return (slice){ text, strlen(text) };
 }
 
-static bool is_blank(char c)
-{
-    return (unsigned char)c <= ' ';
-}
-
 /* Without the padding: blanks, NULs and line ends around it. */
 static slice trimmed(slice s)
 {
-    while (s.size > 0 && is_blank(s.text[0]))
+    while (s.size > 0 && ascii_is_blank(s.text[0]))
         s.text++, s.size--;
-    while (s.size > 0 && is_blank(s.text[s.size - 1]))
+    while (s.size > 0 && ascii_is_blank(s.text[s.size - 1]))
         s.size--;
     return s;
 }
@@ -105,7 +100,7 @@ static bool has_inner_blank(slice s)
     char before = '\0';
     bool blank = false;
     for (size_t i = 0; i < s.size; i++) {
-        if (is_blank(s.text[i])) {
+        if (ascii_is_blank(s.text[i])) {
             blank = true;
             continue;
         }
@@ -155,7 +150,7 @@ static bool ends_component(char c)
 static slice trimmed_name(slice s)
 {
     s = trimmed(s);
-    while (s.size > 0 && (is_blank(s.text[s.size - 1]) || ends_component(s.text[s.size - 1])))
+    while (s.size > 0 && (ascii_is_blank(s.text[s.size - 1]) || ends_component(s.text[s.size - 1])))
         s.size--;
     return s;
 }

@@ -74,11 +74,6 @@ static reader reader_of(slice s, bool name)
     return (reader){ s.text, s.text + s.size, s.text, s.text, name };
 }
 
-static bool is_blank(char c)
-{
-    return (unsigned char)c <= ' ';
-}
-
 static bool ends_component(char c)
 {
     return c == '^' || c == '=';
@@ -88,9 +83,9 @@ static bool ends_component(char c)
 static bool reader_has_more(reader *r)
 {
     const char *behind = r->at;
-    if (!r->name || r->at >= r->end || !is_blank(*r->at) || r->at < r->blanks_end)
+    if (!r->name || r->at >= r->end || !ascii_is_blank(*r->at) || r->at < r->blanks_end)
         return r->at < r->end;
-    while (behind < r->end && is_blank(*behind))
+    while (behind < r->end && ascii_is_blank(*behind))
         behind++;
     if (behind == r->end || ends_component(*behind) || r->at == r->begin ||
         ends_component(r->at[-1]))
@@ -105,7 +100,7 @@ static uint32_t reader_next(reader *r)
 {
     uint32_t code;
     size_t size = utf8_decode(r->at, r->end, &code);
-    if (size == 1 && is_blank(*r->at))
+    if (size == 1 && ascii_is_blank(*r->at))
         code = ' ';
     r->at += size > 0 ? size : 1;
     return code;
