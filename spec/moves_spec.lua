@@ -80,11 +80,8 @@ for _, version in ipairs(versions) do
     end)
 
     before_each(function()
-      for _, at in ipairs { client, target } do
-        for _, id in ipairs(assert(at:get "/patients")) do
-          assert(at:delete("/patients/" .. id))
-        end
-      end
+      archive.empty(client)
+      archive.empty(target)
     end)
 
     local function find(modality, query, level)

@@ -162,11 +162,8 @@ for _, version in ipairs(versions) do
     end)
 
     before_each(function()
-      for _, at in ipairs { client, target } do
-        for _, id in ipairs(assert(at:get "/patients")) do
-          assert(at:delete("/patients/" .. id))
-        end
-      end
+      archive.empty(client)
+      archive.empty(target)
     end)
 
     -- The number of studies and of instances that have arrived in the archive.

@@ -227,4 +227,11 @@ function archive.send(instances, servers, calling, raw)
   served.output_of("exec rm -rf " .. served.quoted { folder })
 end
 
+-- Removes all that the Orthanc of a client has.
+function archive.empty(client)
+  for _, id in ipairs(assert(client:get "/patients")) do
+    assert(client:delete("/patients/" .. id))
+  end
+end
+
 return archive
