@@ -310,6 +310,13 @@ static int l_is_uid(lua_State *L)
     return 1;
 }
 
+static int l_is_handle(lua_State *L)
+{
+    const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+    lua_pushboolean(L, orthanc_is_handle(text) && strlen(text) == lua_rawlen(L, 1));
+    return 1;
+}
+
 static int l_check_stored(lua_State *L)
 {
     const char *op_name = luaL_checkstring(L, 1);
@@ -453,6 +460,8 @@ static const luaL_Reg functions[] = {
 
     /* is_uid(v) -> boolean. */
     { "is_uid", l_is_uid },
+    /* is_handle(v) -> boolean. Whether v can be the ID of a job or query. */
+    { "is_handle", l_is_handle },
     /* check_stored(op, v, n) -> true | nil, message. Whether resource number n is an identifier that
      * Orthanc gives. Throws when it is no string. */
     { "check_stored", l_check_stored },
