@@ -115,6 +115,9 @@ local ANY_ROUTE <const> = { what = function(change) return SUCCESSES[change.chan
 
 local STUDY <const> = { Level = "Study", Query = { PatientID = "MOD-0001", StudyDescription = "" } }
 
+-- dicomd's patients, for the modalities that fail after a find.
+local FAKES <const> = { Level = "Study", Query = { PatientID = "FP*" } }
+
 local function collect(f)
   local list = {}
   for item in f() do
@@ -216,17 +219,17 @@ add { "modality:move", short = true, shape = is_transferred,
   succeeds = { function(w, id) return pacs(w):move(id, transfer { to = "archive" }) end, before = with_query "pacs", after = drop_query },
   fails = {
     ["a status"] = { function(w, id) return w.client:modality "move-fails":move(id, transfer { to = "archive" }) end,
-      before = with_query "move-fails", after = drop_query },
+      before = with_query("move-fails", FAKES), after = drop_query },
     ["an unreachable target"] = { function(w, id) return pacs(w):move(id, transfer { to = "gone" }) end,
       before = with_query "pacs", after = drop_query },
     ["a status that Permissive hides"] = {
       function(w, id) return w.client:modality "move-fails":move(id, transfer { to = "archive", Permissive = true }) end,
-      before = with_query "move-fails", after = drop_query },
+      before = with_query("move-fails", FAKES), after = drop_query },
     ["a lie"] = { function(w, id) return w.client:modality "lies":move(id, transfer { to = "archive", verify = true }) end,
       before = with_query("lies", { Level = "Study", Query = { StudyInstanceUID = "1.2.3.4" } }), after = drop_query },
     ["a status, in one request"] = {
       function(w, id) return w.client:modality "move-fails":move(id, transfer { to = "archive", Synchronous = true }) end,
-      before = with_query "move-fails", after = drop_query },
+      before = with_query("move-fails", FAKES), after = drop_query },
   } }
 
 add { "modality:get", since = 11206, shape = is_transferred,
@@ -396,10 +399,12 @@ add { "client:changes", short = true, shape = list_of "table", iterates = true,
 
 -- ---- query ----
 
+-- To close a query that is gone is a success, so that fails only without the password.
 local function query_row(name, shape, f)
+  local function of_no_query(w) return f(w.client:query(w.no_id)) end
   add { "query:" .. name, shape = shape,
     succeeds = { function(w, id) return f(w.client:query(id)) end, before = with_query "pacs", after = drop_query },
-    fails = { gone = function(w) return f(w.client:query(w.no_id)) end } }
+    fails = name == "close" and { ["no password"] = guarded(of_no_query) } or { gone = of_no_query } }
 end
 
 query_row("answers", list_of("table", "warning"), function(query) return query:answers() end)
@@ -410,20 +415,16 @@ query_row("move", is_transferred, function(query) return query:move(transfer { t
 
 add { "found:close", shape = is_true,
   succeeds = { function(_, found) return found:close() end, before = function(w) return assert(pacs(w):find(STUDY)) end },
-  fails = { gone = { function(_, found) return found:close() end, before = function(w)
-    local found = assert(pacs(w):find(STUDY))
-    assert(w.direct:query(found.ID):close())
-    return found
-  end } } }
+  fails = {} }
 
 -- ---- job ----
 
 -- A job that has ended: a move that failed, or that succeeded.
-local function ended_job(name, target)
+local function ended_job(name, target, query_data, by)
   return function(w)
-    local query <close> = assert(w.direct:modality(name):find(STUDY))
-    local handle = assert(w.direct:modality(name):move(query, { to = target, Synchronous = false }))
-    w.direct:job(handle):wait { wait_timeout = 60 }
+    local query <close> = assert(w.direct:modality(name):find(query_data or STUDY))
+    local handle = assert(w[by or "direct"]:modality(name):move(query.ID, { to = target, Synchronous = false }))
+    assert(expect.eventually(function() return json.get(w.direct:job(handle):status(), "CompletionTime") end))
     return handle.ID
   end
 end
@@ -452,17 +453,22 @@ add { "job:status", short = true, shape = is_table "State",
   succeeds = { function(w, id) return w.client:job(id):status() end, before = ended_job("pacs", "archive") },
   fails = { unknown = function(w) return w.client:job(w.no_id):status() end } }
 
+-- Of a job that another client has started, Orthanc 1.10.1 does not show the destination, and so wait cannot tell.
+add { "job:wait", since = 11200, shape = is_transferred,
+  succeeds = { function(w, id) return w.client:job(id):wait(TRANSFER) end, before = ended_job("pacs", "archive") }, fails = {} }
+
 add { "job:wait", short = true, shape = is_transferred,
-  succeeds = { function(w, id) return w.client:job(id):wait(TRANSFER) end, before = ended_job("pacs", "archive") },
+  succeeds = { function(w, id) return w.client:job(id):wait(TRANSFER) end, before = ended_job("pacs", "archive", STUDY, "client") },
   fails = {
     unknown = function(w) return w.client:job(w.no_id):wait(TRANSFER) end,
-    failed = { function(w, id) return w.client:job(id):wait(TRANSFER) end, before = ended_job("move-fails", "archive") },
+    failed = { function(w, id) return w.client:job(id):wait(TRANSFER) end, before = ended_job("move-fails", "archive", FAKES) },
   } }
 
+-- Orthanc also says yes when a job that has ended is cancelled or paused.
 for name, before in pairs { cancel = pending_job, pause = pending_job, resume = paused_job } do
   local f, succeeds = job_control(name, before)
   add { "job:" .. name, short = name == "cancel", shape = is_true, succeeds = succeeds, fails = {
-    ended = { f, before = ended_job("pacs", "archive") },
+    ended = name == "resume" and { f, before = ended_job("pacs", "archive") } or nil,
     unknown = function(w) return f(w, w.no_id) end,
   } }
 end
@@ -470,7 +476,7 @@ end
 do
   local f = job_control("resubmit", pending_job)
   add { "job:resubmit", shape = is_true,
-    succeeds = { f, before = ended_job("move-fails", "archive") },
+    succeeds = { f, before = ended_job("move-fails", "archive", FAKES) },
     fails = { ended = { f, before = ended_job("pacs", "archive") }, unknown = function(w) return f(w, w.no_id) end } }
 end
 
@@ -589,11 +595,8 @@ verb_row("move", verb("move", "pacs", "--to", "archive", "PatientID=MOD-0001", "
   { ["a status"] = verb("move", "move-fails", "--to", "archive", "PatientID=MOD-0001", "--json"),
     ["an unreachable target"] = verb("move", "pacs", "--to", "gone", "PatientID=MOD-0001", "--json") })
 
---- Verbs that need no server.
-rows.silent_verbs = { manual = true }
-
---- Methods that send no request.
+--- Methods and verbs that send no request.
 rows.silent = { ["client:modality"] = true, ["client:peer"] = true, ["client:query"] = true, ["client:job"] = true,
-  ["client:commitment"] = true }
+  ["client:commitment"] = true, ["modalua manual"] = true }
 
 return rows

@@ -20,6 +20,7 @@ local function run(w, case, choose)
   if type(case) == "table" then
     f, before, after = case[1], case.before, case.after
   end
+  w.proxy:record() -- what is prepared is not changed
   local it = before and before(w)
   choose(w.proxy)
   local outcome = { ended = false }
