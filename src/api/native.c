@@ -24,6 +24,7 @@
 #include "orthanc/tags.h"
 #include "orthanc/values.h"
 #include "request/progress.h"
+#include "request/said.h"
 
 static int native_l_is_answer(lua_State *L)
 {
@@ -164,6 +165,9 @@ static const luaL_Reg functions[] = {
     { "usage", error_l_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
+
+    /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
+    { "said", said_l_said },
 
     /* ---- tasks and time ---- */
 

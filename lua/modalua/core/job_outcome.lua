@@ -114,11 +114,17 @@ local function resources_of_store(content)
   return ids
 end
 
+-- Whether the record is that of a transfer, or may be one: what it has done is then in fields that other jobs do not have.
+local function may_be_transfer(record)
+  local content = record.Content
+  return type(record.Type) ~= "string" or content.RemoteAet ~= nil or content.Query ~= nil or content.Peer ~= nil
+end
+
 -- What the record says about a transfer, in the form of facts. Nil for a job that is none. Nil and the reason when it does not say enough.
 local function facts_of_record(client, job)
   local op, content = OPERATIONS[job.record.Type], job.record.Content
   if not op then
-    return nil
+    return nil, may_be_transfer(job.record) and ("its record says that its Type is %s"):format(native.said(job.record.Type)) or nil
   elseif job.record.Type == "OrthancPeerStore" then
     return nil, "this server cannot ask a peer which instances it has"
   elseif op == "move" and type(content.TargetAet) ~= "string" then

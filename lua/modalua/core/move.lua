@@ -337,11 +337,11 @@ local function whole_query(work)
     return nil, err
   end
   own.to, own.TargetAet = nil, target.aet
-  local operation = work.operation
+  local operation, found = work.operation, work.facts and work.facts.found
   local plan = moves.plan({ op = OP, modality = work.modality, level = work.level, resources = work.list, deadline = operation.deadline,
     path = operation.path, retrieve = operation.path, options = requests.with_time_left(own), send = function(options, more)
       return native.retrieve(work.modality, options, more)
-    end }, target, own)
+    end, found_nothing = found and #found.answers == 0 }, target, own)
   local good, bad = moves.check_patients(plan)
   if not good then
     return nil, bad
