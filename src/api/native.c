@@ -15,6 +15,7 @@
 #include "api/native_steps.h"
 #include "api/query.h"
 #include "api/remote.h"
+#include "base/shown.h"
 #include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
@@ -24,6 +25,7 @@
 #include "orthanc/tags.h"
 #include "orthanc/values.h"
 #include "request/progress.h"
+#include "request/said.h"
 
 static int native_l_is_answer(lua_State *L)
 {
@@ -98,6 +100,17 @@ static int native_l_text_fitting(lua_State *L)
     return 1;
 }
 
+static int native_l_text_shown(lua_State *L)
+{
+    static const char *const names[] = { "line", "lines", "json", NULL };
+    static const shown_style styles[] = { SHOWN_LINE, SHOWN_LINES, SHOWN_JSON };
+    shown_style style = styles[luaL_checkoption(L, 2, "line", names)];
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    error_make_shown(L, style);
+    return 1;
+}
+
 static int native_l_found(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -164,6 +177,9 @@ static const luaL_Reg functions[] = {
     { "usage", error_l_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
+
+    /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
+    { "said", said_l_said },
 
     /* ---- tasks and time ---- */
 
@@ -254,6 +270,9 @@ static const luaL_Reg functions[] = {
     { "text_columns", native_l_text_columns },
     /* text_fitting(text, columns) -> text. Its longest beginning that takes at most so many columns. */
     { "text_fitting", native_l_text_fitting },
+    /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
+     * "line", "lines" or "json" (base/shown.h). */
+    { "text_shown", native_l_text_shown },
 
     { NULL, NULL }
 };
