@@ -32,6 +32,7 @@ typedef struct conn {
 typedef struct exchange {
     conn *c;
     text head, body;
+    text raw;                    /* the head as it came; parse_head changes the other one */
     char *method, *path, *query; /* point into head */
     char *names[HEADERS_MAX], *values[HEADERS_MAX];
     size_t headers;
