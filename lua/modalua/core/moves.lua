@@ -1,5 +1,5 @@
--- core.moves: what every C-MOVE has in common: it is not sent while a job makes the same move, its success is looked at, and patients whose
--- identifiers modalities confuse are not moved.
+-- core.moves: what every C-MOVE has in common. It is not sent while a job makes the same move, its success is verified, and it refuses
+-- patients with identifiers that modalities confuse.
 --
 -- moves.plan makes a plan: the description of a C-MOVE.
 local require = ...
@@ -133,7 +133,7 @@ local function patient_of(row)
   return id and id:match "^[ %z]*(.-)[ %z]*$"
 end
 
--- Returns nil and an error when rows give one resource to two patients: whose it is, nobody knows. Else returns true.
+-- Returns nil and an error when rows give one resource to two patients: one of them is wrong. Else returns true.
 function moves.check_owners(op, level, list, rows)
   local owners = {}
   for i, keys in ipairs(list) do
