@@ -141,11 +141,13 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
 
 /* ---- runs ---- */
 
-/* Prints what went wrong. Returns the status. */
+/* Prints what went wrong. Returns the status. A run that has ended because the reader of its output has
+ * gone says nothing, as other programs in a pipe. */
 static int report_status(modalua_runtime *rt, int status)
 {
+    bool left = status == MODALUA_E_CANCELLED && signals_last() == SIGPIPE;
     console_clear();
-    if (status < 0 && status != MODALUA_EXIT)
+    if (status < 0 && status != MODALUA_EXIT && !left)
         fprintf(stderr, "modalua: %s\n", modalua_last_error(rt));
     return status;
 }

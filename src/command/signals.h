@@ -1,4 +1,5 @@
-/* command/signals.h - SIGINT (Ctrl-C) and SIGTERM. For one runtime at a time. */
+/* command/signals.h - SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal is closed) and SIGPIPE (the
+ * reader of the output has gone). For one runtime at a time. */
 #ifndef COMMAND_SIGNALS_H
 #define COMMAND_SIGNALS_H
 
@@ -27,5 +28,8 @@ void signals_forget(void);
 
 /* The last signal since signals_catch; 0 = none. */
 int signals_last(void);
+
+/* Whether the last signal ends the prompt: SIGTERM or SIGHUP. */
+bool signals_end_session(void);
 
 #endif
