@@ -12,7 +12,8 @@
  * It answers the requests whose method and path begin so; the longest beginning wins. The first of several
  * equal ones answers the first request, and so on; the last one answers all further requests. A number below 100 is a code of
  * libcurl: the body arrives, and then the transfer fails. A request without a line gets 404. The types:
- * json, text, html, zip, dicom; another word is no type. */
+ * json, text, html, zip, dicom; another word is no type. With FUZZ_TRACE in the environment, each request
+ * and its answer are written to standard error. */
 #ifndef MEMORY_CURL_H
 #define MEMORY_CURL_H
 
