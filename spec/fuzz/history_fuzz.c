@@ -1,7 +1,7 @@
 /* history_fuzz.c - fuzzes the history of the prompt. The input is a list of entries with NULs between
  * them: those that are appended to the file are loaded from it, in their order, and nothing else is.
  * Then the input itself is the file, which must load too, as often as it has lines. */
-#include <sys/mman.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -75,17 +75,18 @@ static void load(int fd, const char *path, fuzz_input in)
     REQUIRE(lines == expected || expected > HISTORY_SIZE);
 }
 
-/* The file is in memory only. */
+/* The file has no name between two inputs, so that none is left over. */
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    static char path[64];
-    static int fd;
-    if (!path[0]) {
-        fd = memfd_create("history", MFD_CLOEXEC);
-        REQUIRE(fd >= 0);
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    }
+    char path[64];
+    int fd;
+    snprintf(path, sizeof path, "%s/modalua-fuzz-%ld",
+             access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp", (long)getpid());
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    REQUIRE(fd >= 0);
     append(fd, path, fuzz_begin(data, size));
     load(fd, path, fuzz_begin(data, size));
+    close(fd);
+    unlink(path);
     return 0;
 }

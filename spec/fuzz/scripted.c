@@ -18,10 +18,12 @@ static modalua_runtime *make_runtime(void)
     return rt;
 }
 
-/* Sets the global `input` to the list of lines. */
+/* Sets the global `input` to the list of lines, with the whole input as the field `text`. */
 static void set_input(lua_State *L, fuzz_input *in, int lines)
 {
-    lua_createtable(L, lines, 0);
+    lua_createtable(L, lines, 1);
+    lua_pushlstring(L, in->at, in->left);
+    lua_setfield(L, -2, "text");
     for (int i = 1; i <= lines; i++) {
         const char *end = memchr(in->at, '\n', in->left);
         size_t size = end ? (size_t)(end - in->at) : in->left;
