@@ -99,11 +99,12 @@ static int job_poll_on_status(lua_State *L, call *c)
                                         push_said(L, record, "State")));
 }
 
-/* A success with an error is none, and neither is one that does not say that there was no error. */
+/* A success with an error is none. */
 static int job_poll_on_success(lua_State *L, call *c, int record)
 {
     const char *said, *description;
-    if (lua_getfield(L, record, "ErrorCode") != LUA_TNUMBER || lua_tonumber(L, -1) != 0) {
+    int type = lua_getfield(L, record, "ErrorCode");
+    if (type != LUA_TNIL && (type != LUA_TNUMBER || lua_tonumber(L, -1) != 0)) {
         said = push_said(L, record, "ErrorCode");
         description = push_record_text(L, record, "ErrorDescription");
         return fail_unclear(L, c,

@@ -419,8 +419,8 @@ local function ask(data, method, path, body, shape)
     shape)
 end
 
-local INSTANCE <const> = { ParentSeries = "stored identifier", MainDicomTags = { SOPInstanceUID = "text" } }
-local SERIES <const> = { ParentStudy = "stored identifier", MainDicomTags = { SeriesInstanceUID = "text" } }
+local INSTANCE <const> = { ParentSeries = "name", MainDicomTags = { SOPInstanceUID = "text" } }
+local SERIES <const> = { ParentStudy = "name", MainDicomTags = { SeriesInstanceUID = "text" } }
 local STUDY <const> = { MainDicomTags = { StudyInstanceUID = "text" } }
 local INSTANCE_ROUTES <const> = { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" }
 
