@@ -1,5 +1,6 @@
 -- Tests the server's peers (other Orthancs): their entries and transfers to them, with two real servers of each version, and with faultd
 -- for faults.
+local empty = require "spec.support.archive".empty
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -41,9 +42,7 @@ for _, version in ipairs(versions) do
 
     before_each(function()
       assert(client:put("/peers/far", { Url = far.url, Username = "us", Password = PASSWORD }))
-      for _, patient in ipairs(assert(at_far:get("/patients"))) do
-        assert(at_far:delete("/patients/" .. patient))
-      end
+      empty(at_far)
     end)
 
     local function arrived()

@@ -68,6 +68,7 @@ local SMALL <const> = {
   strict = { "--hierarchical", "--once", "--keys=all" },
   upper = { "--upper", "--once", "--keys=all" },
   nolists = { "--no-lists", "--once", "--keys=all" },
+  first = { "--first-of-list", "--once", "--keys=all" },
   absent = { "--unique=absent", "--once", "--keys=all" },
   blank = { "--unique=", "--once", "--keys=all" },
   star = { "--unique=*", "--once", "--keys=all" },
@@ -242,6 +243,11 @@ for _, version in ipairs(versions) do
       local found <close> = finds(ALL, "empty", "Study", { ModalitiesInStudy = "MG" }, { prove = false })
       assert.are.same({ "ModalitiesInStudy" }, found.unproven)
       assert.are.equal(1, peer:count "C-FIND" - before)
+    end)
+
+    it("has the answers to each value of a list, also if the server looks at the first one alone", function()
+      finds({ "1.2.1", "1.2.5" }, "first", "Study", { StudyInstanceUID = "1.2.1\\1.2.5\\1.2.9" }):close()
+      finds({ "1.2.1", "1.2.4" }, "first", "Study", { ModalitiesInStudy = "SR\\CT" }):close() -- the first one of them has both
     end)
 
     it("takes one C-FIND when all is proven", function()
@@ -498,8 +504,8 @@ for _, version in ipairs(versions) do
   end)
 end
 
-describe("Patients whose identifiers differ in case only", function()
-  it("are said, since a C-MOVE of one of them sends both", function()
+describe("Patients that Orthanc takes for one", function()
+  it("are said, since a C-MOVE of one of them sends all", function()
     local QUERY <const> = "00000000-0000-0000-0000-000000000000"
     local answers = json.array { { PatientID = "abc1" }, { PatientID = "B2" }, { PatientID = "ABC1 " }, { PatientID = "B2" } }
     local fake <close> = faultd.start {
@@ -508,6 +514,6 @@ describe("Patients whose identifiers differ in case only", function()
     }
     local found = assert(modalua.connect(fake.url):modality "pacs":find { Level = "Patient", Query = {} })
     assert.are.same({ 3, 1 }, { #found.answers, found.repeated })
-    contains(found.warning, "answer 3 differs from another answer only in upper and lower case (PatientID = 'ABC1')")
+    contains(found.warning, "answer 3 is for Orthanc the same patient as another answer (PatientID = 'ABC1')")
   end)
 end)

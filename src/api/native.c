@@ -196,6 +196,8 @@ static const luaL_Reg functions[] = {
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
     { "value", identifiers_value },
+    /* folded(PatientID) -> string. What Orthanc compares of it in a C-MOVE (orthanc/patient_ids.h). */
+    { "folded", identifiers_folded },
     /* identifiers(op, level, resources [, noun]) -> a list of tables of identifiers alone | nil, err.
      * The list has the field `level`. Errors call a resource by the noun. */
     { "identifiers", identifiers_keys },
@@ -231,6 +233,9 @@ static const luaL_Reg functions[] = {
     /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
      * for each of the resources, in one job. */
     { "move_one", get_and_store_move_one },
+    /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
+     * at patients that Orthanc takes for one. */
+    { "get", get_and_store_get },
     /* retrieve(modality, options, more) -> as transfer_make_part says. Moves answers of a query; more
      * has `retrieve`, the path of the request, and the resources. */
     { "retrieve", move_retrieve },
