@@ -28,10 +28,13 @@ typedef struct shape_row {
     shape each;                         /* of lists and objects: what each element is */
 } shape_row;
 
+enum { WORD_MAX = 1024 }; /* Orthanc has no limit for the names of modalities */
+
 static bool is_word(const char *text)
 {
     static const char word[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    return *text && !text[strspn(text, word)];
+    size_t n = strspn(text, word);
+    return n > 0 && n <= WORD_MAX && !text[n];
 }
 
 static bool is_level(const char *text)
