@@ -7,6 +7,7 @@
 #include "orthanc/routes.h"
 #include "orthanc/tags.h"
 #include "request/response.h"
+#include "request/said.h"
 
 /* ---- the shapes ---- */
 
@@ -112,28 +113,25 @@ static bool is_missing(lua_State *L, int index)
     return lua_isnil(L, index) || json_mark_is_null(L, index);
 }
 
-/* Pushes what the value is, in words. A text is shown where only some texts are right. */
+/* Pushes what the value is, in words. A text is shown where only some texts are right, and a number where
+ * only some numbers are. */
 static void push_words(lua_State *L, int index, const shape_row *row)
 {
-    size_t size;
-    const char *text;
-    switch (lua_type(L, index)) {
-    case LUA_TNIL: lua_pushliteral(L, "missing"); break;
-    case LUA_TBOOLEAN: lua_pushstring(L, lua_toboolean(L, index) ? "true" : "false"); break;
-    case LUA_TNUMBER: lua_pushliteral(L, "a number"); break;
-    case LUA_TTABLE: lua_pushstring(L, is_list(L, index) ? "a list" : "an object"); break;
-    case LUA_TSTRING:
-        text = lua_tolstring(L, index, &size);
-        if (size == 0 || row->type != TYPE_TEXT) {
-            lua_pushstring(L, size == 0 ? "empty" : "a text");
-            break;
-        }
-        response_push_quoted(L, text, size);
-        lua_pushfstring(L, "'%s'", lua_tostring(L, -1));
-        lua_remove(L, -2);
-        break;
-    default: lua_pushliteral(L, "null"); break;
-    }
+    int type = lua_type(L, index);
+    bool is_shown =
+        type == LUA_TBOOLEAN || (type == LUA_TSTRING && row->type == TYPE_TEXT) ||
+        (type == LUA_TNUMBER && (row->type == TYPE_WHOLE_NUMBER || row->type == TYPE_COUNT));
+    if (type == LUA_TSTRING && lua_rawlen(L, index) == 0)
+        lua_pushliteral(L, "empty");
+    else if (is_shown)
+        said_push(L, index);
+    else if (type == LUA_TTABLE)
+        lua_pushstring(L, is_list(L, index) ? "a list" : "an object");
+    else
+        lua_pushstring(L, type == LUA_TNIL      ? "missing"
+                          : type == LUA_TNUMBER ? "a number"
+                          : type == LUA_TSTRING ? "a text"
+                                                : "null");
 }
 
 /* ---- differences ----
@@ -145,11 +143,7 @@ static bool differs_itself(lua_State *L, int index, const shape_row *row)
     if (has_type(L, index, row))
         return false;
     lua_pushnil(L);
-    if (lua_type(L, index) == LUA_TNUMBER &&
-        (row->type == TYPE_WHOLE_NUMBER || row->type == TYPE_COUNT))
-        luaL_tolstring(L, index, NULL);
-    else
-        push_words(L, index, row);
+    push_words(L, index, row);
     lua_pushfstring(L, "is %s, not %s", lua_tostring(L, -1), row->words);
     lua_remove(L, -2);
     return true;
@@ -297,6 +291,7 @@ static bool list_differs(lua_State *L, int list, int each)
     return false;
 }
 
+/* Removes the members that are null where they may be. */
 static bool object_differs(lua_State *L, int object, int members)
 {
     enum { NAME = 1, EACH, VALUE };
@@ -310,6 +305,11 @@ static bool object_differs(lua_State *L, int object, int members)
             add_place(L, 0, top + NAME);
             keep_difference(L, top + 1);
             return true;
+        }
+        if (json_mark_is_null(L, top + VALUE)) {
+            lua_pushvalue(L, top + NAME);
+            lua_pushnil(L);
+            lua_rawset(L, object);
         }
     }
     return false;

@@ -1,9 +1,9 @@
 /* request/shape.h - the shapes of answers: an answer that has another one is an error of kind "decode".
  *
  * A shape has a name. For the Lua half a description of a shape is that name, with "?" behind it when
- * the value may be missing or null; or a table: { each = description } is a list, and any other table is
- * an object, from the names of its members to their descriptions. Members that it does not name may be
- * anything.
+ * the value may be missing or null (a member that is null is then removed); or a table: { each =
+ * description } is a list, and any other table is an object, from the names of its members to their
+ * descriptions. Members that it does not name may be anything.
  */
 #ifndef REQUEST_SHAPE_H
 #define REQUEST_SHAPE_H

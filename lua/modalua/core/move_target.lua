@@ -57,8 +57,8 @@ function move_target.find(operation, options)
   end
   aet = modalities[name].AET
   if not is_aet(aet) then
-    return steps.failed(operation, "refused", "bad_aet", ("the AE title of the modality '%s' is '%s'; it must be 1 to 16 ASCII characters "
-      .. "without backslash"):format(name, aet))
+    return steps.failed(operation, "refused", "bad_aet", ("the AE title of the modality '%s' is %s; it must be 1 to 16 ASCII characters "
+      .. "without backslash"):format(name, native.said(aet)))
   end
   return { aet = aet, name = name }
 end
