@@ -11,6 +11,7 @@
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
+#include "json/mark.h"
 #include "orthanc/tags.h"
 #include "request/guard.h"
 #include "request/response.h"
@@ -357,16 +358,51 @@ static int l_not_indexed(lua_State *L)
     return 1;
 }
 
-static int l_tidy(lua_State *L)
+static int native_steps_on_answers(lua_State *L, call *c)
 {
-    bool is_list, lossy = false;
-    lua_settop(L, 1);
-    is_list = answers_is_list(L);
-    if (is_list)
-        lossy = answers_tidy(L);
-    lua_pushboolean(L, is_list);
+    bool lossy;
+    if (!answers_receive(L, c, ANSWERS_SIMPLIFIED, &lossy))
+        return 2;
+    lua_pop(L, 1);
     lua_pushboolean(L, lossy);
     return 2;
+}
+
+static int native_steps_ask_answers(lua_State *L, call *c)
+{
+    return call_get(L, c, native_steps_on_answers, "%s?expand%s", ((const one_request *)c)->path,
+                    answers_parameters(ANSWERS_SIMPLIFIED));
+}
+
+static int l_answers(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 2);
+    one_request *r;
+    lua_settop(L, 2);
+    r = (one_request *)push_call(L, sizeof *r, native_steps_ask_answers);
+    r->path = path;
+    return op_run(L, &r->call.op);
+}
+
+/* Removes the nulls from the table on the top, and from the tables in it, down to that depth. */
+static void drop_nulls(lua_State *L, int depth)
+{
+    int t = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    json_mark_drop_nulls(L);
+    if (depth == 0)
+        return;
+    for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+        if (lua_istable(L, -1))
+            drop_nulls(L, depth - 1);
+}
+
+static int l_drop_nulls(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    drop_nulls(L, 2);
+    return 1;
 }
 
 /* ---- the part ---- */
@@ -439,9 +475,11 @@ static const luaL_Reg functions[] = {
     { "filter", l_filter },
     /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
     { "not_indexed", l_not_indexed },
-    /* tidy(v) -> boolean, boolean. Whether v is a list, and whether it shows that characters got lost
-     * on the way from a modality. The nulls in its elements are removed. */
-    { "tidy", l_tidy },
+    /* drop_nulls(list) -> list. Removes the nulls from its objects, and from the objects in these. */
+    { "drop_nulls", l_drop_nulls },
+    /* answers(operation, path) -> list, lossy | nil, err. The simplified answers of a query, which are at
+     * that path (answers_receive in api/answers.h). */
+    { "answers", l_answers },
 
     { NULL, NULL }
 };

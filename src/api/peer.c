@@ -42,9 +42,8 @@ static int peer_ask_system(lua_State *L, call *c)
 static int peer_on_system(lua_State *L, call *c)
 {
     int answer = c->op.index + 1;
-    if (call_answer_of(L, c, SHAPE_OBJECT) != 1)
-        return 2;
-    if (!call_push_member(L, c, answer, "Name", SHAPE_TEXT))
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
+        !call_push_member(L, c, answer, "Name", SHAPE_TEXT))
         return 2;
     lua_settop(L, answer);
     json_mark_drop_nulls(L);

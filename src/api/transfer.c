@@ -274,7 +274,7 @@ static int transfer_on_refusal(lua_State *L, call *c)
     if (says_job_removed(L))
         return transfer_on_job_gone(L, c);
     if (t->mode != TRANSFER_BLOCKING && error_is_kind(L, -1, "timeout")) {
-        response_set_unknown(L); /* there may be a job, and nobody knows which */
+        response_set_unknown(L); /* there may be a job, but its identifier is unknown */
         lua_pushnil(L);
         lua_setfield(L, -2, "still_running");
     }

@@ -28,4 +28,8 @@ void signals_forget(void);
 /* The last signal since signals_catch; 0 = none. */
 int signals_last(void);
 
+/* From now on a file that reaches the limit of its size (ulimit -f) is an error of the write, and does
+ * not end the process. Programs that this process starts do not inherit that. */
+void signals_ignore_file_limit(void);
+
 #endif

@@ -256,7 +256,7 @@ static bool remove_named_query(op *o)
 static void call_stop_query(lua_State *L, op *o, bool detached)
 {
     call *c = (call *)o;
-    (void)detached; /* without its result nobody needs the query */
+    (void)detached; /* the query is of no use without the result that names it */
     if (o->keeps_request) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
             cleanup_take_over(L, o, NULL, remove_named_query);
@@ -280,8 +280,8 @@ static int call_on_query(lua_State *L, call *c)
     return c->after(L, c);
 }
 
-/* The deadline is a timer and not the time limit of the request, which would be aborted: then nobody
- * would know the query. */
+/* The deadline is a timer and not the time limit of the request: that would abort the request, and the
+ * identifier of the query would stay unknown. */
 int call_post_query(lua_State *L, call *c, call_step next, const char *path)
 {
     double deadline = c->deadline;

@@ -36,6 +36,8 @@ static const curl_row curl_rows[] = {
     { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection could be made", false },
     { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
     { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
+    { CURLE_SSL_CLIENTCERT, "network", "tls", "the server wants another client certificate (options cert and key)", false },
+    { CURLE_URL_MALFORMAT, "network", NULL, "the proxy of the environment cannot be used", false },
     { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is not enough memory", true },

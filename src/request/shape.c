@@ -14,6 +14,7 @@ typedef enum shape_type {
     TYPE_ANY,
     TYPE_TEXT,
     TYPE_WHOLE_NUMBER,
+    TYPE_COUNT,
     TYPE_NUMBER,
     TYPE_BOOLEAN,
     TYPE_OBJECT,
@@ -51,6 +52,7 @@ static const shape_row rows[] = {
     [SHAPE_HANDLE] = { "handle", "the identifier of a query or job", TYPE_TEXT, orthanc_is_handle, SHAPE_ANY },
     [SHAPE_STORED] = { "stored identifier", "an identifier of Orthanc", TYPE_TEXT, orthanc_is_stored_id, SHAPE_ANY },
     [SHAPE_WHOLE_NUMBER] = { "whole number", "a whole number", TYPE_WHOLE_NUMBER, NULL, SHAPE_ANY },
+    [SHAPE_COUNT] = { "count", "a whole number, 0 or more", TYPE_COUNT, NULL, SHAPE_ANY },
     [SHAPE_NUMBER] = { "number", "a number", TYPE_NUMBER, NULL, SHAPE_ANY },
     [SHAPE_BOOLEAN] = { "boolean", "true or false", TYPE_BOOLEAN, NULL, SHAPE_ANY },
     [SHAPE_OBJECT] = { "object", "an object", TYPE_OBJECT, NULL, SHAPE_ANY },
@@ -60,6 +62,7 @@ static const shape_row rows[] = {
     [SHAPE_LIST_OF_HANDLES] = { "list of handles", "a list", TYPE_LIST, NULL, SHAPE_HANDLE },
     [SHAPE_LIST_OF_STORED] = { "list of stored identifiers", "a list", TYPE_LIST, NULL, SHAPE_STORED },
     [SHAPE_LIST_OF_OBJECTS] = { "list of objects", "a list", TYPE_LIST, NULL, SHAPE_OBJECT },
+    [SHAPE_OBJECT_OF_TEXTS] = { "object of texts", "an object", TYPE_OBJECT, NULL, SHAPE_TEXT },
     [SHAPE_OBJECT_OF_OBJECTS] = { "object of objects", "an object", TYPE_OBJECT, NULL, SHAPE_OBJECT },
     [SHAPE_EMPTY_OBJECT] = { "empty object", "{}", TYPE_EMPTY_OBJECT, NULL, SHAPE_ANY },
     [SHAPE_DONE] = { "done", "{} or nothing", TYPE_DONE, NULL, SHAPE_ANY },
@@ -108,6 +111,7 @@ static bool has_type(lua_State *L, int index, const shape_row *row)
     case TYPE_ANY: return true;
     case TYPE_TEXT: return is_right_text(L, index, row);
     case TYPE_WHOLE_NUMBER: return lua_isinteger(L, index);
+    case TYPE_COUNT: return lua_isinteger(L, index) && lua_tointeger(L, index) >= 0;
     case TYPE_NUMBER: return lua_type(L, index) == LUA_TNUMBER;
     case TYPE_BOOLEAN: return lua_isboolean(L, index);
     case TYPE_OBJECT: return lua_istable(L, index) && !is_list(L, index);
@@ -158,8 +162,9 @@ static bool differs_itself(lua_State *L, int index, const shape_row *row)
     if (has_type(L, index, row))
         return false;
     lua_pushnil(L);
-    if (row->type == TYPE_WHOLE_NUMBER && lua_type(L, index) == LUA_TNUMBER)
-        lua_pushfstring(L, "%f", lua_tonumber(L, index));
+    if (lua_type(L, index) == LUA_TNUMBER &&
+        (row->type == TYPE_WHOLE_NUMBER || row->type == TYPE_COUNT))
+        luaL_tolstring(L, index, NULL);
     else
         push_words(L, index, row);
     lua_pushfstring(L, "is %s, not %s", lua_tostring(L, -1), row->words);

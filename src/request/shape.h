@@ -20,6 +20,7 @@ typedef enum shape {
     SHAPE_HANDLE,        /* "handle": the identifier of a query or job */
     SHAPE_STORED,        /* "stored identifier": of a resource that Orthanc has stored */
     SHAPE_WHOLE_NUMBER,  /* "whole number" */
+    SHAPE_COUNT,         /* "count": a whole number, 0 or more */
     SHAPE_NUMBER,        /* "number" */
     SHAPE_BOOLEAN,       /* "boolean" */
     SHAPE_OBJECT,        /* "object" */
@@ -29,6 +30,7 @@ typedef enum shape {
     SHAPE_LIST_OF_HANDLES,   /* "list of handles" */
     SHAPE_LIST_OF_STORED,    /* "list of stored identifiers" */
     SHAPE_LIST_OF_OBJECTS,   /* "list of objects" */
+    SHAPE_OBJECT_OF_TEXTS,   /* "object of texts": each member is one */
     SHAPE_OBJECT_OF_OBJECTS, /* "object of objects": each member is one */
     SHAPE_EMPTY_OBJECT,      /* "empty object": {} */
     SHAPE_DONE,              /* "done": {} or nothing, by which Orthanc says that it has done it */

@@ -465,8 +465,9 @@ local function items_of_store(data, doubt)
       return nil, err
     end
     for _, instance in ipairs(instances) do
-      local item, failure = by_series[instance.ParentSeries], nil
+      local item = by_series[instance.ParentSeries]
       if not item then
+        local failure
         item, failure = item_of_series(data, instance.ParentSeries, doubt)
         if not item then
           return nil, failure

@@ -4,6 +4,7 @@
 -- does not find is asked for again, and at last one by one, unless this place has shown that it knows lists.
 local require = ...
 local levels = require "core.levels"
+local matching = require "core.matching"
 local native = require "core.native"
 local steps = require "core.native_steps"
 
@@ -371,18 +372,21 @@ end
 
 -- ---- patients ----
 
-local FIXED_LEAST = 3 -- with fewer other characters, a wildcard for each letter would match too many patients
+local FIXED_LEAST = 3 -- with fewer characters that are no letters, a wildcard for each letter would match too many patients
 
--- The filters that find a patient whose PatientID differs in case. Orthanc, which joins such patients in a C-MOVE, does not in a C-FIND.
--- Each has a wildcard, since some modalities repeat a filter without one as if it were the value.
-local function filters_of_case(id)
-  local fixed = id:gsub("%a", "")
-  if fixed == id then
-    return {}
-  elseif #fixed >= FIXED_LEAST then
-    return { (id:gsub("%a", "?")) }
+-- The filters that find the patients which Orthanc joins with this one in a C-MOVE (src/orthanc/patient_ids.h). In a C-FIND it compares the
+-- PatientID itself. Each has a wildcard, since some modalities repeat a filter without one as if it were the value.
+local function filters_of_joined(id)
+  local filters, letters = {}, select(2, id:gsub("%a", ""))
+  if letters > 0 and (letters == 1 or #id - letters >= FIXED_LEAST) then
+    filters[1] = id:gsub("[%a _%%]", "?")
+  elseif letters > 0 then
+    local front, letter, rest = id:match "^(%A*)(%a)(.*)$"
+    front, rest = front:gsub("[ _%%]", "?"), rest:gsub("[%a _%%]", "?")
+    filters = { front .. letter:lower() .. rest, front .. letter:upper() .. rest }
   end
-  return { (id:lower():gsub("%a", "?", 1)), (id:upper():gsub("%a", "?", 1)) }
+  filters[#filters + 1] = "*" .. id:gsub("[ _%%]", ""):gsub(".", "%0*") -- what the other one has more is not compared
+  return filters
 end
 
 local function patients_like(place, clock, id)
@@ -391,7 +395,7 @@ local function patients_like(place, clock, id)
       Query = { PatientID = id } }, { each = { MainDicomTags = "object" } })
   end
   local all = {}
-  for _, filter in ipairs(filters_of_case(id)) do
+  for _, filter in ipairs(filters_of_joined(id)) do
     local list, err = find(place, clock, "Patient", { PatientID = filter })
     if not list then
       return nil, err
@@ -401,13 +405,13 @@ local function patients_like(place, clock, id)
   return all
 end
 
--- Returns a PatientID at the place that differs from this one in case only; false when there is none; nil and the reason when the place
+-- Returns another PatientID at the place that Orthanc takes for this one; false when there is none; nil and the reason when the place
 -- cannot be asked.
-function holdings.other_case(place, clock, id)
+function holdings.joined_patient(place, clock, id)
   local list, err = patients_like(place, clock, id)
   for _, patient in ipairs(list or {}) do
-    local other = (patient.MainDicomTags or patient).PatientID
-    if type(other) == "string" and other ~= id and other:lower() == id:lower() then
+    local other = matching.trimmed((patient.MainDicomTags or patient).PatientID or "")
+    if other ~= "" and other ~= id and native.folded(other) == native.folded(id) then
       return other
     end
   end

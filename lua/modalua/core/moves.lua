@@ -1,5 +1,5 @@
--- core.moves: what every C-MOVE has in common: it is not sent while a job makes the same move, its success is looked at, and patients whose
--- identifiers modalities confuse are not moved.
+-- core.moves: what every C-MOVE has in common. It is not sent while a job makes the same move, its success is verified, and it refuses
+-- patients with identifiers that modalities confuse.
 --
 -- moves.plan makes a plan: the description of a C-MOVE.
 local require = ...
@@ -137,7 +137,7 @@ local function patient_of(row)
   return id and id:match "^[ %z]*(.-)[ %z]*$"
 end
 
--- Returns nil and an error when rows give one resource to two patients: whose it is, nobody knows. Else returns true.
+-- Returns nil and an error when rows give one resource to two patients: one of them is wrong. Else returns true.
 function moves.check_owners(op, level, list, rows)
   local owners = {}
   for i, keys in ipairs(list) do
@@ -153,19 +153,19 @@ function moves.check_owners(op, level, list, rows)
   return true
 end
 
--- Returns nil and an error when the source, or this Orthanc, has a patient whose PatientID differs from one of these in case only: a C-MOVE
--- would send both. Else returns true.
+-- Returns nil and an error when the source, or this Orthanc, has a patient that Orthanc takes for one of these: a C-MOVE would send both.
+-- Else returns true. `plan` needs the fields op, client, modality, level and resources alone.
 function moves.check_patients(plan)
   if plan.level ~= "Patient" then
     return true
   end
   for _, place in ipairs { holdings.modality(plan.modality), holdings.here(plan.client) } do
     for _, keys in ipairs(plan.resources) do
-      local other, err = holdings.other_case(place, plan, keys.PatientID)
+      local other, err = holdings.joined_patient(place, plan, keys.PatientID)
       if other then
-        return nil, native.fail(plan.op, "refused", "bad_identifier", ("%s has the patients '%s' and '%s', whose PatientIDs differ in case "
-          .. "only, and Orthanc takes them for one: nothing was sent; move the studies"):format(place.modality and "the modality"
-          or "this Orthanc", keys.PatientID, other))
+        return nil, native.fail(plan.op, "refused", "bad_identifier", ("%s has the patients '%s' and '%s', and Orthanc takes them for one, "
+          .. "since it compares neither case nor some signs: nothing was sent; move the studies"):format(place.modality
+          and "the modality" or "this Orthanc", keys.PatientID, other))
       elseif other == nil and type(err) == "table" then
         break -- the C-MOVE will say more than this search
       end
