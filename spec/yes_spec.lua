@@ -2,6 +2,7 @@
 -- is one of Orthanc's, and a comparison only when something was compared. faultd gives the answers that no Orthanc gives; what each real
 -- version says for yes is tried too.
 local command = require "spec.support.command"
+local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -375,11 +376,11 @@ end)
 
 for _, version in ipairs(versions) do
   describe("The yes of the Orthanc " .. version.name, function()
-    local servers, client, archive, study, instance
+    local servers, peer, client, archive, study, instance
     local target = os.tmpname()
 
     setup(function()
-      servers = orthanc.network({ "LOCAL", "ARCHIVE" }, { binary = version.binary })
+      servers, peer = orthanc.network({ "LOCAL", "ARCHIVE" }, { binary = version.binary }), dicomd.start()
       client = modalua.connect(servers.LOCAL.url)
       archive = client:modality "archive"
       assert(client:put("/peers/far", { Url = servers.ARCHIVE.url }))
@@ -390,7 +391,17 @@ for _, version in ipairs(versions) do
 
     teardown(function()
       servers:close()
+      peer:close()
       os.remove(target)
+    end)
+
+    it("of a store is compared with the instances of the resource, of whatever level", function()
+      assert(client:put("/modalities/forgets", peer:modality "OK0")) -- it accepts everything, and has nothing
+      local series = assert(client:get("/studies/" .. study))
+      for _, id in ipairs { series.ParentPatient, study, series.Series[1], instance } do
+        assert.is_true(assert(archive:store(id, { verify = true })).verified)
+      end
+      fails({ kind = "dicom", code = "incomplete" }, client:modality "forgets":store(series.ParentPatient, { verify = true }))
     end)
 
     it("is taken for each transfer, with and without a job", function()
