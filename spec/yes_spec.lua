@@ -160,6 +160,8 @@ describe("Yes", function()
         assert.are.equal(n, count("/jobs/" .. JOB))
       end
     end
+    start(says("/jobs/" .. JOB, merged(success, { State = "Frozen" })))
+    contains(fails({ kind = "decode" }, client:job(JOB):status()).message, "'Frozen'")
   end)
 
   it("of a job of another client needs a Type that says what it has done", function()
@@ -276,6 +278,10 @@ describe("Yes", function()
       local commitment = assert(pacs:storage_commitment(STORED))
       fails({ kind = "unknown", code = "unproven" }, commitment:wait())
     end
+    for _, id in ipairs { "..", "2.25.1\0", "" } do
+      start(says("/modalities/pacs/storage-commitment", { ID = id, Path = "/storage-commitment/2.25.1" }))
+      fails({ kind = "unknown", code = "decode" }, pacs:storage_commitment { SOPClassUID = "1.2", SOPInstanceUID = "1.3" })
+    end
     for _, status in ipairs { json.null, 7, "Frozen" } do
       start(says("/storage-commitment/2.25.1", merged(report, { Status = status })))
       fails({ kind = "unknown", code = "decode" }, client:commitment "2.25.1":wait())
@@ -315,6 +321,16 @@ describe("Yes", function()
     end
     start(says("/modalities/pacs", "", "text/plain"), entry)
     assert(pacs:configure { Port = 1 })
+  end)
+
+  it("of a change of the encoding is the new encoding", function()
+    local path = "/tools/default-encoding"
+    for _, no in ipairs { { "{}" }, { "Latin1", "text/plain" }, { "", "text/plain" }, { FAILURE } } do
+      start({ path = path, method = "PUT", to = says(path, table.unpack(no)).to }, says(path, "Latin1", "text/plain"))
+      fails({ kind = "unknown", code = "decode", op = "use_utf8" }, client:use_utf8())
+    end
+    start({ path = path, method = "PUT", to = says(path, "Utf8", "text/plain").to }, says(path, "Latin1", "text/plain"))
+    assert(client:use_utf8())
   end)
 
   it("of a C-STORE of a file names what was sent by two UIDs", function()
@@ -429,6 +445,7 @@ for _, version in ipairs(versions) do
       assert.are.equal("ARCHIVE", assert(client:peer "far":system()).DicomAet)
       assert(client:modality "new":configure { AET = "NEW", Host = "localhost", Port = 104, create = true })
       assert.is_true(client:modality "new":remove())
+      assert.is_true(assert(client:use_utf8())())
       assert(client:peer "new":configure { Url = "http://localhost/", create = true })
       assert.is_true(client:peer "new":remove())
       assert.is_true(assert(client:query(assert(archive:find { Level = "Study", Query = { PatientID = "X" } }).ID)):close())
