@@ -323,16 +323,6 @@ describe("Yes", function()
     assert(pacs:configure { Port = 1 })
   end)
 
-  it("of a change of the encoding is the new encoding", function()
-    local path = "/tools/default-encoding"
-    for _, no in ipairs { { "{}" }, { "Latin1", "text/plain" }, { "", "text/plain" }, { FAILURE } } do
-      start({ path = path, method = "PUT", to = says(path, table.unpack(no)).to }, says(path, "Latin1", "text/plain"))
-      fails({ kind = "unknown", code = "decode", op = "use_utf8" }, client:use_utf8())
-    end
-    start({ path = path, method = "PUT", to = says(path, "Utf8", "text/plain").to }, says(path, "Latin1", "text/plain"))
-    assert(client:use_utf8())
-  end)
-
   it("of a C-STORE of a file names what was sent by two UIDs", function()
     local path, function_of = "/modalities/pacs/store-straight", function() return pacs:store_straight { data = "x" } end
     local named = { SOPClassUID = "1.2.840", SOPInstanceUID = "1.2" }
