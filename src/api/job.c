@@ -9,6 +9,9 @@
 #include "binding/options.h"
 #include "binding/parts.h"
 #include "binding/userdata.h"
+#include "orthanc/jobs.h"
+#include "request/response.h"
+#include "request/said.h"
 
 #define JOB_TYPE "modalua.Job"
 
@@ -69,6 +72,10 @@ static int job_on_status(lua_State *L, call *c)
     if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
         !call_push_member(L, c, c->op.index + 1, "State", SHAPE_TEXT))
         return 2;
+    if (jobs_state_of(lua_tostring(L, -1)) == JOBS_NO_STATE) {
+        lua_pushfstring(L, "its State is %s, which Orthanc does not have", said_push(L, -1));
+        return response_fail_shape(L, &c->op, lua_tostring(L, -1));
+    }
     lua_pop(L, 1);
     return 1;
 }
@@ -180,7 +187,7 @@ static int job_send_action(lua_State *L, call *c)
 /* Orthanc refuses with an empty 400 for every reason. */
 static int job_on_action(lua_State *L, call *c)
 {
-    if (call_answer(L, c) == 1) {
+    if (call_answer_of(L, c, SHAPE_DONE) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }

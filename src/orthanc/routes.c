@@ -340,7 +340,8 @@ bool orthanc_is_peer_url(const char *text)
 bool orthanc_is_uid(const char *text)
 {
     size_t n = strlen(text);
-    return n > 0 && n < ORTHANC_UID_SIZE && strspn(text, "0123456789.") == n;
+    return n < ORTHANC_UID_SIZE && isdigit((unsigned char)text[0]) &&
+           strspn(text, "0123456789.") == n;
 }
 
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE])

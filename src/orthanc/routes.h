@@ -86,7 +86,7 @@ enum { ORTHANC_ID_SIZE = 64, ORTHANC_UID_SIZE = 65 };
 bool orthanc_is_name(const char *text);      /* of a modality or peer: letters, digits, '-', '_' */
 bool orthanc_is_handle(const char *text);    /* the UUID of a query or job */
 bool orthanc_is_stored_id(const char *text); /* of a stored resource: 5 groups of 8 hex digits */
-bool orthanc_is_uid(const char *text); /* a DICOM UID: digits and dots, at most 64 (PS3.5 9.1) */
+bool orthanc_is_uid(const char *text);       /* a DICOM UID: digits and dots; first a digit */
 
 /* Copies the "ID" of the JSON text `{"ID" : "…", …}` without decoding it. False: it has none. */
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE]);
