@@ -26,6 +26,7 @@
 #include "orthanc/tags.h"
 #include "orthanc/values.h"
 #include "request/progress.h"
+#include "request/said.h"
 
 static int native_l_is_answer(lua_State *L)
 {
@@ -184,6 +185,9 @@ static const luaL_Reg functions[] = {
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
 
+    /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
+    { "said", said_l_said },
+
     /* ---- tasks and time ---- */
 
     /* spawn(f, ...) -> task; sleep(seconds); now() -> seconds: as in modalua.task. */
@@ -211,6 +215,8 @@ static const luaL_Reg functions[] = {
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
     { "value", identifiers_value },
+    /* folded(PatientID) -> string. What Orthanc compares of it in a C-MOVE (orthanc/patient_ids.h). */
+    { "folded", identifiers_folded },
     /* identifiers(op, level, resources [, noun]) -> a list of tables of identifiers alone | nil, err.
      * The list has the field `level`. Errors call a resource by the noun. */
     { "identifiers", identifiers_keys },
@@ -245,6 +251,9 @@ static const luaL_Reg functions[] = {
     /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
      * for each of the resources, in one job. */
     { "move_one", get_and_store_move_one },
+    /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
+     * at patients that Orthanc takes for one. */
+    { "get", get_and_store_get },
     /* retrieve(modality, options, more) -> as transfer_make_part says. Moves answers of a query; more
      * has `retrieve`, the path of the request, and the resources. */
     { "retrieve", move_retrieve },
