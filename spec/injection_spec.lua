@@ -292,7 +292,7 @@ describe("An argument", function()
           local from = ("argument %d of %s"):format(i - 1, row[1])
           for _, result in ipairs { results[2], results[3] } do
             if type(result) == "string" and not results[1] or modalua.is_error(result) then
-              local message = tostring(result)
+              local message = tostring(result) .. (modalua.is_error(result) and result.message or "")
               assert.is_nil(message:find "[%c\x7f]" or message:find "traceback" or message:find "attempt to",
                 from .. ": " .. message:sub(1, 300))
             end
