@@ -103,8 +103,7 @@ describe("The command", function()
   it("with an address space of 22 to 30 MB works, or says what it lacks", function()
     for megabytes = 22, 30, 2 do
       local result = shell(('prlimit --as=%d "$M" $U -e "$W"'):format(megabytes << 20))
-      assert.are.equal(0, result.status, result.err)
-      assert.are.equal("done\n", result.out)
+      assert.are.same({ 0, "done\n", "" }, { result.status, result.out, result.err })
       local greedy = command.quote "local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end"
       result = shell(('prlimit --as=%d "$M" $U -e %s'):format(megabytes << 20, greedy))
       assert.are.equal(1, result.status)
@@ -372,15 +371,19 @@ describe("A client that is stopped for longer than its timeout", function()
   end)
 
   -- Starts the command with this code, waits until begun() is true, stops the command for longer than a timeout of one second, calls
-  -- meanwhile(), and continues the command. Returns what it printed.
-  local function stop_and_continue(url, code, begun, meanwhile)
+  -- meanwhile(), and continues the command. Calls `after` with the pipe from it and the time. Returns what it printed.
+  local function stop_and_continue(url, code, begun, meanwhile, after)
     local pipe = assert(io.popen(("%s -u %s -e %s 2>&1 & echo $!; wait"):format(command.quote(command.path), url, command.quote(code))))
     local pid = pipe:read "l"
     assert(expect.eventually(begun), "it never began")
     assert(os.execute("exec kill -STOP " .. pid))
     meanwhile()
     task.sleep(2.5)
+    local continued = task.now()
     assert(os.execute("exec kill -CONT " .. pid))
+    if after then
+      after(pipe, continued)
+    end
     local text = pipe:read "a"
     pipe:close()
     return text
@@ -397,6 +400,26 @@ describe("A client that is stopped for longer than its timeout", function()
     assert.are.equal("1000\n", out)
     assert.are.equal(("x"):rep(1000), read(folder .. "/target"))
     assert.is_nil(read(folder .. "/target.part"))
+  end)
+
+  it("waits for more of a download, as long as its timeout allows from then on", function()
+    local server <close> = faultd.start()
+    local path = faultd.route("/hold", { name = "x", body = ("x"):rep(1000), send = 10 })
+    local out = stop_and_continue(server.url, ([[
+      local client = require "modalua".connect { timeout = 2, retries = 0 }
+      local task = require "modalua.task"
+      local ticks = task.spawn(function() while true do task.sleep(0.05) print(task.now()) end end)
+      print(client:download(%q, %q))
+      ticks:cancel()]]):format(path, folder .. "/target"),
+      function() return read(folder .. "/target.part") == ("x"):rep(10) end,
+      function() end,
+      function(pipe, continued)
+        repeat -- until it has looked at the transfer
+          local line = pipe:read "l"
+        until not tonumber(line) or tonumber(line) > continued + 0.3
+        assert(modalua.connect(server.url):get("/release", { name = "x" }))
+      end)
+    assert.matches("\n1000\n$", "\n" .. out)
   end)
 
   it("finishes a move that it was in the middle of", function()
