@@ -292,7 +292,7 @@ describe("An argument", function()
           local from = ("argument %d of %s"):format(i - 1, row[1])
           for _, result in ipairs { results[2], results[3] } do
             if type(result) == "string" and not results[1] or modalua.is_error(result) then
-              local message = tostring(result)
+              local message = tostring(result) .. (modalua.is_error(result) and result.message or "")
               assert.is_nil(message:find "[%c\x7f]" or message:find "traceback" or message:find "attempt to",
                 from .. ": " .. message:sub(1, 300))
             end
@@ -409,13 +409,13 @@ describe("A text of a server or of a caller", function()
   end)
 
   it("is not offered by TAB when it is no name that modalua can use", function()
-    local own <close> = faultd.start {
-      answer("/modalities", { "pacs1", "pacs2", "pa\27]0;owned\7B", "pa\u{202E}", 'pa" os.exit(77) --' }) }
-    local text, status = on_terminal("-u " .. own.url, { { wait = "> " }, { send = "orthanc:get '/ok';\r" }, { wait = "\n> " },
+    local names = [["pacs1", "pacs2", "pa\27]0;owned\7B", "pa\u{202E}", "pa\34 os.exit(77) --"]]
+    local remember = "require 'modalua.completion'.remember(orthanc, { " .. names .. " })\r"
+    local text, status = on_terminal("", { { wait = "> " }, { send = remember }, { wait = "\n> " },
       { send = 'x = orthanc:modality "p\t' }, { wait = 'modality "pacs' }, { send = "\t" }, { wait = "pacs1" }, { wait = "pacs2" },
       { send = '1"\r' }, { wait = "\n> " }, { send = "x\r" }, { wait = "modalua.Modality (pacs1)" }, { wait = "\n> " }, { send = "\4" } })
     assert_harmless(text, "TAB")
-    lacks(text, "os.exit", "TAB")
+    lacks(text, "modality \"pa\" os.exit", "TAB")
     assert.are.equal(0, status)
   end)
 
@@ -466,5 +466,26 @@ describe("A verb", function()
       contains(result.err, "modalua: " .. name .. ": it was not asked")
     end
     assert.are.same(expected, outcomes)
+  end)
+
+  it("never ends in a traceback because of what a server said", function()
+    local odd = { json.null, 7, "x", { { 1 } }, { x = { 1 } }, { { ID = 1, Content = 7 } },
+      { { ID = "x", Content = { RemoteAet = { 1 }, TargetAet = { 2 } }, Type = "DicomMoveScu", CreationTime = 1 }, { ID = 2 } },
+      { pacs = { AET = { 1 }, Host = { 1 }, Port = { 1 } } }, { pacs = { AET = 1, Host = 1, Port = 1.5 } } }
+    for _, value in ipairs(odd) do
+      local answers = {}
+      for _, path in ipairs { "/modalities", "/jobs", "/queries", "/system", "/modalities/pacs/query", "/modalities/pacs/echo" } do
+        answers[path] = value
+      end
+      for _, words in ipairs { { "echo" }, { "modalities" }, { "jobs" }, { "queries" }, { "find", "pacs", "PatientID=1" },
+        { "move", "pacs", "--to", "pacs", "PatientID=1" } } do
+        local result = run(answers, table.unpack(words))
+        local from = ("%s, with %s: %s"):format(words[1], json.encode(value), result.err)
+        for _, part in ipairs { "traceback", "attempt to", "bad argument", ".lua:" } do
+          lacks(result.err, part, from)
+        end
+        assert.is_true(result.status == 0 or #result.err > 0, from)
+      end
+    end
   end)
 end)

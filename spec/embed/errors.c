@@ -2,6 +2,7 @@
  * overdue, what the limits count, and what is wrong with a config. */
 #define _POSIX_C_SOURCE 200809L
 
+#include <errno.h>
 #include <math.h>
 #include <stdbool.h>
 #include <sys/resource.h>
@@ -333,6 +334,32 @@ static void test_environment(void)
     CHECK(strcmp(getenv("LUA_PATH"), "/elsewhere/?.lua") == 0);
 }
 
+/* A proxy that libcurl does not take, with a password: no text that the host gets has it. */
+static void test_secret_proxy(void)
+{
+    static const char *const variables[] = { "http_proxy", "all_proxy" };
+    modalua_config config = watched();
+    config.flags = MODALUA_ENVIRONMENT;
+    config.url = "http://nosuch.invalid";
+    for (size_t i = 0; i < sizeof variables / sizeof *variables; i++) {
+        output logged = { 0 };
+        modalua_runtime *rt;
+        CHECK(unsetenv("http_proxy") == 0);
+        CHECK(setenv(variables[i], "http://u:hun/ter2@127.0.0.1:x", 1) == 0);
+        config.log = collect;
+        config.user = &logged;
+        rt = make(&config);
+        CHECK(run(rt, "assert(require 'modalua'.connect():get '/')") == MODALUA_E_SCRIPT);
+        CHECK(strstr(modalua_last_error(rt), variables[i]));
+        CHECK(strstr(logged.text, variables[i]));
+        CHECK(!strstr(modalua_last_error(rt), "ter2"));
+        CHECK(!strstr(modalua_last_error_json(rt), "ter2"));
+        CHECK(!strstr(logged.text, "ter2"));
+        modalua_destroy(rt);
+        CHECK(unsetenv(variables[i]) == 0);
+    }
+}
+
 /* ---- what is wrong with a config ---- */
 
 /* Checks that the config is rejected, and that the message contains `part`. */
@@ -380,7 +407,7 @@ static void test_no_descriptors(void)
     struct rlimit before, none;
     modalua_config config;
     modalua_runtime *rt;
-    int status;
+    int status, error;
     modalua_config_init(&config);
     config.url = "http://127.0.0.1:1";
     CHECK(getrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -388,8 +415,9 @@ static void test_no_descriptors(void)
     none.rlim_cur = 0;
     CHECK(setrlimit(RLIMIT_NOFILE, &none) == 0);
     status = modalua_create(&rt, &config);
+    error = errno;
     CHECK(setrlimit(RLIMIT_NOFILE, &before) == 0);
-    CHECK(status == MODALUA_E_SYSTEM && !rt);
+    CHECK(status == MODALUA_E_SYSTEM && !rt && error == EMFILE);
     CHECK(strcmp(config.url, "http://127.0.0.1:1") == 0);
 }
 
@@ -440,6 +468,7 @@ int main(void)
     test_overdue_burst();
     test_bursts();
     test_environment();
+    test_secret_proxy();
     modalua_destroy(judge);
     test_config();
     return 0;

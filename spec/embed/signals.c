@@ -1,5 +1,5 @@
 /* signals.c - while libcurl works, no signal reaches the host's thread, and a SIGPIPE that libcurl
- * causes is never seen; afterwards the host's signals are as they were. The program stands before
+ * causes, or a SIGXFSZ of a download, is never seen; afterwards the host's signals are as they were. The program stands before
  * curl_multi_perform, where it looks at the mask and raises signals. Its argument is the URL of the
  * fault server. */
 #define _GNU_SOURCE
@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <signal.h>
 #include <stdbool.h>
+#include <sys/resource.h>
 
 #include "runs.h"
 
@@ -83,6 +84,35 @@ static void test_pipe(const char *url)
     CHECK(!is_pending(SIGPIPE));
 }
 
+/* SIGXFSZ, of a file that reaches the limit of its size, would end this process. The download fails, and
+ * leaves nothing. */
+static void test_file_limit(const char *url)
+{
+    const char *code =
+        "local target = os.tmpname() .. '-x'\n"
+        "local none, err = require 'modalua'.connect():download('/big?bytes=100000', "
+        "target)\n"
+        "assert(none == nil and err.kind == 'refused' and err.code == 'file' and "
+        "err.message:find('File too large', 1, true), err)\n"
+        "assert(not io.open(target) and not io.open(target .. '.part'))\n"
+        "os.remove(target:sub(1, -3))";
+    struct rlimit before, limit;
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    CHECK(signal(SIGXFSZ, SIG_DFL) != SIG_ERR);
+    CHECK(getrlimit(RLIMIT_FSIZE, &before) == 0);
+    limit = before;
+    limit.rlim_cur = 4096;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    to_raise = 0;
+    config.url = url;
+    rt = make(&config);
+    pass(rt, code);
+    modalua_destroy(rt);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(!is_pending(SIGXFSZ));
+}
+
 /* The host's own SIGPIPE, which it has blocked, is not taken away. */
 static void test_pending_pipe(const char *url)
 {
@@ -112,6 +142,7 @@ int main(int argc, char **argv)
 {
     CHECK(argc == 2);
     test_pipe(argv[1]);
+    test_file_limit(argv[1]);
     test_pending_pipe(argv[1]);
     test_others(argv[1]);
     return 0;

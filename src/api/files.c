@@ -87,6 +87,7 @@ static int add_file_name(lua_State *L, const file_call *f)
     if (error_is_code(L, -1, "file")) {
         lua_getfield(L, -1, "message");
         lua_pushfstring(L, "'%s': %s", f->name, lua_tostring(L, -1));
+        error_make_shown(L, SHOWN_LINE);
         lua_setfield(L, -3, "message");
         lua_pop(L, 1);
     }

@@ -172,6 +172,7 @@ static void explain_unknown_tag(lua_State *L, const call *c)
     luaL_addstring(&b, " (names are case-sensitive, and must be in the server's DICOM dictionary; "
                        "gggg,eeee always works)");
     luaL_pushresult(&b);
+    error_make_shown(L, SHOWN_LINE);
     lua_setfield(L, error, "message");
     lua_settop(L, error);
 }

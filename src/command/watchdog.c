@@ -16,6 +16,8 @@
 
 enum { EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1, LONGEST_WAIT_SECONDS = 3600 };
 
+enum { STACK_BYTES = 256 * 1024 }; /* the usual size may be more than a limited address space has */
+
 #define SHORTEST_IDLE 0.5 /* seconds between two looks while no run is under way */
 
 /* A signal handler has no other way to it. */
@@ -107,13 +109,17 @@ static void *watch(void *unused)
 static void start_thread(void)
 {
     pthread_t thread;
+    pthread_attr_t attributes;
     sigset_t all, before;
     int error = wakeup_open(&dog.wakeup);
     dog.started = true;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     if (error == 0)
-        error = pthread_create(&thread, NULL, watch, NULL);
+        error = pthread_create(&thread, &attributes, watch, NULL);
+    pthread_attr_destroy(&attributes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (error == 0)
         pthread_detach(thread);

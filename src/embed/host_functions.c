@@ -45,6 +45,7 @@ static int push_error_answer(lua_State *L, const char *name, const reply_answer 
 {
     lua_pushnil(L);
     error_new(L, "host", a->code, "%s", a->text);
+    error_set(L, "message", a->text); /* the host's own text stays as it is */
     error_set(L, "op", name);
     return 2;
 }

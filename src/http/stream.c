@@ -7,6 +7,8 @@
 
 enum { CHUNK = 256 * 1024 };
 
+#define ABSENCE 1.5 /* seconds between two looks; it looks once a second */
+
 /* Sets the fault of the transfer. Returns false. */
 static bool stream_fail(http_transfer *t, http_file *f, int error)
 {
@@ -71,6 +73,16 @@ static size_t http_on_read(char *into, size_t size, size_t count, void *user)
 
 /* ---- progress ---- */
 
+/* A long time during which libcurl did not run is no silence of the server: a script computed, or the
+ * process was stopped. Short ones count, so that a host that seldom lets it run sees a silence too. */
+static void skip_absence(http_transfer *t, double now)
+{
+    double absent = now - t->last_look;
+    if (absent > ABSENCE && absent > t->request.stall_timeout / 2)
+        t->last_moved += absent;
+    t->last_look = now;
+}
+
 /* libcurl calls this at least once a second. */
 static int http_on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                             curl_off_t up)
@@ -79,6 +91,7 @@ static int http_on_progress(void *user, curl_off_t down_total, curl_off_t down, 
     const http_request *r = &t->request;
     curl_off_t moved = r->sink ? down : up, total = r->sink ? down_total : up_total;
     double now = clock_now();
+    skip_absence(t, now);
     if (moved != t->moved) {
         t->moved = moved;
         t->last_moved = now;
@@ -98,7 +111,7 @@ bool http_stream_configure(http_transfer *t)
     CURL *e = t->easy;
     if (!r->source && !r->sink && r->stall_timeout == 0)
         return true;
-    t->last_moved = clock_now();
+    t->last_moved = t->last_look = clock_now();
     if (r->source &&
         (curl_easy_setopt(e, CURLOPT_READFUNCTION, http_on_read) != CURLE_OK ||
          curl_easy_setopt(e, CURLOPT_READDATA, t) != CURLE_OK ||

@@ -135,7 +135,7 @@ local function explain(err, query)
   end
   err.code = "unknown_tag"
   err.message = ("%s (%s; names are case-sensitive, and those of the server's DICOM dictionary; gggg,eeee always works)"):format(
-    err.message, names[1] and table.concat(names, ", ") or "see RequestedTags")
+    err.message, names[1] and native.text_shown(table.concat(names, ", ")) or "see RequestedTags")
   return err
 end
 

@@ -1,4 +1,7 @@
 -- core.move_failure: what this server knows about the destination of a C-MOVE that failed. src/api/job_poll.c calls `explain`.
+local require = ...
+local native = require "core.native"
+
 local move_failure = {}
 
 -- The statuses that may be about the destination: unknown there, not reachable from there, or refusing (DICOM PS3.4 C.4.2.1.5).
@@ -41,7 +44,7 @@ function move_failure.explain(err, client, aet)
   local is_move = err.op == "move" or err.op == "move_resources" or type(result.TargetAet) == "string"
   if is_move and is_about_destination(err.dimse_status) then
     local words = destination_words(client, type(result.TargetAet) == "string" and result.TargetAet or aet)
-    err.message = words and err.message .. "; " .. words or err.message
+    err.message = words and err.message .. "; " .. native.text_shown(words) or err.message
   end
   return nil, err
 end
