@@ -328,6 +328,9 @@ for _, version in ipairs(versions) do
             fails(refused, pacs:get("Patient", { PatientID = patient }))
           end
         end
+        assert(client:put("/tools/default-encoding", "Ascii")) -- the answers show 'M1' twice
+        fails(refused, pacs:move_resources("Patient", { PatientID = "M1" }, { to = "archive" }))
+        assert(client:put("/tools/default-encoding", "Latin1"))
         assert.are.equal(0, arrived() + arrived(client))
         assert(pacs:move_resources("Study", { StudyInstanceUID = "1.2.801" }, { to = "archive" }))
         assert.are.equal(1, arrived())
