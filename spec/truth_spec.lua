@@ -345,6 +345,21 @@ for _, version in ipairs(versions) do
       assert.are.same({ 2, 8 }, arrived())
     end)
 
+    it("moves what the script has left in found.answers", function()
+      for _, name in ipairs { "pacs", "qrd" } do
+        local pacs = client:modality(name)
+        local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "P2", AccessionNumber = "" } })
+        table.sort(found.answers, function(a, b) return a.AccessionNumber > b.AccessionNumber end)
+        table.remove(found.answers, 1)
+        assert(pacs:move(found, { to = "archive", max = 1 }))
+        assert.are.same({ 1, 2 }, arrived(), name)
+        found.answers = {}
+        assert(pacs:move(found, { to = "archive" }))
+        assert.are.same({ 1, 2 }, arrived(), name)
+        archive.empty(target)
+      end
+    end)
+
     it("does not take the numbers of a query's answers for those of the result, from which some were removed", function()
       -- The query names each study once for each image.
       local found <close> = finds({ "1.2.1", "1.2.2" }, "qrd", "Study", { PatientID = "P1" })

@@ -116,15 +116,21 @@ static int job_begin_wait(lua_State *L, call *c)
     return job_poll_begin(L, c, 0);
 }
 
-/* Leaves the results to a function of job_outcome.lua. The value at index becomes the field `name` of
- * its second argument, which describes the job; the first one is the client. */
-static int job_decide(lua_State *L, const call *c, const char *function, const char *name,
-                      int index)
+/* Leaves the results to a function of job_outcome.lua. Its second argument describes the job: with the
+ * error at index (0 = none), and the job's record where there is one behind the call. The first argument
+ * is the client. */
+static int job_decide(lua_State *L, const call *c, const char *function, int error)
 {
     int first = c->op.index + 1;
     lua_createtable(L, 0, 6);
-    lua_pushvalue(L, index);
-    lua_setfield(L, -2, name);
+    if (error) {
+        lua_pushvalue(L, error);
+        lua_setfield(L, -2, "error");
+    }
+    if (lua_istable(L, first) && first != error) {
+        lua_pushvalue(L, first);
+        lua_setfield(L, -2, "record");
+    }
     lua_pushstring(L, c->poll->job);
     lua_setfield(L, -2, "id");
     lua_pushstring(L, c->op.name);
@@ -145,20 +151,20 @@ static int job_decide(lua_State *L, const call *c, const char *function, const c
 /* Stack: record, result. */
 static int job_on_success(lua_State *L, call *c)
 {
-    return job_decide(L, c, "of_success", "record", c->op.index + 1);
+    return job_decide(L, c, "of_success", 0);
 }
 
 /* Stack: nil, error. */
 static int job_on_gone(lua_State *L, call *c)
 {
     job_poll_set_job(L, c);
-    return job_decide(L, c, "of_gone", "error", lua_gettop(L));
+    return job_decide(L, c, "of_gone", lua_gettop(L));
 }
 
-/* Stack: nil, error. */
+/* Stack: record, …, nil, error. */
 static int job_on_failure(lua_State *L, call *c)
 {
-    return job_decide(L, c, "of_failure", "error", lua_gettop(L));
+    return job_decide(L, c, "of_failure", lua_gettop(L));
 }
 
 /* ---- cancel, pause, resume, resubmit ---- */

@@ -103,7 +103,8 @@ static const doc_row methods[] = {
       .function = move_check_modality,
       .signature = "modality:move(query [, options]) -> result | nil, err",
       .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
-              "been moved. query is what find returned, the ID of a query, or a Query. At the end "
+              "been moved. query is what find returned, the ID of a query, or a Query. What the "
+              "script has taken out of found.answers is not moved. At the end "
               "modalua looks at the target: result.verified is true, or false when it cannot be "
               "asked (result.unverified says why). Answers that do not name one resource are "
               "refused, and a job that moves the same already is waited for. When the modality "

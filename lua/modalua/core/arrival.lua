@@ -359,12 +359,17 @@ local function add_unknown(data, items, reason)
   end
 end
 
+-- The items of a transfer of data.resources, after arrival.examine.
+function arrival.examined(data, doubt)
+  local items = arrival.items(data, doubt)
+  arrival.examine(data, items)
+  add_unknown(data, items, doubt)
+  return items
+end
+
 -- Examines the resources of a transfer, and returns its result, or nil and an error.
 function arrival.verify(data, reason)
-  local items = arrival.items(data, reason)
-  arrival.examine(data, items)
-  add_unknown(data, items, reason)
-  return arrival.conclude(data, items, reason)
+  return arrival.conclude(data, arrival.examined(data, reason), reason)
 end
 
 -- ---- failures that are none ----
@@ -390,6 +395,12 @@ function arrival.doubt_of(err)
   return "the association with the modality broke off"
 end
 
+-- It is not known what has arrived. `why`: what prevented the check.
+function arrival.set_unproven(err, why)
+  err.kind, err.code = "unknown", "unproven"
+  err.message = ("it is unknown whether everything arrived: %s; modalua cannot check it: %s"):format(err.message, reason_text(why))
+end
+
 -- Decides, after arrival.examine, about an item whose transfer failed with such an error: returns a result or nil and an error.
 function arrival.settle(data, items, err, doubt)
   local first = items[1]
@@ -405,8 +416,7 @@ function arrival.settle(data, items, err, doubt)
     err.missing = missing
   elseif err.dimse_status ~= WARNING and #of_state(items, "missing") == 0 then
     local why = (of_state(items, "unchecked")[1] or of_state(items, "unproven")[1] or {}).why
-    err.kind, err.code = "unknown", "unproven"
-    err.message = ("it is unknown whether everything arrived: %s; modalua cannot check it: %s"):format(err.message, reason_text(why))
+    arrival.set_unproven(err, why)
   end
   return nil, err
 end

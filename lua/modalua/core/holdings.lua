@@ -37,14 +37,14 @@ local function fail(place, reason)
   return nil, reason
 end
 
--- The answers of a C-FIND; nil and the reason on failure.
+-- The answers of a C-FIND, nil, and how many of them repeated another one; nil and the reason on failure.
 local function find(place, clock, level, query)
   local seconds = clock.deadline and clock.deadline - native.now()
   if seconds and seconds <= 0 then
     return nil, "wait_timeout has passed"
   end
   local found <close>, err = place.modality:find { Level = level, Query = query, prove = false, relational = true, wait_timeout = seconds }
-  return found and found.answers, err
+  return found and found.answers, err, found and found.repeated or 0
 end
 
 -- The tags that name the parent of a resource, for a query.
@@ -389,18 +389,36 @@ local function filters_of_joined(id)
   return filters
 end
 
+-- The patients that a modality shows for a filter by PatientID, and how many answers repeat another one; nil and the reason on failure.
+local function find_patients(place, clock, filter)
+  local answers, err, repeated = find(place, clock, "Patient", { PatientID = filter })
+  return answers, answers and repeated or err
+end
+
+-- Some server on the way may have removed the characters in which two PatientIDs differ; then one answer seems to repeat the other. Some
+-- modalities repeat each answer.
+local function is_hidden(place, clock, id, repeated)
+  if repeated == 0 then
+    return false
+  end
+  local answers, usual = find_patients(place, clock, id)
+  return answers and usual == 0
+end
+
 local function patients_like(place, clock, id)
   if not place.modality then
-    return ask_orthanc(place, "POST", "/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false,
-      Query = { PatientID = id } }, { each = { MainDicomTags = "object" } })
+    return place.client:post("/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false, Query = { PatientID = id } })
   end
   local all = {}
   for _, filter in ipairs(filters_of_joined(id)) do
-    local list, err = find(place, clock, "Patient", { PatientID = filter })
+    local list, repeated = find_patients(place, clock, filter)
     if not list then
-      return nil, err
+      return nil, repeated
     end
     table.move(list, 1, #list, #all + 1, all)
+    if is_hidden(place, clock, id, repeated) then
+      all[#all + 1] = { PatientID = id .. "\u{fffd}" }
+    end
   end
   return all
 end

@@ -156,15 +156,20 @@ local function job_error(job, kind, code, message)
   return err
 end
 
--- Compares what the transfer should have brought with what is there, as far as that is needed. Returns its result, or nil and an error.
-local function compared(job, facts, reason)
+-- The description of the job's transfer for core.arrival.
+local function data_of(job, facts)
   local data = { path = "/jobs/" .. job.id }
   for name, value in pairs(facts) do
     data[name] = value
   end
   data.called, data.job, data.deadline = job.op, job.id, job.deadline
   data.result = job.record and job.record.Content
-  return arrival.resolve(data, reason)
+  return data
+end
+
+-- Compares what the transfer should have brought with what is there, as far as that is needed. Returns its result, or nil and an error.
+local function compared(job, facts, reason)
+  return arrival.resolve(data_of(job, facts), reason)
 end
 
 local function of_other_client(client, job)
@@ -212,10 +217,35 @@ function job_outcome.of_gone(client, job)
   return nil, err
 end
 
--- The job has failed. It can be run again, so its facts are kept.
+-- Why the failure of a transfer leaves it open what has arrived, and the facts of the transfer; or why they are not known.
+local function doubt_of_failure(client, job, facts, err)
+  local doubt, why = arrival.doubt_of(err), nil
+  if not doubt then
+    return nil
+  elseif not facts then
+    facts, why = facts_of_record(client, job)
+  end
+  if facts and (facts.op == "store" or facts.believed) or not facts and not why then
+    return nil
+  end
+  return doubt, facts, why
+end
+
+-- The job has failed. It can be run again, so its facts are kept, and what has arrived is compared each time.
 function job_outcome.of_failure(client, job)
   local entry = entry_of(client, job.id)
   local _, err = move_failure.explain(job.error, client, entry.facts and entry.facts.body and entry.facts.body.TargetAet)
+  local doubt, facts, why = doubt_of_failure(client, job, entry.facts, err)
+  entry.failure = nil
+  if facts then
+    local data = data_of(job, facts)
+    data.target = data.target or data.body.TargetAet
+    local result, failure = arrival.settle(data, arrival.examined(data, doubt), err, doubt)
+    entry.failure = failure
+    return result, failure
+  elseif doubt then
+    arrival.set_unproven(err, why)
+  end
   entry.failure = err
   return nil, err
 end

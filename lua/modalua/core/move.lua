@@ -78,6 +78,20 @@ local function check_answers(work, answers)
   work.unproven = notes.unproven
 end
 
+-- Whether the rows name the resources of the query's answers, in any order: a script may have taken some out of found.answers.
+local function are_same(level, rows, answers)
+  local known = {}
+  for _, answer in ipairs(answers) do
+    known[native.value(answer, UNIQUE[level]) or ""] = true
+  end
+  for _, row in ipairs(rows) do
+    if type(row) ~= "table" or not known[native.value(row, UNIQUE[level]) or ""] then
+      return false
+    end
+  end
+  return #rows == #answers
+end
+
 -- Sets work.rows to the answers that are moved, and work.kept to those that a look at all answers has left. Returns true, or nil and an
 -- error.
 local function read_answers(work)
@@ -94,6 +108,8 @@ local function read_answers(work)
   work.lossy = lossy or work.facts and work.facts.lossy
   if not work.facts then
     check_answers(work, answers)
+  elseif not work.index and type(work.kept) == "table" and not are_same(work.level, work.kept, answers) then
+    work.by_resource = true
   end
   work.rows = work.index and { answers[work.index] } or work.by_resource and work.kept or answers
   return true

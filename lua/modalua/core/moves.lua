@@ -78,7 +78,7 @@ local function join(plan, id)
     return { ID = id, Path = "/jobs/" .. id }, nil, id
   end
   local result, err = wait_for(plan, id)
-  if not result and err.code == "unproven" and err.result then -- job:wait knows nothing about the job; this process may
+  if not result and err.code == "unproven" and err.result and not err.orthanc_status then -- a success; this process may know the job
     result = err.result
   elseif not result then
     err.op = plan.op
@@ -183,8 +183,7 @@ function moves.conclude(plan, result, reason, job)
     if not doubt then
       return nil, reason
     end
-    local items = arrival.items(data, doubt)
-    arrival.examine(data, items)
+    local items = arrival.examined(data, doubt)
     data.job = reason.job
     return arrival.settle(data, items, reason, doubt)
   elseif plan.handle then
