@@ -12,6 +12,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* A target may define this; replay.c calls it behind the last input of the corpus. */
+__attribute__((weak)) void fuzz_replayed(void);
+
 /* Ends the process when something is wrong; both sanitizers and libFuzzer then show the stack. */
 #define REQUIRE(fact)                                                                  \
     do {                                                                               \

@@ -109,8 +109,8 @@ typedef struct easy {
     char *url, *error, method[16];
     bool posts, done, told;
     void *user;
-    curl_write_callback write, read;
-    void *write_user, *read_user;
+    curl_write_callback write, read, header;
+    void *write_user, *read_user, *header_user;
     curl_off_t upload;
     long status, retry_after;
     char type[32], *redirect;
@@ -175,6 +175,8 @@ CURLcode curl_easy_setopt(CURL *handle, CURLoption option, ...)
     case CURLOPT_ERRORBUFFER: e->error = va_arg(args, char *); break;
     case CURLOPT_WRITEFUNCTION: e->write = va_arg(args, curl_write_callback); break;
     case CURLOPT_WRITEDATA: e->write_user = va_arg(args, void *); break;
+    case CURLOPT_HEADERFUNCTION: e->header = va_arg(args, curl_write_callback); break;
+    case CURLOPT_HEADERDATA: e->header_user = va_arg(args, void *); break;
     case CURLOPT_READFUNCTION: e->read = va_arg(args, curl_write_callback); break;
     case CURLOPT_READDATA: e->read_user = va_arg(args, void *); break;
     default: break;
@@ -280,6 +282,14 @@ static bool write_body(easy *e, const char *body, size_t size)
     return true;
 }
 
+/* Hands over the head, as far as the program looks at it: its first and its last line. */
+static void write_head(easy *e)
+{
+    char first[] = "HTTP/1.1 200 OK\r\n", last[] = "\r\n";
+    e->header(first, 1, sizeof first - 1, e->header_user);
+    e->header(last, 1, sizeof last - 1, e->header_user);
+}
+
 static const char *type_of(const answer *a)
 {
     static const char *const types[][2] = { { "json", "application/json" },
@@ -319,6 +329,8 @@ static CURLcode transfer(easy *e)
     e->redirect = a->status / 100 == 3 ? strdup("http://user:password@elsewhere/") : NULL;
     if (!read_upload(e))
         return CURLE_ABORTED_BY_CALLBACK;
+    if (e->status > 0)
+        write_head(e);
     if (!write_body(e, a->body, a->body_size))
         return CURLE_WRITE_ERROR;
     if (a->status > 0 && a->status < 100) {

@@ -1,7 +1,7 @@
 -- The operations that operations_fuzz.c and options_fuzz.c call (scripted.c sets the global `input`), and what is asserted of every
 -- outcome: it is of the type that the help promises, or nil (false of echo) and an error object. Only iterators throw what a server caused.
 -- No text shows an internal error.
--- luacheck: globals input operate choose
+-- luacheck: globals input good operate choose
 local modalua = require "modalua"
 local json = require "modalua.json"
 
@@ -156,6 +156,8 @@ local function check_value(kind, value)
   assert(kind == nil or type(value) == expected, "a result of another type: " .. type(value))
 end
 
+good = 0 -- the number of operations that gave a value
+
 local function check_outcome(kind, ok, value, err)
   if not ok then
     assert(kind == "iterator", value)
@@ -164,6 +166,7 @@ local function check_outcome(kind, ok, value, err)
     check_error(err)
   else
     check_value(kind, value)
+    good = good + 1
   end
 end
 

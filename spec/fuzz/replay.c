@@ -51,5 +51,7 @@ int main(int argc, char **argv)
         run_path(argv[i]);
     printf("%u inputs\n", files);
     REQUIRE(files > 0);
+    if (fuzz_replayed)
+        fuzz_replayed();
     return 0;
 }

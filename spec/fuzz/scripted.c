@@ -4,10 +4,11 @@
 #include "fuzz.h"
 #include "memory_curl.h"
 
-static modalua_runtime *make_runtime(void)
+static modalua_runtime *rt;
+
+static void make_runtime(void)
 {
     modalua_config config;
-    modalua_runtime *rt;
     modalua_config_init(&config);
     config.run_seconds = 3600;
     REQUIRE(modalua_create(&rt, &config) == MODALUA_OK);
@@ -15,7 +16,6 @@ static modalua_runtime *make_runtime(void)
         fprintf(stderr, "%s\n", modalua_last_error(rt));
         abort();
     }
-    return rt;
 }
 
 /* Sets the global `input` to the list of lines, with the whole input as the field `text`. */
@@ -37,11 +37,10 @@ static void set_input(lua_State *L, fuzz_input *in, int lines)
 
 void scripted_run(const char *function, const uint8_t *data, size_t size, int lines, int may_last)
 {
-    static modalua_runtime *rt;
     fuzz_input in = fuzz_begin(data, size);
     int status;
     if (!rt)
-        rt = make_runtime();
+        make_runtime();
     set_input(rt->L, &in, lines);
     memory_curl_answers(in.at, in.left);
     status = modalua_call(rt, function, NULL, NULL);
@@ -50,4 +49,13 @@ void scripted_run(const char *function, const uint8_t *data, size_t size, int li
         abort();
     }
     REQUIRE(memory_curl_handles() == 0 && modalua_transfers(rt) == 0);
+}
+
+int scripted_good(void)
+{
+    int good;
+    lua_getglobal(rt->L, "good");
+    good = (int)lua_tointeger(rt->L, -1);
+    lua_pop(rt->L, 1);
+    return good;
 }

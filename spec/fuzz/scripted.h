@@ -10,4 +10,7 @@
  * may_last: the run may be ended by its time limit, an hour. */
 void scripted_run(const char *function, const uint8_t *data, size_t size, int lines, int may_last);
 
+/* The number of operations so far that gave a value. */
+int scripted_good(void);
+
 #endif

@@ -347,13 +347,17 @@ bool orthanc_is_uid(const char *text)
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE])
 {
     const char *at = json ? strstr(json, "\"ID\"") : NULL;
+    char found[ORTHANC_ID_SIZE];
     size_t n;
     if (!at)
         return false;
     at += 4 + strspn(at + 4, " \t\r\n:");
-    if (*at++ != '"' || (n = strcspn(at, "\"")) >= ORTHANC_ID_SIZE)
+    if (*at++ != '"' || (n = strcspn(at, "\"")) >= sizeof found)
         return false;
-    memcpy(id, at, n);
-    id[n] = '\0';
-    return orthanc_is_handle(id);
+    memcpy(found, at, n);
+    found[n] = '\0';
+    if (!orthanc_is_handle(found))
+        return false;
+    memcpy(id, found, n + 1);
+    return true;
 }

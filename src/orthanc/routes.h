@@ -88,7 +88,8 @@ bool orthanc_is_handle(const char *text);    /* the UUID of a query or job */
 bool orthanc_is_stored_id(const char *text); /* of a stored resource: 5 groups of 8 hex digits */
 bool orthanc_is_uid(const char *text);       /* a DICOM UID: digits and dots; first a digit */
 
-/* Copies the "ID" of the JSON text `{"ID" : "…", …}` without decoding it. False: it has none. */
+/* Copies the "ID" of the JSON text `{"ID" : "…", …}` without decoding it. False: it has none that is a
+ * handle, and `id` stays as it is. */
 bool orthanc_answer_id(const char *json, char id[ORTHANC_ID_SIZE]);
 
 #endif
