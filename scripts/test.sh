@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs missing packages, builds modalua, and runs the tests: the release build, the build with AddressSanitizer, LeakSanitizer and
 # UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. With --all, it also transfers an archive of 2 GB, tries
-# 10 000 random searches, fuzzes the JSON scanner and the operations for ten minutes each, and measures the figures of spec/bench.
+# 10 000 random searches, changes every answer of an Orthanc in every way, fuzzes the JSON scanner and the operations for ten minutes each,
+# and measures the figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -38,6 +39,8 @@ if [ $all = yes ]; then
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
         grep -E "searches|moves|seed|tests passed|Failed"
+    echo "== every answer changed in every way"
+    MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     spec/fuzz/run.sh 600
     spec/bench/run.sh
 fi

@@ -560,6 +560,7 @@ add { "peer:remove", shape = is_true,
 
 -- Runs a verb, whose exit status says whether it has succeeded. Any other status is a crash.
 local function run_verb(w, ...)
+  w.note(select(2, ...))
   local result = command.shell(("MODALUA_URL=%s \"$M\" %s"):format(w.client_url, command.quote(...)))
   if result.status > 1 then
     error(("the exit status is %d: %s"):format(result.status, result.err), 0)
