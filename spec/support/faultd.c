@@ -54,7 +54,7 @@
  *
  *   /hang              never answers
  *
- *   /barrier?n=&name=  answers when n requests wait there; 503 after 30 seconds
+ *   /barrier?n=&name=  answers {} when n requests wait there; 503 after 30 seconds
  *
  *   /hold?name=&body=&send=
  *                      answers after a request for /release?name=; later requests are then answered

@@ -248,17 +248,16 @@ static void barrier_leave(barrier *b)
 
 static void do_barrier(exchange *x)
 {
-    text name = argument(x, "name", ""), t = { 0 };
+    text name = argument(x, "name", "");
     const unsigned n = (unsigned)number(x, "n", 400);
     barrier *b = barrier_enter(name.data, n);
     struct pollfd p[2] = { { b->open, POLLIN, 0 }, { x->c->fd, POLLRDHUP, 0 } };
     poll(p, 2, 30000);
     barrier_leave(b);
     text_free(&name);
-    if (p[0].revents) {
-        text_addf(&t, "{\"waited\":%u}", n);
-        answer_json(x, &t);
-    } else if (p[1].revents)
+    if (p[0].revents)
+        do_ok(x);
+    else if (p[1].revents)
         x->c->last = true;
     else
         answer_empty(x, 503, "");

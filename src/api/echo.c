@@ -34,10 +34,11 @@ static int echo_send(lua_State *L, call *c)
     return call_post(L, c, echo_on_answer, CALL_ECHO, "%s", c->route);
 }
 
-/* A failure is false and the error, in place of nil and the error. */
+/* Orthanc says {} for yes, in all versions and also with CheckFind. A failure is false and the error, in
+ * place of nil and the error. */
 static int echo_on_answer(lua_State *L, call *c)
 {
-    if (call_answer(L, c) == 1) {
+    if (call_answer_of(L, c, SHAPE_EMPTY_OBJECT) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }

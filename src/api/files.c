@@ -14,6 +14,7 @@
 #include "binding/error.h"
 #include "binding/options.h"
 #include "json/encode.h"
+#include "orthanc/file_routes.h"
 #include "request/guard.h"
 #include "request/response.h"
 #include "request/single_request.h"
@@ -104,6 +105,8 @@ static void read_options(lua_State *L, file_call *f, int index, const option *ro
 
 /* ---- download: the steps, in order ---- */
 
+enum { FILE_STATUS = 200 }; /* HTTP status: 202, 204 and 206 come without the whole file */
+
 static int files_send_download(lua_State *L, call *c);
 static int files_on_download(lua_State *L, call *c);
 
@@ -190,6 +193,13 @@ static int files_send_download(lua_State *L, call *c)
                       post ? CALL_REMOTE : CALL_ECHO);
 }
 
+/* Reads bytes of the file that was received. Returns whether they are there. */
+static bool read_received(const file_call *f, char *bytes, size_t size, curl_off_t at)
+{
+    return at >= 0 && at + (curl_off_t)size <= f->file.done &&
+           pread(f->file.fd, bytes, size, at) == (ssize_t)size;
+}
+
 /* Whether the file is an archive without an end: the connection was lost, and libcurl did not see it. */
 static bool is_cut_archive(const file_call *f)
 {
@@ -198,8 +208,50 @@ static bool is_cut_archive(const file_call *f)
     size_t size = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
     if (strcmp(f->call.op.transfer.content_type, ZIP_TYPE) != 0)
         return false;
-    return pread(file->fd, tail, size, file->done - (curl_off_t)size) != (ssize_t)size ||
-           !zip_has_end(tail, size);
+    return !read_received(f, tail, size, file->done - (curl_off_t)size) || !zip_has_end(tail, size);
+}
+
+/* Whether the file is no archive; one that lacks all its bytes may be one. */
+static bool is_no_archive(const file_call *f)
+{
+    char begin[ZIP_BEGIN];
+    return read_received(f, begin, sizeof begin, 0) && !zip_has_begin(begin);
+}
+
+/* Whether the file is no DICOM file (DICOM PS3.10 7.1). Orthanc also keeps files without the preamble: they
+ * begin with an element of the groups 0002 or 0008, in either byte order. */
+static bool is_no_dicom(const file_call *f)
+{
+    enum { MAGIC_AT = 128 };
+    static const char magic[] = { 'D', 'I', 'C', 'M' };
+    char begin[2], found[sizeof magic];
+    if (read_received(f, found, sizeof found, MAGIC_AT) && memcmp(found, magic, sizeof magic) == 0)
+        return false;
+    return !read_received(f, begin, sizeof begin, 0) || (begin[0] != 0 && begin[1] != 0) ||
+           (begin[0] + begin[1] != 2 && begin[0] + begin[1] != 8);
+}
+
+/* Pushes how the answer differs from the file that its route gives. False: it is that file. */
+static bool file_differs(lua_State *L, const file_call *f)
+{
+    const http_transfer *t = &f->call.op.transfer;
+    file_kind kind = file_kind_of(t->request.path);
+    const char *type = kind == FILE_ARCHIVE ? ZIP_TYPE : "application/dicom";
+    bool is_zip = strcmp(t->content_type, ZIP_TYPE) == 0;
+    if (t->status != FILE_STATUS) {
+        lua_pushfstring(L, "its status is %d, and a file comes with %d", (int)t->status,
+                        FILE_STATUS);
+    } else if (kind != FILE_ANY && strcmp(t->content_type, type) != 0) {
+        response_push_quoted(L, t->content_type, strlen(t->content_type));
+        lua_pushfstring(L, "its type is '%s', not %s", lua_tostring(L, -1), type);
+    } else if (is_zip && is_no_archive(f)) {
+        lua_pushliteral(L, "it is no ZIP archive, although its type says so");
+    } else if (kind == FILE_DICOM && is_no_dicom(f)) {
+        lua_pushliteral(L, "it is no DICOM file, although its type says so");
+    } else {
+        return false;
+    }
+    return true;
 }
 
 /* Returns the number of bytes. */
@@ -209,6 +261,10 @@ static int files_on_download(lua_State *L, call *c)
     int error;
     if (call_answer(L, c) != 1)
         return add_file_name(L, f);
+    if (file_differs(L, f)) {
+        response_fail_shape(L, &c->op, lua_tostring(L, -1));
+        return add_file_name(L, f);
+    }
     if (is_cut_archive(f)) {
         response_fail_cut(L, &c->op);
         return add_file_name(L, f);
@@ -418,16 +474,13 @@ static int files_send_store_straight(lua_State *L, call *c)
 /* Orthanc answers with the SOP class and the identifier of what it has sent. */
 static int files_on_store_straight(lua_State *L, call *c)
 {
+    static const char *const uids[] = { "SOPClassUID", "SOPInstanceUID" };
     int result = c->op.index + 1;
-    if (call_answer(L, c) != 1)
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1)
         return add_file_name(L, (file_call *)c);
-    if (lua_istable(L, result) && lua_getfield(L, result, "SOPInstanceUID") == LUA_TSTRING) {
-        lua_settop(L, result);
-        return 1;
-    }
-    call_fail(
-        L, c, "unknown", "decode",
-        "unexpected response: the answer does not name what was sent; whether the modality has "
-        "it is not known");
-    return add_file_name(L, (file_call *)c);
+    for (size_t i = 0; i < sizeof uids / sizeof uids[0]; i++)
+        if (!call_push_member(L, c, result, uids[i], SHAPE_UID))
+            return add_file_name(L, (file_call *)c);
+    lua_settop(L, result);
+    return 1;
 }

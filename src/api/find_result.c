@@ -149,6 +149,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
     lua_pushfstring(L, "/queries/%s", id);
     x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
     x->op.advance = close_advance;
+    x->shape = SHAPE_DONE;
     x->request.side_effects = false; /* it may be sent again: the second removal finds nothing */
     return x;
 }

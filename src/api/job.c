@@ -180,7 +180,7 @@ static int job_send_action(lua_State *L, call *c)
 /* Orthanc refuses with an empty 400 for every reason. */
 static int job_on_action(lua_State *L, call *c)
 {
-    if (call_answer(L, c) == 1) {
+    if (call_answer_of(L, c, SHAPE_DONE) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }

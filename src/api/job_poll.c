@@ -84,6 +84,8 @@ static int job_poll_on_status(lua_State *L, call *c)
     if (is_of_other_job(L, c, record))
         return fail_unclear(L, c, "its record is that of another job");
     state = lua_getfield(L, record, "State") == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    if (strlen(state) != lua_rawlen(L, -1))
+        state = "";        /* it holds a NUL */
     lua_settop(L, record); /* the record keeps the text alive */
     switch (jobs_state_of(state)) {
     case JOBS_FAILURE: return job_poll_on_failure(L, c, record);
@@ -265,6 +267,13 @@ static bool is_transfer(lua_State *L, const call *c)
     return is;
 }
 
+static bool has_member(lua_State *L, int result, const char *name)
+{
+    bool has = lua_getfield(L, result, name) != LUA_TNIL;
+    lua_pop(L, 1);
+    return has;
+}
+
 /* Whether the result at index is not what a transfer ends with. Then pushes how it differs. All that a
  * result has must be right; what it must have depends on the version. */
 static bool result_differs(lua_State *L, const call *c, int result)
@@ -280,22 +289,17 @@ static bool result_differs(lua_State *L, const call *c, int result)
                     { "Resources", SHAPE_LIST_OF_OBJECTS },
                     { "InstancesCount", SHAPE_WHOLE_NUMBER },
                     { "FailedInstancesCount", SHAPE_WHOLE_NUMBER } };
-    int top = lua_gettop(L);
     if (shape_differs(L, result, SHAPE_OBJECT))
         return true;
     if (lua_getfield(L, result, "HttpStatus") != LUA_TNIL) {
         lua_pushliteral(L, "it is the description of an error");
         return true;
     }
-    for (size_t i = 0; is_transfer(L, c) && i < sizeof members / sizeof members[0]; i++) {
-        lua_settop(L, top);
-        if (lua_getfield(L, result, members[i].name) != LUA_TNIL &&
-            shape_differs(L, top + 1, members[i].shape)) {
-            lua_pushfstring(L, "its %s: %s", members[i].name, lua_tostring(L, -1));
+    lua_pop(L, 1);
+    for (size_t i = 0; is_transfer(L, c) && i < sizeof members / sizeof members[0]; i++)
+        if (has_member(L, result, members[i].name) &&
+            shape_member_differs(L, result, members[i].name, members[i].shape))
             return true;
-        }
-    }
-    lua_settop(L, top);
     return false;
 }
 

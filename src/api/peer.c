@@ -38,11 +38,12 @@ static int peer_ask_system(lua_State *L, call *c)
     return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s", c->route);
 }
 
+/* Every Orthanc has a name. The description of an error is an object too. */
 static int peer_on_system(lua_State *L, call *c)
 {
     int answer = c->op.index + 1;
     if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
-        !call_push_member(L, c, answer, "Version", SHAPE_TEXT))
+        !call_push_member(L, c, answer, "Name", SHAPE_TEXT))
         return 2;
     lua_settop(L, answer);
     json_mark_drop_nulls(L);

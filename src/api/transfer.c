@@ -26,7 +26,7 @@ static int transfer_submit(lua_State *L, call *c);
 static int transfer_on_submitted(lua_State *L, call *c);
 static int transfer_on_refusal(lua_State *L, call *c);
 static int transfer_on_old_move(lua_State *L, call *c);
-static bool push_job_id(lua_State *L, transfer *t);
+static bool keep_job_id(lua_State *L, transfer *t);
 static bool is_old_move(lua_State *L, const call *c);
 static bool is_result(lua_State *L, const call *c);
 static int fail_no_outcome(lua_State *L, call *c, const char *answer);
@@ -245,7 +245,7 @@ static int transfer_on_submitted(lua_State *L, call *c)
     if (call_answer(L, c) != 1)
         return transfer_on_refusal(L, c);
     note_started(L, c);
-    if (t->mode != TRANSFER_BLOCKING && push_job_id(L, t)) {
+    if (t->mode != TRANSFER_BLOCKING && keep_job_id(L, t)) {
         if (t->mode == TRANSFER_HANDLE) {
             remember(L, t);
             return 1;
@@ -290,13 +290,15 @@ static int transfer_on_refusal(lua_State *L, call *c)
 }
 
 /* Whether the answer on the top is an object that names a job. Keeps its identifier. */
-static bool push_job_id(lua_State *L, transfer *t)
+static bool keep_job_id(lua_State *L, transfer *t)
 {
-    bool named = false;
-    if (lua_istable(L, -1) && json_mark_of(L, -1) != JSON_MARK_ARRAY) {
-        named = lua_getfield(L, -1, "ID") == LUA_TSTRING && orthanc_is_handle(lua_tostring(L, -1));
-        if (named)
-            strcpy(t->poll.job, lua_tostring(L, -1));
+    int answer = lua_gettop(L);
+    bool named = !shape_differs(L, answer, SHAPE_OBJECT) &&
+                 !shape_member_differs(L, answer, "ID", SHAPE_HANDLE);
+    lua_settop(L, answer); /* the difference */
+    if (named) {
+        lua_getfield(L, answer, "ID");
+        strcpy(t->poll.job, lua_tostring(L, -1));
         lua_pop(L, 1);
     }
     return named;

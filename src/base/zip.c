@@ -2,6 +2,11 @@
 
 #include <string.h>
 
+bool zip_has_begin(const char begin[ZIP_BEGIN])
+{
+    return begin[0] == 'P' && begin[1] == 'K';
+}
+
 bool zip_has_end(const char *tail, size_t size)
 {
     for (size_t end = ZIP_END; end <= size && end <= ZIP_TAIL; end++) {

@@ -18,6 +18,8 @@ typedef enum shape_type {
     TYPE_NUMBER,
     TYPE_BOOLEAN,
     TYPE_OBJECT,
+    TYPE_EMPTY_OBJECT,
+    TYPE_DONE,
     TYPE_LIST
 } shape_type;
 
@@ -62,6 +64,8 @@ static const shape_row rows[] = {
     [SHAPE_LIST_OF_OBJECTS] = { "list of objects", "a list", TYPE_LIST, NULL, SHAPE_OBJECT },
     [SHAPE_OBJECT_OF_TEXTS] = { "object of texts", "an object", TYPE_OBJECT, NULL, SHAPE_TEXT },
     [SHAPE_OBJECT_OF_OBJECTS] = { "object of objects", "an object", TYPE_OBJECT, NULL, SHAPE_OBJECT },
+    [SHAPE_EMPTY_OBJECT] = { "empty object", "{}", TYPE_EMPTY_OBJECT, NULL, SHAPE_ANY },
+    [SHAPE_DONE] = { "done", "{} or nothing", TYPE_DONE, NULL, SHAPE_ANY },
 };
 /* clang-format on */
 
@@ -77,6 +81,17 @@ bool shape_is_text(shape s)
 static bool is_list(lua_State *L, int index)
 {
     return lua_istable(L, index) && json_mark_of(L, index) == JSON_MARK_ARRAY;
+}
+
+static bool is_empty_object(lua_State *L, int index)
+{
+    if (!lua_istable(L, index) || is_list(L, index))
+        return false;
+    lua_pushnil(L);
+    if (!lua_next(L, index))
+        return true;
+    lua_pop(L, 2);
+    return false;
 }
 
 static bool is_right_text(lua_State *L, int index, const shape_row *row)
@@ -100,6 +115,10 @@ static bool has_type(lua_State *L, int index, const shape_row *row)
     case TYPE_NUMBER: return lua_type(L, index) == LUA_TNUMBER;
     case TYPE_BOOLEAN: return lua_isboolean(L, index);
     case TYPE_OBJECT: return lua_istable(L, index) && !is_list(L, index);
+    case TYPE_EMPTY_OBJECT: return is_empty_object(L, index);
+    case TYPE_DONE:
+        return is_empty_object(L, index) ||
+               (lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) == 0);
     case TYPE_LIST: return is_list(L, index);
     }
     return false;

@@ -425,20 +425,18 @@ local STUDY <const> = { MainDicomTags = { StudyInstanceUID = "text" } }
 local INSTANCE_ROUTES <const> = { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" }
 
 -- The instances of a resource of any level, as Orthanc describes them; nil and the reason on failure. There is at least one: Orthanc has no
--- resource without an instance.
+-- resource without an instance. To an identifier of another level 1.10.1 answers 400, or with an empty list.
 local function instances_of_id(data, id)
   for _, route in ipairs(INSTANCE_ROUTES) do
     local one = route == "/instances/%s"
     local found, err = ask(data, "GET", route:format(id), nil, one and INSTANCE or { each = INSTANCE })
-    if found and not one and #found == 0 then
-      return nil, "this Orthanc lists no instance of the resource " .. id
-    elseif found then
+    if found and (one or found[1]) then
       return one and { found } or found
-    elseif err.status ~= 404 and err.status ~= 400 then -- Orthanc 1.10.1 answers 400 to an identifier of another level
+    elseif err and err.status ~= 404 and err.status ~= 400 then
       return nil, err
     end
   end
-  return nil, "this Orthanc has no resource " .. id
+  return nil, "this Orthanc lists no instance of the resource " .. id
 end
 
 -- The series that an instance belongs to, as an item without instances; nil and the reason on failure.

@@ -259,9 +259,8 @@ local function poll(operation, asked, report)
     elseif state == "Success" then
       return confirmed_status(operation, status, asked)
     elseif status ~= nil then
-      local said = tostring(state):gsub("%c", " "):sub(1, 60)
-      return steps.failed(operation, "unknown", "decode",
-        ("unexpected response: the storage commitment has no Status that is known (%s); %s"):format(said, consequence(operation, {})))
+      return steps.failed(operation, "unknown", "decode", ("unexpected response: the Status of the storage commitment is %s, which Orthanc "
+        .. "does not have; %s"):format(native.said(state or nil), consequence(operation, {})))
     end
     local delay = steps.poll_delay(operation, begun, LEAST, MOST)
     if delay == 0 then
@@ -287,14 +286,20 @@ end
 
 -- ---- status and remove ----
 
+local STATUSES <const> = { Pending = true, Success = true, Failure = true }
+
 function commitment.status(which)
   local operation = operation_on(which, "status")
-  return steps.request(operation, "GET", operation.path, "local")
+  local status, err = steps.request(operation, "GET", operation.path, "local", nil, { Status = "text" })
+  if status and not STATUSES[status.Status] then
+    return steps.unexpected(operation, "GET", operation.path, ("its Status is %s"):format(native.said(status.Status)))
+  end
+  return status, err
 end
 
 function commitment.remove(which)
   local operation = operation_on(which, "remove")
-  local removed, err = steps.request(operation, "POST", operation.path .. "/remove", "change", {})
+  local removed, err = steps.request(operation, "POST", operation.path .. "/remove", "change", {}, "done")
   if removed ~= nil then
     return true
   elseif err.code == "not_committed" then -- so Orthanc calls every state but Success

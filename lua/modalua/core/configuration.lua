@@ -148,6 +148,19 @@ local function first_missing(operation, entry)
   end
 end
 
+-- Sends the entry. Orthanc says nothing when it has taken it; whether it has, `verify` asks. What another server says here is refused.
+local function put(operation, entry)
+  local said, err = steps.request(operation, "PUT", operation.path, "change", entry)
+  if said == nil or said == "" then
+    return said and true, err
+  end
+  local wrong = steps.differs(said, "object") or said.HttpStatus ~= nil and "it is the description of an error"
+  if wrong then
+    return steps.unexpected(operation, "PUT", operation.path, wrong)
+  end
+  return true
+end
+
 -- Puts the settings over the entry and sends it: PUT replaces the whole entry.
 local function write(operation, entry, settings)
   local lost = lost_settings(operation, entry, settings)
@@ -166,7 +179,7 @@ local function write(operation, entry, settings)
     return steps.failed(operation, "refused", "missing_setting", ("the %s '%s' cannot do without %s"):format(operation.kind.word,
       operation.name, missing))
   end
-  return steps.request(operation, "PUT", operation.path, "change", entry)
+  return put(operation, entry)
 end
 
 -- Reads the entry again and compares it with the settings.
@@ -222,7 +235,7 @@ end
 function configuration.remove(remote)
   steps.forbid_in_sandbox("remove", NOT_THE_SERVER)
   local operation = operation_on(remote, "remove", "DELETE")
-  local removed, err = steps.request(operation, "DELETE", operation.path, "change")
+  local removed, err = steps.request(operation, "DELETE", operation.path, "change", nil, "done")
   if removed == nil then
     return nil, err
   end

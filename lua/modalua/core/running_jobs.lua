@@ -86,8 +86,8 @@ end
 -- so it must not wait for anything.
 function running_jobs.of_resources(jobs, data)
   local list = {}
-  for _, job in ipairs(type(jobs) == "table" and jobs or {}) do
-    local content = type(job) == "table" and job.Content
+  for _, job in ipairs(jobs) do
+    local content = job.Content
     if type(content) == "table" and job.Type == "DicomMoveScu" and IS_WAITED_FOR[job.State] ~= false
       and not (job.ID and data.ignored[job.ID]) then
       local n = overlap(content, data)
