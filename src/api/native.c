@@ -22,6 +22,7 @@
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/matching.h"
+#include "orthanc/routes.h"
 #include "orthanc/tags.h"
 #include "orthanc/values.h"
 #include "request/progress.h"
@@ -80,6 +81,12 @@ static int native_l_misspelt(lua_State *L)
 static int native_l_level(lua_State *L)
 {
     lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
+    return 1;
+}
+
+static int native_l_is_name(lua_State *L)
+{
+    lua_pushboolean(L, orthanc_is_name(luaL_checkstring(L, 1)));
     return 1;
 }
 
@@ -266,6 +273,9 @@ static const luaL_Reg functions[] = {
     { "show", progress_show },
 
     /* ---- text ---- */
+
+    /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
+    { "is_name", native_l_is_name },
 
     /* text_columns(text) -> integer. The columns that the text takes on a terminal. */
     { "text_columns", native_l_text_columns },

@@ -47,7 +47,10 @@ void console_print(const char *text, size_t size)
 
 int console_close(void)
 {
-    bool lost = ferror(stdout) != 0; /* also after an io.write of the script */
+    bool lost = ferror(stdout) != 0;
+    /* After an io.write of the script, its errno is gone: a full device says it again. */
+    if (lost && output_error == 0 && write(STDOUT_FILENO, "", 0) < 0)
+        output_error = errno;
     errno = 0;
     if (fclose(stdout) != 0 && output_error == 0)
         output_error = errno;

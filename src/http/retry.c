@@ -10,6 +10,7 @@
 #define PAUSE_MAX       10.0
 #define RETRY_AFTER_MAX 60.0  /* that a server may ask for when the request has no timeout */
 #define TIMEOUT_MIN     0.001 /* 0 would mean no timeout */
+#define LATE            0.5   /* beyond its timeout: this process did not run meanwhile */
 
 /* Jitter, from half to one and a half of the pause: clients that failed at the same time do not all
  * retry at the same time. */
@@ -38,12 +39,22 @@ static void log_retry(const retry *r, const http_transfer *t, double pause, unsi
     t->h->log(t->h->log_user, line);
 }
 
+/* Whether the transfer timed out because this process was stopped, or got no processor: then the server
+ * may have answered in time. */
+static bool was_stopped(const http_transfer *t)
+{
+    return t->fault == HTTP_CURL && t->curl_code == CURLE_OPERATION_TIMEDOUT &&
+           t->request.timeout > 0 && t->seconds > t->request.timeout + LATE;
+}
+
 double retry_pause(retry *r, const http_transfer *t)
 {
     double pause, timeout = t->request.timeout, now = clock_now();
     unsigned all = http_server_retries(t->server) + 1;
     if (r->tries++ == 0)
         r->until = timeout > 0 ? now - t->seconds + timeout : 0;
+    if (was_stopped(t))
+        r->until = now + timeout;
     if (t->request.side_effects || r->tries >= all || !http_is_transient(t))
         return 0;
     pause = next_pause(r, t);

@@ -1,6 +1,7 @@
 /* http/retry.h - retries of a request. A request is retried when it has no side effects, its
  * failure is transient, and retries and time are left. The number of retries is the server's
- * option. The timeout of the request covers all tries and the pauses between them. Pauses double,
+ * option. The timeout of the request covers all tries and the pauses between them; it starts again
+ * when this process was stopped for longer than that. Pauses double,
  * vary at random, and are at least as long as the server asks (Retry-After). A request without a
  * timeout is not retried when the server asks for more than a minute. */
 #ifndef HTTP_RETRY_H

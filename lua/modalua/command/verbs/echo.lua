@@ -5,7 +5,7 @@ local session = require "command.session"
 local task = require "modalua.task"
 
 local ECHOES_AT_ONCE = 8
--- Orthanc's configuration file accepts other names too.
+-- Orthanc accepts longer names too.
 local UNUSABLE_NAME = "it was not asked: modalua uses names of at most 63 letters, digits, '-' and '_'"
 
 local function answer_colour(value)

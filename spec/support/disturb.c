@@ -1,0 +1,80 @@
+/* disturb.c - a library for LD_PRELOAD that makes the surroundings of a program restless. DISTURB in
+ * the environment says how:
+ *
+ *   ticks   a SIGALRM a thousand times a second interrupts every system call that can be interrupted
+ *
+ *   clock   the wall clock is right, a day ahead, or a day behind, and changes every 20 ms; the
+ *           monotonic clock is left alone
+ *
+ * Programs that the program starts are left alone. */
+#include <signal.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { DAY = 86400, SLOT_MS = 20 };
+
+static bool clock_is_wrong;
+
+static void on_tick(int sig)
+{
+    (void)sig;
+}
+
+static void start_ticks(void)
+{
+    const struct itimerval millisecond = { { 0, 1000 }, { 0, 1000 } };
+    struct sigaction how;
+    memset(&how, 0, sizeof how); /* without SA_RESTART */
+    how.sa_handler = on_tick;
+    sigaction(SIGALRM, &how, NULL);
+    setitimer(ITIMER_REAL, &millisecond, NULL);
+}
+
+__attribute__((constructor)) static void start(void)
+{
+    const char *how = getenv("DISTURB");
+    unsetenv("LD_PRELOAD");
+    clock_is_wrong = how && strcmp(how, "clock") == 0;
+    if (how && strcmp(how, "ticks") == 0)
+        start_ticks();
+}
+
+/* Seconds that the wall clock is ahead. */
+static time_t error_of_clock(void)
+{
+    struct timespec t;
+    if (!clock_is_wrong)
+        return 0;
+    syscall(SYS_clock_gettime, CLOCK_MONOTONIC, &t);
+    return (time_t)((t.tv_sec * 1000 + t.tv_nsec / 1000000) / SLOT_MS % 3 - 1) * DAY;
+}
+
+int clock_gettime(clockid_t id, struct timespec *t)
+{
+    int result = (int)syscall(SYS_clock_gettime, id, t);
+    if (result == 0 && (id == CLOCK_REALTIME || id == CLOCK_REALTIME_COARSE))
+        t->tv_sec += error_of_clock();
+    return result;
+}
+
+int gettimeofday(struct timeval *restrict now, void *restrict zone)
+{
+    int result = (int)syscall(SYS_gettimeofday, now, zone);
+    if (result == 0)
+        now->tv_sec += error_of_clock();
+    return result;
+}
+
+time_t time(time_t *into)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    if (into)
+        *into = t.tv_sec;
+    return t.tv_sec;
+}
