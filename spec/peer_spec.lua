@@ -386,7 +386,8 @@ describe("A peer, or a transfer to it,", function()
   end)
 
   it("is asked for its system with the server's own time limit, unless a timeout is given", function()
-    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = '{"Name":"FAR","Version":"1.12.7"}' }) } }
+    local body = [[{"Name":"FAR","Version":"1.12.7"}]]
+    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = body }) } }
     local far = modalua.connect(server.url, { timeout = 0.1 }):peer "far"
     assert.are.equal("FAR", assert(far:system()).Name)
     fails({ kind = "timeout", op = "system", still_running = true }, far:system { wait_timeout = 0.1 })

@@ -195,6 +195,7 @@ static int transfer_submit(lua_State *L, call *c)
     c->deadline = deadline;
     if (result == OP_WAIT) {
         c->op.on_stop = transfer_on_stop;
+        c->op.is_transfer = true;
         c->op.keeps_request = !blocking;
     }
     return result;

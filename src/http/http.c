@@ -18,6 +18,8 @@
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
 
+enum { CLEANUPS_APART = 2 }; /* cleanup requests of a host that may start beside max_inflight */
+
 /* ---- once in the process ---- */
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -399,13 +401,19 @@ static void log_outcome(const http_transfer *t)
     t->h->log(t->h->log_user, line);
 }
 
+/* What counts the transfer while it runs. */
+static unsigned *counter(const http_transfer *t)
+{
+    return t->apart ? &t->server->origin->apart : &t->server->origin->running;
+}
+
 /* The outcome is known: http_next_finished will return the transfer. */
 static void transfer_done(http_transfer *t)
 {
     if (t->state == HTTP_RUNNING) {
         t->seconds = clock_now() - t->started;
         t->h->running--;
-        t->server->origin->running--;
+        (*counter(t))--;
     }
     t->state = HTTP_DONE;
     list_append(&t->h->finished, t);
@@ -421,7 +429,7 @@ static void transfer_start(http_transfer *t)
         t->state = HTTP_RUNNING;
         t->started = clock_now();
         h->running++;
-        t->server->origin->running++;
+        (*counter(t))++;
         return;
     }
     if (t->fault == HTTP_OK)
@@ -463,10 +471,25 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     t->request = *r;
     t->state = HTTP_WAITING;
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
+    t->apart = r->cleanup && s->origin->apart < CLEANUPS_APART;
+    if (t->apart) {
+        transfer_start(t);
+        return true;
+    }
     list_append(&s->origin->waiting, t);
     h->waiting++;
     origin_start(h, s->origin);
     return true;
+}
+
+void http_set_apart(http_transfer *t)
+{
+    if (t->state != HTTP_RUNNING || t->apart)
+        return;
+    (*counter(t))--;
+    t->apart = true;
+    (*counter(t))++;
+    start_more(t->h, t->server->origin);
 }
 
 void http_end(http_transfer *t)
@@ -477,7 +500,7 @@ void http_end(http_transfer *t)
         t->h->waiting--;
     } else if (was == HTTP_RUNNING) {
         t->h->running--;
-        t->server->origin->running--;
+        (*counter(t))--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
         list_remove(&t->h->finished, t);
     }
