@@ -1,8 +1,8 @@
 #!/bin/sh
 # Installs missing packages, builds modalua, and runs the tests: the release build, the build with AddressSanitizer, LeakSanitizer and
 # UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. Then it fuzzes each target of spec/fuzz for three seconds. With
-# --all, it also runs everything with Lua's own checks, transfers an archive of 2 GB, tries 10 000 random searches, fuzzes each target for two
-# minutes and the operations for ten, and measures the figures of spec/bench.
+# --all, it also runs everything with Lua's own checks, transfers an archive of 2 GB, tries 10 000 random searches, changes every
+# answer of an Orthanc in every way, fuzzes each target for two minutes and the operations for ten, and measures the figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -42,6 +42,8 @@ if [ $all = yes ]; then
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
         grep -E "searches|moves|seed|tests passed|Failed"
+    echo "== every answer changed in every way"
+    MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     echo "== the operations of a modality with random arguments and answers, for ten minutes"
     MODALUA_FAULTD=build/asan/bin/faultd build/asan/bin/modalua spec/fuzz/modality_fuzz.lua 600
     spec/bench/run.sh

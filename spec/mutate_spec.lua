@@ -29,14 +29,40 @@ local function sorted_keys(t)
   return keys
 end
 
--- Chooses `count` items at random.
-local function chosen(list, count)
-  local random = archive.random(SEED)
-  for i = 1, math.min(count, #list) do
+local function shuffle(random, list)
+  for i = 1, #list do
     local k = random:between(i, #list)
     list[i], list[k] = list[k], list[i]
   end
-  return table.move(list, 1, math.min(count, #list), 1, {})
+end
+
+-- Chooses `count` changes at random: of each answer as many, and of its places as many as of the whole answer.
+local function chosen(list, count)
+  if count >= #list then
+    return list
+  end
+  local random, groups, names = archive.random(SEED), {}, {}
+  for _, change in ipairs(list) do
+    local name = runs.describe { change = change.place and "place" or "answer", method = change.method, route = change.route,
+      nth = change.nth, containing = change.containing }
+    if not groups[name] then
+      groups[name], names[#names + 1] = {}, name
+    end
+    table.insert(groups[name], change)
+  end
+  shuffle(random, names)
+  for _, name in ipairs(names) do
+    shuffle(random, groups[name])
+  end
+  local few = {}
+  while #few < count do
+    for _, name in ipairs(names) do
+      if #few < count and groups[name][1] then
+        few[#few + 1] = table.remove(groups[name])
+      end
+    end
+  end
+  return few
 end
 
 -- Runs f(w, item) for each item, each in a world that no other run uses at this time.
@@ -56,6 +82,7 @@ end
 -- Tries one case of an operation with all chosen changes. Asserts that there is no fault.
 local function try_case(ground, row, case, failing, many, title)
   local w = ground.worlds[1]
+  ground:keep_modalities_of(function(in_world) runs.record(in_world, case) end)
   local targets, outcome = runs.record(w, case)
   local fault = runs.fault(row, outcome, failing)
   assert(not fault, ("without a change: %s"):format(fault))

@@ -111,6 +111,14 @@ local SUCCESSES <const> = { ["200"] = true, ["201"] = true, ["202"] = true, ["20
 local ANY_ROUTE <const> = { what = function(change) return SUCCESSES[change.change] and not change.place end,
   because = "a route of the script's own choice has no other yes than its status" }
 
+-- Orthanc's yes to a DELETE of a query is an empty 200, and its 401 is empty too.
+local EMPTY_YES <const> = { what = function(change) return change.change == "200" and not change.place end,
+  because = "an empty 200 is all that Orthanc says for yes" }
+
+-- move reads the filters of the query again, and leaves out the answers that contradict them.
+local OTHER_QUERY <const> = { what = function(change) return change.route:find("/queries/%*/query") and change.place end,
+  because = "a query for another study found no answer that it asked for, so there is nothing to be moved" }
+
 -- ---- helpers of operations ----
 
 local STUDY <const> = { Level = "Study", Query = { PatientID = "MOD-0001", StudyDescription = "" } }
@@ -215,7 +223,7 @@ add { "modality:get_query_answers", shape = list_of("table", "warning"),
   succeeds = { function(w, id) return pacs(w):get_query_answers(id) end, before = with_query "pacs", after = drop_query },
   fails = { gone = function(w) return pacs(w):get_query_answers(w.no_id) end } }
 
-add { "modality:move", short = true, shape = is_transferred,
+add { "modality:move", short = true, shape = is_transferred, truths = { OTHER_QUERY },
   succeeds = { function(w, id) return pacs(w):move(id, transfer { to = "archive" }) end, before = with_query "pacs", after = drop_query },
   fails = {
     ["a status"] = { function(w, id) return w.client:modality "move-fails":move(id, transfer { to = "archive" }) end,
@@ -402,7 +410,7 @@ add { "client:changes", short = true, shape = list_of "table", iterates = true,
 -- To close a query that is gone is a success, so that fails only without the password.
 local function query_row(name, shape, f)
   local function of_no_query(w) return f(w.client:query(w.no_id)) end
-  add { "query:" .. name, shape = shape,
+  add { "query:" .. name, shape = shape, truths = name == "close" and { EMPTY_YES } or nil,
     succeeds = { function(w, id) return f(w.client:query(id)) end, before = with_query "pacs", after = drop_query },
     fails = name == "close" and { ["no password"] = guarded(of_no_query) } or { gone = of_no_query } }
 end
@@ -560,6 +568,7 @@ add { "peer:remove", shape = is_true,
 
 -- Runs a verb, whose exit status says whether it has succeeded. Any other status is a crash.
 local function run_verb(w, ...)
+  w.note(select(2, ...))
   local result = command.shell(("MODALUA_URL=%s \"$M\" %s"):format(w.client_url, command.quote(...)))
   if result.status > 1 then
     error(("the exit status is %d: %s"):format(result.status, result.err), 0)

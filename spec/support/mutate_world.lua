@@ -19,6 +19,18 @@ World.__index = World
 -- The client's own limits: short, so that a run that waits for an answer in vain ends soon.
 local LIMITS <const> = { timeout = 3, retries = 1, connect_timeout = 3 }
 
+-- A client that notes in `used` the modalities that it is asked for.
+local function noting(client, used)
+  local wrapper = {}
+  function wrapper.modality(_, name, ...)
+    used[name] = true
+    return client:modality(name, ...)
+  end
+  return setmetatable(wrapper, { __index = function(_, method)
+    return function(_, ...) return client[method](client, ...) end
+  end })
+end
+
 --- Chooses the Orthanc behind the proxy: "local", "busy" or "guarded".
 function World:enter(name)
   self.proxy, self.client, self.client_url = self.proxies[name], self.clients[name], self.proxies[name].url
@@ -57,15 +69,13 @@ local function start_servers(version, peer)
     guarded = orthanc.start { binary = version.binary, aet = "GUARDED", users = { us = "secret" } } }
 end
 
--- Stores the samples, and makes the entries of the Orthanc. Returns what the operations are given.
-local function fill(servers, peer)
+-- Stores the samples. Returns what the operations are given.
+local function fill(servers)
   local direct, pacs, busy = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url), modalua.connect(servers.busy.url)
   for _, client in ipairs { direct, pacs, busy } do
     assert(samples.store(client))
   end
-  for name, behaviour in pairs(BEHAVIOURS) do
-    assert(direct:put("/modalities/" .. name, peer:modality(behaviour)))
-  end
+  assert(direct:delete "/modalities/local")
   assert(direct:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
   assert(direct:put("/peers/gone", { Url = "http://127.0.0.1:1/" }))
   assert(direct:put("/peers/far", { Url = servers.ARCHIVE.url }))
@@ -85,14 +95,38 @@ local function fill(servers, peer)
     no_id = "12345678-1234-1234-1234-123456789abc", no_resource = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff" }
 end
 
+--- Finds out which modalities `f`, a function(world), asks for, and leaves the Orthanc only those besides pacs, archive and gone: the
+-- fewer it has, the fewer places have the answers to be changed.
+function Ground:keep_modalities_of(f)
+  local w = self.worlds[1]
+  for name, behaviour in pairs(BEHAVIOURS) do
+    assert(w.direct:put("/modalities/" .. name, self.peer:modality(behaviour)))
+  end
+  w.forget()
+  f(w)
+  for name in pairs(BEHAVIOURS) do
+    if not w.used(name) then
+      assert(w.direct:delete("/modalities/" .. name))
+    end
+  end
+end
+
 local function new_world(shared, servers, n)
-  local w = setmetatable({ name = "world" .. n, path = os.tmpname(), proxies = {}, clients = {} }, World)
+  local w, used = setmetatable({ name = "world" .. n, path = os.tmpname(), proxies = {}, clients = {} }, World), {}
   for key, value in pairs(shared) do
     w[key] = value
   end
+  w.direct = noting(shared.direct, used)
   for name, server in pairs { ["local"] = servers.LOCAL, busy = servers.busy, guarded = servers.guarded } do
     w.proxies[name] = mutate.start(server.http_port)
-    w.clients[name] = modalua.connect(w.proxies[name].url, LIMITS)
+    w.clients[name] = noting(modalua.connect(w.proxies[name].url, LIMITS), used)
+  end
+  function w.note(name) used[name] = true end
+  function w.used(name) return used[name] end
+  function w.forget()
+    for name in pairs(used) do
+      used[name] = nil
+    end
   end
   local uids = 0
   function w.new_uid()
@@ -106,7 +140,7 @@ end
 function world.open(version, count)
   local peer = dicomd.start()
   local ground = setmetatable({ peer = peer, servers = start_servers(version, peer), worlds = {}, version = version }, Ground)
-  local shared = fill(ground.servers, peer)
+  local shared = fill(ground.servers)
   for n = 1, count do
     ground.worlds[n] = new_world(shared, ground.servers, n)
   end
