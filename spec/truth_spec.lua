@@ -498,8 +498,8 @@ for _, version in ipairs(versions) do
   end)
 end
 
-describe("Patients whose identifiers differ in case only", function()
-  it("are said, since a C-MOVE of one of them sends both", function()
+describe("Patients that Orthanc takes for one", function()
+  it("are said, since a C-MOVE of one of them sends all", function()
     local QUERY <const> = "00000000-0000-0000-0000-000000000000"
     local answers = json.array { { PatientID = "abc1" }, { PatientID = "B2" }, { PatientID = "ABC1 " }, { PatientID = "B2" } }
     local fake <close> = faultd.start {
@@ -508,6 +508,6 @@ describe("Patients whose identifiers differ in case only", function()
     }
     local found = assert(modalua.connect(fake.url):modality "pacs":find { Level = "Patient", Query = {} })
     assert.are.same({ 3, 1 }, { #found.answers, found.repeated })
-    contains(found.warning, "answer 3 differs from another answer only in upper and lower case (PatientID = 'ABC1')")
+    contains(found.warning, "answer 3 is for Orthanc the same patient as another answer (PatientID = 'ABC1')")
   end)
 end)

@@ -206,8 +206,8 @@ MODALUA_API const char *modalua_config_fault(const modalua_config *config);
 
 /* Creates a runtime, which the caller owns. config NULL = the defaults. Opens no file and no
  * connection: errors in url, servers and config_file show at connect. Returns MODALUA_OK; or
- * MODALUA_E_INVALID (modalua_config_fault says why), MODALUA_E_NOMEM or MODALUA_E_SYSTEM, and *out
- * is NULL. */
+ * MODALUA_E_INVALID (modalua_config_fault says why), MODALUA_E_NOMEM or MODALUA_E_SYSTEM (errno
+ * says why), and *out is NULL. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
 
 /* Ends the run that is under way, and frees everything. Its <close> variables run; its last

@@ -391,7 +391,7 @@ static void *connection_main(void *connection)
 {
     conn *c = connection;
     while (!c->last) {
-        exchange x = { .c = c };
+        exchange x = { .c = c, .before_answer = no_longer_waiting };
         if (read_request(&x))
             handle(&x);
         else

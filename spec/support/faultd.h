@@ -1,6 +1,6 @@
 /* faultd.h - the types and functions that the three parts of faultd share: faultd.c (connections,
- * control), faultd_http.c (texts, requests, answers) and faultd_routes.c (the behaviours). The
- * comment at the top of faultd.c describes the program.
+ * control), faultd_http.c (texts, requests, answers; the program mutate uses it too) and
+ * faultd_routes.c (the behaviours). The comment at the top of faultd.c describes the program.
  */
 #ifndef FAULTD_H
 #define FAULTD_H
@@ -29,8 +29,11 @@ typedef struct conn {
     text in;               /* received bytes that are not used yet */
 } conn;
 
-typedef struct exchange {
+typedef struct exchange exchange;
+
+struct exchange {
     conn *c;
+    void (*before_answer)(exchange *x); /* called before anything is sent; may be NULL */
     text head, body;
     char *method, *path, *query; /* point into head */
     char *names[HEADERS_MAX], *values[HEADERS_MAX];
@@ -38,7 +41,7 @@ typedef struct exchange {
     text route;            /* the path and query, after mapping; a NUL replaces the '?' */
     const char *arguments; /* the query of the route */
     bool waiting;          /* counted in state.waiting: not answered yet */
-} exchange;
+};
 
 typedef void (*behaviour)(exchange *x);
 
@@ -65,6 +68,19 @@ double number(const exchange *x, const char *name, double otherwise); /* never n
 
 /* The value of a request header (name in lower case); "" if it is missing. */
 const char *header(const exchange *x, const char *name);
+
+/* Reads from the connection up to `mark`. Adds the bytes before the mark to t, and drops the mark.
+ * False: the connection ended before. */
+bool take_until(conn *c, const char *mark, text *t);
+bool take_bytes(conn *c, unsigned long long size, text *t);
+bool take_chunks(conn *c, text *body);
+
+/* Receives more bytes into c->in. False: there are no more. */
+bool receive(conn *c);
+
+/* Ends the part before `mark` (or the whole text, when there is no mark) with a NUL, returns it, and
+ * lets *rest point behind the mark. */
+char *cut(char **rest, const char *mark);
 
 /* Reads the next request of the connection. False if the connection has no further request. */
 bool read_request(exchange *x);

@@ -153,7 +153,7 @@ const char *header(const exchange *x, const char *name)
 
 /* ---- reading ---- */
 
-static bool receive(conn *c)
+bool receive(conn *c)
 {
     char piece[PIECE];
     const ssize_t n = recv(c->fd, piece, sizeof piece, 0);
@@ -162,8 +162,7 @@ static bool receive(conn *c)
     return n > 0;
 }
 
-/* Reads from the connection up to `mark`. Adds the bytes before the mark to t, and drops the mark. */
-static bool take_until(conn *c, const char *mark, text *t)
+bool take_until(conn *c, const char *mark, text *t)
 {
     const size_t length = strlen(mark);
     char *end;
@@ -175,7 +174,7 @@ static bool take_until(conn *c, const char *mark, text *t)
     return true;
 }
 
-static bool take_bytes(conn *c, unsigned long long size, text *t)
+bool take_bytes(conn *c, unsigned long long size, text *t)
 {
     while (size > 0) {
         size_t n = c->in.size < size ? c->in.size : (size_t)size;
@@ -191,7 +190,7 @@ static bool take_bytes(conn *c, unsigned long long size, text *t)
 }
 
 /* Does not handle trailers, because libcurl sends none here. */
-static bool take_chunks(conn *c, text *body)
+bool take_chunks(conn *c, text *body)
 {
     unsigned long long size = 1;
     bool whole = true;
@@ -205,7 +204,7 @@ static bool take_chunks(conn *c, text *body)
     return whole;
 }
 
-static char *cut(char **rest, const char *mark)
+char *cut(char **rest, const char *mark)
 {
     char *from = *rest, *end = strstr(from, mark);
     *rest = end ? end + strlen(mark) : from + strlen(from);
@@ -275,7 +274,8 @@ void send_run(conn *c, char byte, unsigned long long count)
 void send_head(exchange *x, int status, const char *more, long long length, const text *with_body)
 {
     text t = { 0 };
-    no_longer_waiting(x);
+    if (x->before_answer)
+        x->before_answer(x);
     if (strcasecmp(header(x, "connection"), "close") == 0)
         x->c->last = true;
     text_addf(&t, "HTTP/1.1 %d %s\r\nConnection: %s\r\n", status, status < 400 ? "OK" : "Failure",

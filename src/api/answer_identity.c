@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "api/identifiers.h"
-#include "base/ascii.h"
 
 enum { QUERY_RETRIEVE_LEVEL = 0x00080052, PATIENT_ID = 0x00100020 };
 
@@ -15,8 +14,8 @@ typedef struct key {
 } key;
 
 typedef struct identity {
-    int first;         /* table: from the identifier of a resource to its first answer */
-    int in_lower_case; /* table: from the identifier of a patient in lower case to it */
+    int first;  /* table: from the identifier of a resource to its first answer */
+    int folded; /* table: from what Orthanc compares of a patient's identifier to it */
     orthanc_level level;
     key unique; /* identifies a resource of the level */
     key patient, query_level;
@@ -76,23 +75,20 @@ static void note_odd(lua_State *L, const identity *id, lua_Integer i, const char
     lua_replace(L, id->odd);
 }
 
-/* Patient number i has the identifier `text`. Orthanc takes patients whose identifiers differ in case for
- * one, and a C-MOVE of one sends both. */
-static void note_other_case(lua_State *L, const identity *id, lua_Integer i, const char *text)
+/* Patient number i has the identifier on the top. Orthanc takes some patients for one, and a C-MOVE of
+ * one sends both. */
+static void note_joined(lua_State *L, const identity *id, lua_Integer i)
 {
-    luaL_Buffer b;
-    luaL_buffinit(L, &b);
-    for (const char *c = text; *c; c++)
-        luaL_addchar(&b, ascii_lower(*c));
-    luaL_pushresult(&b);
+    const char *text = lua_tostring(L, -1);
+    identifiers_push_folded(L, lua_gettop(L));
     lua_pushvalue(L, -1);
-    if (lua_rawget(L, id->in_lower_case) == LUA_TSTRING) {
+    if (lua_rawget(L, id->folded) == LUA_TSTRING) {
         if (strcmp(lua_tostring(L, -1), text) != 0)
-            note_odd(L, id, i, "differs from another answer only in upper and lower case", text);
+            note_odd(L, id, i, "is for Orthanc the same patient as another answer", text);
     } else {
         lua_pushvalue(L, -2);
         lua_pushstring(L, text);
-        lua_rawset(L, id->in_lower_case);
+        lua_rawset(L, id->folded);
     }
     lua_pop(L, 2);
 }
@@ -107,7 +103,7 @@ static bool is_repeated(lua_State *L, identity *id, lua_Integer i)
     if (*level && orthanc_level_of(level) != id->level)
         note_odd(L, id, i, "is about another level than asked", text);
     if (*text && id->level == ORTHANC_PATIENT)
-        note_other_case(L, id, i, text);
+        note_joined(L, id, i);
     if (!*text) {
         note_odd(L, id, i, "has no identifier", text);
     } else if (strpbrk(text, "*?\\")) {
@@ -152,7 +148,7 @@ bool answer_identity_check(lua_State *L, int answers, orthanc_level level, int n
     lua_createtable(L, 0, (int)(n < 1000000 ? n : 1000000));
     id.first = lua_gettop(L);
     lua_newtable(L);
-    id.in_lower_case = lua_gettop(L);
+    id.folded = lua_gettop(L);
     lua_pushnil(L);
     id.odd = lua_gettop(L);
     for (lua_Integer i = 1; i <= n; i++) {

@@ -8,11 +8,13 @@
 #include "binding/error.h"
 #include "binding/options.h"
 #include "json/mark.h"
+#include "orthanc/dictionary.h"
 #include "orthanc/encodings.h"
 #include "orthanc/routes.h"
 #include "orthanc/tags.h"
 #include "orthanc/worklist_tags.h"
 #include "request/call.h"
+#include "request/response.h"
 
 /* ---- formats ---- */
 
@@ -37,18 +39,32 @@ const option answers_format_rows[] = { ANSWERS_SIMPLIFY_ROW(offsetof(format_opti
                                        ANSWERS_SHORT_ROW(offsetof(format_options, brief)),
                                        OPTIONS_END };
 
-const char *answers_read_format(lua_State *L, int index, const char *function)
+answers_form answers_read_format(lua_State *L, int index, const char *function)
 {
     format_options o = { false, false };
-    static const char *const parameters[] = { "&simplify", "&short", "" };
     options_read(L, index, function, answers_format_rows, &o);
-    return parameters[answers_read_form(L, index, function, o.simplify, o.brief)];
+    return answers_read_form(L, index, function, o.simplify, o.brief);
+}
+
+const char *answers_parameters(answers_form form)
+{
+    static const char *const parameters[] = { "&simplify", "&short", "" };
+    return parameters[form];
 }
 
 /* ---- lost characters ---- */
 
+/* A member of an answer that is something else than the value of a tag. */
+typedef struct odd_member {
+    lua_Integer answer; /* its number; 0 = there is no such member */
+    const char *is;
+    char key[64];
+} odd_member;
+
 /* What the answers show of characters that got lost, here or at the modality. */
 typedef struct loss {
+    answers_form form;
+    odd_member odd;
     const orthanc_encoding
         *encoding;           /* the server's, which the answers name; NULL = not seen yet */
     bool texts;              /* some answer has a name or description */
@@ -193,22 +209,91 @@ static void remove_nulls(lua_State *L)
             remove_pair(L, t);
 }
 
+static bool is_list(lua_State *L, int index)
+{
+    return lua_istable(L, index) && json_mark_of(L, index) == JSON_MARK_ARRAY;
+}
+
+static bool is_object(lua_State *L, int index)
+{
+    return lua_istable(L, index) && !is_list(L, index);
+}
+
+/* The value at index, which the answer has under that key, is not the value of a tag. */
+static void note_odd(lua_State *L, loss *l, lua_Integer answer, const char *key, int value)
+{
+    odd_member *odd = &l->odd;
+    if (odd->answer)
+        return;
+    odd->answer = answer;
+    odd->is = lua_isboolean(L, value)             ? "true or false"
+              : lua_type(L, value) == LUA_TNUMBER ? "a number"
+              : lua_type(L, value) == LUA_TSTRING ? "a text"
+              : is_list(L, value)                 ? "a list"
+              : lua_istable(L, value)             ? "an object"
+                                                  : "null";
+    strncpy(odd->key, key, sizeof odd->key - 1);
+}
+
 static void tidy_one(lua_State *L, lua_Integer number, loss *l);
 
-/* Tidies the table on the top: a list of items of a sequence (worklists have these), or a value as
- * {Name =, Type =, Value =}. */
-static void tidy_table(lua_State *L, lua_Integer number, loss *l)
+/* Tidies the items of the sequence at index; worklists have sequences. */
+static void tidy_items(lua_State *L, lua_Integer number, const char *key, int items, loss *l)
 {
-    int items = lua_gettop(L);
     luaL_checkstack(L, LUA_MINSTACK, NULL);
-    remove_nulls(L);
-    if (lua_getfield(L, items, "Value") == LUA_TTABLE)
-        items = lua_gettop(L);
-    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, items); i <= n; i++)
-        if (lua_rawgeti(L, items, i) == LUA_TTABLE)
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, items); i <= n; i++) {
+        lua_rawgeti(L, items, i);
+        if (is_object(L, lua_gettop(L))) {
             tidy_one(L, number, l);
-        else
+        } else {
+            note_odd(L, l, number, key, lua_gettop(L));
             lua_pop(L, 1);
+        }
+    }
+}
+
+/* Whether the tag of the key may have items: it is a sequence, or the dictionary does not have it. */
+static bool may_have_items(const char *key)
+{
+    uint32_t tag;
+    dicom_vr vr = orthanc_tag_parse(key, &tag) || dictionary_find(key, &tag) ? dictionary_vr(tag)
+                                                                             : DICOM_VR_UNKNOWN;
+    return vr == DICOM_SQ || vr == DICOM_VR_UNKNOWN;
+}
+
+/* Whether the value at index is a sequence. A Lua table without elements, as JSON, is an empty object. */
+static bool is_sequence(lua_State *L, int value, const char *key)
+{
+    if (!lua_istable(L, value) || !may_have_items(key))
+        return false;
+    if (is_list(L, value))
+        return true;
+    lua_pushnil(L);
+    if (!lua_next(L, value))
+        return true;
+    lua_pop(L, 2);
+    return false;
+}
+
+/* Tidies the value on the top, which the answer has under that key. */
+static void tidy_value(lua_State *L, lua_Integer number, const char *key, loss *l)
+{
+    int value = lua_gettop(L);
+    if (l->form == ANSWERS_FULL && is_object(L, value)) {
+        remove_nulls(L);
+        lua_getfield(L, value++, "Value");
+        if (lua_isnil(L, value))
+            return; /* it was null */
+    } else if (l->form == ANSWERS_FULL) {
+        note_odd(L, l, number, key, value);
+        return;
+    }
+    if (lua_type(L, value) == LUA_TSTRING)
+        inspect(l, number, key, lua_tostring(L, value));
+    else if (is_sequence(L, value, key))
+        tidy_items(L, number, key, value, l);
+    else
+        note_odd(L, l, number, key, value);
 }
 
 /* Pops the answer, or the item of a sequence, on the top, and tidies it. */
@@ -216,15 +301,12 @@ static void tidy_one(lua_State *L, lua_Integer number, loss *l)
 {
     int answer = lua_gettop(L), key = answer + 1, value = answer + 2;
     for (lua_pushnil(L); lua_next(L, answer); lua_settop(L, key)) {
-        const char *text = value_of(L, value);
         if (lua_type(L, key) != LUA_TSTRING)
             continue; /* not a tag; and lua_next needs its key unchanged */
-        if (text)
-            inspect(l, number, lua_tostring(L, key), text);
-        else if (lua_istable(L, value))
-            tidy_table(L, number, l);
-        else if (json_mark_is_null(L, value))
+        if (json_mark_is_null(L, value))
             remove_pair(L, answer);
+        else
+            tidy_value(L, number, lua_tostring(L, key), l);
     }
     lua_pop(L, 1);
 }
@@ -271,11 +353,6 @@ static void push_warning(lua_State *L, const loss *l)
     lua_remove(L, -2);
 }
 
-bool answers_is_list(lua_State *L)
-{
-    return lua_istable(L, -1) && json_mark_of(L, -1) == JSON_MARK_ARRAY;
-}
-
 /* Pushes the value of the tag in the answer at index; "" when it has none. */
 static void push_tag(lua_State *L, int answer, const char *name, const char *number)
 {
@@ -312,19 +389,39 @@ static bool has_two_names(lua_State *L)
     return two;
 }
 
-bool answers_tidy(lua_State *L)
+/* Pops nothing: replaces the list on the top by nil and the error about the odd member. */
+static void fail_odd(lua_State *L, const call *c, const loss *l)
 {
+    const odd_member *odd = &l->odd;
     int list = lua_gettop(L);
-    lua_Integer n = luaL_len(L, list);
-    loss l = { .encoding = NULL };
-    for (lua_Integer i = 1; i <= n; i++) {
-        if (lua_geti(L, list, i) == LUA_TTABLE)
-            tidy_one(L, i, &l);
-        lua_settop(L, list);
+    response_push_quoted(L, odd->key, strlen(odd->key));
+    lua_pushfstring(L, "%s of element %I is %s, not %s", lua_tostring(L, -1),
+                    (LUAI_UACINT)odd->answer, odd->is,
+                    l->form == ANSWERS_FULL ? "an object with a Value" : "a text or a sequence");
+    response_fail_shape(L, &c->op, lua_tostring(L, -1));
+    lua_replace(L, list + 1);
+    lua_replace(L, list);
+    lua_settop(L, list + 1);
+}
+
+bool answers_receive(lua_State *L, call *c, answers_form form, bool *lossy)
+{
+    int list = lua_gettop(L) + 1;
+    loss l = { .form = form };
+    if (call_answer_of(L, c, SHAPE_LIST_OF_OBJECTS) != 1)
+        return false;
+    for (lua_Integer i = 1, n = (lua_Integer)lua_rawlen(L, list); i <= n; i++) {
+        lua_rawgeti(L, list, i);
+        tidy_one(L, i, &l);
+    }
+    if (l.odd.answer) {
+        fail_odd(L, c, &l);
+        return false;
     }
     l.id_in_doubt = l.id_in_doubt || (l.patients && has_two_names(L));
     push_warning(L, &l);
-    return l.signs > 0 || l.id_in_doubt;
+    *lossy = l.signs > 0 || l.id_in_doubt;
+    return true;
 }
 
 void answers_attach_warning(lua_State *L)
@@ -344,34 +441,33 @@ void answers_attach_warning(lua_State *L)
 typedef struct answers_call {
     call call;
     char id[ORTHANC_ID_SIZE];
-    const char *format;
+    answers_form form;
 } answers_call;
 
 static int answers_ask(lua_State *L, call *c);
 static int answers_on_list(lua_State *L, call *c);
 
 int answers_get(lua_State *L, loop *lp, int client_index, const char *id, const char *name,
-                const char *format)
+                answers_form form)
 {
     answers_call *a = (answers_call *)call_new(L, lp, sizeof *a, client_index, name, answers_ask);
     strcpy(a->id, id);
-    a->format = format;
+    a->form = form;
     return op_run(L, &a->call.op);
 }
 
 static int answers_ask(lua_State *L, call *c)
 {
     const answers_call *a = (const answers_call *)c;
-    return call_get(L, c, answers_on_list, "/queries/%s/answers?expand%s", a->id, a->format);
+    return call_get(L, c, answers_on_list, "/queries/%s/answers?expand%s", a->id,
+                    answers_parameters(a->form));
 }
 
 static int answers_on_list(lua_State *L, call *c)
 {
-    if (call_answer(L, c) != 1)
+    bool lossy;
+    if (!answers_receive(L, c, ((const answers_call *)c)->form, &lossy))
         return 2;
-    if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
-    answers_tidy(L);
     answers_attach_warning(L);
     return 1;
 }

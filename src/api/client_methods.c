@@ -17,6 +17,7 @@
 #include "binding/options.h"
 #include "json/mark.h"
 #include "request/guard.h"
+#include "request/response.h"
 #include "request/single_request.h"
 
 /* ---- routes ---- */
@@ -57,12 +58,15 @@ static int run_write(lua_State *L, const char *name, const char *method)
 }
 
 /* GET of one of our own paths. */
-static int run_get(lua_State *L, const char *name, const char *path)
+static int run_get(lua_State *L, const char *name, const char *path, shape answer)
 {
+    single_request *x;
     client_check(L, 1);
     lua_settop(L, 1);
     lua_pushstring(L, path);
-    return op_run(L, &new_request(L, name, "GET")->op);
+    x = new_request(L, name, "GET");
+    x->shape = answer;
+    return op_run(L, &x->op);
 }
 
 /* ---- the methods ---- */
@@ -90,10 +94,13 @@ static int client_l_put(lua_State *L)
 /* Removes the members that are null. */
 static int system_advance(lua_State *L, op *o)
 {
-    int results = single_request_advance(L, o);
-    if (results == 1 && lua_istable(L, -1))
-        json_mark_drop_nulls(L);
-    return results;
+    int results = single_request_advance(L, o), top = lua_gettop(L);
+    if (results != 1)
+        return results;
+    if (shape_member_differs(L, top, "Version", SHAPE_TEXT))
+        return response_fail_shape(L, o, lua_tostring(L, -1));
+    json_mark_drop_nulls(L);
+    return 1;
 }
 
 static int client_l_system(lua_State *L)
@@ -104,12 +111,13 @@ static int client_l_system(lua_State *L)
     lua_pushliteral(L, "/system");
     x = new_request(L, "system", "GET");
     x->op.advance = system_advance;
+    x->shape = SHAPE_OBJECT;
     return op_run(L, &x->op);
 }
 
 static int client_l_default_encoding(lua_State *L)
 {
-    return run_get(L, "default_encoding", "/tools/default-encoding");
+    return run_get(L, "default_encoding", "/tools/default-encoding", SHAPE_NAME);
 }
 
 static const option expand_rows[] = {
@@ -118,34 +126,47 @@ static const option expand_rows[] = {
     OPTIONS_END
 };
 
-static int run_list(lua_State *L, const char *name, const char *path, const char *expanded)
+/* The path of a list, which has `?expand` behind it when the option says so, and the shapes of both. */
+typedef struct list_route {
+    const char *path, *expanded_path;
+    shape shape, expanded;
+} list_route;
+
+static int run_list(lua_State *L, const char *name, const list_route *r)
 {
     struct {
         bool expand;
     } o = { false };
     client_check(L, 1);
     options_read(L, 2, name, expand_rows, &o);
-    return run_get(L, name, o.expand ? expanded : path);
+    return o.expand ? run_get(L, name, r->expanded_path, r->expanded)
+                    : run_get(L, name, r->path, r->shape);
 }
 
 static int client_l_modalities(lua_State *L)
 {
-    return run_list(L, "modalities", "/modalities", "/modalities?expand");
+    static const list_route route = { "/modalities", "/modalities?expand", SHAPE_LIST_OF_NAMES,
+                                      SHAPE_OBJECT_OF_OBJECTS };
+    return run_list(L, "modalities", &route);
 }
 
 static int client_l_peers(lua_State *L)
 {
-    return run_list(L, "peers", "/peers", "/peers?expand");
+    static const list_route route = { "/peers", "/peers?expand", SHAPE_LIST_OF_NAMES,
+                                      SHAPE_OBJECT_OF_OBJECTS };
+    return run_list(L, "peers", &route);
 }
 
 static int client_l_queries(lua_State *L)
 {
-    return run_get(L, "queries", "/queries");
+    return run_get(L, "queries", "/queries", SHAPE_LIST_OF_HANDLES);
 }
 
 static int client_l_jobs(lua_State *L)
 {
-    return run_list(L, "jobs", "/jobs", "/jobs?expand");
+    static const list_route route = { "/jobs", "/jobs?expand", SHAPE_LIST_OF_HANDLES,
+                                      SHAPE_LIST_OF_OBJECTS };
+    return run_list(L, "jobs", &route);
 }
 
 static int client_l_modality(lua_State *L)

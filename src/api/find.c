@@ -25,7 +25,7 @@ typedef struct find_call {
     bool unknown_name; /* a filter has a name that only the server can know */
     bool readable;     /* what the server cannot read is left out (core.find_readable) */
     char id[ORTHANC_ID_SIZE];
-    const char *format; /* the query string for the format of the answers */
+    answers_form form;
 } find_call;
 
 /* ---- the steps, in order ---- */
@@ -82,7 +82,7 @@ static int find_run(lua_State *L, bool readable)
     lua_pop(L, 1);
     q.query = route_options_table(L, BODY, "Query");
     q.keep = route_options_table(L, DATA, "keep");
-    f->format = answers_read_format(L, FORMAT, "find");
+    f->form = answers_read_format(L, FORMAT, "find");
     if (!find_filter_check(L, &q))
         return call_fail(L, c, "refused", NULL, "%s", lua_tostring(L, -1));
     if (!q.ascii && q.charset && find_charset_refuse(L, c, q.sent, q.charset))
@@ -184,7 +184,7 @@ static bool wants_levels(lua_State *L, const call *c)
 static int find_on_query(lua_State *L, call *c)
 {
     find_call *f = (find_call *)c;
-    if (call_answer(L, c) != 1) {
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1) {
         if (wants_levels(L, c)) {
             f->plan = FIND_PLAN_DOWN;
             lua_settop(L, c->op.index);
@@ -193,9 +193,11 @@ static int find_on_query(lua_State *L, call *c)
         explain_refusal(L, f);
         return f->readable && error_is_code(L, -1, "bad_charset") ? find_readable(L, c) : 2;
     }
-    if (!orthanc_answer_id(c->op.transfer.body, f->id))
-        return call_fail(L, c, "decode", NULL, "unexpected response: the query has no ID");
-    return call_get(L, c, find_on_answers, "/queries/%s/answers?expand%s", f->id, f->format);
+    if (!call_push_member(L, c, c->op.index + 1, "ID", SHAPE_HANDLE))
+        return 2;
+    strcpy(f->id, lua_tostring(L, -1));
+    return call_get(L, c, find_on_answers, "/queries/%s/answers?expand%s", f->id,
+                    answers_parameters(f->form));
 }
 
 /* Pushes the end of the time for the call; nil = it has none. */
@@ -264,17 +266,14 @@ static int find_on_answers(lua_State *L, call *c)
     const find_call *f = (const find_call *)c;
     int answers = c->op.index + 1, notes = answers + 1, result = answers + 2, query;
     bool lossy, changed;
-    if (call_answer(L, c) != 1)
+    if (!answers_receive(L, c, f->form, &lossy))
         return 2;
-    if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
-    lua_newtable(L);
-    push_result(L, c, answers);
-    lua_pushvalue(L, answers);
-    lossy = answers_tidy(L); /* answers notes result answers warning */
     if (f->beyond_ascii)
         find_charset_add_note(L, c);
+    lua_newtable(L);
+    lua_insert(L, notes); /* answers notes warning */
     lua_setfield(L, notes, "characters");
+    push_result(L, c, answers);
     call_push(L, c, "dropped");
     lua_setfield(L, notes, "dropped");
     call_push(L, c, "body");
@@ -321,10 +320,10 @@ int find_get_query_answers(lua_State *L)
 {
     const remote *r = remote_check(L, 1, &remote_modality);
     char id[ORTHANC_ID_SIZE];
-    const char *format;
+    answers_form form;
     lua_settop(L, 3);
     find_result_identify(L, 2, "get_query_answers", id);
-    format = answers_read_format(L, 3, "get_query_answers");
+    form = answers_read_format(L, 3, "get_query_answers");
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
-    return answers_get(L, r->lp, 4, id, "get_query_answers", format);
+    return answers_get(L, r->lp, 4, id, "get_query_answers", form);
 }

@@ -12,11 +12,11 @@ extern const option get_and_store_rows[];      /* of get and store */
 extern const option get_and_store_peer_rows[]; /* of a store to a peer */
 extern const option get_and_store_move_rows[]; /* of move_resources */
 
-int get_and_store_get(lua_State *L);        /* modality:get(level, resources [, options]) */
 int get_and_store_store(lua_State *L);      /* modality:store(ids [, options]) */
 int get_and_store_peer_store(lua_State *L); /* peer:store(ids [, options]) */
 
 /* For the Lua half. */
+int get_and_store_get(lua_State *L);          /* modality:get, without a look at the patients */
 int get_and_store_move_options(lua_State *L); /* (options) -> max | nil */
 int get_and_store_move_one(lua_State *L);     /* (modality, level, resources, options, more) */
 

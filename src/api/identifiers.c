@@ -6,6 +6,7 @@
 #include "base/ascii.h"
 #include "binding/error.h"
 #include "json/mark.h"
+#include "orthanc/patient_ids.h"
 #include "orthanc/routes.h"
 
 enum { SOP_CLASSES_IN_STUDY = 0x00080062 };
@@ -89,9 +90,17 @@ static bool push_keys(lua_State *L, orthanc_level level, const char *noun, lua_I
     return true;
 }
 
-/* Whether a C-MOVE of the patients in the list on the top, of tables of keys, could move others as well:
- * Orthanc takes PatientIDs that differ in case only for the same one. True: a message is pushed.
- * [-0, +(0|1), m] */
+void identifiers_push_folded(lua_State *L, int index)
+{
+    size_t size;
+    const char *id = lua_tolstring(L, index, &size);
+    luaL_Buffer b;
+    char *folded = luaL_buffinitsize(L, &b, size);
+    luaL_pushresultsize(&b, patient_ids_fold(id, size, folded));
+}
+
+/* Whether Orthanc takes two of the patients in the list on the top, of tables of keys, for one. True: a
+ * message is pushed. [-0, +(0|1), m] */
 static bool have_joined_patients(lua_State *L)
 {
     int list = lua_gettop(L), seen = list + 1;
@@ -99,22 +108,19 @@ static bool have_joined_patients(lua_State *L)
     lua_newtable(L);
     for (lua_Integer i = 1; i <= n; i++) {
         const char *id, *other;
-        luaL_Buffer b;
         lua_rawgeti(L, list, i);
         lua_getfield(L, -1, "PatientID");
         id = lua_tostring(L, -1);
-        luaL_buffinit(L, &b);
-        for (const char *p = id; *p; p++)
-            luaL_addchar(&b, *p >= 'A' && *p <= 'Z' ? (char)(*p - 'A' + 'a') : *p);
-        luaL_pushresult(&b);
+        identifiers_push_folded(L, seen + 2);
         lua_pushvalue(L, -1);
         if (lua_rawget(L, seen) == LUA_TSTRING) {
             other = lua_tostring(L, -1);
             if (strcmp(other, id) != 0) {
-                lua_pushfstring(L,
-                                "the PatientIDs '%s' and '%s' differ in case only, and some "
-                                "modalities take them for one patient: move the studies",
-                                other, id);
+                lua_pushfstring(
+                    L,
+                    "Orthanc takes the PatientIDs '%s' and '%s' for one patient, since it "
+                    "compares neither case nor some signs: move the studies",
+                    other, id);
                 lua_replace(L, seen);
                 lua_settop(L, seen);
                 return true;
@@ -255,5 +261,12 @@ int identifiers_value(lua_State *L)
     luaL_argcheck(L, orthanc_tag_parse(luaL_checkstring(L, 2), &tag), 2, "no tag");
     if (!identifiers_push_tag(L, 1, tag))
         lua_pushnil(L);
+    return 1;
+}
+
+int identifiers_folded(lua_State *L)
+{
+    luaL_checkstring(L, 1);
+    identifiers_push_folded(L, 1);
     return 1;
 }

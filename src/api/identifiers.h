@@ -23,6 +23,9 @@ bool identifiers_push_tag(lua_State *L, int row, uint32_t tag);
 bool identifiers_push_keys(lua_State *L, int index, orthanc_level level, const char *function,
                            const char *noun, bool with_classes);
 
+/* Pushes what Orthanc compares of the PatientID at index (orthanc/patient_ids.h). [-0, +1, m] */
+void identifiers_push_folded(lua_State *L, int index);
+
 /* Checks the value on the top, resource number n, as an identifier that Orthanc gives. False: a
  * message is pushed. Throws when it is no string. [-0, +(0|1), v] */
 bool identifiers_check_stored(lua_State *L, const char *function, lua_Integer n);
@@ -34,6 +37,7 @@ bool identifiers_push_stored(lua_State *L, int index, const char *function);
 /* For the Lua half. */
 /* (op, level, rows [, noun]) -> list, with the field level | nil, err */
 int identifiers_keys(lua_State *L);
-int identifiers_value(lua_State *L); /* (row, name of a tag) -> string | nil */
+int identifiers_value(lua_State *L);  /* (row, name of a tag) -> string | nil */
+int identifiers_folded(lua_State *L); /* (PatientID) -> string */
 
 #endif

@@ -64,9 +64,18 @@ static job_call *job_new_call(lua_State *L, const char *name, call_step first)
 
 /* ---- status ---- */
 
+static int job_on_status(lua_State *L, call *c)
+{
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
+        !call_push_member(L, c, c->op.index + 1, "State", SHAPE_TEXT))
+        return 2;
+    lua_pop(L, 1);
+    return 1;
+}
+
 static int job_ask_status(lua_State *L, call *c)
 {
-    return call_get(L, c, call_answer, "/jobs/%s", c->poll->job);
+    return call_get(L, c, job_on_status, "/jobs/%s", c->poll->job);
 }
 
 static int job_l_status(lua_State *L)

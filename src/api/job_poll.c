@@ -9,7 +9,9 @@
 #include "binding/parts.h"
 #include "orthanc/dimse.h"
 #include "orthanc/failures.h"
+#include "orthanc/jobs.h"
 #include "request/response.h"
+#include "request/said.h"
 
 /* Seconds between two polls. */
 #define DELAY_LEAST 0.004
@@ -27,7 +29,6 @@ static int job_poll_on_success(lua_State *L, call *c, int record);
 static int job_poll_on_failure(lua_State *L, call *c, int record);
 static int job_poll_on_deadline(lua_State *L, call *c);
 
-static bool is_unfinished(const char *state);
 static int fail_unclear(lua_State *L, call *c, const char *why);
 static int job_poll_end_failed(lua_State *L, call *c);
 static int job_poll_end_open(lua_State *L, call *c);
@@ -55,56 +56,65 @@ static int job_poll_ask(lua_State *L, call *c)
     return call_get(L, c, job_poll_on_status, "/jobs/%s", c->poll->job);
 }
 
+/* Whether the record at index names another job than the one that was asked for. */
+static bool is_of_other_job(lua_State *L, const call *c, int record)
+{
+    int type = lua_getfield(L, record, "ID");
+    bool other =
+        type != LUA_TNIL && (type != LUA_TSTRING || strcmp(lua_tostring(L, -1), c->poll->job) != 0);
+    lua_pop(L, 1);
+    return other;
+}
+
+/* Pushes what the server said in the field of the record, for an error. */
+static const char *push_said(lua_State *L, int record, const char *field)
+{
+    lua_getfield(L, record, field);
+    return said_push(L, -1);
+}
+
 static int job_poll_on_status(lua_State *L, call *c)
 {
     int record = c->op.index + 1;
     const char *state;
     if (call_answer(L, c) != 1)
         return job_poll_on_error(L, c);
-    if (!lua_istable(L, record) || lua_getfield(L, record, "State") != LUA_TSTRING)
-        return fail_unclear(L, c, "it has no State");
-    c->poll->heard = clock_now();
-    state = lua_tostring(L, -1); /* the record keeps it alive */
-    lua_settop(L, record);
-    if (strcmp(state, "Failure") == 0)
-        return job_poll_on_failure(L, c, record);
-    if (strcmp(state, "Success") == 0)
-        return job_poll_on_success(L, c, record);
-    if (!is_unfinished(state)) {
-        response_push_quoted(L, state, strlen(state));
-        return fail_unclear(L, c,
-                            lua_pushfstring(L, "its State is '%s', which Orthanc does not have",
-                                            lua_tostring(L, -1)));
+    if (!lua_istable(L, record))
+        return fail_unclear(L, c, "it is not described");
+    if (is_of_other_job(L, c, record))
+        return fail_unclear(L, c, "its record is that of another job");
+    state = lua_getfield(L, record, "State") == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    lua_settop(L, record); /* the record keeps the text alive */
+    switch (jobs_state_of(state)) {
+    case JOBS_FAILURE: return job_poll_on_failure(L, c, record);
+    case JOBS_SUCCESS: return job_poll_on_success(L, c, record);
+    case JOBS_UNFINISHED:
+        c->poll->heard = clock_now();
+        job_poll_report(L, c, record, state);
+        return job_poll_wait(L, c);
+    case JOBS_NO_STATE: break;
     }
-    job_poll_report(L, c, record, state);
-    return job_poll_wait(L, c);
+    return fail_unclear(L, c,
+                        lua_pushfstring(L, "its State is %s, which Orthanc does not have",
+                                        push_said(L, record, "State")));
 }
 
 /* A success with an error is none. */
 static int job_poll_on_success(lua_State *L, call *c, int record)
 {
-    const char *description;
-    lua_getfield(L, record, "ErrorCode");
-    if (!lua_isnil(L, -1) && lua_tonumber(L, -1) != 0) {
+    const char *said, *description;
+    int type = lua_getfield(L, record, "ErrorCode");
+    if (type != LUA_TNIL && (type != LUA_TNUMBER || lua_tonumber(L, -1) != 0)) {
+        said = push_said(L, record, "ErrorCode");
         description = push_record_text(L, record, "ErrorDescription");
         return fail_unclear(L, c,
                             lua_pushfstring(L, "its State is Success, and its ErrorCode is %s%s%s",
-                                            luaL_tolstring(L, record + 1, NULL),
-                                            *description ? ": " : "", description));
+                                            said, *description ? ": " : "", description));
     }
     lua_settop(L, record);
     lua_getfield(L, record, "Content");
     return job_poll_is_incomplete(L, c, record + 1) ? job_poll_end_failed(L, c)
                                                     : c->poll->on_success(L, c);
-}
-
-static bool is_unfinished(const char *state)
-{
-    static const char *const states[] = { "Pending", "Running", "Paused", "Retry" };
-    for (size_t i = 0; i < sizeof states / sizeof states[0]; i++)
-        if (strcmp(states[i], state) == 0)
-            return true;
-    return false;
 }
 
 /* The server describes the job in a way that says nothing of its outcome. */
@@ -242,15 +252,63 @@ static dimse_service result_service(lua_State *L, int result)
     return is_move ? DIMSE_MOVE : DIMSE_GET;
 }
 
+/* Whether the job that is waited for is a transfer. Its record is at the index behind the call. */
+static bool is_transfer(lua_State *L, const call *c)
+{
+    const char *type;
+    bool is;
+    if (c->route)
+        return true;
+    type = lua_getfield(L, c->op.index + 1, "Type") == LUA_TSTRING ? lua_tostring(L, -1) : "";
+    is = dimse_service_of_job(type) != DIMSE_OTHER || strcmp(type, "OrthancPeerStore") == 0;
+    lua_pop(L, 1);
+    return is;
+}
+
+/* Whether the result at index is not what a transfer ends with. Then pushes how it differs. All that a
+ * result has must be right; what it must have depends on the version. */
+static bool result_differs(lua_State *L, const call *c, int result)
+{
+    static const struct {
+        const char *name;
+        shape shape;
+    } members[] = { { "LocalAet", SHAPE_TEXT },
+                    { "RemoteAet", SHAPE_TEXT },
+                    { "TargetAet", SHAPE_TEXT },
+                    { "Query", SHAPE_LIST_OF_OBJECTS },
+                    { "Details", SHAPE_LIST_OF_OBJECTS },
+                    { "Resources", SHAPE_LIST_OF_OBJECTS },
+                    { "InstancesCount", SHAPE_WHOLE_NUMBER },
+                    { "FailedInstancesCount", SHAPE_WHOLE_NUMBER } };
+    int top = lua_gettop(L);
+    if (shape_differs(L, result, SHAPE_OBJECT))
+        return true;
+    if (lua_getfield(L, result, "HttpStatus") != LUA_TNIL) {
+        lua_pushliteral(L, "it is the description of an error");
+        return true;
+    }
+    for (size_t i = 0; is_transfer(L, c) && i < sizeof members / sizeof members[0]; i++) {
+        lua_settop(L, top);
+        if (lua_getfield(L, result, members[i].name) != LUA_TNIL &&
+            shape_differs(L, top + 1, members[i].shape)) {
+            lua_pushfstring(L, "its %s: %s", members[i].name, lua_tostring(L, -1));
+            return true;
+        }
+    }
+    lua_settop(L, top);
+    return false;
+}
+
 bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
 {
     char status[32] = "some instances failed";
     int dimse;
     bool failed, of_peer;
-    if (!lua_istable(L, result)) {
+    if (result_differs(L, c, result)) {
         call_fail(L, c, "unknown", "decode",
-                  "unexpected response: the server reports success, but the result is not a table; "
-                  "the outcome is not known");
+                  "unexpected response: the server reports success, but its result is none (%s); "
+                  "the outcome is not known",
+                  lua_tostring(L, -1));
         job_poll_set_job(L, c);
         return true;
     }

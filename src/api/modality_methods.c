@@ -112,7 +112,7 @@ static const doc_row methods[] = {
       .options = { { "options", move_rows, &orthanc_retrieve } },
       .example = "assert(pacs:move(found, { to = \"archive\", max = 100 }))" },
     { .name = "get",
-      .function = get_and_store_get,
+      .part = "core.get",
       .signature = "modality:get(level, resources [, options]) -> result | nil, err",
       .help = "Sends a C-GET, which brings resources to this Orthanc (1.12.6 and later). resources "
               "is an answer, another table of identifiers, or a list of them. At the end modalua "

@@ -15,6 +15,7 @@
 #include "api/native_steps.h"
 #include "api/query.h"
 #include "api/remote.h"
+#include "base/shown.h"
 #include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
@@ -24,6 +25,7 @@
 #include "orthanc/tags.h"
 #include "orthanc/values.h"
 #include "request/progress.h"
+#include "request/said.h"
 
 static int native_l_is_answer(lua_State *L)
 {
@@ -98,6 +100,17 @@ static int native_l_text_fitting(lua_State *L)
     return 1;
 }
 
+static int native_l_text_shown(lua_State *L)
+{
+    static const char *const names[] = { "line", "lines", "json", NULL };
+    static const shown_style styles[] = { SHOWN_LINE, SHOWN_LINES, SHOWN_JSON };
+    shown_style style = styles[luaL_checkoption(L, 2, "line", names)];
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    error_make_shown(L, style);
+    return 1;
+}
+
 static int native_l_found(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -165,6 +178,9 @@ static const luaL_Reg functions[] = {
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
 
+    /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
+    { "said", said_l_said },
+
     /* ---- tasks and time ---- */
 
     /* spawn(f, ...) -> task; sleep(seconds); now() -> seconds: as in modalua.task. */
@@ -192,6 +208,8 @@ static const luaL_Reg functions[] = {
     { "level", native_l_level },
     /* value(row, name) -> text | nil. What an answer, in any format, has under the name of a tag. */
     { "value", identifiers_value },
+    /* folded(PatientID) -> string. What Orthanc compares of it in a C-MOVE (orthanc/patient_ids.h). */
+    { "folded", identifiers_folded },
     /* identifiers(op, level, resources [, noun]) -> a list of tables of identifiers alone | nil, err.
      * The list has the field `level`. Errors call a resource by the noun. */
     { "identifiers", identifiers_keys },
@@ -226,6 +244,9 @@ static const luaL_Reg functions[] = {
     /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
      * for each of the resources, in one job. */
     { "move_one", get_and_store_move_one },
+    /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
+     * at patients that Orthanc takes for one. */
+    { "get", get_and_store_get },
     /* retrieve(modality, options, more) -> as transfer_make_part says. Moves answers of a query; more
      * has `retrieve`, the path of the request, and the resources. */
     { "retrieve", move_retrieve },
@@ -249,6 +270,9 @@ static const luaL_Reg functions[] = {
     { "text_columns", native_l_text_columns },
     /* text_fitting(text, columns) -> text. Its longest beginning that takes at most so many columns. */
     { "text_fitting", native_l_text_fitting },
+    /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
+     * "line", "lines" or "json" (base/shown.h). */
+    { "text_shown", native_l_text_shown },
 
     { NULL, NULL }
 };

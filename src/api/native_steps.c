@@ -11,9 +11,12 @@
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
+#include "json/mark.h"
 #include "orthanc/tags.h"
 #include "request/guard.h"
+#include "request/response.h"
 #include "request/route_options.h"
+#include "request/shape.h"
 #include "request/version.h"
 
 /* ---- requests ---- */
@@ -41,18 +44,33 @@ typedef struct one_request {
     call call;
     const char *method, *path;
     call_work work;
+    shape shape; /* of the answer, as far as it has a name; data.shape may describe it */
 } one_request;
+
+static int native_steps_on_answer(lua_State *L, call *c);
 
 static int native_steps_send(lua_State *L, call *c)
 {
     const one_request *r = (const one_request *)c;
     call_push(L, c, "body");
-    return call_request(L, c, call_answer, r->method, r->work, "%s", r->path);
+    return call_request(L, c, native_steps_on_answer, r->method, r->work, "%s", r->path);
+}
+
+static int native_steps_on_answer(lua_State *L, call *c)
+{
+    int answer = c->op.index + 1;
+    if (call_answer_of(L, c, ((const one_request *)c)->shape) != 1)
+        return 2;
+    call_push(L, c, "shape");
+    if (lua_istable(L, -1) && shape_differs_from(L, answer, answer + 1))
+        return response_fail_shape(L, &c->op, lua_tostring(L, -1));
+    lua_settop(L, answer);
+    return 1;
 }
 
 static int l_request(lua_State *L)
 {
-    enum { OPERATION = 1, METHOD, PATH, WORK, BODY };
+    enum { OPERATION = 1, METHOD, PATH, WORK, BODY, SHAPE };
     static const char *const methods[] = { "GET", "POST", "PUT", "DELETE", NULL };
     static const char *const words[] = { "local", "change", "echo", "remote", NULL };
     static const call_work works[] = { CALL_LOCAL, CALL_CHANGE, CALL_ECHO, CALL_REMOTE };
@@ -60,14 +78,16 @@ static int l_request(lua_State *L)
     const char *path = luaL_checkstring(L, PATH);
     call_work work = works[luaL_checkoption(L, WORK, NULL, words)];
     one_request *r;
-    lua_settop(L, BODY);
+    lua_settop(L, SHAPE);
     if (method[0] == 'P')
         luaL_checktype(L, BODY, LUA_TTABLE);
     r = (one_request *)push_call(L, sizeof *r, native_steps_send);
     r->method = method;
     r->path = path;
     r->work = work;
+    r->shape = lua_type(L, SHAPE) == LUA_TSTRING ? shape_check_name(L, SHAPE) : SHAPE_ANY;
     call_keep(L, lua_gettop(L), "body", BODY);
+    call_keep(L, lua_gettop(L), "shape", SHAPE);
     call_set_progress(L, OPERATION, lua_gettop(L));
     r->call.progress.partial = true;
     return op_run(L, &r->call.op);
@@ -150,6 +170,27 @@ static int l_failed(lua_State *L)
     lua_pushnil(L);
     lua_insert(L, -2);
     return 2;
+}
+
+static int l_unexpected(lua_State *L)
+{
+    enum { OPERATION = 1, METHOD, PATH, DIFFERENCE };
+    const char *method = luaL_checkstring(L, METHOD), *path = luaL_checkstring(L, PATH);
+    luaL_checktype(L, OPERATION, LUA_TTABLE);
+    response_push_unexpected(L, method, path, luaL_checkstring(L, DIFFERENCE));
+    lua_getfield(L, OPERATION, "op");
+    lua_setfield(L, -2, "op");
+    lua_pushnil(L);
+    lua_insert(L, -2);
+    return 2;
+}
+
+static int l_differs(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (!shape_differs_from(L, 1, 2))
+        lua_pushnil(L);
+    return 1;
 }
 
 static int l_forbid_in_sandbox(lua_State *L)
@@ -269,6 +310,13 @@ static int l_is_uid(lua_State *L)
     return 1;
 }
 
+static int l_is_handle(lua_State *L)
+{
+    const char *text = lua_type(L, 1) == LUA_TSTRING ? lua_tostring(L, 1) : "";
+    lua_pushboolean(L, orthanc_is_handle(text) && strlen(text) == lua_rawlen(L, 1));
+    return 1;
+}
+
 static int l_check_stored(lua_State *L)
 {
     const char *op_name = luaL_checkstring(L, 1);
@@ -310,16 +358,51 @@ static int l_not_indexed(lua_State *L)
     return 1;
 }
 
-static int l_tidy(lua_State *L)
+static int native_steps_on_answers(lua_State *L, call *c)
 {
-    bool is_list, lossy = false;
-    lua_settop(L, 1);
-    is_list = answers_is_list(L);
-    if (is_list)
-        lossy = answers_tidy(L);
-    lua_pushboolean(L, is_list);
+    bool lossy;
+    if (!answers_receive(L, c, ANSWERS_SIMPLIFIED, &lossy))
+        return 2;
+    lua_pop(L, 1);
     lua_pushboolean(L, lossy);
     return 2;
+}
+
+static int native_steps_ask_answers(lua_State *L, call *c)
+{
+    return call_get(L, c, native_steps_on_answers, "%s?expand%s", ((const one_request *)c)->path,
+                    answers_parameters(ANSWERS_SIMPLIFIED));
+}
+
+static int l_answers(lua_State *L)
+{
+    const char *path = luaL_checkstring(L, 2);
+    one_request *r;
+    lua_settop(L, 2);
+    r = (one_request *)push_call(L, sizeof *r, native_steps_ask_answers);
+    r->path = path;
+    return op_run(L, &r->call.op);
+}
+
+/* Removes the nulls from the table on the top, and from the tables in it, down to that depth. */
+static void drop_nulls(lua_State *L, int depth)
+{
+    int t = lua_gettop(L);
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    json_mark_drop_nulls(L);
+    if (depth == 0)
+        return;
+    for (lua_pushnil(L); lua_next(L, t); lua_pop(L, 1))
+        if (lua_istable(L, -1))
+            drop_nulls(L, depth - 1);
+}
+
+static int l_drop_nulls(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    drop_nulls(L, 2);
+    return 1;
 }
 
 /* ---- the part ---- */
@@ -332,8 +415,9 @@ static int l_tidy(lua_State *L)
 static const luaL_Reg functions[] = {
     /* ---- requests ---- */
 
-    /* request(operation, method, path, work [, body]) -> value | nil, err. Sends one request. work is
-     * "local", "change", "echo" or "remote" (call_work in request/call.h); body is a table. */
+    /* request(operation, method, path, work [, body [, shape]]) -> value | nil, err. Sends one request.
+     * work is "local", "change", "echo" or "remote" (call_work in request/call.h); body is a table. An
+     * answer that has not the described shape (request/shape.h) is an error. */
     { "request", l_request },
     /* poll_delay(operation, begun, least, most) -> seconds. call_poll_delay in request/call.h. */
     { "poll_delay", l_poll_delay },
@@ -341,6 +425,12 @@ static const luaL_Reg functions[] = {
     { "is_transient", l_is_transient },
     /* failed(operation, kind, code | nil, message) -> nil, err. */
     { "failed", l_failed },
+    /* differs(value, shape) -> text | nil. How the value, a part of an answer, differs from the described
+     * shape (request/shape.h): "element 3 is a number, not an object". */
+    { "differs", l_differs },
+    /* unexpected(operation, method, path, difference) -> nil, err. The answer to that request differs from
+     * what it should be. */
+    { "unexpected", l_unexpected },
 
     /* ---- the server's version ---- */
 
@@ -370,6 +460,8 @@ static const luaL_Reg functions[] = {
 
     /* is_uid(v) -> boolean. */
     { "is_uid", l_is_uid },
+    /* is_handle(v) -> boolean. Whether v can be the ID of a job or query. */
+    { "is_handle", l_is_handle },
     /* check_stored(op, v, n) -> true | nil, message. Whether resource number n is an identifier that
      * Orthanc gives. Throws when it is no string. */
     { "check_stored", l_check_stored },
@@ -383,9 +475,11 @@ static const luaL_Reg functions[] = {
     { "filter", l_filter },
     /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
     { "not_indexed", l_not_indexed },
-    /* tidy(v) -> boolean, boolean. Whether v is a list, and whether it shows that characters got lost
-     * on the way from a modality. The nulls in its elements are removed. */
-    { "tidy", l_tidy },
+    /* drop_nulls(list) -> list. Removes the nulls from its objects, and from the objects in these. */
+    { "drop_nulls", l_drop_nulls },
+    /* answers(operation, path) -> list, lossy | nil, err. The simplified answers of a query, which are at
+     * that path (answers_receive in api/answers.h). */
+    { "answers", l_answers },
 
     { NULL, NULL }
 };

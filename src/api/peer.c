@@ -40,10 +40,13 @@ static int peer_ask_system(lua_State *L, call *c)
 
 static int peer_on_system(lua_State *L, call *c)
 {
-    int results = call_answer(L, c);
-    if (results == 1 && lua_istable(L, -1))
-        json_mark_drop_nulls(L);
-    return results;
+    int answer = c->op.index + 1;
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
+        !call_push_member(L, c, answer, "Version", SHAPE_TEXT))
+        return 2;
+    lua_settop(L, answer);
+    json_mark_drop_nulls(L);
+    return 1;
 }
 
 /* ---- the methods ---- */

@@ -17,26 +17,32 @@ enum { QUERY_CLIENT = 1 }; /* its user value */
 static int query_l_answers(lua_State *L)
 {
     const query_handle *q = find_result_check_query(L, 1);
-    const char *format;
+    answers_form form;
     lua_settop(L, 2);
-    format = answers_read_format(L, 2, "answers");
+    form = answers_read_format(L, 2, "answers");
     lua_getiuservalue(L, 1, QUERY_CLIENT);
-    return answers_get(L, doc_loop(L), 3, q->id, "answers", format);
+    return answers_get(L, doc_loop(L), 3, q->id, "answers", form);
 }
 
 typedef struct query_call {
     call call;
     char id[ORTHANC_ID_SIZE];
     const char *part; /* the last part of the path: "level" */
+    shape shape;      /* of the answer */
 } query_call;
+
+static int query_on_part(lua_State *L, call *c)
+{
+    return call_answer_of(L, c, ((const query_call *)c)->shape);
+}
 
 static int query_ask_part(lua_State *L, call *c)
 {
     const query_call *q = (const query_call *)c;
-    return call_get(L, c, call_answer, "/queries/%s/%s", q->id, q->part);
+    return call_get(L, c, query_on_part, "/queries/%s/%s", q->id, q->part);
 }
 
-static int ask_about(lua_State *L, const char *part)
+static int ask_about(lua_State *L, const char *part, shape answer)
 {
     const query_handle *q = find_result_check_query(L, 1);
     query_call *c;
@@ -45,17 +51,18 @@ static int ask_about(lua_State *L, const char *part)
     c = (query_call *)call_new(L, doc_loop(L), sizeof *c, 2, part, query_ask_part);
     strcpy(c->id, q->id);
     c->part = part;
+    c->shape = answer;
     return op_run(L, &c->call.op);
 }
 
 static int query_l_level(lua_State *L)
 {
-    return ask_about(L, "level");
+    return ask_about(L, "level", SHAPE_LEVEL);
 }
 
 static int query_l_modality(lua_State *L)
 {
-    return ask_about(L, "modality");
+    return ask_about(L, "modality", SHAPE_NAME);
 }
 
 /* ---- close ---- */

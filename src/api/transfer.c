@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "api/peer.h"
 #include "api/remote.h"
 #include "base/clock.h"
 #include "binding/error.h"
@@ -27,7 +28,7 @@ static int transfer_on_refusal(lua_State *L, call *c);
 static int transfer_on_old_move(lua_State *L, call *c);
 static bool push_job_id(lua_State *L, transfer *t);
 static bool is_old_move(lua_State *L, const call *c);
-static bool is_result(lua_State *L);
+static bool is_result(lua_State *L, const call *c);
 static int fail_no_outcome(lua_State *L, call *c, const char *answer);
 static int transfer_on_success(lua_State *L, call *c);
 static int transfer_on_job_gone(lua_State *L, call *c);
@@ -259,7 +260,7 @@ static int transfer_on_submitted(lua_State *L, call *c)
         c->needs.not_sure = true;
         return version_ask(L, c, transfer_on_old_move);
     }
-    if (t->mode == TRANSFER_BLOCKING && is_result(L))
+    if (t->mode == TRANSFER_BLOCKING && is_result(L, c))
         return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
     response_push_quoted(L, c->op.transfer.body ? c->op.transfer.body : "",
                          c->op.transfer.body_size);
@@ -274,7 +275,7 @@ static int transfer_on_refusal(lua_State *L, call *c)
     if (says_job_removed(L))
         return transfer_on_job_gone(L, c);
     if (t->mode != TRANSFER_BLOCKING && error_is_kind(L, -1, "timeout")) {
-        response_set_unknown(L); /* there may be a job, and nobody knows which */
+        response_set_unknown(L); /* there may be a job, but its identifier is unknown */
         lua_pushnil(L);
         lua_setfield(L, -2, "still_running");
     }
@@ -324,19 +325,18 @@ static int transfer_on_old_move(lua_State *L, call *c)
     return transfer_on_success(L, c);
 }
 
-/* Whether the answer on the top is what a blocking transfer ends with. */
-static bool is_result(lua_State *L)
+/* Whether the answer on the top has what a blocking transfer ends with in all versions. */
+static bool is_result(lua_State *L, const call *c)
 {
-    static const char *const keys[] = { "RemoteAet", "LocalAet", "Peer", "InstancesCount" };
+    static const char *const keys[][2] = { { "Peer", "InstancesCount" },
+                                           { "RemoteAet", "InstancesCount" },
+                                           { "RemoteAet", "Query" } };
+    bool stores = strcmp(c->op.name, "store") == 0;
+    const char *const *has = keys[!stores ? 2 : c->remote->kind == &remote_peer ? 0 : 1];
     int answer = lua_gettop(L);
-    bool is = false;
-    if (!lua_istable(L, answer) || json_mark_of(L, answer) == JSON_MARK_ARRAY ||
-        lua_getfield(L, answer, "HttpStatus") != LUA_TNIL) {
-        lua_settop(L, answer);
-        return false;
-    }
-    for (size_t i = 0; !is && i < sizeof keys / sizeof keys[0]; i++)
-        is = lua_getfield(L, answer, keys[i]) != LUA_TNIL;
+    bool is = lua_istable(L, answer) && lua_getfield(L, answer, "HttpStatus") == LUA_TNIL &&
+              lua_getfield(L, answer, has[0]) != LUA_TNIL &&
+              lua_getfield(L, answer, has[1]) != LUA_TNIL;
     lua_settop(L, answer);
     return is;
 }
@@ -380,6 +380,16 @@ static int give_to_part(lua_State *L, const call *c, const char *reason)
     return 3;
 }
 
+/* Whether the transfer has several resources, of which the server may have skipped some. */
+static bool has_several(lua_State *L, const call *c)
+{
+    bool several;
+    call_push(L, c, "resources");
+    several = lua_istable(L, -1) && lua_rawlen(L, -1) > 1;
+    lua_pop(L, 1);
+    return several;
+}
+
 /* The server reports a success, of which no part failed. Its result is on the top. */
 static int transfer_on_success(lua_State *L, call *c)
 {
@@ -393,7 +403,8 @@ static int transfer_on_success(lua_State *L, call *c)
     has_details = lua_getfield(L, result, "Details") != LUA_TNIL ||
                   lua_getfield(L, result, "Resources") != LUA_TNIL;
     lua_settop(L, result);
-    return reason || has_details || t->by_get ? verify(L, c, result, reason) : 1;
+    return reason || has_details || t->by_get || has_several(L, c) ? verify(L, c, result, reason)
+                                                                   : 1;
 }
 
 static int transfer_on_job_gone(lua_State *L, call *c)

@@ -32,6 +32,11 @@ typedef struct worklist_options {
     bool simplify, brief;
 } worklist_options;
 
+typedef struct worklist_call {
+    call call;
+    answers_form form;
+} worklist_call;
+
 const option worklist_rows[] = {
     ANSWERS_SIMPLIFY_ROW(offsetof(worklist_options, simplify)),
     ANSWERS_SHORT_ROW(offsetof(worklist_options, brief)),
@@ -53,15 +58,18 @@ int worklist_find(lua_State *L)
                          .route = &orthanc_worklist,
                          .options = worklist_rows,
                          .query = QUERY };
+    worklist_call *w;
     call *c;
 
     lua_settop(L, OPTIONS);
     remote_check(L, SELF, &remote_modality);
     luaL_checktype(L, QUERY, LUA_TTABLE);
-    c = remote_new_call(L, sizeof *c, q.function, "/find-worklist", worklist_send);
+    c = remote_new_call(L, sizeof *w, q.function, "/find-worklist", worklist_send);
+    w = (worklist_call *)c;
     route_options_read_call(L, OPTIONS, c, &orthanc_worklist, worklist_rows, &o); /* body */
+    w->form = answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief);
     lua_pushboolean(L, 1);
-    lua_setfield(L, BODY, forms[answers_read_form(L, OPTIONS, q.function, o.simplify, o.brief)]);
+    lua_setfield(L, BODY, forms[w->form]);
 
     if (lua_istable(L, OPTIONS) && lua_getfield(L, OPTIONS, "keep") == LUA_TTABLE)
         q.keep = KEEP;
@@ -111,19 +119,15 @@ static int worklist_send(lua_State *L, call *c)
 
 static int worklist_on_answers(lua_State *L, call *c)
 {
-    int list = c->op.index + 1, notes = list + 1, warning = list + 2, query = list + 4;
-    if (call_answer(L, c) != 1) {
+    int list = c->op.index + 1, notes = list + 1, query = list + 3;
+    bool lossy;
+    if (!answers_receive(L, c, ((const worklist_call *)c)->form, &lossy)) {
         explain_unknown_tag(L, c);
         return 2;
     }
-    if (!answers_is_list(L))
-        return call_fail(L, c, "decode", NULL, "unexpected response: the answers are not a list");
-    lua_newtable(L);
-    lua_pushvalue(L, list);
-    answers_tidy(L); /* list notes list warning */
-    lua_remove(L, warning);
     find_charset_add_note(L, c);
-    lua_pushvalue(L, warning);
+    lua_newtable(L);
+    lua_insert(L, notes); /* list notes warning */
     lua_setfield(L, notes, "characters");
     call_push(L, c, "body");
     lua_getfield(L, -1, "Query");

@@ -8,6 +8,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/own_file.h"
+
 /* Whether `part` still names the open file: the process that had the lock before may have renamed
  * or removed it. */
 static bool is_still_named(int fd, const char *part)
@@ -15,14 +17,6 @@ static bool is_still_named(int fd, const char *part)
     struct stat ours, there;
     return fstat(fd, &ours) == 0 && lstat(part, &there) == 0 && ours.st_dev == there.st_dev &&
            ours.st_ino == there.st_ino;
-}
-
-/* Whether it is a regular file of this user with no other name. Otherwise another user could have
- * put a link there, to have a different file overwritten. */
-static bool is_ours(int fd)
-{
-    struct stat it;
-    return fstat(fd, &it) == 0 && S_ISREG(it.st_mode) && it.st_nlink == 1 && it.st_uid == geteuid();
 }
 
 /* Takes the lock. True: another process has it. Some file systems have no locks; then it is false.
@@ -41,7 +35,7 @@ int partial_file_open(const char *path, const char *part)
         return -1;
     }
     for (;;) {
-        int fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
+        int fd = own_file_open(part, O_RDWR | O_CREAT, 0666);
         if (fd < 0)
             return -1;
         if (is_locked_elsewhere(fd)) {
@@ -52,11 +46,6 @@ int partial_file_open(const char *path, const char *part)
         if (!is_still_named(fd, part)) {
             close(fd);
             continue;
-        }
-        if (!is_ours(fd)) {
-            close(fd);
-            errno = EPERM;
-            return -1;
         }
         if (replaces) /* a private file stays private; some file systems have no permissions */
             (void)!fchmod(fd, there.st_mode & 0777);

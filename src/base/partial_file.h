@@ -10,7 +10,7 @@
 /* Opens the temporary file `part` of the file `path`; creates it, or takes over the one that a
  * process which has ended left behind. When `path` exists, `part` gets its permissions. Returns the
  * descriptor, or -1 with errno: EISDIR, `path` is a folder; EEXIST, `path` is a device or a pipe;
- * EBUSY, another process is writing the file; EPERM, `part` belongs to another user or is a link.
+ * EBUSY, another process is writing the file; EPERM, `part` is no regular file of this user, or a link.
  */
 int partial_file_open(const char *path, const char *part);
 

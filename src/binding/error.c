@@ -46,6 +46,7 @@ static int error_l_tostring(lua_State *L)
         luaL_addvalue(&b);
     }
     luaL_pushresult(&b);
+    error_make_shown(L, SHOWN_LINE); /* a field may have been changed since */
     return 1;
 }
 
@@ -82,6 +83,7 @@ static void error_push_where(lua_State *L)
 
 void error_from_message(lua_State *L, const char *kind, const char *code)
 {
+    error_make_shown(L, SHOWN_LINE);
     lua_createtable(L, 0, 12);
     lua_insert(L, -2);
     lua_setfield(L, -2, "message");
@@ -126,6 +128,7 @@ void error_usage(lua_State *L, const char *format, ...)
     va_end(args);
     if (lua_isstring(L, -2))
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
+    error_make_shown(L, SHOWN_LINE);
     error_raise(L);
 }
 
@@ -158,6 +161,28 @@ void error_set(lua_State *L, const char *field, const char *value)
         return;
     lua_pushstring(L, value);
     lua_setfield(L, -2, field);
+}
+
+void error_make_shown(lua_State *L, shown_style style)
+{
+    size_t size, n;
+    const char *at = lua_tolstring(L, -1, &size), *end = at + size;
+    char escape[SHOWN_ESCAPE];
+    luaL_Buffer b;
+    if (shown_harmless(at, size, style) == size)
+        return;
+    luaL_buffinit(L, &b);
+    while (at < end) {
+        n = shown_harmless(at, (size_t)(end - at), style);
+        luaL_addlstring(&b, at, n);
+        at += n;
+        if (at == end)
+            break;
+        at += shown_escape(at, (size_t)(end - at), style, escape);
+        luaL_addstring(&b, escape);
+    }
+    luaL_pushresult(&b);
+    lua_remove(L, -2);
 }
 
 void error_push_redacted(lua_State *L, const char *text)

@@ -1,11 +1,14 @@
 /* binding/error.h - the error object: a table with the fields kind, code, message, op, method,
  * path, where, status, orthanc_status, details, dimse_status, job, result and retryable, each only
- * when it has a value, and a metatable with __tostring. */
+ * when it has a value, and a metatable with __tostring. A message is one line, and harmless for a
+ * terminal (base/shown.h), whatever the caller or the server gave. */
 #ifndef BINDING_ERROR_H
 #define BINDING_ERROR_H
 
 #include <lua.h>
 #include <stdbool.h>
+
+#include "base/shown.h"
 
 /* ---- making ---- */
 
@@ -42,6 +45,9 @@ bool error_is_kind(lua_State *L, int index, const char *kind);
 bool error_is_code(lua_State *L, int index, const char *code);
 
 /* ---- helpers ---- */
+
+/* Replaces the string on the top by one that is harmless for a terminal. [-1, +1, m] */
+void error_make_shown(lua_State *L, shown_style style);
 
 /* Pushes the text with the user names and passwords of its URLs redacted. [-0, +1, m] */
 void error_push_redacted(lua_State *L, const char *text);

@@ -1,6 +1,9 @@
 #include "command/console.h"
 
-#include <stdio.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/text_width.h"
@@ -9,6 +12,8 @@
 /* Of the process's one standard error and standard output. */
 static bool bar_is_shown;
 static bool bar_is_held;
+static int
+    output_error; /* why writing to standard output failed for the first time; 0 = it has not */
 static buffer *collected; /* takes the place of standard output; NULL = it does not */
 
 void console_clear(void)
@@ -29,22 +34,68 @@ void console_write(void *user, const char *text, size_t size)
     console_clear();
     if (collected && buffer_add(collected, text, size))
         return;
-    fwrite(text, 1, size, stdout);
-    fflush(stdout); /* as lua's print does */
+    console_print(text, size);
+}
+
+/* Flushes, as lua's print does. */
+void console_print(const char *text, size_t size)
+{
+    errno = 0;
+    if ((fwrite(text, 1, size, stdout) < size || fflush(stdout) != 0) && output_error == 0)
+        output_error = errno;
+}
+
+int console_close(void)
+{
+    bool lost = ferror(stdout) != 0; /* also after an io.write of the script */
+    errno = 0;
+    if (fclose(stdout) != 0 && output_error == 0)
+        output_error = errno;
+    return output_error ? output_error : lost ? -1 : 0;
+}
+
+void console_show(FILE *to, const char *text, size_t size, shown_style style)
+{
+    char escape[SHOWN_ESCAPE];
+    for (size_t at = 0; at < size;) {
+        size_t n = shown_harmless(text + at, size - at, style);
+        fwrite(text + at, 1, n, to);
+        at += n;
+        if (at == size)
+            break;
+        at += shown_escape(text + at, size - at, style, escape);
+        fputs(escape, to);
+    }
+}
+
+void console_complain(const char *format, ...)
+{
+    va_list arguments;
+    char *message = NULL;
+    int size;
+    va_start(arguments, format);
+    size = vasprintf(&message, format, arguments);
+    va_end(arguments);
+    console_clear();
+    fputs("modalua: ", stderr);
+    if (size >= 0)
+        console_show(stderr, message, (size_t)size, SHOWN_LINE);
+    fputc('\n', stderr);
+    if (size >= 0)
+        free(message);
 }
 
 void console_log(void *user, const char *line, size_t size)
 {
     (void)user;
-    console_clear();
-    fprintf(stderr, "modalua: %.*s\n", (int)size, line);
+    console_complain("%.*s", (int)size, line);
 }
 
 void console_warn(void *user, const char *text, size_t size)
 {
     (void)user;
     console_clear();
-    fwrite(text, 1, size, stderr);
+    console_show(stderr, text, size, SHOWN_LINES);
 }
 
 void console_hold_bar(bool held)

@@ -6,7 +6,9 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 
+#include "base/shown.h"
 #include "command/buffer.h"
 
 /* Callbacks of modalua_config. `user` is not used. */
@@ -18,6 +20,20 @@ void console_bar(void *user, const char *text, size_t size);
 /* Removes the progress bar, if one is shown. Call it before anything is written to standard error.
  */
 void console_clear(void);
+
+/* Writes a text that may come from a server or from the user, harmless for a terminal. */
+void console_show(FILE *to, const char *text, size_t size, shown_style style);
+
+/* Prints "modalua: ", the message and a line end on standard error. The message is formatted as by
+ * printf, and is harmless for a terminal. */
+__attribute__((format(printf, 1, 2))) void console_complain(const char *format, ...);
+
+/* Prints to standard output, and remembers why that failed. */
+void console_print(const char *text, size_t size);
+
+/* Closes standard output. Returns 0; errno, when something that was written to it is lost; or -1 when
+ * the reason is not known. */
+int console_close(void);
 
 /* While held, no progress bar is drawn: a question stands in its place. */
 void console_hold_bar(bool held);

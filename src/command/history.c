@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/own_file.h"
 #include "command/buffer.h"
 #include "command/user_file.h"
 
@@ -71,13 +72,26 @@ static bool add_history_line(buffer *b, const char *entry)
     return ok && buffer_add(b, "\n", 1);
 }
 
-/* One call of write, so that the lines of two sessions do not mix. */
+/* One call of write, so that the lines of two sessions do not mix. A part of a line, which is all that
+ * fits on a full disk, is removed again. */
 static bool write_at_once(int fd, const buffer *b)
 {
     ssize_t n = write(fd, b->data, b->size);
-    if (n >= 0 && (size_t)n < b->size)
-        errno = ENOSPC;
-    return n == (ssize_t)b->size;
+    off_t end = n > 0 ? lseek(fd, 0, SEEK_CUR) : 0;
+    if (n < 0 || (size_t)n == b->size)
+        return n >= 0;
+    if (end >= n)
+        (void)!ftruncate(fd, end - n);
+    errno = ENOSPC;
+    return false;
+}
+
+/* MODALUA_HISTORY=/dev/null means: no history. */
+static bool is_dev_null(const char *path)
+{
+    struct stat it, null;
+    return stat(path, &it) == 0 && stat("/dev/null", &null) == 0 && S_ISCHR(it.st_mode) &&
+           it.st_rdev == null.st_rdev;
 }
 
 bool history_append(const char *path, const char *entry)
@@ -85,10 +99,10 @@ bool history_append(const char *path, const char *entry)
     buffer line = { 0 };
     bool ok = false;
     int fd;
-    if (!entry[0] || entry[0] == ' ' || may_hold_secret(entry))
+    if (!entry[0] || entry[0] == ' ' || may_hold_secret(entry) || is_dev_null(path))
         return true;
     make_folders(path);
-    fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
+    fd = own_file_open(path, O_WRONLY | O_APPEND | O_CREAT, S_IRUSR | S_IWUSR);
     if (fd < 0)
         return false;
     if (fchmod(fd, S_IRUSR | S_IWUSR) == 0 && add_history_line(&line, entry))
@@ -142,12 +156,16 @@ static size_t count_lines(FILE *file)
 
 void history_load(const char *path, void (*entry)(void *user, const char *text), void *user)
 {
-    FILE *file = fopen(path, "re");
+    int fd = own_file_open(path, O_RDONLY, 0);
+    FILE *file = fd < 0 ? NULL : fdopen(fd, "r");
     char *line = NULL;
     size_t room = 0, lines, skipped;
     long start;
-    if (!file)
+    if (!file) {
+        if (fd >= 0)
+            close(fd);
         return;
+    }
     lines = count_lines(file);
     rewind(file);
     for (skipped = 0; skipped + HISTORY_SIZE < lines && getline(&line, &room, file) >= 0;)

@@ -13,12 +13,13 @@ enum { HISTORY_SIZE = 10000 }; /* the number of entries that are read, and kept 
  * empty, or there is no home folder), or no memory. */
 char *history_path(void);
 
-/* Calls `entry` for each entry, the oldest first. A file that does not exist has no entries.
- * Shortens the file when it holds more than twice HISTORY_SIZE entries. */
+/* Calls `entry` for each entry, the oldest first. A file that does not exist has no entries, nor has
+ * anything but a regular file of this user. Shortens the file when it holds more than twice HISTORY_SIZE entries. */
 void history_load(const char *path, void (*entry)(void *user, const char *text), void *user);
 
 /* Appends the entry, unless it begins with a space or may hold a secret. Creates the file and its
- * folders. False: the file cannot be written; errno says why. */
+ * folders. False: the file cannot be written; errno says why: EPERM, it is no regular file of this
+ * user, or a link. */
 bool history_append(const char *path, const char *entry);
 
 #endif

@@ -13,6 +13,7 @@
 
 #include "base/text_width.h"
 #include "base/utf8.h"
+#include "command/console.h"
 #include "command/history.h"
 #include "command/json_text.h"
 #include "command/signals.h"
@@ -143,7 +144,10 @@ static void print_candidates(const candidates *c)
         const char *word = c->list[i];
         bool is_last = i + 1 == c->count || (i + 1) % columns == 0;
         size_t padding = is_last ? 0 : width - text_width_columns(word, strlen(word));
-        printf("%s%s%*s", i % columns == 0 ? "\n" : "", word, (int)padding, "");
+        if (i % columns == 0)
+            putchar('\n');
+        console_show(stdout, word, strlen(word), SHOWN_LINE);
+        printf("%*s", (int)padding, "");
     }
     if (c->all > c->count)
         printf("\n…(+%zu)", c->all - c->count);
@@ -211,8 +215,9 @@ void line_editor_remember(line_editor *e, const char *input)
     free(e->last);
     e->last = copy;
     if (e->history_file && !history_append(e->history_file, input)) {
-        fprintf(stderr, "modalua: the history cannot be written: %s: %s\n", e->history_file,
-                strerror(errno));
+        console_complain("the history cannot be written: %s: %s", e->history_file,
+                         errno == EPERM ? "it is not a regular file of yours, or a link"
+                                        : strerror(errno));
         free(e->history_file);
         e->history_file = NULL;
     }

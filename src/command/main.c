@@ -2,6 +2,7 @@
  * prompt. It uses the library as any other host does: through modalua.h. */
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -59,7 +60,7 @@ static void print_usage(FILE *to)
 static int usage_error(const char *word)
 {
     int length = word[1] == '-' ? (int)strcspn(word, "=") : 2;
-    fprintf(stderr, "modalua: cannot use the option '%.*s', or its argument\n", length, word);
+    console_complain("cannot use the option '%.*s', or its argument", length, word);
     print_usage(stderr);
     return EXIT_USAGE;
 }
@@ -128,8 +129,9 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
     if (status == MODALUA_OK)
         status = modalua_set_arg(rt, argc, (const char *const *)argv, o->word < argc ? o->word : 0);
     if (status != MODALUA_OK) {
-        const char *fault = modalua_config_fault(config);
-        fprintf(stderr, "modalua: cannot start: %s\n", fault ? fault : modalua_strerror(status));
+        const char *why =
+            status == MODALUA_E_SYSTEM ? strerror(errno) : modalua_config_fault(config);
+        console_complain("cannot start: %s", why ? why : modalua_strerror(status));
         modalua_destroy(rt);
         rt = NULL;
     }
@@ -141,14 +143,21 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
 
 /* ---- runs ---- */
 
-/* Prints what went wrong. Returns the status. A run that has ended because the reader of its output has
- * gone says nothing, as other programs in a pipe. */
+/* Prints what went wrong. A traceback has several lines, and so may the text of a script's own error. A
+ * run that has ended because the reader of its output has gone says nothing, as other programs in a
+ * pipe. Returns the status. */
 static int report_status(modalua_runtime *rt, int status)
 {
+    const char *error = modalua_last_error(rt);
     bool left = status == MODALUA_E_CANCELLED && signals_last() == SIGPIPE;
     console_clear();
-    if (status < 0 && status != MODALUA_EXIT && !left)
-        fprintf(stderr, "modalua: %s\n", modalua_last_error(rt));
+    if (status == MODALUA_E_SCRIPT) {
+        fputs("modalua: ", stderr);
+        console_show(stderr, error, strlen(error), SHOWN_LINES);
+        fputc('\n', stderr);
+    } else if (status < 0 && status != MODALUA_EXIT && !left) {
+        console_complain("%s", error);
+    }
     return status;
 }
 
@@ -367,17 +376,30 @@ static int dispatch(command_options *o, int argc, char **argv)
 /* Output that could not be written makes the command fail: a program may be waiting for it. */
 static int close_output(int status)
 {
-    if (fflush(stdout) == 0 && !ferror(stdout))
+    int error = console_close();
+    if (error == 0)
         return status;
-    fprintf(stderr, "modalua: standard output cannot be written: %s\n", strerror(errno));
+    console_complain("standard output cannot be written: %s",
+                     error > 0 ? strerror(error) : "a part of it is lost");
     return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+}
+
+/* A file or a socket would otherwise get one of these numbers, and what is printed would go there. */
+static void open_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0)
+            (void)!open("/dev/null", O_RDWR);
 }
 
 int main(int argc, char **argv)
 {
     command_options o;
-    int status = command_options_parse(&o, argc, argv) ? dispatch(&o, argc, argv)
-                                                       : usage_error(argv[o.word]);
+    int status;
+    open_standard_descriptors();
+    signals_ignore_file_limit();
+    status = command_options_parse(&o, argc, argv) ? dispatch(&o, argc, argv)
+                                                   : usage_error(argv[o.word]);
     command_options_free(&o);
     return close_output(status);
 }

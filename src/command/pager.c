@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/text_width.h"
+#include "command/console.h"
 #include "command/terminal.h"
 
 enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
@@ -63,6 +64,5 @@ void pager_show(const char *text, size_t size, bool environment)
     if (!none && isatty(STDOUT_FILENO) && !fits(text, size) &&
         page(chosen ? chosen : less, text, size))
         return;
-    fwrite(text, 1, size, stdout);
-    fflush(stdout);
+    console_print(text, size);
 }

@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "command/console.h"
 #include "command/json_text.h"
 #include "command/process.h"
 
@@ -54,11 +55,20 @@ struct playground {
 __attribute__((format(printf, 1, 2))) static int complain(const char *reason, ...)
 {
     va_list arguments;
+    char text[PATH_MAX + 200];
     va_start(arguments, reason);
-    fputs("modalua: the playground does not start: ", stderr);
-    vfprintf(stderr, reason, arguments);
-    fputc('\n', stderr);
+    vsnprintf(text, sizeof text, reason, arguments);
     va_end(arguments);
+    console_complain("the playground does not start: %s", text);
+    return MODALUA_E_SYSTEM;
+}
+
+/* The same for a reason that may have the end of a log, with its lines. */
+static int complain_at_length(const char *why)
+{
+    fputs("modalua: the playground does not start: ", stderr);
+    console_show(stderr, why, strlen(why), SHOWN_LINES);
+    fputc('\n', stderr);
     return MODALUA_E_SYSTEM;
 }
 
@@ -345,7 +355,7 @@ static int try_ports(playground *p)
         if (!ports_taken(p))
             break;
     }
-    return complain("%s", why);
+    return complain_at_length(why);
 }
 
 static void set_environment(const playground *p)

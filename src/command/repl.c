@@ -170,7 +170,7 @@ static const char *complete(void *user, const char *before, size_t size)
 static void add_entry(void *user, const char *input)
 {
     buffer *list = user;
-    if (buffer_add(list, input, strlen(input)))
+    if (buffer_add_shown(list, input, strlen(input), SHOWN_LINES))
         buffer_add(list, "\n", 1);
 }
 
@@ -192,10 +192,17 @@ typedef enum outcome {
     INPUT_QUITS       /* the user wants to leave */
 } outcome;
 
+/* Prints the text of an error, which may have a hint and a traceback. */
+static void show_error(const char *text)
+{
+    console_show(stderr, text, strlen(text), SHOWN_LINES);
+    fputc('\n', stderr);
+}
+
 static void print_error(session *s, int status)
 {
     if (status < 0 && status != MODALUA_EXIT && !s->detached)
-        fprintf(stderr, "%s\n", modalua_last_error(s->rt));
+        show_error(modalua_last_error(s->rt));
 }
 
 /* Acts on the answer of modalua.evaluate.line: nothing, "more", "quit", "history", or an object
@@ -207,7 +214,7 @@ static outcome act_on_answer(session *s, const char *answer)
     outcome o = INPUT_DONE;
     if (is_object) {
         char *message = json_text_next_string(&answer);
-        fprintf(stderr, "%s\n", message ? message : modalua_strerror(MODALUA_E_NOMEM));
+        show_error(message ? message : modalua_strerror(MODALUA_E_NOMEM));
         free(message);
     } else if (word && strcmp(word, "more") == 0) {
         o = INPUT_NEEDS_MORE;

@@ -85,6 +85,22 @@ void signals_set_limit(double seconds)
     run_limit = seconds;
 }
 
+/* A handler, as an ignored signal stays ignored in the programs that a script starts. */
+static void on_file_limit(int sig)
+{
+    (void)sig;
+}
+
+void signals_ignore_file_limit(void)
+{
+    struct sigaction how;
+    memset(&how, 0, sizeof how);
+    sigemptyset(&how.sa_mask);
+    how.sa_flags = SA_RESTART;
+    how.sa_handler = on_file_limit;
+    sigaction(SIGXFSZ, &how, NULL);
+}
+
 void signals_note(bool on)
 {
     notes = on;

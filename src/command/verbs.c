@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/text_width.h"
+#include "command/console.h"
 #include "command/json_text.h"
 #include "command/options.h"
 #include "command/terminal.h"
@@ -145,7 +146,7 @@ bool verbs_suggest(modalua_runtime *rt, const char *word)
     if (json && modalua_call(rt, "modalua.verbs.nearest", json, &answer) == MODALUA_OK && answer)
         nearest = json_text_next_string(&answer);
     if (nearest)
-        fprintf(stderr, "modalua: did you mean %s?\n", nearest);
+        console_complain("did you mean %s?", nearest);
     found = nearest != NULL;
     free(nearest);
     free(json);

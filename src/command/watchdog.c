@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/wakeup.h"
+#include "command/console.h"
 
 enum { EXIT_SIGNAL = 128, PATIENCE_SECONDS = 1, LONGEST_WAIT_SECONDS = 3600 };
 
@@ -117,7 +118,7 @@ static void start_thread(void)
     if (error == 0)
         pthread_detach(thread);
     else
-        fprintf(stderr, "modalua: the watchdog cannot start: %s\n", strerror(error));
+        console_complain("the watchdog cannot start: %s", strerror(error));
 }
 
 void watchdog_watch(modalua_runtime *rt, double limit)

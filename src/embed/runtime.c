@@ -1,5 +1,6 @@
 #include "embed/runtime.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <lualib.h>
 #include <stdlib.h>
@@ -260,7 +261,7 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     modalua_config full;
     modalua_runtime *rt;
     memory account;
-    int status;
+    int status, error;
 
     if (!out)
         return MODALUA_E_INVALID;
@@ -276,10 +277,12 @@ int modalua_create(modalua_runtime **out, const modalua_config *config)
     rt->config = full;
     loop_clear(&rt->lp);
     status = build(rt, &full);
+    error = errno;
     if (status == MODALUA_OK)
         *out = rt;
     else
         runtime_free(rt);
+    errno = error;
     return status;
 }
 

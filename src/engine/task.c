@@ -512,8 +512,8 @@ static const doc_row functions[] = {
       .function = task_l_spawn,
       .signature = "task.spawn(f, ...) -> task",
       .help = "Starts f(...) as a task, which runs when this one waits. A task waits for the tasks "
-              "that it has started, and cancels them when it fails. An error that nobody joins "
-              "becomes the error of the task that called spawn.",
+              "that it has started, and cancels them when it fails. An error of a task that is "
+              "never joined becomes the error of the task that called spawn.",
       .example = "for _, name in ipairs(assert(orthanc:modalities())) do\n"
                  "  task.spawn(function() print(name, orthanc:modality(name):echo()) end)\n"
                  "end" },

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/explain.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -41,11 +42,16 @@ bool http_global_init(const http *h)
  *
  * While libcurl runs, all signals are blocked on this thread. The threads that it starts to resolve
  * names inherit that: signal handlers run on the threads of the host application only. A SIGPIPE
- * that a TLS connection causes is removed. */
+ * that a TLS connection causes is removed, and a SIGXFSZ of a file that reaches its size limit: both
+ * are reported as errors. */
+
+static const int errors_too[] = { SIGPIPE, SIGXFSZ };
+
+enum { ERRORS_TOO = sizeof errors_too / sizeof errors_too[0] };
 
 typedef struct signal_state {
     sigset_t before;
-    bool pipe_was_pending;
+    bool was_pending[ERRORS_TOO];
 } signal_state;
 
 static void signals_block(signal_state *state)
@@ -57,18 +63,21 @@ static void signals_block(signal_state *state)
         sigdelset(&set, faults[i]);
     pthread_sigmask(SIG_BLOCK, &set, &state->before);
     sigpending(&pending);
-    state->pipe_was_pending = sigismember(&pending, SIGPIPE) == 1;
+    for (size_t i = 0; i < ERRORS_TOO; i++)
+        state->was_pending[i] = sigismember(&pending, errors_too[i]) == 1;
 }
 
 static void signals_restore(signal_state *state)
 {
     static const struct timespec at_once = { 0, 0 };
-    sigset_t pending, pipe_only;
+    sigset_t pending, one;
     sigpending(&pending);
-    if (!state->pipe_was_pending && sigismember(&pending, SIGPIPE) == 1) {
-        sigemptyset(&pipe_only);
-        sigaddset(&pipe_only, SIGPIPE);
-        sigtimedwait(&pipe_only, NULL, &at_once);
+    for (size_t i = 0; i < ERRORS_TOO; i++) {
+        if (state->was_pending[i] || sigismember(&pending, errors_too[i]) != 1)
+            continue;
+        sigemptyset(&one);
+        sigaddset(&one, errors_too[i]);
+        sigtimedwait(&one, NULL, &at_once);
     }
     pthread_sigmask(SIG_SETMASK, &state->before, NULL);
 }
@@ -310,6 +319,8 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                      milliseconds(t->server->options.connect_timeout));
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, explain_on_socket);
+    curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -508,6 +519,7 @@ static void take_message(http *h, CURLMsg *message)
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;
+    explain_failure(t);
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
     transfer_done(t);

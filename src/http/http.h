@@ -123,6 +123,7 @@ struct http_transfer {
     double seconds;         /* from the start to the end */
     char content_type[64];  /* without parameters, in lower case; "" = none */
     curl_off_t retry_after; /* seconds that the server asks to wait (Retry-After); 0 = none */
+    int socket_error;       /* errno, when no socket could be made; 0 = one could */
     char *location;         /* target of a redirect, or NULL; valid until http_end */
     char error[CURL_ERROR_SIZE];
 };

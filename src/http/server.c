@@ -180,10 +180,9 @@ static const char *server_parse(http_server *s, CURLU *u, const http_options *o)
  * them. */
 static const char *server_parse_proxy(http_server *s, CURLU *u, const char *proxy)
 {
-    static const char *const schemes[] = { "http",   "https",   "socks4", "socks4a",
-                                           "socks5", "socks5h", NULL };
-    static const char wrong[] =
-        "the option proxy is not a valid URL; write it as http://host:3128 or socks5://host:1080";
+    static const char *const schemes[] = { "http",    "https",  "socks",   "socks4",
+                                           "socks4a", "socks5", "socks5h", NULL };
+    static const char wrong[] = "the option proxy is not a valid URL; write it as " HTTP_PROXY_FORM;
     char *url = NULL;
     const char *fault = parse_url(u, proxy, CURLU_GUESS_SCHEME, schemes, wrong, wrong);
     if (!fault)
@@ -193,6 +192,38 @@ static const char *server_parse_proxy(http_server *s, CURLU *u, const char *prox
     if (curl_url_get(u, CURLUPART_URL, &url, 0) == CURLUE_OK)
         s->options.proxy = memory_string(s->h->memory, url);
     curl_free(url);
+    return s->options.proxy ? NULL : no_memory;
+}
+
+/* The variable of the environment that names the proxy, as libcurl looks for it: http_proxy has no
+ * form in capitals, because a web server sets HTTP_PROXY from a header of its client. NULL: none. */
+static const char *proxy_variable(const char *url)
+{
+    static const char *const of_http[] = { "http_proxy", "all_proxy", "ALL_PROXY", NULL };
+    static const char *const of_https[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY",
+                                            NULL };
+    const char *const *name = strncmp(url, "https:", 6) == 0 ? of_https : of_http;
+    for (; *name; name++) {
+        const char *value = getenv(*name);
+        if (value && value[0])
+            return *name;
+    }
+    return NULL;
+}
+
+/* libcurl would read the proxy of the environment by itself, and quote it with its password when it
+ * cannot use it. A proxy that is no valid URL fails when it is needed: no_proxy may except the
+ * server. */
+static const char *server_take_environment_proxy(http_server *s, CURLU *u)
+{
+    const char *variable = proxy_variable(s->options.url), *fault;
+    if (!variable)
+        return NULL;
+    fault = server_parse_proxy(s, u, getenv(variable));
+    if (!fault || fault == no_memory)
+        return fault;
+    s->bad_proxy = variable;
+    s->options.proxy = memory_string(s->h->memory, HTTP_BAD_PROXY);
     return s->options.proxy ? NULL : no_memory;
 }
 
@@ -256,6 +287,8 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
         fault = server_parse(s, address, o);
     if (!fault && o->proxy)
         fault = server_parse_proxy(s, proxy, o->proxy);
+    else if (!fault && o->environment_proxy && !s->loopback)
+        fault = server_take_environment_proxy(s, proxy);
     if (!fault && !server_copy_options(s, o))
         fault = no_memory;
     curl_url_cleanup(address);

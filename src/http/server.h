@@ -4,6 +4,12 @@
 
 #include "http/http.h"
 
+/* How a proxy is written, for messages. */
+#define HTTP_PROXY_FORM "http://host:3128 or socks5://host:1080"
+
+/* Stands for a proxy that cannot be used. libcurl refuses it, and quotes it in its message. */
+#define HTTP_BAD_PROXY "http://["
+
 /* One host and port, shared by all servers that name it: it limits their transfers. */
 struct http_origin {
     http_origin *next;
@@ -19,6 +25,8 @@ struct http_server {
     http_origin *origin;
     http_options options; /* its strings are copies; its URLs have no credentials inside */
     const char *proxy_username, *proxy_password;
+    const char
+        *bad_proxy; /* the variable of the environment that names an unusable proxy, or NULL */
     struct curl_slist *headers, *last_header;
     bool loopback;
     bool authorization; /* there is an Authorization header among the headers */

@@ -256,7 +256,7 @@ static bool remove_named_query(op *o)
 static void call_stop_query(lua_State *L, op *o, bool detached)
 {
     call *c = (call *)o;
-    (void)detached; /* without its result nobody needs the query */
+    (void)detached; /* the query is of no use without the result that names it */
     if (o->keeps_request) {
         if (o->transfer.state == HTTP_RUNNING || o->transfer.state == HTTP_DONE)
             cleanup_take_over(L, o, NULL, remove_named_query);
@@ -280,8 +280,8 @@ static int call_on_query(lua_State *L, call *c)
     return c->after(L, c);
 }
 
-/* The deadline is a timer and not the time limit of the request, which would be aborted: then nobody
- * would know the query. */
+/* The deadline is a timer and not the time limit of the request: that would abort the request, and the
+ * identifier of the query would stay unknown. */
 int call_post_query(lua_State *L, call *c, call_step next, const char *path)
 {
     double deadline = c->deadline;
@@ -329,13 +329,30 @@ static int fail_late(lua_State *L, const call *c)
 
 int call_answer(lua_State *L, call *c)
 {
-    int results = response_push_data(L, &c->op);
+    return call_answer_of(L, c, SHAPE_ANY);
+}
+
+int call_answer_of(lua_State *L, call *c, shape s)
+{
+    int results = response_push_shape(L, &c->op, s);
     if (results == 2 && c->deadline > 0 && c->op.transfer.curl_code == CURLE_OPERATION_TIMEDOUT &&
         clock_now() >= c->deadline - TIMEOUT_EARLY) {
         lua_pop(L, 2);
         return fail_late(L, c);
     }
     return results;
+}
+
+bool call_push_member(lua_State *L, const call *c, int answer, const char *name, shape s)
+{
+    int top = lua_gettop(L);
+    if (!shape_member_differs(L, answer, name, s)) {
+        lua_getfield(L, answer, name);
+        return true;
+    }
+    response_fail_shape(L, &c->op, lua_tostring(L, top + 1));
+    lua_remove(L, top + 1);
+    return false;
 }
 
 bool call_is_transient(lua_State *L, const client *c, double heard)

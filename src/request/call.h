@@ -17,6 +17,7 @@
 #include "orthanc/routes.h"
 #include "request/client_record.h"
 #include "request/progress.h"
+#include "request/shape.h"
 
 struct job_poll; /* api/job_poll.h */
 
@@ -135,6 +136,13 @@ double call_poll_delay(double begun, double deadline, double least, double most)
  * The error has still_running when the caller's deadline passed and the server may go on. Throws as
  * response_push does. Is itself a step: the last one of many calls. [-0, +(1|2), v] */
 int call_answer(lua_State *L, call *c);
+
+/* The same for an answer that has a shape; any other answer is an error (response_push_shape). */
+int call_answer_of(lua_State *L, call *c, shape s);
+
+/* Pushes a member of the object at index, which is an answer. False: the member has another shape, and nil
+ * and the error are pushed. [-0, +(1|2), m] */
+bool call_push_member(lua_State *L, const call *c, int answer, const char *name, shape s);
 
 /* Whether the error on the top is transient: a read failed, and the server has answered at `heard`
  * (clock_now), less than the client's timeout ago. [-0, +0, m] */

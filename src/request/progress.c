@@ -149,7 +149,11 @@ void progress_abandon(const loop *lp, progress *p)
 int progress_show(lua_State *L)
 {
     size_t size;
-    const char *text = luaL_checklstring(L, 1, &size);
+    const char *text;
+    luaL_checkstring(L, 1);
+    lua_settop(L, 1);
+    error_make_shown(L, SHOWN_LINE); /* the state of a job is the server's text */
+    text = lua_tolstring(L, 1, &size);
     show(doc_loop(L), text, size);
     return 0;
 }

@@ -36,6 +36,8 @@ static const curl_row curl_rows[] = {
     { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection could be made", false },
     { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
     { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
+    { CURLE_SSL_CLIENTCERT, "network", "tls", "the server wants another client certificate (options cert and key)", false },
+    { CURLE_URL_MALFORMAT, "network", NULL, "the proxy of the environment cannot be used", false },
     { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is not enough memory", true },
@@ -386,6 +388,22 @@ static int fail_decode(lua_State *L, const op *o, const char *code, const char *
     return 2;
 }
 
+/* Removes what is between the index `top` and nil and the error on the top. */
+static int keep_failure(lua_State *L, int top)
+{
+    lua_rotate(L, top + 1, 2);
+    lua_settop(L, top + 2);
+    return 2;
+}
+
+/* Pushes the message about an answer that is not what it should be. [-0, +1, m] */
+static void push_difference(lua_State *L, const char *path, const char *difference)
+{
+    response_push_quoted(L, path, strcspn(path, "?"));
+    lua_pushfstring(L, "unexpected response from %s: %s", lua_tostring(L, -1), difference);
+    lua_remove(L, -2);
+}
+
 /* A login page of a proxy is text/html, with status 200. */
 int response_push_data(lua_State *L, op *o)
 {
@@ -404,6 +422,7 @@ int response_push(lua_State *L, op *o)
 {
     http_transfer *t = &o->transfer;
     json_body body = { &t->body, &t->body_size, &t->body_room };
+    int top = lua_gettop(L);
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
     if (lacks_zip_end(t))
@@ -417,6 +436,40 @@ int response_push(lua_State *L, op *o)
     case JSON_NO_ROOM: throw_no_room(L, o, "memory");
     case JSON_FAULTY: break;
     }
-    return fail_decode(L, o, NULL,
-                       lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1)));
+    lua_pushfstring(L, "the answer is not JSON: %s", lua_tostring(L, -1));
+    fail_decode(L, o, NULL, lua_tostring(L, -1));
+    return keep_failure(L, top);
+}
+
+int response_push_shape(lua_State *L, op *o, shape s)
+{
+    int top = lua_gettop(L);
+    if (response_push_data(L, o) != 1)
+        return 2;
+    if (shape_is_text(s) && is_json(o->transfer.content_type))
+        lua_pushliteral(L, "it is JSON, not a text");
+    else if (!shape_differs(L, top + 1, s))
+        return 1;
+    response_fail_shape(L, o, lua_tostring(L, -1));
+    return keep_failure(L, top);
+}
+
+int response_fail_shape(lua_State *L, const op *o, const char *difference)
+{
+    int top = lua_gettop(L);
+    push_difference(L, o->transfer.request.path, difference);
+    fail_decode(L, o, NULL, lua_tostring(L, -1));
+    error_set_integer(L, "status", (lua_Integer)o->transfer.status);
+    return keep_failure(L, top);
+}
+
+void response_push_unexpected(lua_State *L, const char *method, const char *path,
+                              const char *difference)
+{
+    push_difference(L, path, difference);
+    error_from_message(L, "decode", NULL);
+    error_set(L, "method", method);
+    error_set(L, "path", path);
+    if (orthanc_has_effects(method, path))
+        set_outcome_unknown(L);
 }

@@ -7,6 +7,7 @@
 
 #include "engine/loop.h"
 #include "orthanc/dimse.h"
+#include "request/shape.h"
 
 /* Pushes the outcome of the op's transfer, which has ended, and returns the number of values: the
  * value of a 2xx answer (JSON decoded, anything else as a string), or nil and an error object. The error
@@ -17,6 +18,18 @@ int response_push(lua_State *L, op *o);
 /* The same for a route whose answer is never HTML: such a page is an error of kind "decode".
  * [-0, +(1|2), v] */
 int response_push_data(lua_State *L, op *o);
+
+/* The same for an answer that has a shape: any other answer is an error of kind "decode", or, when the
+ * request may have had effects, "unknown" with the code "decode". [-0, +(1|2), v] */
+int response_push_shape(lua_State *L, op *o, shape s);
+
+/* Pushes nil and the error for an answer that differs from what it should be, in the words of
+ * shape_differs; returns 2. [-0, +2, m] */
+int response_fail_shape(lua_State *L, const op *o, const char *difference);
+
+/* Pushes such an error for an answer to a request that is over. [-0, +1, m] */
+void response_push_unexpected(lua_State *L, const char *method, const char *path,
+                              const char *difference);
 
 /* The DIMSE status in the ErrorPayload of the table at index: an error body, or the record of a job
  * (1.12.10 and later). -1 = none. [-0, +0, -] */

@@ -129,7 +129,7 @@ int single_request_advance(lua_State *L, op *o)
     single_request *x = (single_request *)o;
     if (o->stage++ == 0)
         return op_request(L, o, x->server, &x->request);
-    return x->any_answer ? response_push(L, o) : response_push_data(L, o);
+    return x->any_answer ? response_push(L, o) : response_push_shape(L, o, x->shape);
 }
 
 single_request *single_request_new(lua_State *L, loop *lp, int owner, http_server *server,

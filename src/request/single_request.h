@@ -6,13 +6,15 @@
 #include <stdbool.h>
 
 #include "engine/op.h"
+#include "request/shape.h"
 
-/* `return op_run(L, &x->op);` runs it. Its outcome is the one of response_push_data (response.h). */
+/* `return op_run(L, &x->op);` runs it. Its outcome is the one of response_push_shape (response.h). */
 typedef struct single_request {
     op op;
     http_server *server;
     http_request request;
     bool any_answer; /* the outcome of response_push: the script chose the path, so HTML is fine */
+    shape shape;     /* of the answer */
 } single_request;
 
 /* Pushes the path at index, percent-encoded, with the query in the table at index `query` (0 or nil =

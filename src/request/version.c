@@ -24,18 +24,18 @@ int version_ask(lua_State *L, call *c, call_step next)
 
 static int version_on_system(lua_State *L, call *c)
 {
+    int version;
     c->version = ORTHANC_UNKNOWN;
-    if (call_answer(L, c) != 1) {
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
+        !call_push_member(L, c, c->op.index + 1, "Version", SHAPE_TEXT)) {
         if (!c->needs.not_sure)
             return 2;
         lua_settop(L, c->op.index);
         return version_compare(L, c);
     }
-    if (lua_istable(L, -1) && lua_getfield(L, -1, "Version") == LUA_TSTRING) {
-        int version = orthanc_version_parse(lua_tostring(L, -1));
-        if (version > 0)
-            c->version = version;
-    }
+    version = orthanc_version_parse(lua_tostring(L, -1));
+    if (version > 0)
+        c->version = version;
     call_push_client(L, c);
     lua_pushinteger(L, c->version);
     lua_setiuservalue(L, -2, CLIENT_VERSION);

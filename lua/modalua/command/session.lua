@@ -62,8 +62,10 @@ function Session:show(columns, rows, document)
   local text
   if self.options.json then
     text = json.encode(document or json.array(rows))
+    text = self.terminal.output and letters.shown(text, "json") or text
   elseif self.options.csv then
     text = tables.csv(columns, rows)
+    text = self.terminal.output and letters.shown(text:gsub("\r\n", "\n"), "lines") or text
   elseif self.terminal.output then
     text = #rows > 0 and tables.fitted(columns, rows, { width = self.terminal.width, colour = self.terminal.colour })
   else
@@ -108,7 +110,7 @@ function session.positive_integer(unit)
 end
 
 function session.address(settings)
-  return settings.Host and settings.Port and ("%s:%d"):format(settings.Host, settings.Port) or ""
+  return settings.Host and settings.Port and ("%s:%s"):format(tostring(settings.Host), tostring(settings.Port)) or ""
 end
 
 -- A modality for a message: "pacs → PACS (127.0.0.1:4244)".

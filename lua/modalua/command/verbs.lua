@@ -6,6 +6,8 @@
 -- page all read these rows.
 local require = ...
 local doc = require "modalua.doc"
+local letters = require "text.letters"
+local modalua = require "modalua"
 local session = require "command.session"
 
 local verbs = {}
@@ -54,13 +56,19 @@ local function parser_of(name, verb, terminal)
     parser:mutex(add_argument(parser, verbs.COMMON[1]), add_argument(parser, verbs.COMMON[2]))
   end
   function parser:error(message)
-    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message:gsub("\nDid you mean", "; did you mean"), self:get_usage()))
+    message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
+    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message, self:get_usage()))
     os.exit(2)
   end
   return parser
 end
 
 -- ---- running a verb ----
+
+-- Whether an error ends the run with a status of its own: Ctrl-C, or no memory.
+local function must_pass_on(err)
+  return err == "not enough memory" or modalua.is_error(err) and err.kind == "cancelled"
+end
 
 -- Runs the verb arg[0] with the arguments arg[1], … The run ends with status 2 when the arguments are wrong, and with status 1 after a
 -- failure. `terminal` has the fields width and colour, and the booleans output, errors and input: whether that stream is a terminal. For
@@ -70,7 +78,13 @@ function verbs.main(terminal)
   local verb = verbs.load(name)
   local parser = parser_of(name, verb, terminal)
   local run = session.new(parser, parser:parse(arguments), terminal)
-  if not verb.run(run) or run.failed then
+  local good, result = pcall(verb.run, run)
+  if not good and must_pass_on(result) then
+    error(result, 0)
+  elseif not good then
+    run:report_error(name, result)
+  end
+  if not result or run.failed then
     os.exit(1)
   end
 end

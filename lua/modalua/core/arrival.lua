@@ -3,7 +3,7 @@
 --
 -- `data` describes the transfer: op, client, modality, level and resources (or ids, of a store), deadline, job, result; target = the AE
 -- title of the destination or nil for this Orthanc, and to = the name of a modality when the caller gave one; believed = nothing is
--- looked at.
+-- looked at; found_nothing = the find of this client had no answers either; joined = another call started the job, which may move more.
 --
 -- An item is one resource: { level =, keys =, doubt = why the server's success is no proof at all, or nil }. Without a doubt the numbers of
 -- instances at the source and at the destination are compared, in one question for many resources; with one, each instance is.
@@ -17,6 +17,7 @@ local require = ...
 local holdings = require "core.holdings"
 local levels = require "core.levels"
 local native = require "core.native"
+local steps = require "core.native_steps"
 
 local arrival = {}
 
@@ -340,10 +341,29 @@ function arrival.conclude(data, items, reason)
   return result
 end
 
+-- Whether the server says that the transfer was one of nothing, and nothing contradicts that.
+local function is_of_nothing(data, reason)
+  return data.result and steps.differs(data.result.Query, "list") == nil and #data.result.Query == 0
+    and (not reason or data.found_nothing)
+end
+
+-- Adds an item for what cannot be compared because it is not known. A comparison of nothing proves nothing.
+local function add_unknown(data, items, reason)
+  local query = data.result and data.result.Query
+  local asked = type(query) == "table" and #query or 0
+  if #items == 0 and not is_of_nothing(data, reason) then
+    items[1] = { state = "unproven", why = "the list of what was to be moved is empty, so nothing can be compared" }
+  elseif asked > #items and not data.joined then
+    items[#items + 1] = { state = "unchecked", why = ("the server moved %d resources, and listed only %d of them before"):format(asked,
+      #items) }
+  end
+end
+
 -- Examines the resources of a transfer, and returns its result, or nil and an error.
 function arrival.verify(data, reason)
   local items = arrival.items(data, reason)
   arrival.examine(data, items)
+  add_unknown(data, items, reason)
   return arrival.conclude(data, items, reason)
 end
 
@@ -393,12 +413,27 @@ end
 
 -- ---- stores ----
 
--- The instances of a resource of any level, as Orthanc describes them; nil and the reason on failure.
-local function instances_of_id(client, id)
-  for _, route in ipairs { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" } do
-    local found, err = client:get(route:format(id))
-    if found then
-      return found.ID and { found } or found
+-- Asks this Orthanc about what it was to send. `shape`: of the answer (src/request/shape.h).
+local function ask(data, method, path, body, shape)
+  return steps.request({ client = data.client, op = data.called or data.op, method = method, path = path }, method, path, "local", body,
+    shape)
+end
+
+local INSTANCE <const> = { ParentSeries = "name", MainDicomTags = { SOPInstanceUID = "text" } }
+local SERIES <const> = { ParentStudy = "name", MainDicomTags = { SeriesInstanceUID = "text" } }
+local STUDY <const> = { MainDicomTags = { StudyInstanceUID = "text" } }
+local INSTANCE_ROUTES <const> = { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" }
+
+-- The instances of a resource of any level, as Orthanc describes them; nil and the reason on failure. There is at least one: Orthanc has no
+-- resource without an instance.
+local function instances_of_id(data, id)
+  for _, route in ipairs(INSTANCE_ROUTES) do
+    local one = route == "/instances/%s"
+    local found, err = ask(data, "GET", route:format(id), nil, one and INSTANCE or { each = INSTANCE })
+    if found and not one and #found == 0 then
+      return nil, "this Orthanc lists no instance of the resource " .. id
+    elseif found then
+      return one and { found } or found
     elseif err.status ~= 404 and err.status ~= 400 then -- Orthanc 1.10.1 answers 400 to an identifier of another level
       return nil, err
     end
@@ -406,24 +441,37 @@ local function instances_of_id(client, id)
   return nil, "this Orthanc has no resource " .. id
 end
 
+-- The series that an instance belongs to, as an item without instances; nil and the reason on failure.
+local function item_of_series(data, id, doubt)
+  local series, err = ask(data, "GET", "/series/" .. id, nil, SERIES)
+  local study, failure
+  if series then
+    study, failure = ask(data, "GET", "/studies/" .. series.ParentStudy, nil, STUDY)
+  end
+  if not study then
+    failure = failure or err
+    return nil, failure.status == 404 and ("this Orthanc does not have the series %s any more"):format(id) or failure
+  end
+  return { level = "Series", expected = {}, n = 0, said = 0, doubt = doubt,
+    keys = { StudyInstanceUID = study.MainDicomTags.StudyInstanceUID, SeriesInstanceUID = series.MainDicomTags.SeriesInstanceUID } }
+end
+
 -- The series that a store was asked to send, as items with the instances that are expected; nil and the reason on failure.
 local function items_of_store(data, doubt)
   local items, by_series = {}, {}
   for _, id in ipairs(data.resources) do
-    local instances, err = instances_of_id(data.client, id)
+    local instances, err = instances_of_id(data, id)
     if not instances then
       return nil, err
     end
     for _, instance in ipairs(instances) do
       local item = by_series[instance.ParentSeries]
       if not item then
-        local series = data.client:get("/series/" .. instance.ParentSeries)
-        local study = series and data.client:get("/studies/" .. series.ParentStudy)
-        if not study then
-          return nil, ("this Orthanc does not have the series %s any more"):format(instance.ParentSeries)
+        local failure
+        item, failure = item_of_series(data, instance.ParentSeries, doubt)
+        if not item then
+          return nil, failure
         end
-        item = { level = "Series", expected = {}, n = 0, said = 0, doubt = doubt,
-          keys = { StudyInstanceUID = study.MainDicomTags.StudyInstanceUID, SeriesInstanceUID = series.MainDicomTags.SeriesInstanceUID } }
         by_series[instance.ParentSeries] = item
         items[#items + 1] = item
       end
@@ -449,12 +497,27 @@ local function verify_store(data, reason)
   return arrival.conclude(data, items, reason)
 end
 
--- Orthanc 1.13.0 skips unknown identifiers without an error when it knows the first one.
+-- Orthanc 1.12.7 refuses a store with an unknown identifier. 1.13.0 skips it without an error when it knows another one.
+local SKIPS <const> = "1.12.8"
+
+-- Whether the server may have skipped identifiers of a store. A server that does not tell its version may.
+local function may_have_skipped(data)
+  return #data.resources > 1 and (data.result.Resources ~= nil
+    or steps.at_least({ client = data.client, op = data.called or data.op, method = "GET", path = "/system" }, SKIPS) ~= false)
+end
+
+local function fail_unproven(data, why)
+  return nil, transfer_error(data, "unknown", "unproven",
+    "it is unknown whether the server had every resource and sent it: " .. reason_text(why))
+end
+
 local function check_none_skipped(data)
-  local known, err = data.client:post("/tools/bulk-content", { Resources = data.resources, Short = true })
+  local known, err = ask(data, "POST", "/tools/bulk-content", { Resources = data.resources, Short = true },
+    { each = { ID = "stored identifier" } })
   if not known then
-    return nil, transfer_error(data, "unknown", "unproven",
-      "it is unknown whether the server had every resource and sent it: " .. reason_text(err))
+    return fail_unproven(data, err)
+  elseif #known == 0 then -- it has sent at least one of them
+    return fail_unproven(data, "it lists none of them")
   end
   local is_known = {}
   for _, resource in ipairs(known) do
@@ -480,7 +543,7 @@ function arrival.resolve(data, reason)
     return arrival.verify(data, reason)
   elseif reason then
     return verify_store(data, reason)
-  elseif #data.resources > 1 and data.result.Resources then
+  elseif may_have_skipped(data) then
     return check_none_skipped(data)
   end
   return data.result

@@ -10,7 +10,8 @@ local steps = require "core.native_steps"
 
 local commitment = {}
 
--- commitment -> the set of the SOPInstanceUIDs that it was asked for. Those of client:commitment have none.
+-- commitment -> the set of the SOPInstanceUIDs that it was asked for; false when this Orthanc did not tell them. Those of client:commitment
+-- have none.
 local asked_for = setmetatable({}, { __mode = "k" })
 
 local function deadline_of(own)
@@ -78,7 +79,8 @@ local function read_resources(given, body, asked)
 end
 
 -- Adds the instances under Orthanc's identifiers to the set: a report is compared with what was asked for, so that must be known
--- beforehand. True, or nil and an error.
+-- beforehand. Returns whether the set is complete: without an instance it is not, as each resource of Orthanc has one. Returns nil and an
+-- error on failure.
 local function add_stored(operation, identifiers, asked)
   local list, err = steps.request(operation, "POST", "/tools/bulk-content", "local",
     { Resources = identifiers, Level = "Instance", Short = true })
@@ -93,7 +95,7 @@ local function add_stored(operation, identifiers, asked)
     end
     asked[uid] = true
   end
-  return true
+  return type(list) == "table" and #list > 0
 end
 
 function commitment.storage_commitment(modality, resources, options)
@@ -105,9 +107,11 @@ function commitment.storage_commitment(modality, resources, options)
   if not good then
     return steps.failed(operation, "refused", "bad_identifier", why)
   end
+  local known = true
   if body.Resources then
-    local known, err = add_stored(operation, body.Resources, asked)
-    if not known then
+    local err
+    known, err = add_stored(operation, body.Resources, asked)
+    if known == nil then
       return nil, err
     end
   end
@@ -119,7 +123,7 @@ function commitment.storage_commitment(modality, resources, options)
       "unexpected response: the storage commitment has no transaction UID; whether the modality was asked is not known")
   end
   local new = steps.new_commitment(operation.client, answer.ID)
-  asked_for[new] = asked
+  asked_for[new] = known and asked
   return new
 end
 
@@ -176,11 +180,13 @@ end
 local function confirmed_status(operation, status, asked)
   local confirmed = list_in(status, "Success")
   local missing, n = missing_in(confirmed, asked)
-  if #confirmed > 0 and #missing == 0 then
+  if asked ~= false and #confirmed > 0 and #missing == 0 then
     return status
   end
   local message = "the modality reports success, but its report names no instance"
-  if n > 0 then
+  if asked == false then
+    message = "the modality reports success, but this Orthanc did not tell which instances it asked for, so nothing can be compared"
+  elseif n > 0 then
     message = ("the modality reports success, but its report does not name %d of the %d instances that were asked for"):format(#missing, n)
   end
   local _, err = steps.failed(operation, "unknown", "unproven", message)

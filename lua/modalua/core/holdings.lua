@@ -4,6 +4,7 @@
 -- does not find is asked for again, and at last one by one, unless this place has shown that it knows lists.
 local require = ...
 local levels = require "core.levels"
+local matching = require "core.matching"
 local native = require "core.native"
 local steps = require "core.native_steps"
 
@@ -20,6 +21,8 @@ local COUNTS_LOCALLY = "1.11.0" -- from here on /tools/find knows RequestedTags
 
 -- A place is { client =, modality = nil for this Orthanc itself, knows_lists =, fault = why it cannot be asked }. `clock`: the operation,
 -- of which only the field `deadline` matters.
+--
+-- An answer that is not what it should be is a reason why the place cannot be asked: it does not show that the place lacks something.
 function holdings.here(client)
   return { client = client, knows_lists = true }
 end
@@ -100,9 +103,20 @@ local function ask_modality(place, clock, level, parent, uids)
   return answers and numbers, err
 end
 
+-- Asks this Orthanc itself. `shape`: of the answer (src/request/shape.h).
+local function ask_orthanc(place, method, path, body, shape)
+  return steps.request({ client = place.client, op = "verify", method = method, path = path }, method, path, "local", body, shape)
+end
+
+-- The shape of the resources of a level, as /tools/find describes them.
+local function resources_shape(level)
+  return { each = { ID = "name", MainDicomTags = { [UNIQUE[level]] = "text" }, Instances = "list?",
+    RequestedTags = "object?" } }
+end
+
 local function find_here(place, level, uids, tags)
-  return place.client:post("/tools/find", { Level = level, Expand = true, CaseSensitive = true, RequestedTags = tags,
-    Query = { [UNIQUE[level]] = table.concat(uids, "\\") } })
+  return ask_orthanc(place, "POST", "/tools/find", { Level = level, Expand = true, CaseSensitive = true, RequestedTags = tags,
+    Query = { [UNIQUE[level]] = table.concat(uids, "\\") } }, resources_shape(level))
 end
 
 -- The number of instances of a resource that this Orthanc has: as /tools/find describes it, or asked for.
@@ -114,7 +128,7 @@ local function number_here(place, level, resource)
   elseif resource.RequestedTags then
     return positive(resource.RequestedTags[COUNT[level]])
   end
-  local statistics, err = place.client:get(("/studies/%s/statistics"):format(resource.ID))
+  local statistics, err = ask_orthanc(place, "GET", ("/studies/%s/statistics"):format(resource.ID), nil, "object")
   if not statistics and err.status ~= 404 then
     return nil, err
   end
@@ -283,19 +297,46 @@ local function add_remote(place, clock, level, keys, held)
   return true
 end
 
+-- The resources of this Orthanc with that UID; nil and the reason on failure. The body of this request is no JSON.
+local function look_up(place, uid)
+  local resources, err = place.client:post("/tools/lookup", uid)
+  if resources == nil then
+    return nil, err
+  end
+  local wrong = steps.differs(resources, { each = { ID = "name", Type = "text" } })
+  if wrong then
+    return nil, "unexpected response from /tools/lookup: " .. wrong
+  end
+  return resources
+end
+
+local LISTED <const> = { each = { MainDicomTags = { SOPInstanceUID = "text" } } }
+
+-- The instances of a resource that this Orthanc has just found, as a list; nil and the reason on failure.
+local function list_here(place, level, id)
+  local path = ("/%s/%s/instances"):format(ROUTES[level], id)
+  local list, err = ask_orthanc(place, "GET", path, nil, LISTED)
+  if list and #list == 0 then
+    return nil, ("unexpected response from %s: this Orthanc lists no instance of what it has"):format(path)
+  elseif not list and err.status == 404 then
+    return {}
+  end
+  return list, err
+end
+
 -- The same for this Orthanc. These routes give whole lists, whatever its LimitFindInstances.
 local function add_here(place, _, level, keys, held)
   local uid = keys[UNIQUE[level]]
-  local resources, err = place.client:post("/tools/lookup", uid)
+  local resources, err = look_up(place, uid)
   for _, resource in ipairs(resources or {}) do
     if resource.Type == level and level == "Instance" then
       held.uids[uid], held.n = keys, 1
     elseif resource.Type == level then
-      local list, failure = place.client:get(("/%s/%s/instances"):format(ROUTES[level], resource.ID))
-      if not list and failure.status ~= 404 then
+      local list, failure = list_here(place, level, resource.ID)
+      if not list then
         return nil, failure
       end
-      for _, instance in ipairs(list or {}) do
+      for _, instance in ipairs(list) do
         held.uids[instance.MainDicomTags.SOPInstanceUID], held.n = keys, held.n + 1
       end
     end
@@ -331,26 +372,30 @@ end
 
 -- ---- patients ----
 
-local FIXED_LEAST = 3 -- with fewer other characters, a wildcard for each letter would match too many patients
+local FIXED_LEAST = 3 -- with fewer characters that are no letters, a wildcard for each letter would match too many patients
 
--- The filters that find a patient whose PatientID differs in case. Orthanc, which joins such patients in a C-MOVE, does not in a C-FIND.
--- Each has a wildcard, since some modalities repeat a filter without one as if it were the value.
-local function filters_of_case(id)
-  local fixed = id:gsub("%a", "")
-  if fixed == id then
-    return {}
-  elseif #fixed >= FIXED_LEAST then
-    return { (id:gsub("%a", "?")) }
+-- The filters that find the patients which Orthanc joins with this one in a C-MOVE (src/orthanc/patient_ids.h). In a C-FIND it compares the
+-- PatientID itself. Each has a wildcard, since some modalities repeat a filter without one as if it were the value.
+local function filters_of_joined(id)
+  local filters, letters = {}, select(2, id:gsub("%a", ""))
+  if letters > 0 and (letters == 1 or #id - letters >= FIXED_LEAST) then
+    filters[1] = id:gsub("[%a _%%]", "?")
+  elseif letters > 0 then
+    local front, letter, rest = id:match "^(%A*)(%a)(.*)$"
+    front, rest = front:gsub("[ _%%]", "?"), rest:gsub("[%a _%%]", "?")
+    filters = { front .. letter:lower() .. rest, front .. letter:upper() .. rest }
   end
-  return { (id:lower():gsub("%a", "?", 1)), (id:upper():gsub("%a", "?", 1)) }
+  filters[#filters + 1] = "*" .. id:gsub("[ _%%]", ""):gsub(".", "%0*") -- what the other one has more is not compared
+  return filters
 end
 
 local function patients_like(place, clock, id)
   if not place.modality then
-    return place.client:post("/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false, Query = { PatientID = id } })
+    return ask_orthanc(place, "POST", "/tools/find", { Level = "Patient", Expand = true, CaseSensitive = false,
+      Query = { PatientID = id } }, { each = { MainDicomTags = "object" } })
   end
   local all = {}
-  for _, filter in ipairs(filters_of_case(id)) do
+  for _, filter in ipairs(filters_of_joined(id)) do
     local list, err = find(place, clock, "Patient", { PatientID = filter })
     if not list then
       return nil, err
@@ -360,13 +405,13 @@ local function patients_like(place, clock, id)
   return all
 end
 
--- Returns a PatientID at the place that differs from this one in case only; false when there is none; nil and the reason when the place
+-- Returns another PatientID at the place that Orthanc takes for this one; false when there is none; nil and the reason when the place
 -- cannot be asked.
-function holdings.other_case(place, clock, id)
+function holdings.joined_patient(place, clock, id)
   local list, err = patients_like(place, clock, id)
   for _, patient in ipairs(list or {}) do
-    local other = (patient.MainDicomTags or patient).PatientID
-    if type(other) == "string" and other ~= id and other:lower() == id:lower() then
+    local other = matching.trimmed((patient.MainDicomTags or patient).PatientID or "")
+    if other ~= "" and other ~= id and native.folded(other) == native.folded(id) then
       return other
     end
   end

@@ -8,6 +8,7 @@ local arrival = require "core.arrival"
 local levels = require "core.levels"
 local move_failure = require "core.move_failure"
 local native = require "core.native"
+local steps = require "core.native_steps"
 
 local job_outcome = {}
 
@@ -104,7 +105,7 @@ local function resources_of_store(content)
     ids[i] = type(resource) == "table" and resource.ID or resource
   end
   for _, id in ipairs(ids) do
-    if type(id) ~= "string" then
+    if steps.differs(id, "stored identifier") then
       ids = {}
     end
   end
@@ -114,11 +115,16 @@ local function resources_of_store(content)
   return ids
 end
 
+-- Whether a record of another Type may be that of a transfer: it has what other jobs do not have, or its Type is no text.
+local function may_be_transfer(record)
+  return record.Content.RemoteAet ~= nil or record.Content.Query ~= nil or record.Type ~= nil and type(record.Type) ~= "string"
+end
+
 -- What the record says about a transfer, in the form of facts. Nil for a job that is none. Nil and the reason when it does not say enough.
 local function facts_of_record(client, job)
   local op, content = OPERATIONS[job.record.Type], job.record.Content
   if not op then
-    return nil
+    return nil, may_be_transfer(job.record) and ("its record says that its Type is %s"):format(native.said(job.record.Type)) or nil
   elseif job.record.Type == "OrthancPeerStore" then
     return nil, "this server cannot ask a peer which instances it has"
   elseif op == "move" and type(content.TargetAet) ~= "string" then

@@ -37,9 +37,6 @@ end
 local function without_contradictions(search, list)
   local rows, kept, notes = {}, json.array {}, {}
   for i, resource in ipairs(list) do
-    if type(resource) ~= "table" then
-      return list -- identifiers alone
-    end
     rows[i] = tags_of(resource)
   end
   native.check_answers(rows, search.body.Query, nil, notes)
@@ -53,11 +50,13 @@ local function without_contradictions(search, list)
   return kept
 end
 
-local function check_list(search, list)
-  if steps.tidy(list) then
-    return without_contradictions(search, list)
-  end
-  return steps.failed(search.operation, "decode", nil, "unexpected response: what was found is not a list")
+local IDENTIFIERS <const> = "list of stored identifiers"
+local RESOURCES <const> = { each = { ID = "stored identifier?", MainDicomTags = "object?", PatientMainDicomTags = "object?",
+  RequestedTags = "object?" } }
+
+-- What the server finds: a list of tables when `expand` says so, else of identifiers.
+local function ask_server(search, body, expand)
+  return steps.request(search.operation, "POST", ROUTE, "local", body, expand and RESOURCES or IDENTIFIERS)
 end
 
 -- ---- lists that the server cuts ----
@@ -72,27 +71,15 @@ local COUNTS_MAX = 5
 local uncut = setmetatable({}, { __mode = "k" }) -- client -> { level -> a list of so many is known not to be cut }
 
 local function count(search)
-  local statistics, err = steps.request(search.operation, "GET", "/statistics", "local")
-  if statistics == nil then
-    return nil, err
-  end
   local name = COUNTS[search.counted]
-  local n = type(statistics) == "table" and statistics[name]
-  if not math.type(n) then
-    return steps.failed(search.operation, "decode", nil, "unexpected response: the server's statistics have no " .. name)
-  end
-  return math.tointeger(n) or 0
+  local statistics, err = steps.request(search.operation, "GET", "/statistics", "local", nil, { [name] = "count" })
+  return statistics and statistics[name], err
 end
 
 -- Whether the server gives the last of so many resources; nil and an error.
 local function gives_last(search, held)
-  local list, err = steps.request(search.operation, "POST", ROUTE, "local",
-    { Level = search.counted, Query = {}, Since = held - 1, Limit = 1 })
+  local list, err = ask_server(search, { Level = search.counted, Query = {}, Since = held - 1, Limit = 1 }, false)
   if list == nil then
-    return nil, err
-  end
-  list, err = check_list(search, list)
-  if not list then
     return nil, err
   end
   return #list > 0
@@ -156,11 +143,12 @@ end
 local function ask(search, limit, complete)
   local body = search.body
   body.Limit, body.Since = limit, not limit and complete and 0 or nil
-  local list, err = steps.request(search.operation, "POST", ROUTE, "local", body)
+  local expand = body.Expand or body.ResponseContent ~= nil
+  local list, err = ask_server(search, body, expand)
   if list == nil then
     return nil, explain(err, body.Query)
   end
-  return check_list(search, list)
+  return expand and without_contradictions(search, steps.drop_nulls(list)) or list
 end
 
 local function run(search, complete)

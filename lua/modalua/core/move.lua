@@ -21,12 +21,12 @@ local function refuse(work, code, message)
   return steps.failed(work.operation, "refused", code, message)
 end
 
-local function fail_decode(work, what)
-  return steps.failed(work.operation, "decode", nil, "unexpected response: " .. what)
+local function path_of(work, part)
+  return ("/queries/%s/%s"):format(work.id, part)
 end
 
-local function ask(work, part)
-  return steps.request(work.operation, "GET", ("/queries/%s/%s"):format(work.id, part), "local")
+local function ask(work, part, shape)
+  return steps.request(work.operation, "GET", path_of(work, part), "local", nil, shape)
 end
 
 -- ---- the query ----
@@ -37,11 +37,9 @@ local function read_modality(work)
   if work.facts then
     name = work.facts.modality
   else
-    name, err = ask(work, "modality")
+    name, err = ask(work, "modality", "name")
     if name == nil then
       return nil, err
-    elseif type(name) ~= "string" or not name:find "^[%w_-]+$" then
-      return fail_decode(work, "the query has no modality")
     end
   end
   if work.modality and work.modality.modality ~= name then
@@ -59,15 +57,12 @@ local function read_filter(work)
     work.unproven = facts.unproven and (facts.found or {}).unproven or nil
     return true
   end
-  local level, err = ask(work, "level")
+  local level, err = ask(work, "level", "level")
   if level == nil then
     return nil, err
   end
-  work.level = type(level) == "string" and native.level(level)
-  if not work.level then
-    return fail_decode(work, "the query has no level")
-  end
-  local filter, failure = ask(work, "query?short")
+  work.level = level
+  local filter, failure = ask(work, "query?short", "object of texts")
   if filter == nil then
     return nil, failure
   end
@@ -92,18 +87,9 @@ local function read_answers(work)
     work.rows, work.lossy = found.answers, work.facts.lossy
     return true
   end
-  local answers, err = ask(work, "answers?expand&simplify")
+  local answers, lossy = steps.answers(work.operation, path_of(work, "answers"))
   if answers == nil then
-    return nil, err
-  end
-  local is_list, lossy = steps.tidy(answers)
-  if not is_list then
-    return fail_decode(work, "the answers are not a list")
-  end
-  for _, answer in ipairs(answers) do
-    if type(answer) ~= "table" then
-      return fail_decode(work, "an answer is not a table")
-    end
+    return nil, lossy -- an error
   end
   work.lossy = lossy or work.facts and work.facts.lossy
   if not work.facts then
@@ -337,11 +323,11 @@ local function whole_query(work)
     return nil, err
   end
   own.to, own.TargetAet = nil, target.aet
-  local operation = work.operation
+  local operation, found = work.operation, work.facts and work.facts.found
   local plan = moves.plan({ op = OP, modality = work.modality, level = work.level, resources = work.list, deadline = operation.deadline,
     path = operation.path, retrieve = operation.path, options = requests.with_time_left(own), send = function(options, more)
       return native.retrieve(work.modality, options, more)
-    end }, target, own)
+    end, found_nothing = found and #found.answers == 0 }, target, own)
   local good, bad = moves.check_patients(plan)
   if not good then
     return nil, bad

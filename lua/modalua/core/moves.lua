@@ -1,5 +1,5 @@
--- core.moves: what every C-MOVE has in common: it is not sent while a job makes the same move, its success is looked at, and patients whose
--- identifiers modalities confuse are not moved.
+-- core.moves: what every C-MOVE has in common. It is not sent while a job makes the same move, its success is verified, and it refuses
+-- patients with identifiers that modalities confuse.
 --
 -- moves.plan makes a plan: the description of a C-MOVE.
 local require = ...
@@ -16,7 +16,8 @@ moves.ASKED = "the option verify asks for this check"
 
 -- Completes the description of a C-MOVE: { op =, modality =, level =, resources = a list of tables of keys, deadline =, path = the one that
 -- errors name, options = a function that returns the options with the time that is left, send = a function (options, more) that sends the
--- request, retrieve = the path of a query's request, or nil }. `target`: from move_target.find; `own`: the options of the caller.
+-- request, retrieve = the path of a query's request, or nil, found_nothing = the find of this client had no answers }. `target`: from
+-- move_target.find; `own`: the options of the caller.
 function moves.plan(plan, target, own)
   plan.client, plan.ignored = plan.modality.client, {}
   plan.target, plan.to, plan.hint = target.aet, target.name, target.hint
@@ -28,7 +29,8 @@ end
 -- The description of a plan's transfer for core.arrival.
 function moves.data(plan)
   return { op = plan.op, client = plan.client, modality = plan.modality, level = plan.level, resources = plan.resources,
-    target = plan.target, to = plan.to, believed = plan.believed, deadline = plan.deadline, path = plan.path }
+    target = plan.target, to = plan.to, believed = plan.believed, deadline = plan.deadline, path = plan.path,
+    found_nothing = plan.found_nothing, joined = plan.joined }
 end
 
 -- Why the success of a job that another call has started is no proof for this plan; nil when it is one.
@@ -68,6 +70,7 @@ end
 
 -- Joins a job that another call has started. Returns as moves.submit does.
 local function join(plan, id)
+  plan.joined = true
   if plan.handle then
     local facts = moves.data(plan)
     facts.body, facts.reason = { TargetAet = plan.target }, doubt_of_joined(plan, id)
@@ -88,7 +91,7 @@ end
 -- gone), why it is no proof (or nil), and the job's ID; nil and an error; or nil, nil and "part" when jobs move a part of it.
 function moves.submit(plan)
   local more = { op = plan.op, resources = plan.resources, level = plan.level, hint = plan.hint, retrieve = plan.retrieve,
-    target = plan.target, to = plan.to, ignored = plan.ignored }
+    target = plan.target, to = plan.to, ignored = plan.ignored, found_nothing = plan.found_nothing }
   while true do
     local result, reason, job = plan.send(plan.options(), more)
     if job ~= "busy" then
@@ -104,6 +107,7 @@ function moves.submit(plan)
       if result ~= nil or reason.code ~= "job_gone" then
         return result, reason, job
       end
+      plan.joined = nil
     end
   end
 end
@@ -133,7 +137,7 @@ local function patient_of(row)
   return id and id:match "^[ %z]*(.-)[ %z]*$"
 end
 
--- Returns nil and an error when rows give one resource to two patients: whose it is, nobody knows. Else returns true.
+-- Returns nil and an error when rows give one resource to two patients: one of them is wrong. Else returns true.
 function moves.check_owners(op, level, list, rows)
   local owners = {}
   for i, keys in ipairs(list) do
@@ -149,19 +153,19 @@ function moves.check_owners(op, level, list, rows)
   return true
 end
 
--- Returns nil and an error when the source, or this Orthanc, has a patient whose PatientID differs from one of these in case only: a C-MOVE
--- would send both. Else returns true.
+-- Returns nil and an error when the source, or this Orthanc, has a patient that Orthanc takes for one of these: a C-MOVE would send both.
+-- Else returns true. `plan` needs the fields op, client, modality, level and resources alone.
 function moves.check_patients(plan)
   if plan.level ~= "Patient" then
     return true
   end
   for _, place in ipairs { holdings.modality(plan.modality), holdings.here(plan.client) } do
     for _, keys in ipairs(plan.resources) do
-      local other, err = holdings.other_case(place, plan, keys.PatientID)
+      local other, err = holdings.joined_patient(place, plan, keys.PatientID)
       if other then
-        return nil, native.fail(plan.op, "refused", "bad_identifier", ("%s has the patients '%s' and '%s', whose PatientIDs differ in case "
-          .. "only, and Orthanc takes them for one: nothing was sent; move the studies"):format(place.modality and "the modality"
-          or "this Orthanc", keys.PatientID, other))
+        return nil, native.fail(plan.op, "refused", "bad_identifier", ("%s has the patients '%s' and '%s', and Orthanc takes them for one, "
+          .. "since it compares neither case nor some signs: nothing was sent; move the studies"):format(place.modality
+          and "the modality" or "this Orthanc", keys.PatientID, other))
       elseif other == nil and type(err) == "table" then
         break -- the C-MOVE will say more than this search
       end

@@ -3,10 +3,12 @@
 local require = ...
 local levels = require "core.levels"
 local native = require "core.native"
+local steps = require "core.native_steps"
 
 local running_jobs = {}
 
-local UNFINISHED = { Pending = true, Running = true, Retry = true }
+-- The states of Orthanc's jobs: whether one in that state is waited for.
+local IS_WAITED_FOR = { Pending = true, Running = true, Retry = true, Paused = false, Success = false, Failure = false }
 local QUERY_RETRIEVE_LEVEL = "0008,0052"
 
 -- ---- the jobs that this process started ----
@@ -49,6 +51,7 @@ end
 local function resources_of(content)
   local set = {}
   for _, query in ipairs(type(content.Query) == "table" and content.Query or {}) do
+    query = type(query) == "table" and query or {}
     local level = levels.OF_WORD[query.QueryRetrieveLevel or native.value(query, QUERY_RETRIEVE_LEVEL) or ""]
     local uid = level and native.value(query, native.tag(levels.UNIQUE[level]))
     if uid then
@@ -69,16 +72,27 @@ local function overlap(content, data)
   return n
 end
 
--- Returns the unfinished jobs that move resources of a transfer, as a list of { id =, content =, covers = whether all of them }; nil when
--- there are none. src/api/transfer.c calls it with the server's list before it sends anything; so it must not wait for anything.
+-- Why a job of the server's list cannot be waited for; nil when it can.
+local function fault_of(job)
+  if IS_WAITED_FOR[job.State] == nil then
+    return ("its State is %s, which Orthanc does not have"):format(native.said(job.State))
+  elseif not steps.is_handle(job.ID) then
+    return ("its ID is %s"):format(native.said(job.ID))
+  end
+end
+
+-- Returns the unfinished jobs that move resources of a transfer, as a list of { id =, content =, covers = whether all of them, fault = why
+-- it cannot be waited for, or nil }; nil when there are none. src/api/transfer.c calls it with the server's list before it sends anything;
+-- so it must not wait for anything.
 function running_jobs.of_resources(jobs, data)
   local list = {}
   for _, job in ipairs(type(jobs) == "table" and jobs or {}) do
     local content = type(job) == "table" and job.Content
-    if type(content) == "table" and job.Type == "DicomMoveScu" and UNFINISHED[job.State] and not data.ignored[job.ID] then
+    if type(content) == "table" and job.Type == "DicomMoveScu" and IS_WAITED_FOR[job.State] ~= false
+      and not (job.ID and data.ignored[job.ID]) then
       local n = overlap(content, data)
       if n > 0 then
-        list[#list + 1] = { id = job.ID, content = content, covers = n == #data.resources }
+        list[#list + 1] = { id = job.ID, content = content, covers = n == #data.resources, fault = fault_of(job) }
       end
     end
   end
@@ -116,6 +130,14 @@ local function fail_unknown(plan, job, what)
   return nil, err
 end
 
+-- The server describes a job in a way that says nothing of what it does: perhaps it makes this very move.
+local function fail_unclear(plan, job)
+  local err = native.fail(plan.op, "unknown", "decode", ("unexpected response: a job moves the same, and %s; nothing was sent, and whether "
+    .. "the job goes on is not known"):format(job.fault))
+  err.job = type(job.id) == "string" and job.id or nil
+  return nil, err
+end
+
 -- Compares a job with the transfer: "same" or "other"; or nil and an error when the job's record does not tell.
 local function compare(plan, job, modalities, own_aet)
   local note, name = note_of(job.id), plan.modality.modality
@@ -142,6 +164,11 @@ end
 -- Returns the ID of the job that makes this very move, "part" when jobs make only a part of it, or "none" when none does; or nil and an
 -- error when that cannot be told. Adds the jobs that do something else to plan.ignored.
 function running_jobs.choose(plan, jobs)
+  for _, job in ipairs(jobs) do
+    if job.fault then
+      return fail_unclear(plan, job)
+    end
+  end
   local modalities, err = plan.client:modalities { expand = true }
   local system = modalities and plan.client:system()
   if not system then

@@ -4,6 +4,7 @@ local require = ...
 local completion = require "prompt.completion"
 local doc = require "modalua.doc"
 local help = require "prompt.help"
+local letters = require "text.letters"
 local modalua = require "modalua"
 local printing = require "prompt.printing"
 local task = modalua.task
@@ -103,7 +104,7 @@ end
 
 local function message_of(e)
   if type(e) == "string" or type(e) == "number" then
-    return tostring(e)
+    return letters.shown(tostring(e), "lines")
   end
   return printing.lua(e)
 end
@@ -344,7 +345,7 @@ function evaluate.show(options)
   if type(output) == "table" then
     output = printing.values(output, mode, { width = width })
   elseif output then
-    output = wrapped(output, width or DEFAULT_WIDTH)
+    output = wrapped(letters.shown(output, "lines"), width or DEFAULT_WIDTH)
   end
   if output then
     print(output)

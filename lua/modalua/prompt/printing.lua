@@ -239,12 +239,12 @@ function printing.table(value, options)
   text = text .. plural(rawlen(rows), found and "answer" or "row")
   local methods = require "prompt.help".methods_of(value)
   local warning = methods and rawget(methods, "warning")
-  return warning and text .. "\n" .. tostring(warning) or text
+  return warning and text .. "\n" .. letters.shown(tostring(warning)) or text
 end
 
 local function as_json(value)
   local ok, text = pcall(json.encode, value)
-  return ok and text or nil
+  return ok and letters.shown(text, "json") or nil
 end
 
 function printing.value(value, mode, options)

@@ -5,6 +5,8 @@ local session = require "command.session"
 local task = require "modalua.task"
 
 local ECHOES_AT_ONCE = 8
+-- Orthanc's configuration file accepts other names too.
+local UNUSABLE_NAME = "it was not asked: modalua uses names of at most 63 letters, digits, '-' and '_'"
 
 local function answer_colour(value)
   return value == "yes" and "green" or "red"
@@ -12,8 +14,13 @@ end
 
 -- Sends a C-ECHO to the modality of a row, and writes the outcome into the row.
 local function echo_row(self, row)
+  local named, modality = pcall(modalua.Modality, self:client(), row.name)
+  if not named then
+    row.answer, row.error = "no", UNUSABLE_NAME
+    return true
+  end
   local began = task.now()
-  local good, err = modalua.Modality(self:client(), row.name):echo { Timeout = self.options.timeout }
+  local good, err = modality:echo { Timeout = self.options.timeout }
   row.answer, row.milliseconds = good and "yes" or "no", math.floor((task.now() - began) * 1000 + 0.5)
   row.error = err and err.message
   return true

@@ -21,10 +21,10 @@ end
 
 -- Where the data goes, such as "PACS → ARCHIVE"; else the description of the job, or "".
 local function subject_of(job)
-  local content = job.Content or {}
+  local content = type(job.Content) == "table" and job.Content or {}
   local from, to = content.RemoteAet, content.TargetAet
   if job.Type == "DicomMoveScu" and from then
-    return ("%s → %s"):format(from, to or "?")
+    return ("%s → %s"):format(tostring(from), tostring(to or "?"))
   end
   local where = from or content.Peer
   return type(where) == "string" and "→ " .. where or content.Description or ""
@@ -37,7 +37,8 @@ end
 local function run_jobs(self)
   local jobs = self:must(self:client():jobs { expand = true })
   table.sort(jobs, function(a, b)
-    return a.CreationTime > b.CreationTime or a.CreationTime == b.CreationTime and a.ID < b.ID
+    local a_time, b_time = tostring(a.CreationTime), tostring(b.CreationTime)
+    return a_time > b_time or a_time == b_time and tostring(a.ID) < tostring(b.ID)
   end)
   local rows = {}
   for i, job in ipairs(jobs) do

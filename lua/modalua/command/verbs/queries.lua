@@ -6,7 +6,10 @@ local REQUESTS_AT_ONCE = 8
 
 -- The row of a query; nil and an error on failure.
 local function query_row(client, id)
-  local query = client:query(id)
+  local named, query = pcall(client.query, client, id)
+  if not named then
+    return nil, "the server lists it as a query, but it is no identifier of one"
+  end
   local modality, answers
   local level, err = query:level()
   if level then
@@ -14,6 +17,9 @@ local function query_row(client, id)
   end
   if modality then
     answers, err = client:get(("/queries/%s/answers"):format(id))
+  end
+  if answers and type(answers) ~= "table" then
+    return nil, "unexpected response: its answers are no list"
   end
   return answers and { ID = id, modality = modality, Level = level, answers = #answers }, err
 end
@@ -26,7 +32,7 @@ local function run_queries(self)
   for i = 1, found.n do
     rows[#rows + 1] = found[i]
     local err = errors and errors[i]
-    if err and err.code ~= "query_gone" then
+    if err and not (type(err) == "table" and err.code == "query_gone") then
       self:report_error(ids[i], err)
     end
   end

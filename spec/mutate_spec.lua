@@ -1,0 +1,135 @@
+-- Changes one answer of a real Orthanc in one way, and looks at what each operation then returns: a value of the promised shape, or nil and
+-- an error object; and an operation that truly failed never returns a success. spec/README.md says how to run all changes.
+local command = require "spec.support.command"
+local help = require "modalua.help"
+local archive = require "spec.support.archive"
+local rows = require "spec.support.mutate_rows"
+local runs = require "spec.support.mutate_runs"
+local task = require "modalua.task"
+local versions = require "spec.support.versions"
+local world = require "spec.support.mutate_world"
+
+-- By default the short form: operations of each kind, with some changes that the seed chooses, and the newest version. "all": everything.
+-- A number: so many changes of each case, with all operations and versions.
+local WISH <const> = os.getenv "MODALUA_MUTATIONS" or ""
+local SHORT <const> = WISH == ""
+local MANY <const> = SHORT and 40 or tonumber(WISH) or math.huge
+local SEED <const> = tonumber(os.getenv "MODALUA_SEED" or "1")
+local WORLDS <const> = 6
+local SHOWN <const> = 20 -- faults of one operation
+
+local total
+
+-- Chooses `count` items at random.
+local function chosen(list, count)
+  local random = archive.random(SEED)
+  for i = 1, math.min(count, #list) do
+    local k = random:between(i, #list)
+    list[i], list[k] = list[k], list[i]
+  end
+  return table.move(list, 1, math.min(count, #list), 1, {})
+end
+
+-- Runs f(w, item) for each item, each in a world that no other run uses at this time.
+local function in_worlds(worlds, items, f)
+  local free = table.move(worlds, 1, #worlds, 1, {})
+  local _, errors = task.map(items, function(item)
+    local w = table.remove(free)
+    local good, why = pcall(f, w, item)
+    free[#free + 1] = w
+    assert(good, why)
+  end, { limit = #worlds })
+  assert(errors == nil, errors and tostring(select(2, next(errors))))
+end
+
+-- Tries one case of an operation with all chosen changes. Asserts that there is no fault.
+local function try_case(ground, row, case, failing, many)
+  local w = ground.worlds[1]
+  local targets, outcome = runs.record(w, case)
+  local fault = runs.fault(row, outcome, failing)
+  assert(not fault, ("without a change: %s"):format(fault))
+  if not failing then
+    assert(outcome.result, "without a change: " .. tostring(outcome.err))
+  end
+  local faults, changed = {}, 0
+  local list = runs.changes_of(w, targets)
+  total.possible = total.possible + #list
+  list = chosen(list, many)
+  in_worlds(row.verb and { w } or ground.worlds, list, function(in_world, change)
+    local run = runs.try(in_world, row, case, failing, change)
+    changed = changed + (run.changed and 1 or 0)
+    if run.fault then
+      faults[#faults + 1] = runs.describe(change) .. "\n      " .. run.fault
+    end
+  end)
+  total.runs, total.changed, total.faults = total.runs + #list, total.changed + changed, total.faults + #faults
+  table.sort(faults)
+  assert(#faults == 0, ("%d of %d changes (seed %d):\n    %s"):format(#faults, changed, SEED,
+    table.concat(faults, "\n    ", 1, math.min(#faults, SHOWN))))
+end
+
+describe("The table of operations", function()
+  local function has_row(name)
+    for _, row in ipairs(rows) do
+      if row[1] == name then
+        return true
+      end
+    end
+    return rows.silent[name] or false
+  end
+
+  it("has a row for each method of the objects that talk to a server", function()
+    local methods = 0
+    for _, section in ipairs(help.sections()) do
+      for _, entry in ipairs(section.entries) do
+        local kind = entry.name:match "^(%l+):"
+        if kind and kind ~= "task" then
+          methods = methods + 1
+          assert.is_true(has_row(entry.name), entry.name .. " has no row in spec/support/mutate_rows.lua")
+        end
+      end
+    end
+    assert.is_true(methods > 50)
+  end)
+
+  it("has a row for each verb", function()
+    local verbs = 0
+    for name in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
+      verbs = verbs + 1
+      assert.is_true(has_row("modalua " .. name), name .. " has no row in spec/support/mutate_rows.lua")
+    end
+    assert.is_true(verbs > 5)
+  end)
+end)
+
+for i, version in ipairs(versions) do
+  if not SHORT or i == #versions then
+    describe("With one answer changed, with the Orthanc " .. version.name .. ",", function()
+      local ground
+
+      setup(function()
+        ground = world.open(version, WORLDS)
+        total = { possible = 0, runs = 0, changed = 0, faults = 0 }
+      end)
+
+      teardown(function()
+        ground:close()
+        print(("\n%s: %d of %d changes tried, %d took place, %d faults (seed %d)"):format(version.name, total.runs, total.possible,
+          total.changed, total.faults, SEED))
+      end)
+
+      for _, row in ipairs(rows) do
+        if (not SHORT or row.short) and version.number >= (row.since or 0) then
+          it(row[1] .. " that would succeed gives a result of the promised shape, or an error", function()
+            try_case(ground, row, row.succeeds, false, MANY)
+          end)
+          for name, case in pairs(row.fails) do
+            it(("%s that fails (%s) is never a success"):format(row[1], name), function()
+              try_case(ground, row, case, true, MANY)
+            end)
+          end
+        end
+      end
+    end)
+  end
+end

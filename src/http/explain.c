@@ -1,0 +1,89 @@
+#include "http/explain.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/server.h"
+
+/* ---- descriptors ---- */
+
+/* Whether this process, or the system, has no descriptor or no memory left for a socket. */
+static bool is_shortage(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+curl_socket_t explain_on_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *a)
+{
+    http_transfer *t = transfer;
+    int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
+    (void)purpose;
+    if (fd < 0 && is_shortage(errno))
+        t->socket_error = errno;
+    return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+/* What the system says when the descriptors that a resolver needs are opened; 0: it gives them. */
+static int resolver_error(void)
+{
+    enum { NEEDED = 4 };
+    int fds[NEEDED], count = 0, error = 0;
+    while (count < NEEDED && (fds[count] = open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0)
+        count++;
+    if (count < NEEDED)
+        error = errno;
+    while (count > 0)
+        close(fds[--count]);
+    return is_shortage(error) ? error : 0;
+}
+
+static int shortage_behind(const http_transfer *t)
+{
+    switch (t->curl_code) {
+    case CURLE_COULDNT_CONNECT: return t->socket_error;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY: return resolver_error();
+    default: return 0;
+    }
+}
+
+/* ---- certificates ---- */
+
+/* Whether the server has refused our certificate, or asked for one. By TLS 1.3 it says so after the
+ * handshake, and libcurl takes that for a lost connection. OpenSSL's texts contain the names of RFC 8446
+ * 6.2. */
+static bool is_tls_refusal(const http_transfer *t)
+{
+    static const char *const alerts[] = { "certificate", "unknown ca", "access denied",
+                                          "handshake failure", "decrypt error" };
+    const char *alert = strstr(t->error, " alert ");
+    if (!alert || (t->curl_code != CURLE_RECV_ERROR && t->curl_code != CURLE_SEND_ERROR))
+        return false;
+    for (size_t i = 0; i < sizeof alerts / sizeof alerts[0]; i++)
+        if (strstr(alert, alerts[i]))
+            return true;
+    return false;
+}
+
+/* ---- all of it ---- */
+
+void explain_failure(http_transfer *t)
+{
+    int shortage;
+    if (t->fault != HTTP_CURL)
+        return;
+    shortage = shortage_behind(t);
+    if (shortage)
+        snprintf(t->error, sizeof t->error, "%s", strerror(shortage));
+    if (is_tls_refusal(t))
+        t->curl_code = CURLE_SSL_CLIENTCERT;
+    if (t->server->bad_proxy && strstr(t->error, HTTP_BAD_PROXY)) {
+        t->curl_code = CURLE_URL_MALFORMAT;
+        snprintf(t->error, sizeof t->error, "%s is not a valid URL; write it as " HTTP_PROXY_FORM,
+                 t->server->bad_proxy);
+    }
+}
