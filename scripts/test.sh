@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs missing packages, builds modalua, and runs the tests: the release build, the build with AddressSanitizer, LeakSanitizer and
 # UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. With --all, it also transfers an archive of 2 GB, tries
-# 10 000 random searches, fuzzes the JSON scanner and the operations for ten minutes each, and measures the figures of spec/bench.
+# 10 000 random searches, works for an hour without a pause (spec/soak_spec.lua), fuzzes the JSON scanner and the operations for ten
+# minutes each, runs GCC's analyzer, measures which lines are executed, and the figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -38,6 +39,12 @@ if [ $all = yes ]; then
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
         grep -E "searches|moves|seed|tests passed|Failed"
+    echo "== an hour of work without a pause"
+    MODALUA_SOAK_MINUTES=60 ctest --preset release -R spec-soak
+    echo "== GCC's analyzer"
+    spec/lint.sh analyzer build/release
+    echo "== the lines that are executed"
+    spec/coverage.sh
     spec/fuzz/run.sh 600
     spec/bench/run.sh
 fi
