@@ -216,7 +216,12 @@ for _, version in ipairs(versions) do
         { "modalua.task.spawn(wait_for, asked) held:find { Level = 'Study', Query = { PatientID = 'X' } }\r", "\nseen",
           open = { send = "\3" } },
         { "", "cancelled", gate = peer.gate_path },
+<<<<<<< HEAD
         { "wait_for(removed)\r", "\nseen" },
+=======
+        { ("repeat modalua.task.sleep(0.01) until #orthanc:queries() == 0 and io.open(%q):read 'a':find 'DELETE /queries/' "
+          .. "print('se' .. 'en')\r"):format(server.log), "seen" },
+>>>>>>> main
       })
       os.remove(script)
       no_query_is_left()
