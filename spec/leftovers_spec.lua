@@ -57,6 +57,21 @@ local FOUND <const> = [[
   local found <close> = assert(pacs:find { Level = "Study", Query = { PatientID = "FP*" } })
   print("found " .. #found.answers)
 ]]
+local MOVE <const> = [[
+  task.spawn(function() pacs:move(found, { TargetAet = "ANY" }) end)
+  function is_moving()
+    for _, job in ipairs(modalua.connect():jobs { expand = true }) do
+      if job.State == "Running" then
+        return true
+      end
+    end
+  end
+  repeat
+    task.sleep(0.01)
+  until is_moving()
+  print "moving"
+]]
+local JOB_CANCELLED <const> = 37 -- Orthanc's error code
 local ENDS <const> = {
   ["ends by an error of the script"] = { {}, 1, 'error "x"' },
   ["ends by os.exit"] = { {}, 3, "os.exit(3)" },
@@ -159,6 +174,29 @@ for _, version in ipairs(versions) do
       end)
     end
 
+    -- How the jobs of the server have ended, without repetitions.
+    local function ends_of_jobs()
+      local codes = {}
+      for _, job in ipairs(assert(client:jobs { expand = true })) do
+        codes[job.State .. " " .. job.ErrorCode] = true
+      end
+      return codes
+    end
+
+    for how, row in pairs(ENDS) do
+      it("is no running job of a run that " .. how .. " during a move", function()
+        local options, status, rest = table.unpack(row)
+        local words = { "-u", server.url, "-e", FOUND .. MOVE .. rest }
+        local result = command.run(table.unpack(table.move(words, 1, #words, #options + 1, { table.unpack(options) })))
+        assert.are.equal(status, result.status, result.err)
+        contains(result.out, "moving")
+        peer:let()
+        no_query_is_left()
+        eventually(function() return not ends_of_jobs()["Running 0"] end)
+        assert.are.same({ ["Failure " .. JOB_CANCELLED] = true }, ends_of_jobs())
+      end)
+    end
+
     it("is no query of a command when the next one in the pipe has read enough", function()
       local result = command.shell(('"$M" -u %s find many | head -1'):format(server.url))
       assert.are.equal(1, select(2, result.out:gsub("\n", "")), result.err)
@@ -167,16 +205,38 @@ for _, version in ipairs(versions) do
 
     -- At the prompt each line is a run. The removal goes on in the next run, when the modality answers after the end of its own.
     it("is no query of a find at the prompt that Ctrl-C has ended, also when the modality answers later than that", function()
-      local wait = ("repeat until io.open(%q):read 'a':find '%%s' print('se' .. 'en')"):format(server.log)
-      terminal.session({ arguments = "-u " .. server.url }, {
-        { "held = orthanc:modality 'prompt'\r" },
-        { ("modalua.task.spawn(function() %s end) held:find { Level = 'Study', Query = { PatientID = 'X' } }\r")
-          :format(wait:format "POST /modalities/prompt"):gsub("repeat", "repeat modalua.task.sleep(0.01)"), "seen",
+      local script = command.file(([[
+        function log() return io.open(%q):read "a" end
+        function count(pattern) return select(2, log():gsub(pattern, "")) end
+        function wait_for(f) repeat modalua.task.sleep(0.01) until f() print "seen" end
+        function asked() return log():find "POST /modalities/prompt/query" end
+        function removed() return count "DELETE /queries/" == count "POST /modalities/%%l+/query" end
+        held = modalua.connect():modality "prompt"]]):format(server.log))
+      terminal.session({ arguments = ("-u %s -l modalua -i %s"):format(server.url, script) }, {
+        { "modalua.task.spawn(wait_for, asked) held:find { Level = 'Study', Query = { PatientID = 'X' } }\r", "\nseen",
           open = { send = "\3" } },
         { "", "cancelled", gate = peer.gate_path },
-        { ("repeat modalua.task.sleep(0.01) until #orthanc:queries() == 0 and io.open(%q):read 'a':find 'DELETE /queries/' "
-          .. "print('se' .. 'en')\r"):format(server.log), "seen" },
+        { "wait_for(removed)\r", "\nseen" },
       })
+      os.remove(script)
+      no_query_is_left()
+    end)
+
+    -- ---- requests that hang ----
+
+    it("is no query that is closed while as many requests as max_inflight allows are held", function()
+      local busy = modalua.connect(server.url, { max_inflight = 1 })
+      local found = assert(busy:modality "quick":find { Level = "Study", Query = { PatientID = "FP*" } })
+      local finding = task.spawn(function() return busy:modality "held":find { Level = "Study", Query = { PatientID = "X" } } end)
+      eventually(function() return peer:count "C-FIND" == 2 end)
+      do
+        local _ <close> = found
+      end
+      eventually(function() return #assert(client:queries()) == 0 end)
+      finding:cancel()
+      fails({ kind = "cancelled" }, finding:join())
+      assert.is_table(assert(busy:system())) -- the find that is over counts no longer
+      peer:let()
       no_query_is_left()
     end)
   end)

@@ -1,6 +1,11 @@
 #!/bin/sh
-# Lint: spec/lint.sh STEP BUILD_FOLDER, where STEP is `format` (clang-format of all C), `tidy` (clang-tidy of src/, by .clang-tidy) or `luacheck`.
-# Prints what is wrong, and fails then.
+# Lint: spec/lint.sh STEP BUILD_FOLDER, where STEP is
+#   format     clang-format of all C
+#   tidy       clang-tidy of src/, by .clang-tidy
+#   luacheck   luacheck of all Lua
+#   cppcheck   cppcheck of src/
+#   analyzer   GCC's -fanalyzer of src/, which takes minutes: only scripts/test.sh --all runs it
+# Prints what is wrong, and fails then. (-Wconversion is among the flags of the build.)
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -8,5 +13,14 @@ case "${1:-}" in
 format) find src spec -name '*.[ch]' -o -name '*.cpp' | xargs clang-format --dry-run -Werror ;;
 tidy) printf '%s\n' src/*/*.c | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$2" 2>/dev/null ;;
 luacheck) luacheck --quiet lua spec scripts ;;
-*) echo "usage: spec/lint.sh format | tidy BUILD_FOLDER | luacheck" >&2; exit 2 ;;
+cppcheck)
+    cppcheck -j "$(nproc)" --quiet --error-exitcode=1 --enable=warning,portability,performance --std=c11 \
+        --library=spec/support/cppcheck.cfg -D_GNU_SOURCE '-DVERSION="0"' -Isrc --suppress=missingIncludeSystem src
+    ;;
+analyzer)
+    cmake -S . -B "$2/analyzer" -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \
+        -DCMAKE_C_FLAGS=-fanalyzer >/dev/null
+    cmake --build "$2/analyzer" -j "$(nproc)" --target modalua_command >/dev/null
+    ;;
+*) echo "usage: spec/lint.sh format | tidy BUILD_FOLDER | luacheck | cppcheck | analyzer BUILD_FOLDER" >&2; exit 2 ;;
 esac

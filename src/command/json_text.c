@@ -133,17 +133,18 @@ static char read_escape(const char **at)
 char *json_text_next_string(const char **at)
 {
     const char *p = strchr(*at, '"');
-    char *copy, *to;
+    char *copy;
+    size_t n = 0;
     if (!p)
         return NULL;
-    copy = to = malloc(strlen(p) + 1);
+    copy = malloc(strlen(p) + 1);
     if (!copy)
         return NULL;
     for (p++; *p && *p != '"';) {
         char c = *p++;
-        *to++ = c == '\\' ? read_escape(&p) : c;
+        copy[n++] = c == '\\' ? read_escape(&p) : c;
     }
-    *to = '\0';
+    copy[n] = '\0';
     *at = p + (*p == '"');
     return copy;
 }

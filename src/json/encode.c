@@ -179,7 +179,8 @@ static bool encode_float(encoder *e, lua_Number n, const place *at)
 static void encode_integer(encoder *e, lua_Integer i)
 {
     char text[32];
-    append(e, text, (size_t)snprintf(text, sizeof text, LUA_INTEGER_FMT, (LUAI_UACINT)i));
+    int size = snprintf(text, sizeof text, LUA_INTEGER_FMT, (LUAI_UACINT)i);
+    append(e, text, (size_t)size);
 }
 
 static void encode_escape(encoder *e, unsigned char c)

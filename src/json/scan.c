@@ -199,10 +199,12 @@ static void count_string(scan *s, size_t size)
 static bool is_known(scan *s, const char *at, size_t size)
 {
     known_key *known;
+    size_t hash;
     if (size > SHORT_STRING_MAX)
         return false;
-    known = &s->keys[(at[size - 2] * 31u + at[size / 2] * 7u + size) % KNOWN_KEYS];
-    if (known->size == size && memcmp(known->at, at, size) == 0)
+    hash = 31u * (unsigned char)at[size - 2] + 7u * (unsigned char)at[size / 2] + size;
+    known = &s->keys[hash % KNOWN_KEYS];
+    if (known->at && known->size == size && memcmp(known->at, at, size) == 0)
         return true;
     known->at = at;
     known->size = size;

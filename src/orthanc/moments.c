@@ -131,12 +131,13 @@ static bool read_digits_of_time(const char *text, size_t size, moments *m)
 static bool read_time(const char *text, size_t size, moments *m)
 {
     char digits[32];
-    size_t n = 0;
+    size_t n = 2;
     if (size < 3 || text[2] != ':')
         return read_digits_of_time(text, size, m);
     if (size > sizeof digits)
         return false;
-    for (size_t i = 0; i < size; i++)
+    memcpy(digits, text, n);
+    for (size_t i = n; i < size; i++)
         if (text[i] != ':')
             digits[n++] = text[i];
         else if (i != 2 && i != 5)

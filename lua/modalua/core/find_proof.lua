@@ -5,6 +5,7 @@ local find_notes = require "core.find_notes"
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
+local query_guard = require "core.query_guard"
 local requests = require "core.requests"
 
 local find_proof = {}
@@ -218,20 +219,15 @@ end
 
 -- ---- a find ----
 
--- Removes the query from the server when the script does not get it.
-local REMOVE = { __close = function(guard)
-  local _ <close> = guard.query
-end }
-
 -- Completes the result of a find, which the table `result` describes (find_result_push). data, format: what find got; query: what it sent;
 -- deadline: as native.now tells the time, or nil.
 function find_proof.finish(result, modality, data, format, query, deadline)
+  local guard <close> = query_guard.new(modality.client:query(result.id)) -- when the script does not get it
   local search = { modality = modality, data = data, format = format, query = query, deadline = deadline, level = result.level,
     answers = result.answers, notes = result.notes, seen = {}, changed = false }
   for _, answer in ipairs(search.answers) do
     search.seen[matching.value(answer, UNIQUE[search.level])] = true
   end
-  local guard <close> = setmetatable({ query = modality.client:query(result.id) }, REMOVE)
   local done, err = complete_lists(search)
   if not done then
     return nil, err
