@@ -184,10 +184,10 @@ static int job_send_action(lua_State *L, call *c)
                      ((job_call *)c)->action);
 }
 
-/* Orthanc refuses with an empty 400 for every reason. */
+/* Orthanc refuses with an empty 400 for every reason, and says {} for yes. */
 static int job_on_action(lua_State *L, call *c)
 {
-    if (call_answer_of(L, c, SHAPE_DONE) == 1) {
+    if (call_answer_of(L, c, SHAPE_EMPTY_OBJECT) == 1) {
         lua_pushboolean(L, 1);
         return 1;
     }
