@@ -226,6 +226,12 @@ describe("Yes", function()
     end
   end)
 
+  it("is not said of a query of another client if nothing of it is left to be moved", function()
+    start(says("/queries/" .. QUERY .. "/query", { ["0020,000d"] = "1.9" }))
+    fails({ kind = "refused", code = "unproven" }, pacs:move(QUERY))
+    assert.are.equal(0, count(RETRIEVE))
+  end)
+
   it("is no comparison of a part: a move of more than the query listed", function()
     local two = json.array { ASKED[1], { ["0008,0052"] = "STUDY", ["0020,000d"] = "1.3" } }
     local row = { PatientID = "X", StudyInstanceUID = "1.2", SeriesInstanceUID = "1.3", SOPInstanceUID = "1.4" }

@@ -94,6 +94,10 @@ local function read_answers(work)
   work.lossy = lossy or work.facts and work.facts.lossy
   if not work.facts then
     check_answers(work, answers)
+    if #work.kept == 0 and #answers > 0 then
+      return refuse(work, "unproven", ("each of the %d answers contradicts the filter of the query, so nothing shows which one was meant: "
+        .. "nothing was sent"):format(#answers))
+    end
   end
   work.rows = work.index and { answers[work.index] } or work.by_resource and work.kept or answers
   return true
