@@ -23,11 +23,11 @@ local MOVED <const> = { Description = "REST API", LocalAet = "LOCAL", RemoteAet 
 local SENT <const> = { Description = "REST API", LocalAet = "LOCAL", RemoteAet = "PACS", InstancesCount = 1, FailedInstancesCount = 0 }
 local NOTHING <const> = json.array {}
 
--- What gateways and servers say in place of a yes: a body, its type, and a status (default 200).
+-- What gateways and servers say in place of a yes: a body, its type (default JSON), and a status (default 200).
 local FAILURE <const> = json.encode { HttpStatus = 500, Message = "Error in the network protocol", OrthancStatus = 9, Method = "POST" }
 local NO_YES <const> = { { FAILURE }, { '{"error":"upstream unavailable"}' }, { "[]" }, { '[{}]' }, { "null" }, { "false" }, { '"{}"' },
   { "OK", "text/plain" }, { "{}", "text/plain" }, { "<html>Log in</html>", "text/html" }, { "<html>Log in</html>", "application/json" },
-  { "{}{}" } }
+  { "{}{}" }, { "{}", "application/json", 202 }, { "", "", 204 } }
 
 -- Copies the tables into one; json.null removes a member.
 local function merged(...)
@@ -226,6 +226,12 @@ describe("Yes", function()
     end
   end)
 
+  it("is not said of a query of another client if nothing of it is left to be moved", function()
+    start(says("/queries/" .. QUERY .. "/query", { ["0020,000d"] = "1.9" }))
+    fails({ kind = "refused", code = "unproven" }, pacs:move(QUERY))
+    assert.are.equal(0, count(RETRIEVE))
+  end)
+
   it("is no comparison of a part: a move of more than the query listed", function()
     local two = json.array { ASKED[1], { ["0008,0052"] = "STUDY", ["0020,000d"] = "1.3" } }
     local row = { PatientID = "X", StudyInstanceUID = "1.2", SeriesInstanceUID = "1.3", SOPInstanceUID = "1.4" }
@@ -297,20 +303,27 @@ describe("Yes", function()
     only_yes({ kind = "decode" }, "/modalities/pacs/echo", function() return pacs:echo { CheckFind = true } end, "{}")
   end)
 
-  it("of an action on a job, of a removal and of a change is {} or nothing", function()
-    local unknown = { kind = "unknown", code = "decode" }
+  it("of an action on a job is {}", function()
     for _, action in ipairs { "cancel", "pause", "resume", "resubmit" } do
-      only_yes(unknown, "/jobs/" .. JOB .. "/" .. action, function()
+      local function act()
         local job = client:job(JOB)
         return job[action](job)
-      end, "{}")
+      end
+      local path = "/jobs/" .. JOB .. "/" .. action
+      only_yes({ kind = "unknown", code = "decode" }, path, act, "{}")
+      start(says(path, "")) -- its no is an empty 400
+      fails({ kind = "unknown", code = "decode" }, act())
     end
+  end)
+
+  it("of a removal is {} or nothing", function()
+    local unknown = { kind = "unknown", code = "decode" }
     for _, yes in ipairs { { "", "text/plain" }, { "{}" } } do
       only_yes(unknown, "/modalities/pacs", function() return pacs:remove() end, table.unpack(yes))
       only_yes(unknown, "/peers/far", function() return client:peer "far":remove() end, table.unpack(yes))
-      only_yes(unknown, "/storage-commitment/2.25.1/remove", function() return client:commitment "2.25.1":remove() end, table.unpack(yes))
       only_yes({ kind = "decode" }, "/queries/" .. QUERY, function() return client:query(QUERY):close() end, table.unpack(yes))
     end
+    only_yes(unknown, "/storage-commitment/2.25.1/remove", function() return client:commitment "2.25.1":remove() end, "{}")
   end)
 
   it("of new settings is not the page of a gateway", function()

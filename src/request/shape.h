@@ -31,8 +31,8 @@ typedef enum shape {
     SHAPE_LIST_OF_OBJECTS,   /* "list of objects" */
     SHAPE_OBJECT_OF_TEXTS,   /* "object of texts": each member is one */
     SHAPE_OBJECT_OF_OBJECTS, /* "object of objects": each member is one */
-    SHAPE_EMPTY_OBJECT,      /* "empty object": {} */
-    SHAPE_DONE,              /* "done": {} or nothing, by which Orthanc says that it has done it */
+    SHAPE_EMPTY_OBJECT, /* "empty object": {}, by which Orthanc says that it has done something */
+    SHAPE_DONE,         /* "done": {} or nothing, by which it says so after a PUT or DELETE */
 } shape;
 
 /* Whether an answer of that shape is no JSON, but a text of its own. */

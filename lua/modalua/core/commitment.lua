@@ -78,13 +78,15 @@ local function read_resources(given, body, asked)
   return true
 end
 
+local NO_CONTENT <const> = 204 -- HTTP status
+
 -- Adds the instances under Orthanc's identifiers to the set: a report is compared with what was asked for, so that must be known
 -- beforehand. Returns whether the set is complete: without an instance it is not, as each resource of Orthanc has one. Returns nil and an
 -- error on failure.
 local function add_stored(operation, identifiers, asked)
   local list, err = steps.request(operation, "POST", "/tools/bulk-content", "local",
     { Resources = identifiers, Level = "Instance", Short = true })
-  if list == nil then
+  if list == nil and err.status ~= NO_CONTENT then
     return nil, err
   end
   for _, instance in ipairs(type(list) == "table" and list or {}) do
@@ -299,7 +301,7 @@ end
 
 function commitment.remove(which)
   local operation = operation_on(which, "remove")
-  local removed, err = steps.request(operation, "POST", operation.path .. "/remove", "change", {}, "done")
+  local removed, err = steps.request(operation, "POST", operation.path .. "/remove", "change", {}, "empty object")
   if removed ~= nil then
     return true
   elseif err.code == "not_committed" then -- so Orthanc calls every state but Success

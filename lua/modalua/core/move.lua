@@ -108,6 +108,10 @@ local function read_answers(work)
   work.lossy = lossy or work.facts and work.facts.lossy
   if not work.facts then
     check_answers(work, answers)
+    if #work.kept == 0 and #answers > 0 then
+      return refuse(work, "unproven", ("each of the %d answers contradicts the filter of the query, so nothing shows which one was meant: "
+        .. "nothing was sent"):format(#answers))
+    end
   elseif not work.index and type(work.kept) == "table" and not are_same(work.level, work.kept, answers) then
     work.by_resource = true
   end
@@ -145,8 +149,8 @@ local function check_levels(work)
     local level = word and levels.OF_WORD[word:match "^%s*(.-)%s*$"]
     if word and level ~= work.level then
       return refuse(work, "other_level", ("answer %d is one of level %s, and the query is one of level %s: nothing was sent; "
-        .. "move_resources(\"%s\", …) moves the answers that have a %s"):format(place_of(work, i), native.said(word), work.level, work.level,
-        UNIQUE[work.level]))
+        .. "move_resources(\"%s\", …) moves the answers that have a %s"):format(place_of(work, i), native.said(word), work.level,
+        work.level, UNIQUE[work.level]))
     end
   end
   return true
