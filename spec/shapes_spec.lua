@@ -51,8 +51,9 @@ local NO_IDENTIFIER <const> = { "null", "12", "true", "[]", "{}", '""', '"../x"'
 local OBJECTS <const> = no_list("[12]", "[{},null]", '[{},"a"]', "[{},[]]", "[[{}]]", "[{},true]")
 local NAMES <const> = no_list("[12]", "[null]", "[{}]", '["a",["a"]]')
 local IDENTIFIERS <const> = no_list("[12]", "[null]", "[{}]", "[[]]", '[""]', '["../a"]', '["' .. LONG .. '"]', '["1\\u0000"]')
-local NAME <const> = answers({ '"CT"', "12", "null", "{}", '["CT"]' }, { answer("<html>", TEXT), answer("a b", TEXT),
-  answer("a/../b", TEXT), answer("a\0", TEXT), answer("a\n", TEXT) })
+local NAME <const> = answers({ '"CT"', "12", "null", "{}", '["CT"]' }, { answer("<html>", TEXT), answer("a\0", TEXT), answer("a\n", TEXT),
+  answer(LONG, TEXT) })
+local WORD <const> = table.move(NAME, 1, #NAME, 3, { answer("a b", TEXT), answer("a/../b", TEXT) })
 
 -- The answers of a modality: also the members must be texts.
 local ROWS <const> = no_list("[12]", "[{},null]", '[{},"a"]', "[[{}]]", '[{"PatientID":12}]', '[{"PatientID":true}]', '[{"PatientID":{}}]',
@@ -80,7 +81,7 @@ local FIND <const> = ask("/modalities/pacs/query", json.encode { ID = QUERY, Pat
 local ANSWERS <const> = ask("/queries/" .. QUERY .. "/answers", json.encode { ROW }, ROWS)
 local SYSTEM <const> = ask("/system", '{"Version":"1.13.0","DicomAet":"LOCAL"}', no_object('{"Version":%s}', NO_TEXT))
 local OLD_SYSTEM <const> = ask("/system", '{"Version":"1.10.1"}', no_object('{"Version":%s}', NO_TEXT))
-local ENCODING <const> = ask("/tools/default-encoding", "Latin1", NAME, TEXT)
+local ENCODING <const> = ask("/tools/default-encoding", "Latin1", WORD, TEXT)
 
 -- The log with one change, of which a member has the format of a value.
 local function change(member, value)
@@ -153,7 +154,7 @@ local OPERATIONS = {
   { "modality:get_query_answers", function(_, pacs) return pacs:get_query_answers(QUERY) end, ANSWERS },
   { "query:answers", function(client) return client:query(QUERY):answers() end, ANSWERS },
   { "query:level", function(client) return client:query(QUERY):level() end,
-    ask("/queries/" .. QUERY .. "/level", "Study", NAME, TEXT) },
+    ask("/queries/" .. QUERY .. "/level", "Study", WORD, TEXT) },
   { "query:modality", function(client) return client:query(QUERY):modality() end,
     ask("/queries/" .. QUERY .. "/modality", "pacs", NAME, TEXT) },
   { "job:status", function(client) return client:job(JOB):status() end,

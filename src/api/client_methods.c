@@ -117,7 +117,7 @@ static int client_l_system(lua_State *L)
 
 static int client_l_default_encoding(lua_State *L)
 {
-    return run_get(L, "default_encoding", "/tools/default-encoding", SHAPE_NAME);
+    return run_get(L, "default_encoding", "/tools/default-encoding", SHAPE_WORD);
 }
 
 static const option expand_rows[] = {

@@ -42,7 +42,7 @@ static int find_charset_on_encoding(lua_State *L, call *c)
 {
     const orthanc_encoding *own = NULL, *chosen;
     int data = c->op.index + 3, query = data + 2;
-    if (call_answer_of(L, c, SHAPE_NAME) == 1) {
+    if (call_answer_of(L, c, SHAPE_WORD) == 1) {
         own = orthanc_encoding_named(lua_tostring(L, -1));
         lua_pushnil(L); /* where an error would be */
     } else if (error_is_kind(L, -1, "network") || error_is_kind(L, -1, "timeout")) {

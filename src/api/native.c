@@ -1,6 +1,7 @@
 #include "api/native.h"
 
 #include <lauxlib.h>
+#include <string.h>
 
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
@@ -86,7 +87,8 @@ static int native_l_level(lua_State *L)
 
 static int native_l_is_name(lua_State *L)
 {
-    lua_pushboolean(L, orthanc_is_name(luaL_checkstring(L, 1)));
+    const char *text = luaL_checkstring(L, 1);
+    lua_pushboolean(L, orthanc_is_name(text) && strlen(text) == lua_rawlen(L, 1));
     return 1;
 }
 

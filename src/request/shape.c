@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/ascii.h"
 #include "json/mark.h"
 #include "orthanc/routes.h"
 #include "orthanc/tags.h"
@@ -16,7 +17,6 @@ typedef enum shape_type {
     TYPE_TEXT,
     TYPE_WHOLE_NUMBER,
     TYPE_COUNT,
-    TYPE_NUMBER,
     TYPE_BOOLEAN,
     TYPE_OBJECT,
     TYPE_EMPTY_OBJECT,
@@ -31,13 +31,22 @@ typedef struct shape_row {
     shape each;                         /* of lists and objects: what each element is */
 } shape_row;
 
-enum { WORD_MAX = 1024 }; /* Orthanc has no limit for the names of modalities */
+enum { NAME_MAX_LENGTH = 1024 }; /* Orthanc has no limit for the names of modalities */
 
 static bool is_word(const char *text)
 {
     static const char word[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     size_t n = strspn(text, word);
-    return n > 0 && n <= WORD_MAX && !text[n];
+    return n > 0 && n <= NAME_MAX_LENGTH && !text[n];
+}
+
+/* A name does not begin as a page of HTML or JSON does. */
+static bool is_name(const char *text)
+{
+    size_t n = 0;
+    while (text[n] && !ascii_is_control(text[n]))
+        n++;
+    return n > 0 && n <= NAME_MAX_LENGTH && !text[n] && !strchr("<{[", text[0]);
 }
 
 static bool is_level(const char *text)
@@ -50,14 +59,14 @@ static bool is_level(const char *text)
 static const shape_row rows[] = {
     [SHAPE_ANY] = { "any", "anything", TYPE_ANY, NULL, SHAPE_ANY },
     [SHAPE_TEXT] = { "text", "a text", TYPE_TEXT, NULL, SHAPE_ANY },
-    [SHAPE_NAME] = { "name", "a name of letters, digits, '-' and '_'", TYPE_TEXT, is_word, SHAPE_ANY },
+    [SHAPE_WORD] = { "word", "a word of letters, digits, '-' and '_'", TYPE_TEXT, is_word, SHAPE_ANY },
+    [SHAPE_NAME] = { "name", "a name", TYPE_TEXT, is_name, SHAPE_ANY },
     [SHAPE_LEVEL] = { "level", "a level (Patient, Study, Series or Instance)", TYPE_TEXT, is_level, SHAPE_ANY },
     [SHAPE_UID] = { "UID", "a UID", TYPE_TEXT, orthanc_is_uid, SHAPE_ANY },
     [SHAPE_HANDLE] = { "handle", "the identifier of a query or job", TYPE_TEXT, orthanc_is_handle, SHAPE_ANY },
     [SHAPE_STORED] = { "stored identifier", "an identifier of Orthanc", TYPE_TEXT, orthanc_is_stored_id, SHAPE_ANY },
     [SHAPE_WHOLE_NUMBER] = { "whole number", "a whole number", TYPE_WHOLE_NUMBER, NULL, SHAPE_ANY },
     [SHAPE_COUNT] = { "count", "a whole number, 0 or more", TYPE_COUNT, NULL, SHAPE_ANY },
-    [SHAPE_NUMBER] = { "number", "a number", TYPE_NUMBER, NULL, SHAPE_ANY },
     [SHAPE_BOOLEAN] = { "boolean", "true or false", TYPE_BOOLEAN, NULL, SHAPE_ANY },
     [SHAPE_OBJECT] = { "object", "an object", TYPE_OBJECT, NULL, SHAPE_ANY },
     [SHAPE_LIST] = { "list", "a list", TYPE_LIST, NULL, SHAPE_ANY },
@@ -115,7 +124,6 @@ static bool has_type(lua_State *L, int index, const shape_row *row)
     case TYPE_TEXT: return is_right_text(L, index, row);
     case TYPE_WHOLE_NUMBER: return lua_isinteger(L, index);
     case TYPE_COUNT: return lua_isinteger(L, index) && lua_tointeger(L, index) >= 0;
-    case TYPE_NUMBER: return lua_type(L, index) == LUA_TNUMBER;
     case TYPE_BOOLEAN: return lua_isboolean(L, index);
     case TYPE_OBJECT: return lua_istable(L, index) && !is_list(L, index);
     case TYPE_EMPTY_OBJECT: return is_empty_object(L, index);

@@ -12,20 +12,20 @@
 #include <stdbool.h>
 
 typedef enum shape {
-    SHAPE_ANY,           /* "any" */
-    SHAPE_TEXT,          /* "text": any string */
-    SHAPE_NAME,          /* "name": letters, digits, '-' and '_', as the names of modalities have */
-    SHAPE_LEVEL,         /* "level": Patient, Study, Series or Instance */
-    SHAPE_UID,           /* "UID": of DICOM */
-    SHAPE_HANDLE,        /* "handle": the identifier of a query or job */
-    SHAPE_STORED,        /* "stored identifier": of a resource that Orthanc has stored */
-    SHAPE_WHOLE_NUMBER,  /* "whole number" */
-    SHAPE_COUNT,         /* "count": a whole number, 0 or more */
-    SHAPE_NUMBER,        /* "number" */
-    SHAPE_BOOLEAN,       /* "boolean" */
-    SHAPE_OBJECT,        /* "object" */
-    SHAPE_LIST,          /* "list" */
-    SHAPE_LIST_OF_TEXTS, /* "list of texts" */
+    SHAPE_ANY,  /* "any" */
+    SHAPE_TEXT, /* "text": any string */
+    SHAPE_WORD, /* "word": letters, digits, '-' and '_' */
+    SHAPE_NAME, /* "name": one line, as the configuration file of Orthanc takes any for a modality */
+    SHAPE_LEVEL,             /* "level": Patient, Study, Series or Instance */
+    SHAPE_UID,               /* "UID": of DICOM */
+    SHAPE_HANDLE,            /* "handle": the identifier of a query or job */
+    SHAPE_STORED,            /* "stored identifier": of a resource that Orthanc has stored */
+    SHAPE_WHOLE_NUMBER,      /* "whole number" */
+    SHAPE_COUNT,             /* "count": a whole number, 0 or more */
+    SHAPE_BOOLEAN,           /* "boolean" */
+    SHAPE_OBJECT,            /* "object" */
+    SHAPE_LIST,              /* "list" */
+    SHAPE_LIST_OF_TEXTS,     /* "list of texts" */
     SHAPE_LIST_OF_HANDLES,   /* "list of handles" */
     SHAPE_LIST_OF_STORED,    /* "list of stored identifiers" */
     SHAPE_LIST_OF_OBJECTS,   /* "list of objects" */

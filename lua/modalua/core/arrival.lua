@@ -52,6 +52,9 @@ local function name_of(modalities, aet)
       address, name = address_of(settings), other
     end
   end
+  if name and not native.is_name(name) then
+    return nil, ("modalua cannot use the name of the modality %s, which has the AE title %s"):format(native.said(name), aet)
+  end
   return name, ("this server knows no modality with the AE title %s"):format(aet)
 end
 
@@ -429,8 +432,8 @@ local function ask(data, method, path, body, shape)
     shape)
 end
 
-local INSTANCE <const> = { ParentSeries = "name", MainDicomTags = { SOPInstanceUID = "text" } }
-local SERIES <const> = { ParentStudy = "name", MainDicomTags = { SeriesInstanceUID = "text" } }
+local INSTANCE <const> = { ParentSeries = "word", MainDicomTags = { SOPInstanceUID = "text" } }
+local SERIES <const> = { ParentStudy = "word", MainDicomTags = { SeriesInstanceUID = "text" } }
 local STUDY <const> = { MainDicomTags = { StudyInstanceUID = "text" } }
 local INSTANCE_ROUTES <const> = { "/studies/%s/instances", "/series/%s/instances", "/instances/%s", "/patients/%s/instances" }
 

@@ -110,7 +110,7 @@ end
 
 -- The shape of the resources of a level, as /tools/find describes them.
 local function resources_shape(level)
-  return { each = { ID = "name", MainDicomTags = { [UNIQUE[level]] = "text" }, Instances = "list?",
+  return { each = { ID = "word", MainDicomTags = { [UNIQUE[level]] = "text" }, Instances = "list?",
     RequestedTags = "object?" } }
 end
 
@@ -303,7 +303,7 @@ local function look_up(place, uid)
   if resources == nil then
     return nil, err
   end
-  local wrong = steps.differs(resources, { each = { ID = "name", Type = "text" } })
+  local wrong = steps.differs(resources, { each = { ID = "word", Type = "text" } })
   if wrong then
     return nil, "unexpected response from /tools/lookup: " .. wrong
   end

@@ -73,7 +73,10 @@ local function modality_with(client, aet)
     end
   end
   if not found then
-    return nil, ("this server knows no modality with the AE title %s"):format(tostring(aet))
+    return nil, ("this server knows no modality with the AE title %s"):format(type(aet) == "string" and #aet <= 16 and aet
+      or native.said(aet))
+  elseif not native.is_name(found) then
+    return nil, ("modalua cannot use the name of the modality %s, which has the AE title %s"):format(native.said(found), aet)
   end
   return client:modality(found)
 end

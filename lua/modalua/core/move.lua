@@ -40,6 +40,9 @@ local function read_modality(work)
     name, err = ask(work, "modality", "name")
     if name == nil then
       return nil, err
+    elseif not native.is_name(name) then
+      return refuse(work, "bad_name", ("the query belongs to the modality %s, and modalua uses names of at most 63 letters, digits, '-' "
+        .. "and '_'"):format(native.said(name)))
     end
   end
   if work.modality and work.modality.modality ~= name then
