@@ -86,9 +86,9 @@ local function try_case(ground, row, case, failing, many, title)
   local targets, outcome = runs.record(w, case)
   local fault = runs.fault(row, outcome, failing)
   assert(not fault, ("without a change: %s"):format(fault))
-  if not failing then
-    assert(outcome.result, "without a change: " .. tostring(outcome.err))
-  end
+  assert(failing or outcome.result, "without a change: " .. tostring(outcome.err))
+  assert(#targets > 0, "without a change: nothing was asked")
+  assert(not failing or outcome.err.kind ~= "timeout", "without a change: " .. tostring(outcome.err))
   local faults, changed = {}, 0
   local list = runs.changes_of(w, targets)
   local possible = #list
