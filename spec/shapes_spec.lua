@@ -166,7 +166,7 @@ local OPERATIONS = {
   { "peer:configuration", function(client) return client:peer "clinic":configuration() end,
     ask("/peers/clinic/configuration", PEER, no_object('{"Url":%s}', NO_TEXT)) },
   { "peer:system", function(client) return client:peer "clinic":system() end,
-    ask("/peers/clinic/system", '{"Version":"1.13.0"}', no_object('{"Version":%s}', NO_TEXT)) },
+    ask("/peers/clinic/system", '{"Name":"CLINIC"}', no_object('{"Name":%s}', NO_TEXT)) },
 }
 
 -- ---- one place changed ----
