@@ -132,8 +132,8 @@ local function check_levels(work)
     local level = word and levels.OF_WORD[word:match "^%s*(.-)%s*$"]
     if word and level ~= work.level then
       return refuse(work, "other_level", ("answer %d is one of level %s, and the query is one of level %s: nothing was sent; "
-        .. "move_resources(\"%s\", …) moves the answers that have a %s"):format(place_of(work, i), native.said(word), work.level, work.level,
-        UNIQUE[work.level]))
+        .. "move_resources(\"%s\", …) moves the answers that have a %s"):format(place_of(work, i), native.said(word), work.level,
+        work.level, UNIQUE[work.level]))
     end
   end
   return true
