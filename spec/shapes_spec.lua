@@ -292,6 +292,13 @@ describe("An answer of another shape", function()
     end
   end
 
+  it("ends find_all when each search gets the same answer, which lies outside of it", function()
+    say_all { "", false, FIND, ask(ANSWERS.path, json.encode { { PatientID = "other", StudyInstanceUID = "1.2", StudyDate = "20240101" } }) }
+    local good, err = pcall(function() return all(client:modality "pacs":find_all { Level = "Study", Query = { PatientID = "P*" } }) end)
+    assert.is_false(good)
+    assert.are.same({ "unknown", "incomplete" }, { err.kind, err.code })
+  end)
+
   it("says which request was answered, which part of the answer is what, and what it should be", function()
     client = modalua.connect(server.url)
     says("/queries/" .. QUERY .. "/answers", answer "[{},{},12]")

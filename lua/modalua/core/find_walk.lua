@@ -99,8 +99,9 @@ function find_walk.note_unproven(walk, text, n)
 end
 
 -- One C-FIND for a part of the search, which is called `text`. Returns { answers =, sent = the number of answers that the modality sent at
--- most, kept = at least, unreadable = true when the server cannot read them }, or nil when the modality refuses, as they are too many.
--- find takes answers out that contradict a filter, each at least one, or repeat another answer. Throws every other error.
+-- most, kept = at least, ignored = as the result of find has it, unreadable = true when the server cannot read them }, or nil when the
+-- modality refuses, as they are too many. find takes answers out that contradict a filter, each at least one, or repeat another answer.
+-- Throws every other error.
 function find_walk.ask(walk, data, text)
   local good, found, err = pcall(walk.modality.find, walk.modality, data, walk.format)
   if not good then -- "limit" is thrown, and so is a cancel
@@ -123,7 +124,7 @@ function find_walk.ask(walk, data, text)
   for _, count in pairs(found.ignored or {}) do
     sent = sent + count
   end
-  return { answers = query.answers, sent = sent, kept = kept }
+  return { answers = query.answers, sent = sent, kept = kept, ignored = found.ignored }
 end
 
 local function ask(walk, slice, of)
@@ -148,6 +149,13 @@ local function is_believed(walk, node)
     return nothing_is_believed(walk, node)
   end
   return node.sent < math.max(walk.most, walk.cap or 2) or walk.refuses and not walk.cuts
+end
+
+-- Whether the modality ignores the dates or the PatientID of the slice: all its answers lie outside. Its parts would get the same answers,
+-- without an end. A range that is open at its start is no sign of that, since some modalities add what has no date.
+local function ignores_slice(node, got)
+  local slice, ignored = node.slice, got and got.kept == 0 and got.ignored or {}
+  return slice.from and ignored.StudyDate or slice.prefix and ignored.PatientID
 end
 
 -- Notes what the answers to the node's slice show.
@@ -385,7 +393,7 @@ local function take(walk)
   if got and not believed and (slices.is_day(node.slice) or node.by_prefix) then -- to divide these takes many C-FINDs
     believed = gives_more(walk, node)
   end
-  if not believed and divide(walk, node, answers) then
+  if not believed and not ignores_slice(node, got) and divide(walk, node, answers) then
     return
   end
   for _, answer in ipairs(answers or {}) do
