@@ -66,7 +66,7 @@
  *
  *   /drip?bytes=&s=    sends the headers, then one byte every s
  *
- *   /short?say=&send=     /reset-body?bytes=     /reset-now     /garbage
+ *   /short?say=&send=     /reset-body?bytes=     /reset-now     /garbage     /half-head
  *
  *   /nolength?body=     /chunked?body=     /huge-header?bytes=
  *

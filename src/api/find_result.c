@@ -18,7 +18,8 @@ static const char facts_key;
 /* ---- what a client remembers ----
  *
  * CLIENT_QUERIES: from the identifier of a query to the result of find, for as long as that is alive.
- * CLIENT_ANSWERS: from an answer to the name of its modality, for as long as the answer is alive. */
+ * CLIENT_ANSWERS: from an answer to the level that was asked for and the name of its modality, as
+ * "Study pacs", for as long as the answer is alive. */
 
 /* Pushes that table, which the first call makes. `mode`: its keys ("k") or values ("v") are weak. */
 static void push_weak_table(lua_State *L, int client_index, int value, const char *mode)
@@ -273,12 +274,13 @@ void find_result_push(lua_State *L, int description)
 
 /* ---- answers ---- */
 
-void find_result_note_answers(lua_State *L, int client_index, int answers, const char *modality)
+void find_result_note_answers(lua_State *L, int client_index, int answers, orthanc_level level,
+                              const char *modality)
 {
     int noted = lua_gettop(L) + 1;
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
     push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
-    lua_pushstring(L, modality);
+    lua_pushfstring(L, "%s %s", orthanc_level_name(level), modality);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, answers, i);
         lua_pushvalue(L, noted + 1);
@@ -289,14 +291,21 @@ void find_result_note_answers(lua_State *L, int client_index, int answers, const
     lua_settop(L, noted - 1);
 }
 
-bool find_result_is_answer(lua_State *L, int client_index, int index, const char *modality)
+orthanc_level find_result_answer_level(lua_State *L, int client_index, int index,
+                                       const char *modality)
 {
-    bool is;
+    orthanc_level level = ORTHANC_NO_LEVEL;
+    int top = lua_gettop(L);
     push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
     lua_pushvalue(L, index);
-    is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
-    lua_pop(L, 2);
-    return is;
+    if (lua_rawget(L, top + 1) == LUA_TSTRING) {
+        const char *noted = lua_tostring(L, -1), *name = strchr(noted, ' ') + 1;
+        lua_pushlstring(L, noted, (size_t)(name - noted) - 1);
+        if (strcmp(name, modality) == 0)
+            level = orthanc_level_of(lua_tostring(L, -1));
+    }
+    lua_settop(L, top);
+    return level;
 }
 
 void find_result_open(lua_State *L, loop *lp)

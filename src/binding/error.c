@@ -200,6 +200,8 @@ void error_push_redacted(lua_State *L, const char *text)
             last--;
         if (last > 0)
             luaL_addstring(&b, "…@");
+        if (host > last && at[host - 1] == ':')
+            host--; /* it may begin the next mark: http://http://user:password@host */
         luaL_addlstring(&b, at + last, host - last);
         text = at + host;
     }

@@ -144,16 +144,18 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
 /* ---- runs ---- */
 
 /* Prints what went wrong. A traceback has several lines, and so may the text of a script's own error.
- * Returns the status. */
+ * Returns the status. A run that has ended because the reader of its output has gone says nothing, as
+ * other programs in a pipe. */
 static int report_status(modalua_runtime *rt, int status)
 {
     const char *error = modalua_last_error(rt);
+    bool left = status == MODALUA_E_CANCELLED && signals_last() == SIGPIPE;
     console_clear();
     if (status == MODALUA_E_SCRIPT) {
         fputs("modalua: ", stderr);
         console_show(stderr, error, strlen(error), SHOWN_LINES);
         fputc('\n', stderr);
-    } else if (status < 0 && status != MODALUA_EXIT) {
+    } else if (status < 0 && status != MODALUA_EXIT && !left) {
         console_complain("%s", error);
     }
     return status;

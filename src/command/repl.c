@@ -253,7 +253,7 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
     fflush(stdout);
     errno = 0;
     n = getline(&s->line, &s->room, stdin);
-    if (n < 0 && (errno != EINTR || signals_last() == SIGTERM))
+    if (n < 0 && (errno != EINTR || signals_end_session()))
         return LINE_EDITOR_END;
     if (n < 0) {
         clearerr(stdin);
@@ -273,7 +273,7 @@ static line_editor_result read_line(session *s, const char **line)
     signals_note(true);
     result = s->editor ? line_editor_read(s->editor, prompt, earlier, line)
                        : read_plain(s, prompt, line);
-    if (result == LINE_EDITOR_STOPPED && signals_last() == SIGTERM)
+    if (result == LINE_EDITOR_STOPPED && signals_end_session())
         return LINE_EDITOR_END;
     return result;
 }

@@ -26,6 +26,36 @@ static void on_signal(int sig)
     }
 }
 
+/* The reader of standard output has gone. Each later print is a signal too; only the first one cancels,
+ * so that <close> variables can still print. */
+static void on_broken_pipe(int sig)
+{
+    if (last_signal != sig && interrupted_runtime)
+        modalua_cancel(interrupted_runtime);
+    last_signal = sig;
+}
+
+/* Signals that a shell or nohup(1) may have set to be ignored: these stay so. */
+static const struct optional_signal {
+    int number;
+    void (*handler)(int);
+} optional_signals[] = { { SIGHUP, on_signal }, { SIGPIPE, on_broken_pipe } };
+
+enum { OPTIONAL_SIGNALS = sizeof optional_signals / sizeof optional_signals[0] };
+
+static void set_optional(bool caught)
+{
+    struct sigaction how, before;
+    memset(&how, 0, sizeof how);
+    sigemptyset(&how.sa_mask);
+    for (int i = 0; i < OPTIONAL_SIGNALS; i++) {
+        how.sa_handler = caught ? optional_signals[i].handler : SIG_DFL;
+        sigaction(optional_signals[i].number, NULL, &before);
+        if (before.sa_handler != SIG_IGN)
+            sigaction(optional_signals[i].number, &how, NULL);
+    }
+}
+
 /* Without SA_RESTART, so that a signal ends a read that waits for a line. */
 void signals_catch(modalua_runtime *rt)
 {
@@ -38,6 +68,7 @@ void signals_catch(modalua_runtime *rt)
     how.sa_handler = on_signal;
     sigaction(SIGINT, &how, NULL);
     sigaction(SIGTERM, &how, NULL);
+    set_optional(true);
 }
 
 void signals_release(void)
@@ -45,6 +76,7 @@ void signals_release(void)
     watchdog_rest();
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    set_optional(false);
     interrupted_runtime = NULL;
 }
 
@@ -87,4 +119,9 @@ void signals_forget(void)
 int signals_last(void)
 {
     return last_signal;
+}
+
+bool signals_end_session(void)
+{
+    return last_signal == SIGTERM || last_signal == SIGHUP;
 }

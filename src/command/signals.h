@@ -1,4 +1,5 @@
-/* command/signals.h - SIGINT (Ctrl-C) and SIGTERM. For one runtime at a time. */
+/* command/signals.h - SIGINT (Ctrl-C), SIGTERM, SIGHUP (the terminal is closed) and SIGPIPE (the
+ * reader of the output has gone). For one runtime at a time. */
 #ifndef COMMAND_SIGNALS_H
 #define COMMAND_SIGNALS_H
 
@@ -31,5 +32,8 @@ int signals_last(void);
 /* From now on a file that reaches the limit of its size (ulimit -f) is an error of the write, and does
  * not end the process. Programs that this process starts do not inherit that. */
 void signals_ignore_file_limit(void);
+
+/* Whether the last signal ends the prompt: SIGTERM or SIGHUP. */
+bool signals_end_session(void);
 
 #endif

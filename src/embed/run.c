@@ -275,7 +275,7 @@ static int step_run(modalua_runtime *rt, double seconds)
     }
     if (rt->root->state != TASK_DONE || is_draining(rt))
         return MODALUA_WORKING;
-    cleanup_abort(rt->L, &rt->lp);
+    cleanup_leave(&rt->lp);
     return end_run(rt);
 }
 
@@ -372,7 +372,7 @@ int modalua_transfers(const modalua_runtime *rt)
     int count = 0;
     if (rt && rt->root)
         for (const task *t = rt->lp.tasks; t; t = t->next)
-            count += t->waits && t->waits->on_stop;
+            count += t->waits && t->waits->is_transfer;
     return count;
 }
 

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/slots.h"
 #include "engine/task.h"
 #include "engine/timer.h"
 
@@ -76,7 +77,9 @@ void cleanup_take_over(lua_State *L, op *o, const http_request *r, bool (*next_r
     o->on_stop = NULL;
     o->cleanup.next_request = next_request;
     memset(&o->retry, 0, sizeof o->retry);
-    if (r && !op_send(o, s, r))
+    if (!r)
+        http_set_apart(&o->transfer);
+    else if (!op_send(o, s, r))
         o->ready = true;
 }
 
@@ -103,13 +106,24 @@ static void unlink_op(lua_State *L, op **link)
 bool cleanup_collect(lua_State *L, loop *lp)
 {
     op **link = &lp->cleanups;
+    bool own = false;
     while (*link) {
-        if (!(*link)->ready || goes_on(*link))
+        if (!(*link)->ready || goes_on(*link)) {
+            own = own || !(*link)->cleanup.left;
             link = &(*link)->cleanup.next;
-        else
+        } else {
             unlink_op(L, link);
+        }
     }
-    return lp->cleanups != NULL;
+    return own;
+}
+
+void cleanup_leave(loop *lp)
+{
+    for (op *o = lp->cleanups; o; o = o->cleanup.next) {
+        o->cleanup.left = true;
+        slots_release(o);
+    }
 }
 
 void cleanup_abort(lua_State *L, loop *lp)

@@ -1,8 +1,9 @@
 /* engine/cleanup.h - detached cleanup requests: requests that end something on the server (a job, a
  * query) after the operation that began it is over. No task waits for them, and their outcome is
  * ignored, but when the server is too busy (429, 503) one without side effects is sent again. They are
- * sent although the task, or the whole run, has been cancelled; the runtime gives
- * them at most a second after the run. */
+ * sent although the task, or the whole run, has been cancelled; a run waits for them at most a second
+ * after its end, and the next run carries on with the others. `max_inflight` does not count them, so
+ * that requests which hang do not hold them up. */
 #ifndef ENGINE_CLEANUP_H
 #define ENGINE_CLEANUP_H
 
@@ -18,9 +19,13 @@ void cleanup_start(lua_State *L, op *o, http_server *s, const http_request *r);
  * slot until the end. [-0, +0, m] */
 void cleanup_take_over(lua_State *L, op *o, const http_request *r, bool (*next_request)(op *o));
 
-/* Frees the cleanup requests that have ended. Returns whether some are still under way. [-0, +0, -]
- */
+/* Frees the cleanup requests that have ended. Returns whether some of this run are still under way.
+ * [-0, +0, -] */
 bool cleanup_collect(lua_State *L, loop *lp);
+
+/* The run ends, and waits no longer: leaves its cleanup requests to the next run, which goes on with
+ * them but does not wait for them. They give up their concurrency slots. [-0, +0, -] */
+void cleanup_leave(loop *lp);
 
 /* Aborts and frees all of them. [-0, +0, -] */
 void cleanup_abort(lua_State *L, loop *lp);

@@ -82,9 +82,11 @@ static _Noreturn void throw_no_memory(lua_State *L, op *o, const char *what)
 
 bool op_send(op *o, http_server *s, const http_request *r)
 {
+    http_request own = *r;
+    own.cleanup = o->cleanup.ref != 0;
     http_end(&o->transfer);
     o->ready = false;
-    if (!http_begin(&o->transfer, &o->lp->http, s, r))
+    if (!http_begin(&o->transfer, &o->lp->http, s, &own))
         return false;
     o->transfer.owner = o;
     return true;

@@ -42,8 +42,9 @@ struct op {
     int index;        /* of the userdata on the caller's stack */
     int stage;        /* for advance's own use */
     op_advance_fn advance;
-    op_turn_fn turn;           /* set when it waits for a task; else NULL */
-    op_stop_fn on_stop;        /* or NULL */
+    op_turn_fn turn;    /* set when it waits for a task; else NULL */
+    op_stop_fn on_stop; /* or NULL */
+    bool is_transfer;   /* on_stop stops a transfer, which goes on when the task is detached */
     void (*on_release)(op *o); /* frees what the binding added to the op; or NULL */
 
     bool ready;   /* what it waited for has happened */
@@ -89,6 +90,7 @@ struct op {
     struct op_cleanup {
         int ref; /* registry reference that keeps the op; 0 = it is an ordinary operation */
         bool (*next_request)(op *o); /* starts one more request, or NULL */
+        bool left;                   /* by an earlier run: no run waits for it */
         op *next;                    /* in loop->cleanups */
     } cleanup;
 };

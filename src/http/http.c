@@ -18,6 +18,8 @@
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
 
+enum { CLEANUPS_APART = 2 }; /* cleanup requests of a host that may start beside max_inflight */
+
 /* ---- once in the process ---- */
 
 static pthread_once_t global_once = PTHREAD_ONCE_INIT;
@@ -301,6 +303,20 @@ static long milliseconds(double seconds)
     return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)ceil(seconds * 1000);
 }
 
+/* libcurl takes the end of the connection within the head for the end of an answer without a body. So
+ * this notes the blank line, which ends a head. There may be several heads, and lines after the body.
+ */
+static size_t on_header(char *line, size_t one, size_t size, void *user)
+{
+    http_transfer *t = user;
+    (void)one;
+    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        t->has_head = false;
+    else if (size <= 2 && (*line == '\r' || *line == '\n'))
+        t->has_head = true;
+    return size;
+}
+
 /* Options that only store a number cannot fail. */
 static void setopt_behaviour(http_transfer *t)
 {
@@ -310,6 +326,8 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
@@ -383,13 +401,19 @@ static void log_outcome(const http_transfer *t)
     t->h->log(t->h->log_user, line);
 }
 
+/* What counts the transfer while it runs. */
+static unsigned *counter(const http_transfer *t)
+{
+    return t->apart ? &t->server->origin->apart : &t->server->origin->running;
+}
+
 /* The outcome is known: http_next_finished will return the transfer. */
 static void transfer_done(http_transfer *t)
 {
     if (t->state == HTTP_RUNNING) {
         t->seconds = clock_now() - t->started;
         t->h->running--;
-        t->server->origin->running--;
+        (*counter(t))--;
     }
     t->state = HTTP_DONE;
     list_append(&t->h->finished, t);
@@ -405,7 +429,7 @@ static void transfer_start(http_transfer *t)
         t->state = HTTP_RUNNING;
         t->started = clock_now();
         h->running++;
-        t->server->origin->running++;
+        (*counter(t))++;
         return;
     }
     if (t->fault == HTTP_OK)
@@ -447,10 +471,25 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     t->request = *r;
     t->state = HTTP_WAITING;
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
+    t->apart = r->cleanup && s->origin->apart < CLEANUPS_APART;
+    if (t->apart) {
+        transfer_start(t);
+        return true;
+    }
     list_append(&s->origin->waiting, t);
     h->waiting++;
     origin_start(h, s->origin);
     return true;
+}
+
+void http_set_apart(http_transfer *t)
+{
+    if (t->state != HTTP_RUNNING || t->apart)
+        return;
+    (*counter(t))--;
+    t->apart = true;
+    (*counter(t))++;
+    start_more(t->h, t->server->origin);
 }
 
 void http_end(http_transfer *t)
@@ -461,7 +500,7 @@ void http_end(http_transfer *t)
         t->h->waiting--;
     } else if (was == HTTP_RUNNING) {
         t->h->running--;
-        t->server->origin->running--;
+        (*counter(t))--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
         list_remove(&t->h->finished, t);
     }
@@ -493,6 +532,10 @@ static void take_message(http *h, CURLMsg *message)
     http_transfer *t = NULL;
     CURLcode code = message->data.result; /* removing the handle frees the message */
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+    if (code == CURLE_OK && !t->has_head) {
+        code = CURLE_PARTIAL_FILE;
+        snprintf(t->error, sizeof t->error, "the connection ended within the head of the answer");
+    }
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;

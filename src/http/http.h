@@ -74,6 +74,7 @@ typedef struct http_request {
     size_t body_size;
     const char *content_type; /* of the body; NULL = none */
     bool side_effects;        /* sent once, on a fresh connection */
+    bool cleanup;             /* one of the few that may start beside max_inflight */
     double timeout;           /* seconds from the start of the transfer; 0 = none */
     http_file *source;        /* the body, instead of `body`; NULL = none */
     http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
@@ -106,12 +107,14 @@ struct http_transfer {
     CURL *easy;
     http_transfer *next, *prev; /* in origin->waiting or http->finished */
     void *owner;                /* the caller's */
+    bool apart;                 /* max_inflight does not count it */
     struct curl_slist *content_header;
     double started;    /* on clock_now's clock */
     curl_off_t moved;  /* bytes of the body sent, or of the sink received */
     curl_off_t total;  /* how many these will be; 0 = not known */
     double last_moved; /* when `moved` grew last, on clock_now's clock */
     double last_look;  /* when libcurl last told how much has moved */
+    bool has_head;     /* the whole head of the answer has come */
 
     /* ---- the outcome, in HTTP_DONE ---- */
     http_fault fault;
@@ -161,6 +164,9 @@ bool http_server_is_below(const http_server *s, const http_server *other);
 /* Starts a transfer, or lets it wait for its turn. False: not enough memory; the transfer is idle
  * then. */
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
+
+/* The transfer has become a cleanup request: from now on max_inflight does not count it. */
+void http_set_apart(http_transfer *t);
 
 /* Frees the body of a transfer that is done: an error about its size needs memory. */
 void http_drop_body(http_transfer *t);

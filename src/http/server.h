@@ -15,7 +15,8 @@ struct http_origin {
     http_origin *next;
     char *name;        /* host:port */
     unsigned users;    /* servers that name it */
-    unsigned running;  /* transfers that have started and not ended */
+    unsigned running;  /* transfers that have started and not ended, without those apart */
+    unsigned apart;    /* such cleanup requests, beside max_inflight */
     http_list waiting; /* transfers that have not started */
 };
 
