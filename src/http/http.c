@@ -4,16 +4,15 @@
 #include <math.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "http/explain.h"
 #include "http/server.h"
+#include "http/signal_mask.h"
 #include "http/stream.h"
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
@@ -36,50 +35,6 @@ bool http_global_init(const http *h)
         return true;
     pthread_once(&global_once, global_init);
     return global_code == CURLE_OK;
-}
-
-/* ---- signals ----
- *
- * While libcurl runs, all signals are blocked on this thread. The threads that it starts to resolve
- * names inherit that: signal handlers run on the threads of the host application only. A SIGPIPE
- * that a TLS connection causes is removed, and a SIGXFSZ of a file that reaches its size limit: both
- * are reported as errors. */
-
-static const int errors_too[] = { SIGPIPE, SIGXFSZ };
-
-enum { ERRORS_TOO = sizeof errors_too / sizeof errors_too[0] };
-
-typedef struct signal_state {
-    sigset_t before;
-    bool was_pending[ERRORS_TOO];
-} signal_state;
-
-static void signals_block(signal_state *state)
-{
-    static const int faults[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGTRAP };
-    sigset_t set, pending;
-    sigfillset(&set);
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++)
-        sigdelset(&set, faults[i]);
-    pthread_sigmask(SIG_BLOCK, &set, &state->before);
-    sigpending(&pending);
-    for (size_t i = 0; i < ERRORS_TOO; i++)
-        state->was_pending[i] = sigismember(&pending, errors_too[i]) == 1;
-}
-
-static void signals_restore(signal_state *state)
-{
-    static const struct timespec at_once = { 0, 0 };
-    sigset_t pending, one;
-    sigpending(&pending);
-    for (size_t i = 0; i < ERRORS_TOO; i++) {
-        if (state->was_pending[i] || sigismember(&pending, errors_too[i]) != 1)
-            continue;
-        sigemptyset(&one);
-        sigaddset(&one, errors_too[i]);
-        sigtimedwait(&one, NULL, &at_once);
-    }
-    pthread_sigmask(SIG_SETMASK, &state->before, NULL);
 }
 
 /* ---- lists ---- */
@@ -109,12 +64,12 @@ void http_init(http *h, memory *m)
 
 void http_free(http *h)
 {
-    signal_state signals;
+    signal_mask signals;
     if (!h->multi)
         return;
-    signals_block(&signals);
+    signal_mask_block(&signals);
     curl_multi_cleanup(h->multi);
-    signals_restore(&signals);
+    signal_mask_restore(&signals);
     h->multi = NULL;
 }
 
@@ -366,14 +321,14 @@ static bool transfer_configure(http_transfer *t)
 
 static void release_easy(http_transfer *t)
 {
-    signal_state signals;
+    signal_mask signals;
     if (!t->easy)
         return;
-    signals_block(&signals);
+    signal_mask_block(&signals);
     if (t->state == HTTP_RUNNING)
         curl_multi_remove_handle(t->h->multi, t->easy);
     curl_easy_cleanup(t->easy);
-    signals_restore(&signals);
+    signal_mask_restore(&signals);
     t->easy = NULL;
     t->location = NULL;
     if (t->content_header)
@@ -568,16 +523,16 @@ bool http_is_transient(const http_transfer *t)
 void http_perform(http *h)
 {
     CURLMsg *message;
-    signal_state signals;
+    signal_mask signals;
     int left;
     if (h->running == 0)
         return;
-    signals_block(&signals);
+    signal_mask_block(&signals);
     curl_multi_perform(h->multi, &left);
     while ((message = curl_multi_info_read(h->multi, &left)))
         if (message->msg == CURLMSG_DONE)
             take_message(h, message);
-    signals_restore(&signals);
+    signal_mask_restore(&signals);
 }
 
 http_transfer *http_next_finished(http *h)
