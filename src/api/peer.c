@@ -38,12 +38,16 @@ static int peer_ask_system(lua_State *L, call *c)
     return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s", c->route);
 }
 
-/* Every Orthanc has a name. The description of an error is an object too. */
+/* Every Orthanc has a name and a version. The description of an error is an object too. */
 static int peer_on_system(lua_State *L, call *c)
 {
     int answer = c->op.index + 1;
-    if (call_answer_of(L, c, SHAPE_OBJECT) != 1 ||
-        !call_push_member(L, c, answer, "Name", SHAPE_TEXT))
+    bool named;
+    if (call_answer_of(L, c, SHAPE_OBJECT) != 1)
+        return 2;
+    named = lua_getfield(L, answer, "Name") != LUA_TNIL;
+    lua_settop(L, answer);
+    if (!call_push_member(L, c, answer, named ? "Name" : "Version", SHAPE_TEXT))
         return 2;
     lua_settop(L, answer);
     json_mark_drop_nulls(L);
