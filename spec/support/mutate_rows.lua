@@ -349,7 +349,14 @@ add { "client:download", short = true, shape = is_number_of_bytes,
     ["unknown file"] = function(w) return w.client:download("/instances/" .. w.no_resource .. "/file", w.path) end,
   } }
 
-add { "client:upload", shape = is_table("ID", "Status"),
+-- A table, or for an archive a list of them.
+local function is_stored(result)
+  for _, one in ipairs(is("table", result)[1] and result or { result }) do
+    is_table("ID", "Status")(one)
+  end
+end
+
+add { "client:upload", shape = is_stored,
   succeeds = function(w) return w.client:upload { data = w.file } end,
   fails = { ["no DICOM file"] = function(w) return w.client:upload { data = ("no DICOM file "):rep(100) } end } }
 
