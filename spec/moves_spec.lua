@@ -313,6 +313,24 @@ for _, version in ipairs(versions) do
       end)
     end)
 
+    it("does not send what another run has moved since this one began", function()
+      if version.number < 11101 then
+        return pending(NO_JOBS)
+      end
+      local peer, before = servers.plain, servers.plain:count "C-MOVE"
+      local modality, other = client:modality "plain", modalua.connect(servers.us.url):modality "plain"
+      local function meanwhile(p)
+        if p.sent and p.done == 1 then
+          assert(other:move_resources("Study", { StudyInstanceUID = "1.2.2" }, { to = "archive" }))
+        end
+      end
+      local outcomes = assert(modality:move_resources("Study", rows(3), { to = "archive", progress = meanwhile }))
+      assert.are.same({ 3, 3, 6 }, { #outcomes, peer:count "C-MOVE" - before, arrived() })
+      assert.is_true(outcomes[2].result.verified)
+      assert(modality:move_resources("Study", rows(3), { to = "archive" })) -- a run that begins later sends all of it
+      assert.are.equal(6, peer:count "C-MOVE" - before)
+    end)
+
     describe("of patients", function()
       it("is refused if Orthanc takes them for one", function()
         local refused = { kind = "refused", code = "bad_identifier" }

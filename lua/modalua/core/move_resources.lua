@@ -8,6 +8,7 @@ local moves = require "core.moves"
 local native = require "core.native"
 local progress_bar = require "core.progress_bar"
 local requests = require "core.requests"
+local running_jobs = require "core.running_jobs"
 
 local move_resources = {}
 
@@ -71,7 +72,7 @@ end
 -- The plan of some of the resources.
 local function plan_of(work, resources)
   return moves.plan({ op = work.op, modality = work.modality, level = work.level, resources = resources, deadline = work.deadline,
-    options = work.options_now, path = work.path, send = function(options, more)
+    options = work.options_now, path = work.path, others = work.others, send = function(options, more)
       return native.move_one(work.modality, work.level, resources, options, more)
     end }, work.target, work.options)
 end
@@ -89,6 +90,18 @@ local function note(plan, outcome, result, reason, job)
   end
 end
 
+-- Two runs of one list that look at the same moment see no job of each other, and both send the next resource. So a run that has waited for
+-- a job of the other lets that one go first; and two that have both sent something wait for a time of random length.
+local SECONDS_BEHIND <const> = 0.02
+
+local function make_way(work, plan)
+  local seconds = plan.waits and SECONDS_BEHIND or not plan.joined and work.others.met and SECONDS_BEHIND * math.random()
+  work.others.met = nil
+  if seconds then
+    native.sleep(seconds)
+  end
+end
+
 -- Moves the resources one after the other. Returns an outcome for each. After an error that is fatal for all, the rest is not attempted.
 local function move_each(work, resources, on_sent)
   local outcomes, fatal = {}, nil
@@ -99,6 +112,9 @@ local function move_each(work, resources, on_sent)
     else
       local plan = plan_of(work, { resource.keys })
       note(plan, outcome, moves.submit(plan))
+      if i < #resources then
+        make_way(work, plan)
+      end
     end
     fatal = fatal or outcome.error and not outcome.doubt and requests.is_fatal(outcome.error) and outcome.error
     outcomes[i] = outcome
@@ -185,7 +201,7 @@ local function prepare(work)
   if work.max and #resources > work.max then
     return nil, native.fail(work.op, "refused", "too_many", ("there are %d resources, and max is %d"):format(#resources, work.max))
   end
-  work.resources, work.place_of = resources, place_of
+  work.resources, work.place_of, work.others = resources, place_of, running_jobs.others(work.level, resources)
   work.options_now, work.deadline = requests.with_time_left(own), requests.deadline(own)
   work.path = work.path or ("/modalities/%s/move"):format(work.modality.modality)
   local operation = { client = work.modality.client, op = work.op, method = "POST", deadline = work.deadline, path = work.path }

@@ -91,7 +91,7 @@ end
 -- gone), why it is no proof (or nil), and the job's ID; nil and an error; or nil, nil and "part" when jobs move a part of it.
 function moves.submit(plan)
   local more = { op = plan.op, resources = plan.resources, level = plan.level, hint = plan.hint, retrieve = plan.retrieve,
-    target = plan.target, to = plan.to, ignored = plan.ignored, found_nothing = plan.found_nothing }
+    target = plan.target, to = plan.to, ignored = plan.ignored, others = plan.others, found_nothing = plan.found_nothing }
   while true do
     local result, reason, job = plan.send(plan.options(), more)
     if job ~= "busy" then

@@ -81,18 +81,50 @@ local function fault_of(job)
   end
 end
 
--- Returns the unfinished jobs that move resources of a transfer, as a list of { id =, content =, covers = whether all of them, fault = why
--- it cannot be waited for, or nil }; nil when there are none. src/api/transfer.c calls it with the server's list before it sends anything;
--- so it must not wait for anything.
+-- What an operation of many transfers knows of other runs, for plan.others: { earlier = the set of the jobs that had succeeded before it
+-- began, nil before the first look; all = its resources, as texts; met = another run moves some of them }.
+function running_jobs.others(level, resources)
+  local all = {}
+  for _, resource in ipairs(resources) do
+    all[resource_key(level, resource.keys[levels.UNIQUE[level]])] = true
+  end
+  return { all = all }
+end
+
+local function look_for_others(others, jobs)
+  local earlier = others.earlier or {}
+  for _, job in ipairs(jobs) do
+    if not others.earlier and job.State == "Success" and job.ID then
+      earlier[job.ID] = true
+    elseif job.ID and not earlier[job.ID] and not note_of(job.ID) and job.Type == "DicomMoveScu" and type(job.Content) == "table" then
+      for name in pairs(resources_of(job.Content)) do
+        others.met = others.met or others.all[name]
+      end
+    end
+  end
+  others.earlier = earlier
+end
+
+-- Whether the job has succeeded since the operation began: another run of the same list was a little faster.
+local function has_just_ended(others, job)
+  return others and job.State == "Success" and job.ID and not others.earlier[job.ID]
+end
+
+-- Returns the unfinished jobs that move resources of a transfer, as a list of { id =, content =, covers = whether all of them, ended =
+-- it has succeeded since the operation began, fault = why it cannot be waited for, or nil }; nil when there are none. src/api/transfer.c
+-- calls it with the server's list before it sends anything; so it must not wait for anything.
 function running_jobs.of_resources(jobs, data)
   local list = {}
+  if data.others then
+    look_for_others(data.others, jobs)
+  end
   for _, job in ipairs(jobs) do
-    local content = job.Content
-    if type(content) == "table" and job.Type == "DicomMoveScu" and IS_WAITED_FOR[job.State] ~= false
+    local content, ended = job.Content, has_just_ended(data.others, job)
+    if type(content) == "table" and job.Type == "DicomMoveScu" and (ended or IS_WAITED_FOR[job.State] ~= false)
       and not (job.ID and data.ignored[job.ID]) then
       local n = overlap(content, data)
-      if n > 0 then
-        list[#list + 1] = { id = job.ID, content = content, covers = n == #data.resources, fault = fault_of(job) }
+      if n == #data.resources or n > 0 and not ended then
+        list[#list + 1] = { id = job.ID, content = content, covers = n == #data.resources, ended = ended, fault = fault_of(job) }
       end
     end
   end
@@ -162,7 +194,7 @@ local function compare(plan, job, modalities, own_aet)
 end
 
 -- Returns the ID of the job that makes this very move, "part" when jobs make only a part of it, or "none" when none does; or nil and an
--- error when that cannot be told. Adds the jobs that do something else to plan.ignored.
+-- error when that cannot be told. Adds the jobs that do something else to plan.ignored, and sets plan.waits when that job goes on.
 function running_jobs.choose(plan, jobs)
   for _, job in ipairs(jobs) do
     if job.fault then
@@ -178,11 +210,12 @@ function running_jobs.choose(plan, jobs)
   local part
   for _, job in ipairs(jobs) do
     local verdict, failure = compare(plan, job, modalities, system.DicomAet)
-    if not verdict then
+    if not verdict and not job.ended then
       return nil, failure
-    elseif verdict == "other" then
+    elseif verdict ~= "same" then
       plan.ignored[job.id] = true
     elseif job.covers then
+      plan.waits = not job.ended
       return job.id
     else
       part = true
