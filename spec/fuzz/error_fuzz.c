@@ -1,6 +1,6 @@
 /* error_fuzz.c - fuzzes what becomes of a server's texts on their way into error messages. The user names
- * and passwords of URLs do not survive error_push_redacted, a second pass changes nothing, and the rest of
- * the text stays. A quoted text is one line. The functions that read Orthanc's texts take any text. */
+ * and passwords of URLs do not survive error_push_redacted, a second pass changes nothing, and a text
+ * without an '@' stays. A quoted text is one line. The functions that read Orthanc's texts take any text. */
 #include <lauxlib.h>
 
 #include "base/ascii.h"
@@ -17,7 +17,7 @@ static bool is_redacted(const char *text)
 {
     static const char mark[] = "…@";
     for (const char *at = strstr(text, "://"); at; at = strstr(at, "://")) {
-        size_t host = strcspn(at += 3, "/?# \t\r\n\"");
+        size_t host = strcspn(at += 3, "/?# \t\r\n\"<>");
         if (strncmp(at, mark, sizeof mark - 1) == 0) {
             at += sizeof mark - 1;
             host -= sizeof mark - 1;
@@ -35,7 +35,7 @@ static void check_redaction(lua_State *L, const char *text)
     once = lua_tostring(L, -1);
     REQUIRE(strlen(once) == lua_rawlen(L, -1));
     REQUIRE(is_redacted(once));
-    REQUIRE(!is_redacted(text) || strcmp(once, text) == 0);
+    REQUIRE(strchr(text, '@') || strcmp(once, text) == 0);
     error_push_redacted(L, once);
     twice = lua_tostring(L, -1);
     REQUIRE(strcmp(once, twice) == 0);

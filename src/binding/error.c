@@ -195,7 +195,7 @@ void error_push_redacted(lua_State *L, const char *text)
         size_t host, last;
         at += sizeof mark - 1;
         luaL_addlstring(&b, text, (size_t)(at - text));
-        host = last = strcspn(at, " \t\r\n\"'<>"); /* a password may have a '/' */
+        host = last = strcspn(at, " \t\r\n\"<>"); /* a password may have a '/' or "'" */
         while (last > 0 && at[last - 1] != '@')
             last--;
         if (last > 0)
