@@ -1,5 +1,6 @@
 -- Tests transfers with DCMTK's dcmqrscp and storescp, through each Orthanc. Counts the instances where they must have arrived.
 local dcmtk = require "spec.support.dcmtk"
+local empty = require "spec.support.archive".empty
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local samples = require "modalua.samples"
@@ -38,9 +39,7 @@ for _, version in ipairs(versions) do
 
     -- Removes everything from this Orthanc and from the sink.
     local function clear()
-      for _, id in ipairs(assert(client:get "/patients")) do
-        assert(client:delete("/patients/" .. id))
-      end
+      empty(client)
       os.execute("exec rm -rf " .. sink.folder .. "/store/*")
       assert.are.equal(0, sink:count())
       assert.are.same({}, client:get "/instances")

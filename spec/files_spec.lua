@@ -1,6 +1,7 @@
 -- Tests downloads and uploads: files are complete or absent, can have any size, and need constant memory.
 local big = require "spec.support.big"
 local command = require "spec.support.command"
+local empty = require "spec.support.archive".empty
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -348,9 +349,7 @@ for _, version in ipairs(versions) do
     end)
 
     before_each(function()
-      for _, patient in ipairs(assert(client:get "/patients")) do
-        assert(client:delete("/patients/" .. patient))
-      end
+      empty(client)
     end)
 
     it("are downloaded unchanged, and can be uploaded again", function()

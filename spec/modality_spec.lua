@@ -1,4 +1,5 @@
 -- Tests what each operation of a modality returns, field by field, against three real servers of each version.
+local empty = require "spec.support.archive".empty
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local json = modalua.json
@@ -39,12 +40,6 @@ for _, version in ipairs(versions) do
     teardown(function()
       servers:close()
     end)
-
-    local function empty(server)
-      for _, patient in ipairs(assert(server:get("/patients"))) do
-        assert(server:delete("/patients/" .. patient))
-      end
-    end
 
     before_each(function()
       empty(client)

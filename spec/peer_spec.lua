@@ -1,5 +1,6 @@
 -- Tests the server's peers (other Orthancs): their entries and transfers to them, with two real servers of each version, and with faultd
 -- for faults.
+local empty = require "spec.support.archive".empty
 local expect = require "spec.support.expect"
 local faultd = require "spec.support.faultd"
 local modalua = require "modalua"
@@ -41,9 +42,7 @@ for _, version in ipairs(versions) do
 
     before_each(function()
       assert(client:put("/peers/far", { Url = far.url, Username = "us", Password = PASSWORD }))
-      for _, patient in ipairs(assert(at_far:get("/patients"))) do
-        assert(at_far:delete("/patients/" .. patient))
-      end
+      empty(at_far)
     end)
 
     local function arrived()
@@ -387,7 +386,8 @@ describe("A peer, or a transfer to it,", function()
   end)
 
   it("is asked for its system with the server's own time limit, unless a timeout is given", function()
-    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = '{"Name":"FAR"}' }) } }
+    local body = [[{"Name":"FAR","Version":"1.12.7"}]]
+    server = faultd.start { { path = "/peers/far/system", to = faultd.route("/delay", { s = 0.4, body = body }) } }
     local far = modalua.connect(server.url, { timeout = 0.1 }):peer "far"
     assert.are.equal("FAR", assert(far:system()).Name)
     fails({ kind = "timeout", op = "system", still_running = true }, far:system { wait_timeout = 0.1 })

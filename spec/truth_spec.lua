@@ -68,6 +68,7 @@ local SMALL <const> = {
   strict = { "--hierarchical", "--once", "--keys=all" },
   upper = { "--upper", "--once", "--keys=all" },
   nolists = { "--no-lists", "--once", "--keys=all" },
+  first = { "--first-of-list", "--once", "--keys=all" },
   absent = { "--unique=absent", "--once", "--keys=all" },
   blank = { "--unique=", "--once", "--keys=all" },
   star = { "--unique=*", "--once", "--keys=all" },
@@ -242,6 +243,11 @@ for _, version in ipairs(versions) do
       local found <close> = finds(ALL, "empty", "Study", { ModalitiesInStudy = "MG" }, { prove = false })
       assert.are.same({ "ModalitiesInStudy" }, found.unproven)
       assert.are.equal(1, peer:count "C-FIND" - before)
+    end)
+
+    it("has the answers to each value of a list, also if the server looks at the first one alone", function()
+      finds({ "1.2.1", "1.2.5" }, "first", "Study", { StudyInstanceUID = "1.2.1\\1.2.5\\1.2.9" }):close()
+      finds({ "1.2.1", "1.2.4" }, "first", "Study", { ModalitiesInStudy = "SR\\CT" }):close() -- the first one of them has both
     end)
 
     it("takes one C-FIND when all is proven", function()

@@ -311,7 +311,7 @@ describe("A worklist answer that does not match the query", function()
 
   it("is accepted if it may match", function()
     for _, case in ipairs {
-      { { PatientID = " p1 " }, { PatientID = "P1" } }, { { PatientID = "P1" }, { PatientID = " P1  " } },
+      { { PatientID = "p1 " }, { PatientID = "P1" } }, { { PatientID = "P1" }, { PatientID = " P1  " } },
       { { PatientID = "P1" }, { PatientID = "" } }, { { PatientID = "1Ä" }, { PatientID = "1" } },
       { { PatientID = "P?" }, { PatientID = "P1" } }, { { PatientID = "A\\B" }, { PatientID = "B" } },
       { { PatientID = "P1" }, { AccessionNumber = "A" } },

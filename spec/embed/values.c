@@ -24,16 +24,19 @@ typedef struct row {
 #define MIXED \
     "is a list with a wildcard, which servers take as it stands: ask for its elements one by one"
 #define NO_WILDCARD " is matched as a whole: write the whole value"
-#define NO_LIST     " cannot be a list: search once for each value"
-#define TEN         "1234567890"
-#define SIXTY       TEN TEN TEN TEN TEN TEN
+#define NO_VALUE(vr) \
+    "is no value for " vr ": leave the filter out, or write '' to have the value in the answers"
+#define NO_LIST " cannot be a list: search once for each value"
+#define TEN     "1234567890"
+#define SIXTY   TEN TEN TEN TEN TEN TEN
 
 /* clang-format off */
 static const row dates[] = {
     { DICOM_DA, "", NULL },
-    { DICOM_DA, "*", NULL },
+    { DICOM_DA, "*", NO_VALUE("a date") },
     { DICOM_DA, "  ", NULL },
-    { DICOM_DA, "-", NULL },
+    { DICOM_DA, "-", NO_VALUE("a date") },
+    { DICOM_DA, "*-*", NO_VALUE("a date") },
     { DICOM_DA, "20240131", NULL },
     { DICOM_DA, "20240131 ", "is not a DICOM date: 20240131" },
     { DICOM_DA, "20240229", NULL },

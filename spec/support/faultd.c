@@ -25,6 +25,9 @@
  *
  *   /log               the last 200 requests, each as "METHOD path?query"
  *
+ *   /heads             the last 200 requests, each as the bytes from its method to the last header; null
+ *                      for bytes that are not UTF-8
+ *
  *   /reset             sets all of these to zero
  *
  *   /release?name=     lets /hold?name= send its answers
@@ -63,7 +66,7 @@
  *
  *   /drip?bytes=&s=    sends the headers, then one byte every s
  *
- *   /short?say=&send=     /reset-body?bytes=     /reset-now     /garbage
+ *   /short?say=&send=     /reset-body?bytes=     /reset-now     /garbage     /half-head
  *
  *   /nolength?body=     /chunked?body=     /huge-header?bytes=
  *
@@ -120,7 +123,7 @@ static struct {
     unsigned long epoch; /* grows with each reset */
     path_record *paths;
     mapping *mappings;
-    char *log[LOG_LINES];
+    char *log[LOG_LINES], *heads[LOG_LINES];
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER, .epoch = 1 };
 
 static void lock(void)
@@ -210,14 +213,14 @@ static void do_requests(exchange *x)
     answer_json(x, &t);
 }
 
-static void do_log(exchange *x)
+static void answer_list(exchange *x, char *const list[LOG_LINES])
 {
     text t = { 0 };
     text_puts(&t, "[");
     lock();
     for (unsigned long i = state.logged > LOG_LINES ? state.logged - LOG_LINES : 0;
          i < state.logged; i++) {
-        const char *line = state.log[i % LOG_LINES];
+        const char *line = list[i % LOG_LINES];
         text_json(&t, line, strlen(line));
         if (i + 1 < state.logged)
             text_puts(&t, ",");
@@ -225,6 +228,16 @@ static void do_log(exchange *x)
     unlock();
     text_puts(&t, "]");
     answer_json(x, &t);
+}
+
+static void do_log(exchange *x)
+{
+    answer_list(x, state.log);
+}
+
+static void do_heads(exchange *x)
+{
+    answer_list(x, state.heads);
 }
 
 static void do_reset(exchange *x)
@@ -333,9 +346,9 @@ static const struct {
     const char *path;
     behaviour run;
 } control_routes[] = {
-    { "/count", do_count }, { "/last", do_last },       { "/log", do_log },
-    { "/map", do_map },     { "/release", do_release }, { "/requests", do_requests },
-    { "/reset", do_reset },
+    { "/count", do_count },       { "/heads", do_heads }, { "/last", do_last },
+    { "/log", do_log },           { "/map", do_map },     { "/release", do_release },
+    { "/requests", do_requests }, { "/reset", do_reset },
 };
 
 static behaviour control_of(const char *path)
@@ -362,6 +375,9 @@ static void count_request(exchange *x)
     free(p->last);
     p->last = shown.data;
     free(state.log[state.logged % LOG_LINES]);
+    free(state.heads[state.logged % LOG_LINES]);
+    state.heads[state.logged % LOG_LINES] = x->raw.data;
+    x->raw = (text){ 0 };
     state.log[state.logged++ % LOG_LINES] = line.data;
     state.requests++;
     state.connections += x->c->epoch != state.epoch;
@@ -397,6 +413,7 @@ static void *connection_main(void *connection)
         else
             c->last = true;
         text_free(&x.head);
+        text_free(&x.raw);
         text_free(&x.body);
         text_free(&x.route);
     }

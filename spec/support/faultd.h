@@ -35,6 +35,7 @@ struct exchange {
     conn *c;
     void (*before_answer)(exchange *x); /* called before anything is sent; may be NULL */
     text head, body;
+    text raw;                    /* the head as it came; parse_head changes the other one */
     char *method, *path, *query; /* point into head */
     char *names[HEADERS_MAX], *values[HEADERS_MAX];
     size_t headers;

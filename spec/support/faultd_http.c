@@ -239,7 +239,10 @@ bool read_request(exchange *x)
         return false;
     c->idle = 0;
     text_puts(&x->body, "");
-    if (!take_until(c, "\r\n\r\n", &x->head) || !parse_head(x))
+    if (!take_until(c, "\r\n\r\n", &x->head))
+        return false;
+    text_add(&x->raw, x->head.data, x->head.size);
+    if (!parse_head(x))
         return false;
     if (strcasecmp(header(x, "transfer-encoding"), "chunked") == 0)
         return take_chunks(c, &x->body);

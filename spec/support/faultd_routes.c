@@ -365,6 +365,14 @@ static void do_reset_now(exchange *x)
     reset_connection(x->c);
 }
 
+static void do_half_head(exchange *x)
+{
+    const char head[] = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Le";
+    x->c->last = true;
+    no_longer_waiting(x);
+    send_all(x->c, head, sizeof head - 1);
+}
+
 static void do_garbage(exchange *x)
 {
     static const char noise[] = "\x16\x03\x01\x02\x00 this is no HTTP\r\n\r\n";
@@ -531,6 +539,7 @@ static const struct {
     { "/drop-reused", do_drop_reused },
     { "/echo", do_echo },
     { "/garbage", do_garbage },
+    { "/half-head", do_half_head },
     { "/gzip", do_gzip },
     { "/hang", do_hang },
     { "/hold", do_hold },

@@ -67,7 +67,8 @@ static void hook(lua_State *L, lua_Debug *ar)
     static const char ours[] = "=modalua/";
     unsigned char *lines;
     if (ar->event != LUA_HOOKLINE) {
-        atomic_load (&counted)(L, ar);
+        lua_Hook count = atomic_load(&counted);
+        count(L, ar);
         return;
     }
     lua_getinfo(L, "S", ar);

@@ -21,6 +21,7 @@
  *   --once                   one answer for each patient, study or series
  *   --hierarchical           A900 for a C-FIND without the unique keys of the levels above
  *   --no-lists               a list of UIDs matches nothing
+ *   --first-of-list          only the first value of any list is looked at
  *   --label                  answers say their SpecificCharacterSet
  *   --upper                  answers have capital letters in all texts
  *   --answer-level=LEVEL     each answer says that it is of this level
@@ -386,9 +387,13 @@ static bool take_option(const char *text)
         const char *name;
         bool *flag;
     } flags[] = {
-        { "--once", &opt.once },         { "--hierarchical", &opt.hierarchical },
-        { "--no-lists", &opt.no_lists }, { "--label", &opt.label },
-        { "--upper", &opt.upper },       { "--two-patients", &opt.two_patients },
+        { "--once", &opt.once },
+        { "--hierarchical", &opt.hierarchical },
+        { "--no-lists", &opt.no_lists },
+        { "--label", &opt.label },
+        { "--upper", &opt.upper },
+        { "--two-patients", &opt.two_patients },
+        { "--first-of-list", &opt.first_of_list },
     };
     const char *equals = strchr(text, '=');
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)

@@ -31,7 +31,7 @@ typedef enum moving { HONEST, CLAIMS, SILENT, PART, DROPPED, WARNS, BREAKS } mov
 typedef struct options {
     unmatched unmatched;
     moving moving;
-    bool once, hierarchical, no_lists, label, upper, two_patients;
+    bool once, hierarchical, no_lists, first_of_list, label, upper, two_patients;
     const char *answer_level; /* NULL: the level of the request */
     const char *unique; /* unique key of the first answer; "absent": none; NULL: the right one */
 } options;

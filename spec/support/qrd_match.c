@@ -237,7 +237,10 @@ static bool value_matches(const char *vr, const element *e, const char *has)
 {
     char asked[TEXT_MAX];
     size_t size = trimmed(e->value, e->size);
+    const char *list = memchr(e->value, '\\', size);
     const bool text = strchr("SLPC", vr[0]) != NULL; /* SH, LO, LT, PN, CS */
+    if (list && opt.first_of_list)
+        size = (size_t)(list - e->value);
     if (size == 0 || (text && size == 1 && e->value[0] == '*'))
         return true; /* universal matching */
     if (!*has)

@@ -13,7 +13,8 @@
  *   gate PATH           opens this gate of dicomd, which then answers the commands that it holds
  *
  * In TEXT, %xx stands for a byte. After the last step it waits until the program ends, and prints
- * the output of the program without control sequences. It exits with the program's status. If a step
+ * the output of the program without control sequences; with TERMINAL_RAW in the environment, it
+ * writes the output as it came into the file of that name. It exits with the program's status. If a step
  * fails, it says which one and exits with status 99. */
 #include <ctype.h>
 #include <errno.h>
@@ -34,6 +35,7 @@ enum { TIMEOUT_SECONDS = 60, STEP_FAILED = 99, ROOM = 1 << 20 };
 static char seen[ROOM];  /* the output of the program, without control sequences */
 static size_t seen_size; /* its size in bytes */
 static size_t found;     /* offset of the end of the text that the last wait found */
+static FILE *raw;        /* gets the output as it came; NULL: none does */
 static int escape;       /* in a control sequence: 1 after ESC, 2 after ESC [; else 0 */
 
 static double now(void)
@@ -64,6 +66,8 @@ static bool read_some(int fd)
     if (poll(&p, 1, 50) <= 0)
         return true;
     n = read(fd, block, sizeof block);
+    if (raw && n > 0)
+        fwrite(block, 1, (size_t)n, raw);
     for (ssize_t i = 0; i < n; i++)
         take((unsigned char)block[i]);
     return n > 0;
@@ -166,6 +170,8 @@ int main(int argc, char **argv)
     pid_t child;
     if (argc < 4)
         return STEP_FAILED;
+    if (getenv("TERMINAL_RAW"))
+        raw = fopen(getenv("TERMINAL_RAW"), "we");
     window.ws_col = (unsigned short)atoi(argv[1]);
     window.ws_row = (unsigned short)atoi(argv[2]);
     child = forkpty(&fd, NULL, NULL, &window);
@@ -180,5 +186,7 @@ int main(int argc, char **argv)
         kill(child, SIGKILL);
     status = end_of(child, fd);
     fwrite(seen, 1, seen_size, stdout);
+    if (raw)
+        fclose(raw);
     return ok ? status : STEP_FAILED;
 }

@@ -145,14 +145,14 @@ static int run_list(lua_State *L, const char *name, const list_route *r)
 
 static int client_l_modalities(lua_State *L)
 {
-    static const list_route route = { "/modalities", "/modalities?expand", SHAPE_LIST_OF_NAMES,
+    static const list_route route = { "/modalities", "/modalities?expand", SHAPE_LIST_OF_TEXTS,
                                       SHAPE_OBJECT_OF_OBJECTS };
     return run_list(L, "modalities", &route);
 }
 
 static int client_l_peers(lua_State *L)
 {
-    static const list_route route = { "/peers", "/peers?expand", SHAPE_LIST_OF_NAMES,
+    static const list_route route = { "/peers", "/peers?expand", SHAPE_LIST_OF_TEXTS,
                                       SHAPE_OBJECT_OF_OBJECTS };
     return run_list(L, "peers", &route);
 }

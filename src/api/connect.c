@@ -111,15 +111,15 @@ static void apply_profile(lua_State *L, connect_options *o, int options)
 static void check_credentials(lua_State *L, const connect_options *o)
 {
     if (o->http.password && !o->http.username)
-        luaL_error(L, "connect: a password was given without a username");
+        error_usage(L, "connect: a password was given without a username");
     if (o->http.username && !o->http.password)
-        luaL_error(L, "connect: a username was given without a password");
+        error_usage(L, "connect: a username was given without a password");
     if (o->http.username && o->http.token)
-        luaL_error(L, "connect: give a username and a password, or a token, not both");
+        error_usage(L, "connect: give a username and a password, or a token, not both");
     if (o->http.username && strchr(o->http.username, ':'))
-        luaL_error(L, "connect: a username cannot hold ':' (basic authentication)");
+        error_usage(L, "connect: a username cannot hold ':' (basic authentication)");
     if (o->http.key && !o->http.cert)
-        luaL_error(L, "connect: a key was given without a cert");
+        error_usage(L, "connect: a key was given without a cert");
 }
 
 /* ---- in a sandbox ---- */
@@ -149,7 +149,7 @@ static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *u
     bool below = above && http_server_is_below(s, above);
     http_server_free(above);
     if (!above)
-        luaL_error(L, "connect: one of the servers that the host allows cannot be used: %s", why);
+        error_usage(L, "connect: one of the servers that the host allows cannot be used: %s", why);
     return below;
 }
 
@@ -203,7 +203,7 @@ static void add_header(lua_State *L, const loop *lp, http_server *s)
     if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
         fault = http_server_header(s, name, value);
     if (fault)
-        luaL_error(L, "connect: the header '%s' cannot be sent: %s", name, fault);
+        error_usage(L, "connect: the header '%s' cannot be sent: %s", name, fault);
 }
 
 static void add_headers(lua_State *L, const loop *lp, int options, http_server *s)
@@ -213,7 +213,7 @@ static void add_headers(lua_State *L, const loop *lp, int options, http_server *
         lua_getfield(L, options, "headers");
     for (lua_pushnil(L); lua_istable(L, top + 1) && lua_next(L, top + 1); lua_pop(L, 1)) {
         if (lua_type(L, -2) != LUA_TSTRING || lua_type(L, -1) != LUA_TSTRING)
-            luaL_error(L, "connect: headers must map names to strings");
+            error_usage(L, "connect: headers must map names to strings");
         add_header(L, lp, s);
     }
     lua_settop(L, top);
@@ -241,10 +241,10 @@ static int read_arguments(lua_State *L, connect_options *o)
         luaL_argexpected(L, lua_type(L, 1) == LUA_TSTRING, 1, "URL or table of options");
         luaL_argcheck(L, strlen(lua_tostring(L, 1)) == lua_rawlen(L, 1), 1, "the URL holds a NUL");
         if (o->http.url)
-            luaL_error(L, "connect: the URL was given twice");
+            error_usage(L, "connect: the URL was given twice");
         o->http.url = lua_tostring(L, 1);
     } else if (options == 1 && !lua_isnil(L, 2)) {
-        luaL_error(L, "connect: give one table of options");
+        error_usage(L, "connect: give one table of options");
     }
     return options;
 }
@@ -273,7 +273,7 @@ static int l_connect(lua_State *L)
     luaL_setmetatable(L, CLIENT_TYPE);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
-        return luaL_error(L, "connect: %s", why);
+        error_usage(L, "connect: %s", why);
     if (lp->sandboxed && !named_by_host)
         check_sandboxed_server(L, lp, c);
     add_headers(L, lp, lua_istable(L, PROFILE) ? PROFILE : options, c->server);

@@ -286,7 +286,7 @@ static int find_on_answers(lua_State *L, call *c)
     lua_pushboolean(L, changed);
     lua_setfield(L, result, "by_resource");
     lua_getiuservalue(L, SELF, REMOTE_CLIENT);
-    find_result_note_answers(L, lua_gettop(L), answers, c->remote->name);
+    find_result_note_answers(L, lua_gettop(L), answers, f->level, c->remote->name);
     lua_getfield(L, notes, "unproven");
     if (f->prove && (!lua_isnil(L, -1) || find_plan_has_list(L, query))) {
         lua_settop(L, result);

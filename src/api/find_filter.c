@@ -229,10 +229,18 @@ static void push_refusal(lua_State *L, const find_filter *f, const pair *p)
     lua_concat(L, 3);
 }
 
+const char *find_filter_as_sent(lua_State *L, int keep, const char *key, const uint32_t *tag,
+                                const char *value)
+{
+    return find_filter_is_universal(value) && !find_filter_is_kept(L, keep, key, tag) ? "" : value;
+}
+
 /* Adds the pair to the query to send. */
 static void send(lua_State *L, const find_filter *f, const pair *p)
 {
-    lua_pushstring(L, p->value);
+    const uint32_t *tag = p->known ? &p->tag : NULL;
+    lua_pushstring(L, f->any_value ? p->value
+                                   : find_filter_as_sent(L, f->keep, p->key, tag, p->value));
     lua_setfield(L, f->sent, p->known ? p->text : p->key);
 }
 

@@ -42,6 +42,11 @@ bool find_filter_is_broad(lua_State *L, int index, orthanc_level level);
 /* Whether the value is empty or has only '*', perhaps with blanks around it: it matches everything. */
 bool find_filter_is_universal(const char *value);
 
+/* The value as it is sent: "" for a universal one, since servers differ in where they know '*'; unless
+ * `keep` has the tag. [-0, +0, v] */
+const char *find_filter_as_sent(lua_State *L, int keep, const char *key, const uint32_t *tag,
+                                const char *value);
+
 /* Whether the value (messages call the filter `key`) has a control character, or is a list with an
  * empty element (unless allow_empty_elements). A message is pushed then. [-0, +(0|1), m] */
 bool find_filter_is_invalid(lua_State *L, const char *key, const char *value, size_t size,

@@ -18,7 +18,8 @@ static const char facts_key;
 /* ---- what a client remembers ----
  *
  * CLIENT_QUERIES: from the identifier of a query to the result of find, for as long as that is alive.
- * CLIENT_ANSWERS: from an answer to the name of its modality, for as long as the answer is alive. */
+ * CLIENT_ANSWERS: from an answer to the level that was asked for and the name of its modality, as
+ * "Study pacs", for as long as the answer is alive. */
 
 /* Pushes that table, which the first call makes. `mode`: its keys ("k") or values ("v") are weak. */
 static void push_weak_table(lua_State *L, int client_index, int value, const char *mode)
@@ -140,6 +141,16 @@ static int close_advance(lua_State *L, op *o)
     return results;
 }
 
+/* A close that is cancelled before the server has answered is sent once more, as a cleanup request: the
+ * script has no other way to remove the query. */
+static void close_on_stop(lua_State *L, op *o, bool detached)
+{
+    single_request *x = (single_request *)o;
+    (void)detached;
+    o->transfer.server = x->server; /* also when nothing has been sent */
+    cleanup_take_over(L, o, &x->request, NULL);
+}
+
 /* DELETE /queries/{id} */
 single_request *find_result_push_close(lua_State *L, loop *lp, int client_index, const char *id)
 {
@@ -148,6 +159,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
     lua_pushfstring(L, "/queries/%s", id);
     x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
     x->op.advance = close_advance;
+    x->op.on_stop = close_on_stop;
     x->request.side_effects = false; /* it may be sent again: the second removal finds nothing */
     return x;
 }
@@ -273,12 +285,13 @@ void find_result_push(lua_State *L, int description)
 
 /* ---- answers ---- */
 
-void find_result_note_answers(lua_State *L, int client_index, int answers, const char *modality)
+void find_result_note_answers(lua_State *L, int client_index, int answers, orthanc_level level,
+                              const char *modality)
 {
     int noted = lua_gettop(L) + 1;
     lua_Integer n = (lua_Integer)lua_rawlen(L, answers);
     push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
-    lua_pushstring(L, modality);
+    lua_pushfstring(L, "%s %s", orthanc_level_name(level), modality);
     for (lua_Integer i = 1; i <= n; i++) {
         lua_rawgeti(L, answers, i);
         lua_pushvalue(L, noted + 1);
@@ -289,14 +302,21 @@ void find_result_note_answers(lua_State *L, int client_index, int answers, const
     lua_settop(L, noted - 1);
 }
 
-bool find_result_is_answer(lua_State *L, int client_index, int index, const char *modality)
+orthanc_level find_result_answer_level(lua_State *L, int client_index, int index,
+                                       const char *modality)
 {
-    bool is;
+    orthanc_level level = ORTHANC_NO_LEVEL;
+    int top = lua_gettop(L);
     push_weak_table(L, client_index, CLIENT_ANSWERS, "k");
     lua_pushvalue(L, index);
-    is = lua_rawget(L, -2) == LUA_TSTRING && strcmp(lua_tostring(L, -1), modality) == 0;
-    lua_pop(L, 2);
-    return is;
+    if (lua_rawget(L, top + 1) == LUA_TSTRING) {
+        const char *noted = lua_tostring(L, -1), *name = strchr(noted, ' ') + 1;
+        lua_pushlstring(L, noted, (size_t)(name - noted) - 1);
+        if (strcmp(name, modality) == 0)
+            level = orthanc_level_of(lua_tostring(L, -1));
+    }
+    lua_settop(L, top);
+    return level;
 }
 
 void find_result_open(lua_State *L, loop *lp)

@@ -52,11 +52,14 @@ void find_result_push_known(lua_State *L, int client, const char *id);
  * [-0, +1, m] */
 void find_result_push(lua_State *L, int description);
 
-/* The client at index remembers that the modality gave the answers in the list at index. [-0, +0, m] */
-void find_result_note_answers(lua_State *L, int client, int answers, const char *modality);
+/* The client at index remembers that the modality gave the answers in the list at index to a find of that
+ * level. [-0, +0, m] */
+void find_result_note_answers(lua_State *L, int client, int answers, orthanc_level level,
+                              const char *modality);
 
-/* Whether the value at index is an answer that the modality gave to this client. [-0, +0, m] */
-bool find_result_is_answer(lua_State *L, int client, int index, const char *modality);
+/* The level of the find to which the modality gave this client the value at index as an answer;
+ * ORTHANC_NO_LEVEL: it is no such answer. [-0, +0, m] */
+orthanc_level find_result_answer_level(lua_State *L, int client, int index, const char *modality);
 
 /* Pushes the request that removes a query from the server; its outcome is true. [-0, +1, m] */
 single_request *find_result_push_close(lua_State *L, loop *lp, int client, const char *id);

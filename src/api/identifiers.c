@@ -8,6 +8,7 @@
 #include "json/mark.h"
 #include "orthanc/patient_ids.h"
 #include "orthanc/routes.h"
+#include "request/response.h"
 
 enum { SOP_CLASSES_IN_STUDY = 0x00080062 };
 
@@ -75,12 +76,15 @@ static bool push_keys(lua_State *L, orthanc_level level, const char *noun, lua_I
         const char *value = there ? lua_tolstring(L, -1, &size) : "";
         const char *trimmed = trim(value, &size);
         if (!is_identifier(trimmed, size, strcmp(name, "PatientID") != 0)) {
-            if (there)
+            if (there) {
+                response_push_quoted(L, value, lua_rawlen(L, -1));
                 lua_pushfstring(L, "%s %I: %s = '%s' does not identify one %s", noun,
-                                (LUAI_UACINT)n, name, value, orthanc_level_name(level));
-            else
+                                (LUAI_UACINT)n, name, lua_tostring(L, -1),
+                                orthanc_level_name(level));
+            } else {
                 lua_pushfstring(L, "%s %I has no %s, which a %s needs", noun, (LUAI_UACINT)n, name,
                                 orthanc_level_name(level));
+            }
             return false;
         }
         lua_pushlstring(L, trimmed, size);

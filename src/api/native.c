@@ -22,17 +22,18 @@
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/matching.h"
+#include "orthanc/routes.h"
 #include "orthanc/tags.h"
 #include "orthanc/values.h"
 #include "request/progress.h"
 #include "request/said.h"
 
-static int native_l_is_answer(lua_State *L)
+static int native_l_answer_level(lua_State *L)
 {
     const remote *m = remote_check(L, 1, &remote_modality);
     lua_settop(L, 2);
     lua_getiuservalue(L, 1, REMOTE_CLIENT);
-    lua_pushboolean(L, find_result_is_answer(L, 3, 2, m->name));
+    lua_pushstring(L, orthanc_level_name(find_result_answer_level(L, 3, 2, m->name)));
     return 1;
 }
 
@@ -80,6 +81,12 @@ static int native_l_misspelt(lua_State *L)
 static int native_l_level(lua_State *L)
 {
     lua_pushstring(L, orthanc_level_name(orthanc_level_of(luaL_checkstring(L, 1))));
+    return 1;
+}
+
+static int native_l_is_name(lua_State *L)
+{
+    lua_pushboolean(L, orthanc_is_name(luaL_checkstring(L, 1)));
     return 1;
 }
 
@@ -213,8 +220,9 @@ static const luaL_Reg functions[] = {
     /* identifiers(op, level, resources [, noun]) -> a list of tables of identifiers alone | nil, err.
      * The list has the field `level`. Errors call a resource by the noun. */
     { "identifiers", identifiers_keys },
-    /* is_answer(modality, row) -> boolean. Whether the modality gave this row as an answer. */
-    { "is_answer", native_l_is_answer },
+    /* answer_level(modality, row) -> level | nil. The level of the find to which the modality gave this row
+     * as an answer; nil when the row is no such answer. */
+    { "answer_level", native_l_answer_level },
 
     /* matches(key, filter, value) -> boolean | nil. Whether a value matches the filter by that tag; nil
      * when the value is empty, or may have been changed on its way. */
@@ -265,6 +273,9 @@ static const luaL_Reg functions[] = {
     { "show", progress_show },
 
     /* ---- text ---- */
+
+    /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
+    { "is_name", native_l_is_name },
 
     /* text_columns(text) -> integer. The columns that the text takes on a terminal. */
     { "text_columns", native_l_text_columns },

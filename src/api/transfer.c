@@ -149,7 +149,7 @@ static int transfer_on_jobs(lua_State *L, call *c)
 {
     enum { FORBIDDEN = 403, NOT_FOUND = 404, WRONG_METHOD = 405 }; /* HTTP status */
     int status = (int)c->op.transfer.status, jobs = c->op.index + 1;
-    if (call_answer(L, c) != 1) {
+    if (call_answer_of(L, c, SHAPE_LIST_OF_OBJECTS) != 1) {
         if (status != FORBIDDEN && status != NOT_FOUND && status != WRONG_METHOD)
             return 2;
         lua_settop(L, c->op.index);

@@ -93,28 +93,11 @@ static bool is_effective(lua_State *L, const worklist_query *q, const dataset *d
     return false;
 }
 
-/* Removes the blanks in front of the string on the top: they are padding (PS3.5 6.2), except in texts, but
- * some modalities match by them. A universal value stays. */
-static void trim_blanks(lua_State *L, const pair *p)
-{
-    const char *value = lua_tostring(L, -1);
-    size_t blanks = strspn(value, " ");
-    uint32_t tag;
-    dicom_vr vr = p->known || dictionary_find(p->key, &tag) ? dictionary_vr(p->known ? p->tag : tag)
-                                                            : DICOM_VR_UNKNOWN;
-    bool is_text = vr == DICOM_LT || vr == DICOM_ST || vr == DICOM_UT || vr == DICOM_VR_UNKNOWN;
-    if (blanks == 0 || is_text || !value[blanks] || strlen(value) != lua_rawlen(L, -1))
-        return;
-    lua_pushstring(L, value + blanks);
-    lua_replace(L, -2);
-}
-
 /* Reads the string on the top as the value of p. False: a message is pushed. */
 static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair *p)
 {
     bool sequence = p->known && orthanc_worklist_is_sequence(p->tag);
     size_t size;
-    trim_blanks(L, p);
     p->value = lua_tolstring(L, -1, &size);
     if (sequence && size > 0)
         error_usage(L, "%s: %s is a sequence: a list with one table in it, { { … } }", q->function,
@@ -129,6 +112,9 @@ static bool read_filter(lua_State *L, worklist_query *q, const dataset *d, pair 
     if (sequence) {
         lua_newtable(L);
         json_mark_array(L);
+    } else {
+        lua_pushstring(
+            L, find_filter_as_sent(L, q->keep, p->key, p->known ? &p->tag : NULL, p->value));
     }
     return true;
 }

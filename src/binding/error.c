@@ -195,11 +195,13 @@ void error_push_redacted(lua_State *L, const char *text)
         size_t host, last;
         at += sizeof mark - 1;
         luaL_addlstring(&b, text, (size_t)(at - text));
-        host = last = strcspn(at, "/?# \t\r\n\"");
+        host = last = strcspn(at, " \t\r\n\"'<>"); /* a password may have a '/' */
         while (last > 0 && at[last - 1] != '@')
             last--;
         if (last > 0)
             luaL_addstring(&b, "…@");
+        if (host > last && at[host - 1] == ':')
+            host--; /* it may begin the next mark: http://http://user:password@host */
         luaL_addlstring(&b, at + last, host - last);
         text = at + host;
     }

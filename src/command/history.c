@@ -38,9 +38,22 @@ static void make_folders(const char *path)
 
 /* ---- writing ---- */
 
+/* Whether there may be user:password@ in the entry, in a URL with a scheme or without. */
+static bool has_credentials(const char *entry)
+{
+    const char *url = strstr(entry, "://");
+    if (url && strchr(url, '@'))
+        return true;
+    for (const char *at = strchr(entry, '@'); at; at = strchr(at + 1, '@'))
+        for (const char *p = at; p > entry && !strchr(" \t\n\"'", p[-1]); p--)
+            if (p[-1] == ':')
+                return true;
+    return false;
+}
+
 /* Looks for words that usually stand beside a secret, among them the options of connect that are
- * secret, and for user:password@ in a URL. It drops some harmless entries, rather than keep a
- * password. */
+ * secret, for user:password@ in a URL, and for the settings of a peer. It drops some harmless
+ * entries, rather than keep a password. */
 static bool may_hold_secret(const char *entry)
 {
 #define WORD_OPEN(name)
@@ -50,15 +63,12 @@ static bool may_hold_secret(const char *entry)
     static const char *const words[] = {
 #define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
 #include "base/connect_options.def"
-        "passwd", "secret", "authorization", "credential"
+        "passw", "secret", "authorization", "credential", "/peers/"
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasestr(entry, words[i]))
             return true;
-    for (const char *p = strstr(entry, "://"); p; p = strstr(p + 3, "://"))
-        if (p[3 + strcspn(p + 3, "/ \"'@")] == '@')
-            return true;
-    return false;
+    return has_credentials(entry);
 }
 
 /* Appends the entry as a line of the file. */

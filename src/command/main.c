@@ -143,9 +143,9 @@ static modalua_runtime *make_runtime(command_options *o, int argc, char **argv)
 
 /* ---- runs ---- */
 
-/* Prints what went wrong. A traceback has several lines, and so may the text of a script's own error. A
- * run that has ended because the reader of its output has gone says nothing, as other programs in a
- * pipe. Returns the status. */
+/* Prints what went wrong. A traceback has several lines, and so may the text of a script's own error.
+ * Returns the status. A run that has ended because the reader of its output has gone says nothing, as
+ * other programs in a pipe. */
 static int report_status(modalua_runtime *rt, int status)
 {
     const char *error = modalua_last_error(rt);

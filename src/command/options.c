@@ -28,7 +28,7 @@ static char *take_url(char *url)
 {
     char *copy = strdup(url), *start = strstr(url, "://"), *end, *at;
     start = start ? start + 3 : url;
-    end = start + strcspn(start, "/?#");
+    end = start + strlen(start); /* a password may have a '/', although a URL must not */
     for (at = end; at > start && *at != '@'; at--)
         ;
     for (char *p = start; p < at; p++)

@@ -29,11 +29,11 @@ void signals_forget(void);
 /* The last signal since signals_catch; 0 = none. */
 int signals_last(void);
 
-/* Whether the last signal ends the prompt: SIGTERM or SIGHUP. */
-bool signals_end_session(void);
-
 /* From now on a file that reaches the limit of its size (ulimit -f) is an error of the write, and does
  * not end the process. Programs that this process starts do not inherit that. */
 void signals_ignore_file_limit(void);
+
+/* Whether the last signal ends the prompt: SIGTERM or SIGHUP. */
+bool signals_end_session(void);
 
 #endif

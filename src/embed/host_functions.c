@@ -53,8 +53,7 @@ static int push_error_answer(lua_State *L, const char *name, const reply_answer 
 static int push_json_answer(lua_State *L, loop *lp, const char *name, const reply_answer *a)
 {
     if (!json_decode(L, lp->memory, a->text, a->size))
-        return luaL_error(L, "%s: the reply of the host cannot be read: %s", name,
-                          lua_tostring(L, -1));
+        error_usage(L, "%s: the reply of the host cannot be read: %s", name, lua_tostring(L, -1));
     if (json_mark_is_null(L, -1))
         lua_pushnil(L);
     return 1;
@@ -160,7 +159,7 @@ static reply_kind push_source(lua_State *L, const char *name, modalua_reply *rep
 {
     reply_answer a = reply_look(reply);
     if (a.kind == REPLY_ERROR)
-        luaL_error(L, "the host cannot give module '%s': %s", name, a.text);
+        error_usage(L, "the host cannot give module '%s': %s", name, a.text);
     else if (a.kind == REPLY_TEXT)
         lua_pushlstring(L, a.text, a.size);
     else
@@ -197,7 +196,7 @@ bool host_functions_find_module(lua_State *L, const module_finder *f, const char
     double left;
     *held = reply_new(f->lp, false);
     if (!*held)
-        luaL_error(L, "not enough memory");
+        error_usage(L, "not enough memory");
     left = stop_pause_burst(f->lp);
     f->search(f->user, name, *held);
     stop_resume_burst(f->lp, left);
@@ -210,7 +209,7 @@ bool host_functions_find_module(lua_State *L, const module_finder *f, const char
     text = lua_tolstring(L, -1, &size);
     lua_pushfstring(L, "@%s", name);
     if (luaL_loadbufferx(L, text, size, lua_tostring(L, -1), "t") != LUA_OK)
-        luaL_error(L, "module '%s' of the host does not compile: %s", name, lua_tostring(L, -1));
+        error_usage(L, "module '%s' of the host does not compile: %s", name, lua_tostring(L, -1));
     lua_replace(L, -3);
     lua_pop(L, 1);
     return true;

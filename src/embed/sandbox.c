@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "binding/error.h"
 #include "binding/parts.h"
 #include "embed/module.h"
 
@@ -76,12 +77,15 @@ static void require_modaluas(lua_State *L, const char *name)
 static void require_hosts(lua_State *L, const module_finder *f, const char *name)
 {
     if (!f->search)
-        luaL_error(L,
-                   "a sandboxed script has no module '%s': it has only modalua's modules and those "
-                   "of its host",
-                   name);
-    if (!host_functions_find_module(L, f, name))
-        lua_error(L);
+        error_usage(
+            L,
+            "a sandboxed script has no module '%s': it has only modalua's modules and those "
+            "of its host",
+            name);
+    if (!host_functions_find_module(L, f, name)) {
+        error_make_shown(L, SHOWN_LINE);
+        error_raise(L);
+    }
     lua_pushstring(L, name);
     lua_call(L, 1, 1);
     if (lua_isnil(L, -1)) {

@@ -303,6 +303,20 @@ static long milliseconds(double seconds)
     return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)ceil(seconds * 1000);
 }
 
+/* libcurl takes the end of the connection within the head for the end of an answer without a body. So
+ * this notes the blank line, which ends a head. There may be several heads, and lines after the body.
+ */
+static size_t on_header(char *line, size_t one, size_t size, void *user)
+{
+    http_transfer *t = user;
+    (void)one;
+    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
+        t->has_head = false;
+    else if (size <= 2 && (*line == '\r' || *line == '\n'))
+        t->has_head = true;
+    return size;
+}
+
 /* Options that only store a number cannot fail. */
 static void setopt_behaviour(http_transfer *t)
 {
@@ -312,6 +326,8 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
@@ -516,6 +532,10 @@ static void take_message(http *h, CURLMsg *message)
     http_transfer *t = NULL;
     CURLcode code = message->data.result; /* removing the handle frees the message */
     curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, (char **)&t);
+    if (code == CURLE_OK && !t->has_head) {
+        code = CURLE_PARTIAL_FILE;
+        snprintf(t->error, sizeof t->error, "the connection ended within the head of the answer");
+    }
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;

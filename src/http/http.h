@@ -113,6 +113,7 @@ struct http_transfer {
     curl_off_t moved;  /* bytes of the body sent, or of the sink received */
     curl_off_t total;  /* how many these will be; 0 = not known */
     double last_moved; /* when `moved` grew last, on clock_now's clock */
+    bool has_head;     /* the whole head of the answer has come */
 
     /* ---- the outcome, in HTTP_DONE ---- */
     http_fault fault;

@@ -185,6 +185,8 @@ static const char *server_parse_proxy(http_server *s, CURLU *u, const char *prox
     static const char wrong[] = "the option proxy is not a valid URL; write it as " HTTP_PROXY_FORM;
     char *url = NULL;
     const char *fault = parse_url(u, proxy, CURLU_GUESS_SCHEME, schemes, wrong, wrong);
+    if (!fault && (url_has(u, CURLUPART_QUERY) || url_has(u, CURLUPART_FRAGMENT)))
+        fault = wrong; /* credentials behind '?' or '#' would stay in the URL */
     if (!fault)
         fault = take_credentials(s, u, &s->proxy_username, &s->proxy_password);
     if (fault)

@@ -50,6 +50,7 @@ static _Noreturn void throw_message(lua_State *L)
     lua_Debug ar;
     if (lua_getstack(L, 1, &ar) && lua_getinfo(L, "l", &ar) && ar.currentline > 0)
         error_usage(L, "%s", lua_tostring(L, -1));
+    error_make_shown(L, SHOWN_LINE);
     error_raise(L);
 }
 

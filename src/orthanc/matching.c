@@ -141,16 +141,12 @@ static matching best(matching a, matching b)
 
 /* ---- names ---- */
 
-static bool ends_component(char c)
-{
-    return c == '^' || c == '=';
-}
-
 /* Without blanks, '^' and '=' at the end. */
 static slice trimmed_name(slice s)
 {
     s = trimmed(s);
-    while (s.size > 0 && (ascii_is_blank(s.text[s.size - 1]) || ends_component(s.text[s.size - 1])))
+    while (s.size > 0 &&
+           (ascii_is_blank(s.text[s.size - 1]) || pattern_ends_component(s.text[s.size - 1])))
         s.size--;
     return s;
 }

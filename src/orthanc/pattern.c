@@ -74,11 +74,6 @@ static reader reader_of(slice s, bool name)
     return (reader){ s.text, s.text + s.size, s.text, s.text, name };
 }
 
-static bool ends_component(char c)
-{
-    return c == '^' || c == '=';
-}
-
 /* Whether there is a character at r->at; leaves out blanks. */
 static bool reader_has_more(reader *r)
 {
@@ -87,8 +82,8 @@ static bool reader_has_more(reader *r)
         return r->at < r->end;
     while (behind < r->end && ascii_is_blank(*behind))
         behind++;
-    if (behind == r->end || ends_component(*behind) || r->at == r->begin ||
-        ends_component(r->at[-1]))
+    if (behind == r->end || pattern_ends_component(*behind) || r->at == r->begin ||
+        pattern_ends_component(r->at[-1]))
         r->at = behind;
     else
         r->blanks_end = behind;

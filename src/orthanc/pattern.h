@@ -12,6 +12,12 @@ typedef struct slice {
     size_t size;
 } slice;
 
+/* Of names: whether the character is behind a component. */
+static inline bool pattern_ends_component(char c)
+{
+    return c == '^' || c == '=';
+}
+
 typedef enum pattern_result {
     PATTERN_NO,
     PATTERN_DOUBT, /* it would match, had the pattern or the text lost characters on its way */

@@ -64,6 +64,11 @@ static const struct vr_row {
     [DICOM_VR_UNKNOWN] = { "a value", LIST | WILDCARD, 0 },
 };
 
+static bool has_only(const char *value, const char *characters)
+{
+    return value[strspn(value, characters)] == '\0';
+}
+
 /* The characters of the text; '*' may stand for none. */
 static size_t length_of(const char *text, size_t size)
 {
@@ -221,6 +226,10 @@ static bool check_length(const struct vr_row *row, const char *text, size_t size
 static bool check_name(const char *value, char message[VALUES_MESSAGE])
 {
     const char *group = value;
+    if (has_only(value, " ^="))
+        return value_refuse(message, "has only delimiters, which servers look for as they stand: "
+                                     "leave the filter out, or write '' to have the name in the "
+                                     "answers");
     for (int groups = 1;; groups++) {
         size_t size = strcspn(group, "="), carets = 0;
         if (groups > 3)
@@ -236,11 +245,6 @@ static bool check_name(const char *value, char message[VALUES_MESSAGE])
             return true;
         group += size + 1;
     }
-}
-
-static bool is_universal(const char *value)
-{
-    return value[strspn(value, " *")] == '\0';
 }
 
 /* ---- the whole value ---- */
@@ -276,8 +280,13 @@ bool values_check(dicom_vr vr, const char *value, char message[VALUES_MESSAGE])
     const struct vr_row *row = &vr_rows[vr];
     bool time = vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
     bool wildcard = strpbrk(value, "*?") != NULL;
-    if (is_universal(value) || (time && value[strspn(value, " *-")] == '\0'))
+    if (has_only(value, " ") || (row->allows & WILDCARD && has_only(value, " *")))
         return true;
+    if (has_only(value, time ? " *-" : " *"))
+        return value_refuse(message,
+                            "is no value for %s: leave the filter out, or write '' to "
+                            "have the value in the answers",
+                            row->name);
     if (!value_characters_check(vr, value, message))
         return false;
     if (time)

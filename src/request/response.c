@@ -446,7 +446,9 @@ int response_push_shape(lua_State *L, op *o, shape s)
     int top = lua_gettop(L);
     if (response_push_data(L, o) != 1)
         return 2;
-    if (shape_is_text(s) && is_json(o->transfer.content_type))
+    if (o->transfer.status != 200) /* of a gateway: Orthanc has no other status for yes */
+        lua_pushfstring(L, "its HTTP status is %d, not 200", (int)o->transfer.status);
+    else if (shape_is_text(s) && is_json(o->transfer.content_type))
         lua_pushliteral(L, "it is JSON, not a text");
     else if (!shape_differs(L, top + 1, s))
         return 1;

@@ -28,10 +28,13 @@ typedef struct shape_row {
     shape each;                         /* of lists and objects: what each element is */
 } shape_row;
 
+enum { WORD_MAX = 1024 }; /* Orthanc has no limit for the names of modalities */
+
 static bool is_word(const char *text)
 {
     static const char word[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    return *text && !text[strspn(text, word)];
+    size_t n = strspn(text, word);
+    return n > 0 && n <= WORD_MAX && !text[n];
 }
 
 static bool is_level(const char *text)
@@ -56,7 +59,6 @@ static const shape_row rows[] = {
     [SHAPE_OBJECT] = { "object", "an object", TYPE_OBJECT, NULL, SHAPE_ANY },
     [SHAPE_LIST] = { "list", "a list", TYPE_LIST, NULL, SHAPE_ANY },
     [SHAPE_LIST_OF_TEXTS] = { "list of texts", "a list", TYPE_LIST, NULL, SHAPE_TEXT },
-    [SHAPE_LIST_OF_NAMES] = { "list of names", "a list", TYPE_LIST, NULL, SHAPE_NAME },
     [SHAPE_LIST_OF_HANDLES] = { "list of handles", "a list", TYPE_LIST, NULL, SHAPE_HANDLE },
     [SHAPE_LIST_OF_STORED] = { "list of stored identifiers", "a list", TYPE_LIST, NULL, SHAPE_STORED },
     [SHAPE_LIST_OF_OBJECTS] = { "list of objects", "a list", TYPE_LIST, NULL, SHAPE_OBJECT },

@@ -26,7 +26,6 @@ typedef enum shape {
     SHAPE_OBJECT,        /* "object" */
     SHAPE_LIST,          /* "list" */
     SHAPE_LIST_OF_TEXTS, /* "list of texts" */
-    SHAPE_LIST_OF_NAMES, /* "list of names" */
     SHAPE_LIST_OF_HANDLES,   /* "list of handles" */
     SHAPE_LIST_OF_STORED,    /* "list of stored identifiers" */
     SHAPE_LIST_OF_OBJECTS,   /* "list of objects" */

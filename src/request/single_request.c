@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "binding/error.h"
 #include "json/encode.h"
 #include "orthanc/body_keys.h"
 #include "request/response.h"
@@ -51,7 +52,7 @@ static void check_number(lua_State *L, int index)
 {
     lua_Number n = lua_tonumber(L, index);
     if (n != n || n - n != 0)
-        luaL_error(L, "the query's '%s' must be a finite number", lua_tostring(L, index - 1));
+        error_usage(L, "the query's '%s' must be a finite number", lua_tostring(L, index - 1));
     if (lua_tointegerx(L, index, NULL) || n == 0) {
         lua_pushinteger(L, lua_tointeger(L, index));
         lua_replace(L, index);
@@ -64,10 +65,10 @@ static void add_pair(lua_State *L, int list)
     int key = lua_gettop(L) - 1, value = key + 1, type = lua_type(L, value);
     const char *name;
     if (lua_type(L, key) != LUA_TSTRING)
-        luaL_error(L, "the query's keys must be strings (a %s was given)", luaL_typename(L, key));
+        error_usage(L, "the query's keys must be strings (a %s was given)", luaL_typename(L, key));
     if (type != LUA_TSTRING && type != LUA_TNUMBER && type != LUA_TBOOLEAN)
-        luaL_error(L, "the query's '%s' must be a string, a number or a boolean",
-                   lua_tostring(L, key));
+        error_usage(L, "the query's '%s' must be a string, a number or a boolean",
+                    lua_tostring(L, key));
     if (type == LUA_TBOOLEAN && !lua_toboolean(L, value))
         return;
     if (type == LUA_TNUMBER)

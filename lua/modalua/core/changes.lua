@@ -1,6 +1,7 @@
 -- core.changes: client:changes, the server's log of changes.
 local require = ...
 local native = require "core.native"
+local steps = require "core.native_steps"
 
 local changes = {}
 
@@ -76,14 +77,27 @@ local function throw_error(kind, code, message)
   error(native.fail(OP, kind, code, message), 0)
 end
 
--- Throws when the server's answer is not a page of the log.
-local function check_page(page, err)
-  if not page then
-    return nil, err
-  elseif type(page) ~= "table" or type(page.Changes) ~= "table" or math.type(page.Last) ~= "integer" then
-    throw_error("decode", nil, "the answer is not a list of changes")
+local ROUTE <const> = "/changes"
+local PAGE <const> = { Changes = { each = { Seq = "count", ChangeType = "text", ID = "text?" } }, Last = "count", Done = "boolean" }
+
+-- One page of the log; nil and an error.
+local function request_page(state, query)
+  return steps.request(state.operation, "GET", ROUTE .. query, "local", nil, PAGE)
+end
+
+local function throw_unexpected(state, difference)
+  error(select(2, steps.unexpected(state.operation, "GET", ROUTE, difference)), 0)
+end
+
+-- Throws when the numbers of the changes on a page do not grow, as a loop over the pages would then never end.
+local function check_numbers(state, page)
+  local last = state.since
+  for i, change in ipairs(page.Changes) do
+    if change.Seq <= last then
+      throw_unexpected(state, ("Seq of element %d of Changes is %d, not a number above %d"):format(i, change.Seq, last))
+    end
+    last = change.Seq
   end
-  return page
 end
 
 -- Returns the page of changes after `state.since`. While the script follows the log, a transient error is retried for `patience` seconds:
@@ -91,8 +105,9 @@ end
 local function get_page(state)
   local deadline
   while true do
-    local page, err = check_page(state.client:get("/changes", { since = state.since, limit = state.limit }))
+    local page, err = request_page(state, ("?since=%d&limit=%d"):format(state.since, state.limit))
     if page then
+      check_numbers(state, page)
       return page
     elseif not state.follow or not err.retryable or deadline and native.now() >= deadline then
       error(err, 0)
@@ -110,7 +125,7 @@ local function turn_page(state)
     throw_error("orthanc", "changes_reset",
       ("the server's last change is number %d, before %d: its database was replaced"):format(page.Last, state.since))
   elseif page.Changes[1] == nil and not page.Done then
-    throw_error("decode", nil, "the server says that there are more changes, but returned none")
+    throw_unexpected(state, "it says that there are more changes, and has none")
   end
   state.page, state.index, state.done = page.Changes, 0, page.Done
 end
@@ -137,9 +152,10 @@ end
 
 function changes.changes(client, options)
   local state = read_options(options)
-  state.client, state.page, state.index, state.done = client, {}, 0, false
+  state.operation = { client = client, op = OP, method = "GET", path = ROUTE }
+  state.page, state.index, state.done = {}, 0, false
   if state.follow and not state.since then
-    local page, err = check_page(client:get("/changes", { last = true }))
+    local page, err = request_page(state, "?last")
     if not page then
       error(err, 0)
     end

@@ -1,19 +1,36 @@
 -- core.character_set: client:use_utf8, which changes the DefaultEncoding of the server.
+local require = ...
+local native = require "core.native"
+
 local character_set = {}
+
+-- Sets the server's DefaultEncoding, and looks whether it is set: any answer to the request would look like a success. Returns true, or
+-- nil and an error.
+local function set(client, encoding)
+  local done, err = client:put("/tools/default-encoding", encoding)
+  if done == nil then
+    return nil, err
+  end
+  local now, failure = client:default_encoding()
+  if now == encoding then
+    return true
+  elseif not now then
+    return nil, failure
+  end
+  return nil, native.fail("use_utf8", "orthanc", "not_taken", ("the server was told the DefaultEncoding %s, but it still has %s"):format(
+    encoding, now))
+end
 
 function character_set.use_utf8(client)
   local before, err = client:default_encoding()
-  local done = before
-  if before then
-    done, err = client:put("/tools/default-encoding", "Utf8")
-  end
-  if not done then
+  if not before then
     return nil, err
   end
-  return function()
-    local restored, restore_error = client:put("/tools/default-encoding", before)
-    return restored and true, restore_error
+  local done, failure = set(client, "Utf8")
+  if not done then
+    return nil, failure
   end
+  return function() return set(client, before) end
 end
 
 return character_set

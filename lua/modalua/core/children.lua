@@ -15,10 +15,11 @@ local OPTIONS = { LocalAet = true, Timeout = true, wait_timeout = true, prove = 
 
 -- ---- the parents ----
 
--- The level of a row: its QueryRetrieveLevel, else the lowest level that it has an identifier of; or nil.
-local function level_of(row)
+-- The level of a row: that of the find that it answers, else its QueryRetrieveLevel, else the lowest level that it has an identifier of;
+-- or nil. An answer that says to be of another level is not trusted with that: the script has not written it.
+local function level_of(modality, row)
   local written = native.value(row, "QueryRetrieveLevel")
-  local level = written and native.level(matching.trimmed(written))
+  local level = native.answer_level(modality, row) or written and native.level(matching.trimmed(written))
   for rank = #LEVELS, 1, -1 do
     level = level or native.value(row, UNIQUE[LEVELS[rank]]) and LEVELS[rank]
   end
@@ -35,21 +36,48 @@ local function rows_of(op, given)
   return (given[1] ~= nil or next(given) == nil) and given or { given }
 end
 
--- A row as a parent: { keys = its identifiers, patient = its PatientID, row = }. Nil and an error when it has no identifier.
-local function parent_of(op, level, row, i)
-  local list, bad = native.identifiers(op, level, { row })
+-- The error for an answer that the script has not seen, and that does not identify its resource.
+local function fail_unseen(op, i, why)
+  return nil, native.fail(op, "decode", nil, ("unexpected response: answer %d%s"):format(i, why))
+end
+
+-- Checks the identifiers of an answer that the script has not seen: they become filters, and the script has not written these. Returns
+-- true, or nil and an error.
+local function check_unseen(op, keys, i, keep)
+  for name, value in pairs(keys) do
+    local fault = native.fault(name, value, keep)
+    if fault then
+      return fail_unseen(op, i, (" has %s = '%s', which %s"):format(name, value:sub(1, 80), fault))
+    end
+  end
+  return true
+end
+
+-- A row as a parent: { keys = its identifiers, patient = its PatientID, row = }. Nil and an error when it has no identifier. `unseen`: it
+-- is an answer that the script has not seen; { keep = the option }.
+local function parent_of(op, level, row, i, unseen)
+  local list, bad = native.identifiers(op, level, { row }, "parent")
   if not list then
-    bad.message = bad.message:gsub("^resource %d+", ("parent %d"):format(i))
+    local why = bad.message:sub(#"parent 1" + 1)
+    if unseen then
+      return fail_unseen(op, i, why)
+    end
+    bad.message = ("parent %d%s"):format(i, why)
     return nil, bad
+  elseif unseen then
+    local good, wrong = check_unseen(op, list[1], i, unseen.keep)
+    if not good then
+      return nil, wrong
+    end
   end
   return { keys = list[1], patient = native.value(row, UNIQUE.Patient), row = row }
 end
 
 -- The rows, all of one level, as a list of parents without duplicates. Nil and an error when a row has no identifier.
-local function parents_of(op, level, rows)
+local function parents_of(op, level, rows, unseen)
   local parents, seen = {}, {}
   for i, row in ipairs(rows) do
-    local parent, bad = parent_of(op, level, row, i)
+    local parent, bad = parent_of(op, level, row, i, unseen)
     if not parent then
       return nil, bad
     end
@@ -65,13 +93,13 @@ end
 
 -- The level that all rows have, which must be above the children's level `below`. Nil without rows; nil and an error when a row has no
 -- identifier.
-local function common_level(op, below, rows)
+local function common_level(modality, op, below, rows)
   local level
   for i, row in ipairs(rows) do
     if type(row) ~= "table" then
       native.usage(("%s: parent %d must be a table (a %s was given)"):format(op, i, type(row)))
     end
-    local own = level_of(row)
+    local own = level_of(modality, row)
     if not own then
       return nil, native.fail(op, "refused", "bad_identifier", ("parent %d has no identifier, such as StudyInstanceUID"):format(i))
     elseif RANK[own] >= RANK[below] then
@@ -201,7 +229,7 @@ local function descend(modality, op, top, level, parents, queries, work)
     if err or here == level then
       return not err and answers or nil, err, failed_parent, here == level and answers or {}
     end
-    parents, err = parents_of(op, here, answers)
+    parents, err = parents_of(op, here, answers, { keep = work.keep })
     if not parents then
       return nil, err, nil, {}
     end
@@ -211,14 +239,15 @@ local function descend(modality, op, top, level, parents, queries, work)
   end
 end
 
--- The children of the rows, at `level`, as `descend` returns them. `work`: how they are asked for.
+-- The children of the rows, at `level`, as `descend` returns them. `work`: how they are asked for; `unseen`: the script has not seen the
+-- rows, which are answers.
 local function find_below(modality, op, level, rows, query, work)
-  local top, bad = common_level(op, level, rows)
+  local top, bad = common_level(modality, op, level, rows)
   local queries = queries_of(op, level, query, top or LEVELS[RANK[level] - 1])
   if not top then
     return not bad and json.array {} or nil, bad
   end
-  local parents, no_identifier = parents_of(op, top, rows)
+  local parents, no_identifier = parents_of(op, top, rows, work.unseen and { keep = work.keep })
   if not parents then
     return nil, no_identifier
   end
@@ -229,7 +258,8 @@ end
 -- parent that failed and the children that were found on failure.
 function children.find_below(modality, op, level, rows, query, how)
   local own, limit = requests.check_options(op, how.data)
-  local work = { limit = limit, options_now = requests.with_time_left(own), format = how.format, notes = how.notes }
+  local work = { limit = limit, options_now = requests.with_time_left(own), format = how.format, notes = how.notes, keep = own.keep,
+    unseen = true }
   local answers, err, parent, partial = find_below(modality, op, level, rows, query, work)
   return answers, err, parent and parent.keys, partial
 end
@@ -238,7 +268,7 @@ local function children_of(modality, level, given, query, options)
   local op = METHODS[level]
   local own, limit = requests.check_options(op, options, OPTIONS)
   local rows = rows_of(op, given)
-  local work = { limit = limit, options_now = requests.with_time_left(own), notes = {} }
+  local work = { limit = limit, options_now = requests.with_time_left(own), notes = {}, keep = own.keep }
   local answers, err, parent, partial = find_below(modality, op, level, rows, query, work)
   if not answers then
     if partial then

@@ -289,7 +289,7 @@ end
 
 function commitment.status(which)
   local operation = operation_on(which, "status")
-  return steps.request(operation, "GET", operation.path, "local")
+  return steps.request(operation, "GET", operation.path, "local", nil, { Status = "text" })
 end
 
 function commitment.remove(which)

@@ -12,12 +12,14 @@ local function note(list, option)
     .. "of its configuration file, without this change (and with it, it ignores those in the file)"):format(option, list)
 end
 
--- What differs between the kinds of entries. No version says whether it keeps them. `needs`: the settings that a new entry must have.
+-- What differs between the kinds of entries. No version says whether it keeps them. `needs`: the settings that a new entry must have;
+-- `entry`: what the server says of one.
 local KINDS = {
   modality = { word = "modality", root = "/modalities", settings = "modality settings", needs = { "AET", "Host", "Port" },
-    unknown = "unknown_modality", note = note("DicomModalities", "DicomModalitiesInDatabase") },
+    unknown = "unknown_modality", entry = { AET = "text", Host = "text", Port = "whole number" },
+    note = note("DicomModalities", "DicomModalitiesInDatabase") },
   peer = { word = "peer", root = "/peers", settings = "peer settings", needs = { "Url" },
-    unknown = "unknown_peer", note = note("OrthancPeers", "OrthancPeersInDatabase") },
+    unknown = "unknown_peer", entry = { Url = "text" }, note = note("OrthancPeers", "OrthancPeersInDatabase") },
 }
 
 local NOT_THE_SERVER = "a sandboxed script does not change the server's lists"
@@ -30,7 +32,7 @@ local function operation_on(remote, op, method)
 end
 
 local function read(operation)
-  return steps.request(operation, "GET", operation.path .. "/configuration", "local")
+  return steps.request(operation, "GET", operation.path .. "/configuration", "local", nil, operation.kind.entry)
 end
 
 -- ---- what the server never tells ----
@@ -120,18 +122,11 @@ local function split_commitment(settings)
   end
 end
 
-local function check_entry(operation, entry)
-  if type(entry) == "table" then
-    return entry
-  end
-  return steps.failed(operation, "decode", nil, "unexpected response: the server's entry is not a table")
-end
-
 -- The entry before the change: the server's, or with create = true an empty one when there is none.
 local function entry_to_change(operation, create)
   local entry, err = read(operation)
-  if entry ~= nil then
-    return check_entry(operation, entry)
+  if entry then
+    return entry
   elseif err.code ~= operation.kind.unknown then
     return nil, err
   elseif create then
@@ -177,12 +172,8 @@ end
 -- Reads the entry again and compares it with the settings.
 local function verify(operation, settings)
   local entry, err = read(operation)
-  if entry == nil then
-    err.message = "the server accepted the change, but what it has now cannot be told: " .. err.message
-    return requests.unknown(err)
-  end
-  entry, err = check_entry(operation, entry)
   if not entry then
+    err.message = "the server accepted the change, but what it has now cannot be told: " .. err.message
     return requests.unknown(err)
   end
   local names = not_taken(entry, settings)

@@ -6,6 +6,7 @@ local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
 local slices = require "core.slices"
+local steps = require "core.native_steps"
 
 local find_all = {}
 
@@ -128,6 +129,16 @@ local function has_filter(query)
   return false
 end
 
+-- The UID that an answer has; throws when it has none, as a search without it would be one of the whole modality.
+local function uid_of(answer, name)
+  local uid = matching.value(answer, name)
+  local difference = steps.differs({ [name] = uid }, { [name] = "UID" })
+  if difference then
+    error(native.fail("find_all", "decode", nil, "unexpected response: of an answer, " .. difference), 0)
+  end
+  return uid
+end
+
 -- One C-FIND for what the parent has; of what is below it when `query` has no filter.
 local function ask(walk, level, parent, query)
   local data, filters = {}, {}
@@ -140,7 +151,7 @@ local function ask(walk, level, parent, query)
   local uid
   for _, above in ipairs { "Study", "Series" } do
     if RANK[above] < RANK[level] then
-      uid = matching.value(parent, UNIQUE[above])
+      uid = uid_of(parent, UNIQUE[above])
       filters[UNIQUE[above]] = uid
     end
   end

@@ -158,7 +158,7 @@ local function find_list(modality, search, items)
   end
   local found, err = find_value(modality, search, table.concat(uids, "\\"))
   for _, answer in ipairs(found and found.answers or {}) do
-    local item = by_uid[matching.trimmed(answer[search.name] or "")]
+    local item = by_uid[matching.value(answer, search.name)]
     if item then
       item.answers = item.answers or {}
       table.insert(item.answers, answer)

@@ -5,6 +5,7 @@ local find_notes = require "core.find_notes"
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
+local query_guard = require "core.query_guard"
 local requests = require "core.requests"
 
 local find_proof = {}
@@ -30,22 +31,35 @@ end
 
 -- ---- lists of values ----
 
--- The elements of a list that no answer has; nil when there is a wildcard among them.
+-- The elements that an answer may match; all when it does not show its value.
+local function matching_elements(elements, key, answer)
+  local value, some = native.value(answer, key), {}
+  for _, element in ipairs(elements) do
+    if value == nil or native.matches(key, element, value) ~= false then
+      table.insert(some, element)
+    end
+  end
+  return some, value == nil
+end
+
+-- The elements of a list for which the modality may not have looked; nil when there is a wildcard among them. An answer that matches
+-- several elements (ModalitiesInStudy) shows none of them: it may have come for another one.
 local function missing_elements(search, key, list)
-  local missing = {}
+  local elements, shown, missing = {}, {}, {}
+  if list:find "[*?]" then
+    return nil
+  end
   for element in list:gmatch "[^\\]+" do
-    local shown = false
-    if element:find "[*?]" then
-      return nil
+    table.insert(elements, element)
+  end
+  for _, answer in ipairs(search.answers) do
+    local some, all = matching_elements(elements, key, answer)
+    for _, element in ipairs((all or #some == 1) and some or {}) do
+      shown[element] = true
     end
-    for _, answer in ipairs(search.answers) do
-      local value = native.value(answer, key)
-      if value == nil or native.matches(key, element, value) ~= false then
-        shown = true
-        break
-      end
-    end
-    if not shown then
+  end
+  for _, element in ipairs(elements) do
+    if not shown[element] then
       table.insert(missing, element)
     end
   end
@@ -205,20 +219,15 @@ end
 
 -- ---- a find ----
 
--- Removes the query from the server when the script does not get it.
-local REMOVE = { __close = function(guard)
-  local _ <close> = guard.query
-end }
-
 -- Completes the result of a find, which the table `result` describes (find_result_push). data, format: what find got; query: what it sent;
 -- deadline: as native.now tells the time, or nil.
 function find_proof.finish(result, modality, data, format, query, deadline)
+  local guard <close> = query_guard.new(modality.client:query(result.id)) -- when the script does not get it
   local search = { modality = modality, data = data, format = format, query = query, deadline = deadline, level = result.level,
     answers = result.answers, notes = result.notes, seen = {}, changed = false }
   for _, answer in ipairs(search.answers) do
     search.seen[matching.value(answer, UNIQUE[search.level])] = true
   end
-  local guard <close> = setmetatable({ query = modality.client:query(result.id) }, REMOVE)
   local done, err = complete_lists(search)
   if not done then
     return nil, err

@@ -4,6 +4,7 @@ local require = ...
 local find_notes = require "core.find_notes"
 local json = require "modalua.json"
 local native = require "core.native"
+local query_guard = require "core.query_guard"
 local slices = require "core.slices"
 
 local find_readable = {}
@@ -45,12 +46,11 @@ end
 
 -- Keeps what was found. The first query stays on the server: the result has its ID.
 local function keep(search, found)
+  local own <close> = query_guard.new(found)
   find_notes.add(search.notes, found)
   table.move(found.answers, 1, #found.answers, #search.answers + 1, search.answers)
-  if search.first then
-    found:close()
-  else
-    search.first = found
+  if not search.first.query then
+    search.first.query, own.query = found, nil
   end
 end
 
@@ -119,6 +119,8 @@ function find_readable.find(err, search)
   if not slice or slice.from and slice.from == slice.to then
     return nil, err
   end
+  local first <close> = query_guard.new()
+  search.first = first
   search.others, search.today, search.finds = others, slices.day(os.date "%Y%m%d"), 0
   search.answers, search.notes, search.later, search.unreadable = json.array {}, { dropped = search.dropped }, { slice }, {}
   local done, failure = ask_parts(search)
@@ -130,9 +132,6 @@ function find_readable.find(err, search)
   end
   table.sort(search.unreadable)
   if not done or #search.answers == 0 then -- there is nothing that could be read
-    if search.first then
-      search.first:close()
-    end
     err.unreadable = search.unreadable
     return nil, failure or err
   end
@@ -140,7 +139,9 @@ function find_readable.find(err, search)
     forget_date(search.notes)
   end
   search.notes.unreadable = search.unreadable
-  return native.found { client = search.client, id = search.first.ID, modality = search.name, level = "Study", answers = search.answers,
+  local id = first.query.ID
+  first.query = nil
+  return native.found { client = search.client, id = id, modality = search.name, level = "Study", answers = search.answers,
     broad = search.broad, lossy = false, by_resource = true, notes = search.notes }
 end
 

@@ -171,11 +171,9 @@ local MODALITIES_IN_STUDY, FIRST_NUMBER, LAST_NUMBER = "0008,0061", "0020,1200",
 
 -- Notes what a filter means for the search. Nil and a message when the server's index would not match by it.
 local function read_filter(search, key, value, keep)
-  if value:find "^ *%** *$" then
-    return true
-  end
   local number, _, name = native.tag(key)
-  local advice = number and steps.not_indexed(key, search.level)
+  local is_filter = not value:find "^ *%** *$"
+  local advice = is_filter and number and steps.not_indexed(key, search.level)
   if advice then
     return nil, ("the filter %s = '%s' would match nothing, or fail, at Level = \"%s\": %s"):format(name or key, value, search.level,
       advice)
@@ -186,6 +184,8 @@ local function read_filter(search, key, value, keep)
   local fault = native.fault(key, value, keep)
   if fault then
     return nil, ("%s = '%s' %s"):format(name or key, value, fault)
+  elseif not is_filter then
+    return true
   end
   search.computed = search.computed or number and number >= FIRST_NUMBER and number <= LAST_NUMBER
   if number == MODALITIES_IN_STUDY then

@@ -116,7 +116,7 @@ local function conclude(work, data, outcome)
     return arrival.settle(data, { outcome.item }, outcome.error, outcome.doubt)
   end
   local item = outcome.item
-  if item.state == "unchecked" and not item.doubt and item.sent == nil and not native.is_answer(work.modality, outcome.row) then
+  if item.state == "unchecked" and not item.doubt and item.sent == nil and not native.answer_level(work.modality, outcome.row) then
     return nil, native.fail(work.op, "unknown", "unproven", "the modality reports success, but modalua could not check whether it has this "
       .. "resource: " .. arrival.reason_text(item.why))
   end

@@ -6,6 +6,8 @@ local steps = require "core.native_steps"
 
 local move_target = {}
 
+local ROUTE <const> = "/modalities?expand"
+
 local function fail_unknown(operation, modalities, name)
   local names = {}
   for other in pairs(modalities) do
@@ -19,12 +21,12 @@ end
 
 -- A valid AE title: DICOM PS3.5 6.2.
 local function is_aet(text)
-  return type(text) == "string" and #text <= 16 and text:find "[^ ]" and not text:find "[^ -~]" and not text:find("\\", 1, true)
+  return #text <= 16 and text:find "[^ ]" and not text:find "[^ -~]" and not text:find("\\", 1, true)
 end
 
 -- An AE title that is the name of a modality with another AE title is probably a mistake. Returns what errors say then.
 local function warn_about_name(operation, modalities, aet)
-  local meant = type(modalities[aet]) == "table" and modalities[aet].AET
+  local meant = modalities[aet] and modalities[aet].AET
   if type(meant) ~= "string" or meant == aet then
     return nil
   end
@@ -41,20 +43,22 @@ function move_target.find(operation, options)
     return {}
   end
   local name = to ~= nil and native.target_name(operation.op, operation.client, to)
-  local modalities, err = steps.request(operation, "GET", "/modalities?expand", "local")
+  local modalities, err = steps.request(operation, "GET", ROUTE, "local", nil, "object of objects")
   if aet then
-    return { aet = aet, hint = type(modalities) == "table" and warn_about_name(operation, modalities, aet) or nil }
-  elseif modalities == nil then
+    return { aet = aet, hint = modalities and warn_about_name(operation, modalities, aet) or nil }
+  elseif not modalities then
     return nil, err
-  elseif type(modalities) ~= "table" then
-    return steps.failed(operation, "decode", nil, "unexpected response: the modalities are not a table")
-  elseif type(modalities[name]) ~= "table" then
+  elseif not modalities[name] then
     return fail_unknown(operation, modalities, name)
+  end
+  local difference = steps.differs(modalities, { [name] = { AET = "text" } })
+  if difference then
+    return steps.unexpected(operation, "GET", ROUTE, difference)
   end
   aet = modalities[name].AET
   if not is_aet(aet) then
     return steps.failed(operation, "refused", "bad_aet", ("the AE title of the modality '%s' is '%s'; it must be 1 to 16 ASCII characters "
-      .. "without backslash"):format(name, type(aet) == "string" and aet or ""))
+      .. "without backslash"):format(name, aet))
   end
   return { aet = aet, name = name }
 end

@@ -22,9 +22,11 @@ local function days_from(year, month, day)
   return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
 end
 
--- The date of that day, as DICOM writes it: 20240131.
+local DAY_MIN <const> = days_from(1, 1, 1)
+
+-- The date of that day, as DICOM writes it: 20240131. What is before the first year, or behind the last one, becomes its first or last day.
 function slices.date(day)
-  local z = day + 719468
+  local z = math.max(math.min(day, DAY_MAX), DAY_MIN) + 719468
   local era = z // 146097
   local day_of_era = z - era * 146097
   local year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365

@@ -3,6 +3,7 @@
 local require = ...
 local doc = require "modalua.doc"
 local help = require "prompt.help"
+local native = require "core.native"
 
 local completion = {}
 
@@ -173,13 +174,14 @@ local function add_fields(list, word, value, callable)
   end
 end
 
--- The names of the modalities of this client; of all clients when the client is nil or unknown.
+-- The names of the modalities of this client; of all clients when the client is nil or unknown. A name that client:modality refuses is
+-- none: it could end the string in which it is offered.
 local function modality_names(client)
   local list, seen = {}, {}
   for known, names in next, modalities do
     if client == nil or not modalities[client] or known == client then
       for _, name in ipairs(names) do
-        list[#list + 1] = not seen[name] and name or nil
+        list[#list + 1] = not seen[name] and native.is_name(name) and name or nil
         seen[name] = true
       end
     end
@@ -190,7 +192,7 @@ end
 local function module_names()
   local list = {}
   for name in next, package.preload do
-    list[#list + 1] = name
+    list[#list + 1] = name:find "^[%w%._-]+$" and name or nil
   end
   return list
 end
