@@ -424,6 +424,42 @@ describe("An outcome", function()
     start()
   end)
 
+  it("of a close that is cancelled is a removal, also when it waited for its turn", function()
+    for _, max_inflight in ipairs { 1, 8 } do
+      start(answer(FIND, MADE), answer("/queries/" .. QUERY .. "/answers", json.array {}),
+        { path = "/queries/" .. QUERY, to = faultd.route("/hold", { name = "removal", body = "{}" }), times = 1 },
+        answer("/queries/" .. QUERY, "{}"))
+      local own = modalua.connect(server.url, { max_inflight = max_inflight })
+      local found = assert(own:modality "pacs":find { Level = "Study", Query = { PatientID = "X" } })
+      local waiting = max_inflight == 1 and task.spawn(own.get, own, "/hang")
+      local closing = task.spawn(found.close, found)
+      task.sleep(0) -- it has begun
+      eventually(function() return waiting and count "/hang" == 1 or count("/queries/" .. QUERY) == 1 end)
+      closing:cancel()
+      fails({ kind = "cancelled" }, closing:join())
+      removed(waiting and 1 or 2)
+      if waiting then
+        waiting:cancel()
+      end
+      server:close()
+    end
+    start()
+  end)
+
+  it("of a find that leaves out what the server cannot read, and is cancelled, leaves no query", function()
+    local unreadable = json.encode { HttpStatus = 400, OrthancStatus = 3, Message = "Parameter out of range",
+      Details = "Unsupported value for the SpecificCharacterSet: ISO_IR 999" }
+    start(status(FIND, 400, unreadable, { times = 1 }), status(FIND, 200, MADE, { times = 1 }), { path = FIND, to = "/hang" },
+      answer("/queries/" .. QUERY .. "/answers", json.array { { StudyInstanceUID = "1.2", StudyDate = "20200102" } }))
+    local finding = task.spawn(find, { Query = { StudyDate = "20200101-20201231" } })
+    eventually(function() return count(FIND) == 3 end)
+    finding:cancel()
+    fails({ kind = "cancelled" }, finding:join())
+    removed(1)
+    server:close()
+    start()
+  end)
+
   it("of a removal that the server is too busy for is a removal later", function()
     for _, code in ipairs { 429, 503 } do
       start(answer(FIND, MADE), answer("/queries/" .. QUERY .. "/answers", json.array {}),

@@ -338,3 +338,33 @@ describe("An invalid answer to a worklist query", function()
     assert.are.equal(1, assert(client:get("/count", { of = "/modalities/drop/find-worklist" })))
   end)
 end)
+
+describe("A worklist query for times over midnight", function()
+  local PATH <const> = "/modalities/pacs/find-worklist"
+
+  -- A list for a step that has this time, as an answer.
+  local function at(time, code)
+    local list = { { PatientID = time, [STEP] = { { ScheduledProcedureStepStartTime = time } } } }
+    return { path = PATH, to = faultd.route("/status", { code = code or 200, body = json.encode(list) }), times = 1 }
+  end
+
+  local function ask(...)
+    local fake <close> = faultd.start { ... }
+    local client = modalua.connect(fake.url)
+    local list, err = client:modality "pacs":find_worklist { PatientID = "",
+      [STEP] = { { ScheduledProcedureStepStartTime = "2200-0200" } } }
+    return list, err, assert(client:get("/count", { of = PATH })), assert(client:get("/last", { of = PATH })).body
+  end
+
+  it("is two queries, whose answers are one list", function()
+    local list, err, count, last = ask(at "230000", at "010000")
+    assert.is_table(list, tostring(err))
+    assert.are.same({ "230000", "010000", 2 }, { list[1].PatientID, list[2].PatientID, count })
+    contains(last, "000000-0200")
+  end)
+
+  it("fails when one of the two fails", function()
+    local list, err = ask(at "230000", at("010000", 500))
+    fails({ kind = "http" }, list, err)
+  end)
+end)

@@ -57,21 +57,25 @@ static bool has_parents(lua_State *L, int query, orthanc_level level)
     return all;
 }
 
+bool find_plan_split_midnight(const char *key, const char *value, char first[VALUES_TIMES],
+                              char second[VALUES_TIMES])
+{
+    uint32_t tag;
+    return (orthanc_tag_parse(key, &tag) || dictionary_find(key, &tag)) &&
+           dictionary_vr(tag) == DICOM_TM && values_split_midnight(value, first, second);
+}
+
 bool find_plan_passes_midnight(lua_State *L, int query)
 {
-    char first[32], second[32];
+    char first[VALUES_TIMES], second[VALUES_TIMES];
     bool passes = false;
     luaL_checkstack(L, 4, "query");
     for (lua_pushnil(L); !passes && lua_next(L, query); lua_pop(L, 1)) {
-        uint32_t tag;
-        if (lua_istable(L, -1)) {
+        if (lua_istable(L, -1))
             passes = find_plan_passes_midnight(L, lua_gettop(L));
-        } else if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING) {
-            bool known = orthanc_tag_parse(lua_tostring(L, -2), &tag) ||
-                         dictionary_find(lua_tostring(L, -2), &tag);
-            passes = known && dictionary_vr(tag) == DICOM_TM &&
-                     values_split_midnight(lua_tostring(L, -1), first, second);
-        }
+        else if (lua_type(L, -2) == LUA_TSTRING && lua_type(L, -1) == LUA_TSTRING)
+            passes =
+                find_plan_split_midnight(lua_tostring(L, -2), lua_tostring(L, -1), first, second);
     }
     if (passes)
         lua_pop(L, 1); /* the key of the interrupted traversal */

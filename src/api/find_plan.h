@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "orthanc/tags.h"
+#include "orthanc/values.h"
 
 typedef enum find_plan {
     FIND_PLAN_ONE,  /* one C-FIND */
@@ -22,6 +23,11 @@ find_plan find_plan_choose(lua_State *L, int query, orthanc_level level, bool re
 /* Whether a modality that refuses the query at index may answer it level by level: the query does not
  * name the resources of the levels above. [-0, +0, m] */
 bool find_plan_can_go_down(lua_State *L, int query, orthanc_level level);
+
+/* Whether the filter by that tag is a range of times that passes midnight; then `first` and `second` are
+ * the two ranges that stand for it. */
+bool find_plan_split_midnight(const char *key, const char *value, char first[VALUES_TIMES],
+                              char second[VALUES_TIMES]);
 
 /* Whether a range of times of the query at index, or of a sequence in it, passes midnight. [-0, +0, m] */
 bool find_plan_passes_midnight(lua_State *L, int query);

@@ -141,6 +141,16 @@ static int close_advance(lua_State *L, op *o)
     return results;
 }
 
+/* A close that is cancelled before the server has answered is sent once more, as a cleanup request: the
+ * script has no other way to remove the query. */
+static void close_on_stop(lua_State *L, op *o, bool detached)
+{
+    single_request *x = (single_request *)o;
+    (void)detached;
+    o->transfer.server = x->server; /* also when nothing has been sent */
+    cleanup_take_over(L, o, &x->request, NULL);
+}
+
 /* DELETE /queries/{id} */
 single_request *find_result_push_close(lua_State *L, loop *lp, int client_index, const char *id)
 {
@@ -150,6 +160,7 @@ single_request *find_result_push_close(lua_State *L, loop *lp, int client_index,
     x = single_request_new(L, lp, client_index, c->server, c->timeout, "close", "DELETE");
     x->op.advance = close_advance;
     x->shape = SHAPE_DONE;
+    x->op.on_stop = close_on_stop;
     x->request.side_effects = false; /* it may be sent again: the second removal finds nothing */
     return x;
 }

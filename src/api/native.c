@@ -8,6 +8,7 @@
 #include "api/answer_notes.h"
 #include "api/find.h"
 #include "api/find_filter.h"
+#include "api/find_plan.h"
 #include "api/find_result.h"
 #include "api/get_and_store.h"
 #include "api/identifiers.h"
@@ -166,10 +167,10 @@ static int native_l_matches(lua_State *L)
 
 static int native_l_split_midnight(lua_State *L)
 {
-    char first[32], second[32];
-    uint32_t tag;
-    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag) || dictionary_vr(tag) != DICOM_TM ||
-        lua_type(L, 2) != LUA_TSTRING || !values_split_midnight(lua_tostring(L, 2), first, second))
+    char first[VALUES_TIMES], second[VALUES_TIMES];
+    const char *key = luaL_checkstring(L, 1);
+    if (lua_type(L, 2) != LUA_TSTRING ||
+        !find_plan_split_midnight(key, lua_tostring(L, 2), first, second))
         return 0;
     lua_pushstring(L, first);
     lua_pushstring(L, second);
