@@ -99,7 +99,7 @@ static void test_values(void)
         { "error(setmetatable({}, {__tostring = print}))", "e.message:find '__tostring'" },
         { "error(err())",
           "e.kind == 'host' and e.code == 'gone' and e.op == 'no' and e.modalua_status == -3 "
-          "and e.message == 'it is gone \\\\xFF' and e.where == 'test:1' and "
+          "and e.message == 'it is gone \\u{FFFD}' and e.where == 'test:1' and "
           "e.traceback" },
         { "error(err {status = 404})", "e.status == 404 and e.modalua_status == -3" },
         { "error(err {details = {list = {1, {}}, yes = true}, [1] = 2})",

@@ -151,7 +151,7 @@ static void test_results(void)
         { { .kind = TEXT, .text = NULL, .size = 0 }, "f() == '' and select('#', f()) == 1" },
         { { .kind = TEXT, .text = "{}", .size = 2 }, "f() == '{}'" },
         { { .kind = ERROR, .text = "no\n%s \xff", .code = "gone" },
-          "select('#', f()) == 2 and f() == nil and is(f(), 'gone', 'no\\\\n%s \\\\xFF')" },
+          "select('#', f()) == 2 and f() == nil and is(f(), 'gone', 'no\\n%s \\xff')" },
         { { .kind = ERROR, .text = "" }, "is(f(), nil, '')" },
     };
     modalua_runtime *rt = make(NULL);

@@ -327,7 +327,7 @@ function parts.files()
     refused("remove", named.remove, named)
     same(assert(named:configuration()).method, "GET", "configuration")
   end
-  refused("use_utf8", client.use_utf8, client)
+  refused("put", client.put, client, "/tools/default-encoding", "Utf8") -- the request of use_utf8
 end
 
 -- ---- secrets ----
