@@ -103,6 +103,7 @@ static int l_transfer(lua_State *L)
 {
     op *o = op_new(L, doc_loop(L), sizeof *o, 0, transfer_advance, "transfer");
     o->on_stop = count_stop;
+    o->is_transfer = true;
     return op_run(L, o);
 }
 
@@ -132,8 +133,8 @@ static void test_polls(modalua_runtime *rt)
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }
 
-/* A cleanup request is sent even if the run has ended or was cancelled. A cleanup request that is not
- * answered is given up after a second. */
+/* A cleanup request is sent even if the run has ended or was cancelled. A run waits at
+ * most a second for one that is not answered, and leaves it to the next run, which does not wait. */
 static void test_cleanups(modalua_runtime *rt, const char *url)
 {
     char code[500];
@@ -157,6 +158,10 @@ static void test_cleanups(modalua_runtime *rt, const char *url)
     before = clock_now();
     CHECK(run(rt, "test.cleanup '/hang'") == MODALUA_OK);
     CHECK(clock_now() - before >= 0.9 && clock_now() - before < 30);
+    CHECK(rt->lp.cleanups && rt->lp.cleanups->cleanup.left && rt->lp.http.running == 1);
+    CHECK(run(rt, "local x = 1") == MODALUA_OK);
+    CHECK(!cleanup_collect(rt->L, &rt->lp) && rt->lp.cleanups);
+    cleanup_abort(rt->L, &rt->lp);
     CHECK(rt->lp.http.running == 0 && rt->lp.http.waiting == 0 && !rt->lp.cleanups);
 }
 
