@@ -91,7 +91,7 @@ static const char roles[] =
     "play('/queries/1-1/modality', 'pacs', 'text/plain')\n"
     "play('/queries/1-1/query', '{\"0010,0020\":\"X\"}')\n"
     "play('/queries/1-1/retrieve', '{\"ID\":\"4-4\"}')\n"
-    "play('/tools/find', '[{\"ID\":\"x\",\"MainDicomTags\":{\"SOPInstanceUID\":\"1.2.3\"}}]')\n"
+    "play('/tools/find', '[\"ffffffff-ffffffff-ffffffff-ffffffff-ffffffff\"]')\n"
     "play('/tools/lookup', '[{\"Type\":\"Study\",\"ID\":\"x\"}]')\n"
     "play('/studies/x/instances', '[{\"MainDicomTags\":{\"SOPInstanceUID\":\"1.2.3\"}}]')\n"
     "play('/jobs', '[]')\n"
