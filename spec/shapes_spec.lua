@@ -293,7 +293,8 @@ describe("An answer of another shape", function()
   end
 
   it("ends find_all when each search gets the same answer, which lies outside of it", function()
-    say_all { "", false, FIND, ask(ANSWERS.path, json.encode { { PatientID = "other", StudyInstanceUID = "1.2", StudyDate = "20240101" } }) }
+    local outside = { PatientID = "other", StudyInstanceUID = "1.2", StudyDate = "20240101" }
+    say_all { "", false, FIND, ask(ANSWERS.path, json.encode { outside }) }
     local good, err = pcall(function() return all(client:modality "pacs":find_all { Level = "Study", Query = { PatientID = "P*" } }) end)
     assert.is_false(good)
     assert.are.same({ "unknown", "incomplete" }, { err.kind, err.code })
