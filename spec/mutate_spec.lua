@@ -15,6 +15,7 @@ local WISH <const> = os.getenv "MODALUA_MUTATIONS" or ""
 local SHORT <const> = WISH == ""
 local MANY <const> = SHORT and 40 or tonumber(WISH) or math.huge
 local SEED <const> = tonumber(os.getenv "MODALUA_SEED" or "1")
+local TRACE <const> = os.getenv "MODALUA_TRACE" -- prints each change before it is tried: the last ones before a crash
 local WORLDS <const> = 6
 local SHOWN <const> = 20 -- faults of one operation
 
@@ -95,6 +96,9 @@ local function try_case(ground, row, case, failing, many, title)
   list = chosen(list, many)
   total.possible = total.possible + possible
   in_worlds(row.verb and { w } or ground.worlds, list, function(in_world, change)
+    if TRACE then
+      io.stderr:write(("%s, %s: %s\n"):format(row[1], title, runs.describe(change)))
+    end
     local run = runs.try(in_world, row, case, failing, change)
     changed = changed + (run.changed and 1 or 0)
     if run.fault then
