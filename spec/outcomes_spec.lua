@@ -432,9 +432,14 @@ describe("An outcome", function()
       local own = modalua.connect(server.url, { max_inflight = max_inflight })
       local found = assert(own:modality "pacs":find { Level = "Study", Query = { PatientID = "X" } })
       local waiting = max_inflight == 1 and task.spawn(own.get, own, "/hang")
+      if waiting then
+        eventually(function() return count "/hang" == 1 end)
+      end
       local closing = task.spawn(found.close, found)
       task.sleep(0) -- it has begun
-      eventually(function() return waiting and count "/hang" == 1 or count("/queries/" .. QUERY) == 1 end)
+      if not waiting then
+        eventually(function() return count("/queries/" .. QUERY) == 1 end)
+      end
       closing:cancel()
       fails({ kind = "cancelled" }, closing:join())
       removed(waiting and 1 or 2)

@@ -439,7 +439,7 @@ describe("A transfer", function()
     map("/level",
       { path = "/queries/" .. QUERY .. "/level", to = faultd.route("/status", { code = 200, type = "text/plain", body = "Patient" }) })
     map("/answers", answer("/queries/" .. QUERY .. "/answers",
-      json.array { { PatientID = "1", PatientName = "^^", SpecificCharacterSet = "ISO_IR 100" } }))
+      json.array { { PatientID = "X", PatientName = "^^", SpecificCharacterSet = "ISO_IR 100" } }))
     local none, err = move()
     assert.are.same({ nil, "refused", "bad_identifier" }, { none, err.kind, err.code })
     assert.are.equal(0, count("/queries/" .. QUERY .. "/retrieve"))
