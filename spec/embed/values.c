@@ -197,6 +197,8 @@ static const row texts[] = {
     { DICOM_PN, " Doe", BLANK },
     { DICOM_PN, "a=b=c=d", "has more than three groups: names have two '=' at most" },
     { DICOM_PN, "a^b^c^d^e", NULL },
+    { DICOM_PN, "a^b^c^d^e*f^g", NULL },
+    { DICOM_PN, "a*b^c^d^e^f^g", "has more than five components: names have four '^' at most" },
     { DICOM_PN, "a^b^c^d^e^f", "has more than five components: names have four '^' at most" },
     { DICOM_PN, SIXTY "1234=" SIXTY "1234", NULL },
     { DICOM_PN, SIXTY "12345", "has 65 characters, but a name has at most 64" },

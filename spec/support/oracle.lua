@@ -98,9 +98,14 @@ local function split(text, separator)
   return parts
 end
 
+-- The filter as it is when characters beyond ASCII may have been lost on its way to the server.
+local function damaged(asked)
+  return (asked:gsub("[\128-\255]+", "*"))
+end
+
 -- Does the text fit without case and accents?
 local function fits_loosely(asked, has)
-  return fits(folded(asked), folded(has)) or fits(spelled(asked), spelled(has))
+  return fits(folded(asked), folded(has)) or fits(spelled(asked), spelled(has)) or fits(folded(damaged(asked)), folded(has))
 end
 
 local function text_verdict(asked, has)

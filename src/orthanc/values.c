@@ -234,8 +234,8 @@ static bool check_name(const char *value, char message[VALUES_MESSAGE])
         size_t size = strcspn(group, "="), carets = 0;
         if (groups > 3)
             return value_refuse(message, "has more than three groups: names have two '=' at most");
-        for (size_t i = 0; i < size; i++)
-            carets += group[i] == '^';
+        for (size_t i = 0; i < size; i++) /* a '*' may also stand for a '=' */
+            carets = group[i] == '*' ? 0 : carets + (group[i] == '^');
         if (carets > 4)
             return value_refuse(message,
                                 "has more than five components: names have four '^' at most");
