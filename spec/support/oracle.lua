@@ -49,14 +49,6 @@ local function folded(text)
   return made
 end
 
--- Letters that are also written as two.
-local TWO <const> = { ["Ä"] = "AE", ["ä"] = "AE", ["Å"] = "AA", ["å"] = "AA", ["Æ"] = "AE", ["æ"] = "AE", ["Ö"] = "OE", ["ö"] = "OE",
-  ["Ø"] = "OE", ["ø"] = "OE", ["Ü"] = "UE", ["ü"] = "UE", ["ß"] = "SS", ["Þ"] = "TH", ["þ"] = "TH", ["Œ"] = "OE", ["œ"] = "OE" }
-
-local function spelled(text)
-  return folded((text:gsub(utf8.charpattern, TWO)))
-end
-
 local function trimmed(text)
   return (text:gsub("[ %z]+$", ""):gsub("^ +", ""))
 end
@@ -98,18 +90,8 @@ local function split(text, separator)
   return parts
 end
 
--- The filter as it is when characters beyond ASCII may have been lost on its way to the server.
-local function damaged(asked)
-  return (asked:gsub("[\128-\255]+", "*"))
-end
-
--- Does the text fit without case and accents?
-local function fits_loosely(asked, has)
-  return fits(folded(asked), folded(has)) or fits(spelled(asked), spelled(has)) or fits(folded(damaged(asked)), folded(has))
-end
-
 local function text_verdict(asked, has)
-  return fits(asked, has) and "yes" or fits_loosely(asked, has) and "maybe" or "no"
+  return fits(asked, has) and "yes" or fits(folded(asked), folded(has)) and "maybe" or "no"
 end
 
 -- ---- names ----
@@ -119,17 +101,11 @@ local function shortened(name)
   return (name:gsub("[%^ ]+=", "="):gsub("[%^= ]+$", ""))
 end
 
--- With all five components, of which those at the end may be empty.
-local function lengthened(name)
-  local _, delimiters = name:gsub("%^", "")
-  return name:find("=", 1, true) and name or name .. ("^"):rep(4 - delimiters)
-end
-
 -- Does each group that is asked for match the same group of the name? A server may compare them singly.
 local function groups_fit(asked, has)
   local groups = split(has, "=")
   for i, group in ipairs(split(asked, "=")) do
-    if group ~= "" and not fits_loosely(shortened(group), shortened(groups[i] or "")) then
+    if group ~= "" and not fits(folded(shortened(group)), folded(shortened(groups[i] or ""))) then
       return false
     end
   end
@@ -139,7 +115,7 @@ end
 -- Does a name that is asked for without "=" match one of the groups?
 local function a_group_fits(asked, has)
   for _, group in ipairs(split(has, "=")) do
-    if fits_loosely(shortened(asked), shortened(group)) then
+    if fits(folded(shortened(asked)), folded(shortened(group))) then
       return true
     end
   end
@@ -150,8 +126,7 @@ local function name_verdict(asked, has)
   if fits(asked, has) or fits(shortened(asked), shortened(has)) then
     return "yes"
   end
-  local loosely = fits_loosely(asked, has) or groups_fit(asked, has) or a_group_fits(asked, has)
-  return (loosely or fits_loosely(asked, lengthened(has))) and "maybe" or "no"
+  return (fits(folded(asked), folded(has)) or groups_fit(asked, has) or a_group_fits(asked, has)) and "maybe" or "no"
 end
 
 -- ---- dates and times ----
@@ -217,7 +192,7 @@ function oracle.value_verdict(vr, asked, has)
     return "yes" -- universal matching (C.2.2.2.3)
   end
   local best = "no"
-  for _, value in ipairs(type(has) == "table" and has or { has or "" }) do
+  for _, value in ipairs(type(has) == "table" and has or { has }) do
     value = trimmed(value)
     local verdict = value == "" and unknown_verdict(vr, asked) or verdicts[vr](asked, value)
     best = RANK[verdict] > RANK[best] and verdict or best
