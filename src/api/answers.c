@@ -209,14 +209,9 @@ static void remove_nulls(lua_State *L)
             remove_pair(L, t);
 }
 
-static bool is_list(lua_State *L, int index)
-{
-    return lua_istable(L, index) && json_mark_of(L, index) == JSON_MARK_ARRAY;
-}
-
 static bool is_object(lua_State *L, int index)
 {
-    return lua_istable(L, index) && !is_list(L, index);
+    return lua_istable(L, index) && !json_mark_is_array(L, index);
 }
 
 /* The value at index, which the answer has under that key, is not the value of a tag. */
@@ -229,7 +224,7 @@ static void note_odd(lua_State *L, loss *l, lua_Integer answer, const char *key,
     odd->is = lua_isboolean(L, value)             ? "true or false"
               : lua_type(L, value) == LUA_TNUMBER ? "a number"
               : lua_type(L, value) == LUA_TSTRING ? "a text"
-              : is_list(L, value)                 ? "a list"
+              : json_mark_is_array(L, value)      ? "a list"
               : lua_istable(L, value)             ? "an object"
                                                   : "null";
     strncpy(odd->key, key, sizeof odd->key - 1);
@@ -266,7 +261,7 @@ static bool is_sequence(lua_State *L, int value, const char *key)
 {
     if (!lua_istable(L, value) || !may_have_items(key))
         return false;
-    if (is_list(L, value))
+    if (json_mark_is_array(L, value))
         return true;
     lua_pushnil(L);
     if (!lua_next(L, value))

@@ -289,6 +289,7 @@ static bool result_differs(lua_State *L, const call *c, int result)
                     { "Resources", SHAPE_LIST_OF_OBJECTS },
                     { "InstancesCount", SHAPE_WHOLE_NUMBER },
                     { "FailedInstancesCount", SHAPE_WHOLE_NUMBER } };
+    bool transfer = is_transfer(L, c);
     if (shape_differs(L, result, SHAPE_OBJECT))
         return true;
     if (lua_getfield(L, result, "HttpStatus") != LUA_TNIL) {
@@ -296,7 +297,7 @@ static bool result_differs(lua_State *L, const call *c, int result)
         return true;
     }
     lua_pop(L, 1);
-    for (size_t i = 0; is_transfer(L, c) && i < sizeof members / sizeof members[0]; i++)
+    for (size_t i = 0; transfer && i < sizeof members / sizeof members[0]; i++)
         if (has_member(L, result, members[i].name) &&
             shape_member_differs(L, result, members[i].name, members[i].shape))
             return true;

@@ -11,7 +11,6 @@
 #include "binding/parts.h"
 #include "engine/cleanup.h"
 #include "engine/timer.h"
-#include "json/mark.h"
 #include "orthanc/dimse.h"
 #include "request/response.h"
 #include "request/route_options.h"
@@ -308,15 +307,12 @@ static bool keep_job_id(lua_State *L, transfer *t)
 /* Whether the answer on the top is {}, which means yes where /move makes no jobs, before 1.11.1. */
 static bool is_old_move(lua_State *L, const call *c)
 {
-    if (!c->route || strncmp(c->route, "/modalities/", 12) != 0 ||
-        strcmp(strrchr(c->route, '/'), "/move") != 0 || !lua_istable(L, -1) ||
-        json_mark_of(L, -1) == JSON_MARK_ARRAY)
-        return false;
-    lua_pushnil(L);
-    if (!lua_next(L, -2))
-        return true;
-    lua_pop(L, 2);
-    return false;
+    int answer = lua_gettop(L);
+    bool is = c->route && strncmp(c->route, "/modalities/", 12) == 0 &&
+              strcmp(strrchr(c->route, '/'), "/move") == 0 &&
+              !shape_differs(L, answer, SHAPE_EMPTY_OBJECT);
+    lua_settop(L, answer); /* the difference */
+    return is;
 }
 
 static int transfer_on_old_move(lua_State *L, call *c)

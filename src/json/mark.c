@@ -71,6 +71,11 @@ void json_mark_push_null(lua_State *L)
     lua_pushlightuserdata(L, NULL);
 }
 
+bool json_mark_is_array(lua_State *L, int index)
+{
+    return lua_istable(L, index) && json_mark_of(L, index) == JSON_MARK_ARRAY;
+}
+
 bool json_mark_is_null(lua_State *L, int index)
 {
     return lua_islightuserdata(L, index) && !lua_touserdata(L, index);

@@ -26,6 +26,9 @@ void json_mark_array_fields(lua_State *L);
 /* Which mark the table at index has. [-0, +0, -] */
 json_mark json_mark_of(lua_State *L, int index);
 
+/* Whether the value at index is a table that is marked as an array. [-0, +0, -] */
+bool json_mark_is_array(lua_State *L, int index);
+
 /* Removes the members that are null from the table on the top. [-0, +0, -] */
 void json_mark_drop_nulls(lua_State *L);
 

@@ -90,14 +90,9 @@ bool shape_is_text(shape s)
 
 /* ---- values ---- */
 
-static bool is_list(lua_State *L, int index)
-{
-    return lua_istable(L, index) && json_mark_of(L, index) == JSON_MARK_ARRAY;
-}
-
 static bool is_empty_object(lua_State *L, int index)
 {
-    if (!lua_istable(L, index) || is_list(L, index))
+    if (!lua_istable(L, index) || json_mark_is_array(L, index))
         return false;
     lua_pushnil(L);
     if (!lua_next(L, index))
@@ -125,12 +120,12 @@ static bool has_type(lua_State *L, int index, const shape_row *row)
     case TYPE_WHOLE_NUMBER: return lua_isinteger(L, index);
     case TYPE_COUNT: return lua_isinteger(L, index) && lua_tointeger(L, index) >= 0;
     case TYPE_BOOLEAN: return lua_isboolean(L, index);
-    case TYPE_OBJECT: return lua_istable(L, index) && !is_list(L, index);
+    case TYPE_OBJECT: return lua_istable(L, index) && !json_mark_is_array(L, index);
     case TYPE_EMPTY_OBJECT: return is_empty_object(L, index);
     case TYPE_DONE:
         return is_empty_object(L, index) ||
                (lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) == 0);
-    case TYPE_LIST: return is_list(L, index);
+    case TYPE_LIST: return json_mark_is_array(L, index);
     }
     return false;
 }
@@ -153,7 +148,7 @@ static void push_words(lua_State *L, int index, const shape_row *row)
     else if (is_shown)
         said_push(L, index);
     else if (type == LUA_TTABLE)
-        lua_pushstring(L, is_list(L, index) ? "a list" : "an object");
+        lua_pushstring(L, json_mark_is_array(L, index) ? "a list" : "an object");
     else
         lua_pushstring(L, type == LUA_TNIL      ? "missing"
                           : type == LUA_TNUMBER ? "a number"
