@@ -2,6 +2,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/ascii.h"
 #include "base/utf8.h"
@@ -32,7 +33,10 @@ size_t shown_harmless(const char *text, size_t size, shown_style style)
     return (size_t)(at - text);
 }
 
-size_t shown_escape(const char *text, size_t size, shown_style style, char escape[SHOWN_ESCAPE])
+/* Writes the escape of the first character of a text that shown_harmless did not accept, size > 0.
+ * Returns the bytes that the escape stands for. */
+static size_t write_escape(const char *text, size_t size, shown_style style,
+                           char escape[SHOWN_ESCAPE])
 {
     static const char named[] = "\t\n\r", letters[] = "tnr";
     uint32_t code = (unsigned char)text[0];
@@ -48,4 +52,20 @@ size_t shown_escape(const char *text, size_t size, shown_style style, char escap
         if (text[0] == named[i])
             snprintf(escape, SHOWN_ESCAPE, "\\%c", letters[i]);
     return bytes == 0 ? 1 : bytes;
+}
+
+const char *shown_next(const char **at, const char *end, shown_style style,
+                       char escape[SHOWN_ESCAPE], size_t *size)
+{
+    const char *piece = *at;
+    if (piece == end)
+        return NULL;
+    *size = shown_harmless(piece, (size_t)(end - piece), style);
+    if (*size > 0) {
+        *at += *size;
+        return piece;
+    }
+    *at += write_escape(piece, (size_t)(end - piece), style, escape);
+    *size = strlen(escape);
+    return escape;
 }

@@ -17,8 +17,11 @@ typedef enum shown_style {
 /* How many bytes at the beginning of the text can be shown as they are. */
 size_t shown_harmless(const char *text, size_t size, shown_style style);
 
-/* Writes the escape of the first character of a text that shown_harmless did not accept, size > 0.
- * Returns the bytes that the escape stands for. */
-size_t shown_escape(const char *text, size_t size, shown_style style, char escape[SHOWN_ESCAPE]);
+/* Takes the next piece of the text that ends at `end`: *size bytes to show, and returns them. They are a
+ * part of the text, or an escape in `escape`. *at moves behind what they stand for. NULL: *at is `end`.
+ *
+ *     for (const char *piece; (piece = shown_next(&at, end, style, escape, &size));) … */
+const char *shown_next(const char **at, const char *end, shown_style style,
+                       char escape[SHOWN_ESCAPE], size_t *size);
 
 #endif

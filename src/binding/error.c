@@ -165,22 +165,15 @@ void error_set(lua_State *L, const char *field, const char *value)
 
 void error_make_shown(lua_State *L, shown_style style)
 {
-    size_t size, n;
-    const char *at = lua_tolstring(L, -1, &size), *end = at + size;
+    size_t size;
+    const char *at = lua_tolstring(L, -1, &size), *end = at + size, *piece;
     char escape[SHOWN_ESCAPE];
     luaL_Buffer b;
     if (shown_harmless(at, size, style) == size)
         return;
     luaL_buffinit(L, &b);
-    while (at < end) {
-        n = shown_harmless(at, (size_t)(end - at), style);
-        luaL_addlstring(&b, at, n);
-        at += n;
-        if (at == end)
-            break;
-        at += shown_escape(at, (size_t)(end - at), style, escape);
-        luaL_addstring(&b, escape);
-    }
+    while ((piece = shown_next(&at, end, style, escape, &size)))
+        luaL_addlstring(&b, piece, size);
     luaL_pushresult(&b);
     lua_remove(L, -2);
 }

@@ -23,15 +23,9 @@ bool buffer_add(buffer *b, const char *bytes, size_t size)
 bool buffer_add_shown(buffer *b, const char *text, size_t size, shown_style style)
 {
     char escape[SHOWN_ESCAPE];
-    bool ok = true;
-    for (size_t at = 0; ok && at < size;) {
-        size_t n = shown_harmless(text + at, size - at, style);
-        ok = buffer_add(b, text + at, n);
-        at += n;
-        if (!ok || at == size)
-            break;
-        at += shown_escape(text + at, size - at, style, escape);
-        ok = buffer_add(b, escape, strlen(escape));
-    }
-    return ok;
+    const char *end = text + size, *piece;
+    while ((piece = shown_next(&text, end, style, escape, &size)))
+        if (!buffer_add(b, piece, size))
+            return false;
+    return true;
 }

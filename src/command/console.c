@@ -60,15 +60,9 @@ int console_close(void)
 void console_show(FILE *to, const char *text, size_t size, shown_style style)
 {
     char escape[SHOWN_ESCAPE];
-    for (size_t at = 0; at < size;) {
-        size_t n = shown_harmless(text + at, size - at, style);
-        fwrite(text + at, 1, n, to);
-        at += n;
-        if (at == size)
-            break;
-        at += shown_escape(text + at, size - at, style, escape);
-        fputs(escape, to);
-    }
+    const char *end = text + size, *piece;
+    while ((piece = shown_next(&text, end, style, escape, &size)))
+        fwrite(piece, 1, size, to);
 }
 
 void console_complain(const char *format, ...)
