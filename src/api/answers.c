@@ -384,7 +384,7 @@ static bool has_two_names(lua_State *L)
     return two;
 }
 
-/* Pops nothing: replaces the list on the top by nil and the error about the odd member. */
+/* Replaces the list on the top by nil and the error about the odd member. */
 static void fail_odd(lua_State *L, const call *c, const loss *l)
 {
     const odd_member *odd = &l->odd;

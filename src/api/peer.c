@@ -38,7 +38,8 @@ static int peer_ask_system(lua_State *L, call *c)
     return call_request(L, c, peer_on_system, "GET", CALL_ECHO, "%s", c->route);
 }
 
-/* Every Orthanc has a name and a version. The description of an error is an object too. */
+/* An Orthanc says its name, or at least its version. The description of an error, which is an object too,
+ * has neither. */
 static int peer_on_system(lua_State *L, call *c)
 {
     int answer = c->op.index + 1;
