@@ -8,6 +8,9 @@ local CASES <const> = {
   { "yes", "PN", "Smith^John", "Smith^John", "Smith^John^^", "Smith^John " },
   { "maybe", "PN", "SMITH*", "Smith^John", "smith" }, -- names may be compared without case and accents
   { "maybe", "PN", "Muller*", "Müller^Jörg" },
+  { "maybe", "PN", "Mueller*", "Müller^Jörg" },
+  { "maybe", "PN", "Li^*", "Li", "li", "Li=Ri^Na" }, -- PS3.5 6.2: "Li^^^^" says the same
+  { "no", "PN", "Li^?n*", "Li" },
   { "maybe", "PN", "Li^Na", "Li^Na=Ri^Na" }, -- or group by group
   { "maybe", "PN", "Ri*", "Li^Na=Ri^Na" },
   { "no", "PN", "Smith", "Smith^John", "Smithson", "" },

@@ -174,6 +174,19 @@ static const row names[] = {
     { DICOM_PN, "*^John", "Doe^Jane", NO },
     { DICOM_PN, "*^*", "Doe", YES },
     { DICOM_PN, "^^", "Doe", YES },
+    { DICOM_PN, "Li^*", "Li", YES }, /* "Li^^^^" says the same */
+    { DICOM_PN, "Li^^*", "Li", YES },
+    { DICOM_PN, "Li^?", "Li", YES },
+    { DICOM_PN, "Li?", "Li", YES },
+    { DICOM_PN, "Li^*", "Li=x^y", YES },
+    { DICOM_PN, "Li^*=x^*", "Li=x", YES },
+    { DICOM_PN, "*de la Cruz^*", "de la Cruz", YES },
+    { DICOM_PN, "L" U_UMLAUT "^*", "L" U_UMLAUT, YES },
+    { DICOM_PN, "Li^*", "Lin", NO },
+    { DICOM_PN, "Li^?n*", "Li", NO },
+    { DICOM_PN, "Li^^^^^*", "Li", NO },
+    { DICOM_PN, "Li^Na^^^^*", "Li^Na", NO },
+    { DICOM_LO, "Li^*", "Li", NO }, /* only names have components */
     { DICOM_PN, "Doe^?ohn", "Doe^John", YES },
     /* component groups */
     { DICOM_PN, "Yamada^Tarou", "Yamada^Tarou=" CJK "^" CJK, YES },

@@ -49,6 +49,14 @@ local function folded(text)
   return made
 end
 
+-- Letters that are also written as two.
+local TWO <const> = { ["Ä"] = "AE", ["ä"] = "AE", ["Å"] = "AA", ["å"] = "AA", ["Æ"] = "AE", ["æ"] = "AE", ["Ö"] = "OE", ["ö"] = "OE",
+  ["Ø"] = "OE", ["ø"] = "OE", ["Ü"] = "UE", ["ü"] = "UE", ["ß"] = "SS", ["Þ"] = "TH", ["þ"] = "TH", ["Œ"] = "OE", ["œ"] = "OE" }
+
+local function spelled(text)
+  return folded((text:gsub(utf8.charpattern, TWO)))
+end
+
 local function trimmed(text)
   return (text:gsub("[ %z]+$", ""):gsub("^ +", ""))
 end
@@ -90,8 +98,13 @@ local function split(text, separator)
   return parts
 end
 
+-- Does the text fit without case and accents?
+local function fits_loosely(asked, has)
+  return fits(folded(asked), folded(has)) or fits(spelled(asked), spelled(has))
+end
+
 local function text_verdict(asked, has)
-  return fits(asked, has) and "yes" or fits(folded(asked), folded(has)) and "maybe" or "no"
+  return fits(asked, has) and "yes" or fits_loosely(asked, has) and "maybe" or "no"
 end
 
 -- ---- names ----
@@ -101,11 +114,24 @@ local function shortened(name)
   return (name:gsub("[%^ ]+=", "="):gsub("[%^= ]+$", ""))
 end
 
+-- Does a component group fit, or the same group with empty components behind it?
+local function group_fits(asked, has)
+  asked, has = shortened(asked), shortened(has)
+  local _, carets = has:gsub("%^", "")
+  for _ = carets, 4 do
+    if fits_loosely(asked, has) then
+      return true
+    end
+    has = has .. "^"
+  end
+  return false
+end
+
 -- Does each group that is asked for match the same group of the name? A server may compare them singly.
 local function groups_fit(asked, has)
   local groups = split(has, "=")
   for i, group in ipairs(split(asked, "=")) do
-    if group ~= "" and not fits(folded(shortened(group)), folded(shortened(groups[i] or ""))) then
+    if group ~= "" and not group_fits(group, groups[i] or "") then
       return false
     end
   end
@@ -115,7 +141,7 @@ end
 -- Does a name that is asked for without "=" match one of the groups?
 local function a_group_fits(asked, has)
   for _, group in ipairs(split(has, "=")) do
-    if fits(folded(shortened(asked)), folded(shortened(group))) then
+    if group_fits(asked, group) then
       return true
     end
   end
@@ -126,7 +152,7 @@ local function name_verdict(asked, has)
   if fits(asked, has) or fits(shortened(asked), shortened(has)) then
     return "yes"
   end
-  return (fits(folded(asked), folded(has)) or groups_fit(asked, has) or a_group_fits(asked, has)) and "maybe" or "no"
+  return (fits_loosely(asked, has) or groups_fit(asked, has) or a_group_fits(asked, has)) and "maybe" or "no"
 end
 
 -- ---- dates and times ----
@@ -192,7 +218,7 @@ function oracle.value_verdict(vr, asked, has)
     return "yes" -- universal matching (C.2.2.2.3)
   end
   local best = "no"
-  for _, value in ipairs(type(has) == "table" and has or { has }) do
+  for _, value in ipairs(type(has) == "table" and has or { has or "" }) do
     value = trimmed(value)
     local verdict = value == "" and unknown_verdict(vr, asked) or verdicts[vr](asked, value)
     best = RANK[verdict] > RANK[best] and verdict or best

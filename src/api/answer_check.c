@@ -33,8 +33,8 @@ typedef struct filter {
 
 typedef struct check {
     int n;
-    bool
-        by_moment; /* the modality takes a range of dates and one of times as one range of moments */
+    /* the modality takes a range of dates and one of times as one range of moments */
+    bool by_moment;
     filter filters[];
 } check;
 
@@ -279,11 +279,12 @@ static bool is_contradicted(const check *c, const filter *f)
 }
 
 /* Whether the answers leave it open that they match the filter: none shows its value, or values may have
- * been changed on their way, and nothing shows that the modality has looked at the filter. */
+ * been changed on their way. A date that cannot be read among others that match is no reason: it is
+ * rather a mistake in one study than a modality that has not looked at the filter. */
 static bool is_unproven(const filter *f)
 {
-    return f->value &&
-           ((f->unshown > 0 && !is_shown(f)) || (f->doubt > 0 && (f->no > 0 || f->yes == 0)));
+    bool excused = dicom_vr_is_moment(f->vr) && f->yes > 0 && f->no == 0;
+    return f->value && ((f->unshown > 0 && !is_shown(f)) || (f->doubt > 0 && !excused));
 }
 
 /* Counts in the table `ignored` at index which filters the present answer contradicts. Returns whether

@@ -97,11 +97,6 @@ static bool find_tag(const char *key, uint32_t *tag)
     return orthanc_worklist_parse(key, tag) || dictionary_find(key, tag);
 }
 
-static bool is_time(dicom_vr vr)
-{
-    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
-}
-
 const char *find_filter_fault(lua_State *L, int keep, const char *key, const char *value)
 {
     char message[VALUES_MESSAGE];
@@ -110,11 +105,11 @@ const char *find_filter_fault(lua_State *L, int keep, const char *key, const cha
     dicom_vr vr = known ? dictionary_vr(tag) : DICOM_VR_UNKNOWN;
     if (values_check(vr, value, message))
         return NULL;
-    if (is_time(vr) && strchr(value, '-')) /* a range for servers: "-7d" matches everything */
+    if (dicom_vr_is_moment(vr) && strchr(value, '-')) /* a range for servers: "-7d" matches everything */
         return lua_pushstring(L, message);
     if (find_filter_is_kept(L, keep, key, known ? &tag : NULL))
         return NULL;
-    if (is_time(vr)) /* hardly meant */
+    if (dicom_vr_is_moment(vr)) /* hardly meant */
         return lua_pushstring(L, message);
     return lua_pushfstring(L, "%s (keep = { \"%s\" } sends it as it is)", message, key);
 }

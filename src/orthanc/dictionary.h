@@ -40,6 +40,12 @@ typedef enum dicom_vr {
     DICOM_OTHER
 } dicom_vr;
 
+/* Whether values are dates, times, or both. */
+static inline bool dicom_vr_is_moment(dicom_vr vr)
+{
+    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
+}
+
 /* DICOM_VR_UNKNOWN for private tags and those that the dictionary does not have. */
 dicom_vr dictionary_vr(uint32_t tag);
 

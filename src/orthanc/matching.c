@@ -66,11 +66,6 @@ static bool has_wildcard(slice s)
 
 /* ---- value representations ---- */
 
-static bool is_time(dicom_vr vr)
-{
-    return vr == DICOM_DA || vr == DICOM_TM || vr == DICOM_DT;
-}
-
 static bool is_number(dicom_vr vr)
 {
     switch (vr) {
@@ -114,7 +109,7 @@ static bool has_inner_blank(slice s)
 
 static bool is_universal(dicom_vr vr, slice filter)
 {
-    return has_only(filter, is_time(vr)      ? " *-"
+    return has_only(filter, dicom_vr_is_moment(vr)      ? " *-"
                             : vr == DICOM_PN ? " *^="
                                              : " *") &&
            !has_inner_blank(filter);
@@ -161,6 +156,35 @@ static bool may_be_lost(slice s)
     return !ascii_is_all(s.text, s.size);
 }
 
+/* Whether a pattern can also match components that a value leaves out. */
+static bool reaches_components(slice filter)
+{
+    char last = filter.size > 0 ? filter.text[filter.size - 1] : '\0';
+    return (last == '*' || last == '?') &&
+           (memchr(filter.text, '^', filter.size) || memchr(filter.text, '?', filter.size));
+}
+
+/* Components at the end of a group may be left out (PS3.5 6.2): "Li" is also "Li^", and "Li^^^^". */
+static matching compare_components(comparison *c, slice filter, slice value)
+{
+    enum { CARETS = 4, GROUP_SIZE = 5 * 64 * 4 };
+    char whole[GROUP_SIZE + CARETS];
+    matching result = compare_pattern(c, filter, value);
+    int carets = 0;
+    if (result == MATCHING_YES || !reaches_components(filter))
+        return result;
+    if (value.size > GROUP_SIZE)
+        return MATCHING_DOUBT;
+    memcpy(whole, value.text, value.size);
+    for (size_t i = 0; i < value.size; i++)
+        carets += value.text[i] == '^';
+    for (; carets < CARETS && result != MATCHING_YES; carets++) {
+        whole[value.size++] = '^';
+        result = best(result, compare_pattern(c, filter, (slice){ whole, value.size }));
+    }
+    return result;
+}
+
 /* One component group of a filter. A server may have lost a group that is beyond ASCII. */
 static matching compare_group(comparison *c, slice filter, slice value)
 {
@@ -170,7 +194,7 @@ static matching compare_group(comparison *c, slice filter, slice value)
         return MATCHING_YES;
     if (value.size == 0)
         return may_be_lost(filter) ? MATCHING_DOUBT : MATCHING_NO;
-    return compare_pattern(c, filter, value);
+    return compare_components(c, filter, value);
 }
 
 /* The whole name matches, or each component group that is asked for, or the only one matches any group
@@ -351,7 +375,7 @@ static matching compare_one(comparison *c, slice filter, slice value)
 {
     if (c->vr == DICOM_PN)
         return compare_name(c, filter, value);
-    if (is_time(c->vr))
+    if (dicom_vr_is_moment(c->vr))
         return compare_time(c, filter, value);
     if (is_number(c->vr) && number_matches(c->vr, filter, value))
         return MATCHING_YES;
@@ -400,7 +424,7 @@ matching matching_compare(dicom_vr vr, const char *filter, const char *value)
         return MATCHING_UNSHOWN;
     while (result != MATCHING_YES && next_part(&rest, '\\', &element))
         result = best(result, compare_all(&c, element, values));
-    if (!is_time(vr) && (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
+    if (!dicom_vr_is_moment(vr) && (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
         result = best(result, compare_pattern(&c, trimmed(whole), trimmed(values)));
     return result;
 }
