@@ -8,6 +8,7 @@
 
 #include "base/secret.h"
 #include "embed/config.h"
+#include "embed/gate.h"
 #include "embed/host_functions.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
@@ -210,6 +211,7 @@ static void apply_settings(modalua_runtime *rt)
         lp->http.log = log_line;
         lp->http.log_user = rt;
     }
+    gate_open(rt);
     lp->show = c->progress;
     lp->show_user = c->user;
     rt->host = (stdlib_output){ .write = c->write, .warn = c->warn, .user = c->user };

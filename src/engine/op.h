@@ -17,6 +17,9 @@
 #include "http/http.h"
 #include "http/retry.h"
 
+/* The operation of a cleanup request. */
+#define OP_CLEANUP "cleanup"
+
 enum { OP_WAIT = -1, OP_CALL = -2 };
 
 /* Does one of three things. It starts the next wait (op_request, op_sleep, op_join, slots_acquire,

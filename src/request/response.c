@@ -166,6 +166,12 @@ static void push_stall(lua_State *L, const op *o)
               (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
 }
 
+/* Nothing was sent. */
+static void push_refusal(lua_State *L, const http_transfer *t)
+{
+    error_new(L, "refused", t->refusal, "%s", t->error);
+}
+
 /* ---- Orthanc's error bodies ---- */
 
 typedef struct error_body {
@@ -334,6 +340,7 @@ static int push_failure(lua_State *L, op *o)
     case HTTP_CURL: push_curl_failure(L, o); break;
     case HTTP_FILE: push_file_failure(L, o); break;
     case HTTP_STALLED: push_stall(L, o); break;
+    case HTTP_REFUSED: push_refusal(L, &o->transfer); break;
     case HTTP_OK: push_status_failure(L, o); break;
     }
     set_transfer_fields(L, o);
