@@ -21,9 +21,7 @@ if(MODALUA_APICHECK)
   set_target_properties(PkgConfig::LUA PROPERTIES INTERFACE_LINK_LIBRARIES ${HARD_LUA}/liblua5.4.so)
 endif()
 
-# The JSON parser. It is itself linked with no Lua.
-pkg_check_modules(CJSON REQUIRED lua5.4-cjson)
-find_library(CJSON_LIBRARY NAMES lua5.4-cjson REQUIRED)
+# The JSON parser, of which src/packaging/cjson.cmake makes an object file.
 find_library(CJSON_ARCHIVE NAMES liblua5.4-cjson.a REQUIRED)
 
 # Parses the words of the verbs. Its text is embedded as the part command.argparse.
