@@ -43,8 +43,13 @@
  * the locale of the calling thread is "C" (uselocale), whatever LC_NUMERIC the host has set, also
  * during callbacks; inside libcurl, signals are blocked. Both are restored. Do not fork while a run
  * is under way. The library initialises libcurl globally, once and thread-safely, at the first
- * connect; it leaves curl_global_cleanup to the host. The library is linked to liblua5.4.so: a
- * program must not contain a second copy of Lua (liblua5.4.a).
+ * connect; it leaves curl_global_cleanup to the host.
+ *
+ * OTHER LUAS. The shared library has a Lua 5.4 of its own inside, which no other part of the program
+ * sees. A program may use any other Lua beside it, also LuaJIT. So a script cannot load modules that
+ * are written in C: they would get another Lua. A program that wants them links libmodalua.a and
+ * liblua5.4, and exports the symbols of Lua. It must then not contain another Lua. The library is
+ * never unloaded: dlclose has no effect.
  *
  * SCRIPTS see the whole standard library of Lua and `require "modalua"`, unless MODALUA_SANDBOX is
  * set. os.exit ends the run, not the process. When a run ends, everything that it has started has
@@ -367,8 +372,9 @@ MODALUA_API int modalua_reply_keep(modalua_reply *reply);
 /* ---- in a lua_State of the host ----
  *
  * Opens the module "modalua". Call luaL_requiref(L, "modalua", luaopen_modalua, 0) in a program
- * that is itself linked to liblua5.4.so. There are no limits and no sandbox; the module sets no
- * global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
+ * that has a Lua 5.4: liblua5.4.so, or liblua5.4.a with its symbols exported. The module uses that
+ * Lua; without one the function returns nothing. There are no limits and no sandbox; the module sets
+ * no global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
  * meanwhile. */
 struct lua_State;
 MODALUA_API int luaopen_modalua(struct lua_State *L);

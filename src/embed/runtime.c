@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "embed/c_modules.h"
 #include "embed/config.h"
 #include "embed/gate.h"
 #include "embed/host_functions.h"
@@ -175,6 +176,7 @@ static int open_state_p(lua_State *L)
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
+    c_modules_check(L);
     stdlib_open(L, &rt->host);
     module_preload(L, &rt->lp, &rt->config);
     kept_open(L);
