@@ -80,6 +80,26 @@ static _Noreturn void throw_no_memory(lua_State *L, op *o, const char *what)
 
 /* ---- waits ---- */
 
+bool op_can_yield(lua_State *L, const loop *lp)
+{
+    return lp->current && lp->passes && L == atomic_load(&lp->running) && lua_isyieldable(L);
+}
+
+/* Throws when the operation would have to block a host that drives the run step by step. Called before
+ * a request is sent. [-0, +0, v] */
+static void check_can_wait(lua_State *L, op *o)
+{
+    const loop *lp = o->lp;
+    if (!lp->stepped || op_can_yield(L, lp))
+        return;
+    give_up(L, o);
+    error_usage(L,
+                "%s: cannot wait here: a C function that cannot be suspended makes this call (a "
+                "callback of gsub, sort or load, a metamethod such as __tostring, coroutine.close), "
+                "and the host runs the script step by step. Make the call outside of it",
+                o->name);
+}
+
 bool op_send(op *o, http_server *s, const http_request *r)
 {
     http_request own = *r;
@@ -95,6 +115,7 @@ bool op_send(op *o, http_server *s, const http_request *r)
 
 int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
 {
+    check_can_wait(L, o);
     memset(&o->retry, 0, sizeof o->retry);
     if (!op_send(o, s, r) || !timer_set_progress(o))
         throw_no_memory(L, o, "a request");
@@ -117,6 +138,7 @@ int op_keep_waiting(lua_State *L, op *o)
 
 int op_sleep(lua_State *L, op *o, double seconds)
 {
+    check_can_wait(L, o);
     o->ready = false;
     if (!timer_set(o, clock_now() + seconds))
         throw_no_memory(L, o, "a timer");
@@ -179,11 +201,6 @@ static void check_stop(lua_State *L, op *o)
     }
 }
 
-bool op_can_yield(lua_State *L, const loop *lp)
-{
-    return lp->current && L == lp->current->co && lua_isyieldable(L);
-}
-
 /* Blocks until the operation is ready or has to stop. Runs other tasks only outside any task: a
  * task that is running cannot be resumed. */
 static void drive_in_place(lua_State *L, op *o)
@@ -192,8 +209,8 @@ static void drive_in_place(lua_State *L, op *o)
     lua_Hook hook = lua_gethook(L);
     if (o->turn && lp->current) {
         op_release(o);
-        error_usage(
-            L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
+        error_usage(L, "cannot wait for a task here (inside a callback of a C function%s)",
+                    lp->owned ? "" : ", or a coroutine of your own");
     }
     stop_end_burst(lp);
     while (!o->ready && !must_stop(lp)) {
@@ -236,6 +253,7 @@ static int op_k(lua_State *L, int status, lua_KContext context)
             lp->current->waits = o;
             return lua_yieldk(L, 0, context, op_k);
         }
+        check_can_wait(L, o);
         drive_in_place(L, o);
     }
     if (!o->cleanup.ref)

@@ -2,9 +2,13 @@
  *
  * A binding makes an op with op_new, fills it in, and returns op_run(L, o). op_run calls the op's
  * `advance` until the operation ends; each call starts one wait. While it waits, the op yields when
- * it runs on the coroutine of its task and that can yield; everywhere else it drives the loop in
- * place: op_run itself calls loop_pump until the op is ready. op_run does not recurse: an operation
- * that polls 100,000 times uses as much of the C stack as one that polls once.
+ * it runs on the coroutine of its task and that can yield. It also yields in a coroutine of the
+ * script: coroutine.resume and wrap (embed/stdlib.c) then yield too, and so on up to the task.
+ *
+ * Inside a C function that cannot be suspended (a callback of string.gsub) the op throws when the
+ * host drives the run step by step. Otherwise it drives the loop in place: op_run itself calls
+ * loop_pump until the op is ready. op_run does not recurse: an operation that polls 100,000 times
+ * uses as much of the C stack as one that polls once.
  */
 #ifndef ENGINE_OP_H
 #define ENGINE_OP_H
@@ -140,7 +144,7 @@ void op_call_back(lua_State *L, op *o);
  * [-1, +0, v] */
 _Noreturn void op_throw(lua_State *L, op *o);
 
-/* Whether an operation on L yields; if not, it drives the loop in place. [-0, +0, -] */
+/* Whether an operation on L yields; if not, it throws or drives the loop in place. [-0, +0, -] */
 bool op_can_yield(lua_State *L, const loop *lp);
 
 #endif
