@@ -364,8 +364,8 @@ int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
     if (count > 0)
         fds[0] = (struct pollfd){ .fd = lp->wakeup.reader, .events = POLLIN };
     n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
-    if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > POLL_AGAIN_MS)
-        *milliseconds = POLL_AGAIN_MS; /* some transfers are not among the descriptors */
+    if (n + 1 > count && *milliseconds > POLL_AGAIN_MS)
+        *milliseconds = POLL_AGAIN_MS; /* some descriptors have no room */
     if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
         *milliseconds = 0;
     return n + 1 < count ? n + 1 : count;

@@ -19,6 +19,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "http/sockets.h"
 
 typedef struct http_origin http_origin;
 typedef struct http_server http_server;
@@ -34,6 +35,7 @@ typedef struct http_list {
 typedef struct http {
     memory *memory;
     CURLM *multi;
+    http_sockets sockets;
     unsigned running;     /* transfers that have started and not ended */
     unsigned waiting;     /* transfers that have not started */
     unsigned max_running; /* limit across all servers; 0 = none but each server's max_inflight */
@@ -191,8 +193,7 @@ void http_wait(http *h, int fd, int milliseconds);
 
 /* What http_wait would wait for, for the poll of a host application: fills in at most `count`
  * descriptors, and shortens *milliseconds to the time when http_perform must be called in any case.
- * Returns how many descriptors there are. When there are fewer than running transfers, libcurl does
- * not tell some of them. */
+ * Returns how many descriptors there are. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds);
 
 #endif
