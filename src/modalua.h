@@ -40,8 +40,9 @@
  * ENVIRONMENT. The library never calls exit, abort, setlocale or signal. It writes no output except
  * to the callbacks of the host. It reads no configuration file, except the one that config_file
  * names, and no environment variables, except with MODALUA_ENVIRONMENT. While a call is at work,
- * the locale of the calling thread is "C" (uselocale), whatever LC_NUMERIC the host has set, also
- * during callbacks; inside libcurl, signals are blocked. Both are restored. Do not fork while a run
+ * the locale of the calling thread is "C" (uselocale), whatever LC_NUMERIC the host has set; inside
+ * libcurl, signals are blocked. Both are restored, for callbacks too: a callback sees the locale and
+ * the signal mask of the host, and what it changes of them stays. Do not fork while a run
  * is under way. The library initialises libcurl globally, once and thread-safely, at the first
  * connect; it leaves curl_global_cleanup to the host. The library is linked to liblua5.4.so: a
  * program must not contain a second copy of Lua (liblua5.4.a).
@@ -279,7 +280,8 @@ MODALUA_API void modalua_cancel(modalua_runtime *rt);
  * over, since the end of grace_seconds after the first modalua_cancel, or since the second one.
  * Wall clock. Negative before that time; -HUGE_VAL without a run, or when the run has no such time.
  * More than a second means that the script is inside a call that cannot be interrupted (see TRUST),
- * or that the thread which drives the runtime got no processor. Any thread, at any time; not after
+ * or that the thread which drives the runtime got no processor. The time that the host's own functions
+ * take (modalua_register, search) does not count. Any thread, at any time; not after
  * modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 

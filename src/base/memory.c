@@ -24,6 +24,18 @@ static void *libc_alloc(void *user, void *block, size_t old_size, size_t new_siz
     return realloc(block, new_size);
 }
 
+/* Calls the host's allocator. */
+static void *call_alloc(memory *m, void *block, size_t old_size, size_t new_size)
+{
+    void *moved;
+    if (!m->thread)
+        return m->alloc(m->user, block, old_size, new_size);
+    host_thread_lend(m->thread);
+    moved = m->alloc(m->user, block, old_size, new_size);
+    host_thread_take_back(m->thread);
+    return moved;
+}
+
 void memory_init(memory *m, memory_fn alloc, void *user, size_t limit)
 {
     memset(m, 0, sizeof *m);
@@ -62,7 +74,7 @@ static void reserve_free_if_empty(memory *m, memory_reserve *r)
     while (*link != r)
         link = &(*link)->next;
     *link = r->next;
-    m->alloc(m->user, r, sizeof *r + r->size, 0);
+    call_alloc(m, r, sizeof *r + r->size, 0);
 }
 
 /* A block from the reserve in use; NULL: it has not enough room. */
@@ -86,7 +98,7 @@ static void *reserve_realloc(memory *m, memory_reserve *r, void *block, size_t o
     if (new_size > 0 && new_size <= old_size)
         return block;
     if (new_size > 0) {
-        moved = m->alloc(m->user, NULL, 0, new_size);
+        moved = call_alloc(m, NULL, 0, new_size);
         if (!moved && m->uses_reserve)
             moved = reserve_take(m, new_size);
         if (!moved)
@@ -100,7 +112,7 @@ static void *reserve_realloc(memory *m, memory_reserve *r, void *block, size_t o
 
 static void *host_realloc(memory *m, void *block, size_t old_size, size_t new_size)
 {
-    void *moved = m->alloc(m->user, block, old_size, new_size);
+    void *moved = call_alloc(m, block, old_size, new_size);
     if (moved || new_size == 0)
         return moved;
     if (!m->uses_reserve)
@@ -108,7 +120,7 @@ static void *host_realloc(memory *m, void *block, size_t old_size, size_t new_si
     moved = reserve_take(m, new_size);
     if (moved && block) {
         memcpy(moved, block, old_size);
-        m->alloc(m->user, block, old_size, 0);
+        call_alloc(m, block, old_size, 0);
     }
     return moved;
 }
@@ -152,7 +164,7 @@ bool memory_begin_reserved(memory *m, size_t bytes)
     memory_reserve *r;
     if (bytes > SIZE_MAX - sizeof *r)
         return false;
-    r = m->alloc(m->user, NULL, 0, sizeof *r + bytes);
+    r = call_alloc(m, NULL, 0, sizeof *r + bytes);
     if (!r)
         return false;
     r->next = m->reserves;

@@ -281,7 +281,6 @@ static int step_run(modalua_runtime *rt, double seconds)
 
 int modalua_step(modalua_runtime *rt, int max_wait_ms)
 {
-    locale_t before;
     modalua_done_fn done;
     void *user;
     int status;
@@ -293,9 +292,9 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
         return MODALUA_OK;
     done = rt->done;
     user = rt->done_user;
-    runtime_enter(rt, &before);
+    runtime_enter(rt);
     status = step_run(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
-    runtime_leave(rt, before);
+    runtime_leave(rt);
     if (status != MODALUA_WORKING && done)
         done(user, rt, status); /* rt is not used from here on: done may have destroyed it */
     return status;

@@ -27,7 +27,7 @@ bool loop_init(loop *lp, memory *m)
     lp->memory = m;
     atomic_init(&lp->cancels, 0);
     atomic_init(&lp->due, -1);
-    http_init(&lp->http, m);
+    http_init(&lp->http, m, &lp->host);
     return wakeup_open(&lp->wakeup) == 0;
 }
 
@@ -36,6 +36,7 @@ void loop_free(loop *lp)
     http_free(&lp->http);
     timer_free(lp);
     wakeup_close(&lp->wakeup);
+    host_thread_close(&lp->host);
 }
 
 /* ---- ready tasks ---- */
@@ -169,9 +170,32 @@ void loop_clear_deadline(loop *lp)
 double loop_overdue(const loop *lp)
 {
     double due = atomic_load(&lp->due), burst = atomic_load(&lp->burst_end);
+    double away = atomic_load(&lp->away);
     if (due == 0 || (burst > 0 && burst < due))
         due = burst;
-    return due <= 0 ? -HUGE_VAL : clock_now() - due;
+    if (due <= 0)
+        return -HUGE_VAL;
+    return (away > 0 ? fmin(clock_now(), fmax(away, due)) : clock_now()) - due;
+}
+
+void loop_enter_host(loop *lp)
+{
+    if (lp->host.lent == 0)
+        atomic_store(&lp->away, clock_now());
+    host_thread_lend(&lp->host);
+}
+
+/* A kill that was due meanwhile is due now. */
+void loop_leave_host(loop *lp)
+{
+    double now = clock_now(), away = atomic_load(&lp->away), due = atomic_load(&lp->due);
+    host_thread_take_back(&lp->host);
+    if (lp->host.lent > 0)
+        return;
+    while (due > 0 && due < now &&
+           !atomic_compare_exchange_weak(&lp->due, &due, due + now - fmax(due, away)))
+        ;
+    atomic_store(&lp->away, 0);
 }
 
 void loop_cancel(loop *lp)

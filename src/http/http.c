@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "http/explain.h"
 #include "http/server.h"
-#include "http/signal_mask.h"
 #include "http/stream.h"
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
@@ -55,20 +54,20 @@ static void list_remove(http_list *list, http_transfer *t)
 
 /* ---- the whole ---- */
 
-void http_init(http *h, memory *m)
+void http_init(http *h, memory *m, host_thread *thread)
 {
     memset(h, 0, sizeof *h);
     h->memory = m;
+    h->thread = thread;
 }
 
 void http_free(http *h)
 {
-    signal_mask signals;
     if (!h->multi)
         return;
-    signal_mask_block(&signals);
+    host_thread_block(h->thread);
     curl_multi_cleanup(h->multi);
-    signal_mask_restore(&signals);
+    host_thread_unblock(h->thread);
     h->multi = NULL;
     http_sockets_free(&h->sockets);
 }
@@ -324,14 +323,13 @@ static bool transfer_configure(http_transfer *t)
 
 static void release_easy(http_transfer *t)
 {
-    signal_mask signals;
     if (!t->easy)
         return;
-    signal_mask_block(&signals);
+    host_thread_block(t->h->thread);
     if (t->state == HTTP_RUNNING)
         curl_multi_remove_handle(t->h->multi, t->easy);
     curl_easy_cleanup(t->easy);
-    signal_mask_restore(&signals);
+    host_thread_unblock(t->h->thread);
     t->easy = NULL;
     t->location = NULL;
     if (t->content_header)
@@ -526,16 +524,15 @@ bool http_is_transient(const http_transfer *t)
 void http_perform(http *h)
 {
     CURLMsg *message;
-    signal_mask signals;
     int left;
     if (h->running == 0)
         return;
-    signal_mask_block(&signals);
+    host_thread_block(h->thread);
     http_sockets_act(&h->sockets, h->multi);
     while ((message = curl_multi_info_read(h->multi, &left)))
         if (message->msg == CURLMSG_DONE)
             take_message(h, message);
-    signal_mask_restore(&signals);
+    host_thread_unblock(h->thread);
 }
 
 http_transfer *http_next_finished(http *h)

@@ -34,6 +34,7 @@ typedef struct http_list {
 /* The transfers of one runtime. The first one makes the CURLM. */
 typedef struct http {
     memory *memory;
+    host_thread *thread; /* signals are blocked on it while libcurl works */
     CURLM *multi;
     http_sockets sockets;
     unsigned running;     /* transfers that have started and not ended */
@@ -134,7 +135,7 @@ struct http_transfer {
 
 /* ---- the whole ---- */
 
-void http_init(http *h, memory *m);
+void http_init(http *h, memory *m, host_thread *thread);
 
 /* Frees the CURLM. All transfers must have been ended, and all servers freed. */
 void http_free(http *h);
