@@ -40,6 +40,7 @@ typedef struct protected_call {
     size_t size;      /* of the text */
     int argc, script; /* the arguments of a script, and its own place among them */
     const char *const *argv;
+    bool may_block; /* the file may be one that has to be waited for */
     double seconds;
 } protected_call;
 

@@ -198,11 +198,33 @@ void loop_leave_host(loop *lp)
     atomic_store(&lp->away, 0);
 }
 
+unsigned loop_cancels(const loop *lp)
+{
+    return atomic_load(&lp->cancels) + atomic_load(&lp->sticky);
+}
+
+static void set_cancels_due(loop *lp)
+{
+    set_due(lp, clock_now() + (loop_cancels(lp) < 2 ? lp->grace : 0));
+}
+
 void loop_cancel(loop *lp)
 {
-    bool first = atomic_fetch_add(&lp->cancels, 1) == 0;
-    set_due(lp, clock_now() + (first ? lp->grace : 0));
+    atomic_fetch_add(&lp->cancels, 1);
+    set_cancels_due(lp);
     loop_wake(lp);
+}
+
+void loop_cancel_sticky(loop *lp)
+{
+    atomic_fetch_add(&lp->sticky, 1);
+    set_cancels_due(lp);
+    loop_wake(lp);
+}
+
+void loop_forget_sticky(loop *lp)
+{
+    atomic_store(&lp->sticky, 0);
 }
 
 void loop_begin(loop *lp)
@@ -213,6 +235,8 @@ void loop_begin(loop *lp)
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);
+    if (loop_cancels(lp) > 0)
+        set_cancels_due(lp);
     atomic_store(&lp->woken, true); /* a byte that is drained here may be for this run */
     wakeup_drain(&lp->wakeup);
 }
@@ -292,7 +316,7 @@ void loop_check(loop *lp)
 
 void loop_check_at(loop *lp, double now)
 {
-    unsigned cancels = atomic_load(&lp->cancels);
+    unsigned cancels = loop_cancels(lp);
     if (lp->stop == LOOP_KILL)
         return;
     if (cancels > 1)

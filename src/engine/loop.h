@@ -72,6 +72,7 @@ struct loop {
 
     /* ---- the run, and requests to stop it (loop.c) ---- */
     atomic_uint cancels; /* calls of loop_cancel in this run */
+    atomic_uint sticky;  /* calls of loop_cancel_sticky since the end of the last run */
     _Atomic double due;  /* when a kill is due, or was due, on clock_now's clock; 0 = none is due;
                             negative = no run is under way */
     _Atomic double away; /* since when a function of the host works, on the same clock; 0 = none
@@ -157,6 +158,15 @@ void loop_end(loop *lp);
 /* Asks the run to stop: the first call cancels, the second one kills. Any thread, and signal
  * handlers. */
 void loop_cancel(loop *lp);
+
+/* The same; without a run it asks the next one. */
+void loop_cancel_sticky(loop *lp);
+
+/* A run has ended, which the calls of loop_cancel_sticky were for. */
+void loop_forget_sticky(loop *lp);
+
+/* How often the run has been asked to stop. Any thread. */
+unsigned loop_cancels(const loop *lp);
 
 /* Gives the run a time limit, on clock_now's clock; removes it. */
 void loop_set_deadline(loop *lp, double deadline);

@@ -121,7 +121,7 @@ bool stop_is_task(lua_State *co)
  */
 static void arm_late(loop *lp, lua_State *co)
 {
-    if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != stop_hook)
+    if (lp->owned && loop_cancels(lp) > 0 && lua_gethook(co) != stop_hook)
         stop_arm(co);
 }
 

@@ -147,6 +147,10 @@ void http_free(http *h);
  * it never quotes a value, which may be a secret. */
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
 
+/* What is wrong with the options, as a static text; NULL: nothing, or there is not enough memory to
+ * say it. Needs no `http`, and does not initialise libcurl. */
+const char *http_server_fault(const http_options *o);
+
 /* Adds a header to all requests. Returns NULL, or what is wrong; that never quotes the value. */
 const char *http_server_header(http_server *s, const char *name, const char *value);
 
