@@ -59,7 +59,8 @@ static modalua_runtime *make_host(unsigned flags)
 {
     modalua_config config = watched();
     modalua_runtime *rt;
-    config.run_seconds = 60; /* a step that waits for a reply from the loop of its host never ends */
+    config.run_seconds =
+        60; /* a step that waits for a reply from the loop of its host never ends */
     config.flags = flags;
     config.url = url;
     config.search = search;
@@ -86,41 +87,50 @@ static int drive(modalua_runtime *rt)
 /* ---- where an operation suspends its task ---- */
 
 static const char *const suspending[] = {
-    "local co = coroutine.create(function(a) local b = coroutine.yield(a + later()) return b, later() end)\n"
+    "local co = coroutine.create(function(a) local b = coroutine.yield(a + later()) return b, "
+    "later() end)\n"
     "local ok, v = coroutine.resume(co, 1) assert(ok and v == 8)\n"
     "assert(coroutine.status(co) == 'suspended')\n"
     "local ok, b, c = coroutine.resume(co, 'b') assert(ok and b == 'b' and c == 7)\n"
     "assert(coroutine.status(co) == 'dead')\n",
     /* nested */
-    "local function nest(n) if n == 0 then return later() end return coroutine.wrap(nest)(n - 1) end\n"
+    "local function nest(n) if n == 0 then return later() end return coroutine.wrap(nest)(n - 1) "
+    "end\n"
     "assert(nest(50) == 7)\n",
     /* an iterator */
     "local sum = 0\n"
-    "for v in coroutine.wrap(function() for _ = 1, 3 do coroutine.yield(later()) end end) do sum = sum + v end\n"
+    "for v in coroutine.wrap(function() for _ = 1, 3 do coroutine.yield(later()) end end) do sum = "
+    "sum + v end\n"
     "assert(sum == 21)\n",
     "local n = 0\n"
     "for v in function() n = n + 1 return n < 4 and later() or nil end do assert(v == 7) end\n"
     "assert(n == 4)\n",
     /* inside pcall, xpcall, dofile's kin, assert */
-    "assert(select(2, pcall(coroutine.wrap(function() return (select(2, pcall(later))) end))) == 7)\n"
+    "assert(select(2, pcall(coroutine.wrap(function() return (select(2, pcall(later))) end))) == "
+    "7)\n"
     "assert(select(2, xpcall(coroutine.wrap(later), error)) == 7)\n"
-    "local ok, err = pcall(coroutine.wrap(function() later() error({ 1 }) end)) assert(not ok and err[1] == 1)\n"
+    "local ok, err = pcall(coroutine.wrap(function() later() error({ 1 }) end)) assert(not ok and "
+    "err[1] == 1)\n"
     "assert(select(2, pcall(coroutine.resume, coroutine.create(later))) == true)\n",
     /* metamethods that Lua code calls */
-    "local t = setmetatable({}, { __index = later, __add = later, __eq = later, __lt = later, __le = later,\n"
+    "local t = setmetatable({}, { __index = later, __add = later, __eq = later, __lt = later, __le "
+    "= later,\n"
     "  __concat = later, __unm = later, __len = later, __call = later, __newindex = later,\n"
     "  __close = later, __bnot = later, __idiv = later })\n"
     "local function use(t)\n"
-    "  assert(t.x == 7 and t + t == 7 and t < t and t <= t and t .. t == 7 and -t == 7 and #t == 7 and t() == 7)\n"
+    "  assert(t.x == 7 and t + t == 7 and t < t and t <= t and t .. t == 7 and -t == 7 and #t == 7 "
+    "and t() == 7)\n"
     "  assert(~t == 7 and t // 1 == 7)\n"
     "  t.y = 1\n"
     "  do local x <close> = t end\n"
     "end\n"
     "use(t) coroutine.wrap(use)(t)\n"
-    "for _ in pairs(setmetatable({}, { __pairs = function(t) later() return next, {} end })) do end\n",
+    "for _ in pairs(setmetatable({}, { __pairs = function(t) later() return next, {} end })) do "
+    "end\n",
     /* <close> at the end of a coroutine, and after an error in it */
     "local closed = 0\n"
-    "local function closing() return setmetatable({}, { __close = function() closed = closed + later() end }) end\n"
+    "local function closing() return setmetatable({}, { __close = function() closed = closed + "
+    "later() end }) end\n"
     "coroutine.wrap(function() local x <close> = closing() end)()\n"
     "pcall(coroutine.wrap(function() local x <close> = closing() error 'e' end))\n"
     "assert(closed == 14)\n",
@@ -130,7 +140,8 @@ static const char *const suspending[] = {
     "  local me, is_main = coroutine.running()\n"
     "  assert(not is_main and coroutine.isyieldable() and coroutine.status(me) == 'running')\n"
     "  later()\n"
-    "  assert(coroutine.running() == me and coroutine.isyieldable() and coroutine.status(me) == 'running')\n"
+    "  assert(coroutine.running() == me and coroutine.isyieldable() and coroutine.status(me) == "
+    "'running')\n"
     "  return 'end'\n"
     "end)\n"
     "local other = task.spawn(function()\n"
@@ -145,7 +156,8 @@ static const char *const suspending[] = {
     "assert(other:join() == nil)\n",
     /* a generator that two tasks use in turns */
     "local task = require 'modalua.task'\n"
-    "local next_one = coroutine.wrap(function() for i = 1, 4 do later() coroutine.yield(i) end end)\n"
+    "local next_one = coroutine.wrap(function() for i = 1, 4 do later() coroutine.yield(i) end "
+    "end)\n"
     "local a = task.spawn(function() local v = next_one() task.sleep(0) return v end)\n"
     "assert(a:join() == 1 and next_one() == 2)\n"
     "assert(task.spawn(next_one):join() == 3 and next_one() == 4)\n",
@@ -158,20 +170,24 @@ static const char *const suspending[] = {
     "assert(select(2, coroutine.resume(co)) == 7 and coroutine.close(co) and closed)\n",
     /* tasks in coroutines, and their errors */
     "local task = require 'modalua.task'\n"
-    "local value = coroutine.wrap(function() return task.spawn(later):join() end)() assert(value == 7)\n"
+    "local value = coroutine.wrap(function() return task.spawn(later):join() end)() assert(value "
+    "== 7)\n"
     "coroutine.wrap(function()\n"
     "  local results = task.map({ 1, 2, 3 }, later)\n"
     "  assert(results.n == 3 and results[3] == 7)\n"
     "  assert(task.timeout(50, coroutine.wrap(later)) == 7)\n"
     "end)()\n"
-    "local t = task.spawn(coroutine.wrap(function() local ok, err = pcall(task.sleep, 50) later() error(err) end))\n"
+    "local t = task.spawn(coroutine.wrap(function() local ok, err = pcall(task.sleep, 50) later() "
+    "error(err) end))\n"
     "task.sleep(0) t:cancel()\n"
     "local ok, err = t:join() assert(not ok and err.kind == 'cancelled')\n",
     /* the values and the traceback of an error behind a wait */
-    "local co = coroutine.create(function() local function deep() later() error 'deep' end deep() end)\n"
+    "local co = coroutine.create(function() local function deep() later() error 'deep' end deep() "
+    "end)\n"
     "local ok, message = coroutine.resume(co)\n"
     "assert(not ok and message:find 'deep$')\n"
-    "assert(not debug or debug.traceback(co):find \"in upvalue 'deep'\" or debug.traceback(co):find \"in local 'deep'\")\n",
+    "assert(not debug or debug.traceback(co):find \"in upvalue 'deep'\" or "
+    "debug.traceback(co):find \"in local 'deep'\")\n",
     /* a request */
     "coroutine.wrap(function() assert(require 'modalua'.connect():get '/ok') later() end)()\n",
     /* modules */
@@ -182,12 +198,16 @@ static const char *const suspending[] = {
     "local results = task.map({ 1, 2, 3 }, function() return require 'waits' end)\n"
     "assert(loads == 1 and results[1] == results[3] and results[2].value == 7)\n",
     "local task = require 'modalua.task'\n" /* the module fails, and each task learns that */
-    "local results, errors = task.map({ 1, 2 }, function() return select(2, pcall(require, 'fails')) end)\n"
+    "local results, errors = task.map({ 1, 2 }, function() return select(2, pcall(require, "
+    "'fails')) end)\n"
     "assert(results[1] == 'no such day' and results[2] == 'no such day' and loads == 2)\n",
     "local task = require 'modalua.task'\n" /* modules that require one another */
-    "local results = task.map({ 'one', 'two' }, function(name) return select(2, pcall(require, name)) end)\n"
-    "assert(results[1]:find \"module 'o?n?e?t?w?o?' requires itself\" and results[2]:find 'requires itself')\n"
-    "local ok, err = pcall(require, 'one') assert(not ok and err:find \"module 'one' requires itself\")\n",
+    "local results = task.map({ 'one', 'two' }, function(name) return select(2, pcall(require, "
+    "name)) end)\n"
+    "assert(results[1]:find \"module 'o?n?e?t?w?o?' requires itself\" and results[2]:find "
+    "'requires itself')\n"
+    "local ok, err = pcall(require, 'one') assert(not ok and err:find \"module 'one' requires "
+    "itself\")\n",
 };
 
 static void try_suspending(unsigned flags)
@@ -273,7 +293,8 @@ static void try_blocking(unsigned flags)
              "assert(string.gsub('x', 'x', coroutine.wrap(f)) == 'f')\n"
              "assert(tostring(setmetatable({}, { __tostring = f })) == 'f')\n"
              "assert(coroutine.wrap(f)() == 'f')\n"
-             "local t = {3, 2, 1} table.sort(t, function(a, b) f() return a < b end) assert(t[1] == 1)\n");
+             "local t = {3, 2, 1} table.sort(t, function(a, b) f() return a < b end) assert(t[1] "
+             "== 1)\n");
     modalua_destroy(rt);
 }
 

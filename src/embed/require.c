@@ -120,7 +120,8 @@ op *require_wait(lua_State *L)
     lua_pushvalue(L, 1);
     lua_rawget(L, -2);
     l = lua_touserdata(L, -1);
-    if (l && needs_running_task(l)) /* without this, loads that wait would be nested without an end */
+    if (l &&
+        needs_running_task(l)) /* without this, loads that wait would be nested without an end */
         error_usage(L, "module '%s' requires itself, perhaps through other modules",
                     lua_tostring(L, 1));
     if (!l || !op_can_yield(L, lp)) {

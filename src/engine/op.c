@@ -93,11 +93,12 @@ static void check_can_wait(lua_State *L, op *o)
     if (!lp->stepped || op_can_yield(L, lp))
         return;
     give_up(L, o);
-    error_usage(L,
-                "%s: cannot wait here: a C function that cannot be suspended makes this call (a "
-                "callback of gsub, sort or load, a metamethod such as __tostring, coroutine.close), "
-                "and the host runs the script step by step. Make the call outside of it",
-                o->name);
+    error_usage(
+        L,
+        "%s: cannot wait here: a C function that cannot be suspended makes this call (a "
+        "callback of gsub, sort or load, a metamethod such as __tostring, coroutine.close), "
+        "and the host runs the script step by step. Make the call outside of it",
+        o->name);
 }
 
 bool op_send(op *o, http_server *s, const http_request *r)
