@@ -320,8 +320,10 @@ local ANY <const> = "POST PUT DELETE"
 local BASES = {
   { "/modalities", "/studies", "" }, { "/modalities", "studies", "" }, { "/modalities/", "/studies/", "" },
   { "/modalities", "/tools/find", ANY },
-  { "/modalities", "/instances", "" }, { "/modalities", "/x/store", "" }, { "/modalities/x", "/store", "" }, { "/modalities/x", "/move", ANY },
-  { "/modalities/x", "", "" }, { "/modalities/x", "/", "" }, { "/peers", "/jobs", "" }, { "/peers", "/queries", "" }, { "/peers/x", "/", "" },
+  { "/modalities", "/instances", "" }, { "/modalities", "/x/store", "" }, { "/modalities/x", "/store", "" },
+  { "/modalities/x", "/move", ANY },
+  { "/modalities/x", "", "" }, { "/modalities/x", "/", "" }, { "/peers", "/jobs", "" }, { "/peers", "/queries", "" },
+  { "/peers/x", "/", "" },
   { "/peers/x", "/store", ANY }, { "/dicom-web/servers", "/studies", "" }, { "/dicom-web/servers", "/studies/1", "" },
   { "/dicom-web", "/studies", "" }, { "/tools", "/reset", "" }, { "/tools", "/find", "POST" }, { "/tools", "/studies/1", "" },
   { "/instances/1", "/export", "" }, { "/instances", "/1/export", "" }, { "/instances/1", "/modify", ANY },

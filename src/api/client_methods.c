@@ -226,8 +226,10 @@ static const doc_row methods[] = {
     { .name = "get",
       .function = client_l_get,
       .signature = "client:get(path [, query]) -> value | nil, err",
-      .help = "Sends GET to any route of the server. query is a table of what follows the ? in the "
-              "address. JSON is returned as a table, another answer as a string.",
+      .help =
+          "Sends GET to any route of the server. query is a table of what follows the ? in the "
+          "address. JSON is returned as a table, another answer as a string. Passwords and tokens "
+          "of jobs and peers are replaced by \"…\".",
       .example = "print(assert(orthanc:get \"/system\").Version)\n"
                  "print(#assert(orthanc:get(\"/changes\", { since = 0, limit = 10 })).Changes)" },
     { .name = "post",

@@ -64,6 +64,7 @@ struct op {
     retry retry;              /* while retry.pausing, the timer ends the pause */
     double progress_interval; /* seconds after which advance is called although the request has not
                                  ended; 0 = it is not */
+    bool wants_secrets;       /* its answer is not for the script, and keeps the passwords in it */
     bool keeps_request;       /* a cancel does not abort the request: only the answer says which job
                                  has to be stopped on the server */
 

@@ -11,6 +11,7 @@
 #include "json/decode.h"
 #include "orthanc/dimse.h"
 #include "orthanc/failures.h"
+#include "request/redact.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error message repeats */
 
@@ -256,7 +257,8 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
                         "or another path prefix?)",
                         lua_tostring(L, -1));
     } else if (said) {
-        response_push_quoted(L, said, strlen(said));
+        error_push_redacted(L, said);
+        response_push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
     } else {
         lua_pushliteral(L, "the request failed");
     }
@@ -439,7 +441,10 @@ int response_push(lua_State *L, op *o)
         return 1;
     }
     switch (json_decode_body(L, o->lp->memory, &body)) {
-    case JSON_DECODED: return 1;
+    case JSON_DECODED:
+        if (!o->wants_secrets && redact_is_needed(http_server_path(t->server), t->request.path))
+            redact_value(L, -1);
+        return 1;
     case JSON_NO_ROOM: throw_no_room(L, o, "memory");
     case JSON_FAULTY: break;
     }
