@@ -190,6 +190,23 @@ static const char *const suspending[] = {
     "debug.traceback(co):find \"in local 'deep'\")\n",
     /* a request */
     "coroutine.wrap(function() assert(require 'modalua'.connect():get '/ok') later() end)()\n",
+    /* the callback of an operation, which goes on meanwhile */
+    "if os.tmpname then\n"
+    "  local client, file, seen = require 'modalua'.connect(), os.tmpname(), {}\n"
+    "  local name = 'steps' .. tostring(seen):match '%x+$'\n"
+    "  local function progress(p)\n"
+    "    seen[#seen + 1] = p.state .. later()\n"
+    "    if p.done == 2 then assert(client:get('/release?name=' .. name)) later() end\n"
+    "  end\n"
+    "  local size = client:download('/hold?send=2&body=abcde&name=' .. name, file, { progress = "
+    "progress })\n"
+    "  os.remove(file)\n"
+    "  assert(size == 5 and seen[1] == 'Running7' and seen[#seen] == 'Success7')\n"
+    "  local ok, err = pcall(client.download, client, '/ok', file, { progress = function() later() "
+    "error('stop', 0) end })\n"
+    "  os.remove(file)\n"
+    "  assert(not ok and err == 'stop')\n"
+    "end\n",
     /* modules */
     "assert(require 'nests'.value == 8 and require 'waits'.value == 7)\n"
     "assert(require 'waits.in.a.coroutine'.value == 7 and loads == 1)\n"

@@ -6,7 +6,7 @@
  * instructions took, and stop_look makes it 1 after work that took long.
  *
  * A kill is a private value that the hook, or a waiting operation, throws. The library's own pcall,
- * xpcall and coroutine.* (embed/stdlib.c) throw it on, so after a kill only <close> handlers run.
+ * xpcall and coroutine.* (embed/) throw it on, so after a kill only <close> handlers run.
  * They have STOP_GRACE seconds; then the hook throws at every instruction. Hooks exist only in
  * states that modalua made: the hook finds the loop in the extra space of the state.
  */
