@@ -19,12 +19,20 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "http/sockets.h"
 
 typedef struct http_origin http_origin;
 typedef struct http_server http_server;
 typedef struct http_transfer http_transfer;
 
 typedef void (*http_log_fn)(void *user, const char *line);
+
+typedef struct http_request http_request;
+
+/* Decides whether a request may leave. Returns NULL, or why not, a text that is valid until the next
+ * call; *code becomes a code for the error, a static text. */
+typedef const char *(*http_gate_fn)(void *user, const http_server *s, const http_request *r,
+                                    const char **code);
 
 typedef struct http_list {
     http_transfer *first, *last;
@@ -33,7 +41,9 @@ typedef struct http_list {
 /* The transfers of one runtime. The first one makes the CURLM. */
 typedef struct http {
     memory *memory;
+    host_thread *thread; /* signals are blocked on it while libcurl works */
     CURLM *multi;
+    http_sockets sockets;
     unsigned running;     /* transfers that have started and not ended */
     unsigned waiting;     /* transfers that have not started */
     unsigned max_running; /* limit across all servers; 0 = none but each server's max_inflight */
@@ -43,6 +53,8 @@ typedef struct http {
     unsigned pool;      /* idle connections that are kept: the largest max_inflight so far */
     http_log_fn log;    /* gets a line for each transfer that ends; NULL = none */
     void *log_user;
+    http_gate_fn gate; /* is asked about each request, also one that is sent again; NULL = none */
+    void *gate_user;
 } http;
 
 /* How to reach a server. Strings are copied; NULL = not given. */
@@ -67,7 +79,9 @@ typedef struct http_file {
 } http_file;
 
 /* A request. Its strings must live until http_end. */
-typedef struct http_request {
+struct http_request {
+    const char
+        *operation; /* what the script called, such as "find"; "cleanup" for a cleanup request */
     const char *method;
     const char *path; /* from '/', already percent-encoded, with its query */
     const char *body; /* NULL = none */
@@ -80,7 +94,7 @@ typedef struct http_request {
     http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
     double stall_timeout;     /* seconds without a byte of the sink received, or of the body sent,
                                  after the first and before the last one; 0 = none */
-} http_request;
+};
 
 typedef enum http_state {
     HTTP_IDLE,
@@ -95,8 +109,9 @@ typedef enum http_fault {
     HTTP_CURL,      /* see curl_code */
     HTTP_TOO_LARGE, /* without a memory limit: the body is larger than half of the machine's memory */
     HTTP_NO_MEMORY,
-    HTTP_FILE,   /* see the `error` of the source or sink */
-    HTTP_STALLED /* the stall_timeout is over */
+    HTTP_FILE,    /* see the `error` of the source or sink */
+    HTTP_STALLED, /* the stall_timeout is over */
+    HTTP_REFUSED  /* nothing was sent: the gate says `error`, with the code `refusal` */
 } http_fault;
 
 struct http_transfer {
@@ -126,13 +141,14 @@ struct http_transfer {
     char content_type[64];  /* without parameters, in lower case; "" = none */
     curl_off_t retry_after; /* seconds that the server asks to wait (Retry-After); 0 = none */
     int socket_error;       /* errno, when no socket could be made; 0 = one could */
-    char *location;         /* target of a redirect, or NULL; valid until http_end */
+    const char *refusal;
+    char *location; /* target of a redirect, or NULL; valid until http_end */
     char error[CURL_ERROR_SIZE];
 };
 
 /* ---- the whole ---- */
 
-void http_init(http *h, memory *m);
+void http_init(http *h, memory *m, host_thread *thread);
 
 /* Frees the CURLM. All transfers must have been ended, and all servers freed. */
 void http_free(http *h);
@@ -143,6 +159,10 @@ void http_free(http *h);
  * the credentials, and is removed from the URL. NULL: `why` says what is wrong with which option;
  * it never quotes a value, which may be a secret. */
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
+
+/* What is wrong with the options, as a static text; NULL: nothing, or there is not enough memory to
+ * say it. Needs no `http`, and does not initialise libcurl. */
+const char *http_server_fault(const http_options *o);
 
 /* Adds a header to all requests. Returns NULL, or what is wrong; that never quotes the value. */
 const char *http_server_header(http_server *s, const char *name, const char *value);
@@ -155,14 +175,21 @@ const char *http_server_path(const http_server *s); /* of that URL: "" or "/…"
 bool http_server_has_credentials(const http_server *s);
 unsigned http_server_retries(const http_server *s);
 
+/* The path of `other`, of which http_server_is_below is true, becomes the root of s. Until then it is the
+ * whole path of s. */
+void http_server_set_root(http_server *s, const http_server *other);
+
+/* What the URL of s has behind the root: "" or "/…". */
+const char *http_server_base(const http_server *s);
+
 /* Whether both have the same scheme, host and port, and the path of s is that of `other` or below
  * it. */
 bool http_server_is_below(const http_server *s, const http_server *other);
 
 /* ---- transfers ---- */
 
-/* Starts a transfer, or lets it wait for its turn. False: not enough memory; the transfer is idle
- * then. */
+/* Starts a transfer, or lets it wait for its turn, or ends it when the gate refuses it. False: not enough
+ * memory; the transfer is idle then. */
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
 
 /* The transfer has become a cleanup request: from now on max_inflight does not count it. */
@@ -191,8 +218,7 @@ void http_wait(http *h, int fd, int milliseconds);
 
 /* What http_wait would wait for, for the poll of a host application: fills in at most `count`
  * descriptors, and shortens *milliseconds to the time when http_perform must be called in any case.
- * Returns how many descriptors there are. When there are fewer than running transfers, libcurl does
- * not tell some of them. */
+ * Returns how many descriptors there are. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds);
 
 #endif
