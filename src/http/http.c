@@ -17,6 +17,10 @@
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
 
+/* Idle connections that are kept. A server such as Orthanc has a thread for each open connection, idle
+ * ones included, and 50 threads in all for all of its clients. */
+enum { POOL_MAX = 16 };
+
 enum { CLEANUPS_APART = 2 }; /* cleanup requests of a host that may start beside max_inflight */
 
 /* ---- once in the process ---- */
@@ -287,6 +291,7 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                      milliseconds(t->server->options.connect_timeout));
@@ -440,7 +445,8 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     t->state = HTTP_WAITING;
     if (gate_refuses(t))
         return true;
-    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
+    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS,
+                      h->pool < POOL_MAX ? (long)h->pool : (long)POOL_MAX);
     t->apart = r->cleanup && s->origin->apart < CLEANUPS_APART;
     if (t->apart) {
         transfer_start(t);

@@ -5,8 +5,9 @@
  * belong to the thread that drives the runtime.
  *
  * Promises: only http and https; no redirects; TLS verified unless told otherwise. Idle connections
- * are reused for reads only. A request with side effects goes out once, on a fresh connection: on a
- * reused connection that has died, libcurl would send a POST a second time. At most `max_inflight`
+ * are reused for reads only, and at most 16 of a runtime are kept. A request with side effects goes out
+ * once, on a fresh connection, which is closed behind it: on a reused connection that has died, libcurl
+ * would send a POST a second time. At most `max_inflight`
  * transfers run at the same time with one host and port, across all servers that name it; the
  * others wait in order, and their timeout starts when they start.
  */
