@@ -39,6 +39,11 @@ void memory_free_string(memory *m, char *text);
 /* Bytes that can still be taken before the limit; SIZE_MAX without a limit. */
 size_t memory_left(const memory *m);
 
+/* Counts bytes of another allocator, such as libcurl's. False: they would exceed the limit, and are not
+ * counted. memory_discharge takes them off. */
+bool memory_charge(memory *m, size_t bytes);
+void memory_discharge(memory *m, size_t bytes);
+
 /* For code that must not see a Lua memory error: lua-cjson would leak its scratch buffer.
  * memory_begin_reserved reserves `bytes`. From then on allocations ignore the limit, and come from
  * the reserve when the host's allocator fails, until memory_end_reserved. False: the reserve cannot

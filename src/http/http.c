@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/bounds.h"
 #include "http/explain.h"
 #include "http/server.h"
 #include "http/signal_mask.h"
@@ -262,20 +263,6 @@ static long milliseconds(double seconds)
     return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)ceil(seconds * 1000);
 }
 
-/* libcurl takes the end of the connection within the head for the end of an answer without a body. So
- * this notes the blank line, which ends a head. There may be several heads, and lines after the body.
- */
-static size_t on_header(char *line, size_t one, size_t size, void *user)
-{
-    http_transfer *t = user;
-    (void)one;
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        t->has_head = false;
-    else if (size <= 2 && (*line == '\r' || *line == '\n'))
-        t->has_head = true;
-    return size;
-}
-
 /* Options that only store a number cannot fail. */
 static void setopt_behaviour(http_transfer *t)
 {
@@ -285,7 +272,7 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, bounds_on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
@@ -297,6 +284,8 @@ static void setopt_behaviour(http_transfer *t)
                      milliseconds(t->server->options.connect_timeout));
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, explain_on_socket);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
+    curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
+    curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -329,6 +318,7 @@ static void release_easy(http_transfer *t)
     signal_mask signals;
     if (!t->easy)
         return;
+    bounds_release(t);
     signal_mask_block(&signals);
     if (t->state == HTTP_RUNNING)
         curl_multi_remove_handle(t->h->multi, t->easy);
@@ -384,7 +374,7 @@ static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
     t->easy = curl_easy_init();
-    if (t->easy && http_stream_begin(t) && transfer_configure(t) &&
+    if (t->easy && bounds_take(t) && http_stream_begin(t) && transfer_configure(t) &&
         curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
         t->state = HTTP_RUNNING;
         t->started = clock_now();
@@ -403,6 +393,10 @@ static void origin_start(http *h, http_origin *o)
     http_transfer *t;
     while ((t = o->waiting.first) && o->running < t->server->options.max_inflight &&
            (h->max_running == 0 || h->running < h->max_running)) {
+        if (!bounds_allow_lookup(h, t->server)) {
+            h->held_back = true;
+            return;
+        }
         list_remove(&o->waiting, t);
         h->waiting--;
         transfer_start(t);
@@ -475,6 +469,7 @@ void http_end(http_transfer *t)
         list_remove(&t->server->origin->waiting, t);
         t->h->waiting--;
     } else if (was == HTTP_RUNNING) {
+        bounds_end_lookup(t);
         t->h->running--;
         (*counter(t))--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
@@ -515,6 +510,7 @@ static void take_message(http *h, CURLMsg *message)
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;
+    bounds_end_lookup(t);
     explain_failure(t);
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
@@ -541,11 +537,22 @@ bool http_is_transient(const http_transfer *t)
     }
 }
 
+/* The transfers that were not allowed to look a name up: enough time may have passed. */
+static void start_held_back(http *h)
+{
+    if (!h->held_back)
+        return;
+    h->held_back = false;
+    for (http_origin *o = h->origins; o; o = o->next)
+        origin_start(h, o);
+}
+
 void http_perform(http *h)
 {
     CURLMsg *message;
     signal_mask signals;
     int left;
+    start_held_back(h);
     if (h->running == 0)
         return;
     signal_mask_block(&signals);
