@@ -19,7 +19,7 @@
 #include "engine/op.h"
 #include "engine/stop.h"
 
-enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536 };
+enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536, SANDBOX_INFLIGHT = 32 };
 
 /* ---- small functions of modalua.h ---- */
 
@@ -216,7 +216,8 @@ static void apply_settings(modalua_runtime *rt)
     lp->sandboxed = (c->flags & MODALUA_SANDBOX) != 0;
     lp->interruptible = !(c->flags & MODALUA_NO_HOOK) || c->run_seconds > 0 ||
                         c->burst_seconds > 0 || lp->sandboxed;
-    lp->http.max_running = c->max_inflight;
+    lp->http.max_running =
+        c->max_inflight == 0 && lp->sandboxed ? SANDBOX_INFLIGHT : c->max_inflight;
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     if (c->log) {
         lp->http.log = log_line;
