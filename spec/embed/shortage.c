@@ -78,6 +78,13 @@ static void descriptors(modalua_runtime *rt, const char *file)
 
 /* ---- memory ---- */
 
+/* AddressSanitizer ends the process when the system refuses memory. */
+#ifdef __SANITIZE_ADDRESS__
+enum { SANITIZED = true };
+#else
+enum { SANITIZED = false };
+#endif
+
 enum { LARGE = 24 * 1000 * 1000, LEFT = 8 * 1000 * 1000, PIECE = 3 * 1000 * 1000, PIECES = 64 };
 
 /* Limits the address space to what it is, and LEFT bytes, and takes all pieces that malloc still has: small
@@ -200,9 +207,8 @@ int main(int argc, char **argv)
     CHECK(modalua_register(rt, "keep", keep, NULL) == MODALUA_OK);
     pass(rt, code);
     threads(rt);
-#ifndef __SANITIZE_ADDRESS__ /* which ends the process when the system refuses memory */
-    memory_ends(rt, file);
-#endif
+    if (!SANITIZED)
+        memory_ends(rt, file);
     descriptors(rt, file);
     pass(rt, "assert(require 'modalua'.connect(server):get '/ok')");
     modalua_destroy(rt);

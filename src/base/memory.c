@@ -15,6 +15,18 @@ static void *libc_alloc(void *user, void *block, size_t old_size, size_t new_siz
     return realloc(block, new_size);
 }
 
+/* Calls the host's allocator. */
+static void *call_alloc(memory *m, void *block, size_t old_size, size_t new_size)
+{
+    void *moved;
+    if (!m->thread)
+        return m->alloc(m->user, block, old_size, new_size);
+    host_thread_lend(m->thread);
+    moved = m->alloc(m->user, block, old_size, new_size);
+    host_thread_take_back(m->thread);
+    return moved;
+}
+
 void memory_init(memory *m, memory_fn alloc, void *user, size_t limit)
 {
     memset(m, 0, sizeof *m);
@@ -41,7 +53,7 @@ void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size)
         return NULL;
     if (!block && new_size == 0)
         return NULL;
-    moved = m->alloc(m->user, block, old_size, new_size);
+    moved = call_alloc(m, block, old_size, new_size);
     if (moved || new_size == 0)
         m->used = m->used - old_size + new_size;
     return moved;

@@ -9,12 +9,15 @@
 
 #include <stddef.h>
 
+#include "base/host_thread.h"
+
 typedef void *(*memory_fn)(void *user, void *block, size_t old_size, size_t new_size);
 
 typedef struct memory {
     memory_fn alloc; /* the host's allocator */
     void *user;
-    size_t limit; /* bytes; 0 = none */
+    host_thread *thread; /* lent to the host's allocator; NULL = it is not the host's */
+    size_t limit;        /* bytes; 0 = none */
     size_t used;
 } memory;
 

@@ -12,6 +12,15 @@ static const char traces_key;
 
 /* ---- print, warn, os.exit ---- */
 
+/* Calls write or warn. [-0, +0, -] */
+static void give_out(const stdlib_output *host, modalua_write_fn callback, const char *text,
+                     size_t size)
+{
+    host_thread_lend(host->thread);
+    callback(host->user, text, size);
+    host_thread_take_back(host->thread);
+}
+
 static int l_print(lua_State *L)
 {
     const stdlib_output *host = lua_touserdata(L, lua_upvalueindex(1));
@@ -32,7 +41,7 @@ static int l_print(lua_State *L)
     }
     luaL_addchar(&b, '\n');
     luaL_pushresult(&b);
-    host->write(host->user, lua_tostring(L, -1), lua_rawlen(L, -1));
+    give_out(host, host->write, lua_tostring(L, -1), lua_rawlen(L, -1));
     return 0;
 }
 
@@ -52,10 +61,10 @@ static void on_warning(void *user, const char *message, int to_be_continued)
     if (!host->warnings || !host->warn)
         return;
     if (first)
-        host->warn(host->user, "Lua warning: ", 13);
-    host->warn(host->user, message, strlen(message));
+        give_out(host, host->warn, "Lua warning: ", 13);
+    give_out(host, host->warn, message, strlen(message));
     if (!to_be_continued)
-        host->warn(host->user, "\n", 1);
+        give_out(host, host->warn, "\n", 1);
 }
 
 /* Ends the run, not the process: everything is unwound, and <close> variables run. */

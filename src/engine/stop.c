@@ -121,7 +121,7 @@ bool stop_is_task(lua_State *co)
  */
 static void arm_late(loop *lp, lua_State *co)
 {
-    if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != stop_hook)
+    if (lp->owned && loop_cancels(lp) > 0 && lua_gethook(co) != stop_hook)
         stop_arm(co);
 }
 
@@ -151,15 +151,17 @@ void stop_end_burst(loop *lp)
         atomic_store(&lp->burst_end, 0);
 }
 
-double stop_pause_burst(loop *lp)
+double stop_enter_host(loop *lp)
 {
     double end = atomic_load(&lp->burst_end);
     stop_end_burst(lp);
+    loop_enter_host(lp);
     return end > 0 ? end - clock_now() : HUGE_VAL;
 }
 
-void stop_resume_burst(loop *lp, double left)
+void stop_leave_host(loop *lp, double left)
 {
+    loop_leave_host(lp);
     stop_look(lp);
     if (left < HUGE_VAL)
         atomic_store(&lp->burst_end, clock_now() + left);

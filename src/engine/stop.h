@@ -52,10 +52,10 @@ void stop_leave(loop *lp, lua_State *before);
 void stop_restart_burst(loop *lp);
 void stop_end_burst(loop *lp);
 
-/* The time between these two calls belongs to the host and not to the burst. stop_pause_burst
- * returns the seconds that are left, which stop_resume_burst takes. [-0, +0, -] */
-double stop_pause_burst(loop *lp);
-void stop_resume_burst(loop *lp, double left);
+/* As loop_enter_host and loop_leave_host; and the time does not belong to the burst. stop_enter_host
+ * returns the seconds that are left of the burst, which stop_leave_host takes. [-0, +0, -] */
+double stop_enter_host(loop *lp);
+void stop_leave_host(loop *lp, double left);
 
 /* Throw the kill, or an error of kind "cancelled". [-0, +0, v] */
 _Noreturn void stop_throw_kill(lua_State *L, loop *lp);
