@@ -15,8 +15,13 @@
  *     }
  *
  * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended;
- * modalua_step blocks at most as long as its argument says; modalua_destroy blocks until the run
- * that is under way has been ended. All other functions return at once.
+ * modalua_step blocks at most as long as its argument says, beside the time that Lua itself
+ * computes; modalua_destroy blocks until the run that is under way has been ended. All other
+ * functions return at once. An operation of a script suspends its task also in a coroutine of the
+ * script, an iterator, or a module that is being required. Inside a C function that Lua cannot
+ * suspend (a callback of string.gsub, table.sort or load, __tostring, __index when a C function
+ * looks it up, a handler that coroutine.close calls), an operation throws an error in a run that
+ * was started with modalua_start_...; in modalua_run_... and modalua_call it blocks there.
  *
  * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
  * any thread may call them at any moment, as long as modalua_destroy has not been called:
@@ -140,6 +145,19 @@ typedef void (*modalua_function)(void *user, const char *arguments, modalua_repl
  * script passes. The reply cannot be kept. */
 typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
 
+/* Decides whether an HTTP request may leave. Returns NULL to allow it; or the reason why not, a text that
+ * stays valid until the next call ("" = without a reason; 200 bytes of it are used), and nothing is sent: the operation fails with
+ * an error of kind "refused" and code "host", which has the reason. It is asked about every request of the
+ * runtime, whichever function of the library sends it: also about one that is sent again, and about
+ * those that remove a query or cancel a job when a run ends. There are no others: redirections are not
+ * followed.
+ *   method     "GET", "POST", "PUT" or "DELETE"
+ *   url        the whole one, with its query, without credentials
+ *   operation  what the script called: "find", "move", "get", …; "cleanup" for a request that ends
+ *              something after its operation is over */
+typedef const char *(*modalua_authorize_fn)(void *user, const char *method, const char *url,
+                                            const char *operation);
+
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
     MODALUA_NO_HOOK = 2,        /* no count hook: Lua runs twice as fast, and scripts may have
@@ -153,8 +171,10 @@ enum modalua_flags {
                                    own modules and those of `search`. Scripts connect only to `url`
                                    (or the profile) and `servers`. They cannot set the options of
                                    connect that are files or lead elsewhere: ca, cert, key,
-                                   insecure, proxy, profile. They cannot change settings of a
-                                   server */
+                                   insecure, proxy, profile; nor headers by which a proxy takes a
+                                   request for another one. They cannot change settings of a
+                                   server: each path is checked from the root of the URL that the
+                                   host allows, wherever below it the script connected to */
 };
 
 /* The configuration of a runtime. Call modalua_config_init first; then zero and NULL mean the
@@ -177,7 +197,8 @@ typedef struct modalua_config {
                                   no log */
     modalua_write_fn warn;     /* receives the warnings of scripts, in pieces, while they are turned
                                   on (warn "@on"); NULL = they are dropped */
-    void *user;                /* passed to write, log, warn, progress and search */
+    void *user;                /* passed to write, log, warn, progress,
+                                  search and authorize */
     modalua_alloc_fn alloc;    /* NULL = realloc and free */
     void *alloc_user;          /* passed to alloc */
     /* modules and servers */
@@ -202,6 +223,8 @@ typedef struct modalua_config {
                                   even localhost */
     modalua_search_fn search;  /* finds modules that are not modalua's own: before files, and in a
                                   sandbox instead of files. NULL = the host has no modules */
+    modalua_authorize_fn authorize; /* is asked about each HTTP request before it leaves; NULL = all
+                                  are allowed */
 } modalua_config;
 /* clang-format on */
 

@@ -10,7 +10,9 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "engine/cleanup.h"
+#include "engine/task.h"
 #include "engine/timer.h"
+#include "json/encode.h"
 #include "orthanc/dimse.h"
 #include "request/response.h"
 #include "request/route_options.h"
@@ -97,13 +99,14 @@ void transfer_read_options(lua_State *L, int index, int call_index, const orthan
 }
 
 /* A handle is returned at once, so it needs no slot. Where the call cannot yield, no other transfer
- * could free a slot meanwhile. */
+ * could free a slot meanwhile; and a transfer that waits for its callback keeps its own. */
 int transfer_begin(lua_State *L, call *c)
 {
     const remote *r = c->remote;
+    const task *t = c->op.lp->current;
     if (((transfer *)c)->mode == TRANSFER_HANDLE)
         return transfer_look(L, c);
-    if (!op_can_yield(L, c->op.lp)) {
+    if (!op_can_yield(L, c->op.lp) || (t && t->reports > 0)) {
         slots_acquire_now(r->slots, &c->op);
         return transfer_look(L, c);
     }
@@ -238,6 +241,18 @@ static void note_started(lua_State *L, const call *c)
     lua_settop(L, top);
 }
 
+/* Pushes the answer, which is decoded on the top, for a message. That of a store to a peer can have
+ * secrets: then the decoded value, which has none, is made a text again. */
+static void push_answer(lua_State *L, const call *c)
+{
+    const http_transfer *t = &c->op.transfer;
+    const char *text = t->body ? t->body : "";
+    size_t size = t->body_size;
+    if (c->remote->kind == &remote_peer && lua_istable(L, -1) && json_encode(L, -1, NULL))
+        text = lua_tolstring(L, -1, &size);
+    response_push_quoted(L, text, size);
+}
+
 static int transfer_on_submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
@@ -261,8 +276,7 @@ static int transfer_on_submitted(lua_State *L, call *c)
     }
     if (t->mode == TRANSFER_BLOCKING && is_result(L, c))
         return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
-    response_push_quoted(L, c->op.transfer.body ? c->op.transfer.body : "",
-                         c->op.transfer.body_size);
+    push_answer(L, c);
     return fail_no_outcome(L, c, lua_tostring(L, -1));
 }
 

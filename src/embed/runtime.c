@@ -10,6 +10,7 @@
 #include "binding/error.h"
 #include "embed/c_modules.h"
 #include "embed/config.h"
+#include "embed/gate.h"
 #include "embed/host_functions.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
@@ -231,6 +232,7 @@ static void apply_settings(modalua_runtime *rt)
         lp->http.log = log_line;
         lp->http.log_user = rt;
     }
+    gate_open(rt);
     if (c->progress) {
         lp->show = show_progress;
         lp->show_user = rt;
