@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "binding/error.h"
 #include "embed/c_modules.h"
 #include "embed/config.h"
 #include "embed/gate.h"
@@ -57,6 +58,15 @@ static int set_last_error_p(lua_State *L)
     return 0;
 }
 
+/* The status for the error value on the top, of a lua_pcall with this status. The JSON decoder throws an
+ * error object when there is not enough memory. [-0, +0, -] */
+static int status_of_error(lua_State *L, int status)
+{
+    if (status == LUA_ERRMEM || (error_is_kind(L, -1, "limit") && error_is_code(L, -1, "memory")))
+        return MODALUA_E_NOMEM;
+    return MODALUA_E_SCRIPT;
+}
+
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     lua_State *L = rt->L;
@@ -68,7 +78,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
     status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
         return c->status;
-    status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+    status = status_of_error(L, status);
     last_error_set_status(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
         lua_pushcfunction(L, set_last_error_p);
