@@ -184,7 +184,9 @@ static int object_p(lua_State *L)
     set_missing(L, "kind", lua_gettop(L) - 1);
     set_missing(L, "message", TEXT);
     set_missing(L, "traceback", TRACEBACK);
-    if (!json_encode(L, lua_gettop(L), NULL))
+    /* tables that share others can make an enormous text of a small error */
+    if (!(lua_toboolean(L, SCALARS_ONLY) ? json_encode(L, lua_gettop(L), NULL)
+                                         : json_encode_short(L, lua_gettop(L))))
         return lua_error(L);
     return 1;
 }

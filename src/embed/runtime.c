@@ -101,6 +101,14 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
     return status;
 }
 
+void runtime_reset_hook(modalua_runtime *rt)
+{
+    if (rt->lp.interruptible)
+        stop_arm(rt->L);
+    else
+        lua_sethook(rt->L, NULL, 0, 0);
+}
+
 /* ---- the strings of the configuration, which the runtime copies ---- */
 
 /* The i-th of them; NULL: there are no more. The options of the default server are rows of

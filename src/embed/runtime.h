@@ -58,6 +58,10 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
  * another call is at work. */
 int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c);
 
+/* After a kill the hook is called at every instruction. Sets it for the coroutines of the next run, which
+ * inherit it. */
+void runtime_reset_hook(modalua_runtime *rt);
+
 /* Frees a runtime without a run. */
 void runtime_free(modalua_runtime *rt);
 
