@@ -15,8 +15,13 @@
  *     }
  *
  * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended;
- * modalua_step blocks at most as long as its argument says; modalua_destroy blocks until the run
- * that is under way has been ended. All other functions return at once.
+ * modalua_step blocks at most as long as its argument says, beside the time that Lua itself
+ * computes; modalua_destroy blocks until the run that is under way has been ended. All other
+ * functions return at once. An operation of a script suspends its task also in a coroutine of the
+ * script, an iterator, or a module that is being required. Inside a C function that Lua cannot
+ * suspend (a callback of string.gsub, table.sort or load, __tostring, __index when a C function
+ * looks it up, a handler that coroutine.close calls), an operation throws an error in a run that
+ * was started with modalua_start_...; in modalua_run_... and modalua_call it blocks there.
  *
  * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
  * any thread may call them at any moment, as long as modalua_destroy has not been called:

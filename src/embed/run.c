@@ -97,11 +97,13 @@ static int keep_result_k(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-/* Pushes the function that the path leads to: from the globals ("viewer.open"), or else as a field
- * of a module ("modalua.verbs.main"). Pushes another value when there is none. [-0, +1, v] */
-static void push_function(lua_State *L, const char *path)
+/* The stack of call_function: its arguments (the JSON text may be nil), and the function that it calls. */
+enum { CALL_PATH = 1, CALL_JSON, CALLED };
+
+/* Pushes the value that the path leads to from the globals ("viewer.open"); another value when there
+ * is none. [-0, +1, v] */
+static void push_global(lua_State *L, const char *path)
 {
-    const char *dot = strrchr(path, '.');
     lua_pushglobaltable(L);
     for (const char *at = path; at && lua_istable(L, -1);) {
         size_t n = strcspn(at, ".");
@@ -110,27 +112,47 @@ static void push_function(lua_State *L, const char *path)
         lua_remove(L, -2);
         at = at[n] ? at + n + 1 : NULL;
     }
-    if (lua_isfunction(L, -1) || !dot)
-        return;
-    lua_pop(L, 1);
-    lua_pushlstring(L, path, (size_t)(dot - path));
-    module_push_for_host(L, lua_tostring(L, -1));
-    if (lua_istable(L, -1))
-        lua_getfield(L, -1, dot + 1);
 }
 
-/* The body of the root task of a modalua_start_call: path, and the argument as JSON text or nil. */
-static int call_function(lua_State *L)
+/* Calls the value on the top, if it is a function. */
+static int call_found(lua_State *L)
 {
     modalua_runtime *rt = runtime_of(L);
-    const char *path = lua_tostring(L, 1), *json = lua_tostring(L, 2);
-    push_function(L, path);
-    if (!lua_isfunction(L, -1))
+    const char *path = lua_tostring(L, CALL_PATH), *json = lua_tostring(L, CALL_JSON);
+    lua_replace(L, CALLED);
+    lua_settop(L, CALLED);
+    if (!lua_isfunction(L, CALLED))
         return luaL_error(L, "there is no function '%s'", path);
-    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, 2)))
+    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, CALL_JSON)))
         return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
     lua_callk(L, json ? 1 : 0, 2, 0, keep_result_k);
     return keep_result_k(L, LUA_OK, 0);
+}
+
+/* A lua_KFunction: the module that the path begins with is on the top. */
+static int call_in_module_k(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, strrchr(lua_tostring(L, CALL_PATH), '.') + 1);
+    return call_found(L);
+}
+
+/* The body of the root task of a modalua_start_call. The function is a global, or else a field of a
+ * module ("modalua.verbs.main"), which may wait while it is loaded. */
+static int call_function(lua_State *L)
+{
+    const char *path = lua_tostring(L, CALL_PATH), *dot = strrchr(path, '.');
+    lua_settop(L, CALLED);
+    push_global(L, path);
+    if (lua_isfunction(L, -1) || !dot)
+        return call_found(L);
+    lua_pushlstring(L, path, (size_t)(dot - path));
+    module_push_loader_for_host(L, lua_tostring(L, -1));
+    lua_pushvalue(L, -2);
+    lua_callk(L, 1, 1, 0, call_in_module_k);
+    return call_in_module_k(L, LUA_OK, 0);
 }
 
 static int start_call_p(lua_State *L)
@@ -156,6 +178,7 @@ static int start_run(modalua_runtime *rt, lua_CFunction function, protected_call
     if (rt->config.run_seconds > 0)
         loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
     rt->lp.exit_code = 0;
+    rt->lp.stepped = true;
     rt->drain_end = 0;
     rt->done = done;
     rt->done_user = user;
@@ -354,6 +377,7 @@ static int run_to_end(modalua_runtime *rt, int status)
 {
     if (status != MODALUA_OK)
         return status;
+    rt->lp.stepped = false;
     do
         status = modalua_step(rt, -1);
     while (status == MODALUA_WORKING);

@@ -56,6 +56,9 @@ struct loop {
     task *ready, *ready_tail; /* the queue of those that task_turn resumes */
     task *tasks;              /* all that are not done */
     unsigned live;            /* how many those are */
+    bool passes;  /* every coroutine outside the running one, up to that of the task, can be
+                                 suspended (stop_enter) */
+    bool stepped; /* the host drives the run step by step: an operation must not block */
 
     /* ---- operations ---- */
     struct loop_timers { /* timer.c */
