@@ -259,6 +259,32 @@ for _, version in ipairs(versions) do
       assert(client:delete "/peers/cred")
       assert.is_table(client:job(err.job):wait())
     end)
+
+    it("never has its secrets shown by anything that tells of jobs or peers", function()
+      assert(client:put("/peers/cred", { Url = "http://us:s3cret@127.0.0.1:1/", HttpHeaders = { Token = "t0ken" }, ApiKey = "k3y" }))
+      local job = client:job(assert(client:peer("cred"):store(study, { Synchronous = false })))
+      job:wait()
+      local cred = client:peer "cred"
+      local configured = assert(cred:configure { Timeout = 7, HttpHeaders = { Token = "t0ken" } })
+      for name, told in pairs {
+        status = job:status(), jobs = client:jobs { expand = true }, peers = client:peers { expand = true },
+        configuration = cred:configuration(),
+        configured = configured, ["GET /jobs/ID"] = client:get("/jobs/" .. job.ID), ["GET /jobs"] = client:get("/jobs", { expand = true }),
+        ["GET /peers"] = client:get "/peers?expand", ["GET /peers/cred"] = client:get "/peers/cred/configuration",
+        ["below /jobs"] = modalua.connect(near.url .. "/jobs"):get("/" .. job.ID),
+      } do
+        for _, secret in ipairs { "s3cret", "t0ken", "k3y" } do
+          assert(not json.encode(told):find(secret, 1, true), name .. ": " .. json.encode(told))
+        end
+        contains(json.encode(told), "127.0.0.1:1")
+      end
+      -- what the server has is as it was
+      local file = os.tmpname()
+      assert(client:download("/peers/cred/configuration", file))
+      contains(assert(io.open(file)):read "a", "us:s3cret@")
+      os.remove(file)
+      assert(client:delete "/peers/cred")
+    end)
   end)
 end
 
@@ -332,11 +358,20 @@ describe("A peer, or a transfer to it,", function()
       [{ Url = "http://us:s3cret@far/", Username = "us", HttpHeaders = { Token = "s3cret", Other = "s3cret" } }] =
         { Url = "http://…@far/", Username = "us", HttpHeaders = { Token = "…", Other = "…" } },
       [json.array { "http://us:s3cret@far/", "us", "" }] = json.array { "http://…@far/", "us", "" },
+      [json.array { "http://us@far/", "us", "s3cret" }] = json.array { "http://…@far/", "us", "…" },
+      [{ Url = "http://far/", Password = "s3cret", CertificateKeyPassword = "s3cret", Username = "us", PASSWORD = json.null,
+        HttpHeaders = json.array { "Token" },
+        UserProperties = { ["X-Api-Key"] = "s3cret", Access_Token = 7, Cookies = "", Label = "ward" } }] =
+        { Url = "http://far/", Password = "…", CertificateKeyPassword = "…", Username = "us", PASSWORD = json.null,
+          HttpHeaders = json.array { "Token" },
+          UserProperties = { ["X-Api-Key"] = "…", Access_Token = "…", Cookies = "", Label = "ward" } },
     } do
       start { State = "Success", Content = { InstancesCount = 3, FailedInstancesCount = 0, Peer = told } }
       for _, result in ipairs { assert(peer:store(NOBODY)), assert(client:job(ID):wait()) } do
         assert.are.same({ 3, shown }, { result.InstancesCount, result.Peer })
       end
+      assert.are.same(shown, client:job(ID):status().Content.Peer)
+      assert.are.same(shown, client:get("/jobs/" .. ID).Content.Peer)
       server:close()
     end
   end)

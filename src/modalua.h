@@ -50,8 +50,13 @@
  * libcurl, signals are blocked. Both are restored, for callbacks too: a callback sees the locale and
  * the signal mask of the host, and what it changes of them stays. Do not fork while a run
  * is under way. The library initialises libcurl globally, once and thread-safely, at the first
- * connect; it leaves curl_global_cleanup to the host. The library is linked to liblua5.4.so: a
- * program must not contain a second copy of Lua (liblua5.4.a).
+ * connect; it leaves curl_global_cleanup to the host.
+ *
+ * OTHER LUAS. The shared library has a Lua 5.4 of its own inside, which no other part of the program
+ * sees. A program may use any other Lua beside it, also LuaJIT. So a script cannot load modules that
+ * are written in C: they would get another Lua. A program that wants them links libmodalua.a and
+ * liblua5.4, and exports the symbols of Lua. It must then not contain another Lua. The library is
+ * never unloaded: dlclose has no effect.
  *
  * SCRIPTS see the whole standard library of Lua and `require "modalua"`, unless MODALUA_SANDBOX is
  * set. os.exit ends the run, not the process. When a run ends, everything that it has started has
@@ -141,6 +146,19 @@ typedef void (*modalua_function)(void *user, const char *arguments, modalua_repl
  * script passes. The reply cannot be kept. */
 typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
 
+/* Decides whether an HTTP request may leave. Returns NULL to allow it; or the reason why not, a text that
+ * stays valid until the next call ("" = without a reason; 200 bytes of it are used), and nothing is sent: the operation fails with
+ * an error of kind "refused" and code "host", which has the reason. It is asked about every request of the
+ * runtime, whichever function of the library sends it: also about one that is sent again, and about
+ * those that remove a query or cancel a job when a run ends. There are no others: redirections are not
+ * followed.
+ *   method     "GET", "POST", "PUT" or "DELETE"
+ *   url        the whole one, with its query, without credentials
+ *   operation  what the script called: "find", "move", "get", …; "cleanup" for a request that ends
+ *              something after its operation is over */
+typedef const char *(*modalua_authorize_fn)(void *user, const char *method, const char *url,
+                                            const char *operation);
+
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
     MODALUA_NO_HOOK = 2,        /* no count hook: Lua runs twice as fast, and scripts may have
@@ -154,8 +172,10 @@ enum modalua_flags {
                                    own modules and those of `search`. Scripts connect only to `url`
                                    (or the profile) and `servers`. They cannot set the options of
                                    connect that are files or lead elsewhere: ca, cert, key,
-                                   insecure, proxy, profile. They cannot change settings of a
-                                   server */
+                                   insecure, proxy, profile; nor headers by which a proxy takes a
+                                   request for another one. They cannot change settings of a
+                                   server: each path is checked from the root of the URL that the
+                                   host allows, wherever below it the script connected to */
 };
 
 /* The configuration of a runtime. Call modalua_config_init first; then zero and NULL mean the
@@ -178,7 +198,8 @@ typedef struct modalua_config {
                                   no log */
     modalua_write_fn warn;     /* receives the warnings of scripts, in pieces, while they are turned
                                   on (warn "@on"); NULL = they are dropped */
-    void *user;                /* passed to write, log, warn, progress and search */
+    void *user;                /* passed to write, log, warn, progress,
+                                  search and authorize */
     modalua_alloc_fn alloc;    /* NULL = realloc and free */
     void *alloc_user;          /* passed to alloc */
     /* modules and servers */
@@ -203,6 +224,8 @@ typedef struct modalua_config {
                                   even localhost */
     modalua_search_fn search;  /* finds modules that are not modalua's own: before files, and in a
                                   sandbox instead of files. NULL = the host has no modules */
+    modalua_authorize_fn authorize; /* is asked about each HTTP request before it leaves; NULL = all
+                                  are allowed */
 } modalua_config;
 /* clang-format on */
 
@@ -410,8 +433,9 @@ MODALUA_API int modalua_reply_keep(modalua_reply *reply);
 /* ---- in a lua_State of the host ----
  *
  * Opens the module "modalua". Call luaL_requiref(L, "modalua", luaopen_modalua, 0) in a program
- * that is itself linked to liblua5.4.so. There are no limits and no sandbox; the module sets no
- * global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
+ * that has a Lua 5.4: liblua5.4.so, or liblua5.4.a with its symbols exported. The module uses that
+ * Lua; without one the function returns nothing. There are no limits and no sandbox; the module sets
+ * no global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
  * meanwhile. */
 struct lua_State;
 MODALUA_API int luaopen_modalua(struct lua_State *L);

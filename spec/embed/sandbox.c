@@ -73,14 +73,16 @@ static void test_load(void)
 
 static void test_servers(void)
 {
-    char own[300], servers[600];
+    char own[300], servers[800];
     modalua_config config = sandboxed();
     try_part(&config, "connect", "nothing");
     config.servers = " ";
     try_part(&config, "connect", "nothing");
     snprintf(own, sizeof own, "http://user:secret@%s/echo", url + 7);
     snprintf(servers, sizeof servers,
-             " %s/prefix/a\t http://h.example:8042/x/ \n https://s.example http://[::1]:8042", url);
+             " %s/prefix/a\t http://h.example:8042/x/ \n https://s.example http://[::1]:8042 "
+             "http://[fe80::1%%25eth0]:8042",
+             url);
     config.url = own;
     config.servers = servers;
     try_part(&config, "connect", NULL);
@@ -88,6 +90,11 @@ static void test_servers(void)
     try_part(&config, "routes", NULL);
     try_part(&config, "long", NULL);
     try_part(&config, "files", NULL);
+    snprintf(servers, sizeof servers, "%s/echo %s/prefix %s/prefix/echo/a", url, url, url);
+    config.url = NULL;
+    config.servers = servers;
+    try_part(&config, "bases", NULL);
+    config.url = own;
     snprintf(own, sizeof own, "http://user:secret@%s", url + 7);
     try_part(&config, "secrets", NULL);
     snprintf(own, sizeof own, "http://user:s%%65cret@%s", url + 7);

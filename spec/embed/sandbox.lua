@@ -188,7 +188,7 @@ function parts.connect()
     connect(("HTTP://%s%s"):format(host:upper(), allowed))
   end
   for _, allowed in ipairs { "http://h.example:8042/x", "HTTP://H.Example:8042/x/y", "http://h.example:08042/x", "https://s.example",
-    "https://s.example:443/any", "https://S.EXAMPLE/", "https://v6@s.example", "http://[::1]:8042" } do
+    "https://s.example:443/any", "https://S.EXAMPLE/", "https://v6@s.example", "http://[::1]:8042", "http://[fe80::1%25eth0]:8042/x" } do
     local good, err = pcall(connect, allowed)
     same(good or tostring(err):find "no password" ~= nil, true, allowed)
   end
@@ -203,7 +203,8 @@ function parts.connect()
     "http://h.example:8042", "http://h.example:8042/xy", "http://s.example", "http://s.example:443", "https://s.example:444",
     "https://s.example.", "https://x.s.example", "https://s.example.evil.example", "https://evil.example/https://s.example",
     "https://u:s.example@evil.example", "http://h.example:8042@evil.example:8042/x", "http://[::1]", "http://[::2]:8042",
-    "https://s.example:443@evil.example" } do
+    "https://s.example:443@evil.example", "http://[fe80::1%25eth1]:8042", "http://[fe80::1]:8042", "http://[fe80::1%25eth]:8042",
+    "http://[::1%25eth0]:8042" } do
     local good, err = pcall(connect, wrong)
     same(not good and (modalua.is_error(err) and err.code == "sandbox" or tostring(err):find "password" ~= nil), true, wrong)
   end
@@ -220,9 +221,17 @@ function parts.options()
   throws("plain table", connect, setmetatable({}, { __index = { proxy = "http://127.0.0.1:1" } }))
   for _, name in ipairs { "Host", "hOST", "Content-Length", "content-length", "Transfer-Encoding", "Connection", "Keep-Alive", "TE",
     "Trailer", "Upgrade", "HTTP2-Settings", "Expect", "Proxy-Connection", "X-HTTP-Method-Override", "x-http-method", "X-Method-Override",
-    "X-Original-URL", "X-Rewrite-URL" } do
+    "X-Original-URL", "X-Rewrite-URL", "X_HTTP_METHOD_OVERRIDE", "X.HTTP.Method", "X-Original-Method", "X-Method", "X-HTTP-MethodOverride",
+    "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Uri", "X_Forwarded_Prefix", "Forwarded", "Via",
+    "X-Original-URI", "X-Original-Host", "X-Host", "X-Envoy-Original-Path", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP",
+    "Remote-User", "Proxy", "Proxy-Authorization", "X-Accel-Redirect", "X-Sendfile-Type", "Transfer_Encoding", "X-URL-Scheme",
+    "Max-Forwards", "X-HTTP-Verb", "Destination", ("X"):rep(101) } do
     refused(name, connect, { headers = { [name] = "1" } })
     refused(name, connect, url .. "/echo", { headers = { Accept = "*/*", [name] = "" } })
+  end
+  for _, name in ipairs { "Authorization", "Accept-Language", "Cookie", "User-Agent", "X-API-Key", "X-Request-ID", "X-CSRF-Token",
+    "Pathology", "X-Tenant_1", "If-None-Match", ("X"):rep(100) } do
+    same(echo(connect(url .. "/echo", { headers = { [name] = "1" } }), "/x").headers[name:lower()], "1", name)
   end
   local headers = echo(connect { headers = { ["X-My"] = "1", Accept = "a/b" } }, "/x").headers
   same(headers["x-my"] .. headers.accept, "1a/b", "own headers")
@@ -236,16 +245,21 @@ end
 -- ---- routes ----
 
 local WRITES = {
-  "/patients/1/modify", "/studies/1/anonymize", "/series/1/x", "/instances", "/instances/1/modify", "/instances/export/tags",
+  "/patients/1/modify", "/studies/1/anonymize", "/series/1/x", "/instances/1/modify", "/instances/export/tags", "/studies/1", "/queries/1",
   "/queries/1/x", "/jobs/1/cancel", "/storage-commitment/1/remove", "/modalities/x/echo", "/modalities/x/move", "/peers/x/store",
-  "/tools/find", "/tools/lookup", "/tools/count-resources", "/tools/bulk-content", "/tools/bulk-anonymize", "/tools/bulk-modify",
-  "/tools/bulk-delete",
-  "/tools/create-archive", "/tools/create-media", "/tools/create-media-extended", "/tools/create-dicom", "studies/1/x", "/studies/1/x/",
-  "/studies/1/x?a=b/c", "/tools/find?/x", "/studies/a.b/..c",
+  "studies/1/x", "/studies/1/x/", "/studies/1/x?a=b/c", "/studies/a.b/..c",
+}
+
+-- Not with PUT and DELETE.
+local POSTS = {
+  "/instances", "/tools/find", "/tools/lookup", "/tools/count-resources", "/tools/bulk-content", "/tools/bulk-anonymize",
+  "/tools/bulk-modify", "/tools/bulk-delete", "/tools/create-archive", "/tools/create-media", "/tools/create-media-extended",
+  "/tools/create-dicom", "/tools/find?/x",
 }
 
 local NO_WRITES = {
   "/modalities/x/store", "/modalities/x/store/",
+  "/patients", "/studies", "/studies/", "/studies?x", "/series", "/instances/", "/queries", "/queries/", "/jobs", "/storage-commitment",
   "", "/", "/system", "/tools", "/tools/", "/tools/reset", "/tools/shutdown", "/tools/execute-script", "/tools/log-level",
   "/tools/log-level-dicom", "/tools/default-encoding", "/tools/metrics", "/tools/accepted-transfer-syntaxes",
   "/tools/unknown-sop-class-accepted", "/tools/findx", "/tools/find/x", "/tools/find/", "/tools/finD", "/Studies/1", "/modalities",
@@ -276,6 +290,11 @@ function parts.routes()
       same(assert(client[method](client, path)).method:lower(), method, path)
     end
   end
+  for _, path in ipairs(POSTS) do
+    same(assert(client:post(path)).method, "POST", path)
+    refused(path, client.put, client, path, "body")
+    refused(path, client.delete, client, path)
+  end
   for _, path in ipairs(NO_WRITES) do
     refused(path, client.post, client, path, "body")
     refused(path, client.put, client, path, { a = 1 })
@@ -293,6 +312,50 @@ function parts.routes()
   refused("a query's key", client.get, client, "/a", { _method = true, x = 1 })
   refused("a query's key", client.delete, client, "/studies/1", { _method = "PUT" })
   same(assert(client:get("/a", { x = "_method=PUT&_method" })).method, "GET", "a query's value")
+end
+
+-- What is checked is the whole path from the root of the URL that the host allows: "/echo", and "/prefix/echo/a" although "/prefix" is
+-- allowed too. Each row: what the script connects to, the path, and whether it may POST, PUT and DELETE there.
+local ANY <const> = "POST PUT DELETE"
+local BASES = {
+  { "/modalities", "/studies", "" }, { "/modalities", "studies", "" }, { "/modalities/", "/studies/", "" },
+  { "/modalities", "/tools/find", ANY },
+  { "/modalities", "/instances", "" }, { "/modalities", "/x/store", "" }, { "/modalities/x", "/store", "" },
+  { "/modalities/x", "/move", ANY },
+  { "/modalities/x", "", "" }, { "/modalities/x", "/", "" }, { "/peers", "/jobs", "" }, { "/peers", "/queries", "" },
+  { "/peers/x", "/", "" },
+  { "/peers/x", "/store", ANY }, { "/dicom-web/servers", "/studies", "" }, { "/dicom-web/servers", "/studies/1", "" },
+  { "/dicom-web", "/studies", "" }, { "/tools", "/reset", "" }, { "/tools", "/find", "POST" }, { "/tools", "/studies/1", "" },
+  { "/instances/1", "/export", "" }, { "/instances", "/1/export", "" }, { "/instances/1", "/modify", ANY },
+  { "/studies/a%62", "/x", "" }, { "/studies", "/1", ANY }, { "/system", "/studies/1", "" }, { "/plugins/x", "/studies/1", "" },
+}
+
+-- Routes of our own operations, behind such a path: their requests are checked as they leave.
+local function refuses_operations(client)
+  local _, err = client:upload { data = "DICM" }
+  same(err.kind .. " " .. tostring(err.code), "refused sandbox", "an upload")
+  _, err = client:modality "studies":echo()
+  same(err.kind .. " " .. tostring(err.code), "refused sandbox", "an echo")
+  _, err = client:job("1"):cancel()
+  same(err.kind .. " " .. tostring(err.code), "refused sandbox", "job:cancel")
+end
+
+function parts.bases()
+  for _, root in ipairs { "/echo", "/prefix/echo/a" } do
+    for _, row in ipairs(BASES) do
+      local base, path, allowed = table.unpack(row)
+      local client = modalua.connect(url .. root .. base)
+      for _, method in ipairs { "post", "put", "delete" } do
+        if allowed:find(method:upper(), 1, true) then
+          same(assert(client[method](client, path)).method:lower(), method, base .. path)
+        else
+          refused(method .. " " .. base .. path, client[method], client, path, method ~= "delete" and { a = 1 } or nil)
+        end
+      end
+      same(assert(client:get(path)).method, "GET", base .. path)
+    end
+    refuses_operations(modalua.connect(url .. root .. "/dicom-web/servers"))
+  end
 end
 
 -- No limit can end a single call, so the time of a call with a long query or many headers must not grow with the square of their number.

@@ -36,7 +36,8 @@ static int run_read(lua_State *L, const char *name, const char *method)
     client_check(L, 1);
     lua_settop(L, 3);
     single_request_push_path(L, 2, 3);
-    guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
+    guard_check_route(L, doc_loop(L), name, client_check(L, 1)->server, method,
+                      lua_tostring(L, -1));
     x = new_request(L, name, method);
     x->any_answer = true;
     return op_run(L, &x->op);
@@ -49,7 +50,8 @@ static int run_write(lua_State *L, const char *name, const char *method)
     client_check(L, 1);
     lua_settop(L, 3);
     single_request_push_path(L, 2, 0);
-    guard_check_route(L, doc_loop(L), name, method, lua_tostring(L, -1));
+    guard_check_route(L, doc_loop(L), name, client_check(L, 1)->server, method,
+                      lua_tostring(L, -1));
     x = new_request(L, name, method);
     x->any_answer = true;
     if (!single_request_set_body(L, x, 3))
@@ -224,8 +226,10 @@ static const doc_row methods[] = {
     { .name = "get",
       .function = client_l_get,
       .signature = "client:get(path [, query]) -> value | nil, err",
-      .help = "Sends GET to any route of the server. query is a table of what follows the ? in the "
-              "address. JSON is returned as a table, another answer as a string.",
+      .help =
+          "Sends GET to any route of the server. query is a table of what follows the ? in the "
+          "address. JSON is returned as a table, another answer as a string. Passwords and tokens "
+          "of jobs and peers are replaced by \"…\".",
       .example = "print(assert(orthanc:get \"/system\").Version)\n"
                  "print(#assert(orthanc:get(\"/changes\", { since = 0, limit = 10 })).Changes)" },
     { .name = "post",

@@ -140,13 +140,19 @@ static void check_sandboxed_options(lua_State *L, const loop *lp, int options)
     }
 }
 
-/* Whether the server is that of the URL, with the same path or one below. */
-static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *url)
+/* Whether the server is that of the URL, with the same path or one below. Then that path becomes the
+ * server's root, when it is the longest so far, of *length bytes. [-0, +0, v] */
+static bool is_below(lua_State *L, loop *lp, http_server *s, const char *url, size_t *length)
 {
     char why[160];
     const http_options o = { .url = url };
     http_server *above = http_server_new(&lp->http, &o, why, sizeof why);
     bool below = above && http_server_is_below(s, above);
+    size_t own = below ? strlen(http_server_path(above)) : 0;
+    if (below && own >= *length) {
+        http_server_set_root(s, above);
+        *length = own;
+    }
     http_server_free(above);
     if (!above)
         error_usage(L, "connect: one of the servers that the host allows cannot be used: %s", why);
@@ -154,21 +160,19 @@ static bool is_below(lua_State *L, loop *lp, const http_server *s, const char *u
 }
 
 /* URLs with spaces between them are on the top. Whether one of them allows the server. */
-static bool is_allowed(lua_State *L, loop *lp, const http_server *s)
+static bool is_allowed(lua_State *L, loop *lp, http_server *s)
 {
     const char *at = lua_tostring(L, -1);
-    size_t n;
+    size_t n, length = 0;
+    bool allowed = false;
     for (at += strspn(at, " \t\n"); *at; at += strspn(at, " \t\n")) {
-        bool below;
         n = strcspn(at, " \t\n");
         lua_pushlstring(L, at, n);
-        below = is_below(L, lp, s, lua_tostring(L, -1));
+        allowed = is_below(L, lp, s, lua_tostring(L, -1), &length) || allowed;
         lua_pop(L, 1);
-        if (below)
-            return true;
         at += n;
     }
-    return false;
+    return allowed;
 }
 
 /* A server that the script has chosen must be the host's default server, or one of the servers that

@@ -250,7 +250,8 @@ static const doc_row methods[] = {
       .function = job_l_status,
       .signature = "job:status() -> table | nil, err",
       .help = "Returns what the server knows about the job: State (Pending, Running, Success, "
-              "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more.",
+              "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more. "
+              "Passwords and tokens in it are replaced by \"…\".",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(assert(job:status()).State)" },

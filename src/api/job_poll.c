@@ -210,40 +210,12 @@ static int details_dimse(lua_State *L, int result)
     return dimse;
 }
 
-/* Replaces the URL on the top by one without a password: the field `key` of the table at index
- * `peer`, or its first element when the key is NULL. */
-static void replace_url(lua_State *L, int peer, const char *key)
+/* Whether the result on the top, at that index, is that of a transfer to a peer. */
+static bool result_is_of_peer(lua_State *L, int result)
 {
-    if (lua_type(L, -1) == LUA_TSTRING) {
-        error_push_redacted(L, lua_tostring(L, -1));
-        if (key)
-            lua_setfield(L, peer, key);
-        else
-            lua_seti(L, peer, 1);
-    }
-    lua_settop(L, peer);
-}
-
-/* Peer is {url, user, ""}, or {Url =, HttpHeaders = {name = value}, …}. */
-bool job_poll_redact_peer(lua_State *L, int result)
-{
-    int peer = result + 1;
-    if (!lua_istable(L, result) || lua_getfield(L, result, "Peer") != LUA_TTABLE) {
-        lua_settop(L, result);
-        return false;
-    }
-    lua_geti(L, peer, 1);
-    replace_url(L, peer, NULL);
-    lua_getfield(L, peer, "Url");
-    replace_url(L, peer, "Url");
-    if (lua_getfield(L, peer, "HttpHeaders") == LUA_TTABLE)
-        for (lua_pushnil(L); lua_next(L, peer + 1); lua_settop(L, peer + 2)) {
-            lua_pushvalue(L, -2);
-            lua_pushliteral(L, "…");
-            lua_rawset(L, peer + 1);
-        }
+    bool is = lua_istable(L, result) && lua_getfield(L, result, "Peer") == LUA_TTABLE;
     lua_settop(L, result);
-    return true;
+    return is;
 }
 
 /* The DICOM service of a result that has Details: move and get alone. */
@@ -317,7 +289,7 @@ bool job_poll_is_incomplete(lua_State *L, const call *c, int result)
         job_poll_set_job(L, c);
         return true;
     }
-    of_peer = job_poll_redact_peer(L, result);
+    of_peer = result_is_of_peer(L, result);
     dimse = details_dimse(L, result);
     lua_getfield(L, result, "FailedInstancesCount");
     failed = lua_tointeger(L, -1) > 0;
@@ -425,7 +397,7 @@ static int job_poll_on_failure(lua_State *L, call *c, int record)
     details = push_record_text(L, record, "ErrorDetails");
     dimse = record_dimse(L, record, details);
     lua_getfield(L, record, "Content");
-    route = job_poll_redact_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/";
+    route = result_is_of_peer(L, lua_gettop(L)) ? "/peers/" : "/modalities/";
     f = orthanc_classify(route, 500, code, true, true);
     service = record_service(L, record);
     if (code == CANCELED_JOB)

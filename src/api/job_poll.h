@@ -36,10 +36,6 @@ void job_poll_add_hint(lua_State *L, const call *c);
  * are on the top. The Lua half (move_failure.lua) adds what this server knows about the AE title. */
 int job_poll_explain_move(lua_State *L, call *c);
 
-/* Removes passwords and tokens from the result on the top, at index `result`, when it is the result
- * of a transfer to a peer; returns whether it is. [-0, +0, m] */
-bool job_poll_redact_peer(lua_State *L, int result);
-
 /* Checks the result on the top, at index `result`, of a job or request that the server calls a
  * success. Returns true, and pushes nil and an error, when it is no table or says that a part
  * failed. [-0, +(0|2), m] */

@@ -14,6 +14,7 @@
 #include "json/mark.h"
 #include "orthanc/tags.h"
 #include "request/guard.h"
+#include "request/redact.h"
 #include "request/response.h"
 #include "request/route_options.h"
 #include "request/shape.h"
@@ -78,6 +79,10 @@ static int l_request(lua_State *L)
     const char *path = luaL_checkstring(L, PATH);
     call_work work = works[luaL_checkoption(L, WORK, NULL, words)];
     one_request *r;
+    bool wants_secrets;
+    lua_settop(L, SHAPE);
+    luaL_checktype(L, OPERATION, LUA_TTABLE);
+    wants_secrets = lua_getfield(L, OPERATION, "secrets") != LUA_TNIL;
     lua_settop(L, SHAPE);
     if (method[0] == 'P')
         luaL_checktype(L, BODY, LUA_TTABLE);
@@ -85,12 +90,20 @@ static int l_request(lua_State *L)
     r->method = method;
     r->path = path;
     r->work = work;
+    r->call.op.wants_secrets = wants_secrets;
     r->shape = lua_type(L, SHAPE) == LUA_TSTRING ? shape_check_name(L, SHAPE) : SHAPE_ANY;
     call_keep(L, lua_gettop(L), "body", BODY);
     call_keep(L, lua_gettop(L), "shape", SHAPE);
     call_set_progress(L, OPERATION, lua_gettop(L));
     r->call.progress.partial = true;
     return op_run(L, &r->call.op);
+}
+
+static int l_redacted(lua_State *L)
+{
+    lua_settop(L, 1);
+    redact_value(L, 1);
+    return 1;
 }
 
 /* ---- the server's version ---- */
@@ -428,6 +441,9 @@ static const luaL_Reg functions[] = {
     /* differs(value, shape) -> text | nil. How the value, a part of an answer, differs from the described
      * shape (request/shape.h): "element 3 is a number, not an object". */
     { "differs", l_differs },
+    /* redacted(entry) -> entry. Removes the secrets from an answer that came with them, because the
+     * operation has secrets = true. */
+    { "redacted", l_redacted },
     /* unexpected(operation, method, path, difference) -> nil, err. The answer to that request differs from
      * what it should be. */
     { "unexpected", l_unexpected },

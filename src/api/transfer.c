@@ -12,6 +12,7 @@
 #include "engine/cleanup.h"
 #include "engine/task.h"
 #include "engine/timer.h"
+#include "json/encode.h"
 #include "orthanc/dimse.h"
 #include "request/response.h"
 #include "request/route_options.h"
@@ -240,6 +241,18 @@ static void note_started(lua_State *L, const call *c)
     lua_settop(L, top);
 }
 
+/* Pushes the answer, which is decoded on the top, for a message. That of a store to a peer can have
+ * secrets: then the decoded value, which has none, is made a text again. */
+static void push_answer(lua_State *L, const call *c)
+{
+    const http_transfer *t = &c->op.transfer;
+    const char *text = t->body ? t->body : "";
+    size_t size = t->body_size;
+    if (c->remote->kind == &remote_peer && lua_istable(L, -1) && json_encode(L, -1, NULL))
+        text = lua_tolstring(L, -1, &size);
+    response_push_quoted(L, text, size);
+}
+
 static int transfer_on_submitted(lua_State *L, call *c)
 {
     transfer *t = (transfer *)c;
@@ -263,8 +276,7 @@ static int transfer_on_submitted(lua_State *L, call *c)
     }
     if (t->mode == TRANSFER_BLOCKING && is_result(L, c))
         return job_poll_is_incomplete(L, c, lua_gettop(L)) ? 2 : transfer_on_success(L, c);
-    response_push_quoted(L, c->op.transfer.body ? c->op.transfer.body : "",
-                         c->op.transfer.body_size);
+    push_answer(L, c);
     return fail_no_outcome(L, c, lua_tostring(L, -1));
 }
 

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "embed/c_modules.h"
 #include "embed/config.h"
+#include "embed/gate.h"
 #include "embed/host_functions.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
@@ -173,6 +175,7 @@ static int open_state_p(lua_State *L)
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
+    c_modules_check(L);
     stdlib_open(L, &rt->host);
     module_preload(L, &rt->lp, &rt->config);
     kept_open(L);
@@ -219,6 +222,7 @@ static void apply_settings(modalua_runtime *rt)
         lp->http.log = log_line;
         lp->http.log_user = rt;
     }
+    gate_open(rt);
     if (c->progress) {
         lp->show = show_progress;
         lp->show_user = rt;

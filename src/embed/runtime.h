@@ -32,6 +32,7 @@ struct modalua_runtime {
     /* strings for the host; static, or kept (embed/kept.h) */
     const char *error, *error_json;
     const char *result;
+    char refusal[256]; /* what `authorize` said last (embed/gate.h) */
 };
 
 /* The arguments of a function of modalua.h, for the lua_CFunction that does its work under

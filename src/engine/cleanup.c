@@ -77,6 +77,7 @@ void cleanup_take_over(lua_State *L, op *o, const http_request *r, bool (*next_r
     o->on_stop = NULL;
     o->cleanup.next_request = next_request;
     memset(&o->retry, 0, sizeof o->retry);
+    o->transfer.request.operation = OP_CLEANUP; /* the script's name can be gone soon */
     if (!r)
         http_set_apart(&o->transfer);
     else if (!op_send(o, s, r))

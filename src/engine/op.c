@@ -105,6 +105,7 @@ bool op_send(op *o, http_server *s, const http_request *r)
 {
     http_request own = *r;
     own.cleanup = o->cleanup.ref != 0;
+    own.operation = own.cleanup ? OP_CLEANUP : o->name;
     http_end(&o->transfer);
     o->ready = false;
     if (!http_begin(&o->transfer, &o->lp->http, s, &own))

@@ -21,6 +21,9 @@
 #include "http/http.h"
 #include "http/retry.h"
 
+/* The operation of a cleanup request. */
+#define OP_CLEANUP "cleanup"
+
 enum { OP_WAIT = -1, OP_CALL = -2, OP_REPORT = -3, OP_LAST_REPORT = -4 };
 
 /* Does one of three things. It starts the next wait (op_request, op_sleep, op_join, slots_acquire,
@@ -66,6 +69,7 @@ struct op {
     retry retry;              /* while retry.pausing, the timer ends the pause */
     double progress_interval; /* seconds after which advance is called although the request has not
                                  ended; 0 = it is not */
+    bool wants_secrets;       /* its answer is not for the script, and keeps the passwords in it */
     bool keeps_request;       /* a cancel does not abort the request: only the answer says which job
                                  has to be stopped on the server */
 

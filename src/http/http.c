@@ -415,6 +415,19 @@ static void start_more(http *h, http_origin *freed)
             origin_start(h, o);
 }
 
+/* Whether the gate refuses the transfer, which then has ended. */
+static bool gate_refuses(http_transfer *t)
+{
+    http *h = t->h;
+    const char *why = h->gate ? h->gate(h->gate_user, t->server, &t->request, &t->refusal) : NULL;
+    if (!why)
+        return false;
+    t->fault = HTTP_REFUSED;
+    snprintf(t->error, sizeof t->error, "%s", why);
+    transfer_done(t);
+    return true;
+}
+
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r)
 {
     void *owner = t->owner;
@@ -426,6 +439,8 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     t->server = s;
     t->request = *r;
     t->state = HTTP_WAITING;
+    if (gate_refuses(t))
+        return true;
     curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
     t->apart = r->cleanup && s->origin->apart < CLEANUPS_APART;
     if (t->apart) {

@@ -27,6 +27,13 @@ typedef struct http_transfer http_transfer;
 
 typedef void (*http_log_fn)(void *user, const char *line);
 
+typedef struct http_request http_request;
+
+/* Decides whether a request may leave. Returns NULL, or why not, a text that is valid until the next
+ * call; *code becomes a code for the error, a static text. */
+typedef const char *(*http_gate_fn)(void *user, const http_server *s, const http_request *r,
+                                    const char **code);
+
 typedef struct http_list {
     http_transfer *first, *last;
 } http_list;
@@ -46,6 +53,8 @@ typedef struct http {
     unsigned pool;      /* idle connections that are kept: the largest max_inflight so far */
     http_log_fn log;    /* gets a line for each transfer that ends; NULL = none */
     void *log_user;
+    http_gate_fn gate; /* is asked about each request, also one that is sent again; NULL = none */
+    void *gate_user;
 } http;
 
 /* How to reach a server. Strings are copied; NULL = not given. */
@@ -70,7 +79,9 @@ typedef struct http_file {
 } http_file;
 
 /* A request. Its strings must live until http_end. */
-typedef struct http_request {
+struct http_request {
+    const char
+        *operation; /* what the script called, such as "find"; "cleanup" for a cleanup request */
     const char *method;
     const char *path; /* from '/', already percent-encoded, with its query */
     const char *body; /* NULL = none */
@@ -83,7 +94,7 @@ typedef struct http_request {
     http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
     double stall_timeout;     /* seconds without a byte of the sink received, or of the body sent,
                                  after the first and before the last one; 0 = none */
-} http_request;
+};
 
 typedef enum http_state {
     HTTP_IDLE,
@@ -98,8 +109,9 @@ typedef enum http_fault {
     HTTP_CURL,      /* see curl_code */
     HTTP_TOO_LARGE, /* without a memory limit: the body is larger than half of the machine's memory */
     HTTP_NO_MEMORY,
-    HTTP_FILE,   /* see the `error` of the source or sink */
-    HTTP_STALLED /* the stall_timeout is over */
+    HTTP_FILE,    /* see the `error` of the source or sink */
+    HTTP_STALLED, /* the stall_timeout is over */
+    HTTP_REFUSED  /* nothing was sent: the gate says `error`, with the code `refusal` */
 } http_fault;
 
 struct http_transfer {
@@ -129,7 +141,8 @@ struct http_transfer {
     char content_type[64];  /* without parameters, in lower case; "" = none */
     curl_off_t retry_after; /* seconds that the server asks to wait (Retry-After); 0 = none */
     int socket_error;       /* errno, when no socket could be made; 0 = one could */
-    char *location;         /* target of a redirect, or NULL; valid until http_end */
+    const char *refusal;
+    char *location; /* target of a redirect, or NULL; valid until http_end */
     char error[CURL_ERROR_SIZE];
 };
 
@@ -162,14 +175,21 @@ const char *http_server_path(const http_server *s); /* of that URL: "" or "/…"
 bool http_server_has_credentials(const http_server *s);
 unsigned http_server_retries(const http_server *s);
 
+/* The path of `other`, of which http_server_is_below is true, becomes the root of s. Until then it is the
+ * whole path of s. */
+void http_server_set_root(http_server *s, const http_server *other);
+
+/* What the URL of s has behind the root: "" or "/…". */
+const char *http_server_base(const http_server *s);
+
 /* Whether both have the same scheme, host and port, and the path of s is that of `other` or below
  * it. */
 bool http_server_is_below(const http_server *s, const http_server *other);
 
 /* ---- transfers ---- */
 
-/* Starts a transfer, or lets it wait for its turn. False: not enough memory; the transfer is idle
- * then. */
+/* Starts a transfer, or lets it wait for its turn, or ends it when the gate refuses it. False: not enough
+ * memory; the transfer is idle then. */
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r);
 
 /* The transfer has become a cleanup request: from now on max_inflight does not count it. */

@@ -102,21 +102,25 @@ static bool host_is_loopback(const char *host)
            (strncmp(host, "127.", 4) == 0 && host[strspn(host, "0123456789.")] == '\0');
 }
 
-/* The name of the origin is host:port, in lower case. */
+/* The name of the origin is host:port, in lower case. The same IPv6 address in another zone is another
+ * host. */
 static bool server_open_origin(http_server *s, CURLU *u)
 {
-    char *host = NULL, *port = NULL, name[300];
+    char *host = NULL, *port = NULL, *zone = NULL, name[400];
     bool ok = curl_url_get(u, CURLUPART_HOST, &host, 0) == CURLUE_OK && strlen(host) < 256 &&
               curl_url_get(u, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK;
+    curl_url_get(u, CURLUPART_ZONEID, &zone, 0);
+    ok = ok && (!zone || strlen(zone) < 64);
     if (ok) {
         for (char *p = host; *p; p++)
             *p = (char)tolower((unsigned char)*p);
         s->loopback = host_is_loopback(host);
-        snprintf(name, sizeof name, "%s:%s", host, port);
+        snprintf(name, sizeof name, "%s%s%s:%s", host, zone ? "%" : "", zone ? zone : "", port);
         s->origin = origin_open(s->h, name);
     }
     curl_free(host);
     curl_free(port);
+    curl_free(zone);
     return ok && s->origin != NULL;
 }
 
@@ -129,6 +133,7 @@ static bool server_set_url(http_server *s, CURLU *u)
     for (n = strlen(url); n > 0 && url[n - 1] == '/'; n--)
         url[n - 1] = '\0';
     s->options.url = memory_string(s->h->memory, url);
+    s->root = n;
     curl_free(url);
     return s->options.url != NULL;
 }
@@ -389,6 +394,17 @@ bool http_server_is_below(const http_server *s, const http_server *other)
     return strncmp(s->options.url, other->options.url, strcspn(s->options.url, ":") + 1) == 0 &&
            s->origin == other->origin && strncmp(path, above, size) == 0 &&
            (path[size] == '\0' || path[size] == '/');
+}
+
+void http_server_set_root(http_server *s, const http_server *other)
+{
+    s->root =
+        strlen(s->options.url) - strlen(http_server_path(s)) + strlen(http_server_path(other));
+}
+
+const char *http_server_base(const http_server *s)
+{
+    return s->options.url + s->root;
 }
 
 bool http_server_has_credentials(const http_server *s)

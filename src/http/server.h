@@ -13,7 +13,7 @@
 /* One host and port, shared by all servers that name it: it limits their transfers. */
 struct http_origin {
     http_origin *next;
-    char *name;        /* host:port */
+    char *name;        /* host:port; an IPv6 zone is part of the host */
     unsigned users;    /* servers that name it */
     unsigned running;  /* transfers that have started and not ended, without those apart */
     unsigned apart;    /* such cleanup requests, beside max_inflight */
@@ -28,6 +28,7 @@ struct http_server {
     const char
         *bad_proxy; /* the variable of the environment that names an unusable proxy, or NULL */
     struct curl_slist *headers, *last_header;
+    size_t root; /* the length of the URL up to the root that http_server_set_root has set */
     bool loopback;
     bool authorization; /* there is an Authorization header among the headers */
 };

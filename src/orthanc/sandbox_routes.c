@@ -1,39 +1,46 @@
 #include "orthanc/sandbox_routes.h"
 
+#include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/ascii.h"
 
-/* The routes that a sandboxed script may write to. `*` is any segment, `**` at the end any number of
- * segments. */
-static const char *const writable[] = { "patients/**",
-                                        "studies/**",
-                                        "series/**",
-                                        "instances/**",
-                                        "queries/**",
-                                        "jobs/**",
-                                        "storage-commitment/**",
-                                        "modalities/*/*/**",
-                                        "peers/*/*/**",
-                                        "tools/find",
-                                        "tools/lookup",
-                                        "tools/count-resources",
-                                        "tools/bulk-content",
-                                        "tools/bulk-anonymize",
-                                        "tools/bulk-modify",
-                                        "tools/bulk-delete",
-                                        "tools/create-archive",
-                                        "tools/create-media",
-                                        "tools/create-media-extended",
-                                        "tools/create-dicom",
-                                        NULL };
+/* A route: `*` is any segment, `**` at the end any number of segments, also none. */
+typedef struct route {
+    const char *method; /* NULL = POST, PUT and DELETE */
+    const char *pattern;
+} route;
+
+/* The routes that a sandboxed script may write to. A route that only makes something new is for POST
+ * alone: with PUT, "instances" behind a path such as "modalities" would be the name of an entry. */
+static const route writable[] = { { NULL, "patients/*/**" },
+                                  { NULL, "studies/*/**" },
+                                  { NULL, "series/*/**" },
+                                  { NULL, "instances/*/**" },
+                                  { "POST", "instances" },
+                                  { NULL, "queries/*/**" },
+                                  { NULL, "jobs/*/**" },
+                                  { NULL, "storage-commitment/*/**" },
+                                  { NULL, "modalities/*/*/**" },
+                                  { NULL, "peers/*/*/**" },
+                                  { "POST", "tools/find" },
+                                  { "POST", "tools/lookup" },
+                                  { "POST", "tools/count-resources" },
+                                  { "POST", "tools/bulk-content" },
+                                  { "POST", "tools/bulk-anonymize" },
+                                  { "POST", "tools/bulk-modify" },
+                                  { "POST", "tools/bulk-delete" },
+                                  { "POST", "tools/create-archive" },
+                                  { "POST", "tools/create-media" },
+                                  { "POST", "tools/create-media-extended" },
+                                  { "POST", "tools/create-dicom" },
+                                  { NULL, NULL } };
 
 /* Exceptions: their bodies can name a file of the server, or a host that receives data. */
-static const char *const not_writable[] = { "instances/*/export/**", "modalities/*/store/**",
-                                            NULL };
+static const route names_a_file[] = { { NULL, "instances/*/export/**" }, { NULL, NULL } };
+static const route names_a_host[] = { { NULL, "modalities/*/store/**" }, { NULL, NULL } };
 
 static bool ends_segment(char c)
 {
@@ -61,11 +68,12 @@ static bool matches(const char *pattern, const char *path)
     return true;
 }
 
-static bool is_among(const char *const *patterns, const char *path)
+static bool is_among(const route *routes, const char *method, const char *path)
 {
-    while (*patterns && !matches(*patterns, path))
-        patterns++;
-    return *patterns != NULL;
+    while (routes->pattern && ((routes->method && strcmp(routes->method, method) != 0) ||
+                               !matches(routes->pattern, path)))
+        routes++;
+    return routes->pattern != NULL;
 }
 
 /* ---- paths that can be read in two ways ---- */
@@ -136,38 +144,72 @@ const char *orthanc_path_fault(const char *path)
 
 /* ---- headers ---- */
 
-/* Headers that decide where a request goes, where it ends, or what its method is. */
-static const char *const harmful_headers[] = { "Connection",
-                                               "Content-Length",
-                                               "Expect",
-                                               "Host",
-                                               "HTTP2-Settings",
-                                               "Keep-Alive",
-                                               "Proxy-Connection",
-                                               "TE",
-                                               "Trailer",
-                                               "Transfer-Encoding",
-                                               "Upgrade",
-                                               "X-HTTP-Method",
-                                               "X-HTTP-Method-Override",
-                                               "X-Method-Override",
-                                               "X-Original-URL",
-                                               "X-Rewrite-URL",
-                                               NULL };
+/* Parts of names of headers that decide where a request goes, where it ends, what its method is, or for
+ * whom a proxy takes the client. Proxies and servers know many of each kind: X-HTTP-Method-Override,
+ * X-Original-Method, X-Forwarded-Host, X-Envoy-Original-Path, …. */
+/* clang-format off */
+static const char *const harmful_parts[] = {
+    "accel", "client-cert", "client-ip", "connecting", "connection", "forward", "host", "http2", "keep-alive", "length", "method",
+    "original", "override", "proxy", "real-ip", "remote-", "rewrite", "scheme", "sendfile", "transfer", "upgrade", NULL
+};
 
+/* The same as whole words between hyphens. */
+static const char *const harmful_words[] = {
+    "destination", "expect", "path", "ssl", "te", "trailer", "uri", "url", "verb", "via", NULL
+};
+/* clang-format on */
+
+enum { HEADER_NAME_MAX = 100 };
+
+static bool is_harmful_word(const char *word, size_t size)
+{
+    for (const char *const *at = harmful_words; *at; at++)
+        if (strlen(*at) == size && memcmp(*at, word, size) == 0)
+            return true;
+    return false;
+}
+
+/* Many servers (CGI, WSGI) take '_' for '-', and some '.' too. */
 bool orthanc_is_harmless_header(const char *name)
 {
-    const char *const *at = harmful_headers;
-    while (*at && strcasecmp(*at, name) != 0)
-        at++;
-    return !*at;
+    char plain[HEADER_NAME_MAX + 1];
+    size_t size = strlen(name);
+    if (size > HEADER_NAME_MAX)
+        return false;
+    for (size_t i = 0; i <= size; i++)
+        plain[i] = name[i] && !isalnum((unsigned char)name[i])
+                       ? '-'
+                       : (char)tolower((unsigned char)name[i]);
+    for (const char *const *at = harmful_parts; *at; at++)
+        if (strstr(plain, *at))
+            return false;
+    for (const char *at = plain; *at; at += *at == '-') {
+        size_t n = strcspn(at, "-");
+        if (is_harmful_word(at, n))
+            return false;
+        at += n;
+    }
+    return true;
 }
 
 /* ---- routes ---- */
 
+static const char *const not_the_server =
+    "a sandboxed script may change data, queries and jobs, but not the server";
+
 const char *orthanc_route_refusal(const char *method, const char *path)
 {
     size_t size = strcspn(path, "?");
+    const char *why = orthanc_operation_refusal(method, path);
+    if (why || strcmp(method, "GET") == 0)
+        return why;
+    if (memchr(path, '%', size))
+        return "a sandboxed script may not write to a percent-encoded path";
+    return is_among(names_a_host, method, path + 1) ? not_the_server : NULL;
+}
+
+const char *orthanc_operation_refusal(const char *method, const char *path)
+{
     const char *why = orthanc_path_fault(path);
     if (why)
         return why;
@@ -175,9 +217,7 @@ const char *orthanc_route_refusal(const char *method, const char *path)
         return "a sandboxed script may not use the query key '_method', which changes the method";
     if (strcmp(method, "GET") == 0)
         return NULL;
-    if (memchr(path, '%', size))
-        return "a sandboxed script may not write to a percent-encoded path";
-    if (is_among(writable, path + 1) && !is_among(not_writable, path + 1))
-        return NULL;
-    return "a sandboxed script may change data, queries and jobs, but not the server";
+    return is_among(writable, method, path + 1) && !is_among(names_a_file, method, path + 1)
+               ? NULL
+               : not_the_server;
 }

@@ -19,10 +19,15 @@ void guard_check(lua_State *L, const loop *lp, const char *name, const char *why
         refuse(L, name, NULL, NULL, why);
 }
 
-void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
-                       const char *path)
+void guard_check_route(lua_State *L, const loop *lp, const char *name, const http_server *s,
+                       const char *method, const char *path)
 {
-    const char *why = lp->sandboxed ? orthanc_route_refusal(method, path) : NULL;
+    const char *whole, *why;
+    if (!lp->sandboxed)
+        return;
+    whole = lua_pushfstring(L, "%s%s", http_server_base(s), path);
+    why = orthanc_route_refusal(method, whole);
     if (why)
-        refuse(L, name, method, path, why);
+        refuse(L, name, method, whole, why);
+    lua_pop(L, 1);
 }

@@ -11,9 +11,10 @@
  * script called. Does nothing outside a sandbox. [-0, +0, v] */
 void guard_check(lua_State *L, const loop *lp, const char *name, const char *why);
 
-/* The same when a sandboxed script may not use this route. The path is percent-encoded.
- * [-0, +0, v] */
-void guard_check_route(lua_State *L, const loop *lp, const char *name, const char *method,
-                       const char *path);
+/* The same when a sandboxed script may not use this route. The path is percent-encoded. What is checked is
+ * the path from the root of the server that the host allows: a script can have connected to a path below
+ * that. [-0, +0, v] */
+void guard_check_route(lua_State *L, const loop *lp, const char *name, const http_server *s,
+                       const char *method, const char *path);
 
 #endif

@@ -11,6 +11,7 @@
 #include "json/decode.h"
 #include "orthanc/dimse.h"
 #include "orthanc/failures.h"
+#include "request/redact.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error message repeats */
 
@@ -166,6 +167,12 @@ static void push_stall(lua_State *L, const op *o)
               (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
 }
 
+/* Nothing was sent. */
+static void push_refusal(lua_State *L, const http_transfer *t)
+{
+    error_new(L, "refused", t->refusal, "%s", t->error);
+}
+
 /* ---- Orthanc's error bodies ---- */
 
 typedef struct error_body {
@@ -250,7 +257,8 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
                         "or another path prefix?)",
                         lua_tostring(L, -1));
     } else if (said) {
-        response_push_quoted(L, said, strlen(said));
+        error_push_redacted(L, said);
+        response_push_quoted(L, lua_tostring(L, -1), lua_rawlen(L, -1));
     } else {
         lua_pushliteral(L, "the request failed");
     }
@@ -334,6 +342,7 @@ static int push_failure(lua_State *L, op *o)
     case HTTP_CURL: push_curl_failure(L, o); break;
     case HTTP_FILE: push_file_failure(L, o); break;
     case HTTP_STALLED: push_stall(L, o); break;
+    case HTTP_REFUSED: push_refusal(L, &o->transfer); break;
     case HTTP_OK: push_status_failure(L, o); break;
     }
     set_transfer_fields(L, o);
@@ -432,7 +441,10 @@ int response_push(lua_State *L, op *o)
         return 1;
     }
     switch (json_decode_body(L, o->lp->memory, &body)) {
-    case JSON_DECODED: return 1;
+    case JSON_DECODED:
+        if (!o->wants_secrets && redact_is_needed(http_server_path(t->server), t->request.path))
+            redact_value(L, -1);
+        return 1;
     case JSON_NO_ROOM: throw_no_room(L, o, "memory");
     case JSON_FAULTY: break;
     }

@@ -190,6 +190,7 @@ local function verify(operation, settings)
     return requests.unknown(err)
   end
   local names = not_taken(entry, settings)
+  steps.redacted(entry)
   if names then
     local _, refused = steps.failed(operation, "orthanc", "not_taken", "the server was told, but it did not take: " .. names)
     refused.result = entry
@@ -201,6 +202,7 @@ end
 function configuration.configure(remote, given)
   steps.forbid_in_sandbox("configure", NOT_THE_SERVER)
   local operation = operation_on(remote, "configure", "PUT")
+  operation.secrets = true -- what is read is written back
   if type(given) ~= "table" then
     native.usage(("configure: the settings must be a table (a %s was given)"):format(type(given)))
   end
