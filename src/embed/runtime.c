@@ -278,6 +278,8 @@ static int build(modalua_runtime *rt, const modalua_config *config)
         return MODALUA_E_SYSTEM;
     if (!host_thread_open(&rt->lp.host))
         return MODALUA_E_NOMEM;
+    if (!spawned_open(&rt->spawned))
+        return MODALUA_E_SYSTEM;
     apply_settings(rt);
     rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
@@ -332,6 +334,7 @@ void runtime_free(modalua_runtime *rt)
         runtime_leave(rt);
     }
     loop_free(&rt->lp);
+    spawned_close(&rt->spawned);
     free_strings(rt);
     account = rt->memory;
     account.thread = NULL;
