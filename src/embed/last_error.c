@@ -215,6 +215,18 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
     }
 }
 
+void last_error_push_json(lua_State *L, int status, int error, int traceback)
+{
+    push_error_text(L, error);
+    push_object(L, status, error, lua_gettop(L), traceback);
+    lua_remove(L, -2);
+}
+
+const char *last_error_status_json(int status)
+{
+    return row_of(status)->json;
+}
+
 /* ---- setting it ---- */
 
 void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
@@ -231,4 +243,11 @@ void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, in
     rt->error = kept_set(L, KEPT_ERROR);
     rt->error_json = kept_set(L, KEPT_ERROR_JSON);
     lua_settop(L, text - 1);
+}
+
+void last_error_set_message(lua_State *L, modalua_runtime *rt, int status, const char *message)
+{
+    lua_pushstring(L, message);
+    last_error_set(L, rt, status, lua_gettop(L), 0);
+    lua_pop(L, 1);
 }
