@@ -150,10 +150,11 @@ static const char *const suspending[] = {
     "  assert(not ok and message == 'cannot resume non-suspended coroutine')\n"
     "  local ok, message = pcall(coroutine.close, co)\n"
     "  assert(not ok and message:find 'cannot close a normal coroutine')\n"
+    "  return 'seen'\n"
     "end)\n"
     "assert(select(2, coroutine.resume(co)) == 'end')\n"
     "assert(coroutine.status(co) == 'dead' and coroutine.close(co))\n"
-    "assert(other:join() == nil)\n",
+    "assert(other:join() == 'seen')\n",
     /* a generator that two tasks use in turns */
     "local task = require 'modalua.task'\n"
     "local next_one = coroutine.wrap(function() for i = 1, 4 do later() coroutine.yield(i) end "
