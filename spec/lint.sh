@@ -15,7 +15,7 @@ tidy) printf '%s\n' src/*/*.c | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "
 luacheck) luacheck --quiet lua spec scripts ;;
 cppcheck)
     cppcheck -j "$(nproc)" --quiet --error-exitcode=1 --enable=warning,portability,performance --std=c11 \
-        --library=spec/support/cppcheck.cfg -D_GNU_SOURCE '-DVERSION="0"' -Isrc --suppress=missingIncludeSystem src
+        --library=spec/support/cppcheck.cfg -D_GNU_SOURCE '-DVERSION="0"' '-DHOST_LUA_NAMES(X)=' -DHOST_LUA_COUNT=1 -Isrc --suppress=missingIncludeSystem src
     ;;
 analyzer)
     cmake -S . -B "$2/analyzer" -DBUILD_TESTING=OFF -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_COMPILE_WARNING_AS_ERROR=ON \

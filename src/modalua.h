@@ -15,12 +15,17 @@
  *     }
  *
  * BLOCKING. modalua_run_string, modalua_run_file and modalua_call block until the script has ended;
- * modalua_step blocks at most as long as its argument says; modalua_destroy blocks until the run
- * that is under way has been ended. All other functions return at once.
+ * modalua_step blocks at most as long as its argument says, beside the time that Lua itself
+ * computes; modalua_destroy blocks until the run that is under way has been ended. All other
+ * functions return at once. An operation of a script suspends its task also in a coroutine of the
+ * script, an iterator, or a module that is being required. Inside a C function that Lua cannot
+ * suspend (a callback of string.gsub, table.sort or load, __tostring, __index when a C function
+ * looks it up, a handler that coroutine.close calls), an operation throws an error in a run that
+ * was started with modalua_start_...; in modalua_run_... and modalua_call it blocks there.
  *
  * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
  * any thread may call them at any moment, as long as modalua_destroy has not been called:
- * modalua_cancel (from signal handlers too) and modalua_overdue; and, for a reply that was kept,
+ * modalua_cancel and modalua_cancel_sticky (from signal handlers too) and modalua_overdue; and, for a reply that was kept,
  * modalua_reply_*, even after modalua_destroy. Different runtimes are independent of one another.
  * The library calls the host's callbacks on the thread that drives the runtime, inside the call
  * that drives it.
@@ -40,11 +45,17 @@
  * ENVIRONMENT. The library never calls exit, abort, setlocale or signal. It writes no output except
  * to the callbacks of the host. It reads no configuration file, except the one that config_file
  * names, and no environment variables, except with MODALUA_ENVIRONMENT. While a call is at work,
- * the locale of the calling thread is "C" (uselocale), whatever LC_NUMERIC the host has set, also
- * during callbacks; inside libcurl, signals are blocked. Both are restored. Do not fork while a run
+ * the locale of the calling thread is "C" (uselocale), whatever LC_NUMERIC the host has set; inside
+ * libcurl, signals are blocked. Both are restored, for callbacks too: a callback sees the locale and
+ * the signal mask of the host, and what it changes of them stays. Do not fork while a run
  * is under way. The library initialises libcurl globally, once and thread-safely, at the first
- * connect; it leaves curl_global_cleanup to the host. The library is linked to liblua5.4.so: a
- * program must not contain a second copy of Lua (liblua5.4.a).
+ * connect; it leaves curl_global_cleanup to the host.
+ *
+ * OTHER LUAS. The shared library has a Lua 5.4 of its own inside, which no other part of the program
+ * sees. A program may use any other Lua beside it, also LuaJIT. So a script cannot load modules that
+ * are written in C: they would get another Lua. A program that wants them links libmodalua.a and
+ * liblua5.4, and exports the symbols of Lua. It must then not contain another Lua. The library is
+ * never unloaded: dlclose has no effect.
  *
  * SCRIPTS see the whole standard library of Lua and `require "modalua"`, unless MODALUA_SANDBOX is
  * set. os.exit ends the run, not the process. When a run ends, everything that it has started has
@@ -77,7 +88,9 @@ extern "C" {
 #define MODALUA_VERSION_PATCH 0
 #define MODALUA_VERSION       "0.1.0"
 
-#if defined(__GNUC__)
+#if defined(MODALUA_API)
+/* the one who builds the library or the host has chosen it */
+#elif defined(__GNUC__)
 #define MODALUA_API __attribute__((visibility("default")))
 #else
 #define MODALUA_API
@@ -232,7 +245,7 @@ MODALUA_API void modalua_config_init(modalua_config *config);
 MODALUA_API const char *modalua_config_fault(const modalua_config *config);
 
 /* Creates a runtime, which the caller owns. config NULL = the defaults. Opens no file and no
- * connection: errors in url, servers and config_file show at connect. Returns MODALUA_OK; or
+ * connection: errors in config_file show at connect. Returns MODALUA_OK; or
  * MODALUA_E_INVALID (modalua_config_fault says why), MODALUA_E_NOMEM or MODALUA_E_SYSTEM (errno
  * says why), and *out is NULL. */
 MODALUA_API int modalua_create(modalua_runtime **out, const modalua_config *config);
@@ -251,7 +264,9 @@ MODALUA_API int modalua_set_arg(modalua_runtime *rt, int argc, const char *const
  * afterwards. `done` may be NULL. Return MODALUA_E_BUSY while another run is under way; when the
  * script cannot be read or compiled, MODALUA_E_FILE or MODALUA_E_SYNTAX, and `done` is not called.
  *   name      the name of the chunk, as luaL_loadbuffer takes it: "=name" or "@file"
- *   path      NULL = standard input; a first line that begins with '#' is skipped
+ *   path      NULL = standard input; a first line that begins with '#' is skipped. modalua_start_file
+ *             never blocks: it takes regular files only, and gives MODALUA_E_FILE for others (a
+ *             pipe, a terminal), which modalua_run_file reads
  *   argv      the script's `...`
  *   function  the path of a global function, or of a function of a module ("module.f"), which is
  *             then required
@@ -281,7 +296,9 @@ MODALUA_API int modalua_fds(modalua_runtime *rt, struct pollfd *fds, int count, 
 
 /* Start a run and continue it to its end. Block. Return MODALUA_OK, MODALUA_EXIT or an error.
  * json_out (may be NULL) receives the function's first result as JSON, or NULL when it has none;
- * the string is valid until the next call that starts a run. */
+ * the string is valid until the next call that starts a run. A function that returns nil and an error,
+ * or false and an error object, as operations do, has failed: MODALUA_E_SCRIPT, and the last error is
+ * that error. */
 MODALUA_API int modalua_run_string(modalua_runtime *rt, const char *name, const char *source,
                                    size_t size);
 MODALUA_API int modalua_run_file(modalua_runtime *rt, const char *path, int argc,
@@ -302,11 +319,18 @@ MODALUA_API const char *modalua_result(const modalua_runtime *rt);
  * not after modalua_destroy has been called. NULL is fine. */
 MODALUA_API void modalua_cancel(modalua_runtime *rt);
 
+/* The same; but without a run it is kept, and cancels the next run as soon as that has been started:
+ * its first modalua_step returns MODALUA_E_CANCELLED, and no line of the script is executed. So a
+ * cancel by another thread just before a run is not lost. The end of a run, whatever its status is,
+ * forgets it; a start that fails does not. */
+MODALUA_API void modalua_cancel_sticky(modalua_runtime *rt);
+
 /* The seconds since the run under way should have ended: since run_seconds or burst_seconds were
  * over, since the end of grace_seconds after the first modalua_cancel, or since the second one.
  * Wall clock. Negative before that time; -HUGE_VAL without a run, or when the run has no such time.
  * More than a second means that the script is inside a call that cannot be interrupted (see TRUST),
- * or that the thread which drives the runtime got no processor. Any thread, at any time; not after
+ * or that the thread which drives the runtime got no processor. The time that the host's own functions
+ * take (modalua_register, search) does not count. Any thread, at any time; not after
  * modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 
@@ -376,8 +400,9 @@ MODALUA_API int modalua_reply_keep(modalua_reply *reply);
 /* ---- in a lua_State of the host ----
  *
  * Opens the module "modalua". Call luaL_requiref(L, "modalua", luaopen_modalua, 0) in a program
- * that is itself linked to liblua5.4.so. There are no limits and no sandbox; the module sets no
- * global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
+ * that has a Lua 5.4: liblua5.4.so, or liblua5.4.a with its symbols exported. The module uses that
+ * Lua; without one the function returns nothing. There are no limits and no sandbox; the module sets
+ * no global and no hook. An operation blocks; in a task of modalua.task, the other tasks go on
  * meanwhile. */
 struct lua_State;
 MODALUA_API int luaopen_modalua(struct lua_State *L);

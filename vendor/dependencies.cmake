@@ -5,8 +5,8 @@ find_package(Threads REQUIRED)
 # HTTP, TLS, proxies, connection reuse. 7.85 is the first version with CURLOPT_PROTOCOLS_STR.
 find_package(CURL 7.85 REQUIRED)
 
-# The language. The command contains it (static, with its symbols exported, so that C modules can be loaded). The library is linked with the
-# shared one: the static library of Debian is not position-independent.
+# The language. The command contains it (static, with its symbols exported, so that C modules can be loaded), and so does the shared library
+# (src/packaging/shared.cmake). The shared Lua is for hosts that have a state of their own.
 pkg_check_modules(LUA REQUIRED IMPORTED_TARGET lua5.4>=5.4.4)
 find_library(LUA_ARCHIVE NAMES liblua5.4.a REQUIRED)
 option(MODALUA_APICHECK "Link all programs with a Lua that checks every use of its C API, and moves its stack at every call" OFF)
@@ -21,9 +21,7 @@ if(MODALUA_APICHECK)
   set_target_properties(PkgConfig::LUA PROPERTIES INTERFACE_LINK_LIBRARIES ${HARD_LUA}/liblua5.4.so)
 endif()
 
-# The JSON parser. It is itself linked with no Lua.
-pkg_check_modules(CJSON REQUIRED lua5.4-cjson)
-find_library(CJSON_LIBRARY NAMES lua5.4-cjson REQUIRED)
+# The JSON parser, of which src/packaging/cjson.cmake makes an object file.
 find_library(CJSON_ARCHIVE NAMES liblua5.4-cjson.a REQUIRED)
 
 # Parses the words of the verbs. Its text is embedded as the part command.argparse.

@@ -421,6 +421,47 @@ static void test_no_descriptors(void)
     CHECK(strcmp(config.url, "http://127.0.0.1:1") == 0);
 }
 
+/* Each is no URL of a server: the config is refused, and not only the connect of a script. */
+static void test_urls(void)
+{
+    static const char *const wrong[] = { "nonsense",
+                                         "",
+                                         " ",
+                                         "localhost:8042",
+                                         "ftp://host",
+                                         "http://",
+                                         "http://a b",
+                                         "http://host:port",
+                                         "http://host:99999",
+                                         "http://host/?x",
+                                         "http://host/#x",
+                                         "http://user@host",
+                                         "http://host\n" };
+    static const char *const right[] = { "http://localhost:8042", "https://user:pass@host/path/",
+                                         "HTTP://[::1]:8042" };
+    modalua_config config;
+    modalua_config_init(&config);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        config.url = wrong[i];
+        rejected(&config, "url must be a URL");
+    }
+    for (size_t i = 0; i < sizeof right / sizeof *right; i++) {
+        config.url = right[i];
+        CHECK(!modalua_config_fault(&config));
+    }
+    config.url = "http://user:pass@host";
+    config.token = "t";
+    rejected(&config, "url has credentials");
+    config.url = config.token = NULL;
+    config.flags = MODALUA_SANDBOX;
+    config.servers = "http://a http://b/c";
+    CHECK(!modalua_config_fault(&config));
+    config.servers = " ";
+    CHECK(!modalua_config_fault(&config));
+    config.servers = "http://a nonsense";
+    rejected(&config, "servers must be URLs");
+}
+
 static void test_config(void)
 {
     modalua_config config, with;
@@ -453,6 +494,7 @@ static void test_config(void)
     with = config;
     with.struct_size = 0;
     rejected(&with, "modalua_config_init");
+    test_urls();
     test_later_config();
     test_older_config();
     test_no_descriptors();

@@ -88,6 +88,7 @@ static void secrets_are_overwritten(void)
 {
     memory account;
     http h;
+    host_thread thread = { 0 };
     http_server *s;
     char why[200], *text;
     const http_options by_password = { .url = "http://127.0.0.1:8042",
@@ -99,7 +100,7 @@ static void secrets_are_overwritten(void)
     const http_options *const all[] = { &by_password, &by_token, &by_url };
 
     memory_init(&account, watched_realloc, NULL, 0);
-    http_init(&h, &account);
+    http_init(&h, &account, &thread);
     text = memory_string(&account, SECRET);
     CHECK(text && strcmp(text, SECRET) == 0);
     secret_free(&account, text);

@@ -125,10 +125,10 @@ static int run(modalua_runtime *rt, const char *code)
 
 static void test_polls(modalua_runtime *rt)
 {
-    /* the operation waits in place inside a callback of C and in a coroutine; in a task it yields */
+    /* the operation waits in place inside a callback of C; in a task and in a coroutine it yields */
     CHECK(run(rt, "local apart string.gsub('x', 'x', function() apart = test.poll(100000) end) "
                   "assert(apart == 0, apart)") == MODALUA_OK);
-    CHECK(run(rt, "assert(coroutine.wrap(function() return test.poll(10000) end)() == 0)") ==
+    CHECK(run(rt, "assert(coroutine.wrap(function() return test.poll(10000) end)() < 4096)") ==
           MODALUA_OK);
     CHECK(run(rt, "assert(test.poll(100000) < 4096)") == MODALUA_OK);
 }

@@ -170,8 +170,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *texts[TEXTS];
     memory m;
     http h;
+    host_thread thread = { 0 };
     memory_init(&m, NULL, NULL, 0);
-    http_init(&h, &m);
+    http_init(&h, &m, &thread);
     for (int i = 0; i < TEXTS; i++)
         texts[i] = fuzz_take(&in, '\0');
     try_server(&h, texts);

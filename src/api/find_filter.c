@@ -105,7 +105,8 @@ const char *find_filter_fault(lua_State *L, int keep, const char *key, const cha
     dicom_vr vr = known ? dictionary_vr(tag) : DICOM_VR_UNKNOWN;
     if (values_check(vr, value, message))
         return NULL;
-    if (dicom_vr_is_moment(vr) && strchr(value, '-')) /* a range for servers: "-7d" matches everything */
+    if (dicom_vr_is_moment(vr) &&
+        strchr(value, '-')) /* a range for servers: "-7d" matches everything */
         return lua_pushstring(L, message);
     if (find_filter_is_kept(L, keep, key, known ? &tag : NULL))
         return NULL;

@@ -185,7 +185,7 @@ static void job_poll_report(lua_State *L, call *c, int record, const char *state
         c->progress.unit = "instances";
     }
     lua_settop(L, record);
-    call_report(L, c, state);
+    call_report(c, state);
 }
 
 /* ---- the result of a job ---- */

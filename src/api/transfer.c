@@ -10,6 +10,7 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "engine/cleanup.h"
+#include "engine/task.h"
 #include "engine/timer.h"
 #include "json/encode.h"
 #include "orthanc/dimse.h"
@@ -98,13 +99,14 @@ void transfer_read_options(lua_State *L, int index, int call_index, const orthan
 }
 
 /* A handle is returned at once, so it needs no slot. Where the call cannot yield, no other transfer
- * could free a slot meanwhile. */
+ * could free a slot meanwhile; and a transfer that waits for its callback keeps its own. */
 int transfer_begin(lua_State *L, call *c)
 {
     const remote *r = c->remote;
+    const task *t = c->op.lp->current;
     if (((transfer *)c)->mode == TRANSFER_HANDLE)
         return transfer_look(L, c);
-    if (!op_can_yield(L, c->op.lp)) {
+    if (!op_can_yield(L, c->op.lp) || (t && t->reports > 0)) {
         slots_acquire_now(r->slots, &c->op);
         return transfer_look(L, c);
     }

@@ -7,20 +7,18 @@
 #ifndef BASE_MEMORY_H
 #define BASE_MEMORY_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
-typedef void *(*memory_fn)(void *user, void *block, size_t old_size, size_t new_size);
+#include "base/host_thread.h"
 
-typedef struct memory_reserve memory_reserve;
+typedef void *(*memory_fn)(void *user, void *block, size_t old_size, size_t new_size);
 
 typedef struct memory {
     memory_fn alloc; /* the host's allocator */
     void *user;
-    size_t limit; /* bytes; 0 = none */
+    host_thread *thread; /* lent to the host's allocator; NULL = it is not the host's */
+    size_t limit;        /* bytes; 0 = none */
     size_t used;
-    memory_reserve *reserves; /* those that still have blocks in use; nearly always none */
-    bool uses_reserve;        /* between memory_begin_reserved and memory_end_reserved */
 } memory;
 
 /* Opens an account. alloc NULL: realloc and free of the C library. */
@@ -43,12 +41,5 @@ size_t memory_left(const memory *m);
  * counted. memory_discharge takes them off. */
 bool memory_charge(memory *m, size_t bytes);
 void memory_discharge(memory *m, size_t bytes);
-
-/* For code that must not see a Lua memory error: lua-cjson would leak its scratch buffer.
- * memory_begin_reserved reserves `bytes`. From then on allocations ignore the limit, and come from
- * the reserve when the host's allocator fails, until memory_end_reserved. False: the reserve cannot
- * be had, and nothing has changed. Not nested. */
-bool memory_begin_reserved(memory *m, size_t bytes);
-void memory_end_reserved(memory *m);
 
 #endif

@@ -1,7 +1,10 @@
 #include "embed/config.h"
 
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "http/http.h"
 
 enum { FLAGS = MODALUA_NO_GLOBAL_INIT | MODALUA_NO_HOOK | MODALUA_ENVIRONMENT | MODALUA_SANDBOX };
 
@@ -23,6 +26,40 @@ static bool has_unknown_field(const modalua_config *c)
     return i < c->struct_size;
 }
 
+static bool is_url(const char *url)
+{
+    return !http_server_fault(&(http_options){ .url = url });
+}
+
+/* Whether all words of the text are URLs, which may have a query: connect refuses that one alone. False
+ * when there is not enough memory to know it. */
+static bool are_urls(const char *text)
+{
+    char *copy = strdup(text), *rest = NULL;
+    bool good = copy != NULL;
+    for (char *url = good ? strtok_r(copy, " \t\n", &rest) : NULL; url && good;
+         url = strtok_r(NULL, " \t\n", &rest)) {
+        url[strcspn(url, "?#")] = '\0';
+        good = is_url(url);
+    }
+    free(copy);
+    return good;
+}
+
+static const char *fault_of_server(const modalua_config *c)
+{
+    if (c->url && !is_url(c->url))
+        return "url must be a URL such as http://host:8042 or https://host/path, without '?' and "
+               "'#'";
+    if (c->url && http_server_fault(
+                      &(http_options){ .url = c->url, .username = c->username, .token = c->token }))
+        return "url has credentials, and username or token are given too; or token has control "
+               "characters";
+    if (c->servers && !are_urls(c->servers))
+        return "servers must be URLs such as http://host:8042, with blanks between them";
+    return NULL;
+}
+
 /* !(x >= 0) instead of x < 0, so that NaN is refused too. */
 static const char *fault_of(const modalua_config *c)
 {
@@ -40,7 +77,7 @@ static const char *fault_of(const modalua_config *c)
         return "give url or profile, not both: a profile has its own URL";
     if (c->servers && !(c->flags & MODALUA_SANDBOX))
         return "servers needs MODALUA_SANDBOX in flags: it has no effect outside a sandbox";
-    return NULL;
+    return fault_of_server(c);
 }
 
 const char *config_read(modalua_config *full, const modalua_config *given)

@@ -12,7 +12,10 @@ enum { REASON_MAX = 200 }; /* bytes */
 static const char *ask_host(modalua_runtime *rt, const http_request *r, const char *url)
 {
     const modalua_config *c = &rt->config;
-    const char *why = c->authorize(c->user, r->method, url, r->operation);
+    const char *why;
+    host_thread_lend(&rt->lp.host);
+    why = c->authorize(c->user, r->method, url, r->operation);
+    host_thread_take_back(&rt->lp.host);
     if (!why)
         return NULL;
     snprintf(rt->refusal, sizeof rt->refusal, "the host of this script refuses the request%s%.*s",

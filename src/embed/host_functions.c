@@ -87,9 +87,9 @@ static int host_call_advance(lua_State *L, op *o)
         error_new(L, "limit", "memory", "not enough memory to call the host");
         op_throw(L, o);
     }
-    left = stop_pause_burst(o->lp);
+    left = stop_enter_host(o->lp);
     c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
-    stop_resume_burst(o->lp, left);
+    stop_leave_host(o->lp, left);
     if (!reply_is_kept(c->reply) || host_call_is_answered(o))
         return push_answer(L, c);
     loop_wait_external(o, host_call_is_answered); /* modalua_reply_… wakes the loop */
@@ -198,9 +198,9 @@ bool host_functions_find_module(lua_State *L, const module_finder *f, const char
     *held = reply_new(f->lp, false);
     if (!*held)
         error_usage(L, "not enough memory");
-    left = stop_pause_burst(f->lp);
+    left = stop_enter_host(f->lp);
     f->search(f->user, name, *held);
-    stop_resume_burst(f->lp, left);
+    stop_leave_host(f->lp, left);
     kind = push_source(L, name, *held);
     reply_drop(*held);
     *held = NULL;

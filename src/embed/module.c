@@ -164,11 +164,21 @@ static void push_part(lua_State *L, const char *part)
     parts_push(L, part);
 }
 
-void module_push_for_host(lua_State *L, const char *name)
+/* ---- package.preload of a state that the library owns ---- */
+
+/* A loader; upvalue 1 is the name of a part. */
+static int open_part(lua_State *L)
+{
+    push_part(L, lua_tostring(L, lua_upvalueindex(1)));
+    return 1;
+}
+
+void module_push_loader_for_host(lua_State *L, const char *name)
 {
     const struct module *m = find_module(name);
     if (m && m->part) {
-        push_part(L, m->part);
+        lua_pushstring(L, m->part);
+        lua_pushcclosure(L, open_part, 1);
         return;
     }
     if (m)
@@ -177,17 +187,6 @@ void module_push_for_host(lua_State *L, const char *name)
         lua_pushglobaltable(L);
     lua_getfield(L, -1, "require");
     lua_remove(L, -2);
-    lua_pushstring(L, name);
-    lua_call(L, 1, 1);
-}
-
-/* ---- package.preload of a state that the library owns ---- */
-
-/* A loader; upvalue 1 is the name of a part. */
-static int open_part(lua_State *L)
-{
-    push_part(L, lua_tostring(L, lua_upvalueindex(1)));
-    return 1;
 }
 
 void module_preload(lua_State *L, loop *lp, const modalua_config *config)

@@ -16,8 +16,8 @@ void module_preload(lua_State *L, loop *lp, const modalua_config *config);
 /* Whether modalua has a module of that name that a sandboxed script can require. */
 bool module_is_for_sandbox(const char *name);
 
-/* Pushes the module of that name for modalua_call: any module of modalua with a public name, or
- * else a module that scripts can require. [-0, +1, v] */
-void module_push_for_host(lua_State *L, const char *name);
+/* Pushes a function that modalua_call calls with that name to get the module: any module of modalua
+ * with a public name, or else a module that scripts can require. [-0, +1, m] */
+void module_push_loader_for_host(lua_State *L, const char *name);
 
 #endif

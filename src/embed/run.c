@@ -3,8 +3,11 @@
 #include <lauxlib.h>
 #include <math.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
+#include "binding/error.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
 #include "embed/module.h"
@@ -48,18 +51,44 @@ static int start_string_p(lua_State *L)
     return begin_run(L, c, luaL_loadbufferx(L, c->text, c->size, c->name, "t"));
 }
 
+/* Whether reading the file (NULL = standard input) can wait for another process. */
+static bool can_block(const char *path)
+{
+    struct stat what;
+    int failed = path ? stat(path, &what) : fstat(STDIN_FILENO, &what);
+    return !failed && !S_ISREG(what.st_mode);
+}
+
 static int start_file_p(lua_State *L)
 {
     protected_call *c = lua_touserdata(L, 1);
+    if (!c->may_block && can_block(c->name)) {
+        lua_pushfstring(L,
+                        "cannot read %s: it is not a regular file, and reading it could block (use "
+                        "modalua_run_file)",
+                        c->name ? c->name : "stdin");
+        return begin_run(L, c, LUA_ERRFILE);
+    }
     return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
 }
 
-/* A lua_KFunction: keeps the function's result, which is on the top, as JSON. */
+/* Throws the error of a function that has failed as operations do: its results, on the top, are nil
+ * and an error of any kind, or false and an error object. [-0, +0, v] */
+static void throw_failure(lua_State *L)
+{
+    if ((lua_isnil(L, -2) && !lua_isnil(L, -1)) ||
+        (lua_isboolean(L, -2) && !lua_toboolean(L, -2) && error_is(L, -1)))
+        error_raise(L);
+}
+
+/* A lua_KFunction: keeps the first of the function's two results, which are on the top, as JSON. */
 static int keep_result_k(lua_State *L, int status, lua_KContext context)
 {
     modalua_runtime *rt = runtime_of(L);
     (void)status;
     (void)context;
+    throw_failure(L);
+    lua_pop(L, 1);
     if (lua_isnil(L, -1))
         return 0;
     if (!json_encode(L, lua_gettop(L), NULL))
@@ -68,11 +97,13 @@ static int keep_result_k(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
-/* Pushes the function that the path leads to: from the globals ("viewer.open"), or else as a field
- * of a module ("modalua.verbs.main"). Pushes another value when there is none. [-0, +1, v] */
-static void push_function(lua_State *L, const char *path)
+/* The stack of call_function: its arguments (the JSON text may be nil), and the function that it calls. */
+enum { CALL_PATH = 1, CALL_JSON, CALLED };
+
+/* Pushes the value that the path leads to from the globals ("viewer.open"); another value when there
+ * is none. [-0, +1, v] */
+static void push_global(lua_State *L, const char *path)
 {
-    const char *dot = strrchr(path, '.');
     lua_pushglobaltable(L);
     for (const char *at = path; at && lua_istable(L, -1);) {
         size_t n = strcspn(at, ".");
@@ -81,27 +112,47 @@ static void push_function(lua_State *L, const char *path)
         lua_remove(L, -2);
         at = at[n] ? at + n + 1 : NULL;
     }
-    if (lua_isfunction(L, -1) || !dot)
-        return;
-    lua_pop(L, 1);
-    lua_pushlstring(L, path, (size_t)(dot - path));
-    module_push_for_host(L, lua_tostring(L, -1));
-    if (lua_istable(L, -1))
-        lua_getfield(L, -1, dot + 1);
 }
 
-/* The body of the root task of a modalua_start_call: path, and the argument as JSON text or nil. */
-static int call_function(lua_State *L)
+/* Calls the value on the top, if it is a function. */
+static int call_found(lua_State *L)
 {
     modalua_runtime *rt = runtime_of(L);
-    const char *path = lua_tostring(L, 1), *json = lua_tostring(L, 2);
-    push_function(L, path);
-    if (!lua_isfunction(L, -1))
+    const char *path = lua_tostring(L, CALL_PATH), *json = lua_tostring(L, CALL_JSON);
+    lua_replace(L, CALLED);
+    lua_settop(L, CALLED);
+    if (!lua_isfunction(L, CALLED))
         return luaL_error(L, "there is no function '%s'", path);
-    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, 2)))
+    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, CALL_JSON)))
         return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
-    lua_callk(L, json ? 1 : 0, 1, 0, keep_result_k);
+    lua_callk(L, json ? 1 : 0, 2, 0, keep_result_k);
     return keep_result_k(L, LUA_OK, 0);
+}
+
+/* A lua_KFunction: the module that the path begins with is on the top. */
+static int call_in_module_k(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    if (lua_istable(L, -1))
+        lua_getfield(L, -1, strrchr(lua_tostring(L, CALL_PATH), '.') + 1);
+    return call_found(L);
+}
+
+/* The body of the root task of a modalua_start_call. The function is a global, or else a field of a
+ * module ("modalua.verbs.main"), which may wait while it is loaded. */
+static int call_function(lua_State *L)
+{
+    const char *path = lua_tostring(L, CALL_PATH), *dot = strrchr(path, '.');
+    lua_settop(L, CALLED);
+    push_global(L, path);
+    if (lua_isfunction(L, -1) || !dot)
+        return call_found(L);
+    lua_pushlstring(L, path, (size_t)(dot - path));
+    module_push_loader_for_host(L, lua_tostring(L, -1));
+    lua_pushvalue(L, -2);
+    lua_callk(L, 1, 1, 0, call_in_module_k);
+    return call_in_module_k(L, LUA_OK, 0);
 }
 
 static int start_call_p(lua_State *L)
@@ -127,6 +178,7 @@ static int start_run(modalua_runtime *rt, lua_CFunction function, protected_call
     if (rt->config.run_seconds > 0)
         loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
     rt->lp.exit_code = 0;
+    rt->lp.stepped = true;
     rt->drain_end = 0;
     rt->done = done;
     rt->done_user = user;
@@ -144,12 +196,18 @@ int modalua_start_string(modalua_runtime *rt, const char *name, const char *sour
                                                : last_error_invalid_argument(rt);
 }
 
+static int start_file(modalua_runtime *rt, protected_call *c, modalua_done_fn done, void *user)
+{
+    return rt && c->argc >= 0 && (c->argc == 0 || c->argv)
+               ? start_run(rt, start_file_p, c, done, user)
+               : last_error_invalid_argument(rt);
+}
+
 int modalua_start_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv,
                        modalua_done_fn done, void *user)
 {
     protected_call c = { .name = path, .argc = argc, .argv = argv };
-    return rt && argc >= 0 && (argc == 0 || argv) ? start_run(rt, start_file_p, &c, done, user)
-                                                  : last_error_invalid_argument(rt);
+    return start_file(rt, &c, done, user);
 }
 
 int modalua_start_call(modalua_runtime *rt, const char *function, const char *json_in,
@@ -229,6 +287,7 @@ static int end_run(modalua_runtime *rt)
     if (status != MODALUA_OK)
         rt->result = NULL; /* another task has failed after the function had returned */
     loop_end(&rt->lp);
+    loop_forget_sticky(&rt->lp);
     if (rt->lp.interruptible)
         stop_arm(rt->L); /* for the coroutines of the next run */
     else
@@ -281,7 +340,6 @@ static int step_run(modalua_runtime *rt, double seconds)
 
 int modalua_step(modalua_runtime *rt, int max_wait_ms)
 {
-    locale_t before;
     modalua_done_fn done;
     void *user;
     int status;
@@ -293,9 +351,9 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
         return MODALUA_OK;
     done = rt->done;
     user = rt->done_user;
-    runtime_enter(rt, &before);
+    runtime_enter(rt);
     status = step_run(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
-    runtime_leave(rt, before);
+    runtime_leave(rt);
     if (status != MODALUA_WORKING && done)
         done(user, rt, status); /* rt is not used from here on: done may have destroyed it */
     return status;
@@ -319,6 +377,7 @@ static int run_to_end(modalua_runtime *rt, int status)
 {
     if (status != MODALUA_OK)
         return status;
+    rt->lp.stepped = false;
     do
         status = modalua_step(rt, -1);
     while (status == MODALUA_WORKING);
@@ -332,7 +391,8 @@ int modalua_run_string(modalua_runtime *rt, const char *name, const char *source
 
 int modalua_run_file(modalua_runtime *rt, const char *path, int argc, const char *const *argv)
 {
-    return run_to_end(rt, modalua_start_file(rt, path, argc, argv, NULL, NULL));
+    protected_call c = { .name = path, .argc = argc, .argv = argv, .may_block = true };
+    return run_to_end(rt, start_file(rt, &c, NULL, NULL));
 }
 
 int modalua_call(modalua_runtime *rt, const char *function, const char *json_in,
@@ -351,15 +411,28 @@ const char *modalua_result(const modalua_runtime *rt)
 
 /* ---- stopping ---- */
 
+/* The count hook of the script that this thread runs sees the request. */
+static void reach_script(modalua_runtime *rt)
+{
+    struct lua_State *running = atomic_load(&rt->lp.running);
+    if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
+        stop_arm(running); /* no race: this is a signal handler or a callback on its thread */
+}
+
 void modalua_cancel(modalua_runtime *rt)
 {
-    struct lua_State *running;
     if (!rt)
         return;
     loop_cancel(&rt->lp);
-    running = atomic_load(&rt->lp.running);
-    if (running && pthread_equal(atomic_load(&rt->lp.thread), pthread_self()))
-        stop_arm(running); /* no race: this is a signal handler or a callback on its thread */
+    reach_script(rt);
+}
+
+void modalua_cancel_sticky(modalua_runtime *rt)
+{
+    if (!rt)
+        return;
+    loop_cancel_sticky(&rt->lp);
+    reach_script(rt);
 }
 
 double modalua_overdue(const modalua_runtime *rt)

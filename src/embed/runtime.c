@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "embed/c_modules.h"
 #include "embed/config.h"
 #include "embed/gate.h"
 #include "embed/host_functions.h"
@@ -34,18 +35,18 @@ int modalua_exit_code(const modalua_runtime *rt)
 
 /* ---- entering and leaving ---- */
 
-void runtime_enter(modalua_runtime *rt, locale_t *before)
+void runtime_enter(modalua_runtime *rt)
 {
     rt->busy = true;
-    *before = uselocale(rt->c_locale);
+    host_thread_enter(&rt->lp.host);
     atomic_store(&rt->lp.thread, pthread_self());
     atomic_store(&rt->lp.running, rt->L);
 }
 
-void runtime_leave(modalua_runtime *rt, locale_t before)
+void runtime_leave(modalua_runtime *rt)
 {
     atomic_store(&rt->lp.running, NULL);
-    uselocale(before);
+    host_thread_leave(&rt->lp.host);
     rt->busy = false;
 }
 
@@ -81,13 +82,12 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
 
 int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
-    locale_t before;
     int status;
     if (rt->busy)
         return MODALUA_E_BUSY;
-    runtime_enter(rt, &before);
+    runtime_enter(rt);
     status = runtime_protect(rt, function, c);
-    runtime_leave(rt, before);
+    runtime_leave(rt);
     return status;
 }
 
@@ -175,6 +175,7 @@ static int open_state_p(lua_State *L)
         lua_setfield(L, LUA_REGISTRYINDEX, "LUA_NOENV");
     }
     luaL_openlibs(L);
+    c_modules_check(L);
     stdlib_open(L, &rt->host);
     module_preload(L, &rt->lp, &rt->config);
     kept_open(L);
@@ -192,7 +193,17 @@ static int open_state_p(lua_State *L)
 static void log_line(void *user, const char *line)
 {
     modalua_runtime *rt = user;
+    host_thread_lend(&rt->lp.host);
     rt->config.log(rt->config.user, line, strlen(line));
+    host_thread_take_back(&rt->lp.host);
+}
+
+static void show_progress(void *user, const char *text, size_t size)
+{
+    modalua_runtime *rt = user;
+    host_thread_lend(&rt->lp.host);
+    rt->config.progress(rt->config.user, text, size);
+    host_thread_take_back(&rt->lp.host);
 }
 
 /* Copies the settings of the configuration to the structs that use them. */
@@ -213,9 +224,14 @@ static void apply_settings(modalua_runtime *rt)
         lp->http.log_user = rt;
     }
     gate_open(rt);
-    lp->show = c->progress;
-    lp->show_user = c->user;
-    rt->host = (stdlib_output){ .write = c->write, .warn = c->warn, .user = c->user };
+    if (c->progress) {
+        lp->show = show_progress;
+        lp->show_user = rt;
+    }
+    if (c->alloc)
+        rt->memory.thread = &lp->host;
+    rt->host =
+        (stdlib_output){ .thread = &lp->host, .write = c->write, .warn = c->warn, .user = c->user };
 }
 
 /* As a lua_Alloc. C functions that take long nearly always allocate. After a refusal Lua collects
@@ -236,24 +252,22 @@ static void *allocate(void *user, void *block, size_t old_size, size_t new_size)
 static int build(modalua_runtime *rt, const modalua_config *config)
 {
     protected_call c = { 0 };
-    locale_t before;
     int status;
     /* First: until then runtime_free would free the host's own strings. */
     if (!copy_strings(rt, config))
         return MODALUA_E_NOMEM;
     if (!loop_init(&rt->lp, &rt->memory))
         return MODALUA_E_SYSTEM;
-    rt->c_locale = newlocale(LC_ALL_MASK, "C", (locale_t)0);
-    if (!rt->c_locale)
+    if (!host_thread_open(&rt->lp.host))
         return MODALUA_E_NOMEM;
     apply_settings(rt);
     rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
         return MODALUA_E_NOMEM;
     stop_install(rt->L, &rt->lp);
-    runtime_enter(rt, &before);
+    runtime_enter(rt);
     status = runtime_protect(rt, open_state_p, &c);
-    runtime_leave(rt, before);
+    runtime_leave(rt);
     return status;
 }
 
@@ -293,18 +307,16 @@ void runtime_free(modalua_runtime *rt)
 {
     memory account;
     if (rt->L) {
-        locale_t before;
-        runtime_enter(rt, &before);
+        runtime_enter(rt);
         cleanup_abort(rt->L, &rt->lp);
         loop_kill(&rt->lp, REASON_CANCELLED); /* so that no finalizer of a script waits */
         lua_close(rt->L);
-        runtime_leave(rt, before);
+        runtime_leave(rt);
     }
     loop_free(&rt->lp);
     free_strings(rt);
-    if (rt->c_locale)
-        freelocale(rt->c_locale);
     account = rt->memory;
+    account.thread = NULL;
     memory_realloc(&account, rt, sizeof *rt, 0);
 }
 

@@ -3,7 +3,6 @@
 #ifndef EMBED_RUNTIME_H
 #define EMBED_RUNTIME_H
 
-#include <locale.h>
 #include <lua.h>
 
 #include "base/memory.h"
@@ -19,7 +18,6 @@ struct modalua_runtime {
     lua_State *L;
     modalua_config config; /* its strings are copies, owned by the runtime */
     stdlib_output host;
-    locale_t c_locale;
     bool busy; /* a function of modalua.h is at work in the state */
     /* the run under way */
     task *root;       /* its first task, kept by KEPT_TASK; NULL without a run */
@@ -43,13 +41,13 @@ typedef struct protected_call {
     size_t size;      /* of the text */
     int argc, script; /* the arguments of a script, and its own place among them */
     const char *const *argv;
+    bool may_block; /* the file may be one that has to be waited for */
     double seconds;
 } protected_call;
 
-/* Between these two calls the runtime works, on this thread and in the "C" locale. *before is the
- * host's locale, which runtime_leave restores. */
-void runtime_enter(modalua_runtime *rt, locale_t *before);
-void runtime_leave(modalua_runtime *rt, locale_t before);
+/* Between these two calls the runtime works, on this thread and in the "C" locale. */
+void runtime_enter(modalua_runtime *rt);
+void runtime_leave(modalua_runtime *rt);
 
 /* Calls the function under protection, between runtime_enter and runtime_leave. Returns c->status;
  * when the function throws, MODALUA_E_NOMEM or MODALUA_E_SCRIPT, and what it threw is the last

@@ -6,6 +6,7 @@
 #include "binding/error.h"
 #include "binding/parts.h"
 #include "embed/module.h"
+#include "embed/require.h"
 
 /* ---- the allow-list ---- */
 
@@ -73,8 +74,8 @@ static void require_modaluas(lua_State *L, const char *name)
     lua_call(L, 1, 1);
 }
 
-/* Loads a module of the host, and pushes its result; true when it has none. [-0, +1, v] */
-static void require_hosts(lua_State *L, const module_finder *f, const char *name)
+/* Pushes the chunk of a module of the host. [-0, +1, v] */
+static void push_chunk(lua_State *L, const module_finder *f, const char *name)
 {
     if (!f->search)
         error_usage(
@@ -86,12 +87,21 @@ static void require_hosts(lua_State *L, const module_finder *f, const char *name
         error_make_shown(L, SHOWN_LINE);
         error_raise(L);
     }
-    lua_pushstring(L, name);
-    lua_call(L, 1, 1);
+}
+
+/* A lua_KFunction: keeps the result of the module, which is on the top; true when that is nil. */
+static int sandbox_loaded_k(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
     if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
         lua_pushboolean(L, 1);
-        lua_replace(L, -2);
     }
+    lua_pushvalue(L, 1);
+    lua_pushvalue(L, -2);
+    lua_rawset(L, lua_upvalueindex(2));
+    return 1;
 }
 
 /* Upvalues: the module_finder, and a table: name -> the result of the module that was loaded. */
@@ -99,18 +109,24 @@ static int l_sandbox_require(lua_State *L)
 {
     const module_finder *f = lua_touserdata(L, lua_upvalueindex(1));
     const char *name = luaL_checkstring(L, 1);
+    op *wait;
     lua_settop(L, 1);
     lua_pushvalue(L, 1);
     if (lua_rawget(L, lua_upvalueindex(2)) != LUA_TNIL)
         return 1;
-    if (module_is_for_sandbox(name))
+    lua_settop(L, 1);
+    if (module_is_for_sandbox(name)) {
         require_modaluas(L, name);
-    else
-        require_hosts(L, f, name);
+        return sandbox_loaded_k(L, LUA_OK, 0);
+    }
+    wait = require_wait(L);
+    if (wait)
+        return op_run(L, wait);
+    require_begin(L);
+    push_chunk(L, f, name);
     lua_pushvalue(L, 1);
-    lua_pushvalue(L, -2);
-    lua_rawset(L, lua_upvalueindex(2));
-    return 1;
+    lua_callk(L, 1, 1, 0, sandbox_loaded_k);
+    return sandbox_loaded_k(L, LUA_OK, 0);
 }
 
 static void set_require(lua_State *L, module_finder f)

@@ -4,13 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/coroutines.h"
+#include "embed/require.h"
 #include "engine/stop.h"
 
-/* Its address is the key in the registry of a table with weak keys: from a coroutine that has ended
- * in an error to the traceback of that error. */
-static const char traces_key;
-
 /* ---- print, warn, os.exit ---- */
+
+/* Calls write or warn. [-0, +0, -] */
+static void give_out(const stdlib_output *host, modalua_write_fn callback, const char *text,
+                     size_t size)
+{
+    host_thread_lend(host->thread);
+    callback(host->user, text, size);
+    host_thread_take_back(host->thread);
+}
 
 static int l_print(lua_State *L)
 {
@@ -32,7 +39,7 @@ static int l_print(lua_State *L)
     }
     luaL_addchar(&b, '\n');
     luaL_pushresult(&b);
-    host->write(host->user, lua_tostring(L, -1), lua_rawlen(L, -1));
+    give_out(host, host->write, lua_tostring(L, -1), lua_rawlen(L, -1));
     return 0;
 }
 
@@ -52,10 +59,10 @@ static void on_warning(void *user, const char *message, int to_be_continued)
     if (!host->warnings || !host->warn)
         return;
     if (first)
-        host->warn(host->user, "Lua warning: ", 13);
-    host->warn(host->user, message, strlen(message));
+        give_out(host, host->warn, "Lua warning: ", 13);
+    give_out(host, host->warn, message, strlen(message));
     if (!to_be_continued)
-        host->warn(host->user, "\n", 1);
+        give_out(host, host->warn, "\n", 1);
 }
 
 /* Ends the run, not the process: everything is unwound, and <close> variables run. */
@@ -174,200 +181,7 @@ static int l_xpcall(lua_State *L)
     return finish_pcall(L, lua_pcallk(L, n - 2, LUA_MULTRET, 2, 2, finish_pcall), 2);
 }
 
-/* ---- coroutines ---- */
-
-static lua_State *check_coroutine(lua_State *L)
-{
-    lua_State *co = lua_tothread(L, 1);
-    luaL_argexpected(L, co, 1, "coroutine");
-    return co;
-}
-
-/* The message handler of every coroutine: keeps the traceback. When debug.traceback(co) is called,
- * the stack has been unwound. */
-static int keep_trace(lua_State *L)
-{
-    if (stop_loop(L)->stop == LOOP_KILL)
-        return 1;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
-    lua_pushthread(L);
-    luaL_traceback(L, L, NULL, 1);
-    lua_rawset(L, -3);
-    lua_settop(L, 1);
-    return 1;
-}
-
-static int l_create(lua_State *L)
-{
-    lua_State *co;
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    co = lua_newthread(L);
-    stop_push_base(co);
-    lua_pushcfunction(co, keep_trace);
-    lua_pushvalue(L, 1);
-    lua_xmove(L, co, 1);
-    return 1;
-}
-
-static int resume_error(lua_State *L, const char *message)
-{
-    lua_pushstring(L, message);
-    return -1;
-}
-
-/* Why the coroutine cannot be resumed; NULL: it can. */
-static const char *resume_fault(lua_State *co)
-{
-    lua_Debug ar;
-    int status = lua_status(co);
-    if (stop_is_task(co)) /* only the loop resumes a task */
-        return "cannot resume non-suspended coroutine";
-    if (status == LUA_YIELD)
-        return NULL;
-    if (status == LUA_OK && lua_getstack(co, 0, &ar))
-        return "cannot resume non-suspended coroutine";
-    return status == LUA_OK && lua_gettop(co) > 0 ? NULL : "cannot resume dead coroutine";
-}
-
-/* lua_resetthread, but throws a kill of a <close> variable again. Leaves an error on co's stack. */
-static int reset_coroutine(lua_State *L, lua_State *co)
-{
-    loop *lp = stop_loop(L);
-    lua_State *before = stop_enter(lp, co);
-    int status = lua_resetthread(co);
-    stop_leave(lp, before);
-    stop_pass_on(L, lp);
-    return status;
-}
-
-/* Resumes the coroutine with `args` arguments, which are on the top. Replaces them by the results,
- * and returns their number; or by an error, and returns -1. */
-static int resume(lua_State *L, lua_State *co, int args)
-{
-    loop *lp = stop_loop(L);
-    const char *fault = resume_fault(co);
-    lua_State *before;
-    int status, results;
-    if (fault)
-        return resume_error(L, fault);
-    if (!lua_checkstack(co, args))
-        return resume_error(L, "too many arguments to resume");
-    lua_xmove(L, co, args);
-    if (lua_status(co) == LUA_OK)
-        args = lua_gettop(co) - 1; /* the arguments of the base frame: handler, function, … */
-    before = stop_enter(lp, co);
-    status = lua_resume(co, L, args, &results);
-    stop_leave(lp, before);
-    if (status != LUA_YIELD)
-        stop_look(lp); /* its last call may have been long */
-    if (status != LUA_OK && status != LUA_YIELD) {
-        lp->thrown_by_hook = NULL;
-        stop_pass_on(L, lp);
-        lua_xmove(co, L, 1);
-        return -1;
-    }
-    if (!lua_checkstack(L, results + 1)) {
-        lua_pop(co, results);
-        return resume_error(L, "too many results to resume");
-    }
-    lua_xmove(co, L, results);
-    return results;
-}
-
-static int l_resume(lua_State *L)
-{
-    lua_State *co = check_coroutine(L);
-    int results = resume(L, co, lua_gettop(L) - 1);
-    lua_pushboolean(L, results >= 0);
-    if (results < 0)
-        results = 1;
-    lua_insert(L, -(results + 1));
-    return results + 1;
-}
-
-/* The function that coroutine.wrap returns. */
-static int call_wrapped(lua_State *L)
-{
-    lua_State *co = lua_tothread(L, lua_upvalueindex(1));
-    int results = resume(L, co, lua_gettop(L));
-    int status;
-    if (results >= 0)
-        return results;
-    status = lua_status(co);
-    if (status != LUA_OK && status != LUA_YIELD) {
-        if (reset_coroutine(L, co) != LUA_OK) /* a <close> variable has thrown another error */
-            lua_xmove(co, L, 1);
-    }
-    if (status != LUA_ERRMEM && lua_type(L, -1) == LUA_TSTRING) {
-        luaL_where(L, 1);
-        lua_insert(L, -2);
-        lua_concat(L, 2);
-    }
-    return lua_error(L);
-}
-
-static int l_wrap(lua_State *L)
-{
-    l_create(L);
-    lua_pushcclosure(L, call_wrapped, 1);
-    return 1;
-}
-
-static int l_yield(lua_State *L)
-{
-    if (stop_is_task(L))
-        return luaL_error(L, "attempt to yield from outside a coroutine");
-    return lua_yield(L, lua_gettop(L));
-}
-
-static int l_isyieldable(lua_State *L)
-{
-    lua_State *co = lua_isthread(L, 1) ? lua_tothread(L, 1) : L;
-    lua_pushboolean(L, lua_isyieldable(co) && !stop_is_task(co));
-    return 1;
-}
-
-static int l_running(lua_State *L)
-{
-    int is_main = lua_pushthread(L);
-    lua_pushboolean(L, is_main || stop_is_task(L));
-    return 2;
-}
-
-static int l_close(lua_State *L)
-{
-    lua_State *co = check_coroutine(L);
-    lua_Debug ar;
-    int status = lua_status(co);
-    if (co == L || stop_is_task(co) || (status == LUA_OK && lua_getstack(co, 0, &ar)))
-        return luaL_error(L, "cannot close a %s coroutine", co == L ? "running" : "normal");
-    status = reset_coroutine(L, co);
-    lua_pushboolean(L, status == LUA_OK);
-    if (status == LUA_OK)
-        return 1;
-    lua_xmove(co, L, 1);
-    return 2;
-}
-
 /* ---- debug.traceback ---- */
-
-/* Pushes the traceback that was kept for a coroutine that has ended in an error, without the line
- * of the base frame. False: there is none. [-0, +n, m] */
-static bool push_kept_trace(lua_State *L, lua_State *co)
-{
-    const char *trace, *last;
-    int status = lua_status(co);
-    if (status == LUA_OK || status == LUA_YIELD)
-        return false;
-    lua_rawgetp(L, LUA_REGISTRYINDEX, &traces_key);
-    lua_pushvalue(L, 1);
-    if (lua_rawget(L, -2) != LUA_TSTRING)
-        return false;
-    trace = lua_tostring(L, -1);
-    last = strrchr(trace, '\n');
-    lua_pushlstring(L, trace, last ? (size_t)(last - trace) : strlen(trace));
-    return true;
-}
 
 static int l_traceback(lua_State *L)
 {
@@ -378,7 +192,7 @@ static int l_traceback(lua_State *L)
         lua_pushvalue(L, message);
         return 1;
     }
-    if (co != L && push_kept_trace(L, co)) {
+    if (co != L && coroutines_push_trace(L, co)) {
         lua_pushfstring(L, "%s%s%s", text ? text : "", text ? "\n" : "", lua_tostring(L, -1));
         return 1;
     }
@@ -485,14 +299,6 @@ void stdlib_open(lua_State *L, stdlib_output *host)
                                       { "setmetatable", l_debug_setmetatable },
                                       { NULL, NULL } };
     static const luaL_Reg hook[] = { { "sethook", l_no_hook }, { NULL, NULL } };
-    static const luaL_Reg coroutine[] = { { "create", l_create },
-                                          { "wrap", l_wrap },
-                                          { "resume", l_resume },
-                                          { "yield", l_yield },
-                                          { "isyieldable", l_isyieldable },
-                                          { "running", l_running },
-                                          { "close", l_close },
-                                          { NULL, NULL } };
     lua_setwarnf(L, on_warning, host);
     lua_pushlightuserdata(L, host);
     lua_pushcclosure(L, l_print, 1);
@@ -504,11 +310,6 @@ void stdlib_open(lua_State *L, stdlib_output *host)
         replace_in(L, "debug", hook);
         watch(L);
     }
-    replace_in(L, "coroutine", coroutine);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &traces_key);
+    coroutines_open(L);
+    require_open(L);
 }

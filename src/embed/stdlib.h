@@ -9,10 +9,12 @@
 #include <lua.h>
 #include <stdbool.h>
 
+#include "base/host_thread.h"
 #include "modalua.h"
 
 /* The callbacks of the host that receive output. NULL: the output is dropped. */
 typedef struct stdlib_output {
+    host_thread *thread; /* lent to them */
     modalua_write_fn write, warn;
     void *user;
     bool warnings;        /* they are turned on (warn "@on") */

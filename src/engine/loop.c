@@ -27,7 +27,7 @@ bool loop_init(loop *lp, memory *m)
     lp->memory = m;
     atomic_init(&lp->cancels, 0);
     atomic_init(&lp->due, -1);
-    http_init(&lp->http, m);
+    http_init(&lp->http, m, &lp->host);
     return wakeup_open(&lp->wakeup) == 0;
 }
 
@@ -36,6 +36,7 @@ void loop_free(loop *lp)
     http_free(&lp->http);
     timer_free(lp);
     wakeup_close(&lp->wakeup);
+    host_thread_close(&lp->host);
 }
 
 /* ---- ready tasks ---- */
@@ -169,16 +170,61 @@ void loop_clear_deadline(loop *lp)
 double loop_overdue(const loop *lp)
 {
     double due = atomic_load(&lp->due), burst = atomic_load(&lp->burst_end);
+    double away = atomic_load(&lp->away);
     if (due == 0 || (burst > 0 && burst < due))
         due = burst;
-    return due <= 0 ? -HUGE_VAL : clock_now() - due;
+    if (due <= 0)
+        return -HUGE_VAL;
+    return (away > 0 ? fmin(clock_now(), fmax(away, due)) : clock_now()) - due;
+}
+
+void loop_enter_host(loop *lp)
+{
+    if (lp->host.lent == 0)
+        atomic_store(&lp->away, clock_now());
+    host_thread_lend(&lp->host);
+}
+
+/* A kill that was due meanwhile is due now. */
+void loop_leave_host(loop *lp)
+{
+    double now = clock_now(), away = atomic_load(&lp->away), due = atomic_load(&lp->due);
+    host_thread_take_back(&lp->host);
+    if (lp->host.lent > 0)
+        return;
+    while (due > 0 && due < now &&
+           !atomic_compare_exchange_weak(&lp->due, &due, due + now - fmax(due, away)))
+        ;
+    atomic_store(&lp->away, 0);
+}
+
+unsigned loop_cancels(const loop *lp)
+{
+    return atomic_load(&lp->cancels) + atomic_load(&lp->sticky);
+}
+
+static void set_cancels_due(loop *lp)
+{
+    set_due(lp, clock_now() + (loop_cancels(lp) < 2 ? lp->grace : 0));
 }
 
 void loop_cancel(loop *lp)
 {
-    bool first = atomic_fetch_add(&lp->cancels, 1) == 0;
-    set_due(lp, clock_now() + (first ? lp->grace : 0));
+    atomic_fetch_add(&lp->cancels, 1);
+    set_cancels_due(lp);
     loop_wake(lp);
+}
+
+void loop_cancel_sticky(loop *lp)
+{
+    atomic_fetch_add(&lp->sticky, 1);
+    set_cancels_due(lp);
+    loop_wake(lp);
+}
+
+void loop_forget_sticky(loop *lp)
+{
+    atomic_store(&lp->sticky, 0);
 }
 
 void loop_begin(loop *lp)
@@ -189,6 +235,8 @@ void loop_begin(loop *lp)
     lp->thrown_by_hook = NULL;
     atomic_store(&lp->cancels, 0);
     loop_clear_deadline(lp);
+    if (loop_cancels(lp) > 0)
+        set_cancels_due(lp);
     atomic_store(&lp->woken, true); /* a byte that is drained here may be for this run */
     wakeup_drain(&lp->wakeup);
 }
@@ -268,7 +316,7 @@ void loop_check(loop *lp)
 
 void loop_check_at(loop *lp, double now)
 {
-    unsigned cancels = atomic_load(&lp->cancels);
+    unsigned cancels = loop_cancels(lp);
     if (lp->stop == LOOP_KILL)
         return;
     if (cancels > 1)
@@ -364,8 +412,8 @@ int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
     if (count > 0)
         fds[0] = (struct pollfd){ .fd = lp->wakeup.reader, .events = POLLIN };
     n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
-    if ((n < (int)lp->http.running || n + 1 > count) && *milliseconds > POLL_AGAIN_MS)
-        *milliseconds = POLL_AGAIN_MS; /* some transfers are not among the descriptors */
+    if (n + 1 > count && *milliseconds > POLL_AGAIN_MS)
+        *milliseconds = POLL_AGAIN_MS; /* some descriptors have no room */
     if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
         *milliseconds = 0;
     return n + 1 < count ? n + 1 : count;

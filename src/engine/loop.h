@@ -45,6 +45,7 @@ typedef enum loop_reason {
 struct loop {
     memory *memory;
     memory own_memory; /* `memory` points here in a state that modalua does not own */
+    host_thread host;  /* the thread that drives the loop: its locale, its signal mask */
     http http;
     bool owned;     /* modalua made the lua_State: limits, hooks and base frames apply */
     bool sandboxed; /* scripts have no files, and reach only the servers of the host
@@ -55,6 +56,9 @@ struct loop {
     task *ready, *ready_tail; /* the queue of those that task_turn resumes */
     task *tasks;              /* all that are not done */
     unsigned live;            /* how many those are */
+    bool passes;  /* every coroutine outside the running one, up to that of the task, can be
+                                 suspended (stop_enter) */
+    bool stepped; /* the host drives the run step by step: an operation must not block */
 
     /* ---- operations ---- */
     struct loop_timers { /* timer.c */
@@ -71,8 +75,11 @@ struct loop {
 
     /* ---- the run, and requests to stop it (loop.c) ---- */
     atomic_uint cancels; /* calls of loop_cancel in this run */
+    atomic_uint sticky;  /* calls of loop_cancel_sticky since the end of the last run */
     _Atomic double due;  /* when a kill is due, or was due, on clock_now's clock; 0 = none is due;
                             negative = no run is under way */
+    _Atomic double away; /* since when a function of the host works, on the same clock; 0 = none
+                            does */
     loop_stop stop;
     loop_reason reason;
     double deadline;       /* on clock_now's clock; 0 = none */
@@ -155,6 +162,15 @@ void loop_end(loop *lp);
  * handlers. */
 void loop_cancel(loop *lp);
 
+/* The same; without a run it asks the next one. */
+void loop_cancel_sticky(loop *lp);
+
+/* A run has ended, which the calls of loop_cancel_sticky were for. */
+void loop_forget_sticky(loop *lp);
+
+/* How often the run has been asked to stop. Any thread. */
+unsigned loop_cancels(const loop *lp);
+
 /* Gives the run a time limit, on clock_now's clock; removes it. */
 void loop_set_deadline(loop *lp, double deadline);
 void loop_clear_deadline(loop *lp);
@@ -168,9 +184,14 @@ void loop_check_at(loop *lp, double now);
 /* Kills the run. The reason of the first kill stays. */
 void loop_kill(loop *lp, loop_reason reason);
 
-/* Seconds since a kill of the run was due; negative: so many seconds before; -HUGE_VAL: none is
- * due. Any thread. */
+/* Seconds since a kill of the run was due, without those that functions of the host took; negative: so
+ * many seconds before; -HUGE_VAL: none is due. Any thread. */
 double loop_overdue(const loop *lp);
+
+/* A function of the host works between these two calls, with its own locale and signal mask: its time
+ * does not count for loop_overdue. */
+void loop_enter_host(loop *lp);
+void loop_leave_host(loop *lp);
 
 /* Cancels a task and, when its function has ended, its children. It goes on at once; the operation
  * in which it waits, or its next one, throws. */

@@ -80,6 +80,27 @@ static _Noreturn void throw_no_memory(lua_State *L, op *o, const char *what)
 
 /* ---- waits ---- */
 
+bool op_can_yield(lua_State *L, const loop *lp)
+{
+    return lp->current && lp->passes && L == atomic_load(&lp->running) && lua_isyieldable(L);
+}
+
+/* Throws when the operation would have to block a host that drives the run step by step. Called before
+ * a request is sent. [-0, +0, v] */
+static void check_can_wait(lua_State *L, op *o)
+{
+    const loop *lp = o->lp;
+    if (!lp->stepped || op_can_yield(L, lp))
+        return;
+    give_up(L, o);
+    error_usage(
+        L,
+        "%s: cannot wait here: a C function that cannot be suspended makes this call (a "
+        "callback of gsub, sort or load, a metamethod such as __tostring, coroutine.close), "
+        "and the host runs the script step by step. Make the call outside of it",
+        o->name);
+}
+
 bool op_send(op *o, http_server *s, const http_request *r)
 {
     http_request own = *r;
@@ -95,6 +116,7 @@ bool op_send(op *o, http_server *s, const http_request *r)
 
 int op_request(lua_State *L, op *o, http_server *s, const http_request *r)
 {
+    check_can_wait(L, o);
     memset(&o->retry, 0, sizeof o->retry);
     if (!op_send(o, s, r) || !timer_set_progress(o))
         throw_no_memory(L, o, "a request");
@@ -117,6 +139,7 @@ int op_keep_waiting(lua_State *L, op *o)
 
 int op_sleep(lua_State *L, op *o, double seconds)
 {
+    check_can_wait(L, o);
     o->ready = false;
     if (!timer_set(o, clock_now() + seconds))
         throw_no_memory(L, o, "a timer");
@@ -152,15 +175,27 @@ static void give_up(lua_State *L, op *o)
         op_release(o);
 }
 
-void op_call_back(lua_State *L, op *o)
+/* A callback of the script has ended with that status: throws its error. */
+static void check_called_back(lua_State *L, op *o, int status)
 {
     loop *lp = o->lp;
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+    if (lp->current)
+        lp->current->reports--;
+    if (status == LUA_OK || status == LUA_YIELD)
         return;
     lp->thrown_by_hook = NULL;
     give_up(L, o);
     stop_pass_on(L, lp);
     error_raise(L);
+}
+
+/* Calls the callback of the script, below its argument on the top; `k` goes on when it has waited. */
+static void op_call_back(lua_State *L, op *o, lua_KFunction k)
+{
+    task *t = o->lp->current;
+    if (t)
+        t->reports++;
+    check_called_back(L, o, lua_pcallk(L, 1, 0, 0, (lua_KContext)o, k));
 }
 
 /* Throws when the operation is cancelled, killed, or in a deadlock. */
@@ -179,11 +214,6 @@ static void check_stop(lua_State *L, op *o)
     }
 }
 
-bool op_can_yield(lua_State *L, const loop *lp)
-{
-    return lp->current && L == lp->current->co && lua_isyieldable(L);
-}
-
 /* Blocks until the operation is ready or has to stop. Runs other tasks only outside any task: a
  * task that is running cannot be resumed. */
 static void drive_in_place(lua_State *L, op *o)
@@ -192,8 +222,8 @@ static void drive_in_place(lua_State *L, op *o)
     lua_Hook hook = lua_gethook(L);
     if (o->turn && lp->current) {
         op_release(o);
-        error_usage(
-            L, "cannot wait for a task here (inside a callback of C, or a coroutine of your own)");
+        error_usage(L, "cannot wait for a task here (inside a callback of a C function%s)",
+                    lp->owned ? "" : ", or a coroutine of your own");
     }
     stop_end_burst(lp);
     while (!o->ready && !must_stop(lp)) {
@@ -218,26 +248,9 @@ static int op_called_k(lua_State *L, int status, lua_KContext index)
     return lua_gettop(L) - (int)index;
 }
 
-static int op_k(lua_State *L, int status, lua_KContext context)
+/* The op has ended with that number of results, or in OP_CALL. */
+static int op_end(lua_State *L, op *o, int results)
 {
-    op *o = (op *)context;
-    loop *lp = o->lp;
-    int results;
-    /* In a state that is not ours a script can resume the coroutine of a task. */
-    if (status == LUA_YIELD && !o->ready && !o->stuck && !must_stop(lp))
-        return lua_yieldk(L, 0, context, op_k);
-    for (;;) {
-        check_stop(L, o);
-        results = o->advance(L, o);
-        if (results != OP_WAIT)
-            break;
-        if (op_can_yield(L, lp)) {
-            o->waiter = lp->current;
-            lp->current->waits = o;
-            return lua_yieldk(L, 0, context, op_k);
-        }
-        drive_in_place(L, o);
-    }
     if (!o->cleanup.ref)
         op_release(o);
     if (results == OP_CALL) {
@@ -246,6 +259,63 @@ static int op_k(lua_State *L, int status, lua_KContext context)
         return op_called_k(L, LUA_OK, index);
     }
     return results;
+}
+
+/* A lua_KFunction: the last callback, which has waited, has ended. */
+static int op_last_reported_k(lua_State *L, int status, lua_KContext context)
+{
+    op *o = (op *)context;
+    check_called_back(L, o, status);
+    return op_end(L, o, o->results);
+}
+
+static int op_go_on(lua_State *L, op *o, bool waits);
+
+static int op_k(lua_State *L, int status, lua_KContext context)
+{
+    op *o = (op *)context;
+    /* In a state that is not ours a script can resume the coroutine of a task. */
+    if (status == LUA_YIELD && !o->ready && !o->stuck && !must_stop(o->lp))
+        return lua_yieldk(L, 0, context, op_k);
+    return op_go_on(L, o, false);
+}
+
+/* A lua_KFunction: a callback, which has waited, has ended. */
+static int op_reported_k(lua_State *L, int status, lua_KContext context)
+{
+    op *o = (op *)context;
+    check_called_back(L, o, status);
+    return op_go_on(L, o, true);
+}
+
+/* Calls advance, and waits, until the op has ended. `waits`: it begins with a wait. */
+static int op_go_on(lua_State *L, op *o, bool waits)
+{
+    loop *lp = o->lp;
+    int results;
+    for (;;) {
+        if (waits && !o->ready && !must_stop(lp)) {
+            if (op_can_yield(L, lp)) {
+                o->waiter = lp->current;
+                lp->current->waits = o;
+                return lua_yieldk(L, 0, (lua_KContext)o, op_k);
+            }
+            check_can_wait(L, o);
+            drive_in_place(L, o);
+        }
+        check_stop(L, o);
+        results = o->advance(L, o);
+        if (results == OP_REPORT)
+            op_call_back(L, o, op_reported_k);
+        waits = results == OP_WAIT || results == OP_REPORT;
+        if (!waits)
+            break;
+    }
+    if (results == OP_LAST_REPORT) {
+        op_call_back(L, o, op_last_reported_k);
+        results = o->results;
+    }
+    return op_end(L, o, results);
 }
 
 int op_run(lua_State *L, op *o)

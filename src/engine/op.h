@@ -2,9 +2,13 @@
  *
  * A binding makes an op with op_new, fills it in, and returns op_run(L, o). op_run calls the op's
  * `advance` until the operation ends; each call starts one wait. While it waits, the op yields when
- * it runs on the coroutine of its task and that can yield; everywhere else it drives the loop in
- * place: op_run itself calls loop_pump until the op is ready. op_run does not recurse: an operation
- * that polls 100,000 times uses as much of the C stack as one that polls once.
+ * it runs on the coroutine of its task and that can yield. It also yields in a coroutine of the
+ * script: coroutine.resume and wrap (embed/coroutines.c) then yield too, and so on up to the task.
+ *
+ * Inside a C function that cannot be suspended (a callback of string.gsub) the op throws when the
+ * host drives the run step by step. Otherwise it drives the loop in place: op_run itself calls
+ * loop_pump until the op is ready. op_run does not recurse: an operation that polls 100,000 times
+ * uses as much of the C stack as one that polls once.
  */
 #ifndef ENGINE_OP_H
 #define ENGINE_OP_H
@@ -20,12 +24,16 @@
 /* The operation of a cleanup request. */
 #define OP_CLEANUP "cleanup"
 
-enum { OP_WAIT = -1, OP_CALL = -2 };
+enum { OP_WAIT = -1, OP_CALL = -2, OP_REPORT = -3, OP_LAST_REPORT = -4 };
 
 /* Does one of three things. It starts the next wait (op_request, op_sleep, op_join, slots_acquire,
  * loop_wait_external) and returns OP_WAIT. Or it pushes the results of the operation and returns
  * their number. Or it pushes a function and its arguments and returns OP_CALL: the results of that
- * call become the operation's, and nothing else may be on the stack above the op's userdata. May
+ * call become the operation's, and nothing else may be on the stack above the op's userdata.
+ *
+ * A callback of the script may wait for other operations; an error of it ends this one as a cancel
+ * does. It is called with one argument, and both are pushed: above the rest, for OP_REPORT, which is
+ * OP_WAIT otherwise; above the results, with their number in o->results, for OP_LAST_REPORT. May
  * throw. */
 typedef int (*op_advance_fn)(lua_State *L, op *o);
 
@@ -44,6 +52,7 @@ struct op {
     const char *name; /* the function that the script called, for error messages */
     int index;        /* of the userdata on the caller's stack */
     int stage;        /* for advance's own use */
+    int results;      /* with OP_LAST_REPORT */
     op_advance_fn advance;
     op_turn_fn turn;    /* set when it waits for a task; else NULL */
     op_stop_fn on_stop; /* or NULL */
@@ -133,15 +142,11 @@ bool op_request_is_running(const op *o);
 /* Goes on waiting for the request that has not ended. */
 int op_keep_waiting(lua_State *L, op *o);
 
-/* Calls the function with the argument on the top, a callback of the script. It may wait for other
- * operations. An error of it ends the operation as a cancel does. [-2, +0, v] */
-void op_call_back(lua_State *L, op *o);
-
 /* Throws the error on the top. First the op is stopped (on_stop) and released, as when it is cancelled.
  * [-1, +0, v] */
 _Noreturn void op_throw(lua_State *L, op *o);
 
-/* Whether an operation on L yields; if not, it drives the loop in place. [-0, +0, -] */
+/* Whether an operation on L yields; if not, it throws or drives the loop in place. [-0, +0, -] */
 bool op_can_yield(lua_State *L, const loop *lp);
 
 #endif

@@ -100,20 +100,33 @@ void stop_install(lua_State *L, loop *lp)
 }
 
 /* Each coroutine has an extra space of its own; a new one gets a copy of the main thread's. The
- * lowest bit of the pointer in it marks the coroutine of a task. */
+ * lowest bits of the pointer in it are marks. */
+enum { MARK_TASK = 1, MARK_WAITING = 2, MARKS = MARK_TASK | MARK_WAITING };
+
 loop *stop_loop(lua_State *L)
 {
-    return (loop *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)1);
+    return (loop *)(*(uintptr_t *)lua_getextraspace(L) & ~(uintptr_t)MARKS);
 }
 
 void stop_mark_task(lua_State *co)
 {
-    *(uintptr_t *)lua_getextraspace(co) |= 1;
+    *(uintptr_t *)lua_getextraspace(co) |= MARK_TASK;
 }
 
 bool stop_is_task(lua_State *co)
 {
-    return *(uintptr_t *)lua_getextraspace(co) & 1;
+    return *(uintptr_t *)lua_getextraspace(co) & MARK_TASK;
+}
+
+void stop_mark_waiting(lua_State *co, bool waiting)
+{
+    uintptr_t *space = lua_getextraspace(co);
+    *space = waiting ? *space | MARK_WAITING : *space & ~(uintptr_t)MARK_WAITING;
+}
+
+bool stop_is_waiting(lua_State *co)
+{
+    return *(uintptr_t *)lua_getextraspace(co) & MARK_WAITING;
 }
 
 /* Sets the hook when a request to stop came while no coroutine ran. It is not set again where it is
@@ -121,22 +134,24 @@ bool stop_is_task(lua_State *co)
  */
 static void arm_late(loop *lp, lua_State *co)
 {
-    if (lp->owned && atomic_load(&lp->cancels) > 0 && lua_gethook(co) != stop_hook)
+    if (lp->owned && loop_cancels(lp) > 0 && lua_gethook(co) != stop_hook)
         stop_arm(co);
 }
 
-lua_State *stop_enter(loop *lp, lua_State *co)
+stop_place stop_enter(loop *lp, lua_State *co, bool passes)
 {
-    lua_State *before = atomic_exchange(&lp->running, co);
+    stop_place before = { atomic_exchange(&lp->running, co), lp->passes };
+    lp->passes = passes;
     arm_late(lp, co);
     return before;
 }
 
-void stop_leave(loop *lp, lua_State *before)
+void stop_leave(loop *lp, stop_place before)
 {
-    atomic_store(&lp->running, before);
-    if (before)
-        arm_late(lp, before);
+    atomic_store(&lp->running, before.running);
+    lp->passes = before.passes;
+    if (before.running)
+        arm_late(lp, before.running);
 }
 
 void stop_restart_burst(loop *lp)
@@ -151,15 +166,17 @@ void stop_end_burst(loop *lp)
         atomic_store(&lp->burst_end, 0);
 }
 
-double stop_pause_burst(loop *lp)
+double stop_enter_host(loop *lp)
 {
     double end = atomic_load(&lp->burst_end);
     stop_end_burst(lp);
+    loop_enter_host(lp);
     return end > 0 ? end - clock_now() : HUGE_VAL;
 }
 
-void stop_resume_burst(loop *lp, double left)
+void stop_leave_host(loop *lp, double left)
 {
+    loop_leave_host(lp);
     stop_look(lp);
     if (left < HUGE_VAL)
         atomic_store(&lp->burst_end, clock_now() + left);

@@ -6,7 +6,7 @@
  * instructions took, and stop_look makes it 1 after work that took long.
  *
  * A kill is a private value that the hook, or a waiting operation, throws. The library's own pcall,
- * xpcall and coroutine.* (embed/stdlib.c) throw it on, so after a kill only <close> handlers run.
+ * xpcall and coroutine.* (embed/) throw it on, so after a kill only <close> handlers run.
  * They have STOP_GRACE seconds; then the hook throws at every instruction. Hooks exist only in
  * states that modalua made: the hook finds the loop in the extra space of the state.
  */
@@ -28,6 +28,11 @@ loop *stop_loop(lua_State *L);
 void stop_mark_task(lua_State *co);
 bool stop_is_task(lua_State *co);
 
+/* The same for a coroutine of a script that waits in an operation: its task is suspended with it, and
+ * only that task goes on with it. [-0, +0, -] */
+void stop_mark_waiting(lua_State *co, bool waiting);
+bool stop_is_waiting(lua_State *co);
+
 /* Puts the loop into the extra space of a state that modalua made. When the loop is interruptible,
  * sets the count hook, which every later coroutine inherits. [-0, +0, -] */
 void stop_install(lua_State *L, loop *lp);
@@ -42,20 +47,25 @@ void stop_arm(lua_State *L);
 void stop_look(loop *lp);
 
 /* Lua runs in the coroutine `co` between these two calls: a signal handler that asks to stop sets
- * the hook on it, and a request that came earlier is not missed. stop_enter returns the coroutine
- * that ran before, which stop_leave takes. [-0, +0, -] */
-lua_State *stop_enter(loop *lp, lua_State *co);
-void stop_leave(loop *lp, lua_State *before);
+ * the hook on it, and a request that came earlier is not missed. `passes`: who resumes it can be
+ * suspended too, and so can all others up to the task. stop_enter returns what ran before, which
+ * stop_leave takes. [-0, +0, -] */
+typedef struct stop_place {
+    lua_State *running;
+    bool passes;
+} stop_place;
+stop_place stop_enter(loop *lp, lua_State *co, bool passes);
+void stop_leave(loop *lp, stop_place before);
 
 /* A burst is the Lua time between two waits. restart: Lua goes on after a wait; end: it waits, or
  * has ended. [-0, +0, -] */
 void stop_restart_burst(loop *lp);
 void stop_end_burst(loop *lp);
 
-/* The time between these two calls belongs to the host and not to the burst. stop_pause_burst
- * returns the seconds that are left, which stop_resume_burst takes. [-0, +0, -] */
-double stop_pause_burst(loop *lp);
-void stop_resume_burst(loop *lp, double left);
+/* As loop_enter_host and loop_leave_host; and the time does not belong to the burst. stop_enter_host
+ * returns the seconds that are left of the burst, which stop_leave_host takes. [-0, +0, -] */
+double stop_enter_host(loop *lp);
+void stop_leave_host(loop *lp, double left);
 
 /* Throw the kill, or an error of kind "cancelled". [-0, +0, v] */
 _Noreturn void stop_throw_kill(lua_State *L, loop *lp);

@@ -283,12 +283,12 @@ static void skip(lua_State *L, task *t)
 static void task_resume(lua_State *L, task *t)
 {
     loop *lp = t->lp;
-    lua_State *before;
+    stop_place before;
     int status, results, args = t->started ? 0 : lua_gettop(t->co) - 1;
 
     t->started = true;
     lp->current = t;
-    before = stop_enter(lp, t->co);
+    before = stop_enter(lp, t->co, true);
     stop_restart_burst(lp);
     status = lua_resume(t->co, L, args, &results);
     stop_leave(lp, before);

@@ -2,7 +2,6 @@
 
 #include <ctype.h>
 #include <math.h>
-#include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -13,7 +12,6 @@
 #include "http/bounds.h"
 #include "http/explain.h"
 #include "http/server.h"
-#include "http/signal_mask.h"
 #include "http/stream.h"
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
@@ -61,27 +59,31 @@ static void list_remove(http_list *list, http_transfer *t)
 
 /* ---- the whole ---- */
 
-void http_init(http *h, memory *m)
+void http_init(http *h, memory *m, host_thread *thread)
 {
     memset(h, 0, sizeof *h);
     h->memory = m;
+    h->thread = thread;
 }
 
 void http_free(http *h)
 {
-    signal_mask signals;
     if (!h->multi)
         return;
-    signal_mask_block(&signals);
+    host_thread_block(h->thread);
     curl_multi_cleanup(h->multi);
-    signal_mask_restore(&signals);
+    host_thread_unblock(h->thread);
     h->multi = NULL;
+    http_sockets_free(&h->sockets);
 }
 
 static bool http_open(http *h)
 {
-    if (!h->multi && http_global_init(h))
+    if (!h->multi && http_global_init(h)) {
         h->multi = curl_multi_init();
+        if (h->multi && !http_sockets_attach(&h->sockets, h->memory, h->multi))
+            http_free(h);
+    }
     return h->multi != NULL;
 }
 
@@ -315,15 +317,14 @@ static bool transfer_configure(http_transfer *t)
 
 static void release_easy(http_transfer *t)
 {
-    signal_mask signals;
     if (!t->easy)
         return;
     bounds_release(t);
-    signal_mask_block(&signals);
+    host_thread_block(t->h->thread);
     if (t->state == HTTP_RUNNING)
         curl_multi_remove_handle(t->h->multi, t->easy);
     curl_easy_cleanup(t->easy);
-    signal_mask_restore(&signals);
+    host_thread_unblock(t->h->thread);
     t->easy = NULL;
     t->location = NULL;
     if (t->content_header)
@@ -374,7 +375,8 @@ static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
     t->easy = curl_easy_init();
-    if (t->easy && bounds_take(t) && http_stream_begin(t) && transfer_configure(t) &&
+    if (t->easy && bounds_take(t) && http_sockets_reserve(&h->sockets, h->running + 1) &&
+        http_stream_begin(t) && transfer_configure(t) &&
         curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
         t->state = HTTP_RUNNING;
         t->started = clock_now();
@@ -550,17 +552,16 @@ static void start_held_back(http *h)
 void http_perform(http *h)
 {
     CURLMsg *message;
-    signal_mask signals;
     int left;
     start_held_back(h);
     if (h->running == 0)
         return;
-    signal_mask_block(&signals);
-    curl_multi_perform(h->multi, &left);
+    host_thread_block(h->thread);
+    http_sockets_act(&h->sockets, h->multi);
     while ((message = curl_multi_info_read(h->multi, &left)))
         if (message->msg == CURLMSG_DONE)
             take_message(h, message);
-    signal_mask_restore(&signals);
+    host_thread_unblock(h->thread);
 }
 
 http_transfer *http_next_finished(http *h)
@@ -575,37 +576,10 @@ void http_wait(http *h, int fd, int wait_ms)
 {
     if (wait_ms < 0 || wait_ms > WAIT_MAX_MS)
         wait_ms = WAIT_MAX_MS;
-    if (h->multi) {
-        struct curl_waitfd extra = { .fd = fd, .events = CURL_WAIT_POLLIN };
-        curl_multi_poll(h->multi, &extra, fd >= 0 ? 1 : 0, wait_ms, NULL);
-    } else {
-        struct pollfd extra = { .fd = fd, .events = POLLIN };
-        poll(&extra, fd >= 0 ? 1 : 0, wait_ms);
-    }
+    http_sockets_wait(&h->sockets, fd, wait_ms);
 }
 
-/* curl_multi_fdset leaves out descriptors above FD_SETSIZE, and, for some time, those of transfers
- * that have just started. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
 {
-    fd_set in, out, other;
-    int highest = -1, n = 0;
-    long due = -1;
-    if (!h->multi)
-        return 0;
-    FD_ZERO(&in);
-    FD_ZERO(&out);
-    FD_ZERO(&other);
-    curl_multi_fdset(h->multi, &in, &out, &other, &highest);
-    for (int fd = 0; fd <= highest; fd++) {
-        short events =
-            (short)((FD_ISSET(fd, &in) ? POLLIN : 0) | (FD_ISSET(fd, &out) ? POLLOUT : 0));
-        if (events && n < count)
-            fds[n] = (struct pollfd){ .fd = fd, .events = events };
-        n += events != 0;
-    }
-    curl_multi_timeout(h->multi, &due);
-    if (due >= 0 && due < *milliseconds)
-        *milliseconds = (int)due;
-    return n;
+    return h->running > 0 ? http_sockets_fds(&h->sockets, fds, count, milliseconds) : 0;
 }

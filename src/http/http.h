@@ -20,6 +20,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "http/sockets.h"
 
 typedef struct http_origin http_origin;
 typedef struct http_server http_server;
@@ -44,7 +45,9 @@ enum { HTTP_LOOKUPS_MAX = 16 };
 /* The transfers of one runtime. The first one makes the CURLM. */
 typedef struct http {
     memory *memory;
+    host_thread *thread; /* signals are blocked on it while libcurl works */
     CURLM *multi;
+    http_sockets sockets;
     unsigned running;     /* transfers that have started and not ended */
     unsigned waiting;     /* transfers that have not started */
     unsigned max_running; /* limit across all servers; 0 = none but each server's max_inflight */
@@ -155,7 +158,7 @@ struct http_transfer {
 
 /* ---- the whole ---- */
 
-void http_init(http *h, memory *m);
+void http_init(http *h, memory *m, host_thread *thread);
 
 /* Frees the CURLM. All transfers must have been ended, and all servers freed. */
 void http_free(http *h);
@@ -166,6 +169,10 @@ void http_free(http *h);
  * the credentials, and is removed from the URL. NULL: `why` says what is wrong with which option;
  * it never quotes a value, which may be a secret. */
 http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size);
+
+/* What is wrong with the options, as a static text; NULL: nothing, or there is not enough memory to
+ * say it. Needs no `http`, and does not initialise libcurl. */
+const char *http_server_fault(const http_options *o);
 
 /* Adds a header to all requests. Returns NULL, or what is wrong; that never quotes the value. */
 const char *http_server_header(http_server *s, const char *name, const char *value);
@@ -222,8 +229,7 @@ void http_wait(http *h, int fd, int milliseconds);
 
 /* What http_wait would wait for, for the poll of a host application: fills in at most `count`
  * descriptors, and shortens *milliseconds to the time when http_perform must be called in any case.
- * Returns how many descriptors there are. When there are fewer than running transfers, libcurl does
- * not tell some of them. */
+ * Returns how many descriptors there are. */
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds);
 
 #endif

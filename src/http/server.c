@@ -281,16 +281,13 @@ static bool server_copy_options(http_server *s, const http_options *o)
     return add_header_line(s, "Expect:");
 }
 
-http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
+/* NULL: *why is a static text that says what is wrong. */
+static http_server *server_new(http *h, const http_options *o, const char **why)
 {
     http_server *s;
     CURLU *address, *proxy;
     const char *fault = no_memory;
 
-    if (!http_global_init(h)) {
-        snprintf(why, why_size, "libcurl could not be initialised");
-        return NULL;
-    }
     s = memory_realloc(h->memory, NULL, 0, sizeof *s);
     address = curl_url();
     proxy = curl_url();
@@ -313,9 +310,30 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
     if (fault) {
         http_server_free(s);
         s = NULL;
-        snprintf(why, why_size, "%s", fault);
+        *why = fault;
     }
     return s;
+}
+
+http_server *http_server_new(http *h, const http_options *o, char *why, size_t why_size)
+{
+    const char *fault = "libcurl could not be initialised";
+    http_server *s = http_global_init(h) ? server_new(h, o, &fault) : NULL;
+    if (!s)
+        snprintf(why, why_size, "%s", fault);
+    return s;
+}
+
+const char *http_server_fault(const http_options *o)
+{
+    const char *fault = NULL;
+    memory account;
+    http h;
+    memory_init(&account, NULL, NULL, 0);
+    http_init(&h, &account, NULL);
+    http_server_free(server_new(&h, o, &fault));
+    http_free(&h);
+    return fault == no_memory ? NULL : fault;
 }
 
 /* RFC 9110: a name is a token; a value has no control characters except tabs. */

@@ -83,7 +83,7 @@ static void skip_absence(http_transfer *t, double now)
     t->last_look = now;
 }
 
-/* libcurl calls this at least once a second. */
+/* libcurl calls this at least once a second, because of CURLOPT_LOW_SPEED_LIMIT. */
 static int http_on_progress(void *user, curl_off_t down_total, curl_off_t down, curl_off_t up_total,
                             curl_off_t up)
 {
@@ -121,5 +121,6 @@ bool http_stream_configure(http_transfer *t)
            curl_easy_setopt(e, CURLOPT_BUFFERSIZE, (long)CHUNK) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_XFERINFOFUNCTION, http_on_progress) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_XFERINFODATA, t) == CURLE_OK &&
+           curl_easy_setopt(e, CURLOPT_LOW_SPEED_LIMIT, 1L) == CURLE_OK &&
            curl_easy_setopt(e, CURLOPT_NOPROGRESS, 0L) == CURLE_OK;
 }

@@ -3,82 +3,25 @@
 #include <errno.h>
 #include <lauxlib.h>
 #include <limits.h>
-#include <locale.h>
-#include <lua-cjson.h>
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 
 #include "binding/error.h"
+#include "json/cjson.h"
 #include "json/mark.h"
 #include "json/placeholder.h"
 #include "json/scan.h"
 
-/* Bytes that lua-cjson takes besides the value itself: a call frame, a protected call. */
+/* Bytes that lua-cjson takes besides the value and a buffer as large as the text: a call frame, a protected
+ * call. */
 #define PARSER_OVERHEAD 1024
 
 /* 2^53: doubles hold all integers up to here exactly. */
 #define EXACT_MAX 9007199254740992.0
 
-/* Their addresses are places in the registry. */
-static const char parser_key, token_key;
-
-/* ---- lua-cjson ---- */
-
-/* lua_pcall under the C locale, because lua-cjson reads numbers with the decimal point of the
- * thread's locale. [-(arguments + 1), +(results|1), -] */
-static int call_in_c_locale(lua_State *L, int arguments, int results)
-{
-    locale_t c = newlocale(LC_ALL_MASK, "C", (locale_t)0), before;
-    int status;
-    if (c == (locale_t)0) {
-        lua_pushliteral(L, "not enough memory"); /* Lua always has this string: nothing throws */
-        return LUA_ERRMEM;
-    }
-    before = uselocale(c);
-    status = lua_pcall(L, arguments, results, 0);
-    uselocale(before);
-    freelocale(c);
-    return status;
-}
-
-/* Calls a setting function of lua-cjson's module, which is below the top, with the value on the
- * top. [-1, +0, e] */
-static void cjson_configure(lua_State *L, const char *setting)
-{
-    lua_getfield(L, -2, setting);
-    lua_insert(L, -2);
-    lua_call(L, 1, 0);
-}
-
-/* Makes an instance of lua-cjson that scripts cannot change the settings of. Returns its decode
- * function. */
-static int cjson_open(lua_State *L)
-{
-    luaopen_cjson(L);
-    lua_pushboolean(L, 0);
-    cjson_configure(L, "encode_keep_buffer");
-    lua_pushboolean(L, 0);
-    cjson_configure(L, "decode_invalid_numbers");
-    lua_pushinteger(L, JSON_DEPTH_MAX);
-    cjson_configure(L, "decode_max_depth");
-    lua_getfield(L, -1, "decode");
-    return 1;
-}
-
-/* Pushes lua-cjson's decode function. [-0, +1, e] */
-static void push_parser(lua_State *L)
-{
-    if (lua_rawgetp(L, LUA_REGISTRYINDEX, &parser_key) == LUA_TFUNCTION)
-        return;
-    lua_pop(L, 1);
-    lua_pushcfunction(L, cjson_open);
-    if (call_in_c_locale(L, 0, 1) != LUA_OK)
-        error_raise(L);
-    lua_pushvalue(L, -1);
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &parser_key);
-}
+/* Its address is a place in the registry. */
+static const char token_key;
 
 /* Pushes the token that starts every placeholder in this state. It is random, so that no data can
  * look like a placeholder. [-0, +1, e] */
@@ -109,16 +52,6 @@ static lua_Integer kilobytes(size_t size)
     return (lua_Integer)(size / 1024) + (size % 1024 != 0);
 }
 
-/* Whether malloc will give lua-cjson its scratch buffer: without one it ends the process. Volatile,
- * so that the compiler keeps the call of malloc. */
-static bool has_scratch(size_t size)
-{
-    void *volatile block = malloc(size + PARSER_OVERHEAD);
-    bool granted = block != NULL;
-    free(block);
-    return granted;
-}
-
 /* Whether `need` bytes fit under the memory limit. Collects garbage before it gives up. False: a
  * message is pushed. [-0, +(0|1), m] */
 static bool check_memory(lua_State *L, const memory *m, size_t size, size_t need)
@@ -135,24 +68,18 @@ static bool check_memory(lua_State *L, const memory *m, size_t size, size_t need
     return false;
 }
 
-/* Calls lua-cjson's decode function with the text on the top. The memory that it needs is reserved
- * first: a memory error of Lua inside it would leak its scratch buffer. False: a message is pushed
- * instead of the value. [-2, +1, v] */
-static bool run_parser(lua_State *L, memory *m, const json_scan_facts *facts, size_t size)
+/* Calls lua-cjson's decode function with the text on the top. False: a message is pushed instead of the
+ * value. [-2, +1, v] */
+static bool run_parser(lua_State *L, memory *m, size_t size)
 {
-    int status;
-    if (!has_scratch(size) ||
-        !memory_begin_reserved(m, facts->heap + facts->churn + PARSER_OVERHEAD)) {
-        lua_pop(L, 2);
-        lua_pushfstring(L, "the system has not enough memory to decode a JSON text of %I KB",
-                        kilobytes(size));
-        return false;
-    }
-    status = call_in_c_locale(L, 1, 1);
-    memory_end_reserved(m);
-    if (status != LUA_OK)
+    int status = json_cjson_decode(L, m);
+    if (status == LUA_OK)
+        return true;
+    if (status != LUA_ERRMEM)
         error_raise(L);
-    return true;
+    lua_pop(L, 1);
+    lua_pushfstring(L, "not enough memory to decode a JSON text of %I KB", kilobytes(size));
+    return false;
 }
 
 /* ---- the walk ----
@@ -298,7 +225,7 @@ static bool build(lua_State *L, memory *m, const char *text, size_t size,
     int top = lua_gettop(L);
 
     if (!check_memory(L, m, size,
-                      facts->heap + PARSER_OVERHEAD +
+                      facts->heap + PARSER_OVERHEAD + room +
                           (room > size ? 2 * room
                            : source    ? 0
                                        : size)))
@@ -307,7 +234,7 @@ static bool build(lua_State *L, memory *m, const char *text, size_t size,
     luaL_checkstack(L, (int)facts->depth * 3 + 2 * LUA_MINSTACK, "JSON");
     if (room > size)
         token = push_token(L);
-    push_parser(L);
+    json_cjson_push(L, m);
     if (token)
         push_copy(L, text, size, token, room);
     else if (source)
@@ -315,8 +242,8 @@ static bool build(lua_State *L, memory *m, const char *text, size_t size,
     else
         lua_pushlstring(L, text, size);
     /* the string table may have grown, which the scan does not count */
-    if (!run_parser(L, m, facts, room) || !check_memory(L, m, size, 0)) {
-        lua_replace(L, top + 1);
+    if (!run_parser(L, m, size) || !check_memory(L, m, size, 0)) {
+        lua_insert(L, top + 1); /* the message, under what else there is */
         lua_settop(L, top + 1);
         return false;
     }

@@ -1,8 +1,7 @@
 /* json/decode.h - the JSON decoder: text to Lua values.
  *
- * lua-cjson builds the value. By itself it would round integers, take [] for {}, end the process
- * when memory is short, and depend on the locale. So the text is checked first (scan.h), what
- * lua-cjson cannot express is replaced (placeholder.h), memory is reserved, and the value is
+ * lua-cjson builds the value (cjson.h). By itself it would round integers, and take [] for {}. So the text
+ * is checked first (scan.h), what lua-cjson cannot express is replaced (placeholder.h), and the value is
  * corrected afterwards.
  */
 #ifndef JSON_DECODE_H

@@ -109,9 +109,9 @@ static bool has_inner_blank(slice s)
 
 static bool is_universal(dicom_vr vr, slice filter)
 {
-    return has_only(filter, dicom_vr_is_moment(vr)      ? " *-"
-                            : vr == DICOM_PN ? " *^="
-                                             : " *") &&
+    return has_only(filter, dicom_vr_is_moment(vr) ? " *-"
+                            : vr == DICOM_PN       ? " *^="
+                                                   : " *") &&
            !has_inner_blank(filter);
 }
 
@@ -424,7 +424,8 @@ matching matching_compare(dicom_vr vr, const char *filter, const char *value)
         return MATCHING_UNSHOWN;
     while (result != MATCHING_YES && next_part(&rest, '\\', &element))
         result = best(result, compare_all(&c, element, values));
-    if (!dicom_vr_is_moment(vr) && (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
+    if (!dicom_vr_is_moment(vr) &&
+        (memchr(filter, '\\', whole.size) || memchr(value, '\\', values.size)))
         result = best(result, compare_pattern(&c, trimmed(whole), trimmed(values)));
     return result;
 }

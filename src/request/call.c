@@ -29,31 +29,40 @@ enum { POLL_SHARE = 8 }; /* a poll comes late by at most 1/8 of the time waited 
 
 /* ---- running ---- */
 
-void call_report(lua_State *L, call *c, const char *state)
+void call_report(call *c, const char *state)
 {
-    if (!progress_is_due(&c->progress, state))
-        return;
+    c->reports = progress_is_due(&c->progress, state);
+}
+
+/* The op waits. When a report is due, pushes what OP_REPORT needs. */
+static int call_wait(lua_State *L, call *c)
+{
+    if (!c->reports)
+        return OP_WAIT;
+    c->reports = false;
     call_push(L, c, "progress");
-    progress_tell(L, &c->op, &c->progress);
+    progress_push_report(L, &c->op, &c->progress);
+    return OP_REPORT;
 }
 
 /* The last report. The results of the operation are on the top; or (OP_CALL) a function that gives them
  * and its arguments, which are replaced by a function that reports after that. */
-static void report_end(lua_State *L, call *c, int results)
+static int report_end(lua_State *L, call *c, int results)
 {
+    bool good = results > 0 && lua_toboolean(L, -results);
     call_push(L, c, "progress");
-    if (results == OP_CALL)
+    if (results == OP_CALL) {
         progress_tell_after(L, &c->op, &c->progress);
-    else
-        progress_tell_end(L, &c->op, &c->progress, results > 0 && lua_toboolean(L, -1 - results));
+        return OP_CALL;
+    }
+    progress_push_last(L, &c->op, &c->progress, good);
+    c->op.results = results;
+    return OP_LAST_REPORT;
 }
 
-/* Whether call_advance was called only to report: the request has not ended. The progress function
- * can wait for something, and the request can end meanwhile, so that is checked twice. */
-static bool is_only_report(lua_State *L, call *c)
+/* Whether call_advance was called only to report: the request has not ended. */
+static bool is_only_report(const call *c)
 {
-    if (c->op.progress_interval > 0 && op_request_is_running(&c->op))
-        call_report(L, c, NULL);
     return c->op.progress_interval > 0 && op_request_is_running(&c->op);
 }
 
@@ -72,8 +81,11 @@ static int call_advance(lua_State *L, op *o)
     call *c = (call *)o;
     int results;
     lua_settop(L, o->index);
-    if (is_only_report(L, c))
-        return op_keep_waiting(L, o);
+    if (is_only_report(c)) {
+        op_keep_waiting(L, o);
+        call_report(c, NULL);
+        return call_wait(L, c);
+    }
     if (!c->started && needs_version(c))
         results = version_ask(L, c, c->step);
     else
@@ -81,9 +93,9 @@ static int call_advance(lua_State *L, op *o)
     c->started = true;
     if (c->query[0] && results > 0 && !lua_toboolean(L, -results))
         remove_query(L, c);
-    if (results != OP_WAIT && c->progress.on && !c->progress.partial)
-        report_end(L, c, results);
-    return results;
+    if (results == OP_WAIT)
+        return call_wait(L, c);
+    return c->progress.on && !c->progress.partial ? report_end(L, c, results) : results;
 }
 
 call *call_new(lua_State *L, loop *lp, size_t size, int client_index, const char *name,

@@ -50,6 +50,7 @@ struct call {
     char query[ORTHANC_ID_SIZE]; /* the query that the call has made on the server; "" = none */
     char query_path[ORTHANC_ID_SIZE + 16];
     progress progress;
+    bool reports; /* a report is due, and is made when the step has started the next wait */
     /* Path and method of the request that errors name; route NULL = that of the last request. */
     const char *route, *method;
 };
@@ -123,8 +124,9 @@ int call_post_query(lua_State *L, call *c, call_step next, const char *path);
 /* The same with the body, source or sink that c->request has. Pops the path on the top. */
 int call_start(lua_State *L, call *c, call_step next, const char *method, call_work work);
 
-/* Reports the progress, with the state of a job (or NULL), when a report is due. [-0, +0, v] */
-void call_report(lua_State *L, call *c, const char *state);
+/* Reports the progress, with the state of a job (or NULL), when a report is due: while the call waits
+ * for what the step starts next. */
+void call_report(call *c, const char *state);
 
 /* Delay before the next poll: 1/8 of the time since `begun`, clamped to [least, most] and to the time
  * that is left until the deadline (0 = none). 0 when the deadline has passed. Times are clock_now's. */

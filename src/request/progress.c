@@ -73,8 +73,7 @@ static void take_bytes(const http_transfer *t, progress *p)
     p->total = t->total > 0 ? (double)t->total : -1;
 }
 
-/* Pops the function on the top and calls it with a table. */
-static void report_to_listener(lua_State *L, op *o, progress *p, const char *state, bool over)
+static void push_report(lua_State *L, const op *o, progress *p, const char *state, bool over)
 {
     double now = clock_now();
     luaL_checkstack(L, 8, "progress");
@@ -92,22 +91,21 @@ static void report_to_listener(lua_State *L, op *o, progress *p, const char *sta
     lua_setfield(L, -2, "unit");
     lua_pushboolean(L, over);
     lua_setfield(L, -2, "over");
-    op_call_back(L, o);
 }
 
-void progress_tell(lua_State *L, op *o, progress *p)
+void progress_push_report(lua_State *L, const op *o, progress *p)
 {
     take_bytes(&o->transfer, p);
-    report_to_listener(L, o, p, p->state ? p->state : "Running", false);
+    push_report(L, o, p, p->state ? p->state : "Running", false);
 }
 
-void progress_tell_end(lua_State *L, op *o, progress *p, bool good)
+void progress_push_last(lua_State *L, const op *o, progress *p, bool good)
 {
     take_bytes(&o->transfer, p);
     p->on = false;
     if (good && p->total >= 0)
         p->done = p->total;
-    report_to_listener(L, o, p, good ? "Success" : "Failure", true);
+    push_report(L, o, p, good ? "Success" : "Failure", true);
 }
 
 void progress_tell_after(lua_State *L, const op *o, progress *p)

@@ -26,12 +26,11 @@ bool progress_take(lua_State *L, int options, const char *function, progress *p)
  * will show ("Running" for an unknown one); NULL = the state is not known. */
 bool progress_is_due(progress *p, const char *state);
 
-/* Pops the function on the top and calls it with the present state of the op. An error that it throws
- * ends the op. [-1, +0, v] */
-void progress_tell(lua_State *L, op *o, progress *p);
+/* Pushes the argument for the function that reports go to: the present state of the op. [-0, +1, m] */
+void progress_push_report(lua_State *L, const op *o, progress *p);
 
-/* The same for the last report. good: the op succeeded. [-1, +0, v] */
-void progress_tell_end(lua_State *L, op *o, progress *p, bool good);
+/* The same for the last report. good: the op succeeded. [-0, +1, m] */
+void progress_push_last(lua_State *L, const op *o, progress *p, bool good);
 
 /* The same for an op that ends in a call (OP_CALL): pops the function on the top, and puts a function in
  * front of the call that makes it and then reports whether it has succeeded. [-1, +3, m] */

@@ -1,4 +1,4 @@
-#include "http/signal_mask.h"
+#include "base/signal_mask.h"
 
 #include <stddef.h>
 #include <time.h>

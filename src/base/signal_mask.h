@@ -1,9 +1,9 @@
-/* http/signal_mask.h - while libcurl runs, all signals are blocked on this thread. The threads that it
+/* base/signal_mask.h - while libcurl runs, all signals are blocked on this thread. The threads that it
  * starts to resolve names inherit that: signal handlers run on the threads of the host application
  * only. A SIGPIPE that a TLS connection causes is removed, and a SIGXFSZ of a file that reaches its
  * size limit: both are reported as errors. */
-#ifndef HTTP_SIGNAL_MASK_H
-#define HTTP_SIGNAL_MASK_H
+#ifndef BASE_SIGNAL_MASK_H
+#define BASE_SIGNAL_MASK_H
 
 #include <signal.h>
 #include <stdbool.h>

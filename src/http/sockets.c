@@ -1,0 +1,174 @@
+#include "http/sockets.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/clock.h"
+
+/* libcurl waits for at most five descriptors for one transfer (MAX_SOCKSPEREASYHANDLE). */
+enum { PER_TRANSFER = 5, FIRST_TRANSFERS = 8 };
+
+/* Between two looks at all transfers, when libcurl could not tell a descriptor. */
+enum { LOOK_AGAIN_MS = 10 };
+
+/* ---- the list ---- */
+
+/* There is always room for one descriptor more, that of http_sockets_wait. */
+static bool grow(http_sockets *s, size_t descriptors)
+{
+    size_t room = descriptors + 1;
+    struct pollfd *grown;
+    if (room <= s->room)
+        return true;
+    grown = memory_realloc(s->memory, s->list, s->room * sizeof *grown, room * sizeof *grown);
+    if (!grown)
+        return false;
+    s->list = grown;
+    s->room = room;
+    return true;
+}
+
+bool http_sockets_reserve(http_sockets *s, unsigned transfers)
+{
+    size_t need =
+        (size_t)(transfers < FIRST_TRANSFERS ? FIRST_TRANSFERS : transfers) * PER_TRANSFER;
+    return need < s->room || grow(s, need < 2 * s->room ? 2 * s->room : need);
+}
+
+void http_sockets_free(http_sockets *s)
+{
+    if (s->list)
+        memory_realloc(s->memory, s->list, s->room * sizeof *s->list, 0);
+    memset(s, 0, sizeof *s);
+}
+
+static struct pollfd *find(const http_sockets *s, int fd)
+{
+    for (size_t i = 0; i < s->count; i++)
+        if (s->list[i].fd == fd)
+            return &s->list[i];
+    return NULL;
+}
+
+/* ---- what libcurl tells ---- */
+
+/* The last descriptor takes the place of one that is removed. */
+static int http_on_descriptor(CURL *easy, curl_socket_t fd, int what, void *user, void *unused)
+{
+    http_sockets *s = user;
+    struct pollfd *at = find(s, fd);
+    (void)easy;
+    (void)unused;
+    if (what == CURL_POLL_REMOVE) {
+        if (at)
+            *at = s->list[--s->count];
+        return 0;
+    }
+    if (!at) {
+        if (!grow(s, s->count + 1))
+            return -1;
+        at = &s->list[s->count++];
+        *at = (struct pollfd){ .fd = fd };
+    }
+    at->events = (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0));
+    return 0;
+}
+
+static int http_on_timer(CURLM *multi, long milliseconds, void *user)
+{
+    http_sockets *s = user;
+    (void)multi;
+    s->due = milliseconds < 0 ? 0 : clock_now() + (double)milliseconds / 1000;
+    return 0;
+}
+
+bool http_sockets_attach(http_sockets *s, memory *m, CURLM *multi)
+{
+    memset(s, 0, sizeof *s);
+    s->memory = m;
+    return curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, http_on_descriptor) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_SOCKETDATA, s) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, http_on_timer) == CURLM_OK &&
+           curl_multi_setopt(multi, CURLMOPT_TIMERDATA, s) == CURLM_OK;
+}
+
+/* ---- what libcurl is told ---- */
+
+static void look(http_sockets *s, nfds_t count, int milliseconds)
+{
+    if (poll(s->list, count, milliseconds) < 0)
+        for (size_t i = 0; i < s->count; i++)
+            s->list[i].revents = 0;
+    s->polled = true;
+}
+
+/* A descriptor that has failed is ready for what libcurl waits for: reading or writing then tells
+ * what has happened. */
+static int action_of(const struct pollfd *p)
+{
+    short ready = p->revents;
+    if (ready & (POLLERR | POLLHUP | POLLNVAL))
+        ready = (short)(ready | p->events);
+    return (ready & POLLIN ? CURL_CSELECT_IN : 0) | (ready & POLLOUT ? CURL_CSELECT_OUT : 0);
+}
+
+/* Without memory libcurl may forget a descriptor: then it looks at all of them itself, again and
+ * again, until its transfers have ended. */
+static void tell(http_sockets *s, CURLM *multi, int fd, int action)
+{
+    int running;
+    if (curl_multi_socket_action(multi, fd, action, &running) != CURLM_OK)
+        s->incomplete = true;
+}
+
+/* Each action can change the list. A descriptor that is passed over by that is ready again at the
+ * next look. */
+void http_sockets_act(http_sockets *s, CURLM *multi)
+{
+    int running;
+    if (!s->polled && s->count > 0)
+        look(s, (nfds_t)s->count, 0);
+    s->polled = false;
+    for (size_t i = 0; i < s->count; i++) {
+        int action = action_of(&s->list[i]);
+        s->list[i].revents = 0;
+        if (action)
+            tell(s, multi, s->list[i].fd, action);
+    }
+    if (s->due > 0 && clock_now() >= s->due) {
+        s->due = 0;
+        tell(s, multi, CURL_SOCKET_TIMEOUT, 0);
+    }
+    if (s->incomplete)
+        curl_multi_perform(multi, &running);
+}
+
+/* Rounded up, so that the timer is over after the wait. */
+static int milliseconds_left(const http_sockets *s, int milliseconds)
+{
+    double left = s->due > 0 ? s->due - clock_now() : HUGE_VAL;
+    if (s->incomplete && milliseconds > LOOK_AGAIN_MS)
+        milliseconds = LOOK_AGAIN_MS;
+    if (left >= milliseconds / 1000.0)
+        return milliseconds;
+    return left <= 0 ? 0 : (int)(left * 1000) + 1;
+}
+
+void http_sockets_wait(http_sockets *s, int fd, int milliseconds)
+{
+    struct pollfd extra = { .fd = fd, .events = POLLIN };
+    if (!s->list) {
+        poll(&extra, fd >= 0, milliseconds);
+        return;
+    }
+    s->list[s->count] = extra; /* poll ignores a negative descriptor */
+    look(s, (nfds_t)s->count + 1, milliseconds_left(s, milliseconds));
+}
+
+int http_sockets_fds(const http_sockets *s, struct pollfd *fds, int count, int *milliseconds)
+{
+    for (size_t i = 0; i < s->count && (int)i < count; i++)
+        fds[i] = (struct pollfd){ .fd = s->list[i].fd, .events = s->list[i].events };
+    *milliseconds = milliseconds_left(s, *milliseconds);
+    return (int)s->count;
+}

@@ -1,0 +1,10 @@
+# Writes the functions of Lua that an object file needs as a macro of C: cmake -DNM=nm -DOBJECT=opener.o -DOUTPUT=… -P host_lua_names.cmake
+execute_process(COMMAND ${NM} --undefined-only ${OBJECT} OUTPUT_VARIABLE lines COMMAND_ERROR_IS_FATAL ANY)
+string(REGEX MATCHALL "luaL?_[a-z]+" names "${lines}")
+set(rows "")
+set(index 0)
+foreach(name IN LISTS names)
+  string(APPEND rows " \\\n    X(${name}, ${index})")
+  math(EXPR index "${index} + 1")
+endforeach()
+file(WRITE ${OUTPUT} "#define HOST_LUA_COUNT ${index}\n#define HOST_LUA_NAMES(X)${rows}\n")
