@@ -159,6 +159,34 @@ typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *r
 typedef const char *(*modalua_authorize_fn)(void *user, const char *method, const char *url,
                                             const char *operation);
 
+/* How much an entry of the log matters. */
+enum modalua_log_level {
+    MODALUA_LOG_DEBUG = 0,   /* a request that only reads was answered with 2xx */
+    MODALUA_LOG_INFO = 1,    /* another request was answered with 2xx */
+    MODALUA_LOG_WARNING = 2, /* the answer is 3xx or 4xx; a request is sent again; authorize or the
+                                sandbox has refused one */
+    MODALUA_LOG_ERROR = 3    /* there is no answer, or it is 5xx */
+};
+
+/* An entry of the log: an HTTP request that has ended, or that is sent again. It is valid during the
+ * call. Later versions append fields. */
+typedef struct modalua_log_entry {
+    size_t struct_size;       /* of what the library has filled in */
+    int level;                /* of enum modalua_log_level */
+    const char *text;         /* all of it in one line, as `log` receives it */
+    const char *operation;    /* what the script called, or "cleanup", as in modalua_authorize_fn */
+    const char *method, *url; /* without credentials */
+    int status;               /* of HTTP; 0 = there is no answer */
+    int dimse_status;         /* that the answer tells of the exchange with a modality; -1 = none */
+    unsigned tries;           /* which try it was, from 1 */
+    size_t bytes;             /* of the answer's body */
+    double seconds;           /* from the start of the request to its end */
+    const char *error;        /* why there is no answer; "it is sent again" for such an entry;
+                                 NULL = there is one */
+} modalua_log_entry;
+
+typedef void (*modalua_log_fn)(void *user, const modalua_log_entry *entry);
+
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
     MODALUA_NO_HOOK = 2,        /* no count hook: Lua runs twice as fast, and scripts may have
@@ -208,7 +236,7 @@ typedef struct modalua_config {
     modalua_write_fn warn;     /* receives the warnings of scripts, in pieces, while they are turned
                                   on (warn "@on"); NULL = they are dropped */
     void *user;                /* passed to write, log, warn, progress,
-                                  search and authorize */
+                                  search, authorize and log_entry */
     modalua_alloc_fn alloc;    /* NULL = realloc and free */
     void *alloc_user;          /* passed to alloc */
     /* modules and servers */
@@ -233,6 +261,9 @@ typedef struct modalua_config {
                                   even localhost */
     modalua_search_fn search;  /* finds modules that are not modalua's own: before files, and in a
                                   sandbox instead of files. NULL = the host has no modules */
+    modalua_log_fn log_entry;  /* receives each entry of the log with its fields; NULL = none */
+    int log_level;             /* the lowest enum modalua_log_level that log and log_entry receive;
+                                  0 = all */
     modalua_authorize_fn authorize; /* is asked about each HTTP request before it leaves; NULL = all
                                   are allowed */
 } modalua_config;
@@ -375,6 +406,23 @@ MODALUA_API void modalua_cancel_sticky(modalua_runtime *rt);
  * take (modalua_register, search) does not count. Any thread, at any time; not after
  * modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
+
+/* What a runtime uses now, and what it has used. Set struct_size to sizeof(modalua_statistics) first.
+ * Later versions append fields. Returns MODALUA_E_INVALID without it. On the thread that drives the
+ * runtime, also in callbacks. */
+typedef struct modalua_statistics {
+    size_t struct_size;
+    size_t memory;             /* bytes that count for memory_limit */
+    size_t memory_peak;        /* the most of them at any time */
+    unsigned tasks;            /* that have not ended */
+    unsigned requests_running; /* HTTP requests that have left */
+    unsigned requests_waiting; /* that wait for their turn */
+    unsigned sockets;          /* open descriptors of connections, idle ones included */
+    double requests;           /* that have left and ended, since the runtime was created */
+    double bytes_sent;         /* of their bodies */
+    double bytes_received;
+} modalua_statistics;
+MODALUA_API int modalua_stats(const modalua_runtime *rt, modalua_statistics *stats);
 
 /* The number of transfers (move, get, store) of the run under way that a server works on; 0 without
  * a run. Call it between two steps, on the thread that drives the runtime. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "http/bounds.h"
 #include "http/explain.h"
+#include "http/log.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -286,6 +287,8 @@ static void setopt_behaviour(http_transfer *t)
                      milliseconds(t->server->options.connect_timeout));
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, explain_on_socket);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, explain_on_close);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->h); /* a connection outlives the transfer */
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
@@ -333,25 +336,6 @@ static void release_easy(http_transfer *t)
     t->content_header = NULL;
 }
 
-static void log_outcome(const http_transfer *t)
-{
-    char line[1024];
-    const http_request *r = &t->request;
-    const char *why = t->error[0]             ? t->error
-                      : t->fault == HTTP_FILE ? "the file failed"
-                                              : curl_easy_strerror(t->curl_code);
-    size_t bytes = r->sink && !t->body ? (size_t)r->sink->done : t->body_size;
-    if (!t->h->log)
-        return;
-    if (t->fault == HTTP_OK)
-        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method,
-                 t->server->options.url, r->path, t->status, t->seconds * 1000, bytes);
-    else
-        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method,
-                 t->server->options.url, r->path, t->seconds * 1000, why);
-    t->h->log(t->h->log_user, line);
-}
-
 /* What counts the transfer while it runs. */
 static unsigned *counter(const http_transfer *t)
 {
@@ -368,7 +352,7 @@ static void transfer_done(http_transfer *t)
     }
     t->state = HTTP_DONE;
     list_append(&t->h->finished, t);
-    log_outcome(t);
+    http_log_outcome(t);
 }
 
 static void transfer_start(http_transfer *t)
@@ -472,6 +456,7 @@ void http_end(http_transfer *t)
         t->h->waiting--;
     } else if (was == HTTP_RUNNING) {
         bounds_end_lookup(t);
+        http_log_count(t);
         t->h->running--;
         (*counter(t))--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
@@ -513,6 +498,7 @@ static void take_message(http *h, CURLMsg *message)
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;
     bounds_end_lookup(t);
+    http_log_count(t);
     explain_failure(t);
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
