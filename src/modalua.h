@@ -415,6 +415,48 @@ MODALUA_API int modalua_get_global(modalua_runtime *rt, const char *name, const 
 MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_function function,
                                  void *user);
 
+/* The same; `destroy` is called with `user` once, when no script can call the function any more: after
+ * another value has taken its place, it is collected as garbage, modalua_destroy at the latest. It is
+ * called when the call fails, or function is NULL, too. It must not use rt. */
+typedef void (*modalua_destroy_fn)(void *user);
+MODALUA_API int modalua_register_owned(modalua_runtime *rt, const char *name,
+                                       modalua_function function, void *user,
+                                       modalua_destroy_fn destroy);
+
+/* ---- objects of the host ----
+ *
+ * A class says which methods an object has. A method is a function of the host: its `user` is the
+ * object, and its arguments are those behind the object. Scripts see a userdata: study:open(1), and
+ * tostring(study). `destroy` is called once with the object: when the script has no reference any more
+ * and it is collected, at the end of `local study <close> = …`, after which the script cannot use it, or
+ * by modalua_destroy. It must not use rt. The structs must live as long as the runtimes that know them:
+ *
+ *     static const modalua_method methods[] = { { "open", study_open }, { NULL, NULL } };
+ *     static const modalua_class study = { sizeof study, "viewer.Study", methods, study_free };
+ */
+typedef struct modalua_method {
+    const char *name;
+    modalua_function function;
+} modalua_method;
+
+typedef struct modalua_class {
+    size_t struct_size;            /* sizeof(modalua_class) */
+    const char *name;              /* for messages and tostring */
+    const modalua_method *methods; /* a row without a name ends them; NULL = none */
+    modalua_destroy_fn destroy;    /* NULL = nothing is to be done */
+} modalua_class;
+
+/* Sets a global to an object, which the library owns from then on; when the call fails, it is destroyed.
+ * MODALUA_E_INVALID for a wrong class, or object NULL, which is not destroyed. */
+MODALUA_API int modalua_set_object(modalua_runtime *rt, const char *name,
+                                   const modalua_class *object_class, void *object);
+
+/* The object of that class which is argument number `index`, from 1, of the call; NULL when that is none,
+ * or is closed. In the JSON of the arguments an object is null. Call it inside the function only; the
+ * object is alive as long as the function runs. An object inside of a table cannot be passed. */
+MODALUA_API void *modalua_argument_object(modalua_reply *reply, int index,
+                                          const modalua_class *object_class);
+
 /* Answer a reply: with one JSON value (null becomes nil); with a string of bytes; or with an error:
  * the script gets nil and an error object of kind "host", with that code (NULL = none) and message.
  * Answer once. When the reply was not kept, answer before the function returns; another answer
@@ -424,6 +466,12 @@ MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_
 MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
 MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
 MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);
+
+/* Answers with an object, which the library owns after MODALUA_OK; when the script does not wait for the
+ * answer any more, it is destroyed on the thread that answers. MODALUA_E_INVALID as above, for a wrong
+ * class, and for NULL. */
+MODALUA_API int modalua_reply_object(modalua_reply *reply, const modalua_class *object_class,
+                                     void *object);
 
 /* Keeps the reply, to answer it later. Call it inside the function. The caller then owns the reply,
  * and must answer it, even when the run has ended or the runtime is gone. Returns MODALUA_E_INVALID
