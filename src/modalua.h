@@ -73,7 +73,12 @@
  * without an end. modalua_overdue tells the host that the script has not ended in time; the host
  * can then only end the process. Run hostile code in a process of its own, with rlimits.
  *
- * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes.
+ * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes, and
+ * the soname has the MINOR version: a program built for 0.1 does not load 0.2. Stable within 0.MINOR,
+ * in source and in binary form: the functions and types of this header, the values of its constants, the
+ * kinds of errors and the names of their fields; a new PATCH version may add functions, flags and fields
+ * at the end of modalua_config. Not stable: the texts of messages and tracebacks, the lines of `log`,
+ * which requests an operation sends.
  */
 #ifndef MODALUA_H
 #define MODALUA_H
@@ -88,6 +93,8 @@ extern "C" {
 #define MODALUA_VERSION_MINOR 1
 #define MODALUA_VERSION_PATCH 0
 #define MODALUA_VERSION       "0.1.0"
+/* major * 1000000 + minor * 1000 + patch, to compare: #if MODALUA_VERSION_NUMBER >= 2000 is 0.2.0 */
+#define MODALUA_VERSION_NUMBER 1000
 
 #if defined(MODALUA_API)
 /* the one who builds the library or the host has chosen it */
@@ -226,6 +233,14 @@ typedef struct modalua_config {
                                   sandbox instead of files. NULL = the host has no modules */
     modalua_authorize_fn authorize; /* is asked about each HTTP request before it leaves; NULL = all
                                   are allowed */
+    /* more about the default server, that of `url`; a script may set other values for itself */
+    const char *ca;            /* a file with the certificates that sign the server's */
+    const char *cert, *key;    /* files with a client certificate, and its private key */
+    const char *proxy;         /* the URL of a proxy, with its credentials; NULL = none */
+    const char *headers;       /* headers of each request: "Name: value", a line for each */
+    double timeout;            /* seconds that the server may take for what it answers by itself; 0 =
+                                  30 */
+    unsigned server_max_inflight; /* HTTP requests to it at the same time; 0 = 8 */
 } modalua_config;
 /* clang-format on */
 
@@ -388,7 +403,9 @@ MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
 /* The same error as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
  * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
- * "cancelled", "exit" or "invalid". When the run ended with an error object, the object has all its
+ * "cancelled", "exit" or "invalid"; and, when it is known where a script failed, "module" (the name of
+ * its chunk: "test" for "=test", a path for a file), "line" and, for a syntax error in a source that is no file, "column", both
+ * from 1. When the run ended with an error object, the object has all its
  * fields: its own "kind", "code", "op", "method", "path", "where", "status" (of HTTP),
  * "dimse_status", "details", …. "{}" when no call has failed. Never NULL; valid as long as
  * modalua_last_error's. */
@@ -495,6 +512,9 @@ MODALUA_API const char *modalua_strerror(int status);
 
 /* The version of the library, "0.1.0"; compare it with MODALUA_VERSION. Static. */
 MODALUA_API const char *modalua_version(void);
+
+/* The same as a number; compare it with MODALUA_VERSION_NUMBER. */
+MODALUA_API int modalua_version_number(void);
 
 #ifdef __cplusplus
 }
