@@ -192,12 +192,21 @@ typedef struct modalua_config {
     size_t struct_size;        /* set by modalua_config_init. Later versions only append fields; a
                                   field that this library does not know must be zero */
     /* limits */
-    size_t memory_limit;       /* bytes of the Lua heap and of answers; 0 = no limit */
+    size_t memory_limit;       /* bytes of the Lua heap, of answers with their heads, and, about, of
+                                  what libcurl takes for requests and headers; 0 = no limit. Not
+                                  counted: TLS, idle connections, the stacks of threads that look
+                                  names up, and what the host itself allocates */
     double run_seconds;        /* wall-clock time of one run; 0 = no limit */
     double burst_seconds;      /* time of Lua code between two waits; 0 = no limit */
     double grace_seconds;      /* from the first modalua_cancel to the kill; 0 = 5 */
     unsigned max_inflight;     /* HTTP requests at the same time, over all servers; 0 = no limit but
-                                  that of each server, which is 8 by default */
+                                  that of each server, which is 8 by default, and which a script
+                                  may set; in a sandbox 32. A socket each; beside them 16 idle
+                                  connections are kept, and two cleanup requests for each server may
+                                  run. A name that a request has waited for in vain is looked up
+                                  on for as long as the system takes, by a thread: 16 of these
+                                  may go on, also when the runtime is gone, and then the next
+                                  request to a name waits for up to a minute */
     unsigned flags;            /* enum modalua_flags */
     /* callbacks */
     modalua_write_fn write;    /* receives what scripts print; NULL = it is dropped */

@@ -218,7 +218,9 @@ static int object_p(lua_State *L)
     set_missing(L, "message", TEXT);
     set_missing(L, "traceback", TRACEBACK);
     set_place(L, (int)lua_tointeger(L, STATUS), TEXT, TRACEBACK, lua_tointeger(L, COLUMN));
-    if (!json_encode(L, lua_gettop(L), NULL))
+    /* tables that share others can make an enormous text of a small error */
+    if (!(lua_toboolean(L, SCALARS_ONLY) ? json_encode(L, lua_gettop(L), NULL)
+                                         : json_encode_short(L, lua_gettop(L))))
         return lua_error(L);
     return 1;
 }

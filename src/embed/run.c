@@ -209,10 +209,7 @@ static int end_run(modalua_runtime *rt)
         rt->result = NULL; /* another task has failed after the function had returned */
     loop_end(&rt->lp);
     loop_forget_sticky(&rt->lp);
-    if (rt->lp.interruptible)
-        stop_arm(rt->L); /* for the coroutines of the next run */
-    else
-        lua_sethook(rt->L, NULL, 0, 0);
+    runtime_reset_hook(rt);
     return status;
 }
 

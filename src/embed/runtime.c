@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "binding/error.h"
 #include "embed/c_modules.h"
 #include "embed/config.h"
 #include "embed/gate.h"
@@ -19,7 +20,7 @@
 #include "engine/op.h"
 #include "engine/stop.h"
 
-enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536 };
+enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536, SANDBOX_INFLIGHT = 32 };
 
 /* ---- small functions of modalua.h ---- */
 
@@ -62,6 +63,15 @@ static int set_last_error_p(lua_State *L)
     return 0;
 }
 
+/* The status for the error value on the top, of a lua_pcall with this status. The JSON decoder throws an
+ * error object when there is not enough memory. [-0, +0, -] */
+static int status_of_error(lua_State *L, int status)
+{
+    if (status == LUA_ERRMEM || (error_is_kind(L, -1, "limit") && error_is_code(L, -1, "memory")))
+        return MODALUA_E_NOMEM;
+    return MODALUA_E_SCRIPT;
+}
+
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     lua_State *L = rt->L;
@@ -73,7 +83,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
     status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
         return c->status;
-    status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+    status = status_of_error(L, status);
     last_error_set_status(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
         lua_pushcfunction(L, set_last_error_p);
@@ -94,6 +104,14 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
     status = runtime_protect(rt, function, c);
     runtime_leave(rt);
     return status;
+}
+
+void runtime_reset_hook(modalua_runtime *rt)
+{
+    if (rt->lp.interruptible)
+        stop_arm(rt->L);
+    else
+        lua_sethook(rt->L, NULL, 0, 0);
 }
 
 /* ---- the strings of the configuration, which the runtime copies ---- */
@@ -221,7 +239,8 @@ static void apply_settings(modalua_runtime *rt)
     lp->sandboxed = (c->flags & MODALUA_SANDBOX) != 0;
     lp->interruptible = !(c->flags & MODALUA_NO_HOOK) || c->run_seconds > 0 ||
                         c->burst_seconds > 0 || lp->sandboxed;
-    lp->http.max_running = c->max_inflight;
+    lp->http.max_running =
+        c->max_inflight == 0 && lp->sandboxed ? SANDBOX_INFLIGHT : c->max_inflight;
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     if (c->log) {
         lp->http.log = log_line;

@@ -62,6 +62,10 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
  * another call is at work. */
 int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c);
 
+/* After a kill the hook is called at every instruction. Sets it for the coroutines of the next run, which
+ * inherit it. */
+void runtime_reset_hook(modalua_runtime *rt);
+
 /* The status of a run, or a task, that has ended with the error at index. [-0, +0, -] */
 int run_failure_status(lua_State *L, int index);
 
