@@ -73,7 +73,12 @@
  * without an end. modalua_overdue tells the host that the script has not ended in time; the host
  * can then only end the process. Run hostile code in a process of its own, with rlimits.
  *
- * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes.
+ * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes, and
+ * the soname has the MINOR version: a program built for 0.1 does not load 0.2. Stable within 0.MINOR,
+ * in source and in binary form: the functions and types of this header, the values of its constants, the
+ * kinds of errors and the names of their fields; a new PATCH version may add functions, flags and fields
+ * at the end of modalua_config. Not stable: the texts of messages and tracebacks, the lines of `log`,
+ * which requests an operation sends.
  */
 #ifndef MODALUA_H
 #define MODALUA_H
@@ -88,6 +93,8 @@ extern "C" {
 #define MODALUA_VERSION_MINOR 1
 #define MODALUA_VERSION_PATCH 0
 #define MODALUA_VERSION       "0.1.0"
+/* major * 1000000 + minor * 1000 + patch, to compare: #if MODALUA_VERSION_NUMBER >= 2000 is 0.2.0 */
+#define MODALUA_VERSION_NUMBER 1000
 
 #if defined(MODALUA_API)
 /* the one who builds the library or the host has chosen it */
@@ -266,6 +273,14 @@ typedef struct modalua_config {
                                   0 = all */
     modalua_authorize_fn authorize; /* is asked about each HTTP request before it leaves; NULL = all
                                   are allowed */
+    /* more about the default server, that of `url`; a script may set other values for itself */
+    const char *ca;            /* a file with the certificates that sign the server's */
+    const char *cert, *key;    /* files with a client certificate, and its private key */
+    const char *proxy;         /* the URL of a proxy, with its credentials; NULL = none */
+    const char *headers;       /* headers of each request: "Name: value", a line for each */
+    double timeout;            /* seconds that the server may take for what it answers by itself; 0 =
+                                  30 */
+    unsigned server_max_inflight; /* HTTP requests to it at the same time; 0 = 8 */
 } modalua_config;
 /* clang-format on */
 
@@ -445,7 +460,9 @@ MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 
 /* The same error as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
  * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
- * "cancelled", "exit" or "invalid". When the run ended with an error object, the object has all its
+ * "cancelled", "exit" or "invalid"; and, when it is known where a script failed, "module" (the name of
+ * its chunk: "test" for "=test", a path for a file), "line" and, for a syntax error in a source that is no file, "column", both
+ * from 1. When the run ended with an error object, the object has all its
  * fields: its own "kind", "code", "op", "method", "path", "where", "status" (of HTTP),
  * "dimse_status", "details", …. "{}" when no call has failed. Never NULL; valid as long as
  * modalua_last_error's. */
@@ -472,6 +489,48 @@ MODALUA_API int modalua_get_global(modalua_runtime *rt, const char *name, const 
 MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_function function,
                                  void *user);
 
+/* The same; `destroy` is called with `user` once, when no script can call the function any more: after
+ * another value has taken its place, it is collected as garbage, modalua_destroy at the latest. It is
+ * called when the call fails, or function is NULL, too. It must not use rt. */
+typedef void (*modalua_destroy_fn)(void *user);
+MODALUA_API int modalua_register_owned(modalua_runtime *rt, const char *name,
+                                       modalua_function function, void *user,
+                                       modalua_destroy_fn destroy);
+
+/* ---- objects of the host ----
+ *
+ * A class says which methods an object has. A method is a function of the host: its `user` is the
+ * object, and its arguments are those behind the object. Scripts see a userdata: study:open(1), and
+ * tostring(study). `destroy` is called once with the object: when the script has no reference any more
+ * and it is collected, at the end of `local study <close> = …`, after which the script cannot use it, or
+ * by modalua_destroy. It must not use rt. The structs must live as long as the runtimes that know them:
+ *
+ *     static const modalua_method methods[] = { { "open", study_open }, { NULL, NULL } };
+ *     static const modalua_class study = { sizeof study, "viewer.Study", methods, study_free };
+ */
+typedef struct modalua_method {
+    const char *name;
+    modalua_function function;
+} modalua_method;
+
+typedef struct modalua_class {
+    size_t struct_size;            /* sizeof(modalua_class) */
+    const char *name;              /* for messages and tostring */
+    const modalua_method *methods; /* a row without a name ends them; NULL = none */
+    modalua_destroy_fn destroy;    /* NULL = nothing is to be done */
+} modalua_class;
+
+/* Sets a global to an object, which the library owns from then on; when the call fails, it is destroyed.
+ * MODALUA_E_INVALID for a wrong class, or object NULL, which is not destroyed. */
+MODALUA_API int modalua_set_object(modalua_runtime *rt, const char *name,
+                                   const modalua_class *object_class, void *object);
+
+/* The object of that class which is argument number `index`, from 1, of the call; NULL when that is none,
+ * or is closed. In the JSON of the arguments an object is null. Call it inside the function only; the
+ * object is alive as long as the function runs. An object inside of a table cannot be passed. */
+MODALUA_API void *modalua_argument_object(modalua_reply *reply, int index,
+                                          const modalua_class *object_class);
+
 /* Answer a reply: with one JSON value (null becomes nil); with a string of bytes; or with an error:
  * the script gets nil and an error object of kind "host", with that code (NULL = none) and message.
  * Answer once. When the reply was not kept, answer before the function returns; another answer
@@ -481,6 +540,12 @@ MODALUA_API int modalua_register(modalua_runtime *rt, const char *name, modalua_
 MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
 MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
 MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);
+
+/* Answers with an object, which the library owns after MODALUA_OK; when the script does not wait for the
+ * answer any more, it is destroyed on the thread that answers. MODALUA_E_INVALID as above, for a wrong
+ * class, and for NULL. */
+MODALUA_API int modalua_reply_object(modalua_reply *reply, const modalua_class *object_class,
+                                     void *object);
 
 /* Keeps the reply, to answer it later. Call it inside the function. The caller then owns the reply,
  * and must answer it, even when the run has ended or the runtime is gone. Returns MODALUA_E_INVALID
@@ -504,6 +569,9 @@ MODALUA_API const char *modalua_strerror(int status);
 
 /* The version of the library, "0.1.0"; compare it with MODALUA_VERSION. Static. */
 MODALUA_API const char *modalua_version(void);
+
+/* The same as a number; compare it with MODALUA_VERSION_NUMBER. */
+MODALUA_API int modalua_version_number(void);
 
 #ifdef __cplusplus
 }

@@ -30,6 +30,11 @@ const char *modalua_version(void)
     return MODALUA_VERSION;
 }
 
+int modalua_version_number(void)
+{
+    return MODALUA_VERSION_NUMBER;
+}
+
 int modalua_exit_code(const modalua_runtime *rt)
 {
     return rt ? rt->lp.exit_code : 0;
@@ -121,7 +126,7 @@ static const char **config_string(modalua_config *c, size_t i)
     const char **strings[] = {
 #define CONNECT_STRING(name, config, ...) STRING_##config(name)
 #include "base/connect_options.def"
-        &c->module_path, &c->config_file, &c->profile, &c->servers
+        &c->module_path, &c->config_file, &c->profile, &c->servers, &c->headers
     };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }

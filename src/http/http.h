@@ -201,6 +201,13 @@ const char *http_server_fault(const http_options *o);
 /* Adds a header to all requests. Returns NULL, or what is wrong; that never quotes the value. */
 const char *http_server_header(http_server *s, const char *name, const char *value);
 
+/* Adds the headers of a text with a line "Name: value" for each, but those that the server has already.
+ * Returns as http_server_header does. */
+const char *http_server_add_missing(http_server *s, const char *lines);
+
+/* What is wrong with such a text, as a static text; NULL: nothing. */
+const char *http_header_lines_fault(const char *lines);
+
 /* Overwrites passwords and tokens. NULL is fine. */
 void http_server_free(http_server *s);
 
