@@ -97,6 +97,30 @@ describe("Every public function", function()
     assert.is_nil(doc.of(nil))
   end)
 
+  it("says what it expects when it gets a wrong object or wrong arguments", function()
+    local client = modalua.connect("http://127.0.0.1:1", { retries = 0 })
+    local objects = { client, client:modality "pacs", client:peer "far", client:query "0-0", client:commitment "1.2", client:job "0-0" }
+    local wrong = { {}, 5, "text", true, print, client, modalua.json.null, { answers = { {} } }, { 1 } }
+    local tried = 0
+    local function try(name, f, ...)
+      tried = tried + 1
+      local good, err = pcall(f, ...)
+      assert.is_true(good or not (tostring(err):find "attempt to [cipa]" or tostring(err):find "modalua/"), name .. ": " .. tostring(err))
+    end
+    for _, row in ipairs(doc.rows()) do
+      local name = row.signature:match "^%l+:([%w_]+)"
+      for _, object in ipairs(name and name ~= "wait" and objects or {}) do -- it would wait
+        local _, f = pcall(function() return object[name] end)
+        for _, value in ipairs(type(f) == "function" and wrong or {}) do
+          try(name, f)
+          try(name, f, value)
+          try(name, f, object, value)
+        end
+      end
+    end
+    assert.is_true(tried > 1000)
+  end)
+
   -- Functions in C use the rows themselves to check their options.
   it("accepts exactly the options that its row names, if it is written in Lua", function()
     local client = modalua.connect "http://127.0.0.1:1"

@@ -374,6 +374,7 @@ static const doc_row methods[] = {
       .example = "print(assert(orthanc:default_encoding()))" },
     { .name = "changes",
       .part = "core.changes",
+      .function = client_l_check_self,
       .signature = "client:changes([options]) -> iterator",
       .help = "Returns an iterator over what has happened on the server (GET /changes), from the "
               "first change on. A change is a table with Seq, ChangeType, ID and more. The "
@@ -384,6 +385,7 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "use_utf8",
       .part = "core.character_set",
+      .function = client_l_check_self,
       .signature = "client:use_utf8() -> undo | nil, err",
       .help = "Sets the server's DefaultEncoding to Utf8, for everybody who uses the server, until "
               "it starts again or undo() is called. Names in every writing system then keep their "

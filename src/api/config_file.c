@@ -45,15 +45,18 @@ static ssize_t read_file(const char *file, struct stat *what, char *into, size_t
 /* Pushes the text of the file. False, and pushes nothing: there is no such file. [-0, +(0|1), v] */
 static bool push_file_text(lua_State *L, const char *file, struct stat *what)
 {
-    char text[SIZE_LIMIT];
-    ssize_t size = read_file(file, what, text, sizeof text);
-    if (size < 0 && errno == ENOENT)
+    char *text = lua_newuserdatauv(L, SIZE_LIMIT, 0); /* too large for the C stack of a thread */
+    ssize_t size = read_file(file, what, text, SIZE_LIMIT);
+    if (size < 0 && errno == ENOENT) {
+        lua_pop(L, 1);
         return false;
+    }
     if (size < 0)
         unusable(L, file, strerror(errno));
-    if (size == sizeof text || !S_ISREG(what->st_mode))
+    if (size == SIZE_LIMIT || !S_ISREG(what->st_mode))
         unusable(L, file, "it is not a regular file, or larger than 64 KB");
     lua_pushlstring(L, text, (size_t)size);
+    lua_replace(L, -2);
     return true;
 }
 

@@ -199,15 +199,20 @@ static bool read_received(const file_call *f, char *bytes, size_t size, curl_off
            pread(f->file.fd, bytes, size, at) == (ssize_t)size;
 }
 
-/* Whether the file is an archive without an end: the connection was lost, and libcurl did not see it. */
-static bool is_cut_archive(const file_call *f)
+/* Whether the file is an archive without an end: the connection was lost, and libcurl did not see it.
+ * [-0, +0, m] */
+static bool is_cut_archive(lua_State *L, const file_call *f)
 {
-    char tail[ZIP_TAIL];
     const http_file *file = &f->file;
+    bool cut;
+    char *tail; /* too large for the C stack of a thread */
     size_t size = file->done < ZIP_TAIL ? (size_t)file->done : ZIP_TAIL;
     if (strcmp(f->call.op.transfer.content_type, ZIP_TYPE) != 0)
         return false;
-    return !read_received(f, tail, size, file->done - (curl_off_t)size) || !zip_has_end(tail, size);
+    tail = lua_newuserdatauv(L, ZIP_TAIL, 0);
+    cut = !read_received(f, tail, size, file->done - (curl_off_t)size) || !zip_has_end(tail, size);
+    lua_pop(L, 1);
+    return cut;
 }
 
 /* Whether the file is no archive; one that lacks all its bytes may be one. */
@@ -261,7 +266,7 @@ static int files_on_download(lua_State *L, call *c)
         response_fail_shape(L, &c->op, lua_tostring(L, -1));
         return add_file_name(L, f);
     }
-    if (is_cut_archive(f)) {
+    if (is_cut_archive(L, f)) {
         response_fail_cut(L, &c->op);
         return add_file_name(L, f);
     }

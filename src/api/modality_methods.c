@@ -114,6 +114,7 @@ static const doc_row methods[] = {
       .example = "assert(pacs:move(found, { to = \"archive\", max = 100 }))" },
     { .name = "get",
       .part = "core.get",
+      .function = modality_l_check_self,
       .signature = "modality:get(level, resources [, options]) -> result | nil, err",
       .help = "Sends a C-GET, which brings resources to this Orthanc (1.12.6 and later). resources "
               "is an answer, another table of identifiers, or a list of them. At the end modalua "
@@ -196,6 +197,7 @@ static const doc_row methods[] = {
                  "print(assert(commitment:wait()).Status)" },
     { .name = "find_each",
       .part = "core.find_each",
+      .function = modality_l_check_self,
       .signature = "modality:find_each(tag, values [, data]) -> by_value, missing [, warning, "
                    "notes] | nil, err",
       .help =
@@ -214,6 +216,7 @@ static const doc_row methods[] = {
                  "print(by_value[\"A100801\"][1].PatientName, missing[1])" },
     { .name = "find_all",
       .part = "core.find_all",
+      .function = modality_l_check_self,
       .signature = "modality:find_all(data [, format]) -> iterator, walk",
       .help = "Returns an iterator over all answers to a search of any size. Modalities answer a "
               "search that finds too much with an error, with some of the answers, or with "
@@ -236,6 +239,7 @@ static const doc_row methods[] = {
                  "print(n .. \" studies\")" },
     { .name = "studies",
       .part = "core.children",
+      .function = modality_l_check_self,
       .signature = "modality:studies(patients [, query [, options]]) -> list | nil, err",
       .help = "Returns the studies of patients in one list. patients is an answer, a list of "
               "answers, or what find returned. query has tags to filter by, and tags to return "
@@ -249,6 +253,7 @@ static const doc_row methods[] = {
           "end" },
     { .name = "series",
       .part = "core.children",
+      .function = modality_l_check_self,
       .signature = "modality:series(studies [, query [, options]]) -> list | nil, err",
       .help = "Returns the series of studies in one list, with a C-FIND for each study. studies is "
               "an answer (a study or a patient), a list of answers, or what find returned. Each "
@@ -261,6 +266,7 @@ static const doc_row methods[] = {
                  "end" },
     { .name = "instances",
       .part = "core.children",
+      .function = modality_l_check_self,
       .signature = "modality:instances(parents [, query [, options]]) -> list | nil, err",
       .help = "Returns the instances of series or studies in one list. parents is an answer, a "
               "list of answers, or what find returned. For a study, modalua first finds its "
@@ -269,6 +275,7 @@ static const doc_row methods[] = {
       .example = "print(#assert(pacs:instances(found, { Modality = \"CT\" })) .. \" images\")" },
     { .name = "move_resources",
       .part = "core.move_resources",
+      .function = modality_l_check_self,
       .signature = "modality:move_resources(level, resources [, options]) -> outcomes | nil, err",
       .help = "Sends a C-MOVE for each resource, without a query, and returns a list of { resource "
               "=, result = }. resources is an answer, another table of identifiers, or a list of "

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/secret.h"
+#include "binding/error.h"
 #include "embed/c_modules.h"
 #include "embed/config.h"
 #include "embed/gate.h"
@@ -58,6 +59,15 @@ static int set_last_error_p(lua_State *L)
     return 0;
 }
 
+/* The status for the error value on the top, of a lua_pcall with this status. The JSON decoder throws an
+ * error object when there is not enough memory. [-0, +0, -] */
+static int status_of_error(lua_State *L, int status)
+{
+    if (status == LUA_ERRMEM || (error_is_kind(L, -1, "limit") && error_is_code(L, -1, "memory")))
+        return MODALUA_E_NOMEM;
+    return MODALUA_E_SCRIPT;
+}
+
 int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call *c)
 {
     lua_State *L = rt->L;
@@ -69,7 +79,7 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
     status = lua_pcall(L, 1, 0, 0);
     if (status == LUA_OK)
         return c->status;
-    status = status == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SCRIPT;
+    status = status_of_error(L, status);
     last_error_set_status(rt, status);
     if (status == MODALUA_E_SCRIPT && lua_isstring(L, -1)) {
         lua_pushcfunction(L, set_last_error_p);
@@ -90,6 +100,14 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
     status = runtime_protect(rt, function, c);
     runtime_leave(rt);
     return status;
+}
+
+void runtime_reset_hook(modalua_runtime *rt)
+{
+    if (rt->lp.interruptible)
+        stop_arm(rt->L);
+    else
+        lua_sethook(rt->L, NULL, 0, 0);
 }
 
 /* ---- the strings of the configuration, which the runtime copies ---- */
@@ -250,6 +268,8 @@ static int build(modalua_runtime *rt, const modalua_config *config)
         return MODALUA_E_SYSTEM;
     if (!host_thread_open(&rt->lp.host))
         return MODALUA_E_NOMEM;
+    if (!spawned_open(&rt->spawned))
+        return MODALUA_E_SYSTEM;
     apply_settings(rt);
     rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
@@ -304,6 +324,7 @@ void runtime_free(modalua_runtime *rt)
         runtime_leave(rt);
     }
     loop_free(&rt->lp);
+    spawned_close(&rt->spawned);
     free_strings(rt);
     account = rt->memory;
     account.thread = NULL;

@@ -81,7 +81,7 @@ void http_free(http *h)
 static bool http_open(http *h)
 {
     if (!h->multi && http_global_init(h)) {
-        h->multi = curl_multi_init();
+        h->multi = http_sockets_new_multi();
         if (h->multi && !http_sockets_attach(&h->sockets, h->memory, h->multi))
             http_free(h);
     }

@@ -1,7 +1,12 @@
 #include "http/sockets.h"
 
+#include <fcntl.h>
 #include <math.h>
 #include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 
@@ -50,6 +55,68 @@ static struct pollfd *find(const http_sockets *s, int fd)
     return NULL;
 }
 
+/* ---- what child processes inherit ----
+ *
+ * libcurl makes pairs of sockets by itself that are not close-on-exec: one for each multi handle, and one
+ * for each name that is looked up. */
+
+/* What a pipe to a child process could also be, but its number says that libcurl has just made it. */
+static bool is_inherited_pair(int fd, struct stat *status)
+{
+    int domain = 0, flags = fcntl(fd, F_GETFD);
+    socklen_t size = sizeof domain;
+    return flags >= 0 && !(flags & FD_CLOEXEC) && fstat(fd, status) == 0 &&
+           getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &size) == 0 && domain == AF_UNIX;
+}
+
+/* Makes the first end of a pair close-on-exec, and its other end. The kernel numbers the two sockets one after
+ * the other, and most often the two descriptors too. */
+static void keep_pair_from_children(int fd)
+{
+    enum { NEIGHBOURS = 16 };
+    struct stat first, second;
+    if (!is_inherited_pair(fd, &first))
+        return;
+    fcntl(fd, F_SETFD, FD_CLOEXEC);
+    for (int other = fd + 1; other < fd + NEIGHBOURS; other++) {
+        if (is_inherited_pair(other, &second) && second.st_ino == first.st_ino + 1) {
+            fcntl(other, F_SETFD, FD_CLOEXEC);
+            return;
+        }
+    }
+}
+
+static int readable_bytes(int fd)
+{
+    int count = -1;
+    return ioctl(fd, FIONREAD, &count) == 0 ? count : -1;
+}
+
+/* `lowest`: the number of the descriptor that was free before the handle was made. The pair of a handle is for
+ * curl_multi_wakeup, which makes its first end readable. */
+static void keep_wakeup_from_children(CURLM *multi, int lowest)
+{
+    bool is_quiet = readable_bytes(lowest) == 0, is_awake;
+    if (!is_quiet || curl_multi_wakeup(multi) != CURLM_OK)
+        return;
+    is_awake = readable_bytes(lowest) > 0;
+    curl_multi_poll(multi, NULL, 0, 0, NULL); /* which empties it */
+    if (is_awake && readable_bytes(lowest) == 0)
+        keep_pair_from_children(lowest);
+}
+
+CURLM *http_sockets_new_multi(void)
+{
+    int lowest = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    CURLM *multi;
+    if (lowest >= 0)
+        close(lowest);
+    multi = curl_multi_init();
+    if (multi && lowest >= 0)
+        keep_wakeup_from_children(multi, lowest);
+    return multi;
+}
+
 /* ---- what libcurl tells ---- */
 
 /* The last descriptor takes the place of one that is removed. */
@@ -69,6 +136,7 @@ static int http_on_descriptor(CURL *easy, curl_socket_t fd, int what, void *user
             return -1;
         at = &s->list[s->count++];
         *at = (struct pollfd){ .fd = fd };
+        keep_pair_from_children(fd);
     }
     at->events = (short)((what & CURL_POLL_IN ? POLLIN : 0) | (what & CURL_POLL_OUT ? POLLOUT : 0));
     return 0;

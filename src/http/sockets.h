@@ -20,6 +20,9 @@ typedef struct http_sockets {
     double due;      /* when libcurl's timer is over, on clock_now's clock; 0 = none is set */
 } http_sockets;
 
+/* curl_multi_init. No child process inherits the descriptors of the handle. */
+CURLM *http_sockets_new_multi(void);
+
 /* Makes libcurl tell the descriptors and the timer of `multi`. `s` must outlive it. False: libcurl
  * refuses. */
 bool http_sockets_attach(http_sockets *s, memory *m, CURLM *multi);
