@@ -233,6 +233,8 @@ static void apply_settings(modalua_runtime *rt)
         lp->http.log_user = rt;
     }
     gate_open(rt);
+    lp->http.transport = c->transport;
+    lp->http.transport_user = c->user;
     if (c->progress) {
         lp->show = show_progress;
         lp->show_user = rt;
