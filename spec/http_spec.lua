@@ -63,6 +63,36 @@ describe("Transfers, against a server that misbehaves", function()
     end)
   end)
 
+  it("are not kept after requests with side effects, and at most sixteen after others: a thread of the server waits at each", function()
+    local own <close> = faultd.start()
+    local many = modalua.connect(own.url, { max_inflight = 64 })
+    local other = modalua.connect((own.url:gsub("127.0.0.1", "localhost")))
+    local function together(n, verb)
+      local tasks = {}
+      for i = 1, n do
+        tasks[i] = task.spawn(many[verb], many, "/barrier?name=" .. verb .. "&n=" .. n)
+      end
+      for _, t in ipairs(tasks) do
+        assert(t:join())
+      end
+    end
+    -- the control's own connection is one of them
+    local function stay_open(n)
+      local open
+      assert.is_truthy(expect.eventually(function()
+        open = assert(other:get "/requests").open
+        return open <= n
+      end), open)
+      assert.are.equal(n, open)
+    end
+    for _, verb in ipairs { "post", "put", "delete" } do
+      together(40, verb)
+      stay_open(1)
+    end
+    together(40, "get")
+    stay_open(16)
+  end)
+
   it("are at most eight to one server, unless the caller says otherwise", function()
     for limit, c in pairs { [8] = client, [3] = modalua.connect(server.url, { max_inflight = 3 }) } do
       assert(client:post "/reset")

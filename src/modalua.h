@@ -25,9 +25,9 @@
  *
  * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
  * any thread may call them at any moment, as long as modalua_destroy has not been called:
- * modalua_cancel and modalua_cancel_sticky (from signal handlers too) and modalua_overdue; and, for a
- * reply that was kept, modalua_reply_*, and for a response modalua_response_*, even after
- * modalua_destroy. Different runtimes are independent of one another.
+ * modalua_cancel and modalua_cancel_sticky (from signal handlers too), modalua_overdue, modalua_post and
+ * modalua_cancel_task; and, for a reply that was kept, modalua_reply_*, and for a response
+ * modalua_response_*, even after modalua_destroy. Different runtimes are independent of one another.
  * The library calls the host's callbacks on the thread that drives the runtime, inside the call
  * that drives it.
  *
@@ -217,12 +217,21 @@ typedef struct modalua_config {
     size_t struct_size;        /* set by modalua_config_init. Later versions only append fields; a
                                   field that this library does not know must be zero */
     /* limits */
-    size_t memory_limit;       /* bytes of the Lua heap and of answers; 0 = no limit */
+    size_t memory_limit;       /* bytes of the Lua heap, of answers with their heads, and, about, of
+                                  what libcurl takes for requests and headers; 0 = no limit. Not
+                                  counted: TLS, idle connections, the stacks of threads that look
+                                  names up, and what the host itself allocates */
     double run_seconds;        /* wall-clock time of one run; 0 = no limit */
     double burst_seconds;      /* time of Lua code between two waits; 0 = no limit */
     double grace_seconds;      /* from the first modalua_cancel to the kill; 0 = 5 */
     unsigned max_inflight;     /* HTTP requests at the same time, over all servers; 0 = no limit but
-                                  that of each server, which is 8 by default */
+                                  that of each server, which is 8 by default, and which a script
+                                  may set; in a sandbox 32. A socket each; beside them 16 idle
+                                  connections are kept, and two cleanup requests for each server may
+                                  run. A name that a request has waited for in vain is looked up
+                                  on for as long as the system takes, by a thread: 16 of these
+                                  may go on, also when the runtime is gone, and then the next
+                                  request to a name waits for up to a minute */
     unsigned flags;            /* enum modalua_flags */
     /* callbacks */
     modalua_write_fn write;    /* receives what scripts print; NULL = it is dropped */
@@ -335,6 +344,47 @@ MODALUA_API int modalua_call(modalua_runtime *rt, const char *function, const ch
  * MODALUA_OK; NULL when it has none, or has not ended so. Valid until the next call that starts a
  * run. */
 MODALUA_API const char *modalua_result(const modalua_runtime *rt);
+
+/* ---- more than one thing at a time ----
+ *
+ * A run can have tasks of the host beside its script: the handler of an event, a console, a second
+ * script. Each has its own `done`, result and cancel. They belong to the run: it ends when its script
+ * and all these tasks have ended; they share its time limits; modalua_cancel, modalua_destroy, os.exit
+ * and an error of the script end them with it. An error of such a task is its own: the run goes on. */
+
+/* Called once when a task has ended, by the modalua_step (or the call that blocks) in which it ended,
+ * before the `done` of the run; for a call that has been posted and not begun, by modalua_destroy.
+ * `status` is MODALUA_OK, and `json` the first result as JSON, or NULL when there is none; or an error,
+ * and `json` the error as in modalua_last_error_json. `json` is valid during the call. It may call all
+ * functions on rt but those that start, continue or end a run, and modalua_destroy; called by modalua_destroy, it
+ * must not use rt. */
+typedef void (*modalua_spawned_fn)(void *user, modalua_runtime *rt, unsigned long task, int status,
+                                   const char *json);
+
+/* Start a task beside the run under way; the next modalua_step continues it. Call them between two
+ * steps. The arguments are those of modalua_start_call and modalua_start_string; the first result of the
+ * chunk is the result of modalua_spawn_string. *task (may be NULL) becomes its number, which is never 0.
+ * Do not block. Return MODALUA_OK; MODALUA_E_INVALID without a run; MODALUA_E_BUSY from a callback
+ * (modalua_post works there); MODALUA_E_SYNTAX or MODALUA_E_NOMEM. After an error `done` is not called,
+ * and *task is 0. */
+MODALUA_API int modalua_spawn_call(modalua_runtime *rt, const char *function, const char *json_in,
+                                   modalua_spawned_fn done, void *user, unsigned long *task);
+MODALUA_API int modalua_spawn_string(modalua_runtime *rt, const char *name, const char *source,
+                                     size_t size, modalua_spawned_fn done, void *user,
+                                     unsigned long *task);
+
+/* The same as modalua_spawn_call, from any thread, at any time, also from callbacks; not after
+ * modalua_destroy has been called, and not from signal handlers. The call waits in a queue, in its order,
+ * for the next modalua_step, which is woken; without a run, for the next run. An error of the function
+ * or its argument comes to `done`. */
+MODALUA_API int modalua_post(modalua_runtime *rt, const char *function, const char *json_in,
+                             modalua_spawned_fn done, void *user, unsigned long *task);
+
+/* Cancels a task as the first modalua_cancel cancels a run, and no other one; a call that has not begun
+ * does not begin. Its `done` gets MODALUA_E_CANCELLED, unless it ends otherwise before. A task that
+ * computes notices it when it waits. Has no effect on a task that has ended. Any thread, at any time; not
+ * after modalua_destroy has been called, and not from signal handlers. */
+MODALUA_API void modalua_cancel_task(modalua_runtime *rt, unsigned long task);
 
 /* Asks the run under way to end. The first call throws an error of kind "cancelled" into every
  * task, and their <close> variables run. The second call, or the end of grace_seconds, kills: the

@@ -3,7 +3,9 @@
  * good as new. Times are processor time, which a busy machine does not change. */
 #define _POSIX_C_SOURCE 200809L
 
+#include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -326,12 +328,115 @@ static void try_full_heap(modalua_config config)
     try_refusals(&config, "local _ = s:rep(1)", cost);
 }
 
+/* ---- functions of the host, outside a run ---- */
+
+static const char bomb[] = "bomb = {} for _ = 1, 60 do bomb = { bomb, bomb } end\n";
+
+/* The limit of a run ends them too. */
+static void try_get_limited(modalua_config config)
+{
+    const char *json = "";
+    modalua_runtime *rt;
+    double start;
+    int status;
+    config.run_seconds = LIMIT_MS / 1000.0;
+    rt = make(&config);
+    do /* a busy machine may give it no processor before the limit is over */
+        status = run(rt, bomb);
+    while (status == MODALUA_E_LIMIT);
+    start = processor();
+    check_status(rt, "get_global", modalua_get_global(rt, "bomb", &json), MODALUA_E_LIMIT);
+    check_late("get_global", processor() - start - config.run_seconds, 0);
+    CHECK(!json && strstr(modalua_last_error_json(rt), "\"kind\":\"limit\""));
+    CHECK(modalua_set_global(rt, "bomb", NULL) == MODALUA_OK);
+    CHECK(modalua_get_global(rt, "bomb", &json) == MODALUA_OK && !json);
+    check_usable(rt);
+    modalua_destroy(rt);
+}
+
+/* So does a cancel, and modalua_overdue counts it. */
+static void *cancel_get(void *user)
+{
+    canceller *c = user;
+    while (modalua_overdue(c->rt) == -HUGE_VAL) /* modalua_get_global has not begun */
+        sched_yield();
+    c->due = processor();
+    modalua_cancel(c->rt);
+    return NULL;
+}
+
+static void try_get_cancelled(modalua_config config)
+{
+    canceller c;
+    const char *json = "";
+    pthread_t thread;
+    int status;
+    double end;
+    config.run_seconds = WATCHDOG;
+    c.rt = make(&config);
+    pass(c.rt, bomb);
+    CHECK(pthread_create(&thread, NULL, cancel_get, &c) == 0);
+    status = modalua_get_global(c.rt, "bomb", &json);
+    end = processor();
+    CHECK(pthread_join(thread, NULL) == 0);
+    check_status(c.rt, "get_global", status, MODALUA_E_CANCELLED);
+    CHECK(!json);
+    check_late("get_global", end - c.due, 0);
+    check_usable(c.rt);
+    modalua_destroy(c.rt);
+}
+
+/* Between two steps: the limit ends the call and the run. */
+static void try_get_in_run(modalua_config config)
+{
+    static const char code[] =
+        "closed = 0\n"
+        "local x <close> = setmetatable({}, {__close = function() closed = 1 end})\n"
+        "require 'modalua.task'.sleep(600)\n";
+    char script[512];
+    const char *json = "";
+    int status;
+    modalua_runtime *rt;
+    config.run_seconds = LIMIT_MS / 1000.0;
+    rt = make(&config);
+    snprintf(script, sizeof script, "%s%s", bomb, code);
+    CHECK(start(rt, script) == MODALUA_OK);
+    CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    check_status(rt, "get_global", modalua_get_global(rt, "bomb", &json), MODALUA_E_LIMIT);
+    while ((status = modalua_step(rt, 0)) == MODALUA_WORKING)
+        ;
+    CHECK(status == MODALUA_E_LIMIT);
+    CHECK(modalua_get_global(rt, "closed", &json) == MODALUA_OK && strcmp(json, "1") == 0);
+    modalua_destroy(rt);
+}
+
+/* An error object that a script has put such a value into: the JSON of the last error has the rest. */
+static void try_error(modalua_config config)
+{
+    static const char code[] = "local _, err = require 'modalua.json'.decode('?')\n"
+                               "err.bomb, err.code = bomb, 'mine' error(err)\n";
+    char script[512];
+    double start;
+    modalua_runtime *rt = make(&config);
+    snprintf(script, sizeof script, "%s%s", bomb, code);
+    start = processor();
+    check_status(rt, "error", run(rt, script), MODALUA_E_SCRIPT);
+    check_late("error", processor() - start, 0);
+    CHECK(strstr(modalua_last_error_json(rt), "\"code\":\"mine\""));
+    CHECK(!strstr(modalua_last_error_json(rt), "bomb"));
+    modalua_destroy(rt);
+}
+
 int main(void)
 {
     modalua_config config;
     modalua_runtime *book = read_escapes();
     modalua_config_init(&config);
     config.flags = MODALUA_SANDBOX;
+    try_get_limited(config);
+    try_get_cancelled(config);
+    try_get_in_run(config);
+    try_error(config);
     try_refused(config, book);
     try_unwatched(config);
     try_full_heap(config);

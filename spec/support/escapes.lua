@@ -54,6 +54,13 @@ local COST = [[%s
     cost = math.max(cost, os.clock() - began)
   end]]
 
+-- A list of two thousand million elements that takes no memory: C functions answer for its elements.
+local LIAR = [[
+  local liar = setmetatable({}, { __len = function() return 2000000000 end, __index = rawlen, __newindex = rawlen }) ]]
+
+-- Its JSON would have 2^60 brackets.
+local BOMB = "local bomb = {} for _ = 1, 60 do bomb = { bomb, bomb } end "
+
 local escapes = {
   { "a loop", "while true do end" },
   { "a goto", "::again:: goto again" },
@@ -112,9 +119,19 @@ local escapes = {
   { "a sort with a slow comparator of C", [[
     local s, t = ("x"):rep(3000) .. "[y]", {}
     for i = 1, 1000 do t[i] = s end
-    table.sort(t, string.find)]], deaf = true },
-  { "table.move without an end", "table.move({}, 1, math.maxinteger - 1, 2)", deaf = true },
-  { "string.rep of nothing", "(''):rep(math.maxinteger)", deaf = true },
+    table.sort(t, string.find)]] },
+  { "table.move without an end", "table.move({}, 1, math.maxinteger - 1, 2)" },
+  { "table.insert into a list that lies", LIAR .. "table.insert(liar, 1, 0)" },
+  { "table.remove from a list that lies", LIAR .. "table.remove(liar, 1)" },
+  { "table.concat of a list that lies", LIAR .. "table.concat(liar)" },
+  { "table.sort of a list that lies", LIAR .. "table.sort(liar)" },
+  { "json.encode of tables that share others", BOMB .. "require 'modalua.json'.encode(bomb)" },
+  { "json.encode of tables that share an emptied one", [[
+    local empty = {} for i = 1, 50000 do empty[i] = i end for i = 1, 50000 do empty[i] = nil end
+    local t = {} for i = 1, 30000 do t[i] = empty end
+    require 'modalua.json'.encode(t)]] },
+  { "an argument for the host that shares tables", BOMB .. "(begun or require 'modalua.json'.encode)(bomb)" },
+  { "string.rep of nothing", "error('rep' .. (''):rep(math.maxinteger) .. 'eated')", refused = "repeated" },
 }
 
 for _, row in ipairs(CALLS) do

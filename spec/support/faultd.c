@@ -68,7 +68,7 @@
  *
  *   /short?say=&send=     /reset-body?bytes=     /reset-now     /garbage     /half-head
  *
- *   /nolength?body=     /chunked?body=     /huge-header?bytes=
+ *   /nolength?body=     /chunked?body=     /huge-header?bytes=&lines=
  *
  *   /slow-close?s=     sends the whole body at once, without a length, and closes the connection
  *                      (which ends the body) after s

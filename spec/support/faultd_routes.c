@@ -402,12 +402,14 @@ static void do_idle(exchange *x)
 
 static void do_huge_header(exchange *x)
 {
-    const size_t bytes = (size_t)number(x, "bytes", 200000);
+    const size_t bytes = (size_t)number(x, "bytes", 200000), lines = (size_t)number(x, "lines", 1);
     text more = { 0 };
-    text_puts(&more, "X-Huge: ");
-    for (size_t i = 0; i < bytes; i++)
-        text_puts(&more, "x");
-    text_puts(&more, "\r\n");
+    for (size_t line = 0; line < lines; line++) {
+        text_puts(&more, "X-Huge: ");
+        for (size_t i = 0; i < bytes; i++)
+            text_puts(&more, "x");
+        text_puts(&more, "\r\n");
+    }
     answer_empty(x, 200, more.data);
     text_free(&more);
 }

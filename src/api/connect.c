@@ -192,6 +192,18 @@ static void check_sandboxed_server(lua_State *L, loop *lp, const client *c)
     lua_pop(L, 1);
 }
 
+/* ---- memory ---- */
+
+/* Lua does not see what a client takes beside its heap, so it may not have collected the clients that are
+ * gone. After a failure, which can be that of memory, it does; false: there is no limit. */
+static bool collect(lua_State *L, const loop *lp)
+{
+    if (lp->memory->limit == 0)
+        return false;
+    lua_gc(L, LUA_GCCOLLECT);
+    return true;
+}
+
 /* ---- headers ---- */
 
 /* The name and the value are on the top. A message never quotes the value: it may be a secret. */
@@ -204,8 +216,11 @@ static void add_header(lua_State *L, const loop *lp, http_server *s)
                                     "a sandboxed script cannot set the header '%s': it can "
                                     "turn a request into another one",
                                     name));
-    if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1))
+    if (strlen(name) == lua_rawlen(L, -2) && strlen(value) == lua_rawlen(L, -1)) {
         fault = http_server_header(s, name, value);
+        if (fault && collect(L, lp))
+            fault = http_server_header(s, name, value);
+    }
     if (fault)
         error_usage(L, "connect: the header '%s' cannot be sent: %s", name, fault);
 }
@@ -276,11 +291,15 @@ static int l_connect(lua_State *L)
     c->timeout = o.timeout;
     luaL_setmetatable(L, CLIENT_TYPE);
     c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
+    if (!c->server && collect(L, lp))
+        c->server = http_server_new(&lp->http, &o.http, why, sizeof why);
     if (!c->server)
         error_usage(L, "connect: %s", why);
     if (lp->sandboxed && !named_by_host)
         check_sandboxed_server(L, lp, c);
     add_headers(L, lp, lua_istable(L, PROFILE) ? PROFILE : options, c->server);
+    lua_gc(L, LUA_GCSTEP,
+           (int)(http_server_bytes(c->server) / 1024) + 1); /* Lua does not see them */
     return 1;
 }
 

@@ -35,6 +35,19 @@ void memory_init(memory *m, memory_fn alloc, void *user, size_t limit)
     m->limit = limit;
 }
 
+bool memory_charge(memory *m, size_t bytes)
+{
+    if (bytes > memory_left(m))
+        return false;
+    m->used += bytes;
+    return true;
+}
+
+void memory_discharge(memory *m, size_t bytes)
+{
+    m->used -= bytes;
+}
+
 size_t memory_left(const memory *m)
 {
     if (m->limit == 0)

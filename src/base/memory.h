@@ -37,4 +37,9 @@ void memory_free_string(memory *m, char *text);
 /* Bytes that can still be taken before the limit; SIZE_MAX without a limit. */
 size_t memory_left(const memory *m);
 
+/* Counts bytes of another allocator, such as libcurl's. False: they would exceed the limit, and are not
+ * counted. memory_discharge takes them off. */
+bool memory_charge(memory *m, size_t bytes);
+void memory_discharge(memory *m, size_t bytes);
+
 #endif

@@ -16,7 +16,7 @@ static unsigned edits(const char *a, const char *b)
 {
     unsigned rows[3]
                  [NAME_MAX_LENGTH + 1]; /* of the distance matrix: the current one and two before */
-    size_t na = strlen(a), nb = strlen(b);
+    size_t na = strnlen(a, NAME_MAX_LENGTH + 1), nb = strnlen(b, NAME_MAX_LENGTH + 1);
     if (na > NAME_MAX_LENGTH || nb > NAME_MAX_LENGTH)
         return NAME_MAX_LENGTH;
     for (size_t j = 0; j <= nb; j++)
@@ -38,7 +38,7 @@ static unsigned edits(const char *a, const char *b)
 
 nearest nearest_for(const char *word)
 {
-    nearest n = { word, NULL, 1 + (unsigned)strlen(word) / 4 };
+    nearest n = { word, NULL, 1 + (unsigned)strnlen(word, NAME_MAX_LENGTH) / 4 };
     return n;
 }
 

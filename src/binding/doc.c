@@ -6,6 +6,7 @@
 
 #include "base/nearest.h"
 #include "binding/error.h"
+#include "binding/interrupt.h"
 #include "binding/parts.h"
 
 /* Its address is the place of the doc table in the registry. The keys are the functions, weak; the
@@ -218,11 +219,14 @@ static int l_describe(lua_State *L)
 
 static int l_nearest(lua_State *L)
 {
+    enum { NAME_STEPS = 64 }; /* what a name costs, for interrupt_count */
     nearest h = nearest_for(luaL_checkstring(L, 1));
+    size_t steps = 0;
     luaL_checktype(L, 2, LUA_TTABLE);
     lua_settop(L, 2);
     for (lua_Integer i = 1; lua_rawgeti(L, 2, i) == LUA_TSTRING; i++) {
         const char *name[] = { lua_tostring(L, -1), NULL }; /* the list keeps it */
+        interrupt_count(L, &steps, NAME_STEPS);
         nearest_search(&h, name, sizeof *name);
         lua_settop(L, 2);
     }

@@ -5,12 +5,56 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "embed/host_functions.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
 #include "json/encode.h"
 #include "json/decode.h"
 #include "json/mark.h"
+
+/* ---- limits ---- */
+
+/* The call is no run, but has the limits of one. */
+static void begin_apart(modalua_runtime *rt)
+{
+    loop_begin(&rt->lp);
+    if (rt->config.run_seconds > 0)
+        loop_set_deadline(&rt->lp, clock_now() + rt->config.run_seconds);
+    rt->lp.apart = true;
+    stop_restart_burst(&rt->lp);
+}
+
+static void end_apart(modalua_runtime *rt)
+{
+    rt->lp.apart = false;
+    loop_end(&rt->lp);
+    runtime_reset_hook(rt);
+}
+
+/* As runtime_call, but the limits of the run under way end the call too; without a run, run_seconds,
+ * burst_seconds and the first modalua_cancel. */
+static int call_within_limits(modalua_runtime *rt, lua_CFunction function, protected_call *c)
+{
+    loop *lp = &rt->lp;
+    bool apart = !rt->root;
+    double grace_end = lp->kill_grace_end;
+    int status;
+    if (rt->busy)
+        return MODALUA_E_BUSY;
+    if (apart)
+        begin_apart(rt);
+    status = runtime_call(rt, function, c);
+    if (status == MODALUA_E_SCRIPT && lp->stop == LOOP_KILL) {
+        status = lp->reason == REASON_CANCELLED ? MODALUA_E_CANCELLED : MODALUA_E_LIMIT;
+        last_error_set_status(rt, status);
+    }
+    if (apart)
+        end_apart(rt);
+    else
+        lp->kill_grace_end = grace_end; /* the <close> variables of the run have had no time yet */
+    return status;
+}
 
 /* ---- names ---- */
 
@@ -101,7 +145,7 @@ static int set_global_p(lua_State *L)
 int modalua_set_global(modalua_runtime *rt, const char *name, const char *json)
 {
     protected_call c = { .name = name, .text = json };
-    return rt && name && is_path(name) ? runtime_call(rt, set_global_p, &c)
+    return rt && name && is_path(name) ? call_within_limits(rt, set_global_p, &c)
                                        : last_error_invalid_argument(rt);
 }
 
@@ -133,7 +177,7 @@ int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_
         *json_out = NULL;
     if (!rt || !name || !is_path(name) || !json_out)
         return last_error_invalid_argument(rt);
-    status = runtime_call(rt, get_global_p, &c);
+    status = call_within_limits(rt, get_global_p, &c);
     *json_out = status == MODALUA_OK ? c.text : NULL;
     return status;
 }

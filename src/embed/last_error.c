@@ -184,7 +184,9 @@ static int object_p(lua_State *L)
     set_missing(L, "kind", lua_gettop(L) - 1);
     set_missing(L, "message", TEXT);
     set_missing(L, "traceback", TRACEBACK);
-    if (!json_encode(L, lua_gettop(L), NULL))
+    /* tables that share others can make an enormous text of a small error */
+    if (!(lua_toboolean(L, SCALARS_ONLY) ? json_encode(L, lua_gettop(L), NULL)
+                                         : json_encode_short(L, lua_gettop(L))))
         return lua_error(L);
     return 1;
 }
@@ -213,6 +215,18 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
     }
 }
 
+void last_error_push_json(lua_State *L, int status, int error, int traceback)
+{
+    push_error_text(L, error);
+    push_object(L, status, error, lua_gettop(L), traceback);
+    lua_remove(L, -2);
+}
+
+const char *last_error_status_json(int status)
+{
+    return row_of(status)->json;
+}
+
 /* ---- setting it ---- */
 
 void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
@@ -229,4 +243,11 @@ void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, in
     rt->error = kept_set(L, KEPT_ERROR);
     rt->error_json = kept_set(L, KEPT_ERROR_JSON);
     lua_settop(L, text - 1);
+}
+
+void last_error_set_message(lua_State *L, modalua_runtime *rt, int status, const char *message)
+{
+    lua_pushstring(L, message);
+    last_error_set(L, rt, status, lua_gettop(L), 0);
+    lua_pop(L, 1);
 }

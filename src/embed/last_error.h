@@ -16,6 +16,16 @@ void last_error_set_status(modalua_runtime *rt, int status);
  * last_error_set_status. [-0, +0, v] */
 void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);
 
+/* Pushes the JSON object of an error, as modalua_last_error_json has it, and leaves the last error as
+ * it is. [-0, +1, v] */
+void last_error_push_json(lua_State *L, int status, int error, int traceback);
+
+/* The JSON object of an error of which only the status is known. Static. */
+const char *last_error_status_json(int status);
+
+/* A call has failed with this status and this message. [-0, +0, v] */
+void last_error_set_message(lua_State *L, modalua_runtime *rt, int status, const char *message);
+
 /* A call has got an invalid argument. Sets the last error, unless another call on rt is at work:
  * the last error is then that one's. rt may be NULL. Returns MODALUA_E_INVALID. */
 int last_error_invalid_argument(modalua_runtime *rt);

@@ -7,16 +7,14 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "binding/error.h"
+#include "embed/called.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
-#include "embed/module.h"
+#include "embed/spawned.h"
 #include "engine/cleanup.h"
 #include "engine/op.h"
 #include "engine/stop.h"
 #include "engine/task.h"
-#include "json/encode.h"
-#include "json/decode.h"
 
 enum {
     DRAIN_SECONDS = 1, /* for detached cleanup requests, after the root task has ended */
@@ -72,96 +70,13 @@ static int start_file_p(lua_State *L)
     return begin_run(L, c, luaL_loadfilex(L, c->name, "t"));
 }
 
-/* Throws the error of a function that has failed as operations do: its results, on the top, are nil
- * and an error of any kind, or false and an error object. [-0, +0, v] */
-static void throw_failure(lua_State *L)
-{
-    if ((lua_isnil(L, -2) && !lua_isnil(L, -1)) ||
-        (lua_isboolean(L, -2) && !lua_toboolean(L, -2) && error_is(L, -1)))
-        error_raise(L);
-}
-
-/* A lua_KFunction: keeps the first of the function's two results, which are on the top, as JSON. */
-static int keep_result_k(lua_State *L, int status, lua_KContext context)
-{
-    modalua_runtime *rt = runtime_of(L);
-    (void)status;
-    (void)context;
-    throw_failure(L);
-    lua_pop(L, 1);
-    if (lua_isnil(L, -1))
-        return 0;
-    if (!json_encode(L, lua_gettop(L), NULL))
-        return luaL_error(L, "the result cannot be sent as JSON: %s", lua_tostring(L, -1));
-    rt->result = kept_set(L, KEPT_RESULT);
-    return 0;
-}
-
-/* The stack of call_function: its arguments (the JSON text may be nil), and the function that it calls. */
-enum { CALL_PATH = 1, CALL_JSON, CALLED };
-
-/* Pushes the value that the path leads to from the globals ("viewer.open"); another value when there
- * is none. [-0, +1, v] */
-static void push_global(lua_State *L, const char *path)
-{
-    lua_pushglobaltable(L);
-    for (const char *at = path; at && lua_istable(L, -1);) {
-        size_t n = strcspn(at, ".");
-        lua_pushlstring(L, at, n);
-        lua_gettable(L, -2);
-        lua_remove(L, -2);
-        at = at[n] ? at + n + 1 : NULL;
-    }
-}
-
-/* Calls the value on the top, if it is a function. */
-static int call_found(lua_State *L)
-{
-    modalua_runtime *rt = runtime_of(L);
-    const char *path = lua_tostring(L, CALL_PATH), *json = lua_tostring(L, CALL_JSON);
-    lua_replace(L, CALLED);
-    lua_settop(L, CALLED);
-    if (!lua_isfunction(L, CALLED))
-        return luaL_error(L, "there is no function '%s'", path);
-    if (json && !json_decode(L, &rt->memory, json, lua_rawlen(L, CALL_JSON)))
-        return luaL_error(L, "the argument of '%s' is not JSON: %s", path, lua_tostring(L, -1));
-    lua_callk(L, json ? 1 : 0, 2, 0, keep_result_k);
-    return keep_result_k(L, LUA_OK, 0);
-}
-
-/* A lua_KFunction: the module that the path begins with is on the top. */
-static int call_in_module_k(lua_State *L, int status, lua_KContext context)
-{
-    (void)status;
-    (void)context;
-    if (lua_istable(L, -1))
-        lua_getfield(L, -1, strrchr(lua_tostring(L, CALL_PATH), '.') + 1);
-    return call_found(L);
-}
-
-/* The body of the root task of a modalua_start_call. The function is a global, or else a field of a
- * module ("modalua.verbs.main"), which may wait while it is loaded. */
-static int call_function(lua_State *L)
-{
-    const char *path = lua_tostring(L, CALL_PATH), *dot = strrchr(path, '.');
-    lua_settop(L, CALLED);
-    push_global(L, path);
-    if (lua_isfunction(L, -1) || !dot)
-        return call_found(L);
-    lua_pushlstring(L, path, (size_t)(dot - path));
-    module_push_loader_for_host(L, lua_tostring(L, -1));
-    lua_pushvalue(L, -2);
-    lua_callk(L, 1, 1, 0, call_in_module_k);
-    return call_in_module_k(L, LUA_OK, 0);
-}
-
 static int start_call_p(lua_State *L)
 {
     protected_call *c = lua_touserdata(L, 1);
     const char *args[2] = { c->name, c->text };
     c->argv = args;
     c->argc = c->text ? 2 : 1;
-    lua_pushcfunction(L, call_function);
+    lua_pushcfunction(L, called_function);
     return begin_run(L, c, LUA_OK);
 }
 
@@ -170,7 +85,7 @@ static int start_run(modalua_runtime *rt, lua_CFunction function, protected_call
                      modalua_done_fn done, void *user)
 {
     int status;
-    if (rt->busy || rt->root)
+    if (rt->busy || rt->root || rt->telling)
         return MODALUA_E_BUSY;
     last_error_clear(rt);
     rt->result = NULL;
@@ -182,6 +97,7 @@ static int start_run(modalua_runtime *rt, lua_CFunction function, protected_call
     rt->drain_end = 0;
     rt->done = done;
     rt->done_user = user;
+    rt->is_call = function == start_call_p;
     status = runtime_call(rt, function, c);
     if (status != MODALUA_OK)
         loop_end(&rt->lp);
@@ -226,8 +142,7 @@ static bool is_memory_error(lua_State *L, int index)
            strcmp(lua_tostring(L, index), "not enough memory") == 0;
 }
 
-/* The status of a run that has ended with the error at index. */
-static int failure_status(lua_State *L, int index)
+int run_failure_status(lua_State *L, int index)
 {
     const loop *lp = stop_loop(L);
     if (lp->stop == LOOP_KILL)
@@ -255,11 +170,14 @@ static int read_outcome_p(lua_State *L)
     enum { ROOT = 2, ERROR, TRACEBACK };
     protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
-    if (!rt->root->failed && rt->lp.stop == LOOP_GO)
-        return 0;
     kept_push(L, KEPT_TASK);
+    if (!rt->root->failed && rt->lp.stop == LOOP_GO) {
+        if (rt->is_call && task_push_result(L, ROOT))
+            rt->result = kept_set(L, KEPT_RESULT);
+        return 0;
+    }
     task_push_failure(L, ROOT);
-    c->status = failure_status(L, ERROR);
+    c->status = run_failure_status(L, ERROR);
     last_error_set_status(rt, c->status);
     if (c->status == MODALUA_E_SCRIPT) {
         stop_restart_burst(&rt->lp);
@@ -288,10 +206,7 @@ static int end_run(modalua_runtime *rt)
         rt->result = NULL; /* another task has failed after the function had returned */
     loop_end(&rt->lp);
     loop_forget_sticky(&rt->lp);
-    if (rt->lp.interruptible)
-        stop_arm(rt->L); /* for the coroutines of the next run */
-    else
-        lua_sethook(rt->L, NULL, 0, 0);
+    runtime_reset_hook(rt);
     return status;
 }
 
@@ -315,8 +230,11 @@ static int step_p(lua_State *L)
     protected_call *c = lua_touserdata(L, 1);
     modalua_runtime *rt = c->rt;
     if (rt->root->state != TASK_DONE) {
+        spawned_begin(L, rt);
         task_turn(L, &rt->lp, c->seconds);
         cleanup_collect(L, &rt->lp);
+        spawned_collect(L, rt);
+        spawned_begin(L, rt);
     } else {
         loop_pump(&rt->lp,
                   c->seconds < 0 || c->seconds > DRAIN_SECONDS ? DRAIN_SECONDS : c->seconds);
@@ -335,6 +253,7 @@ static int step_run(modalua_runtime *rt, double seconds)
     if (rt->root->state != TASK_DONE || is_draining(rt))
         return MODALUA_WORKING;
     cleanup_leave(&rt->lp);
+    spawned_finish(rt);
     return end_run(rt);
 }
 
@@ -345,7 +264,7 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
     int status;
     if (!rt)
         return MODALUA_E_INVALID;
-    if (rt->busy)
+    if (rt->busy || rt->telling)
         return MODALUA_E_BUSY;
     if (!rt->root)
         return MODALUA_OK;
@@ -354,6 +273,7 @@ int modalua_step(modalua_runtime *rt, int max_wait_ms)
     runtime_enter(rt);
     status = step_run(rt, max_wait_ms < 0 ? -1 : max_wait_ms / 1000.0);
     runtime_leave(rt);
+    spawned_tell(rt);
     if (status != MODALUA_WORKING && done)
         done(user, rt, status); /* rt is not used from here on: done may have destroyed it */
     return status;
@@ -459,12 +379,13 @@ void modalua_detach(modalua_runtime *rt)
 
 void modalua_destroy(modalua_runtime *rt)
 {
-    if (!rt || rt->busy) /* a callback calls it: the runtime is in use below */
+    if (!rt || rt->busy || rt->telling) /* a callback calls it: the runtime is in use below */
         return;
     rt->done = NULL;
     if (rt->root)
         loop_kill(&rt->lp, REASON_CANCELLED);
     while (rt->root)
         modalua_step(rt, 0);
+    spawned_abandon(rt);
     runtime_free(rt);
 }

@@ -20,7 +20,7 @@
 #include "engine/op.h"
 #include "engine/stop.h"
 
-enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536 };
+enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536, SANDBOX_INFLIGHT = 32 };
 
 /* ---- small functions of modalua.h ---- */
 
@@ -99,6 +99,14 @@ int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c)
     status = runtime_protect(rt, function, c);
     runtime_leave(rt);
     return status;
+}
+
+void runtime_reset_hook(modalua_runtime *rt)
+{
+    if (rt->lp.interruptible)
+        stop_arm(rt->L);
+    else
+        lua_sethook(rt->L, NULL, 0, 0);
 }
 
 /* ---- the strings of the configuration, which the runtime copies ---- */
@@ -226,7 +234,8 @@ static void apply_settings(modalua_runtime *rt)
     lp->sandboxed = (c->flags & MODALUA_SANDBOX) != 0;
     lp->interruptible = !(c->flags & MODALUA_NO_HOOK) || c->run_seconds > 0 ||
                         c->burst_seconds > 0 || lp->sandboxed;
-    lp->http.max_running = c->max_inflight;
+    lp->http.max_running =
+        c->max_inflight == 0 && lp->sandboxed ? SANDBOX_INFLIGHT : c->max_inflight;
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     if (c->log) {
         lp->http.log = log_line;
@@ -271,6 +280,8 @@ static int build(modalua_runtime *rt, const modalua_config *config)
         return MODALUA_E_SYSTEM;
     if (!host_thread_open(&rt->lp.host))
         return MODALUA_E_NOMEM;
+    if (!spawned_open(&rt->spawned))
+        return MODALUA_E_SYSTEM;
     apply_settings(rt);
     rt->L = lua_newstate(allocate, rt);
     if (!rt->L)
@@ -325,6 +336,7 @@ void runtime_free(modalua_runtime *rt)
         runtime_leave(rt);
     }
     loop_free(&rt->lp);
+    spawned_close(&rt->spawned);
     free_strings(rt);
     account = rt->memory;
     account.thread = NULL;

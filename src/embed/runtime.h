@@ -6,6 +6,7 @@
 #include <lua.h>
 
 #include "base/memory.h"
+#include "embed/spawned.h"
 #include "embed/stdlib.h"
 #include "engine/loop.h"
 #include "engine/stop.h"
@@ -23,8 +24,11 @@ struct modalua_runtime {
     task *root;       /* its first task, kept by KEPT_TASK; NULL without a run */
     double drain_end; /* until when detached cleanup requests may be sent, on clock_now's clock; 0 =
                          the root task has not ended */
+    bool is_call;     /* the root task calls a function, and its result is the run's */
     modalua_done_fn done;
     void *done_user;
+    spawned_list spawned; /* what runs beside it, and what waits for it */
+    bool telling;         /* the `done` of such a task is being called */
     /* strings for the host; static, or kept (embed/kept.h) */
     const char *error, *error_json;
     const char *result;
@@ -57,6 +61,13 @@ int runtime_protect(modalua_runtime *rt, lua_CFunction function, protected_call 
 /* Enters the runtime, does the same, and leaves it. Returns MODALUA_E_BUSY, and does nothing, while
  * another call is at work. */
 int runtime_call(modalua_runtime *rt, lua_CFunction function, protected_call *c);
+
+/* After a kill the hook is called at every instruction. Sets it for the coroutines of the next run, which
+ * inherit it. */
+void runtime_reset_hook(modalua_runtime *rt);
+
+/* The status of a run, or a task, that has ended with the error at index. [-0, +0, -] */
+int run_failure_status(lua_State *L, int index);
 
 /* Frees a runtime without a run. */
 void runtime_free(modalua_runtime *rt);

@@ -4,7 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "binding/interrupt.h"
 #include "embed/coroutines.h"
+#include "embed/long_calls.h"
 #include "embed/require.h"
 #include "engine/stop.h"
 
@@ -208,77 +210,6 @@ static int l_no_hook(lua_State *L)
     return luaL_error(L, "debug.sethook is refused: the host needs the hook to stop a script");
 }
 
-/* ---- C functions that can take long without an allocation ---- */
-
-/* Upvalues: the C function that this one stands for; how many arguments or results make a call worth
- * a look at the clock. */
-static int l_watched(lua_State *L)
-{
-    lua_Integer enough = lua_tointeger(L, lua_upvalueindex(2));
-    int arguments = lua_gettop(L);
-    int results = lua_tocfunction(L, lua_upvalueindex(1))(L);
-    if (arguments >= enough || results >= enough)
-        stop_look(stop_loop(L));
-    return results;
-}
-
-enum { GMATCH_UPVALUES = 3 };
-
-/* Upvalues: those of the iterator that this one stands for, and its C function. */
-static int l_next_match(lua_State *L)
-{
-    int results = lua_tocfunction(L, lua_upvalueindex(GMATCH_UPVALUES + 1))(L);
-    stop_look(stop_loop(L));
-    return results;
-}
-
-/* Upvalue: string.gmatch. */
-static int l_gmatch(lua_State *L)
-{
-    int upvalues = 0, iterator;
-    lua_tocfunction(L, lua_upvalueindex(1))(L);
-    iterator = lua_gettop(L);
-    while (lua_getupvalue(L, iterator, upvalues + 1))
-        upvalues++;
-    if (upvalues == GMATCH_UPVALUES) { /* as in 5.4 */
-        lua_pushcfunction(L, lua_tocfunction(L, iterator));
-        lua_pushcclosure(L, l_next_match, GMATCH_UPVALUES + 1);
-    } else {
-        lua_settop(L, iterator);
-    }
-    return 1;
-}
-
-/* None of these has an upvalue. */
-static void watch(lua_State *L)
-{
-    enum { MANY = 100 };
-    static const struct {
-        const char *library, *name;
-        int enough;
-    } rows[] = { { "_G", "collectgarbage", 0 }, { "_G", "load", 0 },
-                 { "os", "execute", 0 },        { "string", "byte", MANY },
-                 { "string", "find", 0 },       { "string", "gsub", 0 },
-                 { "string", "match", 0 },      { "table", "concat", 0 },
-                 { "table", "insert", 3 },      { "table", "move", 0 },
-                 { "table", "remove", 2 },      { "table", "sort", 0 },
-                 { "table", "unpack", MANY },   { "utf8", "codepoint", MANY },
-                 { "utf8", "len", 0 },          { "utf8", "offset", 0 } };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        lua_getglobal(L, rows[i].library);
-        lua_getfield(L, -1, rows[i].name);
-        lua_pushinteger(L, rows[i].enough);
-        lua_pushcclosure(L, l_watched, 2);
-        lua_setfield(L, -2, rows[i].name);
-        lua_pop(L, 1);
-    }
-    lua_getglobal(L, "string");
-    lua_getfield(L, -1, "gmatch");
-    lua_pushcclosure(L, l_gmatch, 1);
-    lua_setfield(L, -2, "gmatch");
-    lua_pop(L, 1);
-}
-
 /* ---- registration ---- */
 
 static void replace_in(lua_State *L, const char *library, const luaL_Reg *functions)
@@ -299,6 +230,7 @@ void stdlib_open(lua_State *L, stdlib_output *host)
                                       { "setmetatable", l_debug_setmetatable },
                                       { NULL, NULL } };
     static const luaL_Reg hook[] = { { "sethook", l_no_hook }, { NULL, NULL } };
+    interrupt_set(L, stop_l_check);
     lua_setwarnf(L, on_warning, host);
     lua_pushlightuserdata(L, host);
     lua_pushcclosure(L, l_print, 1);
@@ -308,8 +240,8 @@ void stdlib_open(lua_State *L, stdlib_output *host)
     replace_in(L, "debug", debug);
     if (stop_loop(L)->interruptible) {
         replace_in(L, "debug", hook);
-        watch(L);
     }
+    long_calls_open(L);
     coroutines_open(L);
     require_open(L);
 }

@@ -326,7 +326,7 @@ void loop_check_at(loop *lp, double now)
     unsigned cancels = loop_cancels(lp);
     if (lp->stop == LOOP_KILL)
         return;
-    if (cancels > 1)
+    if (cancels > 1 || (cancels == 1 && lp->apart))
         loop_kill(lp, REASON_CANCELLED);
     else if (cancels == 1 && lp->stop == LOOP_GO)
         begin_cancel(lp);

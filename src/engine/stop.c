@@ -57,22 +57,37 @@ static void push_cancelled(lua_State *L, loop *lp)
     error_new(L, "cancelled", NULL, "cancelled");
 }
 
+/* Acts on requests to stop and on limits that are over: throws the kill. True: the error that a cancel
+ * throws has been pushed. [-0, +(0|1), v] */
+static bool must_throw(lua_State *L, loop *lp, double now)
+{
+    loop_check_at(lp, now);
+    check_burst(lp, now);
+    if (lp->stop == LOOP_KILL && (lp->kill_grace_end == 0 || now >= lp->kill_grace_end))
+        stop_throw_kill(L, lp);
+    if (lp->stop != LOOP_CANCEL || !lp->current || lp->current->cancel_thrown)
+        return false;
+    push_cancelled(L, lp);
+    return true;
+}
+
 static void stop_hook(lua_State *L, lua_Debug *ar)
 {
     loop *lp = stop_loop(L);
     double now = clock_coarse();
     (void)ar;
     adapt_count(L, lp, now);
-    loop_check_at(lp, now);
-    check_burst(lp, now);
-    if (lp->stop == LOOP_KILL) {
-        if (lp->kill_grace_end == 0 || now >= lp->kill_grace_end)
-            stop_throw_kill(L, lp);
-    } else if (lp->stop == LOOP_CANCEL && lp->current && !lp->current->cancel_thrown) {
-        push_cancelled(L, lp);
+    if (must_throw(L, lp, now)) {
         lp->thrown_by_hook = lua_topointer(L, -1);
         error_raise(L);
     }
+}
+
+int stop_l_check(lua_State *L)
+{
+    if (must_throw(L, stop_loop(L), clock_coarse()))
+        error_raise(L);
+    return 0;
 }
 
 /* The count starts with 1, since the first instructions may be slow. */

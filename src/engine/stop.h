@@ -41,6 +41,10 @@ void stop_install(lua_State *L, loop *lp);
  * Async-signal-safe as lua_sethook is: on the thread that runs L. [-0, +0, -] */
 void stop_arm(lua_State *L);
 
+/* A lua_CFunction without arguments and results, for a C function that takes long: throws what the hook
+ * would throw. */
+int stop_l_check(lua_State *L);
+
 /* Reads the clock after work that may have taken long. If it has, the next instruction of the
  * running coroutine calls the hook. May be called anywhere on the thread of the loop, also by an
  * allocator. [-0, +0, -] */

@@ -331,6 +331,18 @@ void task_turn(lua_State *L, loop *lp, double seconds)
     }
 }
 
+bool task_push_result(lua_State *L, int index)
+{
+    task *t = lua_touserdata(L, index);
+    if (t->results == 0)
+        return false;
+    if (!lua_checkstack(t->co, 1))
+        luaL_error(L, "too many results");
+    lua_pushvalue(t->co, 1);
+    lua_xmove(t->co, L, 1);
+    return true;
+}
+
 void task_push_failure(lua_State *L, int index)
 {
     index = lua_absindex(L, index);

@@ -56,6 +56,10 @@ task *task_new(lua_State *L, loop *lp, int args);
  * resumes each ready task once. Only outside any task. [-0, +0, -] */
 void task_turn(lua_State *L, loop *lp, double seconds);
 
+/* Pushes the first result of the task at index, which is done and has not failed. False, and pushes
+ * nothing: it has none. [-0, +(0|1), m] */
+bool task_push_result(lua_State *L, int index);
+
 /* Pushes the error and the traceback of the failed task at index. [-0, +2, -] */
 void task_push_failure(lua_State *L, int index);
 

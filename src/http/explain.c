@@ -22,6 +22,7 @@ curl_socket_t explain_on_socket(void *transfer, curlsocktype purpose, struct cur
     http_transfer *t = transfer;
     int fd = socket(a->family, a->socktype | SOCK_CLOEXEC, a->protocol);
     (void)purpose;
+    t->looks_up = false;
     if (fd < 0 && is_shortage(errno))
         t->socket_error = errno;
     return fd < 0 ? CURL_SOCKET_BAD : fd;

@@ -9,12 +9,17 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "http/bounds.h"
 #include "http/exchange.h"
 #include "http/explain.h"
 #include "http/server.h"
 #include "http/stream.h"
 
 enum { BODY_FIRST = 4096, WAIT_MAX_MS = 1000 };
+
+/* Idle connections that are kept. A server such as Orthanc has a thread for each open connection, idle
+ * ones included, and 50 threads in all for all of its clients. */
+enum { POOL_MAX = 16 };
 
 enum { CLEANUPS_APART = 2 }; /* cleanup requests of a host that may start beside max_inflight */
 
@@ -263,20 +268,6 @@ static long milliseconds(double seconds)
     return seconds < 0.001 ? 1 : seconds > 2e6 ? 2000000000L : (long)ceil(seconds * 1000);
 }
 
-/* libcurl takes the end of the connection within the head for the end of an answer without a body. So
- * this notes the blank line, which ends a head. There may be several heads, and lines after the body.
- */
-static size_t on_header(char *line, size_t one, size_t size, void *user)
-{
-    http_transfer *t = user;
-    (void)one;
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        t->has_head = false;
-    else if (size <= 2 && (*line == '\r' || *line == '\n'))
-        t->has_head = true;
-    return size;
-}
-
 /* Options that only store a number cannot fail. */
 static void setopt_behaviour(http_transfer *t)
 {
@@ -286,17 +277,20 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_ERRORBUFFER, t->error);
     curl_easy_setopt(e, CURLOPT_WRITEFUNCTION, http_on_body);
     curl_easy_setopt(e, CURLOPT_WRITEDATA, t);
-    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, on_header);
+    curl_easy_setopt(e, CURLOPT_HEADERFUNCTION, bounds_on_header);
     curl_easy_setopt(e, CURLOPT_HEADERDATA, t);
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_FORBID_REUSE, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
                      milliseconds(t->server->options.connect_timeout));
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, explain_on_socket);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
+    curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
+    curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -329,6 +323,7 @@ static void release_easy(http_transfer *t)
     http_exchange_end(t);
     if (!t->easy)
         return;
+    bounds_release(t);
     host_thread_block(t->h->thread);
     if (t->state == HTTP_RUNNING)
         curl_multi_remove_handle(t->h->multi, t->easy);
@@ -389,8 +384,8 @@ static bool transfer_send(http_transfer *t)
     if (h->transport)
         return http_exchange_begin(t);
     t->easy = curl_easy_init();
-    return t->easy && http_sockets_reserve(&h->sockets, h->running + 1) && transfer_configure(t) &&
-           curl_multi_add_handle(h->multi, t->easy) == CURLM_OK;
+    return t->easy && bounds_take(t) && http_sockets_reserve(&h->sockets, h->running + 1) &&
+           transfer_configure(t) && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK;
 }
 
 static void transfer_start(http_transfer *t)
@@ -416,6 +411,10 @@ static void origin_start(http *h, http_origin *o)
     http_transfer *t;
     while ((t = o->waiting.first) && o->running < t->server->options.max_inflight &&
            (h->max_running == 0 || h->running < h->max_running)) {
+        if (!bounds_allow_lookup(h, t->server)) {
+            h->held_back = true;
+            return;
+        }
         list_remove(&o->waiting, t);
         h->waiting--;
         transfer_start(t);
@@ -459,7 +458,8 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     if (gate_refuses(t))
         return true;
     if (h->multi)
-        curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS, (long)h->pool);
+        curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS,
+                          h->pool < POOL_MAX ? (long)h->pool : (long)POOL_MAX);
     t->apart = r->cleanup && s->origin->apart < CLEANUPS_APART;
     if (t->apart) {
         transfer_start(t);
@@ -490,6 +490,7 @@ void http_end(http_transfer *t)
     } else if (was == HTTP_RUNNING) {
         if (t->exchange)
             list_remove(&t->h->exchanges, t);
+        bounds_end_lookup(t);
         t->h->running--;
         (*counter(t))--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
@@ -530,6 +531,7 @@ static void take_message(http *h, CURLMsg *message)
     t->curl_code = code;
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;
+    bounds_end_lookup(t);
     explain_failure(t);
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
@@ -571,10 +573,21 @@ static void collect_exchanges(http *h)
     }
 }
 
+/* The transfers that were not allowed to look a name up: enough time may have passed. */
+static void start_held_back(http *h)
+{
+    if (!h->held_back)
+        return;
+    h->held_back = false;
+    for (http_origin *o = h->origins; o; o = o->next)
+        origin_start(h, o);
+}
+
 void http_perform(http *h)
 {
     CURLMsg *message;
     int left;
+    start_held_back(h);
     if (h->running == 0)
         return;
     collect_exchanges(h);

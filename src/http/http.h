@@ -5,8 +5,9 @@
  * belong to the thread that drives the runtime.
  *
  * Promises: only http and https; no redirects; TLS verified unless told otherwise. Idle connections
- * are reused for reads only. A request with side effects goes out once, on a fresh connection: on a
- * reused connection that has died, libcurl would send a POST a second time. At most `max_inflight`
+ * are reused for reads only, and at most 16 of a runtime are kept. A request with side effects goes out
+ * once, on a fresh connection, which is closed behind it: on a reused connection that has died, libcurl
+ * would send a POST a second time. At most `max_inflight`
  * transfers run at the same time with one host and port, across all servers that name it; the
  * others wait in order, and their timeout starts when they start.
  */
@@ -39,6 +40,9 @@ typedef struct http_list {
     http_transfer *first, *last;
 } http_list;
 
+/* How many lookups of names may have been given up and still go on (bounds.h). */
+enum { HTTP_LOOKUPS_MAX = 16 };
+
 /* The transfers of one runtime. The first one makes the CURLM. */
 typedef struct http {
     memory *memory;
@@ -52,7 +56,9 @@ typedef struct http {
     http_origin *origins;
     http_list finished; /* transfers for http_next_finished */
     unsigned pool;      /* idle connections that are kept: the largest max_inflight so far */
-    http_log_fn log;    /* gets a line for each transfer that ends; NULL = none */
+    double lookups[HTTP_LOOKUPS_MAX]; /* when each of them has ended, on clock_now's clock */
+    bool held_back;                   /* a waiting transfer must not look a name up yet */
+    http_log_fn log;                  /* gets a line for each transfer that ends; NULL = none */
     void *log_user;
     http_gate_fn gate; /* is asked about each request, also one that is sent again; NULL = none */
     void *gate_user;
@@ -117,6 +123,7 @@ typedef enum http_fault {
     HTTP_CURL,      /* see curl_code */
     HTTP_TOO_LARGE, /* without a memory limit: the body is larger than half of the machine's memory */
     HTTP_NO_MEMORY,
+    HTTP_HEAD,    /* the head of the answer is too large */
     HTTP_FILE,    /* see the `error` of the source or sink */
     HTTP_STALLED, /* the stall_timeout is over */
     HTTP_REFUSED  /* nothing was sent: the gate says `error`, with the code `refusal` */
@@ -139,6 +146,9 @@ struct http_transfer {
     double last_moved; /* when `moved` grew last, on clock_now's clock */
     double last_look;  /* when libcurl last told how much has moved */
     bool has_head;     /* the whole head of the answer has come */
+    bool looks_up;     /* a lookup of the server's name has begun, and not ended */
+    size_t head_size;  /* bytes of the answer's head so far */
+    size_t charged;    /* bytes on the account for libcurl's memory (bounds.h) */
 
     /* ---- the outcome, in HTTP_DONE ---- */
     http_fault fault;
@@ -182,6 +192,7 @@ void http_server_free(http_server *s);
 const char *http_server_url(const http_server *s);  /* without credentials and trailing slash */
 const char *http_server_path(const http_server *s); /* of that URL: "" or "/…" */
 bool http_server_has_credentials(const http_server *s);
+size_t http_server_bytes(const http_server *s); /* that its headers take */
 unsigned http_server_retries(const http_server *s);
 
 /* The path of `other`, of which http_server_is_below is true, becomes the root of s. Until then it is the

@@ -10,6 +10,8 @@
 #include "base/secret.h"
 #include "http/server.h"
 
+enum { HEADER_BYTES = 64 }; /* of each header in libcurl's list, beside its text */
+
 /* ---- origins ---- */
 
 static http_origin *origin_find(http *h, const char *name)
@@ -115,6 +117,7 @@ static bool server_open_origin(http_server *s, CURLU *u)
         for (char *p = host; *p; p++)
             *p = (char)tolower((unsigned char)*p);
         s->loopback = host_is_loopback(host);
+        s->numeric = s->loopback || host[0] == '[' || !host[strspn(host, "0123456789.")];
         snprintf(name, sizeof name, "%s%s%s:%s", host, zone ? "%" : "", zone ? zone : "", port);
         s->origin = origin_open(s->h, name);
     }
@@ -247,8 +250,13 @@ static bool copy_string(http_server *s, const char **own, const char *text)
 
 static bool add_header_line(http_server *s, const char *line)
 {
+    const size_t bytes = strlen(line) + HEADER_BYTES;
+    struct curl_slist *grown;
+    if (!memory_charge(s->h->memory, bytes))
+        return false;
+    s->header_bytes += bytes;
     /* curl_slist_append looks for the end of the list: given the last line, it need not */
-    struct curl_slist *grown = curl_slist_append(s->last_header, line);
+    grown = curl_slist_append(s->last_header, line);
     if (!grown)
         return false;
     s->last_header = s->last_header ? s->last_header->next : grown;
@@ -295,6 +303,8 @@ static http_server *server_new(http *h, const http_options *o, const char **why)
         fault = server_take_environment_proxy(s, proxy);
     if (!fault && !server_copy_options(s, o))
         fault = no_memory;
+    if (s)
+        s->numeric = s->numeric && !s->options.proxy;
     curl_url_cleanup(address);
     curl_url_cleanup(proxy);
     if (fault) {
@@ -368,6 +378,7 @@ void http_server_free(http_server *s)
     for (struct curl_slist *line = s->headers; line; line = line->next)
         secret_wipe(line->data); /* an Authorization header is a secret too */
     curl_slist_free_all(s->headers);
+    memory_discharge(m, s->header_bytes);
 #define CONNECT_STRING(name, ...) secret_free(m, (char *)s->options.name);
 #include "base/connect_options.def"
     secret_free(m, (char *)s->proxy_username);
@@ -410,6 +421,11 @@ const char *http_server_base(const http_server *s)
 bool http_server_has_credentials(const http_server *s)
 {
     return s->options.username || s->options.token || s->authorization;
+}
+
+size_t http_server_bytes(const http_server *s)
+{
+    return s->header_bytes;
 }
 
 unsigned http_server_retries(const http_server *s)

@@ -29,6 +29,8 @@ struct http_server {
         *bad_proxy; /* the variable of the environment that names an unusable proxy, or NULL */
     struct curl_slist *headers, *last_header;
     size_t root; /* the length of the URL up to the root that http_server_set_root has set */
+    size_t header_bytes; /* on the account, for the headers: libcurl's memory */
+    bool numeric;        /* no name is looked up to reach it */
     bool loopback;
     bool authorization; /* there is an Authorization header among the headers */
 };

@@ -10,12 +10,15 @@
 
 #include "base/utf8.h"
 #include "binding/error.h"
+#include "binding/interrupt.h"
 #include "json/mark.h"
 #include "json/scan.h"
 
 #define FIRST_ROOM   1024 /* bytes on the C stack; longer texts move into a userdata */
 #define PATH_SIZE    200  /* of the path in an error message */
 #define PATH_KEY_MAX 40   /* characters of one key in that path */
+#define VALUE_STEPS  1    /* what a value costs, for interrupt_count */
+#define TABLE_STEPS  64   /* also one without values: it may have many slots, which are all empty */
 
 /* A value inside a table: the table that is being encoded, and the key or index. */
 typedef struct place {
@@ -33,7 +36,8 @@ typedef struct encoder {
     size_t depth;
     int box; /* the stack index of the userdata that holds the text; nil while it is `first` */
     char *text;
-    size_t size, room;
+    size_t size, room, most; /* most: how long the text may become */
+    size_t steps;            /* for interrupt_count */
     char first[FIRST_ROOM];
 } encoder;
 
@@ -62,10 +66,14 @@ static char *prepare(encoder *e, size_t more)
     if (more > e->room - e->size) {
         size_t room = e->room * 2;
         char *text;
-        if (more > JSON_TEXT_MAX - e->size) { /* a few tables can make an enormous text */
-            lua_pushliteral(e->L, "the JSON text becomes longer than 1 GB");
+        if (more > e->most - e->size) { /* a few tables can make an enormous text */
+            lua_pushfstring(e->L, "the JSON text becomes longer than %s",
+                            e->most == JSON_TEXT_MAX ? "1 GB" : "1 MB");
             throw_message(e->L);
         }
+        interrupt_look(e->L);
+        if (room > e->most)
+            room = e->most;
         if (room < e->size + more)
             room = e->size + more;
         text = lua_newuserdatauv(e->L, room, 0);
@@ -202,6 +210,7 @@ static void encode_escape(encoder *e, unsigned char c)
 static bool encode_string(encoder *e, const char *text, size_t size, const place *at)
 {
     const char *end = text + size, *next;
+    interrupt_count(e->L, &e->steps, size / 64);
     append_char(e, '"');
     for (; text < end; text = next) {
         next = json_scan_plain_end(text, end);
@@ -366,6 +375,7 @@ static bool encode_table(encoder *e, const place *at)
     if (e->depth == JSON_DEPTH_MAX)
         throw_misuse(e, at, "more than 200 levels of tables");
     luaL_checkstack(e->L, LUA_MINSTACK, "JSON");
+    interrupt_count(e->L, &e->steps, TABLE_STEPS);
     array = is_array(e, table, &here, &count);
     append_char(e, array ? '[' : '{');
     if (count > 0) {
@@ -386,6 +396,7 @@ static bool encode_value(encoder *e, const place *at)
     const char *text;
     size_t size;
 
+    interrupt_count(L, &e->steps, VALUE_STEPS);
     switch (lua_type(L, -1)) {
     case LUA_TNIL: append(e, "null", 4); return true;
     case LUA_TBOOLEAN:
@@ -409,7 +420,7 @@ static bool encode_value(encoder *e, const place *at)
     throw_misuse(e, at, lua_pushfstring(L, "a %s", luaL_typename(L, -1)));
 }
 
-bool json_encode(lua_State *L, int index, const char *indent)
+static bool encode_within(lua_State *L, int index, const char *indent, size_t most)
 {
     encoder e;
     bool good;
@@ -423,6 +434,8 @@ bool json_encode(lua_State *L, int index, const char *indent)
     e.text = e.first;
     e.size = 0;
     e.room = sizeof e.first;
+    e.most = most;
+    e.steps = 0;
     lua_pushnil(L);
     e.box = lua_gettop(L);
     lua_pushvalue(L, index); // box value
@@ -432,4 +445,14 @@ bool json_encode(lua_State *L, int index, const char *indent)
     lua_replace(L, e.box); /* the text or the message */
     lua_settop(L, e.box);
     return good;
+}
+
+bool json_encode(lua_State *L, int index, const char *indent)
+{
+    return encode_within(L, index, indent, JSON_TEXT_MAX);
+}
+
+bool json_encode_short(lua_State *L, int index)
+{
+    return encode_within(L, index, NULL, JSON_SHORT_MAX);
 }

@@ -167,6 +167,14 @@ static void push_stall(lua_State *L, const op *o)
               (LUAI_UACNUMBER)o->transfer.request.stall_timeout);
 }
 
+static void push_large_head(lua_State *L, const http_transfer *t)
+{
+    error_new(L, "http", NULL, "%s: the head of the answer is too large",
+              http_server_url(t->server));
+    if (has_effects(t))
+        set_outcome_unknown(L);
+}
+
 /* Nothing was sent. */
 static void push_refusal(lua_State *L, const http_transfer *t)
 {
@@ -336,10 +344,14 @@ static int push_failure(lua_State *L, op *o)
     case HTTP_NO_MEMORY:
         kilobytes = o->transfer.body_size / 1024;
         http_drop_body(&o->transfer);
-        lua_pushfstring(L, "not enough memory for the answer: it has more than %I KB",
-                        (LUAI_UACINT)kilobytes);
+        if (kilobytes > 0)
+            lua_pushfstring(L, "not enough memory for the answer: it has more than %I KB",
+                            (LUAI_UACINT)kilobytes);
+        else
+            lua_pushliteral(L, "not enough memory for the request, or for its answer");
         throw_no_room(L, o, "memory");
     case HTTP_CURL: push_curl_failure(L, o); break;
+    case HTTP_HEAD: push_large_head(L, &o->transfer); break;
     case HTTP_FILE: push_file_failure(L, o); break;
     case HTTP_STALLED: push_stall(L, o); break;
     case HTTP_REFUSED: push_refusal(L, &o->transfer); break;
