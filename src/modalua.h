@@ -26,14 +26,14 @@
  * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
  * any thread may call them at any moment, as long as modalua_destroy has not been called:
  * modalua_cancel and modalua_cancel_sticky (from signal handlers too), modalua_overdue, modalua_post and
- * modalua_cancel_task; and, for a reply that was kept,
- * modalua_reply_*, even after modalua_destroy. Different runtimes are independent of one another.
+ * modalua_cancel_task; and, for a reply that was kept, modalua_reply_*, and for a response
+ * modalua_response_*, even after modalua_destroy. Different runtimes are independent of one another.
  * The library calls the host's callbacks on the thread that drives the runtime, inside the call
  * that drives it.
  *
  * RE-ENTRY. While a call on a runtime is at work, another call on the same runtime, from a callback
- * for example, returns MODALUA_E_BUSY. modalua_cancel, modalua_overdue, modalua_reply_* and
- * modalua_last_error work then too. A callback must return: neither longjmp nor a C++ exception may
+ * for example, returns MODALUA_E_BUSY. modalua_cancel, modalua_overdue, modalua_reply_*,
+ * modalua_response_* and modalua_last_error work then too. A callback must return: neither longjmp nor a C++ exception may
  * leave it.
  *
  * NULL. When rt is NULL, functions that return a status return MODALUA_E_INVALID. The other
@@ -194,6 +194,38 @@ typedef struct modalua_log_entry {
 
 typedef void (*modalua_log_fn)(void *user, const modalua_log_entry *entry);
 
+/* An HTTP request for the host's transport. It is valid during the call of the modalua_transport_fn. */
+typedef struct modalua_request {
+    const char *method;         /* "GET", "POST", "PUT" or "DELETE" */
+    const char *url;            /* the whole one, with its query, without credentials */
+    const char *const *headers; /* lines "Name: value", and NULL; with the credentials */
+    const char *body;           /* body_size bytes; NULL = none, or a file */
+    size_t body_size;
+    long long file_size; /* the size of a body that is a file, for modalua_response_read */
+    double timeout;      /* seconds, after which the runtime does not wait any more; 0 = none */
+} modalua_request;
+
+/* The response to such a request, which the host answers with modalua_response_*. */
+typedef struct modalua_response modalua_response;
+
+/* Sends the HTTP requests of a runtime, instead of libcurl: for tests without sockets, for hosts with a
+ * network of their own. It answers the response at once, or returns and answers it later, from any
+ * thread: first modalua_response_head, then modalua_response_write any number of times, and
+ * modalua_response_end; or, at any moment, modalua_response_fail. The host owns the response, and must
+ * end it or let it fail, also when the runtime does not want it any more or is gone. Everything else
+ * works as with libcurl: limits, timeouts, retries, max_inflight, authorize, log, files. It must not
+ * send a request twice. The options that say how to connect have no effect: ca, cert, key, insecure,
+ * proxy, connect_timeout. */
+typedef void (*modalua_transport_fn)(void *user, const modalua_request *request,
+                                     modalua_response *response);
+
+/* Why a request has failed; how the script sees it. */
+enum modalua_failure {
+    MODALUA_NOT_SENT = 1, /* it has not reached the server: "network", "no_connection" */
+    MODALUA_BROKEN,       /* the server may have got it: "network", "connection_lost" */
+    MODALUA_TIMED_OUT     /* "timeout" */
+};
+
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
     MODALUA_NO_HOOK = 2,        /* no count hook: Lua runs twice as fast, and scripts may have
@@ -281,6 +313,7 @@ typedef struct modalua_config {
     double timeout;            /* seconds that the server may take for what it answers by itself; 0 =
                                   30 */
     unsigned server_max_inflight; /* HTTP requests to it at the same time; 0 = 8 */
+    modalua_transport_fn transport; /* sends HTTP requests; NULL = libcurl does. Gets `user` */
 } modalua_config;
 /* clang-format on */
 
@@ -551,6 +584,34 @@ MODALUA_API int modalua_reply_object(modalua_reply *reply, const modalua_class *
  * and must answer it, even when the run has ended or the runtime is gone. Returns MODALUA_E_INVALID
  * when the reply was kept or answered before, or cannot be kept. */
 MODALUA_API int modalua_reply_keep(modalua_reply *reply);
+
+/* ---- the response of the host's transport ----
+ *
+ * Any thread may call these functions, as long as the host has not ended the response. They return
+ * MODALUA_OK; MODALUA_E_CANCELLED when the runtime does not want the response any more, because of a
+ * cancel, a timeout or modalua_destroy; MODALUA_E_INVALID for a wrong argument, and in a wrong order. */
+
+/* The head of the answer. headers: lines "Name: value" and NULL, or NULL = none; the library reads
+ * Content-Type, Content-Length, Location and Retry-After. A body that is compressed is not
+ * decompressed. MODALUA_E_NOMEM: call it again, or let the response fail. */
+MODALUA_API int modalua_response_head(modalua_response *response, int status,
+                                      const char *const *headers);
+
+/* A piece of the body. It is written to the file of a download at once, by this thread. MODALUA_E_NOMEM
+ * or MODALUA_E_FILE: the script gets that failure when the host ends the response. */
+MODALUA_API int modalua_response_write(modalua_response *response, const void *data, size_t size);
+
+/* Reads the next piece of a request's body that is a file. Returns the number of bytes, 0 at the end,
+ * or less than 0 for a failure, as modalua_response_write does. */
+MODALUA_API long modalua_response_read(modalua_response *response, void *into, size_t size);
+
+/* The answer is complete. After it, also after MODALUA_E_CANCELLED, the response is gone;
+ * MODALUA_E_INVALID when there was no head: it is not gone. */
+MODALUA_API int modalua_response_end(modalua_response *response);
+
+/* The request has failed. failure: enum modalua_failure; message: for the script's error. The response is
+ * gone, unless the status is MODALUA_E_INVALID. */
+MODALUA_API int modalua_response_fail(modalua_response *response, int failure, const char *message);
 
 /* ---- in a lua_State of the host ----
  *

@@ -237,6 +237,8 @@ static void apply_settings(modalua_runtime *rt)
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
     log_open(rt);
     gate_open(rt);
+    lp->http.transport = c->transport;
+    lp->http.transport_user = c->user;
     if (c->progress) {
         lp->show = show_progress;
         lp->show_user = rt;

@@ -21,6 +21,7 @@
 
 #include "base/memory.h"
 #include "http/sockets.h"
+#include "modalua.h"
 
 typedef struct http_origin http_origin;
 typedef struct http_server http_server;
@@ -84,6 +85,13 @@ typedef struct http {
     void *log_user;
     http_gate_fn gate; /* is asked about each request, also one that is sent again; NULL = none */
     void *gate_user;
+
+    /* ---- the host's transport; NULL = libcurl ---- */
+    modalua_transport_fn transport;
+    void *transport_user;
+    void (*wake)(void *user); /* ends http_wait; any thread */
+    void *wake_user;
+    http_list exchanges; /* the transfers that it carries out */
 } http;
 
 /* How to reach a server. Strings are copied; NULL = not given. */
@@ -151,7 +159,8 @@ struct http_transfer {
     http_request request;
     http_state state;
     CURL *easy;
-    http_transfer *next, *prev; /* in origin->waiting or http->finished */
+    modalua_response *exchange; /* instead, when the host has a transport (exchange.h) */
+    http_transfer *next, *prev; /* in origin->waiting, http->exchanges or http->finished */
     void *owner;                /* the caller's */
     bool apart;                 /* max_inflight does not count it */
     struct curl_slist *content_header;
