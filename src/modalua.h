@@ -67,11 +67,16 @@
  * MODALUA_SANDBOX they reach no files, no processes and no other servers. A limit ends a script
  * within 0.1 s, or when the C function returns that the script is in. A pcall cannot catch that;
  * <close> variables have 0.05 s. (With the debug library, which a sandbox does not have, a script
- * can escape it.) No limit can end one long
- * call of a C function of the standard library: a pattern that backtracks
- * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions of values, a table.move
- * without an end. modalua_overdue tells the host that the script has not ended in time; the host
- * can then only end the process. Run hostile code in a process of its own, with rlimits.
+ * can escape it.) json.encode, modalua_get_global, string.rep and the functions of `table` are ended
+ * inside a call. No limit can end these, each one instruction of Lua:
+ *   - string.find, match, gmatch and gsub with a pattern that backtracks
+ *     (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30)));
+ *   - a call of a value whose __call is a table with a __call, in a chain of thousands;
+ *   - a step of the garbage collector over thousands of tables with weak keys, each of which is
+ *     reached through another one;
+ *   - json.decode, load, and other functions over a text of hundreds of megabytes (memory_limit).
+ * modalua_overdue tells the host that the script has not ended in time; the host can then only end
+ * the process. Run hostile code in a process of its own, with rlimits.
  *
  * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes, and
  * the soname has the MINOR version: a program built for 0.1 does not load 0.2. Stable within 0.MINOR,
@@ -497,7 +502,8 @@ MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
  * its chunk: "test" for "=test", a path for a file), "line" and, for a syntax error in a source that is no file, "column", both
  * from 1. When the run ended with an error object, the object has all its
  * fields: its own "kind", "code", "op", "method", "path", "where", "status" (of HTTP),
- * "dimse_status", "details", …. "{}" when no call has failed. Never NULL; valid as long as
+ * "dimse_status", "details", …; without its tables when the JSON would be longer than 1 MB.
+ * "{}" when no call has failed. Never NULL; valid as long as
  * modalua_last_error's. */
 MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
 
@@ -505,7 +511,12 @@ MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
  *
  * A name is that of a global, "limit", or a path of fields, "viewer.limit"; missing tables on the
  * path are created. MODALUA_E_INVALID for a name that is none of these, or when a field on the path
- * is not a table. Call these functions between runs, or between the steps of a run. */
+ * is not a table. Call these functions between runs, or between the steps of a run.
+ *
+ * modalua_set_global and modalua_get_global have the limits of a run: run_seconds, burst_seconds
+ * and modalua_cancel end them, with MODALUA_E_LIMIT or MODALUA_E_CANCELLED, and modalua_overdue
+ * counts them. Between the steps of a run, they are a part of that run, and the limit ends both.
+ * They call no metamethods. */
 
 /* Sets a global to a JSON value. null, or json NULL, removes it. Returns MODALUA_E_SCRIPT when it
  * is not JSON. */
