@@ -1,7 +1,7 @@
 /* modalua.h - run Lua scripts that talk to DICOM modalities through an Orthanc server.
  *
  * A runtime is one Lua state with its own connections and its own tasks. A host creates a runtime,
- * runs scripts in it, one at a time, and destroys it:
+ * runs scripts in it, one at a time or beside one another, and destroys it:
  *
  *     modalua_config config;
  *     modalua_runtime *rt;
@@ -32,9 +32,9 @@
  * that drives it.
  *
  * RE-ENTRY. While a call on a runtime is at work, another call on the same runtime, from a callback
- * for example, returns MODALUA_E_BUSY. modalua_cancel, modalua_overdue, modalua_reply_*,
- * modalua_response_* and modalua_last_error work then too. A callback must return: neither longjmp nor a C++ exception may
- * leave it.
+ * for example, returns MODALUA_E_BUSY. modalua_cancel, modalua_cancel_sticky, modalua_post,
+ * modalua_cancel_task, modalua_overdue, modalua_reply_*, modalua_response_* and modalua_last_error
+ * work then too. A callback must return: neither longjmp nor a C++ exception may leave it.
  *
  * NULL. When rt is NULL, functions that return a status return MODALUA_E_INVALID. The other
  * functions do nothing, and return 0, "" or NULL; modalua_overdue returns -HUGE_VAL, and
@@ -63,8 +63,10 @@
  * ended: no task and no request outlives it. What it has changed stays for the next run: globals,
  * tables of the libraries, modules. Scripts that do not trust one another need a runtime each.
  *
- * TRUST. Scripts are trusted not to attack the C code, but they may loop or use much memory. With
- * MODALUA_SANDBOX they reach no files, no processes and no other servers. A limit ends a script
+ * TRUST. Run hostile scripts in a process of their own, with rlimits, which another process can end:
+ * no limit of a runtime ends a script that is inside one long call of a C function. Scripts are
+ * trusted not to attack the C code, but they may loop or use much memory. With MODALUA_SANDBOX they
+ * reach no files, no processes and no other servers. A limit ends a script
  * within 0.1 s, or when the C function returns that the script is in. A pcall cannot catch that;
  * <close> variables have 0.05 s. (With the debug library, which a sandbox does not have, a script
  * can escape it.) json.encode, modalua_get_global, string.rep and the functions of `table` are ended
@@ -76,7 +78,35 @@
  *     reached through another one;
  *   - json.decode, load, and other functions over a text of hundreds of megabytes (memory_limit).
  * modalua_overdue tells the host that the script has not ended in time; the host can then only end
- * the process. Run hostile code in a process of its own, with rlimits.
+ * the process.
+ *
+ * STACK. A thread that drives a runtime needs 512 KB of C stack. Scripts seldom take more than 64 KB; one
+ * that nests C functions as deep as Lua allows (200 calls, such as a callback of string.gsub that calls
+ * string.gsub) takes 430 KB. Any script within that ends in an error, and not in a crash.
+ *
+ * JSON from the host follows RFC 8259. An integer must fit into 64 bits, with its sign, and a number into
+ * a double: others are refused, as what is not JSON, because they would lose digits. Send such
+ * identifiers as strings.
+ *
+ * WHICH CALL, FROM WHERE. "Driving" is the one thread that uses the runtime at that time.
+ *
+ *     call                                  thread         state
+ *     config_init, config_fault, create     any            -
+ *     start_*, run_*, call                  driving        no run; not in a callback
+ *     step, fds                             driving        any; not in a callback
+ *     spawn_call, spawn_string              driving        during a run, between steps
+ *     post, cancel_task                     any            any, callbacks too
+ *     cancel, cancel_sticky                 any, signals   any, callbacks too
+ *     overdue                               any            any, callbacks too
+ *     register*, set_object, *_global,      driving        no run, or between steps
+ *       set_arg
+ *     transfers, detach                     driving        between steps
+ *     result, exit_code, last_error*        driving        any
+ *     argument_object, reply_keep           driving        inside the function that got the reply
+ *     reply_json, _text, _error, _object    any            for a kept reply; else inside the function
+ *     response_*                            any            until the response has ended
+ *     destroy                               driving        any; not in a callback but the run's `done`
+ *     strerror, version*                    any            -
  *
  * VERSIONS. Until 1.0 a new MINOR version may change the interface; CHANGELOG.md lists the changes, and
  * the soname has the MINOR version: a program built for 0.1 does not load 0.2. Stable within 0.MINOR,
