@@ -236,8 +236,8 @@ typedef struct modalua_request {
     const char *const *headers; /* lines "Name: value", and NULL; with the credentials */
     const char *body;           /* body_size bytes; NULL = none, or a file */
     size_t body_size;
-    long long file_size; /* the size of a body that is a file, for modalua_response_read */
-    double timeout;      /* seconds, after which the runtime does not wait any more; 0 = none */
+    long file_size; /* the size of a body that is a file, for modalua_response_read */
+    double timeout; /* seconds, after which the runtime does not wait any more; 0 = none */
 } modalua_request;
 
 /* The response to such a request, which the host answers with modalua_response_*. */

@@ -216,7 +216,7 @@ static void call_host(http_transfer *t, modalua_response *r, const head *h, cons
                                         .headers = lines,
                                         .body = t->request.body,
                                         .body_size = t->request.body_size,
-                                        .file_size = r->source_size,
+                                        .file_size = (long)r->source_size,
                                         .timeout = t->request.timeout },
                     r);
     host_thread_take_back(t->h->thread);
