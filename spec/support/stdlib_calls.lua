@@ -1,5 +1,5 @@
--- Calls of the functions of table and string that modalua replaces, right ones and wrong ones, and what comes of them: base_spec.lua runs it
--- in stock Lua and in modalua.
+-- Calls of the functions of table and string that modalua replaces, right ones and wrong ones, and what comes of them: base_spec.lua
+-- runs it in stock Lua and in modalua.
 local function show(...)
   local t = table.pack(...)
   for i = 1, t.n do t[i] = type(t[i]) == "table" and "table" or tostring(t[i]) end
@@ -13,7 +13,8 @@ local function proxy(t)
 end
 local function content(t) local s = {} for i = 1, #t + 1 do s[i] = tostring(t[i]) end return table.concat(s, ",") end
 for _, make in ipairs { function(t) return t, t end, function(t) return proxy(t), t end } do
-  for _, args in ipairs { { 9 }, { 1, 9 }, { 3, 9 }, { 4, 9 }, { 5, 9 }, { 0, 9 }, {}, { 1, 2, 3 }, { "2", 9 }, { "x", 9 }, { 1.5, 9 }, { 4 } } do
+  for _, args in ipairs { { 9 }, { 1, 9 }, { 3, 9 }, { 4, 9 }, { 5, 9 }, { 0, 9 }, {}, { 1, 2, 3 }, { "2", 9 }, { "x", 9 },
+    { 1.5, 9 }, { 4 } } do
     local p, t = make { 1, 2, 3 }
     try("insert", function(...) table.insert(p, ...) end, table.unpack(args))
     print(content(t))
@@ -69,7 +70,8 @@ for i = 2, 3000 do assert(many[i - 1] <= many[i]) end
 for i = 1, 3000 do many[i] = setmetatable({ i * 7919 % 3001 }, { __lt = function(a, b) return a[1] < b[1] end }) end
 table.sort(many)
 for i = 2, 3000 do assert(many[i - 1][1] <= many[i][1]) end
-for _, args in ipairs { { "ab", 3 }, { "ab", 3, "," }, { "", 3, "," }, { "ab", 1, "," }, { "ab", 0 }, { "ab", -1 }, { "", 5 }, { "ab", "2" },
+for _, args in ipairs { { "ab", 3 }, { "ab", 3, "," }, { "", 3, "," }, { "ab", 1, "," }, { "ab", 0 }, { "ab", -1 }, { "", 5 },
+  { "ab", "2" },
   { "ab" }, { "ab", 1.5 }, { 12, 2, 0 }, { {}, 2 }, { "ab", 2, {} }, { "ab", math.maxinteger }, { "", math.maxinteger } } do
   if not (args[1] == "" and args[2] == math.maxinteger) then
     try("rep", string.rep, table.unpack(args))
