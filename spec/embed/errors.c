@@ -129,6 +129,44 @@ static void test_values(void)
     modalua_destroy(rt);
 }
 
+/* The place of an error in fields of their own. */
+static void test_places(void)
+{
+    static const char *const cases[][2] = {
+        { "local x = = 1", "e.line == 1 and e.column == 11" },
+        { "x = 1\n\tx = max + * 2", "e.line == 2 and e.column == 12" },
+        { "x = 'é' = 2", "e.line == 1 and e.column == 9" },
+        { "f(1, x x, x)", "e.line == 1 and e.column == 8" },
+        { "x = 'abc\n", "e.line == 1 and e.column == 5" },
+        { "x = {\n", "e.line == 2 and e.column == 1" },
+        { "goto nowhere", "e.line == 1 and not e.column" },
+        { "\nerror 'boom'", "e.line == 2 and not e.column and e.message == 'test:2: boom'" },
+        { "\n\nerror('http://host:80: refused', 0)", "e.line == 3" },
+        { "error {}", "e.line == 1" },
+        { "local function f()\n local x = nil + 1 end\nf()", "e.line == 2" },
+        { "require 'modalua'.connect(5)", "e.line == 1" },
+        { "assert(load('x = 1\\nerror(1)', '=other'))()", "e.module == 'other' and e.line == 2" },
+        { "\nlocal _, err = no() error(err)", "e.line == 2 and e.kind == 'host'" },
+        { "local _, err = no() err.line, err.module = 77, 'mine' error(err)",
+          "e.line == 77 and e.module == 'mine'" },
+    };
+    modalua_runtime *rt = make(NULL);
+    CHECK(modalua_register(rt, "no", no, NULL) == MODALUA_OK);
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char expectation[200];
+        CHECK(run(rt, cases[i][0]) < 0);
+        snprintf(expectation, sizeof expectation, "(%s)%s", cases[i][1],
+                 strstr(cases[i][1], "module") ? "" : " and e.module == 'test'");
+        check_error(rt, expectation);
+    }
+    CHECK(modalua_call(rt, "nosuch", NULL, NULL) == MODALUA_E_SCRIPT);
+    check_error(rt, "not e.line and not e.module");
+    modalua_destroy(rt);
+    CHECK(modalua_version_number() == MODALUA_VERSION_NUMBER);
+    CHECK(MODALUA_VERSION_NUMBER ==
+          MODALUA_VERSION_MAJOR * 1000000 + MODALUA_VERSION_MINOR * 1000 + MODALUA_VERSION_PATCH);
+}
+
 /* With any memory limit, the error is complete and correct JSON. */
 static void test_memory(void)
 {
@@ -458,8 +496,48 @@ static void test_urls(void)
     CHECK(!modalua_config_fault(&config));
     config.servers = " ";
     CHECK(!modalua_config_fault(&config));
+    config.servers = "http://a http://b/?x"; /* connect refuses that one alone */
+    CHECK(!modalua_config_fault(&config));
     config.servers = "http://a nonsense";
     rejected(&config, "servers must be URLs");
+}
+
+static void test_server_config(void)
+{
+    static const char *const wrong[] = {
+        "X", "X y: z", ": v", "X: a\rb", "A: b\nX", "\xC3\xA9: x"
+    };
+    modalua_config config, with;
+    modalua_config_init(&config);
+    config.url = "http://host";
+    with = config;
+    with.timeout = -1;
+    rejected(&with, "timeout");
+    with.timeout = 0.0 / 0.0;
+    rejected(&with, "timeout");
+    with = config;
+    with.key = "k.pem";
+    rejected(&with, "a key needs a cert");
+    with.cert = "c.pem";
+    CHECK(!modalua_config_fault(&with));
+    with = config;
+    with.proxy = "gopher://x";
+    rejected(&with, "proxy must be a URL");
+    with.proxy = "socks5h://user:pass@host:1080";
+    CHECK(!modalua_config_fault(&with));
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        with = config;
+        with.headers = wrong[i];
+        rejected(&with, "headers must be lines");
+    }
+    with.headers = "A: b\n\nEmpty:\nC:d:e\n";
+    CHECK(!modalua_config_fault(&with));
+    with.url = NULL;
+    rejected(&with, "need url");
+    with = config;
+    with.url = NULL;
+    with.server_max_inflight = 1;
+    rejected(&with, "need url");
 }
 
 static void test_config(void)
@@ -495,6 +573,7 @@ static void test_config(void)
     with.struct_size = 0;
     rejected(&with, "modalua_config_init");
     test_urls();
+    test_server_config();
     test_later_config();
     test_older_config();
     test_no_descriptors();
@@ -505,6 +584,7 @@ int main(void)
     judge = make(NULL);
     test_statuses();
     test_values();
+    test_places();
     test_memory();
     test_overdue();
     test_overdue_burst();

@@ -61,6 +61,14 @@ function) prints 'Ward 3	1.12.7
 000009
 host	unknown_patient	no such patient' ;;
 viewer) prints 'showing ["1.12.7"]
-{"code":"viewer","kind":"host","message":"nothing to show","modalua_status":-3,"op":"viewer.show","traceback":"stack traceback:\n\t[C]: in function '"'assert'"'\n\tviewer:1: in main chunk\n\t[C]: in ?","where":"viewer:1"}' ;;
+{"code":"viewer","kind":"host","line":1,"message":"nothing to show","modalua_status":-3,"module":"viewer","op":"viewer.show","traceback":"stack traceback:\n\t[C]: in function '"'assert'"'\n\tviewer:1: in main chunk\n\t[C]: in ?","where":"viewer:1"}' ;;
+uv) prints 'posted: 0, "TOLD"
+"1.12.7"' ;;
+glib) prints '"1.12.7"' ;;
+watchdog) prints '1.12.7
+the script has ended
+a time limit ended the run
+the script has ended
+the process was ended' ;;
 *) fail "there is no example with this name" ;;
 esac

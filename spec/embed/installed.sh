@@ -60,6 +60,17 @@ quietly env PKG_CONFIG_LIBDIR=/nowhere cmake -S "$here/consumer" -B "$work/bare"
 quietly cmake --build "$work/bare" --target ten
 example ten "$work/bare/ten"
 
+# ---- the header, in all versions of C and C++ ----
+printf '#include <modalua.h>\nint main(void) { return modalua_version_number() == MODALUA_VERSION_NUMBER ? 0 : 1; }\n' >"$work/header.c"
+cp "$work/header.c" "$work/header.cpp"
+for standard in c89 c99 c11 c17 c2x; do
+    quietly cc -std=$standard -pedantic -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -I"$prefix/include" -c "$work/header.c" -o "$work/header.o"
+done
+for standard in c++98 c++11 c++17 c++20; do
+    quietly c++ -std=$standard -pedantic -Wall -Wextra -Wshadow -Werror -I"$prefix/include" -c "$work/header.cpp" -o "$work/header.o"
+done
+quietly cc -DMODALUA_API=extern -Werror -I"$prefix/include" -c "$work/header.c" -o "$work/header.o"
+
 # ---- a project that uses pkg-config ----
 [ "$(env PKG_CONFIG_LIBDIR="$PKG_CONFIG_PATH" PKG_CONFIG_PATH= pkg-config --libs-only-l modalua | tr -d ' ')" = -lmodalua ] || fail "pkg-config lists more libraries than modalua"
 cc="cc -std=c11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror"

@@ -188,6 +188,57 @@ static void test_many_descriptors(const char *url)
         close(taken[i]);
 }
 
+/* ---- little stack ---- */
+
+/* A sanitizer makes the frames larger. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+enum { STACK = 16 << 20 };
+#else
+enum { STACK = 512 << 10 };
+#endif
+
+/* The deepest calls that Lua allows: each ends in an error, or with the limit of the run. */
+static void *nest(void *url)
+{
+    static const char *const scripts[] = {
+        "local function f() return (('x'):gsub('x', f)) end pcall(f)",
+        "local t t = setmetatable({}, {__tostring = function() return string.format('%s', t) "
+        "end})\n"
+        "pcall(tostring, t)",
+        "local t t = setmetatable({}, {__index = function() return table.concat(t, ',', 1, 3) "
+        "end})\n"
+        "pcall(table.concat, t, ',', 1, 3)",
+        "local function f(a, b) table.sort({2, 1, 3}, f) return a < b end pcall(f, 1, 2)",
+        "local function f() return (('x'):gsub('x', coroutine.wrap(f))) end pcall(f)",
+        "local json, t = require 'modalua.json', {} for i = 1, 150 do t = {t} end\n"
+        "json.decode(json.encode(t))",
+        "load('return ' .. ('('):rep(190) .. '1' .. (')'):rep(190))",
+        "local file = os.tmpname() assert(require "
+        "'modalua'.connect():download('/big?bytes=100000', "
+        "file)) os.remove(file)",
+    };
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.url = url;
+    rt = make(&config);
+    for (size_t i = 0; i < sizeof scripts / sizeof *scripts; i++)
+        pass(rt, scripts[i]);
+    CHECK(run(rt, "local function f() return (('x'):gsub('x', f)) end f()") == MODALUA_E_SCRIPT);
+    modalua_destroy(rt);
+    return NULL;
+}
+
+static void test_stack(char *url)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    CHECK(pthread_attr_init(&attributes) == 0);
+    CHECK(pthread_attr_setstacksize(&attributes, STACK) == 0);
+    CHECK(pthread_create(&thread, &attributes, nest, url) == 0);
+    CHECK(pthread_join(thread, NULL) == 0);
+    CHECK(pthread_attr_destroy(&attributes) == 0);
+}
+
 int main(int argc, char **argv)
 {
     CHECK(argc == 2);
@@ -195,5 +246,6 @@ int main(int argc, char **argv)
     test_returned_errors();
     test_sticky_cancel();
     test_many_descriptors(argv[1]);
+    test_stack(argv[1]);
     return 0;
 }

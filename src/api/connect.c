@@ -44,14 +44,14 @@ static bool is_credential(connect_secrecy secrecy)
  * the script replace those of the host. */
 static void apply_host_config(connect_options *o, const modalua_config *config)
 {
-    bool own_credentials = has_credentials(o);
+    bool own_credentials = has_credentials(o), own_cert = o->http.cert != NULL;
     o->http.environment_proxy = (config->flags & MODALUA_ENVIRONMENT) != 0;
     if (o->http.url)
         return;
     for (size_t i = 0; config->url && connect_options_rows[i].name; i++) {
         const connect_trait *trait = &connect_options_traits[i];
         const char **value = (const char **)((char *)o + connect_options_rows[i].offset);
-        if (trait->config == CONNECT_NO_CONFIG || *value)
+        if (trait->config == CONNECT_NO_CONFIG || *value || (own_cert && value == &o->http.key))
             continue;
         if (!own_credentials || !is_credential(trait->secrecy))
             *value = *(const char *const *)((const char *)config + trait->config);
@@ -238,6 +238,14 @@ static void add_headers(lua_State *L, const loop *lp, int options, http_server *
     lua_settop(L, top);
 }
 
+/* The host's headers for its default server; one of the script replaces that of the same name. */
+static void add_host_headers(lua_State *L, const modalua_config *config, http_server *s)
+{
+    const char *fault = config->headers ? http_server_add_missing(s, config->headers) : NULL;
+    if (fault)
+        error_usage(L, "connect: the headers of the host cannot be sent: %s", fault);
+}
+
 /* ---- connect ---- */
 
 static int client_gc(lua_State *L)
@@ -268,6 +276,22 @@ static int read_arguments(lua_State *L, connect_options *o)
     return options;
 }
 
+/* Whether the host's config says which server it is; then the numbers of that config are the defaults
+ * of the options, which are read again. [-0, +0, v] */
+static bool read_host_defaults(lua_State *L, int options, connect_options *o)
+{
+    const modalua_config *config = host_config(L);
+    if (o->http.url || o->profile || !config->url)
+        return false;
+    *o = connect_options_defaults;
+    if (config->timeout > 0)
+        o->timeout = config->timeout;
+    if (config->server_max_inflight > 0)
+        o->http.max_inflight = config->server_max_inflight;
+    options_read(L, options, "connect", connect_options_rows, o);
+    return true;
+}
+
 static int l_connect(lua_State *L)
 {
     enum { PROFILE = 3 };
@@ -277,6 +301,7 @@ static int l_connect(lua_State *L)
     client *c;
     bool named_by_script, named_by_host; /* the server */
     int options = read_arguments(L, &o);
+    bool is_default = read_host_defaults(L, options, &o);
 
     if (lp->sandboxed)
         check_sandboxed_options(L, lp, options);
@@ -298,6 +323,8 @@ static int l_connect(lua_State *L)
     if (lp->sandboxed && !named_by_host)
         check_sandboxed_server(L, lp, c);
     add_headers(L, lp, lua_istable(L, PROFILE) ? PROFILE : options, c->server);
+    if (is_default)
+        add_host_headers(L, host_config(L), c->server);
     lua_gc(L, LUA_GCSTEP,
            (int)(http_server_bytes(c->server) / 1024) + 1); /* Lua does not see them */
     return 1;

@@ -55,6 +55,10 @@ static const char *fault_of_server(const modalua_config *c)
                       &(http_options){ .url = c->url, .username = c->username, .token = c->token }))
         return "url has credentials, and username or token are given too; or token has control "
                "characters";
+    if (c->proxy && http_server_fault(&(http_options){ .url = "http://host", .proxy = c->proxy }))
+        return "proxy must be a URL such as http://host:3128 or socks5://host:1080";
+    if (c->headers && http_header_lines_fault(c->headers))
+        return "headers must be lines such as \"Name: value\", without control characters";
     if (c->servers && !are_urls(c->servers))
         return "servers must be URLs such as http://host:8042, with blanks between them";
     return NULL;
@@ -75,8 +79,19 @@ static const char *fault_of(const modalua_config *c)
         return "a password needs a username";
     if (c->profile && c->url)
         return "give url or profile, not both: a profile has its own URL";
+    if (c->log_level < MODALUA_LOG_DEBUG || c->log_level > MODALUA_LOG_ERROR)
+        return "log_level must be a value of enum modalua_log_level";
     if (c->servers && !(c->flags & MODALUA_SANDBOX))
         return "servers needs MODALUA_SANDBOX in flags: it has no effect outside a sandbox";
+    if (!(c->timeout >= 0))
+        return "timeout must be 0 or more";
+    if (c->key && !c->cert)
+        return "a key needs a cert";
+    if (!c->url &&
+        (c->ca || c->cert || c->proxy || c->headers || c->timeout > 0 || c->server_max_inflight))
+        return "ca, cert, key, proxy, headers, timeout and server_max_inflight need url: they "
+               "belong "
+               "to that server";
     return fault_of_server(c);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "embed/host_functions.h"
+#include "embed/host_objects.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
 #include "json/encode.h"
@@ -182,28 +183,71 @@ int modalua_get_global(modalua_runtime *rt, const char *name, const char **json_
     return status;
 }
 
-/* ---- functions ---- */
+/* ---- functions and objects ---- */
 
+/* Registers a function, or an object when it has a class. */
 typedef struct register_call {
     protected_call base;
     modalua_function function;
-    void *user;
+    const modalua_class *class;
+    void *user; /* or the object */
+    modalua_destroy_fn destroy;
+    bool taken; /* the state owns `user` */
 } register_call;
 
 static int register_p(lua_State *L)
 {
     register_call *r = lua_touserdata(L, 1);
-    if (r->function)
-        host_functions_push_function(L, &r->base.rt->lp, r->base.name, r->function, r->user);
-    else
+    loop *lp = &r->base.rt->lp;
+    if (r->class) {
+        host_objects_push(L, lp, r->class)->object = r->user;
+    } else if (r->function) {
+        host_functions_push_function(L, lp, r->base.name, r->function, r->user);
+        if (r->destroy)
+            host_functions_own_user(L, r->destroy);
+    } else {
         lua_pushnil(L);
+        set_global(L, &r->base);
+        return 0;
+    }
+    r->taken = true;
     set_global(L, &r->base);
     return 0;
+}
+
+/* When the state has not taken it, `user` is destroyed. */
+static int do_register(modalua_runtime *rt, register_call *r, bool valid)
+{
+    int status = rt && r->base.name && valid && is_path(r->base.name)
+                     ? runtime_call(rt, register_p, &r->base)
+                     : last_error_invalid_argument(rt);
+    if (!r->taken && r->destroy)
+        r->destroy(r->user);
+    return status;
 }
 
 int modalua_register(modalua_runtime *rt, const char *name, modalua_function function, void *user)
 {
     register_call r = { .base = { .name = name }, .function = function, .user = user };
-    return rt && name && is_path(name) ? runtime_call(rt, register_p, &r.base)
-                                       : last_error_invalid_argument(rt);
+    return do_register(rt, &r, true);
+}
+
+int modalua_register_owned(modalua_runtime *rt, const char *name, modalua_function function,
+                           void *user, modalua_destroy_fn destroy)
+{
+    register_call r = {
+        .base = { .name = name }, .function = function, .user = user, .destroy = destroy
+    };
+    return do_register(rt, &r, true);
+}
+
+int modalua_set_object(modalua_runtime *rt, const char *name, const modalua_class *class,
+                       void *object)
+{
+    bool valid = object && host_objects_class_is_valid(class);
+    register_call r = { .base = { .name = name },
+                        .class = class,
+                        .user = object,
+                        .destroy = valid ? class->destroy : NULL };
+    return do_register(rt, &r, valid);
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "binding/error.h"
+#include "embed/host_objects.h"
 #include "embed/reply.h"
 #include "engine/op.h"
 #include "engine/stop.h"
@@ -15,21 +16,30 @@
 
 /* A registered function: upvalue 2 of the Lua function. */
 typedef struct host_function {
+    loop *lp;
     modalua_function call;
     void *user;
+    modalua_destroy_fn destroy; /* of user; NULL = none */
     char name[];
 } host_function;
 
 /* A call of it, an operation (engine/op.h). */
 typedef struct host_call {
     op base;
-    const host_function *function; /* kept alive by the stack of call_host */
+    modalua_function function;
+    void *user; /* kept alive by the stack of host_functions_call */
+    reply_arguments arguments;
     modalua_reply *reply;
 } host_call;
 
 static void host_call_release(op *o)
 {
     host_call *c = (host_call *)o;
+    reply_answer a = { 0 };
+    if (c->reply)
+        a = reply_look(c->reply);
+    if (a.object) /* the script does not get it */
+        host_objects_destroy(o->lp, a.class->destroy, reply_take_object(c->reply));
     reply_drop(c->reply);
     c->reply = NULL;
 }
@@ -65,9 +75,12 @@ static int push_answer(lua_State *L, host_call *c)
 {
     reply_answer a = reply_look(c->reply);
     switch (a.kind) {
-    case REPLY_JSON: return push_json_answer(L, c->base.lp, c->function->name, &a);
+    case REPLY_JSON: return push_json_answer(L, c->base.lp, c->base.name, &a);
     case REPLY_TEXT: lua_pushlstring(L, a.text, a.size); return 1;
-    case REPLY_ERROR: return push_error_answer(L, c->function->name, &a);
+    case REPLY_ERROR: return push_error_answer(L, c->base.name, &a);
+    case REPLY_OBJECT:
+        host_objects_push(L, c->base.lp, a.class)->object = reply_take_object(c->reply);
+        return 1;
     case REPLY_NONE: break;
     }
     return 0;
@@ -87,50 +100,69 @@ static int host_call_advance(lua_State *L, op *o)
         error_new(L, "limit", "memory", "not enough memory to call the host");
         op_throw(L, o);
     }
+    reply_set_arguments(c->reply, &c->arguments);
     left = stop_enter_host(o->lp);
-    c->function->call(c->function->user, lua_tostring(L, o->index - 1), c->reply);
+    c->function(c->user, lua_tostring(L, o->index - 1), c->reply);
     stop_leave_host(o->lp, left);
+    reply_set_arguments(c->reply, NULL);
     if (!reply_is_kept(c->reply) || host_call_is_answered(o))
         return push_answer(L, c);
     loop_wait_external(o, host_call_is_answered); /* modalua_reply_… wakes the loop */
     return OP_WAIT;
 }
 
-/* Pushes a JSON array of all values on the stack. [-0, +1, m] */
-static void pack_arguments(lua_State *L)
+/* Pushes a JSON array of all values on the stack but the lowest `skip`. Objects of the host are null:
+ * it asks for them (modalua_argument_object). [-0, +1, m] */
+static void pack_arguments(lua_State *L, int skip)
 {
     int n = lua_gettop(L);
-    lua_createtable(L, n, 0);
+    lua_createtable(L, n - skip, 0);
     json_mark_array(L);
-    for (int i = 1; i <= n; i++) {
-        if (lua_isnil(L, i))
+    for (int i = skip + 1; i <= n; i++) {
+        if (lua_isnil(L, i) || host_objects_is(L, i))
             json_mark_push_null(L);
         else
             lua_pushvalue(L, i);
-        lua_rawseti(L, n + 1, i);
+        lua_rawseti(L, n + 1, i - skip);
     }
 }
 
-/* The Lua function that scripts see. */
-static int call_host(lua_State *L)
+int host_functions_call(lua_State *L, loop *lp, const char *name, modalua_function function,
+                        void *user, int skip)
 {
-    loop *lp = lua_touserdata(L, lua_upvalueindex(1));
-    const host_function *f = lua_touserdata(L, FUNCTION);
     host_call *c;
+    int count = lua_gettop(L) - skip;
     luaL_checkstack(L, 4, "too many arguments");
-    pack_arguments(L);
+    pack_arguments(L, skip);
     lua_pushvalue(L, FUNCTION); /* … array function: kept, even when the name is registered again */
     if (!json_encode(L, -2, NULL)) {
         lua_pushnil(L);
         error_new(L, "refused", NULL, "an argument cannot be sent as JSON: %s",
                   lua_tostring(L, -2));
-        error_set(L, "op", f->name);
+        error_set(L, "op", name);
         return 2;
     }
-    c = (host_call *)op_new(L, lp, sizeof *c, 0, host_call_advance, f->name);
-    c->function = f;
+    c = (host_call *)op_new(L, lp, sizeof *c, 0, host_call_advance, name);
+    c->function = function;
+    c->user = user;
+    c->arguments = (reply_arguments){ L, skip, count };
     c->base.on_release = host_call_release;
     return op_run(L, &c->base);
+}
+
+/* The Lua function that scripts see. */
+static int call_host(lua_State *L)
+{
+    const host_function *f = lua_touserdata(L, FUNCTION);
+    return host_functions_call(L, f->lp, f->name, f->call, f->user, 0);
+}
+
+static int host_function_gc(lua_State *L)
+{
+    host_function *f = lua_touserdata(L, 1);
+    host_objects_destroy(f->lp, f->destroy, f->user);
+    f->destroy = NULL;
+    return 0;
 }
 
 void host_functions_push_function(lua_State *L, loop *lp, const char *name,
@@ -139,10 +171,22 @@ void host_functions_push_function(lua_State *L, loop *lp, const char *name,
     host_function *f;
     lua_pushlightuserdata(L, lp);
     f = lua_newuserdatauv(L, sizeof *f + strlen(name) + 1, 0);
-    f->call = function;
-    f->user = user;
+    *f = (host_function){ .lp = lp, .call = function, .user = user };
     strcpy(f->name, name);
     lua_pushcclosure(L, call_host, 2);
+}
+
+void host_functions_own_user(lua_State *L, modalua_destroy_fn destroy)
+{
+    host_function *f;
+    lua_getupvalue(L, -1, 2);
+    f = lua_touserdata(L, -1);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, host_function_gc);
+    lua_setfield(L, -2, "__gc");
+    lua_setmetatable(L, -2);
+    f->destroy = destroy;
+    lua_pop(L, 1);
 }
 
 /* ---- modules ---- */

@@ -14,6 +14,16 @@
 void host_functions_push_function(lua_State *L, loop *lp, const char *name,
                                   modalua_function function, void *user);
 
+/* From now on the function that is on the top owns its `user`: when it is collected, `destroy` is called
+ * with that. When this throws, it does not own it. [-0, +0, m] */
+void host_functions_own_user(lua_State *L, modalua_destroy_fn destroy);
+
+/* In a C function with two upvalues, of which the second keeps what `function` and `user` need: calls
+ * the host's function with the arguments on the stack but the lowest `skip`. Returns the number of
+ * results, as lua_CFunctions do. [-0, +n, v] */
+int host_functions_call(lua_State *L, loop *lp, const char *name, modalua_function function,
+                        void *user, int skip);
+
 /* How the host searches for modules. */
 typedef struct module_finder {
     loop *lp;

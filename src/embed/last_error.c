@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "binding/error.h"
+#include "embed/error_place.h"
 #include "embed/kept.h"
 #include "json/encode.h"
 
@@ -170,10 +171,42 @@ static void set_missing(lua_State *L, const char *field, int index)
     lua_setfield(L, -2, field);
 }
 
-/* A lua_CFunction: status, error, text, traceback or nil, scalars_only -> JSON text. */
+/* Sets a field of the table on the top to a number, unless it is set already, or the number is 0.
+ * [-0, +0, m] */
+static void set_missing_number(lua_State *L, const char *field, lua_Integer value)
+{
+    bool missing = lua_getfield(L, -1, field) == LUA_TNIL;
+    lua_pop(L, 1);
+    if (!missing || value == 0)
+        return;
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, field);
+}
+
+/* The object is on the top. Sets where in the script the error has happened. [-0, +0, m] */
+static void set_place(lua_State *L, int status, int text, int traceback, lua_Integer column)
+{
+    error_place p;
+    bool found = false;
+    int object = lua_gettop(L);
+    if (lua_getfield(L, object, "where") == LUA_TSTRING)
+        found = error_place_read_where(lua_tostring(L, -1), &p);
+    if (!found && (status == MODALUA_E_SYNTAX || lua_isstring(L, traceback)))
+        found = error_place_find(lua_tostring(L, text), lua_tostring(L, traceback), &p);
+    if (found) {
+        lua_pushlstring(L, p.module, p.size);
+        lua_pushvalue(L, object);
+        set_missing(L, "module", object + 2);
+        set_missing_number(L, "line", p.line);
+        set_missing_number(L, "column", column);
+    }
+    lua_settop(L, object);
+}
+
+/* A lua_CFunction: status, error, text, traceback or nil, column or 0, scalars_only -> JSON text. */
 static int object_p(lua_State *L)
 {
-    enum { STATUS = 1, ERROR, TEXT, TRACEBACK, SCALARS_ONLY };
+    enum { STATUS = 1, ERROR, TEXT, TRACEBACK, COLUMN, SCALARS_ONLY };
     lua_newtable(L);
     if (error_is(L, ERROR))
         copy_error_fields(L, ERROR, lua_toboolean(L, SCALARS_ONLY));
@@ -184,6 +217,7 @@ static int object_p(lua_State *L)
     set_missing(L, "kind", lua_gettop(L) - 1);
     set_missing(L, "message", TEXT);
     set_missing(L, "traceback", TRACEBACK);
+    set_place(L, (int)lua_tointeger(L, STATUS), TEXT, TRACEBACK, lua_tointeger(L, COLUMN));
     /* tables that share others can make an enormous text of a small error */
     if (!(lua_toboolean(L, SCALARS_ONLY) ? json_encode(L, lua_gettop(L), NULL)
                                          : json_encode_short(L, lua_gettop(L))))
@@ -193,7 +227,7 @@ static int object_p(lua_State *L)
 
 /* Pushes the JSON text. When a table in the error object cannot be JSON, all tables are left out.
  * [-0, +1, v] */
-static void push_object(lua_State *L, int status, int error, int text, int traceback)
+static void push_object(lua_State *L, int status, int error, int text, int traceback, int column)
 {
     for (int scalars_only = 0; scalars_only <= 1; scalars_only++) {
         int result;
@@ -205,8 +239,9 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
             lua_pushvalue(L, traceback);
         else
             lua_pushnil(L);
+        lua_pushinteger(L, column);
         lua_pushboolean(L, scalars_only);
-        result = lua_pcall(L, 5, 1, 0);
+        result = lua_pcall(L, 6, 1, 0);
         if (result == LUA_OK)
             return;
         if (scalars_only || result == LUA_ERRMEM)
@@ -218,7 +253,7 @@ static void push_object(lua_State *L, int status, int error, int text, int trace
 void last_error_push_json(lua_State *L, int status, int error, int traceback)
 {
     push_error_text(L, error);
-    push_object(L, status, error, lua_gettop(L), traceback);
+    push_object(L, status, error, lua_gettop(L), traceback, 0);
     lua_remove(L, -2);
 }
 
@@ -229,13 +264,14 @@ const char *last_error_status_json(int status)
 
 /* ---- setting it ---- */
 
-void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
+static void set_error(lua_State *L, modalua_runtime *rt, int status, int error, int traceback,
+                      int column)
 {
     int text;
     last_error_set_status(rt, status);
     push_error_text(L, error);
     text = lua_gettop(L);
-    push_object(L, status, error, text, traceback);
+    push_object(L, status, error, text, traceback, column);
     if (traceback && lua_isstring(L, traceback))
         lua_pushfstring(L, "%s\n%s", lua_tostring(L, text), lua_tostring(L, traceback));
     else
@@ -243,6 +279,20 @@ void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, in
     rt->error = kept_set(L, KEPT_ERROR);
     rt->error_json = kept_set(L, KEPT_ERROR_JSON);
     lua_settop(L, text - 1);
+}
+
+void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, int traceback)
+{
+    set_error(L, rt, status, error, traceback, 0);
+}
+
+void last_error_set_syntax(lua_State *L, modalua_runtime *rt, int error, const char *source,
+                           size_t size)
+{
+    int column = source && lua_type(L, error) == LUA_TSTRING
+                     ? error_place_column(L, lua_tostring(L, error), source, size)
+                     : 0;
+    set_error(L, rt, MODALUA_E_SYNTAX, error, 0, column);
 }
 
 void last_error_set_message(lua_State *L, modalua_runtime *rt, int status, const char *message)

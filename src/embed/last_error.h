@@ -16,6 +16,11 @@ void last_error_set_status(modalua_runtime *rt, int status);
  * last_error_set_status. [-0, +0, v] */
 void last_error_set(lua_State *L, modalua_runtime *rt, int status, int error, int traceback);
 
+/* The source, of which the caller has `size` bytes (NULL = it has it not), does not compile because of
+ * the error at index. [-0, +0, v] */
+void last_error_set_syntax(lua_State *L, modalua_runtime *rt, int error, const char *source,
+                           size_t size);
+
 /* Pushes the JSON object of an error, as modalua_last_error_json has it, and leaves the last error as
  * it is. [-0, +1, v] */
 void last_error_push_json(lua_State *L, int status, int error, int traceback);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "embed/host_objects.h"
 #include "json/scan.h"
 
 struct modalua_reply {
@@ -10,6 +11,7 @@ struct modalua_reply {
     loop *lp;         /* of the call; NULL = the call does not wait any more */
     unsigned holders; /* 1 or 2: the call, the host */
     bool may_be_kept, kept;
+    const reply_arguments *arguments; /* while the function runs, on its thread only */
     reply_answer answer;
 };
 
@@ -40,6 +42,8 @@ static void unlock_and_release(modalua_reply *r)
     if (!last)
         return;
     pthread_mutex_destroy(&r->lock);
+    if (r->answer.object && r->answer.class->destroy)
+        r->answer.class->destroy(r->answer.object); /* the script has not got it */
     free((char *)r->answer.text);
     free((char *)r->answer.code);
     free(r);
@@ -72,7 +76,30 @@ reply_answer reply_look(modalua_reply *r)
     return answer;
 }
 
+void *reply_take_object(modalua_reply *r)
+{
+    void *object;
+    pthread_mutex_lock(&r->lock);
+    object = r->answer.object;
+    r->answer.object = NULL;
+    pthread_mutex_unlock(&r->lock);
+    return object;
+}
+
+void reply_set_arguments(modalua_reply *r, const reply_arguments *a)
+{
+    r->arguments = a;
+}
+
 /* ---- the host's side ---- */
+
+void *modalua_argument_object(modalua_reply *r, int index, const modalua_class *class)
+{
+    const reply_arguments *a = r ? r->arguments : NULL;
+    if (!a || !class || index < 1 || index > a->count)
+        return NULL;
+    return host_objects_pointer(a->L, a->skip + index, class);
+}
 
 int modalua_reply_keep(modalua_reply *r)
 {
@@ -101,27 +128,36 @@ static char *copy(const char *text, size_t size)
 
 /* Stores the answer. The first one counts. When the reply was kept, this ends the hold of the host;
  * after a failure the host still holds it, and may answer again. */
-static int answer(modalua_reply *r, reply_kind kind, const char *text, size_t size,
-                  const char *code)
+static int store(modalua_reply *r, const reply_answer *a)
 {
-    char *text_copy = copy(text, size), *code_copy = code ? copy(code, strlen(code)) : NULL;
-    int status = text_copy && (!code || code_copy) ? MODALUA_OK : MODALUA_E_NOMEM;
+    int status = MODALUA_OK;
     pthread_mutex_lock(&r->lock);
     if (r->answer.kind != REPLY_NONE)
         status = MODALUA_E_INVALID;
     if (status == MODALUA_OK) {
-        r->answer = (reply_answer){ kind, text_copy, size, code_copy };
+        r->answer = *a;
         if (r->kept && r->lp)
             loop_wake(r->lp);
-    } else {
-        free(text_copy);
-        free(code_copy);
     }
     if (status == MODALUA_OK && r->kept) {
         unlock_and_release(r);
         return status;
     }
     pthread_mutex_unlock(&r->lock);
+    return status;
+}
+
+/* Stores copies of the texts. */
+static int answer(modalua_reply *r, reply_kind kind, const char *text, size_t size,
+                  const char *code)
+{
+    char *text_copy = copy(text, size), *code_copy = code ? copy(code, strlen(code)) : NULL;
+    const reply_answer a = { .kind = kind, .text = text_copy, .size = size, .code = code_copy };
+    int status = text_copy && (!code || code_copy) ? store(r, &a) : MODALUA_E_NOMEM;
+    if (status != MODALUA_OK) {
+        free(text_copy);
+        free(code_copy);
+    }
     return status;
 }
 
@@ -147,4 +183,12 @@ int modalua_reply_error(modalua_reply *r, const char *code, const char *message)
     if (!r || !message)
         return MODALUA_E_INVALID;
     return answer(r, REPLY_ERROR, message, strlen(message), code);
+}
+
+int modalua_reply_object(modalua_reply *r, const modalua_class *class, void *object)
+{
+    const reply_answer a = { .kind = REPLY_OBJECT, .class = class, .object = object };
+    if (!r || !object || !host_objects_class_is_valid(class))
+        return MODALUA_E_INVALID;
+    return store(r, &a);
 }

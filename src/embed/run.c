@@ -32,7 +32,10 @@ static int begin_run(lua_State *L, protected_call *c, int load_status)
         c->status = load_status == LUA_ERRMEM      ? MODALUA_E_NOMEM
                     : load_status == LUA_ERRSYNTAX ? MODALUA_E_SYNTAX
                                                    : MODALUA_E_FILE;
-        last_error_set(L, c->rt, c->status, lua_gettop(L), 0);
+        if (c->status == MODALUA_E_SYNTAX)
+            last_error_set_syntax(L, c->rt, lua_gettop(L), c->text, c->size);
+        else
+            last_error_set(L, c->rt, c->status, lua_gettop(L), 0);
         return 0;
     }
     luaL_checkstack(L, c->argc + 4, "too many arguments to a script");

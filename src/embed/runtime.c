@@ -14,6 +14,7 @@
 #include "embed/host_functions.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
+#include "embed/log.h"
 #include "embed/module.h"
 #include "embed/sandbox.h"
 #include "engine/cleanup.h"
@@ -27,6 +28,11 @@ enum { DEFAULT_GRACE = 5, LOOK_BYTES = 65536, SANDBOX_INFLIGHT = 32 };
 const char *modalua_version(void)
 {
     return MODALUA_VERSION;
+}
+
+int modalua_version_number(void)
+{
+    return MODALUA_VERSION_NUMBER;
 }
 
 int modalua_exit_code(const modalua_runtime *rt)
@@ -120,7 +126,7 @@ static const char **config_string(modalua_config *c, size_t i)
     const char **strings[] = {
 #define CONNECT_STRING(name, config, ...) STRING_##config(name)
 #include "base/connect_options.def"
-        &c->module_path, &c->config_file, &c->profile, &c->servers
+        &c->module_path, &c->config_file, &c->profile, &c->servers, &c->headers
     };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }
@@ -208,14 +214,6 @@ static int open_state_p(lua_State *L)
     return 0;
 }
 
-static void log_line(void *user, const char *line)
-{
-    modalua_runtime *rt = user;
-    host_thread_lend(&rt->lp.host);
-    rt->config.log(rt->config.user, line, strlen(line));
-    host_thread_take_back(&rt->lp.host);
-}
-
 static void show_progress(void *user, const char *text, size_t size)
 {
     modalua_runtime *rt = user;
@@ -237,11 +235,10 @@ static void apply_settings(modalua_runtime *rt)
     lp->http.max_running =
         c->max_inflight == 0 && lp->sandboxed ? SANDBOX_INFLIGHT : c->max_inflight;
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
-    if (c->log) {
-        lp->http.log = log_line;
-        lp->http.log_user = rt;
-    }
+    log_open(rt);
     gate_open(rt);
+    lp->http.transport = c->transport;
+    lp->http.transport_user = c->user;
     if (c->progress) {
         lp->show = show_progress;
         lp->show_user = rt;

@@ -319,7 +319,10 @@ static int spawn_string_p(lua_State *L)
     loaded = luaL_loadbufferx(L, c->base.text, c->base.size, c->base.name, "t");
     if (loaded != LUA_OK) {
         c->base.status = loaded == LUA_ERRMEM ? MODALUA_E_NOMEM : MODALUA_E_SYNTAX;
-        last_error_set(L, c->base.rt, c->base.status, lua_gettop(L), 0);
+        if (c->base.status == MODALUA_E_SYNTAX)
+            last_error_set_syntax(L, c->base.rt, lua_gettop(L), c->base.text, c->base.size);
+        else
+            last_error_set(L, c->base.rt, c->base.status, lua_gettop(L), 0);
         return 0;
     }
     make_task(L, c->base.rt, c->made, 1);

@@ -324,18 +324,6 @@ http_server *http_server_new(http *h, const http_options *o, char *why, size_t w
     return s;
 }
 
-const char *http_server_fault(const http_options *o)
-{
-    const char *fault = NULL;
-    memory account;
-    http h;
-    memory_init(&account, NULL, NULL, 0);
-    http_init(&h, &account, NULL);
-    http_server_free(server_new(&h, o, &fault));
-    http_free(&h);
-    return fault == no_memory ? NULL : fault;
-}
-
 /* RFC 9110: a name is a token; a value has no control characters except tabs. */
 static bool header_valid(const char *name, const char *value)
 {
@@ -365,6 +353,74 @@ const char *http_server_header(http_server *s, const char *name, const char *val
     secret_free(s->h->memory, line);
     s->authorization = s->authorization || strcasecmp(name, "Authorization") == 0;
     return added ? NULL : no_memory;
+}
+
+static bool has_header(const http_server *s, const char *name)
+{
+    size_t size = strlen(name);
+    for (const struct curl_slist *line = s->headers; line; line = line->next)
+        if (strncasecmp(line->data, name, size) == 0 &&
+            (line->data[size] == ':' || line->data[size] == ';'))
+            return true;
+    return false;
+}
+
+/* `line` is "Name: value". It is cut meanwhile. */
+static const char *add_missing_line(http_server *s, char *line)
+{
+    char *colon = strchr(line, ':');
+    const char *fault;
+    if (!colon)
+        return "a line has no ':' behind the name";
+    *colon = '\0';
+    fault = has_header(s, line) ? NULL
+                                : http_server_header(s, line, colon + 1 + strspn(colon + 1, " \t"));
+    *colon = ':';
+    return fault;
+}
+
+const char *http_server_add_missing(http_server *s, const char *lines)
+{
+    char *copy = memory_string(s->h->memory, lines);
+    const char *fault = copy ? NULL : no_memory;
+    for (char *line = copy; line && *line && !fault;) {
+        size_t size = strcspn(line, "\n");
+        bool last = line[size] == '\0';
+        line[size] = '\0';
+        fault = size > 0 ? add_missing_line(s, line) : NULL;
+        line[size] = last ? '\0' : '\n';
+        line += size + !last;
+    }
+    secret_free(s->h->memory, copy);
+    return fault;
+}
+
+/* Makes a server in an account of its own. */
+static const char *fault_of(const http_options *o, const char *header_lines)
+{
+    const char *fault = NULL;
+    memory account;
+    host_thread thread = { 0 };
+    http h;
+    http_server *s;
+    memory_init(&account, NULL, NULL, 0);
+    http_init(&h, &account, &thread);
+    s = server_new(&h, o, &fault);
+    if (s && header_lines)
+        fault = http_server_add_missing(s, header_lines);
+    http_server_free(s);
+    http_free(&h);
+    return fault == no_memory ? NULL : fault;
+}
+
+const char *http_server_fault(const http_options *o)
+{
+    return fault_of(o, NULL);
+}
+
+const char *http_header_lines_fault(const char *lines)
+{
+    return fault_of(&(http_options){ .url = "http://localhost" }, lines);
 }
 
 void http_server_free(http_server *s)
