@@ -1,4 +1,5 @@
 -- Tests the standard functions that modalua replaces: they must behave as in stock Lua.
+local command = require "spec.support.command"
 local throws = require "spec.support.expect".throws
 
 describe("coroutines", function()
@@ -129,5 +130,17 @@ describe("debug.traceback", function()
     local co = coroutine.create(function() coroutine.yield() end)
     coroutine.resume(co)
     assert.matches("spec/base_spec.lua", debug.traceback(co))
+  end)
+end)
+
+describe("The functions of table and string that modalua replaces", function()
+  it("return and throw what those of stock Lua do", function()
+    local path = "spec/support/stdlib_calls.lua"
+    local stock = command.shell("lua5.4 " .. path)
+    local own = command.run(path)
+    assert.are.equal(0, stock.status, stock.err)
+    assert.are.equal(0, own.status, own.err)
+    assert.matches("\nend\n$", stock.out)
+    assert.are.equal(stock.out, own.out)
   end)
 end)

@@ -313,6 +313,17 @@ describe("A peer's", function()
     bad("unknown key 'AET'", { AET = "X" })
   end)
 
+  it("secrets are not replaced by the mark that answers show in their place", function()
+    local client = modalua.connect("http://127.0.0.1:1") -- nothing listens there
+    for path, body in pairs { ["/peers/far"] = { Url = "http://far/", Password = "…" }, ["/peers/near"] = '["http://far/","us","…"]',
+      ["/peers/url"] = { Url = "http://…@far/" } } do
+      local err = fails({ kind = "refused" }, client:put(path, body))
+      contains(err.message, "give the secret itself")
+    end
+    fails({ kind = "network" }, client:put("/peers/far", { Url = "http://far/", Password = "s3cret" }))
+    fails({ kind = "network" }, client:put("/modalities/far", { AET = "…", Host = "far", Port = 104 }))
+  end)
+
   it("options of store are checked", function()
     throws("'Permissive' cannot be given: it hides failures", peer.store, peer, NOBODY, { Permissive = true })
     throws("'Timeout' cannot be given", peer.store, peer, NOBODY, { Timeout = 1 })

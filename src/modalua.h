@@ -25,16 +25,16 @@
  *
  * THREADS. Any thread may use a runtime, but only one at a time. These functions are exceptions:
  * any thread may call them at any moment, as long as modalua_destroy has not been called:
- * modalua_cancel and modalua_cancel_sticky (from signal handlers too), modalua_overdue, modalua_post
- * and modalua_cancel_task; and, for a reply that was kept, modalua_reply_*, even after
- * modalua_destroy. Different runtimes are independent of one another.
+ * modalua_cancel and modalua_cancel_sticky (from signal handlers too), modalua_overdue, modalua_post and
+ * modalua_cancel_task; and, for a reply that was kept, modalua_reply_*, and for a response
+ * modalua_response_*, even after modalua_destroy. Different runtimes are independent of one another.
  * The library calls the host's callbacks on the thread that drives the runtime, inside the call
  * that drives it.
  *
  * RE-ENTRY. While a call on a runtime is at work, another call on the same runtime, from a callback
  * for example, returns MODALUA_E_BUSY. modalua_cancel, modalua_cancel_sticky, modalua_post,
- * modalua_cancel_task, modalua_overdue, modalua_reply_* and modalua_last_error work then too. A
- * callback must return: neither longjmp nor a C++ exception may leave it.
+ * modalua_cancel_task, modalua_overdue, modalua_reply_*, modalua_response_* and modalua_last_error
+ * work then too. A callback must return: neither longjmp nor a C++ exception may leave it.
  *
  * NULL. When rt is NULL, functions that return a status return MODALUA_E_INVALID. The other
  * functions do nothing, and return 0, "" or NULL; modalua_overdue returns -HUGE_VAL, and
@@ -69,11 +69,16 @@
  * reach no files, no processes and no other servers. A limit ends a script
  * within 0.1 s, or when the C function returns that the script is in. A pcall cannot catch that;
  * <close> variables have 0.05 s. (With the debug library, which a sandbox does not have, a script
- * can escape it.) No limit can end one long
- * call of a C function of the standard library: a pattern that backtracks
- * (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30))), a sort of millions of values, a table.move
- * without an end. modalua_overdue tells the host that the script has not ended in time; the host
- * can then only end the process.
+ * can escape it.) json.encode, modalua_get_global, string.rep and the functions of `table` are ended
+ * inside a call. No limit can end these, each one instruction of Lua:
+ *   - string.find, match, gmatch and gsub with a pattern that backtracks
+ *     (("a"):rep(30):find(("a?"):rep(30) .. ("a"):rep(30)));
+ *   - a call of a value whose __call is a table with a __call, in a chain of thousands;
+ *   - a step of the garbage collector over thousands of tables with weak keys, each of which is
+ *     reached through another one;
+ *   - json.decode, load, and other functions over a text of hundreds of megabytes (memory_limit).
+ * modalua_overdue tells the host that the script has not ended in time; the host can then only end
+ * the process.
  *
  * STACK. A thread that drives a runtime needs 512 KB of C stack. Scripts seldom take more than 64 KB; one
  * that nests C functions as deep as Lua allows (200 calls, such as a callback of string.gsub that calls
@@ -99,6 +104,7 @@
  *     result, exit_code, last_error*        driving        any
  *     argument_object, reply_keep           driving        inside the function that got the reply
  *     reply_json, _text, _error, _object    any            for a kept reply; else inside the function
+ *     response_*                            any            until the response has ended
  *     destroy                               driving        any; not in a callback but the run's `done`
  *     strerror, version*                    any            -
  *
@@ -195,6 +201,66 @@ typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *r
 typedef const char *(*modalua_authorize_fn)(void *user, const char *method, const char *url,
                                             const char *operation);
 
+/* How much an entry of the log matters. */
+enum modalua_log_level {
+    MODALUA_LOG_DEBUG = 0,   /* a request that only reads was answered with 2xx */
+    MODALUA_LOG_INFO = 1,    /* another request was answered with 2xx */
+    MODALUA_LOG_WARNING = 2, /* the answer is 3xx or 4xx; a request is sent again; authorize or the
+                                sandbox has refused one */
+    MODALUA_LOG_ERROR = 3    /* there is no answer, or it is 5xx */
+};
+
+/* An entry of the log: an HTTP request that has ended, or that is sent again. It is valid during the
+ * call. Later versions append fields. */
+typedef struct modalua_log_entry {
+    size_t struct_size;       /* of what the library has filled in */
+    int level;                /* of enum modalua_log_level */
+    const char *text;         /* all of it in one line, as `log` receives it */
+    const char *operation;    /* what the script called, or "cleanup", as in modalua_authorize_fn */
+    const char *method, *url; /* without credentials */
+    int status;               /* of HTTP; 0 = there is no answer */
+    int dimse_status;         /* that the answer tells of the exchange with a modality; -1 = none */
+    unsigned tries;           /* which try it was, from 1 */
+    size_t bytes;             /* of the answer's body */
+    double seconds;           /* from the start of the request to its end */
+    const char *error;        /* why there is no answer; "it is sent again" for such an entry;
+                                 NULL = there is one */
+} modalua_log_entry;
+
+typedef void (*modalua_log_fn)(void *user, const modalua_log_entry *entry);
+
+/* An HTTP request for the host's transport. It is valid during the call of the modalua_transport_fn. */
+typedef struct modalua_request {
+    const char *method;         /* "GET", "POST", "PUT" or "DELETE" */
+    const char *url;            /* the whole one, with its query, without credentials */
+    const char *const *headers; /* lines "Name: value", and NULL; with the credentials */
+    const char *body;           /* body_size bytes; NULL = none, or a file */
+    size_t body_size;
+    long file_size; /* the size of a body that is a file, for modalua_response_read */
+    double timeout; /* seconds, after which the runtime does not wait any more; 0 = none */
+} modalua_request;
+
+/* The response to such a request, which the host answers with modalua_response_*. */
+typedef struct modalua_response modalua_response;
+
+/* Sends the HTTP requests of a runtime, instead of libcurl: for tests without sockets, for hosts with a
+ * network of their own. It answers the response at once, or returns and answers it later, from any
+ * thread: first modalua_response_head, then modalua_response_write any number of times, and
+ * modalua_response_end; or, at any moment, modalua_response_fail. The host owns the response, and must
+ * end it or let it fail, also when the runtime does not want it any more or is gone. Everything else
+ * works as with libcurl: limits, timeouts, retries, max_inflight, authorize, log, files. It must not
+ * send a request twice. The options that say how to connect have no effect: ca, cert, key, insecure,
+ * proxy, connect_timeout. */
+typedef void (*modalua_transport_fn)(void *user, const modalua_request *request,
+                                     modalua_response *response);
+
+/* Why a request has failed; how the script sees it. */
+enum modalua_failure {
+    MODALUA_NOT_SENT = 1, /* it has not reached the server: "network", "no_connection" */
+    MODALUA_BROKEN,       /* the server may have got it: "network", "connection_lost" */
+    MODALUA_TIMED_OUT     /* "timeout" */
+};
+
 enum modalua_flags {
     MODALUA_NO_GLOBAL_INIT = 1, /* the host has called curl_global_init itself */
     MODALUA_NO_HOOK = 2,        /* no count hook: Lua runs twice as fast, and scripts may have
@@ -244,7 +310,7 @@ typedef struct modalua_config {
     modalua_write_fn warn;     /* receives the warnings of scripts, in pieces, while they are turned
                                   on (warn "@on"); NULL = they are dropped */
     void *user;                /* passed to write, log, warn, progress,
-                                  search and authorize */
+                                  search, authorize and log_entry */
     modalua_alloc_fn alloc;    /* NULL = realloc and free */
     void *alloc_user;          /* passed to alloc */
     /* modules and servers */
@@ -269,6 +335,9 @@ typedef struct modalua_config {
                                   even localhost */
     modalua_search_fn search;  /* finds modules that are not modalua's own: before files, and in a
                                   sandbox instead of files. NULL = the host has no modules */
+    modalua_log_fn log_entry;  /* receives each entry of the log with its fields; NULL = none */
+    int log_level;             /* the lowest enum modalua_log_level that log and log_entry receive;
+                                  0 = all */
     modalua_authorize_fn authorize; /* is asked about each HTTP request before it leaves; NULL = all
                                   are allowed */
     /* more about the default server, that of `url`; a script may set other values for itself */
@@ -279,6 +348,7 @@ typedef struct modalua_config {
     double timeout;            /* seconds that the server may take for what it answers by itself; 0 =
                                   30 */
     unsigned server_max_inflight; /* HTTP requests to it at the same time; 0 = 8 */
+    modalua_transport_fn transport; /* sends HTTP requests; NULL = libcurl does. Gets `user` */
 } modalua_config;
 /* clang-format on */
 
@@ -420,6 +490,23 @@ MODALUA_API void modalua_cancel_sticky(modalua_runtime *rt);
  * modalua_destroy has been called. */
 MODALUA_API double modalua_overdue(const modalua_runtime *rt);
 
+/* What a runtime uses now, and what it has used. Set struct_size to sizeof(modalua_statistics) first.
+ * Later versions append fields. Returns MODALUA_E_INVALID without it. On the thread that drives the
+ * runtime, also in callbacks. */
+typedef struct modalua_statistics {
+    size_t struct_size;
+    size_t memory;             /* bytes that count for memory_limit */
+    size_t memory_peak;        /* the most of them at any time */
+    unsigned tasks;            /* that have not ended */
+    unsigned requests_running; /* HTTP requests that have left */
+    unsigned requests_waiting; /* that wait for their turn */
+    unsigned sockets;          /* open descriptors of connections, idle ones included */
+    double requests;           /* that have left and ended, since the runtime was created */
+    double bytes_sent;         /* of their bodies */
+    double bytes_received;
+} modalua_statistics;
+MODALUA_API int modalua_stats(const modalua_runtime *rt, modalua_statistics *stats);
+
 /* The number of transfers (move, get, store) of the run under way that a server works on; 0 without
  * a run. Call it between two steps, on the thread that drives the runtime. */
 MODALUA_API int modalua_transfers(const modalua_runtime *rt);
@@ -445,7 +532,8 @@ MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
  * its chunk: "test" for "=test", a path for a file), "line" and, for a syntax error in a source that is no file, "column", both
  * from 1. When the run ended with an error object, the object has all its
  * fields: its own "kind", "code", "op", "method", "path", "where", "status" (of HTTP),
- * "dimse_status", "details", …. "{}" when no call has failed. Never NULL; valid as long as
+ * "dimse_status", "details", …; without its tables when the JSON would be longer than 1 MB.
+ * "{}" when no call has failed. Never NULL; valid as long as
  * modalua_last_error's. */
 MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
 
@@ -453,7 +541,12 @@ MODALUA_API const char *modalua_last_error_json(const modalua_runtime *rt);
  *
  * A name is that of a global, "limit", or a path of fields, "viewer.limit"; missing tables on the
  * path are created. MODALUA_E_INVALID for a name that is none of these, or when a field on the path
- * is not a table. Call these functions between runs, or between the steps of a run. */
+ * is not a table. Call these functions between runs, or between the steps of a run.
+ *
+ * modalua_set_global and modalua_get_global have the limits of a run: run_seconds, burst_seconds
+ * and modalua_cancel end them, with MODALUA_E_LIMIT or MODALUA_E_CANCELLED, and modalua_overdue
+ * counts them. Between the steps of a run, they are a part of that run, and the limit ends both.
+ * They call no metamethods. */
 
 /* Sets a global to a JSON value. null, or json NULL, removes it. Returns MODALUA_E_SCRIPT when it
  * is not JSON. */
@@ -532,6 +625,34 @@ MODALUA_API int modalua_reply_object(modalua_reply *reply, const modalua_class *
  * and must answer it, even when the run has ended or the runtime is gone. Returns MODALUA_E_INVALID
  * when the reply was kept or answered before, or cannot be kept. */
 MODALUA_API int modalua_reply_keep(modalua_reply *reply);
+
+/* ---- the response of the host's transport ----
+ *
+ * Any thread may call these functions, as long as the host has not ended the response. They return
+ * MODALUA_OK; MODALUA_E_CANCELLED when the runtime does not want the response any more, because of a
+ * cancel, a timeout or modalua_destroy; MODALUA_E_INVALID for a wrong argument, and in a wrong order. */
+
+/* The head of the answer. headers: lines "Name: value" and NULL, or NULL = none; the library reads
+ * Content-Type, Content-Length, Location and Retry-After. A body that is compressed is not
+ * decompressed. MODALUA_E_NOMEM: call it again, or let the response fail. */
+MODALUA_API int modalua_response_head(modalua_response *response, int status,
+                                      const char *const *headers);
+
+/* A piece of the body. It is written to the file of a download at once, by this thread. MODALUA_E_NOMEM
+ * or MODALUA_E_FILE: the script gets that failure when the host ends the response. */
+MODALUA_API int modalua_response_write(modalua_response *response, const void *data, size_t size);
+
+/* Reads the next piece of a request's body that is a file. Returns the number of bytes, 0 at the end,
+ * or less than 0 for a failure, as modalua_response_write does. */
+MODALUA_API long modalua_response_read(modalua_response *response, void *into, size_t size);
+
+/* The answer is complete. After it, also after MODALUA_E_CANCELLED, the response is gone;
+ * MODALUA_E_INVALID when there was no head: it is not gone. */
+MODALUA_API int modalua_response_end(modalua_response *response);
+
+/* The request has failed. failure: enum modalua_failure; message: for the script's error. The response is
+ * gone, unless the status is MODALUA_E_INVALID. */
+MODALUA_API int modalua_response_fail(modalua_response *response, int failure, const char *message);
 
 /* ---- in a lua_State of the host ----
  *

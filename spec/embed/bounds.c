@@ -3,8 +3,10 @@
  * the URL of the fault server. */
 #define _GNU_SOURCE
 
+#include <dirent.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <sys/syscall.h>
@@ -128,6 +130,18 @@ int clock_gettime(clockid_t clock, struct timespec *t)
     return result;
 }
 
+/* Of this process. */
+static int threads(void)
+{
+    int n = 0;
+    DIR *list = opendir("/proc/self/task");
+    CHECK(list);
+    while (readdir(list))
+        n++;
+    closedir(list);
+    return n - 2; /* "." and ".." */
+}
+
 static void step_often(modalua_runtime *rt)
 {
     for (int i = 0; i < 200; i++)
@@ -164,6 +178,8 @@ static void test_lookups(void)
     atomic_store(&may_end, true);
     pthread_cond_broadcast(&ended);
     pthread_mutex_unlock(&lock);
+    while (threads() > 1)
+        sched_yield();
 }
 
 int main(int argc, char **argv)

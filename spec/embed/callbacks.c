@@ -10,10 +10,22 @@
 
 #include "runs.h"
 
-enum kind { WRITE, LOG, WARN, PROGRESS, SEARCH, FUNCTION, DONE, ALLOC, KINDS };
+enum kind {
+    WRITE,
+    LOG,
+    WARN,
+    PROGRESS,
+    SEARCH,
+    FUNCTION,
+    DONE,
+    ALLOC,
+    AUTHORIZE,
+    LOG_ENTRY,
+    KINDS
+};
 
-static const char *const names[] = { "write",  "log",      "warn", "progress",
-                                     "search", "function", "done", "alloc" };
+static const char *const names[] = { "write",    "log",  "warn",  "progress",  "search",
+                                     "function", "done", "alloc", "authorize", "log_entry" };
 
 /* Globals, because not every callback has a `user` of its own. */
 static int calls[KINDS], wrong[KINDS];
@@ -103,6 +115,24 @@ static void *on_alloc(void *user, void *block, size_t old_size, size_t new_size)
     return NULL;
 }
 
+static const char *on_authorize(void *user, const char *method, const char *address,
+                                const char *operation)
+{
+    (void)user;
+    (void)method;
+    (void)address;
+    (void)operation;
+    look(AUTHORIZE);
+    return NULL;
+}
+
+static void on_log_entry(void *user, const modalua_log_entry *entry)
+{
+    (void)user;
+    (void)entry;
+    look(LOG_ENTRY);
+}
+
 static modalua_config all(const char *url)
 {
     modalua_config config = watched();
@@ -113,6 +143,8 @@ static modalua_config all(const char *url)
     config.progress = on_progress;
     config.search = on_search;
     config.alloc = on_alloc;
+    config.authorize = on_authorize;
+    config.log_entry = on_log_entry;
     return config;
 }
 

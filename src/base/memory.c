@@ -35,11 +35,18 @@ void memory_init(memory *m, memory_fn alloc, void *user, size_t limit)
     m->limit = limit;
 }
 
+static void note_peak(memory *m)
+{
+    if (m->used > m->peak)
+        m->peak = m->used;
+}
+
 bool memory_charge(memory *m, size_t bytes)
 {
     if (bytes > memory_left(m))
         return false;
     m->used += bytes;
+    note_peak(m);
     return true;
 }
 
@@ -69,6 +76,7 @@ void *memory_realloc(void *user, void *block, size_t old_size, size_t new_size)
     moved = call_alloc(m, block, old_size, new_size);
     if (moved || new_size == 0)
         m->used = m->used - old_size + new_size;
+    note_peak(m);
     return moved;
 }
 

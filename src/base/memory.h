@@ -19,6 +19,7 @@ typedef struct memory {
     host_thread *thread; /* lent to the host's allocator; NULL = it is not the host's */
     size_t limit;        /* bytes; 0 = none */
     size_t used;
+    size_t peak; /* the largest `used` so far */
 } memory;
 
 /* Opens an account. alloc NULL: realloc and free of the C library. */

@@ -46,7 +46,7 @@ static bool page(const char *command, const char *text, size_t size)
     FILE *pager;
     int status = 0;
     fflush(stdout);
-    pager = popen(command, "w");
+    pager = popen(command, "we");
     if (pager) {
         fwrite(text, 1, size, pager);
         status = pclose(pager);

@@ -105,6 +105,8 @@ static const char *fault_of(const modalua_config *c)
         return "a password needs a username";
     if (c->profile && c->url)
         return "give url or profile, not both: a profile has its own URL";
+    if (c->log_level < MODALUA_LOG_DEBUG || c->log_level > MODALUA_LOG_ERROR)
+        return "log_level must be a value of enum modalua_log_level";
     if (c->servers && !(c->flags & MODALUA_SANDBOX))
         return "servers needs MODALUA_SANDBOX in flags: it has no effect outside a sandbox";
     if (!(c->timeout >= 0))

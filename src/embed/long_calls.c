@@ -1,6 +1,7 @@
 #include "embed/long_calls.h"
 
 #include <lauxlib.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <string.h>
 
@@ -58,7 +59,8 @@ static int l_remove(lua_State *L)
     check_list(L, LIST, changes_length);
     size = luaL_len(L, LIST);
     place = luaL_optinteger(L, PLACE, size);
-    luaL_argcheck(L, place == size || (lua_Unsigned)place - 1 <= (lua_Unsigned)size, PLACE,
+    luaL_argcheck(L, place == size || (lua_Unsigned)place - 1 <= (lua_Unsigned)size,
+                  LIST, /* so says Lua */
                   "position out of bounds");
     lua_geti(L, LIST, place);
     for (; place < size; place++) {
@@ -110,7 +112,8 @@ static void add_element(lua_State *L, luaL_Buffer *b, lua_Integer i)
 {
     lua_geti(L, 1, i);
     if (!lua_isstring(L, -1))
-        luaL_error(L, "invalid value (at index %I) in table for 'concat'", (LUAI_UACINT)i);
+        luaL_error(L, "invalid value (%s) at index %I in table for 'concat'", luaL_typename(L, -1),
+                   (LUAI_UACINT)i);
     luaL_addvalue(b);
 }
 
@@ -169,9 +172,12 @@ static bool is_quick_sort(lua_State *L)
 /* Upvalue: Lua's table.sort. */
 static int l_sort(lua_State *L)
 {
+    lua_Integer count;
     lua_settop(L, 2);
     check_list(L, 1, changes_length);
-    if (!lua_isnil(L, 2))
+    count = luaL_len(L, 1);
+    luaL_argcheck(L, count < INT_MAX, 1, "array too big");
+    if (count > 1 && !lua_isnil(L, 2))
         luaL_checktype(L, 2, LUA_TFUNCTION);
     if (!is_quick_sort(L))
         lua_pushcclosure(L, l_compare, 1);

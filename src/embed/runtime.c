@@ -14,6 +14,7 @@
 #include "embed/host_functions.h"
 #include "embed/kept.h"
 #include "embed/last_error.h"
+#include "embed/log.h"
 #include "embed/module.h"
 #include "embed/sandbox.h"
 #include "engine/cleanup.h"
@@ -213,14 +214,6 @@ static int open_state_p(lua_State *L)
     return 0;
 }
 
-static void log_line(void *user, const char *line)
-{
-    modalua_runtime *rt = user;
-    host_thread_lend(&rt->lp.host);
-    rt->config.log(rt->config.user, line, strlen(line));
-    host_thread_take_back(&rt->lp.host);
-}
-
 static void show_progress(void *user, const char *text, size_t size)
 {
     modalua_runtime *rt = user;
@@ -242,11 +235,10 @@ static void apply_settings(modalua_runtime *rt)
     lp->http.max_running =
         c->max_inflight == 0 && lp->sandboxed ? SANDBOX_INFLIGHT : c->max_inflight;
     lp->http.no_global_init = (c->flags & MODALUA_NO_GLOBAL_INIT) != 0;
-    if (c->log) {
-        lp->http.log = log_line;
-        lp->http.log_user = rt;
-    }
+    log_open(rt);
     gate_open(rt);
+    lp->http.transport = c->transport;
+    lp->http.transport_user = c->user;
     if (c->progress) {
         lp->show = show_progress;
         lp->show_user = rt;

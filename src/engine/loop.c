@@ -17,6 +17,11 @@ void loop_clear(loop *lp)
     wakeup_clear(&lp->wakeup);
 }
 
+static void wake_loop(void *user)
+{
+    loop_wake(user);
+}
+
 bool loop_init(loop *lp, memory *m)
 {
     loop_clear(lp);
@@ -28,6 +33,8 @@ bool loop_init(loop *lp, memory *m)
     atomic_init(&lp->cancels, 0);
     atomic_init(&lp->due, -1);
     http_init(&lp->http, m, &lp->host);
+    lp->http.wake = wake_loop;
+    lp->http.wake_user = lp;
     return wakeup_open(&lp->wakeup) == 0;
 }
 

@@ -25,7 +25,15 @@ curl_socket_t explain_on_socket(void *transfer, curlsocktype purpose, struct cur
     t->looks_up = false;
     if (fd < 0 && is_shortage(errno))
         t->socket_error = errno;
+    t->h->counts.sockets += fd >= 0;
     return fd < 0 ? CURL_SOCKET_BAD : fd;
+}
+
+int explain_on_close(void *whole, curl_socket_t fd)
+{
+    http *h = whole;
+    h->counts.sockets--;
+    return close(fd);
 }
 
 /* What the system says when the descriptors that a resolver needs are opened; 0: it gives them. */

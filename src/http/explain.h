@@ -7,6 +7,9 @@
 /* A curl_opensocket_callback: makes a socket, and notes in the transfer why that failed. */
 curl_socket_t explain_on_socket(void *transfer, curlsocktype purpose, struct curl_sockaddr *a);
 
+/* A curl_closesocket_callback: closes a socket of the http. */
+int explain_on_close(void *whole, curl_socket_t fd);
+
 /* Sets curl_code and the error text of a transfer that has failed. */
 void explain_failure(http_transfer *t);
 

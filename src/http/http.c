@@ -10,7 +10,9 @@
 
 #include "base/clock.h"
 #include "http/bounds.h"
+#include "http/exchange.h"
 #include "http/explain.h"
+#include "http/log.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -79,6 +81,8 @@ void http_free(http *h)
 
 static bool http_open(http *h)
 {
+    if (h->transport)
+        return true;
     if (!h->multi && http_global_init(h)) {
         h->multi = http_sockets_new_multi();
         if (h->multi && !http_sockets_attach(&h->sockets, h->memory, h->multi))
@@ -98,7 +102,7 @@ static bool is_success(const http_transfer *t)
 
 /* The account's limit holds for bodies too. Without one, an endless body must not take all memory of the
  * machine: half of it is the limit then. */
-static size_t body_max(const memory *m)
+size_t http_body_max(const memory *m)
 {
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     if (m->limit > 0 || pages <= 0 || page <= 0)
@@ -115,7 +119,7 @@ static size_t body_room_for(const http_transfer *t, size_t need)
     if (t->body_room == 0)
         curl_easy_getinfo(t->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &announced);
     if (announced > 0 && (size_t)announced < memory_left(t->h->memory) &&
-        (size_t)announced < body_max(t->h->memory))
+        (size_t)announced < http_body_max(t->h->memory))
         room = (size_t)announced + 1;
     return room > need ? room : need;
 }
@@ -133,7 +137,7 @@ static bool grow_body(http_transfer *t, size_t bytes)
 {
     size_t need = t->body_size + bytes + 1, room = t->body_room;
     char *grown;
-    if (need > body_max(t->h->memory)) {
+    if (need > http_body_max(t->h->memory)) {
         t->fault = HTTP_TOO_LARGE;
         return false;
     }
@@ -286,6 +290,8 @@ static void setopt_behaviour(http_transfer *t)
                      milliseconds(t->server->options.connect_timeout));
     curl_easy_setopt(e, CURLOPT_OPENSOCKETFUNCTION, explain_on_socket);
     curl_easy_setopt(e, CURLOPT_OPENSOCKETDATA, t);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETFUNCTION, explain_on_close);
+    curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->h); /* a connection outlives the transfer */
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
@@ -317,6 +323,7 @@ static bool transfer_configure(http_transfer *t)
 
 static void release_easy(http_transfer *t)
 {
+    http_exchange_end(t);
     if (!t->easy)
         return;
     bounds_release(t);
@@ -331,25 +338,6 @@ static void release_easy(http_transfer *t)
         t->content_header->next = NULL; /* the others belong to the server */
     curl_slist_free_all(t->content_header);
     t->content_header = NULL;
-}
-
-static void log_outcome(const http_transfer *t)
-{
-    char line[1024];
-    const http_request *r = &t->request;
-    const char *why = t->error[0]             ? t->error
-                      : t->fault == HTTP_FILE ? "the file failed"
-                                              : curl_easy_strerror(t->curl_code);
-    size_t bytes = r->sink && !t->body ? (size_t)r->sink->done : t->body_size;
-    if (!t->h->log)
-        return;
-    if (t->fault == HTTP_OK)
-        snprintf(line, sizeof line, "%s %s%s %ld in %.1f ms, %zu B", r->method,
-                 t->server->options.url, r->path, t->status, t->seconds * 1000, bytes);
-    else
-        snprintf(line, sizeof line, "%s %s%s failed in %.1f ms: %s", r->method,
-                 t->server->options.url, r->path, t->seconds * 1000, why);
-    t->h->log(t->h->log_user, line);
 }
 
 /* What counts the transfer while it runs. */
@@ -368,18 +356,30 @@ static void transfer_done(http_transfer *t)
     }
     t->state = HTTP_DONE;
     list_append(&t->h->finished, t);
-    log_outcome(t);
+    http_log_outcome(t);
+}
+
+/* Gives the transfer to libcurl, or to the host's transport. */
+static bool transfer_send(http_transfer *t)
+{
+    http *h = t->h;
+    if (!http_stream_begin(t))
+        return false;
+    if (h->transport)
+        return http_exchange_begin(t);
+    t->easy = curl_easy_init();
+    return t->easy && bounds_take(t) && http_sockets_reserve(&h->sockets, h->running + 1) &&
+           transfer_configure(t) && curl_multi_add_handle(h->multi, t->easy) == CURLM_OK;
 }
 
 static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
-    t->easy = curl_easy_init();
-    if (t->easy && bounds_take(t) && http_sockets_reserve(&h->sockets, h->running + 1) &&
-        http_stream_begin(t) && transfer_configure(t) &&
-        curl_multi_add_handle(h->multi, t->easy) == CURLM_OK) {
+    t->started = clock_now();
+    if (transfer_send(t)) {
         t->state = HTTP_RUNNING;
-        t->started = clock_now();
+        if (t->exchange)
+            list_append(&h->exchanges, t);
         h->running++;
         (*counter(t))++;
         return;
@@ -441,8 +441,9 @@ bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r
     t->state = HTTP_WAITING;
     if (gate_refuses(t))
         return true;
-    curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS,
-                      h->pool < POOL_MAX ? (long)h->pool : (long)POOL_MAX);
+    if (h->multi)
+        curl_multi_setopt(h->multi, CURLMOPT_MAXCONNECTS,
+                          h->pool < POOL_MAX ? (long)h->pool : (long)POOL_MAX);
     t->apart = r->cleanup && s->origin->apart < CLEANUPS_APART;
     if (t->apart) {
         transfer_start(t);
@@ -471,7 +472,10 @@ void http_end(http_transfer *t)
         list_remove(&t->server->origin->waiting, t);
         t->h->waiting--;
     } else if (was == HTTP_RUNNING) {
+        if (t->exchange)
+            list_remove(&t->h->exchanges, t);
         bounds_end_lookup(t);
+        http_log_count(t);
         t->h->running--;
         (*counter(t))--;
     } else if (was == HTTP_DONE && (t->prev || t->h->finished.first == t)) {
@@ -513,6 +517,7 @@ static void take_message(http *h, CURLMsg *message)
     if (code != CURLE_OK && t->fault == HTTP_OK)
         t->fault = HTTP_CURL;
     bounds_end_lookup(t);
+    http_log_count(t);
     explain_failure(t);
     note_answer(t);
     curl_multi_remove_handle(h->multi, t->easy);
@@ -539,6 +544,21 @@ bool http_is_transient(const http_transfer *t)
     }
 }
 
+/* The same of the host's transport. */
+static void collect_exchanges(http *h)
+{
+    double now = clock_now();
+    http_transfer *next;
+    for (http_transfer *t = h->exchanges.first; t; t = next) {
+        next = t->next;
+        if (!http_exchange_collect(t, now))
+            continue;
+        list_remove(&h->exchanges, t);
+        transfer_done(t);
+        start_more(h, t->server->origin);
+    }
+}
+
 /* The transfers that were not allowed to look a name up: enough time may have passed. */
 static void start_held_back(http *h)
 {
@@ -556,6 +576,9 @@ void http_perform(http *h)
     start_held_back(h);
     if (h->running == 0)
         return;
+    collect_exchanges(h);
+    if (!h->multi)
+        return;
     host_thread_block(h->thread);
     http_sockets_act(&h->sockets, h->multi);
     while ((message = curl_multi_info_read(h->multi, &left)))
@@ -572,14 +595,23 @@ http_transfer *http_next_finished(http *h)
     return t;
 }
 
+static void shorten(const http *h, int *milliseconds)
+{
+    double now = h->exchanges.first ? clock_now() : 0;
+    for (const http_transfer *t = h->exchanges.first; t; t = t->next)
+        http_exchange_shorten(t, now, milliseconds);
+}
+
 void http_wait(http *h, int fd, int wait_ms)
 {
     if (wait_ms < 0 || wait_ms > WAIT_MAX_MS)
         wait_ms = WAIT_MAX_MS;
+    shorten(h, &wait_ms);
     http_sockets_wait(&h->sockets, fd, wait_ms);
 }
 
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)
 {
+    shorten(h, milliseconds);
     return h->running > 0 ? http_sockets_fds(&h->sockets, fds, count, milliseconds) : 0;
 }

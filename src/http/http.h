@@ -21,14 +21,36 @@
 
 #include "base/memory.h"
 #include "http/sockets.h"
+#include "modalua.h"
 
 typedef struct http_origin http_origin;
 typedef struct http_server http_server;
 typedef struct http_transfer http_transfer;
 
-typedef void (*http_log_fn)(void *user, const char *line);
-
 typedef struct http_request http_request;
+
+typedef enum http_log_level {
+    HTTP_LOG_DEBUG,   /* a read was answered */
+    HTTP_LOG_INFO,    /* another request was answered */
+    HTTP_LOG_WARNING, /* an answer is neither 2xx nor 5xx; a request is sent again, or was refused */
+    HTTP_LOG_ERROR    /* there is no answer, or one of 5xx */
+} http_log_level;
+
+typedef struct http_log_entry {
+    http_log_level level;
+    const char *line, *error; /* error NULL: there is an answer */
+    size_t bytes;             /* of the answer's body */
+    const http_transfer *transfer;
+} http_log_entry;
+
+typedef void (*http_log_fn)(void *user, const http_log_entry *entry);
+
+/* What has been since the runtime was made. */
+typedef struct http_counts {
+    unsigned sockets;      /* open now, idle connections included */
+    double requests;       /* that have left, and ended */
+    double sent, received; /* bytes of bodies */
+} http_counts;
 
 /* Decides whether a request may leave. Returns NULL, or why not, a text that is valid until the next
  * call; *code becomes a code for the error, a static text. */
@@ -57,10 +79,19 @@ typedef struct http {
     unsigned pool;      /* idle connections that are kept: the largest max_inflight so far */
     double lookups[HTTP_LOOKUPS_MAX]; /* when each of them has ended, on clock_now's clock */
     bool held_back;                   /* a waiting transfer must not look a name up yet */
-    http_log_fn log;                  /* gets a line for each transfer that ends; NULL = none */
+    http_counts counts;
+    http_log_fn log;          /* gets an entry for each transfer that ends; NULL = none */
+    http_log_level log_level; /* the lowest one that it gets */
     void *log_user;
     http_gate_fn gate; /* is asked about each request, also one that is sent again; NULL = none */
     void *gate_user;
+
+    /* ---- the host's transport; NULL = libcurl ---- */
+    modalua_transport_fn transport;
+    void *transport_user;
+    void (*wake)(void *user); /* ends http_wait; any thread */
+    void *wake_user;
+    http_list exchanges; /* the transfers that it carries out */
 } http;
 
 /* How to reach a server. Strings are copied; NULL = not given. */
@@ -94,6 +125,7 @@ struct http_request {
     size_t body_size;
     const char *content_type; /* of the body; NULL = none */
     bool side_effects;        /* sent once, on a fresh connection */
+    unsigned tried;           /* how often it was sent before */
     bool cleanup;             /* one of the few that may start beside max_inflight */
     double timeout;           /* seconds from the start of the transfer; 0 = none */
     http_file *source;        /* the body, instead of `body`; NULL = none */
@@ -127,7 +159,8 @@ struct http_transfer {
     http_request request;
     http_state state;
     CURL *easy;
-    http_transfer *next, *prev; /* in origin->waiting or http->finished */
+    modalua_response *exchange; /* instead, when the host has a transport (exchange.h) */
+    http_transfer *next, *prev; /* in origin->waiting, http->exchanges or http->finished */
     void *owner;                /* the caller's */
     bool apart;                 /* max_inflight does not count it */
     struct curl_slist *content_header;

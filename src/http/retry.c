@@ -1,9 +1,9 @@
 #include "http/retry.h"
 
 #include <stdint.h>
-#include <stdio.h>
 
 #include "base/clock.h"
+#include "http/log.h"
 
 /* Seconds. */
 #define PAUSE_FIRST     0.2
@@ -29,16 +29,6 @@ static double next_pause(const retry *r, const http_transfer *t)
     return pause < (double)t->retry_after ? (double)t->retry_after : pause;
 }
 
-static void log_retry(const retry *r, const http_transfer *t, double pause, unsigned all)
-{
-    char line[512];
-    if (!t->h->log)
-        return;
-    snprintf(line, sizeof line, "%s %s%s again in %.2f s (try %u of %u)", t->request.method,
-             http_server_url(t->server), t->request.path, pause, r->tries + 1, all);
-    t->h->log(t->h->log_user, line);
-}
-
 /* Whether the transfer timed out because this process was stopped, or got no processor: then the server
  * may have answered in time. */
 static bool was_stopped(const http_transfer *t)
@@ -60,7 +50,7 @@ double retry_pause(retry *r, const http_transfer *t)
     pause = next_pause(r, t);
     if (r->until > 0 ? now + pause >= r->until : pause > RETRY_AFTER_MAX)
         return 0;
-    log_retry(r, t, pause, all);
+    http_log_retry(t, pause, all);
     r->pausing = true;
     return pause;
 }
@@ -72,6 +62,7 @@ bool retry_send(retry *r, http_transfer *t)
     http *h = t->h;
     double left = r->until - clock_now();
     r->pausing = false;
+    request.tried++;
     if (r->until > 0)
         request.timeout = left > TIMEOUT_MIN ? left : TIMEOUT_MIN;
     http_end(t);

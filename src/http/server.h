@@ -35,6 +35,9 @@ struct http_server {
     bool authorization; /* there is an Authorization header among the headers */
 };
 
+/* The most bytes of a body. */
+size_t http_body_max(const memory *m);
+
 /* Initialises libcurl, once in the process. */
 bool http_global_init(const http *h);
 

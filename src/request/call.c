@@ -11,6 +11,7 @@
 #include "engine/timer.h"
 #include "json/encode.h"
 #include "orthanc/body_keys.h"
+#include "request/redact.h"
 #include "request/response.h"
 #include "request/version.h"
 
@@ -235,6 +236,9 @@ int call_request(lua_State *L, call *c, call_step next, const char *method, call
     if (c->request.body &&
         body_keys_find(lua_tostring(L, -1), c->request.body, c->request.body_size, key))
         return call_fail(L, c, "refused", NULL, BODY_KEYS_MESSAGE, key);
+    if (c->request.body && redact_is_in(http_server_path(c->client->server), lua_tostring(L, -1),
+                                        c->request.body, c->request.body_size))
+        return call_fail(L, c, "refused", NULL, REDACT_MESSAGE);
     return call_start(L, c, next, method, work);
 }
 

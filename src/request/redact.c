@@ -38,6 +38,12 @@ bool redact_is_needed(const char *server_path, const char *path)
     return has_list(server_path) || has_list(path);
 }
 
+bool redact_is_in(const char *server_path, const char *path, const char *body, size_t size)
+{
+    return redact_is_needed(server_path, path) &&
+           memmem(body, size, REDACTED, sizeof REDACTED - 1) != NULL;
+}
+
 /* ---- names of secrets ---- */
 
 /* Whether the name of a member, in letters of any case, without '-' and '_', says that its value is a

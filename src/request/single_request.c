@@ -6,6 +6,7 @@
 #include "binding/error.h"
 #include "json/encode.h"
 #include "orthanc/body_keys.h"
+#include "request/redact.h"
 #include "request/response.h"
 
 /* ---- paths ---- */
@@ -175,6 +176,12 @@ bool single_request_set_body(lua_State *L, single_request *x, int index)
     if (body_keys_find(x->request.path, x->request.body, x->request.body_size, key)) {
         x->op.transfer.request = x->request;
         response_fail(L, &x->op, "refused", lua_pushfstring(L, BODY_KEYS_MESSAGE, key));
+        return false;
+    }
+    if (redact_is_in(http_server_path(x->server), x->request.path, x->request.body,
+                     x->request.body_size)) {
+        x->op.transfer.request = x->request;
+        response_fail(L, &x->op, "refused", REDACT_MESSAGE);
         return false;
     }
     lua_setiuservalue(L, -2, UV_BODY);

@@ -1,0 +1,270 @@
+/* transport.c - a host that sends the HTTP requests of its runtimes itself. No socket is opened. */
+#define _GNU_SOURCE
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "runs.h"
+
+/* Instead of that of the C library: libcurl must not be asked for anything. */
+int socket(int domain, int type, int protocol)
+{
+    (void)domain;
+    (void)type;
+    (void)protocol;
+    CHECK(!"a socket");
+    errno = EMFILE;
+    return -1;
+}
+
+/* ---- the transport ---- */
+
+typedef struct transport {
+    char seen[4096]; /* the requests: method, URL, headers, body */
+    modalua_response *held[8];
+    unsigned count; /* of held */
+    unsigned requests;
+    modalua_runtime *runtime; /* to be cancelled by /cancel */
+} transport;
+
+static const char *const json_type[] = { "content-type: application/json; charset=utf-8", NULL };
+
+static void answer(modalua_response *r, int status, const char *body)
+{
+    CHECK(modalua_response_write(r, "x", 1) == MODALUA_E_INVALID); /* before the head */
+    CHECK(modalua_response_end(r) == MODALUA_E_INVALID);
+    CHECK(modalua_response_head(r, status, json_type) == MODALUA_OK);
+    CHECK(modalua_response_head(r, status, json_type) == MODALUA_E_INVALID);
+    CHECK(modalua_response_write(r, body, 1) == MODALUA_OK);
+    CHECK(modalua_response_write(r, body + 1, strlen(body) - 1) == MODALUA_OK);
+    CHECK(modalua_response_end(r) == MODALUA_OK);
+}
+
+static void note(transport *t, const char *text)
+{
+    CHECK(strlen(t->seen) + strlen(text) + 2 < sizeof t->seen);
+    strcat(strcat(t->seen, text), "|");
+}
+
+static void note_request(transport *t, const modalua_request *q)
+{
+    t->seen[0] = '\0';
+    note(t, q->method);
+    note(t, q->url);
+    for (const char *const *line = q->headers; *line; line++)
+        note(t, *line);
+    note(t, q->body ? q->body : "-");
+}
+
+/* Whether the URL ends so. */
+static bool is_path(const modalua_request *q, const char *path)
+{
+    size_t whole = strlen(q->url), size = strlen(path);
+    return whole >= size && strcmp(q->url + whole - size, path) == 0;
+}
+
+static void read_upload(modalua_response *r, const modalua_request *q)
+{
+    char piece[1000], text[64];
+    long all = 0, n;
+    while ((n = modalua_response_read(r, piece, sizeof piece)) > 0)
+        all += n;
+    CHECK(n == 0 && all == q->file_size && !q->body);
+    snprintf(text, sizeof text, "{\"ID\":\"%ld\",\"Status\":\"Success\"}", all);
+    answer(r, 200, text);
+}
+
+static void send_request(void *user, const modalua_request *q, modalua_response *r)
+{
+    transport *t = user;
+    t->requests++;
+    note_request(t, q);
+    if (is_path(q, "/now")) {
+        answer(r, 200, "{\"a\":[1,2]}");
+    } else if (is_path(q, "/missing")) {
+        answer(r, 404, "{\"Message\":\"no\"}");
+    } else if (is_path(q, "/broken")) {
+        CHECK(modalua_response_fail(r, 9, "x") == MODALUA_E_INVALID);
+        CHECK(modalua_response_fail(r, MODALUA_BROKEN, "the cable is out") == MODALUA_OK);
+    } else if (is_path(q, "/unreachable")) {
+        CHECK(modalua_response_fail(r, MODALUA_NOT_SENT, "no route") == MODALUA_OK);
+    } else if (is_path(q, "/instances") && q->file_size > 0) {
+        read_upload(r, q);
+    } else {
+        CHECK(t->count < 8);
+        t->held[t->count++] = r;
+        if (is_path(q, "/cancel"))
+            modalua_cancel(t->runtime);
+    }
+}
+
+static modalua_runtime *make_with(transport *t)
+{
+    modalua_config config = watched();
+    memset(t, 0, sizeof *t);
+    config.url = "http://server.example:80/orthanc";
+    config.username = "alice";
+    config.password = "sesame!";
+    config.user = t;
+    config.transport = send_request;
+    t->runtime = make(&config);
+    pass(t->runtime, "modalua, task = require 'modalua', require 'modalua.task'\n"
+                     "client = modalua.connect(nil, { retries = 0, headers = { ['X-A'] = 'b' } })");
+    return t->runtime;
+}
+
+/* ---- answers at once ---- */
+
+static void at_once(void)
+{
+    transport t;
+    modalua_runtime *rt = make_with(&t);
+    pass(rt, "assert(client:get('/now').a[2] == 2)");
+    CHECK(strcmp(t.seen, "GET|http://server.example:80/orthanc/now|X-A: b|"
+                         "Authorization: Basic YWxpY2U6c2VzYW1lIQ==|-|") == 0);
+    pass(rt, "assert(client:post('/now', { x = 1 }).a[1] == 1)");
+    CHECK(strstr(t.seen, "POST|") && strstr(t.seen, "|Content-Type: application/json|") &&
+          strstr(t.seen, "|{\"x\":1}|"));
+    pass(rt, "local _, e = client:get '/missing' assert(e.kind == 'http' and e.status == 404, e)\n"
+             "_, e = client:get '/broken'\n"
+             "assert(e.kind == 'network' and e.code == 'connection_lost', e)\n"
+             "assert(tostring(e):find 'the cable is out', e)\n"
+             "_, e = client:post('/broken', {}) assert(e.kind == 'unknown', e)\n"
+             "_, e = client:get '/unreachable'\n"
+             "assert(e.kind == 'network' and e.code == 'no_connection', e)");
+    t.requests = 0;
+    pass(rt, "local c = modalua.connect('http://other.example', { retries = 2 })\n"
+             "local _, e = c:get '/unreachable' assert(e.kind == 'network')");
+    CHECK(t.requests == 3);
+    modalua_destroy(rt);
+}
+
+/* ---- answers from another thread ---- */
+
+static void *answer_later(void *user)
+{
+    transport *t = user;
+    for (unsigned i = t->count; i-- > 0;)
+        answer(t->held[i], 200, "{\"late\":true}");
+    return NULL;
+}
+
+static void later(void)
+{
+    transport t;
+    pthread_t thread;
+    modalua_runtime *rt = make_with(&t);
+    CHECK(
+        start(
+            rt,
+            "local r = task.map({ 1, 2, 3 }, function(i) return assert(client:get('/' .. i)) end)\n"
+            "assert(#r == 3 and r[1].late and r[3].late)") == MODALUA_OK);
+    while (t.count < 3)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    CHECK(pthread_create(&thread, NULL, answer_later, &t) == 0);
+    CHECK(finish(rt) == MODALUA_OK);
+    CHECK(pthread_join(thread, NULL) == 0);
+    modalua_destroy(rt);
+}
+
+/* ---- responses that are not wanted any more ---- */
+
+static void check_unwanted(modalua_response *r)
+{
+    CHECK(modalua_response_head(r, 200, NULL) == MODALUA_E_CANCELLED);
+    CHECK(modalua_response_end(r) == MODALUA_E_CANCELLED);
+}
+
+static void unwanted(void)
+{
+    transport t;
+    modalua_runtime *rt = make_with(&t);
+    pass(rt, "local c = modalua.connect(nil, { timeout = 0.02, retries = 0 })\n"
+             "local _, e = c:get '/silent' assert(e.kind == 'timeout', e)");
+    check_unwanted(t.held[0]);
+    CHECK(run(rt, "client:get '/cancel'") == MODALUA_E_CANCELLED);
+    check_unwanted(t.held[1]);
+    CHECK(start(rt, "client:get '/silent'") == MODALUA_OK);
+    CHECK(modalua_step(rt, 0) == MODALUA_WORKING && t.count == 3);
+    modalua_destroy(rt);
+    check_unwanted(t.held[2]);
+}
+
+/* ---- files ---- */
+
+static void files(const char *path)
+{
+    static const char *const length[] = { "Content-Length: 6", NULL };
+    char code[1024], got[16] = "";
+    transport t;
+    modalua_runtime *rt = make_with(&t);
+    FILE *f;
+    snprintf(code, sizeof code, "path = '%s'", path);
+    pass(rt, code);
+    CHECK(start(rt, "assert(client:download('/file', path))") == MODALUA_OK);
+    while (t.count < 1)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    CHECK(modalua_response_head(t.held[0], 200, length) == MODALUA_OK);
+    CHECK(modalua_response_write(t.held[0], "abc", 3) == MODALUA_OK);
+    CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    CHECK(modalua_response_write(t.held[0], "def", 3) == MODALUA_OK);
+    CHECK(modalua_response_end(t.held[0]) == MODALUA_OK);
+    CHECK(finish(rt) == MODALUA_OK);
+    f = fopen(path, "r");
+    CHECK(f && fread(got, 1, sizeof got - 1, f) == 6 && strcmp(got, "abcdef") == 0 &&
+          fclose(f) == 0);
+    pass(rt, "local f = assert(io.open(path, 'w')) f:write(('x'):rep(5000)) f:close()\n"
+             "assert(assert(client:upload(path)).ID == '5000')");
+    modalua_destroy(rt);
+    CHECK(remove(path) == 0);
+}
+
+/* ---- more than the memory limit ---- */
+
+static void too_large(void)
+{
+    static char piece[100000];
+    transport t = { .count = 0 };
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    int status;
+    config.memory_limit = 4 * 1000 * 1000;
+    config.user = &t;
+    config.transport = send_request;
+    rt = make(&config);
+    CHECK(start(rt,
+                "local c = require 'modalua'.connect()\n"
+                "local ok, e = pcall(c.get, c, '/large')\n"
+                "assert(not ok and e.kind == 'limit' and e.code == 'memory', e)") == MODALUA_OK);
+    while (t.count < 1)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    CHECK(modalua_response_head(t.held[0], 200, NULL) == MODALUA_OK);
+    do
+        status = modalua_response_write(t.held[0], piece, sizeof piece);
+    while (status == MODALUA_OK);
+    CHECK(status == MODALUA_E_NOMEM);
+    CHECK(modalua_response_end(t.held[0]) == MODALUA_OK);
+    status = finish(rt);
+    if (status != MODALUA_OK)
+        fprintf(stderr, "%s\n", modalua_last_error(rt));
+    CHECK(status == MODALUA_OK);
+    modalua_destroy(rt);
+}
+
+int main(int argc, char **argv)
+{
+    char path[256];
+    CHECK(argc >= 1);
+    snprintf(path, sizeof path, "%s.part", argv[0]);
+    at_once();
+    later();
+    unwanted();
+    files(path);
+    too_large();
+    return 0;
+}
