@@ -474,9 +474,12 @@ static void test_urls(void)
                                          "http://host/?x",
                                          "http://host/#x",
                                          "http://user@host",
+                                         "x@y@z",
+                                         "ftp://x@y@z",
+                                         "http://u:p@q@a b",
                                          "http://host\n" };
-    static const char *const right[] = { "http://localhost:8042", "https://user:pass@host/path/",
-                                         "HTTP://[::1]:8042" };
+    static const char *const right[] = { "http://u:hun@ter2@localhost", "http://localhost:8042",
+                                         "https://user:pass@host/path/", "HTTP://[::1]:8042" };
     modalua_config config;
     modalua_config_init(&config);
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {

@@ -26,9 +26,34 @@ static bool has_unknown_field(const modalua_config *c)
     return i < c->struct_size;
 }
 
+/* Where the host of the URL begins when its password has an '@' that is not encoded; NULL: it has none.
+ * connect says what is wrong with that. */
+static const char *host_behind_password(const char *url)
+{
+    const char *scheme_end = strstr(url, "://"), *first = NULL, *last = NULL;
+    for (const char *at = scheme_end ? scheme_end + 3 : ""; *at && !strchr("/?#", *at); at++)
+        if (*at == '@') {
+            first = first ? first : at;
+            last = at;
+        }
+    return last != first ? last + 1 : NULL;
+}
+
 static bool is_url(const char *url)
 {
-    return !http_server_fault(&(http_options){ .url = url });
+    const char *host = host_behind_password(url);
+    char *bare;
+    bool good;
+    if (!host)
+        return !http_server_fault(&(http_options){ .url = url });
+    bare = strdup(url);
+    if (!bare)
+        return true;
+    strcpy(strstr(bare, "://") + 3, host);
+    good = !http_server_fault(&(http_options){ .url = bare });
+    explicit_bzero(bare, strlen(url));
+    free(bare);
+    return good;
 }
 
 /* Whether all words of the text are URLs, which may have a query: connect refuses that one alone. False
@@ -51,8 +76,9 @@ static const char *fault_of_server(const modalua_config *c)
     if (c->url && !is_url(c->url))
         return "url must be a URL such as http://host:8042 or https://host/path, without '?' and "
                "'#'";
-    if (c->url && http_server_fault(
-                      &(http_options){ .url = c->url, .username = c->username, .token = c->token }))
+    if (c->url && (c->username || c->token) &&
+        http_server_fault(
+            &(http_options){ .url = c->url, .username = c->username, .token = c->token }))
         return "url has credentials, and username or token are given too; or token has control "
                "characters";
     if (c->proxy && http_server_fault(&(http_options){ .url = "http://host", .proxy = c->proxy }))
