@@ -14,6 +14,8 @@ local versions = require "spec.support.versions"
 local MEGABYTES = math.tointeger(os.getenv "MODALUA_BIG_MB" or 48)
 local MEMORY_MAX = 8 -- the most megabytes of memory that a transfer of any size may take
 
+local STORED <const> = '{"ID":"00000000-00000000-00000000-00000000-00000000","Status":"Success"}'
+
 local contains, fails, eventually = expect.contains, expect.fails, expect.eventually
 
 local function read(path)
@@ -282,7 +284,7 @@ describe("upload", function()
     local race = { code = 500, body = '{"HttpStatus":500,"OrthancStatus":2001,"Message":"Unable to create a subdirectory"}' }
     local gone = { code = 500, body = [[{"HttpStatus":500,"OrthancStatus":-1,"Message":"Internal error",
       "Details":"Error while accessing the filesystem: /var/lib/orthanc/db/af/34"}]] }
-    local stored = { code = 200, body = '{"Status":"Success"}' }
+    local stored = { code = 200, body = STORED }
     served.write_file(path "source", "instance")
     answers(1, "/status", race)
     answers(1, "/status", gone)
@@ -299,7 +301,10 @@ describe("upload", function()
   it("fails if the server has not stored the file", function()
     for body, outcome in pairs {
       ['{"Status":"FilteredOut"}'] = { kind = "orthanc", code = "not_stored" },
-      ['[{"Status":"Success"},{"Status":"Failure"}]'] = { kind = "orthanc", code = "not_stored" },
+      ['[' .. STORED .. ',{"Status":"Failure"}]'] = { kind = "orthanc", code = "not_stored" },
+      ['{"Status":"Success"}'] = { kind = "unknown", code = "decode" }, -- without the ID of what is stored
+      ['{"Status":"AlreadyStored","ID":null}'] = { kind = "unknown", code = "decode" },
+      ['[' .. STORED .. ',{"Status":"Success","ID":""}]'] = { kind = "unknown", code = "decode" },
       ["{}"] = { kind = "unknown", code = "decode" }, ["[]"] = { kind = "unknown", code = "decode" },
     } do
       answers(1, "/status", { code = 200, body = body })
@@ -311,7 +316,7 @@ describe("upload", function()
   it("can be answered late, once everything has been sent", function()
     local quick = modalua.connect(server.url, { timeout = 1 })
     served.write_file(path "source", "instance")
-    answers(1, "/delay", { s = 1.5, body = '{"Status":"Success"}' })
+    answers(1, "/delay", { s = 1.5, body = STORED })
     assert.are.equal("Success", assert(quick:upload(path "source")).Status)
   end)
 

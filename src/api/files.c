@@ -15,6 +15,7 @@
 #include "binding/options.h"
 #include "json/encode.h"
 #include "orthanc/file_routes.h"
+#include "orthanc/routes.h"
 #include "request/guard.h"
 #include "request/response.h"
 #include "request/single_request.h"
@@ -365,45 +366,44 @@ static int files_send_upload(lua_State *L, call *c)
     return send_source(L, c, files_on_upload);
 }
 
-/* Whether Orthanc says that it has the instance at index. */
-static bool is_stored(lua_State *L, int index)
-{
-    bool stored;
-    if (!lua_istable(L, index))
-        return false;
-    lua_getfield(L, index, "Status");
-    stored = lua_isstring(L, -1) && (strcmp(lua_tostring(L, -1), "Success") == 0 ||
-                                     strcmp(lua_tostring(L, -1), "AlreadyStored") == 0);
-    lua_pop(L, 1);
-    return stored;
-}
+typedef enum record {
+    RECORD_NONE, /* it is no record of an instance */
+    RECORD_NOT_STORED,
+    RECORD_STORED /* under the ID that it names */
+} record;
 
-/* Whether the answer at index, or an element of it, has a Status: only then it says what was stored. */
-static bool has_status(lua_State *L, int index)
+/* What the value at index says of an instance that Orthanc has received. */
+static record read_record(lua_State *L, int index)
 {
+    const char *status;
+    record r = RECORD_NONE;
     int top = lua_gettop(L);
-    lua_Integer n = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
-    bool has = lua_istable(L, index) && lua_getfield(L, index, "Status") == LUA_TSTRING;
-    for (lua_Integer i = 1; !has && i <= n; i++) {
-        lua_settop(L, top);
-        has =
-            lua_rawgeti(L, index, i) == LUA_TTABLE && lua_getfield(L, -1, "Status") == LUA_TSTRING;
+    if (lua_istable(L, index) && lua_getfield(L, index, "Status") == LUA_TSTRING) {
+        status = lua_tostring(L, -1);
+        r = RECORD_NOT_STORED;
+        if (strcmp(status, "Success") == 0 || strcmp(status, "AlreadyStored") == 0)
+            r = lua_getfield(L, index, "ID") == LUA_TSTRING &&
+                        orthanc_is_stored_id(lua_tostring(L, -1))
+                    ? RECORD_STORED
+                    : RECORD_NONE;
     }
     lua_settop(L, top);
-    return has;
+    return r;
 }
 
-/* The same for all instances in the answer at index: one, or the list for an archive. */
-static bool are_stored(lua_State *L, int index)
+/* The least of the records in the answer at index: one, or the list for an archive. */
+static record read_answer(lua_State *L, int index)
 {
     lua_Integer n = lua_istable(L, index) ? (lua_Integer)lua_rawlen(L, index) : 0;
-    bool stored = n > 0 || is_stored(L, index);
-    for (lua_Integer i = 1; stored && i <= n; i++) {
+    record least = n > 0 ? RECORD_STORED : read_record(L, index);
+    for (lua_Integer i = 1; i <= n; i++) {
+        record r;
         lua_rawgeti(L, index, i);
-        stored = is_stored(L, lua_gettop(L));
+        r = read_record(L, lua_gettop(L));
+        least = r < least ? r : least;
         lua_pop(L, 1);
     }
-    return stored;
+    return least;
 }
 
 /* Whether the error on the top comes from a race inside Orthanc, which stored nothing. Orthanc makes
@@ -427,6 +427,7 @@ static int files_on_upload(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     int result = c->op.index + 1;
+    record stored;
     f->tries++;
     if (call_answer(L, c) != 1) {
         if (!is_folder_race(L) || f->tries >= UPLOAD_TRIES)
@@ -434,9 +435,10 @@ static int files_on_upload(lua_State *L, call *c)
         c->step = files_send_upload;
         return op_sleep(L, &c->op, f->tries * UPLOAD_PAUSE);
     }
-    if (are_stored(L, result))
+    stored = read_answer(L, result);
+    if (stored == RECORD_STORED)
         return 1;
-    if (has_status(L, result))
+    if (stored == RECORD_NOT_STORED)
         call_fail(L, c, "orthanc", "not_stored",
                   "the server received it, but says that it has not stored all of it");
     else
