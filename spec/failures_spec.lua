@@ -234,14 +234,21 @@ end
 
 local SILENT <const> = { MUTE = true, MUTEC = true, FMUTE = true, hole = true }
 
--- Starts all operations that the row tests, each in its own task.
+-- Starts all operations that the row tests, each in its own task; with the old version one move after the other, since its records of jobs
+-- do not say the target: the second one would be refused while the job of the first one runs.
 local function start_row(modality, row, era, stored)
-  local running = {}
+  local running, last = {}, nil
   for _, operation in ipairs(OPERATIONS) do
     local expected = expected_of(operation, row[3], era)
     if expected then
-      running[#running + 1] = { operation = operation, expected = expected,
-        task = task.spawn(operation.run, modality, (SILENT[row[2]] or operation.by_get) and SOON or ENOUGH, stored) }
+      local seconds = (SILENT[row[2]] or operation.by_get) and SOON or ENOUGH
+      local before = era == "old" and operation.field == "move" and last
+      local one = { operation = operation, expected = expected, task = task.spawn(function()
+        local _ = before and before:join()
+        return operation.run(modality, seconds, stored)
+      end) }
+      last = operation.field == "move" and one.task or last
+      running[#running + 1] = one
     end
   end
   return running
