@@ -78,16 +78,6 @@ static bool is_among(const route *routes, const char *method, const char *path)
 
 /* ---- paths that can be read in two ways ---- */
 
-/* Reads a byte of a path, percent-decoded, and moves *at behind it. */
-static char next_byte(const char **at)
-{
-    const char *p = *at;
-    int high = p[0] == '%' ? ascii_hex_value(p[1]) : -1;
-    int low = high >= 0 ? ascii_hex_value(p[2]) : -1;
-    *at += low >= 0 ? 3 : 1;
-    return low >= 0 ? (char)(high * 16 + low) : p[0];
-}
-
 /* Whether a server or proxy would change the segment: it has only dots ("."  or ".."), or it becomes
  * several segments when it is decoded. */
 static bool is_ambiguous(const char *segment, size_t size)
@@ -96,7 +86,7 @@ static bool is_ambiguous(const char *segment, size_t size)
     bool dots = true;
     while (segment < end) {
         bool encoded = *segment == '%';
-        char c = next_byte(&segment);
+        char c = ascii_next_byte(&segment);
         if ((encoded && (c == '/' || c == '%')) || c == '\\')
             return true;
         dots = dots && c == '.';
@@ -125,7 +115,7 @@ static bool has_method_key(const char *path)
     while (at) {
         const char *p = at + 1;
         size_t n = 0;
-        while (key[n] && *p && next_byte(&p) == key[n])
+        while (key[n] && *p && ascii_next_byte(&p) == key[n])
             n++;
         if (!key[n] && (*p == '=' || *p == '&' || *p == '\0'))
             return true;
