@@ -646,7 +646,8 @@ MODALUA_API int modalua_response_write(modalua_response *response, const void *d
  * or less than 0 for a failure, as modalua_response_write does. */
 MODALUA_API long modalua_response_read(modalua_response *response, void *into, size_t size);
 
-/* The answer is complete. After it, also after MODALUA_E_CANCELLED, the response is gone;
+/* The answer is complete. A body that is shorter than its Content-Length, and not compressed, is a broken
+ * answer all the same. After it, also after MODALUA_E_CANCELLED, the response is gone;
  * MODALUA_E_INVALID when there was no head: it is not gone. */
 MODALUA_API int modalua_response_end(modalua_response *response);
 
