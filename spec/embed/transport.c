@@ -140,6 +140,8 @@ static void at_once(void)
              "_, e = client:get '/unreachable'\n"
              "assert(e.kind == 'network' and e.code == 'no_connection', e)");
     CHECK(modalua_stats(rt, &stats) == MODALUA_OK && stats.requests == 6);
+    pass(rt, "modalua.connect(nil, { headers = { authorization = 'Own' } }):get '/now'");
+    CHECK(strcmp(t.seen, "GET|http://server.example:80/orthanc/now|authorization: Own|-|") == 0);
     CHECK(stats.bytes_sent == 9 && stats.bytes_received == 38); /* {"x":1} and {}; the answers */
     t.requests = 0;
     pass(rt, "local c = modalua.connect('http://other.example', { retries = 2 })\n"

@@ -190,7 +190,7 @@ static void head_fill(head *h, const http_transfer *t)
     }
     for (const struct curl_slist *l = s->headers; l; l = l->next)
         head_add_curl_line(h, l->data);
-    if (s->options.token || s->options.username) {
+    if ((s->options.token || s->options.username) && !s->authorization) {
         head_add_text(h, s->options.token ? "Authorization: Bearer " : "Authorization: Basic ");
         if (s->options.token)
             head_add_text(h, s->options.token);
