@@ -272,12 +272,21 @@ for _, version in ipairs(versions) do
         configured = configured, ["GET /jobs/ID"] = client:get("/jobs/" .. job.ID), ["GET /jobs"] = client:get("/jobs", { expand = true }),
         ["GET /peers"] = client:get "/peers?expand", ["GET /peers/cred"] = client:get "/peers/cred/configuration",
         ["below /jobs"] = modalua.connect(near.url .. "/jobs"):get("/" .. job.ID),
+        ["GET /%6Aobs"] = client:get("/%6Aobs", { expand = true }), ["GET /%70eers"] = client:get "/%70eers/cred/configuration",
+        ["below /%6aobs"] = modalua.connect(near.url .. "/%6aobs"):get("/" .. job.ID),
       } do
         for _, secret in ipairs { "s3cret", "t0ken", "k3y" } do
           assert(not json.encode(told):find(secret, 1, true), name .. ": " .. json.encode(told))
         end
         contains(json.encode(told), "127.0.0.1:1")
       end
+      local as_xml = modalua.connect(near.url, { headers = { Accept = "application/xml" } })
+      for _, path in ipairs { "/jobs?expand", "/peers/cred/configuration" } do
+        local err = fails({ kind = "decode" }, as_xml:get(path))
+        contains(err.message, "ask for JSON")
+        assert.is_nil(json.encode(err):find("s3cret", 1, true))
+      end
+      contains(as_xml:get "/studies", "<root>")
       -- what the server has is as it was
       local file = os.tmpname()
       assert(client:download("/peers/cred/configuration", file))

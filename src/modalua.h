@@ -457,7 +457,8 @@ MODALUA_API int modalua_spawn_string(modalua_runtime *rt, const char *name, cons
 /* The same as modalua_spawn_call, from any thread, at any time, also from callbacks; not after
  * modalua_destroy has been called, and not from signal handlers. The call waits in a queue, in its order,
  * for the next modalua_step, which is woken; without a run, for the next run. An error of the function
- * or its argument comes to `done`. */
+ * or its argument comes to `done`. A `done` that modalua_destroy calls can post nothing: it gets
+ * MODALUA_E_CANCELLED. */
 MODALUA_API int modalua_post(modalua_runtime *rt, const char *function, const char *json_in,
                              modalua_spawned_fn done, void *user, unsigned long *task);
 
@@ -646,7 +647,8 @@ MODALUA_API int modalua_response_write(modalua_response *response, const void *d
  * or less than 0 for a failure, as modalua_response_write does. */
 MODALUA_API long modalua_response_read(modalua_response *response, void *into, size_t size);
 
-/* The answer is complete. After it, also after MODALUA_E_CANCELLED, the response is gone;
+/* The answer is complete. A body that is shorter than its Content-Length, and not compressed, is a broken
+ * answer all the same. After it, also after MODALUA_E_CANCELLED, the response is gone;
  * MODALUA_E_INVALID when there was no head: it is not gone. */
 MODALUA_API int modalua_response_end(modalua_response *response);
 

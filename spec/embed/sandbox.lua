@@ -194,7 +194,7 @@ function parts.connect()
   end
   for _, wrong in ipairs { "", "/prefix", "/prefix/ab", "/prefix/A", "/prefix/b", "/prefix/a/../b", "/prefix/a/../../x", "/ech",
     "/echoes", "/prefix/a/%2e%2e/b", "/prefix/a/.%2E/b", "/prefix/a/%2e", "/prefix/a//b", "/prefix/a/..%2fb", "/prefix/a/x%2Fy",
-    "/prefix/a/..%5cb", "/prefix/a/%252e%252e/b", "//echo" } do
+    "/prefix/a/..%5cb", "/prefix/a/%252e%252e/b", "/prefix/a/..;/b", "/prefix/a/..%3bx/b", "//echo" } do
     refused(wrong, connect, url .. wrong)
     refused(wrong, connect, { url = url .. wrong })
     refused(wrong, connect, ("http://u:p@%s%s"):format(host, wrong))
@@ -225,7 +225,9 @@ function parts.options()
     "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Method", "X-Forwarded-Uri", "X_Forwarded_Prefix", "Forwarded", "Via",
     "X-Original-URI", "X-Original-Host", "X-Host", "X-Envoy-Original-Path", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP",
     "Remote-User", "Proxy", "Proxy-Authorization", "X-Accel-Redirect", "X-Sendfile-Type", "Transfer_Encoding", "X-URL-Scheme",
-    "Max-Forwards", "X-HTTP-Verb", "Destination", ("X"):rep(101) } do
+    "Max-Forwards", "X-HTTP-Verb", "Destination", "X-Auth-Request-User", "X-Webauth-User", "X-Auth-User",
+    "X-Authenticated-Userid", "X-Client-Verify", "X-Client-DN", "Front-End-Https", "X-Script-Name", "X-Port", "X-Proto", "X-Protocol",
+    "X-Upstream", "X-Backend", "X-Target", "X-Route", ("X"):rep(101) } do
     refused(name, connect, { headers = { [name] = "1" } })
     refused(name, connect, url .. "/echo", { headers = { Accept = "*/*", [name] = "" } })
   end
@@ -269,18 +271,20 @@ local NO_WRITES = {
   "/studies/../tools/reset", "/studies/./x", "/studies/..", "/studies//x", "//tools/reset", "/studies/1//", "/studies/.../x",
   "/studies/%2e%2e/tools/reset", "/studies/.%2E/x", "/studies/%2E./x", "/studies/a%62", "/studies/%2f", "/studies/..%2f..%2ftools/reset",
   "/studies/..\\..\\tools\\reset", "/studies/a b", "/studies/é", "/tools%2freset", "/%74ools/reset", "/tools/reset?/studies/1",
-  "/tools/reset#/studies/1", "/studies/1/x?_method=PUT", "/studies/1?a&_method", "/studies/\1",
+  "/tools/reset#/studies/1", "/studies/1/..;/..;/modalities/x", "/modalities/x/;y", "/studies/..;x/y",
+  "/studies/1/x?_method=PUT", "/studies/1?a&_method", "/studies/\1",
 }
 
 local NO_READS = {
   "/a/../b", "/a/./b", "/a/..", "/..", "/a//b", "//a", "/a/%2e%2e/b", "/a/.%2e/b", "/a/%2E", "/a%2f..%2fb", "/a/..%2Fb", "/a%2fb",
-  "/a\\..\\b", "/a/..\\b", "/a%5c..%5Cb", "/a/%252e%252e/b", "/a/%25", "/a?_method=DELETE", "/a?x=1&_method=PUT", "/a?x=1&&_method=PUT",
+  "/a\\..\\b", "/a/..\\b", "/a%5c..%5Cb", "/a/%252e%252e/b", "/a/%25", "/a/..;/b", "/a/..%3B/b", "/a;x",
+  "/a?_method=DELETE", "/a?x=1&_method=PUT", "/a?x=1&&_method=PUT",
   "/a?%5Fmethod=DELETE", "/a?%5fm%65thod=x", "/a?_method", "/a??_method=DELETE", "/a?x;_method=PUT",
 }
 
 local READS = {
   "/", "", "/system", "/modalities/x/configuration", "/tools/now", "/studies/", "/a.b/..c/d..", "/a/b?path=../..",
-  "/a?method=1&my_method=2", "/a?_methods=3&x=_method", "/a%20b", "/é", "/a b", "/a?%2e%2e/%2f", "/a?x=a//b",
+  "/a?method=1&my_method=2", "/a?_methods=3&x=_method", "/a%20b", "/é", "/a b", "/a?%2e%2e/%2f", "/a?x=a//b", "/a?x;y",
 }
 
 function parts.routes()

@@ -172,15 +172,27 @@ static void test_end_of_run(int how)
     modalua_destroy(rt);
 }
 
+/* A `done` that tries again whatever has happened. */
+static void post_again(void *user, modalua_runtime *rt, unsigned long task, int status,
+                       const char *json)
+{
+    unsigned long next = 7;
+    keep(user, rt, task, status, json);
+    CHECK(modalua_post(rt, "wait", NULL, post_again, user, &next) == MODALUA_E_CANCELLED);
+    CHECK(next == 0 && modalua_spawn_call(rt, "wait", NULL, post_again, user, &next) < 0);
+}
+
 static void test_destroy(void)
 {
-    outcome end = { 0 }, a = { 0 }, b = { 0 }, c = { 0 };
+    outcome end = { 0 }, a = { 0 }, b = { 0 }, c = { 0 }, d = { 0 };
     modalua_runtime *rt = begin("wait()", &end);
     CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
     call(rt, "wait", NULL, &a);
+    CHECK(modalua_spawn_call(rt, "wait", NULL, post_again, &d, NULL) == MODALUA_OK);
     CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
     CHECK(modalua_post(rt, "double", "1", keep, &b, NULL) == MODALUA_OK);
     modalua_destroy(rt);
+    CHECK(d.calls == 1 && d.status == MODALUA_E_CANCELLED);
     CHECK(a.calls == 1 && a.status == MODALUA_E_CANCELLED);
     CHECK(b.calls == 1 && b.status == MODALUA_E_CANCELLED && end.calls == 0);
     rt = make(NULL);

@@ -40,6 +40,8 @@ static void search(void *user, const char *name, modalua_reply *reply)
         { "fails", "loads = (loads or 0) + 1 later() error('no such day', 0)" },
         { "one", "later() return { other = require 'two' }" },
         { "two", "later() return { other = require 'one' }" },
+        { "yields", "coroutine.yield() return { value = 7 }" },
+        { "joins", "other:join() return { value = 7 }" },
         { "functions", "local v = later() return { f = function(x) return v + x end }" },
     };
     (void)user;
@@ -226,6 +228,20 @@ static const char *const suspending[] = {
     "'requires itself')\n"
     "local ok, err = pcall(require, 'one') assert(not ok and err:find \"module 'one' requires "
     "itself\")\n",
+    "local task = require 'modalua.task'\n" /* a task ends, and leaves a module half loaded */
+    "local function load() return require 'yields' end\n"
+    "local left = coroutine.create(load)\n"
+    "task.spawn(function() coroutine.resume(left) later() end)\n"
+    "task.sleep(0)\n"
+    "local again = coroutine.wrap(load)\n"
+    "assert(again() == nil and again().value == 7)\n",
+    "local task = require 'modalua.task'\n" /* tasks that wait for each other, and one beside them */
+    "first = task.spawn(function() return require 'joins'.value end)\n"
+    "other = task.spawn(function() return first:join() end)\n"
+    "task.sleep(0)\n"
+    "local third = task.spawn(function() return require 'joins'.value end)\n"
+    "later() other:cancel() other:join()\n"
+    "assert(first:join() == 7 and third:join() == 7)\n",
 };
 
 static void try_suspending(unsigned flags)

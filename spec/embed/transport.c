@@ -70,12 +70,13 @@ static bool is_path(const modalua_request *q, const char *path)
 
 static void read_upload(modalua_response *r, const modalua_request *q)
 {
-    char piece[1000], text[64];
+    char piece[1000], text[100];
     long all = 0, n;
     while ((n = modalua_response_read(r, piece, sizeof piece)) > 0)
         all += n;
     CHECK(n == 0 && all == q->file_size && !q->body);
-    snprintf(text, sizeof text, "{\"ID\":\"%ld\",\"Status\":\"Success\"}", all);
+    snprintf(text, sizeof text,
+             "{\"ID\":\"%08ld-00000000-00000000-00000000-00000000\",\"Status\":\"Success\"}", all);
     answer(r, 200, text);
 }
 
@@ -123,6 +124,7 @@ static modalua_runtime *make_with(transport *t)
 static void at_once(void)
 {
     transport t;
+    modalua_statistics stats = { .struct_size = sizeof stats };
     modalua_runtime *rt = make_with(&t);
     pass(rt, "assert(client:get('/now').a[2] == 2)");
     CHECK(strcmp(t.seen, "GET|http://server.example:80/orthanc/now|X-A: b|"
@@ -137,6 +139,10 @@ static void at_once(void)
              "_, e = client:post('/broken', {}) assert(e.kind == 'unknown', e)\n"
              "_, e = client:get '/unreachable'\n"
              "assert(e.kind == 'network' and e.code == 'no_connection', e)");
+    CHECK(modalua_stats(rt, &stats) == MODALUA_OK && stats.requests == 6);
+    pass(rt, "modalua.connect(nil, { headers = { authorization = 'Own' } }):get '/now'");
+    CHECK(strcmp(t.seen, "GET|http://server.example:80/orthanc/now|authorization: Own|-|") == 0);
+    CHECK(stats.bytes_sent == 9 && stats.bytes_received == 38); /* {"x":1} and {}; the answers */
     t.requests = 0;
     pass(rt, "local c = modalua.connect('http://other.example', { retries = 2 })\n"
              "local _, e = c:get '/unreachable' assert(e.kind == 'network')");
@@ -218,8 +224,18 @@ static void files(const char *path)
     f = fopen(path, "r");
     CHECK(f && fread(got, 1, sizeof got - 1, f) == 6 && strcmp(got, "abcdef") == 0 &&
           fclose(f) == 0);
+    CHECK(start(rt,
+                "local done, e = client:download('/file', path)\n"
+                "assert(not done and e.kind == 'network' and e.code == 'connection_lost', e)") ==
+          MODALUA_OK);
+    while (t.count < 2)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    CHECK(modalua_response_head(t.held[1], 200, length) == MODALUA_OK);
+    CHECK(modalua_response_write(t.held[1], "abc", 3) == MODALUA_OK);
+    CHECK(modalua_response_end(t.held[1]) == MODALUA_OK); /* 3 of 6 bytes */
+    CHECK(finish(rt) == MODALUA_OK);
     pass(rt, "local f = assert(io.open(path, 'w')) f:write(('x'):rep(5000)) f:close()\n"
-             "assert(assert(client:upload(path)).ID == '5000')");
+             "assert(assert(client:upload(path)).ID:find '^00005000-')");
     modalua_destroy(rt);
     CHECK(remove(path) == 0);
 }

@@ -61,4 +61,14 @@ static inline int ascii_hex_value(char c)
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
+/* Reads a byte of the path of a URL, percent-decoded, and moves *at behind it. */
+static inline char ascii_next_byte(const char **at)
+{
+    const char *p = *at;
+    int high = p[0] == '%' ? ascii_hex_value(p[1]) : -1;
+    int low = high >= 0 ? ascii_hex_value(p[2]) : -1;
+    *at += low >= 0 ? 3 : 1;
+    return low >= 0 ? (char)(high * 16 + low) : p[0];
+}
+
 #endif

@@ -74,12 +74,14 @@ static int push_json_answer(lua_State *L, loop *lp, const char *name, const repl
 static int push_answer(lua_State *L, host_call *c)
 {
     reply_answer a = reply_look(c->reply);
+    host_object *made;
     switch (a.kind) {
     case REPLY_JSON: return push_json_answer(L, c->base.lp, c->base.name, &a);
     case REPLY_TEXT: lua_pushlstring(L, a.text, a.size); return 1;
     case REPLY_ERROR: return push_error_answer(L, c->base.name, &a);
     case REPLY_OBJECT:
-        host_objects_push(L, c->base.lp, a.class)->object = reply_take_object(c->reply);
+        made = host_objects_push(L, c->base.lp, a.class); /* may throw: the reply has the object */
+        made->object = reply_take_object(c->reply);
         return 1;
     case REPLY_NONE: break;
     }

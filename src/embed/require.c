@@ -14,7 +14,8 @@ static const char loads_key;
 
 /* ---- modules that are being loaded ---- */
 
-/* A userdata, which is closed when the load is over. Its user value is the module's name. */
+/* A userdata, which is closed when the load is over. Its user values are the module's name, and the task,
+ * which it keeps alive. */
 typedef struct load {
     loop *lp;
     const task *by; /* the task that loads it; NULL: none */
@@ -29,15 +30,20 @@ typedef struct load_wait {
 } load_wait;
 
 enum { UV_LOAD = 1, UV_FUNCTION, UV_COUNT = UV_FUNCTION };
+enum { UV_NAME = 1, UV_TASK, UV_LOAD_COUNT = UV_TASK };
 
 static int load_l_close(lua_State *L)
 {
     load *l = lua_touserdata(L, 1);
     l->over = true;
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loads_key);
-    lua_getiuservalue(L, 1, 1);
-    lua_pushnil(L);
-    lua_rawset(L, -3);
+    lua_getiuservalue(L, 1, UV_NAME);
+    lua_pushvalue(L, -1);
+    if (lua_rawget(L, -3) == LUA_TUSERDATA && lua_touserdata(L, -1) == l) {
+        lua_pushvalue(L, -2);
+        lua_pushnil(L);
+        lua_rawset(L, -5);
+    }
     if (l->awaited)
         loop_wake(l->lp);
     return 0;
@@ -46,7 +52,7 @@ static int load_l_close(lua_State *L)
 void require_begin(lua_State *L)
 {
     loop *lp = stop_loop(L);
-    load *l = lua_newuserdatauv(L, sizeof *l, 1);
+    load *l = lua_newuserdatauv(L, sizeof *l, UV_LOAD_COUNT);
     memset(l, 0, sizeof *l);
     l->lp = lp;
     l->by = lp->current;
@@ -56,7 +62,12 @@ void require_begin(lua_State *L)
     }
     lua_setmetatable(L, -2);
     lua_pushvalue(L, 1);
-    lua_setiuservalue(L, -2, 1);
+    lua_setiuservalue(L, -2, UV_NAME);
+    if (l->by)
+        lua_rawgeti(L, LUA_REGISTRYINDEX, l->by->ref);
+    else
+        lua_pushnil(L);
+    lua_setiuservalue(L, -2, UV_TASK);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &loads_key);
     lua_pushvalue(L, 1);
     lua_pushvalue(L, -3);
@@ -76,25 +87,34 @@ static const task *awaited_task(const task *t)
     return o->advance == load_wait_advance ? ((const load_wait *)o)->load->by : o->join.target;
 }
 
-/* Whether the load can only end after the running task has gone on: modules that require one another. */
+/* Whether the load can only end after the running task has gone on: modules that require one another.
+ * Tasks that wait for each other are walked through once. */
 static bool needs_running_task(const load *l)
 {
     const task *t = l->by;
-    while (t && t != l->lp->current)
+    for (unsigned left = l->lp->live; t && t != l->lp->current && left > 0; left--)
         t = awaited_task(t);
-    return t != NULL;
+    return t && t == l->lp->current;
+}
+
+/* The module has called coroutine.yield, and the task has ended without going on with it. */
+static bool is_abandoned(const load *l)
+{
+    return l->by && l->by->state != TASK_LIVE;
 }
 
 static bool load_is_over(const op *o)
 {
-    return ((const load_wait *)o)->load->over;
+    const load *l = ((const load_wait *)o)->load;
+    return l->over || is_abandoned(l);
 }
 
 /* An op_advance_fn. Calls the function that requires the module again: the load may have failed. */
 static int load_wait_advance(lua_State *L, op *o)
 {
     if (!load_is_over(o)) {
-        loop_wait_external(o, load_is_over); /* load_l_close wakes the loop */
+        loop_wait_external(o,
+                           load_is_over); /* load_l_close, or the end of the task, wakes the loop */
         return OP_WAIT;
     }
     lua_getiuservalue(L, o->index, UV_FUNCTION);
@@ -120,6 +140,8 @@ op *require_wait(lua_State *L)
     lua_pushvalue(L, 1);
     lua_rawget(L, -2);
     l = lua_touserdata(L, -1);
+    if (l && is_abandoned(l))
+        l = NULL;
     if (l &&
         needs_running_task(l)) /* without this, loads that wait would be nested without an end */
         error_usage(L, "module '%s' requires itself, perhaps through other modules",

@@ -385,6 +385,7 @@ void modalua_destroy(modalua_runtime *rt)
     if (!rt || rt->busy || rt->telling) /* a callback calls it: the runtime is in use below */
         return;
     rt->done = NULL;
+    spawned_refuse(rt);
     if (rt->root)
         loop_kill(&rt->lp, REASON_CANCELLED);
     while (rt->root)

@@ -77,14 +77,16 @@ static spawned *spawned_new(const char *function, const char *json, modalua_spaw
     return s;
 }
 
-/* Returns the number of the new element. */
+/* Returns the number of the new element; 0: it is refused. */
 static unsigned long spawned_append(spawned_list *list, spawned *s)
 {
-    unsigned long id;
+    unsigned long id = 0;
     pthread_mutex_lock(&list->lock);
-    id = s->id = ++list->last_id;
-    *(list->last ? &list->last->next : &list->first) = s;
-    list->last = s;
+    if (!list->refuses) {
+        id = s->id = ++list->last_id;
+        *(list->last ? &list->last->next : &list->first) = s;
+        list->last = s;
+    }
     pthread_mutex_unlock(&list->lock);
     return id; /* another thread may have removed it meanwhile */
 }
@@ -135,7 +137,7 @@ static void spawned_fail(modalua_runtime *rt, spawned *s, int status)
 /* Whether the run can have one more task. */
 static bool has_run(const modalua_runtime *rt)
 {
-    return rt->root && rt->root->state != TASK_DONE;
+    return rt->root && rt->root->state != TASK_DONE && !rt->spawned.refuses;
 }
 
 /* Makes a task of the function and its arguments on the top, a child of the root task, which does not
@@ -283,6 +285,13 @@ void spawned_tell(modalua_runtime *rt)
         tell(rt, s);
 }
 
+void spawned_refuse(modalua_runtime *rt)
+{
+    pthread_mutex_lock(&rt->spawned.lock);
+    rt->spawned.refuses = true;
+    pthread_mutex_unlock(&rt->spawned.lock);
+}
+
 void spawned_abandon(modalua_runtime *rt)
 {
     spawned *s;
@@ -405,6 +414,10 @@ int modalua_post(modalua_runtime *rt, const char *function, const char *json_in,
     if (!s)
         return MODALUA_E_NOMEM;
     id = spawned_append(&rt->spawned, s);
+    if (id == 0) {
+        spawned_free(s);
+        return MODALUA_E_CANCELLED;
+    }
     if (task_out)
         *task_out = id;
     loop_wake(&rt->lp);

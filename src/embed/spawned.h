@@ -17,7 +17,8 @@ typedef struct spawned spawned;
 
 typedef struct spawned_list {
     pthread_mutex_t lock;
-    bool open; /* the lock has been made */
+    bool open;    /* the lock has been made */
+    bool refuses; /* the runtime is being destroyed: no call may be added */
     spawned *first, *last;
     unsigned long last_id;
 } spawned_list;
@@ -41,7 +42,10 @@ void spawned_finish(modalua_runtime *rt);
 /* After a step, outside the runtime: calls `done` for each outcome that has been taken. */
 void spawned_tell(modalua_runtime *rt);
 
-/* The runtime is destroyed: the calls that wait for a run are cancelled. */
+/* The runtime is being destroyed: from now on calls that are posted are refused. */
+void spawned_refuse(modalua_runtime *rt);
+
+/* The same, after the last run: the calls that wait for one are cancelled. */
 void spawned_abandon(modalua_runtime *rt);
 
 #endif

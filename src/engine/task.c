@@ -250,6 +250,8 @@ static void finish(lua_State *L, task *t)
 static void task_ended(lua_State *L, task *t)
 {
     t->state = TASK_CLOSING;
+    if (t->lp->external)
+        loop_wake(t->lp); /* one of these may wait for something that the task would have done */
     if (t->failed || t->cancelled)
         loop_cancel_task(t->lp, t);
     if (t->live_children == 0)

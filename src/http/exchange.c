@@ -30,6 +30,7 @@ struct modalua_response {
     char content_type[64];
     char *location;
     curl_off_t retry_after, total;
+    bool encoded; /* the body is compressed: Content-Length may be that of another form of it */
 
     /* ---- the body of the answer: in memory, or in a file ---- */
     char *body;
@@ -189,7 +190,7 @@ static void head_fill(head *h, const http_transfer *t)
     }
     for (const struct curl_slist *l = s->headers; l; l = l->next)
         head_add_curl_line(h, l->data);
-    if (s->options.token || s->options.username) {
+    if ((s->options.token || s->options.username) && !s->authorization) {
         head_add_text(h, s->options.token ? "Authorization: Bearer " : "Authorization: Basic ");
         if (s->options.token)
             head_add_text(h, s->options.token);
@@ -386,6 +387,8 @@ static bool take_header(modalua_response *r, const char *line)
         copy_type(r->content_type, sizeof r->content_type, value);
     else if ((value = value_of(line, "Content-Length")) != NULL)
         r->total = strtoll(value, NULL, 10);
+    else if ((value = value_of(line, "Content-Encoding")) != NULL)
+        r->encoded = strcasecmp(value, "identity") != 0;
     else if ((value = value_of(line, "Retry-After")) != NULL)
         r->retry_after = strtoll(value, NULL, 10);
     else if ((value = value_of(line, "Location")) != NULL && !r->location)
@@ -496,6 +499,13 @@ long modalua_response_read(modalua_response *r, void *into, size_t size)
     return (long)n;
 }
 
+/* Whether the body is shorter than the head has said. Answers with 204 and 304 have none. */
+static bool is_cut(const modalua_response *r)
+{
+    curl_off_t size = r->written > 0 ? r->written : (curl_off_t)r->size;
+    return !r->encoded && r->status != 204 && r->status != 304 && size < r->total;
+}
+
 /* Ends the hold of the host. */
 static int end_response(modalua_response *r, http_fault fault, CURLcode code, const char *message)
 {
@@ -505,6 +515,11 @@ static int end_response(modalua_response *r, http_fault fault, CURLcode code, co
     if (state == MODALUA_E_INVALID || (fault == HTTP_OK && r->status == 0 && r->wake)) {
         pthread_mutex_unlock(&r->lock);
         return MODALUA_E_INVALID;
+    }
+    if (fault == HTTP_OK && is_cut(r)) {
+        fault = HTTP_CURL;
+        code = CURLE_PARTIAL_FILE;
+        message = "the body is shorter than its Content-Length";
     }
     if (r->fault == HTTP_OK) {
         r->fault = fault;

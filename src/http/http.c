@@ -554,6 +554,7 @@ static void collect_exchanges(http *h)
         if (!http_exchange_collect(t, now))
             continue;
         list_remove(&h->exchanges, t);
+        http_log_count(t);
         transfer_done(t);
         start_more(h, t->server->origin);
     }

@@ -4,11 +4,22 @@
 
 enum { LINE = 1024 };
 
+static size_t received_bytes(const http_transfer *t)
+{
+    const http_file *sink = t->request.sink;
+    return sink && !t->body ? (size_t)sink->done : t->body_size;
+}
+
 void http_log_count(http_transfer *t)
 {
     curl_off_t sent = 0, received = 0;
-    curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
-    curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+    if (t->easy) {
+        curl_easy_getinfo(t->easy, CURLINFO_SIZE_UPLOAD_T, &sent);
+        curl_easy_getinfo(t->easy, CURLINFO_SIZE_DOWNLOAD_T, &received);
+    } else { /* the host has carried it out */
+        sent = t->request.source ? t->moved : (curl_off_t)t->request.body_size;
+        received = (curl_off_t)received_bytes(t);
+    }
     t->h->counts.requests++;
     t->h->counts.sent += (double)sent;
     t->h->counts.received += (double)received;
@@ -23,12 +34,6 @@ static http_log_level level_of(const http_transfer *t)
     if (t->status < 200 || t->status > 299)
         return HTTP_LOG_WARNING;
     return t->request.side_effects ? HTTP_LOG_INFO : HTTP_LOG_DEBUG;
-}
-
-static size_t received_bytes(const http_transfer *t)
-{
-    const http_file *sink = t->request.sink;
-    return sink && !t->body ? (size_t)sink->done : t->body_size;
 }
 
 void http_log_outcome(const http_transfer *t)

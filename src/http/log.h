@@ -4,8 +4,8 @@
 
 #include "http/http.h"
 
-/* The transfer has ended: it is counted, with the bytes that libcurl has moved, before libcurl lets go of
- * it. Also when it is aborted. */
+/* The transfer has ended: it is counted, with the bytes that it has moved, before its body and libcurl's
+ * handle are gone. Also when it is aborted. */
 void http_log_count(http_transfer *t);
 
 /* The outcome of the transfer is known. */

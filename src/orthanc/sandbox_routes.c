@@ -78,26 +78,16 @@ static bool is_among(const route *routes, const char *method, const char *path)
 
 /* ---- paths that can be read in two ways ---- */
 
-/* Reads a byte of a path, percent-decoded, and moves *at behind it. */
-static char next_byte(const char **at)
-{
-    const char *p = *at;
-    int high = p[0] == '%' ? ascii_hex_value(p[1]) : -1;
-    int low = high >= 0 ? ascii_hex_value(p[2]) : -1;
-    *at += low >= 0 ? 3 : 1;
-    return low >= 0 ? (char)(high * 16 + low) : p[0];
-}
-
-/* Whether a server or proxy would change the segment: it has only dots ("."  or ".."), or it becomes
- * several segments when it is decoded. */
+/* Whether a server or proxy would change the segment: it has only dots ("." or ".."), it becomes
+ * several segments when it is decoded, or it has parameters, which some remove first ("..;x"). */
 static bool is_ambiguous(const char *segment, size_t size)
 {
     const char *end = segment + size;
     bool dots = true;
     while (segment < end) {
         bool encoded = *segment == '%';
-        char c = next_byte(&segment);
-        if ((encoded && (c == '/' || c == '%')) || c == '\\')
+        char c = ascii_next_byte(&segment);
+        if ((encoded && (c == '/' || c == '%')) || c == '\\' || c == ';')
             return true;
         dots = dots && c == '.';
     }
@@ -125,7 +115,7 @@ static bool has_method_key(const char *path)
     while (at) {
         const char *p = at + 1;
         size_t n = 0;
-        while (key[n] && *p && next_byte(&p) == key[n])
+        while (key[n] && *p && ascii_next_byte(&p) == key[n])
             n++;
         if (!key[n] && (*p == '=' || *p == '&' || *p == '\0'))
             return true;
@@ -137,8 +127,8 @@ static bool has_method_key(const char *path)
 const char *orthanc_path_fault(const char *path)
 {
     return has_ambiguous_segment(path)
-               ? "the path of a sandboxed script may not have an empty segment, '.', '..', or an "
-                 "encoded '/', '\\' or '%'"
+               ? "the path of a sandboxed script may not have an empty segment, '.', '..', ';', "
+                 "'\\', or an encoded '/' or '%'"
                : NULL;
 }
 
@@ -150,12 +140,14 @@ const char *orthanc_path_fault(const char *path)
 /* clang-format off */
 static const char *const harmful_parts[] = {
     "accel", "client-cert", "client-ip", "connecting", "connection", "forward", "host", "http2", "keep-alive", "length", "method",
-    "original", "override", "proxy", "real-ip", "remote-", "rewrite", "scheme", "sendfile", "transfer", "upgrade", NULL
+    "original", "override", "proxy", "real-ip", "remote-", "rewrite", "scheme", "sendfile", "transfer", "upgrade", "auth-request",
+    "auth-user", "webauth", NULL
 };
 
 /* The same as whole words between hyphens. */
 static const char *const harmful_words[] = {
-    "destination", "expect", "path", "ssl", "te", "trailer", "uri", "url", "verb", "via", NULL
+    "authenticated", "backend", "destination", "dn", "expect", "https", "path", "port", "proto", "protocol", "route", "script", "ssl",
+    "target", "te", "trailer", "upstream", "uri", "url", "verb", "verify", "via", NULL
 };
 /* clang-format on */
 

@@ -5,18 +5,29 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/ascii.h"
 #include "binding/error.h"
 
 #define REDACTED "…"
 
 /* ---- routes ---- */
 
+/* Whether the segment is that name, in letters of any case. The script may have percent-encoded it: the
+ * server decodes it. */
+static bool is_segment(const char *segment, size_t size, const char *name)
+{
+    const char *end = segment + size;
+    while (segment < end && *name && tolower((unsigned char)ascii_next_byte(&segment)) == *name)
+        name++;
+    return segment == end && !*name;
+}
+
 /* Of Orthanc, its DICOMweb plugin and its transfers plugin. */
 static bool is_list_with_secrets(const char *segment, size_t size)
 {
     static const char *const lists[] = { "jobs", "peers", "servers" };
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++)
-        if (strlen(lists[i]) == size && strncasecmp(lists[i], segment, size) == 0)
+        if (is_segment(segment, size, lists[i]))
             return true;
     return false;
 }

@@ -396,6 +396,11 @@ static bool is_json(const char *type)
     return strcmp(type, "application/json") == 0 || (n > 5 && strcmp(type + n - 5, "+json") == 0);
 }
 
+static bool is_xml(const char *type)
+{
+    return strstr(type, "xml") != NULL;
+}
+
 /* The answer is not what it should be, although its status is good. */
 static int fail_decode(lua_State *L, const op *o, const char *code, const char *message)
 {
@@ -443,18 +448,26 @@ int response_push(lua_State *L, op *o)
 {
     http_transfer *t = &o->transfer;
     json_body body = { &t->body, &t->body_size, &t->body_room };
+    bool redacts =
+        !o->wants_secrets && redact_is_needed(http_server_path(t->server), t->request.path);
     int top = lua_gettop(L);
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299)
         return push_failure(L, o);
     if (lacks_zip_end(t))
         return response_fail_cut(L, o);
+    if (redacts && is_xml(t->content_type)) {
+        fail_decode(L, o, NULL,
+                    "the answer is XML, in which secrets cannot be hidden (the header 'Accept' of "
+                    "this client asks for it): ask for JSON");
+        return 2;
+    }
     if (!is_json(t->content_type) || t->body_size == 0) {
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;
     }
     switch (json_decode_body(L, o->lp->memory, &body)) {
     case JSON_DECODED:
-        if (!o->wants_secrets && redact_is_needed(http_server_path(t->server), t->request.path))
+        if (redacts)
             redact_value(L, -1);
         return 1;
     case JSON_NO_ROOM: throw_no_room(L, o, "memory");
