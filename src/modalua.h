@@ -189,11 +189,11 @@ typedef void (*modalua_function)(void *user, const char *arguments, modalua_repl
 typedef void (*modalua_search_fn)(void *user, const char *name, modalua_reply *reply);
 
 /* Decides whether an HTTP request may leave. Returns NULL to allow it; or the reason why not, a text that
- * stays valid until the next call ("" = without a reason; 200 bytes of it are used), and nothing is sent: the operation fails with
- * an error of kind "refused" and code "host", which has the reason. It is asked about every request of the
- * runtime, whichever function of the library sends it: also about one that is sent again, and about
- * those that remove a query or cancel a job when a run ends. There are no others: redirections are not
- * followed.
+ * stays valid until the next call ("" = without a reason; 200 bytes of it are used). Then nothing is
+ * sent, and the operation fails with an error of kind "refused" and code "host", which has the reason. It
+ * is asked about every request of the runtime, whichever function of the library sends it: also about one
+ * that is sent again, and about those that remove a query or cancel a job when a run ends. There are no
+ * others: redirections are not followed.
  *   method     "GET", "POST", "PUT" or "DELETE"
  *   url        the whole one, with its query, without credentials
  *   operation  what the script called: "find", "move", "get", …; "cleanup" for a request that ends
@@ -530,8 +530,8 @@ MODALUA_API const char *modalua_last_error(const modalua_runtime *rt);
 /* The same error as a JSON object: "modalua_status" (a number of enum modalua_status), "message",
  * "traceback" when there is one, and "kind": "script", "syntax", "file", "memory", "limit",
  * "cancelled", "exit" or "invalid"; and, when it is known where a script failed, "module" (the name of
- * its chunk: "test" for "=test", a path for a file), "line" and, for a syntax error in a source that is no file, "column", both
- * from 1. When the run ended with an error object, the object has all its
+ * its chunk: "test" for "=test", a path for a file), "line" and, for a
+ * syntax error in a source that is no file, "column", both from 1. When the run ended with an error object, the object has all its
  * fields: its own "kind", "code", "op", "method", "path", "where", "status" (of HTTP),
  * "dimse_status", "details", …; without its tables when the JSON would be longer than 1 MB.
  * "{}" when no call has failed. Never NULL; valid as long as

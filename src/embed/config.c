@@ -116,8 +116,7 @@ static const char *fault_of(const modalua_config *c)
     if (!c->url &&
         (c->ca || c->cert || c->proxy || c->headers || c->timeout > 0 || c->server_max_inflight))
         return "ca, cert, key, proxy, headers, timeout and server_max_inflight need url: they "
-               "belong "
-               "to that server";
+               "belong to that server";
     return fault_of_server(c);
 }
 
