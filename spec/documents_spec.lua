@@ -151,7 +151,7 @@ describe("src/embed/README.md", function()
       end
       table.insert(shown, name)
     end
-    assert.are.same({ "ten.c", "poll.c", "glib.c", "function.c", "viewer.cpp", "uv.c", "function.c", "watchdog.c" }, shown)
+    assert.are.same({ "ten.c", "poll.c", "glib.c", "function.c", "viewer.cpp", "uv.c", "streams.c", "function.c", "watchdog.c" }, shown)
   end)
 end)
 

@@ -588,11 +588,52 @@ typedef struct modalua_method {
 } modalua_method;
 
 typedef struct modalua_class {
-    size_t struct_size;            /* sizeof(modalua_class) */
-    const char *name;              /* for messages and tostring */
+    size_t
+        struct_size;  /* sizeof(modalua_class); or that of the struct which begins with this one */
+    const char *name; /* for messages and tostring */
     const modalua_method *methods; /* a row without a name ends them; NULL = none */
     modalua_destroy_fn destroy;    /* NULL = nothing is to be done */
 } modalua_class;
+
+/* A class of streams. A script passes an object of such a class in the place of the name of a file, also
+ * in a sandbox, and the body of the request goes between the server and the host without a disk:
+ *
+ *     client:download(path, sink)    client:upload(source)    modality:store_straight(source)
+ *
+ *     static const modalua_stream_class sink = {
+ *         { sizeof sink, "viewer.Sink", NULL, NULL }, sink_write, sink_end, NULL, NULL };
+ *     modalua_set_object(rt, "sink", &sink.base, viewer);
+ *
+ * One operation at a time can use an object. It is not destroyed before the operation has ended, even when
+ * the script closes it. Without `write` an object is no sink, without `read` no source; one of them is
+ * needed.
+ *   write   Takes the next piece of the answer: `size` bytes, never 0, which are valid during the call. It
+ *           must take all of them. Returns 0; or a value of errno, such as ENOSPC, and the download fails
+ *           with an error of kind "refused" and code "file". It gets each byte once, in order, and only
+ *           those of an answer that is a success: after the first byte a download is not tried again. The
+ *           pieces are not checked yet: only `end` says that what has come is whole.
+ *   end     Is called once for each operation that has used the object, when it has ended, with complete 1
+ *           when it has succeeded: of a download, all of the answer has come, and the checks of a download
+ *           to a file hold (the length, the type, the end of a ZIP archive, a DICOM file where the route
+ *           gives one). 0: it has failed, or was cancelled, and what has been written is to be thrown
+ *           away. NULL = it is not needed.
+ *   size    The number of bytes that the source gives; or -errno, when it cannot. The server is told it
+ *           before the first byte.
+ *   read    Fills `into` with up to `size` bytes, those from `offset` on. Returns how many, at least 1; 0
+ *           when there are no more, and the operation fails; or -errno. The offset is 0 at first, and then
+ *           grows by what has been read; when the server has failed to store, upload reads a second time
+ *           from 0. A source that cannot go back returns -ESPIPE then.
+ * They are called on the thread that drives the runtime; write and read with a transport of the host on
+ * the thread that calls modalua_response_write or modalua_response_read, one at a time, and must then not
+ * call functions of that response. A step, and modalua_cancel's effect, wait for them, so they should not
+ * block; modalua_overdue counts their time. They must not use rt, except for what RE-ENTRY allows. */
+typedef struct modalua_stream_class {
+    modalua_class base; /* its struct_size: sizeof(modalua_stream_class) */
+    int (*write)(void *object, const void *data, size_t size);
+    void (*end)(void *object, int complete);
+    long (*size)(void *object);
+    long (*read)(void *object, void *into, size_t size, long offset);
+} modalua_stream_class;
 
 /* Sets a global to an object, which the library owns from then on; when the call fails, it is destroyed.
  * MODALUA_E_INVALID for a wrong class, or object NULL, which is not destroyed. */

@@ -39,7 +39,7 @@ static void host_call_release(op *o)
     if (c->reply)
         a = reply_look(c->reply);
     if (a.object) /* the script does not get it */
-        host_objects_destroy(o->lp, a.class->destroy, reply_take_object(c->reply));
+        host_object_destroy(o->lp, a.class->destroy, reply_take_object(c->reply));
     reply_drop(c->reply);
     c->reply = NULL;
 }
@@ -119,7 +119,7 @@ static void pack_arguments(lua_State *L, int skip)
     lua_createtable(L, n - skip, 0);
     json_mark_array(L);
     for (int i = skip + 1; i <= n; i++) {
-        if (lua_isnil(L, i) || host_objects_is(L, i))
+        if (lua_isnil(L, i) || host_object_to(L, i))
             json_mark_push_null(L);
         else
             lua_pushvalue(L, i);
@@ -160,7 +160,7 @@ static int call_host(lua_State *L)
 static int host_function_gc(lua_State *L)
 {
     host_function *f = lua_touserdata(L, 1);
-    host_objects_destroy(f->lp, f->destroy, f->user);
+    host_object_destroy(f->lp, f->destroy, f->user);
     f->destroy = NULL;
     return 0;
 }
