@@ -102,8 +102,9 @@
  *       set_arg
  *     transfers, detach                     driving        between steps
  *     result, exit_code, last_error*        driving        any
- *     argument_object, reply_keep           driving        inside the function that got the reply
- *     reply_json, _text, _error, _object    any            for a kept reply; else inside the function
+ *     argument_object, _bytes, reply_keep   driving        inside the function that got the reply
+ *     reply_json, _text, _error, _object,   any            for a kept reply; else inside the function
+ *       _json_bytes
  *     response_*                            any            until the response has ended
  *     destroy                               driving        any; not in a callback but the run's `done`
  *     strerror, version*                    any            -
@@ -176,9 +177,10 @@ typedef struct modalua_reply modalua_reply;
 /* A function of the host that scripts can call: see modalua_register. `arguments` is a JSON array
  * of the script's arguments, nil as null; it is valid during the call. The function answers with
  * modalua_reply_*; or returns without an answer, and the script gets no result; or keeps the reply
- * (modalua_reply_keep), and answers later. When the arguments cannot be JSON it is not called: for
- * a function, or an array with holes, the script's call throws; for NaN, or bytes that are not
- * UTF-8, it returns nil and an error of kind "refused". */
+ * (modalua_reply_keep), and answers later. An argument that is a string and not UTF-8 is null in the JSON
+ * (modalua_argument_bytes has it). When the arguments cannot be JSON it is not called: for
+ * a function, or an array with holes, the script's call throws; for NaN, or, inside a table, bytes that
+ * are not UTF-8, it returns nil and an error of kind "refused". */
 typedef void (*modalua_function)(void *user, const char *arguments, modalua_reply *reply);
 
 /* Searches for a module that a script requires. It answers with modalua_reply_text and the Lua
@@ -646,6 +648,12 @@ MODALUA_API int modalua_set_object(modalua_runtime *rt, const char *name,
 MODALUA_API void *modalua_argument_object(modalua_reply *reply, int index,
                                           const modalua_class *object_class);
 
+/* The bytes of argument number `index`, from 1, of the call, when that is a string, with a NUL behind them,
+ * which *size (may be NULL) does not count; else NULL. It can have any bytes, also NUL. It is not copied: it
+ * is valid as long as the function runs. Call it inside the function only. In the JSON of the arguments, a
+ * string that is not UTF-8 is null; another one is there too. */
+MODALUA_API const char *modalua_argument_bytes(modalua_reply *reply, int index, size_t *size);
+
 /* Answer a reply: with one JSON value (null becomes nil); with a string of bytes; or with an error:
  * the script gets nil and an error object of kind "host", with that code (NULL = none) and message.
  * Answer once. When the reply was not kept, answer before the function returns; another answer
@@ -655,6 +663,11 @@ MODALUA_API void *modalua_argument_object(modalua_reply *reply, int index,
 MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
 MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
 MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);
+
+/* Answers with two results: a JSON value, and a string of any bytes, which are copied. So an image comes
+ * with what is known about it: local head, pixels = frame(1). Otherwise as modalua_reply_json. */
+MODALUA_API int modalua_reply_json_bytes(modalua_reply *reply, const char *json, const void *bytes,
+                                         size_t size);
 
 /* Answers with an object, which the library owns after MODALUA_OK; when the script does not wait for the
  * answer any more, it is destroyed on the thread that answers. MODALUA_E_INVALID as above, for a wrong
