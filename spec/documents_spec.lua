@@ -151,7 +151,8 @@ describe("src/embed/README.md", function()
       end
       table.insert(shown, name)
     end
-    assert.are.same({ "ten.c", "poll.c", "glib.c", "function.c", "viewer.cpp", "uv.c", "function.c", "watchdog.c" }, shown)
+    local programs = "ten.c poll.c glib.c function.c bytes.c viewer.cpp uv.c streams.c function.c watchdog.c"
+    assert.are.equal(programs, table.concat(shown, " "))
   end)
 end)
 

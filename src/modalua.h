@@ -102,8 +102,9 @@
  *       set_arg
  *     transfers, detach                     driving        between steps
  *     result, exit_code, last_error*        driving        any
- *     argument_object, reply_keep           driving        inside the function that got the reply
- *     reply_json, _text, _error, _object    any            for a kept reply; else inside the function
+ *     argument_object, _bytes, reply_keep   driving        inside the function that got the reply
+ *     reply_json, _text, _error, _object,   any            for a kept reply; else inside the function
+ *       _json_bytes
  *     response_*                            any            until the response has ended
  *     destroy                               driving        any; not in a callback but the run's `done`
  *     strerror, version*                    any            -
@@ -176,9 +177,10 @@ typedef struct modalua_reply modalua_reply;
 /* A function of the host that scripts can call: see modalua_register. `arguments` is a JSON array
  * of the script's arguments, nil as null; it is valid during the call. The function answers with
  * modalua_reply_*; or returns without an answer, and the script gets no result; or keeps the reply
- * (modalua_reply_keep), and answers later. When the arguments cannot be JSON it is not called: for
- * a function, or an array with holes, the script's call throws; for NaN, or bytes that are not
- * UTF-8, it returns nil and an error of kind "refused". */
+ * (modalua_reply_keep), and answers later. An argument that is a string and not UTF-8 is null in the JSON
+ * (modalua_argument_bytes has it). When the arguments cannot be JSON it is not called: for
+ * a function, or an array with holes, the script's call throws; for NaN, or, inside a table, bytes that
+ * are not UTF-8, it returns nil and an error of kind "refused". */
 typedef void (*modalua_function)(void *user, const char *arguments, modalua_reply *reply);
 
 /* Searches for a module that a script requires. It answers with modalua_reply_text and the Lua
@@ -589,11 +591,52 @@ typedef struct modalua_method {
 } modalua_method;
 
 typedef struct modalua_class {
-    size_t struct_size;            /* sizeof(modalua_class) */
-    const char *name;              /* for messages and tostring */
+    size_t
+        struct_size;  /* sizeof(modalua_class); or that of the struct which begins with this one */
+    const char *name; /* for messages and tostring */
     const modalua_method *methods; /* a row without a name ends them; NULL = none */
     modalua_destroy_fn destroy;    /* NULL = nothing is to be done */
 } modalua_class;
+
+/* A class of streams. A script passes an object of such a class in the place of the name of a file, also
+ * in a sandbox, and the body of the request goes between the server and the host without a disk:
+ *
+ *     client:download(path, sink)    client:upload(source)    modality:store_straight(source)
+ *
+ *     static const modalua_stream_class sink = {
+ *         { sizeof sink, "viewer.Sink", NULL, NULL }, sink_write, sink_end, NULL, NULL };
+ *     modalua_set_object(rt, "sink", &sink.base, viewer);
+ *
+ * One operation at a time can use an object. It is not destroyed before the operation has ended, even when
+ * the script closes it. Without `write` an object is no sink, without `read` no source; one of them is
+ * needed.
+ *   write   Takes the next piece of the answer: `size` bytes, never 0, which are valid during the call. It
+ *           must take all of them. Returns 0; or a value of errno, such as ENOSPC, and the download fails
+ *           with an error of kind "refused" and code "file". It gets each byte once, in order, and only
+ *           those of an answer that is a success: after the first byte a download is not tried again. The
+ *           pieces are not checked yet: only `end` says that what has come is whole.
+ *   end     Is called once for each operation that has used the object, when it has ended, with complete 1
+ *           when it has succeeded: of a download, all of the answer has come, and the checks of a download
+ *           to a file hold (the length, the type, the end of a ZIP archive, a DICOM file where the route
+ *           gives one). 0: it has failed, or was cancelled, and what has been written is to be thrown
+ *           away. NULL = it is not needed.
+ *   size    The number of bytes that the source gives; or -errno, when it cannot. The server is told it
+ *           before the first byte.
+ *   read    Fills `into` with up to `size` bytes, those from `offset` on. Returns how many, at least 1; 0
+ *           when there are no more, and the operation fails; or -errno. The offset is 0 at first, and then
+ *           grows by what has been read; when the server has failed to store, upload reads a second time
+ *           from 0. A source that cannot go back returns -ESPIPE then.
+ * They are called on the thread that drives the runtime; write and read with a transport of the host on
+ * the thread that calls modalua_response_write or modalua_response_read, one at a time, and must then not
+ * call functions of that response. A step, and modalua_cancel's effect, wait for them, so they should not
+ * block; modalua_overdue counts their time. They must not use rt, except for what RE-ENTRY allows. */
+typedef struct modalua_stream_class {
+    modalua_class base; /* its struct_size: sizeof(modalua_stream_class) */
+    int (*write)(void *object, const void *data, size_t size);
+    void (*end)(void *object, int complete);
+    long (*size)(void *object);
+    long (*read)(void *object, void *into, size_t size, long offset);
+} modalua_stream_class;
 
 /* Sets a global to an object, which the library owns from then on; when the call fails, it is destroyed.
  * MODALUA_E_INVALID for a wrong class, or object NULL, which is not destroyed. */
@@ -606,6 +649,12 @@ MODALUA_API int modalua_set_object(modalua_runtime *rt, const char *name,
 MODALUA_API void *modalua_argument_object(modalua_reply *reply, int index,
                                           const modalua_class *object_class);
 
+/* The bytes of argument number `index`, from 1, of the call, when that is a string, with a NUL behind them,
+ * which *size (may be NULL) does not count; else NULL. It can have any bytes, also NUL. It is not copied: it
+ * is valid as long as the function runs. Call it inside the function only. In the JSON of the arguments, a
+ * string that is not UTF-8 is null; another one is there too. */
+MODALUA_API const char *modalua_argument_bytes(modalua_reply *reply, int index, size_t *size);
+
 /* Answer a reply: with one JSON value (null becomes nil); with a string of bytes; or with an error:
  * the script gets nil and an error object of kind "host", with that code (NULL = none) and message.
  * Answer once. When the reply was not kept, answer before the function returns; another answer
@@ -615,6 +664,11 @@ MODALUA_API void *modalua_argument_object(modalua_reply *reply, int index,
 MODALUA_API int modalua_reply_json(modalua_reply *reply, const char *json);
 MODALUA_API int modalua_reply_text(modalua_reply *reply, const char *text, size_t size);
 MODALUA_API int modalua_reply_error(modalua_reply *reply, const char *code, const char *message);
+
+/* Answers with two results: a JSON value, and a string of any bytes, which are copied. So an image comes
+ * with what is known about it: local head, pixels = frame(1). Otherwise as modalua_reply_json. */
+MODALUA_API int modalua_reply_json_bytes(modalua_reply *reply, const char *json, const void *bytes,
+                                         size_t size);
 
 /* Answers with an object, which the library owns after MODALUA_OK; when the script does not wait for the
  * answer any more, it is destroyed on the thread that answers. MODALUA_E_INVALID as above, for a wrong

@@ -254,7 +254,8 @@ static const doc_row methods[] = {
       .function = files_download,
       .signature = "client:download(path, file [, options]) -> bytes | nil, err",
       .help = "Writes the answer of any route into a file of any size, and returns its number of "
-              "bytes. The file is called file.part until it is complete; after a failure nothing "
+              "bytes. file is a name, or an object of the host that is a sink (modalua.h). The "
+              "file is called file.part until it is complete; after a failure nothing "
               "is left. Without wait_timeout it may last as long as bytes keep coming: the "
               "client's timeout is the longest pause.",
       .options = { { "options", files_download_rows, NULL } },
@@ -266,7 +267,8 @@ static const doc_row methods[] = {
       .function = files_upload,
       .signature = "client:upload(file [, options]) -> answer | nil, err",
       .help = "Stores a DICOM file, or a ZIP archive of DICOM files, in this Orthanc. file is a "
-              "name, or { data = content }. The answer has ID and Status (\"Success\" or "
+              "name, { data = content }, or an object of the host that is a source. The answer has "
+              "ID and Status (\"Success\" or "
               "\"AlreadyStored\"); for an archive it is a list of these.",
       .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
       .example = "local stored = assert(orthanc:upload \"image.dcm\")\n"

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "api/remote.h"
+#include "api/streams.h"
 #include "base/partial_file.h"
 #include "base/zip.h"
 #include "binding/doc.h"
@@ -23,10 +24,13 @@
 /* The file is open from before the first request until the call is released. */
 typedef struct file_call {
     call call;
-    http_file file; /* fd below 0 = it is not open */
+    http_file file;      /* fd below 0 = it is not open */
+    host_object *object; /* a stream in its place; NULL = none */
+    bool uses_object;
     unsigned tries; /* of an upload */
     size_t part; /* where the name of the partial file begins in `name`; 0 = nothing is written */
-    char name[]; /* of the file, and behind its NUL that of the partial file */
+    char name
+        []; /* of the file, and behind its NUL that of the partial file; or of the stream's class */
 } file_call;
 
 const option files_download_rows[] = {
@@ -43,10 +47,19 @@ const option files_source_rows[] = {
 
 /* ---- the file ---- */
 
+static void end_stream(file_call *f, bool complete)
+{
+    bool uses = f->uses_object;
+    f->uses_object = false;
+    if (uses)
+        streams_end(f->object, complete);
+}
+
 static void files_released(op *o)
 {
     file_call *f = (file_call *)o;
     call_released(o);
+    end_stream(f, false);
     if (f->file.fd >= 0 && f->part > 0)
         partial_file_abandon(f->file.fd, f->name + f->part);
     else if (f->file.fd >= 0)
@@ -54,15 +67,40 @@ static void files_released(op *o)
     f->file.fd = -1;
 }
 
-/* Pushes a call about the file with the name at index `name_index` (0 = none), for the client at index
- * `client_index`. [-0, +1, v] */
+/* The call on the top will use the object at index in the place of a file. [-0, +0, m] */
+static void keep_object(lua_State *L, file_call *f, int index, bool sink)
+{
+    int call_index = lua_gettop(L);
+    call_keep(L, call_index, "object", index);
+    f->object = host_object_to(L, index);
+    if (!sink)
+        return;
+    f->file.ends = lua_newuserdatauv(L, sizeof *f->file.ends, 0);
+    call_keep(L, call_index, "ends", -1);
+    lua_pop(L, 1);
+}
+
+static void use_object(file_call *f)
+{
+    if (!f->uses_object)
+        streams_use(f->object, &f->file);
+    f->uses_object = true;
+}
+
+/* Pushes a call about the file with the name at index `name_index` (0 = none), or about the object there,
+ * for the client at index `client_index`. [-0, +1, v] */
 static file_call *push_file_call(lua_State *L, loop *lp, int client_index, int name_index,
                                  const char *name, call_step first)
 {
     size_t size = 0;
-    const char *text = name_index ? lua_tolstring(L, name_index, &size) : "";
+    bool is_stream = name_index && streams_is(L, name_index);
+    const char *text = !name_index ? ""
+                       : is_stream ? host_object_to(L, name_index)->class->name
+                                   : lua_tolstring(L, name_index, &size);
     file_call *f;
-    if (name_index)
+    if (is_stream)
+        size = strlen(text);
+    else if (name_index)
         guard_check(L, lp, name, "a sandboxed script has no files");
     if (strlen(text) != size)
         error_usage(L, "%s: the name of the file holds a NUL", name);
@@ -78,11 +116,13 @@ static file_call *push_file_call(lua_State *L, loop *lp, int client_index, int n
 static int fail_file(lua_State *L, file_call *f, const char *what, const char *why)
 {
     call_fail(L, &f->call, "refused", "file", "'%s' cannot be %s: %s", f->name, what, why);
-    error_set(L, "file", f->name);
+    if (!f->object)
+        error_set(L, "file", f->name);
     return 2;
 }
 
-/* Adds the name of the file to the error on the top, below which is nil; returns 2. */
+/* Adds the name of the file, or of the stream's class, to the error on the top, below which is nil; returns
+ * 2. */
 static int add_file_name(lua_State *L, const file_call *f)
 {
     if (error_is_code(L, -1, "file")) {
@@ -92,7 +132,7 @@ static int add_file_name(lua_State *L, const file_call *f)
         lua_setfield(L, -3, "message");
         lua_pop(L, 1);
     }
-    if (f->name[0])
+    if (f->name[0] && !f->object)
         error_set(L, "file", f->name);
     return 2;
 }
@@ -148,17 +188,29 @@ static void set_part_name(file_call *f)
     strcpy(f->name + f->part + size, PARTIAL_FILE_SUFFIX);
 }
 
-/* GET of any route, or POST with a body, into a file. self path file options */
+/* Checks the place to which a download goes: the name of a file, or a sink. [-0, +0, v] */
+static void check_place(lua_State *L, int index)
+{
+    if (streams_is(L, index))
+        streams_check(L, index, true, "download");
+    else
+        luaL_argexpected(L, lua_type(L, index) == LUA_TSTRING && lua_rawlen(L, index) > 0, index,
+                         "name of a file");
+}
+
+/* GET of any route, or POST with a body, into a file or a sink. self path file options */
 int files_download(lua_State *L)
 {
     enum { SELF = 1, PATH, FILE_NAME, OPTIONS, CALL };
     file_call *f;
     client_check(L, SELF);
     lua_settop(L, OPTIONS);
-    luaL_argexpected(L, lua_type(L, FILE_NAME) == LUA_TSTRING && lua_rawlen(L, FILE_NAME) > 0,
-                     FILE_NAME, "name of a file");
+    check_place(L, FILE_NAME);
     f = push_file_call(L, doc_loop(L), SELF, FILE_NAME, "download", files_send_download);
-    set_part_name(f);
+    if (streams_is(L, FILE_NAME))
+        keep_object(L, f, FILE_NAME, true);
+    else
+        set_part_name(f);
     read_options(L, f, OPTIONS, files_download_rows);
     single_request_push_path(L, PATH, push_option(L, OPTIONS, "query"));
     f->call.request.path = lua_tostring(L, -1);
@@ -184,9 +236,13 @@ static int files_send_download(lua_State *L, call *c)
 {
     file_call *f = (file_call *)c;
     bool post = c->request.body != NULL;
-    f->file.fd = partial_file_open(f->name, f->name + f->part);
-    if (f->file.fd < 0)
-        return fail_file(L, f, "written", why_no_part(errno));
+    if (f->object) {
+        use_object(f);
+    } else {
+        f->file.fd = partial_file_open(f->name, f->name + f->part);
+        if (f->file.fd < 0)
+            return fail_file(L, f, "written", why_no_part(errno));
+    }
     c->request.sink = &f->file;
     call_push(L, c, "path");
     return call_start(L, c, files_on_download, post ? "POST" : "GET",
@@ -196,6 +252,8 @@ static int files_send_download(lua_State *L, call *c)
 /* Reads bytes of the file that was received. Returns whether they are there. */
 static bool read_received(const file_call *f, char *bytes, size_t size, curl_off_t at)
 {
+    if (f->object)
+        return at >= 0 && stream_ends_read(f->file.ends, bytes, size, (size_t)at);
     return at >= 0 && at + (curl_off_t)size <= f->file.done &&
            pread(f->file.fd, bytes, size, at) == (ssize_t)size;
 }
@@ -271,7 +329,8 @@ static int files_on_download(lua_State *L, call *c)
         response_fail_cut(L, &c->op);
         return add_file_name(L, f);
     }
-    error = partial_file_commit(f->file.fd, f->name, f->name + f->part);
+    end_stream(f, true);
+    error = f->object ? 0 : partial_file_commit(f->file.fd, f->name, f->name + f->part);
     f->file.fd = -1;
     if (error)
         return fail_file(L, f, "written", strerror(error));
@@ -281,13 +340,13 @@ static int files_on_download(lua_State *L, call *c)
 
 /* ---- sending a file, or data ---- */
 
-/* Pushes a call that sends the value at index SOURCE: the name of a file, which is not opened yet, or
- * {data = string}. The options are behind it. [-0, +1, v] */
+/* Pushes a call that sends the value at index SOURCE: the name of a file, which is not opened yet, a source
+ * of the host, or {data = string}. The options are behind it. [-0, +1, v] */
 static file_call *push_sender(lua_State *L, loop *lp, int client_index, const char *name,
                               call_step first)
 {
     enum { SOURCE = 2, OPTIONS };
-    bool data = lua_istable(L, SOURCE);
+    bool data = lua_istable(L, SOURCE), stream = streams_is(L, SOURCE);
     file_call *f;
     if (data) {
         char nothing;
@@ -295,6 +354,9 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
         if (lua_getfield(L, SOURCE, "data") != LUA_TSTRING)
             error_usage(L, "%s: 'data' must be a string (a %s was given)", name,
                         luaL_typename(L, -1));
+    } else if (stream) {
+        streams_check(L, SOURCE, false, name);
+        lua_pushnil(L);
     } else if (lua_type(L, SOURCE) != LUA_TSTRING) {
         error_usage(L, "%s: the name of a file, or {data = string}, is expected (a %s was given)",
                     name, luaL_typename(L, SOURCE));
@@ -307,6 +369,8 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
         call_keep(L, lua_gettop(L), "body", -2);
     }
     lua_remove(L, -2);
+    if (stream)
+        keep_object(L, f, SOURCE, false);
     f->call.request.method = "POST";
     f->call.request.content_type = "application/dicom"; /* Orthanc looks at the bytes instead */
     read_options(L, f, OPTIONS, call_wait_rows);
@@ -317,6 +381,12 @@ static file_call *push_sender(lua_State *L, loop *lp, int client_index, const ch
 static const char *open_source(file_call *f)
 {
     struct stat what;
+    int error;
+    if (f->object) {
+        use_object(f);
+        error = streams_open_source(f->object, &f->file);
+        return error ? strerror(error) : NULL;
+    }
     f->file.fd = open(f->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a pipe would block */
     if (f->file.fd < 0 || fstat(f->file.fd, &what) != 0)
         return strerror(errno);
@@ -436,8 +506,10 @@ static int files_on_upload(lua_State *L, call *c)
         return op_sleep(L, &c->op, f->tries * UPLOAD_PAUSE);
     }
     stored = read_answer(L, result);
-    if (stored == RECORD_STORED)
+    if (stored == RECORD_STORED) {
+        end_stream(f, true);
         return 1;
+    }
     if (stored == RECORD_NOT_STORED)
         call_fail(L, c, "orthanc", "not_stored",
                   "the server received it, but says that it has not stored all of it");
@@ -485,5 +557,6 @@ static int files_on_store_straight(lua_State *L, call *c)
         if (!call_push_member(L, c, result, uids[i], SHAPE_UID))
             return add_file_name(L, (file_call *)c);
     lua_settop(L, result);
+    end_stream((file_call *)c, true);
     return 1;
 }

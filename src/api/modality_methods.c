@@ -137,7 +137,8 @@ static const doc_row methods[] = {
       .signature = "modality:store_straight(file [, options]) -> result | nil, err",
       .help =
           "Sends a C-STORE of a DICOM file, which this Orthanc passes on and does not keep. file "
-          "is a name, or { data = content }. The result has SOPClassUID and SOPInstanceUID.",
+          "is a name, { data = content }, or an object of the host that is a source. The result "
+          "has SOPClassUID and SOPInstanceUID.",
       .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
       .example = "local sent = assert(archive:store_straight \"image.dcm\")\n"
                  "print(sent.SOPInstanceUID)" },

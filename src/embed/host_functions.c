@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "base/utf8.h"
 #include "binding/error.h"
 #include "embed/host_objects.h"
 #include "embed/reply.h"
@@ -39,7 +40,7 @@ static void host_call_release(op *o)
     if (c->reply)
         a = reply_look(c->reply);
     if (a.object) /* the script does not get it */
-        host_objects_destroy(o->lp, a.class->destroy, reply_take_object(c->reply));
+        host_object_destroy(o->lp, a.class->destroy, reply_take_object(c->reply));
     reply_drop(c->reply);
     c->reply = NULL;
 }
@@ -60,14 +61,17 @@ static int push_error_answer(lua_State *L, const char *name, const reply_answer 
     return 2;
 }
 
-/* JSON's null becomes nil. */
+/* JSON's null becomes nil. Bytes beside it are a second result. */
 static int push_json_answer(lua_State *L, loop *lp, const char *name, const reply_answer *a)
 {
     if (!json_decode(L, lp->memory, a->text, a->size))
         error_usage(L, "%s: the reply of the host cannot be read: %s", name, lua_tostring(L, -1));
     if (json_mark_is_null(L, -1))
         lua_pushnil(L);
-    return 1;
+    if (!a->bytes)
+        return 1;
+    lua_pushlstring(L, a->bytes, a->bytes_size);
+    return 2;
 }
 
 /* Pushes the results of the Lua function, and returns their number. [-0, +n, v] */
@@ -113,15 +117,26 @@ static int host_call_advance(lua_State *L, op *o)
     return OP_WAIT;
 }
 
-/* Pushes a JSON array of all values on the stack but the lowest `skip`. Objects of the host are null:
- * it asks for them (modalua_argument_object). [-0, +1, m] */
+/* Whether the value at index is a string that JSON cannot have. [-0, +0, -] */
+static bool is_bytes(lua_State *L, int index)
+{
+    size_t size;
+    const char *text;
+    if (lua_type(L, index) != LUA_TSTRING)
+        return false;
+    text = lua_tolstring(L, index, &size);
+    return !utf8_is_valid(text, size);
+}
+
+/* Pushes a JSON array of all values on the stack but the lowest `skip`. Objects of the host, and bytes, are
+ * null: it asks for them (modalua_argument_object, modalua_argument_bytes). [-0, +1, m] */
 static void pack_arguments(lua_State *L, int skip)
 {
     int n = lua_gettop(L);
     lua_createtable(L, n - skip, 0);
     json_mark_array(L);
     for (int i = skip + 1; i <= n; i++) {
-        if (lua_isnil(L, i) || host_objects_is(L, i))
+        if (lua_isnil(L, i) || host_object_to(L, i) || is_bytes(L, i))
             json_mark_push_null(L);
         else
             lua_pushvalue(L, i);
@@ -162,7 +177,7 @@ static int call_host(lua_State *L)
 static int host_function_gc(lua_State *L)
 {
     host_function *f = lua_touserdata(L, 1);
-    host_objects_destroy(f->lp, f->destroy, f->user);
+    host_object_destroy(f->lp, f->destroy, f->user);
     f->destroy = NULL;
     return 0;
 }

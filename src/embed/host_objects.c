@@ -4,54 +4,36 @@
 
 #include "binding/error.h"
 #include "embed/host_functions.h"
-#include "engine/stop.h"
 
-/* The metatable of a class is in the registry, with the address of the class as its key; in the
- * metatable, the address of this variable is the key of the class. */
-static const char class_key;
-
-void host_objects_destroy(loop *lp, modalua_destroy_fn destroy, void *object)
-{
-    double left;
-    if (!destroy)
-        return;
-    left = stop_enter_host(lp);
-    destroy(object);
-    stop_leave_host(lp, left);
-}
+/* The metatable of a class is in the registry, with the address of the class as its key. */
 
 /* ---- asking ---- */
 
+static bool stream_is_valid(const modalua_stream_class *s)
+{
+    return (s->write || s->read) && (!s->read || s->size);
+}
+
 bool host_objects_class_is_valid(const modalua_class *class)
 {
-    if (!class || class->struct_size != sizeof *class || !class->name)
+    if (!class || !class->name)
         return false;
+    if (class->struct_size == sizeof(modalua_stream_class)) {
+        if (!stream_is_valid((const modalua_stream_class *)(const void *)class))
+            return false;
+    } else if (class->struct_size != sizeof *class) {
+        return false;
+    }
     for (const modalua_method *m = class->methods; m && m->name; m++)
         if (!m->function)
             return false;
     return true;
 }
 
-/* The object at index; NULL: the value is none. [-0, +0, -] */
-static host_object *to_object(lua_State *L, int index)
-{
-    bool is_object;
-    if (lua_type(L, index) != LUA_TUSERDATA || !lua_getmetatable(L, index))
-        return NULL;
-    is_object = lua_rawgetp(L, -1, &class_key) == LUA_TLIGHTUSERDATA;
-    lua_pop(L, 2);
-    return is_object ? lua_touserdata(L, index) : NULL;
-}
-
-bool host_objects_is(lua_State *L, int index)
-{
-    return to_object(L, index) != NULL;
-}
-
 void *host_objects_pointer(lua_State *L, int index, const modalua_class *class)
 {
-    const host_object *o = to_object(L, index);
-    return o && o->class == class ? o->object : NULL;
+    const host_object *o = host_object_to(L, index);
+    return o && o->class == class && !o->closed ? o->object : NULL;
 }
 
 /* ---- methods ---- */
@@ -61,32 +43,29 @@ static int call_method(lua_State *L)
 {
     const modalua_class *class = lua_touserdata(L, lua_upvalueindex(1));
     const modalua_method *m = lua_touserdata(L, lua_upvalueindex(2));
-    const host_object *o = to_object(L, 1);
+    const host_object *o = host_object_to(L, 1);
     if (!o || o->class != class)
         error_usage(L, "%s: argument 1 must be an object of %s (a %s was given): write object:%s()",
                     m->name, class->name, luaL_typename(L, 1), m->name);
-    if (!o->object)
+    if (o->closed || !o->object)
         error_usage(L, "%s: the object of %s is closed", m->name, class->name);
     return host_functions_call(L, o->lp, m->name, m->function, o->object, 1);
 }
 
 static int object_close(lua_State *L)
 {
-    host_object *o = to_object(L, 1);
-    void *object = o ? o->object : NULL;
-    if (!object)
-        return 0;
-    o->object = NULL;
-    host_objects_destroy(o->lp, o->class->destroy, object);
+    host_object *o = host_object_to(L, 1);
+    if (o)
+        host_object_close(o);
     return 0;
 }
 
 static int object_tostring(lua_State *L)
 {
-    const host_object *o = to_object(L, 1);
+    const host_object *o = host_object_to(L, 1);
     if (!o)
         return luaL_argerror(L, 1, "an object of the host is expected");
-    if (o->object)
+    if (o->object && !o->closed)
         lua_pushfstring(L, "%s: %p", o->class->name, o->object);
     else
         lua_pushfstring(L, "%s (closed)", o->class->name);
@@ -125,8 +104,7 @@ static void push_metatable(lua_State *L, const modalua_class *class)
     lua_setfield(L, -2, "__name");
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    lua_pushlightuserdata(L, (void *)class);
-    lua_rawsetp(L, -2, &class_key);
+    host_object_mark(L);
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, class);
 }

@@ -6,14 +6,8 @@
 #include <lua.h>
 #include <stdbool.h>
 
-#include "engine/loop.h"
+#include "engine/host_object.h"
 #include "modalua.h"
-
-typedef struct host_object {
-    loop *lp;
-    const modalua_class *class;
-    void *object; /* NULL = it is closed, or not set yet */
-} host_object;
 
 /* Whether a host may use the class. */
 bool host_objects_class_is_valid(const modalua_class *class);
@@ -22,14 +16,8 @@ bool host_objects_class_is_valid(const modalua_class *class);
  * [-0, +1, m] */
 host_object *host_objects_push(lua_State *L, loop *lp, const modalua_class *class);
 
-/* Whether the value at index is an object of the host. [-0, +0, -] */
-bool host_objects_is(lua_State *L, int index);
-
 /* The host's pointer of the object at index; NULL when it is closed, or is no object of the class.
  * [-0, +0, -] */
 void *host_objects_pointer(lua_State *L, int index, const modalua_class *class);
-
-/* Calls a destructor of the host; NULL is fine. */
-void host_objects_destroy(loop *lp, modalua_destroy_fn destroy, void *object);
 
 #endif

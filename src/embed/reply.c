@@ -45,6 +45,7 @@ static void unlock_and_release(modalua_reply *r)
     if (r->answer.object && r->answer.class->destroy)
         r->answer.class->destroy(r->answer.object); /* the script has not got it */
     free((char *)r->answer.text);
+    free((char *)r->answer.bytes);
     free((char *)r->answer.code);
     free(r);
 }
@@ -99,6 +100,16 @@ void *modalua_argument_object(modalua_reply *r, int index, const modalua_class *
     if (!a || !class || index < 1 || index > a->count)
         return NULL;
     return host_objects_pointer(a->L, a->skip + index, class);
+}
+
+const char *modalua_argument_bytes(modalua_reply *r, int index, size_t *size)
+{
+    const reply_arguments *a = r ? r->arguments : NULL;
+    if (size)
+        *size = 0;
+    if (!a || index < 1 || index > a->count || lua_type(a->L, a->skip + index) != LUA_TSTRING)
+        return NULL;
+    return lua_tolstring(a->L, a->skip + index, size);
 }
 
 int modalua_reply_keep(modalua_reply *r)
@@ -161,14 +172,36 @@ static int answer(modalua_reply *r, reply_kind kind, const char *text, size_t si
     return status;
 }
 
-int modalua_reply_json(modalua_reply *r, const char *json)
+static bool is_json(const char *text)
 {
     char message[JSON_MESSAGE_SIZE];
     json_scan_facts facts;
-    if (!r || !json || strlen(json) > JSON_TEXT_MAX ||
-        !json_scan(json, strlen(json), &facts, NULL, message))
+    return text && strlen(text) <= JSON_TEXT_MAX &&
+           json_scan(text, strlen(text), &facts, NULL, message);
+}
+
+int modalua_reply_json(modalua_reply *r, const char *json)
+{
+    if (!r || !is_json(json))
         return MODALUA_E_INVALID;
     return answer(r, REPLY_JSON, json, strlen(json), NULL);
+}
+
+int modalua_reply_json_bytes(modalua_reply *r, const char *json, const void *bytes, size_t size)
+{
+    reply_answer a = { .kind = REPLY_JSON, .bytes_size = size };
+    int status;
+    if (!r || !is_json(json) || (!bytes && size > 0))
+        return MODALUA_E_INVALID;
+    a.size = strlen(json);
+    a.text = copy(json, a.size);
+    a.bytes = copy(bytes ? bytes : "", size);
+    status = a.text && a.bytes ? store(r, &a) : MODALUA_E_NOMEM;
+    if (status != MODALUA_OK) {
+        free((char *)a.text);
+        free((char *)a.bytes);
+    }
+    return status;
 }
 
 int modalua_reply_text(modalua_reply *r, const char *text, size_t size)

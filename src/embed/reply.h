@@ -1,6 +1,6 @@
 /* embed/reply.h - the reply to a call of a function of the host. The host answers it while its
  * function runs; or keeps it, and answers later, from any thread. Knows no Lua
- * but where the objects among the arguments are.
+ * but where the arguments are.
  *
  * A reply has up to two holders. The call holds it until the answer has been read, or is not wanted
  * any more. A host that keeps it holds it until it has answered. The last holder frees it.
@@ -27,6 +27,8 @@ typedef struct reply_answer {
     reply_kind kind;
     const char *text; /* JSON, bytes, or an error's message: `size` bytes and a NUL */
     size_t size;
+    const char *bytes; /* beside JSON: a second result, of bytes_size bytes; NULL = none */
+    size_t bytes_size;
     const char *code;           /* of an error; NULL = none */
     const modalua_class *class; /* of an object */
     void *object;               /* which the reply owns until reply_take_object */

@@ -14,6 +14,7 @@
 
 #include "base/clock.h"
 #include "http/server.h"
+#include "http/stream.h"
 
 struct modalua_response {
     pthread_mutex_t lock;
@@ -35,11 +36,13 @@ struct modalua_response {
     /* ---- the body of the answer: in memory, or in a file ---- */
     char *body;
     size_t size, room, max;
-    int sink; /* a descriptor of its own; -1 = none */
+    int sink;      /* a descriptor of its own; -1 = none */
+    http_file *to; /* instead, a stream of the host; it is there as long as `wake` is */
     curl_off_t written;
 
     /* ---- the body of the request, when it is a file ---- */
-    int source; /* a descriptor of its own; -1 = none */
+    int source;      /* a descriptor of its own; -1 = none */
+    http_file *from; /* instead, a stream */
     curl_off_t source_size, read;
     int file_error; /* with HTTP_FILE: errno */
 };
@@ -66,8 +69,9 @@ static void unlock_and_release(modalua_response *r)
 /* A descriptor of its own for the file; -1: there is no file. False: errno says why not. */
 static bool copy_descriptor(int *copy, const http_file *f)
 {
-    *copy = f ? fcntl(f->fd, F_DUPFD_CLOEXEC, 0) : -1;
-    return !f || *copy >= 0;
+    bool is_file = f && !f->stream;
+    *copy = is_file ? fcntl(f->fd, F_DUPFD_CLOEXEC, 0) : -1;
+    return !is_file || *copy >= 0;
 }
 
 /* Allocates from the C library: the runtime's account is for one thread. The limit of that account is
@@ -89,6 +93,8 @@ static modalua_response *response_new(http_transfer *t)
     if (memory_left(t->h->memory) < r->max)
         r->max = memory_left(t->h->memory);
     r->source_size = q->source ? q->source->size : 0;
+    r->to = q->sink && q->sink->stream ? q->sink : NULL;
+    r->from = q->source && q->source->stream ? q->source : NULL;
     if (!copy_descriptor(&r->sink, q->sink) || !copy_descriptor(&r->source, q->source)) {
         (q->sink ? q->sink : q->source)->error = errno;
         t->fault = HTTP_FILE;
@@ -320,21 +326,24 @@ bool http_exchange_collect(http_transfer *t, double now)
 {
     modalua_response *r = t->exchange;
     curl_off_t moved;
-    bool ended;
+    bool ended, is_due;
     pthread_mutex_lock(&r->lock);
     moved = t->request.sink ? r->written : r->read;
     if (t->request.sink)
         t->request.sink->done = r->written;
     t->total = t->request.sink ? r->total : r->source_size;
-    ended = r->ended;
-    if (ended)
-        take_outcome(t, r);
-    pthread_mutex_unlock(&r->lock);
     if (moved != t->moved) {
         t->moved = moved;
         t->last_moved = now;
     }
-    if (ended || now < due(t))
+    ended = r->ended;
+    is_due = !ended && now >= due(t);
+    if (ended)
+        take_outcome(t, r);
+    else if (is_due)
+        r->wake = NULL; /* nothing is written any more, also when the request is sent again */
+    pthread_mutex_unlock(&r->lock);
+    if (!is_due)
         return ended;
     if (t->request.timeout > 0 && now - t->started >= t->request.timeout)
         return fail_transfer(t, HTTP_CURL, CURLE_OPERATION_TIMEDOUT,
@@ -435,6 +444,15 @@ static int write_to_file(modalua_response *r, const char *data, size_t size)
     return MODALUA_OK;
 }
 
+static int write_to_stream(modalua_response *r, const char *data, size_t size)
+{
+    int error = http_stream_give(r->to, data, size);
+    if (error)
+        return write_failed(r, HTTP_FILE, error);
+    r->written += (curl_off_t)size;
+    return MODALUA_OK;
+}
+
 static int write_to_memory(modalua_response *r, const char *data, size_t size)
 {
     size_t room = r->room + r->room / 2;
@@ -465,12 +483,26 @@ int modalua_response_write(modalua_response *r, const void *data, size_t size)
         state = write_failed(r, r->fault, r->file_error);
     else if (state == MODALUA_OK && r->sink >= 0 && r->status <= 299)
         state = write_to_file(r, data, size);
+    else if (state == MODALUA_OK && r->to && r->status <= 299)
+        state = write_to_stream(r, data, size);
     else if (state == MODALUA_OK && size > 0)
         state = write_to_memory(r, data, size);
     if (state != MODALUA_E_INVALID && r->wake)
         r->wake(r->wake_user);
     pthread_mutex_unlock(&r->lock);
     return state;
+}
+
+/* As pread does: less than 0 and errno for a failure. */
+static ssize_t read_source(const modalua_response *r, void *into, size_t size)
+{
+    long n;
+    if (!r->from)
+        return pread(r->source, into, size, r->read);
+    n = http_stream_take(r->from, into, size, r->read);
+    if (n < 0)
+        errno = n == -EINTR ? EIO : (int)-n;
+    return n < 0 ? -1 : n;
 }
 
 long modalua_response_read(modalua_response *r, void *into, size_t size)
@@ -487,7 +519,7 @@ long modalua_response_read(modalua_response *r, void *into, size_t size)
         n = state_of(r);
     } else if (size > 0) {
         do
-            n = pread(r->source, into, size, r->read);
+            n = read_source(r, into, size);
         while (n < 0 && errno == EINTR);
         if (n <= 0) /* 0: the file has become shorter than the length that was announced */
             n = write_failed(r, HTTP_FILE, n < 0 ? errno : 0);

@@ -20,6 +20,7 @@
 #include <stddef.h>
 
 #include "base/memory.h"
+#include "base/stream_ends.h"
 #include "http/sockets.h"
 #include "modalua.h"
 
@@ -107,12 +108,15 @@ typedef struct http_options {
     unsigned retries;       /* of a request without side effects (retry.h) */
 } http_options;
 
-/* A file that a body comes from or goes to. The caller opens and closes it. */
+/* A file, or a stream of the host, that a body comes from or goes to. The caller opens and closes it. */
 typedef struct http_file {
     int fd;
-    curl_off_t size; /* of a source: bytes to send */
-    curl_off_t done; /* bytes read or written so far */
-    int error;       /* with HTTP_FILE: errno; 0 = the source has become shorter than `size` */
+    const modalua_stream_class *stream; /* NULL = it is a file */
+    void *object;                       /* of the stream */
+    stream_ends *ends;                  /* of a sink that is a stream: what it got */
+    curl_off_t size;                    /* of a source: bytes to send */
+    curl_off_t done;                    /* bytes read or written so far */
+    int error; /* with HTTP_FILE: errno; 0 = the source has become shorter than `size` */
 } http_file;
 
 /* A request. Its strings must live until http_end. */

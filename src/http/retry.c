@@ -37,6 +37,13 @@ static bool was_stopped(const http_transfer *t)
            t->request.timeout > 0 && t->seconds > t->request.timeout + LATE;
 }
 
+/* Whether a stream of the host has got bytes, which it must not get twice. */
+static bool has_given(const http_transfer *t)
+{
+    const http_file *sink = t->request.sink;
+    return sink && sink->stream && sink->done > 0;
+}
+
 double retry_pause(retry *r, const http_transfer *t)
 {
     double pause, timeout = t->request.timeout, now = clock_now();
@@ -45,7 +52,7 @@ double retry_pause(retry *r, const http_transfer *t)
         r->until = timeout > 0 ? now - t->seconds + timeout : 0;
     if (was_stopped(t))
         r->until = now + timeout;
-    if (t->request.side_effects || r->tries >= all || !http_is_transient(t))
+    if (t->request.side_effects || has_given(t) || r->tries >= all || !http_is_transient(t))
         return 0;
     pause = next_pause(r, t);
     if (r->until > 0 ? now + pause >= r->until : pause > RETRY_AFTER_MAX)

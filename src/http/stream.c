@@ -28,12 +28,44 @@ bool http_stream_begin(http_transfer *t)
         return true;
     sink->done = 0;
     sink->error = 0;
+    if (sink->stream) {
+        stream_ends_clear(sink->ends);
+        return true;
+    }
     return ftruncate(sink->fd, 0) == 0 || stream_fail(t, sink, errno);
+}
+
+int http_stream_give(http_file *f, const char *data, size_t size)
+{
+    int error = size > 0 ? f->stream->write(f->object, data, size) : 0;
+    if (error == 0)
+        stream_ends_add(f->ends, data, size);
+    return error;
+}
+
+long http_stream_take(http_file *f, char *into, size_t size, curl_off_t offset)
+{
+    long n = f->stream->read(f->object, into, size, (long)offset);
+    return n > 0 && (size_t)n > size ? -EIO : n;
+}
+
+/* The host's function has the locale and the signals of its own. */
+static bool lend_and_give(http_transfer *t, const char *data, size_t size)
+{
+    http_file *sink = t->request.sink;
+    int error;
+    host_thread_lend(t->h->thread);
+    error = http_stream_give(sink, data, size);
+    host_thread_take_back(t->h->thread);
+    sink->done += error ? 0 : (curl_off_t)size;
+    return error == 0 || stream_fail(t, sink, error);
 }
 
 bool http_stream_write(http_transfer *t, const char *data, size_t size)
 {
     http_file *sink = t->request.sink;
+    if (sink->stream)
+        return lend_and_give(t, data, size);
     while (size > 0) {
         ssize_t n = pwrite(sink->fd, data, size, sink->done);
         if (n < 0 && errno == EINTR)
@@ -49,6 +81,23 @@ bool http_stream_write(http_transfer *t, const char *data, size_t size)
 
 /* ---- from a file ---- */
 
+/* As pread does: less than 0 and errno for a failure. */
+static ssize_t read_source(const http_transfer *t, char *into, size_t size)
+{
+    http_file *source = t->request.source;
+    ssize_t n;
+    if (!source->stream)
+        return pread(source->fd, into, size, source->done);
+    host_thread_lend(t->h->thread);
+    n = http_stream_take(source, into, size, source->done);
+    host_thread_take_back(t->h->thread);
+    if (n < 0) {
+        errno = n == -EINTR ? EIO : (int)-n;
+        return -1;
+    }
+    return n;
+}
+
 static size_t http_on_read(char *into, size_t size, size_t count, void *user)
 {
     http_transfer *t = user;
@@ -61,7 +110,7 @@ static size_t http_on_read(char *into, size_t size, size_t count, void *user)
     if (room == 0)
         return 0;
     do
-        n = pread(source->fd, into, room, source->done);
+        n = read_source(t, into, room);
     while (n < 0 && errno == EINTR);
     if (n <= 0) { /* 0: the file has become shorter than the length that was announced */
         stream_fail(t, source, n < 0 ? errno : 0);

@@ -152,10 +152,11 @@ static void push_file_failure(lua_State *L, const op *o)
     const http_file *source = o->transfer.request.source, *sink = o->transfer.request.sink;
     const http_file *f = source && (source->error || !sink) ? source : sink;
     const char *what = f == source ? "read" : "written";
+    const char *it = f && f->stream ? "stream" : "file";
     if (f && f->error)
-        error_new(L, "refused", "file", "the file cannot be %s: %s", what, strerror(f->error));
+        error_new(L, "refused", "file", "the %s cannot be %s: %s", it, what, strerror(f->error));
     else
-        error_new(L, "refused", "file", "the file became shorter while it was read");
+        error_new(L, "refused", "file", "the %s became shorter while it was read", it);
 }
 
 /* No byte came for too long, in the middle of the answer or of the request. A server that lacks the end
