@@ -179,7 +179,7 @@ static void give_up(lua_State *L, op *o)
 static void check_called_back(lua_State *L, op *o, int status)
 {
     loop *lp = o->lp;
-    if (lp->current)
+    if (lp->current && lp->current->reports > 0) /* another task may have resumed the coroutine */
         lp->current->reports--;
     if (status == LUA_OK || status == LUA_YIELD)
         return;
