@@ -5,16 +5,15 @@
 #include <stdbool.h>
 #include <string.h>
 
-#define REASON                                                                                 \
-    "modules in C cannot be loaded: the Lua of this runtime is inside modalua's library, and " \
-    "they "                                                                                    \
-    "would get another one"
+#define REASON                                                                    \
+    "modules in C cannot be loaded: the Lua of this runtime is inside modalua's " \
+    "library, and they would get another one"
 
 /* Whether a library that is loaded now gets the functions of this Lua. */
 static bool are_ours(void)
 {
-    lua_State *(*ours)(lua_Alloc, void *) = lua_newstate;
-    void *theirs = dlsym(RTLD_DEFAULT, "lua_newstate");
+    lua_Number (*ours)(lua_State *) = lua_version;
+    void *theirs = dlsym(RTLD_DEFAULT, "lua_version");
     return memcmp(&ours, &theirs, sizeof ours) == 0;
 }
 
