@@ -53,6 +53,21 @@ int partial_file_open(const char *path, const char *part)
     }
 }
 
+int partial_file_write(int fd, const char *data, size_t size, off_t *at)
+{
+    while (size > 0) {
+        ssize_t n = pwrite(fd, data, size, *at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? errno : EIO;
+        *at += n;
+        data += n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
 int partial_file_commit(int fd, const char *path, const char *part)
 {
     int error = 0;

@@ -4,6 +4,8 @@
 #ifndef BASE_PARTIAL_FILE_H
 #define BASE_PARTIAL_FILE_H
 
+#include <sys/types.h>
+
 /* The name of the temporary file is the file's name with this suffix. */
 #define PARTIAL_FILE_SUFFIX ".part"
 
@@ -13,6 +15,9 @@
  * EBUSY, another process is writing the file; EPERM, `part` is no regular file of this user, or a link.
  */
 int partial_file_open(const char *path, const char *part);
+
+/* Writes all bytes at the offset *at, and moves it behind what has been written. Returns 0, or errno. */
+int partial_file_write(int fd, const char *data, size_t size, off_t *at);
 
 /* Writes the temporary file to disk, closes it, and renames it to `path`, which it replaces.
  * Returns 0, or errno; the temporary file is gone then. */

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/partial_file.h"
 #include "http/server.h"
 #include "http/stream.h"
 
@@ -431,17 +432,8 @@ static int write_failed(modalua_response *r, http_fault fault, int error)
 
 static int write_to_file(modalua_response *r, const char *data, size_t size)
 {
-    while (size > 0) {
-        ssize_t n = pwrite(r->sink, data, size, r->written);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return write_failed(r, HTTP_FILE, n < 0 ? errno : EIO);
-        r->written += n;
-        data += n;
-        size -= (size_t)n;
-    }
-    return MODALUA_OK;
+    int error = partial_file_write(r->sink, data, size, &r->written);
+    return error ? write_failed(r, HTTP_FILE, error) : MODALUA_OK;
 }
 
 static int write_to_stream(modalua_response *r, const char *data, size_t size)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/partial_file.h"
 
 enum { CHUNK = 256 * 1024 };
 
@@ -64,19 +65,11 @@ static bool lend_and_give(http_transfer *t, const char *data, size_t size)
 bool http_stream_write(http_transfer *t, const char *data, size_t size)
 {
     http_file *sink = t->request.sink;
+    int error;
     if (sink->stream)
         return lend_and_give(t, data, size);
-    while (size > 0) {
-        ssize_t n = pwrite(sink->fd, data, size, sink->done);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return stream_fail(t, sink, n < 0 ? errno : EIO);
-        sink->done += n;
-        data += n;
-        size -= (size_t)n;
-    }
-    return true;
+    error = partial_file_write(sink->fd, data, size, &sink->done);
+    return error == 0 || stream_fail(t, sink, error);
 }
 
 /* ---- from a file ---- */
