@@ -6,6 +6,7 @@
 #include "api/answer_notes.h"
 #include "binding/doc.h"
 #include "binding/error.h"
+#include "binding/userdata.h"
 #include "engine/cleanup.h"
 #include "request/single_request.h"
 
@@ -28,11 +29,7 @@ static void push_weak_table(lua_State *L, int client_index, int value, const cha
     if (lua_getiuservalue(L, client_index, value) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushstring(L, mode);
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    userdata_push_weak_table(L, mode);
     lua_pushvalue(L, -1);
     lua_setiuservalue(L, client_index, value);
 }

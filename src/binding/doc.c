@@ -8,6 +8,7 @@
 #include "binding/error.h"
 #include "binding/interrupt.h"
 #include "binding/parts.h"
+#include "binding/userdata.h"
 
 /* Its address is the place of the doc table in the registry. The keys are the functions, weak; the
  * values are rows: light userdata for rows in C, tables for those of doc.describe. */
@@ -18,11 +19,7 @@ static void push_doc_table(lua_State *L)
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &doc_key) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    userdata_push_weak_table(L, "k");
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &doc_key);
 }

@@ -21,3 +21,12 @@ int userdata_method(lua_State *L)
     lua_rawget(L, USERDATA_METHODS);
     return 1;
 }
+
+void userdata_push_weak_table(lua_State *L, const char *mode)
+{
+    lua_newtable(L);
+    lua_createtable(L, 0, 1);
+    lua_pushstring(L, mode);
+    lua_setfield(L, -2, "__mode");
+    lua_setmetatable(L, -2);
+}

@@ -18,4 +18,7 @@ void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_R
  * returns 1. */
 int userdata_method(lua_State *L);
 
+/* Pushes a new table whose keys ("k") or values ("v") are weak. [-0, +1, m] */
+void userdata_push_weak_table(lua_State *L, const char *mode);
+
 #endif

@@ -3,6 +3,7 @@
 #include <lauxlib.h>
 #include <string.h>
 
+#include "binding/userdata.h"
 #include "engine/stop.h"
 #include "engine/task.h"
 
@@ -306,10 +307,6 @@ void coroutines_open(lua_State *L)
     lua_getglobal(L, "coroutine");
     luaL_setfuncs(L, functions, 0);
     lua_pop(L, 1);
-    lua_newtable(L);
-    lua_createtable(L, 0, 1);
-    lua_pushliteral(L, "k");
-    lua_setfield(L, -2, "__mode");
-    lua_setmetatable(L, -2);
+    userdata_push_weak_table(L, "k");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &traces_key);
 }
