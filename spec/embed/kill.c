@@ -410,18 +410,16 @@ static void try_get_in_run(modalua_config config)
     modalua_destroy(rt);
 }
 
-/* An error object that a script has put such a value into: the JSON of the last error has the rest. */
+/* An error object that a script has put such a value into: the JSON of the last error has the rest.
+ * Nothing else ends the encoding of that value: a program without this bound never ends. */
 static void try_error(modalua_config config)
 {
     static const char code[] = "local _, err = require 'modalua.json'.decode('?')\n"
                                "err.bomb, err.code = bomb, 'mine' error(err)\n";
     char script[512];
-    double start;
     modalua_runtime *rt = make(&config);
     snprintf(script, sizeof script, "%s%s", bomb, code);
-    start = processor();
     check_status(rt, "error", run(rt, script), MODALUA_E_SCRIPT);
-    check_late("error", processor() - start, 0);
     CHECK(strstr(modalua_last_error_json(rt), "\"code\":\"mine\""));
     CHECK(!strstr(modalua_last_error_json(rt), "bomb"));
     modalua_destroy(rt);
