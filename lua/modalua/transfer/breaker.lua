@@ -167,8 +167,8 @@ function Breaker:begin()
   self.taken = self.state == "trial"
 end
 
--- The item that was to be tried alone was not sent after all.
-function Breaker:give_up_trial()
+-- A transfer has ended. When it was the one that was tried alone, and it has shown nothing, another one is tried.
+function Breaker:finish()
   self.taken = nil
 end
 
