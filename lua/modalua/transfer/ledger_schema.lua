@@ -1,7 +1,8 @@
 -- transfer.ledger_schema: the tables of a ledger, and what differs between the two databases.
 local ledger_schema = {}
 
--- The version of the tables below. A ledger with a later version is refused. `upgrades[n]` are the statements that turn version n into n + 1.
+-- The version of the tables below. A ledger with a later version is refused. `upgrades[n]` are the statements that turn version n into n +
+-- 1.
 ledger_schema.VERSION = 1
 ledger_schema.upgrades = {}
 
@@ -31,9 +32,9 @@ ledger_schema.dialects = {
 
 -- Times are milliseconds since 1970, UTC. query, listed, settings, uids, waiting and detail are JSON.
 ledger_schema.tables = {
-  -- One row. query: the query of the search; NULL for a list. listed: { file =, column =, lines = } of a list. cursor: where the search goes
-  -- on, in the finder's own form. cap: the number of answers above which the source cuts; proven: the largest number of answers that was
-  -- proven to be complete. finder: the worker that searches. found_all: when the search ended. paused: why nothing is sent, or NULL.
+  -- One row. query: the query of the search; NULL for a list. listed: { file =, column =, lines = } of a list. cursor: where the search
+  -- goes on, in the finder's own form. cap: the number of answers above which the source cuts; proven: the largest number of answers that
+  -- was proven to be complete. finder: the worker that searches. found_all: when the search ended. paused: why nothing is sent, or NULL.
   [[CREATE TABLE transfer(
     one BIGINT PRIMARY KEY CHECK (one = 1), schema BIGINT NOT NULL, created BIGINT NOT NULL,
     from_name TEXT NOT NULL, from_aet TEXT, to_name TEXT NOT NULL, to_aet TEXT, server TEXT, level TEXT NOT NULL,
@@ -68,8 +69,8 @@ ledger_schema.tables = {
     id {id}, item BIGINT NOT NULL, worker TEXT, started BIGINT, ended BIGINT, kind TEXT, code TEXT, dimse_status BIGINT, message TEXT)]],
   [[CREATE INDEX attempt_items ON attempt(item)]],
 
-  -- A line of a list. tag: what its value is. outcome: NULL until it is looked for; FOUND: line_item has its items, and their states are the
-  -- outcome; or NOT FOUND, AMBIGUOUS, INVALID, FAILED. first = 1: its items go before all others.
+  -- A line of a list. tag: what its value is. outcome: NULL until it is looked for; FOUND: line_item has its items, and their states are
+  -- the outcome; or NOT FOUND, AMBIGUOUS, INVALID, FAILED. first = 1: its items go before all others.
   [[CREATE TABLE line(
     n BIGINT PRIMARY KEY, tag TEXT, text TEXT, value TEXT, outcome TEXT, reason TEXT, first BIGINT NOT NULL)]],
   [[CREATE TABLE line_item(line BIGINT NOT NULL, item BIGINT NOT NULL, PRIMARY KEY (line, item))]],
