@@ -33,7 +33,8 @@ local function destination_place(setup)
   return arrival.destination { op = OP, client = setup.client, target = to.aet }
 end
 
--- `setup`: { client =, source = a Modality or the Client itself, is_local = the source is the Client, destination =, arrived_at =, level = }.
+-- `setup`: { client =, source = a Modality or the Client itself, is_local = the source is the Client, destination =, arrived_at =,
+-- level = }.
 function compare.new(setup)
   local self = setmetatable({ client = setup.client, level = setup.level }, Compare)
   self.source = setup.is_local and holdings.here(setup.client) or holdings.modality(setup.source)
@@ -187,7 +188,8 @@ function Compare:after(items, verify)
   return true
 end
 
--- Looks at items that have not been sent. Sets item.verdict to "full" for those that the destination has. Returns true, or nil and an error.
+-- Looks at items that have not been sent. Sets item.verdict to "full" for those that the destination has. Returns true, or nil and an
+-- error.
 function Compare:before(items, verify)
   local good, err = self:look(items)
   if not good then

@@ -1,9 +1,9 @@
 -- transfer.recover: items that may have been sent, or may still be under way: those of a worker that died, and those of a transfer from
 -- which no answer came.
 --
--- The order decides whether something is sent twice: first the jobs of the server that name the item are waited for; then the destination is
--- compared; and only what it does not have is sent. Where the jobs cannot be known (before 1.11.1 a C-MOVE is no job; the other worker used
--- another server), two comparisons must agree that are ten seconds apart.
+-- The order decides whether something is sent twice: first the jobs of the server that name the item are waited for; then the destination
+-- is compared; and only what it does not have is sent. Where the jobs cannot be known (before 1.11.1 a C-MOVE is no job; the other worker
+-- used another server), two comparisons must agree that are ten seconds apart.
 local require = ...
 local native = require "core.native"
 local points = require "transfer.points"
@@ -152,8 +152,8 @@ local function look(self, items)
   return waiting
 end
 
--- Decides about the items in a task of its own. `self`: as transfer.send_items makes it. What is still open when the run ends is recovered by
--- the next one.
+-- Decides about the items in a task of its own. `self`: as transfer.send_items makes it. What is still open when the run ends is recovered
+-- by the next one.
 function recover.begin(self, items)
   self.recovering = self.recovering + #items
   self.spawn(function()

@@ -7,12 +7,10 @@
 --
 -- control, of the command: stopping = true when nothing new may begin, confirm = function(n) -> boolean.
 local require = ...
-local bell = require "transfer.bell"
 local breaker = require "transfer.breaker"
 local ledger_workers = require "transfer.ledger_workers"
 local native = require "core.native"
 local pace = require "transfer.pace"
-local points = require "transfer.points"
 local process = require "transfer.process"
 local send_items = require "transfer.send_items"
 
@@ -51,7 +49,7 @@ local function read_settings(self, info)
     if not new then
       return nil, native.fail("transfer", "refused", "usage", message)
     end
-    self.pace, self.pace_text = new, text
+    self.pace, self.pace_text, self.window_until = new, text, nil
   end
   return true
 end
@@ -146,7 +144,8 @@ local function ask_sides(self)
   local items = self.items
   local source, silence = items.send:echo_source()
   if not source then
-    return false, select(2, breaker.class_of(silence)) == "server" and "server" or "from", silence.message
+    local side = select(2, breaker.class_of(silence))
+    return false, side == "server" and side or "from", silence.message
   end
   local item = self.ledger:items { state = "todo", limit = 1 }()
   if item then
@@ -185,7 +184,8 @@ local function mind_breaker(self)
       self.tell { event = "wait", side = b.side, since = self.waits_since, reason = b.reason }
     end
     if b:is_hopeless() then
-      self.items.fatal = self.items.fatal or native.fail("transfer", "refused", "gave_up", ("the run has waited too long: %s"):format(b.reason))
+      self.items.fatal = self.items.fatal or native.fail("transfer", "refused", "gave_up",
+        "the run has waited too long: " .. b.reason)
     elseif b:is_due() and not self.probing then
       probe(self)
     end
@@ -197,17 +197,22 @@ end
 
 -- ---- the finder ----
 
+-- Whether the search must not go on now: the hours hold for it too.
+local function stops_finding(self)
+  self.interrupted = self.stopping or self.ending or self.paused or self.items.fatal or not self.is_open
+  return self.interrupted and true or false
+end
+
 local function find_once(self)
   local info = self.ledger:describe()
+  self.interrupted = nil
   local common = { ledger = self.ledger, modality = not self.is_local and self.source or nil, client = self.is_local and self.client or nil,
     level = self.level, query = info and info.query, cap = self.options.limit_results, order = self.options.order,
-    several = self.options.several, names = self.options.names, tell = self.tell, stop = function()
-      return (self.stopping or self.items.fatal or self.ending) and true or false
-    end }
+    several = self.options.several, names = self.options.names, tell = self.tell, stop = function() return stops_finding(self) end }
   if info and info.query then
     local result, err = require "transfer.slices".find(common)
-    if not result then
-      return nil, err
+    if not result or self.interrupted then
+      return result, err
     end
   end
   return require "transfer.listed".find(common)
@@ -217,10 +222,10 @@ end
 local function find(self)
   while not self.stopping and not self.ending and not self.items.fatal do
     local result, err = nil, nil
-    if self.breaker.state ~= "open" then
+    if self.breaker.state ~= "open" and not stops_finding(self) then
       result, err = find_once(self)
     end
-    if result and not self.stopping and not self.items.fatal then
+    if result and not self.interrupted then
       local ended, failure = self.ledger:end_finding()
       if ended then
         self.found_all = true

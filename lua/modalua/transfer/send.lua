@@ -16,7 +16,8 @@ Send.__index = Send
 
 -- `setup` as in transfer.compare.
 function send.new(setup)
-  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination, is_local = setup.is_local }, Send)
+  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination }, Send)
+  self.is_local = setup.is_local
   local options = { max_moves = NO_LIMIT }
   if not setup.is_local then
     self.modality = setup.client:modality(setup.source.modality, options)

@@ -30,12 +30,12 @@ Items.__index = Items
 
 -- `context`: { ledger =, client =, source =, is_local =, destination =, arrived_at =, level =, breaker =, settings = a table that run.lua
 -- keeps up to date, share = how many of the transfers at once are this worker's, now = a function that returns the ledger's milliseconds,
--- gate = a function that says whether something may begin, wait(slot) = a function that returns the seconds to wait before the next transfer
--- of that sender, begun(slot, n, images) and over(slot, images, seconds) = functions that are told of each transfer, tell = function(event),
--- dry_run =, most = how many items may be sent, or nil }.
+-- gate = a function that says whether something may begin, wait(slot) = a function that returns the seconds to wait before the next
+-- transfer of that sender, begun(slot, n, images) and over(slot, images, seconds) = functions that are told of each transfer, tell =
+-- function(event), dry_run =, most = how many items may be sent, or nil }.
 function send_items.new(context)
-  local self = setmetatable({ bell = bell.new(), generation = 1, queue = {}, running = {}, run_n = 0, to_check = {}, late = {}, changes = {},
-    recovering = 0, checking = 0, feeding = 0, alone = {}, senders = 0, begun_n = 0, held_back = {}, failed = 0, claims = 0 }, Items)
+  local self = setmetatable({ bell = bell.new(), generation = 1, queue = {}, running = {}, run_n = 0, to_check = {}, late = {},
+    changes = {}, recovering = 0, checking = 0, feeding = 0, alone = {}, begun_n = 0, held_back = {}, failed = 0 }, Items)
   for name, value in pairs(context) do
     self[name] = value
   end
@@ -177,7 +177,7 @@ function Items:postpone(item, err)
   local now = self.now()
   self:change(item, "todo", { due = now + ms(points.seconds(SIDE_SECONDS)), reason = breaker.reason_of(err), message = err.message,
     attempt = attempt_of(item, err, now) })
-  self.tell { event = "failure", item = item, state = "todo", reason = breaker.reason_of(err), message = err.message, due = item.change.due }
+  self.tell { event = "failure", item = item, state = "todo", reason = item.change.reason, message = err.message, due = item.change.due }
 end
 
 -- The transfer of an item has ended, well or in doubt.
@@ -272,10 +272,10 @@ function Items:feeder()
         wait = 1
       elseif #items > 0 then
         ledger_works(self)
-        self.claims, wait = self.claims + 1, 0
+        wait = 0
         take(self, items)
       end
-      self.feeding, self.claimed_none = self.feeding - 1, items and #items == 0
+      self.feeding = self.feeding - 1
       self.bell:ring()
     end
     if wait > 0 and not self.ended then
@@ -298,7 +298,8 @@ local function next_group(self, slot)
   end
   local join, group = self.settings.join or 1, {}
   local first = self.queue[1]
-  local n = join > 1 and self:compares() and self.send:can_join() and not self.alone[first.id] and self.breaker.state == "closed" and join or 1
+  local joins = self:compares() and self.send:can_join() and not self.alone[first.id] and self.breaker.state == "closed"
+  local n = joins and join or 1
   while #group < n and self.queue[1] do
     local item = self.queue[1]
     if #group > 0 and (self.alone[item.id] or self.level == "Series" and item.uids.StudyInstanceUID ~= first.uids.StudyInstanceUID) then
@@ -409,7 +410,7 @@ local function images_of(group)
   for _, item in ipairs(group) do
     n = n and item.expected and n + item.expected
   end
-  return n or nil
+  return n
 end
 
 local function transfer(self, group, slot)
