@@ -1,21 +1,46 @@
--- transfer.points: places at which a spec lets the process die or stop. The environment variable MODALUA_TRANSFER_POINT names one:
--- "NAME:kill" ends the process by SIGKILL when it gets there, "NAME:stop" stops it by SIGSTOP, "NAME:kill:3" ends it the third time.
+-- transfer.points: places at which a spec lets a transfer die, and the waits that a spec shortens. Both are set in the environment, and are
+-- for specs alone:
+--   MODALUA_TRANSFER_POINT=NAME:ACTION[:N]   when the point is reached the N-th time (default: 1), the process sends itself a signal;
+--                                            ACTION is kill (SIGKILL) or stop (SIGSTOP)
+--   MODALUA_TRANSFER_HASTE=N                 each wait between tries takes an N-th of its time
+--
+-- The points are the rows of the table of crashes:
+--   creating   in the transaction that makes the tables of the ledger
+--   found      a C-FIND was answered, and its answers are not in the ledger yet
+--   claimed    items were claimed, and nothing was sent
+--   moving     the server carries out a transfer
+--   moved      a transfer has ended, and the ledger does not know it yet
+--   compared   the destination was compared, and the ledger does not know it yet
+local require = ...
+local process = require "transfer.process"
+
 local points = {}
 
 local SIGNALS <const> = { kill = "KILL", stop = "STOP" }
 
-local wanted, action, times = (os.getenv "MODALUA_TRANSFER_POINT" or ""):match "^([%w_]+):(%a+):?(%d*)$"
-local left = tonumber(times) or 1
+local name, action, count = (os.getenv "MODALUA_TRANSFER_POINT" or ""):match "^(%a+):(%a+):?(%d*)$"
+local left = math.tointeger(tonumber(count)) or 1
+local haste = tonumber(os.getenv "MODALUA_TRANSFER_HASTE") or 1
 
--- Is called at the place with that name. Returns true, so that it can stand in a chain of conditions.
-function points.at(name)
-  if name == wanted then
-    left = left - 1
-    if left == 0 then
-      os.execute(("kill -%s $PPID"):format(assert(SIGNALS[action], "MODALUA_TRANSFER_POINT: the action must be kill or stop")))
-    end
+-- Whether a spec waits for this point.
+function points.is_set(point)
+  return name == point
+end
+
+-- Carries out what the environment says for this point.
+function points.at(point)
+  if name ~= point then
+    return
   end
-  return true
+  left = left - 1
+  if left == 0 then
+    os.execute(("kill -%s %d"):format(assert(SIGNALS[action], "MODALUA_TRANSFER_POINT: unknown action"), select(2, process.here())))
+  end
+end
+
+-- A wait in seconds, as short as the spec wants it.
+function points.seconds(seconds)
+  return seconds / haste
 end
 
 return points
