@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_plan.h"
@@ -275,6 +276,11 @@ static const luaL_Reg functions[] = {
     { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
+
+    /* ---- files ---- */
+
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    { "path_kind", path_facts_l_kind },
 
     /* ---- text ---- */
 

@@ -72,7 +72,7 @@ local NETWORK <const> = "SQLite needs shared memory, which a network file system
 
 -- Whether the file can be a ledger, before SQLite opens it: it would create files beside it.
 local function check_file(path, create)
-  local kind, file_system = native.file_kind(path)
+  local kind, file_system = native.path_kind(path)
   local hint = "a ledger is a file that `modalua transfer run` makes"
   if kind == "folder" then
     return refused("'%s' is a folder: %s", path, hint)
@@ -183,7 +183,10 @@ local function write_tables(self)
   if done and version < schema.VERSION then
     done, err = stamp[self.kind](self)
   end
-  return done and points.at "creating", err
+  if done then
+    points.at "creating"
+  end
+  return done and true, err
 end
 
 -- Makes the tables when there are none, upgrades older ones, refuses newer ones.
@@ -301,9 +304,13 @@ end
 
 -- ---- statements ----
 
+-- Another process or worker was faster: the transaction is tried again.
+local CONFLICTS <const> = { ["SQLITE_BUSY"] = true, ["SQLITE_BUSY_SNAPSHOT"] = true, ["SQLITE_BUSY_RECOVERY"] = true,
+  ["SQLITE_BUSY_TIMEOUT"] = true, ["SQLITE_LOCKED"] = true, ["40001"] = true, ["40P01"] = true, ["55P03"] = true }
+
 -- Whether the connection is of no use any more.
 local function is_lost(err)
-  return err.retryable and err.code ~= "SQLITE_BUSY"
+  return err.retryable and not CONFLICTS[err.code]
 end
 
 -- Runs one statement -> rows, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
@@ -336,9 +343,6 @@ end
 
 -- ---- transactions ----
 
--- Another process or worker was faster: the transaction is tried again.
-local CONFLICTS <const> = { ["SQLITE_BUSY"] = true, ["SQLITE_BUSY_SNAPSHOT"] = true, ["SQLITE_BUSY_RECOVERY"] = true,
-  ["SQLITE_BUSY_TIMEOUT"] = true, ["SQLITE_LOCKED"] = true, ["40001"] = true, ["40P01"] = true, ["55P03"] = true }
 local PATIENCE <const> = 30 -- seconds
 local LONGEST_PAUSE <const> = 0.25
 

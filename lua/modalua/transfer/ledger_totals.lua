@@ -69,8 +69,8 @@ end
 -- The images of an item, as in ledger_items.
 local INSTANCES <const> = "CASE WHEN state IN ('done', 'present') THEN COALESCE(arrived, expected, 0) ELSE COALESCE(expected, 0) END"
 
-local GROUPS <const> = ([[SELECT modality, SUBSTR(date, 1, 4) AS year, state, COUNT(*) AS items, CAST(SUM(INSTANCES) AS BIGINT) AS instances,
-  CAST(SUM(COALESCE(bytes, 0)) AS BIGINT) AS bytes, SUM(seconds) AS seconds
+local GROUPS <const> = ([[SELECT modality, SUBSTR(date, 1, 4) AS year, state, COUNT(*) AS items,
+  CAST(SUM(INSTANCES) AS BIGINT) AS instances, CAST(SUM(COALESCE(bytes, 0)) AS BIGINT) AS bytes, SUM(seconds) AS seconds
   FROM item GROUP BY modality, SUBSTR(date, 1, 4), state ORDER BY 1, 2, 3]]):gsub("INSTANCES", INSTANCES)
 
 -- L:group_items() -> list of { modality =, year =, state =, items =, instances =, bytes =, seconds = }.

@@ -1,7 +1,8 @@
 -- transfer.ledger_workers: the workers of a transfer, their leases, and the role of the finder.
 local require = ...
 local json = require "modalua.json"
-local native = require "core.native"
+local native = require "transfer.native"
+local process = require "transfer.process"
 local rows = require "transfer.ledger_rows"
 
 local ledger_workers = { methods = {} }
@@ -14,19 +15,11 @@ ledger_workers.RENEW = 15
 ledger_workers.FENCE = 30
 ledger_workers.LEASE = 60
 
--- An id that no other worker had or will have.
-local function new_id()
-  local file <close> = assert(io.open("/dev/urandom", "rb"))
-  return (file:read(8):gsub(".", function(byte)
-    return ("%02x"):format(byte:byte())
-  end))
-end
-
 -- L:join{ host =, pid =, server =, version = } -> id. This process becomes a new worker; L.worker is its id. server: the URL of its Orthanc
 -- without credentials; version: that of Orthanc.
 function methods:join(facts)
-  local id = new_id()
-  local begun = native.boot_time()
+  local id = native.random() -- no other worker had it or will have it
+  local begun = native.boot()
   local joined, err = self:transaction(function(now)
     local done, failure = self:run "SELECT one FROM transfer {lock}" -- two workers that join at once get two numbers
     if done then
@@ -47,7 +40,7 @@ end
 -- L:renew(waiting | nil) -> true | false: this worker was marked dead, and must give up all that it holds. waiting: { side =, since =,
 -- reason = } while nothing is sent because of a side.
 function methods:renew(waiting)
-  local begun = native.boot_time()
+  local begun = native.boot()
   local live, err = self:transaction(function(now)
     local done, changed = self:run("UPDATE worker SET seen = $1, waiting = $2 WHERE id = $3 AND state = 'live'", now,
       waiting and rows.json(waiting), self.worker)
@@ -64,7 +57,7 @@ end
 
 -- L:age() -> seconds since this worker is known to have renewed its lease. The clock goes on while the process or the machine sleeps.
 function methods:age()
-  return native.boot_time() - self.renewed
+  return (native.boot() - self.renewed) / 1000
 end
 
 -- L:leave() -> true. This worker has ended. What it still holds is recovered by the next claim of another one.
@@ -76,10 +69,28 @@ function methods:leave()
   end)
 end
 
--- L:mark_dead() -> list of { id =, host =, pid =, server = }: the workers that this call has found dead.
+-- The live workers on this machine that have no process any more.
+local function find_gone(self)
+  local list, err = self:run("SELECT id, host, pid FROM worker WHERE state = 'live' AND id <> $1", self.worker or "")
+  local gone = {}
+  for _, worker in ipairs(list or {}) do
+    if process.is_gone(worker.host, worker.pid) then
+      gone[#gone + 1] = { id = worker.id }
+    end
+  end
+  return list and gone, err
+end
+
+-- L:mark_dead() -> list of { id =, host =, pid =, server = }: the workers that this call has found dead. Their lease has ended, or their
+-- process on this machine.
 function methods:mark_dead()
   return self:transaction(function(now)
-    return self:run("UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND seen < $1 RETURNING id, host, pid, server",
+    local gone, err = find_gone(self)
+    if not gone then
+      return nil, err
+    end
+    return self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
+      OR id IN (SELECT e.value ->> 'id' FROM {each})) RETURNING id, host, pid, server]], rows.list(gone),
       now - ledger_workers.LEASE * 1000)
   end)
 end
