@@ -58,7 +58,7 @@ describe("db:run on SQLite", function()
   end)
 
   it("gives back each value as it was bound", function()
-    local values = { 0, -1, 9007199254740993, math.maxinteger, math.mininteger, 0.1, -1e308, 1 / 3, "", "a\0b", "\xff\xfe", 
+    local values = { 0, -1, 9007199254740993, math.maxinteger, math.mininteger, 0.1, -1e308, 1 / 3, "", "a\0b", "\xff\xfe",
       ("x"):rep(2 ^ 20), "'; DROP TABLE t;--", "<script>" }
     for i, value in ipairs(values) do
       run(db, "INSERT INTO t VALUES ($1, $2)", i, value)
