@@ -106,9 +106,8 @@ static int run_transfer(lua_State *L, transfer *t, bool good)
         return call_fail(L, c, "refused", "bad_identifier", "%s", lua_tostring(L, -1));
     c->progress.total = (double)lua_rawlen(L, LIST);
     c->progress.unit = "resources";
-    call_push(L, c, "together");
     lua_pushvalue(L, LIST);
-    if (lua_toboolean(L, -2))
+    if (t->together)
         join_keys(L);
     lua_setfield(L, BODY, "Resources");
     call_keep(L, CALL, "resources", LIST);
@@ -162,6 +161,9 @@ int get_and_store_move_one(lua_State *L)
     lua_pop(L, 1);
     t = push_transfer(L, &p);
     transfer_make_part(L, CALL, MORE);
+    lua_getfield(L, MORE, "together");
+    t->together = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     if (t->mode == TRANSFER_HANDLE) {
         t->call.needs.since = ORTHANC_MOVE_JOBS;
         t->call.needs.what = "C-MOVE without waiting for it";
