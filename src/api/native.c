@@ -22,6 +22,7 @@
 #include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "database/database.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/matching.h"
@@ -305,4 +306,5 @@ void native_open(lua_State *L, loop *lp)
     luaL_setfuncs(L, functions, 1);
     parts_provide(L, "core.native");
     parts_provide_later(L, "core.native_steps", native_steps_open, lp);
+    parts_provide_later(L, "transfer.native", database_open, lp);
 }
