@@ -63,7 +63,7 @@ function World:reset()
   self.counted = self:resources_sent(true)
 end
 
---- How many instances pacs has sent since the last reset.
+--- How many studies (or series) pacs has sent since the last reset, in C-MOVEs.
 function World:resources_sent(all)
   return self.pacs:count_logged "Sending resource " - (all and 0 or self.counted or 0)
 end
@@ -82,13 +82,13 @@ World.__close = World.close
 
 -- ---- runs ----
 
---- transfer.run in this process, with the ledger of the world. Returns what it returns.
-function transfers.run(world, options)
+--- transfer.run in this process, with the ledger of the world. Returns what it returns. `control`: as the command gives it.
+function transfers.run(world, options, control)
   local own = { ledger = world.ledger, from = world.source, to = "archive", query = {}, all = true, concurrency = 4 }
   for name, value in pairs(options or {}) do
     own[name] = value
   end
-  return transfer.run(own)
+  return transfer.run(own, control)
 end
 
 local SCRIPT <const> = [[
