@@ -15,6 +15,11 @@ local transfers = {}
 
 -- ---- servers ----
 
+--- A new temporary folder.
+function transfers.folder()
+  return served.folder "transfer"
+end
+
 local World = {}
 World.__index = World
 
@@ -40,7 +45,7 @@ function transfers.world(version, options)
   end
   local servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, verbose = true, extra = extra })
   local world = setmetatable({ servers = servers, us = servers.LOCAL, pacs = servers.PACS, archive = servers.ARCHIVE,
-    folder = served.folder "transfer", n = 0, version = version }, World)
+    folder = transfers.folder(), n = 0, version = version }, World)
   world.client, world.target = modalua.connect(world.us.url, { max_inflight = 20 }), modalua.connect(world.archive.url)
   world.source = world.client:modality "pacs"
   if options.studies then
@@ -82,11 +87,12 @@ World.__close = World.close
 
 -- ---- runs ----
 
---- transfer.run in this process, with the ledger of the world. Returns what it returns. `control`: as the command gives it.
+--- transfer.run in this process, with the ledger of the world. Returns what it returns. An option that is false is
+-- left out. `control`: as the command gives it.
 function transfers.run(world, options, control)
   local own = { ledger = world.ledger, from = world.source, to = "archive", query = {}, all = true, concurrency = 4 }
   for name, value in pairs(options or {}) do
-    own[name] = value
+    own[name] = value or nil
   end
   return transfer.run(own, control)
 end
