@@ -88,7 +88,7 @@ end
 
 -- L:history() -> list of { at =, what =, detail = }, the oldest first.
 function Ledger:history()
-  return (self:query "SELECT at, what, detail FROM history ORDER BY id")
+  return self:query "SELECT at, what, detail FROM history ORDER BY id"
 end
 
 -- L:begin{ from_kind =, from_name =, from_aet =, to_kind =, to_name =, to_aet =, server =, level =, query =, listed =, settings =, lines =

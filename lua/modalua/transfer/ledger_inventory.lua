@@ -99,7 +99,7 @@ end
 
 -- L:slices() -> list of the rows of `slice`, in the order in which they were written.
 function methods:slices()
-  return (self:query "SELECT * FROM slice ORDER BY id")
+  return self:query "SELECT * FROM slice ORDER BY id"
 end
 
 -- ---- lines ----

@@ -376,7 +376,11 @@ end
 
 -- L:query(sql, …) -> rows | nil, err. One statement outside of transactions.
 function methods:query(sql, ...)
-  return try_again(self, query, sql, ...)
+  local list, err = try_again(self, query, sql, ...)
+  if not list then
+    return nil, err
+  end
+  return list
 end
 
 -- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.
