@@ -89,9 +89,11 @@ function methods:mark_dead()
     if not gone then
       return nil, err
     end
-    return self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
+    local dead
+    dead, err = self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
       OR id IN (SELECT e.value ->> 'id' FROM {each})) RETURNING id, host, pid, server]], rows.list(gone),
       now - ledger_workers.LEASE * 1000)
+    return dead, not dead and err or nil
   end)
 end
 
