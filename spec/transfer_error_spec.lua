@@ -177,8 +177,8 @@ describe("A transfer", function()
     local world = world_of(pacs, small, ports)
     local server <close> = world.us -- luacheck: ignore
     local summary = assert(transfers.run(world, { concurrency = 1 }))
-    assert.are.equal(8, items(summary, "done") + items(summary, "failed"))
-    assert.is_true(items(summary, "failed") >= 2)
+    assert.are.same({ small:count(), 8 - small:count() }, { items(summary, "done"), items(summary, "failed") })
+    assert.is_true(items(summary, "failed") >= 1)
     for item in transfer.items(world.ledger, { state = "failed" }) do
       assert.are.equal("vanished", item.reason)
     end

@@ -303,6 +303,14 @@ function methods:unconfirmed(n)
   return decode(list), err
 end
 
+-- L:unconfirm() -> true. All items that are done are compared once more: the destination has lost some of them.
+function methods:unconfirm()
+  return self:transaction(function()
+    local done, err = self:run "UPDATE item SET due = 0 WHERE state IN ('done', 'present') AND due = 1"
+    return done and true, err
+  end)
+end
+
 local CONFIRM <const> = [[UPDATE item SET due = 1, arrived = COALESCE(CAST(e.value ->> 'arrived' AS BIGINT), arrived)
   FROM {each} WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.state IN ('done', 'present') AND item.owner IS NULL]]
 
