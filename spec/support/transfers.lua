@@ -119,7 +119,7 @@ function transfers.start(world, options, environment)
   local line = ("exec env XDG_CONFIG_HOME=/nowhere %s %s %s >%s.out 2>&1 & echo $!"):format(environment or "", command.quote(command.path),
     command.quote(path .. ".lua"), path)
   -- the shell that waits tells the status; `pid` is that of the run
-  local pipe = assert(io.popen(("{ %s; wait $!; echo $?; }"):format(line)))
+  local pipe = assert(io.popen(("{ %s; wait $!; echo $?; } 2>/dev/null"):format(line)))
   return setmetatable({ pipe = pipe, path = path, pid = math.tointeger(pipe:read "n") }, Process)
 end
 

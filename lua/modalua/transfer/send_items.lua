@@ -329,6 +329,8 @@ local function decide(self, item, err)
   if answers == false then
     self.breaker:note_side(silence, "to", self.run_n)
     return self:postpone(item, silence)
+  elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
+    return self:postpone(item, err)
   end
   self.breaker:note_item()
   self:fail(item, err)
@@ -418,7 +420,7 @@ end
 local function transfer(self, group, slot)
   local entry = { group = group, since = native.now() }
   for _, item in ipairs(group) do
-    item.started = self.now()
+    item.started, item.began = self.now(), entry.since
     self.tell { event = "begin", item = item }
   end
   self.running[entry], self.run_n, self.begun_n = true, self.run_n + 1, self.begun_n + #group
