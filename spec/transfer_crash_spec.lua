@@ -100,6 +100,43 @@ for i, version in ipairs(versions) do
     end)
   end)
 
+  describe("A run with the Orthanc " .. version.name .. " that is stopped by a signal for longer than its lease", function()
+    local world
+
+    setup(function()
+      world = transfers.world(version, { studies = 40 })
+    end)
+
+    teardown(function()
+      world:close()
+    end)
+
+    before_each(function()
+      world:reset()
+    end)
+
+    -- Another run ends the work of the one that the point stops. That one is woken: it must send nothing of what it had.
+    local function check_woken(point)
+      local haste = "MODALUA_TRANSFER_HASTE=15" -- a lease of 4 s
+      local stopped = transfers.start(world, "concurrency = 4", haste .. " MODALUA_TRANSFER_POINT=" .. point)
+      eventually(function() return stopped:state() == "T" end)
+      finish(world, 40, haste)
+      stopped:signal "CONT"
+      local status, out = stopped:wait()
+      assert.are.same({ 0, "finished\n" }, { status, out })
+      assert.are.same({ 40, { done = 40 } }, { world:resources_sent(), states(world) })
+      assert.is_true(transfer.check(world.ledger).ok)
+    end
+
+    it("after a claim sends nothing when it is woken", function()
+      check_woken "claimed:stop:2"
+    end)
+
+    it("during a move sends nothing more when it is woken", function()
+      check_woken "moving:stop:5"
+    end)
+  end)
+
   describe("A run with the Orthanc " .. version.name, function()
     it(("that is killed %d times is continued, and sends each study once"):format(KILLS), function()
       local world <close> = transfers.world(version, { studies = STUDIES })

@@ -128,6 +128,12 @@ function Process:signal(name)
   return os.execute(("kill -s %s %d"):format(name, self.pid))
 end
 
+--- Its state as /proc tells it: "T" when it is stopped by a signal.
+function Process:state()
+  local file <close> = io.open(("/proc/%d/stat"):format(self.pid))
+  return file and file:read("a"):match "^%d+ %(.*%) (%a)"
+end
+
 --- Waits until it has ended. Returns its exit status (137 after SIGKILL) and what it printed.
 function Process:wait()
   local status = self.pipe:read "n"

@@ -221,7 +221,6 @@ local function take(self, items)
     local list = item.recovered and found or fresh
     list[#list + 1] = item
   end
-  points.at "claimed"
   if #found > 0 then
     recover.begin(self, found)
   end
@@ -229,6 +228,7 @@ local function take(self, items)
   if #fresh > 0 and self:compares() then
     good, err = self.compare:before(fresh, self.settings.verify)
   end
+  points.at "claimed"
   if not good then
     self:give_back(fresh)
     self:side_failed(err, "to")
