@@ -149,7 +149,7 @@ function methods:claim(n)
   local items, err = self:transaction(function(now)
     local live, failure = self:run("SELECT id FROM worker WHERE id = $1 AND state = 'live'", self.worker)
     if not live or #live == 0 then
-      return nil, failure or self.lost "dead"
+      return nil, live and self.lost "dead" or failure
     end
     local chosen, done
     chosen, failure = choose(self, now, n)
