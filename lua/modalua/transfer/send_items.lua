@@ -119,6 +119,7 @@ function Items:flush()
   ledger_works(self)
   for _, item in pairs(items) do
     item.pending = nil
+    self.failed = self.failed + (item.state == "failed" and 1 or 0)
   end
   for _, id in ipairs(refused) do
     items[id].lost = true
@@ -170,7 +171,6 @@ function Items:fail(item, err, hopeless)
   local seconds = RETRY_SECONDS[math.min(tries, #RETRY_SECONDS)] * (0.8 + 0.4 * math.random())
   self:change(item, failed and "failed" or "todo", { tries = tries, due = not failed and now + ms(points.seconds(seconds)) or nil,
     reason = reason, message = err.message, expected = item.expected, arrived = item.held, attempt = attempt_of(item, err, now) })
-  self.failed = self.failed + (failed and 1 or 0)
   self.tell { event = "failure", item = item, state = item.state, reason = reason, message = err.message, due = item.change.due }
 end
 
