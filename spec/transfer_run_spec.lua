@@ -192,6 +192,25 @@ for i, version in ipairs(versions) do
       assert.are.equal(4, #assert(world.target:get "/instances"))
     end)
 
+    once("asks the Orthanc that receives, where this one cannot ask the destination", function()
+      local summary = assert(transfers.run(world, { to = false, TargetAet = "ARCHIVE", arrived_at = world.target, query = { PatientID = "P1?" } }))
+      assert.are.equal(10, items(summary, "done"))
+      for item in transfer.items(world.ledger, {}) do
+        assert.are.same({ "count", 2, true }, { item.verified, item.arrived, item.bytes > 0 })
+      end
+    end)
+
+    once("takes the word of a server for what it sends to a peer", function()
+      local peer = world.client:peer "far"
+      assert(peer:configure { Url = world.archive.url, create = true })
+      assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" }, { StudyInstanceUID = "1.2.8" } }, {}))
+      local summary = assert(transfers.run(world, { from = world.client, to = peer }))
+      assert.are.same({ "finished", 2, 2 }, { summary.state, items(summary, "done"), world:arrived() })
+      for item in transfer.items(world.ledger, {}) do
+        assert.are.same({ "job" }, { item.verified, item.arrived })
+      end
+    end)
+
     once("needs a yes for more than 1000 items, and sends nothing without", function()
       assert(transfers.run(world, { query = { PatientID = "P1" }, dry_run = true }))
       do
