@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_plan.h"
@@ -21,6 +22,7 @@
 #include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "database/database.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/matching.h"
@@ -90,6 +92,12 @@ static int native_l_is_name(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
     lua_pushboolean(L, orthanc_is_name(text) && strlen(text) == lua_rawlen(L, 1));
+    return 1;
+}
+
+static int native_l_url(lua_State *L)
+{
+    lua_pushstring(L, http_server_url(client_check(L, 1)->server));
     return 1;
 }
 
@@ -279,8 +287,15 @@ static const luaL_Reg functions[] = {
     /* terminal_columns() -> integer | nil. The width of the terminal of standard error; nil: it is none. */
     { "terminal_columns", progress_terminal_columns },
 
+    /* ---- files ---- */
+
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    { "path_kind", path_facts_l_kind },
+
     /* ---- text ---- */
 
+    /* url(client) -> text. Its server's, without credentials. */
+    { "url", native_l_url },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
     { "is_name", native_l_is_name },
 
@@ -303,4 +318,5 @@ void native_open(lua_State *L, loop *lp)
     luaL_setfuncs(L, functions, 1);
     parts_provide(L, "core.native");
     parts_provide_later(L, "core.native_steps", native_steps_open, lp);
+    parts_provide_later(L, "transfer.native", database_open, lp);
 }
