@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_plan.h"
@@ -21,6 +22,7 @@
 #include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "database/database.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/matching.h"
@@ -275,6 +277,11 @@ static const luaL_Reg functions[] = {
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
 
+    /* ---- files ---- */
+
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    { "path_kind", path_facts_l_kind },
+
     /* ---- text ---- */
 
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
@@ -299,4 +306,5 @@ void native_open(lua_State *L, loop *lp)
     luaL_setfuncs(L, functions, 1);
     parts_provide(L, "core.native");
     parts_provide_later(L, "core.native_steps", native_steps_open, lp);
+    parts_provide_later(L, "transfer.native", database_open, lp);
 }
