@@ -45,6 +45,10 @@ if [ $all = yes ]; then
         grep -E "searches|moves|seed|tests passed|Failed"
     echo "== what hardly depends on the version of Orthanc, with each version"
     MODALUA_EVERY_ORTHANC=yes ctest --preset release -R "spec-routine_scripts|spec-transfer_verb"
+    echo "== every time zone, compared with the program date"
+    MODALUA_ZONES=all scripts/spec.sh transfer_pace
+    echo "== the scripts for every day, with each Orthanc"
+    MODALUA_ROUTINES=all ctest --preset release -R spec-routine_scripts
     echo "== every answer changed in every way"
     MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     echo "== an hour of work without a pause"

@@ -255,7 +255,8 @@ static const luaL_Reg functions[] = {
     /* move_options(options) -> max | nil. Throws when an option of move_resources is wrong. */
     { "move_options", get_and_store_move_options },
     /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
-     * for each of the resources, in one job. */
+     * for each of the resources, in one job; with more.together one for all of them, which are of one
+     * parent. */
     { "move_one", get_and_store_move_one },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */

@@ -339,7 +339,7 @@ local function write_confirmed(self, now, results, before, vanished)
   local done, err = true, nil
   for _, step in ipairs { { CONFIRM, kept }, { VANISH, gone }, { ATTEMPTS, attempts, self.worker } } do
     if done and #step[2] > 0 then
-      done, err = self:run(step[1], rows.list(step[2]), step[3])
+      done, err = self:run(step[1], rows.list(step[2]), table.unpack(step, 3))
     end
   end
   if done then
