@@ -9,7 +9,14 @@ local ledger_store = { methods = {} }
 local methods = ledger_store.methods
 
 local function refused(message, ...)
-  return nil, native.fail("transfer", "refused", "ledger", message:format(...))
+  return nil, native.fail("transfer", "refused", "usage", message:format(...))
+end
+
+-- There is no ledger yet; err.absent says so to transfer.run, which makes it.
+local function absent(name)
+  local _, err = refused("there is no ledger '%s': `modalua transfer run` makes it", name)
+  err.absent = true
+  return nil, err
 end
 
 -- L.lost(code) -> err. This worker does not have any more what the call needs.
@@ -79,7 +86,7 @@ local function check_file(path, create)
   elseif kind == "other" then
     return refused("'%s' is not a regular file: %s", path, hint)
   elseif not kind and not create then
-    return refused("there is no ledger '%s': `modalua transfer run` makes it", path)
+    return absent(path)
   elseif file_system then
     return refused("the ledger '%s' cannot be there: %s. Use a local folder, or postgresql://host/database#name", path,
       NETWORK:format(file_system))
@@ -94,7 +101,7 @@ local function check_file(path, create)
   if head ~= "" and head ~= SQLITE_HEAD then
     return refused("'%s' is not a ledger: it is no SQLite database; %s", path, hint)
   elseif head == "" and not create then
-    return refused("'%s' is not a ledger: it is empty; %s", path, hint)
+    return absent(path)
   end
   return true
 end
@@ -198,7 +205,7 @@ local function prepare(self, create)
     return refused("the ledger '%s' was made by a newer modalua (schema %d; this one knows %d): use that version", self.name, version,
       schema.VERSION)
   elseif version == 0 and not create then
-    return refused("there is no ledger '%s': `modalua transfer run` makes it", self.name)
+    return absent(self.name)
   elseif version == schema.VERSION then
     return true
   end
@@ -313,7 +320,7 @@ local function is_lost(err)
   return err.retryable and not CONFLICTS[err.code]
 end
 
--- Runs one statement -> rows, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
+-- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
 function methods:run(sql, ...)
   local text = self.statements[sql]
   if not text then
@@ -321,10 +328,12 @@ function methods:run(sql, ...)
     self.statements[sql] = text
   end
   local list, changed = self.db:run(text, ...)
-  if not list and is_lost(changed) then
+  if list then
+    return list, nil, changed
+  elseif is_lost(changed) then
     self:disconnect()
   end
-  return list, changed
+  return nil, changed
 end
 
 local UNLOCK = { __close = function(lock)
