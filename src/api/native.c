@@ -283,6 +283,10 @@ static const luaL_Reg functions[] = {
     { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
+    /* show_lines(text). The same with several lines; without a host, only the first of them is shown. */
+    { "show_lines", progress_show_lines },
+    /* terminal_columns() -> integer | nil. The width of the terminal of standard error; nil: it is none. */
+    { "terminal_columns", progress_terminal_columns },
 
     /* ---- files ---- */
 
