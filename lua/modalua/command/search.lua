@@ -1,5 +1,6 @@
 -- command.search: the code that the verbs find and move share: the arguments Tag=Value as a query, the C-FIND, the columns of its answers.
 local require = ...
+local dates = require "command.dates"
 local doc = require "modalua.doc"
 local modalua = require "modalua"
 local session = require "command.session"
@@ -33,7 +34,20 @@ end
 
 -- ---- the arguments ----
 
--- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error.
+-- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. After an error, prints
+-- it and returns nil.
+local function value_to_send(self, tag, value)
+  local sent, message = dates.to_filter(tag, value, self.options.keep)
+  if not sent then
+    return self:report_error(message)
+  elseif sent ~= value then
+    self:note("%s=%s", tag, sent)
+  end
+  return sent
+end
+
+-- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error. After an error
+-- in a value, prints it and returns nil.
 function search.read(self, refuse_empty)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
@@ -48,6 +62,12 @@ function search.read(self, refuse_empty)
       self:usage_error("%s= has no value and would match everything; without '=' it is a column", tag)
     end
     query[tag], order[i] = value or "", tag
+  end
+  for _, tag in ipairs(order) do
+    query[tag] = value_to_send(self, tag, query[tag])
+    if not query[tag] then
+      return nil
+    end
   end
   return query, order
 end
@@ -68,7 +88,8 @@ search.level = { "option", name = "-L --level", argname = "LEVEL", default = "St
 search.keep = { "option", name = "--keep", argname = "TAG", count = "*",
   description = "sends the filter by this tag although its level does not have it, or DICOM no such value" }
 search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
-  description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; Tag without '=' adds a column" }
+  description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; a date may also be 2024-01-31, "
+    .. "2024-01-01..2024-03-31, today, yesterday, -7d, -4w, -3m or -1y (since then); Tag without '=' adds a column" }
 
 -- ---- the C-FIND ----
 

@@ -4,7 +4,7 @@ local search = require "command.search"
 
 local function run_find(self)
   local query, order = search.read(self)
-  local modality = self:modality(self.options.name)
+  local modality = query and self:modality(self.options.name)
   if not modality then
     return false
   end
@@ -25,7 +25,8 @@ return {
   description = "Searches a modality (C-FIND). It prints all answers: on a terminal as a table, elsewhere as lines with tabs between the "
     .. "cells. The columns are those of the level, and the tags of the command line.",
   examples = {
-    { "modalua find pacs PatientName='Müller*' StudyDate=20240101-", "studies since 2024" },
+    { "modalua find pacs PatientName='Müller*' StudyDate=2024-01-01..", "studies since 2024" },
+    { "modalua find pacs StudyDate=-7d ModalitiesInStudy=CT", "of the last seven days" },
     { "modalua find pacs -L Series StudyInstanceUID=1.2.3 BodyPartExamined", "the series of a study, with one more column" },
     { "modalua find pacs AccessionNumber=A1234 --json | jq -r '.[].StudyInstanceUID'", "the identifiers, for another program" },
   },

@@ -191,7 +191,7 @@ local function run_move(self)
     self:usage_error "--verify and --no-verify contradict each other"
   end
   local query, order = search.read(self, true)
-  local modality = self:modality(self.options.name)
+  local modality = query and self:modality(self.options.name)
   local options, target
   if modality then
     options, target = target_of(self)
@@ -224,8 +224,8 @@ return {
     .. "the last line says that the move is unverified. The exit status is 1 when a study was not moved, or when nothing was found.",
   examples = {
     { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
-    { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves the studies" },
-    { "modalua move pacs --to archive StudyDate=20240131 --max 500 --verify --csv >moved.csv", "a day, with a check that all arrived" },
+    { "modalua move pacs --to archive PatientID=4711 StudyDate=2024-01-01..", "moves the studies" },
+    { "modalua move pacs --to archive StudyDate=yesterday --max 500 --verify --csv >moved.csv", "a day, with a check that all arrived" },
   },
   arguments = {
     { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends: its name at the server" },
