@@ -1,5 +1,5 @@
--- Tests that a run that is killed at any moment is continued by the next one: nothing is missing, and nothing is sent twice. What was sent is
--- counted in the log of the source.
+-- Tests that a run that is killed at any moment is continued by the next one: nothing is missing, and nothing is sent twice. What was sent
+-- is counted in the log of the source.
 --
 -- MODALUA_KILLS=20: so many kills at random moments, in 2 000 studies. MODALUA_SEED: of the moments.
 local part = require "spec.support.part"

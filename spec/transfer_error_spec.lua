@@ -1,5 +1,5 @@
--- Tests what a transfer does when something fails: a study that is gone, a destination or a server that is away, a destination that refuses.
--- The waits between tries are shortened (points.seconds).
+-- Tests what a transfer does when something fails: a study that is gone, a destination or a server that is away, a destination that
+-- refuses. The waits between tries are shortened (points.seconds).
 local archive = require "spec.support.archive"
 local dcmtk = require "spec.support.dcmtk"
 local expect = require "spec.support.expect"
@@ -173,7 +173,8 @@ describe("A transfer", function()
 
     setup(function()
       local ports = orthanc.free_ports(2)
-      pacs = qrd.start { aet = "PACS", peers = { { "LOCAL", "127.0.0.1", ports[2] } }, arguments = { "--move=claims", "--once", "--keys=all" } }
+      pacs = qrd.start { aet = "PACS", peers = { { "LOCAL", "127.0.0.1", ports[2] } },
+        arguments = { "--move=claims", "--once", "--keys=all" } }
       archive.send(transfers.instances(1, 5), { pacs:modality() }, "LOCAL")
       us = orthanc.start { binary = versions[2].binary, aet = "LOCAL", modalities = { pacs = pacs:modality() }, http_port = ports[1],
         dicom_port = ports[2], extra = { DicomAlwaysAllowStore = true } }

@@ -193,7 +193,8 @@ for i, version in ipairs(versions) do
     end)
 
     once("asks the Orthanc that receives, where this one cannot ask the destination", function()
-      local summary = assert(transfers.run(world, { to = false, TargetAet = "ARCHIVE", arrived_at = world.target, query = { PatientID = "P1?" } }))
+      local summary = assert(transfers.run(world, { to = false, TargetAet = "ARCHIVE", arrived_at = world.target,
+        query = { PatientID = "P1?" } }))
       assert.are.equal(10, items(summary, "done"))
       for item in transfer.items(world.ledger, {}) do
         assert.are.same({ "count", 2, true }, { item.verified, item.arrived, item.bytes > 0 })
