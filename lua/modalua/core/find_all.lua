@@ -86,7 +86,7 @@ local function read(modality, data, format)
   if cap ~= nil and not (math.type(cap) and cap >= 1 and math.tointeger(cap)) then
     usage "option 'limit_results' must be a whole number, 1 or more"
   end
-  walk.cap, walk.data.limit_results, walk.data.Query = cap, nil, nil
+  walk.cap, walk.told, walk.data.limit_results, walk.data.Query = cap, cap, nil, nil
   local level = type(data.Level) == "string" and native.level(data.Level)
   if not level then
     usage "the Level must be \"Patient\", \"Study\", \"Series\" or \"Instance\""
