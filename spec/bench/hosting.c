@@ -126,17 +126,23 @@ static void *cancel(void *user)
     return NULL;
 }
 
+/* The script finds the number of the run in the global `run`: each run must move another study, as the
+ * job of a move that was cancelled may go on. */
 static void cancel_runs(int runs, const modalua_config *like, const char *script, int times)
 {
     for (int i = 0; i < runs; i++) {
         canceller c = { PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, NULL, false, 0, 0, 0 };
         modalua_config config = *like;
         pthread_t thread;
+        char number[16];
         int status;
         double ended;
         config.user = &c;
         if (modalua_create(&c.rt, &config) != MODALUA_OK)
             fail("no runtime");
+        snprintf(number, sizeof number, "%d", i + 1);
+        if (modalua_set_global(c.rt, "run", number) != MODALUA_OK)
+            fail(modalua_last_error(c.rt));
         c.pause_ms = PAUSE_MS * i / runs; /* anywhere between two polls of the job */
         c.times = times;
         if (pthread_create(&thread, NULL, cancel, &c) != 0)
@@ -165,12 +171,12 @@ int main(int argc, char **argv)
         config.write = NULL;
         config.log = on_request;
         config.url = argv[3];
-        snprintf(
-            script, sizeof script,
-            "local far = require 'modalua'.connect():modality '%s'\n"
-            "local found = assert(far:find { Level = 'Study', Query = { PatientID = 'P*' } })\n"
-            "assert(far:move(found, { TargetAet = 'ANY' }))",
-            argv[4]);
+        snprintf(script, sizeof script,
+                 "local server = require 'modalua'.connect()\n"
+                 "local query = { Level = 'Study', Query = { PatientID = 'FP*' } }\n"
+                 "local found = assert(server:modality '%s':find(query))\n"
+                 "assert(server:query(found.ID):move({ TargetAet = 'ANY' }, run))",
+                 argv[4]);
         cancel_runs(runs, &config, script, 1);
     } else if (strcmp(action, "spin") == 0)
         cancel_runs(runs, &config, "print() while true do end", 1);

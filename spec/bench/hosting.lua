@@ -52,7 +52,7 @@ end
 -- Every job hangs until the server ends.
 local function cancel_moves(version)
   local peer <close> = dicomd.start()
-  local server <close> = orthanc.start { aet = "LOCAL", binary = version.binary, modalities = { mute = peer:modality "FMUTE" },
+  local server <close> = orthanc.start { aet = "LOCAL", binary = version.binary, modalities = { mute = peer:modality("HELD" .. RUNS) },
     extra = { ConcurrentJobs = 2 * RUNS, DicomScuTimeout = 120 } }
   local name = assert(modalua.connect(server.url):system()).Version
   cancelled("cancel move " .. name, ("cancel of a move that hangs, Orthanc %s"):format(name), CANCEL_MOVE, "move", RUNS, server.url, "mute")
