@@ -95,6 +95,12 @@ static int native_l_is_name(lua_State *L)
     return 1;
 }
 
+static int native_l_url(lua_State *L)
+{
+    lua_pushstring(L, http_server_url(client_check(L, 1)->server));
+    return 1;
+}
+
 static int native_l_text_columns(lua_State *L)
 {
     size_t size;
@@ -281,11 +287,13 @@ static const luaL_Reg functions[] = {
 
     /* ---- files ---- */
 
-    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its size. */
     { "path_kind", path_facts_l_kind },
 
     /* ---- text ---- */
 
+    /* url(client) -> text. Its server's, without credentials. */
+    { "url", native_l_url },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
     { "is_name", native_l_is_name },
 

@@ -337,10 +337,13 @@ local function write_confirmed(self, now, results, before, vanished)
     end
   end
   local done, err = true, nil
-  for _, step in ipairs { { CONFIRM, kept }, { VANISH, gone }, { ATTEMPTS, attempts, self.worker } } do
+  for _, step in ipairs { { CONFIRM, kept }, { VANISH, gone } } do
     if done and #step[2] > 0 then
-      done, err = self:run(step[1], rows.list(step[2]), table.unpack(step, 3))
+      done, err = self:run(step[1], rows.list(step[2]))
     end
+  end
+  if done and #attempts > 0 then
+    done, err = self:run(ATTEMPTS, rows.list(attempts), self.worker)
   end
   if done then
     done, err = sums:write(self, now)
@@ -426,7 +429,7 @@ end
 
 -- L:attempts(item id) -> list of the failed tries of an item, the oldest first.
 function methods:attempts(item)
-  return (self:query("SELECT * FROM attempt WHERE item = $1 ORDER BY id", item))
+  return self:query("SELECT * FROM attempt WHERE item = $1 ORDER BY id", item)
 end
 
 return ledger_items
