@@ -6,7 +6,7 @@
 --
 -- Options: cap (the most answers that it gives; nil = no limit), excess (what it does when there are more: "refuse" with 0xFE00, "cut", or
 -- "nothing"), open_start (a range that is open at its start matches what has no value). Studies are tables from keywords to texts.
-local parts = require "spec.support.parts"
+local part = require "spec.support.part"
 
 local simulated = {}
 
@@ -77,7 +77,7 @@ end
 function Modality:find(data)
   self.finds = self.finds + 1
   table.insert(self.asked, data.Query)
-  local native = parts.require "core.native"
+  local native = part "core.native"
   if self.failure then
     local failure = self.failure
     self.failure = nil

@@ -17,7 +17,8 @@ find_dates.YEAR = YEAR
 
 -- What a walk has for this part:
 --    cursor, ended     the first day that is not done, from the newest; true: no days are left
---    last              the part that was asked for last: { width = its days, newest = the last of them, count = walk.count before it }
+--    last              the part that was asked for last: { width = its days, newest = the last of them, is_open = it has no end, count =
+--                      walk.count before it }
 --    rested            true: all that is older was asked for at once
 --    guess             a number of answers that was probably too large
 --    nothing           the number of days without a study, up to the cursor
@@ -48,7 +49,7 @@ end
 
 -- A part of the walk: a slice of days, with the options of the node of core.find_walk that is made for it.
 local function part(walk, from, to, width, options)
-  walk.last = { width = width, newest = to or walk.ceiling or walk.today, count = walk.count }
+  walk.last = { width = width, newest = to or walk.ceiling or walk.today, is_open = to == nil, count = walk.count }
   walk.cursor = from and from - 1
   walk.ended = from == walk.floor
   options = options or {}

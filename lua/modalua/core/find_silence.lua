@@ -82,8 +82,8 @@ function find_silence.look(walk, ask)
 end
 
 -- Whether "nothing" of a modality of that kind is all that there is. Together with a day that has a few studies it must have just these.
--- Where there is no such day, "nothing" is believed of as much as never has too many, and after a long time without a study where samples have
--- nothing.
+-- Where there is no such day, "nothing" is believed of as much as never has too many, and after a long time without a study where samples
+-- have nothing.
 function find_silence.is_believed(walk, slice, ask)
   local days = days_of(walk, slice)
   if slice.empty then

@@ -43,6 +43,8 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    untimed        days that were divided by time while that was not known of times: { from =, to =, days = a set, or nil after a resume }
 --    stack, ready   the slices to ask for, and the answers to return
 --    unproven       texts for what cannot be proven; the list `parts` has { slice =, n = answers or nil, text = } for the same
+--    twins          by the unique key of an answer that was returned: another PatientID that the modality gives it to
+--    thorough       true: C-FINDs are spent to see whether a modality that has nothing at all says the truth
 --    finds, warning the number of C-FINDs, and what find says of their answers
 --    step           what the present part is: "whole", "dates", "empty", "untimed", "undated"; see `advance`
 --    failed         the error that a C-FIND returned
@@ -257,10 +259,12 @@ end
 -- The answer is returned, unless the tree has returned it before, or has its day from elsewhere.
 local function emit(walk, node, answer)
   local key, tree = matching.value(answer, walk.unique), node.tree
+  local patient = matching.value(answer, "PatientID")
   if key ~= "" and tree.seen[key] then
+    walk.twins[key] = tree.seen[key] ~= patient and patient or walk.twins[key]
     return
   end
-  tree.seen[key] = true
+  tree.seen[key] = patient
   node.total = node.total + 1
   local day = walk.by_date and slices.day(matching.value(answer, "StudyDate")) or nil
   if day and tree.before and day >= tree.before or tree.only_empty and not find_empty.is_wanted(walk, day, answer) then
@@ -487,6 +491,16 @@ local function push_empty(walk)
   push(walk, node)
 end
 
+-- Whether a search without dates is likely to have few answers.
+local function has_few(walk)
+  return walk.count <= REST and not (walk.cap or walk.refuses) or walk.cap and walk.count < walk.cap
+end
+
+-- Whether what an open start may lack is looked for by a search without dates.
+function find_walk.looks_without_dates(walk)
+  return has_few(walk) or find_empty.is_open(walk)
+end
+
 -- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: its answers
 -- are taken for what they are.
 local function push_without(walk, is_try)
@@ -494,7 +508,7 @@ local function push_without(walk, is_try)
   node.by_prefix, node.is_try = true, is_try
   node.whole, node.has_some = not node.slice.from, walk.count > 0 and not is_try
   node.tree.only_empty, node.tree.seen = true, walk.undated or {}
-  local few = walk.count <= REST and not walk.cap or walk.cap and walk.count < walk.cap
+  local few = has_few(walk)
   if is_try and not few then
     return false
   elseif few or not divide(walk, node, nil) then
@@ -616,7 +630,7 @@ end
 -- or goes on at the place of another one with the same arguments.
 function find_walk.begin(walk, place)
   walk.most, walk.widest, walk.count, walk.nothing, walk.finds, walk.position = 0, 0, 0, 0, 0, 0
-  walk.open_start, walk.stack, walk.ready, walk.unproven, walk.parts, walk.notes = {}, {}, {}, {}, {}, {}
+  walk.open_start, walk.stack, walk.ready, walk.unproven, walk.parts, walk.notes, walk.twins = {}, {}, {}, {}, {}, {}, {}
   walk.today, walk.density = slices.day(os.date "%Y%m%d"), density.new()
   for name, value in pairs(place or {}) do
     walk[name] = value
