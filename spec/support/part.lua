@@ -1,20 +1,31 @@
---- Gives specs the parts of the Lua half, which scripts cannot require:
----
----   local part = require "spec.support.part"
----   local ledger = part "transfer.ledger"
-local modalua = require "modalua"
+--- The parts of the Lua half (lua/modalua), which scripts cannot require, for specs:
+--
+--   local ledger = part "transfer.ledger"
 
--- The `require` of the Lua half: an upvalue of a function of the part transfer.transfer, which its first use has loaded.
-local function find_require()
-  pcall(modalua.transfer.check, "")
-  local loaded = debug.getregistry()["modalua.parts"]
+-- Returns the `require` of the Lua half: an upvalue of a function that requires a part when it is called.
+local function find_require(value, seen)
+  if type(value) ~= "function" or seen[value] then
+    return nil
+  end
+  seen[value] = true
   for i = 1, math.huge do
-    local name, value = debug.getupvalue(loaded["transfer.transfer"].run, i)
-    if name == "require" then
-      return value
+    local name, upvalue = debug.getupvalue(value, i)
+    if not name then
+      return nil
+    elseif name == "require" then
+      return upvalue
     end
-    assert(name, "transfer.run does not use require")
+    local found = find_require(upvalue, seen)
+    if found then
+      return found
+    end
   end
 end
 
-return find_require()
+for _, f in pairs(require "modalua.printing") do
+  local found = find_require(f, {})
+  if found then
+    return found
+  end
+end
+error "no function of modalua.printing has the require of the Lua half"

@@ -83,13 +83,14 @@ local PROGRESS <const> = [[UPDATE transfer SET cursor = COALESCE($1, cursor), ca
 -- how far the search is; what it does not have stays as it is. Only the finder may call this; another worker gets the code "finder".
 function methods:add_items(list, progress)
   return self:transaction(function()
-    local done, changed = self:run(PROGRESS, progress.cursor, progress.cap, progress.proven, self.worker)
+    local done, err, changed = self:run(PROGRESS, progress.cursor, progress.cap, progress.proven, self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     elseif changed == 0 then
       return nil, self.lost "finder"
     end
-    local new, err = insert_items(self, list)
+    local new
+    new, err = insert_items(self, list)
     if new then
       done, err = insert_slices(self, progress.slices or { progress.slice })
     end

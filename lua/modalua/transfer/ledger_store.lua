@@ -320,7 +320,7 @@ local function is_lost(err)
   return err.retryable and not CONFLICTS[err.code]
 end
 
--- Runs one statement -> rows, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
+-- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
 function methods:run(sql, ...)
   local text = self.statements[sql]
   if not text then
@@ -328,10 +328,12 @@ function methods:run(sql, ...)
     self.statements[sql] = text
   end
   local list, changed = self.db:run(text, ...)
-  if not list and is_lost(changed) then
+  if list then
+    return list, nil, changed
+  elseif is_lost(changed) then
     self:disconnect()
   end
-  return list, changed
+  return nil, changed
 end
 
 local UNLOCK = { __close = function(lock)
@@ -376,11 +378,7 @@ end
 
 -- L:query(sql, …) -> rows | nil, err. One statement outside of transactions.
 function methods:query(sql, ...)
-  local list, err = try_again(self, query, sql, ...)
-  if not list then
-    return nil, err
-  end
-  return list
+  return try_again(self, query, sql, ...)
 end
 
 -- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.

@@ -42,10 +42,10 @@ end
 function methods:renew(waiting)
   local begun = native.boot()
   local live, err = self:transaction(function(now)
-    local done, changed = self:run("UPDATE worker SET seen = $1, waiting = $2 WHERE id = $3 AND state = 'live'", now,
+    local done, err, changed = self:run("UPDATE worker SET seen = $1, waiting = $2 WHERE id = $3 AND state = 'live'", now,
       waiting and rows.json(waiting), self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     end
     return changed == 1
   end)
@@ -89,11 +89,9 @@ function methods:mark_dead()
     if not gone then
       return nil, err
     end
-    local dead
-    dead, err = self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
+    return self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
       OR id IN (SELECT e.value ->> 'id' FROM {each})) RETURNING id, host, pid, server]], rows.list(gone),
       now - ledger_workers.LEASE * 1000)
-    return dead, not dead and err or nil
   end)
 end
 
@@ -127,11 +125,11 @@ end
 -- L:take_finder() -> boolean. Whether this worker has the role of the finder: it has had it, or no live worker has.
 function methods:take_finder()
   return self:transaction(function()
-    local done, changed = self:run([[UPDATE transfer SET finder = $1 WHERE (finder IS NULL OR finder = $1
+    local done, err, changed = self:run([[UPDATE transfer SET finder = $1 WHERE (finder IS NULL OR finder = $1
       OR finder IN (SELECT id FROM worker WHERE state <> 'live'))
       AND EXISTS (SELECT 1 FROM worker WHERE id = $1 AND state = 'live')]], self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     end
     return changed == 1
   end)
@@ -140,10 +138,10 @@ end
 -- L:end_finding() -> boolean. The search has ended, and all lines were looked for; false when lines were added meanwhile.
 function methods:end_finding()
   return self:transaction(function(now)
-    local done, changed = self:run([[UPDATE transfer SET found_all = $1
+    local done, err, changed = self:run([[UPDATE transfer SET found_all = $1
       WHERE finder = $2 AND NOT EXISTS (SELECT 1 FROM line WHERE outcome IS NULL)]], now, self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     end
     return changed == 1
   end)
