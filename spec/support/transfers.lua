@@ -15,6 +15,11 @@ local transfers = {}
 
 -- ---- servers ----
 
+--- A new temporary folder.
+function transfers.folder()
+  return served.folder "transfer"
+end
+
 local World = {}
 World.__index = World
 
@@ -40,7 +45,7 @@ function transfers.world(version, options)
   end
   local servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, verbose = true, extra = extra })
   local world = setmetatable({ servers = servers, us = servers.LOCAL, pacs = servers.PACS, archive = servers.ARCHIVE,
-    folder = served.folder "transfer", n = 0, version = version }, World)
+    folder = transfers.folder(), n = 0, version = version }, World)
   world.client, world.target = modalua.connect(world.us.url, { max_inflight = 20 }), modalua.connect(world.archive.url)
   world.source = world.client:modality "pacs"
   if options.studies then
@@ -63,7 +68,7 @@ function World:reset()
   self.counted = self:resources_sent(true)
 end
 
---- How many instances pacs has sent since the last reset.
+--- How many studies (or series) pacs has sent since the last reset, in C-MOVEs.
 function World:resources_sent(all)
   return self.pacs:count_logged "Sending resource " - (all and 0 or self.counted or 0)
 end
@@ -82,13 +87,14 @@ World.__close = World.close
 
 -- ---- runs ----
 
---- transfer.run in this process, with the ledger of the world. Returns what it returns.
-function transfers.run(world, options)
+--- transfer.run in this process, with the ledger of the world. Returns what it returns. An option that is false is
+-- left out. `control`: as the command gives it.
+function transfers.run(world, options, control)
   local own = { ledger = world.ledger, from = world.source, to = "archive", query = {}, all = true, concurrency = 4 }
   for name, value in pairs(options or {}) do
-    own[name] = value
+    own[name] = value or nil
   end
-  return transfer.run(own)
+  return transfer.run(own, control)
 end
 
 local SCRIPT <const> = [[

@@ -297,7 +297,7 @@ end
 
 -- options.look_up(plan) -> true | nil, err. Asks the server for the AE titles of both sides: from.aet and to.aet.
 function options.look_up(plan)
-  local operation = { client = plan.from.client, op = OP }
+  local operation = { client = plan.from.client, op = OP, method = "GET", path = "/modalities" }
   local from, to = plan.from, plan.to
   local err
   if from.kind == "modality" then

@@ -56,6 +56,10 @@ end
 
 -- The database has failed: nothing new begins until it works again. After a minute without a connection problem, the run ends.
 function Items:ledger_failed(err)
+  if err.code == "dead" then -- another worker has marked this one dead
+    self.is_dead = true
+    return self.bell:ring()
+  end
   if not self.ledger_error then
     self.ledger_since = native.now()
     self.tell { event = "wait", side = "ledger", since = self.now(), reason = err.message }
@@ -140,14 +144,12 @@ function Items:give_back(items)
   if not items then
     items, self.queue = self.queue, {}
   end
-  local ids = {}
+  local own = {}
   for _, item in ipairs(items) do
-    if self:owns(item) then
-      ids[#ids + 1] = item.id
-    end
+    own[#own + 1] = self:owns(item) and item or nil
   end
-  if #ids > 0 and not self.ledger_error then
-    local good, err = self.ledger:give_back(ids)
+  if #own > 0 and not self.ledger_error then
+    local good, err = self.ledger:give_back(own)
     if not good then
       self:ledger_failed(err)
     end
