@@ -47,7 +47,7 @@ end)
 
 -- Options for a new ledger; fields of the table replace them, false removes them.
 local function options(changes)
-  local all = { ledger = new_path(), from = pacs, to = "archive", query = { StudyDate = "1995-" } }
+  local all = { ledger = new_path(), from = pacs, to = "archive", query = { StudyDate = "19950101-" } }
   for name, value in pairs(changes or {}) do
     all[name] = value or nil
   end
@@ -77,15 +77,17 @@ describe("transfer.run refuses", function()
     { "two destinations", { TargetAet = "X" }, "'to' and 'TargetAet' both name a destination" },
     { "a destination that cannot be one", { to = "a/b" }, "'to' must be the name of a modality ('a/b' cannot be one)" },
     { "a query and items", { items = { { AccessionNumber = "1" } } }, "give a query or items, not both" },
-    { "the level Patient, with the reason", { level = "Patient" }, "the level cannot be \"Patient\": studies are compared and tried again" },
+    { "the level Patient, with the reason", { level = "Patient" },
+      "the level cannot be \"Patient\": studies are compared and tried again" },
     { "the level Instance, with the reason", { level = "instance" }, "the level cannot be \"Instance\": a C-MOVE for each image" },
     { "a level that is none", { level = "Frame" }, "the level must be \"Study\" or \"Series\" ('Frame' was given)" },
-    { "everything, unless it is asked for", { query = {} }, "nothing narrows the query, so everything would be sent: all = true allows that" },
+    { "everything, unless it is asked for", { query = {} },
+      "nothing narrows the query, so everything would be sent: all = true allows that" },
     { "a query that only has keys without values", { query = { PatientName = "" } }, "nothing narrows the query" },
     { "a key that DICOM does not have", { query = { StudyDat = "2024" } }, "the query has the key StudyDat" },
     { "a value that is no string", { query = { StudyDate = 20240101 } }, "the query's StudyDate must be a string (a number was given)" },
     { "a date that is none", { query = { StudyDate = "2024-13-45" } }, "the query's StudyDate = '2024-13-45' " },
-    { "a query for another level", { query = { Level = "Series", Query = { StudyDate = "1995-" } } },
+    { "a query for another level", { query = { Level = "Series", Query = { StudyDate = "19950101-" } } },
       "the query is for the level \"Series\", and the transfer for \"Study\"" },
     { "a verification that does not exist", { verify = "md5" }, "verify must be \"count\", \"uids\" or \"job\" ('md5' was given)" },
     { "an order that does not exist", { order = "random" }, "order must be \"newest\" or \"oldest\" ('random' was given)" },
@@ -151,8 +153,8 @@ describe("transfer.run refuses", function()
       if name == "add" or name == "retry" or name == "items" or name == "set" or name == "report" then
         argument = ({ add = "'x', { {} }", set = "'x', { gap = 1 }", report = "'x', { html = 'y' }" })[name] or "'x'"
       end
-      expect.contains(sandboxed(("local good, err = pcall(require 'modalua'.transfer.%s, %s) print(good, err.code, err.message)"):format(name,
-        argument)), "false\tsandbox\ta sandboxed script has no ledgers")
+      expect.contains(sandboxed(("local good, err = pcall(require 'modalua'.transfer.%s, %s) print(good, err.code, err.message)")
+        :format(name, argument)), "false\tsandbox\ta sandboxed script has no transfers")
     end
     expect.contains(sandboxed "require 'modalua.transfer'", "a sandboxed script has no module 'modalua.transfer'")
   end)
@@ -161,11 +163,11 @@ end)
 describe("transfer.run begins a ledger", function()
   it("with the names and AE titles of both sides, the query and the settings", function()
     local summary = assert(transfer.run(options { concurrency = 4, hours = "Sat-Sun", time_zone = "Europe/Vienna", level = "series",
-      query = { ["0008,0020"] = "1995-", PatientName = "" } }))
+      query = { ["0008,0020"] = "19950101-", PatientName = "" } }))
     local row = work.row
     assert.are.same({ "modality", "pacs", "PACS", "modality", "archive", "ARCHIVE", servers.LOCAL.url, "Series" },
       { row.from_kind, row.from_name, row.from_aet, row.to_kind, row.to_name, row.to_aet, row.server, row.level })
-    assert.are.same({ StudyDate = "1995-" }, row.query)
+    assert.are.same({ StudyDate = "19950101-" }, row.query)
     assert.are.same({ concurrency = 4, hours = "Sat-Sun", time_zone = "Europe/Vienna", verify = "count", join = 1, retries = 3,
       max_failed = 1000, order = "newest" }, row.settings)
     assert.are.same({ "stopped", 0, false }, { summary.state, summary.found, summary.complete })
@@ -194,10 +196,14 @@ describe("transfer.run begins a ledger", function()
   end)
 
   it("of a query by time over several days, with a note that it cannot be divided", function()
-    local events = {}
-    assert(transfer.run(options { query = { StudyTime = "0800-0900" }, progress = function(event) events[#events + 1] = event end }))
-    assert.are.equal("note", events[1].event)
-    expect.contains(events[1].message, "the search cannot be divided")
+    local log = folder .. "/log"
+    assert(transfer.run(options { query = { StudyTime = "0800-0900" }, log = log }))
+    local file <close> = assert(io.open(log))
+    expect.contains(file:read "a", "the query has a StudyTime and not one single StudyDate, so the search cannot be divided")
+    local other = folder .. "/other.log"
+    assert(transfer.run(options { query = { StudyTime = "0800-0900", StudyDate = "20240131" }, log = other }))
+    local text = io.open(other)
+    assert.is_nil(text and text:read("a"):find("cannot be divided", 1, true))
   end)
 end)
 
@@ -228,7 +234,7 @@ describe("transfer.run goes on with a ledger", function()
     assert(again {})
     assert.are.same({ "pacs", "archive", "ARCHIVE" }, { work.source.modality, work.destination.name, work.destination.modality and
       work.row.to_aet })
-    assert(again { to = "archive", level = "Study", query = { StudyDate = "1995-" } })
+    assert(again { to = "archive", level = "Study", query = { StudyDate = "19950101-" } })
     assert.are.equal(1, work.row.settings_version)
   end)
 
@@ -245,8 +251,8 @@ describe("transfer.run goes on with a ledger", function()
     differs({ to = client:modality "local" }, "to: the ledger has the modality 'archive', and the modality 'local' was given")
     differs({ TargetAet = "ARCHIVE" }, "to: the ledger has the modality 'archive', and the AE title 'ARCHIVE' was given")
     differs({ level = "Series" }, "level: the ledger has Study, and Series was given")
-    differs({ query = { StudyDate = "1996-" }, concurrency = 9 },
-      'query: the ledger has {"StudyDate":"1995-"}, and {"StudyDate":"1996-"} was given')
+    differs({ query = { StudyDate = "19960101-" }, concurrency = 9 },
+      'query: the ledger has {"StudyDate":"19950101-"}, and {"StudyDate":"19960101-"} was given')
     assert.are.equal(2, transfer.status(given.ledger).settings.concurrency)
   end)
 
@@ -348,10 +354,7 @@ describe("Without a run, a ledger", function()
     assert.are.same({ key = "1.2.1", patient_id = "P1", date = "20240101", modality = "CT", state = "failed", reason = "gone", tries = 4,
       expected = 2, finished = list[1].finished, message = "not there" }, list[1])
     assert.are.same({ "sending", "the UID has two patients" }, { list[2].state, list[2].message })
-    for item in transfer.items(path, { state = "todo" }) do
-      assert.are.equal("1.2.3", item.key)
-      break
-    end
+    assert.are.equal("1.2.3", transfer.items(path, { state = "todo" })().key)
     expect.throws("there is no state 'broken'", transfer.items, path, { state = "broken" })
     expect.throws("the state must be \"failed\" or \"unknown\" ('done' was given)", transfer.retry, path, { state = "done" })
     assert.are.equal(0, transfer.retry(path, { reason = "short" }))
