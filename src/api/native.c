@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_plan.h"
@@ -76,6 +77,21 @@ static int native_l_fault(lua_State *L)
     return 1;
 }
 
+static int native_l_is_date(lua_State *L)
+{
+    lua_pushboolean(L, find_filter_is_date(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+static int native_l_keyword(lua_State *L)
+{
+    uint32_t tag;
+    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag))
+        return 0;
+    lua_pushstring(L, dictionary_keyword(tag));
+    return 1;
+}
+
 static int native_l_misspelt(lua_State *L)
 {
     return find_filter_is_misspelt(L, luaL_checkstring(L, 1));
@@ -91,6 +107,12 @@ static int native_l_is_name(lua_State *L)
 {
     const char *text = luaL_checkstring(L, 1);
     lua_pushboolean(L, orthanc_is_name(text) && strlen(text) == lua_rawlen(L, 1));
+    return 1;
+}
+
+static int native_l_url(lua_State *L)
+{
+    lua_pushstring(L, http_server_url(client_check(L, 1)->server));
     return 1;
 }
 
@@ -212,6 +234,11 @@ static const luaL_Reg functions[] = {
     /* fault(key, value, keep | nil) -> message | nil. Why a filter has the wrong value for its tag; the
      * message begins with a verb. */
     { "fault", native_l_fault },
+    /* is_date(key) -> boolean. Whether the values of the tag are dates. */
+    { "is_date", native_l_is_date },
+    /* keyword(number) -> name | nil. The keyword of a tag that is given as gggg,eeee or ggggeeee; nil when
+     * DICOM's dictionary does not have it. */
+    { "keyword", native_l_keyword },
     /* misspelt(key) -> message | nil. That a key is neither a keyword nor a number of a tag, and which
      * keyword may be meant. */
     { "misspelt", native_l_misspelt },
@@ -254,7 +281,8 @@ static const luaL_Reg functions[] = {
     /* move_options(options) -> max | nil. Throws when an option of move_resources is wrong. */
     { "move_options", get_and_store_move_options },
     /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
-     * for each of the resources, in one job. */
+     * for each of the resources, in one job; with more.together one for all of them, which are of one
+     * parent. */
     { "move_one", get_and_store_move_one },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */
@@ -275,9 +303,20 @@ static const luaL_Reg functions[] = {
     { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
+    /* show_lines(text). The same with several lines; without a host, only the first of them is shown. */
+    { "show_lines", progress_show_lines },
+    /* terminal_columns() -> integer | nil. The width of the terminal of standard error; nil: it is none. */
+    { "terminal_columns", progress_terminal_columns },
+
+    /* ---- files ---- */
+
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    { "path_kind", path_facts_l_kind },
 
     /* ---- text ---- */
 
+    /* url(client) -> text. Its server's, without credentials. */
+    { "url", native_l_url },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
     { "is_name", native_l_is_name },
 

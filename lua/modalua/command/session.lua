@@ -1,13 +1,13 @@
 -- command.session: one run of a verb: its options, its server, and its output.
 --
--- Data goes to standard output: as JSON or CSV with --json or --csv, else as a table on a terminal and as lines with tabs elsewhere.
--- Everything else goes to standard error.
+-- Data goes to standard output (command.output). Everything else goes to standard error.
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local letters = require "text.letters"
 local modalua = require "modalua"
-local tables = require "text.table"
+local output = require "command.output"
+local task = require "modalua.task"
 
 local session = {}
 
@@ -15,6 +15,10 @@ local Session = {}
 Session.__index = Session
 
 function session.new(parser, options, terminal)
+  local fault = output.fault(options)
+  if fault then
+    parser:error(fault)
+  end
   return setmetatable({ parser = parser, options = options, terminal = terminal, failed = false }, Session)
 end
 
@@ -59,21 +63,61 @@ end
 -- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
 function Session:show(columns, rows, document)
   remove_bar()
-  local text
-  if self.options.json then
-    text = json.encode(document or json.array(rows))
-    text = self.terminal.output and letters.shown(text, "json") or text
-  elseif self.options.csv then
-    text = tables.csv(columns, rows)
-    text = self.terminal.output and letters.shown(text:gsub("\r\n", "\n"), "lines") or text
-  elseif self.terminal.output then
-    text = #rows > 0 and tables.fitted(columns, rows, { width = self.terminal.width, colour = self.terminal.colour })
-  else
-    text = tables.lines(columns, rows)
+  io.write(output.text(self.options, self.terminal, columns, rows, self.has_shown, document))
+  self.has_shown = true
+end
+
+local ROWS_AT_ONCE = 500
+
+-- A piece of the rows of show_each as text.
+function Session:piece_text(columns, rows, is_first)
+  if not self.options.json then
+    return output.text(self.options, self.terminal, columns, rows, not is_first)
   end
-  if text and text ~= "" then
-    print((text:gsub("\n$", "")))
+  local lines = {}
+  for i, row in ipairs(rows) do
+    lines[i] = self.terminal.output and letters.shown(json.encode(row), "json") or json.encode(row)
   end
+  return (is_first and "[" or ",\n") .. table.concat(lines, ",\n")
+end
+
+-- Prints the rows of an iterator (the values of a generic for) as show does, but in pieces as they come: any number of rows needs little
+-- memory.
+function Session:show_each(columns, ...)
+  remove_bar()
+  local rows, is_first = {}, true
+  for row in ... do
+    rows[#rows + 1] = row
+    if #rows == ROWS_AT_ONCE then
+      io.write(self:piece_text(columns, rows, is_first))
+      rows, is_first = {}, false
+    end
+  end
+  if is_first or rows[1] then
+    io.write(self:piece_text(columns, rows, is_first))
+  end
+  io.write(self.options.json and "]\n" or "")
+end
+
+-- ---- signals ----
+
+local Listener = {}
+Listener.__index = Listener
+
+function Listener:__close()
+  self.task:cancel()
+end
+
+-- Until the returned value is closed, calls handle("stop") for the first Ctrl-C, SIGTERM or SIGHUP, which then does not cancel the run (the
+-- next one does), and handle("progress") for each SIGUSR1. The command gives the function next_signal to verbs (src/command/signals.h).
+function Session.listen(_, handle)
+  local next_signal = _G.next_signal
+  local function listen()
+    for name in next_signal do
+      handle(name)
+    end
+  end
+  return setmetatable({ task = task.spawn(listen) }, Listener)
 end
 
 -- ---- the server ----

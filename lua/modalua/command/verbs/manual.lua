@@ -42,6 +42,13 @@ local function add_verb(add, name, verb)
   end
 end
 
+-- Each command of a verb has a section of its own, as a verb has.
+local function add_commands(add, name, verb)
+  for _, command in ipairs(verb.commands or {}) do
+    add_verb(add, name .. " " .. command.name, command)
+  end
+end
+
 local function add_function(add, row)
   add(tagged(bold(row.signature), row.help))
   add ".RS\n"
@@ -87,6 +94,7 @@ local function manual_page(about)
   end
   for _, name in ipairs(about.verbs) do
     add_verb(add, name, verbs.load(name))
+    add_commands(add, name, verbs.load(name))
   end
   add(".SH EXIT STATUS\n" .. tagged("0", "success.") .. tagged("1", "an operation or a script failed.") .. tagged("2", "wrong usage.")
     .. tagged("130", "interrupted."))
@@ -95,7 +103,8 @@ local function manual_page(about)
     add(tagged(bold(variable.name), variable.help .. "."))
   end
   add(tagged(bold "NO_COLOR", "modalua uses no colours when this is set and not empty.")
-    .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc."))
+    .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc.")
+    .. tagged(bold "MODALUA_TODAY", "the day, such as 2024-01-31, from which verbs count today, yesterday and -7d."))
   add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "the servers that --profile names."))
   add ".SH FUNCTIONS\n"
   add_functions(add)
