@@ -77,6 +77,21 @@ static int native_l_fault(lua_State *L)
     return 1;
 }
 
+static int native_l_is_date(lua_State *L)
+{
+    lua_pushboolean(L, find_filter_is_date(luaL_checkstring(L, 1)));
+    return 1;
+}
+
+static int native_l_keyword(lua_State *L)
+{
+    uint32_t tag;
+    if (!orthanc_tag_parse(luaL_checkstring(L, 1), &tag))
+        return 0;
+    lua_pushstring(L, dictionary_keyword(tag));
+    return 1;
+}
+
 static int native_l_misspelt(lua_State *L)
 {
     return find_filter_is_misspelt(L, luaL_checkstring(L, 1));
@@ -219,6 +234,11 @@ static const luaL_Reg functions[] = {
     /* fault(key, value, keep | nil) -> message | nil. Why a filter has the wrong value for its tag; the
      * message begins with a verb. */
     { "fault", native_l_fault },
+    /* is_date(key) -> boolean. Whether the values of the tag are dates. */
+    { "is_date", native_l_is_date },
+    /* keyword(number) -> name | nil. The keyword of a tag that is given as gggg,eeee or ggggeeee; nil when
+     * DICOM's dictionary does not have it. */
+    { "keyword", native_l_keyword },
     /* misspelt(key) -> message | nil. That a key is neither a keyword nor a number of a tag, and which
      * keyword may be meant. */
     { "misspelt", native_l_misspelt },

@@ -1,7 +1,7 @@
 /* database/database.h - connections to databases, for the ledger of a transfer: the part
  * "transfer.native" of the Lua half. Scripts have no database API, and a sandbox has no ledgers.
  *
- *   native.open(target [, create]) -> db | nil, err
+ *   native.open(target [, create [, limits]]) -> db | nil, err
  *   db.kind                        -> "sqlite" | "postgresql"
  *   db:run(sql, ...)               -> rows, changed | nil, err
  *   db:close()
@@ -37,7 +37,7 @@ struct database {
     const database_kind *kind;
     loop *lp;
     bool is_open;
-    bool is_used; /* by a call that waits */
+    op *user; /* the call that waits on it; NULL: none */
 };
 
 /* Its user values. */

@@ -206,8 +206,7 @@ static bool sqlite_has_more(const sqlite *s, const char *rest)
 /* Makes the prepared statement of the text the active one, and returns SQLITE_OK or what is wrong. */
 static int sqlite_prepare(lua_State *L, sqlite *s)
 {
-    size_t size;
-    const char *sql = lua_tolstring(L, DATABASE_SQL, &size), *rest = NULL;
+    const char *rest = NULL;
     int code;
     lua_getiuservalue(L, DATABASE_DB, DATABASE_STATEMENTS);
     lua_pushvalue(L, DATABASE_SQL);
@@ -218,10 +217,9 @@ static int sqlite_prepare(lua_State *L, sqlite *s)
         return SQLITE_OK;
     }
     lua_pop(L, 1);
-    if (strlen(sql) != size)
-        error_usage(L, "db:run: a statement cannot have a NUL: give it as a parameter");
     s->is_kept = false;
-    code = s->api.prepare_v3(s->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->active, &rest);
+    code = s->api.prepare_v3(s->handle, lua_tostring(L, DATABASE_SQL), -1,
+                             SQLITE_PREPARE_PERSISTENT, &s->active, &rest);
     if (code != SQLITE_OK)
         return code;
     if (!s->active)
