@@ -310,7 +310,7 @@ static const luaL_Reg functions[] = {
 
     /* ---- files ---- */
 
-    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its size. */
     { "path_kind", path_facts_l_kind },
 
     /* ---- text ---- */
