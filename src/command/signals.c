@@ -9,7 +9,13 @@
 static modalua_runtime *volatile interrupted_runtime;
 static volatile sig_atomic_t signal_count, last_signal;
 static volatile sig_atomic_t notes, has_noted; /* signals_note is on; a signal was noted */
+static volatile sig_atomic_t usr1_came;        /* and signals_tell has not said so */
 static double run_limit;                       /* seconds; 0 = none */
+
+/* The call of signals_next that waits. For the thread that drives the runtime. */
+static modalua_reply *listener; /* NULL = none */
+static bool told_stop;          /* "stop" was an answer */
+static bool catches_usr1;
 
 static void on_signal(int sig)
 {
@@ -64,11 +70,61 @@ void signals_catch(modalua_runtime *rt)
     sigemptyset(&how.sa_mask);
     watchdog_watch(rt, run_limit); /* first: the handler may alert it at once */
     interrupted_runtime = rt;
-    signal_count = last_signal = notes = has_noted = 0;
+    signal_count = last_signal = notes = has_noted = usr1_came = 0;
+    told_stop = false;
     how.sa_handler = on_signal;
     sigaction(SIGINT, &how, NULL);
     sigaction(SIGTERM, &how, NULL);
     set_optional(true);
+}
+
+/* ---- signals that are requests to the script ---- */
+
+static void on_usr1(int sig)
+{
+    (void)sig;
+    usr1_came = 1;
+}
+
+static void catch_usr1(void)
+{
+    struct sigaction how;
+    memset(&how, 0, sizeof how);
+    sigemptyset(&how.sa_mask);
+    how.sa_flags = SA_RESTART;
+    how.sa_handler = on_usr1;
+    sigaction(SIGUSR1, &how, NULL);
+    catches_usr1 = true;
+}
+
+/* Without memory the call waits on. */
+static bool answer_listener(const char *json)
+{
+    if (!listener || modalua_reply_json(listener, json) != MODALUA_OK)
+        return false;
+    listener = NULL;
+    return true;
+}
+
+void signals_next(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    (void)arguments;
+    answer_listener("null");
+    if (listener || modalua_reply_keep(reply) != MODALUA_OK)
+        return;
+    listener = reply;
+    signals_note(true); /* has no effect when a signal has been noted */
+    if (!catches_usr1)
+        catch_usr1();
+}
+
+void signals_tell(void)
+{
+    if (has_noted && !told_stop)
+        told_stop = answer_listener("\"stop\"");
+    else if (usr1_came && answer_listener("\"progress\""))
+        usr1_came = 0;
 }
 
 void signals_release(void)
@@ -76,7 +132,11 @@ void signals_release(void)
     watchdog_rest();
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    if (catches_usr1)
+        signal(SIGUSR1, SIG_DFL);
+    catches_usr1 = false;
     set_optional(false);
+    answer_listener("null");
     interrupted_runtime = NULL;
 }
 

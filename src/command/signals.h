@@ -26,6 +26,17 @@ void signals_note(bool on);
 bool signals_noted(void);
 void signals_forget(void);
 
+/* A modalua_function, next_signal() -> "stop" | "progress" | nil: waits for the next signal that is a
+ * request to the script. "stop" is the first signal that would have cancelled the run: the script ends
+ * its work in good order, and the next such signal cancels. "progress" is SIGUSR1, which is caught from
+ * the first call on, until signals_release. nil: the run is over, or another call has taken the place of
+ * this one. `user` and the arguments are not used. */
+void signals_next(void *user, const char *arguments, modalua_reply *reply);
+
+/* Answers the call of signals_next that waits, when there is something to say. For the thread that
+ * drives the runtime, between two steps. */
+void signals_tell(void);
+
 /* The last signal since signals_catch; 0 = none. */
 int signals_last(void);
 

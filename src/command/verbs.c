@@ -9,9 +9,13 @@
 #include "command/console.h"
 #include "command/json_text.h"
 #include "command/options.h"
+#include "command/signals.h"
 #include "command/terminal.h"
 
-enum { USAGE_WIDTH = 46 };
+enum {
+    USAGE_WIDTH = 46,
+    STEP_MS = 200 /* the longest delay after which a verb is told of a signal */
+};
 
 bool verbs_has(const char *word)
 {
@@ -98,6 +102,21 @@ static void write_options(json_writer *w, bool variables)
     json_text_close(w, ']');
 }
 
+/* Runs the verb in steps, so that it can be told of signals between them. Returns as modalua_call. */
+static int run_main(modalua_runtime *rt, const char *json)
+{
+    int status = modalua_register(rt, "next_signal", signals_next, NULL);
+    if (status == MODALUA_OK)
+        status = modalua_start_call(rt, "modalua.verbs.main", json, NULL, NULL);
+    if (status != MODALUA_OK)
+        return status;
+    do {
+        status = modalua_step(rt, STEP_MS);
+        signals_tell();
+    } while (status == MODALUA_WORKING);
+    return status;
+}
+
 int verbs_run(modalua_runtime *rt)
 {
     json_writer w = { 0 };
@@ -114,7 +133,7 @@ int verbs_run(modalua_runtime *rt)
     json_text_close(&w, '}');
     json = json_text_take(&w);
     if (json)
-        status = modalua_call(rt, "modalua.verbs.main", json, NULL);
+        status = run_main(rt, json);
     free(json);
     return status;
 }

@@ -8,6 +8,7 @@ local json = require "modalua.json"
 local letters = require "text.letters"
 local modalua = require "modalua"
 local tables = require "text.table"
+local task = require "modalua.task"
 
 local session = {}
 
@@ -74,6 +75,64 @@ function Session:show(columns, rows, document)
   if text and text ~= "" then
     print((text:gsub("\n$", "")))
   end
+end
+
+local ROWS_AT_ONCE = 500
+
+-- A piece of the rows of show_each as text.
+function Session:piece_text(columns, rows, is_first)
+  if self.options.json then
+    local lines = {}
+    for i, row in ipairs(rows) do
+      lines[i] = self.terminal.output and letters.shown(json.encode(row), "json") or json.encode(row)
+    end
+    return (is_first and "[" or ",\n") .. table.concat(lines, ",\n")
+  elseif self.options.csv then
+    local text = tables.csv(columns, rows)
+    text = is_first and text or text:gsub("^.-\r\n", "", 1) -- without the head
+    return self.terminal.output and letters.shown(text:gsub("\r\n", "\n"), "lines") or text
+  elseif self.terminal.output then
+    return #rows > 0 and tables.fitted(columns, rows, { width = self.terminal.width, colour = self.terminal.colour }) or ""
+  end
+  return tables.lines(columns, rows)
+end
+
+-- Prints the rows of an iterator as show does, but in pieces as they come: any number of rows needs little memory.
+function Session:show_each(columns, iterator)
+  remove_bar()
+  local rows, is_first = {}, true
+  for row in iterator do
+    rows[#rows + 1] = row
+    if #rows == ROWS_AT_ONCE then
+      io.write(self:piece_text(columns, rows, is_first))
+      rows, is_first = {}, false
+    end
+  end
+  if is_first or rows[1] then
+    io.write(self:piece_text(columns, rows, is_first))
+  end
+  io.write(self.options.json and "]\n" or "")
+end
+
+-- ---- signals ----
+
+local Listener = {}
+Listener.__index = Listener
+
+function Listener:__close()
+  self.task:cancel()
+end
+
+-- Until the returned value is closed, calls handle("stop") for the first Ctrl-C, SIGTERM or SIGHUP, which then does not cancel the run (the
+-- next one does), and handle("progress") for each SIGUSR1. The command gives the function next_signal to verbs (src/command/signals.h).
+function Session.listen(_, handle)
+  local next_signal = _G.next_signal
+  local function listen()
+    for name in next_signal do
+      handle(name)
+    end
+  end
+  return setmetatable({ task = task.spawn(listen) }, Listener)
 end
 
 -- ---- the server ----

@@ -2,8 +2,10 @@
 --
 -- Each file in command/verbs is a verb of the same name; no other list has it. The file returns a table: usage and summary (its line in
 -- `modalua --help`), description, examples = { { command line, purpose }, … }, arguments = { rows for argparse, … }, run = a function
--- (session) that returns whether the run succeeded, is_plain = true when the verb takes no COMMON argument. argparse, --help and the manual
--- page all read these rows.
+-- (session) that returns whether the run succeeded, or the exit status, is_plain = true when the verb takes no COMMON argument. A verb with
+-- several commands (`modalua transfer status`) has a list of them in `commands`: each has a name, summary, description, examples, arguments
+-- and is_plain as a verb has, and options.command is the name of the one that was given. argparse, --help and the manual page all read
+-- these rows.
 local require = ...
 local doc = require "modalua.doc"
 local letters = require "text.letters"
@@ -44,23 +46,40 @@ local function add_argument(parser, row)
   return parser[row[1]](parser, properties)
 end
 
-local function parser_of(name, verb, terminal)
-  local argparse = require "command.argparse"
-  local parser = argparse("modalua " .. name, verb.description, epilog_of(verb))
-  parser:add_help { name = "-h --help", description = "show this help" }
-  parser:help_max_width(math.min(terminal.width or MAX_WIDTH, MAX_WIDTH))
-  for _, row in ipairs(verb.arguments) do
-    add_argument(parser, row)
-  end
-  if not verb.is_plain then
-    parser:mutex(add_argument(parser, verbs.COMMON[1]), add_argument(parser, verbs.COMMON[2]))
-  end
-  function parser:error(message)
+-- Prints an error in the arguments, with the usage of the parser, and ends the run.
+local function error_printer(name)
+  return function(parser, message)
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
-    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message, self:get_usage()))
+    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message, parser:get_usage()))
     os.exit(2)
   end
+end
+
+-- Adds what a verb, or a command of a verb, takes.
+local function complete_parser(parser, rows, print_error)
+  parser:add_help { name = "-h --help", description = "show this help" }
+  for _, row in ipairs(rows.arguments) do
+    add_argument(parser, row)
+  end
+  if not rows.is_plain then
+    parser:mutex(add_argument(parser, verbs.COMMON[1]), add_argument(parser, verbs.COMMON[2]))
+  end
+  parser.error = print_error
   return parser
+end
+
+-- Returns the parser of a verb, and the parsers of its commands by their names.
+local function parser_of(name, verb, terminal)
+  local argparse = require "command.argparse"
+  local print_error, commands = error_printer(name), {}
+  local parser = complete_parser(argparse("modalua " .. name, verb.description, epilog_of(verb)), verb, print_error)
+  parser:help_max_width(math.min(terminal.width or MAX_WIDTH, MAX_WIDTH))
+  parser:command_target "command"
+  for _, command in ipairs(verb.commands or {}) do
+    local own = parser:command(command.name, command.description, epilog_of(command))
+    commands[command.name] = complete_parser(own:summary(command.summary), command, print_error)
+  end
+  return parser, commands
 end
 
 -- ---- running a verb ----
@@ -70,22 +89,30 @@ local function must_pass_on(err)
   return err == "not enough memory" or modalua.is_error(err) and err.kind == "cancelled"
 end
 
+-- The exit status of a verb: `result` is what its function returned.
+local function status_of(run, result)
+  local status = math.type(result) == "integer" and result or result and 0 or 1
+  return status == 0 and run.failed and 1 or status
+end
+
 -- Runs the verb arg[0] with the arguments arg[1], … The run ends with status 2 when the arguments are wrong, and with status 1 after a
 -- failure. `terminal` has the fields width and colour, and the booleans output, errors and input: whether that stream is a terminal. For
 -- the manual page it has also the command's own options, environment variables and verbs: options, environment, verbs.
 function verbs.main(terminal)
   local name, arguments = arg[0], table.move(arg, 1, #arg, 1, {})
   local verb = verbs.load(name)
-  local parser = parser_of(name, verb, terminal)
-  local run = session.new(parser, parser:parse(arguments), terminal)
+  local parser, commands = parser_of(name, verb, terminal)
+  local options = parser:parse(arguments)
+  local run = session.new(commands[options.command] or parser, options, terminal)
   local good, result = pcall(verb.run, run)
   if not good and must_pass_on(result) then
     error(result, 0)
   elseif not good then
     run:report_error(name, result)
   end
-  if not result or run.failed then
-    os.exit(1)
+  local status = status_of(run, good and result)
+  if status ~= 0 then
+    os.exit(status)
   end
 end
 

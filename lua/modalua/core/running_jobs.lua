@@ -57,8 +57,8 @@ local function resources_of(content)
     query = type(query) == "table" and query or {}
     local level = levels.OF_WORD[query.QueryRetrieveLevel or native.value(query, QUERY_RETRIEVE_LEVEL) or ""]
     local uid = level and native.value(query, native.tag(levels.UNIQUE[level]))
-    if uid then
-      set[resource_key(level, uid)] = true
+    for one in (uid or ""):gmatch "[^\\]+" do -- one C-MOVE may be for a list of UIDs
+      set[resource_key(level, one)] = true
     end
   end
   return set
@@ -175,6 +175,23 @@ function running_jobs.of_resources(jobs, data)
   elseif data.submission then
     under_way[data.submission] = true
   end
+end
+
+-- Whether an unfinished job of the server's list sends a resource, which has this identifier at this Orthanc, to a modality or a peer.
+function running_jobs.has_store(jobs, id)
+  for _, job in ipairs(jobs) do
+    local content = type(job.Content) == "table" and job.Content or {}
+    if (job.Type == "DicomModalityStore" or job.Type == "OrthancPeerStore") and IS_WAITED_FOR[job.State] ~= false then
+      for _, list in ipairs { content.Resources or false, content.ParentResources or false } do
+        for _, resource in ipairs(type(list) == "table" and list or {}) do
+          if resource == id or type(resource) == "table" and resource.ID == id then
+            return true
+          end
+        end
+      end
+    end
+  end
+  return false
 end
 
 -- ---- is it the same move? ----

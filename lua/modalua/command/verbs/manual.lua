@@ -42,6 +42,13 @@ local function add_verb(add, name, verb)
   end
 end
 
+-- Each command of a verb has a section of its own, as a verb has.
+local function add_commands(add, name, verb)
+  for _, command in ipairs(verb.commands or {}) do
+    add_verb(add, name .. " " .. command.name, command)
+  end
+end
+
 local function add_function(add, row)
   add(tagged(bold(row.signature), row.help))
   add ".RS\n"
@@ -87,6 +94,7 @@ local function manual_page(about)
   end
   for _, name in ipairs(about.verbs) do
     add_verb(add, name, verbs.load(name))
+    add_commands(add, name, verbs.load(name))
   end
   add(".SH EXIT STATUS\n" .. tagged("0", "success.") .. tagged("1", "an operation or a script failed.") .. tagged("2", "wrong usage.")
     .. tagged("130", "interrupted."))
