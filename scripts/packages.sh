@@ -30,6 +30,8 @@ $as_root apt-get -q -o Acquire::Retries=3 update >/dev/null || { echo "apt-get u
 # shellcheck disable=SC2086 # $missing is a list
 $as_root env DEBIAN_FRONTEND=noninteractive apt-get -q install -y --no-install-recommends $missing >/dev/null ||
     { echo "apt-get could not install:$missing" >&2; exit 1; }
-case " $missing " in
-*" orthanc "*) $as_root update-rc.d orthanc disable >/dev/null 2>&1 || true ;;
-esac
+for service in orthanc postgresql; do
+    case " $missing " in
+    *" $service "*) $as_root update-rc.d "$service" disable >/dev/null 2>&1 || true ;;
+    esac
+done

@@ -43,6 +43,10 @@ if [ $all = yes ]; then
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
         grep -E "searches|moves|seed|tests passed|Failed"
+    echo "== every time zone, compared with the program date"
+    MODALUA_ZONES=all scripts/spec.sh transfer_pace
+    echo "== the scripts for every day, with each Orthanc"
+    MODALUA_ROUTINES=all ctest --preset release -R spec-routine_scripts
     echo "== every answer changed in every way"
     MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     echo "== an hour of work without a pause"

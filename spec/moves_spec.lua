@@ -4,6 +4,7 @@ local archive = require "spec.support.archive"
 local dcmtk = require "spec.support.dcmtk"
 local dicomd = require "spec.support.dicomd"
 local expect = require "spec.support.expect"
+local lag = require "spec.support.lag"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local qrd = require "spec.support.qrd"
@@ -470,6 +471,21 @@ for _, version in ipairs(versions) do
       peer:let()
       assert(moving:join())
       assert.is_truthy(expect.eventually(function() return peer:count "C-MOVE" == 6 end))
+    end)
+
+    it("goes on beside a job of this process to another target, also before the server has named that job", function()
+      local far <close> = lag.start(server.http_port, 300)
+      local found = assert(held:find { Level = "Study", Query = { PatientName = "*A*" } })
+      local distant = modalua.connect(far.url):modality "held"
+      local same = assert(distant:find { Level = "Study", Query = { PatientName = "*A*" } })
+      local first = task.spawn(distant.move, distant, same, { TargetAet = "OTHER", verify = false })
+      assert(expect.eventually(function() return peer:count "C-MOVE" == 1 end)) -- the answer that names the job is still under way
+      local second = task.spawn(held.move, held, found, { TargetAet = "ANY", verify = false })
+      assert(expect.eventually(function() return peer:count "C-MOVE" == 2 end))
+      peer:let()
+      assert(first:join())
+      assert(second:join())
+      assert.are.equal(6, peer:count "C-MOVE")
     end)
 
     it("is refused if the job may be one of another modality with the same AE title", function()

@@ -19,7 +19,7 @@ end
 
 -- Returns the names of all parts: of the files in lua/modalua, such as "core.changes", and of the parts without a file there.
 local function part_names()
-  local names = { "core.native", "core.native_steps", "command.argparse", "prompt.tags" }
+  local names = { "core.native", "core.native_steps", "transfer.native", "command.argparse", "prompt.tags" }
   for path in output_of "find lua/modalua -name '*.lua'":gmatch "lua/modalua/([^\n]+)%.lua" do
     names[#names + 1] = path:gsub("/", ".")
   end

@@ -20,6 +20,13 @@ local function tells_nothing_of(secret, value)
   assert.is_nil((json.encode(value) .. tostring(value)):find(secret, 1, true))
 end
 
+-- What the server answers to a GET, with the secrets that modalua would hide.
+local function raw_get(server, path)
+  local request = ("GET %s HTTP/1.0\\r\\n\\r\\n"):format(path)
+  local pipe <close> = assert(io.popen(("bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d; printf \"%s\" >&3; cat <&3'"):format(server.http_port, request)))
+  return pipe:read "a"
+end
+
 for _, version in ipairs(versions) do
   describe("A peer of the Orthanc " .. version.name, function()
     local far, near, client, at_far, peer, study, instances
@@ -287,11 +294,14 @@ for _, version in ipairs(versions) do
         assert.is_nil(json.encode(err):find("s3cret", 1, true))
       end
       contains(as_xml:get "/studies", "<root>")
-      -- what the server has is as it was
       local file = os.tmpname()
-      assert(client:download("/peers/cred/configuration", file))
-      contains(assert(io.open(file)):read "a", "us:s3cret@")
       os.remove(file)
+      for _, path in ipairs { "/jobs?expand", "/jobs/" .. job.ID, "/peers?expand", "/%70eers/cred/configuration" } do
+        local err = fails({ kind = "decode", op = "download" }, client:download(path, file))
+        contains(err.message, "use client:get")
+        assert.is_nil(io.open(file))
+      end
+      contains(raw_get(near, "/peers/cred/configuration"), "us:s3cret@") -- what the server has is as it was
       assert(client:delete "/peers/cred")
     end)
   end)

@@ -33,6 +33,12 @@ if(ARGPARSE_VERSION VERSION_LESS 0.7.1)
   message(FATAL_ERROR "argparse for Lua 0.7.1 or later is needed; ${ARGPARSE} is ${ARGPARSE_VERSION}")
 endif()
 
+# The databases of a transfer's ledger. Only their headers are needed: the libraries are loaded when a script first opens a ledger
+# (src/database/library.h).
+pkg_check_modules(SQLITE REQUIRED sqlite3>=3.40)
+pkg_check_modules(POSTGRESQL REQUIRED libpq>=12)
+set(DATABASE_INCLUDE_DIRS ${SQLITE_INCLUDE_DIRS} ${POSTGRESQL_INCLUDE_DIRS})
+
 # The line editor of the prompt, for the command only. 3.1 is the first version whose own interface (histedit.h) takes UTF-8. It and the
 # libraries that it needs are static: four more shared libraries would make every start of the command a tenth slower.
 pkg_check_modules(EDIT REQUIRED libedit>=3.1)

@@ -387,6 +387,57 @@ static void test_globals_are_raw(void)
     modalua_destroy(rt);
 }
 
+/* ---- integers beyond 64 bits ---- */
+
+static const char *const too_large[] = { "9223372036854775808", "-9223372036854775809",
+                                         "18446744073709551615",
+                                         "[{\"id\":123456789012345678901234567890}]", NULL };
+
+static void respond_too_large(void *user, const char *arguments, modalua_reply *reply)
+{
+    (void)user;
+    (void)arguments;
+    for (const char *const *json = too_large; *json; json++) {
+        CHECK(modalua_reply_json(reply, *json) == MODALUA_E_INVALID);
+        CHECK(modalua_reply_json_bytes(reply, *json, "", 0) == MODALUA_E_INVALID);
+    }
+    CHECK(modalua_reply_json(reply, "-9223372036854775808") == MODALUA_OK);
+}
+
+static void count_refusal(void *user, modalua_runtime *rt, unsigned long task, int status,
+                          const char *json)
+{
+    (void)rt;
+    (void)task;
+    CHECK(status == MODALUA_E_SCRIPT && strstr(json, "does not fit into 64 bits"));
+    ++*(int *)user;
+}
+
+/* They are refused wherever the host gives JSON, and do not lose digits. */
+static void test_too_large(void)
+{
+    const char *json = "?";
+    int refusals = 0, asked = 0;
+    modalua_config config = watched();
+    modalua_runtime *rt = make(&config);
+    CHECK(modalua_register(rt, "f", respond_too_large, NULL) == MODALUA_OK);
+    pass(rt, "assert(f() == math.mininteger) function called() error 'it was called' end x = 1");
+    for (const char *const *text = too_large; *text; text++) {
+        CHECK(modalua_set_global(rt, "x", *text) == MODALUA_E_SCRIPT && is(rt, "x", "1"));
+        CHECK(strstr(modalua_last_error(rt), "does not fit into 64 bits"));
+        CHECK(modalua_call(rt, "called", *text, &json) == MODALUA_E_SCRIPT && !json);
+        CHECK(strstr(modalua_last_error(rt), "does not fit into 64 bits"));
+        CHECK(start(rt, "") == MODALUA_OK);
+        CHECK(modalua_spawn_call(rt, "called", *text, count_refusal, &refusals, NULL) ==
+              MODALUA_OK);
+        CHECK(modalua_post(rt, "called", *text, count_refusal, &refusals, NULL) == MODALUA_OK);
+        CHECK(finish(rt) == MODALUA_OK);
+        asked += 2;
+    }
+    CHECK(refusals == asked);
+    modalua_destroy(rt);
+}
+
 /* ---- modules ---- */
 
 typedef struct shelf {
@@ -488,6 +539,7 @@ int main(void)
     test_globals();
     test_globals_between_steps();
     test_globals_are_raw();
+    test_too_large();
     test_search(0);
     test_search(MODALUA_NO_HOOK);
     test_search(MODALUA_SANDBOX);

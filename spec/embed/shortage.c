@@ -115,6 +115,32 @@ static void keep(void *user, const char *arguments, modalua_reply *reply)
     kept = reply;
 }
 
+static void never_done(void *user, modalua_runtime *rt, unsigned long task, int status,
+                       const char *json)
+{
+    (void)user;
+    (void)rt;
+    (void)task;
+    (void)status;
+    (void)json;
+    CHECK(!"a task that was not accepted");
+}
+
+/* Beside the run under way. */
+static void spawn_without_memory(modalua_runtime *rt, const char *text, const char *code)
+{
+    unsigned long task = 7;
+    modalua_statistics stats = { .struct_size = sizeof stats };
+    CHECK(modalua_spawn_call(rt, "json_encode", text, never_done, NULL, &task) == MODALUA_E_NOMEM &&
+          task == 0);
+    CHECK(modalua_spawn_string(rt, "=c", code, strlen(code), never_done, NULL, &task) ==
+              MODALUA_E_NOMEM &&
+          task == 0);
+    CHECK(modalua_post(rt, "json_encode", text, never_done, NULL, &task) == MODALUA_E_NOMEM &&
+          task == 0);
+    CHECK(modalua_stats(rt, &stats) == MODALUA_OK && stats.tasks == 1);
+}
+
 /* `text` is the JSON of a string of LARGE characters, `code` and `file` a script as large. */
 static void use_without_memory(modalua_runtime *rt, const char *text, const char *code,
                                const char *file)
@@ -131,6 +157,8 @@ static void use_without_memory(modalua_runtime *rt, const char *text, const char
     CHECK(modalua_step(rt, 0) == MODALUA_WORKING && kept);
     CHECK(modalua_reply_json(kept, text) == MODALUA_E_NOMEM);
     CHECK(modalua_reply_text(kept, text, strlen(text)) == MODALUA_E_NOMEM);
+    CHECK(modalua_reply_json_bytes(kept, "1", text, strlen(text)) == MODALUA_E_NOMEM);
+    spawn_without_memory(rt, text, code);
     CHECK(modalua_reply_json(kept, "1") == MODALUA_OK);
     CHECK(finish(rt) == MODALUA_OK);
     CHECK(run(rt, "y = ('x'):rep(24000000)") == MODALUA_E_NOMEM);

@@ -3,6 +3,7 @@
  * under ASan and LSan. The argument is the URL of the fault server. */
 #define _POSIX_C_SOURCE 200809L
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -75,6 +76,8 @@ static const char roles[] =
     "  assert(client:get('/map', {path = path, to = to}))\n"
     "end\n"
     "play('/system', '{\"Version\":\"1.12.7\"}')\n"
+    "play('/instances', '{\"ID\":\"ffffffff-ffffffff-ffffffff-ffffffff-ffffffff\",\"Status\":"
+    "\"Success\"}')\n"
     "play('/tools/default-encoding', 'Latin1', 'text/plain')\n"
     "play('/modalities', '{\"archive\":{\"AET\":\"ARCHIVE\"}}')\n"
     "play('/modalities/pacs/query', '{\"ID\":\"1-1\"}')\n"
@@ -243,6 +246,184 @@ static int run_host(modalua_runtime *rt, const char *code)
     return status;
 }
 
+/* ---- tasks of the host beside a run, its objects and its streams ---- */
+
+/* Each counts what has been given to the library, and what has come back. */
+typedef struct balance {
+    int objects, destroyed; /* made; destroyed */
+    int tasks, done;        /* accepted; ended */
+    int used, ended;        /* streams that got or gave bytes; that were told their end */
+} balance;
+
+typedef struct image {
+    balance *b;
+    bool used;
+    long size;
+} image;
+
+static void use_image(image *i)
+{
+    i->b->used += !i->used;
+    i->used = true;
+}
+
+static int image_write(void *object, const void *data, size_t size)
+{
+    image *i = object;
+    (void)data;
+    use_image(i);
+    i->size += (long)size;
+    return 0;
+}
+
+static void image_end(void *object, int complete)
+{
+    image *i = object;
+    (void)complete;
+    i->b->ended += i->used;
+    i->used = false;
+}
+
+static long image_size(void *object)
+{
+    return ((const image *)object)->size;
+}
+
+static long image_read(void *object, void *into, size_t size, long offset)
+{
+    image *i = object;
+    use_image(i);
+    size = i->size - offset < (long)size ? (size_t)(i->size - offset) : size;
+    memset(into, 'x', size);
+    return (long)size;
+}
+
+static void image_destroy(void *object)
+{
+    image *i = object;
+    i->b->destroyed++;
+    free(i);
+}
+
+static const modalua_stream_class image_class = { { sizeof image_class, "torture.Image", NULL,
+                                                    image_destroy },
+                                                  image_write,
+                                                  image_end,
+                                                  image_size,
+                                                  image_read };
+
+static image *make_image(balance *b)
+{
+    image *i = calloc(1, sizeof *i);
+    CHECK(i);
+    i->b = b;
+    b->objects++;
+    return i;
+}
+
+/* new_image() */
+static void answer_image(void *user, const char *arguments, modalua_reply *reply)
+{
+    image *i = make_image(user);
+    (void)arguments;
+    if (modalua_reply_object(reply, &image_class.base, i) != MODALUA_OK)
+        image_destroy(i);
+}
+
+/* bytes(text): the text, and what is known about it. */
+static void answer_bytes(void *user, const char *arguments, modalua_reply *reply)
+{
+    size_t size;
+    const char *bytes = modalua_argument_bytes(reply, 1, &size);
+    (void)user;
+    (void)arguments;
+    CHECK(bytes && size == 3);
+    modalua_reply_json_bytes(reply, "{\"a\":[1]}", bytes, size);
+}
+
+static void count_done(void *user, modalua_runtime *rt, unsigned long task, int status,
+                       const char *json)
+{
+    (void)rt;
+    CHECK(task != 0 && status <= 0 && (json || status == MODALUA_OK));
+    ((balance *)user)->done++;
+}
+
+/* Counts a task that the library has accepted. */
+static int accept(balance *b, int status)
+{
+    b->tasks += status == MODALUA_OK;
+    CHECK(status == MODALUA_OK || status == MODALUA_E_NOMEM);
+    return status;
+}
+
+static const char beside_scenario[] =
+    "local client = require 'modalua'.connect('%s', {retries = 0})\n"
+    "local known, bytes = bytes 'a\\0\\xff'\n"
+    "assert(known.a[1] == 1 and bytes == 'a\\0\\xff')\n"
+    "local sink <close> = new_image()\n"
+    "assert(client:download('/big?bytes=3000', image) == 3000)\n"
+    "assert(client:download('/ok', sink) == 2)\n"
+    "assert(client:upload(image).Status == 'Success')\n";
+
+static const char defining[] = "function call(n) called = n return n end\n"
+                               "function post(n) posted = n return {n} end\n"
+                               "function wait() require 'modalua.task'.sleep(600) end\n";
+
+/* Starts four tasks. Returns the status of the first call that failed. */
+static int start_beside(modalua_runtime *rt, balance *b)
+{
+    static const char chunk[] = "chunk = true return 1";
+    modalua_statistics stats = { .struct_size = sizeof stats };
+    unsigned long waiting = 0;
+    int status = accept(b, modalua_spawn_call(rt, "call", "[1]", count_done, b, NULL));
+    if (status == MODALUA_OK)
+        status = accept(
+            b, modalua_spawn_string(rt, "=chunk", chunk, sizeof chunk - 1, count_done, b, NULL));
+    if (status == MODALUA_OK)
+        status = accept(b, modalua_post(rt, "post", "2", count_done, b, NULL));
+    if (status == MODALUA_OK)
+        status = accept(b, modalua_spawn_call(rt, "wait", NULL, count_done, b, &waiting));
+    modalua_cancel_task(rt, waiting);
+    CHECK(modalua_stats(rt, &stats) == MODALUA_OK && stats.memory > 0);
+    return status;
+}
+
+static int set_up_beside(modalua_runtime *rt, balance *b)
+{
+    int status = run_plain(rt, defining);
+    if (status == MODALUA_OK)
+        status = modalua_register_owned(rt, "bytes", answer_bytes, make_image(b), image_destroy);
+    if (status == MODALUA_OK)
+        status = modalua_register(rt, "new_image", answer_image, b);
+    if (status == MODALUA_OK)
+        status = modalua_set_object(rt, "image", &image_class.base, make_image(b));
+    return status;
+}
+
+static balance beside; /* of the run under way */
+
+/* Whatever fails: each task that was accepted ends once. */
+static int run_beside(modalua_runtime *rt, const char *code)
+{
+    balance *b = &beside;
+    int status, failed;
+    memset(b, 0, sizeof *b);
+    status = set_up_beside(rt, b);
+    if (status == MODALUA_OK)
+        status = modalua_start_string(rt, "=torture", code, strlen(code), NULL, NULL);
+    if (status != MODALUA_OK)
+        return status;
+    failed = start_beside(rt, b);
+    do
+        status = modalua_step(rt, -1);
+    while (status == MODALUA_WORKING);
+    CHECK(b->done == b->tasks);
+    if (status == MODALUA_OK && failed == MODALUA_OK)
+        status = run_plain(rt, "assert(called[1] == 1 and posted == 2 and chunk)");
+    return failed != MODALUA_OK ? failed : status;
+}
+
 typedef int (*run_fn)(modalua_runtime *rt, const char *code);
 
 /* One run in which the n-th allocation fails. Returns whether any allocation failed. Stores the
@@ -273,7 +454,7 @@ static int attempt(run_fn run, const char *url, const char *code, long n, long w
         CHECK(strlen(modalua_last_error(rt)) < 100000);
         modalua_destroy(rt);
     }
-    CHECK(f.live == 0);
+    CHECK(f.live == 0 && beside.objects == beside.destroyed && beside.used == beside.ended);
     CHECK(status <= 0 && status != MODALUA_E_BUSY && status != MODALUA_E_INVALID);
     if (asked)
         *asked = f.asked;
@@ -309,12 +490,13 @@ enum { LOADING_STRIDE = 3, MODALITY_STRIDE = 7 };
 
 int main(int argc, char **argv)
 {
-    long plain, loading, modality, host, required, loaded;
+    long plain, loading, modality, host, tasks, required, loaded;
     CHECK(argc == 2);
     try_once(run_plain, general_scenario, argv[1]);
     try_once(run_plain, roles, argv[1]);
     try_once(run_plain, modality_scenario, argv[1]);
     try_once(run_host, host_scenario, argv[1]);
+    try_once(run_beside, beside_scenario, argv[1]);
     plain = fail_each_allocation(run_plain, general_scenario, argv[1], 0, 1);
     /* Each scenario skips the allocations that the one before it has tested. */
     CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0, &required));
@@ -322,8 +504,9 @@ int main(int argc, char **argv)
     CHECK(!attempt(run_plain, argv[1], loading_scenario, -1, 0, &loaded));
     modality = fail_each_allocation(run_plain, modality_scenario, argv[1], loaded, MODALITY_STRIDE);
     host = fail_each_allocation(run_host, host_scenario, argv[1], 0, 1);
-    printf("runs with a failed allocation: %ld, %ld, %ld and %ld\n", plain, loading, modality,
-           host);
-    CHECK(plain > 500 && loading > 500 && modality > 500 && host > 500);
+    tasks = fail_each_allocation(run_beside, beside_scenario, argv[1], 0, 1);
+    printf("runs with a failed allocation: %ld, %ld, %ld, %ld and %ld\n", plain, loading, modality,
+           host, tasks);
+    CHECK(plain > 500 && loading > 500 && modality > 500 && host > 500 && tasks > 500);
     return 0;
 }

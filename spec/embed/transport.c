@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "runs.h"
@@ -31,6 +32,22 @@ typedef struct transport {
     unsigned requests;
     modalua_runtime *runtime; /* to be cancelled by /cancel */
 } transport;
+
+/* A date as HTTP writes it, so many seconds from now. */
+static void set_retry_after(char *line, size_t room, long seconds)
+{
+    time_t then = time(NULL) + seconds;
+    struct tm parts;
+    CHECK(gmtime_r(&then, &parts));
+    CHECK(strftime(line, room, "retry-after: %a, %d %b %Y %H:%M:%S GMT", &parts) > 0);
+}
+
+static void answer_busy(modalua_response *r, const char *retry_after)
+{
+    const char *const headers[] = { retry_after, NULL };
+    CHECK(modalua_response_head(r, 503, headers) == MODALUA_OK);
+    CHECK(modalua_response_end(r) == MODALUA_OK);
+}
 
 static const char *const json_type[] = { "content-type: application/json; charset=utf-8", NULL };
 
@@ -83,12 +100,23 @@ static void read_upload(modalua_response *r, const modalua_request *q)
 static void send_request(void *user, const modalua_request *q, modalua_response *r)
 {
     transport *t = user;
+    char line[100];
     t->requests++;
     note_request(t, q);
     if (is_path(q, "/now")) {
         answer(r, 200, "{\"a\":[1,2]}");
     } else if (is_path(q, "/missing")) {
         answer(r, 404, "{\"Message\":\"no\"}");
+    } else if (is_path(q, "/busy")) {
+        answer_busy(r, "Retry-After: 7");
+    } else if (is_path(q, "/busy-until")) {
+        set_retry_after(line, sizeof line, 24L * 60 * 60);
+        answer_busy(r, line);
+    } else if (is_path(q, "/was-busy")) {
+        set_retry_after(line, sizeof line, -60);
+        answer_busy(r, line);
+    } else if (is_path(q, "/busy-anyhow")) {
+        answer_busy(r, "Retry-After: soon");
     } else if (is_path(q, "/broken")) {
         CHECK(modalua_response_fail(r, 9, "x") == MODALUA_E_INVALID);
         CHECK(modalua_response_fail(r, MODALUA_BROKEN, "the cable is out") == MODALUA_OK);
@@ -150,6 +178,19 @@ static void at_once(void)
     modalua_destroy(rt);
 }
 
+/* Seconds, or a date. */
+static void busy(void)
+{
+    transport t;
+    modalua_runtime *rt = make_with(&t);
+    pass(rt, "local function seconds(path) return select(2, client:get(path)).retry_after end\n"
+             "assert(seconds '/busy' == 7)\n"
+             "local day = seconds '/busy-until'\n"
+             "assert(day > 80000 and day <= 86400, day)\n"
+             "assert(not seconds '/was-busy' and not seconds '/busy-anyhow')");
+    modalua_destroy(rt);
+}
+
 /* ---- answers from another thread ---- */
 
 static void *answer_later(void *user)
@@ -176,6 +217,106 @@ static void later(void)
     CHECK(finish(rt) == MODALUA_OK);
     CHECK(pthread_join(thread, NULL) == 0);
     modalua_destroy(rt);
+}
+
+/* ---- bodies in pieces, each response on a thread of its own ---- */
+
+enum { AT_ONCE = 6, PIECES = 200, FILE_SIZE = 50000 };
+
+typedef struct sender {
+    pthread_t thread;
+    modalua_response *response;
+    bool reads; /* the request has a body that is a file */
+    int status; /* of the end */
+} sender;
+
+/* An array of PIECES numbers; for an upload the answer to it. */
+static void *send_pieces(void *user)
+{
+    static const char stored[] =
+        "{\"ID\":\"01234567-01234567-01234567-01234567-01234567\",\"Status\":\"Success\"}";
+    sender *s = user;
+    char piece[100];
+    long all = 0, n = 0;
+    while (s->reads && (n = modalua_response_read(s->response, piece, sizeof piece)) > 0)
+        all += n;
+    CHECK(!s->reads || all == FILE_SIZE || n == MODALUA_E_CANCELLED);
+    modalua_response_head(s->response, 200, json_type);
+    if (s->reads)
+        modalua_response_write(s->response, stored, sizeof stored - 1);
+    for (int i = 0; !s->reads && i < PIECES; i++) {
+        n = snprintf(piece, sizeof piece, "%c%d%s", i == 0 ? '[' : ',', i,
+                     i + 1 == PIECES ? "]" : "");
+        modalua_response_write(s->response, piece, (size_t)n);
+    }
+    s->status = modalua_response_end(s->response);
+    return NULL;
+}
+
+/* A transport that gives each response to a thread. */
+typedef struct senders {
+    sender all[AT_ONCE];
+    int count;
+} senders;
+
+static void give_to_thread(void *user, const modalua_request *q, modalua_response *r)
+{
+    senders *list = user;
+    sender *s = &list->all[list->count++];
+    CHECK(list->count <= AT_ONCE);
+    s->response = r;
+    s->reads = q->file_size > 0;
+    CHECK(pthread_create(&s->thread, NULL, send_pieces, s) == 0);
+}
+
+static void join_senders(senders *list)
+{
+    for (int i = 0; i < list->count; i++)
+        CHECK(pthread_join(list->all[i].thread, NULL) == 0);
+}
+
+static modalua_runtime *make_threaded(senders *list, const char *path)
+{
+    static const char code[] =
+        "task, client = require 'modalua.task', require 'modalua'.connect()\n"
+        "path = '%s'\n"
+        "do local f <close> = assert(io.open(path, 'w')) f:write(('x'):rep(%d)) end\n"
+        "works = {\n"
+        "  function() assert(#assert(client:get '/numbers') == %d) end,\n"
+        "  function() assert(client:upload(path).Status == 'Success') end,\n"
+        "  function() assert(client:download('/numbers', path .. '.down') > 500) end }\n"
+        "function all() task.map({ 1, 2, 3, 1, 2, 1 }, function(i) works[i]() end) end\n";
+    char text[1000];
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.user = list;
+    config.transport = give_to_thread;
+    rt = make(&config);
+    snprintf(text, sizeof text, code, path, FILE_SIZE, PIECES);
+    pass(rt, text);
+    return rt;
+}
+
+/* The second time the runtime is destroyed while the threads write: they are told so, or have been quicker.
+ * This is for the sanitizers. */
+static void from_threads(const char *path)
+{
+    senders list = { .count = 0 };
+    modalua_runtime *rt = make_threaded(&list, path);
+    pass(rt, "all() assert(os.remove(path .. '.down'))");
+    join_senders(&list);
+    CHECK(list.count == AT_ONCE);
+    for (int i = 0; i < AT_ONCE; i++)
+        CHECK(list.all[i].status == MODALUA_OK);
+    list.count = 0;
+    CHECK(start(rt, "all()") == MODALUA_OK);
+    while (list.count == 0)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    modalua_destroy(rt);
+    join_senders(&list);
+    for (int i = 0; i < list.count; i++)
+        CHECK(list.all[i].status == MODALUA_OK || list.all[i].status == MODALUA_E_CANCELLED);
+    remove(path);
 }
 
 /* ---- responses that are not wanted any more ---- */
@@ -278,8 +419,10 @@ int main(int argc, char **argv)
     CHECK(argc >= 1);
     snprintf(path, sizeof path, "%s.part", argv[0]);
     at_once();
+    busy();
     later();
     unwanted();
+    from_threads(path);
     files(path);
     too_large();
     return 0;

@@ -62,6 +62,8 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "listener.h"
+
 #define CT_IMAGE            "1.2.840.10008.5.1.4.1.1.2"
 #define COMMITMENT_INSTANCE "1.2.840.10008.1.20.1.1"
 
@@ -547,7 +549,7 @@ void take_pdu(association *a, unsigned type, view body)
 int main(void)
 {
     const pid_t parent = getppid();
-    prepare_process();
+    listener_prepare();
     log_to(open_named("DICOMD_LOG", O_WRONLY | O_CREAT | O_APPEND));
     state.gate = open_named("DICOMD_GATE", O_RDONLY);
     serve(parent);

@@ -241,9 +241,6 @@ void forget_message(association *a);
 /* Opens the file that an environment variable names. Returns -1 if the variable is not set. */
 int open_named(const char *variable, int flags);
 
-/* The settings of the process: closes inherited descriptors, ignores SIGPIPE, allows many files. */
-void prepare_process(void);
-
 /* Listens on a free port of 127.0.0.1, prints the port number, and accepts connections until the
  * reader of standard output closes it or the parent process ends. */
 void serve(pid_t parent);

@@ -7,13 +7,13 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "listener.h"
 
 enum { PDU_TAKEN = 1 << 24 };
 
@@ -401,45 +401,13 @@ int open_named(const char *variable, int flags)
     return fd;
 }
 
-void prepare_process(void)
-{
-    struct rlimit files;
-    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
-    signal(SIGPIPE, SIG_IGN);
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-}
-
-static int listen_on_loopback(int *port)
-{
-    const int on = 1;
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1024) != 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
-        perror("listen");
-        exit(1);
-    }
-    *port = ntohs(a.sin_port);
-    return fd;
-}
-
 void serve(pid_t parent)
 {
     int port;
-    const int listener = listen_on_loopback(&port);
-    struct pollfd p[2] = { { listener, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
+    const int listener = listener_open(&port);
+    listener_raise_limit();
     printf("%d\n", port);
     fflush(stdout);
-    /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
-     * the parent process has other threads */
-    while (p[1].revents == 0 && getppid() == parent) {
-        poll(p, 2, 100);
-        for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
-            take_connection(fd);
-    }
+    while (listener_accept(listener, parent, take_connection))
+        ;
 }

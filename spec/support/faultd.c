@@ -86,20 +86,19 @@
  */
 #include "faultd.h"
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "listener.h"
 
 enum { LOG_LINES = 200, REMEMBERED_MAX = 1 << 20 };
 
@@ -445,22 +444,6 @@ static void take_connection(int fd)
     pthread_detach(thread);
 }
 
-static int listen_on_loopback(int *port)
-{
-    const int on = 1;
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr = { htonl(INADDR_LOOPBACK) } };
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1024) != 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
-        perror("faultd");
-        exit(1);
-    }
-    *port = ntohs(a.sin_port);
-    return fd;
-}
-
 /* `words` are "--run", COMMAND, ARGUMENT... The child moves COMMAND to the place of "--run", which
  * makes room for the URL before the arguments. */
 static pid_t run(char **words, int port)
@@ -489,44 +472,24 @@ static bool ended(pid_t pid, int *status)
     return true;
 }
 
-/* Accepts connections until the command (0: none) ends, the reader of standard output closes it, or
- * the parent process ends. Returns the exit status. */
-static int serve(int listener, pid_t command, pid_t parent)
-{
-    struct pollfd p[2] = { { listener, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
-    int status = 0;
-    /* getppid, not PR_SET_PDEATHSIG: this signal comes when the thread that started us ends, even if
-     * the parent process has other threads */
-    while (p[1].revents == 0 && getppid() == parent && !ended(command, &status)) {
-        poll(p, 2, 100);
-        for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
-            take_connection(fd);
-    }
-    return status;
-}
-
 int main(int argc, char **argv)
 {
     const pid_t parent = getppid();
     pid_t command = 0;
-    struct rlimit files;
-    int port, listener, next = 1;
-    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
-    signal(SIGPIPE, SIG_IGN);
+    int port, listener, next = 1, status = 0;
+    listener_prepare();
     for (; next < argc && strcmp(argv[next], "--run") != 0; next++)
         map(argv[next]);
-    listener = listen_on_loopback(&port);
+    listener = listener_open(&port);
     if (next + 1 < argc && (command = run(argv + next, port)) < 0) {
         perror("faultd");
         return 1;
     }
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
+    listener_raise_limit(); /* the command does not inherit it */
     if (command == 0)
         printf("%d\n", port);
     fflush(stdout);
-    /* The threads, and a command that still runs, end with the process. */
-    _exit(serve(listener, command, parent));
+    while (listener_accept(listener, parent, take_connection) && !ended(command, &status))
+        ;
+    _exit(status); /* the threads, and a command that still runs, end with the process */
 }

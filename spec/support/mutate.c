@@ -29,15 +29,15 @@
 #include <ctype.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#include "listener.h"
 
 #define JOB_ENDED "\"CompletionTime\""
 
@@ -55,13 +55,6 @@ static struct {
     unsigned long changed, logged;
     text log;
 } state = { .lock = PTHREAD_MUTEX_INITIALIZER };
-
-static struct sockaddr_in address(int port)
-{
-    return (struct sockaddr_in){ .sin_family = AF_INET,
-                                 .sin_port = htons((uint16_t)port),
-                                 .sin_addr = { htonl(INADDR_LOOPBACK) } };
-}
 
 /* ---- the route of a request ---- */
 
@@ -271,7 +264,9 @@ static bool read_reply(conn *from, reply *r)
 static bool ask_server(const exchange *x, reply *r)
 {
     const int on = 1;
-    struct sockaddr_in a = address(state.port);
+    struct sockaddr_in a = { .sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)state.port),
+                             .sin_addr = { htonl(INADDR_LOOPBACK) } };
     conn server = { .fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0) };
     bool whole = false;
     text_puts(&r->type, "");
@@ -475,39 +470,20 @@ static void take_connection(int fd)
     pthread_detach(thread);
 }
 
-static int listen_on_loopback(int *port)
-{
-    struct sockaddr_in a = address(0);
-    socklen_t size = sizeof a;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (bind(fd, (struct sockaddr *)&a, size) != 0 || listen(fd, 1024) != 0 ||
-        getsockname(fd, (struct sockaddr *)&a, &size) != 0) {
-        perror("mutate");
-        exit(1);
-    }
-    *port = ntohs(a.sin_port);
-    return fd;
-}
-
 int main(int argc, char **argv)
 {
     const pid_t parent = getppid();
-    struct pollfd p[2] = { { -1, POLLIN, 0 }, { STDOUT_FILENO, 0, 0 } };
-    int port;
-    close_range(3, ~0U, 0); /* else inherited descriptors would keep the parent's sockets open */
-    signal(SIGPIPE, SIG_IGN);
+    int port, listener;
+    listener_prepare();
     if (argc != 2 || (state.port = atoi(argv[1])) < 1 || state.port > 65535) {
         fprintf(stderr, "usage: mutate PORT\n");
         return 2;
     }
     text_puts(&state.log, "");
-    p[0].fd = listen_on_loopback(&port);
+    listener = listener_open(&port);
     printf("%d\n", port);
     fflush(stdout);
-    while (p[1].revents == 0 && getppid() == parent) {
-        poll(p, 2, 100);
-        for (int fd; (fd = accept4(p[0].fd, NULL, NULL, SOCK_CLOEXEC)) >= 0;)
-            take_connection(fd);
-    }
+    while (listener_accept(listener, parent, take_connection))
+        ;
     _exit(0); /* the threads end with the process */
 }

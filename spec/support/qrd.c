@@ -45,6 +45,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "listener.h"
+
 enum { OTHER_LEVEL = 0xA900, WITH_FAILURES = 0xB000, PEERS_MAX = 16 };
 
 options opt;
@@ -406,7 +408,7 @@ static bool take_option(const char *text)
 int main(int argc, char **argv)
 {
     const pid_t parent = getppid();
-    prepare_process();
+    listener_prepare();
     for (int i = 1; i < argc; i++)
         if (!take_option(argv[i])) {
             fprintf(stderr, "qrd: invalid option: %s\n", argv[i]);

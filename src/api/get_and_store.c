@@ -7,6 +7,7 @@
 #include "api/peer.h"
 #include "api/remote.h"
 #include "api/transfer.h"
+#include "json/mark.h"
 #include "request/guard.h"
 #include "request/route_options.h"
 
@@ -54,6 +55,44 @@ static transfer *push_transfer(lua_State *L, const plan *p)
     return t;
 }
 
+/* Replaces the list of tables of keys on the top by a list of one table, in which their unique key is a
+ * list of UIDs (DICOM PS3.4 C.2.2.2.2). The keys of the levels above are those of the first table. */
+static void join_keys(lua_State *L)
+{
+    int list = lua_gettop(L), first = list + 1;
+    lua_Integer n = (lua_Integer)lua_rawlen(L, list);
+    const char *name;
+    luaL_Buffer b;
+    lua_rawgeti(L, list, 1);
+    lua_getfield(L, first, "SeriesInstanceUID");
+    name = lua_isnil(L, -1) ? "StudyInstanceUID" : "SeriesInstanceUID";
+    lua_settop(L, first);
+    luaL_buffinit(L, &b);
+    for (lua_Integer i = 1; i <= n; i++) {
+        if (i > 1)
+            luaL_addchar(&b, '\\');
+        lua_rawgeti(L, list, i);
+        lua_getfield(L, -1, name);
+        lua_remove(L, -2);
+        luaL_addvalue(&b);
+    }
+    luaL_pushresult(&b);
+    lua_newtable(L);
+    for (lua_pushnil(L); lua_next(L, first); lua_pop(L, 1)) {
+        lua_pushvalue(L, -2);
+        lua_pushvalue(L, -2);
+        lua_rawset(L, -5);
+    }
+    lua_pushvalue(L, -2);
+    lua_setfield(L, -2, name);
+    lua_newtable(L);
+    json_mark_array(L);
+    lua_insert(L, -2);
+    lua_rawseti(L, -2, 1);
+    lua_replace(L, list);
+    lua_settop(L, list);
+}
+
 /* Runs the transfer. The list of resources, or (not good) a message why they are invalid, is on the
  * top. */
 static int run_transfer(lua_State *L, transfer *t, bool good)
@@ -68,6 +107,8 @@ static int run_transfer(lua_State *L, transfer *t, bool good)
     c->progress.total = (double)lua_rawlen(L, LIST);
     c->progress.unit = "resources";
     lua_pushvalue(L, LIST);
+    if (t->together)
+        join_keys(L);
     lua_setfield(L, BODY, "Resources");
     call_keep(L, CALL, "resources", LIST);
     lua_settop(L, CALL);
@@ -120,6 +161,9 @@ int get_and_store_move_one(lua_State *L)
     lua_pop(L, 1);
     t = push_transfer(L, &p);
     transfer_make_part(L, CALL, MORE);
+    lua_getfield(L, MORE, "together");
+    t->together = lua_toboolean(L, -1);
+    lua_pop(L, 1);
     if (t->mode == TRANSFER_HANDLE) {
         t->call.needs.since = ORTHANC_MOVE_JOBS;
         t->call.needs.what = "C-MOVE without waiting for it";

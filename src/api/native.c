@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
 #include "api/find_plan.h"
@@ -21,6 +22,7 @@
 #include "base/text_width.h"
 #include "binding/error.h"
 #include "binding/parts.h"
+#include "database/database.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
 #include "orthanc/matching.h"
@@ -273,7 +275,8 @@ static const luaL_Reg functions[] = {
     /* move_options(options) -> max | nil. Throws when an option of move_resources is wrong. */
     { "move_options", get_and_store_move_options },
     /* move_one(modality, level, identifiers, options, more) -> as transfer_make_part says. One C-MOVE
-     * for each of the resources, in one job. */
+     * for each of the resources, in one job; with more.together one for all of them, which are of one
+     * parent. */
     { "move_one", get_and_store_move_one },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */
@@ -294,6 +297,11 @@ static const luaL_Reg functions[] = {
     { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
+
+    /* ---- files ---- */
+
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    { "path_kind", path_facts_l_kind },
 
     /* ---- text ---- */
 
@@ -319,4 +327,5 @@ void native_open(lua_State *L, loop *lp)
     luaL_setfuncs(L, functions, 1);
     parts_provide(L, "core.native");
     parts_provide_later(L, "core.native_steps", native_steps_open, lp);
+    parts_provide_later(L, "transfer.native", database_open, lp);
 }

@@ -7,7 +7,7 @@
 #include "engine/loop.h"
 
 /* Gives the parts of the Lua half the tables "core.native" and, when one needs it,
- * "core.native_steps". [-0, +0, m] */
+ * "core.native_steps" or "transfer.native" (database/database.h). [-0, +0, m] */
 void native_open(lua_State *L, loop *lp);
 
 #endif

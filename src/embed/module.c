@@ -5,6 +5,7 @@
 
 #include "api/client_methods.h"
 #include "api/native.h"
+#include "api/transfer_functions.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/parts.h"
@@ -17,6 +18,7 @@ static const char loop_key; /* of the state's loop in the registry */
 MODALUA_API int luaopen_modalua_json(lua_State *L);
 MODALUA_API int luaopen_modalua_task(lua_State *L);
 MODALUA_API int luaopen_modalua_doc(lua_State *L);
+MODALUA_API int luaopen_modalua_transfer(lua_State *L);
 
 /* ---- the loop of a state ---- */
 
@@ -94,6 +96,15 @@ int luaopen_modalua_task(lua_State *L)
     return 1;
 }
 
+/* All of it is in parts, which need core.native. */
+int luaopen_modalua_transfer(lua_State *L)
+{
+    luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
+    lua_pop(L, 1);
+    transfer_functions_open(L, loop_of(L));
+    return 1;
+}
+
 int luaopen_modalua(lua_State *L)
 {
     loop *lp = loop_of(L);
@@ -104,6 +115,8 @@ int luaopen_modalua(lua_State *L)
     lua_setfield(L, -2, "json");
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
     lua_setfield(L, -2, "task");
+    luaL_requiref(L, "modalua.transfer", luaopen_modalua_transfer, 0);
+    lua_setfield(L, -2, "transfer");
     lua_pushliteral(L, MODALUA_VERSION);
     lua_setfield(L, -2, "version");
     return 1;
@@ -128,6 +141,7 @@ static const struct module {
     { "modalua.doc", luaopen_modalua_doc, NULL, SANDBOX_TOO },
     { "modalua.json", luaopen_modalua_json, NULL, SANDBOX_TOO },
     { "modalua.task", luaopen_modalua_task, NULL, SANDBOX_TOO },
+    { "modalua.transfer", luaopen_modalua_transfer, NULL, SCRIPTS },
     { "modalua.letters", NULL, "text.letters", SANDBOX_TOO },
     { "modalua.table", NULL, "text.table", SANDBOX_TOO },
     { "modalua.playground", NULL, "playground.playground", SCRIPTS },

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -390,6 +391,16 @@ static const char *value_of(const char *line, const char *name)
     return line + n + 1 + strspn(line + n + 1, " \t");
 }
 
+/* The seconds of a Retry-After, which can be a date (RFC 9110 10.2.3); 0 for one that is over, and for another text. */
+static curl_off_t read_delay(const char *value)
+{
+    time_t now = time(NULL), date;
+    if (isdigit((unsigned char)*value))
+        return strtoll(value, NULL, 10);
+    date = curl_getdate(value, NULL);
+    return date > now ? date - now : 0;
+}
+
 static bool take_header(modalua_response *r, const char *line)
 {
     const char *value;
@@ -400,7 +411,7 @@ static bool take_header(modalua_response *r, const char *line)
     else if ((value = value_of(line, "Content-Encoding")) != NULL)
         r->encoded = strcasecmp(value, "identity") != 0;
     else if ((value = value_of(line, "Retry-After")) != NULL)
-        r->retry_after = strtoll(value, NULL, 10);
+        r->retry_after = read_delay(value);
     else if ((value = value_of(line, "Location")) != NULL && !r->location)
         return (r->location = strdup(value)) != NULL;
     return true;

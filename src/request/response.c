@@ -462,6 +462,12 @@ int response_push(lua_State *L, op *o)
                     "this client asks for it): ask for JSON");
         return 2;
     }
+    if (redacts && t->request.sink && is_json(t->content_type)) {
+        fail_decode(L, o, NULL,
+                    "the answer can have passwords of other servers, which cannot be hidden in a "
+                    "file: use client:get, which hides them");
+        return 2;
+    }
     if (!is_json(t->content_type) || t->body_size == 0) {
         lua_pushlstring(L, t->body ? t->body : "", t->body_size);
         return 1;

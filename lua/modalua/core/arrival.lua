@@ -59,7 +59,7 @@ local function name_of(modalities, aet)
 end
 
 -- Returns the place that a transfer goes to; nil and the reason when it cannot be asked.
-local function destination(data)
+function arrival.destination(data)
   local client, aet = data.client, data.target
   if data.op == "store" then
     local body = data.body
@@ -201,8 +201,8 @@ local function missing_of(item, held)
   return missing
 end
 
--- Compares each instance of an item, and sets its state.
-local function compare_instances(data, item, source, target)
+-- Compares each instance of an item, and sets its state. `target`: { place =, why = why there is none }.
+function arrival.compare_instances(data, item, source, target)
   if not target.place then
     item.state, item.why = "unchecked", target.why
     return
@@ -233,7 +233,7 @@ local function compare_all_instances(data, items, source, target)
   for attempt = 1, attempts_of(data) do
     local still = {}
     for _, item in ipairs(items) do
-      compare_instances(data, item, source, target)
+      arrival.compare_instances(data, item, source, target)
       if item.state == "missing" and not item.waited then
         still[#still + 1] = item
       end
@@ -249,7 +249,7 @@ end
 -- ---- the items ----
 
 function arrival.examine(data, items)
-  local place, why = destination(data)
+  local place, why = arrival.destination(data)
   local source, target = data.modality and holdings.modality(data.modality), { place = place, why = why }
   local numbers, instances, empty = {}, {}, 0
   for _, item in ipairs(items) do
@@ -495,7 +495,7 @@ local function items_of_store(data, doubt)
 end
 
 local function verify_store(data, reason)
-  local place, why = destination(data)
+  local place, why = arrival.destination(data)
   local items
   if place then
     items, why = items_of_store(data, reason)

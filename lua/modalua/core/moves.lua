@@ -23,6 +23,7 @@ function moves.plan(plan, target, own)
   plan.target, plan.to, plan.hint = target.aet, target.name, target.hint
   plan.believed, plan.verify = own.verify == false, own.verify -- believed: nothing is looked at
   plan.handle = own.Synchronous == false or own.Asynchronous == true -- it is not waited for
+  plan.blocking = own.Synchronous == true or own.Asynchronous == false -- the answer comes at the end, and names no job
   return plan
 end
 
@@ -90,8 +91,10 @@ end
 -- Sends the request of a plan, or waits for the job that makes this move already. Returns the server's result (false when the job is
 -- gone), why it is no proof (or nil), and the job's ID; nil and an error; or nil, nil and "part" when jobs move a part of it.
 function moves.submit(plan)
+  local submission <close> = running_jobs.submission(plan.level, plan.resources)
   local more = { op = plan.op, resources = plan.resources, level = plan.level, hint = plan.hint, retrieve = plan.retrieve,
-    target = plan.target, to = plan.to, ignored = plan.ignored, others = plan.others, found_nothing = plan.found_nothing }
+    target = plan.target, to = plan.to, ignored = plan.ignored, others = plan.others, found_nothing = plan.found_nothing,
+    submission = not plan.blocking and submission or nil }
   while true do
     local result, reason, job = plan.send(plan.options(), more)
     if job ~= "busy" then

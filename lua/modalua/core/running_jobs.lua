@@ -25,6 +25,9 @@ function running_jobs.note(data, job)
     started, before, noted = {}, started, 1
   end
   started[job] = { modality = data.modality.modality, target = data.body.TargetAet, permissive = data.body.Permissive }
+  if data.submission then
+    data.submission:close()
+  end
 end
 
 local function note_of(job)
@@ -54,8 +57,8 @@ local function resources_of(content)
     query = type(query) == "table" and query or {}
     local level = levels.OF_WORD[query.QueryRetrieveLevel or native.value(query, QUERY_RETRIEVE_LEVEL) or ""]
     local uid = level and native.value(query, native.tag(levels.UNIQUE[level]))
-    if uid then
-      set[resource_key(level, uid)] = true
+    for one in (uid or ""):gmatch "[^\\]+" do -- one C-MOVE may be for a list of UIDs
+      set[resource_key(level, one)] = true
     end
   end
   return set
@@ -70,6 +73,45 @@ local function overlap(content, data)
     end
   end
   return n
+end
+
+-- ---- the jobs that this process is starting ----
+
+-- The server lists a job before its answer to the submission names it. Submissions whose answer has not come yet -> true.
+local under_way = {}
+
+local Submission = {}
+Submission.__index = Submission
+
+function Submission:close()
+  under_way[self] = nil
+end
+
+Submission.__close = Submission.close
+
+-- A submission of these resources, for data.submission of its transfer.
+function running_jobs.submission(level, resources)
+  return setmetatable({ level = level, resources = resources }, Submission)
+end
+
+local function is_starting(content)
+  for submission in pairs(under_way) do
+    if overlap(content, submission) > 0 then
+      return true
+    end
+  end
+  return false
+end
+
+local SECONDS_BETWEEN <const> = 0.01
+local SECONDS_TO_NAME <const> = 10 -- in vain, where the other tasks cannot run
+
+-- Waits until it is known whether the job is one that this process is starting.
+local function await_note(plan, job)
+  local deadline = math.min(native.now() + SECONDS_TO_NAME, plan.deadline or math.huge)
+  while not note_of(job.id) and is_starting(job.content) and native.now() < deadline do
+    native.sleep(SECONDS_BETWEEN)
+  end
 end
 
 -- Why a job of the server's list cannot be waited for; nil when it can.
@@ -128,7 +170,28 @@ function running_jobs.of_resources(jobs, data)
       end
     end
   end
-  return list[1] and list
+  if list[1] then
+    return list
+  elseif data.submission then
+    under_way[data.submission] = true
+  end
+end
+
+-- Whether an unfinished job of the server's list sends a resource, which has this identifier at this Orthanc, to a modality or a peer.
+function running_jobs.has_store(jobs, id)
+  for _, job in ipairs(jobs) do
+    local content = type(job.Content) == "table" and job.Content or {}
+    if (job.Type == "DicomModalityStore" or job.Type == "OrthancPeerStore") and IS_WAITED_FOR[job.State] ~= false then
+      for _, list in ipairs { content.Resources or false, content.ParentResources or false } do
+        for _, resource in ipairs(type(list) == "table" and list or {}) do
+          if resource == id or type(resource) == "table" and resource.ID == id then
+            return true
+          end
+        end
+      end
+    end
+  end
+  return false
 end
 
 -- ---- is it the same move? ----
@@ -209,6 +272,7 @@ function running_jobs.choose(plan, jobs)
   end
   local part
   for _, job in ipairs(jobs) do
+    await_note(plan, job)
     local verdict, failure = compare(plan, job, modalities, system.DicomAet)
     if not verdict and not job.ended then
       return nil, failure

@@ -7,39 +7,26 @@
 --    empty          "date" or "time": what has none. A range has no answers without a value, but one with an open start has them at some
 --                   modalities, Orthanc among them
 --    prefix, whole  the beginning of the PatientID, and true when it is all of it; nil = any PatientID
+local require = ...
+local calendar = require "core.calendar"
+
 local slices = {}
 
 local DAY_MAX <const>, SECOND_MAX <const> = 2932896, 86399 -- 9999-12-31, 23:59:59
 
 -- ---- dates ----
 
--- The number of days from 1970-01-01 to a date of the Gregorian calendar.
-local function days_from(year, month, day)
-  local y = month <= 2 and year - 1 or year
-  local era = y // 400
-  local year_of_era = y - era * 400
-  local day_of_year = (153 * ((month + 9) % 12) + 2) // 5 + day - 1
-  return era * 146097 + year_of_era * 365 + year_of_era // 4 - year_of_era // 100 + day_of_year - 719468
-end
-
-local DAY_MIN <const> = days_from(1, 1, 1)
+local DAY_MIN <const> = calendar.day(1, 1, 1)
 
 -- The date of that day, as DICOM writes it: 20240131. What is before the first year, or behind the last one, becomes its first or last day.
 function slices.date(day)
-  local z = math.max(math.min(day, DAY_MAX), DAY_MIN) + 719468
-  local era = z // 146097
-  local day_of_era = z - era * 146097
-  local year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36524 - day_of_era // 146096) // 365
-  local day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
-  local shifted = (5 * day_of_year + 2) // 153
-  local month = shifted < 10 and shifted + 3 or shifted - 9
-  return ("%04d%02d%02d"):format(year_of_era + era * 400 + (month <= 2 and 1 or 0), month, day_of_year - (153 * shifted + 2) // 5 + 1)
+  return ("%04d%02d%02d"):format(calendar.date(math.max(math.min(day, DAY_MAX), DAY_MIN)))
 end
 
 -- The day of a date (20240131), or of an old form of it (2024.01.31). nil when the text is no date.
 function slices.day(text)
   local year, month, day = text:match "^ *(%d%d%d%d)%.?(%d%d)%.?(%d%d) *$"
-  local number = year and days_from(math.tointeger(year), math.tointeger(month), math.tointeger(day))
+  local number = year and calendar.day(math.tointeger(year), math.tointeger(month), math.tointeger(day))
   return number and slices.date(number) == year .. month .. day and number or nil
 end
 

@@ -10,14 +10,14 @@ local LEAST_PART = 3 -- characters of a word that is searched for inside names
 
 -- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
-local MODULES = { "modalua", "task", "json" }
+local MODULES = { "modalua", "task", "json", "transfer" }
 local OTHER_MODULES = { "doc", "letters", "table", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
 
 -- The examples in the rows use these variables. The values are for the prompt of `modalua playground`.
 help.context = [[
 modalua = require "modalua"
-json, task = modalua.json, modalua.task
+json, task, transfer = modalua.json, modalua.task, modalua.transfer
 orthanc = modalua.connect()
 pacs, archive = orthanc:modality "pacs", orthanc:modality "archive"
 found = assert(pacs:find { Level = "Study", Query = { PatientName = "SMITH*", StudyDate = "", StudyDescription = "" } })
@@ -88,7 +88,7 @@ end
 -- Every public function, in sections for the reference. Loads all public modules.
 function help.sections()
   local list, by_kind = {}, {}
-  for _, kinds in ipairs { { "modalua" }, OBJECTS, { "json" }, OTHER_MODULES, HOSTS } do
+  for _, kinds in ipairs { { "modalua" }, OBJECTS, { "json", "transfer" }, OTHER_MODULES, HOSTS } do
     for _, kind in ipairs(kinds) do
       if is_one_of(kind, OTHER_MODULES) or is_one_of(kind, HOSTS) then
         require("modalua." .. kind)
@@ -205,7 +205,7 @@ local function kind_of(value)
   if value == modalua then
     return "modalua"
   end
-  for _, part in ipairs { "task", "json" } do
+  for _, part in ipairs { "task", "json", "transfer" } do
     if value == modalua[part] then
       return part
     end

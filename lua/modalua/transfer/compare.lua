@@ -1,0 +1,209 @@
+-- transfer.compare: what the destination of a transfer has of items, and what the source has. An item is a row of the ledger, with `uids`.
+--
+-- One C-FIND asks for 50 studies (core.holdings). Whether a place knows such lists is seen from its first answers: until then run.lua asks
+-- for few items at a time.
+local require = ...
+local arrival = require "core.arrival"
+local holdings = require "core.holdings"
+local native = require "core.native"
+local steps = require "core.native_steps"
+
+local compare = {}
+
+local ROUTES <const> = { Study = "studies", Series = "series" }
+local OP <const> = "transfer"
+
+local Compare = {}
+Compare.__index = Compare
+
+-- ---- places ----
+
+-- The place where the destination can be asked; nil and the reason.
+local function destination_place(setup)
+  local to = setup.destination
+  if setup.arrived_at then
+    return holdings.here(setup.arrived_at)
+  elseif to.kind == "client" then
+    return holdings.here(setup.client)
+  elseif to.kind == "modality" then
+    return holdings.modality(to.modality)
+  elseif to.kind == "peer" then
+    return nil, "this server cannot ask a peer which instances it has: give arrived_at, or verify = \"job\""
+  end
+  return arrival.destination { op = OP, client = setup.client, target = to.aet }
+end
+
+-- `setup`: { client =, source = a Modality or the Client itself, is_local = the source is the Client, destination =, arrived_at =,
+-- level = }.
+function compare.new(setup)
+  local self = setmetatable({ client = setup.client, level = setup.level }, Compare)
+  self.source = setup.is_local and holdings.here(setup.client) or holdings.modality(setup.source)
+  self.target, self.why = destination_place(setup)
+  return self
+end
+
+-- Whether it is still open if the destination knows lists of UIDs.
+function Compare:is_probing()
+  return self.target ~= nil and self.target.modality ~= nil and self.target.knows_lists == nil
+end
+
+local function as_error(reason)
+  return native.is_error(reason) and reason or native.fail(OP, "decode", nil, tostring(reason))
+end
+
+local function keys_of(items)
+  local list = {}
+  for i, item in ipairs(items) do
+    list[i] = item.uids
+  end
+  return list
+end
+
+-- The number of instances of each item at a place: 0 where it has none of it. nil and an error.
+local function count(self, place, items)
+  place.fault = nil -- it may answer again
+  local numbers, reason = holdings.count(place, {}, self.level, keys_of(items))
+  local found = 0
+  for i, item in ipairs(numbers and items or {}) do
+    if numbers[i] == true then -- it is there, and the place gives no number
+      local held
+      held, reason = holdings.instances(place, {}, self.level, item.uids)
+      if not held then
+        return nil, as_error(reason)
+      end
+      numbers[i] = held.said
+    end
+    found = found + (numbers[i] and 1 or 0)
+    numbers[i] = numbers[i] or 0
+  end
+  if found > 1 and place.knows_lists == nil then
+    place.knows_lists = false -- it had several of them, and did not find them by a list
+  end
+  return numbers, not numbers and as_error(reason) or nil
+end
+
+-- Sets item.expected to what the source has, of the items that have none, or with `again` of all. An item that the source does not have
+-- gets `absent`. Returns true, or nil and an error.
+function Compare:expect(items, again)
+  local open = {}
+  for _, item in ipairs(items) do
+    open[#open + 1] = (again or not item.expected) and item or nil
+  end
+  if #open == 0 then
+    return true
+  end
+  local numbers, err = count(self, self.source, open)
+  for i, item in ipairs(numbers and open or {}) do
+    item.absent = numbers[i] == 0
+    item.expected = not item.absent and numbers[i] or item.expected
+  end
+  return numbers and true, err
+end
+
+-- Sets item.held to what the destination has. Returns true, or nil and an error.
+function Compare:look(items)
+  local numbers, err = count(self, self.target, items)
+  for i, item in ipairs(numbers and items or {}) do
+    item.held = numbers[i]
+  end
+  return numbers and true, err
+end
+
+-- ---- verdicts ----
+
+-- Compares the instances of an item by their UIDs: sets item.verdict.
+local function compare_uids(self, item)
+  local one = { level = self.level, keys = item.uids }
+  self.source.fault, self.target.fault = nil, nil
+  arrival.compare_instances({}, one, self.source, { place = self.target })
+  if one.state == "arrived" then
+    item.verdict, item.expected, item.held = "full", one.n, math.max(item.held, one.n)
+  elseif one.state == "missing" then
+    item.verdict, item.expected, item.held = "short", one.n, one.n - #one.missing
+  elseif one.state == "absent" then
+    item.verdict, item.absent = item.held == 0 and "gone" or "full", true
+  else
+    return nil, as_error(one.why)
+  end
+  return true
+end
+
+local function judge(item)
+  if item.absent then
+    item.verdict = item.held == 0 and "gone" or "full"
+  else
+    item.verdict = item.held > 0 and item.expected and item.held >= item.expected and "full" or "short"
+  end
+end
+
+-- What is special about an item that is complete; nil when nothing is.
+local function note_of(item)
+  if item.absent then
+    return "the source no longer has it"
+  elseif item.held > (item.expected or item.held) then
+    return ("the destination has more: %d of %d instances"):format(item.held, item.expected)
+  end
+end
+
+-- The bytes of an item at an Orthanc that can be asked over REST; nil when they are not known.
+local function bytes_of(self, item)
+  local uid = item.uids[self.level == "Study" and "StudyInstanceUID" or "SeriesInstanceUID"]
+  local found = self.target.client:post("/tools/lookup", uid)
+  for _, resource in ipairs(steps.differs(found, { each = { ID = "word", Type = "text" } }) == nil and found or {}) do
+    if resource.Type == self.level then
+      local statistics = self.target.client:get(("/%s/%s/statistics"):format(ROUTES[self.level], resource.ID))
+      return statistics and math.tointeger(tonumber(statistics.DiskSize))
+    end
+  end
+end
+
+-- Looks at items that may have arrived. Sets item.verdict to "full", "short", or "gone" (neither side has it), with item.held, and
+-- item.note and item.bytes where there is something to say. Returns true, or nil and an error.
+function Compare:after(items, verify)
+  local good, err = self:look(items)
+  if not good then
+    return nil, err
+  end
+  local short = {}
+  for _, item in ipairs(items) do
+    item.absent = nil
+    judge(item)
+    short[#short + 1] = item.verdict == "short" and item or nil
+  end
+  good, err = self:expect(short, true) -- a study may have grown or shrunk since it was found
+  if not good then
+    return nil, err
+  end
+  for _, item in ipairs(items) do
+    judge(item)
+    if item.verdict == "full" and verify == "uids" and not item.absent then
+      good, err = compare_uids(self, item)
+    end
+    if not good then
+      return nil, err
+    end
+    item.note = item.verdict == "full" and note_of(item) or nil
+    item.bytes = item.bytes or item.verdict == "full" and not self.target.modality and bytes_of(self, item) or nil
+  end
+  return true
+end
+
+-- Looks at items that have not been sent. Sets item.verdict to "full" for those that the destination has. Returns true, or nil and an
+-- error.
+function Compare:before(items, verify)
+  local good, err = self:look(items)
+  if not good then
+    return nil, err
+  end
+  local there = {}
+  for _, item in ipairs(items) do
+    item.verdict = "short"
+    there[#there + 1] = item.held > 0 and item or nil
+  end
+  if #there == 0 then
+    return true
+  end
+  return self:after(there, verify)
+end
+
+return compare

@@ -1,0 +1,445 @@
+-- transfer.ledger_store: which database a ledger is in, its connection, its tables, and transactions.
+local require = ...
+local native = require "core.native"
+local points = require "transfer.points"
+local schema = require "transfer.ledger_schema"
+
+local ledger_store = { methods = {} }
+
+local methods = ledger_store.methods
+
+local function refused(message, ...)
+  return nil, native.fail("transfer", "refused", "ledger", message:format(...))
+end
+
+-- L.lost(code) -> err. This worker does not have any more what the call needs.
+local LOST <const> = { dead = "this worker was marked dead, because it did not renew its lease", finder = "another worker is the finder" }
+
+function methods.lost(code)
+  return native.fail("transfer", "refused", code, LOST[code])
+end
+
+-- ---- the target ----
+
+local SCHEMES <const> = { "postgresql://", "postgres://" }
+local URL_FORM <const> = "the form is postgresql://[user@]host[:port]/database#name"
+
+-- The messages do not repeat the text, which may have a password.
+local function read_url(rest)
+  local url, name = rest:match "^(.-)#(.*)$"
+  if (url or rest):match "^([^?]*)@" and (url or rest):match("^([^?]*)@"):find(":", 1, true)
+    or rest:lower():find "[?&]s?s?l?password=" then
+    return nil, "the address of the ledger has a password: remove it, and put it into ~/.pgpass or the environment variable PGPASSWORD"
+  elseif not name then
+    return nil, "the address of the ledger does not name a transfer: " .. URL_FORM
+  elseif not name:find "^[a-z0-9_]+$" or #name > 40 then
+    return nil, "the name behind '#' in the address of the ledger must be 1 to 40 of the characters a-z, 0-9 and _"
+  end
+  local address, database = url:match "^([^/?]+)/([^/?]+)"
+  local port = address and address:match "^.*:([^%]]*)$"
+  if not database or port and not port:find "^%d+$" then
+    return nil, "the address of the ledger is wrong: " .. URL_FORM
+  end
+  return { kind = "postgresql", url = "postgresql://" .. url, name = "postgresql://" .. address .. "/" .. database .. "#" .. name,
+    schema = "modalua_" .. name }
+end
+
+-- ledger.read_target(text) -> { kind = "sqlite", path =, name = } | { kind = "postgresql", url =, schema =, name = } | nil, message.
+function ledger_store.read_target(text)
+  if type(text) ~= "string" or text == "" then
+    return nil, "the ledger must be a path, or postgresql://host/database#name"
+  elseif text:find "\0" then
+    return nil, "the path of the ledger has a NUL character"
+  end
+  for _, scheme in ipairs(SCHEMES) do
+    if text:sub(1, #scheme):lower() == scheme then
+      return read_url(text:sub(#scheme + 1))
+    end
+  end
+  local scheme = text:match "^(%a[%w+.-]*)://"
+  if scheme then
+    return nil, ("the ledger must be a path, or postgresql://host/database#name: '%s://' is neither"):format(scheme)
+  elseif text == ":memory:" or text:find "^file:" then
+    text = "./" .. text -- names that SQLite does not take for a file
+  end
+  return { kind = "sqlite", path = text, name = text }
+end
+
+-- ---- the file ----
+
+local SQLITE_HEAD <const> = "SQLite format 3\0"
+local NETWORK <const> = "SQLite needs shared memory, which a network file system (%s) does not have between machines"
+
+-- Whether the file can be a ledger, before SQLite opens it: it would create files beside it.
+local function check_file(path, create)
+  local kind, file_system = native.path_kind(path)
+  local hint = "a ledger is a file that `modalua transfer run` makes"
+  if kind == "folder" then
+    return refused("'%s' is a folder: %s", path, hint)
+  elseif kind == "other" then
+    return refused("'%s' is not a regular file: %s", path, hint)
+  elseif not kind and not create then
+    return refused("there is no ledger '%s': `modalua transfer run` makes it", path)
+  elseif file_system then
+    return refused("the ledger '%s' cannot be there: %s. Use a local folder, or postgresql://host/database#name", path,
+      NETWORK:format(file_system))
+  elseif not kind then
+    return true
+  end
+  local file <close>, why = io.open(path, "rb")
+  if not file then
+    return refused("the ledger cannot be read: %s", why)
+  end
+  local head = file:read(#SQLITE_HEAD) or ""
+  if head ~= "" and head ~= SQLITE_HEAD then
+    return refused("'%s' is not a ledger: it is no SQLite database; %s", path, hint)
+  elseif head == "" and not create then
+    return refused("'%s' is not a ledger: it is empty; %s", path, hint)
+  end
+  return true
+end
+
+-- ---- the tables ----
+
+-- Each returns the version of the ledger's tables, 0 when it has none | nil, err.
+local examine = {}
+
+function examine.sqlite(self)
+  local list, err = self:run [[SELECT application_id, user_version, (SELECT count(*) FROM sqlite_master) AS tables
+    FROM pragma_application_id, pragma_user_version]]
+  local row = list and list[1]
+  if not row then
+    return nil, err
+  elseif row.tables == 0 and row.user_version == 0 then
+    return 0
+  elseif row.application_id ~= schema.APPLICATION then
+    return refused("'%s' is not a ledger: it is the database of another application", self.name)
+  end
+  return row.user_version
+end
+
+local COMMENT <const> = "ledger of modalua, schema "
+
+function examine.postgresql(self)
+  local list, err = self:run([[SELECT CAST(oid AS BIGINT) AS oid, obj_description(oid, 'pg_namespace') AS note
+    FROM pg_namespace WHERE nspname = $1]], self.schema)
+  local row = list and list[1]
+  if not row then
+    return list and 0, err
+  end
+  local version = (row.note or ""):match("^" .. COMMENT .. "(%d+)$")
+  if not version then
+    return refused("the ledger '%s' cannot be used: its schema %s belongs to another application", self.name, self.schema)
+  end
+  return math.tointeger(version)
+end
+
+-- Each writes the version, within the transaction that makes the tables.
+local stamp = {}
+
+function stamp.sqlite(self)
+  local done, err = self:run(("PRAGMA application_id = %d"):format(schema.APPLICATION))
+  if not done then
+    return nil, err
+  end
+  return self:run(("PRAGMA user_version = %d"):format(schema.VERSION))
+end
+
+function stamp.postgresql(self)
+  return self:run(("COMMENT ON SCHEMA %s IS '%s%d'"):format(self.schema, COMMENT, schema.VERSION))
+end
+
+local function run_all(self, statements)
+  for _, statement in ipairs(statements) do
+    local done, err = self:run(statement)
+    if not done then
+      return nil, err
+    end
+  end
+  return true
+end
+
+-- Within a transaction: makes the tables, or upgrades them.
+local function write_tables(self)
+  if self.kind == "postgresql" then -- so that two workers do not make the same schema at once
+    local done, err = self:run("SELECT 1 AS one FROM pg_advisory_xact_lock(hashtext($1))", self.schema)
+    if not done then
+      return nil, err
+    end
+  end
+  local version, err = examine[self.kind](self)
+  local done = version
+  if version == 0 and self.kind == "postgresql" then
+    done, err = self:run("CREATE SCHEMA " .. self.schema)
+  end
+  if done and version == 0 then
+    done, err = run_all(self, schema.tables)
+  end
+  for v = 1, (version or 0) > 0 and schema.VERSION - 1 or 0 do
+    if done and v >= version then
+      done, err = run_all(self, schema.upgrades[v])
+    end
+  end
+  if done and version < schema.VERSION then
+    done, err = stamp[self.kind](self)
+  end
+  if done then
+    points.at "creating"
+  end
+  return done and true, err
+end
+
+-- Makes the tables when there are none, upgrades older ones, refuses newer ones.
+local function prepare(self, create)
+  local version, err = examine[self.kind](self)
+  if not version then
+    return nil, err
+  elseif version > schema.VERSION then
+    return refused("the ledger '%s' was made by a newer modalua (schema %d; this one knows %d): use that version", self.name, version,
+      schema.VERSION)
+  elseif version == 0 and not create then
+    return refused("there is no ledger '%s': `modalua transfer run` makes it", self.name)
+  elseif version == schema.VERSION then
+    return true
+  end
+  return self:transaction(function()
+    return write_tables(self)
+  end)
+end
+
+-- ---- the connection ----
+
+-- Each sets up a new connection.
+local set_up = {}
+
+-- The order matters: the file of another application stays as it is.
+function set_up.sqlite(self)
+  local version, err = examine.sqlite(self)
+  if not version then
+    return nil, err
+  end
+  local list
+  list, err = self:run "PRAGMA journal_mode = WAL"
+  if not list then
+    return nil, err
+  elseif list[1].journal_mode ~= "wal" then
+    return refused("the ledger '%s' cannot be there: its file system does not allow SQLite's write-ahead log. Use a local folder, or "
+      .. "postgresql://host/database#name", self.name)
+  end
+  return self:run "PRAGMA synchronous = NORMAL"
+end
+
+local OLDEST_POSTGRESQL <const> = 120000
+
+function set_up.postgresql(self)
+  local list, err = self:run([[SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version,
+    set_config('search_path', $1, false) AS path]], self.schema)
+  if list and list[1].version < OLDEST_POSTGRESQL then
+    return refused("the ledger needs PostgreSQL 12 or later; the server has %d", list[1].version // 10000)
+  end
+  return list, err
+end
+
+-- Opens the connection when there is none. One that was lost is opened again by the next call.
+local function connect(self)
+  if self.db then
+    return true
+  elseif self.closed then
+    return refused("the ledger '%s' is closed", self.name)
+  end
+  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create)
+  if not db then
+    return nil, err
+  end
+  self.db = db
+  local done
+  done, err = set_up[self.kind](self)
+  if not done then
+    self:disconnect()
+    return nil, err
+  end
+  return true
+end
+
+function methods:disconnect()
+  local db = self.db
+  self.db = nil
+  if db then
+    db:close()
+  end
+end
+
+function methods:close()
+  self.closed = true
+  self:disconnect()
+end
+
+-- Opens or makes the ledger.
+function ledger_store.open(self, text, create)
+  local target, message = ledger_store.read_target(text)
+  if not target then
+    return refused("%s", message)
+  end
+  self.target, self.kind, self.name, self.schema, self.statements = target, target.kind, target.name, target.schema, {}
+  self.create = create or false
+  local good, err = true, nil
+  if target.kind == "sqlite" then
+    good, err = check_file(target.path, create)
+  end
+  if not good then
+    return nil, err
+  end
+  good, err = self:locked(function()
+    return connect(self)
+  end)
+  if good then
+    good, err = prepare(self, create)
+  end
+  self.create = false -- a file that is removed while it is used is not made again
+  if not good then
+    self:close()
+  end
+  return good, err
+end
+
+-- ---- statements ----
+
+-- Another process or worker was faster: the transaction is tried again.
+local CONFLICTS <const> = { ["SQLITE_BUSY"] = true, ["SQLITE_BUSY_SNAPSHOT"] = true, ["SQLITE_BUSY_RECOVERY"] = true,
+  ["SQLITE_BUSY_TIMEOUT"] = true, ["SQLITE_LOCKED"] = true, ["40001"] = true, ["40P01"] = true, ["55P03"] = true }
+
+-- Whether the connection is of no use any more.
+local function is_lost(err)
+  return err.retryable and not CONFLICTS[err.code]
+end
+
+-- Runs one statement -> rows, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
+function methods:run(sql, ...)
+  local text = self.statements[sql]
+  if not text then
+    text = sql:gsub("{[%l ]+}", schema.dialects[self.kind])
+    self.statements[sql] = text
+  end
+  local list, changed = self.db:run(text, ...)
+  if not list and is_lost(changed) then
+    self:disconnect()
+  end
+  return list, changed
+end
+
+local UNLOCK = { __close = function(lock)
+  lock.ledger.is_locked = false
+end }
+
+-- Calls f while no other task uses the connection.
+function methods:locked(f, ...)
+  while self.is_locked do
+    native.sleep(0.002)
+  end
+  self.is_locked = true
+  local lock <close> = setmetatable({ ledger = self }, UNLOCK) -- luacheck: ignore
+  return f(...)
+end
+
+-- ---- transactions ----
+
+local PATIENCE <const> = 30 -- seconds
+local LONGEST_PAUSE <const> = 0.25
+
+-- Calls f until it meets no conflict, with growing pauses.
+local function try_again(self, f, ...)
+  local deadline, pause = native.now() + PATIENCE, 0.002
+  while true do
+    local result, more = self:locked(f, self, ...)
+    if result ~= nil or not (more and CONFLICTS[more.code]) or native.now() > deadline then
+      return result, more
+    end
+    native.sleep(pause * (0.5 + math.random()))
+    pause = math.min(pause * 2, LONGEST_PAUSE)
+  end
+end
+
+local function query(self, sql, ...)
+  local good, err = connect(self)
+  if not good then
+    return nil, err
+  end
+  return self:run(sql, ...)
+end
+
+-- L:query(sql, …) -> rows | nil, err. One statement outside of transactions.
+function methods:query(sql, ...)
+  return try_again(self, query, sql, ...)
+end
+
+-- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.
+local ROLL_BACK = { __close = function(open)
+  local self = open.ledger
+  if not open.ended and self.db then
+    if self.kind == "sqlite" then
+      self.db:run "ROLLBACK"
+    else
+      self:disconnect() -- a cancelled task cannot wait for an answer
+    end
+  end
+end }
+
+local function end_by(self, open, statement)
+  local done, err = self:run(statement)
+  open.ended = done and true
+  return done, err
+end
+
+local BEGIN <const> = { sqlite = "BEGIN IMMEDIATE", postgresql = "BEGIN" }
+
+local function transact(self, f)
+  local good, err = connect(self)
+  if not good then
+    return nil, err
+  end
+  good, err = self:run(BEGIN[self.kind])
+  if not good then
+    return nil, err
+  end
+  local open <close> = setmetatable({ ledger = self }, ROLL_BACK)
+  local now, result, more
+  now, more = self:read_clock()
+  if now then
+    result, more = f(now)
+  end
+  if result == nil then
+    open.ended = not self.db or self:run "ROLLBACK" and true
+    return nil, more
+  end
+  good, err = end_by(self, open, "COMMIT")
+  if not good then
+    return nil, err
+  end
+  return result, more
+end
+
+-- L:transaction(f) -> what f returned: value | nil, err. f(now) runs its statements by L:run; nil from it takes them back. It may be called
+-- several times, so it changes nothing besides the database.
+function methods:transaction(f)
+  return try_again(self, transact, f)
+end
+
+-- The time in the database, for code that has the lock.
+function methods:read_clock()
+  if self.clock then
+    return self.clock()
+  end
+  local list, err = self:run "SELECT {now} AS now"
+  return list and list[1].now, err
+end
+
+-- L:now() -> ms.
+function methods:now()
+  if self.clock then
+    return self.clock()
+  end
+  local list, err = self:query "SELECT {now} AS now"
+  return list and list[1].now, err
+end
+
+return ledger_store

@@ -1,0 +1,191 @@
+-- transfer.ledger_totals: sums from the tally, aggregates for the report, and the check of a ledger.
+local require = ...
+local json = require "modalua.json"
+
+local ledger_totals = { methods = {} }
+
+local methods = ledger_totals.methods
+
+-- ---- from the tally ----
+
+-- L:totals() -> { [state] = { items =, instances =, bytes = } }. Fast at any number of items.
+function methods:totals()
+  local list, err = self:query [[SELECT state, CAST(SUM(items) AS BIGINT) AS items, CAST(SUM(instances) AS BIGINT) AS instances,
+    CAST(SUM(bytes) AS BIGINT) AS bytes FROM tally GROUP BY state]]
+  if not list then
+    return nil, err
+  end
+  local totals = {}
+  for _, row in ipairs(list) do
+    totals[row.state] = { items = row.items, instances = row.instances, bytes = row.bytes }
+  end
+  return totals
+end
+
+-- L:open_items() -> { todo =, sending =, sent = }: the numbers of items that are not finished.
+function methods:open_items()
+  local totals, err = self:totals()
+  if not totals then
+    return nil, err
+  end
+  local open = {}
+  for _, state in ipairs { "todo", "sending", "sent" } do
+    open[state] = totals[state] and totals[state].items or 0
+  end
+  return open
+end
+
+-- L:minutes(since) -> list of { minute = when it began, worker =, done =, failed =, instances =, bytes = } from that time on, in order.
+function methods:minutes(since)
+  local list, err = self:query("SELECT * FROM minute WHERE minute >= $1 ORDER BY minute, worker", (since or 0) // 60000)
+  for _, row in ipairs(list or {}) do
+    row.minute = row.minute * 60000
+  end
+  return list, err
+end
+
+local MOST_WAITING <const> = 1000
+
+-- L:waiting(now) -> the number of items that wait for another try, at most 1000, and when the first one is due | nil.
+function methods:waiting(now)
+  local list, err = self:query([[SELECT COUNT(*) AS items, MIN(due) AS due FROM
+    (SELECT due FROM item WHERE state = 'todo' AND due > $1 ORDER BY due, id LIMIT $2) AS waiting]], now, MOST_WAITING)
+  if not list then
+    return nil, err
+  end
+  return list[1].items, list[1].due
+end
+
+-- L:search() -> { slices =, finds =, answers =, unproven = }: the sums over the slices.
+function methods:search()
+  local list, err = self:query [[SELECT COUNT(*) AS slices, CAST(COALESCE(SUM(finds), 0) AS BIGINT) AS finds,
+    CAST(COALESCE(SUM(answers), 0) AS BIGINT) AS answers,
+    CAST(COALESCE(SUM(CASE WHEN proof = 'none' THEN 1 ELSE 0 END), 0) AS BIGINT) AS unproven FROM slice]]
+  return list and list[1], err
+end
+
+-- ---- for the report: each reads all items once ----
+
+-- The images of an item, as in ledger_items.
+local INSTANCES <const> = "CASE WHEN state IN ('done', 'present') THEN COALESCE(arrived, expected, 0) ELSE COALESCE(expected, 0) END"
+
+local GROUPS <const> = ([[SELECT modality, SUBSTR(date, 1, 4) AS year, state, COUNT(*) AS items,
+  CAST(SUM(INSTANCES) AS BIGINT) AS instances, CAST(SUM(COALESCE(bytes, 0)) AS BIGINT) AS bytes, SUM(seconds) AS seconds
+  FROM item GROUP BY modality, SUBSTR(date, 1, 4), state ORDER BY 1, 2, 3]]):gsub("INSTANCES", INSTANCES)
+
+-- L:group_items() -> list of { modality =, year =, state =, items =, instances =, bytes =, seconds = }.
+function methods:group_items()
+  return (self:query(GROUPS))
+end
+
+-- L:failures() -> list of { state =, reason =, items =, example = key of one, message = its message }, the most frequent reason first.
+function methods:failures()
+  return (self:query [[SELECT groups.state, groups.reason, groups.items, item.key AS example, item.message
+    FROM (SELECT state, reason, COUNT(*) AS items, MIN(id) AS first FROM item WHERE state IN ('failed', 'unknown')
+      GROUP BY state, reason) AS groups JOIN item ON item.id = groups.first ORDER BY groups.items DESC, groups.first]])
+end
+
+local function decode(list)
+  for _, item in ipairs(list or {}) do
+    item.uids = json.decode(item.uids)
+  end
+  return list
+end
+
+-- L:extremes(n) -> the n items that took the longest, the n items with the most images.
+function methods:extremes(n)
+  local slowest, err = self:query("SELECT * FROM item WHERE seconds IS NOT NULL ORDER BY seconds DESC, id LIMIT $1", n)
+  local largest
+  if slowest then
+    largest, err = self:query("SELECT * FROM item WHERE arrived IS NOT NULL ORDER BY arrived DESC, id LIMIT $1", n)
+  end
+  if not largest then
+    return nil, err
+  end
+  return decode(slowest), decode(largest)
+end
+
+-- ---- the check ----
+
+-- The items of each state beside the tally, in one statement: both are of the same moment.
+local RECOUNT <const> = ([[SELECT state, CAST(SUM(items) AS BIGINT) AS items, CAST(SUM(instances) AS BIGINT) AS instances,
+    CAST(SUM(bytes) AS BIGINT) AS bytes, CAST(SUM(tally_items) AS BIGINT) AS tally_items,
+    CAST(SUM(tally_instances) AS BIGINT) AS tally_instances, CAST(SUM(tally_bytes) AS BIGINT) AS tally_bytes
+  FROM (SELECT state, 1 AS items, INSTANCES AS instances, COALESCE(bytes, 0) AS bytes, 0 AS tally_items, 0 AS tally_instances,
+      0 AS tally_bytes FROM item
+    UNION ALL SELECT state, 0, 0, 0, items, instances, bytes FROM tally) AS counted GROUP BY state ORDER BY state]])
+  :gsub("INSTANCES", INSTANCES)
+
+local STATES <const> = { todo = true, sending = true, sent = true, done = true, present = true, failed = true, unknown = true }
+
+local function recount(self, problems)
+  local list, err = self:query(RECOUNT)
+  local items = 0
+  for _, row in ipairs(list or {}) do
+    items = items + row.items
+    for _, what in ipairs { "items", "instances", "bytes" } do
+      if row[what] ~= row["tally_" .. what] then
+        problems[#problems + 1] = ("state %s: %d %s were counted, and the tally has %d"):format(row.state, row[what], what,
+          row["tally_" .. what])
+      end
+    end
+    if not STATES[row.state] then
+      problems[#problems + 1] = ("%d items have a state that does not exist: %s"):format(row.items, row.state)
+    end
+  end
+  return list and items, err
+end
+
+-- Rows that cannot be: each with the number of them.
+local RULES <const> = {
+  { "an item that is under way has no worker", [[SELECT COUNT(*) AS n FROM item
+    WHERE state IN ('sending', 'sent') AND (owner IS NULL OR owner NOT IN (SELECT id FROM worker))]] },
+  { "an item that is not under way has a worker", [[SELECT COUNT(*) AS n FROM item
+    WHERE state NOT IN ('sending', 'sent') AND owner IS NOT NULL]] },
+  { "a finished item has no time of its end", [[SELECT COUNT(*) AS n FROM item
+    WHERE state IN ('done', 'present', 'failed', 'unknown') AND finished IS NULL]] },
+  { "a line names an item that does not exist", [[SELECT COUNT(*) AS n FROM line_item
+    WHERE item NOT IN (SELECT id FROM item) OR line NOT IN (SELECT n FROM line)]] },
+}
+
+local function check_rules(self, problems)
+  for _, rule in ipairs(RULES) do
+    local list, err = self:query(rule[2])
+    if not list then
+      return nil, err
+    elseif list[1].n > 0 then
+      problems[#problems + 1] = ("%s (%d times)"):format(rule[1], list[1].n)
+    end
+  end
+  return true
+end
+
+-- The database's own check: of the file; of the pages that PostgreSQL has read, when it keeps checksums.
+local OWN_CHECK <const> = {
+  sqlite = "SELECT integrity_check AS problem FROM pragma_integrity_check WHERE integrity_check <> 'ok'",
+  postgresql = [[SELECT 'PostgreSQL counted ' || checksum_failures || ' damaged pages of this database' AS problem
+    FROM pg_stat_database WHERE datname = current_database() AND checksum_failures > 0]],
+}
+
+-- L:check() -> { ok =, problems = list of texts, items = number }.
+function methods:check()
+  local problems = {}
+  local items, err = recount(self, problems)
+  local done
+  if items then
+    done, err = check_rules(self, problems)
+  end
+  local own
+  if done then
+    own, err = self:query(OWN_CHECK[self.kind])
+  end
+  if not own then
+    return nil, err
+  end
+  for _, row in ipairs(own) do
+    problems[#problems + 1] = row.problem
+  end
+  return { ok = #problems == 0, problems = problems, items = items }
+end
+
+return ledger_totals

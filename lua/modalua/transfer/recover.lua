@@ -1,0 +1,173 @@
+-- transfer.recover: items that may have been sent, or may still be under way: those of a worker that died, and those of a transfer from
+-- which no answer came.
+--
+-- The order decides whether something is sent twice: first the jobs of the server that name the item are waited for; then the destination
+-- is compared; and only what it does not have is sent. Where the jobs cannot be known (before 1.11.1 a C-MOVE is no job; the other worker
+-- used another server), two comparisons must agree that are ten seconds apart.
+local require = ...
+local native = require "core.native"
+local points = require "transfer.points"
+local running_jobs = require "core.running_jobs"
+local steps = require "core.native_steps"
+
+local recover = {}
+
+local MOVE_JOBS <const> = "1.11.1" -- from here on a C-MOVE of resources is a job
+local POLL_SECONDS <const>, AGREE_SECONDS <const> = 0.5, 10
+local NO_LIST <const> = { [403] = true, [404] = true, [405] = true } -- HTTP statuses with which a server hides its jobs
+
+-- Whether the server's list of jobs shows everything that could be moving this item. nil and an error.
+local function jobs_tell(self, item)
+  if item.recovered_from and item.recovered_from.server ~= self.server then
+    return false
+  elseif self.is_local then
+    return true
+  end
+  return steps.at_least({ client = self.client, op = "transfer", method = "GET", path = "/jobs" }, MOVE_JOBS)
+end
+
+-- Whether one of these jobs, which has not ended, sends the item. nil and an error.
+local function has_job(self, jobs, item)
+  if not self.is_local then
+    return running_jobs.of_resources(jobs, { level = self.level, resources = { item.uids }, ignored = {} }) ~= nil
+  end
+  local id, err = self.send:identifier_of(item)
+  if id == nil then
+    return nil, err
+  end
+  return id and running_jobs.has_store(jobs, id)
+end
+
+-- The items without a job; nil and an error. `waiting`: gets the others.
+local function without_job(self, items, waiting)
+  local jobs, err = self.client:jobs { expand = true }
+  local hidden = not jobs and NO_LIST[err.status]
+  if not jobs and not hidden then
+    return nil, err
+  end
+  local free = {}
+  for _, item in ipairs(items) do
+    local busy, failure = has_job(self, jobs or {}, item)
+    if busy == nil then
+      return nil, failure
+    elseif hidden then
+      item.tells = false
+    elseif item.tells == nil then
+      item.tells, failure = jobs_tell(self, item)
+      if item.tells == nil then
+        return nil, failure
+      end
+    end
+    item.had_job = item.had_job or busy
+    local list = busy and waiting or free
+    list[#list + 1] = item
+  end
+  return free
+end
+
+-- Neither a job nor the destination has it: it is sent.
+local function again(self, item)
+  if item.state == "sending" then
+    self.queue[#self.queue + 1] = item
+  else
+    self:change(item, "todo", { due = 0, reason = item.reason, message = item.message })
+  end
+end
+
+-- The destination has less than all of an item that no job moves. Returns whether another comparison must follow.
+local function on_short(self, item)
+  local now = native.now()
+  if item.had_job then -- what the job has sent may arrive a little later
+    self:sent(item)
+  elseif item.tells and item.held == 0 then
+    again(self, item)
+  elseif item.held_before == item.held and now - item.held_since >= points.seconds(AGREE_SECONDS) then
+    again(self, item)
+  else
+    if item.held_before ~= item.held then
+      item.held_before, item.held_since = item.held, now
+    end
+    return true
+  end
+end
+
+-- The verdicts of transfer.compare. `waiting`: gets the items that are compared again.
+local function decide(self, items, waiting)
+  for _, item in ipairs(items) do
+    if item.state == "sending" and (item.verdict ~= "short" or item.had_job) then
+      self:change(item, "sent")
+    end
+  end
+  self:flush()
+  for _, item in ipairs(items) do
+    if not self:owns(item) then
+      self.tell { event = "dropped", item = item }
+    elseif item.verdict == "full" then
+      self:done(item, self.settings.verify)
+    elseif item.verdict == "gone" then
+      self:fail(item, native.fail("transfer", "dicom", "gone", "neither the source nor the destination has it"), true)
+    elseif on_short(self, item) then
+      waiting[#waiting + 1] = item
+    end
+  end
+end
+
+-- Nothing can be compared, and what the sender said is lost.
+local function set_unknown(self, items)
+  for _, item in ipairs(items) do
+    if item.state == "sending" then
+      self:change(item, "sent")
+    end
+  end
+  self:flush()
+  for _, item in ipairs(items) do
+    self:change(item, "unknown", { reason = "unproven", message = "its transfer was interrupted, and the destination cannot be asked" })
+    self.tell { event = "failure", item = item, state = "unknown", reason = "unproven", message = item.change.message }
+  end
+end
+
+-- One look at the jobs and at the destination. Returns the items that are still open.
+local function look(self, items)
+  local waiting, own = {}, {}
+  for _, item in ipairs(items) do
+    own[#own + 1] = self:owns(item) and item or nil
+  end
+  if self.breaker.state == "open" then
+    return own
+  end
+  local free, err = without_job(self, own, waiting)
+  if not free then
+    self:side_failed(err, "server")
+    return own
+  elseif #free > 0 and not self:compares() then
+    set_unknown(self, free)
+  elseif #free > 0 then
+    local good, failure = self.compare:after(free, self.settings.verify)
+    if not good then
+      self:side_failed(failure, "to")
+      return own
+    end
+    decide(self, free, waiting)
+  end
+  return waiting
+end
+
+-- Decides about the items in a task of its own. `self`: as transfer.send_items makes it. What is still open when the run ends is recovered
+-- by the next one.
+function recover.begin(self, items)
+  self.recovering = self.recovering + #items
+  self.spawn(function()
+    local open = items
+    while #open > 0 and not self.ended do
+      local before = #open
+      open = look(self, open)
+      self.recovering = self.recovering - before + #open
+      self.bell:ring()
+      if #open > 0 then
+        native.sleep(POLL_SECONDS)
+      end
+    end
+  end)
+end
+
+return recover

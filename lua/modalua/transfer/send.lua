@@ -1,0 +1,136 @@
+-- transfer.send: one transfer of one item, or of several together, by the way that source and destination need: a C-MOVE, a C-STORE by this
+-- Orthanc, or a request to a peer. Nothing is compared here.
+local require = ...
+local move_target = require "core.move_target"
+local moves = require "core.moves"
+local native = require "core.native"
+local steps = require "core.native_steps"
+
+local send = {}
+
+local OP <const> = "move_resources" -- under this name errors explain what a C-MOVE needs
+local NO_LIMIT <const> = 1000 -- run.lua limits how many transfers run at once
+
+local Send = {}
+Send.__index = Send
+
+-- `setup` as in transfer.compare.
+function send.new(setup)
+  local self = setmetatable({ client = setup.client, level = setup.level, destination = setup.destination }, Send)
+  self.is_local = setup.is_local
+  local options = { max_moves = NO_LIMIT }
+  if not setup.is_local then
+    self.modality = setup.client:modality(setup.source.modality, options)
+    self.path = ("/modalities/%s/move"):format(setup.source.modality)
+  elseif setup.destination.kind == "peer" then
+    self.to = setup.client:peer(setup.destination.peer.peer, options)
+  else
+    self.to = setup.client:modality(setup.destination.modality.modality, options)
+  end
+  return self
+end
+
+-- Whether several items can be sent together.
+function Send:can_join()
+  return not self.is_local
+end
+
+-- ---- C-MOVE ----
+
+-- The destination's AE title, which is looked for once. nil and an error.
+local function target_of(self)
+  local to = self.destination
+  if not self.target then
+    local err
+    self.target, err = move_target.find({ client = self.client, op = OP, method = "POST", path = self.path },
+      { to = to.kind == "modality" and to.modality.modality or nil, TargetAet = to.aet })
+    return self.target, err
+  end
+  return self.target
+end
+
+local function move(self, items, progress)
+  local target, err = target_of(self)
+  if not target then
+    return nil, err
+  end
+  local resources = {}
+  for i, item in ipairs(items) do
+    resources[i] = item.uids
+  end
+  local plan = moves.plan({ op = OP, modality = self.modality, level = self.level, resources = resources, path = self.path,
+    options = function() return { verify = false, TargetAet = target.aet, progress = progress } end,
+    send = function(options, more)
+      more.together = #resources > 1
+      return native.move_one(self.modality, self.level, resources, options, more)
+    end }, target, { verify = false })
+  local result, failure, part = moves.submit(plan)
+  if part == "part" then
+    return "part"
+  end
+  return result, result == nil and failure or nil
+end
+
+-- ---- what this Orthanc holds ----
+
+-- The identifier of an item at this Orthanc; false when it has none of that level; nil and an error.
+function Send:identifier_of(item)
+  local uid = item.uids[self.level == "Study" and "StudyInstanceUID" or "SeriesInstanceUID"]
+  local found, err = self.client:post("/tools/lookup", uid)
+  if found == nil then
+    return nil, err
+  end
+  local wrong = steps.differs(found, { each = { ID = "stored identifier", Type = "text" } })
+  if wrong then
+    return steps.unexpected({ op = "store" }, "POST", "/tools/lookup", wrong)
+  end
+  for _, resource in ipairs(found) do
+    if resource.Type == self.level then
+      return resource.ID
+    end
+  end
+  return false
+end
+
+local function store(self, items, progress)
+  local id, err = self:identifier_of(items[1])
+  if id == nil then
+    return nil, err
+  elseif not id then
+    return nil, native.fail("store", "orthanc", "gone", "this Orthanc no longer has it")
+  end
+  return self.to:store({ id }, { progress = progress })
+end
+
+-- ---- both ----
+
+-- Transfers the items. Returns the server's result; false when the server has removed the job before its outcome was read; "part" when jobs
+-- move some of the items already, so that each must be sent alone; or nil and an error. `progress`: a function, as that of move_resources.
+function Send:run(items, progress)
+  return (self.is_local and store or move)(self, items, progress)
+end
+
+-- Whether the destination answers; false and an error. nil when this server cannot ask it.
+function Send:echo_destination()
+  local to = self.destination
+  if to.kind == "modality" then
+    return to.modality:echo()
+  elseif to.kind == "peer" then
+    local system, err = to.peer:system()
+    return system ~= nil, err
+  elseif to.kind == "client" then
+    local system, err = self.client:system()
+    return system ~= nil, err
+  end
+end
+
+-- The same of the source.
+function Send:echo_source()
+  if not self.is_local then
+    return self.modality:echo()
+  end
+  local system, err = self.client:system()
+  return system ~= nil, err
+end
+
+return send

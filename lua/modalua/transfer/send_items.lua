@@ -1,0 +1,606 @@
+-- transfer.send_items: the items of one worker on their way: claimed, compared, sent, compared again, recorded.
+--
+-- Four kinds of tasks work on them, and wait for each other with a bell (transfer.bell):
+--   feeder     claims items, looks at the destination first, and fills the queue
+--   senders    as many as this worker may send at once; each takes from the queue, and waits until its transfer has ended
+--   checker    records what has ended, compares 50 items at a time, and records the results
+--   recovery   one for each batch of items that another worker, or a lost answer, left in doubt (transfer.recover)
+--
+-- A worker that was taken for dead has lost all its items. They belong to an older generation, and what becomes of them is dropped.
+local require = ...
+local bell = require "transfer.bell"
+local breaker = require "transfer.breaker"
+local compare = require "transfer.compare"
+local native = require "core.native"
+local points = require "transfer.points"
+local recover = require "transfer.recover"
+local send = require "transfer.send"
+
+local send_items = {}
+
+local BATCH <const>, BATCH_SECONDS <const> = 50, 1 -- results are recorded together
+local CLAIM_MOST <const>, CLAIM_EACH <const> = 64, 8
+local ROUNDS <const> = { 2, 10, 60 } -- seconds after which an item that is short is compared again
+local RETRY_SECONDS <const> = { 60, 600, 3600 }
+local SIDE_SECONDS <const> = 30
+local FULL_SECONDS <const> = 60 -- so long a ledger that takes nothing is tried again
+
+local Items = {}
+Items.__index = Items
+
+-- `context`: { ledger =, client =, source =, is_local =, destination =, arrived_at =, level =, breaker =, settings = a table that run.lua
+-- keeps up to date, share = how many of the transfers at once are this worker's, now = a function that returns the ledger's milliseconds,
+-- gate = a function that says whether something may begin, wait(slot) = a function that returns the seconds to wait before the next
+-- transfer of that sender, begun(slot, n, images) and over(slot, images, seconds) = functions that are told of each transfer, tell =
+-- function(event), dry_run =, most = how many items may be sent, or nil }.
+function send_items.new(context)
+  local self = setmetatable({ bell = bell.new(), generation = 1, queue = {}, running = {}, run_n = 0, to_check = {}, late = {},
+    changes = {}, recovering = 0, checking = 0, feeding = 0, alone = {}, begun_n = 0, held_back = {}, failed = 0 }, Items)
+  for name, value in pairs(context) do
+    self[name] = value
+  end
+  self.compare, self.send = compare.new(context), send.new(context)
+  return self
+end
+
+-- Whether anything is compared: not where the sender's word is all that there is.
+function Items:compares()
+  return self.settings.verify ~= "job"
+end
+
+local function ms(seconds)
+  return math.tointeger(seconds * 1000 // 1)
+end
+
+-- ---- the ledger ----
+
+-- The database has failed: nothing new begins until it works again. After a minute without a connection problem, the run ends.
+function Items:ledger_failed(err)
+  if not self.ledger_error then
+    self.ledger_since = native.now()
+    self.tell { event = "wait", side = "ledger", since = self.now(), reason = err.message }
+  end
+  self.ledger_error = err
+  if not err.retryable and native.now() - self.ledger_since > points.seconds(FULL_SECONDS) then
+    self.fatal = self.fatal or err
+  end
+end
+
+local function ledger_works(self)
+  if self.ledger_error then
+    self.ledger_error, self.ledger_since = nil, nil
+    self.tell { event = "wait" }
+  end
+end
+
+-- Notes a change of an item, which is recorded with the next batch. A former change of it is recorded first.
+function Items:change(item, to, fields)
+  while item.pending and not self:flush() and not self.fatal do
+    self.bell:wait(1)
+  end
+  local change = { id = item.id, from = item.state, to = to }
+  for name, value in pairs(fields or {}) do
+    change[name] = value
+  end
+  item.state, item.change, item.pending = to, change, true
+  self.changes[#self.changes + 1] = { item = item, change = change, generation = self.generation }
+  self.changes.since = self.changes.since or native.now()
+  return change
+end
+
+-- Records what was noted. Returns true, or nil when the ledger does not take it; then it is kept.
+function Items:flush()
+  while self.flushing do
+    self.bell:wait(1)
+  end
+  local batch = self.changes
+  if #batch == 0 then
+    return true
+  end
+  self.changes, self.flushing = {}, true
+  local list, items = {}, {}
+  for i, entry in ipairs(batch) do
+    list[i], items[entry.change.id] = entry.change, entry.item
+  end
+  local refused, err = self.ledger:record(list)
+  self.flushing = nil
+  self.bell:ring()
+  if not refused then
+    if batch[1].generation == self.generation then
+      self.changes = table.move(self.changes, 1, #self.changes, #batch + 1, batch)
+    end
+    self:ledger_failed(err)
+    return nil
+  end
+  ledger_works(self)
+  for _, item in pairs(items) do
+    item.pending = nil
+  end
+  for _, id in ipairs(refused) do
+    items[id].lost = true
+    self.tell { event = "dropped", item = items[id] }
+  end
+  return true
+end
+
+-- The ledger took this worker for dead: it begins anew, without any of its items.
+function Items:abandon()
+  self.generation = self.generation + 1
+  self.queue, self.to_check, self.late, self.changes, self.held_back = {}, {}, {}, {}, {}
+  self.bell:ring()
+end
+
+-- Whether the item still belongs to this worker.
+function Items:owns(item)
+  return item.generation == self.generation and not item.lost
+end
+
+-- Gives back what is in the queue.
+function Items:give_back(items)
+  if not items then
+    items, self.queue = self.queue, {}
+  end
+  local ids = {}
+  for _, item in ipairs(items) do
+    if self:owns(item) then
+      ids[#ids + 1] = item.id
+    end
+  end
+  if #ids > 0 and not self.ledger_error then
+    local good, err = self.ledger:give_back(ids)
+    if not good then
+      self:ledger_failed(err)
+    end
+  end
+end
+
+-- ---- how an item ends ----
+
+local function attempt_of(item, err, now)
+  return { kind = err.kind, code = err.code, dimse_status = (err.dimse_status or 0) > 0 and err.dimse_status or nil, message = err.message,
+    started = item.started, ended = now }
+end
+
+-- Ends an item, or has it tried again later. `hopeless`: no further try would help.
+function Items:fail(item, err, hopeless)
+  local now, tries, reason = self.now(), item.tries + 1, breaker.reason_of(err)
+  local failed = hopeless or tries > self.settings.retries
+  local seconds = RETRY_SECONDS[math.min(tries, #RETRY_SECONDS)] * (0.8 + 0.4 * math.random())
+  self:change(item, failed and "failed" or "todo", { tries = tries, due = not failed and now + ms(points.seconds(seconds)) or nil,
+    reason = reason, message = err.message, expected = item.expected, arrived = item.held, attempt = attempt_of(item, err, now) })
+  self.failed = self.failed + (failed and 1 or 0)
+  self.tell { event = "failure", item = item, state = item.state, reason = reason, message = err.message, due = item.change.due }
+end
+
+-- A side has failed: the item loses no try.
+function Items:postpone(item, err)
+  local now = self.now()
+  self:change(item, "todo", { due = now + ms(points.seconds(SIDE_SECONDS)), reason = breaker.reason_of(err), message = err.message,
+    attempt = attempt_of(item, err, now) })
+  self.tell { event = "failure", item = item, state = "todo", reason = item.change.reason, message = err.message, due = item.change.due }
+end
+
+-- The transfer of an item has ended, well or in doubt.
+function Items:sent(item)
+  self:change(item, "sent", { seconds = item.seconds })
+  self.to_check[#self.to_check + 1] = item
+  self.to_check.since = self.to_check.since or native.now()
+end
+
+-- All of the item is there.
+function Items:done(item, verified)
+  self:change(item, item.state == "sending" and "present" or "done", { arrived = item.held, expected = item.expected,
+    bytes = item.bytes, verified = verified, note = item.note })
+  self.tell { event = "end_item", item = item, state = item.state }
+end
+
+-- ---- before ----
+
+-- Puts what the destination does not have into the queue.
+local function enqueue(self, items)
+  for _, item in ipairs(items) do
+    if item.verdict == "full" and item.tries == 0 then
+      self:done(item, self.settings.verify)
+    elseif item.verdict == "full" then -- a former try has brought it, after all
+      self:sent(item)
+    elseif self.dry_run then
+      self.held_back[#self.held_back + 1] = item
+    else
+      self.queue[#self.queue + 1] = item
+    end
+  end
+end
+
+-- Items that were claimed: those of dead workers are recovered, the others are compared and sent.
+local function take(self, items)
+  local fresh, found = {}, {}
+  for _, item in ipairs(items) do
+    item.generation = self.generation
+    local list = item.recovered and found or fresh
+    list[#list + 1] = item
+  end
+  points.at "claimed"
+  if #found > 0 then
+    recover.begin(self, found)
+  end
+  local good, err = true, nil
+  if #fresh > 0 and self:compares() then
+    good, err = self.compare:before(fresh, self.settings.verify)
+  end
+  if not good then
+    self:give_back(fresh)
+    self:side_failed(err, "to")
+  else
+    enqueue(self, fresh)
+  end
+end
+
+-- An error of a question: it says nothing about an item.
+function Items:side_failed(err, side)
+  local class, blamed = breaker.class_of(err)
+  if class == "stop" then
+    self.fatal = self.fatal or err
+  else
+    self.breaker:note_side(err, blamed == "server" and blamed or side, math.max(1, self.run_n))
+  end
+  self.bell:ring()
+end
+
+-- How many items may be claimed now. Until it is seen whether the destination knows lists of UIDs, only so many as can be sent at once; and
+-- where nothing can be compared, a claimed item that was not sent would be one of unknown outcome after a kill.
+local function room(self)
+  local most = math.min(CLAIM_MOST, CLAIM_EACH * self.share)
+  if not self:compares() or self.compare:is_probing() and not self.dry_run then
+    most = math.max(2, self.share)
+  end
+  if self.most then
+    most = math.min(most, self.most - self.begun_n)
+  end
+  local n = most - #self.queue
+  return (n >= most / 2 or #self.queue < self.share) and n or 0
+end
+
+function Items:feeder()
+  while not self.ended do
+    local n = self.gate() and self.share > 0 and room(self) or 0
+    local wait = 0.25
+    if n > 0 then
+      self.feeding = self.feeding + 1
+      local items, err = self.ledger:claim(n)
+      if not items then
+        self:ledger_failed(err)
+        wait = 1
+      elseif #items > 0 then
+        ledger_works(self)
+        wait = 0
+        take(self, items)
+      end
+      self.feeding = self.feeding - 1
+      self.bell:ring()
+    end
+    if wait > 0 and not self.ended then
+      self.bell:wait(wait)
+    end
+  end
+end
+
+-- ---- sending ----
+
+-- The next items for one transfer; nil when none may begin.
+local function next_group(self, slot)
+  if #self.queue == 0 or not self.gate() or not self.breaker:allows(self.run_n, self.share)
+    or self.most and self.begun_n >= self.most then
+    return nil
+  end
+  local seconds = self.wait(slot)
+  if seconds > 0 then
+    return nil, seconds
+  end
+  local join, group = self.settings.join or 1, {}
+  local first = self.queue[1]
+  local joins = self:compares() and self.send:can_join() and not self.alone[first.id] and self.breaker.state == "closed"
+  local n = joins and join or 1
+  while #group < n and self.queue[1] do
+    local item = self.queue[1]
+    if #group > 0 and (self.alone[item.id] or self.level == "Series" and item.uids.StudyInstanceUID ~= first.uids.StudyInstanceUID) then
+      break
+    end
+    group[#group + 1] = table.remove(self.queue, 1)
+    if self.most and self.begun_n + #group >= self.most then
+      break
+    end
+  end
+  return group
+end
+
+-- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided.
+local function decide(self, item, err)
+  local good, failure = self.compare:expect({ item }, true)
+  if not good then
+    self:side_failed(failure, "from")
+    return self:postpone(item, err)
+  elseif item.absent then
+    self.breaker:note_item()
+    return self:fail(item, native.fail("transfer", "dicom", "gone", "the source no longer has it: " .. err.message), true)
+  end
+  local answers, silence = self.send:echo_destination()
+  if answers == false then
+    self.breaker:note_side(silence, "to", self.run_n)
+    return self:postpone(item, silence)
+  end
+  self.breaker:note_item()
+  self:fail(item, err)
+end
+
+-- One transfer of several items has failed: what has arrived is seen, and the others are sent alone.
+local function split(self, group, err)
+  for _, item in ipairs(group) do
+    self.alone[item.id], item.error, item.in_group = true, err, true
+    self:sent(item)
+  end
+end
+
+-- What a failed transfer means for its items.
+local function on_error(self, group, err)
+  local class, side = breaker.class_of(err)
+  if class == "stop" then
+    self.fatal = self.fatal or err
+    return self:give_back(group)
+  elseif class == "side" then
+    self.breaker:note_side(err, side, self.run_n)
+    for _, item in ipairs(group) do
+      self:postpone(item, err)
+    end
+  elseif class == "doubt" and err.kind == "unknown" then
+    self.breaker:note_side(err, side, self.run_n)
+    for _, item in ipairs(group) do
+      self:change(item, "sent", { seconds = item.seconds })
+      item.recovered, item.error = "sent", err
+    end
+    recover.begin(self, group)
+  elseif #group > 1 then
+    split(self, group, err)
+  elseif class == "doubt" then
+    group[1].error = err
+    self:sent(group[1])
+  elseif class == "undecided" then
+    decide(self, group[1], err)
+  else
+    self.breaker:note_item()
+    self:fail(group[1], err, err.kind == "refused" or err.code == "gone")
+  end
+end
+
+local function on_result(self, group, result, err)
+  if err then
+    on_error(self, group, err)
+  elseif result == "part" then
+    for i, item in ipairs(group) do
+      self.alone[item.id] = true
+      table.insert(self.queue, i, item)
+    end
+  elseif result == false then
+    for _, item in ipairs(group) do
+      self:change(item, "sent", { seconds = item.seconds })
+      item.recovered = "sent"
+    end
+    recover.begin(self, group)
+  else
+    self.breaker:note_good()
+    for _, item in ipairs(group) do
+      item.error = nil
+      self:sent(item)
+    end
+  end
+end
+
+-- For the crash that a spec wants while the server moves something.
+local function crash_soon()
+  if points.is_set "moving" then
+    return native.spawn(function()
+      native.sleep(0.05)
+      points.at "moving"
+    end)
+  end
+end
+
+-- The images of the items; nil when they are not known.
+local function images_of(group)
+  local n = 0
+  for _, item in ipairs(group) do
+    n = n and item.expected and n + item.expected
+  end
+  return n
+end
+
+local function transfer(self, group, slot)
+  local entry = { group = group, since = native.now() }
+  for _, item in ipairs(group) do
+    item.started = self.now()
+    self.tell { event = "begin", item = item }
+  end
+  self.running[entry], self.run_n, self.begun_n = true, self.run_n + 1, self.begun_n + #group
+  self.breaker:begin()
+  self.begun(slot, #group, images_of(group))
+  local timer <close> = crash_soon()
+  local result, err = self.send:run(group, function(p)
+    entry.done, entry.total = p.done, p.total
+  end)
+  self.running[entry], self.run_n = nil, self.run_n - 1
+  local seconds = native.now() - entry.since
+  self.over(slot, nil, seconds)
+  if timer then
+    timer:cancel()
+  end
+  local own = {}
+  for _, item in ipairs(group) do
+    item.seconds = seconds / #group
+    if self:owns(item) then
+      own[#own + 1] = item
+    else
+      self.tell { event = "dropped", item = item }
+    end
+  end
+  points.at "moved"
+  if #own > 0 then
+    on_result(self, own, result, err)
+  end
+  self.breaker:finish()
+  self.bell:ring()
+end
+
+function Items:sender(number)
+  while not self.ended and number <= self.share do
+    local group, seconds = next_group(self, number)
+    if group then
+      transfer(self, group, number)
+    else
+      self.bell:wait(math.min(seconds or 0.25, 0.25))
+    end
+  end
+end
+
+-- ---- after ----
+
+-- An item of which something is missing at the destination.
+local function on_short(self, item)
+  if item.error then
+    local class, side = breaker.class_of(item.error)
+    local err = item.error
+    item.error = nil
+    if item.in_group then
+      return self:change(item, "todo", { due = 0 })
+    elseif class == "doubt" and (err.dimse_status or 0) == 0 then
+      self.breaker:note_side(err, side, self.run_n)
+      return self:postpone(item, err)
+    end
+    self.breaker:note_item()
+    return self:fail(item, err)
+  end
+  local round = (item.round or 0) + 1
+  if ROUNDS[round] and not self.ending then
+    item.round, item.again = round, native.now() + points.seconds(ROUNDS[round])
+    self.late[#self.late + 1] = item
+  elseif not ROUNDS[round] then
+    self:fail(item, native.fail("transfer", "dicom", "short", ("the destination has %d of %d instances"):format(item.held,
+      item.expected or 0)))
+  end
+end
+
+-- Decides about items that were compared.
+local function conclude(self, items)
+  points.at "compared"
+  for _, item in ipairs(items) do
+    if not self:owns(item) then
+      self.tell { event = "dropped", item = item }
+    elseif item.verdict == "full" then
+      self:done(item, self.settings.verify)
+    elseif item.verdict == "gone" then
+      self:fail(item, native.fail("transfer", "dicom", "gone", "neither the source nor the destination has it"), true)
+    else
+      on_short(self, item)
+    end
+  end
+end
+
+-- Takes what is to be compared now: what was sent, and what is to be compared again.
+local function take_checks(self)
+  local items, later = self.to_check, {}
+  self.to_check = {}
+  for _, item in ipairs(self.late) do
+    local list = item.again <= native.now() and items or later
+    list[#list + 1] = item
+  end
+  self.late = later
+  return items
+end
+
+local function put_back(self, items)
+  for _, item in ipairs(items) do
+    self.to_check[#self.to_check + 1] = self:owns(item) and item or nil
+  end
+  self.to_check.since = self.to_check.since or native.now()
+end
+
+-- Whether something is to be recorded or compared now.
+local function is_due(self)
+  local batch, now = self.to_check, native.now()
+  if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares() or batch.since and now - batch.since >= BATCH_SECONDS
+    or #batch > 0 and self.run_n == 0 and #self.queue == 0 then
+    return true
+  end
+  for _, item in ipairs(self.late) do
+    if item.again <= now then
+      return true
+    end
+  end
+  return #self.changes >= BATCH or self.changes.since and now - self.changes.since >= BATCH_SECONDS
+end
+
+-- Records what has ended, and compares it. Returns whether that worked.
+local function check(self)
+  local items = self.breaker.state ~= "open" and take_checks(self) or {}
+  if not self:flush() then
+    put_back(self, items)
+    return false
+  elseif #items == 0 then
+    return self.breaker.state ~= "open"
+  elseif not self:compares() then
+    for _, item in ipairs(items) do
+      self:done(item, "job")
+    end
+    return true
+  end
+  local good, err = self.compare:after(items, self.settings.verify)
+  if good then
+    conclude(self, items)
+    return true
+  end
+  put_back(self, items)
+  self:side_failed(err, "to")
+  return false
+end
+
+function Items:checker()
+  while not self.ended do
+    local wait = 0.25
+    if is_due(self) then
+      self.checking = self.checking + 1
+      wait = check(self) and 0 or 1
+      self.checking = self.checking - 1
+      self.bell:ring()
+    end
+    if wait > 0 and not self.ended then
+      self.bell:wait(wait)
+    end
+  end
+end
+
+-- ---- the life of all this ----
+
+-- Starts the tasks, or as many senders as this worker's share has become.
+function Items:start(spawn)
+  if not self.spawn then
+    self.spawn = spawn
+    spawn(function() self:feeder() end)
+    spawn(function() self:checker() end)
+  end
+  self.numbers = self.numbers or {}
+  for number = 1, self.share do
+    if not self.numbers[number] then
+      self.numbers[number] = true
+      spawn(function()
+        self:sender(number)
+        self.numbers[number] = nil
+      end)
+    end
+  end
+end
+
+-- Whether no item is with this worker, but those that wait to be compared again when `leaving`.
+function Items:is_idle(leaving)
+  return self.feeding + self.checking + self.run_n + #self.queue + #self.to_check + #self.changes == 0 and not self.flushing
+    and (leaving or #self.late + self.recovering == 0)
+end
+
+return send_items

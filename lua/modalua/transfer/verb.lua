@@ -1,0 +1,323 @@
+-- transfer.verb: the commands of `modalua transfer`, a function each, which gets the session of the command and returns whether the command
+-- succeeded, or the exit status. command.verbs.transfer has their arguments.
+local require = ...
+local json = require "modalua.json"
+local modalua = require "modalua"
+local task = require "modalua.task"
+local transfer = require "transfer.transfer"
+
+local verb = {}
+
+local INTERRUPTED = 130 -- the exit status
+local WATCH_SECONDS = 2
+
+-- ---- calls of the public functions ----
+
+-- Calls a function of transfer.transfer. A mistake in the arguments, and a ledger that is not what it should be, end the command with
+-- status 2, before anything was written. Returns the results of the function.
+local function call(self, f, ...)
+  local results = table.pack(pcall(f, ...))
+  local good, value, err = results[1], results[2], results[3]
+  if not good and type(value) == "string" then
+    self:usage_error("%s", (value:gsub("^[%w.]+: ", "", 1)))
+  elseif not good then
+    error(value, 0)
+  elseif not value and modalua.is_error(err) and err.kind == "refused" and err.code == "usage" then
+    self:usage_error("%s", err.message)
+  end
+  return table.unpack(results, 2, results.n)
+end
+
+-- The same for a function that returns nil, err: after a failure, prints the error and ends the command with status 1.
+local function must(self, f, ...)
+  return self:must(call(self, f, ...))
+end
+
+-- ---- run: the options ----
+
+local PASSED = { "level", "several", "all", "concurrency", "join", "hours", "time_zone", "rate", "share", "gap", "retries", "max_failed",
+  "verify", "order", "max", "limit_results", "names", "yes", "dry_run", "once", "log", "metrics" }
+
+-- Stops the command when more than one of these options was given. Returns the name of the one that was given, or nil.
+local function only_one(self, ...)
+  local found
+  for _, name in ipairs { ... } do
+    if self.options[name] and found then
+      self:usage_error("--%s and --%s contradict each other", found:gsub("_", "-"), (name:gsub("_", "-")))
+    end
+    found = self.options[name] and name or found
+  end
+  return found
+end
+
+-- Sets options.from and options.to, where they were given. Returns false after an error.
+local function read_sides(self, options)
+  local given = self.options
+  local from = only_one(self, "from", "from_local")
+  local to = only_one(self, "to", "to_local", "to_peer", "to_aet")
+  if from then
+    options.from = given.from_local and self:client() or self:modality(given.from)
+  end
+  if to == "to_aet" then
+    options.TargetAet = given.to_aet
+  elseif to == "to" then
+    options.to = self:modality(given.to)
+  elseif to then
+    options.to = given.to_peer and call(self, self:client().peer, self:client(), given.to_peer) or self:client()
+  end
+  return (options.from or not from) and (options.to or options.TargetAet or not to)
+end
+
+local function read_arrived_at(self, name)
+  local where = name:find "^%a+://" and { url = name } or { profile = name }
+  local good, client = pcall(modalua.connect, where)
+  if not good then
+    self:usage_error("--arrived-at: %s", tostring(client))
+  end
+  return client
+end
+
+-- The options of transfer.run; nil after an error.
+local function read_options(self, query)
+  local given = self.options
+  local options = { ledger = given.ledger, query = next(query) and query or nil }
+  for _, name in ipairs(PASSED) do
+    options[name] = given[name]
+  end
+  if given.items then
+    options.items = { file = given.items, column = given.column, encoding = given.encoding }
+  elseif given.column or given.encoding then
+    self:usage_error "--column and --encoding describe the list of --items"
+  end
+  options.arrived_at = given.arrived_at and read_arrived_at(self, given.arrived_at)
+  return read_sides(self, options) and options or nil
+end
+
+-- ---- run: while it runs ----
+
+-- Asks at the terminal whether so many items may be sent. Without a terminal it answers no.
+local function confirm(self, n)
+  if not (self.terminal.input and self.terminal.errors) then
+    return false
+  end
+  modalua.bar { over = true }
+  io.stderr:write(("%d items were found. Send them? [y/N] "):format(n))
+  local answer = io.read "l"
+  task.sleep(0) -- when Ctrl-C ended io.read, its error is thrown here, at the first wait
+  answer = answer and answer:lower()
+  return answer == "y" or answer == "yes"
+end
+
+-- What run is told by the command, and the other way round: `stopping` becomes true at the first Ctrl-C; run sets `line`.
+local function new_control(self)
+  local control = { terminal = self.terminal, json = self.options.json }
+  function control.confirm(n)
+    return confirm(self, n)
+  end
+  return control
+end
+
+local function on_signal(self, control, name)
+  if name == "progress" then
+    if control.line then
+      control.line()
+    end
+  elseif not control.stopping then
+    control.stopping = true
+    self:note "modalua: stopping: what is under way is finished first (Ctrl-C again cancels it)"
+  end
+end
+
+-- ---- run: how it ended ----
+
+-- The number of items in any of these states.
+local function count(summary, ...)
+  local n = 0
+  for _, state in ipairs { ... } do
+    n = n + (summary.items[state] or 0)
+  end
+  return n
+end
+
+local function is_partial(self)
+  return self.options.max or self.options.once or self.options.dry_run
+end
+
+-- One line about what is left, for standard error.
+local function closing_line(summary)
+  local parts = { ("%d sent"):format(count(summary, "done")) }
+  for _, part in ipairs { { "already there", "present" }, { "failed", "failed" }, { "unknown", "unknown" },
+    { "left", "todo", "sending", "sent" } } do
+    local n = count(summary, table.unpack(part, 2))
+    parts[#parts + 1] = n > 0 and ("%d %s"):format(n, part[1]) or nil
+  end
+  if (summary.unproven or 0) > 0 then
+    parts[#parts + 1] = ("%d parts of the search are not proven to be complete"):format(summary.unproven)
+  end
+  return ("modalua: %s: %s"):format(summary.state, table.concat(parts, ", "))
+end
+
+local function status_of(self, control, summary)
+  local left = count(summary, "todo", "sending", "sent")
+  if control.stopping and (left > 0 or not summary.complete) then
+    return INTERRUPTED
+  elseif count(summary, "failed", "unknown") > 0 or (summary.unproven or 0) > 0 or summary.state == "paused" then
+    return 1
+  elseif is_partial(self) then
+    return 0
+  end
+  return left == 0 and summary.complete and 0 or 1
+end
+
+function verb.run(self, query)
+  local options = read_options(self, query)
+  if not options then
+    return false
+  end
+  local control = new_control(self)
+  local _ <close> = self:listen(function(name) on_signal(self, control, name) end)
+  local summary, err = call(self, transfer.run, options, control)
+  if err then
+    self:report_error(err)
+    summary = err.summary
+  end
+  if not summary then
+    return false
+  end
+  self:note("%s", closing_line(summary))
+  return status_of(self, control, summary)
+end
+
+-- ---- status ----
+
+local function time_text(ms)
+  return ms and os.date("%F %T", ms // 1000) or nil
+end
+
+local function rate_text(rate)
+  local parts = {}
+  for _, unit in ipairs { "studies", "series", "images", "bytes" } do
+    parts[#parts + 1] = type(rate) == "table" and rate[unit] and ("%.4g %s/min"):format(rate[unit], unit) or nil
+  end
+  return type(rate) == "number" and ("%.4g/min"):format(rate) or #parts > 0 and table.concat(parts, ", ") or nil
+end
+
+-- The status as a list of rows { what =, value = }.
+local function status_rows(status)
+  local rows = {}
+  local function add(what, value)
+    rows[#rows + 1] = value ~= nil and { what = what, value = tostring(value) } or nil
+  end
+  add("state", status.state)
+  add("found", (status.complete and "" or "≥ ") .. status.found)
+  for _, state in ipairs { "todo", "sending", "sent", "done", "present", "failed", "unknown" } do
+    add(state, status.items[state] or 0)
+  end
+  add("unproven parts", status.unproven)
+  add("images", status.instances)
+  add("bytes", status.bytes)
+  add("rate now", rate_text(status.rate))
+  add("rate of the run", rate_text(status.run_rate))
+  add("seconds left", status.left)
+  add("waiting for", status.waiting and ("%s since %s: %s"):format(status.waiting.side, time_text(status.waiting.since) or "?",
+    status.waiting.reason))
+  add("runs", type(status.workers) == "table" and #status.workers or status.workers)
+  return rows
+end
+
+local function show_status(self)
+  local status = must(self, transfer.status, self.options.ledger)
+  self:show({ "what", "value" }, status_rows(status), status)
+  return status
+end
+
+function verb.status(self)
+  local status = show_status(self)
+  while self.options.watch and status.state ~= "finished" do
+    task.sleep(WATCH_SECONDS)
+    if self.terminal.output and not self.options.json then
+      io.write "\27[H\27[2J"
+    end
+    status = show_status(self)
+  end
+  return true
+end
+
+-- ---- the commands that change a ledger ----
+
+function verb.pause(self)
+  must(self, transfer.pause, self.options.ledger)
+  self:note "paused: runs finish what is under way"
+  return true
+end
+
+function verb.resume(self)
+  must(self, transfer.resume, self.options.ledger)
+  self:note "resumed"
+  return true
+end
+
+local SETTINGS = { "concurrency", "rate", "hours", "share", "gap", "verify", "retries" }
+
+function verb.set(self)
+  local changes = {}
+  for _, name in ipairs(SETTINGS) do
+    changes[name] = self.options[name]
+  end
+  if not next(changes) then
+    self:usage_error "nothing is to be changed: give a setting, such as --concurrency 4"
+  end
+  must(self, transfer.set, self.options.ledger, changes)
+  self:note "set"
+  return true
+end
+
+function verb.retry(self)
+  local n = must(self, transfer.retry, self.options.ledger, { state = self.options.state, reason = self.options.reason })
+  self:note("%d items are to be tried again", n)
+  return true
+end
+
+function verb.add(self)
+  local given = self.options
+  local n = must(self, transfer.add, given.ledger, { file = given.file, column = given.column, encoding = given.encoding },
+    { first = given.first })
+  self:note("%s added", type(n) == "number" and ("%d lines"):format(n) or "the list is")
+  return true
+end
+
+-- ---- items, report, check ----
+
+local ITEM_COLUMNS = { "key", "patient_id", "accession", "date", "modality", "state", "reason", "tries", "expected", "arrived", "bytes",
+  "seconds", "finished", "verified", "message" }
+
+function verb.items(self)
+  local filter = { state = self.options.state, reason = self.options.reason }
+  self:show_each(ITEM_COLUMNS, must(self, transfer.items, self.options.ledger, filter))
+  return true
+end
+
+function verb.report(self)
+  local given = self.options
+  if not (given.html or given.csv) then
+    self:usage_error "give --html FILE, --csv FILE or both"
+  end
+  must(self, transfer.report, given.ledger, { html = given.html, csv = given.csv })
+  return true
+end
+
+function verb.check(self)
+  local result = must(self, transfer.check, self.options.ledger)
+  if self.options.json then
+    print(json.encode(result))
+  end
+  for _, problem in ipairs(result.problems) do
+    self:note("modalua: %s", problem)
+  end
+  if not self.options.json then
+    self:note("%d items: %s", result.items, result.ok and "the ledger is whole" or "the ledger is damaged")
+  end
+  return result.ok
+end
+
+return verb

@@ -1,0 +1,265 @@
+-- Tests the scripts that run every day or all day: prefetch_priors, route_stable_studies and watch_modalities, on real servers. They run
+-- with the newest Orthanc; with MODALUA_ROUTINES=all with each version.
+local archive = require "spec.support.archive"
+local command = require "spec.support.command"
+local dcmtk = require "spec.support.dcmtk"
+local dicomd = require "spec.support.dicomd"
+local expect = require "spec.support.expect"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local served = require "spec.support.served"
+local versions = require "spec.support.versions"
+local worklists = require "spec.support.worklists"
+
+local contains, eventually = expect.contains, expect.eventually
+
+local PATIENTS = {
+  { PatientID = "P1", Modality = "CT", Date = "20260102" }, { PatientID = "P1", Modality = "CT", Date = "20260102" },
+  { PatientID = "P2", Modality = "MR", Date = "20260102" }, { PatientID = "P3", Modality = "CT", Date = "20260103" },
+  { PatientID = "P*", Modality = "US", Date = "20260102" },
+}
+
+local DOWN = { "DOWN", "127.0.0.1", 1 } -- a modality that does not answer
+
+-- An instance that is a study of its own.
+local function study(uid, patient, date, modality)
+  return { SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", SOPInstanceUID = uid .. ".1.1", SeriesInstanceUID = uid .. ".1",
+    StudyInstanceUID = uid, PatientID = patient, StudyDate = date, Modality = modality or "CT", StudyDescription = "Chest " .. date }
+end
+
+local function upload(client, ...)
+  for _, instance in ipairs { ... } do
+    assert(client:upload { data = archive.file(instance) })
+  end
+end
+
+-- The UIDs of the studies of a server, sorted.
+local function uids_of(client)
+  local uids = {}
+  for i, one in ipairs(assert(client:get "/studies?expand")) do
+    uids[i] = one.MainDicomTags.StudyInstanceUID
+  end
+  table.sort(uids)
+  return uids
+end
+
+local function read(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
+end
+
+for _, version in ipairs(os.getenv "MODALUA_ROUTINES" == "all" and versions or { versions[#versions] }) do
+  describe("With the Orthanc " .. version.name .. ", the script", function()
+    local folder, ris, peer, servers, client, pacs, target, directory
+
+    setup(function()
+      folder = worklists.folder(PATIENTS)
+      ris = dcmtk.wlmscpfs { aet = "WORKLIST", path = folder.path }
+      peer = dicomd.start()
+      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, extra = { StableAge = 1 } })
+      client, pacs, target = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url), modalua.connect(servers.ARCHIVE.url)
+      assert(client:put("/modalities/ris", ris:modality()))
+      directory = served.folder "routine"
+    end)
+
+    teardown(function()
+      for _, server in ipairs { servers, peer, ris, folder } do
+        server:close()
+      end
+      served.output_of("exec rm -rf " .. served.quoted { directory })
+    end)
+
+    local function line_of(script, ...)
+      return ("MODALUA_URL=%s exec \"$M\" %s"):format(servers.LOCAL.url, command.quote("scripts/" .. script, ...))
+    end
+
+    local function run(script, ...)
+      return command.shell(line_of(script, ...))
+    end
+
+    -- Starts a script, waits until its standard error has each of the texts (before a text, `steps` may do something), and ends it.
+    -- Returns what it printed.
+    local function watched(steps, script, ...)
+      local path = directory .. "/output"
+      local line = ("export M=%s XDG_CONFIG_HOME=/nowhere; %s >%s 2>&1 & echo $!"):format(command.quote(command.path),
+        line_of(script, ...), path)
+      local pid = served.output_of(line):match "%d+"
+      for _, step in ipairs(steps) do
+        if step.first then
+          step.first()
+        end
+        assert(eventually(function() return read(path):find(step.text, 1, true) end), read(path))
+      end
+      assert(os.execute("kill -TERM " .. pid))
+      assert(eventually(function() return not os.execute("kill -0 " .. pid .. " 2>/dev/null") end))
+      return read(path)
+    end
+
+    describe("prefetch_priors", function()
+      local scheduled
+
+      setup(function()
+        local entries = assert(client:modality "ris":find_worklist { PatientID = "P2", StudyInstanceUID = "" })
+        scheduled = entries[1].StudyInstanceUID
+        upload(pacs, study("1.2.1", "P1", "20200101"), study("1.2.2", "P1", "20230101"), study("1.2.3", "P1", "20210101"),
+          study("1.2.4", "P1", "20220101"), study("1.2.5", "P2", "20190101", "MR"), study(scheduled, "P2", "20260102", "MR"),
+          study("1.2.6", "P3", "20240101"), study("1.2.7", "p1", "20250101"))
+      end)
+
+      local function prefetch(...)
+        return run("prefetch_priors.lua", "ris", "pacs", "archive", "--date", "20260102", ...)
+      end
+
+      it("shows with --dry-run what it would move", function()
+        local result = prefetch("--priors", "1", "--dry-run", "--modality", "CT")
+        assert.are.same({ "would move\tP1\t20230101\tChest 20230101\t1.2.2\n", "1 priors of 1 patients\n", 0 },
+          { result.out, result.err, result.status })
+        assert.are.same({}, uids_of(target))
+      end)
+
+      it("moves the last studies of each scheduled patient, and no other ones", function()
+        local result = prefetch()
+        assert.matches("^moved\tP1\t20230101\tChest 20230101\t1%.2%.2\nmoved\tP1\t20220101\t.-\t1%.2%.4\nmoved\tP1\t20210101\t"
+          .. ".-\t1%.2%.3\nmoved\tP2\t20190101\t.-\t1%.2%.5\n$", result.out)
+        contains(result.err, "P*: this PatientID has a wildcard, and would find the studies of other patients\n")
+        contains(result.err, "4 priors of 2 patients\n")
+        assert.are.equal(1, result.status)
+        assert.are.same({ "1.2.2", "1.2.3", "1.2.4", "1.2.5" }, uids_of(target))
+      end)
+
+      it("does not send again what is there", function()
+        local result = prefetch("--modality", "MR")
+        assert.are.same({ "present\tP2\t20190101\tChest 20190101\t1.2.5\n", 0 }, { result.out, result.status })
+      end)
+
+      it("explains its usage", function()
+        for _, words in ipairs { { "ris", "pacs" }, { "ris", "pacs", "archive", "--day", "1" },
+          { "ris", "pacs", "archive", "--priors", "0" } } do
+          local result = run("prefetch_priors.lua", table.unpack(words))
+          assert.are.same({ "", 2 }, { result.out, result.status })
+          assert.matches("^usage: ", result.err)
+        end
+      end)
+    end)
+
+    describe("route_stable_studies", function()
+      local place
+
+      local function route(rules, ...)
+        local file = directory .. "/rules.lua"
+        served.write_file(file, rules)
+        return run("route_stable_studies.lua", file, place, ...)
+      end
+
+      -- Stores studies in LOCAL, and waits until they are stable. Returns their identifiers.
+      local function make_stable(...)
+        local uids, ids, all = {}, {}, { ... }
+        for i, instance in ipairs(all) do
+          uids[instance.StudyInstanceUID] = i
+        end
+        upload(client, ...)
+        assert(eventually(function()
+          for change in client:changes { type = "StableStudy" } do
+            local study_of = client:get("/studies/" .. change.ID)
+            ids[uids[study_of and study_of.MainDicomTags.StudyInstanceUID] or 0] = change.ID
+          end
+          return #ids == #all
+        end), "the studies do not become stable")
+        return table.unpack(ids)
+      end
+
+      before_each(function()
+        archive.empty(client)
+        archive.empty(target)
+        place = directory .. "/place"
+        for _, ending in ipairs { "", ".failed" } do
+          os.remove(place .. ending)
+        end
+      end)
+
+      it("sends what has become stable since the last time, by its rules", function()
+        local rules = 'return { { to = "archive", Modality = "C?", StudyDescription = "*2001*" }, { to = "nosuch", PatientID = "X" } }'
+        assert.are.same({ out = "", err = "", status = 0 }, route(rules, "--once"))
+        local before = tonumber(read(place))
+        local first = make_stable(study("1.3.1", "R1", "20010101"), study("1.3.2", "R1", "20010101", "MR"),
+          study("1.3.3", "R1", "20020101"))
+        assert.are.same({ out = first .. "\tarchive\n", err = "", status = 0 }, route(rules, "--once"))
+        assert.are.same({ "1.3.1" }, uids_of(target))
+        assert.is_true(tonumber(read(place)) > before)
+        assert.are.same({ out = "", err = "", status = 0 }, route(rules, "--once"))
+      end)
+
+      it("waits for a destination that is down, and then sends", function()
+        local rules = 'return { { to = "later" } }'
+        assert(client:put("/modalities/later", DOWN))
+        assert.are.equal(0, route(rules, "--once").status)
+        local id = make_stable(study("1.3.4", "R2", "20010101"))
+        local out = watched({ { text = "cannot be sent to later, next try in 10 s: " } }, "route_stable_studies.lua",
+          directory .. "/rules.lua", place)
+        contains(out, id)
+        assert(client:put("/modalities/later", servers.ARCHIVE:modality()))
+        assert.are.same({ out = id .. "\tlater\n", err = "", status = 0 }, route(rules, "--once"))
+        assert.are.same({ "1.3.4" }, uids_of(target))
+      end)
+
+      it("keeps a list of what cannot be sent, and goes on", function()
+        local rules = 'return { { to = "nosuch" }, { to = "archive" } }'
+        assert.are.equal(0, route(rules, "--once").status)
+        local id = make_stable(study("1.3.5", "R3", "20010101"))
+        local result = route(rules, "--once")
+        assert.are.same({ id .. "\tarchive\n", 1 }, { result.out, result.status })
+        assert.are.equal(1, (result.err:find(id .. " was not sent to nosuch: ", 1, true)))
+        contains(read(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
+        assert.are.same({ out = "", err = "", status = 0 }, route(rules, "--once"))
+      end)
+
+      it("refuses rules, a place or arguments that are none", function()
+        for _, case in ipairs { { "return {}", "it must return a list of rules" },
+          { "return { {} }", "rule 1 must have either `to` or `peer`" },
+          { "return {", "the rules cannot be read: " }, { 'return { { to = "archive" } }', "it does not hold a number", "x" } } do
+          served.write_file(place, case[3] or "0")
+          local result = route(case[1], "--once")
+          assert.are.same({ "", 2 }, { result.out, result.status })
+          contains(result.err, case[2])
+        end
+        assert.are.equal(2, run("route_stable_studies.lua", "x").status)
+      end)
+    end)
+
+    describe("watch_modalities", function()
+      it("prints a table, and writes figures", function()
+        assert(client:put("/modalities/mute", peer:modality "EST0122"))
+        local file = directory .. "/figures"
+        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "archive", "mute")
+        assert.are.same({ "", 0 }, { result.err, result.status })
+        assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
+          .. "modality refused", result.out)
+        local figures = read(file)
+        contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
+        assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
+      end)
+
+      it("says when a modality stops answering, and when it answers again", function()
+        local function set(modality)
+          return function() assert(client:put("/modalities/later", modality)) end
+        end
+        set(servers.ARCHIVE:modality())()
+        local out = watched({
+          { text = "later  ARCHIVE  answers" },
+          { first = set(DOWN), text = " later is silent: " },
+          { first = set(servers.ARCHIVE:modality()), text = " later answers again, after " },
+        }, "watch_modalities.lua", "--every", "0.1", "later")
+        assert.are.equal(1, select(2, out:gsub(" later is silent: ", "")))
+        contains(out, "later  ARCHIVE  silent ")
+      end)
+
+      it("fails when a modality is silent at the end", function()
+        assert(client:put("/modalities/dead", DOWN))
+        local result = run("watch_modalities.lua", "--rounds", "1", "dead", "pacs")
+        assert.are.equal(1, result.status)
+        assert.matches("^[%d: -]+ dead is silent: [^\n]*\n$", result.err)
+        assert.are.equal(2, run("watch_modalities.lua", "--every", "0").status)
+      end)
+    end)
+  end)
+end

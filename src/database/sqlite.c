@@ -1,0 +1,350 @@
+#include "database/sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "binding/error.h"
+#include "binding/interrupt.h"
+#include "database/database.h"
+#include "database/library.h"
+#include "database/sqlite_codes.h"
+
+enum { SQLITE_LEAST_VERSION = 3040000 };
+
+/* So many steps of SQLite's virtual machine, about a millisecond, are between two looks whether the run has to
+ * stop. */
+enum { STEPS_BETWEEN_LOOKS = 10000 };
+
+/* The functions that are used, without their prefix. */
+/* clang-format off */
+#define SQLITE_FUNCTIONS(X) \
+    X(libversion_number) \
+    X(open_v2) X(close_v2) X(extended_result_codes) X(db_config) X(progress_handler) \
+    X(errmsg) X(errstr) X(extended_errcode) \
+    X(prepare_v3) X(next_stmt) X(finalize) X(reset) X(clear_bindings) X(step) \
+    X(bind_parameter_count) X(bind_parameter_name) \
+    X(bind_null) X(bind_int64) X(bind_double) X(bind_text64) \
+    X(column_count) X(column_name) X(column_type) X(column_int64) X(column_double) \
+    X(column_text) X(column_blob) X(column_bytes) \
+    X(total_changes64) X(changes64)
+/* clang-format on */
+
+#define SQLITE_POINTER(name) __typeof__(sqlite3_##name) *name;
+#define SQLITE_NAME(name)    "sqlite3_" #name,
+
+typedef struct sqlite_functions {
+    SQLITE_FUNCTIONS(SQLITE_POINTER)
+} sqlite_functions;
+
+static const char *const sqlite_names[] = { SQLITE_FUNCTIONS(SQLITE_NAME) NULL };
+static const library sqlite_library = { "libsqlite3.so.0", "libsqlite3-0", sqlite_names };
+
+typedef struct sqlite {
+    database base;
+    sqlite_functions api;
+    sqlite3 *handle;
+    sqlite3_stmt *active; /* the statement of the last call, until it has been reset */
+    bool is_kept;         /* that statement is one of those that are kept */
+    int kept;             /* how many are kept */
+    unsigned cancels;     /* loop_cancels when the last call began */
+} sqlite;
+
+/* ---- errors ---- */
+
+/* Pushes nil and the error of the result code, with SQLite's message, and returns 2. [-0, +2, m] */
+static int sqlite_fail(lua_State *L, const sqlite *s, const char *function, int code)
+{
+    int primary = code & 0xff;
+    lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
+    lua_pushfstring(L, "%s: %s", lua_tostring(L, -1),
+                    s->handle ? s->api.errmsg(s->handle) : s->api.errstr(code));
+    lua_remove(L, -2);
+    database_fail(L, function, sqlite_code_name(code));
+    lua_createtable(L, 0, 2);
+    lua_pushinteger(L, primary);
+    lua_setfield(L, -2, "sqlite");
+    lua_pushinteger(L, code);
+    lua_setfield(L, -2, "extended");
+    lua_setfield(L, -2, "details");
+    if (primary == SQLITE_BUSY || primary == SQLITE_LOCKED) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, "retryable");
+    }
+    return 2;
+}
+
+/* ---- opening and closing ---- */
+
+/* The statement of the last call no longer holds a lock, nor strings of Lua. */
+static void sqlite_leave_statement(sqlite *s)
+{
+    if (!s->active)
+        return;
+    if (s->is_kept) {
+        s->api.reset(s->active);
+        s->api.clear_bindings(s->active);
+    } else {
+        s->api.finalize(s->active);
+    }
+    s->active = NULL;
+}
+
+/* A statement hangs on its connection from the moment it is made. */
+static void sqlite_close(database *d)
+{
+    sqlite *s = (sqlite *)d;
+    sqlite3_stmt *statement;
+    if (!s->handle)
+        return;
+    while ((statement = s->api.next_stmt(s->handle, NULL)))
+        s->api.finalize(statement);
+    s->active = NULL;
+    s->api.close_v2(s->handle);
+    s->handle = NULL;
+}
+
+/* Makes the file unless it is there, and returns 0, or an errno that says why it cannot be used. It never opens
+ * a file that is there: closing it would release the locks that other connections of this process hold. */
+static int sqlite_find_file(const char *path, bool create)
+{
+    struct stat it;
+    int fd;
+    if (stat(path, &it) == 0) {
+        if (S_ISDIR(it.st_mode))
+            return EISDIR;
+        return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
+    }
+    if (errno != ENOENT || !create)
+        return errno;
+    fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? 0 : errno;
+    close(fd);
+    return 0;
+}
+
+/* interrupt_look reads a clock that can be late (clock_coarse): it throws only after that time. */
+static int sqlite_on_progress(void *user)
+{
+    static const double coarse = 0.02;
+    const sqlite *s = user;
+    return loop_cancels(s->base.lp) != s->cancels || loop_overdue(s->base.lp) > coarse;
+}
+
+/* The file may have been made by another user: its schema must not reach anything but its own tables. */
+static void sqlite_protect(sqlite *s)
+{
+    s->api.extended_result_codes(s->handle, 1);
+    s->api.db_config(s->handle, SQLITE_DBCONFIG_DEFENSIVE, 1, NULL);
+    s->api.db_config(s->handle, SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0, NULL);
+    s->api.progress_handler(s->handle, STEPS_BETWEEN_LOOKS, sqlite_on_progress, s);
+}
+
+static int sqlite_run(lua_State *L, database *d);
+
+static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_close };
+
+int sqlite_open(lua_State *L, loop *lp)
+{
+    enum { PATH = 1, CREATE };
+    const char *path = lua_tostring(L, PATH), *name;
+    bool create = lua_toboolean(L, CREATE);
+    int fault, code;
+    sqlite *s;
+    if (strlen(path) != lua_rawlen(L, PATH)) {
+        lua_pushliteral(L, "a path cannot have a NUL");
+        return database_fail(L, "open", "SQLITE_CANTOPEN");
+    }
+    s = (sqlite *)database_new(L, lp, &sqlite_kind, sizeof *s);
+    lua_pushvalue(L, PATH);
+    lua_setiuservalue(L, -2, DATABASE_PLACE);
+    lua_replace(L, DATABASE_DB); /* the path stays in the user value */
+    if (!library_load(L, &sqlite_library, &s->api))
+        return database_fail(L, "open", "library");
+    if (s->api.libversion_number() < SQLITE_LEAST_VERSION) {
+        lua_pushliteral(L, "the library of SQLite is too old: 3.40 is the oldest that is used");
+        return database_fail(L, "open", "library");
+    }
+    fault = sqlite_find_file(path, create);
+    if (fault) {
+        lua_pushfstring(L, "%s: %s", path, strerror(fault));
+        return database_fail(L, "open", "SQLITE_CANTOPEN");
+    }
+    /* "./": else a name like ":memory:" or "file:x" would be no name of a file */
+    name = lua_pushfstring(L, "%s%s", path[0] == '/' ? "" : "./", path);
+    code = s->api.open_v2(name, &s->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK)
+        return sqlite_fail(L, s, "open", s->handle ? s->api.extended_errcode(s->handle) : code);
+    sqlite_protect(s);
+    s->base.is_open = true;
+    lua_settop(L, DATABASE_DB);
+    return 1;
+}
+
+/* ---- statements ---- */
+
+/* Whether the rest of a text has a second statement, and not only blanks and comments. */
+static bool sqlite_has_more(const sqlite *s, const char *rest)
+{
+    sqlite3_stmt *second = NULL;
+    int code;
+    while (*rest == ';' || *rest == ' ' || *rest == '\n' || *rest == '\t' || *rest == '\r')
+        rest++;
+    if (*rest == '\0')
+        return false;
+    code = s->api.prepare_v3(s->handle, rest, -1, 0, &second, NULL);
+    s->api.finalize(second);
+    return code != SQLITE_OK || second;
+}
+
+/* Makes the prepared statement of the text the active one, and returns SQLITE_OK or what is wrong. */
+static int sqlite_prepare(lua_State *L, sqlite *s)
+{
+    size_t size;
+    const char *sql = lua_tolstring(L, DATABASE_SQL, &size), *rest = NULL;
+    int code;
+    lua_getiuservalue(L, DATABASE_DB, DATABASE_STATEMENTS);
+    lua_pushvalue(L, DATABASE_SQL);
+    if (lua_rawget(L, -2) == LUA_TLIGHTUSERDATA) {
+        s->active = lua_touserdata(L, -1);
+        s->is_kept = true;
+        lua_pop(L, 2);
+        return SQLITE_OK;
+    }
+    lua_pop(L, 1);
+    if (strlen(sql) != size)
+        error_usage(L, "db:run: a statement cannot have a NUL: give it as a parameter");
+    s->is_kept = false;
+    code = s->api.prepare_v3(s->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->active, &rest);
+    if (code != SQLITE_OK)
+        return code;
+    if (!s->active)
+        error_usage(L, "db:run: there is no statement in the text");
+    if (sqlite_has_more(s, rest))
+        error_usage(L, "db:run: one statement a call: there is a second one behind it");
+    if (s->kept < DATABASE_STATEMENTS_MAX) {
+        lua_pushvalue(L, DATABASE_SQL);
+        lua_pushlightuserdata(L, s->active);
+        lua_rawset(L, -3);
+        s->is_kept = true;
+        s->kept++;
+    }
+    lua_pop(L, 1);
+    return SQLITE_OK;
+}
+
+/* Binds the value at `index` to the place. The string stays on the stack while the statement runs. */
+static int sqlite_bind_value(lua_State *L, const sqlite *s, int place, int index)
+{
+    size_t size;
+    const char *text;
+    switch (lua_type(L, index)) {
+    case LUA_TBOOLEAN: return s->api.bind_int64(s->active, place, lua_toboolean(L, index));
+    case LUA_TNUMBER:
+        if (lua_isinteger(L, index))
+            return s->api.bind_int64(s->active, place, lua_tointeger(L, index));
+        return s->api.bind_double(s->active, place, lua_tonumber(L, index));
+    case LUA_TSTRING:
+        text = lua_tolstring(L, index, &size);
+        return s->api.bind_text64(s->active, place, text, size, SQLITE_STATIC, SQLITE_UTF8);
+    default: return s->api.bind_null(s->active, place);
+    }
+}
+
+/* SQLite numbers parameters by their first place in the text; "$3" is a name for it. */
+static int sqlite_bind(lua_State *L, const sqlite *s)
+{
+    int count = s->api.bind_parameter_count(s->active), given = lua_gettop(L) - DATABASE_SQL;
+    long highest = 0;
+    int code = SQLITE_OK;
+    for (int place = 1; place <= count && code == SQLITE_OK; place++) {
+        const char *name = s->api.bind_parameter_name(s->active, place);
+        long number = name && name[0] == '$' ? strtol(name + 1, NULL, 10) : 0;
+        if (number < 1)
+            error_usage(L, "db:run: the parameters of a statement are $1, $2 and so on");
+        if (number > given)
+            error_usage(L, "db:run: there is no value for the parameter $%d", (int)number);
+        highest = number > highest ? number : highest;
+        code = sqlite_bind_value(L, s, place, DATABASE_SQL + (int)number);
+    }
+    if (highest < given)
+        error_usage(L, "db:run: there are %d values for %d parameters", given, (int)highest);
+    return code;
+}
+
+/* ---- rows ---- */
+
+/* Pushes the value of a column of the row. False: not enough memory. [-0, +(0|1), m] */
+static bool sqlite_push_column(lua_State *L, const sqlite *s, int column)
+{
+    const void *bytes;
+    switch (s->api.column_type(s->active, column)) {
+    case SQLITE_INTEGER: lua_pushinteger(L, s->api.column_int64(s->active, column)); return true;
+    case SQLITE_FLOAT: lua_pushnumber(L, s->api.column_double(s->active, column)); return true;
+    case SQLITE_NULL: lua_pushnil(L); return true;
+    case SQLITE_TEXT:
+        bytes = s->api.column_text(s->active, column); /* ended by a NUL: never NULL */
+        break;
+    default: bytes = s->api.column_blob(s->active, column); /* NULL: it is empty */
+    }
+    if (!bytes && s->api.extended_errcode(s->handle) == SQLITE_NOMEM)
+        return false;
+    lua_pushlstring(L, bytes ? bytes : "", (size_t)s->api.column_bytes(s->active, column));
+    return true;
+}
+
+/* Steps to the end, with the rows in the table on the top. Returns SQLITE_DONE or what is wrong. [-0, +0, m] */
+static int sqlite_step_all(lua_State *L, const sqlite *s)
+{
+    int columns = s->api.column_count(s->active), code;
+    for (lua_Integer n = 1; (code = s->api.step(s->active)) == SQLITE_ROW; n++) {
+        lua_createtable(L, 0, columns);
+        for (int i = 0; i < columns; i++) {
+            if (!sqlite_push_column(L, s, i))
+                return SQLITE_NOMEM;
+            lua_setfield(L, -2, s->api.column_name(s->active, i));
+        }
+        lua_rawseti(L, -2, n);
+    }
+    return code;
+}
+
+/* Without a change the counter of SQLite still has that of an earlier statement. */
+static lua_Integer sqlite_changes(const sqlite *s, sqlite3_int64 total)
+{
+    return s->api.total_changes64(s->handle) == total ? 0 : s->api.changes64(s->handle);
+}
+
+static int sqlite_run(lua_State *L, database *d)
+{
+    sqlite *s = (sqlite *)d;
+    sqlite3_int64 total = s->api.total_changes64(s->handle);
+    lua_Integer changed;
+    int code;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    sqlite_leave_statement(s); /* after an error that was thrown */
+    s->cancels = loop_cancels(d->lp);
+    code = sqlite_prepare(L, s);
+    if (code == SQLITE_OK)
+        code = sqlite_bind(L, s);
+    lua_newtable(L);
+    if (code == SQLITE_OK)
+        code = sqlite_step_all(L, s);
+    if (code != SQLITE_DONE) {
+        int results = sqlite_fail(L, s, "run", code);
+        sqlite_leave_statement(s);
+        if (code == SQLITE_INTERRUPT)
+            interrupt_look(L);
+        return results;
+    }
+    changed = sqlite_changes(s, total);
+    sqlite_leave_statement(s);
+    lua_pushinteger(L, changed);
+    return 2;
+}
