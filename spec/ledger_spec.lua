@@ -276,6 +276,8 @@ for name, database in ledgers.databases() do
         assert.are.same({ { minute = ledgers.now // 60000 * 60000, worker = L.worker, done = 2, failed = 1, instances = 11,
           bytes = 1100 } }, L:minutes())
         assert.are.same({}, L:minutes(ledgers.now + 60000))
+        assert.are.same({ items = 2, instances = 11, bytes = 1100 }, L:work_since(ledgers.now))
+        assert.are.same({ items = 0, instances = 0, bytes = 0 }, L:work_since(ledgers.now + 60000))
         assert.are.same({ items = 2, instances = 11, bytes = 1100 }, L:totals().done)
         assert.are.same({ { state = "failed", reason = "refused", items = 1, example = "1.2.3" } }, L:failures())
       end)
@@ -469,11 +471,13 @@ for name, database in ledgers.databases() do
 
       it("with what was found for each of them", function()
         assert.are.same({ "A1", "A3" }, pluck(L:open_lines(2), "text"))
+        assert.are.same({ OPEN = 3, INVALID = 1 }, L:count_lines())
         assert.are.same({ { n = 4, tag = "AccessionNumber", text = "A4", value = "A4", first = false } }, L:open_lines(10, 3))
         local two = ledgers.items(2)
         assert(L:set_lines { { n = 1, outcome = "FOUND", items = two }, { n = 3, outcome = "NOT FOUND", reason = "no study has it" },
           { n = 4, outcome = "FOUND", reason = "also line 1", items = { two[2] } } })
         assert.are.same({}, L:open_lines(10))
+        assert.are.same({ FOUND = 2, INVALID = 1, ["NOT FOUND"] = 1 }, L:count_lines())
         local function shown()
           local list = {}
           for line in L:lines() do

@@ -387,13 +387,8 @@ end
 
 -- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.
 local ROLL_BACK = { __close = function(open)
-  local self = open.ledger
-  if not open.ended and self.db then
-    if self.kind == "sqlite" then
-      self.db:run "ROLLBACK"
-    else
-      self:disconnect() -- a cancelled task cannot wait for an answer
-    end
+  if not open.ended and open.ledger.db then
+    open.ledger.db:abandon()
   end
 end }
 
