@@ -327,7 +327,9 @@ end
 -- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
 function methods:run(sql, ...)
   local text = self.statements[sql]
-  if not text then
+  if not self.db then
+    return nil, self.lost_by -- within the transaction that lost the connection
+  elseif not text then
     text = sql:gsub("{[%l ]+}", schema.dialects[self.kind])
     self.statements[sql] = text
   end
@@ -335,6 +337,7 @@ function methods:run(sql, ...)
   if list then
     return list, nil, changed
   elseif is_lost(changed) then
+    self.lost_by = changed
     self:disconnect()
   end
   return nil, changed

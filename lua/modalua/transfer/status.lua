@@ -145,7 +145,8 @@ function status.of(ledger, extra)
   local row, now, totals, list, search, lines = table.unpack(answers)
   local live = live_workers(list, now)
   local result = { items = {}, workers = live, settings = row.settings, unproven = search.unproven, paused = row.paused,
-    complete = row.found_all ~= nil and search.unproven == 0, from = row.from_name, to = row.to_name, level = row.level, lines = lines or nil }
+    complete = row.found_all ~= nil and search.unproven == 0, from = row.from_name, to = row.to_name, level = row.level,
+    lines = lines or nil }
   add_totals(result, totals)
   local allowed, message = pace.read { hours = row.settings.hours, time_zone = row.settings.time_zone }
   if not allowed then -- this machine does not have the time zone
