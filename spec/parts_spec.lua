@@ -170,6 +170,9 @@ describe("Each function that is written in Lua", function()
     end
     add { modalua.bar }
     add(modalua.task)
+    for name, f in pairs(modalua.transfer) do
+      add({ f }, name == "run" and { ledger = "/nowhere/ledger" } or "/nowhere/ledger")
+    end
     return list
   end
 

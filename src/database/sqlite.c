@@ -130,6 +130,8 @@ static int sqlite_find_file(const char *path, bool create)
     if (stat(path, &it) == 0) {
         if (S_ISDIR(it.st_mode))
             return EISDIR;
+        if (it.st_size == 0 && create && it.st_uid == geteuid())
+            chmod(path, 0600); /* it becomes a database now */
         return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
     }
     if (errno != ENOENT || !create)

@@ -66,44 +66,45 @@ function ledger_store.read_target(text)
   local scheme = text:match "^(%a[%w+.-]*)://"
   if scheme then
     return nil, ("the ledger must be a path, or postgresql://host/database#name: '%s://' is neither"):format(scheme)
-  elseif text == ":memory:" or text:find "^file:" then
-    text = "./" .. text -- names that SQLite does not take for a file
   end
   return { kind = "sqlite", path = text, name = text }
 end
 
 -- ---- the file ----
 
-local SQLITE_HEAD <const> = "SQLite format 3\0"
 local NETWORK <const> = "SQLite needs shared memory, which a network file system (%s) does not have between machines"
+local HINT <const> = "a ledger is a file that `modalua transfer run` makes"
 
--- Whether the file can be a ledger, before SQLite opens it: it would create files beside it.
+-- Whether the file can be a ledger, before SQLite opens it. The file is not opened here: closing it would release the locks of other
+-- ledgers of this process.
 local function check_file(path, create)
-  local kind, file_system = native.path_kind(path)
-  local hint = "a ledger is a file that `modalua transfer run` makes"
+  local kind, file_system, size = native.path_kind(path)
   if kind == "folder" then
-    return refused("'%s' is a folder: %s", path, hint)
+    return refused("'%s' is a folder: %s", path, HINT)
   elseif kind == "other" then
-    return refused("'%s' is not a regular file: %s", path, hint)
-  elseif not kind and not create then
+    return refused("'%s' is not a regular file: %s", path, HINT)
+  elseif (not kind or size == 0) and not create then
     return absent(path)
   elseif file_system then
     return refused("the ledger '%s' cannot be there: %s. Use a local folder, or postgresql://host/database#name", path,
       NETWORK:format(file_system))
-  elseif not kind then
-    return true
-  end
-  local file <close>, why = io.open(path, "rb")
-  if not file then
-    return refused("the ledger cannot be read: %s", why)
-  end
-  local head = file:read(#SQLITE_HEAD) or ""
-  if head ~= "" and head ~= SQLITE_HEAD then
-    return refused("'%s' is not a ledger: it is no SQLite database; %s", path, hint)
-  elseif head == "" and not create then
-    return absent(path)
   end
   return true
+end
+
+-- What SQLite's errors mean when a ledger is opened: the file is of no use, and the user can mend that.
+local UNUSABLE <const> = { "^SQLITE_CANTOPEN", "^SQLITE_READONLY", "^SQLITE_PERM", "^SQLITE_AUTH" }
+
+local function explain_file(self, err)
+  if err.code == "SQLITE_NOTADB" then
+    return refused("'%s' is not a ledger: it is no SQLite database; %s", self.name, HINT)
+  end
+  for _, pattern in ipairs(UNUSABLE) do
+    if (err.code or ""):find(pattern) then
+      return refused("the ledger '%s' cannot be opened: %s", self.name, err.message)
+    end
+  end
+  return nil, err
 end
 
 -- ---- the tables ----
@@ -304,6 +305,9 @@ function ledger_store.open(self, text, create)
   self.create = false -- a file that is removed while it is used is not made again
   if not good then
     self:close()
+  end
+  if not good and self.kind == "sqlite" then
+    return explain_file(self, err)
   end
   return good, err
 end
