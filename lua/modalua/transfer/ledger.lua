@@ -100,7 +100,7 @@ function Ledger:begin(description)
       server, level, query, listed, settings, settings_version) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)]],
       schema.VERSION, now, d.from_kind, rows.text(d.from_name), rows.text(d.from_aet), d.to_kind, rows.text(d.to_name),
       rows.text(d.to_aet), rows.text(d.server), d.level,
-      d.query and rows.json(d.query), d.listed and rows.json(d.listed), rows.json(d.settings))
+      d.query and rows.json(d.query) or nil, d.listed and rows.json(d.listed) or nil, rows.json(d.settings))
     if done and d.lines then
       done, err = inventory.write_lines(self, d.lines(), 1)
     end
