@@ -37,7 +37,6 @@ shared_buffers = 16MB
 dynamic_shared_memory_type = mmap
 max_connections = 30
 logging_collector = off
-log_statement = %s
 ]]
 
 -- Makes the folder of a server. One folder serves all attempts to find a free port.
@@ -59,7 +58,6 @@ end
 
 --- Starts a server and waits until it serves clients. All options have defaults:
 --    password   of the user `modalua`; by default there is none
---    logged     the log has each statement: for :count_logged
 -- Fields: url port folder log pid. Methods: those below, and close of spec/support/served.lua.
 function postgres.start(options)
   options = options or {}
@@ -68,7 +66,7 @@ function postgres.start(options)
   local server = served.start(function()
     local port = served.free_ports(1)[1]
     local file <close> = assert(io.open(data .. "/postgresql.auto.conf", "w"))
-    assert(file:write(CONFIGURATION:format(port, options.logged and "all" or "none")))
+    assert(file:write(CONFIGURATION:format(port)))
     return Server {
       port = port,
       folder = folder,
@@ -126,21 +124,16 @@ function Server:start_again()
   self:wait_until_ready()
 end
 
+--- Counts how often a text (not a pattern) is in the server's log.
+function Server:count_logged(text)
+  local file <close> = assert(io.open(self.log))
+  return select(2, file:read("a"):gsub(text:gsub("%p", "%%%0"), ""))
+end
+
 --- Runs SQL with the program psql. Returns what it prints: a line for each row, with | between the columns.
 function Server:psql(sql)
   return (served.output_of(("PGPASSWORD=%s exec psql -XAtq -v ON_ERROR_STOP=1 %s -c %s"):format(self.password or "none",
     served.quoted { self.url }, served.quoted { sql })):gsub("\n$", ""))
-end
-
---- Waits until psql prints that text for the SQL.
-function Server:wait_for(text, sql)
-  for _ = 1, 3000 do
-    if self:psql(sql) == text then
-      return
-    end
-    os.execute "sleep 0.01"
-  end
-  error(("%s does not become %s"):format(sql, text), 2)
 end
 
 return postgres

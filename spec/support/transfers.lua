@@ -29,8 +29,8 @@ function transfers.instances(first, last, each)
   for n = first, last do
     for k = 1, each or 1 do
       list[#list + 1] = { PatientID = "P" .. n, PatientName = "N^" .. n, StudyInstanceUID = "1.2." .. n,
-        SeriesInstanceUID = ("1.2.%d.1"):format(n), SOPInstanceUID = ("1.2.%d.1.%d"):format(n, k), SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT",
-        StudyDate = ("2024%02d%02d"):format(n % 12 + 1, n % 28 + 1), StudyTime = ("%02d%02d00"):format(n % 24, n % 60),
+        SeriesInstanceUID = ("1.2.%d.1"):format(n), SOPInstanceUID = ("1.2.%d.1.%d"):format(n, k),
+        SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT", StudyDate = ("2024%02d%02d"):format(n % 12 + 1, n % 28 + 1), StudyTime = ("%02d%02d00"):format(n % 24, n % 60),
         AccessionNumber = "A" .. n, SpecificCharacterSet = "ISO_IR 100" }
     end
   end
@@ -119,13 +119,19 @@ function transfers.start(world, options, environment)
   local line = ("exec env XDG_CONFIG_HOME=/nowhere %s %s %s >%s.out 2>&1 & echo $!"):format(environment or "", command.quote(command.path),
     command.quote(path .. ".lua"), path)
   -- the shell that waits tells the status; `pid` is that of the run
-  local pipe = assert(io.popen(("{ %s; wait $!; echo $?; }"):format(line)))
+  local pipe = assert(io.popen(("{ %s; wait $!; echo $?; } 2>/dev/null"):format(line)))
   return setmetatable({ pipe = pipe, path = path, pid = math.tointeger(pipe:read "n") }, Process)
 end
 
 --- Sends it a signal.
 function Process:signal(name)
   return os.execute(("kill -s %s %d"):format(name, self.pid))
+end
+
+--- Its state as /proc tells it: "T" when it is stopped by a signal.
+function Process:state()
+  local file <close> = io.open(("/proc/%d/stat"):format(self.pid))
+  return file and file:read("a"):match "^%d+ %(.*%) (%a)"
 end
 
 --- Waits until it has ended. Returns its exit status (137 after SIGKILL) and what it printed.

@@ -154,12 +154,13 @@ static int native_l_found(lua_State *L)
 
 static int native_l_check_answers(lua_State *L)
 {
-    enum { ANSWERS = 1, FILTER, LEVEL, NOTES };
+    enum { ANSWERS = 1, FILTER, LEVEL, NOTES, EMPTY };
     orthanc_level level = orthanc_level_of(luaL_optstring(L, LEVEL, ""));
     bool changed;
     luaL_checktype(L, ANSWERS, LUA_TTABLE);
     luaL_checktype(L, NOTES, LUA_TTABLE);
-    changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, NOTES);
+    lua_settop(L, EMPTY);
+    changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, EMPTY, NOTES);
     if (level != ORTHANC_NO_LEVEL)
         changed = answer_identity_check(L, ANSWERS, level, NOTES) || changed;
     lua_pushboolean(L, changed);
@@ -266,9 +267,9 @@ static const luaL_Reg functions[] = {
     { "find_once", find_once },
     /* found(description) -> what find returns (find_result_push). */
     { "found", native_l_found },
-    /* check_answers(answers, filter, level | nil, notes) -> boolean. Takes out the answers that contradict
-     * the filter, and those of the level that repeat another answer, as find does, and notes it
-     * (answer_notes.h). */
+    /* check_answers(answers, filter, level | nil, notes [, empty]) -> boolean. Takes out the answers that
+     * contradict the filter, and those of the level that repeat another answer, as find does, and notes it
+     * (answer_notes.h). Answers without a value of a tag in the list `empty` stay. */
     { "check_answers", native_l_check_answers },
     /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
     { "warning", native_l_warning },

@@ -62,6 +62,16 @@ static int database_l_run(lua_State *L)
     return d->kind->run(L, d);
 }
 
+static int database_l_abandon(lua_State *L)
+{
+    database *d = database_check(L);
+    if (d->user)
+        error_usage(L, "db:abandon: another task uses this connection");
+    if (d->is_open)
+        d->kind->abandon(d);
+    return 0;
+}
+
 static int database_l_close(lua_State *L)
 {
     database *d = database_check(L);
@@ -80,6 +90,7 @@ static int database_l_index(lua_State *L)
 }
 
 static const luaL_Reg methods[] = { { "run", database_l_run },
+                                    { "abandon", database_l_abandon },
                                     { "close", database_l_close },
                                     { NULL, NULL } };
 

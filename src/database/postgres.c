@@ -1,6 +1,7 @@
 #include "database/postgres.h"
 
 #include <lauxlib.h>
+#include <math.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,12 +11,18 @@
 #include "binding/error.h"
 #include "database/database.h"
 #include "database/library.h"
+#include "database/postgres_cancel.h"
+#include "database/postgres_conn.h"
 #include "database/postgres_values.h"
+#include "engine/cleanup.h"
 #include "engine/descriptor.h"
 #include "engine/timer.h"
 
-/* Seconds. To cancel a statement may take twice CANCEL_SECONDS: to ask for it, and until it has ended. */
-enum { CONNECT_SECONDS = 10, STATEMENT_SECONDS = 30, CANCEL_SECONDS = 5 };
+/* Seconds. A statement that was left is waited for as long as its cancelling may take. */
+enum { CONNECT_SECONDS = 10, STATEMENT_SECONDS = 30 };
+
+/* Between two looks at the cleanup that cancels it. */
+static const double drain_interval = 0.02;
 
 enum { POSTGRES_LEAST_VERSION = 120000, PARAMETERS_MAX = 65535, PLACE_LIMITS = 3 };
 
@@ -26,13 +33,13 @@ typedef struct postgres {
     database base;
     postgres_functions api;
     PGconn *conn;        /* NULL: it must be made */
-    PGconn *helper;      /* a second connection, to cancel a statement of the first one */
     bool in_transaction; /* as the caller knows it */
     bool is_broken;      /* the connection was lost inside a transaction */
+    bool is_ending;      /* the server has said so */
     bool is_unfinished;  /* a statement was left; it may still be executed */
     int kept;            /* statements that are prepared and kept */
     unsigned names;      /* that have been given to statements */
-    double connect_seconds, statement_seconds;
+    double limits[3];    /* of each phase of a call, in seconds */
 } postgres;
 
 typedef struct postgres_call postgres_call;
@@ -45,7 +52,6 @@ enum { GO_ON = 0 };
 
 enum postgres_phase {
     CONNECTS, /* the connection is made */
-    CANCELS,  /* the second connection is made and used */
     DRAINS,   /* waits for the end of the statement that was left */
     RUNS
 };
@@ -66,35 +72,29 @@ struct postgres_call {
 
 /* ---- the connection ---- */
 
-static void postgres_on_notice(void *user, const char *message)
+/* What the server says beside the results of a statement. It is not shown; FATAL says that the server ends the
+ * connection. */
+static void postgres_on_notice(void *user, const PGresult *notice)
 {
-    (void)user;
-    (void)message;
+    postgres *p = user;
+    const char *severity = p->api.resultErrorField(notice, PG_DIAG_SEVERITY_NONLOCALIZED);
+    if (severity && strcmp(severity, "FATAL") == 0)
+        p->is_ending = true;
 }
 
-static void postgres_finish_conn(const postgres *p, PGconn **conn)
+/* Pushes the address of the database, which is its place. [-0, +1, -] */
+static const char *postgres_push_address(lua_State *L)
 {
-    if (*conn)
-        p->api.finish(*conn);
-    *conn = NULL;
-}
-
-/* Starts a connection. NULL: not enough memory. The place of the database is its address. */
-static PGconn *postgres_start(lua_State *L, const postgres *p)
-{
-    static const char *const keywords[] = { "dbname", "client_encoding",
-                                            "fallback_application_name", "tcp_user_timeout", NULL };
-    const char *values[] = { NULL, "UTF8", "modalua", "15000", NULL };
-    PGconn *conn;
     lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
-    values[0] = lua_tostring(L, -1);
-    conn = p->api.connectStartParams(keywords, values, 1);
+    return lua_tostring(L, -1);
+}
+
+/* The statement is left. [-0, +0, m] */
+static void postgres_leave_statement(lua_State *L, postgres *p)
+{
+    p->is_unfinished = true;
+    postgres_cancel(L, p->base.lp, &p->api, postgres_push_address(L), p->api.backendPID(p->conn));
     lua_pop(L, 1);
-    if (conn) {
-        p->api.setNoticeProcessor(conn, postgres_on_notice, NULL);
-        p->api.setErrorVerbosity(conn, PQERRORS_VERBOSE);
-    }
-    return conn;
 }
 
 /* A call that waits is told, and fails. */
@@ -108,23 +108,10 @@ static void postgres_close(database *d)
         timer_clear(user);
         loop_op_ready(user);
     }
-    postgres_finish_conn(p, &p->helper);
-    postgres_finish_conn(p, &p->conn);
+    postgres_conn_finish(&p->api, &p->conn);
 }
 
 /* ---- the call ---- */
-
-/* It ends while it waits: what is under way is left. */
-static void postgres_leave(const postgres_call *c)
-{
-    postgres *p = c->p;
-    switch (c->phase) {
-    case CONNECTS: postgres_finish_conn(p, &p->conn); break;
-    case CANCELS: postgres_finish_conn(p, &p->helper); break;
-    case DRAINS: break;
-    case RUNS: p->is_unfinished = true; break;
-    }
-}
 
 static void postgres_drop_result(postgres_call *c)
 {
@@ -133,31 +120,45 @@ static void postgres_drop_result(postgres_call *c)
     c->result = NULL;
 }
 
+/* It ends while it waits. A cancelled task cannot wait for anything: what it has sent is cancelled by a cleanup. */
+static void postgres_on_stop(lua_State *L, op *o, bool detached)
+{
+    postgres_call *c = (postgres_call *)o;
+    (void)detached;
+    if (c->p->base.user == o && c->phase == RUNS && c->p->conn)
+        postgres_leave_statement(L, c->p);
+}
+
 static void postgres_on_release(op *o)
 {
     postgres_call *c = (postgres_call *)o;
-    if (c->p->base.user == o) {
-        c->p->base.user = NULL;
-        postgres_leave(c);
+    postgres *p = c->p;
+    if (p->base.user == o) {
+        p->base.user = NULL;
+        if (c->phase == CONNECTS)
+            postgres_conn_finish(&p->api, &p->conn);
+        else
+            p->is_unfinished = true;
     }
     postgres_drop_result(c);
 }
 
-static PGconn *postgres_conn(const postgres_call *c)
-{
-    return c->phase == CANCELS ? c->p->helper : c->p->conn;
-}
-
+/* While it waits for the end of a statement that was left, it looks after the cleanup that cancels that. */
 static int postgres_wait(lua_State *L, postgres_call *c, int events)
 {
+    double due = c->due;
+    if (c->phase == DRAINS) {
+        cleanup_collect(L, c->p->base.lp);
+        due = fmin(due, clock_now() + drain_interval);
+    }
     c->p->base.user = &c->op;
-    return op_watch(L, &c->op, c->p->api.socket(postgres_conn(c)), (short)events, c->due);
+    return op_watch(L, &c->op, c->p->api.socket(c->p->conn), (short)events, due);
 }
 
-static void postgres_set_limit(postgres_call *c, enum postgres_phase phase, double seconds)
+static void postgres_enter(postgres_call *c, enum postgres_phase phase)
 {
     c->phase = phase;
-    c->due = clock_now() + seconds;
+    c->due = clock_now() + c->p->limits[phase];
 }
 
 static const char *postgres_function(const postgres_call *c)
@@ -196,7 +197,7 @@ static int postgres_push_loss(lua_State *L, const postgres_call *c)
     int place;
     lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
     place = lua_gettop(L);
-    if (c->phase == CANCELS || c->phase == DRAINS) {
+    if (c->phase == DRAINS) {
         lua_pushliteral(L,
                         "the connection was given up: its last statement could not be cancelled");
         return postgres_fail(L, postgres_function(c), POSTGRES_LOST, place);
@@ -214,8 +215,7 @@ static int postgres_lose(lua_State *L, postgres_call *c)
     int results = postgres_push_loss(L, c);
     p->is_broken = p->in_transaction;
     p->in_transaction = p->is_unfinished = false;
-    postgres_finish_conn(p, &p->helper);
-    postgres_finish_conn(p, &p->conn);
+    postgres_conn_finish(&p->api, &p->conn);
     return postgres_is_rollback(L, c) ? postgres_rolled_back(L, p) : results;
 }
 
@@ -235,7 +235,7 @@ static int postgres_time_is_over(lua_State *L, postgres_call *c)
 {
     if (c->phase != RUNS)
         return postgres_lose(L, c);
-    c->p->is_unfinished = true;
+    postgres_leave_statement(L, c->p);
     lua_pushliteral(L, "the statement took too long");
     return postgres_fail_call(L, c, POSTGRES_TIME_LIMIT);
 }
@@ -244,7 +244,7 @@ static int postgres_time_is_over(lua_State *L, postgres_call *c)
 static bool postgres_take_results(postgres_call *c, bool *is_alive)
 {
     const postgres_functions *api = &c->p->api;
-    PGconn *conn = postgres_conn(c);
+    PGconn *conn = c->p->conn;
     while (!api->isBusy(conn)) {
         PGresult *result = api->getResult(conn);
         if (!result) {
@@ -266,7 +266,7 @@ static bool postgres_take_results(postgres_call *c, bool *is_alive)
 static int postgres_complete(lua_State *L, postgres_call *c)
 {
     const postgres_functions *api = &c->p->api;
-    PGconn *conn = postgres_conn(c);
+    PGconn *conn = c->p->conn;
     bool is_alive = api->consumeInput(conn) == 1;
     int unsent = api->flush(conn);
     bool is_complete = postgres_take_results(c, &is_alive);
@@ -295,59 +295,48 @@ static int postgres_sent(lua_State *L, postgres_call *c, int is_sent, postgres_s
 /* ---- connecting ---- */
 
 static int postgres_connected(lua_State *L, postgres_call *c);
-static int postgres_ask_to_cancel(lua_State *L, postgres_call *c);
 
 static int postgres_fail_to_connect(lua_State *L, postgres_call *c, const char *message)
 {
     postgres *p = c->p;
-    if (c->phase == CANCELS)
-        return postgres_lose(L, c);
-    lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
+    postgres_push_address(L);
     postgres_fail_connect(L, postgres_function(c), message, lua_gettop(L));
-    postgres_finish_conn(p, &p->conn);
+    postgres_conn_finish(&p->api, &p->conn);
     return 2;
 }
 
 static int postgres_poll(lua_State *L, postgres_call *c)
 {
-    const postgres_functions *api = &c->p->api;
-    PGconn *conn = postgres_conn(c);
-    PostgresPollingStatusType status = api->connectPoll(conn);
-    if (status == PGRES_POLLING_OK) {
-        api->setnonblocking(conn, 1);
-        c->next = c->phase == CANCELS ? postgres_ask_to_cancel : postgres_connected;
+    const postgres *p = c->p;
+    short events = postgres_conn_poll(&p->api, p->conn);
+    if (events == 0) {
+        c->next = postgres_connected;
         return GO_ON;
     }
-    if (status == PGRES_POLLING_FAILED)
-        return postgres_fail_to_connect(L, c, api->errorMessage(conn));
+    if (events < 0)
+        return postgres_fail_to_connect(L, c, p->api.errorMessage(p->conn));
     if (clock_now() >= c->due)
         return postgres_fail_to_connect(L, c, "the server does not answer");
-    return postgres_wait(L, c, status == PGRES_POLLING_READING ? POLLIN : POLLOUT);
+    return postgres_wait(L, c, events);
 }
 
-/* Starts one of the two connections. */
-static int postgres_connect(lua_State *L, postgres_call *c, PGconn **conn)
-{
-    const postgres_functions *api = &c->p->api;
-    *conn = postgres_start(L, c->p);
-    if (!*conn)
-        return postgres_fail_to_connect(L, c, "not enough memory");
-    if (api->status(*conn) == CONNECTION_BAD)
-        return postgres_fail_to_connect(L, c, api->errorMessage(*conn));
-    c->next = postgres_poll;
-    return postgres_wait(L, c, POLLOUT);
-}
-
-/* A step. No statement is prepared on a new connection. */
-static int postgres_connect_first(lua_State *L, postgres_call *c)
+/* No statement is prepared on a new connection. */
+static int postgres_connect(lua_State *L, postgres_call *c)
 {
     postgres *p = c->p;
     lua_newtable(L);
     lua_setiuservalue(L, DATABASE_DB, DATABASE_STATEMENTS);
     p->kept = 0;
-    p->in_transaction = p->is_unfinished = false;
-    postgres_set_limit(c, CONNECTS, p->connect_seconds);
-    return postgres_connect(L, c, &p->conn);
+    p->in_transaction = p->is_unfinished = p->is_ending = false;
+    postgres_enter(c, CONNECTS);
+    p->conn = postgres_conn_start(&p->api, postgres_push_address(L), postgres_on_notice, p);
+    lua_pop(L, 1);
+    if (!p->conn)
+        return postgres_fail_to_connect(L, c, "not enough memory");
+    if (p->api.status(p->conn) == CONNECTION_BAD)
+        return postgres_fail_to_connect(L, c, p->api.errorMessage(p->conn));
+    c->next = postgres_poll;
+    return postgres_wait(L, c, POLLOUT);
 }
 
 static int postgres_prepare(lua_State *L, postgres_call *c);
@@ -374,58 +363,45 @@ static int postgres_connected(lua_State *L, postgres_call *c)
         L, c, p->api.sendQuery(p->conn, "SET client_connection_check_interval = '1s'"), c->next);
 }
 
-/* ---- a statement that was left ---- */
+/* ---- what was left ---- */
 
 static int postgres_begin(lua_State *L, postgres_call *c);
 
+/* The caller takes a transaction for ended, or for one that has never begun. */
+static int postgres_roll_back(lua_State *L, postgres_call *c)
+{
+    postgres_enter(c, RUNS);
+    return postgres_sent(L, c, c->p->api.sendQuery(c->p->conn, "ROLLBACK"), postgres_prepare);
+}
+
+/* The statement has ended; it may have been a COMMIT. */
 static int postgres_drained(lua_State *L, postgres_call *c)
 {
     postgres *p = c->p;
-    bool was_in_transaction = p->in_transaction;
-    PGTransactionStatusType status = p->api.transactionStatus(p->conn);
+    (void)L;
     p->is_unfinished = false;
-    c->next = postgres_prepare;
-    if (was_in_transaction &&
-        status == PQTRANS_IDLE) { /* a COMMIT that the caller takes for failed */
+    if (p->in_transaction && p->api.transactionStatus(p->conn) == PQTRANS_IDLE) {
         p->is_broken = true;
         p->in_transaction = false;
-        c->next = postgres_begin;
     }
-    if (was_in_transaction || status == PQTRANS_IDLE)
-        return GO_ON;
-    /* a BEGIN that the caller takes for failed */
-    return postgres_sent(L, c, p->api.sendQuery(p->conn, "ROLLBACK"), postgres_prepare);
+    c->next = postgres_begin;
+    return GO_ON;
 }
 
-static int postgres_cancelled(lua_State *L, postgres_call *c)
+static int postgres_drain(lua_State *L, postgres_call *c)
 {
-    postgres *p = c->p;
     (void)L;
-    postgres_finish_conn(p, &p->helper);
-    postgres_drop_result(c);
-    postgres_set_limit(c, DRAINS, CANCEL_SECONDS);
+    postgres_enter(c, DRAINS);
     c->next = postgres_complete;
     c->then = postgres_drained;
     return GO_ON;
 }
 
-/* PQcancel would block, without end when the server has stopped. */
-static int postgres_ask_to_cancel(lua_State *L, postgres_call *c)
+/* A transaction that is still open on the server is rolled back by the next call. */
+static void postgres_abandon(database *d)
 {
-    postgres *p = c->p;
-    char pid[16];
-    const char *values[] = { pid };
-    snprintf(pid, sizeof pid, "%d", p->api.backendPID(p->conn));
-    return postgres_sent(L, c,
-                         p->api.sendQueryParams(p->helper, "SELECT pg_cancel_backend($1)", 1, NULL,
-                                                values, NULL, NULL, 0),
-                         postgres_cancelled);
-}
-
-static int postgres_cancel(lua_State *L, postgres_call *c)
-{
-    postgres_set_limit(c, CANCELS, CANCEL_SECONDS);
-    return postgres_connect(L, c, &c->p->helper);
+    postgres *p = (postgres *)d;
+    p->in_transaction = p->is_broken = false;
 }
 
 /* ---- db:run ---- */
@@ -484,7 +460,7 @@ static int postgres_prepared(lua_State *L, postgres_call *c)
 static int postgres_prepare(lua_State *L, postgres_call *c)
 {
     postgres *p = c->p;
-    postgres_set_limit(c, RUNS, p->statement_seconds);
+    postgres_enter(c, RUNS);
     c->name[0] = '\0';
     lua_getiuservalue(L, DATABASE_DB, DATABASE_STATEMENTS);
     lua_pushvalue(L, DATABASE_SQL);
@@ -502,13 +478,22 @@ static int postgres_prepare(lua_State *L, postgres_call *c)
         postgres_prepared);
 }
 
-/* A server that has been restarted meanwhile has closed the connection. */
+/* Whether the server has ended the connection since the last statement: it may have been restarted. */
 static bool postgres_has_gone(const postgres *p)
 {
-    for (int i = 0; i < 2; i++) /* why the server ends it, and then the end */
-        if (p->api.consumeInput(p->conn) != 1)
-            return true;
-    return false;
+    return p->api.consumeInput(p->conn) != 1 || p->api.isBusy(p->conn) || p->is_ending;
+}
+
+/* What a call has to do first. */
+static postgres_step postgres_first_step(const postgres *p)
+{
+    if (!p->conn)
+        return postgres_connect;
+    if (p->is_unfinished)
+        return postgres_drain;
+    if (!p->in_transaction && p->api.transactionStatus(p->conn) != PQTRANS_IDLE)
+        return postgres_roll_back;
+    return postgres_prepare;
 }
 
 static int postgres_begin(lua_State *L, postgres_call *c)
@@ -522,10 +507,8 @@ static int postgres_begin(lua_State *L, postgres_call *c)
         return postgres_fail_call(L, c, POSTGRES_LOST);
     }
     if (p->conn && !p->in_transaction && !p->is_unfinished && postgres_has_gone(p))
-        postgres_finish_conn(p, &p->conn);
-    c->next = !p->conn           ? postgres_connect_first
-              : p->is_unfinished ? postgres_cancel
-                                 : postgres_prepare;
+        postgres_conn_finish(&p->api, &p->conn);
+    c->next = postgres_first_step(p);
     return GO_ON;
 }
 
@@ -555,6 +538,7 @@ static postgres_call *postgres_new_call(lua_State *L, postgres *p, const char *f
     lua_setiuservalue(L, -2, 1);
     c->p = p;
     c->next = first;
+    c->op.on_stop = postgres_on_stop;
     c->op.on_release = postgres_on_release;
     return c;
 }
@@ -610,7 +594,8 @@ static double postgres_limit(lua_State *L, const char *name, double usual)
     return usual;
 }
 
-static const database_kind postgres_kind = { "postgresql", postgres_run, postgres_close };
+static const database_kind postgres_kind = { "postgresql", postgres_run, postgres_abandon,
+                                             postgres_close };
 
 int postgres_open(lua_State *L, loop *lp)
 {
@@ -618,8 +603,9 @@ int postgres_open(lua_State *L, loop *lp)
     const char *address = lua_tostring(L, ADDRESS), *fault;
     postgres *p = (postgres *)database_new(L, lp, &postgres_kind, sizeof *p);
     postgres_call *c;
-    p->connect_seconds = postgres_limit(L, "connect", CONNECT_SECONDS);
-    p->statement_seconds = postgres_limit(L, "statement", STATEMENT_SECONDS);
+    p->limits[CONNECTS] = postgres_limit(L, "connect", CONNECT_SECONDS);
+    p->limits[DRAINS] = postgres_limit(L, "cancel", CANCEL_SECONDS);
+    p->limits[RUNS] = postgres_limit(L, "statement", STATEMENT_SECONDS);
     lua_settop(L, PLACE_LIMITS + 1);
     if (!library_load(L, &postgres_library, &p->api))
         return database_fail(L, "open", "library");
@@ -632,7 +618,7 @@ int postgres_open(lua_State *L, loop *lp)
     lua_pushvalue(L, ADDRESS);
     lua_setiuservalue(L, -2, DATABASE_PLACE);
     lua_replace(L, DATABASE_DB);
-    c = postgres_new_call(L, p, "open", postgres_connect_first);
+    c = postgres_new_call(L, p, "open", postgres_connect);
     c->opens = true;
     return op_run(L, &c->op);
 }

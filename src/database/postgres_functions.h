@@ -9,7 +9,7 @@
 #define POSTGRES_FUNCTIONS(X) \
     X(conninfoParse) X(conninfoFree) \
     X(connectStartParams) X(connectPoll) X(finish) X(status) X(socket) X(serverVersion) X(backendPID) \
-    X(errorMessage) X(setErrorVerbosity) X(setNoticeProcessor) X(setnonblocking) X(transactionStatus) \
+    X(errorMessage) X(setErrorVerbosity) X(setNoticeReceiver) X(setnonblocking) X(transactionStatus) \
     X(sendPrepare) X(sendQueryPrepared) X(sendQuery) X(sendQueryParams) X(flush) X(consumeInput) X(isBusy) X(getResult) \
     X(clear) X(resultStatus) X(resultErrorField) X(cmdStatus) X(cmdTuples) \
     X(ntuples) X(nfields) X(fname) X(ftype) X(getvalue) X(getlength) X(getisnull)

@@ -40,20 +40,18 @@ static void postgres_push_text(lua_State *L, int index)
 
 const char *const *postgres_push_parameters(lua_State *L, int first, int *bad)
 {
-    int last = lua_gettop(L);
-    size_t count = (size_t)(last - first + 1);
-    const char **texts = lua_newuserdatauv(L, (count + 1) * sizeof *texts, 0);
-    for (size_t i = 0; i < count; i++) {
-        int index = first + (int)i;
+    int count = lua_gettop(L) - first + 1;
+    const char **texts = lua_newuserdatauv(L, ((size_t)count + 1) * sizeof *texts, 0);
+    for (int i = 0; i < count; i++) {
         texts[i] = NULL;
-        if (lua_isnil(L, index))
+        if (lua_isnil(L, first + i))
             continue;
-        postgres_push_text(L, index);
-        lua_replace(L, index);
-        texts[i] = lua_tostring(L, index);
-        if (strlen(texts[i]) != lua_rawlen(L, index)) {
+        postgres_push_text(L, first + i);
+        lua_replace(L, first + i);
+        texts[i] = lua_tostring(L, first + i);
+        if (strlen(texts[i]) != lua_rawlen(L, first + i)) {
             lua_pop(L, 1);
-            *bad = (int)i + 1;
+            *bad = i + 1;
             return NULL;
         }
     }

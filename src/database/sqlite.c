@@ -32,7 +32,7 @@ enum { STEPS_BETWEEN_LOOKS = 10000 };
     X(bind_null) X(bind_int64) X(bind_double) X(bind_text64) \
     X(column_count) X(column_name) X(column_type) X(column_int64) X(column_double) \
     X(column_text) X(column_blob) X(column_bytes) \
-    X(total_changes64) X(changes64)
+    X(total_changes64) X(changes64) X(get_autocommit)
 /* clang-format on */
 
 #define SQLITE_POINTER(name) __typeof__(sqlite3_##name) *name;
@@ -109,6 +109,18 @@ static void sqlite_close(database *d)
     s->handle = NULL;
 }
 
+static void sqlite_abandon(database *d)
+{
+    sqlite *s = (sqlite *)d;
+    sqlite3_stmt *statement;
+    sqlite_leave_statement(s);
+    if (s->api.get_autocommit(s->handle) ||
+        s->api.prepare_v3(s->handle, "ROLLBACK", -1, 0, &statement, NULL) != SQLITE_OK)
+        return;
+    s->api.step(statement);
+    s->api.finalize(statement);
+}
+
 /* Makes the file unless it is there, and returns 0, or an errno that says why it cannot be used. It never opens
  * a file that is there: closing it would release the locks that other connections of this process hold. */
 static int sqlite_find_file(const char *path, bool create)
@@ -150,7 +162,7 @@ static void sqlite_protect(sqlite *s)
 
 static int sqlite_run(lua_State *L, database *d);
 
-static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_close };
+static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_abandon, sqlite_close };
 
 int sqlite_open(lua_State *L, loop *lp)
 {

@@ -106,6 +106,7 @@ struct op {
     struct op_cleanup {
         int ref; /* registry reference that keeps the op; 0 = it is an ordinary operation */
         bool (*next_request)(op *o); /* starts one more request, or NULL */
+        bool (*next_step)(op *o);    /* of a cleanup that is no request, or NULL */
         bool left;                   /* by an earlier run: no run waits for it */
         op *next;                    /* in loop->cleanups */
     } cleanup;

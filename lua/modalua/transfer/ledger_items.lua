@@ -149,7 +149,7 @@ function methods:claim(n)
   local items, err = self:transaction(function(now)
     local live, failure = self:run("SELECT id FROM worker WHERE id = $1 AND state = 'live'", self.worker)
     if not live or #live == 0 then
-      return nil, failure or self.lost "dead"
+      return nil, live and self.lost "dead" or failure
     end
     local chosen, done
     chosen, failure = choose(self, now, n)
@@ -301,6 +301,14 @@ function methods:unconfirmed(n)
     list = more and list
   end
   return decode(list), err
+end
+
+-- L:unconfirm() -> true. All items that are done are compared once more: the destination has lost some of them.
+function methods:unconfirm()
+  return self:transaction(function()
+    local done, err = self:run "UPDATE item SET due = 0 WHERE state IN ('done', 'present') AND due = 1"
+    return done and true, err
+  end)
 end
 
 local CONFIRM <const> = [[UPDATE item SET due = 1, arrived = COALESCE(CAST(e.value ->> 'arrived' AS BIGINT), arrived)

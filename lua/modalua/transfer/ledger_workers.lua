@@ -2,6 +2,7 @@
 local require = ...
 local json = require "modalua.json"
 local native = require "transfer.native"
+local points = require "transfer.points"
 local process = require "transfer.process"
 local rows = require "transfer.ledger_rows"
 
@@ -11,9 +12,9 @@ local methods = ledger_workers.methods
 
 -- Seconds: a worker renews its lease so often; it begins nothing when the last renewal is older than FENCE; others mark it dead after
 -- LEASE.
-ledger_workers.RENEW = 15
-ledger_workers.FENCE = 30
-ledger_workers.LEASE = 60
+ledger_workers.RENEW = points.seconds(15)
+ledger_workers.FENCE = points.seconds(30)
+ledger_workers.LEASE = points.seconds(60)
 
 -- L:join{ host =, pid =, server =, version = } -> id. This process becomes a new worker; L.worker is its id. server: the URL of its Orthanc
 -- without credentials; version: that of Orthanc.
@@ -91,7 +92,7 @@ function methods:mark_dead()
     end
     return self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
       OR id IN (SELECT e.value ->> 'id' FROM {each})) RETURNING id, host, pid, server]], rows.list(gone),
-      now - ledger_workers.LEASE * 1000)
+      now - (ledger_workers.LEASE * 1000 // 1 | 0))
   end)
 end
 

@@ -335,6 +335,7 @@ local function compare_again(self)
   if not outcome then
     return self.items:ledger_failed(problem)
   elseif outcome.again + outcome.failed > 0 then
+    self.lost_some = true
     self.tell { event = "note", message = ("the destination has lost %d items that had arrived"):format(outcome.again + outcome.failed) }
   end
   return true
@@ -350,6 +351,10 @@ local function is_confirmed(self)
     local more = true
     while more and not self.control_stop() and self.breaker.state ~= "open" do
       more = compare_again(self)
+    end
+    if more == false and self.lost_some then -- what is sent again may drive others out
+      self.lost_some = nil
+      return self.ledger:unconfirm() and false
     end
     return more == false and #(self.ledger:unconfirmed(1) or { true }) == 0
   elseif err then
