@@ -44,6 +44,8 @@ if [ $all = yes ]; then
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
         grep -E "searches|moves|seed|tests passed|Failed"
+    echo "== what hardly depends on the version of Orthanc, with each version"
+    MODALUA_EVERY_ORTHANC=yes ctest --preset release -R "spec-routine_scripts|spec-transfer_verb"
     echo "== every time zone, compared with the program date"
     MODALUA_ZONES=all scripts/spec.sh transfer_pace
     echo "== the scripts for every day, with each Orthanc"

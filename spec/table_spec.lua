@@ -94,6 +94,17 @@ describe("modalua.table", function()
     assert.are.equal("s\r\n\"[{\"\"a\"\":1}]\"\r\n", tables.csv({ "s" }, { { s = { { a = 1 } } } }))
     assert.are.equal("a\r\n", tables.csv({ "a" }, {}))
   end)
+
+  it("writes CSV with other line ends, without a head, and with cells that no spreadsheet runs", function()
+    local cells = { { a = "=1" }, { a = "+1" }, { a = "-1" }, { a = "@1" }, { a = "\t1" }, { a = "\r1" }, { a = "1=" }, { a = "=\"1" } }
+    assert.are.equal(
+      "a\n'=1\n'+1\n'-1\n'@1\n'\t1\n\"'\r1\"\n1=\n\"'=\"\"1\"\n", tables.csv({ "a" }, cells, { line_end = "\n", safe = true }))
+    assert.are.equal("=1\r\n", tables.csv({ "a" }, { cells[1] }, { head = false }))
+  end)
+
+  it("leaves the head out of a table, and its width too", function()
+    assert.are.equal("1   x\n22\n", tables.fitted({ "number", "b" }, { { number = 1, b = "x" }, { number = 22 } }, { head = false }))
+  end)
 end)
 
 describe("doc.nearest", function()

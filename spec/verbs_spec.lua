@@ -159,7 +159,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, #rows)
         assert.are.equal("O'Brien-Núñez^María José", rows[1].PatientName)
         assert.are.equal("[]\n", run("find", "pacs", "PatientID=NONE", "--json").out)
-        assert.are.equal("PatientName,PatientBirthDate,PatientSex,PatientID\r\nO'Brien-Núñez^María José,20150730,F,MOD-0012\r\n",
+        assert.are.equal("PatientName,PatientBirthDate,PatientSex,PatientID\nO'Brien-Núñez^María José,20150730,F,MOD-0012\n",
           run("find", "pacs", "--level=Patient", "PatientID=MOD-0012", "--csv").out)
         local out = terminal(20, '"$M" find pacs -L Patient PatientID=MOD-0012 --csv').out
         contains(out, "O'Brien-Núñez^María José,20150730,F,MOD-0012")
@@ -178,8 +178,8 @@ for _, version in ipairs(versions) do
       it("accepts tags by number, and shows the answers under their names", function()
         local result = run("find", "pacs", "0010,0020=MOD-0012", "0008,0090", "--csv")
         assert.are.equal(0, result.status, result.err)
-        assert.matches("^StudyDate,PatientID,PatientName,[^\r]*,StudyInstanceUID", result.out)
-        assert.matches("\r\n20230811,MOD%-0012,", result.out)
+        assert.matches("^StudyDate,PatientID,PatientName,[^\n]*,StudyInstanceUID", result.out)
+        assert.matches("\n20230811,MOD%-0012,", result.out)
       end)
 
       it("aligns characters of any writing system", function()
@@ -283,7 +283,7 @@ for _, version in ipairs(versions) do
         local result = run("move", "pacs", "--to", "ARCHIVE", "PatientID=JP-77002", "--csv")
         assert.are.equal(0, result.status, result.err)
         contains(result.err, ", to the AE title ARCHIVE (archive)\n")
-        assert.matches("^outcome,StudyDate,.*,error\r\nmoved,20240410,", result.out)
+        assert.matches("^outcome,StudyDate,.*,error,kind,code,verified\nmoved,20240410,[^\n]*,,,,true\n$", result.out)
         result = run("move", "pacs", "--to", "MODALUA", "PatientID=JP-77002", "--json")
         contains(result.err, ", to the AE title MODALUA (the server itself)\n")
         assert.are.equal("moved", assert(json.decode(result.out))[1].outcome)
@@ -299,6 +299,7 @@ for _, version in ipairs(versions) do
         contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
         local rows = assert(json.decode(result.out))
         assert.are.same({ "FAILED", "FAILED" }, { rows[1].outcome, rows[2].outcome })
+        assert.are.same({ "dicom", "dicom" }, { rows[1].kind, rows[2].kind })
         contains(result.err, ("modalua: %s: %s\n"):format(rows[1].StudyInstanceUID, rows[1].error))
       end)
 
@@ -354,12 +355,13 @@ for _, version in ipairs(versions) do
         result = run("move", "open", "--to-aet", "ANY", "PatientID=FP*", "--json")
         assert.are.equal(0, result.status, result.err)
         contains(result.err, "3 of 3 studies moved from open to ANY (unverified: this server knows no modality with the AE title ANY)\n")
-        assert.are.equal("moved", assert(json.decode(result.out))[1].outcome)
+        local first = assert(json.decode(result.out))[1]
+        assert.are.same({ "moved", false }, { first.outcome, first.verified })
         result = run("move", "open", "--to-aet", "ANY", "PatientID=FP*", "--csv", "--verify")
         assert(ground.client:delete "/modalities/open")
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 3 studies moved from open to ANY, 3 unknown\n")
-        assert.matches("\r\nUNKNOWN,", result.out)
+        assert.matches("\nUNKNOWN,[^\n]*,unknown,[^\n]*,\n", result.out)
       end)
 
       it("moves everything with --all", function()

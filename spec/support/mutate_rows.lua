@@ -618,8 +618,9 @@ verb_row("move", verb("move", "pacs", "--to", "archive", "PatientID=MOD-0001", "
   { ["a status"] = verb("move", "move-fails", "--to", "archive", "PatientID=MOD-0001", "--json"),
     ["an unreachable target"] = verb("move", "pacs", "--to", "gone", "PatientID=MOD-0001", "--json") })
 
---- Methods and verbs that send no request.
+--- Methods and verbs that send no request. `modalua transfer` sends many, but it waits until a failure has passed, so that a run does not
+-- end; the operations that it uses have rows of their own.
 rows.silent = { ["client:modality"] = true, ["client:peer"] = true, ["client:query"] = true, ["client:job"] = true,
-  ["client:commitment"] = true, ["modalua manual"] = true }
+  ["client:commitment"] = true, ["modalua manual"] = true, ["modalua transfer"] = true }
 
 return rows

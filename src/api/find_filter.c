@@ -97,6 +97,12 @@ static bool find_tag(const char *key, uint32_t *tag)
     return orthanc_worklist_parse(key, tag) || dictionary_find(key, tag);
 }
 
+bool find_filter_is_date(const char *key)
+{
+    uint32_t tag;
+    return find_tag(key, &tag) && dictionary_vr(tag) == DICOM_DA;
+}
+
 const char *find_filter_fault(lua_State *L, int keep, const char *key, const char *value)
 {
     char message[VALUES_MESSAGE];

@@ -52,6 +52,9 @@ const char *find_filter_as_sent(lua_State *L, int keep, const char *key, const u
 bool find_filter_is_invalid(lua_State *L, const char *key, const char *value, size_t size,
                             bool allow_empty_elements);
 
+/* Whether the values of the key's tag are dates (DA). */
+bool find_filter_is_date(const char *key);
+
 /* Why the value is wrong for the tag of the key (orthanc/values.h), without the filter in front: pushed
  * and returned. NULL: it is right, or `keep` has the tag. A date or time that servers would read as a
  * range is wrong all the same. [-0, +(0|1), m] */

@@ -1,7 +1,10 @@
 -- command.search: the code that the verbs find and move share: the arguments Tag=Value as a query, the C-FIND, the columns of its answers.
 local require = ...
+local dates = require "command.dates"
 local doc = require "modalua.doc"
+local matching = require "core.matching"
 local modalua = require "modalua"
+local native = require "core.native"
 local session = require "command.session"
 
 local search = {}
@@ -17,12 +20,12 @@ local LEVELS = { "Patient", "Study", "Series", "Instance" }
 local PLURALS = { Patient = "patients", Study = "studies", Series = "series", Instance = "instances" }
 
 -- These columns may also be given by number, so that no column appears twice.
-local KEYWORD_OF_NUMBER = {
-  ["00100010"] = "PatientName", ["00100020"] = "PatientID", ["00100030"] = "PatientBirthDate", ["00100040"] = "PatientSex",
-  ["00080020"] = "StudyDate", ["00080061"] = "ModalitiesInStudy", ["00081030"] = "StudyDescription", ["00080050"] = "AccessionNumber",
-  ["0020000d"] = "StudyInstanceUID", ["00080060"] = "Modality", ["00200011"] = "SeriesNumber", ["0008103e"] = "SeriesDescription",
-  ["0020000e"] = "SeriesInstanceUID", ["00200013"] = "InstanceNumber", ["00080018"] = "SOPInstanceUID",
-}
+local NAME_OF_NUMBER = {}
+for _, names in pairs(COLUMNS) do
+  for _, name in ipairs(names) do
+    NAME_OF_NUMBER[native.tag(name)] = name
+  end
+end
 
 -- Tags that servers add to every answer.
 local ADDED_BY_SERVER = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
@@ -33,13 +36,26 @@ end
 
 -- ---- the arguments ----
 
--- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error.
+-- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. After an error, prints
+-- it and returns nil.
+local function value_to_send(self, tag, value)
+  local sent, message = dates.to_filter(tag, value, self.options.keep)
+  if not sent then
+    return self:report_error(message)
+  elseif sent ~= value then
+    self:note("%s=%s", tag, sent)
+  end
+  return sent
+end
+
+-- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error. After an
+-- error in a value, prints it and returns nil.
 function search.read(self, refuse_empty)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
     local tag, value = argument:match "^([^=]*)=(.*)$"
     tag = tag or argument
-    tag = KEYWORD_OF_NUMBER[tag:lower():gsub(",", "", 1)] or tag
+    tag = NAME_OF_NUMBER[native.tag(tag) or tag] or tag
     if tag == "" then
       self:usage_error("'%s' is not Tag=Value", argument)
     elseif query[tag] then
@@ -49,8 +65,16 @@ function search.read(self, refuse_empty)
     end
     query[tag], order[i] = value or "", tag
   end
+  for _, tag in ipairs(order) do
+    query[tag] = value_to_send(self, tag, query[tag])
+    if not query[tag] then
+      return nil
+    end
+  end
   return query, order
 end
+
+-- ---- the options ----
 
 local function to_level(text)
   for _, level in ipairs(LEVELS) do
@@ -63,12 +87,48 @@ local function to_level(text)
     or "the levels are " .. table.concat(LEVELS, ", "))
 end
 
+-- Reads one tag. Answers have their values under the keywords of tags.
+local function to_tag(text)
+  local tag = text:match "^%s*(.-)%s*$"
+  if tag == "" or tag:find "[=%s]" then
+    return nil, ("a tag is expected, such as StudyDate, not '%s'"):format(text)
+  end
+  return native.keyword(tag) or tag
+end
+
+local function to_columns(text)
+  local tags = {}
+  for part in (text:gsub("%f[%w](%x%x%x%x),(%x%x%x%x)%f[%W]", "%1%2") .. ","):gmatch "([^,]*)," do
+    local tag, message = to_tag(part)
+    if not tag then
+      return nil, message
+    end
+    tags[#tags + 1] = tag
+  end
+  return tags
+end
+
+local function to_sort_key(text)
+  local tag, message = to_tag(text:gsub("^%-", "", 1))
+  return tag and { name = tag, falling = text:find "^%-" ~= nil }, message
+end
+
 search.level = { "option", name = "-L --level", argname = "LEVEL", default = "Study", convert = to_level,
   description = "Patient, Study, Series or Instance" }
 search.keep = { "option", name = "--keep", argname = "TAG", count = "*",
   description = "sends the filter by this tag although its level does not have it, or DICOM no such value" }
 search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
-  description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; Tag without '=' adds a column" }
+  description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; a date may also be 2024-01-31, "
+    .. "2024-01-01..2024-03-31, today, yesterday, -7d, -4w, -3m or -1y (since then); Tag without '=' adds a column" }
+
+-- The options of find alone.
+search.shape = {
+  { "option", name = "--columns", argname = "TAG,…", convert = to_columns, description = "shows these tags, in this order, and no others" },
+  { "option", name = "--sort", argname = "TAG", convert = to_sort_key,
+    description = "sorts the answers by this tag; --sort=-TAG puts the greatest value first" },
+  { "option", name = "--limit", argname = "N", convert = session.positive_integer "", description = "shows N answers at most" },
+  { "flag", name = "--count", description = "prints only the number of answers" },
+}
 
 -- ---- the C-FIND ----
 
@@ -122,10 +182,22 @@ local function suggestion_for(order)
   return ""
 end
 
--- Sends the C-FIND, and prints the warnings of its result. Returns the result of find, its columns, and its level. After a failure, prints
--- the error and returns nil.
+-- Adds the tags of --columns and --sort to the query.
+local function add_tags(options, query, order)
+  local tags = table.move(options.columns or {}, 1, #(options.columns or {}), 1, {})
+  tags[#tags + 1] = options.sort and options.sort.name
+  for _, tag in ipairs(tags) do
+    if not query[tag] then
+      query[tag], order[#order + 1] = "", tag
+    end
+  end
+end
+
+-- Sends the C-FIND, and prints the warnings of its result. Returns the result of find, its columns, and its level. The server has forgotten
+-- the query then, whatever becomes of the output. After a failure, prints the error and returns nil.
 function search.find(self, modality, query, order)
   local level = self.options.level
+  add_tags(self.options, query, order)
   for _, name in ipairs(COLUMNS[level]) do
     query[name] = query[name] or ""
   end
@@ -138,6 +210,7 @@ function search.find(self, modality, query, order)
   elseif not found then
     return self:report_error(tostring(err) .. (err.status == 400 and suggestion_for(order) or ""))
   end
+  found:close()
   if #found.dropped > 0 then
     self:note("modalua: left out, since %s do not have these tags: %s", PLURALS[level], table.concat(found.dropped, ", "))
   end
@@ -145,6 +218,69 @@ function search.find(self, modality, query, order)
     self:note("modalua: %s", found.warning)
   end
   return found, search_columns(level, order, found.answers), level
+end
+
+-- ---- the answers that are shown ----
+
+-- The kind of a value, and the value, as they are compared: numbers stand before texts.
+local function rank_of(value)
+  local text = type(value) == "string" and matching.trimmed(value) or ""
+  return text == "" and 3 or text:find "^[+-]?%d+%.?%d*$" and 1 or 2, text
+end
+
+-- Whether a value stands before another one; nil when they are equal. An answer without a value stands at the end.
+local function is_before(a, b, falling)
+  local a_rank, a_text = rank_of(a)
+  local b_rank, b_text = rank_of(b)
+  local x, y = a_rank == 1 and tonumber(a_text) or a_text, b_rank == 1 and tonumber(b_text) or b_text
+  if a_rank ~= b_rank and (a_rank == 3 or b_rank == 3) then
+    return b_rank == 3
+  elseif a_rank ~= b_rank then
+    return (a_rank < b_rank) ~= falling
+  elseif x ~= y then
+    return (x < y) ~= falling
+  end
+end
+
+local function sorted(answers, key)
+  local places = {}
+  for i, answer in ipairs(answers) do
+    places[i] = { at = i, answer = answer }
+  end
+  table.sort(places, function(a, b)
+    local before = is_before(a.answer[key.name], b.answer[key.name], key.falling)
+    if before == nil then
+      return a.at < b.at
+    end
+    return before
+  end)
+  for i, place in ipairs(places) do
+    places[i] = place.answer
+  end
+  return places
+end
+
+-- Returns the columns and the answers that --columns, --sort and --limit leave.
+function search.shaped(options, columns, answers)
+  local rows = table.move(answers, 1, #answers, 1, {})
+  if options.sort then
+    rows = sorted(rows, options.sort)
+  end
+  rows = table.move(rows, 1, math.min(#rows, options.limit or #rows), 1, {})
+  if not options.columns then
+    return columns, rows
+  end
+  local shown = {}
+  for i, name in ipairs(options.columns) do
+    shown[i] = { name = name, keep = true }
+  end
+  for i, answer in ipairs(rows) do
+    rows[i] = {}
+    for _, name in ipairs(options.columns) do
+      rows[i][name] = answer[name]
+    end
+  end
+  return shown, rows
 end
 
 return search

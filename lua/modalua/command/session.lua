@@ -1,13 +1,12 @@
 -- command.session: one run of a verb: its options, its server, and its output.
 --
--- Data goes to standard output: as JSON or CSV with --json or --csv, else as a table on a terminal and as lines with tabs elsewhere.
--- Everything else goes to standard error.
+-- Data goes to standard output (command.output). Everything else goes to standard error.
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
 local letters = require "text.letters"
 local modalua = require "modalua"
-local tables = require "text.table"
+local output = require "command.output"
 local task = require "modalua.task"
 
 local session = {}
@@ -16,6 +15,10 @@ local Session = {}
 Session.__index = Session
 
 function session.new(parser, options, terminal)
+  local fault = output.fault(options)
+  if fault then
+    parser:error(fault)
+  end
   return setmetatable({ parser = parser, options = options, terminal = terminal, failed = false }, Session)
 end
 
@@ -60,48 +63,30 @@ end
 -- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
 function Session:show(columns, rows, document)
   remove_bar()
-  local text
-  if self.options.json then
-    text = json.encode(document or json.array(rows))
-    text = self.terminal.output and letters.shown(text, "json") or text
-  elseif self.options.csv then
-    text = tables.csv(columns, rows)
-    text = self.terminal.output and letters.shown(text:gsub("\r\n", "\n"), "lines") or text
-  elseif self.terminal.output then
-    text = #rows > 0 and tables.fitted(columns, rows, { width = self.terminal.width, colour = self.terminal.colour })
-  else
-    text = tables.lines(columns, rows)
-  end
-  if text and text ~= "" then
-    print((text:gsub("\n$", "")))
-  end
+  io.write(output.text(self.options, self.terminal, columns, rows, self.has_shown, document))
+  self.has_shown = true
 end
 
 local ROWS_AT_ONCE = 500
 
 -- A piece of the rows of show_each as text.
 function Session:piece_text(columns, rows, is_first)
-  if self.options.json then
-    local lines = {}
-    for i, row in ipairs(rows) do
-      lines[i] = self.terminal.output and letters.shown(json.encode(row), "json") or json.encode(row)
-    end
-    return (is_first and "[" or ",\n") .. table.concat(lines, ",\n")
-  elseif self.options.csv then
-    local text = tables.csv(columns, rows)
-    text = is_first and text or text:gsub("^.-\r\n", "", 1) -- without the head
-    return self.terminal.output and letters.shown(text:gsub("\r\n", "\n"), "lines") or text
-  elseif self.terminal.output then
-    return #rows > 0 and tables.fitted(columns, rows, { width = self.terminal.width, colour = self.terminal.colour }) or ""
+  if not self.options.json then
+    return output.text(self.options, self.terminal, columns, rows, not is_first)
   end
-  return tables.lines(columns, rows)
+  local lines = {}
+  for i, row in ipairs(rows) do
+    lines[i] = self.terminal.output and letters.shown(json.encode(row), "json") or json.encode(row)
+  end
+  return (is_first and "[" or ",\n") .. table.concat(lines, ",\n")
 end
 
--- Prints the rows of an iterator as show does, but in pieces as they come: any number of rows needs little memory.
-function Session:show_each(columns, iterator)
+-- Prints the rows of an iterator (the values of a generic for) as show does, but in pieces as they come: any number of rows needs little
+-- memory.
+function Session:show_each(columns, ...)
   remove_bar()
   local rows, is_first = {}, true
-  for row in iterator do
+  for row in ... do
     rows[#rows + 1] = row
     if #rows == ROWS_AT_ONCE then
       io.write(self:piece_text(columns, rows, is_first))

@@ -10,14 +10,12 @@ local require = ...
 local doc = require "modalua.doc"
 local letters = require "text.letters"
 local modalua = require "modalua"
+local output = require "command.output"
 local session = require "command.session"
 
 local verbs = {}
 
-verbs.COMMON = {
-  { "flag", name = "--json", description = "one JSON document on standard output" },
-  { "flag", name = "--csv", description = "CSV (RFC 4180) on standard output" },
-}
+verbs.COMMON = table.move(output.DETAILS, 1, #output.DETAILS, #output.FORMATS + 1, table.move(output.FORMATS, 1, #output.FORMATS, 1, {}))
 
 function verbs.load(name)
   return require("command.verbs." .. name)
@@ -46,11 +44,13 @@ local function add_argument(parser, row)
   return parser[row[1]](parser, properties)
 end
 
--- Prints an error in the arguments, with the usage of the parser, and ends the run.
+-- Prints an error in the arguments, and where they are explained, and ends the run. The usage of a verb with many options would hide the
+-- error.
 local function error_printer(name)
   return function(parser, message)
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
-    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message, parser:get_usage()))
+    local words = parser:get_usage():match "^Usage: ([%l ]*%l)"
+    io.stderr:write(("modalua: %s: %s\n`%s --help` explains the arguments\n"):format(name, message, words))
     os.exit(2)
   end
 end
@@ -62,7 +62,11 @@ local function complete_parser(parser, rows, print_error)
     add_argument(parser, row)
   end
   if not rows.is_plain then
-    parser:mutex(add_argument(parser, verbs.COMMON[1]), add_argument(parser, verbs.COMMON[2]))
+    local added = {}
+    for i, row in ipairs(verbs.COMMON) do
+      added[i] = add_argument(parser, row)
+    end
+    parser:mutex(table.unpack(added, 1, #output.FORMATS))
   end
   parser.error = print_error
   return parser

@@ -165,11 +165,11 @@ local function colour_codes(columns, row)
   return codes
 end
 
--- The heads, and the width of each column with its head.
-local function heads_of(columns, data)
+-- The heads, and the width of each column with its head. `has_heads` false: the heads are empty.
+local function heads_of(columns, data, has_heads)
   local heads, natural = {}, {}
   for c, column in ipairs(columns) do
-    heads[c] = letters.shown(title_of(column))
+    heads[c] = has_heads and letters.shown(title_of(column)) or ""
     natural[c] = math.max(data[c], letters.width(heads[c]))
   end
   return heads, natural
@@ -179,19 +179,23 @@ function tables.fitted(columns, rows, options)
   options = options or {}
   local all = as_tables(columns)
   local _, data = escaped_cells(all, rows)
-  local _, widths = heads_of(all, data)
+  local has_heads = options.head ~= false
+  local _, widths = heads_of(all, data, has_heads)
   local shown = all
   if options.width then
     shown, widths = fit(all, widths, data, options.width)
   end
   local cells = escaped_cells(shown, rows)
-  local heads, bold = heads_of(shown, widths), {}
+  local heads, bold = heads_of(shown, widths, has_heads), {}
   for c in ipairs(shown) do
     bold[c] = "1"
   end
   local lines = { line_of(shown, widths, heads, options.colour and bold) }
   if #shown < #all then
     lines[1] = lines[1]:sub(1, -2) .. GAP .. MORE .. "\n"
+  end
+  if not has_heads then
+    lines = {}
   end
   for r, row in ipairs(rows) do
     lines[#lines + 1] = line_of(shown, widths, cells[r], options.colour and colour_codes(shown, row))
@@ -212,6 +216,7 @@ doc.describe(tables.fitted, "table.fitted(columns, rows [, options]) -> text",
       { "columns", "spare", "boolean", "true: its cells are cut before others" },
       { "columns", "colour", "function", 'colour(value, row) returns "red", "green" or nil' },
       { "options", "width", "integer", "width of the terminal; cells are cut, or columns left out, to fit (default: no limit)" },
+      { "options", "head", "boolean", "false: no head (default: true)" },
       { "options", "colour", "boolean", "true: writes the head bold, and cells in the colours that the columns choose" },
     },
     example = [=[
@@ -238,29 +243,42 @@ doc.describe(tables.lines, "table.lines(columns, rows) -> text",
 
 -- ---- CSV ----
 
-local function csv_cell(text)
+local function csv_cell(text, safe)
+  text = safe and text:find "^[=+@\t\r-]" and "'" .. text or text
   return text:find '[",\r\n]' and '"' .. text:gsub('"', '""') .. '"' or text
 end
 
-function tables.csv(columns, rows)
+function tables.csv(columns, rows, options)
+  options = options or {}
   columns = as_tables(columns)
-  local lines = {}
+  local lines, line_end = {}, options.line_end or "\r\n"
   local function add_line(text_of_column)
     local texts = {}
     for c, column in ipairs(columns) do
-      texts[c] = csv_cell(text_of_column(column))
+      texts[c] = csv_cell(text_of_column(column), options.safe)
     end
-    lines[#lines + 1] = table.concat(texts, ",") .. "\r\n"
+    lines[#lines + 1] = table.concat(texts, ",") .. line_end
   end
-  add_line(title_of)
+  if options.head ~= false then
+    add_line(title_of)
+  end
   for _, row in ipairs(rows) do
     add_line(function(column) return text_of(row[column.name]) end)
   end
   return table.concat(lines)
 end
 
-doc.describe(tables.csv, "table.csv(columns, rows) -> text",
-  "Returns the rows as CSV (RFC 4180) in UTF-8, with a head. Lines end in CR LF, and cells are unchanged.",
-  { example = [[io.write(require("modalua.table").csv({ "PatientID", "StudyDate" }, found.answers))]] })
+doc.describe(tables.csv, "table.csv(columns, rows [, options]) -> text",
+  "Returns the rows as CSV (RFC 4180) in UTF-8, with a head. Lines end in CR LF, and cells are unchanged, unless the options say "
+    .. "otherwise.",
+  {
+    options = {
+      { "options", "head", "boolean", "false: no head (default: true)" },
+      { "options", "line_end", "string", "end of each line (default: CR LF)" },
+      { "options", "safe", "boolean", "true: puts a quote in front of cells that begin with = + - @, TAB or CR, as a spreadsheet would run "
+        .. "them" },
+    },
+    example = [[io.write(require("modalua.table").csv({ "PatientID", "StudyDate" }, found.answers, { line_end = "\n", safe = true }))]],
+  })
 
 return tables

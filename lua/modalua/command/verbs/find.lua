@@ -2,21 +2,35 @@
 local require = ...
 local search = require "command.search"
 
+-- What standard error says of the answers: "23 studies", or "10 of 23 studies".
+local function amount_of(shown, all, level)
+  return (shown < all and ("%d of "):format(shown) or "") .. search.count(all, level)
+end
+
 local function run_find(self)
+  if self.options.count and self.options.limit then
+    self:usage_error "--count and --limit contradict each other"
+  end
   local query, order = search.read(self)
-  local modality = self:modality(self.options.name)
+  local modality = query and self:modality(self.options.name)
   if not modality then
     return false
   end
   self:note("%s", self:resolved(self.options.name))
-  local found <close>, columns, level = search.find(self, modality, query, order)
+  local found, columns, level = search.find(self, modality, query, order)
   if not found then
     return false
+  elseif self.options.count then
+    print(#found.answers)
+    return true
   end
-  self:show(columns, found.answers)
-  self:note("%s", search.count(#found.answers, level))
+  local shown, rows = search.shaped(self.options, columns, found.answers)
+  self:show(shown, rows)
+  self:note("%s", amount_of(#rows, #found.answers, level))
   return true
 end
+
+local shape = search.shape
 
 return {
   run = run_find,
@@ -25,14 +39,18 @@ return {
   description = "Searches a modality (C-FIND). It prints all answers: on a terminal as a table, elsewhere as lines with tabs between the "
     .. "cells. The columns are those of the level, and the tags of the command line.",
   examples = {
-    { "modalua find pacs PatientName='Müller*' StudyDate=20240101-", "studies since 2024" },
+    { "modalua find pacs PatientName='Müller*' StudyDate=2024-01-01..", "studies since 2024" },
+    { "modalua find pacs StudyDate=-7d ModalitiesInStudy=CT", "of the last seven days" },
     { "modalua find pacs -L Series StudyInstanceUID=1.2.3 BodyPartExamined", "the series of a study, with one more column" },
     { "modalua find pacs AccessionNumber=A1234 --json | jq -r '.[].StudyInstanceUID'", "the identifiers, for another program" },
+    { "modalua find pacs StudyDate=-4w --columns StudyDate,PatientID --sort=-StudyDate --limit 20", "the newest twenty" },
+    { "modalua find pacs StudyDate=today --count", "how many" },
   },
   arguments = {
     { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
     search.tags,
     search.level,
     search.keep,
+    shape[1], shape[2], shape[3], shape[4],
   },
 }

@@ -103,7 +103,8 @@ local function manual_page(about)
     add(tagged(bold(variable.name), variable.help .. "."))
   end
   add(tagged(bold "NO_COLOR", "modalua uses no colours when this is set and not empty.")
-    .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc."))
+    .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc.")
+    .. tagged(bold "MODALUA_TODAY", "the day, such as 2024-01-31, from which verbs count today, yesterday and -7d."))
   add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "the servers that --profile names."))
   add ".SH FUNCTIONS\n"
   add_functions(add)

@@ -94,24 +94,24 @@ local function outcome_colour(value)
   return value == "moved" and "green" or "red"
 end
 
--- The rows that were found, with the outcome of each. Closing it prints the summary, also when Ctrl-C ends the move. A pipe gets each line
--- at once (`at_once`); a table, JSON and CSV are printed at the end.
+-- The rows that were found, with the outcome of each. Closing it prints the summary, also when Ctrl-C ends the move. A pipe and --jsonl get
+-- each line at once (`at_once`); a table, JSON and CSV are printed at the end.
 local Report = {}
 Report.__index = Report
 
 local function new_report(self, rows, columns)
   local all = table.move(columns, 1, #columns, 2, { { name = "outcome", colour = outcome_colour } })
   if self.options.csv then
-    all[#all + 1] = "error"
+    table.move({ "error", "kind", "code", "verified" }, 1, 4, #all + 1, all)
   end
-  local at_once = not (self.terminal.output or self.options.json or self.options.csv)
+  local at_once = self.options.jsonl or not (self.terminal.output or self.options.json or self.options.csv)
   return setmetatable({ session = self, found = rows, columns = all, rows = {}, sent = {}, failed = 0, unknown = 0, at_once = at_once },
     Report)
 end
 
--- Adds the next row, with a word for its outcome and perhaps an error's text.
-function Report:add_row(word, message)
-  local row = { outcome = word, error = message }
+-- Adds the next row, with a word for its outcome. `about`: perhaps the fields error (its text), kind, code and verified.
+function Report:add_row(word, about)
+  local row = { outcome = word, error = about.error, kind = about.kind, code = about.code, verified = about.verified }
   for name, value in pairs(self.found[#self.rows + 1]) do
     row[name] = value
   end
@@ -129,17 +129,17 @@ function Report:add(outcome)
   if err then
     local uid = outcome.resource.SOPInstanceUID or outcome.resource.SeriesInstanceUID or outcome.resource.StudyInstanceUID
     self.session:report_error(uid or outcome.resource.PatientID, err.message)
-    self:add_row(err.kind == "unknown" and "UNKNOWN" or "FAILED", err.message)
+    self:add_row(err.kind == "unknown" and "UNKNOWN" or "FAILED", { error = err.message, kind = err.kind, code = err.code })
   else
     self.unverified = self.unverified or not outcome.result.verified and (outcome.result.unverified or "--no-verify")
-    self:add_row "moved"
+    self:add_row("moved", { verified = outcome.result.verified or false })
   end
 end
 
 -- After Ctrl-C: what the modality said it has sent, and what has not been looked at.
 function Report:add_interrupted()
   while self.sent[#self.rows + 1] do
-    self:add_row("UNKNOWN", "sent, but whether it has arrived was not checked")
+    self:add_row("UNKNOWN", { error = "sent, but whether it has arrived was not checked", kind = "unknown", code = "cancelled" })
   end
 end
 
@@ -191,7 +191,7 @@ local function run_move(self)
     self:usage_error "--verify and --no-verify contradict each other"
   end
   local query, order = search.read(self, true)
-  local modality = self:modality(self.options.name)
+  local modality = query and self:modality(self.options.name)
   local options, target
   if modality then
     options, target = target_of(self)
@@ -200,7 +200,7 @@ local function run_move(self)
     return false
   end
   self:note("%s, to %s", self:resolved(self.options.name), target)
-  local found <close>, columns, level = search.find(self, modality, query, order)
+  local found, columns, level = search.find(self, modality, query, order)
   if not found then
     return false
   end
@@ -210,6 +210,7 @@ local function run_move(self)
     self:note("would move %s", amount)
     return true
   elseif #found.answers == 0 then
+    self:show(columns, {})
     return self:report_error "nothing was found, so nothing was moved"
   end
   return may_move(self, found, level, amount) and move_found(self, modality, found, columns, options)
@@ -221,11 +222,13 @@ return {
   summary = "makes a modality send studies to another one",
   description = "Searches a modality, and makes it send what was found to another one (C-MOVE). Each study is moved by a request "
     .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN. At the end, modalua looks at the target; where it cannot, "
-    .. "the last line says that the move is unverified. The exit status is 1 when a study was not moved, or when nothing was found.",
+    .. "the last line says that the move is unverified. With --json, --jsonl and --csv, each study that was not moved "
+    .. "has the error, its kind (\"unknown\" beside UNKNOWN) and its code. The exit status is 1 when a study was not moved, "
+    .. "or when nothing was found.",
   examples = {
     { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
-    { "modalua move pacs --to archive PatientID=4711 StudyDate=20240101-", "moves the studies" },
-    { "modalua move pacs --to archive StudyDate=20240131 --max 500 --verify --csv >moved.csv", "a day, with a check that all arrived" },
+    { "modalua move pacs --to archive PatientID=4711 StudyDate=2024-01-01..", "moves the studies" },
+    { "modalua move pacs --to archive StudyDate=yesterday --max 500 --verify --csv >moved.csv", "a day, with a check that all arrived" },
   },
   arguments = {
     { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends: its name at the server" },

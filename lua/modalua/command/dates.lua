@@ -1,0 +1,167 @@
+-- command.dates: dates as people type them, in DICOM's form: the one function that every verb uses for filters by a date.
+--
+--   2024-01-31              that day              today, yesterday, tomorrow    that day
+--   2024-01-01..2024-01-31  a range; one end may  -7d, -4w, -3m, -1y            since that day, so many days, weeks, months or years ago
+--                           be missing            -4w..-1w, -7d..yesterday      any two of these as the ends of a range
+--
+-- What DICOM has as a value stays as it is, also -20240131: a range with an open start.
+local require = ...
+local matching = require "core.matching"
+local native = require "core.native"
+
+local dates = {}
+
+local FORMS = "2024-01-31, 2024-01-01..2024-01-31, ..2024-01-31, 2024-01-01.., today, yesterday, tomorrow, -7d, -4w, -3m, -1y (since "
+  .. "then), -4w..-1w, or as DICOM writes it: 20240131, 20240101-20240131, 20240101-, -20240131"
+local WORDS = { yesterday = -1, today = 0, tomorrow = 1 }
+local DAYS_OF_UNIT = { d = 1, w = 7 }
+local MONTHS_OF_UNIT = { m = 1, y = 12 }
+local MAX_DIGITS = 5 -- of the number in -7d
+
+-- ---- days ----
+
+-- A day is { year, month, day }.
+
+local function is_leap_year(year)
+  return year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
+end
+
+local function days_of_month(year, month)
+  local days = { 31, is_leap_year(year) and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
+  return days[month]
+end
+
+local function add_days(day, n)
+  local year, month, d = day[1], day[2], day[3] + n
+  while d < 1 do
+    year, month = month == 1 and year - 1 or year, month == 1 and 12 or month - 1
+    d = d + days_of_month(year, month)
+  end
+  while d > days_of_month(year, month) do
+    d = d - days_of_month(year, month)
+    year, month = month == 12 and year + 1 or year, month == 12 and 1 or month + 1
+  end
+  return { year, month, d }
+end
+
+-- In a shorter month the last day takes the place of a day that it lacks.
+local function add_months(day, n)
+  local months = day[1] * 12 + day[2] - 1 + n
+  local year, month = months // 12, months % 12 + 1
+  return { year, month, math.min(day[3], days_of_month(year, month)) }
+end
+
+-- Reads YYYY-MM-DD and YYYYMMDD. Returns nil when the text has another form, and nil and a message when there is no such day.
+local function read_day(text)
+  local year, month, day = text:match "^(%d%d%d%d)%-(%d%d)%-(%d%d)$"
+  if not year then
+    year, month, day = text:match "^(%d%d%d%d)(%d%d)(%d%d)$"
+  end
+  if not year then
+    return nil
+  end
+  local y, m, d = tonumber(year), tonumber(month), tonumber(day)
+  local last = y > 0 and days_of_month(y, m)
+  if not last or d < 1 or d > last then
+    return nil, ("there is no day %s-%s-%s"):format(year, month, day)
+  end
+  return { y, m, d }
+end
+
+-- The day that today is. The environment variable MODALUA_TODAY gives another one.
+local function present_day()
+  local given = os.getenv "MODALUA_TODAY"
+  if given and given ~= "" then
+    return read_day(given) or error(("MODALUA_TODAY is '%s', which is no day such as 2024-01-31"):format(given), 0)
+  end
+  return read_day(os.date "%Y-%m-%d")
+end
+
+-- ---- what people type ----
+
+-- Reads -7d. Returns a day; nil when the text has another form; nil and a message when it is no day.
+local function read_past(text)
+  local number, unit = text:match "^%-(%d+)([dwmy])$"
+  if not number then
+    return nil
+  end
+  local day, n = nil, tonumber(number)
+  if #number <= MAX_DIGITS then
+    local days, months = DAYS_OF_UNIT[unit], MONTHS_OF_UNIT[unit]
+    day = days and add_days(present_day(), -n * days) or add_months(present_day(), -n * months)
+  end
+  if not day or day[1] < 1 then
+    return nil, ("%s is before the year 1"):format(text)
+  end
+  return day
+end
+
+-- Reads one day in any form. Returns it, and whether it was of the form -7d; or nil, and perhaps a message.
+local function read_one(text)
+  if WORDS[text] then
+    return add_days(present_day(), WORDS[text]), false
+  end
+  local day, message = read_day(text)
+  if day or message then
+    return day, message
+  end
+  day, message = read_past(text)
+  return day, day and true or message
+end
+
+local function to_dicom(day)
+  return day and ("%04d%02d%02d"):format(day[1], day[2], day[3]) or ""
+end
+
+-- Reads the two ends of a range. Returns DICOM's form; or nil, and perhaps a message.
+local function read_range(from, to)
+  local first, last, why
+  if from ~= "" then
+    first, why = read_one(from)
+  end
+  if to ~= "" and (first or from == "") then
+    last, why = read_one(to)
+  end
+  if (from ~= "" and not first) or (to ~= "" and not last) or not (first or last) then
+    return nil, why
+  elseif first and last and to_dicom(first) > to_dicom(last) then
+    return nil, ("the range ends before it begins: %s..%s"):format(to, from)
+  end
+  return to_dicom(first) .. "-" .. to_dicom(last)
+end
+
+-- Returns DICOM's form of a date, or of a range, that a person typed; or nil, and perhaps a message.
+local function to_dicom_value(text)
+  local typed = matching.trimmed(text):lower()
+  local from, to = typed:match "^(.-) *%.%. *(.*)$"
+  if from then
+    return read_range(from, to)
+  end
+  local day, more = read_one(typed)
+  if not day then
+    return nil, more
+  end
+  return to_dicom(day) .. (more and "-" or "")
+end
+
+-- ---- filters ----
+
+-- Returns the value that the filter by a tag has in DICOM; or nil and a message. Values of tags that are no dates, and values that DICOM
+-- allows, are returned as they are. `keep`: tags that may have a value that is no date, or nil.
+function dates.to_filter(tag, value, keep)
+  if not native.is_date(tag) or not native.fault(tag, value) then
+    return value
+  end
+  local form, why = to_dicom_value(value)
+  local fault = native.fault(tag, value, keep)
+  if form or not fault then
+    return form or value
+  elseif why then
+    return nil, ("%s = '%s': %s"):format(tag, value, why)
+  end
+  local suggestion = fault:match "^is not a DICOM date: %d[%d-]*$"
+  return nil, ("%s = '%s' %s"):format(tag, value, (suggestion or not fault:find "^is not a DICOM date") and fault
+    or "is no date. Dates are written as " .. FORMS)
+end
+
+return dates

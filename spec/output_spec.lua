@@ -1,0 +1,187 @@
+-- Tests what verbs write for other programs: CSV, JSON and JSON lines; and the options of find that choose what is written.
+local command = require "spec.support.command"
+local expect = require "spec.support.expect"
+local json = require "modalua.json"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local samples = require "modalua.samples"
+
+local contains = expect.contains
+
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "([^\n]*)\n" do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+describe("The output of verbs", function()
+  local servers, client
+
+  setup(function()
+    servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { extra = { DefaultEncoding = "Utf8" } })
+    client = modalua.connect(servers.LOCAL.url)
+    assert(samples.store(modalua.connect(servers.PACS.url)))
+  end)
+
+  teardown(function()
+    servers:close()
+  end)
+
+  local function shell(line)
+    return command.shell(("export MODALUA_URL=%s TERM=xterm; %s"):format(servers.LOCAL.url, line))
+  end
+
+  local function run(...)
+    return shell('"$M" ' .. command.quote(...))
+  end
+
+  -- What a verb writes; it must succeed.
+  local function out(...)
+    local result = run(...)
+    assert.are.equal(0, result.status, result.err)
+    return result.out
+  end
+
+  describe("as CSV", function()
+    it("has a header and lines that end in LF, or in CR LF with --crlf", function()
+      local words = { "find", "pacs", "-L", "Patient", "PatientID=MOD-0012", "--csv" }
+      local head, row = "PatientName,PatientBirthDate,PatientSex,PatientID", "O'Brien-Núñez^María José,20150730,F,MOD-0012"
+      assert.are.equal(head .. "\n" .. row .. "\n", out(table.unpack(words)))
+      assert.are.equal(row .. "\n", out("--", table.unpack(words)):gsub("^.-\n", "", 1))
+      words[#words + 1] = "--crlf"
+      assert.are.equal(head .. "\r\n" .. row .. "\r\n", out(table.unpack(words)))
+      words[#words + 1] = "--no-header"
+      assert.are.equal(row .. "\r\n", out(table.unpack(words)))
+    end)
+
+    it("has a header without rows too, in each verb that writes rows", function()
+      assert.are.equal("PatientName,PatientBirthDate,PatientSex,PatientID\n",
+        out("find", "pacs", "-L", "Patient", "PatientID=NONE", "--csv"))
+      assert.are.equal("ID,Type,State,Progress,age,what,error\n", out("jobs", "--csv"))
+      assert.are.equal("ID,modality,Level,answers\n", out("queries", "--csv"))
+      local result = run("move", "pacs", "--to", "archive", "PatientID=NONE", "--csv")
+      assert.are.equal(1, result.status)
+      assert.matches("^StudyDate,[^\n]*\n$", result.out)
+    end)
+
+    it("has a quote in front of cells that a spreadsheet would run, with --safe-csv", function()
+      local titles = { plus = "+A", minus = "-A", at = "@A", equals = "=A", plain = "A=+-@" }
+      for name, title in pairs(titles) do
+        assert(client:put("/modalities/" .. name, { AET = title, Host = "127.0.0.1", Port = 104 }))
+      end
+      local plain, safe = out("modalities", "--csv"), out("modalities", "--csv", "--safe-csv")
+      for name in pairs(titles) do
+        assert(client:delete("/modalities/" .. name))
+      end
+      for name, title in pairs(titles) do
+        contains(plain, ("\n%s,%s,"):format(name, title))
+        contains(safe, ("\n%s,%s%s,"):format(name, name == "plain" and "" or "'", title))
+      end
+    end)
+
+    it("is needed by --crlf and --safe-csv", function()
+      for _, option in ipairs { "--crlf", "--safe-csv" } do
+        local result = run("modalities", option)
+        assert.are.same({ 2, "" }, { result.status, result.out })
+        contains(result.err, option .. " is for CSV: it needs --csv")
+      end
+      contains(run("modalities", "--csv", "--jsonl").err, "option '--jsonl' can not be used together with option '--csv'")
+    end)
+  end)
+
+  it("as JSON lines is one object in each line, on a terminal too", function()
+    local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "X", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
+    assert(client:modality "archive":store(made.ID))
+    local found = assert(client:modality "pacs":find { Level = "Study", Query = { PatientID = "JP*" } }) -- a query for the verb queries
+    for _, case in ipairs { { "find pacs", 23 }, { "modalities", 3 }, { "echo", 3 }, { "queries", 1 }, { "find pacs PatientID=NONE", 0 },
+      { "move pacs --to-aet NOWHERE PatientID=JP-77001", 2 }, { "jobs", #assert(client:jobs()) } } do
+      local lines = lines_of(shell(('"$M" %s --jsonl 2>/dev/null'):format(case[1])).out)
+      assert.are.equal(case[2], #lines, case[1])
+      for _, line in ipairs(lines) do
+        assert.is_table(assert(json.decode(line)), line)
+        assert.are.equal("{", line:sub(1, 1))
+      end
+    end
+    assert(found:close())
+    assert(client:delete(made.Path))
+    local shown = shell([[script -qec '"$M" modalities --jsonl' /dev/null]]).out:gsub("\r\n", "\n")
+    assert.are.equal("archive", assert(json.decode(lines_of(shown)[1])).name)
+  end)
+
+  it("is in the columns of --columns, in their order", function()
+    assert.are.equal("PatientID,StudyTime,StudyDate\nMOD-0012,093000,20160105\n",
+      out("find", "pacs", "StudyDate=20160105", "--columns", "PatientID,0008,0030,StudyDate", "--csv"))
+    local row = assert(json.decode(out("find", "pacs", "StudyDate=20160105", "--columns", "StudyDate, PatientName", "--jsonl")))
+    assert.are.same({ StudyDate = "20160105", PatientName = "O'Brien-Núñez^María José" }, row)
+    local narrow = shell [[script -qec 'stty cols 20; "$M" find pacs StudyDate=20160105 --no-header --columns StudyDate,PatientID' \
+      /dev/null]]
+    assert.matches("\n20160105  MOD%-0012\n", (narrow.out:gsub("\r\n", "\n")))
+    for _, wrong in ipairs { "StudyDate,,PatientID", "", "StudyDate=x", "StudyDate PatientID" } do
+      local result = run("find", "pacs", "--columns", wrong)
+      assert.are.same({ 2, "" }, { result.status, result.out }, wrong)
+      contains(result.err, "a tag is expected, such as StudyDate, not '")
+    end
+    contains(run("find", "pacs", "--columns", "PatientNam").err, "did you mean PatientName instead of PatientNam?")
+  end)
+
+  it("is sorted by --sort, and cut by --limit afterwards", function()
+    local function dates(...)
+      return lines_of(out("find", "pacs", "--columns", "StudyDate", ...))
+    end
+    local all, sorted = dates(), dates "--sort=StudyDate"
+    assert.are.equal(23, #all)
+    table.sort(all, function(a, b) return (a == "" and "9" or a) < (b == "" and "9" or b) end)
+    assert.are.same(all, sorted)
+    local falling = dates "--sort=-StudyDate"
+    assert.are.same({ all[21], all[20], "" }, { falling[1], falling[2], falling[23] }) -- two studies have no date
+    assert.are.same({ all[21], all[20] }, dates("--sort=-StudyDate", "--limit=2"))
+    local result = run("find", "pacs", "--sort", "StudyDate", "--limit", "3")
+    assert.matches("\n3 of 23 studies\n$", result.err)
+    local series = lines_of(out("find", "pacs", "-L", "Series", "PatientID=JP*", "--columns", "SeriesNumber", "--sort", "SeriesNumber"))
+    local numbers = {}
+    for i, line in ipairs(series) do
+      numbers[i] = tonumber(line)
+    end
+    assert.is_true(#numbers > 3)
+    table.sort(numbers)
+    for i, n in ipairs(numbers) do
+      assert.are.equal(n, tonumber(series[i]))
+    end
+    for _, wrong in ipairs { "0", "x", "-1" } do
+      assert.are.equal(2, run("find", "pacs", "--limit=" .. wrong).status)
+    end
+  end)
+
+  it("is only a number with --count", function()
+    assert.are.equal("23\n", out("find", "pacs", "--count"))
+    assert.are.equal("0\n", out("find", "pacs", "PatientID=NONE", "--count", "--json"))
+    contains(run("find", "pacs", "--count", "--limit", "3").err, "--count and --limit contradict each other")
+  end)
+
+  it("begins when the server has forgotten the query, so a reader that leaves leaves none", function()
+    for _, reader in ipairs { "head -c 0", "head -n 1", "true" } do
+      shell(('"$M" find pacs | %s'):format(reader))
+      assert.are.same({}, client:queries(), reader)
+    end
+    -- the output is larger than the buffer of standard output, so it has begun before all of it is written
+    local result = shell [["$M" find pacs --json | { head -c 1; curl -sf "$MODALUA_URL/queries"; cat >/dev/null; }]]
+    assert.are.equal("[[]", (result.out:gsub("%s", "")))
+  end)
+
+  it("of move tells unknown from failed, and names kind and code of errors", function()
+    local result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
+    assert.are.equal(1, result.status)
+    for _, row in ipairs(assert(json.decode(result.out))) do
+      assert.are.equal("FAILED", row.outcome)
+      assert.is_string(row.kind)
+      assert.are_not.equal("unknown", row.kind)
+      assert.is_string(row.error)
+      assert.is_nil(row.verified)
+    end
+    local moved = assert(json.decode(out("move", "pacs", "--to", "archive", "PatientID=MOD-0012", "--json")))
+    assert.are.same({ "moved", true }, { moved[1].outcome, moved[1].verified })
+    assert.is_nil(moved[1].kind)
+  end)
+end)
