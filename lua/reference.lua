@@ -19,8 +19,8 @@ local SECTIONS = {
   task = { "task", '`task = require "modalua.task"`. The tasks of a script take turns: while one waits for a server, the others '
     .. "run." },
   json = { "json", '`json = require "modalua.json"`. `json.null` is the null of JSON.' },
-  transfer = { "transfer", '`transfer = require "modalua.transfer"`: finds and sends at any size, over many nights. A sandboxed script does '
-    .. "not have it." },
+  transfer = { "transfer", '`transfer = require "modalua.transfer"`: finds and sends at any size, over many nights. A sandboxed script '
+    .. "does not have it." },
   doc = { "doc", '`doc = require "modalua.doc"`: the rows from which this page is generated.' },
   letters = { "letters", '`letters = require "modalua.letters"`: texts of any writing system on a terminal.' },
   table = { "table", '`tables = require "modalua.table"`: rows as a table, as lines, as CSV.' },
@@ -47,8 +47,8 @@ is a message of one line. `unknown` means that it is not known whether the work 
 call throws an error, such as a wrong type or an unknown name, and the message says what would be right.
 Tables that go to Orthanc have Orthanc's own names (`Level`, `TargetAet`); modalua's own options are `lower_case`.
 
-Each public function has one row. For methods, and for the functions of `modalua`, `json`, `task`, `transfer` and `doc`, the row is in C (`doc_row` in
-`src/binding/doc.h`); in the other modules it is a call of `doc.describe` after the function. `spec/doc_spec.lua` and
+Each public function has one row. For methods, and for the functions of `modalua`, `json`, `task`, `transfer` and `doc`, the row is in C
+(`doc_row` in `src/binding/doc.h`); in the other modules it is a call of `doc.describe` after the function. `spec/doc_spec.lua` and
 `spec/examples_spec.lua` check the rows. How the Lua half is built is in [modalua/README.md](modalua/README.md).
 
 The examples use these variables, at the prompt of `modalua playground` or in a script. `clinic` is another Orthanc that the server knows

@@ -2,8 +2,9 @@
 # Installs missing packages, builds modalua, and runs the tests: the release build, the build with AddressSanitizer, LeakSanitizer and
 # UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. Then it fuzzes each target of spec/fuzz for three seconds. With
 # --all, it also runs everything with Lua's own checks, transfers an archive of 2 GB, tries 10 000 random searches, changes every
-# answer of an Orthanc in every way, works for an hour without a pause (spec/soak_spec.lua), runs GCC's analyzer, measures which lines are
-# executed, fuzzes each target for two minutes and the operations for ten, and measures the figures of spec/bench.
+# answer of an Orthanc in every way, works for an hour without a pause (spec/soak_spec.lua), runs programs of hosts under valgrind, runs
+# GCC's analyzer, measures which lines are executed, fuzzes each target for two minutes and the operations for ten, and measures the
+# figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -43,6 +44,8 @@ if [ $all = yes ]; then
     echo "== 10 000 random searches, compared with an oracle"
     MODALUA_QUERIES=10000 MODALUA_SEED=$(date +%s) ctest --preset release -R spec-truth_property --verbose |
         grep -E "searches|moves|seed|tests passed|Failed"
+    echo "== what hardly depends on the version of Orthanc, with each version"
+    MODALUA_EVERY_ORTHANC=yes ctest --preset release -R "spec-routine_scripts|spec-transfer_verb"
     echo "== every time zone, compared with the program date"
     MODALUA_ZONES=all scripts/spec.sh transfer_pace
     echo "== the scripts for every day, with each Orthanc"
@@ -51,6 +54,8 @@ if [ $all = yes ]; then
     MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     echo "== an hour of work without a pause"
     MODALUA_SOAK_MINUTES=60 ctest --preset release -R spec-soak
+    echo "== programs of hosts under valgrind"
+    spec/memcheck.sh
     echo "== GCC's analyzer"
     spec/lint.sh analyzer build/release
     echo "== the lines that are executed"

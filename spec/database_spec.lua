@@ -218,6 +218,20 @@ describe("db:close", function()
   end)
 end)
 
+describe("db:abandon", function()
+  it("rolls back the open transaction, if there is one", function()
+    local db <close> = open "abandoned"
+    run(db, "CREATE TABLE t (x)")
+    run(db, "BEGIN IMMEDIATE")
+    run(db, "INSERT INTO t VALUES (1)")
+    db:abandon()
+    db:abandon()
+    run(db, "INSERT INTO t VALUES (2)")
+    local other <close> = open "abandoned"
+    assert.are.same({ { x = 2 } }, run(other, "SELECT x FROM t"))
+  end)
+end)
+
 describe("native.open on SQLite", function()
   local function refusal(path, ...)
     local db, err = native.open(path, ...)

@@ -269,10 +269,6 @@ local function check_row(running)
   end
 end
 
-local function eventually(f)
-  assert.is_truthy(expect.eventually(f))
-end
-
 -- ---- the servers ----
 
 -- Returns the DICOM files of a sample study of ten instances.
@@ -306,7 +302,7 @@ local function black_hole()
       full = select(2, client:get "/").kind == "timeout"
     end)
   end
-  eventually(function() return full end)
+  expect.happens(function() return full end)
   return server, function()
     for _, one in ipairs(waiting) do
       one:cancel()
@@ -457,7 +453,7 @@ for _, version in ipairs(versions) do
         client:put("/modalities/far", { AET = "FMUTE", Host = "127.0.0.1", Port = far.port })
         local before = events(event)
         local running = task.spawn(run, modality "far", 10 * ENOUGH) -- must end by the break, not by its time limit
-        eventually(function() return events(event) > before end)
+        expect.happens(function() return events(event) > before end)
         far:close()
         assert_fails(in_era(expected, era), op, running:join())
       end

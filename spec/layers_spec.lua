@@ -1,6 +1,7 @@
 -- The layers of the C code: a file includes headers of its own folder and of folders below it, so that each folder can be read without
 -- those above it. The public header may be included from anywhere. The hosts (the command) include only it and src/base.
-local RANKS = { orthanc_plugin = 10, command = 9, embed = 8, api = 7, database = 6, request = 6, engine = 5, http = 4, json = 4, binding = 4, orthanc = 3,
+local RANKS = { orthanc_plugin = 10, command = 9, embed = 8, api = 7, database = 6, request = 6, engine = 5,
+  http = 4, json = 4, binding = 4, orthanc = 3,
   base = 2, shared = 1 }
 local ONLY_PUBLIC = { command = true, orthanc_plugin = true }
 

@@ -10,14 +10,10 @@ local task = require "modalua.task"
 local terminal = require "spec.support.terminal"
 local versions = require "spec.support.versions"
 
-local fails, contains = expect.fails, expect.contains
+local fails, contains, eventually = expect.fails, expect.contains, expect.happens
 
 local STUDY <const> = { StudyInstanceUID = "1.2.3.0" }
 local TIMEOUT <const> = 0.3
-
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
-end
 
 -- Operations that search. Each row has a name, the moments when the operation is stopped, and the function. A moment is the number of
 -- C-FINDs that have been answered, and of those that have arrived.

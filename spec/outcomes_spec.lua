@@ -11,17 +11,13 @@ local samples = require "modalua.samples"
 local task = require "modalua.task"
 local versions = require "spec.support.versions"
 
-local contains, fails = expect.contains, expect.fails
+local contains, eventually, fails = expect.contains, expect.happens, expect.fails
 
 local ID <const> = "12345678-1234-1234-1234-123456789abc" -- of a job
 local QUERY <const> = "87654321-1234-1234-1234-123456789abc"
 local STORED <const> = "ffffffff-ffffffff-ffffffff-ffffffff-ffffffff"
 local HANDLE <const> = json.encode { ID = ID, Path = "/jobs/" .. ID }
 local PATIENT <const> = { PatientID = "MOD-0001" }
-
-local function eventually(f)
-  return assert(expect.eventually(f), "it never happened")
-end
 
 for _, version in ipairs(versions) do
   describe("An outcome, with the Orthanc " .. version.name .. ",", function()

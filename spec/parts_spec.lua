@@ -8,7 +8,7 @@ local modalua = require "modalua"
 
 local IN_SANDBOX = { "modalua", "modalua.doc", "modalua.json", "modalua.letters", "modalua.table", "modalua.task" }
 local PUBLIC = { "modalua", "modalua.completion", "modalua.doc", "modalua.evaluate", "modalua.help", "modalua.json", "modalua.letters",
-  "modalua.playground", "modalua.printing", "modalua.samples", "modalua.table", "modalua.task" }
+  "modalua.playground", "modalua.printing", "modalua.samples", "modalua.table", "modalua.task", "modalua.transfer" }
 
 local function output_of(line)
   local pipe = assert(io.popen(line))
@@ -170,6 +170,9 @@ describe("Each function that is written in Lua", function()
     end
     add { modalua.bar }
     add(modalua.task)
+    for name, f in pairs(modalua.transfer) do
+      add({ f }, name == "run" and { ledger = "/nowhere/ledger" } or "/nowhere/ledger")
+    end
     return list
   end
 

@@ -22,8 +22,8 @@ end
 
 -- What the server answers to a GET, with the secrets that modalua would hide.
 local function raw_get(server, path)
-  local request = ("GET %s HTTP/1.0\\r\\n\\r\\n"):format(path)
-  local pipe <close> = assert(io.popen(("bash -c 'exec 3<>/dev/tcp/127.0.0.1/%d; printf \"%s\" >&3; cat <&3'"):format(server.http_port, request)))
+  local line = ([[exec 3<>/dev/tcp/127.0.0.1/%d; printf "GET %s HTTP/1.0\r\n\r\n" >&3; cat <&3]]):format(server.http_port, path)
+  local pipe <close> = assert(io.popen(("bash -c '%s'"):format(line)))
   return pipe:read "a"
 end
 

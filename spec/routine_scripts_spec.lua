@@ -1,5 +1,4 @@
--- Tests the scripts that run every day or all day: prefetch_priors, route_stable_studies and watch_modalities, on real servers. They run
--- with the newest Orthanc; with MODALUA_ROUTINES=all with each version.
+-- Tests the scripts that run every day or all day: prefetch_priors, route_stable_studies and watch_modalities, on real servers.
 local archive = require "spec.support.archive"
 local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
@@ -48,7 +47,7 @@ local function read(path)
   return file:read "a"
 end
 
-for _, version in ipairs(os.getenv "MODALUA_ROUTINES" == "all" and versions or { versions[#versions] }) do
+for _, version in ipairs(versions.few) do
   describe("With the Orthanc " .. version.name .. ", the script", function()
     local folder, ris, peer, servers, client, pacs, target, directory
 

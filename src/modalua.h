@@ -324,8 +324,9 @@ typedef struct modalua_config {
     const char *password;
     const char *token;
     modalua_write_fn progress; /* receives the progress bar of an operation with progress = true:
-                                  each line replaces the one before; size 0 ends the bar. NULL = no
-                                  bar. For numbers, let scripts call a function of yours: progress
+                                  each line replaces the one before; size 0 ends the bar. That of
+                                  modalua.transfer has six lines, with line ends between them. NULL
+                                  = no bar. For numbers, let scripts call a function of yours: progress
                                   = function(p) f(p) end */
     const char *config_file;   /* a file that gives names to servers (profiles) and, when url is
                                   NULL, names the default server. Read at connect. NULL = none */

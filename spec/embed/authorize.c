@@ -6,7 +6,7 @@
 
 #include "runs.h"
 
-static char url[200], with_password[300];
+static const char *url;
 
 /* What the host was asked, a line for each request, or for polls of the same kind; and what it refuses. */
 typedef struct judge {
@@ -51,7 +51,7 @@ static const char *decide(void *user, const char *method, const char *given, con
 static modalua_config judged(judge *j)
 {
     modalua_config config = watched();
-    config.url = with_password;
+    config.url = url_with_password(url);
     config.authorize = decide;
     config.user = j;
     return config;
@@ -225,9 +225,7 @@ static void test_cleanup(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2 && strlen(argv[1]) < sizeof url && strncmp(argv[1], "http://", 7) == 0);
-    strcpy(url, argv[1]);
-    snprintf(with_password, sizeof with_password, "http://user:secret@%s", url + 7);
+    url = server_url(argc, argv);
     test_allowed();
     test_refused();
     test_again();

@@ -16,7 +16,7 @@
 
 enum { SANDBOX_INFLIGHT = 32, LOOKUPS_MAX = 16 };
 
-static char url[200];
+static const char *url;
 
 /* ---- sockets ---- */
 
@@ -184,8 +184,7 @@ static void test_lookups(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2 && strlen(argv[1]) < sizeof url && strncmp(argv[1], "http://", 7) == 0);
-    strcpy(url, argv[1]);
+    url = server_url(argc, argv);
     test_sockets();
     test_memory();
     test_lookups();

@@ -6,7 +6,7 @@
 
 #include "runs.h"
 
-static char url[200], with_password[300];
+static const char *url;
 
 /* The entries, a line for each: its fields without the time. */
 typedef struct log {
@@ -52,7 +52,7 @@ static void try_code(int level, const char *code, const char *expected)
     modalua_config config = watched();
     memset(&l, 0, sizeof l);
     l.has_times = true;
-    config.url = with_password;
+    config.url = url_with_password(url);
     config.log_entry = on_entry;
     config.log = on_line;
     config.log_level = level;
@@ -154,9 +154,7 @@ static void test_config(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2 && strlen(argv[1]) < sizeof url && strncmp(argv[1], "http://", 7) == 0);
-    strcpy(url, argv[1]);
-    snprintf(with_password, sizeof with_password, "http://user:secret@%s", url + 7);
+    url = server_url(argc, argv);
     test_fields();
     test_statistics();
     test_config();

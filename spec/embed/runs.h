@@ -34,6 +34,22 @@ static inline void collect(void *user, const char *text, size_t size)
     o->text[o->size] = '\0';
 }
 
+/* The URL of the fault server, which is the argument of the program. */
+static inline const char *server_url(int argc, char **argv)
+{
+    CHECK(argc == 2 && strncmp(argv[1], "http://", 7) == 0);
+    return argv[1];
+}
+
+/* The same URL, with credentials. */
+static inline const char *url_with_password(const char *url)
+{
+    static char with_password[300];
+    CHECK(strlen(url) < 200);
+    snprintf(with_password, sizeof with_password, "http://user:secret@%s", url + 7);
+    return with_password;
+}
+
 static inline modalua_runtime *make(const modalua_config *config)
 {
     modalua_runtime *rt = NULL;

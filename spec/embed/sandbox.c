@@ -7,7 +7,7 @@
 
 #include "runs.h"
 
-static char url[200];
+static const char *url;
 
 /* ---- the parts in sandbox.lua ---- */
 
@@ -269,8 +269,7 @@ static void test_hook(void)
 
 int main(int argc, char **argv)
 {
-    CHECK(argc == 2 && strlen(argv[1]) < sizeof url && strncmp(argv[1], "http://", 7) == 0);
-    strcpy(url, argv[1]);
+    url = server_url(argc, argv);
     test_library();
     test_load();
     test_servers();

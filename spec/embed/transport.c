@@ -3,9 +3,11 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
@@ -31,6 +33,7 @@ typedef struct transport {
     unsigned count; /* of held */
     unsigned requests;
     modalua_runtime *runtime; /* to be cancelled by /cancel */
+    bool holds_uploads;
 } transport;
 
 /* A date as HTTP writes it, so many seconds from now. */
@@ -122,7 +125,7 @@ static void send_request(void *user, const modalua_request *q, modalua_response 
         CHECK(modalua_response_fail(r, MODALUA_BROKEN, "the cable is out") == MODALUA_OK);
     } else if (is_path(q, "/unreachable")) {
         CHECK(modalua_response_fail(r, MODALUA_NOT_SENT, "no route") == MODALUA_OK);
-    } else if (is_path(q, "/instances") && q->file_size > 0) {
+    } else if (is_path(q, "/instances") && q->file_size > 0 && !t->holds_uploads) {
         read_upload(r, q);
     } else {
         CHECK(t->count < 8);
@@ -381,6 +384,123 @@ static void files(const char *path)
     CHECK(remove(path) == 0);
 }
 
+/* ---- heads, and files that go wrong ---- */
+
+/* Runs the code until the transport holds one more request. */
+static modalua_response *hold_one(transport *t, const char *code)
+{
+    unsigned before = t->count;
+    CHECK(start(t->runtime, code) == MODALUA_OK);
+    while (t->count == before)
+        CHECK(modalua_step(t->runtime, 0) == MODALUA_WORKING);
+    return t->held[before];
+}
+
+static void finish_well(const transport *t)
+{
+    int status = finish(t->runtime);
+    if (status != MODALUA_OK)
+        fprintf(stderr, "%s\n", modalua_last_error(t->runtime));
+    CHECK(status == MODALUA_OK);
+}
+
+static void heads(void)
+{
+    static const char *const moved[] = { "location: http://user:secret@other.example/", NULL };
+    static const char *const packed[] = { "Content-Encoding: gzip", "Content-Length: 100", NULL };
+    transport t;
+    modalua_runtime *rt = make_with(&t);
+    modalua_response *r = hold_one(&t, "local _, e = client:get '/away'\n"
+                                       "assert(e.kind == 'http' and e.status == 302, e)\n"
+                                       "assert(tostring(e):find 'http://…@other.example/', e)");
+    CHECK(modalua_response_head(NULL, 200, NULL) == MODALUA_E_INVALID);
+    CHECK(modalua_response_head(r, 199, NULL) == MODALUA_E_INVALID);
+    CHECK(modalua_response_head(r, 1000, NULL) == MODALUA_E_INVALID);
+    CHECK(modalua_response_write(NULL, "x", 1) == MODALUA_E_INVALID);
+    CHECK(modalua_response_read(NULL, &t, 1) == MODALUA_E_INVALID);
+    CHECK(modalua_response_read(r, NULL, 1) == MODALUA_E_INVALID);
+    CHECK(modalua_response_end(NULL) == MODALUA_E_INVALID);
+    CHECK(modalua_response_fail(NULL, MODALUA_BROKEN, "x") == MODALUA_E_INVALID);
+    CHECK(modalua_response_fail(r, MODALUA_BROKEN, NULL) == MODALUA_E_INVALID);
+    CHECK(modalua_response_head(r, 302, moved) == MODALUA_OK);
+    CHECK(modalua_response_write(r, NULL, 1) == MODALUA_E_INVALID);
+    CHECK(modalua_response_end(r) == MODALUA_OK);
+    finish_well(&t);
+    r = hold_one(&t, "assert(client:get '/packed' == 'abc')"); /* 100 is the size of another form */
+    CHECK(modalua_response_head(r, 200, packed) == MODALUA_OK);
+    CHECK(modalua_response_write(r, "abc", 3) == MODALUA_OK);
+    CHECK(modalua_response_end(r) == MODALUA_OK);
+    finish_well(&t);
+    pass(rt, "modalua.connect('http://other.example', { token = 't0ken' }):get '/now'");
+    CHECK(strstr(t.seen, "|Authorization: Bearer t0ken|"));
+    modalua_destroy(rt);
+}
+
+static void stalled_download(transport *t)
+{
+    modalua_response *r =
+        hold_one(t, "local c = modalua.connect(nil, { timeout = 0.05, retries = 0 })\n"
+                    "local _, e = c:download('/file', path) assert(e.kind == 'timeout', e)\n"
+                    "assert(not io.open(path) and not io.open(path .. '.part'))");
+    CHECK(modalua_response_head(r, 200, NULL) == MODALUA_OK);
+    CHECK(modalua_response_write(r, "abc", 3) == MODALUA_OK);
+    finish_well(t);
+    CHECK(modalua_response_write(r, "def", 3) == MODALUA_E_CANCELLED);
+    CHECK(modalua_response_end(r) == MODALUA_E_CANCELLED);
+}
+
+/* The system lets no file of this process grow so large. */
+static void download_without_room(transport *t)
+{
+    static const char piece[2000];
+    struct rlimit before, limit;
+    modalua_response *r =
+        hold_one(t, "local _, e = client:download('/file', path)\n"
+                    "assert(e.kind == 'refused' and e.code == 'file', e)\n"
+                    "assert(e.message:find 'too large' and not io.open(path .. '.part'), e)");
+    CHECK(signal(SIGXFSZ, SIG_IGN) != SIG_ERR && getrlimit(RLIMIT_FSIZE, &before) == 0);
+    limit = before;
+    limit.rlim_cur = 1000;
+    CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+    CHECK(modalua_response_head(r, 200, NULL) == MODALUA_OK);
+    CHECK(modalua_response_write(r, piece, sizeof piece) == MODALUA_E_FILE);
+    CHECK(modalua_response_write(r, piece, sizeof piece) == MODALUA_E_FILE);
+    CHECK(setrlimit(RLIMIT_FSIZE, &before) == 0);
+    CHECK(modalua_response_end(r) == MODALUA_OK);
+    finish_well(t);
+}
+
+static void upload_of_shorter_file(transport *t, const char *path)
+{
+    char piece[5000];
+    modalua_response *r;
+    t->holds_uploads = true;
+    r = hold_one(t, "do local f <close> = assert(io.open(path, 'w')) f:write(('x'):rep(5000)) end\n"
+                    "local _, e = client:upload(path)\n"
+                    "assert(e.kind == 'refused' and e.code == 'file', e)\n"
+                    "assert(e.message:find 'became shorter', e)");
+    CHECK(truncate(path, 100) == 0);
+    CHECK(modalua_response_read(r, piece, sizeof piece) == 100);
+    CHECK(modalua_response_read(r, piece, sizeof piece) == MODALUA_E_FILE);
+    CHECK(modalua_response_head(r, 200, NULL) == MODALUA_OK);
+    CHECK(modalua_response_end(r) == MODALUA_OK);
+    finish_well(t);
+    CHECK(remove(path) == 0);
+}
+
+static void bad_files(const char *path)
+{
+    char code[1024];
+    transport t;
+    modalua_runtime *rt = make_with(&t);
+    snprintf(code, sizeof code, "path = '%s'", path);
+    pass(rt, code);
+    stalled_download(&t);
+    download_without_room(&t);
+    upload_of_shorter_file(&t, path);
+    modalua_destroy(rt);
+}
+
 /* ---- more than the memory limit ---- */
 
 static void too_large(void)
@@ -424,6 +544,8 @@ int main(int argc, char **argv)
     unwanted();
     from_threads(path);
     files(path);
+    heads();
+    bad_files(path);
     too_large();
     return 0;
 }

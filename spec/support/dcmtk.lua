@@ -55,7 +55,8 @@ function dcmtk.storescp(options)
   return server
 end
 
--- The quota of the store (500 studies, 1024 MB) is the largest that dcmqrscp allows: it deletes older studies when a quota is exceeded.
+-- The default quota of the store (500 studies, 1024 MB) is the largest that dcmqrscp allows: it deletes older studies when a quota is
+-- exceeded.
 local CONFIGURATION = [[
 NetworkTCPPort = %d
 MaxPDUSize = 131072
@@ -67,18 +68,18 @@ HostTable END
 VendorTable BEGIN
 VendorTable END
 AETable BEGIN
-%s store RW (500, 1024mb) peers
+%s store RW (%d, 1024mb) peers
 AETable END
 ]]
 
-local function configuration(server, peers)
+local function configuration(server, peers, quota)
   local lines, names = {}, {}
   for i, peer in ipairs { server:modality(), table.unpack(peers) } do
     assert(not peer[1]:find "[%s,()]", "the configuration file of dcmqrscp cannot hold an AE title with blanks, commas or parentheses")
     names[i] = "peer" .. i
     lines[i] = ("%s = (%s, %s, %d)"):format(names[i], peer[1], peer[2], peer[3])
   end
-  return CONFIGURATION:format(server.port, table.concat(lines, "\n"), table.concat(names, ", "), server.aet)
+  return CONFIGURATION:format(server.port, table.concat(lines, "\n"), table.concat(names, ", "), server.aet, quota)
 end
 
 --- Starts a dcmqrscp, an archive that answers C-FIND, C-MOVE, C-GET and C-STORE. Store to it over one association at a time only:
@@ -86,13 +87,14 @@ end
 --    aet         its AE title; it rejects associations to any other title
 --    port        the port on which it listens
 --    peers       { { AET, host, port }, … } from which it accepts associations and to which C-MOVE can send; it adds itself
+--    quota       how many studies it keeps (default: 500)
 --    arguments   further arguments of the program, such as { "--disable-get" } or { "--check-find" }
 --    timeout     seconds until it must accept connections
 function dcmtk.dcmqrscp(options)
   options = options or {}
   local server = served.start(function()
     local made = make("dcmqrscp", options)
-    served.write_file(made.folder .. "/dcmqrscp.cfg", configuration(made, options.peers or {}))
+    served.write_file(made.folder .. "/dcmqrscp.cfg", configuration(made, options.peers or {}, options.quota or 500))
     return set_command(made, "dcmqrscp", { "--config", "dcmqrscp.cfg" }, options)
   end, options.port)
   return server

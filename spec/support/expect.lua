@@ -20,6 +20,11 @@ function expect.eventually(f)
   return false
 end
 
+--- The same, and asserts that the value comes.
+function expect.happens(f)
+  return assert(expect.eventually(f), "it never happened")
+end
+
 --- Asserts that an operation returned nil and an error with these fields. Returns the error.
 function expect.fails(fields, ok, err)
   assert.is_nil(ok)

@@ -618,7 +618,6 @@ verb_row("move", verb("move", "pacs", "--to", "archive", "PatientID=MOD-0001", "
   { ["a status"] = verb("move", "move-fails", "--to", "archive", "PatientID=MOD-0001", "--json"),
     ["an unreachable target"] = verb("move", "pacs", "--to", "gone", "PatientID=MOD-0001", "--json") })
 
-
 -- Rows of verbs that print no JSON document.
 local function lines_verb_row(name, shape, succeeds, fails, truths)
   add { "modalua " .. name, verb = true, shape = shape, succeeds = succeeds, fails = fails, truths = truths }
@@ -663,9 +662,10 @@ verb_row("upload", upload_case(function(w) return w.file end),
 verb_row("worklist", verb("worklist", "ris", "--json"),
   { ["a status"] = verb("worklist", "find-fails", "--json"), unreachable = verb("worklist", "gone", "--json") })
 
---- Methods and verbs that send no request.
+--- Methods and verbs that send no request. `modalua transfer` sends many, but it waits until a failure has passed, so that a run does not
+-- end; the operations that it uses have rows of their own.
 rows.silent = { ["client:modality"] = true, ["client:peer"] = true, ["client:query"] = true, ["client:job"] = true,
-  ["client:commitment"] = true, ["modalua manual"] = true, ["modalua help"] = true,
-  ["modalua version"] = true }
+  ["client:commitment"] = true, ["modalua manual"] = true, ["modalua help"] = true, ["modalua version"] = true,
+  ["modalua transfer"] = true }
 
 return rows

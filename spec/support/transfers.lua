@@ -15,6 +15,11 @@ local transfers = {}
 
 -- ---- servers ----
 
+--- A new temporary folder.
+function transfers.folder()
+  return served.folder "transfer"
+end
+
 local World = {}
 World.__index = World
 
@@ -24,8 +29,8 @@ function transfers.instances(first, last, each)
   for n = first, last do
     for k = 1, each or 1 do
       list[#list + 1] = { PatientID = "P" .. n, PatientName = "N^" .. n, StudyInstanceUID = "1.2." .. n,
-        SeriesInstanceUID = ("1.2.%d.1"):format(n), SOPInstanceUID = ("1.2.%d.1.%d"):format(n, k), SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT",
-        StudyDate = ("2024%02d%02d"):format(n % 12 + 1, n % 28 + 1), StudyTime = ("%02d%02d00"):format(n % 24, n % 60),
+        SeriesInstanceUID = ("1.2.%d.1"):format(n), SOPInstanceUID = ("1.2.%d.1.%d"):format(n, k),
+        SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT", StudyDate = ("2024%02d%02d"):format(n % 12 + 1, n % 28 + 1), StudyTime = ("%02d%02d00"):format(n % 24, n % 60),
         AccessionNumber = "A" .. n, SpecificCharacterSet = "ISO_IR 100" }
     end
   end
@@ -40,7 +45,7 @@ function transfers.world(version, options)
   end
   local servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, verbose = true, extra = extra })
   local world = setmetatable({ servers = servers, us = servers.LOCAL, pacs = servers.PACS, archive = servers.ARCHIVE,
-    folder = served.folder "transfer", n = 0, version = version }, World)
+    folder = transfers.folder(), n = 0, version = version }, World)
   world.client, world.target = modalua.connect(world.us.url, { max_inflight = 20 }), modalua.connect(world.archive.url)
   world.source = world.client:modality "pacs"
   if options.studies then
@@ -63,7 +68,7 @@ function World:reset()
   self.counted = self:resources_sent(true)
 end
 
---- How many instances pacs has sent since the last reset.
+--- How many studies (or series) pacs has sent since the last reset, in C-MOVEs.
 function World:resources_sent(all)
   return self.pacs:count_logged "Sending resource " - (all and 0 or self.counted or 0)
 end
@@ -82,13 +87,14 @@ World.__close = World.close
 
 -- ---- runs ----
 
---- transfer.run in this process, with the ledger of the world. Returns what it returns.
-function transfers.run(world, options)
+--- transfer.run in this process, with the ledger of the world. Returns what it returns. An option that is false is
+-- left out. `control`: as the command gives it.
+function transfers.run(world, options, control)
   local own = { ledger = world.ledger, from = world.source, to = "archive", query = {}, all = true, concurrency = 4 }
   for name, value in pairs(options or {}) do
-    own[name] = value
+    own[name] = value or nil
   end
-  return transfer.run(own)
+  return transfer.run(own, control)
 end
 
 local SCRIPT <const> = [[
@@ -113,13 +119,19 @@ function transfers.start(world, options, environment)
   local line = ("exec env XDG_CONFIG_HOME=/nowhere %s %s %s >%s.out 2>&1 & echo $!"):format(environment or "", command.quote(command.path),
     command.quote(path .. ".lua"), path)
   -- the shell that waits tells the status; `pid` is that of the run
-  local pipe = assert(io.popen(("{ %s; wait $!; echo $?; }"):format(line)))
+  local pipe = assert(io.popen(("{ %s; wait $!; echo $?; } 2>/dev/null"):format(line)))
   return setmetatable({ pipe = pipe, path = path, pid = math.tointeger(pipe:read "n") }, Process)
 end
 
 --- Sends it a signal.
 function Process:signal(name)
   return os.execute(("kill -s %s %d"):format(name, self.pid))
+end
+
+--- Its state as /proc tells it: "T" when it is stopped by a signal.
+function Process:state()
+  local file <close> = io.open(("/proc/%d/stat"):format(self.pid))
+  return file and file:read("a"):match "^%d+ %(.*%) (%a)"
 end
 
 --- Waits until it has ended. Returns its exit status (137 after SIGKILL) and what it printed.

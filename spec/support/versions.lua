@@ -3,6 +3,7 @@
 --    binary   the path of the program; nil for the installed one, which orthanc.start finds by itself
 --    name     the version as text: "1.12.7"
 --    number   the version as a number that can be compared: 11207. Specs use it to decide what a server supports.
+-- The field `few` is a shorter list, for specs of what hardly depends on the version: the newest one; with MODALUA_EVERY_ORTHANC=yes all.
 local served = require "spec.support.served"
 
 local list = assert(os.getenv("MODALUA_ORTHANCS"),
@@ -20,4 +21,5 @@ local versions = { version_of() }
 for program in list:gmatch("[^:]+") do
   versions[#versions + 1] = version_of(program)
 end
+versions.few = os.getenv "MODALUA_EVERY_ORTHANC" == "yes" and versions or { versions[#versions] }
 return versions

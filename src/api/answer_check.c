@@ -26,8 +26,9 @@ typedef struct filter {
     int in;                 /* the sequence that it is in; -1 = none */
     int time;               /* for a date: the filter with the time of the same moment, or -1 */
     dicom_vr vr;
-    matching last;  /* of the present answer */
-    bool is_moment; /* the contradiction of the present answer counts in in_moments */
+    matching last;     /* of the present answer */
+    bool is_moment;    /* the contradiction of the present answer counts in in_moments */
+    bool may_be_empty; /* an answer without a value of it stays */
     char number[ORTHANC_TAG_TEXT]; /* gggg,eeee, or "" */
 } filter;
 
@@ -118,6 +119,23 @@ static void pair_moments(check *c)
             if (date && time && strchr(date->value, '-') && strchr(time->value, '-'))
                 date->time = (int)(time - c->filters);
         }
+}
+
+/* Marks the filters whose tags are in the list at index. */
+static void mark_empty(lua_State *L, check *c, int tags)
+{
+    lua_Integer n = (lua_Integer)lua_rawlen(L, tags);
+    for (lua_Integer i = 1; i <= n; i++, lua_pop(L, 1)) {
+        char number[ORTHANC_TAG_TEXT];
+        uint32_t tag;
+        filter *f;
+        if (lua_rawgeti(L, tags, i) != LUA_TSTRING || !orthanc_tag_parse(lua_tostring(L, -1), &tag))
+            continue;
+        orthanc_tag_write(tag, number);
+        f = find_number(c, number, -1);
+        if (f)
+            f->may_be_empty = true;
+    }
 }
 
 /* Pushes the filters of the query at index, as a userdata. */
@@ -275,7 +293,7 @@ static bool is_contradicted(const check *c, const filter *f)
         return false;
     if (f->last == MATCHING_NO)
         return !(f->is_moment && c->by_moment);
-    return f->last == MATCHING_UNSHOWN && is_shown(f);
+    return f->last == MATCHING_UNSHOWN && is_shown(f) && !f->may_be_empty;
 }
 
 /* Whether the answers leave it open that they match the filter: none shows its value, or values may have
@@ -348,7 +366,7 @@ static void note_unproven(lua_State *L, const check *c, int notes)
         lua_pop(L, 1);
 }
 
-bool answer_check_filters(lua_State *L, int answers, int query, int notes)
+bool answer_check_filters(lua_State *L, int answers, int query, int empty, int notes)
 {
     int top = lua_gettop(L);
     lua_Integer before = (lua_Integer)lua_rawlen(L, answers);
@@ -358,6 +376,8 @@ bool answer_check_filters(lua_State *L, int answers, int query, int notes)
         lua_settop(L, top);
         return false;
     }
+    if (empty && lua_istable(L, empty))
+        mark_empty(L, c, empty);
     count_all(L, c, answers);
     decide_moments(c);
     for (const filter *f = c->filters; f < c->filters + c->n; f++)

@@ -8,8 +8,9 @@
 #include <stdbool.h>
 
 /* Removes from the list at index `answers` every answer that contradicts a filter of the query at index
- * `query` (from tags to values; a table is a sequence). Sets ignored and unproven in the notes at index
- * `notes` (answer_notes.h). Returns whether it removed answers. [-0, +0, m] */
-bool answer_check_filters(lua_State *L, int answers, int query, int notes);
+ * `query` (from tags to values; a table is a sequence). At index `empty` there may be a list of tags: an
+ * answer without a value of these stays. Sets ignored and unproven in the notes at index `notes`
+ * (answer_notes.h). Returns whether it removed answers. [-0, +0, m] */
+bool answer_check_filters(lua_State *L, int answers, int query, int empty, int notes);
 
 #endif

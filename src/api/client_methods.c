@@ -257,7 +257,8 @@ static const doc_row methods[] = {
               "bytes. file is a name, or an object of the host that is a sink (modalua.h). The "
               "file is called file.part until it is complete; after a failure nothing "
               "is left. Without wait_timeout it may last as long as bytes keep coming: the "
-              "client's timeout is the longest pause.",
+              "client's timeout is the longest pause. Records of jobs and peers are refused, since "
+              "they can have passwords: get hides these.",
       .options = { { "options", files_download_rows, NULL } },
       .example = "assert(pacs:move(found)) -- to this Orthanc\n"
                  "local id = assert(orthanc:find { Level = \"Study\", Query = {} })[1]\n"

@@ -49,6 +49,10 @@ const option find_rows[] = {
     { "keep", OPTION_TABLE, 0,
       "list of tags that are sent although they do not belong to the level, or have a value that "
       "DICOM does not" },
+    { "keep_empty", OPTION_TABLE, 0,
+      "list of tags: keeps answers without a value of these, although the query has a filter by "
+      "them "
+      "(some modalities give them for a range of dates or times that is open at its start)" },
     { "prove", OPTION_FLAG, offsetof(find_options, prove),
       "false: sends no further C-FIND for a filter whose value the answers do not show, or for an "
       "element of a list that has no answer (default: true)" },
@@ -279,7 +283,8 @@ static int find_on_answers(lua_State *L, call *c)
     call_push(L, c, "body");
     lua_getfield(L, -1, "Query");
     query = lua_gettop(L);
-    changed = answer_check_filters(L, answers, query, notes);
+    lua_getfield(L, DATA, "keep_empty");
+    changed = answer_check_filters(L, answers, query, query + 1, notes);
     changed = answer_identity_check(L, answers, f->level, notes) || changed;
     lua_pushboolean(L, lossy);
     lua_setfield(L, result, "lossy");

@@ -110,6 +110,12 @@ static int native_l_is_name(lua_State *L)
     return 1;
 }
 
+static int native_l_url(lua_State *L)
+{
+    lua_pushstring(L, http_server_url(client_check(L, 1)->server));
+    return 1;
+}
+
 static int native_l_text_columns(lua_State *L)
 {
     size_t size;
@@ -148,12 +154,13 @@ static int native_l_found(lua_State *L)
 
 static int native_l_check_answers(lua_State *L)
 {
-    enum { ANSWERS = 1, FILTER, LEVEL, NOTES };
+    enum { ANSWERS = 1, FILTER, LEVEL, NOTES, EMPTY };
     orthanc_level level = orthanc_level_of(luaL_optstring(L, LEVEL, ""));
     bool changed;
     luaL_checktype(L, ANSWERS, LUA_TTABLE);
     luaL_checktype(L, NOTES, LUA_TTABLE);
-    changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, NOTES);
+    lua_settop(L, EMPTY);
+    changed = lua_istable(L, FILTER) && answer_check_filters(L, ANSWERS, FILTER, EMPTY, NOTES);
     if (level != ORTHANC_NO_LEVEL)
         changed = answer_identity_check(L, ANSWERS, level, NOTES) || changed;
     lua_pushboolean(L, changed);
@@ -260,9 +267,9 @@ static const luaL_Reg functions[] = {
     { "find_once", find_once },
     /* found(description) -> what find returns (find_result_push). */
     { "found", native_l_found },
-    /* check_answers(answers, filter, level | nil, notes) -> boolean. Takes out the answers that contradict
-     * the filter, and those of the level that repeat another answer, as find does, and notes it
-     * (answer_notes.h). */
+    /* check_answers(answers, filter, level | nil, notes [, empty]) -> boolean. Takes out the answers that
+     * contradict the filter, and those of the level that repeat another answer, as find does, and notes it
+     * (answer_notes.h). Answers without a value of a tag in the list `empty` stay. */
     { "check_answers", native_l_check_answers },
     /* warning(notes) -> text | nil. What the notes say (api/answer_notes.h). */
     { "warning", native_l_warning },
@@ -297,14 +304,20 @@ static const luaL_Reg functions[] = {
     { "warn_of_target", move_target_warn },
     /* show(text). Shows a line in place of the last one where the host wants bars; "" removes it. */
     { "show", progress_show },
+    /* show_lines(text). The same with several lines; without a host, only the first of them is shown. */
+    { "show_lines", progress_show_lines },
+    /* terminal_columns() -> integer | nil. The width of the terminal of standard error; nil: it is none. */
+    { "terminal_columns", progress_terminal_columns },
 
     /* ---- files ---- */
 
-    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil. */
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its size. */
     { "path_kind", path_facts_l_kind },
 
     /* ---- text ---- */
 
+    /* url(client) -> text. Its server's, without credentials. */
+    { "url", native_l_url },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
     { "is_name", native_l_is_name },
 

@@ -42,7 +42,8 @@ int path_facts_l_kind(lua_State *L)
     if (stat(path, &it) == 0) {
         lua_pushstring(L, kind_of(&it));
         lua_pushstring(L, network_name(path));
-        return 2;
+        lua_pushinteger(L, it.st_size);
+        return 3;
     }
     slash = strrchr(path, '/');
     if (slash)

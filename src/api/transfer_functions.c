@@ -7,7 +7,6 @@
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/options.h"
-#include "request/guard.h"
 
 /* ---- options ---- */
 
@@ -115,14 +114,8 @@ static const option report_rows[] = {
 
 /* Each is called with the arguments first, and throws when they are wrong. */
 
-static void check_sandbox(lua_State *L, const char *name)
-{
-    guard_check(L, doc_loop(L), name, "a sandboxed script has no ledgers");
-}
-
 static void check_ledger(lua_State *L, const char *name)
 {
-    check_sandbox(L, name);
     if (lua_type(L, 1) != LUA_TSTRING)
         error_usage(L,
                     "%s: the ledger must be a path, or postgresql://host/database#name (a %s was "
@@ -133,7 +126,6 @@ static void check_ledger(lua_State *L, const char *name)
 static int transfer_functions_check_run(lua_State *L)
 {
     checked values;
-    check_sandbox(L, "run");
     if (!lua_istable(L, 1))
         error_usage(L, "run: options must be a table (a %s was given)", luaL_typename(L, 1));
     options_read(L, 1, "run", run_rows, &values);

@@ -131,7 +131,7 @@ static int worklist_on_answers(lua_State *L, call *c)
     lua_setfield(L, notes, "characters");
     call_push(L, c, "body");
     lua_getfield(L, -1, "Query");
-    answer_check_filters(L, list, query, notes);
+    answer_check_filters(L, list, query, 0, notes);
     lua_settop(L, notes);
     answer_notes_attach(L);
     return 1;

@@ -3,23 +3,48 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "base/text_width.h"
-#include "command/terminal.h"
+
+enum { BAR_LINES_MAX = 8, BAR_REMOVAL_MAX = 64 };
 
 /* Of the process's one standard error and standard output. */
-static bool bar_is_shown;
+static size_t bar_columns[BAR_LINES_MAX]; /* the widths of the lines of the bar */
+static size_t bar_lines;                  /* how many it has; 0 = none is shown */
 static bool bar_is_held;
 static int
     output_error; /* why writing to standard output failed for the first time; 0 = it has not */
 static buffer *collected; /* takes the place of standard output; NULL = it does not */
 
+/* The rows above the cursor that the bar takes now. Where the window has become narrower since it was
+ * drawn, its lines are wrapped. */
+static size_t bar_rows_above(void)
+{
+    size_t width = terminal_width(STDERR_FILENO), rows = 0;
+    for (size_t i = 0; i < bar_lines; i++)
+        rows += bar_columns[i] > width ? (bar_columns[i] + width - 1) / width : 1;
+    return rows - 1;
+}
+
+/* What removes the bar from the terminal; at most `size` bytes, with a NUL at the end. */
+static void bar_removal(char *text, size_t size)
+{
+    size_t rows = bar_lines > 0 ? bar_rows_above() : 0;
+    char up[BAR_REMOVAL_MAX] = "";
+    if (rows > 0)
+        snprintf(up, sizeof up, "\033[%zuA", rows);
+    snprintf(text, size, "%s%s", up, bar_lines == 0 ? "" : bar_lines > 1 ? "\r\033[J" : "\r\033[K");
+    bar_lines = 0;
+}
+
 void console_clear(void)
 {
-    if (bar_is_shown)
-        fputs("\r\033[K", stderr);
-    bar_is_shown = false;
+    char removal[BAR_REMOVAL_MAX];
+    bar_removal(removal, sizeof removal);
+    fputs(removal, stderr);
 }
 
 void console_collect(buffer *into)
@@ -100,14 +125,33 @@ void console_hold_bar(bool held)
     bar_is_held = held;
 }
 
-/* A bar must not wrap: console_clear removes one row only. The last column stays free, because some
- * terminals wrap as soon as it is filled. */
+/* Adds a line of the bar. It must not wrap: console_clear counts rows. The last column stays free,
+ * because some terminals wrap as soon as it is filled. */
+static bool add_line(buffer *b, const char *text, size_t size)
+{
+    size_t fitting = text_width_fitting(text, size, terminal_width(STDERR_FILENO) - 1);
+    bar_columns[bar_lines] = text_width_columns(text, fitting);
+    return (bar_lines++ == 0 || buffer_add(b, "\n", 1)) && buffer_add(b, text, fitting);
+}
+
+/* It is written at once, so that it does not flicker. */
 void console_bar(void *user, const char *text, size_t size)
 {
+    const char *end = text + size, *line_end;
+    char removal[BAR_REMOVAL_MAX];
+    buffer b = { 0 };
+    bool good;
     (void)user;
     if (bar_is_held || !isatty(STDERR_FILENO))
         return;
-    console_clear();
-    fwrite(text, 1, text_width_fitting(text, size, terminal_width(STDERR_FILENO) - 1), stderr);
-    bar_is_shown = size > 0;
+    bar_removal(removal, sizeof removal);
+    good = buffer_add(&b, removal, strlen(removal));
+    for (; good && text < end && bar_lines < BAR_LINES_MAX; text = line_end + 1) {
+        line_end = memchr(text, '\n', (size_t)(end - text));
+        line_end = line_end ? line_end : end;
+        good = add_line(&b, text, (size_t)(line_end - text));
+    }
+    if (b.data)
+        fwrite(b.data, 1, b.size, stderr);
+    free(b.data);
 }

@@ -15,7 +15,7 @@
 void console_write(void *user, const char *text, size_t size);
 void console_log(void *user, const char *line, size_t size);
 void console_warn(void *user, const char *text, size_t size);
-void console_bar(void *user, const char *text, size_t size);
+void console_bar(void *user, const char *text, size_t size); /* a line, or up to eight */
 
 /* Removes the progress bar, if one is shown. Call it before anything is written to standard error.
  */

@@ -11,13 +11,13 @@
 #include <unistd.h>
 #include <wchar.h>
 
+#include "base/terminal.h"
 #include "base/text_width.h"
 #include "base/utf8.h"
 #include "command/console.h"
 #include "command/history.h"
 #include "command/json_text.h"
 #include "command/signals.h"
-#include "command/terminal.h"
 
 enum { CANDIDATES_MAX = 100, REPLACEMENT_CHARACTER = 0xFFFD };
 

@@ -11,12 +11,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "command/console.h"
 #include "command/options.h"
 #include "command/playground.h"
 #include "command/repl.h"
 #include "command/signals.h"
-#include "command/terminal.h"
 #include "command/user_file.h"
 #include "command/verbs.h"
 #include "modalua.h"

@@ -6,9 +6,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "base/text_width.h"
 #include "command/console.h"
-#include "command/terminal.h"
 
 enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
 

@@ -1,3 +1,4 @@
+#include "base/terminal.h"
 #include "command/repl.h"
 
 #include <errno.h>
@@ -16,7 +17,6 @@
 #include "command/line_editor.h"
 #include "command/pager.h"
 #include "command/signals.h"
-#include "command/terminal.h"
 
 enum {
     STEP_MS = 100,   /* the delay after which Ctrl-C during a transfer is noticed */

@@ -5,12 +5,12 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "base/text_width.h"
 #include "command/console.h"
 #include "command/json_text.h"
 #include "command/options.h"
 #include "command/signals.h"
-#include "command/terminal.h"
 
 enum {
     USAGE_WIDTH = 46,

@@ -7,6 +7,7 @@
 #include "binding/error.h"
 #include "binding/userdata.h"
 #include "database/machine.h"
+#include "database/postgres.h"
 #include "database/sqlite.h"
 #include "request/guard.h"
 
@@ -46,9 +47,11 @@ static int database_l_run(lua_State *L)
 {
     database *d = database_check(L);
     luaL_checktype(L, DATABASE_SQL, LUA_TSTRING);
+    if (strlen(lua_tostring(L, DATABASE_SQL)) != lua_rawlen(L, DATABASE_SQL))
+        error_usage(L, "db:run: a statement cannot have a NUL: give it as a parameter");
     if (!d->is_open)
         error_usage(L, "db:run: the connection is closed");
-    if (d->is_used)
+    if (d->user)
         error_usage(L, "db:run: another task uses this connection");
     for (int i = DATABASE_FIRST_PARAMETER; i <= lua_gettop(L); i++) {
         int type = lua_type(L, i);
@@ -57,6 +60,16 @@ static int database_l_run(lua_State *L)
                         lua_typename(L, type));
     }
     return d->kind->run(L, d);
+}
+
+static int database_l_abandon(lua_State *L)
+{
+    database *d = database_check(L);
+    if (d->user)
+        error_usage(L, "db:abandon: another task uses this connection");
+    if (d->is_open)
+        d->kind->abandon(d);
+    return 0;
 }
 
 static int database_l_close(lua_State *L)
@@ -77,6 +90,7 @@ static int database_l_index(lua_State *L)
 }
 
 static const luaL_Reg methods[] = { { "run", database_l_run },
+                                    { "abandon", database_l_abandon },
                                     { "close", database_l_close },
                                     { NULL, NULL } };
 
@@ -90,7 +104,9 @@ static const luaL_Reg metamethods[] = { { "__index", database_l_index },
 static int database_l_open(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TSTRING);
-    lua_settop(L, 2);
+    lua_settop(L, 3);
+    if (postgres_is_address(lua_tostring(L, 1)))
+        return postgres_open(L, doc_loop(L));
     return sqlite_open(L, doc_loop(L));
 }
 

@@ -1,9 +1,11 @@
 /* database/database.h - connections to databases, for the ledger of a transfer: the part
  * "transfer.native" of the Lua half. Scripts have no database API, and a sandbox has no ledgers.
  *
- *   native.open(target [, create]) -> db | nil, err
+ *   native.open(target [, create [, limits]]) -> db | nil, err
  *   db.kind                        -> "sqlite" | "postgresql"
  *   db:run(sql, ...)               -> rows, changed | nil, err
+ *   db:abandon()                   the open transaction, if any, is rolled back, now or by the next call;
+ *                                  for a task that was cancelled, and can wait for nothing
  *   db:close()
  *
  * `run` executes one statement with its parameters $1, $2 and so on: nil, integers, floats, strings,
@@ -28,6 +30,8 @@ typedef struct database_kind {
     const char *name; /* the field `kind` of a connection */
     /* db:run, with the connection at 1, the statement at 2, and its parameters behind it. */
     int (*run)(lua_State *L, database *d);
+    /* db:abandon. Must not wait. */
+    void (*abandon)(database *d);
     /* Frees what the connection holds. Idempotent. */
     void (*close)(database *d);
 } database_kind;
@@ -37,7 +41,7 @@ struct database {
     const database_kind *kind;
     loop *lp;
     bool is_open;
-    bool is_used; /* by a call that waits */
+    op *user; /* the call that waits on it; NULL: none */
 };
 
 /* Its user values. */

@@ -32,7 +32,7 @@ enum { STEPS_BETWEEN_LOOKS = 10000 };
     X(bind_null) X(bind_int64) X(bind_double) X(bind_text64) \
     X(column_count) X(column_name) X(column_type) X(column_int64) X(column_double) \
     X(column_text) X(column_blob) X(column_bytes) \
-    X(total_changes64) X(changes64)
+    X(total_changes64) X(changes64) X(get_autocommit)
 /* clang-format on */
 
 #define SQLITE_POINTER(name) __typeof__(sqlite3_##name) *name;
@@ -109,6 +109,18 @@ static void sqlite_close(database *d)
     s->handle = NULL;
 }
 
+static void sqlite_abandon(database *d)
+{
+    sqlite *s = (sqlite *)d;
+    sqlite3_stmt *statement;
+    sqlite_leave_statement(s);
+    if (s->api.get_autocommit(s->handle) ||
+        s->api.prepare_v3(s->handle, "ROLLBACK", -1, 0, &statement, NULL) != SQLITE_OK)
+        return;
+    s->api.step(statement);
+    s->api.finalize(statement);
+}
+
 /* Makes the file unless it is there, and returns 0, or an errno that says why it cannot be used. It never opens
  * a file that is there: closing it would release the locks that other connections of this process hold. */
 static int sqlite_find_file(const char *path, bool create)
@@ -118,6 +130,8 @@ static int sqlite_find_file(const char *path, bool create)
     if (stat(path, &it) == 0) {
         if (S_ISDIR(it.st_mode))
             return EISDIR;
+        if (it.st_size == 0 && create && it.st_uid == geteuid())
+            chmod(path, 0600); /* it becomes a database now */
         return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
     }
     if (errno != ENOENT || !create)
@@ -148,7 +162,7 @@ static void sqlite_protect(sqlite *s)
 
 static int sqlite_run(lua_State *L, database *d);
 
-static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_close };
+static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_abandon, sqlite_close };
 
 int sqlite_open(lua_State *L, loop *lp)
 {
@@ -206,8 +220,7 @@ static bool sqlite_has_more(const sqlite *s, const char *rest)
 /* Makes the prepared statement of the text the active one, and returns SQLITE_OK or what is wrong. */
 static int sqlite_prepare(lua_State *L, sqlite *s)
 {
-    size_t size;
-    const char *sql = lua_tolstring(L, DATABASE_SQL, &size), *rest = NULL;
+    const char *rest = NULL;
     int code;
     lua_getiuservalue(L, DATABASE_DB, DATABASE_STATEMENTS);
     lua_pushvalue(L, DATABASE_SQL);
@@ -218,10 +231,9 @@ static int sqlite_prepare(lua_State *L, sqlite *s)
         return SQLITE_OK;
     }
     lua_pop(L, 1);
-    if (strlen(sql) != size)
-        error_usage(L, "db:run: a statement cannot have a NUL: give it as a parameter");
     s->is_kept = false;
-    code = s->api.prepare_v3(s->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &s->active, &rest);
+    code = s->api.prepare_v3(s->handle, lua_tostring(L, DATABASE_SQL), -1,
+                             SQLITE_PREPARE_PERSISTENT, &s->active, &rest);
     if (code != SQLITE_OK)
         return code;
     if (!s->active)

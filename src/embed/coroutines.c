@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "binding/userdata.h"
+#include "embed/library.h"
 #include "engine/stop.h"
 #include "engine/task.h"
 
@@ -304,9 +305,7 @@ void coroutines_open(lua_State *L)
                                           { "status", l_status },
                                           { "close", l_close },
                                           { NULL, NULL } };
-    lua_getglobal(L, "coroutine");
-    luaL_setfuncs(L, functions, 0);
-    lua_pop(L, 1);
+    library_replace(L, "coroutine", functions);
     userdata_push_weak_table(L, "k");
     lua_rawsetp(L, LUA_REGISTRYINDEX, &traces_key);
 }

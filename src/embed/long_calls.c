@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "binding/interrupt.h"
+#include "embed/library.h"
 #include "engine/stop.h"
 
 /* ---- table.insert, remove, move, concat ----
@@ -286,44 +287,24 @@ static void watch(lua_State *L)
         { "table", "move", 0 },        { "table", "remove", 2 }, { "table", "unpack", MANY },
         { "utf8", "codepoint", MANY }, { "utf8", "len", 0 },     { "utf8", "offset", 0 }
     };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        lua_getglobal(L, rows[i].library);
-        lua_getfield(L, -1, rows[i].name);
-        lua_pushinteger(L, rows[i].enough);
-        lua_pushcclosure(L, l_watched, 2);
-        lua_setfield(L, -2, rows[i].name);
-        lua_pop(L, 1);
-    }
-    lua_getglobal(L, "string");
-    lua_getfield(L, -1, "gmatch");
-    lua_pushcclosure(L, l_gmatch, 1);
-    lua_setfield(L, -2, "gmatch");
-    lua_pop(L, 1);
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
+        library_wrap(L, rows[i].library, rows[i].name, l_watched, rows[i].enough);
+    library_wrap(L, "string", "gmatch", l_gmatch, 0);
 }
 
 /* ---- registration ---- */
 
-static void set_functions(lua_State *L)
-{
-    static const luaL_Reg functions[] = { { "insert", l_insert },
-                                          { "remove", l_remove },
-                                          { "move", l_move },
-                                          { "concat", l_concat },
-                                          { NULL, NULL } };
-    lua_getglobal(L, "table");
-    luaL_setfuncs(L, functions, 0);
-    lua_getfield(L, -1, "sort");
-    lua_pushcclosure(L, l_sort, 1);
-    lua_setfield(L, -2, "sort");
-    lua_getglobal(L, "string");
-    lua_pushcfunction(L, l_rep);
-    lua_setfield(L, -2, "rep");
-    lua_pop(L, 2);
-}
-
 void long_calls_open(lua_State *L)
 {
-    set_functions(L);
+    static const luaL_Reg table[] = { { "insert", l_insert },
+                                      { "remove", l_remove },
+                                      { "move", l_move },
+                                      { "concat", l_concat },
+                                      { NULL, NULL } };
+    static const luaL_Reg string[] = { { "rep", l_rep }, { NULL, NULL } };
+    library_replace(L, "table", table);
+    library_replace(L, "string", string);
+    library_wrap(L, "table", "sort", l_sort, 0);
     if (stop_loop(L)->interruptible)
         watch(L);
 }

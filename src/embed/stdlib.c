@@ -6,6 +6,7 @@
 
 #include "binding/interrupt.h"
 #include "embed/coroutines.h"
+#include "embed/library.h"
 #include "embed/long_calls.h"
 #include "embed/require.h"
 #include "engine/stop.h"
@@ -212,13 +213,6 @@ static int l_no_hook(lua_State *L)
 
 /* ---- registration ---- */
 
-static void replace_in(lua_State *L, const char *library, const luaL_Reg *functions)
-{
-    lua_getglobal(L, library);
-    luaL_setfuncs(L, functions, 0);
-    lua_pop(L, 1);
-}
-
 void stdlib_open(lua_State *L, stdlib_output *host)
 {
     static const luaL_Reg base[] = { { "setmetatable", l_setmetatable },
@@ -235,12 +229,11 @@ void stdlib_open(lua_State *L, stdlib_output *host)
     lua_pushlightuserdata(L, host);
     lua_pushcclosure(L, l_print, 1);
     lua_setglobal(L, "print");
-    replace_in(L, "_G", base);
-    replace_in(L, "os", os);
-    replace_in(L, "debug", debug);
-    if (stop_loop(L)->interruptible) {
-        replace_in(L, "debug", hook);
-    }
+    library_replace(L, "_G", base);
+    library_replace(L, "os", os);
+    library_replace(L, "debug", debug);
+    if (stop_loop(L)->interruptible)
+        library_replace(L, "debug", hook);
     long_calls_open(L);
     coroutines_open(L);
     require_open(L);

@@ -64,6 +64,14 @@ void cleanup_start(lua_State *L, op *o, http_server *s, const http_request *r)
         o->ready = true; /* there is nothing to wait for */
 }
 
+void cleanup_start_steps(lua_State *L, op *o, bool (*next_step)(op *o))
+{
+    make_closer(L, o->lp);
+    link_op(L, o);
+    o->cleanup.next_step = next_step;
+    o->ready = true;
+}
+
 void cleanup_take_over(lua_State *L, op *o, const http_request *r, bool (*next_request)(op *o))
 {
     http_server *s = o->transfer.server;
@@ -86,10 +94,12 @@ void cleanup_take_over(lua_State *L, op *o, const http_request *r, bool (*next_r
 
 /* ---- ending ---- */
 
-/* Whether the answer that has come leads to another request. */
+/* Whether the answer that has come leads to another request, or a step to another one. */
 static bool goes_on(op *o)
 {
     bool (*next_request)(op *) = o->cleanup.next_request;
+    if (o->cleanup.next_step)
+        return o->cleanup.next_step(o);
     o->cleanup.next_request = NULL;
     memset(&o->retry, 0, sizeof o->retry);
     return next_request && next_request(o);

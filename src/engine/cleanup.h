@@ -13,6 +13,10 @@
  * the op or static. [-1, +0, m] */
 void cleanup_start(lua_State *L, op *o, http_server *s, const http_request *r);
 
+/* Makes a cleanup of the op on the top that is no HTTP request: next_step is called until it returns false.
+ * When it returns true it has started a wait (descriptor.h, timer.h). No Lua runs in it. [-1, +0, m] */
+void cleanup_start_steps(lua_State *L, op *o, bool (*next_step)(op *o));
+
 /* For op->on_stop: the operation becomes a cleanup request. `r` NULL: the request under way goes on
  * as the cleanup request; else that one is aborted and `r` is sent in its place. When it has been
  * answered, next_request (or NULL) may send one more, with op_send. The op keeps its concurrency

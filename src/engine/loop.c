@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "engine/descriptor.h"
 #include "engine/task.h"
 #include "engine/timer.h"
 
@@ -42,6 +43,7 @@ void loop_free(loop *lp)
 {
     http_free(&lp->http);
     timer_free(lp);
+    descriptor_free(lp);
     wakeup_close(&lp->wakeup);
     host_thread_close(&lp->host);
 }
@@ -84,8 +86,8 @@ void loop_op_ready(op *o)
 bool loop_is_stuck(const loop *lp)
 {
     const http *h = &lp->http;
-    if (lp->ready || timer_first(lp) || lp->external || h->running > 0 || h->waiting > 0 ||
-        h->finished.first)
+    if (lp->ready || timer_first(lp) || lp->descriptors.count > 0 || lp->external ||
+        h->running > 0 || h->waiting > 0 || h->finished.first)
         return false;
     for (const task *t = lp->tasks; t; t = t->next)
         if (t->waits)
@@ -267,6 +269,7 @@ static void cancel_one(loop *lp, task *t)
         if (!o->keeps_request || o->transfer.state == HTTP_WAITING)
             http_end(&o->transfer);
         timer_clear(o);
+        descriptor_forget(o);
         t->waits = NULL;
         loop_make_ready(lp, t);
     }
@@ -369,7 +372,8 @@ static bool timer_ended(op *o)
     return true;
 }
 
-/* Makes operations ready whose request or timer has ended. Returns whether there was one. */
+/* Makes operations ready whose request or timer has ended, or whose descriptor is ready. Returns whether there
+ * was one. */
 static bool collect(loop *lp)
 {
     http_transfer *t;
@@ -382,7 +386,7 @@ static bool collect(loop *lp)
     now = timer_first(lp) ? clock_now() : 0;
     while ((first = timer_first(lp)) && first->timer.due <= now)
         any = timer_ended(first) || any;
-    return any;
+    return descriptor_collect(lp) || any;
 }
 
 /* Rounded up, so that the timer or limit that ends the wait is due after it. */
@@ -404,7 +408,9 @@ bool loop_pump(loop *lp, double seconds)
     bool any = false, woken = was_woken(lp, &any);
     any = collect(lp) || any;
     if (!any && !woken && seconds != 0) {
-        http_wait(&lp->http, lp->wakeup.reader, wait_milliseconds(lp, seconds));
+        size_t count;
+        struct pollfd first, *own = descriptor_list(lp, &first, &count);
+        http_wait(&lp->http, own, count, wait_milliseconds(lp, seconds));
         was_woken(lp, &any);
         any = collect(lp) || any;
     }
@@ -414,14 +420,17 @@ bool loop_pump(loop *lp, double seconds)
 
 int loop_fds(loop *lp, struct pollfd *fds, int count, int *milliseconds)
 {
-    int n;
+    size_t own_count;
+    struct pollfd first;
+    const struct pollfd *own = descriptor_list(lp, &first, &own_count);
+    int n = 0;
     *milliseconds = wait_milliseconds(lp, -1);
-    if (count > 0)
-        fds[0] = (struct pollfd){ .fd = lp->wakeup.reader, .events = POLLIN };
-    n = http_fds(&lp->http, fds + (count > 0), count > 0 ? count - 1 : 0, milliseconds);
-    if (n + 1 > count && *milliseconds > POLL_AGAIN_MS)
+    for (; n < count && n < (int)own_count; n++)
+        fds[n] = own[n];
+    n = (int)own_count + http_fds(&lp->http, fds + n, count - n, milliseconds);
+    if (n > count && *milliseconds > POLL_AGAIN_MS)
         *milliseconds = POLL_AGAIN_MS; /* some descriptors have no room */
     if (lp->ready || lp->http.finished.first || atomic_load(&lp->woken) || loop_is_stuck(lp))
         *milliseconds = 0;
-    return n + 1 < count ? n + 1 : count;
+    return n < count ? n : count;
 }

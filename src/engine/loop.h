@@ -67,6 +67,11 @@ struct loop {
         op **heap;
         size_t count, room;
     } timers;
+    struct loop_descriptors { /* descriptor.c */
+        struct pollfd *list;  /* the first one is of the wakeup pipe */
+        op **ops;             /* whose descriptor is at the same place of the list */
+        size_t count, room;   /* without the first one */
+    } descriptors;
     op *external; /* those that wait for an answer from outside the loop */
     op *cleanups; /* detached cleanup requests (cleanup.c) */
     slots *slots; /* of all modalities and peers in use (slots.c) */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "binding/error.h"
 #include "engine/cleanup.h"
+#include "engine/descriptor.h"
 #include "engine/slots.h"
 #include "engine/stop.h"
 #include "engine/task.h"
@@ -35,6 +36,7 @@ void op_release(op *o)
     if (o->on_release)
         o->on_release(o);
     timer_clear(o);
+    descriptor_forget(o);
     loop_forget_external(o);
     leave_target(o);
     slots_release(o);
@@ -143,6 +145,15 @@ int op_sleep(lua_State *L, op *o, double seconds)
     o->ready = false;
     if (!timer_set(o, clock_now() + seconds))
         throw_no_memory(L, o, "a timer");
+    return OP_WAIT;
+}
+
+int op_watch(lua_State *L, op *o, int fd, short events, double due)
+{
+    check_can_wait(L, o);
+    o->ready = false;
+    if (!descriptor_watch(o, fd, events) || !timer_set(o, due))
+        throw_no_memory(L, o, "a descriptor");
     return OP_WAIT;
 }
 

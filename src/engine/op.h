@@ -26,8 +26,8 @@
 
 enum { OP_WAIT = -1, OP_CALL = -2, OP_REPORT = -3, OP_LAST_REPORT = -4 };
 
-/* Does one of three things. It starts the next wait (op_request, op_sleep, op_join, slots_acquire,
- * loop_wait_external) and returns OP_WAIT. Or it pushes the results of the operation and returns
+/* Does one of three things. It starts the next wait (op_request, op_sleep, op_watch, op_join,
+ * slots_acquire, loop_wait_external) and returns OP_WAIT. Or it pushes the results of the operation and returns
  * their number. Or it pushes a function and its arguments and returns OP_CALL: the results of that
  * call become the operation's, and nothing else may be on the stack above the op's userdata.
  *
@@ -79,6 +79,9 @@ struct op {
         size_t place; /* in the loop's heap, from 1; 0 = no timer is set */
     } timer;
 
+    /* ---- a descriptor that it waits for (descriptor.c) ---- */
+    size_t descriptor; /* its place in the loop's list, from 1; 0 = none */
+
     /* ---- the task that it waits for (op.c, task.c) ---- */
     struct op_join {
         task *target; /* NULL: none */
@@ -103,6 +106,7 @@ struct op {
     struct op_cleanup {
         int ref; /* registry reference that keeps the op; 0 = it is an ordinary operation */
         bool (*next_request)(op *o); /* starts one more request, or NULL */
+        bool (*next_step)(op *o);    /* of a cleanup that is no request, or NULL */
         bool left;                   /* by an earlier run: no run waits for it */
         op *next;                    /* in loop->cleanups */
     } cleanup;
@@ -132,6 +136,10 @@ int op_request(lua_State *L, op *o, http_server *s, const http_request *r);
 
 /* Waits for `seconds`. */
 int op_sleep(lua_State *L, op *o, double seconds);
+
+/* Waits until the descriptor is ready for one of the events of poll(2), or has failed, or until `due`, a time
+ * on clock_now's clock. The descriptor must stay open until the op is ready, or is stopped. */
+int op_watch(lua_State *L, op *o, int fd, short events, double due);
 
 /* Waits until the task is done. It must not be done yet. */
 int op_join(op *o, task *target);

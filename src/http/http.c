@@ -603,12 +603,12 @@ static void shorten(const http *h, int *milliseconds)
         http_exchange_shorten(t, now, milliseconds);
 }
 
-void http_wait(http *h, int fd, int wait_ms)
+void http_wait(http *h, struct pollfd *own, size_t count, int wait_ms)
 {
     if (wait_ms < 0 || wait_ms > WAIT_MAX_MS)
         wait_ms = WAIT_MAX_MS;
     shorten(h, &wait_ms);
-    http_sockets_wait(&h->sockets, fd, wait_ms);
+    http_sockets_wait(&h->sockets, own, count, wait_ms);
 }
 
 int http_fds(http *h, struct pollfd *fds, int count, int *milliseconds)

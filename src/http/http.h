@@ -267,9 +267,9 @@ void http_perform(http *h);
 /* The next transfer in HTTP_DONE, each once, in the order in which they ended; NULL = none. */
 http_transfer *http_next_finished(http *h);
 
-/* Blocks until a transfer can send or receive, `fd` is readable (-1 = none), `milliseconds` have
- * passed, or a signal comes. */
-void http_wait(http *h, int fd, int milliseconds);
+/* Blocks until a transfer can send or receive, one of the `count` descriptors of `own` is ready,
+ * `milliseconds` have passed, or a signal comes. Does not say which descriptor is ready. */
+void http_wait(http *h, struct pollfd *own, size_t count, int milliseconds);
 
 /* What http_wait would wait for, for the poll of a host application: fills in at most `count`
  * descriptors, and shortens *milliseconds to the time when http_perform must be called in any case.

@@ -18,10 +18,8 @@ enum { LOOK_AGAIN_MS = 10 };
 
 /* ---- the list ---- */
 
-/* There is always room for one descriptor more, that of http_sockets_wait. */
-static bool grow(http_sockets *s, size_t descriptors)
+static bool grow(http_sockets *s, size_t room)
 {
-    size_t room = descriptors + 1;
     struct pollfd *grown;
     if (room <= s->room)
         return true;
@@ -36,8 +34,8 @@ static bool grow(http_sockets *s, size_t descriptors)
 bool http_sockets_reserve(http_sockets *s, unsigned transfers)
 {
     size_t need =
-        (size_t)(transfers < FIRST_TRANSFERS ? FIRST_TRANSFERS : transfers) * PER_TRANSFER;
-    return need < s->room || grow(s, need < 2 * s->room ? 2 * s->room : need);
+        (size_t)(transfers < FIRST_TRANSFERS ? FIRST_TRANSFERS : transfers) * PER_TRANSFER + 1;
+    return need <= s->room || grow(s, need < 2 * s->room ? 2 * s->room : need);
 }
 
 void http_sockets_free(http_sockets *s)
@@ -222,15 +220,18 @@ static int milliseconds_left(const http_sockets *s, int milliseconds)
     return left <= 0 ? 0 : (int)(left * 1000) + 1;
 }
 
-void http_sockets_wait(http_sockets *s, int fd, int milliseconds)
+/* Without memory for all descriptors in one list, libcurl's are looked at a moment later. */
+void http_sockets_wait(http_sockets *s, struct pollfd *own, size_t count, int milliseconds)
 {
-    struct pollfd extra = { .fd = fd, .events = POLLIN };
-    if (!s->list) {
-        poll(&extra, fd >= 0, milliseconds);
+    milliseconds = milliseconds_left(s, milliseconds);
+    if (s->list && grow(s, s->count + count)) {
+        memcpy(s->list + s->count, own, count * sizeof *own);
+        look(s, (nfds_t)(s->count + count), milliseconds);
         return;
     }
-    s->list[s->count] = extra; /* poll ignores a negative descriptor */
-    look(s, (nfds_t)s->count + 1, milliseconds_left(s, milliseconds));
+    if (s->list && milliseconds > LOOK_AGAIN_MS)
+        milliseconds = LOOK_AGAIN_MS;
+    poll(own, (nfds_t)count, milliseconds);
 }
 
 int http_sockets_fds(const http_sockets *s, struct pollfd *fds, int count, int *milliseconds)

@@ -37,9 +37,9 @@ void http_sockets_free(http_sockets *s);
 /* Tells libcurl which descriptors are ready, and whether its timer is over. Does not block. */
 void http_sockets_act(http_sockets *s, CURLM *multi);
 
-/* Blocks until one of the descriptors is ready, `fd` is readable (-1 = none), the timer is over,
- * `milliseconds` have passed, or a signal comes. */
-void http_sockets_wait(http_sockets *s, int fd, int milliseconds);
+/* Blocks until one of the descriptors is ready, or one of the `count` others of `own`, the timer is
+ * over, `milliseconds` have passed, or a signal comes. */
+void http_sockets_wait(http_sockets *s, struct pollfd *own, size_t count, int milliseconds);
 
 /* Fills in at most `count` descriptors, and shortens *milliseconds to the time until the timer is
  * over. Returns how many descriptors there are. */

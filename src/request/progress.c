@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/terminal.h"
 #include "binding/doc.h"
 #include "binding/error.h"
 #include "binding/parts.h"
@@ -134,7 +135,7 @@ static void show(const loop *lp, const char *text, size_t size)
     if (lp->show)
         lp->show(lp->show_user, text, size);
     else if (!lp->owned && isatty(STDERR_FILENO))
-        fprintf(stderr, "\r\033[K%s", text);
+        fprintf(stderr, "\r\033[K%.*s", (int)size, text);
 }
 
 void progress_abandon(const loop *lp, progress *p)
@@ -144,14 +145,34 @@ void progress_abandon(const loop *lp, progress *p)
     p->on = false;
 }
 
-int progress_show(lua_State *L)
+static int show_text(lua_State *L, shown_style style)
 {
     size_t size;
-    const char *text;
+    const char *text, *line_end;
+    const loop *lp = doc_loop(L);
     luaL_checkstring(L, 1);
     lua_settop(L, 1);
-    error_make_shown(L, SHOWN_LINE); /* the state of a job is the server's text */
+    error_make_shown(L, style); /* the state of a job is the server's text */
     text = lua_tolstring(L, 1, &size);
-    show(doc_loop(L), text, size);
+    line_end = lp->show ? NULL : memchr(text, '\n', size);
+    show(lp, text, line_end ? (size_t)(line_end - text) : size);
     return 0;
+}
+
+int progress_show(lua_State *L)
+{
+    return show_text(L, SHOWN_LINE);
+}
+
+int progress_show_lines(lua_State *L)
+{
+    return show_text(L, SHOWN_LINES);
+}
+
+int progress_terminal_columns(lua_State *L)
+{
+    if (!isatty(STDERR_FILENO))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)terminal_width(STDERR_FILENO));
+    return 1;
 }

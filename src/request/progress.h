@@ -43,4 +43,12 @@ void progress_abandon(const loop *lp, progress *p);
  * how; in a lua_State that modalua does not own the line goes to the terminal of stderr. */
 int progress_show(lua_State *L);
 
+/* show_lines(text), for the Lua half. The same with several lines. In a lua_State that modalua does not
+ * own, only the first of them is drawn. */
+int progress_show_lines(lua_State *L);
+
+/* terminal_columns() -> integer | nil, for the Lua half. The width of the terminal of stderr; nil: it is
+ * none. */
+int progress_terminal_columns(lua_State *L);
+
 #endif

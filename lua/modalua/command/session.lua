@@ -81,11 +81,12 @@ function Session:piece_text(columns, rows, is_first)
   return (is_first and "[" or ",\n") .. table.concat(lines, ",\n")
 end
 
--- Prints the rows of an iterator as show does, but in pieces as they come: any number of rows needs little memory.
-function Session:show_each(columns, iterator)
+-- Prints the rows of an iterator (the values of a generic for) as show does, but in pieces as they come: any number of rows needs little
+-- memory.
+function Session:show_each(columns, ...)
   remove_bar()
   local rows, is_first = {}, true
-  for row in iterator do
+  for row in ... do
     rows[#rows + 1] = row
     if #rows == ROWS_AT_ONCE then
       io.write(self:piece_text(columns, rows, is_first))

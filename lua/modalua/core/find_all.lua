@@ -86,7 +86,7 @@ local function read(modality, data, format)
   if cap ~= nil and not (math.type(cap) and cap >= 1 and math.tointeger(cap)) then
     usage "option 'limit_results' must be a whole number, 1 or more"
   end
-  walk.cap, walk.data.limit_results, walk.data.Query = cap, nil, nil
+  walk.cap, walk.told, walk.data.limit_results, walk.data.Query = cap, cap, nil, nil
   local level = type(data.Level) == "string" and native.level(data.Level)
   if not level then
     usage "the Level must be \"Patient\", \"Study\", \"Series\" or \"Instance\""
@@ -94,14 +94,14 @@ local function read(modality, data, format)
   return walk, level
 end
 
--- Completes the state of a walk at the Study or Patient level, and begins it.
-local function begin(walk, level)
+-- Completes the state of a walk at the Study or Patient level, and begins it, or goes on at a place of it.
+local function begin(walk, level, place)
   walk.level, walk.data.Level, walk.unique, walk.identified = level, level, UNIQUE[level], is_identified(walk.query)
   if level == "Study" then
     read_dates(walk)
   end
   walk.axes.prefix = read_prefix(walk)
-  find_walk.begin(walk)
+  find_walk.begin(walk, place)
 end
 
 -- ---- series and instances ----
@@ -210,17 +210,42 @@ local function each_below(walk, level, next_parent, query)
   end
 end
 
--- Begins a walk for series or instances. Returns the function that returns the next one.
-local function begin_below(walk, level)
+-- Begins the walk for the studies of series or instances. Returns the queries by level.
+local function begin_studies(walk, level, place)
   local queries = split_query(walk.query, level)
   walk.query, walk.below = queries.Study, { Series = 0, Instance = 0 }
   walk.query.NumberOfStudyRelatedSeries = walk.query.NumberOfStudyRelatedSeries or ""
-  begin(walk, "Study")
+  begin(walk, "Study", place)
+  return queries
+end
+
+-- Begins a walk for series or instances. Returns the function that returns the next one.
+local function begin_below(walk, level)
+  local queries = begin_studies(walk, level)
   local function next_study()
     return find_walk.next(walk)
   end
   local next_series = each_below(walk, "Series", next_study, queries.Series)
   return level == "Series" and next_series or each_below(walk, "Instance", next_series, queries.Instance)
+end
+
+-- ---- a walk step by step ----
+
+-- Returns a walk of core.find_walk for a search of studies or series, which begins, or goes on at a place. At the Series level it finds
+-- the studies, and find_all.find_series the series of one of them.
+function find_all.open(modality, data, place)
+  local walk, level = read(modality, data)
+  if level == "Study" then
+    begin(walk, level, place)
+  else
+    walk.series_query = begin_studies(walk, level, place).Series
+  end
+  return walk
+end
+
+-- The series of a study that the walk has found.
+function find_all.find_series(walk, study)
+  return find_below(walk, "Series", study, walk.series_query)
 end
 
 -- ---- the iterator ----

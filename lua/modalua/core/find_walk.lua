@@ -2,7 +2,12 @@
 -- only some of the answers and nothing that says so, or with nothing at all. So the search is divided into slices (core.slices), and what a
 -- slice returned is believed only if it is proven to be all.
 local require = ...
+local density = require "core.find_density"
+local find_case = require "core.find_case"
+local find_dates = require "core.find_dates"
+local find_empty = require "core.find_empty"
 local find_notes = require "core.find_notes"
+local find_silence = require "core.find_silence"
 local matching = require "core.matching"
 local native = require "core.native"
 local slices = require "core.slices"
@@ -11,13 +16,8 @@ local find_walk = {}
 
 local OP = "find_all"
 
-local ANSWERS <const> = 500      -- answers that a slice should have while no cap is known
-local OF_CAP <const> = 0.6       -- and the part of a known cap
-local FIRST_WIDTH <const> = 7    -- days of the first slice
-local YEAR <const> = 366         -- "nothing" is believed of at most so many days while nothing else proves it
-local NOTHING <const> = 2 * YEAR -- after so many days without a study, all that is older is asked for at once
 local AROUND <const> = { 0, 1, 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
-local REST <const> = 2000        -- the most answers for which a search without dates looks for studies without a date
+local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
 local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
@@ -31,7 +31,8 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    floor, ceiling the days of the caller's range; wants_undated = there is no range
 --    identified     the query has a key that names a few studies
 --    own            the set of filters that the caller has not given
---    cap            the most answers that the modality gives; nil = not known. With `cuts` it was seen
+--    told           the most answers that the modality gives, as the caller says; nil = not known
+--    cap            the same as it is known now. With `cuts` it was seen
 --    most           the largest number of answers that the modality gave
 --    refuses        the modality has answered a search that finds too much by an error; too_many = the fewest answers of such a search
 --    silent         the modality has answered such a search with nothing
@@ -39,14 +40,23 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    folds          PatientIDs match in upper and in lower case; nil = not known. `sample` is an answer that can show it
 --    counts_both    PatientIDs count for the cap in upper and in lower case; nil = not known
 --    open_start     the set of axes on which an open start was seen to match empty values
+--    untimed        days that were divided by time while that was not known of times: { from =, to =, days = a set, or nil after a resume }
 --    stack, ready   the slices to ask for, and the answers to return
---    unproven       texts for what cannot be proven
+--    unproven       texts for what cannot be proven; the list `parts` has { slice =, n = answers or nil, text = } for the same
+--    twins          by the unique key of an answer that was returned: another PatientID that the modality gives it to
+--    thorough       true: C-FINDs are spent to see whether a modality that has nothing at all says the truth
 --    finds, warning the number of C-FINDs, and what find says of their answers
+--    step           what the present part is: "whole", "dates", "empty", "untimed", "undated"; see `advance`
+--    failed         the error that a C-FIND returned
+-- and what core.find_dates says.
 
--- The data of the C-FIND for a slice of a query.
-local function data_of(walk, slice, of)
+-- The data of the C-FIND for a slice of a query. options: further ones of find, or nil.
+local function data_of(walk, slice, of, options)
   local data, query = {}, { StudyDate = walk.by_date and "" or nil, StudyTime = walk.by_date and "" or nil }
   for name, value in pairs(walk.data) do
+    data[name] = value
+  end
+  for name, value in pairs(options or find_empty.options(slice) or {}) do
     data[name] = value
   end
   for name, value in pairs(of) do
@@ -84,34 +94,42 @@ local function note(walk, found)
   walk.warning = native.warning(walk.notes)
 end
 
-local function note_unreadable(walk, text, dates)
+local function add_unproven(walk, text, slice, n)
+  table.insert(walk.unproven, text)
+  walk.parts[#walk.parts + 1] = { slice = slice or {}, n = n, text = text }
+end
+
+local function note_unreadable(walk, text, dates, slice)
   for _, date in ipairs(dates or {}) do
-    walk.unproven[#walk.unproven + 1] = ("StudyDate = '%s' (the server cannot read an answer)"):format(date)
+    add_unproven(walk, ("StudyDate = '%s' (the server cannot read an answer)"):format(date), slices.of_filter(date))
   end
   if not dates then
-    walk.unproven[#walk.unproven + 1] = text .. " (the server cannot read an answer)"
+    add_unproven(walk, text .. " (the server cannot read an answer)", slice)
   end
 end
 
 -- Notes a part of the search that is not proven. n: its number of answers, or nil.
-function find_walk.note_unproven(walk, text, n)
-  walk.unproven[#walk.unproven + 1] = ("%s (%s)"):format(text, n and ("%d answer%s"):format(n, n == 1 and "" or "s") or "too many answers")
+function find_walk.note_unproven(walk, text, n, slice)
+  local reason = n and ("%d answer%s"):format(n, n == 1 and "" or "s") or "too many answers"
+  add_unproven(walk, ("%s (%s)"):format(text, reason), slice, n)
 end
 
 -- One C-FIND for a part of the search, which is called `text`. Returns { answers =, sent = the number of answers that the modality sent at
 -- most, kept = at least, ignored = as the result of find has it, unreadable = true when the server cannot read them }, or nil when the
--- modality refuses, as they are too many. find takes answers out that contradict a filter, each at least one, or repeat another answer.
+-- modality refuses, as they are too many. slice: that of the text, if any. find takes answers out that contradict a filter, each at least
+-- one, or repeat another answer.
 -- Throws every other error.
-function find_walk.ask(walk, data, text)
+function find_walk.ask(walk, data, text, slice)
   local good, found, err = pcall(walk.modality.find, walk.modality, data, walk.format)
   if not good then -- "limit" is thrown, and so is a cancel
     found, err = nil, found
   end
+  walk.failed = good and err or nil
   walk.finds = walk.finds + 1
   if not found and native.is_error(err) and is_too_many(walk, err) then
     return nil
   elseif not found and native.is_error(err) and err.code == "bad_charset" then
-    note_unreadable(walk, text, err.unreadable)
+    note_unreadable(walk, text, err.unreadable, slice)
     return { answers = {}, sent = 0, kept = 0, unreadable = true }
   elseif not found then
     error(err, 0)
@@ -127,20 +145,30 @@ function find_walk.ask(walk, data, text)
   return { answers = query.answers, sent = sent, kept = kept, ignored = found.ignored }
 end
 
-local function ask(walk, slice, of)
-  return find_walk.ask(walk, data_of(walk, slice, of), slices.text(slice))
+local function ask(walk, slice, of, options)
+  return find_walk.ask(walk, data_of(walk, slice, of, options), slices.text(slice), slice)
 end
 
 -- ---- what is believed ----
 
--- Whether "nothing" is all that there is. Some modalities answer with nothing when a range of dates is too wide for them.
+-- Whether "nothing" is all that there is. Some modalities answer with nothing when a range of dates is too wide for them, or when there is
+-- too much.
 local function nothing_is_believed(walk, node)
+  local slice = node.slice
   if node.has_some then -- it had answers when it was asked for in part
     walk.silent = true
     return false
+  elseif slice.prefix or node.whole or slice.empty and not walk.silent then
+    return true
+  elseif walk.silent then
+    return find_silence.is_believed(walk, slice, ask)
+  elseif find_dates.is_shown(walk) or walk.identified then
+    return true
+  elseif slices.width(slice, walk.today) > math.max(find_dates.YEAR, walk.widest) then
+    return false
   end
-  return node.slice.prefix or node.slice.empty or node.whole or slices.width(node.slice, walk.today) <= math.max(YEAR, walk.widest)
-    or not walk.silent and (walk.refuses or walk.cap or walk.identified)
+  walk.silent = find_silence.is_seen(walk, slice, ask)
+  return not walk.silent or find_silence.is_believed(walk, slice, ask)
 end
 
 -- Whether the node has all answers to its slice. A modality that has given more answers does not cut at that number. None cuts at 1.
@@ -167,12 +195,23 @@ local function note_answers(walk, node, got)
   if #answers > 0 and not slice.prefix and not slice.first and not slice.empty then
     walk.widest = math.max(walk.widest, slices.width(slice, walk.today))
   end
-  local axis = slice.empty
-  for _, answer in ipairs(axis and answers or {}) do
-    walk.open_start[axis] = walk.open_start[axis] or matching.value(answer, axis == "time" and "StudyTime" or "StudyDate") == ""
+  find_empty.note(walk, slice, got)
+end
+
+-- An answer to a part of a node, which the answers to the node itself lack, shows that these were cut.
+local function note_cut(walk, node, got)
+  local above, known = node.above, {}
+  if walk.cuts or not (above and above.answers and above.answers[1]) then
+    return
   end
-  if axis and got.sent > got.kept and node.above then -- those without a value may be among what was taken out
-    node.above.mixed = true
+  for _, answer in ipairs(above.answers) do
+    known[matching.value(answer, walk.unique)] = true
+  end
+  for _, answer in ipairs(got.answers) do
+    if not known[matching.value(answer, walk.unique)] then
+      walk.cap, walk.cuts = math.min(walk.cap or math.huge, above.sent), true
+      return
+    end
   end
 end
 
@@ -180,7 +219,8 @@ end
 --
 -- A node has the fields
 --    slice, above      its slice, and the node that was divided
---    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the first day not to return }
+--    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the first day not to return,
+--                      only_empty = true: only what has no date or no time is returned }
 --    refused           true: the modality answered that there are too many
 --    sample            one of its answers
 --    n, answers        the number of its own answers (nil: it was refused, or not asked for), and these until its parts are done
@@ -191,7 +231,8 @@ end
 --    leftover, cut     its parts lack some of its answers; it lacks some of those of its parts, or was refused
 --    sent              the number of answers that the modality sent, as find_walk.ask returns it
 --    whole             true: its slice has no range of dates, which could be too wide
---    looked, mixed     how often what has no value on the axis was asked for; answers without one may have been taken out
+--    looked            how often what has no value on the axis was asked for
+--    is_days           true: of the days of a tree, not of a time or a PatientID
 
 local function push(walk, node)
   walk.stack[#walk.stack + 1] = node
@@ -203,24 +244,39 @@ local function new_node(slice, above, before)
   return { slice = slice, above = above, tree = tree, total = 0, by_prefix = above and above.by_prefix }
 end
 
--- The answer is returned, unless the tree has returned it before, or has its day from elsewhere.
-local function emit(walk, node, answer)
-  local key, tree = matching.value(answer, walk.unique), node.tree
-  if key ~= "" and tree.seen[key] then
-    return
+-- Notes where in time the answer lies. day: of its date, or nil.
+local function note_moment(walk, day, answer)
+  local second = day and slices.second(matching.value(answer, "StudyTime"))
+  if second then
+    density.add_time(walk.density, second)
   end
-  tree.seen[key] = true
-  node.total = node.total + 1
-  local day = walk.by_date and slices.day(matching.value(answer, "StudyDate"))
-  if not (day and tree.before and day >= tree.before) then
-    walk.ready[#walk.ready + 1] = answer
-    walk.count = walk.count + 1
-    walk.oldest = day and math.min(day, walk.oldest or day) or walk.oldest
+  if day and day <= (walk.oldest or day) then
+    walk.oldest_n = day == walk.oldest and walk.oldest_n + 1 or 1
+    walk.oldest = day
   end
 end
 
+-- The answer is returned, unless the tree has returned it before, or has its day from elsewhere.
+local function emit(walk, node, answer)
+  local key, tree = matching.value(answer, walk.unique), node.tree
+  local patient = matching.value(answer, "PatientID")
+  if key ~= "" and tree.seen[key] then
+    walk.twins[key] = tree.seen[key] ~= patient and patient or walk.twins[key]
+    return
+  end
+  tree.seen[key] = patient
+  node.total = node.total + 1
+  local day = walk.by_date and slices.day(matching.value(answer, "StudyDate")) or nil
+  if day and tree.before and day >= tree.before or tree.only_empty and not find_empty.is_wanted(walk, day, answer) then
+    return
+  end
+  walk.ready[#walk.ready + 1] = answer
+  walk.count = walk.count + 1
+  note_moment(walk, day, answer)
+end
+
 local function note_unproven(walk, node)
-  find_walk.note_unproven(walk, slices.text(node.slice), node.n)
+  find_walk.note_unproven(walk, slices.text(node.slice), node.n, node.slice)
 end
 
 -- What the answers tell about where to divide.
@@ -244,7 +300,9 @@ local function divide(walk, node, answers)
   end
   node.axis, node.answers, node.waiting = axis, answers, #parts
   for i = 1, #parts do -- the newest days first, but the PatientIDs in their order
-    push(walk, new_node(parts[axis == "prefix" and #parts - i + 1 or i], node))
+    local part = new_node(parts[axis == "prefix" and #parts - i + 1 or i], node)
+    part.is_days = axis == "date" and node.is_days
+    push(walk, part)
   end
   return true
 end
@@ -262,17 +320,19 @@ local function gives_more(walk, node)
   return false
 end
 
--- Ranges leave out what has no date or no time. Modalities such as Orthanc find that by an open start, at others it is looked for by
--- PatientID. Studies without a date are looked for at the end of a walk by dates (push_undated), and here only when the node had no dates.
--- Returns whether there is something to ask for.
+-- Ranges leave out what has no date or no time. Where a day was divided by time, its lowest part had an open start, and what that may lack
+-- is asked for at the end of the walk. So are studies without a date, and they are asked for here only when the node had no dates: by an
+-- open start, then by PatientID. Returns whether there is something to ask for.
 local function look_for_empty(walk, node)
   local axis, slice = node.axis, node.slice
   local is_part = axis == "date" and (slice.from or slice.to) or axis == "time" and slice.first
-  if is_part or not node.leftover and not node.cut or node.looked == 2
-      or node.looked == 1 and walk.open_start[axis] and not node.mixed then
+  if is_part or not node.leftover and not node.cut or node.looked == 2 or node.looked == 1 and walk.open_start[axis] then
     return false
   elseif not node.looked and not node.cut and (is_believed(walk, node) or gives_more(walk, node)) then
     return false -- its own answers are all
+  elseif axis == "time" then
+    find_empty.note_untimed(walk, slice.from)
+    return false
   end
   node.looked = axis == "prefix" and 2 or (node.looked or 0) + 1
   if node.looked == 1 then
@@ -304,7 +364,9 @@ local function finish_parts(walk, node)
       emit(walk, node, answer)
     end
     node.leftover, node.answers = node.total > before, nil
-    if node.total > node.n then
+    if node.total > node.n and node.n == 0 then
+      walk.silent = true
+    elseif node.total > node.n then
       walk.cap, walk.cuts = math.min(walk.cap or math.huge, node.sent), true
     end
   end
@@ -329,71 +391,86 @@ function finish(walk, node)
   end
 end
 
--- Whether the modality makes no difference between upper and lower case. That is seen when it finds a patient by the other case.
-local function find_out_case(walk, answer)
-  local identifier, day = matching.value(answer, "PatientID"), walk.by_date and slices.day(matching.value(answer, "StudyDate"))
-  local other = identifier:gsub("%a", function(c) return c == c:upper() and c:lower() or c:upper() end)
-  if other == identifier or other:find "[*?\\\x80-\xff]" then
-    return nil
-  end
-  local got = ask(walk, { from = day, to = day, prefix = other, whole = true }, {})
-  for _, found in ipairs(got and got.answers or {}) do
-    if matching.value(found, "PatientID") == identifier then
-      return true
-    end
-  end
-  return false
-end
-
--- Whether the modality counts patients of the other case too before it says that there are too many, as Orthanc 1.10.1 does. Then each
--- beginning of a PatientID with too many would be divided in 2^n spellings. `prefix` is one that has too many.
-local function find_out_count(walk, slice)
-  local n = 0
-  local mixed = slice.prefix:gsub("%a", function(c)
-    n = n + 1
-    return n % 2 == (slice.prefix:find "^%A*%l" and 1 or 0) and c:upper() or c:lower()
-  end)
-  if n >= 3 and not slice.whole then
-    walk.counts_both = ask(walk, slices.with(slice, { prefix = mixed }), walk.query) == nil
-  end
-end
-
--- Whether a beginning of a PatientID has upper and lower case mixed, as no numbering has it.
-local function is_mixed(prefix)
-  local letters = prefix:gsub("%A", "")
-  return letters:find "%l.*%u" or letters:find "%u.*%u.*%l"
-end
-
 -- Whether a modality that makes no difference between upper and lower case has been asked for the slice: p* is P* there.
 local function is_known(walk, node)
   local prefix = node.slice.prefix
   if not prefix then
     return false
   elseif walk.folds == nil and walk.sample then
-    walk.folds = find_out_case(walk, walk.sample)
+    walk.folds = find_case.folds(walk, walk.sample, ask)
   end
   local key, asked = slices.text(node.slice):upper(), node.tree.asked
-  local known = walk.folds and asked[key] or walk.counts_both and is_mixed(prefix)
+  local known = walk.folds and asked[key] or walk.counts_both and find_case.is_mixed(prefix)
   asked[key] = true
   return known
 end
 
+-- Whether the answers to the node, which are not believed, prove all the same to be all. To divide some nodes takes many C-FINDs.
+local function proves_all(walk, node)
+  local is_costly = slices.is_day(node.slice) or node.by_prefix
+  return is_costly and not (walk.told and node.sent >= walk.told) and gives_more(walk, node)
+end
+
+-- Pushes a part that core.find_dates gives.
+local function push_part(walk, part)
+  local node = new_node(part.slice, nil, part.before)
+  node.has_some, node.is_days = part.has_some, true
+  if not part.starts then
+    push(walk, node)
+    return
+  end
+  local parts = slices.at_seconds(part.slice, part.starts)
+  node.axis, node.waiting = "time", #parts
+  for _, slice in ipairs(parts) do
+    push(walk, new_node(slice, node))
+  end
+end
+
+-- Whether it is known how the modality answers a search that finds too much: its answers to a wide range are then not worth an exact look.
+local function is_shown(walk)
+  return find_dates.is_shown(walk) or walk.silent or walk.told
+end
+
+-- Goes on with the newest part that is left of a range of days, in parts of another width. The older ones are not asked for as they are.
+local function go_on(walk, slice, before)
+  walk.stack = {}
+  push_part(walk, find_dates.go_on(walk, slice, before))
+end
+
+-- A part of a range of days that was divided: when it is known by now that it was too wide, the width is chosen anew. Returns the node to
+-- ask for.
+local function narrowed(walk, node)
+  if not node.is_days or not node.above or not is_shown(walk) then
+    return node
+  end
+  go_on(walk, node.slice, node.tree.before)
+  return table.remove(walk.stack)
+end
+
+-- Divides a node with answers that are not believed; false when it cannot be divided.
+local function divide_unproven(walk, node, answers)
+  local half = node.is_days and is_shown(walk) and slices.newer_half(node.slice, walk.today)
+  if half then
+    go_on(walk, half, node.tree.before)
+    return true
+  end
+  return divide(walk, node, answers)
+end
+
 -- Asks for the node on the top of the stack.
 local function take(walk)
-  local node = table.remove(walk.stack)
+  local node = narrowed(walk, table.remove(walk.stack))
   local got = is_known(walk, node) and { answers = {}, sent = 0, kept = 0 } or ask(walk, node.slice, walk.query)
   if got then
     note_answers(walk, node, got)
+    note_cut(walk, node, got)
   elseif node.slice.prefix and walk.counts_both == nil then
-    find_out_count(walk, node.slice)
+    walk.counts_both = find_case.counts_both(walk, node.slice, ask)
   end
   node.refused = not got
   local answers = got and got.answers
-  local believed = got and (got.unreadable or is_believed(walk, node))
-  if got and not believed and (slices.is_day(node.slice) or node.by_prefix) then -- to divide these takes many C-FINDs
-    believed = gives_more(walk, node)
-  end
-  if not believed and not ignores_slice(node, got) and divide(walk, node, answers) then
+  local believed = node.is_try or got and (got.unreadable or is_believed(walk, node) or proves_all(walk, node))
+  if not believed and not ignores_slice(node, got) and divide_unproven(walk, node, answers) then
     return
   end
   for _, answer in ipairs(answers or {}) do
@@ -405,101 +482,85 @@ local function take(walk)
   finish(walk, node)
 end
 
--- ---- the walk from the newest day to the oldest ----
+-- ---- the steps of a walk ----
 
--- The number of days that the next slice should have.
-local function next_width(walk)
-  local cap = walk.cap or walk.too_many
-  local target = cap and math.max(math.floor(cap * OF_CAP), 1) or ANSWERS
-  local last = walk.last
-  local believed = not walk.silent and (walk.refuses or walk.cap) and math.huge or math.max(YEAR, walk.widest)
-  local width = last.width * 4
-  if last.total > 0 then
-    width = math.min(width, last.width * target // last.total)
-  end
-  return math.max(math.min(width, believed, YEAR * 100), 1)
-end
-
--- Pushes the days from `from` to `to`; nil = no bound. It has `width` days, as far as they count.
-local function push_days(walk, from, to, width)
-  walk.last = new_node({ from = from, to = to })
-  walk.last.width = width
-  walk.cursor = from and from - 1
-  walk.ended = from == walk.floor
-  push(walk, walk.last)
-end
-
-local function push_first(walk)
-  local from = (walk.ceiling or walk.today) - FIRST_WIDTH + 1
-  push_days(walk, walk.floor and math.max(from, walk.floor) or from, walk.ceiling, FIRST_WIDTH)
-end
-
-local function push_next(walk)
-  local to, width = walk.cursor, next_width(walk)
-  local from = to - width + 1
-  push_days(walk, from > (walk.floor or slices.FIRST_DAY) and from or walk.floor, to, width)
-end
-
--- Pushes all that is older than the cursor, with the oldest day that has studies: a modality that answers such a wide range with nothing
--- is noticed then.
-local function push_rest(walk)
-  local node = new_node({ from = walk.floor, to = walk.oldest }, nil, walk.cursor + 1)
-  node.has_some, walk.ended = true, true
+-- A search for studies without a date by an open start, which gives all where it gives one.
+local function push_empty(walk)
+  local node = new_node { empty = "date" }
+  walk.undated = node.tree.seen
   push(walk, node)
 end
 
--- Pushes the next days; false at their end.
-local function push_dates(walk)
-  local last = walk.last
-  if not last then
-    push_first(walk)
-    return true
-  elseif walk.ended then
+-- Whether a search without dates is likely to have few answers.
+local function has_few(walk)
+  return walk.count <= REST and not (walk.cap or walk.refuses) or walk.cap and walk.count < walk.cap
+end
+
+-- Whether what an open start may lack is looked for by a search without dates.
+function find_walk.looks_without_dates(walk)
+  return has_few(walk) or find_empty.is_open(walk)
+end
+
+-- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: its answers
+-- are taken for what they are.
+local function push_without(walk, is_try)
+  local node = new_node(find_empty.slice(walk))
+  node.by_prefix, node.is_try = true, is_try
+  node.whole, node.has_some = not node.slice.from, walk.count > 0 and not is_try
+  node.tree.only_empty, node.tree.seen = true, walk.undated or {}
+  local few = has_few(walk)
+  if is_try and not few then
     return false
-  end
-  walk.nothing = last.total > 0 and 0 or walk.nothing + last.width
-  if walk.nothing >= NOTHING and walk.oldest then
-    push_rest(walk)
-  else
-    push_next(walk)
+  elseif few or not divide(walk, node, nil) then
+    push(walk, node)
   end
   return true
 end
 
--- Pushes a search for studies without a date. An open start that has matched one of them has matched all. Else they are among the answers
--- of a search without dates, which is divided by PatientID when it has too many.
-local function push_empty(walk)
-  local node = new_node { empty = "date" }
-  node.by_prefix = true
-  node.above = { waiting = 2, total = 0, tree = node.tree } -- never done: only its `mixed` counts
-  walk.empty = node.above
-  push(walk, node)
-end
-
-local function push_undated(walk)
-  local node = new_node({}, nil, -math.huge)
-  node.by_prefix, node.whole, node.has_some = true, true, walk.count > 0
-  node.tree.seen = walk.empty.tree.seen
-  local few = walk.count <= REST or walk.cap and walk.count < walk.cap
-  if few or not divide(walk, node, nil) then
-    push(walk, node)
-  end
-end
-
--- ---- the iterator ----
+-- Each step pushes what is to be asked for next, and returns false at its end. has_begun: it has pushed something before.
+local steps = {
+  whole = function()
+    return false -- find_walk.begin has pushed it
+  end,
+  dates = function(walk)
+    if walk.last then
+      find_dates.note_done(walk)
+    end
+    local part = find_dates.next(walk)
+    if not part and walk.thorough and walk.count == 0 and not find_dates.is_shown(walk) and find_silence.look(walk, ask) then
+      part = find_dates.next(walk)
+    end
+    if part then
+      push_part(walk, part)
+    end
+    return part ~= nil
+  end,
+  empty = function(walk, has_begun)
+    if has_begun or not walk.wants_undated then
+      return false
+    end
+    push_empty(walk)
+    return true
+  end,
+  without = function(walk, has_begun)
+    if has_begun or not (walk.wants_undated or walk.untimed) then
+      return false
+    elseif find_empty.is_open(walk) then
+      find_empty.look(walk, ask)
+    end
+    return push_without(walk, not find_empty.is_open(walk))
+  end,
+}
+local NEXT <const> = { dates = "empty", empty = "without" }
 
 -- Pushes what is to be asked for next; false at the end.
 local function advance(walk)
-  if walk.step == "dates" and push_dates(walk) then
-    return true
-  elseif walk.step == "dates" and walk.wants_undated then
-    walk.step = "empty"
-    push_empty(walk)
-    return true
-  elseif walk.step == "empty" and (not walk.open_start.date or walk.empty.mixed) then
-    walk.step = "undated"
-    push_undated(walk)
-    return true
+  while walk.step do
+    walk.has_begun = steps[walk.step](walk, walk.has_begun)
+    if walk.has_begun then
+      return true
+    end
+    walk.step = walk.step == "whole" and walk.untimed and "without" or NEXT[walk.step]
   end
   return false
 end
@@ -523,35 +584,66 @@ function find_walk.finish(walk)
   end
 end
 
+-- Makes the next C-FIND of the walk. Returns the answers that are new, and whether the walk has a place now (find_walk.place); nil at the
+-- end. Throws the error of a C-FIND that fails.
+function find_walk.step(walk)
+  if not walk.stack[1] and not advance(walk) then
+    return nil
+  end
+  walk.ready = {}
+  take(walk)
+  return walk.ready, not walk.stack[1]
+end
+
 -- The next answer; nil at the end. Throws the error of a C-FIND that fails.
 function find_walk.next(walk)
   while true do
-    walk.place = walk.place + 1
-    local answer = walk.ready[walk.place]
+    walk.position = walk.position + 1
+    local answer = walk.ready[walk.position]
     if answer then
-      walk.ready[walk.place] = false -- the script may be the only one that keeps it
+      walk.ready[walk.position] = false -- the script may be the only one that keeps it
       return answer
     end
-    walk.ready, walk.place = {}, 0
-    if not walk.stack[1] and not advance(walk) then
+    walk.position = 0
+    if not find_walk.step(walk) then
       return nil
     end
-    take(walk)
   end
 end
 
--- Completes the state of a walk that has modality, data, query, format, level, unique, axes, own and what the filters say, and begins it.
-function find_walk.begin(walk)
-  walk.most, walk.widest, walk.count, walk.nothing, walk.finds, walk.place = 0, 0, 0, 0, 0, 0
-  walk.open_start, walk.stack, walk.ready, walk.unproven, walk.notes = {}, {}, {}, {}, {}
-  walk.today = slices.day(os.date "%Y%m%d")
-  if walk.by_date and not walk.identified then
+-- ---- the place of a walk ----
+
+-- What goes on from here, between two parts of the walk. All of it can be written as JSON.
+local PLACE <const> = { "step", "has_begun", "cursor", "ended", "rested", "nothing", "last", "density", "cap", "cuts", "refuses", "silent",
+  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both" }
+
+-- The place of a walk that has no slice to ask for, for find_walk.begin.
+function find_walk.place(walk)
+  local place = { untimed = walk.untimed and { from = walk.untimed.from, to = walk.untimed.to } }
+  for _, name in ipairs(PLACE) do
+    place[name] = walk[name]
+  end
+  return place
+end
+
+-- Completes the state of a walk that has modality, data, query, format, level, unique, axes, own and what the filters say, and begins it,
+-- or goes on at the place of another one with the same arguments.
+function find_walk.begin(walk, place)
+  walk.most, walk.widest, walk.count, walk.nothing, walk.finds, walk.position = 0, 0, 0, 0, 0, 0
+  walk.open_start, walk.stack, walk.ready, walk.unproven, walk.parts, walk.notes, walk.twins = {}, {}, {}, {}, {}, {}, {}
+  walk.today, walk.density = slices.day(os.date "%Y%m%d"), density.new()
+  for name, value in pairs(place or {}) do
+    walk[name] = value
+  end
+  if place then
+    return
+  elseif walk.by_date and not walk.identified then
     walk.step = "dates"
     return
   end
   local root = new_node(walk.wants_undated and {} or { from = walk.floor, to = walk.ceiling })
   root.whole = not (root.slice.from or root.slice.to)
-  walk.step = "whole"
+  walk.step, walk.wants_undated = "whole", false
   push(walk, root)
 end
 

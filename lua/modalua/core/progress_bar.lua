@@ -7,7 +7,8 @@ local progress_bar = {}
 local WIDTH = 12
 local UNITS = { "B", "kB", "MB", "GB", "TB" }
 
-local function bytes_text(n)
+-- "103.2 MB".
+function progress_bar.bytes_text(n)
   local unit = 1
   while n >= 1000 and unit < #UNITS do
     n, unit = n / 1000, unit + 1
@@ -16,10 +17,11 @@ local function bytes_text(n)
 end
 
 local function amount_text(n, unit)
-  return unit == "bytes" and bytes_text(n) or ("%.0f"):format(n)
+  return unit == "bytes" and progress_bar.bytes_text(n) or ("%.0f"):format(n)
 end
 
-local function duration_text(seconds)
+-- "0:03", "1:02:03".
+function progress_bar.duration_text(seconds)
   seconds = math.floor(seconds)
   if seconds < 3600 then
     return ("%d:%02d"):format(seconds // 60, seconds % 60)
@@ -27,14 +29,19 @@ local function duration_text(seconds)
   return ("%d:%02d:%02d"):format(seconds // 3600, seconds // 60 % 60, seconds % 60)
 end
 
+-- "[#####        ]  21 %", with so many columns for the bar itself.
+function progress_bar.share_text(done, total, width)
+  local share = math.min(done / total, 1)
+  local full = math.floor(share * width)
+  return ("[%s%s] %3d %%"):format(("#"):rep(full), (" "):rep(width - full), math.floor(share * 100))
+end
+
 -- "download [#####        ]  21 %  103.2 MB of 480.0 MB, 34.1 MB/s  0:03". A part that is unknown is left out.
 local function bar_line(p)
   local parts = { p.op }
   local has_share = p.done and p.total and p.total > 0
   if has_share then
-    local share = math.min(p.done / p.total, 1)
-    local full = math.floor(share * WIDTH)
-    parts[#parts + 1] = ("[%s%s] %3d %%"):format(("#"):rep(full), (" "):rep(WIDTH - full), math.floor(share * 100))
+    parts[#parts + 1] = progress_bar.share_text(p.done, p.total, WIDTH)
   end
   local unit = p.unit == "bytes" and "" or " " .. (p.unit or "")
   if has_share then
@@ -43,7 +50,7 @@ local function bar_line(p)
     parts[#parts + 1] = amount_text(p.done or p.total, p.unit) .. unit
   end
   if p.unit == "bytes" and p.done and p.seconds > 0 then
-    parts[#parts] = parts[#parts] .. (", %s/s"):format(bytes_text(p.done / p.seconds))
+    parts[#parts] = parts[#parts] .. (", %s/s"):format(progress_bar.bytes_text(p.done / p.seconds))
   end
   if p.failed and p.failed > 0 then
     parts[#parts + 1] = ("%d failed"):format(p.failed)
@@ -51,7 +58,7 @@ local function bar_line(p)
   if p.state ~= "Running" then
     parts[#parts + 1] = p.state
   end
-  parts[#parts + 1] = duration_text(p.seconds)
+  parts[#parts + 1] = progress_bar.duration_text(p.seconds)
   return table.concat(parts, "  ")
 end
 

@@ -75,7 +75,8 @@ function slices.set_filters(slice, query)
   if slice.empty == "time" then
     query.StudyTime = "-000000"
   elseif slice.first then
-    query.StudyTime = short_time(slice.first) .. "-" .. time(slice.last) .. ".999999"
+    local first = slice.first > 0 and short_time(slice.first) or "" -- an open start has also what has no time, at some modalities
+    query.StudyTime = first .. "-" .. time(slice.last) .. ".999999"
   end
   if slice.prefix then
     query.PatientID = slice.whole and slice.prefix or slice.prefix .. "*"
@@ -177,11 +178,27 @@ local function by_date(slice, days, today)
   return parts
 end
 
+-- The newer half of a slice of days; nil when it has only one day.
+function slices.newer_half(slice, today)
+  local from = slice.from or math.min(slices.FIRST_DAY, slice.to or slices.FIRST_DAY)
+  local to = slice.to or math.max(today + 1, from)
+  return from < to and slices.with(slice, { from = (from + to) // 2 + 1 }) or nil
+end
+
 -- The parts of one day by time.
 local function by_time(slice, seconds)
   local parts = divide(slice.first or 0, slice.last or SECOND_MAX, seconds)
   for i, part in ipairs(parts or {}) do
     parts[i] = slices.with(slice, { first = part[1], last = part[2] })
+  end
+  return parts
+end
+
+-- The parts of one day that begin at these seconds.
+function slices.at_seconds(slice, starts)
+  local parts = {}
+  for i, first in ipairs(starts) do
+    parts[i] = slices.with(slice, { first = first, last = (starts[i + 1] or SECOND_MAX + 1) - 1 })
   end
   return parts
 end
@@ -225,7 +242,7 @@ function slices.divide(slice, axes, seen, today)
       return parts, "date"
     end
   end
-  if axes.time and slices.is_day(slice) and not slice.empty and not slice.prefix then
+  if axes.time and (slice.empty == "date" or slices.is_day(slice) and not slice.empty) and not slice.prefix then
     parts = by_time(slice, seen.seconds)
     if parts then
       return parts, "time"

@@ -124,12 +124,18 @@ end
 -- A side has failed. `in_use`: how many transfers run at once.
 function Breaker:note_side(err, side, in_use)
   remember(self, true)
+  self.failed_at = self.now()
   if (err.dimse_status or 0) & 0xFF00 == 0xA700 then
     self.most, self.good = math.max(1, math.min(self.most or in_use, in_use) // 2), 0
   end
   if self.state == "trial" or self.state == "closed" and (self.in_a_row >= IN_A_ROW or self.sides >= REMEMBERED // 2) then
     open(self, side, err.message)
   end
+end
+
+-- Whether a side has failed since that time.
+function Breaker:has_failed_since(time)
+  return self.failed_at ~= nil and self.failed_at >= time
 end
 
 -- Whether the sides should be asked now.

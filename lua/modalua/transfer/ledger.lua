@@ -8,6 +8,7 @@ local require = ...
 local inventory = require "transfer.ledger_inventory"
 local items = require "transfer.ledger_items"
 local json = require "modalua.json"
+local native = require "core.native"
 local rows = require "transfer.ledger_rows"
 local schema = require "transfer.ledger_schema"
 local store = require "transfer.ledger_store"
@@ -57,6 +58,12 @@ function Ledger:describe()
   return row
 end
 
+-- L:no_transfer() -> err. The ledger has tables, and L:begin was not called yet.
+function Ledger:no_transfer()
+  return native.fail("transfer", "refused", "usage", ("the ledger '%s' has no transfer yet: `modalua transfer run` begins it"):format(
+    self.name))
+end
+
 -- L:settings_version() -> integer, why it is paused | nil.
 function Ledger:settings_version()
   local list, err = self:query "SELECT settings_version, paused FROM transfer"
@@ -66,43 +73,45 @@ function Ledger:settings_version()
   return list[1].settings_version, list[1].paused
 end
 
--- Adds a row of history, within a transaction.
-local function note(self, now, what, detail)
+-- Within a transaction: adds a row of history.
+function Ledger:write_note(now, what, detail)
   return self:run("INSERT INTO history(at, what, detail) VALUES ($1, $2, $3)", now, what, rows.text(detail))
 end
 
 -- L:note(what, detail) -> true.
 function Ledger:note(what, detail)
   return self:transaction(function(now)
-    return note(self, now, what, detail) and true
+    local done, err = self:write_note(now, what, detail)
+    return done and true, err
   end)
 end
 
 -- L:history() -> list of { at =, what =, detail = }, the oldest first.
 function Ledger:history()
-  return (self:query "SELECT at, what, detail FROM history ORDER BY id")
+  return self:query "SELECT at, what, detail FROM history ORDER BY id"
 end
 
--- L:begin{ from_name =, from_aet =, to_name =, to_aet =, server =, level =, query =, listed =, settings =, lines = } -> true. Writes the
--- row of the transfer, and the lines of its list, which an iterator gives, in one transaction.
+-- L:begin{ from_kind =, from_name =, from_aet =, to_kind =, to_name =, to_aet =, server =, level =, query =, listed =, settings =, lines =
+-- } -> true. Writes the row of the transfer, and the lines of its list, which an iterator gives, in one transaction.
 function Ledger:begin(description)
   local d = description
   return self:transaction(function(now)
-    local done, err = self:run([[INSERT INTO transfer(one, schema, created, from_name, from_aet, to_name, to_aet, server, level, query,
-      listed, settings, settings_version) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 1)]], schema.VERSION, now,
-      rows.text(d.from_name), rows.text(d.from_aet), rows.text(d.to_name), rows.text(d.to_aet), rows.text(d.server), d.level,
-      d.query and rows.json(d.query), d.listed and rows.json(d.listed), rows.json(d.settings))
+    local done, err = self:run([[INSERT INTO transfer(one, schema, created, from_kind, from_name, from_aet, to_kind, to_name, to_aet,
+      server, level, query, listed, settings, settings_version) VALUES (1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 1)]],
+      schema.VERSION, now, d.from_kind, rows.text(d.from_name), rows.text(d.from_aet), d.to_kind, rows.text(d.to_name),
+      rows.text(d.to_aet), rows.text(d.server), d.level,
+      d.query and rows.json(d.query) or nil, d.listed and rows.json(d.listed) or nil, rows.json(d.settings))
     if done and d.lines then
       done, err = inventory.write_lines(self, d.lines(), 1)
     end
     if done then
-      done, err = note(self, now, "begin", rows.json(d.settings))
+      done, err = self:write_note(now, "begin", rows.json(d.settings))
     end
     return done and true, err
   end)
 end
 
--- L:change_settings(changes) -> true. Workers see the new version within 5 s.
+-- L:change_settings(changes) -> true. "" removes a setting. Workers see the new version within 5 s.
 function Ledger:change_settings(changes)
   return self:transaction(function(now)
     local list, err = self:run "SELECT settings FROM transfer {lock}"
@@ -111,12 +120,12 @@ function Ledger:change_settings(changes)
     end
     local settings = decode(list[1].settings)
     for name, value in pairs(changes) do
-      settings[name] = value
+      settings[name] = value ~= "" and value or nil
     end
     local done
     done, err = self:run("UPDATE transfer SET settings = $1, settings_version = settings_version + 1", rows.json(settings))
     if done then
-      done, err = note(self, now, "settings", rows.json(changes))
+      done, err = self:write_note(now, "settings", rows.json(changes))
     end
     return done and true, err
   end)
@@ -127,7 +136,7 @@ function Ledger:set_paused(reason)
   return self:transaction(function(now)
     local done, err = self:run("UPDATE transfer SET paused = $1", rows.text(reason))
     if done then
-      done, err = note(self, now, reason and "pause" or "resume", reason)
+      done, err = self:write_note(now, reason and "pause" or "resume", reason)
     end
     return done and true, err
   end)

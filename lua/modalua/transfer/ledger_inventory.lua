@@ -83,13 +83,14 @@ local PROGRESS <const> = [[UPDATE transfer SET cursor = COALESCE($1, cursor), ca
 -- how far the search is; what it does not have stays as it is. Only the finder may call this; another worker gets the code "finder".
 function methods:add_items(list, progress)
   return self:transaction(function()
-    local done, changed = self:run(PROGRESS, progress.cursor, progress.cap, progress.proven, self.worker)
+    local done, err, changed = self:run(PROGRESS, progress.cursor, progress.cap, progress.proven, self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     elseif changed == 0 then
       return nil, self.lost "finder"
     end
-    local new, err = insert_items(self, list)
+    local new
+    new, err = insert_items(self, list)
     if new then
       done, err = insert_slices(self, progress.slices or { progress.slice })
     end
@@ -99,7 +100,7 @@ end
 
 -- L:slices() -> list of the rows of `slice`, in the order in which they were written.
 function methods:slices()
-  return (self:query "SELECT * FROM slice ORDER BY id")
+  return self:query "SELECT * FROM slice ORDER BY id"
 end
 
 -- ---- lines ----
@@ -111,7 +112,7 @@ local INSERT_LINES <const> = [[INSERT INTO line(n, tag, text, value, outcome, re
     e.value ->> 'reason', CAST(e.value ->> 'first' AS BIGINT) FROM {each}]]
 
 -- Within a transaction: writes the lines that the iterator gives, with the numbers from n on. Returns the number of the next line.
-function ledger_inventory.write_lines(self, iterator, n)
+function ledger_inventory.write_lines(self, iterator, n, first)
   local batch = {}
   local function write()
     local done, err = #batch == 0, nil
@@ -123,7 +124,7 @@ function ledger_inventory.write_lines(self, iterator, n)
   end
   for line in iterator do
     batch[#batch + 1] = { n = n, tag = line.tag, text = rows.text(line.text), value = rows.text(line.value), outcome = line.outcome,
-      reason = rows.text(line.reason), first = line.first and 1 or 0 }
+      reason = rows.text(line.reason), first = first and 1 or 0 }
     n = n + 1
     if #batch == BATCH then
       local done, err = write()
@@ -136,38 +137,26 @@ function ledger_inventory.write_lines(self, iterator, n)
   return done and n, err
 end
 
--- An iterator over the values of a list.
-local function each(list)
-  local i = 0
-  return function()
-    i = i + 1
-    return list[i]
-  end
-end
-
--- L:add_lines(list) -> the number of the first one. line: { tag =, text =, value =, outcome =, reason =, first = }. The finder then looks
--- for them, although its search had ended.
-function methods:add_lines(list)
-  return self:transaction(function()
+-- L:add_lines(each, first) -> the number of new lines. each() returns an iterator over lines: { tag =, text =, value =, outcome =, reason =
+-- }. first: their items go before all others. The finder then looks for them, although its search had ended.
+function methods:add_lines(each, first)
+  return self:transaction(function(now)
     local found, err = self:run "SELECT one FROM transfer {lock}" -- two that add at once get different numbers
     if found then
       found, err = self:run "SELECT COALESCE(MAX(n), 0) + 1 AS n FROM line"
     end
     local n, done = found and found[1].n, nil
     if n then
-      done, err = ledger_inventory.write_lines(self, each(list), n)
+      done, err = ledger_inventory.write_lines(self, each(), n, first)
     end
+    local count = done and done - n
     if done then
       done, err = self:run "UPDATE transfer SET found_all = NULL"
     end
-    return done and n, err
-  end)
-end
-
--- L:insert_items(items) -> the number of new items. For items whose UIDs are known, without the finder.
-function methods:insert_items(list)
-  return self:transaction(function()
-    return insert_items(self, list)
+    if done then
+      done, err = self:write_note(now, "add", tostring(count))
+    end
+    return done and count, err
   end)
 end
 

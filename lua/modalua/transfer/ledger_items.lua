@@ -149,7 +149,7 @@ function methods:claim(n)
   local items, err = self:transaction(function(now)
     local live, failure = self:run("SELECT id FROM worker WHERE id = $1 AND state = 'live'", self.worker)
     if not live or #live == 0 then
-      return nil, failure or self.lost "dead"
+      return nil, live and self.lost "dead" or failure
     end
     local chosen, done
     chosen, failure = choose(self, now, n)
@@ -303,6 +303,14 @@ function methods:unconfirmed(n)
   return decode(list), err
 end
 
+-- L:unconfirm() -> true. All items that are done are compared once more: the destination has lost some of them.
+function methods:unconfirm()
+  return self:transaction(function()
+    local done, err = self:run "UPDATE item SET due = 0 WHERE state IN ('done', 'present') AND due = 1"
+    return done and true, err
+  end)
+end
+
 local CONFIRM <const> = [[UPDATE item SET due = 1, arrived = COALESCE(CAST(e.value ->> 'arrived' AS BIGINT), arrived)
   FROM {each} WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.state IN ('done', 'present') AND item.owner IS NULL]]
 
@@ -337,10 +345,13 @@ local function write_confirmed(self, now, results, before, vanished)
     end
   end
   local done, err = true, nil
-  for _, step in ipairs { { CONFIRM, kept }, { VANISH, gone }, { ATTEMPTS, attempts, self.worker } } do
+  for _, step in ipairs { { CONFIRM, kept }, { VANISH, gone } } do
     if done and #step[2] > 0 then
-      done, err = self:run(step[1], rows.list(step[2]), table.unpack(step, 3))
+      done, err = self:run(step[1], rows.list(step[2]))
     end
+  end
+  if done and #attempts > 0 then
+    done, err = self:run(ATTEMPTS, rows.list(attempts), self.worker)
   end
   if done then
     done, err = sums:write(self, now)
@@ -426,7 +437,7 @@ end
 
 -- L:attempts(item id) -> list of the failed tries of an item, the oldest first.
 function methods:attempts(item)
-  return (self:query("SELECT * FROM attempt WHERE item = $1 ORDER BY id", item))
+  return self:query("SELECT * FROM attempt WHERE item = $1 ORDER BY id", item)
 end
 
 return ledger_items

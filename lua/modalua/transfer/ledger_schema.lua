@@ -32,13 +32,14 @@ ledger_schema.dialects = {
 
 -- Times are milliseconds since 1970, UTC. query, listed, settings, uids, waiting and detail are JSON.
 ledger_schema.tables = {
-  -- One row. query: the query of the search; NULL for a list. listed: { file =, column =, lines = } of a list. cursor: where the search
-  -- goes on, in the finder's own form. cap: the number of answers above which the source cuts; proven: the largest number of answers that
-  -- was proven to be complete. finder: the worker that searches. found_all: when the search ended. paused: why nothing is sent, or NULL.
+  -- One row. from_kind: modality or client (an Orthanc); to_kind: modality, client, peer or aet. query: the query of the search; NULL for a
+  -- list. listed: { file =, column =, lines = } of a list. cursor: where the search goes on, in the finder's own form. cap: the number of
+  -- answers above which the source cuts; proven: the largest number of answers that was proven to be complete. finder: the worker that
+  -- searches. found_all: when the search ended. paused: why nothing is sent, or NULL.
   [[CREATE TABLE transfer(
     one BIGINT PRIMARY KEY CHECK (one = 1), schema BIGINT NOT NULL, created BIGINT NOT NULL,
-    from_name TEXT NOT NULL, from_aet TEXT, to_name TEXT NOT NULL, to_aet TEXT, server TEXT, level TEXT NOT NULL,
-    query TEXT, listed TEXT, settings TEXT NOT NULL, settings_version BIGINT NOT NULL,
+    from_kind TEXT NOT NULL, from_name TEXT NOT NULL, from_aet TEXT, to_kind TEXT NOT NULL, to_name TEXT NOT NULL, to_aet TEXT,
+    server TEXT, level TEXT NOT NULL, query TEXT, listed TEXT, settings TEXT NOT NULL, settings_version BIGINT NOT NULL,
     paused TEXT, cursor TEXT, cap BIGINT, proven BIGINT, finder TEXT, found_all BIGINT)]],
 
   -- What was done to the transfer: settings, pause, resume, retry, add, run, end.

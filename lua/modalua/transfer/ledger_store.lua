@@ -9,7 +9,14 @@ local ledger_store = { methods = {} }
 local methods = ledger_store.methods
 
 local function refused(message, ...)
-  return nil, native.fail("transfer", "refused", "ledger", message:format(...))
+  return nil, native.fail("transfer", "refused", "usage", message:format(...))
+end
+
+-- There is no ledger yet; err.absent says so to transfer.run, which makes it.
+local function absent(name)
+  local _, err = refused("there is no ledger '%s': `modalua transfer run` makes it", name)
+  err.absent = true
+  return nil, err
 end
 
 -- L.lost(code) -> err. This worker does not have any more what the call needs.
@@ -59,44 +66,45 @@ function ledger_store.read_target(text)
   local scheme = text:match "^(%a[%w+.-]*)://"
   if scheme then
     return nil, ("the ledger must be a path, or postgresql://host/database#name: '%s://' is neither"):format(scheme)
-  elseif text == ":memory:" or text:find "^file:" then
-    text = "./" .. text -- names that SQLite does not take for a file
   end
   return { kind = "sqlite", path = text, name = text }
 end
 
 -- ---- the file ----
 
-local SQLITE_HEAD <const> = "SQLite format 3\0"
 local NETWORK <const> = "SQLite needs shared memory, which a network file system (%s) does not have between machines"
+local HINT <const> = "a ledger is a file that `modalua transfer run` makes"
 
--- Whether the file can be a ledger, before SQLite opens it: it would create files beside it.
+-- Whether the file can be a ledger, before SQLite opens it. The file is not opened here: closing it would release the locks of other
+-- ledgers of this process.
 local function check_file(path, create)
-  local kind, file_system = native.path_kind(path)
-  local hint = "a ledger is a file that `modalua transfer run` makes"
+  local kind, file_system, size = native.path_kind(path)
   if kind == "folder" then
-    return refused("'%s' is a folder: %s", path, hint)
+    return refused("'%s' is a folder: %s", path, HINT)
   elseif kind == "other" then
-    return refused("'%s' is not a regular file: %s", path, hint)
-  elseif not kind and not create then
-    return refused("there is no ledger '%s': `modalua transfer run` makes it", path)
+    return refused("'%s' is not a regular file: %s", path, HINT)
+  elseif (not kind or size == 0) and not create then
+    return absent(path)
   elseif file_system then
     return refused("the ledger '%s' cannot be there: %s. Use a local folder, or postgresql://host/database#name", path,
       NETWORK:format(file_system))
-  elseif not kind then
-    return true
-  end
-  local file <close>, why = io.open(path, "rb")
-  if not file then
-    return refused("the ledger cannot be read: %s", why)
-  end
-  local head = file:read(#SQLITE_HEAD) or ""
-  if head ~= "" and head ~= SQLITE_HEAD then
-    return refused("'%s' is not a ledger: it is no SQLite database; %s", path, hint)
-  elseif head == "" and not create then
-    return refused("'%s' is not a ledger: it is empty; %s", path, hint)
   end
   return true
+end
+
+-- What SQLite's errors mean when a ledger is opened: the file is of no use, and the user can mend that.
+local UNUSABLE <const> = { "^SQLITE_CANTOPEN", "^SQLITE_READONLY", "^SQLITE_PERM", "^SQLITE_AUTH" }
+
+local function explain_file(self, err)
+  if err.code == "SQLITE_NOTADB" then
+    return refused("'%s' is not a ledger: it is no SQLite database; %s", self.name, HINT)
+  end
+  for _, pattern in ipairs(UNUSABLE) do
+    if (err.code or ""):find(pattern) then
+      return refused("the ledger '%s' cannot be opened: %s", self.name, err.message)
+    end
+  end
+  return nil, err
 end
 
 -- ---- the tables ----
@@ -198,7 +206,7 @@ local function prepare(self, create)
     return refused("the ledger '%s' was made by a newer modalua (schema %d; this one knows %d): use that version", self.name, version,
       schema.VERSION)
   elseif version == 0 and not create then
-    return refused("there is no ledger '%s': `modalua transfer run` makes it", self.name)
+    return absent(self.name)
   elseif version == schema.VERSION then
     return true
   end
@@ -299,6 +307,9 @@ function ledger_store.open(self, text, create)
   if not good then
     self:close()
   end
+  if not good and self.kind == "sqlite" then
+    return explain_file(self, err)
+  end
   return good, err
 end
 
@@ -313,7 +324,7 @@ local function is_lost(err)
   return err.retryable and not CONFLICTS[err.code]
 end
 
--- Runs one statement -> rows, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
+-- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
 function methods:run(sql, ...)
   local text = self.statements[sql]
   if not text then
@@ -321,10 +332,12 @@ function methods:run(sql, ...)
     self.statements[sql] = text
   end
   local list, changed = self.db:run(text, ...)
-  if not list and is_lost(changed) then
+  if list then
+    return list, nil, changed
+  elseif is_lost(changed) then
     self:disconnect()
   end
-  return list, changed
+  return nil, changed
 end
 
 local UNLOCK = { __close = function(lock)

@@ -75,14 +75,14 @@ local GROUPS <const> = ([[SELECT modality, SUBSTR(date, 1, 4) AS year, state, CO
 
 -- L:group_items() -> list of { modality =, year =, state =, items =, instances =, bytes =, seconds = }.
 function methods:group_items()
-  return (self:query(GROUPS))
+  return self:query(GROUPS)
 end
 
 -- L:failures() -> list of { state =, reason =, items =, example = key of one, message = its message }, the most frequent reason first.
 function methods:failures()
-  return (self:query [[SELECT groups.state, groups.reason, groups.items, item.key AS example, item.message
+  return self:query [[SELECT groups.state, groups.reason, groups.items, item.key AS example, item.message
     FROM (SELECT state, reason, COUNT(*) AS items, MIN(id) AS first FROM item WHERE state IN ('failed', 'unknown')
-      GROUP BY state, reason) AS groups JOIN item ON item.id = groups.first ORDER BY groups.items DESC, groups.first]])
+      GROUP BY state, reason) AS groups JOIN item ON item.id = groups.first ORDER BY groups.items DESC, groups.first]]
 end
 
 local function decode(list)

@@ -2,6 +2,7 @@
 local require = ...
 local json = require "modalua.json"
 local native = require "transfer.native"
+local points = require "transfer.points"
 local process = require "transfer.process"
 local rows = require "transfer.ledger_rows"
 
@@ -11,9 +12,9 @@ local methods = ledger_workers.methods
 
 -- Seconds: a worker renews its lease so often; it begins nothing when the last renewal is older than FENCE; others mark it dead after
 -- LEASE.
-ledger_workers.RENEW = 15
-ledger_workers.FENCE = 30
-ledger_workers.LEASE = 60
+ledger_workers.RENEW = points.seconds(15)
+ledger_workers.FENCE = points.seconds(30)
+ledger_workers.LEASE = points.seconds(60)
 
 -- L:join{ host =, pid =, server =, version = } -> id. This process becomes a new worker; L.worker is its id. server: the URL of its Orthanc
 -- without credentials; version: that of Orthanc.
@@ -42,10 +43,10 @@ end
 function methods:renew(waiting)
   local begun = native.boot()
   local live, err = self:transaction(function(now)
-    local done, changed = self:run("UPDATE worker SET seen = $1, waiting = $2 WHERE id = $3 AND state = 'live'", now,
+    local done, err, changed = self:run("UPDATE worker SET seen = $1, waiting = $2 WHERE id = $3 AND state = 'live'", now,
       waiting and rows.json(waiting), self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     end
     return changed == 1
   end)
@@ -91,7 +92,7 @@ function methods:mark_dead()
     end
     return self:run([[UPDATE worker SET state = 'dead', waiting = NULL WHERE state = 'live' AND (seen < $2
       OR id IN (SELECT e.value ->> 'id' FROM {each})) RETURNING id, host, pid, server]], rows.list(gone),
-      now - ledger_workers.LEASE * 1000)
+      now - (ledger_workers.LEASE * 1000 // 1 | 0))
   end)
 end
 
@@ -125,11 +126,11 @@ end
 -- L:take_finder() -> boolean. Whether this worker has the role of the finder: it has had it, or no live worker has.
 function methods:take_finder()
   return self:transaction(function()
-    local done, changed = self:run([[UPDATE transfer SET finder = $1 WHERE (finder IS NULL OR finder = $1
+    local done, err, changed = self:run([[UPDATE transfer SET finder = $1 WHERE (finder IS NULL OR finder = $1
       OR finder IN (SELECT id FROM worker WHERE state <> 'live'))
       AND EXISTS (SELECT 1 FROM worker WHERE id = $1 AND state = 'live')]], self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     end
     return changed == 1
   end)
@@ -138,10 +139,10 @@ end
 -- L:end_finding() -> boolean. The search has ended, and all lines were looked for; false when lines were added meanwhile.
 function methods:end_finding()
   return self:transaction(function(now)
-    local done, changed = self:run([[UPDATE transfer SET found_all = $1
+    local done, err, changed = self:run([[UPDATE transfer SET found_all = $1
       WHERE finder = $2 AND NOT EXISTS (SELECT 1 FROM line WHERE outcome IS NULL)]], now, self.worker)
     if not done then
-      return nil, changed
+      return nil, err
     end
     return changed == 1
   end)

@@ -37,7 +37,7 @@ local function read_settings(self, info)
   self.paused, self.version, self.found_all = info.paused, info.settings_version, info.found_all ~= nil
   local own = {}
   for _, name in ipairs(PACE) do
-    own[name] = given[name]
+    own[name] = given[name] ~= "" and given[name] or nil
   end
   local text = {}
   for _, name in ipairs(PACE) do
@@ -88,6 +88,7 @@ end
 -- This worker was taken for dead, and another one may have its items. It begins anew.
 local function begin_anew(self)
   self.items:abandon()
+  self.items.is_dead = nil
   self.tell { event = "note", message = "this worker was taken for dead; it gives up its items, and begins anew" }
   local id, err = join(self)
   if not id then
@@ -205,12 +206,16 @@ local function stops_finding(self)
 end
 
 local function find_once(self)
-  local info = self.ledger:describe()
+  local info, failure = self.ledger:describe()
   self.interrupted = nil
+  if not info then
+    return nil, failure
+  end
+  local settings = info.settings
   local common = { ledger = self.ledger, modality = not self.is_local and self.source or nil, client = self.is_local and self.client or nil,
-    level = self.level, query = info and info.query, cap = self.options.limit_results, order = self.options.order,
-    several = self.options.several, names = self.options.names, tell = self.tell, stop = function() return stops_finding(self) end }
-  if info and info.query then
+    level = self.level, query = info.query, cap = settings.limit_results, order = settings.order, several = settings.several,
+    names = settings.names, tell = self.tell, stop = function() return stops_finding(self) end }
+  if info.query then
     local result, err = require "transfer.slices".find(common)
     if not result or self.interrupted then
       return result, err
@@ -234,7 +239,9 @@ local function find(self)
       end
       err = failure
     end
-    if err and err.kind == "database" then
+    if err and err.code == "finder" then
+      break -- another worker has the role now
+    elseif err and (err.kind == "database" or err.code == "dead") then
       self.items:ledger_failed(err)
     elseif err then
       self.items:side_failed(err, "from")
@@ -328,6 +335,7 @@ local function compare_again(self)
   if not outcome then
     return self.items:ledger_failed(problem)
   elseif outcome.again + outcome.failed > 0 then
+    self.lost_some = true
     self.tell { event = "note", message = ("the destination has lost %d items that had arrived"):format(outcome.again + outcome.failed) }
   end
   return true
@@ -343,6 +351,10 @@ local function is_confirmed(self)
     local more = true
     while more and not self.control_stop() and self.breaker.state ~= "open" do
       more = compare_again(self)
+    end
+    if more == false and self.lost_some then -- what is sent again may drive others out
+      self.lost_some = nil
+      return self.ledger:unconfirm() and false
     end
     return more == false and #(self.ledger:unconfirmed(1) or { true }) == 0
   elseif err then
@@ -453,7 +465,7 @@ end
 local function turn(self)
   local now, items = native.now(), self.items
   self.stopping = self.stopping or self.control_stop()
-  if now - self.renewed >= ledger_workers.RENEW or self.ledger:age() >= ledger_workers.FENCE then
+  if now - self.renewed >= ledger_workers.RENEW or self.ledger:age() >= ledger_workers.FENCE or items.is_dead then
     renew(self)
   end
   if now - self.polled >= POLL_SECONDS or items.failed ~= self.failed_seen or not self.confirmed then

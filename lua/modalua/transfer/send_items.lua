@@ -56,6 +56,10 @@ end
 
 -- The database has failed: nothing new begins until it works again. After a minute without a connection problem, the run ends.
 function Items:ledger_failed(err)
+  if err.code == "dead" then -- another worker has marked this one dead
+    self.is_dead = true
+    return self.bell:ring()
+  end
   if not self.ledger_error then
     self.ledger_since = native.now()
     self.tell { event = "wait", side = "ledger", since = self.now(), reason = err.message }
@@ -115,6 +119,7 @@ function Items:flush()
   ledger_works(self)
   for _, item in pairs(items) do
     item.pending = nil
+    self.failed = self.failed + (item.state == "failed" and 1 or 0)
   end
   for _, id in ipairs(refused) do
     items[id].lost = true
@@ -140,14 +145,12 @@ function Items:give_back(items)
   if not items then
     items, self.queue = self.queue, {}
   end
-  local ids = {}
+  local own = {}
   for _, item in ipairs(items) do
-    if self:owns(item) then
-      ids[#ids + 1] = item.id
-    end
+    own[#own + 1] = self:owns(item) and item or nil
   end
-  if #ids > 0 and not self.ledger_error then
-    local good, err = self.ledger:give_back(ids)
+  if #own > 0 and not self.ledger_error then
+    local good, err = self.ledger:give_back(own)
     if not good then
       self:ledger_failed(err)
     end
@@ -168,7 +171,6 @@ function Items:fail(item, err, hopeless)
   local seconds = RETRY_SECONDS[math.min(tries, #RETRY_SECONDS)] * (0.8 + 0.4 * math.random())
   self:change(item, failed and "failed" or "todo", { tries = tries, due = not failed and now + ms(points.seconds(seconds)) or nil,
     reason = reason, message = err.message, expected = item.expected, arrived = item.held, attempt = attempt_of(item, err, now) })
-  self.failed = self.failed + (failed and 1 or 0)
   self.tell { event = "failure", item = item, state = item.state, reason = reason, message = err.message, due = item.change.due }
 end
 
@@ -219,7 +221,6 @@ local function take(self, items)
     local list = item.recovered and found or fresh
     list[#list + 1] = item
   end
-  points.at "claimed"
   if #found > 0 then
     recover.begin(self, found)
   end
@@ -227,6 +228,7 @@ local function take(self, items)
   if #fresh > 0 and self:compares() then
     good, err = self.compare:before(fresh, self.settings.verify)
   end
+  points.at "claimed"
   if not good then
     self:give_back(fresh)
     self:side_failed(err, "to")
@@ -327,6 +329,8 @@ local function decide(self, item, err)
   if answers == false then
     self.breaker:note_side(silence, "to", self.run_n)
     return self:postpone(item, silence)
+  elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
+    return self:postpone(item, err)
   end
   self.breaker:note_item()
   self:fail(item, err)
@@ -416,7 +420,7 @@ end
 local function transfer(self, group, slot)
   local entry = { group = group, since = native.now() }
   for _, item in ipairs(group) do
-    item.started = self.now()
+    item.started, item.began = self.now(), entry.since
     self.tell { event = "begin", item = item }
   end
   self.running[entry], self.run_n, self.begun_n = true, self.run_n + 1, self.begun_n + #group

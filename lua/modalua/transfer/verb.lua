@@ -18,12 +18,15 @@ local WATCH_SECONDS = 2
 local function call(self, f, ...)
   local results = table.pack(pcall(f, ...))
   local good, value, err = results[1], results[2], results[3]
-  if not good and type(value) == "string" then
-    self:usage_error("%s", (value:gsub("^[%w.]+: ", "", 1)))
+  local mistake = not good and type(value) == "string" and value:match "^%l[%w_]*: (.*)$" -- "run: option 'rate' must …"
+  if mistake then
+    self:usage_error("%s", mistake)
+  end
+  local failure = good and not value and err or not good and value
+  if modalua.is_error(failure) and failure.kind == "refused" and failure.code == "usage" then
+    self:usage_error("%s", failure.message)
   elseif not good then
     error(value, 0)
-  elseif not value and modalua.is_error(err) and err.kind == "refused" and err.code == "usage" then
-    self:usage_error("%s", err.message)
   end
   return table.unpack(results, 2, results.n)
 end
@@ -143,6 +146,15 @@ local function is_partial(self)
   return self.options.max or self.options.once or self.options.dry_run
 end
 
+-- The lines of a list that name nothing that can be sent.
+local function lines_without_items(summary)
+  local lines, n = summary.lines or {}, 0
+  for _, outcome in ipairs { "NOT FOUND", "AMBIGUOUS", "INVALID", "FAILED" } do
+    n = n + (lines[outcome] or 0)
+  end
+  return n
+end
+
 -- One line about what is left, for standard error.
 local function closing_line(summary)
   local parts = { ("%d sent"):format(count(summary, "done")) }
@@ -151,7 +163,10 @@ local function closing_line(summary)
     local n = count(summary, table.unpack(part, 2))
     parts[#parts + 1] = n > 0 and ("%d %s"):format(n, part[1]) or nil
   end
-  if (summary.unproven or 0) > 0 then
+  if lines_without_items(summary) > 0 then
+    parts[#parts + 1] = ("%d lines of the list without a study"):format(lines_without_items(summary))
+  end
+  if summary.unproven > 0 then
     parts[#parts + 1] = ("%d parts of the search are not proven to be complete"):format(summary.unproven)
   end
   return ("modalua: %s: %s"):format(summary.state, table.concat(parts, ", "))
@@ -161,7 +176,7 @@ local function status_of(self, control, summary)
   local left = count(summary, "todo", "sending", "sent")
   if control.stopping and (left > 0 or not summary.complete) then
     return INTERRUPTED
-  elseif count(summary, "failed", "unknown") > 0 or (summary.unproven or 0) > 0 or summary.state == "paused" then
+  elseif count(summary, "failed", "unknown") + lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
     return 1
   elseif is_partial(self) then
     return 0
@@ -195,11 +210,11 @@ local function time_text(ms)
 end
 
 local function rate_text(rate)
-  local parts = {}
-  for _, unit in ipairs { "studies", "series", "images", "bytes" } do
-    parts[#parts + 1] = type(rate) == "table" and rate[unit] and ("%.4g %s/min"):format(rate[unit], unit) or nil
-  end
-  return type(rate) == "number" and ("%.4g/min"):format(rate) or #parts > 0 and table.concat(parts, ", ") or nil
+  return rate and ("%.1f items/min, %.1f images/min"):format(rate.items, rate.instances)
+end
+
+local function window_text(window)
+  return window and (window.open and "open" or "closed") .. (window["until"] and " until " .. time_text(window["until"]) or "")
 end
 
 -- The status as a list of rows { what =, value = }.
@@ -216,12 +231,14 @@ local function status_rows(status)
   add("unproven parts", status.unproven)
   add("images", status.instances)
   add("bytes", status.bytes)
+  add("paused", status.paused)
   add("rate now", rate_text(status.rate))
   add("rate of the run", rate_text(status.run_rate))
-  add("seconds left", status.left)
-  add("waiting for", status.waiting and ("%s since %s: %s"):format(status.waiting.side, time_text(status.waiting.since) or "?",
-    status.waiting.reason))
-  add("runs", type(status.workers) == "table" and #status.workers or status.workers)
+  add("seconds left", status.left and math.ceil(status.left))
+  add("hours", window_text(status.window))
+  local waiting = status.waiting
+  add("waiting for", waiting and ("%s since %s: %s"):format(waiting.side, time_text(waiting.since), waiting.reason))
+  add("runs", #status.workers)
   return rows
 end
 
@@ -293,7 +310,7 @@ local ITEM_COLUMNS = { "key", "patient_id", "accession", "date", "modality", "st
 
 function verb.items(self)
   local filter = { state = self.options.state, reason = self.options.reason }
-  self:show_each(ITEM_COLUMNS, must(self, transfer.items, self.options.ledger, filter))
+  self:show_each(ITEM_COLUMNS, call(self, transfer.items, self.options.ledger, filter))
   return true
 end
 

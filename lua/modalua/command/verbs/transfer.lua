@@ -41,7 +41,8 @@ local SETTINGS = {
   { "option", name = "--gap", argname = "SECONDS", convert = any_number " of seconds", description = "a pause after each item" },
   { "option", name = "--verify", argname = "HOW",
     description = "how arrivals are proven: count (numbers of images), uids (each image) or job (the sender is believed)" },
-  { "option", name = "--retries", argname = "N", convert = whole_number, description = "further tries of an item that has failed (default: 3)" },
+  { "option", name = "--retries", argname = "N", convert = whole_number,
+    description = "further tries of an item that has failed (default: 3)" },
 }
 
 local RUN = {
@@ -60,9 +61,11 @@ local RUN = {
   { "option", name = "--encoding", argname = "NAME", description = "of the list: utf-8 or latin1 (default: utf-8)" },
   { "option", name = "--several", argname = "HOW", description = "all: moves every study of a value of the list that names several" },
   { "flag", name = "--all", description = "allows a query without any filter, which moves everything" },
-  { "option", name = "--join", argname = "N", convert = positive, description = "asks the source for up to N items in one C-MOVE (default: 1)" },
+  { "option", name = "--join", argname = "N", convert = positive,
+    description = "asks the source for up to N items in one C-MOVE (default: 1)" },
   { "option", name = "--time-zone", argname = "ZONE", description = "of --hours, such as Europe/Vienna (default: the machine's)" },
-  { "option", name = "--max-failed", argname = "N", convert = positive, description = "pauses when so many items have failed (default: 1000)" },
+  { "option", name = "--max-failed", argname = "N", convert = positive,
+    description = "pauses when so many items have failed (default: 1000)" },
   { "option", name = "--arrived-at", argname = "SERVER",
     description = "compares what has arrived at this Orthanc, a URL or a profile, over its own interface" },
   { "option", name = "--order", argname = "ORDER", description = "newest or oldest: which dates come first (default: newest)" },
@@ -93,14 +96,14 @@ local COMMANDS = {
   {
     name = "run",
     summary = "finds and sends until nothing is left",
-    description = "Finds the studies that a query or a list names, sends each one, and compares what has arrived. All is kept in the ledger: "
-      .. "after an interruption of any kind, the same command with the ledger alone goes on. A second run on another machine shares the work "
-      .. "when the ledger is a PostgreSQL database. The first Ctrl-C or SIGTERM begins nothing new, and finishes what is under way; the "
-      .. "second one cancels it. SIGUSR1 prints a line of progress. The exit status is 0 when everything was sent, and the search is proven "
-      .. "to be complete; 1 when something failed, is unknown or unproven, or the transfer is paused; 2 for wrong usage; 130 when it was "
-      .. "interrupted.",
+    description = "Finds the studies that a query or a list names, sends each one, and compares what has arrived. All is kept in the "
+      .. "ledger: after an interruption of any kind, the same command with the ledger alone goes on. A second run on another machine "
+      .. "shares the work when the ledger is a PostgreSQL database. The first Ctrl-C or SIGTERM begins nothing new, and finishes what is "
+      .. "under way; the second one cancels it. SIGUSR1 prints a line of progress. The exit status is 0 when everything was sent, and the "
+      .. "search is proven to be complete; 1 when something failed, is unknown or unproven, or the transfer is paused; 2 for wrong usage; "
+      .. "130 when it was interrupted.",
     examples = {
-      { "modalua transfer run lung.ledger --from pacs --to archive StudyDate=19950101- --hours \"Mon-Fri 19:00-06:00, Sat-Sun\"",
+      { "modalua transfer run lung.ledger --from pacs --to archive StudyDate=19950101- --hours \"19:00-06:00\"",
         "all studies since 1995, at night" },
       { "modalua transfer run lung.ledger", "goes on" },
       { "modalua transfer run c.ledger --from pacs --to archive --items cohort.csv --column AccessionNumber", "what a list names" },

@@ -1,4 +1,4 @@
-#include "command/terminal.h"
+#include "base/terminal.h"
 
 #include <stdlib.h>
 #include <string.h>

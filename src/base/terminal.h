@@ -1,6 +1,6 @@
-/* command/terminal.h - the user's terminal: its size, and what it can do. */
-#ifndef COMMAND_TERMINAL_H
-#define COMMAND_TERMINAL_H
+/* base/terminal.h - the user's terminal: its size, and what it can do. */
+#ifndef BASE_TERMINAL_H
+#define BASE_TERMINAL_H
 
 #include <stdbool.h>
 #include <stddef.h>

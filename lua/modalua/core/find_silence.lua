@@ -1,0 +1,104 @@
+-- core.find_silence: modalities that answer a search that finds too much with nothing, and how "nothing" is believed of them.
+local require = ...
+local density = require "core.find_density"
+local slices = require "core.slices"
+
+local find_silence = {}
+
+local DAY <const> = 86400
+local HOUR <const> = 3600
+local SHORT <const> = 600       -- seconds of a day in which there are not too many studies
+local LONG <const> = 60         -- days without a study, after which no study is likely to follow
+local WEEK <const>, YEAR <const> = 7, 366
+local SAMPLES_FROM <const> = slices.day "19900101" -- what is older is not sampled
+
+-- The range of days together with the oldest day that has studies cannot have nothing.
+local function ask_with_oldest(walk, slice, ask)
+  return ask(walk, slices.with(slice, { to = walk.oldest }), walk.query)
+end
+
+-- Narrow parts of a range of days, at four places of it, each of a week, a day, some hours, and some minutes.
+local function samples_of(slice, today)
+  local samples, to = {}, slice.to or today
+  local width = to - (slice.from or slices.FIRST_DAY) + 1
+  for i = 1, to >= SAMPLES_FROM and 4 or 0 do
+    local day = to - width * (2 * i - 1) // 8
+    if width > 4 * WEEK then
+      table.insert(samples, { from = day, to = day + WEEK - 1 })
+    end
+    table.insert(samples, { from = day, to = day })
+    table.insert(samples, { from = day, to = day, first = 10 * HOUR, last = 12 * HOUR - 1 })
+    table.insert(samples, { from = day, to = day, first = 11 * HOUR, last = 11 * HOUR + SHORT - 1 })
+  end
+  return samples
+end
+
+-- The number of days of a slice, which is less than 1 for a part of a day.
+local function days_of(walk, slice)
+  local part = slice.first and (slice.last - slice.first + 1) / DAY
+  return part or slice.empty and 1 or slices.width(slice, walk.today)
+end
+
+-- Whether some narrow part of the range has answers, although the range had none.
+local function has_sample(walk, slice, ask)
+  for _, sample in ipairs(samples_of(slice, walk.today)) do
+    local got = ask(walk, sample, walk.query)
+    if got and got.kept > 0 then
+      density.add(walk.density, sample.first and 0.5 or days_of(walk, sample), got.kept) -- most studies are of the day's middle
+      walk.most = math.max(walk.most, got.kept)
+      return true
+    end
+  end
+  return false
+end
+
+-- Whether the modality is seen to have answered with nothing although there is something. Asks only where that is not unlikely.
+function find_silence.is_seen(walk, slice, ask)
+  if slice.first then
+    return false
+  end
+  local width = slices.width(slice, walk.today)
+  if not (walk.oldest and walk.oldest >= (slice.from or -math.huge)) or width <= walk.widest
+      and width * walk.density.peak * 2 <= walk.most then
+    return false
+  end
+  local got = ask_with_oldest(walk, slice, ask)
+  return got ~= nil and got.sent == 0
+end
+
+-- The walk has found nothing at all. When samples of some year have studies, the modality is one of that kind, and the walk goes back to
+-- the year behind the newest such one. Returns whether it does.
+function find_silence.look(walk, ask)
+  local to = walk.ceiling or walk.today
+  while to >= (walk.floor or SAMPLES_FROM) and to >= SAMPLES_FROM do
+    local slice = { from = math.max(to - YEAR + 1, walk.floor or SAMPLES_FROM), to = to }
+    if has_sample(walk, slice, ask) then
+      walk.silent, walk.cursor, walk.ended = true, math.min(to + YEAR, walk.ceiling or walk.today), false
+      return true
+    end
+    to = slice.from - 1
+  end
+  return false
+end
+
+-- Whether "nothing" of a modality of that kind is all that there is. Together with a day that has a few studies it must have just these.
+-- Where there is no such day, "nothing" is believed of as much as never has too many, and after a long time without a study where samples
+-- have nothing.
+function find_silence.is_believed(walk, slice, ask)
+  local days = days_of(walk, slice)
+  if slice.empty then
+    return days <= 1 / 16
+  elseif slice.first and days * DAY <= SHORT or days * walk.density.peak * 2 <= walk.most then
+    return true
+  elseif slice.first then
+    return false
+  elseif walk.count > 0 and walk.nothing >= LONG and days <= math.max(YEAR, walk.widest) then
+    return not (walk.thorough and has_sample(walk, slice, ask))
+  elseif walk.oldest and walk.oldest_n * 2 <= walk.most then
+    local got = ask_with_oldest(walk, slice, ask)
+    return got ~= nil and got.sent == walk.oldest_n
+  end
+  return false
+end
+
+return find_silence

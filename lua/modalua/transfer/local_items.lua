@@ -1,0 +1,121 @@
+-- transfer.local_items: the inventory of a transfer from what this Orthanc itself holds. client:find lists it completely; then each
+-- resource is asked for its tags and its number of images.
+local require = ...
+local found_items = require "transfer.found_items"
+local json = require "modalua.json"
+local matching = require "core.matching"
+local requests = require "core.requests"
+
+local local_items = {}
+
+local BATCH <const> = 200 -- resources between two commits
+local LIMIT <const> = 4   -- requests at once
+local FOLDER <const> = { Study = "/studies/", Series = "/series/" }
+
+-- The tags of a resource and of the levels above, in one table.
+local function tags_of(...)
+  local tags = {}
+  for _, resource in ipairs { ... } do
+    for _, name in ipairs { "PatientMainDicomTags", "MainDicomTags", "RequestedTags" } do
+      for tag, value in pairs(type(resource[name]) == "table" and resource[name] or {}) do
+        tags[tag] = value
+      end
+    end
+  end
+  return tags
+end
+
+-- The item for a resource, and its tags; false when it is gone; nil and an error.
+local function item_of(client, level, id, names)
+  local path = FOLDER[level] .. id
+  local resource, err = client:get(path, { requestedTags = level == "Study" and "ModalitiesInStudy" or nil })
+  local statistics, study
+  if resource then
+    statistics, err = client:get(path .. "/statistics")
+  end
+  if statistics and level == "Series" then
+    study, err = client:get(path .. "/study")
+  end
+  if not statistics or level == "Series" and not study then
+    return err.status ~= 404 and nil, err
+  end
+  local tags = tags_of(study or {}, resource)
+  local item = found_items.of_answer(tags, level, names)
+  if item then
+    item.expected, item.bytes = math.tointeger(statistics.CountInstances), math.tointeger(tonumber(statistics.DiskSize))
+  end
+  return item or false, tags
+end
+
+-- What there is of the identifiers, in their order: list of { item =, value = what it has under the tag }; nil and an error.
+function local_items.read(client, level, identifiers, names, tag)
+  local items, failure = {}, nil
+  requests.each(#identifiers, LIMIT, function(i)
+    local item, tags = item_of(client, level, identifiers[i], names)
+    items[i], failure = item and { item = item, value = tag and matching.trimmed(tags[tag] or "") }, item == nil and tags or failure
+    return not failure
+  end)
+  local list = {}
+  for i = 1, #identifiers do
+    list[#list + 1] = items[i] or nil
+  end
+  return not failure and list or nil, failure
+end
+
+local function items_of(...)
+  local found, err = local_items.read(...)
+  for i, one in ipairs(found or {}) do
+    found[i] = one.item
+  end
+  return found, err
+end
+
+-- The identifiers behind the last one that is done.
+local function list(client, level, query, last)
+  local all, err = client:find { Level = level, Query = query or {} }
+  if not all then
+    return nil, err
+  end
+  table.sort(all)
+  local rest = {}
+  for _, id in ipairs(all) do
+    rest[#rest + 1] = id > last and id or nil
+  end
+  return rest, all
+end
+
+-- options: those of transfer.slices.find. Returns { complete =, unproven = 0 } | nil, err.
+function local_items.find(options)
+  local L, level = options.ledger, options.level
+  local info, err = L:describe()
+  if not info then
+    return nil, err
+  end
+  local last = info.cursor and json.decode(info.cursor).last or ""
+  local identifiers
+  identifiers, err = list(options.client, level, options.query, last)
+  if not identifiers then
+    return nil, err
+  end
+  for first = 1, math.max(#identifiers, 1), BATCH do
+    if options.stop() then
+      return { complete = false, unproven = 0 }
+    end
+    local batch = table.move(identifiers, first, math.min(first + BATCH - 1, #identifiers), 1, {})
+    local items
+    items, err = items_of(options.client, level, batch, options.names)
+    if not items then
+      return nil, err
+    end
+    local slice = { kind = "local", answers = #items, finds = first == 1 and 1 or 0, proof = "index" }
+    local added, failure = L:add_items(items, { cursor = json.encode { last = batch[#batch] or last }, slice = slice })
+    if not added then
+      return nil, failure
+    end
+    slice.event = "slice"
+    options.tell(slice)
+  end
+  return { complete = true, unproven = 0 }
+end
+
+return local_items

@@ -1,0 +1,372 @@
+-- transfer.options: reads and checks what transfer.run is called with. The C function of its row has checked names and types.
+local require = ...
+local json = require "modalua.json"
+local move_target = require "core.move_target"
+local native = require "core.native"
+local pace = require "transfer.pace"
+local steps = require "core.native_steps"
+
+local options = {}
+
+local OP <const> = "run"
+
+local function usage(message, ...)
+  native.usage(("run: " .. message):format(...))
+end
+
+-- ---- source and destination ----
+
+local KINDS <const> = { ["modalua.Client"] = "client", ["modalua.Modality"] = "modality", ["modalua.Peer"] = "peer" }
+
+local function kind_of(value)
+  local meta = type(value) == "userdata" and debug.getmetatable(value)
+  return meta and KINDS[meta.__name] or type(value)
+end
+
+-- The source: { kind = "modality" | "client", name =, client =, value = } | nil when it is not given.
+local function read_from(value)
+  local kind = kind_of(value)
+  if value == nil then
+    return nil
+  elseif kind == "modality" then
+    return { kind = kind, name = value.modality, client = value.client, value = value }
+  elseif kind == "client" then
+    return { kind = kind, name = "this Orthanc", client = value, value = value }
+  elseif kind == "peer" then
+    usage("'from' is the peer '%s', and a peer cannot be searched: connect to that Orthanc, and give its client as 'from'", value.peer)
+  elseif kind == "string" then
+    usage("'from' must be a modality or a client: client:modality \"%s\"", value)
+  end
+  usage("'from' must be a modality or a client (a %s was given)", kind)
+end
+
+-- The destination: { kind = "modality" | "client" | "peer" | "aet", name =, client = the Orthanc that knows it | nil, modality = | peer = |
+-- aet = } | nil when it is not given.
+local function read_to(given)
+  local value, kind = given.to, kind_of(given.to)
+  if value ~= nil and given.TargetAet then
+    usage "'to' and 'TargetAet' both name a destination; give one of the two"
+  elseif given.TargetAet then
+    return { kind = "aet", name = given.TargetAet, aet = given.TargetAet }
+  elseif value == nil then
+    return nil
+  elseif kind == "string" then
+    if not native.is_name(value) then
+      usage("'to' must be the name of a modality ('%s' cannot be one)", native.text_shown(value))
+    end
+    return { kind = "modality", name = value }
+  elseif kind == "modality" then
+    return { kind = kind, name = value.modality, client = value.client, modality = value }
+  elseif kind == "peer" then
+    return { kind = kind, name = value.peer, client = value.client, peer = value }
+  elseif kind == "client" then
+    return { kind = kind, name = "this Orthanc", client = value }
+  end
+  usage("'to' must be the name of a modality, a modality, a peer or a client (a %s was given)", kind)
+end
+
+-- Which pairs there can be.
+local function check_sides(from, to)
+  if from and to and to.client and native.url(to.client) ~= native.url(from.client) then
+    usage("'to' belongs to another server, %s; the source belongs to %s, which must know the destination", native.url(to.client),
+      native.url(from.client))
+  elseif from and to and from.kind == to.kind and from.name == to.name then
+    usage("'from' and 'to' are the same: %s", from.kind == "modality" and "the modality '" .. from.name .. "'" or from.name)
+  elseif from and from.kind == "client" and to and to.kind == "aet" then
+    usage "from an Orthanc, the destination must be a modality or a peer that it knows: TargetAet is for a C-MOVE from a modality"
+  elseif from and from.kind == "modality" and to and to.kind == "peer" then
+    usage "from a modality, a C-MOVE cannot send to a peer: use a modality, or give the client as 'from' when that Orthanc has the studies"
+  end
+end
+
+-- ---- what is transferred ----
+
+local LEVELS <const> = { Study = true, Series = true }
+local NO_LEVEL <const> = {
+  Patient = "studies are compared and tried again one by one, so a patient is too much: use \"Study\"",
+  Instance = "a C-MOVE for each image would take too long: use \"Series\"",
+}
+
+local function read_level(level)
+  if level ~= nil and not LEVELS[level] then
+    local known = native.level(level)
+    if NO_LEVEL[known] then
+      usage("the level cannot be \"%s\": %s", known, NO_LEVEL[known])
+    elseif LEVELS[known] then
+      return known
+    end
+    usage("the level must be \"Study\" or \"Series\" ('%s' was given)", native.text_shown(level))
+  end
+  return level
+end
+
+-- The filters of a query, which may be { Level =, Query = } too, by the names of their tags.
+local function read_query(given, level, all)
+  local filters = given
+  if type(given.Query) == "table" or given.Level ~= nil then
+    filters = given.Query or {}
+    if given.Level ~= nil and native.level(tostring(given.Level)) ~= level then
+      usage("the query is for the level \"%s\", and the transfer for \"%s\": give level = \"%s\"", tostring(given.Level), level,
+        tostring(given.Level))
+    end
+  end
+  local query = {}
+  for key, value in pairs(filters) do
+    local fault = type(key) == "string" and native.misspelt(key)
+    if type(key) ~= "string" or fault then
+      usage("the query has the key %s: %s", native.text_shown(tostring(key)), fault or "keys are keywords, such as StudyDate")
+    elseif type(value) ~= "string" then
+      usage("the query's %s must be a string (a %s was given)", key, type(value))
+    end
+    fault = value ~= "" and native.fault(key, value)
+    if fault then
+      usage("the query's %s = '%s' %s", key, native.text_shown(value), fault)
+    end
+    local _, _, name = native.tag(key)
+    query[name or key] = value ~= "" and value or nil
+  end
+  local sent, message = steps.filter(OP, level, query)
+  if not sent then
+    usage("%s", message)
+  elseif native.is_broad(query, level) and not all then
+    usage "nothing narrows the query, so everything would be sent: all = true allows that"
+  end
+  return query
+end
+
+-- A query by time of day alone cannot be divided: only one day can be split by time.
+local function note_of(query)
+  if query and query.StudyTime and not (query.StudyDate or ""):find "^%d%d%d%d%d%d%d%d$" then
+    return "the query has a StudyTime and not one single StudyDate, so the search cannot be divided: it is proven to be complete only when "
+      .. "the source leaves nothing out"
+  end
+end
+
+local function read_items(items, level)
+  local list, message = require "transfer.listed".read(items, { level = level })
+  if not list then
+    usage("%s", message)
+  end
+  return list
+end
+
+-- ---- settings ----
+
+-- What the ledger keeps of the options, besides the query or list. Those of `set` can be changed while it runs.
+local SETTINGS <const> = { "concurrency", "hours", "time_zone", "rate", "share", "gap", "verify", "retries", "join", "max_failed", "order",
+  "limit_results", "several", "names" }
+options.CHANGEABLE = { "concurrency", "hours", "rate", "share", "gap", "verify", "retries" }
+local PACE <const> = { "hours", "time_zone", "rate", "share", "gap" }
+local DEFAULTS <const> = { concurrency = 1, join = 1, retries = 3, max_failed = 1000, order = "newest" }
+local WORDS <const> = { verify = { count = true, uids = true, job = true }, order = { newest = true, oldest = true },
+  several = { all = true } }
+local WORDS_TEXT <const> = { verify = "\"count\", \"uids\" or \"job\"", order = "\"newest\" or \"oldest\"", several = "\"all\"" }
+
+-- Checks settings, each by itself. Returns nil and a message when one is wrong.
+function options.check_settings(settings)
+  for name, words in pairs(WORDS) do
+    if settings[name] ~= nil and not words[settings[name]] then
+      return nil, ("%s must be %s ('%s' was given)"):format(name, WORDS_TEXT[name], native.text_shown(tostring(settings[name])))
+    end
+  end
+  local own = {}
+  for _, name in ipairs(PACE) do
+    own[name] = settings[name] ~= "" and settings[name] or nil
+  end
+  return pace.read(own)
+end
+
+-- Checks settings beside what they are for. `to_kind`, `from_kind`: of the sides; asks_arrived: arrived_at was given.
+function options.check_together(settings, from_kind, to_kind, asks_arrived)
+  if to_kind ~= "modality" and to_kind ~= "client" and settings.verify ~= "job" and not asks_arrived then
+    return nil, ("verify = \"%s\" needs arrived_at, the client of the Orthanc that receives: %s cannot be searched"):format(
+      settings.verify, to_kind == "peer" and "a peer" or "a destination that only the source knows")
+  elseif settings.join > 1 and settings.verify == "job" then
+    return nil, "join needs verify = \"count\" or \"uids\": the result of a C-MOVE of several does not say which of them has arrived"
+  elseif settings.join > 1 and from_kind == "client" then
+    return nil, "join is for a C-MOVE: the source must be a modality"
+  end
+  return true
+end
+
+local function default_verify(to, arrived_at)
+  return (to.kind == "peer" or to.kind == "aet") and not arrived_at and "job" or "count"
+end
+
+-- The settings of a new transfer.
+function options.complete(plan)
+  local settings = {}
+  for _, name in ipairs(SETTINGS) do
+    settings[name] = plan.settings[name]
+    if settings[name] == nil then
+      settings[name] = DEFAULTS[name]
+    end
+  end
+  settings.verify = settings.verify or default_verify(plan.to, plan.arrived_at)
+  return settings
+end
+
+-- ---- all of it ----
+
+-- options.read(given) -> plan: { from =, to =, level =, query =, list =, settings = those that were given, arrived_at =, note = }. Throws
+-- when something is wrong in itself.
+function options.read(given)
+  local plan = { from = read_from(given.from), to = read_to(given), level = read_level(given.level), arrived_at = given.arrived_at,
+    settings = {} }
+  check_sides(plan.from, plan.to)
+  if given.arrived_at ~= nil and kind_of(given.arrived_at) ~= "client" then
+    usage("'arrived_at' must be the client of the Orthanc that receives (a %s was given)", kind_of(given.arrived_at))
+  elseif given.query and given.items then
+    usage "give a query or items, not both"
+  end
+  for _, name in ipairs(SETTINGS) do
+    plan.settings[name] = given[name]
+  end
+  local good, message = options.check_settings(plan.settings)
+  if not good then
+    usage("%s", message)
+  end
+  return plan
+end
+
+-- Reads the query or the list into the plan, when the level is known.
+function options.read_selection(plan, given, level)
+  local query = given.query or given.all and not given.items and {} or nil
+  if query then
+    plan.query = read_query(query, level, given.all)
+    plan.note = note_of(plan.query)
+  elseif given.items then
+    plan.list = read_items(given.items, level)
+  end
+end
+
+-- What a new transfer needs.
+function options.check_new(plan)
+  if not plan.from then
+    usage "the ledger is new, so 'from' is needed: a modality or a client"
+  elseif not plan.to then
+    usage "the ledger is new, so 'to' or 'TargetAet' is needed: the destination"
+  elseif not (plan.query or plan.list) then
+    usage "the ledger is new, so 'query' or 'items' is needed: what to transfer (all = true: everything)"
+  end
+end
+
+-- Throws when the settings do not fit the sides.
+function options.check_fit(settings, from_kind, to_kind, arrived_at)
+  local good, message = options.check_together(settings, from_kind, to_kind, arrived_at ~= nil)
+  if not good then
+    usage("%s", message)
+  end
+end
+
+-- ---- what the server says ----
+
+local function names_of(objects)
+  local names = {}
+  for name in pairs(objects) do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+-- The AE title of a modality that is the source | nil, err.
+local function look_up_source(operation, name)
+  local modalities, err = steps.request(operation, "GET", "/modalities?expand", "local", nil, "object of objects")
+  if not modalities then
+    return nil, err
+  elseif not modalities[name] then
+    local near = require "modalua.doc".nearest(name, names_of(modalities))
+    return steps.failed(operation, "orthanc", "unknown_modality", ("the server knows no modality '%s' to send from%s"):format(name,
+      near and ("; did you mean '%s'?"):format(near) or ""))
+  end
+  return type(modalities[name].AET) == "string" and modalities[name].AET or ""
+end
+
+local function look_up_peer(operation, name)
+  local peers, err = steps.request(operation, "GET", "/peers", "local", nil, "list of texts")
+  if not peers then
+    return nil, err
+  end
+  for _, other in ipairs(peers) do
+    if other == name then
+      return true
+    end
+  end
+  return steps.failed(operation, "orthanc", "unknown_peer", ("the server knows no peer '%s' to send to"):format(name))
+end
+
+-- options.look_up(plan) -> true | nil, err. Asks the server for the AE titles of both sides: from.aet and to.aet.
+function options.look_up(plan)
+  local operation = { client = plan.from.client, op = OP, method = "GET", path = "/modalities" }
+  local from, to = plan.from, plan.to
+  local err
+  if from.kind == "modality" then
+    from.aet, err = look_up_source(operation, from.name)
+    if not from.aet then
+      return nil, err
+    end
+  end
+  if to.kind == "modality" then
+    local target
+    target, err = move_target.find(operation, { to = to.name })
+    if not target then
+      return nil, err
+    end
+    to.aet, to.modality = target.aet, to.modality or from.client:modality(to.name)
+  elseif to.kind == "peer" then
+    return look_up_peer(operation, to.name)
+  end
+  if from.aet and to.kind == "aet" and to.aet == from.aet then
+    usage("'TargetAet' is the source itself: the modality '%s' has the AE title %s", from.name, from.aet)
+  end
+  return true
+end
+
+-- ---- a ledger that exists ----
+
+local function differs(what, kept, given)
+  return ("%s: the ledger has %s, and %s was given"):format(what, kept, given)
+end
+
+local function side(kind, name)
+  local words = { modality = "the modality '%s'", peer = "the peer '%s'", aet = "the AE title '%s'", client = "%s" }
+  return words[kind]:format(name)
+end
+
+-- Where the lines of a list differ from those in the ledger | nil.
+local function compare_lines(ledger, row, list)
+  local kept = ledger:lines()
+  for line in list.each() do
+    local known = kept()
+    if not known or known.n > row.listed.lines or known.text ~= require "transfer.ledger_rows".text(line.text) then
+      return ("items: line %d differs"):format(known and known.n or row.listed.lines + 1)
+    end
+  end
+  return list.count ~= row.listed.lines and differs("items", ("%d lines"):format(row.listed.lines), tostring(list.count)) or nil
+end
+
+local function compare_selection(ledger, row, plan)
+  if plan.query and not row.query then
+    return "the ledger is of a list, and a query was given"
+  elseif plan.list and not row.listed then
+    return "the ledger is of a query, and items were given"
+  elseif plan.query and json.encode(plan.query) ~= json.encode(row.query) then
+    return differs("query", json.encode(row.query), json.encode(plan.query))
+  end
+  return plan.list and compare_lines(ledger, row, plan.list) or nil
+end
+
+-- options.difference(ledger, row, plan) -> text | nil: what of `from to level query items` is not as in the ledger.
+function options.difference(ledger, row, plan)
+  local from, to = plan.from, plan.to
+  if from and (from.kind ~= row.from_kind or from.name ~= row.from_name) then
+    return differs("from", side(row.from_kind, row.from_name), side(from.kind, from.name))
+  elseif to and (to.kind ~= row.to_kind or to.name ~= row.to_name) then
+    return differs("to", side(row.to_kind, row.to_name), side(to.kind, to.name))
+  elseif plan.level and plan.level ~= row.level then
+    return differs("level", row.level, plan.level)
+  end
+  return compare_selection(ledger, row, plan)
+end
+
+return options

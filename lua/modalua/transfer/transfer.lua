@@ -1,0 +1,327 @@
+-- transfer.transfer: the functions of the module modalua.transfer. src/api/transfer_functions.c has their rows, and checks the types of
+-- their arguments first.
+local require = ...
+local ledger = require "transfer.ledger"
+local modalua = require "modalua"
+local native = require "core.native"
+local options = require "transfer.options"
+local status = require "transfer.status"
+
+local transfer = {}
+
+local function usage(message, ...)
+  native.usage(message:format(...))
+end
+
+-- ---- run: the ledger and what it is for ----
+
+-- The sides of a transfer whose ledger exists, where the caller has not given them. The server is that of the ledger; with PostgreSQL
+-- another machine may have another one.
+local function complete_sides(row, plan, is_shared)
+  local client = plan.from and plan.from.client or plan.to and plan.to.client or modalua.connect()
+  if not plan.from and not is_shared and native.url(client) ~= row.server then
+    usage("run: this transfer uses the Orthanc at %s, and the connection is to %s: connect to the former, or give 'from'", row.server,
+      native.url(client))
+  end
+  plan.from = plan.from or { kind = row.from_kind, name = row.from_name, client = client,
+    value = row.from_kind == "modality" and client:modality(row.from_name) or client }
+  if not plan.to then
+    plan.to = { kind = row.to_kind, name = row.to_name, aet = row.to_kind == "aet" and row.to_aet or nil }
+    plan.to.client = row.to_kind == "client" and client or nil
+    plan.to.peer = row.to_kind == "peer" and client:peer(row.to_name) or nil
+  end
+end
+
+-- An AE title that the server has changed since may be another destination.
+local function check_titles(row, plan)
+  for _, name in ipairs { "from", "to" } do
+    local kept, now = row[name .. "_aet"], plan[name].aet
+    if kept ~= now then
+      usage("run: %s: '%s' had the AE title '%s' when the ledger was made, and has '%s' now: use a new ledger", name, plan[name].name,
+        kept or "", now or "")
+    end
+  end
+end
+
+-- The settings that were given and differ from those in the ledger.
+local function changed_settings(row, given)
+  local changes, any = {}, false
+  for name, value in pairs(given) do
+    local kept = row.settings[name]
+    if value ~= kept and not (value == "" and kept == nil) then
+      changes[name], any = value, true
+    end
+  end
+  return any and changes or nil
+end
+
+local function merged(settings, changes)
+  local all = {}
+  for name, value in pairs(settings) do
+    all[name] = value
+  end
+  for name, value in pairs(changes or {}) do
+    all[name] = value
+  end
+  return all
+end
+
+-- Goes on with a transfer: compares it with what was given, and writes the settings that differ. Returns true | nil, err.
+local function continue(L, row, plan, given)
+  options.read_selection(plan, given, row.level)
+  local difference = options.difference(L, row, plan)
+  if difference then
+    usage("run: the ledger '%s' is of another transfer: %s", L.name, difference)
+  end
+  complete_sides(row, plan, L.kind == "postgresql")
+  local changes = changed_settings(row, plan.settings)
+  options.check_fit(merged(row.settings, changes), row.from_kind, row.to_kind, plan.arrived_at)
+  local good, err = options.look_up(plan)
+  if not good then
+    return nil, err
+  end
+  check_titles(row, plan)
+  if changes then
+    return L:change_settings(changes)
+  end
+  return true
+end
+
+-- Makes the ledger of a new transfer. Nothing is written before all is checked. Returns L | nil, err.
+local function create(plan, given, target)
+  options.read_selection(plan, given, plan.level or "Study")
+  options.check_new(plan)
+  local settings = options.complete(plan)
+  options.check_fit(settings, plan.from.kind, plan.to.kind, plan.arrived_at)
+  local good, err = options.look_up(plan)
+  if not good then
+    return nil, err
+  end
+  local L
+  L, err = ledger.open(target, { create = true })
+  if not L then
+    return nil, err
+  end
+  local from, to, list = plan.from, plan.to, plan.list
+  good, err = L:begin { from_kind = from.kind, from_name = from.name, from_aet = from.aet, to_kind = to.kind, to_name = to.name,
+    to_aet = to.aet, server = native.url(from.client), level = plan.level or "Study", query = plan.query,
+    listed = list and { file = list.file, column = list.column, lines = list.count }, lines = list and list.each, settings = settings }
+  if not good then
+    L:close()
+    return nil, err
+  end
+  return L
+end
+
+-- Opens or makes the ledger for that plan | nil, err.
+local function open(plan, given)
+  local L, err = ledger.open(given.ledger, { create = false })
+  local row = false
+  if L then
+    row, err = L:describe()
+  elseif not err.absent then
+    return nil, err
+  end
+  if row == nil then
+    L:close()
+    return nil, err
+  elseif not row then
+    if L then
+      L:close() -- its tables were made, and nothing else
+    end
+    return create(plan, given, given.ledger)
+  end
+  local opened <close> = L -- luacheck: ignore
+  local good
+  good, err = continue(L, row, plan, given)
+  if not good then
+    return nil, err
+  end
+  return ledger.open(given.ledger, { create = false })
+end
+
+-- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
+function transfer.run(given, control)
+  local plan = options.read(given)
+  local opened, err = open(plan, given)
+  if not opened then
+    return nil, err
+  end
+  local L <close> = opened
+  local from, to = plan.from, plan.to
+  local view <close> = require "transfer.view".new { ledger = L, terminal = control and control.terminal, json = control and control.json,
+    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+  local function tell(event)
+    view:tell(event)
+  end
+  if control then
+    function control.line()
+      view:line()
+    end
+  end
+  if plan.note then
+    tell { event = "note", message = plan.note }
+  end
+  return require "transfer.run".run { ledger = L, client = from.client, source = from.value, is_local = from.kind == "client",
+    destination = { kind = to.kind, name = to.name, modality = to.modality, peer = to.peer, aet = to.aet }, arrived_at = plan.arrived_at,
+    options = given, control = control, status = status.of, tell = tell }
+end
+
+-- ---- functions that only touch the ledger ----
+
+-- Calls f(L, row of the transfer) with the open ledger, which exists. Returns its results | nil, err.
+local function with_ledger(target, f)
+  local opened, err = ledger.open(target, { create = false })
+  if not opened then
+    return nil, err
+  end
+  local L <close> = opened
+  local row
+  row, err = L:describe()
+  if not row then
+    return nil, err or L:no_transfer()
+  end
+  return f(L, row)
+end
+
+function transfer.status(target)
+  return with_ledger(target, status.of)
+end
+
+function transfer.pause(target)
+  return with_ledger(target, function(L)
+    return L:set_paused "asked for by transfer.pause"
+  end)
+end
+
+function transfer.resume(target)
+  return with_ledger(target, function(L)
+    return L:set_paused(nil)
+  end)
+end
+
+function transfer.set(target, settings)
+  if type(settings) ~= "table" or not next(settings) then
+    usage("set: give at least one of the settings %s", table.concat(options.CHANGEABLE, ", "))
+  end
+  return with_ledger(target, function(L, row)
+    local all = merged(row.settings, settings)
+    local good, message = options.check_settings(all)
+    if good then
+      good, message = options.check_together(all, row.from_kind, row.to_kind, settings.verify == nil)
+    end
+    if not good then
+      usage("set: %s", message)
+    end
+    return L:change_settings(settings)
+  end)
+end
+
+local RETRIED <const> = { failed = true, unknown = true }
+
+function transfer.retry(target, which)
+  local wanted = which or {}
+  if wanted.state and not RETRIED[wanted.state] then
+    usage("retry: the state must be \"failed\" or \"unknown\" ('%s' was given)", native.text_shown(wanted.state))
+  end
+  return with_ledger(target, function(L)
+    return L:retry(wanted)
+  end)
+end
+
+function transfer.add(target, rows, more)
+  if type(rows) ~= "table" or #rows == 0 then
+    usage("add: rows must be a list with at least one row")
+  end
+  return with_ledger(target, function(L, row)
+    local list, message = require "transfer.listed".read(rows, { level = row.level })
+    if not list then
+      usage("add: %s", message)
+    end
+    return L:add_lines(list.each, more and more.first)
+  end)
+end
+
+local STATES <const> = { todo = true, sending = true, sent = true, done = true, present = true, failed = true, unknown = true }
+local FIELDS <const> = { "key", "patient_id", "accession", "date", "modality", "state", "reason", "tries", "expected", "arrived", "bytes",
+  "seconds", "finished", "verified", "message" }
+
+-- What people see of an item.
+function transfer.shown(item)
+  local row = {}
+  for _, name in ipairs(FIELDS) do
+    row[name] = item[name]
+  end
+  row.message = item.message or item.note
+  return row
+end
+
+function transfer.items(target, which)
+  local wanted = which or {}
+  if wanted.state and not STATES[wanted.state] then
+    usage("items: there is no state '%s'", native.text_shown(wanted.state))
+  end
+  local L = assert(ledger.open(target, { create = false }))
+  local next_item = L:items { state = wanted.state, reason = wanted.reason }
+  return function()
+    local item = next_item()
+    if not item then
+      L:close()
+      return nil
+    end
+    return transfer.shown(item)
+  end, nil, nil, L
+end
+
+-- Writes a file. `write` gets a function that takes texts.
+local function write_file(path, write)
+  local part = path .. ".part"
+  local file, why = io.open(part, "w")
+  if not file then
+    return nil, native.fail("report", "refused", "usage", ("the report cannot be written: %s"):format(why))
+  end
+  local good, err = write(function(text)
+    return file:write(text)
+  end)
+  local closed, reason = file:close()
+  if not good or not closed then
+    os.remove(part)
+    return nil, err or native.fail("report", "refused", "file", ("the report cannot be written: %s"):format(reason))
+  end
+  good, why = os.rename(part, path)
+  if not good then
+    os.remove(part)
+    return nil, native.fail("report", "refused", "file", ("the report cannot be written: %s"):format(why))
+  end
+  return true
+end
+
+function transfer.report(target, more)
+  if not (type(more) == "table" and (more.html or more.csv)) then
+    usage "report: give html or csv, the file that is written"
+  end
+  return with_ledger(target, function(L)
+    local report = require "transfer.report"
+    local good, err = true, nil
+    if more.html then
+      good, err = write_file(more.html, function(write)
+        local text, failure = report.html(L)
+        return text and write(text), failure
+      end)
+    end
+    if good and more.csv then
+      good, err = write_file(more.csv, function(write)
+        return report.csv(L, write)
+      end)
+    end
+    return good, err
+  end)
+end
+
+function transfer.check(target)
+  return with_ledger(target, function(L)
+    return L:check()
+  end)
+end
+
+return transfer

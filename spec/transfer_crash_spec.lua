@@ -1,0 +1,157 @@
+-- Tests that a run that is killed at any moment is continued by the next one: nothing is missing, and nothing is sent twice. What was sent
+-- is counted in the log of the source.
+--
+-- MODALUA_KILLS=20: so many kills at random moments, in 2 000 studies. MODALUA_SEED: of the moments.
+local part = require "spec.support.part"
+local ledger = part "transfer.ledger"
+local expect = require "spec.support.expect"
+local archive = require "spec.support.archive"
+local task = require "modalua.task"
+local transfer = require "modalua.transfer"
+local transfers = require "spec.support.transfers"
+local versions = require "spec.support.versions"
+
+local KILLS <const> = math.tointeger(tonumber(os.getenv "MODALUA_KILLS")) or 3
+local STUDIES <const> = KILLS > 3 and 2000 or 150
+local SEED <const> = math.tointeger(tonumber(os.getenv "MODALUA_SEED")) or os.time()
+local KILLED <const> = 137
+-- the waits for two comparisons that agree, and for another try, are shortened where only one study is in doubt
+local HASTE <const> = "MODALUA_TRANSFER_HASTE=5"
+
+local function eventually(f)
+  return assert(expect.eventually(f), "it never happened")
+end
+
+-- The states of the items of the ledger: state -> number.
+local function states(world)
+  local L <close> = assert(ledger.open(world.ledger, { create = false }))
+  local numbers = {}
+  for state, row in pairs(assert(L:totals())) do
+    numbers[state] = row.items > 0 and row.items or nil
+  end
+  return numbers
+end
+
+-- Continues until the end, and checks that everything is there, once.
+local function finish(world, n, environment)
+  local status, out = transfers.start(world, "concurrency = 4", environment):wait()
+  assert.are.same({ 0, "finished\n" }, { status, out })
+  assert.are.same({ done = n }, states(world))
+  assert.are.same({ n, n }, { world:arrived(), world:resources_sent() })
+  assert.is_true(transfer.check(world.ledger).ok)
+end
+
+for i, version in ipairs(versions) do
+  -- 1.10.1 makes a C-MOVE without a job, the others with one
+  local describe = i <= 2 and describe or function() end
+  describe("A run with the Orthanc " .. version.name .. " that is killed", function()
+    local world
+
+    setup(function()
+      world = transfers.world(version, { studies = 12, each = 1 })
+    end)
+
+    teardown(function()
+      world:close()
+    end)
+
+    before_each(function()
+      world:reset()
+    end)
+
+    -- Runs until the point kills it.
+    local function die_at(point)
+      local status, out = transfers.start(world, "concurrency = 4", HASTE .. " MODALUA_TRANSFER_POINT=" .. point):wait()
+      assert.are.equal(KILLED, status, out)
+    end
+
+    it("while its ledger is made begins anew", function()
+      die_at "creating:kill"
+      finish(world, 12, HASTE)
+    end)
+
+    it("between a C-FIND and its commit finds the same again", function()
+      die_at "found:kill"
+      finish(world, 12, HASTE)
+    end)
+
+    it("after a claim, before a request, sends what was claimed", function()
+      die_at "claimed:kill"
+      assert.are.equal(0, world:resources_sent())
+      assert.is_true(states(world).sending > 0)
+      finish(world, 12, HASTE)
+    end)
+
+    it("while the server moves something waits for it", function()
+      die_at "moving:kill"
+      finish(world, 12, HASTE)
+    end)
+
+    it("after a move, before its commit, sees that it has arrived", function()
+      die_at "moved:kill:3"
+      assert.is_nil(states(world).done)
+      finish(world, 12, HASTE)
+    end)
+
+    it("after a comparison, before its commit, compares again", function()
+      die_at "compared:kill"
+      assert.is_true(states(world).sent > 0)
+      finish(world, 12, HASTE)
+    end)
+  end)
+
+  describe("A run with the Orthanc " .. version.name .. " that is stopped by a signal for longer than its lease", function()
+    local world
+
+    setup(function()
+      world = transfers.world(version, { studies = 40 })
+    end)
+
+    teardown(function()
+      world:close()
+    end)
+
+    before_each(function()
+      world:reset()
+    end)
+
+    -- Another run ends the work of the one that the point stops. That one is woken: it must send nothing of what it had.
+    local function check_woken(point)
+      local haste = "MODALUA_TRANSFER_HASTE=15" -- a lease of 4 s
+      local stopped = transfers.start(world, "concurrency = 4", haste .. " MODALUA_TRANSFER_POINT=" .. point)
+      eventually(function() return stopped:state() == "T" end)
+      finish(world, 40, haste)
+      stopped:signal "CONT"
+      local status, out = stopped:wait()
+      assert.are.same({ 0, "finished\n" }, { status, out })
+      assert.are.same({ 40, { done = 40 } }, { world:resources_sent(), states(world) })
+      assert.is_true(transfer.check(world.ledger).ok)
+    end
+
+    it("after a claim sends nothing when it is woken", function()
+      check_woken "claimed:stop:2"
+    end)
+
+    it("during a move sends nothing more when it is woken", function()
+      check_woken "moving:stop:5"
+    end)
+  end)
+
+  describe("A run with the Orthanc " .. version.name, function()
+    it(("that is killed %d times is continued, and sends each study once"):format(KILLS), function()
+      local world <close> = transfers.world(version, { studies = STUDIES })
+      local random = archive.random(SEED + i)
+      world:reset()
+      for k = 1, KILLS do
+        local run = transfers.start(world, "concurrency = 4, yes = true")
+        -- at least a tenth of its part of the studies is there, then a moment of chance
+        local goal = (k - 1) * STUDIES // (KILLS + 1) + random:below(STUDIES // (KILLS + 1))
+        eventually(function() return world:arrived() >= goal end)
+        task.sleep(random:below(100) / 1000)
+        run:signal "KILL"
+        assert.are.equal(KILLED, (run:wait()), "seed " .. SEED)
+      end
+      finish(world, STUDIES)
+    end)
+  end)
+end

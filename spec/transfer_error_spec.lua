@@ -1,0 +1,232 @@
+-- Tests what a transfer does when something fails: a study that is gone, a destination or a server that is away, a destination that
+-- refuses. The waits between tries are shortened (points.seconds).
+local archive = require "spec.support.archive"
+local dcmtk = require "spec.support.dcmtk"
+local expect = require "spec.support.expect"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local part = require "spec.support.part"
+local points = part "transfer.points"
+local qrd = require "spec.support.qrd"
+local task = require "modalua.task"
+local transfer = require "modalua.transfer"
+local transfers = require "spec.support.transfers"
+local versions = require "spec.support.versions"
+
+local STUDIES <const> = 30
+
+local function eventually(f)
+  return assert(expect.eventually(f), "it never happened")
+end
+
+-- Runs a transfer as a task. Returns the task, what it has told by the names of its events, and its control.
+local function start(world, options)
+  local seen, control = { failure = {}, wait = {} }, {}
+  function options.progress(e)
+    if type(seen[e.event]) == "table" then
+      table.insert(seen[e.event], e)
+    else
+      seen[e.event] = (seen[e.event] or 0) + 1
+    end
+  end
+  return task.spawn(function() return transfers.run(world, options, control) end), seen, control
+end
+
+local function items(summary, state)
+  return summary.items[state] or 0
+end
+
+-- The number of items that have lost a try.
+local function tried(world)
+  local n = 0
+  for item in transfer.items(world.ledger, {}) do
+    n = n + (item.tries > 0 and 1 or 0)
+  end
+  return n
+end
+
+for _, version in ipairs(versions) do
+  describe("A transfer with the Orthanc " .. version.name, function()
+    local world
+    local seconds = points.seconds
+
+    setup(function()
+      world = transfers.world(version, { studies = STUDIES })
+      function points.seconds(n) return n / 40 end
+    end)
+
+    teardown(function()
+      points.seconds = seconds
+      world:close()
+    end)
+
+    before_each(function()
+      for _, server in ipairs { world.us, world.pacs, world.archive } do
+        if not server.pipe then
+          server:start_again()
+        end
+      end
+      world:reset()
+    end)
+
+    it("goes on when the destination was away, and no item has lost a try", function()
+      local run, seen = start(world, {})
+      eventually(function() return (seen.begin or 0) > 5 end)
+      world.archive:stop()
+      eventually(function() return #seen.wait > 0 end)
+      assert.are.equal("to", eventually(function()
+        for _, e in ipairs(seen.wait) do
+          if e.side == "to" then
+            return "to"
+          end
+        end
+      end))
+      world.archive:start_again()
+      local summary = assert(run:join())
+      assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
+      assert.are.equal(STUDIES, world:arrived())
+    end)
+
+    it("goes on when the Orthanc that sends was killed and started again", function()
+      local run, seen = start(world, {})
+      eventually(function() return (seen.begin or 0) > 5 end)
+      world.us:stop "KILL"
+      eventually(function() return #seen.wait > 0 end)
+      world.us:start_again()
+      local summary = assert(run:join())
+      assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
+      assert.are.equal(STUDIES, world:arrived())
+    end)
+
+    it("notes that the source no longer has a study, and sends the others", function()
+      local pacs = modalua.connect(world.pacs.url)
+      assert(transfers.run(world, { dry_run = true }))
+      assert(pacs:delete("/studies/" .. assert(pacs:find { Level = "Study", Query = { StudyInstanceUID = "1.2.7" } })[1]))
+      finally(function() world:fill(7, 7) end)
+      local summary = assert(transfers.run(world, {}))
+      assert.are.same({ STUDIES - 1, 1 }, { items(summary, "done"), items(summary, "failed") })
+      local item = transfer.items(world.ledger, { state = "failed" })()
+      assert.are.same({ "1.2.7", "gone" }, { item.key, item.reason })
+    end)
+  end)
+end
+
+describe("A transfer", function()
+  local seconds = points.seconds
+
+  setup(function()
+    function points.seconds(n) return n / 2000 end
+  end)
+
+  teardown(function()
+    points.seconds = seconds
+  end)
+
+  -- A source and a destination that this Orthanc knows as pacs and archive; `us` is known to both.
+  local function world_of(source, destination, us_ports)
+    local modalities = { pacs = source:modality(), archive = destination:modality() }
+    local us = orthanc.start { binary = versions[2].binary, aet = "LOCAL", modalities = modalities, verbose = true,
+      http_port = us_ports[1], dicom_port = us_ports[2], extra = { DicomAlwaysAllowStore = true, ConcurrentJobs = 8 } }
+    local folder = transfers.folder()
+    local client = modalua.connect(us.url)
+    return { us = us, folder = folder, ledger = folder .. "/ledger", client = client, source = client:modality "pacs" }
+  end
+
+  it("ends with an error when the destination refuses for good", function()
+    local ports = orthanc.free_ports(2)
+    local us = { "LOCAL", "127.0.0.1", ports[2] }
+    local sink <close> = dcmtk.storescp { aet = "SINK", arguments = { "--refuse" } }
+    local pacs <close> = dcmtk.dcmqrscp { aet = "PACS", peers = { us, sink:modality() } }
+    for n = 1, 6 do
+      pacs:store { uid = "1.2." .. n, patient = "P" .. n, date = "20240101" }
+    end
+    local world = world_of(pacs, sink, ports)
+    local server <close> = world.us -- luacheck: ignore
+    local run, seen = start(world, {})
+    local summary, err = run:join()
+    assert.is_nil(summary)
+    assert.are.same({ "refused", "gave_up" }, { err.kind, err.code })
+    assert.are.equal(6, items(err.summary, "todo"))
+    assert.are.equal(0, tried(world))
+    assert.is_true(#seen.wait > 1)
+  end)
+
+  it("ends at once when the source does not know the destination", function()
+    local ports = orthanc.free_ports(2)
+    local us = { "LOCAL", "127.0.0.1", ports[2] }
+    local sink <close> = dcmtk.storescp { aet = "SINK" }
+    local pacs <close> = dcmtk.dcmqrscp { aet = "PACS", peers = { us } }
+    for n = 1, 3 do
+      pacs:store { uid = "1.2." .. n, patient = "P" .. n, date = "20240101" }
+    end
+    local world = world_of(pacs, sink, ports)
+    local server <close> = world.us -- luacheck: ignore
+    local summary, err = transfers.run(world, { to = false, TargetAet = "SINK", verify = "job" })
+    assert.is_nil(summary)
+    assert.are.equal(0xA801, err.dimse_status)
+    expect.contains(err.message, "the modality does not know the destination")
+    assert.are.equal(3, items(err.summary, "todo"))
+  end)
+
+  describe("from a source that says that all was sent, and sends nothing,", function()
+    local pacs, us, folder, client
+
+    setup(function()
+      local ports = orthanc.free_ports(2)
+      pacs = qrd.start { aet = "PACS", peers = { { "LOCAL", "127.0.0.1", ports[2] } },
+        arguments = { "--move=claims", "--once", "--keys=all" } }
+      archive.send(transfers.instances(1, 5), { pacs:modality() }, "LOCAL")
+      us = orthanc.start { binary = versions[2].binary, aet = "LOCAL", modalities = { pacs = pacs:modality() }, http_port = ports[1],
+        dicom_port = ports[2], extra = { DicomAlwaysAllowStore = true } }
+      folder, client = transfers.folder(), modalua.connect(us.url)
+    end)
+
+    teardown(function()
+      us:close()
+      pacs:close()
+      os.execute("rm -r " .. folder)
+    end)
+
+    local function run(name, options)
+      local world = { ledger = folder .. "/" .. name, source = client:modality "pacs" }
+      options.to = client
+      return world, transfers.run(world, options)
+    end
+
+    it("tries each item again, and then fails it", function()
+      local world, summary = run("tries", { retries = 1 })
+      assert.are.same({ "finished", 5 }, { summary.state, items(summary, "failed") })
+      for item in transfer.items(world.ledger, {}) do
+        assert.are.same({ "short", 2, 1 }, { item.reason, item.tries, item.expected })
+      end
+      assert.are.equal(5, assert(transfer.retry(world.ledger, { state = "failed" })))
+      assert.are.equal(5, items(transfer.status(world.ledger), "todo"))
+    end)
+
+    it("pauses when max_failed items have failed, and a later run does not begin before resume", function()
+      local world, summary = run("pauses", { retries = 0, max_failed = 2, concurrency = 1, gap = 0.7 })
+      assert.are.equal("paused", summary.state)
+      assert.is_true(items(summary, "failed") >= 2)
+      local failed = items(summary, "failed")
+      summary = assert(transfers.run(world, { to = client }))
+      assert.are.same({ "paused", failed }, { summary.state, items(summary, "failed") })
+    end)
+  end)
+
+  it("notices at the end what the destination has lost, and sends it once more", function()
+    local ports = orthanc.free_ports(4)
+    local us, kept = { "LOCAL", "127.0.0.1", ports[2] }, 6
+    local small <close> = dcmtk.dcmqrscp { aet = "SMALL", peers = { us, { "PACS", "127.0.0.1", ports[4] } }, quota = kept }
+    local pacs <close> = orthanc.start { binary = versions[2].binary, aet = "PACS", http_port = ports[3], dicom_port = ports[4],
+      modalities = { us = us, small = small:modality() }, verbose = true, extra = { DicomAlwaysAllowStore = true } }
+    archive.send(transfers.instances(1, 8), { pacs:modality() }, "LOCAL")
+    local world = world_of(pacs, small, ports)
+    local server <close> = world.us -- luacheck: ignore
+    local summary = assert(transfers.run(world, { concurrency = 1 }))
+    assert.are.same({ small:count(), 8 - small:count() }, { items(summary, "done"), items(summary, "failed") })
+    assert.is_true(items(summary, "failed") >= 1)
+    for item in transfer.items(world.ledger, { state = "failed" }) do
+      assert.are.equal("vanished", item.reason)
+    end
+  end)
+end)

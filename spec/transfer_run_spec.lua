@@ -1,0 +1,256 @@
+-- Tests the run of a transfer on real servers: what it claims, compares, sends and records, and how it is stopped and changed meanwhile.
+local expect = require "spec.support.expect"
+local part = require "spec.support.part"
+local ledger = part "transfer.ledger"
+local pace = part "transfer.pace"
+local task = require "modalua.task"
+local transfer = require "modalua.transfer"
+local transfers = require "spec.support.transfers"
+local versions = require "spec.support.versions"
+
+local STUDIES <const> = 30
+
+for i, version in ipairs(versions) do
+  -- what does not depend on the version is tried with one of them
+  local once = i == 2 and it or function() end
+
+  describe("A transfer with the Orthanc " .. version.name, function()
+    local world
+
+    setup(function()
+      world = transfers.world(version, { studies = STUDIES, each = 2 })
+    end)
+
+    teardown(function()
+      world:close()
+    end)
+
+    before_each(function()
+      world:reset()
+    end)
+
+    -- Starts a run as a task. Returns the task, and the table in which it counts its events; `control` stops it.
+    local function start(options)
+      local seen, control = { under_way = 0 }, {}
+      function options.progress(e)
+        seen[e.event] = (seen[e.event] or 0) + 1
+        if e.event == "progress" then
+          seen.under_way = math.max(seen.under_way, #e.under_way)
+        end
+        seen.window_open = e.event == "window" and e.open or e.event ~= "window" and seen.window_open
+      end
+      return task.spawn(function() return transfers.run(world, options, control) end), seen, control
+    end
+
+    local function eventually(f)
+      return assert(expect.eventually(f), "it never happened")
+    end
+
+    local function items(summary, state)
+      return summary.items[state] or 0
+    end
+
+    it("sends each study once, and asks for 50 at a time", function()
+      local before = world.us:count_logged "/query\n"
+      local summary = assert(transfers.run(world))
+      assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), items(summary, "todo") })
+      assert.are.equal(STUDIES, world:arrived())
+      assert.are.equal(STUDIES, world:resources_sent())
+      assert.is_true(transfer.check(world.ledger).ok)
+      assert.is_true(world.us:count_logged "/query\n" - before <= 30)
+    end)
+
+    it("does not send what the destination has", function()
+      assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" }, { StudyInstanceUID = "1.2.8" } }, { to = "archive" }))
+      local summary = assert(transfers.run(world))
+      assert.are.same({ 2, STUDIES - 2 }, { items(summary, "present"), items(summary, "done") })
+      assert.are.equal(STUDIES, world:resources_sent())
+    end)
+
+    it("that is stopped finishes what is under way, and a later run sends the rest", function()
+      local run, seen, control = start {}
+      eventually(function() return (seen.begin or 0) > 5 end)
+      control.stopping = true
+      local summary = assert(run:join())
+      local sent = world:resources_sent()
+      assert.are.same({ "stopped", seen.begin }, { summary.state, items(summary, "done") })
+      assert.are.same({ 0, 0 }, { items(summary, "sending"), items(summary, "sent") })
+      assert.is_true(items(summary, "todo") > 0)
+      assert.are.equal(items(summary, "done"), sent)
+      assert.are.equal("finished", assert(transfers.run(world)).state)
+      assert.are.equal(STUDIES, world:resources_sent())
+    end)
+
+    it("that is cancelled is continued by a later run", function()
+      local run, seen = start {}
+      eventually(function() return (seen.begin or 0) > 5 end)
+      run:cancel()
+      assert.are.equal("cancelled", select(2, run:join()).kind)
+      assert.are.equal("finished", assert(transfers.run(world)).state)
+      assert.are.equal(STUDIES, world:arrived())
+      assert.is_true(transfer.check(world.ledger).ok)
+    end)
+
+    once("waits while it is paused", function()
+      local run, seen = start { concurrency = 1, gap = 0.2 }
+      eventually(function() return (seen.begin or 0) > 5 end)
+      assert(transfer.pause(world.ledger))
+      eventually(function() return transfer.status(world.ledger).state == "paused" end)
+      eventually(function()
+        local before = world:resources_sent()
+        task.sleep(1)
+        return world:resources_sent() == before
+      end)
+      assert.is_true(world:arrived() < STUDIES)
+      assert(transfer.set(world.ledger, { gap = 0 }))
+      assert(transfer.resume(world.ledger))
+      assert.are.equal("finished", assert(run:join()).state)
+      assert.are.equal(STUDIES, world:resources_sent())
+    end)
+
+    once("takes a new concurrency while it runs", function()
+      local run, seen = start { concurrency = 1, gap = 0.2 }
+      eventually(function() return (seen.begin or 0) > 1 end)
+      assert(transfer.set(world.ledger, { concurrency = 6, gap = 0 }))
+      assert.are.equal("finished", assert(run:join()).state)
+      assert.are.equal(6, transfer.status(world.ledger).settings.concurrency)
+    end)
+
+    once("sends in the allowed hours alone", function()
+      local now = pace.now
+      local shift = 0
+      finally(function() pace.now = now end)
+      -- Wednesday 2024-01-03, 10:00 UTC, is outside of the hours
+      local begin = 1704276000000 - now()
+      function pace.now() return now() + begin + shift end
+      local run, seen = start { hours = "Wed 12:00-13:00", time_zone = "UTC" }
+      eventually(function() return seen.window == 1 end)
+      task.sleep(0.6)
+      assert.is_nil(seen.begin)
+      shift = 2 * 3600000
+      assert.are.equal("finished", assert(run:join()).state)
+    end)
+
+    once("ends with the window when it is to run once", function()
+      local now = pace.now
+      local shift = 0
+      finally(function() pace.now = now end)
+      local begin = 1704276000000 - now()
+      function pace.now() return now() + begin + shift end
+      local run, seen = start { hours = "Wed 09:00-11:00", time_zone = "UTC", once = true, gap = 0.05, concurrency = 1 }
+      eventually(function() return (seen.begin or 0) > 3 end)
+      shift = 3600000
+      local summary = assert(run:join())
+      assert.are.equal("stopped", summary.state)
+      assert.is_true(items(summary, "todo") > 0)
+      assert.are.equal(0, items(summary, "sending"))
+    end)
+
+    once("sends at most so many", function()
+      local summary = assert(transfers.run(world, { max = 7 }))
+      assert.are.same({ "stopped", 7, STUDIES - 7 }, { summary.state, items(summary, "done"), items(summary, "todo") })
+      assert.are.equal(7, world:resources_sent())
+    end)
+
+    once("only compares in a dry run", function()
+      assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" } }, { to = "archive" }))
+      local sent = world:resources_sent()
+      local summary = assert(transfers.run(world, { dry_run = true }))
+      assert.are.same({ 1, STUDIES - 1, 0 }, { items(summary, "present"), items(summary, "todo"), items(summary, "sending") })
+      assert.are.equal(sent, world:resources_sent())
+    end)
+
+    it("joins several studies in one C-MOVE", function()
+      local before = world.us:count_logged "/modalities/pacs/move"
+      local summary = assert(transfers.run(world, { join = 10, concurrency = 2 }))
+      assert.are.equal(STUDIES, items(summary, "done"))
+      assert.are.equal(STUDIES, world:resources_sent())
+      assert.is_true(world.us:count_logged "/modalities/pacs/move" - before <= STUDIES / 3)
+    end)
+
+    once("compares the UIDs of all instances where that is asked for", function()
+      local summary = assert(transfers.run(world, { verify = "uids", query = { PatientID = "P1?" } }))
+      assert.are.equal(10, items(summary, "done"))
+      for item in transfer.items(world.ledger, {}) do
+        assert.are.same({ "uids", 2, 2 }, { item.verified, item.expected, item.arrived })
+      end
+    end)
+
+    it("brings studies to this Orthanc, and knows their bytes", function()
+      local summary = assert(transfers.run(world, { to = world.client, query = { PatientID = "P1?" } }))
+      assert.are.equal(10, items(summary, "done"))
+      assert.are.equal(10, world:arrived(world.client))
+      for item in transfer.items(world.ledger, {}) do
+        assert.is_true(item.bytes > 0)
+      end
+    end)
+
+    it("sends what this Orthanc holds, and series too", function()
+      assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" }, { StudyInstanceUID = "1.2.8" } }, {}))
+      local summary = assert(transfers.run(world, { from = world.client, level = "Series" }))
+      assert.are.equal(2, items(summary, "done"))
+      assert.are.equal(4, #assert(world.target:get "/instances"))
+    end)
+
+    once("asks the Orthanc that receives, where this one cannot ask the destination", function()
+      local summary = assert(transfers.run(world, { to = false, TargetAet = "ARCHIVE", arrived_at = world.target,
+        query = { PatientID = "P1?" } }))
+      assert.are.equal(10, items(summary, "done"))
+      for item in transfer.items(world.ledger, {}) do
+        assert.are.same({ "count", 2, true }, { item.verified, item.arrived, item.bytes > 0 })
+      end
+    end)
+
+    once("takes the word of a server for what it sends to a peer", function()
+      local peer = world.client:peer "far"
+      assert(peer:configure { Url = world.archive.url, create = true })
+      assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" }, { StudyInstanceUID = "1.2.8" } }, {}))
+      local summary = assert(transfers.run(world, { from = world.client, to = peer }))
+      assert.are.same({ "finished", 2, 2 }, { summary.state, items(summary, "done"), world:arrived() })
+      for item in transfer.items(world.ledger, {}) do
+        assert.are.same({ "job" }, { item.verified, item.arrived })
+      end
+    end)
+
+    once("needs a yes for more than 1000 items, and sends nothing without", function()
+      assert(transfers.run(world, { query = { PatientID = "P1" }, dry_run = true }))
+      do
+        local L <close> = assert(ledger.open(world.ledger, { create = false }))
+        assert(L:join { host = "spec", pid = 1 })
+        assert(L:take_finder())
+        for first = 1, 1001, 500 do
+          local list = {}
+          for n = first, math.min(first + 499, 1001) do
+            list[#list + 1] = { key = "1.9." .. n, uids = { StudyInstanceUID = "1.9." .. n } }
+          end
+          assert(L:add_items(list, {}))
+        end
+        assert(L:end_finding())
+        assert(L:leave())
+      end
+      local summary, err = transfers.run(world, { query = false, all = false })
+      assert.is_nil(summary)
+      assert.are.same({ "refused", "too_many" }, { err.kind, err.code })
+      assert.are.equal(0, world:resources_sent())
+      local asked
+      local function confirm(found)
+        asked = found
+        return true
+      end
+      summary = assert(transfers.run(world, { query = false, all = false, max = 1 }, { confirm = confirm }))
+      assert.are.same({ 1002, 1 }, { asked, items(summary, "done") })
+      assert(transfers.run(world, { query = false, all = false, dry_run = true })) -- the ledger remembers the yes
+    end)
+
+    once("shares its concurrency among all workers", function()
+      local run, seen = start { concurrency = 3, gap = 0.1 }
+      eventually(function() return (seen.begin or 0) > 0 end)
+      local other, seen_too = start { query = false, all = false }
+      assert.are.equal("finished", assert(run:join()).state)
+      assert.are.equal("finished", assert(other:join()).state)
+      assert.are.equal(STUDIES, world:resources_sent())
+      assert.are.equal(STUDIES, seen.begin + seen_too.begin)
+      assert.is_true(seen.under_way <= 3 and seen_too.under_way <= 1)
+    end)
+  end)
+end
