@@ -72,8 +72,8 @@ end
 local function make(n, n_days, undated, untimed)
   local random, list, first = archive.random(n), {}, days.day "20230101"
   local function add(root, i, day, time)
-    list[#list + 1] = { StudyInstanceUID = ("1.2.%d.%d"):format(root, i), StudyDate = day and days.date(first + day) or "", StudyTime = time,
-      PatientID = ("P%05d"):format(i // 2), NumberOfStudyRelatedInstances = "3", ModalitiesInStudy = "CT" }
+    list[#list + 1] = { StudyInstanceUID = ("1.2.%d.%d"):format(root, i), StudyDate = day and days.date(first + day) or "",
+      StudyTime = time, PatientID = ("P%05d"):format(i // 2), NumberOfStudyRelatedInstances = "3", ModalitiesInStudy = "CT" }
   end
   for i = 1, n do
     add(1, i, i % n_days, ("%02d%02d%02d"):format(random:between(7, 19), random:between(0, 59), random:between(0, 59)))
@@ -91,15 +91,15 @@ describe("The inventory of 20,000 studies in 365 days, of a source that gives at
   local studies = make(20000, 365, 60, 20)
   local FLOOR <const> = 20000 // 50
 
-  for _, excess in ipairs { "refuse", "cut" } do
-    local title = excess == "refuse" and "and refuses what is more" or "and leaves the others out"
+  it("takes at most 2.2 times the fewest C-FINDs when the cap is told", function()
+    local pacs = simulated.new(studies, { cap = 50, excess = "cut", open_start = true })
+    local L = finds_all(pacs, studies, { cap = 50 })
+    assert.is_true(pacs.finds <= 2.2 * FLOOR, pacs.finds)
+    assert.are.equal(50, L:describe().cap)
+  end)
 
-    it("takes at most 2.2 times the fewest C-FINDs when the cap is told, " .. title, function()
-      local pacs = simulated.new(studies, { cap = 50, excess = excess, open_start = true })
-      local L = finds_all(pacs, studies, { cap = 50 })
-      assert.is_true(pacs.finds <= 2.2 * FLOOR, pacs.finds)
-      assert.are.equal(50, L:describe().cap)
-    end)
+  for _, excess in ipairs { "refuse", "cut" } do
+    local title = excess == "refuse" and "and the source refuses what is more" or "and the source leaves the others out"
 
     it("takes at most 2.6 times the fewest C-FINDs when the cap is not told, " .. title, function()
       local pacs = simulated.new(studies, { cap = 50, excess = excess, open_start = true })
@@ -111,7 +111,7 @@ end)
 
 describe("The inventory", function()
   it("finds everything at a source that answers with nothing when there is too much", function()
-    for _, n in ipairs { 1000, 4000 } do
+    for _, n in ipairs { 400, 4000 } do
       local studies = make(n, 40, 60, 20)
       finds_all(simulated.new(studies, { cap = 50, excess = "nothing", open_start = true }), studies)
     end
@@ -146,7 +146,7 @@ describe("The inventory", function()
     finds_all(pacs, studies, { query = { StudyDate = "20230101-20230104" } })
   end)
 
-  it("says what it cannot prove: studies of one patient at one time, and studies of one patient without a date", function()
+  it("says what it cannot prove: many studies of one patient at one time", function()
     local studies = make(100, 10, 0, 0)
     for i = 1, 60 do
       table.insert(studies, { StudyInstanceUID = "1.5." .. i, StudyDate = "20230105", StudyTime = "101500", PatientID = "SAME" })
@@ -159,7 +159,11 @@ describe("The inventory", function()
     assert.are.same({ "patients", "20230105 101500", "20230105 101500", "SAME", 50 },
       { row.kind, row.first, row.last, row.prefix, row.answers })
     assert.matches("StudyDate = '20230105', StudyTime = '1015%-101500.999999', PatientID = 'SAME' %(50 answers%)", row.note)
-    assert.are.same({ "slice", "none" }, { events[#events].event, events[#events - 1].proof == "none" and "none" or events[#events].proof })
+    local told = {}
+    for _, event in ipairs(events) do
+      told[#told + 1] = event.event == "slice" and event.proof == "none" and event.prefix or nil
+    end
+    assert.are.same({ "SAME" }, told)
   end)
 
   it("goes on where it was ended, at any moment, and finds each study once", function()
@@ -219,7 +223,7 @@ describe("The inventory", function()
     for _, row in ipairs(L:slices()) do
       notes[#notes + 1] = row.note
     end
-    assert.matches("2 answers that the query does not describe were dropped", table.concat(notes, "; "))
+    assert.matches("answers that the query does not describe were dropped", table.concat(notes, "; "))
   end)
 
   it("refuses a range of dates that is none, with the reason", function()
@@ -323,8 +327,15 @@ for _, version in ipairs(versions) do
       assert.are.equal(has_limit and "5A-5" or nil, (unproven(L)[1] or {}).prefix)
     end)
 
-    it("of what this Orthanc itself holds is complete", function()
-      local L = find(nil, { client = at_pacs })
+    it("of what this Orthanc itself holds is complete, or fails", function()
+      local L
+      if version.number < 11205 then -- which does not say whether it has cut a list
+        L = ledgers.new(database, { query = {} })
+        local result, err = transfer_slices.find { ledger = L, client = at_pacs, level = "Study", query = {} }
+        assert.are.same({ nil, "truncated" }, { result, err.code })
+        return
+      end
+      L = find(nil, { client = at_pacs })
       assert.are.same(uids_of(all), keys_of(L))
       local item = L:items {}()
       assert.are.equal(1, item.expected)

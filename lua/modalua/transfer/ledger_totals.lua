@@ -44,11 +44,13 @@ function methods:minutes(since)
   return list, err
 end
 
--- L:work_since(time) -> { items =, instances =, bytes = }: what was done since the beginning of that minute.
-function methods:work_since(time)
+-- L:work_since(time [, began]) -> { items =, instances =, bytes = }: what was done since the beginning of that minute; by the workers that
+-- have started at `began` or later.
+function methods:work_since(time, began)
   local list, err = self:query([[SELECT CAST(COALESCE(SUM(done), 0) AS BIGINT) AS items,
     CAST(COALESCE(SUM(instances), 0) AS BIGINT) AS instances, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes
-    FROM minute WHERE minute >= $1]], time // 60000)
+    FROM minute WHERE minute >= $1 AND (CAST($2 AS BIGINT) IS NULL OR worker IN (SELECT id FROM worker WHERE started >= $2))]],
+    time // 60000, began)
   return list and list[1], err
 end
 

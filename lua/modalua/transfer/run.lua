@@ -118,8 +118,8 @@ end
 -- Whether something may begin: an item claimed, or a transfer sent.
 local function may_begin(self)
   local items = self.items
-  return not (self.stopping or self.paused or self.ending or items.fatal or items.ledger_error) and self.is_open and self.confirmed
-    and self.breaker.state ~= "open" and self.ledger:age() < ledger_workers.FENCE
+  return not (self.stopping or self.control_stop() or self.paused or self.ending or items.fatal or items.ledger_error) and self.is_open
+    and self.confirmed and self.breaker.state ~= "open" and self.ledger:age() < ledger_workers.FENCE
 end
 
 -- The hours.

@@ -9,6 +9,7 @@ local status = {}
 
 local MINUTE <const> = 60000
 local RECENT <const> = 5 -- minutes that the rate is of
+local LEAST <const> = 1 / 6 -- minutes: less says nothing
 
 -- The workers that are alive, as far as their leases and the processes of this machine show.
 local function live_workers(list, now)
@@ -21,15 +22,15 @@ local function live_workers(list, now)
   return live
 end
 
--- How much is done in a minute of allowed time, since `from`: { items =, instances =, bytes = } | false when there was no such time | nil,
--- err.
-local function rate_of(ledger, allowed, from, to)
-  local work, err = ledger:work_since(from)
+-- How much the workers that have started at `began` or later do in a minute of allowed time, since `from`: { items =, instances =, bytes
+-- = } | false when that is too short a time | nil, err.
+local function rate_of(ledger, allowed, began, from, to)
+  local work, err = ledger:work_since(from, began)
   if not work then
     return nil, err
   end
   local span = allowed:allowed(from, to) / MINUTE
-  return span > 0 and { items = work.items / span, instances = work.instances / span, bytes = work.bytes / span }
+  return span >= LEAST and { items = work.items / span, instances = work.instances / span, bytes = work.bytes / span }
 end
 
 -- Since when the workers run that are alive; else since when the last one ran, and until when.
@@ -51,10 +52,10 @@ local function add_rates(ledger, result, list, live, now, allowed)
   if not began then
     return true
   end
-  local rate, err = rate_of(ledger, allowed, began, ended or now)
+  local rate, err = rate_of(ledger, allowed, began, began, ended or now)
   result.run_rate = rate or nil
   if rate ~= nil and #live > 0 then
-    rate, err = rate_of(ledger, allowed, math.max(began, now - RECENT * MINUTE), now)
+    rate, err = rate_of(ledger, allowed, began, math.max(began, (now - RECENT * MINUTE) // MINUTE * MINUTE), now)
     result.rate = rate or nil
   end
   return rate ~= nil, err
