@@ -49,11 +49,11 @@ end)
 
 for _, version in ipairs(versions.few) do
   describe("modalua transfer, with the Orthanc " .. version.name, function()
-    local servers, client, pacs, target, peer, directory, ledger
+    local servers, client, pacs, target, peer, directory, ledger, running
 
     setup(function()
       peer = dicomd.start()
-      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary })
+      servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, verbose = true })
       client, pacs, target = modalua.connect(servers.LOCAL.url), modalua.connect(servers.PACS.url), modalua.connect(servers.ARCHIVE.url)
       assert(pacs:put("/modalities/held", peer:modality "HELD"))
       assert(client:put("/modalities/dead", { "DEAD", "127.0.0.1", 1 }))
@@ -77,6 +77,10 @@ for _, version in ipairs(versions.few) do
     end)
 
     after_each(function()
+      if running then
+        os.execute(("kill -KILL %d 2>/dev/null"):format(running)) -- a check has failed
+        running = nil
+      end
       served.output_of("exec rm -rf " .. served.quoted { directory })
     end)
 
@@ -89,7 +93,8 @@ for _, version in ipairs(versions.few) do
     end
 
     local function status()
-      return assert(json.decode(run("status", ledger, "--json").out))
+      local result = run("status", ledger, "--json")
+      return assert(json.decode(result.out), result.err)
     end
 
     local function arrived()
@@ -128,11 +133,12 @@ for _, version in ipairs(versions.few) do
         assert.are.equal("end", events[#events])
       end)
 
-      it("fails when the source does not know the destination, and says what to do", function()
-        local result = run("run", ledger, "--from", "pacs", "--to-aet", "NOWHERE", "PatientID=T1")
+      it("ends with the status 1 when an item has failed, and says why", function()
+        local result = run("run", ledger, "--from", "pacs", "--to-aet", "NOWHERE", "--retries", "0", "PatientID=T1")
         assert.are.equal(1, result.status)
-        contains(result.err, "NOWHERE")
-        assert.are.equal(0, status().items.done)
+        contains(result.err, "the destination was the AE title NOWHERE, which no modality of this server has")
+        contains(result.err, "modalua: finished: 0 sent, 1 failed\n")
+        assert.are.equal(1, status().items.failed)
       end)
 
       it("is refused with the status 2 when the arguments are wrong, and writes nothing", function()
@@ -144,7 +150,7 @@ for _, version in ipairs(versions.few) do
           { "a whole number, 1 or more, is expected, not '0'", "--from", "pacs", "--to", "archive", "--concurrency", "0", "PatientID=T1" },
           { "a number of seconds, 0 or more, is expected, not 'x'", "--from", "pacs", "--to", "archive", "--gap", "x", "PatientID=T1" },
           { "fast", "--from", "pacs", "--to", "archive", "--rate", "fast", "PatientID=T1" },
-          { "Mon-Funday", "--from", "pacs", "--to", "archive", "--hours", "Mon-Funday", "PatientID=T1" },
+          { "Funday", "--from", "pacs", "--to", "archive", "--hours", "Mon-Funday", "PatientID=T1" },
           { "Mars/Olympus", "--from", "pacs", "--to", "archive", "--hours", "Mon", "--time-zone", "Mars/Olympus", "PatientID=T1" },
           { "join", "--from", "pacs", "--to", "archive", "--join", "5", "--verify", "job", "PatientID=T1" },
           { "are the same", "--from", "pacs", "--to", "pacs", "PatientID=T1" },
@@ -156,7 +162,7 @@ for _, version in ipairs(versions.few) do
         } do
           local result = run("run", ledger, table.unpack(case, 2))
           assert.are.same({ 2, "" }, { result.status, result.out }, table.concat(case, " ") .. "\n" .. result.err)
-          assert.matches("^modalua: transfer: [^\n]*" .. case[1]:gsub("%p", "%%%0") .. "[^\n]*\nUsage: modalua transfer run ", result.err)
+          assert.matches("^modalua: transfer: [^\n]*" .. case[1]:gsub("%p", "%%%0") .. "[^\n]*\n`modalua transfer run %-%-help` explains the arguments\n$", result.err)
           assert.are.equal("", read(ledger))
         end
         assert.are.same({ 2, 2 }, { run().status, run("run").status })
@@ -204,7 +210,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ 3, 0.5 }, { settings.concurrency, settings.gap })
         local result = run("set", ledger)
         assert.are.equal(2, result.status)
-        contains(result.err, "nothing is to be changed: give a setting, such as --concurrency 4\nUsage: modalua transfer set ")
+        contains(result.err, "nothing is to be changed: give a setting, such as --concurrency 4\n`modalua transfer set --help` explains the arguments\n")
         assert.are.equal(2, run("set", ledger, "--hours", "never").status)
       end)
 
@@ -215,8 +221,8 @@ for _, version in ipairs(versions.few) do
         assert.matches("^1%.2%.9%.%d\tT%d\tA%d\t2020010%d\tCT\ttodo\t", lines.out)
         local csv = run("items", ledger, "--csv").out
         assert.matches("^key,patient_id,accession,date,modality,state,reason,tries,expected,arrived,bytes,seconds,finished,verified,"
-          .. "message\r\n", csv)
-        assert.are.equal(1 + STUDIES, select(2, csv:gsub("\r\n", "")))
+          .. "message\n", csv)
+        assert.are.equal(1 + STUDIES, select(2, csv:gsub("\n", "")))
         local rows = assert(json.decode(run("items", ledger, "--state", "done", "--json").out))
         assert.are.same({ 2, "done", 1, 1 }, { #rows, rows[1].state, rows[1].expected, rows[1].arrived })
         assert.are.equal("[]\n", run("items", ledger, "--state", "failed", "--json").out)
@@ -266,10 +272,11 @@ for _, version in ipairs(versions.few) do
         local function shows(text)
           assert(eventually(function() return read(err):find(text, 1, true) end), read(err))
         end
+        shows "pacs → HELD"
+        running = status().workers[1].pid
         assert(eventually(function() return peer:count("C-STORE", seen) > 0 end), read(err))
-        local workers = status().workers
         local function signal(name)
-          assert(os.execute(("kill -%s %d"):format(name, workers[1].pid)))
+          assert(os.execute(("kill -%s %d"):format(name, running)))
         end
         return signal, shows, err
       end
@@ -280,10 +287,12 @@ for _, version in ipairs(versions.few) do
           local signal, shows = held()
           signal(name)
           shows "modalua: stopping: what is under way is finished first (Ctrl-C again cancels it)\n"
+          assert(eventually(function() return status().items.todo == STUDIES - 1 end), "nothing was given back")
           assert.are.equal(1, status().items.sending)
           peer:let(1)
           shows "modalua: stopped: 1 sent, 5 left\n"
           shows "status 130\n"
+          running = nil
           assert.are.same({ "stopped", 1, 5 }, { status().state, status().items.done, status().items.todo })
         end
       end)
@@ -294,10 +303,16 @@ for _, version in ipairs(versions.few) do
         shows "modalua: stopping: "
         signal "INT"
         shows "status 130\n"
-        for _, job in ipairs(assert(client:jobs { expand = true })) do
-          assert.are_not.equal("Running", job.State)
-        end
+        running = nil
+        assert.are.equal(1, servers.LOCAL:count_logged "Canceling job: ")
         peer:let(1)
+        assert(eventually(function() -- then the next test finds no C-MOVE under way
+          local states = {}
+          for _, job in ipairs(assert(client:jobs { expand = true })) do
+            states[job.State] = true
+          end
+          return not states.Running
+        end))
       end)
 
       it("SIGUSR1 prints a line of progress, and ends nothing", function()
@@ -306,8 +321,10 @@ for _, version in ipairs(versions.few) do
         signal "USR1"
         assert(eventually(function() return select(2, read(err):gsub("\n", "")) > before end), read(err))
         signal "INT"
+        shows "modalua: stopping: "
         peer:let(1)
         shows "status 130\n"
+        running = nil
       end)
     end)
   end)

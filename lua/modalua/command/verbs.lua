@@ -44,11 +44,13 @@ local function add_argument(parser, row)
   return parser[row[1]](parser, properties)
 end
 
--- Prints an error in the arguments, with the usage of the parser, and ends the run.
+-- Prints an error in the arguments, and where they are explained, and ends the run. The usage of a verb with many options would hide the
+-- error.
 local function error_printer(name)
   return function(parser, message)
     message = letters.shown((message:gsub("\nDid you mean", "; did you mean")))
-    io.stderr:write(("modalua: %s: %s\n%s\n"):format(name, message, parser:get_usage()))
+    local words = parser:get_usage():match "^Usage: ([%l ]*%l)"
+    io.stderr:write(("modalua: %s: %s\n`%s --help` explains the arguments\n"):format(name, message, words))
     os.exit(2)
   end
 end
@@ -126,6 +128,11 @@ function verbs.summaries(names)
     table.move({ name, verb.usage, verb.summary }, 1, 3, #list + 1, list)
   end
   return list
+end
+
+-- The text of `modalua NAME --help`.
+function verbs.help_of(name, terminal)
+  return (parser_of(name, verbs.load(name), terminal)):get_help()
 end
 
 -- For { word =, names = }: the name that most resembles a misspelt word, or nil.
