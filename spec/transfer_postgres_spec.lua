@@ -63,25 +63,38 @@ before_each(function()
 end)
 
 describe("Two workers with one ledger in PostgreSQL", function()
+  -- Each stops itself when it has claimed some, until the other one has too.
   it("share the studies, and send each once", function()
     find_all()
-    assert(transfer.pause(world.ledger))
-    local one, other = start(), start()
-    eventually(function() return ask "SELECT count(*) FROM worker WHERE state = 'live'" == "2" end)
-    assert(transfer.resume(world.ledger))
-    finishes(one)
-    finishes(other)
+    local workers = { start "MODALUA_TRANSFER_POINT=claimed:stop", start "MODALUA_TRANSFER_POINT=claimed:stop" }
+    for _, worker in ipairs(workers) do
+      eventually(function() return worker:state() == "T" end)
+    end
+    for _, worker in ipairs(workers) do
+      worker:signal "CONT"
+    end
+    for _, worker in ipairs(workers) do
+      finishes(worker)
+    end
     check_whole()
     assert.are.equal("2", ask "SELECT count(*) FROM tally WHERE state = 'done' AND items > 0")
   end)
 
+  it("may begin it at the same moment", function()
+    local one, other = start(), start()
+    finishes(one)
+    finishes(other)
+    check_whole()
+  end)
+
   it("end the transfer when one of them is killed", function()
+    find_all()
     local one = start "MODALUA_TRANSFER_POINT=moved:kill:5"
     local other = start()
     assert.are.equal(137, (one:wait()))
     finishes(other)
     check_whole()
-    assert.are.equal("dead|1\nleft|1", ask "SELECT state, count(*) FROM worker GROUP BY state ORDER BY state")
+    assert.are.equal("dead|1\nleft|2", ask "SELECT state, count(*) FROM worker GROUP BY state ORDER BY state")
   end)
 
   it("end it when one of them is stopped by a signal for longer than its lease; woken, it sends nothing that the other took", function()

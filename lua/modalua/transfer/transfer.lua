@@ -113,6 +113,9 @@ local function create(plan, given, target)
   return L
 end
 
+-- The codes of an error that there is a row already.
+local BEGUN <const> = { ["23505"] = true, ["SQLITE_CONSTRAINT_PRIMARYKEY"] = true }
+
 -- Opens or makes the ledger for that plan | nil, err.
 local function open(plan, given)
   local L, err = ledger.open(given.ledger, { create = false })
@@ -129,7 +132,12 @@ local function open(plan, given)
     if L then
       L:close() -- its tables were made, and nothing else
     end
-    return create(plan, given, given.ledger)
+    local made
+    made, err = create(plan, given, given.ledger)
+    if made or not BEGUN[err.code] then
+      return made, err
+    end
+    return open(options.read(given), given) -- another run has begun it at the same moment
   end
   local opened <close> = L -- luacheck: ignore
   local good
