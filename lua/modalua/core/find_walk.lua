@@ -279,13 +279,13 @@ local function note_unproven(walk, node)
   find_walk.note_unproven(walk, slices.text(node.slice), node.n, node.slice)
 end
 
--- What the answers tell about where to divide.
-local function seen_of(answers)
+-- What the answers tell about where to divide. What has no time comes with the beginning of the day.
+local function seen_of(slice, answers)
   local seen = { days = {}, seconds = {}, identifiers = {} }
   for _, answer in ipairs(answers or {}) do
     local day, second = slices.day(matching.value(answer, "StudyDate")), slices.second(matching.value(answer, "StudyTime"))
     table.insert(seen.days, day)
-    table.insert(seen.seconds, second)
+    table.insert(seen.seconds, second or (slice.first or 0) == 0 and 0 or nil)
     table.insert(seen.identifiers, matching.value(answer, "PatientID"))
   end
   return seen
@@ -294,7 +294,7 @@ end
 -- Divides the node, and pushes its parts; false when it cannot be divided.
 local function divide(walk, node, answers)
   local axes = node.by_prefix and { prefix = walk.axes.prefix } or walk.axes
-  local parts, axis = slices.divide(node.slice, axes, seen_of(answers), walk.today)
+  local parts, axis = slices.divide(node.slice, axes, seen_of(node.slice, answers), walk.today)
   if not parts then
     return false
   end
@@ -493,7 +493,7 @@ end
 
 -- Whether a search without dates is likely to have few answers.
 local function has_few(walk)
-  return walk.count <= REST and not (walk.cap or walk.refuses) or walk.cap and walk.count < walk.cap
+  return walk.count < (walk.cap or math.min(walk.too_many or REST, REST) + 1)
 end
 
 -- Whether what an open start may lack is looked for by a search without dates.

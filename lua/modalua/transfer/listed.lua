@@ -1,8 +1,8 @@
 -- transfer.listed: transfers by a list of values: reading it, and finding what it lists.
 --
 -- listed.read(items, { level = }) -> list | nil, message. items: rows, or { file =, column =, encoding = }. A row is a text, or a table
--- with one key, such as { AccessionNumber = "…" }. list: { count =, file =, column =, each = function() -> iterator over { tag =, text = the cell as
--- it is, value = what is searched for or nil, outcome = "INVALID" or nil, reason = } }.
+-- with one key, such as { AccessionNumber = "…" }. list: { count =, file =, column =, each = function() -> iterator over { tag =, text = the
+-- cell as it is, value = what is searched for or nil, outcome = "INVALID" or nil, reason = } }.
 --
 -- listed.find{ ledger =, modality = | client =, level =, several =, names =, stop =, tell = } -> { complete =, unproven = 0 } | nil, err:
 -- looks for the lines of the ledger that have no outcome.
