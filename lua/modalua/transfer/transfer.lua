@@ -161,6 +161,9 @@ function transfer.run(given, control)
     progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
   local function tell(event)
     view:tell(event)
+    if control and control.tell then -- of specs
+      control.tell(event)
+    end
   end
   if control then
     function control.line()
