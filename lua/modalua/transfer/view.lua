@@ -335,8 +335,8 @@ end
 -- progress = true or a function, log = a file or a function, metrics = a file or a function, names = whether patients may be named.
 function view.new(options)
   local terminal = options.terminal or {}
-  local self = setmetatable({ names = options.names, json = options.json, terminal = terminal, metrics = options.metrics, facts = { names = options.names,
-    retries = 0 }, last = {}, drawn = -math.huge, next_read = 0 }, View)
+  local self = setmetatable({ names = options.names, json = options.json, terminal = terminal, metrics = options.metrics, last = {},
+    drawn = -math.huge, next_read = 0, facts = { names = options.names, retries = 0 } }, View)
   local message
   self.log, message = open_log(options.log)
   if message then
