@@ -327,7 +327,9 @@ end
 -- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
 function methods:run(sql, ...)
   local text = self.statements[sql]
-  if not text then
+  if not self.db then
+    return nil, self.lost_by -- within the transaction that lost the connection
+  elseif not text then
     text = sql:gsub("{[%l ]+}", schema.dialects[self.kind])
     self.statements[sql] = text
   end
@@ -335,6 +337,7 @@ function methods:run(sql, ...)
   if list then
     return list, nil, changed
   elseif is_lost(changed) then
+    self.lost_by = changed
     self:disconnect()
   end
   return nil, changed
@@ -387,13 +390,8 @@ end
 
 -- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.
 local ROLL_BACK = { __close = function(open)
-  local self = open.ledger
-  if not open.ended and self.db then
-    if self.kind == "sqlite" then
-      self.db:run "ROLLBACK"
-    else
-      self:disconnect() -- a cancelled task cannot wait for an answer
-    end
+  if not open.ended and open.ledger.db then
+    open.ledger.db:abandon()
   end
 end }
 
