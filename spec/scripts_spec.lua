@@ -140,7 +140,7 @@ describe("The script", function()
       local result, text = pull("one,two\n1,2\n", "AccessionNumber")
       assert.are.same({ 1, nil }, { result.status, text })
       assert.matches("there is no column 'AccessionNumber'; the columns are 'one', 'two'", result.err)
-      assert.are.equal(2, run("pull_cohort.lua", "pacs", "archive", "x").status)
+      assert.are.equal(2, command.run("scripts/pull_cohort.lua", "pacs", "archive", "x").status)
     end)
   end)
 
@@ -164,7 +164,7 @@ end
 
     it("explains its usage", function()
       for _, words in ipairs { {}, { "x", "pacs" }, { "x", "PatientID=1" }, { "x", "--hours" } } do
-        local result = run("migrate.lua", table.unpack(words))
+        local result = command.run("scripts/migrate.lua", table.unpack(words))
         assert.are.same({ "", 2 }, { result.out, result.status })
         assert.matches("^usage: ", result.err)
       end
