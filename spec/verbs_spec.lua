@@ -456,17 +456,18 @@ end
 
 describe("Verbs", function()
   it("show help with examples, and accept each of these examples", function()
-    for _, verb in ipairs { "echo", "find", "move", "modalities", "jobs", "queries", "manual" } do
+    local asks_no_server = { manual = true, help = true, version = true }
+    for verb in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
       local result = command.run(verb, "--help")
       assert.are.same({ 0, "" }, { result.status, result.err })
       contains(result.out, "Usage: modalua " .. verb)
       contains(result.out, "Examples:\n  modalua " .. verb)
       assert.are.equal(result.out, command.run(verb, "-h").out)
       contains(command.run("--help").out, "\n  " .. verb .. " ")
-      for example in result.out:gmatch "\n  (modalua [^\n|>]+)" do
+      for example in (verb == "transfer" and "" or result.out):gmatch "\n  (modalua [^\n|>]+)" do -- those of transfer are of its commands
         local words = example:gsub("^modalua", '"$M" -u http://127.0.0.1:1 --time-limit 20'):gsub("%-%-profile %S+", "")
-        local tried = command.shell(words .. " >/dev/null") -- without a server, all but the manual fail
-        assert.are.equal(verb == "manual" and 0 or 1, tried.status, example .. tried.err)
+        local tried = command.shell(words .. " >/dev/null") -- without a server, all others fail
+        assert.are.equal(asks_no_server[verb] and 0 or 1, tried.status, example .. tried.err)
       end
     end
   end)
@@ -493,7 +494,7 @@ describe("Verbs", function()
   end)
 
   it("are suggested for a word that is neither a verb nor a file", function()
-    for word, verb in pairs { fnid = "find", mvoe = "move", job = "jobs", modalites = "modalities" } do
+    for word, verb in pairs { fnid = "find", mvoe = "move", queris = "queries", modalites = "modalities" } do
       local result = command.run(word, "pacs")
       assert.are.same({ 2, "" }, { result.status, result.out })
       assert.are.equal(("modalua: cannot open %s: No such file or directory\nmodalua: did you mean %s?\n"):format(word, verb), result.err)
@@ -519,7 +520,7 @@ describe("Verbs", function()
     for option in command.run("--help").out:gmatch "\n  (%-%-?%a[%w-]*)" do
       contains(page, "\n" .. option)
     end
-    for _, verb in ipairs { "echo", "find", "move", "modalities", "jobs", "queries", "manual" } do
+    for verb in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
       contains(page, ("\n.SS %s\n"):format(verb))
       for option in command.run(verb, "--help").out:gmatch "\n +%-%a, (%-%-[%w-]+)" do
         if option ~= "--help" then

@@ -618,9 +618,54 @@ verb_row("move", verb("move", "pacs", "--to", "archive", "PatientID=MOD-0001", "
   { ["a status"] = verb("move", "move-fails", "--to", "archive", "PatientID=MOD-0001", "--json"),
     ["an unreachable target"] = verb("move", "pacs", "--to", "gone", "PatientID=MOD-0001", "--json") })
 
+-- Rows of verbs that print no JSON document.
+local function lines_verb_row(name, shape, succeeds, fails, truths)
+  add { "modalua " .. name, verb = true, shape = shape, succeeds = succeeds, fails = fails, truths = truths }
+end
+
+local function is_text(texts)
+  is("string", texts.out)
+end
+
+lines_verb_row("api", is_text, verb("api", "GET", "/system"),
+  { ["no password"] = guarded(verb("api", "GET", "/system")), unknown = verb("api", "GET", "/nosuch") }, { ANY_ROUTE })
+lines_verb_row("follow", is_text, verb("follow", "--once", "--type", "NewPatient"),
+  { ["no password"] = guarded(verb("follow", "--once")) })
+verb_row("check", verb("check", "pacs", "--json"), { ["no password"] = guarded(verb("check", "--json")) })
+verb_row("commit", function(w) return run_verb(w, "commit", "pacs", w.stored, "--no-wait", "--json") end,
+  { unreachable = function(w) return run_verb(w, "commit", "gone", w.stored, "--no-wait", "--json") end })
+verb_row("configure", { function(w, name) return run_verb(w, "configure", name, "Port=4243", "--json") end,
+  before = make_modality, after = remove_modality },
+  { unknown = verb("configure", "nosuch", "Port=4243", "--json") })
+verb_row("download", function(w) return run_verb(w, "download", "/studies/" .. w.stored .. "/archive", w.path, "--json") end,
+  { unknown = function(w) return run_verb(w, "download", "/studies/" .. w.no_resource .. "/archive", w.path, "--json") end })
+add { "modalua get", verb = true, since = 11206, shape = is_json, succeeds = verb("get", "pacs", "PatientID=MOD-0001", "--json"),
+  fails = { ["a status"] = verb("get", "find-fails", "PatientID=MOD-0001", "--json") } }
+verb_row("job", { function(w, id) return run_verb(w, "job", id, "--json") end,
+  before = function(w) return assert(w.direct:modality "archive":store(w.stored, { Synchronous = false })).ID end },
+  { unknown = function(w) return run_verb(w, "job", w.no_id, "--json") end })
+verb_row("store", function(w) return run_verb(w, "store", "archive", w.stored, "--json") end,
+  { ["a status"] = function(w) return run_verb(w, "store", "store-fails", w.stored, "--json") end,
+    unreachable = function(w) return run_verb(w, "store", "gone", w.stored, "--json") end })
+
+-- The case of an upload of a file with this content.
+local function upload_case(content_of)
+  return { function(w) return run_verb(w, "upload", w.path, "--json") end,
+    before = function(w)
+      local file <close> = assert(io.open(w.path, "wb"))
+      file:write(content_of(w))
+    end }
+end
+
+verb_row("upload", upload_case(function(w) return w.file end),
+  { ["no DICOM file"] = upload_case(function() return ("no DICOM file "):rep(100) end) })
+verb_row("worklist", verb("worklist", "ris", "--json"),
+  { ["a status"] = verb("worklist", "find-fails", "--json"), unreachable = verb("worklist", "gone", "--json") })
+
 --- Methods and verbs that send no request. `modalua transfer` sends many, but it waits until a failure has passed, so that a run does not
 -- end; the operations that it uses have rows of their own.
 rows.silent = { ["client:modality"] = true, ["client:peer"] = true, ["client:query"] = true, ["client:job"] = true,
-  ["client:commitment"] = true, ["modalua manual"] = true, ["modalua transfer"] = true }
+  ["client:commitment"] = true, ["modalua manual"] = true, ["modalua help"] = true, ["modalua version"] = true,
+  ["modalua transfer"] = true }
 
 return rows

@@ -6,6 +6,7 @@
 --
 -- What DICOM has as a value stays as it is, also -20240131: a range with an open start.
 local require = ...
+local calendar = require "core.calendar"
 local matching = require "core.matching"
 local native = require "core.native"
 
@@ -20,35 +21,20 @@ local MAX_DIGITS = 5 -- of the number in -7d
 
 -- ---- days ----
 
--- A day is { year, month, day }.
+-- A day is its number in core.calendar.
 
-local function is_leap_year(year)
-  return year % 4 == 0 and (year % 100 ~= 0 or year % 400 == 0)
-end
-
-local function days_of_month(year, month)
-  local days = { 31, is_leap_year(year) and 29 or 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 }
-  return days[month]
-end
-
-local function add_days(day, n)
-  local year, month, d = day[1], day[2], day[3] + n
-  while d < 1 do
-    year, month = month == 1 and year - 1 or year, month == 1 and 12 or month - 1
-    d = d + days_of_month(year, month)
-  end
-  while d > days_of_month(year, month) do
-    d = d - days_of_month(year, month)
-    year, month = month == 12 and year + 1 or year, month == 12 and 1 or month + 1
-  end
-  return { year, month, d }
+-- The last day of a month; the month may be 0, 13 or any other number.
+local function last_of_month(year, month)
+  local months = year * 12 + month -- of the next month, from 0
+  return calendar.day(months // 12, months % 12 + 1, 1) - 1
 end
 
 -- In a shorter month the last day takes the place of a day that it lacks.
-local function add_months(day, n)
-  local months = day[1] * 12 + day[2] - 1 + n
-  local year, month = months // 12, months % 12 + 1
-  return { year, month, math.min(day[3], days_of_month(year, month)) }
+local function add_months(number, n)
+  local year, month, day = calendar.date(number)
+  local months = year * 12 + month - 1 + n
+  year, month = months // 12, months % 12 + 1
+  return math.min(calendar.day(year, month, day), last_of_month(year, month))
 end
 
 -- Reads YYYY-MM-DD and YYYYMMDD. Returns nil when the text has another form, and nil and a message when there is no such day.
@@ -61,11 +47,11 @@ local function read_day(text)
     return nil
   end
   local y, m, d = tonumber(year), tonumber(month), tonumber(day)
-  local last = y > 0 and days_of_month(y, m)
-  if not last or d < 1 or d > last then
+  local number = calendar.day(y, m, d)
+  if y == 0 or m < 1 or m > 12 or d < 1 or number > last_of_month(y, m) then
     return nil, ("there is no day %s-%s-%s"):format(year, month, day)
   end
-  return { y, m, d }
+  return number
 end
 
 -- The day that today is. The environment variable MODALUA_TODAY gives another one.
@@ -88,9 +74,9 @@ local function read_past(text)
   local day, n = nil, tonumber(number)
   if #number <= MAX_DIGITS then
     local days, months = DAYS_OF_UNIT[unit], MONTHS_OF_UNIT[unit]
-    day = days and add_days(present_day(), -n * days) or add_months(present_day(), -n * months)
+    day = days and present_day() - n * days or add_months(present_day(), -n * months)
   end
-  if not day or day[1] < 1 then
+  if not day or calendar.date(day) < 1 then
     return nil, ("%s is before the year 1"):format(text)
   end
   return day
@@ -99,7 +85,7 @@ end
 -- Reads one day in any form. Returns it, and whether it was of the form -7d; or nil, and perhaps a message.
 local function read_one(text)
   if WORDS[text] then
-    return add_days(present_day(), WORDS[text]), false
+    return present_day() + WORDS[text], false
   end
   local day, message = read_day(text)
   if day or message then
@@ -110,7 +96,7 @@ local function read_one(text)
 end
 
 local function to_dicom(day)
-  return day and ("%04d%02d%02d"):format(day[1], day[2], day[3]) or ""
+  return day and ("%04d%02d%02d"):format(calendar.date(day)) or ""
 end
 
 -- Reads the two ends of a range. Returns DICOM's form; or nil, and perhaps a message.

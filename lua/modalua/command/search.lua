@@ -37,19 +37,16 @@ end
 -- ---- the arguments ----
 
 -- The value of a filter in DICOM's form. Shows on standard error how a date is sent that was typed in another form. After an error, prints
--- it and returns nil.
+-- it and ends the run.
 local function value_to_send(self, tag, value)
-  local sent, message = dates.to_filter(tag, value, self.options.keep)
-  if not sent then
-    return self:report_error(message)
-  elseif sent ~= value then
+  local sent = self:must(dates.to_filter(tag, value, self.options.keep))
+  if sent ~= value then
     self:note("%s=%s", tag, sent)
   end
   return sent
 end
 
--- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error. After an
--- error in a value, prints it and returns nil.
+-- Returns the arguments Tag=Value, and Tag, as a query, and the list of their tags. `refuse_empty`: whether Tag= is an error.
 function search.read(self, refuse_empty)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
@@ -67,9 +64,6 @@ function search.read(self, refuse_empty)
   end
   for _, tag in ipairs(order) do
     query[tag] = value_to_send(self, tag, query[tag])
-    if not query[tag] then
-      return nil
-    end
   end
   return query, order
 end
@@ -123,7 +117,8 @@ search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = 
 
 -- The options of find alone.
 search.shape = {
-  { "option", name = "--columns", argname = "TAG,…", convert = to_columns, description = "shows these tags, in this order, and no others" },
+  { "option", name = "--columns", argname = "TAG,TAG", convert = to_columns, description = "shows these tags, in this order, and no "
+    .. "others" },
   { "option", name = "--sort", argname = "TAG", convert = to_sort_key,
     description = "sorts the answers by this tag; --sort=-TAG puts the greatest value first" },
   { "option", name = "--limit", argname = "N", convert = session.positive_integer "", description = "shows N answers at most" },

@@ -130,6 +130,11 @@ function verbs.summaries(names)
   return list
 end
 
+-- The text of `modalua NAME --help`.
+function verbs.help_of(name, terminal)
+  return (parser_of(name, verbs.load(name), terminal)):get_help()
+end
+
 -- For { word =, names = }: the name that most resembles a misspelt word, or nil.
 function verbs.nearest(given)
   return doc.nearest(given.word, given.names)

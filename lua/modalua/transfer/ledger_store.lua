@@ -240,8 +240,7 @@ end
 local OLDEST_POSTGRESQL <const> = 120000
 
 function set_up.postgresql(self)
-  local list, err = self:run([[SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version,
-    set_config('search_path', $1, false) AS path]], self.schema)
+  local list, err = self:run "SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version"
   if list and list[1].version < OLDEST_POSTGRESQL then
     return refused("the ledger needs PostgreSQL 12 or later; the server has %d", list[1].version // 10000)
   end
@@ -255,7 +254,7 @@ local function connect(self)
   elseif self.closed then
     return refused("the ledger '%s' is closed", self.name)
   end
-  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create)
+  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create, { search_path = self.schema })
   if not db then
     return nil, err
   end

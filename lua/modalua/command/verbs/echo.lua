@@ -42,11 +42,17 @@ local function rows_to_echo(self)
   return rows
 end
 
-local function run_echo(self)
+-- Sends a C-ECHO to each modality. Returns a row for each.
+local function ask(self)
   local rows = rows_to_echo(self)
   task.map(rows, function(row)
     return row.answer and true or echo_row(self, row)
   end, { limit = ECHOES_AT_ONCE })
+  return rows
+end
+
+local function run_echo(self)
+  local rows = ask(self)
   local columns = { "name", "AET", "address", { name = "answer", colour = answer_colour }, { name = "milliseconds", right = true } }
   if self.options.csv then
     columns[#columns + 1] = "error"
@@ -65,6 +71,7 @@ end
 
 return {
   run = run_echo,
+  ask = ask, -- for the verb check
   usage = "[NAME…]",
   summary = "checks which modalities answer",
   description = "Sends a C-ECHO to modalities, several at a time, and prints a row for each: name, AE title, address, answer and "

@@ -12,7 +12,7 @@ local function run_find(self)
     self:usage_error "--count and --limit contradict each other"
   end
   local query, order = search.read(self)
-  local modality = query and self:modality(self.options.name)
+  local modality = self:modality(self.options.name)
   if not modality then
     return false
   end

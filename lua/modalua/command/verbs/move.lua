@@ -1,13 +1,11 @@
 -- command.verbs.move: searches a modality, and makes it send the resources that were found to another one, with C-MOVE.
 local require = ...
+local consent = require "command.consent"
 local modalua = require "modalua"
 local search = require "command.search"
 local session = require "command.session"
-local task = require "modalua.task"
 
-local DEFAULT_MAX = 100
-local PARENT_KEY = { Study = "PatientID", Series = "StudyInstanceUID", Instance = "SeriesInstanceUID" }
-local PARENT_LEVEL = { Study = "Patient", Series = "Study", Instance = "Series" }
+local WORDS = { verb = "move", done = "moved" }
 
 -- ---- the target ----
 
@@ -38,54 +36,6 @@ local function target_of(self)
     return { TargetAet = to }, ("the AE title %s (the server itself)"):format(to)
   end
   return self:report_error(self:unknown_modality(to) .. " (for an AE title that only the source knows, use --to-aet)")
-end
-
--- ---- checks before the move ----
-
--- The amount of data for a message: "12 studies of 5 patients".
-local function amount_of(rows, level)
-  local key, seen, n = PARENT_KEY[level], {}, 0
-  for _, row in ipairs(key and rows or {}) do
-    if row[key] and not seen[row[key]] then
-      seen[row[key]], n = true, n + 1
-    end
-  end
-  return search.count(#rows, level) .. (n > 0 and " of " .. search.count(n, PARENT_LEVEL[level]) or "")
-end
-
--- Above --max: asks at the terminal whether to move this amount. Without a terminal, prints an error and returns false.
-local function confirm(self, amount)
-  local max = self.options.max
-  if self.options.yes then
-    return true
-  elseif not (self.terminal.input and self.terminal.errors) then
-    self:report_error(("would move %s, and --max is %d: nothing was moved (use --max N or --yes)"):format(amount, max))
-    return false
-  end
-  self:note("would move %s; --max is %d", amount, max)
-  io.stderr:write "Move them? [y/N] "
-  local answer = io.read "l"
-  task.sleep(0) -- when Ctrl-C ended io.read, its error is thrown here, at the first wait
-  if answer and (answer:lower() == "y" or answer:lower() == "yes") then
-    return true
-  end
-  self:report_error "nothing was moved"
-  return false
-end
-
--- Whether the resources that were found may be moved. If not, prints the reason.
-local function may_move(self, found, level, amount)
-  if found.broad and not self.options.all then
-    return self:report_error "this query has no filter, so it would move everything that the modality has: nothing was moved (see --all)"
-  elseif found.unproven and not self.options.unproven then
-    return self:report_error(("no answer shows whether the modality looked at the filter %s, so these may be other resources than were "
-      .. "asked for: nothing was moved (see --unproven)"):format(table.concat(found.unproven, ", ")))
-  elseif found.odd then
-    return self:report_error(found.odd .. ": nothing was moved")
-  elseif level == "Patient" and found.characters then
-    return self:report_error "these answers have lost characters, so a PatientID may be that of another patient: find and move the studies"
-  end
-  return #found.answers <= self.options.max or confirm(self, amount)
 end
 
 -- ---- the report ----
@@ -191,7 +141,7 @@ local function run_move(self)
     self:usage_error "--verify and --no-verify contradict each other"
   end
   local query, order = search.read(self, true)
-  local modality = query and self:modality(self.options.name)
+  local modality = self:modality(self.options.name)
   local options, target
   if modality then
     options, target = target_of(self)
@@ -204,7 +154,7 @@ local function run_move(self)
   if not found then
     return false
   end
-  local amount = amount_of(found.answers, level)
+  local amount = consent.amount_of(found.answers, level)
   if self.options.dry_run then
     self:show(columns, found.answers)
     self:note("would move %s", amount)
@@ -213,7 +163,7 @@ local function run_move(self)
     self:show(columns, {})
     return self:report_error "nothing was found, so nothing was moved"
   end
-  return may_move(self, found, level, amount) and move_found(self, modality, found, columns, options)
+  return consent.allows(self, found, level, WORDS) and move_found(self, modality, found, columns, options)
 end
 
 return {
@@ -238,10 +188,9 @@ return {
     { "option", name = "--to-aet", argname = "AET", description = "the target: an AE title that only the sending modality knows" },
     search.level,
     search.keep,
-    { "option", name = "--max", argname = "N", default = DEFAULT_MAX, convert = session.positive_integer "",
-      description = "asks before it moves more than N (100), and refuses without a terminal" },
-    { "flag", name = "-y --yes", description = "moves more than --max without asking" },
-    { "flag", name = "--all", description = "allows a query without any filter, which moves everything" },
+    consent.max,
+    consent.yes,
+    consent.all,
     { "flag", name = "-n --dry-run", description = "only shows what would be moved" },
     { "flag", name = "--unproven", description = "moves although no answer shows whether the modality looked at a filter" },
     { "flag", name = "--verify", description = "compares every instance; without it, the numbers of instances are compared" },

@@ -1,0 +1,46 @@
+-- command.verbs.help: the help of a verb, or the list of all verbs.
+local require = ...
+local doc = require "modalua.doc"
+local verbs = require "command.verbs"
+
+local NAME_WIDTH = 12
+
+local function is_one_of(names, word)
+  for _, name in ipairs(names) do
+    if name == word then
+      return true
+    end
+  end
+  return false
+end
+
+local function print_list(names)
+  print "Usage: modalua [options] VERB [arguments], or modalua [options] [script [arguments]]\n\nVerbs:"
+  for _, name in ipairs(names) do
+    print(("  %s%s %s"):format(name, (" "):rep(NAME_WIDTH - #name), verbs.load(name).summary))
+  end
+  print "\n`modalua help VERB` explains a verb with examples, `modalua --help` lists the options of modalua itself."
+end
+
+local function run_help(self)
+  local name, names = self.options.verb, self.terminal.verbs
+  if not name then
+    print_list(names)
+    return true
+  elseif not is_one_of(names, name) then
+    local near = doc.nearest(name, names)
+    self:usage_error("there is no verb '%s'; %s", name, near and ("did you mean %s?"):format(near) or "`modalua help` lists the verbs")
+  end
+  print((verbs.help_of(name, self.terminal):gsub("\n$", "")))
+  return true
+end
+
+return {
+  run = run_help,
+  is_plain = true,
+  usage = "[VERB]",
+  summary = "explains a verb, or lists all verbs",
+  description = "Explains a verb, as `modalua VERB --help` does. Without a verb, it lists all verbs.",
+  examples = { { "modalua help", "all verbs" }, { "modalua help find", "the arguments of find, with examples" } },
+  arguments = { { "argument", name = "VERB", argname = "VERB", target = "verb", args = "?", description = "the name of a verb" } },
+}
