@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
+
 /* ---- setting a field ---- */
 
 static bool set_flag(command_options *o, void *field, char *argument)
@@ -233,6 +235,23 @@ int command_options_take(command_options *o, int first, int argc, char **argv, i
         argv[left++] = argv[i++];
     argv[left] = NULL;
     return left;
+}
+
+const char *command_options_nearest(const char *word)
+{
+    char name[32];
+    size_t size = word[0] == '-' && word[1] == '-' ? strcspn(word + 2, "=") : 0;
+    nearest n;
+    if (size == 0 || size >= sizeof name)
+        return NULL;
+    memcpy(name, word + 2, size);
+    name[size] = '\0';
+    n = nearest_for(name);
+    for (const command_option *row = command_option_rows; row->help; row++) {
+        const char *names[] = { row->name, NULL };
+        nearest_search(&n, names, sizeof *names);
+    }
+    return n.name && strcmp(n.name, name) != 0 ? n.name : NULL;
 }
 
 void command_options_environment(command_options *o)

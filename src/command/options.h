@@ -57,6 +57,9 @@ void command_options_environment(command_options *o);
  * "--". Returns the new number of words in argv; or -1, when the word at *wrong is wrong. */
 int command_options_take(command_options *o, int first, int argc, char **argv, int *wrong);
 
+/* The name of the option that is most like a misspelt word; NULL: none is, or the word is an option. */
+const char *command_options_nearest(const char *word);
+
 /* Writes an option as --help shows it: "-u, --url URL". "" for a row that is no option. */
 void command_options_label(const command_option *row, char *text, size_t size);
 
