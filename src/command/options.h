@@ -50,7 +50,8 @@ bool command_options_parse(command_options *o, int argc, char **argv);
 void command_options_free(command_options *o);
 
 /* Reads the environment variables of the server and its credentials, when neither an option nor the
- * playground has chosen another server: the credentials are for the server of MODALUA_URL alone. */
+ * playground has chosen another server: the credentials are for the server of MODALUA_URL alone. The
+ * certificates of MODALUA_CA, or else SSL_CERT_FILE, are for the server of --url too. */
 void command_options_environment(command_options *o);
 
 /* Reads, and removes from argv, the options that may stand anywhere: from argv[first] on, up to
