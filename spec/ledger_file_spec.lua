@@ -10,10 +10,7 @@ local ledger = part "transfer.ledger"
 local native = part "transfer.native"
 local status = part "transfer.status"
 
-local database
-for name, one in ledgers.databases() do
-  database = database or name == "SQLite" and one
-end
+local database = ledgers.sqlite
 
 setup(database.start)
 teardown(database.stop)

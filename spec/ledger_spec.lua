@@ -5,6 +5,7 @@ local ledgers = require "spec.support.ledgers"
 local modalua = require "modalua"
 local part = require "spec.support.part"
 local task = require "modalua.task"
+local native = part "transfer.native"
 local process = part "transfer.process"
 
 -- The field of each element of a list.
@@ -54,6 +55,63 @@ local function let_die(survivor)
   assert(survivor:renew())
   return survivor:mark_dead()
 end
+
+describe("A schema of PostgreSQL", function()
+  local database = ledgers.postgresql
+
+  setup(database.start)
+  teardown(database.stop)
+
+  it("that another application has made is refused, and stays as it is", function()
+    local target = database.new_target()
+    local schema = "modalua_" .. target:match "#(.*)"
+    local db <close> = assert(native.open(database.server.url))
+    assert(db:run("CREATE SCHEMA " .. schema))
+    assert(db:run(("CREATE TABLE %s.item(id BIGINT)"):format(schema)))
+    local err = expect.fails({ kind = "refused", code = "usage" }, part "transfer.ledger".open(target, { create = true }))
+    expect.contains(err.message, ("its schema %s belongs to another application"):format(schema))
+    assert.are.same({ { tables = 1 } }, db:run("SELECT COUNT(*) AS tables FROM pg_tables WHERE schemaname = $1", schema))
+  end)
+
+  it("is made only when a ledger may be made", function()
+    local target = database.new_target()
+    local err = expect.fails({ kind = "refused", code = "usage", absent = true }, part "transfer.ledger".open(target, {}))
+    expect.contains(err.message, ("there is no ledger '%s'"):format(target))
+  end)
+
+  it("is used again after the server was restarted", function()
+    local L <close> = ledgers.new(database)
+    assert(L:add_items(ledgers.items(3), { cursor = "a" }))
+    database.server:stop()
+    local row, err = L:describe()
+    assert.is_nil(row)
+    assert.are.same({ "database", true }, { err.kind, err.retryable })
+    local added
+    added, err = L:add_items(ledgers.items(4), { cursor = "b" })
+    assert.is_nil(added)
+    assert.is_true(err.retryable)
+    database.server:start_again()
+    assert.are.equal("a", L:describe().cursor)
+    assert.are.equal(1, L:add_items(ledgers.items(4), { cursor = "b" }))
+    assert.are.same({ 4, "b" }, { L:totals().todo.items, L:describe().cursor })
+  end)
+
+  it("takes nothing from a transaction in which the connection was lost", function()
+    local L <close> = ledgers.new(database)
+    local calls = 0
+    local done, err = L:transaction(function()
+      calls = calls + 1
+      assert(L:run "UPDATE transfer SET cursor = 'lost'")
+      database.server:stop "KILL"
+      local first = select(2, L:run "UPDATE transfer SET cap = 1")
+      return nil, select(2, L:run "UPDATE transfer SET cap = 2") == first and first or "another error"
+    end)
+    assert.is_nil(done)
+    assert.are.same({ 1, true }, { calls, err.retryable })
+    database.server:start_again()
+    assert.is_nil(L:describe().cursor)
+  end)
+end)
 
 for name, database in ledgers.databases() do
   describe("A ledger on " .. name, function()
@@ -118,6 +176,26 @@ for name, database in ledgers.databases() do
         assert.are.equal("asked for", select(2, L:settings_version()))
         assert(L:set_paused(nil))
         assert.is_nil((select(2, L:settings_version())))
+      end)
+
+      it("with the clock of the database, when a spec gives none", function()
+        local plain <close> = assert(part "transfer.ledger".open(L.opened, {}))
+        local before = native.wall()
+        local now = assert(plain:now())
+        assert.is_true(now >= before - 1000 and now <= native.wall() + 1000)
+        assert.are.equal("integer", math.type(now))
+      end)
+
+      it("when several make it at once", function()
+        local target = database.new_target()
+        local list, errors = task.map({ 1, 2, 3 }, function()
+          return part "transfer.ledger".open(target, { create = true })
+        end, { limit = 3 })
+        assert.is_nil(errors)
+        for _, one in ipairs(list) do
+          assert.is_false(one:describe())
+          one:close()
+        end
       end)
 
       it("once: a second beginning fails and changes nothing", function()
@@ -276,6 +354,8 @@ for name, database in ledgers.databases() do
         assert.are.same({ { minute = ledgers.now // 60000 * 60000, worker = L.worker, done = 2, failed = 1, instances = 11,
           bytes = 1100 } }, L:minutes())
         assert.are.same({}, L:minutes(ledgers.now + 60000))
+        assert.are.same({ items = 2, instances = 11, bytes = 1100 }, L:work_since(ledgers.now))
+        assert.are.same({ items = 0, instances = 0, bytes = 0 }, L:work_since(ledgers.now + 60000))
         assert.are.same({ items = 2, instances = 11, bytes = 1100 }, L:totals().done)
         assert.are.same({ { state = "failed", reason = "refused", items = 1, example = "1.2.3" } }, L:failures())
       end)
@@ -469,11 +549,13 @@ for name, database in ledgers.databases() do
 
       it("with what was found for each of them", function()
         assert.are.same({ "A1", "A3" }, pluck(L:open_lines(2), "text"))
+        assert.are.same({ OPEN = 3, INVALID = 1 }, L:count_lines())
         assert.are.same({ { n = 4, tag = "AccessionNumber", text = "A4", value = "A4", first = false } }, L:open_lines(10, 3))
         local two = ledgers.items(2)
         assert(L:set_lines { { n = 1, outcome = "FOUND", items = two }, { n = 3, outcome = "NOT FOUND", reason = "no study has it" },
           { n = 4, outcome = "FOUND", reason = "also line 1", items = { two[2] } } })
         assert.are.same({}, L:open_lines(10))
+        assert.are.same({ FOUND = 2, INVALID = 1, ["NOT FOUND"] = 1 }, L:count_lines())
         local function shown()
           local list = {}
           for line in L:lines() do

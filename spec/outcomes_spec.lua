@@ -320,6 +320,53 @@ describe("An outcome", function()
     fails({ kind = "orthanc", code = "job_gone" }, client:job(ID):status())
   end)
 
+  it("of another client's job that cannot be compared says why", function()
+    local STUDIES <const> = json.array { { ["0008,0052"] = "STUDY", ["0020,000d"] = "1.2" } }
+    local long = ("a"):rep(300)
+    local modalities = { pacs = { AET = "PACS", Host = "one", Port = 104 }, twin = { AET = "TWIN", Host = "one", Port = 104 },
+      other = { AET = "TWIN", Host = "two", Port = 104 }, [long] = { AET = "LONG", Host = "one", Port = 104 } }
+    for _, case in ipairs {
+      { "DicomMoveScu", { RemoteAet = "TWIN", TargetAet = "X", Query = STUDIES }, "two modalities of this server" },
+      { "DicomMoveScu", { RemoteAet = "NOBODY", TargetAet = "X", Query = STUDIES }, "knows no modality with the AE title NOBODY" },
+      { "DicomMoveScu", { RemoteAet = "LONG", TargetAet = "X", Query = STUDIES }, "cannot use the name of the modality" },
+      { "DicomMoveScu", { RemoteAet = "PACS", TargetAet = "X" }, "shows no resource" },
+      { "DicomMoveScu", { RemoteAet = "PACS", TargetAet = "X", Query = json.array { {} } }, "does not show which resources" },
+      { "DicomMoveScu", { RemoteAet = "PACS", Query = STUDIES }, "does not show the destination" },
+      { "DicomModalityStore", { RemoteAet = "PACS" }, "does not show which resources" },
+      { "DicomModalityStore", { RemoteAet = "PACS", ParentResources = json.array { STORED, "../7" } }, "does not show which resources" },
+      { "OrthancPeerStore", { Peer = json.array { "http://far/" } }, "cannot ask a peer" },
+    } do
+      start(SYSTEM, answer("/modalities", modalities),
+        answer("/jobs/" .. ID, { ID = ID, Type = case[1], State = "Success", Content = case[2] }))
+      contains(fails({ kind = "unknown", code = "unproven", job = ID, op = "wait" }, client:job(ID):wait()).message, case[3])
+      server:close()
+    end
+    start()
+  end)
+
+  it("of a search that would ask a modality for each of its 201 studies is an error", function()
+    local again = 0xA900 -- identifier does not match: the modality wants the unique keys of the levels above
+    start(SYSTEM, status("/modalities/pacs/query", 500, json.encode { HttpStatus = 500, OrthancStatus = 9, DimseErrorStatus = again,
+      Details = "DicomFindSCU: DIMSE status 0xA900" }, { times = 1 }), answer("/modalities/pacs/query", { ID = QUERY }),
+      answer("/tools/default-encoding", "Latin1"), { path = ("/queries/%s/answers"):format(QUERY), to = "/answers?n=201" })
+    local err = fails({ kind = "dicom", code = "too_many", op = "find", dimse_status = again },
+      client:modality "pacs":find { Level = "Series", Query = { Modality = "CT" } })
+    contains(err.message, "has 201 studies")
+    assert.are.equal(2, count "/modalities/pacs/query") -- it has asked for none of them
+  end)
+
+  it("of use_utf8 is a failure when the server keeps its character set", function()
+    local path <const> = "/tools/default-encoding"
+    local latin1 = { path = path, to = faultd.route("/status", { code = 200, type = "text/plain", body = "Latin1" }) }
+    start(latin1)
+    local err = fails({ kind = "orthanc", code = "not_taken", op = "use_utf8" }, client:use_utf8())
+    contains(err.message, "it still has Latin1")
+    server:close()
+    start(status(path, 403, "", { method = "PUT" }), latin1)
+    fails({ kind = "auth", status = 403, method = "PUT" }, client:use_utf8())
+    assert.are.equal(2, count(path))
+  end)
+
   it("is told to progress when it is known, not before", function()
     start(answer("/modalities/pacs/store", HANDLE), LIST, SYSTEM,
       answer("/jobs/" .. ID, { ID = ID, Type = "DicomModalityStore", State = "Success", Content = { InstancesCount = 1 } }),

@@ -89,6 +89,7 @@ teardown(function()
 end)
 
 before_each(function()
+  wait_for_statements(0, "pg_sleep") -- that of another test
   run(db, "DELETE FROM t")
 end)
 
@@ -343,6 +344,19 @@ describe("A connection that was lost", function()
     wait_for_end_of(pid)
     assert.are.same({ { one = 1 } }, run(other, "SELECT 1 AS one"))
     assert.are_not.equal(pid, process_of(other))
+  end)
+
+  it("gets its search path again", function()
+    run(db, "CREATE SCHEMA elsewhere")
+    run(db, "CREATE TABLE elsewhere.only_there (x int)")
+    local other <close> = open { search_path = "elsewhere" }
+    for _ = 1, 2 do
+      assert.are.same({}, run(other, "SELECT * FROM only_there"))
+      local pid = process_of(other)
+      run(db, "SELECT pg_terminate_backend($1)", pid)
+      wait_for_end_of(pid)
+    end
+    assert.are.equal("42P01", failure(db, "SELECT * FROM only_there").code)
   end)
 
   it("while a statement is executed gives an error that is retryable", function()

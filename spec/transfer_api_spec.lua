@@ -273,6 +273,91 @@ describe("transfer.run goes on with a ledger", function()
   end)
 end)
 
+describe("A list of items", function()
+  -- Writes a file and returns its path.
+  local function file(text)
+    local path = new_path() .. ".csv"
+    served.write_file(path, text)
+    return path
+  end
+
+  local function lines_of(path)
+    local L <close> = assert(ledger.open(path, {}))
+    local list = {}
+    for line in L:lines() do
+      list[#list + 1] = line.text
+    end
+    return list
+  end
+
+  it("is kept in the ledger, line by line", function()
+    local given = options { query = false, items = { { AccessionNumber = "A1" }, { AccessionNumber = "*" }, { PatientID = "P1" } } }
+    local status = assert(transfer.run(given))
+    assert.are.same({ lines = 3 }, work.row.listed)
+    assert.is_nil(work.row.query)
+    assert.are.same({ "A1", "*", "P1" }, lines_of(given.ledger))
+    assert.are.same({ OPEN = 2, INVALID = 1 }, status.lines)
+  end)
+
+  it("may be given again, and must then be the same", function()
+    local path = file "Name,AccessionNumber\nx,A1\ny,A2\n"
+    local given = options { query = false, items = { file = path, column = "AccessionNumber" } }
+    assert(transfer.run(given))
+    assert.are.same({ "A1", "A2" }, lines_of(given.ledger))
+    work = nil
+    assert(transfer.run(given))
+    assert.is_table(work)
+    assert.is_true(transfer.add(given.ledger, { { AccessionNumber = "A3" } }) == 1)
+    assert(transfer.run(given))
+    for text, message in pairs { ["AccessionNumber\nA1\n"] = "items: the ledger has 2 lines, and 1 was given",
+      ["AccessionNumber\nA1\nB2\n"] = "items: line 2 differs", ["AccessionNumber\nA1\nA2\nA3\n"] = "items: line 3 differs" } do
+      served.write_file(path, text)
+      expect.throws(message, transfer.run, given)
+    end
+    given.items, given.query = nil, { StudyDate = "20240101" }
+    expect.throws("the ledger is of a list, and a query was given", transfer.run, given)
+    local other = options()
+    assert(transfer.run(other))
+    other.query, other.items = nil, { { AccessionNumber = "A1" } }
+    expect.throws("the ledger is of a query, and items were given", transfer.run, other)
+  end)
+
+  it("is refused without the column, with the columns that it has, or when it is not UTF-8; nothing is written then", function()
+    local function refuses_file(text, changes, ...)
+      local given = options { query = false, items = { file = file(text), column = changes.column, encoding = changes.encoding } }
+      local good, err = pcall(transfer.run, given)
+      assert.is_false(good)
+      for _, part_of_message in ipairs { ... } do
+        expect.contains(tostring(err), part_of_message)
+      end
+      assert.is_nil(io.open(given.ledger))
+    end
+    refuses_file("Name;Number\nx;A1\n", { column = "Accession" }, "Accession", "Name", "Number")
+    refuses_file("AccessionNumber\nA1\nM\xfcller\n", {}, "3", "latin1")
+    refuses({ query = false, items = { file = "/nowhere/list.csv" } }, "/nowhere/list.csv")
+  end)
+
+  it("can be added to a ledger that exists, also first, and from a file", function()
+    local given = options()
+    assert(transfer.run(given))
+    local path = given.ledger
+    assert.are.equal(2, transfer.add(path, { { AccessionNumber = "A1" }, { StudyInstanceUID = "1.2.3" } }))
+    assert.are.equal(1, transfer.add(path, { file = file "AccessionNumber\nA9\n" }, { first = true }))
+    local L <close> = assert(ledger.open(path, {}))
+    local shown = {}
+    for i, line in ipairs(L:open_lines(10)) do
+      shown[i] = { line.tag, line.value, line.first }
+    end
+    assert.are.same({ { "AccessionNumber", "A1", false }, { "StudyInstanceUID", "1.2.3", false }, { "AccessionNumber", "A9", true } },
+      shown)
+    assert.are.equal(1, transfer.add(path, { { PatientID = "P1", StudyInstanceUID = "1.2.4", ModalitiesInStudy = { "CT", "MR" } } }))
+    assert.are.same({ "StudyInstanceUID", "1.2.4" }, { L:open_lines(1, 3)[1].tag, L:open_lines(1, 3)[1].value })
+    expect.throws("rows must be a list with at least one row", transfer.add, path, {})
+    expect.throws("add: ", transfer.add, path, { { Colour = "red" } })
+    assert.are.equal(4, #L:open_lines(10))
+  end)
+end)
+
 describe("Without a run, a ledger", function()
   local path, L
 
@@ -330,6 +415,15 @@ describe("Without a run, a ledger", function()
     assert.are.equal(status.rate.items, status.run_rate.items)
     local expected = 4 / status.rate.instances * 60 -- items 2 and 3 have 3 and 1 images
     assert.is_true(math.abs(status.left - expected) < 1, status.left)
+
+    -- In a window that opened a minute ago, only that minute counts.
+    local now = assert(L:now())
+    local minute = os.date("!%a %H:%M", now // 1000 // 60 * 60)
+    assert(transfer.set(path, { hours = minute .. "-" .. os.date("!%H:%M", now // 1000 + 7200) }))
+    assert(L:change_settings { time_zone = "UTC" })
+    local narrow = assert(transfer.status(path))
+    assert.is_true(narrow.window.open)
+    assert.is_true(narrow.run_rate.instances > 2 * status.run_rate.instances - 1, narrow.run_rate.instances)
   end)
 
   it("takes settings, and checks them", function()

@@ -45,7 +45,8 @@ local function tried(world)
   return n
 end
 
-for _, version in ipairs(versions) do
+for i, version in ipairs(versions) do
+  local describe = (i ~= 2 or os.getenv "MODALUA_KILLS") and describe or function() end -- that one is tried by transfer_crash_spec
   describe("A transfer with the Orthanc " .. version.name, function()
     local world
     local seconds = points.seconds

@@ -93,7 +93,8 @@ for _, version in ipairs(versions.few) do
     end
 
     local function status()
-      return assert(json.decode(run("status", ledger, "--json").out))
+      local result = run("status", ledger, "--json")
+      return assert(json.decode(result.out), result.err)
     end
 
     local function arrived()
@@ -220,8 +221,8 @@ for _, version in ipairs(versions.few) do
         assert.matches("^1%.2%.9%.%d\tT%d\tA%d\t2020010%d\tCT\ttodo\t", lines.out)
         local csv = run("items", ledger, "--csv").out
         assert.matches("^key,patient_id,accession,date,modality,state,reason,tries,expected,arrived,bytes,seconds,finished,verified,"
-          .. "message\r\n", csv)
-        assert.are.equal(1 + STUDIES, select(2, csv:gsub("\r\n", "")))
+          .. "message\n", csv)
+        assert.are.equal(1 + STUDIES, select(2, csv:gsub("\n", "")))
         local rows = assert(json.decode(run("items", ledger, "--state", "done", "--json").out))
         assert.are.same({ 2, "done", 1, 1 }, { #rows, rows[1].state, rows[1].expected, rows[1].arrived })
         assert.are.equal("[]\n", run("items", ledger, "--state", "failed", "--json").out)

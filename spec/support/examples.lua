@@ -26,6 +26,11 @@ assert(servers["local"]:peer "clinic":configure { Url = clinic.url, Username = c
 local any = assert(servers.pacs:get "/instances")[1]
 assert(servers.pacs:download("/instances/" .. any .. "/file", "image.dcm"))
 
+-- The examples of modalua.transfer need the ledger that one of them makes.
+local transfers = require "modalua.transfer"
+assert(transfers.run { ledger = "lung.ledger", from = servers["local"]:modality "pacs", to = "archive",
+  query = { ModalitiesInStudy = "CT" } })
+
 local function run(entry)
   playground.enter(addresses)
   local f, why = load(help.context .. "\n" .. entry.row.example, "=" .. entry.name, "t")

@@ -1,7 +1,7 @@
 --- Ledgers for specs, on SQLite and on PostgreSQL, with a clock that the spec sets.
 ---
 ---   for name, database in ledgers.databases() do … end
----   database.start() … database.stop()
+---   database.start() … database.stop()         ledgers.sqlite and ledgers.postgresql are the databases
 ---   local L = ledgers.new(database)            a new ledger of a transfer, with a worker that is the finder
 ---   local other = ledgers.join(L)              the same ledger, opened by another worker
 local part = require "spec.support.part"
@@ -52,6 +52,7 @@ function postgresql.new_target()
   return postgresql.server.url .. "#" .. new_name()
 end
 
+ledgers.sqlite, ledgers.postgresql = sqlite, postgresql
 local DATABASES <const> = { { "SQLite", sqlite }, { "PostgreSQL", postgresql } }
 
 --- Iterates over the databases: name, { start =, stop =, new_target = }.

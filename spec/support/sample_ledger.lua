@@ -42,6 +42,26 @@ local function record(L, states)
   assert(L:record(changes))
 end
 
+-- Adds lines of a list. line: { value =, outcome =, reason =, items = list of the numbers of items }.
+local function add_lines(L, lines)
+  local rows, results = {}, {}
+  for i, line in ipairs(lines) do
+    rows[i] = { tag = "AccessionNumber", text = line.value, value = line.value }
+    results[i] = { n = i, outcome = line.outcome, reason = line.reason, items = {} }
+    for k, number in ipairs(line.items or {}) do
+      results[i].items[k] = sample_ledger.item(number)
+    end
+  end
+  assert(L:add_lines(function()
+    local i = 0
+    return function()
+      i = i + 1
+      return rows[i]
+    end
+  end))
+  assert(L:set_lines(results))
+end
+
 --- Opens a new ledger. options: items = how many; done, present, failed, retries, sending = how many of them are in that state (the rest is
 --- todo); found = true: the search has ended; hostile = a text; settings; from, to; level; reason = of the failures; clock.
 --- Returns it, and its path, which the caller removes.
@@ -52,7 +72,8 @@ function sample_ledger.open(options)
   assert(L:begin { from_kind = "modality", to_kind = "modality", from_name = options.from or "pacs", from_aet = "PACS",
     to_name = options.to or "archive", to_aet = "ARCHIVE",
     server = "http://127.0.0.1:8042", level = options.level or "Study", query = { StudyDate = "19950101-" },
-      settings = options.settings or {} })
+    listed = options.lines and { file = "list.csv", lines = #options.lines } or nil,
+    settings = options.settings or {} })
   assert(L:join { host = "host", pid = 1, server = "http://127.0.0.1:8042", version = "1.12.7" })
   assert(L:take_finder())
   local batch = {}
@@ -61,7 +82,7 @@ function sample_ledger.open(options)
     if #batch == 500 or i == options.items then
       assert(L:add_items(batch, { cursor = "19980101", slice = { kind = "date", first = "19980101", last = "19981231", answers = #batch,
         finds = 1,
-        proof = "below", note = options.hostile } }))
+        proof = options.proof or "below", note = options.note or options.hostile } }))
       batch = {}
     end
   end
@@ -78,6 +99,9 @@ function sample_ledger.open(options)
   add(options.retries, { to = "todo", due = assert(L:now()) + 3600000, reason = "0xA702", message = options.hostile or "out of resources" })
   for first = 1, #states, 64 do
     record(L, table.move(states, first, math.min(first + 63, #states), 1, {}))
+  end
+  if options.lines then
+    add_lines(L, options.lines)
   end
   if options.sending then
     L.claimed = assert(L:claim(options.sending))

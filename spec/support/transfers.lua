@@ -30,7 +30,8 @@ function transfers.instances(first, last, each)
     for k = 1, each or 1 do
       list[#list + 1] = { PatientID = "P" .. n, PatientName = "N^" .. n, StudyInstanceUID = "1.2." .. n,
         SeriesInstanceUID = ("1.2.%d.1"):format(n), SOPInstanceUID = ("1.2.%d.1.%d"):format(n, k),
-        SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT", StudyDate = ("2024%02d%02d"):format(n % 12 + 1, n % 28 + 1), StudyTime = ("%02d%02d00"):format(n % 24, n % 60),
+        SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT", StudyDate = ("2024%02d%02d"):format(n % 12 + 1, n % 28 + 1),
+        StudyTime = ("%02d%02d00"):format(n % 24, n % 60),
         AccessionNumber = "A" .. n, SpecificCharacterSet = "ISO_IR 100" }
     end
   end

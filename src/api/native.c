@@ -25,6 +25,7 @@
 #include "database/database.h"
 #include "engine/task.h"
 #include "orthanc/dictionary.h"
+#include "orthanc/dimse.h"
 #include "orthanc/matching.h"
 #include "orthanc/routes.h"
 #include "orthanc/tags.h"
@@ -141,6 +142,12 @@ static int native_l_text_shown(lua_State *L)
     luaL_checkstring(L, 1);
     lua_settop(L, 1);
     error_make_shown(L, style);
+    return 1;
+}
+
+static int native_l_move_words(lua_State *L)
+{
+    lua_pushstring(L, dimse_words((int)luaL_checkinteger(L, 1), DIMSE_MOVE));
     return 1;
 }
 
@@ -295,6 +302,8 @@ static const luaL_Reg functions[] = {
     { "query_facts", move_facts },
     /* query_client(query) -> client. */
     { "query_client", query_l_client },
+    /* move_words(status) -> text | nil. What a DIMSE status of a C-MOVE means, and what to check. */
+    { "move_words", native_l_move_words },
     /* is_broad(filter, level) -> boolean. Whether the filter of a query narrows nothing. */
     { "is_broad", move_is_broad },
     /* target_name(op, client, to) -> string. The name of the modality that the option `to` gives. Throws

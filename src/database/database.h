@@ -1,7 +1,7 @@
 /* database/database.h - connections to databases, for the ledger of a transfer: the part
  * "transfer.native" of the Lua half. Scripts have no database API, and a sandbox has no ledgers.
  *
- *   native.open(target [, create [, limits]]) -> db | nil, err
+ *   native.open(target [, create [, options]]) -> db | nil, err
  *   db.kind                        -> "sqlite" | "postgresql"
  *   db:run(sql, ...)               -> rows, changed | nil, err
  *   db:abandon()                   the open transaction, if any, is rolled back, now or by the next call;
@@ -47,8 +47,9 @@ struct database {
 /* Its user values. */
 enum {
     DATABASE_STATEMENTS = 1, /* a table: the text of a statement -> the prepared statement */
-    DATABASE_PLACE,          /* what error messages call the database */
-    DATABASE_VALUES = DATABASE_PLACE
+    DATABASE_PLACE,          /* its path or address, which error messages name */
+    DATABASE_SEARCH_PATH,    /* of PostgreSQL, or nil */
+    DATABASE_VALUES = DATABASE_SEARCH_PATH
 };
 
 /* How many statements are prepared once and kept; others are prepared for each call. */

@@ -24,7 +24,7 @@ enum { CONNECT_SECONDS = 10, STATEMENT_SECONDS = 30 };
 /* Between two looks at the cleanup that cancels it. */
 static const double drain_interval = 0.02;
 
-enum { POSTGRES_LEAST_VERSION = 120000, PARAMETERS_MAX = 65535, PLACE_LIMITS = 3 };
+enum { POSTGRES_LEAST_VERSION = 120000, PARAMETERS_MAX = 65535, PLACE_OPTIONS = 3 };
 
 static const char *const postgres_names[] = { POSTGRES_FUNCTIONS(POSTGRES_NAME) NULL };
 static const library postgres_library = { "libpq.so.5", "libpq5", postgres_names };
@@ -341,6 +341,8 @@ static int postgres_connect(lua_State *L, postgres_call *c)
 
 static int postgres_prepare(lua_State *L, postgres_call *c);
 
+static int postgres_set_search_path(lua_State *L, postgres_call *c);
+
 static int postgres_opened(lua_State *L, postgres_call *c)
 {
     c->p->base.is_open = true;
@@ -356,11 +358,30 @@ static int postgres_connected(lua_State *L, postgres_call *c)
     int version = p->api.serverVersion(p->conn);
     if (version < POSTGRES_LEAST_VERSION)
         return postgres_fail_to_connect(L, c, "PostgreSQL 12 or later is needed");
-    c->next = c->opens ? postgres_opened : postgres_prepare;
+    c->next = postgres_set_search_path;
     if (version < 140000)
         return GO_ON;
-    return postgres_sent(
-        L, c, p->api.sendQuery(p->conn, "SET client_connection_check_interval = '1s'"), c->next);
+    return postgres_sent(L, c,
+                         p->api.sendQuery(p->conn, "SET client_connection_check_interval = '1s'"),
+                         postgres_set_search_path);
+}
+
+/* The last step of a connection: the schema of the ledger. */
+static int postgres_set_search_path(lua_State *L, postgres_call *c)
+{
+    const postgres *p = c->p;
+    postgres_step then = c->opens ? postgres_opened : postgres_prepare;
+    int is_sent;
+    lua_getiuservalue(L, DATABASE_DB, DATABASE_SEARCH_PATH);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        c->next = then;
+        return GO_ON;
+    }
+    is_sent = p->api.sendQueryParams(p->conn, "SELECT set_config('search_path', $1, false)", 1,
+                                     NULL, (const char *[]){ lua_tostring(L, -1) }, NULL, NULL, 0);
+    lua_pop(L, 1);
+    return postgres_sent(L, c, is_sent, then);
 }
 
 /* ---- what was left ---- */
@@ -589,9 +610,9 @@ static const char *postgres_address_fault(const postgres *p, const char *address
 
 static double postgres_limit(lua_State *L, const char *name, double usual)
 {
-    if (lua_istable(L, PLACE_LIMITS) && lua_getfield(L, PLACE_LIMITS, name) == LUA_TNUMBER)
-        return lua_tonumber(L, -1);
-    return usual;
+    bool is_given =
+        lua_istable(L, PLACE_OPTIONS) && lua_getfield(L, PLACE_OPTIONS, name) == LUA_TNUMBER;
+    return is_given ? lua_tonumber(L, -1) : usual;
 }
 
 static const database_kind postgres_kind = { "postgresql", postgres_run, postgres_abandon,
@@ -606,7 +627,7 @@ int postgres_open(lua_State *L, loop *lp)
     p->limits[CONNECTS] = postgres_limit(L, "connect", CONNECT_SECONDS);
     p->limits[DRAINS] = postgres_limit(L, "cancel", CANCEL_SECONDS);
     p->limits[RUNS] = postgres_limit(L, "statement", STATEMENT_SECONDS);
-    lua_settop(L, PLACE_LIMITS + 1);
+    lua_settop(L, PLACE_OPTIONS + 1);
     if (!library_load(L, &postgres_library, &p->api))
         return database_fail(L, "open", "library");
     fault = strlen(address) == lua_rawlen(L, ADDRESS) ? postgres_address_fault(p, address)
@@ -617,6 +638,10 @@ int postgres_open(lua_State *L, loop *lp)
     }
     lua_pushvalue(L, ADDRESS);
     lua_setiuservalue(L, -2, DATABASE_PLACE);
+    if (lua_istable(L, PLACE_OPTIONS)) {
+        lua_getfield(L, PLACE_OPTIONS, "search_path");
+        lua_setiuservalue(L, -2, DATABASE_SEARCH_PATH);
+    }
     lua_replace(L, DATABASE_DB);
     c = postgres_new_call(L, p, "open", postgres_connect);
     c->opens = true;

@@ -14,7 +14,9 @@
 /* Whether the target of native.open is an address of PostgreSQL. */
 bool postgres_is_address(const char *target);
 
-/* native.open for the address at 1; a table at 3 has the time limits `connect`, `statement` and `cancel` in seconds.
+/* native.open for the address at 1; a table at 3 can have the name of a schema as `search_path`, which
+ * each connection gets, also one that is made again, and the time limits `connect`, `statement` and `cancel` in
+ * seconds.
  * Returns db | nil, err. */
 int postgres_open(lua_State *L, loop *lp);
 

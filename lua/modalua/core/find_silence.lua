@@ -8,8 +8,9 @@ local find_silence = {}
 local DAY <const> = 86400
 local HOUR <const> = 3600
 local SHORT <const> = 600       -- seconds of a day in which there are not too many studies
-local LONG <const> = 60         -- days without a study, after which no study is likely to follow
-local WEEK <const>, YEAR <const> = 7, 366
+local OF_DAY <const> = 6        -- times as many studies as on average may be in the busiest hours of a day, on a busy day
+local LONG <const> = 21         -- days without a study, after which samples are enough
+local WEEK <const>, MONTH <const>, YEAR <const> = 7, 31, 366
 local SAMPLES_FROM <const> = slices.day "19900101" -- what is older is not sampled
 
 -- The range of days together with the oldest day that has studies cannot have nothing.
@@ -17,13 +18,18 @@ local function ask_with_oldest(walk, slice, ask)
   return ask(walk, slices.with(slice, { to = walk.oldest }), walk.query)
 end
 
--- Narrow parts of a range of days, at four places of it, each of a week, a day, some hours, and some minutes.
+-- Narrow parts of a range of days, at its oldest days and four other places, each of a day, some hours, and some minutes, and of a week in
+-- a wide one.
 local function samples_of(slice, today)
   local samples, to = {}, slice.to or today
-  local width = to - (slice.from or slices.FIRST_DAY) + 1
-  for i = 1, to >= SAMPLES_FROM and 4 or 0 do
-    local day = to - width * (2 * i - 1) // 8
-    if width > 4 * WEEK then
+  local from = slice.from or slices.FIRST_DAY
+  local places, width = { from, from + 2 }, to - from + 1
+  for i = 1, 4 do
+    places[#places + 1] = to - width * (2 * i - 1) // 8
+  end
+  for i = 1, to >= SAMPLES_FROM and #places or 0 do
+    local day = math.min(places[i], to)
+    if width > MONTH then
       table.insert(samples, { from = day, to = day + WEEK - 1 })
     end
     table.insert(samples, { from = day, to = day })
@@ -88,11 +94,12 @@ function find_silence.is_believed(walk, slice, ask)
   local days = days_of(walk, slice)
   if slice.empty then
     return days <= 1 / 16
-  elseif slice.first and days * DAY <= SHORT or days * walk.density.peak * 2 <= walk.most then
+  elseif slice.first and days * DAY <= SHORT or days * walk.density.peak * (slice.first and OF_DAY or 2) <= walk.most then
     return true
   elseif slice.first then
     return false
-  elseif walk.count > 0 and walk.nothing >= LONG and days <= math.max(YEAR, walk.widest) then
+  elseif (walk.count == 0 or walk.nothing >= LONG) and days <= (walk.nothing < YEAR and walk.thorough and MONTH or
+      math.max(YEAR, walk.widest)) then
     return not (walk.thorough and has_sample(walk, slice, ask))
   elseif walk.oldest and walk.oldest_n * 2 <= walk.most then
     local got = ask_with_oldest(walk, slice, ask)

@@ -8,10 +8,11 @@ local DIVIDERS <const> = ",;\t"
 local Reader = {}
 Reader.__index = Reader
 
--- Reads more. Returns whether there was more.
+-- Reads more. Returns whether there was more. Sets self.problem when it cannot be read.
 local function fill(self)
-  local piece = self.file:read(PIECE)
+  local piece, problem = self.file:read(PIECE)
   if not piece then
+    self.problem = problem
     return false
   end
   self.text, self.place = self.text:sub(self.place) .. piece, 1
@@ -119,7 +120,7 @@ end
 -- The next line as a list of fields, and its number; an empty line has one empty field. nil at the end, nil and a message on a fault.
 function Reader:read()
   if peek(self) == "" then
-    return nil
+    return nil, self.problem
   end
   local fields, line = {}, self.line
   while true do
@@ -133,7 +134,7 @@ function Reader:read()
       skip_line_end(self)
       return fields, line
     elseif c == "" then
-      return fields, line
+      return not self.problem and fields or nil, self.problem or line
     end
     take(self, self.place + 1)
   end

@@ -74,6 +74,7 @@ ledger_schema.tables = {
   -- the outcome; or NOT FOUND, AMBIGUOUS, INVALID, FAILED. first = 1: its items go before all others.
   [[CREATE TABLE line(
     n BIGINT PRIMARY KEY, tag TEXT, text TEXT, value TEXT, outcome TEXT, reason TEXT, first BIGINT NOT NULL)]],
+  [[CREATE INDEX line_outcomes ON line(outcome, n)]],
   [[CREATE TABLE line_item(line BIGINT NOT NULL, item BIGINT NOT NULL, PRIMARY KEY (line, item))]],
 
   -- The totals: how much each worker has added to a state, and taken from it. The sums over all workers are the numbers of items.

@@ -240,8 +240,7 @@ end
 local OLDEST_POSTGRESQL <const> = 120000
 
 function set_up.postgresql(self)
-  local list, err = self:run([[SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version,
-    set_config('search_path', $1, false) AS path]], self.schema)
+  local list, err = self:run "SELECT CAST(current_setting('server_version_num') AS BIGINT) AS version"
   if list and list[1].version < OLDEST_POSTGRESQL then
     return refused("the ledger needs PostgreSQL 12 or later; the server has %d", list[1].version // 10000)
   end
@@ -255,7 +254,7 @@ local function connect(self)
   elseif self.closed then
     return refused("the ledger '%s' is closed", self.name)
   end
-  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create)
+  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create, { search_path = self.schema })
   if not db then
     return nil, err
   end
@@ -327,7 +326,9 @@ end
 -- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
 function methods:run(sql, ...)
   local text = self.statements[sql]
-  if not text then
+  if not self.db then
+    return nil, self.lost_by -- within the transaction that lost the connection
+  elseif not text then
     text = sql:gsub("{[%l ]+}", schema.dialects[self.kind])
     self.statements[sql] = text
   end
@@ -335,6 +336,7 @@ function methods:run(sql, ...)
   if list then
     return list, nil, changed
   elseif is_lost(changed) then
+    self.lost_by = changed
     self:disconnect()
   end
   return nil, changed
@@ -387,13 +389,8 @@ end
 
 -- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.
 local ROLL_BACK = { __close = function(open)
-  local self = open.ledger
-  if not open.ended and self.db then
-    if self.kind == "sqlite" then
-      self.db:run "ROLLBACK"
-    else
-      self:disconnect() -- a cancelled task cannot wait for an answer
-    end
+  if not open.ended and open.ledger.db then
+    open.ledger.db:abandon()
   end
 end }
 

@@ -44,6 +44,29 @@ function methods:minutes(since)
   return list, err
 end
 
+-- L:work_since(time [, began]) -> { items =, instances =, bytes = }: what was done since the beginning of that minute; by the workers that
+-- have started at `began` or later.
+function methods:work_since(time, began)
+  local list, err = self:query([[SELECT CAST(COALESCE(SUM(done), 0) AS BIGINT) AS items,
+    CAST(COALESCE(SUM(instances), 0) AS BIGINT) AS instances, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes
+    FROM minute WHERE minute >= $1 AND (CAST($2 AS BIGINT) IS NULL OR worker IN (SELECT id FROM worker WHERE started >= $2))]],
+    time // 60000, began)
+  return list and list[1], err
+end
+
+-- L:count_lines() -> { [outcome] = number of lines }, with OPEN for those that were not looked for | false when the transfer has no lines.
+function methods:count_lines()
+  local list, err = self:query "SELECT COALESCE(outcome, 'OPEN') AS outcome, COUNT(*) AS lines FROM line GROUP BY outcome"
+  if not list then
+    return nil, err
+  end
+  local counts = {}
+  for _, row in ipairs(list) do
+    counts[row.outcome] = row.lines
+  end
+  return #list > 0 and counts
+end
+
 local MOST_WAITING <const> = 1000
 
 -- L:waiting(now) -> the number of items that wait for another try, at most 1000, and when the first one is due | nil.

@@ -1,8 +1,9 @@
 -- transfer.listed: transfers by a list of values: reading it, and finding what it lists.
 --
--- listed.read(items, { level = }) -> list | nil, message. items: rows, or { file =, column =, encoding = }. A row is a text, or a table
--- with one key, { AccessionNumber = "…" }. list: { count =, file =, column =, each = function() -> iterator over { tag =, text = the cell as
--- it is, value = what is searched for or nil, outcome = "INVALID" or nil, reason = } }.
+-- listed.read(items, { level = }) -> list | nil, message. items: rows, or { file =, column =, encoding = }. A row is a text, a table with
+-- one key, { AccessionNumber = "…" }, or one with the UID of the level, such as an answer of find. list: { count =, file =, column =, each
+-- = function() -> iterator over { tag =, text = the cell as it is, value = what is searched for or nil, outcome = "INVALID" or nil, reason
+-- = } }.
 --
 -- listed.find{ ledger =, modality = | client =, level =, several =, names =, stop =, tell = } -> { complete =, unproven = 0 } | nil, err:
 -- looks for the lines of the ledger that have no outcome.
@@ -78,14 +79,15 @@ end
 
 -- Reads one row. Returns its key and its text; or nil and a message.
 local function read_row(i, row, level)
-  local key, text = "StudyInstanceUID", row
-  if type(row) == "table" then
+  local key, text = levels.UNIQUE[level], row
+  local uid = type(row) == "table" and native.value(row, key)
+  if uid then
+    text = uid
+  elseif type(row) == "table" then
     key, text = next(row)
     if key == nil or next(row, key) ~= nil then
-      return nil, ("row %d must have one key, such as { AccessionNumber = \"A1\" }"):format(i)
+      return nil, ("row %d must have the %s, or one other key, such as { AccessionNumber = \"A1\" }"):format(i, levels.UNIQUE[level])
     end
-  elseif level == "Series" then
-    key = "SeriesInstanceUID"
   end
   local known = type(key) == "string" and key_of(key)
   local fault = known and key_fault(known, level)

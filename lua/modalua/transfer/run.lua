@@ -11,6 +11,7 @@ local breaker = require "transfer.breaker"
 local ledger_workers = require "transfer.ledger_workers"
 local native = require "core.native"
 local pace = require "transfer.pace"
+local points = require "transfer.points"
 local process = require "transfer.process"
 local send_items = require "transfer.send_items"
 
@@ -117,8 +118,8 @@ end
 -- Whether something may begin: an item claimed, or a transfer sent.
 local function may_begin(self)
   local items = self.items
-  return not (self.stopping or self.paused or self.ending or items.fatal or items.ledger_error) and self.is_open and self.confirmed
-    and self.breaker.state ~= "open" and self.ledger:age() < ledger_workers.FENCE
+  return not (self.stopping or self.control_stop() or self.paused or self.ending or items.fatal or items.ledger_error) and self.is_open
+    and self.confirmed and self.breaker.state ~= "open" and self.ledger:age() < ledger_workers.FENCE
 end
 
 -- The hours.
@@ -419,7 +420,6 @@ local function wind_up(self)
   end
   items.ended = true
   items.bell:ring()
-  self.ledger:leave()
 end
 
 -- ---- the loop ----
@@ -468,7 +468,7 @@ local function turn(self)
   if now - self.renewed >= ledger_workers.RENEW or self.ledger:age() >= ledger_workers.FENCE or items.is_dead then
     renew(self)
   end
-  if now - self.polled >= POLL_SECONDS or items.failed ~= self.failed_seen or not self.confirmed then
+  if now - self.polled >= points.seconds(POLL_SECONDS) or items.failed ~= self.failed_seen or not self.confirmed then
     self.failed_seen = items.failed
     poll(self)
   end
@@ -503,6 +503,12 @@ local CANCEL = { __close = function(tasks)
   for task in pairs(tasks) do
     task:cancel()
   end
+end }
+
+-- This worker has ended, also when its task was cancelled. What it still holds is recovered by the next run; when the ledger cannot be told,
+-- only after its lease.
+local LEAVE = { __close = function(run_of)
+  pcall(run_of.ledger.leave, run_of.ledger)
 end }
 
 -- Returns a function that starts tasks, which end with the run. An error that one throws ends the run.
@@ -589,6 +595,7 @@ function run.run(work)
   if not good then
     return nil, err
   end
+  local worker <close> = setmetatable({ ledger = self.ledger }, LEAVE) -- luacheck: ignore
   local tasks <close> = setmetatable({}, CANCEL)
   self.spawn = spawner(self, tasks)
   self.tell { event = "start", from = self.source, to = self.destination, worker = self.ledger.worker }

@@ -1,5 +1,6 @@
 -- transfer.status: what a ledger says about its transfer: the table that transfer.status returns, and transfer.run as summary.
 local require = ...
+local native = require "core.native"
 local pace = require "transfer.pace"
 local process = require "transfer.process"
 local workers = require "transfer.ledger_workers"
@@ -8,6 +9,7 @@ local status = {}
 
 local MINUTE <const> = 60000
 local RECENT <const> = 5 -- minutes that the rate is of
+local LEAST <const> = 1 / 6 -- minutes: less says nothing
 
 -- The workers that are alive, as far as their leases and the processes of this machine show.
 local function live_workers(list, now)
@@ -20,18 +22,15 @@ local function live_workers(list, now)
   return live
 end
 
--- How much was done in each minute of a span: { items =, instances =, bytes = }; nil when the span is empty.
-local function rate_of(minutes, from, to)
-  local sum, span = { items = 0, instances = 0, bytes = 0 }, (to - from) / MINUTE
-  for _, row in ipairs(minutes) do
-    if row.minute >= from // MINUTE * MINUTE then
-      sum.items, sum.instances, sum.bytes = sum.items + row.done, sum.instances + row.instances, sum.bytes + row.bytes
-    end
+-- How much the workers that have started at `began` or later do in a minute of allowed time, since `from`: { items =, instances =, bytes
+-- = } | false when that is too short a time | nil, err.
+local function rate_of(ledger, allowed, began, from, to)
+  local work, err = ledger:work_since(from, began)
+  if not work then
+    return nil, err
   end
-  if span <= 0 then
-    return nil
-  end
-  return { items = sum.items / span, instances = sum.instances / span, bytes = sum.bytes / span }
+  local span = allowed:allowed(from, to) / MINUTE
+  return span >= LEAST and { items = work.items / span, instances = work.instances / span, bytes = work.bytes / span }
 end
 
 -- Since when the workers run that are alive; else since when the last one ran, and until when.
@@ -47,19 +46,19 @@ local function last_run(list, live)
   return began, ended
 end
 
--- Fills in rate, run_rate.
-local function add_rates(ledger, result, list, live, now)
+-- Fills in rate and run_rate.
+local function add_rates(ledger, result, list, live, now, allowed)
   local began, ended = last_run(list, live)
   if not began then
     return true
   end
-  local minutes, err = ledger:minutes(began)
-  if not minutes then
-    return nil, err
+  local rate, err = rate_of(ledger, allowed, began, began, ended or now)
+  result.run_rate = rate or nil
+  if rate ~= nil and #live > 0 then
+    rate, err = rate_of(ledger, allowed, began, math.max(began, (now - RECENT * MINUTE) // MINUTE * MINUTE), now)
+    result.rate = rate or nil
   end
-  result.run_rate = rate_of(minutes, began, ended or now)
-  result.rate = #live > 0 and rate_of(minutes, math.max(began, now - RECENT * MINUTE), now) or nil
-  return true
+  return rate ~= nil, err
 end
 
 -- The seconds of allowed time that the rest takes, by images where their numbers are known; nil while it cannot be told.
@@ -123,10 +122,10 @@ end
 -- Everything that the ledger has to be asked: a list of values | nil, err.
 local function ask(ledger)
   local answers = {}
-  for i, method in ipairs { "describe", "now", "totals", "workers", "search" } do
+  for i, method in ipairs { "describe", "now", "totals", "workers", "search", "count_lines" } do
     local value, err = ledger[method](ledger)
-    if not value then
-      return nil, err or ledger.no_transfer(ledger)
+    if value == nil or method == "describe" and not value then
+      return nil, err or ledger:no_transfer()
     end
     answers[i] = value
   end
@@ -136,26 +135,31 @@ end
 -- status.of(ledger, extra) -> the table | nil, err. Fast at any number of items. `extra` has what only a run knows: its fields replace
 -- those of the ledger.
 --
--- rates are { items =, instances =, bytes = } in a minute, `left` is in seconds of allowed time, `window` is { open =, until = }, and
--- times are milliseconds since 1970.
+-- rates are { items =, instances =, bytes = } in a minute of allowed time, `left` is in seconds of allowed time, `window` is { open =,
+-- until = }, and times are milliseconds since 1970. `lines` has the numbers of lines by their outcome, when there is a list; FOUND: it has
+-- items.
 function status.of(ledger, extra)
   local answers, err = ask(ledger)
   if not answers then
     return nil, err
   end
-  local row, now, totals, list, search = table.unpack(answers)
+  local row, now, totals, list, search, lines = table.unpack(answers)
   local live = live_workers(list, now)
   local result = { items = {}, workers = live, settings = row.settings, unproven = search.unproven, paused = row.paused,
-    complete = row.found_all ~= nil and search.unproven == 0, from = row.from_name, to = row.to_name, level = row.level }
+    complete = row.found_all ~= nil and search.unproven == 0, from = row.from_name, to = row.to_name, level = row.level,
+    lines = lines or nil }
   add_totals(result, totals)
+  local allowed, message = pace.read { hours = row.settings.hours, time_zone = row.settings.time_zone }
+  if not allowed then -- this machine does not have the time zone
+    return nil, native.fail("status", "refused", "usage", message)
+  end
   local done
-  done, err = add_rates(ledger, result, list, live, now)
+  done, err = add_rates(ledger, result, list, live, now, allowed)
   if not done then
     return nil, err
   end
   result.left = time_left(result, totals, row.found_all)
-  local allowed = row.settings.hours and pace.read { hours = row.settings.hours, time_zone = row.settings.time_zone }
-  if allowed then
+  if row.settings.hours then
     local open, change = allowed:window(now)
     result.window = { open = open, ["until"] = change }
   end

@@ -230,8 +230,8 @@ function transfer.retry(target, which)
 end
 
 function transfer.add(target, rows, more)
-  if type(rows) ~= "table" or #rows == 0 then
-    usage("add: rows must be a list with at least one row")
+  if type(rows) ~= "table" or #rows == 0 and not rows.file then
+    usage "add: rows must be a list with at least one row, or { file =, column =, encoding = }"
   end
   return with_ledger(target, function(L, row)
     local list, message = require "transfer.listed".read(rows, { level = row.level })
