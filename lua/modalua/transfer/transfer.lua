@@ -151,16 +151,23 @@ end
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
   local plan = options.read(given)
+  local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
+    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+  if not view then
+    usage("run: %s", message)
+  end
   local opened, err = open(plan, given)
   if not opened then
     return nil, err
   end
   local L <close> = opened
   local from, to = plan.from, plan.to
-  local view <close> = require "transfer.view".new { ledger = L, terminal = control and control.terminal, json = control and control.json,
-    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+  view:watch(L)
   local function tell(event)
     view:tell(event)
+    if control and control.tell then -- of specs
+      control.tell(event)
+    end
   end
   if control then
     function control.line()
