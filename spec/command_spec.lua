@@ -86,7 +86,15 @@ describe("The command", function()
         local result = command.run(table.unpack(words))
         assert.are.equal(2, result.status)
         assert.is_truthy(result.err:find("modalua: cannot use the option '" .. words[1]:match("[^=]+") .. "'", 1, true), result.err)
+        assert.matches("\n`modalua %-%-help` explains the options\n$", result.err)
+        assert.are.equal(2, select(2, result.err:gsub("\n", "")))
       end
+      for word, near in pairs { ["--profle=x"] = "--profile", ["--verbos"] = "--verbose", ["--memory-limt"] = "--memory-limit" } do
+        assert.matches("; did you mean " .. near:gsub("%-", "%%-") .. "%?\n", command.run(word).err)
+      end
+      assert.is_nil(command.run("--time-limit=x").err:find "did you mean")
+      assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted", command.run("--help").out)
+      assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted", command.run("find", "--help").out)
     end)
 
     it("without continuing to interactive mode", function()

@@ -1,4 +1,5 @@
 -- Uses the server of OpenSSL, because Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request over HTTPS.
+local command = require "spec.support.command"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 
@@ -59,6 +60,26 @@ describe("TLS", function()
   it("accepts a certificate that the option ca confirms, only for the right host", function()
     assert.matches("s_server", assert(modalua.connect(plain.url, { ca = files.server.pem }):get("/")))
     fails(elsewhere.url, { ca = files.other.pem })
+  end)
+
+  it("is checked at the shell by --ca, MODALUA_CA or SSL_CERT_FILE, in this order, and with a client's certificate", function()
+    local function run(environment, ...)
+      return command.shell(environment .. ' "$M" ' .. command.quote("api", "GET", "/", ...))
+    end
+    local right, wrong = files.server.pem, files.other.pem
+    for environment, options in pairs { ["MODALUA_CA=" .. wrong] = { "--ca", right },
+      ["MODALUA_CA=" .. right .. " SSL_CERT_FILE=" .. wrong] = {}, ["MODALUA_CA= SSL_CERT_FILE=" .. right] = {} } do
+      local result = run(environment, "--url", plain.url, table.unpack(options))
+      assert.are.equal(0, result.status, environment .. result.err)
+      assert.matches("s_server", result.out)
+      assert.are.equal(0, run(environment .. " MODALUA_URL=" .. plain.url, table.unpack(options)).status)
+    end
+    local refused = run("", "--url", plain.url)
+    assert.are.same({ 1, "" }, { refused.status, refused.out })
+    assert.matches("%-%-ca or MODALUA_CA", refused.err)
+    assert.are.equal(1, run("MODALUA_CA=" .. right, "--url", plain.url, "--ca", wrong).status)
+    assert.are.equal(1, run("", "--url", asking.url, "--ca", right).status)
+    assert.are.equal(0, run("", "--url", asking.url, "--ca", right, "--cert", files.client.pem, "--key", files.client.key).status)
   end)
 
   it("verifies nothing with the option insecure", function()

@@ -54,14 +54,20 @@ static void print_usage(FILE *to)
           "  return { default = \"pacs\", servers = { pacs = { url = \"https://…\", username = "
           "\"…\", password = \"…\" } } }\n",
           to);
+    fputs("Exit status: 0 success, 1 an operation or a script failed, 2 wrong usage, 130 "
+          "interrupted (Ctrl-C).\n",
+          to);
 }
 
 /* Does not print the argument of the option: it may be a URL with a password. */
 static int usage_error(const char *word)
 {
     int length = word[1] == '-' ? (int)strcspn(word, "=") : 2;
-    console_complain("cannot use the option '%.*s', or its argument", length, word);
-    print_usage(stderr);
+    const char *nearest = command_options_nearest(word);
+    console_complain("cannot use the option '%.*s', or its argument%s%s%s", length, word,
+                     nearest ? "; did you mean --" : "", nearest ? nearest : "",
+                     nearest ? "?" : "");
+    fputs("`modalua --help` explains the options\n", stderr);
     return EXIT_USAGE;
 }
 

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/nearest.h"
+
 /* ---- setting a field ---- */
 
 static bool set_flag(command_options *o, void *field, char *argument)
@@ -110,6 +112,11 @@ const command_option command_option_rows[] = {
       FIELD(config.token) },
     { 0, "profile", "NAME", NULL, "that server, by its name in the configuration file", true,
       set_string, FIELD(config.profile) },
+    { 0, "ca", "FILE", "MODALUA_CA", "the certificates that sign that of the server in --url or MODALUA_URL",
+      true, set_string, FIELD(config.ca) },
+    { 0, "cert", "FILE", NULL, "a client certificate for that server", true, set_string,
+      FIELD(config.cert) },
+    { 0, "key", "FILE", NULL, "its private key", true, set_string, FIELD(config.key) },
     { 0, "verbose", NULL, NULL, "a line on standard error for each HTTP request", true, set_flag,
       FIELD(verbose) },
     { 0, "memory-limit", "BYTES", NULL, "end a script that takes more memory; K, M or G may follow",
@@ -235,13 +242,45 @@ int command_options_take(command_options *o, int first, int argc, char **argv, i
     return left;
 }
 
+const char *command_options_nearest(const char *word)
+{
+    char name[32];
+    size_t size = word[0] == '-' && word[1] == '-' ? strcspn(word + 2, "=") : 0;
+    nearest n;
+    if (size == 0 || size >= sizeof name)
+        return NULL;
+    memcpy(name, word + 2, size);
+    name[size] = '\0';
+    n = nearest_for(name);
+    for (const command_option *row = command_option_rows; row->help; row++) {
+        const char *names[] = { row->name, NULL };
+        nearest_search(&n, names, sizeof *names);
+    }
+    return n.name && strcmp(n.name, name) != 0 ? n.name : NULL;
+}
+
+/* The file of certificates that the environment names; NULL: none. SSL_CERT_FILE is OpenSSL's own. */
+static const char *environment_ca(void)
+{
+    static const char *const names[] = { "MODALUA_CA", "SSL_CERT_FILE" };
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        const char *file = getenv(names[i]);
+        if (file && *file)
+            return file;
+    }
+    return NULL;
+}
+
 void command_options_environment(command_options *o)
 {
-    if (o->no_environment || o->playground || o->config.url || o->config.profile)
+    if (o->no_environment || o->playground || o->config.profile)
         return;
-    for (const command_option *row = command_option_rows; row->help; row++)
-        if (row->variable)
-            *(const char **)field_of(o, row) = getenv(row->variable);
+    if (!o->config.url)
+        for (const command_option *row = command_option_rows; row->help; row++)
+            if (row->variable && row->field != offsetof(command_options, config.ca))
+                *(const char **)field_of(o, row) = getenv(row->variable);
+    if (o->config.url && !o->config.ca)
+        o->config.ca = environment_ca();
 }
 
 void command_options_free(command_options *o)

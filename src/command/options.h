@@ -50,12 +50,16 @@ bool command_options_parse(command_options *o, int argc, char **argv);
 void command_options_free(command_options *o);
 
 /* Reads the environment variables of the server and its credentials, when neither an option nor the
- * playground has chosen another server: the credentials are for the server of MODALUA_URL alone. */
+ * playground has chosen another server: the credentials are for the server of MODALUA_URL alone. The
+ * certificates of MODALUA_CA, or else SSL_CERT_FILE, are for the server of --url too. */
 void command_options_environment(command_options *o);
 
 /* Reads, and removes from argv, the options that may stand anywhere: from argv[first] on, up to
  * "--". Returns the new number of words in argv; or -1, when the word at *wrong is wrong. */
 int command_options_take(command_options *o, int first, int argc, char **argv, int *wrong);
+
+/* The name of the option that is most like a misspelt word; NULL: none is, or the word is an option. */
+const char *command_options_nearest(const char *word);
 
 /* Writes an option as --help shows it: "-u, --url URL". "" for a row that is no option. */
 void command_options_label(const command_option *row, char *text, size_t size);

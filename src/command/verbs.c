@@ -166,6 +166,8 @@ bool verbs_suggest(modalua_runtime *rt, const char *word)
         nearest = json_text_next_string(&answer);
     if (nearest)
         console_complain("did you mean %s?", nearest);
+    else if (access(word, F_OK) != 0)
+        console_complain("%s is no verb either: `modalua help` lists the verbs", word);
     found = nearest != NULL;
     free(nearest);
     free(json);

@@ -33,7 +33,7 @@ static const curl_row curl_rows[] = {
     { CURLE_RECV_ERROR, "network", "connection_lost", "the connection was lost before the answer came", true },
     { CURLE_SEND_ERROR, "network", "connection_lost", "the connection was lost while the request was sent", true },
     { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection was lost in the middle of the answer", true },
-    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified", false },
+    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified (option ca; at the shell --ca or MODALUA_CA)", false },
     { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection could be made", false },
     { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
     { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },

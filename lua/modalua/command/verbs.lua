@@ -30,6 +30,9 @@ local function epilog_of(verb)
   for _, example in ipairs(verb.examples) do
     lines[#lines + 1] = ("  %s\n      %s"):format(example[1], example[2])
   end
+  if not verb.commands then
+    lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C)."
+  end
   lines[#lines + 1] = "\nThe options -u, --profile, --verbose, --memory-limit and --time-limit of modalua itself may follow a verb too; "
     .. "`modalua --help` explains them."
   return table.concat(lines, "\n")

@@ -104,6 +104,7 @@ local function manual_page(about)
   end
   add(tagged(bold "NO_COLOR", "modalua uses no colours when this is set and not empty.")
     .. tagged(bold "MODALUA_ORTHANC", "the playground's Orthanc.")
+    .. tagged(bold "SSL_CERT_FILE", "the certificates, when MODALUA_CA and --ca give none.")
     .. tagged(bold "MODALUA_TODAY", "the day, such as 2024-01-31, from which verbs count today, yesterday and -7d."))
   add(".SH FILES\n" .. tagged("$XDG_CONFIG_HOME/modalua/config.lua, ~/.config/modalua/config.lua", "the servers that --profile names."))
   add ".SH FUNCTIONS\n"
