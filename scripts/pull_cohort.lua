@@ -3,10 +3,10 @@
 --   modalua scripts/pull_cohort.lua SOURCE TARGET LIST RESULT [COLUMN]
 --   modalua scripts/pull_cohort.lua pacs archive cohort.csv result.csv AccessionNumber
 --
--- LIST is a CSV file (separated by comma, semicolon or tab), or a file with one value a line. COLUMN names the column with the values; a
--- column that is alone and named as a DICOM tag needs no name, and values without a head are accession numbers. RESULT has a row for each
--- line of LIST, in its order: SUCCESS, PRESENT (it was there), NOT FOUND, AMBIGUOUS (several studies: none was moved), INVALID, FAILED or
--- UNKNOWN, with the reason.
+-- LIST is a CSV file (separated by comma, semicolon or tab), or a file with one value a line. COLUMN is the column with the values, such as
+-- AccessionNumber or PatientID; for one value a line without a head, it says what the values are. It is not needed when LIST has one
+-- column, with a head, or StudyInstanceUIDs. RESULT has a row for each line of LIST, in its order: SUCCESS, PRESENT (it was there), NOT
+-- FOUND, AMBIGUOUS (several studies: none was moved), INVALID, FAILED or UNKNOWN, with the reason.
 -- RESULT.ledger keeps what was done: after an interruption of any kind the same command goes on, and moves nothing twice.
 -- The exit status is 1 when a line is neither SUCCESS nor PRESENT.
 -- The server is the one in MODALUA_URL, or the default server of your configuration file (modalua --help).

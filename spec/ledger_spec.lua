@@ -281,6 +281,31 @@ for name, database in ledgers.databases() do
         end
       end)
 
+      it("each to one of them when they all claim at the same moment", function()
+        local workers, held = { L, ledgers.join(L), ledgers.join(L), ledgers.join(L) }, {}
+        assert(L:add_items(ledgers.items(120), {}))
+        local seen, most = {}, 0
+        local _, errors = task.map(workers, function(worker, w)
+          held[w] = 0
+          for _ = 1, 20 do
+            for _, item in ipairs(assert(worker:claim(4))) do
+              seen[item.key] = (seen[item.key] or 0) + 1
+              most = math.max(most, seen[item.key])
+              held[w] = held[w] + 1
+            end
+          end
+          return true
+        end, { limit = 4 })
+        for w = 2, 4 do
+          workers[w]:close()
+        end
+        assert.is_nil(errors)
+        assert.are.equal(1, most)
+        assert.are.equal(120, held[1] + held[2] + held[3] + held[4])
+        assert.are.same({ sending = 120 }, counts(L))
+        is_whole(L)
+      end)
+
       it("and takes back what was not begun", function()
         local items = claimed(3)
         assert.are.same({}, L:give_back { items[1], items[3] })

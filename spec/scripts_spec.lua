@@ -1,5 +1,8 @@
 -- Tests the example scripts: runs them in the playground as the comments at their top describe.
 local command = require "spec.support.command"
+local served = require "spec.support.served"
+
+local here = served.output_of "pwd":match "[^\n]+"
 
 local function run(script, ...)
   return command.run("playground", "scripts/" .. script, ...)
@@ -90,35 +93,81 @@ describe("The script", function()
     end)
   end)
 
-  describe("cohort", function()
-    local function cohort(numbers, ...)
-      local file = command.file(numbers)
-      local result = run("cohort.lua", "pacs", ..., file)
-      os.remove(file)
-      return result
+  describe("pull_cohort", function()
+    local directory
+
+    before_each(function()
+      directory = served.folder "cohort"
+    end)
+
+    after_each(function()
+      served.output_of("exec rm -rf " .. served.quoted { directory })
+    end)
+
+    -- Runs the script with a list of this content. Returns the result of the command, and the text of the file RESULT.
+    local function pull(list, ...)
+      served.write_file(directory .. "/list", list)
+      local result = run("pull_cohort.lua", "pacs", "archive", directory .. "/list", directory .. "/result", ...)
+      local file = io.open(directory .. "/result")
+      local text = file and file:read "a"
+      if file then
+        file:close()
+      end
+      return result, text and text:gsub("\r\n", "\n")
     end
 
-    it("moves the studies of the listed numbers, and reports each outcome", function()
-      local result = cohort("A100801\nA100702\r\nNOSUCH\n", "archive")
-      assert.are.equal(1, result.status)
-      assert.matches("^AccessionNumber,PatientID,StudyDate,StudyInstanceUID,outcome\nNOSUCH,,,,not found\n", result.out)
-      assert.matches("\nA100801,MOD%-0003,20240201,2%.25%.%d+,moved\n", result.out)
-      assert.are.equal(2, select(2, result.out:gsub("\nA100702,MOD%-0012,20230811,2%.25%.%d+,moved", "")))
-      assert.are.equal("3 studies moved from pacs to archive; 1 numbers not found, 0 studies not moved\n", result.err)
-      assert.are.equal(0, cohort("A100801\n", "archive").status)
+    it("moves what the lines name, and writes the outcome of each line", function()
+      local result, text = pull('note;AccessionNumber\r\n"a; b";A100801\r\nx;NOSUCH\r\nx; A100801\r\nx;\r\nx;A100702\r\nx;A1*\r\n',
+        "AccessionNumber")
+      assert.are.equal(1, result.status, result.err)
+      local outcomes = {}
+      for value, outcome in text:gmatch "\n%d+,([^,]*),[^,]*,([A-Z ]+)," do
+        outcomes[#outcomes + 1] = value .. ":" .. outcome
+      end
+      assert.are.same({ "A100801:SUCCESS", "NOSUCH:NOT FOUND", " A100801:SUCCESS", ":INVALID", "A100702:AMBIGUOUS", "A1*:INVALID" },
+        outcomes)
+      assert.matches("\n1,A100801,A100801,SUCCESS,,2%.25%.%d+,%d+\n", text)
+      assert.matches("1 studies moved, 0 were there; 4 lines or studies failed: see [^\n]*\n$", result.err)
     end)
 
-    it("skips blank lines", function()
-      local result = cohort("A100801\n\n", "archive")
-      assert.are.same({ "", 1 }, { result.out, result.status })
-      assert.matches("value 2, '', is blank and would match everything: no request was sent", result.err)
+    it("succeeds when each line has its study, also for values without a head", function()
+      local result, text = pull("A100801\n", "AccessionNumber")
+      assert.are.equal(0, result.status, result.err)
+      assert.matches("^[^\n]*\n1,A100801,A100801,SUCCESS,,2%.25%.%d+,%d+\n$", text)
     end)
 
-    it("says why a study was not moved, and explains its usage", function()
-      local result = cohort("A100801\n", "nosuch")
-      assert.are.equal(1, result.status)
-      assert.matches("\nA100801,MOD%-0003,20240201,[%d.]+,.*the server knows no modality 'nosuch'", result.out)
-      assert.are.equal(2, run("cohort.lua", "pacs").status)
+    it("refuses a list without the column, and explains its usage", function()
+      local result, text = pull("one,two\n1,2\n", "AccessionNumber")
+      assert.are.same({ 1, nil }, { result.status, text })
+      assert.matches("there is no column 'AccessionNumber'; the columns are 'one', 'two'", result.err)
+      assert.are.equal(2, command.run("scripts/pull_cohort.lua", "pacs", "archive", "x").status)
+    end)
+  end)
+
+  describe("migrate", function()
+    it("moves what a query finds, goes on with the ledger alone, and writes reports", function()
+      local directory = served.folder "migrate"
+      local result = command.shell(([[
+        cd %s; cat >all.lua <<'end'
+          local script = arg[1]
+          for _, words in ipairs { { "t.ledger", "pacs", "archive", "--concurrency", "2", "PatientName=SMITH*" }, { "t.ledger" } } do
+            arg = words
+            dofile(script)
+          end
+end
+        "$M" playground all.lua %s; s=$?; ls; exit $s]]):format(directory, command.quote(here .. "/scripts/migrate.lua")))
+      served.output_of("exec rm -rf " .. served.quoted { directory })
+      assert.are.same({ 0, "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\n"
+        .. "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\nall.lua\nt.ledger\nt.ledger.csv\nt.ledger.html\n" },
+        { result.status, result.out }, result.err)
+    end)
+
+    it("explains its usage", function()
+      for _, words in ipairs { {}, { "x", "pacs" }, { "x", "PatientID=1" }, { "x", "--hours" } } do
+        local result = command.run("scripts/migrate.lua", table.unpack(words))
+        assert.are.same({ "", 2 }, { result.out, result.status })
+        assert.matches("^usage: ", result.err)
+      end
     end)
   end)
 end)

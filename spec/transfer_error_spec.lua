@@ -22,7 +22,7 @@ end
 -- Runs a transfer as a task. Returns the task, what it has told by the names of its events, and its control.
 local function start(world, options)
   local seen, control = { failure = {}, wait = {} }, {}
-  function options.progress(e)
+  function control.tell(e)
     if type(seen[e.event]) == "table" then
       table.insert(seen[e.event], e)
     else

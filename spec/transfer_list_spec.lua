@@ -217,7 +217,7 @@ describe("A list", function()
     end
     assert.are.same({ 4, "StudyInstanceUID 1.2.3", "AccessionNumber A1", "PatientID 7", "AccessionNumber INVALID" },
       { list.count, table.unpack(lines) })
-    refuses("row 2 must have one key", { "1.2", { AccessionNumber = "1", PatientID = "2" } })
+    refuses("row 2 must have the StudyInstanceUID, or one other key", { "1.2", { AccessionNumber = "1", PatientID = "2" } })
     refuses("row 1: 'Colour' is not a DICOM key", { { Colour = "red" } })
     refuses("row 1: the value must be a string %(a boolean was given%)", { { PatientID = true } })
     refuses("items must be rows, or a table with the field file %(a number was given%)", 7)

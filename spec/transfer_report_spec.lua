@@ -124,6 +124,17 @@ describe("The page", function()
     assert.is_nil(text:find "transfer resume")
   end)
 
+  it("has the times of the zone of the transfer, and else of the machine", function()
+    contains(page_of { items = 1, settings = { time_zone = "Asia/Kolkata" } }, "Times are those of Asia/Kolkata.")
+    local zone = assert(part "transfer.time_zone".open()).name
+    contains(page_of { items = 1, settings = {} },
+      ("Times are those of %s."):format(zone:find "^/" and "the machine that made this page" or zone))
+    with_ledger({ items = 1, settings = { time_zone = "Asia/Kolkata" } }, function(L)
+      local local_time = os.date("!%Y-%m-%d %H:%M", L:describe().created // 1000 + 19800)
+      contains(report.html(L), "<td>" .. local_time .. "</td>")
+    end)
+  end)
+
   it("lists what is not proven", function()
     local text = read_page(page_of { items = 10, proof = "none", note = "the same date and time", settings = {} })
     contains(text, "1 parts are not proven to be complete:")
@@ -247,6 +258,7 @@ describe("The CSV", function()
     end
     assert.are.same({ done = 300, failed = 3, todo = 898 }, states)
     assert.are.same({ "P000001", "A000001", "19960202", "MR", "done" }, table.move(rows[2], 2, 6, 1, {}))
+    assert.are.equal("2.500", rows[2][12])
   end)
 
   it("gives hostile texts back as they are, but for what a spreadsheet would run", function()

@@ -37,7 +37,7 @@ for i, version in ipairs(versions) do
     -- Starts a run as a task. Returns the task, and the table in which it counts its events; `control` stops it.
     local function start(options)
       local seen, control = { under_way = 0 }, {}
-      function options.progress(e)
+      function control.tell(e)
         seen[e.event] = (seen[e.event] or 0) + 1
         if e.event == "progress" then
           seen.under_way = math.max(seen.under_way, #e.under_way)

@@ -162,7 +162,8 @@ for _, version in ipairs(versions.few) do
         } do
           local result = run("run", ledger, table.unpack(case, 2))
           assert.are.same({ 2, "" }, { result.status, result.out }, table.concat(case, " ") .. "\n" .. result.err)
-          assert.matches("^modalua: transfer: [^\n]*" .. case[1]:gsub("%p", "%%%0") .. "[^\n]*\n`modalua transfer run %-%-help` explains the arguments\n$", result.err)
+          assert.matches("^modalua: transfer: [^\n]*" .. case[1]:gsub("%p", "%%%0") .. "[^\n]*\n`modalua transfer run %-%-help` "
+            .. "explains the arguments\n$", result.err)
           assert.are.equal("", read(ledger))
         end
         assert.are.same({ 2, 2 }, { run().status, run("run").status })
@@ -210,7 +211,7 @@ for _, version in ipairs(versions.few) do
         assert.are.same({ 3, 0.5 }, { settings.concurrency, settings.gap })
         local result = run("set", ledger)
         assert.are.equal(2, result.status)
-        contains(result.err, "nothing is to be changed: give a setting, such as --concurrency 4\n`modalua transfer set --help` explains the arguments\n")
+        contains(result.err, "nothing is to be changed: give a setting, such as --concurrency 4\n`modalua transfer set --help` explains")
         assert.are.equal(2, run("set", ledger, "--hours", "never").status)
       end)
 

@@ -125,7 +125,8 @@ local function script_of(options, code)
     local L <close>, path = sample_ledger.open { items = 40, done = 8, failed = 2, sending = 3, found = true, hostile = os.getenv "HOSTILE",
       settings = { time_zone = "UTC" } }
     local removed <close> = setmetatable({}, { __close = function() sample_ledger.remove(path) end })
-    local V <close> = assert(part "transfer.view".new { ledger = L, %s })
+    local V <close> = assert(part "transfer.view".new { %s })
+    V:watch(L)
     local function progress()
       local list = {}
       for i, item in ipairs(L.claimed) do
@@ -282,7 +283,7 @@ describe("JSON lines", function()
 
   local function rows_of(options, environment)
     local result = run("json = true, terminal = {}, " .. options, CODE, environment)
-    assert.are.equal(0, result.status, result.err)
+    assert.are.same({ "", 0 }, { result.err, result.status })
     local rows = {}
     for line in result.out:gmatch "([^\n]*)\n" do
       rows[#rows + 1] = assert(json.decode(line))
@@ -347,7 +348,7 @@ describe("The log", function()
 
   it("and the metrics must be in a place that can be written", function()
     for _, name in ipairs { "log", "metrics" } do
-      local good, message = view.new { ledger = { name = "x" }, [name] = "/nowhere/at/all" }
+      local good, message = view.new { [name] = "/nowhere/at/all" }
       assert.is_nil(good)
       contains(message, ("the %s cannot be written: /nowhere/at/all"):format(name))
     end

@@ -99,7 +99,7 @@ end
 
 --- Sends a signal to all processes of the server. "STOP" suspends it: the kernel still accepts connections for it. "CONT" resumes it.
 function Server:signal(name)
-  return os.execute(("kill -s %s %s"):format(name, table.concat(self:processes(), " ")))
+  return os.execute(("kill -s %s %s 2>/dev/null"):format(name, table.concat(self:processes(), " "))) -- some may have ended meanwhile
 end
 
 --- Ends the server, and keeps its data and port for start_again. By default it breaks the connections and shuts down in good order; "KILL"

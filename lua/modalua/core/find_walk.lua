@@ -3,6 +3,7 @@
 -- slice returned is believed only if it is proven to be all.
 local require = ...
 local density = require "core.find_density"
+local find_belief = require "core.find_belief"
 local find_case = require "core.find_case"
 local find_dates = require "core.find_dates"
 local find_empty = require "core.find_empty"
@@ -16,7 +17,6 @@ local find_walk = {}
 
 local OP = "find_all"
 
-local AROUND <const> = { 0, 1, 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
 local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
@@ -149,35 +149,7 @@ local function ask(walk, slice, of, options)
   return find_walk.ask(walk, data_of(walk, slice, of, options), slices.text(slice), slice)
 end
 
--- ---- what is believed ----
-
--- Whether "nothing" is all that there is. Some modalities answer with nothing when a range of dates is too wide for them, or when there is
--- too much.
-local function nothing_is_believed(walk, node)
-  local slice = node.slice
-  if node.has_some then -- it had answers when it was asked for in part
-    walk.silent = true
-    return false
-  elseif slice.prefix or node.whole or slice.empty and not walk.silent then
-    return true
-  elseif walk.silent then
-    return find_silence.is_believed(walk, slice, ask)
-  elseif find_dates.is_shown(walk) or walk.identified then
-    return true
-  elseif slices.width(slice, walk.today) > math.max(find_dates.YEAR, walk.widest) then
-    return false
-  end
-  walk.silent = find_silence.is_seen(walk, slice, ask)
-  return not walk.silent or find_silence.is_believed(walk, slice, ask)
-end
-
--- Whether the node has all answers to its slice. A modality that has given more answers does not cut at that number. None cuts at 1.
-local function is_believed(walk, node)
-  if node.sent == 0 then
-    return nothing_is_believed(walk, node)
-  end
-  return node.sent < math.max(walk.most, walk.cap or 2) or walk.refuses and not walk.cuts
-end
+-- ---- what answers show ----
 
 -- Whether the modality ignores the dates or the PatientID of the slice: all its answers lie outside. Its parts would get the same answers,
 -- without an end. A range that is open at its start is no sign of that, since some modalities add what has no date.
@@ -196,23 +168,6 @@ local function note_answers(walk, node, got)
     walk.widest = math.max(walk.widest, slices.width(slice, walk.today))
   end
   find_empty.note(walk, slice, got)
-end
-
--- An answer to a part of a node, which the answers to the node itself lack, shows that these were cut.
-local function note_cut(walk, node, got)
-  local above, known = node.above, {}
-  if walk.cuts or not (above and above.answers and above.answers[1]) then
-    return
-  end
-  for _, answer in ipairs(above.answers) do
-    known[matching.value(answer, walk.unique)] = true
-  end
-  for _, answer in ipairs(got.answers) do
-    if not known[matching.value(answer, walk.unique)] then
-      walk.cap, walk.cuts = math.min(walk.cap or math.huge, above.sent), true
-      return
-    end
-  end
 end
 
 -- ---- the tree of slices ----
@@ -279,13 +234,13 @@ local function note_unproven(walk, node)
   find_walk.note_unproven(walk, slices.text(node.slice), node.n, node.slice)
 end
 
--- What the answers tell about where to divide.
-local function seen_of(answers)
+-- What the answers tell about where to divide. What has no time comes with the beginning of the day.
+local function seen_of(slice, answers)
   local seen = { days = {}, seconds = {}, identifiers = {} }
   for _, answer in ipairs(answers or {}) do
     local day, second = slices.day(matching.value(answer, "StudyDate")), slices.second(matching.value(answer, "StudyTime"))
     table.insert(seen.days, day)
-    table.insert(seen.seconds, second)
+    table.insert(seen.seconds, second or (slice.first or 0) == 0 and 0 or nil)
     table.insert(seen.identifiers, matching.value(answer, "PatientID"))
   end
   return seen
@@ -294,7 +249,7 @@ end
 -- Divides the node, and pushes its parts; false when it cannot be divided.
 local function divide(walk, node, answers)
   local axes = node.by_prefix and { prefix = walk.axes.prefix } or walk.axes
-  local parts, axis = slices.divide(node.slice, axes, seen_of(answers), walk.today)
+  local parts, axis = slices.divide(node.slice, axes, seen_of(node.slice, answers), walk.today)
   if not parts then
     return false
   end
@@ -307,19 +262,6 @@ local function divide(walk, node, answers)
   return true
 end
 
--- Whether the modality gives more answers to another search than the node has: to all studies of the days around one of these.
-local function gives_more(walk, node)
-  local day = node.sample and not walk.cuts and walk.by_date and slices.day(matching.value(node.sample, "StudyDate"))
-  for _, distance in ipairs(day and AROUND or {}) do
-    local got = ask(walk, { from = day - distance, to = day + distance }, {})
-    walk.most = math.max(walk.most, got and got.kept or 0)
-    if walk.most > node.sent then
-      return true
-    end
-  end
-  return false
-end
-
 -- Ranges leave out what has no date or no time. Where a day was divided by time, its lowest part had an open start, and what that may lack
 -- is asked for at the end of the walk. So are studies without a date, and they are asked for here only when the node had no dates: by an
 -- open start, then by PatientID. Returns whether there is something to ask for.
@@ -328,7 +270,7 @@ local function look_for_empty(walk, node)
   local is_part = axis == "date" and (slice.from or slice.to) or axis == "time" and slice.first
   if is_part or not node.leftover and not node.cut or node.looked == 2 or node.looked == 1 and walk.open_start[axis] then
     return false
-  elseif not node.looked and not node.cut and (is_believed(walk, node) or gives_more(walk, node)) then
+  elseif not node.looked and not node.cut and (find_belief.is_believed(walk, node, ask) or find_belief.gives_more(walk, node, ask)) then
     return false -- its own answers are all
   elseif axis == "time" then
     find_empty.note_untimed(walk, slice.from)
@@ -408,7 +350,7 @@ end
 -- Whether the answers to the node, which are not believed, prove all the same to be all. To divide some nodes takes many C-FINDs.
 local function proves_all(walk, node)
   local is_costly = slices.is_day(node.slice) or node.by_prefix
-  return is_costly and not (walk.told and node.sent >= walk.told) and gives_more(walk, node)
+  return is_costly and not (walk.told and node.sent >= walk.told) and find_belief.gives_more(walk, node, ask)
 end
 
 -- Pushes a part that core.find_dates gives.
@@ -463,13 +405,13 @@ local function take(walk)
   local got = is_known(walk, node) and { answers = {}, sent = 0, kept = 0 } or ask(walk, node.slice, walk.query)
   if got then
     note_answers(walk, node, got)
-    note_cut(walk, node, got)
+    find_belief.note_cut(walk, node, got)
   elseif node.slice.prefix and walk.counts_both == nil then
     walk.counts_both = find_case.counts_both(walk, node.slice, ask)
   end
   node.refused = not got
   local answers = got and got.answers
-  local believed = node.is_try or got and (got.unreadable or is_believed(walk, node) or proves_all(walk, node))
+  local believed = node.is_try or got and (got.unreadable or find_belief.is_believed(walk, node, ask) or proves_all(walk, node))
   if not believed and not ignores_slice(node, got) and divide_unproven(walk, node, answers) then
     return
   end
@@ -493,7 +435,7 @@ end
 
 -- Whether a search without dates is likely to have few answers.
 local function has_few(walk)
-  return walk.count <= REST and not (walk.cap or walk.refuses) or walk.cap and walk.count < walk.cap
+  return walk.count < (walk.cap or math.min(walk.too_many or REST, REST) + 1)
 end
 
 -- Whether what an open start may lack is looked for by a search without dates.

@@ -142,6 +142,40 @@ local function take(self, now, items)
   return done, err
 end
 
+-- The items of a claim whose answer was lost, as far as it was committed: no other worker would take them while this one lives.
+local function find_doubtful(self)
+  local ids, doubtful = {}, {}
+  for i, item in ipairs(self.doubtful or {}) do
+    ids[i] = { id = item.id }
+    doubtful[item.id] = item
+  end
+  if #ids == 0 then
+    return {}
+  end
+  local list, err = self:run([[SELECT id FROM item WHERE owner = $2
+    AND id IN (SELECT CAST(e.value ->> 'id' AS BIGINT) FROM {each}) ORDER BY id]], rows.list(ids), self.worker)
+  for i, row in ipairs(list or {}) do
+    list[i] = doubtful[row.id]
+  end
+  return list, err
+end
+
+-- Within a transaction. What was chosen is in doubt until its commit is known.
+local function choose_and_take(self, now, n)
+  local chosen, done
+  local doubtful, err = find_doubtful(self)
+  if not doubtful or #doubtful > 0 then
+    return doubtful, err
+  end
+  chosen, err = choose(self, now, n)
+  if not chosen or #chosen == 0 then
+    return chosen, err
+  end
+  done, err = take(self, now, chosen)
+  self.doubtful = done and chosen
+  return done and chosen, err
+end
+
 -- L:claim(n) -> list of at most n items, which this worker now owns; committed before it returns. Those of workers that ended come first:
 -- item.recovered is their state ("sending" or "sent"), item.recovered_from the row of that worker. The code of the error is "dead" when
 -- this worker was marked dead.
@@ -151,14 +185,11 @@ function methods:claim(n)
     if not live or #live == 0 then
       return nil, live and self.lost "dead" or failure
     end
-    local chosen, done
-    chosen, failure = choose(self, now, n)
-    if not chosen or #chosen == 0 then
-      return chosen, failure
-    end
-    done, failure = take(self, now, chosen)
-    return done and chosen, failure
+    return choose_and_take(self, now, n)
   end)
+  if items then
+    self.doubtful = nil
+  end
   return decode(items), err
 end
 

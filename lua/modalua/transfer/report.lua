@@ -129,7 +129,8 @@ local function add_asked(page, facts)
     rows[#rows + 1] = { name = "setting: " .. row.name, value = row.value }
   end
   page:table({ { "", "name", "key" }, { "", "value" } }, rows, SMALL)
-  page:paragraph(("Times are those of %s."):format(info.settings.time_zone or facts.P.zone.name), "soft")
+  local zone = facts.P.zone.name
+  page:paragraph(("Times are those of %s."):format(zone:find "^/" and "the machine that made this page" or zone), "soft")
   if facts.zone_problem then
     page:paragraph(facts.zone_problem, "failed")
   end
@@ -452,6 +453,13 @@ local function line_row(line)
     images = images }
 end
 
+-- The row for an item, with milliseconds.
+local function item_row(item)
+  local row = require "transfer.transfer".shown(item)
+  row.seconds = row.seconds and ("%.3f"):format(row.seconds)
+  return row
+end
+
 -- report.csv(L, write) -> true | nil, err. write(text) is called for each piece; nil, err from it ends the report. A row for each line of a
 -- list, else for each item.
 function report.csv(L, write)
@@ -459,8 +467,7 @@ function report.csv(L, write)
   if not info then
     return nil, err or native.fail("report", "refused", "usage", "the ledger has no transfer")
   end
-  local shown = require "transfer.transfer".shown
-  local next_value, row_of, columns = L:items {}, shown, ITEM_COLUMNS
+  local next_value, row_of, columns = L:items {}, item_row, ITEM_COLUMNS
   if info.listed then
     next_value, row_of, columns = L:lines(), line_row, LINE_COLUMNS
   end

@@ -171,7 +171,7 @@ end
 local function open(options, info)
   local place = info.cursor and json.decode(info.cursor) or nil
   local query = found_items.query(options.query, options.level, options.names)
-  local data = { Level = options.level, limit_results = options.cap, Query = query }
+  local data = { Level = options.level, limit_results = options.cap or info.settings.limit_results, Query = query }
   local good, walk = pcall(find_all.open, options.modality, data, place)
   if not good then
     return nil, native.fail("transfer", "refused", "usage", tostring(walk))

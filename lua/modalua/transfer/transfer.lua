@@ -113,6 +113,9 @@ local function create(plan, given, target)
   return L
 end
 
+-- The codes of an error that there is a row already.
+local BEGUN <const> = { ["23505"] = true, ["SQLITE_CONSTRAINT_PRIMARYKEY"] = true }
+
 -- Opens or makes the ledger for that plan | nil, err.
 local function open(plan, given)
   local L, err = ledger.open(given.ledger, { create = false })
@@ -129,7 +132,12 @@ local function open(plan, given)
     if L then
       L:close() -- its tables were made, and nothing else
     end
-    return create(plan, given, given.ledger)
+    local made
+    made, err = create(plan, given, given.ledger)
+    if made or not BEGUN[err.code] then
+      return made, err
+    end
+    return open(options.read(given), given) -- another run has begun it at the same moment
   end
   local opened <close> = L -- luacheck: ignore
   local good
@@ -143,16 +151,23 @@ end
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
   local plan = options.read(given)
+  local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
+    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+  if not view then
+    usage("run: %s", message)
+  end
   local opened, err = open(plan, given)
   if not opened then
     return nil, err
   end
   local L <close> = opened
   local from, to = plan.from, plan.to
-  local view <close> = require "transfer.view".new { ledger = L, terminal = control and control.terminal, json = control and control.json,
-    progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
+  view:watch(L)
   local function tell(event)
     view:tell(event)
+    if control and control.tell then -- of specs
+      control.tell(event)
+    end
   end
   if control then
     function control.line()

@@ -193,7 +193,7 @@ function verb.run(self, query)
   local _ <close> = self:listen(function(name) on_signal(self, control, name) end)
   local summary, err = call(self, transfer.run, options, control)
   if err then
-    self:report_error(err)
+    self:report_error(err.code == "too_many" and err.message .. " (--yes)" or err)
     summary = err.summary
   end
   if not summary then

@@ -24,7 +24,7 @@ View.__index = View
 -- Reads the ledger, when the last time is long enough ago. What is then read is known to all outputs.
 local function read(self)
   local begun = native.now()
-  if self.reading or begun < self.next_read then
+  if self.reading or begun < self.next_read or not self.ledger then
     return
   end
   self.reading = true
@@ -192,8 +192,9 @@ local function note_problem(self, words)
   self.facts.problem = { at = pace.now(), text = words, n = p and p.n + 1 or 1 }
 end
 
+-- A line that is part of the six lines, or an object of JSON.
 local function both(self, line)
-  if not self.draws then
+  if not self.draws and not self.json then
     write_line(self, line)
   end
   write_log(self, line)
@@ -273,6 +274,11 @@ end
 
 -- ---- the object ----
 
+-- Sets the ledger that is shown.
+function View:watch(ledger)
+  self.ledger, self.facts.name = ledger, ledger.name
+end
+
 -- Shows an event. Any task may call it.
 function View:tell(event)
   local handler = on[event.event == "end" and "finish" or event.event]
@@ -324,14 +330,13 @@ local function open_log(target)
   return file
 end
 
--- Returns a view; nil and a message when the log or the file of metrics cannot be written. options: ledger = L, terminal = { output =,
--- errors = whether these are terminals } of the command, json = true for JSON lines on standard output, progress = true or a function,
--- log = a file or a function, metrics = a file or a function, names = whether patients may be named.
+-- Returns a view, which shows the ledger that View:watch gets; nil and a message when the log or the file of metrics cannot be written.
+-- options: terminal = { output =, errors = whether these are terminals } of the command, json = true for JSON lines on standard output,
+-- progress = true or a function, log = a file or a function, metrics = a file or a function, names = whether patients may be named.
 function view.new(options)
   local terminal = options.terminal or {}
-  local self = setmetatable({ ledger = options.ledger, names = options.names, json = options.json, terminal = terminal,
-    metrics = options.metrics,
-    facts = { name = options.ledger.name, names = options.names, retries = 0 }, last = {}, drawn = -math.huge, next_read = 0 }, View)
+  local self = setmetatable({ names = options.names, json = options.json, terminal = terminal, metrics = options.metrics, last = {},
+    drawn = -math.huge, next_read = 0, facts = { names = options.names, retries = 0 } }, View)
   local message
   self.log, message = open_log(options.log)
   if message then

@@ -1,0 +1,134 @@
+-- Tests transfers with a ledger in PostgreSQL: several workers share one, and the server is restarted. Each worker is a process.
+local expect = require "spec.support.expect"
+local modalua = require "modalua"
+local postgres = require "spec.support.postgres"
+local transfers = require "spec.support.transfers"
+local versions = require "spec.support.versions"
+local transfer = modalua.transfer
+
+local STUDIES <const> = 60
+-- Leases of 4 s instead of a minute.
+local HASTE <const> = "MODALUA_TRANSFER_HASTE=15"
+
+local server, world, schema
+
+-- What psql prints for SQL on the tables of the ledger.
+local function ask(sql)
+  return server:psql(("SET search_path = %s; %s"):format(schema, sql))
+end
+
+local function eventually(f)
+  return assert(expect.eventually(f), "it never happened")
+end
+
+-- Starts a worker. It waits 0.05 s behind each study, so that others get some.
+local function start(environment)
+  return transfers.start(world, "concurrency = 2, gap = 0.05", environment or "")
+end
+
+-- Waits for a worker that must end well.
+local function finishes(worker)
+  local status, out = worker:wait()
+  assert.are.same({ 0, "finished\n" }, { status, out })
+end
+
+-- Each study is at the destination, was sent once, and the ledger is whole.
+local function check_whole()
+  assert.are.equal("done|" .. STUDIES, ask "SELECT state, count(*) FROM item GROUP BY state")
+  assert.are.same({ STUDIES, STUDIES }, { world:arrived(), world:resources_sent() })
+  local result = assert(transfer.check(world.ledger))
+  assert.are.same({}, result.problems)
+end
+
+-- Makes the ledger, with all studies in it.
+local function find_all()
+  assert(transfers.run(world, { dry_run = true }))
+  assert.are.equal("todo|" .. STUDIES, ask "SELECT state, count(*) FROM item GROUP BY state")
+end
+
+setup(function()
+  server = postgres.start()
+  world = transfers.world(versions[#versions], { studies = STUDIES })
+end)
+
+teardown(function()
+  world:close()
+  server:close()
+end)
+
+before_each(function()
+  world:reset()
+  schema = ("modalua_run%d"):format(world.n)
+  world.ledger = ("%s#run%d"):format(server.url, world.n)
+end)
+
+describe("Two workers with one ledger in PostgreSQL", function()
+  -- Each stops itself when it has claimed some, until the other one has too.
+  it("share the studies, and send each once", function()
+    find_all()
+    local workers = { start "MODALUA_TRANSFER_POINT=claimed:stop", start "MODALUA_TRANSFER_POINT=claimed:stop" }
+    for _, worker in ipairs(workers) do
+      eventually(function() return worker:state() == "T" end)
+    end
+    for _, worker in ipairs(workers) do
+      worker:signal "CONT"
+    end
+    for _, worker in ipairs(workers) do
+      finishes(worker)
+    end
+    check_whole()
+    assert.are.equal("2", ask "SELECT count(*) FROM tally WHERE state = 'done' AND items > 0")
+  end)
+
+  it("may begin it at the same moment", function()
+    local one, other = start(), start()
+    finishes(one)
+    finishes(other)
+    check_whole()
+  end)
+
+  it("end the transfer when one of them is killed", function()
+    find_all()
+    local one = start "MODALUA_TRANSFER_POINT=moved:kill:5"
+    local other = start()
+    assert.are.equal(137, (one:wait()))
+    finishes(other)
+    check_whole()
+    assert.are.equal("dead|1\nleft|2", ask "SELECT state, count(*) FROM worker GROUP BY state ORDER BY state")
+  end)
+
+  it("end it when one of them is stopped by a signal for longer than its lease; woken, it sends nothing that the other took", function()
+    local stopped = start(HASTE .. " MODALUA_TRANSFER_POINT=claimed:stop")
+    eventually(function() return stopped:state() == "T" end)
+    finishes(start(HASTE))
+    check_whole()
+    stopped:signal "CONT"
+    finishes(stopped)
+    check_whole()
+  end)
+end)
+
+describe("A restart of PostgreSQL in the middle of a run", function()
+  for _, how in ipairs { "INT", "KILL" } do
+    it(("by SIG%s is waited for, and each study is sent once"):format(how), function()
+      find_all()
+      local one, other = start(), start()
+      eventually(function() return world:arrived() >= STUDIES // 4 end)
+      server:stop(how ~= "INT" and how or nil)
+      assert.is_true(world:arrived() < STUDIES)
+      local before = world:resources_sent()
+      eventually(function() -- what was claimed is sent, and then nothing more begins
+        local now = world:resources_sent()
+        local same = now == before
+        before = now
+        os.execute "sleep 1"
+        return same
+      end)
+      assert.is_true(before < STUDIES)
+      server:start_again()
+      finishes(one)
+      finishes(other)
+      check_whole()
+    end)
+  end
+end)
