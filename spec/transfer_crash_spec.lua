@@ -48,7 +48,7 @@ for i, version in ipairs(versions) do
     local world
 
     setup(function()
-      world = transfers.world(version, { studies = 12, each = 1 })
+      world = transfers.world(version, { studies = 12, each = 40 }) -- a move of so many takes a while
     end)
 
     teardown(function()

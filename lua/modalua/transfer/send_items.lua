@@ -410,7 +410,7 @@ end
 local function crash_soon()
   if points.is_set "moving" then
     return native.spawn(function()
-      native.sleep(0.05)
+      native.sleep(0.02)
       points.at "moving"
     end)
   end
