@@ -538,7 +538,7 @@ end
 local function is_due(self)
   local batch, now = self.to_check, native.now()
   if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares() or batch.since and now - batch.since >= BATCH_SECONDS
-    or #batch > 0 and self.run_n == 0 and #self.queue == 0 then
+    or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
     return true
   end
   for _, item in ipairs(self.late) do
