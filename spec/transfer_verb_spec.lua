@@ -306,6 +306,9 @@ for _, version in ipairs(versions.few) do
       end)
 
       it("a second Ctrl-C cancels what is under way, on the server too", function()
+        if version.number < 11101 then
+          pending "in this version a C-MOVE is no job, and cannot be cancelled"
+        end
         local signal, shows = held()
         signal "INT"
         shows "modalua: stopping: "
