@@ -474,11 +474,15 @@ describe("A verb", function()
       { pacs = { AET = { 1 }, Host = { 1 }, Port = { 1 } } }, { pacs = { AET = 1, Host = 1, Port = 1.5 } } }
     for _, value in ipairs(odd) do
       local answers = {}
-      for _, path in ipairs { "/modalities", "/jobs", "/queries", "/system", "/modalities/pacs/query", "/modalities/pacs/echo" } do
+      for _, path in ipairs { "/modalities", "/jobs", "/queries", "/system", "/modalities/pacs/query", "/modalities/pacs/echo",
+        "/tools/default-encoding", "/modalities/pacs/configuration", "/modalities/pacs/find-worklist", "/changes", "/tools/find",
+        "/modalities/pacs/store", "/modalities/pacs/storage-commitment", "/jobs/4f5ec3d6-3b2c-4b8e-9c9a-1f4a6a0f3c55" } do
         answers[path] = value
       end
       for _, words in ipairs { { "echo" }, { "modalities" }, { "jobs" }, { "queries" }, { "find", "pacs", "PatientID=1" },
-        { "move", "pacs", "--to", "pacs", "PatientID=1" } } do
+        { "move", "pacs", "--to", "pacs", "PatientID=1" }, { "check" }, { "configure", "pacs" }, { "configure", "pacs", "Port=1" },
+        { "worklist", "pacs" }, { "follow", "--once" }, { "store", "pacs", "PatientID=1" },
+        { "commit", "pacs", "PatientID=1", "--no-wait" }, { "job", "4f5ec3d6-3b2c-4b8e-9c9a-1f4a6a0f3c55" }, { "download", "1.2.3", "/tmp/none" } } do
         local result = run(answers, table.unpack(words))
         local from = ("%s, with %s: %s"):format(words[1], json.encode(value), result.err)
         for _, part in ipairs { "traceback", "attempt to", "bad argument", ".lua:" } do

@@ -137,7 +137,7 @@ describe("The inventory", function()
 
   it("does not believe an open start of a source that ignores the date of birth", function()
     local studies = make(200, 4, 0, 30)
-    local pacs = simulated.new(studies, { cap = 20, excess = "refuse", open_start = false })
+    local pacs = simulated.new(studies, { cap = 20, excess = "cut", open_start = false })
     local ask = pacs.find
     function pacs:find(data)
       data.Query.PatientBirthDate = nil

@@ -6,7 +6,7 @@ local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 local transfer = modalua.transfer
 
-local STUDIES <const> = 60
+local STUDIES <const> = 40
 -- Leases of 4 s instead of a minute.
 local HASTE <const> = "MODALUA_TRANSFER_HASTE=15"
 
@@ -109,7 +109,7 @@ describe("Two workers with one ledger in PostgreSQL", function()
 end)
 
 describe("A restart of PostgreSQL in the middle of a run", function()
-  for _, how in ipairs { "INT", "KILL" } do
+  for _, how in ipairs(os.getenv "MODALUA_KILLS" and { "INT", "KILL" } or { "INT" }) do
     it(("by SIG%s is waited for, and each study is sent once"):format(how), function()
       find_all()
       local one, other = start(), start()

@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 
 keep=no
 quick=no
-subjects="start prompt json tasks instructions hosting finds echoes moves"
+subjects="start prompt json tasks instructions hosting finds echoes moves transfer"
 only=""
 while :; do
     case "${1:-}" in

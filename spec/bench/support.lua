@@ -90,7 +90,7 @@ end
 -- ---- figures ----
 
 local UNITS = { s = { 1, "%.3g s" }, ms = { 1e3, "%.3g ms" }, MB = { 1, "%.3g MB" }, KB = { 1, "%.2g KB" }, rate = { 1, "%.0f /s" },
-  us = { 1e6, "%.3g µs" }, M = { 1e-6, "%.2f M" } }
+  us = { 1e6, "%.3g µs" }, count = { 1, "%.0f" }, M = { 1e-6, "%.2f M" } }
 
 function bench.show(value, unit)
   if unit == "s" or unit == "ms" then

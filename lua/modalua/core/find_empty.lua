@@ -7,6 +7,7 @@ local slices = require "core.slices"
 local find_empty = {}
 
 local TAGS <const> = { date = "StudyDate", time = "StudyTime" }
+local MOST <const> = 2000 -- studies of the days that are asked for patients without a date of birth
 local ANCIENT <const> = { open = "-18991231", closed = "18980101-18991231" }
 
 local function is_empty(answer, axis)
@@ -59,14 +60,15 @@ function find_empty.is_open(walk)
 end
 
 -- Whether the modality gives patients without a date of birth for an open start: it then does so for other dates too. The same range
--- without its open start shows whether it has looked at the filter.
+-- without its open start shows whether it has looked at the filter. If it has not, it gives all studies of the days.
 local function matches_births(walk, ask)
-  local open = ask(walk, {}, { PatientBirthDate = ANCIENT.open }, { keep_empty = { "PatientBirthDate" }, prove = false })
+  local slice = walk.oldest and { from = walk.oldest, to = walk.oldest + (MOST / math.max(walk.density.peak, 1) // 1 | 0) } or {}
+  local open = ask(walk, slice, { PatientBirthDate = ANCIENT.open }, { keep_empty = { "PatientBirthDate" }, prove = false })
   local found = false
   for _, answer in ipairs(open and open.answers or {}) do
     found = found or matching.value(answer, "PatientBirthDate") == ""
   end
-  local closed = found and ask(walk, {}, { PatientBirthDate = ANCIENT.closed }, { prove = false })
+  local closed = found and ask(walk, slice, { PatientBirthDate = ANCIENT.closed }, { prove = false })
   return closed and closed.sent == 0
 end
 

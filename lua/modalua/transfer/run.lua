@@ -505,8 +505,8 @@ local CANCEL = { __close = function(tasks)
   end
 end }
 
--- This worker has ended, also when its task was cancelled. What it still holds is recovered by the next run; when the ledger cannot be told,
--- only after its lease.
+-- This worker has ended, also when its task was cancelled. The next run recovers what it still holds; when the ledger cannot be told, only
+-- after its lease.
 local LEAVE = { __close = function(run_of)
   pcall(run_of.ledger.leave, run_of.ledger)
 end }

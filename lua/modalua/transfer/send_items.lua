@@ -140,7 +140,8 @@ function Items:owns(item)
   return item.generation == self.generation and not item.lost
 end
 
--- Gives back what is in the queue.
+-- Gives back these items, or what is in the queue. While the ledger does not take them, they are in the queue, and it is asked once a
+-- second.
 function Items:give_back(items)
   if not items then
     items, self.queue = self.queue, {}
@@ -149,11 +150,18 @@ function Items:give_back(items)
   for _, item in ipairs(items) do
     own[#own + 1] = self:owns(item) and item or nil
   end
-  if #own > 0 and not self.ledger_error then
+  if #own == 0 then
+    return
+  elseif not self.ledger_error or native.now() - (self.given_back or 0) >= 1 then
     local good, err = self.ledger:give_back(own)
-    if not good then
-      self:ledger_failed(err)
+    self.given_back = native.now()
+    if good then
+      return ledger_works(self)
     end
+    self:ledger_failed(err)
+  end
+  for _, item in ipairs(own) do
+    self.queue[#self.queue + 1] = self:owns(item) and item or nil
   end
 end
 
@@ -530,7 +538,7 @@ end
 local function is_due(self)
   local batch, now = self.to_check, native.now()
   if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares() or batch.since and now - batch.since >= BATCH_SECONDS
-    or #batch > 0 and self.run_n == 0 and #self.queue == 0 then
+    or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
     return true
   end
   for _, item in ipairs(self.late) do
