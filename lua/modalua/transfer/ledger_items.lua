@@ -342,8 +342,10 @@ function methods:unconfirm()
   end)
 end
 
+-- No condition by state: the rows are locked, and their states were read. With one, SQLite takes the index over states, and reads all items
+-- that are done for each of these.
 local CONFIRM <const> = [[UPDATE item SET due = 1, arrived = COALESCE(CAST(e.value ->> 'arrived' AS BIGINT), arrived)
-  FROM {each} WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.state IN ('done', 'present') AND item.owner IS NULL]]
+  FROM {each} WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.owner IS NULL]]
 
 local VANISH <const> = [[UPDATE item SET state = e.value ->> 'to', due = CAST(e.value ->> 'due' AS BIGINT), tries = 0,
     arrived = CAST(e.value ->> 'arrived' AS BIGINT), reason = 'vanished', message = e.value ->> 'message',

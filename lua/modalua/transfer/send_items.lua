@@ -534,7 +534,7 @@ local function put_back(self, items)
   self.to_check.since = self.to_check.since or native.now()
 end
 
--- Whether something is to be recorded or compared now.
+-- Whether something is to be compared now, and all results recorded.
 local function is_due(self)
   local batch, now = self.to_check, native.now()
   if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares() or batch.since and now - batch.since >= BATCH_SECONDS
@@ -546,7 +546,12 @@ local function is_due(self)
       return true
     end
   end
-  return #self.changes >= BATCH or self.changes.since and now - self.changes.since >= BATCH_SECONDS
+  return false
+end
+
+-- Whether results wait to be recorded, and no comparison is due with which they would be.
+local function is_to_be_flushed(self)
+  return #self.changes >= 2 * BATCH or self.changes.since and native.now() - self.changes.since >= BATCH_SECONDS
 end
 
 -- Records what has ended, and compares it. Returns whether that worked.
@@ -581,6 +586,8 @@ function Items:checker()
       wait = check(self) and 0 or 1
       self.checking = self.checking - 1
       self.bell:ring()
+    elseif is_to_be_flushed(self) then
+      wait = self:flush() and 0 or 1
     end
     if wait > 0 and not self.ended then
       self.bell:wait(wait)
