@@ -333,12 +333,15 @@ describe("A long statement on SQLite", function()
       local g <close> = setmetatable({}, { __close = function() print(db:run "SELECT 42 AS x"[1].x) end })
       print((select(2, require "spec.support.part" "transfer.native".process())))
       io.stdout:flush()
-      endless()
+      repeat -- until the other process has not locked the database
+        local _, err = endless()
+      until err.code ~= "SQLITE_BUSY"
       print "never"]]):gsub("WITH", "INSERT INTO t %0")
     local pipe = assert(io.popen(("exec %s 2>&1"):format(served.quoted { command.path, "-e", code })))
     local pid = assert(math.tointeger(pipe:read "l"))
     while db:run "BEGIN IMMEDIATE" do -- until the statement has locked the database
       run(db, "ROLLBACK")
+      modalua.task.sleep(0.01)
     end
     served.output_of(("exec kill -INT %d"):format(pid))
     local text = pipe:read "a"

@@ -482,7 +482,8 @@ describe("A verb", function()
       for _, words in ipairs { { "echo" }, { "modalities" }, { "jobs" }, { "queries" }, { "find", "pacs", "PatientID=1" },
         { "move", "pacs", "--to", "pacs", "PatientID=1" }, { "check" }, { "configure", "pacs" }, { "configure", "pacs", "Port=1" },
         { "worklist", "pacs" }, { "follow", "--once" }, { "store", "pacs", "PatientID=1" },
-        { "commit", "pacs", "PatientID=1", "--no-wait" }, { "job", "4f5ec3d6-3b2c-4b8e-9c9a-1f4a6a0f3c55" }, { "download", "1.2.3", "/tmp/none" } } do
+        { "commit", "pacs", "PatientID=1", "--no-wait" },
+        { "job", "4f5ec3d6-3b2c-4b8e-9c9a-1f4a6a0f3c55" }, { "download", "1.2.3", "/tmp/none" } } do
         local result = run(answers, table.unpack(words))
         local from = ("%s, with %s: %s"):format(words[1], json.encode(value), result.err)
         for _, part in ipairs { "traceback", "attempt to", "bad argument", ".lua:" } do

@@ -56,11 +56,20 @@ local function let_die(survivor)
   return survivor:mark_dead()
 end
 
+setup(function()
+  for _, database in ledgers.databases() do
+    database.start()
+  end
+end)
+
+teardown(function()
+  for _, database in ledgers.databases() do
+    database.stop()
+  end
+end)
+
 describe("A schema of PostgreSQL", function()
   local database = ledgers.postgresql
-
-  setup(database.start)
-  teardown(database.stop)
 
   it("that another application has made is refused, and stays as it is", function()
     local target = database.new_target()
@@ -116,9 +125,6 @@ end)
 for name, database in ledgers.databases() do
   describe("A ledger on " .. name, function()
     local L
-
-    setup(database.start)
-    teardown(database.stop)
 
     before_each(function()
       L = ledgers.new(database)

@@ -226,6 +226,31 @@ static int run_plain(modalua_runtime *rt, const char *code)
     return modalua_run_string(rt, "=torture", code, strlen(code));
 }
 
+/* The database of a ledger: a file of SQLite, or what MODALUA_TORTURE_DATABASE names, an address of PostgreSQL. */
+#define OPENING "local native = dofile '" PART_LUA "' 'transfer.native'\n"
+
+static const char opening_scenario[] = OPENING;
+
+static const char database_scenario[] =
+    OPENING "local path = os.getenv 'MODALUA_TORTURE_DATABASE' or os.tmpname()\n"
+            "local g <close> = setmetatable({}, { __close = function() os.remove(path) end })\n"
+            "local db <close> = assert(native.open(path, true))\n"
+            "assert(db:run 'CREATE TABLE IF NOT EXISTS torture (k bigint PRIMARY KEY, v text)')\n"
+            "assert(db:run 'BEGIN')\n"
+            "local rows, changed = db:run('INSERT INTO torture VALUES ($1, $2), ($3, $4) RETURNING "
+            "k, v', 1, 'a', 2, nil)\n"
+            "assert(rows and rows[2].k == 2 and changed == 2, changed)\n"
+            "local none, err = db:run('INSERT INTO torture VALUES ($1, $2)', 1, 'x')\n"
+            "assert(not none and err.details)\n"
+            "assert(db:run 'ROLLBACK')\n"
+            "assert(db:run 'BEGIN')\n"
+            "db:abandon()\n"
+            "local t = require 'modalua.task'.spawn(function() return assert(db:run('SELECT v FROM "
+            "torture WHERE k = $1', 1)) end)\n"
+            "assert(#t:join() == 0)\n"
+            "assert(not native.open('postgresql://u:p@127.0.0.1/x'))\n"
+            "assert(not native.open('/nowhere/x'))\n";
+
 /* The scenario must end with its own error, which counts as success here. */
 static int run_host(modalua_runtime *rt, const char *code)
 {
@@ -490,13 +515,14 @@ enum { LOADING_STRIDE = 3, MODALITY_STRIDE = 7 };
 
 int main(int argc, char **argv)
 {
-    long plain, loading, modality, host, tasks, required, loaded;
+    long plain, loading, modality, host, tasks, database, required, loaded, opened;
     CHECK(argc == 2);
     try_once(run_plain, general_scenario, argv[1]);
     try_once(run_plain, roles, argv[1]);
     try_once(run_plain, modality_scenario, argv[1]);
     try_once(run_host, host_scenario, argv[1]);
     try_once(run_beside, beside_scenario, argv[1]);
+    try_once(run_plain, database_scenario, argv[1]);
     plain = fail_each_allocation(run_plain, general_scenario, argv[1], 0, 1);
     /* Each scenario skips the allocations that the one before it has tested. */
     CHECK(!attempt(run_plain, argv[1], "require 'modalua'", -1, 0, &required));
@@ -505,8 +531,11 @@ int main(int argc, char **argv)
     modality = fail_each_allocation(run_plain, modality_scenario, argv[1], loaded, MODALITY_STRIDE);
     host = fail_each_allocation(run_host, host_scenario, argv[1], 0, 1);
     tasks = fail_each_allocation(run_beside, beside_scenario, argv[1], 0, 1);
-    printf("runs with a failed allocation: %ld, %ld, %ld, %ld and %ld\n", plain, loading, modality,
-           host, tasks);
+    CHECK(!attempt(run_plain, argv[1], opening_scenario, -1, 0, &opened));
+    database = fail_each_allocation(run_plain, database_scenario, argv[1], opened, 1);
+    printf("runs with a failed allocation: %ld, %ld, %ld, %ld, %ld and %ld\n", plain, loading,
+           modality, host, tasks, database);
     CHECK(plain > 500 && loading > 500 && modality > 500 && host > 500 && tasks > 500);
+    CHECK(database > 100);
     return 0;
 }

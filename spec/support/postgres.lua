@@ -130,6 +130,19 @@ function Server:count_logged(text)
   return select(2, file:read("a"):gsub(text:gsub("%p", "%%%0"), ""))
 end
 
+local close = Server.close
+
+--- Ends the server and removes its data. Idempotent. It shuts down in good order: a killed server leaves a piece of shared memory.
+function Server:close()
+  if self.pipe then
+    self:signal "CONT"
+    self:stop()
+  end
+  close(self)
+end
+
+Server.__close = Server.close
+
 --- Runs SQL with the program psql. Returns what it prints: a line for each row, with | between the columns.
 function Server:psql(sql)
   return (served.output_of(("PGPASSWORD=%s exec psql -XAtq -v ON_ERROR_STOP=1 %s -c %s"):format(self.password or "none",

@@ -13,6 +13,16 @@ local WATCH_SECONDS = 2
 
 -- ---- calls of the public functions ----
 
+-- A message of transfer.transfer with its options as the command has them: "max_failed = 5" is "--max-failed 5".
+local function in_words_of_the_command(message)
+  local function option(name)
+    return "--" .. name:gsub("_", "-")
+  end
+  return (message:gsub("option '([%l_]+)'", option):gsub("([%l_]+) = true", option):gsub("([%l_]+) = ([\"%d])", function(name, value)
+    return option(name) .. " " .. value
+  end))
+end
+
 -- Calls a function of transfer.transfer. A mistake in the arguments, and a ledger that is not what it should be, end the command with
 -- status 2, before anything was written. Returns the results of the function.
 local function call(self, f, ...)
@@ -20,11 +30,11 @@ local function call(self, f, ...)
   local good, value, err = results[1], results[2], results[3]
   local mistake = not good and type(value) == "string" and value:match "^%l[%w_]*: (.*)$" -- "run: option 'rate' must …"
   if mistake then
-    self:usage_error("%s", mistake)
+    self:usage_error("%s", in_words_of_the_command(mistake))
   end
   local failure = good and not value and err or not good and value
   if modalua.is_error(failure) and failure.kind == "refused" and failure.code == "usage" then
-    self:usage_error("%s", failure.message)
+    self:usage_error("%s", in_words_of_the_command(failure.message))
   elseif not good then
     error(value, 0)
   end
@@ -157,6 +167,9 @@ end
 
 -- One line about what is left, for standard error.
 local function closing_line(summary)
+  if summary.state == "finished" and summary.found == 0 and not summary.lines then
+    return "modalua: finished: nothing was found"
+  end
   local parts = { ("%d sent"):format(count(summary, "done")) }
   for _, part in ipairs { { "already there", "present" }, { "failed", "failed" }, { "unknown", "unknown" },
     { "left", "todo", "sending", "sent" } } do
@@ -193,7 +206,7 @@ function verb.run(self, query)
   local _ <close> = self:listen(function(name) on_signal(self, control, name) end)
   local summary, err = call(self, transfer.run, options, control)
   if err then
-    self:report_error(err.code == "too_many" and err.message .. " (--yes)" or err)
+    self:report_error(err.code == "too_many" and in_words_of_the_command(err.message) or err)
     summary = err.summary
   end
   if not summary then
