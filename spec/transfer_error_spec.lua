@@ -6,7 +6,7 @@ local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
-local points = part "transfer.points"
+local compare, points = part "transfer.compare", part "transfer.points"
 local qrd = require "spec.support.qrd"
 local task = require "modalua.task"
 local transfer = require "modalua.transfer"
@@ -108,6 +108,21 @@ for i, version in ipairs(versions) do
       assert.are.same({ STUDIES - 1, 1 }, { items(summary, "done"), items(summary, "failed") })
       local item = transfer.items(world.ledger, { state = "failed" })()
       assert.are.same({ "1.2.7", "gone" }, { item.key, item.reason })
+    end)
+
+    it("does not believe in a part of a study that the source no longer has", function()
+      archive.send(transfers.instances(99, 99), { world.archive:modality() }, "LOCAL")
+      local places = compare.new { client = world.client, level = "Study", source = world.source,
+        destination = { kind = "modality", modality = world.client:modality "archive" } }
+      local item = { uids = { StudyInstanceUID = "1.2.99" }, expected = 2 }
+      assert(places:after({ item }, "count"))
+      assert.are.same({ "gone", 1 }, { item.verdict, item.held })
+      assert.matches("the destination has 1 of 2 instances", compare.gone(item).message, 1, true)
+      item.expected = 1
+      assert(places:after({ item }, "count"))
+      assert.are.equal("full", item.verdict)
+      assert(places:after({ item }, "uids"))
+      assert.are.equal("gone", item.verdict)
     end)
   end)
 end

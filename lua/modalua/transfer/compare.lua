@@ -121,7 +121,7 @@ local function compare_uids(self, item)
   elseif one.state == "missing" then
     item.verdict, item.expected, item.held = "short", one.n, one.n - #one.missing
   elseif one.state == "absent" then
-    item.verdict, item.absent = item.held == 0 and "gone" or "full", true
+    item.verdict = "gone" -- nothing is left with which it could be compared
   else
     return nil, as_error(one.why)
   end
@@ -129,20 +129,25 @@ local function compare_uids(self, item)
 end
 
 local function judge(item)
-  if item.absent then
-    item.verdict = item.held == 0 and "gone" or "full"
-  else
-    item.verdict = item.held > 0 and item.expected and item.held >= item.expected and "full" or "short"
-  end
+  local is_full = item.held > 0 and item.expected and item.held >= item.expected
+  item.verdict = is_full and "full" or item.absent and "gone" or "short"
 end
 
 -- What is special about an item that is complete; nil when nothing is.
 local function note_of(item)
-  if item.absent then
-    return "the source no longer has it"
-  elseif item.held > (item.expected or item.held) then
+  if item.held > item.expected then
     return ("the destination has more: %d of %d instances"):format(item.held, item.expected)
   end
+end
+
+-- The error of an item with the verdict "gone".
+function compare.gone(item)
+  local message = "neither the source nor the destination has it"
+  if item.held > 0 then
+    message = ("the source no longer has it, and the destination has %d of %s instances"):format(item.held,
+      item.expected or "an unknown number of")
+  end
+  return native.fail(OP, "dicom", "gone", message)
 end
 
 -- The bytes of an item at an Orthanc that can be asked over REST; nil when they are not known.
@@ -157,8 +162,8 @@ local function bytes_of(self, item)
   end
 end
 
--- Looks at items that may have arrived. Sets item.verdict to "full", "short", or "gone" (neither side has it), with item.held, and
--- item.note and item.bytes where there is something to say. Returns true, or nil and an error.
+-- Looks at items that may have arrived. Sets item.verdict to "full", "short", or "gone" (something is missing, and the source no longer has
+-- the item), with item.held, and item.note and item.bytes where there is something to say. Returns true, or nil and an error.
 function Compare:after(items, verify)
   local good, err = self:look(items)
   if not good then
@@ -176,7 +181,7 @@ function Compare:after(items, verify)
   end
   for _, item in ipairs(items) do
     judge(item)
-    if item.verdict == "full" and verify == "uids" and not item.absent then
+    if item.verdict == "full" and verify == "uids" then
       good, err = compare_uids(self, item)
     end
     if not good then

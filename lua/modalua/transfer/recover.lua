@@ -5,6 +5,7 @@
 -- is compared; and only what it does not have is sent. Where the jobs cannot be known (before 1.11.1 a C-MOVE is no job; the other worker
 -- used another server), two comparisons must agree that are ten seconds apart.
 local require = ...
+local compare = require "transfer.compare"
 local native = require "core.native"
 local points = require "transfer.points"
 local running_jobs = require "core.running_jobs"
@@ -105,7 +106,7 @@ local function decide(self, items, waiting)
     elseif item.verdict == "full" then
       self:done(item, self.settings.verify)
     elseif item.verdict == "gone" then
-      self:fail(item, native.fail("transfer", "dicom", "gone", "neither the source nor the destination has it"), true)
+      self:fail(item, compare.gone(item), true)
     elseif on_short(self, item) then
       waiting[#waiting + 1] = item
     end

@@ -508,7 +508,7 @@ local function conclude(self, items)
     elseif item.verdict == "full" then
       self:done(item, self.settings.verify)
     elseif item.verdict == "gone" then
-      self:fail(item, native.fail("transfer", "dicom", "gone", "neither the source nor the destination has it"), true)
+      self:fail(item, compare.gone(item), true)
     else
       on_short(self, item)
     end
