@@ -511,7 +511,7 @@ static void try_once(run_fn run, const char *scenario, const char *url)
 
 /* Both scenarios have thousands of allocations, and a run of the second one waits for jobs. Prime numbers, so
  * that the runs do not fall into step with a loop. */
-enum { LOADING_STRIDE = 3, MODALITY_STRIDE = 7 };
+enum { LOADING_STRIDE = 11, MODALITY_STRIDE = 13 };
 
 int main(int argc, char **argv)
 {
