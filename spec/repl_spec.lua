@@ -238,7 +238,7 @@ describe("Completion", function()
     has("prompt_pacs:find { Level = 'Study', ", "Query = ")
     offers("prompt_pacs:find { Lev", 3, "Level = ")
     offers('prompt_pacs:find { Level = "St', 2, 'Study"')
-    offers("prompt_pacs:find { ke", 2, "keep = ")
+    offers("prompt_pacs:find { ke", 2, "keep = ", "keep_empty = ")
     offers("prompt_pacs:find { Exp", 3) -- a key of client:find
     offers("prompt_client:find { Exp", 3, "Expand = ")
     offers("prompt_pacs:find({ Level = 'Study', Query = {} }, { ", 0, "short = ", "simplify = ")
