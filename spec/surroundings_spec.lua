@@ -100,8 +100,8 @@ describe("The command", function()
     end)
   end)
 
-  it("with an address space of 22 to 30 MB works, or says what it lacks", function()
-    for megabytes = 22, 30, 2 do
+  it("with an address space of 24 to 30 MB works, or says what it lacks", function()
+    for megabytes = 24, 30, 2 do
       local result = shell(('prlimit --as=%d "$M" $U -e "$W"'):format(megabytes << 20))
       assert.are.same({ 0, "done\n", "" }, { result.status, result.out, result.err })
       local greedy = command.quote "local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end"

@@ -15,6 +15,7 @@ local KILLS <const> = math.tointeger(tonumber(os.getenv "MODALUA_KILLS")) or 3
 local STUDIES <const> = KILLS > 3 and 2000 or 150
 local SEED <const> = math.tointeger(tonumber(os.getenv "MODALUA_SEED")) or os.time()
 local KILLED <const> = 137
+local LAG <const> = 25 -- a move takes long enough that the points of a run meet it
 -- the waits for two comparisons that agree, and for another try, are shortened where only one study is in doubt
 local HASTE <const> = "MODALUA_TRANSFER_HASTE=5"
 
@@ -104,7 +105,7 @@ for i, version in ipairs(versions) do
     local world
 
     setup(function()
-      world = transfers.world(version, { studies = 40 })
+      world = transfers.world(version, { studies = 40, lag = LAG })
     end)
 
     teardown(function()

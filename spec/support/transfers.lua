@@ -6,6 +6,7 @@
 --   local ended = process:wait()                                          -- ended.out, ended.err, ended.status
 local archive = require "spec.support.archive"
 local command = require "spec.support.command"
+local lag = require "spec.support.lag"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local served = require "spec.support.served"
@@ -38,7 +39,8 @@ function transfers.instances(first, last, each)
   return list
 end
 
---- Starts the servers. options: studies = how many pacs has (default: 0), each = instances of each, extra = settings of all servers.
+--- Starts the servers. options: studies = how many pacs has (default: 0), each = instances of each, extra = settings of all servers, lag =
+--- milliseconds of latency between pacs and archive, each way, so that a move takes some ten times as long.
 function transfers.world(version, options)
   local extra = { DicomAlwaysAllowStore = true, ConcurrentJobs = 8, JobsHistorySize = 100 }
   for name, value in pairs(options.extra or {}) do
@@ -49,6 +51,10 @@ function transfers.world(version, options)
     folder = transfers.folder(), n = 0, version = version }, World)
   world.client, world.target = modalua.connect(world.us.url, { max_inflight = 20 }), modalua.connect(world.archive.url)
   world.source = world.client:modality "pacs"
+  if options.lag then
+    world.slow = lag.start(world.archive.dicom_port, options.lag)
+    assert(modalua.connect(world.pacs.url):put("/modalities/archive", { "ARCHIVE", "127.0.0.1", world.slow.port }))
+  end
   if options.studies then
     world:fill(1, options.studies, options.each)
   end
@@ -81,6 +87,9 @@ end
 
 function World:close()
   self.servers:close()
+  if self.slow then
+    self.slow:close()
+  end
   served.output_of("exec rm -rf -- " .. served.quoted { self.folder })
 end
 

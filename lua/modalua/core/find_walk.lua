@@ -151,11 +151,13 @@ end
 
 -- ---- what answers show ----
 
--- Whether the modality ignores the dates or the PatientID of the slice: all its answers lie outside. Its parts would get the same answers,
--- without an end. A range that is open at its start is no sign of that, since some modalities add what has no date.
+-- Whether the modality ignores the dates, the times or the PatientID of the slice: all its answers lie outside. Its parts would get the
+-- same answers, without an end. A range that is open at its start, of a slice that is not about what has no date, is no sign of that:
+-- some modalities add what has no date.
 local function ignores_slice(node, got)
   local slice, ignored = node.slice, got and got.kept == 0 and got.ignored or {}
-  return slice.from and ignored.StudyDate or slice.prefix and ignored.PatientID
+  return (slice.from or slice.empty) and ignored.StudyDate or (slice.first or 0) > 0 and ignored.StudyTime or slice.prefix
+    and ignored.PatientID
 end
 
 -- Notes what the answers to the node's slice show.
