@@ -4,37 +4,15 @@ local json = require "modalua.json"
 local modalua = require "modalua"
 local part = require "spec.support.part"
 local served = require "spec.support.served"
+local statements = require "spec.support.statements"
 local native = part "transfer.native"
+local run, failure, throws = statements.run, statements.failure, statements.throws
 
 local folder
 
 -- Opens a database in the temporary folder, which is made when it is missing.
 local function open(name)
   return assert(native.open(folder .. "/" .. (name or "ledger"), true))
-end
-
--- Runs a statement that must succeed. Returns its rows and the number of changed rows.
-local function run(db, sql, ...)
-  local rows, changed = db:run(sql, ...)
-  if not rows then
-    error(sql .. ": " .. tostring(changed), 2)
-  end
-  return rows, changed
-end
-
--- Runs a statement that must fail. Returns the error.
-local function failure(db, sql, ...)
-  local rows, err = db:run(sql, ...)
-  assert.is_nil(rows)
-  assert.is_true(modalua.is_error(err))
-  assert.are.equal("database", err.kind)
-  return err
-end
-
-local function throws(pattern, f, ...)
-  local good, message = pcall(f, ...)
-  assert.is_false(good)
-  assert.matches(pattern, tostring(message))
 end
 
 setup(function()

@@ -4,7 +4,9 @@ local modalua = require "modalua"
 local part = require "spec.support.part"
 local postgres = require "spec.support.postgres"
 local served = require "spec.support.served"
+local statements = require "spec.support.statements"
 local native = part "transfer.native"
+local run, failure, throws = statements.run, statements.failure, statements.throws
 local task = modalua.task
 
 local PASSWORD <const> = "correct-horse"
@@ -22,30 +24,6 @@ end
 
 local function open(...)
   return assert(native.open(url, false, ...))
-end
-
--- Runs a statement that must succeed. Returns its rows and the number of changed rows.
-local function run(on, sql, ...)
-  local rows, changed = on:run(sql, ...)
-  if not rows then
-    error(sql .. ": " .. tostring(changed), 2)
-  end
-  return rows, changed
-end
-
--- Runs a statement that must fail. Returns the error.
-local function failure(on, sql, ...)
-  local rows, err = on:run(sql, ...)
-  assert.is_nil(rows)
-  assert.is_true(modalua.is_error(err))
-  assert.are.equal("database", err.kind)
-  return err
-end
-
-local function throws(pattern, f, ...)
-  local good, message = pcall(f, ...)
-  assert.is_false(good)
-  assert.matches(pattern, tostring(message))
 end
 
 local function process_of(on)

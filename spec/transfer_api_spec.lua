@@ -401,6 +401,15 @@ describe("Without a run, a ledger", function()
     assert.are.equal("stopped", transfer.status(path).state)
   end)
 
+  it("has no column of the ledger that is not meant for others", function()
+    local names = {}
+    for name in pairs(assert(transfer.status(path))) do
+      names[#names + 1] = name
+    end
+    table.sort(names)
+    assert.are.equal("bytes complete found from instances items level settings state to unproven workers", table.concat(names, " "))
+  end)
+
   it("tells the rate of its run, and the time that is left by images", function()
     local changes = {}
     local items = assert(L:claim(1))

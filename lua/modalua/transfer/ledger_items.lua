@@ -1,6 +1,5 @@
 -- transfer.ledger_items: what a worker does with items: claims, results, the comparison at the end, and `modalua transfer retry`.
 local require = ...
-local json = require "modalua.json"
 local rows = require "transfer.ledger_rows"
 
 local ledger_items = { methods = {} }
@@ -74,13 +73,6 @@ function Sums:write(ledger, now)
     ON CONFLICT (minute, worker) DO UPDATE SET done = minute.done + excluded.done, failed = minute.failed + excluded.failed,
       instances = minute.instances + excluded.instances, bytes = minute.bytes + excluded.bytes]],
     ledger.worker, now // 60000, self.done, self.failed, self.instances, self.bytes)
-end
-
-local function decode(list)
-  for _, item in ipairs(list or {}) do
-    item.uids = json.decode(item.uids)
-  end
-  return list
 end
 
 -- ---- claims ----
@@ -190,7 +182,7 @@ function methods:claim(n)
   if items then
     self.doubtful = nil
   end
-  return decode(items), err
+  return rows.decode_items(items), err
 end
 
 -- ---- results ----
@@ -258,6 +250,17 @@ local function sort_changes(self, changes, before)
   return good, refused, by_id
 end
 
+-- Writes the failed attempts and the sums of items that were changed.
+local function write_sums(self, now, attempts, sums)
+  if #attempts > 0 then
+    local done, err = self:run(ATTEMPTS, rows.list(attempts), self.worker)
+    if not done then
+      return nil, err
+    end
+  end
+  return sums:write(self, now)
+end
+
 local function write_changes(self, now, changes, by_id)
   local sums, updates, attempts = new_sums(), {}, {}
   for i, change in ipairs(changes) do
@@ -271,13 +274,10 @@ local function write_changes(self, now, changes, by_id)
   if #updates > 0 then
     done, err = self:run(CHANGE, rows.list(updates), self.worker)
   end
-  if done and #attempts > 0 then
-    done, err = self:run(ATTEMPTS, rows.list(attempts), self.worker)
+  if not done then
+    return nil, err
   end
-  if done then
-    done, err = sums:write(self, now)
-  end
-  return done, err
+  return write_sums(self, now, attempts, sums)
 end
 
 -- L:record(changes) -> list of the ids that were refused: another worker has taken these items. change: { id =, from =, to =, due =, tries
@@ -331,7 +331,7 @@ function methods:unconfirmed(n)
     table.move(more or {}, 1, #(more or {}), #list + 1, list)
     list = more and list
   end
-  return decode(list), err
+  return rows.decode_items(list), err
 end
 
 -- L:unconfirm() -> true. All items that are done are compared once more: the destination has lost some of them.
@@ -383,11 +383,8 @@ local function write_confirmed(self, now, results, before, vanished)
       done, err = self:run(step[1], rows.list(step[2]))
     end
   end
-  if done and #attempts > 0 then
-    done, err = self:run(ATTEMPTS, rows.list(attempts), self.worker)
-  end
   if done then
-    done, err = sums:write(self, now)
+    done, err = write_sums(self, now, attempts, sums)
   end
   return done and counts, err
 end
@@ -461,7 +458,7 @@ function methods:items(which)
     if not list[i] and (#list == page or i == 1 and #list == 0) then
       list, i = assert(self:query([[SELECT * FROM item WHERE id > $1 AND (CAST($2 AS TEXT) IS NULL OR state = $2)
         AND (CAST($3 AS TEXT) IS NULL OR reason = $3) ORDER BY id LIMIT $4]], last, which.state, which.reason, page)), 1
-      decode(list)
+      rows.decode_items(list)
       last = list[#list] and list[#list].id or last
     end
     return list[i]

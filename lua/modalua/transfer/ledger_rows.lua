@@ -1,4 +1,4 @@
--- transfer.ledger_rows: values on their way into a ledger.
+-- transfer.ledger_rows: values on their way into a ledger, and out of it.
 local require = ...
 local json = require "modalua.json"
 
@@ -35,6 +35,14 @@ end
 -- The same for a list, which may be empty.
 function ledger_rows.list(values)
   return assert(json.encode(json.array(values)))
+end
+
+-- Decodes the UIDs of rows of `item`, and returns the list; nil stays nil.
+function ledger_rows.decode_items(list)
+  for _, item in ipairs(list or {}) do
+    item.uids = json.decode(item.uids)
+  end
+  return list
 end
 
 return ledger_rows

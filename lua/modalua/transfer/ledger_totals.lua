@@ -1,6 +1,6 @@
 -- transfer.ledger_totals: sums from the tally, aggregates for the report, and the check of a ledger.
 local require = ...
-local json = require "modalua.json"
+local rows = require "transfer.ledger_rows"
 
 local ledger_totals = { methods = {} }
 
@@ -108,13 +108,6 @@ function methods:failures()
       GROUP BY state, reason) AS groups JOIN item ON item.id = groups.first ORDER BY groups.items DESC, groups.first]]
 end
 
-local function decode(list)
-  for _, item in ipairs(list or {}) do
-    item.uids = json.decode(item.uids)
-  end
-  return list
-end
-
 -- L:extremes(n) -> the n items that took the longest, the n items with the most images.
 function methods:extremes(n)
   local slowest, err = self:query("SELECT * FROM item WHERE seconds IS NOT NULL ORDER BY seconds DESC, id LIMIT $1", n)
@@ -125,7 +118,7 @@ function methods:extremes(n)
   if not largest then
     return nil, err
   end
-  return decode(slowest), decode(largest)
+  return rows.decode_items(slowest), rows.decode_items(largest)
 end
 
 -- ---- the check ----

@@ -1,5 +1,6 @@
 -- transfer.status: what a ledger says about its transfer: the table that transfer.status returns, and transfer.run as summary.
 local require = ...
+local json = require "modalua.json"
 local native = require "core.native"
 local pace = require "transfer.pace"
 local process = require "transfer.process"
@@ -145,7 +146,7 @@ function status.of(ledger, extra)
   end
   local row, now, totals, list, search, lines = table.unpack(answers)
   local live = live_workers(list, now)
-  local result = { items = {}, workers = live, settings = row.settings, unproven = search.unproven, paused = row.paused,
+  local result = { items = {}, workers = json.array(live), settings = row.settings, unproven = search.unproven, paused = row.paused,
     complete = row.found_all ~= nil and search.unproven == 0, from = row.from_name, to = row.to_name, level = row.level,
     lines = lines or nil }
   add_totals(result, totals)

@@ -200,7 +200,9 @@ local function with_ledger(target, f)
 end
 
 function transfer.status(target)
-  return with_ledger(target, status.of)
+  return with_ledger(target, function(L)
+    return status.of(L)
+  end)
 end
 
 function transfer.pause(target)
