@@ -163,7 +163,7 @@ describe("Each function that is written in Lua", function()
         end
       end
     end
-    local client = modalua.connect("http://127.0.0.1:1", { retries = 0 }) -- no server listens there
+    local client = modalua.connect("http://127.0.0.1:1", { retries = 0, timeout = 1 }) -- no server is there
     for kind, object in pairs { client = client, modality = client:modality "x", peer = client:peer "x", query = client:query "0-0",
       job = client:job "0-0", commitment = client:commitment "1.2", task = modalua.task.spawn(function() end) } do
       add(help.methods(kind), object)
