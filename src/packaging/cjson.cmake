@@ -21,7 +21,8 @@ luaopen_cjson json_cjson_luaopen
 ")
   add_custom_command(OUTPUT ${OUTPUT}
     COMMAND ${CMAKE_LINKER} -r ${WRAP} -o ${OUTPUT} --whole-archive ${CJSON_ARCHIVE}
-    COMMAND ${CMAKE_OBJCOPY} --redefine-syms=${NAMES} --keep-global-symbol=json_cjson_luaopen ${OUTPUT}
+    COMMAND ${CMAKE_OBJCOPY} --redefine-syms=${NAMES} ${OUTPUT}
+    COMMAND ${CMAKE_OBJCOPY} --keep-global-symbol=json_cjson_luaopen ${OUTPUT} # llvm-objcopy renames after this, in one command
     DEPENDS ${CJSON_ARCHIVE} ${CMAKE_CURRENT_FUNCTION_LIST_FILE} VERBATIM)
   add_custom_target(cjson_object DEPENDS ${OUTPUT})
 endfunction()
