@@ -80,7 +80,7 @@ end
 local OF_DEAD <const> = [[SELECT * FROM item WHERE state IN ('sending', 'sent')
   AND owner IN (SELECT id FROM worker WHERE state <> 'live') ORDER BY due, id LIMIT $1 {skip}]]
 
-local TODO <const> = "SELECT * FROM item WHERE state = 'todo' AND due <= $1 ORDER BY due, id LIMIT $2 {skip}"
+local DUE <const> = "SELECT * FROM item WHERE state = 'todo' AND due <= $1 ORDER BY due, id LIMIT $2 {skip}"
 
 local TAKE <const> = [[UPDATE item SET owner = $2, state = CASE state WHEN 'todo' THEN 'sending' ELSE state END
   WHERE id IN (SELECT CAST(e.value ->> 'id' AS BIGINT) FROM {each})]]
@@ -109,7 +109,7 @@ local function choose(self, now, n)
   local done, more
   done, err = find_dead_owners(self, items)
   if done and #items < n then
-    more, err = self:run(TODO, now, n - #items)
+    more, err = self:run(DUE, now, n - #items)
     done = more
     table.move(more or {}, 1, #(more or {}), #items + 1, items)
   end

@@ -5,7 +5,6 @@
 -- is compared; and only what it does not have is sent. Where the jobs cannot be known (before 1.11.1 a C-MOVE is no job; the other worker
 -- used another server), two comparisons must agree that are ten seconds apart.
 local require = ...
-local compare = require "transfer.compare"
 local native = require "core.native"
 local points = require "transfer.points"
 local running_jobs = require "core.running_jobs"
@@ -100,14 +99,8 @@ local function decide(self, items, waiting)
     end
   end
   self:flush()
-  for _, item in ipairs(items) do
-    if not self:owns(item) then
-      self.tell { event = "dropped", item = item }
-    elseif item.verdict == "full" then
-      self:done(item, self.settings.verify)
-    elseif item.verdict == "gone" then
-      self:fail(item, compare.gone(item), true)
-    elseif on_short(self, item) then
+  for _, item in ipairs(self:conclude(items)) do
+    if on_short(self, item) then
       waiting[#waiting + 1] = item
     end
   end

@@ -499,9 +499,9 @@ local function on_short(self, item)
   end
 end
 
--- Decides about items that were compared.
-local function conclude(self, items)
-  points.at "compared"
+-- Ends the items that were compared, but those of which something is missing, which are returned.
+function Items:conclude(items)
+  local short = {}
   for _, item in ipairs(items) do
     if not self:owns(item) then
       self.tell { event = "dropped", item = item }
@@ -510,9 +510,10 @@ local function conclude(self, items)
     elseif item.verdict == "gone" then
       self:fail(item, compare.gone(item), true)
     else
-      on_short(self, item)
+      short[#short + 1] = item
     end
   end
+  return short
 end
 
 -- Takes what is to be compared now: what was sent, and what is to be compared again.
@@ -570,7 +571,10 @@ local function check(self)
   end
   local good, err = self.compare:after(items, self.settings.verify)
   if good then
-    conclude(self, items)
+    points.at "compared"
+    for _, item in ipairs(self:conclude(items)) do
+      on_short(self, item)
+    end
     return true
   end
   put_back(self, items)
