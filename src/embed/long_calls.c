@@ -236,12 +236,12 @@ static int l_rep(lua_State *L)
 
 /* Upvalues: the C function that this one stands for; how many arguments or results make a call worth
  * a look at the clock. */
-static int l_watched(lua_State *L)
+static int l_check_clock(lua_State *L)
 {
-    lua_Integer enough = lua_tointeger(L, lua_upvalueindex(2));
+    lua_Integer threshold = lua_tointeger(L, lua_upvalueindex(2));
     int arguments = lua_gettop(L);
     int results = lua_tocfunction(L, lua_upvalueindex(1))(L);
-    if (arguments >= enough || results >= enough)
+    if (arguments >= threshold || results >= threshold)
         stop_look(stop_loop(L));
     return results;
 }
@@ -274,12 +274,12 @@ static int l_gmatch(lua_State *L)
 }
 
 /* None of these has an upvalue. */
-static void watch(lua_State *L)
+static void check_clock_after_calls(lua_State *L)
 {
     enum { MANY = 100 };
     static const struct {
         const char *library, *name;
-        int enough;
+        int threshold;
     } rows[] = {
         { "_G", "collectgarbage", 0 }, { "_G", "load", 0 },      { "os", "execute", 0 },
         { "string", "byte", MANY },    { "string", "find", 0 },  { "string", "gsub", 0 },
@@ -288,7 +288,7 @@ static void watch(lua_State *L)
         { "utf8", "codepoint", MANY }, { "utf8", "len", 0 },     { "utf8", "offset", 0 }
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        library_wrap(L, rows[i].library, rows[i].name, l_watched, rows[i].enough);
+        library_wrap(L, rows[i].library, rows[i].name, l_check_clock, rows[i].threshold);
     library_wrap(L, "string", "gmatch", l_gmatch, 0);
 }
 
@@ -306,5 +306,5 @@ void long_calls_open(lua_State *L)
     library_replace(L, "string", string);
     library_wrap(L, "table", "sort", l_sort, 0);
     if (stop_loop(L)->interruptible)
-        watch(L);
+        check_clock_after_calls(L);
 }
