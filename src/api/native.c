@@ -292,6 +292,8 @@ static const luaL_Reg functions[] = {
      * for each of the resources, in one job; with more.together one for all of them, which are of one
      * parent. */
     { "move_one", get_and_store_move_one },
+    /* set_latest(remote, milliseconds). Until when its next transfers may be submitted (api/remote.h). */
+    { "set_latest", remote_l_set_latest },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */
     { "get", get_and_store_get },

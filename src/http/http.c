@@ -294,6 +294,8 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->h); /* a connection outlives the transfer */
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, bounds_on_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -376,7 +378,7 @@ static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
     t->started = clock_now();
-    if (transfer_send(t)) {
+    if (!bounds_is_late(t) && transfer_send(t)) {
         t->state = HTTP_RUNNING;
         if (t->exchange)
             list_append(&h->exchanges, t);

@@ -132,9 +132,10 @@ struct http_request {
     unsigned tried;           /* how often it was sent before */
     bool cleanup;             /* one of the few that may start beside max_inflight */
     double timeout;           /* seconds from the start of the transfer; 0 = none */
-    http_file *source;        /* the body, instead of `body`; NULL = none */
-    http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
-    double stall_timeout;     /* seconds without a byte of the sink received, or of the body sent,
+    double latest;        /* it must not leave after that, on clock_boot's clock; 0 = at any time */
+    http_file *source;    /* the body, instead of `body`; NULL = none */
+    http_file *sink;      /* where the body of a 2xx answer goes; NULL = memory */
+    double stall_timeout; /* seconds without a byte of the sink received, or of the body sent,
                                  after the first and before the last one; 0 = none */
 };
 
@@ -154,7 +155,7 @@ typedef enum http_fault {
     HTTP_HEAD,    /* the head of the answer is too large */
     HTTP_FILE,    /* see the `error` of the source or sink */
     HTTP_STALLED, /* the stall_timeout is over */
-    HTTP_REFUSED  /* nothing was sent: the gate says `error`, with the code `refusal` */
+    HTTP_REFUSED  /* nothing was sent: `error` says why, with the code `refusal` */
 } http_fault;
 
 struct http_transfer {
