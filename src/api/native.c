@@ -18,6 +18,7 @@
 #include "api/native_steps.h"
 #include "api/query.h"
 #include "api/remote.h"
+#include "api/whole_file.h"
 #include "base/shown.h"
 #include "base/text_width.h"
 #include "binding/error.h"
@@ -324,6 +325,10 @@ static const luaL_Reg functions[] = {
 
     /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its size. */
     { "path_kind", path_facts_l_kind },
+    /* same_file(path, other) -> boolean. Whether both name one file. */
+    { "same_file", whole_file_l_same },
+    /* whole_file(path) -> file | nil, message. A file that is written, and appears when it is complete. */
+    { "whole_file", whole_file_l_open },
 
     /* ---- text ---- */
 

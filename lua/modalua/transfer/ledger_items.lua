@@ -1,6 +1,8 @@
 -- transfer.ledger_items: what a worker does with items: claims, results, the comparison at the end, and `modalua transfer retry`.
 local require = ...
+local inventory = require "transfer.ledger_inventory"
 local rows = require "transfer.ledger_rows"
+local totals = require "transfer.ledger_totals"
 
 local ledger_items = { methods = {} }
 
@@ -424,8 +426,12 @@ end
 
 local RETRIED <const> = { failed = true, unknown = true }
 
+-- Lines that are looked for again: the source did not have them, or did not answer.
+local LOOKED_FOR_AGAIN <const> = { "NOT FOUND", "FAILED" }
+
 -- L:retry{ state =, reason = } -> the number of items that are tried again: those that have failed or are unknown, or those with that state
--- or reason.
+-- or reason. Lines for which nothing was found are looked for again, and count too, when no reason is given, and no other state than
+-- "failed".
 function methods:retry(which)
   local states = which.state and { which.state } or { "failed", "unknown" }
   return self:transaction(function(now)
@@ -446,6 +452,13 @@ function methods:retry(which)
       count = count + #list
     end
     local done, err = sums:write(self, now)
+    if done and not which.reason and which.state ~= "unknown" then
+      done, err = inventory.reopen_lines(self, LOOKED_FOR_AGAIN)
+      count = count + (done or 0)
+    end
+    if done then
+      done, err = totals.write_failed(self, now, "retry")
+    end
     return done and count, err
   end)
 end

@@ -247,6 +247,8 @@ local function find(self)
       break -- another worker has the role now
     elseif err and (err.kind == "database" or err.code == "dead") then
       self.items:ledger_failed(err)
+    elseif err and err.kind == "refused" then -- it was never asked, and waiting does not change that
+      self.items.fatal = self.items.fatal or err
     elseif err then
       self.items:side_failed(err, "from")
     end
@@ -302,11 +304,20 @@ local function mind_number(self, totals)
   end
 end
 
+-- Pauses after too many failures, but for those that were there when it was resumed.
 local function mind_failures(self, totals)
-  if self.paused or count(totals, "failed") < self.settings.max_failed then
+  local failed = count(totals, "failed")
+  if self.paused or failed < self.settings.max_failed then
     return
   end
-  local good, err = self.ledger:set_paused(FAILED_TOO_OFTEN)
+  local before, err = self.ledger:failed_before()
+  if before and failed - before < self.settings.max_failed then
+    return
+  end
+  local good = before
+  if before then
+    good, err = self.ledger:set_paused(FAILED_TOO_OFTEN)
+  end
   if good then
     self.paused = FAILED_TOO_OFTEN
   else

@@ -203,6 +203,12 @@ end
 
 -- ---- before ----
 
+-- The destination does not have the item: a sender takes it from the queue; a dry run keeps it until its end, and gives it back.
+function Items:offer(item)
+  local list = self.dry_run and self.held_back or self.queue
+  list[#list + 1] = item
+end
+
 -- Puts what the destination does not have into the queue.
 local function enqueue(self, items)
   for _, item in ipairs(items) do
@@ -210,10 +216,8 @@ local function enqueue(self, items)
       self:done(item, self.settings.verify)
     elseif item.verdict == "full" then -- a former try has brought it, after all
       self:sent(item)
-    elseif self.dry_run then
-      self.held_back[#self.held_back + 1] = item
     else
-      self.queue[#self.queue + 1] = item
+      self:offer(item)
     end
   end
 end
