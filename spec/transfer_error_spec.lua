@@ -13,7 +13,7 @@ local transfer = require "modalua.transfer"
 local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 
-local STUDIES <const> = 30
+local STUDIES <const> = 45
 
 local function eventually(f)
   return assert(expect.eventually(f), "it never happened")
@@ -52,7 +52,7 @@ for i, version in ipairs(versions) do
     local seconds = points.seconds
 
     setup(function()
-      world = transfers.world(version, { studies = STUDIES })
+      world = transfers.world(version, { studies = STUDIES, extra = { MaximumStorageCacheSize = 0 } })
       function points.seconds(n) return n / 40 end
     end)
 
@@ -114,6 +114,21 @@ for i, version in ipairs(versions) do
       assert(pacs:put("/modalities/archive", known))
       summary = assert(transfers.run(world, {}))
       assert.are.same({ "finished", STUDIES }, { summary.state, items(summary, "done") })
+    end)
+
+    local on_newest = i == #versions and it or function() end
+
+    on_newest("goes on when the source can read only the study that it would send last", function()
+      assert(transfers.run(world, { dry_run = true }))
+      local last
+      for item in transfer.items(world.ledger, {}) do
+        last = item.key
+      end
+      local files = world.pacs.folder .. "/db -mindepth 3 -type f"
+      os.execute(("find %s ! -exec grep -aqF %s.1.1 {} \\; -exec mv {} {}.lost \\;"):format(files, last))
+      finally(function() os.execute(("find %s -name '*.lost' -exec sh -c 'mv $0 ${0%%.lost}' {} \\;"):format(files)) end)
+      local summary = assert(transfers.run(world, { retries = 0, concurrency = 1 }))
+      assert.are.same({ "finished", 1, STUDIES - 1 }, { summary.state, items(summary, "done"), items(summary, "failed") })
     end)
 
     it("notes that the source no longer has a study, and sends the others", function()

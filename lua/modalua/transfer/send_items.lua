@@ -333,6 +333,12 @@ local function suspects_target(self, item, err, answers)
     return false
   end
   self:postpone(item, err)
+  local spread, failure = suspicion:spread()
+  if spread then
+    self:give_back()
+  elseif failure then
+    self:ledger_failed(failure)
+  end
   if suspicion.is_enough and self.breaker.state ~= "open" then
     local text = suspicion:text(err, self.send:destination_aet(), answers)
     self.fatal = self.fatal or suspicion:pause(err, text)
