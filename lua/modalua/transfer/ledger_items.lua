@@ -325,6 +325,26 @@ function methods:next_due()
   return list and list[1] and list[1].due, err
 end
 
+-- No condition by state, as in CONFIRM below. An item that waits has no owner, and no end.
+local FORWARD <const> = [[UPDATE item SET due = -1 FROM {each}
+  WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.owner IS NULL AND item.finished IS NULL]]
+
+-- L:bring_forward(n) -> true. About n items from all parts of the ledger come before all others, as far as they wait to be sent.
+function methods:bring_forward(n)
+  return self:transaction(function()
+    local list, err = self:run "SELECT MAX(id) AS last FROM item"
+    local ids, last = {}, list and list[1].last or 0
+    for i = 1, math.min(n, last) do
+      ids[i] = { id = last - (i - 1) * last // n }
+    end
+    local done = list
+    if #ids > 0 then
+      done, err = self:run(FORWARD, rows.list(ids))
+    end
+    return done and true, err
+  end)
+end
+
 -- ---- the comparison at the end ----
 
 -- L:unconfirmed(n) -> list of at most n items in the states done and present that were not compared again at the end.

@@ -49,6 +49,13 @@ local function target_of(self)
   return self.target
 end
 
+-- The AE title of the destination, for messages.
+function Send:destination_aet()
+  local target = target_of(self)
+  local system = not (target and target.aet) and self.client:system()
+  return target and target.aet or system and system.DicomAet or "of this Orthanc"
+end
+
 local function move(self, items, progress, latest)
   local target, err = target_of(self)
   if not target then

@@ -15,6 +15,7 @@ local native = require "core.native"
 local points = require "transfer.points"
 local recover = require "transfer.recover"
 local send = require "transfer.send"
+local unknown_target = require "transfer.unknown_target"
 
 local send_items = {}
 
@@ -40,6 +41,7 @@ function send_items.new(context)
     self[name] = value
   end
   self.compare, self.send = compare.new(context), send.new(context)
+  self.suspicion = not self.is_local and unknown_target.new(self.source.modality, self.ledger) or nil
   return self
 end
 
@@ -334,6 +336,28 @@ local function next_group(self, slot)
   return group
 end
 
+-- The source has the item, and does not move it. While nothing at all was moved, the source may not know the destination. Returns whether
+-- that was noted; the item loses no try then. answers: whether the destination answered.
+local function suspects_target(self, item, err, answers)
+  local suspicion = self.suspicion
+  if not (suspicion and suspicion:note(item)) then
+    return false
+  end
+  self:postpone(item, err)
+  local spread, failure = suspicion:spread()
+  if spread then
+    self:give_back()
+  elseif failure then
+    self:ledger_failed(failure)
+  end
+  if suspicion.is_enough and self.breaker.state ~= "open" then
+    local text = suspicion:text(err, self.send:destination_aet(), answers)
+    self.fatal = self.fatal or suspicion:pause(err, text)
+    self.breaker:stay_open("from", text)
+  end
+  return true
+end
+
 -- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided.
 local function decide(self, item, err)
   local good, failure = self.compare:expect({ item }, true)
@@ -350,9 +374,10 @@ local function decide(self, item, err)
     return self:postpone(item, silence)
   elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
     return self:postpone(item, err)
+  elseif not suspects_target(self, item, err, answers) then
+    self.breaker:note_item()
+    self:fail(item, err)
   end
-  self.breaker:note_item()
-  self:fail(item, err)
 end
 
 -- One transfer of several items has failed: what has arrived is seen, and the others are sent alone.
@@ -368,7 +393,10 @@ local function on_error(self, group, err)
   local class, side = breaker.class_of(err)
   if err.code == "late" then -- this process was stopped, or the machine slept: by now the items may be those of another worker
     return self:give_back(group)
-  elseif class == "stop" then
+  elseif self.suspicion and class ~= "undecided" and class ~= "side" then
+    self.suspicion:clear()
+  end
+  if class == "stop" then
     self.fatal = self.fatal or err
     return self:give_back(group)
   elseif class == "side" then
@@ -412,6 +440,9 @@ local function on_result(self, group, result, err)
     recover.begin(self, group)
   else
     self.breaker:note_good()
+    if self.suspicion then
+      self.suspicion:note_moved()
+    end
     for _, item in ipairs(group) do
       item.error = nil
       self:sent(item)
