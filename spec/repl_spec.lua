@@ -291,7 +291,7 @@ describe("The prompt on a terminal", function()
       { "for i = 1, 2 do\r", open = { wait = "\n>> " } }, { "\tprint(i * 7)\r", open = { wait = "\n>> " } }, { "end\r", "7\n14\n" },
       { "\27[A\r", "print(i * 7)\n", "7\n14\n" },
     })
-    contains(out, ">> print(i * 7)")
+    contains(out, "\n> for i = 1, 2 do\n  print(i * 7)\nend\n7\n")
   end)
 
   it("discards the current lines at Ctrl-C", function()
@@ -368,7 +368,7 @@ describe("The prompt on a terminal", function()
     it("across restarts, readable only by its owner", function()
       session({ environment = state() }, { { "11 * 11\r", "121" }, { "if 1 then\r", open = { wait = "\n>> " } }, { "end\r" } })
       assert.are.equal("11 * 11\nif 1 then\\nend\n700\n600\n", file())
-      local out = session({ environment = state() }, { { "\27[A\27[A\r", "121\n" }, { ".history\r", "11 * 11\n", "if 1 then\nend\n" } })
+      local out = session({ environment = state() }, { { "\27[A\27[A\27[A\r", "121\n" }, { ".history\r", "11 * 11\n", "if 1 then\nend\n" } })
       contains(out, "121")
     end)
 

@@ -264,36 +264,44 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
     return utf8_is_valid(s->line, strlen(s->line)) ? LINE_EDITOR_LINE : LINE_EDITOR_INVALID;
 }
 
-static line_editor_result read_line(session *s, const char **line)
+/* Adds a line to the input. */
+static line_editor_result read_line(session *s)
 {
-    const char *prompt = s->input.size == 0 ? "> " : ">> ";
-    const char *earlier = s->input.size == 0 ? "" : s->input.data;
+    line_request request = { .first = "> ", .more = ">> ", .earlier = "" };
+    const char *text = NULL;
     line_editor_result result;
+    if (s->input.size > 0)
+        request.earlier = s->input.data;
     signals_catch(s->rt);
     signals_note(true);
-    result = s->editor ? line_editor_read(s->editor, prompt, earlier, line)
-                       : read_plain(s, prompt, line);
+    result = s->editor ? line_editor_read(s->editor, &request, &text)
+                       : read_plain(s, s->input.size == 0 ? request.first : request.more, &text);
+    if (result == LINE_EDITOR_LINE && s->editor)
+        s->input.size = 0; /* the text has the earlier lines */
+    if (result == LINE_EDITOR_LINE && !buffer_add(&s->input, text, strlen(text)))
+        return LINE_EDITOR_END;
     if (result == LINE_EDITOR_STOPPED && signals_end_session())
         return LINE_EDITOR_END;
     return result;
 }
 
-/* Reads a line, and runs the input when it is complete. Ctrl-C drops the input. */
+/* Reads a line, and runs the input when it is complete. Ctrl-C drops the input, and so does Ctrl-D in
+ * its second line. */
 static outcome take_line(session *s, int *status)
 {
-    const char *line = NULL;
     outcome o = INPUT_DONE;
-    switch (read_line(s, &line)) {
-    case LINE_EDITOR_END: putchar('\n'); return INPUT_QUITS;
+    switch (read_line(s)) {
+    case LINE_EDITOR_END:
+        putchar('\n');
+        if (s->input.size == 0 || signals_end_session())
+            return INPUT_QUITS;
+        break;
     case LINE_EDITOR_STOPPED: putchar('\n'); break;
     case LINE_EDITOR_INVALID:
         fputs("the line is not UTF-8, and was not run: does the terminal use another encoding?\n",
               stderr);
         break;
-    case LINE_EDITOR_LINE:
-        if (buffer_add(&s->input, line, strlen(line)))
-            o = evaluate_input(s, status);
-        break;
+    case LINE_EDITOR_LINE: o = evaluate_input(s, status); break;
     }
     if (o == INPUT_NEEDS_MORE && buffer_add(&s->input, "\n", 1))
         return o;
