@@ -21,6 +21,7 @@
 #include "base/shown.h"
 #include "base/text_width.h"
 #include "binding/error.h"
+#include "binding/fields.h"
 #include "binding/parts.h"
 #include "database/database.h"
 #include "engine/task.h"
@@ -218,6 +219,8 @@ static const luaL_Reg functions[] = {
     { "usage", error_l_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
+    /* fields(object) -> list of { name =, help = } | nil. The fields that one of modalua's objects may have. */
+    { "fields", fields_l_of },
 
     /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
     { "said", said_l_said },
