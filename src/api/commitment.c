@@ -43,8 +43,8 @@ static int commitment_l_check_self(lua_State *L)
 }
 
 static const field_row fields[] = { { "id", "string: the transaction UID of the request" },
-                                { "client", "the client that made it" },
-                                FIELDS_END };
+                                    { "client", "the client that made it" },
+                                    FIELDS_END };
 
 /* The fields, then the methods. */
 static int commitment_l_index(lua_State *L)

@@ -17,8 +17,8 @@
 #include "request/route_options.h"
 
 static const field_row fields[] = { { "modality", "string: its name on the server" },
-                                { "client", "the client that it belongs to" },
-                                FIELDS_END };
+                                    { "client", "the client that it belongs to" },
+                                    FIELDS_END };
 
 const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities", fields };
 

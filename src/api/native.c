@@ -16,6 +16,7 @@
 #include "api/move.h"
 #include "api/move_target.h"
 #include "api/native_steps.h"
+#include "api/prompt_facts.h"
 #include "api/query.h"
 #include "api/remote.h"
 #include "base/shown.h"
@@ -340,6 +341,13 @@ static const luaL_Reg functions[] = {
     /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
      * "line", "lines" or "json" (base/shown.h). */
     { "text_shown", native_l_text_shown },
+
+    /* ---- the prompt (api/prompt_facts.h) ---- */
+
+    /* level_tags(level) -> list of keywords; tag_facts(keyword) -> table | nil; folder(path) -> list of names. */
+    { "level_tags", prompt_facts_l_level_tags },
+    { "tag_facts", prompt_facts_l_tag_facts },
+    { "folder", prompt_facts_l_folder },
 
     { NULL, NULL }
 };

@@ -11,8 +11,8 @@
 #include "json/mark.h"
 
 static const field_row fields[] = { { "peer", "string: its name on the server" },
-                                { "client", "the client that it belongs to" },
-                                FIELDS_END };
+                                    { "client", "the client that it belongs to" },
+                                    FIELDS_END };
 
 const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers", fields };
 

@@ -53,7 +53,8 @@ static int error_l_tostring(lua_State *L)
 }
 
 static const field_row fields[] = {
-    { "kind", "string: network, timeout, http, auth, orthanc, dicom, decode, refused, unknown, host …" },
+    { "kind",
+      "string: network, timeout, http, auth, orthanc, dicom, decode, refused, unknown, host …" },
     { "code", "string: what it is more precisely, such as \"no_connection\"" },
     { "message", "string: what is wrong, in one line" },
     { "op", "string: the function that failed" },

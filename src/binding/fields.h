@@ -11,9 +11,9 @@ typedef struct field_row {
 } field_row;
 
 /* The last row of a table. */
-#define FIELDS_END     \
-    {                  \
-        NULL, NULL     \
+#define FIELDS_END \
+    {              \
+        NULL, NULL \
     }
 
 /* The metatable on the top gets the rows, which fields_l_of finds. [-0, +0, m] */
