@@ -78,6 +78,36 @@ static bool is_tls_refusal(const http_transfer *t)
     return false;
 }
 
+/* Whether the file is a private key, in PEM's form, that is encrypted. */
+static bool is_encrypted_key(const char *file)
+{
+    char text[4096];
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, "-----BEGIN ENCRYPTED PRIVATE KEY") ||
+           strstr(text, "Proc-Type: 4,ENCRYPTED");
+}
+
+/* The key of the client's certificate cannot be used: OpenSSL does not say that a passphrase is lacking. */
+static void explain_key(http_transfer *t)
+{
+    const http_options *o = &t->server->options;
+    const char *file = o->key ? o->key : o->cert;
+    if (t->curl_code != CURLE_SSL_CERTPROBLEM || !file || !is_encrypted_key(file))
+        return;
+    if (o->key_password)
+        snprintf(t->error, sizeof t->error, "the passphrase does not fit the private key %.100s",
+                 file);
+    else
+        snprintf(t->error, sizeof t->error,
+                 "the private key %.100s needs a passphrase: option key_password; at the shell "
+                 "--key-password-file or MODALUA_KEY_PASSWORD",
+                 file);
+}
+
 /* ---- all of it ---- */
 
 void explain_failure(http_transfer *t)
@@ -88,6 +118,7 @@ void explain_failure(http_transfer *t)
     shortage = shortage_behind(t);
     if (shortage)
         snprintf(t->error, sizeof t->error, "%s", strerror(shortage));
+    explain_key(t);
     if (is_tls_refusal(t))
         t->curl_code = CURLE_SSL_CLIENTCERT;
     if (t->server->bad_proxy && strstr(t->error, HTTP_BAD_PROXY)) {

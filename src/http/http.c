@@ -245,7 +245,9 @@ static bool setopt_credentials(CURL *e, const http_server *s)
 
 static bool setopt_security(CURL *e, const http_server *s)
 {
-    const char *proxy = s->options.proxy;
+    const char *proxy = s->options.proxy, *passphrase = s->options.key_password;
+    if (!passphrase && s->options.cert)
+        passphrase = ""; /* otherwise OpenSSL would ask at the terminal, inside of libcurl */
     if (s->options.insecure) {
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -258,6 +260,7 @@ static bool setopt_security(CURL *e, const http_server *s)
            setopt_text(e, CURLOPT_CAINFO, s->options.ca) &&
            setopt_text(e, CURLOPT_SSLCERT, s->options.cert) &&
            setopt_text(e, CURLOPT_SSLKEY, s->options.key) &&
+           setopt_text(e, CURLOPT_KEYPASSWD, passphrase) &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 

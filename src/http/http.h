@@ -99,8 +99,9 @@ typedef struct http {
 typedef struct http_options {
     const char *url;
     const char *username, *password, *token;
-    const char *ca, *cert, *key;
-    const char *proxy;      /* NULL = none, unless environment_proxy */
+    const char *ca, *cert, *key, *key_password;
+    const char *unsent; /* for the message of a 401; not copied: it lives as long as the server */
+    const char *proxy;  /* NULL = none, unless environment_proxy */
     bool environment_proxy; /* http_proxy and similar variables apply, except to loopback */
     bool insecure;          /* TLS certificates are not verified */
     double connect_timeout; /* seconds */
@@ -227,6 +228,7 @@ void http_server_free(http_server *s);
 const char *http_server_url(const http_server *s);  /* without credentials and trailing slash */
 const char *http_server_path(const http_server *s); /* of that URL: "" or "/…" */
 bool http_server_has_credentials(const http_server *s);
+const char *http_server_unsent(const http_server *s);
 size_t http_server_bytes(const http_server *s); /* that its headers take */
 unsigned http_server_retries(const http_server *s);
 
