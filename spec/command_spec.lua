@@ -300,14 +300,15 @@ describe("The command", function()
       end
       local own, get = ("MODALUA_USERNAME=me MODALUA_PASSWORD=hunter2 "), "api GET '/auth?user=u&password=p'"
       local unsent = "MODALUA_USERNAME and MODALUA_PASSWORD are set, but were not sent: they are for the server in MODALUA_URL"
-      says("a user name and a password (HTTP 401); " .. unsent, own .. "MODALUA_URL=http://127.0.0.1:1", ("-u %s %s"):format(server.url, get))
+      says("a user name and a password (HTTP 401); " .. unsent, own .. "MODALUA_URL=http://127.0.0.1:1",
+        ("-u %s %s"):format(server.url, get))
       says(unsent, own, ("-u %s %s"):format(server.url, get))
       says("MODALUA_TOKEN is set, but was not sent", "MODALUA_TOKEN=hunter2", ("-u %s %s"):format(server.url, get))
       for _, sent in ipairs { own .. "MODALUA_URL=" .. server.url, "" } do
         assert.is_nil(says(nil, sent, (sent == "" and "-u " .. server.url or "") .. " " .. get):find("not sent", 1, true))
       end
-      local script = ("-e " .. command.quote("assert(require 'modalua'.connect('%s'):get '/auth?user=u&password=p')")):format(server.url)
-      says("the credentials of the default server were not sent", own .. "MODALUA_URL=http://127.0.0.1:1", script)
+      local code = ("-e " .. command.quote("assert(require 'modalua'.connect('%s'):get '/auth?user=u&password=p')")):format(server.url)
+      says("the credentials of the default server were not sent", own .. "MODALUA_URL=http://127.0.0.1:1", code)
     end)
 
     it("hides a password on the command line: in the process list, in arg, in errors", function()

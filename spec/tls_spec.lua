@@ -97,7 +97,8 @@ describe("TLS", function()
       return with_file(text, ('%s "$M" api GET / %s'):format(environment or "", options)).status
     end
     assert.are.same({ 1, 0, 0 }, { status "", status("--ca " .. right), status "--insecure" })
-    assert.are.same({ 1, 0, 0 }, { status "--profile plain", status("--profile plain --ca " .. right), status "--profile plain --insecure" })
+    assert.are.same({ 1, 0, 0 }, { status "--profile plain", status("--profile plain --ca " .. right),
+      status "--profile plain --insecure" })
     assert.are.same({ 0, 0 }, { status("", "MODALUA_CA=" .. right), status("--profile plain", "SSL_CERT_FILE=" .. right) })
     assert.are.same({ 1, 0 }, { status("--profile wrong", "MODALUA_CA=" .. right), status("--profile wrong --ca " .. right) })
     local mine = ("--profile asking --ca %s"):format(right)
