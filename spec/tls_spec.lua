@@ -1,5 +1,6 @@
 -- Uses the server of OpenSSL, because Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request over HTTPS.
 local command = require "spec.support.command"
+local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local terminal = require "spec.support.terminal"
@@ -10,10 +11,10 @@ describe("TLS", function()
   local plain, asking, asking_later, elsewhere -- the servers, each { url =, pipe = }
 
   -- Makes a key and a self-signed certificate.
-  local function make_certificate(name, host)
+  local function make_certificate(name, host, days)
     local key, pem = folder .. "/" .. name .. ".key", folder .. "/" .. name .. ".pem"
-    assert(os.execute(("exec openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj '/CN=%s' " ..
-      "-addext 'subjectAltName=%s' -keyout %s -out %s 2>%s.log"):format(name, host, key, pem, key)))
+    assert(os.execute(("exec openssl req -x509 -newkey rsa:2048 -nodes -days %d -subj '/CN=%s' " ..
+      "-addext 'subjectAltName=%s' -keyout %s -out %s 2>%s.log"):format(days or 2, name, host, key, pem, key)))
     files[name] = { key = key, pem = pem }
   end
 
@@ -103,6 +104,29 @@ describe("TLS", function()
     assert.are.same({ 1, 0 }, { status("--profile wrong", "MODALUA_CA=" .. right), status("--profile wrong --ca " .. right) })
     local mine = ("--profile asking --ca %s"):format(right)
     assert.are.same({ 1, 0 }, { status(mine), status(("%s --cert %s --key %s"):format(mine, files.client.pem, files.client.key)) })
+  end)
+
+  it("has its end in the verb check, with a warning in its last month", function()
+    local function row(url, options)
+      for _, one in ipairs(assert(json.decode(command.shell(('"$M" check --json -u %s %s'):format(url, options)).out))) do
+        if one.check == "certificate" then
+          return one
+        end
+      end
+    end
+    local short = row(plain.url, "--insecure")
+    assert.matches("^valid until %d%d%d%d%-%d%d%-%d%d %(1 day%)$", short.detail)
+    assert.are.equal("warning", short.state)
+    make_certificate("long", "IP:127.0.0.1", 400)
+    local server = start(files.long, "")
+    local long = row(server.url, "--ca " .. files.long.pem)
+    server.pipe:close()
+    local pipe = assert(io.popen("exec openssl x509 -noout -enddate -dateopt iso_8601 -in " .. files.long.pem))
+    local day = pipe:read("a"):match "=([%d-]+)"
+    pipe:close()
+    assert.are.equal("ok", long.state)
+    assert.matches("valid until " .. day .. " (", long.detail, 1, true)
+    assert.is_nil(row(plain.url, "")) -- it cannot be verified: the row of the server says so
   end)
 
   it("is named with its options in the error of the shell", function()

@@ -108,6 +108,20 @@ static void explain_key(http_transfer *t)
                  file);
 }
 
+/* The first certificate is that of the server; those that signed it follow. */
+void explain_certificate(http_transfer *t)
+{
+    static const char key[] = "Expire date:";
+    struct curl_certinfo *info = NULL;
+    if (!t->request.certificate ||
+        curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info->num_of_certs < 1)
+        return;
+    for (const struct curl_slist *line = info->certinfo[0]; line; line = line->next)
+        if (strncmp(line->data, key, sizeof key - 1) == 0)
+            snprintf(t->certificate_end, sizeof t->certificate_end, "%.60s",
+                     line->data + sizeof key - 1);
+}
+
 /* ---- all of it ---- */
 
 void explain_failure(http_transfer *t)

@@ -286,7 +286,9 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT,
+                     t->request.side_effects || t->request.certificate ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_CERTINFO, t->request.certificate ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_FORBID_REUSE, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
@@ -504,6 +506,7 @@ static void note_answer(http_transfer *t)
     for (; type && type[i] && !strchr("; \t", type[i]) && i + 1 < sizeof t->content_type; i++)
         t->content_type[i] = (char)tolower((unsigned char)type[i]);
     t->content_type[i] = '\0';
+    explain_certificate(t);
 }
 
 /* libcurl reports the end of a transfer. */

@@ -131,6 +131,7 @@ struct http_request {
     const char *content_type; /* of the body; NULL = none */
     bool side_effects;        /* sent once, on a fresh connection */
     unsigned tried;           /* how often it was sent before */
+    bool certificate;         /* certificate_end is wanted; on a fresh connection */
     bool cleanup;             /* one of the few that may start beside max_inflight */
     double timeout;           /* seconds from the start of the transfer; 0 = none */
     http_file *source;        /* the body, instead of `body`; NULL = none */
@@ -188,7 +189,10 @@ struct http_transfer {
     double seconds;         /* from the start to the end */
     char content_type[64];  /* without parameters, in lower case; "" = none */
     curl_off_t retry_after; /* seconds that the server asks to wait (Retry-After); 0 = none */
-    int socket_error;       /* errno, when no socket could be made; 0 = one could */
+    char certificate_end
+        [64];         /* until when the server's certificate is valid, as libcurl writes it: "Nov
+                                 28 12:00:00 2026 GMT"; "" = not known, or not wanted */
+    int socket_error; /* errno, when no socket could be made; 0 = one could */
     const char *refusal;
     char *location; /* target of a redirect, or NULL; valid until http_end */
     char error[CURL_ERROR_SIZE];
