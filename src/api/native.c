@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/certificate.h"
 #include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
@@ -338,6 +339,8 @@ static const luaL_Reg functions[] = {
 
     /* url(client) -> text. Its server's, without credentials. */
     { "url", native_l_url },
+    /* certificate_end(client) -> text | nil [, error]. Until when its server's certificate is valid. */
+    { "certificate_end", certificate_l_end },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
     { "is_name", native_l_is_name },
 
