@@ -25,6 +25,10 @@ function playground.servers()
   return connect_to(addresses)
 end
 
+function playground.is_entered()
+  return addresses ~= nil
+end
+
 function playground.enter(given)
   addresses = given
 end
@@ -44,6 +48,9 @@ doc.describe(playground.servers, 'playground.servers() -> {["local"] = client, p
   { example = [=[
 local servers = require "modalua.playground".servers()
 print(assert(servers.archive:get "/statistics").CountStudies)]=] })
+doc.describe(playground.is_entered, "playground.is_entered() -> boolean",
+  "Says whether the script runs in a playground, where it can do no harm.",
+  { example = [[print(require("modalua.playground").is_entered())]] })
 doc.describe(playground.enter, "playground.enter(addresses)",
   "Stores the addresses of the playground's servers. `modalua playground` calls it before the script runs.",
   { example = [[require("modalua.playground").enter { pacs = { url = "http://127.0.0.1:8042" } }]] })
