@@ -1,6 +1,7 @@
 -- Tests the documents: runs every script, transcript and program in them, checks every command, and follows every link.
 local archive = require "spec.support.archive"
 local command = require "spec.support.command"
+local modalua = require "modalua"
 local playground = require "spec.support.playground"
 local served = require "spec.support.served"
 local terminal = require "spec.support.terminal"
@@ -139,6 +140,19 @@ describe("With the playground's servers,", function()
   end)
 end)
 
+describe("scripts/troubleshooting.md", function()
+  it("quotes messages that the program has", function()
+    local source, count = served.output_of "cat $(find src lua -name '*.c' -o -name '*.h' -o -name '*.lua')":gsub('"\n *"', ""), 0
+    for quote in read_file "scripts/troubleshooting.md":gmatch "[^`]`(%l[^`\n]*)`" do
+      if select(2, quote:gsub(" ", "")) >= 4 and not quote:find "^modalua " then
+        count = count + 1
+        assert.is_truthy(source:find(quote, 1, true), quote)
+      end
+    end
+    assert.are.equal(3, count)
+  end)
+end)
+
 -- Types the lines that begin with a prompt in the playground. Returns the lines as a text, and what the terminal shows.
 local function session_of(block)
   local steps, expected = { { wait = "\n> " } }, ""
@@ -214,6 +228,38 @@ describe("Every command in the documents", function()
     end
     assert.are.same({}, wrong)
     assert.is_true(count > 50)
+  end)
+end)
+
+-- What a new user asks first: the page that answers, to which the README links, and words of the answer.
+local QUESTIONS = {
+  { "how do I install it?", "README.md", "cmake --install" }, { "where does my password go?", "README.md", "MODALUA_PASSWORD" },
+  { "our CA is private", "README.md", "MODALUA_CA" }, { "nightly prefetch?", "scripts/README.md", "scripts/nightly_prefetch.lua" },
+  { "a cohort from a CSV file?", "scripts/README.md", "scripts/pull_cohort.lua" }, { "monitoring?", "scripts/README.md", "--nagios" },
+  { "a worklist?", "scripts/README.md", "modalua worklist" }, { "storage commitment?", "scripts/README.md", "modalua commit" },
+  { "forwarding?", "scripts/README.md", "scripts/route_stable_studies.lua" },
+  { "going on after a stop?", "src/command/README.md", "modalua transfer run lung.ledger  " },
+  { "which function?", "lua/README.md", "This page lists every public function" },
+  { "which version?", "scripts/README.md", "## Versions of Orthanc" },
+}
+
+describe("The questions of a new user", function()
+  for _, question in ipairs(QUESTIONS) do
+    it("are answered one click from the README: " .. question[1], function()
+      assert.is_truthy(question[2] == "README.md" or read_file "README.md":find("](" .. question[2], 1, true))
+      assert.is_truthy(read_file(question[2]):find(question[3], 1, true))
+    end)
+  end
+end)
+
+describe("The page about stock Lua", function()
+  it("has a command that prints the version, and names all modules", function()
+    local page, module = read_file "scripts/README.md", command.path:gsub("bin/[^/]*$", "module")
+    local line = assert(page:match "`(LUA_CPATH=[^`]*)`"):gsub("build/release/module", module)
+    assert.are.equal(modalua.version .. "\n", command.shell(line).out)
+    for name in assert(page:match "It has (.-)%. The recipes"):gmatch "`([%w.]+)`" do
+      assert.are.equal("", command.shell(('LUA_CPATH="%s/?.so;;" lua5.4 -e \'require "%s"\''):format(module, name)).err)
+    end
   end)
 end)
 
