@@ -11,11 +11,11 @@ local transfer = modalua.transfer
 
 local options = arguments.read {
   about = "Brings all earlier studies of the patients on a worklist to where they will be read.",
-  { "--worklist NAME", "the modality that has the worklist" },
+  { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
   { "--from NAME", "the modality that has the studies", playground = "pacs" },
   { "--to NAME", "the modality that receives them", playground = "archive" },
   { "--date DATE", "of the worklist", default = "tomorrow", tag = "ScheduledProcedureStepStartDate" },
-  { "--ledger PATH", "where it keeps what was done, without the date", default = "prefetch" },
+  { "--ledger PATH", "where it keeps what was done, without the date", default = "prefetch", playground = os.tmpname },
   { "--hours HOURS", "when to send, such as 20:00-06:00", optional = true },
 }
 local orthanc = modalua.connect()

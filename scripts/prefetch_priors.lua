@@ -10,7 +10,7 @@ local transfer = modalua.transfer
 
 local options = arguments.read {
   about = "Moves the last studies of each patient on a worklist to where they will be read.",
-  { "--worklist NAME", "the modality that has the worklist" },
+  { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
   { "--from NAME", "the modality that has the priors", playground = "pacs" },
   { "--to NAME", "the modality that receives them", playground = "archive" },
   { "--date DATE", "of the worklist", default = "tomorrow", tag = "ScheduledProcedureStepStartDate" },

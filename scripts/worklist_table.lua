@@ -14,7 +14,7 @@ local COLUMNS = { { name = OF_STEP[1], title = "date" }, { name = OF_STEP[2], ti
 
 local options = arguments.read {
   about = "Prints a worklist as a table.",
-  { "--worklist NAME", "the modality that has the worklist" },
+  { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
   { "--date DATE", "of the scheduled procedures", default = "today", tag = "ScheduledProcedureStepStartDate" },
   { "--modality M", "only procedures for this modality", optional = true },
   { "--csv", "prints CSV" },

@@ -81,6 +81,8 @@ end)
 
 describe("In the playground, without arguments,", function()
   for name, line in pairs { find_and_move = "3 of 3 studies moved from pacs to archive\n",
+    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n", prefetch_priors = "will move 3 priors from pacs to archive\n",
+    worklist_table = "  101500  CT        CT1",
     pull_cohort = "1 studies moved, 0 were there, 0 are left; 1 lines or studies failed: see " } do
     it(name .. " runs", function()
       local result = command.run("playground", "scripts/" .. name .. ".lua")
