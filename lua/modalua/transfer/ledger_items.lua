@@ -79,7 +79,7 @@ end
 
 -- ---- claims ----
 
-local OF_DEAD <const> = [[SELECT * FROM item WHERE state IN ('sending', 'sent')
+local OF_DEAD <const> = [[SELECT * FROM item {by state} WHERE state IN ('sending', 'sent')
   AND owner IN (SELECT id FROM worker WHERE state <> 'live') ORDER BY due, id LIMIT $1 {skip}]]
 
 local DUE <const> = "SELECT * FROM item WHERE state = 'todo' AND due <= $1 ORDER BY due, id LIMIT $2 {skip}"
