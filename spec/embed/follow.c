@@ -41,7 +41,7 @@ static void follow(void *user, const char *arguments, modalua_reply *reply)
     strcat(h->told, arguments);
     if (strstr(arguments, ",null,")) {
         CHECK(modalua_reply_json(reply, h->place) == MODALUA_OK);
-    } else if (strstr(arguments, "true]")) {
+    } else if (strstr(arguments, ",true,")) {
         CHECK(!h->reply && modalua_reply_keep(reply) == MODALUA_OK);
         h->reply = reply;
     }
@@ -69,10 +69,12 @@ static void until_waiting(modalua_runtime *rt, const log_host *h, unsigned n)
 
 static void tell(log_host *h, int last)
 {
+    char seen[20];
     modalua_reply *r = h->reply;
     h->reply = NULL;
     h->last = last;
-    CHECK(modalua_reply_json(r, "true") == MODALUA_OK);
+    snprintf(seen, sizeof seen, "%d", last);
+    CHECK(modalua_reply_json(r, seen) == MODALUA_OK);
 }
 
 static void check_seen(modalua_runtime *rt, const char *seen)
@@ -98,8 +100,9 @@ static void new_loop(void)
     tell(&h, 7);
     until_waiting(rt, &h, 2);
     check_seen(rt, "\"6 7 \"");
-    CHECK(strcmp(h.told, "[\"\",null,true][\"\",5,false][\"\",5,true][\"\",6,false][\"\",7,false]"
-                         "[\"\",7,true]") == 0);
+    CHECK(strcmp(h.told,
+                 "[\"\",null,true,null][\"\",5,false,null][\"\",5,true,null][\"\",6,false,7]"
+                 "[\"\",7,false,7][\"\",7,true,7]") == 0);
     CHECK(modalua_reply_error(h.reply, NULL, "the host ends") == MODALUA_OK);
     CHECK(finish(rt) == MODALUA_E_SCRIPT);
     CHECK(strstr(modalua_last_error(rt), "the host ends"));
@@ -114,8 +117,8 @@ static void loop_that_goes_on(void)
           MODALUA_OK);
     until_waiting(rt, &h, 1);
     check_seen(rt, "\"4 \"");
-    CHECK(strstr(h.told, "[\"NewSeries,StableStudy\",null,true]") == h.told);
-    CHECK(strstr(h.told, ",4,false]") && strstr(h.told, ",5,true]"));
+    CHECK(strstr(h.told, "[\"NewSeries,StableStudy\",null,true,null]") == h.told);
+    CHECK(strstr(h.told, ",4,false,null]") && strstr(h.told, ",5,true,null]"));
     modalua_reply_error(h.reply, NULL, "");
     modalua_destroy(rt);
 }
@@ -127,7 +130,7 @@ static void loop_with_a_place_of_its_own(void)
     CHECK(start(rt, LOOP("{ follow = true, since = 4 }")) == MODALUA_OK);
     until_waiting(rt, &h, 1);
     check_seen(rt, "\"5 \"");
-    CHECK(strcmp(h.told, "[null,5,false][null,5,true]") == 0);
+    CHECK(strcmp(h.told, "[null,5,false,null][null,5,true,null]") == 0);
     modalua_reply_error(h.reply, NULL, "");
     modalua_destroy(rt);
 }

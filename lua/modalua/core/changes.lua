@@ -144,7 +144,7 @@ end
 
 -- Calls the host's function: the changes up to `state.since` have been handled. Returns its answer.
 local function tell_host(state, wait)
-  local answer, err = state.host(state.types, state.since, wait)
+  local answer, err = state.host(state.types, state.since, wait, state.told)
   if err then
     error(err, 0)
   end
@@ -154,7 +154,7 @@ end
 -- Waits until it is time to look for changes behind `state.since`.
 local function wait_for_change(state)
   if state.host then
-    tell_host(state, true)
+    state.told = tell_host(state, true)
   else
     native.sleep(state.interval)
   end
