@@ -1,0 +1,187 @@
+#include "orthanc_plugin/routes.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "orthanc_plugin/calls.h"
+#include "orthanc_plugin/parts.h"
+#include "orthanc_plugin/runtime.h"
+
+#define JSON "application/json"
+#define TEXT "text/plain; charset=utf-8"
+
+/* ---- answers ---- */
+
+static OrthancPluginErrorCode answer(const plugin *p, OrthancPluginRestOutput *output, int status,
+                                     const char *type, const void *body, size_t size)
+{
+    if (status == 200) {
+        OrthancPluginAnswerBuffer(p->context, output, body ? body : "", (uint32_t)size, type);
+    } else {
+        OrthancPluginSetHttpHeader(p->context, output, "Content-Type", type);
+        OrthancPluginSendHttpStatus(p->context, output, (uint16_t)status, body ? body : "",
+                                    (uint32_t)size);
+    }
+    return OrthancPluginErrorCode_Success;
+}
+
+static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *output, int status,
+                                     const char *message)
+{
+    text t = { 0 };
+    OrthancPluginErrorCode code;
+    text_add(&t, "{", 1);
+    text_member_string(&t, "Message", message);
+    text_add(&t, "}", 1);
+    code = answer(p, output, status, JSON, t.data, t.size);
+    text_free(&t);
+    return code;
+}
+
+/* Whether the request has that method; otherwise the answer is 405. */
+static bool is_method(const plugin *p, OrthancPluginRestOutput *output,
+                      const OrthancPluginHttpRequest *q, OrthancPluginHttpMethod method)
+{
+    if (q->method == method)
+        return true;
+    OrthancPluginSendMethodNotAllowed(p->context, output,
+                                      method == OrthancPluginHttpMethod_Get ? "GET" : "POST");
+    return false;
+}
+
+/* ---- /modalua/scripts ---- */
+
+static OrthancPluginErrorCode on_scripts(OrthancPluginRestOutput *output, const char *url,
+                                         const OrthancPluginHttpRequest *q)
+{
+    const plugin *p = plugin_get();
+    text t = { 0 };
+    (void)url;
+    if (!is_method(p, output, q, OrthancPluginHttpMethod_Get))
+        return OrthancPluginErrorCode_Success;
+    text_add(&t, "[", 1);
+    for (size_t i = 0; i < p->settings.count; i++) {
+        if (i > 0)
+            text_add(&t, ",", 1);
+        script_describe(p->scripts[i], &t);
+    }
+    text_add(&t, "]", 1);
+    answer(p, output, 200, JSON, t.data, t.size);
+    text_free(&t);
+    return OrthancPluginErrorCode_Success;
+}
+
+static void answer_log(const plugin *p, OrthancPluginRestOutput *output, script *s)
+{
+    text t = { 0 };
+    log_write(&s->log, &t);
+    answer(p, output, 200, TEXT, t.data, t.size);
+    text_free(&t);
+}
+
+/* Starts the script again with its present file, unless that has a fault: then it runs on. */
+static void reload(const plugin *p, OrthancPluginRestOutput *output, script *s)
+{
+    char *why;
+    if (runtime_try(s, &why) == MODALUA_OK) {
+        script_restart(s);
+        answer(p, output, 200, JSON, "{}", 2);
+    } else {
+        refuse(p, output, 409, why ? why : "not enough memory");
+    }
+    free(why);
+}
+
+static OrthancPluginErrorCode on_script(OrthancPluginRestOutput *output, const char *url,
+                                        const OrthancPluginHttpRequest *q)
+{
+    const plugin *p = plugin_get();
+    script *s = plugin_find(p, q->groups[0]);
+    const char *act = q->groups[1];
+    bool reads = strcmp(act, "log") == 0;
+    (void)url;
+    if (!s)
+        return refuse(p, output, 404, "there is no script with this name");
+    if (!is_method(p, output, q,
+                   reads ? OrthancPluginHttpMethod_Get : OrthancPluginHttpMethod_Post))
+        return OrthancPluginErrorCode_Success;
+    if (reads) {
+        answer_log(p, output, s);
+    } else if (strcmp(act, "reload") == 0) {
+        reload(p, output, s);
+    } else {
+        if (strcmp(act, "stop") == 0)
+            script_stop(s);
+        else if (strcmp(act, "start") == 0)
+            script_start(s);
+        else
+            script_restart(s);
+        answer(p, output, 200, JSON, "{}", 2);
+    }
+    return OrthancPluginErrorCode_Success;
+}
+
+/* ---- /modalua/execute ---- */
+
+static OrthancPluginErrorCode on_execute(OrthancPluginRestOutput *output, const char *url,
+                                         const OrthancPluginHttpRequest *q)
+{
+    const plugin *p = plugin_get();
+    text t = { 0 };
+    (void)url;
+    if (!is_method(p, output, q, OrthancPluginHttpMethod_Post))
+        return OrthancPluginErrorCode_Success;
+    if (!p->settings.allow_execute)
+        return refuse(p, output, 403, "the setting Modalua.AllowExecute is not true");
+    if (executor_run(p->executor, q->body, q->bodySize, &t) == 200 && !t.failed)
+        answer(p, output, 200, JSON, t.data, t.size);
+    else
+        refuse(p, output, 503, "too many scripts are executed at this moment");
+    text_free(&t);
+    return OrthancPluginErrorCode_Success;
+}
+
+/* ---- the routes of scripts, and the page ---- */
+
+static OrthancPluginErrorCode on_route(OrthancPluginRestOutput *output, const char *url,
+                                       const OrthancPluginHttpRequest *q)
+{
+    const plugin *p = plugin_get();
+    script *s = plugin_find(p, q->groups[0]);
+    route_answer a;
+    char why[1000];
+    (void)url;
+    if (!s)
+        return refuse(p, output, 404, "there is no script with this name");
+    if (calls_route(s, q->groups[1], q, &a, why, sizeof why))
+        answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0);
+    else
+        refuse(p, output, a.status, why);
+    free(a.type);
+    free(a.body);
+    return OrthancPluginErrorCode_Success;
+}
+
+static OrthancPluginErrorCode on_app(OrthancPluginRestOutput *output, const char *url,
+                                     const OrthancPluginHttpRequest *q)
+{
+    const plugin *p = plugin_get();
+    (void)url;
+    if (!is_method(p, output, q, OrthancPluginHttpMethod_Get))
+        return OrthancPluginErrorCode_Success;
+    return answer(p, output, 200, "text/html; charset=utf-8", part_page, part_page_size);
+}
+
+/* The scripts can call these routes too; so no lock of Orthanc's may be held meanwhile ("NoLock"). */
+void routes_register(plugin *p)
+{
+    OrthancPluginContext *c = p->context;
+    OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/scripts", on_scripts);
+    OrthancPluginRegisterRestCallbackNoLock(
+        c, "/modalua/scripts/([^/]+)/(start|stop|restart|reload|log)", on_script);
+    OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/execute", on_execute);
+    OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/routes/([^/]+)(/.*)", on_route);
+    OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/app", on_app);
+    OrthancPluginSetRootUri(c, "/modalua/app");
+}
