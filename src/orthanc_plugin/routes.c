@@ -13,29 +13,30 @@
 
 /* ---- answers ---- */
 
+/* Orthanc gives an answer with another status than 200 no Content-Type. */
 static OrthancPluginErrorCode answer(const plugin *p, OrthancPluginRestOutput *output, int status,
                                      const char *type, const void *body, size_t size)
 {
     if (status == 200) {
         OrthancPluginAnswerBuffer(p->context, output, body ? body : "", (uint32_t)size, type);
     } else {
-        OrthancPluginSetHttpHeader(p->context, output, "Content-Type", type);
         OrthancPluginSendHttpStatus(p->context, output, (uint16_t)status, body ? body : "",
                                     (uint32_t)size);
     }
     return OrthancPluginErrorCode_Success;
 }
 
+/* An error. Where Orthanc has one that fits, it writes the answer itself, as for its own routes. */
 static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *output, int status,
                                      const char *message)
 {
-    text t = { 0 };
-    OrthancPluginErrorCode code;
-    text_add(&t, "{", 1);
-    text_member_string(&t, "Message", message);
-    text_add(&t, "}", 1);
-    code = answer(p, output, status, JSON, t.data, t.size);
-    text_free(&t);
+    OrthancPluginErrorCode code = status == 404   ? OrthancPluginErrorCode_UnknownResource
+                                  : status == 400 ? OrthancPluginErrorCode_BadFileFormat
+                                  : status == 500 ? OrthancPluginErrorCode_Plugin
+                                                  : OrthancPluginErrorCode_Success;
+    if (code == OrthancPluginErrorCode_Success)
+        return answer(p, output, status, TEXT, message, strlen(message));
+    OrthancPluginSetHttpErrorDetails(p->context, output, message, 0);
     return code;
 }
 
@@ -72,25 +73,29 @@ static OrthancPluginErrorCode on_scripts(OrthancPluginRestOutput *output, const 
     return OrthancPluginErrorCode_Success;
 }
 
-static void answer_log(const plugin *p, OrthancPluginRestOutput *output, script *s)
+static OrthancPluginErrorCode answer_log(const plugin *p, OrthancPluginRestOutput *output,
+                                         script *s)
 {
     text t = { 0 };
+    OrthancPluginErrorCode code;
     log_write(&s->log, &t);
-    answer(p, output, 200, TEXT, t.data, t.size);
+    code = answer(p, output, 200, TEXT, t.data, t.size);
     text_free(&t);
+    return code;
 }
 
 /* Starts the script again with its present file, unless that has a fault: then it runs on. */
-static void reload(const plugin *p, OrthancPluginRestOutput *output, script *s)
+static OrthancPluginErrorCode reload(const plugin *p, OrthancPluginRestOutput *output, script *s)
 {
     char *why;
+    OrthancPluginErrorCode code;
     if (runtime_try(s, &why) == MODALUA_OK) {
         script_restart(s);
-        answer(p, output, 200, JSON, "{}", 2);
-    } else {
-        refuse(p, output, 409, why ? why : "not enough memory");
+        return answer(p, output, 200, JSON, "{}", 2);
     }
+    code = refuse(p, output, 400, why ? why : "not enough memory");
     free(why);
+    return code;
 }
 
 static OrthancPluginErrorCode on_script(OrthancPluginRestOutput *output, const char *url,
@@ -106,20 +111,17 @@ static OrthancPluginErrorCode on_script(OrthancPluginRestOutput *output, const c
     if (!is_method(p, output, q,
                    reads ? OrthancPluginHttpMethod_Get : OrthancPluginHttpMethod_Post))
         return OrthancPluginErrorCode_Success;
-    if (reads) {
-        answer_log(p, output, s);
-    } else if (strcmp(act, "reload") == 0) {
-        reload(p, output, s);
-    } else {
-        if (strcmp(act, "stop") == 0)
-            script_stop(s);
-        else if (strcmp(act, "start") == 0)
-            script_start(s);
-        else
-            script_restart(s);
-        answer(p, output, 200, JSON, "{}", 2);
-    }
-    return OrthancPluginErrorCode_Success;
+    if (reads)
+        return answer_log(p, output, s);
+    if (strcmp(act, "reload") == 0)
+        return reload(p, output, s);
+    if (strcmp(act, "stop") == 0)
+        script_stop(s);
+    else if (strcmp(act, "start") == 0)
+        script_start(s);
+    else
+        script_restart(s);
+    return answer(p, output, 200, JSON, "{}", 2);
 }
 
 /* ---- /modalua/execute ---- */
@@ -150,17 +152,17 @@ static OrthancPluginErrorCode on_route(OrthancPluginRestOutput *output, const ch
     const plugin *p = plugin_get();
     script *s = plugin_find(p, q->groups[0]);
     route_answer a;
+    OrthancPluginErrorCode code;
     char why[1000];
     (void)url;
     if (!s)
         return refuse(p, output, 404, "there is no script with this name");
-    if (calls_route(s, q->groups[1], q, &a, why, sizeof why))
-        answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0);
-    else
-        refuse(p, output, a.status, why);
+    code = calls_route(s, q->groups[1], q, &a, why, sizeof why)
+               ? answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0)
+               : refuse(p, output, a.status, why);
     free(a.type);
     free(a.body);
-    return OrthancPluginErrorCode_Success;
+    return code;
 }
 
 static OrthancPluginErrorCode on_app(OrthancPluginRestOutput *output, const char *url,
