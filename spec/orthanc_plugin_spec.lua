@@ -137,6 +137,8 @@ for _, version in ipairs(versions) do
         contains(state.LastError, reason)
       end
       assert.is_true(server:is("looping", "running"))
+      assert(server:act("looping", "stop"))
+      happens(function() return server:is("looping", "stopped") end)
     end)
 
     it("keeps a script in its sandbox", function()
@@ -218,14 +220,11 @@ for _, version in ipairs(versions) do
     end)
 
     it("stops and starts scripts, and reloads a file unless it has a fault", function()
-      happens(function() return server:is("looping", "running") end)
-      assert(server:act("looping", "stop"))
-      happens(function() return server:is("looping", "stopped") end)
       local file <close> = io.open(server:path "looping", "w")
       file:write "x ="
       file:flush()
       contains(fails({ status = 400 }, server:act("looping", "reload")).message, "looping.lua:1:")
-      assert.is_true(server:is("looping", "stopped"))
+      contains(server:log_of "follow", "starts")
       file:seek "set"
       file:write "print 'the new file'"
       file:flush()
@@ -245,7 +244,8 @@ for _, version in ipairs(versions) do
       stubborn = { source = "print 'begins' while true do pcall(function() while true do end end) end", Grace = 0.2 },
       sleeping = "print 'begins' require 'modalua.task'.sleep(1000)",
       following = "print 'begins' for _ in require 'modalua'.connect():changes { follow = true } do end",
-      finding = "print 'begins' require 'modalua'.connect():modality 'mute':find { Level = 'Study', Query = { PatientID = '1' } }",
+      finding = "print 'begins' local mute = require 'modalua'.connect():modality 'mute'\n"
+        .. "while true do mute:find { Level = 'Study', Query = { PatientID = '1' } } end",
       routing = "require 'modalua'.host.route('/x', print) print 'begins'",
       failing = "print 'begins' error 'x'",
     }, modalities = { mute = mute:modality() }, extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
