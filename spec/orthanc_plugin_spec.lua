@@ -1,5 +1,6 @@
 -- Tests the plugin for Orthanc (src/orthanc_plugin) inside each Orthanc: the scripts, their limits, the way to the server from inside,
 -- changes, routes, configuration, and the end of the server.
+local archive = require "spec.support.archive"
 local command = require "spec.support.command"
 local expect = require "spec.support.expect"
 local json = require "modalua.json"
@@ -96,20 +97,20 @@ end
 
 for _, version in ipairs(versions) do
   describe("The plugin in Orthanc " .. version.name, function()
-    local archive, server, client
+    local other, server, client
 
     setup(function()
-      archive = orthanc.start { binary = version.binary, aet = "ARCHIVE",
+      other = orthanc.start { binary = version.binary, aet = "ARCHIVE",
         extra = { DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true, DicomAlwaysAllowEcho = true } }
       server = plugin.start(version, { aet = "HERE", scripts = SCRIPTS, settings = { AllowExecute = true, RouteTimeLimit = 1 },
-        modalities = { archive = archive:modality(), nobody = { "NOBODY", "127.0.0.1", 1 } }, extra = { StableAge = 3600 } })
+        modalities = { archive = other:modality(), nobody = { "NOBODY", "127.0.0.1", 1 } }, extra = { StableAge = 3600 } })
       client = server.client
       assert(samples.store(client))
     end)
 
     teardown(function()
       server:close()
-      archive:close()
+      other:close()
     end)
 
     it("runs a script that ends well once", function()
@@ -235,6 +236,41 @@ for _, version in ipairs(versions) do
     end)
   end)
 
+  it("The plugin in Orthanc " .. version.name .. " lets a script decide what is stored and what is allowed", function()
+    local server <close> = plugin.start(version, { scripts = {
+      decides = { Filters = { "ReceivedInstance", "IncomingHttpRequest" }, source = [[
+local host = require "modalua".host
+host.filter("ReceivedInstance", function(tags, origin)
+  if tags.PatientID == "LATE" then
+    require "modalua.task".sleep(100)
+  end
+  print(tags.PatientID, origin.RequestOrigin)
+  return tags.PatientID == "GOOD"
+end)
+host.filter("IncomingHttpRequest", function(request) return request.path ~= "/statistics" and request.query.no == nil end)
+print "decides"
+]] } }, settings = { FilterDefault = "reject", FilterTimeLimit = 0.5 } })
+    local client = server.client
+    happens(function() return client:get "/system" end) -- until then the setting FilterDefault rejects
+    local function store(patient)
+      local path = os.tmpname()
+      local file <close> = io.open(path, "wb")
+      file:write(archive.file { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. #patient, PatientID = patient,
+        StudyInstanceUID = "1.2.3.4", SeriesInstanceUID = "1.2.3.4.5", Modality = "CT" })
+      file:flush()
+      client:upload(path)
+      os.remove(path)
+    end
+    store "GOOD"
+    store "OTHER"
+    store "LATE"
+    assert.are.equal(1, #client:get "/instances")
+    contains(server:log_of "decides", "GOOD\tRestApi\nOTHER\tRestApi\n")
+    contains(server:log_of "decides", "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
+    fails({ status = 403 }, client:get "/statistics")
+    fails({ status = 403 }, client:get("/system", { no = 1 }))
+  end)
+
   it("The plugin in Orthanc " .. version.name .. " ends scripts in every state with the server", function()
     local mute <close> = orthanc.start { binary = version.binary, aet = "MUTE" }
     local server <close> = plugin.start(version, { scripts = {
@@ -275,6 +311,8 @@ describe("The configuration of the plugin", function()
     { "Sandbox must be true or false", { source = "", Sandbox = "yes" } },
     { "<eof>", { source = "x = " } },
     { "No such file", { source = "", Path = "/nowhere/x.lua" } },
+    { "Filters needs Modalua.FilterDefault", { source = "", Filters = { "ReceivedInstance" } } },
+    { "Filters must be a list of", { source = "", Filters = { "Everything" } } },
     { "Path must be the absolute path of a Lua file", { source = "", Path = "x.lua" } },
   }
 

@@ -4,15 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TIME_LIMIT = 10 }; /* seconds */
-
 /* A call that waits for its answer; on the stack of the thread that waits. Behind the script's lock. */
 struct route_call {
     route_call *next;
     unsigned long id, task;
     const void *body; /* of the request */
     size_t body_size;
-    route_answer *answer;
+    call_answer *answer;
     bool is_answered;
     char *error; /* why there is no answer; NULL = none */
 };
@@ -100,43 +98,15 @@ void calls_end(script *s)
     pthread_cond_broadcast(&s->changed);
 }
 
-static void add_pairs(text *t, const char *name, uint32_t count, const char *const *keys,
-                      const char *const *values)
-{
-    text_member(t, name);
-    text_add(t, "{", 1);
-    for (uint32_t i = 0; i < count; i++) {
-        if (i > 0)
-            text_add(t, ",", 1);
-        text_add_json(t, keys[i], strlen(keys[i]));
-        text_add(t, ":", 1);
-        text_add_json(t, values[i], strlen(values[i]));
-    }
-    text_add(t, "}", 1);
-}
-
-static void add_request(text *t, unsigned long id, const char *path,
-                        const OrthancPluginHttpRequest *q)
-{
-    static const char *const methods[] = { "", "GET", "POST", "PUT", "DELETE" };
-    text_add(t, "{", 1);
-    text_member(t, "id");
-    text_format(t, "%lu", id);
-    text_member_string(t, "method", methods[q->method]);
-    text_member_string(t, "path", path);
-    add_pairs(t, "query", q->getCount, q->getKeys, q->getValues);
-    add_pairs(t, "headers", q->headersCount, q->headersKeys, q->headersValues);
-    text_add(t, "}", 1);
-}
-
 /* Waits for the answer. The lock is held. */
-static bool wait_for_answer(script *s, const route_call *c)
+static bool wait_for_answer(script *s, const route_call *c, double seconds)
 {
-    double limit = s->host->settings->route_time_limit;
     struct timespec end;
     int failed = 0;
     clock_gettime(CLOCK_REALTIME, &end);
-    end.tv_sec += limit > 0 ? (time_t)(limit + 0.999) : TIME_LIMIT;
+    seconds += (double)end.tv_nsec * 1e-9;
+    end.tv_sec += (time_t)seconds;
+    end.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
     while (!c->is_answered && !c->error && failed == 0)
         failed = pthread_cond_timedwait(&s->changed, &s->lock, &end);
     return c->is_answered;
@@ -152,8 +122,7 @@ static void remove_call(script *s, const route_call *c)
 }
 
 /* Fills what the answer is without one. The lock is held. */
-static void explain(script *s, const route_call *c, route_answer *answer, char *why,
-                    size_t why_size)
+static void explain(script *s, const route_call *c, call_answer *answer, char *why, size_t why_size)
 {
     answer->status = c->error ? 500 : 504;
     snprintf(why, why_size, "%s", c->error ? c->error : "the script has not answered in time");
@@ -161,22 +130,24 @@ static void explain(script *s, const route_call *c, route_answer *answer, char *
         modalua_cancel_task(s->rt, c->task);
 }
 
-bool calls_route(script *s, const char *path, const OrthancPluginHttpRequest *request,
-                 route_answer *answer, char *why, size_t why_size)
+bool calls_ask(script *s, const char *function, const char *members, const call_body *body,
+               double seconds, call_answer *answer, char *why, size_t why_size)
 {
-    route_call c = { .body = request->body, .body_size = request->bodySize, .answer = answer };
+    route_call c = { .body = body ? body->data : NULL,
+                     .body_size = body ? body->size : 0,
+                     .answer = answer };
     text t = { 0 };
     bool is_answered = false;
-    *answer = (route_answer){ .status = 503 };
+    *answer = (call_answer){ .status = 503 };
     snprintf(why, why_size, "the script does not run");
     pthread_mutex_lock(&s->lock);
     c.id = ++s->last_call;
-    add_request(&t, c.id, path, request);
+    text_format(&t, "{\"id\":%lu,%s}", c.id, members);
     if (s->serves && !t.failed &&
-        modalua_post(s->rt, "modalua.host.serve", t.data, on_end, s, &c.task) == MODALUA_OK) {
+        modalua_post(s->rt, function, t.data, on_end, s, &c.task) == MODALUA_OK) {
         c.next = s->calls;
         s->calls = &c;
-        is_answered = wait_for_answer(s, &c);
+        is_answered = wait_for_answer(s, &c, seconds);
         remove_call(s, &c);
         if (!is_answered)
             explain(s, &c, answer, why, why_size);

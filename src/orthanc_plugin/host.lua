@@ -7,6 +7,20 @@ local task = require "modalua.task"
 
 local host = { name = native.name }
 local routes = {} -- path -> function
+local filters = {} -- name -> function
+local stays = false
+
+-- From now on the script does not end by itself: the run waits for this task.
+local function stay()
+  if not stays then
+    stays = true
+    task.spawn(function()
+      while true do
+        task.sleep(3600)
+      end
+    end)
+  end
+end
 
 --- Registers a route of this script: GET (or POST, …) /modalua/routes/NAME/PATH of the server calls f(request), as a task. From then on the
 -- script does not end by itself.
@@ -15,13 +29,8 @@ function host.route(path, f)
     error("route: the path must be a text that begins with '/'", 2)
   elseif type(f) ~= "function" then
     error("route: the second argument must be a function", 2)
-  elseif not next(routes) then
-    task.spawn(function()
-      while true do
-        task.sleep(3600)
-      end
-    end)
   end
+  stay()
   routes[path] = f
 end
 
@@ -43,6 +52,24 @@ function host.serve(call)
   end
   local request = { method = call.method, path = call.path, query = call.query, headers = call.headers, body = native.body(call.id) }
   answer(call.id, f(request))
+end
+
+--- Decides a filter of the server that the script's setting Filters names: f(tags, origin) for "ReceivedInstance", f(request) for
+-- "IncomingHttpRequest". True (or any value but nil and false) accepts. From then on the script does not end by itself.
+function host.filter(name, f)
+  if name ~= "ReceivedInstance" and name ~= "IncomingHttpRequest" then
+    error("filter: the name must be 'ReceivedInstance' or 'IncomingHttpRequest'", 2)
+  elseif type(f) ~= "function" then
+    error("filter: the second argument must be a function", 2)
+  end
+  stay()
+  filters[name] = f
+end
+
+-- The plugin calls it for each decision.
+function host.decide(call)
+  local f = filters[call.filter] or error(("the script has not called host.filter for %s"):format(call.filter), 0)
+  native.answer(call.id, f(call.first, call.second) and 200 or 403, "", "")
 end
 
 return host

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "orthanc_plugin/filters.h"
 #include "orthanc_plugin/routes.h"
 
 enum { GRACE = 5, MORE_GRACE = 3 }; /* seconds */
@@ -146,6 +147,7 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *contex
                                 "Runs Lua scripts that work with this server and its modalities.");
     OrthancPluginRegisterOnChangeCallback(context, on_change);
     routes_register(p);
+    filters_register(p);
     return 0;
 }
 

@@ -11,6 +11,8 @@
 #define JSON "application/json"
 #define TEXT "text/plain; charset=utf-8"
 
+enum { ROUTE_SECONDS = 10 };
+
 /* ---- answers ---- */
 
 /* Orthanc gives an answer with another status than 200 no Content-Type. */
@@ -146,22 +148,45 @@ static OrthancPluginErrorCode on_execute(OrthancPluginRestOutput *output, const 
 
 /* ---- the routes of scripts, and the page ---- */
 
+static void add_request(text *t, const char *path, const OrthancPluginHttpRequest *q)
+{
+    static const char *const methods[] = { "", "GET", "POST", "PUT", "DELETE" };
+    text_member_string(t, "method", methods[q->method]);
+    text_member_string(t, "path", path);
+    text_member_pairs(t, "query", q->getCount, q->getKeys, q->getValues);
+    text_member_pairs(t, "headers", q->headersCount, q->headersKeys, q->headersValues);
+}
+
+static OrthancPluginErrorCode call_route(const plugin *p, OrthancPluginRestOutput *output,
+                                         script *s, const char *members,
+                                         const OrthancPluginHttpRequest *q)
+{
+    double limit = p->settings.route_time_limit;
+    call_answer a;
+    char why[1000];
+    OrthancPluginErrorCode code =
+        calls_ask(s, "modalua.host.serve", members, &(call_body){ q->body, q->bodySize },
+                  limit > 0 ? limit : ROUTE_SECONDS, &a, why, sizeof why)
+            ? answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0)
+            : refuse(p, output, a.status, why);
+    free(a.type);
+    free(a.body);
+    return code;
+}
+
 static OrthancPluginErrorCode on_route(OrthancPluginRestOutput *output, const char *url,
                                        const OrthancPluginHttpRequest *q)
 {
     const plugin *p = plugin_get();
     script *s = plugin_find(p, q->groups[0]);
-    route_answer a;
+    text t = { 0 };
     OrthancPluginErrorCode code;
-    char why[1000];
     (void)url;
     if (!s)
         return refuse(p, output, 404, "there is no script with this name");
-    code = calls_route(s, q->groups[1], q, &a, why, sizeof why)
-               ? answer(p, output, a.status, a.type ? a.type : TEXT, a.body, a.body ? a.size : 0)
-               : refuse(p, output, a.status, why);
-    free(a.type);
-    free(a.body);
+    add_request(&t, q->groups[1], q);
+    code = t.failed ? OrthancPluginErrorCode_NotEnoughMemory : call_route(p, output, s, t.data, q);
+    text_free(&t);
     return code;
 }
 

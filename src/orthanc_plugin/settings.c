@@ -74,6 +74,8 @@ static void set_of_script(reader *r, script_settings *s, const char *key, const 
         s->burst_limit = number;
     else if (strcmp(key, "Grace") == 0)
         s->grace = number;
+    else if (strcmp(key, "Filters") == 0)
+        s->filters = (unsigned)number;
     else if (strcmp(key, "Threads") == 0)
         s->threads = (unsigned)number;
 }
@@ -86,6 +88,10 @@ static void set_general(reader *r, const char *key, const char *value)
         r->s->allow_execute = value[0] == '1';
     else if (strcmp(key, "Strict") == 0)
         r->s->strict = value[0] == '1';
+    else if (strcmp(key, "FilterDefault") == 0)
+        r->s->filter_accepts = strcmp(value, "accept") == 0;
+    else if (strcmp(key, "FilterTimeLimit") == 0)
+        r->s->filter_time_limit = strtod(value, NULL);
     else if (strcmp(key, "RouteTimeLimit") == 0)
         r->s->route_time_limit = strtod(value, NULL);
 }

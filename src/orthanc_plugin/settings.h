@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/* Filters of the server. */
+enum { FILTER_INSTANCE = 1, FILTER_HTTP = 2 };
+
 typedef struct script_settings {
     char *name, *path;
     char **arguments;
@@ -19,12 +22,15 @@ typedef struct script_settings {
     double burst_limit;  /* seconds between two waits; 0 = none */
     double grace;        /* seconds to end in; 0 = the default */
     unsigned threads;    /* for its requests to this server; 0 = the default */
+    unsigned filters;    /* that it decides: FILTER_INSTANCE, FILTER_HTTP */
 } script_settings;
 
 typedef struct settings {
     char *module_path;
     bool allow_execute, strict;
     double route_time_limit;  /* seconds for an answer of a script's route; 0 = the default */
+    double filter_time_limit; /* seconds for the answer of a filter; 0 = the default */
+    bool filter_accepts;      /* what a filter is without an answer */
     script_settings *scripts; /* without those that have a fault */
     size_t count;
     unsigned faults; /* each of them is in the log of the server */

@@ -94,14 +94,35 @@ local function path(value)
   return value
 end
 
+local FILTERS <const> = { ReceivedInstance = 1, IncomingHttpRequest = 2 }
+
+local function filters(value)
+  local bits = 0
+  for _, name in ipairs(type(value) == "table" and value or {}) do
+    bits = bits | (FILTERS[name] or 1024)
+  end
+  if bits > 0 and bits < 1024 then
+    return tostring(bits)
+  end
+  return nil, 'a list of "ReceivedInstance" and "IncomingHttpRequest"'
+end
+
+local function verdict(value)
+  if value == "accept" or value == "reject" then
+    return value
+  end
+  return nil, '"accept" or "reject"'
+end
+
 -- ---- the keys ----
 
-local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds }
+local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
+  FilterTimeLimit = seconds, FilterDefault = verdict }
 
 local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, Days = days, Sandbox = boolean, MemoryLimit = bytes,
-  TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Arguments = false }
+  TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Filters = filters, Arguments = false }
 
--- Reads the members of an object that `readers` has. Returns what was read; nil when something is wrong.
+-- Reads the members of an object that `readers` has. Returns what was read, and whether nothing is wrong.
 local function read(script, object, readers)
   local place, good, values = script == "" and "Modalua" or ("Modalua.Scripts.%s"):format(script), true, {}
   for key, value in pairs(object) do
@@ -125,7 +146,7 @@ local function read(script, object, readers)
       values[key] = read_value
     end
   end
-  return good and values or nil
+  return values, good
 end
 
 -- ---- scripts ----
@@ -154,6 +175,21 @@ local function check_times(name, values)
   end
 end
 
+local filtered = 0 -- the filters of the scripts so far
+
+-- One script decides a filter, and the configuration says what holds without its answer.
+local function check_filters(name, values)
+  local bits = math.tointeger(tonumber(values.Filters or 0))
+  if bits > 0 and not configuration.Modalua.FilterDefault then
+    fault(name, 'Modalua.Scripts.%s.Filters needs Modalua.FilterDefault: "accept" or "reject", for when the script gives no answer', name)
+  elseif filtered & bits > 0 then
+    fault(name, "Modalua.Scripts.%s.Filters names a filter that another script has", name)
+  else
+    filtered = filtered | bits
+    return true
+  end
+end
+
 -- A script that does not compile is found when the server starts.
 local function check_file(name, values)
   if not values.Path then
@@ -178,8 +214,9 @@ local function read_script(name, entry)
     fault(name, "Modalua.Scripts.%s must be the path of a Lua file, or an object", name)
     return
   end
-  local values = read(name, entry, OF_SCRIPT)
-  if values and check_arguments(name, entry.Arguments) and check_times(name, values) and check_file(name, values) then
+  local values, good = read(name, entry, OF_SCRIPT)
+  if good and check_arguments(name, entry.Arguments) and check_times(name, values) and check_file(name, values)
+    and check_filters(name, values) then
     for key, value in pairs(values) do
       set(name, key, value)
     end
@@ -195,7 +232,7 @@ if section == nil then
 elseif not is_object(section) then
   return fault("", "Modalua must be an object")
 end
-for key, value in pairs(read("", section, GENERAL) or {}) do
+for key, value in pairs(read("", section, GENERAL)) do
   set("", key, value)
 end
 if section.Scripts ~= nil and not is_object(section.Scripts) then

@@ -102,6 +102,21 @@ void text_member_string(text *t, const char *name, const char *value)
         text_add(t, "null", 4);
 }
 
+void text_member_pairs(text *t, const char *name, unsigned count, const char *const *keys,
+                       const char *const *values)
+{
+    text_member(t, name);
+    text_add(t, "{", 1);
+    for (unsigned i = 0; i < count; i++) {
+        if (i > 0)
+            text_add(t, ",", 1);
+        text_add_json(t, keys[i], strlen(keys[i]));
+        text_add(t, ":", 1);
+        text_add_json(t, values[i], strlen(values[i]));
+    }
+    text_add(t, "}", 1);
+}
+
 void text_free(text *t)
 {
     free(t->data);

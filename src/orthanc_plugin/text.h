@@ -22,6 +22,10 @@ void text_add_json(text *t, const char *data, size_t size);
 void text_member(text *t, const char *name);
 void text_member_string(text *t, const char *name, const char *value);
 
+/* Adds "name": and an object of these strings. */
+void text_member_pairs(text *t, const char *name, unsigned count, const char *const *keys,
+                       const char *const *values);
+
 void text_free(text *t);
 
 #endif
