@@ -266,7 +266,8 @@ print "decides"
     store "LATE"
     assert.are.equal(1, #client:get "/instances")
     contains(server:log_of "decides", "GOOD\tRestApi\nOTHER\tRestApi\n")
-    contains(server:log_of "decides", "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
+    contains(server:log_of "decides",
+      "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
     fails({ status = 403 }, client:get "/statistics")
     fails({ status = 403 }, client:get("/system", { no = 1 }))
   end)
