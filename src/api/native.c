@@ -121,6 +121,21 @@ static int native_l_url(lua_State *L)
     return 1;
 }
 
+static const char follow_key; /* of the host's function in the registry */
+
+void native_set_follow(lua_State *L)
+{
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &follow_key);
+}
+
+static int native_l_follow(lua_State *L)
+{
+    if (!http_server_is_of_host(client_check(L, 1)->server))
+        return 0;
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &follow_key);
+    return 1;
+}
+
 static int native_l_text_columns(lua_State *L)
 {
     size_t size;
@@ -341,6 +356,8 @@ static const luaL_Reg functions[] = {
     { "url", native_l_url },
     /* certificate_end(client) -> text | nil [, error]. Until when its server's certificate is valid. */
     { "certificate_end", certificate_l_end },
+    /* follow(client) -> function | nil. The host's modalua_config.follow, for a client of the host's transport. */
+    { "follow", native_l_follow },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
     { "is_name", native_l_is_name },
 

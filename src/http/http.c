@@ -79,9 +79,9 @@ void http_free(http *h)
     http_sockets_free(&h->sockets);
 }
 
-static bool http_open(http *h)
+static bool http_open(http *h, const http_server *s)
 {
-    if (h->transport)
+    if (s->of_host)
         return true;
     if (!h->multi && http_global_init(h)) {
         h->multi = http_sockets_new_multi();
@@ -372,7 +372,7 @@ static bool transfer_send(http_transfer *t)
     http *h = t->h;
     if (!http_stream_begin(t))
         return false;
-    if (h->transport)
+    if (t->server->of_host)
         return http_exchange_begin(t);
     t->easy = curl_easy_init();
     return t->easy && bounds_take(t) && http_sockets_reserve(&h->sockets, h->running + 1) &&
@@ -438,7 +438,7 @@ static bool gate_refuses(http_transfer *t)
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r)
 {
     void *owner = t->owner;
-    if (!http_open(h))
+    if (!http_open(h, s))
         return false;
     memset(t, 0, sizeof *t);
     t->owner = owner;

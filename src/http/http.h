@@ -89,6 +89,7 @@ typedef struct http {
 
     /* ---- the host's transport; NULL = libcurl ---- */
     modalua_transport_fn transport;
+    const char *transport_url; /* it carries out the requests below this URL alone; NULL = all */
     void *transport_user;
     void (*wake)(void *user); /* ends http_wait; any thread */
     void *wake_user;
@@ -234,6 +235,8 @@ const char *http_server_url(const http_server *s);  /* without credentials and t
 const char *http_server_path(const http_server *s); /* of that URL: "" or "/…" */
 bool http_server_has_credentials(const http_server *s);
 const char *http_server_unsent(const http_server *s);
+bool http_server_is_of_host(
+    const http_server *s);                      /* the host's transport carries out its requests */
 size_t http_server_bytes(const http_server *s); /* that its headers take */
 unsigned http_server_retries(const http_server *s);
 
