@@ -371,7 +371,8 @@ describe("The prompt on a terminal", function()
     it("across restarts, readable only by its owner", function()
       session({ environment = state() }, { { "11 * 11\r", "121" }, { "if 1 then\r", open = { wait = "\n>> " } }, { "end\r" } })
       assert.are.equal("11 * 11\nif 1 then\\nend\n700\n600\n", file())
-      local out = session({ environment = state() }, { { "\27[A\27[A\27[A\r", "121\n" }, { ".history\r", "11 * 11\n", "if 1 then\nend\n" } })
+      local out = session({ environment = state() }, {
+        { "\27[A\27[A\27[A\r", "121\n" }, { ".history\r", "11 * 11\n", "if 1 then\nend\n" } })
       contains(out, "121")
     end)
 

@@ -12,22 +12,21 @@
 #include "base/utf8.h"
 #include "command/console.h"
 #include "command/editing.h"
+#include "command/readline_keys.h"
 #include "command/readline_library.h"
 #include "command/signals.h"
 #include "command/text_editor.h"
-
-enum { SEQUENCES_MAX = 8 };
 
 static readline_library rl;
 static line_editor *editor; /* of the present prompt */
 static bool line_is_over;   /* on_line was called */
 static bool input_is_over;  /* … at the end of the input */
 static bool is_invalid;     /* the present line had bytes that are not UTF-8, or NUL */
-static char character[4];   /* the bytes so far of a character that is being read */
-static size_t character_size;
-static size_t before_word; /* the bytes of the line before the word that is completed */
-static char *sought,
-    *last_hit; /* a search of the history: the prefix, and the entry that it found */
+static utf8_stream typed;   /* what is typed, to see whether it is UTF-8 */
+static bool is_tall_entry;  /* the earlier lines are the beginning of an entry of the history */
+static size_t before_word;  /* the bytes of the line before the word that is completed */
+/* A search of the history: the prefix, the entry that it found, and the line as it stood then. */
+static char *sought, *hit, *hit_line;
 
 /* Calls a function of readline that sets LC_CTYPE to what the environment says, which need not be
  * UTF-8 (line_editor_open has chosen the locale of the process). */
@@ -81,12 +80,21 @@ static const char *prompt(void)
     return editor->earlier.size == 0 ? editor->request.first : editor->request.more;
 }
 
-static void replace_line(const char *text)
+/* Replaces the text; undo brings the old one back. */
+static void edit_line(const char *text)
 {
     rl.rl_begin_undo_group();
-    rl.rl_replace_line(text, 0);
-    *rl.rl_point = *rl.rl_end;
+    rl.rl_delete_text(0, *rl.rl_end);
+    *rl.rl_point = 0;
+    rl.rl_insert_text(text);
     rl.rl_end_undo_group();
+}
+
+/* Replaces the text, and forgets how it was changed. */
+static void set_line(const char *text)
+{
+    rl.rl_replace_line(text, 1);
+    *rl.rl_point = *rl.rl_end;
 }
 
 /* Moves the terminal's cursor behind the text, so that what is printed next stands below it. */
@@ -101,22 +109,8 @@ static void go_to_end(void)
 static int read_byte(FILE *from)
 {
     int byte = rl.rl_getc(from);
-    bool begins = character_size == 0, continues = byte >= 0x80 && byte < 0xC0;
-    if (byte < 0)
-        return byte;
-    if (begins == continues) {
+    if (byte >= 0 && !utf8_stream_add(&typed, (char)byte))
         is_invalid = true;
-        character_size = 0;
-    }
-    if (byte < 0x80)
-        return byte;
-    character[character_size++] = (char)byte;
-    if (utf8_size(character, character + character_size) > 0)
-        character_size = 0;
-    else if (character_size == sizeof character) {
-        is_invalid = true;
-        character_size = 0;
-    }
     return byte;
 }
 
@@ -274,29 +268,39 @@ static void draw_again(void)
     rl.rl_forced_update_display();
 }
 
-/* Makes the earlier lines of this input, and this one, one text that can be edited. */
-static bool take_earlier(void)
+/* Makes the earlier lines of this input, and this one, one text. False: there are none, or no memory. */
+static bool join_earlier(void)
 {
     buffer *earlier = &editor->earlier;
+    if (earlier->size == 0 || !buffer_add(earlier, line(), line_size()))
+        return false;
+    set_line(earlier->data);
+    earlier->size = 0;
+    return true;
+}
+
+/* The same, so that the user can edit it. False also: it is too tall. */
+static bool take_earlier(void)
+{
+    const buffer *earlier = &editor->earlier;
     size_t rows = rows_of(earlier->data, terminal_width(STDOUT_FILENO));
-    if (earlier->size == 0 || rows + 1 >= terminal_height(STDOUT_FILENO) ||
-        !buffer_add(earlier, line(), line_size()))
+    if (earlier->size == 0 || rows + 1 >= terminal_height(STDOUT_FILENO))
         return false;
     clear_rows(rows);
-    replace_line(earlier->data);
-    earlier->size = 0;
+    if (!join_earlier())
+        return false;
     draw_again();
     return true;
 }
 
 /* readline cannot draw a text that is taller than the terminal: all lines but the last one become
  * earlier lines. */
-static void split_tall_line(void)
+static bool split_tall_line(void)
 {
     char *text = strdup(line()), *last = text ? strrchr(text, '\n') : NULL;
     if (!last || !is_tall(text)) {
         free(text);
-        return;
+        return false;
     }
     clear_rows(0);
     *last++ = '\0';
@@ -311,9 +315,10 @@ static void split_tall_line(void)
         buffer_add(&editor->earlier, "\n", 1);
     }
     fflush(stdout);
-    replace_line(last);
+    set_line(last);
     draw_again();
     free(text);
+    return true;
 }
 
 /* ---- history ---- */
@@ -333,27 +338,38 @@ static int history_size(void)
     return length;
 }
 
+static void set_text(char **text, const char *to)
+{
+    free(*text);
+    *text = to ? strdup(to) : NULL;
+}
+
 /* Goes to the next entry, earlier (-1) or later (1), that begins as the text before the cursor did
  * when the search began. A line that has been changed since begins another search. */
 static int search_history(int direction)
 {
     int length = history_size(), here = rl.where_history(), place = here + direction;
     const char *entry;
-    if (!last_hit || strcmp(last_hit, line()) != 0) {
-        free(sought);
-        sought = strndup(line(), point());
+    if (!hit_line || strcmp(hit_line, line()) != 0) {
+        set_text(&sought, line());
+        if (sought)
+            sought[point()] = '\0';
     }
     while (sought && (entry = entry_at(place, length)) &&
-           (strncmp(entry, sought, strlen(sought)) != 0 || strcmp(entry, line()) == 0))
+           (strncmp(entry, sought, strlen(sought)) != 0 ||
+            strcmp(entry, is_tall_entry && hit ? hit : line()) == 0))
         place += direction;
-    if (place < 0 || here == place || place > length || !sought)
+    if (place < 0 || place > length || !sought)
         return rl.rl_ding();
+    if (is_tall_entry && join_earlier())
+        rl.rl_set_prompt(prompt());
     if (direction < 0)
         rl.rl_get_previous_history(here - place, 0);
     else
         rl.rl_get_next_history(place - here, 0);
-    free(last_hit);
-    last_hit = strdup(line());
+    set_text(&hit, line());
+    is_tall_entry = split_tall_line();
+    set_text(&hit_line, line());
     return 0;
 }
 
@@ -453,7 +469,7 @@ static int on_edit(int count, int key)
     (*rl.rl_deprep_term_function)();
     if (text_editor_run(text.data, &edited)) {
         editor->earlier.size = 0;
-        replace_line(edited.data);
+        edit_line(edited.data);
     }
     (*rl.rl_prep_term_function)(1);
     draw_again();
@@ -462,8 +478,6 @@ static int on_edit(int count, int key)
     free(edited.data);
     return 0;
 }
-
-/* ---- keys ---- */
 
 static const struct function {
     const char *name; /* in the user's inputrc too */
@@ -480,46 +494,6 @@ static const struct function {
     { "modalua-paste", on_paste },
     { "modalua-edit", on_edit },
 };
-
-/* Keys of xterm and its many kin, of rxvt, of the Linux console, of screen and tmux, with any TERM. A
- * sequence that is not in the list does nothing, instead of leaving half of it in the line. */
-static const struct key {
-    const char *name, *sequences[SEQUENCES_MAX];
-} keys[] = {
-    { "modalua-complete", { "\\C-i" } },
-    { "modalua-up", { "\\e[A", "\\eOA", "\\C-p" } },
-    { "modalua-down", { "\\e[B", "\\eOB", "\\C-n" } },
-    { "modalua-page-up", { "\\e[5~" } },
-    { "modalua-page-down", { "\\e[6~" } },
-    { "modalua-home", { "\\e[H", "\\eOH", "\\e[1~", "\\e[7~", "\\C-a" } },
-    { "modalua-end", { "\\e[F", "\\eOF", "\\e[4~", "\\e[8~", "\\C-e" } },
-    { "modalua-newline", { "\\e\\C-m", "\\e\\C-j" } },
-    { "modalua-paste", { "\\e[200~" } },
-    { "modalua-edit", { "\\C-x\\C-e" } },
-    { "forward-char", { "\\e[C", "\\eOC", "\\e[1;2C" } },
-    { "backward-char", { "\\e[D", "\\eOD", "\\e[1;2D" } },
-    { "forward-word",
-      { "\\e[1;5C", "\\e[5C", "\\eOc", "\\eO5C", "\\e[1;3C", "\\e\\e[C", "\\e[1;9C", "\\e\\eOC" } },
-    { "backward-word",
-      { "\\e[1;5D", "\\e[5D", "\\eOd", "\\eO5D", "\\e[1;3D", "\\e\\e[D", "\\e[1;9D", "\\e\\eOD" } },
-    { "beginning-of-line", { "\\e[1;5H", "\\e[1;2H", "\\e[7^" } },
-    { "end-of-line", { "\\e[1;5F", "\\e[1;2F", "\\e[8^" } },
-    { "delete-char", { "\\e[3~" } },
-    { "kill-word", { "\\e[3;5~", "\\e[3;3~", "\\e[3^" } },
-    { "overwrite-mode", { "\\e[2~" } },
-    { "skip-csi-sequence", { "\\e[" } },
-};
-
-/* Before readline reads the user's inputrc, which so wins. In vi mode Esc and Enter are two keys. */
-static void bind_keys(const char *map_name, bool vi)
-{
-    void *map = rl.rl_get_keymap_by_name(map_name);
-    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++)
-        for (size_t k = 0; k < SEQUENCES_MAX && keys[i].sequences[k]; k++)
-            if (!vi || strncmp(keys[i].sequences[k], "\\e\\C-", 5) != 0)
-                rl.rl_bind_keyseq_in_map(keys[i].sequences[k], rl.rl_named_function(keys[i].name),
-                                         map);
-}
 
 /* ---- lines ---- */
 
@@ -562,10 +536,9 @@ static void install(void)
 
 static void begin_line(void)
 {
-    line_is_over = is_invalid = false;
-    character_size = 0;
-    free(last_hit);
-    last_hit = NULL;
+    line_is_over = is_invalid = is_tall_entry = false;
+    typed.size = 0;
+    set_text(&hit_line, NULL);
     in_our_locale(install);
     if (editor->request.preset) {
         rl.rl_insert_text(editor->request.preset);
@@ -600,9 +573,9 @@ static line_editor_result read_line(line_editor *e)
 static void close_it(line_editor *e)
 {
     (void)e;
-    free(sought);
-    free(last_hit);
-    sought = last_hit = NULL;
+    set_text(&sought, NULL);
+    set_text(&hit, NULL);
+    set_text(&hit_line, NULL);
     rl.clear_history();
 }
 
@@ -619,8 +592,7 @@ static void set_up(void)
     *rl.rl_persistent_signal_handlers = 1;
     for (size_t i = 0; i < sizeof functions / sizeof functions[0]; i++)
         rl.rl_add_defun(functions[i].name, functions[i].function, -1);
-    bind_keys("emacs-standard", false);
-    bind_keys("vi-insert", true);
+    readline_keys_bind(&rl);
     rl.rl_variable_bind("show-all-if-unmodified", "on");
     rl.rl_variable_bind("revert-all-at-newline", "on");
     in_our_locale(initialize);

@@ -37,6 +37,7 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(int, rl_read_key, (void))                                                      \
     X(int, rl_getc, (FILE * from))                                                   \
     X(int, rl_insert_text, (const char *text))                                       \
+    X(int, rl_delete_text, (int from, int to))                                       \
     X(void, rl_replace_line, (const char *text, int clears_undo))                    \
     X(void, rl_redisplay, (void))                                                    \
     X(int, rl_forced_update_display, (void))                                         \

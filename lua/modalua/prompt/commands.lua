@@ -112,7 +112,8 @@ function run.schema(argument)
   local rows = {}
   for i, name in ipairs(native.level_tags(level)) do
     local facts = native.tag_facts(name) or {}
-    rows[i] = { Name = name, Tag = facts.tag, VR = facts.vr, What = levels.UNIQUE[level] == name and "identifies the " .. level:lower() or "" }
+    local is_key = levels.UNIQUE[level] == name
+    rows[i] = { Name = name, Tag = facts.tag, VR = facts.vr, What = is_key and "identifies the " .. level:lower() or "" }
   end
   return nil, { rows, n = 1 }
 end

@@ -7,8 +7,8 @@ local native = require "core.native"
 
 local completion = {}
 
-local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save", ".schema", ".time",
-  ".trace", ".watch" }
+local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save", ".schema",
+  ".time", ".trace", ".watch" }
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
