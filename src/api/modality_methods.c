@@ -20,7 +20,9 @@ static const field_row fields[] = { { "modality", "string: its name on the serve
                                     { "client", "the client that it belongs to" },
                                     FIELDS_END };
 
-const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities", fields };
+const remote_kind remote_modality = {
+    "modalua.Modality", "modality", "/modalities", { "modality", "a modality", fields }
+};
 
 /* ---- the methods ---- */
 

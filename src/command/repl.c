@@ -134,6 +134,7 @@ static int show_results(session *s)
     int status = MODALUA_E_NOMEM;
     json_text_open(&w, '{');
     json_text_add_number(&w, "width", (long)terminal_width(STDOUT_FILENO));
+    json_text_add_boolean(&w, "colour", isatty(STDOUT_FILENO) && terminal_wants_colour());
     json_text_close(&w, '}');
     json = json_text_take(&w);
     console_collect(&shown);
