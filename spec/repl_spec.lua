@@ -513,6 +513,33 @@ describe("The prompt on a terminal", function()
     lacks(out, "nosuchthing\t")
   end)
 
+  it("says why an assignment took nothing, and what a misspelt name means", function()
+    session({}, {
+      { 'f = orthanc:modality "x":find { Level = "Study", Query = { Modality = "CT" } }\r',
+        "f is nil: find /modalities/x/query: Modality is" },
+      { 'orthanc:modality "x":fnid {}\r', "did you mean 'find'?" }, { "pirnt(1)\r", "hint: did you mean print?" },
+      { "help\r", "?TargetAet, ?StudyDate" }, { "?TargetAet\r", "option of modality:move" },
+    })
+  end)
+
+  it("completes tags, files and words in another case", function()
+    session({}, {
+      { 'x = { Level = "Study", Query = { PatientNam\t"7" } }\r' }, { "x.Query.PatientName\r", '"7"\n' },
+      { "io.open('/etc/hostn\t) ~= nil\r", "io.open('/etc/hostname')", "true\n" }, { "orthanc:SYS\t()\r", "orthanc:system()\n", "no connection" },
+    })
+  end)
+
+  it("writes tables in the colours of the verbs, unless NO_COLOR is set", function()
+    for setting, bold in pairs { ["NO_COLOR="] = true, ["NO_COLOR=1"] = false } do
+      local raw = os.tmpname()
+      session({ environment = setting .. " TERMINAL_RAW=" .. raw }, { { "{ { State = 'Failure' } }\r", "Failure\n1 row" } })
+      local file <close> = assert(io.open(raw))
+      local text = file:read "a"
+      os.remove(raw)
+      assert.are.equal(bold, text:find("\27[1mState\27[0m", 1, true) ~= nil and text:find("\27[31mFailure\27[0m", 1, true) ~= nil, text)
+    end
+  end)
+
   it("accepts characters of any writing system, also in the C locale", function()
     for _, locale in ipairs { "LC_ALL=C", "LC_ALL=C.UTF-8" } do
       session({ environment = locale }, { { "#'Иванов山'\r", "15\n" }, { "'山\127Иванов\127\127'\r", '"Иван"\n' } })
@@ -637,6 +664,18 @@ for _, version in ipairs(versions) do
       local letters = require "modalua.letters"
       assert.are.equal(letters.width(head:match "^%S+ +"), letters.width(row:match "^%S+ +"), out)
       assert.is_true(letters.width(row) <= 60)
+    end)
+
+    it("reads the answers of a result as a list, and completes their fields", function()
+      terminal.session(options(80), {
+        { 'pacs = orthanc:modality "pacs"\r' },
+        { 'found = pacs:find { Level = "Study", Query = { PatientName = "Yamada*", StudyDate = "" } }\r' },
+        { "#found == #found.answers and #found > 0 and found[1] == found.answers[1]\r", "true\n" },
+        { "n = 0 for i, study in ipairs(found) do n = n + (found[i] == study and 1 or 0) end n = n - #found\r" }, { "n\r", "0\n" },
+        { "for i, study in pairs(found) do n = n + (found[i] == study and 1 or 0) end n = n - #found\r" }, { "n\r", "0\n" },
+        { "found[1].StudyD\t ~= nil\r", "true\n" }, { "found.answrs\r", "did you mean 'answers'?" },
+        { "found[#found + 1]\r", "nil\n" },
+      })
     end)
 
     -- Interrupts a move that the peer holds, and answers the question; further steps may follow. Returns the record of the job when it has

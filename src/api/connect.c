@@ -336,7 +336,6 @@ static const object_kind kind = { "client", "a client", NULL };
 
 static int client_l_index(lua_State *L)
 {
-    luaL_checkudata(L, 1, CLIENT_TYPE);
     return userdata_method(L);
 }
 

@@ -18,6 +18,7 @@
 
 static const field_row fields[] = { { "modality", "string: its name on the server" },
                                     { "client", "the client that it belongs to" },
+                                    { "peer", "nil; of a peer, its name" },
                                     FIELDS_END };
 
 const remote_kind remote_modality = {

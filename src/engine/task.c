@@ -478,7 +478,6 @@ static const object_kind kind = { "task", "a task", NULL };
 
 static int task_l_index(lua_State *L)
 {
-    luaL_checkudata(L, 1, TASK_TYPE);
     return userdata_method(L);
 }
 
