@@ -263,6 +263,10 @@ local function open(path, encoding, text)
   end, file
 end
 
+local function is_empty(fields)
+  return #fields == 1 and fields[1] == ""
+end
+
 -- Returns an iterator over the lines of the file, which gives nil and a message on a fault; nil and a message.
 local function lines_of(items, encoding, level, text)
   local next_fields, file = open(items.file, encoding, text)
@@ -278,18 +282,17 @@ local function lines_of(items, encoding, level, text)
     file:close()
     return nil, message or "the file is empty"
   end
-  local first = not head.is_header and fields or nil
+  local rows = { not head.is_header and fields or nil } -- those that were read and not given yet
   return function()
-    local row, fault = first, nil
-    first = nil
-    if not row then
-      row, fault = next_fields()
+    while #rows == 0 or is_empty(rows[#rows]) do -- empty lines at the end of a file are no lines of the list
+      local row, fault = next_fields()
+      if not row then
+        file:close()
+        return nil, fault
+      end
+      rows[#rows + 1] = row
     end
-    if row then
-      return line_of(head.key, row[head.place] or "")
-    end
-    file:close()
-    return nil, fault
+    return line_of(head.key, table.remove(rows, 1)[head.place] or "")
   end
 end
 

@@ -88,11 +88,13 @@ end
 
 -- This worker was taken for dead, and another one may have its items. It begins anew.
 local function begin_anew(self)
+  self.items.is_dead = true
   self.items:abandon()
-  self.items.is_dead = nil
   self.tell { event = "note", message = "this worker was taken for dead; it gives up its items, and begins anew" }
   local id, err = join(self)
-  if not id then
+  if id then
+    self.items.is_dead = nil
+  else
     self.items:ledger_failed(err)
   end
 end
@@ -118,8 +120,9 @@ end
 -- Whether something may begin: an item claimed, or a transfer sent.
 local function may_begin(self)
   local items = self.items
-  return not (self.stopping or self.control_stop() or self.paused or self.ending or items.fatal or items.ledger_error) and self.is_open
-    and self.confirmed and self.breaker.state ~= "open" and self.ledger:age() < ledger_workers.FENCE
+  return not (self.stopping or self.control_stop() or self.paused or self.ending) and self.is_open
+    and not (items.fatal or items.ledger_error or items.is_dead) and self.confirmed and self.breaker.state ~= "open"
+    and self.ledger:age() < ledger_workers.FENCE
 end
 
 -- The hours.
