@@ -306,7 +306,7 @@ end
 
 function verb.retry(self)
   local n = must(self, transfer.retry, self.options.ledger, { state = self.options.state, reason = self.options.reason })
-  self:note("%d items are to be tried again", n)
+  self:note("%d items or lines of the list are to be tried again", n)
   return true
 end
 
