@@ -83,6 +83,11 @@ for i, version in ipairs(versions) do
       finish(world, 12, HASTE)
     end)
 
+    it("when a transfer has begun, and its request has perhaps not left, sends it", function()
+      die_at "begun:kill:2"
+      finish(world, 12, HASTE)
+    end)
+
     it("while the server moves something waits for it", function()
       die_at "moving:kill"
       finish(world, 12, HASTE)
@@ -133,9 +138,15 @@ for i, version in ipairs(versions) do
       check_woken "claimed:stop:2"
     end)
 
-    it("during a move sends nothing more when it is woken", function()
-      check_woken "moving:stop:5"
+    it("when a transfer has begun sends nothing more when it is woken", function()
+      check_woken "begun:stop:5" -- and others wait for the first look at the destination
     end)
+
+    if i == 2 then -- there the move is a job, which goes on
+      it("during a move sends nothing more when it is woken", function()
+        check_woken "moving:stop:5"
+      end)
+    end
   end)
 
   describe("A run with the Orthanc " .. version.name, function()

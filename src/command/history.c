@@ -60,6 +60,7 @@ bool history_may_hold_secret(const char *entry)
 #define WORD_USER(name)
 #define WORD_URL(name)
 #define WORD_PASSWORD(name) #name,
+#define WORD_SECRET(name)   #name,
     static const char *const words[] = {
 #define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
 #include "base/connect_options.def"
