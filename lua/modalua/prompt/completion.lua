@@ -325,7 +325,10 @@ local function complete_command(search, before)
     add_files(search)
   elseif name == "mode" then
     add(search, MODES)
-  elseif name == "time" then
+  elseif name == "schema" then
+    add(search, LEVELS)
+    add(search, { "Worklist" })
+  elseif name == "time" or name == "numbers" then
     add(search, { "off", "on" })
   end
 end
