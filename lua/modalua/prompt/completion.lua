@@ -9,11 +9,12 @@ local values = require "prompt.values"
 
 local completion = {}
 
-local COMMANDS = { ".help", ".history", ".jobs", ".mode", ".quit", ".time" }
+local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save", ".schema",
+  ".time", ".trace", ".watch" }
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
-local MODES = { "json", "lua", "table" }
+local MODES = { "csv", "json", "lines", "lua", "table" }
 local FILE_COMMANDS = { load = true, once = true, output = true, save = true } -- commands of the prompt with a file as an argument
 -- Functions without a row whose first argument is a file.
 local FILE_FUNCTIONS = { dofile = true, loadfile = true, open = true, lines = true, input = true, output = true }
