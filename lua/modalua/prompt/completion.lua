@@ -14,9 +14,13 @@ local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".nu
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
+<<<<<<< HEAD
 -- The words that may follow a command of the prompt.
 local COMMAND_WORDS = { mode = { "csv", "json", "lines", "lua", "table" }, time = { "off", "on" }, numbers = { "off", "on" },
   schema = { "Patient", "Study", "Series", "Instance", "Worklist" } }
+=======
+local MODES = { "csv", "json", "lines", "lua", "table" }
+>>>>>>> main
 local FILE_COMMANDS = { load = true, once = true, output = true, save = true } -- commands of the prompt with a file as an argument
 -- Functions without a row whose first argument is a file.
 local FILE_FUNCTIONS = { dofile = true, loadfile = true, open = true, lines = true, input = true, output = true }
