@@ -376,6 +376,12 @@ static int l_connect(lua_State *L)
 
 /* ---- the object ---- */
 
+static int client_l_index(lua_State *L)
+{
+    luaL_checkudata(L, 1, CLIENT_TYPE);
+    return userdata_method(L, "client", NULL);
+}
+
 static int client_tostring(lua_State *L)
 {
     const client *c = luaL_checkudata(L, 1, CLIENT_TYPE);
@@ -405,10 +411,11 @@ void connect_set_config(lua_State *L, const modalua_config *config)
 
 void connect_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__gc", client_gc },
+    static const luaL_Reg meta[] = { { "__index", client_l_index },
+                                     { "__gc", client_gc },
                                      { "__tostring", client_tostring },
                                      { NULL, NULL } };
-    userdata_open(L, lp, CLIENT_TYPE, meta);
+    userdata_open(L, lp, CLIENT_TYPE, NULL, meta);
     lua_pop(L, 1);
     doc_register(L, lp, functions);
 }

@@ -17,11 +17,13 @@
 #include "api/move.h"
 #include "api/move_target.h"
 #include "api/native_steps.h"
+#include "api/prompt_facts.h"
 #include "api/query.h"
 #include "api/remote.h"
 #include "base/shown.h"
 #include "base/text_width.h"
 #include "binding/error.h"
+#include "binding/fields.h"
 #include "binding/parts.h"
 #include "database/database.h"
 #include "engine/task.h"
@@ -219,6 +221,8 @@ static const luaL_Reg functions[] = {
     { "usage", error_l_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
+    /* fields(object) -> list of { name =, help = } | nil. The fields that one of modalua's objects may have. */
+    { "fields", fields_l_of },
 
     /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
     { "said", said_l_said },
@@ -340,6 +344,13 @@ static const luaL_Reg functions[] = {
     /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
      * "line", "lines" or "json" (base/shown.h). */
     { "text_shown", native_l_text_shown },
+
+    /* ---- the prompt (api/prompt_facts.h) ---- */
+
+    /* level_tags(level) -> list of keywords; tag_facts(keyword) -> table | nil; folder(path) -> list of names. */
+    { "level_tags", prompt_facts_l_level_tags },
+    { "tag_facts", prompt_facts_l_tag_facts },
+    { "folder", prompt_facts_l_folder },
 
     { NULL, NULL }
 };

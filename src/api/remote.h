@@ -8,6 +8,7 @@
 
 #include <lua.h>
 
+#include "binding/fields.h"
 #include "binding/options.h"
 #include "engine/slots.h"
 #include "orthanc/routes.h"
@@ -20,6 +21,7 @@ typedef struct remote_kind {
     const char *type; /* of the userdata */
     const char *word; /* what messages call it; also the field that has its name */
     const char *root; /* where its routes begin */
+    const field_row *fields;
 } remote_kind;
 
 extern const remote_kind remote_modality; /* api/modality_methods.c */
