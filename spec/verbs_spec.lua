@@ -468,7 +468,7 @@ end
 
 describe("Verbs", function()
   it("show help with examples, and accept each of these examples", function()
-    local asks_no_server = { manual = true, help = true, version = true }
+    local asks_no_server = { completion = true, manual = true, help = true, version = true }
     for verb in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
       local result = command.run(verb, "--help")
       assert.are.same({ 0, "" }, { result.status, result.err })

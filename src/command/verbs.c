@@ -11,6 +11,7 @@
 #include "command/json_text.h"
 #include "command/options.h"
 #include "command/signals.h"
+#include "command/user_file.h"
 
 enum {
     USAGE_WIDTH = 46,
@@ -84,7 +85,7 @@ static void write_terminal(json_writer *w)
         json_text_add_number(w, "width", (long)terminal_width(STDOUT_FILENO));
 }
 
-/* The command's own options, or its environment variables, for the manual page. */
+/* The command's own options, or its environment variables, for the manual page and for completion. */
 static void write_options(json_writer *w, bool variables)
 {
     char label[64];
@@ -96,6 +97,12 @@ static void write_options(json_writer *w, bool variables)
         json_text_open(w, '{');
         json_text_add_string(w, "name", variables ? row->variable : label);
         json_text_add_string(w, "help", row->help);
+        if (row->letter)
+            json_text_add_string(w, "letter", (const char[]){ row->letter, '\0' });
+        if (row->name)
+            json_text_add_string(w, "long", row->name);
+        if (row->argument)
+            json_text_add_string(w, "argument", row->argument);
         json_text_add_boolean(w, "anywhere", row->anywhere);
         json_text_close(w, '}');
     }
@@ -120,10 +127,13 @@ static int run_main(modalua_runtime *rt, const char *json)
 int verbs_run(modalua_runtime *rt)
 {
     json_writer w = { 0 };
-    char *json;
+    char *json, *file = user_file_path("XDG_CONFIG_HOME", ".config", "modalua/config.lua");
     int status = MODALUA_E_NOMEM;
     json_text_open(&w, '{');
     write_terminal(&w);
+    if (file)
+        json_text_add_string(&w, "config_file", file);
+    free(file);
     json_text_key(&w, "options");
     write_options(&w, false);
     json_text_key(&w, "environment");

@@ -17,6 +17,16 @@ install(TARGETS modalua modalua_static EXPORT modalua)
 install(TARGETS modalua_module LIBRARY DESTINATION "${MODALUA_LUA_CMOD}")
 install(FILES src/modalua.h TYPE INCLUDE)
 install(FILES ${MANUAL} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+# Where each shell looks for the completions of packages. zsh of Debian looks in vendor-completions below /usr, others in site-functions.
+set(ZSH_FOLDER ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr" AND EXISTS /etc/debian_version)
+  set(ZSH_FOLDER ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+endif()
+set(MODALUA_ZSH_FOLDER "${ZSH_FOLDER}" CACHE STRING "Where the completion for zsh goes, below the prefix")
+set(COMPLETION ${CMAKE_BINARY_DIR}/completion/modalua)
+install(FILES ${COMPLETION}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME modalua)
+install(FILES ${COMPLETION}.zsh DESTINATION "${MODALUA_ZSH_FOLDER}" RENAME _modalua)
+install(FILES ${COMPLETION}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME modalua.fish)
 install(FILES LICENSE CHANGELOG.md TYPE DOC)
 
 # ---- for CMake: modalua::modalua, modalua::modalua_static ----

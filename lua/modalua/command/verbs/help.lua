@@ -42,5 +42,6 @@ return {
   summary = "explains a verb, or lists all verbs",
   description = "Explains a verb, as `modalua VERB --help` does. Without a verb, it lists all verbs.",
   examples = { { "modalua help", "all verbs" }, { "modalua help find", "the arguments of find, with examples" } },
-  arguments = { { "argument", name = "VERB", argname = "VERB", target = "verb", args = "?", description = "the name of a verb" } },
+  arguments = { { "argument", name = "VERB", argname = "VERB", target = "verb", args = "?", complete = "verb",
+    description = "the name of a verb" } },
 }
