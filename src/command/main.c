@@ -212,10 +212,10 @@ static int run_script(modalua_runtime *rt, const char *path, int argc, char **ar
     return end_caught_run(rt, modalua_run_file(rt, path, argc, (const char *const *)argv));
 }
 
-static int run_verb(modalua_runtime *rt)
+static int run_verb(modalua_runtime *rt, const command_options *o)
 {
     signals_catch(rt);
-    return end_caught_run(rt, verbs_run(rt));
+    return end_caught_run(rt, verbs_run(rt, !o->no_environment));
 }
 
 /* Runs the script that a word names. A word that names no file may be a misspelt verb: that is
@@ -246,7 +246,7 @@ static int run_all(modalua_runtime *rt, const command_options *o, int argc, char
     if (status == MODALUA_OK)
         status = run_actions(rt, o);
     if (status == MODALUA_OK && has_word)
-        status = o->verb ? run_verb(rt) : run_word(rt, o, argc, argv);
+        status = o->verb ? run_verb(rt, o) : run_word(rt, o, argc, argv);
     if (status != MODALUA_OK)
         return status;
     if (o->interactive)

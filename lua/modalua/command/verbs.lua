@@ -34,8 +34,8 @@ local function epilog_of(verb)
   if not verb.commands then
     lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C)."
   end
-  lines[#lines + 1] = "\nThe options -u, --profile, --verbose, --memory-limit and --time-limit of modalua itself may follow a verb too; "
-    .. "`modalua --help` explains them."
+  lines[#lines + 1] = "\nThe options -u, --profile, --ca, --cert, --key, --insecure, --verbose, --memory-limit and --time-limit of modalua "
+    .. "itself may follow a verb too; `modalua --help` explains them."
   return table.concat(lines, "\n")
 end
 

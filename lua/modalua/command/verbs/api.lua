@@ -39,7 +39,7 @@ local function print_answer(self, answer)
     text = letters.shown(text, is_text and "lines" or "json")
     text = text:find "\n$" and text or text .. "\n"
   end
-  io.write(text)
+  self:write(text)
 end
 
 local function run_api(self)
