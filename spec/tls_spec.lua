@@ -1,9 +1,14 @@
 -- Uses the server of OpenSSL, because Debian's Orthancs (1.10.1, 1.12.7, 1.13.0) crash at the first request over HTTPS.
 local command = require "spec.support.command"
+local expect = require "spec.support.expect"
 local json = require "modalua.json"
+local lag = require "spec.support.lag"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
+local part = require "spec.support.part"
 local terminal = require "spec.support.terminal"
+
+local native, machine = part "core.native", part "transfer.native"
 
 describe("TLS", function()
   local folder
@@ -23,7 +28,7 @@ describe("TLS", function()
     local pipe = assert(io.popen(("exec %s %d 10 -- openssl s_server -accept 127.0.0.1:%d -cert %s -key %s -www %s")
       :format(os.getenv "MODALUA_SERVE", port, port, who.pem, who.key, extra)))
     assert.are.equal("ready", pipe:read("l"))
-    return { url = "https://127.0.0.1:" .. port, pipe = pipe }
+    return { url = "https://127.0.0.1:" .. port, port = port, pipe = pipe }
   end
 
   setup(function()
@@ -200,5 +205,17 @@ describe("TLS", function()
     assert.matches("option ca", fails(plain.url, { ca = folder .. "/nosuch.pem" }).message)
     assert.matches("option cert", fails(plain.url,
       { ca = files.server.pem, cert = folder .. "/nosuch.pem", key = files.client.key }).message)
+  end)
+
+  it("that is not ready in time lets no transfer leave", function()
+    local slow <close> = lag.start(plain.port, 100)
+    local modality = modalua.connect("https://127.0.0.1:" .. slow.port, { ca = files.server.pem }):modality "nobody"
+    local id = ("0"):rep(8) .. ("-00000000"):rep(4)
+    native.set_latest(modality, machine.boot() + 100)
+    local options = { wait_timeout = 2 } -- that server never answers a POST
+    expect.fails({ kind = "refused", code = "late" }, modality:store({ id }, options))
+    native.set_latest(modality, machine.boot() + 3600000)
+    local _, err = modality:store({ id }, options)
+    assert.are_not.equal("late", err.code)
   end)
 end)

@@ -361,8 +361,24 @@ typedef struct modalua_config {
                                   credentials the host has and did not send, and why not; never the
                                   credentials themselves. NULL = none */
     int insecure;              /* not 0: the certificate of the default server is not checked */
+    const char *transport_url; /* the transport sends only the requests to this URL and below it, and
+                                  libcurl the others; NULL = it sends all */
+    modalua_function follow;   /* what client:changes { follow = true } asks, instead of waiting for its
+                                  `interval`, when the transport sends the client's requests; NULL =
+                                  it waits. Gets `user`. See below */
 } modalua_config;
 /* clang-format on */
+
+/* `follow` is called with [types, since, wait, told]. `types` is the option `type` of the loop as a text: its
+ * names in alphabetical order with commas between them, "" without the option; null when the script gave the
+ * option `since`. `told` is the answer of the host to the last call of this loop with wait, null before.
+ *   since null            The loop begins, without the option `since`. The answer is the Seq of the change
+ *                         behind which it begins, or null: behind the last one.
+ *   since N, wait false   The loop has handled the changes up to N. The answer does not matter.
+ *   since N, wait true    So it has, and there were no others. The host answers (later, as a rule) when there
+ *                         can be some. An error as the answer is thrown by the loop. A host that answers with
+ *                         the number of the changes that it has seen so far knows from `told` whether there
+ *                         was another one between its answer and this call. */
 
 /* Sets every field to its default. */
 MODALUA_API void modalua_config_init(modalua_config *config);

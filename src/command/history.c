@@ -54,7 +54,7 @@ static bool has_credentials(const char *entry)
 /* Looks for words that usually stand beside a secret, among them the options of connect that are
  * secret, for user:password@ in a URL, and for the settings of a peer. It drops some harmless
  * entries, rather than keep a password. */
-static bool may_hold_secret(const char *entry)
+bool history_may_hold_secret(const char *entry)
 {
 #define WORD_OPEN(name)
 #define WORD_USER(name)
@@ -110,7 +110,7 @@ bool history_append(const char *path, const char *entry)
     buffer line = { 0 };
     bool ok = false;
     int fd;
-    if (!entry[0] || entry[0] == ' ' || may_hold_secret(entry) || is_dev_null(path))
+    if (!entry[0] || entry[0] == ' ' || history_may_hold_secret(entry) || is_dev_null(path))
         return true;
     make_folders(path);
     fd = own_file_open(path, O_WRONLY | O_APPEND | O_CREAT, S_IRUSR | S_IWUSR);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/bounds.h"
 #include "http/server.h"
 
 /* ---- descriptors ---- */
@@ -127,6 +128,8 @@ void explain_certificate(http_transfer *t)
 void explain_failure(http_transfer *t)
 {
     int shortage;
+    if (t->fault == HTTP_REFUSED)
+        bounds_is_late(t); /* libcurl has written a text of its own since */
     if (t->fault != HTTP_CURL)
         return;
     shortage = shortage_behind(t);

@@ -79,9 +79,9 @@ void http_free(http *h)
     http_sockets_free(&h->sockets);
 }
 
-static bool http_open(http *h)
+static bool http_open(http *h, const http_server *s)
 {
-    if (h->transport)
+    if (s->of_host)
         return true;
     if (!h->multi && http_global_init(h)) {
         h->multi = http_sockets_new_multi();
@@ -299,6 +299,8 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->h); /* a connection outlives the transfer */
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, bounds_on_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -370,7 +372,7 @@ static bool transfer_send(http_transfer *t)
     http *h = t->h;
     if (!http_stream_begin(t))
         return false;
-    if (h->transport)
+    if (t->server->of_host)
         return http_exchange_begin(t);
     t->easy = curl_easy_init();
     return t->easy && bounds_take(t) && http_sockets_reserve(&h->sockets, h->running + 1) &&
@@ -381,7 +383,7 @@ static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
     t->started = clock_now();
-    if (transfer_send(t)) {
+    if (!bounds_is_late(t) && transfer_send(t)) {
         t->state = HTTP_RUNNING;
         if (t->exchange)
             list_append(&h->exchanges, t);
@@ -436,7 +438,7 @@ static bool gate_refuses(http_transfer *t)
 bool http_begin(http_transfer *t, http *h, http_server *s, const http_request *r)
 {
     void *owner = t->owner;
-    if (!http_open(h))
+    if (!http_open(h, s))
         return false;
     memset(t, 0, sizeof *t);
     t->owner = owner;

@@ -89,6 +89,7 @@ typedef struct http {
 
     /* ---- the host's transport; NULL = libcurl ---- */
     modalua_transport_fn transport;
+    const char *transport_url; /* it carries out the requests below this URL alone; NULL = all */
     void *transport_user;
     void (*wake)(void *user); /* ends http_wait; any thread */
     void *wake_user;
@@ -134,9 +135,10 @@ struct http_request {
     bool certificate;         /* certificate_end is wanted; on a fresh connection */
     bool cleanup;             /* one of the few that may start beside max_inflight */
     double timeout;           /* seconds from the start of the transfer; 0 = none */
-    http_file *source;        /* the body, instead of `body`; NULL = none */
-    http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
-    double stall_timeout;     /* seconds without a byte of the sink received, or of the body sent,
+    double latest;        /* it must not leave after that, on clock_boot's clock; 0 = at any time */
+    http_file *source;    /* the body, instead of `body`; NULL = none */
+    http_file *sink;      /* where the body of a 2xx answer goes; NULL = memory */
+    double stall_timeout; /* seconds without a byte of the sink received, or of the body sent,
                                  after the first and before the last one; 0 = none */
 };
 
@@ -156,7 +158,7 @@ typedef enum http_fault {
     HTTP_HEAD,    /* the head of the answer is too large */
     HTTP_FILE,    /* see the `error` of the source or sink */
     HTTP_STALLED, /* the stall_timeout is over */
-    HTTP_REFUSED  /* nothing was sent: the gate says `error`, with the code `refusal` */
+    HTTP_REFUSED  /* nothing was sent: `error` says why, with the code `refusal` */
 } http_fault;
 
 struct http_transfer {
@@ -233,6 +235,8 @@ const char *http_server_url(const http_server *s);  /* without credentials and t
 const char *http_server_path(const http_server *s); /* of that URL: "" or "/…" */
 bool http_server_has_credentials(const http_server *s);
 const char *http_server_unsent(const http_server *s);
+bool http_server_is_of_host(
+    const http_server *s);                      /* the host's transport carries out its requests */
 size_t http_server_bytes(const http_server *s); /* that its headers take */
 unsigned http_server_retries(const http_server *s);
 

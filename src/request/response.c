@@ -43,6 +43,7 @@ static const curl_row curl_rows[] = {
     { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is not enough memory", true },
+    { (CURLcode)100, "http", NULL, "libcurl gave up: a header is too long", true }, /* CURLE_TOO_LARGE, since libcurl 8.6 */
     { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true },
 };
 /* clang-format on */
