@@ -81,7 +81,8 @@ end)
 
 describe("In the playground, without arguments,", function()
   for name, line in pairs { find_and_move = "3 of 3 studies moved from pacs to archive\n",
-    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n", prefetch_priors = "will move 3 priors from pacs to archive\n",
+    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n",
+    prefetch_priors = "will move 3 priors from pacs to archive\n",
     worklist_table = "  101500  CT        CT1",
     pull_cohort = "1 studies moved, 0 were there, 0 are left; 1 lines or studies failed: see " } do
     it(name .. " runs", function()
@@ -195,6 +196,7 @@ describe("With the servers of a user,", function()
     assert.are.same({ "find_and_move: will move 3 studies from pacs to archive\n", 0 }, { result.err, result.status })
     assert.are.equal(3, select(2, result.out:gsub("moved\t%d+\tSMITH", "")))
     assert.are.equal(3, count "archive")
+    assert.are.same({}, play.servers["local"]:queries())
   end)
 
   it("find_and_move fails when a study was not moved", function()
