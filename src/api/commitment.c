@@ -42,6 +42,11 @@ static int commitment_l_check_self(lua_State *L)
     return 0;
 }
 
+static const field_row fields[] = { { "id", "string: the transaction UID of the request" },
+                                    { "client", "the client that made it" },
+                                    FIELDS_END };
+static const object_kind kind = { "commitment", "a commitment", fields };
+
 /* The fields, then the methods. */
 static int commitment_l_index(lua_State *L)
 {
@@ -110,6 +115,6 @@ void commitment_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, COMMITMENT_TYPE, meta);
+    userdata_open(L, lp, COMMITMENT_TYPE, &kind, meta);
     lua_pop(L, 1);
 }

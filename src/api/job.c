@@ -229,6 +229,9 @@ static int job_l_resubmit(lua_State *L)
 
 /* ---- the object ---- */
 
+static const field_row fields[] = { { "ID", "string: its identifier on the server" }, FIELDS_END };
+static const object_kind kind = { "job", "a job", fields };
+
 static int job_l_index(lua_State *L)
 {
     const job *j = check_job(L, 1);
@@ -308,6 +311,6 @@ void job_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, JOB_TYPE, meta);
+    userdata_open(L, lp, JOB_TYPE, &kind, meta);
     lua_pop(L, 1);
 }

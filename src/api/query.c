@@ -105,6 +105,9 @@ int query_l_client(lua_State *L)
 
 /* ---- the object ---- */
 
+static const field_row fields[] = { { "ID", "string: its identifier on the server" }, FIELDS_END };
+static const object_kind kind = { "query", "a query", fields };
+
 static int query_l_index(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
@@ -184,6 +187,6 @@ void query_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);
-    userdata_open(L, lp, QUERY_TYPE, meta);
+    userdata_open(L, lp, QUERY_TYPE, &kind, meta);
     lua_pop(L, 1);
 }

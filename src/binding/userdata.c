@@ -1,16 +1,16 @@
 #include "binding/userdata.h"
 
-void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_Reg *meta)
+void userdata_open(lua_State *L, struct loop *lp, const char *type, const object_kind *kind,
+                   const luaL_Reg *meta)
 {
     int methods = lua_gettop(L);
     if (luaL_newmetatable(L, type)) {
-        lua_pushvalue(L, methods);
-        lua_setfield(L, -2, "__index");
         lua_pushlightuserdata(L, lp);
         lua_pushvalue(L, methods);
-        luaL_setfuncs(L, meta, 2);
+        luaL_setfuncs(L, meta, USERDATA_UPVALUES);
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
+        fields_describe(L, kind);
     }
     lua_settop(L, methods);
 }
@@ -18,8 +18,10 @@ void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_R
 int userdata_method(lua_State *L)
 {
     lua_settop(L, 2);
-    lua_rawget(L, USERDATA_METHODS);
-    return 1;
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, USERDATA_METHODS) != LUA_TNIL)
+        return 1;
+    return fields_end_index(L, USERDATA_METHODS);
 }
 
 void userdata_push_weak_table(lua_State *L, const char *mode)

@@ -1,24 +1,29 @@
 -- modalua.evaluate: a session at a prompt, without terminal code, so that a C program can offer a console of its own. The program calls
 -- `begin` once, and for each input line `line` and then `show`.
 local require = ...
+local commands = require "prompt.commands"
 local completion = require "prompt.completion"
 local doc = require "modalua.doc"
+local failures = require "prompt.failures"
 local help = require "prompt.help"
 local letters = require "text.letters"
 local modalua = require "modalua"
+local native = require "core.native"
 local printing = require "prompt.printing"
 local task = modalua.task
+local values = require "prompt.values"
+local wrapping = require "text.wrapping"
 
 local evaluate = {}
 
 local CHUNK = "=stdin"
-local NUMBERED_RESULTS = 9 -- _1 to _9
+local KEPT_VALUES = 100 -- of so many inputs the values are kept in Out, _1, _2, …
 local DEFAULT_WIDTH = 80 -- columns of the terminal
 local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of modalities
 
-local mode = "table"
-local timing = false
+local state = commands.state
 local pending -- for `show`: a text, or results {…, n =}
+local note -- for `show`, behind that: a text, or nil
 local seconds -- the duration of the last line
 
 -- ---- the start of a session ----
@@ -31,9 +36,9 @@ local function set_global(name, value)
 end
 
 local function pretty(...)
-  local values = table.pack(...)
-  for i = 1, values.n do
-    print(printing.lua(values[i]))
+  local all = table.pack(...)
+  for i = 1, all.n do
+    print(printing.lua(all[i]))
   end
 end
 
@@ -46,6 +51,8 @@ function evaluate.begin()
   set_global("modalua", modalua)
   set_global("pp", pretty)
   set_global("help", show_help)
+  set_global("In", {})
+  set_global("Out", {})
   set_global("orthanc", ok and client or nil)
   local where = ok and tostring(client):match "%((.*)%)" or "no server: " .. tostring(client)
   return ("modalua %s, orthanc = %s\nhelp() shows how to start, .help lists the commands, TAB completes, Ctrl-D leaves"):format(
@@ -67,39 +74,78 @@ local HINTS = {
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
 
--- Recognises two mistakes: a modality's name used as a variable, and a method called with a dot.
-local function hint_of_message(message)
-  local name = message:match "global '([%a_][%w_]*)'"
-  if name and completion.is_modality(name) then
+local LEAST_WORD = 3 -- characters of a name for which another one is suggested
+
+-- The name in a value (a table, or an object of modalua) that a misspelt one most likely means; nil: none.
+local function nearest_name(value, name)
+  local names = {}
+  values.each_name(value, function(key)
+    names[#names + 1] = key:sub(1, 1) ~= "_" and key or nil
+  end)
+  for _, field in ipairs(native.fields(value) or {}) do
+    names[#names + 1] = field.name
+  end
+  return #name >= LEAST_WORD and doc.nearest(name, names) or nil
+end
+
+-- The name that a misspelt field most likely means, from the place in the text that reads it.
+local function nearest_field(text, name)
+  local owner = text:match("(.-)%s*[%.:]%s*" .. name .. "%f[^%w_]")
+  local value = owner and values.at_end(owner)
+  return value ~= nil and nearest_name(value, name) or nil
+end
+
+-- Recognises mistakes: a modality's name used as a variable, a misspelt variable or field, and a method called with a dot.
+local function hint_of_message(text, message)
+  local kind, name = message:match "%((%a+) '([%a_][%w_]*)'%)"
+  if kind == "global" and completion.is_modality(name) then
     return ('%s is a modality of the server: %s = orthanc:modality "%s"'):format(name, name, name)
   end
-  local _, kind = message:match "bad argument #1 to '([%w_]+)' %(modalua%.(%w+) expected"
-  if kind then
+  local nearest = kind == "global" and nearest_name(_G, name) or (kind == "field" or kind == "method") and nearest_field(text, name)
+  if nearest and message:find("nil value", 1, true) then
+    return ("did you mean %s?"):format(nearest)
+  end
+  if message:match "bad argument #1 to '[%w_]+' %(modalua%.%w+ expected" then
     return "call a method with a colon: object:method(…)"
   end
 end
 
+-- A note when an input is nothing but the name of a variable or a field that does not exist, where a similar one does.
+local function misspelt_note(text, results)
+  local path = results.n == 1 and results[1] == nil and text:match "^%s*=?%s*([%a_][%w_%.%[%]]*)%s*$"
+  local owner, name = (path or ""):match "^(.*)%.([%a_][%w_]*)$"
+  local nearest
+  if owner then
+    nearest = nearest_name(values.at_end(owner), name)
+    nearest = nearest and owner .. "." .. nearest
+  elseif path and path:find "^[%w_]+$" then
+    nearest = nearest_name(_G, path)
+  end
+  return nearest and ("there is no %s; did you mean %s?"):format(path, nearest)
+end
+
 local function hint_of(text, message)
-  local hint = hint_of_message(message)
-  for _, row in ipairs(HINTS) do
-    hint = hint or text:find(row[1]) and row[2]
+  local hint = hint_of_message(text, message)
+  if message == "" then
+    for _, row in ipairs(HINTS) do
+      hint = hint or text:find(row[1]) and row[2]
+    end
   end
   return hint and "\nhint: " .. hint or ""
 end
 
--- The traceback without the frames of this file. "" when the user's code has only one frame: the message already names that line.
+-- The traceback without the frames of this file.
 local function user_traceback(trace)
-  local frames, user_frames = {}, 0
+  local frames = {}
   for frame in trace:gmatch "\n(\t[^\n]*)" do
     if frame:find("modalua/prompt/evaluate.lua", 1, true) or frame:find("in function 'xpcall'", 1, true) then
       break
     end
     if frame ~= "\t[C]: in ?" and frame ~= "\t(...tail calls...)" then
-      user_frames = user_frames + (frame:find("^\t%[C%]") and 0 or 1)
       frames[#frames + 1] = frame
     end
   end
-  return user_frames > 1 and "\nstack traceback:\n" .. table.concat(frames, "\n") or ""
+  return table.concat(frames, "\n")
 end
 
 local function message_of(e)
@@ -120,73 +166,15 @@ local function lost_local_note(text)
   end
 end
 
--- ---- commands ----
-
-local commands = {}
-
-local COMMAND_HELP = [[
-.help               shows this
-.mode [lua | json | table]   how results are shown (at first: answers as tables)
-.time on | off      shows how long each line took
-.history            shows the earlier lines
-.jobs               lists the jobs of the server
-.quit               leaves; so do Ctrl-D and os.exit()
-?name, name?        explains a function, an object or a word; so does help(x)
-expression          its value is printed, unless ; follows. _ is the last value; _1, _2, … are the values of a line with several
-Ctrl-C              drops the line, or cancels the running operation; during a transfer it asks first]]
-
-commands["help"] = function()
-  pending = COMMAND_HELP
-end
-
-function commands.mode(argument)
-  if argument == "" then
-    pending = mode
-  elseif argument == "lua" or argument == "json" or argument == "table" then
-    mode = argument
-  else
-    error(("there is no mode '%s'; the modes are lua, json, table"):format(argument), 0)
-  end
-end
-
-function commands.time(argument)
-  if argument ~= "on" and argument ~= "off" then
-    error("use .time on or .time off", 0)
-  end
-  timing = argument == "on"
-end
-
-function commands.jobs()
-  local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
-  local rows = {}
-  for i, job in ipairs(assert(client:jobs { expand = true })) do
-    rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
-  end
-  pending = #rows > 0 and { rows, n = 1 } or "no jobs"
-end
-
-function commands.history()
-  return "history"
-end
-
-function commands.quit()
-  return "quit"
-end
-
-local function run_command(text)
-  local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
-  local f = name and commands[name]
-  if not f then
-    error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
-  end
-  return f(argument)
-end
-
 -- ---- help ----
 
--- The x of `?x` and `x?`, or nil.
+-- The x of `?x`, `x?` and `help x`; "" of `help`; else nil.
 local function help_topic(text)
-  return text:match "^%s*%?%s*(.-)%s*$" or text:match "^%s*([%a_][%w_%.:]*)%s*%?%s*$"
+  local topic = text:match "^%s*%?%s*(.-)%s*$" or text:match "^%s*([%a_][%w_%.:]*)%s*%?%s*$"
+  if not topic and rawget(_G, "help") == show_help then
+    topic = text:find "^%s*help%s*$" and "" or text:match "^%s*help%s+([%a_][%w_%.:]*)%s*$"
+  end
+  return topic
 end
 
 -- ---- the names of modalities, for completion ----
@@ -235,7 +223,8 @@ end
 
 -- ---- lines ----
 
--- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong.
+-- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong. The
+-- second result, for statements, is a function that returns what they have dropped.
 local function compile(text)
   local source = text:gsub("^%s*=", "")
   local expression, expression_error = load("return " .. source, CHUNK, "t")
@@ -243,22 +232,48 @@ local function compile(text)
   if not expression and not chunk and (is_incomplete(expression_error) or is_incomplete(chunk_error)) then
     return nil
   end
-  return expression or chunk or error(chunk_error .. hint_of(source, ""), 0)
+  if not expression and chunk then
+    local marked, dropped = failures.compile(source, CHUNK)
+    return marked or chunk, dropped
+  end
+  return expression or error(chunk_error .. hint_of(source, ""), 0)
 end
 
--- Sets the globals _, _1, _2, …
-local function keep_results(results)
-  if results.n > 0 then
-    rawset(_G, "_", results[1])
-    for i = 1, NUMBERED_RESULTS do
-      rawset(_G, "_" .. i, results[i])
-    end
+-- Sets a field of the global In or Out, unless the script has made something else of it.
+local function set_numbered(name, n, value)
+  local list = rawget(_G, name)
+  if type(list) == "table" then
+    rawset(list, n, value)
   end
 end
 
 -- False when the results are those of an operation that failed: nil or false, and an error.
 local function succeeded(results)
   return not (results.n == 2 and (results[1] == nil or results[1] == false) and modalua.is_error(results[2]))
+end
+
+-- Sets the globals _ and _N, where N is the number of the input, and Out[N]; old values go. An error behind nil or false is _err.
+local function keep_results(results)
+  local n = #state.inputs
+  state.inputs[n].succeeded = succeeded(results)
+  if not succeeded(results) then
+    rawset(_G, "_err", results[2])
+  end
+  if results.n > 0 then
+    local old = n - KEPT_VALUES
+    rawset(_G, "_", results[1])
+    rawset(_G, "_" .. n, results[1])
+    rawset(_G, "_" .. old, nil)
+    set_numbered("Out", n, results[1])
+    set_numbered("Out", old, nil)
+  end
+end
+
+-- Gives the input a number.
+local function keep_input(text)
+  local kind = load("return " .. text:gsub("^%s*=", ""), CHUNK, "t") and "expression" or "statements"
+  state.inputs[#state.inputs + 1] = { text = text, kind = kind, succeeded = false }
+  set_numbered("In", #state.inputs, text)
 end
 
 -- Runs a compiled line. Returns its results, or nil and the text of its error.
@@ -268,7 +283,8 @@ local function run_compiled(f, text)
   local results = table.pack(xpcall(f, function(e)
     rawset(_G, "_err", e)
     failure = message_of(e)
-    failure = failure .. hint_of("", failure) .. user_traceback(debug.traceback("", 2))
+    failure = failure .. hint_of(text, failure)
+    state.trace = failure .. "\nstack traceback:\n" .. user_traceback(debug.traceback("", 2))
   end))
   local ok = results[1]
   results = table.pack(table.unpack(results, 2, results.n))
@@ -282,7 +298,9 @@ end
 -- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
 local function handle(text)
   if text:find "^%s*%.%a" then
-    return run_command(text)
+    local answer
+    answer, pending = commands.run(text)
+    return answer
   end
   local topic = help_topic(text)
   if topic then
@@ -293,10 +311,11 @@ local function handle(text)
   if (word == "exit" or word == "quit") and rawget(_G, word) == nil then
     return "quit"
   end
-  local f = compile(text)
+  local f, dropped = compile(text)
   if not f then
     return "more"
   end
+  keep_input(text)
   local results, failure = run_compiled(f, text)
   if not results then
     return { error = failure }
@@ -305,13 +324,37 @@ local function handle(text)
   if results.n > 0 and not text:find ";%s*$" then
     pending = results
   end
-  pending = pending or lost_local_note(text)
+  note = dropped and dropped() or not succeeded(results) and not pending and letters.shown(tostring(results[2]))
+    or misspelt_note(text, results) or pending == nil and lost_local_note(text) or nil
 end
 
-function evaluate.line(text)
+-- Runs a whole script, of which the console has read the file `name`.
+local function handle_script(text, name)
+  local f, message = load(text:gsub("^#[^\n]*", ""), "@" .. name, "t")
+  if not f then
+    error(message, 0)
+  end
+  local results, failure = run_compiled(f, "")
+  pending = results and results.n > 0 and results or nil
+  return failure and { error = failure } or nil
+end
+
+-- Shows an expression once more.
+local function handle_watched(text)
+  local results, failure = run_compiled(compile(text), "")
+  pending = results
+  return failure and { error = failure } or nil
+end
+
+function evaluate.line(input)
   local began = task.now()
-  pending = nil
-  local ok, answer = pcall(handle, text)
+  pending, note = nil, nil
+  local ok, answer
+  if type(input) == "table" then
+    ok, answer = pcall(input.name and handle_script or handle_watched, input.text, input.name)
+  else
+    ok, answer = pcall(handle, input)
+  end
   seconds = task.now() - began
   if ok then
     return answer
@@ -319,38 +362,19 @@ function evaluate.line(text)
   return { error = message_of(answer) }
 end
 
--- Breaks the text at blanks into lines of at most `width` bytes. The rest of an indented line is indented by two more columns.
-local function wrapped(text, width)
-  local lines = {}
-  for line in (text .. "\n"):gmatch "(.-)\n" do
-    local indent = line:match "^ *"
-    indent = indent == "" and "" or indent .. "  "
-    while #line > width do
-      local blank = line:sub(1, width + 1):match "^ *%S.*() " or line:match("^ *%S+() ")
-      if not blank then
-        break
-      end
-      lines[#lines + 1] = line:sub(1, blank - 1)
-      line = indent .. line:sub(blank + 1)
-    end
-    lines[#lines + 1] = line
-  end
-  return table.concat(lines, "\n")
-end
-
 function evaluate.show(options)
-  local output = pending
-  local width = options and options.width
-  pending = nil
+  options = options or {}
+  local output, behind = pending, note
+  pending, note = nil, nil
   if type(output) == "table" then
-    output = printing.values(output, mode, { width = width })
+    print(printing.values(output, state.mode, options))
   elseif output then
-    output = wrapped(letters.shown(output, "lines"), width or DEFAULT_WIDTH)
+    print(wrapping.wrapped(letters.shown(output, "lines"), options.width or DEFAULT_WIDTH))
   end
-  if output then
-    print(output)
+  if behind then
+    print(behind)
   end
-  if timing and seconds then
+  if state.timing and seconds then
     print(("%.3f s"):format(seconds))
   end
 end
@@ -359,18 +383,35 @@ doc.describe(evaluate.begin, "evaluate.begin() -> text",
   "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
     .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
   { example = [[print(require("modalua.evaluate").begin())]] })
-doc.describe(evaluate.line, 'evaluate.line(text) -> nil | "more" | "quit" | "history" | {error = text}',
-  'Runs a line of input; evaluate.show then prints the result. "more" means that the input is not complete: call it again with '
-    .. 'this line and the next one together. "quit" and "history" are requests of the user, for the console to carry out.',
-  { example = [=[
+function evaluate.prompt()
+  return state.numbers and tostring(#state.inputs + 1) or ""
+end
+
+doc.describe(evaluate.line, "evaluate.line(input) -> nil | text | {error = text} | {request = arguments}",
+  'Runs an input: a text that the user has typed, or a script. evaluate.show then prints the result. "more" means that the input is not '
+    .. 'complete: call it again with this line and the next one together. Other answers are requests of the user, for the console to '
+    .. 'carry out: "quit", "history", {edit = text}, {load = path}, {save = {path, piece, …}}, {once = target}, {output = target}, '
+    .. "{watch = {seconds, expression}}.",
+  {
+    options = {
+      { "input", "text", "string", "the script; or the expression of .watch, once more" },
+      { "input", "name", "string", "the file that the script is from (default: none, and it is an expression)" },
+    },
+    example = [=[
 local evaluate = require "modalua.evaluate"
 evaluate.line "1 + 1"
-evaluate.show()]=] })
+evaluate.show()]=],
+  })
+doc.describe(evaluate.prompt, "evaluate.prompt() -> text",
+  'Returns what stands before the prompt: "", or the number of the input after .numbers on.',
+  { example = [[print(require("modalua.evaluate").prompt() .. "> ")]] })
 doc.describe(evaluate.show, "evaluate.show([options])",
   "Prints what the last line returned, in the mode of the session.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "raw", "boolean", "true: the output goes into a file, so CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [=[
 local evaluate = require "modalua.evaluate"

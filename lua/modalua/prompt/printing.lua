@@ -3,6 +3,7 @@
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
+local kinds = require "prompt.kinds"
 local letters = require "text.letters"
 local modalua = require "modalua"
 local tables = require "text.table"
@@ -16,6 +17,14 @@ local FIRST_COLUMNS = { "PatientName", "PatientID", "PatientBirthDate", "StudyDa
 local KEPT_COLUMNS = { PatientName = true, PatientID = true } -- shown on the narrowest terminal too
 -- Orthanc adds these tags to every answer; they are no columns, since they have the same value everywhere.
 local HIDDEN_COLUMNS = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
+
+-- Words for the outcome of something, in the colours that the verbs give them.
+local OUTCOMES = { Success = "green", Failure = "red", moved = "green", failed = "red", complete = "green", unknown = "red" }
+local CODES = { red = "31", green = "32", bold = "1" }
+
+local function coloured(text, colour)
+  return colour and ("\27[%sm%s\27[0m"):format(CODES[colour], text) or text
+end
 
 -- ---- scalars ----
 
@@ -85,32 +94,54 @@ end
 
 local dump
 
--- The items of a table as texts. Beyond the limit, the last one says how many are left out: "…(+10)".
+-- The text of an item with its colour, and its width without.
+local function item_of(head, value, limits, path, indent)
+  local text = dump(value, limits, path, indent)
+  local colour = limits.colour and (OUTCOMES[value] or kinds.of(value) == "error" and "red")
+  return { text = (limits.colour and head ~= "" and coloured(head:sub(1, -4), "bold") .. " = " or head) .. coloured(text, colour),
+    width = letters.width(head) + letters.width((text:gsub("\27%[%d+m", ""))), long = text:find("\n", 1, true) ~= nil, named = head ~= "" }
+end
+
+-- The items of a table. Beyond the limit, the last one says how many are left out: "…(+10)".
 local function items_of(t, limits, path, indent)
   local items, n = {}, rawlen(t)
   local keys = other_keys(t, n)
   for i = 1, math.min(n, limits.items) do
-    items[i] = dump(rawget(t, i), limits, path, indent)
+    items[i] = item_of("", rawget(t, i), limits, path, indent)
   end
   for i = 1, math.min(#keys, limits.items - #items) do
-    local head = key_text(keys[i], limits)
-    items[#items + 1] = head .. dump(rawget(t, keys[i]), limits, path, indent)
+    items[#items + 1] = item_of(key_text(keys[i], limits), rawget(t, keys[i]), limits, path, indent)
   end
   local left = n + #keys - #items
   if left > 0 then
-    items[#items + 1] = ("…(+%d)"):format(left)
+    local text = ("…(+%d)"):format(left)
+    items[#items + 1] = { text = text, width = letters.width(text), named = #keys > 0 }
   end
   return items
 end
 
--- All items on one line when they fit, else one line for each.
+-- Whether the item stands on the same line as the one before it, which ends in that column.
+local function joins(item, before, column, limits)
+  return not (item.long or item.named or before.long or before.named) and column + 1 + item.width + 1 <= limits.width
+end
+
+-- All items on one line when they fit. Else those with a name have a line each, and the others fill the lines.
 local function lay_out(items, limits, indent)
-  local line = "{ " .. table.concat(items, ", ") .. " }"
-  if not line:find("\n", 1, true) and letters.width(line) + #indent <= limits.width then
-    return line
+  local texts, width, long = {}, 4, false
+  for i, item in ipairs(items) do
+    texts[i], width, long = item.text, width + item.width + (i > 1 and 2 or 0), long or item.long
   end
-  local inner = indent .. "  "
-  return "{\n" .. inner .. table.concat(items, ",\n" .. inner) .. "\n" .. indent .. "}"
+  if not long and width + #indent <= limits.width then
+    return "{ " .. table.concat(texts, ", ") .. " }"
+  end
+  local inner, column = indent .. "  ", 0
+  for i, item in ipairs(items) do
+    local before = items[i - 1]
+    local same = before and joins(item, before, column, limits)
+    texts[i] = (i == 1 and "" or same and " " or "\n" .. inner) .. item.text .. (i < #items and "," or "")
+    column = (same and column + 1 or #inner) + item.width + 1
+  end
+  return "{\n" .. inner .. table.concat(texts) .. "\n" .. indent .. "}"
 end
 
 -- `path`: the depth of each table that is being printed, and `depth`, the current one.
@@ -134,7 +165,7 @@ end
 function printing.lua(value, limits)
   limits = limits or {}
   return dump(value, { depth = limits.depth or DEPTH, items = limits.items or ITEMS, string = limits.string or STRING,
-    width = limits.width or WIDTH }, { depth = 0 }, "")
+    width = limits.width or WIDTH, colour = limits.colour }, { depth = 0 }, "")
 end
 
 -- ---- answers ----
@@ -173,6 +204,10 @@ local function place_of(name)
   return math.huge
 end
 
+local function colour_of_cell(value)
+  return OUTCOMES[value]
+end
+
 -- The columns of the rows: FIRST_COLUMNS, then the others by name, then the UIDs.
 local function table_columns(rows)
   local names, seen = {}, {}
@@ -193,7 +228,8 @@ local function table_columns(rows)
     return place_a < place_b or place_a == place_b and a < b
   end)
   for i, name in ipairs(names) do
-    names[i] = { name = name, keep = KEPT_COLUMNS[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil }
+    names[i] = { name = name, keep = KEPT_COLUMNS[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil,
+      colour = colour_of_cell }
   end
   return names
 end
@@ -222,24 +258,34 @@ local function plural(n, word)
   return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
 end
 
-function printing.table(value, options)
+-- The rows of a value: the answers of a search, or a list of tables; nil when it is neither. The second result: it is a search.
+local function rows_of(value)
   local found = type(value) == "table" and type(rawget(value, "answers")) == "table" and rawget(value, "ID") ~= nil
   local rows = value
   if found then
     rows = rawget(value, "answers")
   end
-  if found and rawlen(rows) == 0 then
+  if not (found and rawlen(rows) == 0) and not are_rows(rows) then
+    rows = nil
+  end
+  return rows, found
+end
+
+function printing.table(value, options)
+  local rows, found = rows_of(value)
+  if not rows then
+    return nil
+  elseif rawlen(rows) == 0 then
     return "no answers"
   end
-  if not are_rows(rows) then
-    return nil
-  end
   local columns = table_columns(rows)
-  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
+  options = options or {}
+  local width = options.width or WIDTH
+  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = width, colour = options.colour })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
-  local methods = require "prompt.help".methods_of(value)
+  local methods = kinds.methods_of(value)
   local warning = methods and rawget(methods, "warning")
-  return warning and text .. "\n" .. letters.shown(tostring(warning)) or text
+  return warning and text .. "\n" .. require "text.wrapping".wrapped(letters.shown(tostring(warning)), width) or text
 end
 
 local function as_json(value)
@@ -247,9 +293,59 @@ local function as_json(value)
   return ok and letters.shown(text, "json") or nil
 end
 
+-- The same, and a single table of names and values is a row.
+local function records_of(value)
+  local rows = rows_of(value)
+  if not rows and type(value) == "table" and not modalua.is_error(value) and are_rows { value } then
+    rows = { value }
+  end
+  return rows
+end
+
+-- On a terminal, control characters are escaped.
+local function as_csv(value, options)
+  local rows = records_of(value)
+  if rows then
+    local columns = table_columns(rows)
+    local text = tables.csv(columns, rows_as_text(rows, columns), { line_end = "\n" }):gsub("\n$", "")
+    return options and options.raw and text or letters.shown(text, "lines")
+  end
+end
+
+-- A field in each line, and an empty line between two rows.
+local function as_lines(value)
+  local rows = records_of(value)
+  if not rows then
+    return nil
+  end
+  local columns, widest, lines = table_columns(rows), 0, {}
+  for _, column in ipairs(columns) do
+    widest = math.max(widest, letters.width(column.name))
+  end
+  for _, row in ipairs(rows_as_text(rows, columns)) do
+    lines[#lines + 1] = lines[1] and "" or nil
+    for _, column in ipairs(columns) do
+      local cell = row[column.name]
+      if cell ~= nil then
+        lines[#lines + 1] = column.name .. (" "):rep(widest - letters.width(column.name) + 2) .. letters.shown(tostring(cell))
+      end
+    end
+  end
+  return lines[1] and table.concat(lines, "\n") or "no answers"
+end
+
+local IN_MODE = {
+  json = function(value) return not modalua.is_error(value) and as_json(value) end,
+  table = function(value, options) return printing.table(value, options) end,
+  csv = as_csv,
+  lines = as_lines,
+}
+
 function printing.value(value, mode, options)
-  return mode == "json" and not modalua.is_error(value) and as_json(value) or mode == "table" and printing.table(value, options)
-    or printing.lua(value, options)
+  if modalua.is_error(value) and options and options.colour then
+    return coloured(printing.lua(value), "red")
+  end
+  return IN_MODE[mode] and IN_MODE[mode](value, options) or printing.lua(value, options)
 end
 
 -- The values share a line when each of them takes only one.
@@ -271,6 +367,7 @@ doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
       { "options", "items", "integer", "items of a table (default: 50)" },
       { "options", "string", "integer", "characters of a string (default: 200)" },
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").lua(found, { depth = 2 }))]],
   })
@@ -279,14 +376,18 @@ doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").table(found))]],
   })
 doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
-  'Returns a value as text. The mode is "lua", "json" or "table"; a value that this mode cannot show is shown as Lua.',
+  'Returns a value as text. The mode is "table", "lines" (a field in each line), "csv", "json" or "lua"; a value that the mode cannot show '
+    .. "is shown as Lua.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").value(found, "json"))]],
   })
@@ -295,6 +396,8 @@ doc.describe(printing.values, "printing.values(values, mode [, options]) -> text
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
   })
