@@ -386,13 +386,8 @@ doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
-<<<<<<< HEAD
-      { "options", "colour", "boolean", "true: the terminal has colours" },
-      { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
-=======
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
       { "options", "colour", "boolean", "true: the terminal has colours" },
->>>>>>> main
     },
     example = [[print(require("modalua.printing").value(found, "json"))]],
   })
@@ -401,13 +396,8 @@ doc.describe(printing.values, "printing.values(values, mode [, options]) -> text
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
-<<<<<<< HEAD
-      { "options", "colour", "boolean", "true: the terminal has colours" },
-      { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
-=======
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
       { "options", "colour", "boolean", "true: the terminal has colours" },
->>>>>>> main
     },
     example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
   })
