@@ -40,9 +40,25 @@ for file in bin/modalua include/modalua.h share/man/man1/modalua.1 share/doc/mod
     [ -s "$prefix/$file" ] || fail "$file is missing or empty"
 done
 [ -n "$module" ] || fail "the module for stock Lua is missing"
+
+# ---- the documents, with all that they link to ----
+for document in $(cd "$prefix/share/doc/modalua" && find . -name '*.md'); do
+    folder=$prefix/share/doc/modalua/$(dirname "$document")
+    for link in $(grep -oE '\]\([^)#: ]+' "$prefix/share/doc/modalua/$document" | sed 's/^](//' | grep -v '^http' | sort -u); do
+        [ -e "$folder/$link" ] || fail "$document links to $link, which is not installed"
+    done
+done
+for script in "$source"/scripts/*.lua; do
+    [ -s "$prefix/share/doc/modalua/examples/$(basename "$script")" ] || fail "the example $script is missing"
+done
+
+# ---- each file is in a Debian package, by its component; and the rock has the same version ----
+quietly env DESTDIR="$work/rest" cmake --install "$build" --component Unspecified
+[ ! -e "$work/rest" ] || fail "these files are in no package: $(find "$work/rest" ! -type d)"
 cd "$work"
 export PKG_CONFIG_PATH="${lib#"$work"/}/pkgconfig" # relative, because its output is split at blanks, and $work may contain blanks
 version=$(pkg-config --modversion modalua)
+grep -q "^version = \"$version-1\"" "$source/src/packaging/modalua-$version-1.rockspec" || fail "the rockspec has another version than $version"
 
 # ---- another CMake project ----
 quietly cmake -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror"
