@@ -215,7 +215,9 @@ static const option changes_rows[] = {
       "begins after the change with this Seq (default: 0, or with follow the last change)" },
     { "type", OPTION_VALUE, 0, "a ChangeType such as \"StableStudy\", or a list (default: all)" },
     { "follow", OPTION_FLAG, 0, "true: does not end, and waits for new changes" },
-    { "interval", OPTION_SECONDS, 0, "how often it looks for new changes (default: 1)" },
+    { "interval", OPTION_SECONDS, 0,
+      "how often it looks for new changes (default: 1); without effect where the host of the "
+      "script tells it of them" },
     { "patience", OPTION_SECONDS, 0,
       "how long a transient failure may last with follow (default: 300)" },
     { "limit", OPTION_COUNT, 0, "changes in one request (default: 1000)" },

@@ -10,4 +10,7 @@
  * "core.native_steps" or "transfer.native" (database/database.h). [-0, +0, m] */
 void native_open(lua_State *L, loop *lp);
 
+/* Pops the Lua function of the host's modalua_config.follow, for core.changes. [-1, +0, m] */
+void native_set_follow(lua_State *L);
+
 #endif

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "api/native.h"
 #include "base/secret.h"
 #include "binding/error.h"
 #include "embed/c_modules.h"
@@ -126,7 +127,8 @@ static const char **config_string(modalua_config *c, size_t i)
     const char **strings[] = {
 #define CONNECT_STRING(name, config, ...) STRING_##config(name)
 #include "base/connect_options.def"
-        &c->module_path, &c->config_file, &c->profile, &c->servers, &c->headers
+        &c->module_path, &c->config_file, &c->profile, &c->servers,
+        &c->headers,     &c->default_ca,  &c->unsent,  &c->transport_url
     };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }
@@ -202,6 +204,10 @@ static int open_state_p(lua_State *L)
     c_modules_check(L);
     stdlib_open(L, &rt->host);
     module_preload(L, &rt->lp, &rt->config);
+    if (rt->config.follow) {
+        host_functions_push_function(L, &rt->lp, "changes", rt->config.follow, rt->config.user);
+        native_set_follow(L);
+    }
     kept_open(L);
     lua_getglobal(L, "package");
     clean_path(L, "path", rt->config.module_path,
@@ -238,6 +244,7 @@ static void apply_settings(modalua_runtime *rt)
     log_open(rt);
     gate_open(rt);
     lp->http.transport = c->transport;
+    lp->http.transport_url = c->transport_url;
     lp->http.transport_user = c->user;
     if (c->progress) {
         lp->show = show_progress;

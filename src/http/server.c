@@ -282,6 +282,15 @@ static bool server_copy_options(http_server *s, const http_options *o)
 }
 
 /* NULL: *why is a static text that says what is wrong. */
+/* Whether the URL of the server is that one, or below it. */
+static bool is_below(const http_server *s, const char *url)
+{
+    size_t size = strlen(url);
+    while (size > 0 && url[size - 1] == '/')
+        size--;
+    return strncmp(s->options.url, url, size) == 0 && strchr("/", s->options.url[size]);
+}
+
 static http_server *server_new(http *h, const http_options *o, const char **why)
 {
     http_server *s;
@@ -305,6 +314,8 @@ static http_server *server_new(http *h, const http_options *o, const char **why)
         fault = no_memory;
     if (s)
         s->numeric = s->numeric && !s->options.proxy;
+    if (!fault)
+        s->of_host = h->transport && (!h->transport_url || is_below(s, h->transport_url));
     curl_url_cleanup(address);
     curl_url_cleanup(proxy);
     if (fault) {
@@ -447,6 +458,11 @@ const char *http_server_url(const http_server *s)
     return s->options.url;
 }
 
+bool http_server_is_of_host(const http_server *s)
+{
+    return s->of_host;
+}
+
 /* server_set_url has written the URL: it has a scheme. */
 const char *http_server_path(const http_server *s)
 {
@@ -477,6 +493,11 @@ const char *http_server_base(const http_server *s)
 bool http_server_has_credentials(const http_server *s)
 {
     return s->options.username || s->options.token || s->authorization;
+}
+
+const char *http_server_unsent(const http_server *s)
+{
+    return s->options.unsent;
 }
 
 size_t http_server_bytes(const http_server *s)

@@ -32,6 +32,7 @@ struct http_server {
     size_t header_bytes; /* on the account, for the headers: libcurl's memory */
     bool numeric;        /* no name is looked up to reach it */
     bool loopback;
+    bool of_host;       /* the host's transport carries out its requests */
     bool authorization; /* there is an Authorization header among the headers */
 };
 

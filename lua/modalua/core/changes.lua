@@ -130,7 +130,59 @@ local function turn_page(state)
   state.page, state.index, state.done = page.Changes, 0, page.Done
 end
 
+-- ---- told by the host (modalua_config.follow) ----
+
+-- The option `type` as a text.
+local function type_names(set)
+  local names = {}
+  for name in pairs(set or {}) do
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return table.concat(names, ",")
+end
+
+-- Calls the host's function: the changes up to `state.since` have been handled. Returns its answer.
+local function tell_host(state, wait)
+  local answer, err = state.host(state.types, state.since, wait, state.told)
+  if err then
+    error(err, 0)
+  end
+  return answer
+end
+
+-- Waits until it is time to look for changes behind `state.since`.
+local function wait_for_change(state)
+  if state.host then
+    state.told = tell_host(state, true)
+  else
+    native.sleep(state.interval)
+  end
+end
+
+-- The place where a loop begins that follows, without the option `since`.
+local function first_place(state)
+  local since = state.host and tell_host(state, true)
+  if since then
+    return since
+  end
+  local page, err = request_page(state, "?last")
+  if not page then
+    error(err, 0)
+  end
+  state.since = page.Last
+  if state.host then
+    tell_host(state, false)
+  end
+  return page.Last
+end
+
+-- ---- the iterator ----
+
 local function next_change(state)
+  if state.host and state.page[state.index] then
+    tell_host(state, false)
+  end
   while true do
     state.index = state.index + 1
     local change = state.page[state.index]
@@ -142,7 +194,7 @@ local function next_change(state)
     elseif not state.done then
       turn_page(state)
     elseif state.follow then
-      native.sleep(state.interval)
+      wait_for_change(state)
       turn_page(state)
     else
       return nil
@@ -154,12 +206,10 @@ function changes.changes(client, options)
   local state = read_options(options)
   state.operation = { client = client, op = OP, method = "GET", path = ROUTE }
   state.page, state.index, state.done = {}, 0, false
+  state.host = state.follow and native.follow(client)
+  state.types = not state.since and type_names(state.type) or nil
   if state.follow and not state.since then
-    local page, err = request_page(state, "?last")
-    if not page then
-      error(err, 0)
-    end
-    state.since = page.Last
+    state.since = first_place(state)
   end
   state.since = state.since or 0
   return function() return next_change(state) end

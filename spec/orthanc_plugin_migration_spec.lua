@@ -1,0 +1,113 @@
+-- Runs the scripts of src/orthanc_plugin/README.md, which replace those of Orthanc's own Lua, inside an Orthanc.
+local archive = require "spec.support.archive"
+local expect = require "spec.support.expect"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local plugin = require "spec.support.plugin"
+local versions = require "spec.support.versions"
+
+local contains, happens = expect.contains, expect.happens
+
+-- The scripts of the page, by the first words of their first comment.
+local function scripts_of_page()
+  local file <close> = assert(io.open "src/orthanc_plugin/README.md")
+  local scripts = {}
+  for code in file:read("a"):gmatch "\n```lua\n(.-)\n```\n" do
+    local name = code:match "^%-%- ([%a ]+):"
+    if name then
+      scripts[name:gsub(" ", "-")] = code
+    end
+  end
+  return scripts
+end
+
+local function send(server, patient, modality)
+  archive.send({ { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. #patient, PatientID = patient, PatientName = patient,
+    StudyInstanceUID = "1.2.4." .. #patient, SeriesInstanceUID = "1.2.5." .. #patient, Modality = modality } },
+    { server:modality() }, "SENDER")
+end
+
+for _, version in ipairs(versions.few) do
+  describe("The scripts of the plugin's page, in Orthanc " .. version.name .. ",", function()
+    local page = scripts_of_page()
+    local receivers = {}
+
+    local function patients(client)
+      local list = {}
+      for _, patient in ipairs(client:get("/patients", { expand = true })) do
+        list[#list + 1] = patient.MainDicomTags.PatientID
+      end
+      table.sort(list)
+      return table.concat(list, " ")
+    end
+
+    -- Starts a server with one of the scripts, which has begun when it follows the changes.
+    local function start(name, settings, more)
+      local entry = settings or {}
+      entry.source = assert(page[name], name)
+      return plugin.start(version, { aet = "HERE", scripts = { [name] = entry }, settings = more,
+        modalities = { archive = receivers[1]:modality(), ["mr-archive"] = receivers[2]:modality() },
+        extra = { StableAge = 1, DicomAlwaysAllowStore = true, DicomCheckCalledAet = false } })
+    end
+
+    setup(function()
+      for i = 1, 2 do
+        receivers[i] = orthanc.start { binary = version.binary, aet = "TO" .. i,
+          extra = { DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true, DicomAlwaysAllowEcho = true } }
+        receivers[i].client = modalua.connect(receivers[i].url)
+      end
+    end)
+
+    teardown(function()
+      for _, receiver in ipairs(receivers) do
+        receiver:close()
+      end
+    end)
+
+    before_each(function()
+      for _, receiver in ipairs(receivers) do
+        archive.empty(receiver.client)
+      end
+    end)
+
+    it("send each study", function()
+      local server <close> = start "route"
+      happens(function() return server:state("route").Requests >= 1 end)
+      send(server, "A", "CT")
+      happens(function() return server:log_of("route"):find "sent\t[%x-]+\ttrue" end)
+      assert.are.equal("A", patients(receivers[1].client))
+    end)
+
+    it("send by tags", function()
+      local server <close> = start "by-tags"
+      happens(function() return server:state("by-tags").Requests >= 1 end)
+      send(server, "A", "CT")
+      send(server, "BB", "MR")
+      happens(function() return patients(receivers[1].client) == "A" and patients(receivers[2].client) == "BB" end)
+    end)
+
+    it("delete what they have forwarded, and keep what they could not", function()
+      local server <close> = start "delete-after-forwarding"
+      happens(function() return server:state("delete-after-forwarding").Requests >= 1 end)
+      receivers[1]:stop()
+      send(server, "A", "CT")
+      happens(function() return server:log_of("delete-after-forwarding"):find "\nkept\t" end)
+      assert.are.equal("A", patients(server.client))
+      receivers[1]:start_again()
+      send(server, "BB", "CT")
+      happens(function() return patients(server.client) == "A" end)
+      assert.are.equal("BB", patients(receivers[1].client))
+    end)
+
+    it("filter what is received, and look at the archive regularly", function()
+      local server <close> = start("filter", { Filters = { "ReceivedInstance" } }, { FilterDefault = "accept" })
+      happens(function() return server:is("filter", "running") end)
+      send(server, "TEST", "CT")
+      send(server, "GOOD!", "CT")
+      assert.are.equal("GOOD!", patients(server.client))
+      local heart <close> = start("heartbeat", { Every = "1s" })
+      happens(function() return select(2, heart:log_of("heartbeat"):gsub("archive:\ttrue", "")) >= 2 end)
+      contains(heart:log_of "heartbeat", "has ended well\n")
+    end)
+  end)
+end

@@ -1,0 +1,350 @@
+-- Tests the plugin for Orthanc (src/orthanc_plugin) inside each Orthanc: the scripts, their limits, the way to the server from inside,
+-- changes, routes, configuration, and the end of the server.
+local archive = require "spec.support.archive"
+local command = require "spec.support.command"
+local expect = require "spec.support.expect"
+local json = require "modalua.json"
+local modalua = require "modalua"
+local orthanc = require "spec.support.orthanc"
+local plugin = require "spec.support.plugin"
+local samples = require "modalua.samples"
+local versions = require "spec.support.versions"
+
+local contains, fails, happens = expect.contains, expect.fails, expect.happens
+
+-- A script that does the same inside the server and outside, and prints it.
+local SAME <const> = [[
+local modalua, json = require "modalua", require "modalua.json"
+local orthanc = modalua.connect()
+local function show(name, value, err)
+  if err then
+    value = { kind = err.kind, code = err.code, status = err.status, path = err.path }
+  elseif type(value) == "table" and value.IsStable ~= nil then
+    value = value.ID
+  end
+  print(name, json.encode(value))
+end
+local study = orthanc:get("/studies")[1]
+show("system", orthanc:system().Version)
+show("studies", #orthanc:get "/studies")
+show("query", #orthanc:get("/studies", { expand = true, limit = 2, since = 0 }))
+show("find", #orthanc:find { Level = "Study", Query = { PatientID = "*" } })
+show("missing", orthanc:get "/studies/nope")
+show("no route", orthanc:get "/nope/nope")
+show("bad request", orthanc:post("/tools/find", { Level = "Nonsense", Query = json.object {} }))
+show("put", orthanc:put("/studies/" .. study .. "/metadata/1025", "text"))
+show("get text", orthanc:get("/studies/" .. study .. "/metadata/1025"))
+show("delete", orthanc:delete("/studies/" .. study .. "/metadata/1025"))
+show("deleted", orthanc:get("/studies/" .. study .. "/metadata/1025"))
+local path = os.tmpname()
+show("download", (orthanc:download("/instances/" .. orthanc:get("/instances")[1] .. "/file", path) or 0) > 100)
+show("upload", orthanc:upload(path).Status)
+os.remove(path)
+show("modalities", orthanc:modalities())
+show("found", #assert(orthanc:modality "archive":find { Level = "Study", Query = { PatientID = "A*" } }))
+show("echo", orthanc:modality "archive":echo())
+show("refused", orthanc:modality "nobody":echo())
+show("unknown modality", orthanc:modality "missing":find { Level = "Study", Query = { PatientID = "1" } })
+show("sent", orthanc:modality "archive":store(study, { verify = true }).verified)
+]]
+
+-- Writes the Seq of each change into a file. Without the plugin, a poll an hour later would come too late for this spec.
+local FOLLOW <const> = [[
+local file = io.open("FOLDER/seen", "a")
+for change in require "modalua".connect():changes { follow = true, interval = 3600 } do
+  file:write(change.Seq, "\n")
+  file:flush()
+end
+]]
+
+local SCRIPTS <const> = {
+  well = "print 'I am well'",
+  failing = "error 'I fail'",
+  leaving = "os.exit(3)",
+  looping = "while true do end",
+  bursting = { source = "while true do end", BurstLimit = 0.1 },
+  long = { source = "require 'modalua.task'.sleep(60)", TimeLimit = 0.1 },
+  eating = { source = "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end", MemoryLimit = "20M" },
+  boxed = { source = "print(io, require 'modalua'.connect():system().Name, pcall(require 'modalua'.connect, 'http://127.0.0.1:1'))",
+    Sandbox = true },
+  arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
+  often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
+  later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
+  follow = FOLLOW,
+  same = { source = SAME, At = "04:30" }, -- it is started by hand, when the studies are there
+  routes = [[
+local host = require "modalua".host
+host.route("/hello", function(request) return { method = request.method, x = request.query.x, name = host.name } end)
+host.route("/bytes", function(request) return request.body .. "\0\255", { type = "application/octet-stream" } end)
+host.route("/made", function() return "made", { status = 201 } end)
+host.route("/failing", function() error "the route fails" end)
+host.route("/late", function() require "modalua.task".sleep(100) end)
+host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
+]],
+}
+
+-- The next moment at that time of the day which is a Monday or a Thursday.
+local function next_time(hour, min)
+  local now = os.date "*t"
+  for day = 0, 7 do
+    local t = os.time { year = now.year, month = now.month, day = now.day + day, hour = hour, min = min }
+    local weekday = os.date("%w", t)
+    if t > os.time() and (weekday == "1" or weekday == "4") then
+      return os.date("!%Y-%m-%dT%H:%M:%SZ", t)
+    end
+  end
+end
+
+for _, version in ipairs(versions) do
+  describe("The plugin in Orthanc " .. version.name, function()
+    local other, server, client
+
+    setup(function()
+      other = orthanc.start { binary = version.binary, aet = "ARCHIVE",
+        extra = { DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true, DicomAlwaysAllowEcho = true } }
+      server = plugin.start(version, { aet = "HERE", scripts = SCRIPTS, settings = { AllowExecute = true, RouteTimeLimit = 1 },
+        modalities = { archive = other:modality(), nobody = { "NOBODY", "127.0.0.1", 1 } }, extra = { StableAge = 3600 } })
+      client = server.client
+      assert(samples.store(client))
+    end)
+
+    teardown(function()
+      server:close()
+      other:close()
+    end)
+
+    it("runs a script that ends well once", function()
+      happens(function() return server:is("well", "done") end)
+      assert.are.equal("starts\nI am well\nhas ended well\n", server:log_of "well")
+      assert.are.equal(0, server:state("well").Restarts)
+      happens(function() return server:is("arguments", "done") end)
+      contains(server:log_of "arguments", "got\ta\tb c\n")
+    end)
+
+    it("starts a script that fails again, later each time, and says why it failed", function()
+      happens(function() return server:state("failing").Restarts >= 2 end)
+      contains(server:state("failing").LastError, "failing.lua:1: I fail")
+      contains(server:log_of "failing", "failed, and is started again in 1 s: ")
+      contains(server:log_of "failing", "failed, and is started again in 2 s: ")
+      contains(server:state("leaving").LastError, "os.exit(3)")
+    end)
+
+    it("ends scripts at their limits, and others go on", function()
+      for name, reason in pairs { bursting = "without a wait", long = "longer than 0.1 s", eating = "memory" } do
+        local state = happens(function()
+          local now = server:state(name)
+          return now.Restarts > 0 and now
+        end)
+        contains(state.LastError, reason)
+      end
+      assert.is_true(server:is("looping", "running"))
+      assert(server:act("looping", "stop"))
+      happens(function() return server:is("looping", "stopped") end)
+    end)
+
+    it("keeps a script in its sandbox", function()
+      happens(function() return server:is("boxed", "done") end)
+      contains(server:log_of "boxed", "nil\tHERE\tfalse\t")
+    end)
+
+    it("starts scripts at their times", function()
+      happens(function() return #server:lines "often" >= 2 end)
+      assert.are.equal(next_time(4, 30), server:state("later").NextStart)
+      assert.are.equal("waiting", server:state("later").State)
+    end)
+
+    it("gives a script the same inside the server as outside", function()
+      assert(server:act("same", "start"))
+      local inside = happens(function() return server:log_of("same"):match "^starts\n(.*)has ended well\n" end)
+      local outside = command.run("--url", server.url, server:path "same")
+      assert.are.equal("", outside.err)
+      assert.are.equal(outside.out, (("\n" .. inside):gsub("\n%u+ http://[^\n]*", ""):sub(2)))
+    end)
+
+    it("tells a script of changes without polling, and goes on where it was after a stop and after a crash of the server", function()
+      local function last()
+        return assert(client:get("/changes", { last = true })).Last
+      end
+      local function all_seen()
+        local seen = server:lines "seen"
+        return tonumber(seen[#seen] or 0) == last() and seen
+      end
+      happens(function() return #server:lines "seen" > 0 and all_seen() end)
+      local study = assert(client:get "/studies")[1]
+      local function change(value)
+        return assert(client:put("/studies/" .. study .. "/metadata/1024", value))
+      end
+      change "live"
+      happens(all_seen)
+      assert(server:act("follow", "stop"))
+      happens(function() return server:is("follow", "stopped") end)
+      change "while it was stopped"
+      assert(server:act("follow", "start"))
+      happens(all_seen)
+      server:stop "KILL"
+      server:start_again()
+      happens(function() return server:is("follow", "running") end)
+      change "after the crash"
+      local seen = happens(all_seen)
+      for i = 2, #seen do
+        assert.are.equal(tonumber(seen[i - 1]) + 1, tonumber(seen[i]))
+      end
+    end)
+
+    it("calls the routes of a script", function()
+      happens(function() return client:get "/modalua/routes/routes/hello" end)
+      assert.are.same({ method = "GET", x = "5", name = "routes" }, client:get("/modalua/routes/routes/hello", { x = 5 }))
+      assert.are.same({ method = "GET", x = "inside", name = "routes" }, client:get "/modalua/routes/routes/inside")
+      local pipe <close> = io.popen(([[printf 'a\0b' |
+        curl -s -w ' %%{http_code} %%{content_type}' --data-binary @- %s/modalua/routes/routes/bytes]]):format(server.url))
+      assert.are.equal("a\0b\0\255 200 application/octet-stream", pipe:read "a")
+      local made <close> = io.popen(("curl -s -w ' %%{http_code}' %s/modalua/routes/routes/made"):format(server.url))
+      assert.are.equal("made 201", made:read "a")
+      fails({ status = 404 }, client:get "/modalua/routes/routes/other")
+      fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
+      fails({ status = 503 }, client:get "/modalua/routes/well/hello")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "the route fails")
+      fails({ status = 504 }, client:get "/modalua/routes/routes/late")
+    end)
+
+    it("executes a script that is sent, in a sandbox and with limits", function()
+      local function execute(source)
+        return assert(client:post("/modalua/execute", source))
+      end
+      assert.are.same({ Result = { "HERE" }, Output = "1\tnil\n", Error = json.null },
+        execute "print(1, io) return { require 'modalua'.connect():system().Name }")
+      contains(execute("x =").Error.message, "script:1: unexpected symbol near <eof>")
+      contains(execute("error 'mine'").Error.message, "mine")
+      assert.are.equal("memory", execute("local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end").Error.kind)
+    end)
+
+    it("stops and starts scripts, and reloads a file unless it has a fault", function()
+      local file <close> = io.open(server:path "looping", "w")
+      file:write "x ="
+      file:flush()
+      contains(fails({ status = 400 }, server:act("looping", "reload")).message, "looping.lua:1:")
+      contains(server:log_of "follow", "starts")
+      file:seek "set"
+      file:write "print 'the new file'"
+      file:flush()
+      assert(server:act("looping", "reload"))
+      happens(function() return server:is("looping", "done") end)
+      contains(server:log_of "looping", "the new file\n")
+      fails({ status = 404 }, server:act("nobody", "stop"))
+      fails({ status = 405 }, client:get "/modalua/scripts/looping/stop")
+      contains(client:get "/modalua/app", "<title>modalua: scripts of this server</title>")
+    end)
+  end)
+
+  it("The plugin in Orthanc " .. version.name .. " lets a script decide what is stored and what is allowed", function()
+    local server <close> = plugin.start(version, { scripts = {
+      decides = { Filters = { "ReceivedInstance", "IncomingHttpRequest" }, source = [[
+local host = require "modalua".host
+host.filter("ReceivedInstance", function(tags, origin)
+  if tags.PatientID == "LATE" then
+    require "modalua.task".sleep(100)
+  end
+  print(tags.PatientID, origin.RequestOrigin)
+  return tags.PatientID == "GOOD"
+end)
+host.filter("IncomingHttpRequest", function(request) return request.path ~= "/statistics" and request.query.no == nil end)
+print "decides"
+]] } }, settings = { FilterDefault = "reject", FilterTimeLimit = 0.5 } })
+    local client = server.client
+    happens(function() return client:get "/system" end) -- until then the setting FilterDefault rejects
+    local function store(patient)
+      local path = os.tmpname()
+      local file <close> = io.open(path, "wb")
+      file:write(archive.file { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. #patient, PatientID = patient,
+        StudyInstanceUID = "1.2.3.4", SeriesInstanceUID = "1.2.3.4.5", Modality = "CT" })
+      file:flush()
+      client:upload(path)
+      os.remove(path)
+    end
+    store "GOOD"
+    store "OTHER"
+    store "LATE"
+    assert.are.equal(1, #client:get "/instances")
+    contains(server:log_of "decides", "GOOD\tRestApi\nOTHER\tRestApi\n")
+    contains(server:log_of "decides",
+      "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
+    fails({ status = 403 }, client:get "/statistics")
+    fails({ status = 403 }, client:get("/system", { no = 1 }))
+  end)
+
+  it("The plugin in Orthanc " .. version.name .. " ends scripts in every state with the server", function()
+    local mute <close> = orthanc.start { binary = version.binary, aet = "MUTE" }
+    local server <close> = plugin.start(version, { scripts = {
+      looping = "print 'begins' while true do end",
+      stubborn = { source = "print 'begins' while true do pcall(function() while true do end end) end", Grace = 0.2 },
+      sleeping = "print 'begins' require 'modalua.task'.sleep(1000)",
+      following = "print 'begins' for _ in require 'modalua'.connect():changes { follow = true } do end",
+      finding = "print 'begins' local mute = require 'modalua'.connect():modality 'mute'\n"
+        .. "while true do mute:find { Level = 'Study', Query = { PatientID = '1' } } end",
+      routing = "require 'modalua'.host.route('/x', print) print 'begins'",
+      failing = "print 'begins' error 'x'",
+    }, modalities = { mute = mute:modality() }, extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
+    mute:signal "STOP"
+    for name in pairs { looping = 1, stubborn = 1, sleeping = 1, following = 1, finding = 1, routing = 1, failing = 1 } do
+      happens(function() return server:log_of(name):find "begins" end)
+    end
+    server:stop()
+    for _, name in ipairs { "looping", "stubborn", "sleeping", "following", "finding", "routing" } do
+      assert.are.equal(1, server:count_logged(("script %s: ended, as the server stops"):format(name)), name)
+    end
+    assert.are.equal(1, server:count_logged "Orthanc has stopped")
+    mute:signal "CONT"
+  end)
+end
+
+describe("The configuration of the plugin", function()
+  local version = versions[#versions]
+
+  local BAD <const> = {
+    { "has no setting 'Evry', did you mean 'Every'?", { source = "", Evry = "1h" } },
+    { "Every must be a text such as", { source = "", Every = 5 } },
+    { "At must be a time such as", { source = "", At = "25:00" } },
+    { "Days needs At", { source = "", Days = { "Mon" } } },
+    { "Days must be a list of days", { source = "", At = "02:00", Days = { "Monday" } } },
+    { "Every must be whole days when there is At", { source = "", At = "02:00", Every = "5h" } },
+    { "MemoryLimit must be a text such as", { source = "", MemoryLimit = "lots" } },
+    { "Arguments must be a list of texts", { source = "", Arguments = { 1 } } },
+    { "Sandbox must be true or false", { source = "", Sandbox = "yes" } },
+    { "<eof>", { source = "x = " } },
+    { "No such file", { source = "", Path = "/nowhere/x.lua" } },
+    { "Filters needs Modalua.FilterDefault", { source = "", Filters = { "ReceivedInstance" } } },
+    { "Filters must be a list of", { source = "", Filters = { "Everything" } } },
+    { "Path must be the absolute path of a Lua file", { source = "", Path = "x.lua" } },
+  }
+
+  it("is checked when the server starts, and the other scripts are started", function()
+    local scripts = { good = "" }
+    for i, row in ipairs(BAD) do
+      scripts["bad" .. i] = row[2]
+    end
+    scripts["bad name"] = ""
+    local server <close> = plugin.start(version, { scripts = scripts, settings = { AllowExecut = true } })
+    happens(function() return server:is("good", "done") end)
+    assert.are.equal(1, #server.client:get "/modalua/scripts")
+    for i, row in ipairs(BAD) do
+      local log <close> = io.open(server.log)
+      contains(log:read("a"):match(("[^\n]*Modalua%%.Scripts%%.bad%d[^%%d][^\n]*This script is not started"):format(i)) or "", row[1])
+    end
+    assert.are.equal(1, server:count_logged "Modalua has no setting 'AllowExecut', did you mean 'AllowExecute'?")
+    assert.are.equal(1, server:count_logged "the name of the script 'bad name' must consist of")
+    fails({ status = 403 }, server.client:post("/modalua/execute", "return 1"))
+  end)
+
+  it("keeps the server from starting when it is strict and has a fault", function()
+    local started, why = pcall(plugin.start, version, { scripts = { bad = "x =" }, settings = { Strict = true } })
+    assert.is_false(started)
+    contains(why, "Modalua.Strict is true")
+    local server <close> = plugin.start(version, { scripts = { good = "" }, settings = { Strict = true } })
+    happens(function() return server:is("good", "done") end)
+  end)
+end)
+
+-- The module that the spec itself runs with has no host.
+it("A script outside the server has no modalua.host", function()
+  assert.is_nil(modalua.host)
+end)

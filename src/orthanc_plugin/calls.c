@@ -1,0 +1,159 @@
+#include "orthanc_plugin/calls.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A call that waits for its answer; on the stack of the thread that waits. Behind the script's lock. */
+struct route_call {
+    route_call *next;
+    unsigned long id, task;
+    const void *body; /* of the request */
+    size_t body_size;
+    call_answer *answer;
+    bool is_answered;
+    char *error; /* why there is no answer; NULL = none */
+};
+
+/* The lock is held. */
+static route_call *find_call(const script *s, unsigned long id, unsigned long task)
+{
+    route_call *c = s->calls;
+    while (c && c->id != id && (task == 0 || c->task != task))
+        c = c->next;
+    return c;
+}
+
+/* ---- what modalua.host calls: modalua_functions; user is the script ---- */
+
+static void on_body(void *user, const char *arguments, modalua_reply *reply)
+{
+    script *s = user;
+    const route_call *c;
+    pthread_mutex_lock(&s->lock);
+    c = find_call(s, strtoul(arguments + 1, NULL, 10), 0);
+    modalua_reply_text(reply, c && c->body ? c->body : "", c ? c->body_size : 0);
+    pthread_mutex_unlock(&s->lock);
+}
+
+/* answer(id, status, type, body) */
+static void on_answer(void *user, const char *arguments, modalua_reply *reply)
+{
+    script *s = user;
+    char *behind;
+    unsigned long id = strtoul(arguments + 1, &behind, 10);
+    int status = (int)strtol(behind + 1, NULL, 10);
+    size_t size = 0;
+    const char *type = modalua_argument_bytes(reply, 3, NULL);
+    const char *body = modalua_argument_bytes(reply, 4, &size);
+    route_call *c;
+    pthread_mutex_lock(&s->lock);
+    c = find_call(s, id, 0);
+    if (c && !c->is_answered) {
+        c->answer->status = status;
+        c->answer->type = strdup(type ? type : "text/plain");
+        c->answer->body = malloc(size + 1);
+        c->answer->size = size;
+        if (c->answer->body && body)
+            memcpy(c->answer->body, body, size);
+        c->is_answered = true;
+        pthread_cond_broadcast(&s->changed);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+int calls_register(script *s, modalua_runtime *rt)
+{
+    char name[100];
+    int status = modalua_register(rt, "modalua_native.body", on_body, s);
+    if (status == MODALUA_OK)
+        status = modalua_register(rt, "modalua_native.answer", on_answer, s);
+    snprintf(name, sizeof name, "\"%s\"", s->settings->name);
+    return status == MODALUA_OK ? modalua_set_global(rt, "modalua_native.name", name) : status;
+}
+
+/* ---- a call ---- */
+
+/* The task of a call has ended, well or not. */
+static void on_end(void *user, modalua_runtime *rt, unsigned long task, int status,
+                   const char *json)
+{
+    script *s = user;
+    route_call *c;
+    (void)rt;
+    pthread_mutex_lock(&s->lock);
+    c = find_call(s, 0, task);
+    if (c && !c->is_answered && !c->error) {
+        c->error = strdup(status != MODALUA_OK && json ? json : "the function gave no answer");
+        pthread_cond_broadcast(&s->changed);
+    }
+    pthread_mutex_unlock(&s->lock);
+}
+
+void calls_end(script *s)
+{
+    for (route_call *c = s->calls; c; c = c->next)
+        if (!c->is_answered && !c->error)
+            c->error = strdup("the script has ended");
+    pthread_cond_broadcast(&s->changed);
+}
+
+/* Waits for the answer. The lock is held. */
+static bool wait_for_answer(script *s, const route_call *c, double seconds)
+{
+    struct timespec end;
+    int failed = 0;
+    clock_gettime(CLOCK_REALTIME, &end);
+    seconds += (double)end.tv_nsec * 1e-9;
+    end.tv_sec += (time_t)seconds;
+    end.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
+    while (!c->is_answered && !c->error && failed == 0)
+        failed = pthread_cond_timedwait(&s->changed, &s->lock, &end);
+    return c->is_answered;
+}
+
+/* Takes the call out of the list. The lock is held. */
+static void remove_call(script *s, const route_call *c)
+{
+    route_call **at = &s->calls;
+    while (*at != c)
+        at = &(*at)->next;
+    *at = c->next;
+}
+
+/* Fills what the answer is without one. The lock is held. */
+static void explain(script *s, const route_call *c, call_answer *answer, char *why, size_t why_size)
+{
+    answer->status = c->error ? 500 : 504;
+    snprintf(why, why_size, "%s", c->error ? c->error : "the script has not answered in time");
+    if (!c->error && s->rt)
+        modalua_cancel_task(s->rt, c->task);
+}
+
+bool calls_ask(script *s, const char *function, const char *members, const call_body *body,
+               double seconds, call_answer *answer, char *why, size_t why_size)
+{
+    route_call c = { .body = body ? body->data : NULL,
+                     .body_size = body ? body->size : 0,
+                     .answer = answer };
+    text t = { 0 };
+    bool is_answered = false;
+    *answer = (call_answer){ .status = 503 };
+    snprintf(why, why_size, "the script does not run");
+    pthread_mutex_lock(&s->lock);
+    c.id = ++s->last_call;
+    text_format(&t, "{\"id\":%lu,%s}", c.id, members);
+    if (s->serves && !t.failed &&
+        modalua_post(s->rt, function, t.data, on_end, s, &c.task) == MODALUA_OK) {
+        c.next = s->calls;
+        s->calls = &c;
+        is_answered = wait_for_answer(s, &c, seconds);
+        remove_call(s, &c);
+        if (!is_answered)
+            explain(s, &c, answer, why, why_size);
+    }
+    pthread_mutex_unlock(&s->lock);
+    free(c.error);
+    text_free(&t);
+    return is_answered;
+}

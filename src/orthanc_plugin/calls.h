@@ -1,0 +1,31 @@
+/* orthanc_plugin/calls.h - calls of a script's functions by the server: a thread of Orthanc posts a call to the script's
+ * runtime, and waits for its answer. host.lua has the other half. */
+#ifndef ORTHANC_PLUGIN_CALLS_H
+#define ORTHANC_PLUGIN_CALLS_H
+
+#include "orthanc_plugin/script.h"
+
+/* Gives the runtime what modalua.host calls. Returns a status of modalua.h. */
+int calls_register(script *s, modalua_runtime *rt);
+
+/* Bytes that the script can ask for during the call. */
+typedef struct call_body {
+    const void *data;
+    size_t size;
+} call_body;
+
+typedef struct call_answer {
+    int status;        /* of HTTP; 200 = yes */
+    char *type, *body; /* body may be NULL; the caller frees both */
+    size_t size;
+} call_answer;
+
+/* Calls a function of modalua.host, and waits for its answer, at most so long. members: those of a JSON object, its
+ * argument, without the braces. False: `why` is filled, and answer->status is a status of HTTP that fits. */
+bool calls_ask(script *s, const char *function, const char *members, const call_body *body,
+               double seconds, call_answer *answer, char *why, size_t why_size);
+
+/* The runtime ends: nothing answers its calls any more. s->lock is held. */
+void calls_end(script *s);
+
+#endif

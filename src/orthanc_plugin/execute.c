@@ -1,0 +1,179 @@
+#include "orthanc_plugin/execute.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "orthanc_plugin/parts.h"
+
+enum {
+    AT_ONCE = 4,
+    THREADS = 4,
+    MEMORY = 64 << 20,
+    SECONDS = 10,
+    OUTPUT = 1 << 20 /* bytes of output that are kept */
+};
+
+struct executor {
+    rest_pool *pool;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    modalua_runtime *running[AT_ONCE]; /* NULL = a free place */
+    unsigned count;
+    bool stops;
+};
+
+/* One execution. */
+typedef struct execution {
+    executor *executor;
+    text output;
+} execution;
+
+executor *executor_new(const script_host *host)
+{
+    executor *e = calloc(1, sizeof *e);
+    if (!e)
+        return NULL;
+    e->pool = rest_pool_new(host->context, THREADS);
+    if (!e->pool) {
+        free(e);
+        return NULL;
+    }
+    pthread_mutex_init(&e->lock, NULL);
+    pthread_cond_init(&e->changed, NULL);
+    return e;
+}
+
+void executor_stop(executor *e, const struct timespec *until)
+{
+    int failed = 0;
+    pthread_mutex_lock(&e->lock);
+    e->stops = true;
+    for (size_t i = 0; i < AT_ONCE; i++)
+        modalua_cancel_sticky(e->running[i]);
+    while (e->count > 0 && failed == 0)
+        failed = pthread_cond_timedwait(&e->changed, &e->lock, until);
+    pthread_mutex_unlock(&e->lock);
+    rest_pool_wait(e->pool, until);
+    rest_pool_close(e->pool);
+}
+
+void executor_free(executor *e)
+{
+    if (!e)
+        return;
+    rest_pool_free(e->pool);
+    pthread_mutex_destroy(&e->lock);
+    pthread_cond_destroy(&e->changed);
+    free(e);
+}
+
+/* ---- callbacks of the runtime; user is the execution ---- */
+
+static void print(void *user, const char *data, size_t size)
+{
+    execution *x = user;
+    if (x->output.size + size <= OUTPUT)
+        text_add(&x->output, data, size);
+}
+
+static void transport(void *user, const modalua_request *request, modalua_response *response)
+{
+    execution *x = user;
+    rest_pool_send(x->executor->pool, request, response);
+}
+
+static void search(void *user, const char *name, modalua_reply *reply)
+{
+    (void)user;
+    if (strcmp(name, "plugin.execute") == 0)
+        modalua_reply_text(reply, part_execute, part_execute_size);
+}
+
+/* ---- one execution ---- */
+
+/* A place in the list. False: there is none. */
+static bool enter(executor *e, modalua_runtime *rt)
+{
+    bool entered = false;
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; i < AT_ONCE && !entered && !e->stops; i++)
+        if (!e->running[i]) {
+            e->running[i] = rt;
+            e->count++;
+            entered = true;
+        }
+    pthread_mutex_unlock(&e->lock);
+    return entered;
+}
+
+static void leave(executor *e, const modalua_runtime *rt)
+{
+    pthread_mutex_lock(&e->lock);
+    for (size_t i = 0; i < AT_ONCE; i++)
+        if (e->running[i] == rt)
+            e->running[i] = NULL;
+    pthread_mutex_unlock(&e->lock);
+}
+
+/* The runtime is gone, and its requests do not need the pool any more. */
+static void left(executor *e)
+{
+    pthread_mutex_lock(&e->lock);
+    e->count--;
+    pthread_cond_broadcast(&e->changed);
+    pthread_mutex_unlock(&e->lock);
+}
+
+static modalua_runtime *make(execution *x)
+{
+    modalua_runtime *rt = NULL;
+    modalua_config config;
+    modalua_config_init(&config);
+    config.memory_limit = MEMORY;
+    config.run_seconds = SECONDS;
+    config.grace_seconds = 1;
+    config.flags = MODALUA_SANDBOX;
+    config.write = print;
+    config.user = x;
+    config.url = REST_URL;
+    config.transport = transport;
+    config.search = search;
+    modalua_create(&rt, &config);
+    return rt;
+}
+
+static void describe(text *t, const execution *x, const modalua_runtime *rt, int status,
+                     const char *result)
+{
+    text_add(t, "{", 1);
+    text_member(t, "Result");
+    text_format(t, "%s", status == MODALUA_OK && result ? result : "null");
+    text_member(t, "Output");
+    text_add_json(t, x->output.data ? x->output.data : "", x->output.size);
+    text_member(t, "Error");
+    text_format(t, "%s", status == MODALUA_OK ? "null" : modalua_last_error_json(rt));
+    text_add(t, "}", 1);
+}
+
+int executor_run(executor *e, const char *source, size_t size, text *t)
+{
+    execution x = { .executor = e };
+    text argument = { 0 };
+    const char *result = NULL;
+    modalua_runtime *rt = make(&x);
+    int status;
+    if (!rt || !enter(e, rt)) {
+        modalua_destroy(rt);
+        return 503;
+    }
+    text_add_json(&argument, source, size);
+    status = argument.failed ? MODALUA_E_NOMEM
+                             : modalua_call(rt, "plugin.execute.run", argument.data, &result);
+    leave(e, rt);
+    describe(t, &x, rt, status, result);
+    modalua_destroy(rt);
+    left(e);
+    text_free(&argument);
+    text_free(&x.output);
+    return 200;
+}

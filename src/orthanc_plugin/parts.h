@@ -1,0 +1,10 @@
+/* orthanc_plugin/parts.h - the Lua files and the page of this folder, as texts in the plugin (packaging/plugin.cmake). */
+#ifndef ORTHANC_PLUGIN_PARTS_H
+#define ORTHANC_PLUGIN_PARTS_H
+
+#include <stddef.h>
+
+extern const char part_settings[], part_host[], part_execute[], part_page[];
+extern const size_t part_settings_size, part_host_size, part_execute_size, part_page_size;
+
+#endif

@@ -1,0 +1,93 @@
+#include "orthanc_plugin/runtime.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "orthanc_plugin/calls.h"
+#include "orthanc_plugin/parts.h"
+
+/* ---- callbacks of the runtime; user is the script ---- */
+
+static void print(void *user, const char *data, size_t size)
+{
+    script *s = user;
+    log_print(&s->log, data, size);
+}
+
+static void note_request(void *user, const char *line, size_t size)
+{
+    script *s = user;
+    log_line(&s->log, 0, "%.*s", (int)size, line);
+}
+
+static void transport(void *user, const modalua_request *request, modalua_response *response)
+{
+    script *s = user;
+    rest_pool_send(s->pool, request, response);
+}
+
+static void on_follow(void *user, const char *arguments, modalua_reply *reply)
+{
+    script *s = user;
+    follow_ask(s->host->follow, s, s->settings->name, arguments, reply);
+}
+
+static void search(void *user, const char *name, modalua_reply *reply)
+{
+    (void)user;
+    if (strcmp(name, "modalua.host") == 0)
+        modalua_reply_text(reply, part_host, part_host_size);
+}
+
+/* ---- making one ---- */
+
+int runtime_new(script *s, modalua_runtime **rt)
+{
+    const script_settings *of = s->settings;
+    modalua_config config;
+    modalua_config_init(&config);
+    config.memory_limit = of->memory_limit;
+    config.run_seconds = of->time_limit;
+    config.burst_seconds = of->burst_limit;
+    config.grace_seconds = of->grace;
+    config.flags = of->sandbox ? MODALUA_SANDBOX : 0;
+    config.write = config.warn = print;
+    config.log = note_request;
+    config.log_level = MODALUA_LOG_WARNING;
+    config.user = s;
+    config.module_path = s->host->settings->module_path;
+    config.url = config.transport_url = REST_URL;
+    config.server_max_inflight = script_threads(of);
+    config.transport = transport;
+    config.search = search;
+    config.follow = on_follow;
+    return modalua_create(rt, &config);
+}
+
+static int start_file(const script *s, modalua_runtime *rt)
+{
+    const script_settings *of = s->settings;
+    return modalua_start_file(rt, of->path, (int)of->argument_count,
+                              (const char *const *)of->arguments, NULL, NULL);
+}
+
+int runtime_start(script *s, modalua_runtime *rt)
+{
+    static const char prelude[] = "require 'modalua'.host = require 'modalua.host'";
+    int status = calls_register(s, rt);
+    if (status == MODALUA_OK)
+        status = modalua_run_string(rt, "=modalua.host", prelude, sizeof prelude - 1);
+    return status == MODALUA_OK ? start_file(s, rt) : status;
+}
+
+int runtime_try(script *s, char **why)
+{
+    modalua_runtime *rt = NULL;
+    int status = runtime_new(s, &rt);
+    if (status == MODALUA_OK)
+        status = start_file(s, rt); /* no line of it is executed without a step */
+    *why = status == MODALUA_OK ? NULL
+                                : strdup(rt ? modalua_last_error(rt) : modalua_strerror(status));
+    modalua_destroy(rt);
+    return status;
+}

@@ -1,0 +1,44 @@
+/* orthanc_plugin/settings.h - the section "Modalua" of the server's configuration. settings.lua checks it. */
+#ifndef ORTHANC_PLUGIN_SETTINGS_H
+#define ORTHANC_PLUGIN_SETTINGS_H
+
+#include <orthanc/OrthancCPlugin.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+/* Filters of the server. */
+enum { FILTER_INSTANCE = 1, FILTER_HTTP = 2 };
+
+typedef struct script_settings {
+    char *name, *path;
+    char **arguments;
+    size_t argument_count;
+    double every;  /* seconds from one start to the next; 0 = it is started once */
+    int at;        /* minutes after midnight; -1 = none */
+    unsigned days; /* bit 0 is Sunday; 0 = all days */
+    bool sandbox;
+    size_t memory_limit; /* bytes; 0 = none */
+    double time_limit;   /* seconds of one run; 0 = none */
+    double burst_limit;  /* seconds between two waits; 0 = none */
+    double grace;        /* seconds to end in; 0 = the default */
+    unsigned threads;    /* for its requests to this server; 0 = the default */
+    unsigned filters;    /* that it decides: FILTER_INSTANCE, FILTER_HTTP */
+} script_settings;
+
+typedef struct settings {
+    char *module_path;
+    bool allow_execute, strict;
+    double route_time_limit;  /* seconds for an answer of a script's route; 0 = the default */
+    double filter_time_limit; /* seconds for the answer of a filter; 0 = the default */
+    bool filter_accepts;      /* what a filter is without an answer */
+    script_settings *scripts; /* without those that have a fault */
+    size_t count;
+    unsigned faults; /* each of them is in the log of the server */
+} settings;
+
+/* False: there is not enough memory. What is wrong in the configuration is in s->faults. */
+bool settings_read(settings *s, OrthancPluginContext *context);
+
+void settings_free(settings *s);
+
+#endif

@@ -1,0 +1,248 @@
+-- The section "Modalua" of the server's configuration: checks it, and tells it to the plugin (settings.c).
+-- `configuration` is the whole configuration; `set(script, key, value)` and `fault(script, text)` are functions of the plugin. script is ""
+-- for what belongs to no script.
+local nearest = require "modalua.doc".nearest
+
+local function is_object(value)
+  return type(value) == "table" and #value == 0
+end
+
+local function fault(script, format, ...)
+  fault_of(script, format:format(...))
+end
+
+-- ---- values: each reader returns the value as a text, or nil and what it must be ----
+
+local function boolean(value)
+  if type(value) == "boolean" then
+    return value and "1" or "0"
+  end
+  return nil, "true or false"
+end
+
+local function text(value)
+  if type(value) == "string" and value ~= "" and not value:find "%z" then
+    return value
+  end
+  return nil, "a text that is not empty"
+end
+
+local function whole(least, most)
+  return function(value)
+    local number = math.type(value) and math.tointeger(value)
+    if number and number >= least and number <= most then
+      return tostring(number)
+    end
+    return nil, ("a whole number from %d to %d"):format(least, most)
+  end
+end
+
+local function seconds(value)
+  if math.type(value) and value > 0 and value < 1e9 then
+    return ("%.3f"):format(value)
+  end
+  return nil, "a number of seconds above 0"
+end
+
+local UNITS <const> = { s = 1, m = 60, h = 3600, d = 86400 }
+
+local function duration(value)
+  local number, unit = tostring(value):match "^(%d+)([smhd])$"
+  local long = number and tonumber(number) * UNITS[unit]
+  if type(value) == "string" and long and long > 0 and long < 1e9 then
+    return tostring(long)
+  end
+  return nil, 'a text such as "90s", "15m", "24h" or "7d"'
+end
+
+local function time_of_day(value)
+  local hour, minute = tostring(value):match "^(%d%d):(%d%d)$"
+  if type(value) == "string" and hour and tonumber(hour) < 24 and tonumber(minute) < 60 then
+    return tostring(tonumber(hour) * 60 + tonumber(minute))
+  end
+  return nil, 'a time such as "02:00"'
+end
+
+local DAYS <const> = { Sun = 1, Mon = 2, Tue = 4, Wed = 8, Thu = 16, Fri = 32, Sat = 64 }
+
+local function days(value)
+  local bits = 0
+  for _, day in ipairs(type(value) == "table" and value or {}) do
+    bits = bits | (DAYS[day] or 1024)
+  end
+  if bits > 0 and bits < 1024 then
+    return tostring(bits)
+  end
+  return nil, 'a list of days, such as ["Mon", "Fri"]'
+end
+
+local BYTES <const> = { K = 1024, M = 1024 ^ 2, G = 1024 ^ 3 }
+
+local function bytes(value)
+  local number, unit = tostring(value):match "^(%d+)([KMG])$"
+  local size = number and tonumber(number) * BYTES[unit]
+  if type(value) == "string" and size and size >= 2 ^ 20 and size <= 2 ^ 50 then
+    return ("%.0f"):format(size)
+  end
+  return nil, 'a text such as "200M", at least "1M"'
+end
+
+local function path(value)
+  if type(value) ~= "string" or value:sub(1, 1) ~= "/" then
+    return nil, "the absolute path of a Lua file"
+  end
+  return value
+end
+
+local FILTERS <const> = { ReceivedInstance = 1, IncomingHttpRequest = 2 }
+
+local function filters(value)
+  local bits = 0
+  for _, name in ipairs(type(value) == "table" and value or {}) do
+    bits = bits | (FILTERS[name] or 1024)
+  end
+  if bits > 0 and bits < 1024 then
+    return tostring(bits)
+  end
+  return nil, 'a list of "ReceivedInstance" and "IncomingHttpRequest"'
+end
+
+local function verdict(value)
+  if value == "accept" or value == "reject" then
+    return value
+  end
+  return nil, '"accept" or "reject"'
+end
+
+-- ---- the keys ----
+
+local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
+  FilterTimeLimit = seconds, FilterDefault = verdict }
+
+local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, Days = days, Sandbox = boolean, MemoryLimit = bytes,
+  TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Filters = filters, Arguments = false }
+
+-- Reads the members of an object that `readers` has. Returns what was read, and whether nothing is wrong.
+local function read(script, object, readers)
+  local place, good, values = script == "" and "Modalua" or ("Modalua.Scripts.%s"):format(script), true, {}
+  for key, value in pairs(object) do
+    local reader = readers[key]
+    if reader == nil then
+      local names = {}
+      for name in pairs(readers) do
+        names[#names + 1] = name
+      end
+      table.sort(names)
+      local close = nearest(tostring(key), names)
+      fault(script, "%s has no setting '%s'%s", place, key,
+        close and (", did you mean '%s'?"):format(close) or ("; the settings are %s"):format(table.concat(names, ", ")))
+      good = false
+    elseif reader then
+      local read_value, expected = reader(value)
+      if not read_value then
+        fault(script, "%s.%s must be %s", place, key, expected)
+        good = false
+      end
+      values[key] = read_value
+    end
+  end
+  return values, good
+end
+
+-- ---- scripts ----
+
+local function check_arguments(name, list)
+  if list ~= nil and (type(list) ~= "table" or next(list) and #list == 0) then
+    fault(name, "Modalua.Scripts.%s.Arguments must be a list of texts", name)
+    return false
+  end
+  for _, argument in ipairs(list or {}) do
+    if not text(argument) then
+      fault(name, "Modalua.Scripts.%s.Arguments must be a list of texts", name)
+      return false
+    end
+  end
+  return true
+end
+
+local function check_times(name, values)
+  if values.Days and not values.At then
+    fault(name, "Modalua.Scripts.%s.Days needs At", name)
+  elseif values.At and values.Every and tonumber(values.Every) % 86400 ~= 0 then
+    fault(name, "Modalua.Scripts.%s.Every must be whole days when there is At", name)
+  else
+    return true
+  end
+end
+
+local filtered = 0 -- the filters of the scripts so far
+
+-- One script decides a filter, and the configuration says what holds without its answer.
+local function check_filters(name, values)
+  local bits = math.tointeger(tonumber(values.Filters or 0))
+  if bits > 0 and not configuration.Modalua.FilterDefault then
+    fault(name, 'Modalua.Scripts.%s.Filters needs Modalua.FilterDefault: "accept" or "reject", for when the script gives no answer', name)
+  elseif filtered & bits > 0 then
+    fault(name, "Modalua.Scripts.%s.Filters names a filter that another script has", name)
+  else
+    filtered = filtered | bits
+    return true
+  end
+end
+
+-- A script that does not compile is found when the server starts.
+local function check_file(name, values)
+  if not values.Path then
+    fault(name, "Modalua.Scripts.%s has no Path", name)
+    return false
+  end
+  local compiled, err = loadfile(values.Path, "t")
+  if not compiled then
+    fault(name, "Modalua.Scripts.%s: %s", name, err)
+  end
+  return compiled ~= nil
+end
+
+local function read_script(name, entry)
+  if not name:find "^[%w_-]+$" or #name > 50 then
+    fault(name, "the name of the script '%s' must consist of letters, digits, '_' and '-', at most 50", name)
+    return
+  end
+  if type(entry) == "string" then
+    entry = { Path = entry }
+  elseif not is_object(entry) then
+    fault(name, "Modalua.Scripts.%s must be the path of a Lua file, or an object", name)
+    return
+  end
+  local values, good = read(name, entry, OF_SCRIPT)
+  if good and check_arguments(name, entry.Arguments) and check_times(name, values) and check_file(name, values)
+    and check_filters(name, values) then
+    for key, value in pairs(values) do
+      set(name, key, value)
+    end
+    for _, argument in ipairs(entry.Arguments or {}) do
+      set(name, "Argument", argument)
+    end
+  end
+end
+
+local section = configuration.Modalua
+if section == nil then
+  return
+elseif not is_object(section) then
+  return fault("", "Modalua must be an object")
+end
+for key, value in pairs(read("", section, GENERAL)) do
+  set("", key, value)
+end
+if section.Scripts ~= nil and not is_object(section.Scripts) then
+  return fault("", 'Modalua.Scripts must be an object: { "name": "/path/of/script.lua" }')
+end
+local names = {}
+for name in pairs(section.Scripts or {}) do
+  names[#names + 1] = name
+end
+table.sort(names)
+for _, name in ipairs(names) do
+  read_script(name, section.Scripts[name])
+end

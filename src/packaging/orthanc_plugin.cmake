@@ -1,0 +1,28 @@
+# The plugin for the Orthanc server, libOrthancModalua.so, when the header of Orthanc's plugins is there (Debian: orthanc-dev). It sees the
+# public header alone, and uses the shared library.
+find_path(ORTHANC_PLUGIN_INCLUDE_DIR orthanc/OrthancCPlugin.h)
+mark_as_advanced(ORTHANC_PLUGIN_INCLUDE_DIR)
+if(NOT ORTHANC_PLUGIN_INCLUDE_DIR)
+  message(STATUS "orthanc/OrthancCPlugin.h is not installed: the plugin for Orthanc is not built")
+  return()
+endif()
+
+set(PLUGIN_FOLDER ${CMAKE_SOURCE_DIR}/src/orthanc_plugin)
+set(PLUGIN_TEXTS settings.lua host.lua execute.lua page.html)
+list(TRANSFORM PLUGIN_TEXTS PREPEND ${PLUGIN_FOLDER}/ OUTPUT_VARIABLE PLUGIN_TEXT_FILES)
+list(TRANSFORM PLUGIN_TEXTS REPLACE "^([a-z]+)\\.(.*)$" "\\1=${PLUGIN_FOLDER}/\\1.\\2")
+set(PLUGIN_PARTS ${CMAKE_BINARY_DIR}/plugin_parts.c)
+add_custom_command(OUTPUT ${PLUGIN_PARTS}
+  COMMAND ${CMAKE_COMMAND} -DOUTPUT=${PLUGIN_PARTS} "-DPARTS=${PLUGIN_TEXTS}" -P ${CMAKE_SOURCE_DIR}/src/packaging/plugin_parts.cmake
+  DEPENDS ${PLUGIN_TEXT_FILES} src/packaging/plugin_parts.cmake VERBATIM)
+
+file(GLOB PLUGIN_SOURCES CONFIGURE_DEPENDS src/orthanc_plugin/*.c)
+add_library(orthanc_plugin MODULE ${PLUGIN_SOURCES} ${PLUGIN_PARTS})
+set_target_properties(orthanc_plugin PROPERTIES OUTPUT_NAME OrthancModalua)
+target_compile_definitions(orthanc_plugin PRIVATE _GNU_SOURCE)
+target_compile_options(orthanc_plugin PRIVATE $<$<C_COMPILER_ID:GNU>:-Wconversion>)
+target_include_directories(orthanc_plugin PRIVATE src)
+target_include_directories(orthanc_plugin SYSTEM PRIVATE ${ORTHANC_PLUGIN_INCLUDE_DIR})
+target_link_libraries(orthanc_plugin PRIVATE modalua Threads::Threads)
+# A script inside a call that cannot be interrupted may still run when Orthanc unloads its plugins.
+target_link_options(orthanc_plugin PRIVATE LINKER:-z,nodelete)

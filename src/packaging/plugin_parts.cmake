@@ -1,0 +1,10 @@
+# Writes texts as C arrays: cmake -DOUTPUT=… "-DPARTS=settings=/path/of/settings.lua;…" -P plugin_parts.cmake
+set(arrays "#include \"orthanc_plugin/parts.h\"\n\n")
+foreach(part IN LISTS PARTS)
+  string(REGEX MATCH "^([^=]*)=(.*)$" matched "${part}")
+  set(name "part_${CMAKE_MATCH_1}")
+  file(READ "${CMAKE_MATCH_2}" hex HEX)
+  string(REGEX REPLACE "([0-9a-f][0-9a-f])" "(char)0x\\1," bytes "${hex}")
+  string(APPEND arrays "const char ${name}[] = { ${bytes} 0 };\nconst size_t ${name}_size = sizeof ${name} - 1;\n")
+endforeach()
+file(WRITE "${OUTPUT}" "${arrays}")
