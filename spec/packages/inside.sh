@@ -85,9 +85,25 @@ quietly apt-get -q install -y --no-install-recommends orthanc
 modalua playground /usr/share/doc/modalua/examples/echo_all.lua >/tmp/log 2>&1 || { cat /tmp/log; fail "the playground failed"; }
 grep -q "answers" /tmp/log || { cat /tmp/log; fail "no modality of the playground answers"; }
 
+echo "== the plugin"
+quietly apt-get -q install -y ./orthanc-modalua_*.deb
+echo '{ "HttpPort": 18042, "DicomPort": 14242, "StorageDirectory": "/tmp/storage", "IndexDirectory": "/tmp/storage",
+  "Plugins": ["/usr/share/orthanc/plugins"] }' >orthanc.json
+/usr/sbin/Orthanc orthanc.json >orthanc.log 2>&1 &
+orthanc=$!
+echo 'local modalua = require "modalua"
+  local server = modalua.connect("http://localhost:18042", { retries = 20 })
+  for _, name in ipairs(assert(server:get "/plugins")) do
+    print(name)
+  end' >plugins.lua
+modalua plugins.lua >/tmp/log 2>&1 || { cat orthanc.log /tmp/log; fail "Orthanc does not answer"; }
+grep -qx modalua /tmp/log || { cat orthanc.log /tmp/log; fail "Orthanc has not loaded the plugin"; }
+kill $orthanc
+wait $orthanc || fail "Orthanc with the plugin failed"
+
 echo "== all removed"
-dpkg -L modalua libmodalua0.1 libmodalua-dev | grep modalua >installed
-quietly apt-get -q purge -y modalua libmodalua0.1 libmodalua-dev
+dpkg -L modalua libmodalua0.1 libmodalua-dev orthanc-modalua | grep modalua >installed
+quietly apt-get -q purge -y modalua libmodalua0.1 libmodalua-dev orthanc-modalua
 while read -r file; do
     [ ! -e "$file" ] || fail "$file is left"
 done <installed
