@@ -42,12 +42,12 @@ done
 [ -n "$module" ] || fail "the module for stock Lua is missing"
 
 # ---- the documents, with all that they link to ----
-for document in $(cd "$prefix/share/doc/modalua" && find . -name '*.md'); do
-    folder=$prefix/share/doc/modalua/$(dirname "$document")
-    for link in $(grep -oE '\]\([^)#: ]+' "$prefix/share/doc/modalua/$document" | sed 's/^](//' | grep -v '^http' | sort -u); do
-        [ -e "$folder/$link" ] || fail "$document links to $link, which is not installed"
-    done
-done
+(cd "$prefix/share/doc/modalua" && grep -roE --include='*.md' '\]\([^)#: ]+' .) | grep -vE '\(https?$' >"$work/links"
+[ -s "$work/links" ] || fail "the documents have no links"
+while IFS= read -r line; do
+    document=${line%%:*}
+    [ -e "$prefix/share/doc/modalua/${document%/*}/${line#*](}" ] || fail "$document links to ${line#*](}, which is not installed"
+done <"$work/links"
 for script in "$source"/scripts/*.lua; do
     [ -s "$prefix/share/doc/modalua/examples/$(basename "$script")" ] || fail "the example $script is missing"
 done
@@ -111,11 +111,11 @@ quietly groff -K utf8 -man -Tutf8 -ww -z "$prefix/share/man/man1/modalua.1"
 [ ! -s "$work/log" ] || { cat "$work/log" >&2; fail "groff has warnings for the manual page"; }
 
 # ---- no file contains a path of the build ----
-for file in "$prefix/bin/modalua" "$lib/libmodalua.so" "$module"; do
+find "$prefix" -type f \( -name '*.so*' -o -name '*.a' -o -path '*/bin/*' \) >"$work/binaries"
+while IFS= read -r file; do
     if readelf -d "$file" | grep -E '\((RPATH|RUNPATH)\)'; then fail "$file has a fixed search path for libraries (RPATH or RUNPATH)"; fi
-done
-# Debug information may contain the paths of the sources.
-strip --strip-debug "$prefix/bin/modalua" "$lib/libmodalua.so" "$lib/libmodalua.a" "$module"
+    strip --strip-debug "$file" # debug information may contain the paths of the sources
+done <"$work/binaries"
 for folder in "$source" "$build" /first/place; do
     if grep -rlF -e "$folder" "$prefix"; then fail "these files contain the path $folder"; fi
 done
