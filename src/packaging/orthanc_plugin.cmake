@@ -28,3 +28,5 @@ target_link_libraries(orthanc_plugin PRIVATE orthanc_plugin_objects)
 set_target_properties(orthanc_plugin PROPERTIES OUTPUT_NAME OrthancModalua LINKER_LANGUAGE C)
 # A script inside a call that cannot be interrupted may still run when Orthanc unloads its plugins.
 target_link_options(orthanc_plugin PRIVATE LINKER:-z,nodelete)
+# Debian's Orthanc loads the plugins in this folder.
+install(TARGETS orthanc_plugin LIBRARY DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc/plugins COMPONENT plugin)
