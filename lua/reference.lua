@@ -22,6 +22,7 @@ local SECTIONS = {
   transfer = { "transfer", '`transfer = require "modalua.transfer"`: finds and sends at any size, over many nights. A sandboxed script '
     .. "does not have it." },
   doc = { "doc", '`doc = require "modalua.doc"`: the rows from which this page is generated.' },
+  arguments = { "arguments", '`arguments = require "modalua.arguments"`: the arguments of a script, with --help and --dry-run.' },
   letters = { "letters", '`letters = require "modalua.letters"`: texts of any writing system on a terminal.' },
   table = { "table", '`tables = require "modalua.table"`: rows as a table, as lines, as CSV.' },
   playground = { "playground", '`playground = require "modalua.playground"`: the servers of `modalua playground`.' },

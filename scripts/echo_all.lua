@@ -1,42 +1,49 @@
--- Sends a C-ECHO to every modality that the Orthanc server knows, all at the same time, and prints a line for each.
+-- Sends a C-ECHO to all modalities at the same time: a table for people, a line for Nagios, a file for Prometheus.
 --
---   modalua scripts/echo_all.lua [SECONDS]         SECONDS: how long Orthanc waits for a modality (default: 5)
+--   modalua scripts/echo_all.lua                  a table; the exit status is 1 when a modality is silent
+--   modalua scripts/echo_all.lua --nagios         one line; the exit status is 0 (OK) or 2 (CRITICAL)
+--   modalua scripts/echo_all.lua --metrics /var/lib/prometheus/node-exporter/modalities.prom
 --
--- The exit status is 1 when a modality does not answer, so that cron or a monitoring system notices it.
--- The server is the one in MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or http://localhost:8042.
+-- A modality that does not answer gets a C-FIND that finds nothing, since some refuse C-ECHO. Only when that fails too is it silent.
 local modalua = require "modalua"
-local task = require "modalua.task"
-
-local seconds = math.tointeger(tonumber(arg[1] or 5))
-if not seconds or seconds < 1 then
-  io.stderr:write("usage: modalua scripts/echo_all.lua [SECONDS]\n")
-  os.exit(2)
-end
-
+local arguments = require "modalua.arguments"
+local options = arguments.read {
+  about = "Sends a C-ECHO to all modalities that the server knows.",
+  { "--timeout SECONDS", "how long a modality may take to answer", default = 5 },
+  { "--metrics FILE", "writes figures for Prometheus into this file", optional = true },
+  { "--nagios", "prints one line for Nagios" },
+}
 local orthanc = modalua.connect()
-local settings = assert(orthanc:modalities { expand = true })
-
-local names, answers = {}, {}
-for name in pairs(settings) do
-  names[#names + 1] = name
-  task.spawn(function()
-    local start = task.now()
-    local ok, err = orthanc:modality(name):echo { Timeout = seconds }
-    answers[name] = { ok = ok, text = ok and "answers" or err.message, milliseconds = (task.now() - start) * 1000 }
-  end)
-end
+local names = assert(orthanc:modalities())
 table.sort(names)
+if options.dry_run then
+  return arguments.announce(options, "ask %s", table.concat(names, ", "))
+end
 
-local silent = 0
-for _, name in ipairs(names) do
-  while not answers[name] do
-    task.sleep(0.01)
+local rows, errors = modalua.task.map(names, function(name)
+  local modality, began = orthanc:modality(name), modalua.task.now()
+  local up, err = modality:echo { Timeout = options.timeout }
+  local found <close> = not up and modality:find { Level = "Study", Query = { StudyInstanceUID = "2.25.0" }, Timeout = options.timeout }
+  return { name = name, up = (up or found) and 1 or 0, seconds = modalua.task.now() - began, message = err and err.message or "answers" }
+end, { limit = #names + 1 })
+assert(not errors, errors and select(2, next(errors)))
+
+local silent, figures, metrics = 0, {}, {}
+for i, row in ipairs(rows) do
+  silent = silent + 1 - row.up
+  figures[i] = ("'%s'=%.3fs"):format(row.name, row.seconds)
+  metrics[i] = ('modalua_modality_up{name="%s"} %d\nmodalua_modality_answer_seconds{name="%s"} %.3f\n'):format(row.name, row.up, row.name,
+    row.seconds)
+  if not options.nagios then
+    print(("%-16s %6.0f ms  %s"):format(row.name, row.seconds * 1000, row.message))
   end
-  local answer = answers[name]
-  print(("%-16s %-16s %7.1f ms  %s"):format(name, settings[name].AET, answer.milliseconds, answer.text))
-  silent = silent + (answer.ok and 0 or 1)
 end
-if silent > 0 then
-  io.stderr:write(("%d of %d modalities do not answer\n"):format(silent, #names))
-  os.exit(1)
+if options.nagios then
+  print(("%s - %d of %d modalities answer | %s"):format(silent > 0 and "CRITICAL" or "OK", #names - silent, #names,
+    table.concat(figures, " ")))
 end
+if options.metrics then -- written beside and renamed, so that no reader sees a half of it
+  local file = assert(io.open(options.metrics .. ".new", "w"))
+  assert(file:write(table.concat(metrics)) and file:close() and os.rename(options.metrics .. ".new", options.metrics))
+end
+os.exit(silent > 0 and (options.nagios and 2 or 1) or 0)

@@ -1,59 +1,39 @@
--- Finds studies at one modality (C-FIND) and moves them to another one (C-MOVE). Each study is moved by a request of its own, so each has
--- an outcome of its own.
+-- Finds studies at one modality (C-FIND) and moves them to another one (C-MOVE), each by a request of its own, with an outcome of its own.
 --
---   modalua scripts/find_and_move.lua SOURCE TARGET [--max N] Tag=Value…
---   modalua scripts/find_and_move.lua pacs archive PatientID='03HD*' StudyDate=20240101-20240331
+--   modalua scripts/find_and_move.lua --from pacs --to archive PatientID='03HD*' StudyDate=2024-01-01..2024-03-31
 --
--- SOURCE and TARGET are names of modalities, as scripts/echo_all.lua lists them. At least one filter must have a value. When more than N
--- studies are found (default: 100), nothing is moved. The exit status is 1 when a study was not moved.
--- The server is the one in MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or http://localhost:8042.
+-- The exit status is 1 when a study was not moved.
 local modalua = require "modalua"
+local arguments = require "modalua.arguments"
 
-local function usage(message)
-  io.stderr:write((message and message .. "\n" or "") .. "usage: modalua scripts/find_and_move.lua SOURCE TARGET [--max N] Tag=Value…\n")
-  os.exit(2)
-end
-
-local names, query, max = {}, { PatientName = "", StudyDate = "", StudyDescription = "" }, 100
-local has_filter, i = false, 1
-while arg[i] do
-  local tag, value = arg[i]:match "^([^=%-][^=]*)=(.*)$"
-  if tag then
-    query[tag] = value
-    has_filter = has_filter or value:find "%w" ~= nil
-  elseif arg[i] == "--max" then
-    i = i + 1
-    max = math.tointeger(tonumber(arg[i])) or usage "--max needs a whole number"
-  else
-    names[#names + 1] = arg[i]
-  end
-  i = i + 1
-end
-if #names ~= 2 then
-  usage()
-elseif not has_filter then
-  usage "no filter has a value, so this would move everything"
-end
-
+local options = arguments.read {
+  about = "Finds studies at one modality, and moves them to another one.",
+  { "--from NAME", "the modality that has the studies", playground = "pacs" },
+  { "--to NAME", "the modality that receives them", playground = "archive" },
+  { "--max N", "moves nothing when there are more studies", default = 100 },
+  { "Tag=Value…", "which studies", playground = "PatientName=SMITH*" },
+}
 local orthanc = modalua.connect()
-local source, target = orthanc:modality(names[1]), orthanc:modality(names[2])
+local source = orthanc:modality(options.from)
+local query = { PatientName = "", StudyDate = "", StudyDescription = "" }
+for tag, value in pairs(options.query) do
+  query[tag] = value
+end
 
 local found <close> = assert(source:find { Level = "Study", Query = query })
-if #found.answers > max then
-  io.stderr:write(("%s has %d of these studies, and --max is %d: nothing was moved\n"):format(names[1], #found.answers, max))
-  os.exit(1)
+if not arguments.announce(options, "move %d studies from %s to %s", #found.answers, options.from, options.to) then
+  return
 end
-
-local failed = 0
+local outcomes, err = source:move_resources("Study", found.answers, { to = options.to, max = options.max })
+local failed, study_of = 0, {}
 for _, study in ipairs(found.answers) do
-  local moved, err = source:move_resources("Study", study, { to = target })
-  print(moved and "moved" or "FAILED", study.StudyDate or "", study.PatientName or "", study.StudyDescription or "", study.StudyInstanceUID)
-  if not moved then
-    failed = failed + 1
-    io.stderr:write(study.StudyInstanceUID, ": ", tostring(err), "\n")
-  end
+  study_of[study.StudyInstanceUID] = study
 end
-print(("%d of %d studies moved from %s to %s"):format(#found.answers - failed, #found.answers, names[1], names[2]))
-if failed > 0 then
-  os.exit(1)
+for _, outcome in ipairs(outcomes or assert(err.outcomes, err)) do
+  local uid, why = outcome.resource.StudyInstanceUID, outcome.error and "\t" .. outcome.error.message or ""
+  local study = study_of[uid]
+  failed = failed + (outcome.error and 1 or 0)
+  print(outcome.error and "FAILED" or "moved", study.StudyDate or "", study.PatientName or "", study.StudyDescription or "", uid .. why)
 end
+print(("%d of %d studies moved from %s to %s"):format(#found.answers - failed, #found.answers, options.from, options.to))
+os.exit(failed > 0 and 1 or 0)

@@ -1,41 +1,38 @@
--- Finds studies at a modality (C-FIND) and prints a line for each, with tabs between the cells.
+-- Finds studies at a modality, in any number, and writes them as CSV.
 --
---   modalua scripts/find_studies.lua MODALITY [Tag=Value]…
---   modalua scripts/find_studies.lua pacs PatientID='03HD*' StudyDate=20240101-20240331 ModalitiesInStudy=CT
+--   modalua scripts/find_studies.lua --from pacs --output studies.csv StudyDate=-7d ModalitiesInStudy=CT
 --
--- A tag is a DICOM keyword, or gggg,eeee. The server is the one in MODALUA_URL (with MODALUA_USERNAME and MODALUA_PASSWORD), or
--- http://localhost:8042.
+-- find_all divides the search until each part is proven to be complete. Cells that a spreadsheet would run, such as =1+1, get a quote.
 local modalua = require "modalua"
+local arguments = require "modalua.arguments"
+local tables = require "modalua.table"
 
 local COLUMNS = { "StudyDate", "PatientID", "PatientName", "ModalitiesInStudy", "AccessionNumber", "StudyDescription", "StudyInstanceUID" }
 
-local function usage()
-  io.stderr:write("usage: modalua scripts/find_studies.lua MODALITY [Tag=Value]…\n")
-  os.exit(2)
+local options = arguments.read {
+  about = "Finds studies at a modality, and writes them as CSV.",
+  { "--from NAME", "the modality that is asked", playground = "pacs" },
+  { "--output FILE", "the file; without it, the CSV is printed", optional = true },
+  { "Tag=Value…", "which studies", playground = "PatientName=SMITH*" },
+}
+if options.dry_run then
+  return arguments.announce(options, "search %s, and write %s", options.from, options.output or "to standard output")
 end
-
-local name = arg[1] or usage()
 local query = {}
 for _, column in ipairs(COLUMNS) do
   query[column] = ""
 end
-for i = 2, #arg do
-  local tag, value = arg[i]:match "^([^=]+)=(.*)$"
-  query[tag or usage()] = value
+for tag, value in pairs(options.query) do
+  query[tag] = value
 end
 
-local found <close> = assert(modalua.connect():modality(name):find { Level = "Study", Query = query })
-table.sort(found.answers, function(a, b) return (a.StudyDate or "") < (b.StudyDate or "") end)
+local studies = {}
+local iterator, walk = modalua.connect():modality(options.from):find_all { Level = "Study", Query = query }
+for study in iterator do
+  studies[#studies + 1] = study
+end
+table.sort(studies, function(a, b) return (a.StudyDate or "") < (b.StudyDate or "") end)
 
-print(table.concat(COLUMNS, "\t"))
-for _, study in ipairs(found.answers) do
-  local line = {}
-  for i, column in ipairs(COLUMNS) do
-    line[i] = (study[column] or ""):gsub("%c", " ")
-  end
-  print(table.concat(line, "\t"))
-end
-io.stderr:write(("%d studies\n"):format(#found.answers))
-if found.warning then
-  io.stderr:write("warning: " .. found.warning .. "\n")
-end
+local file = options.output and assert(io.open(options.output, "w")) or io.stdout
+assert(file:write(tables.csv(COLUMNS, studies, { line_end = "\n", safe = true })) and file:flush())
+io.stderr:write(("%d studies\n"):format(#studies), walk.warning and "warning: " .. walk.warning .. "\n" or "")

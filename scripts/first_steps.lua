@@ -2,11 +2,15 @@
 --
 --   modalua playground scripts/first_steps.lua
 --
--- The servers of the playground exist only during this run, so the script leaves nothing behind.
+-- The servers of the playground exist only during this run, so the script leaves nothing behind. Elsewhere it does nothing.
 local modalua = require "modalua"
 local playground = require "modalua.playground"
 local task = require "modalua.task"
 
+if not playground.is_entered() then
+  io.stderr:write "this script moves studies, and is only for the playground: modalua playground scripts/first_steps.lua\n"
+  os.exit(2)
+end
 local orthanc = modalua.connect()
 local system = assert(orthanc:system())
 print(("Orthanc %s, AET %s"):format(system.Version, system.DicomAet))
@@ -33,7 +37,7 @@ for _, study in ipairs(found.answers) do
 end
 
 -- A C-MOVE of all studies that were found: pacs sends them to the archive. Then the archive is asked what has arrived.
-assert(pacs:move(found, { to = "archive" }))
+assert(pacs:move(found, { to = "archive", max = 10 }))
 local arrived = assert(playground.servers().archive:get("/statistics"))
 print(("the archive itself counts %d studies, %d instances"):format(arrived.CountStudies, arrived.CountInstances))
 

@@ -1,127 +1,47 @@
--- Reads a worklist, and moves the last studies of each scheduled patient (the priors) from an archive to where they will be read.
+-- Moves the last studies of each patient on a worklist (the priors) from an archive to where they will be read.
 --
---   modalua scripts/prefetch_priors.lua WORKLIST SOURCE TARGET [--date DATE] [--modality M] [--priors N] [--dry-run]
---   modalua scripts/prefetch_priors.lua ris archive reading --date 20260102 --modality CT
+--   modalua scripts/prefetch_priors.lua --worklist ris --from archive --to reading --date tomorrow --modality CT
 --
--- WORKLIST, SOURCE and TARGET are names of modalities, as scripts/echo_all.lua lists them. DATE is a date of the worklist or a range
--- (default: today), M the modality that is scheduled (default: any), N the number of priors of each patient (default: 3). A study with as
--- many images at the TARGET as at the SOURCE is not sent again. Prints a line for each prior, with tabs: outcome, PatientID, date,
--- description, StudyInstanceUID. Call it from cron, each evening or each hour.
--- The exit status is 1 when a patient could not be looked up, or a study was not moved.
--- The server is the one in MODALUA_URL, or the default server of your configuration file (modalua --help).
+-- Prints a line for each prior: done, present (the target has it: it is not sent again), failed or unknown; PatientID, date,
+-- StudyInstanceUID. A patient without a PatientID, or with a wildcard in it, is reported. The exit status is 1 when something failed.
 local modalua = require "modalua"
+local arguments = require "modalua.arguments"
+local transfer = modalua.transfer
 
-local function usage()
-  io.stderr:write("usage: modalua scripts/prefetch_priors.lua WORKLIST SOURCE TARGET [--date DATE] [--modality M] [--priors N] "
-    .. "[--dry-run]\n")
-  os.exit(2)
-end
-
-local options, names, i = { date = os.date "%Y%m%d", modality = "", priors = 3 }, {}, 1
-while arg[i] do
-  local name = arg[i]:match "^%-%-(.*)$"
-  if name == "dry-run" then
-    options.dry_run = true
-  elseif name then
-    i = i + 1
-    options[options[name] and name or usage()] = arg[i] or usage()
-  else
-    names[#names + 1] = arg[i]
-  end
-  i = i + 1
-end
-options.priors = math.tointeger(tonumber(options.priors)) or usage()
-if #names ~= 3 or options.priors < 1 then
-  usage()
-end
-
+local options = arguments.read {
+  about = "Moves the last studies of each patient on a worklist to where they will be read.",
+  { "--worklist NAME", "the modality that has the worklist", playground = "pacs" },
+  { "--from NAME", "the modality that has the priors", playground = "pacs" },
+  { "--to NAME", "the modality that receives them", playground = "archive" },
+  { "--date DATE", "of the worklist", default = "tomorrow", tag = "ScheduledProcedureStepStartDate" },
+  { "--modality M", "only patients for this modality", optional = true },
+  { "--priors N", "of each patient", default = 3 },
+}
 local orthanc = modalua.connect()
-local worklist, source, target = orthanc:modality(names[1]), orthanc:modality(names[2]), orthanc:modality(names[3])
-local failures = 0
+local source, target = orthanc:modality(options.from), orthanc:modality(options.to)
+local step = { ScheduledProcedureStepStartDate = options.date, Modality = options.modality or "" }
+local query = { PatientID = "", StudyInstanceUID = "", ScheduledProcedureStepSequence = { step } }
 
-local function complain(...)
-  failures = failures + 1
-  io.stderr:write(table.concat({ ... }, ": "), "\n")
-end
-
--- The identifiers of the scheduled patients, in the order of the worklist, and the set of the scheduled studies, which are no priors.
-local function scheduled()
-  local step = { ScheduledProcedureStepStartDate = options.date, Modality = options.modality }
-  local entries = assert(worklist:find_worklist { PatientID = "", StudyInstanceUID = "", ScheduledProcedureStepSequence = { step } })
-  local patients, seen, studies = {}, {}, {}
-  for _, entry in ipairs(entries) do
-    local id = entry.PatientID or ""
-    studies[entry.StudyInstanceUID or ""] = true
-    if id == "" then
-      complain "an entry of the worklist has no PatientID"
-    elseif id:find "[*?\\]" then
-      complain(id, "this PatientID has a wildcard, and would find the studies of other patients")
-    elseif not seen[id] then
-      seen[id] = true
-      patients[#patients + 1] = id
+local priors, failed = {}, 0
+for _, entry in ipairs(assert(orthanc:modality(options.worklist):find_worklist(query))) do
+  local found, err = source:find_each("PatientID", { entry.PatientID or "" }, { Query = { StudyDate = "", StudyTime = "" } })
+  failed = failed + (found and 0 or 1)
+  io.stderr:write(found and "" or ("the patient '%s': %s\n"):format(entry.PatientID or "", tostring(err)))
+  local studies, left = found and found[entry.PatientID] or {}, options.priors
+  table.sort(studies, function(a, b) return (a.StudyDate or "") .. (a.StudyTime or "") > (b.StudyDate or "") .. (b.StudyTime or "") end)
+  for _, study in ipairs(studies) do
+    if left > 0 and study.PatientID == entry.PatientID and study.StudyInstanceUID ~= entry.StudyInstanceUID then
+      left, priors[#priors + 1] = left - 1, { StudyInstanceUID = study.StudyInstanceUID }
     end
   end
-  return patients, studies
 end
-
--- The last studies of a patient, the newest first.
-local function priors_of(id, excluded)
-  local query = { PatientID = id, StudyDate = "", StudyTime = "", StudyDescription = "", NumberOfStudyRelatedInstances = "" }
-  local found <close>, err = source:find { Level = "Study", Query = query }
-  if not found then
-    complain(id, tostring(err))
-    return {}
+arguments.announce(options, "move %d priors from %s to %s", #priors, options.from, options.to)
+if priors[1] then
+  local ledger = os.tmpname() .. ".ledger"
+  local summary, err = transfer.run { ledger = ledger, from = source, to = target, items = priors, dry_run = options.dry_run, yes = true }
+  for item in transfer.items(ledger) do
+    print(item.state, item.patient_id, item.date, item.key, item.message or "")
   end
-  local priors = {}
-  for _, study in ipairs(found.answers) do
-    if study.PatientID == id and not excluded[study.StudyInstanceUID] then -- some servers ignore upper and lower case
-      priors[#priors + 1] = study
-    end
-  end
-  local function age_key(study)
-    return (study.StudyDate or "") .. (study.StudyTime or "") .. study.StudyInstanceUID
-  end
-  table.sort(priors, function(a, b) return age_key(a) > age_key(b) end)
-  return table.move(priors, 1, options.priors, 1, {})
+  failed = failed + ((summary or err.summary).state == "finished" and 0 or 1)
 end
-
--- From the UID of each study to the number of its images at the target. A target that cannot be asked is sent everything.
-local function images_at_target(studies)
-  local uids, images = {}, {}
-  for n, study in ipairs(studies) do
-    uids[n] = study.StudyInstanceUID
-  end
-  local by_uid = uids[1] and target:find_each("StudyInstanceUID", uids, { Query = { NumberOfStudyRelatedInstances = "" } })
-  for uid, answers in pairs(by_uid or {}) do
-    images[uid] = tonumber(answers[1].NumberOfStudyRelatedInstances)
-  end
-  return images
-end
-
-local function send(study)
-  if options.dry_run then
-    return "would move"
-  end
-  local moved, err = source:move_resources("Study", study, { to = target })
-  if not moved then
-    complain(study.StudyInstanceUID, tostring(err))
-  end
-  return moved and "moved" or err.kind == "unknown" and "UNKNOWN" or "FAILED"
-end
-
-local patients, excluded = scheduled()
-local count = 0
-for _, id in ipairs(patients) do
-  local priors = priors_of(id, excluded)
-  local there = images_at_target(priors)
-  for _, study in ipairs(priors) do
-    local images = tonumber(study.NumberOfStudyRelatedInstances)
-    local outcome = images and there[study.StudyInstanceUID] == images and "present" or send(study)
-    print(outcome, id, study.StudyDate or "", (study.StudyDescription or ""):gsub("%c", " "), study.StudyInstanceUID)
-    count = count + 1
-  end
-end
-io.stderr:write(("%d priors of %d patients\n"):format(count, #patients))
-if failures > 0 then
-  os.exit(1)
-end
+os.exit(failed > 0 and 1 or 0)

@@ -1,131 +1,51 @@
--- Sends each study that becomes stable on the Orthanc server to other places, as rules say. A study is stable when the server has received
--- no new image of it for a while (the server's StableAge).
+-- Sends each study that becomes stable on the Orthanc server to other places, by rules, and asks for storage commitment. A study is stable
+-- when the server has received no new image of it for a while (the server's StableAge).
 --
---   modalua scripts/route_stable_studies.lua RULES PLACE [--once]
---   modalua scripts/route_stable_studies.lua rules.lua /var/lib/routing/place
+--   modalua scripts/route_stable_studies.lua --rules rules.lua --place /var/lib/modalua/route
 --
--- RULES is a Lua file that returns a list of rules; each rule that fits sends the study. `to` is the name of a modality, or `peer` that of
--- a peer; the other fields are tags of the study or the patient, in which * is any text and ? any character. Modality fits when one of
--- the study's series has it:
+-- The rules are a Lua file. Each rule that fits sends the study to a modality (`to`) or a peer (`peer`). `filters` are those of
+-- orthanc:find; `commit` is how many seconds the modality has to promise that it keeps the images:
 --
 --   return {
---     { to = "archive" },
---     { to = "ctworkstation", Modality = "CT", StudyDescription = "*CHEST*" },
---     { peer = "research", InstitutionName = "Ward ?" },
+--     { to = "archive", commit = 600 },
+--     { to = "ctworkstation", filters = { ModalitiesInStudy = "CT", StudyDescription = "*CHEST*" } },
+--     { peer = "research", filters = { InstitutionName = "Ward ?" } },
 --   }
 --
--- PLACE is a file with the number of the last change that has been dealt with: after a stop, the script goes on there. Without the file it
--- begins with the studies that become stable from now on. A failure that may pass is tried again, after 10 s, then twice as long each time,
+-- The place is a file with the number of the last change that has been dealt with: after a stop, the script goes on there. Without the file
+-- it begins with the studies that become stable from now on. A transient failure is tried again, after 10 s, then twice as long each time,
 -- up to 10 minutes; the studies behind it wait. A study that cannot be sent is reported, and its line is added to PLACE.failed.
 -- With --once the script ends when nothing is left to do (status 1 when a study could not be sent); without it, it waits for more.
--- The server is the one in MODALUA_URL, or the default server of your configuration file (modalua --help).
 local modalua = require "modalua"
-local task = require "modalua.task"
+local arguments = require "modalua.arguments"
 
-local FIRST_PAUSE, LONGEST_PAUSE = 10, 600 -- seconds
-
-local function fail(status, ...)
-  io.stderr:write(table.concat({ ... }, ": "), "\n")
-  os.exit(status)
-end
-
-local rules_file, place_file, word = arg[1], arg[2], arg[3]
-if not place_file or arg[4] or word and word ~= "--once" then
-  fail(2, "usage", "modalua scripts/route_stable_studies.lua RULES PLACE [--once]")
-end
-local once = word == "--once"
-
--- ---- the rules ----
-
--- A Lua pattern for a text with * and ?.
-local function pattern_of(text)
-  return "^" .. text:gsub("[%^%$%(%)%%%.%[%]%+%-]", "%%%0"):gsub("%*", ".*"):gsub("%?", ".") .. "$"
-end
-
--- The rules as a list of { name = of the destination, target = a modality or a peer, tests = tag -> pattern }.
-local function read_rules(orthanc)
-  local chunk, message = loadfile(rules_file, "t", {})
-  if not chunk then
-    fail(2, "the rules cannot be read", message)
-  end
-  local rules = chunk()
-  if type(rules) ~= "table" or #rules == 0 then
-    fail(2, rules_file, 'it must return a list of rules, such as { { to = "archive" } }')
-  end
-  local list = {}
-  for i, rule in ipairs(rules) do
-    local tests, name = {}, rule.to or rule.peer
-    if not name or rule.to and rule.peer then
-      fail(2, rules_file, ("rule %d must have either `to` or `peer`"):format(i))
-    end
-    for tag, value in pairs(rule) do
-      if tag ~= "to" and tag ~= "peer" then
-        tests[tag] = pattern_of(tostring(value))
-      end
-    end
-    list[i] = { name = name, tests = tests, target = rule.to and orthanc:modality(name) or orthanc:peer(name) }
-  end
-  return list
-end
-
--- ---- the place ----
-
--- The number in the file; nil when there is no file.
-local function read_place()
-  local file = io.open(place_file)
-  if not file then
-    return nil
-  end
-  local number = math.tointeger(tonumber(file:read "l"))
-  file:close()
-  return number or fail(2, place_file, "it does not hold a number; remove it to begin with what becomes stable from now on")
-end
-
--- Written beside and renamed, so that a crash leaves the old number or the new one.
-local function write_place(number)
-  local file = assert(io.open(place_file .. ".new", "w"))
-  assert(file:write(number, "\n") and file:close())
-  assert(os.rename(place_file .. ".new", place_file))
-end
-
--- ---- a study ----
-
--- Reads from the server; nil when the study is gone.
-local function read(orthanc, path)
-  local value, err = orthanc:get(path)
-  assert(value or err.status == 404, err)
-  return value
-end
-
--- From each tag to the list of its values in the study: one value, but of Modality one for each series. nil: the study is gone.
-local function tags_of(orthanc, id)
-  local study, series = read(orthanc, "/studies/" .. id), read(orthanc, "/studies/" .. id .. "/series")
-  if not study or not series then
-    return nil
-  end
-  local tags = { Modality = {} }
-  for _, group in ipairs { study.MainDicomTags, study.PatientMainDicomTags } do
-    for tag, value in pairs(group) do
-      tags[tag] = { value }
+local options = arguments.read {
+  about = "Sends each study that becomes stable on the server to other places, by rules.",
+  { "--rules FILE", "a Lua file that returns the rules" },
+  { "--place FILE", "keeps how far the script is" },
+  { "--once", "ends when nothing is left to do" },
+}
+local orthanc = modalua.connect()
+local KEYS = { to = "string", peer = "string", filters = "table", commit = "number" }
+local chunk, why = loadfile(options.rules, "t", {})
+local rules, failures = (chunk or arguments.refuse(why))(), 0
+for i, rule in ipairs(type(rules) == "table" and rules[1] and rules or arguments.refuse "the file must return a list of rules") do
+  for key, value in pairs(rule) do
+    if type(value) ~= KEYS[key] or rule.to and rule.peer then
+      arguments.refuse(("rule %d: '%s' is not expected here, or its value is wrong"):format(i, key))
     end
   end
-  for i, one in ipairs(series) do
-    tags.Modality[i] = one.MainDicomTags.Modality or ""
-  end
-  return tags
+  local _ = rule.to or rule.peer or arguments.refuse(("rule %d has neither `to` nor `peer`"):format(i))
 end
 
-local function fits(rule, tags)
-  for tag, pattern in pairs(rule.tests) do
-    local found = false
-    for _, value in ipairs(tags[tag] or { "" }) do
-      found = found or value:find(pattern) ~= nil
-    end
-    if not found then
-      return false
-    end
+-- The server itself compares the study with the filters.
+local function fits(rule, id)
+  local study = orthanc:get("/studies/" .. id)
+  local query = { StudyInstanceUID = study and study.MainDicomTags.StudyInstanceUID or "2.25.0" }
+  for tag, value in pairs(rule.filters or {}) do
+    query[tag] = value
   end
-  return true
+  return assert(orthanc:find { Level = "Study", Query = query })[1] == id
 end
 
 -- Whether it may help to send again: the way to the destination, or the destination itself, has failed, and not this study.
@@ -134,61 +54,64 @@ local function may_pass(err)
     or err.kind == "dicom" and not err.dimse_status
 end
 
--- Returns true, or false and the error.
+local function store(rule, target, id)
+  local sent, err = target:store(id)
+  local pause = 10
+  while not sent and may_pass(err) do
+    io.stderr:write(("%s cannot be sent to %s, next try in %d s: %s\n"):format(id, rule.to or rule.peer, pause, err.message))
+    modalua.task.sleep(pause)
+    pause = math.min(2 * pause, 600)
+    sent, err = target:store(id)
+  end
+  return sent, err
+end
+
+-- Sends, and asks for the promise. Returns true; or nil and the error.
 local function send(rule, id)
-  local pause = FIRST_PAUSE
-  while true do
-    local sent, err = rule.target:store(id)
-    if sent or not may_pass(err) then
-      return sent and true or false, err
-    end
-    io.stderr:write(("%s cannot be sent to %s, next try in %d s: %s\n"):format(id, rule.name, pause, err.message))
-    task.sleep(pause)
-    pause = math.min(2 * pause, LONGEST_PAUSE)
-  end
-end
-
-local failures = 0
-
-local function report_failure(id, rule, err)
-  failures = failures + 1
-  io.stderr:write(("%s was not sent to %s: %s\n"):format(id, rule.name, err.message))
-  local file <close> = assert(io.open(place_file .. ".failed", "a"))
-  assert(file:write(("%s\t%s\t%s\n"):format(id, rule.name, err.message:gsub("%c", " "))))
-end
-
-local function route(orthanc, rules, id)
-  local tags = tags_of(orthanc, id)
-  if not tags then
-    print(id, "is gone")
-    return
-  end
-  for _, rule in ipairs(rules) do
-    if fits(rule, tags) then
-      local sent, err = send(rule, id)
-      if sent then
-        print(id, rule.name)
-      else
-        report_failure(id, rule, err)
-      end
+  local target = rule.peer and orthanc:peer(rule.peer) or orthanc:modality(rule.to)
+  local done, err = store(rule, target, id)
+  if done and rule.commit then
+    done, err = target:storage_commitment(id)
+    if done then
+      done, err = done:wait { wait_timeout = rule.commit }
     end
   end
+  return done, err
 end
 
--- ---- the loop ----
+-- Written beside and renamed, so that a crash leaves the old number or the new one.
+local function write_place(number)
+  local file = assert(io.open(options.place .. ".new", "w"))
+  assert(file:write(number, "\n") and file:close() and os.rename(options.place .. ".new", options.place))
+end
 
-local orthanc = modalua.connect()
-local rules = read_rules(orthanc)
-local place = read_place()
+local file = io.open(options.place)
+local place = file and (math.tointeger(file:read "n") or arguments.refuse "the file of --place does not hold a number")
 if not place then
   place = assert(orthanc:get "/changes?last").Last
   write_place(place)
 end
+arguments.announce(options, "send what becomes stable after change %d, by %d rules of %s", place, #rules, options.rules)
 io.stdout:setvbuf "line"
-for change in orthanc:changes { since = place, type = "StableStudy", follow = not once } do
-  route(orthanc, rules, change.ID)
-  write_place(change.Seq)
+for change in orthanc:changes { since = place, type = "StableStudy", follow = not options.once and not options.dry_run } do
+  for _, rule in ipairs(rules) do
+    local name, fit = rule.to or rule.peer, fits(rule, change.ID)
+    local sent, err
+    if fit and options.dry_run then
+      print(change.ID, name, "would be sent")
+    elseif fit then
+      sent, err = send(rule, change.ID)
+      print(change.ID, name, sent and "sent" or "FAILED")
+    end
+    if err then
+      failures = failures + 1
+      io.stderr:write(("%s was not sent to %s: %s\n"):format(change.ID, name, err.message))
+      local list <close> = assert(io.open(options.place .. ".failed", "a"))
+      assert(list:write(change.ID, "\t", name, "\t", err.message, "\n"))
+    end
+  end
+  if not options.dry_run then
+    write_place(change.Seq)
+  end
 end
-if failures > 0 then
-  os.exit(1)
-end
+os.exit(failures > 0 and 1 or 0)

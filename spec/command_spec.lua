@@ -1,4 +1,5 @@
 local command = require "spec.support.command"
+local expect = require "spec.support.expect"
 
 describe("The command", function()
   local files = {}
@@ -283,6 +284,31 @@ describe("The command", function()
       assert.matches("^modalua: GET http://127.0.0.1:%d+/echo 200 in [%d.]+ ms, %d+ B\n$", from_environment.err)
       assert.are.equal("nil\n", named.out)
       assert.are.equal("nil\n", option.out)
+    end)
+
+    it("says in a 401 which credentials were given and not sent", function()
+      local faultd = require "spec.support.faultd"
+      local server <close> = faultd.start()
+      local function says(message, environment, arguments)
+        local result = command.shell(('unset MODALUA_URL; %s "$M" %s'):format(environment, arguments))
+        assert.are.equal(1, result.status)
+        if message then
+          expect.contains(result.err, message)
+        end
+        assert.is_nil(result.err:find("hunter2", 1, true), result.err)
+        return result.err
+      end
+      local own, get = ("MODALUA_USERNAME=me MODALUA_PASSWORD=hunter2 "), "api GET '/auth?user=u&password=p'"
+      local unsent = "MODALUA_USERNAME and MODALUA_PASSWORD are set, but were not sent: they are for the server in MODALUA_URL"
+      says("a user name and a password (HTTP 401); " .. unsent, own .. "MODALUA_URL=http://127.0.0.1:1",
+        ("-u %s %s"):format(server.url, get))
+      says(unsent, own, ("-u %s %s"):format(server.url, get))
+      says("MODALUA_TOKEN is set, but was not sent", "MODALUA_TOKEN=hunter2", ("-u %s %s"):format(server.url, get))
+      for _, sent in ipairs { own .. "MODALUA_URL=" .. server.url, "" } do
+        assert.is_nil(says(nil, sent, (sent == "" and "-u " .. server.url or "") .. " " .. get):find("not sent", 1, true))
+      end
+      local code = ("-e " .. command.quote("assert(require 'modalua'.connect('%s'):get '/auth?user=u&password=p')")):format(server.url)
+      says("the credentials of the default server were not sent", own .. "MODALUA_URL=http://127.0.0.1:1", code)
     end)
 
     it("hides a password on the command line: in the process list, in arg, in errors", function()

@@ -1,5 +1,9 @@
--- Tests the documents: runs every script, transcript and program in them, and follows every link.
+-- Tests the documents: runs every script, transcript and program in them, checks every command, and follows every link.
+local archive = require "spec.support.archive"
 local command = require "spec.support.command"
+local modalua = require "modalua"
+local playground = require "spec.support.playground"
+local served = require "spec.support.served"
 local terminal = require "spec.support.terminal"
 
 local COLUMNS = 118 -- the width of the terminal in the transcripts
@@ -60,34 +64,219 @@ describe("The README", function()
   end)
 end)
 
-describe("Every script in", function()
-  for _, path in ipairs { "README.md", "scripts/README.md" } do
-    it(path .. " does what the text says", function()
+-- Whether the text is the expected one, in which "…" stands for anything.
+local function is_like(expected, actual)
+  return actual:find("^" .. expected:gsub("[%^%$%(%)%%%.%[%]%*%+%-%?]", "%%%0"):gsub("…", ".*") .. "$") ~= nil
+end
+
+describe("With the playground's servers,", function()
+  local play
+
+  setup(function()
+    play = playground.start()
+    assert(play.servers["local"]:put("/modalities/away", { AET = "AWAY", Host = "127.0.0.1", Port = 1 }))
+  end)
+
+  teardown(function()
+    play:close()
+  end)
+
+  before_each(function()
+    assert(play.servers["local"]:put("/tools/default-encoding", "Latin1"))
+    archive.empty(play.servers.archive)
+  end)
+
+  -- The indented lines at the beginning of a text.
+  local function shown_at(rest)
+    local shown = {}
+    for line in rest:gmatch "([^\n]*)\n" do
+      if not line:find "^    " then
+        break
+      end
+      shown[#shown + 1] = line:sub(5)
+    end
+    return table.concat(shown, "\n")
+  end
+
+  local function check_script(code, rest)
+    local file = command.file(code)
+    archive.empty(play.servers.archive)
+    local result = play:shell('"$M" ' .. file)
+    os.remove(file)
+    assert.are.same({ "", 0 }, { result.err, result.status }, code)
+    local shown = shown_at(rest)
+    if shown ~= "" then
+      assert.are.same(sorted_lines(shown), sorted_lines(result.out))
+    end
+  end
+
+  for _, path in ipairs { "README.md", "scripts/README.md", "scripts/tutorial.md", "scripts/shapes.md", "scripts/pyorthanc.md" } do
+    it("every script in " .. path .. " does what the text says", function()
       local count = 0
       for code, rest in read_file(path):gmatch "\n```lua\n(.-)\n```\n\n?([^\n]*\n?[^\n]*\n?[^\n]*\n?[^\n]*\n?)" do
         count = count + 1
         if code:find "^return " then
-          assert(load(code)) -- this block is a configuration file
+          assert(load(code)) -- this block is a configuration file, or rules
         else
-          local file = command.file(code)
-          local result = command.run("playground", file)
-          os.remove(file)
-          assert.are.same({ "", 0 }, { result.err, result.status }, code)
-          local shown = {}
-          for line in rest:gmatch "([^\n]*)\n" do
-            if not line:find "^    " then
-              break
-            end
-            table.insert(shown, line:sub(5))
-          end
-          if #shown > 0 then
-            assert.are.same(sorted_lines(table.concat(shown, "\n")), sorted_lines(result.out))
-          end
+          check_script(code, rest)
         end
       end
       assert.is_true(count > 0)
     end)
   end
+
+  it("every command in scripts/troubleshooting.md prints what the text says", function()
+    local count = 0
+    for _, block in ipairs(indented_blocks(read_file "scripts/troubleshooting.md")) do
+      local line = block[1]:match "^%$ (.*)$"
+      if line then
+        count = count + 1
+        local result = play:shell('modalua() { "$M" "$@"; }; ' .. line)
+        local expected, actual = table.concat(block, "\n", 2), (result.err .. result.out):gsub("\n$", "")
+        assert.is_true(is_like(expected, actual), line .. "\nprinted\n" .. actual .. "\nand not\n" .. expected)
+      end
+    end
+    assert.is_true(count >= 20)
+  end)
+end)
+
+describe("scripts/troubleshooting.md", function()
+  it("quotes messages that the program has", function()
+    local source, count = served.output_of "cat $(find src lua -name '*.c' -o -name '*.h' -o -name '*.lua')":gsub('"\n *"', ""), 0
+    for quote in read_file "scripts/troubleshooting.md":gmatch "[^`]`(%l[^`\n]*)`" do
+      if select(2, quote:gsub(" ", "")) >= 4 and not quote:find "^modalua " then
+        count = count + 1
+        assert.is_truthy(source:find(quote, 1, true), quote)
+      end
+    end
+    assert.are.equal(3, count)
+  end)
+end)
+
+-- Types the lines that begin with a prompt in the playground. Returns the lines as a text, and what the terminal shows.
+local function session_of(block)
+  local steps, expected = { { wait = "\n> " } }, ""
+  for i, line in ipairs(block) do
+    local typed = line:match "^>>? (.*)$"
+    expected = expected .. line .. "\n"
+    if typed then
+      table.insert(steps, { send = typed .. "\r" })
+      table.insert(steps, { wait = block[i + 1] and block[i + 1]:find "^>> " and "\n>> " or "\n> " })
+    end
+  end
+  table.insert(steps, { send = "\4" })
+  local options = { columns = COLUMNS, arguments = "playground", environment = "LC_CTYPE=C.UTF-8 NO_COLOR=1" }
+  local out, status = terminal.run(options, steps)
+  assert.are.equal(0, status)
+  return expected, out:match "\n(> .*\n)> ^D\n$"
+end
+
+-- ---- commands ----
+
+-- The help of a verb, of a command of a verb, or of a script; nil when it is none of these.
+local helps = {}
+local function help_of(words)
+  if helps[words] == nil then
+    local result = command.shell('"$M" ' .. words .. " --help")
+    helps[words] = result.status == 0 and result.out
+  end
+  return helps[words]
+end
+
+-- Why a command line is wrong; nil when the verb or the script exists, and has the options.
+local function fault_of(line)
+  local words = line:gsub("^playground ", ""):gsub("[>|].*$", ""):gsub("^%-%-profile %S+ ", "")
+  local first, second = words:match "^(%S+) *(%S*)"
+  if not first or first:find "^%-" or first == "playground" or first:find "^%w+%.lua$" then
+    return nil -- an option of the command itself, which spec/command_spec.lua tests, or a script of the reader
+  end
+  local known = first ~= "scripts/first_steps.lua" and help_of(first == "transfer" and first .. " " .. second or first)
+  if not known and not io.open(first) then
+    return "there is no " .. first
+  end
+  for option in known and words:gmatch "%f[%S]%-%-%l[%l-]*" or function() end do
+    if option ~= "--help" and not known:find(option, 1, true) then
+      return first .. " has no option " .. option
+    end
+  end
+end
+
+describe("Every command in the documents", function()
+  it("names a verb or a script, and options that it has", function()
+    local wrong, count = {}, 0
+    local function check(path, line)
+      count = count + 1
+      local fault = fault_of(line)
+      wrong[#wrong + 1] = fault and ("%s: %s: %s"):format(path, line, fault) or nil
+    end
+    for _, path in ipairs { "README.md", "src/command/README.md", "scripts/README.md", "scripts/tutorial.md" } do
+      local page = read_file(path)
+      for line in page:gmatch "\n    modalua ([^\n]*)" do
+        check(path, (line:gsub("  +#.*$", "")))
+      end
+      for line in page:gmatch "[^`]`modalua ([%l/][^`\n…]*)`" do
+        check(path, line)
+      end
+    end
+    for path in served.output_of "ls scripts/*.lua":gmatch "[^\n]+" do
+      for line in read_file(path):gmatch "\n%-%-   modalua ([^\n]*)" do
+        check(path, (line:gsub("   +.*$", "")))
+      end
+    end
+    for path in served.output_of "ls scripts/systemd/*.env":gmatch "[^\n]+" do
+      check(path, ("scripts/%s.lua %s"):format(path:match "([%w_]+)%.env$", read_file(path):match "\nOPTIONS=([^\n]*)"))
+    end
+    assert.are.same({}, wrong)
+    assert.is_true(count > 50)
+  end)
+end)
+
+-- What a new user asks first: the page that answers, to which the README links, and words of the answer.
+local QUESTIONS = {
+  { "how do I install it?", "README.md", "cmake --install" }, { "where does my password go?", "README.md", "MODALUA_PASSWORD" },
+  { "our CA is private", "README.md", "MODALUA_CA" }, { "nightly prefetch?", "scripts/README.md", "scripts/nightly_prefetch.lua" },
+  { "a cohort from a CSV file?", "scripts/README.md", "scripts/pull_cohort.lua" }, { "monitoring?", "scripts/README.md", "--nagios" },
+  { "a worklist?", "scripts/README.md", "modalua worklist" }, { "storage commitment?", "scripts/README.md", "modalua commit" },
+  { "forwarding?", "scripts/README.md", "scripts/route_stable_studies.lua" },
+  { "going on after a stop?", "src/command/README.md", "modalua transfer run lung.ledger  " },
+  { "which function?", "lua/README.md", "This page lists every public function" },
+  { "which version?", "scripts/README.md", "## Versions of Orthanc" },
+}
+
+describe("The questions of a new user", function()
+  for _, question in ipairs(QUESTIONS) do
+    it("are answered one click from the README: " .. question[1], function()
+      assert.is_truthy(question[2] == "README.md" or read_file "README.md":find("](" .. question[2], 1, true))
+      assert.is_truthy(read_file(question[2]):find(question[3], 1, true))
+    end)
+  end
+end)
+
+describe("The page about stock Lua", function()
+  it("has a command that prints the version, and names all modules", function()
+    local page, module = read_file "scripts/README.md", command.path:gsub("bin/[^/]*$", "module")
+    local line = assert(page:match "`(LUA_CPATH=[^`]*)`"):gsub("build/release/module", module)
+    assert.are.equal(modalua.version .. "\n", command.shell(line).out)
+    for name in assert(page:match "It has (.-)%. The recipes"):gmatch "`([%w.]+)`" do
+      assert.are.equal("", command.shell(('LUA_CPATH="%s/?.so;;" lua5.4 -e \'require "%s"\''):format(module, name)).err)
+    end
+  end)
+end)
+
+describe("The units of systemd", function()
+  it("are what systemd expects", function()
+    if not os.execute "command -v systemd-analyze >/dev/null" then
+      pending "systemd-analyze is not installed"
+    end
+    local folder = served.folder "units"
+    for path in served.output_of "ls scripts/systemd/modalua-*":gmatch "[^\n]+" do
+      local file = folder .. "/" .. path:match "[^/]+$"
+      served.write_file(file, (read_file(path):gsub("/usr/local/bin/modalua", command.path)))
+      local result = command.shell("systemd-analyze verify " .. command.quote((file:gsub("@", "@echo_all", 1))))
+      assert.are.same({ "", "", 0 }, { result.out, result.err, result.status })
+    end
+    served.output_of("exec rm -r " .. served.quoted { folder })
+  end)
 end)
 
 describe("Every transcript in", function()
@@ -117,25 +306,25 @@ describe("Every transcript in", function()
       for _, block in ipairs(indented_blocks(read_file(path))) do
         if block[1]:find "^> " then
           count = count + 1
-          local steps, expected = { { wait = "\n> " } }, ""
-          for i, line in ipairs(block) do
-            local typed = line:match "^>>? (.*)$"
-            expected = expected .. line .. "\n"
-            if typed then
-              table.insert(steps, { send = typed .. "\r" })
-              table.insert(steps, { wait = block[i + 1] and block[i + 1]:find "^>> " and "\n>> " or "\n> " })
-            end
-          end
-          table.insert(steps, { send = "\4" })
-          local options = { columns = COLUMNS, arguments = "playground", environment = "LC_CTYPE=C.UTF-8 NO_COLOR=1" }
-          local out, status = terminal.run(options, steps)
-          assert.are.equal(0, status)
-          assert.are.equal(expected, out:match "\n(> .*\n)> ^D\n$")
+          local expected, shown = session_of(block)
+          assert.are.equal(expected, shown)
         end
       end
       assert.is_true(count >= 1)
     end)
   end
+
+  it("scripts/tutorial.md shows what one session at the prompt shows", function()
+    local lines = {}
+    for _, block in ipairs(indented_blocks(read_file "scripts/tutorial.md")) do
+      if block[1]:find "^> " then
+        table.move(block, 1, #block, #lines + 1, lines)
+      end
+    end
+    assert.is_true(#lines > 20)
+    local expected, shown = session_of(lines)
+    assert.is_true(is_like(expected, shown), shown)
+  end)
 end)
 
 describe("src/embed/README.md", function()

@@ -6,7 +6,6 @@ local versions = require "spec.support.versions"
 
 -- Examples that need something that the playground does not have. These are only compiled.
 local ELSEWHERE = {
-  ["modality:find_worklist"] = "pacs has no worklists",
   ["playground.fill"] = "the address is not that of a playground",
 }
 

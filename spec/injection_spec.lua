@@ -389,7 +389,7 @@ describe("A text of a server or of a caller", function()
 
   it("stays as it is in JSON and CSV for other programs", function()
     local result = command.shell(('"$M" -u %s modalities --json'):format(server.url))
-    assert.are.equal(EVIL, assert(json.decode(result.out))[1].AET)
+    assert.are.equal(EVIL, assert(json.decode(result.out))[1].aet)
     contains(command.shell(('"$M" -u %s modalities --csv'):format(server.url)).out, "," .. EVIL .. ",")
   end)
 
@@ -458,11 +458,11 @@ describe("A verb", function()
     assert.are.equal(1, result.status)
     local outcomes = {}
     for _, row in ipairs(assert(json.decode(result.out))) do
-      outcomes[row.name] = row.answer
+      outcomes[row.name] = row.answers
     end
-    local expected = { good = "yes", better = "yes" }
+    local expected = { good = true, better = true }
     for _, name in ipairs(names) do
-      expected[name] = "no"
+      expected[name] = false
       contains(result.err, "modalua: " .. name .. ": it was not asked")
     end
     assert.are.same(expected, outcomes)

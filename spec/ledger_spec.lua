@@ -441,6 +441,20 @@ for name, database in ledgers.databases() do
         assert.are.same({ "dead", "live", "live" }, pluck(L:workers(), "state"))
       end)
 
+      it("that has begun again: what it knew under its former id is refused", function()
+        local item = claimed(1)[1]
+        local other <close> = ledgers.join(L)
+        let_die(other)
+        assert.are.equal(L.worker, item.owner)
+        assert(L:join { host = "here", pid = 1 })
+        local again = assert(L:claim(1))[1]
+        assert.are.same({ item.id, L.worker }, { again.id, again.owner })
+        assert.are.same({ item.id }, L:record { { id = item.id, owner = item.owner, from = "sending", to = "sent" } })
+        assert.are.same({ item.id }, L:give_back { item })
+        assert.are.same({}, L:give_back { again })
+        is_whole(L)
+      end)
+
       it("not before its lease has ended", function()
         local other <close> = ledgers.join(L)
         ledgers.now = ledgers.now + 60000

@@ -17,7 +17,7 @@ end
 
 local function keys_of(t)
   local keys = {}
-  for key in pairs(t) do
+  for key in next, t do
     keys[#keys + 1] = key
   end
   table.sort(keys)
@@ -90,7 +90,8 @@ for _, version in ipairs(versions) do
         assert.are.equal("modalua.Modality (any-name_1)", tostring(m))
         assert.are.equal(modalua.Modality, modalua.RemoteModality)
         assert.are.equal("any-name_1", nowhere:modality("any-name_1", { max_moves = 1 }).modality)
-        assert.is_nil(m.nosuch)
+        throws("a modality has no 'nosuch'", function() return m.nosuch end)
+        throws("a modality has no 'ehco'; did you mean 'echo'?", function() m:ehco() end)
       end)
 
       it("rejects invalid names", function()

@@ -59,8 +59,9 @@ describe("The output of verbs", function()
     it("has a header without rows too, in each verb that writes rows", function()
       assert.are.equal("PatientName,PatientBirthDate,PatientSex,PatientID\n",
         out("find", "pacs", "-L", "Patient", "PatientID=NONE", "--csv"))
-      assert.are.equal("ID,Type,State,Progress,age,what,error\n", out("jobs", "--csv"))
-      assert.are.equal("ID,modality,Level,answers\n", out("queries", "--csv"))
+      assert.are.equal("id,type,state,progress,created,completed,runtime_seconds,from,to,description,error,kind,code\n",
+        out("jobs", "--csv"))
+      assert.are.equal("id,modality,level,answers\n", out("queries", "--csv"))
       local result = run("move", "pacs", "--to", "archive", "PatientID=NONE", "--csv")
       assert.are.equal(1, result.status)
       assert.matches("^StudyDate,[^\n]*\n$", result.out)
@@ -168,6 +169,47 @@ describe("The output of verbs", function()
     -- the output is larger than the buffer of standard output, so it has begun before all of it is written
     local result = shell [["$M" find pacs --json | { head -c 1; curl -sf "$MODALUA_URL/queries"; cat >/dev/null; }]]
     assert.are.equal("[[]", (result.out:gsub("%s", "")))
+  end)
+
+  -- The JSON lines of a verb.
+  local function rows_of(...)
+    local rows = {}
+    for i, line in ipairs(lines_of(run(...).out)) do
+      rows[i] = assert(json.decode(line))
+    end
+    return rows
+  end
+
+  it("has booleans, numbers and times for programs, and one style of names", function()
+    local _, pacs = table.unpack(rows_of("modalities", "--jsonl"), 1, 3)
+    assert.are.same({ "string", "127.0.0.1", "integer", "Generic" }, { type(pacs.aet), pacs.host, math.type(pacs.port), pacs.manufacturer })
+    local echo = rows_of("echo", "pacs", "--jsonl")[1]
+    assert.are.same({ true, "integer" }, { echo.answers, math.type(echo.milliseconds) })
+    local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "X", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
+    assert(client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
+    local failing = assert(client:modality "gone":store(made.ID, { Synchronous = false }))
+    local _, err = client:job(failing):wait()
+    local names = {}
+    for _, words in ipairs { { "modalities" }, { "echo" }, { "jobs" }, { "queries" }, { "check" }, { "store", "archive", made.ID } } do
+      for _, row in ipairs(rows_of(table.unpack(words), "--jsonl")) do
+        for name in pairs(row) do
+          names[name] = true
+        end
+      end
+    end
+    local job
+    for _, row in ipairs(rows_of("jobs", "--jsonl")) do
+      job = row.id == failing.ID and row or job
+    end
+    assert(client:delete "/modalities/gone")
+    assert(client:delete(made.Path))
+    for name in pairs(names) do
+      assert.matches("^[a-z_]+$", name)
+    end
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", job.created)
+    assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", job.completed)
+    assert.are.same({ "Failure", "GONE", "number", err.message, err.kind, err.code }, { job.state, job.to, type(job.progress), job.error,
+      job.kind, job.code })
   end)
 
   it("of move tells unknown from failed, and names kind and code of errors", function()

@@ -142,6 +142,56 @@ describe("The configuration file", function()
     fails("cannot be used: Is a directory", result)
   end)
 
+  it("may begin with a byte order mark", function()
+    gives(server.url .. "/prefix", WARD, run("\xEF\xBB\xBF" .. BOTH:gsub("^%s+", ""), '"$M" ' .. code()))
+  end)
+
+  describe("takes a secret", function()
+    local function with(option, more)
+      local text = ('return { default = "s", servers = { s = { url = "URL", %s } } }'):format(option)
+      return run(text, (more or "") .. ' "$M" ' .. code(), "644")
+    end
+
+    it("from the first line of a file, beside itself, in the home folder, or anywhere", function()
+      served.write_file(folder .. "/modalua/secret", "hunter2\r\nsecond\n")
+      os.execute(("chmod 600 '%s/modalua/secret'"):format(folder))
+      local own = ("HOME='%s/modalua'"):format(folder)
+      for _, name in ipairs { "secret", "~/secret", folder .. "/modalua/secret" } do
+        gives(server.url, WARD, with(('username = "u", password_file = %q'):format(name), own))
+      end
+      gives(server.url, "Bearer hunter2", with 'token_file = "secret"')
+    end)
+
+    it("from a command, which gets no standard input", function()
+      gives(server.url, WARD, with [[username = "u", password_command = "cat; echo hunter2; echo second"]])
+      gives(server.url, "Bearer hunter2", with [[token_command = "printf hunter2"]])
+      gives(server.url, "Bearer mine", run([[return { servers = { s = { url = "URL", token_command = "echo hunter2" } } }]],
+        '"$M" ' .. code '{ profile = "s", token = "mine" }'))
+    end)
+
+    it("or says what is wrong, without the secret", function()
+      served.write_file(folder .. "/modalua/open", "hunter2\n")
+      served.write_file(folder .. "/modalua/empty", "\nhunter2\n")
+      os.execute(("chmod 600 '%s/modalua/empty'; chmod 644 '%s/modalua/open'; chown 1 '%s/modalua/open'"):format(folder, folder, folder))
+      for option, message in pairs {
+        ["password_file = 'nosuch'"] = "the secret of 'password_file' cannot be read: No such file or directory",
+        ["password_file = '.'"] = "it is not a regular file",
+        ["password_file = 'open'"] = "other users may read it",
+        ["password_file = 'empty'"] = "its first line is empty",
+        ["password_file = 3"] = "option 'password_file' must be a string",
+        ["password_command = 'echo hunter2; exit 3'"] = "the secret of 'password_command' cannot be read: its exit status is 3",
+        ["password_command = 'nosuch-program'"] = "the shell does not find the program (exit status 127)",
+        ["password_command = 'kill -9 $$'"] = "it ended with the signal 9",
+        ["password_command = 'true'"] = "its first line is empty",
+        ["password_command = 'head -c 9999 /dev/zero | tr \\\\0 x'"] = "its first line is longer than 4 KB",
+      } do
+        fails(message, with("username = 'u', " .. option))
+      end
+      fails("give 'password' or 'password_file', not both", run([[return { default = "s", servers = { s = { url = "URL", username = "u",
+        password = "hunter2", password_file = "x" } } }]], '"$M" ' .. code()))
+    end)
+  end)
+
   it("is in the home folder if XDG_CONFIG_HOME is not set", function()
     os.execute(("mkdir -p '%s/.config/modalua'"):format(folder))
     served.write_file(folder .. "/.config/modalua/config.lua", ([[return { servers = { s = { url = %q } } }]]):format(server.url))

@@ -239,6 +239,9 @@ describe("A proxy in front of the server", function()
     answers("/system", "/status", { code = 200, type = "text/html", body = "<html>Log in</html>" })
     fails({ kind = "decode", code = "not_orthanc", status = 200 }, client:system())
     assert.are.equal("<html>Log in</html>", client:get "/system") -- any route may answer with a page
+    answers("/system", "/status", { code = 200, type = "text/html", body = "<head><TITLE>\n Log in &amp; more </TITLE></head></html>" })
+    err = fails({ kind = "decode", code = "not_orthanc" }, client:system())
+    expect.contains(err.message, 'or another server?; the title of the page is "Log in & more"')
   end)
 
   it("causes an ordinary failure of a request that moves no data", function()

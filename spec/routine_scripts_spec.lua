@@ -1,4 +1,4 @@
--- Tests the scripts that run every day or all day: prefetch_priors, route_stable_studies and watch_modalities, on real servers.
+-- Tests the scripts that run unattended, on the servers of each version: prefetch_priors and route_stable_studies.
 local archive = require "spec.support.archive"
 local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
@@ -105,39 +105,12 @@ for _, version in ipairs(versions.few) do
           study("1.2.6", "P3", "20240101"), study("1.2.7", "p1", "20250101"))
       end)
 
-      local function prefetch(...)
-        return run("prefetch_priors.lua", "ris", "pacs", "archive", "--date", "20260102", ...)
-      end
-
-      it("shows with --dry-run what it would move", function()
-        local result = prefetch("--priors", "1", "--dry-run", "--modality", "CT")
-        assert.are.same({ "would move\tP1\t20230101\tChest 20230101\t1.2.2\n", "1 priors of 1 patients\n", 0 },
-          { result.out, result.err, result.status })
-        assert.are.same({}, uids_of(target))
-      end)
-
       it("moves the last studies of each scheduled patient, and no other ones", function()
-        local result = prefetch()
-        assert.matches("^moved\tP1\t20230101\tChest 20230101\t1%.2%.2\nmoved\tP1\t20220101\t.-\t1%.2%.4\nmoved\tP1\t20210101\t"
-          .. ".-\t1%.2%.3\nmoved\tP2\t20190101\t.-\t1%.2%.5\n$", result.out)
-        contains(result.err, "P*: this PatientID has a wildcard, and would find the studies of other patients\n")
-        contains(result.err, "4 priors of 2 patients\n")
+        local result = run("prefetch_priors.lua", "--worklist", "ris", "--from", "pacs", "--to", "archive", "--date", "2026-01-02")
+        contains(result.err, "the patient 'P*': ")
+        contains(result.err, "prefetch_priors: will move ")
         assert.are.equal(1, result.status)
         assert.are.same({ "1.2.2", "1.2.3", "1.2.4", "1.2.5" }, uids_of(target))
-      end)
-
-      it("does not send again what is there", function()
-        local result = prefetch("--modality", "MR")
-        assert.are.same({ "present\tP2\t20190101\tChest 20190101\t1.2.5\n", 0 }, { result.out, result.status })
-      end)
-
-      it("explains its usage", function()
-        for _, words in ipairs { { "ris", "pacs" }, { "ris", "pacs", "archive", "--day", "1" },
-          { "ris", "pacs", "archive", "--priors", "0" } } do
-          local result = run("prefetch_priors.lua", table.unpack(words))
-          assert.are.same({ "", 2 }, { result.out, result.status })
-          assert.matches("^usage: ", result.err)
-        end
       end)
     end)
 
@@ -147,7 +120,13 @@ for _, version in ipairs(versions.few) do
       local function route(rules, ...)
         local file = directory .. "/rules.lua"
         served.write_file(file, rules)
-        return run("route_stable_studies.lua", file, place, ...)
+        return run("route_stable_studies.lua", "--rules", file, "--place", place, ...)
+      end
+
+      -- Asserts that the script, once, prints these lines, and succeeds.
+      local function sends(lines, rules)
+        local result = route(rules, "--once")
+        assert.are.same({ table.concat(lines), 0 }, { result.out, result.status }, result.err)
       end
 
       -- Stores studies in LOCAL, and waits until they are stable. Returns their identifiers.
@@ -177,15 +156,19 @@ for _, version in ipairs(versions.few) do
       end)
 
       it("sends what has become stable since the last time, by its rules", function()
-        local rules = 'return { { to = "archive", Modality = "C?", StudyDescription = "*2001*" }, { to = "nosuch", PatientID = "X" } }'
-        assert.are.same({ out = "", err = "", status = 0 }, route(rules, "--once"))
+        local rules = 'return { { to = "archive", filters = { ModalitiesInStudy = "CT", StudyDescription = "*2001*" } }, '
+          .. '{ to = "nosuch", filters = { PatientID = "X" } } }'
+        sends({}, rules)
         local before = tonumber(read(place))
         local first = make_stable(study("1.3.1", "R1", "20010101"), study("1.3.2", "R1", "20010101", "MR"),
           study("1.3.3", "R1", "20020101"))
-        assert.are.same({ out = first .. "\tarchive\n", err = "", status = 0 }, route(rules, "--once"))
+        local planned = route(rules, "--dry-run")
+        assert.are.same({ first .. "\tarchive\twould be sent\n", 0 }, { planned.out, planned.status })
+        assert.are.same({}, uids_of(target))
+        sends({ first .. "\tarchive\tsent\n" }, rules)
         assert.are.same({ "1.3.1" }, uids_of(target))
         assert.is_true(tonumber(read(place)) > before)
-        assert.are.same({ out = "", err = "", status = 0 }, route(rules, "--once"))
+        sends({}, rules)
       end)
 
       it("waits for a destination that is down, and then sends", function()
@@ -194,10 +177,10 @@ for _, version in ipairs(versions.few) do
         assert.are.equal(0, route(rules, "--once").status)
         local id = make_stable(study("1.3.4", "R2", "20010101"))
         local out = watched({ { text = "cannot be sent to later, next try in 10 s: " } }, "route_stable_studies.lua",
-          directory .. "/rules.lua", place)
+          "--rules", directory .. "/rules.lua", "--place", place)
         contains(out, id)
         assert(client:put("/modalities/later", servers.ARCHIVE:modality()))
-        assert.are.same({ out = id .. "\tlater\n", err = "", status = 0 }, route(rules, "--once"))
+        sends({ id .. "\tlater\tsent\n" }, rules)
         assert.are.same({ "1.3.4" }, uids_of(target))
       end)
 
@@ -206,58 +189,33 @@ for _, version in ipairs(versions.few) do
         assert.are.equal(0, route(rules, "--once").status)
         local id = make_stable(study("1.3.5", "R3", "20010101"))
         local result = route(rules, "--once")
-        assert.are.same({ id .. "\tarchive\n", 1 }, { result.out, result.status })
-        assert.are.equal(1, (result.err:find(id .. " was not sent to nosuch: ", 1, true)))
+        assert.are.same({ id .. "\tnosuch\tFAILED\n" .. id .. "\tarchive\tsent\n", 1 }, { result.out, result.status })
+        contains(result.err, id .. " was not sent to nosuch: ")
         contains(read(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
-        assert.are.same({ out = "", err = "", status = 0 }, route(rules, "--once"))
+        sends({}, rules)
+      end)
+
+      it("asks for the promise that the images are kept", function()
+        local rules = 'return { { to = "archive", commit = 60 }, { to = "refuses", commit = 60 } }'
+        assert(client:put("/modalities/refuses", peer:modality "NST0110"))
+        sends({}, rules)
+        local id = make_stable(study("1.3.6", "R4", "20010101"))
+        local result = route(rules, "--once")
+        assert.are.same({ id .. "\tarchive\tsent\n" .. id .. "\trefuses\tFAILED\n", 1 }, { result.out, result.status }, result.err)
       end)
 
       it("refuses rules, a place or arguments that are none", function()
-        for _, case in ipairs { { "return {}", "it must return a list of rules" },
-          { "return { {} }", "rule 1 must have either `to` or `peer`" },
-          { "return {", "the rules cannot be read: " }, { 'return { { to = "archive" } }', "it does not hold a number", "x" } } do
+        for _, case in ipairs { { "return {}", "the file must return a list of rules" },
+          { "return { {} }", "rule 1 has neither `to` nor `peer`" }, { "return {", "unexpected symbol near <eof>" },
+          { 'return { { to = "archive", filter = {} } }', "rule 1: 'filter' is not expected here" },
+          { 'return { { to = "archive", Modality = "CT" } }', "rule 1: 'Modality' is not expected here" },
+          { 'return { { to = "archive" } }', "does not hold a number", "x" } } do
           served.write_file(place, case[3] or "0")
           local result = route(case[1], "--once")
-          assert.are.same({ "", 2 }, { result.out, result.status })
+          assert.are.same({ "", 2 }, { result.out, result.status }, result.err)
           contains(result.err, case[2])
         end
         assert.are.equal(2, run("route_stable_studies.lua", "x").status)
-      end)
-    end)
-
-    describe("watch_modalities", function()
-      it("prints a table, and writes figures", function()
-        assert(client:put("/modalities/mute", peer:modality "EST0122"))
-        local file = directory .. "/figures"
-        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "archive", "mute")
-        assert.are.same({ "", 0 }, { result.err, result.status })
-        assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
-          .. "modality refused", result.out)
-        local figures = read(file)
-        contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
-        assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
-      end)
-
-      it("says when a modality stops answering, and when it answers again", function()
-        local function set(modality)
-          return function() assert(client:put("/modalities/later", modality)) end
-        end
-        set(servers.ARCHIVE:modality())()
-        local out = watched({
-          { text = "later  ARCHIVE  answers" },
-          { first = set(DOWN), text = " later is silent: " },
-          { first = set(servers.ARCHIVE:modality()), text = " later answers again, after " },
-        }, "watch_modalities.lua", "--every", "0.1", "later")
-        assert.are.equal(1, select(2, out:gsub(" later is silent: ", "")))
-        contains(out, "later  ARCHIVE  silent ")
-      end)
-
-      it("fails when a modality is silent at the end", function()
-        assert(client:put("/modalities/dead", DOWN))
-        local result = run("watch_modalities.lua", "--rounds", "1", "dead", "pacs")
-        assert.are.equal(1, result.status)
-        assert.matches("^[%d: -]+ dead is silent: [^\n]*\n$", result.err)
-        assert.are.equal(2, run("watch_modalities.lua", "--every", "0").status)
       end)
     end)
   end)

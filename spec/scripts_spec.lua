@@ -1,18 +1,70 @@
--- Tests the example scripts: runs them in the playground as the comments at their top describe.
+-- Tests the recipes: each runs without arguments in the playground, where it has values for that, and by options with other servers.
+local archive = require "spec.support.archive"
 local command = require "spec.support.command"
+local dcmtk = require "spec.support.dcmtk"
+local expect = require "spec.support.expect"
+local playground = require "spec.support.playground"
 local served = require "spec.support.served"
+local worklists = require "spec.support.worklists"
 
-local here = served.output_of "pwd":match "[^\n]+"
+local contains = expect.contains
 
-local function run(script, ...)
-  return command.run("playground", "scripts/" .. script, ...)
+-- The twelve recipes, and the scripts that are no recipes. Code lines: those that are neither blank nor comments.
+local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch", "prefetch_priors", "route_stable_studies",
+  "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
+local OTHERS = { "first_steps", "find_and_move", "migrate" }
+local LEAST_LINES, MOST_LINES = 15, 40
+local LONGER = { route_stable_studies = 90 }
+
+local function read_file(path)
+  local file <close> = assert(io.open(path))
+  return file:read "a"
 end
 
-describe("The script", function()
-  it("first_steps sends an echo, finds, moves, and shows an error", function()
-    local result = run "first_steps.lua"
-    assert.are.equal("", result.err)
-    assert.are.equal(0, result.status)
+local function lines_of(text)
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do
+    lines[#lines + 1] = line
+  end
+  return lines
+end
+
+describe("The recipes", function()
+  it("are all scripts of the folder, but those that are no recipes", function()
+    local names = {}
+    for name in served.output_of "ls scripts/*.lua":gmatch "/([%w_]+)%.lua" do
+      names[#names + 1] = name
+    end
+    local listed = table.move(OTHERS, 1, #OTHERS, #RECIPES + 1, table.move(RECIPES, 1, #RECIPES, 1, {}))
+    table.sort(listed)
+    assert.are.same(listed, names)
+  end)
+
+  for _, name in ipairs(RECIPES) do
+    it(name .. " is short, and in the cookbook", function()
+      local code = 0
+      for line in read_file("scripts/" .. name .. ".lua"):gmatch "[^\n]*" do
+        code = code + (line:find "^%s*%-%-" and 0 or line:find "%S" and 1 or 0)
+      end
+      assert.is_true(code >= LEAST_LINES and code <= (LONGER[name] or MOST_LINES), name .. " has " .. code .. " lines")
+      contains(read_file "scripts/README.md", "scripts/" .. name .. ".lua")
+    end)
+
+    it(name .. " explains its arguments, and refuses others", function()
+      local result = command.run("scripts/" .. name .. ".lua", "--help")
+      assert.are.same({ "", 0 }, { result.err, result.status })
+      assert.matches("^Usage: modalua scripts/" .. name .. "%.lua .*%-%-dry%-run +only says what it would do\n", result.out)
+      result = command.run("scripts/" .. name .. ".lua", "--dry-rnu")
+      assert.are.same({ "", name .. ": unknown option '--dry-rnu'; did you mean '--dry-run'?\n`modalua scripts/" .. name
+        .. ".lua --help` explains the arguments\n", 2 }, { result.out, result.err, result.status })
+    end)
+  end
+end)
+
+describe("first_steps", function()
+  it("sends an echo, finds, moves, and shows an error", function()
+    local result = command.run("playground", "scripts/first_steps.lua")
+    assert.are.same({ "", 0 }, { result.err, result.status })
     for _, line in ipairs { "archive answers %(AET ARCHIVE, 127.0.0.1:%d+%)", "pacs answers %(AET PACS, ", "pacs has 3 studies of a chest:",
       "\t20201224\tCR\tLindström^Åsa\tChest PA", "the archive itself counts 3 studies, 5 instances",
       "as expected: find .*ModalitiesInStudy" } do
@@ -20,105 +72,160 @@ describe("The script", function()
     end
   end)
 
-  describe("echo_all", function()
-    it("prints a line for each modality", function()
-      local result = run "echo_all.lua"
-      assert.are.same({ "", 0 }, { result.err, result.status })
-      assert.matches("^archive +ARCHIVE +[%d.]+ ms  answers\npacs +PACS +[%d.]+ ms  answers\n$", result.out)
-    end)
+  it("does nothing outside of the playground", function()
+    local result = command.run("-u", "http://127.0.0.1:1", "scripts/first_steps.lua")
+    assert.are.same({ "", "this script moves studies, and is only for the playground: modalua playground scripts/first_steps.lua\n", 2 },
+      { result.out, result.err, result.status })
+  end)
+end)
 
-    it("fails if a modality does not answer", function()
-      local result = command.shell([[f=$(mktemp); echo '
-        local orthanc = require "modalua".connect()
-        assert(orthanc:put("/modalities/dead", { AET = "DEAD", Host = "127.0.0.1", Port = 1 }))
-        arg = { [0] = "scripts/echo_all.lua", "2" }
-        dofile "scripts/echo_all.lua"' >$f; "$M" playground $f; s=$?; rm $f; exit $s]])
-      assert.are.same({ "1 of 3 modalities do not answer\n", 1 }, { result.err, result.status })
-      assert.matches("\ndead +DEAD +[%d.]+ ms  the exchange with the remote modality failed: ", result.out)
+describe("In the playground, without arguments,", function()
+  for name, line in pairs { find_and_move = "3 of 3 studies moved from pacs to archive\n",
+    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n", prefetch_priors = "will move 3 priors from pacs to archive\n",
+    worklist_table = "  101500  CT        CT1",
+    pull_cohort = "1 studies moved, 0 were there, 0 are left; 1 lines or studies failed: see " } do
+    it(name .. " runs", function()
+      local result = command.run("playground", "scripts/" .. name .. ".lua")
+      contains(result.out .. result.err, line)
     end)
+  end
+end)
 
-    it("explains its usage", function()
-      local result = run("echo_all.lua", "0")
-      assert.are.same({ "usage: modalua scripts/echo_all.lua [SECONDS]\n", 2 }, { result.err, result.status })
-    end)
+describe("With the servers of a user,", function()
+  local play, folder, ris, directory
+
+  setup(function()
+    folder = worklists.folder { { PatientID = "MOD-0002", Modality = "CT", Date = "20260102" },
+      { PatientID = "MOD-0003", Modality = "CR", Date = "20260102" }, { PatientID = "MOD-0001", Modality = "CT", Date = "20260103" },
+      { PatientID = "MOD*", Modality = "US", Date = "20260102" } }
+    ris = dcmtk.wlmscpfs { aet = "WORKLIST", path = folder.path }
+    play = playground.start()
+    assert(play.servers["local"]:put("/modalities/ris", ris:modality()))
+    directory = served.folder "recipes"
   end)
 
-  describe("find_studies", function()
-    it("prints the studies in columns separated by tabs", function()
-      local result = run("find_studies.lua", "pacs", "PatientName=SMITH*", "StudyDate=20200101-", "ModalitiesInStudy=CT")
-      assert.are.equal(0, result.status)
-      local lines = {}
-      for line in result.out:gmatch "[^\n]+" do
-        lines[#lines + 1] = line
-      end
-      assert.are.equal(3, #lines)
-      assert.are.equal("20200115 MOD-0002 SMITH^JOHN^A^DR CT A100102 CT CHEST W CONTRAST 2.25.2718281828459045235360287471040000",
-        (lines[2]:gsub("\t", " ")))
-      assert.matches("^2 studies\nwarning: .*DefaultEncoding", result.err)
-    end)
-
-    it("refuses a filter that the level does not have, and explains its usage", function()
-      local result = run("find_studies.lua", "pacs", "Modality=CT")
-      assert.are.same({ "", 1 }, { result.out, result.status })
-      assert.matches("Use ModalitiesInStudy%.", result.err)
-      assert.are.equal(2, run("find_studies.lua").status)
-      assert.are.equal(2, run("find_studies.lua", "pacs", "PatientID").status)
-    end)
+  teardown(function()
+    for _, thing in ipairs { play, ris, folder } do
+      thing:close()
+    end
+    served.output_of("exec rm -rf " .. served.quoted { directory })
   end)
 
-  describe("find_and_move", function()
-    it("moves each study and reports it", function()
-      local result = run("find_and_move.lua", "pacs", "archive", "PatientName=SMITH*")
-      assert.are.same({ "", 0 }, { result.err, result.status })
-      assert.are.equal(3, select(2, result.out:gsub("moved\t%d+\tSMITH", "")))
-      assert.matches("\n3 of 3 studies moved from pacs to archive\n$", result.out)
-    end)
+  before_each(function()
+    archive.empty(play.servers.archive)
+    archive.empty(play.servers["local"])
+  end)
 
-    it("moves nothing without a clear request", function()
-      for _, words in ipairs { { "pacs", "archive" }, { "pacs", "archive", "PatientID=*" }, { "pacs", "PatientID=1" },
-        { "pacs", "archive", "--max", "x", "PatientID=1" } } do
-        local result = run("find_and_move.lua", table.unpack(words))
-        assert.are.same({ "", 2 }, { result.out, result.status })
-      end
-      local result = run("find_and_move.lua", "pacs", "archive", "--max", "2", "PatientName=SMITH*")
-      assert.are.same({ "", "pacs has 3 of these studies, and --max is 2: nothing was moved\n", 1 },
-        { result.out, result.err, result.status })
-    end)
+  local function run(script, ...)
+    return play:shell(('export MODALUA_TODAY=2026-01-01; "$M" %s'):format(command.quote("scripts/" .. script .. ".lua", ...)))
+  end
 
-    it("fails if a study was not moved", function()
-      local result = run("find_and_move.lua", "pacs", "nosuch", "PatientName=SMITH*")
-      assert.are.equal(1, result.status)
-      assert.matches("FAILED.*\n0 of 3 studies moved from pacs to nosuch\n$", result.out)
-      assert.matches("the server knows no modality 'nosuch' to send to", result.err)
-    end)
+  local function count(server)
+    return #assert(play.servers[server]:get "/studies")
+  end
+
+  -- Runs a script with --dry-run: it prints one line on standard error that says so, and nothing has moved.
+  local function would(what, script, ...)
+    local result = run(script, "--dry-run", ...)
+    contains(result.err, script .. ": would " .. what .. "\n")
+    assert.are.same({ 0, 0 }, { result.status, count "archive" }, result.err)
+    return result
+  end
+
+  local PAIR = { "--from", "pacs", "--to", "archive" }
+
+  local function with_pair(...)
+    local words = table.move(PAIR, 1, 4, 1, {})
+    return table.unpack(table.move({ ... }, 1, select("#", ...), 5, words))
+  end
+
+  it("a script without its options says what is needed", function()
+    for name, option in pairs { pull_cohort = "--from", find_and_move = "--from", nightly_prefetch = "--worklist",
+      upload_folder = "--folder", route_stable_studies = "--rules" } do
+      local result = run(name, table.unpack(name == "find_and_move" and { "PatientID=1" } or {}))
+      assert.are.same({ "", 2 }, { result.out, result.status })
+      assert.matches("^" .. name .. ": " .. option:gsub("%-", "%%-") .. " %u+ is needed: ", result.err)
+    end
+    for words, message in pairs { ["PatientID="] = "'PatientID=' is not Tag=Value", [""] = "no filter is given, such as PatientID=4711",
+      ["StudyDate=31.1.2024"] = "StudyDate = '31.1.2024' is no", ["--max 0 PatientID=1"] = "'0' is not a whole number above 0" } do
+      local result = play:shell('"$M" scripts/find_and_move.lua --from pacs --to archive ' .. words)
+      assert.are.same({ "", 2 }, { result.out, result.status })
+      contains(result.err, "find_and_move: ")
+      contains(result.err, message)
+    end
+  end)
+
+  it("echo_all prints a table, a line for Nagios, and a file for Prometheus", function()
+    local result = run("echo_all", "--metrics", directory .. "/metrics")
+    assert.are.same({ "", 0 }, { result.err, result.status })
+    assert.matches("^archive +%d+ ms  answers\npacs +%d+ ms  answers\nris +%d+ ms  answers\n$", result.out)
+    assert.matches('^modalua_modality_up{name="archive"} 1\nmodalua_modality_answer_seconds{name="archive"} [%d.]+\n',
+      read_file(directory .. "/metrics"))
+    result = run("echo_all", "--nagios")
+    assert.matches("^OK %- 3 of 3 modalities answer | 'archive'=[%d.]+s 'pacs'=[%d.]+s 'ris'=[%d.]+s\n$", result.out)
+  end)
+
+  it("echo_all fails when a modality is silent", function()
+    local client = play.servers["local"]
+    assert(client:put("/modalities/dead", { AET = "DEAD", Host = "127.0.0.1", Port = 1 }))
+    local table_, nagios = run "echo_all", run("echo_all", "--nagios")
+    assert(client:delete "/modalities/dead")
+    assert.are.same({ 1, 2 }, { table_.status, nagios.status })
+    assert.matches("\ndead +%d+ ms  the exchange with the remote modality failed: ", table_.out)
+    assert.matches("^CRITICAL %- 3 of 4 modalities answer | ", nagios.out)
+  end)
+
+  it("find_studies writes CSV", function()
+    local path = directory .. "/studies.csv"
+    local result = run("find_studies", "--from", "pacs", "--output", path, "PatientName=SMITH*", "StudyDate=2020-01-01..",
+      "ModalitiesInStudy=CT")
+    assert.are.same({ "", 0 }, { result.out, result.status })
+    assert.matches("^2 studies\nwarning: .*DefaultEncoding", result.err)
+    local lines = lines_of(read_file(path))
+    assert.are.equal(3, #lines)
+    assert.are.equal("20200115,MOD-0002,SMITH^JOHN^A^DR,CT,A100102,CT CHEST W CONTRAST,2.25.2718281828459045235360287471040000", lines[2])
+    contains(run("find_studies", "--from", "pacs", "Modality=CT").err, "Use ModalitiesInStudy.")
+  end)
+
+  it("find_and_move moves each study, but not more than --max", function()
+    would("move 3 studies from pacs to archive", "find_and_move", with_pair "PatientName=SMITH*")
+    local few = run("find_and_move", with_pair("--max", "2", "PatientName=SMITH*"))
+    assert.are.same({ 1, 0 }, { few.status, count "archive" })
+    local result = run("find_and_move", with_pair "PatientName=SMITH*")
+    assert.are.same({ "find_and_move: will move 3 studies from pacs to archive\n", 0 }, { result.err, result.status })
+    assert.are.equal(3, select(2, result.out:gsub("moved\t%d+\tSMITH", "")))
+    assert.are.equal(3, count "archive")
+  end)
+
+  it("find_and_move fails when a study was not moved", function()
+    local result = run("find_and_move", "--from", "pacs", "--to", "nosuch", "PatientName=SMITH*")
+    assert.are.equal(1, result.status)
+    contains(result.out .. result.err, "the server knows no modality 'nosuch' to send to")
   end)
 
   describe("pull_cohort", function()
-    local directory
-
-    before_each(function()
-      directory = served.folder "cohort"
-    end)
-
-    after_each(function()
-      served.output_of("exec rm -rf " .. served.quoted { directory })
-    end)
-
-    -- Runs the script with a list of this content. Returns the result of the command, and the text of the file RESULT.
+    -- Runs the script with a list of this content. Returns the result of the command, and the text of the result.
     local function pull(list, ...)
-      served.write_file(directory .. "/list", list)
-      local result = run("pull_cohort.lua", "pacs", "archive", directory .. "/list", directory .. "/result", ...)
-      local file = io.open(directory .. "/result")
+      local path = directory .. "/list"
+      served.write_file(path, list)
+      os.remove(path .. ".result.ledger")
+      local result = run("pull_cohort", with_pair("--list", path, "--result", path .. ".result", ...))
+      local file = io.open(path .. ".result")
       local text = file and file:read "a"
       if file then
         file:close()
+        os.remove(path .. ".result")
       end
       return result, text and text:gsub("\r\n", "\n")
     end
 
     it("moves what the lines name, and writes the outcome of each line", function()
-      local result, text = pull('note;AccessionNumber\r\n"a; b";A100801\r\nx;NOSUCH\r\nx; A100801\r\nx;\r\nx;A100702\r\nx;A1*\r\n',
-        "AccessionNumber")
+      local LIST = '\u{feff}note;AccessionNumber\r\n"a; b";A100801\r\nx;NOSUCH\r\nx; A100801\r\nx;\r\nx;A100702\r\nx;A1*\r\n\r\n'
+      local result, text = pull(LIST, "--column", "AccessionNumber", "--dry-run")
+      contains(result.err, "pull_cohort: would move the studies that ")
+      contains(text, "\n1,A100801,A100801,OPEN,")
+      assert.are.equal(0, count "archive")
+      result, text = pull(LIST, "--column", "AccessionNumber")
       assert.are.equal(1, result.status, result.err)
       local outcomes = {}
       for value, outcome in text:gmatch "\n%d+,([^,]*),[^,]*,([A-Z ]+)," do
@@ -126,48 +233,127 @@ describe("The script", function()
       end
       assert.are.same({ "A100801:SUCCESS", "NOSUCH:NOT FOUND", " A100801:SUCCESS", ":INVALID", "A100702:AMBIGUOUS", "A1*:INVALID" },
         outcomes)
-      assert.matches("\n1,A100801,A100801,SUCCESS,,2%.25%.%d+,%d+\n", text)
-      assert.matches("1 studies moved, 0 were there; 4 lines or studies failed: see [^\n]*\n$", result.err)
+      contains(result.err, "1 studies moved, 0 were there, 0 are left; 4 lines or studies failed: see ")
     end)
 
     it("succeeds when each line has its study, also for values without a head", function()
-      local result, text = pull("A100801\n", "AccessionNumber")
+      local result, text = pull("A100801\n", "--column", "AccessionNumber")
       assert.are.equal(0, result.status, result.err)
       assert.matches("^[^\n]*\n1,A100801,A100801,SUCCESS,,2%.25%.%d+,%d+\n$", text)
     end)
 
-    it("refuses a list without the column, and explains its usage", function()
-      local result, text = pull("one,two\n1,2\n", "AccessionNumber")
+    it("refuses a list without the column", function()
+      local result, text = pull("one,two\n1,2\n", "--column", "AccessionNumber")
       assert.are.same({ 1, nil }, { result.status, text })
-      assert.matches("there is no column 'AccessionNumber'; the columns are 'one', 'two'", result.err)
-      assert.are.equal(2, command.run("scripts/pull_cohort.lua", "pacs", "archive", "x").status)
+      contains(result.err, "there is no column 'AccessionNumber'; the columns are 'one', 'two'")
     end)
   end)
 
-  describe("migrate", function()
-    it("moves what a query finds, goes on with the ledger alone, and writes reports", function()
-      local directory = served.folder "migrate"
-      local result = command.shell(([[
-        cd %s; cat >all.lua <<'end'
-          local script = arg[1]
-          for _, words in ipairs { { "t.ledger", "pacs", "archive", "--concurrency", "2", "PatientName=SMITH*" }, { "t.ledger" } } do
-            arg = words
-            dofile(script)
-          end
-end
-        "$M" playground all.lua %s; s=$?; ls; exit $s]]):format(directory, command.quote(here .. "/scripts/migrate.lua")))
-      served.output_of("exec rm -rf " .. served.quoted { directory })
-      assert.are.same({ 0, "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\n"
-        .. "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\nall.lua\nt.ledger\nt.ledger.csv\nt.ledger.html\n" },
-        { result.status, result.out }, result.err)
-    end)
+  it("nightly_prefetch brings all studies of tomorrow's patients, once", function()
+    local words = { with_pair("--worklist", "ris", "--ledger", directory .. "/prefetch") }
+    local result = would("bring the studies of 3 scheduled patients from pacs to archive", "nightly_prefetch", table.unpack(words))
+    contains(result.err, "0 studies moved, 0 were there, 3 are left, 0 failed\n")
+    assert.are.equal(0, run("nightly_prefetch", table.unpack(words)).status)
+    assert.are.equal(3, count "archive")
+    result = run("nightly_prefetch", table.unpack(words))
+    contains(result.err, "3 studies moved, 0 were there, 0 are left, 0 failed\n")
+    contains(read_file(directory .. "/prefetch-20260102.csv"), "MOD*,,INVALID,")
+  end)
 
-    it("explains its usage", function()
-      for _, words in ipairs { {}, { "x", "pacs" }, { "x", "PatientID=1" }, { "x", "--hours" } } do
-        local result = command.run("scripts/migrate.lua", table.unpack(words))
-        assert.are.same({ "", 2 }, { result.out, result.status })
-        assert.matches("^usage: ", result.err)
-      end
-    end)
+  it("prefetch_priors brings the last studies of tomorrow's patients for a modality", function()
+    local words = { with_pair("--worklist", "ris", "--modality", "CT", "--priors", "1") }
+    local result = would("move 1 priors from pacs to archive", "prefetch_priors", table.unpack(words))
+    assert.are.equal("todo\tMOD-0002\t20230322\t2.25.2718281828459045235360287471050000\t\n", result.out)
+    result = run("prefetch_priors", table.unpack(words))
+    assert.are.same({ 0, 1, "done\tMOD-0002\t20230322\t2.25.2718281828459045235360287471050000\t\n" },
+      { result.status, count "archive", result.out })
+    result = run("prefetch_priors", with_pair("--worklist", "ris"))
+    assert.are.same({ 1, 3 }, { result.status, count "archive" })
+    contains(result.out, "present\tMOD-0002\t20230322\t")
+    contains(result.err, "the patient 'MOD*': ")
+  end)
+
+  it("worklist_table prints a worklist", function()
+    would("ask ris for the worklist of 20260101", "worklist_table", "--worklist", "ris")
+    local result = run("worklist_table", "--worklist", "ris", "--date", "tomorrow", "--modality", "CT")
+    assert.matches("^date +time +Modality +station +PatientID [^\n]*\n20260102 +101500 +CT +ANY +MOD%-0002[^\n]*\n$", result.out)
+    result = run("worklist_table", "--worklist", "ris", "--date", "2026-01-02..2026-01-03", "--csv")
+    assert.are.equal(5, #lines_of(result.out))
+  end)
+
+  it("compare_archives lists what is missing, as a list for pull_cohort", function()
+    would("search pacs and archive, and compare", "compare_archives", with_pair("PatientName=SMITH*", "StudyDate=1990-01-01.."))
+    assert.are.equal(0, run("find_and_move", with_pair "PatientID=MOD-0002").status)
+    local result = run("compare_archives", with_pair("PatientName=SMITH*", "StudyDate=1990-01-01.."))
+    assert.are.same({ 1, "1 of 3 studies are missing or incomplete at archive\n" }, { result.status, result.err })
+    assert.matches("^StudyInstanceUID,[^\n]*\n2%.25%.2718281828459045235360287471060000,20240201,A100801,2,\n$", result.out)
+    local path = directory .. "/missing.csv"
+    served.write_file(path, result.out)
+    result = run("pull_cohort", with_pair("--list", path, "--column", "StudyInstanceUID", "--result", path .. ".result"))
+    assert.are.equal(0, result.status, result.err)
+    assert.are.equal(0, run("compare_archives", with_pair("PatientName=SMITH*", "StudyDate=1990-01-01..")).status)
+  end)
+
+  it("anonymise_and_send sends copies without names, and keeps none", function()
+    would("send anonymised copies of 2 studies from pacs to archive", "anonymise_and_send", with_pair "PatientID=MOD-0002")
+    local result = run("anonymise_and_send", with_pair "PatientID=MOD-0002")
+    assert.are.same({ 0, 2, 2 }, { result.status, count "archive", count "local" }, result.err)
+    for _, study in ipairs(assert(play.servers.archive:get "/studies?expand")) do
+      assert.are_not.equal("MOD-0002", study.PatientMainDicomTags.PatientID)
+      contains(result.out, "\t" .. study.MainDicomTags.StudyInstanceUID .. "\n")
+    end
+  end)
+
+  it("export_zip writes a file for each study", function()
+    would(("write ZIP files of studies of pacs into %s"):format(directory), "export_zip", "--from", "pacs", "--folder", directory,
+      "AccessionNumber=A100801")
+    local result = run("export_zip", "--from", "pacs", "--folder", directory, "AccessionNumber=A100801")
+    local path = directory .. "/2.25.2718281828459045235360287471060000.zip"
+    assert.are.equal(0, result.status, result.err)
+    assert.matches("^" .. path:gsub("%p", "%%%0") .. "\t%d+ bytes\n$", result.out)
+    assert.are.equal(2, select(2, served.output_of("unzip -l " .. path):gsub("%.dcm", "")))
+  end)
+
+  it("upload_folder stores what is not stored yet", function()
+    local source, journal = directory .. "/disc it's", directory .. "/journal"
+    served.output_of("exec mkdir " .. served.quoted { source })
+    served.write_file(source .. "/readme.txt", "no DICOM")
+    for i, id in ipairs { "U1", "U2" } do
+      local uid = "1.2.9." .. i
+      served.write_file(source .. "/" .. id, archive.file { SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", SOPInstanceUID = uid .. ".1.1",
+        SeriesInstanceUID = uid .. ".1", StudyInstanceUID = uid, PatientID = id, Modality = "OT" })
+    end
+    would("store 3 files from " .. source, "upload_folder", "--folder", source, "--journal", journal)
+    assert.are.equal(0, count "local")
+    local result = run("upload_folder", "--folder", source, "--journal", journal)
+    assert.are.same({ 1, "2 files stored, 1 failed\n", 2 }, { result.status, result.out, count "local" })
+    contains(result.err, source .. "/readme.txt: ")
+    os.remove(source .. "/readme.txt")
+    result = run("upload_folder", "--folder", source, "--journal", journal)
+    assert.are.same({ 0, "upload_folder: will store 0 files from " .. source .. "\n" }, { result.status, result.err })
+  end)
+
+  it("watch_jobs calls for help when a job has failed", function()
+    local client = play.servers["local"]
+    local found <close> = assert(client:modality "pacs":find { Level = "Study", Query = { PatientID = "MOD-0001" } })
+    local job = assert(client:modality "pacs":move(found, { TargetAet = "NOSUCH", Synchronous = false }))
+    assert.is_nil(client:job(job):wait())
+    local path = directory .. "/page"
+    local result = run("watch_jobs", "--once", "--page", "cat >>" .. command.quote(path))
+    assert.are.equal(1, result.status)
+    contains(read_file(path), "job " .. job.ID .. " (DicomMoveScu): ")
+    contains(result.out, read_file(path))
+  end)
+
+  it("migrate moves what a query finds, goes on with the ledger alone, and writes reports", function()
+    local ledger = directory .. "/t.ledger"
+    would("move from pacs to archive, and keep what is done in " .. ledger, "migrate", with_pair("--ledger", ledger, "PatientName=SMITH*"))
+    local words = { with_pair("--ledger", ledger, "--concurrency", "2", "PatientName=SMITH*") }
+    for _, given in ipairs { words, { "--ledger", ledger } } do
+      local result = run("migrate", table.unpack(given))
+      assert.are.same({ 0, "3 studies found: 3 moved, 0 were there, 0 failed, 0 unknown\n" }, { result.status, result.out }, result.err)
+    end
+    contains(read_file(ledger .. ".html"), "<html")
+    assert.are.equal(4, #lines_of(read_file(ledger .. ".csv")))
   end)
 end)

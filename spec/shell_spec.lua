@@ -6,6 +6,7 @@ local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
+local qrd = require "spec.support.qrd"
 local samples = require "modalua.samples"
 local versions = require "spec.support.versions"
 
@@ -247,6 +248,30 @@ for _, version in ipairs(versions) do
       fails(1, "PatientNam", "worklist", "pacs", "PatientNam=X*")
     end)
 
+    it("check --from says whether the source knows the destination, as far as the source says it", function()
+      local ports = orthanc.free_ports(1)
+      local qr <close> = qrd.start { peers = { { "LOCAL", "127.0.0.1", ports[1] } } }
+      local own <close> = orthanc.start { binary = version.binary, aet = "LOCAL", dicom_port = ports[1],
+        modalities = { qr = qr:modality(), pacs = servers.PACS:modality(), other = { "OTHER", "127.0.0.1", 1 } } }
+      local function destination(...)
+        local rows = assert(json.decode(command.run("-u", own.url, "check", "qr", "--json", ...).out))
+        for _, row in ipairs(rows) do
+          if row.check:find "^destination" then
+            return { row.check, row.state, row.detail, row.advice }
+          end
+        end
+      end
+      local known, other = destination("--from", "qr"), destination("--from", "qr", "--to", "other")
+      assert.are.same({ "destination LOCAL of qr", "unknown" }, { known[1], known[2] })
+      contains(known[4], "modalua move qr --to LOCAL StudyInstanceUID=…")
+      assert.are.same({ "destination OTHER of qr", "FAILED", "qr does not know the AE title OTHER (0xA801)",
+        "add OTHER, with its host and port, to the list of destinations of qr" }, other)
+      assert.are.equal("FAILED", destination("--from", "qr", "--to", "nosuch")[2])
+      local result = command.run("-u", own.url, "check", "--to", "qr")
+      assert.are.same({ 2, "" }, { result.status, result.out })
+      contains(result.err, "--to needs --from")
+    end)
+
     it("check says what is wrong, and what to do", function()
       assert(client:put("/modalities/gone", { "GONE", "127.0.0.1", 1 }))
       local result = run("check", "--json")
@@ -259,7 +284,10 @@ for _, version in ipairs(versions) do
       assert.are.same({ "ok", "ok", "ok", "ok", "FAILED" }, { states.server.state, states.version.state, states.encoding.state,
         states["modality pacs"].state, states["modality gone"].state })
       assert.are.equal(client:system().Version, states.version.detail)
-      assert.is_string(states["modality gone"].advice)
+      assert.are.same({ "dicom", "string" }, { states["modality gone"].kind, type(states["modality gone"].advice) })
+      assert.are.same(version.number >= 11300 and { "ok", "2" } or { "unknown", "" },
+        { states["jobs at once"].state, states["jobs at once"].detail })
+      assert.matches("^%d+ running, %d+ waiting, %d+ failed$", states.jobs.detail)
       assert.matches("modalua: 1 of %d+ checks FAILED\n", result.err)
       assert.are.equal(1, select(2, run("check", "archive").out:gsub("\nmodality ", "")))
       assert(client:put("/tools/default-encoding", "Latin1"))

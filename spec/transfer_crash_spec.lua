@@ -83,6 +83,11 @@ for i, version in ipairs(versions) do
       finish(world, 12, HASTE)
     end)
 
+    it("when a transfer has begun, and its request has perhaps not left, sends it", function()
+      die_at "begun:kill:2"
+      finish(world, 12, HASTE)
+    end)
+
     it("while the server moves something waits for it", function()
       die_at "moving:kill"
       finish(world, 12, HASTE)
@@ -131,6 +136,10 @@ for i, version in ipairs(versions) do
 
     it("after a claim sends nothing when it is woken", function()
       check_woken "claimed:stop:2"
+    end)
+
+    it("when a transfer has begun sends nothing more when it is woken", function()
+      check_woken "begun:stop:5" -- and others wait for the first look at the destination
     end)
 
     it("during a move sends nothing more when it is woken", function()

@@ -13,7 +13,7 @@ local transfer = require "modalua.transfer"
 local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 
-local STUDIES <const> = 30
+local STUDIES <const> = 45
 
 local function eventually(f)
   return assert(expect.eventually(f), "it never happened")
@@ -52,7 +52,7 @@ for i, version in ipairs(versions) do
     local seconds = points.seconds
 
     setup(function()
-      world = transfers.world(version, { studies = STUDIES })
+      world = transfers.world(version, { studies = STUDIES, extra = { MaximumStorageCacheSize = 0 } })
       function points.seconds(n) return n / 40 end
     end)
 
@@ -97,6 +97,38 @@ for i, version in ipairs(versions) do
       local summary = assert(run:join())
       assert.are.same({ "finished", STUDIES, 0 }, { summary.state, items(summary, "done"), tried(world) })
       assert.are.equal(STUDIES, world:arrived())
+    end)
+
+    it("ends when the source does not know the AE title of the destination, and no item has lost a try", function()
+      local pacs = modalua.connect(world.pacs.url)
+      local known = assert(pacs:get "/modalities/archive/configuration")
+      assert(pacs:delete "/modalities/archive")
+      finally(function() assert(pacs:put("/modalities/archive", known)) end)
+      local run, seen = start(world, {})
+      local summary, err = run:join()
+      assert.is_nil(summary)
+      assert.are.same({ "dicom", "unknown_destination", 0xC000 }, { err.kind, err.code, err.dimse_status })
+      expect.contains(err.message, "Does pacs know the AE title ARCHIVE? Add it there")
+      expect.contains(seen.wait[1].reason, "pacs answered 0xC000 to every transfer")
+      assert.are.same({ STUDIES, 0 }, { items(err.summary, "todo"), tried(world) })
+      assert(pacs:put("/modalities/archive", known))
+      summary = assert(transfers.run(world, {}))
+      assert.are.same({ "finished", STUDIES }, { summary.state, items(summary, "done") })
+    end)
+
+    local on_newest = i == #versions and it or function() end
+
+    on_newest("goes on when the source can read only the study that it would send last", function()
+      assert(transfers.run(world, { dry_run = true }))
+      local last
+      for item in transfer.items(world.ledger, {}) do
+        last = item.key
+      end
+      local files = world.pacs.folder .. "/db -mindepth 3 -type f"
+      os.execute(("find %s ! -exec grep -aqF %s.1.1 {} \\; -exec mv {} {}.lost \\;"):format(files, last))
+      finally(function() os.execute(("find %s -name '*.lost' -exec sh -c 'mv $0 ${0%%.lost}' {} \\;"):format(files)) end)
+      local summary = assert(transfers.run(world, { retries = 0, concurrency = 1 }))
+      assert.are.same({ "finished", 1, STUDIES - 1 }, { summary.state, items(summary, "done"), items(summary, "failed") })
     end)
 
     it("notes that the source no longer has a study, and sends the others", function()

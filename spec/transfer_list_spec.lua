@@ -161,6 +161,7 @@ describe("A list", function()
     assert.are.equal("PatientID", tag_of "Patient ID\n7\n")
     assert.are.equal("AccessionNumber", tag_of("\"0008,0050\";y\n1;2", { column = "0008,0050" }))
     assert.are.equal("StudyInstanceUID", tag_of "1.2.3\n")
+    assert.are.same({ "1.2.3", "the cell is blank", "1.2.4" }, (values_of "1.2.3\n\n1.2.4\n\n\r\n")) -- empty lines at the end do not count
     assert.are.equal("SeriesInstanceUID", tag_of("1.2.3\n", nil, "Series"))
   end)
 

@@ -248,7 +248,7 @@ for _, version in ipairs(versions.few) do
       end)
 
       it("retry and add put items into the transfer", function()
-        assert.are.same({ out = "", err = "0 items are to be tried again\n", status = 0 }, run("retry", ledger))
+        assert.are.same({ out = "", err = "0 items or lines of the list are to be tried again\n", status = 0 }, run("retry", ledger))
         local list = directory .. "/list.csv"
         served.write_file(list, "AccessionNumber\nA6\nA99\n")
         local result = run("add", ledger, list, "--first")

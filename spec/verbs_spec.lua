@@ -119,8 +119,9 @@ for _, version in ipairs(versions) do
         assert(ground.client:delete "/modalities/gone")
         assert.are.equal(1, result.status)
         local rows = assert(json.decode(result.out))
-        assert.are.same({ "pacs", "yes", "gone", "no", "pasc", "no" },
-          { rows[1].name, rows[1].answer, rows[2].name, rows[2].answer, rows[3].name, rows[3].answer })
+        assert.are.same({ "pacs", true, "gone", false, "pasc", false },
+          { rows[1].name, rows[1].answers, rows[2].name, rows[2].answers, rows[3].name, rows[3].answers })
+        assert.are.same({ "dicom", "unknown_modality" }, { rows[2].kind, rows[3].code })
         assert.is_true(math.type(rows[1].milliseconds) == "integer")
         contains(result.err, "modalua: gone: " .. rows[2].error)
         contains(result.err, "modalua: pasc: the server knows no modality 'pasc'; did you mean 'pacs'?\n")
@@ -224,9 +225,20 @@ for _, version in ipairs(versions) do
         contains(result.err, "modalua: left out, since studies do not have these tags: 0009,1001\n")
         assert(ground.client:put("/tools/default-encoding", "Latin1"))
         result = run("find", "pacs", "PatientID=JP*")
+        local plain, umlaut = run("find", "pacs", "PatientID=JP*", "--columns", "PatientID"), run("find", "pacs", "PatientID=MOD-0012")
+        local ascii, kept = run("find", "pacs", "PatientID=MOD-0002"), run("find", "pacs", "PatientID=JP*", "--utf8")
+        local encoding = assert(ground.client:default_encoding())
         assert(ground.client:put("/tools/default-encoding", "Utf8"))
-        contains(result.err, "modalua: names and descriptions may lack characters")
+        assert.matches("\nmodalua: names may lack characters that Latin1, the server's encoding, does not have %(it shows in [^\n]*%): "
+          .. "%-%-utf8 keeps them\n3 studies\n$", result.err)
         assert.are.equal(3, #lines_of(result.out))
+        contains(umlaut.err, "does not have: --utf8 keeps them")
+        for _, silent in ipairs { ascii, kept } do
+          assert.is_nil(silent.err:find("characters", 1, true), silent.err)
+        end
+        contains(plain.err, "may lack characters")
+        contains(kept.out, "山田^太郎")
+        assert.are.equal("Latin1", encoding) -- as before the search
       end)
 
       it("suggests the right word for a misspelt modality, level, tag or option", function()

@@ -251,8 +251,8 @@ typedef struct modalua_response modalua_response;
  * modalua_response_end; or, at any moment, modalua_response_fail. The host owns the response, and must
  * end it or let it fail, also when the runtime does not want it any more or is gone. Everything else
  * works as with libcurl: limits, timeouts, retries, max_inflight, authorize, log, files. It must not
- * send a request twice. The options that say how to connect have no effect: ca, cert, key, insecure,
- * proxy, connect_timeout. */
+ * send a request twice. The options that say how to connect have no effect: ca, cert, key,
+ * key_password, insecure, proxy, connect_timeout. */
 typedef void (*modalua_transport_fn)(void *user, const modalua_request *request,
                                      modalua_response *response);
 
@@ -276,7 +276,7 @@ enum modalua_flags {
                                    own modules and those of `search`. Scripts connect only to `url`
                                    (or the profile) and `servers`. They cannot set the options of
                                    connect that are files or lead elsewhere: ca, cert, key,
-                                   insecure, proxy, profile; nor headers by which a proxy takes a
+                                   key_password, insecure, proxy, profile; nor headers by which a proxy takes a
                                    request for another one. They cannot change settings of a
                                    server: each path is checked from the root of the URL that the
                                    host allows, wherever below it the script connected to */
@@ -345,13 +345,22 @@ typedef struct modalua_config {
                                   are allowed */
     /* more about the default server, that of `url`; a script may set other values for itself */
     const char *ca;            /* a file with the certificates that sign the server's */
-    const char *cert, *key;    /* files with a client certificate, and its private key */
+    const char *cert, *key;    /* files with a client certificate, and its private key. ca, cert and
+                                  key may also be given without url: they are then for the server
+                                  of `profile`, or of the default of config_file */
     const char *proxy;         /* the URL of a proxy, with its credentials; NULL = none */
     const char *headers;       /* headers of each request: "Name: value", a line for each */
     double timeout;            /* seconds that the server may take for what it answers by itself; 0 =
                                   30 */
     unsigned server_max_inflight; /* HTTP requests to it at the same time; 0 = 8 */
     modalua_transport_fn transport; /* sends HTTP requests; NULL = libcurl does. Gets `user` */
+    const char *key_password;  /* the passphrase of the private key, `key` or that of the profile */
+    const char *default_ca;    /* a file with certificates, for every server that has no `ca` of its
+                                  own; NULL = those of the system */
+    const char *unsent;        /* for the message of HTTP status 401 of the default server: which
+                                  credentials the host has and did not send, and why not; never the
+                                  credentials themselves. NULL = none */
+    int insecure;              /* not 0: the certificate of the default server is not checked */
     const char *transport_url; /* the transport sends only the requests to this URL and below it, and
                                   libcurl the others; NULL = it sends all */
     modalua_function follow;   /* what client:changes { follow = true } asks, instead of waiting for its

@@ -39,8 +39,9 @@ pkg_check_modules(SQLITE REQUIRED sqlite3>=3.40)
 pkg_check_modules(POSTGRESQL REQUIRED libpq>=12)
 set(DATABASE_INCLUDE_DIRS ${SQLITE_INCLUDE_DIRS} ${POSTGRESQL_INCLUDE_DIRS})
 
-# The line editor of the prompt, for the command only. 3.1 is the first version whose own interface (histedit.h) takes UTF-8. It and the
-# libraries that it needs are static: four more shared libraries would make every start of the command a tenth slower.
+# The line editor of a prompt without GNU readline (src/command/readline_library.h), for the command only. 3.1 is the first version whose
+# own interface (histedit.h) takes UTF-8. It and the libraries that it needs are static: four more shared libraries would make every start of
+# the command a tenth slower.
 pkg_check_modules(EDIT REQUIRED libedit>=3.1)
 set(EDIT_ARCHIVES "")
 foreach(name edit tinfo bsd md)

@@ -9,15 +9,7 @@ local help = require "modalua.help"
 local json = require "modalua.json"
 local playground = require "modalua.playground"
 
--- Reads the URL and the credentials of a server of the playground from the server's configuration file.
-local function address_of(name)
-  local pipe = assert(io.popen(('cat "$TMPDIR"/modalua-playground-*/%s.json'):format(name)))
-  local config = assert(json.decode(pipe:read "a"))
-  pipe:close()
-  return { url = "http://127.0.0.1:" .. config.HttpPort, username = "modalua", password = config.RegisteredUsers.modalua }
-end
-
-local addresses = { ["local"] = address_of "local", pacs = address_of "pacs", archive = address_of "archive" }
+local addresses = require "spec.support.playground".addresses(os.getenv "TMPDIR")
 local servers = playground.servers()
 
 -- The examples also need a peer named "clinic" and a file image.dcm; help.context does not make these.
@@ -30,6 +22,8 @@ assert(servers.pacs:download("/instances/" .. any .. "/file", "image.dcm"))
 local transfers = require "modalua.transfer"
 assert(transfers.run { ledger = "lung.ledger", from = servers["local"]:modality "pacs", to = "archive",
   query = { ModalitiesInStudy = "CT" } })
+
+local results_path = arg[1] -- an example has an arg of its own
 
 local function run(entry)
   playground.enter(addresses)
@@ -48,5 +42,5 @@ for _, section in ipairs(help.sections()) do
     results[entry.name] = run(entry)
   end
 end
-local file <close> = assert(io.open(arg[1], "w"))
+local file <close> = assert(io.open(results_path, "w"))
 assert(file:write(json.encode(results)))

@@ -12,8 +12,8 @@ support=$(cd "$(dirname "$0")" && pwd)
 made_from=$(cat "$0" "$support"/hard_lua.* | cksum)
 [ "$(cat "$folder/made_from" 2>/dev/null)" != "$made_from" ] || exit 0
 
-mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -n 1)
-[ -n "$mirror" ] || { echo "no mirror of Debian 12 is among apt's sources" >&2; exit 1; }
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' | sed -n 's/^Debian Debian //p' | head -n 1)
+[ -n "$mirror" ] || { echo "apt has no source of Debian" >&2; exit 1; }
 
 rm -rf "$folder.part"
 mkdir -p "$folder.part/apt/lists/partial" "$folder.part/apt/cache/archives/partial"

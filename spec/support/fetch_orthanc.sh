@@ -9,8 +9,8 @@ suite=$1
 folder=$2
 [ ! -x "$folder/run" ] || exit 0
 
-mirror=$(apt-get indextargets --format '$(CODENAME) $(REPO_URI)' | sed -n 's/^bookworm //p' | head -n 1)
-[ -n "$mirror" ] || { echo "apt has no source for Debian 12 (bookworm)" >&2; exit 1; }
+mirror=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' | sed -n 's/^Debian Debian //p' | head -n 1)
+[ -n "$mirror" ] || { echo "apt has no source of Debian" >&2; exit 1; }
 architecture=$(dpkg --print-architecture)
 
 rm -rf "$folder.part"

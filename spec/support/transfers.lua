@@ -48,7 +48,7 @@ function transfers.world(version, options)
   end
   local servers = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, verbose = true, extra = extra })
   local world = setmetatable({ servers = servers, us = servers.LOCAL, pacs = servers.PACS, archive = servers.ARCHIVE,
-    folder = transfers.folder(), n = 0, version = version }, World)
+    folder = transfers.folder(), processes = {}, n = 0, version = version }, World)
   world.client, world.target = modalua.connect(world.us.url, { max_inflight = 20 }), modalua.connect(world.archive.url)
   world.source = world.client:modality "pacs"
   if options.lag then
@@ -86,6 +86,12 @@ function World:arrived(client)
 end
 
 function World:close()
+  for _, process in ipairs(self.processes) do -- those of a test that failed
+    if not process.has_ended then
+      process:signal "KILL"
+      process:wait()
+    end
+  end
   self.servers:close()
   if self.slow then
     self.slow:close()
@@ -130,7 +136,9 @@ function transfers.start(world, options, environment)
     command.quote(path .. ".lua"), path)
   -- the shell that waits tells the status; `pid` is that of the run
   local pipe = assert(io.popen(("{ %s; wait $!; echo $?; } 2>/dev/null"):format(line)))
-  return setmetatable({ pipe = pipe, path = path, pid = math.tointeger(pipe:read "n") }, Process)
+  local process = setmetatable({ pipe = pipe, path = path, pid = math.tointeger(pipe:read "n") }, Process)
+  table.insert(world.processes, process)
+  return process
 end
 
 --- Sends it a signal.
@@ -148,6 +156,7 @@ end
 function Process:wait()
   local status = self.pipe:read "n"
   self.pipe:close()
+  self.has_ended = true
   local file <close> = assert(io.open(self.path .. ".out"))
   return status, file:read "a"
 end

@@ -42,6 +42,10 @@ static int commitment_l_check_self(lua_State *L)
     return 0;
 }
 
+static const field_row fields[] = { { "id", "string: the transaction UID of the request" },
+                                    { "client", "the client that made it" },
+                                    FIELDS_END };
+
 /* The fields, then the methods. */
 static int commitment_l_index(lua_State *L)
 {
@@ -52,7 +56,7 @@ static int commitment_l_index(lua_State *L)
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, COMMITMENT_CLIENT);
     else
-        return userdata_method(L);
+        return userdata_method(L, "commitment", fields);
     return 1;
 }
 
@@ -110,6 +114,6 @@ void commitment_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, COMMITMENT_TYPE, meta);
+    userdata_open(L, lp, COMMITMENT_TYPE, fields, meta);
     lua_pop(L, 1);
 }

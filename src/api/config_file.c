@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "api/config_secret.h"
 #include "api/connect_options.h"
 #include "base/nearest.h"
 #include "binding/error.h"
@@ -72,10 +73,12 @@ static _Noreturn void wrong_text(lua_State *L, const char *file, const char *quo
 /* Replaces the text on the top by the table that it returns. [-1, +1, v] */
 static void evaluate_file(lua_State *L, const char *file)
 {
-    size_t size;
+    static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors write */
+    size_t size, skipped;
     const char *text = lua_tolstring(L, -1, &size);
+    skipped = strncmp(text, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
     lua_pushfstring(L, "@%s", file);
-    if (luaL_loadbufferx(L, text, size, lua_tostring(L, -1), "t") == LUA_OK) {
+    if (luaL_loadbufferx(L, text + skipped, size - skipped, lua_tostring(L, -1), "t") == LUA_OK) {
         lua_newtable(L);
         lua_setupvalue(L, -2, 1); /* _ENV */
         if (lua_pcall(L, 0, 1, 0) != LUA_OK)
@@ -186,6 +189,7 @@ bool config_file_push(lua_State *L, const char *file, const char *name)
                  lua_pushfstring(L, "the server '%s' is not a table with a url",
                                  lua_tostring(L, table + 2)));
     lua_settop(L, table + 3);
+    config_secret_resolve(L, file);
     lua_replace(L, table);
     lua_settop(L, table);
     return true;

@@ -8,9 +8,10 @@
  *       },
  *     }
  *
- * A server has the options of modalua.connect (base/connect_options.def). The text is Lua, but sees
- * no variables: it can only build tables and strings. When it holds a secret, only its owner may be
- * able to read the file. */
+ * A server has the options of modalua.connect (base/connect_options.def), and those of
+ * api/config_secret.h. The text is Lua, but sees no variables: it can only build tables and strings. It
+ * may begin with a byte order mark. When it holds a secret, only its owner may be able to read the
+ * file. */
 #ifndef API_CONFIG_FILE_H
 #define API_CONFIG_FILE_H
 

@@ -45,19 +45,61 @@ static bool is_credential(connect_secrecy secrecy)
 static void apply_host_config(connect_options *o, const modalua_config *config)
 {
     bool own_credentials = has_credentials(o), own_cert = o->http.cert != NULL;
+    const char **key = &o->http.key, **key_password = &o->http.key_password;
     o->http.environment_proxy = (config->flags & MODALUA_ENVIRONMENT) != 0;
     if (o->http.url)
         return;
     for (size_t i = 0; config->url && connect_options_rows[i].name; i++) {
         const connect_trait *trait = &connect_options_traits[i];
         const char **value = (const char **)((char *)o + connect_options_rows[i].offset);
-        if (trait->config == CONNECT_NO_CONFIG || *value || (own_cert && value == &o->http.key))
+        if (trait->config == CONNECT_NO_CONFIG || *value ||
+            (own_cert && (value == key || value == key_password)))
             continue;
         if (!own_credentials || !is_credential(trait->secrecy))
             *value = *(const char *const *)((const char *)config + trait->config);
     }
     if (!o->http.url)
         o->http.url = DEFAULT_URL;
+}
+
+/* The host's certificates for its default server, that of a profile too, whose own they replace. Those
+ * of the script, `own`, stay. */
+static void apply_host_certificates(connect_options *o, const connect_options *own,
+                                    const modalua_config *config)
+{
+    if (config->ca && !own->http.ca)
+        o->http.ca = config->ca;
+    if (config->cert && !own->http.cert) {
+        o->http.cert = config->cert;
+        o->http.key = own->http.key ? own->http.key : config->key;
+        o->http.key_password = own->http.key_password;
+    }
+    if (!o->http.key_password && !own->http.cert)
+        o->http.key_password = config->key_password;
+    o->http.insecure = o->http.insecure || config->insecure;
+}
+
+/* What the message of a 401 says about credentials that were not sent; NULL: nothing. */
+static const char *unsent_credentials(const modalua_config *config, bool is_hosts)
+{
+    if (is_hosts)
+        return config->unsent;
+    return config->username || config->token
+               ? "the credentials of the default server were not sent: they are for that server "
+                 "alone"
+               : NULL;
+}
+
+/* What the host gives beside the server's address and credentials. */
+static void complete_options(connect_options *o, const connect_options *own,
+                             const modalua_config *config)
+{
+    bool is_hosts = !own->http.url && !own->profile; /* the host's default server */
+    if (is_hosts)
+        apply_host_certificates(o, own, config);
+    if (!o->http.ca)
+        o->http.ca = config->default_ca;
+    o->http.unsent = unsent_credentials(config, is_hosts);
 }
 
 /* Credentials of the script replace those of the profile, whose options are on the top. */
@@ -296,7 +338,7 @@ static int l_connect(lua_State *L)
 {
     enum { PROFILE = 3 };
     loop *lp = doc_loop(L);
-    connect_options o = connect_options_defaults;
+    connect_options o = connect_options_defaults, own;
     char why[160];
     client *c;
     bool named_by_script, named_by_host; /* the server */
@@ -306,9 +348,11 @@ static int l_connect(lua_State *L)
     if (lp->sandboxed)
         check_sandboxed_options(L, lp, options);
     named_by_script = o.http.url != NULL;
+    own = o;
     apply_profile(L, &o, options);
     named_by_host = !named_by_script && (o.http.url || host_config(L)->url);
     apply_host_config(&o, host_config(L));
+    complete_options(&o, &own, host_config(L));
     check_credentials(L, &o);
 
     c = lua_newuserdatauv(L, sizeof *c, CLIENT_VALUES);
@@ -331,6 +375,12 @@ static int l_connect(lua_State *L)
 }
 
 /* ---- the object ---- */
+
+static int client_l_index(lua_State *L)
+{
+    luaL_checkudata(L, 1, CLIENT_TYPE);
+    return userdata_method(L, "client", NULL);
+}
 
 static int client_tostring(lua_State *L)
 {
@@ -361,10 +411,11 @@ void connect_set_config(lua_State *L, const modalua_config *config)
 
 void connect_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__gc", client_gc },
+    static const luaL_Reg meta[] = { { "__index", client_l_index },
+                                     { "__gc", client_gc },
                                      { "__tostring", client_tostring },
                                      { NULL, NULL } };
-    userdata_open(L, lp, CLIENT_TYPE, meta);
+    userdata_open(L, lp, CLIENT_TYPE, NULL, meta);
     lua_pop(L, 1);
     doc_register(L, lp, functions);
 }

@@ -6,6 +6,7 @@
 #include "api/answer_notes.h"
 #include "binding/doc.h"
 #include "binding/error.h"
+#include "binding/fields.h"
 #include "binding/userdata.h"
 #include "engine/cleanup.h"
 #include "request/single_request.h"
@@ -216,6 +217,76 @@ static int find_result_l_tostring(lua_State *L)
     return 1;
 }
 
+static const field_row fields[] = {
+    { "ID", "string: identifier of the query on the server" },
+    { "answers", "list of the answers; #found, found[i], ipairs(found) and pairs(found) read it" },
+    { "broad", "true: the query has no filter" },
+    { "dropped", "list of the tags that do not belong to the level, and were not asked for" },
+    { "warning", "text for people about what may be wrong with the answers; nil: nothing" },
+    { "ignored", "from the tag of a filter to the number of answers that contradicted it" },
+    { "unproven", "list of the tags of filters that no answer shows" },
+    { "repeated", "number of answers that were removed, as they repeat another one" },
+    { "unreadable", "list of the dates of which answers are missing" },
+    { "odd", "text: why an answer does not name one resource" },
+    { "characters", "text: why names may lack characters" },
+    FIELDS_END
+};
+
+/* Pushes the list of the answers of the result at index 1; nil when the script has replaced it by
+ * something else. [-0, +1, m] */
+static bool push_answers(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_pushliteral(L, "answers");
+    if (lua_rawget(L, 1) == LUA_TTABLE)
+        return true;
+    lua_pushnil(L);
+    lua_replace(L, -2);
+    return false;
+}
+
+/* An answer by its number, or a field of the notes, which are upvalue 2 (as the methods of a userdata:
+ * binding/userdata.h). */
+static int find_result_l_index(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_isinteger(L, 2)) {
+        if (push_answers(L))
+            lua_geti(L, -1, lua_tointeger(L, 2));
+        return 1;
+    }
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, USERDATA_METHODS) != LUA_TNIL)
+        return 1;
+    return fields_end_index(L, "result of find", fields, USERDATA_METHODS);
+}
+
+static int find_result_l_len(lua_State *L)
+{
+    lua_pushinteger(L, push_answers(L) ? (lua_Integer)lua_rawlen(L, -1) : 0);
+    return 1;
+}
+
+static int find_result_l_next(lua_State *L)
+{
+    lua_settop(L, 2);
+    if (lua_next(L, 1))
+        return 2;
+    lua_pushnil(L);
+    return 1;
+}
+
+static int find_result_l_pairs(lua_State *L)
+{
+    lua_settop(L, 1);
+    lua_pushcfunction(L, find_result_l_next);
+    if (!push_answers(L)) {
+        lua_newtable(L);
+        lua_replace(L, -2);
+    }
+    return 2;
+}
+
 static const doc_row found_methods[] = {
     { .name = "close",
       .function = find_result_l_close,
@@ -226,15 +297,8 @@ static const doc_row found_methods[] = {
     { .name = NULL }
 };
 
-/* Sets table[name] to the value at index. */
-static void set_value(lua_State *L, int table, const char *name, int value)
-{
-    lua_pushvalue(L, value);
-    lua_setfield(L, table, name);
-}
-
-/* Pushes the metatable of a result with those fields. */
-static void push_metatable(lua_State *L, int description, int fields)
+/* Pushes the metatable of a result with those notes, which get the method. */
+static void push_metatable(lua_State *L, int description, int notes)
 {
     int meta;
     lua_createtable(L, 0, 8);
@@ -247,8 +311,11 @@ static void push_metatable(lua_State *L, int description, int fields)
     }
     lua_getfield(L, meta, "__index"); /* the methods */
     lua_getfield(L, -1, "close");
-    lua_setfield(L, fields, "close");
-    set_value(L, meta, "__index", fields);
+    lua_setfield(L, notes, "close");
+    lua_pushnil(L);
+    lua_pushvalue(L, notes);
+    lua_pushcclosure(L, find_result_l_index, USERDATA_UPVALUES);
+    lua_setfield(L, meta, "__index");
     lua_pushvalue(L, description);
     lua_rawsetp(L, meta, &facts_key);
     lua_settop(L, meta);
@@ -324,6 +391,11 @@ void find_result_open(lua_State *L, loop *lp)
     luaL_newmetatable(L, FOUND_TYPE); /* a model: each result has a metatable of its own */
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
+    fields_describe(L, fields);
+    lua_pushcfunction(L, find_result_l_len);
+    lua_setfield(L, -2, "__len");
+    lua_pushcfunction(L, find_result_l_pairs);
+    lua_setfield(L, -2, "__pairs");
     lua_pushlightuserdata(L, lp);
     lua_pushcclosure(L, find_result_l_scope, 1);
     lua_setfield(L, -2, "__close");

@@ -229,6 +229,8 @@ static int job_l_resubmit(lua_State *L)
 
 /* ---- the object ---- */
 
+static const field_row fields[] = { { "ID", "string: its identifier on the server" }, FIELDS_END };
+
 static int job_l_index(lua_State *L)
 {
     const job *j = check_job(L, 1);
@@ -236,7 +238,7 @@ static int job_l_index(lua_State *L)
         lua_pushstring(L, j->id);
         return 1;
     }
-    return userdata_method(L);
+    return userdata_method(L, "job", fields);
 }
 
 static int job_l_tostring(lua_State *L)
@@ -308,6 +310,6 @@ void job_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, JOB_TYPE, meta);
+    userdata_open(L, lp, JOB_TYPE, fields, meta);
     lua_pop(L, 1);
 }

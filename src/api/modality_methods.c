@@ -16,7 +16,11 @@
 #include "binding/options.h"
 #include "request/route_options.h"
 
-const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities" };
+static const field_row fields[] = { { "modality", "string: its name on the server" },
+                                    { "client", "the client that it belongs to" },
+                                    FIELDS_END };
+
+const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities", fields };
 
 /* ---- the methods ---- */
 

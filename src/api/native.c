@@ -6,6 +6,7 @@
 #include "api/answer_check.h"
 #include "api/answer_identity.h"
 #include "api/answer_notes.h"
+#include "api/certificate.h"
 #include "api/path_facts.h"
 #include "api/find.h"
 #include "api/find_filter.h"
@@ -16,11 +17,14 @@
 #include "api/move.h"
 #include "api/move_target.h"
 #include "api/native_steps.h"
+#include "api/prompt_facts.h"
 #include "api/query.h"
 #include "api/remote.h"
+#include "api/whole_file.h"
 #include "base/shown.h"
 #include "base/text_width.h"
 #include "binding/error.h"
+#include "binding/fields.h"
 #include "binding/parts.h"
 #include "database/database.h"
 #include "engine/task.h"
@@ -233,6 +237,8 @@ static const luaL_Reg functions[] = {
     { "usage", error_l_usage },
     /* is_error(v) -> boolean. Whether v is an error object. */
     { "is_error", error_l_is },
+    /* fields(object) -> list of { name =, help = } | nil. The fields that one of modalua's objects may have. */
+    { "fields", fields_l_of },
 
     /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
     { "said", said_l_said },
@@ -307,6 +313,8 @@ static const luaL_Reg functions[] = {
      * for each of the resources, in one job; with more.together one for all of them, which are of one
      * parent. */
     { "move_one", get_and_store_move_one },
+    /* set_latest(remote, milliseconds). Until when its next transfers may be submitted (api/remote.h). */
+    { "set_latest", remote_l_set_latest },
     /* get(modality, level, identifiers [, options]) -> result | nil, err. modality:get without a look
      * at patients that Orthanc takes for one. */
     { "get", get_and_store_get },
@@ -337,11 +345,17 @@ static const luaL_Reg functions[] = {
 
     /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its size. */
     { "path_kind", path_facts_l_kind },
+    /* same_file(path, other) -> boolean. Whether both name one file. */
+    { "same_file", whole_file_l_same },
+    /* whole_file(path) -> file | nil, message. A file that is written, and appears when it is complete. */
+    { "whole_file", whole_file_l_open },
 
     /* ---- text ---- */
 
     /* url(client) -> text. Its server's, without credentials. */
     { "url", native_l_url },
+    /* certificate_end(client) -> text | nil [, error]. Until when its server's certificate is valid. */
+    { "certificate_end", certificate_l_end },
     /* follow(client) -> function | nil. The host's modalua_config.follow, for a client of the host's transport. */
     { "follow", native_l_follow },
     /* is_name(text) -> boolean. Whether it can be the name of a modality or a peer. */
@@ -354,6 +368,13 @@ static const luaL_Reg functions[] = {
     /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
      * "line", "lines" or "json" (base/shown.h). */
     { "text_shown", native_l_text_shown },
+
+    /* ---- the prompt (api/prompt_facts.h) ---- */
+
+    /* level_tags(level) -> list of keywords; tag_facts(keyword) -> table | nil; folder(path) -> list of names. */
+    { "level_tags", prompt_facts_l_level_tags },
+    { "tag_facts", prompt_facts_l_tag_facts },
+    { "folder", prompt_facts_l_folder },
 
     { NULL, NULL }
 };

@@ -348,8 +348,9 @@ static int l_check_stored(lua_State *L)
 
 static int l_filter(lua_State *L)
 {
-    enum { OP = 1, LEVEL, QUERY, KEEP };
-    find_filter f = { .function = luaL_checkstring(L, OP), .normalize = false, .any_value = true };
+    enum { OP = 1, LEVEL, QUERY, KEEP, NORMALIZED };
+    find_filter f = { .function = luaL_checkstring(L, OP), .any_value = true };
+    f.normalize = lua_toboolean(L, NORMALIZED);
     f.level = orthanc_level_of(luaL_checkstring(L, LEVEL));
     lua_settop(L, KEEP);
     f.query = lua_istable(L, QUERY) ? QUERY : 0;
@@ -486,8 +487,9 @@ static const luaL_Reg functions[] = {
 
     /* ---- filters and answers ---- */
 
-    /* filter(op, level, query | nil, keep | nil) -> sent | nil, message. The Query as it is sent when
-     * nothing normalizes it; native.fault checks its values. Throws on wrong types. */
+    /* filter(op, level, query | nil, keep | nil [, normalized]) -> sent | nil, message. The Query as it is
+     * sent when nothing normalizes it; native.fault checks its values. normalized = true: that of a
+     * C-FIND, which refuses the filters that the level does not have. Throws on wrong types. */
     { "filter", l_filter },
     /* not_indexed(tag, level) -> advice | nil. Why the server's index does not match by the tag. */
     { "not_indexed", l_not_indexed },

@@ -10,7 +10,11 @@
 #include "binding/options.h"
 #include "json/mark.h"
 
-const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers" };
+static const field_row fields[] = { { "peer", "string: its name on the server" },
+                                    { "client", "the client that it belongs to" },
+                                    FIELDS_END };
+
+const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers", fields };
 
 /* ---- system ---- */
 

@@ -105,6 +105,8 @@ int query_l_client(lua_State *L)
 
 /* ---- the object ---- */
 
+static const field_row fields[] = { { "ID", "string: its identifier on the server" }, FIELDS_END };
+
 static int query_l_index(lua_State *L)
 {
     const query_handle *q = luaL_checkudata(L, 1, QUERY_TYPE);
@@ -112,7 +114,7 @@ static int query_l_index(lua_State *L)
         lua_pushstring(L, q->id);
         return 1;
     }
-    return userdata_method(L);
+    return userdata_method(L, "query", fields);
 }
 
 static int query_l_tostring(lua_State *L)
@@ -184,6 +186,6 @@ void query_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);
-    userdata_open(L, lp, QUERY_TYPE, meta);
+    userdata_open(L, lp, QUERY_TYPE, fields, meta);
     lua_pop(L, 1);
 }

@@ -99,6 +99,12 @@ int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int c
     return 1;
 }
 
+int remote_l_set_latest(lua_State *L)
+{
+    remote_check_any(L, 1)->latest = luaL_checknumber(L, 2) / 1000;
+    return 0;
+}
+
 /* ---- calls on a remote ---- */
 
 call *remote_new_call(lua_State *L, size_t size, const char *name, const char *route,
@@ -127,7 +133,7 @@ static int remote_l_index(lua_State *L)
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, REMOTE_CLIENT);
     else
-        return userdata_method(L);
+        return userdata_method(L, r->kind->word, r->kind->fields);
     return 1;
 }
 
@@ -144,7 +150,7 @@ void remote_open(lua_State *L, loop *lp, const remote_kind *kind)
                                      { "__tostring", remote_l_tostring },
                                      { "__gc", remote_gc },
                                      { NULL, NULL } };
-    userdata_open(L, lp, kind->type, meta);
+    userdata_open(L, lp, kind->type, kind->fields, meta);
     luaL_getmetatable(L, kind->type);
     lua_pushboolean(L, 1);
     lua_rawsetp(L, -2, &remote_key);

@@ -8,6 +8,7 @@
 
 #include <lua.h>
 
+#include "binding/fields.h"
 #include "binding/options.h"
 #include "engine/slots.h"
 #include "orthanc/routes.h"
@@ -20,6 +21,7 @@ typedef struct remote_kind {
     const char *type; /* of the userdata */
     const char *word; /* what messages call it; also the field that has its name */
     const char *root; /* where its routes begin */
+    const field_row *fields;
 } remote_kind;
 
 extern const remote_kind remote_modality; /* api/modality_methods.c */
@@ -31,6 +33,7 @@ struct remote {
     loop *lp;
     slots *slots;       /* limits the transfers with it; NULL = the remote is closed */
     unsigned max_moves; /* transfers at once, for transfers by this userdata */
+    double latest;      /* a new transfer must have been submitted by then (http_request) */
     char name[ORTHANC_ID_SIZE];
     char path[ORTHANC_ID_SIZE + 16]; /* its route: "/modalities/pacs" */
 };
@@ -51,6 +54,10 @@ remote *remote_push(lua_State *L, loop *lp, const remote_kind *kind, int client,
 /* Pushes a remote of the client at index by the arguments at `name` and behind it: the name and
  * perhaps {max_moves = n}. Returns 1. [-0, +1, v] */
 int remote_from_arguments(lua_State *L, loop *lp, const remote_kind *kind, int client, int name);
+
+/* set_latest(remote, milliseconds) for the Lua half: transfers that are made from now on are submitted at
+ * this moment of CLOCK_BOOTTIME at the latest, or fail with the code "late", and nothing is sent. */
+int remote_l_set_latest(lua_State *L);
 
 /* Pushes a call of `size` bytes that begins with a struct call, on the remote at index 1, which becomes
  * c->remote and data.modality or data.peer. c->route is the remote's path and `route` ("/query").

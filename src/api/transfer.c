@@ -47,6 +47,7 @@ transfer *transfer_new(lua_State *L, loop *lp, size_t size, int client_index, in
     call_keep(L, call_index, "client", client_index);
     if (remote_index) {
         t->call.remote = lua_touserdata(L, remote_index);
+        t->latest = t->call.remote->latest;
         call_keep(L, call_index, t->call.remote->kind->word, remote_index);
     }
     t->call.poll = &t->poll;
@@ -192,8 +193,10 @@ static int transfer_submit(lua_State *L, call *c)
     call_push(L, c, "body");
     lua_pushboolean(L, 1);
     lua_setfield(L, -2, blocking ? "Synchronous" : "Asynchronous");
+    c->request.latest = ((transfer *)c)->latest;
     result =
         call_post(L, c, transfer_on_submitted, CALL_REMOTE, "%s", lua_tostring(L, c->op.index + 1));
+    c->request.latest = 0; /* the requests that follow only ask */
     c->deadline = deadline;
     if (result == OP_WAIT) {
         c->op.on_stop = transfer_on_stop;

@@ -22,6 +22,7 @@ typedef struct transfer {
     bool by_get;     /* C-GET, or the server's default, which may be C-GET */
     bool together;   /* one C-MOVE for all resources, which are a list of UIDs (PS3.4 C.2.2.2.2) */
     bool is_part;    /* the Lua half looks after its outcome: see transfer_make_part */
+    double latest;   /* when it must have been submitted (http_request); 0 = at any time */
     bool believed;   /* verify = false: a success is not looked at */
     const char *verify_reason; /* why the server's success is no proof; NULL = it may be one */
     char cancel_path[ORTHANC_ID_SIZE + 16];

@@ -214,7 +214,8 @@ static const doc_row functions[] = {
       IN_LUA(retry),
       .signature = "transfer.retry(ledger [, options]) -> count | nil, err",
       .help =
-          "Lets items that have failed, or that are unknown, be tried again. Returns their number.",
+          "Lets items that have failed, or that are unknown, be tried again, and lines of a list "
+          "that were not found be looked for again. Returns their number.",
       .options = { { "options", retry_rows, NULL } },
       .example = "print(assert(transfer.retry(\"lung.ledger\", { state = \"failed\" })))" },
     { .name = "add",

@@ -17,7 +17,17 @@ static inline double clock_now(void)
     return clock_read(CLOCK_MONOTONIC);
 }
 
-/* The same clock, four times as fast to read, and up to 0.01 s late. */
+/* The same, but it goes on while the machine sleeps. */
+static inline double clock_boot(void)
+{
+#ifdef CLOCK_BOOTTIME
+    return clock_read(CLOCK_BOOTTIME);
+#else
+    return clock_now();
+#endif
+}
+
+/* The clock of clock_now, four times as fast to read, and up to 0.01 s late. */
 static inline double clock_coarse(void)
 {
 #ifdef CLOCK_MONOTONIC_COARSE

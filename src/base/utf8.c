@@ -47,3 +47,18 @@ size_t utf8_truncate(const char *text, size_t size, size_t limit)
         limit--;
     return limit;
 }
+
+bool utf8_stream_add(utf8_stream *s, char byte)
+{
+    bool valid = utf8_is_continuation(byte) == (s->size > 0);
+    if (!valid)
+        s->size = 0;
+    s->bytes[s->size++] = byte;
+    if (utf8_size(s->bytes, s->bytes + s->size) > 0) {
+        s->size = 0;
+    } else if (s->size == sizeof s->bytes || utf8_is_continuation(s->bytes[0])) {
+        s->size = 0;
+        valid = false;
+    }
+    return valid;
+}

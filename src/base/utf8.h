@@ -16,6 +16,15 @@ size_t utf8_decode(const char *at, const char *end, uint32_t *code);
 /* Whether all of the text is valid. */
 bool utf8_is_valid(const char *text, size_t size);
 
+/* A text that comes byte by byte; {0} at its beginning. */
+typedef struct utf8_stream {
+    char bytes[4]; /* of a character that is not complete */
+    size_t size;
+} utf8_stream;
+
+/* Takes the next byte. False: it makes the text invalid; the text goes on behind it. */
+bool utf8_stream_add(utf8_stream *s, char byte);
+
 /* Whether the byte is not the first one of a character. */
 static inline bool utf8_is_continuation(char byte)
 {

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <string.h>
 
+#include "binding/fields.h"
+
 #define ERROR_TYPE "modalua.Error"
 
 static const char metatable_key; /* its address is the place of the metatable in the registry */
@@ -50,12 +52,54 @@ static int error_l_tostring(lua_State *L)
     return 1;
 }
 
+static const field_row fields[] = {
+    { "kind",
+      "string: network, timeout, http, auth, orthanc, dicom, decode, refused, unknown, host …" },
+    { "code", "string: what it is more precisely, such as \"no_connection\"" },
+    { "message", "string: what is wrong, in one line" },
+    { "op", "string: the function that failed" },
+    { "method", "string: the method of the HTTP request" },
+    { "path", "string: the path of the HTTP request" },
+    { "where", "string: the line of the script, such as \"script.lua:12\"" },
+    { "status", "integer: the status of the HTTP answer" },
+    { "orthanc_status", "integer: Orthanc's own number of the error" },
+    { "dimse_status", "integer: the status of the modality's answer, such as 0xA801" },
+    { "details", "string: what the server says about it" },
+    { "job", "string: identifier of the job on the server" },
+    { "result", "the result of the job, or what is known of it" },
+    { "retryable", "boolean: true: the same call may succeed later" },
+    { "retry_after", "integer: seconds after which the server wants to be asked again" },
+    { "tries", "integer: how often the request was sent" },
+    { "file", "string: the file that was read or written" },
+    { "found", "the answers that were found before the failure" },
+    { "missing", "list of what was not found, or has not arrived" },
+    { "errors", "from an item to its own error" },
+    { "outcomes", "list of what became of each resource" },
+    { "parent", "the answer below which the search failed" },
+    { "unproven", "list of what cannot be proven" },
+    { "unreadable", "list of the dates of which answers are missing" },
+    { "position", "integer: the place of the wrong value in its list" },
+    { "value", "the wrong value" },
+    { "still_running", "true: the operation goes on at the server" },
+    { "summary", "what a transfer has done" },
+    { "absent", "true: there is no ledger yet" },
+    FIELDS_END
+};
+
+static int error_l_index(lua_State *L)
+{
+    return fields_end_index(L, "error", fields, 0);
+}
+
 static void error_push_metatable(lua_State *L)
 {
     if (lua_rawgetp(L, LUA_REGISTRYINDEX, &metatable_key) == LUA_TTABLE)
         return;
     lua_pop(L, 1);
-    lua_createtable(L, 0, 3);
+    lua_createtable(L, 0, 5);
+    fields_describe(L, fields);
+    lua_pushcfunction(L, error_l_index);
+    lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, error_l_tostring);
     lua_setfield(L, -2, "__tostring");
     lua_pushliteral(L, ERROR_TYPE);

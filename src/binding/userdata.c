@@ -1,25 +1,27 @@
 #include "binding/userdata.h"
 
-void userdata_open(lua_State *L, struct loop *lp, const char *type, const luaL_Reg *meta)
+void userdata_open(lua_State *L, struct loop *lp, const char *type, const field_row *fields,
+                   const luaL_Reg *meta)
 {
     int methods = lua_gettop(L);
     if (luaL_newmetatable(L, type)) {
-        lua_pushvalue(L, methods);
-        lua_setfield(L, -2, "__index");
         lua_pushlightuserdata(L, lp);
         lua_pushvalue(L, methods);
-        luaL_setfuncs(L, meta, 2);
+        luaL_setfuncs(L, meta, USERDATA_UPVALUES);
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
+        fields_describe(L, fields);
     }
     lua_settop(L, methods);
 }
 
-int userdata_method(lua_State *L)
+int userdata_method(lua_State *L, const char *word, const field_row *fields)
 {
     lua_settop(L, 2);
-    lua_rawget(L, USERDATA_METHODS);
-    return 1;
+    lua_pushvalue(L, 2);
+    if (lua_rawget(L, USERDATA_METHODS) != LUA_TNIL)
+        return 1;
+    return fields_end_index(L, word, fields, USERDATA_METHODS);
 }
 
 void userdata_push_weak_table(lua_State *L, const char *mode)

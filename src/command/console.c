@@ -1,6 +1,7 @@
 #include "command/console.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +19,8 @@ static bool bar_is_held;
 static int
     output_error; /* why writing to standard output failed for the first time; 0 = it has not */
 static buffer *collected; /* takes the place of standard output; NULL = it does not */
+static FILE *diverted;    /* the same */
+static bool diverted_to_command, has_diverted;
 
 /* The rows above the cursor that the bar takes now. Where the window has become narrower since it was
  * drawn, its lines are wrapped. */
@@ -61,11 +64,63 @@ void console_write(void *user, const char *text, size_t size)
     console_print(text, size);
 }
 
+/* ---- diverted output ---- */
+
+bool console_divert(const char *target)
+{
+    const char *command = target[0] == '|' ? target + 1 : NULL;
+    console_undivert();
+    diverted_to_command = command != NULL;
+    has_diverted = false;
+    diverted = command ? popen(command, "we") : fopen(target, "we");
+    if (!diverted)
+        console_complain("%s: %s", target, strerror(errno));
+    return diverted != NULL;
+}
+
+bool console_is_diverted(void)
+{
+    return diverted != NULL;
+}
+
+bool console_has_diverted(void)
+{
+    return has_diverted;
+}
+
+/* The command may end before it has read everything: that is no error, and its signal no Ctrl-C. */
+static void print_diverted(const char *text, size_t size)
+{
+    void (*before)(int) = signal(SIGPIPE, SIG_IGN);
+    fwrite(text, 1, size, diverted);
+    fflush(diverted);
+    has_diverted = true;
+    signal(SIGPIPE, before);
+}
+
+void console_undivert(void)
+{
+    bool lost = diverted && ferror(diverted) && !diverted_to_command;
+    errno = 0;
+    if (diverted && diverted_to_command)
+        pclose(diverted);
+    else if (diverted && fclose(diverted) != 0)
+        lost = true;
+    diverted = NULL;
+    if (lost)
+        console_complain("the output could not be written: %s",
+                         errno ? strerror(errno) : "a part of it is lost");
+}
+
+/* ---- standard output ---- */
+
 /* Flushes, as lua's print does. */
 void console_print(const char *text, size_t size)
 {
     errno = 0;
-    if ((fwrite(text, 1, size, stdout) < size || fflush(stdout) != 0) && output_error == 0)
+    if (diverted)
+        print_diverted(text, size);
+    else if ((fwrite(text, 1, size, stdout) < size || fflush(stdout) != 0) && output_error == 0)
         output_error = errno;
 }
 

@@ -31,6 +31,15 @@ __attribute__((format(printf, 1, 2))) void console_complain(const char *format, 
 /* Prints to standard output, and remembers why that failed. */
 void console_print(const char *text, size_t size);
 
+/* From now on what scripts print and console_print goes into the file `target`, or to the shell command
+ * behind its '|', until console_undivert. False: standard error says why it does not. */
+bool console_divert(const char *target);
+bool console_is_diverted(void);
+bool console_has_diverted(void); /* something was printed there */
+
+/* Waits for the end of that command. Does nothing when nothing is diverted. */
+void console_undivert(void);
+
 /* Closes standard output. Returns 0; errno, when something that was written to it is lost; or -1 when
  * the reason is not known. */
 int console_close(void);

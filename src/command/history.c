@@ -54,12 +54,13 @@ static bool has_credentials(const char *entry)
 /* Looks for words that usually stand beside a secret, among them the options of connect that are
  * secret, for user:password@ in a URL, and for the settings of a peer. It drops some harmless
  * entries, rather than keep a password. */
-static bool may_hold_secret(const char *entry)
+bool history_may_hold_secret(const char *entry)
 {
 #define WORD_OPEN(name)
 #define WORD_USER(name)
 #define WORD_URL(name)
 #define WORD_PASSWORD(name) #name,
+#define WORD_SECRET(name)   #name,
     static const char *const words[] = {
 #define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
 #include "base/connect_options.def"
@@ -109,7 +110,7 @@ bool history_append(const char *path, const char *entry)
     buffer line = { 0 };
     bool ok = false;
     int fd;
-    if (!entry[0] || entry[0] == ' ' || may_hold_secret(entry) || is_dev_null(path))
+    if (!entry[0] || entry[0] == ' ' || history_may_hold_secret(entry) || is_dev_null(path))
         return true;
     make_folders(path);
     fd = own_file_open(path, O_WRONLY | O_APPEND | O_CREAT, S_IRUSR | S_IWUSR);

@@ -22,4 +22,7 @@ void history_load(const char *path, void (*entry)(void *user, const char *text),
  * user, or a link. */
 bool history_append(const char *path, const char *entry);
 
+/* Whether the entry may hold a secret. */
+bool history_may_hold_secret(const char *entry);
+
 #endif

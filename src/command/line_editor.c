@@ -1,112 +1,22 @@
 #include "command/line_editor.h"
 
 #include <errno.h>
-#include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-#include <wchar.h>
 
 #include "base/terminal.h"
 #include "base/text_width.h"
 #include "base/utf8.h"
 #include "command/console.h"
+#include "command/editing.h"
 #include "command/history.h"
 #include "command/json_text.h"
-#include "command/signals.h"
-
-enum { CANDIDATES_MAX = 100, REPLACEMENT_CHARACTER = 0xFFFD };
-
-struct line_editor {
-    EditLine *el;
-    History *history;
-    char *history_file; /* NULL: the history is not saved */
-    line_editor_complete_fn complete;
-    void *user;
-    const char *prompt, *earlier; /* the arguments of line_editor_read */
-    char *line;                   /* the line that line_editor_read returned */
-    char *last;                   /* the newest entry of the history */
-    bool invalid;                 /* the present line has bytes that are not UTF-8 */
-    int unread; /* a byte that was read, and belongs to the next character; -1 = none */
-};
-
-static line_editor *editor_of(EditLine *el)
-{
-    void *e = NULL;
-    el_get(el, EL_CLIENTDATA, &e);
-    return e;
-}
-
-static char *prompt_of(EditLine *el)
-{
-    return (char *)editor_of(el)->prompt;
-}
-
-/* ---- characters ---- */
-
-/* Reads a byte. Returns 1; 0 at the end of the input; -1 with errno when a signal has arrived or
- * the terminal is gone. */
-static int read_byte(line_editor *e, unsigned char *byte)
-{
-    for (;;) {
-        ssize_t n;
-        if (e->unread >= 0) {
-            *byte = (unsigned char)e->unread;
-            e->unread = -1;
-            return 1;
-        }
-        if (signals_noted()) {
-            errno = EINTR;
-            return -1;
-        }
-        n = read(STDIN_FILENO, byte, 1);
-        if (n >= 0 || errno != EINTR)
-            return (int)n;
-        el_resize(e->el); /* the interruption may be a new size of the window */
-    }
-}
-
-/* Takes the place of libedit's own reader, which drops bytes that are not UTF-8 without a word: the
- * line that runs would then not be the line that was typed. */
-static int read_character(EditLine *el, wchar_t *character)
-{
-    line_editor *e = editor_of(el);
-    unsigned char bytes[4];
-    int n = read_byte(e, bytes), size, got = 1;
-    if (n <= 0)
-        return n;
-    size = bytes[0] < 0x80 ? 1 : bytes[0] < 0xE0 ? 2 : bytes[0] < 0xF0 ? 3 : 4;
-    for (; got < size && (n = read_byte(e, bytes + got)) == 1; got++)
-        if (!utf8_is_continuation((char)bytes[got])) {
-            e->unread = bytes[got];
-            break;
-        }
-    if (n < 0)
-        return n;
-    if (got < size || !utf8_is_valid((const char *)bytes, (size_t)size)) {
-        e->invalid = true;
-        *character = REPLACEMENT_CHARACTER;
-        return 1;
-    }
-    *character = size == 1 ? bytes[0] : bytes[0] & (0x7F >> size);
-    for (int i = 1; i < size; i++)
-        *character = (wchar_t)(*character << 6 | (bytes[i] & 0x3F));
-    return 1;
-}
 
 /* ---- completion ---- */
-
-typedef struct candidates {
-    char *list[CANDIDATES_MAX];
-    size_t count;    /* how many are in the list */
-    size_t all;      /* how many there are */
-    size_t common;   /* the number of bytes at their beginning that all share */
-    size_t replaced; /* the number of bytes before the cursor that each replaces */
-} candidates;
 
 static void read_candidates(candidates *c, const char *json)
 {
@@ -117,12 +27,34 @@ static void read_candidates(candidates *c, const char *json)
         size_t same = 0;
         while (c->all > 0 && same < c->common && word[same] == c->list[0][same])
             same++;
-        c->common = c->all == 0 ? strlen(word) : same;
+        c->common = c->all == 0 ? strlen(word) : utf8_truncate(word, strlen(word), same);
         if (c->all++ < CANDIDATES_MAX)
             c->list[c->count++] = word;
         else
             free(word);
     }
+}
+
+bool editing_candidates(line_editor *e, const char *line, size_t size, candidates *c)
+{
+    buffer before = { 0 };
+    const char *json = NULL;
+    if (buffer_add(&before, e->earlier.data, e->earlier.size) && buffer_add(&before, line, size))
+        json = e->complete(e->user, before.data, before.size);
+    free(before.data);
+    if (!json)
+        return false;
+    read_candidates(c, json);
+    if (c->replaced > size)
+        editing_free_candidates(c);
+    return c->count > 0;
+}
+
+void editing_free_candidates(candidates *c)
+{
+    for (size_t i = 0; i < c->count; i++)
+        free(c->list[i]);
+    c->count = 0;
 }
 
 static size_t widest_of(const candidates *c)
@@ -135,8 +67,7 @@ static size_t widest_of(const candidates *c)
     return widest;
 }
 
-/* Prints the candidates in columns below the line. */
-static void print_candidates(const candidates *c)
+void editing_print_candidates(const candidates *c)
 {
     size_t width = widest_of(c) + 2, columns = terminal_width(STDOUT_FILENO) / width;
     columns = columns > 0 ? columns : 1;
@@ -155,54 +86,12 @@ static void print_candidates(const candidates *c)
     fflush(stdout);
 }
 
-/* Inserts the beginning that all candidates share. When that adds nothing, shows them. */
-static unsigned char take_candidates(line_editor *e, candidates *c)
-{
-    if (c->all == 0)
-        return CC_REFRESH_BEEP;
-    if (c->all > 1 && c->common <= c->replaced) {
-        print_candidates(c);
-        return CC_REDISPLAY;
-    }
-    c->list[0][c->common] = '\0';
-    el_deletestr(e->el, (int)c->replaced);
-    return el_insertstr(e->el, c->list[0]) == 0 ? CC_REFRESH : CC_ERROR;
-}
-
-/* TAB. At the beginning of a line it indents. */
-static unsigned char on_tab(EditLine *el, int key)
-{
-    line_editor *e = editor_of(el);
-    const LineInfo *line = el_line(el);
-    size_t size = (size_t)(line->cursor - line->buffer);
-    buffer before = { 0 };
-    candidates found;
-    const char *json = NULL;
-    unsigned char result;
-    (void)key;
-    if (strspn(line->buffer, " ") >= size)
-        return el_insertstr(el, "  ") == 0 ? CC_REFRESH : CC_ERROR;
-    if (buffer_add(&before, e->earlier, strlen(e->earlier)) &&
-        buffer_add(&before, line->buffer, size))
-        json = e->complete(e->user, before.data, before.size);
-    free(before.data);
-    if (!json)
-        return CC_REFRESH_BEEP;
-    read_candidates(&found, json);
-    result = take_candidates(e, &found);
-    for (size_t i = 0; i < found.count; i++)
-        free(found.list[i]);
-    return result;
-}
-
 /* ---- history ---- */
 
-/* Adds an entry to libedit's history. */
 static void enter(void *user, const char *input)
 {
     line_editor *e = user;
-    HistEvent event;
-    history(e->history, &event, H_ENTER, input);
+    e->how->enter(e, input);
 }
 
 void line_editor_remember(line_editor *e, const char *input)
@@ -225,51 +114,18 @@ void line_editor_remember(line_editor *e, const char *input)
 
 void line_editor_each(line_editor *e, void (*entry)(void *user, const char *input), void *user)
 {
-    HistEvent event;
-    for (int more = history(e->history, &event, H_LAST); more >= 0;
-         more = history(e->history, &event, H_PREV))
-        entry(user, event.str);
+    e->how->each(e, entry, user);
 }
 
 /* ---- opening and closing ---- */
 
-/* libedit needs a locale whose encoding is UTF-8, even when the user's locale has another one. The
+/* Both editors need a locale whose encoding is UTF-8, even when the user's locale has another one. The
  * other categories stay "C": Lua reads and writes numbers with a decimal point. */
 static void choose_locale(void)
 {
     setlocale(LC_CTYPE, "");
     if (strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
         setlocale(LC_CTYPE, "C.UTF-8");
-}
-
-static void on_resize(int sig)
-{
-    (void)sig;
-}
-
-/* Without SA_RESTART, so that a new size of the window interrupts read_byte. */
-static void catch_resize(void)
-{
-    struct sigaction how;
-    memset(&how, 0, sizeof how);
-    how.sa_handler = on_resize;
-    sigaction(SIGWINCH, &how, NULL);
-}
-
-static void set_up_editing(line_editor *e)
-{
-    HistEvent event;
-    el_set(e->el, EL_CLIENTDATA, e);
-    el_set(e->el, EL_PROMPT, prompt_of);
-    el_set(e->el, EL_GETCFN, read_character);
-    el_set(e->el, EL_EDITOR, "emacs");
-    el_set(e->el, EL_ADDFN, "modalua-complete", "Completes the text before the cursor", on_tab);
-    el_set(e->el, EL_BIND, "^I", "modalua-complete", NULL);
-    el_set(e->el, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    el_set(e->el, EL_BIND, "^W", "ed-delete-prev-word", NULL);
-    el_set(e->el, EL_HIST, history, e->history);
-    history(e->history, &event, H_SETSIZE, HISTORY_SIZE);
-    history(e->history, &event, H_SETUNIQUE, 1);
 }
 
 line_editor *line_editor_open(const char *history_file, line_editor_complete_fn complete,
@@ -281,17 +137,11 @@ line_editor *line_editor_open(const char *history_file, line_editor_complete_fn 
     choose_locale();
     e->complete = complete;
     e->user = user;
-    e->prompt = e->earlier = "";
-    e->unread = -1;
     e->history_file = history_file ? strdup(history_file) : NULL;
-    e->history = history_init();
-    e->el = e->history ? el_init("modalua", stdin, stdout, stderr) : NULL;
-    if (!e->el) {
+    if (!readline_open(e) && !libedit_open(e)) {
         line_editor_close(e);
         return NULL;
     }
-    set_up_editing(e);
-    catch_resize();
     if (e->history_file)
         history_load(e->history_file, enter, e);
     return e;
@@ -301,42 +151,32 @@ void line_editor_close(line_editor *e)
 {
     if (!e)
         return;
-    if (e->el)
-        el_end(e->el);
-    if (e->history)
-        history_end(e->history);
+    if (e->how)
+        e->how->close(e);
     free(e->history_file);
-    free(e->line);
+    free(e->earlier.data);
+    free(e->line.data);
     free(e->last);
     free(e);
 }
 
 /* ---- lines ---- */
 
-line_editor_result line_editor_read(line_editor *e, const char *prompt, const char *earlier,
-                                    const char **line)
+line_editor_result line_editor_read(line_editor *e, const line_request *request, const char **input)
 {
-    int count = 0;
-    const char *typed;
-    e->prompt = prompt;
-    e->earlier = earlier;
-    e->invalid = false;
-    free(e->line);
-    e->line = NULL;
-    el_resize(e->el);
-    el_set(e->el, EL_PREP_TERM, 1); /* before the prompt: keys that are typed now are not lost */
-    typed = el_gets(e->el, &count);
-    if (!typed || count <= 0) {
-        el_reset(e->el);
-        return signals_noted() ? LINE_EDITOR_STOPPED : LINE_EDITOR_END;
-    }
-    if (e->invalid)
-        return LINE_EDITOR_INVALID;
-    e->line = strdup(typed);
-    if (!e->line)
+    line_editor_result result;
+    e->request = *request;
+    e->earlier.size = e->line.size = 0;
+    if (!buffer_add(&e->earlier, request->earlier, strlen(request->earlier)) ||
+        !buffer_add(&e->line, "", 0))
         return LINE_EDITOR_END;
-    if (e->line[0] && e->line[strlen(e->line) - 1] == '\n')
-        e->line[strlen(e->line) - 1] = '\0';
-    *line = e->line;
+    result = e->how->read(e);
+    if (result != LINE_EDITOR_LINE)
+        return result;
+    if (!utf8_is_valid(e->line.data, e->line.size))
+        return LINE_EDITOR_INVALID;
+    if (!buffer_add(&e->earlier, e->line.data, e->line.size))
+        return LINE_EDITOR_END;
+    *input = e->earlier.data;
     return LINE_EDITOR_LINE;
 }

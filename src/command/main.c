@@ -196,20 +196,36 @@ static int run_library(modalua_runtime *rt, const char *name)
     return status;
 }
 
-static int run_actions(modalua_runtime *rt, const command_options *o)
-{
-    int status = o->warnings ? run_code(rt, "warn '@on'") : MODALUA_OK;
-    for (int i = 0; i < o->action_count && status == MODALUA_OK; i++)
-        status = o->actions[i].letter == 'e' ? run_code(rt, o->actions[i].text)
-                                             : run_library(rt, o->actions[i].text);
-    return status;
-}
-
 /* path NULL: standard input. */
 static int run_script(modalua_runtime *rt, const char *path, int argc, char **argv)
 {
     signals_catch(rt);
     return end_caught_run(rt, modalua_run_file(rt, path, argc, (const char *const *)argv));
+}
+
+/* LUA_INIT, as lua takes it: code, or a file behind '@'. It is for scripts that the user trusts, and
+ * not for verbs. */
+static int run_lua_init(modalua_runtime *rt, const command_options *o)
+{
+    const char *code = getenv("LUA_INIT_5_4");
+    code = code ? code : getenv("LUA_INIT");
+    if (!code || o->no_environment || o->sandbox || o->verb)
+        return MODALUA_OK;
+    if (code[0] == '@')
+        return run_script(rt, code + 1, 0, NULL);
+    signals_catch(rt);
+    return end_caught_run(rt, modalua_run_string(rt, "=LUA_INIT", code, strlen(code)));
+}
+
+static int run_actions(modalua_runtime *rt, const command_options *o)
+{
+    int status = o->warnings ? run_code(rt, "warn '@on'") : MODALUA_OK;
+    if (status == MODALUA_OK)
+        status = run_lua_init(rt, o);
+    for (int i = 0; i < o->action_count && status == MODALUA_OK; i++)
+        status = o->actions[i].letter == 'e' ? run_code(rt, o->actions[i].text)
+                                             : run_library(rt, o->actions[i].text);
+    return status;
 }
 
 static int run_verb(modalua_runtime *rt)
@@ -237,20 +253,28 @@ static int interact(modalua_runtime *rt, const command_options *o)
     return repl_run(rt, !o->no_environment);
 }
 
-/* Runs everything that the command line asks for, in its order; stops at a failure. */
+/* Whether -i opens a prompt: also after a failure, which the user wants to look at. */
+static bool stays_after(int status)
+{
+    return status != MODALUA_EXIT && status != MODALUA_E_FILE && status != MODALUA_E_INVALID &&
+           !signals_end_session();
+}
+
+/* Runs everything that the command line asks for, in its order; stops at a failure, but for -i. */
 static int run_all(modalua_runtime *rt, const command_options *o, int argc, char **argv)
 {
     bool has_word = o->word < argc;
     int status =
         o->playground ? report_status(rt, playground_enter(o->playground, rt)) : MODALUA_OK;
-    if (status == MODALUA_OK)
-        status = run_actions(rt, o);
-    if (status == MODALUA_OK && has_word)
-        status = o->verb ? run_verb(rt) : run_word(rt, o, argc, argv);
     if (status != MODALUA_OK)
         return status;
-    if (o->interactive)
+    status = run_actions(rt, o);
+    if (status == MODALUA_OK && has_word)
+        status = o->verb ? run_verb(rt) : run_word(rt, o, argc, argv);
+    if (o->interactive && stays_after(status))
         return interact(rt, o);
+    if (status != MODALUA_OK)
+        return status;
     if (has_word || o->has_code || o->version)
         return status;
     if (!isatty(STDIN_FILENO))

@@ -46,6 +46,33 @@ static bool set_server(command_options *o, void *field, char *url)
     return o->own_url != NULL;
 }
 
+static bool set_insecure(command_options *o, void *field, char *argument)
+{
+    (void)o;
+    (void)argument;
+    *(int *)field = 1;
+    return true;
+}
+
+/* Reads the first line of the file. */
+static bool read_passphrase(command_options *o, void *field, char *name)
+{
+    size_t room = 0;
+    ssize_t size = -1;
+    FILE *file = fopen(name, "re");
+    free(o->own_passphrase);
+    o->own_passphrase = NULL;
+    if (file) {
+        size = getline(&o->own_passphrase, &room, file);
+        fclose(file);
+    }
+    if (size < 0)
+        return false;
+    o->own_passphrase[strcspn(o->own_passphrase, "\r\n")] = '\0';
+    *(const char **)field = o->own_passphrase;
+    return o->own_passphrase[0] != '\0';
+}
+
 static bool set_bytes(command_options *o, void *field, char *bytes)
 {
     char *end;
@@ -112,11 +139,19 @@ const command_option command_option_rows[] = {
       FIELD(config.token) },
     { 0, "profile", "NAME", NULL, "that server, by its name in the configuration file", true,
       set_string, FIELD(config.profile) },
-    { 0, "ca", "FILE", "MODALUA_CA", "the certificates that sign that of the server in --url or MODALUA_URL",
-      true, set_string, FIELD(config.ca) },
-    { 0, "cert", "FILE", NULL, "a client certificate for that server", true, set_string,
+    { 0, "ca", "FILE", NULL, "the certificates that sign that of the server", true, set_string,
+      FIELD(config.ca) },
+    { 0, NULL, NULL, "MODALUA_CA", "those of all servers that have no others (or SSL_CERT_FILE)",
+      false, set_string, FIELD(config.default_ca) },
+    { 0, "cert", "FILE", NULL, "a client certificate for the server", true, set_string,
       FIELD(config.cert) },
     { 0, "key", "FILE", NULL, "its private key", true, set_string, FIELD(config.key) },
+    { 0, "key-password-file", "FILE", NULL, "a file; its first line is the passphrase of the key",
+      true, read_passphrase, FIELD(config.key_password) },
+    { 0, NULL, NULL, "MODALUA_KEY_PASSWORD", "the passphrase of the key", false, set_string,
+      FIELD(config.key_password) },
+    { 0, "insecure", NULL, NULL, "do not check the certificate of the server", true, set_insecure,
+      FIELD(config.insecure) },
     { 0, "verbose", NULL, NULL, "a line on standard error for each HTTP request", true, set_flag,
       FIELD(verbose) },
     { 0, "memory-limit", "BYTES", NULL, "end a script that takes more memory; K, M or G may follow",
@@ -259,32 +294,56 @@ const char *command_options_nearest(const char *word)
     return n.name && strcmp(n.name, name) != 0 ? n.name : NULL;
 }
 
-/* The file of certificates that the environment names; NULL: none. SSL_CERT_FILE is OpenSSL's own. */
-static const char *environment_ca(void)
+/* The value of a variable of the environment; NULL: it is not set, or empty. */
+static const char *variable(const char *name)
 {
-    static const char *const names[] = { "MODALUA_CA", "SSL_CERT_FILE" };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *file = getenv(names[i]);
-        if (file && *file)
-            return file;
-    }
+    const char *value = getenv(name);
+    return value && value[0] ? value : NULL;
+}
+
+/* Names the credentials that the environment has for the server in MODALUA_URL, which is not the server
+ * here. NULL: there are none. */
+static const char *unsent_credentials(void)
+{
+    if (variable("MODALUA_TOKEN"))
+        return "MODALUA_TOKEN is set, but was not sent: it is for the server in MODALUA_URL";
+    if (variable("MODALUA_USERNAME") || variable("MODALUA_PASSWORD"))
+        return "MODALUA_USERNAME and MODALUA_PASSWORD are set, but were not sent: they are for the "
+               "server in MODALUA_URL";
     return NULL;
+}
+
+/* Whether the variable of the row says something of the server in MODALUA_URL. */
+static bool is_of_server(const command_option *row)
+{
+    return row->variable && row->field != offsetof(command_options, config.default_ca) &&
+           row->field != offsetof(command_options, config.key_password);
 }
 
 void command_options_environment(command_options *o)
 {
-    if (o->no_environment || o->playground || o->config.profile)
+    modalua_config *config = &o->config;
+    bool chosen = config->url || config->profile;
+    if (o->no_environment || o->playground)
         return;
-    if (!o->config.url)
+    if (!chosen)
         for (const command_option *row = command_option_rows; row->help; row++)
-            if (row->variable && row->field != offsetof(command_options, config.ca))
+            if (is_of_server(row))
                 *(const char **)field_of(o, row) = getenv(row->variable);
-    if (o->config.url && !o->config.ca)
-        o->config.ca = environment_ca();
+    if (chosen || !config->url)
+        config->unsent = unsent_credentials();
+    config->default_ca = variable("MODALUA_CA"); /* SSL_CERT_FILE is OpenSSL's own */
+    if (!config->default_ca)
+        config->default_ca = variable("SSL_CERT_FILE");
+    if (!config->key_password)
+        config->key_password = variable("MODALUA_KEY_PASSWORD");
 }
 
 void command_options_free(command_options *o)
 {
     free(o->own_url);
+    if (o->own_passphrase)
+        explicit_bzero(o->own_passphrase, strlen(o->own_passphrase));
+    free(o->own_passphrase);
     free(o->actions);
 }

@@ -19,8 +19,9 @@ typedef struct command_action {
 typedef struct command_options {
     modalua_config config; /* the fields that options and environment variables set */
     bool interactive, version, help, verbose, warnings, no_environment, sandbox;
-    bool has_code; /* there is an -e, so no script is needed */
-    char *own_url; /* config.url, when it is a copy */
+    bool has_code;        /* there is an -e, so no script is needed */
+    char *own_url;        /* config.url, when it is a copy */
+    char *own_passphrase; /* config.key_password, when it comes from a file */
     command_action *actions;
     int action_count;
     int word;  /* the place in argv of the first word that is no option: a script or a verb; argc
@@ -49,9 +50,9 @@ extern const command_option command_option_rows[];
 bool command_options_parse(command_options *o, int argc, char **argv);
 void command_options_free(command_options *o);
 
-/* Reads the environment variables of the server and its credentials, when neither an option nor the
- * playground has chosen another server: the credentials are for the server of MODALUA_URL alone. The
- * certificates of MODALUA_CA, or else SSL_CERT_FILE, are for the server of --url too. */
+/* Reads the environment variables. Those of the server and its credentials only when neither an option
+ * nor the playground has chosen another server: the credentials are for the server of MODALUA_URL
+ * alone. */
 void command_options_environment(command_options *o);
 
 /* Reads, and removes from argv, the options that may stand anywhere: from argv[first] on, up to

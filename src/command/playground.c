@@ -183,6 +183,41 @@ static void write_modalities(json_writer *w, const playground *p, size_t own)
     json_text_close(w, '}');
 }
 
+/* The plugin with which an Orthanc serves a worklist: beside that Orthanc, as it is installed, or
+ * as spec/support/fetch_orthanc.sh unpacks it. */
+static bool find_worklist_plugin(const playground *p, char path[PATH_MAX])
+{
+    static const char *const roots[] = { "..", "root/usr" };
+    const char *slash = strrchr(p->orthanc, '/');
+    for (size_t i = 0; i < sizeof roots / sizeof roots[0]; i++) {
+        int size = snprintf(path, PATH_MAX, "%.*s/%s/share/orthanc/plugins/libModalityWorklists.so",
+                            (int)(slash - p->orthanc), p->orthanc, roots[i]);
+        if (size < PATH_MAX && access(path, R_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* The plugins of a server. pacs has a worklist where the plugin is installed; the plugin reads its
+ * files from the playground's folder (modalua.playground.fill). */
+static void write_plugins(json_writer *w, const playground *p, size_t own)
+{
+    char path[PATH_MAX];
+    bool has_worklist = own == PACS && find_worklist_plugin(p, path);
+    json_text_key(w, "Plugins");
+    json_text_open(w, '[');
+    if (has_worklist)
+        json_text_string(w, path);
+    json_text_close(w, ']');
+    if (!has_worklist)
+        return;
+    json_text_key(w, "Worklists");
+    json_text_open(w, '{');
+    json_text_add_boolean(w, "Enable", true);
+    json_text_add_string(w, "Database", p->folder);
+    json_text_close(w, '}');
+}
+
 /* Relative paths are relative to the folder of the configuration file. Without SyncStorageArea the
  * files may never reach the disk: they live only for a moment. NULL: no memory. */
 static char *config_of(const playground *p, size_t own)
@@ -200,9 +235,7 @@ static char *config_of(const playground *p, size_t own)
     json_text_add_string(&w, "StorageDirectory", me->name);
     json_text_add_string(&w, "IndexDirectory", me->name);
     json_text_add_boolean(&w, "SyncStorageArea", false);
-    json_text_key(&w, "Plugins");
-    json_text_open(&w, '[');
-    json_text_close(&w, ']');
+    write_plugins(&w, p, own);
     write_protection(&w, s);
     json_text_add_string(&w, "DefaultEncoding", me->encoding);
     write_modalities(&w, p, own);
@@ -297,6 +330,7 @@ static char *addresses_of(const playground *p)
         json_text_add_string(&w, "url", p->servers[i].url);
         json_text_add_string(&w, "username", USER);
         json_text_add_string(&w, "password", p->servers[i].password);
+        json_text_add_string(&w, "folder", p->folder);
         json_text_close(&w, '}');
     }
     json_text_close(&w, '}');

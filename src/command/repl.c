@@ -1,4 +1,3 @@
-#include "base/terminal.h"
 #include "command/repl.h"
 
 #include <errno.h>
@@ -8,19 +7,26 @@
 #include <stdlib.h>
 #include <string.h>
 #include <termios.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "base/terminal.h"
 #include "base/utf8.h"
 #include "command/console.h"
 #include "command/history.h"
 #include "command/json_text.h"
 #include "command/line_editor.h"
 #include "command/pager.h"
+#include "command/session_files.h"
 #include "command/signals.h"
+#include "command/text_editor.h"
+#include "command/user_file.h"
 
 enum {
-    STEP_MS = 100,   /* the delay after which Ctrl-C during a transfer is noticed */
-    QUESTION_MS = 50 /* the delay after which the answer to a question is noticed */
+    STEP_MS = 100,         /* the delay after which Ctrl-C during a transfer is noticed */
+    QUESTION_MS = 50,      /* the delay after which the answer to a question is noticed */
+    WIDTH_OF_FILE = 10000, /* columns of a table that goes into a file */
+    PROMPT_SIZE = 32
 };
 
 typedef struct session {
@@ -31,6 +37,8 @@ typedef struct session {
     buffer input;  /* the lines of the present input, with newlines between them */
     char *line;    /* getline's buffer, when there is no editor */
     size_t room;
+    char *preset;      /* the text of the next line, from $EDITOR; NULL = none */
+    bool diverts_once; /* .once is under way */
 } session;
 
 /* ---- runs ---- */
@@ -112,17 +120,32 @@ static int call_lua(session *s, const char *function, const char *json)
 
 /* ---- calls of the Lua half ---- */
 
+/* The writer is empty afterwards. */
+static int call_with(session *s, const char *function, json_writer *argument)
+{
+    char *json = json_text_take(argument);
+    int status = json ? call_lua(s, function, json) : MODALUA_E_NOMEM;
+    free(json);
+    return status;
+}
+
 static int run_input(session *s)
 {
     json_writer w = { 0 };
-    char *json;
-    int status = MODALUA_E_NOMEM;
     json_text_bytes(&w, s->input.data, s->input.size);
-    json = json_text_take(&w);
-    if (json)
-        status = call_lua(s, "modalua.evaluate.line", json);
-    free(json);
-    return status;
+    return call_with(s, "modalua.evaluate.line", &w);
+}
+
+/* Runs a script; name NULL: an expression, once more. */
+static int run_text(session *s, const char *text, const char *name)
+{
+    json_writer w = { 0 };
+    json_text_open(&w, '{');
+    json_text_add_string(&w, "text", text);
+    if (name)
+        json_text_add_string(&w, "name", name);
+    json_text_close(&w, '}');
+    return call_with(s, "modalua.evaluate.line", &w);
 }
 
 /* Prints the results of the last input. */
@@ -130,18 +153,18 @@ static int show_results(session *s)
 {
     json_writer w = { 0 };
     buffer shown = { 0 };
-    char *json;
-    int status = MODALUA_E_NOMEM;
+    bool raw = console_is_diverted();
+    int status;
     json_text_open(&w, '{');
-    json_text_add_number(&w, "width", (long)terminal_width(STDOUT_FILENO));
+    json_text_add_number(&w, "width", raw ? WIDTH_OF_FILE : (long)terminal_width(STDOUT_FILENO));
+    json_text_add_boolean(&w, "raw", raw);
     json_text_close(&w, '}');
-    json = json_text_take(&w);
     console_collect(&shown);
-    if (json)
-        status = call_lua(s, "modalua.evaluate.show", json);
+    status = call_with(s, "modalua.evaluate.show", &w);
     console_collect(NULL);
-    free(json);
-    if (shown.data)
+    if (shown.data && raw)
+        console_print(shown.data, shown.size);
+    else if (shown.data)
         pager_show(shown.data, shown.size, s->environment);
     free(shown.data);
     return status;
@@ -187,7 +210,8 @@ static void show_history(session *s)
 /* ---- inputs ---- */
 
 typedef enum outcome {
-    INPUT_DONE,
+    INPUT_DONE,       /* its results are to be shown */
+    INPUT_ANSWERED,   /* it has none */
     INPUT_NEEDS_MORE, /* it continues in the next line */
     INPUT_QUITS       /* the user wants to leave */
 } outcome;
@@ -205,24 +229,127 @@ static void print_error(session *s, int status)
         show_error(modalua_last_error(s->rt));
 }
 
-/* Acts on the answer of modalua.evaluate.line: nothing, "more", "quit", "history", or an object
- * with the member "error". */
-static outcome act_on_answer(session *s, const char *answer)
+static outcome act_on_answer(session *s, int *status);
+
+/* Acts on the end of a run of an input, whose answer or failure it prints. */
+static outcome finish_input(session *s, int *status)
 {
-    bool is_object = answer && answer[0] == '{';
+    outcome o = INPUT_DONE;
+    console_clear();
+    print_error(s, *status);
+    if (*status == MODALUA_OK)
+        o = act_on_answer(s, status);
+    if (*status == MODALUA_OK && o == INPUT_DONE) {
+        *status = show_results(s);
+        print_error(s, *status);
+    }
+    return o;
+}
+
+/* ---- what commands ask for ---- */
+
+static int load(session *s, const char *path)
+{
+    buffer text = { 0 };
+    int status = MODALUA_OK;
+    if (session_files_read(path, &text)) {
+        status = run_text(s, text.data, path);
+        finish_input(s, &status);
+    }
+    free(text.data);
+    return status;
+}
+
+/* Waits. False: Ctrl-C has come. */
+static bool wait_seconds(session *s, double seconds)
+{
+    double left = seconds * 1000;
+    signals_catch(s->rt);
+    signals_note(true);
+    for (; left > 0 && !signals_noted(); left -= STEP_MS)
+        poll(NULL, 0, left < STEP_MS ? (int)left : STEP_MS);
+    return !signals_noted();
+}
+
+/* Shows an expression again and again, until Ctrl-C. Its errors do not end it. */
+static int watch(session *s, double seconds, const char *expression)
+{
+    int status;
+    do {
+        time_t now = time(NULL);
+        char text[64];
+        int size = (int)strftime(text, sizeof text, "-- %Y-%m-%d %H:%M:%S\n", localtime(&now));
+        console_print(text, (size_t)size);
+        status = run_text(s, expression, NULL);
+        finish_input(s, &status);
+    } while (status == MODALUA_OK && wait_seconds(s, seconds));
+    if (status == MODALUA_OK)
+        putchar('\n'); /* behind the terminal's ^C */
+    return status;
+}
+
+static void edit(session *s, const char *text)
+{
+    buffer edited = { 0 };
+    if (!s->editor) {
+        console_complain(".edit needs a terminal");
+    } else if (text_editor_run(text, &edited)) {
+        free(s->preset);
+        s->preset = edited.data;
+        edited.data = NULL;
+    }
+    free(edited.data);
+}
+
+static void divert(session *s, const char *target, bool once)
+{
+    bool on = target[0] ? console_divert(target) : (console_undivert(), false);
+    s->diverts_once = on && once;
+}
+
+/* Carries out a request, whose arguments follow in the answer. */
+static void act_on_request(session *s, const char *request, const char *answer, int *status)
+{
+    char *first = json_text_next_string(&answer);
+    char *second = NULL;
+    if (!first)
+        return;
+    if (strcmp(request, "error") == 0) {
+        show_error(first);
+    } else if (strcmp(request, "load") == 0) {
+        *status = load(s, first);
+    } else if (strcmp(request, "edit") == 0) {
+        edit(s, first);
+    } else if (strcmp(request, "watch") == 0) {
+        second = json_text_next_string(&answer);
+        *status = second ? watch(s, strtod(first, NULL), second) : MODALUA_E_NOMEM;
+    } else {
+        divert(s, first, strcmp(request, "once") == 0);
+    }
+    free(first);
+    free(second);
+}
+
+/* Acts on the answer of modalua.evaluate.line: nothing, a word, or an object that has a request as its
+ * key. */
+static outcome act_on_answer(session *s, int *status)
+{
+    const char *answer = modalua_result(s->rt);
+    bool is_request = answer && answer[0] == '{';
     char *word = answer ? json_text_next_string(&answer) : NULL;
     outcome o = INPUT_DONE;
-    if (is_object) {
-        char *message = json_text_next_string(&answer);
-        show_error(message ? message : modalua_strerror(MODALUA_E_NOMEM));
-        free(message);
-    } else if (word && strcmp(word, "more") == 0) {
+    if (word && is_request && strcmp(word, "save") == 0)
+        session_files_save(answer);
+    else if (word && is_request)
+        act_on_request(s, word, answer, status);
+    else if (word && strcmp(word, "more") == 0)
         o = INPUT_NEEDS_MORE;
-    } else if (word && strcmp(word, "quit") == 0) {
+    else if (word && strcmp(word, "quit") == 0)
         o = INPUT_QUITS;
-    } else if (word && strcmp(word, "history") == 0) {
+    else if (word && strcmp(word, "history") == 0)
         show_history(s);
-    }
+    if (o == INPUT_DONE && word && !(is_request && strcmp(word, "error") == 0))
+        o = INPUT_ANSWERED;
     free(word);
     return o;
 }
@@ -230,18 +357,15 @@ static outcome act_on_answer(session *s, const char *answer)
 /* Runs the lines of the input so far, and prints its results. */
 static outcome evaluate_input(session *s, int *status)
 {
-    outcome o = INPUT_DONE;
+    outcome o;
     *status = run_input(s);
-    console_clear();
-    print_error(s, *status);
-    if (*status == MODALUA_OK)
-        o = act_on_answer(s, modalua_result(s->rt));
-    if (*status == MODALUA_OK && o == INPUT_DONE) {
-        *status = show_results(s);
-        print_error(s, *status);
-    }
+    o = finish_input(s, status);
     if (s->editor && o != INPUT_NEEDS_MORE)
         line_editor_remember(s->editor, s->input.data);
+    if (s->diverts_once && console_has_diverted()) {
+        s->diverts_once = false;
+        console_undivert();
+    }
     return o;
 }
 
@@ -264,36 +388,61 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
     return utf8_is_valid(s->line, strlen(s->line)) ? LINE_EDITOR_LINE : LINE_EDITOR_INVALID;
 }
 
-static line_editor_result read_line(session *s, const char **line)
+/* The number of the input stands before the prompt when the user wants it. */
+static void make_prompts(session *s, char *first, char *more)
 {
-    const char *prompt = s->input.size == 0 ? "> " : ">> ";
-    const char *earlier = s->input.size == 0 ? "" : s->input.data;
+    const char *json = NULL;
+    char *number = NULL;
+    if (modalua_call(s->rt, "modalua.evaluate.prompt", NULL, &json) == MODALUA_OK && json)
+        number = json_text_next_string(&json);
+    snprintf(first, PROMPT_SIZE, "%s> ", number ? number : "");
+    snprintf(more, PROMPT_SIZE, "%s>> ", number ? number : "");
+    free(number);
+}
+
+/* Adds a line to the input. */
+static line_editor_result read_line(session *s)
+{
+    char first[PROMPT_SIZE], more[PROMPT_SIZE];
+    line_request request = { .first = first, .more = more, .earlier = "" };
+    const char *text = NULL;
     line_editor_result result;
+    make_prompts(s, first, more);
+    request.preset = s->preset;
+    if (s->input.size > 0)
+        request.earlier = s->input.data;
     signals_catch(s->rt);
     signals_note(true);
-    result = s->editor ? line_editor_read(s->editor, prompt, earlier, line)
-                       : read_plain(s, prompt, line);
+    result = s->editor ? line_editor_read(s->editor, &request, &text)
+                       : read_plain(s, s->input.size == 0 ? request.first : request.more, &text);
+    free(s->preset);
+    s->preset = NULL;
+    if (result == LINE_EDITOR_LINE && s->editor)
+        s->input.size = 0; /* the text has the earlier lines */
+    if (result == LINE_EDITOR_LINE && !buffer_add(&s->input, text, strlen(text)))
+        return LINE_EDITOR_END;
     if (result == LINE_EDITOR_STOPPED && signals_end_session())
         return LINE_EDITOR_END;
     return result;
 }
 
-/* Reads a line, and runs the input when it is complete. Ctrl-C drops the input. */
+/* Reads a line, and runs the input when it is complete. Ctrl-C drops the input, and so does Ctrl-D in
+ * its second line. */
 static outcome take_line(session *s, int *status)
 {
-    const char *line = NULL;
     outcome o = INPUT_DONE;
-    switch (read_line(s, &line)) {
-    case LINE_EDITOR_END: putchar('\n'); return INPUT_QUITS;
+    switch (read_line(s)) {
+    case LINE_EDITOR_END:
+        putchar('\n');
+        if (s->input.size == 0 || signals_end_session())
+            return INPUT_QUITS;
+        break;
     case LINE_EDITOR_STOPPED: putchar('\n'); break;
     case LINE_EDITOR_INVALID:
         fputs("the line is not UTF-8, and was not run: does the terminal use another encoding?\n",
               stderr);
         break;
-    case LINE_EDITOR_LINE:
-        if (buffer_add(&s->input, line, strlen(line)))
-            o = evaluate_input(s, status);
-        break;
+    case LINE_EDITOR_LINE: o = evaluate_input(s, status); break;
     }
     if (o == INPUT_NEEDS_MORE && buffer_add(&s->input, "\n", 1))
         return o;
@@ -313,6 +462,15 @@ static void open_editor(session *s)
     free(path);
 }
 
+/* A failure of init.lua does not end the session. */
+static int run_start_file(session *s)
+{
+    char *path = user_file_path("XDG_CONFIG_HOME", ".config", "modalua/init.lua");
+    int status = path && access(path, F_OK) == 0 ? load(s, path) : MODALUA_OK;
+    free(path);
+    return status;
+}
+
 static int begin_session(session *s)
 {
     const char *json;
@@ -325,6 +483,8 @@ static int begin_session(session *s)
         puts(greeting);
     free(greeting);
     print_error(s, status);
+    if (status == MODALUA_OK && s->environment)
+        status = run_start_file(s);
     return status;
 }
 
@@ -337,7 +497,9 @@ int repl_run(modalua_runtime *rt, bool environment)
     while (status != MODALUA_EXIT && take_line(&s, &status) != INPUT_QUITS)
         ;
     signals_release();
+    console_undivert();
     line_editor_close(s.editor);
+    free(s.preset);
     free(s.input.data);
     free(s.line);
     return status == MODALUA_EXIT ? MODALUA_EXIT : MODALUA_OK;

@@ -113,10 +113,9 @@ static const char *fault_of(const modalua_config *c)
         return "timeout must be 0 or more";
     if (c->key && !c->cert)
         return "a key needs a cert";
-    if (!c->url &&
-        (c->ca || c->cert || c->proxy || c->headers || c->timeout > 0 || c->server_max_inflight))
-        return "ca, cert, key, proxy, headers, timeout and server_max_inflight need url: they "
-               "belong to that server";
+    if (!c->url && (c->proxy || c->headers || c->timeout > 0 || c->server_max_inflight))
+        return "proxy, headers, timeout and server_max_inflight need url: they belong to that "
+               "server";
     if ((c->transport_url || c->follow) && !c->transport)
         return "transport_url and follow need transport";
     if (c->transport_url && !is_url(c->transport_url))

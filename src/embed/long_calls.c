@@ -61,7 +61,7 @@ static int l_remove(lua_State *L)
     size = luaL_len(L, LIST);
     place = luaL_optinteger(L, PLACE, size);
     luaL_argcheck(L, place == size || (lua_Unsigned)place - 1 <= (lua_Unsigned)size,
-                  LIST, /* so says Lua */
+                  LUA_VERSION_RELEASE_NUM < 50405 ? LIST : PLACE, /* so says Lua */
                   "position out of bounds");
     lua_geti(L, LIST, place);
     for (; place < size; place++) {

@@ -144,6 +144,7 @@ static const struct module {
     { "modalua.transfer", luaopen_modalua_transfer, NULL, SCRIPTS },
     { "modalua.letters", NULL, "text.letters", SANDBOX_TOO },
     { "modalua.table", NULL, "text.table", SANDBOX_TOO },
+    { "modalua.arguments", NULL, "command.arguments", SCRIPTS },
     { "modalua.playground", NULL, "playground.playground", SCRIPTS },
     { "modalua.samples", NULL, "playground.samples", SCRIPTS },
     { "modalua.completion", NULL, "prompt.completion", SCRIPTS },

@@ -127,7 +127,8 @@ static const char **config_string(modalua_config *c, size_t i)
     const char **strings[] = {
 #define CONNECT_STRING(name, config, ...) STRING_##config(name)
 #include "base/connect_options.def"
-        &c->module_path, &c->config_file, &c->profile, &c->servers, &c->headers, &c->transport_url
+        &c->module_path, &c->config_file, &c->profile, &c->servers,
+        &c->headers,     &c->default_ca,  &c->unsent,  &c->transport_url
     };
     return i < sizeof strings / sizeof strings[0] ? strings[i] : NULL;
 }

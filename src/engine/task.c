@@ -474,6 +474,12 @@ int task_l_now(lua_State *L)
     return 1;
 }
 
+static int task_l_index(lua_State *L)
+{
+    luaL_checkudata(L, 1, TASK_TYPE);
+    return userdata_method(L, "task", NULL);
+}
+
 static int task_l_tostring(lua_State *L)
 {
     task *t = check_task(L, 1);
@@ -575,12 +581,13 @@ static const doc_row functions[] = {
 
 void task_open(lua_State *L, loop *lp)
 {
-    static const luaL_Reg meta[] = { { "__tostring", task_l_tostring },
+    static const luaL_Reg meta[] = { { "__index", task_l_index },
+                                     { "__tostring", task_l_tostring },
                                      { "__close", task_l_cancel },
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, TASK_TYPE, meta);
+    userdata_open(L, lp, TASK_TYPE, NULL, meta);
     lua_pop(L, 1);
     lua_newtable(L);
     doc_register(L, lp, functions);

@@ -1,5 +1,6 @@
 #include "http/bounds.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -107,4 +108,27 @@ bool bounds_allow_lookup(http *h, const http_server *s)
         if (h->lookups[i] <= now)
             return true;
     return false;
+}
+
+/* ---- the moment at which a request may leave ---- */
+
+bool bounds_is_late(http_transfer *t)
+{
+    if (t->request.latest <= 0 || clock_boot() <= t->request.latest)
+        return false;
+    t->fault = HTTP_REFUSED;
+    t->refusal = "late";
+    snprintf(
+        t->error, sizeof t->error,
+        "nothing was sent: the moment until which the request was allowed to leave has passed");
+    return true;
+}
+
+int bounds_on_request(void *transfer, char *there, char *here, int port_there, int port_here)
+{
+    (void)there;
+    (void)here;
+    (void)port_there;
+    (void)port_here;
+    return bounds_is_late(transfer) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
 }

@@ -1,5 +1,6 @@
 /* http/bounds.h - bounds for what libcurl takes beside the Lua heap: its memory, which is counted on the
- * runtime's account, the heads of answers, and the threads that look names up. */
+ * runtime's account, the heads of answers, and the threads that look names up; and for the moment at
+ * which a request may leave. */
 #ifndef HTTP_BOUNDS_H
 #define HTTP_BOUNDS_H
 
@@ -24,5 +25,11 @@ int bounds_on_lookup(void *state, void *reserved, void *transfer);
 /* The transfer ends, and its curl_code is known. Where a socket was made, or no name was found, the lookup
  * has ended too. Idempotent. */
 void bounds_end_lookup(http_transfer *t);
+
+/* Whether the request must not leave any more: its `latest` has passed. Then the transfer's failure is set. */
+bool bounds_is_late(http_transfer *t);
+
+/* A curl_prereq_callback: the connection is there, and the request is about to leave. */
+int bounds_on_request(void *transfer, char *there, char *here, int port_there, int port_here);
 
 #endif

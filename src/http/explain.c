@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "http/bounds.h"
 #include "http/server.h"
 
 /* ---- descriptors ---- */
@@ -78,16 +79,63 @@ static bool is_tls_refusal(const http_transfer *t)
     return false;
 }
 
+/* Whether the file is a private key, in PEM's form, that is encrypted. */
+static bool is_encrypted_key(const char *file)
+{
+    char text[4096];
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = '\0';
+    return strstr(text, "-----BEGIN ENCRYPTED PRIVATE KEY") ||
+           strstr(text, "Proc-Type: 4,ENCRYPTED");
+}
+
+/* The key of the client's certificate cannot be used: OpenSSL does not say that a passphrase is lacking. */
+static void explain_key(http_transfer *t)
+{
+    const http_options *o = &t->server->options;
+    const char *file = o->key ? o->key : o->cert;
+    if (t->curl_code != CURLE_SSL_CERTPROBLEM || !file || !is_encrypted_key(file))
+        return;
+    if (o->key_password)
+        snprintf(t->error, sizeof t->error, "the passphrase does not fit the private key %.100s",
+                 file);
+    else
+        snprintf(t->error, sizeof t->error,
+                 "the private key %.100s needs a passphrase: option key_password; at the shell "
+                 "--key-password-file or MODALUA_KEY_PASSWORD",
+                 file);
+}
+
+/* The first certificate is that of the server; those that signed it follow. */
+void explain_certificate(http_transfer *t)
+{
+    static const char key[] = "Expire date:";
+    struct curl_certinfo *info = NULL;
+    if (!t->request.certificate ||
+        curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info->num_of_certs < 1)
+        return;
+    for (const struct curl_slist *line = info->certinfo[0]; line; line = line->next)
+        if (strncmp(line->data, key, sizeof key - 1) == 0)
+            snprintf(t->certificate_end, sizeof t->certificate_end, "%.60s",
+                     line->data + sizeof key - 1);
+}
+
 /* ---- all of it ---- */
 
 void explain_failure(http_transfer *t)
 {
     int shortage;
+    if (t->fault == HTTP_REFUSED)
+        bounds_is_late(t); /* libcurl has written a text of its own since */
     if (t->fault != HTTP_CURL)
         return;
     shortage = shortage_behind(t);
     if (shortage)
         snprintf(t->error, sizeof t->error, "%s", strerror(shortage));
+    explain_key(t);
     if (is_tls_refusal(t))
         t->curl_code = CURLE_SSL_CLIENTCERT;
     if (t->server->bad_proxy && strstr(t->error, HTTP_BAD_PROXY)) {

@@ -13,4 +13,7 @@ int explain_on_close(void *whole, curl_socket_t fd);
 /* Sets curl_code and the error text of a transfer that has failed. */
 void explain_failure(http_transfer *t);
 
+/* Sets certificate_end of a transfer that has ended, when the request wants it. */
+void explain_certificate(http_transfer *t);
+
 #endif

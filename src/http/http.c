@@ -245,7 +245,9 @@ static bool setopt_credentials(CURL *e, const http_server *s)
 
 static bool setopt_security(CURL *e, const http_server *s)
 {
-    const char *proxy = s->options.proxy;
+    const char *proxy = s->options.proxy, *passphrase = s->options.key_password;
+    if (!passphrase && s->options.cert)
+        passphrase = ""; /* otherwise OpenSSL would ask at the terminal, inside of libcurl */
     if (s->options.insecure) {
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYPEER, 0L);
         curl_easy_setopt(e, CURLOPT_SSL_VERIFYHOST, 0L);
@@ -258,6 +260,7 @@ static bool setopt_security(CURL *e, const http_server *s)
            setopt_text(e, CURLOPT_CAINFO, s->options.ca) &&
            setopt_text(e, CURLOPT_SSLCERT, s->options.cert) &&
            setopt_text(e, CURLOPT_SSLKEY, s->options.key) &&
+           setopt_text(e, CURLOPT_KEYPASSWD, passphrase) &&
            curl_easy_setopt(e, CURLOPT_PROTOCOLS_STR, "http,https") == CURLE_OK;
 }
 
@@ -283,7 +286,9 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(e, CURLOPT_PATH_AS_IS, 1L); /* ".." is not resolved */
     curl_easy_setopt(e, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_1_1);
-    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT, t->request.side_effects ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_FRESH_CONNECT,
+                     t->request.side_effects || t->request.certificate ? 1L : 0L);
+    curl_easy_setopt(e, CURLOPT_CERTINFO, t->request.certificate ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_FORBID_REUSE, t->request.side_effects ? 1L : 0L);
     curl_easy_setopt(e, CURLOPT_TIMEOUT_MS, milliseconds(t->request.timeout));
     curl_easy_setopt(e, CURLOPT_CONNECTTIMEOUT_MS,
@@ -294,6 +299,8 @@ static void setopt_behaviour(http_transfer *t)
     curl_easy_setopt(e, CURLOPT_CLOSESOCKETDATA, t->h); /* a connection outlives the transfer */
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_FUNCTION, bounds_on_lookup);
     curl_easy_setopt(e, CURLOPT_RESOLVER_START_DATA, t);
+    curl_easy_setopt(e, CURLOPT_PREREQFUNCTION, bounds_on_request);
+    curl_easy_setopt(e, CURLOPT_PREREQDATA, t);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPALIVE, 1L); /* notices a dead server during long requests */
     curl_easy_setopt(e, CURLOPT_TCP_KEEPIDLE, 30L);
     curl_easy_setopt(e, CURLOPT_TCP_KEEPINTVL, 10L);
@@ -376,7 +383,7 @@ static void transfer_start(http_transfer *t)
 {
     http *h = t->h;
     t->started = clock_now();
-    if (transfer_send(t)) {
+    if (!bounds_is_late(t) && transfer_send(t)) {
         t->state = HTTP_RUNNING;
         if (t->exchange)
             list_append(&h->exchanges, t);
@@ -501,6 +508,7 @@ static void note_answer(http_transfer *t)
     for (; type && type[i] && !strchr("; \t", type[i]) && i + 1 < sizeof t->content_type; i++)
         t->content_type[i] = (char)tolower((unsigned char)type[i]);
     t->content_type[i] = '\0';
+    explain_certificate(t);
 }
 
 /* libcurl reports the end of a transfer. */

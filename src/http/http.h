@@ -100,8 +100,9 @@ typedef struct http {
 typedef struct http_options {
     const char *url;
     const char *username, *password, *token;
-    const char *ca, *cert, *key;
-    const char *proxy;      /* NULL = none, unless environment_proxy */
+    const char *ca, *cert, *key, *key_password;
+    const char *unsent; /* for the message of a 401; not copied: it lives as long as the server */
+    const char *proxy;  /* NULL = none, unless environment_proxy */
     bool environment_proxy; /* http_proxy and similar variables apply, except to loopback */
     bool insecure;          /* TLS certificates are not verified */
     double connect_timeout; /* seconds */
@@ -131,11 +132,13 @@ struct http_request {
     const char *content_type; /* of the body; NULL = none */
     bool side_effects;        /* sent once, on a fresh connection */
     unsigned tried;           /* how often it was sent before */
+    bool certificate;         /* certificate_end is wanted; on a fresh connection */
     bool cleanup;             /* one of the few that may start beside max_inflight */
     double timeout;           /* seconds from the start of the transfer; 0 = none */
-    http_file *source;        /* the body, instead of `body`; NULL = none */
-    http_file *sink;          /* where the body of a 2xx answer goes; NULL = memory */
-    double stall_timeout;     /* seconds without a byte of the sink received, or of the body sent,
+    double latest;        /* it must not leave after that, on clock_boot's clock; 0 = at any time */
+    http_file *source;    /* the body, instead of `body`; NULL = none */
+    http_file *sink;      /* where the body of a 2xx answer goes; NULL = memory */
+    double stall_timeout; /* seconds without a byte of the sink received, or of the body sent,
                                  after the first and before the last one; 0 = none */
 };
 
@@ -155,7 +158,7 @@ typedef enum http_fault {
     HTTP_HEAD,    /* the head of the answer is too large */
     HTTP_FILE,    /* see the `error` of the source or sink */
     HTTP_STALLED, /* the stall_timeout is over */
-    HTTP_REFUSED  /* nothing was sent: the gate says `error`, with the code `refusal` */
+    HTTP_REFUSED  /* nothing was sent: `error` says why, with the code `refusal` */
 } http_fault;
 
 struct http_transfer {
@@ -188,7 +191,10 @@ struct http_transfer {
     double seconds;         /* from the start to the end */
     char content_type[64];  /* without parameters, in lower case; "" = none */
     curl_off_t retry_after; /* seconds that the server asks to wait (Retry-After); 0 = none */
-    int socket_error;       /* errno, when no socket could be made; 0 = one could */
+    char certificate_end
+        [64];         /* until when the server's certificate is valid, as libcurl writes it: "Nov
+                                 28 12:00:00 2026 GMT"; "" = not known, or not wanted */
+    int socket_error; /* errno, when no socket could be made; 0 = one could */
     const char *refusal;
     char *location; /* target of a redirect, or NULL; valid until http_end */
     char error[CURL_ERROR_SIZE];
@@ -228,6 +234,7 @@ void http_server_free(http_server *s);
 const char *http_server_url(const http_server *s);  /* without credentials and trailing slash */
 const char *http_server_path(const http_server *s); /* of that URL: "" or "/…" */
 bool http_server_has_credentials(const http_server *s);
+const char *http_server_unsent(const http_server *s);
 bool http_server_is_of_host(
     const http_server *s);                      /* the host's transport carries out its requests */
 size_t http_server_bytes(const http_server *s); /* that its headers take */

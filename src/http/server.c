@@ -495,6 +495,11 @@ bool http_server_has_credentials(const http_server *s)
     return s->options.username || s->options.token || s->authorization;
 }
 
+const char *http_server_unsent(const http_server *s)
+{
+    return s->options.unsent;
+}
+
 size_t http_server_bytes(const http_server *s)
 {
     return s->header_bytes;

@@ -36,6 +36,20 @@ dicom_vr dictionary_vr(uint32_t tag)
     return row ? (dicom_vr)row->vr : DICOM_VR_UNKNOWN;
 }
 
+const char *dictionary_vr_name(dicom_vr vr)
+{
+    static const char *const names[] = {
+        [DICOM_AE] = "AE", [DICOM_AS] = "AS", [DICOM_AT] = "AT", [DICOM_CS] = "CS",
+        [DICOM_DA] = "DA", [DICOM_DS] = "DS", [DICOM_DT] = "DT", [DICOM_FD] = "FD",
+        [DICOM_FL] = "FL", [DICOM_IS] = "IS", [DICOM_LO] = "LO", [DICOM_LT] = "LT",
+        [DICOM_PN] = "PN", [DICOM_SH] = "SH", [DICOM_SL] = "SL", [DICOM_SQ] = "SQ",
+        [DICOM_SS] = "SS", [DICOM_ST] = "ST", [DICOM_SV] = "SV", [DICOM_TM] = "TM",
+        [DICOM_UC] = "UC", [DICOM_UI] = "UI", [DICOM_UL] = "UL", [DICOM_UR] = "UR",
+        [DICOM_US] = "US", [DICOM_UT] = "UT", [DICOM_UV] = "UV",
+    };
+    return vr < sizeof names / sizeof names[0] ? names[vr] : NULL;
+}
+
 const char *dictionary_keyword(uint32_t tag)
 {
     const dictionary_row *row = find_row(tag);

@@ -49,6 +49,10 @@ static inline bool dicom_vr_is_moment(dicom_vr vr)
 /* DICOM_VR_UNKNOWN for private tags and those that the dictionary does not have. */
 dicom_vr dictionary_vr(uint32_t tag);
 
+/* The two letters of a value representation, such as "PN"; NULL for DICOM_VR_UNKNOWN and
+ * DICOM_OTHER. */
+const char *dictionary_vr_name(dicom_vr vr);
+
 /* NULL for private tags and those that the dictionary does not have. */
 const char *dictionary_keyword(uint32_t tag);
 

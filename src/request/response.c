@@ -11,6 +11,7 @@
 #include "json/decode.h"
 #include "orthanc/dimse.h"
 #include "orthanc/failures.h"
+#include "request/page_title.h"
 #include "request/redact.h"
 
 #define QUOTE_MAX 400 /* bytes of a server's text that an error message repeats */
@@ -33,7 +34,7 @@ static const curl_row curl_rows[] = {
     { CURLE_RECV_ERROR, "network", "connection_lost", "the connection was lost before the answer came", true },
     { CURLE_SEND_ERROR, "network", "connection_lost", "the connection was lost while the request was sent", true },
     { CURLE_PARTIAL_FILE, "network", "connection_lost", "the connection was lost in the middle of the answer", true },
-    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified (option ca; at the shell --ca or MODALUA_CA)", false },
+    { CURLE_PEER_FAILED_VERIFICATION, "network", "tls", "the server's certificate cannot be verified (option ca; at the shell --ca or MODALUA_CA, or --insecure for no check)", false },
     { CURLE_SSL_CONNECT_ERROR, "network", "tls", "no TLS connection could be made", false },
     { CURLE_SSL_CACERT_BADFILE, "network", "tls", "the file of the option ca cannot be used", false },
     { CURLE_SSL_CERTPROBLEM, "network", "tls", "the file of the option cert or key cannot be used", false },
@@ -42,6 +43,7 @@ static const curl_row curl_rows[] = {
     { CURLE_UNSUPPORTED_PROTOCOL, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_WEIRD_SERVER_REPLY, "http", "not_http", "the server at this address does not speak HTTP", true },
     { CURLE_OUT_OF_MEMORY, "http", NULL, "libcurl gave up: a header is too long, or there is not enough memory", true },
+    { (CURLcode)100, "http", NULL, "libcurl gave up: a header is too long", true }, /* CURLE_TOO_LARGE, since libcurl 8.6 */
     { CURLE_BAD_CONTENT_ENCODING, "decode", NULL, "the compressed answer is damaged", true },
 };
 /* clang-format on */
@@ -250,6 +252,23 @@ static error_body decode_error_body(lua_State *L, const op *o)
     return d;
 }
 
+/* Adds the title of the answer, when it is an HTML page, to the message on the top. */
+static void add_page_title(lua_State *L, const http_transfer *t)
+{
+    if (strcmp(t->content_type, "text/html") != 0)
+        return;
+    page_title_push(L, t->body, t->body_size);
+    if (lua_isnil(L, -1)) {
+        lua_pop(L, 1);
+        return;
+    }
+    error_push_redacted(L, lua_tostring(L, -1));
+    lua_pushfstring(L, "%s; the title of the page is \"%s\"", lua_tostring(L, -3),
+                    lua_tostring(L, -1));
+    lua_replace(L, -4);
+    lua_pop(L, 2);
+}
+
 /* Pushes the message of an error: the text for its kind or the server's own, the details, and the
  * statuses. */
 static void push_status_message(lua_State *L, const http_transfer *t, const orthanc_failure *f,
@@ -275,6 +294,7 @@ static void push_status_message(lua_State *L, const http_transfer *t, const orth
         response_push_quoted(L, d->details, strlen(d->details));
         lua_pushfstring(L, "%s: %s", lua_tostring(L, -2), lua_tostring(L, -1));
     }
+    add_page_title(L, t);
     if (d->status > ORTHANC_NO_STATUS)
         lua_pushfstring(L, "%s (HTTP %d, OrthancStatus %d)", lua_tostring(L, -1), (int)t->status,
                         d->status);
@@ -301,6 +321,8 @@ static void push_status_failure(lua_State *L, const op *o)
     error_from_message(L, f.kind, f.code);
     if (strcmp(f.kind, "unknown") == 0)
         set_outcome_unknown(L);
+    if (t->status == 401)
+        add_to_message(L, http_server_unsent(t->server));
     if (strcmp(f.kind, "dicom") == 0)
         response_add_dicom_words(L, d.dimse, dimse_service_of_path(t->request.path), d.details);
     error_set_integer(L, "status", (lua_Integer)t->status);
@@ -438,9 +460,11 @@ int response_push_data(lua_State *L, op *o)
     if (t->fault != HTTP_OK || t->status < 200 || t->status > 299 ||
         strcmp(t->content_type, "text/html") != 0)
         return response_push(L, o);
-    fail_decode(L, o, "not_orthanc",
-                "the answer is an HTML page, which Orthanc never sends here: is it a login page, "
-                "or another server?");
+    lua_pushliteral(L, "the answer is an HTML page, which Orthanc never sends here: is it a login "
+                       "page, or another server?");
+    add_page_title(L, t);
+    fail_decode(L, o, "not_orthanc", lua_tostring(L, -1));
+    lua_remove(L, -3);
     error_set_integer(L, "status", (lua_Integer)t->status);
     return 2;
 }

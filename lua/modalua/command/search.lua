@@ -1,5 +1,6 @@
 -- command.search: the code that the verbs find and move share: the arguments Tag=Value as a query, the C-FIND, the columns of its answers.
 local require = ...
+local characters = require "command.characters"
 local dates = require "command.dates"
 local doc = require "modalua.doc"
 local matching = require "core.matching"
@@ -111,6 +112,7 @@ search.level = { "option", name = "-L --level", argname = "LEVEL", default = "St
   description = "Patient, Study, Series or Instance" }
 search.keep = { "option", name = "--keep", argname = "TAG", count = "*",
   description = "sends the filter by this tag although its level does not have it, or DICOM no such value" }
+search.utf8 = characters.utf8
 search.tags = { "argument", name = "Tag=Value", argname = "Tag=Value", target = "tags", args = "*",
   description = "a filter, as DICOM matches it: * is any text, ? any character, 20240101-20240331 a range; a date may also be 2024-01-31, "
     .. "2024-01-01..2024-03-31, today, yesterday, -7d, -4w, -3m or -1y (since then); Tag without '=' adds a column" }
@@ -197,7 +199,11 @@ function search.find(self, modality, query, order)
     query[name] = query[name] or ""
   end
   local keep = self.options.keep[1] and self.options.keep
-  local good, found, err = pcall(modality.find, modality, { Level = level, Query = query, keep = keep })
+  local good, found, err
+  do
+    local _ <close> = characters.keep(self)
+    good, found, err = pcall(modality.find, modality, { Level = level, Query = query, keep = keep })
+  end
   if not good and modalua.is_error(found) then
     error(found, 0)
   elseif not good then
@@ -209,9 +215,7 @@ function search.find(self, modality, query, order)
   if #found.dropped > 0 then
     self:note("modalua: left out, since %s do not have these tags: %s", PLURALS[level], table.concat(found.dropped, ", "))
   end
-  if found.warning then
-    self:note("modalua: %s", found.warning)
-  end
+  characters.warn(self, found)
   return found, search_columns(level, order, found.answers), level
 end
 

@@ -60,6 +60,17 @@ function Session:must(value, err)
   return value
 end
 
+-- Whether the output is for other programs: JSON, JSON lines or CSV. There each value has a column of its own, numbers are numbers, and
+-- names are written like_this, but for the keywords of DICOM tags. Tables and lines with tabs are for people.
+function Session:is_for_programs()
+  return self.options.json or self.options.jsonl or self.options.csv or false
+end
+
+-- Puts the fields error, kind and code of an error into a row.
+function session.set_error(row, err)
+  row.error, row.kind, row.code = err.message, err.kind, err.code
+end
+
 -- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
 function Session:show(columns, rows, document)
   remove_bar()
@@ -174,14 +185,19 @@ end
 
 session.sorted_names = sorted_names
 
--- The modalities of the server as rows, sorted by their names.
+-- The modalities of the server as rows, sorted by their names: name, aet, host, port, manufacturer.
 function session.modality_rows(settings)
   local rows = {}
   for i, name in ipairs(sorted_names(settings)) do
     local own = settings[name]
-    rows[i] = { name = name, AET = own.AET, address = session.address(own), Manufacturer = own.Manufacturer }
+    rows[i] = { name = name, aet = own.AET, host = own.Host, port = own.Port, manufacturer = own.Manufacturer }
   end
   return rows
+end
+
+-- The host and port of such a row, for people.
+function session.row_address(row)
+  return row.host and row.port and ("%s:%s"):format(tostring(row.host), tostring(row.port)) or ""
 end
 
 -- The error message when the server knows no modality of that name. Nil when it knows one, or when this user may not read the settings.

@@ -26,7 +26,7 @@ local NOT_THE_SERVER = "a sandboxed script does not change the server's lists"
 
 -- The operation on the entry of a modality or peer; its own errors are about a request of that method.
 local function operation_on(remote, op, method)
-  local kind = remote.modality and KINDS.modality or KINDS.peer
+  local kind = KINDS[native.kind(remote)]
   local name = remote[kind.word]
   return { client = remote.client, op = op, method = method, path = kind.root .. "/" .. name, kind = kind, name = name }
 end

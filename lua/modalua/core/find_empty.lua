@@ -39,9 +39,10 @@ function find_empty.note(walk, slice, got)
   end
 end
 
--- The day, or what has no date (nil), was divided by time. An open start gave what has no time, but it is not known whether that is all.
+-- The day, or what has no date (nil), was divided by time. An open start gave what has no time, but it is not known whether that is all. At
+-- an Orthanc it lacks studies that have no attribute StudyTime at all, rather than an empty one: a thorough walk looks for these too.
 function find_empty.note_untimed(walk, day)
-  if walk.open_start.time then
+  if walk.open_start.time and not walk.thorough then
     return
   end
   local untimed = walk.untimed or { days = {} }

@@ -8,6 +8,7 @@ local find_case = require "core.find_case"
 local find_dates = require "core.find_dates"
 local find_empty = require "core.find_empty"
 local find_notes = require "core.find_notes"
+local find_patients = require "core.find_patients"
 local find_silence = require "core.find_silence"
 local matching = require "core.matching"
 local native = require "core.native"
@@ -18,6 +19,7 @@ local find_walk = {}
 local OP = "find_all"
 
 local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
+local SMALL_CAP <const> = 500 -- with a smaller one, more studies than these would take more C-FINDs than all the rest of the search
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
 local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
@@ -44,7 +46,9 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    stack, ready   the slices to ask for, and the answers to return
 --    unproven       texts for what cannot be proven; the list `parts` has { slice =, n = answers or nil, text = } for the same
 --    twins          by the unique key of an answer that was returned: another PatientID that the modality gives it to
---    thorough       true: C-FINDs are spent to see whether a modality that has nothing at all says the truth
+--    thorough       true: C-FINDs are spent to see whether a modality that has nothing at all says the truth, and whether it has studies
+--                   without the attribute StudyDate or StudyTime, which an open start does not match
+--    patients       the state of core.find_patients, of a thorough walk
 --    finds, warning the number of C-FINDs, and what find says of their answers
 --    step           what the present part is: "whole", "dates", "empty", "untimed", "undated"; see `advance`
 --    failed         the error that a C-FIND returned
@@ -177,7 +181,8 @@ end
 -- A node has the fields
 --    slice, above      its slice, and the node that was divided
 --    tree              of all nodes of a tree: { seen = set of unique keys, asked = set of slices, before = the first day not to return,
---                      only_empty = true: only what has no date or no time is returned }
+--                      only_empty = true: only what has no date or no time is returned, is_try = true: what it lacks is likely to be
+--                      nothing }
 --    refused           true: the modality answered that there are too many
 --    sample            one of its answers
 --    n, answers        the number of its own answers (nil: it was refused, or not asked for), and these until its parts are done
@@ -230,6 +235,10 @@ local function emit(walk, node, answer)
   walk.ready[#walk.ready + 1] = answer
   walk.count = walk.count + 1
   note_moment(walk, day, answer)
+  if walk.thorough and walk.by_date then
+    walk.patients = walk.patients or find_patients.new()
+    find_patients.add(walk.patients, patient)
+  end
 end
 
 local function note_unproven(walk, node)
@@ -250,7 +259,10 @@ end
 
 -- Divides the node, and pushes its parts; false when it cannot be divided.
 local function divide(walk, node, answers)
-  local axes = node.by_prefix and { prefix = walk.axes.prefix } or walk.axes
+  local axes = walk.axes
+  if node.by_prefix then
+    axes = { prefix = axes.prefix, characters = node.tree.is_try and walk.patients and find_patients.characters(walk.patients) or nil }
+  end
   local parts, axis = slices.divide(node.slice, axes, seen_of(node.slice, answers), walk.today)
   if not parts then
     return false
@@ -401,9 +413,26 @@ local function divide_unproven(walk, node, answers)
   return divide(walk, node, answers)
 end
 
+-- Divides a node of which it is known that it has too many answers for the memory here. Returns whether it did.
+local function is_divided(walk, node)
+  local prefix = node.tree.is_try and node.slice.prefix
+  return prefix and walk.patients and find_patients.is_large(walk.patients, prefix) and divide(walk, node, nil)
+end
+
+-- Whether the answers to the node are believed to be all.
+local function is_believed(walk, node, got)
+  if node.tree.is_try then
+    return got and node.sent < (walk.cap or math.huge)
+  end
+  return got and (got.unreadable or find_belief.is_believed(walk, node, ask) or proves_all(walk, node))
+end
+
 -- Asks for the node on the top of the stack.
 local function take(walk)
   local node = narrowed(walk, table.remove(walk.stack))
+  if is_divided(walk, node) then
+    return
+  end
   local got = is_known(walk, node) and { answers = {}, sent = 0, kept = 0 } or ask(walk, node.slice, walk.query)
   if got then
     note_answers(walk, node, got)
@@ -413,7 +442,7 @@ local function take(walk)
   end
   node.refused = not got
   local answers = got and got.answers
-  local believed = node.is_try or got and (got.unreadable or find_belief.is_believed(walk, node, ask) or proves_all(walk, node))
+  local believed = is_believed(walk, node, got)
   if not believed and not ignores_slice(node, got) and divide_unproven(walk, node, answers) then
     return
   end
@@ -440,20 +469,26 @@ local function has_few(walk)
   return walk.count < (walk.cap or math.min(walk.too_many or REST, REST) + 1)
 end
 
--- Whether what an open start may lack is looked for by a search without dates.
-function find_walk.looks_without_dates(walk)
-  return has_few(walk) or find_empty.is_open(walk)
+-- Whether a search without dates that is divided by PatientID does not take too many C-FINDs.
+local function is_cheap(walk)
+  local cap = walk.cap or walk.too_many or math.huge
+  return walk.thorough and walk.axes.prefix and (cap >= SMALL_CAP or walk.count <= REST)
 end
 
--- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: its answers
--- are taken for what they are.
+-- Whether what an open start may lack is looked for by a search without dates.
+function find_walk.looks_without_dates(walk)
+  return has_few(walk) or is_cheap(walk) or find_empty.is_open(walk)
+end
+
+-- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: an open start is
+-- known to match what is empty, so that only studies without the attribute are left.
 local function push_without(walk, is_try)
   local node = new_node(find_empty.slice(walk))
-  node.by_prefix, node.is_try = true, is_try
+  node.by_prefix, node.tree.is_try = true, is_try
   node.whole, node.has_some = not node.slice.from, walk.count > 0 and not is_try
   node.tree.only_empty, node.tree.seen = true, walk.undated or {}
   local few = has_few(walk)
-  if is_try and not few then
+  if is_try and not few and not is_cheap(walk) then
     return false
   elseif few or not divide(walk, node, nil) then
     push(walk, node)
@@ -559,7 +594,7 @@ end
 
 -- What goes on from here, between two parts of the walk. All of it can be written as JSON.
 local PLACE <const> = { "step", "has_begun", "cursor", "ended", "rested", "nothing", "last", "density", "cap", "cuts", "refuses", "silent",
-  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both" }
+  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both", "patients" }
 
 -- The place of a walk that has no slice to ask for, for find_walk.begin.
 function find_walk.place(walk)

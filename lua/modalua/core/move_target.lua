@@ -20,7 +20,7 @@ local function fail_unknown(operation, modalities, name)
 end
 
 -- A valid AE title: DICOM PS3.5 6.2.
-local function is_aet(text)
+function move_target.is_aet(text)
   return #text <= 16 and text:find "[^ ]" and not text:find "[^ -~]" and not text:find("\\", 1, true)
 end
 
@@ -56,7 +56,7 @@ function move_target.find(operation, options)
     return steps.unexpected(operation, "GET", ROUTE, difference)
   end
   aet = modalities[name].AET
-  if not is_aet(aet) then
+  if not move_target.is_aet(aet) then
     return steps.failed(operation, "refused", "bad_aet", ("the AE title of the modality '%s' is %s; it must be 1 to 16 ASCII characters "
       .. "without backslash"):format(name, native.said(aet)))
   end

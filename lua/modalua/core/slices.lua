@@ -206,7 +206,7 @@ end
 -- The characters that a PatientID can begin with; those that were seen come first. Wildcards have a meaning of their own.
 local LETTERS <const> = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz-./#+:@()"
 
-local function by_prefix(slice, identifiers, base)
+local function by_prefix(slice, identifiers, base, characters)
   local prefix, parts, done = slice.prefix or base, {}, {}
   local function add(letter)
     if not done[letter] and not letter:find "[*?\\%c\x80-\xff %[_%%]" then
@@ -222,7 +222,7 @@ local function by_prefix(slice, identifiers, base)
       add(identifier:sub(#prefix + 1, #prefix + 1))
     end
   end
-  for letter in LETTERS:gmatch "." do
+  for letter in (slice.prefix and characters or LETTERS):gmatch "." do
     add(letter)
   end
   if prefix ~= "" then
@@ -232,7 +232,7 @@ local function by_prefix(slice, identifiers, base)
 end
 
 -- Divides a slice. `axes`: what the search can be divided by; `date` and `time` are true, and `prefix` is the beginning that each PatientID
--- has (""). `seen`: { days =, seconds =, identifiers = } of the answers to the slice, as far as they are known. Returns a list of slices
+-- has (""); `characters` are those behind the first one, or nil. `seen`: { days =, seconds =, identifiers = } of the answers to the slice, as far as they are known. Returns a list of slices
 -- and the axis; nil when it cannot be divided.
 function slices.divide(slice, axes, seen, today)
   local parts
@@ -248,7 +248,7 @@ function slices.divide(slice, axes, seen, today)
       return parts, "time"
     end
   end
-  parts = axes.prefix and by_prefix(slice, seen.identifiers, axes.prefix)
+  parts = axes.prefix and by_prefix(slice, seen.identifiers, axes.prefix, axes.characters)
   return parts, parts and "prefix"
 end
 

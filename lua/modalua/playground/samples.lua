@@ -1,12 +1,15 @@
 -- modalua.samples: small DICOM studies for trying things out. They vary as real studies do. No image has pixels.
 --
--- This file writes the DICOM files itself. POST /tools/create-dicom would choose new UIDs each time, and does not support character sets
+-- modalua writes the DICOM files itself. POST /tools/create-dicom would choose new UIDs each time, and does not support character sets
 -- with code extensions. Here the UIDs are always the same, and the Japanese names have the bytes that Japanese devices send.
 local require = ...
+local dicom_file = require "playground.dicom_file"
 local doc = require "modalua.doc"
 local task = require "modalua.task"
 
 local samples = {}
+
+local element, uid_of = dicom_file.element, dicom_file.uid_of
 
 -- ---- character sets ----
 
@@ -85,34 +88,11 @@ local SOP_CLASSES = {
   CR = "1.2.840.10008.5.1.4.1.1.1", CT = "1.2.840.10008.5.1.4.1.1.2", MG = "1.2.840.10008.5.1.4.1.1.1.2", MR = "1.2.840.10008.5.1.4.1.1.4",
   PT = "1.2.840.10008.5.1.4.1.1.128", SR = "1.2.840.10008.5.1.4.1.1.88.11", US = "1.2.840.10008.5.1.4.1.1.6.1",
 }
-local EXPLICIT_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
-
--- A UID under 2.25 is a number of up to 128 bits. Its last six digits are the numbers of the study, series and instance; 00 means none.
-local function uid_of(study, series, instance)
-  return ("2.25.2718281828459045235360287471%02d%02d%02d"):format(study, series, instance)
-end
-
-local function element(group, number, vr, value)
-  if #value % 2 == 1 then
-    value = value .. (vr == "UI" and "\0" or " ")
-  end
-  return string.pack("<I2I2c2s2", group, number, vr, value)
-end
-
--- A file as in DICOM PS3.10: preamble, group 2 with its length, data set.
-local function dicom_file(class, instance, data)
-  local meta = string.pack("<I2I2c2I2s4", 2, 1, "OB", 0, "\0\1")
-    .. element(2, 0x02, "UI", class)
-    .. element(2, 0x03, "UI", instance)
-    .. element(2, 0x10, "UI", EXPLICIT_LITTLE_ENDIAN)
-    .. element(2, 0x12, "UI", uid_of(0, 0, 0))
-  return ("\0"):rep(128) .. "DICM" .. element(2, 0, "UL", string.pack("<I4", #meta)) .. meta .. data
-end
 
 -- The file of one instance. DICOM requires the tags in rising order. `at`: the numbers of the study, the series and the instance.
 local function instance_file(patient, study, series, at)
   local class, uid, text = SOP_CLASSES[series[1]], uid_of(at.study, at.series, at.instance), patient.charset.encode
-  return dicom_file(class, uid, table.concat {
+  return dicom_file.make(class, uid, table.concat {
     element(0x08, 0x05, "CS", patient.charset.name),
     element(0x08, 0x16, "UI", class),
     element(0x08, 0x18, "UI", uid),

@@ -7,11 +7,12 @@ local native = require "core.native"
 
 local completion = {}
 
-local COMMANDS = { ".help", ".history", ".jobs", ".mode", ".quit", ".time" }
+local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save", ".schema",
+  ".time", ".trace", ".watch" }
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
-local MODES = { "json", "lua", "table" }
+local MODES = { "csv", "json", "lines", "lua", "table" }
 local TAKES_TAGS = { find_worklist = true, studies = true, series = true, instances = true } -- methods with a table of tags as an argument
 local INDEX_DEPTH = 10 -- __index tables that are followed
 

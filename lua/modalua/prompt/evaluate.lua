@@ -1,6 +1,7 @@
 -- modalua.evaluate: a session at a prompt, without terminal code, so that a C program can offer a console of its own. The program calls
 -- `begin` once, and for each input line `line` and then `show`.
 local require = ...
+local commands = require "prompt.commands"
 local completion = require "prompt.completion"
 local doc = require "modalua.doc"
 local help = require "prompt.help"
@@ -12,12 +13,11 @@ local task = modalua.task
 local evaluate = {}
 
 local CHUNK = "=stdin"
-local NUMBERED_RESULTS = 9 -- _1 to _9
+local KEPT_VALUES = 100 -- of so many inputs the values are kept in Out, _1, _2, …
 local DEFAULT_WIDTH = 80 -- columns of the terminal
 local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of modalities
 
-local mode = "table"
-local timing = false
+local state = commands.state
 local pending -- for `show`: a text, or results {…, n =}
 local seconds -- the duration of the last line
 
@@ -46,6 +46,8 @@ function evaluate.begin()
   set_global("modalua", modalua)
   set_global("pp", pretty)
   set_global("help", show_help)
+  set_global("In", {})
+  set_global("Out", {})
   set_global("orthanc", ok and client or nil)
   local where = ok and tostring(client):match "%((.*)%)" or "no server: " .. tostring(client)
   return ("modalua %s, orthanc = %s\nhelp() shows how to start, .help lists the commands, TAB completes, Ctrl-D leaves"):format(
@@ -87,19 +89,18 @@ local function hint_of(text, message)
   return hint and "\nhint: " .. hint or ""
 end
 
--- The traceback without the frames of this file. "" when the user's code has only one frame: the message already names that line.
+-- The traceback without the frames of this file.
 local function user_traceback(trace)
-  local frames, user_frames = {}, 0
+  local frames = {}
   for frame in trace:gmatch "\n(\t[^\n]*)" do
     if frame:find("modalua/prompt/evaluate.lua", 1, true) or frame:find("in function 'xpcall'", 1, true) then
       break
     end
     if frame ~= "\t[C]: in ?" and frame ~= "\t(...tail calls...)" then
-      user_frames = user_frames + (frame:find("^\t%[C%]") and 0 or 1)
       frames[#frames + 1] = frame
     end
   end
-  return user_frames > 1 and "\nstack traceback:\n" .. table.concat(frames, "\n") or ""
+  return table.concat(frames, "\n")
 end
 
 local function message_of(e)
@@ -118,68 +119,6 @@ local function lost_local_note(text)
   if name and name ~= "function" and not rest:find("%f[%w_]" .. name .. "%f[^%w_]") then
     return ("the local variable %s exists in this line only; without 'local' it stays"):format(name)
   end
-end
-
--- ---- commands ----
-
-local commands = {}
-
-local COMMAND_HELP = [[
-.help               shows this
-.mode [lua | json | table]   how results are shown (at first: answers as tables)
-.time on | off      shows how long each line took
-.history            shows the earlier lines
-.jobs               lists the jobs of the server
-.quit               leaves; so do Ctrl-D and os.exit()
-?name, name?        explains a function, an object or a word; so does help(x)
-expression          its value is printed, unless ; follows. _ is the last value; _1, _2, … are the values of a line with several
-Ctrl-C              drops the line, or cancels the running operation; during a transfer it asks first]]
-
-commands["help"] = function()
-  pending = COMMAND_HELP
-end
-
-function commands.mode(argument)
-  if argument == "" then
-    pending = mode
-  elseif argument == "lua" or argument == "json" or argument == "table" then
-    mode = argument
-  else
-    error(("there is no mode '%s'; the modes are lua, json, table"):format(argument), 0)
-  end
-end
-
-function commands.time(argument)
-  if argument ~= "on" and argument ~= "off" then
-    error("use .time on or .time off", 0)
-  end
-  timing = argument == "on"
-end
-
-function commands.jobs()
-  local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
-  local rows = {}
-  for i, job in ipairs(assert(client:jobs { expand = true })) do
-    rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
-  end
-  pending = #rows > 0 and { rows, n = 1 } or "no jobs"
-end
-
-function commands.history()
-  return "history"
-end
-
-function commands.quit()
-  return "quit"
-end
-
-local function run_command(text)
-  local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
-  local f = name and commands[name]
-  if not f then
-    error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
-  end
-  return f(argument)
 end
 
 -- ---- help ----
@@ -246,19 +185,41 @@ local function compile(text)
   return expression or chunk or error(chunk_error .. hint_of(source, ""), 0)
 end
 
--- Sets the globals _, _1, _2, …
-local function keep_results(results)
-  if results.n > 0 then
-    rawset(_G, "_", results[1])
-    for i = 1, NUMBERED_RESULTS do
-      rawset(_G, "_" .. i, results[i])
-    end
+-- Sets a field of the global In or Out, unless the script has made something else of it.
+local function set_numbered(name, n, value)
+  local list = rawget(_G, name)
+  if type(list) == "table" then
+    rawset(list, n, value)
   end
 end
 
 -- False when the results are those of an operation that failed: nil or false, and an error.
 local function succeeded(results)
   return not (results.n == 2 and (results[1] == nil or results[1] == false) and modalua.is_error(results[2]))
+end
+
+-- Sets the globals _ and _N, where N is the number of the input, and Out[N]; old values go. An error behind nil or false is _err.
+local function keep_results(results)
+  local n = #state.inputs
+  state.inputs[n].succeeded = succeeded(results)
+  if not succeeded(results) then
+    rawset(_G, "_err", results[2])
+  end
+  if results.n > 0 then
+    local old = n - KEPT_VALUES
+    rawset(_G, "_", results[1])
+    rawset(_G, "_" .. n, results[1])
+    rawset(_G, "_" .. old, nil)
+    set_numbered("Out", n, results[1])
+    set_numbered("Out", old, nil)
+  end
+end
+
+-- Gives the input a number.
+local function keep_input(text)
+  local kind = load("return " .. text:gsub("^%s*=", ""), CHUNK, "t") and "expression" or "statements"
+  state.inputs[#state.inputs + 1] = { text = text, kind = kind, succeeded = false }
+  set_numbered("In", #state.inputs, text)
 end
 
 -- Runs a compiled line. Returns its results, or nil and the text of its error.
@@ -268,7 +229,8 @@ local function run_compiled(f, text)
   local results = table.pack(xpcall(f, function(e)
     rawset(_G, "_err", e)
     failure = message_of(e)
-    failure = failure .. hint_of("", failure) .. user_traceback(debug.traceback("", 2))
+    failure = failure .. hint_of("", failure)
+    state.trace = failure .. "\nstack traceback:\n" .. user_traceback(debug.traceback("", 2))
   end))
   local ok = results[1]
   results = table.pack(table.unpack(results, 2, results.n))
@@ -282,7 +244,9 @@ end
 -- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
 local function handle(text)
   if text:find "^%s*%.%a" then
-    return run_command(text)
+    local answer
+    answer, pending = commands.run(text)
+    return answer
   end
   local topic = help_topic(text)
   if topic then
@@ -297,6 +261,7 @@ local function handle(text)
   if not f then
     return "more"
   end
+  keep_input(text)
   local results, failure = run_compiled(f, text)
   if not results then
     return { error = failure }
@@ -308,10 +273,33 @@ local function handle(text)
   pending = pending or lost_local_note(text)
 end
 
-function evaluate.line(text)
+-- Runs a whole script, of which the console has read the file `name`.
+local function handle_script(text, name)
+  local f, message = load(text:gsub("^#[^\n]*", ""), "@" .. name, "t")
+  if not f then
+    error(message, 0)
+  end
+  local results, failure = run_compiled(f, "")
+  pending = results and results.n > 0 and results or nil
+  return failure and { error = failure } or nil
+end
+
+-- Shows an expression once more.
+local function handle_watched(text)
+  local results, failure = run_compiled(compile(text), "")
+  pending = results
+  return failure and { error = failure } or nil
+end
+
+function evaluate.line(input)
   local began = task.now()
   pending = nil
-  local ok, answer = pcall(handle, text)
+  local ok, answer
+  if type(input) == "table" then
+    ok, answer = pcall(input.name and handle_script or handle_watched, input.text, input.name)
+  else
+    ok, answer = pcall(handle, input)
+  end
   seconds = task.now() - began
   if ok then
     return answer
@@ -340,17 +328,17 @@ end
 
 function evaluate.show(options)
   local output = pending
-  local width = options and options.width
+  local width, raw = options and options.width, options and options.raw
   pending = nil
   if type(output) == "table" then
-    output = printing.values(output, mode, { width = width })
+    output = printing.values(output, state.mode, { width = width, raw = raw })
   elseif output then
     output = wrapped(letters.shown(output, "lines"), width or DEFAULT_WIDTH)
   end
   if output then
     print(output)
   end
-  if timing and seconds then
+  if state.timing and seconds then
     print(("%.3f s"):format(seconds))
   end
 end
@@ -359,18 +347,34 @@ doc.describe(evaluate.begin, "evaluate.begin() -> text",
   "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
     .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
   { example = [[print(require("modalua.evaluate").begin())]] })
-doc.describe(evaluate.line, 'evaluate.line(text) -> nil | "more" | "quit" | "history" | {error = text}',
-  'Runs a line of input; evaluate.show then prints the result. "more" means that the input is not complete: call it again with '
-    .. 'this line and the next one together. "quit" and "history" are requests of the user, for the console to carry out.',
-  { example = [=[
+function evaluate.prompt()
+  return state.numbers and tostring(#state.inputs + 1) or ""
+end
+
+doc.describe(evaluate.line, "evaluate.line(input) -> nil | text | {error = text} | {request = arguments}",
+  'Runs an input: a text that the user has typed, or a script. evaluate.show then prints the result. "more" means that the input is not '
+    .. 'complete: call it again with this line and the next one together. Other answers are requests of the user, for the console to '
+    .. 'carry out: "quit", "history", {edit = text}, {load = path}, {save = {path, piece, …}}, {once = target}, {output = target}, '
+    .. "{watch = {seconds, expression}}.",
+  {
+    options = {
+      { "input", "text", "string", "the script; or the expression of .watch, once more" },
+      { "input", "name", "string", "the file that the script is from (default: none, and it is an expression)" },
+    },
+    example = [=[
 local evaluate = require "modalua.evaluate"
 evaluate.line "1 + 1"
-evaluate.show()]=] })
+evaluate.show()]=],
+  })
+doc.describe(evaluate.prompt, "evaluate.prompt() -> text",
+  'Returns what stands before the prompt: "", or the number of the input after .numbers on.',
+  { example = [[print(require("modalua.evaluate").prompt() .. "> ")]] })
 doc.describe(evaluate.show, "evaluate.show([options])",
   "Prints what the last line returned, in the mode of the session.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "raw", "boolean", "true: the output goes into a file, so CSV has control characters as they are (default: false)" },
     },
     example = [=[
 local evaluate = require "modalua.evaluate"

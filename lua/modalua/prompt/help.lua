@@ -11,7 +11,7 @@ local LEAST_PART = 3 -- characters of a word that is searched for inside names
 -- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
 local MODULES = { "modalua", "task", "json", "transfer" }
-local OTHER_MODULES = { "doc", "letters", "table", "playground", "samples" } -- a script must require these
+local OTHER_MODULES = { "doc", "arguments", "letters", "table", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
 
 -- The examples in the rows use these variables. The values are for the prompt of `modalua playground`.

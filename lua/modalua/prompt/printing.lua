@@ -222,17 +222,25 @@ local function plural(n, word)
   return ("%d %s%s"):format(n, word, n == 1 and "" or "s")
 end
 
-function printing.table(value, options)
+-- The rows of a value: the answers of a search, or a list of tables; nil when it is neither. The second result: it is a search.
+local function rows_of(value)
   local found = type(value) == "table" and type(rawget(value, "answers")) == "table" and rawget(value, "ID") ~= nil
   local rows = value
   if found then
     rows = rawget(value, "answers")
   end
-  if found and rawlen(rows) == 0 then
-    return "no answers"
+  if not (found and rawlen(rows) == 0) and not are_rows(rows) then
+    rows = nil
   end
-  if not are_rows(rows) then
+  return rows, found
+end
+
+function printing.table(value, options)
+  local rows, found = rows_of(value)
+  if not rows then
     return nil
+  elseif rawlen(rows) == 0 then
+    return "no answers"
   end
   local columns = table_columns(rows)
   local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
@@ -247,9 +255,56 @@ local function as_json(value)
   return ok and letters.shown(text, "json") or nil
 end
 
+-- The same, and a single table of names and values is a row.
+local function records_of(value)
+  local rows = rows_of(value)
+  if not rows and type(value) == "table" and not modalua.is_error(value) and are_rows { value } then
+    rows = { value }
+  end
+  return rows
+end
+
+-- On a terminal, control characters are escaped.
+local function as_csv(value, options)
+  local rows = records_of(value)
+  if rows then
+    local columns = table_columns(rows)
+    local text = tables.csv(columns, rows_as_text(rows, columns), { line_end = "\n" }):gsub("\n$", "")
+    return options and options.raw and text or letters.shown(text, "lines")
+  end
+end
+
+-- A field in each line, and an empty line between two rows.
+local function as_lines(value)
+  local rows = records_of(value)
+  if not rows then
+    return nil
+  end
+  local columns, widest, lines = table_columns(rows), 0, {}
+  for _, column in ipairs(columns) do
+    widest = math.max(widest, letters.width(column.name))
+  end
+  for _, row in ipairs(rows_as_text(rows, columns)) do
+    lines[#lines + 1] = lines[1] and "" or nil
+    for _, column in ipairs(columns) do
+      local cell = row[column.name]
+      if cell ~= nil then
+        lines[#lines + 1] = column.name .. (" "):rep(widest - letters.width(column.name) + 2) .. letters.shown(tostring(cell))
+      end
+    end
+  end
+  return lines[1] and table.concat(lines, "\n") or "no answers"
+end
+
+local IN_MODE = {
+  json = function(value) return not modalua.is_error(value) and as_json(value) end,
+  table = function(value, options) return printing.table(value, options) end,
+  csv = as_csv,
+  lines = as_lines,
+}
+
 function printing.value(value, mode, options)
-  return mode == "json" and not modalua.is_error(value) and as_json(value) or mode == "table" and printing.table(value, options)
-    or printing.lua(value, options)
+  return IN_MODE[mode] and IN_MODE[mode](value, options) or printing.lua(value, options)
 end
 
 -- The values share a line when each of them takes only one.
@@ -283,10 +338,12 @@ doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
     example = [[print(require("modalua.printing").table(found))]],
   })
 doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
-  'Returns a value as text. The mode is "lua", "json" or "table"; a value that this mode cannot show is shown as Lua.',
+  'Returns a value as text. The mode is "table", "lines" (a field in each line), "csv", "json" or "lua"; a value that the mode cannot show '
+    .. "is shown as Lua.",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
     },
     example = [[print(require("modalua.printing").value(found, "json"))]],
   })
@@ -295,6 +352,7 @@ doc.describe(printing.values, "printing.values(values, mode [, options]) -> text
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
     },
     example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
   })

@@ -111,7 +111,8 @@ function Ledger:begin(description)
   end)
 end
 
--- L:change_settings(changes) -> true. "" removes a setting. Workers see the new version within 5 s.
+-- L:change_settings(changes) -> true. "" removes a setting. Workers see the new version within 5 s. With several = "all", the lines that
+-- name several studies are looked for again.
 function Ledger:change_settings(changes)
   return self:transaction(function(now)
     local list, err = self:run "SELECT settings FROM transfer {lock}"
@@ -127,6 +128,9 @@ function Ledger:change_settings(changes)
     if done then
       done, err = self:write_note(now, "settings", rows.json(changes))
     end
+    if done and changes.several == "all" then
+      done, err = inventory.reopen_lines(self, { "AMBIGUOUS" })
+    end
     return done and true, err
   end)
 end
@@ -135,8 +139,10 @@ end
 function Ledger:set_paused(reason)
   return self:transaction(function(now)
     local done, err = self:run("UPDATE transfer SET paused = $1", rows.text(reason))
-    if done then
-      done, err = self:write_note(now, reason and "pause" or "resume", reason)
+    if done and reason then
+      done, err = self:write_note(now, "pause", reason)
+    elseif done then
+      done, err = totals.write_failed(self, now, "resume")
     end
     return done and true, err
   end)

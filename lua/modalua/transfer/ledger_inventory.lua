@@ -160,6 +160,20 @@ function methods:add_lines(each, first)
   end)
 end
 
+-- Within a transaction: lines with one of these outcomes are looked for again. Returns their number.
+function ledger_inventory.reopen_lines(self, outcomes)
+  local list = {}
+  for i, outcome in ipairs(outcomes) do
+    list[i] = { outcome = outcome }
+  end
+  local done, err, changed = self:run([[UPDATE line SET outcome = NULL, reason = NULL
+    WHERE outcome IN (SELECT e.value ->> 'outcome' FROM {each})]], rows.list(list))
+  if done and changed > 0 then
+    done, err = self:run "UPDATE transfer SET found_all = NULL"
+  end
+  return done and changed, err
+end
+
 -- L:open_lines(limit, after) -> list of the first lines with a number above `after` (or 0) that were not looked for: { n =, tag =, text =,
 -- value =, first = boolean }.
 function methods:open_lines(limit, after)

@@ -1,6 +1,8 @@
 -- transfer.ledger_items: what a worker does with items: claims, results, the comparison at the end, and `modalua transfer retry`.
 local require = ...
+local inventory = require "transfer.ledger_inventory"
 local rows = require "transfer.ledger_rows"
+local totals = require "transfer.ledger_totals"
 
 local ledger_items = { methods = {} }
 
@@ -77,7 +79,7 @@ end
 
 -- ---- claims ----
 
-local OF_DEAD <const> = [[SELECT * FROM item WHERE state IN ('sending', 'sent')
+local OF_DEAD <const> = [[SELECT * FROM item {by state} WHERE state IN ('sending', 'sent')
   AND owner IN (SELECT id FROM worker WHERE state <> 'live') ORDER BY due, id LIMIT $1 {skip}]]
 
 local DUE <const> = "SELECT * FROM item WHERE state = 'todo' AND due <= $1 ORDER BY due, id LIMIT $2 {skip}"
@@ -234,16 +236,17 @@ local function encode_attempt(change, now)
 end
 
 -- Sorts the changes: those that are made, those that were made before (its answer was lost), and the ids that another worker has taken.
-local function sort_changes(self, changes, before)
+-- `worker`: the id of this one.
+local function sort_changes(worker, changes, before)
   local by_id, good, refused = {}, {}, {}
   for _, item in ipairs(before) do
     by_id[item.id] = item
   end
   for _, change in ipairs(changes) do
-    local item = by_id[change.id]
-    if item and item.owner == self.worker and item.state == change.from then
+    local item, is_own = by_id[change.id], not change.owner or change.owner == worker
+    if item and is_own and item.owner == worker and item.state == change.from then
       good[#good + 1] = change
-    elseif not (item and item.state == change.to and (item.owner == self.worker or not item.owner)) then
+    elseif not (item and is_own and item.state == change.to and (item.owner == worker or not item.owner)) then
       refused[#refused + 1] = change.id
     end
   end
@@ -251,9 +254,9 @@ local function sort_changes(self, changes, before)
 end
 
 -- Writes the failed attempts and the sums of items that were changed.
-local function write_sums(self, now, attempts, sums)
+local function write_sums(self, worker, now, attempts, sums)
   if #attempts > 0 then
-    local done, err = self:run(ATTEMPTS, rows.list(attempts), self.worker)
+    local done, err = self:run(ATTEMPTS, rows.list(attempts), worker)
     if not done then
       return nil, err
     end
@@ -261,10 +264,10 @@ local function write_sums(self, now, attempts, sums)
   return sums:write(self, now)
 end
 
-local function write_changes(self, now, changes, by_id)
+local function write_changes(self, worker, now, changes, by_id)
   local sums, updates, attempts = new_sums(), {}, {}
   for i, change in ipairs(changes) do
-    local item, row = by_id[change.id], encode_change(change, now, self.worker)
+    local item, row = by_id[change.id], encode_change(change, now, worker)
     updates[i] = row
     attempts[#attempts + 1] = change.attempt and encode_attempt(change, now)
     sums:move(item, { state = change.to, expected = row.expected or item.expected, arrived = row.arrived or item.arrived,
@@ -272,17 +275,19 @@ local function write_changes(self, now, changes, by_id)
   end
   local done, err = true, nil
   if #updates > 0 then
-    done, err = self:run(CHANGE, rows.list(updates), self.worker)
+    done, err = self:run(CHANGE, rows.list(updates), worker)
   end
   if not done then
     return nil, err
   end
-  return write_sums(self, now, attempts, sums)
+  return write_sums(self, worker, now, attempts, sums)
 end
 
--- L:record(changes) -> list of the ids that were refused: another worker has taken these items. change: { id =, from =, to =, due =, tries
--- =, reason =, message =, arrived =, bytes =, seconds =, verified =, expected =, note =, attempt = { kind =, code =, dimse_status =,
--- message =, started =, ended = } }. A field that is absent stays as it is, but `reason` and `message`, which are removed. One transaction.
+-- L:record(changes) -> list of the ids that were refused: another worker has taken these items. change: { id =, from =, to =, owner =,
+-- due =, tries =, reason =, message =, arrived =, bytes =, seconds =, verified =, expected =, note =, attempt = { kind =, code =,
+-- dimse_status =, message =, started =, ended = } }. `owner` is the id under which this process claimed the item. A process that was taken
+-- for dead has had several, and what it knew under an earlier one is refused. A field that is absent stays as it is, but `reason` and
+-- `message`, which are removed. One transaction.
 function methods:record(changes)
   for _, change in ipairs(changes) do
     if not (ALLOWED[change.from] or {})[change.to] then
@@ -290,7 +295,7 @@ function methods:record(changes)
     end
   end
   return self:transaction(function(now)
-    local ids = {}
+    local ids, worker = {}, self.worker
     for i, change in ipairs(changes) do
       ids[i] = { id = change.id }
     end
@@ -298,9 +303,9 @@ function methods:record(changes)
     if not before then
       return nil, err
     end
-    local good, refused, by_id = sort_changes(self, changes, before)
+    local good, refused, by_id = sort_changes(worker, changes, before)
     local done
-    done, err = write_changes(self, now, good, by_id)
+    done, err = write_changes(self, worker, now, good, by_id)
     return done and refused, err
   end)
 end
@@ -309,7 +314,7 @@ end
 function methods:give_back(items)
   local changes = {}
   for i, item in ipairs(items) do
-    changes[i] = { id = item.id, from = "sending", to = "todo" }
+    changes[i] = { id = item.id, owner = item.owner, from = "sending", to = "todo" }
   end
   return self:record(changes)
 end
@@ -318,6 +323,26 @@ end
 function methods:next_due()
   local list, err = self:query "SELECT due FROM item WHERE state = 'todo' ORDER BY due, id LIMIT 1"
   return list and list[1] and list[1].due, err
+end
+
+-- No condition by state, as in CONFIRM below. An item that waits has no owner, and no end.
+local FORWARD <const> = [[UPDATE item SET due = -1 FROM {each}
+  WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.owner IS NULL AND item.finished IS NULL]]
+
+-- L:bring_forward(n) -> true. About n items from all parts of the ledger come before all others, as far as they wait to be sent.
+function methods:bring_forward(n)
+  return self:transaction(function()
+    local list, err = self:run "SELECT MAX(id) AS last FROM item"
+    local ids, last = {}, list and list[1].last or 0
+    for i = 1, math.min(n, last) do
+      ids[i] = { id = last - (i - 1) * last // n }
+    end
+    local done = list
+    if #ids > 0 then
+      done, err = self:run(FORWARD, rows.list(ids))
+    end
+    return done and true, err
+  end)
 end
 
 -- ---- the comparison at the end ----
@@ -384,7 +409,7 @@ local function write_confirmed(self, now, results, before, vanished)
     end
   end
   if done then
-    done, err = write_sums(self, now, attempts, sums)
+    done, err = write_sums(self, self.worker, now, attempts, sums)
   end
   return done and counts, err
 end
@@ -421,8 +446,12 @@ end
 
 local RETRIED <const> = { failed = true, unknown = true }
 
+-- Lines that are looked for again: the source did not have them, or did not answer.
+local LOOKED_FOR_AGAIN <const> = { "NOT FOUND", "FAILED" }
+
 -- L:retry{ state =, reason = } -> the number of items that are tried again: those that have failed or are unknown, or those with that state
--- or reason.
+-- or reason. Lines for which nothing was found are looked for again, and count too, when no reason is given, and no other state than
+-- "failed".
 function methods:retry(which)
   local states = which.state and { which.state } or { "failed", "unknown" }
   return self:transaction(function(now)
@@ -443,6 +472,13 @@ function methods:retry(which)
       count = count + #list
     end
     local done, err = sums:write(self, now)
+    if done and not which.reason and which.state ~= "unknown" then
+      done, err = inventory.reopen_lines(self, LOOKED_FOR_AGAIN)
+      count = count + (done or 0)
+    end
+    if done then
+      done, err = totals.write_failed(self, now, "retry")
+    end
     return done and count, err
   end)
 end

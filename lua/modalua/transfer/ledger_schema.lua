@@ -18,6 +18,7 @@ ledger_schema.dialects = {
     ["{lock}"] = "",
     ["{lock item}"] = "",
     ["{skip}"] = "",
+    ["{by state}"] = "INDEXED BY item_claims", -- without this, SQLite 3.46 looks through all items for those of a few states
     ["{now}"] = "CAST(ROUND((julianday('now') - 2440587.5) * 86400000.0) AS BIGINT)",
   },
   postgresql = {
@@ -26,6 +27,7 @@ ledger_schema.dialects = {
     ["{lock}"] = "FOR UPDATE",
     ["{lock item}"] = "FOR UPDATE OF item",
     ["{skip}"] = "FOR UPDATE OF item SKIP LOCKED",
+    ["{by state}"] = "",
     ["{now}"] = "CAST(EXTRACT(EPOCH FROM clock_timestamp()) * 1000 AS BIGINT)",
   },
 }

@@ -197,24 +197,6 @@ local function write_tables(self)
   return done and true, err
 end
 
--- Makes the tables when there are none, upgrades older ones, refuses newer ones.
-local function prepare(self, create)
-  local version, err = examine[self.kind](self)
-  if not version then
-    return nil, err
-  elseif version > schema.VERSION then
-    return refused("the ledger '%s' was made by a newer modalua (schema %d; this one knows %d): use that version", self.name, version,
-      schema.VERSION)
-  elseif version == 0 and not create then
-    return absent(self.name)
-  elseif version == schema.VERSION then
-    return true
-  end
-  return self:transaction(function()
-    return write_tables(self)
-  end)
-end
-
 -- ---- the connection ----
 
 -- Each sets up a new connection.
@@ -279,37 +261,6 @@ end
 function methods:close()
   self.closed = true
   self:disconnect()
-end
-
--- Opens or makes the ledger.
-function ledger_store.open(self, text, create)
-  local target, message = ledger_store.read_target(text)
-  if not target then
-    return refused("%s", message)
-  end
-  self.target, self.kind, self.name, self.schema, self.statements = target, target.kind, target.name, target.schema, {}
-  self.create = create or false
-  local good, err = true, nil
-  if target.kind == "sqlite" then
-    good, err = check_file(target.path, create)
-  end
-  if not good then
-    return nil, err
-  end
-  good, err = self:locked(function()
-    return connect(self)
-  end)
-  if good then
-    good, err = prepare(self, create)
-  end
-  self.create = false -- a file that is removed while it is used is not made again
-  if not good then
-    self:close()
-  end
-  if not good and self.kind == "sqlite" then
-    return explain_file(self, err)
-  end
-  return good, err
 end
 
 -- ---- statements ----
@@ -450,6 +401,55 @@ function methods:now()
   end
   local list, err = self:query "SELECT {now} AS now"
   return list and list[1].now, err
+end
+
+-- ---- opening ----
+
+-- Makes the tables when there are none, upgrades older ones, refuses newer ones.
+local function prepare(self, create)
+  local version, err = try_again(self, examine[self.kind])
+  if not version then
+    return nil, err
+  elseif version > schema.VERSION then
+    return refused("the ledger '%s' was made by a newer modalua (schema %d; this one knows %d): use that version", self.name, version,
+      schema.VERSION)
+  elseif version == 0 and not create then
+    return absent(self.name)
+  elseif version == schema.VERSION then
+    return true
+  end
+  return self:transaction(function()
+    return write_tables(self)
+  end)
+end
+
+-- Opens or makes the ledger.
+function ledger_store.open(self, text, create)
+  local target, message = ledger_store.read_target(text)
+  if not target then
+    return refused("%s", message)
+  end
+  self.target, self.kind, self.name, self.schema, self.statements = target, target.kind, target.name, target.schema, {}
+  self.create = create or false
+  local good, err = true, nil
+  if target.kind == "sqlite" then
+    good, err = check_file(target.path, create)
+  end
+  if not good then
+    return nil, err
+  end
+  good, err = try_again(self, connect) -- another process may set up the file at this moment
+  if good then
+    good, err = prepare(self, create)
+  end
+  self.create = false -- a file that is removed while it is used is not made again
+  if not good then
+    self:close()
+  end
+  if not good and self.kind == "sqlite" then
+    return explain_file(self, err)
+  end
+  return good, err
 end
 
 return ledger_store

@@ -22,6 +22,22 @@ function methods:totals()
   return totals
 end
 
+-- Within a transaction: writes into the history what was done, with the number of items that have failed and are left as they are.
+function ledger_totals.write_failed(self, now, what)
+  local list, err = self:run "SELECT CAST(COALESCE(SUM(items), 0) AS BIGINT) AS items FROM tally WHERE state = 'failed'"
+  if not list then
+    return nil, err
+  end
+  return self:write_note(now, what, ("%d failed"):format(list[1].items))
+end
+
+-- L:failed_before() -> the number of items that had failed at the last resume or retry: max_failed is about those that fail since then.
+function methods:failed_before()
+  local list, err = self:query "SELECT detail FROM history WHERE what IN ('resume', 'retry') ORDER BY id DESC LIMIT 1"
+  local text = list and list[1] and list[1].detail or ""
+  return list and (math.tointeger(tonumber(text:match "^%d+")) or 0), err
+end
+
 -- L:open_items() -> { todo =, sending =, sent = }: the numbers of items that are not finished.
 function methods:open_items()
   local totals, err = self:totals()

@@ -61,6 +61,11 @@ function methods:age()
   return (native.boot() - self.renewed) / 1000
 end
 
+-- L:fence() -> the moment of that clock, in milliseconds, after which this worker sends nothing unless it has renewed its lease.
+function methods:fence()
+  return self.renewed + ledger_workers.FENCE * 1000
+end
+
 -- L:leave() -> true. This worker has ended. What it still holds is recovered by the next claim of another one.
 function methods:leave()
   return self:transaction(function(now)

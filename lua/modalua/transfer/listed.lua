@@ -27,16 +27,27 @@ local function trimmed(text)
   return text:gsub("\u{a0}", " "):match "^%s*(.-)%s*$"
 end
 
+-- A range finds other days and times than the one that the cell is.
+local function is_range(tag, value)
+  return (native.is_date(tag) or tag == "StudyTime" or tag == "SeriesTime") and value:find "-" ~= nil
+end
+
 -- Why a value cannot be searched for; nil when it can.
 local function fault_of(tag, value)
-  if value == "" then
+  if not utf8.len(value) then
+    return "the cell is not UTF-8"
+  elseif value == "" then
     return "the cell is blank"
   elseif value:find "[*?\\]" then
     return "a '*', '?' or '\\' would find other things too"
   elseif value:find "[%z\1-\31\127]" then
     return "the cell has a control character"
+  elseif not value:find "[%w\x80-\xff]" then
+    return "the cell has no letter and no digit"
   elseif value:find "^[+-]?%d+[.,]?%d*[eE]%+?%d+$" then
     return "a spreadsheet has rounded the number: format the column as text"
+  elseif is_range(tag, value) then
+    return "a range would find other things too"
   elseif value:find "^[=#]" then
     return "the cell is a formula or an error of a spreadsheet"
   elseif IS_UID[tag] and not (#value <= 64 and value:find "^%d[%d.]*%d$" and not value:find "%.%.") then
@@ -102,7 +113,20 @@ local function read_row(i, row, level)
   return known, text
 end
 
+-- The name of a field that is no row; nil when there is none.
+local function other_field(rows)
+  for key in pairs(rows) do
+    if math.type(key) ~= "integer" or key < 1 or key > #rows then
+      return native.text_shown(tostring(key))
+    end
+  end
+end
+
 local function read_rows(rows, level)
+  local name = other_field(rows)
+  if name then
+    return nil, ("items has the field '%s', which is no row: give a list of rows, or { file =, column =, encoding = }"):format(name)
+  end
   for i = 1, #rows do
     local key, message = read_row(i, rows[i], level)
     if not key then
@@ -181,11 +205,42 @@ local function read_head(fields, column, level)
   return not fault and { place = place, key = key, is_header = is_header } or nil, fault
 end
 
--- Opens the file. Returns a function that returns the next fields and the number of their line, or nil and a message, and the file.
-local function open(path, encoding)
-  local file, problem = io.open(path, "rb")
+-- A text in place of a file.
+local function source_of(text)
+  local place = 1
+  return { close = function() end, read = function(_, n)
+    local piece = text:sub(place, place + n - 1)
+    place = place + n
+    return piece ~= "" and piece or nil
+  end }
+end
+
+-- The text of a pipe or a device, which can be read once only; nil for a file; nil and a message.
+local function text_of(path)
+  if native.path_kind(path) ~= "other" then
+    return nil
+  end
+  local file <close>, problem = io.open(path, "rb")
   if not file then
     return nil, problem
+  end
+  return file:read "a"
+end
+
+-- What the system says of a file, without its name.
+local function reason_of(problem, path)
+  return problem:sub(1, #path + 2) == path .. ": " and problem:sub(#path + 3) or problem
+end
+
+-- Opens the file, or its text when that is known. Returns a function that returns the next fields and the number of their line, or nil and
+-- a message, and the file.
+local function open(path, encoding, text)
+  local file, problem = text and source_of(text), nil
+  if not text then
+    file, problem = io.open(path, "rb")
+  end
+  if not file then
+    return nil, reason_of(problem, path)
   end
   local reader, message = csv.reader(file)
   if not reader then
@@ -201,9 +256,13 @@ local function open(path, encoding)
   end, file
 end
 
+local function is_empty(fields)
+  return #fields == 1 and fields[1] == ""
+end
+
 -- Returns an iterator over the lines of the file, which gives nil and a message on a fault; nil and a message.
-local function lines_of(items, encoding, level)
-  local next_fields, file = open(items.file, encoding)
+local function lines_of(items, encoding, level, text)
+  local next_fields, file = open(items.file, encoding, text)
   if not next_fields then
     return nil, file
   end
@@ -216,18 +275,17 @@ local function lines_of(items, encoding, level)
     file:close()
     return nil, message or "the file is empty"
   end
-  local first = not head.is_header and fields or nil
+  local rows = { not head.is_header and fields or nil } -- those that were read and not given yet
   return function()
-    local row, fault = first, nil
-    first = nil
-    if not row then
-      row, fault = next_fields()
+    while #rows == 0 or is_empty(rows[#rows]) do -- empty lines at the end of a file are no lines of the list
+      local row, fault = next_fields()
+      if not row then
+        file:close()
+        return nil, fault
+      end
+      rows[#rows + 1] = row
     end
-    if row then
-      return line_of(head.key, row[head.place] or "")
-    end
-    file:close()
-    return nil, fault
+    return line_of(head.key, table.remove(rows, 1)[head.place] or "")
   end
 end
 
@@ -239,15 +297,19 @@ local function read_file(items, level)
   local function fault(message)
     return nil, ("%s: %s"):format(native.text_shown(items.file), message)
   end
-  local next_line, message = lines_of(items, encoding, level)
+  local text, problem = text_of(items.file)
+  if problem then
+    return fault(reason_of(problem, items.file))
+  end
+  local next_line, message = lines_of(items, encoding, level, text)
   if not next_line then
     return fault(message)
   end
   local count = 0
   while true do
-    local line, problem = next_line()
+    local line
+    line, message = next_line()
     if not line then
-      message = problem
       break
     end
     count = count + 1
@@ -256,7 +318,7 @@ local function read_file(items, level)
     return fault(message)
   end
   local function each()
-    return assert(lines_of(items, encoding, level))
+    return assert(lines_of(items, encoding, level, text))
   end
   return { count = count, file = items.file, column = items.column, each = each }
 end
@@ -295,17 +357,33 @@ local function of_answers(answers, search)
   return found
 end
 
+-- Asks for those of the values that can be asked for. Returns what find_each returns, and the errors of the others by value.
+local function find_good(search, values)
+  local good, refused = table.move(values, 1, #values, 1, {}), {}
+  while true do
+    local result, missing = find_each.find_each(search.modality, search.tag, good,
+      { Level = search.level, Query = search.query, limit = search.limit })
+    local bad = not result and missing.code == "bad_value" and table.remove(good, missing.position)
+    if not bad then
+      return refused, result, missing
+    end
+    refused[bad] = missing
+  end
+end
+
 -- Looks for values at a modality. Returns tables by value: what was found, and errors; or nil and an error that is one of all.
 local function ask_modality(search, values)
-  local result, missing = find_each.find_each(search.modality, search.tag, values,
-    { Level = search.level, Query = search.query, limit = search.limit })
-  local errors, found = {}, {}
+  local errors, result, missing = find_good(search, values)
+  local found = {}
   if not result then
     local err = missing
     if not err.errors then
       return nil, err
     end
-    result, missing, errors = err.found, err.missing, err.errors
+    result, missing = err.found, err.missing
+    for value, failure in pairs(err.errors) do
+      errors[value] = failure
+    end
   end
   for value, answers in pairs(result) do
     found[value] = of_answers(answers, search)
@@ -382,6 +460,8 @@ local function look_for(search, lines)
       one = settle(line, found[line.value], search)
     elseif err and is_of_side(err) then
       failure = err
+    elseif err and err.kind == "refused" then
+      one = { n = line.n, outcome = "INVALID", reason = err.message }
     else
       one = { n = line.n, outcome = "FAILED", reason = err and err.message or "the source did not answer" }
     end

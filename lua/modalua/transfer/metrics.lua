@@ -1,6 +1,7 @@
 -- transfer.metrics: the state of a transfer in the text format of Prometheus, for its node exporter's folder of text files.
 local require = ...
 local letters = require "text.letters"
+local native = require "core.native"
 
 local metrics = {}
 
@@ -61,22 +62,12 @@ end
 
 -- Replaces the file in one step. Returns true, or nil and a message. The other name does not end in .prom, so that no exporter reads it.
 function metrics.write(path, text)
-  local part = path .. ".part"
-  local file, why = io.open(part, "w")
-  local good
+  local file <close>, why = native.whole_file(path)
   if file then
-    good, why = file:write(text)
-    local closed, reason = file:close()
-    good, why = good and closed, why or reason
+    why = select(2, file:write(text)) or select(2, file:commit())
   end
-  if good then
-    good, why = os.rename(part, path)
-  end
-  if not good then
-    if file then
-      os.remove(part)
-    end
-    return nil, ("the metrics cannot be written: %s"):format(why)
+  if why then
+    return nil, ("the metrics '%s' cannot be written: %s"):format(native.text_shown(path), why)
   end
   return true
 end

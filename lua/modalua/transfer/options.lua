@@ -1,6 +1,7 @@
 -- transfer.options: reads and checks what transfer.run is called with. The C function of its row has checked names and types.
 local require = ...
 local json = require "modalua.json"
+local levels = require "core.levels"
 local move_target = require "core.move_target"
 local native = require "core.native"
 local pace = require "transfer.pace"
@@ -46,6 +47,9 @@ local function read_to(given)
   local value, kind = given.to, kind_of(given.to)
   if value ~= nil and given.TargetAet then
     usage "'to' and 'TargetAet' both name a destination; give one of the two"
+  elseif given.TargetAet and not move_target.is_aet(given.TargetAet) then
+    usage("'TargetAet' must be an AE title, a string of 1 to 16 ASCII characters without backslash ('%s' was given)",
+      native.text_shown(given.TargetAet))
   elseif given.TargetAet then
     return { kind = "aet", name = given.TargetAet, aet = given.TargetAet }
   elseif value == nil then
@@ -100,30 +104,48 @@ local function read_level(level)
   return level
 end
 
--- The filters of a query, which may be { Level =, Query = } too, by the names of their tags.
-local function read_query(given, level, all)
-  local filters = given
-  if type(given.Query) == "table" or given.Level ~= nil then
-    filters = given.Query or {}
-    if given.Level ~= nil and native.level(tostring(given.Level)) ~= level then
-      usage("the query is for the level \"%s\", and the transfer for \"%s\": give level = \"%s\"", tostring(given.Level), level,
-        tostring(given.Level))
+-- The filters of a query that may have the form { Level =, Query = } too.
+local function filters_of(given, level)
+  if type(given.Query) ~= "table" and given.Level == nil then
+    return given
+  end
+  for name in pairs(given) do
+    if name ~= "Level" and name ~= "Query" then
+      usage("the query has the key %s beside Level and Query: write { Query = { … } } with all filters in it, or the filters alone",
+        native.text_shown(tostring(name)))
     end
   end
-  local query = {}
+  if given.Query ~= nil and type(given.Query) ~= "table" then
+    usage("the query's Query must be a table of filters (a %s was given)", type(given.Query))
+  elseif given.Level ~= nil and native.level(tostring(given.Level)) ~= level then
+    usage("the query is for the level \"%s\", and the transfer for \"%s\": give level = \"%s\"", tostring(given.Level), level,
+      tostring(given.Level))
+  end
+  return given.Query or {}
+end
+
+-- The filters of a query by the names of their tags.
+local function read_query(given, level, all)
+  local filters, query = filters_of(given, level), {}
   for key, value in pairs(filters) do
     local fault = type(key) == "string" and native.misspelt(key)
     if type(key) ~= "string" or fault then
       usage("the query has the key %s: %s", native.text_shown(tostring(key)), fault or "keys are keywords, such as StudyDate")
     elseif type(value) ~= "string" then
       usage("the query's %s must be a string (a %s was given)", key, type(value))
+    elseif not utf8.len(value) then
+      usage("the query's %s = '%s' is not UTF-8", key, native.text_shown(value))
     end
     fault = value ~= "" and native.fault(key, value)
     if fault then
       usage("the query's %s = '%s' %s", key, native.text_shown(value), fault)
     end
     local _, _, name = native.tag(key)
-    query[name or key] = value ~= "" and value or nil
+    name = name or key
+    if query[name] then
+      usage("the query has %s twice, as '%s' and '%s'", name, query[name], value)
+    end
+    query[name] = value ~= "" and value or nil
   end
   local sent, message = steps.filter(OP, level, query)
   if not sent then
@@ -162,8 +184,19 @@ local WORDS <const> = { verify = { count = true, uids = true, job = true }, orde
   several = { all = true } }
 local WORDS_TEXT <const> = { verify = "\"count\", \"uids\" or \"job\"", order = "\"newest\" or \"oldest\"", several = "\"all\"" }
 
+-- Whole numbers: the least and the largest one. Each send at once is a task of its own, with a connection to the server.
+local NUMBERS <const> = { concurrency = { 1, 1000 }, join = { 1, 1000 }, retries = { 0, 1000000 }, max_failed = { 1, 1000000 },
+  limit_results = { 1, 1000000 } }
+
 -- Checks settings, each by itself. Returns nil and a message when one is wrong.
 function options.check_settings(settings)
+  for name, range in pairs(NUMBERS) do
+    local value = settings[name]
+    if value ~= nil and not (math.type(value) and math.tointeger(value) and value >= range[1] and value <= range[2]) then
+      return nil, ("%s must be a whole number from %d to %d (%s was given)"):format(name, range[1], range[2],
+        native.text_shown(tostring(value)))
+    end
+  end
   for name, words in pairs(WORDS) do
     if settings[name] ~= nil and not words[settings[name]] then
       return nil, ("%s must be %s ('%s' was given)"):format(name, WORDS_TEXT[name], native.text_shown(tostring(settings[name])))
@@ -198,7 +231,7 @@ function options.complete(plan)
   local settings = {}
   for _, name in ipairs(SETTINGS) do
     settings[name] = plan.settings[name]
-    if settings[name] == nil then
+    if settings[name] == nil or settings[name] == "" then -- "" takes a setting away
       settings[name] = DEFAULTS[name]
     end
   end
@@ -216,6 +249,8 @@ function options.read(given)
   check_sides(plan.from, plan.to)
   if given.arrived_at ~= nil and kind_of(given.arrived_at) ~= "client" then
     usage("'arrived_at' must be the client of the Orthanc that receives (a %s was given)", kind_of(given.arrived_at))
+  elseif given.progress ~= nil and type(given.progress) ~= "boolean" and type(given.progress) ~= "function" then
+    usage("'progress' must be true or a function (a %s was given)", type(given.progress))
   elseif given.query and given.items then
     usage "give a query or items, not both"
   end
@@ -240,6 +275,26 @@ function options.read_selection(plan, given, level)
   end
 end
 
+-- Whether the source can be searched by these filters. One that the search would leave out, so that it found more, is refused.
+local function check_filters(query, level, is_client)
+  for name, value in pairs(query) do
+    local _, own = native.tag(name)
+    own = own == "Patient" and "Study" or own or level
+    local asked = levels.RANK[own] <= levels.RANK[level] and own or level -- a series is searched by way of its study
+    if is_client then
+      local advice = steps.not_indexed(name, level)
+      if advice then
+        usage("the query's %s: the server cannot search its own %s by it: %s", name, level == "Study" and "studies" or "series", advice)
+      end
+    else
+      local sent, message = steps.filter(OP, asked, { [name] = value }, nil, true)
+      if not sent then
+        usage("%s", message)
+      end
+    end
+  end
+end
+
 -- What a new transfer needs.
 function options.check_new(plan)
   if not plan.from then
@@ -248,6 +303,8 @@ function options.check_new(plan)
     usage "the ledger is new, so 'to' or 'TargetAet' is needed: the destination"
   elseif not (plan.query or plan.list) then
     usage "the ledger is new, so 'query' or 'items' is needed: what to transfer (all = true: everything)"
+  elseif plan.query then
+    check_filters(plan.query, plan.level or "Study", plan.from.kind == "client")
   end
 end
 

@@ -8,6 +8,7 @@
 --   creating   in the transaction that makes the tables of the ledger
 --   found      a C-FIND was answered, and its answers are not in the ledger yet
 --   claimed    items were claimed, and nothing was sent
+--   begun      a transfer has begun, and its request may not have left yet
 --   moving     the server carries out a transfer
 --   moved      a transfer has ended, and the ledger does not know it yet
 --   compared   the destination was compared, and the ledger does not know it yet

@@ -68,7 +68,7 @@ end
 -- Neither a job nor the destination has it: it is sent.
 local function again(self, item)
   if item.state == "sending" then
-    self.queue[#self.queue + 1] = item
+    self:offer(item)
   else
     self:change(item, "todo", { due = 0, reason = item.reason, message = item.message })
   end

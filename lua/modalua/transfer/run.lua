@@ -88,11 +88,13 @@ end
 
 -- This worker was taken for dead, and another one may have its items. It begins anew.
 local function begin_anew(self)
+  self.items.is_dead = true
   self.items:abandon()
-  self.items.is_dead = nil
   self.tell { event = "note", message = "this worker was taken for dead; it gives up its items, and begins anew" }
   local id, err = join(self)
-  if not id then
+  if id then
+    self.items.is_dead = nil
+  else
     self.items:ledger_failed(err)
   end
 end
@@ -118,8 +120,9 @@ end
 -- Whether something may begin: an item claimed, or a transfer sent.
 local function may_begin(self)
   local items = self.items
-  return not (self.stopping or self.control_stop() or self.paused or self.ending or items.fatal or items.ledger_error) and self.is_open
-    and self.confirmed and self.breaker.state ~= "open" and self.ledger:age() < ledger_workers.FENCE
+  return not (self.stopping or self.control_stop() or self.paused or self.ending) and self.is_open
+    and not (items.fatal or items.ledger_error or items.is_dead) and self.confirmed and self.breaker.state ~= "open"
+    and self.ledger:age() < ledger_workers.FENCE
 end
 
 -- The hours.
@@ -244,6 +247,8 @@ local function find(self)
       break -- another worker has the role now
     elseif err and (err.kind == "database" or err.code == "dead") then
       self.items:ledger_failed(err)
+    elseif err and err.kind == "refused" then -- it was never asked, and waiting does not change that
+      self.items.fatal = self.items.fatal or err
     elseif err then
       self.items:side_failed(err, "from")
     end
@@ -299,11 +304,20 @@ local function mind_number(self, totals)
   end
 end
 
+-- Pauses after too many failures, but for those that were there when it was resumed.
 local function mind_failures(self, totals)
-  if self.paused or count(totals, "failed") < self.settings.max_failed then
+  local failed = count(totals, "failed")
+  if self.paused or failed < self.settings.max_failed then
     return
   end
-  local good, err = self.ledger:set_paused(FAILED_TOO_OFTEN)
+  local before, err = self.ledger:failed_before()
+  if before and failed - before < self.settings.max_failed then
+    return
+  end
+  local good = before
+  if before then
+    good, err = self.ledger:set_paused(FAILED_TOO_OFTEN)
+  end
   if good then
     self.paused = FAILED_TOO_OFTEN
   else

@@ -49,7 +49,14 @@ local function target_of(self)
   return self.target
 end
 
-local function move(self, items, progress)
+-- The AE title of the destination, for messages.
+function Send:destination_aet()
+  local target = target_of(self)
+  local system = not (target and target.aet) and self.client:system()
+  return target and target.aet or system and system.DicomAet or "of this Orthanc"
+end
+
+local function move(self, items, progress, latest)
   local target, err = target_of(self)
   if not target then
     return nil, err
@@ -62,6 +69,7 @@ local function move(self, items, progress)
     options = function() return { verify = false, TargetAet = target.aet, progress = progress } end,
     send = function(options, more)
       more.together = #resources > 1
+      native.set_latest(self.modality, latest)
       return native.move_one(self.modality, self.level, resources, options, more)
     end }, target, { verify = false })
   local result, failure, part = moves.submit(plan)
@@ -92,13 +100,14 @@ function Send:identifier_of(item)
   return false
 end
 
-local function store(self, items, progress)
+local function store(self, items, progress, latest)
   local id, err = self:identifier_of(items[1])
   if id == nil then
     return nil, err
   elseif not id then
     return nil, native.fail("store", "orthanc", "gone", "this Orthanc no longer has it")
   end
+  native.set_latest(self.to, latest)
   return self.to:store({ id }, { progress = progress })
 end
 
@@ -106,8 +115,9 @@ end
 
 -- Transfers the items. Returns the server's result; false when the server has removed the job before its outcome was read; "part" when jobs
 -- move some of the items already, so that each must be sent alone; or nil and an error. `progress`: a function, as that of move_resources.
-function Send:run(items, progress)
-  return (self.is_local and store or move)(self, items, progress)
+-- `latest`: a moment of the clock of ledger:fence; a request that has not left by then never leaves, and the error has the code "late".
+function Send:run(items, progress, latest)
+  return (self.is_local and store or move)(self, items, progress, latest)
 end
 
 -- Whether the destination answers; false and an error. nil when this server cannot ask it.

@@ -6,7 +6,7 @@
 --   checker    records what has ended, compares 50 items at a time, and records the results
 --   recovery   one for each batch of items that another worker, or a lost answer, left in doubt (transfer.recover)
 --
--- A worker that was taken for dead has lost all its items. They belong to an older generation, and what becomes of them is dropped.
+-- A worker that was taken for dead has lost all its items. It begins anew under another id, and what becomes of them is dropped.
 local require = ...
 local bell = require "transfer.bell"
 local breaker = require "transfer.breaker"
@@ -15,6 +15,7 @@ local native = require "core.native"
 local points = require "transfer.points"
 local recover = require "transfer.recover"
 local send = require "transfer.send"
+local unknown_target = require "transfer.unknown_target"
 
 local send_items = {}
 
@@ -34,12 +35,13 @@ Items.__index = Items
 -- transfer of that sender, begun(slot, n, images) and over(slot, images, seconds) = functions that are told of each transfer, tell =
 -- function(event), dry_run =, most = how many items may be sent, or nil }.
 function send_items.new(context)
-  local self = setmetatable({ bell = bell.new(), generation = 1, queue = {}, running = {}, run_n = 0, to_check = {}, late = {},
+  local self = setmetatable({ bell = bell.new(), queue = {}, running = {}, run_n = 0, to_check = {}, late = {},
     changes = {}, recovering = 0, checking = 0, feeding = 0, alone = {}, begun_n = 0, held_back = {}, failed = 0 }, Items)
   for name, value in pairs(context) do
     self[name] = value
   end
   self.compare, self.send = compare.new(context), send.new(context)
+  self.suspicion = not self.is_local and unknown_target.new(self.source.modality, self.ledger) or nil
   return self
 end
 
@@ -82,12 +84,12 @@ function Items:change(item, to, fields)
   while item.pending and not self:flush() and not self.fatal do
     self.bell:wait(1)
   end
-  local change = { id = item.id, from = item.state, to = to }
+  local change = { id = item.id, owner = item.owner, from = item.state, to = to }
   for name, value in pairs(fields or {}) do
     change[name] = value
   end
   item.state, item.change, item.pending = to, change, true
-  self.changes[#self.changes + 1] = { item = item, change = change, generation = self.generation }
+  self.changes[#self.changes + 1] = { item = item, change = change }
   self.changes.since = self.changes.since or native.now()
   return change
 end
@@ -110,9 +112,7 @@ function Items:flush()
   self.flushing = nil
   self.bell:ring()
   if not refused then
-    if batch[1].generation == self.generation then
-      self.changes = table.move(self.changes, 1, #self.changes, #batch + 1, batch)
-    end
+    self.changes = table.move(self.changes, 1, #self.changes, #batch + 1, batch)
     self:ledger_failed(err)
     return nil
   end
@@ -130,14 +130,13 @@ end
 
 -- The ledger took this worker for dead: it begins anew, without any of its items.
 function Items:abandon()
-  self.generation = self.generation + 1
   self.queue, self.to_check, self.late, self.changes, self.held_back = {}, {}, {}, {}, {}
   self.bell:ring()
 end
 
 -- Whether the item still belongs to this worker.
 function Items:owns(item)
-  return item.generation == self.generation and not item.lost
+  return item.owner == self.ledger.worker and not item.lost
 end
 
 -- Gives back these items, or what is in the queue. While the ledger does not take them, they are in the queue, and it is asked once a
@@ -206,6 +205,12 @@ end
 
 -- ---- before ----
 
+-- The destination does not have the item: a sender takes it from the queue; a dry run keeps it until its end, and gives it back.
+function Items:offer(item)
+  local list = self.dry_run and self.held_back or self.queue
+  list[#list + 1] = item
+end
+
 -- Puts what the destination does not have into the queue.
 local function enqueue(self, items)
   for _, item in ipairs(items) do
@@ -213,10 +218,8 @@ local function enqueue(self, items)
       self:done(item, self.settings.verify)
     elseif item.verdict == "full" then -- a former try has brought it, after all
       self:sent(item)
-    elseif self.dry_run then
-      self.held_back[#self.held_back + 1] = item
     else
-      self.queue[#self.queue + 1] = item
+      self:offer(item)
     end
   end
 end
@@ -225,7 +228,6 @@ end
 local function take(self, items)
   local fresh, found = {}, {}
   for _, item in ipairs(items) do
-    item.generation = self.generation
     local list = item.recovered and found or fresh
     list[#list + 1] = item
   end
@@ -296,8 +298,19 @@ end
 
 -- ---- sending ----
 
+-- Takes out of the queue what belongs to another worker now: a claim, or a look at the destination, may have begun before this worker was
+-- taken for dead.
+local function drop_lost(self)
+  for i = #self.queue, 1, -1 do
+    if not self:owns(self.queue[i]) then
+      self.tell { event = "dropped", item = table.remove(self.queue, i) }
+    end
+  end
+end
+
 -- The next items for one transfer; nil when none may begin.
 local function next_group(self, slot)
+  drop_lost(self)
   if #self.queue == 0 or not self.gate() or not self.breaker:allows(self.run_n, self.share)
     or self.most and self.begun_n >= self.most then
     return nil
@@ -323,6 +336,28 @@ local function next_group(self, slot)
   return group
 end
 
+-- The source has the item, and does not move it. While nothing at all was moved, the source may not know the destination. Returns whether
+-- that was noted; the item loses no try then. answers: whether the destination answered.
+local function suspects_target(self, item, err, answers)
+  local suspicion = self.suspicion
+  if not (suspicion and suspicion:note(item)) then
+    return false
+  end
+  self:postpone(item, err)
+  local spread, failure = suspicion:spread()
+  if spread then
+    self:give_back()
+  elseif failure then
+    self:ledger_failed(failure)
+  end
+  if suspicion.is_enough and self.breaker.state ~= "open" then
+    local text = suspicion:text(err, self.send:destination_aet(), answers)
+    self.fatal = self.fatal or suspicion:pause(err, text)
+    self.breaker:stay_open("from", text)
+  end
+  return true
+end
+
 -- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided.
 local function decide(self, item, err)
   local good, failure = self.compare:expect({ item }, true)
@@ -339,9 +374,10 @@ local function decide(self, item, err)
     return self:postpone(item, silence)
   elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
     return self:postpone(item, err)
+  elseif not suspects_target(self, item, err, answers) then
+    self.breaker:note_item()
+    self:fail(item, err)
   end
-  self.breaker:note_item()
-  self:fail(item, err)
 end
 
 -- One transfer of several items has failed: what has arrived is seen, and the others are sent alone.
@@ -355,6 +391,11 @@ end
 -- What a failed transfer means for its items.
 local function on_error(self, group, err)
   local class, side = breaker.class_of(err)
+  if err.code == "late" then -- this process was stopped, or the machine slept: by now the items may be those of another worker
+    return self:give_back(group)
+  elseif self.suspicion and class ~= "undecided" and class ~= "side" then
+    self.suspicion:clear()
+  end
   if class == "stop" then
     self.fatal = self.fatal or err
     return self:give_back(group)
@@ -399,6 +440,9 @@ local function on_result(self, group, result, err)
     recover.begin(self, group)
   else
     self.breaker:note_good()
+    if self.suspicion then
+      self.suspicion:note_moved()
+    end
     for _, item in ipairs(group) do
       item.error = nil
       self:sent(item)
@@ -406,13 +450,17 @@ local function on_result(self, group, result, err)
   end
 end
 
--- For the crash that a spec wants while the server moves something.
+local CRASH_SECONDS <const> = { begun = 0.001, moving = 0.02 }
+
+-- For the crash that a spec wants so long after the beginning of a transfer.
 local function crash_soon()
-  if points.is_set "moving" then
-    return native.spawn(function()
-      native.sleep(0.02)
-      points.at "moving"
-    end)
+  for point, seconds in pairs(CRASH_SECONDS) do
+    if points.is_set(point) then
+      return native.spawn(function()
+        native.sleep(seconds)
+        points.at(point)
+      end)
+    end
   end
 end
 
@@ -437,7 +485,7 @@ local function transfer(self, group, slot)
   local timer <close> = crash_soon()
   local result, err = self.send:run(group, function(p)
     entry.done, entry.total = p.done, p.total
-  end)
+  end, self.ledger:fence())
   self.running[entry], self.run_n = nil, self.run_n - 1
   local seconds = native.now() - entry.since
   self.over(slot, nil, seconds)

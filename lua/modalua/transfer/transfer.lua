@@ -148,9 +148,29 @@ local function open(plan, given)
   return ledger.open(given.ledger, { create = false })
 end
 
+-- Throws when two of the files of a call are one file. files: list of { option =, path = | nil }.
+local function check_distinct(name, files)
+  for i, one in ipairs(files) do
+    for k = i + 1, #files do
+      local other = files[k]
+      if one.path and other.path and native.same_file(one.path, other.path) then
+        usage("%s: %s and %s are the same file, '%s': give another name", name, one.what, other.what, native.text_shown(other.path))
+      end
+    end
+  end
+end
+
+-- The file of a ledger; nil when it is no file.
+local function ledger_file(text)
+  local target = ledger.read_target(text)
+  return target and target.path
+end
+
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
   local plan = options.read(given)
+  check_distinct("run", { { what = "the ledger", path = ledger_file(given.ledger) }, { what = "log", path = given.log },
+    { what = "metrics", path = given.metrics }, { what = "items.file", path = given.items and given.items.file } })
   local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
     progress = given.progress, log = given.log, metrics = given.metrics, names = given.names }
   if not view then
@@ -290,33 +310,36 @@ function transfer.items(target, which)
   end, nil, nil, L
 end
 
--- Writes a file. `write` gets a function that takes texts.
+-- Writes a file, which appears when it is complete. `write` gets a function that takes texts. Returns true | nil, err.
 local function write_file(path, write)
-  local part = path .. ".part"
-  local file, why = io.open(part, "w")
+  local function failed(code, why)
+    return nil, native.fail("report", "refused", code, ("the report '%s' cannot be written: %s"):format(native.text_shown(path), why))
+  end
+  local file <close>, why = native.whole_file(path)
   if not file then
-    return nil, native.fail("report", "refused", "usage", ("the report cannot be written: %s"):format(why))
+    return failed("usage", why)
   end
   local good, err = write(function(text)
-    return file:write(text)
+    if not why then
+      why = select(2, file:write(text))
+    end
+    return not why
   end)
-  local closed, reason = file:close()
-  if not good or not closed then
-    os.remove(part)
-    return nil, err or native.fail("report", "refused", "file", ("the report cannot be written: %s"):format(reason))
+  if good and not why then
+    good, why = file:commit()
   end
-  good, why = os.rename(part, path)
-  if not good then
-    os.remove(part)
-    return nil, native.fail("report", "refused", "file", ("the report cannot be written: %s"):format(why))
+  if why then
+    return failed("file", why)
   end
-  return true
+  return good, err
 end
 
 function transfer.report(target, more)
   if not (type(more) == "table" and (more.html or more.csv)) then
     usage "report: give html or csv, the file that is written"
   end
+  check_distinct("report", { { what = "the ledger", path = ledger_file(target) }, { what = "html", path = more.html },
+    { what = "csv", path = more.csv } })
   return with_ledger(target, function(L)
     local report = require "transfer.report"
     local good, err = true, nil

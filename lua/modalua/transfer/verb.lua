@@ -185,10 +185,12 @@ local function closing_line(summary)
   return ("modalua: %s: %s"):format(summary.state, table.concat(parts, ", "))
 end
 
-local function status_of(self, control, summary)
+local function status_of(self, control, summary, err)
   local left = count(summary, "todo", "sending", "sent")
   if control.stopping and (left > 0 or not summary.complete) then
     return INTERRUPTED
+  elseif err then
+    return 1
   elseif count(summary, "failed", "unknown") + lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
     return 1
   elseif is_partial(self) then
@@ -213,7 +215,7 @@ function verb.run(self, query)
     return false
   end
   self:note("%s", closing_line(summary))
-  return status_of(self, control, summary)
+  return status_of(self, control, summary, err)
 end
 
 -- ---- status ----
@@ -304,7 +306,7 @@ end
 
 function verb.retry(self)
   local n = must(self, transfer.retry, self.options.ledger, { state = self.options.state, reason = self.options.reason })
-  self:note("%d items are to be tried again", n)
+  self:note("%d items or lines of the list are to be tried again", n)
   return true
 end
 

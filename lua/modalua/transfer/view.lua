@@ -134,9 +134,16 @@ local function write_log(self, line)
   line = (P and text.full_time(P, pace.now()) or os.date "!%Y-%m-%d %H:%M:%SZ") .. " " .. letters.shown(line)
   if type(self.log) == "function" then
     self.log(line)
-  else
-    self.log:write(line, "\n")
+    return
   end
+  local good, why = self.log:write(line, "\n")
+  if good then
+    good, why = self.log:flush()
+  end
+  if not good and not self.log_failed then
+    write_line(self, ("the log cannot be written: %s"):format(why))
+  end
+  self.log_failed = not good
 end
 
 local function write_json(self, row)
@@ -326,7 +333,6 @@ local function open_log(target)
   if not file then
     return nil, ("the log cannot be written: %s"):format(why)
   end
-  file:setvbuf "line"
   return file
 end
 

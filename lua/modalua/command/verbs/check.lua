@@ -1,5 +1,7 @@
 -- command.verbs.check: looks at the server and its modalities, and says what to do about what is wrong.
 local require = ...
+local certificate = require "command.certificate"
+local destination = require "command.destination"
 local echo = require "command.verbs.echo"
 local session = require "command.session"
 
@@ -31,23 +33,23 @@ end
 local function check_encoding(add, client)
   local encoding, err = client:default_encoding()
   if not encoding then
-    add("encoding", "FAILED", err.message)
+    add("encoding", "FAILED", err.message, nil, err)
   elseif encoding == "Utf8" then
     add("encoding", "ok", encoding)
   else
     add("encoding", "warning", encoding, ("answers lose the characters that %s lacks: set \"DefaultEncoding\": \"Utf8\" in the server's "
-      .. "configuration"):format(encoding))
+      .. "configuration, or use find --utf8"):format(encoding))
   end
 end
 
 local function check_modalities(self, add)
   local rows = echo.ask(self)
   for _, row in ipairs(rows) do
-    local where = ("%s (%s)"):format(tostring(row.AET or ""), tostring(row.address or ""))
-    if row.answer == "yes" then
+    local where = ("%s (%s)"):format(tostring(row.aet or ""), session.row_address(row))
+    if row.answers then
       add("modality " .. row.name, "ok", ("%s answers after %d ms"):format(where, row.milliseconds))
     else
-      add("modality " .. row.name, "FAILED", where, row.error)
+      add("modality " .. row.name, "FAILED", where, row.error, row)
     end
   end
   if #rows == 0 then
@@ -55,38 +57,66 @@ local function check_modalities(self, add)
   end
 end
 
-local function check_jobs(add, client)
+-- How many jobs run at the same time: only Orthanc 1.13 shows it.
+local function at_once(system)
+  local performance = type(system.Performance) == "table" and system.Performance or {}
+  return math.tointeger(performance.ConcurrentJobs)
+end
+
+local function check_jobs(add, client, system)
   local jobs, err = client:jobs { expand = true }
   if not jobs then
-    return add("jobs", "FAILED", err.message)
+    return add("jobs", "FAILED", err.message, nil, err)
   end
-  local failed, open = 0, 0
+  local counts = { Running = 0, Pending = 0, Failure = 0 }
   for _, job in ipairs(jobs) do
-    failed = failed + (job.State == "Failure" and 1 or 0)
-    open = open + ((job.State == "Running" or job.State == "Pending" or job.State == "Retry") and 1 or 0)
+    counts[job.State] = (counts[job.State] or 0) + 1
   end
-  add("jobs", failed > 0 and "warning" or "ok", ("%d not ended, %d failed"):format(open, failed),
-    failed > 0 and "`modalua jobs` lists them" or nil)
+  local limit = at_once(system)
+  add("jobs", counts.Failure > 0 and "warning" or "ok", ("%d running, %d waiting, %d failed"):format(counts.Running, counts.Pending,
+    counts.Failure), counts.Failure > 0 and "`modalua jobs --jsonl` says why they failed" or nil)
+  if limit then
+    add("jobs at once", "ok", tostring(limit), counts.Pending > 0 and "jobs wait: \"ConcurrentJobs\" in the server's configuration "
+      .. "allows more" or nil)
+  else
+    add("jobs at once", "unknown", "", ("this version does not show it; \"ConcurrentJobs\" in the server's configuration says it "
+      .. "(without it, 2)"))
+  end
+end
+
+local function check_server(self, add)
+  local client = self:client()
+  certificate.check(add, client)
+  local system, err = client:system()
+  if not system then
+    return add("server", "FAILED", err.message, "--url, --profile or MODALUA_URL choose the server", err)
+  end
+  add("server", "ok", ("AE title %s, DICOM port %s"):format(tostring(system.DicomAet), tostring(system.DicomPort)))
+  check_version(add, system.Version)
+  check_encoding(add, client)
+  check_modalities(self, add)
+  if self.options.from then
+    destination.check(self, add, system)
+  end
+  check_jobs(add, client, system)
 end
 
 local function run_check(self)
+  if self.options.to and not self.options.from then
+    self:usage_error "--to needs --from: the modality that is to send"
+  end
   local rows, failed = {}, 0
-  local function add(check, state, detail, advice)
-    rows[#rows + 1] = { check = check, state = state, detail = detail, advice = advice }
+  local function add(check, state, detail, advice, err)
+    local row = { check = check, state = state, detail = detail, advice = advice, kind = err and err.kind, code = err and err.code }
+    rows[#rows + 1] = row
     failed = failed + (state == "FAILED" and 1 or 0)
   end
-  local client = self:client()
-  local system, err = client:system()
-  if not system then
-    add("server", "FAILED", err.message, "--url, --profile or MODALUA_URL choose the server")
-  else
-    add("server", "ok", ("AE title %s, DICOM port %s"):format(tostring(system.DicomAet), tostring(system.DicomPort)))
-    check_version(add, system.Version)
-    check_encoding(add, client)
-    check_modalities(self, add)
-    check_jobs(add, client)
+  check_server(self, add)
+  local columns = { "check", { name = "state", colour = state_colour }, "detail", "advice" }
+  if self.options.csv then
+    table.move({ "kind", "code" }, 1, 2, #columns + 1, columns)
   end
-  self:show({ "check", { name = "state", colour = state_colour }, "detail", "advice" }, rows)
+  self:show(columns, rows)
   if failed > 0 then
     self:report_error(("%d of %d checks FAILED"):format(failed, #rows))
   end
@@ -97,14 +127,19 @@ return {
   run = run_check,
   usage = "[NAME…]",
   summary = "checks the server and its modalities",
-  description = "Checks whether the server can be reached, whether modalua is tested with its version, which encoding its answers have, "
-    .. "whether each modality answers, and whether jobs have failed. For each it prints a row: what was looked at, ok, warning or "
-    .. "FAILED, details, and what to do. The exit status is 1 when one has FAILED.",
-  examples = { { "modalua check", "of the server in MODALUA_URL" }, { "modalua check --profile ward --jsonl", "for a monitor" } },
+  description = "Checks whether the server can be reached, until when its certificate is valid, whether modalua is tested with its "
+    .. "version, which encoding its answers have, whether each modality answers, whether jobs have failed, and how many run at once. For "
+    .. "each it prints a row: what was looked at, ok, warning, unknown or FAILED, details, and what to do. With --from, it also checks "
+    .. "whether that modality knows the destination of a move, by a move of a study that does not exist. The exit status is 1 when one has "
+    .. "FAILED.",
+  examples = { { "modalua check", "of the server in MODALUA_URL" }, { "modalua check pacs --from pacs --to archive", "one modality, and "
+    .. "whether it knows the destination archive" }, { "modalua check --profile ward --jsonl", "for a monitor" } },
   arguments = {
     { "argument", name = "NAME", argname = "NAME", target = "names", args = "*",
       description = "looks at these modalities only; without a name, at all of them" },
     { "option", name = "--timeout", argname = "SECONDS", convert = session.positive_integer " of seconds",
       description = "how long the server waits for a modality at each step" },
+    { "option", name = "--from", argname = "NAME", description = "the modality that is to send: does it know the destination?" },
+    { "option", name = "--to", argname = "NAME", description = "the destination, as in move; without it, the server itself" },
   },
 }

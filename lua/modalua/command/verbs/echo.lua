@@ -16,13 +16,16 @@ end
 local function echo_row(self, row)
   local named, modality = pcall(modalua.Modality, self:client(), row.name)
   if not named then
-    row.answer, row.error = "no", UNUSABLE_NAME
+    row.answers = false
+    session.set_error(row, { message = UNUSABLE_NAME, kind = "refused" })
     return true
   end
   local began = task.now()
   local good, err = modality:echo { Timeout = self.options.timeout }
-  row.answer, row.milliseconds = good and "yes" or "no", math.floor((task.now() - began) * 1000 + 0.5)
-  row.error = err and err.message
+  row.answers, row.milliseconds = good, math.floor((task.now() - began) * 1000 + 0.5)
+  if err then
+    session.set_error(row, err)
+  end
   return true
 end
 
@@ -37,7 +40,11 @@ local function rows_to_echo(self)
   end
   for i, name in ipairs(names) do
     local message = self:unknown_modality(name)
-    rows[i] = known[name] or { name = name, answer = message and "no", error = message }
+    rows[i] = known[name] or { name = name }
+    if message then
+      rows[i].answers = false
+      session.set_error(rows[i], { message = message, kind = "orthanc", code = "unknown_modality" })
+    end
   end
   return rows
 end
@@ -46,20 +53,33 @@ end
 local function ask(self)
   local rows = rows_to_echo(self)
   task.map(rows, function(row)
-    return row.answer and true or echo_row(self, row)
+    return row.answers ~= nil or echo_row(self, row)
   end, { limit = ECHOES_AT_ONCE })
   return rows
 end
 
+local PROGRAM_COLUMNS = { "name", "aet", "host", "port", "answers", "milliseconds", "error", "kind", "code" }
+local COLUMNS = { "name", { name = "aet", title = "AET" }, "address", { name = "answer", colour = answer_colour },
+  { name = "milliseconds", right = true } }
+
+local function rows_for_people(rows)
+  local shown = {}
+  for i, row in ipairs(rows) do
+    shown[i] = { name = row.name, aet = row.aet, address = session.row_address(row), answer = row.answers and "yes" or "no",
+      milliseconds = row.milliseconds }
+  end
+  return shown
+end
+
 local function run_echo(self)
   local rows = ask(self)
-  local columns = { "name", "AET", "address", { name = "answer", colour = answer_colour }, { name = "milliseconds", right = true } }
-  if self.options.csv then
-    columns[#columns + 1] = "error"
+  if self:is_for_programs() then
+    self:show(PROGRAM_COLUMNS, rows)
+  else
+    self:show(COLUMNS, rows_for_people(rows))
   end
-  self:show(columns, rows)
   for _, row in ipairs(rows) do
-    if row.answer == "no" then
+    if not row.answers then
       self:report_error(row.name, row.error)
     end
   end
@@ -75,7 +95,8 @@ return {
   usage = "[NAME…]",
   summary = "checks which modalities answer",
   description = "Sends a C-ECHO to modalities, several at a time, and prints a row for each: name, AE title, address, answer and "
-    .. "milliseconds. The exit status is 1 when one does not answer; standard error says why.",
+    .. "milliseconds. With --json, --jsonl and --csv, `answers` is true or false, and error, kind and code say why one does not answer. "
+    .. "The exit status is 1 when one does not answer; standard error says why.",
   examples = { { "modalua echo", "every modality that the server knows" },
     { "modalua echo pacs archive --timeout 5", "these two; the server waits 5 seconds at most" } },
   arguments = {

@@ -51,6 +51,7 @@ return {
     search.tags,
     search.level,
     search.keep,
+    search.utf8,
     shape[1], shape[2], shape[3], shape[4],
   },
 }

@@ -50,6 +50,7 @@ return {
     search.tags,
     search.level,
     search.keep,
+    search.utf8,
     consent.max,
     consent.yes,
     consent.all,

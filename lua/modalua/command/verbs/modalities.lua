@@ -4,7 +4,14 @@ local session = require "command.session"
 
 local function run_modalities(self)
   local rows = session.modality_rows(self:must(self:client():modalities { expand = true }))
-  self:show({ "name", "AET", "address", "Manufacturer" }, rows)
+  if self:is_for_programs() then
+    self:show({ "name", "aet", "host", "port", "manufacturer" }, rows)
+  else
+    for _, row in ipairs(rows) do
+      row.address = session.row_address(row)
+    end
+    self:show({ "name", { name = "aet", title = "AET" }, "address", { name = "manufacturer", title = "Manufacturer" } }, rows)
+  end
   if #rows == 0 then
     self:note "the server knows no modalities"
   end

@@ -1,41 +1,18 @@
 -- command.verbs.move: searches a modality, and makes it send the resources that were found to another one, with C-MOVE.
 local require = ...
 local consent = require "command.consent"
+local destination = require "command.destination"
 local modalua = require "modalua"
 local search = require "command.search"
-local session = require "command.session"
 
 local WORDS = { verb = "move", done = "moved" }
 
--- ---- the target ----
-
--- The sorted names of the modalities that have this AE title.
-local function names_with(settings, aet)
-  local names = {}
-  for _, name in ipairs(session.sorted_names(settings)) do
-    if settings[name].AET == aet then
-      names[#names + 1] = name
-    end
-  end
-  return names
-end
-
--- Returns the options of move_resources for the target, and a text that names it. After an error, prints it and returns nil. A name that
--- the server does not know is not used as an AE title: if it is misspelt, the source may know it as another place and send the data there.
+-- Returns the options of move_resources for the target, and a text that names it. After an error, prints it and returns nil.
 local function target_of(self)
-  local to, settings = self.options.to, self:settings()
   if self.options.to_aet then
     return { TargetAet = self.options.to_aet }, "the AE title " .. self.options.to_aet
-  elseif not settings or settings[to] then
-    return { to = to }, self:resolved(to)
   end
-  local names = names_with(settings, to)
-  if #names > 0 then
-    return { TargetAet = to }, ("the AE title %s (%s)"):format(to, table.concat(names, ", "))
-  elseif (self:client():system() or {}).DicomAet == to then
-    return { TargetAet = to }, ("the AE title %s (the server itself)"):format(to)
-  end
-  return self:report_error(self:unknown_modality(to) .. " (for an AE title that only the source knows, use --to-aet)")
+  return destination.of(self, self.options.to)
 end
 
 -- ---- the report ----
@@ -188,6 +165,7 @@ return {
     { "option", name = "--to-aet", argname = "AET", description = "the target: an AE title that only the sending modality knows" },
     search.level,
     search.keep,
+    search.utf8,
     consent.max,
     consent.yes,
     consent.all,

@@ -21,7 +21,7 @@ local function query_row(client, id)
   if answers and type(answers) ~= "table" then
     return nil, "unexpected response: its answers are no list"
   end
-  return answers and { ID = id, modality = modality, Level = level, answers = #answers }, err
+  return answers and { id = id, modality = modality, level = level, answers = #answers }, err
 end
 
 local function run_queries(self)
@@ -36,7 +36,7 @@ local function run_queries(self)
       self:report_error(ids[i], err)
     end
   end
-  self:show({ { name = "ID", whole = true }, "modality", "Level", { name = "answers", right = true } }, rows)
+  self:show({ { name = "id", whole = true }, "modality", "level", { name = "answers", right = true } }, rows)
   return true
 end
 

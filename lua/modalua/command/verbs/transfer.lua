@@ -148,7 +148,8 @@ local COMMANDS = {
   {
     name = "retry",
     summary = "tries again what has failed",
-    description = "Puts items that are failed or unknown back to be sent. The next run, or one that is under way, tries them again.",
+    description = "Puts items that are failed or unknown back to be sent; lines of a list that were not found are looked for again. The "
+      .. "next run, or one that is under way, tries them again.",
     examples = { { "modalua transfer retry lung.ledger --reason gone", "only what the source did not have" } },
     is_plain = true,
     arguments = { LEDGER, STATE, REASON },

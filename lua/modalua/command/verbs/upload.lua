@@ -7,7 +7,7 @@ end
 -- Adds a row for each instance that a file gave: a DICOM file gives one, a ZIP archive several.
 local function add_rows(rows, file, answer)
   for _, stored in ipairs(answer.ID and { answer } or answer) do
-    rows[#rows + 1] = { file = file, state = stored.Status, ID = stored.ID, study = stored.ParentStudy }
+    rows[#rows + 1] = { file = file, state = stored.Status, id = stored.ID, study = stored.ParentStudy }
   end
 end
 
@@ -22,7 +22,7 @@ local function run_upload(self)
       self:report_error(file, err)
     end
   end
-  local columns = { "file", { name = "state", colour = state_colour }, "ID", "study" }
+  local columns = { "file", { name = "state", colour = state_colour }, "id", "study" }
   if self.options.csv then
     table.move({ "error", "kind", "code" }, 1, 3, #columns + 1, columns)
   end

@@ -1,5 +1,6 @@
 -- command.verbs.worklist: asks a modality for its worklist, the procedures that are scheduled.
 local require = ...
+local characters = require "command.characters"
 local json = require "modalua.json"
 local search = require "command.search"
 
@@ -54,6 +55,11 @@ local function rows_of(list)
   return rows
 end
 
+local function ask(self, modality, query)
+  local _ <close> = characters.keep(self)
+  return self:must(modality:find_worklist(query, { keep = self.options.keep[1] and self.options.keep }))
+end
+
 local function run_worklist(self)
   local tags, order = search.read(self)
   local modality = self:modality(self.options.name)
@@ -62,10 +68,8 @@ local function run_worklist(self)
   end
   self:note("%s", self:resolved(self.options.name))
   local query, columns = query_of(tags, order)
-  local list = self:must(modality:find_worklist(query, { keep = self.options.keep[1] and self.options.keep }))
-  if list.warning then
-    self:note("modalua: %s", list.warning)
-  end
+  local list = ask(self, modality, query)
+  characters.warn(self, list)
   local rows = rows_of(list)
   self:show(columns, rows)
   self:note("%d %s", #rows, #rows == 1 and "procedure" or "procedures")
@@ -86,5 +90,6 @@ return {
     { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
     search.tags,
     search.keep,
+    search.utf8,
   },
 }

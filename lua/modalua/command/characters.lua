@@ -1,0 +1,73 @@
+-- command.characters: the option --utf8, and the warning that answers may lack characters.
+local require = ...
+local json = require "modalua.json"
+
+local characters = {}
+
+characters.utf8 = { "flag", name = "--utf8", description = "sets the server's DefaultEncoding to Utf8 while it searches, for all who use "
+  .. "the server: names in every writing system keep their characters" }
+
+-- ---- the option ----
+
+local Changed = {}
+Changed.__index = Changed
+
+function Changed:__close()
+  local undone, err = self.undo()
+  if not undone then
+    self.session:report_error("the server's DefaultEncoding stays Utf8 until its next start", err)
+  end
+end
+
+-- With --utf8, the server's encoding is Utf8 until the returned value is closed.
+function characters.keep(self)
+  return self.options.utf8 and setmetatable({ session = self, undo = self:must(self:client():use_utf8()) }, Changed) or nil
+end
+
+-- ---- the warning ----
+
+-- The warning of a result without the part about characters; nil when nothing is left.
+local function rest_of(warning, part)
+  if warning:sub(-#part) ~= part then
+    return warning
+  end
+  local rest = warning:sub(1, -#part - 1):gsub("; $", "")
+  return rest ~= "" and rest or nil
+end
+
+-- Whether the answers are ASCII throughout.
+local function are_ascii(answers)
+  return not json.encode(answers):find "[\x80-\xff]"
+end
+
+-- The short form of the warning `part`, with what helps at the shell. Nil when nothing shows that it matters: the answers are ASCII
+-- throughout, and none of them has a sign of a loss, such as the empty parts of "Yamada^Tarou==".
+local function short_form(self, part, answers)
+  local encoding, signs = self:client():default_encoding(), part:match " %(it shows in [^)]*%)"
+  if not signs and are_ascii(answers) then
+    return nil
+  elseif encoding == "Utf8" then
+    return part -- the modality has lost them: --utf8 does not help
+  end
+  return ("names may lack characters that %s, the server's encoding, does not have%s: --utf8 keeps them"):format(encoding or "?",
+    signs or "")
+end
+
+-- Prints the warning of a result, a list of answers with the fields warning and characters. That characters may be missing is said once in
+-- a run, and only where it matters.
+function characters.warn(self, result)
+  local warning, part = result.warning, result.characters
+  if warning and part then
+    warning = rest_of(warning, part)
+  end
+  if warning then
+    self:note("modalua: %s", warning)
+  end
+  local short = part and not self.has_warned and short_form(self, part, result.answers or result)
+  if short then
+    self.has_warned = true
+    self:note("modalua: %s", short)
+  end
+end
+
+return characters

@@ -1,0 +1,194 @@
+-- prompt.commands: the commands of the prompt, which begin with a dot. What needs the terminal or a file is left to the console: a
+-- command returns that as an answer of evaluate.line.
+local require = ...
+local levels = require "core.levels"
+local native = require "core.native"
+local saved = require "prompt.saved"
+
+local commands = {}
+
+-- The state of the session, which prompt.evaluate shares.
+local state = {
+  mode = "table",
+  timing = false,
+  numbers = false, -- the prompt shows the number of the input
+  inputs = {}, -- n -> { text =, kind = "expression" | "statements", succeeded = boolean }
+  trace = nil, -- the traceback of the last error, as text
+}
+commands.state = state
+
+local MODES = { "table", "lines", "csv", "json", "lua" }
+local LEVELS = { "Patient", "Study", "Series", "Instance", "Worklist" }
+
+-- Each returns the answer for the console, or nil, and what is to be shown: a text, or results {…, n =}.
+local run = {}
+
+local function is_one_of(word, list)
+  for _, one in ipairs(list) do
+    if one == word then
+      return true
+    end
+  end
+  return false
+end
+
+function run.mode(argument)
+  if argument == "" then
+    return nil, state.mode
+  elseif not is_one_of(argument, MODES) then
+    error(("there is no mode '%s'; the modes are %s"):format(argument, table.concat(MODES, ", ")), 0)
+  end
+  state.mode = argument
+end
+
+local function on_or_off(name, argument)
+  if argument ~= "on" and argument ~= "off" then
+    error(("use .%s on or .%s off"):format(name, name), 0)
+  end
+  return argument == "on"
+end
+
+function run.time(argument)
+  state.timing = on_or_off("time", argument)
+end
+
+function run.numbers(argument)
+  state.numbers = on_or_off("numbers", argument)
+end
+
+local function needed(argument, usage)
+  return argument ~= "" and argument or error("use " .. usage, 0)
+end
+
+function run.once(argument)
+  return { once = needed(argument, ".once FILE or .once | COMMAND") }
+end
+
+function run.output(argument)
+  return { output = argument }
+end
+
+function run.load(argument)
+  return { load = needed(argument, ".load FILE") }
+end
+
+function run.save(argument)
+  local path = needed(argument, ".save FILE")
+  local pieces = saved.pieces(state.inputs)
+  if #pieces < 2 then
+    error("there is nothing to save: no input of this session has succeeded", 0)
+  end
+  return { save = { path, table.unpack(pieces) } }
+end
+
+function run.edit(argument)
+  local n = argument == "" and #state.inputs or math.tointeger(tonumber(argument))
+  if argument ~= "" and not state.inputs[n] then
+    error(("there is no input %s; In has those of this session"):format(argument), 0)
+  end
+  return { edit = state.inputs[n] and state.inputs[n].text or "" }
+end
+
+function run.watch(argument)
+  local seconds, expression = argument:match "^(%d+%.?%d*)%s+(.+)$"
+  if not seconds or tonumber(seconds) == 0 then
+    error("use .watch SECONDS expression", 0)
+  end
+  local f, message = load("return " .. expression, "=stdin", "t")
+  if not f then
+    error(message, 0)
+  end
+  return { watch = { seconds, expression } }
+end
+
+function run.schema(argument)
+  local level
+  for _, name in ipairs(LEVELS) do
+    level = argument:lower() == name:lower() and name or level
+  end
+  if not level then
+    error("use .schema LEVEL; the levels are " .. table.concat(LEVELS, ", "), 0)
+  end
+  local rows = {}
+  for i, name in ipairs(native.level_tags(level)) do
+    local facts = native.tag_facts(name) or {}
+    local is_key = levels.UNIQUE[level] == name
+    rows[i] = { Name = name, Tag = facts.tag, VR = facts.vr, What = is_key and "identifies the " .. level:lower() or "" }
+  end
+  return nil, { rows, n = 1 }
+end
+
+function run.trace()
+  return nil, state.trace or "there is no error with a traceback"
+end
+
+function run.jobs()
+  local client = rawget(_G, "orthanc") or error("the global orthanc is nil: there is no server", 0)
+  local rows = {}
+  for i, job in ipairs(assert(client:jobs { expand = true })) do
+    rows[i] = { ID = job.ID, Type = job.Type, State = job.State, Progress = job.Progress, CreationTime = job.CreationTime }
+  end
+  return nil, #rows > 0 and { rows, n = 1 } or "no jobs"
+end
+
+function run.history()
+  return "history"
+end
+
+function run.quit()
+  return "quit"
+end
+
+local ROWS = {
+  { "help", "", "shows this" },
+  { "mode", "[table | lines | csv | json | lua]", "how results are shown (at first: answers as a table)" },
+  { "schema", "LEVEL", "the tags that a query of this level can have" },
+  { "jobs", "", "the jobs of the server" },
+  { "watch", "SECONDS expression", "shows its value again and again, until Ctrl-C" },
+  { "once", "FILE | COMMAND", "what is printed next goes into the file, or to the command behind |" },
+  { "output", "[FILE | COMMAND]", "the same for all inputs, until .output alone" },
+  { "load", "FILE", "runs a script in this session" },
+  { "save", "FILE", "makes a script of the inputs of this session that have succeeded" },
+  { "edit", "[N]", "the last input, or input N, in $EDITOR; so does Ctrl-X Ctrl-E with the present one" },
+  { "trace", "", "the traceback of the last error" },
+  { "time", "on | off", "shows how long each input took" },
+  { "numbers", "on | off", "shows the number of each input: _3 is the value of input 3, In[3] its text" },
+  { "history", "", "the earlier inputs" },
+  { "quit", "", "leaves; so do Ctrl-D and os.exit()" },
+}
+
+local OTHERS = {
+  { "?name, name?", "explains a function, an object or a word; so does help(x)" },
+  { "expression", "its value is printed, unless ; follows. _ is the last value, _err the last error" },
+  { "Ctrl-C", "drops the input, or cancels the running operation; during a transfer it asks first" },
+  { "Ctrl-D", "drops an input of several lines, or leaves" },
+}
+
+local HELP_COLUMN = 28
+
+function run.help()
+  local lines = {}
+  local function add(head, text)
+    lines[#lines + 1] = #head < HELP_COLUMN and ("%-" .. HELP_COLUMN .. "s%s"):format(head, text) or head .. "\n"
+      .. (" "):rep(HELP_COLUMN) .. text
+  end
+  for _, row in ipairs(ROWS) do
+    add(("." .. row[1] .. " " .. row[2]):gsub(" $", ""), row[3])
+  end
+  for _, row in ipairs(OTHERS) do
+    add(row[1], row[2])
+  end
+  return nil, table.concat(lines, "\n")
+end
+
+-- Runs the command in the text. Returns its answer and what is to be shown. Throws a text when it is wrong.
+function commands.run(text)
+  local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
+  local f = name and run[name]
+  if not f then
+    error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
+  end
+  return f(argument)
+end
+
+return commands

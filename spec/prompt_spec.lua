@@ -1,0 +1,251 @@
+-- Tests the prompt on a terminal: the editing of lines, and the commands that have to do with files and other programs.
+local command = require "spec.support.command"
+local expect = require "spec.support.expect"
+local screen = require "spec.support.screen"
+local terminal = require "spec.support.terminal"
+
+local contains = expect.contains
+
+local DEAD <const> = "-u http://127.0.0.1:1"
+local LEFT <const>, HOME <const>, END <const>, UP <const> = "\27[D", "\27[H", "\27[F", "\27[A"
+local MORE <const> = { wait = "\n>> " }
+
+local function lacks(text, part)
+  assert.is_nil(text:find(part, 1, true), ("%q is in %q"):format(part, text))
+end
+
+local folder
+
+-- The text of a file in the folder; nil when there is none.
+local function file(name)
+  local f = io.open(folder .. "/" .. name)
+  local text = f and f:read "a"
+  return text, f and f:close()
+end
+
+local function write(name, text)
+  local f = assert(io.open(folder .. "/" .. name, "w"))
+  f:write(text)
+  f:close()
+  return folder .. "/" .. name
+end
+
+-- Plays a session. `environment` are assignments of the shell.
+local function session(steps, environment, options)
+  options = options or {}
+  options.arguments = options.arguments or DEAD
+  options.environment = ("LC_CTYPE=C.UTF-8 HOME=%s INPUTRC=%s/inputrc %s"):format(folder, folder, environment or "")
+  return terminal.session(options, steps)
+end
+
+local function pasted(text)
+  return "\27[200~" .. text:gsub("\n", "\r") .. "\27[201~"
+end
+
+-- A line as a terminal of this width shows it.
+local function broken(line, width)
+  local rows = {}
+  for i = 1, #line, width do
+    rows[#rows + 1] = line:sub(i, i + width - 1)
+  end
+  return table.concat(rows, "\n")
+end
+
+describe("At the prompt", function()
+  before_each(function()
+    folder = command.shell("mktemp -d").out:gsub("\n", "")
+  end)
+
+  after_each(function()
+    command.shell("rm -r " .. folder)
+  end)
+
+  it("a pasted text is one input, and its TABs stay", function()
+    session {
+      { pasted "local a = 20\nlocal b =\ta + 1\nreturn\tb * 2\n" .. "\r", "\n42\n" },
+      { pasted "return\t5" .. "\r", "\n5\n" },
+      { pasted "x = '1\t2'" .. "\r" }, { "#x\r", "\n3\n" },
+      { "\27[200~y = [[a\r\nb]]\27[201~\r" }, { "#y\r", "\n3\n" },
+    }
+  end)
+
+  it("the script of the README runs when it is pasted", function()
+    local script = assert(io.open "README.md"):read "a":match "\n## A script\n.-```lua\n(.-)```"
+    contains(session { { pasted(script) .. "\r", "no connection", "(stdin:5)" } }, "print(#archived.answers")
+  end)
+
+  it("a pasted text that is taller than the terminal is one input", function()
+    local lines = {}
+    for i = 1, 50 do
+      lines[i] = ("local x%d = %d"):format(i, i)
+    end
+    session({
+      { pasted(table.concat(lines, "\n") .. "\nreturn x1 + x50\n") .. "\r", "\n51\n" },
+      { UP .. "\r", "x50\n", "\n51\n" },
+    }, nil, { rows = 10 })
+  end)
+
+  it("the keys of every usual terminal move the cursor and edit", function()
+    local KEYS <const> = { -- 1 is typed behind 22 * 34 and one of the keys
+      [122 * 34] = { HOME, "\27OH", "\27[1~", "\27[7~", "\1" },
+      [22 * 341] = { END, "\27OF", "\27[4~", "\27[8~", "\27[15~", "\27[1;6P" }, -- the last two have no meaning
+      [22 * 134] = { "\27[1;5D", "\27[5D", "\27Od", "\27[1;3D", "\27\27[D", "\27b" },
+      [22 * 314] = { LEFT, "\27OD", "\27[1;2D" },
+      [221 * 34] = { HOME .. "\27[1;5C", HOME .. "\27Oc", HOME .. "\27\27[C" },
+    }
+    local steps = {}
+    for value, keys in pairs(KEYS) do
+      for _, key in ipairs(keys) do
+        steps[#steps + 1] = { "22 * 34" .. key .. "1\r", ("%d\n"):format(value) }
+      end
+    end
+    for _, term in ipairs { "xterm-256color", "screen-256color", "tmux-256color", "linux", "rxvt", "vt100" } do
+      session(steps, "TERM=" .. term)
+    end
+  end)
+
+  it("changes can be undone", function()
+    session { { "4 * 5\1\11\31\r", "\n20\n" }, { "4 * 5\27\8\24\21\r", "\n20\n" } }
+  end)
+
+  it("Ctrl-X Ctrl-E and .edit open $EDITOR, and the edited text can be edited further", function()
+    local editor = "EDITOR=" .. write("editor", "sed -i s/one/#\\'twelve\\'\\\\n+/ \"$1\"\n")
+    command.shell("chmod +x " .. folder .. "/editor")
+    session({
+      { "one 100\24\5", open = { wait = "\n+ 100" } }, { "0\r", "\n1006\n" },
+      { "one = 3\r" }, { ".edit 2\r", open = { wait = "+ = 3" } }, { "\3" },
+      { ".edit 7\r", "there is no input 7" },
+    }, "VISUAL= " .. editor)
+  end)
+
+  it("the user's inputrc is read, also for vi mode", function()
+    write("inputrc", 'set editing-mode vi\n$if modalua\n"\\C-o": "6 * 7\\n"\n$endif\n')
+    session { { "\15", "\n42\n" }, { "2 + 2\0270i1\r", "14\n" } }
+  end)
+
+  it("Up searches the history for what begins as the line does", function()
+    session { { "#'aaa'\r" }, { "1 + 1\r" }, { "#'bbbb'\r" }, { "2 + 2\r" }, { "#'a" .. UP .. "\r", "\n3\n" },
+      { "1" .. UP .. " + 5\r", "\n7\n" }, { "\27[5~\27[5~\27[6~\r", "\n7\n" } }
+  end)
+
+  it("Up moves within an entry of several lines, and takes the lines of the present input back", function()
+    session {
+      { "for i = 1, 2 do\r", open = MORE }, { "print(i * 7)\r", open = MORE }, { "end\r", "7\n14\n" },
+      { UP .. UP .. UP .. END .. " print 'k'\r", "k\n7\nk\n14\n" },
+      { "for i = 3, 4 do\r", open = MORE }, { "print(i)" .. UP .. END .. " print 'm'\r", open = MORE }, { "end\r", "m\n3\nm\n4\n" },
+    }
+  end)
+
+  it("Ctrl-D drops an input of several lines, and Alt-Enter begins a line of the same input", function()
+    session { { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "local x = 8\27\rreturn x\r", "\n8\n" } }
+  end)
+
+  it("a line that wraps is drawn right after a change at its beginning, and in a window of another size", function()
+    local digits = ("0123456789"):rep(14)
+    screen.run({ columns = 60, rows = 12, arguments = DEAD }, function(s)
+      s:shows "\n>"
+      s:send("xy" .. digits)
+      s:shows(digits:sub(-20))
+      s:send "\1AB"
+      s:shows(broken("> ABxy" .. digits, 60))
+      s:resize(40, 12)
+      s:shows(broken("> ABxy" .. digits, 40))
+      s:send "CD"
+      s:shows(broken("> ABCDxy" .. digits, 40))
+      s:resize(100, 12)
+      s:shows(broken("> ABCDxy" .. digits, 100))
+    end)
+  end)
+
+  it("libedit edits the lines where readline is not installed", function()
+    write("libreadline.so.8", "")
+    local out = session({
+      { "1 + 1\r", "2\n" }, { UP .. "\r", "2\n" }, { "orthanc:sys\t()\r", "orthanc:system()\n" },
+      { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "3 + 3\r", "\n6\n" },
+    }, "LD_LIBRARY_PATH=" .. folder)
+    lacks(out, "cannot")
+  end)
+
+  it("results go to a file or a program", function()
+    session({
+      { "rows = { { A = 'x,y', B = 1 }, { A = '山\\27', B = 2 } }\r" }, { ".mode csv\r" }, { ".once " .. folder .. "/once.csv\r" },
+      { ".time off\r" }, { "rows\r" }, { "rows\r", '\n"x,y",1\n山\\x1B,2\n' },
+      { ".output " .. folder .. "/all\r" }, { "print 'printed'\r" }, { "5 + 5\r" }, { ".output\r" }, { "6 + 6\r", "\n12\n" },
+      { ".once | tr a-z A-Z\r" }, { "'loud'\r", '"LOUD"\n' },
+      { ".mode lines\r" }, { "rows[1]\r", "\nA  x,y\nB  1\n" },
+      { ".once /nosuch/file\r", "/nosuch/file: No such file" },
+    })
+    assert.are.equal('A,B\n"x,y",1\n山\27,2\n', file "once.csv")
+    assert.are.equal("printed\n10\n", file "all")
+  end)
+
+  it("a program that does not read its output to the end does no harm", function()
+    session { { ".once | head -1\r" }, { "('x'):rep(1000000, '\\n'):sub(1) and print(('x\\n'):rep(500000))\r", "x\n" }, { "1 + 1\r", "\n2\n" } }
+  end)
+
+  it(".save makes a script of what has succeeded, without secrets; .load runs a script", function()
+    local path = folder .. "/saved.lua"
+    session {
+      { "x = 20\r" }, { "error 'no'\r" }, { "local y = 2 return x + y\r", "22" }, { "x + 1\r", "21" }, { "_4 + 1;\r" },
+      { "z = { password = 'hunter2' }\r" }, { ".save " .. path .. "\r", "has 4 inputs; what may hold a secret was left out" },
+      { "x = 1\r" }, { ".load " .. path .. "\r", "\n22\n21\n" }, { "x + _\r", "\n42\n" },
+      { ".save " .. path .. "\r", "inputs" }, { ".save " .. write("other.lua", "mine") .. "\r", "it stays as it is" },
+      { ".load " .. write("bad.lua", "#!/bin/modalua\nerror 'bad'") .. "\r", "bad.lua:2: bad" }, { ".load /nosuch\r", "No such file" },
+    }
+    assert.are.equal("mine", file "other.lua")
+    lacks(file "saved.lua", "hunter2")
+    assert.are.equal("22\n21\n23\n", command.run("-u", "http://127.0.0.1:1", path).out)
+  end)
+
+  it(".watch shows a value again and again, until Ctrl-C", function()
+    session { { "n = 0\r" }, { ".watch 0.05 (function() n = n + 1 return 'n' .. n end)()\r", '"n1"\n', '"n2"\n', '"n3"\n', open = { send = "\3" } },
+      { "", open = { wait = "\n> " } }, { "n > 2\r", "true" }, { ".watch soon 1\r", "use .watch SECONDS" } }
+  end)
+
+  it("inputs have numbers, a traceback comes on demand, and .schema lists the tags of a level", function()
+    session({
+      { "6 * 7\r", "42" }, { ".numbers on\r", open = { wait = "\n2> " } }, { "for i = 1, 1 do\r", open = { wait = "\n2>> " } },
+      { "end\r", open = { wait = "\n3> " } }, { "_1 + #In[1]\r", "47", open = { wait = "4> " } }, { ".numbers off\r" },
+      { "function f() error 'deep' end\r" }, { "f()\r", "stdin:1: deep\n" }, { ".trace\r", "in function 'f'" },
+      { ".schema series\r", "SeriesInstanceUID", "0020,000e", "identifies the series" }, { ".schema table\r", "the levels are" },
+    }, nil, { rows = 200 })
+  end)
+
+  it("init.lua of the configuration runs first, and its failure is no end", function()
+    command.shell("mkdir -p " .. folder .. "/modalua")
+    write("modalua/init.lua", "greeting = 'hello ' .. tostring(orthanc ~= nil)\nerror 'broken'")
+    session({ { "greeting\r", '"hello true"' } }, "XDG_CONFIG_HOME=" .. folder, { arguments = DEAD })
+    local out = session({ { "greeting\r", "nil" } }, "XDG_CONFIG_HOME=" .. folder, { arguments = "-E " .. DEAD })
+    lacks(out, "broken")
+  end)
+
+  it("-i stays after a script that has failed", function()
+    local script = write("failing.lua", "x = 5 error 'boom'")
+    local result = command.shell(([[printf 'print(x + 1)\n' | "$M" -i %s %s]]):format(DEAD, script))
+    contains(result.err, "boom")
+    contains(result.out, "6")
+    assert.are.equal(0, result.status)
+  end)
+end)
+
+describe("LUA_INIT", function()
+  local function out(environment, options)
+    return command.shell(environment .. ' "$M" ' .. options).out
+  end
+
+  it("is code, or a file, that runs before everything else, as with lua", function()
+    local path = command.file "x = 'from a file'"
+    assert.are.equal("5\n", out("LUA_INIT='x = 5'", "-e 'print(x)'"))
+    assert.are.equal("6\n", out("LUA_INIT_5_4='x = 6' LUA_INIT='x = 5'", "-e 'print(x)'"))
+    assert.are.equal("from a file\n", out("LUA_INIT=@" .. path, "-e 'print(x)'"))
+    assert.are.equal("nil\n", out("LUA_INIT='x = 5'", "-E -e 'print(x)'"))
+    assert.are.equal("nil\n", out("LUA_INIT='x = 5'", "--sandbox -e 'print(x)'"))
+    os.remove(path)
+  end)
+
+  it("ends the command when it fails, as with lua", function()
+    local result = command.shell [[LUA_INIT='error "no"' "$M" -e 'print(1)']]
+    assert.are.same({ "", 1 }, { result.out, result.status })
+    contains(result.err, "LUA_INIT:1: no")
+  end)
+end)
