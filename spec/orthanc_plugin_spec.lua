@@ -43,6 +43,7 @@ os.remove(path)
 show("modalities", orthanc:modalities())
 show("found", #assert(orthanc:modality "archive":find { Level = "Study", Query = { PatientID = "A*" } }))
 show("echo", orthanc:modality "archive":echo())
+show("encoded", orthanc:get("/%73tudies/%6eope"))
 show("refused", orthanc:modality "nobody":echo())
 show("unknown modality", orthanc:modality "missing":find { Level = "Study", Query = { PatientID = "1" } })
 show("sent", orthanc:modality "archive":store(study, { verify = true }).verified)
@@ -65,8 +66,13 @@ local SCRIPTS <const> = {
   bursting = { source = "while true do end", BurstLimit = 0.1 },
   long = { source = "require 'modalua.task'.sleep(60)", TimeLimit = 0.1 },
   eating = { source = "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end", MemoryLimit = "20M" },
-  boxed = { source = "print(io, require 'modalua'.connect():system().Name, pcall(require 'modalua'.connect, 'http://127.0.0.1:1'))",
-    Sandbox = true },
+  boxed = { source = [[
+local modalua = require "modalua"
+local orthanc = modalua.connect()
+print(io, orthanc:system().Name, pcall(modalua.connect, "http://127.0.0.1:1"))
+print("stop", pcall(orthanc.post, orthanc, "/modalua/scripts/well/stop", {}))
+print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
+]], Sandbox = true },
   arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
@@ -145,6 +151,7 @@ for _, version in ipairs(versions) do
     it("keeps a script in its sandbox", function()
       happens(function() return server:is("boxed", "done") end)
       contains(server:log_of "boxed", "nil\tHERE\tfalse\t")
+      assert.are.equal(2, select(2, server:log_of("boxed"):gsub("stop\tfalse\t[^\n]*sandbox", "")))
     end)
 
     it("starts scripts at their times", function()
