@@ -77,6 +77,14 @@ print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
   follow = FOLLOW,
+  events = [[
+local host = require "modalua".host
+local next_event = host.events()
+print "listens"
+print(pcall(function() for event in next_event do
+  print(event.Type, event.Level, event.ID)
+  if event.Type == "UpdatedPeers" then host.events() end
+end end))]],
   same = { source = SAME, At = "04:30" }, -- it is started by hand, when the studies are there
   routes = [[
 local host = require "modalua".host
@@ -196,6 +204,21 @@ for _, version in ipairs(versions) do
       for i = 2, #seen do
         assert.are.equal(tonumber(seen[i - 1]) + 1, tonumber(seen[i]))
       end
+    end)
+
+    it("tells a script of jobs, deletions and new lists of modalities and peers", function()
+      happens(function() return server:log_of("events"):find "listens" end)
+      local study = client:get("/studies")[1]
+      local job = assert(client:post(("/studies/%s/anonymize"):format(study), { Asynchronous = true }))
+      happens(function() return server:log_of("events"):find("JobSuccess\tnil\t" .. job.ID, 1, true) end)
+      contains(server:log_of "events", "JobSubmitted\tnil\t" .. job.ID)
+      local path = assert(client:get("/jobs/" .. job.ID)).Content.Path
+      assert(client:delete(path))
+      happens(function() return server:log_of("events"):find("Deleted\tStudy\t" .. path:match "[^/]+$", 1, true) end)
+      assert(client:put("/modalities/more", { AET = "MORE", Host = "127.0.0.1", Port = 1 }))
+      happens(function() return server:log_of("events"):find("UpdatedModalities\tnil\t") end)
+      assert(client:put("/peers/more", { Url = "http://127.0.0.1:1" }))
+      happens(function() return server:log_of("events"):find "false\t[^\n]*events: the script listens already" end)
     end)
 
     it("calls the routes of a script", function()

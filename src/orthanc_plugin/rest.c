@@ -65,7 +65,9 @@ static size_t path_size(const modalua_request *q)
 /* The value of a hexadecimal digit; -1: it is none. */
 static int digit(char c)
 {
-    return c >= '0' && c <= '9' ? c - '0' : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10 : -1;
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
 }
 
 /* Decodes %XX in the path, in its place, as the HTTP server does, but not behind '?': there Orthanc does it. What would
@@ -75,7 +77,8 @@ static void decode_path(char *path)
     char *to = path;
     const char *at = path;
     for (; *at && *at != '?'; at++) {
-        int high = *at == '%' ? digit(at[1]) : -1, low = high >= 0 ? digit(at[2]) : -1, c = 16 * high + low;
+        int high = *at == '%' ? digit(at[1]) : -1, low = high >= 0 ? digit(at[2]) : -1,
+            c = 16 * high + low;
         bool is_code = low >= 0 && c != 0 && c != '?';
         *to++ = is_code ? (char)c : *at;
         at += is_code ? 2 : 0;

@@ -59,6 +59,13 @@ debian_package(development libmodalua-dev libdevel "${LIBRARY_PACKAGE} (= ${PROJ
   "Lua scripts for DICOM query and retrieve - development files" "${ABOUT}
 This package has the header, the static library, and what pkg-config and CMake
 need to find them. The recommended packages are for the static library.")
+if(TARGET orthanc_plugin)
+  debian_package(plugin orthanc-modalua net "${LIBRARY_PACKAGE} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})"
+    "orthanc, ${DATABASES}" "modalua"
+    "Lua scripts for DICOM query and retrieve - plugin for Orthanc" "${ABOUT}
+This package has the plugin that runs such scripts inside the Orthanc server.")
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib) # the plugin's libmodalua is of the same build
+endif()
 
 # ---- the source: all files of the source folder but the builds and git's ----
 set(CPACK_SOURCE_GENERATOR TGZ)
