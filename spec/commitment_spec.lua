@@ -72,7 +72,7 @@ for _, version in ipairs(versions) do
       local commitment = assert(pacs:storage_commitment(study))
       assert.are.equal("modalua.Commitment " .. commitment.id, tostring(commitment))
       assert.are.equal(client, commitment.client)
-      assert.is_nil(commitment.nosuch)
+      assert.has_error(function() return commitment.nosuch end)
       local status = assert(commitment:wait())
       assert.are.same({ "Success", "PACS", {} }, { status.Status, status.RemoteAET, status.Failures })
       local expected = {}

@@ -79,7 +79,7 @@ for _, version in ipairs(versions) do
       local other = nowhere:peer("any-name_1", { max_moves = 1 })
       assert.are.same({ nowhere, "any-name_1", "modalua.Peer (any-name_1)" }, { other.client, other.peer, tostring(other) })
       assert.is_nil(other.modality)
-      assert.is_nil(other.find)
+      throws("a peer has no 'find'", function() return other.find end)
       for _, name in ipairs { "", "a/b", "a b", ("x"):rep(64) } do
         throws(("'%s' is not a valid name"):format(name), client.peer, client, name)
       end

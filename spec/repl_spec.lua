@@ -1,6 +1,7 @@
 -- Tests the prompt: the evaluation of lines without a terminal, and the command on a terminal.
 local command = require "spec.support.command"
 local completion = require "modalua.completion"
+local doc = require "modalua.doc"
 local dicomd = require "spec.support.dicomd"
 local evaluate = require "modalua.evaluate"
 local expect = require "spec.support.expect"
@@ -12,6 +13,7 @@ local printing = require "modalua.printing"
 local samples = require "modalua.samples"
 local terminal = require "spec.support.terminal"
 local versions = require "spec.support.versions"
+local native = require "spec.support.part" "core.native"
 
 local contains, eventually = expect.contains, expect.eventually
 
@@ -91,6 +93,63 @@ describe("A session", function()
     shows("{ 1 }", "_err")
   end)
 
+  it("suggests a name for a misspelt variable, field or method", function()
+    contains(fails "pritn(1)", "hint: did you mean print?")
+    contains(fails "orhtanc:system()", "hint: did you mean orthanc?")
+    contains(fails "modalua.conect()", "hint: did you mean connect?")
+    contains(fails "string.fromat('x')", "hint: did you mean format?")
+    contains(fails "orthanc:modalites()", "a client has no 'modalites'; did you mean 'modalities'?")
+    contains(fails "orthanc:modality 'x':fnid {}", "a modality has no 'fnid'; did you mean 'find'?")
+    shows("nil\nthere is no orhtanc; did you mean orthanc?", "orhtanc")
+    shows("nil\nthere is no modalua.vresion; did you mean modalua.version?", "modalua.vresion")
+    shows("nil", "nosuchvariable")
+    lacks(fails "nosuchvariable()", "hint")
+  end)
+
+  describe("with an operation that fails", function()
+    local REFUSED = [[orthanc:modality "pacs":find { Level = "Study", Query = { Modality = "CT" } }]]
+    local WHY = "Modality is not a Study.level attribute"
+
+    setup(function() completion.remember(rawget(_G, "orthanc"), {}) end) -- else each line asks for the names
+    teardown(completion.forget)
+
+    it("says why an assignment took nil, in one line", function()
+      for _, text in ipairs { "f = " .. REFUSED, "f = " .. REFUSED .. ";", "x, f = 1, " .. REFUSED,
+        "if true then f = " .. REFUSED .. " end",
+        "x = 1 f = " .. REFUSED, "x = 1; f = " .. REFUSED .. " -- why?", "local f = " .. REFUSED,
+        "x = {} f = " .. REFUSED .. " x = 2",
+        "function g()\n  return 1\nend\nf = " .. REFUSED:gsub(", ", ",\n") .. "\nx = [[\nf = 1\n]]" } do
+        local answer, shown = line(text)
+        assert.is_nil(answer, text)
+        assert.matches("^f is nil: find [^\n]*" .. WHY .. "[^\n]*$", shown, text)
+      end
+      local _, shown = line(REFUSED .. ";")
+      assert.matches("^find [^\n]*" .. WHY .. "[^\n]*$", shown)
+      _, shown = line("x = 1\n" .. REFUSED .. "\nx = 2")
+      assert.matches("^find [^\n]*" .. WHY .. "[^\n]*%(stdin:2%)$", shown)
+    end)
+
+    it("counts what is repeated", function()
+      local _, shown = line("for i = 1, 3 do f = " .. REFUSED .. " end")
+      assert.matches("^f is nil: [^\n]*" .. WHY .. "[^\n]* %(3 times%)$", shown)
+    end)
+
+    it("says nothing when the input takes the error, or does without the value", function()
+      for _, text in ipairs { "f, x = " .. REFUSED, "f, x = " .. REFUSED .. ";", "f = " .. REFUSED .. " or 1",
+        "x = [[\nf = " .. REFUSED .. "\n]]", "-- f = " .. REFUSED, "f = function() return " .. REFUSED .. " end",
+        "x = { f = 1 }", "x = (1)" } do
+        shows("", text)
+      end
+      contains(select(2, line(REFUSED)), "nil\t")
+    end)
+
+    it("does not change what a statement does", function()
+      shows("", "f = function(...) return ... end x, f = f(1, 2), f(3, 4)")
+      shows("1\t3", "x, f")
+      assert.matches("^stdin:3: boom", fails "x = 1\nf = tostring(\n  error 'boom')\n")
+    end)
+  end)
+
   it("gives hints for common mistakes of users of other languages", function()
     shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
@@ -144,6 +203,50 @@ describe("A session", function()
     contains(help.of(modalua.task), "task.spawn(")
     contains(help.of "task.map", "map(")
   end)
+
+  it("explains options, tags, fields and functions of Lua", function()
+    contains(select(2, line "?TargetAet"), "option of modality:move, modality:move_resources, query:move")
+    contains(select(2, line "?verify"), "option of transfer.run")
+    contains(select(2, line "?PatientName"), "PatientName (0010,0010), a DICOM tag: name of a person (PN)")
+    contains(select(2, line "?StudyDate"), '"20240101-20240131"')
+    contains(select(2, line "?studydate"), "StudyDate (0008,0020)")
+    contains(select(2, line "?ScheduledStationAETitle"), "in the item of ScheduledProcedureStepSequence")
+    assert.matches("^err.kind: string: network, ", (select(2, line "?err.kind")))
+    contains(select(2, line "?err"), "err.dimse_status ")
+    contains(select(2, line "?found"), "found:close() ")
+    contains(select(2, line "?fitted"), "table.fitted(columns")
+    contains(select(2, line "?string.format"), "pdf-string.format")
+    contains(select(2, line "?PatientNmae"), "PatientName")
+  end)
+
+  it("takes help alone as a question", function()
+    local _, text = line "help"
+    assert.are.equal(text, select(2, line "?"))
+    contains(text, "?TargetAet, ?StudyDate, ?err.kind")
+    assert.are.equal(select(2, line "?orthanc"), select(2, line "help orthanc"))
+  end)
+
+  it("has a line for each method of an object, with what it is for", function()
+    for object, n in pairs { ["help(orthanc)"] = 20, ["help(orthanc:modality 'x')"] = 18 } do
+      local seen, count = {}, 0
+      for call, text in (select(2, line(object, 300)) .. "\n"):gmatch "  (%a+:[%w_]+)%b()  +(%u[^\n]+)\n" do
+        assert.is_nil(seen[call], call)
+        seen[call], count = text, count + 1
+      end
+      assert.are.equal(n, count)
+    end
+  end)
+
+  it("breaks help at words, in a window of any width", function()
+    local letters = require "modalua.letters"
+    for _, width in ipairs { 30, 40, 80, 200 } do
+      for _, question in ipairs { "help", ".help", "?modality", "?found", "?connect", "?PatientName" } do
+        for text in select(2, line(question, width)):gmatch "[^\n]+" do
+          assert.is_true(letters.width(text) <= width or not text:find "%S %S", text)
+        end
+      end
+    end
+  end)
 end)
 
 describe("Printing", function()
@@ -166,6 +269,30 @@ describe("Printing", function()
     contains(printing.lua(many), "…(+10)")
     assert.are.equal('"' .. ("é"):rep(200) .. '"…(+3)', printing.lua(("é"):rep(203)))
     assert.are.equal('{\n  a = "0123456789",\n  b = "0123456789"\n}', printing.lua({ a = "0123456789", b = "0123456789" }, { width = 20 }))
+  end)
+
+  it("fills the width with a long list", function()
+    local many = {}
+    for i = 1, 30 do
+      many[i] = 1000 + i
+    end
+    local text = printing.lua({ many, last = 1 }, { width = 40 })
+    assert.are.equal("{\n  {\n    1001, 1002, 1003, 1004, 1005, 1006,\n    1007,", text:sub(1, 55))
+    for part in text:gmatch "[^\n]+" do
+      assert.is_true(#part <= 40, part)
+    end
+    assert.are.equal("  last = 1", text:match "[^\n]*\n}$":sub(1, -3))
+  end)
+
+  it("has the colours of the verbs, when they are asked for", function()
+    local rows = { { ID = "a", State = "Success" }, { ID = "b", State = "Failure" } }
+    local shown = printing.table(rows, { colour = true })
+    contains(shown, "\27[1mState\27[0m\n")
+    contains(shown, "\27[32mSuccess\27[0m")
+    contains(shown, "\27[31mFailure\27[0m")
+    contains(printing.lua(rows, { colour = true }), '\27[1mState\27[0m = \27[31m"Failure"\27[0m')
+    lacks(printing.table(rows), "\27")
+    lacks(printing.lua(rows), "\27")
   end)
 
   it("calls no metamethod of the user except __tostring", function()
@@ -254,6 +381,80 @@ describe("Completion", function()
     offers("prompt_pacs:find { Query = { PatientName = prompt_t", 8, "prompt_trap")
   end)
 
+  local function lacks_candidate(text, candidate)
+    for _, one in ipairs(completion.complete { text = text }) do
+      assert.are_not.equal(candidate, one, text)
+    end
+  end
+
+  it("offers the tags of the level first, and all others only when none of these fits", function()
+    has('prompt_pacs:find { Level = "Study", Query = { Pat', "PatientID = ")
+    lacks_candidate('prompt_pacs:find { Level = "Study", Query = { Pat', "PatientOrientation = ")
+    has('prompt_pacs:find { Level = "Study", Query = { Mod', "ModalitiesInStudy = ")
+    lacks_candidate('prompt_pacs:find { Level = "Study", Query = { Mod', "Modality = ")
+    has('prompt_pacs:find { Level = "Series", Query = { Mod', "Modality = ")
+    has('prompt_pacs:find { Level = "Study", Query = { PatientOri', "PatientOrientation = ")
+    has("prompt_pacs:find_worklist { ScheduledProcedureStepSequence = { { Sched", "ScheduledStationAETitle = ")
+    lacks_candidate("prompt_pacs:find_worklist { ", "ScheduledStationAETitle = ")
+    has("prompt_pacs:series(found, {}, { ", "limit = ")
+  end)
+
+  it("offers all options, except those that the table has already", function()
+    for _, option in ipairs(doc.of(modalua.connect).options) do
+      has('require "modalua".connect { ', option.name .. " = ")
+      has('require "modalua".connect("http://x", { ', option.name .. " = ")
+    end
+    lacks_candidate('prompt_pacs:find { Level = "Study", ', "Level = ")
+  end)
+
+  it("offers the values of options and arguments", function()
+    offers('prompt_client:changes { type = "StableS', 7, 'StableSeries"', 'StableStudy"')
+    offers('prompt_client:changes { type = { "NewS', 4, 'NewSeries"', 'NewStudy"')
+    offers('prompt_pacs:move_resources("St', 2, 'Study"')
+    offers('require "modalua.transfer".run { verify = "', 0, 'count"', 'job"', 'uids"')
+    offers('prompt_pacs:find_each("Accessi', 7, 'AccessionNumber"')
+  end)
+
+  it("offers the fields of answers, of errors and of results of calls", function()
+    rawset(_G, "prompt_found", native.found { client = prompt_client, id = "1-1", modality = "pacs", level = "Study", -- luacheck: ignore
+      answers = { { PatientID = "1", StudyDate = "20200101" } }, notes = {} })
+    offers("prompt_found[1].", 0, "PatientID", "StudyDate")
+    offers("prompt_found.answers[1].Pat", 3, "PatientID")
+    offers("for _, study in ipairs(prompt_found) do print(study.St", 2, "StudyDate")
+    offers("prompt_found.ans", 3, "answers")
+    offers("prompt_found:", 0, "close")
+    rawset(_G, "prompt_found", nil)
+    offers("err.dimse", 5, "dimse_status")
+    offers('require "modalua".connect("http://x"):modali', 6, "modalities", "modality")
+    offers('assert(prompt_pacs:find { Level = "Study", Query = {} }).unp', 3, "unproven")
+    offers('local p = prompt_client:modality "pacs"\np:ech', 3, "echo")
+    offers("prompt_pacs.client:uplo", 4, "upload")
+  end)
+
+  it("offers the names of files", function()
+    local folder = command.shell("mktemp -d").out:gsub("\n", "")
+    command.shell(("cd %s && touch one.dcm one.lua .hidden && mkdir ones && touch ones/two.dcm 'a\"b'"):format(folder))
+    for _, text in ipairs { 'dofile "', 'loadfile("', 'io.open("', 'prompt_client:upload "', 'prompt_client:download("/x", "',
+      'require "modalua".connect { ca = "' } do
+      local word = folder .. "/on"
+      offers(text .. word, #word, word .. 'e.dcm"', word .. 'e.lua"', word .. "es/")
+      offers(text .. folder .. "/a", #folder + 2)
+    end
+    offers(".load " .. folder .. "/ones/", #folder + 6, folder .. "/ones/two.dcm")
+    offers('dofile "' .. folder .. "/.", #folder + 2, folder .. '/.hidden"')
+    offers("x = '" .. folder .. "/on", #folder + 3)
+    command.shell("rm -r " .. folder)
+  end)
+
+  it("ignores upper and lower case when nothing fits otherwise", function()
+    offers("PROMPT_T", 8, "prompt_trap")
+    offers("prompt_pacs:ECH", 3, "echo")
+    has('prompt_pacs:find { Level = "Study", Query = { patientid', "PatientID = ")
+    offers('prompt_pacs:find { Level = "stu', 3, 'Study"')
+    offers("prompt_pacs:find { l", 1, "Level = ", "LocalAet = ")
+    offers("prompt_pacs:find { k", 1, "keep = ", "keep_empty = ")
+  end)
+
   it("offers names of modalities that are known already", function()
     offers('prompt_client:modality "', 0, 'archive"', 'ct1"', 'pacs"')
     offers("prompt_client:modality('p", 1, "pacs'")
@@ -264,6 +465,8 @@ describe("Completion", function()
     offers(".mo", 3, ".mode")
     offers(".mode j", 1, "json")
     offers("?prompt_pacs.ec", 2, "echo")
+    offers("?TargetA", 7, "TargetAet")
+    offers("?PatientNam", 10, "PatientName")
     offers('require "modalua.ta', 10, 'modalua.table"', 'modalua.task"')
     offers('x = "prompt_', 7)
     offers("-- prompt_", 0)
@@ -311,6 +514,33 @@ describe("The prompt on a terminal", function()
       { "nosuchthing\t\3" },
     })
     lacks(out, "nosuchthing\t")
+  end)
+
+  it("says why an assignment took nothing, and what a misspelt name means", function()
+    session({}, {
+      { 'f = orthanc:modality "x":find { Level = "Study", Query = { Modality = "CT" } }\r',
+        "f is nil: find /modalities/x/query: Modality is" },
+      { 'orthanc:modality "x":fnid {}\r', "did you mean 'find'?" }, { "pirnt(1)\r", "hint: did you mean print?" },
+      { "help\r", "?TargetAet, ?StudyDate" }, { "?TargetAet\r", "option of modality:move" },
+    })
+  end)
+
+  it("completes tags, files and words in another case", function()
+    session({}, {
+      { 'x = { Level = "Study", Query = { PatientNam\t"7" } }\r' }, { "x.Query.PatientName\r", '"7"\n' },
+      { "io.open('/etc/hostn\t) ~= nil\r", "io.open('/etc/hostname')", "true\n" }, { "orthanc:SYS\t()\r", "system /system: ", "no connection" },
+    })
+  end)
+
+  it("writes tables in the colours of the verbs, unless NO_COLOR is set", function()
+    for setting, bold in pairs { ["NO_COLOR="] = true, ["NO_COLOR=1"] = false } do
+      local raw = os.tmpname()
+      session({ environment = setting .. " TERMINAL_RAW=" .. raw }, { { "{ { State = 'Failure' } }\r", "Failure\n1 row" } })
+      local file <close> = assert(io.open(raw))
+      local text = file:read "a"
+      os.remove(raw)
+      assert.are.equal(bold, text:find("\27[1mState\27[0m", 1, true) ~= nil and text:find("\27[31mFailure\27[0m", 1, true) ~= nil, text)
+    end
   end)
 
   it("accepts characters of any writing system, also in the C locale", function()
@@ -438,6 +668,18 @@ for _, version in ipairs(versions) do
       local letters = require "modalua.letters"
       assert.are.equal(letters.width(head:match "^%S+ +"), letters.width(row:match "^%S+ +"), out)
       assert.is_true(letters.width(row) <= 60)
+    end)
+
+    it("reads the answers of a result as a list, and completes their fields", function()
+      terminal.session(options(80), {
+        { 'pacs = orthanc:modality "pacs"\r' },
+        { 'found = pacs:find { Level = "Study", Query = { PatientName = "Yamada*", StudyDate = "" } }\r' },
+        { "#found == #found.answers and #found > 0 and found[1] == found.answers[1]\r", "true\n" },
+        { "n = 0 for i, study in ipairs(found) do n = n + (found[i] == study and 1 or 0) end n = n - #found\r" }, { "n\r", "0\n" },
+        { "for i, study in pairs(found) do n = n + (found[i] == study and 1 or 0) end n = n - #found\r" }, { "n\r", "0\n" },
+        { "found[1].StudyD\t ~= nil\r", "true\n" }, { "found.answrs\r", "did you mean 'answers'?" },
+        { "found[#found + 1]\r", "nil\n" },
+      })
     end)
 
     -- Interrupts a move that the peer holds, and answers the question; further steps may follow. Returns the record of the job when it has

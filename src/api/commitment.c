@@ -45,6 +45,7 @@ static int commitment_l_check_self(lua_State *L)
 static const field_row fields[] = { { "id", "string: the transaction UID of the request" },
                                     { "client", "the client that made it" },
                                     FIELDS_END };
+static const object_kind kind = { "commitment", "a commitment", fields };
 
 /* The fields, then the methods. */
 static int commitment_l_index(lua_State *L)
@@ -56,7 +57,7 @@ static int commitment_l_index(lua_State *L)
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, COMMITMENT_CLIENT);
     else
-        return userdata_method(L, "commitment", fields);
+        return userdata_method(L);
     return 1;
 }
 
@@ -114,6 +115,6 @@ void commitment_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, COMMITMENT_TYPE, fields, meta);
+    userdata_open(L, lp, COMMITMENT_TYPE, &kind, meta);
     lua_pop(L, 1);
 }

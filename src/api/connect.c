@@ -376,10 +376,11 @@ static int l_connect(lua_State *L)
 
 /* ---- the object ---- */
 
+static const object_kind kind = { "client", "a client", NULL };
+
 static int client_l_index(lua_State *L)
 {
-    luaL_checkudata(L, 1, CLIENT_TYPE);
-    return userdata_method(L, "client", NULL);
+    return userdata_method(L);
 }
 
 static int client_tostring(lua_State *L)
@@ -415,7 +416,7 @@ void connect_open(lua_State *L, loop *lp)
                                      { "__gc", client_gc },
                                      { "__tostring", client_tostring },
                                      { NULL, NULL } };
-    userdata_open(L, lp, CLIENT_TYPE, NULL, meta);
+    userdata_open(L, lp, CLIENT_TYPE, &kind, meta);
     lua_pop(L, 1);
     doc_register(L, lp, functions);
 }

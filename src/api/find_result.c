@@ -232,6 +232,8 @@ static const field_row fields[] = {
     FIELDS_END
 };
 
+static const object_kind kind = { "found", "a result of find", fields };
+
 /* Pushes the list of the answers of the result at index 1; nil when the script has replaced it by
  * something else. [-0, +1, m] */
 static bool push_answers(lua_State *L)
@@ -258,7 +260,7 @@ static int find_result_l_index(lua_State *L)
     lua_pushvalue(L, 2);
     if (lua_rawget(L, USERDATA_METHODS) != LUA_TNIL)
         return 1;
-    return fields_end_index(L, "result of find", fields, USERDATA_METHODS);
+    return fields_end_index(L, USERDATA_METHODS);
 }
 
 static int find_result_l_len(lua_State *L)
@@ -391,7 +393,7 @@ void find_result_open(lua_State *L, loop *lp)
     luaL_newmetatable(L, FOUND_TYPE); /* a model: each result has a metatable of its own */
     lua_pushboolean(L, 0);
     lua_setfield(L, -2, "__metatable");
-    fields_describe(L, fields);
+    fields_describe(L, &kind);
     lua_pushcfunction(L, find_result_l_len);
     lua_setfield(L, -2, "__len");
     lua_pushcfunction(L, find_result_l_pairs);

@@ -230,6 +230,7 @@ static int job_l_resubmit(lua_State *L)
 /* ---- the object ---- */
 
 static const field_row fields[] = { { "ID", "string: its identifier on the server" }, FIELDS_END };
+static const object_kind kind = { "job", "a job", fields };
 
 static int job_l_index(lua_State *L)
 {
@@ -238,7 +239,7 @@ static int job_l_index(lua_State *L)
         lua_pushstring(L, j->id);
         return 1;
     }
-    return userdata_method(L, "job", fields);
+    return userdata_method(L);
 }
 
 static int job_l_tostring(lua_State *L)
@@ -310,6 +311,6 @@ void job_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, JOB_TYPE, fields, meta);
+    userdata_open(L, lp, JOB_TYPE, &kind, meta);
     lua_pop(L, 1);
 }

@@ -18,9 +18,12 @@
 
 static const field_row fields[] = { { "modality", "string: its name on the server" },
                                     { "client", "the client that it belongs to" },
+                                    { "peer", "nil; of a peer, its name" },
                                     FIELDS_END };
 
-const remote_kind remote_modality = { "modalua.Modality", "modality", "/modalities", fields };
+const remote_kind remote_modality = {
+    "modalua.Modality", "modality", "/modalities", { "modality", "a modality", fields }
+};
 
 /* ---- the methods ---- */
 

@@ -239,6 +239,8 @@ static const luaL_Reg functions[] = {
     { "is_error", error_l_is },
     /* fields(object) -> list of { name =, help = } | nil. The fields that one of modalua's objects may have. */
     { "fields", fields_l_of },
+    /* kind(value) -> "client", "modality", "found", "error" … | nil. The kind of one of modalua's objects. */
+    { "kind", fields_l_kind },
 
     /* said(v) -> text. A value of a server's answer, as an error message repeats it. */
     { "said", said_l_said },

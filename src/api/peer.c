@@ -12,9 +12,10 @@
 
 static const field_row fields[] = { { "peer", "string: its name on the server" },
                                     { "client", "the client that it belongs to" },
+                                    { "modality", "nil; of a modality, its name" },
                                     FIELDS_END };
 
-const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers", fields };
+const remote_kind remote_peer = { "modalua.Peer", "peer", "/peers", { "peer", "a peer", fields } };
 
 /* ---- system ---- */
 

@@ -106,6 +106,7 @@ int query_l_client(lua_State *L)
 /* ---- the object ---- */
 
 static const field_row fields[] = { { "ID", "string: its identifier on the server" }, FIELDS_END };
+static const object_kind kind = { "query", "a query", fields };
 
 static int query_l_index(lua_State *L)
 {
@@ -114,7 +115,7 @@ static int query_l_index(lua_State *L)
         lua_pushstring(L, q->id);
         return 1;
     }
-    return userdata_method(L, "query", fields);
+    return userdata_method(L);
 }
 
 static int query_l_tostring(lua_State *L)
@@ -186,6 +187,6 @@ void query_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, query_methods);
-    userdata_open(L, lp, QUERY_TYPE, fields, meta);
+    userdata_open(L, lp, QUERY_TYPE, &kind, meta);
     lua_pop(L, 1);
 }

@@ -133,7 +133,7 @@ static int remote_l_index(lua_State *L)
     else if (strcmp(key, "client") == 0)
         lua_getiuservalue(L, 1, REMOTE_CLIENT);
     else
-        return userdata_method(L, r->kind->word, r->kind->fields);
+        return userdata_method(L);
     return 1;
 }
 
@@ -150,7 +150,7 @@ void remote_open(lua_State *L, loop *lp, const remote_kind *kind)
                                      { "__tostring", remote_l_tostring },
                                      { "__gc", remote_gc },
                                      { NULL, NULL } };
-    userdata_open(L, lp, kind->type, kind->fields, meta);
+    userdata_open(L, lp, kind->type, &kind->object, meta);
     luaL_getmetatable(L, kind->type);
     lua_pushboolean(L, 1);
     lua_rawsetp(L, -2, &remote_key);

@@ -21,7 +21,7 @@ typedef struct remote_kind {
     const char *type; /* of the userdata */
     const char *word; /* what messages call it; also the field that has its name */
     const char *root; /* where its routes begin */
-    const field_row *fields;
+    object_kind object;
 } remote_kind;
 
 extern const remote_kind remote_modality; /* api/modality_methods.c */

@@ -86,9 +86,11 @@ static const field_row fields[] = {
     FIELDS_END
 };
 
+static const object_kind object = { "error", "an error", fields };
+
 static int error_l_index(lua_State *L)
 {
-    return fields_end_index(L, "error", fields, 0);
+    return fields_end_index(L, 0);
 }
 
 static void error_push_metatable(lua_State *L)
@@ -97,7 +99,7 @@ static void error_push_metatable(lua_State *L)
         return;
     lua_pop(L, 1);
     lua_createtable(L, 0, 5);
-    fields_describe(L, fields);
+    fields_describe(L, &object);
     lua_pushcfunction(L, error_l_index);
     lua_setfield(L, -2, "__index");
     lua_pushcfunction(L, error_l_tostring);

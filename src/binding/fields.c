@@ -7,18 +7,36 @@
 #include "base/nearest.h"
 #include "binding/error.h"
 
-static const char rows_key; /* its address is a key of the metatables that have rows */
+static const char kind_key; /* its address is a key of the metatables of the objects */
+static const field_row no_fields[] = { FIELDS_END };
 
-void fields_describe(lua_State *L, const field_row *rows)
+void fields_describe(lua_State *L, const object_kind *kind)
 {
-    lua_pushlightuserdata(L, (void *)rows);
-    lua_rawsetp(L, -2, &rows_key);
+    lua_pushlightuserdata(L, (void *)kind);
+    lua_rawsetp(L, -2, &kind_key);
 }
 
-static bool has_field(const field_row *rows, const char *name)
+/* The kind of the value at index; NULL: it is no object of modalua. [-0, +0, -] */
+static const object_kind *kind_of(lua_State *L, int index)
 {
-    for (; rows && rows->name; rows++)
-        if (strcmp(rows->name, name) == 0)
+    const object_kind *kind;
+    if (!lua_getmetatable(L, index))
+        return NULL;
+    lua_rawgetp(L, -1, &kind_key);
+    kind = lua_touserdata(L, -1);
+    lua_pop(L, 2);
+    return kind;
+}
+
+static const field_row *rows_of(const object_kind *kind)
+{
+    return kind->fields ? kind->fields : no_fields;
+}
+
+static bool has_field(const object_kind *kind, const char *name)
+{
+    for (const field_row *row = rows_of(kind); row->name; row++)
+        if (strcmp(row->name, name) == 0)
             return true;
     return false;
 }
@@ -31,44 +49,52 @@ static void search_methods(lua_State *L, int methods, nearest *n)
     }
 }
 
-int fields_end_index(lua_State *L, const char *word, const field_row *rows, int methods)
+int fields_end_index(lua_State *L, int methods)
 {
-    const char *article = strchr("aeiou", word[0]) ? "an" : "a";
+    const object_kind *kind = kind_of(L, 1);
     nearest n;
+    if (!kind) /* a script has called the metamethod with another value */
+        return 0;
     if (lua_type(L, 2) != LUA_TSTRING) {
         luaL_tolstring(L, 2, NULL);
-        error_usage(L, "%s %s has no field [%s]", article, word, lua_tostring(L, -1));
+        error_usage(L, "%s has no field [%s]", kind->noun, lua_tostring(L, -1));
     }
-    if (has_field(rows, lua_tostring(L, 2)))
+    if (has_field(kind, lua_tostring(L, 2)))
         return 0;
     n = nearest_for(lua_tostring(L, 2));
-    if (rows)
-        nearest_search(&n, rows, sizeof *rows);
+    nearest_search(&n, rows_of(kind), sizeof(field_row));
     if (methods != 0)
         search_methods(L, methods, &n);
     if (n.name)
-        error_usage(L, "%s %s has no '%s'; did you mean '%s'?", article, word, n.word, n.name);
-    error_usage(L, "%s %s has no '%s'", article, word, n.word);
+        error_usage(L, "%s has no '%s'; did you mean '%s'?", kind->noun, n.word, n.name);
+    error_usage(L, "%s has no '%s'", kind->noun, n.word);
 }
 
 int fields_l_of(lua_State *L)
 {
-    const field_row *rows;
+    const object_kind *kind;
+    lua_Integer n = 0;
     luaL_checkany(L, 1);
-    if (!lua_getmetatable(L, 1))
-        return 0;
-    lua_rawgetp(L, -1, &rows_key);
-    rows = lua_touserdata(L, -1);
-    if (!rows)
+    kind = kind_of(L, 1);
+    if (!kind)
         return 0;
     lua_newtable(L);
-    for (lua_Integer i = 1; rows->name; rows++, i++) {
+    for (const field_row *row = rows_of(kind); row->name; row++) {
         lua_createtable(L, 0, 2);
-        lua_pushstring(L, rows->name);
+        lua_pushstring(L, row->name);
         lua_setfield(L, -2, "name");
-        lua_pushstring(L, rows->help);
+        lua_pushstring(L, row->help);
         lua_setfield(L, -2, "help");
-        lua_rawseti(L, -2, i);
+        lua_rawseti(L, -2, ++n);
     }
+    return 1;
+}
+
+int fields_l_kind(lua_State *L)
+{
+    const object_kind *kind;
+    luaL_checkany(L, 1);
+    kind = kind_of(L, 1);
+    lua_pushstring(L, kind ? kind->name : NULL);
     return 1;
 }

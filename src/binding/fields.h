@@ -1,5 +1,5 @@
-/* binding/fields.h - the fields of modalua's objects that are no methods. A name that an object does
- * not have throws with "did you mean"; help() and completion read the rows. */
+/* binding/fields.h - the kinds of modalua's objects, and their fields that are no methods. A name that an
+ * object does not have throws with "did you mean"; help() and completion read the rows. */
 #ifndef BINDING_FIELDS_H
 #define BINDING_FIELDS_H
 
@@ -16,15 +16,24 @@ typedef struct field_row {
         NULL, NULL \
     }
 
-/* The metatable on the top gets the rows, which fields_l_of finds. [-0, +0, m] */
-void fields_describe(lua_State *L, const field_row *rows);
+typedef struct object_kind {
+    const char *name;        /* "found": as in the signatures of its methods */
+    const char *noun;        /* "a result of find": what messages call it */
+    const field_row *fields; /* NULL: it has none */
+} object_kind;
+
+/* The metatable on the top is that of the kind. [-0, +0, m] */
+void fields_describe(lua_State *L, const object_kind *kind);
 
 /* The end of a metamethod __index, with the object at index 1 and the name at index 2. Returns 0
- * results when the object may have a field of this name; else throws. `word` says what the object is
- * ("job"). `methods`: index of the table of its methods; 0 = none. [-0, +0, v] */
-int fields_end_index(lua_State *L, const char *word, const field_row *rows, int methods);
+ * results when the kind has a field of this name; else throws. `methods`: index of the table of the
+ * methods; 0 = none. [-0, +0, v] */
+int fields_end_index(lua_State *L, int methods);
 
-/* of(object) -> list of { name =, help = } | nil: the fields of one of modalua's objects. */
+/* fields(object) -> list of { name =, help = } | nil: those of its kind. */
 int fields_l_of(lua_State *L);
+
+/* kind(value) -> name | nil: the kind of one of modalua's objects. */
+int fields_l_kind(lua_State *L);
 
 #endif

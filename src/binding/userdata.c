@@ -1,6 +1,6 @@
 #include "binding/userdata.h"
 
-void userdata_open(lua_State *L, struct loop *lp, const char *type, const field_row *fields,
+void userdata_open(lua_State *L, struct loop *lp, const char *type, const object_kind *kind,
                    const luaL_Reg *meta)
 {
     int methods = lua_gettop(L);
@@ -10,18 +10,18 @@ void userdata_open(lua_State *L, struct loop *lp, const char *type, const field_
         luaL_setfuncs(L, meta, USERDATA_UPVALUES);
         lua_pushboolean(L, 0);
         lua_setfield(L, -2, "__metatable");
-        fields_describe(L, fields);
+        fields_describe(L, kind);
     }
     lua_settop(L, methods);
 }
 
-int userdata_method(lua_State *L, const char *word, const field_row *fields)
+int userdata_method(lua_State *L)
 {
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
     if (lua_rawget(L, USERDATA_METHODS) != LUA_TNIL)
         return 1;
-    return fields_end_index(L, word, fields, USERDATA_METHODS);
+    return fields_end_index(L, USERDATA_METHODS);
 }
 
 void userdata_push_weak_table(lua_State *L, const char *mode)

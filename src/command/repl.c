@@ -158,6 +158,7 @@ static int show_results(session *s)
     json_text_open(&w, '{');
     json_text_add_number(&w, "width", raw ? WIDTH_OF_FILE : (long)terminal_width(STDOUT_FILENO));
     json_text_add_boolean(&w, "raw", raw);
+    json_text_add_boolean(&w, "colour", !raw && isatty(STDOUT_FILENO) && terminal_wants_colour());
     json_text_close(&w, '}');
     console_collect(&shown);
     status = call_with(s, "modalua.evaluate.show", &w);

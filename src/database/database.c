@@ -81,12 +81,13 @@ static int database_l_close(lua_State *L)
 }
 
 static const field_row fields[] = { { "kind", "\"sqlite\" or \"postgres\"" }, FIELDS_END };
+static const object_kind kind = { "database", "a database", fields };
 
 static int database_l_index(lua_State *L)
 {
     const database *d = database_check(L);
     if (strcmp(luaL_checkstring(L, 2), "kind") != 0)
-        return userdata_method(L, "database", fields);
+        return userdata_method(L);
     lua_pushstring(L, d->kind->name);
     return 1;
 }
@@ -128,7 +129,7 @@ int database_open(lua_State *L)
     guard_check(L, lp, "transfer", "a sandboxed script has no transfers: their ledgers are files");
     lua_newtable(L);
     luaL_setfuncs(L, methods, 0);
-    userdata_open(L, lp, DATABASE_TYPE, fields, metamethods);
+    userdata_open(L, lp, DATABASE_TYPE, &kind, metamethods);
     lua_pop(L, 1);
     luaL_newlibtable(L, functions);
     lua_pushlightuserdata(L, lp);

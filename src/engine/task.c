@@ -474,10 +474,11 @@ int task_l_now(lua_State *L)
     return 1;
 }
 
+static const object_kind kind = { "task", "a task", NULL };
+
 static int task_l_index(lua_State *L)
 {
-    luaL_checkudata(L, 1, TASK_TYPE);
-    return userdata_method(L, "task", NULL);
+    return userdata_method(L);
 }
 
 static int task_l_tostring(lua_State *L)
@@ -587,7 +588,7 @@ void task_open(lua_State *L, loop *lp)
                                      { NULL, NULL } };
     lua_newtable(L);
     doc_register(L, lp, methods);
-    userdata_open(L, lp, TASK_TYPE, NULL, meta);
+    userdata_open(L, lp, TASK_TYPE, &kind, meta);
     lua_pop(L, 1);
     lua_newtable(L);
     doc_register(L, lp, functions);

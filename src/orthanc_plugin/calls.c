@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* A call that waits for its answer. Behind the script's lock. */
+/* A call that waits for its answer; on the stack of the thread that waits. Behind the script's lock. */
 struct route_call {
     route_call *next;
     unsigned long id, task;
@@ -53,7 +53,7 @@ static void on_answer(void *user, const char *arguments, modalua_reply *reply)
         c->answer->status = status;
         c->answer->type = strdup(type ? type : "text/plain");
         c->answer->body = malloc(size + 1);
-        c->answer->size = size;
+        c->answer->size = c->answer->body ? size : 0;
         if (c->answer->body && body)
             memcpy(c->answer->body, body, size);
         c->is_answered = true;
@@ -99,7 +99,7 @@ void calls_end(script *s)
 }
 
 /* Waits for the answer. The lock is held. */
-static void wait_for_answer(script *s, const route_call *c, double seconds)
+static bool wait_for_answer(script *s, const route_call *c, double seconds)
 {
     struct timespec end;
     int failed = 0;
@@ -109,9 +109,16 @@ static void wait_for_answer(script *s, const route_call *c, double seconds)
     end.tv_nsec = (long)((seconds - (double)(time_t)seconds) * 1e9);
     while (!c->is_answered && !c->error && failed == 0)
         failed = pthread_cond_timedwait(&s->changed, &s->lock, &end);
+    return c->is_answered;
 }
 
-/* Takes the call out of the list. The lock is held. */
+/* Puts the call into the list, and takes it out. The lock is held. */
+static void add_call(script *s, route_call *c)
+{
+    c->next = s->calls;
+    s->calls = c;
+}
+
 static void remove_call(script *s, const route_call *c)
 {
     route_call **at = &s->calls;
@@ -129,46 +136,29 @@ static void explain(script *s, const route_call *c, call_answer *answer, char *w
         modalua_cancel_task(s->rt, c->task);
 }
 
-/* Posts the call, and waits for its answer. The lock is held. */
-static bool post(script *s, const char *function, const char *members, route_call *c,
-                 double seconds)
-{
-    text t = { 0 };
-    bool is_posted;
-    c->id = ++s->last_call;
-    text_format(&t, "{\"id\":%lu,%s}", c->id, members);
-    is_posted = s->serves && !t.failed &&
-                modalua_post(s->rt, function, t.data, on_end, s, &c->task) == MODALUA_OK;
-    text_free(&t);
-    if (is_posted) {
-        c->next = s->calls;
-        s->calls = c;
-        wait_for_answer(s, c, seconds);
-        remove_call(s, c);
-    }
-    return is_posted;
-}
-
 bool calls_ask(script *s, const char *function, const char *members, const call_body *body,
                double seconds, call_answer *answer, char *why, size_t why_size)
 {
-    route_call *c = calloc(1, sizeof *c);
+    route_call c = { .body = body ? body->data : NULL,
+                     .body_size = body ? body->size : 0,
+                     .answer = answer };
+    text t = { 0 };
     bool is_answered = false;
     *answer = (call_answer){ .status = 503 };
-    snprintf(why, why_size, c ? "the script does not run" : "not enough memory");
-    if (!c)
-        return false;
-    c->body = body ? body->data : NULL;
-    c->body_size = body ? body->size : 0;
-    c->answer = answer;
+    snprintf(why, why_size, "the script does not run");
     pthread_mutex_lock(&s->lock);
-    if (post(s, function, members, c, seconds)) {
-        is_answered = c->is_answered;
+    c.id = ++s->last_call;
+    text_format(&t, "{\"id\":%lu,%s}", c.id, members);
+    if (s->serves && !t.failed &&
+        modalua_post(s->rt, function, t.data, on_end, s, &c.task) == MODALUA_OK) {
+        add_call(s, &c);
+        is_answered = wait_for_answer(s, &c, seconds);
+        remove_call(s, &c);
         if (!is_answered)
-            explain(s, c, answer, why, why_size);
+            explain(s, &c, answer, why, why_size);
     }
     pthread_mutex_unlock(&s->lock);
-    free(c->error);
-    free(c);
+    free(c.error);
+    text_free(&t);
     return is_answered;
 }

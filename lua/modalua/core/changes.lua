@@ -10,10 +10,11 @@ local OP = "changes"
 -- ---- options ----
 
 -- The types that Orthanc writes to its log. It reports deletions to its plugins only, so they are not here.
-local TYPES = {}
-for _, name in ipairs { "AnonymizedPatient", "AnonymizedSeries", "AnonymizedStudy", "CompletedSeries", "ModifiedPatient", "ModifiedSeries",
+local TYPE_NAMES = { "AnonymizedPatient", "AnonymizedSeries", "AnonymizedStudy", "CompletedSeries", "ModifiedPatient", "ModifiedSeries",
   "ModifiedStudy", "NewInstance", "NewPatient", "NewSeries", "NewStudy", "StablePatient", "StableSeries", "StableStudy",
-  "UpdatedAttachment", "UpdatedMetadata" } do
+  "UpdatedAttachment", "UpdatedMetadata" }
+local TYPES = {}
+for _, name in ipairs(TYPE_NAMES) do
   TYPES[name] = true
 end
 
@@ -213,6 +214,11 @@ function changes.changes(client, options)
   end
   state.since = state.since or 0
   return function() return next_change(state) end
+end
+
+-- The types of changes that there are.
+function changes.types()
+  return TYPE_NAMES
 end
 
 return changes

@@ -4,6 +4,8 @@ local require = ...
 local doc = require "modalua.doc"
 local help = require "prompt.help"
 local native = require "core.native"
+local scanning = require "prompt.scanning"
+local values = require "prompt.values"
 
 local completion = {}
 
@@ -13,22 +15,15 @@ local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for"
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
 local MODES = { "csv", "json", "lines", "lua", "table" }
-local TAKES_TAGS = { find_worklist = true, studies = true, series = true, instances = true } -- methods with a table of tags as an argument
-local INDEX_DEPTH = 10 -- __index tables that are followed
+local FILE_COMMANDS = { load = true, once = true, output = true, save = true } -- commands of the prompt with a file as an argument
+-- Functions without a row whose first argument is a file.
+local FILE_FUNCTIONS = { dofile = true, loadfile = true, open = true, lines = true, input = true, output = true }
+local FILE_ARGUMENTS = { file = true, ledger = true } -- arguments in the signatures of rows
+-- Methods with a table of tags as the argument `query`, and the level of the tags.
+local TAG_LEVELS = { find_worklist = "Worklist", studies = "Study", series = "Series", instances = "Instance" }
+local STEP_SEQUENCE = "ScheduledProcedureStepSequence"
 
 local modalities = setmetatable({}, { __mode = "k" }) -- client -> the names of its modalities
-local tags -- the sorted names of all tags in the dictionary
-
-local function tag_names()
-  if not tags then
-    tags = {}
-    for name in require "prompt.tags":gmatch "[^\n]+" do
-      tags[#tags + 1] = name
-    end
-    table.sort(tags)
-  end
-  return tags
-end
 
 function completion.remember(client, names)
   modalities[client] = names
@@ -55,122 +50,35 @@ function completion.is_modality(name)
   return false
 end
 
--- ---- where the cursor is ----
+-- ---- candidates ----
 
--- Returns the end of the comment or long string that begins at i, else nil. Returns nil and true when it does not end before the cursor.
-local function end_of_long(text, i)
-  local comment, level = text:match("^(%-?%-?)%[(=*)%[", i)
-  if level and (comment == "" or comment == "--") then
-    local _, last = text:find("]" .. level .. "]", i, true)
-    return last and last + 1, not last
-  end
-  if text:find("^%-%-", i) then
-    local newline = text:find("\n", i, true)
-    return newline, not newline
-  end
+-- A search has the word before the cursor, the list of candidates, and `fold`: whether upper and lower case are the same.
+
+local function fits(search, name)
+  local beginning = name:sub(1, #search.word)
+  return beginning == search.word or search.fold and beginning:lower() == search.word:lower()
 end
 
--- The position of the closing quote, or nil.
-local function closing_quote(text, i, quote)
-  while i <= #text do
-    local c = text:sub(i, i)
-    if c == quote or c == "\n" then
-      return i
-    end
-    i = i + (c == "\\" and 2 or 1)
-  end
-end
-
--- Returns the list of brackets that are open at the end of the text, each { at = its position, kind = the bracket, from = where its current
--- item begins, items = the number of that item }. The second result is the position of an open string; true inside a comment or a long
--- string; else nil.
-local function open_brackets(text)
-  local open, i = {}, 1
-  while i <= #text do
-    local c = text:sub(i, i)
-    local next_i, unfinished = end_of_long(text, i)
-    if unfinished then
-      return open, true
-    elseif c == '"' or c == "'" then
-      next_i = closing_quote(text, i + 1, c)
-      if not next_i then
-        return open, i
-      end
-      next_i = next_i + 1
-    elseif c == "{" or c == "(" or c == "[" then
-      open[#open + 1] = { at = i, kind = c, from = i + 1, items = 1 }
-    elseif c == "}" or c == ")" or c == "]" then
-      open[#open] = nil
-    elseif (c == "," or c == ";") and #open > 0 then
-      open[#open].from, open[#open].items = i + 1, open[#open].items + 1
-    end
-    i = next_i or i + 1
-  end
-  return open, nil
-end
-
--- ---- values ----
-
--- Reads a field, and follows __index tables, but calls no metamethod.
-local function raw_field(value, key)
-  for _ = 1, INDEX_DEPTH do
-    local field
-    if type(value) == "table" then
-      field = rawget(value, key)
-    end
-    if field ~= nil then
-      return field
-    end
-    local methods = help.methods_of(value)
-    if not methods then
-      return nil
-    end
-    value = methods
-  end
-end
-
--- The value of the expression at the end of the text: a path such as modalua.task. For a call such as `orthanc:modality "x"`, the table of
--- the methods that its result would have. For a string literal, the module string.
-local function receiver(before)
-  local constructor = before:match(":%s*([%a_]+)%s*%(?%s*[\"'][^\"']*[\"']%s*%)?$")
-  if constructor then
-    return help.methods(constructor)
-  end
-  local path = before:match("[%a_][%w_%.]*$")
-  if not path then
-    return before:find("[\"']%s*%)?$") and string or nil
-  end
-  local value = _G
-  for name in path:gmatch "[^%.]+" do
-    value = raw_field(value, name)
-  end
-  return value
-end
-
-local function add_matching(list, word, names, suffix)
+local function add(search, names, suffix)
   for _, name in ipairs(names) do
-    if name:sub(1, #word) == word then
-      list[#list + 1] = name .. (suffix or "")
+    if fits(search, name) then
+      search.list[#search.list + 1] = name .. (suffix or "")
     end
   end
 end
 
--- Adds the matching names in a table and in its __index tables. `callable`: functions only.
-local function add_fields(list, word, value, callable)
+-- Adds the names of the fields of a value. `callable`: of its methods only.
+local function add_fields(search, value, callable)
   local seen = {}
-  for _ = 1, INDEX_DEPTH do
-    if type(value) == "table" then
-      for key, field in next, value do
-        if type(key) == "string" and key:find("^[%a_][%w_]*$") and key:sub(1, #word) == word and not seen[key]
-          and (not callable or type(field) == "function") then
-          seen[key] = true
-          list[#list + 1] = key
-        end
-      end
+  values.each_name(value, function(name, field)
+    if not seen[name] and fits(search, name) and (not callable or type(field) == "function") then
+      seen[name] = true
+      search.list[#search.list + 1] = name
     end
-    value = help.methods_of(value)
-    if not value then
-      return
+  end)
+  for _, field in ipairs(not callable and native.fields(value) or {}) do
+    if not seen[field.name] then
+      add(search, { field.name })
     end
   end
 end
@@ -198,122 +106,292 @@ local function module_names()
   return list
 end
 
+-- Adds the files whose names begin with the word. A name that a string of Lua cannot hold as it is is left out; a file whose name
+-- begins with a dot is offered after that dot alone.
+local function add_files(search, suffix)
+  local folder, beginning = search.word:match "^(.*/)([^/]*)$"
+  local ok, names = pcall(native.folder, folder or ".")
+  local paths = {}
+  for _, name in ipairs(ok and names or {}) do
+    if not name:find "[%c\"'\\]" and utf8.len(name) and (name:sub(1, 1) ~= "." or (beginning or search.word):sub(1, 1) == ".") then
+      paths[#paths + 1] = (folder or "") .. name
+    end
+  end
+  for _, path in ipairs(paths) do
+    add(search, { path }, path:sub(-1) == "/" and "" or suffix)
+  end
+end
+
+local function tag_names()
+  local names = {}
+  for name in require "prompt.tags":gmatch "[^\n]+" do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+-- Adds the tags of the level ("Worklist" and "Step" too; nil: of every level). All other tags only when none of these fits.
+local function add_tags(search, level, suffix)
+  local seen = {}
+  for _, one in ipairs(level and { level } or LEVELS) do
+    for _, name in ipairs(native.level_tags(one)) do
+      if not seen[name] then
+        seen[name] = true
+        add(search, { name }, suffix)
+      end
+    end
+  end
+  if #search.list == 0 then
+    add(search, tag_names(), suffix)
+  end
+end
+
+-- ---- the call around the cursor ----
+
+-- The call to which the item at the end of open[depth] belongs: its row, the name of its function, and the name of the argument, as far
+-- as they are known. A table or a string can be an argument without parentheses.
+local function call_around(before, open, depth, has_own_bracket)
+  local bracket = open[depth]
+  if has_own_bracket then
+    local row, name, value = values.called(before:sub(1, bracket.at - 1))
+    if name then
+      return row, name, 1, value
+    end
+    depth = depth - 1
+    bracket = open[depth]
+  end
+  if bracket and bracket.kind == "(" then
+    local row, name, value = values.called(before:sub(1, bracket.at - 1))
+    return row, name, bracket.items, value
+  end
+end
+
+-- The name of the n-th argument in the signature of a row.
+local function argument_name(row, n)
+  local i = 0
+  for name in row.signature:match("%((.-)%)"):gmatch "[%w_]+" do
+    i = i + 1
+    if i == n then
+      return name
+    end
+  end
+end
+
+local function option_of(row, name)
+  for _, option in ipairs(row and row.options or {}) do
+    if option.name == name then
+      return option
+    end
+  end
+end
+
 -- ---- inside a string ----
 
--- Each of the three functions complete_… adds candidates to the list, and returns the word before the cursor that they replace.
-
-local function complete_string(list, before, start)
-  local quote, word, outside = before:sub(start, start), before:sub(start + 1), before:sub(1, start - 1)
-  local client = outside:match("([%a_][%w_%.]*)%s*:%s*modality%s*%(?%s*$")
-  if client then
-    add_matching(list, word, modality_names(receiver(client)), quote)
-  elseif outside:find("%f[%w_]to%s*=%s*$") then
-    add_matching(list, word, modality_names(), quote)
-  elseif outside:find("%f[%w_]Level%s*=%s*$") then
-    add_matching(list, word, LEVELS, quote)
-  elseif outside:find("%f[%w_]require%s*%(?%s*$") then
-    add_matching(list, word, module_names(), quote)
+-- Adds the values of an option: those that its help has in quotes.
+local function add_option_values(search, name, row, quote)
+  local option = option_of(row, name)
+  if name == "Level" or name == "level" then
+    add(search, LEVELS, quote)
+  elseif name == "to" or name == "from" then
+    add(search, modality_names(), quote)
+  elseif row and name == "type" and row.signature:find "^client:changes" then
+    add(search, require "core.changes".types(), quote)
+  elseif option and option.help:find "^file " or name == "file" then
+    add_files(search, quote)
+  elseif option then
+    for word in option.help:gmatch '"(%a[%w-]*)"' do
+      add(search, { word }, quote)
+    end
   end
-  return word
+end
+
+-- Adds what fits an argument of a call that is a string.
+local function add_argument_values(search, row, name, n, outside, quote)
+  local argument = row and argument_name(row, n)
+  if argument == "level" then
+    add(search, LEVELS, quote)
+  elseif argument == "name" and (name == "modality" or name == "Modality" or name == "RemoteModality") then
+    add(search, modality_names(values.at_end(outside:match("^(.-)%s*:%s*modality%s*%(?%s*$") or "")), quote)
+  elseif argument == "tag" then
+    add_tags(search, nil, quote)
+  elseif row and FILE_ARGUMENTS[argument] or not row and n == 1 and FILE_FUNCTIONS[name] then
+    add_files(search, quote)
+  elseif name == "require" then
+    add(search, module_names(), quote)
+  elseif name == "help" then
+    add(search, help.topics(), quote)
+  end
+end
+
+local function complete_string(search, before, start, open)
+  local quote, outside = before:sub(start, start), before:sub(1, start - 1)
+  local depth = #open
+  local option = outside:match "%f[%w_]([%a_][%w_]*)%s*=%s*$"
+  if not option and depth > 0 and open[depth].kind == "{" then
+    option = before:sub(1, open[depth].at - 1):match "%f[%w_]([%a_][%w_]*)%s*=%s*$" -- a list of values
+    depth = option and depth - 1 or depth
+  end
+  if option then
+    local row = depth > 0 and open[depth].kind == "{" and call_around(before, open, depth, true)
+    return add_option_values(search, option, row or nil, quote)
+  end
+  local row, name = values.called(outside)
+  local n = 1
+  if not name or name == "return" then
+    row, name, n = call_around(outside, open, depth, false)
+  end
+  if name then
+    add_argument_values(search, row, name, n, outside, quote)
+  end
 end
 
 -- ---- inside a table ----
 
-local CALL = "^(.-)%s*([%.:]?)%s*([%a_][%w_]*)%s*$" -- the text before the bracket of a call
-
--- The table that begins at open[depth] is an argument of a call: returns the row of the called function, its name, and the number of the
--- argument.
-local function called_function(before, open, depth)
-  local from, separator, name = before:sub(1, open[depth].at - 1):match(CALL)
-  local argument = 1
-  if not name and depth > 1 and open[depth - 1].kind == "(" then
-    from, separator, name = before:sub(1, open[depth - 1].at - 1):match(CALL)
-    argument = open[depth - 1].items
-  end
-  if name then
-    local f = separator ~= "" and raw_field(receiver(from), name)
-    return doc.of(f) or help.row(name), name, argument
-  end
-end
-
 -- The names of the function's options in this argument. When the argument has none, the names of all its options.
 local function option_names(row, argument)
-  local arguments, all, of_argument = {}, {}, {}
-  for name in row.signature:match("%((.-)%)"):gmatch "[%w_]+" do
-    arguments[#arguments + 1] = name
-  end
+  local all, of_argument = {}, {}
   for _, option in ipairs(row.options or {}) do
     all[#all + 1] = option.name
-    of_argument[#of_argument + 1] = option.argument == arguments[argument] and option.name or nil
+    of_argument[#of_argument + 1] = option.argument == argument and option.name or nil
   end
   return of_argument[1] and of_argument or all
 end
 
+-- Adds the names that the table does not have yet.
+local function add_new_keys(search, names, inside)
+  local new = {}
+  for _, name in ipairs(names) do
+    if not inside:find("%f[%w_]" .. name .. "%s*=[^=]") then
+      new[#new + 1] = name
+    end
+  end
+  add(search, new, " = ")
+end
+
+-- The level of the tags in the table at open[depth], if it is a table of tags: second result true.
+local function level_of_tags(before, open, depth)
+  local outside = before:sub(1, open[depth].at - 1)
+  if outside:find "%f[%w_]Query%s*=%s*$" then
+    local around = depth > 1 and before:sub(open[depth - 1].at) or ""
+    return around:match "%f[%w_]Level%s*=%s*[\"'](%a+)", true
+  end
+  if depth > 1 and open[depth - 1].kind == "{" then
+    local sequence = before:sub(1, open[depth - 1].at - 1):match "%f[%w_]([%a_][%w_]*)%s*=%s*$"
+    return sequence == STEP_SEQUENCE and "Step" or nil, sequence ~= nil and sequence:find "Sequence$" ~= nil
+  end
+  return nil, false
+end
+
 -- Adds keys when the word is the first of an item in a table, where a key may stand. Returns whether keys are the right candidates.
-local function add_keys(list, word, before, open)
+local function add_keys(search, before, open)
   local depth = #open
   local bracket = open[depth]
-  if not bracket or bracket.kind ~= "{" or before:sub(bracket.from, -#word - 1):find("%S") then
+  if not bracket or bracket.kind ~= "{" or before:sub(bracket.from, -#search.word - 1):find("%S") then
     return false
   end
-  if before:sub(1, bracket.at - 1):find("%f[%w_]Query%s*=%s*$") then
-    add_matching(list, word, tag_names(), " = ")
+  local level, has_tags = level_of_tags(before, open, depth)
+  if has_tags then
+    add_tags(search, level, " = ")
     return true
   end
-  local row, name, argument = called_function(before, open, depth)
-  if name and TAKES_TAGS[name] then
-    add_matching(list, word, tag_names(), " = ")
+  local row, name, n = call_around(before, open, depth, true)
+  local argument = row and argument_name(row, n)
+  if TAG_LEVELS[name] and (not row or argument == "query") then
+    add_tags(search, TAG_LEVELS[name], " = ")
   elseif row then
-    add_matching(list, word, option_names(row, argument), " = ")
+    add_new_keys(search, option_names(row, argument), before:sub(bracket.at))
   end
   return row ~= nil
 end
 
-local function complete_code(list, before)
-  local word = before:match("[%w_]*$")
-  local outside = before:sub(1, -#word - 1)
+local function complete_code(search, before, open)
+  local outside = before:sub(1, -#search.word - 1)
   local from, separator = outside:match("^(.-)%s*([%.:])%s*$")
   if from and not from:find("%.$") then
-    add_fields(list, word, receiver(from), separator == ":")
-    return word
+    add_fields(search, values.at_end(from), separator == ":")
+  elseif not add_keys(search, before, open) and search.word ~= "" then
+    add(search, KEYWORDS)
+    add_fields(search, _G)
   end
-  local open = open_brackets(before)
-  if not add_keys(list, word, before, open) and word ~= "" then
-    add_matching(list, word, KEYWORDS)
-    add_fields(list, word, _G)
-  end
-  return word
 end
 
--- ---- commands of the prompt ----
+-- ---- commands and questions of the prompt ----
 
-local function complete_command(list, before)
-  local word = before:match("%S*$")
-  if before == word then
-    add_matching(list, word, COMMANDS)
-  elseif before:find("^%.mode%s") then
-    add_matching(list, word, MODES)
-  elseif before:find("^%.time%s") then
-    add_matching(list, word, { "off", "on" })
+local function complete_command(search, before)
+  local name = before:match "^%.(%a+)%s"
+  if not name then
+    add(search, COMMANDS)
+  elseif FILE_COMMANDS[name] then
+    add_files(search)
+  elseif name == "mode" then
+    add(search, MODES)
+  elseif name == "time" then
+    add(search, { "off", "on" })
   end
-  return word
+end
+
+-- After `?`: the variables, then what help knows.
+local function complete_topic(search)
+  add_fields(search, _G)
+  if search.word ~= "" then
+    add(search, help.topics())
+  end
+  if #search.list == 0 then
+    add(search, tag_names())
+  end
+end
+
+-- ---- all of it ----
+
+-- Fills the search; the word is what the candidates replace. `kind`: "command", "topic", "string" or "code".
+local function candidates(kind, word, fold, ...)
+  local search = { word = word, list = {}, fold = fold }
+  local complete = { command = complete_command, topic = complete_topic, string = complete_string, code = complete_code }
+  complete[kind](search, ...)
+  return search.list
+end
+
+-- Where the text ends: the kind of candidates, the word, and what the function for that kind needs. nil: there is nothing to complete.
+local function place_of(before)
+  if before:find "^%.%a*$" or before:find "^%.%a+%s" then
+    return "command", before:match "%S*$", before
+  end
+  local topic = before:match "^%?%s*([%a_][%w_]*)$"
+  if topic then
+    return "topic", topic
+  end
+  before = before:gsub("^%?", "")
+  local open, string_start = scanning.open_brackets(before)
+  if string_start == true then
+    return nil
+  elseif string_start then
+    return "string", before:sub(string_start + 1), before, string_start, open
+  end
+  return "code", before:match "[%w_]*$", before, open
+end
+
+local function without_repeats(list)
+  table.sort(list)
+  for i = #list, 2, -1 do
+    if list[i] == list[i - 1] then
+      table.remove(list, i)
+    end
+  end
+  return list
 end
 
 function completion.complete(input)
   local before = input.text:sub(1, input.cursor or #input.text)
-  local list = {}
-  local word
-  if before:find("^%.%a*$") or before:find("^%.%a+%s") then
-    word = complete_command(list, before)
-  else
-    before = before:gsub("^%?", "")
-    local _, string_start = open_brackets(before)
-    if string_start == true then
-      return { 0 }
-    end
-    word = string_start and complete_string(list, before, string_start) or complete_code(list, before)
+  local place = table.pack(place_of(before))
+  local kind, word = place[1], place[2]
+  if not kind then
+    return { 0 }
   end
-  table.sort(list)
+  local list = candidates(kind, word, false, table.unpack(place, 3, place.n))
+  if #list == 0 and word ~= "" then
+    list = candidates(kind, word, true, table.unpack(place, 3, place.n))
+  end
+  list = without_repeats(list)
   table.insert(list, 1, #word)
   return list
 end

@@ -4,11 +4,15 @@ local require = ...
 local commands = require "prompt.commands"
 local completion = require "prompt.completion"
 local doc = require "modalua.doc"
+local failures = require "prompt.failures"
 local help = require "prompt.help"
 local letters = require "text.letters"
 local modalua = require "modalua"
+local native = require "core.native"
 local printing = require "prompt.printing"
 local task = modalua.task
+local values = require "prompt.values"
+local wrapping = require "text.wrapping"
 
 local evaluate = {}
 
@@ -19,6 +23,7 @@ local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of moda
 
 local state = commands.state
 local pending -- for `show`: a text, or results {…, n =}
+local note -- for `show`, behind that: a text, or nil
 local seconds -- the duration of the last line
 
 -- ---- the start of a session ----
@@ -31,9 +36,9 @@ local function set_global(name, value)
 end
 
 local function pretty(...)
-  local values = table.pack(...)
-  for i = 1, values.n do
-    print(printing.lua(values[i]))
+  local all = table.pack(...)
+  for i = 1, all.n do
+    print(printing.lua(all[i]))
   end
 end
 
@@ -69,22 +74,62 @@ local HINTS = {
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
 
--- Recognises two mistakes: a modality's name used as a variable, and a method called with a dot.
-local function hint_of_message(message)
-  local name = message:match "global '([%a_][%w_]*)'"
-  if name and completion.is_modality(name) then
+local LEAST_WORD = 3 -- characters of a name for which another one is suggested
+
+-- The name in a value (a table, or an object of modalua) that a misspelt one most likely means; nil: none.
+local function nearest_name(value, name)
+  local names = {}
+  values.each_name(value, function(key)
+    names[#names + 1] = key:sub(1, 1) ~= "_" and key or nil
+  end)
+  for _, field in ipairs(native.fields(value) or {}) do
+    names[#names + 1] = field.name
+  end
+  return #name >= LEAST_WORD and doc.nearest(name, names) or nil
+end
+
+-- The name that a misspelt field most likely means, from the place in the text that reads it.
+local function nearest_field(text, name)
+  local owner = text:match("(.-)%s*[%.:]%s*" .. name .. "%f[^%w_]")
+  local value = owner and values.at_end(owner)
+  return value ~= nil and nearest_name(value, name) or nil
+end
+
+-- Recognises mistakes: a modality's name used as a variable, a misspelt variable or field, and a method called with a dot.
+local function hint_of_message(text, message)
+  local kind, name = message:match "%((%a+) '([%a_][%w_]*)'%)"
+  if kind == "global" and completion.is_modality(name) then
     return ('%s is a modality of the server: %s = orthanc:modality "%s"'):format(name, name, name)
   end
-  local _, kind = message:match "bad argument #1 to '([%w_]+)' %(modalua%.(%w+) expected"
-  if kind then
+  local nearest = kind == "global" and nearest_name(_G, name) or (kind == "field" or kind == "method") and nearest_field(text, name)
+  if nearest and message:find("nil value", 1, true) then
+    return ("did you mean %s?"):format(nearest)
+  end
+  if message:match "bad argument #1 to '[%w_]+' %(modalua%.%w+ expected" then
     return "call a method with a colon: object:method(…)"
   end
 end
 
+-- A note when an input is nothing but the name of a variable or a field that does not exist, where a similar one does.
+local function misspelt_note(text, results)
+  local path = results.n == 1 and results[1] == nil and text:match "^%s*=?%s*([%a_][%w_%.%[%]]*)%s*$"
+  local owner, name = (path or ""):match "^(.*)%.([%a_][%w_]*)$"
+  local nearest
+  if owner then
+    nearest = nearest_name(values.at_end(owner), name)
+    nearest = nearest and owner .. "." .. nearest
+  elseif path and path:find "^[%w_]+$" then
+    nearest = nearest_name(_G, path)
+  end
+  return nearest and ("there is no %s; did you mean %s?"):format(path, nearest)
+end
+
 local function hint_of(text, message)
-  local hint = hint_of_message(message)
-  for _, row in ipairs(HINTS) do
-    hint = hint or text:find(row[1]) and row[2]
+  local hint = hint_of_message(text, message)
+  if message == "" then
+    for _, row in ipairs(HINTS) do
+      hint = hint or text:find(row[1]) and row[2]
+    end
   end
   return hint and "\nhint: " .. hint or ""
 end
@@ -123,9 +168,13 @@ end
 
 -- ---- help ----
 
--- The x of `?x` and `x?`, or nil.
+-- The x of `?x`, `x?` and `help x`; "" of `help`; else nil.
 local function help_topic(text)
-  return text:match "^%s*%?%s*(.-)%s*$" or text:match "^%s*([%a_][%w_%.:]*)%s*%?%s*$"
+  local topic = text:match "^%s*%?%s*(.-)%s*$" or text:match "^%s*([%a_][%w_%.:]*)%s*%?%s*$"
+  if not topic and rawget(_G, "help") == show_help then
+    topic = text:find "^%s*help%s*$" and "" or text:match "^%s*help%s+([%a_][%w_%.:]*)%s*$"
+  end
+  return topic
 end
 
 -- ---- the names of modalities, for completion ----
@@ -174,7 +223,8 @@ end
 
 -- ---- lines ----
 
--- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong.
+-- Compiles a line as an expression, else as statements. Returns nil when the input is not complete, and throws when it is wrong. The
+-- second result, for statements, is a function that returns what they have dropped.
 local function compile(text)
   local source = text:gsub("^%s*=", "")
   local expression, expression_error = load("return " .. source, CHUNK, "t")
@@ -182,7 +232,11 @@ local function compile(text)
   if not expression and not chunk and (is_incomplete(expression_error) or is_incomplete(chunk_error)) then
     return nil
   end
-  return expression or chunk or error(chunk_error .. hint_of(source, ""), 0)
+  if not expression and chunk then
+    local marked, dropped = failures.compile(source, CHUNK)
+    return marked or chunk, dropped
+  end
+  return expression or error(chunk_error .. hint_of(source, ""), 0)
 end
 
 -- Sets a field of the global In or Out, unless the script has made something else of it.
@@ -229,7 +283,7 @@ local function run_compiled(f, text)
   local results = table.pack(xpcall(f, function(e)
     rawset(_G, "_err", e)
     failure = message_of(e)
-    failure = failure .. hint_of("", failure)
+    failure = failure .. hint_of(text, failure)
     state.trace = failure .. "\nstack traceback:\n" .. user_traceback(debug.traceback("", 2))
   end))
   local ok = results[1]
@@ -257,7 +311,7 @@ local function handle(text)
   if (word == "exit" or word == "quit") and rawget(_G, word) == nil then
     return "quit"
   end
-  local f = compile(text)
+  local f, dropped = compile(text)
   if not f then
     return "more"
   end
@@ -270,7 +324,8 @@ local function handle(text)
   if results.n > 0 and not text:find ";%s*$" then
     pending = results
   end
-  pending = pending or lost_local_note(text)
+  note = dropped and dropped() or not succeeded(results) and not pending and letters.shown(tostring(results[2]))
+    or misspelt_note(text, results) or pending == nil and lost_local_note(text) or nil
 end
 
 -- Runs a whole script, of which the console has read the file `name`.
@@ -293,7 +348,7 @@ end
 
 function evaluate.line(input)
   local began = task.now()
-  pending = nil
+  pending, note = nil, nil
   local ok, answer
   if type(input) == "table" then
     ok, answer = pcall(input.name and handle_script or handle_watched, input.text, input.name)
@@ -307,36 +362,17 @@ function evaluate.line(input)
   return { error = message_of(answer) }
 end
 
--- Breaks the text at blanks into lines of at most `width` bytes. The rest of an indented line is indented by two more columns.
-local function wrapped(text, width)
-  local lines = {}
-  for line in (text .. "\n"):gmatch "(.-)\n" do
-    local indent = line:match "^ *"
-    indent = indent == "" and "" or indent .. "  "
-    while #line > width do
-      local blank = line:sub(1, width + 1):match "^ *%S.*() " or line:match("^ *%S+() ")
-      if not blank then
-        break
-      end
-      lines[#lines + 1] = line:sub(1, blank - 1)
-      line = indent .. line:sub(blank + 1)
-    end
-    lines[#lines + 1] = line
-  end
-  return table.concat(lines, "\n")
-end
-
 function evaluate.show(options)
-  local output = pending
-  local width, raw = options and options.width, options and options.raw
-  pending = nil
+  options = options or {}
+  local output, behind = pending, note
+  pending, note = nil, nil
   if type(output) == "table" then
-    output = printing.values(output, state.mode, { width = width, raw = raw })
+    print(printing.values(output, state.mode, options))
   elseif output then
-    output = wrapped(letters.shown(output, "lines"), width or DEFAULT_WIDTH)
+    print(wrapping.wrapped(letters.shown(output, "lines"), options.width or DEFAULT_WIDTH))
   end
-  if output then
-    print(output)
+  if behind then
+    print(behind)
   end
   if state.timing and seconds then
     print(("%.3f s"):format(seconds))
@@ -375,6 +411,7 @@ doc.describe(evaluate.show, "evaluate.show([options])",
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
       { "options", "raw", "boolean", "true: the output goes into a file, so CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [=[
 local evaluate = require "modalua.evaluate"

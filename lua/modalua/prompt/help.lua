@@ -1,18 +1,24 @@
 -- modalua.help: the help texts of modalua's functions and objects. They are made from the descriptor rows.
 local require = ...
 local doc = require "modalua.doc"
+local kinds = require "prompt.kinds"
+local letters = require "text.letters"
 local modalua = require "modalua"
+local native = require "core.native"
 
 local help = {}
 
 local MAX_SUGGESTIONS = 5 -- for a word without help
+local ERROR_TITLE = "err, which an operation returns behind nil"
 local LEAST_PART = 3 -- characters of a word that is searched for inside names
+local NAME_COLUMNS = 30 -- width of the names in a list of methods; a longer name moves what follows
 
 -- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
 local MODULES = { "modalua", "task", "json", "transfer" }
 local OTHER_MODULES = { "doc", "arguments", "letters", "table", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
+local ALIASES = { err = "error", _err = "error", result = "found" } -- usual names of variables: the kind of what they hold
 
 -- The examples in the rows use these variables. The values are for the prompt of `modalua playground`.
 help.context = [[
@@ -24,29 +30,8 @@ found = assert(pacs:find { Level = "Study", Query = { PatientName = "SMITH*", St
 clinic = orthanc:peer "clinic"]]
 
 local entries -- list of every documented function: { name =, kind =, method =, row = }
-local methods -- kind ("modality") -> its methods: name -> function
 
--- The methods of an object of modalua. No metamethod is called: the methods are the __index of the metatable, or an upvalue of that
--- function.
-function help.methods_of(object)
-  local meta = debug.getmetatable(object)
-  local index = type(meta) == "table" and rawget(meta, "__index")
-  if type(index) ~= "function" then
-    return type(index) == "table" and index or nil
-  end
-  local name = rawget(meta, "__name")
-  if type(name) == "string" and name:find("^modalua%.") then
-    local _, kept = debug.getupvalue(index, 2)
-    return type(kept) == "table" and kept or nil
-  end
-end
-
--- One object of each kind. Making them sends no request.
-local function sample_objects()
-  local client = modalua.connect "http://localhost"
-  return { client = client, modality = client:modality "x", peer = client:peer "x", query = client:query "0-0", job = client:job "0-0",
-    commitment = client:commitment "1.2", task = modalua.task.spawn(function() end) }
-end
+help.methods_of = kinds.methods_of
 
 local function is_one_of(name, list)
   for _, one in ipairs(list) do
@@ -70,16 +55,17 @@ local function entries_of_rows()
   return list
 end
 
-local function load_entries()
-  if entries then
+-- Loads the entries of objects and modules; `all`: also those of the modules that a script must require.
+local function load_entries(all)
+  if entries and (not all or entries.all) then
     return
   end
-  entries, methods = {}, {}
-  for kind, object in pairs(sample_objects()) do
-    methods[kind] = help.methods_of(object)
+  for _, module in ipairs(all and OTHER_MODULES or {}) do
+    require("modalua." .. module)
   end
+  entries = { all = all }
   for _, entry in ipairs(entries_of_rows()) do
-    if is_one_of(entry.kind, OBJECTS) or is_one_of(entry.kind, MODULES) then
+    if is_one_of(entry.kind, OBJECTS) or is_one_of(entry.kind, MODULES) or all and is_one_of(entry.kind, OTHER_MODULES) then
       entries[#entries + 1] = entry
     end
   end
@@ -88,8 +74,8 @@ end
 -- Every public function, in sections for the reference. Loads all public modules.
 function help.sections()
   local list, by_kind = {}, {}
-  for _, kinds in ipairs { { "modalua" }, OBJECTS, { "json", "transfer" }, OTHER_MODULES, HOSTS } do
-    for _, kind in ipairs(kinds) do
+  for _, names in ipairs { { "modalua" }, OBJECTS, { "json", "transfer" }, OTHER_MODULES, HOSTS } do
+    for _, kind in ipairs(names) do
       if is_one_of(kind, OTHER_MODULES) or is_one_of(kind, HOSTS) then
         require("modalua." .. kind)
       end
@@ -107,8 +93,8 @@ end
 
 -- The methods of a kind of object ("modality"): name -> function; nil for an unknown kind.
 function help.methods(kind)
-  load_entries()
-  return methods[kind]
+  local sample = kinds.sample(kind)
+  return sample and kinds.methods_of(sample)
 end
 
 -- The row of the first method with this name, of any kind of object.
@@ -121,6 +107,10 @@ function help.row(method)
   end
 end
 
+local function option_line(option)
+  return ("%s%s: %s"):format(option.name, option.type and " (" .. option.type .. ")" or "", option.help)
+end
+
 -- Adds a line for each option of a row, under the name of the argument that takes it.
 local function add_options(lines, options)
   local argument
@@ -129,7 +119,7 @@ local function add_options(lines, options)
       argument = option.argument
       lines[#lines + 1] = "\n" .. argument .. ":"
     end
-    lines[#lines + 1] = ("  %s%s: %s"):format(option.name, option.type and " (" .. option.type .. ")" or "", option.help)
+    lines[#lines + 1] = "  " .. option_line(option)
   end
 end
 
@@ -142,63 +132,200 @@ local function row_text(row)
   return table.concat(lines, "\n")
 end
 
-local function signatures_of(title, kind)
-  local lines = { title }
+-- ---- kinds of objects, and modules ----
+
+-- A line for a name and what it is for. Where the second part begins, evaluate.show aligns the following lines of a narrow window.
+local function named_line(name, text)
+  return ("  %s%s  %s"):format(name, (" "):rep(NAME_COLUMNS - letters.width(name)), text)
+end
+
+-- The first sentence of a help text.
+local function summary_of(text)
+  return text:match "^(.-[%.])%s" or text
+end
+
+-- A line for each function and each field of a kind of object, or of a module.
+local function members_text(kind)
+  local lines, seen = { (kind == "error" and ERROR_TITLE or kind) .. ":" }, {}
   for _, entry in ipairs(entries) do
-    if entry.kind == kind then
-      lines[#lines + 1] = "  " .. entry.row.signature
+    local call = entry.row.signature:match "^(.-%))" or entry.row.signature
+    if entry.kind == kind and not seen[call] then
+      seen[call] = true
+      lines[#lines + 1] = named_line(call, summary_of(entry.row.help))
     end
+  end
+  for _, field in ipairs(kinds.fields(kind)) do
+    lines[#lines + 1] = named_line((kind == "error" and "err" or kind) .. "." .. field.name, field.help)
+  end
+  if kind ~= "error" then
+    lines[#lines + 1] = ("?%s says more about one of them, with its options and an example"):format(lines[2]:match "^%s*([%w_.:]+)")
   end
   return table.concat(lines, "\n")
 end
 
 local function overview()
-  local lines = {}
-  for _, line in ipairs {
+  local lines = {
     "orthanc                      the server of this session; modalua.connect(url) connects to another one",
     'pacs = orthanc:modality "x"  a modality that the server knows; orthanc:modalities() lists them',
     'pacs:find { Level = "Study", Query = { PatientName = "A*" } }',
     "",
     "help(pacs), ?pacs.find, ?modality   explains an object, a function, a kind of object",
-  } do
-    lines[#lines + 1] = line
-  end
-  lines[#lines + 1] = ("kinds: %s; modules: %s"):format(table.concat(OBJECTS, " "), table.concat(MODULES, " "))
-  lines[#lines + 1] = ".help lists the commands of the prompt"
+    "?TargetAet, ?StudyDate, ?err.kind   explains an option, a DICOM tag, a field",
+    ("kinds: %s; modules: %s"):format(table.concat(OBJECTS, " "), table.concat(MODULES, " ")),
+    ".help lists the commands of the prompt",
+  }
   return table.concat(lines, "\n")
 end
 
--- The names of functions that resemble a word: those that contain it, and the one with the most similar spelling.
-local function similar_names(word)
-  local all_methods, names = {}, {}
-  for i, entry in ipairs(entries) do
-    all_methods[i] = entry.method
+-- ---- words ----
+
+-- Each of the functions …_texts adds to the list of texts what it knows of a word.
+
+local function function_texts(texts, word)
+  local seen = {}
+  for _, entry in ipairs(entries) do
+    if (entry.name:gsub(":", ".") == word:gsub(":", ".") or entry.method == word) and not seen[entry.row.signature] then
+      seen[entry.row.signature] = true
+      texts[#texts + 1] = row_text(entry.row)
+    end
   end
-  local nearest = doc.nearest(word, all_methods)
+end
+
+local function kind_texts(texts, word)
+  word = ALIASES[word] or word
+  if is_one_of(word, OBJECTS) or is_one_of(word, MODULES) or word == "error" or entries.all and is_one_of(word, OTHER_MODULES) then
+    texts[#texts + 1] = members_text(word)
+  end
+end
+
+-- An option may belong to many functions. Those that say the same of it share a text.
+local function option_texts(texts, word)
+  local of_line, order = {}, {}
+  for _, entry in ipairs(entries) do
+    for _, option in ipairs(entry.row.options or {}) do
+      if option.name == word then
+        local line = option_line(option)
+        if not of_line[line] then
+          order[#order + 1], of_line[line] = line, {}
+        end
+        table.insert(of_line[line], entry.name)
+      end
+    end
+  end
+  for _, line in ipairs(order) do
+    local names = of_line[line]
+    texts[#texts + 1] = ("%s\n  option of %s\n  ?%s shows an example"):format(line, table.concat(names, ", "), names[1])
+  end
+end
+
+-- The word may be a path, as in err.kind.
+local function field_texts(texts, word)
+  local owner, name = word:match "^([%a_][%w_]*)%.([%a_][%w_]*)$"
+  owner = ALIASES[owner] or owner
+  for _, kind in ipairs { "error", table.unpack(OBJECTS) } do
+    for _, field in ipairs((not owner or owner == kind) and kinds.fields(kind) or {}) do
+      if field.name == (name or word) then
+        texts[#texts + 1] = ("%s.%s: %s"):format(kind == "error" and "err" or kind, field.name, field.help)
+      end
+    end
+  end
+end
+
+local function tag_texts(texts, word)
+  texts[#texts + 1] = require "prompt.tag_help".of(word)
+end
+
+local function texts_of_word(word)
+  local texts = {}
+  for _, add in ipairs { function_texts, kind_texts, option_texts, field_texts, tag_texts } do
+    add(texts, word)
+  end
+  return texts
+end
+
+-- Every word that has help, except the tags.
+function help.topics()
+  load_entries()
+  local list, seen = {}, {}
+  local function add(name)
+    if not seen[name] then
+      seen[name] = true
+      list[#list + 1] = name
+    end
+  end
+  for _, names in ipairs { OBJECTS, MODULES, { "error" } } do
+    for _, name in ipairs(names) do
+      add(name)
+    end
+  end
+  for _, entry in ipairs(entries) do
+    add(entry.method)
+    for _, option in ipairs(entry.row.options or {}) do
+      add(option.name)
+    end
+  end
+  return list
+end
+
+-- The word as help knows it, when only upper and lower case differ.
+local function in_other_case(word)
+  for _, name in ipairs(help.topics()) do
+    if name:lower() == word:lower() then
+      return name
+    end
+  end
+  for name in require "prompt.tags":gmatch "[^\n]+" do
+    if name:lower() == word:lower() then
+      return name
+    end
+  end
+end
+
+-- The names that resemble a word: those of functions that contain it, and the function, option or tag with the most similar spelling.
+local function similar_names(word)
+  local topics, names = help.topics(), {}
+  local nearest = doc.nearest(word, topics)
   for _, entry in ipairs(entries) do
     if #names < MAX_SUGGESTIONS and (entry.method == nearest or #word >= LEAST_PART and entry.method:find(word, 1, true)) then
       names[#names + 1] = entry.name
     end
   end
+  if #names == 0 then
+    names[1] = nearest or native.misspelt(word) and native.misspelt(word):match "Did you mean (%w+)"
+  end
   return table.concat(names, ", ")
 end
 
-local function help_of_word(name)
-  local found = {}
-  for _, entry in ipairs(entries) do
-    if entry.name == name or entry.method == name then
-      found[#found + 1] = row_text(entry.row)
-    end
+-- The text for a function of Lua's own, such as string.format.
+local function text_of_lua(name, value)
+  local module, method = name:match "^(%a+)%.(%w+)$"
+  local library = module and package.loaded[module] or _G
+  if type(value) == "function" and type(library) == "table" and rawget(library, method or name) == value then
+    return ("%s is a function of Lua: https://www.lua.org/manual/5.4/manual.html#pdf-%s"):format(name, name)
   end
-  if is_one_of(name, OBJECTS) or is_one_of(name, MODULES) then
-    found[#found + 1] = signatures_of(name .. ":", name)
+end
+
+local function help_of_word(name, value)
+  local texts = texts_of_word(name)
+  if #texts == 0 then
+    texts[1] = text_of_lua(name, value)
   end
-  if #found > 0 then
-    return table.concat(found, "\n\n")
+  if #texts == 0 then
+    load_entries(true)
+    texts = texts_of_word(name)
+  end
+  local other = #texts == 0 and in_other_case(name)
+  if other then
+    texts = texts_of_word(other)
+  end
+  if #texts > 0 then
+    return table.concat(texts, "\n\n")
   end
   local similar = similar_names(name:match("[%w_]*$"))
   return ("there is no help for '%s'%s"):format(name, similar ~= "" and "; similar names: " .. similar or "")
 end
+
+-- ---- values ----
 
 -- The kind of an object of modalua, or the name of a module; nil for any other value.
 local function kind_of(value)
@@ -210,12 +337,8 @@ local function kind_of(value)
       return part
     end
   end
-  local own_methods = help.methods_of(value)
-  for kind, kind_methods in next, methods do
-    if own_methods == kind_methods then
-      return kind
-    end
-  end
+  local kind = kinds.of(value)
+  return kind and kinds.sample(kind) and kind
 end
 
 function help.of(value)
@@ -232,14 +355,14 @@ function help.of(value)
   end
   local kind = type(value) ~= "function" and kind_of(value)
   if kind then
-    return signatures_of(kind .. ":", kind)
+    return members_text(kind)
   end
-  return ("there is no help for this %s"):format(type(value))
+  return ("there is no help for this %s; ?name explains a word"):format(type(value))
 end
 
 -- A field or a method of a value. No metamethod is called.
 local function field_of(value, key)
-  local own_methods = help.methods_of(value)
+  local own_methods = kinds.methods_of(value)
   local field
   if type(value) == "table" then
     field = rawget(value, key)
@@ -250,20 +373,34 @@ local function field_of(value, key)
   return field
 end
 
+-- The value of a path, and the help for its last field when the path ends in a field of an object of modalua.
+local function value_of_path(path)
+  local value, owner, last = _G, nil, nil
+  for name in path:gmatch "[^%.:]+" do
+    value, owner, last = field_of(value, name), value, name
+  end
+  local kind = owner ~= _G and kinds.of(owner)
+  for _, field in ipairs(kind and kinds.fields(kind) or {}) do
+    if field.name == last then
+      return value, ("%s.%s: %s"):format(kind == "error" and "err" or kind, last, field.help)
+    end
+  end
+  return value
+end
+
 -- The path is evaluated from the globals (`pacs.find`). When that gives no value with help, it is treated as a word ("find").
 function help.of_name(path)
   if path == "" then
     return help.of()
   end
   load_entries()
-  local value = _G
-  for name in path:gmatch "[^%.:]+" do
-    value = field_of(value, name)
+  local value, text = value_of_path(path)
+  if text then
+    return text
+  elseif type(value) == "function" and doc.of(value) or type(value) ~= "function" and kind_of(value) then
+    return help.of(value)
   end
-  if value == nil or type(value) == "function" and not doc.of(value) or type(value) == "string" then
-    return help_of_word(path)
-  end
-  return help.of(value)
+  return help_of_word(path, value)
 end
 
 doc.describe(help.of_name, "help.of_name(path) -> text",
@@ -282,6 +419,9 @@ doc.describe(help.methods, "help.methods(kind) -> table | nil",
 doc.describe(help.row, "help.row(method) -> row | nil",
   "Returns the row of the first method with this name, of any kind of object.",
   { example = [[print(require "modalua.help".row "move_resources".signature)]] })
+doc.describe(help.topics, "help.topics() -> list",
+  "Returns every word that has a help text, except the names of DICOM tags: kinds of objects, modules, functions and options.",
+  { example = [[print(#require "modalua.help".topics())]] })
 doc.describe(help.sections, "help.sections() -> list",
   "Returns every public function in sections, for a reference: { { name =, entries = { { name =, row = }, … } }, … }.",
   { example = [[for _, section in ipairs(require "modalua.help".sections()) do print(section.name, #section.entries) end]] })

@@ -3,6 +3,7 @@
 local require = ...
 local doc = require "modalua.doc"
 local json = require "modalua.json"
+local kinds = require "prompt.kinds"
 local letters = require "text.letters"
 local modalua = require "modalua"
 local tables = require "text.table"
@@ -16,6 +17,14 @@ local FIRST_COLUMNS = { "PatientName", "PatientID", "PatientBirthDate", "StudyDa
 local KEPT_COLUMNS = { PatientName = true, PatientID = true } -- shown on the narrowest terminal too
 -- Orthanc adds these tags to every answer; they are no columns, since they have the same value everywhere.
 local HIDDEN_COLUMNS = { QueryRetrieveLevel = true, RetrieveAETitle = true, SpecificCharacterSet = true }
+
+-- Words for the outcome of something, in the colours that the verbs give them.
+local OUTCOMES = { Success = "green", Failure = "red", moved = "green", failed = "red", complete = "green", unknown = "red" }
+local CODES = { red = "31", green = "32", bold = "1" }
+
+local function coloured(text, colour)
+  return colour and ("\27[%sm%s\27[0m"):format(CODES[colour], text) or text
+end
 
 -- ---- scalars ----
 
@@ -85,32 +94,54 @@ end
 
 local dump
 
--- The items of a table as texts. Beyond the limit, the last one says how many are left out: "…(+10)".
+-- The text of an item with its colour, and its width without.
+local function item_of(head, value, limits, path, indent)
+  local text = dump(value, limits, path, indent)
+  local colour = limits.colour and (OUTCOMES[value] or kinds.of(value) == "error" and "red")
+  return { text = (limits.colour and head ~= "" and coloured(head:sub(1, -4), "bold") .. " = " or head) .. coloured(text, colour),
+    width = letters.width(head) + letters.width((text:gsub("\27%[%d+m", ""))), long = text:find("\n", 1, true) ~= nil, named = head ~= "" }
+end
+
+-- The items of a table. Beyond the limit, the last one says how many are left out: "…(+10)".
 local function items_of(t, limits, path, indent)
   local items, n = {}, rawlen(t)
   local keys = other_keys(t, n)
   for i = 1, math.min(n, limits.items) do
-    items[i] = dump(rawget(t, i), limits, path, indent)
+    items[i] = item_of("", rawget(t, i), limits, path, indent)
   end
   for i = 1, math.min(#keys, limits.items - #items) do
-    local head = key_text(keys[i], limits)
-    items[#items + 1] = head .. dump(rawget(t, keys[i]), limits, path, indent)
+    items[#items + 1] = item_of(key_text(keys[i], limits), rawget(t, keys[i]), limits, path, indent)
   end
   local left = n + #keys - #items
   if left > 0 then
-    items[#items + 1] = ("…(+%d)"):format(left)
+    local text = ("…(+%d)"):format(left)
+    items[#items + 1] = { text = text, width = letters.width(text), named = #keys > 0 }
   end
   return items
 end
 
--- All items on one line when they fit, else one line for each.
+-- Whether the item stands on the same line as the one before it, which ends in that column.
+local function joins(item, before, column, limits)
+  return not (item.long or item.named or before.long or before.named) and column + 1 + item.width + 1 <= limits.width
+end
+
+-- All items on one line when they fit. Else those with a name have a line each, and the others fill the lines.
 local function lay_out(items, limits, indent)
-  local line = "{ " .. table.concat(items, ", ") .. " }"
-  if not line:find("\n", 1, true) and letters.width(line) + #indent <= limits.width then
-    return line
+  local texts, width, long = {}, 4, false
+  for i, item in ipairs(items) do
+    texts[i], width, long = item.text, width + item.width + (i > 1 and 2 or 0), long or item.long
   end
-  local inner = indent .. "  "
-  return "{\n" .. inner .. table.concat(items, ",\n" .. inner) .. "\n" .. indent .. "}"
+  if not long and width + #indent <= limits.width then
+    return "{ " .. table.concat(texts, ", ") .. " }"
+  end
+  local inner, column = indent .. "  ", 0
+  for i, item in ipairs(items) do
+    local before = items[i - 1]
+    local same = before and joins(item, before, column, limits)
+    texts[i] = (i == 1 and "" or same and " " or "\n" .. inner) .. item.text .. (i < #items and "," or "")
+    column = (same and column + 1 or #inner) + item.width + 1
+  end
+  return "{\n" .. inner .. table.concat(texts) .. "\n" .. indent .. "}"
 end
 
 -- `path`: the depth of each table that is being printed, and `depth`, the current one.
@@ -134,7 +165,7 @@ end
 function printing.lua(value, limits)
   limits = limits or {}
   return dump(value, { depth = limits.depth or DEPTH, items = limits.items or ITEMS, string = limits.string or STRING,
-    width = limits.width or WIDTH }, { depth = 0 }, "")
+    width = limits.width or WIDTH, colour = limits.colour }, { depth = 0 }, "")
 end
 
 -- ---- answers ----
@@ -173,6 +204,10 @@ local function place_of(name)
   return math.huge
 end
 
+local function colour_of_cell(value)
+  return OUTCOMES[value]
+end
+
 -- The columns of the rows: FIRST_COLUMNS, then the others by name, then the UIDs.
 local function table_columns(rows)
   local names, seen = {}, {}
@@ -193,7 +228,8 @@ local function table_columns(rows)
     return place_a < place_b or place_a == place_b and a < b
   end)
   for i, name in ipairs(names) do
-    names[i] = { name = name, keep = KEPT_COLUMNS[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil }
+    names[i] = { name = name, keep = KEPT_COLUMNS[name], whole = name:find "Date$" ~= nil, spare = name:find "UID$" ~= nil,
+      colour = colour_of_cell }
   end
   return names
 end
@@ -243,11 +279,13 @@ function printing.table(value, options)
     return "no answers"
   end
   local columns = table_columns(rows)
-  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = options and options.width or WIDTH })
+  options = options or {}
+  local width = options.width or WIDTH
+  local text = tables.fitted(columns, rows_as_text(rows, columns), { width = width, colour = options.colour })
   text = text .. plural(rawlen(rows), found and "answer" or "row")
-  local methods = require "prompt.help".methods_of(value)
+  local methods = kinds.methods_of(value)
   local warning = methods and rawget(methods, "warning")
-  return warning and text .. "\n" .. letters.shown(tostring(warning)) or text
+  return warning and text .. "\n" .. require "text.wrapping".wrapped(letters.shown(tostring(warning)), width) or text
 end
 
 local function as_json(value)
@@ -304,6 +342,9 @@ local IN_MODE = {
 }
 
 function printing.value(value, mode, options)
+  if modalua.is_error(value) and options and options.colour then
+    return coloured(printing.lua(value), "red")
+  end
   return IN_MODE[mode] and IN_MODE[mode](value, options) or printing.lua(value, options)
 end
 
@@ -326,6 +367,7 @@ doc.describe(printing.lua, "printing.lua(value [, options]) -> text",
       { "options", "items", "integer", "items of a table (default: 50)" },
       { "options", "string", "integer", "characters of a string (default: 200)" },
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").lua(found, { depth = 2 }))]],
   })
@@ -334,6 +376,7 @@ doc.describe(printing.table, "printing.table(value [, options]) -> text | nil",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").table(found))]],
   })
@@ -344,6 +387,7 @@ doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").value(found, "json"))]],
   })
@@ -353,6 +397,7 @@ doc.describe(printing.values, "printing.values(values, mode [, options]) -> text
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
   })
