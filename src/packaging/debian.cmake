@@ -61,18 +61,11 @@ debian_package(development libmodalua-dev libdevel "${LIBRARY_PACKAGE} (= ${VERS
 This package has the header, the static library, and what pkg-config and CMake
 need to find them. The recommended packages are for the static library.")
 if(TARGET orthanc_plugin)
-<<<<<<< HEAD
   debian_package(plugin orthanc-modalua science "${LIBRARY_PACKAGE} (= ${VERSION}), orthanc (>= 1.10.1)" "" "modalua"
     "Lua scripts for DICOM query and retrieve - plugin for Orthanc" "${ABOUT}
 This package has the plugin for the Orthanc server, which runs scripts inside
 the server.")
-=======
-  debian_package(plugin orthanc-modalua net "${LIBRARY_PACKAGE} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})"
-    "orthanc, ${DATABASES}" "modalua"
-    "Lua scripts for DICOM query and retrieve - plugin for Orthanc" "${ABOUT}
-This package has the plugin that runs such scripts inside the Orthanc server.")
   set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib) # the plugin's libmodalua is of the same build
->>>>>>> plugin
 endif()
 
 # ---- the source: all files of the source folder but the builds and git's ----
