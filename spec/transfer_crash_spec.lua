@@ -142,9 +142,11 @@ for i, version in ipairs(versions) do
       check_woken "begun:stop:5" -- and others wait for the first look at the destination
     end)
 
-    it("during a move sends nothing more when it is woken", function()
-      check_woken "moving:stop:5"
-    end)
+    if i == 2 then -- there the move is a job, which goes on
+      it("during a move sends nothing more when it is woken", function()
+        check_woken "moving:stop:5"
+      end)
+    end
   end)
 
   describe("A run with the Orthanc " .. version.name, function()

@@ -56,7 +56,7 @@ static source *push_source(lua_State *L)
  * Returns 0, or an errno. */
 static int read_all(source *s)
 {
-    char rest[512];
+    char rest[512] = { 0 };
     ssize_t n = 1;
     while (n != 0) {
         bool full = s->size == sizeof s->text;

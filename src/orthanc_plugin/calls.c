@@ -53,7 +53,7 @@ static void on_answer(void *user, const char *arguments, modalua_reply *reply)
         c->answer->status = status;
         c->answer->type = strdup(type ? type : "text/plain");
         c->answer->body = malloc(size + 1);
-        c->answer->size = size;
+        c->answer->size = c->answer->body ? size : 0;
         if (c->answer->body && body)
             memcpy(c->answer->body, body, size);
         c->is_answered = true;
@@ -112,7 +112,13 @@ static bool wait_for_answer(script *s, const route_call *c, double seconds)
     return c->is_answered;
 }
 
-/* Takes the call out of the list. The lock is held. */
+/* Puts the call into the list, and takes it out. The lock is held. */
+static void add_call(script *s, route_call *c)
+{
+    c->next = s->calls;
+    s->calls = c;
+}
+
 static void remove_call(script *s, const route_call *c)
 {
     route_call **at = &s->calls;
@@ -145,8 +151,7 @@ bool calls_ask(script *s, const char *function, const char *members, const call_
     text_format(&t, "{\"id\":%lu,%s}", c.id, members);
     if (s->serves && !t.failed &&
         modalua_post(s->rt, function, t.data, on_end, s, &c.task) == MODALUA_OK) {
-        c.next = s->calls;
-        s->calls = &c;
+        add_call(s, &c);
         is_answered = wait_for_answer(s, &c, seconds);
         remove_call(s, &c);
         if (!is_answered)

@@ -410,8 +410,8 @@ doc.describe(evaluate.show, "evaluate.show([options])",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
-      { "options", "colour", "boolean", "true: the terminal has colours" },
       { "options", "raw", "boolean", "true: the output goes into a file, so CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [=[
 local evaluate = require "modalua.evaluate"

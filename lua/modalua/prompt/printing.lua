@@ -386,8 +386,8 @@ doc.describe(printing.value, "printing.value(value, mode [, options]) -> text",
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
-      { "options", "colour", "boolean", "true: the terminal has colours" },
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").value(found, "json"))]],
   })
@@ -396,8 +396,8 @@ doc.describe(printing.values, "printing.values(values, mode [, options]) -> text
   {
     options = {
       { "options", "width", "integer", "columns of the terminal (default: 80)" },
-      { "options", "colour", "boolean", "true: the terminal has colours" },
       { "options", "raw", "boolean", "true: CSV has control characters as they are (default: false)" },
+      { "options", "colour", "boolean", "true: the terminal has colours" },
     },
     example = [[print(require("modalua.printing").values(table.pack(pacs:echo()), "lua"))]],
   })
