@@ -48,8 +48,8 @@ if [ $all = yes ]; then
     MODALUA_EVERY_ORTHANC=yes ctest --preset release -R "spec-routine_scripts|spec-transfer_verb"
     echo "== every time zone, compared with the program date"
     MODALUA_ZONES=all scripts/spec.sh transfer_pace
-    echo "== transfers of 2 000 studies that are killed 20 times"
-    for name in transfer_crash transfer_error transfer_postgres; do MODALUA_KILLS=20 scripts/spec.sh $name; done
+    echo "== transfers of 2 000 studies that are killed 20 times, and 100 studies through the plugin for Orthanc"
+    for name in transfer_crash transfer_error transfer_postgres orthanc_plugin_migration; do MODALUA_KILLS=20 scripts/spec.sh $name; done
     echo "== every answer changed in every way"
     MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     echo "== an hour of work without a pause"

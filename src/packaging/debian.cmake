@@ -65,6 +65,7 @@ if(TARGET orthanc_plugin)
     "Lua scripts for DICOM query and retrieve - plugin for Orthanc" "${ABOUT}
 This package has the plugin for the Orthanc server, which runs scripts inside
 the server.")
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib) # the plugin's libmodalua is of the same build
 endif()
 
 # ---- the source: all files of the source folder but the builds and git's ----
