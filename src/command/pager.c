@@ -1,8 +1,10 @@
 #include "command/pager.h"
 
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -12,10 +14,21 @@
 
 enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
 
+/* The bytes of a change of colour at the beginning of the text; 0 = there is none. */
+static size_t colour_size(const char *text, size_t size)
+{
+    size_t at = 2;
+    if (size < 2 || text[0] != '\033' || text[1] != '[')
+        return 0;
+    while (at < size && (isdigit((unsigned char)text[at]) || text[at] == ';'))
+        at++;
+    return at < size && text[at] == 'm' ? at + 1 : 0;
+}
+
 /* The rows that the text takes on a terminal of that width. */
 static size_t rows_of(const char *text, size_t size, size_t width)
 {
-    size_t rows = 0, column = 0, columns;
+    size_t rows = 0, column = 0, columns, skipped;
     for (size_t at = 0; at < size;) {
         if (text[at] == '\n') {
             rows++;
@@ -23,6 +36,10 @@ static size_t rows_of(const char *text, size_t size, size_t width)
             at++;
             continue;
         }
+        skipped = colour_size(text + at, size - at);
+        at += skipped;
+        if (skipped > 0)
+            continue;
         at += text_width_character(text + at, size - at, &columns);
         column += columns;
         if (column > width) {
@@ -39,12 +56,31 @@ static bool fits(const char *text, size_t size)
     return height == 0 || rows_of(text, size, terminal_width(STDOUT_FILENO)) < height;
 }
 
+static void on_signal(int sig)
+{
+    (void)sig;
+}
+
+/* Ctrl-C is for the pager. A handler, as an ignored signal would stay ignored in the pager. Keeps how the
+ * signal was treated before. */
+static void leave_interrupt(struct sigaction *before)
+{
+    struct sigaction how;
+    memset(&how, 0, sizeof how);
+    sigemptyset(&how.sa_mask);
+    how.sa_flags = SA_RESTART;
+    how.sa_handler = on_signal;
+    sigaction(SIGINT, &how, before);
+}
+
 /* False: the pager could not be started. */
 static bool page(const char *command, const char *text, size_t size)
 {
     void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* the user may leave it before the end */
+    struct sigaction interrupt;
     FILE *pager;
     int status = 0;
+    leave_interrupt(&interrupt);
     fflush(stdout);
     pager = popen(command, "we");
     if (pager) {
@@ -52,6 +88,7 @@ static bool page(const char *command, const char *text, size_t size)
         status = pclose(pager);
     }
     signal(SIGPIPE, before);
+    sigaction(SIGINT, &interrupt, NULL);
     return pager && !(WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND);
 }
 
