@@ -464,6 +464,8 @@ describe("Completion", function()
   it("offers commands, modules and topics, but nothing in comments and strings", function()
     offers(".mo", 3, ".mode")
     offers(".mode j", 1, "json")
+    offers(".schema Wo", 2, "Worklist")
+    offers(".watch 2 prompt_t", 8, "prompt_trap")
     offers("?prompt_pacs.ec", 2, "echo")
     offers("?TargetA", 7, "TargetAet")
     offers("?PatientNam", 10, "PatientName")
@@ -528,7 +530,7 @@ describe("The prompt on a terminal", function()
   it("completes tags, files and words in another case", function()
     session({}, {
       { 'x = { Level = "Study", Query = { PatientNam\t"7" } }\r' }, { "x.Query.PatientName\r", '"7"\n' },
-      { "io.open('/etc/hostn\t) ~= nil\r", "io.open('/etc/hostname')", "true\n" }, { "orthanc:SYS\t()\r", "system /system: ", "no connection" },
+      { "io.open('/etc/hostn\t) ~= nil\r", "io.open('/etc/hostname')", "true\n" }, { "orthanc:SYS\t()\r", "system /system: " },
     })
   end)
 

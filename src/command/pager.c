@@ -1,5 +1,6 @@
 #include "command/pager.h"
 
+#include <ctype.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,10 +14,21 @@
 
 enum { NOT_FOUND = 127 }; /* the shell's exit status for a missing program */
 
+/* The bytes of a change of colour at the beginning of the text; 0 = there is none. */
+static size_t colour_size(const char *text, size_t size)
+{
+    size_t at = 2;
+    if (size < 2 || text[0] != '\033' || text[1] != '[')
+        return 0;
+    while (at < size && (isdigit((unsigned char)text[at]) || text[at] == ';'))
+        at++;
+    return at < size && text[at] == 'm' ? at + 1 : 0;
+}
+
 /* The rows that the text takes on a terminal of that width. */
 static size_t rows_of(const char *text, size_t size, size_t width)
 {
-    size_t rows = 0, column = 0, columns;
+    size_t rows = 0, column = 0, columns, skipped;
     for (size_t at = 0; at < size;) {
         if (text[at] == '\n') {
             rows++;
@@ -24,6 +36,10 @@ static size_t rows_of(const char *text, size_t size, size_t width)
             at++;
             continue;
         }
+        skipped = colour_size(text + at, size - at);
+        at += skipped;
+        if (skipped > 0)
+            continue;
         at += text_width_character(text + at, size - at, &columns);
         column += columns;
         if (column > width) {

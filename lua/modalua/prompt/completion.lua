@@ -14,7 +14,8 @@ local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".nu
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
-local MODES = { "csv", "json", "lines", "lua", "table" }
+local COMMAND_WORDS = { mode = { "csv", "json", "lines", "lua", "table" }, time = { "off", "on" }, numbers = { "off", "on" },
+  schema = { "Patient", "Study", "Series", "Instance", "Worklist" } }
 local FILE_COMMANDS = { load = true, once = true, output = true, save = true } -- commands of the prompt with a file as an argument
 -- Functions without a row whose first argument is a file.
 local FILE_FUNCTIONS = { dofile = true, loadfile = true, open = true, lines = true, input = true, output = true }
@@ -323,10 +324,8 @@ local function complete_command(search, before)
     add(search, COMMANDS)
   elseif FILE_COMMANDS[name] then
     add_files(search)
-  elseif name == "mode" then
-    add(search, MODES)
-  elseif name == "time" then
-    add(search, { "off", "on" })
+  else
+    add(search, COMMAND_WORDS[name] or {})
   end
 end
 
@@ -353,6 +352,7 @@ end
 
 -- Where the text ends: the kind of candidates, the word, and what the function for that kind needs. nil: there is nothing to complete.
 local function place_of(before)
+  before = before:gsub("^%.watch%s+[%d.]+%s+", "")
   if before:find "^%.%a*$" or before:find "^%.%a+%s" then
     return "command", before:match "%S*$", before
   end
