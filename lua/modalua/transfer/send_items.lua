@@ -337,10 +337,10 @@ local function next_group(self, slot)
 end
 
 -- The source has the item, and does not move it. While nothing at all was moved, the source may not know the destination. Returns whether
--- that was noted; the item loses no try then. answers: whether the destination answered.
+-- that was noted; the item loses no try then, so not when no item is to be tried again. answers: whether the destination answered.
 local function suspects_target(self, item, err, answers)
   local suspicion = self.suspicion
-  if not (suspicion and suspicion:note(item)) then
+  if not (suspicion and self.settings.retries > 0 and suspicion:note(item)) then
     return false
   end
   self:postpone(item, err)
