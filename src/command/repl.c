@@ -26,6 +26,7 @@ enum {
     STEP_MS = 100,         /* the delay after which Ctrl-C during a transfer is noticed */
     QUESTION_MS = 50,      /* the delay after which the answer to a question is noticed */
     WIDTH_OF_FILE = 10000, /* columns of a table that goes into a file */
+    WATCH_MAX = 86400,     /* seconds between two evaluations of .watch */
     PROMPT_SIZE = 32
 };
 
@@ -39,6 +40,7 @@ typedef struct session {
     size_t room;
     char *preset;      /* the text of the next line, from $EDITOR; NULL = none */
     bool diverts_once; /* .once is under way */
+    bool interrupted;  /* a signal has come; .watch looks at it, and forgets it */
 } session;
 
 /* ---- runs ---- */
@@ -110,11 +112,24 @@ static int finish_run(session *s, int status)
     return status;
 }
 
+/* Catches signals for the next run. One that has come since the last run is not lost, even when that was
+ * over already. */
+static void catch_signals(session *s)
+{
+    sigset_t interrupt, before;
+    sigemptyset(&interrupt);
+    sigaddset(&interrupt, SIGINT);
+    sigprocmask(SIG_BLOCK, &interrupt, &before);
+    s->interrupted = s->interrupted || signals_last() != 0;
+    signals_catch(s->rt);
+    sigprocmask(SIG_SETMASK, &before, NULL);
+}
+
 /* Calls a function of the Lua half and waits for its end. json NULL: without an argument. */
 static int call_lua(session *s, const char *function, const char *json)
 {
     s->detached = false;
-    signals_catch(s->rt);
+    catch_signals(s);
     return finish_run(s, modalua_start_call(s->rt, function, json, NULL, NULL));
 }
 
@@ -264,18 +279,20 @@ static int load(session *s, const char *path)
 /* Waits. False: Ctrl-C has come. */
 static bool wait_seconds(session *s, double seconds)
 {
-    double left = seconds * 1000;
-    signals_catch(s->rt);
+    long left = seconds < WATCH_MAX ? (long)(seconds * 1000) : WATCH_MAX * 1000L;
+    catch_signals(s);
     signals_note(true);
-    for (; left > 0 && !signals_noted(); left -= STEP_MS)
+    for (; left > 0 && !s->interrupted && !signals_noted(); left -= STEP_MS)
         poll(NULL, 0, left < STEP_MS ? (int)left : STEP_MS);
-    return !signals_noted();
+    return !s->interrupted && !signals_noted();
 }
 
 /* Shows an expression again and again, until Ctrl-C. Its errors do not end it. */
 static int watch(session *s, double seconds, const char *expression)
 {
     int status;
+    signals_catch(s->rt);
+    s->interrupted = false;
     do {
         time_t now = time(NULL);
         char text[64];
