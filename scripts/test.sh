@@ -3,8 +3,8 @@
 # UndefinedBehaviorSanitizer, and the tests with threads under ThreadSanitizer. Then it fuzzes each target of spec/fuzz for three seconds. With
 # --all, it also runs everything with Lua's own checks, transfers an archive of 2 GB, tries 10 000 random searches, kills
 # transfers of 2 000 studies, changes every answer of an Orthanc in every way, works for an hour without a pause (spec/soak_spec.lua),
-# runs programs of hosts under valgrind, runs GCC's analyzer, measures which lines are executed, fuzzes each target for two minutes and
-# the operations for ten, and measures the figures of spec/bench.
+# installs the packages in a bare Debian, runs programs of hosts under valgrind, runs GCC's analyzer, measures which lines are executed,
+# fuzzes each target for two minutes and the operations for ten, and measures the figures of spec/bench.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -48,12 +48,14 @@ if [ $all = yes ]; then
     MODALUA_EVERY_ORTHANC=yes ctest --preset release -R "spec-routine_scripts|spec-transfer_verb"
     echo "== every time zone, compared with the program date"
     MODALUA_ZONES=all scripts/spec.sh transfer_pace
-    echo "== transfers of 2 000 studies that are killed 20 times"
-    for name in transfer_crash transfer_error transfer_postgres; do MODALUA_KILLS=20 scripts/spec.sh $name; done
+    echo "== transfers of 2 000 studies that are killed 20 times, and 100 studies through the plugin for Orthanc"
+    for name in transfer_crash transfer_error transfer_postgres orthanc_plugin_migration; do MODALUA_KILLS=20 scripts/spec.sh $name; done
     echo "== every answer changed in every way"
     MODALUA_MUTATIONS=all scripts/spec.sh --asan mutate
     echo "== an hour of work without a pause"
     MODALUA_SOAK_MINUTES=60 ctest --preset release -R spec-soak
+    echo "== the packages, in a bare Debian"
+    if [ "$(id -u)" -eq 0 ]; then spec/packages/check.sh --build; else echo "skipped: debootstrap needs root"; fi
     echo "== programs of hosts under valgrind"
     spec/memcheck.sh
     echo "== GCC's analyzer"

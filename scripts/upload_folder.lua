@@ -14,7 +14,8 @@ local options = arguments.read {
   { "--limit N", "how many files are sent at the same time", default = 4 },
 }
 local stored, files, failed = {}, {}, 0
-for line in io.lines(assert(io.open(options.journal, "a")) and options.journal) do
+local before = io.open(options.journal)
+for line in before and before:lines() or function() end do
   stored[line] = true
 end
 local quoted = "'" .. options.folder:gsub("'", "'\\''") .. "'"
@@ -22,7 +23,9 @@ local pipe = assert(io.popen("find " .. quoted .. " -type f -print0"))
 for path in pipe:read "a":gmatch "%Z+" do
   files[#files + 1] = not stored[path] and path or nil
 end
-assert(pipe:close(), "the folder cannot be read")
+if not pipe:close() then
+  arguments.refuse "the folder cannot be read"
+end
 table.sort(files)
 if not arguments.announce(options, "store %d files from %s", #files, options.folder) then
   return

@@ -21,10 +21,14 @@ local function scripts_of_page()
   return scripts
 end
 
+-- An instance of a study of its own.
+local function instance(number, patient, modality)
+  return { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. number, PatientID = patient, PatientName = patient,
+    StudyInstanceUID = "1.2.4." .. number, SeriesInstanceUID = "1.2.5." .. number, Modality = modality }
+end
+
 local function send(server, patient, modality)
-  archive.send({ { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. #patient, PatientID = patient, PatientName = patient,
-    StudyInstanceUID = "1.2.4." .. #patient, SeriesInstanceUID = "1.2.5." .. #patient, Modality = modality } },
-    { server:modality() }, "SENDER")
+  archive.send({ instance(#patient, patient, modality) }, { server:modality() }, "SENDER")
 end
 
 for _, version in ipairs(versions.few) do
@@ -76,6 +80,32 @@ for _, version in ipairs(versions.few) do
       send(server, "A", "CT")
       happens(function() return server:log_of("route"):find "sent\t[%x-]+\ttrue" end)
       assert.are.equal("A", patients(receivers[1].client))
+    end)
+
+    -- MODALUA_KILLS: 100 studies instead of 10.
+    it("lose no study while the archive is away and the server is killed, and send none twice", function()
+      local count = os.getenv "MODALUA_KILLS" and 100 or 10
+      local server <close> = start "route"
+      happens(function() return server:state("route").Requests >= 1 end)
+      receivers[1]:stop()
+      local instances = {}
+      for i = 1, count do
+        instances[i] = instance(i, "P" .. i, "CT")
+      end
+      archive.send(instances, { server:modality() }, "SENDER")
+      happens(function() return server:log_of("route"):find "again in 1 s: store [^\n]*no connection to the modality" end)
+      server:stop "KILL"
+      receivers[1]:start_again()
+      local since = receivers[1].client:get("/changes", { last = true }).Last
+      server:start_again()
+      for i = 1, count do -- each of them has the whole patience
+        happens(function() return #receivers[1].client:get "/studies" >= i end)
+      end
+      local new = 0
+      for _ in receivers[1].client:changes { since = since, type = "NewInstance" } do
+        new = new + 1
+      end
+      assert.are.equal(count, new)
     end)
 
     it("send by tags", function()

@@ -43,6 +43,7 @@ os.remove(path)
 show("modalities", orthanc:modalities())
 show("found", #assert(orthanc:modality "archive":find { Level = "Study", Query = { PatientID = "A*" } }))
 show("echo", orthanc:modality "archive":echo())
+show("encoded", orthanc:get("/%73tudies/%6eope"))
 show("refused", orthanc:modality "nobody":echo())
 show("unknown modality", orthanc:modality "missing":find { Level = "Study", Query = { PatientID = "1" } })
 show("sent", orthanc:modality "archive":store(study, { verify = true }).verified)
@@ -65,12 +66,25 @@ local SCRIPTS <const> = {
   bursting = { source = "while true do end", BurstLimit = 0.1 },
   long = { source = "require 'modalua.task'.sleep(60)", TimeLimit = 0.1 },
   eating = { source = "local t = {} while true do t[#t + 1] = ('x'):rep(1000) .. #t end", MemoryLimit = "20M" },
-  boxed = { source = "print(io, require 'modalua'.connect():system().Name, pcall(require 'modalua'.connect, 'http://127.0.0.1:1'))",
-    Sandbox = true },
+  boxed = { source = [[
+local modalua = require "modalua"
+local orthanc = modalua.connect()
+print(io, orthanc:system().Name, pcall(modalua.connect, "http://127.0.0.1:1"))
+print("stop", pcall(orthanc.post, orthanc, "/modalua/scripts/well/stop", {}))
+print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
+]], Sandbox = true },
   arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
   follow = FOLLOW,
+  events = [[
+local host = require "modalua".host
+local next_event = host.events()
+print "listens"
+print(pcall(function() for event in next_event do
+  print(event.Type, event.Level, event.ID)
+  if event.Type == "UpdatedPeers" then host.events() end
+end end))]],
   same = { source = SAME, At = "04:30" }, -- it is started by hand, when the studies are there
   routes = [[
 local host = require "modalua".host
@@ -145,6 +159,7 @@ for _, version in ipairs(versions) do
     it("keeps a script in its sandbox", function()
       happens(function() return server:is("boxed", "done") end)
       contains(server:log_of "boxed", "nil\tHERE\tfalse\t")
+      assert.are.equal(2, select(2, server:log_of("boxed"):gsub("stop\tfalse\t[^\n]*sandbox", "")))
     end)
 
     it("starts scripts at their times", function()
@@ -189,6 +204,21 @@ for _, version in ipairs(versions) do
       for i = 2, #seen do
         assert.are.equal(tonumber(seen[i - 1]) + 1, tonumber(seen[i]))
       end
+    end)
+
+    it("tells a script of jobs, deletions and new lists of modalities and peers", function()
+      happens(function() return server:log_of("events"):find "listens" end)
+      local study = client:get("/studies")[1]
+      local job = assert(client:post(("/studies/%s/anonymize"):format(study), { Asynchronous = true }))
+      happens(function() return server:log_of("events"):find("JobSuccess\tnil\t" .. job.ID, 1, true) end)
+      contains(server:log_of "events", "JobSubmitted\tnil\t" .. job.ID)
+      local path = assert(client:get("/jobs/" .. job.ID)).Content.Path
+      assert(client:delete(path))
+      happens(function() return server:log_of("events"):find("Deleted\tStudy\t" .. path:match "[^/]+$", 1, true) end)
+      assert(client:put("/modalities/more", { AET = "MORE", Host = "127.0.0.1", Port = 1 }))
+      happens(function() return server:log_of("events"):find("UpdatedModalities\tnil\t") end)
+      assert(client:put("/peers/more", { Url = "http://127.0.0.1:1" }))
+      happens(function() return server:log_of("events"):find "false\t[^\n]*events: the script listens already" end)
     end)
 
     it("calls the routes of a script", function()

@@ -5,6 +5,7 @@ local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local samples = require "modalua.samples"
+local terminal = require "spec.support.terminal"
 
 local contains = expect.contains
 
@@ -109,6 +110,29 @@ describe("The output of verbs", function()
     assert(client:delete(made.Path))
     local shown = shell([[script -qec '"$M" modalities --jsonl' /dev/null]]).out:gsub("\r\n", "\n")
     assert.are.equal("archive", assert(json.decode(lines_of(shown)[1])).name)
+  end)
+
+  describe("on a terminal that is too small for it", function()
+    local function on_terminal(pager, arguments, steps)
+      return terminal.run({ columns = 100, rows = 20, arguments = arguments,
+        environment = ("LC_CTYPE=C.UTF-8 MODALUA_URL=%s PAGER=%s"):format(servers.LOCAL.url, command.quote(pager)) }, steps or {})
+    end
+
+    it("goes through the pager", function()
+      local shown, status = on_terminal("sed 's/^/| /'", "find pacs")
+      assert.are.equal(0, status)
+      assert.are.equal(24, select(2, shown:gsub("\n| ", "\n"))) -- a head and 23 studies
+      contains(shown, "\n23 studies\n")
+      assert.is_nil(on_terminal("sed 's/^/| /'", "find pacs PatientID=MOD-0012"):find("\n| ", 1, true)) -- it fits
+      assert.is_nil(on_terminal("", "find pacs"):find("\n| ", 1, true))
+      contains(on_terminal("sed 's/^/| /'", "help"), "\n|   find         searches a modality\n")
+    end)
+
+    it("leaves Ctrl-C to the pager", function()
+      local shown, status, err = on_terminal([[trap 'echo caught' INT; echo paging; read word </dev/tty; echo "$word"]], "find pacs",
+        { { wait = "paging\n" }, { send = "\3" }, { wait = "caught\n" }, { send = "over\r" }, { wait = "23 studies\n" } })
+      assert.are.equal(0, status, err .. shown)
+    end)
   end)
 
   it("is in the columns of --columns, in their order", function()

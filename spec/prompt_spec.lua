@@ -180,7 +180,7 @@ describe("At the prompt", function()
   end)
 
   it("a program that does not read its output to the end does no harm", function()
-    session { { ".once | head -1\r" }, { "('x'):rep(1000000, '\\n'):sub(1) and print(('x\\n'):rep(500000))\r", "x\n" }, { "1 + 1\r", "\n2\n" } }
+    session { { ".once | head -1\r" }, { "print(('x\\n'):rep(500000))\r", "x\n" }, { "1 + 1\r", "\n2\n" } }
   end)
 
   it(".save makes a script of what has succeeded, without secrets; .load runs a script", function()
@@ -198,7 +198,8 @@ describe("At the prompt", function()
   end)
 
   it(".watch shows a value again and again, until Ctrl-C", function()
-    session { { "n = 0\r" }, { ".watch 0.05 (function() n = n + 1 return 'n' .. n end)()\r", '"n1"\n', '"n2"\n', '"n3"\n', open = { send = "\3" } },
+    session { { "n = 0\r" },
+      { ".watch 0.05 (function() n = n + 1 return 'n' .. n end)()\r", '"n1"\n', '"n2"\n', '"n3"\n', open = { send = "\3" } },
       { "", open = { wait = "\n> " } }, { "n > 2\r", "true" }, { ".watch soon 1\r", "use .watch SECONDS" } }
   end)
 

@@ -81,7 +81,8 @@ end)
 
 describe("In the playground, without arguments,", function()
   for name, line in pairs { find_and_move = "3 of 3 studies moved from pacs to archive\n",
-    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n", prefetch_priors = "will move 3 priors from pacs to archive\n",
+    nightly_prefetch = "3 studies moved, 0 were there, 0 are left, 0 failed\n",
+    prefetch_priors = "will move 3 priors from pacs to archive\n",
     worklist_table = "  101500  CT        CT1",
     pull_cohort = "1 studies moved, 0 were there, 0 are left; 1 lines or studies failed: see " } do
     it(name .. " runs", function()
@@ -195,6 +196,7 @@ describe("With the servers of a user,", function()
     assert.are.same({ "find_and_move: will move 3 studies from pacs to archive\n", 0 }, { result.err, result.status })
     assert.are.equal(3, select(2, result.out:gsub("moved\t%d+\tSMITH", "")))
     assert.are.equal(3, count "archive")
+    assert.are.same({}, play.servers["local"]:queries())
   end)
 
   it("find_and_move fails when a study was not moved", function()
@@ -324,7 +326,10 @@ describe("With the servers of a user,", function()
         SeriesInstanceUID = uid .. ".1", StudyInstanceUID = uid, PatientID = id, Modality = "OT" })
     end
     would("store 3 files from " .. source, "upload_folder", "--folder", source, "--journal", journal)
-    assert.are.equal(0, count "local")
+    assert.are.same({ 0, nil }, { count "local", (io.open(journal)) })
+    local wrong = run("upload_folder", "--folder", directory .. "/nosuch")
+    contains(wrong.err, "upload_folder: the folder cannot be read\n")
+    assert.are.equal(2, wrong.status)
     local result = run("upload_folder", "--folder", source, "--journal", journal)
     assert.are.same({ 1, "2 files stored, 1 failed\n", 2 }, { result.status, result.out, count "local" })
     contains(result.err, source .. "/readme.txt: ")

@@ -73,7 +73,8 @@ local function make(n, n_days, undated, untimed)
   local random, list, first = archive.random(n), {}, days.day "20230101"
   local function add(root, i, day, time)
     list[#list + 1] = { StudyInstanceUID = ("1.2.%d.%d"):format(root, i), StudyDate = day and days.date(first + day) or "",
-      StudyTime = time, PatientID = ("P%05d"):format(i // 2), NumberOfStudyRelatedInstances = "3", ModalitiesInStudy = "CT" }
+      StudyTime = time, PatientID = ("P%05d"):format(i // 2), NumberOfStudyRelatedInstances = "3", ModalitiesInStudy = "CT",
+      PatientBirthDate = "" }
   end
   for i = 1, n do
     add(1, i, i % n_days, ("%02d%02d%02d"):format(random:between(7, 19), random:between(0, 59), random:between(0, 59)))
@@ -166,6 +167,16 @@ describe("The inventory", function()
     assert.are.same({ "SAME" }, told)
   end)
 
+  it("finds studies without the attribute StudyDate, which an open start does not match, among many others", function()
+    local studies = make(5000, 365, 5, 0)
+    for i = 1, 20 do
+      table.insert(studies, { StudyInstanceUID = "1.5." .. i, StudyTime = i < 10 and "1015" or nil, PatientID = ("P%05d"):format(120 * i) })
+    end
+    local pacs = simulated.new(studies, { open_start = true })
+    finds_all(pacs, studies)
+    assert.is_true(pacs.finds < 250, pacs.finds)
+  end)
+
   it("goes on where it was ended, at any moment, and finds each study once", function()
     local studies = make(2000, 365, 60, 20)
     local random = archive.random(7)
@@ -244,7 +255,8 @@ end)
 
 local CAP <const> = 10
 
--- The studies as instances for archive.send: 25 on one day, 12 without a date, 4 without a time on that day, 6 elsewhere.
+-- The studies as instances for archive.send: 25 on one day, 12 without a date, 4 without a time on that day, 6 elsewhere; 3 without the
+-- attribute StudyDate, and 2 of that day without the attribute StudyTime.
 local function instances()
   local list = {}
   local function add(date, time, patient)
@@ -263,6 +275,12 @@ local function instances()
   end
   for i = 1, 6 do
     add(("202%d0615"):format(i % 3), "000000", "D" .. i)
+  end
+  for i = 1, 3 do
+    add(nil, i < 3 and "101500" or nil, "E" .. i)
+  end
+  for i = 1, 2 do
+    add("20230105", nil, "F" .. i)
   end
   return list
 end
@@ -292,7 +310,7 @@ for _, version in ipairs(versions) do
     it("finds everything of a range of dates", function()
       local some = {}
       for _, one in ipairs(all) do
-        some[#some + 1] = one.StudyDate >= "20210101" and one.StudyDate <= "20230105" and one or nil
+        some[#some + 1] = (one.StudyDate or "") >= "20210101" and one.StudyDate <= "20230105" and one or nil
       end
       finds_all(pacs, some, { query = { StudyDate = "20210101-20230105" } })
     end)
@@ -301,7 +319,7 @@ for _, version in ipairs(versions) do
       local L = find(pacs, { level = "Series", query = { StudyDate = "20200101-20221231", Modality = "CT" } })
       local expected = {}
       for _, one in ipairs(all) do
-        expected[#expected + 1] = one.StudyDate >= "20200101" and one.StudyDate <= "20221231" and one.SeriesInstanceUID or nil
+        expected[#expected + 1] = (one.StudyDate or "") >= "20200101" and one.StudyDate <= "20221231" and one.SeriesInstanceUID or nil
       end
       table.sort(expected)
       assert.are.same(expected, keys_of(L))

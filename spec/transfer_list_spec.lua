@@ -96,6 +96,20 @@ json.dump(results, sys.stdout)
 ]]
 
 describe("The reader of CSV", function()
+  it("copies a long field a few times only", function()
+    local reads, text = 0, "AccessionNumber\n\"" .. ("A"):rep(8 << 20)
+    local place = 1
+    local reader = assert(csv.reader { read = function(_, n)
+      reads = reads + 1
+      local piece = text:sub(place, place + n - 1)
+      place = place + n
+      return piece ~= "" and piece or nil
+    end })
+    assert.are.same({ "AccessionNumber" }, reader:read())
+    assert.are.same({ nil, 'line 2: a quote (") is not closed' }, { reader:read() })
+    assert.is_true(reads < 20, reads .. " pieces were read")
+  end)
+
   it("reads what Python's reader reads, in pieces of any size", function()
     local random, cases, own = archive.random(11), json.array {}, {}
     local PARTS <const> = { "a", "b", '"', '"', '""', ",", ";", "\t", "\n", "\r\n", "\r", " ", "é", "1.2.3" }

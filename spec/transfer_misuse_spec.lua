@@ -129,12 +129,14 @@ for _, version in ipairs(versions.few) do
     describe("of a list", function()
       it("looks for all other lines when a cell cannot be asked for", function()
         local list = outcomes { query = false, all = false, items = { { AccessionNumber = "A1" }, { AccessionNumber = "-" },
-          { AccessionNumber = "\xff" }, { StudyDate = "20240101-20241231" }, { AccessionNumber = "A2" } } }
+          { AccessionNumber = "\xff" }, { StudyDate = "20240101-20241231" }, { AccessionNumber = "A2" },
+          { AccessionNumber = "A" .. (" "):rep(1 << 20) .. "1" } } }
         assert.are.equal("1,A1,A1,SUCCESS,,1.2.1,1", list[2])
         assert.are.equal("2,'-,,INVALID,the cell has no letter and no digit,,", list[3])
         contains(list[4], "INVALID,the cell is not UTF-8")
         contains(list[5], "INVALID,a range would find other things too")
         assert.are.equal("5,A2,A2,SUCCESS,,1.2.2,1", list[6])
+        contains(list[7], "INVALID,\"the cell has 1048578 bytes, and no value has so many\"")
       end)
 
       it("reads it from a pipe, of which there is only one reading", function()
@@ -191,6 +193,20 @@ for _, version in ipairs(versions.few) do
       world:fill(1, 6)
       assert.are.equal(6, assert(transfer.retry(world.ledger)))
       assert.are.same({ "finished", 6 }, { again().state, world:arrived() })
+    end)
+
+    it("ends when its ledger is removed, or another one is in its place", function()
+      for _, change in ipairs { "rm %s", "cp %s %s.copy; mv %s.copy %s" } do
+        world:reset()
+        local path = command.quote(world.ledger)
+        local err = expect.fails({ kind = "refused", code = "removed" }, transfers.run(world, { items = { { AccessionNumber = "A1" } },
+          query = false, all = false, gap = 3600 }, { tell = function(event)
+          if event.event == "start" then
+            served.output_of(change:gsub("%%s", path))
+          end
+        end }))
+        contains(err.message, "was removed or replaced while this run used it")
+      end
     end)
 
     describe("leaves alone", function()

@@ -468,7 +468,7 @@ end
 
 describe("Verbs", function()
   it("show help with examples, and accept each of these examples", function()
-    local asks_no_server = { manual = true, help = true, version = true }
+    local asks_no_server = { completion = true, manual = true, help = true, version = true }
     for verb in command.shell "ls lua/modalua/command/verbs".out:gmatch "([%w_]+)%.lua" do
       local result = command.run(verb, "--help")
       assert.are.same({ 0, "" }, { result.status, result.err })
@@ -513,6 +513,9 @@ describe("Verbs", function()
     end
     assert.are.equal("modalua: cannot open xyzzy: No such file or directory\n"
       .. "modalua: xyzzy is no verb either: `modalua help` lists the verbs\n", command.run("xyzzy").err)
+    for _, word in ipairs { "XYZZY", "no-such_2" } do
+      contains(command.run(word).err, word .. " is no verb either: `modalua help` lists the verbs\n")
+    end
     for _, word in ipairs { "chests.lua", "x", "./fnid", "F\"nid" } do
       local result = command.run(word)
       assert.are.equal(1, result.status)

@@ -40,9 +40,25 @@ for file in bin/modalua include/modalua.h share/man/man1/modalua.1 share/doc/mod
     [ -s "$prefix/$file" ] || fail "$file is missing or empty"
 done
 [ -n "$module" ] || fail "the module for stock Lua is missing"
+
+# ---- the documents, with all that they link to ----
+(cd "$prefix/share/doc/modalua" && grep -roE --include='*.md' '\]\([^)#: ]+' .) | grep -vE '\(https?$' >"$work/links"
+[ -s "$work/links" ] || fail "the documents have no links"
+while IFS= read -r line; do
+    document=${line%%:*}
+    [ -e "$prefix/share/doc/modalua/${document%/*}/${line#*](}" ] || fail "$document links to ${line#*](}, which is not installed"
+done <"$work/links"
+for script in "$source"/scripts/*.lua; do
+    [ -s "$prefix/share/doc/modalua/examples/$(basename "$script")" ] || fail "the example $script is missing"
+done
+
+# ---- each file is in a Debian package, by its component; and the rock has the same version ----
+quietly env DESTDIR="$work/rest" cmake --install "$build" --component Unspecified
+[ ! -e "$work/rest" ] || fail "these files are in no package: $(find "$work/rest" ! -type d)"
 cd "$work"
 export PKG_CONFIG_PATH="${lib#"$work"/}/pkgconfig" # relative, because its output is split at blanks, and $work may contain blanks
 version=$(pkg-config --modversion modalua)
+grep -q "^version = \"$version-1\"" "$source/src/packaging/modalua-$version-1.rockspec" || fail "the rockspec has another version than $version"
 
 # ---- another CMake project ----
 quietly cmake -S "$here/consumer" -B "$work/consumer" -DCMAKE_PREFIX_PATH="$prefix" -DCMAKE_C_FLAGS="-Wall -Wextra -Werror" -DCMAKE_CXX_FLAGS="-Wall -Wextra -Werror"
@@ -95,11 +111,11 @@ quietly groff -K utf8 -man -Tutf8 -ww -z "$prefix/share/man/man1/modalua.1"
 [ ! -s "$work/log" ] || { cat "$work/log" >&2; fail "groff has warnings for the manual page"; }
 
 # ---- no file contains a path of the build ----
-for file in "$prefix/bin/modalua" "$lib/libmodalua.so" "$module"; do
+find "$prefix" -type f \( -name '*.so*' -o -name '*.a' -o -path '*/bin/*' \) >"$work/binaries"
+while IFS= read -r file; do
     if readelf -d "$file" | grep -E '\((RPATH|RUNPATH)\)'; then fail "$file has a fixed search path for libraries (RPATH or RUNPATH)"; fi
-done
-# Debug information may contain the paths of the sources.
-strip --strip-debug "$prefix/bin/modalua" "$lib/libmodalua.so" "$lib/libmodalua.a" "$module"
+    strip --strip-debug "$file" # debug information may contain the paths of the sources
+done <"$work/binaries"
 for folder in "$source" "$build" /first/place; do
     if grep -rlF -e "$folder" "$prefix"; then fail "these files contain the path $folder"; fi
 done

@@ -666,6 +666,6 @@ verb_row("worklist", verb("worklist", "ris", "--json"),
 -- end; the operations that it uses have rows of their own.
 rows.silent = { ["client:modality"] = true, ["client:peer"] = true, ["client:query"] = true, ["client:job"] = true,
   ["client:commitment"] = true, ["modalua manual"] = true, ["modalua help"] = true, ["modalua version"] = true,
-  ["modalua transfer"] = true }
+  ["modalua completion"] = true,  ["modalua transfer"] = true }
 
 return rows

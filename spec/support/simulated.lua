@@ -5,7 +5,8 @@
 --   pacs.finds                               -- how many C-FINDs it has answered
 --
 -- Options: cap (the most answers that it gives; nil = no limit), excess (what it does when there are more: "refuse" with 0xFE00, "cut", or
--- "nothing"), open_start (a range that is open at its start matches what has no value). Studies are tables from keywords to texts.
+-- "nothing"), open_start (a range that is open at its start matches an empty value). No range matches an absent value, as at an Orthanc.
+-- Studies are tables from keywords to texts.
 local part = require "spec.support.part"
 
 local simulated = {}
@@ -29,8 +30,11 @@ function simulated.new(studies, options)
   return setmetatable({ by_date = by_date, dates = dates, options = options, finds = 0, asked = {} }, Modality)
 end
 
--- Whether a value is in a range of dates or times, or equals a date.
+-- Whether a value is in a range of dates or times, or equals a date. No range matches an absent value (nil).
 local function is_in_range(self, value, range)
+  if not value then
+    return false
+  end
   local from, to = range:match "^([^-]*)%-([^-]*)$"
   if value == "" then
     return from == "" and self.options.open_start
@@ -46,7 +50,9 @@ local function matches_one(self, name, value, filter)
     return true
   elseif RANGES[name] then
     return is_in_range(self, value, filter)
-  elseif filter:sub(-1) == "*" then
+  end
+  value = value or ""
+  if filter:sub(-1) == "*" then
     return value:sub(1, #filter - 1) == filter:sub(1, -2)
   end
   return value == filter
@@ -54,7 +60,7 @@ end
 
 local function matches(self, study, query)
   for name, filter in pairs(query) do
-    if not matches_one(self, name, study[name] or "", filter) then
+    if not matches_one(self, name, study[name], filter) then
       return false
     end
   end

@@ -345,7 +345,8 @@ static const luaL_Reg functions[] = {
 
     /* ---- files ---- */
 
-    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its size. */
+    /* path_kind(path) -> "file" | "folder" | "other" | nil, the name of its network file system | nil, its
+     * size, a text that no other file has while this one exists. */
     { "path_kind", path_facts_l_kind },
     /* same_file(path, other) -> boolean. Whether both name one file. */
     { "same_file", whole_file_l_same },

@@ -43,7 +43,8 @@ int path_facts_l_kind(lua_State *L)
         lua_pushstring(L, kind_of(&it));
         lua_pushstring(L, network_name(path));
         lua_pushinteger(L, it.st_size);
-        return 3;
+        lua_pushfstring(L, "%I:%I", (LUAI_UACINT)it.st_dev, (LUAI_UACINT)it.st_ino);
+        return 4;
     }
     slash = strrchr(path, '/');
     if (slash)

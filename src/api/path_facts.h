@@ -5,7 +5,8 @@
 #include <lua.h>
 
 /* path_kind(path) -> "file" | "folder" | "other" | nil: there is nothing; the name of the network file
- * system that it is in, or would be in, such as "NFS" | nil; the size. */
+ * system that it is in, or would be in, such as "NFS" | nil; the size; a text that no other file has
+ * while this one exists. */
 int path_facts_l_kind(lua_State *L);
 
 #endif

@@ -165,7 +165,10 @@ static line_editor_result read_line(line_editor *editor)
     typed = el_gets(e->el, &count);
     if (!typed || count <= 0) {
         el_reset(e->el);
-        return signals_noted() ? LINE_EDITOR_STOPPED : LINE_EDITOR_END;
+        if (signals_noted())
+            return LINE_EDITOR_STOPPED;
+        putchar('\n');
+        return LINE_EDITOR_END;
     }
     if (e->invalid)
         return LINE_EDITOR_INVALID;

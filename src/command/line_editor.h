@@ -16,7 +16,7 @@ typedef const char *(*line_editor_complete_fn)(void *user, const char *before, s
 
 typedef enum line_editor_result {
     LINE_EDITOR_LINE,
-    LINE_EDITOR_END,     /* end of the input: Ctrl-D, or the terminal is gone */
+    LINE_EDITOR_END, /* end of the input: Ctrl-D, or the terminal is gone. The cursor is in a new row */
     LINE_EDITOR_STOPPED, /* a signal has arrived (signals.h): the line is dropped */
     LINE_EDITOR_INVALID  /* the line is not UTF-8 */
 } line_editor_result;

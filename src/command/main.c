@@ -228,10 +228,10 @@ static int run_actions(modalua_runtime *rt, const command_options *o)
     return status;
 }
 
-static int run_verb(modalua_runtime *rt)
+static int run_verb(modalua_runtime *rt, const command_options *o)
 {
     signals_catch(rt);
-    return end_caught_run(rt, verbs_run(rt));
+    return end_caught_run(rt, verbs_run(rt, !o->no_environment));
 }
 
 /* Runs the script that a word names. A word that names no file may be a misspelt verb: that is
@@ -270,7 +270,7 @@ static int run_all(modalua_runtime *rt, const command_options *o, int argc, char
         return status;
     status = run_actions(rt, o);
     if (status == MODALUA_OK && has_word)
-        status = o->verb ? run_verb(rt) : run_word(rt, o, argc, argv);
+        status = o->verb ? run_verb(rt, o) : run_word(rt, o, argc, argv);
     if (o->interactive && stays_after(status))
         return interact(rt, o);
     if (status != MODALUA_OK)

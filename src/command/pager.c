@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -55,12 +56,31 @@ static bool fits(const char *text, size_t size)
     return height == 0 || rows_of(text, size, terminal_width(STDOUT_FILENO)) < height;
 }
 
+static void on_signal(int sig)
+{
+    (void)sig;
+}
+
+/* Ctrl-C is for the pager. A handler, as an ignored signal would stay ignored in the pager. Keeps how the
+ * signal was treated before. */
+static void leave_interrupt(struct sigaction *before)
+{
+    struct sigaction how;
+    memset(&how, 0, sizeof how);
+    sigemptyset(&how.sa_mask);
+    how.sa_flags = SA_RESTART;
+    how.sa_handler = on_signal;
+    sigaction(SIGINT, &how, before);
+}
+
 /* False: the pager could not be started. */
 static bool page(const char *command, const char *text, size_t size)
 {
     void (*before)(int) = signal(SIGPIPE, SIG_IGN); /* the user may leave it before the end */
+    struct sigaction interrupt;
     FILE *pager;
     int status = 0;
+    leave_interrupt(&interrupt);
     fflush(stdout);
     pager = popen(command, "we");
     if (pager) {
@@ -68,6 +88,7 @@ static bool page(const char *command, const char *text, size_t size)
         status = pclose(pager);
     }
     signal(SIGPIPE, before);
+    sigaction(SIGINT, &interrupt, NULL);
     return pager && !(WIFEXITED(status) && WEXITSTATUS(status) == NOT_FOUND);
 }
 

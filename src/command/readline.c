@@ -554,6 +554,14 @@ static void end_line(void)
     rl.rl_callback_handler_remove();
 }
 
+/* At the end of the input, readline 8.2 begins a new row when it has asked for pasted text to be marked. */
+static void end_input(void)
+{
+    const char *marks = rl.rl_variable_value("enable-bracketed-paste");
+    if (*rl.rl_readline_version < 0x802 || !marks || strcmp(marks, "on") != 0)
+        putchar('\n');
+}
+
 static line_editor_result read_line(line_editor *e)
 {
     (void)e;
@@ -565,6 +573,8 @@ static line_editor_result read_line(line_editor *e)
         }
         rl.rl_callback_read_char();
     }
+    if (input_is_over)
+        end_input();
     return input_is_over ? LINE_EDITOR_END : is_invalid ? LINE_EDITOR_INVALID : LINE_EDITOR_LINE;
 }
 

@@ -32,6 +32,7 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(readline_command *, rl_named_function, (const char *name))                     \
     X(int, rl_bind_keyseq_in_map, (const char *keys, readline_command *, void *map)) \
     X(int, rl_variable_bind, (const char *name, const char *value))                  \
+    X(char *, rl_variable_value, (const char *name))                                 \
     X(int, rl_complete, (int count, int key))                                        \
     X(int, rl_ding, (void))                                                          \
     X(int, rl_read_key, (void))                                                      \
@@ -56,6 +57,7 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(char *, rl_line_buffer)                                                             \
     X(int, rl_point)                                                                      \
     X(int, rl_end)                                                                        \
+    X(int, rl_readline_version)                                                           \
     X(const char *, rl_readline_name)                                                     \
     X(readline_command *, rl_last_func)                                                   \
     X(int, rl_change_environment)                                                         \

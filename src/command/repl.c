@@ -378,8 +378,10 @@ static line_editor_result read_plain(session *s, const char *prompt, const char 
     fflush(stdout);
     errno = 0;
     n = getline(&s->line, &s->room, stdin);
-    if (n < 0 && (errno != EINTR || signals_end_session()))
+    if (n < 0 && (errno != EINTR || signals_end_session())) {
+        putchar('\n');
         return LINE_EDITOR_END;
+    }
     if (n < 0) {
         clearerr(stdin);
         return LINE_EDITOR_STOPPED;
@@ -422,8 +424,10 @@ static line_editor_result read_line(session *s)
         s->input.size = 0; /* the text has the earlier lines */
     if (result == LINE_EDITOR_LINE && !buffer_add(&s->input, text, strlen(text)))
         return LINE_EDITOR_END;
-    if (result == LINE_EDITOR_STOPPED && signals_end_session())
+    if (result == LINE_EDITOR_STOPPED && signals_end_session()) {
+        putchar('\n');
         return LINE_EDITOR_END;
+    }
     return result;
 }
 
@@ -434,7 +438,6 @@ static outcome take_line(session *s, int *status)
     outcome o = INPUT_DONE;
     switch (read_line(s)) {
     case LINE_EDITOR_END:
-        putchar('\n');
         if (s->input.size == 0 || signals_end_session())
             return INPUT_QUITS;
         break;

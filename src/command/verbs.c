@@ -1,16 +1,18 @@
 #include "command/verbs.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/ascii.h"
 #include "base/terminal.h"
 #include "base/text_width.h"
 #include "command/console.h"
 #include "command/json_text.h"
 #include "command/options.h"
+#include "command/pager.h"
 #include "command/signals.h"
+#include "command/user_file.h"
 
 enum {
     USAGE_WIDTH = 46,
@@ -84,7 +86,7 @@ static void write_terminal(json_writer *w)
         json_text_add_number(w, "width", (long)terminal_width(STDOUT_FILENO));
 }
 
-/* The command's own options, or its environment variables, for the manual page. */
+/* The command's own options, or its environment variables, for the manual page and for completion. */
 static void write_options(json_writer *w, bool variables)
 {
     char label[64];
@@ -96,16 +98,35 @@ static void write_options(json_writer *w, bool variables)
         json_text_open(w, '{');
         json_text_add_string(w, "name", variables ? row->variable : label);
         json_text_add_string(w, "help", row->help);
+        if (row->letter)
+            json_text_add_string(w, "letter", (const char[]){ row->letter, '\0' });
+        if (row->name)
+            json_text_add_string(w, "long", row->name);
+        if (row->argument)
+            json_text_add_string(w, "argument", row->argument);
         json_text_add_boolean(w, "anywhere", row->anywhere);
         json_text_close(w, '}');
     }
     json_text_close(w, ']');
 }
 
+/* show_paged(text): prints the text; where it does not fit the terminal, through the pager. `user` is
+ * whether the environment chooses it. */
+static void show_paged(void *user, const char *arguments, modalua_reply *reply)
+{
+    char *text = json_text_next_string(&arguments);
+    if (text)
+        pager_show(text, strlen(text), *(const bool *)user);
+    free(text);
+    modalua_reply_json(reply, "null");
+}
+
 /* Runs the verb in steps, so that it can be told of signals between them. Returns as modalua_call. */
-static int run_main(modalua_runtime *rt, const char *json)
+static int run_main(modalua_runtime *rt, const char *json, bool environment)
 {
     int status = modalua_register(rt, "next_signal", signals_next, NULL);
+    if (status == MODALUA_OK)
+        status = modalua_register(rt, "show_paged", show_paged, &environment);
     if (status == MODALUA_OK)
         status = modalua_start_call(rt, "modalua.verbs.main", json, NULL, NULL);
     if (status != MODALUA_OK)
@@ -117,13 +138,18 @@ static int run_main(modalua_runtime *rt, const char *json)
     return status;
 }
 
-int verbs_run(modalua_runtime *rt)
+int verbs_run(modalua_runtime *rt, bool environment)
 {
     json_writer w = { 0 };
-    char *json;
+    char *json, *file = !environment
+                            ? NULL
+                            : user_file_path("XDG_CONFIG_HOME", ".config", "modalua/config.lua");
     int status = MODALUA_E_NOMEM;
     json_text_open(&w, '{');
     write_terminal(&w);
+    if (file)
+        json_text_add_string(&w, "config_file", file);
+    free(file);
     json_text_key(&w, "options");
     write_options(&w, false);
     json_text_key(&w, "environment");
@@ -133,17 +159,17 @@ int verbs_run(modalua_runtime *rt)
     json_text_close(&w, '}');
     json = json_text_take(&w);
     if (json)
-        status = run_main(rt, json);
+        status = run_main(rt, json, environment);
     free(json);
     return status;
 }
 
 /* ---- did you mean ---- */
 
-/* Names of verbs have only small letters. */
+/* Whether the user may have meant a verb: the word is no path, and does not end as a script does. */
 static bool may_be_verb(const char *word)
 {
-    while (islower((unsigned char)*word))
+    while (ascii_is_letter(*word) || ascii_is_digit(*word) || *word == '-' || *word == '_')
         word++;
     return *word == '\0';
 }

@@ -15,7 +15,10 @@
 
 static const char loop_key; /* of the state's loop in the registry */
 
+MODALUA_API int luaopen_modalua_arguments(lua_State *L);
 MODALUA_API int luaopen_modalua_json(lua_State *L);
+MODALUA_API int luaopen_modalua_letters(lua_State *L);
+MODALUA_API int luaopen_modalua_table(lua_State *L);
 MODALUA_API int luaopen_modalua_task(lua_State *L);
 MODALUA_API int luaopen_modalua_doc(lua_State *L);
 MODALUA_API int luaopen_modalua_transfer(lua_State *L);
@@ -177,6 +180,26 @@ static void push_part(lua_State *L, const char *part)
     luaL_requiref(L, "modalua.task", luaopen_modalua_task, 0);
     lua_pop(L, 1);
     parts_push(L, part);
+}
+
+/* ---- the parts that stock Lua has as modules too ---- */
+
+int luaopen_modalua_arguments(lua_State *L)
+{
+    push_part(L, "command.arguments");
+    return 1;
+}
+
+int luaopen_modalua_letters(lua_State *L)
+{
+    push_part(L, "text.letters");
+    return 1;
+}
+
+int luaopen_modalua_table(lua_State *L)
+{
+    push_part(L, "text.table");
+    return 1;
 }
 
 /* ---- package.preload of a state that the library owns ---- */

@@ -66,6 +66,20 @@ function host.filter(name, f)
   filters[name] = f
 end
 
+--- An iterator over what the server does and does not write to its log of changes, from now on: { Type = "JobSuccess", "JobFailure",
+-- "JobSubmitted", "Deleted", "UpdatedModalities" or "UpdatedPeers", Level =, ID = }. 10 000 of them wait for a slow script; then comes
+-- { Type = "Lost", ID = how many }.
+function host.events()
+  local _, err = native.listen()
+  if err then
+    error("events: " .. err.message, 2)
+  end
+  return function()
+    local event, why = native.next_event()
+    return event or error(why, 0)
+  end
+end
+
 -- The plugin calls it for each decision.
 function host.decide(call)
   local f = filters[call.filter] or error(("the script has not called host.filter for %s"):format(call.filter), 0)

@@ -74,8 +74,8 @@ static OrthancPluginErrorCode on_change(OrthancPluginChangeType type,
                                         OrthancPluginResourceType level, const char *id)
 {
     plugin *p = plugin_get();
-    (void)level;
-    (void)id;
+    for (size_t i = 0; i < p->settings.count; i++)
+        events_push(&p->scripts[i]->events, type, level, id);
     if (type == OrthancPluginChangeType_OrthancStarted)
         begin(p);
     else if (type == OrthancPluginChangeType_OrthancStopped)

@@ -62,6 +62,30 @@ static size_t path_size(const modalua_request *q)
     return strcmp(q->method, "GET") == 0 ? strlen(path) : strcspn(path, "?");
 }
 
+/* The value of a hexadecimal digit; -1: it is none. */
+static int digit(char c)
+{
+    return c >= '0' && c <= '9'                 ? c - '0'
+           : (c | 32) >= 'a' && (c | 32) <= 'f' ? (c | 32) - 'a' + 10
+                                                : -1;
+}
+
+/* Decodes %XX in the path, in its place, as the HTTP server does, but not behind '?': there Orthanc does it. What would
+ * end the path, NUL and '?', stays encoded, and is not found then. */
+static void decode_path(char *path)
+{
+    char *to = path;
+    const char *at = path;
+    for (; *at && *at != '?'; at++) {
+        int high = *at == '%' ? digit(at[1]) : -1, low = high >= 0 ? digit(at[2]) : -1,
+            c = 16 * high + low;
+        bool is_code = low >= 0 && c != 0 && c != '?';
+        *to++ = is_code ? (char)c : *at;
+        at += is_code ? 2 : 0;
+    }
+    memmove(to, at, strlen(at) + 1);
+}
+
 static void copy_headers(job *j, const modalua_request *q, char **at)
 {
     for (const char *const *line = q->headers; *line; line++) {
@@ -98,6 +122,7 @@ static job *job_new(const modalua_request *q, modalua_response *r)
         memcpy(j->body, q->body, q->body_size);
     at = j->body + q->body_size;
     j->uri = copy(&at, q->url + strlen(REST_URL), path_size(q));
+    decode_path(j->uri);
     copy_headers(j, q, &at);
     j->reads = q->file_size > 0;
     if (j->reads)

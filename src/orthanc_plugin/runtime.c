@@ -76,6 +76,8 @@ int runtime_start(script *s, modalua_runtime *rt)
     static const char prelude[] = "require 'modalua'.host = require 'modalua.host'";
     int status = calls_register(s, rt);
     if (status == MODALUA_OK)
+        status = events_register(&s->events, rt);
+    if (status == MODALUA_OK)
         status = modalua_run_string(rt, "=modalua.host", prelude, sizeof prelude - 1);
     return status == MODALUA_OK ? start_file(s, rt) : status;
 }

@@ -36,6 +36,7 @@ script *script_new(const script_host *host, const script_settings *of)
     s->settings = of;
     s->since = time(NULL);
     log_init(&s->log, host->context, of->name);
+    events_init(&s->events);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->changed, NULL);
     return s;
@@ -143,6 +144,7 @@ static int run(script *s)
     if (status != MODALUA_OK)
         set_error(s, rt, status);
     follow_leave(s->host->follow, s);
+    events_leave(&s->events);
     modalua_destroy(rt);
     return status;
 }
@@ -264,6 +266,7 @@ bool script_free(script *s)
     }
     rest_pool_free(s->pool);
     log_free(&s->log);
+    events_free(&s->events);
     pthread_mutex_destroy(&s->lock);
     pthread_cond_destroy(&s->changed);
     free(s->last_error);

@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "modalua.h"
+#include "orthanc_plugin/events.h"
 #include "orthanc_plugin/follow.h"
 #include "orthanc_plugin/log.h"
 #include "orthanc_plugin/rest.h"
@@ -36,6 +37,7 @@ typedef struct script {
     const script_host *host;
     const script_settings *settings;
     script_log log;
+    event_queue events;
     rest_pool *pool;
     pthread_t thread;
     bool has_thread;

@@ -2,7 +2,7 @@
 # the hardening flags of Debian), and calls CPack.
 #
 # debian_package(COMPONENT NAME SECTION DEPENDS RECOMMENDS SUGGESTS SYNOPSIS TEXT) adds a package. CPack adds the libraries that its programs are
-# linked with to DEPENDS. A further package, such as one for a plugin, is a component and one more call.
+# linked with to DEPENDS. A further package is a component and one more call.
 function(debian_package COMPONENT NAME SECTION DEPENDS RECOMMENDS SUGGESTS SYNOPSIS TEXT)
   string(TOUPPER ${COMPONENT} KEY)
   set(CPACK_DEBIAN_${KEY}_PACKAGE_NAME ${NAME} PARENT_SCOPE)
@@ -20,7 +20,6 @@ set(CPACK_PACKAGE_NAME modalua)
 set(CPACK_PACKAGE_VENDOR "The modalua authors")
 # CPack writes a summary of all packages as the first line of each description, except this one, its default.
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "${CMAKE_PROJECT_NAME} built using CMake")
-set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
 set(CPACK_PRE_BUILD_SCRIPTS ${CMAKE_CURRENT_LIST_DIR}/debian_tree.cmake)
@@ -31,6 +30,7 @@ set(CPACK_DEBIAN_PACKAGE_MAINTAINER ${MODALUA_MAINTAINER})
 set(CPACK_DEBIAN_PACKAGE_RELEASE 1)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_LIBRARY_OUTPUT_DIRECTORY})
 set(CPACK_DEBIAN_PACKAGE_GENERATE_SHLIBS ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEB_COMPONENT_INSTALL ON)
@@ -40,6 +40,7 @@ set(CPACK_COMPONENTS_GROUPING ONE_PER_GROUP)
 # the option `ca`, and without tzdata there are no time zones for the hours of a transfer.
 set(DATABASES "libsqlite3-0, libpq5, ca-certificates, tzdata")
 set(LIBRARY_PACKAGE libmodalua${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR})
+set(VERSION ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})
 set(ABOUT "modalua runs Lua scripts that find and move DICOM studies between modalities,
 through an Orthanc server. It never searches for more than it was asked for,
 and it reports a study as moved only when the study was moved.
@@ -54,11 +55,18 @@ debian_package(library ${LIBRARY_PACKAGE} libs "" "${DATABASES}" ""
   "Lua scripts for DICOM query and retrieve - shared library" "${ABOUT}
 This package has the shared library for programs in C. Its Lua is inside, and
 meets no other Lua of the program.")
-debian_package(development libmodalua-dev libdevel "${LIBRARY_PACKAGE} (= ${PROJECT_VERSION}-${CPACK_DEBIAN_PACKAGE_RELEASE})"
+debian_package(development libmodalua-dev libdevel "${LIBRARY_PACKAGE} (= ${VERSION})"
   "libcurl4-openssl-dev | libcurl-dev, liblua5.4-dev, pkgconf | pkg-config" "modalua"
   "Lua scripts for DICOM query and retrieve - development files" "${ABOUT}
 This package has the header, the static library, and what pkg-config and CMake
 need to find them. The recommended packages are for the static library.")
+if(TARGET orthanc_plugin)
+  debian_package(plugin orthanc-modalua science "${LIBRARY_PACKAGE} (= ${VERSION}), orthanc (>= 1.10.1)" "" "modalua"
+    "Lua scripts for DICOM query and retrieve - plugin for Orthanc" "${ABOUT}
+This package has the plugin for the Orthanc server, which runs scripts inside
+the server.")
+  set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS_PRIVATE_DIRS ${CMAKE_BINARY_DIR}/lib) # the plugin's libmodalua is of the same build
+endif()
 
 # ---- the source: all files of the source folder but the builds and git's ----
 set(CPACK_SOURCE_GENERATOR TGZ)

@@ -1,5 +1,5 @@
-# CPack runs this on the finished Debian packages. In those of the libraries it changes what CPack cannot make: a trigger takes the place of the
-# scripts that call ldconfig, and packages of several architectures can be installed together.
+# CPack runs this on the finished Debian packages, and changes what CPack cannot make: a trigger takes the place of the scripts that call ldconfig
+# (those of a plugin are not needed at all), and the packages of the libraries can be installed together for several architectures.
 cmake_minimum_required(VERSION 3.25)
 
 function(run)
@@ -7,17 +7,20 @@ function(run)
 endfunction()
 
 foreach(PACKAGE IN LISTS CPACK_PACKAGE_FILES)
-  if(PACKAGE MATCHES "/libmodalua[^/]*\\.deb$")
-    set(ROOT ${PACKAGE}.root)
-    run(dpkg-deb --raw-extract ${PACKAGE} ${ROOT})
-    if(EXISTS ${ROOT}/DEBIAN/postinst)
-      file(REMOVE ${ROOT}/DEBIAN/postinst ${ROOT}/DEBIAN/postrm)
-      file(WRITE ${ROOT}/DEBIAN/triggers "activate-noawait ldconfig\n")
-    endif()
+  if(NOT PACKAGE MATCHES "\\.deb$")
+    continue()
+  endif()
+  set(ROOT ${PACKAGE}.root)
+  run(dpkg-deb --raw-extract ${PACKAGE} ${ROOT})
+  file(REMOVE ${ROOT}/DEBIAN/postinst ${ROOT}/DEBIAN/postrm)
+  if(EXISTS ${ROOT}/DEBIAN/shlibs)
+    file(WRITE ${ROOT}/DEBIAN/triggers "activate-noawait ldconfig\n")
+  endif()
+  if(PACKAGE MATCHES "/libmodalua[^/]*$")
     file(READ ${ROOT}/DEBIAN/control CONTROL)
     string(STRIP "${CONTROL}" CONTROL)
     file(WRITE ${ROOT}/DEBIAN/control "${CONTROL}\nMulti-Arch: same\n")
-    run(dpkg-deb --root-owner-group --build ${ROOT} ${PACKAGE})
-    file(REMOVE_RECURSE ${ROOT})
   endif()
+  run(dpkg-deb --root-owner-group --build ${ROOT} ${PACKAGE})
+  file(REMOVE_RECURSE ${ROOT})
 endforeach()

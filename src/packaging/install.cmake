@@ -1,6 +1,7 @@
 # What `cmake --install` installs, and where. All paths are relative to the prefix, so that --prefix and DESTDIR work, and the installed
 # tree can be moved.
 include(CMakePackageConfigHelpers)
+file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/link) # symbolic links that are installed
 
 # The folder of the module for stock Lua. In the prefix of the system's Lua it is the one that Lua's package names. In any other prefix it is
 # lib/lua/5.4, where stock Lua looks below /usr/local.
@@ -12,13 +13,30 @@ if(CMAKE_INSTALL_PREFIX STREQUAL LUA_PREFIX)
 endif()
 set(MODALUA_LUA_CMOD "${CMOD}" CACHE STRING "Where the module for stock Lua goes, below the prefix")
 
-# Each file belongs to a component, which is a Debian package too (debian.cmake): command, library, development.
+# Each file belongs to a component, which is a Debian package too (debian.cmake): command, library, development, plugin.
 install(TARGETS modalua_command COMPONENT command)
 install(TARGETS modalua_module LIBRARY DESTINATION "${MODALUA_LUA_CMOD}" COMPONENT command)
 install(FILES ${MANUAL} DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 COMPONENT command)
+# Where each shell looks for the completions of packages. zsh of Debian looks in vendor-completions below /usr, others in site-functions.
+set(ZSH_FOLDER ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
+if(CMAKE_INSTALL_PREFIX STREQUAL "/usr" AND EXISTS /etc/debian_version)
+  set(ZSH_FOLDER ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions)
+endif()
+set(MODALUA_ZSH_FOLDER "${ZSH_FOLDER}" CACHE STRING "Where the completion for zsh goes, below the prefix")
+set(COMPLETION ${CMAKE_BINARY_DIR}/completion/modalua)
+install(FILES ${COMPLETION}.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME modalua COMPONENT command)
+install(FILES ${COMPLETION}.zsh DESTINATION "${MODALUA_ZSH_FOLDER}" RENAME _modalua COMPONENT command)
+install(FILES ${COMPLETION}.fish DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d RENAME modalua.fish COMPONENT command)
 install(TARGETS modalua EXPORT modalua LIBRARY COMPONENT library NAMELINK_COMPONENT development)
 install(TARGETS modalua_static EXPORT modalua ARCHIVE COMPONENT development)
 install(FILES src/modalua.h TYPE INCLUDE COMPONENT development)
+
+# ---- the plugin, where Orthanc looks for plugins ----
+if(TARGET orthanc_plugin)
+  install(TARGETS orthanc_plugin LIBRARY DESTINATION lib/orthanc COMPONENT plugin)
+  file(CREATE_LINK ../../../lib/orthanc/libOrthancModalua.so ${CMAKE_BINARY_DIR}/link/libOrthancModalua.so SYMBOLIC)
+  install(FILES ${CMAKE_BINARY_DIR}/link/libOrthancModalua.so DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc/plugins COMPONENT plugin)
+endif()
 
 # ---- the documents, in their folders, so that their links work, and the examples: the scripts, and the programs in C ----
 install(FILES LICENSE TYPE DOC COMPONENT licence)
@@ -36,8 +54,8 @@ string(REGEX MATCHALL "spec/embed/[a-z_]+\\.[a-z]+" EXAMPLE_PROGRAMS "${EMBEDDIN
 list(REMOVE_DUPLICATES EXAMPLE_PROGRAMS)
 install(FILES ${EXAMPLE_PROGRAMS} DESTINATION ${CMAKE_INSTALL_DOCDIR}/spec/embed COMPONENT development)
 # The place where people look for examples.
-file(CREATE_LINK scripts ${CMAKE_BINARY_DIR}/examples SYMBOLIC)
-install(FILES ${CMAKE_BINARY_DIR}/examples TYPE DOC COMPONENT command)
+file(CREATE_LINK scripts ${CMAKE_BINARY_DIR}/link/examples SYMBOLIC)
+install(FILES ${CMAKE_BINARY_DIR}/link/examples TYPE DOC COMPONENT command)
 
 # ---- for CMake: modalua::modalua, modalua::modalua_static ----
 set(PACKAGE ${CMAKE_INSTALL_LIBDIR}/cmake/modalua)

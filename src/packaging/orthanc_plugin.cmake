@@ -17,12 +17,16 @@ add_custom_command(OUTPUT ${PLUGIN_PARTS}
   DEPENDS ${PLUGIN_TEXT_FILES} src/packaging/plugin_parts.cmake VERBATIM)
 
 file(GLOB PLUGIN_SOURCES CONFIGURE_DEPENDS src/orthanc_plugin/*.c)
-add_library(orthanc_plugin MODULE ${PLUGIN_SOURCES} ${PLUGIN_PARTS})
-set_target_properties(orthanc_plugin PROPERTIES OUTPUT_NAME OrthancModalua)
-target_compile_definitions(orthanc_plugin PRIVATE _GNU_SOURCE)
-target_compile_options(orthanc_plugin PRIVATE $<$<C_COMPILER_ID:GNU>:-Wconversion>)
-target_include_directories(orthanc_plugin PRIVATE src)
-target_include_directories(orthanc_plugin SYSTEM PRIVATE ${ORTHANC_PLUGIN_INCLUDE_DIR})
-target_link_libraries(orthanc_plugin PRIVATE modalua Threads::Threads)
+add_library(orthanc_plugin_objects OBJECT ${PLUGIN_SOURCES} ${PLUGIN_PARTS})
+target_compile_definitions(orthanc_plugin_objects PRIVATE _GNU_SOURCE)
+target_compile_options(orthanc_plugin_objects PRIVATE $<$<C_COMPILER_ID:GNU>:-Wconversion>)
+target_include_directories(orthanc_plugin_objects PRIVATE src)
+target_include_directories(orthanc_plugin_objects SYSTEM PUBLIC ${ORTHANC_PLUGIN_INCLUDE_DIR})
+target_link_libraries(orthanc_plugin_objects PUBLIC modalua Threads::Threads)
+add_library(orthanc_plugin MODULE)
+target_link_libraries(orthanc_plugin PRIVATE orthanc_plugin_objects)
+set_target_properties(orthanc_plugin PROPERTIES OUTPUT_NAME OrthancModalua LINKER_LANGUAGE C)
 # A script inside a call that cannot be interrupted may still run when Orthanc unloads its plugins.
 target_link_options(orthanc_plugin PRIVATE LINKER:-z,nodelete)
+# Debian's Orthanc loads the plugins in this folder.
+install(TARGETS orthanc_plugin LIBRARY DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc/plugins COMPONENT plugin)

@@ -79,7 +79,10 @@ static void find(void)
     }
 
 OPENER(luaopen_modalua)
+OPENER(luaopen_modalua_arguments)
 OPENER(luaopen_modalua_doc)
 OPENER(luaopen_modalua_json)
+OPENER(luaopen_modalua_letters)
+OPENER(luaopen_modalua_table)
 OPENER(luaopen_modalua_task)
 OPENER(luaopen_modalua_transfer)

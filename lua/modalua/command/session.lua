@@ -71,10 +71,19 @@ function session.set_error(row, err)
   row.error, row.kind, row.code = err.message, err.kind, err.code
 end
 
+-- Prints a text; on a terminal, where it does not fit, through the pager. The command gives the function show_paged to verbs.
+function Session:write(text)
+  remove_bar()
+  if self.terminal.output and _G.show_paged then
+    _G.show_paged(text)
+  else
+    io.write(text)
+  end
+end
+
 -- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
 function Session:show(columns, rows, document)
-  remove_bar()
-  io.write(output.text(self.options, self.terminal, columns, rows, self.has_shown, document))
+  self:write(output.text(self.options, self.terminal, columns, rows, self.has_shown, document))
   self.has_shown = true
 end
 

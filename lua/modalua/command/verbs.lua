@@ -4,8 +4,9 @@
 -- `modalua --help`), description, examples = { { command line, purpose }, … }, arguments = { rows for argparse, … }, run = a function
 -- (session) that returns whether the run succeeded, or the exit status, is_plain = true when the verb takes no COMMON argument. A verb with
 -- several commands (`modalua transfer status`) has a list of them in `commands`: each has a name, summary, description, examples, arguments
--- and is_plain as a verb has, and options.command is the name of the one that was given. argparse, --help and the manual page all read
--- these rows.
+-- and is_plain as a verb has, and options.command is the name of the one that was given. argparse, --help, the manual page and the
+-- completion of shells (command.words) all read these rows. `complete` of a row says what completes its values: a list of words, or
+-- "modality", "filter", "tag", "tags", "level", "file", "verb"; without it, its argname says it.
 local require = ...
 local doc = require "modalua.doc"
 local letters = require "text.letters"
@@ -33,8 +34,8 @@ local function epilog_of(verb)
   if not verb.commands then
     lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C)."
   end
-  lines[#lines + 1] = "\nThe options -u, --profile, --verbose, --memory-limit and --time-limit of modalua itself may follow a verb too; "
-    .. "`modalua --help` explains them."
+  lines[#lines + 1] = "\nThe options -u, --profile, --ca, --cert, --key, --insecure, --verbose, --memory-limit and --time-limit of modalua "
+    .. "itself may follow a verb too; `modalua --help` explains them."
   return table.concat(lines, "\n")
 end
 
@@ -42,7 +43,7 @@ end
 local function add_argument(parser, row)
   local properties = {}
   for name, value in pairs(row) do
-    properties[name] = name ~= 1 and value or nil
+    properties[name] = name ~= 1 and name ~= "complete" and value or nil
   end
   return parser[row[1]](parser, properties)
 end

@@ -11,6 +11,7 @@ local SHORT <const> = 600       -- seconds of a day in which there are not too m
 local OF_DAY <const> = 6        -- times as many studies as on average may be in the busiest hours of a day, on a busy day
 local LONG <const> = 21         -- days without a study, after which samples are enough
 local WEEK <const>, MONTH <const>, YEAR <const> = 7, 31, 366
+local APART <const>, RECENT <const> = 15, 10 * YEAR -- days between samples of recent years; it is no whole number of weeks
 local SAMPLES_FROM <const> = slices.day "19900101" -- what is older is not sampled
 
 -- The range of days together with the oldest day that has studies cannot have nothing.
@@ -39,23 +40,40 @@ local function samples_of(slice, today)
   return samples
 end
 
+-- The same of a recent year, when nothing at all is known: an archive of a few weeks is met too.
+local function recent_samples_of(slice)
+  local samples = {}
+  for day = slice.to, slice.from, -APART do
+    table.insert(samples, { from = day, to = day, first = 10 * HOUR, last = 12 * HOUR - 1 })
+    table.insert(samples, { from = math.max(day - WEEK + 1, slice.from), to = day })
+  end
+  return samples
+end
+
 -- The number of days of a slice, which is less than 1 for a part of a day.
 local function days_of(walk, slice)
   local part = slice.first and (slice.last - slice.first + 1) / DAY
   return part or slice.empty and 1 or slices.width(slice, walk.today)
 end
 
--- Whether some narrow part of the range has answers, although the range had none.
-local function has_sample(walk, slice, ask)
-  for _, sample in ipairs(samples_of(slice, walk.today)) do
+-- Whether the slice has the narrow part that look has found to have answers.
+local function has_known_part(walk, slice)
+  local part = walk.known_part
+  return part and (slice.from or -math.huge) <= part.from and part.to <= (slice.to or math.huge)
+    and (not slice.first or part.first and slice.first <= part.first and part.last <= slice.last)
+end
+
+-- Whether some narrow part of the range has answers, although the range had none. Returns that part.
+local function has_sample(walk, slice, ask, samples)
+  for _, sample in ipairs(samples or samples_of(slice, walk.today)) do
     local got = ask(walk, sample, walk.query)
     if got and got.kept > 0 then
       density.add(walk.density, sample.first and 0.5 or days_of(walk, sample), got.kept) -- most studies are of the day's middle
       walk.most = math.max(walk.most, got.kept)
-      return true
+      return sample
     end
   end
-  return false
+  return nil
 end
 
 -- Whether the modality is seen to have answered with nothing although there is something. Asks only where that is not unlikely.
@@ -73,12 +91,14 @@ function find_silence.is_seen(walk, slice, ask)
 end
 
 -- The walk has found nothing at all. When samples of some year have studies, the modality is one of that kind, and the walk goes back to
--- the year behind the newest such one. Returns whether it does.
+-- the year behind the newest such one. Returns whether it does. It does so once.
 function find_silence.look(walk, ask)
-  local to = walk.ceiling or walk.today
+  local to = not walk.known_part and (walk.ceiling or walk.today) or -math.huge
   while to >= (walk.floor or SAMPLES_FROM) and to >= SAMPLES_FROM do
     local slice = { from = math.max(to - YEAR + 1, walk.floor or SAMPLES_FROM), to = to }
-    if has_sample(walk, slice, ask) then
+    walk.known_part = has_sample(walk, slice, ask, walk.today - to < RECENT and recent_samples_of(slice) or nil)
+    if walk.known_part then
+      walk.nothing = 0
       walk.silent, walk.cursor, walk.ended = true, math.min(to + YEAR, walk.ceiling or walk.today), false
       return true
     end
@@ -94,6 +114,8 @@ function find_silence.is_believed(walk, slice, ask)
   local days = days_of(walk, slice)
   if slice.empty then
     return days <= 1 / 16
+  elseif has_known_part(walk, slice) then
+    return false
   elseif slice.first and days * DAY <= SHORT or days * walk.density.peak * (slice.first and OF_DAY or 2) <= walk.most then
     return true
   elseif slice.first then

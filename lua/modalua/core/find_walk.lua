@@ -37,7 +37,7 @@ local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
 --    cap            the same as it is known now. With `cuts` it was seen
 --    most           the largest number of answers that the modality gave
 --    refuses        the modality has answered a search that finds too much by an error; too_many = the fewest answers of such a search
---    silent         the modality has answered such a search with nothing
+--    silent         the modality has answered such a search with nothing; known_part = a slice with answers of one that had found nothing
 --    widest         the largest number of days for which there were answers
 --    folds          PatientIDs match in upper and in lower case; nil = not known. `sample` is an answer that can show it
 --    counts_both    PatientIDs count for the cap in upper and in lower case; nil = not known
@@ -469,10 +469,10 @@ local function has_few(walk)
   return walk.count < (walk.cap or math.min(walk.too_many or REST, REST) + 1)
 end
 
--- Whether a search without dates that is divided by PatientID does not take too many C-FINDs.
+-- Whether a search without dates that is divided by PatientID does not take too many C-FINDs, and its answers can be believed.
 local function is_cheap(walk)
   local cap = walk.cap or walk.too_many or math.huge
-  return walk.thorough and walk.axes.prefix and (cap >= SMALL_CAP or walk.count <= REST)
+  return walk.thorough and walk.axes.prefix and not walk.silent and (cap >= SMALL_CAP or walk.count <= REST)
 end
 
 -- Whether what an open start may lack is looked for by a search without dates.
@@ -480,8 +480,8 @@ function find_walk.looks_without_dates(walk)
   return has_few(walk) or is_cheap(walk) or find_empty.is_open(walk)
 end
 
--- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: an open start is
--- known to match what is empty, so that only studies without the attribute are left.
+-- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: an open start
+-- is known to match what is empty, so that only studies without the attribute are left.
 local function push_without(walk, is_try)
   local node = new_node(find_empty.slice(walk))
   node.by_prefix, node.tree.is_try = true, is_try
@@ -594,7 +594,8 @@ end
 
 -- What goes on from here, between two parts of the walk. All of it can be written as JSON.
 local PLACE <const> = { "step", "has_begun", "cursor", "ended", "rested", "nothing", "last", "density", "cap", "cuts", "refuses", "silent",
-  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both", "patients" }
+  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both", "patients",
+  "known_part" }
 
 -- The place of a walk that has no slice to ask for, for find_walk.begin.
 function find_walk.place(walk)

@@ -6,7 +6,8 @@ local matching = {}
 
 -- Removes the blanks at both ends: they are padding in DICOM.
 function matching.trimmed(value)
-  return value:match "^ *(.-) *$"
+  local from = value:find "[^ ]" -- in two steps: one pattern would try each run of blanks again and again
+  return from and value:match("^.*[^ ]", from) or ""
 end
 
 -- The value of a tag in an answer, in any format, without padding; "" when it has none.

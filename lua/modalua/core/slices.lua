@@ -232,8 +232,8 @@ local function by_prefix(slice, identifiers, base, characters)
 end
 
 -- Divides a slice. `axes`: what the search can be divided by; `date` and `time` are true, and `prefix` is the beginning that each PatientID
--- has (""); `characters` are those behind the first one, or nil. `seen`: { days =, seconds =, identifiers = } of the answers to the slice, as far as they are known. Returns a list of slices
--- and the axis; nil when it cannot be divided.
+-- has (""); `characters` are those behind the first one, or nil. `seen`: { days =, seconds =, identifiers = } of the answers to the slice,
+-- as far as they are known. Returns a list of slices and the axis; nil when it cannot be divided.
 function slices.divide(slice, axes, seen, today)
   local parts
   if axes.date and not slice.empty and not slice.prefix then

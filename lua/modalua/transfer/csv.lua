@@ -2,15 +2,16 @@
 -- fields are divided by ',', ';' or a tab, as the first line shows.
 local csv = {}
 
-local PIECE <const> = 65536 -- bytes that are read at once
+local PIECE <const> = 65536 -- bytes that are read at once, at least
 local DIVIDERS <const> = ",;\t"
 
 local Reader = {}
 Reader.__index = Reader
 
--- Reads more. Returns whether there was more. Sets self.problem when it cannot be read.
+-- Reads more, and the more of a long field the more there is of it already: what is there is copied each time. Returns whether there was
+-- more. Sets self.problem when it cannot be read.
 local function fill(self)
-  local piece, problem = self.file:read(PIECE)
+  local piece, problem = self.file:read(math.max(PIECE, #self.text - self.place + 1))
   if not piece then
     self.problem = problem
     return false

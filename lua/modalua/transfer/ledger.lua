@@ -47,14 +47,24 @@ local function decode(text)
   return text and assert(json.decode(text))
 end
 
--- L:describe() -> the row of `transfer` with query, listed and settings as tables | false when there is no transfer yet.
+-- L:describe() -> the row of `transfer` with query, listed and settings as tables | false when there is no transfer yet | nil, err.
 function Ledger:describe()
   local list, err = self:query "SELECT * FROM transfer"
   local row = list and list[1]
   if not row then
     return list and false, err
   end
-  row.query, row.listed, row.settings = decode(row.query), decode(row.listed), decode(row.settings)
+  for _, name in ipairs { "query", "listed", "settings" } do
+    local value, why = nil, "it is missing"
+    if row[name] then
+      value, why = json.decode(row[name])
+    end
+    if type(value) ~= "table" and (row[name] or name == "settings") then
+      return nil, native.fail("transfer", "database", "damaged", ("the ledger '%s' is damaged: it cannot read its own %s: %s"):format(
+        self.name, name, why or "it is no table"))
+    end
+    row[name] = value
+  end
   return row
 end
 

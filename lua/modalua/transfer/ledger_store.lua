@@ -250,6 +250,11 @@ local function connect(self)
   return true
 end
 
+-- L:is_in_place() -> boolean. Whether the file that was opened is still where others look for it.
+function methods:is_in_place()
+  return self.identity == nil or self.identity == select(4, native.path_kind(self.target.path))
+end
+
 function methods:disconnect()
   local db = self.db
   self.db = nil
@@ -441,6 +446,9 @@ function ledger_store.open(self, text, create)
   good, err = try_again(self, connect) -- another process may set up the file at this moment
   if good then
     good, err = prepare(self, create)
+  end
+  if good and target.kind == "sqlite" then
+    self.identity = select(4, native.path_kind(target.path))
   end
   self.create = false -- a file that is removed while it is used is not made again
   if not good then

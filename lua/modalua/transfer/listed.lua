@@ -23,8 +23,13 @@ local listed = {}
 
 local IS_UID <const> = { StudyInstanceUID = true, SeriesInstanceUID = true, SOPInstanceUID = true }
 
+local MOST <const> = 10240 -- bytes: no value that can be searched for has more
+
+-- In two steps: one pattern would try each run of blanks again and again.
 local function trimmed(text)
-  return text:gsub("\u{a0}", " "):match "^%s*(.-)%s*$"
+  local plain = text:gsub("\u{a0}", " ")
+  local from = plain:find "%S"
+  return from and plain:match("^.*%S", from) or ""
 end
 
 -- A range finds other days and times than the one that the cell is.
@@ -34,7 +39,9 @@ end
 
 -- Why a value cannot be searched for; nil when it can.
 local function fault_of(tag, value)
-  if not utf8.len(value) then
+  if #value > MOST then
+    return ("the cell has %d bytes, and no value has so many"):format(#value)
+  elseif not utf8.len(value) then
     return "the cell is not UTF-8"
   elseif value == "" then
     return "the cell is blank"

@@ -214,9 +214,9 @@ function options.check_together(settings, from_kind, to_kind, asks_arrived)
   if to_kind ~= "modality" and to_kind ~= "client" and settings.verify ~= "job" and not asks_arrived then
     return nil, ("verify = \"%s\" needs arrived_at, the client of the Orthanc that receives: %s cannot be searched"):format(
       settings.verify, to_kind == "peer" and "a peer" or "a destination that only the source knows")
-  elseif settings.join > 1 and settings.verify == "job" then
+  elseif (settings.join or 1) > 1 and settings.verify == "job" then
     return nil, "join needs verify = \"count\" or \"uids\": the result of a C-MOVE of several does not say which of them has arrived"
-  elseif settings.join > 1 and from_kind == "client" then
+  elseif (settings.join or 1) > 1 and from_kind == "client" then
     return nil, "join is for a C-MOVE: the source must be a modality"
   end
   return true

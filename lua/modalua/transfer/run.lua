@@ -438,6 +438,15 @@ end
 
 -- ---- the loop ----
 
+-- A file that was removed or replaced is found by no other run, which would send the same things.
+local function check_place(self)
+  if not self.ledger:is_in_place() then
+    self.items.fatal = self.items.fatal or native.fail("transfer", "refused", "removed",
+      ("the ledger '%s' was removed or replaced while this run used it, so what it does is not kept: begin anew with a new "
+      .. "ledger; what the destination has is not sent again"):format(self.ledger.name))
+  end
+end
+
 local function poll(self)
   self.polled = native.now()
   local dead, err = self.ledger:mark_dead()
@@ -479,6 +488,7 @@ end
 local function turn(self)
   local now, items = native.now(), self.items
   self.stopping = self.stopping or self.control_stop()
+  check_place(self)
   if now - self.renewed >= ledger_workers.RENEW or self.ledger:age() >= ledger_workers.FENCE or items.is_dead then
     renew(self)
   end

@@ -39,7 +39,7 @@ local function print_answer(self, answer)
     text = letters.shown(text, is_text and "lines" or "json")
     text = text:find "\n$" and text or text .. "\n"
   end
-  io.write(text)
+  self:write(text)
 end
 
 local function run_api(self)
@@ -74,7 +74,8 @@ return {
     { "modalua api DELETE /studies/66c8e41e-ac3a9029-0b85e42a-8195ee0a-92c2e62e", "deletes a study" },
   },
   arguments = {
-    { "argument", name = "METHOD", argname = "METHOD", target = "method", convert = to_method, description = "GET, POST, PUT or DELETE" },
+    { "argument", name = "METHOD", argname = "METHOD", target = "method", convert = to_method,
+      complete = { "GET", "POST", "PUT", "DELETE" }, description = "GET, POST, PUT or DELETE" },
     { "argument", name = "/ROUTE", argname = "/ROUTE", target = "route", convert = to_route,
       description = "a route of the server, perhaps with ?NAME=VALUE" },
     { "option", name = "--input", argname = "FILE", description = "sends the content of this file, or of standard input (-), with POST "

@@ -135,11 +135,13 @@ return {
   examples = { { "modalua check", "of the server in MODALUA_URL" }, { "modalua check pacs --from pacs --to archive", "one modality, and "
     .. "whether it knows the destination archive" }, { "modalua check --profile ward --jsonl", "for a monitor" } },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "names", args = "*",
+    { "argument", name = "NAME", argname = "NAME", target = "names", args = "*", complete = "modality",
       description = "looks at these modalities only; without a name, at all of them" },
     { "option", name = "--timeout", argname = "SECONDS", convert = session.positive_integer " of seconds",
       description = "how long the server waits for a modality at each step" },
-    { "option", name = "--from", argname = "NAME", description = "the modality that is to send: does it know the destination?" },
-    { "option", name = "--to", argname = "NAME", description = "the destination, as in move; without it, the server itself" },
+    { "option", name = "--from", argname = "NAME", complete = "modality",
+      description = "the modality that is to send: does it know the destination?" },
+    { "option", name = "--to", argname = "NAME", complete = "modality",
+      description = "the destination, as in move; without it, the server itself" },
   },
 }

@@ -51,7 +51,8 @@ return {
     { "modalua commit archive 66c8e41e-ac3a9029-0b85e42a-8195ee0a-92c2e62e --no-wait", "of one study, by Orthanc's identifier" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that is asked: its name at the server" },
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality that is asked: its name at the server" },
     held.words,
     search.level,
     search.keep,

@@ -10,6 +10,19 @@ local BOOLEANS = { AllowEcho = true, AllowFind = true, AllowFindWorklist = true,
   AllowStorageCommitment = true, AllowNAction = true, AllowEventReport = true, AllowTranscoding = true, UseDicomTls = true }
 local WORDS = { ["true"] = true, ["false"] = false }
 
+-- For the completion of shells.
+local words_of_settings = {}
+for name in pairs(TEXTS) do
+  words_of_settings[#words_of_settings + 1] = name .. "="
+end
+for name in pairs(INTEGERS) do
+  words_of_settings[#words_of_settings + 1] = name .. "="
+end
+for name in pairs(BOOLEANS) do
+  table.move({ name .. "=true", name .. "=false" }, 1, 2, #words_of_settings + 1, words_of_settings)
+end
+table.sort(words_of_settings)
+
 -- The value of a setting; nil and what would be right.
 local function value_of(key, text)
   if TEXTS[key] then
@@ -87,8 +100,10 @@ return {
     { "modalua configure ct Timeout=20 AllowEcho=false", "changes two settings" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
-    { "argument", name = "Setting=Value", argname = "Setting=Value", target = "settings", args = "*", description = "a new value of a "
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality's name at the server" },
+    { "argument", name = "Setting=Value", argname = "Setting=Value", target = "settings", args = "*", complete = words_of_settings,
+      description = "a new value of a "
       .. "setting" },
     { "flag", name = "--create", description = "makes a new modality when the server has none of that name" },
   },

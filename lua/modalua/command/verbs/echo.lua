@@ -100,7 +100,7 @@ return {
   examples = { { "modalua echo", "every modality that the server knows" },
     { "modalua echo pacs archive --timeout 5", "these two; the server waits 5 seconds at most" } },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "names", args = "*",
+    { "argument", name = "NAME", argname = "NAME", target = "names", args = "*", complete = "modality",
       description = "names of modalities at the server; without a name, all modalities" },
     { "option", name = "--timeout", argname = "SECONDS", convert = session.positive_integer " of seconds",
       description = "how long the server waits for a modality at each step" },

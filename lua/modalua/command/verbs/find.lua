@@ -47,7 +47,8 @@ return {
     { "modalua find pacs StudyDate=today --count", "how many" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality's name at the server" },
     search.tags,
     search.level,
     search.keep,

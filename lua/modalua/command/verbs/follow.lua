@@ -36,8 +36,8 @@ return {
   },
   arguments = {
     { "option", name = "--since", argname = "SEQ", convert = whole_number, description = "begins after the change with this Seq" },
-    { "option", name = "--type", argname = "TYPE", count = "*", description = "only changes of this ChangeType; may be given several "
-      .. "times" },
+    { "option", name = "--type", argname = "TYPE", count = "*", complete = { "NewStudy", "StableStudy", "StableSeries", "StablePatient",
+      "NewInstance" }, description = "only changes of this ChangeType; may be given several times" },
     { "flag", name = "--once", description = "ends at the last change; without --since it begins at the first" },
   },
 }

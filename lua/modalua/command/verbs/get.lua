@@ -46,7 +46,8 @@ return {
     { "modalua get pacs PatientID=4711 StudyDate=-1y", "the studies of one year" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends: its name at the server" },
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality that sends: its name at the server" },
     search.tags,
     search.level,
     search.keep,

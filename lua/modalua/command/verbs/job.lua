@@ -57,7 +57,7 @@ return {
   },
   arguments = {
     { "argument", name = "ID", argname = "ID", target = "id", description = "the identifier of a job, as `modalua jobs` lists it" },
-    { "argument", name = "ACTION", argname = "ACTION", target = "action", args = "?", convert = to_action,
+    { "argument", name = "ACTION", argname = "ACTION", target = "action", args = "?", convert = to_action, complete = ACTIONS,
       description = "status (default), wait, cancel, pause, resume or resubmit" },
   },
 }

@@ -158,9 +158,11 @@ return {
     { "modalua move pacs --to archive StudyDate=yesterday --max 500 --verify --csv >moved.csv", "a day, with a check that all arrived" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that sends: its name at the server" },
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality that sends: its name at the server" },
     search.tags,
-    { "option", name = "--to", argname = "NAME", description = "the target: a modality's name at the server, or an AE title "
+    { "option", name = "--to", argname = "NAME", complete = "modality",
+      description = "the target: a modality's name at the server, or an AE title "
       .. "that a modality or the server itself has" },
     { "option", name = "--to-aet", argname = "AET", description = "the target: an AE title that only the sending modality knows" },
     search.level,

@@ -39,7 +39,8 @@ return {
     { "modalua store archive 66c8e41e-ac3a9029-0b85e42a-8195ee0a-92c2e62e", "one study, by Orthanc's identifier" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality that receives: its name at the server" },
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality that receives: its name at the server" },
     held.words,
     search.level,
     search.keep,

@@ -39,7 +39,7 @@ local SETTINGS = {
   { "option", name = "--share", argname = "X", convert = any_number "",
     description = "the part of the time in which data is sent: with 0.5, a rest as long as the sending before it" },
   { "option", name = "--gap", argname = "SECONDS", convert = any_number " of seconds", description = "a pause after each item" },
-  { "option", name = "--verify", argname = "HOW",
+  { "option", name = "--verify", argname = "HOW", complete = { "count", "uids", "job" },
     description = "how arrivals are proven: count (numbers of images), uids (each image) or job (the sender is believed)" },
   { "option", name = "--retries", argname = "N", convert = whole_number,
     description = "further tries of an item that has failed (default: 3)" },
@@ -48,9 +48,9 @@ local SETTINGS = {
 local RUN = {
   LEDGER,
   search.tags,
-  { "option", name = "--from", argname = "NAME", description = "the modality that sends: its name at the server" },
+  { "option", name = "--from", argname = "NAME", complete = "modality", description = "the modality that sends: its name at the server" },
   { "flag", name = "--from-local", description = "sends what the server itself holds" },
-  { "option", name = "--to", argname = "NAME", description = "the target: a modality's name at the server" },
+  { "option", name = "--to", argname = "NAME", complete = "modality", description = "the target: a modality's name at the server" },
   { "flag", name = "--to-local", description = "the target is the server itself" },
   { "option", name = "--to-peer", argname = "NAME", description = "the target: a peer's name at the server (only with --from-local)" },
   { "option", name = "--to-aet", argname = "AET", description = "the target: an AE title that only the sending modality knows" },
@@ -69,7 +69,8 @@ local RUN = {
     description = "pauses when so many items have failed (default: 1000)" },
   { "option", name = "--arrived-at", argname = "SERVER",
     description = "compares what has arrived at this Orthanc, a URL or a profile, over its own interface" },
-  { "option", name = "--order", argname = "ORDER", description = "newest or oldest: which dates come first (default: newest)" },
+  { "option", name = "--order", argname = "ORDER", complete = { "newest", "oldest" },
+    description = "newest or oldest: which dates come first (default: newest)" },
   { "option", name = "--max", argname = "N", convert = positive, description = "sends at most N items in this run" },
   { "option", name = "--limit-results", argname = "N", convert = positive,
     description = "the number of answers at which the source cuts a search, when it is known (default: is found out)" },
@@ -88,6 +89,7 @@ local function settings_of_set()
 end
 
 local STATE = { "option", name = "--state", argname = "STATE",
+  complete = { "todo", "sending", "sent", "done", "present", "failed", "unknown" },
   description = "only items in this state: todo, sending, sent, done, present, failed or unknown" }
 local REASON = { "option", name = "--reason", argname = "REASON", description = "only items with this reason" }
 

@@ -87,7 +87,8 @@ return {
     { "modalua worklist ris PatientID=4711 --json", "what is scheduled for a patient" },
   },
   arguments = {
-    { "argument", name = "NAME", argname = "NAME", target = "name", description = "the modality's name at the server" },
+    { "argument", name = "NAME", argname = "NAME", target = "name", complete = "modality",
+      description = "the modality's name at the server" },
     search.tags,
     search.keep,
     search.utf8,

@@ -1,0 +1,307 @@
+/* plugin_host.c - plays the server's part of Orthanc's plugin API, for the plugin in src/orthanc_plugin. So the
+ * sanitizers see the plugin, which an Orthanc without them could not load. One thread makes changes, others call the
+ * plugin's routes, and the server starts and stops twice. */
+#define _GNU_SOURCE
+
+#include <orthanc/OrthancCPlugin.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "check.h"
+
+enum { CHANGES = 500, ASKERS = 3, ROUTES = 8 };
+
+ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *context);
+ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
+
+/* ---- the server ---- */
+
+static struct server {
+    pthread_mutex_t lock;
+    long changes;     /* the Seq of the last one */
+    long seen;        /* the Seq of the last one that the script has told of */
+    char place[1000]; /* the global property */
+    char configuration[2000];
+    OrthancPluginOnChangeCallback on_change;
+    _OrthancPluginRestCallback routes[ROUTES];
+    size_t count;
+} server = { .lock = PTHREAD_MUTEX_INITIALIZER };
+
+static void set_buffer(OrthancPluginMemoryBuffer *b, const char *data)
+{
+    b->size = (uint32_t)strlen(data);
+    b->data = malloc(b->size + 1);
+    CHECK(b->data);
+    memcpy(b->data, data, b->size);
+}
+
+/* The changes behind `since`, as Orthanc writes them. */
+static void list_changes(const char *uri, char *body, size_t room)
+{
+    const char *since = strstr(uri, "since=");
+    long from = since ? strtol(since + 6, NULL, 10) : server.changes;
+    size_t size = (size_t)snprintf(body, room, "{\"Changes\":[");
+    long last = from;
+    for (; last < server.changes && last < from + 50; last++)
+        size += (size_t)snprintf(body + size, room - size,
+                                 "%s{\"Seq\":%ld,\"ChangeType\":\"NewStudy\",\"ID\":\"a\"}",
+                                 last == from ? "" : ",", last + 1);
+    snprintf(body + size, room - size, "],\"Last\":%ld,\"Done\":%s}", last,
+             last == server.changes ? "true" : "false");
+}
+
+static OrthancPluginErrorCode call_rest(const _OrthancPluginCallRestApi *p)
+{
+    char body[8000] = "{}";
+    OrthancPluginErrorCode code = OrthancPluginErrorCode_Success;
+    pthread_mutex_lock(&server.lock);
+    if (strcmp(p->uri, "/system") == 0)
+        strcpy(body, "{\"Version\":\"1.10.1\",\"Name\":\"harness\"}");
+    else if (strncmp(p->uri, "/changes", 8) == 0)
+        list_changes(p->uri, body, sizeof body);
+    else if (strncmp(p->uri, "/seen/", 6) == 0)
+        server.seen = strtol(p->uri + 6, NULL, 10);
+    else
+        code = OrthancPluginErrorCode_UnknownResource;
+    pthread_mutex_unlock(&server.lock);
+    if (code != OrthancPluginErrorCode_Success)
+        return code;
+    *p->httpStatus = 200;
+    set_buffer(p->answerBody, body);
+    set_buffer(p->answerHeaders, "{\"content-type\":\"application\\/json\"}");
+    return code;
+}
+
+/* The output of a route: what it has answered. */
+typedef struct output {
+    int status;
+    char body[20000];
+} output;
+
+static void set_output(OrthancPluginRestOutput *o, int status, const void *body, size_t size)
+{
+    output *out = (output *)o;
+    CHECK(size < sizeof out->body);
+    out->status = status;
+    memcpy(out->body, body, size);
+    out->body[size] = '\0';
+}
+
+static void get_property(const _OrthancPluginGlobalProperty *p)
+{
+    pthread_mutex_lock(&server.lock);
+    *p->result = strdup(server.place[0] ? server.place : p->value);
+    pthread_mutex_unlock(&server.lock);
+}
+
+static void set_property(const _OrthancPluginGlobalProperty *p)
+{
+    pthread_mutex_lock(&server.lock);
+    snprintf(server.place, sizeof server.place, "%s", p->value);
+    pthread_mutex_unlock(&server.lock);
+}
+
+static OrthancPluginErrorCode serve(struct _OrthancPluginContext_t *context,
+                                    _OrthancPluginService service, const void *params)
+{
+    const _OrthancPluginAnswerBuffer *a = params;
+    const _OrthancPluginSendHttpStatus *h = params;
+    (void)context;
+    switch ((int)service) {
+    case _OrthancPluginService_GetConfiguration:
+        *((const _OrthancPluginRetrieveDynamicString *)params)->result =
+            strdup(server.configuration);
+        break;
+    case _OrthancPluginService_GetErrorDescription:
+        *((const _OrthancPluginGetErrorDescription *)params)->target = "an error";
+        break;
+    case _OrthancPluginService_RegisterOnChangeCallback:
+        server.on_change = ((const _OrthancPluginOnChangeCallback *)params)->callback;
+        break;
+    case _OrthancPluginService_RegisterRestCallbackNoLock:
+        CHECK(server.count < ROUTES);
+        server.routes[server.count++] = *(const _OrthancPluginRestCallback *)params;
+        break;
+    case _OrthancPluginService_GetGlobalProperty: get_property(params); break;
+    case _OrthancPluginService_SetGlobalProperty: set_property(params); break;
+    case _OrthancPluginService_CallRestApi: return call_rest(params);
+    case _OrthancPluginService_AnswerBuffer:
+        set_output(a->output, 200, a->answer, a->answerSize);
+        break;
+    case _OrthancPluginService_SendHttpStatus:
+        set_output(h->output, h->status, h->body, h->bodySize);
+        break;
+    default: break;
+    }
+    return OrthancPluginErrorCode_Success;
+}
+
+/* ---- what the server does ---- */
+
+static long seen(void)
+{
+    long n;
+    pthread_mutex_lock(&server.lock);
+    n = server.seen;
+    pthread_mutex_unlock(&server.lock);
+    return n;
+}
+
+static void tell(OrthancPluginChangeType type)
+{
+    CHECK(server.on_change(type, OrthancPluginResourceType_Study, "a") ==
+          OrthancPluginErrorCode_Success);
+}
+
+static void *make_changes(void *user)
+{
+    (void)user;
+    for (int i = 0; i < CHANGES; i++) {
+        pthread_mutex_lock(&server.lock);
+        server.changes++;
+        pthread_mutex_unlock(&server.lock);
+        tell(OrthancPluginChangeType_NewStudy);
+    }
+    return NULL;
+}
+
+/* Calls a route. groups: what its regular expression has matched. Returns the status of HTTP. */
+static int call(const char *route, OrthancPluginHttpMethod method, const char *const *groups,
+                const char *body, output *out)
+{
+    OrthancPluginHttpRequest q = {
+        .method = method, .groups = groups, .body = body, .bodySize = (uint32_t)strlen(body)
+    };
+    OrthancPluginErrorCode code = OrthancPluginErrorCode_UnknownResource;
+    out->status = 0;
+    for (size_t i = 0; i < server.count; i++)
+        if (strncmp(server.routes[i].pathRegularExpression, route, strlen(route)) == 0) {
+            code = server.routes[i].callback((OrthancPluginRestOutput *)out, route, &q);
+            break;
+        }
+    return code == OrthancPluginErrorCode_Success ? out->status : -(int)code;
+}
+
+static void *ask(void *user)
+{
+    static const char *const log[] = { "follow", "log" }, *const again[] = { "failing", "restart" };
+    static const char *const hello[] = { "routes", "/hello" };
+    output out;
+    (void)user;
+    for (int i = 0; i < 20; i++) {
+        CHECK(call("/modalua/scripts", OrthancPluginHttpMethod_Get, NULL, "", &out) == 200);
+        CHECK(strstr(out.body, "\"Name\":\"follow\""));
+        CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Get, log, "", &out) == 200);
+        CHECK(call("/modalua/scripts/", OrthancPluginHttpMethod_Post, again, "", &out) == 200);
+        CHECK(call("/modalua/execute", OrthancPluginHttpMethod_Post, NULL,
+                   "return require 'modalua'.connect():system().Name", &out) == 200);
+        CHECK(strstr(out.body, "\"Result\":\"harness\""));
+        CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, hello, "", &out) == 200);
+        CHECK(strstr(out.body, "\"hello\""));
+    }
+    return NULL;
+}
+
+static void wait_until_seen(long n)
+{
+    while (seen() < n)
+        usleep(1000);
+}
+
+/* Until the script with the route has begun. */
+static void wait_for_route(void)
+{
+    static const char *const hello[] = { "routes", "/hello" };
+    output out;
+    while (call("/modalua/routes/", OrthancPluginHttpMethod_Get, hello, "", &out) != 200)
+        usleep(1000);
+}
+
+/* Until the loop over the changes has begun for the first time. */
+static void wait_for_place(void)
+{
+    bool has_begun = false;
+    while (!has_begun) {
+        pthread_mutex_lock(&server.lock);
+        has_begun = server.place[0] != '\0';
+        pthread_mutex_unlock(&server.lock);
+        usleep(1000);
+    }
+}
+
+static void run_server(bool with_askers)
+{
+    OrthancPluginContext context = { .orthancVersion = "1.10.1",
+                                     .Free = free,
+                                     .InvokeService = serve };
+    pthread_t maker, askers[ASKERS];
+    server.count = 0;
+    CHECK(OrthancPluginInitialize(&context) == 0);
+    tell(OrthancPluginChangeType_OrthancStarted);
+    wait_for_route();
+    wait_for_place();
+    wait_until_seen(server.changes); /* also those that were made while the server was down */
+    CHECK(pthread_create(&maker, NULL, make_changes, NULL) == 0);
+    for (int i = 0; with_askers && i < ASKERS; i++)
+        CHECK(pthread_create(&askers[i], NULL, ask, NULL) == 0);
+    CHECK(pthread_join(maker, NULL) == 0);
+    for (int i = 0; with_askers && i < ASKERS; i++)
+        CHECK(pthread_join(askers[i], NULL) == 0);
+    wait_until_seen(server.changes);
+    tell(OrthancPluginChangeType_OrthancStopped);
+    OrthancPluginFinalize();
+}
+
+/* ---- the scripts ---- */
+
+static void write_script(const char *folder, const char *name, const char *source)
+{
+    char path[300];
+    FILE *f;
+    snprintf(path, sizeof path, "%s/%s.lua", folder, name);
+    f = fopen(path, "w");
+    CHECK(f && fputs(source, f) >= 0 && fclose(f) == 0);
+}
+
+/* The script checks that the Seqs have no gap. */
+static const char follow_source[] =
+    "local orthanc, last = require 'modalua'.connect()\n"
+    "for change in orthanc:changes { follow = true, interval = 1000 } do\n"
+    "  assert(not last or change.Seq == last + 1)\n"
+    "  last = change.Seq\n"
+    "  assert(orthanc:post('/seen/' .. last, {}))\n"
+    "end\n";
+
+int main(void)
+{
+    static const char *const names[] = { "follow", "failing", "looping", "routes" };
+    char folder[] = "/tmp/plugin_host-XXXXXX", path[300];
+    CHECK(mkdtemp(folder));
+    write_script(folder, "follow", follow_source);
+    write_script(folder, "failing", "error 'fails'");
+    write_script(folder, "looping", "while true do end");
+    write_script(folder, "routes",
+                 "require 'modalua'.host.route('/hello', function() return { hello = true } end)");
+    snprintf(server.configuration, sizeof server.configuration,
+             "{\"Name\":\"x\",\"Modalua\":{\"AllowExecute\":true,\"Scripts\":{\"follow\":\"%s/"
+             "follow.lua\",\"failing\":\"%s/failing.lua\","
+             "\"looping\":{\"Path\":\"%s/looping.lua\",\"BurstLimit\":0.05},\"routes\":\"%s/"
+             "routes.lua\","
+             "\"bad\":{\"Path\":\"nowhere\",\"Evry\":1}}}}",
+             folder, folder, folder, folder);
+    run_server(true);
+    CHECK(strstr(server.place, "follow/="));
+    server.changes += 10; /* while it was down */
+    run_server(false);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        snprintf(path, sizeof path, "%s/%s.lua", folder, names[i]);
+        CHECK(remove(path) == 0);
+    }
+    CHECK(rmdir(folder) == 0);
+    return 0;
+}
