@@ -109,6 +109,7 @@ describe("A session", function()
   describe("with an operation that fails", function()
     local REFUSED = [[orthanc:modality "pacs":find { Level = "Study", Query = { Modality = "CT" } }]]
     local WHY = "Modality is not a Study.level attribute"
+    local WIDE <const> = 1000
 
     setup(function() completion.remember(rawget(_G, "orthanc"), {}) end) -- else each line asks for the names
     teardown(completion.forget)
@@ -119,18 +120,18 @@ describe("A session", function()
         "x = 1 f = " .. REFUSED, "x = 1; f = " .. REFUSED .. " -- why?", "local f = " .. REFUSED,
         "x = {} f = " .. REFUSED .. " x = 2",
         "function g()\n  return 1\nend\nf = " .. REFUSED:gsub(", ", ",\n") .. "\nx = [[\nf = 1\n]]" } do
-        local answer, shown = line(text)
+        local answer, shown = line(text, WIDE)
         assert.is_nil(answer, text)
         assert.matches("^f is nil: find [^\n]*" .. WHY .. "[^\n]*$", shown, text)
       end
-      local _, shown = line(REFUSED .. ";")
+      local _, shown = line(REFUSED .. ";", WIDE)
       assert.matches("^find [^\n]*" .. WHY .. "[^\n]*$", shown)
-      _, shown = line("x = 1\n" .. REFUSED .. "\nx = 2")
+      _, shown = line("x = 1\n" .. REFUSED .. "\nx = 2", WIDE)
       assert.matches("^find [^\n]*" .. WHY .. "[^\n]*%(stdin:2%)$", shown)
     end)
 
     it("counts what is repeated", function()
-      local _, shown = line("for i = 1, 3 do f = " .. REFUSED .. " end")
+      local _, shown = line("for i = 1, 3 do f = " .. REFUSED .. " end", WIDE)
       assert.matches("^f is nil: [^\n]*" .. WHY .. "[^\n]* %(3 times%)$", shown)
     end)
 
