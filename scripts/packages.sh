@@ -6,9 +6,13 @@ cd "$(dirname "$0")/.."
 skip='# --all'
 [ "${1:-}" != --all ] || skip='^$'
 missing=""
+# The installed packages, and what they stand for: on Debian 13 libreadline8t64 is libreadline8.
+present=$(dpkg-query -W -f '${db:Status-Status} ${Package} ${Provides}\n' | sed -n 's/^installed //p' | tr ',\n' '  ')
 for package in $(grep -v -e "$skip" vendor/apt-packages.txt | sed 's/#.*//'); do
-    state=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
-    [ "$state" = "install ok installed" ] || missing="$missing $package"
+    case " $present " in
+    *" $package "*) ;;
+    *) missing="$missing $package" ;;
+    esac
 done
 [ -n "$missing" ] || exit 0
 

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes the packages, and tries them in a bare Debian, as root: spec/packages/check.sh [--build] [SUITE]
 #
-# SUITE is the Debian that this machine has, or the one that is named. debootstrap makes a root folder with nothing but apt in it. There the packages are
+# SUITE is a Debian, by default that of this machine. debootstrap makes a root folder with nothing but apt in it. There the packages are
 # installed with apt, used (inside.sh), and removed. With --build, `scripts/demo.sh` and `luarocks make` then build the source tarball there.
 # lintian must find no error and no warning. The mirror is the one that apt already uses.
 set -eu
@@ -40,6 +40,6 @@ unshare --mount --pid --fork --kill-child sh -euc '
     mount --make-rprivate /
     mount -t proc proc "$1/proc"
     mount --rbind /dev "$1/dev"
-    exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 DEBIAN_FRONTEND=noninteractive \
-        chroot "$1" sh /work/inside.sh $2' sh "$root" "$build" </dev/null
+    exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
+        DEBIAN_FRONTEND=noninteractive chroot "$1" sh /work/inside.sh $2' sh "$root" "$build" </dev/null
 echo "the packages work"

@@ -1,8 +1,8 @@
-# The Debian packages, which CPack makes: one for each component of install.cmake. scripts/package.sh configures a build for them (prefix /usr,
-# the hardening flags of Debian), and calls CPack.
+# The Debian packages, which CPack makes: one for each component of install.cmake. scripts/package.sh configures a build for them (prefix
+# /usr, the hardening flags of Debian), and calls CPack.
 #
-# debian_package(COMPONENT NAME SECTION DEPENDS RECOMMENDS SUGGESTS SYNOPSIS TEXT) adds a package. CPack adds the libraries that its programs are
-# linked with to DEPENDS. A further package is a component and one more call.
+# debian_package(COMPONENT NAME SECTION DEPENDS RECOMMENDS SUGGESTS SYNOPSIS TEXT) adds a package. CPack adds the libraries that its programs
+# are linked with to DEPENDS. A further package is a component and one more call.
 function(debian_package COMPONENT NAME SECTION DEPENDS RECOMMENDS SUGGESTS SYNOPSIS TEXT)
   string(TOUPPER ${COMPONENT} KEY)
   set(CPACK_DEBIAN_${KEY}_PACKAGE_NAME ${NAME} PARENT_SCOPE)

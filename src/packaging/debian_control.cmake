@@ -1,5 +1,5 @@
-# CPack runs this on the finished Debian packages, and changes what CPack cannot make: a trigger takes the place of the scripts that call ldconfig
-# (those of a plugin are not needed at all), and the packages of the libraries can be installed together for several architectures.
+# CPack runs this on the finished Debian packages, and changes what CPack cannot make: a trigger takes the place of the scripts that call
+# ldconfig (those of a plugin are not needed at all), and the packages of the libraries can be installed together for several architectures.
 cmake_minimum_required(VERSION 3.25)
 
 function(run)

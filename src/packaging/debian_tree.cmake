@@ -1,5 +1,5 @@
-# CPack runs this on the installed files of each component before it makes their Debian packages. It adds and changes what only these need: licences, the
-# history of the package, compressed manual pages, and a static library without debug information.
+# CPack runs this on the installed files of each component before it makes their Debian packages. It adds and changes what only these
+# need: licences, the history of the package, compressed manual pages, and a static library without debug information.
 cmake_minimum_required(VERSION 3.25)
 if(NOT CPACK_GENERATOR STREQUAL "DEB")
   return()
@@ -31,7 +31,7 @@ foreach(COMPONENT IN LISTS CPACK_COMPONENTS_ALL)
     run(${CMAKE_COMMAND} -E env strip --strip-debug --remove-section=.comment --enable-deterministic-archives ${ARCHIVES})
   endif()
   if(COMPONENT STREQUAL "command")
-    file(WRITE ${ROOT}/share/lintian/overrides/${NAME} "# libedit, which is for the prompt alone, is static: four more shared libraries would make every start slower.
+    file(WRITE ${ROOT}/share/lintian/overrides/${NAME} "# libedit, for a prompt without readline, is static: four more shared libraries would make every start slower.
 ${NAME}: embedded-library ncurses *
 ")
   elseif(COMPONENT STREQUAL "development")
