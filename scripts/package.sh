@@ -1,6 +1,7 @@
 #!/bin/sh
-# Makes the Debian packages and the source tarball in build/package/packages: modalua, libmodalua0.1, libmodalua-dev and orthanc-modalua for
-# the Debian that it runs on, and modalua-VERSION.tar.gz. Installs missing packages first. DEBFULLNAME and DEBEMAIL, as for other tools of Debian, name the maintainer.
+# Makes the Debian packages and the source tarball in build/package/packages: modalua, libmodalua0.1, libmodalua-dev and orthanc-modalua
+# for the Debian that it runs on, and modalua-VERSION.tar.gz. Installs missing packages first. DEBFULLNAME and DEBEMAIL, as for other tools
+# of Debian, name the maintainer.
 set -eu
 cd "$(dirname "$0")/.."
 

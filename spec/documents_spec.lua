@@ -273,7 +273,7 @@ describe("The units of systemd", function()
     local folder = served.folder "units"
     for path in served.output_of "ls scripts/systemd/modalua-*":gmatch "[^\n]+" do
       local file = folder .. "/" .. path:match "[^/]+$"
-      served.write_file(file, (read_file(path):gsub("/usr/local/bin/modalua", command.path)))
+      served.write_file(file, (read_file(path):gsub("ExecStart=modalua", "ExecStart=" .. command.path)))
       local result = command.shell("systemd-analyze verify " .. command.quote((file:gsub("@", "@echo_all", 1))))
       assert.are.same({ "", "", 0 }, { result.out, result.err, result.status })
     end

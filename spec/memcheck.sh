@@ -6,7 +6,7 @@
 # that take seconds. They do not measure time, and have no locale of their own: libp11-kit loses one then.
 set -eu
 cd "$(dirname "$0")/.."
-[ $# -gt 0 ] || set -- operations streams transport bytes objects spawned replies host server_config log
+[ $# -gt 0 ] || set -- operations streams transport bytes objects spawned replies host server_config log plugin_host
 
 # faultd gives it the URL before the other arguments.
 cat >build/release/memcheck.sh <<'END'

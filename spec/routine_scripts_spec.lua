@@ -1,4 +1,4 @@
--- Tests the scripts that run unattended, on the servers of each version: prefetch_priors and route_stable_studies.
+-- Tests the scripts that run unattended, on the servers of each version: prefetch_priors, route_stable_studies and watch_modalities.
 local archive = require "spec.support.archive"
 local command = require "spec.support.command"
 local dcmtk = require "spec.support.dcmtk"
@@ -216,6 +216,42 @@ for _, version in ipairs(versions.few) do
           contains(result.err, case[2])
         end
         assert.are.equal(2, run("route_stable_studies.lua", "x").status)
+      end)
+    end)
+
+    describe("watch_modalities", function()
+      it("prints a table, and writes figures", function()
+        assert(client:put("/modalities/mute", peer:modality "EST0122"))
+        local file = directory .. "/figures"
+        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "archive", "mute")
+        assert.are.same({ "", 0 }, { result.err, result.status })
+        assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
+          .. "modality refused", result.out)
+        local figures = read(file)
+        contains(figures, '# TYPE modalua_modality_up gauge\nmodalua_modality_up{name="archive"} 1\nmodalua_modality_up{name="mute"} 1\n')
+        assert.matches('\nmodalua_modality_answer_seconds{name="archive"} 0%.%d+\n', figures)
+      end)
+
+      it("says when a modality stops answering, and when it answers again", function()
+        local function set(modality)
+          return function() assert(client:put("/modalities/later", modality)) end
+        end
+        set(servers.ARCHIVE:modality())()
+        local out = watched({
+          { text = "later  ARCHIVE  answers" },
+          { first = set(DOWN), text = " later is silent: " },
+          { first = set(servers.ARCHIVE:modality()), text = " later answers again, after " },
+        }, "watch_modalities.lua", "--every", "0.1", "later")
+        assert.are.equal(1, select(2, out:gsub(" later is silent: ", "")))
+        contains(out, "later  ARCHIVE  silent ")
+      end)
+
+      it("fails when a modality is silent at the end", function()
+        assert(client:put("/modalities/dead", DOWN))
+        local result = run("watch_modalities.lua", "--rounds", "1", "dead", "pacs")
+        assert.are.equal(1, result.status)
+        assert.matches("^[%d: -]+ dead is silent: [^\n]*\n$", result.err)
+        assert.are.equal(2, run("watch_modalities.lua", "--every", "0").status)
       end)
     end)
   end)

@@ -99,6 +99,17 @@ for i, version in ipairs(versions) do
       finish(world, 12, HASTE)
     end)
 
+    if version.number > 11101 then -- there a move is a job, of which the server keeps a record
+      it("after a move that is not compared reads the outcome in the record of the job", function()
+        local options = "concurrency = 1, verify = 'job'"
+        local status = transfers.start(world, options, HASTE .. " MODALUA_TRANSFER_POINT=moved:kill:3"):wait()
+        assert.are.equal(KILLED, status)
+        assert.are.same({ 0, "finished\n" }, { transfers.start(world, options, HASTE):wait() })
+        local numbers = states(world) -- what was claimed, and has no job, stays unknown
+        assert.are.same({ world:resources_sent(), 12 }, { numbers.done, numbers.done + (numbers.unknown or 0) })
+      end)
+    end
+
     it("after a comparison, before its commit, compares again", function()
       die_at "compared:kill"
       assert.is_true(states(world).sent > 0)

@@ -29,6 +29,7 @@ for _, version in ipairs(versions.few) do
 
     setup(function()
       world = transfers.world(version, { studies = 6 })
+      assert(world.client:put("/modalities/twin", world.pacs:modality()))
       folder = world.folder
       assert(modalua.connect(world.pacs.url):upload { data = archive.file { SOPClassUID = "1.2.840.10008.5.1.4.1.1.7", Modality = "OT",
         StudyInstanceUID = "1.2.91", SeriesInstanceUID = "1.2.91.1", SOPInstanceUID = "1.2.91.1.1", PatientID = "P1",
@@ -104,6 +105,7 @@ for _, version in ipairs(versions.few) do
         { "with more sends at once than there can be", { concurrency = 1000000 },
           "concurrency must be a whole number from 1 to 1000 (1000000 was given)" },
         { "with an AE title that is none", { to = false, TargetAet = "" }, "'TargetAet' must be an AE title" },
+        { "with another name of the source", { to = "twin" }, "the modality 'twin' is the source itself: the modality 'pacs'" },
         { "with progress that is no function", { progress = "bar" }, "'progress' must be true or a function (a string was given)" },
         { "with a list without rows", { query = false, all = false, items = { fil = "x.csv" } },
           "items has the field 'fil', which is no row" },
@@ -193,6 +195,21 @@ for _, version in ipairs(versions.few) do
       world:fill(1, 6)
       assert.are.equal(6, assert(transfer.retry(world.ledger)))
       assert.are.same({ "finished", 6 }, { again().state, world:arrived() })
+    end)
+
+    it("sends a study once more that has grown since it was sent", function()
+      local grown
+      local summary = assert(transfers.run(world, { query = false, all = false, gap = 0.5, concurrency = 1,
+        items = { { AccessionNumber = "A1" }, { AccessionNumber = "A2" } } }, { tell = function(event)
+        if event.event == "end_item" and not grown then
+          grown = event.item.key
+          local n = tonumber(grown:match "%d+$")
+          assert(modalua.connect(world.pacs.url):upload { data = archive.file(transfers.instances(n, n, 2)[2]) })
+        end
+      end }))
+      assert.are.same({ "finished", 2, 3 }, { summary.state, summary.items.done, summary.instances })
+      assert.are.equal(3, #assert(world.target:get "/instances"))
+      assert.is_true(assert(transfer.check(world.ledger)).ok)
     end)
 
     it("ends when its ledger is removed, or another one is in its place", function()

@@ -1,10 +1,11 @@
--- Bulk transfers: what claims, comparisons and the ledger cost beside bare moves; what joining several studies in one C-MOVE saves; and the
--- ledger at a million items.
+-- Bulk transfers: what claims, comparisons and the ledger cost beside bare moves; what joining several studies in one C-MOVE saves; a list
+-- of accession numbers; a ledger in PostgreSQL; and one with a million items.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
+local postgres = require "spec.support.postgres"
 local served = require "spec.support.served"
 local task = require "modalua.task"
 local ledger = part "transfer.ledger"
@@ -110,6 +111,76 @@ local function joined()
     beside = "join = 1", ours = ours, theirs = theirs, unit = "s", ratio = ratio, most = 0.6 }
 end
 
+-- ---- a list of accession numbers ----
+
+local LISTED <const> = bench.quick and 20 or 100
+
+-- One find and one move after the other, as people do it by hand.
+local function one_after_the_other(client, rows)
+  local pacs = client:modality "pacs"
+  local began = task.now()
+  for _, row in ipairs(rows) do
+    local found <close> = assert(pacs:find { Level = "Study", Query = row })
+    assert(pacs:move_resources("Study", found.answers, { to = "archive" }))
+  end
+  return { wall = task.now() - began }
+end
+
+local function listed(version, goal)
+  local servers <close> = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary, slow_dicom = true,
+    extra = { DicomAlwaysAllowStore = true } })
+  local client, archive = modalua.connect(servers.LOCAL.url), modalua.connect(servers.ARCHIVE.url)
+  bench.fill(modalua.connect(servers.PACS.url), LISTED)
+  local name = assert(client:system()).Version
+  bench.title(("%d accession numbers with the Orthanc %s, delayed ACKs, 8 at once"):format(LISTED, name))
+  local rows, n = {}, 0
+  for i = 1, LISTED do
+    rows[i] = { AccessionNumber = ("A%06d"):format(i - 1) }
+  end
+  local samples = bench.in_turn(RUNS, {
+    list = function()
+      n = n + 1
+      local began = task.now()
+      local summary = assert(modalua.transfer.run { ledger = ("%s/list%s-%d.ledger"):format(folder, name, n),
+        from = client:modality "pacs", to = "archive", items = rows, concurrency = 8 })
+      assert(summary.items.done == LISTED)
+      return { wall = task.now() - began }
+    end,
+    single = function() return one_after_the_other(client, rows) end,
+  }, function() bench.empty(archive) end)
+  local ours, theirs, ratio = bench.compare(samples, "wall", "list", "single")
+  bench.figure { subject = "transfer, list " .. name, n = LISTED,
+    what = ("%d accession numbers, Orthanc %s, delayed ACKs, 8 at once"):format(LISTED, name),
+    beside = "one find and one move after the other", ours = ours, theirs = theirs, unit = "s", ratio = ratio, most = goal }
+end
+
+-- ---- a ledger in PostgreSQL ----
+
+local function in_postgresql()
+  bench.title(("Transfers of %d studies with a ledger in PostgreSQL, and in SQLite"):format(STUDIES))
+  local version = bench.versions()[2] or {}
+  local server <close> = postgres.start()
+  local servers <close> = orthanc.network({ "LOCAL", "PACS", "ARCHIVE" }, { binary = version.binary,
+    extra = { ConcurrentJobs = 8, DicomAlwaysAllowStore = true } })
+  local client, archive = modalua.connect(servers.LOCAL.url), modalua.connect(servers.ARCHIVE.url)
+  bench.fill(modalua.connect(servers.PACS.url), STUDIES)
+  local n = 0
+  local function transfer(place)
+    return function()
+      n = n + 1
+      local own = prepared(client, { concurrency = AT_ONCE, ledger = place:format(n) }, n)
+      local began = task.now()
+      assert(assert(modalua.transfer.run(own)).items.done == STUDIES)
+      return { wall = task.now() - began }
+    end
+  end
+  local samples = bench.in_turn(RUNS, { postgresql = transfer(server.url .. "#bench_%d"), sqlite = transfer(folder .. "/beside%d.ledger") },
+    function() bench.empty(archive) end)
+  local ours, theirs, ratio = bench.compare(samples, "wall", "postgresql", "sqlite")
+  bench.figure { subject = "transfer, postgresql", n = STUDIES, what = ("transfer of %d studies, ledger in PostgreSQL"):format(STUDIES),
+    beside = "ledger in SQLite", ours = ours, theirs = theirs, unit = "s", ratio = ratio, most = 1.15 }
+end
+
 -- ---- a large ledger ----
 
 local function large()
@@ -150,5 +221,9 @@ do
 end
 beside_moves()
 joined()
+for i, version in ipairs(bench.versions()) do
+  listed(version, i == 1 and 0.12 or 0.35)
+end
+in_postgresql()
 large()
 os.execute("rm -rf -- " .. served.quoted { folder })

@@ -36,7 +36,8 @@ mv "$work/root/first/place" "$prefix"
 [ -z "$(find "$work/root" ! -type d)" ] || fail "files outside the prefix: $(find "$work/root" ! -type d)"
 lib=$(dirname "$(dirname "$(find "$prefix" -name modalua.pc)")")
 module=$(find "$prefix" -name modalua.so)
-for file in bin/modalua include/modalua.h share/man/man1/modalua.1 share/doc/modalua/LICENSE share/doc/modalua/CHANGELOG.md; do
+for file in bin/modalua include/modalua.h share/man/man1/modalua.1 share/doc/modalua/LICENSE share/doc/modalua/CHANGELOG.md \
+    share/bash-completion/completions/modalua share/zsh/site-functions/_modalua share/fish/vendor_completions.d/modalua.fish; do
     [ -s "$prefix/$file" ] || fail "$file is missing or empty"
 done
 [ -n "$module" ] || fail "the module for stock Lua is missing"

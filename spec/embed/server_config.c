@@ -114,6 +114,56 @@ static void test_certificates(const char *url)
     }
 }
 
+/* Certificates need no url: they are then for the server of a profile. The passphrase is a string of the
+ * config like the others, and default_ca is for servers that the script has named, too. */
+static void test_more_certificates(const char *url)
+{
+    char https[200], code[400];
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    snprintf(https, sizeof https, "https://%s", url + 7);
+    config.ca = config.cert = config.key = "/nosuch.pem";
+    config.key_password = "hunter2";
+    config.insecure = 1;
+    CHECK(!modalua_config_fault(&config));
+    config = watched();
+    config.default_ca = "/nosuch-default.pem";
+    rt = make(&config);
+    snprintf(code, sizeof code,
+             "assert(require 'modalua'.connect('%s', { retries = 0 }):get '/ok')", https);
+    CHECK(run(rt, code) == MODALUA_E_SCRIPT);
+    CHECK(strstr(modalua_last_error(rt), "/nosuch-default.pem"));
+    modalua_destroy(rt);
+}
+
+/* The message of a 401 names what the host has and did not send; that of another server only says that
+ * the credentials of the default server are not for it. */
+static void test_unsent(const char *url)
+{
+    static const char ask[] =
+        "assert(require 'modalua'.connect(%s%s%s):get '/auth?user=u&password=p')";
+    char code[400];
+    modalua_config config = watched();
+    modalua_runtime *rt;
+    config.url = url;
+    config.unsent = "the badge of the night shift was not sent";
+    rt = make(&config);
+    snprintf(code, sizeof code, ask, "", "", "");
+    CHECK(run(rt, code) == MODALUA_E_SCRIPT);
+    CHECK(strstr(modalua_last_error(rt), "(HTTP 401); the badge of the night shift was not sent"));
+    modalua_destroy(rt);
+    config.unsent = NULL;
+    config.username = "me";
+    config.password = "hunter2";
+    config.url = "http://127.0.0.1:1";
+    rt = make(&config);
+    snprintf(code, sizeof code, ask, "'", url, "'");
+    CHECK(run(rt, code) == MODALUA_E_SCRIPT);
+    CHECK(strstr(modalua_last_error(rt), "the credentials of the default server were not sent"));
+    CHECK(!strstr(modalua_last_error(rt), "hunter2"));
+    modalua_destroy(rt);
+}
+
 /* A sandboxed script cannot set what leads elsewhere, and has the host's all the same. */
 static void test_sandbox(const char *url)
 {
@@ -140,6 +190,8 @@ int main(int argc, char **argv)
     test_numbers(argv[1]);
     test_proxy(argv[1]);
     test_certificates(argv[1]);
+    test_more_certificates(argv[1]);
+    test_unsent(argv[1]);
     test_sandbox(argv[1]);
     return 0;
 }

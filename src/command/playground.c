@@ -444,7 +444,7 @@ int playground_enter(const playground *p, modalua_runtime *rt)
 
 void playground_greet(const playground *p)
 {
-    printf("playground: modalua.connect() is `local`, %s, AET %s. It knows\n",
+    printf("playground: modalua.connect() is `local`, %s, AET %s\nIt knows\n",
            p->servers[LOCAL].url, identities[LOCAL].aet);
     for (size_t i = LOCAL + 1; i < SERVERS; i++)
         printf("  %-8s AET %-8s 127.0.0.1:%d, %ld studies\n", identities[i].name, identities[i].aet,

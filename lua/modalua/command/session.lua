@@ -71,12 +71,11 @@ function session.set_error(row, err)
   row.error, row.kind, row.code = err.message, err.kind, err.code
 end
 
--- Prints a text; on a terminal, where it does not fit, through the pager. The command gives the function show_paged to verbs.
+-- Prints a text; on a terminal, where it does not fit, through the pager. The command gives the function show_paged to verbs. After
+-- Ctrl-C no function of the command can be called any more.
 function Session:write(text)
   remove_bar()
-  if self.terminal.output and _G.show_paged then
-    _G.show_paged(text)
-  else
+  if not (self.terminal.output and pcall(_G.show_paged, text)) then
     io.write(text)
   end
 end

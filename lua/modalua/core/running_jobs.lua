@@ -177,6 +177,21 @@ function running_jobs.of_resources(jobs, data)
   end
 end
 
+-- The ID of the newest ended job that moved this resource from the modality with the AE title `source` to the AE title `target`; nil when
+-- the list has none.
+function running_jobs.ended_move(jobs, data, source, target)
+  local newest
+  for _, job in ipairs(jobs) do
+    local content = job.Content
+    if job.Type == "DicomMoveScu" and type(content) == "table" and content.RemoteAet == source and content.TargetAet == target
+      and (job.State == "Success" or job.State == "Failure") and steps.is_handle(job.ID) and overlap(content, data) > 0
+      and tostring(job.CreationTime) > (newest and tostring(newest.CreationTime) or "") then
+      newest = job
+    end
+  end
+  return newest and newest.ID
+end
+
 -- Whether an unfinished job of the server's list sends a resource, which has this identifier at this Orthanc, to a modality or a peer.
 function running_jobs.has_store(jobs, id)
   for _, job in ipairs(jobs) do

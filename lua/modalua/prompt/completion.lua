@@ -14,6 +14,7 @@ local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".nu
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
+-- The words that may follow a command of the prompt.
 local COMMAND_WORDS = { mode = { "csv", "json", "lines", "lua", "table" }, time = { "off", "on" }, numbers = { "off", "on" },
   schema = { "Patient", "Study", "Series", "Instance", "Worklist" } }
 local FILE_COMMANDS = { load = true, once = true, output = true, save = true } -- commands of the prompt with a file as an argument

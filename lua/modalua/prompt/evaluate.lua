@@ -55,7 +55,7 @@ function evaluate.begin()
   set_global("Out", {})
   set_global("orthanc", ok and client or nil)
   local where = ok and tostring(client):match "%((.*)%)" or "no server: " .. tostring(client)
-  return ("modalua %s, orthanc = %s\nhelp() shows how to start, .help lists the commands, TAB completes, Ctrl-D leaves"):format(
+  return ("modalua %s, orthanc = %s\nhelp shows how to start, .help lists the commands, TAB completes, Ctrl-D leaves"):format(
     modalua.version, where)
 end
 
@@ -372,7 +372,7 @@ function evaluate.show(options)
     print(wrapping.wrapped(letters.shown(output, "lines"), options.width or DEFAULT_WIDTH))
   end
   if behind then
-    print(behind)
+    print(wrapping.wrapped(behind, options.width or DEFAULT_WIDTH))
   end
   if state.timing and seconds then
     print(("%.3f s"):format(seconds))

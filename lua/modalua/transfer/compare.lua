@@ -109,6 +109,21 @@ function Compare:look(items)
   return numbers and true, err
 end
 
+-- Sets item.now to the number that the source has at this moment, where one question about all of them tells it. Returns whether it told
+-- any.
+function Compare:look_at_source(items)
+  if self.source.knows_lists == false then
+    return false -- one question for each would take too long
+  end
+  self.source.fault = nil
+  local numbers, any = holdings.count(self.source, {}, self.level, keys_of(items)), false
+  for i, item in ipairs(numbers and items or {}) do
+    item.now = math.type(numbers[i]) and numbers[i] or nil
+    any = any or item.now ~= nil
+  end
+  return any
+end
+
 -- ---- verdicts ----
 
 -- Compares the instances of an item by their UIDs: sets item.verdict.

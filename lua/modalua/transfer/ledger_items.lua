@@ -373,17 +373,18 @@ local CONFIRM <const> = [[UPDATE item SET due = 1, arrived = COALESCE(CAST(e.val
   FROM {each} WHERE item.id = CAST(e.value ->> 'id' AS BIGINT) AND item.owner IS NULL]]
 
 local VANISH <const> = [[UPDATE item SET state = e.value ->> 'to', due = CAST(e.value ->> 'due' AS BIGINT), tries = 0,
-    arrived = CAST(e.value ->> 'arrived' AS BIGINT), reason = 'vanished', message = e.value ->> 'message',
+    arrived = CAST(e.value ->> 'arrived' AS BIGINT), expected = COALESCE(CAST(e.value ->> 'expected' AS BIGINT), expected),
+    reason = e.value ->> 'reason', message = e.value ->> 'message',
     finished = CAST(e.value ->> 'finished' AS BIGINT), verified = NULL
   FROM {each} WHERE item.id = CAST(e.value ->> 'id' AS BIGINT)]]
 
-local VANISHED <const> = [[SELECT DISTINCT item FROM attempt WHERE kind = 'vanished'
+local VANISHED <const> = [[SELECT DISTINCT item FROM attempt WHERE kind IN ('vanished', 'grown')
   AND item IN (SELECT CAST(e.value ->> 'id' AS BIGINT) FROM {each})]]
 
--- The change of an item that has gone from the destination: it is sent once more; the second time it has failed.
+-- The change of an item of which the destination has not all any more: it is sent once more; the second time it has failed.
 local function encode_vanished(result, now, before)
-  return { id = result.id, to = before and "failed" or "todo", due = 0, arrived = result.arrived or 0, message = rows.text(result.message),
-    finished = before and now or nil }
+  return { id = result.id, to = before and "failed" or "todo", due = 0, arrived = result.arrived or 0, expected = result.expected,
+    reason = result.reason or "vanished", message = rows.text(result.message), finished = before and now or nil }
 end
 
 local function write_confirmed(self, now, results, before, vanished)
@@ -396,10 +397,10 @@ local function write_confirmed(self, now, results, before, vanished)
     elseif item and ARRIVED[item.state] then
       local row = encode_vanished(result, now, vanished[result.id])
       gone[#gone + 1] = row
-      attempts[#attempts + 1] = { item = result.id, ended = now, kind = "vanished", message = row.message }
+      attempts[#attempts + 1] = { item = result.id, ended = now, kind = row.reason, message = row.message }
       local count = row.to == "todo" and "again" or "failed"
       counts[count] = counts[count] + 1
-      sums:move(item, { state = row.to, expected = item.expected, arrived = row.arrived, bytes = item.bytes })
+      sums:move(item, { state = row.to, expected = row.expected or item.expected, arrived = row.arrived, bytes = item.bytes })
     end
   end
   local done, err = true, nil
@@ -414,8 +415,9 @@ local function write_confirmed(self, now, results, before, vanished)
   return done and counts, err
 end
 
--- L:confirm(list of { id =, arrived = } | { id =, gone = true, arrived =, message = }) -> { again =, failed = }. What the comparison at the
--- end has seen. An item that is gone goes back to todo, the first time; then it has failed with the reason `vanished`.
+-- L:confirm(list of { id =, arrived = } | { id =, gone = true, arrived =, message =, reason =, expected = }) -> { again =, failed = }. What
+-- the comparison at the end has seen. An item that is gone goes back to todo, the first time; then it has failed with the reason `vanished`
+-- or `grown`.
 function methods:confirm(results)
   return self:transaction(function(now)
     local ids = {}

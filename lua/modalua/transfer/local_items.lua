@@ -5,12 +5,22 @@ local found_items = require "transfer.found_items"
 local json = require "modalua.json"
 local matching = require "core.matching"
 local requests = require "core.requests"
+local steps = require "core.native_steps"
 
 local local_items = {}
 
 local BATCH <const> = 200 -- resources between two commits
 local LIMIT <const> = 4   -- requests at once
 local FOLDER <const> = { Study = "/studies/", Series = "/series/" }
+
+local function has_filter(query)
+  for _, value in pairs(query) do
+    if tostring(value):find "[^ *]" then
+      return true
+    end
+  end
+  return false
+end
 
 -- The tags of a resource and of the levels above, in one table.
 local function tags_of(...)
@@ -72,8 +82,16 @@ end
 
 -- The identifiers behind the last one that is done.
 local function list(client, level, query, last)
-  local all, err = client:find { Level = level, Query = query or {} }
-  if not all then
+  local all, err
+  if has_filter(query or {}) then
+    all, err = client:find { Level = level, Query = query }
+  else -- this list has no limit: LimitFindResults is one of searches
+    all, err = client:get((FOLDER[level]:sub(1, -2)))
+  end
+  local wrong = all and steps.differs(all, { each = "word" })
+  if wrong then
+    return steps.unexpected({ op = "transfer" }, "GET", FOLDER[level]:sub(1, -2), wrong)
+  elseif not all then
     return nil, err
   end
   table.sort(all)

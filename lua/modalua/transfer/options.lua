@@ -373,8 +373,9 @@ function options.look_up(plan)
   elseif to.kind == "peer" then
     return look_up_peer(operation, to.name)
   end
-  if from.aet and to.kind == "aet" and to.aet == from.aet then
-    usage("'TargetAet' is the source itself: the modality '%s' has the AE title %s", from.name, from.aet)
+  if from.aet and to.aet == from.aet then
+    usage("%s is the source itself: the modality '%s' has the AE title %s", to.kind == "aet" and "'TargetAet'"
+      or ("the modality '%s'"):format(to.name), from.name, from.aet)
   end
   return true
 end

@@ -5,6 +5,7 @@
 -- is compared; and only what it does not have is sent. Where the jobs cannot be known (before 1.11.1 a C-MOVE is no job; the other worker
 -- used another server), two comparisons must agree that are ten seconds apart.
 local require = ...
+local breaker = require "transfer.breaker"
 local native = require "core.native"
 local points = require "transfer.points"
 local running_jobs = require "core.running_jobs"
@@ -106,6 +107,58 @@ local function decide(self, items, waiting)
   end
 end
 
+-- ---- where nothing can be compared ----
+
+-- The AE titles of the source and of the destination, as jobs have them; nil when they do not tell which modality it was.
+local function titles_of(self)
+  local modalities = self.client:modalities { expand = true }
+  local source = modalities and modalities[self.source.modality]
+  for name, other in pairs(source and modalities or {}) do
+    if name ~= self.source.modality and other.AET == source.AET then
+      return nil
+    end
+  end
+  return source and source.AET, self.send:destination_aet()
+end
+
+-- The server keeps jobs that have ended (JobsHistorySize). Ends an item by what its job said. Returns whether there was one.
+local function ask_job(self, item, jobs, source, target)
+  local id = running_jobs.ended_move(jobs, { level = self.level, resources = { item.uids } }, source, target)
+  if not id then
+    return false
+  end
+  local result, err = self.client:job(id):wait()
+  if not result and not (err.code == "unproven" and err.result and not err.orthanc_status) then
+    local class = breaker.class_of(err)
+    if class == "item" then
+      self:fail(item, err)
+    elseif class == "side" or class == "undecided" then
+      self:postpone(item, err)
+    end
+    return class ~= "doubt" and class ~= "stop"
+  end
+  if item.state == "sending" then
+    self:change(item, "sent")
+  end
+  self:done(item, "job")
+  return true
+end
+
+-- Returns the items of which no job tells the outcome.
+local function without_outcome(self, items)
+  local source, target = nil, nil
+  if not self.is_local then
+    source, target = titles_of(self)
+  end
+  local jobs = source and self.client:jobs { expand = true }
+  local open = {}
+  for _, item in ipairs(items) do
+    local tells = jobs and not (item.recovered_from and item.recovered_from.server ~= self.server)
+    open[#open + 1] = not (tells and ask_job(self, item, jobs, source, target)) and item or nil
+  end
+  return open
+end
+
 -- Nothing can be compared, and what the sender said is lost.
 local function set_unknown(self, items)
   for _, item in ipairs(items) do
@@ -134,7 +187,7 @@ local function look(self, items)
     self:side_failed(err, "server")
     return own
   elseif #free > 0 and not self:compares() then
-    set_unknown(self, free)
+    set_unknown(self, without_outcome(self, free))
   elseif #free > 0 then
     local good, failure = self.compare:after(free, self.settings.verify)
     if not good then

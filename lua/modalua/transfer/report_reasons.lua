@@ -11,6 +11,7 @@ local REASONS <const> = {
   gone = { "the source does not have it any more", "nothing, if it was deleted; else search anew with a new ledger" },
   vanished = { "it had arrived, and at the end it was not at the destination any more, twice",
     "check the quota and the rules for deleting of the destination, then retry" },
+  grown = { "the source got more images of it while it was sent, twice", "retry, when nothing is added to it any more" },
   unproven = { "its transfer was interrupted, and the destination cannot be asked whether it arrived",
     "look at the destination, or retry: what is there is sent once more" },
   unknown = { "the outcome of the transfer is not known: its answer was lost", "look at the destination, or retry" },

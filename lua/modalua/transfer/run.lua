@@ -8,6 +8,7 @@
 -- control, of the command: stopping = true when nothing new may begin, confirm = function(n) -> boolean.
 local require = ...
 local breaker = require "transfer.breaker"
+local ending = require "transfer.confirm"
 local ledger_workers = require "transfer.ledger_workers"
 local native = require "core.native"
 local pace = require "transfer.pace"
@@ -20,7 +21,6 @@ local run = {}
 local TURN_SECONDS <const>, POLL_SECONDS <const>, PROGRESS_SECONDS <const> = 0.25, 5, 1
 local CONFIRM_ABOVE <const> = 1000
 local PACE <const> = { "hours", "time_zone", "rate", "share", "gap" }
-local COMPARED_AGAIN <const> = 50 -- in one C-FIND, at the end
 local FAILED_TOO_OFTEN <const> = "too many items have failed (max_failed)"
 
 local Run = {}
@@ -327,58 +327,6 @@ end
 
 -- ---- the end ----
 
--- Compares 50 items that are done once more. Returns whether there were any; nil when that failed.
-local function compare_again(self)
-  local list, err = self.ledger:unconfirmed(COMPARED_AGAIN)
-  if not list then
-    return self.items:ledger_failed(err)
-  elseif #list == 0 then
-    return false
-  end
-  local good, failure = self.items.compare:look(list)
-  if not good then
-    return self.items:side_failed(failure, "to")
-  end
-  local results = {}
-  for i, item in ipairs(list) do
-    local least = math.min(item.arrived or item.expected or 1, item.expected or math.maxinteger)
-    results[i] = item.held >= least and { id = item.id, arrived = item.held }
-      or { id = item.id, gone = true, arrived = item.held, message = ("the destination had %d instances, and has %d"):format(
-        item.arrived or 0, item.held) }
-  end
-  local outcome, problem = self.ledger:confirm(results)
-  if not outcome then
-    return self.items:ledger_failed(problem)
-  elseif outcome.again + outcome.failed > 0 then
-    self.lost_some = true
-    self.tell { event = "note", message = ("the destination has lost %d items that had arrived"):format(outcome.again + outcome.failed) }
-  end
-  return true
-end
-
--- Whether everything was compared once more. Only the finder does it; the others wait for it.
-local function is_confirmed(self)
-  if not self.items:compares() then
-    return true
-  end
-  local taken, err = self.ledger:take_finder()
-  if taken then
-    local more = true
-    while more and not self.control_stop() and self.breaker.state ~= "open" do
-      more = compare_again(self)
-    end
-    if more == false and self.lost_some then -- what is sent again may drive others out
-      self.lost_some = nil
-      return self.ledger:unconfirm() and false
-    end
-    return more == false and #(self.ledger:unconfirmed(1) or { true }) == 0
-  elseif err then
-    self.items:ledger_failed(err)
-    return false
-  end
-  return #(self.ledger:unconfirmed(1) or { true }) == 0
-end
-
 -- Whether nothing is left to do for any worker.
 local function is_finished(self)
   if not self.found_all or self.finding or not self.items:is_idle() then
@@ -393,7 +341,7 @@ local function is_finished(self)
   elseif open.todo + open.sending + open.sent > 0 then
     return false
   end
-  return is_confirmed(self) and count(self.ledger:totals() or {}, "todo") == 0
+  return ending.is_confirmed(self) and count(self.ledger:totals() or {}, "todo") == 0
 end
 
 -- Why the run ends now: "finished", "stopped", "paused" or "failed"; nil when it goes on.

@@ -1,0 +1,88 @@
+-- transfer.confirm: at its end, a run compares everything that is done once more. Functions get the run (transfer.run).
+local confirm = {}
+
+local AT_ONCE <const> = 50 -- items in one C-FIND
+
+-- What the comparison at the end says of an item, for L:confirm. The destination may have dropped what it had; and the source may have got
+-- more since the item was compared. (With "uids", `expected` is no number that the source gives.)
+local function conclude(item)
+  local least = math.min(item.arrived or item.expected or 1, item.expected or math.maxinteger)
+  if item.held < least then
+    return { id = item.id, gone = true, arrived = item.held, message = ("the destination had %d instances, and has %d"):format(
+      item.arrived or 0, item.held) }
+  elseif item.now and item.expected and item.verified == "count" and item.now > item.expected and item.now > item.held then
+    return { id = item.id, gone = true, reason = "grown", arrived = item.held, expected = item.now,
+      message = ("the source has %d instances now, and the destination has %d"):format(item.now, item.held) }
+  end
+  return { id = item.id, arrived = item.held }
+end
+
+local NOTES <const> = { vanished = "the destination has lost %d items that had arrived",
+  grown = "the source has got more of %d items since they were sent" }
+
+-- Tells how many of the results have each reason.
+local function tell_gone(self, results)
+  local counts = {}
+  for _, result in ipairs(results) do
+    local reason = result.gone and (result.reason or "vanished")
+    if reason then
+      counts[reason] = (counts[reason] or 0) + 1
+    end
+  end
+  for reason, n in pairs(counts) do
+    self.tell { event = "note", message = NOTES[reason]:format(n) }
+  end
+  self.lost_some = self.lost_some or counts.vanished ~= nil
+end
+
+-- Compares 50 items that are done once more. Returns whether there were any; nil when that failed.
+local function compare_again(self)
+  local list, err = self.ledger:unconfirmed(AT_ONCE)
+  if not list then
+    return self.items:ledger_failed(err)
+  elseif #list == 0 then
+    return false
+  end
+  local good, failure = self.items.compare:look(list)
+  if not good then
+    return self.items:side_failed(failure, "to")
+  end
+  if not self.source_is_silent then
+    self.source_is_silent = not self.items.compare:look_at_source(list)
+  end
+  local results = {}
+  for i, item in ipairs(list) do
+    results[i] = conclude(item)
+  end
+  local outcome, problem = self.ledger:confirm(results)
+  if not outcome then
+    return self.items:ledger_failed(problem)
+  end
+  tell_gone(self, results)
+  return true
+end
+
+-- Whether everything was compared once more. Only the finder does it; the others wait for it.
+function confirm.is_confirmed(self)
+  if not self.items:compares() then
+    return true
+  end
+  local taken, err = self.ledger:take_finder()
+  if taken then
+    local more = true
+    while more and not self.control_stop() and self.breaker.state ~= "open" do
+      more = compare_again(self)
+    end
+    if more == false and self.lost_some then -- what is sent again may drive others out
+      self.lost_some = nil
+      return self.ledger:unconfirm() and false
+    end
+    return more == false and #(self.ledger:unconfirmed(1) or { true }) == 0
+  elseif err then
+    self.items:ledger_failed(err)
+    return false
+  end
+  return #(self.ledger:unconfirmed(1) or { true }) == 0
+end
+
+return confirm

@@ -1,0 +1,145 @@
+-- Sends a C-ECHO to modalities again and again, and says when one of them stops answering, and when it answers again.
+--
+--   modalua scripts/watch_modalities.lua [--every S] [--timeout S] [--rounds N] [--metrics FILE] [NAME…]
+--   modalua scripts/watch_modalities.lua --every 60 --metrics /var/lib/node_exporter/modalities.prom
+--
+-- NAME is a modality, as scripts/echo_all.lua lists them (default: all of them). --every: seconds between two rounds (default: 60).
+-- --timeout: seconds that a modality has to answer (default: 5). --rounds: ends after so many rounds (default: goes on).
+-- A modality that does not answer the C-ECHO gets a C-FIND with one key, which finds nothing: some refuse C-ECHO, or lose one. Only when
+-- that fails too is the modality silent. Prints a table after each round, and on standard error a line for each modality that has become
+-- silent, or answers again. --metrics: a file in Prometheus' text format, which is replaced after each round.
+-- With --rounds the exit status is 1 when a modality is silent at the end.
+-- The server is the one in MODALUA_URL, or the default server of your configuration file (modalua --help).
+local modalua = require "modalua"
+local tables = require "modalua.table"
+local task = require "modalua.task"
+
+local function usage()
+  io.stderr:write "usage: modalua scripts/watch_modalities.lua [--every S] [--timeout S] [--rounds N] [--metrics FILE] [NAME…]\n"
+  os.exit(2)
+end
+
+local function positive(text)
+  local number = tonumber(text)
+  return number and number > 0 and number < math.huge and number or usage()
+end
+
+local function whole(text)
+  return math.tointeger(positive(text)) or usage()
+end
+
+local function same(text)
+  return text or usage()
+end
+
+local READERS = { every = positive, timeout = whole, rounds = whole, metrics = same }
+
+local options, names, i = { every = 60, timeout = 5, rounds = math.huge }, {}, 1
+while arg[i] do
+  local name = arg[i]:match "^%-%-(.*)$"
+  if name then
+    i = i + 1
+    options[name] = (READERS[name] or usage)(arg[i])
+  else
+    names[#names + 1] = arg[i]
+  end
+  i = i + 1
+end
+
+local orthanc = modalua.connect()
+local settings = assert(orthanc:modalities { expand = true })
+for name in pairs(names[1] and {} or settings) do
+  names[#names + 1] = name
+end
+table.sort(names)
+
+-- ---- one modality ----
+
+-- Asks for a study that does not exist: "2.25.0" is a valid UID, and the UID of no study.
+local NOTHING = { Level = "Study", Query = { StudyInstanceUID = "2.25.0" }, Timeout = options.timeout }
+
+-- Returns "answers", "answers C-FIND only" or "silent", the milliseconds of the exchange that succeeded, and the error of the C-ECHO.
+local function look_at(name)
+  local modality, start = orthanc:modality(name), task.now()
+  local good, err = modality:echo { Timeout = options.timeout }
+  if good then
+    return "answers", (task.now() - start) * 1000
+  end
+  start = task.now()
+  local found <close> = modality:find(NOTHING)
+  return found and "answers C-FIND only" or "silent", found and (task.now() - start) * 1000, err
+end
+
+local watched = {} -- name -> { state =, since = time of the last change, milliseconds =, message = }
+
+local function watch(name)
+  local before = watched[name]
+  local state, milliseconds, err = look_at(name)
+  local changed = not before or (before.state == "silent") ~= (state == "silent")
+  watched[name] = { state = state, milliseconds = milliseconds, message = err and err.message,
+    since = changed and os.time() or before.since }
+  if changed and state == "silent" then
+    io.stderr:write(("%s %s is silent: %s\n"):format(os.date "%F %T", name, err.message))
+  elseif changed and before then
+    io.stderr:write(("%s %s answers again, after %d s\n"):format(os.date "%F %T", name, os.time() - before.since))
+  end
+end
+
+-- ---- what is shown ----
+
+local COLUMNS = { "name", "AET", "state", "since", { name = "milliseconds", right = true }, "message" }
+
+local function print_table()
+  local rows = {}
+  for n, name in ipairs(names) do
+    local one = watched[name]
+    rows[n] = { name = name, AET = (settings[name] or {}).AET, state = one.state, since = os.date("%F %T", one.since),
+      milliseconds = one.milliseconds and ("%.0f"):format(one.milliseconds), message = one.message }
+  end
+  print((tables.fitted(COLUMNS, rows):gsub("\n$", "")))
+end
+
+local METRICS = {
+  { "modalua_modality_up", "1 when the modality answers", function(one) return one.state == "silent" and 0 or 1 end },
+  { "modalua_modality_answer_seconds", "time of the last answer", function(one) return one.milliseconds and one.milliseconds / 1000 end },
+  { "modalua_modality_since_timestamp_seconds", "when the modality became silent, or answered again", function(one) return one.since end },
+}
+
+-- Written beside and renamed, so that no reader sees a half of it.
+local function write_metrics(path)
+  local lines = {}
+  for _, metric in ipairs(METRICS) do
+    lines[#lines + 1] = ("# HELP %s %s\n# TYPE %s gauge"):format(metric[1], metric[2], metric[1])
+    for _, name in ipairs(names) do
+      local value = metric[3](watched[name])
+      lines[#lines + 1] = value and ('%s{name="%s"} %s'):format(metric[1], name:gsub('[\\"]', "\\%0"), value)
+    end
+  end
+  local file = assert(io.open(path .. ".new", "w"))
+  assert(file:write(table.concat(lines, "\n"), "\n") and file:close())
+  assert(os.rename(path .. ".new", path))
+end
+
+-- ---- the rounds ----
+
+io.stdout:setvbuf "line"
+local round = 0
+while true do
+  local start = task.now()
+  local _, errors = task.map(names, watch, { limit = math.max(#names, 1) })
+  assert(not errors, errors and select(2, next(errors)))
+  print_table()
+  if options.metrics then
+    write_metrics(options.metrics)
+  end
+  round = round + 1
+  if round >= options.rounds then
+    break
+  end
+  task.sleep(math.max(0, options.every - (task.now() - start)))
+end
+for _, name in ipairs(names) do
+  if watched[name].state == "silent" then
+    os.exit(1)
+  end
+end
