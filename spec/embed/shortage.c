@@ -25,15 +25,15 @@ static void limit_descriptors(rlim_t most)
     CHECK(setrlimit(RLIMIT_NOFILE, &limit) == 0);
 }
 
-/* Runs a GET in the runtime, which must fail with a message that has this text. */
-static void get_fails(modalua_runtime *rt, const char *url, const char *text)
+/* Runs a GET in the runtime, which must fail with an error of this kind, and a message that has this text. */
+static void get_fails(modalua_runtime *rt, const char *url, const char *kind, const char *text)
 {
     char code[1024];
     snprintf(code, sizeof code,
              "local client = require 'modalua'.connect('%s', { retries = 0 })\n"
              "local ok, err = client:get '/ok'\n"
-             "assert(not ok and err.kind == 'network' and err.message:find('%s', 1, true), err)\n",
-             url, text);
+             "assert(not ok and err.kind == '%s' and err.message:find('%s', 1, true), err)\n",
+             url, kind, text);
     pass(rt, code);
 }
 
@@ -57,7 +57,7 @@ static void use_without_descriptors(modalua_runtime *rt, const char *file)
     CHECK(modalua_run_file(rt, file, 0, NULL) == MODALUA_E_FILE);
     CHECK(strstr(modalua_last_error(rt), "Too many open files"));
     CHECK(modalua_start_file(rt, file, 0, NULL, NULL, NULL) == MODALUA_E_FILE);
-    get_fails(rt, server, "Too many open files");
+    get_fails(rt, server, "network", "Too many open files");
     CHECK(start(rt, "require 'modalua.task'.sleep(0.01)") == MODALUA_OK);
     CHECK(modalua_fds(rt, fds, 4, &ms) >= 1);
     CHECK(finish(rt) == MODALUA_OK);
@@ -217,9 +217,12 @@ static void threads(modalua_runtime *rt)
         curl_version_info(CURLVERSION_NOW)->version_num >= 0x081400; /* 8.20: for another thread */
     has_threads = false;
     modalua_destroy(make(&config));
-    get_fails(rt, "http://name.invalid", waits ? "time limit" : "thread failed to start");
+    if (waits)
+        get_fails(rt, "http://name.invalid", "timeout", "time limit");
+    else
+        get_fails(rt, "http://name.invalid", "network", "thread failed to start");
     has_threads = true;
-    get_fails(rt, "http://name.invalid", "name.invalid");
+    get_fails(rt, "http://name.invalid", "network", "name.invalid");
 }
 
 /* ---- all of it ---- */
