@@ -175,8 +175,19 @@ for _, version in ipairs(versions) do
     end)
   end)
 
-  describe_with("without a limit", {}, function(walk)
+  describe_with("without a limit", {}, function(walk, of)
     finds_all(walk)
+
+    it("ends well where the only two studies are of one patient", function()
+      local list, archive = {}, of.at_pacs
+      for i = 1, 2 do
+        list[i] = assert(archive:post("/tools/create-dicom", { Force = true, Tags = { PatientID = "TWICE", PatientName = "ZOE^" .. i,
+          StudyInstanceUID = "1.8." .. i, StudyDate = "2018010" .. i, Modality = "OT", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
+      end
+      local uids, _, err = walk { PatientName = "ZOE*" }
+      assert(archive:delete("/patients/" .. list[1].ParentPatient))
+      assert.are.same({ { "1.8.1", "1.8.2" } }, { uids, err })
+    end)
   end)
 
   describe("With the Orthanc " .. version.name .. ", find_all of series and instances", function()

@@ -8,6 +8,7 @@ local slices = require "core.slices"
 
 local find_belief = {}
 
+local LEAST_CAP <const> = 10 -- no modality is known that gives fewer answers at most
 local AROUND <const> = { 0, 1, 3, 15, 60, 250, 1000 } -- days around a study, to see whether the modality gives more than a few answers
 
 -- Whether "nothing" is all that there is. Some modalities answer with nothing when a range of dates is too wide for them, or when there is
@@ -49,6 +50,12 @@ function find_belief.gives_more(walk, node, ask)
     end
   end
   return false
+end
+
+-- Whether a search without dates, which cannot be divided, has too few answers to have been cut, while no answer of the modality was. What
+-- has a date was found before.
+function find_belief.has_few(walk, node)
+  return node.tree.only_empty and node.sent ~= nil and node.sent < LEAST_CAP and not (walk.cap or walk.silent or walk.refuses)
 end
 
 -- An answer to a part of a node, which the answers to the node itself lack, shows that these were cut.

@@ -449,7 +449,7 @@ local function take(walk)
   for _, answer in ipairs(answers or {}) do
     emit(walk, node, answer)
   end
-  if not believed then
+  if not believed and not find_belief.has_few(walk, node) then
     note_unproven(walk, node)
   end
   finish(walk, node)
