@@ -130,6 +130,7 @@ for _, version in ipairs(versions) do
       assert.are.equal(0, run("download", "/system", folder .. "/system.json").status)
       contains(shell([[cat "$D/system.json"]]).out, "DicomAet")
       fails(1, "the server has 0 studies with StudyInstanceUID = 1.2.3.99", "download", "1.2.3.99", folder .. "/none.zip")
+      fails(1, "'nosuch' is no identifier of Orthanc, no StudyInstanceUID, and no route", "download", "nosuch", folder .. "/none.zip")
       fails(1, "404", "download", "/nosuch", folder .. "/none.zip")
       assert.are.equal(0, shell([[test ! -e "$D/none.zip" && test ! -e "$D/none.zip.part"]]).status)
     end)

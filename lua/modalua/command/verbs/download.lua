@@ -9,7 +9,10 @@ local UID_TAGS = { Patient = "PatientID", Study = "StudyInstanceUID", Series = "
 local function route_of(self, name)
   local level = self.options.level
   local id = name
-  if not name:find "^%x+%-%x+%-%x+%-%x+%-%x+$" then
+  if level ~= "Patient" and not name:find "^[%x.-]+$" then
+    return self:report_error(("'%s' is no identifier of Orthanc, no %s, and no route such as /studies/ID/archive"):format(name,
+      UID_TAGS[level]))
+  elseif not name:find "^%x+%-%x+%-%x+%-%x+%-%x+$" then
     local found = self:must(self:client():find { Level = level, Query = { [UID_TAGS[level]] = name } })
     if #found ~= 1 then
       return self:report_error(("the server has %s with %s = %s"):format(search.count(#found, level), UID_TAGS[level], name))
