@@ -98,8 +98,10 @@ describe("The command", function()
       assert.matches("\nExit status: 0 success, 1 [^\n]* 2 wrong usage, 130 interrupted", command.run("find", "--help").out)
     end)
 
-    it("without continuing to interactive mode", function()
-      gives("modalua " .. require("modalua").version .. "\n", 1, command.shell([[echo 'print "on"' | "$M" -i -e 'error(1)']]))
+    it("but with -i the prompt follows, so that what was done can be looked at", function()
+      local err = gives("modalua " .. require("modalua").version .. "\n> on\n> \n", 0,
+        command.shell([[echo 'print "on"' | "$M" -i -e 'error(1)']]))
+      assert.matches("^modalua: 1\n", err)
     end)
 
     it("if its output cannot be written", function()

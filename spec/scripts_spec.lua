@@ -12,7 +12,7 @@ local contains = expect.contains
 -- The twelve recipes, and the scripts that are no recipes. Code lines: those that are neither blank nor comments.
 local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch", "prefetch_priors", "route_stable_studies",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
-local OTHERS = { "first_steps", "find_and_move", "migrate" }
+local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
 local LONGER = { route_stable_studies = 90 }
 
