@@ -311,8 +311,10 @@ end
 -- The next items for one transfer; nil when none may begin.
 local function next_group(self, slot)
   drop_lost(self)
-  if #self.queue == 0 or not self.gate() or not self.breaker:allows(self.run_n, self.share)
-    or self.most and self.begun_n >= self.most then
+  if self.most and self.begun_n >= self.most then -- recovered items may be in the queue
+    self:give_back()
+    return nil
+  elseif #self.queue == 0 or not self.gate() or not self.breaker:allows(self.run_n, self.share) then
     return nil
   end
   local seconds = self.wait(slot)
@@ -487,6 +489,9 @@ local function transfer(self, group, slot)
     entry.done, entry.total = p.done, p.total
   end, self.ledger:fence())
   self.running[entry], self.run_n = nil, self.run_n - 1
+  if result == "part" or err and err.code == "late" then -- nothing was sent
+    self.begun_n = self.begun_n - #group
+  end
   local seconds = native.now() - entry.since
   self.over(slot, nil, seconds)
   if timer then
