@@ -108,6 +108,20 @@ for i, version in ipairs(versions) do
         local numbers = states(world) -- what was claimed, and has no job, stays unknown
         assert.are.same({ world:resources_sent(), 12 }, { numbers.done, numbers.done + (numbers.unknown or 0) })
       end)
+
+      it("after a claim does not take a job that is older than the run for its own", function()
+        assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.1" } }, { to = "archive" }))
+        local options = "verify = 'job', query = { StudyInstanceUID = '1.2.1' }, all = false"
+        assert.are.equal(KILLED, (transfers.start(world, options, HASTE .. " MODALUA_TRANSFER_POINT=claimed:kill"):wait()))
+        do
+          local L <close> = assert(ledger.open(world.ledger, { create = false }))
+          assert(L:transaction(function()
+            return L:run "UPDATE worker SET started = started + 3600000" -- as if all jobs were an hour older
+          end))
+        end
+        assert.are.same({ 0, "finished\n" }, { transfers.start(world, options, HASTE):wait() })
+        assert.are.same({ unknown = 1 }, states(world))
+      end)
     end
 
     it("after a comparison, before its commit, compares again", function()

@@ -158,6 +158,13 @@ for i, version in ipairs(versions) do
       assert.are.equal(7, world:resources_sent())
     end)
 
+    once("sends at most so many also of what a killed run has claimed", function()
+      local status = transfers.start(world, "concurrency = 4", "MODALUA_TRANSFER_POINT=claimed:kill"):wait()
+      assert.are.equal(137, status)
+      local summary = assert(transfers.run(world, { max = 1 }))
+      assert.are.same({ "stopped", 1, STUDIES - 1 }, { summary.state, items(summary, "done"), items(summary, "todo") })
+    end)
+
     once("only compares in a dry run", function()
       assert(world.source:move_resources("Study", { { StudyInstanceUID = "1.2.7" } }, { to = "archive" }))
       local sent = world:resources_sent()

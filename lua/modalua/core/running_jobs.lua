@@ -177,19 +177,25 @@ function running_jobs.of_resources(jobs, data)
   end
 end
 
--- The ID of the newest ended job that moved this resource from the modality with the AE title `source` to the AE title `target`; nil when
--- the list has none.
-function running_jobs.ended_move(jobs, data, source, target)
-  local newest
+-- When a job was made; "", which is before all times, when its record does not tell.
+local function creation_of(job)
+  local text = job.CreationTime
+  return type(text) == "string" and text:find "^%d%d%d%d%d%d%d%dT%d%d%d%d%d%d" and text or ""
+end
+
+-- The ID of the newest ended job that moved this resource from the modality with the AE title `source` to the AE title `target`, and was
+-- not made before `since` (UTC, as Orthanc writes it: "20240131T101500"); nil when the list has none.
+function running_jobs.ended_move(jobs, data, source, target, since)
+  local newest, latest = nil, since
   for _, job in ipairs(jobs) do
     local content = job.Content
     if job.Type == "DicomMoveScu" and type(content) == "table" and content.RemoteAet == source and content.TargetAet == target
       and (job.State == "Success" or job.State == "Failure") and steps.is_handle(job.ID) and overlap(content, data) > 0
-      and tostring(job.CreationTime) > (newest and tostring(newest.CreationTime) or "") then
-      newest = job
+      and creation_of(job) >= latest then
+      newest, latest = job.ID, creation_of(job)
     end
   end
-  return newest and newest.ID
+  return newest
 end
 
 -- Whether an unfinished job of the server's list sends a resource, which has this identifier at this Orthanc, to a modality or a peer.

@@ -91,7 +91,7 @@ local function find_dead_owners(self, items)
   if #items == 0 then
     return true
   end
-  local list, err = self:run "SELECT id, host, pid, server, version FROM worker WHERE state <> 'live'"
+  local list, err = self:run "SELECT id, host, pid, server, version, started FROM worker WHERE state <> 'live'"
   local by_id = {}
   for _, worker in ipairs(list or {}) do
     by_id[worker.id] = worker

@@ -15,6 +15,7 @@ local recover = {}
 
 local MOVE_JOBS <const> = "1.11.1" -- from here on a C-MOVE of resources is a job
 local POLL_SECONDS <const>, AGREE_SECONDS <const> = 0.5, 10
+local CLOCK_SECONDS <const> = 60 -- a server's clock may be so much behind that of the ledger
 local NO_LIST <const> = { [403] = true, [404] = true, [405] = true } -- HTTP statuses with which a server hides its jobs
 
 -- Whether the server's list of jobs shows everything that could be moving this item. nil and an error.
@@ -121,9 +122,16 @@ local function titles_of(self)
   return source and source.AET, self.send:destination_aet()
 end
 
+-- Since when a job can be that of the item, as Orthanc writes times; nil when that is not known. The server's clock may be slow.
+local function since_of(item)
+  local ms = item.started or item.recovered_from and item.recovered_from.started
+  return ms and os.date("!%Y%m%dT%H%M%S", ms // 1000 - CLOCK_SECONDS)
+end
+
 -- The server keeps jobs that have ended (JobsHistorySize). Ends an item by what its job said. Returns whether there was one.
 local function ask_job(self, item, jobs, source, target)
-  local id = running_jobs.ended_move(jobs, { level = self.level, resources = { item.uids } }, source, target)
+  local since = since_of(item)
+  local id = since and running_jobs.ended_move(jobs, { level = self.level, resources = { item.uids } }, source, target, since)
   if not id then
     return false
   end
