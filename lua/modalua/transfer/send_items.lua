@@ -352,8 +352,9 @@ local function suspects_target(self, item, err, answers)
   elseif failure then
     self:ledger_failed(failure)
   end
-  if suspicion.is_enough and self.breaker.state ~= "open" then
-    local text = suspicion:text(err, self.send:destination_aet(), answers)
+  local aet = suspicion.is_enough and self.send:destination_aet()
+  if aet and suspicion.is_enough and self.breaker.state ~= "open" then -- other tasks run while the server is asked
+    local text = suspicion:text(err, aet, answers)
     self.fatal = self.fatal or suspicion:pause(err, text)
     self.breaker:stay_open("from", text)
   end

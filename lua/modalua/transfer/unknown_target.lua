@@ -26,7 +26,7 @@ end
 -- A transfer has ended in a way that a source that does not know the destination does not show.
 function Suspicion:clear()
   if self.n > 0 then
-    self.failed, self.n, self.pauses, self.is_spread = {}, 0, 0, nil
+    self.failed, self.n, self.pauses, self.is_spread, self.is_enough = {}, 0, 0, nil, nil
   end
 end
 
@@ -56,11 +56,12 @@ end
 -- After enough items that are next to each other, the next ones are to come from all parts of the ledger. Returns whether that was just
 -- arranged; nil and an error.
 function Suspicion:spread()
-  if self.n ~= IN_ORDER or self.is_spread then
+  if self.n < IN_ORDER or self.is_spread then
     return false
   end
+  self.is_spread = true -- before the ledger is asked, while which other tasks run
   local done, err = self.ledger:bring_forward(ENOUGH - IN_ORDER)
-  self.is_spread = done
+  self.is_spread = done and self.is_spread
   return done, err
 end
 
