@@ -142,6 +142,21 @@ for i, version in ipairs(versions) do
       assert.are.same({ "1.2.7", "gone" }, { item.key, item.reason })
     end)
 
+    on_newest("asks the source again whether studies have grown, when it has not answered once", function()
+      local known = world.pacs:modality()
+      local away = { known[1], known[2], orthanc.free_ports(1)[1] }
+      assert(world.client:put("/modalities/away", away))
+      local places = compare.new { client = world.client, level = "Study", source = world.client:modality "away",
+        destination = { kind = "modality", modality = world.client:modality "archive" } }
+      local item = { uids = { StudyInstanceUID = "1.2.7" } }
+      local told, err = places:look_at_source { item }
+      assert.is_nil(told)
+      assert.are.equal("dicom", err.kind)
+      assert(world.client:put("/modalities/away", known))
+      assert.is_true(places:look_at_source { item })
+      assert.are.equal(1, item.now)
+    end)
+
     it("does not believe in a part of a study that the source no longer has", function()
       archive.send(transfers.instances(99, 99), { world.archive:modality() }, "LOCAL")
       local places = compare.new { client = world.client, level = "Study", source = world.source,

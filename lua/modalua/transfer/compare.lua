@@ -59,6 +59,13 @@ local function keys_of(items)
   return list
 end
 
+-- Items were asked for as a list, and then one by one when the place found none so.
+local function note_lists(place, found)
+  if found > 1 and place.knows_lists == nil then
+    place.knows_lists = false -- it had several of them, and did not find them by a list
+  end
+end
+
 -- The number of instances of each item at a place: 0 where it has none of it. nil and an error.
 local function count(self, place, items)
   place.fault = nil -- it may answer again
@@ -76,9 +83,7 @@ local function count(self, place, items)
     found = found + (numbers[i] and 1 or 0)
     numbers[i] = numbers[i] or 0
   end
-  if found > 1 and place.knows_lists == nil then
-    place.knows_lists = false -- it had several of them, and did not find them by a list
-  end
+  note_lists(place, found)
   return numbers, not numbers and as_error(reason) or nil
 end
 
@@ -109,19 +114,25 @@ function Compare:look(items)
   return numbers and true, err
 end
 
--- Sets item.now to the number that the source has at this moment, where one question about all of them tells it. Returns whether it told
--- any.
+-- Sets item.now to the number that the source has at this moment, where one question about all of them tells it. Returns true; false when
+-- the source can never be asked so; or nil and an error when it did not answer.
 function Compare:look_at_source(items)
-  if self.source.knows_lists == false then
+  local source = self.source
+  if source.knows_lists == false then
     return false -- one question for each would take too long
   end
-  self.source.fault = nil
-  local numbers, any = holdings.count(self.source, {}, self.level, keys_of(items)), false
+  source.fault = nil
+  local numbers, reason = holdings.count(source, {}, self.level, keys_of(items))
+  local found, told = 0, 0
   for i, item in ipairs(numbers and items or {}) do
     item.now = math.type(numbers[i]) and numbers[i] or nil
-    any = any or item.now ~= nil
+    found, told = found + (numbers[i] and 1 or 0), told + (item.now and 1 or 0)
   end
-  return any
+  note_lists(source, found)
+  if not numbers then
+    return nil, as_error(reason)
+  end
+  return told > 0 or found == 0
 end
 
 -- ---- verdicts ----

@@ -1,4 +1,7 @@
 -- transfer.confirm: at its end, a run compares everything that is done once more. Functions get the run (transfer.run).
+local require = ...
+local native = require "core.native"
+
 local confirm = {}
 
 local AT_ONCE <const> = 50 -- items in one C-FIND
@@ -35,6 +38,25 @@ local function tell_gone(self, results)
   self.lost_some = self.lost_some or counts.vanished ~= nil
 end
 
+-- Asks the source what it has of the items now. When it does not answer, it is left alone for as long as that took: the comparison takes
+-- twice its time at most.
+local function look_at_source(self, list)
+  local began = native.now()
+  if self.source_tells_nothing or began < (self.source_rests or 0) then
+    return
+  end
+  local told, err = self.items.compare:look_at_source(list)
+  self.source_tells_nothing = told == false
+  if told == nil then
+    self.source_rests = 2 * native.now() - began
+  end
+  if told == nil and not self.noted_silence then
+    self.noted_silence = true
+    self.tell { event = "note", message = "the source did not answer, so it is not known of all items whether they have grown: "
+      .. err.message }
+  end
+end
+
 -- Compares 50 items that are done once more. Returns whether there were any; nil when that failed.
 local function compare_again(self)
   local list, err = self.ledger:unconfirmed(AT_ONCE)
@@ -47,9 +69,7 @@ local function compare_again(self)
   if not good then
     return self.items:side_failed(failure, "to")
   end
-  if not self.source_is_silent then
-    self.source_is_silent = not self.items.compare:look_at_source(list)
-  end
+  look_at_source(self, list)
   local results = {}
   for i, item in ipairs(list) do
     results[i] = conclude(item)
