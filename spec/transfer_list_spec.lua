@@ -176,6 +176,8 @@ describe("A list", function()
     assert.are.equal("AccessionNumber", tag_of("\"0008,0050\";y\n1;2", { column = "0008,0050" }))
     assert.are.equal("StudyInstanceUID", tag_of "1.2.3\n")
     assert.are.same({ "1.2.3", "the cell is blank", "1.2.4" }, (values_of "1.2.3\n\n1.2.4\n\n\r\n")) -- empty lines at the end do not count
+    assert.are.same({ "the cell is blank", "the cell is blank", "1.2.3", "the cell is blank", "1.2.4", "1.2.5" },
+      (values_of "StudyInstanceUID\n\n\n1.2.3\n\n1.2.4\n1.2.5\n\n"))
     assert.are.equal("SeriesInstanceUID", tag_of("1.2.3\n", nil, "Series"))
   end)
 
@@ -195,6 +197,9 @@ describe("A list", function()
     end
     assert.are.same({ "the cell is not a UID", "the cell is not a UID", "1.2.3", "the cell is not a UID", "the cell is blank" },
       (values_of("n,StudyInstanceUID\n1,1.2.x\n2,1..2\n3,1.2.3\n4," .. ("1."):rep(40) .. "1\n5", { column = "StudyInstanceUID" })))
+    local dates = values_of("StudyDate,n\n20240131,1\n2024-01-31,2\n20240101-20240131,3", { column = "StudyDate" })
+    assert.are.same({ "20240131", "a range would find other things too" }, { dates[1], dates[3] })
+    assert.is_truthy(dates[2]:find("20240131", 1, true), dates[2])
   end)
 
   it("may be in Latin-1; else a line that is not UTF-8 is named", function()

@@ -54,7 +54,7 @@ local function fault_of(tag, value)
   elseif value:find "^[+-]?%d+[.,]?%d*[eE]%+?%d+$" then
     return "a spreadsheet has rounded the number: format the column as text"
   elseif is_range(tag, value) then
-    return "a range would find other things too"
+    return native.fault(tag, value) or "a range would find other things too"
   elseif value:find "^[=#]" then
     return "the cell is a formula or an error of a spreadsheet"
   elseif IS_UID[tag] and not (#value <= 64 and value:find "^%d[%d.]*%d$" and not value:find "%.%.") then
@@ -282,17 +282,25 @@ local function lines_of(items, encoding, level, text)
     file:close()
     return nil, message or "the file is empty"
   end
-  local rows = { not head.is_header and fields or nil } -- those that were read and not given yet
+  local empty, row = 0, not head.is_header and fields or nil -- empty lines, and the line behind them, that are to be given next
   return function()
-    while #rows == 0 or is_empty(rows[#rows]) do -- empty lines at the end of a file are no lines of the list
-      local row, fault = next_fields()
+    while not row do -- empty lines at the end of a file are no lines of the list
+      local fault
+      row, fault = next_fields()
       if not row then
         file:close()
         return nil, fault
+      elseif is_empty(row) then
+        empty, row = empty + 1, nil
       end
-      rows[#rows + 1] = row
     end
-    return line_of(head.key, table.remove(rows, 1)[head.place] or "")
+    if empty > 0 then
+      empty = empty - 1
+      return line_of(head.key, "")
+    end
+    local text = row[head.place] or ""
+    row = nil
+    return line_of(head.key, text)
   end
 end
 
