@@ -298,9 +298,9 @@ local function lines_of(items, encoding, level, text)
       empty = empty - 1
       return line_of(head.key, "")
     end
-    local text = row[head.place] or ""
+    local given = row
     row = nil
-    return line_of(head.key, text)
+    return line_of(head.key, given[head.place] or "")
   end
 end
 
