@@ -226,6 +226,19 @@ for _, version in ipairs(versions.few) do
       end
     end)
 
+    it("goes on when its ledger was out of sight for a moment", function()
+      local hidden = false
+      local summary = assert(transfers.run(world, { items = { { AccessionNumber = "A1" } }, query = false, all = false }, {
+        tell = function(event)
+          if event.event == "start" then
+            hidden = assert(os.rename(world.ledger, world.ledger .. ".away"))
+          elseif hidden and event.event == "progress" then -- the run has looked once
+            hidden = not assert(os.rename(world.ledger .. ".away", world.ledger))
+          end
+        end }))
+      assert.are.same({ "finished", 1, 1 }, { summary.state, summary.items.done, world:arrived() })
+    end)
+
     describe("leaves alone", function()
       local function link(path)
         return served.output_of("stat -c %F " .. served.quoted { path })

@@ -250,9 +250,14 @@ local function connect(self)
   return true
 end
 
--- L:is_in_place() -> boolean. Whether the file that was opened is still where others look for it.
+-- L:is_in_place() -> boolean | nil. Whether the file that was opened is still where others look for it; nil when there is none, or when it
+-- cannot be looked at.
 function methods:is_in_place()
-  return self.identity == nil or self.identity == select(4, native.path_kind(self.target.path))
+  if self.identity == nil then
+    return true
+  end
+  local identity = select(4, native.path_kind(self.target.path))
+  return identity and identity == self.identity
 end
 
 function methods:disconnect()

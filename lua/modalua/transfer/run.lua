@@ -19,6 +19,7 @@ local send_items = require "transfer.send_items"
 local run = {}
 
 local TURN_SECONDS <const>, POLL_SECONDS <const>, PROGRESS_SECONDS <const> = 0.25, 5, 1
+local GONE_SECONDS <const> = 5 -- for so long a ledger cannot be looked at that was removed
 local CONFIRM_ABOVE <const> = 1000
 local PACE <const> = { "hours", "time_zone", "rate", "share", "gap" }
 local FAILED_TOO_OFTEN <const> = "too many items have failed (max_failed)"
@@ -121,7 +122,7 @@ end
 local function may_begin(self)
   local items = self.items
   return not (self.stopping or self.control_stop() or self.paused or self.ending) and self.is_open
-    and not (items.fatal or items.ledger_error or items.is_dead) and self.confirmed and self.breaker.state ~= "open"
+    and not (items.fatal or items.ledger_error or items.is_dead or self.out_of_sight) and self.confirmed and self.breaker.state ~= "open"
     and self.ledger:age() < ledger_workers.FENCE
 end
 
@@ -386,9 +387,12 @@ end
 
 -- ---- the loop ----
 
--- A file that was removed or replaced is found by no other run, which would send the same things.
+-- A file that was removed or replaced is found by no other run, which would send the same things. A file system may fail for a moment:
+-- nothing begins while the file cannot be looked at, and only after a while it is taken for removed.
 local function check_place(self)
-  if not self.ledger:is_in_place() then
+  local in_place = self.ledger:is_in_place()
+  self.out_of_sight = in_place == nil and (self.out_of_sight or native.now()) or nil
+  if in_place == false or self.out_of_sight and native.now() - self.out_of_sight >= points.seconds(GONE_SECONDS) then
     self.items.fatal = self.items.fatal or native.fail("transfer", "refused", "removed",
       ("the ledger '%s' was removed or replaced while this run used it, so what it does is not kept: begin anew with a new "
       .. "ledger; what the destination has is not sent again"):format(self.ledger.name))
