@@ -11,6 +11,7 @@ local simulated = require "spec.support.simulated"
 local versions = require "spec.support.versions"
 
 local days = part "core.slices"
+local find_patients = part "core.find_patients"
 local transfer_slices = part "transfer.slices"
 
 local _, database = ledgers.databases()()
@@ -111,6 +112,23 @@ describe("The inventory of 20,000 studies in 365 days, of a source that gives at
 end)
 
 describe("The inventory", function()
+  it("keeps with its place the beginnings of PatientIDs that many studies have, and no others", function()
+    local state, large = find_patients.new(), {}
+    for n = 1, 30000 do
+      find_patients.add(state, ("P%05d"):format(n))
+    end
+    local kept = find_patients.place(state)
+    for prefix in pairs(state.counts) do
+      large[prefix] = find_patients.is_large(state, prefix) or nil
+    end
+    for prefix, n in pairs(kept.counts) do
+      assert.is_true(n > 250, prefix)
+      large[prefix] = nil
+    end
+    assert.are.same({}, large)
+    assert.are.equal(find_patients.characters(state), find_patients.characters(kept))
+  end)
+
   it("finds everything at a source that answers with nothing when there is too much", function()
     for _, n in ipairs { 400, 4000 } do
       local studies = make(n, 40, 60, 20)

@@ -26,6 +26,15 @@ function find_patients.add(state, identifier)
   end
 end
 
+-- The state as it is kept with the place of a walk: without the many beginnings that few studies have. They are counted anew.
+function find_patients.place(state)
+  local counts = {}
+  for prefix, n in pairs(state.counts) do
+    counts[prefix] = n > MOST // 4 and n or nil
+  end
+  return { counts = counts, characters = state.characters }
+end
+
 -- Whether it is known that too many studies have a PatientID with that beginning.
 function find_patients.is_large(state, prefix)
   return (state.counts[prefix] or 0) > MOST

@@ -594,8 +594,7 @@ end
 
 -- What goes on from here, between two parts of the walk. All of it can be written as JSON.
 local PLACE <const> = { "step", "has_begun", "cursor", "ended", "rested", "nothing", "last", "density", "cap", "cuts", "refuses", "silent",
-  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both", "patients",
-  "known_part" }
+  "too_many", "guess", "most", "widest", "count", "oldest", "oldest_n", "open_start", "today", "folds", "counts_both", "known_part" }
 
 -- The place of a walk that has no slice to ask for, for find_walk.begin.
 function find_walk.place(walk)
@@ -603,6 +602,7 @@ function find_walk.place(walk)
   for _, name in ipairs(PLACE) do
     place[name] = walk[name]
   end
+  place.patients = walk.patients and find_patients.place(walk.patients)
   return place
 end
 
