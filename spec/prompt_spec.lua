@@ -187,14 +187,15 @@ describe("At the prompt", function()
     local path = folder .. "/saved.lua"
     session {
       { "x = 20\r" }, { "error 'no'\r" }, { "local y = 2 return x + y\r", "22" }, { "x + 1\r", "21" }, { "_4 + 1;\r" },
-      { "z = { password = 'hunter2' }\r" }, { ".save " .. path .. "\r", "has 4 inputs; what may hold a secret was left out" },
-      { "x = 1\r" }, { ".load " .. path .. "\r", "\n22\n21\n" }, { "x + _\r", "\n42\n" },
+      { "z = { password = 'hunter2' }\r" }, { "print 'p'\r", "p\n" }, { "if x then return end\r" }, { "_ + 1\r", "23" },
+      { ".save " .. path .. "\r", "has 7 inputs; what may hold a secret was left out" },
+      { "x = 1\r" }, { ".load " .. path .. "\r", "\n22\n21\np\n23\n" }, { "x + _\r", "\n43\n" },
       { ".save " .. path .. "\r", "inputs" }, { ".save " .. write("other.lua", "mine") .. "\r", "it stays as it is" },
       { ".load " .. write("bad.lua", "#!/bin/modalua\nerror 'bad'") .. "\r", "bad.lua:2: bad" }, { ".load /nosuch\r", "No such file" },
     }
     assert.are.equal("mine", file "other.lua")
     lacks(file "saved.lua", "hunter2")
-    assert.are.equal("22\n21\n23\n", command.run("-u", "http://127.0.0.1:1", path).out)
+    assert.are.equal("22\n21\np\n23\n24\n", command.run("-u", "http://127.0.0.1:1", path).out)
   end)
 
   it(".watch shows a value again and again, until Ctrl-C", function()

@@ -259,6 +259,7 @@ local function keep_results(results)
   if not succeeded(results) then
     rawset(_G, "_err", results[2])
   end
+  state.inputs[n].has_value = results.n > 0
   if results.n > 0 then
     local old = n - KEPT_VALUES
     rawset(_G, "_", results[1])
@@ -379,14 +380,14 @@ function evaluate.show(options)
   end
 end
 
-doc.describe(evaluate.begin, "evaluate.begin() -> text",
-  "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
-    .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
-  { example = [[print(require("modalua.evaluate").begin())]] })
 function evaluate.prompt()
   return state.numbers and tostring(#state.inputs + 1) or ""
 end
 
+doc.describe(evaluate.begin, "evaluate.begin() -> text",
+  "Starts a session at a prompt, and returns two lines of greeting. It sets the globals modalua, orthanc (the server of "
+    .. "modalua.connect()), pp and help, unless they exist. It sends no request.",
+  { example = [[print(require("modalua.evaluate").begin())]] })
 doc.describe(evaluate.line, "evaluate.line(input) -> nil | text | {error = text} | {request = arguments}",
   'Runs an input: a text that the user has typed, or a script. evaluate.show then prints the result. "more" means that the input is not '
     .. 'complete: call it again with this line and the next one together. Other answers are requests of the user, for the console to '

@@ -16,13 +16,19 @@ local function show(...)
 end
 ]]
 
--- An input as statements. What `local` declares ends with the input, as at the prompt; a `return` gives the input's value.
+-- An input as statements. What `local` declares ends with the input, as at the prompt; a `return` gives the input's value. An input without
+-- a value leaves `_` as it is.
 local function statement_of(input)
   local text = input.text:gsub("^%s*=", "")
-  if input.kind == "expression" then
+  local returns = text:find "%f[%w_]return%f[^%w_]"
+  if input.kind == "expression" and not input.has_value then
+    return ("do\n%s\nend"):format(text) -- a call
+  elseif input.kind == "expression" then
     local expression = text:gsub("%s*;%s*$", "") .. (text:find("--", 1, true) and "\n" or "")
     return (input.text:find ";%s*$" and "_ = (%s)" or "_ = show(%s)"):format(expression)
-  elseif text:find "%f[%w_]return%f[^%w_]" then
+  elseif returns and not input.has_value then
+    return ("do\n(function()\n%s\nend)()\nend"):format(text)
+  elseif returns then
     return ("_ = show((function()\n%s\nend)())"):format(text)
   end
   return text:find "%f[%w_]local%f[^%w_]" and ("do\n%s\nend"):format(text) or text
@@ -37,9 +43,8 @@ function saved.pieces(inputs)
   for i, input in ipairs(inputs) do
     if input.succeeded then
       local text = statement_of(input)
-      local is_value = text:find "^_ = "
       shows = shows or text:find "^_ = show%(" ~= nil
-      pieces[#pieces + 1] = is_value and numbers and ("%s; _%d = _"):format(text, i) or text
+      pieces[#pieces + 1] = input.has_value and numbers and ("%s; _%d = _"):format(text, i) or text
     end
   end
   if shows then
