@@ -468,6 +468,17 @@ describe("A verb", function()
     assert.are.same(expected, outcomes)
   end)
 
+  it("counts a job that waits for its next try, and passes over those without a state", function()
+    local jobs = json.array { { ID = "a", State = "Retry" }, { ID = "b", State = "Pending" }, { ID = "c" }, { ID = "d", State = { 1 } } }
+    local result = run({ ["/system"] = { Version = "1.12.7" }, ["/tools/default-encoding"] = "Utf8", ["/modalities"] = {},
+      ["/jobs"] = jobs }, "check", "--json")
+    local details = {}
+    for _, row in ipairs(assert(json.decode(result.out), result.err)) do
+      details[row.check] = row.detail
+    end
+    assert.are.equal("0 running, 2 waiting, 0 failed", details.jobs, result.out)
+  end)
+
   it("never ends in a traceback because of what a server said", function()
     local odd = { json.null, 7, "x", { { 1 } }, { x = { 1 } }, { { ID = 1, Content = 7 } },
       { { ID = "x", Content = { RemoteAet = { 1 }, TargetAet = { 2 } }, Type = "DicomMoveScu", CreationTime = 1 }, { ID = 2 } },

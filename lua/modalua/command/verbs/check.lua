@@ -70,7 +70,8 @@ local function check_jobs(add, client, system)
   end
   local counts = { Running = 0, Pending = 0, Failure = 0 }
   for _, job in ipairs(jobs) do
-    counts[job.State] = (counts[job.State] or 0) + 1
+    local state = job.State == "Retry" and "Pending" or tostring(job.State) -- it waits for its next try
+    counts[state] = (counts[state] or 0) + 1
   end
   local limit = at_once(system)
   add("jobs", counts.Failure > 0 and "warning" or "ok", ("%d running, %d waiting, %d failed"):format(counts.Running, counts.Pending,
