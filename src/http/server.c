@@ -281,7 +281,6 @@ static bool server_copy_options(http_server *s, const http_options *o)
     return add_header_line(s, "Expect:");
 }
 
-/* NULL: *why is a static text that says what is wrong. */
 /* Whether the URL of the server is that one, or below it. */
 static bool is_below(const http_server *s, const char *url)
 {
@@ -291,6 +290,7 @@ static bool is_below(const http_server *s, const char *url)
     return strncmp(s->options.url, url, size) == 0 && strchr("/", s->options.url[size]);
 }
 
+/* NULL: *why is a static text that says what is wrong. */
 static http_server *server_new(http *h, const http_options *o, const char **why)
 {
     http_server *s;
