@@ -415,8 +415,8 @@ for name, database in ledgers.databases() do
         assert.are.same({ "1.2.1", "1.2.2" }, pluck(taken, "key"))
         assert.are.same({ "sending", "sent" }, pluck(taken, "recovered"))
         assert.are.same({ "sending", "sent" }, pluck(taken, "state"))
-        assert.are.same({ id = L.worker, host = "here", pid = 1, server = "http://localhost:8042", version = "1.13.0" },
-          taken[1].recovered_from)
+        assert.are.same({ id = L.worker, host = "here", pid = 1, server = "http://localhost:8042", version = "1.13.0",
+          started = L:workers()[1].started }, taken[1].recovered_from)
 
         assert.are.same({ items[1].id, items[2].id }, L:record {
           { id = items[1].id, from = "sending", to = "sent" }, { id = items[2].id, from = "sent", to = "done", arrived = 1 },
