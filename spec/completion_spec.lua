@@ -102,6 +102,10 @@ describe("What completes a command line", function()
     local environment = ("XDG_CONFIG_HOME='%s'"):format(folder)
     assert.are.same({ "test", "ward" }, words({ "--profile", "" }, environment))
     assert.are.same({ "pacs" }, words({ "--profile", "ward", "move", "pa" }, environment))
+    local asks = 'return { servers = { ward = { url = %q, token_command = "touch %s/asked; echo" } } }'
+    served.write_file(folder .. "/modalua/config.lua", asks:format(server.url, folder))
+    assert.are.same({}, words({ "--profile", "ward", "move", "pa" }, environment))
+    assert.is_nil(io.open(folder .. "/asked")) -- TAB runs no command of the user
     served.write_file(folder .. "/modalua/config.lua", "return nonsense.x")
     assert.are.same({}, words({ "--profile", "" }, environment))
     os.execute(("rm -r '%s'"):format(folder))

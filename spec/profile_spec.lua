@@ -165,7 +165,7 @@ describe("The configuration file", function()
     it("from a command, which gets no standard input", function()
       gives(server.url, WARD, with [[username = "u", password_command = "cat; echo hunter2; echo second"]])
       gives(server.url, "Bearer hunter2", with [[token_command = "printf hunter2"]])
-      gives(server.url, "Bearer mine", run([[return { servers = { s = { url = "URL", token_command = "echo hunter2" } } }]],
+      gives(server.url, "Bearer mine", run([[return { servers = { s = { url = "URL", token_command = "kill $PPID" } } }]],
         '"$M" ' .. code '{ profile = "s", token = "mine" }'))
     end)
 

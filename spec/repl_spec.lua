@@ -492,7 +492,7 @@ describe("The prompt on a terminal", function()
 
   it("shows two lines at the start, evaluates lines, and continues after an error", function()
     local out = session({}, { { "1 + 1\r", "2\n" }, { "error 'boom'\r", "stdin:1: boom\n" }, { "'on'\r", '"on"\n' } })
-    assert.matches("^modalua %d+%.%d+%.%d+, orthanc = http://127.0.0.1:1\n[^\n]*help%(%)[^\n]*Ctrl%-D leaves\n> ", out)
+    assert.matches("^modalua %d+%.%d+%.%d+, orthanc = http://127.0.0.1:1\n[^\n]*help shows[^\n]*Ctrl%-D leaves\n> ", out)
   end)
 
   it("accepts several lines, and recalls them as one entry", function()

@@ -241,6 +241,19 @@ for _, version in ipairs(versions) do
         assert.are.equal("Latin1", encoding) -- as before the search
       end)
 
+      it("puts the server's encoding back when a search with --utf8 is interrupted", function()
+        assert(ground.client:put("/modalities/mute", peer:modality "MUTE"))
+        assert(ground.client:put("/tools/default-encoding", "Latin1"))
+        for _, words in ipairs { "find mute PatientID=1", "worklist mute" } do
+          local result = ground.shell(([["$M" %s --utf8 & p=$!
+            until [ "$("$M" api GET /tools/default-encoding)" = Utf8 ]; do sleep 0.02; done; kill -TERM $p; wait $p]]):format(words))
+          assert.are.equal(130, result.status, result.err)
+          assert.are.equal("Latin1", assert(ground.client:default_encoding()))
+        end
+        assert(ground.client:put("/tools/default-encoding", "Utf8"))
+        assert(ground.client:delete "/modalities/mute")
+      end)
+
       it("suggests the right word for a misspelt modality, level, tag or option", function()
         for _, case in ipairs {
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },

@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "api/config_secret.h"
 #include "api/connect_options.h"
 #include "base/nearest.h"
 #include "binding/error.h"
@@ -189,7 +188,6 @@ bool config_file_push(lua_State *L, const char *file, const char *name)
                  lua_pushfstring(L, "the server '%s' is not a table with a url",
                                  lua_tostring(L, table + 2)));
     lua_settop(L, table + 3);
-    config_secret_resolve(L, file);
     lua_replace(L, table);
     lua_settop(L, table);
     return true;

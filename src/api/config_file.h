@@ -18,9 +18,10 @@
 #include <lua.h>
 #include <stdbool.h>
 
-/* Pushes the options of the named server. name NULL: of the file's default server; when there is no
- * file (file NULL, too), or it has no default, returns false and pushes nothing. Throws everything
- * else that is wrong as an error of connect. [-0, +(0|1), v] */
+/* Pushes the options of the named server as the file has them: config_secret_resolve reads secrets that
+ * are kept elsewhere. name NULL: of the file's default server; when there is no file (file NULL, too),
+ * or it has no default, returns false and pushes nothing. Throws everything else that is wrong as an
+ * error of connect. [-0, +(0|1), v] */
 bool config_file_push(lua_State *L, const char *file, const char *name);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "api/config_file.h"
+#include "api/config_secret.h"
 #include "api/connect_options.h"
 #include "binding/doc.h"
 #include "binding/error.h"
@@ -102,14 +103,18 @@ static void complete_options(connect_options *o, const connect_options *own,
     o->http.unsent = unsent_credentials(config, is_hosts);
 }
 
-/* Credentials of the script replace those of the profile, whose options are on the top. */
+/* Credentials of the script replace those of the profile, whose options are on the top, and where the
+ * profile's are kept. */
 static void drop_credentials(lua_State *L)
 {
+    static const char *const endings[] = { "", "_file", "_command" };
     for (size_t i = 0; connect_options_rows[i].name; i++)
-        if (is_credential(connect_options_traits[i].secrecy)) {
-            lua_pushnil(L);
-            lua_setfield(L, -2, connect_options_rows[i].name);
-        }
+        for (size_t k = 0; k < sizeof endings / sizeof endings[0]; k++)
+            if (is_credential(connect_options_traits[i].secrecy)) {
+                lua_pushfstring(L, "%s%s", connect_options_rows[i].name, endings[k]);
+                lua_pushnil(L);
+                lua_rawset(L, -3);
+            }
 }
 
 /* Sets the options in the table at `from` in the table on the top. [-0, +0, m] */
@@ -140,6 +145,7 @@ static void apply_profile(lua_State *L, connect_options *o, int options)
     }
     if (own_credentials)
         drop_credentials(L);
+    config_secret_resolve(L, config->config_file);
     lua_pushfstring(L, "connect, by %s", config->config_file);
     options_read(L, -2, lua_tostring(L, -1), connect_options_rows, o);
     lua_pop(L, 1);

@@ -2,10 +2,13 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/nearest.h"
+#include "command/console.h"
 
 /* ---- setting a field ---- */
 
@@ -54,23 +57,47 @@ static bool set_insecure(command_options *o, void *field, char *argument)
     return true;
 }
 
-/* Reads the first line of the file. */
-static bool read_passphrase(command_options *o, void *field, char *name)
+static void forget_passphrase(command_options *o)
 {
-    size_t room = 0;
-    ssize_t size = -1;
-    FILE *file = fopen(name, "re");
+    if (o->own_passphrase)
+        explicit_bzero(o->own_passphrase, strlen(o->own_passphrase));
     free(o->own_passphrase);
     o->own_passphrase = NULL;
-    if (file) {
-        size = getline(&o->own_passphrase, &room, file);
+}
+
+/* What is wrong with the file; NULL: its first line has been read. */
+static const char *read_first_line(command_options *o, FILE *file)
+{
+    struct stat what;
+    size_t room = 0;
+    ssize_t size;
+    if (!file || fstat(fileno(file), &what) != 0)
+        return strerror(errno);
+    if (!S_ISREG(what.st_mode))
+        return "it is not a regular file";
+    /* one of root's was put there by the administrator, who may mean several users to read it */
+    if (what.st_uid != 0 && (what.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        return "other users may read it: chmod 600 helps";
+    setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret stays in a buffer */
+    size = getline(&o->own_passphrase, &room, file);
+    if (size > 0)
+        o->own_passphrase[strcspn(o->own_passphrase, "\r\n")] = '\0';
+    return size > 0 && o->own_passphrase[0] ? NULL : "its first line is empty";
+}
+
+static bool read_passphrase(command_options *o, void *field, char *name)
+{
+    static const char none[] = "";
+    FILE *file = fopen(name, "re");
+    const char *fault;
+    forget_passphrase(o);
+    fault = read_first_line(o, file);
+    if (file)
         fclose(file);
-    }
-    if (size < 0)
-        return false;
-    o->own_passphrase[strcspn(o->own_passphrase, "\r\n")] = '\0';
-    *(const char **)field = o->own_passphrase;
-    return o->own_passphrase[0] != '\0';
+    if (fault)
+        console_complain("the passphrase in '%s' cannot be read: %s", name, fault);
+    *(const char **)field = o->own_passphrase ? o->own_passphrase : none;
+    return !fault;
 }
 
 static bool set_bytes(command_options *o, void *field, char *bytes)
@@ -342,8 +369,6 @@ void command_options_environment(command_options *o)
 void command_options_free(command_options *o)
 {
     free(o->own_url);
-    if (o->own_passphrase)
-        explicit_bzero(o->own_passphrase, strlen(o->own_passphrase));
-    free(o->own_passphrase);
+    forget_passphrase(o);
     free(o->actions);
 }

@@ -1,6 +1,7 @@
 -- command.characters: the option --utf8, and the warning that answers may lack characters.
 local require = ...
 local json = require "modalua.json"
+local task = require "modalua.task"
 
 local characters = {}
 
@@ -9,19 +10,34 @@ characters.utf8 = { "flag", name = "--utf8", description = "sets the server's De
 
 -- ---- the option ----
 
-local Changed = {}
-Changed.__index = Changed
-
-function Changed:__close()
-  local undone, err = self.undo()
-  if not undone then
-    self.session:report_error("the server's DefaultEncoding stays Utf8 until its next start", err)
+-- Calls f(…); with --utf8 the server's encoding is Utf8 meanwhile. f has a task of its own, which the first Ctrl-C ends: in a run that was
+-- cancelled no request could put the encoding back. f must not end the run.
+function characters.during(self, f, ...)
+  if not self.options.utf8 then
+    return f(...)
   end
-end
-
--- With --utf8, the server's encoding is Utf8 until the returned value is closed.
-function characters.keep(self)
-  return self.options.utf8 and setmetatable({ session = self, undo = self:must(self:client():use_utf8()) }, Changed) or nil
+  local undo, stopped = self:must(self:client():use_utf8()), false
+  local search = task.spawn(function(...) return table.pack(pcall(f, ...)) end, ...)
+  local results, undone, err
+  do
+    local _ <close> = self:listen(function(name)
+      stopped = stopped or name == "stop"
+      if stopped then
+        search:cancel()
+      end
+    end)
+    results = search:join()
+    undone, err = undo()
+  end
+  if not undone then
+    self:report_error("the server's DefaultEncoding stays Utf8 until its next start", err)
+  end
+  if stopped then
+    os.exit(130)
+  elseif not results[1] then
+    error(results[2], 0)
+  end
+  return table.unpack(results, 2, results.n)
 end
 
 -- ---- the warning ----

@@ -199,11 +199,7 @@ function search.find(self, modality, query, order)
     query[name] = query[name] or ""
   end
   local keep = self.options.keep[1] and self.options.keep
-  local good, found, err
-  do
-    local _ <close> = characters.keep(self)
-    good, found, err = pcall(modality.find, modality, { Level = level, Query = query, keep = keep })
-  end
+  local good, found, err = pcall(characters.during, self, modality.find, modality, { Level = level, Query = query, keep = keep })
   if not good and modalua.is_error(found) then
     error(found, 0)
   elseif not good then

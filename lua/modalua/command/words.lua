@@ -1,6 +1,7 @@
 -- command.words: what can stand at the end of a command line, for the completion of shells. It reads the same rows as the manual page: the
 -- options of the command, and the arguments of the verbs. A row says by `complete`, or else by its argname, what its values are.
 local require = ...
+local letters = require "text.letters"
 local modalua = require "modalua"
 local native = require "core.native"
 local verbs = require "command.verbs"
@@ -242,7 +243,8 @@ function values.verb(_, text, about)
   return list
 end
 
-function values.profile(_, text, about)
+-- The table of servers in the configuration file, by their names, and the name of the default one.
+local function servers_of(about)
   local file = about.config_file and io.open(about.config_file, "rb")
   local code = file and file:read(1 << 16) or ""
   if file then
@@ -250,16 +252,33 @@ function values.profile(_, text, about)
   end
   local chunk = load(code:gsub("^\xEF\xBB\xBF", ""), "=", "t", {})
   local good, config = pcall(chunk or error)
+  if not (good and type(config) == "table" and type(config.servers) == "table") then
+    return {}
+  end
+  return config.servers, config.default
+end
+
+function values.profile(_, text, about)
   local names = {}
-  for name in pairs(good and type(config) == "table" and type(config.servers) == "table" and config.servers or {}) do
+  for name in pairs((servers_of(about))) do
     names[#names + 1] = type(name) == "string" and name or nil
   end
   table.sort(names)
   return matching(text, names)
 end
 
+-- Whether a command of the user gives a secret of the server that is meant. The key TAB runs no such command: it may ask for something.
+local function needs_command(state, about)
+  local servers, default = servers_of(about)
+  local server = not state.values.url and servers[state.values.profile or default or ""]
+  return type(server) == "table" and (server.password_command or server.token_command or server.key_password_command) ~= nil
+end
+
 -- The client that the options on the command line mean; nil when they are wrong.
-local function client_of(state)
+local function client_of(state, about)
+  if needs_command(state, about) then
+    return nil
+  end
   local options = { profile = state.values.profile }
   for _, list in ipairs { TIMEOUT, SERVER_OPTIONS } do
     for name, value in pairs(list) do
@@ -276,15 +295,17 @@ local function client_of(state)
 end
 
 -- The modalities of the server; nothing when it does not answer in time.
-function values.modality(state, text)
+function values.modality(state, text, about)
   if state.playground then
     return matching(text, { "archive", "pacs" })
   end
-  local client = client_of(state)
+  local client = client_of(state, about)
   local settings = client and client:modalities { expand = true } or {}
   local list = {}
   for name, own in pairs(settings) do
-    add(list, text, name, type(own) == "table" and type(own.AET) == "string" and own.AET or nil)
+    if native.is_name(name) then -- anything else could be read by the shell as a command
+      add(list, text, name, type(own) == "table" and type(own.AET) == "string" and letters.shown(own.AET) or nil)
+    end
   end
   table.sort(list, function(a, b) return a[1] < b[1] end)
   return list

@@ -55,11 +55,6 @@ local function rows_of(list)
   return rows
 end
 
-local function ask(self, modality, query)
-  local _ <close> = characters.keep(self)
-  return self:must(modality:find_worklist(query, { keep = self.options.keep[1] and self.options.keep }))
-end
-
 local function run_worklist(self)
   local tags, order = search.read(self)
   local modality = self:modality(self.options.name)
@@ -68,7 +63,8 @@ local function run_worklist(self)
   end
   self:note("%s", self:resolved(self.options.name))
   local query, columns = query_of(tags, order)
-  local list = ask(self, modality, query)
+  local options = { keep = self.options.keep[1] and self.options.keep }
+  local list = self:must(characters.during(self, modality.find_worklist, modality, query, options))
   characters.warn(self, list)
   local rows = rows_of(list)
   self:show(columns, rows)
