@@ -252,9 +252,12 @@ describe("The questions of a new user", function()
   end
 end)
 
-describe("The page about stock Lua", function()
+local module = os.getenv "MODALUA_MODULES" -- not under a sanitizer, whose runtime cannot be loaded into stock Lua
+local describe_stock = module and describe or function() end
+
+describe_stock("The page about stock Lua", function()
   it("has a command that prints the version, and names all modules", function()
-    local page, module = read_file "scripts/README.md", command.path:gsub("bin/[^/]*$", "module")
+    local page = read_file "scripts/README.md"
     local line = assert(page:match "`(LUA_CPATH=[^`]*)`"):gsub("build/release/module", module)
     assert.are.equal(modalua.version .. "\n", command.shell(line).out)
     for name in assert(page:match "It has (.-)%. The recipes run"):gmatch "`([%w.]+)`" do
