@@ -343,7 +343,6 @@ describe("The configuration of the plugin", function()
     { "<eof>", { source = "x = " } },
     { "No such file", { source = "", Path = "/nowhere/x.lua" } },
     { "Filters needs Modalua.FilterDefault", { source = "", Filters = { "ReceivedInstance" } } },
-    { "Filters must be a list of", { source = "", Filters = { "Everything" } } },
     { "Path must be the absolute path of a Lua file", { source = "", Path = "x.lua" } },
   }
 
@@ -363,6 +362,22 @@ describe("The configuration of the plugin", function()
     assert.are.equal(1, server:count_logged "Modalua has no setting 'AllowExecut', did you mean 'AllowExecute'?")
     assert.are.equal(1, server:count_logged "the name of the script 'bad name' must consist of")
     fails({ status = 403 }, server.client:post("/modalua/execute", "return 1"))
+  end)
+
+  it("leaves a filter to FilterDefault when its script has a fault, and rejects when that has a fault too", function()
+    for _, row in ipairs {
+      { { source = "x =", Filters = { "IncomingHttpRequest" } }, "reject", "<eof>" },
+      { { source = "", Filters = { "Everything" } }, "Accept", "Filters must be a list of" },
+      { { source = "", Filter = { "IncomingHttpRequest" } }, "reject", "has no setting 'Filter', did you mean 'Filters'?" },
+    } do
+      local server <close> = plugin.start(version, { scripts = { decides = row[1] }, settings = { FilterDefault = row[2] } })
+      fails({ status = 403 }, server.client:get "/system")
+      assert.are.equal(1, server:count_logged(row[3]))
+      assert.are_not.equal(0, server:count_logged "no script decides a filter, as the configuration has a fault")
+    end
+    local server <close> = plugin.start(version, { scripts = { decides = { source = "x =", Filters = { "IncomingHttpRequest" } } },
+      settings = { FilterDefault = "accept" } })
+    assert(server.client:get "/system")
   end)
 
   it("keeps the server from starting when it is strict and has a fault", function()

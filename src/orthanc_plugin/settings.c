@@ -88,6 +88,8 @@ static void set_general(reader *r, const char *key, const char *value)
         r->s->allow_execute = value[0] == '1';
     else if (strcmp(key, "Strict") == 0)
         r->s->strict = value[0] == '1';
+    else if (strcmp(key, "Filters") == 0)
+        r->s->filters |= (unsigned)strtoul(value, NULL, 10);
     else if (strcmp(key, "FilterDefault") == 0)
         r->s->filter_accepts = strcmp(value, "accept") == 0;
     else if (strcmp(key, "FilterTimeLimit") == 0)
