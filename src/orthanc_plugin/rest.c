@@ -30,6 +30,7 @@ struct rest_pool {
     pthread_cond_t changed;
     pthread_t *threads;
     unsigned count, max, idle;
+    unsigned waiting; /* the requests in the list */
     job *first, **last;
     bool ends;
 };
@@ -188,6 +189,7 @@ static job *take(rest_pool *p)
     j = p->first;
     if (j) {
         p->first = j->next;
+        p->waiting--;
         if (!p->first)
             p->last = &p->first;
     }
@@ -226,10 +228,11 @@ rest_pool *rest_pool_new(OrthancPluginContext *context, unsigned threads)
     return p;
 }
 
-/* Starts one more thread when all are at work. The pool is locked. */
+/* Starts one more thread for a new request when each idle thread has a request already: one that has been woken
+ * counts as idle until it has the lock. The pool is locked. */
 static void grow(rest_pool *p)
 {
-    if (p->idle == 0 && p->count < p->max &&
+    if (p->waiting >= p->idle && p->count < p->max &&
         pthread_create(&p->threads[p->count], NULL, work, p) == 0) {
         pthread_setname_np(p->threads[p->count], "modalua:rest");
         p->count++;
@@ -246,6 +249,7 @@ void rest_pool_send(rest_pool *p, const modalua_request *request, modalua_respon
     if (j && !p->ends && p->count > 0) {
         *p->last = j;
         p->last = &j->next;
+        p->waiting++;
         taken = true;
         pthread_cond_broadcast(&p->changed);
     }
@@ -278,6 +282,7 @@ void rest_pool_close(rest_pool *p)
     left = p->first;
     p->first = NULL;
     p->last = &p->first;
+    p->waiting = 0;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
     for (; left; left = next) {
