@@ -11,7 +11,6 @@ enum {
     THREADS = 8,
     CLEANUPS = 2,   /* the cleanup requests that modalua makes beside the others */
     LOOK_MS = 1000, /* how often a script that only waits looks around */
-    LAST_WAIT = 10, /* seconds for a script that has not ended in time */
     LONG_RUN = 60   /* seconds; the failure of a run that was so long is the first one again */
 };
 
@@ -253,14 +252,11 @@ void script_wait(script *s, const struct timespec *until)
     rest_pool_close(pool);
 }
 
-bool script_free(script *s)
+bool script_free(script *s, const struct timespec *until)
 {
-    struct timespec until;
     if (!s)
         return true;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += LAST_WAIT;
-    if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, &until) != 0) {
+    if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, until) != 0) {
         log_line(&s->log, 1, "is inside a call that cannot be interrupted, and is left behind");
         return false;
     }

@@ -80,9 +80,9 @@ void script_quit(script *s);
 /* Waits for that, and for its requests, at most until then (CLOCK_REALTIME). Later requests fail. */
 void script_wait(script *s, const struct timespec *until);
 
-/* Waits for its thread, and frees it. NULL is fine. False: a call that cannot be interrupted keeps the thread, and
+/* Waits for its thread, at most until then, and frees it. NULL is fine. False: a call that cannot be interrupted keeps the thread, and
  * nothing has been freed. */
-bool script_free(script *s);
+bool script_free(script *s, const struct timespec *until);
 
 /* Adds its state as a JSON object. */
 void script_describe(script *s, text *t);

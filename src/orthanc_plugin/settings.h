@@ -30,8 +30,9 @@ typedef struct settings {
     bool allow_execute, strict;
     double route_time_limit;  /* seconds for an answer of a script's route; 0 = the default */
     double filter_time_limit; /* seconds for the answer of a filter; 0 = the default */
-    unsigned filters;         /* that a script is to decide, also one that has a fault */
-    bool filter_accepts;      /* what a filter is without an answer */
+    double dicom_timeout; /* the server's DicomScuTimeout: seconds for a modality; 0 = no limit */
+    unsigned filters;     /* that a script is to decide, also one that has a fault */
+    bool filter_accepts;  /* what a filter is without an answer */
     script_settings *scripts; /* without those that have a fault */
     size_t count;
     unsigned faults; /* each of them is in the log of the server */

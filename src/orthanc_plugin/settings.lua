@@ -238,6 +238,9 @@ local function read_script(name, entry)
   end
 end
 
+if math.type(configuration.DicomScuTimeout) and configuration.DicomScuTimeout >= 0 then
+  set("", "DicomScuTimeout", tostring(configuration.DicomScuTimeout))
+end
 local section = configuration.Modalua
 if section == nil then
   return
