@@ -151,13 +151,27 @@ static char *read_body(const job *j, const char **why)
 
 /* ---- a thread of the pool ---- */
 
+/* Whether the script does not wait for the answer any more, since its time is over, or the script has been stopped.
+ * A job that modalua cancels when a script ends is to be cancelled all the same. */
+static bool is_given_up(const job *j)
+{
+    char none;
+    bool is_cancel = strncmp(j->uri, "/jobs/", 6) == 0 && strstr(j->uri, "/cancel");
+    return !is_cancel && modalua_response_read(j->response, &none, 0) == MODALUA_E_CANCELLED;
+}
+
 static void carry_out(const rest_pool *p, const job *j)
 {
     OrthancPluginMemoryBuffer body = { 0 }, headers = { 0 };
     OrthancPluginErrorCode error;
     uint16_t status = 0;
     const char *why = NULL;
-    char *file = j->reads ? read_body(j, &why) : NULL;
+    char *file;
+    if (is_given_up(j)) {
+        modalua_response_fail(j->response, MODALUA_NOT_SENT, "");
+        return;
+    }
+    file = j->reads ? read_body(j, &why) : NULL;
     if (why) {
         modalua_response_fail(j->response, MODALUA_NOT_SENT, why);
         return;
