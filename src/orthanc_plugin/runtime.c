@@ -79,7 +79,10 @@ int runtime_start(script *s, modalua_runtime *rt)
         status = events_register(&s->events, rt);
     if (status == MODALUA_OK)
         status = modalua_run_string(rt, "=modalua.host", prelude, sizeof prelude - 1);
-    return status == MODALUA_OK ? start_file(s, rt) : status;
+    if (status != MODALUA_OK)
+        return status;
+    script_keep_cancel(s);
+    return start_file(s, rt);
 }
 
 int runtime_try(script *s, char **why)

@@ -56,10 +56,13 @@ static bool is_unwanted(const script *s)
     return s->quits || s->is_stopped || s->again;
 }
 
+/* A second cancel of a runtime would kill it without its grace. */
 static void cancel(script *s)
 {
-    if (s->rt)
+    if (s->rt && !s->cancelled) {
+        s->cancelled = true;
         modalua_cancel_sticky(s->rt);
+    }
     pthread_cond_broadcast(&s->changed);
 }
 
@@ -70,9 +73,18 @@ static void show_runtime(script *s, modalua_runtime *rt)
 {
     pthread_mutex_lock(&s->lock);
     s->rt = rt;
+    s->cancelled = false;
     set_state(s, SCRIPT_RUNS, SCHEDULE_NEVER);
     if (is_unwanted(s))
-        modalua_cancel_sticky(rt);
+        cancel(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void script_keep_cancel(script *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->cancelled)
+        modalua_cancel_sticky(s->rt);
     pthread_mutex_unlock(&s->lock);
 }
 

@@ -50,6 +50,7 @@ typedef struct script {
     bool is_stopped;     /* by a person */
     bool again;          /* it is to be started now */
     modalua_runtime *rt; /* NULL = none; it may be cancelled as long as it is here */
+    bool cancelled;      /* that runtime has been cancelled */
     bool serves;         /* it has begun the file: calls of its routes can be posted */
     route_call *calls;   /* that have not been answered (calls.h) */
     unsigned long last_call;
@@ -68,6 +69,9 @@ script *script_new(const script_host *host, const script_settings *of);
 
 /* Starts its thread, which is what starts the script. False: it could not be started; that is in the log. */
 bool script_begin(script *s);
+
+/* The prelude of a run has ended, and with it what it knew of a cancel: cancels the run of the file too. */
+void script_keep_cancel(script *s);
 
 /* What a person wants. script_stop ends the script; it returns before it has ended. */
 void script_start(script *s);
