@@ -248,6 +248,17 @@ for _, version in ipairs(versions) do
       assert.are.equal("memory", execute("local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end").Error.kind)
     end)
 
+    it("refuses what a page of another site makes a browser send", function()
+      local function post(path, headers)
+        local pipe <close> = io.popen(("curl -s -w ' %%{http_code}' -d 'return 1' -H 'Origin: http://other.invalid' %s %s%s"):format(
+          headers or "", server.url, path))
+        return pipe:read "a"
+      end
+      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/execute")
+      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/scripts/well/stop")
+      contains(post("/modalua/execute", "-H 'X-Modalua: 1'"), " 200")
+    end)
+
     it("stops and starts scripts, and reloads a file unless it has a fault", function()
       local file <close> = io.open(server:path "looping", "w")
       file:write "x ="

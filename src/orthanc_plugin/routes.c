@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "orthanc_plugin/calls.h"
 #include "orthanc_plugin/parts.h"
@@ -42,14 +43,33 @@ static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *o
     return code;
 }
 
-/* Whether the request has that method; otherwise the answer is 405. */
+static bool has_header(const OrthancPluginHttpRequest *q, const char *name)
+{
+    for (uint32_t i = 0; i < q->headersCount; i++)
+        if (strcasecmp(q->headersKeys[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the request is one that a page of another site can make a browser send, with the password that the browser
+ * knows. A browser adds Origin; it lets another site's page add X-Modalua only when this server allows that. */
+static bool is_foreign(const OrthancPluginHttpRequest *q)
+{
+    return q->method != OrthancPluginHttpMethod_Get && has_header(q, "Origin") &&
+           !has_header(q, "X-Modalua");
+}
+
+/* Whether the request has that method, and may have it; otherwise the answer is 405 or 403. */
 static bool is_method(const plugin *p, OrthancPluginRestOutput *output,
                       const OrthancPluginHttpRequest *q, OrthancPluginHttpMethod method)
 {
-    if (q->method == method)
+    if (q->method != method)
+        OrthancPluginSendMethodNotAllowed(p->context, output,
+                                          method == OrthancPluginHttpMethod_Get ? "GET" : "POST");
+    else if (is_foreign(q))
+        refuse(p, output, 403, "a web page must send the header X-Modalua");
+    else
         return true;
-    OrthancPluginSendMethodNotAllowed(p->context, output,
-                                      method == OrthancPluginHttpMethod_Get ? "GET" : "POST");
     return false;
 }
 
