@@ -10,10 +10,9 @@
 #include "orthanc_plugin/text.h"
 
 enum {
-    PROPERTY = 5042,   /* of Orthanc's global properties; those of plugins begin at 1024 */
-    LONGEST_WAIT = 60, /* seconds */
-    SAVE_INTERVAL =
-        100, /* milliseconds: a change that a script has handled within it is told again after a crash */
+    PROPERTY = 5042,     /* of Orthanc's global properties; those of plugins begin at 1024 */
+    LONGEST_WAIT = 60,   /* seconds */
+    SAVE_INTERVAL = 100, /* milliseconds at least from one save to the next */
     NAME_SIZE = 600
 };
 
@@ -203,6 +202,7 @@ void follow_tell(follow *f)
 void follow_look(follow *f, const void *owner)
 {
     wake(f, owner, now() - LONGEST_WAIT, 0);
+    save(f, false);
 }
 
 void follow_leave(follow *f, const void *owner)
