@@ -92,6 +92,8 @@ host.route("/hello", function(request) return { method = request.method, x = req
 host.route("/bytes", function(request) return request.body .. "\0\255", { type = "application/octet-stream" } end)
 host.route("/made", function() return "made", { status = 201 } end)
 host.route("/failing", function() error "the route fails" end)
+host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
+host.route("/status", function(request) return "x", { status = tonumber(request.query.x) } end)
 host.route("/late", function() require "modalua.task".sleep(100) end)
 host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
 ]],
@@ -233,7 +235,12 @@ for _, version in ipairs(versions) do
       fails({ status = 404 }, client:get "/modalua/routes/routes/other")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
       fails({ status = 503 }, client:get "/modalua/routes/well/hello")
-      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "the route fails")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "routes.lua:5: the route fails")
+      contains(server:log_of "routes", "route /failing failed: ")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/missing").message, "/studies/nope")
+      for _, status in ipairs { 99, 200.5, 401, 600 } do
+        contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "from 200 to 599")
+      end
       fails({ status = 504 }, client:get "/modalua/routes/routes/late")
     end)
 

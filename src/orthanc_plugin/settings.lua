@@ -1,6 +1,6 @@
--- The section "Modalua" of the server's configuration: checks it, and tells it to the plugin (settings.c).
--- `configuration` is the whole configuration; `set(script, key, value)` and `fault_of(script, text)` are functions of the plugin. script is ""
--- for what belongs to no script.
+-- The section "Modalua" of the server's configuration: checks it, and gives it to the plugin (settings.c).
+-- `configuration` is the whole configuration; `set(script, key, value)` and `fault_of(script, text)` are functions of the plugin.
+-- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
 
 local function is_object(value)
