@@ -230,8 +230,12 @@ for _, version in ipairs(versions) do
       local pipe <close> = io.popen(([[printf 'a\0b' |
         curl -s -w ' %%{http_code} %%{content_type}' --data-binary @- %s/modalua/routes/routes/bytes]]):format(server.url))
       assert.are.equal("a\0b\0\255 200 application/octet-stream", pipe:read "a")
-      local made <close> = io.popen(("curl -s -w ' %%{http_code}' %s/modalua/routes/routes/made"):format(server.url))
-      assert.are.equal("made 201", made:read "a")
+      local made <close> = io.popen(("curl -s -i -w ' %%{http_code}' %s/modalua/routes/routes/made"):format(server.url))
+      local answer = made:read "a"
+      contains(answer, "\nmade 201")
+      contains(answer, "X-Content-Type-Options: nosniff\r\n")
+      local page <close> = io.popen(("curl -s -i %s/modalua/app"):format(server.url))
+      contains(page:read "a", "X-Frame-Options: DENY\r\n")
       fails({ status = 404 }, client:get "/modalua/routes/routes/other")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
       fails({ status = 503 }, client:get "/modalua/routes/well/hello")

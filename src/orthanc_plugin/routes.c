@@ -16,13 +16,14 @@ enum { ROUTE_SECONDS = 10 };
 
 /* ---- answers ---- */
 
-/* Orthanc gives an answer with another status than 200 no Content-Type. */
+/* Orthanc gives an answer with another status than 200 no Content-Type, and a browser is not to guess one. */
 static OrthancPluginErrorCode answer(const plugin *p, OrthancPluginRestOutput *output, int status,
                                      const char *type, const void *body, size_t size)
 {
     if (status == 200) {
         OrthancPluginAnswerBuffer(p->context, output, body ? body : "", (uint32_t)size, type);
     } else {
+        OrthancPluginSetHttpHeader(p->context, output, "X-Content-Type-Options", "nosniff");
         OrthancPluginSendHttpStatus(p->context, output, (uint16_t)status, body ? body : "",
                                     (uint32_t)size);
     }
@@ -217,6 +218,7 @@ static OrthancPluginErrorCode on_app(OrthancPluginRestOutput *output, const char
     (void)url;
     if (!is_method(p, output, q, OrthancPluginHttpMethod_Get))
         return OrthancPluginErrorCode_Success;
+    OrthancPluginSetHttpHeader(p->context, output, "X-Frame-Options", "DENY");
     return answer(p, output, 200, "text/html; charset=utf-8", part_page, part_page_size);
 }
 
