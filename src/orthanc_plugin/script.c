@@ -34,6 +34,7 @@ script *script_new(const script_host *host, const script_settings *of)
     s->host = host;
     s->settings = of;
     s->since = time(NULL);
+    s->due = SCHEDULE_NEVER;
     log_init(&s->log, host->context, of->name);
     events_init(&s->events);
     pthread_mutex_init(&s->lock, NULL);
@@ -231,6 +232,7 @@ static void *live(void *user)
 bool script_begin(script *s)
 {
     int error;
+    pthread_mutex_lock(&s->lock);
     s->due = schedule_first(s->settings, time(NULL));
     error = pthread_create(&s->thread, NULL, live, s);
     if (error == 0)
@@ -238,7 +240,8 @@ bool script_begin(script *s)
     else
         log_line(&s->log, 1, "its thread cannot be started: %s", strerror(error));
     s->has_thread = error == 0;
-    return s->has_thread;
+    pthread_mutex_unlock(&s->lock);
+    return error == 0;
 }
 
 void script_quit(script *s)

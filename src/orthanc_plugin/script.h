@@ -39,12 +39,12 @@ typedef struct script {
     script_log log;
     event_queue events;
     rest_pool *pool;
-    pthread_t thread;
-    bool has_thread;
 
     /* ---- behind the lock ---- */
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    pthread_t thread;
+    bool has_thread;
     bool quits;          /* the server stops */
     bool ended;          /* the thread has nothing to do any more */
     bool is_stopped;     /* by a person */
