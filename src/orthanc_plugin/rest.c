@@ -131,10 +131,12 @@ static job *job_new(const modalua_request *q, modalua_response *r)
     return j;
 }
 
+#define TOO_LARGE "the body is too large for the memory, or for Orthanc's plugins (4 GB)"
+
 /* Reads a body that is a file. NULL: why it cannot be sent; the response gets that. */
 static char *read_body(const job *j, const char **why)
 {
-    char *body = j->body_size <= UINT32_MAX ? malloc(j->body_size) : NULL;
+    char *body = malloc(j->body_size);
     size_t size = 0;
     long n = 1;
     while (body && size < j->body_size && n > 0) {
@@ -143,8 +145,7 @@ static char *read_body(const job *j, const char **why)
     }
     if (body && size == j->body_size)
         return body;
-    *why = body ? "the body cannot be read"
-                : "the body is too large for the memory, or for Orthanc's plugins";
+    *why = body ? "the body cannot be read" : TOO_LARGE;
     free(body);
     return NULL;
 }
@@ -171,7 +172,9 @@ static void carry_out(const rest_pool *p, const job *j)
         modalua_response_fail(j->response, MODALUA_NOT_SENT, "");
         return;
     }
-    file = j->reads ? read_body(j, &why) : NULL;
+    if (j->body_size > UINT32_MAX)
+        why = TOO_LARGE; /* the plugin API would cut it */
+    file = !why && j->reads ? read_body(j, &why) : NULL;
     if (why) {
         modalua_response_fail(j->response, MODALUA_NOT_SENT, why);
         return;
