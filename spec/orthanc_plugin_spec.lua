@@ -79,12 +79,16 @@ print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
   follow = FOLLOW,
   events = [[
 local host = require "modalua".host
+local task = require "modalua.task"
 local next_event = host.events()
 print "listens"
-print(pcall(function() for event in next_event do
+for event in next_event do
   print(event.Type, event.Level, event.ID)
-  if event.Type == "UpdatedPeers" then host.events() end
-end end))]],
+  if event.Type == "UpdatedPeers" then break end
+end
+task.spawn(function() print("older", pcall(host.events())) end)
+task.sleep(0) -- it waits
+for event in host.events() do print("again", event.Type) end]],
   same = { source = SAME, At = "04:30" }, -- it is started by hand, when the studies are there
   routes = [[
 local host = require "modalua".host
@@ -220,7 +224,10 @@ for _, version in ipairs(versions) do
       assert(client:put("/modalities/more", { AET = "MORE", Host = "127.0.0.1", Port = 1 }))
       happens(function() return server:log_of("events"):find("UpdatedModalities\tnil\t") end)
       assert(client:put("/peers/more", { Url = "http://127.0.0.1:1" }))
-      happens(function() return server:log_of("events"):find "false\t[^\n]*events: the script listens already" end)
+      happens(function() return server:log_of("events"):find "UpdatedPeers" end)
+      happens(function() return server:log_of("events"):find "older\tfalse\t[^\n]*a newer loop over host.events%(%) gets the events" end)
+      assert(client:put("/peers/more", { Url = "http://127.0.0.1:2" }))
+      happens(function() return server:log_of("events"):find "again\tUpdatedPeers" end)
     end)
 
     it("calls the routes of a script", function()

@@ -104,7 +104,7 @@ static void on_listen(void *user, const char *arguments, modalua_reply *reply)
     pthread_mutex_lock(&q->lock);
     if (!q->ring)
         q->ring = calloc(EVENTS_MAX, sizeof *q->ring);
-    fault = q->listens ? "the script listens already" : q->ring ? NULL : "not enough memory";
+    fault = q->ring ? NULL : "not enough memory";
     q->listens = q->listens || q->ring;
     pthread_mutex_unlock(&q->lock);
     if (fault)
@@ -131,20 +131,24 @@ static bool take(event_queue *q, event *e)
 static void on_next(void *user, const char *arguments, modalua_reply *reply)
 {
     event_queue *q = user;
+    modalua_reply *before = NULL; /* of a loop that was left, or has a newer one beside it */
     event e;
     bool is_kept = false, is_there;
     (void)arguments;
     pthread_mutex_lock(&q->lock);
     is_there = take(q, &e);
-    if (!is_there && !q->reply && modalua_reply_keep(reply) == MODALUA_OK) {
+    if (!is_there && modalua_reply_keep(reply) == MODALUA_OK) {
+        before = q->reply;
         q->reply = reply;
         is_kept = true;
     }
     pthread_mutex_unlock(&q->lock);
+    if (before)
+        modalua_reply_error(before, NULL, "a newer loop over host.events() gets the events");
     if (is_there)
         answer(reply, &e);
     else if (!is_kept)
-        modalua_reply_error(reply, NULL, "another task waits for the next event");
+        modalua_reply_error(reply, NULL, "not enough memory");
 }
 
 int events_register(event_queue *q, modalua_runtime *rt)

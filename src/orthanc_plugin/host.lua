@@ -95,7 +95,7 @@ end
 
 --- An iterator over what the server does and does not write to its log of changes, from now on: { Type = "JobSuccess", "JobFailure",
 -- "JobSubmitted", "Deleted", "UpdatedModalities" or "UpdatedPeers", Level =, ID = }. 10 000 of them wait for a slow script; then comes
--- { Type = "Lost", ID = how many }.
+-- { Type = "Lost", ID = how many }. Of two loops, the newer one gets them.
 function host.events()
   local _, err = native.listen()
   if err then
