@@ -101,7 +101,7 @@ for _, version in ipairs(versions.few) do
       end)
       receivers[1]:signal "STOP"
       assert(server:act("route", "start"))
-      happens(function() return server:state("route").RunningRequests == 1 and server:state("route").Requests >= 2 end)
+      happens(function() return #server.client:get "/jobs" > 0 end) -- the first one is at the archive
       assert(server.client:delete("/studies/" .. last))
       receivers[1]:signal "CONT"
       happens(function() return server:log_of("route"):find("deleted meanwhile\t" .. last, 1, true) end)

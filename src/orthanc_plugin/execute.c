@@ -26,6 +26,7 @@ struct executor {
 typedef struct execution {
     executor *executor;
     text output;
+    bool is_cut; /* there was more output */
 } execution;
 
 executor *executor_new(const script_host *host)
@@ -72,8 +73,12 @@ void executor_free(executor *e)
 static void print(void *user, const char *data, size_t size)
 {
     execution *x = user;
-    if (x->output.size + size <= OUTPUT)
+    if (!x->is_cut && x->output.size + size <= OUTPUT) {
         text_add(&x->output, data, size);
+    } else if (!x->is_cut) {
+        x->is_cut = true;
+        text_format(&x->output, "\n(cut at 1 MB)\n");
+    }
 }
 
 static void transport(void *user, const modalua_request *request, modalua_response *response)

@@ -36,7 +36,4 @@ void follow_look(follow *f, const void *owner);
 /* The runtime ends: answers its loops, and saves their places. */
 void follow_leave(follow *f, const void *owner);
 
-/* So many changes have been told. */
-unsigned long follow_count(follow *f);
-
 #endif

@@ -68,6 +68,12 @@ void log_print(script_log *l, const char *data, size_t size)
     }
 }
 
+void log_end(script_log *l)
+{
+    if (l->part_size > 0)
+        log_print(l, "\n", 1);
+}
+
 void log_line(script_log *l, int is_problem, const char *format, ...)
 {
     char line[LOG_LINE_SIZE];

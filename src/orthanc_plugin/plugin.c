@@ -120,8 +120,6 @@ static void plugin_free(plugin *p)
 /* False: there is not enough memory. */
 static bool fill(plugin *p)
 {
-    if (!settings_read(&p->settings, p->context))
-        return false;
     p->host = (script_host){ p->context, &p->settings, follow_new(p->context) };
     p->executor = executor_new(&p->host);
     p->scripts = calloc(p->settings.count + 1, sizeof *p->scripts);
@@ -145,6 +143,10 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *contex
     if (!p)
         return -1;
     p->context = context;
+    if (!settings_read(&p->settings, context)) {
+        plugin_free(p);
+        return -1;
+    }
     if (!fill(p)) {
         OrthancPluginLogError(context, "modalua: there is not enough memory to start");
         plugin_free(p);

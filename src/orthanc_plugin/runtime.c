@@ -45,6 +45,7 @@ int runtime_new(script *s, modalua_runtime **rt)
 {
     const script_settings *of = s->settings;
     modalua_config config;
+    int status;
     modalua_config_init(&config);
     config.memory_limit = of->memory_limit;
     config.run_seconds = of->time_limit;
@@ -61,7 +62,10 @@ int runtime_new(script *s, modalua_runtime **rt)
     config.transport = transport;
     config.search = search;
     config.follow = on_follow;
-    return modalua_create(rt, &config);
+    status = modalua_create(rt, &config);
+    if (status == MODALUA_E_INVALID)
+        log_line(&s->log, 1, "its settings are refused: %s", modalua_config_fault(&config));
+    return status;
 }
 
 static int start_file(const script *s, modalua_runtime *rt)

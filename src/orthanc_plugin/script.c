@@ -158,6 +158,7 @@ static int run(script *s)
     follow_leave(s->host->follow, s);
     events_leave(&s->events);
     modalua_destroy(rt);
+    log_end(&s->log);
     return status;
 }
 

@@ -163,6 +163,8 @@ bool settings_read(settings *s, OrthancPluginContext *context)
         OrthancPluginLogError(context, "modalua: the configuration cannot be read:");
         OrthancPluginLogError(context, rt ? modalua_last_error(rt) : modalua_strerror(status));
     }
+    if (status == MODALUA_OK && r.failed)
+        OrthancPluginLogError(context, "modalua: there is not enough memory to start");
     modalua_destroy(rt);
     if (configuration)
         OrthancPluginFreeString(context, configuration);

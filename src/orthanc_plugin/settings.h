@@ -38,7 +38,8 @@ typedef struct settings {
     unsigned faults; /* each of them is in the log of the server */
 } settings;
 
-/* False: there is not enough memory. What is wrong in the configuration is in s->faults. */
+/* False: the configuration cannot be read, or there is not enough memory; the log of the server says which. What is
+ * wrong in the configuration is in s->faults. */
 bool settings_read(settings *s, OrthancPluginContext *context);
 
 void settings_free(settings *s);
