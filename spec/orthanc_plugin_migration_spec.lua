@@ -120,6 +120,13 @@ for _, version in ipairs(versions.few) do
       end
       archive.send(instances, { server:modality() }, "SENDER")
       happens(function() return server:log_of("route"):find "again in 1 s: store [^\n]*no connection to the modality" end)
+      happens(function() -- a killed Orthanc forgets which studies were to become stable
+        local stable = 0
+        for _ in server.client:changes { since = 0, type = "StableStudy" } do
+          stable = stable + 1
+        end
+        return stable == count
+      end)
       server:stop "KILL"
       receivers[1]:start_again()
       local since = receivers[1].client:get("/changes", { last = true }).Last
