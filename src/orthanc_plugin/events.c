@@ -43,7 +43,7 @@ static const char *level_name(OrthancPluginResourceType level)
     }
 }
 
-static void answer(modalua_reply *reply, const event *e)
+static void events_answer(modalua_reply *reply, const event *e)
 {
     text t = { 0 };
     text_add(&t, "{", 1);
@@ -77,7 +77,7 @@ void events_push(event_queue *q, OrthancPluginChangeType type, OrthancPluginReso
     }
     pthread_mutex_unlock(&q->lock);
     if (reply)
-        answer(reply, &e);
+        events_answer(reply, &e);
 }
 
 void events_leave(event_queue *q)
@@ -112,7 +112,7 @@ static void on_listen(void *user, const char *arguments, modalua_reply *reply)
 }
 
 /* The next event, or how many were lost. The lock is held. False: there is none. */
-static bool take(event_queue *q, event *e)
+static bool events_take(event_queue *q, event *e)
 {
     if (q->count > 0) {
         *e = q->ring[q->first];
@@ -136,7 +136,7 @@ static void on_next(void *user, const char *arguments, modalua_reply *reply)
     bool is_kept = false, is_there;
     (void)arguments;
     pthread_mutex_lock(&q->lock);
-    is_there = take(q, &e);
+    is_there = events_take(q, &e);
     if (!is_there && modalua_reply_keep(reply) == MODALUA_OK) {
         before = q->reply;
         q->reply = reply;
@@ -146,7 +146,7 @@ static void on_next(void *user, const char *arguments, modalua_reply *reply)
     if (before)
         modalua_reply_error(before, NULL, "a newer loop over host.events() gets the events");
     if (is_there)
-        answer(reply, &e);
+        events_answer(reply, &e);
     else if (!is_kept)
         modalua_reply_error(reply, NULL, "not enough memory");
 }

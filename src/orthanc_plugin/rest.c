@@ -194,7 +194,7 @@ static void carry_out(const rest_pool *p, const job *j)
 }
 
 /* The next request; NULL: the pool ends. Waits. */
-static job *take(rest_pool *p)
+static job *rest_take(rest_pool *p)
 {
     job *j;
     pthread_mutex_lock(&p->lock);
@@ -218,7 +218,7 @@ static void *work(void *user)
 {
     rest_pool *p = user;
     job *j;
-    while ((j = take(p))) {
+    while ((j = rest_take(p))) {
         carry_out(p, j);
         free(j);
     }
@@ -291,21 +291,21 @@ void rest_pool_wait(rest_pool *p, const struct timespec *until)
 
 void rest_pool_close(rest_pool *p)
 {
-    job *left, *next;
+    job *rest, *next;
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
     p->ends = true;
-    left = p->first;
+    rest = p->first;
     p->first = NULL;
     p->last = &p->first;
     p->waiting = 0;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
-    for (; left; left = next) {
-        next = left->next;
-        modalua_response_fail(left->response, MODALUA_NOT_SENT, "the server stops");
-        free(left);
+    for (; rest; rest = next) {
+        next = rest->next;
+        modalua_response_fail(rest->response, MODALUA_NOT_SENT, "the server stops");
+        free(rest);
     }
 }
 
