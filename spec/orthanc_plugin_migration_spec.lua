@@ -82,6 +82,32 @@ for _, version in ipairs(versions.few) do
       assert.are.equal("A", patients(receivers[1].client))
     end)
 
+    it("skip a study that is deleted before its turn", function()
+      local server <close> = start "route"
+      happens(function() return server:state("route").Requests >= 1 end)
+      assert(server:act("route", "stop"))
+      happens(function() return server:is("route", "stopped") end)
+      send(server, "A", "CT")
+      send(server, "BB", "CT")
+      local last -- the script reads both changes at once, and this one comes second
+      happens(function()
+        local list = server.client:get("/changes", { limit = 100 }).Changes
+        local stable = {}
+        for _, change in ipairs(list) do
+          stable[#stable + 1] = change.ChangeType == "StableStudy" and change.ID or nil
+        end
+        last = stable[2]
+        return last
+      end)
+      receivers[1]:signal "STOP"
+      assert(server:act("route", "start"))
+      happens(function() return #server.client:get "/jobs" > 0 end) -- the first one is at the archive
+      assert(server.client:delete("/studies/" .. last))
+      receivers[1]:signal "CONT"
+      happens(function() return server:log_of("route"):find("deleted meanwhile\t" .. last, 1, true) end)
+      assert.are.equal(0, server:state("route").Restarts)
+    end)
+
     -- MODALUA_KILLS: 100 studies instead of 10.
     it("lose no study while the archive is away and the server is killed, and send none twice", function()
       local count = os.getenv "MODALUA_KILLS" and 100 or 10
@@ -94,6 +120,13 @@ for _, version in ipairs(versions.few) do
       end
       archive.send(instances, { server:modality() }, "SENDER")
       happens(function() return server:log_of("route"):find "again in 1 s: store [^\n]*no connection to the modality" end)
+      happens(function() -- a killed Orthanc forgets which studies were to become stable
+        local stable = 0
+        for _ in server.client:changes { since = 0, type = "StableStudy" } do
+          stable = stable + 1
+        end
+        return stable == count
+      end)
       server:stop "KILL"
       receivers[1]:start_again()
       local since = receivers[1].client:get("/changes", { last = true }).Last

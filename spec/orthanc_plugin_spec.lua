@@ -79,12 +79,16 @@ print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
   follow = FOLLOW,
   events = [[
 local host = require "modalua".host
+local task = require "modalua.task"
 local next_event = host.events()
 print "listens"
-print(pcall(function() for event in next_event do
+for event in next_event do
   print(event.Type, event.Level, event.ID)
-  if event.Type == "UpdatedPeers" then host.events() end
-end end))]],
+  if event.Type == "UpdatedPeers" then break end
+end
+task.spawn(function() print("older", pcall(host.events())) end)
+task.sleep(0) -- it waits
+for event in host.events() do print("again", event.Type) end]],
   same = { source = SAME, At = "04:30" }, -- it is started by hand, when the studies are there
   routes = [[
 local host = require "modalua".host
@@ -92,6 +96,8 @@ host.route("/hello", function(request) return { method = request.method, x = req
 host.route("/bytes", function(request) return request.body .. "\0\255", { type = "application/octet-stream" } end)
 host.route("/made", function() return "made", { status = 201 } end)
 host.route("/failing", function() error "the route fails" end)
+host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
+host.route("/status", function(request) return "x", { status = tonumber(request.query.x) } end)
 host.route("/late", function() require "modalua.task".sleep(100) end)
 host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
 ]],
@@ -218,7 +224,10 @@ for _, version in ipairs(versions) do
       assert(client:put("/modalities/more", { AET = "MORE", Host = "127.0.0.1", Port = 1 }))
       happens(function() return server:log_of("events"):find("UpdatedModalities\tnil\t") end)
       assert(client:put("/peers/more", { Url = "http://127.0.0.1:1" }))
-      happens(function() return server:log_of("events"):find "false\t[^\n]*events: the script listens already" end)
+      happens(function() return server:log_of("events"):find "UpdatedPeers" end)
+      happens(function() return server:log_of("events"):find "older\tfalse\t[^\n]*a newer loop over host.events%(%) gets the events" end)
+      assert(client:put("/peers/more", { Url = "http://127.0.0.1:2" }))
+      happens(function() return server:log_of("events"):find "again\tUpdatedPeers" end)
     end)
 
     it("calls the routes of a script", function()
@@ -228,12 +237,21 @@ for _, version in ipairs(versions) do
       local pipe <close> = io.popen(([[printf 'a\0b' |
         curl -s -w ' %%{http_code} %%{content_type}' --data-binary @- %s/modalua/routes/routes/bytes]]):format(server.url))
       assert.are.equal("a\0b\0\255 200 application/octet-stream", pipe:read "a")
-      local made <close> = io.popen(("curl -s -w ' %%{http_code}' %s/modalua/routes/routes/made"):format(server.url))
-      assert.are.equal("made 201", made:read "a")
+      local made <close> = io.popen(("curl -s -i -w ' %%{http_code}' %s/modalua/routes/routes/made"):format(server.url))
+      local answer = made:read "a"
+      contains(answer, "\nmade 201")
+      contains(answer, "X-Content-Type-Options: nosniff\r\n")
+      local page <close> = io.popen(("curl -s -i %s/modalua/app"):format(server.url))
+      contains(page:read "a", "X-Frame-Options: DENY\r\n")
       fails({ status = 404 }, client:get "/modalua/routes/routes/other")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
       fails({ status = 503 }, client:get "/modalua/routes/well/hello")
-      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "the route fails")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/failing").message, "routes.lua:5: the route fails")
+      contains(server:log_of "routes", "route /failing failed: ")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/missing").message, "/studies/nope")
+      for _, status in ipairs { 99, 200.5, 401, 600 } do
+        contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "from 200 to 599")
+      end
       fails({ status = 504 }, client:get "/modalua/routes/routes/late")
     end)
 
@@ -246,6 +264,17 @@ for _, version in ipairs(versions) do
       contains(execute("x =").Error.message, "script:1: unexpected symbol near <eof>")
       contains(execute("error 'mine'").Error.message, "mine")
       assert.are.equal("memory", execute("local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end").Error.kind)
+    end)
+
+    it("refuses what a page of another site makes a browser send", function()
+      local function post(path, headers)
+        local pipe <close> = io.popen(("curl -s -w ' %%{http_code}' -d 'return 1' -H 'Origin: http://other.invalid' %s %s%s"):format(
+          headers or "", server.url, path))
+        return pipe:read "a"
+      end
+      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/execute")
+      assert.are.equal("a web page must send the header X-Modalua 403", post "/modalua/scripts/well/stop")
+      contains(post("/modalua/execute", "-H 'X-Modalua: 1'"), " 200")
     end)
 
     it("stops and starts scripts, and reloads a file unless it has a fault", function()
@@ -343,7 +372,6 @@ describe("The configuration of the plugin", function()
     { "<eof>", { source = "x = " } },
     { "No such file", { source = "", Path = "/nowhere/x.lua" } },
     { "Filters needs Modalua.FilterDefault", { source = "", Filters = { "ReceivedInstance" } } },
-    { "Filters must be a list of", { source = "", Filters = { "Everything" } } },
     { "Path must be the absolute path of a Lua file", { source = "", Path = "x.lua" } },
   }
 
@@ -363,6 +391,22 @@ describe("The configuration of the plugin", function()
     assert.are.equal(1, server:count_logged "Modalua has no setting 'AllowExecut', did you mean 'AllowExecute'?")
     assert.are.equal(1, server:count_logged "the name of the script 'bad name' must consist of")
     fails({ status = 403 }, server.client:post("/modalua/execute", "return 1"))
+  end)
+
+  it("leaves a filter to FilterDefault when its script has a fault, and rejects when that has a fault too", function()
+    for _, row in ipairs {
+      { { source = "x =", Filters = { "IncomingHttpRequest" } }, "reject", "<eof>" },
+      { { source = "", Filters = { "Everything" } }, "Accept", "Filters must be a list of" },
+      { { source = "", Filter = { "IncomingHttpRequest" } }, "reject", "has no setting 'Filter', did you mean 'Filters'?" },
+    } do
+      local server <close> = plugin.start(version, { scripts = { decides = row[1] }, settings = { FilterDefault = row[2] } })
+      fails({ status = 403 }, server.client:get "/system")
+      assert.are.equal(1, server:count_logged(row[3]))
+      assert.are_not.equal(0, server:count_logged "no script decides a filter, as the configuration has a fault")
+    end
+    local server <close> = plugin.start(version, { scripts = { decides = { source = "x =", Filters = { "IncomingHttpRequest" } } },
+      settings = { FilterDefault = "accept" } })
+    assert(server.client:get "/system")
   end)
 
   it("keeps the server from starting when it is strict and has a fault", function()

@@ -724,7 +724,8 @@ MODALUA_API int modalua_response_head(modalua_response *response, int status,
 MODALUA_API int modalua_response_write(modalua_response *response, const void *data, size_t size);
 
 /* Reads the next piece of a request's body that is a file. Returns the number of bytes, 0 at the end,
- * or less than 0 for a failure, as modalua_response_write does. */
+ * or less than 0 for a failure, as modalua_response_write does. With size 0 it only says whether the
+ * response is still wanted. */
 MODALUA_API long modalua_response_read(modalua_response *response, void *into, size_t size);
 
 /* The answer is complete. A body that is shorter than its Content-Length, and not compressed, is a broken

@@ -36,7 +36,16 @@ static void on_body(void *user, const char *arguments, modalua_reply *reply)
     pthread_mutex_unlock(&s->lock);
 }
 
-/* answer(id, status, type, body) */
+/* The function has failed. The lock is held. */
+static void fail_call(script *s, route_call *c, const char *name, const char *message)
+{
+    c->error = strdup(message);
+    if (name[0])
+        log_line(&s->log, 1, "%s failed: %s", name, message);
+    pthread_cond_broadcast(&s->changed);
+}
+
+/* answer(id, status, type, body). Status 0: the function has failed; type is its name for the log, and body says why. */
 static void on_answer(void *user, const char *arguments, modalua_reply *reply)
 {
     script *s = user;
@@ -49,7 +58,9 @@ static void on_answer(void *user, const char *arguments, modalua_reply *reply)
     route_call *c;
     pthread_mutex_lock(&s->lock);
     c = find_call(s, id, 0);
-    if (c && !c->is_answered) {
+    if (c && !c->is_answered && !c->error && status == 0) {
+        fail_call(s, c, type ? type : "", body ? body : "");
+    } else if (c && !c->is_answered && !c->error) {
         c->answer->status = status;
         c->answer->type = strdup(type ? type : "text/plain");
         c->answer->body = malloc(size + 1);

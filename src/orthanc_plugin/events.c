@@ -43,7 +43,7 @@ static const char *level_name(OrthancPluginResourceType level)
     }
 }
 
-static void answer(modalua_reply *reply, const event *e)
+static void events_answer(modalua_reply *reply, const event *e)
 {
     text t = { 0 };
     text_add(&t, "{", 1);
@@ -77,7 +77,7 @@ void events_push(event_queue *q, OrthancPluginChangeType type, OrthancPluginReso
     }
     pthread_mutex_unlock(&q->lock);
     if (reply)
-        answer(reply, &e);
+        events_answer(reply, &e);
 }
 
 void events_leave(event_queue *q)
@@ -104,7 +104,7 @@ static void on_listen(void *user, const char *arguments, modalua_reply *reply)
     pthread_mutex_lock(&q->lock);
     if (!q->ring)
         q->ring = calloc(EVENTS_MAX, sizeof *q->ring);
-    fault = q->listens ? "the script listens already" : q->ring ? NULL : "not enough memory";
+    fault = q->ring ? NULL : "not enough memory";
     q->listens = q->listens || q->ring;
     pthread_mutex_unlock(&q->lock);
     if (fault)
@@ -112,7 +112,7 @@ static void on_listen(void *user, const char *arguments, modalua_reply *reply)
 }
 
 /* The next event, or how many were lost. The lock is held. False: there is none. */
-static bool take(event_queue *q, event *e)
+static bool events_take(event_queue *q, event *e)
 {
     if (q->count > 0) {
         *e = q->ring[q->first];
@@ -131,20 +131,24 @@ static bool take(event_queue *q, event *e)
 static void on_next(void *user, const char *arguments, modalua_reply *reply)
 {
     event_queue *q = user;
+    modalua_reply *before = NULL; /* of a loop that was left, or has a newer one beside it */
     event e;
     bool is_kept = false, is_there;
     (void)arguments;
     pthread_mutex_lock(&q->lock);
-    is_there = take(q, &e);
-    if (!is_there && !q->reply && modalua_reply_keep(reply) == MODALUA_OK) {
+    is_there = events_take(q, &e);
+    if (!is_there && modalua_reply_keep(reply) == MODALUA_OK) {
+        before = q->reply;
         q->reply = reply;
         is_kept = true;
     }
     pthread_mutex_unlock(&q->lock);
+    if (before)
+        modalua_reply_error(before, NULL, "a newer loop over host.events() gets the events");
     if (is_there)
-        answer(reply, &e);
+        events_answer(reply, &e);
     else if (!is_kept)
-        modalua_reply_error(reply, NULL, "another task waits for the next event");
+        modalua_reply_error(reply, NULL, "not enough memory");
 }
 
 int events_register(event_queue *q, modalua_runtime *rt)

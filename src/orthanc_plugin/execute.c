@@ -26,6 +26,7 @@ struct executor {
 typedef struct execution {
     executor *executor;
     text output;
+    bool is_cut; /* there was more output */
 } execution;
 
 executor *executor_new(const script_host *host)
@@ -69,20 +70,25 @@ void executor_free(executor *e)
 
 /* ---- callbacks of the runtime; user is the execution ---- */
 
-static void print(void *user, const char *data, size_t size)
+static void execute_print(void *user, const char *data, size_t size)
 {
     execution *x = user;
-    if (x->output.size + size <= OUTPUT)
+    if (!x->is_cut && x->output.size + size <= OUTPUT) {
         text_add(&x->output, data, size);
+    } else if (!x->is_cut) {
+        x->is_cut = true;
+        text_format(&x->output, "\n(cut at 1 MB)\n");
+    }
 }
 
-static void transport(void *user, const modalua_request *request, modalua_response *response)
+static void execute_transport(void *user, const modalua_request *request,
+                              modalua_response *response)
 {
     execution *x = user;
     rest_pool_send(x->executor->pool, request, response);
 }
 
-static void search(void *user, const char *name, modalua_reply *reply)
+static void execute_search(void *user, const char *name, modalua_reply *reply)
 {
     (void)user;
     if (strcmp(name, "plugin.execute") == 0)
@@ -116,7 +122,7 @@ static void leave(executor *e, const modalua_runtime *rt)
 }
 
 /* The runtime is gone, and its requests do not need the pool any more. */
-static void left(executor *e)
+static void release_place(executor *e)
 {
     pthread_mutex_lock(&e->lock);
     e->count--;
@@ -133,11 +139,11 @@ static modalua_runtime *make(execution *x)
     config.run_seconds = SECONDS;
     config.grace_seconds = 1;
     config.flags = MODALUA_SANDBOX;
-    config.write = print;
+    config.write = execute_print;
     config.user = x;
     config.url = REST_URL;
-    config.transport = transport;
-    config.search = search;
+    config.transport = execute_transport;
+    config.search = execute_search;
     modalua_create(&rt, &config);
     return rt;
 }
@@ -172,7 +178,7 @@ int executor_run(executor *e, const char *source, size_t size, text *t)
     leave(e, rt);
     describe(t, &x, rt, status, result);
     modalua_destroy(rt);
-    left(e);
+    release_place(e);
     text_free(&argument);
     text_free(&x.output);
     return 200;

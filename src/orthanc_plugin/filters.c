@@ -1,5 +1,6 @@
 #include "orthanc_plugin/filters.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -7,13 +8,31 @@
 
 enum { SECONDS = 2 };
 
-/* The script that has this filter. The configuration allows one; NULL = none. */
+/* The script that decides this filter. The configuration allows one; NULL = it has a fault, and is not there. */
 static script *script_with(const plugin *p, unsigned filter)
 {
     for (size_t i = 0; i < p->settings.count; i++)
         if (p->settings.scripts[i].filters & filter)
             return p->scripts[i];
     return NULL;
+}
+
+/* Nothing answers: the configuration decides. Logs that. s may be NULL. */
+static bool decide_without_script(const plugin *p, script *s, const char *why)
+{
+    bool accepts = p->settings.filter_accepts;
+    const char *verb = accepts ? "accepts" : "rejects";
+    char line[300];
+    snprintf(line, sizeof line,
+             "modalua: no script decides a filter, as the configuration has a fault, and the "
+             "setting FilterDefault %s",
+             verb);
+    if (s)
+        log_line(&s->log, 1, "its filter gives no answer, and the setting FilterDefault %s: %s",
+                 verb, why);
+    else
+        OrthancPluginLogError(p->context, line);
+    return accepts;
 }
 
 /* 1: the script accepts; 0: it does not. Without an answer it is what the configuration says. */
@@ -23,13 +42,10 @@ static int ask(const plugin *p, unsigned filter, text *members)
     double limit = p->settings.filter_time_limit;
     call_answer a = { .status = 503 };
     char why[500] = "not enough memory";
-    bool is_answered =
-        !members->failed && calls_ask(s, "modalua.host.decide", members->data, NULL,
-                                      limit > 0 ? limit : SECONDS, &a, why, sizeof why);
-    bool accepts = is_answered ? a.status == 200 : p->settings.filter_accepts;
-    if (!is_answered)
-        log_line(&s->log, 1, "its filter gives no answer, and the setting FilterDefault %s: %s",
-                 accepts ? "accepts" : "rejects", why);
+    bool is_answered = s && !members->failed &&
+                       calls_ask(s, "modalua.host.decide", members->data, NULL,
+                                 limit > 0 ? limit : SECONDS, &a, why, sizeof why);
+    bool accepts = is_answered ? a.status == 200 : decide_without_script(p, s, why);
     free(a.type);
     free(a.body);
     text_free(members);
@@ -89,8 +105,8 @@ static int32_t on_http(OrthancPluginHttpMethod method, const char *uri, const ch
 
 void filters_register(plugin *p)
 {
-    if (script_with(p, FILTER_INSTANCE))
+    if (p->settings.filters & FILTER_INSTANCE)
         OrthancPluginRegisterIncomingDicomInstanceFilter(p->context, on_instance);
-    if (script_with(p, FILTER_HTTP))
+    if (p->settings.filters & FILTER_HTTP)
         OrthancPluginRegisterIncomingHttpRequestFilter2(p->context, on_http);
 }

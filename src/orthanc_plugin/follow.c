@@ -10,10 +10,9 @@
 #include "orthanc_plugin/text.h"
 
 enum {
-    PROPERTY = 5042,   /* of Orthanc's global properties; those of plugins begin at 1024 */
-    LONGEST_WAIT = 60, /* seconds */
-    SAVE_INTERVAL =
-        100, /* milliseconds: a change that a script has handled within it is told again after a crash */
+    PROPERTY = 5042,     /* of Orthanc's global properties; those of plugins begin at 1024 */
+    LONGEST_WAIT = 60,   /* seconds */
+    SAVE_INTERVAL = 100, /* milliseconds at least from one save to the next */
     NAME_SIZE = 600
 };
 
@@ -119,15 +118,15 @@ void follow_load(follow *f)
         OrthancPluginFreeString(f->context, all);
 }
 
-/* Saves the places, unless that was done a moment ago and `now_please` is false. No lock that Orthanc's callbacks
+/* Saves the places, unless that was done a moment ago and `at_once` is false. No lock that Orthanc's callbacks
  * need is held while the database writes. */
-static void save(follow *f, bool now_please)
+static void save(follow *f, bool at_once)
 {
     text t = { 0 };
     bool is_due;
     pthread_mutex_lock(&f->saving);
     pthread_mutex_lock(&f->lock);
-    is_due = f->dirty && (now_please || (now() - f->saved) * 1000 >= SAVE_INTERVAL);
+    is_due = f->dirty && (at_once || (now() - f->saved) * 1000 >= SAVE_INTERVAL);
     for (size_t i = 0; is_due && i < f->count; i++)
         text_format(&t, "%s=%lld\n", f->places[i].name, f->places[i].since);
     if (is_due) {
@@ -203,21 +202,13 @@ void follow_tell(follow *f)
 void follow_look(follow *f, const void *owner)
 {
     wake(f, owner, now() - LONGEST_WAIT, 0);
+    save(f, false);
 }
 
 void follow_leave(follow *f, const void *owner)
 {
     wake(f, owner, 1e300, 0);
     save(f, true);
-}
-
-unsigned long follow_count(follow *f)
-{
-    unsigned long told;
-    pthread_mutex_lock(&f->lock);
-    told = f->told;
-    pthread_mutex_unlock(&f->lock);
-    return told;
 }
 
 /* Keeps the reply until something has changed, or answers at once when it has since `told`. */

@@ -29,13 +29,11 @@ void follow_tell(follow *f);
 void follow_ask(follow *f, const void *owner, const char *name, const char *arguments,
                 modalua_reply *reply);
 
-/* Wakes the loops of a runtime that have waited for a minute: another program may have written to the log. */
+/* Wakes the loops of a runtime that have waited for a minute: another program may have written to the log. Saves the
+ * places that have moved. A runtime at work calls it at least once a second. */
 void follow_look(follow *f, const void *owner);
 
 /* The runtime ends: answers its loops, and saves their places. */
 void follow_leave(follow *f, const void *owner);
-
-/* So many changes have been told. */
-unsigned long follow_count(follow *f);
 
 #endif

@@ -34,14 +34,41 @@ function host.route(path, f)
   routes[path] = f
 end
 
--- The answer of a route: the function returns a text or a value for JSON, and perhaps a table with status and type.
-local function answer(id, value, options)
-  local body, kind = value, "text/plain; charset=utf-8"
-  if type(value) ~= "string" then
-    body, kind = json.encode(value == nil and json.null or value), "application/json"
+-- Whether the second result of a route's function is an error, not options.
+local function is_error(value)
+  return value ~= nil and (type(value) ~= "table" or getmetatable(value) ~= nil or value.kind ~= nil)
+end
+
+-- Throws when the options of an answer are not right. Returns the status and the type; nil = none is given.
+local function read_options(options)
+  local status = options.status == nil and 200 or math.type(options.status) and math.tointeger(options.status)
+  if not status or status < 200 or status > 599 or status == 301 or status == 401 or status == 405 then
+    error("the status of an answer must be a whole number from 200 to 599, and not 301, 401 or 405", 0)
+  elseif options.type ~= nil and (type(options.type) ~= "string" or options.type:find "%c") then
+    error("the type of an answer must be a text such as 'text/html'", 0)
   end
-  options = options or {}
-  native.answer(id, options.status or 200, options.type or kind, body)
+  return status, options.type
+end
+
+-- The answer of a route: the function returns a text or a value for JSON, and perhaps a table with status and type; or nil and an error.
+local function answer(id, value, options)
+  if is_error(options) then
+    error(value == nil and options or "the second result of a route must be a table with status and type", 0)
+  end
+  local status, kind = read_options(options or {})
+  if type(value) == "string" then
+    native.answer(id, status, kind or "text/plain; charset=utf-8", value)
+  else
+    native.answer(id, status, kind or "application/json", json.encode(value == nil and json.null or value))
+  end
+end
+
+-- Calls f(...), which answers. Its error is the end of the call; `name` is for the log, "" = the plugin logs it elsewhere.
+local function guard(id, name, f, ...)
+  local good, err = pcall(f, ...)
+  if not good then
+    native.answer(id, 0, name, tostring(err))
+  end
 end
 
 -- The plugin calls it for each request.
@@ -51,7 +78,7 @@ function host.serve(call)
     return answer(call.id, { Message = ("the script '%s' has no route %s"):format(host.name, call.path) }, { status = 404 })
   end
   local request = { method = call.method, path = call.path, query = call.query, headers = call.headers, body = native.body(call.id) }
-  answer(call.id, f(request))
+  guard(call.id, "route " .. call.path, function() answer(call.id, f(request)) end)
 end
 
 --- Decides a filter of the server that the script's setting Filters names: f(tags, origin) for "ReceivedInstance", f(request) for
@@ -68,7 +95,7 @@ end
 
 --- An iterator over what the server does and does not write to its log of changes, from now on: { Type = "JobSuccess", "JobFailure",
 -- "JobSubmitted", "Deleted", "UpdatedModalities" or "UpdatedPeers", Level =, ID = }. 10 000 of them wait for a slow script; then comes
--- { Type = "Lost", ID = how many }.
+-- { Type = "Lost", ID = how many }. Of two loops, the newer one gets them.
 function host.events()
   local _, err = native.listen()
   if err then
@@ -82,8 +109,10 @@ end
 
 -- The plugin calls it for each decision.
 function host.decide(call)
-  local f = filters[call.filter] or error(("the script has not called host.filter for %s"):format(call.filter), 0)
-  native.answer(call.id, f(call.first, call.second) and 200 or 403, "", "")
+  guard(call.id, "", function()
+    local f = filters[call.filter] or error(("the script has not called host.filter for %s"):format(call.filter), 0)
+    native.answer(call.id, f(call.first, call.second) and 200 or 403, "", "")
+  end)
 end
 
 return host

@@ -36,7 +36,7 @@ static void keep(script_log *l, char *line)
 static void add(script_log *l, int is_problem, const char *line)
 {
     enum { ROOM = LOG_LINE_SIZE + 64 };
-    char *kept = malloc(ROOM), told[LOG_LINE_SIZE + 128], date[32];
+    char *kept = malloc(ROOM), for_server[LOG_LINE_SIZE + 128], date[32];
     time_t t = time(NULL);
     struct tm parts;
     if (!localtime_r(&t, &parts) || strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &parts) == 0)
@@ -47,11 +47,11 @@ static void add(script_log *l, int is_problem, const char *line)
     if (kept)
         keep(l, kept);
     pthread_mutex_unlock(&l->lock);
-    snprintf(told, sizeof told, "modalua, script %s: %s", l->name, line);
+    snprintf(for_server, sizeof for_server, "modalua, script %s: %s", l->name, line);
     if (is_problem)
-        OrthancPluginLogError(l->context, told);
+        OrthancPluginLogError(l->context, for_server);
     else
-        OrthancPluginLogWarning(l->context, told);
+        OrthancPluginLogWarning(l->context, for_server);
 }
 
 /* Only the thread of the script prints. */
@@ -66,6 +66,12 @@ void log_print(script_log *l, const char *data, size_t size)
             add(l, 0, l->part);
         }
     }
+}
+
+void log_end(script_log *l)
+{
+    if (l->part_size > 0)
+        log_print(l, "\n", 1);
 }
 
 void log_line(script_log *l, int is_problem, const char *format, ...)

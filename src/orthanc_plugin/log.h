@@ -26,6 +26,9 @@ void log_free(script_log *l);
 /* Adds what a script prints: a modalua_write_fn. */
 void log_print(script_log *l, const char *data, size_t size);
 
+/* A run ends: adds what it has printed without a line end. */
+void log_end(script_log *l);
+
 /* Adds a line: the time, and this text. A problem is an error in the log of the server, else a warning, which is its
  * usual level. */
 void log_line(script_log *l, int is_problem, const char *format, ...)

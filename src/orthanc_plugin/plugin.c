@@ -6,7 +6,13 @@
 #include "orthanc_plugin/filters.h"
 #include "orthanc_plugin/routes.h"
 
-enum { GRACE = 5, MORE_GRACE = 3 }; /* seconds */
+/* Seconds. */
+enum {
+    GRACE = 5,
+    MORE_GRACE = 3,
+    LONGEST_CALL = 60, /* how long a modality is waited for when the server has no limit for it */
+    LAST_WAIT = 10     /* for scripts that have not ended with the server */
+};
 
 /* The server's callbacks have no argument for it. */
 static plugin *the_plugin;
@@ -34,19 +40,27 @@ static void begin(plugin *p)
         script_begin(p->scripts[i]);
 }
 
-/* Ends all scripts. Orthanc holds a lock meanwhile, which a call of its REST API may wait for; so all waits here are
- * limited, and plugin_free waits for what is left. */
+static struct timespec in_seconds(double seconds)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    t.tv_sec += (time_t)seconds;
+    return t;
+}
+
+/* Ends all scripts, and waits for their calls of the REST API: when this returns, the server destroys the objects that
+ * these calls use. So it waits as long as such a call can wait for a modality. Orthanc holds a lock meanwhile, which a
+ * call may need; so all waits here are limited, and plugin_free waits for what is left. */
 static void stop(plugin *p)
 {
     struct timespec until;
-    double longest = GRACE;
+    double longest = GRACE, call = p->settings.dicom_timeout;
     for (size_t i = 0; i < p->settings.count; i++) {
         script_quit(p->scripts[i]);
         if (p->settings.scripts[i].grace > longest)
             longest = p->settings.scripts[i].grace;
     }
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += (time_t)longest + MORE_GRACE;
+    until = in_seconds(longest + (call > 0 ? call : LONGEST_CALL) + MORE_GRACE);
     for (size_t i = 0; i < p->settings.count; i++)
         script_wait(p->scripts[i], &until);
     executor_stop(p->executor, &until);
@@ -90,9 +104,10 @@ static OrthancPluginErrorCode on_change(OrthancPluginChangeType type,
 /* What a script that is left behind may still use is not freed. */
 static void plugin_free(plugin *p)
 {
+    const struct timespec until = in_seconds(LAST_WAIT);
     bool all = true;
     for (size_t i = 0; p->scripts && i < p->settings.count; i++)
-        all = script_free(p->scripts[i]) && all;
+        all = script_free(p->scripts[i], &until) && all;
     if (!all)
         return;
     free(p->scripts);
@@ -105,8 +120,6 @@ static void plugin_free(plugin *p)
 /* False: there is not enough memory. */
 static bool fill(plugin *p)
 {
-    if (!settings_read(&p->settings, p->context))
-        return false;
     p->host = (script_host){ p->context, &p->settings, follow_new(p->context) };
     p->executor = executor_new(&p->host);
     p->scripts = calloc(p->settings.count + 1, sizeof *p->scripts);
@@ -130,6 +143,10 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *contex
     if (!p)
         return -1;
     p->context = context;
+    if (!settings_read(&p->settings, context)) {
+        plugin_free(p);
+        return -1;
+    }
     if (!fill(p)) {
         OrthancPluginLogError(context, "modalua: there is not enough memory to start");
         plugin_free(p);

@@ -30,6 +30,7 @@ struct rest_pool {
     pthread_cond_t changed;
     pthread_t *threads;
     unsigned count, max, idle;
+    unsigned waiting; /* the requests in the list */
     job *first, **last;
     bool ends;
 };
@@ -130,10 +131,12 @@ static job *job_new(const modalua_request *q, modalua_response *r)
     return j;
 }
 
+#define TOO_LARGE "the body is too large for the memory, or for Orthanc's plugins (4 GB)"
+
 /* Reads a body that is a file. NULL: why it cannot be sent; the response gets that. */
 static char *read_body(const job *j, const char **why)
 {
-    char *body = j->body_size <= UINT32_MAX ? malloc(j->body_size) : NULL;
+    char *body = malloc(j->body_size);
     size_t size = 0;
     long n = 1;
     while (body && size < j->body_size && n > 0) {
@@ -142,13 +145,21 @@ static char *read_body(const job *j, const char **why)
     }
     if (body && size == j->body_size)
         return body;
-    *why = body ? "the body cannot be read"
-                : "the body is too large for the memory, or for Orthanc's plugins";
+    *why = body ? "the body cannot be read" : TOO_LARGE;
     free(body);
     return NULL;
 }
 
 /* ---- a thread of the pool ---- */
+
+/* Whether the script does not wait for the answer any more, since its time is over, or the script has been stopped.
+ * A job that modalua cancels when a script ends is to be cancelled all the same. */
+static bool is_given_up(const job *j)
+{
+    char none;
+    bool is_cancel = strncmp(j->uri, "/jobs/", 6) == 0 && strstr(j->uri, "/cancel");
+    return !is_cancel && modalua_response_read(j->response, &none, 0) == MODALUA_E_CANCELLED;
+}
 
 static void carry_out(const rest_pool *p, const job *j)
 {
@@ -156,7 +167,14 @@ static void carry_out(const rest_pool *p, const job *j)
     OrthancPluginErrorCode error;
     uint16_t status = 0;
     const char *why = NULL;
-    char *file = j->reads ? read_body(j, &why) : NULL;
+    char *file;
+    if (is_given_up(j)) {
+        modalua_response_fail(j->response, MODALUA_NOT_SENT, "");
+        return;
+    }
+    if (j->body_size > UINT32_MAX)
+        why = TOO_LARGE; /* the plugin API would cut it */
+    file = !why && j->reads ? read_body(j, &why) : NULL;
     if (why) {
         modalua_response_fail(j->response, MODALUA_NOT_SENT, why);
         return;
@@ -176,7 +194,7 @@ static void carry_out(const rest_pool *p, const job *j)
 }
 
 /* The next request; NULL: the pool ends. Waits. */
-static job *take(rest_pool *p)
+static job *rest_take(rest_pool *p)
 {
     job *j;
     pthread_mutex_lock(&p->lock);
@@ -188,6 +206,7 @@ static job *take(rest_pool *p)
     j = p->first;
     if (j) {
         p->first = j->next;
+        p->waiting--;
         if (!p->first)
             p->last = &p->first;
     }
@@ -199,7 +218,7 @@ static void *work(void *user)
 {
     rest_pool *p = user;
     job *j;
-    while ((j = take(p))) {
+    while ((j = rest_take(p))) {
         carry_out(p, j);
         free(j);
     }
@@ -226,10 +245,11 @@ rest_pool *rest_pool_new(OrthancPluginContext *context, unsigned threads)
     return p;
 }
 
-/* Starts one more thread when all are at work. The pool is locked. */
+/* Starts one more thread for a new request when each idle thread has a request already: one that has been woken
+ * counts as idle until it has the lock. The pool is locked. */
 static void grow(rest_pool *p)
 {
-    if (p->idle == 0 && p->count < p->max &&
+    if (p->waiting >= p->idle && p->count < p->max &&
         pthread_create(&p->threads[p->count], NULL, work, p) == 0) {
         pthread_setname_np(p->threads[p->count], "modalua:rest");
         p->count++;
@@ -246,6 +266,7 @@ void rest_pool_send(rest_pool *p, const modalua_request *request, modalua_respon
     if (j && !p->ends && p->count > 0) {
         *p->last = j;
         p->last = &j->next;
+        p->waiting++;
         taken = true;
         pthread_cond_broadcast(&p->changed);
     }
@@ -270,20 +291,21 @@ void rest_pool_wait(rest_pool *p, const struct timespec *until)
 
 void rest_pool_close(rest_pool *p)
 {
-    job *left, *next;
+    job *rest, *next;
     if (!p)
         return;
     pthread_mutex_lock(&p->lock);
     p->ends = true;
-    left = p->first;
+    rest = p->first;
     p->first = NULL;
     p->last = &p->first;
+    p->waiting = 0;
     pthread_cond_broadcast(&p->changed);
     pthread_mutex_unlock(&p->lock);
-    for (; left; left = next) {
-        next = left->next;
-        modalua_response_fail(left->response, MODALUA_NOT_SENT, "the server stops");
-        free(left);
+    for (; rest; rest = next) {
+        next = rest->next;
+        modalua_response_fail(rest->response, MODALUA_NOT_SENT, "the server stops");
+        free(rest);
     }
 }
 

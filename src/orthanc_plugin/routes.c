@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "orthanc_plugin/calls.h"
 #include "orthanc_plugin/parts.h"
@@ -15,13 +16,14 @@ enum { ROUTE_SECONDS = 10 };
 
 /* ---- answers ---- */
 
-/* Orthanc gives an answer with another status than 200 no Content-Type. */
+/* Orthanc gives an answer with another status than 200 no Content-Type, and a browser is not to guess one. */
 static OrthancPluginErrorCode answer(const plugin *p, OrthancPluginRestOutput *output, int status,
                                      const char *type, const void *body, size_t size)
 {
     if (status == 200) {
         OrthancPluginAnswerBuffer(p->context, output, body ? body : "", (uint32_t)size, type);
     } else {
+        OrthancPluginSetHttpHeader(p->context, output, "X-Content-Type-Options", "nosniff");
         OrthancPluginSendHttpStatus(p->context, output, (uint16_t)status, body ? body : "",
                                     (uint32_t)size);
     }
@@ -42,14 +44,33 @@ static OrthancPluginErrorCode refuse(const plugin *p, OrthancPluginRestOutput *o
     return code;
 }
 
-/* Whether the request has that method; otherwise the answer is 405. */
+static bool has_header(const OrthancPluginHttpRequest *q, const char *name)
+{
+    for (uint32_t i = 0; i < q->headersCount; i++)
+        if (strcasecmp(q->headersKeys[i], name) == 0)
+            return true;
+    return false;
+}
+
+/* Whether the request is one that a page of another site can make a browser send, with the password that the browser
+ * knows. A browser adds Origin; it lets another site's page add X-Modalua only when this server allows that. */
+static bool is_foreign(const OrthancPluginHttpRequest *q)
+{
+    return q->method != OrthancPluginHttpMethod_Get && has_header(q, "Origin") &&
+           !has_header(q, "X-Modalua");
+}
+
+/* Whether the request has that method, and may have it; otherwise the answer is 405 or 403. */
 static bool is_method(const plugin *p, OrthancPluginRestOutput *output,
                       const OrthancPluginHttpRequest *q, OrthancPluginHttpMethod method)
 {
-    if (q->method == method)
+    if (q->method != method)
+        OrthancPluginSendMethodNotAllowed(p->context, output,
+                                          method == OrthancPluginHttpMethod_Get ? "GET" : "POST");
+    else if (is_foreign(q))
+        refuse(p, output, 403, "a web page must send the header X-Modalua");
+    else
         return true;
-    OrthancPluginSendMethodNotAllowed(p->context, output,
-                                      method == OrthancPluginHttpMethod_Get ? "GET" : "POST");
     return false;
 }
 
@@ -197,6 +218,7 @@ static OrthancPluginErrorCode on_app(OrthancPluginRestOutput *output, const char
     (void)url;
     if (!is_method(p, output, q, OrthancPluginHttpMethod_Get))
         return OrthancPluginErrorCode_Success;
+    OrthancPluginSetHttpHeader(p->context, output, "X-Frame-Options", "DENY");
     return answer(p, output, 200, "text/html; charset=utf-8", part_page, part_page_size);
 }
 

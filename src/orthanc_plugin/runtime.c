@@ -8,7 +8,7 @@
 
 /* ---- callbacks of the runtime; user is the script ---- */
 
-static void print(void *user, const char *data, size_t size)
+static void runtime_print(void *user, const char *data, size_t size)
 {
     script *s = user;
     log_print(&s->log, data, size);
@@ -20,7 +20,8 @@ static void note_request(void *user, const char *line, size_t size)
     log_line(&s->log, 0, "%.*s", (int)size, line);
 }
 
-static void transport(void *user, const modalua_request *request, modalua_response *response)
+static void runtime_transport(void *user, const modalua_request *request,
+                              modalua_response *response)
 {
     script *s = user;
     rest_pool_send(s->pool, request, response);
@@ -32,7 +33,7 @@ static void on_follow(void *user, const char *arguments, modalua_reply *reply)
     follow_ask(s->host->follow, s, s->settings->name, arguments, reply);
 }
 
-static void search(void *user, const char *name, modalua_reply *reply)
+static void runtime_search(void *user, const char *name, modalua_reply *reply)
 {
     (void)user;
     if (strcmp(name, "modalua.host") == 0)
@@ -45,23 +46,27 @@ int runtime_new(script *s, modalua_runtime **rt)
 {
     const script_settings *of = s->settings;
     modalua_config config;
+    int status;
     modalua_config_init(&config);
     config.memory_limit = of->memory_limit;
     config.run_seconds = of->time_limit;
     config.burst_seconds = of->burst_limit;
     config.grace_seconds = of->grace;
     config.flags = of->sandbox ? MODALUA_SANDBOX : 0;
-    config.write = config.warn = print;
+    config.write = config.warn = runtime_print;
     config.log = note_request;
     config.log_level = MODALUA_LOG_WARNING;
     config.user = s;
     config.module_path = s->host->settings->module_path;
     config.url = config.transport_url = REST_URL;
     config.server_max_inflight = script_threads(of);
-    config.transport = transport;
-    config.search = search;
+    config.transport = runtime_transport;
+    config.search = runtime_search;
     config.follow = on_follow;
-    return modalua_create(rt, &config);
+    status = modalua_create(rt, &config);
+    if (status == MODALUA_E_INVALID)
+        log_line(&s->log, 1, "its settings are refused: %s", modalua_config_fault(&config));
+    return status;
 }
 
 static int start_file(const script *s, modalua_runtime *rt)
@@ -79,7 +84,10 @@ int runtime_start(script *s, modalua_runtime *rt)
         status = events_register(&s->events, rt);
     if (status == MODALUA_OK)
         status = modalua_run_string(rt, "=modalua.host", prelude, sizeof prelude - 1);
-    return status == MODALUA_OK ? start_file(s, rt) : status;
+    if (status != MODALUA_OK)
+        return status;
+    script_keep_cancel(s);
+    return start_file(s, rt);
 }
 
 int runtime_try(script *s, char **why)

@@ -11,7 +11,6 @@ enum {
     THREADS = 8,
     CLEANUPS = 2,   /* the cleanup requests that modalua makes beside the others */
     LOOK_MS = 1000, /* how often a script that only waits looks around */
-    LAST_WAIT = 10, /* seconds for a script that has not ended in time */
     LONG_RUN = 60   /* seconds; the failure of a run that was so long is the first one again */
 };
 
@@ -35,6 +34,7 @@ script *script_new(const script_host *host, const script_settings *of)
     s->host = host;
     s->settings = of;
     s->since = time(NULL);
+    s->due = SCHEDULE_NEVER;
     log_init(&s->log, host->context, of->name);
     events_init(&s->events);
     pthread_mutex_init(&s->lock, NULL);
@@ -57,10 +57,13 @@ static bool is_unwanted(const script *s)
     return s->quits || s->is_stopped || s->again;
 }
 
+/* A second cancel of a runtime would kill it without its grace. */
 static void cancel(script *s)
 {
-    if (s->rt)
+    if (s->rt && !s->cancelled) {
+        s->cancelled = true;
         modalua_cancel_sticky(s->rt);
+    }
     pthread_cond_broadcast(&s->changed);
 }
 
@@ -71,9 +74,18 @@ static void show_runtime(script *s, modalua_runtime *rt)
 {
     pthread_mutex_lock(&s->lock);
     s->rt = rt;
+    s->cancelled = false;
     set_state(s, SCRIPT_RUNS, SCHEDULE_NEVER);
     if (is_unwanted(s))
-        modalua_cancel_sticky(rt);
+        cancel(s);
+    pthread_mutex_unlock(&s->lock);
+}
+
+void script_keep_cancel(script *s)
+{
+    pthread_mutex_lock(&s->lock);
+    if (s->cancelled)
+        modalua_cancel_sticky(s->rt);
     pthread_mutex_unlock(&s->lock);
 }
 
@@ -146,6 +158,7 @@ static int run(script *s)
     follow_leave(s->host->follow, s);
     events_leave(&s->events);
     modalua_destroy(rt);
+    log_end(&s->log);
     return status;
 }
 
@@ -220,6 +233,7 @@ static void *live(void *user)
 bool script_begin(script *s)
 {
     int error;
+    pthread_mutex_lock(&s->lock);
     s->due = schedule_first(s->settings, time(NULL));
     error = pthread_create(&s->thread, NULL, live, s);
     if (error == 0)
@@ -227,7 +241,8 @@ bool script_begin(script *s)
     else
         log_line(&s->log, 1, "its thread cannot be started: %s", strerror(error));
     s->has_thread = error == 0;
-    return s->has_thread;
+    pthread_mutex_unlock(&s->lock);
+    return error == 0;
 }
 
 void script_quit(script *s)
@@ -253,14 +268,11 @@ void script_wait(script *s, const struct timespec *until)
     rest_pool_close(pool);
 }
 
-bool script_free(script *s)
+bool script_free(script *s, const struct timespec *until)
 {
-    struct timespec until;
     if (!s)
         return true;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += LAST_WAIT;
-    if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, &until) != 0) {
+    if (s->has_thread && pthread_timedjoin_np(s->thread, NULL, until) != 0) {
         log_line(&s->log, 1, "is inside a call that cannot be interrupted, and is left behind");
         return false;
     }

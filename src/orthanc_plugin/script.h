@@ -39,17 +39,18 @@ typedef struct script {
     script_log log;
     event_queue events;
     rest_pool *pool;
-    pthread_t thread;
-    bool has_thread;
 
     /* ---- behind the lock ---- */
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    pthread_t thread;
+    bool has_thread;
     bool quits;          /* the server stops */
     bool ended;          /* the thread has nothing to do any more */
     bool is_stopped;     /* by a person */
     bool again;          /* it is to be started now */
     modalua_runtime *rt; /* NULL = none; it may be cancelled as long as it is here */
+    bool cancelled;      /* that runtime has been cancelled */
     bool serves;         /* it has begun the file: calls of its routes can be posted */
     route_call *calls;   /* that have not been answered (calls.h) */
     unsigned long last_call;
@@ -69,6 +70,9 @@ script *script_new(const script_host *host, const script_settings *of);
 /* Starts its thread, which is what starts the script. False: it could not be started; that is in the log. */
 bool script_begin(script *s);
 
+/* The prelude of a run has ended, and with it what it knew of a cancel: cancels the run of the file too. */
+void script_keep_cancel(script *s);
+
 /* What a person wants. script_stop ends the script; it returns before it has ended. */
 void script_start(script *s);
 void script_stop(script *s);
@@ -80,9 +84,9 @@ void script_quit(script *s);
 /* Waits for that, and for its requests, at most until then (CLOCK_REALTIME). Later requests fail. */
 void script_wait(script *s, const struct timespec *until);
 
-/* Waits for its thread, and frees it. NULL is fine. False: a call that cannot be interrupted keeps the thread, and
+/* Waits for its thread, at most until then, and frees it. NULL is fine. False: a call that cannot be interrupted keeps the thread, and
  * nothing has been freed. */
-bool script_free(script *s);
+bool script_free(script *s, const struct timespec *until);
 
 /* Adds its state as a JSON object. */
 void script_describe(script *s, text *t);

@@ -7,6 +7,8 @@
 #include "modalua.h"
 #include "orthanc_plugin/parts.h"
 
+enum { DICOM_TIMEOUT = 10 }; /* what Orthanc's DicomScuTimeout is by default */
+
 typedef struct reader {
     settings *s;
     OrthancPluginContext *context;
@@ -88,8 +90,12 @@ static void set_general(reader *r, const char *key, const char *value)
         r->s->allow_execute = value[0] == '1';
     else if (strcmp(key, "Strict") == 0)
         r->s->strict = value[0] == '1';
+    else if (strcmp(key, "Filters") == 0)
+        r->s->filters |= (unsigned)strtoul(value, NULL, 10);
     else if (strcmp(key, "FilterDefault") == 0)
         r->s->filter_accepts = strcmp(value, "accept") == 0;
+    else if (strcmp(key, "DicomScuTimeout") == 0)
+        r->s->dicom_timeout = strtod(value, NULL);
     else if (strcmp(key, "FilterTimeLimit") == 0)
         r->s->filter_time_limit = strtod(value, NULL);
     else if (strcmp(key, "RouteTimeLimit") == 0)
@@ -150,13 +156,15 @@ bool settings_read(settings *s, OrthancPluginContext *context)
     char *configuration = OrthancPluginGetConfiguration(context);
     modalua_runtime *rt = NULL;
     int status = configuration ? modalua_create(&rt, NULL) : MODALUA_E_NOMEM;
-    memset(s, 0, sizeof *s);
+    *s = (settings){ .dicom_timeout = DICOM_TIMEOUT };
     if (status == MODALUA_OK)
         status = run(&r, rt, configuration);
     if (status != MODALUA_OK) {
         OrthancPluginLogError(context, "modalua: the configuration cannot be read:");
         OrthancPluginLogError(context, rt ? modalua_last_error(rt) : modalua_strerror(status));
     }
+    if (status == MODALUA_OK && r.failed)
+        OrthancPluginLogError(context, "modalua: there is not enough memory to start");
     modalua_destroy(rt);
     if (configuration)
         OrthancPluginFreeString(context, configuration);

@@ -30,13 +30,16 @@ typedef struct settings {
     bool allow_execute, strict;
     double route_time_limit;  /* seconds for an answer of a script's route; 0 = the default */
     double filter_time_limit; /* seconds for the answer of a filter; 0 = the default */
-    bool filter_accepts;      /* what a filter is without an answer */
+    double dicom_timeout; /* the server's DicomScuTimeout: seconds for a modality; 0 = no limit */
+    unsigned filters;     /* that a script is to decide, also one that has a fault */
+    bool filter_accepts;  /* what a filter is without an answer */
     script_settings *scripts; /* without those that have a fault */
     size_t count;
     unsigned faults; /* each of them is in the log of the server */
 } settings;
 
-/* False: there is not enough memory. What is wrong in the configuration is in s->faults. */
+/* False: the configuration cannot be read, or there is not enough memory; the log of the server says which. What is
+ * wrong in the configuration is in s->faults. */
 bool settings_read(settings *s, OrthancPluginContext *context);
 
 void settings_free(settings *s);

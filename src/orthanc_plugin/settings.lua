@@ -1,6 +1,6 @@
--- The section "Modalua" of the server's configuration: checks it, and tells it to the plugin (settings.c).
--- `configuration` is the whole configuration; `set(script, key, value)` and `fault(script, text)` are functions of the plugin. script is ""
--- for what belongs to no script.
+-- The section "Modalua" of the server's configuration: checks it, and gives it to the plugin (settings.c).
+-- `configuration` is the whole configuration; `set(script, key, value)` and `fault_of(script, text)` are functions of the plugin.
+-- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
 
 local function is_object(value)
@@ -180,13 +180,25 @@ local filtered = 0 -- the filters of the scripts so far
 -- One script decides a filter, and the configuration says what holds without its answer.
 local function check_filters(name, values)
   local bits = math.tointeger(tonumber(values.Filters or 0))
-  if bits > 0 and not configuration.Modalua.FilterDefault then
+  if bits > 0 and not verdict(configuration.Modalua.FilterDefault) then
     fault(name, 'Modalua.Scripts.%s.Filters needs Modalua.FilterDefault: "accept" or "reject", for when the script gives no answer', name)
   elseif filtered & bits > 0 then
     fault(name, "Modalua.Scripts.%s.Filters names a filter that another script has", name)
   else
     filtered = filtered | bits
     return true
+  end
+end
+
+-- Tells the plugin which filters the script is to decide, also when it has a fault and is not started: then FilterDefault decides. Those
+-- that cannot be read, or have a misspelt key, may be any.
+local function note_filters(entry)
+  for key, value in pairs(is_object(entry) and entry or {}) do
+    if key == "Filters" then
+      set("", "Filters", filters(value) or "3")
+    elseif OF_SCRIPT[key] == nil and nearest(tostring(key), { "Filters" }) then
+      set("", "Filters", "3")
+    end
   end
 end
 
@@ -226,6 +238,9 @@ local function read_script(name, entry)
   end
 end
 
+if math.type(configuration.DicomScuTimeout) and configuration.DicomScuTimeout >= 0 then
+  set("", "DicomScuTimeout", tostring(configuration.DicomScuTimeout))
+end
 local section = configuration.Modalua
 if section == nil then
   return
@@ -244,5 +259,6 @@ for name in pairs(section.Scripts or {}) do
 end
 table.sort(names)
 for _, name in ipairs(names) do
+  note_filters(section.Scripts[name])
   read_script(name, section.Scripts[name])
 end
