@@ -99,6 +99,16 @@ host.route("/failing", function() error "the route fails" end)
 host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
 host.route("/status", function(request) return "x", { status = tonumber(request.query.x) } end)
 host.route("/late", function() require "modalua.task".sleep(100) end)
+local orthanc, task, met = require "modalua".connect(), require "modalua.task", 0
+host.route("/meet", function()
+  met = met + 1
+  while met < 4 do task.sleep(0.01) end
+  return met
+end)
+host.route("/burst", function()
+  local results = task.map({ 1, 2, 3, 4 }, function() return (orthanc:get "/modalua/routes/routes/meet") end)
+  return { table.unpack(results) }
+end)
 host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
 ]],
 }
@@ -253,6 +263,7 @@ for _, version in ipairs(versions) do
         contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "from 200 to 599")
       end
       fails({ status = 504 }, client:get "/modalua/routes/routes/late")
+      assert.are.same({ 4, 4, 4, 4 }, client:get "/modalua/routes/routes/burst") -- the four requests are made at once
     end)
 
     it("executes a script that is sent, in a sandbox and with limits", function()
