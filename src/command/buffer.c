@@ -1,5 +1,6 @@
 #include "command/buffer.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,6 +19,20 @@ bool buffer_add(buffer *b, const char *bytes, size_t size)
     b->size += size;
     b->data[b->size] = '\0';
     return true;
+}
+
+bool buffer_add_file(buffer *b, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    char block[4096];
+    size_t n;
+    bool ok = file != NULL;
+    while (ok && (n = fread(block, 1, sizeof block, file)) > 0)
+        ok = buffer_add(b, block, n);
+    ok = ok && !ferror(file) && buffer_add(b, "", 0);
+    if (file)
+        fclose(file);
+    return ok;
 }
 
 bool buffer_add_shown(buffer *b, const char *text, size_t size, shown_style style)

@@ -17,6 +17,9 @@ typedef struct buffer {
 /* Appends bytes. False: out of memory; the text is unchanged. */
 bool buffer_add(buffer *b, const char *bytes, size_t size);
 
+/* Appends what is in a file. False: it cannot be read (errno), or out of memory. */
+bool buffer_add_file(buffer *b, const char *path);
+
 /* Appends a text in a form that is harmless for a terminal. False: out of memory; a part may have been
  * appended. */
 bool buffer_add_shown(buffer *b, const char *text, size_t size, shown_style style);

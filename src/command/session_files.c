@@ -12,21 +12,13 @@
 
 bool session_files_read(const char *path, buffer *text)
 {
-    FILE *file = fopen(path, "re");
-    char block[4096];
-    size_t n;
-    bool ok = file != NULL;
-    while (ok && (n = fread(block, 1, sizeof block, file)) > 0)
-        ok = buffer_add(text, block, n);
-    if (!ok || ferror(file))
+    if (!buffer_add_file(text, path))
         console_complain("%s: %s", path, strerror(errno));
-    else if (!buffer_add(text, "", 0) || !utf8_is_valid(text->data, text->size))
+    else if (!utf8_is_valid(text->data, text->size))
         console_complain("%s is not UTF-8, and was not run", path);
     else
-        text = NULL;
-    if (file)
-        fclose(file);
-    return !text;
+        return true;
+    return false;
 }
 
 /* Whether the file exists and does not begin as the head does. */

@@ -42,17 +42,10 @@ static bool write_text(int fd, const char *text)
 
 static bool read_text(const char *path, buffer *text)
 {
-    FILE *file = fopen(path, "re");
-    char block[4096];
-    size_t n;
-    bool ok = file != NULL;
-    while (ok && (n = fread(block, 1, sizeof block, file)) > 0)
-        ok = buffer_add(text, block, n);
-    if (file)
-        fclose(file);
+    bool ok = buffer_add_file(text, path);
     while (text->size > 0 && text->data[text->size - 1] == '\n')
         text->data[--text->size] = '\0';
-    return ok && buffer_add(text, "", 0);
+    return ok;
 }
 
 bool text_editor_run(const char *text, buffer *edited)

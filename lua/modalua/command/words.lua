@@ -80,15 +80,6 @@ end
 
 -- ---- the words before the cursor ----
 
-local function is_one_of(list, word)
-  for _, name in ipairs(list) do
-    if name == word then
-      return true
-    end
-  end
-  return false
-end
-
 local function command_named(verb, name)
   for _, command in ipairs(verb.commands) do
     if command.name == name then
@@ -105,7 +96,7 @@ local function take_word(about, state, word)
     state.position = state.position + 1
   elseif word == "playground" and not state.playground then
     state.playground = true
-  elseif is_one_of(about.verbs, word) then
+  elseif verbs.is_one_of(about.verbs, word) then
     state.verb = verbs.load(word)
   else
     state.is_script = true

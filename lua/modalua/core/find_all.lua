@@ -120,15 +120,6 @@ local function split_query(query, level)
   return queries
 end
 
-local function has_filter(query)
-  for _, value in pairs(query) do
-    if tostring(value):find "[^ *]" then
-      return true
-    end
-  end
-  return false
-end
-
 -- The UID that an answer has; throws when it has none, as a search without it would be one of the whole modality.
 local function uid_of(answer, name)
   local uid = matching.value(answer, name)
@@ -177,7 +168,7 @@ end
 -- The resources of that level that an answer of the level above has.
 local function find_below(walk, level, parent, query)
   local number = math.tointeger(tonumber(native.value(parent, NUMBER_OF[level]) or ""))
-  local got, filtered = ask(walk, level, parent, query), has_filter(query)
+  local got, filtered = ask(walk, level, parent, query), matching.has_filter(query)
   local proven = got and is_proven(walk, level, got, number, filtered)
   if got and not proven and filtered and number then -- all of them show whether the modality cuts
     local all = ask(walk, level, parent, {})

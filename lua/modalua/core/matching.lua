@@ -15,4 +15,14 @@ function matching.value(answer, name)
   return matching.trimmed(native.value(answer, name) or "")
 end
 
+-- Whether the filters of a query ask for less than everything.
+function matching.has_filter(query)
+  for _, value in pairs(query) do
+    if tostring(value):find "[^ *]" then
+      return true
+    end
+  end
+  return false
+end
+
 return matching

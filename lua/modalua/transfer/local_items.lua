@@ -13,15 +13,6 @@ local BATCH <const> = 200 -- resources between two commits
 local LIMIT <const> = 4   -- requests at once
 local FOLDER <const> = { Study = "/studies/", Series = "/series/" }
 
-local function has_filter(query)
-  for _, value in pairs(query) do
-    if tostring(value):find "[^ *]" then
-      return true
-    end
-  end
-  return false
-end
-
 -- The tags of a resource and of the levels above, in one table.
 local function tags_of(...)
   local tags = {}
@@ -83,7 +74,7 @@ end
 -- The identifiers behind the last one that is done.
 local function list(client, level, query, last)
   local all, err
-  if has_filter(query or {}) then
+  if matching.has_filter(query or {}) then
     all, err = client:find { Level = level, Query = query }
   else -- this list has no limit: LimitFindResults is one of searches
     all, err = client:get((FOLDER[level]:sub(1, -2)))

@@ -5,15 +5,6 @@ local verbs = require "command.verbs"
 
 local NAME_WIDTH = 12
 
-local function is_one_of(names, word)
-  for _, name in ipairs(names) do
-    if name == word then
-      return true
-    end
-  end
-  return false
-end
-
 local function list_of(names)
   local lines = { "Usage: modalua [options] VERB [arguments], or modalua [options] [script [arguments]]\n\nVerbs:" }
   for _, name in ipairs(names) do
@@ -28,7 +19,7 @@ local function run_help(self)
   if not name then
     self:write(list_of(names))
     return true
-  elseif not is_one_of(names, name) then
+  elseif not verbs.is_one_of(names, name) then
     local near = doc.nearest(name, names)
     self:usage_error("there is no verb '%s'; %s", name, near and ("did you mean %s?"):format(near) or "`modalua help` lists the verbs")
   end
