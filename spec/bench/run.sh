@@ -12,7 +12,7 @@ cd "$(dirname "$0")/../.."
 
 keep=no
 quick=no
-subjects="start prompt json tasks instructions hosting finds echoes moves transfer"
+subjects="start prompt json tasks instructions hosting finds echoes moves transfer plugin"
 only=""
 while :; do
     case "${1:-}" in
@@ -55,7 +55,7 @@ figures=$build/bench/figures.tsv
 chart=$build/bench/figures.svg
 : >"$figures"
 export BENCH_BIN="$bin" BENCH_QUICK=$quick BENCH_KEEP=$keep BENCH_FIGURES="$figures" BENCH_PYTHON="$python"
-export MODALUA_ORTHANCS="$orthancs" MODALUA_SERVE="$bin/serve" MODALUA_LAG="$bin/lag" MODALUA_DICOMD="$bin/dicomd"
+export MODALUA="$bin/modalua" MODALUA_PLUGIN="$(cd "$build" && pwd)/lib/libOrthancModalua.so" MODALUA_ORTHANCS="$orthancs" MODALUA_SERVE="$bin/serve" MODALUA_LAG="$bin/lag" MODALUA_DICOMD="$bin/dicomd"
 
 for subject in $subjects; do
     "$bin/modalua" "spec/bench/$subject.lua"
