@@ -1,0 +1,125 @@
+-- transfer.send_outcome: what the end of one transfer means for its items, and for the sides.
+local require = ...
+local breaker = require "transfer.breaker"
+local native = require "core.native"
+local recover = require "transfer.recover"
+
+local send_outcome = {}
+
+-- The source has the item, and does not move it. While nothing at all was moved, the source may not know the destination. Returns whether
+-- that was noted; the item loses no try then, so not when no item is to be tried again. answers: whether the destination answered.
+local function suspects_target(self, item, err, answers)
+  local suspicion = self.suspicion
+  if not (suspicion and self.settings.retries > 0 and suspicion:note(item)) then
+    return false
+  end
+  self:postpone(item, err)
+  local spread, failure = suspicion:spread()
+  if spread then
+    self:give_back()
+  elseif failure then
+    self:ledger_failed(failure)
+  end
+  local aet = suspicion.is_enough and self.send:destination_aet()
+  if aet and suspicion.is_enough and self.breaker.state ~= "open" then -- other tasks run while the server is asked
+    local text = suspicion:text(err, aet, answers)
+    self.fatal = self.fatal or suspicion:pause(err, text)
+    self.breaker:stay_open("from", text)
+  end
+  return true
+end
+
+-- 0xCxxx, or an error of the item: the source and the destination are asked, and then it is decided.
+local function decide(self, item, err)
+  local good, failure = self.compare:expect({ item }, true)
+  if not good then
+    self:side_failed(failure, "from")
+    return self:postpone(item, err)
+  elseif item.absent then
+    self.breaker:note_item()
+    return self:fail(item, native.fail("transfer", "dicom", "gone", "the source no longer has it: " .. err.message), true)
+  end
+  local answers, silence = self.send:echo_destination()
+  if answers == false then
+    self.breaker:note_side(silence, "to", self.run_n)
+    return self:postpone(item, silence)
+  elseif self.breaker:has_failed_since(item.began) then -- it answers again, and was away when the item failed
+    return self:postpone(item, err)
+  elseif not suspects_target(self, item, err, answers) then
+    self.breaker:note_item()
+    self:fail(item, err)
+  end
+end
+
+-- One transfer of several items has failed: what has arrived is seen, and the others are sent alone.
+local function split(self, group, err)
+  for _, item in ipairs(group) do
+    self.alone[item.id], item.error, item.in_group = true, err, true
+    self:sent(item)
+  end
+end
+
+-- What a failed transfer means for its items.
+local function on_error(self, group, err)
+  local class, side = breaker.class_of(err)
+  if err.code == "late" then -- this process was stopped, or the machine slept: by now the items may be those of another worker
+    return self:give_back(group)
+  elseif self.suspicion and class ~= "undecided" and class ~= "side" then
+    self.suspicion:clear()
+  end
+  if class == "stop" then
+    self.fatal = self.fatal or err
+    return self:give_back(group)
+  elseif class == "side" then
+    self.breaker:note_side(err, side, self.run_n)
+    for _, item in ipairs(group) do
+      self:postpone(item, err)
+    end
+  elseif class == "doubt" and err.kind == "unknown" then
+    self.breaker:note_side(err, side, self.run_n)
+    for _, item in ipairs(group) do
+      self:change(item, "sent", { seconds = item.seconds })
+      item.recovered, item.error = "sent", err
+    end
+    recover.begin(self, group)
+  elseif #group > 1 then
+    split(self, group, err)
+  elseif class == "doubt" then
+    group[1].error = err
+    self:sent(group[1])
+  elseif class == "undecided" then
+    decide(self, group[1], err)
+  else
+    self.breaker:note_item()
+    self:fail(group[1], err, err.kind == "refused" or err.code == "gone")
+  end
+end
+
+-- Takes what became of the transfer of a group: the result and the error of transfer.send. `self`: as transfer.send_items makes it.
+function send_outcome.take(self, group, result, err)
+  if err then
+    on_error(self, group, err)
+  elseif result == "part" then
+    for i, item in ipairs(group) do
+      self.alone[item.id] = true
+      table.insert(self.queue, i, item)
+    end
+  elseif result == false then
+    for _, item in ipairs(group) do
+      self:change(item, "sent", { seconds = item.seconds })
+      item.recovered = "sent"
+    end
+    recover.begin(self, group)
+  else
+    self.breaker:note_good()
+    if self.suspicion then
+      self.suspicion:note_moved()
+    end
+    for _, item in ipairs(group) do
+      item.error = nil
+      self:sent(item)
+    end
+  end
+end
+
+return send_outcome
