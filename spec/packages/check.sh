@@ -31,8 +31,8 @@ printf 'Acquire::Check-Valid-Until "false";\nAcquire::Check-Date "false";\nAcqui
 printf '#!/bin/sh\nexit 101\n' >"$root/usr/sbin/policy-rc.d" # no package starts a service
 chmod 755 "$root/usr/sbin/policy-rc.d"
 cp -L /etc/resolv.conf /etc/hosts "$root/etc/"
-mkdir "$root/work"
-cp "$packages"/* spec/packages/inside.sh spec/embed/ten.c "$root/work/"
+mkdir "$root/trial"
+cp "$packages"/* spec/packages/inside.sh spec/embed/ten.c "$root/trial/"
 
 # In name spaces of its own: what is mounted for the root folder, and the processes that are left in it, end with it.
 # shellcheck disable=SC2016 # the inner shell expands it
@@ -41,5 +41,5 @@ unshare --mount --pid --fork --kill-child sh -euc '
     mount -t proc proc "$1/proc"
     mount --rbind /dev "$1/dev"
     exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb LC_ALL=C.UTF-8 \
-        DEBIAN_FRONTEND=noninteractive chroot "$1" sh /work/inside.sh $2' sh "$root" "$build" </dev/null
+        DEBIAN_FRONTEND=noninteractive chroot "$1" sh /trial/inside.sh $2' sh "$root" "$build" </dev/null
 echo "the packages work"
