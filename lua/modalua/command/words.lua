@@ -187,23 +187,24 @@ function values.level(_, text)
   return matching(text, { "Patient", "Study", "Series", "Instance" })
 end
 
-function values.tag(state, text)
-  local sign, name = text:match "^(%-?)(.*)$"
+-- The names as candidates, each behind what stands before them.
+local function behind(beginning, names)
   local list = {}
-  for i, tag in ipairs(tag_names(state, name)) do
-    list[i] = { sign .. tag }
+  for i, name in ipairs(names) do
+    list[i] = { beginning .. name }
   end
   return list
+end
+
+function values.tag(state, text)
+  local sign, name = text:match "^(%-?)(.*)$"
+  return behind(sign, tag_names(state, name))
 end
 
 -- Several tags, with commas between them.
 function values.tags(state, text)
   local before, last = text:match "^(.*,)([^,]*)$"
-  local list = {}
-  for i, tag in ipairs(tag_names(state, last or text)) do
-    list[i] = { (before or "") .. tag }
-  end
-  return list
+  return behind(before or "", tag_names(state, last or text))
 end
 
 -- Tag=Value
