@@ -8,10 +8,10 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/own_file.h"
 #include "binding/error.h"
 
 extern char **environ;
@@ -110,16 +110,12 @@ static const char *push_path(lua_State *L, const char *file, const char *name)
 /* What is wrong with the file; NULL: its first line has been read. */
 static const char *read_file(source *s, const char *path)
 {
-    struct stat what;
+    const char *fault;
     s->fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (s->fd < 0 || fstat(s->fd, &what) != 0)
+    if (s->fd < 0)
         return strerror(errno);
-    if (!S_ISREG(what.st_mode))
-        return "it is not a regular file";
-    /* one of root's was put there by the administrator, who may mean several users to read it */
-    if (what.st_uid != 0 && (what.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return "other users may read it: chmod 600 helps";
-    return read_line(s);
+    fault = own_file_secret_fault(s->fd);
+    return fault ? fault : read_line(s);
 }
 
 /* ---- a command ---- */

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -27,4 +28,16 @@ int own_file_open(const char *path, int flags, mode_t mode)
     close(fd);
     errno = EPERM;
     return -1;
+}
+
+const char *own_file_secret_fault(int fd)
+{
+    struct stat what;
+    if (fstat(fd, &what) != 0)
+        return strerror(errno);
+    if (!S_ISREG(what.st_mode))
+        return "it is not a regular file";
+    if (what.st_uid != 0 && (what.st_mode & (S_IRWXG | S_IRWXO)) != 0)
+        return "other users may read it: chmod 600 helps";
+    return NULL;
 }

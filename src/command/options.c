@@ -5,9 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/nearest.h"
+#include "base/own_file.h"
 #include "command/console.h"
 
 /* ---- setting a field ---- */
@@ -68,16 +68,11 @@ static void forget_passphrase(command_options *o)
 /* What is wrong with the file; NULL: its first line has been read. */
 static const char *read_first_line(command_options *o, FILE *file)
 {
-    struct stat what;
+    const char *fault = file ? own_file_secret_fault(fileno(file)) : strerror(errno);
     size_t room = 0;
     ssize_t size;
-    if (!file || fstat(fileno(file), &what) != 0)
-        return strerror(errno);
-    if (!S_ISREG(what.st_mode))
-        return "it is not a regular file";
-    /* one of root's was put there by the administrator, who may mean several users to read it */
-    if (what.st_uid != 0 && (what.st_mode & (S_IRWXG | S_IRWXO)) != 0)
-        return "other users may read it: chmod 600 helps";
+    if (fault)
+        return fault;
     setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret stays in a buffer */
     size = getline(&o->own_passphrase, &room, file);
     if (size > 0)
