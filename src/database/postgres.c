@@ -163,7 +163,7 @@ static int postgres_begin(lua_State *L, postgres_call *c)
     return GO_ON;
 }
 
-static int postgres_run(lua_State *L, database *d)
+static int postgres_run(lua_State *L, database *d, bool is_slow)
 {
     postgres *p = (postgres *)d;
     int count = lua_gettop(L) - DATABASE_SQL, bad;
@@ -178,6 +178,7 @@ static int postgres_run(lua_State *L, database *d)
         return postgres_call_fail(L, c, POSTGRES_BAD_TEXT);
     }
     c->connected = postgres_prepare;
+    c->is_slow = is_slow;
     c->texts = texts;
     c->count = count;
     return op_run(L, &c->op);

@@ -16,6 +16,9 @@
 /* Between two looks at the cleanup that cancels the statement that was left. */
 static const double drain_interval = 0.02;
 
+/* A statement of db:run_slowly may take so many times the usual limit: ten minutes instead of 30 s. */
+enum { SLOW_FACTOR = 20 };
+
 /* ---- the connection ---- */
 
 /* What the server says beside the results of a statement. It is not shown; FATAL says that the server ends the
@@ -110,7 +113,7 @@ int postgres_call_wait(lua_State *L, postgres_call *c, int fd, int events)
 void postgres_call_enter(postgres_call *c, enum postgres_phase phase)
 {
     c->phase = phase;
-    c->due = clock_now() + c->p->limits[phase];
+    c->due = clock_now() + c->p->limits[phase] * (phase == RUNS && c->is_slow ? SLOW_FACTOR : 1);
 }
 
 const char *postgres_call_function(const postgres_call *c)

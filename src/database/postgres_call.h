@@ -51,6 +51,7 @@ struct postgres_call {
     int count;
     PGresult *result; /* the first one that is an error, or the last one */
     bool opens;       /* native.open */
+    bool is_slow;     /* db:run_slowly */
     char name[16];    /* of the prepared statement; "": it is not kept */
 };
 

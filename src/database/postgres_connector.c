@@ -8,11 +8,16 @@
 #include <string.h>
 
 #include "base/host_thread.h"
+#include "base/thread.h"
 #include "base/wakeup.h"
 
 /* The thread notices within microseconds that it was given up, unless it looks a name up. Longer than this is not
  * waited for: see connector_give_up. */
 enum { GIVE_UP_MS = 20 };
+
+enum {
+    STACK_BYTES = 1024 * 1024
+}; /* the usual size may be more than a limited address space has */
 
 /* "dbname" has the whole address; what is behind it replaces the address's own values, unless it is empty. */
 enum { DBNAME, ENCODING, FALLBACK_NAME, USER_TIMEOUT, HOST, HOSTADDR, PORT, KEYWORDS };
@@ -143,24 +148,16 @@ static int connector_fill(postgres_connector *c, const char *address, PGconn *li
     return 0;
 }
 
-/* All signals are blocked in the new thread: those of the host handle them. */
 static int connector_start_thread(postgres_connector *c)
 {
-    pthread_attr_t attributes;
     pthread_t thread;
-    sigset_t all, before;
-    int fault = pthread_attr_init(&attributes);
-    if (fault != 0)
-        return fault;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int fault;
     atomic_store(&c->users, 2);
-    fault = pthread_create(&thread, &attributes, connector_run, c);
-    if (fault != 0)
+    fault = thread_start(&thread, STACK_BYTES, connector_run, c);
+    if (fault == 0)
+        pthread_detach(thread);
+    else
         atomic_store(&c->users, 1);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
     return fault;
 }
 
