@@ -117,7 +117,10 @@ static int drive(script *s, modalua_runtime *rt)
     pthread_mutex_lock(&s->lock);
     s->serves = true;
     pthread_mutex_unlock(&s->lock);
-    while ((status = modalua_step(rt, LOOK_MS)) == MODALUA_WORKING)
+    status = modalua_step(rt, LOOK_MS);
+    if (status == MODALUA_WORKING || status == MODALUA_OK)
+        runtime_warn(s, rt);
+    for (; status == MODALUA_WORKING; status = modalua_step(rt, LOOK_MS))
         look(s, rt);
     look(s, rt);
     return status;

@@ -6,8 +6,15 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "modalua.h"
+
 /* Filters of the server. */
-enum { FILTER_INSTANCE = 1, FILTER_HTTP = 2 };
+enum { FILTER_INSTANCE = 1, FILTER_HTTP = 2, FILTER_C_STORE = 4, FILTER_FIND = 8 };
+
+enum { SETTINGS_FILTERS = 4 };
+
+/* Their names, in the order of their bits. */
+extern const char *const settings_filter_names[SETTINGS_FILTERS];
 
 typedef struct script_settings {
     char *name, *path;
@@ -22,7 +29,7 @@ typedef struct script_settings {
     double burst_limit;  /* seconds between two waits; 0 = none */
     double grace;        /* seconds to end in; 0 = the default */
     unsigned threads;    /* for its requests to this server; 0 = the default */
-    unsigned filters;    /* that it decides: FILTER_INSTANCE, FILTER_HTTP */
+    unsigned filters;    /* that it decides: FILTER_… */
 } script_settings;
 
 typedef struct settings {
@@ -43,5 +50,8 @@ typedef struct settings {
 bool settings_read(settings *s, OrthancPluginContext *context);
 
 void settings_free(settings *s);
+
+/* Sets a global of the runtime to the list of the names of these filters. Returns a status of modalua.h. */
+int settings_set_filter_names(modalua_runtime *rt, const char *global, unsigned filters);
 
 #endif

@@ -1,5 +1,6 @@
 -- The section "Modalua" of the server's configuration: checks it, and gives it to the plugin (settings.c).
--- `configuration` is the whole configuration; `set(script, key, value)` and `fault_of(script, text)` are functions of the plugin.
+-- `configuration` is the whole configuration, `filter_names` the names of the filters in the order of their bits; `set(script, key, value)`
+-- and `fault_of(script, text)` are functions of the plugin.
 -- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
 
@@ -94,17 +95,20 @@ local function path(value)
   return value
 end
 
-local FILTERS <const> = { ReceivedInstance = 1, IncomingHttpRequest = 2 }
+local filter_bits, ALL_FILTERS <const> = {}, ("%d"):format((1 << #filter_names) - 1)
+for i, name in ipairs(filter_names) do
+  filter_bits[name] = 1 << (i - 1)
+end
 
 local function filters(value)
   local bits = 0
   for _, name in ipairs(type(value) == "table" and value or {}) do
-    bits = bits | (FILTERS[name] or 1024)
+    bits = bits | (filter_bits[name] or 1024)
   end
   if bits > 0 and bits < 1024 then
     return tostring(bits)
   end
-  return nil, 'a list of "ReceivedInstance" and "IncomingHttpRequest"'
+  return nil, ('a list of filters: "%s"'):format(table.concat(filter_names, '", "'))
 end
 
 local function verdict(value)
@@ -175,6 +179,17 @@ local function check_times(name, values)
   end
 end
 
+-- The plugin API has no filter of C-FIND requests. Orthanc's own Lua has one, and in this file it asks the plugin.
+local FIND_FILTER_FILE <const> = "modalua_find_filter.lua"
+
+local function asks_for_finds()
+  for _, path in ipairs(type(configuration.LuaScripts) == "table" and configuration.LuaScripts or {}) do
+    if tostring(path):match "[^/]*$" == FIND_FILTER_FILE then
+      return true
+    end
+  end
+end
+
 local filtered = 0 -- the filters of the scripts so far
 
 -- One script decides a filter, and the configuration says what holds without its answer.
@@ -184,6 +199,9 @@ local function check_filters(name, values)
     fault(name, 'Modalua.Scripts.%s.Filters needs Modalua.FilterDefault: "accept" or "reject", for when the script gives no answer', name)
   elseif filtered & bits > 0 then
     fault(name, "Modalua.Scripts.%s.Filters names a filter that another script has", name)
+  elseif bits & filter_bits.IncomingFindRequest > 0 and not asks_for_finds() then
+    fault(name, 'Modalua.Scripts.%s.Filters: "IncomingFindRequest" needs %s, a file of this plugin, among the LuaScripts of the server', name,
+      FIND_FILTER_FILE)
   else
     filtered = filtered | bits
     return true
@@ -195,9 +213,9 @@ end
 local function note_filters(entry)
   for key, value in pairs(is_object(entry) and entry or {}) do
     if key == "Filters" then
-      set("", "Filters", filters(value) or "3")
+      set("", "Filters", filters(value) or ALL_FILTERS)
     elseif OF_SCRIPT[key] == nil and nearest(tostring(key), { "Filters" }) then
-      set("", "Filters", "3")
+      set("", "Filters", ALL_FILTERS)
     end
   end
 end

@@ -30,3 +30,4 @@ set_target_properties(orthanc_plugin PROPERTIES OUTPUT_NAME OrthancModalua LINKE
 target_link_options(orthanc_plugin PRIVATE LINKER:-z,nodelete)
 # Debian's Orthanc loads the plugins in this folder.
 install(TARGETS orthanc_plugin LIBRARY DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc/plugins COMPONENT plugin)
+install(FILES ${PLUGIN_FOLDER}/modalua_find_filter.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc COMPONENT plugin)
