@@ -79,6 +79,7 @@ print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
   arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
+  elsewhere = { source = "", At = "23:59", TimeZone = "Pacific/Kiritimati" }, -- 14 hours before UTC
   follow = FOLLOW,
   events = [[
 local host = require "modalua".host
@@ -194,6 +195,7 @@ for _, version in ipairs(versions) do
       happens(function() return #server:lines "often" >= 2 end)
       assert.are.equal(next_time(4, 30), server:state("later").NextStart)
       assert.are.equal("waiting", server:state("later").State)
+      contains(server:state("elsewhere").NextStart, "T09:59:00Z")
     end)
 
     it("gives a script the same inside the server as outside", function()
@@ -429,6 +431,10 @@ describe("The configuration of the plugin", function()
     { "has no setting 'Evry', did you mean 'Every'?", { source = "", Evry = "1h" } },
     { "Every must be a text such as", { source = "", Every = 5 } },
     { "At must be a time such as", { source = "", At = "25:00" } },
+    { "TimeZone needs At", { source = "", TimeZone = "Europe/Vienna" } },
+    { "TimeZone must be the name of a time zone such as Europe/Vienna (there is no time zone 'Europe/Wien'",
+      { source = "", At = "02:00", TimeZone = "Europe/Wien" } },
+    { "TimeZone must be the name of a time zone", { source = "", At = "02:00", TimeZone = 1 } },
     { "Days needs At", { source = "", Days = { "Mon" } } },
     { "Days must be a list of days", { source = "", At = "02:00", Days = { "Monday" } } },
     { "Every must be whole days when there is At", { source = "", At = "02:00", Every = "5h" } },
@@ -483,6 +489,49 @@ describe("The configuration of the plugin", function()
     contains(why, "Modalua.Strict is true")
     local server <close> = plugin.start(version, { scripts = { good = "" }, settings = { Strict = true } })
     happens(function() return server:is("good", "done") end)
+  end)
+end)
+
+-- schedule.lua is a module of the plugin; here it is asked without a server.
+describe("The schedule of a script", function()
+  local schedule = dofile "src/orthanc_plugin/schedule.lua"
+
+  local function instant(text)
+    local y, month, d, h, m = text:match "(%d+)-(%d+)-(%d+) (%d+):(%d+)"
+    local noon = os.time { year = y, month = month, day = d, hour = 12 }
+    local utc = os.date("!*t", noon)
+    return noon - (utc.hour * 60 + utc.min) * 60 + (h * 60 + m) * 60
+  end
+
+  -- The next times, in UTC, of a script with these settings that ends at once, without an Every.
+  local function times(zone, at, days, now, n)
+    local list, q = {}, { zone = zone, at = at, days = days, now = instant(now) }
+    for i = 1, n do
+      q.least = q.now
+      q.now = schedule.next(q)
+      list[i] = os.date("!%a %d %H:%M", q.now)
+    end
+    return list
+  end
+
+  it("knows the nights in which clocks are changed", function()
+    -- 02:30 does not exist on 2026-03-29 in Vienna, and exists twice on 2026-10-25
+    assert.are.same({ "Sat 28 01:30", "Sun 29 01:00", "Mon 30 00:30" }, times("Europe/Vienna", 150, 0, "2026-03-27 12:00", 3))
+    assert.are.same({ "Sat 24 00:30", "Sun 25 00:30", "Mon 26 01:30" }, times("Europe/Vienna", 150, 0, "2026-10-23 12:00", 3))
+    -- Lord Howe changes by half an hour: 02:15 does not exist on 2026-10-04
+    assert.are.same({ "Fri 02 15:45", "Sat 03 15:30", "Sun 04 15:15" }, times("Australia/Lord_Howe", 135, 0, "2026-10-02 12:00", 3))
+    assert.are.same({ "Fri 27 02:30", "Sat 28 02:30", "Sun 29 02:30" }, times("UTC", 150, 0, "2026-03-27 01:00", 3))
+  end)
+
+  it("means the days of its time zone", function()
+    assert.are.same({ "Sun 29 14:00", "Thu 03 14:00" }, times("Pacific/Auckland", 180, 2 + 32, "2026-11-28 12:00", 2))
+  end)
+
+  it("begins with the first moment that is late enough", function()
+    local now = instant "2026-11-28 12:00"
+    assert.are.equal(instant "2026-11-30 01:00",
+      schedule.next { zone = "Europe/Vienna", at = 120, days = 0, now = now, least = now + 86400 })
+    assert.is_nil(schedule.next { zone = "UTC", at = 0, days = 0, now = now, least = now + 1e9 })
   end)
 end)
 

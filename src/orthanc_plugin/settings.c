@@ -68,6 +68,8 @@ static void set_of_script(reader *r, script_settings *s, const char *key, const 
         s->every = number;
     else if (strcmp(key, "At") == 0)
         s->at = (int)number;
+    else if (strcmp(key, "TimeZone") == 0)
+        set_text(r, &s->time_zone, value);
     else if (strcmp(key, "Days") == 0)
         s->days = (unsigned)number;
     else if (strcmp(key, "Sandbox") == 0)
@@ -200,6 +202,7 @@ void settings_free(settings *s)
         free(one->arguments);
         free(one->name);
         free(one->path);
+        free(one->time_zone);
     }
     free(s->scripts);
     free(s->module_path);

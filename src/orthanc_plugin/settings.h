@@ -20,9 +20,10 @@ typedef struct script_settings {
     char *name, *path;
     char **arguments;
     size_t argument_count;
-    double every;  /* seconds from one start to the next; 0 = it is started once */
-    int at;        /* minutes after midnight; -1 = none */
-    unsigned days; /* bit 0 is Sunday; 0 = all days */
+    double every;    /* seconds from one start to the next; 0 = it is started once */
+    int at;          /* minutes after midnight; -1 = none */
+    char *time_zone; /* of `at`: such as Europe/Vienna; NULL = the server's */
+    unsigned days;   /* bit 0 is Sunday; 0 = all days */
     bool sandbox;
     size_t memory_limit; /* bytes; 0 = none */
     double time_limit;   /* seconds of one run; 0 = none */

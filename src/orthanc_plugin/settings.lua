@@ -3,6 +3,7 @@
 -- and `fault_of(script, text)` are functions of the plugin.
 -- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
+local time_zone = require "modalua.time_zone"
 
 local function is_object(value)
   return type(value) == "table" and #value == 0
@@ -64,6 +65,11 @@ local function time_of_day(value)
   return nil, 'a time such as "02:00"'
 end
 
+local function zone_name(value)
+  local zone, message = time_zone.open(type(value) == "string" and value or "")
+  return zone and value, ("the name of a time zone such as Europe/Vienna (%s)"):format(message)
+end
+
 local DAYS <const> = { Sun = 1, Mon = 2, Tue = 4, Wed = 8, Thu = 16, Fri = 32, Sat = 64 }
 
 local function days(value)
@@ -123,7 +129,7 @@ end
 local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
   FilterTimeLimit = seconds, FilterDefault = verdict }
 
-local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, Days = days, Sandbox = boolean, MemoryLimit = bytes,
+local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, TimeZone = zone_name, Days = days, Sandbox = boolean, MemoryLimit = bytes,
   TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Filters = filters, Arguments = false }
 
 -- Reads the members of an object that `readers` has. Returns what was read, and whether nothing is wrong.
@@ -170,8 +176,12 @@ local function check_arguments(name, list)
 end
 
 local function check_times(name, values)
-  if values.Days and not values.At then
-    fault(name, "Modalua.Scripts.%s.Days needs At", name)
+  local without_at = not values.At and (values.Days and "Days" or values.TimeZone and "TimeZone")
+  local zone, message = time_zone.open(values.TimeZone)
+  if without_at then
+    fault(name, "Modalua.Scripts.%s.%s needs At", name, without_at)
+  elseif values.At and not zone then
+    fault(name, "Modalua.Scripts.%s.At needs the time zone of the machine: %s", name, message)
   elseif values.At and values.Every and tonumber(values.Every) % 86400 ~= 0 then
     fault(name, "Modalua.Scripts.%s.Every must be whole days when there is At", name)
   else
