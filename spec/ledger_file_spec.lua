@@ -217,7 +217,76 @@ describe("A ledger is refused", function()
   end)
 end)
 
+-- A command of the shell that has a file system of its own, in which it may mount.
+local APART <const> = output_of("id -u") == "0\n" and "unshare --mount" or "unshare --user --map-root-user --mount"
+
+describe("A ledger on a disk that cannot be written", function()
+  local folder, path
+
+  -- The standard output of this code of Lua, which runs there; `path` is the ledger.
+  local function run_there(code)
+    local program = ("local transfer, path = require 'modalua'.transfer, %q\n%s"):format(path, code)
+    local result = command.shell(([[%s sh -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" && exec "$M" -e "$2"' sh %s]]):format(
+      APART, command.quote(folder, program)))
+    assert.are.same({ "", 0 }, { result.err, result.status })
+    return result.out
+  end
+
+  local READS <const> = [[
+    print(transfer.status(path).found, transfer.check(path).ok)
+    for item in transfer.items(path, { state = "todo" }) do io.write(item.key, " ") end]]
+
+  -- A ledger with two items. The process that makes it ends as told.
+  local function make(ending)
+    folder = database.new_target()
+    path = folder .. "/a %3f#?.ledger"
+    output_of("mkdir %s", folder)
+    command.shell("LUA_PATH='./?.lua;;' \"$M\" -e " .. command.quote(([[local ledgers = require "spec.support.ledgers"
+      local L = ledgers.new({ new_target = function() return %q end })
+      assert(L:add_items(ledgers.items(2), {}))
+      %s]]):format(path, ending)))
+  end
+
+  before_each(function()
+    if not os.execute(APART .. " true") then
+      pending "this user may not mount"
+    end
+  end)
+
+  it("can be read, and is not changed", function()
+    make "L:close()"
+    assert.are.equal("2\ttrue\n1.2.1 1.2.2 ", run_there(READS))
+    assert.matches("cannot be opened: .*Read%-only file system", run_there "print(select(2, transfer.pause(path)))")
+    assert.are.equal("a %3f#?.ledger\n", output_of("ls %s", folder))
+  end)
+
+  it("can be read with what a killed process has left, or it says what to do", function()
+    make 'require "spec.support.part" "transfer.native".signal_self "kill"'
+    assert.are.equal("2\ttrue\n1.2.1 1.2.2 ", run_there(READS))
+    assert(os.remove(path .. "-shm"))
+    assert.matches("its last changes are in the file '.*/a %%3f#%?.ledger%-wal': copy both files to another folder, and name that copy",
+      run_there "print(select(2, transfer.status(path)))")
+    assert.are.equal("true\n", run_there(("os.execute 'cp -r %s %s-copy' print(transfer.check('%s-copy/a %%3f#?.ledger').ok)"):format(
+      folder, folder, folder)))
+  end)
+end)
+
 describe("A ledger", function()
+  it("cannot be made on a full disk, and says so", function()
+    local path, full = database.new_target(), database.new_target()
+    served.write_file(full, "")
+    local result = command.shell(([[export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"; DISTURB=full DISTURB_FULL=%s \
+      LD_PRELOAD=%s "$M" -e %s]]):format(full, command.quote(os.getenv "MODALUA_DISTURB"), command.quote(([[
+      local ledger = require "spec.support.part" "transfer.ledger"
+      local L, err = ledger.open(%q, { create = true })
+      print(L, err.kind, err.code, err.message)
+      os.remove(%q)
+      print(ledger.open(%q, { create = true }))]]):format(path, full, path))))
+    expect.contains(result.out, ("nil\tdatabase\tSQLITE_FULL\t%s: no space is left on its disk: make room there, and start the same "
+      .. "again\n"):format(path))
+    assert.matches("\ntable: %w+\n$", result.out)
+  end)
+
   it("that was killed while it was made is made by the next one", function()
     local path = database.new_target()
     local program = ([[local part = require "spec.support.part" assert(part "transfer.ledger".open(%q, { create = true }))]]):format(path)

@@ -6,6 +6,7 @@ local part = require "spec.support.part"
 local ledger = part "transfer.ledger"
 local expect = require "spec.support.expect"
 local archive = require "spec.support.archive"
+local served = require "spec.support.served"
 local task = require "modalua.task"
 local transfer = require "modalua.transfer"
 local transfers = require "spec.support.transfers"
@@ -125,6 +126,25 @@ for i, version in ipairs(versions) do
         assert.are.same({ unknown = 1 }, states(world))
       end)
     end
+
+    -- It stops itself when its second transfer has ended; then the disk is full.
+    once("by a full disk, which takes nothing for a minute, ends what has begun, and is continued when there is room", function()
+      local full = world.folder .. "/full"
+      local environment = ("MODALUA_TRANSFER_HASTE=60 MODALUA_TRANSFER_POINT=moved:stop:2 DISTURB=full DISTURB_FULL=%s "
+        .. "LD_PRELOAD=%s"):format(full, assert(os.getenv "MODALUA_DISTURB"))
+      local run = transfers.start(world, "concurrency = 1", environment)
+      eventually(function() return run:state() == "T" end)
+      served.write_file(full, "")
+      run:signal "CONT"
+      local status, out = run:wait()
+      assert.are.equal(1, status)
+      expect.contains(out, ("%s: no space is left on its disk: make room there, and start the same again"):format(world.ledger))
+      local sent = world:resources_sent()
+      assert.is_true(sent < 12)
+      os.remove(full)
+      assert.are.same({ sent, sent }, { world:arrived(), sent })
+      finish(world, 12, HASTE)
+    end)
 
     once("after a comparison, before its commit, compares again", function()
       die_at "compared:kill"

@@ -9,8 +9,11 @@
  *   names   the name server has the name "slow.test", which is 127.0.0.1 and 127.0.0.9, but gives no answer
  *           before the file DISTURB_ANSWERS exists
  *
+ *   full    while the file DISTURB_FULL exists, there is no space left on any disk
+ *
  * Programs that the program starts are left alone. */
 #include <dlfcn.h>
+#include <errno.h>
 #include <netdb.h>
 #include <signal.h>
 #include <stdbool.h>
@@ -26,6 +29,8 @@ enum { DAY = 86400, SLOT_MS = 20 };
 static bool clock_is_wrong;
 static const char
     *answers; /* the name server answers when this file exists; NULL: it is the real one */
+
+static const char *full; /* no space is left while this file exists; NULL: there is */
 
 static void on_tick(int sig)
 {
@@ -47,6 +52,7 @@ __attribute__((constructor)) static void start(void)
     const char *how = getenv("DISTURB");
     unsetenv("LD_PRELOAD");
     answers = how && strcmp(how, "names") == 0 ? getenv("DISTURB_ANSWERS") : NULL;
+    full = how && strcmp(how, "full") == 0 ? getenv("DISTURB_FULL") : NULL;
     clock_is_wrong = how && strcmp(how, "clock") == 0;
     if (how && strcmp(how, "ticks") == 0)
         start_ticks();
@@ -105,4 +111,16 @@ int getaddrinfo(const char *restrict name, const char *restrict service,
         nanosleep(&moment, NULL);
     error = real("127.0.0.9", service, hints, result);
     return error ? error : real("127.0.0.1", service, hints, &(*result)->ai_next);
+}
+
+/* ---- a full disk ---- */
+
+/* SQLite writes by this function alone. */
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off64_t place)
+{
+    if (full && access(full, F_OK) == 0) {
+        errno = ENOSPC;
+        return -1;
+    }
+    return syscall(SYS_pwrite64, fd, bytes, size, place);
 }

@@ -2,6 +2,8 @@
  * "transfer.native" of the Lua half. Scripts have no database API, and a sandbox has no ledgers.
  *
  *   native.open(target [, create [, options]]) -> db | nil, err
+ *                                  options.read, of SQLite: "shared" only reads; "still" takes for granted
+ *                                  that nothing can change the file, as on a read-only disk
  *   db.kind                        -> "sqlite" | "postgresql"
  *   db:run(sql, ...)               -> rows, changed | nil, err
  *   db:run_slowly(sql, ...)        the same for a statement that can take long: other tasks go on meanwhile

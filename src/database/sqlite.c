@@ -26,14 +26,41 @@ static const library sqlite_library = { "libsqlite3.so.0", "libsqlite3-0", sqlit
 
 /* ---- errors ---- */
 
-int sqlite_fail(lua_State *L, const sqlite *s, const char *function, int code)
+/* Whether the disk, the share of the user, or the largest file that is allowed, has no room. */
+static bool sqlite_is_full(int code, int fault)
+{
+    return (code & 0xff) == SQLITE_FULL || fault == ENOSPC || fault == EDQUOT || fault == EFBIG;
+}
+
+/* Pushes what is wrong, in words. [-0, +1, m] */
+static void sqlite_push_message(lua_State *L, const sqlite *s, int code, int fault)
+{
+    const char *message = s->handle ? s->api.errmsg(s->handle) : s->api.errstr(code);
+    lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
+    if (sqlite_is_full(code, fault))
+        lua_pushfstring(
+            L, "%s: no space is left on its disk: make room there, and start the same again",
+            lua_tostring(L, -1));
+    else if (fault != 0)
+        lua_pushfstring(L, "%s: %s (%s)", lua_tostring(L, -1), message, strerror(fault));
+    else
+        lua_pushfstring(L, "%s: %s", lua_tostring(L, -1), message);
+    lua_remove(L, -2);
+}
+
+/* The errno behind the result code; 0: none. */
+static int sqlite_fault(const sqlite *s, int code)
 {
     int primary = code & 0xff;
-    lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
-    lua_pushfstring(L, "%s: %s", lua_tostring(L, -1),
-                    s->handle ? s->api.errmsg(s->handle) : s->api.errstr(code));
-    lua_remove(L, -2);
-    database_fail(L, function, sqlite_code_name(code));
+    bool is_of_system = primary == SQLITE_IOERR || primary == SQLITE_CANTOPEN;
+    return s->handle && is_of_system ? s->api.system_errno(s->handle) : 0;
+}
+
+int sqlite_fail(lua_State *L, const sqlite *s, const char *function, int code)
+{
+    int primary = code & 0xff, fault = sqlite_fault(s, code);
+    sqlite_push_message(L, s, code, fault);
+    database_fail(L, function, sqlite_code_name(sqlite_is_full(code, fault) ? SQLITE_FULL : code));
     lua_createtable(L, 0, 2);
     lua_pushinteger(L, primary);
     lua_setfield(L, -2, "sqlite");
@@ -91,7 +118,7 @@ static void sqlite_abandon(database *d)
 
 /* Makes the file unless it is there, and returns 0, or an errno that says why it cannot be used. It never opens
  * a file that is there: closing it would release the locks that other connections of this process hold. */
-static int sqlite_find_file(const char *path, bool create)
+static int sqlite_find_file(const char *path, bool create, bool is_read)
 {
     struct stat it;
     int fd;
@@ -100,7 +127,7 @@ static int sqlite_find_file(const char *path, bool create)
             return EISDIR;
         if (it.st_size == 0 && create && it.st_uid == geteuid())
             chmod(path, 0600); /* it becomes a database now */
-        return faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
+        return faccessat(AT_FDCWD, path, is_read ? R_OK : R_OK | W_OK, AT_EACCESS) == 0 ? 0 : errno;
     }
     if (errno != ENOENT || !create)
         return errno;
@@ -133,11 +160,63 @@ static int sqlite_run(lua_State *L, database *d, bool is_slow);
 
 static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_abandon, sqlite_close };
 
+/* Loads the library. False: pushes the message. [-0, +(0|1), m] */
+static bool sqlite_load(lua_State *L, sqlite *s)
+{
+    if (!library_load(L, &sqlite_library, &s->api))
+        return false;
+    if (s->api.libversion_number() < SQLITE_LEAST_VERSION)
+        lua_pushliteral(L, "the library of SQLite is too old: 3.40 is the oldest that is used");
+    else if (s->api.threadsafe() == 0)
+        lua_pushliteral(L, "the library of SQLite was built without threads");
+    else
+        return true;
+    return false;
+}
+
+/* Pushes the name as SQLite needs it. "./": else a name like ":memory:" or "file:x" would be no name of a file.
+ * [-0, +1, m] */
+static const char *sqlite_push_name(lua_State *L, const char *path, bool is_still)
+{
+    const char *name = lua_pushfstring(L, "%s%s", path[0] == '/' ? "" : "./", path);
+    if (!is_still)
+        return name;
+    name = luaL_gsub(L, name, "%", "%25");
+    name = luaL_gsub(L, name, "?", "%3f");
+    name = luaL_gsub(L, name, "#", "%23");
+    return lua_pushfstring(L, "file:%s?immutable=1", name);
+}
+
+/* The way in which native.open is to read: as the field "read" of the table at 3. */
+enum sqlite_read { WRITES, READS, READS_STILL };
+
+static enum sqlite_read sqlite_check_read(lua_State *L, int options)
+{
+    const char *how = NULL;
+    if (lua_istable(L, options) && lua_getfield(L, options, "read") == LUA_TSTRING)
+        how = lua_tostring(L, -1);
+    if (!how)
+        return WRITES;
+    return strcmp(how, "still") == 0 ? READS_STILL : READS;
+}
+
+/* Opens the path. Returns SQLite's code. [-0, +m, m] */
+static int sqlite_open_path(lua_State *L, sqlite *s, const char *path, enum sqlite_read read)
+{
+    int flags = SQLITE_OPEN_NOMUTEX |
+                (read == WRITES ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY) |
+                (read == READS_STILL ? SQLITE_OPEN_URI : 0);
+    int code =
+        s->api.open_v2(sqlite_push_name(L, path, read == READS_STILL), &s->handle, flags, NULL);
+    return code != SQLITE_OK && s->handle ? s->api.extended_errcode(s->handle) : code;
+}
+
 int sqlite_open(lua_State *L, loop *lp)
 {
-    enum { PATH = 1, CREATE };
-    const char *path = lua_tostring(L, PATH), *name;
+    enum { PATH = 1, CREATE, OPTIONS };
+    const char *path = lua_tostring(L, PATH);
     bool create = lua_toboolean(L, CREATE);
+    enum sqlite_read read = sqlite_check_read(L, OPTIONS);
     int fault, code;
     sqlite *s;
     if (strlen(path) != lua_rawlen(L, PATH)) {
@@ -148,26 +227,16 @@ int sqlite_open(lua_State *L, loop *lp)
     lua_pushvalue(L, PATH);
     lua_setiuservalue(L, -2, DATABASE_PLACE);
     lua_replace(L, DATABASE_DB); /* the path stays in the user value */
-    if (!library_load(L, &sqlite_library, &s->api))
+    if (!sqlite_load(L, s))
         return database_fail(L, "open", "library");
-    if (s->api.libversion_number() < SQLITE_LEAST_VERSION) {
-        lua_pushliteral(L, "the library of SQLite is too old: 3.40 is the oldest that is used");
-        return database_fail(L, "open", "library");
-    }
-    if (s->api.threadsafe() == 0) {
-        lua_pushliteral(L, "the library of SQLite was built without threads");
-        return database_fail(L, "open", "library");
-    }
-    fault = sqlite_find_file(path, create);
+    fault = sqlite_find_file(path, create, read != WRITES);
     if (fault) {
         lua_pushfstring(L, "%s: %s", path, strerror(fault));
-        return database_fail(L, "open", "SQLITE_CANTOPEN");
+        return database_fail(L, "open", fault == EROFS ? "SQLITE_READONLY" : "SQLITE_CANTOPEN");
     }
-    /* "./": else a name like ":memory:" or "file:x" would be no name of a file */
-    name = lua_pushfstring(L, "%s%s", path[0] == '/' ? "" : "./", path);
-    code = s->api.open_v2(name, &s->handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    code = sqlite_open_path(L, s, path, read);
     if (code != SQLITE_OK)
-        return sqlite_fail(L, s, "open", s->handle ? s->api.extended_errcode(s->handle) : code);
+        return sqlite_fail(L, s, "open", code);
     sqlite_protect(s);
     s->base.is_open = true;
     lua_settop(L, DATABASE_DB);

@@ -14,7 +14,7 @@
 #define SQLITE_FUNCTIONS(X) \
     X(libversion_number) \
     X(open_v2) X(close_v2) X(extended_result_codes) X(db_config) X(progress_handler) X(interrupt) X(threadsafe) \
-    X(errmsg) X(errstr) X(extended_errcode) \
+    X(errmsg) X(errstr) X(extended_errcode) X(system_errno) \
     X(prepare_v3) X(next_stmt) X(finalize) X(reset) X(clear_bindings) X(step) \
     X(bind_parameter_count) X(bind_parameter_name) \
     X(bind_null) X(bind_int64) X(bind_double) X(bind_text64) \

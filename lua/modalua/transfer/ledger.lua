@@ -30,11 +30,12 @@ end
 Ledger.__close = Ledger.close
 Ledger.__gc = Ledger.close
 
--- ledger.open(target, { create =, clock = }) -> L | nil, err. target: a path, or postgresql://host/db#name. create: makes a ledger that
--- does not exist. clock: a function that specs give instead of the database's clock.
+-- ledger.open(target, { create =, only_read =, clock = }) -> L | nil, err. target: a path, or postgresql://host/db#name. create: makes a
+-- ledger that does not exist. only_read: the caller changes nothing; then it may be on a disk that cannot be written. clock: a function
+-- that specs give instead of the database's clock.
 function ledger.open(target, options)
   local self = setmetatable({ clock = options.clock }, Ledger)
-  local good, err = store.open(self, target, options.create)
+  local good, err = store.open(self, target, options.create, options.only_read)
   if not good then
     return nil, err
   end

@@ -236,13 +236,16 @@ local function connect(self)
   elseif self.closed then
     return refused("the ledger '%s' is closed", self.name)
   end
-  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create, { search_path = self.schema })
+  local db, err = require "transfer.native".open(self.target.path or self.target.url, self.create,
+    { search_path = self.schema, read = self.reading })
   if not db then
     return nil, err
   end
   self.db = db
-  local done
-  done, err = set_up[self.kind](self)
+  local done = true
+  if not self.reading then
+    done, err = set_up[self.kind](self)
+  end
   if not done then
     self:disconnect()
     return nil, err
@@ -350,7 +353,7 @@ local function query(self, method, sql, ...)
   if not good then
     return nil, err
   end
-  return execute(self, method, sql, ...)
+  return self[method](self, sql, ...)
 end
 
 -- L:query(sql, …) -> rows | nil, err. One statement outside of transactions.
@@ -434,6 +437,31 @@ function methods:now()
   return list and list[1].now, err
 end
 
+-- ---- a ledger that can only be read ----
+
+-- A ledger that is only read may be on a disk that cannot be written, or belong to another user. SQLite can read it while others may change
+-- it, as long as it has the files with the names -wal and -shm. On a disk that cannot be written nothing changes, so without the former it
+-- can do without both.
+local function connect_to_read(self, err)
+  if err.code ~= "SQLITE_READONLY" and err.code ~= "SQLITE_CANTOPEN" then
+    return nil, err
+  end
+  self.reading = "shared"
+  if try_again(self, connect) and try_again(self, examine.sqlite) then
+    return true
+  end
+  self:disconnect()
+  local _, _, size = native.path_kind(self.target.path .. "-wal")
+  if err.code ~= "SQLITE_READONLY" then
+    return nil, err
+  elseif size and size > 0 then
+    return refused("the ledger '%s' is on a disk that cannot be written, and its last changes are in the file '%s-wal': copy both files to "
+      .. "another folder, and name that copy", self.name, self.name)
+  end
+  self.reading = "still"
+  return try_again(self, connect)
+end
+
 -- ---- opening ----
 
 -- Makes the tables when there are none, upgrades older ones, refuses newer ones.
@@ -448,14 +476,16 @@ local function prepare(self, create)
     return absent(self.name)
   elseif version == schema.VERSION then
     return true
+  elseif self.reading then
+    return refused("the ledger '%s' was made by an older modalua, and cannot be changed where it is: copy it to another folder", self.name)
   end
   return self:transaction(function()
     return write_tables(self)
   end)
 end
 
--- Opens or makes the ledger.
-function ledger_store.open(self, text, create)
+-- Opens or makes the ledger. only_read: it will not be changed.
+function ledger_store.open(self, text, create, only_read)
   local target, message = ledger_store.read_target(text)
   if not target then
     return refused("%s", message)
@@ -470,6 +500,9 @@ function ledger_store.open(self, text, create)
     return nil, err
   end
   good, err = try_again(self, connect) -- another process may set up the file at this moment
+  if not good and only_read and target.kind == "sqlite" then
+    good, err = connect_to_read(self, err)
+  end
   if good then
     good, err = prepare(self, create)
   end

@@ -204,9 +204,9 @@ end
 
 -- ---- functions that only touch the ledger ----
 
--- Calls f(L, row of the transfer) with the open ledger, which exists. Returns its results | nil, err.
-local function with_ledger(target, f)
-  local opened, err = ledger.open(target, { create = false })
+-- Calls f(L, row of the transfer) with the open ledger, which exists. only_read: f changes nothing. Returns its results | nil, err.
+local function with_ledger(target, f, only_read)
+  local opened, err = ledger.open(target, { create = false, only_read = only_read })
   if not opened then
     return nil, err
   end
@@ -222,7 +222,7 @@ end
 function transfer.status(target)
   return with_ledger(target, function(L)
     return status.of(L)
-  end)
+  end, true)
 end
 
 function transfer.pause(target)
@@ -298,7 +298,7 @@ function transfer.items(target, which)
   if wanted.state and not STATES[wanted.state] then
     usage("items: there is no state '%s'", native.text_shown(wanted.state))
   end
-  local L = assert(ledger.open(target, { create = false }))
+  local L = assert(ledger.open(target, { create = false, only_read = true }))
   local next_item = L:items { state = wanted.state, reason = wanted.reason }
   return function()
     local item = next_item()
@@ -355,13 +355,13 @@ function transfer.report(target, more)
       end)
     end
     return good, err
-  end)
+  end, true)
 end
 
 function transfer.check(target)
   return with_ledger(target, function(L)
     return L:check()
-  end)
+  end, true)
 end
 
 return transfer
