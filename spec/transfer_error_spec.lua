@@ -6,12 +6,15 @@ local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
-local compare, points = part "transfer.compare", part "transfer.points"
+local compare, holdings, points = part "transfer.compare", part "core.holdings", part "transfer.points"
 local qrd = require "spec.support.qrd"
+local simulated = require "spec.support.simulated"
 local task = require "modalua.task"
 local transfer = require "modalua.transfer"
 local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
+
+part "transfer.ledger_workers" -- reads its leases when it is loaded, and they must stay as they are
 
 local STUDIES <const> = 45
 
@@ -214,6 +217,25 @@ describe("A transfer", function()
     assert.is_true(#seen.wait > 1)
   end)
 
+  it("compares with a destination that matches no lists of UIDs and gives no numbers of images", function()
+    local ports = orthanc.free_ports(2)
+    local us = { "LOCAL", "127.0.0.1", ports[2] }
+    local sink <close> = qrd.start { aet = "SINK", arguments = { "--no-lists" }, peers = { us } }
+    local pacs <close> = dcmtk.dcmqrscp { aet = "PACS", peers = { us, sink:modality() } }
+    local list = {}
+    for n = 1, 6 do
+      pacs:store { uid = "1.2." .. n, patient = "P" .. n, date = "20240101" }
+      list[n] = { StudyInstanceUID = "1.2." .. n }
+    end
+    local world = world_of(pacs, sink, ports)
+    local server <close> = world.us -- luacheck: ignore
+    local summary = assert(transfers.run(world, { query = false, all = false, items = list }))
+    assert.are.same({ "finished", 6, 6 }, { summary.state, items(summary, "done"), sink:count "C-STORE" })
+    for item in transfer.items(world.ledger, {}) do
+      assert.are.same({ 1, 1 }, { item.expected, item.arrived })
+    end
+  end)
+
   it("ends at once when the source does not know the destination", function()
     local ports = orthanc.free_ports(2)
     local us = { "LOCAL", "127.0.0.1", ports[2] }
@@ -291,5 +313,55 @@ describe("A transfer", function()
     for item in transfer.items(world.ledger, { state = "failed" }) do
       assert.are.equal("vanished", item.reason)
     end
+  end)
+end)
+
+describe("A modality that is asked for the numbers of images of many studies", function()
+  -- What it says of the studies 1 to n, of which it has the first `held`, in lists of `most`; and how many C-FINDs that took.
+  local function count(place, n, held, most)
+    local keys = {}
+    for i = 1, n do
+      keys[i] = { StudyInstanceUID = "1.2." .. i }
+    end
+    local before = place.modality.finds
+    local numbers = assert(holdings.count(place, { uids_per_list = most }, "Study", keys))
+    for i = 1, n do
+      assert.are.equal(i <= held and 3, numbers[i])
+    end
+    return place.modality.finds - before
+  end
+
+  local function place_of(n, options)
+    local studies = {}
+    for i = 1, n do
+      studies[i] = { StudyInstanceUID = "1.2." .. i, StudyDate = "20240101", NumberOfStudyRelatedInstances = "3" }
+    end
+    return holdings.modality(simulated.new(studies, options))
+  end
+
+  it("is asked for as many at once as are wanted", function()
+    assert.are.equal(2, count(place_of(100, {}), 100, 100))
+    assert.are.equal(1, count(place_of(100, {}), 100, 100, 100))
+  end)
+
+  it("is asked for fewer when it refuses so many answers, and remembers that", function()
+    local place = place_of(100, { cap = 10, excess = "refuse" })
+    count(place, 100, 100)
+    assert.are.equal(17, count(place, 100, 100)) -- lists of 6
+  end)
+
+  it("is asked again for what it leaves out", function()
+    count(place_of(100, { cap = 10, excess = "cut" }), 100, 100)
+  end)
+
+  it("is not believed to lack what a list did not find that is longer than usual", function()
+    local place = place_of(100, { lists = 60 })
+    assert.are.equal(1, count(place, 2, 2))
+    assert.are.equal(3, count(place, 100, 100, 100))
+    assert.are.equal(4 + 1, count(place, 200, 100, 200))
+  end)
+
+  it("is asked one by one when it matches no lists", function()
+    assert.are.equal(11, count(place_of(10, { lists = 1 }), 10, 10))
   end)
 end)

@@ -197,20 +197,24 @@ for _, version in ipairs(versions.few) do
       assert.are.same({ "finished", 6 }, { again().state, world:arrived() })
     end)
 
-    it("sends a study once more that has grown since it was sent", function()
-      local grown
-      local summary = assert(transfers.run(world, { query = false, all = false, gap = 0.5, concurrency = 1,
-        items = { { AccessionNumber = "A1" }, { AccessionNumber = "A2" } } }, { tell = function(event)
-        if event.event == "end_item" and not grown then
-          grown = event.item.key
-          local n = tonumber(grown:match "%d+$")
-          assert(modalua.connect(world.pacs.url):upload { data = archive.file(transfers.instances(n, n, 2)[2]) })
-        end
-      end }))
-      assert.are.same({ "finished", 2, 3 }, { summary.state, summary.items.done, summary.instances })
-      assert.are.equal(3, #assert(world.target:get "/instances"))
-      assert.is_true(assert(transfer.check(world.ledger)).ok)
-    end)
+    for _, verify in ipairs { "count", "uids" } do
+      it(("sends a study once more that has grown since it was sent, with verify = %q"):format(verify), function()
+        local grown
+        local summary = assert(transfers.run(world, { query = false, all = false, gap = 0.1, concurrency = 1, verify = verify,
+          items = { { AccessionNumber = "A1" }, { AccessionNumber = "A2" } } }, { tell = function(event)
+          if event.event == "end_item" and not grown then
+            grown = event.item.key
+            local n = tonumber(grown:match "%d+$")
+            assert(modalua.connect(world.pacs.url):upload { data = archive.file(transfers.instances(n, n, 2)[2]) })
+          end
+        end }))
+        assert.are.same({ "finished", 2, 3 }, { summary.state, summary.items.done, summary.instances })
+        assert.are.equal(3, #assert(world.target:get "/instances"))
+        assert.is_true(assert(transfer.check(world.ledger)).ok)
+        local pacs = modalua.connect(world.pacs.url)
+        assert(pacs:delete("/instances/" .. assert(pacs:find { Level = "Instance", Query = { SOPInstanceUID = grown .. ".1.2" } })[1]))
+      end)
+    end
 
     it("ends when its ledger is removed, or another one is in its place", function()
       for _, change in ipairs { "rm %s", "cp %s %s.copy; mv %s.copy %s" } do

@@ -5,7 +5,8 @@
 --   pacs.finds                               -- how many C-FINDs it has answered
 --
 -- Options: cap (the most answers that it gives; nil = no limit), excess (what it does when there are more: "refuse" with 0xFE00, "cut", or
--- "nothing"), open_start (a range that is open at its start matches an empty value). No range matches an absent value, as at an Orthanc.
+-- "nothing"), open_start (a range that is open at its start matches an empty value), lists (a longer list of UIDs matches nothing; nil = no
+-- limit). No range matches an absent value, as at an Orthanc.
 -- Studies are tables from keywords to texts.
 local part = require "spec.support.part"
 
@@ -45,9 +46,19 @@ end
 
 local RANGES <const> = { StudyDate = true, StudyTime = true, PatientBirthDate = true }
 
+local function matches_list(self, value, list)
+  local n, found = 0, false
+  for one in list:gmatch "[^\\]+" do
+    n, found = n + 1, found or one == value
+  end
+  return found and n <= (self.options.lists or math.huge)
+end
+
 local function matches_one(self, name, value, filter)
   if filter == "" then -- universal
     return true
+  elseif filter:find("\\", 1, true) then
+    return matches_list(self, value, filter)
   elseif RANGES[name] then
     return is_in_range(self, value, filter)
   end

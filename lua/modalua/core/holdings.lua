@@ -19,8 +19,9 @@ local COUNTS_LOCALLY = "1.11.0" -- from here on /tools/find knows RequestedTags
 
 -- ---- places ----
 
--- A place is { client =, modality = nil for this Orthanc itself, knows_lists =, fault = why it cannot be asked }. `clock`: the operation,
--- of which only the field `deadline` matters.
+-- A place is { client =, modality = nil for this Orthanc itself, knows_lists =, longest = of the lists that it takes, where it has refused
+-- longer ones, fault = why it cannot be asked }. `clock`: the operation, of which only two fields matter: `deadline`, and `uids_per_list`,
+-- how many UIDs are asked for together (50 without it).
 --
 -- An answer that is not what it should be is a reason why the place cannot be asked: it does not show that the place lacks something.
 function holdings.here(client)
@@ -160,15 +161,15 @@ end
 -- ---- many resources ----
 
 -- Asks for the UIDs as a list until nothing more is found: what a place cuts comes with the next question. Returns those that were not
--- found; nil and the reason on failure.
+-- found, and whether the place has refused the list; nil and the reason on failure.
 local function ask_list(place, clock, level, parent, uids, numbers)
   local ask = place.modality and ask_modality or ask_here
   local left = uids
   while #left > 0 do
     local some, err = ask(place, clock, level, parent, left)
     if not some then
-      if #left > 1 and not place.knows_lists and type(err) == "table" and err.dimse_status then
-        return left -- it may dislike the list
+      if #left > 1 and type(err) == "table" and err.dimse_status then
+        return left, true -- it may dislike the list, or one of that length
       end
       return fail(place, err)
     end
@@ -188,24 +189,51 @@ local function ask_list(place, clock, level, parent, uids, numbers)
     end
     left = rest
   end
-  return left
+  return left, false
+end
+
+-- How many UIDs of those that were asked for together, and not found, are asked for together now; nil when they are not there.
+local function shorter(place, n, is_refused, asked)
+  if n == 0 or asked == 1 then
+    return nil
+  elseif is_refused then
+    return (n + 1) // 2
+  elseif not place.knows_lists then
+    return 1
+  end
+  return asked > UIDS_PER_LIST and UIDS_PER_LIST or nil -- a place that knows lists may not know such long ones
+end
+
+-- Asks for UIDs of one parent as a list, and in shorter ones where that list shows nothing. Returns true, or nil and the reason.
+local function count_list(place, clock, level, parent, uids, numbers)
+  local left, refused = ask_list(place, clock, level, parent, uids, numbers)
+  if not left then
+    return nil, refused
+  end
+  local size = shorter(place, #left, refused, #uids)
+  for first = 1, size and #left or 0, size or 1 do
+    local part = table.move(left, first, math.min(first + size - 1, #left), 1, {})
+    local done, err = count_list(place, clock, level, parent, part, numbers)
+    if not done then
+      return nil, err
+    end
+  end
+  if size and refused and place.knows_lists then
+    place.longest = math.min(place.longest or size, size)
+  end
+  return true
 end
 
 -- Adds to `numbers` the resources of one parent that the place has. Returns true, or nil and the reason.
 local function count_children(place, clock, level, parent, uids, numbers)
-  for first = 1, #uids, UIDS_PER_LIST do
-    local part = table.move(uids, first, math.min(first + UIDS_PER_LIST - 1, #uids), 1, {})
-    local left, err = ask_list(place, clock, level, parent, part, numbers)
-    if left and #part > 1 and not place.knows_lists then
-      for _, uid in ipairs(left) do
-        local single, failure = ask_list(place, clock, level, parent, { uid }, numbers)
-        if not single then
-          return nil, failure
-        end
-      end
-    elseif not left then
+  local first = 1
+  while first <= #uids do
+    local last = math.min(first + math.min(clock.uids_per_list or UIDS_PER_LIST, place.longest or math.huge) - 1, #uids)
+    local done, err = count_list(place, clock, level, parent, table.move(uids, first, last, 1, {}), numbers)
+    if not done then
       return nil, err
     end
+    first = last + 1
   end
   return true
 end

@@ -1,7 +1,7 @@
 -- transfer.compare: what the destination of a transfer has of items, and what the source has. An item is a row of the ledger, with `uids`.
 --
--- One C-FIND asks for 50 studies (core.holdings). Whether a place knows such lists is seen from its first answers: until then run.lua asks
--- for few items at a time.
+-- One C-FIND asks for 50 studies (core.holdings), or as many as it is called with at the end. Whether a place knows such lists is seen from
+-- its first answers: until then run.lua asks for few items at a time.
 local require = ...
 local arrival = require "core.arrival"
 local holdings = require "core.holdings"
@@ -66,10 +66,10 @@ local function note_lists(place, found)
   end
 end
 
--- The number of instances of each item at a place: 0 where it has none of it. nil and an error.
-local function count(self, place, items)
+-- The number of instances of each item at a place: 0 where it has none of it. nil and an error. most: how many are asked for together.
+local function count(self, place, items, most)
   place.fault = nil -- it may answer again
-  local numbers, reason = holdings.count(place, {}, self.level, keys_of(items))
+  local numbers, reason = holdings.count(place, { uids_per_list = most }, self.level, keys_of(items))
   local found = 0
   for i, item in ipairs(numbers and items or {}) do
     if numbers[i] == true then -- it is there, and the place gives no number
@@ -105,9 +105,9 @@ function Compare:expect(items, again)
   return numbers and true, err
 end
 
--- Sets item.held to what the destination has. Returns true, or nil and an error.
-function Compare:look(items)
-  local numbers, err = count(self, self.target, items)
+-- Sets item.held to what the destination has. Returns true, or nil and an error. most: how many are asked for together.
+function Compare:look(items, most)
+  local numbers, err = count(self, self.target, items, most)
   for i, item in ipairs(numbers and items or {}) do
     item.held = numbers[i]
   end
@@ -115,14 +115,14 @@ function Compare:look(items)
 end
 
 -- Sets item.now to the number that the source has at this moment, where one question about all of them tells it. Returns true; false when
--- the source can never be asked so; or nil and an error when it did not answer.
-function Compare:look_at_source(items)
+-- the source can never be asked so; or nil and an error when it did not answer. most: how many are asked for together.
+function Compare:look_at_source(items, most)
   local source = self.source
   if source.knows_lists == false then
     return false -- one question for each would take too long
   end
   source.fault = nil
-  local numbers, reason = holdings.count(source, {}, self.level, keys_of(items))
+  local numbers, reason = holdings.count(source, { uids_per_list = most }, self.level, keys_of(items))
   local found, told = 0, 0
   for i, item in ipairs(numbers and items or {}) do
     item.now = math.type(numbers[i]) and numbers[i] or nil
@@ -152,6 +152,12 @@ local function compare_uids(self, item)
     return nil, as_error(one.why)
   end
   return true
+end
+
+-- Whether the source has instances of an item that the destination lacks. nil and an error.
+function Compare:has_grown(item)
+  local good, err = compare_uids(self, item)
+  return good and item.verdict == "short", err
 end
 
 local function judge(item)
@@ -188,6 +194,13 @@ local function bytes_of(self, item)
   end
 end
 
+-- Sets item.bytes where an Orthanc has received the item that can be asked over REST.
+function Compare:read_bytes(item)
+  if not item.bytes and self.target and not self.target.modality then
+    item.bytes = bytes_of(self, item)
+  end
+end
+
 -- Looks at items that may have arrived. Sets item.verdict to "full", "short", or "gone" (something is missing, and the source no longer has
 -- the item), with item.held, and item.note and item.bytes where there is something to say. Returns true, or nil and an error.
 function Compare:after(items, verify)
@@ -214,7 +227,9 @@ function Compare:after(items, verify)
       return nil, err
     end
     item.note = item.verdict == "full" and note_of(item) or nil
-    item.bytes = item.bytes or item.verdict == "full" and not self.target.modality and bytes_of(self, item) or nil
+    if item.verdict == "full" then
+      self:read_bytes(item)
+    end
   end
   return true
 end

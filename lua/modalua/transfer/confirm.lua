@@ -4,20 +4,33 @@ local native = require "core.native"
 
 local confirm = {}
 
-local AT_ONCE <const> = 50 -- items in one C-FIND
+local AT_ONCE <const> = 100 -- items in one C-FIND: each of them should be there
 
--- What the comparison at the end says of an item, for L:confirm. The destination may have dropped what it had; and the source may have got
--- more since the item was compared. (With "uids", `expected` is no number that the source gives.)
-local function conclude(item)
+-- Whether the source has got more of an item since it was compared. nil and an error. With "uids", `expected` is no number that the source
+-- gives, so that another number only shows that the instances must be compared.
+local function has_grown(self, item)
+  if not (item.now and item.expected and item.now > item.expected and item.now > item.held) then
+    return false
+  elseif item.verified == "uids" then
+    return self.items.compare:has_grown(item)
+  end
+  return item.verified == "count"
+end
+
+-- What the comparison at the end says of an item, for L:confirm; nil and an error. The destination may have dropped what it had; and the
+-- source may have got more since the item was compared.
+local function conclude(self, item)
   local least = math.min(item.arrived or item.expected or 1, item.expected or math.maxinteger)
   if item.held < least then
     return { id = item.id, gone = true, arrived = item.held, message = ("the destination had %d instances, and has %d"):format(
       item.arrived or 0, item.held) }
-  elseif item.now and item.expected and item.verified == "count" and item.now > item.expected and item.now > item.held then
+  end
+  local grown, err = has_grown(self, item)
+  if grown then
     return { id = item.id, gone = true, reason = "grown", arrived = item.held, expected = item.now,
       message = ("the source has %d instances now, and the destination has %d"):format(item.now, item.held) }
   end
-  return { id = item.id, arrived = item.held }
+  return grown ~= nil and { id = item.id, arrived = item.held } or nil, err
 end
 
 local NOTES <const> = { vanished = "the destination has lost %d items that had arrived",
@@ -45,7 +58,7 @@ local function look_at_source(self, list)
   if self.source_tells_nothing or began < (self.source_rests or 0) then
     return
   end
-  local told, err = self.items.compare:look_at_source(list)
+  local told, err = self.items.compare:look_at_source(list, AT_ONCE)
   self.source_tells_nothing = told == false
   if told == nil then
     self.source_rests = 2 * native.now() - began
@@ -57,7 +70,7 @@ local function look_at_source(self, list)
   end
 end
 
--- Compares 50 items that are done once more. Returns whether there were any; nil when that failed.
+-- Compares some items that are done once more. Returns whether there were any; nil when that failed.
 local function compare_again(self)
   local list, err = self.ledger:unconfirmed(AT_ONCE)
   if not list then
@@ -65,14 +78,17 @@ local function compare_again(self)
   elseif #list == 0 then
     return false
   end
-  local good, failure = self.items.compare:look(list)
+  local good, failure = self.items.compare:look(list, AT_ONCE)
   if not good then
     return self.items:side_failed(failure, "to")
   end
   look_at_source(self, list)
   local results = {}
   for i, item in ipairs(list) do
-    results[i] = conclude(item)
+    results[i], err = conclude(self, item)
+    if not results[i] then
+      return self.items:side_failed(err, "from")
+    end
   end
   local outcome, problem = self.ledger:confirm(results)
   if not outcome then

@@ -21,6 +21,7 @@ local unknown_target = require "transfer.unknown_target"
 local send_items = {}
 
 local BATCH <const>, BATCH_SECONDS <const> = 50, 1 -- results are recorded together
+local COMPARE_SECONDS <const> = 3 -- after so long what has ended is compared, also when it is less than a batch
 local CLAIM_MOST <const>, CLAIM_EACH <const> = 64, 8
 local ROUNDS <const> = { 2, 10, 60 } -- seconds after which an item that is short is compared again
 local RETRY_SECONDS <const> = { 60, 600, 3600 }
@@ -269,8 +270,10 @@ local function room(self)
   if self.most then
     most = math.min(most, self.most - self.begun_n)
   end
-  local n = most - #self.queue
-  return (n >= most / 2 or #self.queue < self.share) and n or 0
+  if #self.queue > math.min(self.share, most // 2) then
+    return 0 -- the fewer claims, the fewer C-FINDs
+  end
+  return math.min(most - #self.queue, BATCH)
 end
 
 function Items:feeder()
@@ -478,8 +481,8 @@ end
 -- Whether something is to be compared now, and all results recorded.
 local function is_due(self)
   local batch, now = self.to_check, native.now()
-  if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares() or batch.since and now - batch.since >= BATCH_SECONDS
-    or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
+  if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares()
+    or batch.since and now - batch.since >= points.seconds(COMPARE_SECONDS) or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
     return true
   end
   for _, item in ipairs(self.late) do
@@ -505,6 +508,7 @@ local function check(self)
     return self.breaker.state ~= "open"
   elseif not self:compares() then
     for _, item in ipairs(items) do
+      self.compare:read_bytes(item)
       self:done(item, "job")
     end
     return true
