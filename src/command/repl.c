@@ -21,9 +21,10 @@
 #include "command/signals.h"
 #include "command/text_editor.h"
 #include "command/user_file.h"
+#include "command/waiting_line.h"
 
 enum {
-    STEP_MS = 100,         /* the delay after which Ctrl-C during a transfer is noticed */
+    STEP_MS = 100,         /* the delay after which Ctrl-C ends .watch */
     QUESTION_MS = 50,      /* the delay after which the answer to a question is noticed */
     WIDTH_OF_FILE = 10000, /* columns of a table that goes into a file */
     WATCH_MAX = 86400,     /* seconds between two evaluations of .watch */
@@ -93,10 +94,12 @@ static int ask_about_transfer(session *s)
 static int finish_run(session *s, int status)
 {
     modalua_runtime *rt = s->rt;
+    waiting_line waiting;
+    waiting_line_begin(&waiting, s->editor && !console_feeds_command());
     if (status == MODALUA_OK)
         status = MODALUA_WORKING;
     while (status == MODALUA_WORKING) {
-        status = modalua_step(rt, STEP_MS);
+        status = waiting_line_step(rt, &waiting);
         if (status != MODALUA_WORKING)
             break;
         signals_note(s->editor && modalua_transfers(rt) > 0);
