@@ -1,6 +1,8 @@
 -- Tests the prompt on a terminal: the editing of lines, and the commands that have to do with files and other programs.
 local command = require "spec.support.command"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
+local modalua = require "modalua"
 local screen = require "spec.support.screen"
 local terminal = require "spec.support.terminal"
 
@@ -154,6 +156,23 @@ describe("At the prompt", function()
       s:shows(broken("> ABCDxy" .. digits, 40))
       s:resize(100, 12)
       s:shows(broken("> ABCDxy" .. digits, 100))
+    end)
+  end)
+
+  it("a line says what takes over a second, and is gone before anything else is printed", function()
+    local hold = faultd.route("/hold", { name = "system", body = '{"Name":"held"}' })
+    local server <close> = faultd.start { { path = "/system", to = hold } }
+    screen.run({ columns = 40, rows = 14, arguments = "-u " .. server.url }, function(s)
+      s:shows "\n>"
+      s:send "print 'begin' x = orthanc:get '/system'; io.write('end\\n') print(x.Name)\r"
+      s:shows "\nbegin\nget … 1 s  (Ctrl-C cancels)\n\n"
+      s:shows "\nget … 2 s  (Ctrl-C cancels)\n"
+      modalua.connect(server.url):get(faultd.route("/release", { name = "system" }))
+      s:shows "\nbegin\nend\nheld\n>"
+      s:send "for _ = 1, 3 do modalua.task.spawn(modalua.task.sleep, 60) end\r"
+      s:shows "\nsleep and 2 more … 1 s\n" -- the rest does not fit
+      s:send "\3"
+      s:shows "60) end\ncancelled\n>"
     end)
   end)
 

@@ -540,6 +540,11 @@ MODALUA_API int modalua_stats(const modalua_runtime *rt, modalua_statistics *sta
  * a run. Call it between two steps, on the thread that drives the runtime. */
 MODALUA_API int modalua_transfers(const modalua_runtime *rt);
 
+/* The number of operations, in all tasks, that the run under way waits for. *name (may be NULL) is set to
+ * the name of the oldest, such as "find"; it is valid until the next step. NULL, and 0, without any.
+ * Call it between two steps, on the thread that drives the runtime. */
+MODALUA_API int modalua_waiting(const modalua_runtime *rt, const char **name);
+
 /* Ends the run as the first modalua_cancel does, but its transfers continue on the server, where
  * client:jobs() lists them; it is task:detach() for all tasks. Call it between two steps, on the
  * thread that drives the runtime. Has no effect without a run. NULL is fine. */

@@ -174,6 +174,28 @@ static void start_transfers(modalua_runtime *rt)
         CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
 }
 
+/* The oldest operation is named; a task that waits for another one is not counted. */
+static void test_waiting(modalua_runtime *rt)
+{
+    static const char code[] = "local t = require 'modalua.task'.spawn(test.transfer) "
+                               "require 'modalua.task'.spawn(function() t:join() end) "
+                               "require 'modalua.task'.sleep(60)";
+    const char *name = "";
+    CHECK(modalua_waiting(NULL, NULL) == 0);
+    CHECK(modalua_waiting(rt, &name) == 0 && !name);
+    CHECK(modalua_start_string(rt, "=test", code, strlen(code), NULL, NULL) == MODALUA_OK);
+    while (modalua_waiting(rt, &name) < 2)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING);
+    CHECK(strcmp(name, "sleep") == 0);
+    for (int i = 0; i < 10; i++)
+        CHECK(modalua_step(rt, 0) == MODALUA_WORKING && modalua_waiting(rt, NULL) == 2);
+    modalua_cancel(rt);
+    while (modalua_step(rt, -1) == MODALUA_WORKING)
+        ;
+    CHECK(modalua_waiting(rt, &name) == 0 && !name);
+    stops = 0;
+}
+
 static int run_on(modalua_runtime *rt)
 {
     int status;
@@ -210,6 +232,7 @@ int main(int argc, char **argv)
     test_polls(rt);
     test_cleanups(rt, argv[1]);
     test_detach(rt);
+    test_waiting(rt);
     CHECK(rt->lp.live == 0 && rt->lp.timers.count == 0);
     http_server_free(server);
     modalua_destroy(rt);

@@ -83,6 +83,11 @@ bool console_is_diverted(void)
     return diverted != NULL;
 }
 
+bool console_feeds_command(void)
+{
+    return diverted && diverted_to_command;
+}
+
 bool console_has_diverted(void)
 {
     return has_diverted;
@@ -178,6 +183,11 @@ void console_hold_bar(bool held)
 {
     console_clear();
     bar_is_held = held;
+}
+
+bool console_has_bar(void)
+{
+    return bar_lines > 0;
 }
 
 /* Adds a line of the bar. It must not wrap: console_clear counts rows. The last column stays free,

@@ -35,7 +35,8 @@ void console_print(const char *text, size_t size);
  * behind its '|', until console_undivert. False: standard error says why it does not. */
 bool console_divert(const char *target);
 bool console_is_diverted(void);
-bool console_has_diverted(void); /* something was printed there */
+bool console_has_diverted(void);  /* something was printed there */
+bool console_feeds_command(void); /* it goes to a command */
 
 /* Waits for the end of that command. Does nothing when nothing is diverted. */
 void console_undivert(void);
@@ -43,6 +44,9 @@ void console_undivert(void);
 /* Closes standard output. Returns 0; errno, when something that was written to it is lost; or -1 when
  * the reason is not known. */
 int console_close(void);
+
+/* Whether a progress bar is shown. */
+bool console_has_bar(void);
 
 /* While held, no progress bar is drawn: a question stands in its place. */
 void console_hold_bar(bool held);

@@ -14,6 +14,7 @@
 #include "command/editing.h"
 #include "command/readline_keys.h"
 #include "command/readline_library.h"
+#include "command/readline_paint.h"
 #include "command/signals.h"
 #include "command/text_editor.h"
 
@@ -100,6 +101,7 @@ static void set_line(const char *text)
 /* Moves the terminal's cursor behind the text, so that what is printed next stands below it. */
 static void go_to_end(void)
 {
+    readline_paint_remove_hint();
     *rl.rl_point = *rl.rl_end;
     rl.rl_redisplay();
 }
@@ -109,6 +111,7 @@ static void go_to_end(void)
 static int read_byte(FILE *from)
 {
     int byte = rl.rl_getc(from);
+    readline_paint_remove_hint(); /* what the key does may end the line */
     if (byte >= 0 && !utf8_stream_add(&typed, (char)byte))
         is_invalid = true;
     return byte;
@@ -253,6 +256,7 @@ static bool is_tall(const char *text)
  * the terminal from there. */
 static void clear_rows(size_t rows)
 {
+    readline_paint_remove_hint();
     *rl.rl_point = 0;
     rl.rl_redisplay();
     if (rows > 0)
@@ -506,6 +510,16 @@ static void on_line(char *text)
     free(text);
 }
 
+/* readline draws the line anew in a window of another size. */
+static void handle_signal(void)
+{
+    if (rl.rl_pending_signal() == SIGWINCH)
+        readline_paint_forget();
+    else if (rl.rl_pending_signal() != 0)
+        readline_paint_remove_hint();
+    rl.rl_check_signals();
+}
+
 /* Waits for a key, and handles signals. False: a signal ends the line. */
 static bool wait_for_key(void)
 {
@@ -521,7 +535,7 @@ static bool wait_for_key(void)
         if (!signals_noted() && rl.rl_pending_signal() == 0)
             ready = ppoll(&in, 1, NULL, &before);
         sigprocmask(SIG_SETMASK, &before, NULL);
-        rl.rl_check_signals();
+        handle_signal();
         if (signals_noted())
             return false;
         if (ready > 0 || (ready < 0 && errno != EINTR))
@@ -542,7 +556,7 @@ static void begin_line(void)
     in_our_locale(install);
     if (editor->request.preset) {
         rl.rl_insert_text(editor->request.preset);
-        rl.rl_redisplay();
+        (*rl.rl_redisplay_function)();
         split_tall_line();
     }
 }
@@ -586,6 +600,7 @@ static void close_it(line_editor *e)
     set_text(&sought, NULL);
     set_text(&hit, NULL);
     set_text(&hit_line, NULL);
+    readline_paint_close();
     rl.clear_history();
 }
 
@@ -610,6 +625,7 @@ static void set_up(void)
     *rl.rl_completer_word_break_characters = "";
     *rl.rl_attempted_completion_function = on_complete;
     *rl.rl_completion_display_matches_hook = on_display;
+    readline_paint_open(&rl, editor);
 }
 
 bool readline_open(line_editor *e)

@@ -21,9 +21,10 @@
 #include "command/signals.h"
 #include "command/text_editor.h"
 #include "command/user_file.h"
+#include "command/waiting_line.h"
 
 enum {
-    STEP_MS = 100,         /* the delay after which Ctrl-C during a transfer is noticed */
+    STEP_MS = 100,         /* the delay after which Ctrl-C ends .watch */
     QUESTION_MS = 50,      /* the delay after which the answer to a question is noticed */
     WIDTH_OF_FILE = 10000, /* columns of a table that goes into a file */
     WATCH_MAX = 86400,     /* seconds between two evaluations of .watch */
@@ -93,10 +94,12 @@ static int ask_about_transfer(session *s)
 static int finish_run(session *s, int status)
 {
     modalua_runtime *rt = s->rt;
+    waiting_line waiting;
+    waiting_line_begin(&waiting, s->editor && !console_feeds_command());
     if (status == MODALUA_OK)
         status = MODALUA_WORKING;
     while (status == MODALUA_WORKING) {
-        status = modalua_step(rt, STEP_MS);
+        status = waiting_line_step(rt, &waiting);
         if (status != MODALUA_WORKING)
             break;
         signals_note(s->editor && modalua_transfers(rt) > 0);
@@ -186,22 +189,33 @@ static int show_results(session *s)
     return status;
 }
 
-/* A line_editor_complete_fn. */
-static const char *complete(void *user, const char *before, size_t size)
+/* Calls a function with the text before the cursor. Returns its result. */
+static const char *ask_about_text(session *s, const char *function, const char *before, size_t size)
 {
-    session *s = user;
     json_writer w = { 0 };
     char *json;
-    const char *candidates = NULL;
+    const char *answer = NULL;
     json_text_open(&w, '{');
     json_text_key(&w, "text");
     json_text_bytes(&w, before, size);
     json_text_close(&w, '}');
     json = json_text_take(&w);
     if (json)
-        modalua_call(s->rt, "modalua.completion.complete", json, &candidates);
+        modalua_call(s->rt, function, json, &answer);
     free(json);
-    return candidates;
+    return answer;
+}
+
+/* A line_editor_complete_fn. */
+static const char *complete(void *user, const char *before, size_t size)
+{
+    return ask_about_text(user, "modalua.completion.complete", before, size);
+}
+
+/* A line_editor_hint_fn. */
+static const char *find_hint(void *user, const char *before, size_t size)
+{
+    return ask_about_text(user, "modalua.completion.hint", before, size);
 }
 
 /* ---- the history ---- */
@@ -479,7 +493,7 @@ static void open_editor(session *s)
     if (!terminal_is_interactive())
         return;
     path = s->environment ? history_path() : NULL;
-    s->editor = line_editor_open(path, complete, s);
+    s->editor = line_editor_open(path, complete, find_hint, s);
     free(path);
 }
 

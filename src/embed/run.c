@@ -372,6 +372,22 @@ int modalua_transfers(const modalua_runtime *rt)
     return count;
 }
 
+/* A task that waits for another one waits for no operation. */
+int modalua_waiting(const modalua_runtime *rt, const char **name)
+{
+    const op *oldest = NULL; /* the newest task is the first one of the list */
+    int count = 0;
+    if (rt && rt->root)
+        for (const task *t = rt->lp.tasks; t; t = t->next)
+            if (t->waits && !t->waits->join.target) {
+                oldest = t->waits;
+                count++;
+            }
+    if (name)
+        *name = oldest ? oldest->name : NULL;
+    return count;
+}
+
 void modalua_detach(modalua_runtime *rt)
 {
     if (!rt || rt->busy || !rt->root)
