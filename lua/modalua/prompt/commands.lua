@@ -1,6 +1,7 @@
 -- prompt.commands: the commands of the prompt, which begin with a dot. What needs the terminal or a file is left to the console: a
 -- command returns that as an answer of evaluate.line.
 local require = ...
+local doc = require "modalua.doc"
 local levels = require "core.levels"
 local native = require "core.native"
 local saved = require "prompt.saved"
@@ -41,23 +42,26 @@ function run.mode(argument)
   state.mode = argument
 end
 
-local function on_or_off(name, argument)
-  if argument ~= "on" and argument ~= "off" then
+-- Sets a field of the state; without an argument it is shown.
+local function on_or_off(name, field, argument)
+  if argument == "" then
+    return nil, state[field] and "on" or "off"
+  elseif argument ~= "on" and argument ~= "off" then
     error(("use .%s on or .%s off"):format(name, name), 0)
   end
-  return argument == "on"
+  state[field] = argument == "on"
 end
 
 function run.time(argument)
-  state.timing = on_or_off("time", argument)
+  return on_or_off("time", "timing", argument)
 end
 
 function run.numbers(argument)
-  state.numbers = on_or_off("numbers", argument)
+  return on_or_off("numbers", "numbers", argument)
 end
 
 local function needed(argument, usage)
-  return argument ~= "" and argument or error("use " .. usage, 0)
+  return argument:find "[^%s|]" and argument or error("use " .. usage, 0)
 end
 
 function run.once(argument)
@@ -65,7 +69,7 @@ function run.once(argument)
 end
 
 function run.output(argument)
-  return { output = argument }
+  return { output = argument == "" and "" or needed(argument, ".output FILE, .output | COMMAND, or .output alone") }
 end
 
 function run.load(argument)
@@ -138,6 +142,7 @@ end
 function run.quit()
   return "quit"
 end
+run.exit = run.quit
 
 local ROWS = {
   { "help", "", "shows this" },
@@ -151,8 +156,8 @@ local ROWS = {
   { "save", "FILE", "makes a script of the inputs of this session that have succeeded" },
   { "edit", "[N]", "the last input, or input N, in $EDITOR; so does Ctrl-X Ctrl-E with the present one" },
   { "trace", "", "the traceback of the last error" },
-  { "time", "on | off", "shows how long each input took" },
-  { "numbers", "on | off", "shows the number of each input: _3 is the value of input 3, In[3] its text" },
+  { "time", "[on | off]", "shows how long each input took" },
+  { "numbers", "[on | off]", "shows the number of each input: _3 is the value of input 3, In[3] its text" },
   { "history", "", "the earlier inputs" },
   { "quit", "", "leaves; so do Ctrl-D and os.exit()" },
 }
@@ -186,7 +191,12 @@ function commands.run(text)
   local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
   local f = name and run[name]
   if not f then
-    error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
+    local names = {}
+    for i, row in ipairs(ROWS) do
+      names[i] = row[1]
+    end
+    local nearest = doc.nearest(name, names)
+    error(("there is no command '.%s'; %s"):format(name, nearest and ("did you mean .%s?"):format(nearest) or ".help lists them"), 0)
   end
   return f(argument)
 end

@@ -11,7 +11,7 @@ local help = {}
 local MAX_SUGGESTIONS = 5 -- for a word without help
 local ERROR_TITLE = "err, which an operation returns behind nil"
 local LEAST_PART = 3 -- characters of a word that is searched for inside names
-local NAME_COLUMNS = 30 -- width of the names in a list of methods; a longer name moves what follows
+local NAME_COLUMNS = 24 -- width of the names in a list of methods; a longer name moves what follows
 
 -- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
@@ -144,21 +144,27 @@ local function summary_of(text)
   return text:match "^(.-[%.])%s" or text
 end
 
+-- How a function is called, without the object: ":find(data, …)". … stands for arguments that may be left out.
+local function call_of(signature)
+  local call = signature:match "^[%w_]*(.-%))" or signature:match "^[%w_]*(%S*)"
+  return (call:gsub(",? ?%[.*%]", ", …"):gsub("%(, ", "("))
+end
+
 -- A line for each function and each field of a kind of object, or of a module.
 local function members_text(kind)
-  local lines, seen = { (kind == "error" and ERROR_TITLE or kind) .. ":" }, {}
+  local lines, seen, first = { (kind == "error" and ERROR_TITLE or kind) .. ":" }, {}, nil
   for _, entry in ipairs(entries) do
-    local call = entry.row.signature:match "^(.-%))" or entry.row.signature
+    local call = call_of(entry.row.signature)
     if entry.kind == kind and not seen[call] then
-      seen[call] = true
+      seen[call], first = true, first or entry.name
       lines[#lines + 1] = named_line(call, summary_of(entry.row.help))
     end
   end
   for _, field in ipairs(kinds.fields(kind)) do
-    lines[#lines + 1] = named_line((kind == "error" and "err" or kind) .. "." .. field.name, field.help)
+    lines[#lines + 1] = named_line("." .. field.name, field.help)
   end
-  if kind ~= "error" then
-    lines[#lines + 1] = ("?%s says more about one of them, with its options and an example"):format(lines[2]:match "^%s*([%w_.:]+)")
+  if first then
+    lines[#lines + 1] = ("?%s says more about one of them, with options and an example"):format(first)
   end
   return table.concat(lines, "\n")
 end
