@@ -206,6 +206,10 @@ describe("A session", function()
     contains(fails ".once |", "use .once FILE or .once | COMMAND")
     contains(fails ".output |", "use .output FILE")
     shows("off", ".time")
+    for _, question in ipairs { ".help mode", "?.mode", ".mode?" } do
+      shows(".mode [table | lines | csv | json | lua]\nhow results are shown (at first: answers as a table)", question)
+    end
+    contains(fails "?.hlep", "did you mean .help?")
     contains(fails ".mode xml", "table, lines, csv, json, lua")
     line ".time on"
     assert.matches("^3\n%d+%.%d+ s$", select(2, line "3"))
@@ -263,6 +267,7 @@ describe("A session", function()
     assert.matches("^err.kind: string: network, ", (select(2, line "?err.kind")))
     contains(select(2, line "?err"), "  .dimse_status ")
     contains(select(2, line "?found"), "  :close() ")
+    contains(select(2, line "?Out"), "Out[3] is the value of input 3")
     contains(select(2, line "?fitted"), "table.fitted(columns")
     contains(select(2, line "?string.format"), "pdf-string.format")
     contains(select(2, line "?PatientNmae"), "PatientName")

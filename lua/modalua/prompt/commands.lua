@@ -145,7 +145,7 @@ end
 run.exit = run.quit
 
 local ROWS = {
-  { "help", "", "shows this" },
+  { "help", "[COMMAND]", "shows this; so does ?.COMMAND" },
   { "mode", "[table | lines | csv | json | lua]", "how results are shown (at first: answers as a table)" },
   { "schema", "LEVEL", "the tags that a query of this level can have" },
   { "jobs", "", "the jobs of the server" },
@@ -171,7 +171,24 @@ local OTHERS = {
 
 local HELP_COLUMN = 28
 
-function run.help()
+-- The row of a command; throws when there is none.
+local function row_of(name)
+  local names = {}
+  for i, row in ipairs(ROWS) do
+    if row[1] == name then
+      return row
+    end
+    names[i] = row[1]
+  end
+  local nearest = doc.nearest(name, names)
+  error(("there is no command '.%s'; %s"):format(name, nearest and ("did you mean .%s?"):format(nearest) or ".help lists them"), 0)
+end
+
+function run.help(argument)
+  if argument ~= "" then
+    local row = row_of(argument:match "^%.?(.*)$")
+    return nil, (("." .. row[1] .. " " .. row[2]):gsub(" $", "")) .. "\n" .. row[3]
+  end
   local lines = {}
   local function add(head, text)
     lines[#lines + 1] = #head < HELP_COLUMN and ("%-" .. HELP_COLUMN .. "s%s"):format(head, text) or head .. "\n"
@@ -189,15 +206,10 @@ end
 -- Runs the command in the text. Returns its answer and what is to be shown. Throws a text when it is wrong.
 function commands.run(text)
   local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
-  local f = name and run[name]
-  if not f then
-    local names = {}
-    for i, row in ipairs(ROWS) do
-      names[i] = row[1]
-    end
-    local nearest = doc.nearest(name, names)
-    error(("there is no command '.%s'; %s"):format(name, nearest and ("did you mean .%s?"):format(nearest) or ".help lists them"), 0)
+  if argument == "?" then
+    name, argument = "help", name
   end
+  local f = run[name] or row_of(name)
   return f(argument)
 end
 

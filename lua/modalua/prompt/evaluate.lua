@@ -309,9 +309,10 @@ end
 
 -- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
 local function handle(text)
-  if text:find "^%s*%.%a" then
+  local command = text:gsub("^%s*%?%s*(%.%a+)%s*$", "%1?")
+  if command:find "^%s*%.%a" then
     local answer
-    answer, pending = commands.run(text)
+    answer, pending = commands.run(command)
     return answer
   end
   local topic = help_topic(text)

@@ -18,6 +18,11 @@ local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commit
 local MODULES = { "modalua", "task", "json", "transfer" }
 local OTHER_MODULES = { "doc", "arguments", "letters", "table", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
+local WORDS = { -- variables of the prompt
+  _ = "_ is the last value, and _3 the value of input 3: ?Out",
+  In = "In[3] is the text of input 3. .numbers on shows the numbers of the inputs",
+  Out = "Out[3] is the value of input 3, and so is _3; the values of the last 100 inputs are kept. .numbers on shows the numbers",
+}
 local ALIASES = { err = "error", _err = "error", result = "found" } -- usual names of variables: the kind of what they hold
 
 -- The examples in the rows use these variables. The values are for the prompt of `modalua playground`.
@@ -237,13 +242,17 @@ local function field_texts(texts, word)
   end
 end
 
+local function variable_texts(texts, word)
+  texts[#texts + 1] = WORDS[word]
+end
+
 local function tag_texts(texts, word)
   texts[#texts + 1] = require "prompt.tag_help".of(word)
 end
 
 local function texts_of_word(word)
   local texts = {}
-  for _, add in ipairs { function_texts, kind_texts, option_texts, field_texts, tag_texts } do
+  for _, add in ipairs { function_texts, kind_texts, option_texts, field_texts, variable_texts, tag_texts } do
     add(texts, word)
   end
   return texts
