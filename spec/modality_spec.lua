@@ -257,7 +257,9 @@ for _, version in ipairs(versions) do
 
       it("returns the same in one blocking request", function()
         local found = find()
-        local result = assert(pacs:move(found, { TargetAet = "ARCHIVE", Synchronous = true }))
+        local results = table.pack(pacs:move(found, { TargetAet = "ARCHIVE", Synchronous = true }))
+        local result = assert(results[1], results[2])
+        assert.are.equal(1, results.n)
         assert.are.same(move_result("ARCHIVE", found.answers), comparable(result))
         assert.are.same({ 2, 15 }, { count(at_archive) })
       end)

@@ -139,7 +139,14 @@ describe("At the prompt", function()
   end)
 
   it("Ctrl-D drops an input of several lines, and Alt-Enter begins a line of the same input", function()
-    session { { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "local x = 8\27\rreturn x\r", "\n8\n" } }
+    local out = session { { "for i = 1, 2 do\r", open = MORE }, { "\4" }, { "local x = 8\27\rreturn x\r", "\n8\n" }, { "3 + 4\r" } }
+    contains(out, "> 3 + 4\n7\n") -- without an empty row
+  end)
+
+  it("the greeting and errors are broken at words", function()
+    local out = session({ { "orthanc:modalites()\r", "stdin:1: a client has no 'modalites'; did\nyou mean 'modalities'?\n" } }, nil,
+      { columns = 42 })
+    contains(out, "\nhelp shows how to start, .help lists the\ncommands, TAB completes, Ctrl-D leaves\n")
   end)
 
   it("a line that wraps is drawn right after a change at its beginning, and in a window of another size", function()
@@ -207,14 +214,15 @@ describe("At the prompt", function()
     session {
       { "x = 20\r" }, { "error 'no'\r" }, { "local y = 2 return x + y\r", "22" }, { "x + 1\r", "21" }, { "_4 + 1;\r" },
       { "z = { password = 'hunter2' }\r" }, { "print 'p'\r", "p\n" }, { "if x then return end\r" }, { "_ + 1\r", "23" },
-      { ".save " .. path .. "\r", "has 7 inputs; what may hold a secret was left out" },
+      { "help(modalua.json)\r" }, { "pp(In[1], Out[4])\r", '"x = 20"\n21\n' }, { "_err\r" },
+      { ".save " .. path .. "\r", "has 9 inputs; what may hold a secret was left out" },
       { "x = 1\r" }, { ".load " .. path .. "\r", "\n22\n21\np\n23\n" }, { "x + _\r", "\n43\n" },
       { ".save " .. path .. "\r", "inputs" }, { ".save " .. write("other.lua", "mine") .. "\r", "it stays as it is" },
       { ".load " .. write("bad.lua", "#!/bin/modalua\nerror 'bad'") .. "\r", "bad.lua:2: bad" }, { ".load /nosuch\r", "No such file" },
     }
     assert.are.equal("mine", file "other.lua")
     lacks(file "saved.lua", "hunter2")
-    assert.are.equal("22\n21\np\n23\n24\n", command.run("-u", "http://127.0.0.1:1", path).out)
+    assert.matches('^22\n21\np\n23\njson:\n.*\n"x = 20"\n21\n24\n$', command.run("-u", "http://127.0.0.1:1", path).out)
   end)
 
   it(".watch shows a value again and again, until Ctrl-C", function()

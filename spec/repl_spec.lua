@@ -5,6 +5,7 @@ local doc = require "modalua.doc"
 local dicomd = require "spec.support.dicomd"
 local evaluate = require "modalua.evaluate"
 local expect = require "spec.support.expect"
+local faultd = require "spec.support.faultd"
 local help = require "modalua.help"
 local json = require "modalua.json"
 local modalua = require "modalua"
@@ -93,12 +94,22 @@ describe("A session", function()
     shows("{ 1 }", "_err")
   end)
 
+  it("suggests nothing for a field that exists and is nil", function()
+    rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
+      notes = {} })
+    shows("nil", "f.warning")
+    rawset(_G, "x", native.with_notes({ 1 }, {}))
+    shows("nil\tnil\tnil", "x.warning, x.file, x[2]")
+  end)
+
   it("suggests a name for a misspelt variable, field or method", function()
     contains(fails "pritn(1)", "hint: did you mean print?")
     contains(fails "orhtanc:system()", "hint: did you mean orthanc?")
     contains(fails "modalua.conect()", "hint: did you mean connect?")
     contains(fails "string.fromat('x')", "hint: did you mean format?")
     contains(fails "orthanc:modalites()", "a client has no 'modalites'; did you mean 'modalities'?")
+    rawset(_G, "x", native.with_notes({ 1 }, {}))
+    contains(fails "x.warnign", "a list of answers has no 'warnign'; did you mean 'warning'?")
     contains(fails "orthanc:modality 'x':fnid {}", "a modality has no 'fnid'; did you mean 'find'?")
     shows("nil\nthere is no orhtanc; did you mean orthanc?", "orhtanc")
     shows("nil\nthere is no modalua.vresion; did you mean modalua.version?", "modalua.vresion")
@@ -130,6 +141,12 @@ describe("A session", function()
       assert.matches("^find [^\n]*" .. WHY .. "[^\n]*%(stdin:2%)$", shown)
     end)
 
+    it("keeps the error that the assignment dropped", function()
+      line "_err = nil"
+      line("f = " .. REFUSED)
+      shows('"refused"', "_err.kind")
+    end)
+
     it("counts what is repeated", function()
       local _, shown = line("for i = 1, 3 do f = " .. REFUSED .. " end", WIDE)
       assert.matches("^f is nil: [^\n]*" .. WHY .. "[^\n]* %(3 times%)$", shown)
@@ -151,12 +168,27 @@ describe("A session", function()
     end)
   end)
 
+  it("wraps errors at words, as results and behind nil", function()
+    for _, text in ipairs { "x", "nil, x" } do
+      line "_, x = orthanc:modality 'pacs':find { Level = 'Study', Query = { Modality = 'CT' } }"
+      local _, shown = line(text, 60)
+      contains(shown, "Modality")
+      for row in shown:gmatch "[^\n]+" do
+        assert.is_true(#row <= 60, row)
+      end
+      assert.are.equal(tostring(rawget(_G, "x")), (shown:gsub("^nil\t", ""):gsub("\n", " ")))
+    end
+  end)
+
   it("gives hints for common mistakes of users of other languages", function()
     shows("the local variable x exists in this line only; without 'local' it stays", "local x = 5")
     shows("5", "local x = 5 return x")
     contains(fails "a != b", "~=")
     contains(fails "x += 1", "x = x + 1")
     contains(fails "orthanc.modality 'x'", "colon")
+    contains(fails "\\d", "begin with a dot")
+    contains(fails "%timeit 1", "begin with a dot")
+    contains(fails "!ls", "os.execute")
     completion.remember(orthanc, { "ward7" })
     contains(fails "ward7:echo()", 'ward7 = orthanc:modality "ward7"')
     completion.forget()
@@ -168,7 +200,16 @@ describe("A session", function()
     assert.are.equal("quit", (line ".quit"))
     assert.are.equal("quit", (line "exit"))
     assert.are.equal("history", (line ".history"))
+    assert.are.equal("quit", (line ".exit"))
     contains(fails ".nosuch", ".help")
+    assert.are.equal("there is no command '.hlep'; did you mean .help?", fails ".hlep")
+    contains(fails ".once |", "use .once FILE or .once | COMMAND")
+    contains(fails ".output |", "use .output FILE")
+    shows("off", ".time")
+    for _, question in ipairs { ".help mode", "?.mode", ".mode?" } do
+      shows(".mode [table | lines | csv | json | lua]\nhow results are shown (at first: answers as a table)", question)
+    end
+    contains(fails "?.hlep", "did you mean .help?")
     contains(fails ".mode xml", "table, lines, csv, json, lua")
     line ".time on"
     assert.matches("^3\n%d+%.%d+ s$", select(2, line "3"))
@@ -187,6 +228,17 @@ describe("A session", function()
     shows("{ 1, { a = 2 } }", "{1, {a = 2}}")
   end)
 
+  it("asks a server once for the names of its modalities, when it does not answer", function()
+    local silent <close> = faultd.start { { path = "/modalities", to = faultd.route("/hold", { name = "names" }) } }
+    local client, before = modalua.connect(silent.url), rawget(_G, "orthanc")
+    rawset(_G, "orthanc", client)
+    for _ = 1, 3 do
+      line "x = orthanc:modality 'pacs'"
+    end
+    rawset(_G, "orthanc", before)
+    assert.are.equal(1, assert(client:get("/count", { of = "/modalities" })))
+  end)
+
   it("answers questions about functions, objects and topics", function()
     contains(select(2, line "?orthanc.find"), "client:find(data)")
     local text = select(2, line("?orthanc.upload", 60))
@@ -197,11 +249,11 @@ describe("A session", function()
     end
     contains(select(2, line "orthanc:modality?"), "client:modality(name")
     contains(select(2, line "?storage_commitment"), "modality:storage_commitment(")
-    contains(select(2, line "help(orthanc)"), "client:get(path")
-    contains(select(2, line "?job"), "job:cancel(")
+    contains(select(2, line "help(orthanc)"), "client:\n  :changes(…)  ")
+    contains(select(2, line "?job"), ":cancel() ")
     contains(select(2, line "?fnid"), "modality:find")
     contains(select(2, line "?"), "orthanc:modality")
-    contains(help.of(modalua.task), "task.spawn(")
+    contains(help.of(modalua.task), ".spawn(f, ...) ")
     contains(help.of "task.map", "map(")
   end)
 
@@ -213,8 +265,9 @@ describe("A session", function()
     contains(select(2, line "?studydate"), "StudyDate (0008,0020)")
     contains(select(2, line "?ScheduledStationAETitle"), "in the item of ScheduledProcedureStepSequence")
     assert.matches("^err.kind: string: network, ", (select(2, line "?err.kind")))
-    contains(select(2, line "?err"), "err.dimse_status ")
-    contains(select(2, line "?found"), "found:close() ")
+    contains(select(2, line "?err"), "  .dimse_status ")
+    contains(select(2, line "?found"), "  :close() ")
+    contains(select(2, line "?Out"), "Out[3] is the value of input 3")
     contains(select(2, line "?fitted"), "table.fitted(columns")
     contains(select(2, line "?string.format"), "pdf-string.format")
     contains(select(2, line "?PatientNmae"), "PatientName")
@@ -227,15 +280,22 @@ describe("A session", function()
     assert.are.equal(select(2, line "?orthanc"), select(2, line "help orthanc"))
   end)
 
-  it("has a line for each method of an object, with what it is for", function()
-    for object, n in pairs { ["help(orthanc)"] = 20, ["help(orthanc:modality 'x')"] = 18 } do
-      local seen, count = {}, 0
-      for call, text in (select(2, line(object, 300)) .. "\n"):gmatch "  (%a+:[%w_]+)%b()  +(%u[^\n]+)\n" do
+  it("has one row for each method of an object, with what it is for, in a window of 80 columns", function()
+    for _, kind in ipairs { "client", "modality", "peer", "found", "query", "job", "commitment", "task", "json", "transfer", "modalua" } do
+      local seen, rows = {}, 0
+      for row in select(2, line("?" .. kind, 80)):gmatch "\n  ([:%.][%w_]+%b()[^\n]*)" do
+        local call, text = row:match "^([:%.][%w_]+)%b()  +(%u.*%.)$"
+        assert.is_truthy(call, row)
         assert.is_nil(seen[call], call)
-        seen[call], count = text, count + 1
+        seen[call], rows = text, rows + 1
       end
-      assert.are.equal(n, count)
+      local entries
+      for _, section in ipairs(help.sections()) do
+        entries = section.name == kind and #section.entries or entries
+      end
+      assert.are.equal(entries, rows, kind)
     end
+    contains(select(2, line "?modality"), "\n  :find(data, …)            Sends a C-FIND.\n")
   end)
 
   it("breaks help at words, in a window of any width", function()
@@ -470,6 +530,7 @@ describe("Completion", function()
     offers("?prompt_pacs.ec", 2, "echo")
     offers("?TargetA", 7, "TargetAet")
     offers("?PatientNam", 10, "PatientName")
+    offers('help "PatientNam', 10, 'PatientName"')
     offers('require "modalua.ta', 10, 'modalua.table"', 'modalua.task"')
     offers('x = "prompt_', 7)
     offers("-- prompt_", 0)

@@ -22,10 +22,10 @@ local function find_require(value, seen)
   end
 end
 
-for _, f in pairs(require "modalua.printing") do
+for _, f in pairs(require "modalua.completion") do
   local found = find_require(f, {})
   if found then
     return found
   end
 end
-error "no function of modalua.printing has the require of the Lua half"
+error "no function of modalua.completion has the require of the Lua half"

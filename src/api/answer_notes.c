@@ -2,6 +2,8 @@
 
 #include <lauxlib.h>
 
+#include "binding/fields.h"
+#include "binding/userdata.h"
 #include "json/mark.h"
 
 /* Pops the text on the top and adds it to the text below, behind "; ". */
@@ -143,8 +145,28 @@ void answer_notes_complete(lua_State *L)
     lua_setfield(L, -2, "warning");
 }
 
+static const field_row fields[] = { ANSWER_NOTES_ROWS, FIELDS_END };
+
+static const object_kind kind = { "list", "a list of answers", fields };
+
+/* A field of the notes, which are upvalue 2 (as the methods of a userdata: binding/userdata.h). */
+static int notes_l_index(lua_State *L)
+{
+    lua_settop(L, 2);
+    lua_pushvalue(L, 2);
+    return lua_rawget(L, USERDATA_METHODS) != LUA_TNIL ? 1 : fields_end_list_index(L);
+}
+
 void answer_notes_attach(lua_State *L)
 {
+    int list = lua_gettop(L) - 1, notes = list + 1;
     answer_notes_complete(L);
-    json_mark_array_fields(L);
+    lua_pushvalue(L, list);
+    json_mark_own_array(L);
+    fields_describe(L, &kind);
+    lua_pushnil(L);
+    lua_pushvalue(L, notes);
+    lua_pushcclosure(L, notes_l_index, USERDATA_UPVALUES);
+    lua_setfield(L, -2, "__index");
+    lua_settop(L, list);
 }

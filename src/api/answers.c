@@ -421,11 +421,7 @@ bool answers_receive(lua_State *L, call *c, answers_form form, bool *lossy)
 
 void answers_attach_warning(lua_State *L)
 {
-    if (lua_isnil(L, -1)) {
-        lua_pop(L, 1);
-        return;
-    }
-    lua_createtable(L, 0, 1);
+    lua_createtable(L, 0, 2);
     lua_insert(L, -2);
     lua_setfield(L, -2, "characters");
     answer_notes_attach(L);

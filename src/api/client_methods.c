@@ -237,8 +237,8 @@ static const doc_row methods[] = {
     { .name = "post",
       .function = client_l_post,
       .signature = "client:post(path [, body]) -> value | nil, err",
-      .help = "Sends POST to any route of the server: a table as JSON, a string as it is. It is "
-              "sent once and never repeated.",
+      .help = "Sends POST to any route of the server. A table is sent as JSON, a string as it is. "
+              "It is sent once and never repeated.",
       .example = "local ids = assert(orthanc:post(\"/tools/find\", { Level = \"Patient\", Query = "
                  "{ PatientID = \"MOD-*\" } }))\n"
                  "print(#ids .. \" patients\")" },
@@ -255,10 +255,10 @@ static const doc_row methods[] = {
     { .name = "download",
       .function = files_download,
       .signature = "client:download(path, file [, options]) -> bytes | nil, err",
-      .help = "Writes the answer of any route into a file of any size, and returns its number of "
-              "bytes. file is a name, or an object of the host that is a sink (modalua.h). The "
-              "file is called file.part until it is complete; after a failure nothing "
-              "is left. Without wait_timeout it may last as long as bytes keep coming: the "
+      .help = "Writes the answer of any route into a file. It returns the number of bytes, of "
+              "which there may be any. file is a name, or an object of the host that is a sink "
+              "(modalua.h). The file is called file.part until it is complete; after a failure "
+              "nothing is left. Without wait_timeout it may last as long as bytes keep coming: the "
               "client's timeout is the longest pause. Records of jobs and peers are refused, since "
               "they can have passwords: get hides these.",
       .options = { { "options", files_download_rows, NULL } },
@@ -269,25 +269,24 @@ static const doc_row methods[] = {
     { .name = "upload",
       .function = files_upload,
       .signature = "client:upload(file [, options]) -> answer | nil, err",
-      .help = "Stores a DICOM file, or a ZIP archive of DICOM files, in this Orthanc. file is a "
-              "name, { data = content }, or an object of the host that is a source. The answer has "
-              "ID and Status (\"Success\" or "
-              "\"AlreadyStored\"); for an archive it is a list of these.",
+      .help = "Stores a DICOM file, or a ZIP of them, in Orthanc. file is a name, { data = content "
+              "}, or an object of the host that is a source. The answer has ID and Status "
+              "(\"Success\" or \"AlreadyStored\"); for an archive it is a list of these.",
       .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
       .example = "local stored = assert(orthanc:upload \"image.dcm\")\n"
                  "print(stored.ID, stored.Status)" },
     { .name = "system",
       .function = client_l_system,
       .signature = "client:system() -> table | nil, err",
-      .help = "Returns what the server says about itself: Version, DicomAet, DicomPort, Name and "
-              "more (GET /system).",
+      .help = "Returns what the server says about itself. The table has Version, DicomAet, "
+              "DicomPort, Name and more (GET /system).",
       .example = "local system = assert(orthanc:system())\n"
                  "print(system.Version, system.DicomAet)" },
     { .name = "modalities",
       .function = client_l_modalities,
       .signature = "client:modalities([options]) -> list | table | nil, err",
-      .help = "Returns the names of the modalities that the server knows (GET /modalities). With "
-              "expand it returns a table from each name to AET, Host, Port and more.",
+      .help = "Returns the names of the server's modalities. It asks GET /modalities. With expand "
+              "it returns a table from each name to AET, Host, Port and more.",
       .options = { { "options", expand_rows, NULL } },
       .example = "for name, settings in pairs(assert(orthanc:modalities { expand = true })) do\n"
                  "  print(name, settings.AET, settings.Host, settings.Port)\n"
@@ -295,16 +294,16 @@ static const doc_row methods[] = {
     { .name = "modality",
       .function = client_l_modality,
       .signature = "client:modality(name [, options]) -> modality",
-      .help = "Returns a modality by the name that the server has for it. No request is sent.",
+      .help = "Returns a modality by its name on the server. No request is sent.",
       .options = { { "options", remote_rows, NULL } },
       .example = "local pacs = orthanc:modality(\"pacs\", { max_moves = 4 })\n"
                  "assert(pacs:echo())" },
     { .name = "peers",
       .function = client_l_peers,
       .signature = "client:peers([options]) -> list | table | nil, err",
-      .help = "Returns the names of the other Orthancs that the server knows (GET /peers). With "
-              "expand it returns a table from each name to Url, Username and more; settings that "
-              "the server does not tell, such as Password, are json.null.",
+      .help = "Returns the names of the server's peers. A peer is another Orthanc (GET /peers). "
+              "With expand it returns a table from each name to Url, Username and more; settings "
+              "that the server does not tell, such as Password, are json.null.",
       .options = { { "options", expand_rows, NULL } },
       .example = "for name, settings in pairs(assert(orthanc:peers { expand = true })) do\n"
                  "  print(name, settings.Url)\n"
@@ -312,35 +311,36 @@ static const doc_row methods[] = {
     { .name = "peer",
       .function = client_l_peer,
       .signature = "client:peer(name [, options]) -> peer",
-      .help = "Returns another Orthanc by the name that the server has for it. No request is sent.",
+      .help = "Returns another Orthanc by its name on the server. No request is sent.",
       .options = { { "options", remote_rows, NULL } },
       .example = "local clinic = orthanc:peer \"clinic\"\n"
                  "print(assert(clinic:system()).Name)" },
     { .name = "query",
       .function = client_l_query,
       .signature = "client:query(id) -> query",
-      .help = "Returns a query that the server still has, by its ID. No request is sent.",
+      .help = "Returns a query that the server has, by its ID. No request is sent.",
       .example = "local query = orthanc:query(found.ID)\n"
                  "print(#assert(query:answers()) .. \" answers\")" },
     { .name = "queries",
       .function = client_l_queries,
       .signature = "client:queries() -> list | nil, err",
-      .help =
-          "Returns the IDs of all queries that the server keeps, of every client (GET /queries).",
+      .help = "Returns the IDs of the queries on the server. These are the queries of "
+              "every client (GET /queries).",
       .example = "print(#assert(orthanc:queries()) .. \" queries\")" },
     { .name = "job",
       .function = client_l_job,
       .signature = "client:job(id) -> job",
-      .help = "Returns a job by its ID, or by the { ID =, Path = } that an operation returned. No "
-              "request is sent.",
+      .help = "Returns a job by its ID. The { ID =, Path = } that an operation returned is right "
+              "too. No request is sent.",
       .example =
           "local started = assert(pacs:move(found, { to = \"archive\", Synchronous = false }))\n"
           "assert(orthanc:job(started):wait())" },
     { .name = "jobs",
       .function = client_l_jobs,
       .signature = "client:jobs([options]) -> list | nil, err",
-      .help = "Returns the IDs of the jobs that the server knows: those that have not ended, and "
-              "the last ones that have (GET /jobs). With expand it returns a table for each.",
+      .help = "Returns the IDs of the jobs that the server knows. These are the jobs that have not "
+              "ended, and the last ones that have (GET /jobs). With expand it returns a table for "
+              "each.",
       .options = { { "options", expand_rows, NULL } },
       .example = "for _, job in ipairs(assert(orthanc:jobs { expand = true })) do\n"
                  "  print(job.ID, job.Type, job.State)\n"
@@ -349,10 +349,10 @@ static const doc_row methods[] = {
       .part = "core.local_find",
       .function = client_l_check_find,
       .signature = "client:find(data) -> list | nil, err",
-      .help =
-          "Searches what this Orthanc itself holds (POST /tools/find). Returns the identifiers "
-          "that Orthanc has given, or with Expand = true a table for each. The list is complete "
-          "whatever the server's own limits are; when that cannot be shown, the call fails.",
+      .help = "Searches what this Orthanc itself holds. It asks POST /tools/find, and returns the "
+              "identifiers that Orthanc has given, or with Expand = true a table for each. The "
+              "list is complete whatever the server's own limits are; when that cannot be shown, "
+              "the call fails.",
       .options = { { "data", native_steps_find_rows, &orthanc_tools_find } },
       .example = "local studies = assert(orthanc:find { Level = \"Study\", Query = { StudyDate = "
                  "\"20240101-\" }, Expand = true })\n"
@@ -362,7 +362,7 @@ static const doc_row methods[] = {
       .part = "core.commitment",
       .function = client_l_check_self,
       .signature = "client:commitment(uid) -> commitment",
-      .help = "Returns a storage commitment that the server still knows, by its transaction UID: "
+      .help = "Returns a storage commitment that the server knows. uid is its transaction UID: "
               "commitment.id, or StorageCommitmentTransactionUID in the result of a store. No "
               "request is sent. It does not know for what the modality was asked, so its wait() "
               "believes the modality's answer.",
@@ -374,16 +374,17 @@ static const doc_row methods[] = {
     { .name = "default_encoding",
       .function = client_l_default_encoding,
       .signature = "client:default_encoding() -> string | nil, err",
-      .help = "Returns the character set, such as \"Latin1\", that the server assumes where a file "
-              "or a modality names none (GET /tools/default-encoding).",
+      .help =
+          "Returns the character set of the server. It has a name such as \"Latin1\", and the "
+          "server assumes it where a file or a modality names none (GET /tools/default-encoding).",
       .example = "print(assert(orthanc:default_encoding()))" },
     { .name = "changes",
       .part = "core.changes",
       .function = client_l_check_self,
       .signature = "client:changes([options]) -> iterator",
-      .help = "Returns an iterator over what has happened on the server (GET /changes), from the "
-              "first change on. A change is a table with Seq, ChangeType, ID and more. The "
-              "iterator throws when it fails.",
+      .help = "Iterates over what has happened on the server. It asks GET /changes, from the first "
+              "change on. A change is a table with Seq, ChangeType, ID and more. The iterator "
+              "throws when it fails.",
       .options = { { "options", changes_rows, NULL } },
       .example = "for change in orthanc:changes { type = \"NewStudy\" } do\n"
                  "  print(change.Seq, change.ID)\n"
@@ -392,9 +393,9 @@ static const doc_row methods[] = {
       .part = "core.character_set",
       .function = client_l_check_self,
       .signature = "client:use_utf8() -> undo | nil, err",
-      .help = "Sets the server's DefaultEncoding to Utf8, for everybody who uses the server, until "
-              "it starts again or undo() is called. Names in every writing system then keep their "
-              "characters.",
+      .help = "Sets the server's DefaultEncoding to Utf8. This holds for everybody who uses the "
+              "server, until it starts again or undo() is called. Names in every writing system "
+              "then keep their characters.",
       .example = "local undo = assert(orthanc:use_utf8())\n"
                  "assert(undo())" },
     { .name = NULL }

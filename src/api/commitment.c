@@ -72,9 +72,9 @@ static const doc_row methods[] = {
       .part = "core.commitment",
       .function = commitment_l_check_self,
       .signature = "commitment:status() -> table | nil, err",
-      .help = "Returns what the server knows: Status (Pending, Success or Failure) and RemoteAET. "
-              "When the modality has answered, Success and Failures are lists of { SOPClassUID =, "
-              "SOPInstanceUID = }; a failure has FailureReason and Description too.",
+      .help = "Returns what the server knows. The table has Status (Pending, Success or Failure) "
+              "and RemoteAET. When the modality has answered, Success and Failures are lists of { "
+              "SOPClassUID =, SOPInstanceUID = }; a failure has FailureReason and Description too.",
       .example = "assert(pacs:move(found)) -- to this Orthanc\n"
                  "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
                  "\"SMITH*\" } })\n"
@@ -84,7 +84,7 @@ static const doc_row methods[] = {
       .part = "core.commitment",
       .function = commitment_l_check_self,
       .signature = "commitment:wait([options]) -> status | nil, err",
-      .help = "Waits until the modality has answered, which may take days. Returns the status when "
+      .help = "Waits until the modality has answered. That may take days. Returns the status when "
               "the modality keeps everything that it was asked for; else err.result has the "
               "status. Cancelling the wait changes nothing.",
       .options = { { "options", call_wait_rows, NULL } },
@@ -97,8 +97,8 @@ static const doc_row methods[] = {
       .part = "core.commitment",
       .function = commitment_l_check_self,
       .signature = "commitment:remove() -> true | nil, err",
-      .help = "DELETES from this Orthanc the instances that the modality keeps now. The server "
-              "refuses when the status is not Success.",
+      .help = "DELETES from this Orthanc what the modality keeps. The server refuses when the "
+              "status is not Success.",
       .example = "assert(pacs:move(found)) -- to this Orthanc\n"
                  "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
                  "\"SMITH*\" } })\n"

@@ -222,13 +222,7 @@ static const field_row fields[] = {
     { "answers", "list of the answers; #found, found[i], ipairs(found) and pairs(found) read it" },
     { "broad", "true: the query has no filter" },
     { "dropped", "list of the tags that do not belong to the level, and were not asked for" },
-    { "warning", "text for people about what may be wrong with the answers; nil: nothing" },
-    { "ignored", "from the tag of a filter to the number of answers that contradicted it" },
-    { "unproven", "list of the tags of filters that no answer shows" },
-    { "repeated", "number of answers that were removed, as they repeat another one" },
-    { "unreadable", "list of the dates of which answers are missing" },
-    { "odd", "text: why an answer does not name one resource" },
-    { "characters", "text: why names may lack characters" },
+    ANSWER_NOTES_ROWS,
     FIELDS_END
 };
 
@@ -293,7 +287,7 @@ static const doc_row found_methods[] = {
     { .name = "close",
       .function = find_result_l_close,
       .signature = "found:close() -> true | nil, err",
-      .help = "Removes the query from the server, which needs some kilobytes for each answer. A "
+      .help = "Removes the query from the server. Each answer takes some kilobytes there. A "
               "<close> variable does this at the end of its scope.",
       .example = "assert(found:close())" },
     { .name = NULL }

@@ -252,21 +252,20 @@ static const doc_row methods[] = {
     { .name = "status",
       .function = job_l_status,
       .signature = "job:status() -> table | nil, err",
-      .help = "Returns what the server knows about the job: State (Pending, Running, Success, "
-              "Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content and more. "
-              "Passwords and tokens in it are replaced by \"…\".",
+      .help = "Returns what the server knows about the job. The table has State (Pending, Running, "
+              "Success, Failure, Paused, Retry), Type, Progress, ErrorCode, ErrorDetails, Content "
+              "and more. Passwords and tokens in it are replaced by \"…\".",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(assert(job:status()).State)" },
     { .name = "wait",
       .function = job_l_wait,
       .signature = "job:wait([options]) -> result | nil, err",
-      .help =
-          "Waits until the job has ended, and returns what the operation that started it would "
-          "have returned, each time the same. The success of a transfer that this client has "
-          "not started is compared with what has arrived, because the server does not tell "
-          "what Permissive hid; where that cannot be asked, err.kind is \"unknown\". Cancelling "
-          "the wait leaves the job alone.",
+      .help = "Waits until the job has ended. It returns what the operation that started the job "
+              "would have returned, each time the same. The success of a transfer that this client "
+              "has not started is compared with what has arrived, because the server does not tell "
+              "what Permissive hid; where that cannot be asked, err.kind is \"unknown\". "
+              "Cancelling the wait leaves the job alone.",
       .options = { { "options", call_wait_rows, NULL } },
       .example = "local job = orthanc:job(assert(pacs:move(found, { Synchronous = false })))\n"
                  "assert(job:wait { wait_timeout = 60, progress = true })" },
@@ -280,7 +279,7 @@ static const doc_row methods[] = {
     { .name = "pause",
       .function = job_l_pause,
       .signature = "job:pause() -> true | nil, err",
-      .help = "Pauses the job when it has finished the resource that it works on.",
+      .help = "Pauses the job. It first finishes the resource that it works on.",
       .example = "local job = orthanc:job(assert(pacs:move(found, { to = \"archive\", Synchronous "
                  "= false })))\n"
                  "print(job:pause()) -- true, or nil and an error when it has ended before\n"

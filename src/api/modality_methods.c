@@ -98,8 +98,8 @@ static const doc_row methods[] = {
     { .name = "get_query_answers",
       .function = find_get_query_answers,
       .signature = "modality:get_query_answers(query_id [, format]) -> list | nil, err",
-      .help = "Returns the answers of a query that the server still has. list.warning says when "
-              "names may have lost characters; it is not in the JSON of the list.",
+      .help = "Returns the answers of an earlier query. list.warning says when names may have lost "
+              "characters; it is not in the JSON of the list.",
       .options = { { "format", answers_format_rows, NULL } },
       .example =
           "for _, study in ipairs(assert(pacs:get_query_answers(found.ID, { short = true }))) do\n"
@@ -109,24 +109,24 @@ static const doc_row methods[] = {
       .part = "core.move",
       .function = move_check_modality,
       .signature = "modality:move(query [, options]) -> result | nil, err",
-      .help = "Sends a C-MOVE for everything that a query found, and returns when all of it has "
+      .help = "Sends a C-MOVE for everything that a query found. It returns when all of it has "
               "been moved. query is what find returned, the ID of a query, or a Query. What the "
-              "script has taken out of found.answers is not moved. At the end "
-              "modalua looks at the target: result.verified is true, or false when it cannot be "
-              "asked (result.unverified says why). Answers that do not name one resource are "
-              "refused, and a job that moves the same already is waited for. When the modality "
-              "ignored a filter, or repeated answers, each resource is moved by a request of its "
-              "own, and an error has outcomes, as that of move_resources.",
+              "script has taken out of found.answers is not moved. At the end modalua looks at the "
+              "target: result.verified is true, or false when it cannot be asked "
+              "(result.unverified says why). Answers that do not name one resource are refused, "
+              "and a job that moves the same already is waited for. When the modality ignored a "
+              "filter, or repeated answers, each resource is moved by a request of its own, and an "
+              "error has outcomes, as that of move_resources.",
       .options = { { "options", move_rows, &orthanc_retrieve } },
       .example = "assert(pacs:move(found, { to = \"archive\", max = 100 }))" },
     { .name = "get",
       .part = "core.get",
       .function = modality_l_check_self,
       .signature = "modality:get(level, resources [, options]) -> result | nil, err",
-      .help = "Sends a C-GET, which brings resources to this Orthanc (1.12.6 and later). resources "
-              "is an answer, another table of identifiers, or a list of them. At the end modalua "
-              "looks at what has arrived: result.verified is true, or false when the source "
-              "cannot be asked.",
+      .help = "Brings resources to this Orthanc (C-GET). Orthanc 1.12.6 and later can do that. "
+              "resources is an answer, another table of identifiers, or a list of them. At the end "
+              "modalua looks at what has arrived: result.verified is true, or false when the "
+              "source cannot be asked.",
       .options = { { "options", get_and_store_rows, &orthanc_get } },
       .example = "assert(pacs:get(\"Study\", found.answers))" },
     { .name = "store",
@@ -142,10 +142,9 @@ static const doc_row methods[] = {
     { .name = "store_straight",
       .function = files_store_straight,
       .signature = "modality:store_straight(file [, options]) -> result | nil, err",
-      .help =
-          "Sends a C-STORE of a DICOM file, which this Orthanc passes on and does not keep. file "
-          "is a name, { data = content }, or an object of the host that is a source. The result "
-          "has SOPClassUID and SOPInstanceUID.",
+      .help = "Sends a C-STORE of a file. This Orthanc passes it on and does not keep it. file is "
+              "a name, { data = content }, or an object of the host that is a source. The result "
+              "has SOPClassUID and SOPInstanceUID.",
       .options = { { "file", files_source_rows, NULL }, { "options", call_wait_rows, NULL } },
       .example = "local sent = assert(archive:store_straight \"image.dcm\")\n"
                  "print(sent.SOPInstanceUID)" },
@@ -153,17 +152,17 @@ static const doc_row methods[] = {
       .part = "core.configuration",
       .function = remote_check_self,
       .signature = "modality:configuration() -> table | nil, err",
-      .help = "Returns the server's settings of the modality: AET, Host, Port and the others that "
-              "configure takes.",
+      .help = "Returns the server's settings of the modality. These are AET, Host, Port and the "
+              "others that configure takes.",
       .example = "local settings = assert(pacs:configuration())\n"
                  "print(settings.AET, settings.Host, settings.Port)" },
     { .name = "configure",
       .part = "core.configuration",
       .function = remote_check_self,
       .signature = "modality:configure(settings) -> configuration, note | nil, err",
-      .help = "Changes the given settings of the modality on the server, and keeps the others. "
-              "Returns the settings that the server then has; a setting that it did not take is an "
-              "error. The note says when the server may forget the change.",
+      .help = "Changes settings of the modality on the server. Those that are not given stay as "
+              "they are. Returns the settings that the server then has; a setting that it did not "
+              "take is an error. The note says when the server may forget the change.",
       .options = { { "settings", native_steps_settings_rows, &orthanc_modality_settings } },
       .example = "assert(orthanc:modality(\"ct\"):configure { AET = \"CT1\", Host = \"10.0.0.7\", "
                  "Port = 104, create = true })\n"
@@ -181,10 +180,10 @@ static const doc_row methods[] = {
     { .name = "find_worklist",
       .function = worklist_find,
       .signature = "modality:find_worklist(query [, options]) -> list | nil, err",
-      .help = "Asks for a modality worklist, the procedures that are scheduled. query is a table "
-              "of tags, as for find. A filter in a place where modalities ignore it is refused. "
-              "Answers that contradict a filter are removed. The list has the fields ignored, "
-              "unproven and warning that found has.",
+      .help = "Asks for the worklist: what is scheduled. query is a table of tags, as for find. A "
+              "filter in a place where modalities ignore it is refused. Answers that contradict a "
+              "filter are removed. The list has the fields ignored, unproven and warning that "
+              "found has.",
       .options = { { "options", worklist_rows, &orthanc_worklist } },
       .example = "local list = assert(pacs:find_worklist { PatientID = \"\", PatientName = \"\",\n"
                  "  ScheduledProcedureStepSequence = { { Modality = \"CT\", "
@@ -194,9 +193,9 @@ static const doc_row methods[] = {
       .part = "core.commitment",
       .function = modality_l_check_self,
       .signature = "modality:storage_commitment(resources [, options]) -> commitment | nil, err",
-      .help = "Asks the modality to promise that it keeps what it was sent. resources is an "
-              "identifier that Orthanc has given, { SOPClassUID =, SOPInstanceUID = }, or a list "
-              "of these. The modality answers later: commitment:wait() returns the answer.",
+      .help = "Asks for a promise to keep what was sent. resources is an identifier that Orthanc "
+              "has given, { SOPClassUID =, SOPInstanceUID = }, or a list of these. The modality "
+              "answers later: commitment:wait() returns the answer.",
       .options = { { "options", call_timeout_rows, &orthanc_commitment } },
       .example = "assert(pacs:move(found)) -- to this Orthanc\n"
                  "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
@@ -208,15 +207,13 @@ static const doc_row methods[] = {
       .function = modality_l_check_self,
       .signature = "modality:find_each(tag, values [, data]) -> by_value, missing [, warning, "
                    "notes] | nil, err",
-      .help =
-          "Sends a C-FIND for each of many values of a tag, such as accession numbers. Returns "
-          "a table from each value to the list of its answers, and a list of the values that "
-          "the modality does not have. A value that is blank, would match everything, or is "
-          "no value of the tag, is refused before anything is sent; so is a wildcard in a list of "
-          "identifiers, unless patterns is true. notes has the fields ignored, unproven and "
-          "repeated "
-          "that found has. When some requests fail, err.found, err.missing and err.errors have "
-          "the rest.",
+      .help = "Sends a C-FIND for each value of a list. The values are those of one tag, such as "
+              "accession numbers. Returns a table from each value to the list of its answers, and "
+              "a list of the values that the modality does not have. A value that is blank, would "
+              "match everything, or is no value of the tag, is refused before anything is sent; so "
+              "is a wildcard in a list of identifiers, unless patterns is true. notes has the "
+              "fields ignored, unproven and repeated that found has. When some requests fail, "
+              "err.found, err.missing and err.errors have the rest.",
       .options = { { "data", find_each_rows, NULL }, { "data", find_rows, &orthanc_query } },
       .example = "local by_value, missing = pacs:find_each(\"AccessionNumber\", { \"A100801\", "
                  "\"A0\" }, { Query = { PatientName = \"\" } })\n"
@@ -226,16 +223,16 @@ static const doc_row methods[] = {
       .part = "core.find_all",
       .function = modality_l_check_self,
       .signature = "modality:find_all(data [, format]) -> iterator, walk",
-      .help = "Returns an iterator over all answers to a search of any size. Modalities answer a "
-              "search that finds too much with an error, with some of the answers, or with "
-              "nothing. So the search is divided by StudyDate, then by StudyTime and PatientID, "
-              "until each part is proven to be complete; series and instances are asked for study "
-              "by study. The newest studies come first, those without a date last; a range such as "
-              "StudyDate = \"19000101-\" leaves these out. The iterator throws when a C-FIND "
-              "fails, and at its end when a part cannot be proven (code incomplete; err.unproven "
-              "lists these parts). walk.finds is the number of C-FINDs so far, walk.cap the most "
-              "answers that the modality gives, and walk.warning a warning as that of find. The "
-              "queries are removed from the server.",
+      .help =
+          "Iterates over all answers to a search of any size. Modalities answer a search that "
+          "finds too much with an error, with some of the answers, or with nothing. So the search "
+          "is divided by StudyDate, then by StudyTime and PatientID, until each part is proven to "
+          "be complete; series and instances are asked for study by study. The newest studies come "
+          "first, those without a date last; a range such as StudyDate = \"19000101-\" leaves "
+          "these out. The iterator throws when a C-FIND fails, and at its end when a part cannot "
+          "be proven (code incomplete; err.unproven lists these parts). walk.finds is the number "
+          "of C-FINDs so far, walk.cap the most answers that the modality gives, and walk.warning "
+          "a warning as that of find. The queries are removed from the server.",
       .options = { { "data", find_all_rows, NULL },
                    { "data", find_rows, &orthanc_query },
                    { "format", answers_format_rows, NULL } },
@@ -263,10 +260,10 @@ static const doc_row methods[] = {
       .part = "core.children",
       .function = modality_l_check_self,
       .signature = "modality:series(studies [, query [, options]]) -> list | nil, err",
-      .help = "Returns the series of studies in one list, with a C-FIND for each study. studies is "
-              "an answer (a study or a patient), a list of answers, or what find returned. Each "
-              "series has the UIDs that move_resources needs. When a C-FIND fails, err.parent "
-              "names the study and err.found has the series so far.",
+      .help = "Returns the series of studies. They are in one list; each study needs a C-FIND. "
+              "studies is an answer (a study or a patient), a list of answers, or what find "
+              "returned. Each series has the UIDs that move_resources needs. When a C-FIND fails, "
+              "err.parent names the study and err.found has the series so far.",
       .options = { { "options", children_rows, NULL } },
       .example = "for _, series in ipairs(assert(pacs:series(found, { Modality = \"CT\", "
                  "SeriesDescription = \"\" }))) do\n"
@@ -276,21 +273,21 @@ static const doc_row methods[] = {
       .part = "core.children",
       .function = modality_l_check_self,
       .signature = "modality:instances(parents [, query [, options]]) -> list | nil, err",
-      .help = "Returns the instances of series or studies in one list. parents is an answer, a "
-              "list of answers, or what find returned. For a study, modalua first finds its "
-              "series; query can filter these too, as in { Modality = \"CT\" }.",
+      .help = "Returns the instances of series or studies. They are in one list. parents is an "
+              "answer, a list of answers, or what find returned. For a study, modalua first finds "
+              "its series; query can filter these too, as in { Modality = \"CT\" }.",
       .options = { { "options", children_rows, NULL } },
       .example = "print(#assert(pacs:instances(found, { Modality = \"CT\" })) .. \" images\")" },
     { .name = "move_resources",
       .part = "core.move_resources",
       .function = modality_l_check_self,
       .signature = "modality:move_resources(level, resources [, options]) -> outcomes | nil, err",
-      .help = "Sends a C-MOVE for each resource, without a query, and returns a list of { resource "
-              "=, result = }. resources is an answer, another table of identifiers, or a list of "
-              "them; rows that name the same resource are one C-MOVE. When some fail, the others "
-              "are still tried, and err.outcomes has { resource =, error = } for these. At the end "
-              "modalua looks at the target for all of them together: result.verified is true, or "
-              "false when it cannot be asked (result.unverified says why).",
+      .help = "Sends a C-MOVE for each resource. No query is needed. It returns a list of { "
+              "resource =, result = }. resources is an answer, another table of identifiers, or a "
+              "list of them; rows that name the same resource are one C-MOVE. When some fail, the "
+              "others are still tried, and err.outcomes has { resource =, error = } for these. At "
+              "the end modalua looks at the target for all of them together: result.verified is "
+              "true, or false when it cannot be asked (result.unverified says why).",
       .options = { { "options", get_and_store_move_rows, &orthanc_move } },
       .example = "local outcomes = assert(pacs:move_resources(\"Study\", found.answers, { to = "
                  "\"archive\" }))\n"
@@ -310,8 +307,8 @@ static const doc_row functions[] = {
     { .name = "Modality",
       .function = modality_l_new,
       .signature = "modalua.Modality(client, name [, options]) -> modality",
-      .help = "Returns a modality by the name that the server has for it, as client:modality does. "
-              "No request is sent. modalua.RemoteModality is the same function.",
+      .help = "Returns a modality, as client:modality does. No request is sent. "
+              "modalua.RemoteModality is the same function.",
       .options = { { "options", remote_rows, NULL } },
       .example = "local pacs = modalua.Modality(orthanc, \"pacs\")\n"
                  "assert(pacs:echo())" },

@@ -23,6 +23,7 @@
 #include "api/whole_file.h"
 #include "base/shown.h"
 #include "base/text_width.h"
+#include "base/text_wrap.h"
 #include "binding/error.h"
 #include "binding/fields.h"
 #include "binding/parts.h"
@@ -150,6 +151,25 @@ static int native_l_text_fitting(lua_State *L)
     const char *text = luaL_checklstring(L, 1, &size);
     lua_Integer columns = luaL_checkinteger(L, 2);
     lua_pushlstring(L, text, text_width_fitting(text, size, columns > 0 ? (size_t)columns : 0));
+    return 1;
+}
+
+static int native_l_text_wrapped(lua_State *L)
+{
+    size_t size, indent;
+    const char *text = luaL_checklstring(L, 1, &size), *row;
+    lua_Integer columns = luaL_checkinteger(L, 2);
+    text_wrap w = { text, text + size, columns > 0 ? (size_t)columns : 0, 0, false };
+    luaL_Buffer b;
+    luaL_buffinit(L, &b);
+    for (bool first = true; text_wrap_next(&w, &row, &size, &indent); first = false) {
+        if (!first)
+            luaL_addchar(&b, '\n');
+        for (; indent > 0; indent--)
+            luaL_addchar(&b, ' ');
+        luaL_addlstring(&b, row, size);
+    }
+    luaL_pushresult(&b);
     return 1;
 }
 
@@ -368,6 +388,8 @@ static const luaL_Reg functions[] = {
     { "text_columns", native_l_text_columns },
     /* text_fitting(text, columns) -> text. Its longest beginning that takes at most so many columns. */
     { "text_fitting", native_l_text_fitting },
+    /* text_wrapped(text, columns) -> text. Broken into rows at blanks (base/text_wrap.h). */
+    { "text_wrapped", native_l_text_wrapped },
     /* text_shown(text [, style]) -> text. The text in a form that is harmless on a terminal; style =
      * "line", "lines" or "json" (base/shown.h). */
     { "text_shown", native_l_text_shown },

@@ -66,17 +66,16 @@ static const doc_row methods[] = {
     { .name = "system",
       .function = peer_l_system,
       .signature = "peer:system([options]) -> table | nil, err",
-      .help = "Returns what the other Orthanc says about itself: Version, DicomAet, Name and more. "
-              "This shows that the peer answers, and that it takes the user name and password "
-              "which the server has for it.",
+      .help = "Returns what the other Orthanc says about itself. The table has Version, DicomAet, "
+              "Name and more. This shows that the peer answers, and that it takes the user name "
+              "and password which the server has for it.",
       .options = { { "options", call_timeout_rows, NULL } },
       .example = "print(assert(clinic:system()).Version)" },
     { .name = "store",
       .function = get_and_store_peer_store,
       .signature = "peer:store(ids [, options]) -> result | nil, err",
-      .help =
-          "Sends what this Orthanc holds to the other Orthanc, over HTTP. ids is an identifier "
-          "that this Orthanc has given to a patient, study, series or instance, or a list of them.",
+      .help = "Sends what this Orthanc holds to the peer (HTTP). ids is an identifier that "
+              "this Orthanc has given to a patient, study, series or instance, or a list of them.",
       .options = { { "options", get_and_store_peer_rows, &orthanc_peer_store } },
       .example = "assert(pacs:move(found)) -- to this Orthanc\n"
                  "local ids = assert(orthanc:find { Level = \"Study\", Query = { PatientName = "
@@ -86,8 +85,8 @@ static const doc_row methods[] = {
       .part = "core.configuration",
       .function = remote_check_self,
       .signature = "peer:configuration() -> table | nil, err",
-      .help = "Returns the server's settings of the peer: Url, Username and the others that "
-              "configure takes. Settings that the server does not tell, such as Password, are "
+      .help = "Returns the server's settings of the peer. These are Url, Username and the others "
+              "that configure takes. Settings that the server does not tell, such as Password, are "
               "json.null; of HttpHeaders it tells the names alone.",
       .example = "local settings = assert(clinic:configuration())\n"
                  "print(settings.Url, settings.Username)" },
@@ -95,10 +94,10 @@ static const doc_row methods[] = {
       .part = "core.configuration",
       .function = remote_check_self,
       .signature = "peer:configure(settings) -> configuration, note | nil, err",
-      .help =
-          "Changes the given settings of the peer on the server, and keeps the others. Settings "
-          "that the server never tells, such as Password, must be given again. Returns the "
-          "settings that the server then has; the note says when the server may forget the change.",
+      .help = "Changes settings of the peer on the server. Those that are not given stay as they "
+              "are. Settings that the server never tells, such as Password, must be given again. "
+              "Returns the settings that the server then has; the note says when the server may "
+              "forget the change.",
       .options = { { "settings", native_steps_settings_rows, &orthanc_peer_settings } },
       .example = "local ward = orthanc:peer \"ward\"\n"
                  "assert(ward:configure { Url = \"http://10.0.0.9:8042\", Username = \"u\", "

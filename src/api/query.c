@@ -154,15 +154,15 @@ static const doc_row query_methods[] = {
       .part = "core.move",
       .function = move_check_query,
       .signature = "query:move([options [, index]]) -> result | nil, err",
-      .help = "Sends a C-MOVE for everything that the query found, or for the answer with the "
-              "number index alone (from 1). The options are those of modality:move.",
+      .help = "Sends a C-MOVE for everything that the query found. With an index (from 1) it moves "
+              "that answer alone. The options are those of modality:move.",
       .options = { { "options", move_rows, &orthanc_retrieve } },
       .example = "local query = orthanc:query(found.ID)\n"
                  "assert(query:move({ to = \"archive\" }, 1))" },
     { .name = "level",
       .function = query_l_level,
       .signature = "query:level() -> string | nil, err",
-      .help = "Returns the level of the query: Patient, Study, Series or Instance.",
+      .help = "Returns the level of the query. It is Patient, Study, Series or Instance.",
       .example = "print(assert(orthanc:query(found.ID):level()))" },
     { .name = "modality",
       .function = query_l_modality,

@@ -169,11 +169,10 @@ static const doc_row functions[] = {
     { .name = "run",
       IN_LUA(run),
       .signature = "transfer.run(options) -> summary | nil, err",
-      .help =
-          "Finds resources at a source and sends them to a destination until nothing is left, in "
-          "any number: all that is done is kept in a ledger, and the next run goes on there, after "
-          "an interruption too. The summary is a table as of transfer.status; err.summary is the "
-          "same. For a ledger that exists, the ledger is enough.",
+      .help = "Finds resources and sends them, in any number. All that is done is kept in a "
+              "ledger, and the next run goes on there, after an interruption too. The summary is a "
+              "table as of transfer.status; err.summary is the same. For a ledger that exists, the "
+              "ledger is enough.",
       .options = { { "options", run_rows, NULL } },
       .example =
           "print(assert(transfer.run { ledger = \"lung.ledger\", from = pacs, to = \"archive\",\n"
@@ -181,13 +180,10 @@ static const doc_row functions[] = {
     { .name = "status",
       IN_LUA(status),
       .signature = "transfer.status(ledger) -> status | nil, err",
-      .help =
-          "Returns what a ledger says: { state = \"running\", \"waiting\", \"paused\", \"stopped\" "
-          "or "
-          "\"finished\", found =, complete =, unproven =, items = { todo =, done =, … }, instances "
-          "=, "
-          "bytes =, rate =, run_rate =, left =, window =, waiting = { side =, since =, reason = }, "
-          "workers =, settings = }.",
+      .help = "Returns what a ledger says. The table is { state = \"running\", \"waiting\", "
+              "\"paused\", \"stopped\" or \"finished\", found =, complete =, unproven =, items = { "
+              "todo =, done =, … }, instances =, bytes =, rate =, run_rate =, left =, window =, "
+              "waiting = { side =, since =, reason = }, workers =, settings = }.",
       .example = "local status = assert(transfer.status \"lung.ledger\")\n"
                  "print(status.state, status.found, status.items.done)" },
     { .name = "pause",
@@ -213,29 +209,24 @@ static const doc_row functions[] = {
     { .name = "retry",
       IN_LUA(retry),
       .signature = "transfer.retry(ledger [, options]) -> count | nil, err",
-      .help =
-          "Lets items that have failed, or that are unknown, be tried again, and lines of a list "
-          "that were not found be looked for again. Returns their number.",
+      .help = "Lets failed and unknown items be tried again. Lines of a list that were "
+              "not found are looked for again. Returns their number.",
       .options = { { "options", retry_rows, NULL } },
       .example = "print(assert(transfer.retry(\"lung.ledger\", { state = \"failed\" })))" },
     { .name = "add",
       IN_LUA(add),
       .signature = "transfer.add(ledger, rows [, options]) -> count | nil, err",
-      .help =
-          "Adds items to a transfer: a list of rows with identifiers, such as answers of find, or "
-          "{ AccessionNumber = \"1\" }, which the next run looks for. Returns the number of rows "
-          "that "
-          "are new.",
+      .help = "Adds items to a transfer. rows is a list of rows with identifiers, such as answers "
+              "of find, or { AccessionNumber = \"1\" }, which the next run looks for. Returns the "
+              "number of rows that are new.",
       .options = { { "options", add_rows, NULL } },
       .example = "assert(transfer.add(\"lung.ledger\", found.answers, { first = true }))" },
     { .name = "items",
       IN_LUA(items),
       .signature = "transfer.items(ledger [, options]) -> iterator",
-      .help =
-          "Iterates over the items, each a table with key, patient_id, accession, date, modality, "
-          "state, reason, tries, expected, arrived, bytes, seconds, finished, verified and "
-          "message. "
-          "Throws the error when the ledger cannot be read.",
+      .help = "Iterates over the items. Each is a table with key, patient_id, accession, date, "
+              "modality, state, reason, tries, expected, arrived, bytes, seconds, finished, "
+              "verified and message. Throws the error when the ledger cannot be read.",
       .options = { { "options", items_rows, NULL } },
       .example = "for item in transfer.items(\"lung.ledger\", { state = \"failed\" }) do\n"
                  "  print(item.key, item.reason, item.message)\n"
@@ -243,16 +234,16 @@ static const doc_row functions[] = {
     { .name = "report",
       IN_LUA(report),
       .signature = "transfer.report(ledger, options) -> true | nil, err",
-      .help = "Writes a report about a transfer: an HTML file for people, and a CSV file.",
+      .help = "Writes a report about a transfer. It has an HTML file for people, and a CSV file.",
       .options = { { "options", report_rows, NULL } },
       .example = "assert(transfer.report(\"lung.ledger\", { html = \"lung.html\", csv = "
                  "\"lung.csv\" }))" },
     { .name = "check",
       IN_LUA(check),
       .signature = "transfer.check(ledger) -> result | nil, err",
-      .help = "Counts all items, compares that with the totals that the ledger keeps, and lets the "
-              "database check itself. Returns { ok = boolean, problems = list of texts, items = "
-              "count }.",
+      .help = "Checks a ledger. It counts all items, compares that with the totals that the ledger "
+              "keeps, and lets the database check itself. Returns { ok = boolean, problems = list "
+              "of texts, items = count }.",
       .example = "assert(transfer.check \"lung.ledger\".ok)" },
     { .name = NULL }
 };

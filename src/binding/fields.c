@@ -49,6 +49,16 @@ static void search_methods(lua_State *L, int methods, nearest *n)
     }
 }
 
+/* The method or field of the kind that the name at index 2 most likely means. */
+static nearest nearest_of(lua_State *L, const object_kind *kind, int methods)
+{
+    nearest n = nearest_for(lua_tostring(L, 2));
+    nearest_search(&n, rows_of(kind), sizeof(field_row));
+    if (methods != 0)
+        search_methods(L, methods, &n);
+    return n;
+}
+
 int fields_end_index(lua_State *L, int methods)
 {
     const object_kind *kind = kind_of(L, 1);
@@ -61,13 +71,22 @@ int fields_end_index(lua_State *L, int methods)
     }
     if (has_field(kind, lua_tostring(L, 2)))
         return 0;
-    n = nearest_for(lua_tostring(L, 2));
-    nearest_search(&n, rows_of(kind), sizeof(field_row));
-    if (methods != 0)
-        search_methods(L, methods, &n);
+    n = nearest_of(L, kind, methods);
     if (n.name)
         error_usage(L, "%s has no '%s'; did you mean '%s'?", kind->noun, n.word, n.name);
     error_usage(L, "%s has no '%s'", kind->noun, n.word);
+}
+
+int fields_end_list_index(lua_State *L)
+{
+    const object_kind *kind = kind_of(L, 1);
+    nearest n;
+    if (!kind || lua_type(L, 2) != LUA_TSTRING || has_field(kind, lua_tostring(L, 2)))
+        return 0;
+    n = nearest_of(L, kind, 0);
+    if (n.name)
+        error_usage(L, "%s has no '%s'; did you mean '%s'?", kind->noun, n.word, n.name);
+    return 0;
 }
 
 int fields_l_of(lua_State *L)

@@ -9,6 +9,7 @@
 
 #include "base/terminal.h"
 #include "base/text_width.h"
+#include "base/text_wrap.h"
 
 enum { BAR_LINES_MAX = 8, BAR_REMOVAL_MAX = 64 };
 
@@ -147,6 +148,24 @@ void console_show(FILE *to, const char *text, size_t size, shown_style style)
     const char *end = text + size, *piece;
     while ((piece = shown_next(&text, end, style, escape, &size)))
         fwrite(piece, 1, size, to);
+}
+
+void console_show_wrapped(FILE *to, const char *text, size_t size)
+{
+    buffer shown = { 0 };
+    text_wrap w = { NULL, NULL, terminal_width(fileno(to)), 0, false };
+    const char *row;
+    size_t indent;
+    if (!isatty(fileno(to)) || !buffer_add_shown(&shown, text, size, SHOWN_LINES) || !shown.data) {
+        console_show(to, text, size, SHOWN_LINES);
+        fputc('\n', to);
+    } else {
+        w.at = shown.data;
+        w.end = shown.data + shown.size;
+    }
+    while (text_wrap_next(&w, &row, &size, &indent))
+        fprintf(to, "%*s%.*s\n", (int)indent, "", (int)size, row);
+    free(shown.data);
 }
 
 void console_complain(const char *format, ...)

@@ -24,6 +24,9 @@ void console_clear(void);
 /* Writes a text that may come from a server or from the user, harmless for a terminal. */
 void console_show(FILE *to, const char *text, size_t size, shown_style style);
 
+/* The same for a text of several lines, with a line end behind it. On a terminal it is broken at blanks. */
+void console_show_wrapped(FILE *to, const char *text, size_t size);
+
 /* Prints "modalua: ", the message and a line end on standard error. The message is formatted as by
  * printf, and is harmless for a terminal. */
 __attribute__((format(printf, 1, 2))) void console_complain(const char *format, ...);

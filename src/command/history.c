@@ -64,7 +64,7 @@ bool history_may_hold_secret(const char *entry)
     static const char *const words[] = {
 #define CONNECT_STRING(name, config, sandbox, secrecy, ...) WORD_##secrecy(name)
 #include "base/connect_options.def"
-        "passw", "secret", "authorization", "credential", "/peers/"
+        "passw", "passphrase", "pwd", "secret", "authorization", "credential", "/peers/"
     };
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++)
         if (strcasestr(entry, words[i]))

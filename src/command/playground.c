@@ -442,11 +442,23 @@ int playground_enter(const playground *p, modalua_runtime *rt)
     return call_with_addresses(p, rt, "modalua.playground.enter", NULL);
 }
 
+/* Prints a line on standard output. */
+static void greet(const char *format, ...)
+{
+    char line[256];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    console_show_wrapped(stdout, line, strlen(line));
+}
+
 void playground_greet(const playground *p)
 {
-    printf("playground: modalua.connect() is `local`, %s, AET %s\nIt knows\n",
-           p->servers[LOCAL].url, identities[LOCAL].aet);
+    greet("playground: modalua.connect() is `local`, %s, AET %s", p->servers[LOCAL].url,
+          identities[LOCAL].aet);
+    greet("It knows");
     for (size_t i = LOCAL + 1; i < SERVERS; i++)
-        printf("  %-8s AET %-8s 127.0.0.1:%d, %ld studies\n", identities[i].name, identities[i].aet,
-               p->servers[i].dicom_port, i == PACS ? p->studies : 0L);
+        greet("  %-8s AET %-8s 127.0.0.1:%d, %ld studies", identities[i].name, identities[i].aet,
+              p->servers[i].dicom_port, i == PACS ? p->studies : 0L);
 }

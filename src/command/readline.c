@@ -553,6 +553,7 @@ static void begin_line(void)
     line_is_over = is_invalid = is_tall_entry = false;
     typed.size = 0;
     set_text(&hit_line, NULL);
+    *rl.rl_eof_found = 0; /* else each line is followed by an empty row, once Ctrl-D was typed */
     in_our_locale(install);
     if (editor->request.preset) {
         rl.rl_insert_text(editor->request.preset);

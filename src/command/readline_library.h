@@ -58,6 +58,7 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(int, rl_point)                                                                      \
     X(int, rl_end)                                                                        \
     X(int, rl_readline_version)                                                           \
+    X(int, rl_eof_found)                                                                  \
     X(const char *, rl_readline_name)                                                     \
     X(readline_command *, rl_last_func)                                                   \
     X(int, rl_change_environment)                                                         \

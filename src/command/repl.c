@@ -249,8 +249,7 @@ typedef enum outcome {
 /* Prints the text of an error, which may have a hint and a traceback. */
 static void show_error(const char *text)
 {
-    console_show(stderr, text, strlen(text), SHOWN_LINES);
-    fputc('\n', stderr);
+    console_show_wrapped(stderr, text, strlen(text));
 }
 
 static void print_error(session *s, int status)
@@ -515,7 +514,7 @@ static int begin_session(session *s)
     if (status == MODALUA_OK && s->editor && json)
         greeting = json_text_next_string(&json);
     if (greeting)
-        puts(greeting);
+        console_show_wrapped(stdout, greeting, strlen(greeting));
     free(greeting);
     print_error(s, status);
     if (status == MODALUA_OK && s->environment)

@@ -62,17 +62,17 @@ static const doc_row functions[] = {
     { .name = "is_error",
       .function = error_l_is,
       .signature = "modalua.is_error(v) -> boolean",
-      .help = "Says whether v is an error object, such as operations return after nil.",
+      .help = "Says whether v is an error object. Operations return such an object behind nil.",
       .example =
           "local answers, err = pacs:find { Level = \"Study\", Query = { Modality = \"CT\" } }\n"
           "print(modalua.is_error(err), err)" },
     { .name = "bar",
       .part = "core.progress_bar",
       .signature = "modalua.bar(p)",
-      .help = "Shows the progress of an operation as a line on a terminal, as progress = true "
-              "does. p is the table that a progress function is called with: { op =, state =, "
-              "seconds =, done =, total =, unit =, over = }, as far as these are known, and the "
-              "outcome of a resource for move_resources.",
+      .help = "Shows progress as a line on a terminal. It is what progress = true does. p is the "
+              "table that a progress function is called with: { op =, state =, seconds =, done =, "
+              "total =, unit =, over = }, as far as these are known, and the outcome of a resource "
+              "for move_resources.",
       .example = "assert(pacs:move(found, { to = \"archive\", progress = function(p) "
                  "modalua.bar(p) end }))" },
     { .name = NULL }

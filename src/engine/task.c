@@ -505,7 +505,7 @@ static const doc_row methods[] = {
     { .name = "cancel",
       .function = task_l_cancel,
       .signature = "task:cancel()",
-      .help = "Stops the task: an error of kind \"cancelled\" is thrown where it waits, or at its "
+      .help = "Stops the task. An error of kind \"cancelled\" is thrown where it waits, or at its "
               "next operation. The jobs that it has started on the server are cancelled too, as "
               "far as the server can. A task that has ended stays as it is.",
       .example = "local t = task.spawn(task.sleep, 60)\n"
@@ -515,8 +515,8 @@ static const doc_row methods[] = {
     { .name = "detach",
       .function = task_l_detach,
       .signature = "task:detach()",
-      .help = "Stops the task as cancel does, but its jobs on the server go on, also those of the "
-              "tasks that it has started. client:jobs() shows them.",
+      .help = "Stops the task; its jobs on the server go on. So do the jobs of the tasks that it "
+              "has started. client:jobs() shows them.",
       .example = "local t = task.spawn(pacs.move, pacs, found, { to = \"archive\" })\n"
                  "task.sleep(0.01)\n"
                  "t:detach()\n"
@@ -532,7 +532,7 @@ static const doc_row functions[] = {
     { .name = "spawn",
       .function = task_l_spawn,
       .signature = "task.spawn(f, ...) -> task",
-      .help = "Starts f(...) as a task, which runs when this one waits. A task waits for the tasks "
+      .help = "Starts f(...) as a task. It runs when this one waits. A task waits for the tasks "
               "that it has started, and cancels them when it fails. An error of a task that is "
               "never joined becomes the error of the task that called spawn.",
       .example = "for _, name in ipairs(assert(orthanc:modalities())) do\n"
@@ -546,7 +546,7 @@ static const doc_row functions[] = {
     { .name = "now",
       .function = task_l_now,
       .signature = "task.now() -> seconds",
-      .help = "Returns seconds, with fractions, on a clock that never goes back. Only the "
+      .help = "Returns seconds of a clock that never goes back. They have fractions. Only the "
               "difference of two values has a meaning.",
       .example = "local began = task.now()\n"
                  "assert(pacs:echo())\n"
@@ -554,10 +554,10 @@ static const doc_row functions[] = {
     { .name = "map",
       .part = "core.task_combinators",
       .signature = "task.map(list, f [, options]) -> results, errors",
-      .help = "Calls f(item, i) for each item of the list, in several tasks. Returns the first "
-              "result of each call (results.n is their number), and the errors by the same index, "
-              "or nil when there is no error. An error object that f returns or throws is such an "
-              "error; anything else that f throws stops all calls, and is thrown.",
+      .help = "Calls f(item, i) for each item, in several tasks. Returns the first result of each "
+              "call (results.n is their number), and the errors by the same index, or nil when "
+              "there is no error. An error object that f returns or throws is such an error; "
+              "anything else that f throws stops all calls, and is thrown.",
       .options = { { "options", map_rows, NULL } },
       .example = "local results, errors = task.map(found.answers, function(study)\n"
                  "  return pacs:move_resources(\"Study\", study, { to = \"archive\" })\n"
@@ -566,7 +566,7 @@ static const doc_row functions[] = {
     { .name = "timeout",
       .part = "core.task_combinators",
       .signature = "task.timeout(seconds, f, ...) -> ... | nil, err",
-      .help = "Calls f(...) and returns its results when it ends in time. Otherwise f is "
+      .help = "Calls f(...), which must end in time. Then its results are returned. Otherwise f is "
               "cancelled, with its jobs on the server, and the error has the kind \"timeout\".",
       .example = "print(task.timeout(5, pacs.echo, pacs))" },
     { .name = "race",

@@ -165,7 +165,7 @@ static const doc_row rows[] = {
     { .name = "array",
       .function = l_array,
       .signature = "json.array([t]) -> t",
-      .help = "Marks a table, so that it is an array in JSON even when it is empty. Without t it "
+      .help = "Marks a table as an array in JSON. So it is one even when it is empty. Without t it "
               "makes a new table.",
       .example = "print(json.encode { Resources = json.array {} })" },
     { .name = "object",
@@ -176,8 +176,9 @@ static const doc_row rows[] = {
     { .name = "get",
       .function = json_l_get,
       .signature = "json.get(t, path) -> value | nil",
-      .help = "Returns the value at a path of keys and list positions, such as \"a.b.2.c\". It "
-              "returns nil when a part of the path is missing or null. Metamethods are not used.",
+      .help =
+          "Returns the value at a path, such as \"a.b.2.c\". The path has keys and list positions. "
+          "It returns nil when a part of the path is missing or null. Metamethods are not used.",
       .example = "local job = { Content = { Query = { { PatientID = \"MOD-0001\" } } } }\n"
                  "print(json.get(job, \"Content.Query.1.PatientID\"))" },
     { .name = NULL }

@@ -32,22 +32,20 @@ void json_mark_object(lua_State *L)
     lua_setmetatable(L, -2);
 }
 
-/* The metatable is one of the list's own, which has the same fields as that of json.array. */
-void json_mark_array_fields(lua_State *L)
+/* The metatable has the same fields as that of json.array. */
+void json_mark_own_array(lua_State *L)
 {
-    int fields = lua_gettop(L);
-    lua_createtable(L, 0, 4);
+    int list = lua_gettop(L), own = list + 1;
+    lua_createtable(L, 0, 5);
     mark_push_metatable(L, &array_key, "json.array");
-    for (lua_pushnil(L); lua_next(L, fields + 2);) {
+    for (lua_pushnil(L); lua_next(L, own + 1);) {
         lua_pushvalue(L, -2);
         lua_insert(L, -2);
-        lua_rawset(L, fields + 1);
+        lua_rawset(L, own);
     }
-    lua_rawsetp(L, fields + 1, &array_key); /* the metatable of json.array */
-    lua_pushvalue(L, fields);
-    lua_setfield(L, fields + 1, "__index");
-    lua_setmetatable(L, fields - 1);
-    lua_settop(L, fields - 1);
+    lua_rawsetp(L, own, &array_key); /* the metatable of json.array */
+    lua_pushvalue(L, own);
+    lua_setmetatable(L, list);
 }
 
 json_mark json_mark_of(lua_State *L, int index)

@@ -18,10 +18,8 @@ typedef enum json_mark {
 void json_mark_array(lua_State *L);
 void json_mark_object(lua_State *L);
 
-/* Pops the table on the top, whose fields become readable as those of the list below it: list.warning. They
- * are in the list's metatable, so neither loops nor json.encode see them. The list is marked as an array.
- * [-1, +0, m] */
-void json_mark_array_fields(lua_State *L);
+/* Marks the list on the top as an array by a metatable of its own, and pushes that. [-0, +1, m] */
+void json_mark_own_array(lua_State *L);
 
 /* Which mark the table at index has. [-0, +0, -] */
 json_mark json_mark_of(lua_State *L, int index);

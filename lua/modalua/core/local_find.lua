@@ -18,7 +18,7 @@ local function part(search, list)
     last = search.since + search.limit
   end
   local chosen = first == 1 and last == #list and list or json.array(table.move(list, first, last, 1, {}))
-  return search.notes.ignored and native.with_notes(chosen, search.notes) or chosen
+  return native.with_notes(chosen, search.notes)
 end
 
 -- The tags that a resource shows, as those of an answer of a modality.

@@ -376,7 +376,10 @@ local function run(work)
   local _ <close> = work.given.progress == true and progress_bar.scope() or nil
   local result, err = whole_query(work)
   report(result)
-  return result, err
+  if result == nil then
+    return nil, err
+  end
+  return result
 end
 
 -- modality:move(query, options) and query:move(options, index)

@@ -1,6 +1,7 @@
 -- prompt.commands: the commands of the prompt, which begin with a dot. What needs the terminal or a file is left to the console: a
 -- command returns that as an answer of evaluate.line.
 local require = ...
+local doc = require "modalua.doc"
 local levels = require "core.levels"
 local native = require "core.native"
 local saved = require "prompt.saved"
@@ -41,23 +42,26 @@ function run.mode(argument)
   state.mode = argument
 end
 
-local function on_or_off(name, argument)
-  if argument ~= "on" and argument ~= "off" then
+-- Sets a field of the state; without an argument it is shown.
+local function on_or_off(name, field, argument)
+  if argument == "" then
+    return nil, state[field] and "on" or "off"
+  elseif argument ~= "on" and argument ~= "off" then
     error(("use .%s on or .%s off"):format(name, name), 0)
   end
-  return argument == "on"
+  state[field] = argument == "on"
 end
 
 function run.time(argument)
-  state.timing = on_or_off("time", argument)
+  return on_or_off("time", "timing", argument)
 end
 
 function run.numbers(argument)
-  state.numbers = on_or_off("numbers", argument)
+  return on_or_off("numbers", "numbers", argument)
 end
 
 local function needed(argument, usage)
-  return argument ~= "" and argument or error("use " .. usage, 0)
+  return argument:find "[^%s|]" and argument or error("use " .. usage, 0)
 end
 
 function run.once(argument)
@@ -65,7 +69,7 @@ function run.once(argument)
 end
 
 function run.output(argument)
-  return { output = argument }
+  return { output = argument == "" and "" or needed(argument, ".output FILE, .output | COMMAND, or .output alone") }
 end
 
 function run.load(argument)
@@ -138,9 +142,10 @@ end
 function run.quit()
   return "quit"
 end
+run.exit = run.quit
 
 local ROWS = {
-  { "help", "", "shows this" },
+  { "help", "[COMMAND]", "shows this; so does ?.COMMAND" },
   { "mode", "[table | lines | csv | json | lua]", "how results are shown (at first: answers as a table)" },
   { "schema", "LEVEL", "the tags that a query of this level can have" },
   { "jobs", "", "the jobs of the server" },
@@ -151,8 +156,8 @@ local ROWS = {
   { "save", "FILE", "makes a script of the inputs of this session that have succeeded" },
   { "edit", "[N]", "the last input, or input N, in $EDITOR; so does Ctrl-X Ctrl-E with the present one" },
   { "trace", "", "the traceback of the last error" },
-  { "time", "on | off", "shows how long each input took" },
-  { "numbers", "on | off", "shows the number of each input: _3 is the value of input 3, In[3] its text" },
+  { "time", "[on | off]", "shows how long each input took" },
+  { "numbers", "[on | off]", "shows the number of each input: _3 is the value of input 3, In[3] its text" },
   { "history", "", "the earlier inputs" },
   { "quit", "", "leaves; so do Ctrl-D and os.exit()" },
 }
@@ -166,7 +171,24 @@ local OTHERS = {
 
 local HELP_COLUMN = 28
 
-function run.help()
+-- The row of a command; throws when there is none.
+local function row_of(name)
+  local names = {}
+  for i, row in ipairs(ROWS) do
+    if row[1] == name then
+      return row
+    end
+    names[i] = row[1]
+  end
+  local nearest = doc.nearest(name, names)
+  error(("there is no command '.%s'; %s"):format(name, nearest and ("did you mean .%s?"):format(nearest) or ".help lists them"), 0)
+end
+
+function run.help(argument)
+  if argument ~= "" then
+    local row = row_of(argument:match "^%.?(.*)$")
+    return nil, (("." .. row[1] .. " " .. row[2]):gsub(" $", "")) .. "\n" .. row[3]
+  end
   local lines = {}
   local function add(head, text)
     lines[#lines + 1] = #head < HELP_COLUMN and ("%-" .. HELP_COLUMN .. "s%s"):format(head, text) or head .. "\n"
@@ -184,10 +206,10 @@ end
 -- Runs the command in the text. Returns its answer and what is to be shown. Throws a text when it is wrong.
 function commands.run(text)
   local name, argument = text:match "^%s*%.(%a+)%s*(.-)%s*$"
-  local f = name and run[name]
-  if not f then
-    error(("there is no command '%s'; .help lists them"):format(text:match "^%s*(%S+)"), 0)
+  if argument == "?" then
+    name, argument = "help", name
   end
+  local f = run[name] or row_of(name)
   return f(argument)
 end
 

@@ -223,6 +223,9 @@ local function add_argument_values(search, row, name, n, outside, quote)
     add(search, module_names(), quote)
   elseif name == "help" then
     add(search, help.topics(), quote)
+    if #search.list == 0 then
+      add(search, tag_names(), quote)
+    end
   end
 end
 

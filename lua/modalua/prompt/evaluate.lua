@@ -12,7 +12,6 @@ local native = require "core.native"
 local printing = require "prompt.printing"
 local task = modalua.task
 local values = require "prompt.values"
-local wrapping = require "text.wrapping"
 
 local evaluate = {}
 
@@ -20,6 +19,7 @@ local CHUNK = "=stdin"
 local KEPT_VALUES = 100 -- of so many inputs the values are kept in Out, _1, _2, …
 local DEFAULT_WIDTH = 80 -- columns of the terminal
 local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of modalities
+local LOOKUP_PAUSE = 60 -- seconds until a server is asked again that has not said them
 
 local state = commands.state
 local pending -- for `show`: a text, or results {…, n =}
@@ -71,18 +71,23 @@ local HINTS = {
   { "[^~]!=", "in Lua, 'not equal' is ~=" },
   { "[%w_%]]%s*[%+%-%*/]=", "Lua has no += or similar operators: write x = x + 1" },
   { "[%w_]%+%+", "Lua has no ++: write x = x + 1" },
+  { "^%s*[\\%%]%a", "the commands of the prompt begin with a dot: .help lists them" },
+  { "^%s*!", "os.execute runs a program" },
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
 
 local LEAST_WORD = 3 -- characters of a name for which another one is suggested
 
--- The name in a value (a table, or an object of modalua) that a misspelt one most likely means; nil: none.
+-- The name in a value (a table, or an object of modalua) that a misspelt one most likely means; nil: none, or it is not misspelt.
 local function nearest_name(value, name)
   local names = {}
   values.each_name(value, function(key)
     names[#names + 1] = key:sub(1, 1) ~= "_" and key or nil
   end)
   for _, field in ipairs(native.fields(value) or {}) do
+    if field.name == name then
+      return nil
+    end
     names[#names + 1] = field.name
   end
   return #name >= LEAST_WORD and doc.nearest(name, names) or nil
@@ -179,13 +184,18 @@ end
 
 -- ---- the names of modalities, for completion ----
 
+local silent_since = setmetatable({}, { __mode = "k" }) -- client -> when it has not said the names of its modalities
+
+local function may_ask(client)
+  return not completion.remembers(client) and not (silent_since[client] and task.now() - silent_since[client] < LOOKUP_PAUSE)
+end
+
 -- The clients in a line for which completion has no names of modalities yet.
 local function clients_without_names(text)
   local list, seen = {}, {}
   for name in text:gmatch "[%a_][%w_]*" do
     local client = rawget(_G, name)
-    if type(client) == "userdata" and not seen[client] and help.methods_of(client) == help.methods "client" and
-      not completion.remembers(client) then
+    if type(client) == "userdata" and not seen[client] and help.methods_of(client) == help.methods "client" and may_ask(client) then
       seen[client] = true
       list[#list + 1] = client
     end
@@ -214,6 +224,7 @@ local function end_lookups(lookups, line_succeeded, text)
     if type(names) == "table" then
       completion.remember(client, names)
     end
+    silent_since[client] = type(names) ~= "table" and task.now() or nil
     t:cancel()
   end
   if text:find ":%s*configure" or text:find ":%s*remove" then
@@ -298,9 +309,10 @@ end
 
 -- Handles a line of input. Returns what evaluate.line returns, and leaves in `pending` what `show` prints. Throws after a wrong command.
 local function handle(text)
-  if text:find "^%s*%.%a" then
+  local command = text:gsub("^%s*%?%s*(%.%a+)%s*$", "%1?")
+  if command:find "^%s*%.%a" then
     local answer
-    answer, pending = commands.run(text)
+    answer, pending = commands.run(command)
     return answer
   end
   local topic = help_topic(text)
@@ -370,10 +382,10 @@ function evaluate.show(options)
   if type(output) == "table" then
     print(printing.values(output, state.mode, options))
   elseif output then
-    print(wrapping.wrapped(letters.shown(output, "lines"), options.width or DEFAULT_WIDTH))
+    print(native.text_wrapped(letters.shown(output, "lines"), options.width or DEFAULT_WIDTH))
   end
   if behind then
-    print(wrapping.wrapped(behind, options.width or DEFAULT_WIDTH))
+    print(native.text_wrapped(behind, options.width or DEFAULT_WIDTH))
   end
   if state.timing and seconds then
     print(("%.3f s"):format(seconds))

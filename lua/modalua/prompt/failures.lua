@@ -112,8 +112,8 @@ local function marked(source, chunk_name)
   return at > 1 and load(("local %s = ... "):format(KEEP) .. table.concat(parts) .. source:sub(at), chunk_name, "t") or nil
 end
 
--- The function KEEP: notes the error behind a nil or false that is the last of the n values that the statement takes. `notes` is a list of
--- texts, and has the number of each by its text.
+-- The function KEEP: notes the error behind a nil or false that is the last of the n values that the statement takes, and makes it _err.
+-- `notes` is a list of texts, and has the number of each by its text.
 local function keeper(notes)
   return function(n, name, ...)
     local last, err = select(math.max(n, 1), ...)
@@ -123,6 +123,7 @@ local function keeper(notes)
         notes[#notes + 1] = text
       end
       notes[text] = (notes[text] or 0) + 1
+      rawset(_G, "_err", err)
     end
     return ...
   end

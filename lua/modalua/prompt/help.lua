@@ -11,13 +11,18 @@ local help = {}
 local MAX_SUGGESTIONS = 5 -- for a word without help
 local ERROR_TITLE = "err, which an operation returns behind nil"
 local LEAST_PART = 3 -- characters of a word that is searched for inside names
-local NAME_COLUMNS = 30 -- width of the names in a list of methods; a longer name moves what follows
+local NAME_COLUMNS = 24 -- width of the names in a list of methods; a longer name moves what follows
 
 -- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
 local MODULES = { "modalua", "task", "json", "transfer" }
 local OTHER_MODULES = { "doc", "arguments", "letters", "table", "time_zone", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
+local WORDS = { -- variables of the prompt
+  _ = "_ is the last value, and _3 the value of input 3: ?Out",
+  In = "In[3] is the text of input 3. .numbers on shows the numbers of the inputs",
+  Out = "Out[3] is the value of input 3, and so is _3; the values of the last 100 inputs are kept. .numbers on shows the numbers",
+}
 local ALIASES = { err = "error", _err = "error", result = "found" } -- usual names of variables: the kind of what they hold
 
 -- The examples in the rows use these variables. The values are for the prompt of `modalua playground`.
@@ -144,21 +149,27 @@ local function summary_of(text)
   return text:match "^(.-[%.])%s" or text
 end
 
+-- How a function is called, without the object: ":find(data, …)". … stands for arguments that may be left out.
+local function call_of(signature)
+  local call = signature:match "^[%w_]*(.-%))" or signature:match "^[%w_]*(%S*)"
+  return (call:gsub(",? ?%[.*%]", ", …"):gsub("%(, ", "("))
+end
+
 -- A line for each function and each field of a kind of object, or of a module.
 local function members_text(kind)
-  local lines, seen = { (kind == "error" and ERROR_TITLE or kind) .. ":" }, {}
+  local lines, seen, first = { (kind == "error" and ERROR_TITLE or kind) .. ":" }, {}, nil
   for _, entry in ipairs(entries) do
-    local call = entry.row.signature:match "^(.-%))" or entry.row.signature
+    local call = call_of(entry.row.signature)
     if entry.kind == kind and not seen[call] then
-      seen[call] = true
+      seen[call], first = true, first or entry.name
       lines[#lines + 1] = named_line(call, summary_of(entry.row.help))
     end
   end
   for _, field in ipairs(kinds.fields(kind)) do
-    lines[#lines + 1] = named_line((kind == "error" and "err" or kind) .. "." .. field.name, field.help)
+    lines[#lines + 1] = named_line("." .. field.name, field.help)
   end
-  if kind ~= "error" then
-    lines[#lines + 1] = ("?%s says more about one of them, with its options and an example"):format(lines[2]:match "^%s*([%w_.:]+)")
+  if first then
+    lines[#lines + 1] = ("?%s says more about one of them, with options and an example"):format(first)
   end
   return table.concat(lines, "\n")
 end
@@ -231,13 +242,17 @@ local function field_texts(texts, word)
   end
 end
 
+local function variable_texts(texts, word)
+  texts[#texts + 1] = WORDS[word]
+end
+
 local function tag_texts(texts, word)
   texts[#texts + 1] = require "prompt.tag_help".of(word)
 end
 
 local function texts_of_word(word)
   local texts = {}
-  for _, add in ipairs { function_texts, kind_texts, option_texts, field_texts, tag_texts } do
+  for _, add in ipairs { function_texts, kind_texts, option_texts, field_texts, variable_texts, tag_texts } do
     add(texts, word)
   end
   return texts

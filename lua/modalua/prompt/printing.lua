@@ -6,11 +6,13 @@ local json = require "modalua.json"
 local kinds = require "prompt.kinds"
 local letters = require "text.letters"
 local modalua = require "modalua"
+local native = require "core.native"
 local tables = require "text.table"
 
 local printing = {}
 
 local DEPTH, ITEMS, STRING, WIDTH = 4, 50, 200, 80
+local TAB = 8 -- columns of a tab at most
 -- The columns that stand first in a table of answers, in this order.
 local FIRST_COLUMNS = { "PatientName", "PatientID", "PatientBirthDate", "StudyDate", "StudyTime", "AccessionNumber", "ModalitiesInStudy",
   "Modality", "StudyDescription", "SeriesNumber", "SeriesDescription", "InstanceNumber" }
@@ -285,7 +287,7 @@ function printing.table(value, options)
   text = text .. plural(rawlen(rows), found and "answer" or "row")
   local methods = kinds.methods_of(value)
   local warning = methods and rawget(methods, "warning")
-  return warning and text .. "\n" .. require "text.wrapping".wrapped(letters.shown(tostring(warning)), width) or text
+  return warning and text .. "\n" .. native.text_wrapped(letters.shown(tostring(warning)), width) or text
 end
 
 local function as_json(value)
@@ -335,25 +337,39 @@ local function as_lines(value)
 end
 
 local IN_MODE = {
-  json = function(value) return not modalua.is_error(value) and as_json(value) end,
+  json = as_json,
   table = function(value, options) return printing.table(value, options) end,
   csv = as_csv,
   lines = as_lines,
 }
 
 function printing.value(value, mode, options)
-  if modalua.is_error(value) and options and options.colour then
-    return coloured(printing.lua(value), "red")
+  if modalua.is_error(value) then
+    return coloured(printing.lua(value), options and options.colour and "red")
   end
   return IN_MODE[mode] and IN_MODE[mode](value, options) or printing.lua(value, options)
 end
 
+-- Values of which each takes only one line, and among them an error, as rows that are broken at words.
+local function as_sentence(values, options)
+  local texts = {}
+  for i = 1, values.n do
+    texts[i] = printing.lua(values[i])
+  end
+  local text = native.text_wrapped(table.concat(texts, "\t"), (options and options.width or WIDTH) - (values.n - 1) * TAB)
+  return coloured(text, options and options.colour and "red")
+end
+
 -- The values share a line when each of them takes only one.
 function printing.values(values, mode, options)
-  local texts, has_long = {}, false
+  local texts, has_long, has_error = {}, false, false
   for i = 1, values.n do
     texts[i] = printing.value(values[i], mode, options)
     has_long = has_long or texts[i]:find("\n", 1, true)
+    has_error = has_error or modalua.is_error(values[i])
+  end
+  if has_error and not has_long then
+    return as_sentence(values, options)
   end
   return table.concat(texts, has_long and "\n" or "\t")
 end

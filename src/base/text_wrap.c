@@ -1,0 +1,76 @@
+#include "base/text_wrap.h"
+
+#include <string.h>
+
+#include "base/text_width.h"
+
+enum { HANGING = 2 }; /* columns by which the rest of an indented line is indented more */
+
+static size_t count_blanks(const char *text, const char *end)
+{
+    const char *at = text;
+    while (at < end && *at == ' ')
+        at++;
+    return (size_t)(at - text);
+}
+
+/* The end of the first part of the line, with the blanks behind it: two or more; NULL: it has one part. */
+static const char *end_of_first_part(const char *line, const char *end)
+{
+    const char *at = line + count_blanks(line, end);
+    for (; at < end; at++) {
+        size_t blanks = count_blanks(at, end);
+        if (blanks >= 2)
+            return at + blanks;
+    }
+    return NULL;
+}
+
+/* The columns by which the rows that continue the line are indented. */
+static size_t indent_of(const char *line, const char *end, size_t width)
+{
+    const char *second = end_of_first_part(line, end);
+    size_t columns = second ? text_width_columns(line, (size_t)(second - line)) : 0;
+    size_t blanks = count_blanks(line, end);
+    if (second && columns <= width / 2)
+        return columns;
+    return blanks > 0 ? blanks + HANGING : 0;
+}
+
+/* Where the row ends that begins the text: at the last blank that leaves it within the width, else at the
+ * first one; `end` when there is none behind its first word. */
+static const char *break_of(const char *text, const char *end, size_t width)
+{
+    const char *most = text + text_width_fitting(text, (size_t)(end - text), width);
+    const char *word = text + count_blanks(text, end), *at;
+    for (at = most; at > word; at--)
+        if (at < end && *at == ' ')
+            return at;
+    at = word < end ? memchr(word, ' ', (size_t)(end - word)) : NULL;
+    return at ? at : end;
+}
+
+bool text_wrap_next(text_wrap *w, const char **row, size_t *size, size_t *indent)
+{
+    const char *line_end, *row_end, *rest;
+    size_t width;
+    if (!w->at)
+        return false;
+    line_end = memchr(w->at, '\n', (size_t)(w->end - w->at));
+    line_end = line_end ? line_end : w->end;
+    if (!w->continues)
+        w->indent = indent_of(w->at, line_end, w->width);
+    *indent = w->continues ? w->indent : 0;
+    width = w->width > *indent ? w->width - *indent : 0;
+    row_end = line_end;
+    if (text_width_columns(w->at, (size_t)(line_end - w->at)) > width)
+        row_end = break_of(w->at, line_end, width);
+    *row = w->at;
+    *size = (size_t)(row_end - w->at);
+    while (row_end<line_end && * size> 0 && (*row)[*size - 1] == ' ')
+        --*size;
+    rest = row_end + count_blanks(row_end, line_end);
+    w->continues = rest < line_end;
+    w->at = w->continues ? rest : line_end < w->end ? line_end + 1 : NULL;
+    return true;
+}
