@@ -91,6 +91,13 @@ if not place then
   place = assert(orthanc:get "/changes?last").Last
   write_place(place)
 end
+-- The server may get to know a destination later: now it is only a warning.
+for _, rule in ipairs(rules) do
+  local name, known = rule.to or rule.peer, rule.peer and orthanc:peers() or rule.to and orthanc:modalities()
+  if known and not ("," .. table.concat(known, ",") .. ","):find("," .. name .. ",", 1, true) then
+    io.stderr:write(("the server knows no %s '%s' now\n"):format(rule.peer and "peer" or "modality", name))
+  end
+end
 arguments.announce(options, "send what becomes stable after change %d, by %d rules of %s", place, #rules, options.rules)
 io.stdout:setvbuf "line"
 for change in orthanc:changes { since = place, type = "StableStudy", follow = not options.once and not options.dry_run } do

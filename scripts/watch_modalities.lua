@@ -1,57 +1,40 @@
 -- Sends a C-ECHO to modalities again and again, and says when one of them stops answering, and when it answers again.
 --
---   modalua scripts/watch_modalities.lua [--every S] [--timeout S] [--rounds N] [--metrics FILE] [NAME…]
 --   modalua scripts/watch_modalities.lua --every 60 --metrics /var/lib/node_exporter/modalities.prom
+--   modalua scripts/watch_modalities.lua --rounds 1 --only pacs,archive
 --
--- NAME is a modality, as scripts/echo_all.lua lists them (default: all of them). --every: seconds between two rounds (default: 60).
--- --timeout: seconds that a modality has to answer (default: 5). --rounds: ends after so many rounds (default: goes on).
 -- A modality that does not answer the C-ECHO gets a C-FIND with one key, which finds nothing: some refuse C-ECHO, or lose one. Only when
 -- that fails too is the modality silent. Prints a table after each round, and on standard error a line for each modality that has become
--- silent, or answers again. --metrics: a file in Prometheus' text format, which is replaced after each round.
+-- silent, or answers again. The file of --metrics is replaced after each round.
 -- With --rounds the exit status is 1 when a modality is silent at the end.
--- The server is the one in MODALUA_URL, or the default server of your configuration file (modalua --help).
 local modalua = require "modalua"
+local arguments = require "modalua.arguments"
 local tables = require "modalua.table"
 local task = require "modalua.task"
 
-local function usage()
-  io.stderr:write "usage: modalua scripts/watch_modalities.lua [--every S] [--timeout S] [--rounds N] [--metrics FILE] [NAME…]\n"
-  os.exit(2)
-end
-
-local function positive(text)
-  local number = tonumber(text)
-  return number and number > 0 and number < math.huge and number or usage()
-end
-
-local function whole(text)
-  return math.tointeger(positive(text)) or usage()
-end
-
-local function same(text)
-  return text or usage()
-end
-
-local READERS = { every = positive, timeout = whole, rounds = whole, metrics = same }
-
-local options, names, i = { every = 60, timeout = 5, rounds = math.huge }, {}, 1
-while arg[i] do
-  local name = arg[i]:match "^%-%-(.*)$"
-  if name then
-    i = i + 1
-    options[name] = (READERS[name] or usage)(arg[i])
-  else
-    names[#names + 1] = arg[i]
-  end
-  i = i + 1
-end
+local options = arguments.read {
+  about = "Sends a C-ECHO to modalities again and again, and says when one of them stops answering, and when it answers again.",
+  { "--every SECONDS", "from one round to the next", default = 60.0 },
+  { "--timeout SECONDS", "that a modality has to answer", default = 5 },
+  { "--rounds N", "ends after so many rounds; without it, goes on", optional = true },
+  { "--metrics FILE", "writes figures for Prometheus into this file", optional = true },
+  { "--only NAME,NAME", "these modalities; without it, all that the server knows", optional = true },
+}
+local rounds = not options.rounds and math.huge or math.tointeger(tonumber(options.rounds))
+  or arguments.refuse "--rounds: a whole number is expected"
 
 local orthanc = modalua.connect()
-local settings = assert(orthanc:modalities { expand = true })
+local settings, names = assert(orthanc:modalities { expand = true }), {}
+for name in (options.only or ""):gmatch "[^,%s]+" do
+  names[#names + 1] = name
+end
 for name in pairs(names[1] and {} or settings) do
   names[#names + 1] = name
 end
 table.sort(names)
+if options.dry_run then
+  return arguments.announce(options, "ask %s", table.concat(names, ", "))
+end
 
 -- ---- one modality ----
 
@@ -133,7 +116,7 @@ while true do
     write_metrics(options.metrics)
   end
   round = round + 1
-  if round >= options.rounds then
+  if round >= rounds then
     break
   end
   task.sleep(math.max(0, options.every - (task.now() - start)))

@@ -108,6 +108,12 @@ describe("The command", function()
       assert.matches("standard output cannot be written", gives("", 1, command.shell([["$M" -e 'print "lost"' >/dev/full]])))
     end)
 
+    it("without a word if the reader of its output has gone, as other programs in a pipe", function()
+      for _, words in ipairs { "manual", [[-e 'for i = 1, 1e6 do print(i) end']], [[-e 'for i = 1, 1e5 do io.write(i, "\n") end']] } do
+        assert.are.equal("141\n", command.shell(([[{ "$M" %s; echo $? >&2; } | head -1 >/dev/null]]):format(words)).err, words)
+      end
+    end)
+
     it("if a task fails that no other task joined", function()
       local err = gives("", 1, command.run("-e", "require'modalua.task'.spawn(error, 'lost', 0)"))
       assert.matches("^modalua: lost", err)

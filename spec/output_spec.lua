@@ -175,6 +175,7 @@ describe("The output of verbs", function()
     local falling = dates "--sort=-StudyDate"
     assert.are.same({ all[21], all[20], "" }, { falling[1], falling[2], falling[23] }) -- two studies have no date
     assert.are.same({ all[21], all[20] }, dates("--sort=-StudyDate", "--limit=2"))
+    assert.are.same(falling, dates("--sort", "-StudyDate"))
     local result = run("find", "pacs", "--sort", "StudyDate", "--limit", "3")
     assert.matches("\n3 of 23 studies\n$", result.err)
     local series = lines_of(out("find", "pacs", "-L", "Series", "PatientID=JP*", "--columns", "SeriesNumber", "--sort", "SeriesNumber"))

@@ -142,6 +142,8 @@ describe("The configuration file", function()
     says("a profile cannot have a `profile`", "return { servers = { ward = { url = 'URL', profile = 'other' } } }")
     says("cannot be used: " .. file .. ":1: attempt to call a nil value", "return require 'os'")
     says("cannot be used: " .. file .. ":1: attempt to perform arithmetic", "return { servers = { ward = { password = hunter2-x } } }")
+    says("unknown key 'defualt'; did you mean 'default'?", "return { defualt = 'ward', servers = { ward = { url = 'URL' } } }")
+    says("unknown key '1'; it can have `default` and `servers`", "return { 'ward', servers = { ward = { url = 'URL' } } }")
     fails("`default` must be the name of a server", run("return { default = 3, servers = {} }", '"$M" ' .. code()))
     os.remove(file)
     os.execute(("mkdir '%s'"):format(file))
@@ -167,6 +169,8 @@ describe("The configuration file", function()
       for _, name in ipairs { "secret", "~/secret", folder .. "/modalua/secret" } do
         gives(server.url, WARD, with(('username = "u", password_file = %q'):format(name), own))
       end
+      gives(server.url, "Bearer hunter2", with 'token_file = "secret"')
+      served.write_file(folder .. "/modalua/secret", "\xEF\xBB\xBFhunter2\r\n") -- as some editors write it
       gives(server.url, "Bearer hunter2", with 'token_file = "secret"')
     end)
 

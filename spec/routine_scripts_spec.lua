@@ -190,6 +190,8 @@ for _, version in ipairs(versions.few) do
         local id = make_stable(study("1.3.5", "R3", "20010101"))
         local result = route(rules, "--once")
         assert.are.same({ id .. "\tnosuch\tFAILED\n" .. id .. "\tarchive\tsent\n", 1 }, { result.out, result.status })
+        contains(result.err, "the server knows no modality 'nosuch' now\n")
+        assert.is_nil(result.err:find("'archive' now", 1, true))
         contains(result.err, id .. " was not sent to nosuch: ")
         contains(read(place .. ".failed"), id .. "\tnosuch\tthe server knows no modality of this name")
         sends({}, rules)
@@ -223,7 +225,7 @@ for _, version in ipairs(versions.few) do
       it("prints a table, and writes figures", function()
         assert(client:put("/modalities/mute", peer:modality "EST0122"))
         local file = directory .. "/figures"
-        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "archive", "mute")
+        local result = run("watch_modalities.lua", "--rounds", "1", "--metrics", file, "--only", "archive,mute")
         assert.are.same({ "", 0 }, { result.err, result.status })
         assert.matches("\narchive  ARCHIVE  answers +%d+%-%d+%-%d+ [%d:]+ +%d+\nmute +EST0122  answers C%-FIND only  [^\n]*the remote "
           .. "modality refused", result.out)
@@ -241,14 +243,14 @@ for _, version in ipairs(versions.few) do
           { text = "later  ARCHIVE  answers" },
           { first = set(DOWN), text = " later is silent: " },
           { first = set(servers.ARCHIVE:modality()), text = " later answers again, after " },
-        }, "watch_modalities.lua", "--every", "0.1", "later")
+        }, "watch_modalities.lua", "--every", "0.1", "--only", "later")
         assert.are.equal(1, select(2, out:gsub(" later is silent: ", "")))
         contains(out, "later  ARCHIVE  silent ")
       end)
 
       it("fails when a modality is silent at the end", function()
         assert(client:put("/modalities/dead", DOWN))
-        local result = run("watch_modalities.lua", "--rounds", "1", "dead", "pacs")
+        local result = run("watch_modalities.lua", "--rounds", "1", "--only", "dead,pacs")
         assert.are.equal(1, result.status)
         assert.matches("^[%d: -]+ dead is silent: [^\n]*\n$", result.err)
         assert.are.equal(2, run("watch_modalities.lua", "--every", "0").status)

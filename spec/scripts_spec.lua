@@ -14,7 +14,7 @@ local RECIPES = { "echo_all", "find_studies", "pull_cohort", "nightly_prefetch",
   "worklist_table", "compare_archives", "anonymise_and_send", "upload_folder", "export_zip", "watch_jobs" }
 local OTHERS = { "first_steps", "find_and_move", "migrate", "watch_modalities" }
 local LEAST_LINES, MOST_LINES = 15, 40
-local LONGER = { route_stable_studies = 90 }
+local LONGER = { route_stable_studies = 93 }
 
 local function read_file(path)
   local file <close> = assert(io.open(path))
@@ -49,7 +49,11 @@ describe("The recipes", function()
       assert.is_true(code >= LEAST_LINES and code <= (LONGER[name] or MOST_LINES), name .. " has " .. code .. " lines")
       contains(read_file "scripts/README.md", "scripts/" .. name .. ".lua")
     end)
+  end
+end)
 
+describe("The scripts", function()
+  for _, name in ipairs(table.move(OTHERS, 2, #OTHERS, #RECIPES + 1, table.move(RECIPES, 1, #RECIPES, 1, {}))) do -- but first_steps
     it(name .. " explains its arguments, and refuses others", function()
       local result = command.run("scripts/" .. name .. ".lua", "--help")
       assert.are.same({ "", 0 }, { result.err, result.status })

@@ -195,6 +195,7 @@ for _, version in ipairs(versions) do
       fails(2, "Port=x: a whole number is expected", "configure", "pacs", "Port=x")
       fails(2, "AllowEcho=yes: true or false is expected", "configure", "pacs", "AllowEcho=yes")
       fails(2, "'Port' is not Setting=Value", "configure", "pacs", "Port")
+      fails(2, "modalua: configure: 'Port' must be a port, 1 to 65534", "configure", "pacs", "Port=99999")
       fails(1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "configure", "pasc")
     end)
 
@@ -239,6 +240,7 @@ for _, version in ipairs(versions) do
       assert(client:delete "/modalities/gone")
       fails(2, "a job cannot be told to 'cancle'; did you mean cancel?", "job", job, "cancle")
       fails(2, "is no identifier of a job", "job", "a/b")
+      assert.are.equal(job, answer("job", "status", job, "--json").ID) -- in the other order too
     end)
 
     it("worklist asks a modality, with filters at any place", function()

@@ -259,11 +259,11 @@ for _, version in ipairs(versions) do
 
       it("searches again when another run with --utf8 has put the encoding back meanwhile", function()
         local gated <close> = dicomd.start()
-        assert(ground.client:put("/modalities/held", gated:modality "HELDF3"))
+        assert(ground.client:put("/modalities/gated", gated:modality "HELDF3"))
         assert(ground.client:put("/tools/default-encoding", "Latin1"))
         local before = queries()
         local output = os.tmpname()
-        local pipe = assert(ground.popen(('"$M" find held --utf8 --json 2>&1 >%s'):format(output)))
+        local pipe = assert(ground.popen(('"$M" find gated --utf8 --json 2>&1 >%s'):format(output)))
         for n = 1, 2 do -- during the second search it stays
           assert(eventually(function() return gated:count "C-FIND" == n end))
           assert.are.equal("Utf8", assert(ground.client:default_encoding()))
@@ -279,7 +279,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(before, queries())
         os.remove(output)
         assert(ground.client:put("/tools/default-encoding", "Utf8"))
-        assert(ground.client:delete "/modalities/held")
+        assert(ground.client:delete "/modalities/gated")
       end)
 
       it("suggests the right word for a misspelt modality, level, tag or option", function()
@@ -288,6 +288,8 @@ for _, version in ipairs(versions) do
           { 1, "the server knows no modality 'whatever'; it knows archive, held, pacs", "whatever" },
           { 1, "Did you mean PatientName?", "pacs", "PatientNam=X*" },
           { 1, "did you mean PatientName instead of PatientNam?", "pacs", "PatientNam" },
+          { 1, "did you mean BodyPartExamined instead of BodyPartExamind?", "pacs", "--columns", "BodyPartExamind" },
+          { 1, "; MOD-0002 is no DICOM keyword\n", "pacs", "PatientID", "MOD-0002" },
           { 1, "Use ModalitiesInStudy.", "pacs", "Modality=CT" },
           { 2, "there is no level 'stduy'; did you mean Study?", "pacs", "-L", "stduy" },
           { 2, "there is no level 'x'; the levels are Patient, Study, Series, Instance", "pacs", "-L", "x" },
@@ -295,6 +297,9 @@ for _, version in ipairs(versions) do
           { 2, "option '--csv' can not be used together with option '--json'", "pacs", "--json", "--csv" },
           { 2, "PatientID is given twice", "pacs", "PatientID=1", "PatientID=2" },
           { 2, "PatientID is given twice", "pacs", "PatientID=1", "0010,0020" },
+          { 2, "PatientID is given twice", "pacs", "--columns", "PatientID,StudyDate,0010,0020" },
+          { 2, "a whole number, 1 or more, is expected, not '-1'", "pacs", "--limit", "-1" },
+          { 2, "option '--limit' requires an argument", "pacs", "--limit", "-L", "Study" },
           { 2, "'=x' is not Tag=Value", "pacs", "=x" },
           { 2, "missing argument 'NAME'" },
         } do

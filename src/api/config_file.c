@@ -131,6 +131,24 @@ static void check_secrets(lua_State *L, const char *file, const struct stat *wha
 
 /* ---- the server ---- */
 
+/* A misspelt `default` would otherwise be no default, and another server be asked. The table of the file
+ * is at index. [-0, +0, v] */
+static void check_keys(lua_State *L, int table, const char *file)
+{
+    static const char *const known[] = { "default", "servers", NULL };
+    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
+        const char *key = lua_type(L, -2) == LUA_TSTRING ? lua_tostring(L, -2) : "";
+        nearest n = nearest_for(key);
+        if (strcmp(key, known[0]) == 0 || strcmp(key, known[1]) == 0)
+            continue;
+        nearest_search(&n, known, sizeof *known);
+        unusable(L, file,
+                 lua_pushfstring(L, "unknown key '%s'; %s%s%s", luaL_tolstring(L, -2, NULL),
+                                 n.name ? "did you mean '" : "it can have `default` and `servers`",
+                                 n.name ? n.name : "", n.name ? "'?" : ""));
+    }
+}
+
 /* The table of servers is at index. */
 static _Noreturn void unknown_server(lua_State *L, int servers, const char *file, const char *name)
 {
@@ -194,6 +212,7 @@ bool config_file_push(lua_State *L, const char *file, const char *name)
     evaluate_file(L, file);
     if (lua_getfield(L, table, "servers") != LUA_TTABLE)
         unusable(L, file, "it has no table `servers`");
+    check_keys(L, table, file);
     check_secrets(L, file, &what);
     if (!push_name(L, table, file, name)) {
         lua_settop(L, table - 1);

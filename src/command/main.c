@@ -403,15 +403,20 @@ static int dispatch(command_options *o, int argc, char **argv)
     return in_playground ? dispatch_playground(o, argc, argv) : run_command(o, argc, argv);
 }
 
-/* Output that could not be written makes the command fail: a program may be waiting for it. */
+/* Output that could not be written makes the command fail: a program may be waiting for it. When the
+ * reader of a pipe has gone, the command ends without a word, as other programs do. */
 static int close_output(int status)
 {
     int error = console_close();
+    bool left = error == EPIPE || status == EXIT_SIGNAL + SIGPIPE;
     if (error == 0)
         return status;
-    console_complain("standard output cannot be written: %s",
-                     error > 0 ? strerror(error) : "a part of it is lost");
-    return status == EXIT_SUCCESS ? EXIT_FAILURE : status;
+    if (!left)
+        console_complain("standard output cannot be written: %s",
+                         error > 0 ? strerror(error) : "a part of it is lost");
+    if (status != EXIT_SUCCESS)
+        return status;
+    return left ? EXIT_SIGNAL + SIGPIPE : EXIT_FAILURE;
 }
 
 /* A file or a socket would otherwise get one of these numbers, and what is printed would go there. */

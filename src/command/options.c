@@ -68,15 +68,19 @@ static void forget_passphrase(command_options *o)
 /* What is wrong with the file; NULL: its first line has been read. */
 static const char *read_first_line(command_options *o, FILE *file)
 {
+    static const char mark[] = "\xEF\xBB\xBF"; /* a byte order mark, which some editors write */
     const char *fault = file ? own_file_secret_fault(fileno(file)) : strerror(errno);
-    size_t room = 0;
+    size_t room = 0, skipped;
     ssize_t size;
     if (fault)
         return fault;
     setvbuf(file, NULL, _IONBF, 0); /* no copy of the secret stays in a buffer */
     size = getline(&o->own_passphrase, &room, file);
-    if (size > 0)
+    if (size > 0) {
+        skipped = strncmp(o->own_passphrase, mark, sizeof mark - 1) == 0 ? sizeof mark - 1 : 0;
+        memmove(o->own_passphrase, o->own_passphrase + skipped, (size_t)size - skipped + 1);
         o->own_passphrase[strcspn(o->own_passphrase, "\r\n")] = '\0';
+    }
     return size > 0 && o->own_passphrase[0] ? NULL : "its first line is empty";
 }
 

@@ -62,6 +62,13 @@ local function move_nothing(self, aet)
   return not moved and err or nil
 end
 
+-- Whether a source that ends the move so has looked for the study or the destination's address: it has accepted the title then. Others,
+-- such as 0xA700 (out of resources), can come before it looks at the title.
+local function is_past_title(err)
+  local status = err and err.dimse_status or 0
+  return status == 0 or status == 0xA701 or status == 0xA702 or status == 0xB000 or status & 0xF000 == 0xC000
+end
+
 -- Adds a row: whether the source knows the destination. Many sources look at the destination first, and refuse an AE title that they do not
 -- know with 0xA801. A source that refuses an impossible title so, and does not refuse this one, knows it. Others, such as Orthanc and
 -- dcmqrscp, look for the study first, and answer the same for every title: of these it cannot be told without sending something.
@@ -79,7 +86,7 @@ function destination.check(self, add, system)
   elseif err and not err.dimse_status then
     return add(what, "failed", err.message, nil, err)
   end
-  local control = move_nothing(self, unknown_title())
+  local control = is_past_title(err) and move_nothing(self, unknown_title())
   if control and control.dimse_status == UNKNOWN_DESTINATION then
     return add(what, "ok", ("known: %s refuses an AE title that it does not know, and does not refuse %s"):format(from, aet))
   end

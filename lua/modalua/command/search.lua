@@ -92,13 +92,16 @@ local function to_tag(text)
 end
 
 local function to_columns(text)
-  local tags = {}
+  local tags, seen = {}, {}
   for part in (text:gsub("%f[%w](%x%x%x%x),(%x%x%x%x)%f[%W]", "%1%2") .. ","):gmatch "([^,]*)," do
     local tag, message = to_tag(part)
     if not tag then
       return nil, message
     end
-    tags[#tags + 1] = tag
+    if seen[tag] then
+      return nil, tag .. " is given twice"
+    end
+    tags[#tags + 1], seen[tag] = tag, true
   end
   return tags
 end
@@ -164,16 +167,30 @@ local function search_columns(level, order, answers)
   return columns
 end
 
--- After the server refused a tag: "; did you mean … instead of …?" for the first tag that resembles a known one, else "".
-local function suggestion_for(order)
+-- The keywords that are shown by themselves.
+local function shown_names()
   local names = {}
   for _, level in ipairs(LEVELS) do
     table.move(COLUMNS[level], 1, #COLUMNS[level], #names + 1, names)
   end
+  return names
+end
+
+-- All keywords of the dictionary.
+local function dictionary()
+  local names = {}
+  for name in require "prompt.tags":gmatch "[^\n]+" do
+    names[#names + 1] = name
+  end
+  return names
+end
+
+-- After the server refused a tag: what may be meant by the first one that is no keyword of DICOM, else "".
+local function suggestion_for(order)
   for _, tag in ipairs(order) do
-    local near = not tag:find "^%x%x%x%x" and doc.nearest(tag, names)
-    if near and near ~= tag then
-      return ("; did you mean %s instead of %s?"):format(near, tag)
+    if not native.tag(tag) then
+      local near = doc.nearest(tag, shown_names()) or doc.nearest(tag, dictionary())
+      return near and ("; did you mean %s instead of %s?"):format(near, tag) or ("; %s is no DICOM keyword"):format(tag)
     end
   end
   return ""

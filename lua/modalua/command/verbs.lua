@@ -103,6 +103,46 @@ local function parser_of(name, verb, terminal)
   return parser, commands
 end
 
+-- Whether a row is an option with a value of this name.
+local function is_option_named(row, word)
+  return row[1] == "option" and (" " .. row.name .. " "):find(" " .. word .. " ", 1, true) ~= nil
+end
+
+-- Whether this word is an option of which the value is the next word, for the verb or one of its commands.
+local function takes_value(verb, word)
+  local lists = { verb.arguments }
+  for _, command in ipairs(verb.commands or {}) do
+    lists[#lists + 1] = command.arguments
+  end
+  for _, list in ipairs(lists) do
+    for _, row in ipairs(list) do
+      if is_option_named(row, word) then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- Puts values that begin with '-' into the word of their option, "--sort=-StudyDate": argparse would take them for options.
+local function join_values(verb, words)
+  local joined, i = {}, 1
+  while i <= #words do
+    local word, value = words[i], words[i + 1] or ""
+    if word == "--" then
+      return table.move(words, i, #words, #joined + 1, joined)
+    elseif value:find "^%-%w." or value:find "^%-%d" then
+      local is_value = word:find "^%-%-%l" and takes_value(verb, word)
+      joined[#joined + 1] = is_value and word .. "=" .. value or word
+      i = i + (is_value and 1 or 0)
+    else
+      joined[#joined + 1] = word
+    end
+    i = i + 1
+  end
+  return joined
+end
+
 -- ---- running a verb ----
 
 -- Whether an error ends the run with a status of its own: Ctrl-C, or no memory.
@@ -123,12 +163,16 @@ function verbs.main(terminal)
   local name, arguments = arg[0], table.move(arg, 1, #arg, 1, {})
   local verb = verbs.load(name)
   local parser, commands = parser_of(name, verb, terminal)
-  local options = parser:parse(arguments)
+  local options = parser:parse(join_values(verb, arguments))
   local run = session.new(commands[options.command] or parser, options, terminal)
   local good, result = pcall(verb.run, run)
   if not good and must_pass_on(result) then
     error(result, 0)
   elseif not good then
+    local why = type(result) == "string" and result:match "^[%l_]+: (%D.*)$" -- "configure: 'Port' must be …": wrong use of a function
+    if why then
+      run:usage_error("%s", why)
+    end
     run:report_error(name, result)
   end
   local status = status_of(run, good and result)

@@ -5,14 +5,22 @@ local session = require "command.session"
 
 local ACTIONS = { "status", "wait", "cancel", "pause", "resume", "resubmit" }
 
-local function to_action(text)
-  for _, action in ipairs(ACTIONS) do
-    if text == action then
-      return action
-    end
+local is_action = {}
+for _, action in ipairs(ACTIONS) do
+  is_action[action] = true
+end
+
+-- Returns the identifier and the action, which may stand in any order; and nil and what is wrong with the action.
+local function read_words(id, action)
+  if is_action[id] and action then
+    id, action = action, id
   end
-  local near = doc.nearest(text, ACTIONS)
-  return nil, ("a job cannot be told to '%s'; %s"):format(text, near and ("did you mean %s?"):format(near)
+  action = action or "status"
+  if is_action[action] then
+    return id, action
+  end
+  local near = doc.nearest(action, ACTIONS)
+  return nil, ("a job cannot be told to '%s'; %s"):format(action, near and ("did you mean %s?"):format(near)
     or "the actions are " .. table.concat(ACTIONS, ", "))
 end
 
@@ -25,10 +33,13 @@ local function show_status(self, status)
 end
 
 local function run_job(self)
-  local action = self.options.action or "status"
-  local named, job = pcall(self:client().job, self:client(), self.options.id)
+  local id, action = read_words(self.options.id, self.options.action)
+  if not id then
+    self:usage_error("%s", action)
+  end
+  local named, job = pcall(self:client().job, self:client(), id)
   if not named then
-    self:usage_error("'%s' is no identifier of a job", self.options.id)
+    self:usage_error("'%s' is no identifier of a job", id)
   end
   local done, err = true, nil
   if action == "wait" then
@@ -57,7 +68,7 @@ return {
   },
   arguments = {
     { "argument", name = "ID", argname = "ID", target = "id", description = "the identifier of a job, as `modalua jobs` lists it" },
-    { "argument", name = "ACTION", argname = "ACTION", target = "action", args = "?", convert = to_action, complete = ACTIONS,
-      description = "status (default), wait, cancel, pause, resume or resubmit" },
+    { "argument", name = "ACTION", argname = "ACTION", target = "action", args = "?", complete = ACTIONS,
+      description = "status (default), wait, cancel, pause, resume or resubmit; it may also stand before the ID" },
   },
 }
