@@ -232,5 +232,5 @@ void routes_register(plugin *p)
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/execute", on_execute);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/routes/([^/]+)(/.*)", on_route);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/app", on_app);
-    OrthancPluginSetRootUri(c, "/modalua/app");
+    OrthancPluginSetRootUri2(c, OrthancPluginGetName(), "/modalua/app");
 }
