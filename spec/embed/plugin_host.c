@@ -249,9 +249,16 @@ static void check_events(void)
     CHECK(strcmp(out.body, "UpdatedModalities") == 0);
 }
 
+#define TEXT(x)                              #x
+#define VERSION_TEXT(major, minor, revision) TEXT(major) "." TEXT(minor) "." TEXT(revision)
+
+/* It is of the version of the header: an older one does not take the plugin. */
 static void run_server(bool with_askers)
 {
-    OrthancPluginContext context = { .orthancVersion = "1.10.1",
+    OrthancPluginContext context = { .orthancVersion =
+                                         VERSION_TEXT(ORTHANC_PLUGINS_MINIMAL_MAJOR_NUMBER,
+                                                      ORTHANC_PLUGINS_MINIMAL_MINOR_NUMBER,
+                                                      ORTHANC_PLUGINS_MINIMAL_REVISION_NUMBER),
                                      .Free = free,
                                      .InvokeService = serve };
     pthread_t maker, askers[ASKERS];

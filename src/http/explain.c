@@ -92,11 +92,14 @@ static bool is_encrypted_key(const char *file)
            strstr(text, "Proc-Type: 4,ENCRYPTED");
 }
 
-/* The key of the client's certificate cannot be used: OpenSSL does not say that a passphrase is lacking. */
+/* The key of the client's certificate cannot be used: OpenSSL does not say that a passphrase is lacking. From 8.16 on
+ * libcurl takes a key that cannot be read for a wrong argument. */
 static void explain_key(http_transfer *t)
 {
     const http_options *o = &t->server->options;
     const char *file = o->key ? o->key : o->cert;
+    if (t->curl_code == CURLE_BAD_FUNCTION_ARGUMENT && file)
+        t->curl_code = CURLE_SSL_CERTPROBLEM;
     if (t->curl_code != CURLE_SSL_CERTPROBLEM || !file || !is_encrypted_key(file))
         return;
     if (o->key_password)
@@ -109,12 +112,13 @@ static void explain_key(http_transfer *t)
                  file);
 }
 
-/* The first certificate is that of the server; those that signed it follow. */
+/* The first certificate is that of the server; those that signed it follow. Some versions of libcurl tell it also when
+ * it could not be verified, others do not. */
 void explain_certificate(http_transfer *t)
 {
     static const char key[] = "Expire date:";
     struct curl_certinfo *info = NULL;
-    if (!t->request.certificate ||
+    if (!t->request.certificate || t->curl_code == CURLE_PEER_FAILED_VERIFICATION ||
         curl_easy_getinfo(t->easy, CURLINFO_CERTINFO, &info) != CURLE_OK || info->num_of_certs < 1)
         return;
     for (const struct curl_slist *line = info->certinfo[0]; line; line = line->next)

@@ -160,8 +160,8 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *contex
         return -1;
     }
     the_plugin = p;
-    OrthancPluginSetDescription(context,
-                                "Runs Lua scripts that work with this server and its modalities.");
+    OrthancPluginSetDescription2(context, OrthancPluginGetName(),
+                                 "Runs Lua scripts that work with this server and its modalities.");
     OrthancPluginRegisterOnChangeCallback(context, on_change);
     routes_register(p);
     filters_register(p);

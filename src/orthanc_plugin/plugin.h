@@ -6,6 +6,13 @@
 #include "orthanc_plugin/execute.h"
 #include "orthanc_plugin/script.h"
 
+/* From 1.12.4 on, Orthanc's header deprecates the functions that do not take the name of the plugin. */
+#if !ORTHANC_PLUGINS_VERSION_IS_ABOVE(1, 12, 4)
+#define OrthancPluginSetDescription2(context, plugin, text) \
+    OrthancPluginSetDescription(context, text)
+#define OrthancPluginSetRootUri2(context, plugin, uri) OrthancPluginSetRootUri(context, uri)
+#endif
+
 typedef struct plugin {
     OrthancPluginContext *context;
     settings settings;

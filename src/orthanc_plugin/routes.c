@@ -251,5 +251,5 @@ void routes_register(plugin *p)
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/routes/([^/]+)(/.*)", on_route);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/find-filter", on_find_filter);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/app", on_app);
-    OrthancPluginSetRootUri(c, "/modalua/app");
+    OrthancPluginSetRootUri2(c, OrthancPluginGetName(), "/modalua/app");
 }

@@ -61,7 +61,7 @@ debian_package(development libmodalua-dev libdevel "${LIBRARY_PACKAGE} (= ${VERS
 This package has the header, the static library, and what pkg-config and CMake
 need to find them. The recommended packages are for the static library.")
 if(TARGET orthanc_plugin)
-  debian_package(plugin orthanc-modalua science "${LIBRARY_PACKAGE} (= ${VERSION}), orthanc (>= 1.10.1)" "" "modalua"
+  debian_package(plugin orthanc-modalua science "${LIBRARY_PACKAGE} (= ${VERSION}), orthanc (>= ${ORTHANC_PLUGIN_NEEDS})" "" "modalua"
     "Lua scripts for DICOM query and retrieve - plugin for Orthanc" "${ABOUT}
 This package has the plugin for the Orthanc server, which runs scripts inside
 the server.")

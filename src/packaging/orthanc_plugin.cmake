@@ -28,6 +28,12 @@ target_link_libraries(orthanc_plugin PRIVATE orthanc_plugin_objects)
 set_target_properties(orthanc_plugin PROPERTIES OUTPUT_NAME OrthancModalua LINKER_LANGUAGE C)
 # A script inside a call that cannot be interrupted may still run when Orthanc unloads its plugins.
 target_link_options(orthanc_plugin PRIVATE LINKER:-z,nodelete)
-# Debian's Orthanc loads the plugins in this folder.
-install(TARGETS orthanc_plugin LIBRARY DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc/plugins COMPONENT plugin)
-install(FILES ${PLUGIN_FOLDER}/modalua_find_filter.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc COMPONENT plugin)
+
+# The oldest Orthanc that takes the plugin: that of the header.
+set(ORTHANC_PLUGIN_NEEDS "")
+foreach(PART MAJOR MINOR REVISION)
+  file(STRINGS ${ORTHANC_PLUGIN_INCLUDE_DIR}/orthanc/OrthancCPlugin.h NUMBER REGEX "define ORTHANC_PLUGINS_MINIMAL_${PART}_NUMBER")
+  string(REGEX MATCH "[0-9]+$" NUMBER "${NUMBER}")
+  list(APPEND ORTHANC_PLUGIN_NEEDS ${NUMBER})
+endforeach()
+list(JOIN ORTHANC_PLUGIN_NEEDS "." ORTHANC_PLUGIN_NEEDS)
