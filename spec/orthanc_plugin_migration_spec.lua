@@ -108,9 +108,10 @@ for _, version in ipairs(versions.few) do
       assert.are.equal(0, server:state("route").Restarts)
     end)
 
-    -- MODALUA_KILLS: 100 studies instead of 10.
+    -- MODALUA_KILLS: 100 studies instead of 10, and the archive is away for longer.
     it("lose no study while the archive is away and the server is killed, and send none twice", function()
-      local count = os.getenv "MODALUA_KILLS" and 100 or 10
+      local long = os.getenv "MODALUA_KILLS"
+      local count = long and 100 or 10
       local server <close> = start "route"
       happens(function() return server:state("route").Requests >= 1 end)
       receivers[1]:stop()
@@ -127,13 +128,20 @@ for _, version in ipairs(versions.few) do
         end
         return stable == count
       end)
+      happens(function() return not long or server:log_of("route"):find "again in 16 s: store" end) -- after 1 + 2 + 4 + 8 s
       server:stop "KILL"
       receivers[1]:start_again()
       local since = receivers[1].client:get("/changes", { last = true }).Last
       server:start_again()
-      for i = 1, count do -- each of them has the whole patience
-        happens(function() return #receivers[1].client:get "/studies" >= i end)
+      local function arrive(first, last)
+        for i = first, last do -- each of them has the whole patience
+          happens(function() return #receivers[1].client:get "/studies" >= i end)
+        end
       end
+      arrive(1, count // 2)
+      server:stop "KILL"
+      server:start_again()
+      arrive(count // 2, count)
       local new = 0
       for _ in receivers[1].client:changes { since = since, type = "NewInstance" } do
         new = new + 1

@@ -76,6 +76,7 @@ print(io, orthanc:system().Name, pcall(modalua.connect, "http://127.0.0.1:1"))
 print("stop", pcall(orthanc.post, orthanc, "/modalua/scripts/well/stop", {}))
 print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
 ]], Sandbox = true },
+  hostile = "print 'a\\27[2J\\r\\226\\128\\174\\255\\194\\155é\\tz'",
   arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
@@ -94,12 +95,15 @@ task.spawn(function() print("older", pcall(host.events())) end)
 task.sleep(0) -- it waits
 for event in host.events() do print("again", event.Type) end]],
   same = { source = SAME, At = "04:30" }, -- it is started by hand, when the studies are there
-  routes = [[
+  routes = { MemoryLimit = "40M", source = [[
 local host = require "modalua".host
 host.route("/hello", function(request) return { method = request.method, x = request.query.x, name = host.name } end)
 host.route("/bytes", function(request) return request.body .. "\0\255", { type = "application/octet-stream" } end)
 host.route("/made", function() return "made", { status = 201 } end)
 host.route("/failing", function() error "the route fails" end)
+host.route("/nan", function() return { 0 / 0 } end)
+host.route("/object", function() error { message = "an object is thrown" } end)
+host.route("/large", function(request) return #request.body end)
 host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
 host.route("/status", function(request) return "x", { status = tonumber(request.query.x) } end)
 host.route("/late", function() require "modalua.task".sleep(100) end)
@@ -114,7 +118,7 @@ host.route("/burst", function()
   return { table.unpack(results) }
 end)
 host.route("/inside", function() return require "modalua".connect():get "/modalua/routes/routes/hello?x=inside" end)
-]],
+]] },
 }
 
 -- For the LuaScripts of a server, which looks for files beside its configuration.
@@ -156,6 +160,8 @@ for _, version in ipairs(versions) do
       assert.are.equal(0, server:state("well").Restarts)
       happens(function() return server:is("arguments", "done") end)
       contains(server:log_of "arguments", "got\ta\tb c\n")
+      happens(function() return server:is("hostile", "done") end)
+      contains(server:log_of "hostile", "\na\\x1B[2J\\x0D\\xE2\\x80\\xAE\\xFF\\xC2\\x9Bé\tz\n")
       happens(function() return server:is("migrating", "done") end)
       local told = server:log_of "migrating"
       contains(told, "defines the function OnStoredInstance, which Orthanc's own Lua would call, and this plugin does not call")
@@ -276,6 +282,11 @@ for _, version in ipairs(versions) do
       for _, status in ipairs { 99, 200.5, 401, 600 } do
         contains(fails({ status = 500 }, client:get("/modalua/routes/routes/status", { x = status })).message, "from 200 to 599")
       end
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/nan").message, "cannot encode NaN")
+      contains(fails({ status = 500 }, client:get "/modalua/routes/routes/object").message, "an object is thrown")
+      local large = ("x"):rep(16 << 20)
+      assert.are.equal(#large, client:post("/modalua/routes/routes/large", large))
+      contains(fails({ status = 500 }, client:post("/modalua/routes/routes/large", large:rep(3))).message, "not enough memory")
       fails({ status = 504 }, client:get "/modalua/routes/routes/late")
       assert.are.same({ 4, 4, 4, 4 }, client:get "/modalua/routes/routes/burst") -- the four requests are made at once
     end)
@@ -286,8 +297,9 @@ for _, version in ipairs(versions) do
       end
       assert.are.same({ Result = { "HERE" }, Output = "1\tnil\n", Error = json.null },
         execute "print(1, io) return { require 'modalua'.connect():system().Name }")
-      contains(execute("x =").Error.message, "script:1: unexpected symbol near <eof>")
+      assert.are.equal("script:1: unexpected symbol near <eof>", execute("x =").Error.message)
       contains(execute("error 'mine'").Error.message, "mine")
+      fails({ status = 413 }, client:post("/modalua/execute", ("x"):rep((1 << 20) + 1)))
       assert.are.equal("memory", execute("local t = {} while true do t[#t + 1] = ('x'):rep(100000) .. #t end").Error.kind)
     end)
 
@@ -444,6 +456,8 @@ describe("The configuration of the plugin", function()
     { "<eof>", { source = "x = " } },
     { "No such file", { source = "", Path = "/nowhere/x.lua" } },
     { "Filters needs Modalua.FilterDefault", { source = "", Filters = { "ReceivedInstance" } } },
+    { "/dev is no file", { source = "", Path = "/dev" } },
+    { "/dev/zero is no file", { source = "", Path = "/dev/zero" } },
     { "Path must be the absolute path of a Lua file", { source = "", Path = "x.lua" } },
   }
 
@@ -484,9 +498,11 @@ describe("The configuration of the plugin", function()
   end)
 
   it("keeps the server from starting when it is strict and has a fault", function()
-    local started, why = pcall(plugin.start, version, { scripts = { bad = "x =" }, settings = { Strict = true } })
-    assert.is_false(started)
-    contains(why, "Modalua.Strict is true")
+    for _, row in ipairs { { { bad = "x =" }, true }, { { good = "" }, "yes" } } do
+      local started, why = pcall(plugin.start, version, { scripts = row[1], settings = { Strict = row[2] } })
+      assert.is_false(started)
+      contains(why, "Modalua.Strict is true")
+    end
     local server <close> = plugin.start(version, { scripts = { good = "" }, settings = { Strict = true } })
     happens(function() return server:is("good", "done") end)
   end)

@@ -161,13 +161,20 @@ bool calls_ask(script *s, const char *function, const char *members, const call_
                      .answer = answer };
     text t = { 0 };
     bool is_answered = false;
+    int status = MODALUA_E_INVALID;
     *answer = (call_answer){ .status = 503 };
     snprintf(why, why_size, "the script does not run");
     pthread_mutex_lock(&s->lock);
     c.id = ++s->last_call;
     text_format(&t, "{\"id\":%lu,%s}", c.id, members);
-    if (s->serves && !t.failed &&
-        modalua_post(s->rt, function, t.data, on_end, s, &c.task) == MODALUA_OK) {
+    if (s->serves) {
+        status =
+            t.failed ? MODALUA_E_NOMEM : modalua_post(s->rt, function, t.data, on_end, s, &c.task);
+        if (status != MODALUA_OK)
+            snprintf(why, why_size, "the call cannot be given to the script: %s",
+                     modalua_strerror(status));
+    }
+    if (status == MODALUA_OK) {
         add_call(s, &c);
         is_answered = wait_for_answer(s, &c, seconds);
         remove_call(s, &c);

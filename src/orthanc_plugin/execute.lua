@@ -2,7 +2,8 @@
 local execute = {}
 
 function execute.run(source)
-  return assert(load(source, "=script", "t"))()
+  local script, message = load(source, "=script", "t")
+  return (script or error(message, 0))()
 end
 
 return execute

@@ -10,9 +10,9 @@
 #include "orthanc_plugin/text.h"
 
 enum {
-    PROPERTY = 5042,     /* of Orthanc's global properties; those of plugins begin at 1024 */
-    LONGEST_WAIT = 60,   /* seconds */
-    SAVE_INTERVAL = 100, /* milliseconds at least from one save to the next */
+    PROPERTY = 5042,   /* of Orthanc's global properties; those of plugins begin at 1024 */
+    LONGEST_WAIT = 60, /* seconds */
+    SAVE_SHARE = 10,   /* a save takes at most this part of the time */
     NAME_SIZE = 600
 };
 
@@ -38,8 +38,8 @@ struct follow {
     unsigned long told; /* the changes so far */
     place *places;
     size_t count;
-    bool dirty; /* a place has not been saved */
-    double saved;
+    bool dirty;             /* a place has not been saved */
+    double may_save;        /* not before that time, unless it must */
     pthread_mutex_t saving; /* one thread at a time saves; it is taken before `lock` */
 };
 
@@ -118,26 +118,28 @@ void follow_load(follow *f)
         OrthancPluginFreeString(f->context, all);
 }
 
-/* Saves the places, unless that was done a moment ago and `at_once` is false. No lock that Orthanc's callbacks
+/* Saves the places, unless `at_once` is false and the last save has taken a large part of the time since. No lock that Orthanc's callbacks
  * need is held while the database writes. */
 static void save(follow *f, bool at_once)
 {
     text t = { 0 };
-    bool is_due;
+    bool is_due, good = true;
+    double began, taken;
     pthread_mutex_lock(&f->saving);
     pthread_mutex_lock(&f->lock);
-    is_due = f->dirty && (at_once || (now() - f->saved) * 1000 >= SAVE_INTERVAL);
+    began = now();
+    is_due = f->dirty && (at_once || began >= f->may_save);
     for (size_t i = 0; is_due && i < f->count; i++)
         text_format(&t, "%s=%lld\n", f->places[i].name, f->places[i].since);
-    if (is_due) {
-        f->dirty = false;
-        f->saved = now();
-    }
+    f->dirty = f->dirty && !is_due;
     pthread_mutex_unlock(&f->lock);
-    if (is_due && (t.failed || OrthancPluginSetGlobalProperty(f->context, PROPERTY, t.data) !=
-                                   OrthancPluginErrorCode_Success)) {
+    if (is_due) {
+        good = !t.failed && OrthancPluginSetGlobalProperty(f->context, PROPERTY, t.data) ==
+                                OrthancPluginErrorCode_Success;
+        taken = now() - began;
         pthread_mutex_lock(&f->lock);
-        f->dirty = true;
+        f->dirty = f->dirty || !good;
+        f->may_save = began + (taken < 0.1 ? taken * SAVE_SHARE : 1);
         pthread_mutex_unlock(&f->lock);
     }
     pthread_mutex_unlock(&f->saving);

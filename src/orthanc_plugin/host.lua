@@ -51,6 +51,12 @@ local function read_options(options)
   return status, options.type
 end
 
+-- A value as JSON. Throws when it cannot be JSON.
+local function encode(value)
+  local text, err = json.encode(value)
+  return text or error(err.message, 0)
+end
+
 -- The answer of a route: the function returns a text or a value for JSON, and perhaps a table with status and type; or nil and an error.
 local function answer(id, value, options)
   if is_error(options) then
@@ -60,7 +66,7 @@ local function answer(id, value, options)
   if type(value) == "string" then
     native.answer(id, status, kind or "text/plain; charset=utf-8", value)
   else
-    native.answer(id, status, kind or "application/json", json.encode(value == nil and json.null or value))
+    native.answer(id, status, kind or "application/json", encode(value == nil and json.null or value))
   end
 end
 
@@ -68,7 +74,8 @@ end
 local function guard(id, name, f, ...)
   local good, err = pcall(f, ...)
   if not good then
-    native.answer(id, 0, name, tostring(err))
+    local message = type(err) == "table" and not getmetatable(err) and err.message or err
+    native.answer(id, 0, name, message == nil and "nil was thrown" or tostring(message))
   end
 end
 
@@ -78,8 +85,10 @@ function host.serve(call)
   if not f then
     return answer(call.id, { Message = ("the script '%s' has no route %s"):format(host.name, call.path) }, { status = 404 })
   end
-  local request = { method = call.method, path = call.path, query = call.query, headers = call.headers, body = native.body(call.id) }
-  guard(call.id, "route " .. call.path, function() answer(call.id, f(request)) end)
+  guard(call.id, "route " .. call.path, function()
+    local request = { method = call.method, path = call.path, query = call.query, headers = call.headers, body = native.body(call.id) }
+    answer(call.id, f(request))
+  end)
 end
 
 local function has(list, name)
@@ -155,7 +164,7 @@ local function check_query(query)
       error("the query must be a table of texts by their tags, such as { ['0010,0020'] = '4711' }", 0)
     end
   end
-  return json.encode(query)
+  return encode(query)
 end
 
 local function decide_find(f, call)

@@ -35,23 +35,25 @@ static void keep(script_log *l, char *line)
 
 static void add(script_log *l, int is_problem, const char *line)
 {
-    enum { ROOM = LOG_LINE_SIZE + 64 };
-    char *kept = malloc(ROOM), for_server[LOG_LINE_SIZE + 128], date[32];
-    time_t t = time(NULL);
+    text kept = { 0 }, for_server = { 0 };
+    char date[32];
+    time_t now = time(NULL);
     struct tm parts;
-    if (!localtime_r(&t, &parts) || strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &parts) == 0)
+    if (!localtime_r(&now, &parts) || strftime(date, sizeof date, "%Y-%m-%d %H:%M:%S", &parts) == 0)
         date[0] = '\0';
-    if (kept)
-        snprintf(kept, ROOM, "%s %s", date, line);
+    text_format(&kept, "%s ", date);
+    text_add_line(&kept, line);
+    text_format(&for_server, "modalua, script %s: ", l->name);
+    text_add_line(&for_server, line);
     pthread_mutex_lock(&l->lock);
-    if (kept)
-        keep(l, kept);
+    if (kept.data)
+        keep(l, kept.data);
     pthread_mutex_unlock(&l->lock);
-    snprintf(for_server, sizeof for_server, "modalua, script %s: %s", l->name, line);
-    if (is_problem)
-        OrthancPluginLogError(l->context, for_server);
-    else
-        OrthancPluginLogWarning(l->context, for_server);
+    if (for_server.data && is_problem)
+        OrthancPluginLogError(l->context, for_server.data);
+    else if (for_server.data)
+        OrthancPluginLogWarning(l->context, for_server.data);
+    text_free(&for_server);
 }
 
 /* Only the thread of the script prints. */

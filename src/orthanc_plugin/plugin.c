@@ -154,7 +154,7 @@ ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *contex
     }
     if (p->settings.strict && p->settings.faults > 0) {
         OrthancPluginLogError(
-            context, "modalua: the server does not start, as its configuration has a fault and "
+            context, "modalua: the server does not start, as its configuration has a fault, and "
                      "Modalua.Strict is true");
         plugin_free(p);
         return -1;

@@ -13,7 +13,10 @@
 #define JSON "application/json"
 #define TEXT "text/plain; charset=utf-8"
 
-enum { ROUTE_SECONDS = 10 };
+enum {
+    ROUTE_SECONDS = 10,
+    SOURCE_MAX = 1 << 20 /* bytes of a script that is executed */
+};
 
 /* ---- answers ---- */
 
@@ -160,6 +163,8 @@ static OrthancPluginErrorCode on_execute(OrthancPluginRestOutput *output, const 
         return OrthancPluginErrorCode_Success;
     if (!p->settings.allow_execute)
         return refuse(p, output, 403, "the setting Modalua.AllowExecute is not true");
+    if (q->bodySize > SOURCE_MAX)
+        return refuse(p, output, 413, "the script is larger than 1 MB");
     if (executor_run(p->executor, q->body, q->bodySize, &t) == 200 && !t.failed)
         answer(p, output, 200, JSON, t.data, t.size);
     else

@@ -1,8 +1,9 @@
 #include "orthanc_plugin/settings.h"
 
-#include <stdio.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "orthanc_plugin/parts.h"
 #include "orthanc_plugin/text.h"
@@ -134,12 +135,30 @@ static void on_fault(void *user, const char *arguments, modalua_reply *reply)
     reader *r = user;
     const char *script = modalua_argument_bytes(reply, 1, NULL);
     const char *what = modalua_argument_bytes(reply, 2, NULL);
-    char line[2000];
+    text t = { 0 };
     (void)arguments;
-    snprintf(line, sizeof line, "modalua: in the configuration: %s%s", what,
-             script[0] ? ". This script is not started" : "");
-    OrthancPluginLogError(r->context, line);
+    text_format(&t, "modalua: in the configuration: ");
+    text_add_line(&t, what);
+    text_format(&t, "%s", script[0] ? ". This script is not started" : "");
+    OrthancPluginLogError(r->context, t.failed ? "modalua: not enough memory" : t.data);
+    text_free(&t);
     r->s->faults++;
+}
+
+static void on_file_fault(void *user, const char *arguments, modalua_reply *reply)
+{
+    const char *path = modalua_argument_bytes(reply, 1, NULL);
+    struct stat facts;
+    text t = { 0 };
+    (void)user;
+    (void)arguments;
+    if (stat(path, &facts) != 0)
+        text_format(&t, "cannot open %s: %s", path, strerror(errno));
+    else if (!S_ISREG(facts.st_mode))
+        text_format(&t, "%s is no file", path);
+    if (t.size > 0)
+        modalua_reply_text(reply, t.data, t.size);
+    text_free(&t);
 }
 
 /* ---- the whole ---- */
@@ -163,6 +182,8 @@ static int run(reader *r, modalua_runtime *rt, const char *configuration)
     int status = modalua_register(rt, "set", on_set, r);
     if (status == MODALUA_OK)
         status = modalua_register(rt, "fault_of", on_fault, r);
+    if (status == MODALUA_OK)
+        status = modalua_register(rt, "file_fault", on_file_fault, r);
     if (status == MODALUA_OK)
         status = modalua_set_global(rt, "configuration", configuration);
     if (status == MODALUA_OK)

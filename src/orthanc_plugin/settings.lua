@@ -1,6 +1,7 @@
 -- The section "Modalua" of the server's configuration: checks it, and gives it to the plugin (settings.c).
 -- `configuration` is the whole configuration, `filter_names` the names of the filters in the order of their bits; `set(script, key, value)`
--- and `fault_of(script, text)` are functions of the plugin.
+-- and `fault_of(script, text)` are functions of the plugin,
+-- and so is `file_fault(path)`: why it cannot be a script, such as a pipe, which would hold up the server; nil = it may be one.
 -- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
 local time_zone = require "modalua.time_zone"
@@ -236,7 +237,13 @@ local function check_file(name, values)
     fault(name, "Modalua.Scripts.%s has no Path", name)
     return false
   end
-  local compiled, err = loadfile(values.Path, "t")
+  local fault_of_path = file_fault(values.Path)
+  local compiled, err
+  if fault_of_path then
+    err = fault_of_path
+  else
+    compiled, err = loadfile(values.Path, "t")
+  end
   if not compiled then
     fault(name, "Modalua.Scripts.%s: %s", name, err)
   end
@@ -277,6 +284,9 @@ elseif not is_object(section) then
 end
 for key, value in pairs(read("", section, GENERAL)) do
   set("", key, value)
+end
+if section.Strict ~= nil and section.Strict ~= false then -- also a wrong value, which is a fault
+  set("", "Strict", "1")
 end
 if section.Scripts ~= nil and not is_object(section.Scripts) then
   return fault("", 'Modalua.Scripts must be an object: { "name": "/path/of/script.lua" }')

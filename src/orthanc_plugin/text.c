@@ -64,6 +64,33 @@ static size_t character(const unsigned char *p, size_t left)
     return size;
 }
 
+/* Whether a person can read the character of so many bytes at p in a line. */
+static bool is_harmless(const unsigned char *p, size_t size)
+{
+    bool is_control = size == 1 ? (*p < 0x20 && *p != '\t') || *p == 0x7F
+                                : size == 2 && *p == 0xC2 && p[1] < 0xA0;
+    bool is_direction =
+        size == 3 && *p == 0xE2 &&
+        ((p[1] == 0x80 && (p[2] == 0x8E || p[2] == 0x8F || (p[2] >= 0xAA && p[2] <= 0xAE))) ||
+         (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
+    return size > 0 && !is_control && !is_direction;
+}
+
+void text_add_line(text *t, const char *line)
+{
+    const unsigned char *p = (const unsigned char *)line;
+    for (size_t left = strlen(line), size; left > 0; left -= size, p += size) {
+        size = character(p, left);
+        if (is_harmless(p, size)) {
+            text_add(t, (const char *)p, size);
+            continue;
+        }
+        size = size > 0 ? size : 1;
+        for (size_t i = 0; i < size; i++)
+            text_format(t, "\\x%02X", p[i]);
+    }
+}
+
 static void add_character(text *t, const char *data, size_t size, size_t *i)
 {
     size_t bytes = character((const unsigned char *)data + *i, size - *i);
