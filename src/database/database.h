@@ -13,7 +13,8 @@
  *
  * `run` executes one statement with its parameters $1, $2 and so on: nil, integers, floats, strings,
  * booleans. `rows` is a list of tables, with the columns as fields; a column that is NULL is absent.
- * `changed` is the number of rows that the statement has changed. Statements are prepared once.
+ * `changed` is the number of rows that the statement has changed. Statements are prepared once. A BEGIN on
+ * PostgreSQL can have a second statement behind it, without parameters: "BEGIN; SELECT 1".
  *
  * The error has the kind "database"; its code is SQLite's extended code ("SQLITE_BUSY"), a SQLSTATE
  * of PostgreSQL ("40001"), or "library". A wrong call throws. Two tasks cannot use one connection

@@ -108,10 +108,19 @@ static int postgres_prepared(lua_State *L, postgres_call *c)
     return GO_ON;
 }
 
+/* BEGIN is the one statement that may have another one behind it: both are sent in one message. */
+static bool postgres_is_begin(lua_State *L, const postgres_call *c)
+{
+    return c->count == 0 && strncmp(lua_tostring(L, DATABASE_SQL), "BEGIN", strlen("BEGIN")) == 0;
+}
+
 static int postgres_prepare(lua_State *L, postgres_call *c)
 {
     postgres *p = c->p;
     postgres_call_enter(c, RUNS);
+    if (postgres_is_begin(L, c))
+        return postgres_call_sent(L, c, p->api.sendQuery(p->conn, lua_tostring(L, DATABASE_SQL)),
+                                  postgres_executed);
     c->name[0] = '\0';
     lua_getiuservalue(L, DATABASE_DB, DATABASE_STATEMENTS);
     lua_pushvalue(L, DATABASE_SQL);

@@ -379,21 +379,27 @@ local function end_by(self, open, statement)
   return done, err
 end
 
-local BEGIN <const> = { sqlite = "BEGIN IMMEDIATE", postgresql = "BEGIN" }
-local SNAPSHOT <const> = { sqlite = "BEGIN", postgresql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" }
+-- PostgreSQL tells the time in the same answer.
+local BEGIN <const> = { sqlite = "BEGIN IMMEDIATE", postgresql = "BEGIN; SELECT {now} AS now" }
+local SNAPSHOT <const> = { sqlite = "BEGIN", postgresql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY; SELECT {now} AS now" }
 
 local function transact(self, begin, f)
   local good, err = connect(self)
   if not good then
     return nil, err
   end
-  good, err = self:run(begin[self.kind])
-  if not good then
+  local open <close> = setmetatable({ ledger = self }, ROLL_BACK)
+  local begun
+  begun, err = self:run(begin[self.kind])
+  if not begun then
     return nil, err
   end
-  local open <close> = setmetatable({ ledger = self }, ROLL_BACK)
   local now, result, more
-  now, more = self:read_clock()
+  if begun[1] and not self.clock then
+    now = begun[1].now
+  else
+    now, more = self:read_clock()
+  end
   if now then
     result, more = f(now)
   end
