@@ -9,7 +9,7 @@ local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
 local served = require "spec.support.served"
 local transfer = require "modalua.transfer"
-local ledger = part "transfer.ledger"
+local ledger, native = part "transfer.ledger", part "core.native"
 local running = part "transfer.run"
 
 local servers, client, pacs, peer, folder, real_run
@@ -193,6 +193,20 @@ describe("transfer.run begins a ledger", function()
     assert.are.equal(arrived_at, work.arrived_at)
     assert(transfer.run(options { from = pacs, to = client }))
     assert.are.same({ "count", "client" }, { work.row.settings.verify, work.destination.kind })
+  end)
+
+  it("with the Orthanc at which is compared what arrives, which a later run need not name again", function()
+    local arrived_at = modalua.connect { url = servers.ARCHIVE.url, username = "u", password = "secret" }
+    local given = options { from = client, to = peer, arrived_at = arrived_at, verify = "uids" }
+    assert(transfer.run(given))
+    assert.are.equal(servers.ARCHIVE.url, work.row.settings.arrived_at)
+    assert(transfer.run { ledger = given.ledger, from = client })
+    assert.are.equal(servers.ARCHIVE.url, native.url(work.arrived_at))
+    assert(transfer.set(given.ledger, { verify = "count" }))
+    local L <close> = assert(ledger.open(given.ledger, { create = false }))
+    assert(L:change_settings { arrived_at = "nowhere" })
+    expect.throws("what arrives is compared at 'nowhere', and that Orthanc is not known here: give arrived_at again", transfer.run,
+      { ledger = given.ledger, from = client })
   end)
 
   it("of a query by time over several days, with a note that it cannot be divided", function()

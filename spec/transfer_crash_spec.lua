@@ -102,6 +102,19 @@ for i, version in ipairs(versions) do
       finish(world, 12, HASTE)
     end)
 
+    for _, to in ipairs { "'archive'", "client:peer 'other'" } do
+      once(("after this Orthanc has sent to %s, which is not compared, reads the outcome in the record of the job"):format(to), function()
+        archive.send(transfers.instances(1, 4), { world.us:modality() }, "PACS")
+        assert(world.client:put("/peers/other", { Url = world.archive.url }))
+        local options = ("from = client, to = %s, concurrency = 1, verify = 'job'"):format(to)
+        assert.are.equal(KILLED, (transfers.start(world, options, HASTE .. " MODALUA_TRANSFER_POINT=moved:kill:2"):wait()))
+        assert.are.same({ 0, "finished\n" }, { transfers.start(world, options, HASTE):wait() })
+        local numbers = states(world)
+        assert.are.same({ world:arrived(), 4 }, { numbers.done, numbers.done + (numbers.unknown or 0) })
+        assert.is_true(numbers.done >= 2)
+      end)
+    end
+
     if version.number > 11101 then -- there a move is a job, of which the server keeps a record
       it("after a move that is not compared reads the outcome in the record of the job", function()
         local options = "concurrency = 1, verify = 'job'"

@@ -7,6 +7,8 @@ local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
 local compare, holdings, points = part "transfer.compare", part "core.holdings", part "transfer.points"
+local breaker, native = part "transfer.breaker", part "core.native"
+local send_outcome, unknown_target = part "transfer.send_outcome", part "transfer.unknown_target"
 local qrd = require "spec.support.qrd"
 local simulated = require "spec.support.simulated"
 local task = require "modalua.task"
@@ -313,6 +315,60 @@ describe("A transfer", function()
     for item in transfer.items(world.ledger, { state = "failed" }) do
       assert.are.equal("vanished", item.reason)
     end
+  end)
+end)
+
+describe("A breaker", function()
+  local full = native.fail("move", "dicom", nil, "out of resources")
+  full.dimse_status = 0xA700
+
+  it("halves the transfers at once when a side is out of resources, and gives one back for 100 good ones", function()
+    local b = breaker.new(native.now)
+    local function allowed()
+      local n = 0
+      while b:allows(n, 16) do
+        n = n + 1
+      end
+      return n
+    end
+    assert.are.equal(16, allowed())
+    for _, n in ipairs { 8, 4, 2, 1, 1 } do
+      b:note_side(full, "from", allowed())
+      b:note_good() -- not five in a row
+      assert.are.equal(n, allowed())
+    end
+    for n = 2, 4 do
+      for _ = 1, n == 2 and 99 or 100 do
+        b:note_good()
+      end
+      assert.are.equal(n, allowed())
+    end
+  end)
+end)
+
+describe("A source that answers 0xC000 to everything", function()
+  it("is not given up because of transfers that had begun before a pause", function()
+    local err = native.fail("move", "dicom", nil, "cannot process")
+    err.dimse_status = 0xC000
+    local books = { totals = function() return { todo = { items = 1 } } end, describe = function() return { found_all = 1 } end,
+      bring_forward = function() return true end }
+    local worker = { suspicion = unknown_target.new("pacs", books), breaker = breaker.new(native.now), settings = { retries = 3 },
+      compare = { expect = function() return true end }, postpone = function() end, give_back = function() end,
+      send = { echo_destination = function() return true end, destination_aet = function() return "ARCHIVE" end } }
+    local long = { id = 1, began = native.now() }
+    local function ends(item)
+      send_outcome.take(worker, { item }, nil, err)
+      return worker.breaker.state, worker.fatal
+    end
+    assert.are.equal("open", (ends(long))) -- the first pause
+    for _ = 1, 2 do
+      worker.breaker:try_one()
+      assert.are.equal("trial", (ends(long)))
+      assert.is_nil(worker.fatal)
+      local alone = { id = 1, began = native.now() }
+      assert.are.equal("open", (ends(alone)))
+    end
+    assert.are.equal("unknown_destination", worker.fatal.code)
   end)
 end)
 

@@ -233,6 +233,10 @@ for _, version in ipairs(versions.few) do
         assert.are.equal(1 + STUDIES, select(2, csv:gsub("\n", "")))
         local rows = assert(json.decode(run("items", ledger, "--state", "done", "--json").out))
         assert.are.same({ 2, "done", 1, 1 }, { #rows, rows[1].state, rows[1].expected, rows[1].arrived })
+        assert.matches("^%d%d%d%d%-%d%d%-%d%dT%d%d:%d%d:%d%dZ$", rows[1].finished)
+        assert.is_nil(rows[1].bytes) -- it went from one modality to another
+        contains(run("items", ledger, "--state", "done").out, "\t" .. rows[1].finished .. "\t")
+        contains(csv, "," .. rows[1].finished .. ",")
         assert.are.equal("[]\n", run("items", ledger, "--state", "failed", "--json").out)
         assert.are.equal(2, run("items", ledger, "--state", "lost").status)
       end)

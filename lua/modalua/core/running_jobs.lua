@@ -183,33 +183,55 @@ local function creation_of(job)
   return type(text) == "string" and text:find "^%d%d%d%d%d%d%d%dT%d%d%d%d%d%d" and text or ""
 end
 
--- The ID of the newest ended job that moved this resource from the modality with the AE title `source` to the AE title `target`, and was
--- not made before `since` (UTC, as Orthanc writes it: "20240131T101500"); nil when the list has none.
-function running_jobs.ended_move(jobs, data, source, target, since)
+-- The ID of the newest ended job of one of these types (a set) that was not made before `since`, and for which is_it(content) is true; nil
+-- when the list has none.
+local function newest_ended(jobs, types, since, is_it)
   local newest, latest = nil, since
   for _, job in ipairs(jobs) do
-    local content = job.Content
-    if job.Type == "DicomMoveScu" and type(content) == "table" and content.RemoteAet == source and content.TargetAet == target
-      and (job.State == "Success" or job.State == "Failure") and steps.is_handle(job.ID) and overlap(content, data) > 0
-      and creation_of(job) >= latest then
+    if types[job.Type or ""] and type(job.Content) == "table" and (job.State == "Success" or job.State == "Failure")
+      and steps.is_handle(job.ID) and creation_of(job) >= latest and is_it(job.Content) then
       newest, latest = job.ID, creation_of(job)
     end
   end
   return newest
 end
 
+-- The ID of the newest ended job that moved this resource from the modality with the AE title `source` to the AE title `target`, and was
+-- not made before `since` (UTC, as Orthanc writes it: "20240131T101500"); nil when the list has none.
+function running_jobs.ended_move(jobs, data, source, target, since)
+  return newest_ended(jobs, { DicomMoveScu = true }, since, function(content)
+    return content.RemoteAet == source and content.TargetAet == target and overlap(content, data) > 0
+  end)
+end
+
+local STORES <const> = { DicomModalityStore = true, OrthancPeerStore = true }
+
+-- Whether a job of these sends the resource with this identifier at this Orthanc.
+local function is_of(content, id)
+  for _, list in ipairs { content.Resources or false, content.ParentResources or false } do
+    for _, resource in ipairs(type(list) == "table" and list or {}) do
+      if resource == id or type(resource) == "table" and resource.ID == id then
+        return true
+      end
+    end
+  end
+  return false
+end
+
+-- The same for a job that sent the resource with this identifier to a modality, `to` = { aet = }, or to a peer, { url = }.
+function running_jobs.ended_store(jobs, id, to, since)
+  return newest_ended(jobs, STORES, since, function(content)
+    local peer = type(content.Peer) == "table" and content.Peer[1]
+    local is_there = to.aet and content.RemoteAet == to.aet or to.url and type(peer) == "string" and peer:gsub("/+$", "") == to.url
+    return is_there and is_of(content, id)
+  end)
+end
+
 -- Whether an unfinished job of the server's list sends a resource, which has this identifier at this Orthanc, to a modality or a peer.
 function running_jobs.has_store(jobs, id)
   for _, job in ipairs(jobs) do
-    local content = type(job.Content) == "table" and job.Content or {}
-    if (job.Type == "DicomModalityStore" or job.Type == "OrthancPeerStore") and IS_WAITED_FOR[job.State] ~= false then
-      for _, list in ipairs { content.Resources or false, content.ParentResources or false } do
-        for _, resource in ipairs(type(list) == "table" and list or {}) do
-          if resource == id or type(resource) == "table" and resource.ID == id then
-            return true
-          end
-        end
-      end
+    if STORES[job.Type or ""] and IS_WAITED_FOR[job.State] ~= false and type(job.Content) == "table" and is_of(job.Content, id) then
+      return true
     end
   end
   return false

@@ -176,7 +176,7 @@ end
 
 -- What the ledger keeps of the options, besides the query or list. Those of `set` can be changed while it runs.
 local SETTINGS <const> = { "concurrency", "hours", "time_zone", "rate", "share", "gap", "verify", "retries", "join", "max_failed", "order",
-  "limit_results", "several", "names" }
+  "limit_results", "several", "names", "arrived_at" }
 options.CHANGEABLE = { "concurrency", "hours", "rate", "share", "gap", "verify", "retries" }
 local PACE <const> = { "hours", "time_zone", "rate", "share", "gap" }
 local DEFAULTS <const> = { concurrency = 1, join = 1, retries = 3, max_failed = 1000, order = "newest" }
@@ -257,6 +257,7 @@ function options.read(given)
   for _, name in ipairs(SETTINGS) do
     plan.settings[name] = given[name]
   end
+  plan.settings.arrived_at = plan.arrived_at and native.url(plan.arrived_at) or nil -- a later run finds it by that name
   local good, message = options.check_settings(plan.settings)
   if not good then
     usage("%s", message)

@@ -128,10 +128,39 @@ local function since_of(item)
   return ms and os.date("!%Y%m%dT%H%M%S", ms // 1000 - CLOCK_SECONDS)
 end
 
+-- Where this Orthanc itself sends to, as its jobs have it: { aet = } | { url = } | nil.
+local function target_of_stores(self)
+  local to = self.destination
+  if to.kind == "modality" then
+    local modalities = self.client:modalities { expand = true }
+    local entry = modalities and modalities[to.modality.modality]
+    return entry and { aet = entry.AET }
+  end
+  local entry = to.kind == "peer" and to.peer:configuration()
+  return entry and type(entry.Url) == "string" and { url = entry.Url:gsub("/+$", "") } or nil
+end
+
+-- Returns a function that gets the server's jobs, an item and the time since when a job can be that of the item, and returns the ID of the
+-- ended job; nil when jobs do not tell their sides.
+local function finder_of_jobs(self)
+  local source, target
+  if self.is_local then
+    target = target_of_stores(self)
+    return target and function(jobs, item, since)
+      local id = self.send:identifier_of(item)
+      return id and running_jobs.ended_store(jobs, id, target, since) or nil
+    end
+  end
+  source, target = titles_of(self)
+  return source and function(jobs, item, since)
+    return running_jobs.ended_move(jobs, { level = self.level, resources = { item.uids } }, source, target, since)
+  end
+end
+
 -- The server keeps jobs that have ended (JobsHistorySize). Ends an item by what its job said. Returns whether there was one.
-local function ask_job(self, item, jobs, source, target)
+local function ask_job(self, item, jobs, find)
   local since = since_of(item)
-  local id = since and running_jobs.ended_move(jobs, { level = self.level, resources = { item.uids } }, source, target, since)
+  local id = since and find(jobs, item, since)
   if not id then
     return false
   end
@@ -154,15 +183,12 @@ end
 
 -- Returns the items of which no job tells the outcome.
 local function without_outcome(self, items)
-  local source, target = nil, nil
-  if not self.is_local then
-    source, target = titles_of(self)
-  end
-  local jobs = source and self.client:jobs { expand = true }
+  local find = finder_of_jobs(self)
+  local jobs = find and self.client:jobs { expand = true }
   local open = {}
   for _, item in ipairs(items) do
     local tells = jobs and not (item.recovered_from and item.recovered_from.server ~= self.server)
-    open[#open + 1] = not (tells and ask_job(self, item, jobs, source, target)) and item or nil
+    open[#open + 1] = not (tells and ask_job(self, item, jobs, find)) and item or nil
   end
   return open
 end

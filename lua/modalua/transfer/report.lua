@@ -6,6 +6,7 @@ local pace = require "transfer.pace"
 local progress_bar = require "core.progress_bar"
 local reasons = require "transfer.report_reasons"
 local report_page = require "transfer.report_page"
+local shown_times = require "transfer.shown_times"
 local status = require "transfer.status"
 local tables = require "text.table"
 local text = require "transfer.view_text"
@@ -453,9 +454,9 @@ local function line_row(line)
     images = images }
 end
 
--- The row for an item, with milliseconds.
+-- The row for an item.
 local function item_row(item)
-  local row = require "transfer.transfer".shown(item)
+  local row = shown_times.row(require "transfer.transfer".shown(item))
   row.seconds = row.seconds and ("%.3f"):format(row.seconds)
   return row
 end

@@ -482,7 +482,8 @@ end
 local function is_due(self)
   local batch, now = self.to_check, native.now()
   if #batch >= BATCH or #batch > 1 and self.compare:is_probing() and self:compares()
-    or batch.since and now - batch.since >= points.seconds(COMPARE_SECONDS) or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
+    or batch.since and now - batch.since >= points.seconds(COMPARE_SECONDS)
+    or #batch + #self.changes > 0 and self.run_n == 0 and #self.queue == 0 then
     return true
   end
   for _, item in ipairs(self.late) do

@@ -20,7 +20,7 @@ local function suspects_target(self, item, err, answers)
   elseif failure then
     self:ledger_failed(failure)
   end
-  local aet = suspicion.is_enough and self.send:destination_aet()
+  local aet = suspicion.is_enough and suspicion:is_after_pause(item.began) and self.send:destination_aet()
   if aet and suspicion.is_enough and self.breaker.state ~= "open" then -- other tasks run while the server is asked
     local text = suspicion:text(err, aet, answers)
     self.fatal = self.fatal or suspicion:pause(err, text)

@@ -32,6 +32,25 @@ local function complete_sides(row, plan, is_shared)
   end
 end
 
+-- How modalua.connect finds an Orthanc by a URL, or by the name of a profile.
+function transfer.place_named(name)
+  return name:find "^%a+://" and { url = name } or { profile = name }
+end
+
+-- The client of the Orthanc that receives, which a former run has named.
+local function complete_arrived_at(row, plan)
+  local name = row.settings.arrived_at
+  if plan.arrived_at or not name then
+    return
+  end
+  local good, client = pcall(modalua.connect, transfer.place_named(name))
+  if not good then
+    usage("run: what arrives is compared at '%s', and that Orthanc is not known here: give arrived_at again: %s", native.text_shown(name),
+      tostring(client))
+  end
+  plan.arrived_at = client
+end
+
 -- An AE title that the server has changed since may be another destination.
 local function check_titles(row, plan)
   for _, name in ipairs { "from", "to" } do
@@ -74,6 +93,7 @@ local function continue(L, row, plan, given)
     usage("run: the ledger '%s' is of another transfer: %s", L.name, difference)
   end
   complete_sides(row, plan, L.kind == "postgresql")
+  complete_arrived_at(row, plan)
   local changes = changed_settings(row, plan.settings)
   options.check_fit(merged(row.settings, changes), row.from_kind, row.to_kind, plan.arrived_at)
   local good, err = options.look_up(plan)
@@ -169,6 +189,7 @@ end
 -- transfer.run(options [, control]). `control` is for the command, and is described in transfer.run.
 function transfer.run(given, control)
   local plan = options.read(given)
+  plan.settings.arrived_at = control and control.arrived_at or plan.settings.arrived_at
   check_distinct("run", { { what = "the ledger", path = ledger_file(given.ledger) }, { what = "log", path = given.log },
     { what = "metrics", path = given.metrics }, { what = "items.file", path = given.items and given.items.file } })
   local view <close>, message = require "transfer.view".new { terminal = control and control.terminal, json = control and control.json,
@@ -245,7 +266,8 @@ function transfer.set(target, settings)
     local all = merged(row.settings, settings)
     local good, message = options.check_settings(all)
     if good then
-      good, message = options.check_together(all, row.from_kind, row.to_kind, settings.verify == nil)
+      good, message = options.check_together(all, row.from_kind, row.to_kind, settings.verify == nil
+        or all.arrived_at ~= nil)
     end
     if not good then
       usage("set: %s", message)

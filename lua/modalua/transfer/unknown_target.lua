@@ -6,7 +6,7 @@
 --   40 items have failed so, one after the other, or all items that there are: each while the source had it and the destination answered.
 --   20 of these come from all parts of the ledger, as the newest studies may all be on a damaged disk;
 --   after a pause of 30 s, and after another one of 60 s, an item that was tried alone failed so as well.
--- Until then such a failure costs an item no try.
+-- Until then such a failure costs an item no try. An item that was under way when a pause began shows nothing about the time after it.
 local require = ...
 local native = require "core.native"
 
@@ -26,7 +26,7 @@ end
 -- A transfer has ended in a way that a source that does not know the destination does not show.
 function Suspicion:clear()
   if self.n > 0 then
-    self.failed, self.n, self.pauses, self.is_spread, self.is_enough = {}, 0, 0, nil, nil
+    self.failed, self.n, self.pauses, self.is_spread, self.is_enough, self.paused_at = {}, 0, 0, nil, nil, nil
   end
 end
 
@@ -78,9 +78,14 @@ function Suspicion:text(err, aet, answers)
     self.n == 1 and "" or "s", answers and " and the destination answers this server" or "", self.source, aet, self.source)
 end
 
+-- Whether an item whose transfer began at that time is a reason for another pause.
+function Suspicion:is_after_pause(began)
+  return not self.paused_at or began > self.paused_at
+end
+
 -- A pause is to begin. Returns nil; or the error with which the run ends, when there were enough.
 function Suspicion:pause(err, text)
-  self.pauses = self.pauses + 1
+  self.pauses, self.paused_at = self.pauses + 1, native.now()
   if self.pauses <= PAUSES then
     return nil
   end

@@ -3,6 +3,7 @@
 local require = ...
 local json = require "modalua.json"
 local modalua = require "modalua"
+local shown_times = require "transfer.shown_times"
 local task = require "modalua.task"
 local transfer = require "transfer.transfer"
 
@@ -82,8 +83,7 @@ local function read_sides(self, options)
 end
 
 local function read_arrived_at(self, name)
-  local where = name:find "^%a+://" and { url = name } or { profile = name }
-  local good, client = pcall(modalua.connect, where)
+  local good, client = pcall(modalua.connect, transfer.place_named(name))
   if not good then
     self:usage_error("--arrived-at: %s", tostring(client))
   end
@@ -123,7 +123,9 @@ end
 
 -- What run is told by the command, and the other way round: `stopping` becomes true at the first Ctrl-C; run sets `line`.
 local function new_control(self)
-  local control = { terminal = self.terminal, json = self.options.json }
+  local named = self.options.arrived_at
+  local control = { terminal = self.terminal, json = self.options.json,
+    arrived_at = named and transfer.place_named(named).profile or nil }
   function control.confirm(n)
     return confirm(self, n)
   end
@@ -220,16 +222,12 @@ end
 
 -- ---- status ----
 
-local function time_text(ms)
-  return ms and os.date("%F %T", ms // 1000) or nil
-end
-
 local function rate_text(rate)
   return rate and ("%.1f items/min, %.1f images/min"):format(rate.items, rate.instances)
 end
 
 local function window_text(window)
-  return window and (window.open and "open" or "closed") .. (window["until"] and " until " .. time_text(window["until"]) or "")
+  return window and (window.open and "open" or "closed") .. (window["until"] and " until " .. shown_times.text(window["until"]) or "")
 end
 
 -- The status as a list of rows { what =, value = }.
@@ -245,21 +243,23 @@ local function status_rows(status)
   end
   add("unproven parts", status.unproven)
   add("images", status.instances)
-  add("bytes", status.bytes)
+  add("bytes", status.bytes > 0 and status.bytes or nil)
   add("paused", status.paused)
   add("rate now", rate_text(status.rate))
   add("rate of the run", rate_text(status.run_rate))
   add("seconds left", status.left and math.ceil(status.left))
   add("hours", window_text(status.window))
   local waiting = status.waiting
-  add("waiting for", waiting and ("%s since %s: %s"):format(waiting.side, time_text(waiting.since), waiting.reason))
+  add("waiting for", waiting and ("%s since %s: %s"):format(waiting.side, shown_times.text(waiting.since), waiting.reason))
   add("runs", #status.workers)
   return rows
 end
 
 local function show_status(self)
   local status = must(self, transfer.status, self.options.ledger)
-  self:show({ "what", "value" }, status_rows(status), status)
+  local document = shown_times.copy(status)
+  document.bytes = status.bytes > 0 and status.bytes or nil -- bytes are known only where an Orthanc receives that can be asked
+  self:show({ "what", "value" }, status_rows(status), document)
   return status
 end
 
@@ -325,7 +325,11 @@ local ITEM_COLUMNS = { "key", "patient_id", "accession", "date", "modality", "st
 
 function verb.items(self)
   local filter = { state = self.options.state, reason = self.options.reason }
-  self:show_each(ITEM_COLUMNS, call(self, transfer.items, self.options.ledger, filter))
+  local next_item, state, control, closing <close> = call(self, transfer.items, self.options.ledger, filter) -- luacheck: ignore
+  self:show_each(ITEM_COLUMNS, function()
+    local item = next_item(state, control)
+    return item and shown_times.row(item)
+  end)
   return true
 end
 
