@@ -15,6 +15,7 @@
 #include "command/readline_keys.h"
 #include "command/readline_library.h"
 #include "command/readline_paint.h"
+#include "command/readline_rows.h"
 #include "command/signals.h"
 #include "command/text_editor.h"
 
@@ -61,19 +62,6 @@ static size_t line_size(void)
 static const char *line(void)
 {
     return *rl.rl_line_buffer;
-}
-
-/* The beginning of the row of the text in which the cursor is. */
-static size_t row_begin(size_t at)
-{
-    while (at > 0 && line()[at - 1] != '\n')
-        at--;
-    return at;
-}
-
-static size_t row_end(size_t at)
-{
-    return at + strcspn(line() + at, "\n");
 }
 
 static const char *prompt(void)
@@ -173,7 +161,7 @@ static void on_display(char **matches, int count, int longest)
 /* TAB. At the beginning of a row it indents. */
 static int on_tab(int count, int key)
 {
-    size_t begin = row_begin(point());
+    size_t begin = readline_rows_begin(&rl);
     if (strspn(line() + begin, " \t") >= point() - begin)
         return rl.rl_insert_text("  ");
     if (*rl.rl_last_func == on_tab)
@@ -185,45 +173,18 @@ static int on_tab(int count, int key)
 
 static int on_home(int count, int key)
 {
-    size_t begin = row_begin(point());
     (void)count;
     (void)key;
-    *rl.rl_point = begin == point() ? 0 : (int)begin;
+    readline_rows_home(&rl);
     return 0;
 }
 
 static int on_end(int count, int key)
 {
-    size_t end = row_end(point());
     (void)count;
     (void)key;
-    *rl.rl_point = end == point() ? *rl.rl_end : (int)end;
+    readline_rows_end(&rl);
     return 0;
-}
-
-/* Moves the cursor to another row, into the same column. */
-static void go_to_row(size_t begin)
-{
-    size_t own = row_begin(point());
-    size_t column = text_width_columns(line() + own, point() - own);
-    *rl.rl_point =
-        (int)(begin + text_width_fitting(line() + begin, row_end(begin) - begin, column));
-}
-
-static bool go_up(void)
-{
-    size_t begin = row_begin(point());
-    if (begin > 0)
-        go_to_row(row_begin(begin - 1));
-    return begin > 0;
-}
-
-static bool go_down(void)
-{
-    size_t end = row_end(point());
-    if (end < line_size())
-        go_to_row(end + 1);
-    return end < line_size();
 }
 
 /* A newline that does not end the input. */
@@ -395,7 +356,8 @@ static int on_up(int count, int key)
 {
     (void)count;
     (void)key;
-    if (go_up() || (rl.where_history() == history_size() && take_earlier() && (go_up(), true)))
+    if (readline_rows_up(&rl) ||
+        (rl.where_history() == history_size() && take_earlier() && (readline_rows_up(&rl), true)))
         return 0;
     return search_history(-1);
 }
@@ -404,7 +366,7 @@ static int on_down(int count, int key)
 {
     (void)count;
     (void)key;
-    return go_down() ? 0 : search_history(1);
+    return readline_rows_down(&rl) ? 0 : search_history(1);
 }
 
 static void enter(line_editor *e, const char *input)

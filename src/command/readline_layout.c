@@ -22,29 +22,21 @@ static void go_on(readline_layout *l, size_t columns)
 size_t readline_layout_reach(readline_layout *l, const char *text, size_t size)
 {
     size_t columns, bytes = text_width_character(text, size, &columns);
-    if (is_control(text[0]) || l->column + columns <= l->width)
-        return bytes;
-    l->out += l->width - l->column; /* blanks */
-    go_on(l, l->width - l->column);
+    if (!is_control(text[0]) && l->column + columns > l->width)
+        go_on(l, l->width - l->column);
     return bytes;
 }
 
 void readline_layout_pass(readline_layout *l, const char *text, size_t size)
 {
-    size_t columns, bytes = text_width_character(text, size, &columns);
+    size_t columns;
+    text_width_character(text, size, &columns);
     if (text[0] == '\n') {
-        l->out++;
         l->row++;
         l->column = 0;
     } else if (text[0] == '\t') {
-        columns = TAB_STOPS - l->out % TAB_STOPS;
-        l->out += columns;
-        go_on(l, columns);
-    } else if (is_control(text[0])) { /* ^X */
-        l->out += 2;
-        go_on(l, 2);
+        go_on(l, TAB_STOPS - l->column % TAB_STOPS);
     } else {
-        l->out += bytes;
-        go_on(l, columns);
+        go_on(l, is_control(text[0]) ? 2 : columns); /* ^X */
     }
 }

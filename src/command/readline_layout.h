@@ -9,7 +9,6 @@
 typedef struct readline_layout {
     size_t width;       /* of the terminal */
     size_t row, column; /* of the next character */
-    size_t out;         /* the bytes that readline has drawn, on which its tab stops depend */
 } readline_layout;
 
 /* Goes on to the character at the beginning of a text of `size` bytes, size > 0: one of two columns does

@@ -93,6 +93,7 @@ static bool is_certain(readline_layout cursor, readline_layout end)
            (size_t)*rl->_rl_last_c_pos == cursor.column &&
            end.row < terminal_height(STDOUT_FILENO) &&
            shown_harmless(line(), line_size(), SHOWN_LINES) == line_size() &&
+           (*rl->rl_readline_version >= 0x802 || !memchr(line(), '\t', line_size())) &&
            is_variable("horizontal-scroll-mode", "off") &&
            is_variable("show-mode-in-prompt", "off") && !is_variable("output-meta", "off");
 }
