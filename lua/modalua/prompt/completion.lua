@@ -17,7 +17,8 @@ local LEVELS = { "Patient", "Study", "Series", "Instance" }
 -- The words that may follow a command of the prompt.
 local COMMAND_WORDS = { mode = { "csv", "json", "lines", "lua", "table" }, time = { "off", "on" }, numbers = { "off", "on" },
   schema = { "Patient", "Study", "Series", "Instance", "Worklist" } }
-local FILE_COMMANDS = { load = true, once = true, output = true, save = true, shell = true } -- commands of the prompt with a file as an argument
+-- Commands of the prompt with a file as an argument.
+local FILE_COMMANDS = { load = true, once = true, output = true, save = true, shell = true }
 -- Functions without a row whose first argument is a file.
 local FILE_FUNCTIONS = { dofile = true, loadfile = true, open = true, lines = true, input = true, output = true }
 local FILE_ARGUMENTS = { file = true, ledger = true } -- arguments in the signatures of rows
