@@ -158,7 +158,7 @@ describe("A session", function()
         "x = { f = 1 }", "x = (1)" } do
         shows("", text)
       end
-      contains(select(2, line(REFUSED)), "nil\t")
+      contains(select(2, line(REFUSED)), "nil  find")
     end)
 
     it("does not change what a statement does", function()
@@ -176,7 +176,7 @@ describe("A session", function()
       for row in shown:gmatch "[^\n]+" do
         assert.is_true(#row <= 60, row)
       end
-      assert.are.equal(tostring(rawget(_G, "x")), (shown:gsub("^nil\t", ""):gsub("\n", " ")))
+      assert.are.equal(tostring(rawget(_G, "x")), (shown:gsub("^nil  ", ""):gsub("\n *", " ")))
     end
   end)
 
@@ -188,7 +188,7 @@ describe("A session", function()
     contains(fails "orthanc.modality 'x'", "colon")
     contains(fails "\\d", "begin with a dot")
     contains(fails "%timeit 1", "begin with a dot")
-    contains(fails "!ls", "os.execute")
+    contains(fails "!ls", ".shell ls")
     completion.remember(orthanc, { "ward7" })
     contains(fails "ward7:echo()", 'ward7 = orthanc:modality "ward7"')
     completion.forget()
@@ -206,6 +206,9 @@ describe("A session", function()
     contains(fails ".once |", "use .once FILE or .once | COMMAND")
     contains(fails ".output |", "use .output FILE")
     shows("off", ".time")
+    shows("", ".shell true")
+    shows("its exit status is 3", ".shell exit 3")
+    contains(fails ".shell", "use .shell COMMAND")
     for _, question in ipairs { ".help mode", "?.mode", ".mode?" } do
       shows(".mode [table | lines | csv | json | lua]\nhow results are shown (at first: answers as a table)", question)
     end

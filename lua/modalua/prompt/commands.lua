@@ -122,6 +122,15 @@ function run.schema(argument)
   return nil, { rows, n = 1 }
 end
 
+function run.shell(argument)
+  needed(argument, ".shell COMMAND")
+  if not os.execute then
+    error("no command of the shell can be run here", 0)
+  end
+  local ok, how, status = os.execute(argument)
+  return nil, not ok and ("%s %d"):format(how == "signal" and "it ended by the signal" or "its exit status is", status) or nil
+end
+
 function run.trace()
   return nil, state.trace or "there is no error with a traceback"
 end
@@ -155,6 +164,7 @@ local ROWS = {
   { "load", "FILE", "runs a script in this session" },
   { "save", "FILE", "makes a script of the inputs of this session that have succeeded" },
   { "edit", "[N]", "the last input, or input N, in $EDITOR; so does Ctrl-X Ctrl-E with the present one" },
+  { "shell", "COMMAND", "runs a command of the shell" },
   { "trace", "", "the traceback of the last error" },
   { "time", "[on | off]", "shows how long each input took" },
   { "numbers", "[on | off]", "shows the number of each input: _3 is the value of input 3, In[3] its text" },

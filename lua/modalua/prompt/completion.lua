@@ -11,14 +11,15 @@ local values = require "prompt.values"
 local completion = {}
 
 local COMMANDS = { ".edit", ".help", ".history", ".jobs", ".load", ".mode", ".numbers", ".once", ".output", ".quit", ".save", ".schema",
-  ".time", ".trace", ".watch" }
+  ".shell", ".time", ".trace", ".watch" }
 local KEYWORDS = { "and", "break", "do", "else", "elseif", "end", "false", "for", "function", "goto", "if", "in", "local", "nil", "not",
   "or", "repeat", "return", "then", "true", "until", "while" }
 local LEVELS = { "Patient", "Study", "Series", "Instance" }
 -- The words that may follow a command of the prompt.
 local COMMAND_WORDS = { mode = { "csv", "json", "lines", "lua", "table" }, time = { "off", "on" }, numbers = { "off", "on" },
   schema = { "Patient", "Study", "Series", "Instance", "Worklist" } }
-local FILE_COMMANDS = { load = true, once = true, output = true, save = true } -- commands of the prompt with a file as an argument
+-- Commands of the prompt with a file as an argument.
+local FILE_COMMANDS = { load = true, once = true, output = true, save = true, shell = true }
 -- Functions without a row whose first argument is a file.
 local FILE_FUNCTIONS = { dofile = true, loadfile = true, open = true, lines = true, input = true, output = true }
 local FILE_ARGUMENTS = { file = true, ledger = true } -- arguments in the signatures of rows

@@ -72,7 +72,7 @@ local HINTS = {
   { "[%w_%]]%s*[%+%-%*/]=", "Lua has no += or similar operators: write x = x + 1" },
   { "[%w_]%+%+", "Lua has no ++: write x = x + 1" },
   { "^%s*[\\%%]%a", "the commands of the prompt begin with a dot: .help lists them" },
-  { "^%s*!", "os.execute runs a program" },
+  { "^%s*!", ".shell ls runs a command of the shell" },
   { "%f[%w_]null%f[^%w_]", "Lua's null is nil; JSON's is modalua.json.null" },
 }
 

@@ -350,13 +350,16 @@ function printing.value(value, mode, options)
   return IN_MODE[mode] and IN_MODE[mode](value, options) or printing.lua(value, options)
 end
 
--- Values of which each takes only one line, and among them an error, as rows that are broken at words.
+-- Values of which each takes only one line, and among them an error. They share a line; when that is too long, it is broken at words.
 local function as_sentence(values, options)
-  local texts = {}
+  local texts, width = {}, options and options.width or WIDTH
   for i = 1, values.n do
     texts[i] = printing.lua(values[i])
   end
-  local text = native.text_wrapped(table.concat(texts, "\t"), (options and options.width or WIDTH) - (values.n - 1) * TAB)
+  local text = table.concat(texts, "\t")
+  if letters.width(text) + (values.n - 1) * TAB > width then
+    text = native.text_wrapped(table.concat(texts, "  "), width)
+  end
   return coloured(text, options and options.colour and "red")
 end
 
