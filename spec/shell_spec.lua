@@ -273,9 +273,12 @@ for _, version in ipairs(versions) do
       assert.are.same({ "destination OTHER of pacs", "unknown", -- Orthanc looks for the study first
         "cannot be told: pacs does not look at the destination when there is nothing to send",
         "move one study to be certain: modalua move pacs --to other StudyInstanceUID=…" }, destination("--from", "pacs", "--to", "other"))
-      local result = command.run("-u", own.url, "check", "--to", "qr")
-      assert.are.same({ 2, "" }, { result.status, result.out })
-      contains(result.err, "--to needs --from")
+      assert.are.same({ "destination NOBODY of qr", "failed" }, { table.unpack(destination("--from", "qr", "--to-aet", "NOBODY"), 1, 2) })
+      for option, message in pairs { ["--to"] = "--to needs --from", ["--to-aet"] = "--to-aet needs --from" } do
+        local result = command.run("-u", own.url, "check", option, "qr")
+        assert.are.same({ 2, "" }, { result.status, result.out })
+        contains(result.err, message)
+      end
     end)
 
     it("check says what is wrong, and what to do", function()
@@ -320,6 +323,13 @@ describe("At the shell", function()
     assert.are.same({ 2, "" }, { wrong.status, wrong.out })
     contains(wrong.err, "there is no verb 'fnid'; did you mean find?")
     contains(command.run("help", "xyzzy").err, "`modalua help` lists the verbs")
+    assert.are.equal(command.run("transfer", "items", "--help").out, command.run("help", "transfer", "items").out)
+    for words, message in pairs { ["transfer itmes"] = "transfer has no command 'itmes'; did you mean items?",
+      ["find pacs"] = "find has no command 'pacs'; `modalua help find` explains it" } do
+      local result = command.shell('"$M" help ' .. words)
+      assert.are.same({ "", 2 }, { result.out, result.status })
+      contains(result.err, message)
+    end
   end)
 
   it("version shows the version", function()

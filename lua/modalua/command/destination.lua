@@ -39,7 +39,7 @@ local UNKNOWN_DESTINATION <const> = 0xA801
 -- The AE title of the destination; nil after an error, when it is printed.
 local function aet_of(self, system)
   if not self.options.to then
-    return system.DicomAet
+    return self.options.to_aet or system.DicomAet
   end
   local options = destination.of(self, self.options.to)
   return options and (options.TargetAet or self:settings() and self:settings()[options.to].AET)
@@ -77,7 +77,8 @@ function destination.check(self, add, system)
   local source = self:modality(from)
   local aet = source and aet_of(self, system)
   if not aet then
-    return add("destination", "failed", from .. " → " .. (self.options.to or "the server"), "standard error says why it was not checked")
+    local to = self.options.to or self.options.to_aet or "the server"
+    return add("destination", "failed", from .. " → " .. to, "standard error says why it was not checked")
   end
   local what, err = ("destination %s of %s"):format(aet, from), move_nothing(self, aet)
   if err and err.dimse_status == UNKNOWN_DESTINATION then
@@ -91,7 +92,8 @@ function destination.check(self, add, system)
     return add(what, "ok", ("known: %s refuses an AE title that it does not know, and does not refuse %s"):format(from, aet))
   end
   add(what, "unknown", ("cannot be told: %s does not look at the destination when there is nothing to send"):format(from),
-    ("move one study to be certain: modalua move %s --to %s StudyInstanceUID=…"):format(from, self.options.to or aet))
+    ("move one study to be certain: modalua move %s --%s %s StudyInstanceUID=…"):format(from,
+      self.options.to_aet and "to-aet" or "to", self.options.to or aet))
 end
 
 return destination

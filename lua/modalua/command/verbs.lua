@@ -191,9 +191,13 @@ function verbs.summaries(names)
   return list
 end
 
--- The text of `modalua NAME --help`.
-function verbs.help_of(name, terminal)
-  return (parser_of(name, verbs.load(name), terminal)):get_help()
+-- The text of `modalua NAME --help`, or of `modalua NAME COMMAND --help`. Nil: there is no such command.
+function verbs.help_of(name, command, terminal)
+  local parser, commands = parser_of(name, verbs.load(name), terminal)
+  if command then
+    parser = commands[command]
+  end
+  return parser and parser:get_help()
 end
 
 -- For { word =, names = }: the name that most resembles a misspelt word, or nil.

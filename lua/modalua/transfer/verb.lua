@@ -345,6 +345,7 @@ end
 function verb.check(self)
   local result = must(self, transfer.check, self.options.ledger)
   if self.options.json then
+    json.array(result.problems)
     print(json.encode(result))
   end
   for _, problem in ipairs(result.problems) do

@@ -103,8 +103,11 @@ local function check_server(self, add)
 end
 
 local function run_check(self)
-  if self.options.to and not self.options.from then
-    self:usage_error "--to needs --from: the modality that is to send"
+  local given = self.options
+  if (given.to or given.to_aet) and not given.from then
+    self:usage_error("%s needs --from: the modality that is to send", given.to and "--to" or "--to-aet")
+  elseif given.to and given.to_aet then
+    self:usage_error "--to and --to-aet contradict each other"
   end
   local rows, failed = {}, 0
   local function add(check, state, detail, advice, err)
@@ -145,5 +148,6 @@ return {
       description = "the modality that is to send: does it know the destination?" },
     { "option", name = "--to", argname = "NAME", complete = "modality",
       description = "the destination, as in move; without it, the server itself" },
+    { "option", name = "--to-aet", argname = "AET", description = "the destination: an AE title that only the sending modality knows" },
   },
 }

@@ -14,8 +14,17 @@ local function list_of(names)
   return table.concat(lines, "\n")
 end
 
+-- The names of the commands of a verb.
+local function commands_of(name)
+  local commands = {}
+  for i, command in ipairs(verbs.load(name).commands or {}) do
+    commands[i] = command.name
+  end
+  return commands
+end
+
 local function run_help(self)
-  local name, names = self.options.verb, self.terminal.verbs
+  local name, command, names = self.options.verb, self.options.command_name, self.terminal.verbs
   if not name then
     self:write(list_of(names))
     return true
@@ -23,17 +32,25 @@ local function run_help(self)
     local near = doc.nearest(name, names)
     self:usage_error("there is no verb '%s'; %s", name, near and ("did you mean %s?"):format(near) or "`modalua help` lists the verbs")
   end
-  self:write((verbs.help_of(name, self.terminal):gsub("\n*$", "\n")))
+  local text = verbs.help_of(name, command, self.terminal)
+  if not text then
+    local near = doc.nearest(command, commands_of(name))
+    self:usage_error("%s has no command '%s'; %s", name, command, near and ("did you mean %s?"):format(near)
+      or ("`modalua help %s` explains it"):format(name))
+  end
+  self:write((text:gsub("\n*$", "\n")))
   return true
 end
 
 return {
   run = run_help,
   is_plain = true,
-  usage = "[VERB]",
+  usage = "[VERB [COMMAND]]",
   summary = "explains a verb, or lists all verbs",
   description = "Explains a verb, as `modalua VERB --help` does. Without a verb, it lists all verbs.",
-  examples = { { "modalua help", "all verbs" }, { "modalua help find", "the arguments of find, with examples" } },
+  examples = { { "modalua help", "all verbs" }, { "modalua help find", "the arguments of find, with examples" },
+    { "modalua help transfer run", "those of a command of a verb" } },
   arguments = { { "argument", name = "VERB", argname = "VERB", target = "verb", args = "?", complete = "verb",
-    description = "the name of a verb" } },
+    description = "the name of a verb" }, { "argument", name = "COMMAND", argname = "COMMAND", target = "command_name", args = "?",
+    description = "a command of this verb" } },
 }
