@@ -36,7 +36,7 @@ if(TARGET orthanc_plugin)
   install(TARGETS orthanc_plugin LIBRARY DESTINATION lib/orthanc COMPONENT plugin)
   file(CREATE_LINK ../../../lib/orthanc/libOrthancModalua.so ${CMAKE_BINARY_DIR}/link/libOrthancModalua.so SYMBOLIC)
   install(FILES ${CMAKE_BINARY_DIR}/link/libOrthancModalua.so DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc/plugins COMPONENT plugin)
-  install(FILES ${PLUGIN_FOLDER}/modalua_find_filter.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc COMPONENT plugin)
+  install(FILES src/orthanc_plugin/modalua_find_filter.lua DESTINATION ${CMAKE_INSTALL_DATADIR}/orthanc COMPONENT plugin)
 endif()
 
 # ---- the documents, in their folders, so that their links work, and the examples: the scripts, and the programs in C ----
