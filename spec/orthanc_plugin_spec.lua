@@ -187,6 +187,7 @@ for _, version in ipairs(versions) do
         contains(state.LastError, reason)
       end
       assert.is_true(server:is("looping", "running"))
+      assert.are.equal(json.null, server:state("looping").Memory)
       assert(server:act("looping", "stop"))
       happens(function() return server:is("looping", "stopped") end)
     end)

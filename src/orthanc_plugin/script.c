@@ -75,6 +75,7 @@ static void show_runtime(script *s, modalua_runtime *rt)
     pthread_mutex_lock(&s->lock);
     s->rt = rt;
     s->cancelled = false;
+    s->statistics = (modalua_statistics){ 0 };
     set_state(s, SCRIPT_RUNS, SCHEDULE_NEVER);
     if (is_unwanted(s))
         cancel(s);
@@ -350,6 +351,15 @@ static void add_number(text *t, const char *name, double number)
     text_format(t, "%.0f", number);
 }
 
+/* What is known when the script waits; null while it has not waited yet. */
+static void add_present(text *t, const script *s, const char *name, double number)
+{
+    if (!s->rt || s->statistics.memory > 0)
+        add_number(t, name, s->rt ? number : 0);
+    else
+        text_member_string(t, name, NULL);
+}
+
 void script_describe(script *s, text *t)
 {
     static const char *const states[] = { "waiting", "running", "done", "failed", "stopped" };
@@ -363,9 +373,9 @@ void script_describe(script *s, text *t)
     add_time(t, "NextStart", s->rt ? SCHEDULE_NEVER : s->due);
     add_number(t, "Restarts", s->restarts);
     text_member_string(t, "LastError", s->last_error);
-    add_number(t, "Memory", s->rt ? (double)n->memory : 0);
-    add_number(t, "Tasks", s->rt ? n->tasks : 0);
-    add_number(t, "RunningRequests", s->rt ? n->requests_running : 0);
+    add_present(t, s, "Memory", (double)n->memory);
+    add_present(t, s, "Tasks", n->tasks);
+    add_present(t, s, "RunningRequests", n->requests_running);
     add_number(t, "Requests", n->requests);
     text_add(t, "}", 1);
     pthread_mutex_unlock(&s->lock);
