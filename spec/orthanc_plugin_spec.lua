@@ -428,15 +428,19 @@ print "decides"
       following = "print 'begins' for _ in require 'modalua'.connect():changes { follow = true } do end",
       finding = "print 'begins' local mute = require 'modalua'.connect():modality 'mute'\n"
         .. "while true do mute:find { Level = 'Study', Query = { PatientID = '1' } } end",
+      storing = "local here = require 'modalua'.connect()\n"
+        .. "for change in here:changes { follow = true, since = 0, type = 'NewInstance' } do\n"
+        .. "print 'begins' print(here:modality 'mute':store(change.ID)) end",
       routing = "require 'modalua'.host.route('/x', print) print 'begins'",
       failing = "print 'begins' error 'x'",
     }, modalities = { mute = mute:modality() }, extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
     mute:signal "STOP"
-    for name in pairs { looping = 1, stubborn = 1, sleeping = 1, following = 1, finding = 1, routing = 1, failing = 1 } do
+    assert(server.client:post("/tools/create-dicom", { Tags = { PatientID = "A", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
+    for name in pairs { storing = 1, looping = 1, stubborn = 1, sleeping = 1, following = 1, finding = 1, routing = 1, failing = 1 } do
       happens(function() return server:log_of(name):find "begins" end)
     end
     server:stop()
-    for _, name in ipairs { "looping", "stubborn", "sleeping", "following", "finding", "routing" } do
+    for _, name in ipairs { "storing", "looping", "stubborn", "sleeping", "following", "finding", "routing" } do
       assert.are.equal(1, server:count_logged(("script %s: ended, as the server stops"):format(name)), name)
     end
     assert.are.equal(1, server:count_logged "Orthanc has stopped")
