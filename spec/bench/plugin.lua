@@ -15,6 +15,7 @@ local archive = require "spec.support.archive"
 local STUDIES <const>, EACH <const> = bench.quick and 10 or 100, 10
 local RUNS <const> = bench.quick and 1 or 5
 local EVENTS <const> = bench.quick and 20 or 200
+local BURST <const> = bench.quick and 500 or 10000
 local REQUESTS <const> = bench.quick and 50 or 300
 local SCRIPTS <const> = 8
 
@@ -98,6 +99,43 @@ local function events()
     ours = bench.median(late), theirs = 0.02, unit = "ms", ratio = bench.median(late) / 0.02, most = 1 }
 end
 
+-- Checks that no change is missing or comes out of its order, and writes the time of the last one.
+local COUNTS <const> = [[
+local task = require "modalua.task"
+local n, last = 0, nil
+for change in require "modalua".connect():changes { follow = true, type = "UpdatedMetadata" } do
+  n = n + 1
+  assert(not last or change.Seq == last + 1)
+  last = change.Seq
+  if n == COUNT then
+    local file <close> = assert(io.open("FOLDER/all", "w"))
+    file:write(("%.6f\n"):format(task.now()))
+  end
+end]]
+
+local function burst()
+  bench.title(("A burst of %d changes while a script follows them"):format(BURST))
+  local server <close> = plugin.start({}, { scripts = { counts = COUNTS:gsub("COUNT", BURST) } })
+  local client = server.client
+  expect.happens(function()
+    local good, state = pcall(server.state, server, "counts")
+    return good and state.Requests >= 1
+  end)
+  local made = assert(client:post("/tools/create-dicom", { Tags = { PatientID = "E", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
+  local began = task.now()
+  local numbers = {}
+  for i = 1, BURST do
+    numbers[i] = i
+  end
+  task.map(numbers, function(i) assert(client:put(made.Path .. "/metadata/1024", tostring(i))) end)
+  local stored = task.now() - began
+  local told = expect.happens(function() return server:lines "all"[1] end)
+  assert(server:state("counts").Restarts == 0)
+  bench.figure { subject = "plugin, burst", n = BURST, what = "until the script has all changes, in their order",
+    beside = "making them over HTTP", ours = tonumber(told) - began, theirs = stored, unit = "s",
+    ratio = (tonumber(told) - began) / stored }
+end
+
 -- ---- scripts that misbehave ----
 
 local function misbehaving()
@@ -116,4 +154,5 @@ end
 
 receiver()
 events()
+burst()
 misbehaving()

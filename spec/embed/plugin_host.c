@@ -14,7 +14,7 @@
 
 #include "check.h"
 
-enum { CHANGES = 500, ASKERS = 3, ROUTES = 8 };
+enum { CHANGES = 500, ASKERS = 3, ROUTES = 8, EVENTS = 10000 };
 
 ORTHANC_PLUGINS_API int32_t OrthancPluginInitialize(OrthancPluginContext *context);
 ORTHANC_PLUGINS_API void OrthancPluginFinalize(void);
@@ -249,6 +249,21 @@ static void check_events(void)
     CHECK(strcmp(out.body, "UpdatedModalities") == 0);
 }
 
+/* All events of a burst come, in their order, as long as there is room; then the script is told how many were lost. */
+static void check_burst(void)
+{
+    static const char *const burst[] = { "routes", "/burst" };
+    char id[20];
+    output out;
+    for (int i = 1; i <= EVENTS + 2; i++) {
+        snprintf(id, sizeof id, "%d", i);
+        CHECK(server.on_change(OrthancPluginChangeType_JobSuccess, OrthancPluginResourceType_None,
+                               id) == OrthancPluginErrorCode_Success);
+    }
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, burst, "", &out) == 200);
+    CHECK(strcmp(out.body, "all in order") == 0);
+}
+
 #define TEXT(x)                              #x
 #define VERSION_TEXT(major, minor, revision) TEXT(major) "." TEXT(minor) "." TEXT(revision)
 
@@ -268,6 +283,7 @@ static void run_server(bool with_askers)
     wait_for_route();
     wait_for_place();
     check_events();
+    check_burst();
     wait_until_seen(server.changes); /* also those that were made while the server was down */
     CHECK(pthread_create(&maker, NULL, make_changes, NULL) == 0);
     for (int i = 0; with_askers && i < ASKERS; i++)
@@ -309,7 +325,17 @@ static const char routes_source[] =
     "  waits:cancel()\n"
     "  return 'cancelled'\n"
     "end)\n"
-    "host.route('/next', function() return host.events()().Type end)\n";
+    "host.route('/next', function() return host.events()().Type end)\n"
+    "host.route('/burst', function()\n"
+    "  local next_event = host.events()\n"
+    "  for i = 1, 10000 do\n"
+    "    local event = next_event()\n"
+    "    assert(event.Type == 'JobSuccess' and event.ID == tostring(i))\n"
+    "  end\n"
+    "  local event = next_event()\n"
+    "  assert(event.Type == 'Lost' and event.ID == '2')\n"
+    "  return 'all in order'\n"
+    "end)\n";
 
 int main(void)
 {

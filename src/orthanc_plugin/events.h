@@ -9,7 +9,10 @@
 
 #include "modalua.h"
 
-enum { EVENTS_MAX = 10000, EVENT_ID_SIZE = 64 };
+enum {
+    EVENTS_MAX = 10001, /* that wait, and the one that the loop has got */
+    EVENT_ID_SIZE = 64
+};
 
 typedef struct event {
     const char *type, *level; /* static; level NULL = none */

@@ -35,7 +35,7 @@ struct follow {
     OrthancPluginContext *context;
     pthread_mutex_t lock;
     waiter *waiters;
-    unsigned long told; /* the changes so far */
+    unsigned long notified; /* the changes so far */
     place *places;
     size_t count;
     bool dirty;             /* a place has not been saved */
@@ -157,12 +157,12 @@ static void answer_number(modalua_reply *reply, unsigned long number)
 }
 
 /* Answers and frees all waiters of the list. */
-static void answer_all(waiter *list, unsigned long told)
+static void answer_all(waiter *list, unsigned long notified)
 {
     waiter *next;
     for (; list; list = next) {
         next = list->next;
-        answer_number(list->reply, told);
+        answer_number(list->reply, notified);
         free(list);
     }
 }
@@ -188,20 +188,20 @@ static waiter *take_out(follow *f, const void *owner, double before)
 static void wake(follow *f, const void *owner, double before, unsigned long more)
 {
     waiter *taken;
-    unsigned long told;
+    unsigned long notified;
     pthread_mutex_lock(&f->lock);
-    told = f->told += more;
+    notified = f->notified += more;
     taken = take_out(f, owner, before);
     pthread_mutex_unlock(&f->lock);
-    answer_all(taken, told);
+    answer_all(taken, notified);
 }
 
-void follow_tell(follow *f)
+void follow_notify(follow *f)
 {
     wake(f, NULL, 1e300, 1);
 }
 
-void follow_look(follow *f, const void *owner)
+void follow_refresh(follow *f, const void *owner)
 {
     wake(f, owner, now() - LONGEST_WAIT, 0);
     save(f, false);
@@ -213,14 +213,15 @@ void follow_leave(follow *f, const void *owner)
     save(f, true);
 }
 
-/* Keeps the reply until something has changed, or answers at once when it has since `told`. */
-static void wait_for_change(follow *f, const void *owner, const char *told, modalua_reply *reply)
+/* Keeps the reply until something has changed, or answers at once when it has since `notified`. */
+static void wait_for_change(follow *f, const void *owner, const char *notified,
+                            modalua_reply *reply)
 {
     waiter *w = malloc(sizeof *w);
     unsigned long present;
     pthread_mutex_lock(&f->lock);
-    present = f->told;
-    if (w && *told != 'n' && strtoul(told, NULL, 10) == present &&
+    present = f->notified;
+    if (w && *notified != 'n' && strtoul(notified, NULL, 10) == present &&
         modalua_reply_keep(reply) == MODALUA_OK) {
         *w = (waiter){ f->waiters, owner, reply, now() };
         f->waiters = w;
@@ -235,7 +236,7 @@ static void wait_for_change(follow *f, const void *owner, const char *told, moda
 
 /* ---- a call of a loop ---- */
 
-/* What is behind the first element of [types, since, wait, told]; `name` becomes script/types, "" when types is
+/* What is behind the first element of [types, since, wait, notified]; `name` becomes script/types, "" when types is
  * null: the script has chosen the place itself. */
 static const char *read_types(const char *arguments, const char *script, char name[NAME_SIZE])
 {

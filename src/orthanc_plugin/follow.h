@@ -23,7 +23,7 @@ void follow_free(follow *f);
 void follow_load(follow *f);
 
 /* Something has been written to the log of changes. Any thread; waits for nothing. */
-void follow_tell(follow *f);
+void follow_notify(follow *f);
 
 /* A call of modalua_config.follow by a loop of the script with this name. owner stands for the runtime. */
 void follow_ask(follow *f, const void *owner, const char *name, const char *arguments,
@@ -31,7 +31,7 @@ void follow_ask(follow *f, const void *owner, const char *name, const char *argu
 
 /* Wakes the loops of a runtime that have waited for a minute: another program may have written to the log. Saves the
  * places that have moved. A runtime at work calls it at least once a second. */
-void follow_look(follow *f, const void *owner);
+void follow_refresh(follow *f, const void *owner);
 
 /* The runtime ends: answers its loops, and saves their places. */
 void follow_leave(follow *f, const void *owner);

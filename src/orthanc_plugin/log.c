@@ -33,7 +33,7 @@ static void keep(script_log *l, char *line)
     l->lines[place] = line;
 }
 
-static void add(script_log *l, int is_problem, const char *line)
+static void log_add(script_log *l, int is_problem, const char *line)
 {
     text kept = { 0 }, for_server = { 0 };
     char date[32];
@@ -65,7 +65,7 @@ void log_print(script_log *l, const char *data, size_t size)
         if (data[i] == '\n' || l->part_size + 1 == sizeof l->part) {
             l->part[l->part_size] = '\0';
             l->part_size = 0;
-            add(l, 0, l->part);
+            log_add(l, 0, l->part);
         }
     }
 }
@@ -86,7 +86,7 @@ void log_line(script_log *l, int is_problem, const char *format, ...)
     for (char *c = line; *c; c++)
         if (*c == '\n')
             *c = ' ';
-    add(l, is_problem, line);
+    log_add(l, is_problem, line);
 }
 
 void log_write(script_log *l, text *t)

@@ -95,7 +95,7 @@ static OrthancPluginErrorCode on_change(OrthancPluginChangeType type,
     else if (type == OrthancPluginChangeType_OrthancStopped)
         stop(p);
     else if (is_logged(type))
-        follow_tell(p->host.follow);
+        follow_notify(p->host.follow);
     return OrthancPluginErrorCode_Success;
 }
 

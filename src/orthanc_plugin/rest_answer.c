@@ -3,12 +3,15 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "orthanc_plugin/text.h"
 
 /* ---- headers ---- */
 
 enum { HEADERS = 32 };
+
+#define LENGTH "Content-Length:"
 
 /* Moves *at behind the next JSON string, and copies what it means to `to`, with a NUL. Bytes outside ASCII and
  * control characters have no place in a header, and are dropped. False: there is none. */
@@ -30,7 +33,8 @@ static bool next_string(const char **at, const char *end, text *to)
     return true;
 }
 
-/* Fills `lines` with "Name: value" of each member of the object; the lines point into `all`. */
+/* Fills `lines` with "Name: value" of each member of the object; the lines point into `all`. Content-Length is left out: Orthanc 1.13.0 gives
+ * an answer with another status than 200 without its body, and with the length of the body. */
 static void read_headers(const OrthancPluginMemoryBuffer *json, text *all,
                          const char *lines[HEADERS + 1])
 {
@@ -45,7 +49,10 @@ static void read_headers(const OrthancPluginMemoryBuffer *json, text *all,
         text_add(all, ": ", 2);
         if (!next_string(&at, end, all))
             break;
-        n++;
+        if (!all->failed && strncasecmp(all->data + starts[n], LENGTH, strlen(LENGTH)) == 0)
+            all->size = starts[n];
+        else
+            n++;
     }
     for (size_t i = 0; i < n; i++)
         lines[i] = all->data + starts[i];

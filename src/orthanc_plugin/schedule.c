@@ -15,7 +15,7 @@ static void schedule_search(void *user, const char *name, modalua_reply *reply)
         modalua_reply_text(reply, part_schedule, part_schedule_size);
 }
 
-static time_t ask(const char *question)
+static time_t schedule_ask(const char *question)
 {
     time_t t = SCHEDULE_UNKNOWN;
     const char *answer = NULL;
@@ -40,7 +40,7 @@ static time_t next_at(const script_settings *s, time_t now, time_t least)
     if (s->time_zone)
         text_member_string(&t, "zone", s->time_zone);
     text_add(&t, "}", 1);
-    next = t.failed ? SCHEDULE_UNKNOWN : ask(t.data);
+    next = t.failed ? SCHEDULE_UNKNOWN : schedule_ask(t.data);
     text_free(&t);
     return next;
 }

@@ -9,9 +9,9 @@
 
 enum {
     THREADS = 8,
-    CLEANUPS = 2,   /* the cleanup requests that modalua makes beside the others */
-    LOOK_MS = 1000, /* how often a script that only waits looks around */
-    LONG_RUN = 60   /* seconds; the failure of a run that was so long is the first one again */
+    CLEANUPS = 2,      /* the cleanup requests that modalua makes beside the others */
+    REFRESH_MS = 1000, /* how often the statistics of a script that only waits are read */
+    LONG_RUN = 60      /* seconds; the failure of a run that was so long is the first one again */
 };
 
 /* ---- making one ---- */
@@ -75,6 +75,7 @@ static void show_runtime(script *s, modalua_runtime *rt)
     pthread_mutex_lock(&s->lock);
     s->rt = rt;
     s->cancelled = false;
+    s->statistics = (modalua_statistics){ 0 };
     set_state(s, SCRIPT_RUNS, SCHEDULE_NEVER);
     if (is_unwanted(s))
         cancel(s);
@@ -98,7 +99,7 @@ static void hide_runtime(script *s)
     pthread_mutex_unlock(&s->lock);
 }
 
-static void look(script *s, const modalua_runtime *rt)
+static void refresh(script *s, const modalua_runtime *rt)
 {
     modalua_statistics now = { .struct_size = sizeof now };
     if (modalua_stats(rt, &now) == MODALUA_OK) {
@@ -106,7 +107,7 @@ static void look(script *s, const modalua_runtime *rt)
         s->statistics = now;
         pthread_mutex_unlock(&s->lock);
     }
-    follow_look(s->host->follow, s);
+    follow_refresh(s->host->follow, s);
 }
 
 static int drive(script *s, modalua_runtime *rt)
@@ -117,12 +118,12 @@ static int drive(script *s, modalua_runtime *rt)
     pthread_mutex_lock(&s->lock);
     s->serves = true;
     pthread_mutex_unlock(&s->lock);
-    status = modalua_step(rt, LOOK_MS);
+    status = modalua_step(rt, REFRESH_MS);
     if (status == MODALUA_WORKING || status == MODALUA_OK)
         runtime_warn(s, rt);
-    for (; status == MODALUA_WORKING; status = modalua_step(rt, LOOK_MS))
-        look(s, rt);
-    look(s, rt);
+    for (; status == MODALUA_WORKING; status = modalua_step(rt, REFRESH_MS))
+        refresh(s, rt);
+    refresh(s, rt);
     return status;
 }
 
@@ -144,7 +145,7 @@ static void set_error(script *s, const modalua_runtime *rt, int status)
 }
 
 /* Returns the status of the run; what the last error is when that is a failure. */
-static int run(script *s)
+static int script_run(script *s)
 {
     modalua_runtime *rt = NULL;
     int status = runtime_new(s, &rt);
@@ -235,7 +236,7 @@ static void *live(void *user)
     unsigned failures = 0;
     while (wait_until_due(s)) {
         time_t start = time(NULL);
-        note_end(s, run(s), start, &failures);
+        note_end(s, script_run(s), start, &failures);
     }
     pthread_mutex_lock(&s->lock);
     s->ended = true;
@@ -350,6 +351,15 @@ static void add_number(text *t, const char *name, double number)
     text_format(t, "%.0f", number);
 }
 
+/* What is known when the script waits; null while it has not waited yet. */
+static void add_present(text *t, const script *s, const char *name, double number)
+{
+    if (!s->rt || s->statistics.memory > 0)
+        add_number(t, name, s->rt ? number : 0);
+    else
+        text_member_string(t, name, NULL);
+}
+
 void script_describe(script *s, text *t)
 {
     static const char *const states[] = { "waiting", "running", "done", "failed", "stopped" };
@@ -363,9 +373,9 @@ void script_describe(script *s, text *t)
     add_time(t, "NextStart", s->rt ? SCHEDULE_NEVER : s->due);
     add_number(t, "Restarts", s->restarts);
     text_member_string(t, "LastError", s->last_error);
-    add_number(t, "Memory", s->rt ? (double)n->memory : 0);
-    add_number(t, "Tasks", s->rt ? n->tasks : 0);
-    add_number(t, "RunningRequests", s->rt ? n->requests_running : 0);
+    add_present(t, s, "Memory", (double)n->memory);
+    add_present(t, s, "Tasks", n->tasks);
+    add_present(t, s, "RunningRequests", n->requests_running);
     add_number(t, "Requests", n->requests);
     text_add(t, "}", 1);
     pthread_mutex_unlock(&s->lock);

@@ -177,7 +177,7 @@ int settings_set_filter_names(modalua_runtime *rt, const char *global, unsigned 
     return status;
 }
 
-static int run(reader *r, modalua_runtime *rt, const char *configuration)
+static int settings_run(reader *r, modalua_runtime *rt, const char *configuration)
 {
     int status = modalua_register(rt, "set", on_set, r);
     if (status == MODALUA_OK)
@@ -201,7 +201,7 @@ bool settings_read(settings *s, OrthancPluginContext *context)
     int status = configuration ? modalua_create(&rt, NULL) : MODALUA_E_NOMEM;
     *s = (settings){ .dicom_timeout = DICOM_TIMEOUT };
     if (status == MODALUA_OK)
-        status = run(&r, rt, configuration);
+        status = settings_run(&r, rt, configuration);
     if (status != MODALUA_OK) {
         OrthancPluginLogError(context, "modalua: the configuration cannot be read:");
         OrthancPluginLogError(context, rt ? modalua_last_error(rt) : modalua_strerror(status));
