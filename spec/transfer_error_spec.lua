@@ -7,6 +7,7 @@ local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local part = require "spec.support.part"
 local compare, points = part "transfer.compare", part "transfer.points"
+part "transfer.ledger_workers" -- its lease is as long as it is, and not shortened with the waits below
 local qrd = require "spec.support.qrd"
 local task = require "modalua.task"
 local transfer = require "modalua.transfer"
@@ -264,6 +265,11 @@ describe("A transfer", function()
       end
       assert.are.equal(5, assert(transfer.retry(world.ledger, { state = "failed" })))
       assert.are.equal(5, items(transfer.status(world.ledger), "todo"))
+    end)
+
+    it("says that what it was to send at most has not been done", function()
+      local _, summary = run("most", { retries = 1, max = 2, concurrency = 1 })
+      assert.are.same({ "stopped", 5, 2 }, { summary.state, items(summary, "todo"), summary.unfinished })
     end)
 
     it("pauses when max_failed items have failed, and a later run does not begin before resume", function()
