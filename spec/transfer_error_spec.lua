@@ -9,6 +9,7 @@ local part = require "spec.support.part"
 local compare, holdings, points = part "transfer.compare", part "core.holdings", part "transfer.points"
 local breaker, native = part "transfer.breaker", part "core.native"
 local send_outcome, unknown_target = part "transfer.send_outcome", part "transfer.unknown_target"
+part "transfer.ledger_workers" -- its lease is as long as it is, and not shortened with the waits below
 local qrd = require "spec.support.qrd"
 local simulated = require "spec.support.simulated"
 local task = require "modalua.task"
@@ -288,6 +289,11 @@ describe("A transfer", function()
       end
       assert.are.equal(5, assert(transfer.retry(world.ledger, { state = "failed" })))
       assert.are.equal(5, items(transfer.status(world.ledger), "todo"))
+    end)
+
+    it("says that what it was to send at most has not been done", function()
+      local _, summary = run("most", { retries = 1, max = 2, concurrency = 1 })
+      assert.are.same({ "stopped", 5, 2 }, { summary.state, items(summary, "todo"), summary.unfinished })
     end)
 
     it("pauses when max_failed items have failed, and a later run does not begin before resume", function()

@@ -1,5 +1,6 @@
 -- Tests the run of a transfer on real servers: what it claims, compares, sends and records, and how it is stopped and changed meanwhile.
 local expect = require "spec.support.expect"
+local modalua = require "modalua"
 local part = require "spec.support.part"
 local ledger = part "transfer.ledger"
 local pace = part "transfer.pace"
@@ -171,6 +172,68 @@ for i, version in ipairs(versions) do
       local summary = assert(transfers.run(world, { dry_run = true }))
       assert.are.same({ 1, STUDIES - 1, 0 }, { items(summary, "present"), items(summary, "todo"), items(summary, "sending") })
       assert.are.equal(sent, world:resources_sent())
+    end)
+
+    -- Makes a list of the studies in the order of their dates, those without a date last.
+    local function in_order(order)
+      local list = {}
+      for _, one in ipairs(transfers.instances(1, STUDIES)) do
+        list[#list + 1] = { one.StudyInstanceUID, one.StudyDate .. one.StudyTime }
+      end
+      table.sort(list, function(a, b)
+        return order == "oldest" and a[2] < b[2] or order == "newest" and a[2] > b[2]
+      end)
+      for n, pair in ipairs(list) do
+        list[n] = pair[1]
+      end
+      return list
+    end
+
+    -- The studies in the order in which the destination got them, from that change on.
+    local function arrivals(since)
+      local list = {}
+      for _, change in ipairs(assert(world.target:get("/changes", { since = since, limit = 10000 })).Changes) do
+        if change.ChangeType == "NewStudy" then
+          list[#list + 1] = assert(world.target:get("/studies/" .. change.ID)).MainDicomTags.StudyInstanceUID
+        end
+      end
+      return list
+    end
+
+    for _, order in ipairs { "oldest", "newest" } do
+      (order == "oldest" and it or once)("sends the " .. order .. " studies first, also when it goes on", function()
+        local since = assert(world.target:get("/changes", { last = "" })).Last
+        local sent = order == "oldest" and 8 or STUDIES
+        assert(transfers.run(world, { order = order, concurrency = 1, max = 4 }))
+        assert(transfers.run(world, { concurrency = 1, max = sent - 4 }))
+        assert.are.same(table.move(in_order(order), 1, sent, 1, {}), arrivals(since))
+      end)
+    end
+
+    once("sends the oldest first of a list, and of what this Orthanc itself holds", function()
+      local rows = in_order "newest"
+      for n, uid in ipairs(rows) do
+        rows[n] = { StudyInstanceUID = uid }
+      end
+      local pacs = modalua.connect(world.pacs.url)
+      for _, options in ipairs { { items = rows, query = false, all = false }, { from = pacs } } do
+        world:reset()
+        local since = assert(world.target:get("/changes", { last = "" })).Last
+        options.order, options.concurrency, options.max = "oldest", 1, 5
+        assert(transfers.run(world, options))
+        assert.are.same(table.move(in_order "oldest", 1, 5, 1, {}), arrivals(since))
+      end
+    end)
+
+    once("begins nothing more when max_failed items have failed", function()
+      local pacs = modalua.connect(world.pacs.url)
+      finally(function() world:fill(1, STUDIES, 2) end)
+      assert(transfers.run(world, { dry_run = true }))
+      for _, id in ipairs(assert(pacs:find { Level = "Study", Query = {} })) do
+        assert(pacs:delete("/studies/" .. id))
+      end
+      local summary = assert(transfers.run(world, { max_failed = 3, concurrency = 1 }))
+      assert.are.same({ "paused", 3, STUDIES - 3 }, { summary.state, items(summary, "failed"), items(summary, "todo") })
     end)
 
     it("joins several studies in one C-MOVE", function()

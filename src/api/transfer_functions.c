@@ -68,7 +68,9 @@ static const option run_rows[] = {
     { "max_failed", COUNT, "so many failed items pause the transfer; 1000 without it" },
     { "arrived_at", VALUE,
       "the client of the Orthanc that receives, where it can be asked over REST" },
-    { "order", TEXT, "\"newest\" (without it) or \"oldest\" dates first" },
+    { "order", TEXT,
+      "\"newest\" (without it) or \"oldest\" dates first; with \"oldest\", "
+      "sending begins when everything is found. It cannot be changed later" },
     { "max", COUNT, "sends at most so many in this run" },
     { "limit_results", COUNT,
       "the number of answers above which the source leaves some out, when it is known" },

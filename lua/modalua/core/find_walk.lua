@@ -19,7 +19,9 @@ local find_walk = {}
 local OP = "find_all"
 
 local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
-local SMALL_CAP <const> = 500 -- with a smaller one, more studies than these would take more C-FINDs than all the rest of the search
+local SMALL_CAP <const>, OF_CAP <const> = 100, 200 -- with a smaller cap, at most so many times as many studies are searched without dates
+local ABSENT <const> = "the studies that have no attribute StudyDate or StudyTime at all, rather than an empty one: no range of dates finds "
+  .. "them, and a search without dates would be divided into too many"
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
 local TOO_MANY = { [0xA700] = true, [0xFE00] = true }
@@ -472,12 +474,7 @@ end
 -- Whether a search without dates that is divided by PatientID does not take too many C-FINDs, and its answers can be believed.
 local function is_cheap(walk)
   local cap = walk.cap or walk.too_many or math.huge
-  return walk.thorough and walk.axes.prefix and not walk.silent and (cap >= SMALL_CAP or walk.count <= REST)
-end
-
--- Whether what an open start may lack is looked for by a search without dates.
-function find_walk.looks_without_dates(walk)
-  return has_few(walk) or is_cheap(walk) or find_empty.is_open(walk)
+  return walk.thorough and walk.axes.prefix and not walk.silent and (cap >= SMALL_CAP or walk.count <= math.max(REST, OF_CAP * cap))
 end
 
 -- A search without dates and times for what an open start may lack. It is divided by PatientID when it has too many. is_try: an open start
@@ -489,6 +486,9 @@ local function push_without(walk, is_try)
   node.tree.only_empty, node.tree.seen = true, walk.undated or {}
   local few = has_few(walk)
   if is_try and not few and not is_cheap(walk) then
+    if walk.thorough and not walk.silent then -- a modality that is silent is no Orthanc
+      add_unproven(walk, ABSENT, walk.wants_undated and { empty = "date" } or node.slice)
+    end
     return false
   elseif few or not divide(walk, node, nil) then
     push(walk, node)

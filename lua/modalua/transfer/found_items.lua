@@ -3,8 +3,11 @@ local require = ...
 local levels = require "core.levels"
 local matching = require "core.matching"
 local native = require "core.native"
+local slices = require "core.slices"
 
 local found_items = {}
+
+local FIRST_DAY <const> = slices.day "00010101"
 
 local NUMBER_OF <const> = { Study = "NumberOfStudyRelatedInstances", Series = "NumberOfSeriesRelatedInstances" }
 local MODALITY <const> = { Study = "ModalitiesInStudy", Series = "Modality" }
@@ -32,6 +35,26 @@ function found_items.query(query, level, names)
   end
   return full
 end
+
+-- ---- the order in which items are sent ----
+
+local LAST <const> = 400000000000 -- more seconds than there are until the year 9999, and less than the milliseconds of any time of ours
+local SECONDS <const> = 86400
+
+-- The place of an item in the order, a positive number: items with a smaller one are sent first. What has no date comes last, and within
+-- a day what has no time. order: "newest" or "oldest".
+function found_items.rank(item, order)
+  local day = slices.day(item.date or "")
+  local is_oldest = order == "oldest"
+  if not day then
+    return LAST
+  end
+  local second = slices.second(item.time or "") or (is_oldest and SECONDS - 1 or 0)
+  local moment = (day - FIRST_DAY) * SECONDS + second + 1
+  return is_oldest and moment or LAST - moment
+end
+
+-- ---- answers ----
 
 local function is_uid(text)
   return #text <= 64 and text:find "^%d[%d.]*$" ~= nil

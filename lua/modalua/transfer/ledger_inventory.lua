@@ -16,7 +16,8 @@ local FIRST_OF_ALL <const> = -1
 local function encode_items(list)
   local encoded = {}
   for i, item in ipairs(list) do
-    local row = { uids = rows.json(item.uids), expected = item.expected, bytes = item.bytes, due = item.first and FIRST_OF_ALL or 0 }
+    local row = { uids = rows.json(item.uids), expected = item.expected, bytes = item.bytes,
+      due = item.first and FIRST_OF_ALL or item.rank or 0 }
     for _, name in ipairs(TEXTS) do
       row[name] = rows.text(item[name])
     end

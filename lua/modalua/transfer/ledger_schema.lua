@@ -56,8 +56,9 @@ ledger_schema.tables = {
     id TEXT PRIMARY KEY, number BIGINT NOT NULL UNIQUE, host TEXT, pid BIGINT, server TEXT, version TEXT,
     started BIGINT NOT NULL, seen BIGINT NOT NULL, state TEXT NOT NULL, waiting TEXT)]],
 
-  -- due: the earliest time of the next try; -1: before all others. In the states done and present, 0: not yet compared again at the end,
-  -- 1: it was. owner: the worker, in the states sending and sent. note: what is special about the item, whatever its state.
+  -- due: the earliest time of the next try; before the first one, the place in the order (transfer.found_items.rank), which is less than
+  -- any time; -1: before all others. In the states done and present, 0: not yet compared again at the end, 1: it was. owner: the worker, in
+  -- the states sending and sent. note: what is special about the item, whatever its state.
   [[CREATE TABLE item(
     id {id}, key TEXT NOT NULL UNIQUE, uids TEXT NOT NULL,
     patient_id TEXT, accession TEXT, date TEXT, time TEXT, modality TEXT, description TEXT, patient_name TEXT,

@@ -5,12 +5,14 @@
 -- = function() -> iterator over { tag =, text = the cell as it is, value = what is searched for or nil, outcome = "INVALID" or nil, reason
 -- = } }.
 --
--- listed.find{ ledger =, modality = | client =, level =, several =, names =, stop =, tell = } -> { complete =, unproven = 0 } | nil, err:
--- looks for the lines of the ledger that have no outcome.
+-- listed.find{ ledger =, modality = | client =, level =, several =, names =, order =, stop =, tell = } -> { complete =, unproven = 0 } |
+-- nil, err: looks for the lines of the ledger that have no outcome. Their items keep the order of the lines, but with order = "oldest", and
+-- in the ledger of a query.
 local require = ...
 local csv = require "transfer.csv"
 local find_each = require "core.find_each"
 local found_items = require "transfer.found_items"
+local hints = require "transfer.hints"
 local levels = require "core.levels"
 local local_items = require "transfer.local_items"
 local matching = require "core.matching"
@@ -54,13 +56,13 @@ local function fault_of(tag, value)
   elseif value:find "^[+-]?%d+[.,]?%d*[eE]%+?%d+$" then
     return "a spreadsheet has rounded the number: format the column as text"
   elseif is_range(tag, value) then
-    return native.fault(tag, value) or "a range would find other things too"
+    return hints.fault(tag, value) or "a range would find other things too"
   elseif value:find "^[=#]" then
     return "the cell is a formula or an error of a spreadsheet"
   elseif IS_UID[tag] and not (#value <= 64 and value:find "^%d[%d.]*%d$" and not value:find "%.%.") then
     return "the cell is not a UID"
   end
-  return native.fault(tag, value)
+  return hints.fault(tag, value)
 end
 
 local function line_of(tag, text)
@@ -438,6 +440,7 @@ local function settle(line, found, search)
       other = one.value
     else
       one.item.first = line.first or nil
+      one.item.rank = search.order and found_items.rank(one.item, search.order) or nil
       items[#items + 1] = one.item
       studies[#studies + 1] = not seen[study] and study or nil
       seen[study] = true
@@ -476,7 +479,7 @@ local function look_for(search, lines)
     elseif err and is_of_side(err) then
       failure = err
     elseif err and err.kind == "refused" then
-      one = { n = line.n, outcome = "INVALID", reason = err.message }
+      one = { n = line.n, outcome = "INVALID", reason = hints.plain(err.message) }
     else
       one = { n = line.n, outcome = "FAILED", reason = err and err.message or "the source did not answer" }
     end
@@ -527,8 +530,10 @@ function listed.find(options)
   if not info then
     return nil, err
   end
-  local search = { modality = options.modality, client = options.client, level = options.level, names = options.names, seen = {},
-    several = options.several or info.settings.several, limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
+  local order = options.order or info.settings.order
+  local search = { order = (info.query or order == "oldest") and order or nil, modality = options.modality, client = options.client,
+    level = options.level, names = options.names, seen = {}, several = options.several or info.settings.several,
+    limit = math.max(2, math.min(info.settings.concurrency or 1, 8)) }
   while not (options.stop and options.stop()) do
     local lines
     lines, err = options.ledger:open_lines(LINES)

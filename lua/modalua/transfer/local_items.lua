@@ -63,9 +63,11 @@ function local_items.read(client, level, identifiers, names, tag)
   return not failure and list or nil, failure
 end
 
-local function items_of(...)
+-- The items for identifiers, with their places in the order.
+local function items_of(order, ...)
   local found, err = local_items.read(...)
   for i, one in ipairs(found or {}) do
+    one.item.rank = found_items.rank(one.item, order)
     found[i] = one.item
   end
   return found, err
@@ -112,7 +114,7 @@ function local_items.find(options)
     end
     local batch = table.move(identifiers, first, math.min(first + BATCH - 1, #identifiers), 1, {})
     local items
-    items, err = items_of(options.client, level, batch, options.names)
+    items, err = items_of(options.order or info.settings.order, options.client, level, batch, options.names)
     if not items then
       return nil, err
     end

@@ -1,5 +1,6 @@
 -- transfer.options: reads and checks what transfer.run is called with. The C function of its row has checked names and types.
 local require = ...
+local hints = require "transfer.hints"
 local json = require "modalua.json"
 local levels = require "core.levels"
 local move_target = require "core.move_target"
@@ -136,7 +137,7 @@ local function read_query(given, level, all)
     elseif not utf8.len(value) then
       usage("the query's %s = '%s' is not UTF-8", key, native.text_shown(value))
     end
-    fault = value ~= "" and native.fault(key, value)
+    fault = value ~= "" and hints.fault(key, value)
     if fault then
       usage("the query's %s = '%s' %s", key, native.text_shown(value), fault)
     end
@@ -149,7 +150,7 @@ local function read_query(given, level, all)
   end
   local sent, message = steps.filter(OP, level, query)
   if not sent then
-    usage("%s", message)
+    usage("%s", hints.plain(message))
   elseif native.is_broad(query, level) and not all then
     usage "nothing narrows the query, so everything would be sent: all = true allows that"
   end
@@ -290,7 +291,7 @@ local function check_filters(query, level, is_client)
     else
       local sent, message = steps.filter(OP, asked, { [name] = value }, nil, true)
       if not sent then
-        usage("%s", message)
+        usage("%s", hints.plain(message))
       end
     end
   end
@@ -415,7 +416,7 @@ local function compare_selection(ledger, row, plan)
   return plan.list and compare_lines(ledger, row, plan.list) or nil
 end
 
--- options.difference(ledger, row, plan) -> text | nil: what of `from to level query items` is not as in the ledger.
+-- options.difference(ledger, row, plan) -> text | nil: what of `from to level query items order` is not as in the ledger.
 function options.difference(ledger, row, plan)
   local from, to = plan.from, plan.to
   if from and (from.kind ~= row.from_kind or from.name ~= row.from_name) then
@@ -424,6 +425,8 @@ function options.difference(ledger, row, plan)
     return differs("to", side(row.to_kind, row.to_name), side(to.kind, to.name))
   elseif plan.level and plan.level ~= row.level then
     return differs("level", row.level, plan.level)
+  elseif plan.settings.order and plan.settings.order ~= row.settings.order then
+    return differs("order", row.settings.order, plan.settings.order) -- items have their places already
   end
   return compare_selection(ledger, row, plan)
 end

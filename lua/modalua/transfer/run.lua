@@ -14,15 +14,14 @@ local native = require "core.native"
 local pace = require "transfer.pace"
 local points = require "transfer.points"
 local process = require "transfer.process"
+local run_limits = require "transfer.run_limits"
 local send_items = require "transfer.send_items"
 
 local run = {}
 
 local TURN_SECONDS <const>, POLL_SECONDS <const>, PROGRESS_SECONDS <const> = 0.25, 5, 1
 local GONE_SECONDS <const> = 5 -- for so long a ledger cannot be looked at that was removed
-local CONFIRM_ABOVE <const> = 1000
 local PACE <const> = { "hours", "time_zone", "rate", "share", "gap" }
-local FAILED_TOO_OFTEN <const> = "too many items have failed (max_failed)"
 
 local Run = {}
 Run.__index = Run
@@ -34,7 +33,7 @@ local function read_settings(self, info)
   local given, settings = info.settings, self.settings
   settings.concurrency, settings.join = given.concurrency or 1, given.join or 1
   settings.retries, settings.max_failed = given.retries or 3, given.max_failed or 1000
-  settings.verify = given.verify or "count"
+  settings.verify, settings.order = given.verify or "count", given.order
   self.confirmed = self.confirmed or given.yes or self.options.yes
   self.paused, self.version, self.found_all = info.paused, info.settings_version, info.found_all ~= nil
   local own = {}
@@ -118,12 +117,18 @@ end
 
 -- ---- what may begin ----
 
+-- Whether the search must have found everything before something may begin. It walks from the newest date to the oldest, as only what is
+-- newer can be asked for without a bound.
+function Run:waits_for_all()
+  return self.settings.order == "oldest" and not self.found_all
+end
+
 -- Whether something may begin: an item claimed, or a transfer sent.
 local function may_begin(self)
   local items = self.items
   return not (self.stopping or self.control_stop() or self.paused or self.ending) and self.is_open
     and not (items.fatal or items.ledger_error or items.is_dead or self.out_of_sight) and self.confirmed and self.breaker.state ~= "open"
-    and self.ledger:age() < ledger_workers.FENCE
+    and self.ledger:age() < ledger_workers.FENCE and not self:waits_for_all() and not run_limits.is_at_failures(self)
 end
 
 -- The hours.
@@ -272,60 +277,6 @@ local function mind_finder(self)
   end
 end
 
--- ---- how many ----
-
-local function count(totals, ...)
-  local n = 0
-  for _, state in ipairs { ... } do
-    n = n + (totals[state] and totals[state].items or 0)
-  end
-  return n
-end
-
--- More than 1 000 items need a yes. Nothing is sent before it is known how many there are.
-local function mind_number(self, totals)
-  if self.confirmed then
-    return
-  end
-  local found = 0
-  for _, row in pairs(totals) do
-    found = found + row.items
-  end
-  if found > CONFIRM_ABOVE then
-    local confirm = self.control and self.control.confirm
-    if confirm and confirm(found) then
-      self.confirmed = true
-      self.ledger:change_settings { yes = true }
-    else
-      self.items.fatal = native.fail("transfer", "refused", "too_many",
-        ("there are %d items or more: nothing was sent; yes = true allows more than %d"):format(found, CONFIRM_ABOVE))
-    end
-  elseif self.found_all then
-    self.confirmed = true
-  end
-end
-
--- Pauses after too many failures, but for those that were there when it was resumed.
-local function mind_failures(self, totals)
-  local failed = count(totals, "failed")
-  if self.paused or failed < self.settings.max_failed then
-    return
-  end
-  local before, err = self.ledger:failed_before()
-  if before and failed - before < self.settings.max_failed then
-    return
-  end
-  local good = before
-  if before then
-    good, err = self.ledger:set_paused(FAILED_TOO_OFTEN)
-  end
-  if good then
-    self.paused = FAILED_TOO_OFTEN
-  else
-    self.items:ledger_failed(err)
-  end
-end
-
 -- ---- the end ----
 
 -- Whether nothing is left to do for any worker.
@@ -342,7 +293,7 @@ local function is_finished(self)
   elseif open.todo + open.sending + open.sent > 0 then
     return false
   end
-  return ending.is_confirmed(self) and count(self.ledger:totals() or {}, "todo") == 0
+  return ending.is_confirmed(self) and run_limits.count(self.ledger:totals() or {}, "todo") == 0
 end
 
 -- Why the run ends now: "finished", "stopped", "paused" or "failed"; nil when it goes on.
@@ -352,7 +303,7 @@ local function reason_to_end(self)
     return "failed"
   elseif self.stopping then
     return "stopped"
-  elseif self.paused == FAILED_TOO_OFTEN or self.paused and self.was_paused then
+  elseif self.paused == run_limits.FAILED_TOO_OFTEN or self.paused and self.was_paused then
     return "paused"
   elseif items.most and items.begun_n >= items.most and items:is_idle() then
     return "stopped"
@@ -418,11 +369,7 @@ local function poll(self)
     self.items.fatal = self.items.fatal or problem
   end
   take_share(self)
-  local totals = self.ledger:totals()
-  if totals then
-    mind_number(self, totals)
-    mind_failures(self, totals)
-  end
+  run_limits.look(self)
 end
 
 local function tell_progress(self)
@@ -560,7 +507,8 @@ local function prepare(self)
 end
 
 local function summary_of(self, reason)
-  local extra = { state = reason == "failed" and "stopped" or reason, waiting = waiting(self), begun = self.items.begun_n }
+  local extra = { state = reason == "failed" and "stopped" or reason, waiting = waiting(self), begun = self.items.begun_n,
+    unfinished = self.items:count_unfinished() }
   return self.status(self.ledger, extra)
 end
 
@@ -575,6 +523,9 @@ function run.run(work)
   local tasks <close> = setmetatable({}, CANCEL)
   self.spawn = spawner(self, tasks)
   self.tell { event = "start", from = self.source, to = self.destination, worker = self.ledger.worker }
+  if self:waits_for_all() then
+    self.tell { event = "note", message = "the oldest dates come first: sending begins when everything is found" }
+  end
   local reason = loop(self)
   wind_up(self)
   if self.thrown then

@@ -38,7 +38,8 @@ Items.__index = Items
 -- function(event), dry_run =, most = how many items may be sent, or nil }.
 function send_items.new(context)
   local self = setmetatable({ bell = bell.new(), queue = {}, running = {}, run_n = 0, to_check = {}, late = {},
-    changes = {}, recovering = 0, checking = 0, feeding = 0, alone = {}, begun_n = 0, held_back = {}, failed = 0 }, Items)
+    changes = {}, recovering = 0, checking = 0, feeding = 0, alone = {}, begun_n = 0, unfinished = {}, held_back = {},
+    failed = 0, failing = 0 }, Items)
   for name, value in pairs(context) do
     self[name] = value
   end
@@ -132,7 +133,7 @@ end
 
 -- The ledger took this worker for dead: it begins anew, without any of its items.
 function Items:abandon()
-  self.queue, self.to_check, self.late, self.changes, self.held_back = {}, {}, {}, {}, {}
+  self.queue, self.to_check, self.late, self.changes, self.held_back, self.unfinished = {}, {}, {}, {}, {}, {}
   self.bell:ring()
 end
 
@@ -177,6 +178,7 @@ end
 function Items:fail(item, err, hopeless)
   local now, tries, reason = self.now(), item.tries + 1, breaker.reason_of(err)
   local failed = hopeless or tries > self.settings.retries
+  self.failing = self.failing + (failed and 1 or 0)
   local seconds = RETRY_SECONDS[math.min(tries, #RETRY_SECONDS)] * (0.8 + 0.4 * math.random())
   self:change(item, failed and "failed" or "todo", { tries = tries, due = not failed and now + ms(points.seconds(seconds)) or nil,
     reason = reason, message = err.message, expected = item.expected, arrived = item.held, attempt = attempt_of(item, err, now) })
@@ -202,6 +204,7 @@ end
 function Items:done(item, verified)
   self:change(item, item.state == "sending" and "present" or "done", { arrived = item.held, expected = item.expected,
     bytes = item.bytes, verified = verified, note = item.note })
+  self.unfinished[item.id] = nil
   self.tell { event = "end_item", item = item, state = item.state }
 end
 
@@ -369,6 +372,7 @@ local function transfer(self, group, slot)
   local entry = { group = group, since = native.now() }
   for _, item in ipairs(group) do
     item.started, item.began = self.now(), entry.since
+    self.unfinished[item.id] = item
     self.tell { event = "begin", item = item }
   end
   self.running[entry], self.run_n, self.begun_n = true, self.run_n + 1, self.begun_n + #group
@@ -381,6 +385,9 @@ local function transfer(self, group, slot)
   self.running[entry], self.run_n = nil, self.run_n - 1
   if result == "part" or err and err.code == "late" then -- nothing was sent
     self.begun_n = self.begun_n - #group
+    for _, item in ipairs(group) do
+      self.unfinished[item.id] = nil
+    end
   end
   local seconds = native.now() - entry.since
   self.over(slot, nil, seconds)
@@ -563,6 +570,15 @@ function Items:start(spawn)
       end)
     end
   end
+end
+
+-- How many items this run has begun to send, and not ended: they failed, or wait for another try. Not those that another worker has now.
+function Items:count_unfinished()
+  local n = 0
+  for _, item in pairs(self.unfinished) do
+    n = n + (item.lost and 0 or 1)
+  end
+  return n
 end
 
 -- Whether no item is with this worker, but those that wait to be compared again when `leaving`.

@@ -1,9 +1,9 @@
 -- transfer.slices: the inventory of a transfer: everything that a query finds at its source, and the proof that it is everything.
 --
--- slices.find{ ledger =, modality = | client =, level =, query =, cap = the source's, when known, names =, stop = function() -> boolean,
--- tell = function(event) } -> { complete =, unproven = the number of parts that are not proven } | nil, err. It goes on where the ledger's
--- cursor is, which is the place of a walk of core.find_walk, as JSON. An error of the source or of the ledger comes back; the caller may
--- call again.
+-- slices.find{ ledger =, modality = | client =, level =, query =, cap = the source's, when known, names =, order =, stop =
+-- function() -> boolean, tell = function(event) } -> { complete =, unproven = the number of parts that are not proven } | nil, err. It goes
+-- on where the ledger's cursor is, which is the place of a walk of core.find_walk, as JSON. An error of the source or of the ledger comes
+-- back; the caller may call again.
 local require = ...
 local find_all = require "core.find_all"
 local find_walk = require "core.find_walk"
@@ -19,10 +19,6 @@ local slices = {}
 local BATCH <const> = 500 -- items of a commit
 
 local KINDS <const> = { dates = "dates", empty = "undated", without = "without dates", whole = "whole" }
-
--- Studies without the attribute are, at an Orthanc, not among those with an empty one.
-local ABSENT <const> = "a study that has no attribute StudyDate at all, rather than an empty one, is found by a search without dates "
-  .. "alone, and there are too many studies for one"
 
 -- ---- the rows of the ledger's slices ----
 
@@ -71,9 +67,6 @@ local function note_of(state)
   if walk.warning and walk.warning ~= state.warning then
     notes[#notes + 1] = walk.warning
   end
-  if walk.step == "empty" and walk.open_start.date and not find_walk.looks_without_dates(walk) then
-    notes[#notes + 1] = ABSENT
-  end
   state.ignored, state.dropped, state.warning = ignored, 0, walk.warning
   return notes[1] and table.concat(notes, "; ") or nil
 end
@@ -98,6 +91,9 @@ local function add_answers(state, answers, study)
   for _, answer in ipairs(answers) do
     local item = found_items.of_answer(answer, state.level, state.names, study)
     local twin = item and state.walk.twins[item.key]
+    if item then
+      item.rank = found_items.rank(item, state.order)
+    end
     if item and twin then
       item.note = ("the source gives it to another patient too, PatientID '%s'"):format(native.text_shown(twin))
     end
@@ -113,6 +109,17 @@ local function write(state, progress)
   return state.ledger:add_items(batch, progress or {})
 end
 
+-- Writes the last items with the place of the walk and rows of slices.
+local function write_rows(state, rows)
+  local walk = state.walk
+  local done, err = write(state, { cursor = json.encode(find_walk.place(walk)), cap = walk.cap, proven = walk.most, slices = rows })
+  for _, row in ipairs(done and rows or {}) do
+    row.event = "slice"
+    state.tell(row)
+  end
+  return done, err
+end
+
 -- Writes what was found. is_place: the walk can go on here.
 local function write_all(state, is_place)
   while #state.items > (is_place and BATCH or BATCH - 1) do
@@ -124,14 +131,16 @@ local function write_all(state, is_place)
   if not is_place then
     return true
   end
-  local rows, walk = rows_of(state), state.walk
+  local rows = rows_of(state)
   points.at "found"
-  local done, err = write(state, { cursor = json.encode(find_walk.place(walk)), cap = walk.cap, proven = walk.most, slices = rows })
-  for _, row in ipairs(done and rows or {}) do
-    row.event = "slice"
-    state.tell(row)
-  end
-  return done, err
+  return write_rows(state, rows)
+end
+
+-- Writes what the end of the walk says: a part that was not asked for is not proven.
+local function write_end(state)
+  local rows = {}
+  add_unproven(state, rows)
+  return #rows == 0 or write_rows(state, rows)
 end
 
 -- ---- the walk ----
@@ -178,6 +187,7 @@ local function open(options, info)
   end
   walk.thorough = true
   return { walk = walk, ledger = options.ledger, level = options.level, names = options.names, tell = options.tell, items = {},
+    order = options.order or info.settings.order,
     count = walk.count, finds = 0, unproven = 0, ignored = 0, dropped = 0 }
 end
 
@@ -193,15 +203,16 @@ local function find_remote(options)
   end
   while not options.stop() do
     local place, failure = step(state)
-    if place == false then
+    local done = place ~= false
+    if place == nil then
+      done, failure = write_end(state)
+    elseif done then
+      done, failure = write_all(state, place == 1)
+    end
+    if not done then
       return nil, failure
     elseif place == nil then
       return { complete = state.unproven == 0, unproven = state.unproven }
-    end
-    local done
-    done, failure = write_all(state, place == 1)
-    if not done then
-      return nil, failure
     end
   end
   return { complete = false, unproven = state.unproven }

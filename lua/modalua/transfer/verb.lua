@@ -178,6 +178,9 @@ local function closing_line(summary)
     local n = count(summary, table.unpack(part, 2))
     parts[#parts + 1] = n > 0 and ("%d %s"):format(n, part[1]) or nil
   end
+  if (summary.unfinished or 0) > 0 and summary.state ~= "finished" then
+    parts[#parts + 1] = ("%d of what was begun not done"):format(summary.unfinished)
+  end
   if lines_without_items(summary) > 0 then
     parts[#parts + 1] = ("%d lines of the list without a study"):format(lines_without_items(summary))
   end
@@ -196,7 +199,7 @@ local function status_of(self, control, summary, err)
   elseif count(summary, "failed", "unknown") + lines_without_items(summary) + summary.unproven > 0 or summary.state == "paused" then
     return 1
   elseif is_partial(self) then
-    return 0
+    return (summary.unfinished or 0) == 0 and 0 or 1
   end
   return left == 0 and summary.complete and 0 or 1
 end

@@ -70,7 +70,7 @@ local RUN = {
   { "option", name = "--arrived-at", argname = "SERVER",
     description = "compares what has arrived at this Orthanc, a URL or a profile, over its own interface" },
   { "option", name = "--order", argname = "ORDER", complete = { "newest", "oldest" },
-    description = "newest or oldest: which dates come first (default: newest)" },
+    description = "newest or oldest: which dates come first (default: newest). With oldest, sending begins when everything is found" },
   { "option", name = "--max", argname = "N", convert = positive, description = "sends at most N items in this run" },
   { "option", name = "--limit-results", argname = "N", convert = positive,
     description = "the number of answers at which the source cuts a search, when it is known (default: is found out)" },
