@@ -2,6 +2,7 @@
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local postgres = require "spec.support.postgres"
+local served = require "spec.support.served"
 local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 local transfer = modalua.transfer
@@ -104,6 +105,22 @@ describe("Two workers with one ledger in PostgreSQL", function()
     check_whole()
     stopped:signal "CONT"
     finishes(stopped)
+    check_whole()
+  end)
+end)
+
+describe("A host with a poll loop of its own", function()
+  it("runs a transfer with a ledger in PostgreSQL, whose connection is among the descriptors that it waits for", function()
+    local script = world.folder .. "/polled.lua"
+    served.write_file(script, ([[
+      local modalua = require "modalua"
+      local summary = assert(modalua.transfer.run { ledger = %q, from = modalua.connect():modality "pacs", to = "archive", query = {},
+        all = true, concurrency = 4 })
+      assert(summary.state == "finished", summary.state)]]):format(world.ledger))
+    local program = assert(os.getenv "MODALUA_POLLED", "set MODALUA_POLLED to the program polled")
+    local ready = served.output_of(("exec %s"):format(served.quoted { program, world.us.url, ("%d"):format(server.port), script }))
+      :match "^(%d+) %d+\n$"
+    assert.is_true(tonumber(ready) > 20, ready)
     check_whole()
   end)
 end)

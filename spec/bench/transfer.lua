@@ -1,5 +1,5 @@
 -- Bulk transfers: what claims, comparisons and the ledger cost beside bare moves; what joining several studies in one C-MOVE saves; a list
--- of accession numbers; a ledger in PostgreSQL; and one with a million items.
+-- of accession numbers; a ledger in PostgreSQL; one with a million items; and the memory of a large transfer.
 package.path = "./?.lua;" .. package.path
 local bench = require "spec.bench.support"
 local modalua = require "modalua"
@@ -213,6 +213,24 @@ local function large()
     unit = "ms", most = 0.05 }
 end
 
+-- ---- memory ----
+
+local MANY <const>, FEW <const> = bench.quick and 10000 or 100000, 1000
+
+local function memory()
+  bench.title(("The memory of a transfer of %d studies"):format(MANY))
+  local peaks = {}
+  for _, n in ipairs { FEW, MANY } do
+    local done, peak = served.output_of(served.quoted { bench.bin .. "/modalua", "spec/bench/transfer_memory.lua", ("%d"):format(n),
+      ("%s/memory%d.ledger"):format(folder, n) }):match "^(%d+)%s+(%d+)"
+    assert(tonumber(done) == n, done)
+    peaks[n] = tonumber(peak)
+  end
+  bench.figure { subject = "transfer, memory", n = MANY, what = ("peak memory of a transfer of %d studies"):format(MANY),
+    beside = ("%d studies"):format(FEW), ours = peaks[MANY] / 1024, theirs = peaks[FEW] / 1024, unit = "MB",
+    ratio = peaks[MANY] / peaks[FEW], most = 1.3 }
+end
+
 do
   local L <close> = assert(ledger.open(folder .. "/methods.ledger", { create = true }))
   for _, name in ipairs { "transaction", "query" } do
@@ -226,4 +244,5 @@ for i, version in ipairs(bench.versions()) do
 end
 in_postgresql()
 large()
+memory()
 os.execute("rm -rf -- " .. served.quoted { folder })

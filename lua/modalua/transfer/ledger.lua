@@ -28,7 +28,6 @@ end
 
 -- Ledger:close(). What was not committed is lost. The methods of a closed ledger return an error.
 Ledger.__close = Ledger.close
-Ledger.__gc = Ledger.close
 
 -- ledger.open(target, { create =, only_read =, clock = }) -> L | nil, err. target: a path, or postgresql://host/db#name. create: makes a
 -- ledger that does not exist. only_read: the caller changes nothing; then it may be on a disk that cannot be written. clock: a function
