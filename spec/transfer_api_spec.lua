@@ -157,6 +157,9 @@ describe("transfer.run refuses", function()
         :format(name, argument)), "false\tsandbox\ta sandboxed script has no transfers")
     end
     expect.contains(sandboxed "require 'modalua.transfer'", "a sandboxed script has no module 'modalua.transfer'")
+    for _, name in ipairs { "transfer.native", "transfer.ledger", "modalua.transfer.native" } do -- the database
+      expect.contains(sandboxed(("require %q"):format(name)), "a sandboxed script has no module")
+    end
   end)
 end)
 

@@ -352,6 +352,40 @@ describe("A breaker", function()
   end)
 end)
 
+describe("A side that is out of resources", function()
+  local full = native.fail("store", "dicom", nil, "out of resources")
+  full.dimse_status = 0xA700
+
+  -- Plays transfers one after the other: "good", or the number of an item that is refused. Returns the numbers of those that lost a try.
+  local function losers(list)
+    local lost = {}
+    local worker = { breaker = breaker.new(native.now), settings = { retries = 3 }, run_n = 1,
+      postpone = function() end, sent = function() end,
+      fail = function(_, item) table.insert(lost, item.id) end, compare = { expect = function() return true end },
+      send = { echo_destination = function() return true end } }
+    for _, one in ipairs(list) do
+      local item = { id = one, began = math.huge }
+      if one == "good" then
+        send_outcome.take(worker, { item }, {}, nil)
+      else
+        send_outcome.take(worker, { item }, nil, full)
+      end
+    end
+    return lost
+  end
+
+  it("costs no item a try", function()
+    assert.are.same({}, losers { 1, 2, 3, 1, 2, 3, 1, 2, 3 })
+    assert.are.same({}, losers { "good", 1, 2, 3, 1, 2, 3, 1, 2, 3 })
+    assert.are.same({}, losers { 1, 1, 1, 1, 1, 1 })
+  end)
+
+  it("but one that is refused while others go through is not tried for ever", function()
+    assert.are.same({ 1, 2, 1, 2 }, losers { "good", 1, 2, "good", "good", "good", 1, 2, 1, 2 })
+    assert.are.same({ 1, 1 }, losers { "good", 1, 1, 1, 1, 1 })
+  end)
+end)
+
 describe("A source that answers 0xC000 to everything", function()
   it("is not given up because of transfers that had begun before a pause", function()
     local err = native.fail("move", "dicom", nil, "cannot process")

@@ -2,7 +2,6 @@
 local expect = require "spec.support.expect"
 local modalua = require "modalua"
 local part = require "spec.support.part"
-local ledger = part "transfer.ledger"
 local pace = part "transfer.pace"
 local points = part "transfer.points"
 local task = require "modalua.task"
@@ -291,20 +290,7 @@ for i, version in ipairs(versions) do
 
     once("needs a yes for more than 1000 items, and sends nothing without", function()
       assert(transfers.run(world, { query = { PatientID = "P1" }, dry_run = true }))
-      do
-        local L <close> = assert(ledger.open(world.ledger, { create = false }))
-        assert(L:join { host = "spec", pid = 1 })
-        assert(L:take_finder())
-        for first = 1, 1001, 500 do
-          local list = {}
-          for n = first, math.min(first + 499, 1001) do
-            list[#list + 1] = { key = "1.9." .. n, uids = { StudyInstanceUID = "1.9." .. n } }
-          end
-          assert(L:add_items(list, {}))
-        end
-        assert(L:end_finding())
-        assert(L:leave())
-      end
+      transfers.add_studies(world.ledger, 1001)
       local summary, err = transfers.run(world, { query = false, all = false })
       assert.is_nil(summary)
       assert.are.same({ "refused", "too_many" }, { err.kind, err.code })

@@ -7,6 +7,8 @@ local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local served = require "spec.support.served"
+local terminal = require "spec.support.terminal"
+local transfers = require "spec.support.transfers"
 local versions = require "spec.support.versions"
 
 local contains, eventually = expect.contains, expect.eventually
@@ -169,6 +171,29 @@ for _, version in ipairs(versions.few) do
         end
         assert.are.same({ 2, 2 }, { run().status, run("run").status })
         contains(run("rnu", ledger).err, "unknown command 'rnu'; did you mean 'run'?")
+      end)
+
+      it("asks at a terminal whether more than 1,000 items are to be sent, and elsewhere refuses them", function()
+        assert.are.equal(0, begin("PatientID=T1", "--dry-run").status)
+        transfers.add_studies(ledger, 1000)
+        local refused = run("run", ledger)
+        assert.are.same({ 1, "" }, { refused.status, refused.out })
+        contains(refused.err, "there are 1001 items or more: nothing was sent; --yes allows more than 1000")
+        local function answer(text)
+          local out, ended, err = terminal.run({ environment = "LC_CTYPE=C.UTF-8 MODALUA_URL=" .. servers.LOCAL.url,
+            arguments = command.quote("transfer", "run", ledger, "--max", "1") },
+            { { wait = "1001 items were found. Send them? [y/N] " }, { send = text } })
+          assert.are.equal("", err)
+          return ended, out
+        end
+        for _, no in ipairs { "\r", "n\r", "\4" } do
+          local ended, out = answer(no)
+          assert.are.equal(1, ended)
+          contains(out, "nothing was sent")
+        end
+        assert.are.same({ 0, 0 }, { arrived(), status().items.done })
+        assert.are.equal(0, (answer "y\r"))
+        assert.are.same({ 1, true }, { arrived(), status().settings.yes })
       end)
 
       it("says that nothing was found", function()

@@ -9,6 +9,7 @@ local command = require "spec.support.command"
 local lag = require "spec.support.lag"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
+local part = require "spec.support.part"
 local served = require "spec.support.served"
 local transfer = require "modalua.transfer"
 
@@ -19,6 +20,22 @@ local transfers = {}
 --- A new temporary folder.
 function transfers.folder()
   return served.folder "transfer"
+end
+
+--- Adds studies 1.9.1 to 1.9.n, which no server has, to a ledger, as if they had been found.
+function transfers.add_studies(path, n)
+  local L <close> = assert(part "transfer.ledger".open(path, { create = false }))
+  assert(L:join { host = "spec", pid = 1 })
+  assert(L:take_finder())
+  for first = 1, n, 500 do
+    local list = {}
+    for i = first, math.min(first + 499, n) do
+      list[#list + 1] = { key = "1.9." .. i, uids = { StudyInstanceUID = "1.9." .. i } }
+    end
+    assert(L:add_items(list, {}))
+  end
+  assert(L:end_finding())
+  assert(L:leave())
 end
 
 local World = {}

@@ -137,6 +137,11 @@ local function add_asked(page, facts)
   end
 end
 
+-- "1 part", "2 parts".
+local function number(n, noun)
+  return ("%s %s%s"):format(count(n), noun, n == 1 and "" or "s")
+end
+
 local SLICE_COLUMNS <const> = { { "part", "kind" }, { "first", "first" }, { "last", "last" }, { "prefix", "prefix" },
   { "answers", "answers", "n" }, { "note", "note" } }
 
@@ -161,8 +166,8 @@ local function add_completeness(page, facts)
     page:paragraph "The items are those of a list; each line and its outcome is in the CSV."
     return
   end
-  page:paragraph(("The search %s: %s parts, %s C-FINDs, %s answers."):format(info.found_all and "has ended" or "has not ended",
-    count(search.slices), count(search.finds), count(search.answers)))
+  page:paragraph(("The search %s: %s, %s, %s."):format(info.found_all and "has ended" or "has not ended", number(search.slices, "part"),
+    number(search.finds, "C-FIND"), number(search.answers, "answer")))
   page:paragraph(info.cap and ("The source gives at most %s answers; larger parts were divided."):format(count(info.cap))
     or "No limit of the source for the number of answers was seen.")
   local unproven, noted = {}, {}

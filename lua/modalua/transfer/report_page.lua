@@ -42,7 +42,7 @@ p { margin: .4rem 0; overflow-wrap: anywhere; }
 .soft { color: var(--soft); }
 .verdict { padding: .7rem 1rem; border-left: .3rem solid var(--open); background: var(--shade); font-size: 1.05rem; }
 .verdict.good { border-color: var(--good); } .verdict.bad { border-color: var(--bad); }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-bottom: .9rem; }
 table { border-collapse: collapse; width: 100%; font-size: .87rem; }
 th,
   td { text-align: left; vertical-align: top; padding: .2rem .6rem .2rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }

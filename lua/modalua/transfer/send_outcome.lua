@@ -59,6 +59,27 @@ local function split(self, group, err)
   end
 end
 
+local GOOD_SINCE <const>, ALONE <const> = 3, 3
+
+-- A side has answered a transfer with the status of a side, such as 0xA700. Some sides say so of one item alone, for good: such an item must
+-- not be tried for ever. Returns whether this is one: since it was refused first, others have been transferred; or it alone was refused,
+-- again and again. `self.goods`: how many transfers have ended well; `self.refused`: what that number was when an item was first refused;
+-- `self.refused_since`: what was refused since the last good one.
+local function is_only_this(self, item, err)
+  local goods = self.goods or 0
+  if (err.dimse_status or 0) == 0 or goods == 0 then
+    return false
+  end
+  local refused, since = self.refused or {}, self.refused_since
+  if not since or since.goods ~= goods then
+    since = { goods = goods, n = 0, first = item.id }
+  end
+  since.n, since.others = since.n + 1, since.others or since.first ~= item.id
+  refused[item.id] = refused[item.id] or goods
+  self.refused, self.refused_since = refused, since
+  return goods - refused[item.id] >= GOOD_SINCE or since.n > ALONE and not since.others
+end
+
 -- What a failed transfer means for its items.
 local function on_error(self, group, err)
   local class, side = breaker.class_of(err)
@@ -70,6 +91,8 @@ local function on_error(self, group, err)
   if class == "stop" then
     self.fatal = self.fatal or err
     return self:give_back(group)
+  elseif class == "side" and #group == 1 and is_only_this(self, group[1], err) then
+    decide(self, group[1], err)
   elseif class == "side" then
     self.breaker:note_side(err, side, self.run_n)
     for _, item in ipairs(group) do
@@ -112,6 +135,7 @@ function send_outcome.take(self, group, result, err)
     recover.begin(self, group)
   else
     self.breaker:note_good()
+    self.goods = (self.goods or 0) + 1
     if self.suspicion then
       self.suspicion:note_moved()
     end
