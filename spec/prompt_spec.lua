@@ -166,13 +166,79 @@ describe("At the prompt", function()
       s:shows "\n>"
       s:send "print 'begin' x = orthanc:get '/system'; io.write('end\\n') print(x.Name)\r"
       s:shows "\nbegin\nget … 1 s  (Ctrl-C cancels)\n\n"
-      s:shows "\nget … 2 s  (Ctrl-C cancels)\n"
       modalua.connect(server.url):get(faultd.route("/release", { name = "system" }))
       s:shows "\nbegin\nend\nheld\n>"
       s:send "for _ = 1, 3 do modalua.task.spawn(modalua.task.sleep, 60) end\r"
       s:shows "\nsleep and 2 more … 1 s\n" -- the rest does not fit
       s:send "\3"
       s:shows "60) end\ncancelled\n>"
+    end)
+  end)
+
+  -- Asserts that the screen shows the text with its colours; a newline in it is the end of a row.
+  local function looks(s, text)
+    local shown
+    local found = expect.eventually(function()
+      shown = s:view(true)
+      return shown:find(text, 1, true)
+    end)
+    assert(found, ("%q is not on the screen:\n%s"):format(text, shown))
+  end
+
+  it("a line has colours while it is typed, and a hint of the signature below it", function()
+    screen.run({ columns = 60, rows = 12, arguments = DEAD }, function(s)
+      s:shows "\n>"
+      s:send "modalua.connect {\r" -- more is needed
+      s:shows "\n> modalua.connect {\n>>\nmodalua.connect([url] [, options]) -> client "
+      s:send "\3"
+      s:shows "\n> modalua.connect {\n>> ^C\n>\n\n"
+      s:send "local x = 'a' .. 0x1F -- it"
+      looks(s, "> \27[35mlocal\27[39m x = \27[32m'a'\27[39m .. \27[36m0x1F\27[39m \27[2m-- it")
+      s:send "\1\11x = { 'it) "
+      looks(s, "> x = { \27[31m'it)")
+      s:send "\1\11.mode 'it"
+      looks(s, "> \27[35m.mode\27[39m 'it")
+      s:send "\1\11f(x]) [[\27\r2\27\r]] orthanc" -- lines of one input
+      looks(s, "> f(x\27[31m]\27[39m) \27[32m[[\27[39m\n\27[32m2\n]]\27[39m \27[1morthanc")
+      s:send ":modality"
+      looks(s, "]]\27[39m \27[1morthanc\27[0m\27[39m\27[49m:modality\n")
+      s:send "("
+      looks(s, ":modality(\n\27[2mclient:modality(name [, options]) -> modality\n")
+      s:send "'x'):find { Level = 'Study'"
+      s:shows "\nmodality:find(data [, format]) -> found | nil, err   { Que…\n"
+      s:send "\3"
+      s:shows "\n> f(x]) [[\n2\n]] orthanc:modality('x'):find { Level = 'Study'^C\n\n"
+    end)
+  end)
+
+  it("colours change nothing but colours, in windows of 40, 80 and 200 columns", function()
+    local KEYS <const> = { ("local 漢字 = { 'e\u{301}', [[x]], "):rep(3), LEFT, LEFT, "漢", HOME, "漢 ", "\27f\27f", "'", "\127\127", END,
+      "\23", pasted "a\tb\tc漢\td\nif 'x' then\n", UP, "word ", "\18x =", "\7", "\1\11", "\25", "\31",
+      "\27\r", ("漢"):rep(50), UP, END, "--", "\12" }
+    local function same(a, b)
+      local plain, coloured
+      assert(expect.eventually(function()
+        plain, coloured = { a:view() }, { b:view() }
+        return plain[1] == coloured[1] and plain[2] == coloured[2] and plain[1]:find "done"
+      end), ("%s at %s\n%s at %s"):format(plain[1], plain[2], coloured[1], coloured[2]))
+    end
+    local options = { columns = 40, rows = 40, arguments = DEAD, environment = "NO_COLOR=1" }
+    screen.run(options, function(a)
+      options.environment = nil
+      screen.run(options, function(b)
+        for _, columns in ipairs { 40, 80, 200 } do
+          for _, s in ipairs { a, b } do
+            s:resize(columns, 40)
+            s:shows "\n>"
+            s:send(table.concat(KEYS) .. "done")
+          end
+          same(a, b)
+          for _, s in ipairs { a, b } do
+            s:send "\3\12"
+            s:shows "\n>\n\n"
+          end
+        end
+      end)
     end)
   end)
 

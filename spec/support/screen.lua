@@ -35,13 +35,21 @@ function screen:shows(text)
   assert(found, ("the screen does not show %q:\n%s"):format(text, shown))
 end
 
---- Starts the command on a screen, calls f, and ends both.
+--- What the screen shows, and the row and the column of the cursor, which begin at 0. `colours`: with the control sequences of tmux for
+--- colours.
+function screen:view(colours)
+  local text = self:tmux("capture-pane", colours and "-pe" or "-p").out
+  return text, self:tmux("display", "-p", "#{cursor_y},#{cursor_x}").out:gsub("\n", "")
+end
+
+--- Starts the command on a screen, calls f, and ends both. `options.environment` are assignments of the shell.
 function screen.run(options, f)
   local name = os.tmpname()
   os.remove(name)
   local self = setmetatable({ socket = "modalua-" .. name:match "[^/]*$" }, screen)
   self:tmux("new-session", "-d", "-x", tostring(options.columns), "-y", tostring(options.rows),
-    ("LC_ALL=C.UTF-8 MODALUA_HISTORY= XDG_CONFIG_HOME=/nowhere exec %s %s"):format(command.quote(command.path), options.arguments))
+    ("LC_ALL=C.UTF-8 NO_COLOR= MODALUA_HISTORY= XDG_CONFIG_HOME=/nowhere %s exec %s %s"):format(options.environment or "",
+      command.quote(command.path), options.arguments))
   local ok, err = pcall(f, self)
   self:tmux "kill-server"
   assert(ok, err)

@@ -24,13 +24,14 @@ end
 --- Returns the line of the shell that plays the steps, and the name of a file that the caller removes after it. `options` are those of run.
 function terminal.line(options, steps)
   local script = command.file(script_of(steps))
-  return ("export TERM=xterm PAGER= MODALUA_HISTORY=; export %s; %s %d %d \"$M\" %s <%s"):format(
+  return ("export TERM=xterm PAGER= MODALUA_HISTORY= NO_COLOR=1; export %s; %s %d %d \"$M\" %s <%s"):format(
     options.environment or "LC_CTYPE=C.UTF-8", command.quote(program), options.columns or 80, options.rows or 24,
     options.arguments or "", script), script
 end
 
 --- Plays the steps. Returns the output of the command, its exit status, and the error messages of terminal.c. `options` are columns, rows,
---- arguments and environment (both in shell syntax). The command keeps no history and uses no pager, unless `environment` says so.
+--- arguments and environment (both in shell syntax). The command keeps no history, and uses no pager and no
+--- colours, unless `environment` says so.
 function terminal.run(options, steps)
   local line, script = terminal.line(options, steps)
   local result = command.shell(line)

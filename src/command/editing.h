@@ -18,6 +18,7 @@ struct line_editor {
     const editing *how;
     void *own; /* of the editor in use */
     line_editor_complete_fn complete;
+    line_editor_hint_fn hint;
     void *user;
     char *history_file;   /* NULL: the history is not saved */
     char *last;           /* the newest entry of the history */

@@ -129,13 +129,14 @@ static void choose_locale(void)
 }
 
 line_editor *line_editor_open(const char *history_file, line_editor_complete_fn complete,
-                              void *user)
+                              line_editor_hint_fn hint, void *user)
 {
     line_editor *e = calloc(1, sizeof *e);
     if (!e)
         return NULL;
     choose_locale();
     e->complete = complete;
+    e->hint = hint;
     e->user = user;
     e->history_file = history_file ? strdup(history_file) : NULL;
     if (!readline_open(e) && !libedit_open(e)) {

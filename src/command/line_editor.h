@@ -14,6 +14,10 @@ typedef struct line_editor line_editor;
  * are no candidates. */
 typedef const char *(*line_editor_complete_fn)(void *user, const char *before, size_t size);
 
+/* What to show below a line while it is typed, with the cursor behind `before`. Returns a JSON string, valid
+ * until the next call, or NULL. It is called at each key, and must be fast. */
+typedef const char *(*line_editor_hint_fn)(void *user, const char *before, size_t size);
+
 typedef enum line_editor_result {
     LINE_EDITOR_LINE,
     LINE_EDITOR_END, /* end of the input: Ctrl-D, or the terminal is gone. The cursor is in a new row */
@@ -34,7 +38,7 @@ typedef struct line_request {
  * UTF-8 locale. There can be one editor at a time. The caller closes it. NULL: the terminal cannot be
  * edited on, or no memory. */
 line_editor *line_editor_open(const char *history_file, line_editor_complete_fn complete,
-                              void *user);
+                              line_editor_hint_fn hint, void *user);
 
 /* NULL is fine. */
 void line_editor_close(line_editor *e);

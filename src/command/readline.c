@@ -14,6 +14,8 @@
 #include "command/editing.h"
 #include "command/readline_keys.h"
 #include "command/readline_library.h"
+#include "command/readline_paint.h"
+#include "command/readline_rows.h"
 #include "command/signals.h"
 #include "command/text_editor.h"
 
@@ -21,6 +23,7 @@ static readline_library rl;
 static line_editor *editor; /* of the present prompt */
 static bool line_is_over;   /* on_line was called */
 static bool input_is_over;  /* … at the end of the input */
+static bool is_at_end;      /* a signal ends the line, and the cursor stands behind the text */
 static bool is_invalid;     /* the present line had bytes that are not UTF-8, or NUL */
 static utf8_stream typed;   /* what is typed, to see whether it is UTF-8 */
 static bool is_tall_entry;  /* the earlier lines are the beginning of an entry of the history */
@@ -62,19 +65,6 @@ static const char *line(void)
     return *rl.rl_line_buffer;
 }
 
-/* The beginning of the row of the text in which the cursor is. */
-static size_t row_begin(size_t at)
-{
-    while (at > 0 && line()[at - 1] != '\n')
-        at--;
-    return at;
-}
-
-static size_t row_end(size_t at)
-{
-    return at + strcspn(line() + at, "\n");
-}
-
 static const char *prompt(void)
 {
     return editor->earlier.size == 0 ? editor->request.first : editor->request.more;
@@ -100,6 +90,7 @@ static void set_line(const char *text)
 /* Moves the terminal's cursor behind the text, so that what is printed next stands below it. */
 static void go_to_end(void)
 {
+    readline_paint_remove_hint();
     *rl.rl_point = *rl.rl_end;
     rl.rl_redisplay();
 }
@@ -109,6 +100,7 @@ static void go_to_end(void)
 static int read_byte(FILE *from)
 {
     int byte = rl.rl_getc(from);
+    readline_paint_remove_hint(); /* what the key does may end the line */
     if (byte >= 0 && !utf8_stream_add(&typed, (char)byte))
         is_invalid = true;
     return byte;
@@ -170,7 +162,7 @@ static void on_display(char **matches, int count, int longest)
 /* TAB. At the beginning of a row it indents. */
 static int on_tab(int count, int key)
 {
-    size_t begin = row_begin(point());
+    size_t begin = readline_rows_begin(&rl);
     if (strspn(line() + begin, " \t") >= point() - begin)
         return rl.rl_insert_text("  ");
     if (*rl.rl_last_func == on_tab)
@@ -182,45 +174,18 @@ static int on_tab(int count, int key)
 
 static int on_home(int count, int key)
 {
-    size_t begin = row_begin(point());
     (void)count;
     (void)key;
-    *rl.rl_point = begin == point() ? 0 : (int)begin;
+    readline_rows_home(&rl);
     return 0;
 }
 
 static int on_end(int count, int key)
 {
-    size_t end = row_end(point());
     (void)count;
     (void)key;
-    *rl.rl_point = end == point() ? *rl.rl_end : (int)end;
+    readline_rows_end(&rl);
     return 0;
-}
-
-/* Moves the cursor to another row, into the same column. */
-static void go_to_row(size_t begin)
-{
-    size_t own = row_begin(point());
-    size_t column = text_width_columns(line() + own, point() - own);
-    *rl.rl_point =
-        (int)(begin + text_width_fitting(line() + begin, row_end(begin) - begin, column));
-}
-
-static bool go_up(void)
-{
-    size_t begin = row_begin(point());
-    if (begin > 0)
-        go_to_row(row_begin(begin - 1));
-    return begin > 0;
-}
-
-static bool go_down(void)
-{
-    size_t end = row_end(point());
-    if (end < line_size())
-        go_to_row(end + 1);
-    return end < line_size();
 }
 
 /* A newline that does not end the input. */
@@ -253,6 +218,7 @@ static bool is_tall(const char *text)
  * the terminal from there. */
 static void clear_rows(size_t rows)
 {
+    readline_paint_remove_hint();
     *rl.rl_point = 0;
     rl.rl_redisplay();
     if (rows > 0)
@@ -391,7 +357,8 @@ static int on_up(int count, int key)
 {
     (void)count;
     (void)key;
-    if (go_up() || (rl.where_history() == history_size() && take_earlier() && (go_up(), true)))
+    if (readline_rows_up(&rl) ||
+        (rl.where_history() == history_size() && take_earlier() && (readline_rows_up(&rl), true)))
         return 0;
     return search_history(-1);
 }
@@ -400,7 +367,7 @@ static int on_down(int count, int key)
 {
     (void)count;
     (void)key;
-    return go_down() ? 0 : search_history(1);
+    return readline_rows_down(&rl) ? 0 : search_history(1);
 }
 
 static void enter(line_editor *e, const char *input)
@@ -506,6 +473,23 @@ static void on_line(char *text)
     free(text);
 }
 
+/* readline draws the line anew in a window of another size. After a signal that ends the line it knows no
+ * longer in which row its cursor is. */
+static void handle_signal(void)
+{
+    int signal = rl.rl_pending_signal();
+    if (signal == SIGWINCH)
+        readline_paint_forget();
+    else if (signal == SIGTSTP)
+        readline_paint_remove_hint();
+    else if (signal != 0) {
+        readline_paint_pause(true);
+        go_to_end();
+        is_at_end = true;
+    }
+    rl.rl_check_signals();
+}
+
 /* Waits for a key, and handles signals. False: a signal ends the line. */
 static bool wait_for_key(void)
 {
@@ -521,7 +505,7 @@ static bool wait_for_key(void)
         if (!signals_noted() && rl.rl_pending_signal() == 0)
             ready = ppoll(&in, 1, NULL, &before);
         sigprocmask(SIG_SETMASK, &before, NULL);
-        rl.rl_check_signals();
+        handle_signal();
         if (signals_noted())
             return false;
         if (ready > 0 || (ready < 0 && errno != EINTR))
@@ -536,20 +520,22 @@ static void install(void)
 
 static void begin_line(void)
 {
-    line_is_over = is_invalid = is_tall_entry = false;
+    line_is_over = is_invalid = is_tall_entry = is_at_end = false;
+    readline_paint_pause(false);
     typed.size = 0;
     set_text(&hit_line, NULL);
     in_our_locale(install);
     if (editor->request.preset) {
         rl.rl_insert_text(editor->request.preset);
-        rl.rl_redisplay();
+        (*rl.rl_redisplay_function)();
         split_tall_line();
     }
 }
 
 static void end_line(void)
 {
-    go_to_end();
+    if (!is_at_end)
+        go_to_end();
     rl.rl_callback_sigcleanup();
     rl.rl_callback_handler_remove();
 }
@@ -586,6 +572,7 @@ static void close_it(line_editor *e)
     set_text(&sought, NULL);
     set_text(&hit, NULL);
     set_text(&hit_line, NULL);
+    readline_paint_close();
     rl.clear_history();
 }
 
@@ -610,6 +597,7 @@ static void set_up(void)
     *rl.rl_completer_word_break_characters = "";
     *rl.rl_attempted_completion_function = on_complete;
     *rl.rl_completion_display_matches_hook = on_display;
+    readline_paint_open(&rl, editor);
 }
 
 bool readline_open(line_editor *e)

@@ -68,14 +68,27 @@ typedef int readline_command(int count, int key); /* the function of a key */
     X(const char *, rl_completer_word_break_characters)                                   \
     X(int, rl_completion_append_character)                                                \
     X(int, rl_attempted_completion_over)                                                  \
+    X(void (*)(void), rl_redisplay_function)                                              \
+    X(char *, rl_display_prompt)                                                          \
+    X(unsigned long, rl_readline_state)                                                   \
+    X(int, rl_mark)                                                                       \
     X(char **(*)(const char *word, int start, int end), rl_attempted_completion_function) \
     X(void (*)(char **matches, int count, int longest), rl_completion_display_matches_hook)
+
+/* X(type, name) for each variable that the library may lack: where it has drawn the line */
+#define READLINE_PLACES(X) \
+    X(int, _rl_last_c_pos) \
+    X(int, _rl_last_v_pos) \
+    X(int, _rl_vis_botlin)
 
 typedef struct readline_library {
 #define FUNCTION(result, name, parameters) result(*name) parameters;
 #define VARIABLE(type, name)               __typeof__(type) *name;
     READLINE_FUNCTIONS(FUNCTION)
     READLINE_VARIABLES(VARIABLE)
+    READLINE_PLACES(VARIABLE)
+    int (*rl_mark_active_p)(void); /* NULL before version 8.1 */
+    bool has_places;
 #undef FUNCTION
 #undef VARIABLE
 } readline_library;

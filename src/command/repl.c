@@ -189,22 +189,33 @@ static int show_results(session *s)
     return status;
 }
 
-/* A line_editor_complete_fn. */
-static const char *complete(void *user, const char *before, size_t size)
+/* Calls a function with the text before the cursor. Returns its result. */
+static const char *ask_about_text(session *s, const char *function, const char *before, size_t size)
 {
-    session *s = user;
     json_writer w = { 0 };
     char *json;
-    const char *candidates = NULL;
+    const char *answer = NULL;
     json_text_open(&w, '{');
     json_text_key(&w, "text");
     json_text_bytes(&w, before, size);
     json_text_close(&w, '}');
     json = json_text_take(&w);
     if (json)
-        modalua_call(s->rt, "modalua.completion.complete", json, &candidates);
+        modalua_call(s->rt, function, json, &answer);
     free(json);
-    return candidates;
+    return answer;
+}
+
+/* A line_editor_complete_fn. */
+static const char *complete(void *user, const char *before, size_t size)
+{
+    return ask_about_text(user, "modalua.completion.complete", before, size);
+}
+
+/* A line_editor_hint_fn. */
+static const char *find_hint(void *user, const char *before, size_t size)
+{
+    return ask_about_text(user, "modalua.completion.hint", before, size);
 }
 
 /* ---- the history ---- */
@@ -482,7 +493,7 @@ static void open_editor(session *s)
     if (!terminal_is_interactive())
         return;
     path = s->environment ? history_path() : NULL;
-    s->editor = line_editor_open(path, complete, s);
+    s->editor = line_editor_open(path, complete, find_hint, s);
     free(path);
 }
 

@@ -3,6 +3,7 @@
 local require = ...
 local doc = require "modalua.doc"
 local help = require "prompt.help"
+local hint = require "prompt.hint"
 local native = require "core.native"
 local scanning = require "prompt.scanning"
 local values = require "prompt.values"
@@ -406,6 +407,17 @@ doc.describe(completion.complete, "completion.complete(input) -> {n, candidate, 
       { "input", "cursor", "integer", "number of bytes before the cursor (default: all)" },
     },
     example = [[print(table.unpack(require("modalua.completion").complete { text = "orthanc:mod" }))]],
+  })
+function completion.hint(input)
+  return hint.at_end(input.text)
+end
+
+doc.describe(completion.hint, "completion.hint(input) -> text | nil",
+  "Returns what to show while a call is typed, with the cursor at the end of the text: the signature of the function, and the options "
+    .. "that its table does not have yet. It runs no code of yours, and sends no request.",
+  {
+    options = { { "input", "text", "string", "the input up to the cursor" } },
+    example = [[print(require("modalua.completion").hint { text = "modalua.connect {" })]],
   })
 doc.describe(completion.remember, "completion.remember(client, names)",
   "Stores the names of a server's modalities, which completion.complete then offers.",

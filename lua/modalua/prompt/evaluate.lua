@@ -19,7 +19,8 @@ local evaluate = {}
 local CHUNK = "=stdin"
 local KEPT_VALUES = 100 -- of so many inputs the values are kept in Out, _1, _2, …
 local DEFAULT_WIDTH = 80 -- columns of the terminal
-local LOOKUP_SECONDS = 0.5 -- a line waits at most so long for the names of modalities
+local LOOKUP_SECONDS = 0.2 -- a line waits at most so long for the names of modalities
+local LOOKUP_PAUSE = 60 -- seconds until a server that did not answer in time is asked for them again
 
 local state = commands.state
 local pending -- for `show`: a text, or results {…, n =}
@@ -179,13 +180,15 @@ end
 
 -- ---- the names of modalities, for completion ----
 
+local not_before = setmetatable({}, { __mode = "k" }) -- client -> when it may be asked again
+
 -- The clients in a line for which completion has no names of modalities yet.
 local function clients_without_names(text)
   local list, seen = {}, {}
   for name in text:gmatch "[%a_][%w_]*" do
     local client = rawget(_G, name)
     if type(client) == "userdata" and not seen[client] and help.methods_of(client) == help.methods "client" and
-      not completion.remembers(client) then
+      not completion.remembers(client) and task.now() >= (not_before[client] or 0) then
       seen[client] = true
       list[#list + 1] = client
     end
@@ -213,6 +216,8 @@ local function end_lookups(lookups, line_succeeded, text)
     local names = line_succeeded and task.timeout(LOOKUP_SECONDS, t.join, t)
     if type(names) == "table" then
       completion.remember(client, names)
+    elseif line_succeeded then
+      not_before[client] = task.now() + LOOKUP_PAUSE
     end
     t:cancel()
   end

@@ -1,0 +1,26 @@
+/* command/readline_paint.h - colours of the line that is typed, and a hint below it. GNU readline draws
+ * the line and moves the cursor. Behind that the same characters are written once more, in colours, to
+ * the places where they stand, and the cursor returns: what readline knows of the terminal stays true.
+ *
+ * It draws nothing where it does not know these places for certain: with horizontal-scroll-mode, with a
+ * mode in the prompt, with characters that readline does not draw as they are. */
+#ifndef COMMAND_READLINE_PAINT_H
+#define COMMAND_READLINE_PAINT_H
+
+#include "command/editing.h"
+#include "command/readline_library.h"
+
+/* Draws for this editor from now on, if the user wants colours. Both arguments stay valid. */
+void readline_paint_open(const readline_library *rl, line_editor *editor);
+void readline_paint_close(void);
+
+/* Removes the hint. Call it before anything but readline moves the cursor or prints. */
+void readline_paint_remove_hint(void);
+
+/* The same, and draws nothing until it is called with false. */
+void readline_paint_pause(bool paused);
+
+/* Removes the hint when the window has another size, and its place is unknown: readline then draws the line anew. */
+void readline_paint_forget(void);
+
+#endif
