@@ -30,6 +30,7 @@ local SECTIONS = {
   evaluate = { "evaluate", '`require "modalua.evaluate"`: a prompt without terminal code, for a C program with a console of its own.' },
   completion = { "completion", '`require "modalua.completion"`: the candidates for TAB, for such a program.' },
   help = { "help", '`require "modalua.help"`: the texts of `help(x)`, for such a program.' },
+  time_zone = { "time_zone", '`require "modalua.time_zone"`: the local time of a zone.' },
   printing = { "printing", '`require "modalua.printing"`: values as text, for such a program.' },
 }
 

@@ -335,6 +335,71 @@ describe("A long statement on SQLite", function()
   end)
 end)
 
+describe("db:run_slowly on SQLite", function()
+  it("gives the same as db:run", function()
+    local db <close> = open "slow_same"
+    run(db, "CREATE TABLE t (i, v)")
+    for i, v in ipairs { 1, -0.5, "", "a\0b", math.maxinteger } do
+      run(db, "INSERT INTO t VALUES ($1, $2)", i, v)
+    end
+    local expected = table.pack(db:run("SELECT * FROM t WHERE i > $1 ORDER BY i", 1))
+    assert.are.same(expected, table.pack(db:run_slowly("SELECT * FROM t WHERE i > $1 ORDER BY i", 1)))
+    assert.are.same({ {}, 4, n = 2 }, table.pack(db:run_slowly("UPDATE t SET v = NULL WHERE i > $1", 1)))
+    local rows, err = db:run_slowly "INSERT INTO t VALUES (1, (SELECT x FROM missing))"
+    assert.is_nil(rows)
+    assert.are.equal("SQLITE_ERROR", err.code)
+    assert.are.same({ { n = 5 } }, run(db, "SELECT count(*) AS n FROM t"))
+  end)
+
+  it("lets other tasks work, keeps its connection for itself, and ends when it is cancelled", function()
+    local db <close> = open "slow_cancelled"
+    local endless = modalua.task.spawn(db.run_slowly, db, ENDLESS)
+    local ticks = 0
+    modalua.task.spawn(function()
+      for _ = 1, 5 do
+        modalua.task.sleep(0.001)
+        ticks = ticks + 1
+      end
+    end):join()
+    assert.are.equal(5, ticks)
+    throws("another task uses this connection", db.run, db, "SELECT 1")
+    endless:cancel()
+    assert.are.equal("cancelled", select(2, endless:join()).kind)
+    assert.are.same({ { one = 1 } }, run(db, "SELECT 1 AS one"))
+  end)
+
+  it("ends when its connection is closed, and with the program", function()
+    local db = open "slow_closed"
+    local endless = modalua.task.spawn(db.run_slowly, db, ENDLESS)
+    modalua.task.sleep(0)
+    db:close()
+    assert.matches("the connection was closed meanwhile", select(2, endless:join()).message)
+    local result = command.run("-e", ([[
+      local db = assert(require "spec.support.part" "transfer.native".open(%q))
+      local task = require "modalua.task"
+      task.spawn(db.run_slowly, db, %q)
+      task.sleep(0)
+      error "this is the end"]]):format(folder .. "/slow_closed", ENDLESS))
+    assert.matches("this is the end", result.err)
+    assert.are.equal(1, result.status)
+  end)
+
+  it("is ended by Ctrl-C", function()
+    open("slow_interrupted"):close()
+    local pipe = assert(io.popen(("exec %s 2>&1"):format(served.quoted { command.path, "-e", ([[
+      local db = assert(require "spec.support.part" "transfer.native".open(%q))
+      require "modalua.task".spawn(function()
+        print((select(2, require "spec.support.part" "transfer.native".process())))
+        io.stdout:flush()
+      end)
+      db:run_slowly %q]]):format(folder .. "/slow_interrupted", ENDLESS) })))
+    local pid = assert(math.tointeger(pipe:read "l"))
+    served.output_of(("exec kill -INT %d"):format(pid))
+    assert.are.equal("modalua: cancelled\n", pipe:read "a")
+    pipe:close()
+  end)
+end)
+
 describe("What a worker asks of the machine", function()
   it("is a wall clock, a clock that also runs in a suspended process, random bits, and its own name", function()
     assert.is_true(math.abs(native.wall() // 1000 - os.time()) <= 2)

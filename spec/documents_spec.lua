@@ -209,7 +209,8 @@ describe("Every command in the documents", function()
       local fault = fault_of(line)
       wrong[#wrong + 1] = fault and ("%s: %s: %s"):format(path, line, fault) or nil
     end
-    for _, path in ipairs { "README.md", "src/command/README.md", "scripts/README.md", "scripts/tutorial.md" } do
+    for _, path in ipairs { "README.md", "src/command/README.md", "scripts/README.md", "scripts/tutorial.md",
+      "scripts/questions.md" } do
       local page = read_file(path)
       for line in page:gmatch "\n    modalua ([^\n]*)" do
         check(path, (line:gsub("  +#.*$", "")))
@@ -231,25 +232,78 @@ describe("Every command in the documents", function()
   end)
 end)
 
--- What a new user asks first: the page that answers, to which the README links, and words of the answer.
+-- The part of a page below the heading with this anchor, as the usual hosts make anchors; without an anchor, the whole page.
+local function section_of(path, anchor)
+  local page = "\n" .. read_file(path)
+  for marks, heading, rest in anchor ~= "" and page:gmatch "\n(#+) ([^\n]+)()" or function() end do
+    if heading:lower():gsub("[^%w%s_-]", ""):gsub("%s", "-") == anchor then
+      local next_heading = page:find("\n" .. ("#?"):rep(#marks - 1) .. "# ", rest) or #page
+      return page:sub(rest, next_heading)
+    end
+  end
+  return anchor == "" and page or nil
+end
+
+-- Clicks on links, one after the other, in the part of a page that the link before has led to; "#heading" is on the page itself. Returns
+-- the text at the end.
+local function click(links)
+  local path, text = "README.md", read_file "README.md"
+  for _, link in ipairs(links) do
+    local file, anchor = link:match "^([^#]*)#?(.*)$"
+    assert.is_truthy(file == "" or text:find("](" .. link .. ")", 1, true), ("%s has no link to %s"):format(path, link))
+    local names = {}
+    for name in (file == "" and path or (path:match "^.*/" or "") .. file):gmatch "[^/]+" do
+      names[#names + (name == ".." and 0 or 1)] = name ~= ".." and name or nil
+    end
+    path = table.concat(names, "/")
+    text = assert(section_of(path, anchor), link)
+  end
+  return text
+end
+
+-- What a new user asks: the word to search for, the links to click from the README to the answer, and a part of the answer. Each question
+-- also has an answer in scripts/questions.md, of which the links lead on: more_of is the last of them, and what is found there.
 local QUESTIONS = {
-  { "how do I install it?", "README.md", "cmake --install" }, { "where does my password go?", "README.md", "MODALUA_PASSWORD" },
-  { "our CA is private", "README.md", "MODALUA_CA" }, { "nightly prefetch?", "scripts/README.md", "scripts/nightly_prefetch.lua" },
-  { "a cohort from a CSV file?", "scripts/README.md", "scripts/pull_cohort.lua" }, { "monitoring?", "scripts/README.md", "--nagios" },
-  { "a worklist?", "scripts/README.md", "modalua worklist" }, { "storage commitment?", "scripts/README.md", "modalua commit" },
-  { "forwarding?", "scripts/README.md", "scripts/route_stable_studies.lua" },
-  { "going on after a stop?", "src/command/README.md", "modalua transfer run lung.ledger  " },
-  { "which function?", "lua/README.md", "This page lists every public function" },
-  { "which version?", "scripts/README.md", "## Versions of Orthanc" },
+  { "install", { "#install" }, "cmake --install", "how-do-i-install-it", "../README.md#install", "scripts/package.sh" },
+  { "password", { "#connect" }, "MODALUA_PASSWORD", "where-does-my-password-go", "../src/command/README.md#which-server",
+    "password_command" },
+  { "CA", { "#connect" }, "MODALUA_CA", "our-ca-is-private-what-now", "../src/command/README.md#which-server", "--ca FILE" },
+  { "prefetch", { "scripts/README.md#nightly-prefetch-from-the-worklist" }, "nightly_prefetch.lua",
+    "how-do-i-prefetch-each-night-what-the-worklist-needs", "README.md#run-them-unattended", "modalua-timed@nightly_prefetch.timer" },
+  { "CSV", { "scripts/README.md#a-cohort-from-a-csv-file" }, "pull_cohort.lua", "how-do-i-bring-a-cohort-that-a-csv-file-names",
+    "README.md#a-cohort-from-a-csv-file", "--column AccessionNumber" },
+  { "monitor", { "scripts/README.md#echo-and-monitor-all-modalities" }, "--nagios", "how-do-i-monitor-the-modalities-and-the-jobs",
+    "README.md#watch-for-failing-jobs", "watch_jobs.lua" },
+  { "worklist", { "scripts/README.md#a-worklist-as-a-table" }, "modalua worklist", "how-do-i-see-the-worklist",
+    "README.md#a-worklist-as-a-table", "find_worklist" },
+  { "commitment", { "scripts/README.md#forward-what-becomes-stable" }, "modalua commit archive",
+    "how-do-i-ask-for-storage-commitment", "README.md#forward-what-becomes-stable", "commit = 600" },
+  { "forward", { "scripts/README.md#forward-what-becomes-stable" }, "route_stable_studies.lua", "how-do-i-forward-what-arrives",
+    "README.md#forward-what-becomes-stable", "rules.lua" },
+  { "resume", { "src/command/README.md#bulk-transfer" }, "goes on: after Ctrl-C", "it-was-interrupted-how-do-i-resume",
+    "../src/command/README.md#bulk-transfer", "modalua transfer run lung.ledger  " },
+  { "function", { "lua/README.md" }, "This page lists every public function", "which-function-does-it", "../lua/README.md",
+    "pacs:find" },
+  { "version", { "scripts/README.md#versions-of-orthanc" }, "1.12.7", "which-version-do-i-have-and-what-can-mine-do",
+    "README.md#versions-of-orthanc", "RetrieveMethod" },
 }
 
 describe("The questions of a new user", function()
   for _, question in ipairs(QUESTIONS) do
-    it("are answered one click from the README: " .. question[1], function()
-      assert.is_truthy(question[2] == "README.md" or read_file "README.md":find("](" .. question[2], 1, true))
-      assert.is_truthy(read_file(question[2]):find(question[3], 1, true))
+    local word, links, answer, anchor, more, more_answer = table.unpack(question)
+    it("are answered by one search in the README, one click from it, or three: " .. word, function()
+      assert.is_truthy(read_file "README.md":find("%f[%w]" .. word .. "%f[%W]"), word)
+      assert.is_truthy(click(links):find(answer, 1, true), answer)
+      assert.is_truthy(section_of("scripts/questions.md", anchor), anchor)
+      assert.is_truthy(section_of("scripts/questions.md", anchor):find("](" .. more .. ")", 1, true), more)
+      assert.is_truthy(click({ "scripts/questions.md", more }):find(more_answer, 1, true), more_answer)
     end)
   end
+
+  it("are all on the page of twelve questions", function()
+    assert.are.equal(12, select(2, read_file "scripts/questions.md":gsub("\n## ", "")))
+    assert.are.equal(12, #QUESTIONS)
+  end)
 end)
 
 local module = os.getenv "MODALUA_MODULES" -- not under a sanitizer, whose runtime cannot be loaded into stock Lua

@@ -486,7 +486,10 @@ for _, version in ipairs(versions) do
       local found = find({ PatientID = "JP-77002", PatientName = "" })
       assert.are.equal("Satou^Hanako=佐藤^花子=さとう^はなこ", found.answers[1].PatientName)
       assert.is_nil(found.warning)
+      local undo_of_second = assert(client:use_utf8()) -- by another program: it has nothing to restore
       assert.is_true(undo())
+      assert.are.equal("Latin1", client:default_encoding())
+      assert.is_true(undo_of_second())
       assert.are.equal("Latin1", client:default_encoding())
     end)
   end)

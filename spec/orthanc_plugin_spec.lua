@@ -8,6 +8,7 @@ local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
 local plugin = require "spec.support.plugin"
 local samples = require "modalua.samples"
+local served = require "spec.support.served"
 local versions = require "spec.support.versions"
 
 local contains, fails, happens = expect.contains, expect.fails, expect.happens
@@ -60,6 +61,8 @@ end
 
 local SCRIPTS <const> = {
   well = "print 'I am well'",
+  migrating = "function OnStoredInstance() end IncomingFindRequestFilter = print OnHeartBeat = 5 "
+    .. "print(pcall(require 'modalua'.host.filter, 'ReceivedInstance', print))",
   failing = "error 'I fail'",
   leaving = "os.exit(3)",
   looping = "while true do end",
@@ -76,6 +79,7 @@ print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
   arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
+  elsewhere = { source = "", At = "23:59", TimeZone = "Pacific/Kiritimati" }, -- 14 hours before UTC
   follow = FOLLOW,
   events = [[
 local host = require "modalua".host
@@ -113,6 +117,9 @@ host.route("/inside", function() return require "modalua".connect():get "/modalu
 ]],
 }
 
+-- For the LuaScripts of a server, which looks for files beside its configuration.
+local FIND_FILTER <const> = served.output_of("pwd"):match "[^\n]+" .. "/src/orthanc_plugin/modalua_find_filter.lua"
+
 -- The next moment at that time of the day which is a Monday or a Thursday.
 local function next_time(hour, min)
   local now = os.date "*t"
@@ -149,6 +156,12 @@ for _, version in ipairs(versions) do
       assert.are.equal(0, server:state("well").Restarts)
       happens(function() return server:is("arguments", "done") end)
       contains(server:log_of "arguments", "got\ta\tb c\n")
+      happens(function() return server:is("migrating", "done") end)
+      local told = server:log_of "migrating"
+      contains(told, "defines the function OnStoredInstance, which Orthanc's own Lua would call, and this plugin does not call")
+      contains(told, "defines the function IncomingFindRequestFilter, ")
+      assert.is_nil(told:find "OnHeartBeat")
+      contains(told, "the server does not ask for 'ReceivedInstance', as the setting Filters of this script does not name it")
     end)
 
     it("starts a script that fails again, later each time, and says why it failed", function()
@@ -182,6 +195,7 @@ for _, version in ipairs(versions) do
       happens(function() return #server:lines "often" >= 2 end)
       assert.are.equal(next_time(4, 30), server:state("later").NextStart)
       assert.are.equal("waiting", server:state("later").State)
+      contains(server:state("elsewhere").NextStart, "T09:59:00Z")
     end)
 
     it("gives a script the same inside the server as outside", function()
@@ -306,40 +320,83 @@ for _, version in ipairs(versions) do
     end)
   end)
 
-  it("The plugin in Orthanc " .. version.name .. " lets a script decide what is stored and what is allowed", function()
+  it("The plugin in Orthanc " .. version.name .. " lets a script decide what is stored, what is found and what is allowed", function()
     local server <close> = plugin.start(version, { scripts = {
-      decides = { Filters = { "ReceivedInstance", "IncomingHttpRequest" }, source = [[
+      decides = { Filters = { "ReceivedInstance", "IncomingHttpRequest", "ReceivedCStoreInstance", "IncomingFindRequest" }, source = [[
 local host = require "modalua".host
 host.filter("ReceivedInstance", function(tags, origin)
   if tags.PatientID == "LATE" then
     require "modalua.task".sleep(100)
   end
   print(tags.PatientID, origin.RequestOrigin)
-  return tags.PatientID == "GOOD"
+  return tags.PatientID ~= "OTHER"
+end)
+local status = { GOOD = true, NO = false, BUSY = 0xA7FF, BADLY = 1.5, ZERO = 0 }
+host.filter("ReceivedCStoreInstance", function(tags) return status[tags.PatientID] end)
+host.filter("IncomingFindRequest", function(query, origin)
+  print("asked for", query["0010,0020"], origin.RemoteAet)
+  if query["0010,0020"] == "NUMBER" then
+    query["0010,0020"] = 1
+  elseif query["0010,0020"] == "CHANGED" then
+    query["0010,0020"] = "GOOD"
+  elseif query["0010,0020"] == "GOOD" then
+    return true
+  else
+    return query["0010,0020"] ~= "NO" and {}
+  end
+  return query
 end)
 host.filter("IncomingHttpRequest", function(request) return request.path ~= "/statistics" and request.query.no == nil end)
+print("refused", pcall(host.filter, "ReceivedCStoreInstnce", print))
 print "decides"
-]] } }, settings = { FilterDefault = "reject", FilterTimeLimit = 0.5 } })
+]] } }, settings = { FilterDefault = "reject", FilterTimeLimit = 0.5 },
+      extra = { LuaScripts = { FIND_FILTER }, DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true,
+        DicomCheckCalledAet = false } })
     local client = server.client
     happens(function() return client:get "/system" end) -- until then the setting FilterDefault rejects
-    local function store(patient)
+    local function file(patient)
+      return { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. #patient, PatientID = patient,
+        StudyInstanceUID = "1.2.3." .. #patient .. ".4", SeriesInstanceUID = "1.2.3.4.5", Modality = "CT" }
+    end
+    local function upload(patient)
       local path = os.tmpname()
-      local file <close> = io.open(path, "wb")
-      file:write(archive.file { SOPClassUID = "1.2.840.10008.5.1.4.1.1.2", SOPInstanceUID = "1.2.3." .. #patient, PatientID = patient,
-        StudyInstanceUID = "1.2.3.4", SeriesInstanceUID = "1.2.3.4.5", Modality = "CT" })
-      file:flush()
+      served.write_file(path, archive.file(file(patient)))
       client:upload(path)
       os.remove(path)
     end
-    store "GOOD"
-    store "OTHER"
-    store "LATE"
+    upload "GOOD"
+    upload "OTHER"
+    upload "LATE"
     assert.are.equal(1, #client:get "/instances")
     contains(server:log_of "decides", "GOOD\tRestApi\nOTHER\tRestApi\n")
     contains(server:log_of "decides",
       "its filter gives no answer, and the setting FilterDefault rejects: the script has not answered in time")
     fails({ status = 403 }, client:get "/statistics")
     fails({ status = 403 }, client:get("/system", { no = 1 }))
+    contains(server:log_of "decides", "there is no filter 'ReceivedCStoreInstnce', did you mean 'ReceivedCStoreInstance'?")
+
+    local function dcmtk(line, ...)
+      return served.output_of(("env TCP_NODELAY=1 %s 2>&1; true"):format(line:format(server.dicom_port, ...)))
+    end
+    local function store(patient) -- the response to C-STORE, as DCMTK shows it
+      local folder = archive.write { file(patient) }
+      local answer = dcmtk("storescu -d 127.0.0.1 %d %s/00001.dcm", folder)
+      served.output_of("exec rm -rf " .. folder)
+      return tonumber(answer:match "DIMSE Status%s*: (0x%x+)")
+    end
+    assert.are.same({ 0, 0, 0x0124, 0xA7FF, 0xA700 }, { store "GOOD", store "ZERO", store "NO", store "BUSY", store "BADLY" })
+    contains(server:log_of "decides", "a status of DIMSE must be a whole number from 0 to 0xFFFF (1.5 was returned)")
+    local function find(patient) -- the number of answers, and whether the last response says that it failed
+      local answer = dcmtk("findscu -v -S -k QueryRetrieveLevel=STUDY -k StudyInstanceUID -k PatientID=" .. patient .. " 127.0.0.1 %d")
+      return select(2, answer:gsub("Find Response: %d", "")), answer:find("(Failed", 1, true) ~= nil
+    end
+    assert.are.same({ 1, false }, { find "GOOD" })
+    assert.are.same({ 1, false }, { find "CHANGED" })
+    for _, patient in ipairs { "NO", "NUMBER", "EMPTY" } do
+      assert.are.same({ 0, true }, { find(patient) }, patient)
+    end
+    contains(server:log_of "decides", "asked for\tCHANGED\tFINDSCU")
+    contains(server:log_of "decides", "the query must be a table of texts by their tags")
   end)
 
   it("The plugin in Orthanc " .. version.name .. " ends scripts in every state with the server", function()
@@ -374,6 +431,10 @@ describe("The configuration of the plugin", function()
     { "has no setting 'Evry', did you mean 'Every'?", { source = "", Evry = "1h" } },
     { "Every must be a text such as", { source = "", Every = 5 } },
     { "At must be a time such as", { source = "", At = "25:00" } },
+    { "TimeZone needs At", { source = "", TimeZone = "Europe/Vienna" } },
+    { "TimeZone must be the name of a time zone such as Europe/Vienna (there is no time zone 'Europe/Wien'",
+      { source = "", At = "02:00", TimeZone = "Europe/Wien" } },
+    { "TimeZone must be the name of a time zone", { source = "", At = "02:00", TimeZone = 1 } },
     { "Days needs At", { source = "", Days = { "Mon" } } },
     { "Days must be a list of days", { source = "", At = "02:00", Days = { "Monday" } } },
     { "Every must be whole days when there is At", { source = "", At = "02:00", Every = "5h" } },
@@ -407,7 +468,9 @@ describe("The configuration of the plugin", function()
   it("leaves a filter to FilterDefault when its script has a fault, and rejects when that has a fault too", function()
     for _, row in ipairs {
       { { source = "x =", Filters = { "IncomingHttpRequest" } }, "reject", "<eof>" },
-      { { source = "", Filters = { "Everything" } }, "Accept", "Filters must be a list of" },
+      { { source = "", Filters = { "Everything" } }, "Accept", 'Filters must be a list of filters: "ReceivedInstance", ' },
+      { { source = "", Filters = { "IncomingFindRequest", "IncomingHttpRequest" } }, "reject",
+        '"IncomingFindRequest" needs modalua_find_filter.lua, a file of this plugin, among the LuaScripts' },
       { { source = "", Filter = { "IncomingHttpRequest" } }, "reject", "has no setting 'Filter', did you mean 'Filters'?" },
     } do
       local server <close> = plugin.start(version, { scripts = { decides = row[1] }, settings = { FilterDefault = row[2] } })
@@ -426,6 +489,49 @@ describe("The configuration of the plugin", function()
     contains(why, "Modalua.Strict is true")
     local server <close> = plugin.start(version, { scripts = { good = "" }, settings = { Strict = true } })
     happens(function() return server:is("good", "done") end)
+  end)
+end)
+
+-- schedule.lua is a module of the plugin; here it is asked without a server.
+describe("The schedule of a script", function()
+  local schedule = dofile "src/orthanc_plugin/schedule.lua"
+
+  local function instant(text)
+    local y, month, d, h, m = text:match "(%d+)-(%d+)-(%d+) (%d+):(%d+)"
+    local noon = os.time { year = y, month = month, day = d, hour = 12 }
+    local utc = os.date("!*t", noon)
+    return noon - (utc.hour * 60 + utc.min) * 60 + (h * 60 + m) * 60
+  end
+
+  -- The next times, in UTC, of a script with these settings that ends at once, without an Every.
+  local function times(zone, at, days, now, n)
+    local list, q = {}, { zone = zone, at = at, days = days, now = instant(now) }
+    for i = 1, n do
+      q.least = q.now
+      q.now = schedule.next(q)
+      list[i] = os.date("!%a %d %H:%M", q.now)
+    end
+    return list
+  end
+
+  it("knows the nights in which clocks are changed", function()
+    -- 02:30 does not exist on 2026-03-29 in Vienna, and exists twice on 2026-10-25
+    assert.are.same({ "Sat 28 01:30", "Sun 29 01:00", "Mon 30 00:30" }, times("Europe/Vienna", 150, 0, "2026-03-27 12:00", 3))
+    assert.are.same({ "Sat 24 00:30", "Sun 25 00:30", "Mon 26 01:30" }, times("Europe/Vienna", 150, 0, "2026-10-23 12:00", 3))
+    -- Lord Howe changes by half an hour: 02:15 does not exist on 2026-10-04
+    assert.are.same({ "Fri 02 15:45", "Sat 03 15:30", "Sun 04 15:15" }, times("Australia/Lord_Howe", 135, 0, "2026-10-02 12:00", 3))
+    assert.are.same({ "Fri 27 02:30", "Sat 28 02:30", "Sun 29 02:30" }, times("UTC", 150, 0, "2026-03-27 01:00", 3))
+  end)
+
+  it("means the days of its time zone", function()
+    assert.are.same({ "Sun 29 14:00", "Thu 03 14:00" }, times("Pacific/Auckland", 180, 2 + 32, "2026-11-28 12:00", 2))
+  end)
+
+  it("begins with the first moment that is late enough", function()
+    local now = instant "2026-11-28 12:00"
+    assert.are.equal(instant "2026-11-30 01:00",
+      schedule.next { zone = "Europe/Vienna", at = 120, days = 0, now = now, least = now + 86400 })
+    assert.is_nil(schedule.next { zone = "UTC", at = 0, days = 0, now = now, least = now + 1e9 })
   end)
 end)
 

@@ -4,6 +4,7 @@ local expect = require "spec.support.expect"
 local json = require "modalua.json"
 local modalua = require "modalua"
 local orthanc = require "spec.support.orthanc"
+local sample_ledger = require "spec.support.sample_ledger"
 local samples = require "modalua.samples"
 local terminal = require "spec.support.terminal"
 
@@ -126,6 +127,18 @@ describe("The output of verbs", function()
       assert.is_nil(on_terminal("sed 's/^/| /'", "find pacs PatientID=MOD-0012"):find("\n| ", 1, true)) -- it fits
       assert.is_nil(on_terminal("", "find pacs"):find("\n| ", 1, true))
       contains(on_terminal("sed 's/^/| /'", "help"), "\n|   find         searches a modality\n")
+      contains(on_terminal("sed 's/^/| /'", "find --help"), "\n| Examples:")
+      contains(on_terminal("sed 's/^/| /'", "transfer run --help"), "\n| Examples:")
+    end)
+
+    it("goes through the pager once, also when it comes in pieces", function()
+      local ledger, path = sample_ledger.open { items = 1100 }
+      ledger:close()
+      local shown, status, err = on_terminal("sed 's/^/| /; $s/$/\\nover/'", "transfer items " .. path)
+      sample_ledger.remove(path)
+      assert.are.equal(0, status, err .. shown)
+      assert.are.equal(1101, select(2, ("\n" .. shown):gsub("\n| ", "\n"))) -- a head and 1100 items
+      assert.are.equal(1, select(2, shown:gsub("\nover\n", "")))
     end)
 
     it("leaves Ctrl-C to the pager", function()
@@ -240,7 +253,7 @@ describe("The output of verbs", function()
     local result = run("move", "pacs", "--to-aet", "NOWHERE", "PatientID=JP-77001", "--json")
     assert.are.equal(1, result.status)
     for _, row in ipairs(assert(json.decode(result.out))) do
-      assert.are.equal("FAILED", row.outcome)
+      assert.are.equal("failed", row.outcome)
       assert.is_string(row.kind)
       assert.are_not.equal("unknown", row.kind)
       assert.is_string(row.error)

@@ -8,7 +8,8 @@ local modalua = require "modalua"
 
 local IN_SANDBOX = { "modalua", "modalua.doc", "modalua.json", "modalua.letters", "modalua.table", "modalua.task" }
 local PUBLIC = { "modalua", "modalua.arguments", "modalua.completion", "modalua.doc", "modalua.evaluate", "modalua.help", "modalua.json",
-  "modalua.letters", "modalua.playground", "modalua.printing", "modalua.samples", "modalua.table", "modalua.task", "modalua.transfer" }
+  "modalua.letters", "modalua.playground", "modalua.printing", "modalua.samples", "modalua.table", "modalua.task", "modalua.time_zone",
+  "modalua.transfer" }
 
 local function output_of(line)
   local pipe = assert(io.popen(line))

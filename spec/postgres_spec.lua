@@ -431,6 +431,85 @@ describe("A server that was stopped by a signal", function()
   end)
 end)
 
+-- The name slow.test is that of the server, and has a second address at which nothing listens. It cannot be looked up before the file
+-- `answers` exists.
+describe("A server whose name is looked up slowly", function()
+  local answers
+
+  -- Runs this code in a process of its own. It gets the addresses of the server, once by name and once by number.
+  local function run_with_slow_name(code)
+    local head = ([[
+      local native, task = require "spec.support.part" "transfer.native", require "modalua".task
+      local answers, by_name, by_number = %q, %q, %q
+      local function answer() assert(io.open(answers, "w")):close() end
+      local function threads()
+        local n = 0
+        for _ in io.popen("ls /proc/" .. select(2, native.process()) .. "/task"):lines() do n = n + 1 end
+        return n
+      end
+    ]]):format(answers, (url:gsub("@127.0.0.1:", "@slow.test:")), url)
+    return command.shell(('export ASAN_OPTIONS="$ASAN_OPTIONS:verify_asan_link_order=0"; DISTURB=names DISTURB_ANSWERS=%s LD_PRELOAD=%s '
+      .. '"$M" -e %s'):format(command.quote(answers), command.quote(os.getenv "MODALUA_DISTURB"), command.quote(head .. code)))
+  end
+
+  local function prints(text, code)
+    assert.are.same({ out = text, err = "", status = 0 }, run_with_slow_name(code))
+  end
+
+  before_each(function()
+    answers = server.folder .. "/answers"
+    os.remove(answers)
+  end)
+
+  it("lets other tasks work, and each of its addresses is tried", function()
+    prints("5 ticks\n1\n", [[
+      local opening = task.spawn(native.open, by_name)
+      for _ = 1, 5 do task.sleep(0.001) end
+      print "5 ticks"
+      answer()
+      local db = assert(opening:join())
+      print(db:run "SELECT 1 AS one"[1].one)]])
+  end)
+
+  it("is given up when the time limit is over, and the program goes on", function()
+    prints("08001\ttrue\n1\n", [[
+      local before = threads()
+      local db, err = native.open(by_name, false, { connect = 0.1 })
+      assert(not db and err.message:find("the name of the server could not be looked up in time", 1, true), err)
+      print(err.code, err.retryable)
+      assert(threads() > before)
+      answer()
+      while threads() > before do task.sleep(0.01) end
+      print(assert(native.open(by_name)):run "SELECT 1 AS one"[1].one)]])
+  end)
+
+  it("holds up neither a cancelled task nor the end of the program", function()
+    prints("cancelled\n", [[
+      local opening = task.spawn(native.open, by_name)
+      task.sleep(0)
+      opening:cancel()
+      print(select(2, opening:join()).kind)
+      task.spawn(native.open, by_name)
+      task.sleep(0)
+      task.spawn(native.open, by_name):cancel()]])
+  end)
+
+  it("is not looked up again to cancel a statement", function()
+    prints("it has ended\n", [[
+      answer()
+      local db, other = assert(native.open(by_name)), assert(native.open(by_number))
+      os.remove(answers)
+      local function running()
+        return other:run "SELECT count(*) AS n FROM pg_stat_activity WHERE query = 'SELECT pg_sleep(601)' AND state = 'active'"[1].n
+      end
+      local waiting = task.spawn(db.run, db, "SELECT pg_sleep(601)")
+      while running() == 0 do task.sleep(0.01) end
+      waiting:cancel()
+      while running() > 0 do task.sleep(0.01) end
+      print "it has ended"]])
+  end)
+end)
+
 describe("native.open on PostgreSQL", function()
   local function refusal(target, ...)
     local on, err = native.open(target, ...)

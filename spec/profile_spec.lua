@@ -63,6 +63,14 @@ describe("The configuration file", function()
     gives(server.url .. "/prefix", WARD, run(BOTH, '"$M" --profile test ' .. code '{ profile = "ward" }'))
   end)
 
+  it("has an only server, which is the default by itself", function()
+    local one = [[return { servers = { ward = { url = "URL/prefix", username = "u", password = "hunter2" } } }]]
+    gives(server.url .. "/prefix", WARD, run(one, '"$M" ' .. code()))
+    assert.are.equal("modalua.Client (http://localhost:8042)\n", run([[return { servers = { a = { url = "URL" }, b = { url = "URL" } } }]],
+      '"$M" -e ' .. command.quote "print(require'modalua'.connect())").out) -- of several, none
+    fails("the server 'ward' is not a table with a url", run("return { servers = { ward = {} } }", '"$M" ' .. code()))
+  end)
+
   it("has a lower priority than options, environment and arguments", function()
     gives(server.url, "nil", run(BOTH, ('"$M" -u %s %s'):format(server.url, code())))
     gives(server.url, "nil", run(BOTH, ('MODALUA_URL=%s "$M" %s'):format(server.url, code())))

@@ -114,7 +114,7 @@ for _, version in ipairs(versions) do
       for line in result.out:gmatch "[^\n]+" do
         states[#states + 1] = assert(json.decode(line)).state
       end
-      assert.are.same({ "Success", "FAILED", "AlreadyStored" }, states)
+      assert.are.same({ "stored", "failed", "already_stored" }, states)
       local found = assert(client:find { Level = "Study", Query = { PatientID = "UPLOADED" } })
       assert.are.equal(1, #found)
       assert(client:delete("/studies/" .. found[1]))
@@ -263,11 +263,14 @@ for _, version in ipairs(versions) do
         end
       end
       local known, other = destination("--from", "qr"), destination("--from", "qr", "--to", "other")
-      assert.are.same({ "destination LOCAL of qr", "unknown" }, { known[1], known[2] })
-      contains(known[4], "modalua move qr --to LOCAL StudyInstanceUID=…")
-      assert.are.same({ "destination OTHER of qr", "FAILED", "qr does not know the AE title OTHER (0xA801)",
+      assert.are.same({ "destination LOCAL of qr", "ok", "known: qr refuses an AE title that it does not know, and does not refuse LOCAL" },
+        known)
+      assert.are.same({ "destination OTHER of qr", "failed", "not known: qr does not know the AE title OTHER (0xA801)",
         "add OTHER, with its host and port, to the list of destinations of qr" }, other)
-      assert.are.equal("FAILED", destination("--from", "qr", "--to", "nosuch")[2])
+      assert.are.equal("failed", destination("--from", "qr", "--to", "nosuch")[2])
+      assert.are.same({ "destination OTHER of pacs", "unknown", -- Orthanc looks for the study first
+        "cannot be told: pacs does not look at the destination when there is nothing to send",
+        "move one study to be certain: modalua move pacs --to other StudyInstanceUID=…" }, destination("--from", "pacs", "--to", "other"))
       local result = command.run("-u", own.url, "check", "--to", "qr")
       assert.are.same({ 2, "" }, { result.status, result.out })
       contains(result.err, "--to needs --from")
@@ -282,7 +285,7 @@ for _, version in ipairs(versions) do
       for _, row in ipairs(assert(json.decode(result.out))) do
         states[row.check] = row
       end
-      assert.are.same({ "ok", "ok", "ok", "ok", "FAILED" }, { states.server.state, states.version.state, states.encoding.state,
+      assert.are.same({ "ok", "ok", "ok", "ok", "failed" }, { states.server.state, states.version.state, states.encoding.state,
         states["modality pacs"].state, states["modality gone"].state })
       assert.are.equal(client:system().Version, states.version.detail)
       assert.are.same({ "dicom", "string" }, { states["modality gone"].kind, type(states["modality gone"].advice) })

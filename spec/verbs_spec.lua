@@ -41,6 +41,9 @@ local function open_playground(binary)
   function ground.shell(line)
     return command.shell((". %s; export TERM=xterm; unset NO_COLOR; %s"):format(environment, line))
   end
+  function ground.popen(line)
+    return io.popen((". %s; export M=%s; %s"):format(environment, command.quote(command.path), line))
+  end
   function ground.run(...)
     return ground.shell('"$M" ' .. command.quote(...))
   end
@@ -254,6 +257,31 @@ for _, version in ipairs(versions) do
         assert(ground.client:delete "/modalities/mute")
       end)
 
+      it("searches again when another run with --utf8 has put the encoding back meanwhile", function()
+        local gated <close> = dicomd.start()
+        assert(ground.client:put("/modalities/held", gated:modality "HELDF3"))
+        assert(ground.client:put("/tools/default-encoding", "Latin1"))
+        local before = queries()
+        local output = os.tmpname()
+        local pipe = assert(ground.popen(('"$M" find held --utf8 --json 2>&1 >%s'):format(output)))
+        for n = 1, 2 do -- during the second search it stays
+          assert(eventually(function() return gated:count "C-FIND" == n end))
+          assert.are.equal("Utf8", assert(ground.client:default_encoding()))
+          assert(n == 2 or ground.client:put("/tools/default-encoding", "Latin1"))
+          gated:let(1)
+        end
+        local err = pipe:read "a"
+        assert.is_true(pipe:close(), err)
+        assert.are.equal(3, #assert(json.decode(read_file(output))))
+        assert.is_nil(err:find("another program", 1, true), err)
+        assert.are.equal(2, gated:count "C-FIND")
+        assert.are.equal("Latin1", assert(ground.client:default_encoding()))
+        assert.are.equal(before, queries())
+        os.remove(output)
+        assert(ground.client:put("/tools/default-encoding", "Utf8"))
+        assert(ground.client:delete "/modalities/held")
+      end)
+
       it("suggests the right word for a misspelt modality, level, tag or option", function()
         for _, case in ipairs {
           { 1, "the server knows no modality 'pasc'; did you mean 'pacs'?", "pasc" },
@@ -323,7 +351,7 @@ for _, version in ipairs(versions) do
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 2 studies moved from pacs to NOWHERE\n")
         local rows = assert(json.decode(result.out))
-        assert.are.same({ "FAILED", "FAILED" }, { rows[1].outcome, rows[2].outcome })
+        assert.are.same({ "failed", "failed" }, { rows[1].outcome, rows[2].outcome })
         assert.are.same({ "dicom", "dicom" }, { rows[1].kind, rows[2].kind })
         contains(result.err, ("modalua: %s: %s\n"):format(rows[1].StudyInstanceUID, rows[1].error))
       end)
@@ -386,7 +414,7 @@ for _, version in ipairs(versions) do
         assert(ground.client:delete "/modalities/open")
         assert.are.equal(1, result.status)
         contains(result.err, "0 of 3 studies moved from open to ANY, 3 unknown\n")
-        assert.matches("\nUNKNOWN,[^\n]*,unknown,[^\n]*,\n", result.out)
+        assert.matches("\nunknown,[^\n]*,unknown,[^\n]*,\n", result.out)
       end)
 
       it("moves everything with --all", function()

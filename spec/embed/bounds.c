@@ -3,6 +3,7 @@
  * the URL of the fault server. */
 #define _GNU_SOURCE
 
+#include <curl/curl.h>
 #include <dirent.h>
 #include <netdb.h>
 #include <pthread.h>
@@ -148,7 +149,16 @@ static void step_often(modalua_runtime *rt)
         CHECK(modalua_step(rt, 1) == MODALUA_WORKING);
 }
 
-/* A thread cannot be stopped, and ends when the system does. The requests give up, again and again. */
+/* From 8.20 on libcurl's lookups share threads: its default, and one for each lookup that may have been given up. All
+ * of them are taken by lookups that do not end. */
+static int lookups_at_last(void)
+{
+    bool shared = curl_version_info(CURLVERSION_NOW)->version_num >= 0x081400;
+    return shared ? 20 + LOOKUPS_MAX : 2 * SANDBOX_INFLIGHT;
+}
+
+/* A thread cannot be stopped, and ends when the system does. The requests give up, again and again. The end of the
+ * runtime does not wait for the threads. */
 static void test_lookups(void)
 {
     modalua_config config = watched();
@@ -169,7 +179,7 @@ static void test_lookups(void)
     step_often(rt);
     CHECK(atomic_load(&lookups) <= SANDBOX_INFLIGHT + LOOKUPS_MAX);
     atomic_store(&seconds_ahead, 61); /* the lookups are expected to have ended by now */
-    while (atomic_load(&lookups) < 2 * SANDBOX_INFLIGHT)
+    while (atomic_load(&lookups) < lookups_at_last())
         CHECK(modalua_step(rt, 1) == MODALUA_WORKING);
     step_often(rt);
     CHECK(atomic_load(&lookups) <= 2 * (SANDBOX_INFLIGHT + LOOKUPS_MAX));

@@ -234,6 +234,21 @@ static void wait_for_place(void)
     }
 }
 
+/* An event that comes while a cancelled loop still has its place goes to the next loop. */
+static void check_events(void)
+{
+    static const char *const cancel[] = { "routes", "/cancel" }, *const next[] = { "routes",
+                                                                                   "/next" };
+    output out;
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, cancel, "", &out) == 200);
+    tell(OrthancPluginChangeType_UpdatedPeers);
+    tell(OrthancPluginChangeType_UpdatedModalities);
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, next, "", &out) == 200);
+    CHECK(strcmp(out.body, "UpdatedPeers") == 0);
+    CHECK(call("/modalua/routes/", OrthancPluginHttpMethod_Get, next, "", &out) == 200);
+    CHECK(strcmp(out.body, "UpdatedModalities") == 0);
+}
+
 static void run_server(bool with_askers)
 {
     OrthancPluginContext context = { .orthancVersion = "1.10.1",
@@ -245,6 +260,7 @@ static void run_server(bool with_askers)
     tell(OrthancPluginChangeType_OrthancStarted);
     wait_for_route();
     wait_for_place();
+    check_events();
     wait_until_seen(server.changes); /* also those that were made while the server was down */
     CHECK(pthread_create(&maker, NULL, make_changes, NULL) == 0);
     for (int i = 0; with_askers && i < ASKERS; i++)
@@ -277,6 +293,17 @@ static const char follow_source[] =
     "  assert(orthanc:post('/seen/' .. last, {}))\n"
     "end\n";
 
+static const char routes_source[] =
+    "local host, task = require 'modalua'.host, require 'modalua.task'\n"
+    "host.route('/hello', function() return { hello = true } end)\n"
+    "host.route('/cancel', function()\n"
+    "  local waits = task.spawn(host.events())\n"
+    "  task.sleep(0)\n"
+    "  waits:cancel()\n"
+    "  return 'cancelled'\n"
+    "end)\n"
+    "host.route('/next', function() return host.events()().Type end)\n";
+
 int main(void)
 {
     static const char *const names[] = { "follow", "failing", "looping", "routes" };
@@ -285,8 +312,7 @@ int main(void)
     write_script(folder, "follow", follow_source);
     write_script(folder, "failing", "error 'fails'");
     write_script(folder, "looping", "while true do end");
-    write_script(folder, "routes",
-                 "require 'modalua'.host.route('/hello', function() return { hello = true } end)");
+    write_script(folder, "routes", routes_source);
     snprintf(server.configuration, sizeof server.configuration,
              "{\"Name\":\"x\",\"Modalua\":{\"AllowExecute\":true,\"Scripts\":{\"follow\":\"%s/"
              "follow.lua\",\"failing\":\"%s/failing.lua\","

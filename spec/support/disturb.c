@@ -6,7 +6,12 @@
  *   clock   the wall clock is right, a day ahead, or a day behind, and changes every 20 ms; the
  *           monotonic clock is left alone
  *
+ *   names   the name server has the name "slow.test", which is 127.0.0.1 and 127.0.0.9, but gives no answer
+ *           before the file DISTURB_ANSWERS exists
+ *
  * Programs that the program starts are left alone. */
+#include <dlfcn.h>
+#include <netdb.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -19,6 +24,8 @@
 enum { DAY = 86400, SLOT_MS = 20 };
 
 static bool clock_is_wrong;
+static const char
+    *answers; /* the name server answers when this file exists; NULL: it is the real one */
 
 static void on_tick(int sig)
 {
@@ -39,6 +46,7 @@ __attribute__((constructor)) static void start(void)
 {
     const char *how = getenv("DISTURB");
     unsetenv("LD_PRELOAD");
+    answers = how && strcmp(how, "names") == 0 ? getenv("DISTURB_ANSWERS") : NULL;
     clock_is_wrong = how && strcmp(how, "clock") == 0;
     if (how && strcmp(how, "ticks") == 0)
         start_ticks();
@@ -77,4 +85,24 @@ time_t time(time_t *into)
     if (into)
         *into = t.tv_sec;
     return t.tv_sec;
+}
+
+/* ---- names ---- */
+
+typedef int look_up(const char *, const char *, const struct addrinfo *, struct addrinfo **);
+
+int getaddrinfo(const char *restrict name, const char *restrict service,
+                const struct addrinfo *restrict hints, struct addrinfo **restrict result)
+{
+    const struct timespec moment = { 0, 2000000 };
+    void *symbol = dlsym(RTLD_NEXT, "getaddrinfo");
+    look_up *real;
+    int error;
+    memcpy(&real, &symbol, sizeof real);
+    if (!answers || !name || strcmp(name, "slow.test") != 0)
+        return real(name, service, hints, result);
+    while (access(answers, F_OK) != 0)
+        nanosleep(&moment, NULL);
+    error = real("127.0.0.9", service, hints, result);
+    return error ? error : real("127.0.0.1", service, hints, &(*result)->ai_next);
 }

@@ -145,8 +145,25 @@ static _Noreturn void unknown_server(lua_State *L, int servers, const char *file
     error_usage(L, "connect: there is no server '%s' in %s", name, file);
 }
 
-/* Pushes the name of the server: `name`, or else the default of the file, whose table is at index.
- * False: there is no default. [-0, +1, v] */
+/* Pushes the name of the only server of the table at index. False, and pushes nothing: there are none,
+ * or several. [-0, +(0|1), v] */
+static bool push_only_name(lua_State *L, int servers)
+{
+    int top = lua_gettop(L);
+    lua_pushnil(L);
+    if (lua_next(L, servers) && lua_type(L, top + 1) == LUA_TSTRING) {
+        lua_settop(L, top + 1);
+        lua_pushvalue(L, top + 1);
+        if (!lua_next(L, servers))
+            return true;
+    }
+    lua_settop(L, top);
+    return false;
+}
+
+/* Pushes the name of the server: `name`, or else the default of the file, whose table is at index and
+ * has the table of servers above it. Without a default, an only server is it. False, and pushes nothing:
+ * there is no default. [-0, +(0|1), v] */
 static bool push_name(lua_State *L, int table, const char *file, const char *name)
 {
     int type;
@@ -157,7 +174,10 @@ static bool push_name(lua_State *L, int table, const char *file, const char *nam
     type = lua_getfield(L, table, "default");
     if (type != LUA_TNIL && type != LUA_TSTRING)
         unusable(L, file, "`default` must be the name of a server");
-    return type == LUA_TSTRING;
+    if (type == LUA_TSTRING)
+        return true;
+    lua_pop(L, 1);
+    return push_only_name(L, table + 1);
 }
 
 bool config_file_push(lua_State *L, const char *file, const char *name)

@@ -50,7 +50,7 @@ static void print_usage(FILE *to)
     command_options_print_environment(to);
     fputs("Configuration file: $XDG_CONFIG_HOME/modalua/config.lua, or else "
           "~/.config/modalua/config.lua. It gives servers names;\n"
-          "without --url, --profile and MODALUA_URL its `default` is the server:\n"
+          "without --url, --profile and MODALUA_URL its `default`, or its only server, is taken:\n"
           "  return { default = \"pacs\", servers = { pacs = { url = \"https://…\", username = "
           "\"…\", password = \"…\" } } }\n",
           to);

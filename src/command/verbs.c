@@ -7,6 +7,7 @@
 #include "base/ascii.h"
 #include "base/terminal.h"
 #include "base/text_width.h"
+#include "command/buffer.h"
 #include "command/console.h"
 #include "command/json_text.h"
 #include "command/options.h"
@@ -110,23 +111,49 @@ static void write_options(json_writer *w, bool variables)
     json_text_close(w, ']');
 }
 
-/* show_paged(text): prints the text; where it does not fit the terminal, through the pager. `user` is
- * whether the environment chooses it. */
-static void show_paged(void *user, const char *arguments, modalua_reply *reply)
+/* What a verb prints through the pager. */
+typedef struct paged_text {
+    bool environment; /* whether $PAGER counts */
+    buffer held;      /* the pieces so far of a text that is not complete */
+} paged_text;
+
+static void show_held(paged_text *paged)
 {
+    if (paged->held.size > 0)
+        pager_show(paged->held.data, paged->held.size, paged->environment);
+    free(paged->held.data);
+    paged->held = (buffer){ 0 };
+}
+
+/* hold_paged(text): keeps a piece of a text for show_paged. */
+static void hold_paged(void *user, const char *arguments, modalua_reply *reply)
+{
+    paged_text *paged = user;
     char *text = json_text_next_string(&arguments);
-    if (text)
-        pager_show(text, strlen(text), *(const bool *)user);
+    if (text && !buffer_add(&paged->held, text, strlen(text))) { /* no memory: without the pager */
+        show_held(paged);
+        console_print(text, strlen(text));
+    }
     free(text);
     modalua_reply_json(reply, "null");
 }
 
+/* show_paged(text): prints what hold_paged has kept, and the text; where it does not fit the terminal,
+ * through the pager. */
+static void show_paged(void *user, const char *arguments, modalua_reply *reply)
+{
+    hold_paged(user, arguments, reply);
+    show_held(user);
+}
+
 /* Runs the verb in steps, so that it can be told of signals between them. Returns as modalua_call. */
-static int run_main(modalua_runtime *rt, const char *json, bool environment)
+static int run_steps(modalua_runtime *rt, const char *json, paged_text *paged)
 {
     int status = modalua_register(rt, "next_signal", signals_next, NULL);
     if (status == MODALUA_OK)
-        status = modalua_register(rt, "show_paged", show_paged, &environment);
+        status = modalua_register(rt, "hold_paged", hold_paged, paged);
+    if (status == MODALUA_OK)
+        status = modalua_register(rt, "show_paged", show_paged, paged);
     if (status == MODALUA_OK)
         status = modalua_start_call(rt, "modalua.verbs.main", json, NULL, NULL);
     if (status != MODALUA_OK)
@@ -135,6 +162,16 @@ static int run_main(modalua_runtime *rt, const char *json, bool environment)
         status = modalua_step(rt, STEP_MS);
         signals_tell();
     } while (status == MODALUA_WORKING);
+    return status;
+}
+
+static int run_main(modalua_runtime *rt, const char *json, bool environment)
+{
+    paged_text paged = { .environment = environment };
+    int status = run_steps(rt, json, &paged);
+    if (status != MODALUA_E_CANCELLED)
+        show_held(&paged); /* of a verb that failed in the middle of its output */
+    free(paged.held.data);
     return status;
 }
 

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/thread.h"
 #include "base/wakeup.h"
 #include "command/console.h"
 
@@ -105,22 +106,13 @@ static void *watch(void *unused)
     return NULL;
 }
 
-/* All signals are blocked in the new thread: other threads handle them. */
 static void start_thread(void)
 {
     pthread_t thread;
-    pthread_attr_t attributes;
-    sigset_t all, before;
     int error = wakeup_open(&dog.wakeup);
     dog.started = true;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    pthread_attr_init(&attributes);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
     if (error == 0)
-        error = pthread_create(&thread, &attributes, watch, NULL);
-    pthread_attr_destroy(&attributes);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
+        error = thread_start(&thread, STACK_BYTES, watch, NULL);
     if (error == 0)
         pthread_detach(thread);
     else

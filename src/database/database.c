@@ -43,7 +43,7 @@ static database *database_check(lua_State *L)
     return luaL_checkudata(L, DATABASE_DB, DATABASE_TYPE);
 }
 
-static int database_l_run(lua_State *L)
+static int database_run(lua_State *L, bool is_slow)
 {
     database *d = database_check(L);
     luaL_checktype(L, DATABASE_SQL, LUA_TSTRING);
@@ -59,7 +59,17 @@ static int database_l_run(lua_State *L)
             error_usage(L, "db:run: the parameter $%d is a %s", i - DATABASE_SQL,
                         lua_typename(L, type));
     }
-    return d->kind->run(L, d);
+    return d->kind->run(L, d, is_slow);
+}
+
+static int database_l_run(lua_State *L)
+{
+    return database_run(L, false);
+}
+
+static int database_l_run_slowly(lua_State *L)
+{
+    return database_run(L, true);
 }
 
 static int database_l_abandon(lua_State *L)
@@ -93,6 +103,7 @@ static int database_l_index(lua_State *L)
 }
 
 static const luaL_Reg methods[] = { { "run", database_l_run },
+                                    { "run_slowly", database_l_run_slowly },
                                     { "abandon", database_l_abandon },
                                     { "close", database_l_close },
                                     { NULL, NULL } };

@@ -4,6 +4,7 @@
  *   native.open(target [, create [, options]]) -> db | nil, err
  *   db.kind                        -> "sqlite" | "postgresql"
  *   db:run(sql, ...)               -> rows, changed | nil, err
+ *   db:run_slowly(sql, ...)        the same for a statement that can take long: other tasks go on meanwhile
  *   db:abandon()                   the open transaction, if any, is rolled back, now or by the next call;
  *                                  for a task that was cancelled, and can wait for nothing
  *   db:close()
@@ -28,8 +29,8 @@ typedef struct database database;
 
 typedef struct database_kind {
     const char *name; /* the field `kind` of a connection */
-    /* db:run, with the connection at 1, the statement at 2, and its parameters behind it. */
-    int (*run)(lua_State *L, database *d);
+    /* db:run or db:run_slowly, with the connection at 1, the statement at 2, and its parameters behind it. */
+    int (*run)(lua_State *L, database *d, bool is_slow);
     /* db:abandon. Must not wait. */
     void (*abandon)(database *d);
     /* Frees what the connection holds. Idempotent. */

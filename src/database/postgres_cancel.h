@@ -8,10 +8,10 @@
 #include "database/postgres_functions.h"
 #include "engine/loop.h"
 
-/* Starts a cleanup (engine/cleanup.h) that cancels what the server's process `pid` executes. It gives up after
- * CANCEL_SECONDS. [-0, +0, m] */
+/* Starts a cleanup (engine/cleanup.h) that cancels what the server executes for the connection, which is to that
+ * address. It gives up after CANCEL_SECONDS. [-0, +0, m] */
 void postgres_cancel(lua_State *L, loop *lp, const postgres_functions *api, const char *address,
-                     int pid);
+                     PGconn *conn);
 
 enum { CANCEL_SECONDS = 5 };
 

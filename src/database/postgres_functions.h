@@ -9,6 +9,7 @@
 #define POSTGRES_FUNCTIONS(X) \
     X(conninfoParse) X(conninfoFree) \
     X(connectStartParams) X(connectPoll) X(finish) X(status) X(socket) X(serverVersion) X(backendPID) \
+    X(host) X(hostaddr) X(port) \
     X(errorMessage) X(setErrorVerbosity) X(setNoticeReceiver) X(setnonblocking) X(transactionStatus) \
     X(sendPrepare) X(sendQueryPrepared) X(sendQuery) X(sendQueryParams) X(flush) X(consumeInput) X(isBusy) X(getResult) \
     X(clear) X(resultStatus) X(resultErrorField) X(cmdStatus) X(cmdTuples) \

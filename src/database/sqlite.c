@@ -3,7 +3,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lauxlib.h>
-#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -11,9 +10,10 @@
 
 #include "binding/error.h"
 #include "binding/interrupt.h"
-#include "database/database.h"
 #include "database/library.h"
 #include "database/sqlite_codes.h"
+#include "database/sqlite_connection.h"
+#include "database/sqlite_slow.h"
 
 enum { SQLITE_LEAST_VERSION = 3040000 };
 
@@ -21,44 +21,12 @@ enum { SQLITE_LEAST_VERSION = 3040000 };
  * stop. */
 enum { STEPS_BETWEEN_LOOKS = 10000 };
 
-/* The functions that are used, without their prefix. */
-/* clang-format off */
-#define SQLITE_FUNCTIONS(X) \
-    X(libversion_number) \
-    X(open_v2) X(close_v2) X(extended_result_codes) X(db_config) X(progress_handler) \
-    X(errmsg) X(errstr) X(extended_errcode) \
-    X(prepare_v3) X(next_stmt) X(finalize) X(reset) X(clear_bindings) X(step) \
-    X(bind_parameter_count) X(bind_parameter_name) \
-    X(bind_null) X(bind_int64) X(bind_double) X(bind_text64) \
-    X(column_count) X(column_name) X(column_type) X(column_int64) X(column_double) \
-    X(column_text) X(column_blob) X(column_bytes) \
-    X(total_changes64) X(changes64) X(get_autocommit)
-/* clang-format on */
-
-#define SQLITE_POINTER(name) __typeof__(sqlite3_##name) *name;
-#define SQLITE_NAME(name)    "sqlite3_" #name,
-
-typedef struct sqlite_functions {
-    SQLITE_FUNCTIONS(SQLITE_POINTER)
-} sqlite_functions;
-
 static const char *const sqlite_names[] = { SQLITE_FUNCTIONS(SQLITE_NAME) NULL };
 static const library sqlite_library = { "libsqlite3.so.0", "libsqlite3-0", sqlite_names };
 
-typedef struct sqlite {
-    database base;
-    sqlite_functions api;
-    sqlite3 *handle;
-    sqlite3_stmt *active; /* the statement of the last call, until it has been reset */
-    bool is_kept;         /* that statement is one of those that are kept */
-    int kept;             /* how many are kept */
-    unsigned cancels;     /* loop_cancels when the last call began */
-} sqlite;
-
 /* ---- errors ---- */
 
-/* Pushes nil and the error of the result code, with SQLite's message, and returns 2. [-0, +2, m] */
-static int sqlite_fail(lua_State *L, const sqlite *s, const char *function, int code)
+int sqlite_fail(lua_State *L, const sqlite *s, const char *function, int code)
 {
     int primary = code & 0xff;
     lua_getiuservalue(L, DATABASE_DB, DATABASE_PLACE);
@@ -81,8 +49,7 @@ static int sqlite_fail(lua_State *L, const sqlite *s, const char *function, int 
 
 /* ---- opening and closing ---- */
 
-/* The statement of the last call no longer holds a lock, nor strings of Lua. */
-static void sqlite_leave_statement(sqlite *s)
+void sqlite_leave_statement(sqlite *s)
 {
     if (!s->active)
         return;
@@ -102,6 +69,7 @@ static void sqlite_close(database *d)
     sqlite3_stmt *statement;
     if (!s->handle)
         return;
+    sqlite_slow_end(s);
     while ((statement = s->api.next_stmt(s->handle, NULL)))
         s->api.finalize(statement);
     s->active = NULL;
@@ -148,7 +116,8 @@ static int sqlite_on_progress(void *user)
 {
     static const double coarse = 0.02;
     const sqlite *s = user;
-    return loop_cancels(s->base.lp) != s->cancels || loop_overdue(s->base.lp) > coarse;
+    return atomic_load(&s->is_stopped) || loop_cancels(s->base.lp) != s->cancels ||
+           loop_overdue(s->base.lp) > coarse;
 }
 
 /* The file may have been made by another user: its schema must not reach anything but its own tables. */
@@ -160,7 +129,7 @@ static void sqlite_protect(sqlite *s)
     s->api.progress_handler(s->handle, STEPS_BETWEEN_LOOKS, sqlite_on_progress, s);
 }
 
-static int sqlite_run(lua_State *L, database *d);
+static int sqlite_run(lua_State *L, database *d, bool is_slow);
 
 static const database_kind sqlite_kind = { "sqlite", sqlite_run, sqlite_abandon, sqlite_close };
 
@@ -183,6 +152,10 @@ int sqlite_open(lua_State *L, loop *lp)
         return database_fail(L, "open", "library");
     if (s->api.libversion_number() < SQLITE_LEAST_VERSION) {
         lua_pushliteral(L, "the library of SQLite is too old: 3.40 is the oldest that is used");
+        return database_fail(L, "open", "library");
+    }
+    if (s->api.threadsafe() == 0) {
+        lua_pushliteral(L, "the library of SQLite was built without threads");
         return database_fail(L, "open", "library");
     }
     fault = sqlite_find_file(path, create);
@@ -311,19 +284,28 @@ static bool sqlite_push_column(lua_State *L, const sqlite *s, int column)
     return true;
 }
 
+bool sqlite_add_row(lua_State *L, const sqlite *s, lua_Integer n)
+{
+    int columns = s->api.column_count(s->active);
+    lua_createtable(L, 0, columns);
+    for (int i = 0; i < columns; i++) {
+        if (!sqlite_push_column(L, s, i)) {
+            lua_pop(L, 1);
+            return false;
+        }
+        lua_setfield(L, -2, s->api.column_name(s->active, i));
+    }
+    lua_rawseti(L, -2, n);
+    return true;
+}
+
 /* Steps to the end, with the rows in the table on the top. Returns SQLITE_DONE or what is wrong. [-0, +0, m] */
 static int sqlite_step_all(lua_State *L, const sqlite *s)
 {
-    int columns = s->api.column_count(s->active), code;
-    for (lua_Integer n = 1; (code = s->api.step(s->active)) == SQLITE_ROW; n++) {
-        lua_createtable(L, 0, columns);
-        for (int i = 0; i < columns; i++) {
-            if (!sqlite_push_column(L, s, i))
-                return SQLITE_NOMEM;
-            lua_setfield(L, -2, s->api.column_name(s->active, i));
-        }
-        lua_rawseti(L, -2, n);
-    }
+    int code;
+    for (lua_Integer n = 1; (code = s->api.step(s->active)) == SQLITE_ROW; n++)
+        if (!sqlite_add_row(L, s, n))
+            return SQLITE_NOMEM;
     return code;
 }
 
@@ -333,21 +315,9 @@ static lua_Integer sqlite_changes(const sqlite *s, sqlite3_int64 total)
     return s->api.total_changes64(s->handle) == total ? 0 : s->api.changes64(s->handle);
 }
 
-static int sqlite_run(lua_State *L, database *d)
+int sqlite_end_call(lua_State *L, sqlite *s, int code, sqlite3_int64 total)
 {
-    sqlite *s = (sqlite *)d;
-    sqlite3_int64 total = s->api.total_changes64(s->handle);
     lua_Integer changed;
-    int code;
-    luaL_checkstack(L, LUA_MINSTACK, NULL);
-    sqlite_leave_statement(s); /* after an error that was thrown */
-    s->cancels = loop_cancels(d->lp);
-    code = sqlite_prepare(L, s);
-    if (code == SQLITE_OK)
-        code = sqlite_bind(L, s);
-    lua_newtable(L);
-    if (code == SQLITE_OK)
-        code = sqlite_step_all(L, s);
     if (code != SQLITE_DONE) {
         int results = sqlite_fail(L, s, "run", code);
         sqlite_leave_statement(s);
@@ -359,4 +329,28 @@ static int sqlite_run(lua_State *L, database *d)
     sqlite_leave_statement(s);
     lua_pushinteger(L, changed);
     return 2;
+}
+
+/* The statement becomes the active one, with its parameters. */
+static int sqlite_begin_call(lua_State *L, sqlite *s)
+{
+    int code;
+    luaL_checkstack(L, LUA_MINSTACK, NULL);
+    sqlite_leave_statement(s); /* after an error that was thrown */
+    s->cancels = loop_cancels(s->base.lp);
+    code = sqlite_prepare(L, s);
+    return code == SQLITE_OK ? sqlite_bind(L, s) : code;
+}
+
+static int sqlite_run(lua_State *L, database *d, bool is_slow)
+{
+    sqlite *s = (sqlite *)d;
+    sqlite3_int64 total = s->api.total_changes64(s->handle);
+    int code = sqlite_begin_call(L, s);
+    lua_newtable(L);
+    if (code == SQLITE_OK && is_slow)
+        return sqlite_slow_run(L, s, total);
+    if (code == SQLITE_OK)
+        code = sqlite_step_all(L, s);
+    return sqlite_end_call(L, s, code, total);
 }

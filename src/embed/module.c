@@ -154,6 +154,7 @@ static const struct module {
     { "modalua.evaluate", NULL, "prompt.evaluate", SCRIPTS },
     { "modalua.help", NULL, "prompt.help", SCRIPTS },
     { "modalua.printing", NULL, "prompt.printing", SCRIPTS },
+    { "modalua.time_zone", NULL, "transfer.time_zone", SCRIPTS },
     { "modalua.verbs", NULL, "command.verbs", HOSTS },
 };
 

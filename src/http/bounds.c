@@ -110,6 +110,19 @@ bool bounds_allow_lookup(http *h, const http_server *s)
     return false;
 }
 
+/* From 8.20 on the lookups of a multi handle share a pool of threads, which is full when that many names do not
+ * answer. */
+void bounds_set_threads(CURLM *multi)
+{
+#if LIBCURL_VERSION_NUM >= 0x081400
+    enum { THREADS = 20 }; /* libcurl's default */
+    curl_multi_setopt(multi, CURLMOPT_RESOLVE_THREADS_MAX, (long)THREADS + HTTP_LOOKUPS_MAX);
+    curl_multi_setopt(multi, CURLMOPT_QUICK_EXIT, 1L);
+#else
+    (void)multi;
+#endif
+}
+
 /* ---- the moment at which a request may leave ---- */
 
 bool bounds_is_late(http_transfer *t)

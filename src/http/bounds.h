@@ -26,6 +26,9 @@ int bounds_on_lookup(void *state, void *reserved, void *transfer);
  * has ended too. Idempotent. */
 void bounds_end_lookup(http_transfer *t);
 
+/* Lookups that were given up leave threads for others, and the end of the multi handle does not wait for them. */
+void bounds_set_threads(CURLM *multi);
+
 /* Whether the request must not leave any more: its `latest` has passed. Then the transfer's failure is set. */
 bool bounds_is_late(http_transfer *t);
 

@@ -85,6 +85,8 @@ static bool http_open(http *h, const http_server *s)
         return true;
     if (!h->multi && http_global_init(h)) {
         h->multi = http_sockets_new_multi();
+        if (h->multi)
+            bounds_set_threads(h->multi);
         if (h->multi && !http_sockets_attach(&h->sockets, h->memory, h->multi))
             http_free(h);
     }

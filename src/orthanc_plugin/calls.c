@@ -80,7 +80,13 @@ int calls_register(script *s, modalua_runtime *rt)
     if (status == MODALUA_OK)
         status = modalua_register(rt, "modalua_native.answer", on_answer, s);
     snprintf(name, sizeof name, "\"%s\"", s->settings->name);
-    return status == MODALUA_OK ? modalua_set_global(rt, "modalua_native.name", name) : status;
+    if (status == MODALUA_OK)
+        status = modalua_set_global(rt, "modalua_native.name", name);
+    if (status == MODALUA_OK)
+        status = settings_set_filter_names(rt, "modalua_native.filter_names", ~0u);
+    return status == MODALUA_OK
+               ? settings_set_filter_names(rt, "modalua_native.filters", s->settings->filters)
+               : status;
 }
 
 /* ---- a call ---- */

@@ -9,6 +9,7 @@
 void events_init(event_queue *q)
 {
     memset(q, 0, sizeof *q);
+    q->number = 1;
     pthread_mutex_init(&q->lock, NULL);
 }
 
@@ -43,19 +44,29 @@ static const char *level_name(OrthancPluginResourceType level)
     }
 }
 
-static void events_answer(modalua_reply *reply, const event *e)
+/* Answers with the number of the event, and the event. */
+static void events_answer(modalua_reply *reply, unsigned long number, const event *e)
 {
     text t = { 0 };
-    text_add(&t, "{", 1);
+    text_format(&t, "[%lu,{", number);
     text_member_string(&t, "Type", e->type);
     if (e->level)
         text_member_string(&t, "Level", e->level);
     if (e->id[0])
         text_member_string(&t, "ID", e->id);
-    text_add(&t, "}", 1);
+    text_add(&t, "}]", 2);
     if (t.failed || modalua_reply_json(reply, t.data) != MODALUA_OK)
         modalua_reply_error(reply, NULL, "not enough memory");
     text_free(&t);
+}
+
+/* The lock is held. False: there is no room. */
+static bool events_add(event_queue *q, const event *e)
+{
+    if (q->count == EVENTS_MAX)
+        return false;
+    q->ring[(q->first + q->count++) % EVENTS_MAX] = *e;
+    return true;
 }
 
 void events_push(event_queue *q, OrthancPluginChangeType type, OrthancPluginResourceType level,
@@ -63,21 +74,21 @@ void events_push(event_queue *q, OrthancPluginChangeType type, OrthancPluginReso
 {
     event e = { type_name(type), level_name(level), "" };
     modalua_reply *reply = NULL;
+    unsigned long number = 0;
     if (!e.type)
         return;
     snprintf(e.id, sizeof e.id, "%s", id ? id : "");
     pthread_mutex_lock(&q->lock);
-    if (q->reply) {
+    if (q->listens && !events_add(q, &e))
+        q->lost++;
+    if (q->reply) { /* the ring was empty */
         reply = q->reply;
         q->reply = NULL;
-    } else if (q->listens && q->count < EVENTS_MAX) {
-        q->ring[(q->first + q->count++) % EVENTS_MAX] = e;
-    } else if (q->listens) {
-        q->lost++;
+        number = q->number;
     }
     pthread_mutex_unlock(&q->lock);
     if (reply)
-        events_answer(reply, &e);
+        events_answer(reply, number, &e);
 }
 
 void events_leave(event_queue *q)
@@ -87,6 +98,7 @@ void events_leave(event_queue *q)
     reply = q->reply;
     q->reply = NULL;
     q->listens = false;
+    q->number += q->count;
     q->count = 0;
     q->lost = 0;
     pthread_mutex_unlock(&q->lock);
@@ -111,32 +123,37 @@ static void on_listen(void *user, const char *arguments, modalua_reply *reply)
         modalua_reply_error(reply, NULL, fault);
 }
 
-/* The next event, or how many were lost. The lock is held. False: there is none. */
-static bool events_take(event_queue *q, event *e)
+/* Drops the events that the script has got, up to that number, and copies the next one, or how many were lost. The lock is held. False:
+ * there is none. */
+static bool events_take(event_queue *q, unsigned long got, event *e)
 {
-    if (q->count > 0) {
-        *e = q->ring[q->first];
+    while (q->count > 0 && q->number <= got) {
         q->first = (q->first + 1) % EVENTS_MAX;
         q->count--;
-        return true;
+        q->number++;
     }
-    if (q->lost == 0)
-        return false;
-    *e = (event){ "Lost", NULL, "" };
-    snprintf(e->id, sizeof e->id, "%lu", q->lost);
-    q->lost = 0;
-    return true;
+    if (q->count == 0 && q->lost > 0) {
+        *e = (event){ "Lost", NULL, "" };
+        snprintf(e->id, sizeof e->id, "%lu", q->lost);
+        q->lost = 0;
+        events_add(q, e);
+    }
+    if (q->count > 0)
+        *e = q->ring[q->first];
+    return q->count > 0;
 }
 
+/* next_event(number): the one behind it. */
 static void on_next(void *user, const char *arguments, modalua_reply *reply)
 {
     event_queue *q = user;
     modalua_reply *before = NULL; /* of a loop that was left, or has a newer one beside it */
     event e;
     bool is_kept = false, is_there;
-    (void)arguments;
+    unsigned long number;
     pthread_mutex_lock(&q->lock);
-    is_there = events_take(q, &e);
+    is_there = events_take(q, strtoul(arguments + 1, NULL, 10), &e);
+    number = q->number;
     if (!is_there && modalua_reply_keep(reply) == MODALUA_OK) {
         before = q->reply;
         q->reply = reply;
@@ -146,7 +163,7 @@ static void on_next(void *user, const char *arguments, modalua_reply *reply)
     if (before)
         modalua_reply_error(before, NULL, "a newer loop over host.events() gets the events");
     if (is_there)
-        events_answer(reply, &e);
+        events_answer(reply, number, &e);
     else if (!is_kept)
         modalua_reply_error(reply, NULL, "not enough memory");
 }

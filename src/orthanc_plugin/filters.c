@@ -6,7 +6,10 @@
 
 #include "orthanc_plugin/calls.h"
 
-enum { SECONDS = 2 };
+enum {
+    SECONDS = 2,
+    DIMSE_OUT_OF_RESOURCES = 0xA700 /* PS3.4 B.2.3: refused, out of resources */
+};
 
 /* The script that decides this filter. The configuration allows one; NULL = it has a fault, and is not there. */
 static script *script_with(const plugin *p, unsigned filter)
@@ -35,21 +38,34 @@ static bool decide_without_script(const plugin *p, script *s, const char *why)
     return accepts;
 }
 
-/* 1: the script accepts; 0: it does not. Without an answer it is what the configuration says. */
-static int ask(const plugin *p, unsigned filter, text *members)
+/* Whether the script accepts, and its answer; without one it is what the configuration says, and a->status is not 200 or 403. Frees the
+ * members. */
+static bool ask(const plugin *p, unsigned filter, text *members, const call_body *body,
+                call_answer *a)
 {
     script *s = script_with(p, filter);
     double limit = p->settings.filter_time_limit;
-    call_answer a = { .status = 503 };
     char why[500] = "not enough memory";
     bool is_answered = s && !members->failed &&
-                       calls_ask(s, "modalua.host.decide", members->data, NULL,
-                                 limit > 0 ? limit : SECONDS, &a, why, sizeof why);
-    bool accepts = is_answered ? a.status == 200 : decide_without_script(p, s, why);
-    free(a.type);
-    free(a.body);
+                       calls_ask(s, "modalua.host.decide", members->data, body,
+                                 limit > 0 ? limit : SECONDS, a, why, sizeof why);
+    bool accepts = is_answered ? a->status == 200 : decide_without_script(p, s, why);
     text_free(members);
-    return accepts ? 1 : 0;
+    return accepts;
+}
+
+static void free_answer(call_answer *a)
+{
+    free(a->type);
+    free(a->body);
+}
+
+static const char *filter_name(unsigned filter)
+{
+    unsigned i = 0;
+    while (!(filter & 1u << i))
+        i++;
+    return settings_filter_names[i];
 }
 
 static const char *origin_name(OrthancPluginInstanceOrigin origin)
@@ -64,13 +80,14 @@ static const char *origin_name(OrthancPluginInstanceOrigin origin)
     }
 }
 
-static int32_t on_instance(const OrthancPluginDicomInstance *instance)
+static bool ask_about_instance(unsigned filter, const OrthancPluginDicomInstance *instance,
+                               call_answer *a)
 {
     const plugin *p = plugin_get();
     text t = { 0 };
     char *tags = OrthancPluginGetInstanceSimplifiedJson(p->context, instance);
     const char *aet = OrthancPluginGetInstanceRemoteAet(p->context, instance);
-    text_member_string(&t, "filter", "ReceivedInstance");
+    text_member_string(&t, "filter", filter_name(filter));
     text_member(&t, "first");
     text_add(&t, tags ? tags : "{}", tags ? strlen(tags) : 2);
     text_member(&t, "second");
@@ -81,7 +98,27 @@ static int32_t on_instance(const OrthancPluginDicomInstance *instance)
     text_add(&t, "}", 1);
     if (tags)
         OrthancPluginFreeString(p->context, tags);
-    return ask(p, FILTER_INSTANCE, &t);
+    return ask(p, filter, &t, NULL, a);
+}
+
+static int32_t on_instance(const OrthancPluginDicomInstance *instance)
+{
+    call_answer a = { 0 };
+    bool accepts = ask_about_instance(FILTER_INSTANCE, instance, &a);
+    free_answer(&a);
+    return accepts ? 1 : 0;
+}
+
+/* The script's answer is the DIMSE status. Without one, a rejection is one that may pass: the sender may try again. */
+static int32_t on_c_store(uint16_t *dimse_status, const OrthancPluginDicomInstance *instance)
+{
+    call_answer a = { 0 };
+    bool accepts = ask_about_instance(FILTER_C_STORE, instance, &a);
+    if (!accepts)
+        *dimse_status = a.status == 403 && a.body ? (uint16_t)strtoul(a.body, NULL, 10)
+                                                  : DIMSE_OUT_OF_RESOURCES;
+    free_answer(&a);
+    return accepts ? 1 : 0;
 }
 
 static int32_t on_http(OrthancPluginHttpMethod method, const char *uri, const char *ip,
@@ -91,7 +128,9 @@ static int32_t on_http(OrthancPluginHttpMethod method, const char *uri, const ch
 {
     static const char *const methods[] = { "", "GET", "POST", "PUT", "DELETE" };
     text t = { 0 };
-    text_member_string(&t, "filter", "IncomingHttpRequest");
+    call_answer a = { 0 };
+    bool accepts;
+    text_member_string(&t, "filter", filter_name(FILTER_HTTP));
     text_member(&t, "first");
     text_add(&t, "{", 1);
     text_member_string(&t, "method", methods[method]);
@@ -100,7 +139,30 @@ static int32_t on_http(OrthancPluginHttpMethod method, const char *uri, const ch
     text_member_pairs(&t, "headers", headers, keys, values);
     text_member_pairs(&t, "query", arguments, argument_keys, argument_values);
     text_add(&t, "}", 1);
-    return ask(plugin_get(), FILTER_HTTP, &t);
+    accepts = ask(plugin_get(), FILTER_HTTP, &t, NULL, &a);
+    free_answer(&a);
+    return accepts ? 1 : 0;
+}
+
+bool filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t)
+{
+    text members = { 0 };
+    call_answer a = { 0 };
+    bool accepts;
+    if (!(p->settings.filters & FILTER_FIND))
+        return false;
+    text_member_string(&members, "filter", filter_name(FILTER_FIND));
+    accepts = ask(p, FILTER_FIND, &members, &(call_body){ query, size }, &a);
+    text_add(t, "{", 1);
+    text_member(t, "Accept");
+    text_format(t, "%s", accepts ? "true" : "false");
+    if (accepts && a.size > 0) {
+        text_member(t, "Query");
+        text_add(t, a.body, a.size);
+    }
+    text_add(t, "}", 1);
+    free_answer(&a);
+    return true;
 }
 
 void filters_register(plugin *p)
@@ -109,4 +171,6 @@ void filters_register(plugin *p)
         OrthancPluginRegisterIncomingDicomInstanceFilter(p->context, on_instance);
     if (p->settings.filters & FILTER_HTTP)
         OrthancPluginRegisterIncomingHttpRequestFilter2(p->context, on_http);
+    if (p->settings.filters & FILTER_C_STORE)
+        OrthancPluginRegisterIncomingCStoreInstanceFilter(p->context, on_c_store);
 }

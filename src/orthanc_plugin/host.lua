@@ -3,6 +3,7 @@ local native = modalua_native
 modalua_native = nil -- luacheck: ignore 111
 
 local json = require "modalua.json"
+local nearest = require "modalua.doc".nearest
 local task = require "modalua.task"
 
 local host = { name = native.name }
@@ -81,17 +82,31 @@ function host.serve(call)
   guard(call.id, "route " .. call.path, function() answer(call.id, f(request)) end)
 end
 
---- Decides a filter of the server that the script's setting Filters names: f(tags, origin) for "ReceivedInstance", f(request) for
--- "IncomingHttpRequest". True (or any value but nil and false) accepts. From then on the script does not end by itself.
+local function has(list, name)
+  for _, one in ipairs(list) do
+    if one == name then
+      return true
+    end
+  end
+end
+
+--- Decides a filter of the server that the script's setting Filters names; the page of the plugin has the arguments and results of f. From
+-- then on the script does not end by itself.
 function host.filter(name, f)
-  if name ~= "ReceivedInstance" and name ~= "IncomingHttpRequest" then
-    error("filter: the name must be 'ReceivedInstance' or 'IncomingHttpRequest'", 2)
+  if not has(native.filter_names, name) then
+    local close = type(name) == "string" and nearest(name, native.filter_names)
+    error(("filter: there is no filter '%s'%s"):format(tostring(name), close and (", did you mean '%s'?"):format(close)
+      or ("; the filters are %s"):format(table.concat(native.filter_names, ", "))), 2)
+  elseif not has(native.filters, name) then
+    error(("filter: the server does not ask for '%s', as the setting Filters of this script does not name it"):format(name), 2)
   elseif type(f) ~= "function" then
     error("filter: the second argument must be a function", 2)
   end
   stay()
   filters[name] = f
 end
+
+local got = 0 -- the number of the last event that a loop has got
 
 --- An iterator over what the server does and does not write to its log of changes, from now on: { Type = "JobSuccess", "JobFailure",
 -- "JobSubmitted", "Deleted", "UpdatedModalities" or "UpdatedPeers", Level =, ID = }. 10 000 of them wait for a slow script; then comes
@@ -102,16 +117,64 @@ function host.events()
     error("events: " .. err.message, 2)
   end
   return function()
-    local event, why = native.next_event()
-    return event or error(why, 0)
+    local event, why = native.next_event(got)
+    if not event then
+      error(why, 0)
+    end
+    got = event[1]
+    return event[2]
   end
 end
+
+-- ---- how a filter decides: each returns the status of the answer (200: accept, 403: reject) and its text ----
+
+local function decide(f, call)
+  return f(call.first, call.second) and 200 or 403, ""
+end
+
+-- PS3.7 C.5: refused, not authorized. It stays so when the sender tries again.
+local NOT_AUTHORIZED <const> = 0x0124
+
+-- The function may answer with a DIMSE status, as in Orthanc's own Lua.
+local function decide_c_store(f, call)
+  local result = f(call.first, call.second)
+  local status = result and 0 or NOT_AUTHORIZED
+  if math.type(result) then
+    status = math.tointeger(result)
+    if not status or status < 0 or status > 0xFFFF then
+      error(("a status of DIMSE must be a whole number from 0 to 0xFFFF (%s was returned)"):format(result), 0)
+    end
+  end
+  return status == 0 and 200 or 403, tostring(status)
+end
+
+-- A query of C-FIND: { ["0010,0020"] = "4711" }.
+local function check_query(query)
+  for tag, value in pairs(query) do
+    if type(tag) ~= "string" or not tag:find "^%x%x%x%x,%x%x%x%x$" or type(value) ~= "string" then
+      error("the query must be a table of texts by their tags, such as { ['0010,0020'] = '4711' }", 0)
+    end
+  end
+  return json.encode(query)
+end
+
+local function decide_find(f, call)
+  local asked = json.decode(native.body(call.id))
+  if type(asked) ~= "table" or type(asked.query) ~= "table" or type(asked.origin) ~= "table" then
+    error("the request is none of modalua_find_filter.lua", 0)
+  end
+  local result = f(asked.query, asked.origin)
+  return result and 200 or 403, type(result) == "table" and check_query(result) or ""
+end
+
+local deciders <const> = { ReceivedCStoreInstance = decide_c_store, IncomingFindRequest = decide_find }
 
 -- The plugin calls it for each decision.
 function host.decide(call)
   guard(call.id, "", function()
     local f = filters[call.filter] or error(("the script has not called host.filter for %s"):format(call.filter), 0)
-    native.answer(call.id, f(call.first, call.second) and 200 or 403, "", "")
+    local status, text = (deciders[call.filter] or decide)(f, call)
+    native.answer(call.id, status, "", text)
   end)
 end
 

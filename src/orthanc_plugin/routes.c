@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "orthanc_plugin/calls.h"
+#include "orthanc_plugin/filters.h"
 #include "orthanc_plugin/parts.h"
 #include "orthanc_plugin/runtime.h"
 
@@ -167,6 +168,23 @@ static OrthancPluginErrorCode on_execute(OrthancPluginRestOutput *output, const 
     return OrthancPluginErrorCode_Success;
 }
 
+/* ---- /modalua/find-filter ---- */
+
+static OrthancPluginErrorCode on_find_filter(OrthancPluginRestOutput *output, const char *url,
+                                             const OrthancPluginHttpRequest *q)
+{
+    const plugin *p = plugin_get();
+    text t = { 0 };
+    (void)url;
+    if (!is_method(p, output, q, OrthancPluginHttpMethod_Post))
+        return OrthancPluginErrorCode_Success;
+    if (!filters_ask_about_find(p, q->body, q->bodySize, &t))
+        return refuse(p, output, 404, "no script has the filter IncomingFindRequest");
+    answer(p, output, t.failed ? 503 : 200, JSON, t.data, t.size);
+    text_free(&t);
+    return OrthancPluginErrorCode_Success;
+}
+
 /* ---- the routes of scripts, and the page ---- */
 
 static void add_request(text *t, const char *path, const OrthancPluginHttpRequest *q)
@@ -231,6 +249,7 @@ void routes_register(plugin *p)
         c, "/modalua/scripts/([^/]+)/(start|stop|restart|reload|log)", on_script);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/execute", on_execute);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/routes/([^/]+)(/.*)", on_route);
+    OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/find-filter", on_find_filter);
     OrthancPluginRegisterRestCallbackNoLock(c, "/modalua/app", on_app);
     OrthancPluginSetRootUri(c, "/modalua/app");
 }

@@ -90,6 +90,42 @@ int runtime_start(script *s, modalua_runtime *rt)
     return start_file(s, rt);
 }
 
+/* What Orthanc's own Lua calls. Initialize and Finalize are not here: a script may call functions with these names itself. */
+static const char *const own_lua_callbacks[] = { "OnStoredInstance",
+                                                 "OnStablePatient",
+                                                 "OnStableStudy",
+                                                 "OnStableSeries",
+                                                 "OnUpdatedPatient",
+                                                 "OnUpdatedStudy",
+                                                 "OnUpdatedSeries",
+                                                 "OnUpdatedInstance",
+                                                 "OnDeletedPatient",
+                                                 "OnDeletedStudy",
+                                                 "OnDeletedSeries",
+                                                 "OnDeletedInstance",
+                                                 "OnJobSubmitted",
+                                                 "OnJobSuccess",
+                                                 "OnJobFailure",
+                                                 "OnHeartBeat",
+                                                 "ReceivedInstanceFilter",
+                                                 "ReceivedCStoreInstanceFilter",
+                                                 "IncomingHttpRequestFilter",
+                                                 "IncomingFindRequestFilter",
+                                                 "IncomingWorklistRequestFilter",
+                                                 "OutgoingFindRequestFilter" };
+
+void runtime_warn(script *s, modalua_runtime *rt)
+{
+    const char *json;
+    for (size_t i = 0; i < sizeof own_lua_callbacks / sizeof own_lua_callbacks[0]; i++)
+        if (modalua_get_global(rt, own_lua_callbacks[i], &json) ==
+            MODALUA_E_SCRIPT) /* a function cannot be JSON */
+            log_line(&s->log, 1,
+                     "defines the function %s, which Orthanc's own Lua would call, and this plugin "
+                     "does not call: its README.md says what to write instead",
+                     own_lua_callbacks[i]);
+}
+
 int runtime_try(script *s, char **why)
 {
     modalua_runtime *rt = NULL;

@@ -12,6 +12,10 @@ int runtime_new(script *s, modalua_runtime **rt);
  * status of the start that failed. */
 int runtime_start(script *s, modalua_runtime *rt);
 
+/* Says in the log which functions the script has defined that Orthanc's own Lua would call, and the plugin does not. Call it between two
+ * steps, or behind the last one. */
+void runtime_warn(script *s, modalua_runtime *rt);
+
 /* Whether the file can be read and compiled: MODALUA_OK; or else *why, which the caller frees, says why not. */
 int runtime_try(script *s, char **why);
 

@@ -1,26 +1,48 @@
 #include "orthanc_plugin/schedule.h"
 
-enum { LONGEST_PAUSE = 60, MOST_DAYS = 4000, HALF_A_DAY = 12 * 60 * 60 };
+#include <stdlib.h>
+#include <string.h>
 
-/* The first moment behind `now`, and not before `least`, at that time of a day that is allowed. mktime knows
- * when clocks are changed. */
+#include "orthanc_plugin/parts.h"
+#include "orthanc_plugin/text.h"
+
+enum { LONGEST_PAUSE = 60, HALF_A_DAY = 12 * 60 * 60 };
+
+static void schedule_search(void *user, const char *name, modalua_reply *reply)
+{
+    (void)user;
+    if (strcmp(name, "plugin.schedule") == 0)
+        modalua_reply_text(reply, part_schedule, part_schedule_size);
+}
+
+static time_t ask(const char *question)
+{
+    time_t t = SCHEDULE_UNKNOWN;
+    const char *answer = NULL;
+    modalua_runtime *rt = NULL;
+    modalua_config config;
+    modalua_config_init(&config);
+    config.search = schedule_search;
+    if (modalua_create(&rt, &config) == MODALUA_OK &&
+        modalua_call(rt, "plugin.schedule.next", question, &answer) == MODALUA_OK)
+        t = answer && *answer != 'n' ? (time_t)strtoll(answer, NULL, 10) : SCHEDULE_NEVER;
+    modalua_destroy(rt);
+    return t;
+}
+
+/* The first moment behind `now`, and not before `least`, at that time of a day that is allowed. */
 static time_t next_at(const script_settings *s, time_t now, time_t least)
 {
-    struct tm today;
-    if (!localtime_r(&now, &today))
-        return SCHEDULE_NEVER;
-    for (int day = 0; day < MOST_DAYS; day++) {
-        struct tm then = { .tm_year = today.tm_year,
-                           .tm_mon = today.tm_mon,
-                           .tm_mday = today.tm_mday + day,
-                           .tm_hour = s->at / 60,
-                           .tm_min = s->at % 60,
-                           .tm_isdst = -1 };
-        time_t t = mktime(&then);
-        if (t > now && t >= least && (s->days == 0 || s->days & 1u << then.tm_wday))
-            return t;
-    }
-    return SCHEDULE_NEVER;
+    text t = { 0 };
+    time_t next;
+    text_format(&t, "{\"at\":%d,\"days\":%u,\"now\":%lld,\"least\":%lld", s->at, s->days,
+                (long long)now, (long long)least);
+    if (s->time_zone)
+        text_member_string(&t, "zone", s->time_zone);
+    text_add(&t, "}", 1);
+    next = t.failed ? SCHEDULE_UNKNOWN : ask(t.data);
+    text_free(&t);
+    return next;
 }
 
 time_t schedule_first(const script_settings *s, time_t now)

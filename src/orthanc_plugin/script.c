@@ -117,7 +117,10 @@ static int drive(script *s, modalua_runtime *rt)
     pthread_mutex_lock(&s->lock);
     s->serves = true;
     pthread_mutex_unlock(&s->lock);
-    while ((status = modalua_step(rt, LOOK_MS)) == MODALUA_WORKING)
+    status = modalua_step(rt, LOOK_MS);
+    if (status == MODALUA_WORKING || status == MODALUA_OK)
+        runtime_warn(s, rt);
+    for (; status == MODALUA_WORKING; status = modalua_step(rt, LOOK_MS))
         look(s, rt);
     look(s, rt);
     return status;
@@ -194,6 +197,17 @@ static void note_unwanted(script *s)
     log_line(&s->log, 0, s->quits ? "ended, as the server stops" : "stopped");
 }
 
+/* When the script is due, as the schedule says. */
+static time_t due_of(script *s, time_t due)
+{
+    if (due != SCHEDULE_UNKNOWN)
+        return due;
+    log_line(&s->log, 1,
+             "its next time cannot be found (memory, or the file of its time zone), and it is not "
+             "started by itself");
+    return SCHEDULE_NEVER;
+}
+
 static void note_end(script *s, int status, time_t start, unsigned *failures)
 {
     time_t now = time(NULL);
@@ -201,7 +215,7 @@ static void note_end(script *s, int status, time_t start, unsigned *failures)
     if (is_unwanted(s)) {
         note_unwanted(s);
     } else if (status == MODALUA_OK) {
-        time_t next = schedule_next(s->settings, start, now);
+        time_t next = due_of(s, schedule_next(s->settings, start, now));
         *failures = 0;
         set_state(s, next == SCHEDULE_NEVER ? SCRIPT_DONE : SCRIPT_WAITS, next);
         log_line(&s->log, 0, "has ended well");
@@ -234,7 +248,7 @@ bool script_begin(script *s)
 {
     int error;
     pthread_mutex_lock(&s->lock);
-    s->due = schedule_first(s->settings, time(NULL));
+    s->due = due_of(s, schedule_first(s->settings, time(NULL)));
     error = pthread_create(&s->thread, NULL, live, s);
     if (error == 0)
         pthread_setname_np(s->thread, "modalua:script");

@@ -4,8 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "modalua.h"
 #include "orthanc_plugin/parts.h"
+#include "orthanc_plugin/text.h"
+
+const char *const settings_filter_names[SETTINGS_FILTERS] = {
+    "ReceivedInstance", "IncomingHttpRequest", "ReceivedCStoreInstance", "IncomingFindRequest"
+};
 
 enum { DICOM_TIMEOUT = 10 }; /* what Orthanc's DicomScuTimeout is by default */
 
@@ -64,6 +68,8 @@ static void set_of_script(reader *r, script_settings *s, const char *key, const 
         s->every = number;
     else if (strcmp(key, "At") == 0)
         s->at = (int)number;
+    else if (strcmp(key, "TimeZone") == 0)
+        set_text(r, &s->time_zone, value);
     else if (strcmp(key, "Days") == 0)
         s->days = (unsigned)number;
     else if (strcmp(key, "Sandbox") == 0)
@@ -138,6 +144,20 @@ static void on_fault(void *user, const char *arguments, modalua_reply *reply)
 
 /* ---- the whole ---- */
 
+int settings_set_filter_names(modalua_runtime *rt, const char *global, unsigned filters)
+{
+    text t = { 0 };
+    int status;
+    text_add(&t, "[", 1);
+    for (unsigned i = 0; i < SETTINGS_FILTERS; i++)
+        if (filters & 1u << i)
+            text_format(&t, "%s\"%s\"", t.size > 1 ? "," : "", settings_filter_names[i]);
+    text_add(&t, "]", 1);
+    status = t.failed ? MODALUA_E_NOMEM : modalua_set_global(rt, global, t.data);
+    text_free(&t);
+    return status;
+}
+
 static int run(reader *r, modalua_runtime *rt, const char *configuration)
 {
     int status = modalua_register(rt, "set", on_set, r);
@@ -145,6 +165,8 @@ static int run(reader *r, modalua_runtime *rt, const char *configuration)
         status = modalua_register(rt, "fault_of", on_fault, r);
     if (status == MODALUA_OK)
         status = modalua_set_global(rt, "configuration", configuration);
+    if (status == MODALUA_OK)
+        status = settings_set_filter_names(rt, "filter_names", ~0u);
     if (status == MODALUA_OK)
         status = modalua_run_string(rt, "=settings.lua", part_settings, part_settings_size);
     return status;
@@ -180,6 +202,7 @@ void settings_free(settings *s)
         free(one->arguments);
         free(one->name);
         free(one->path);
+        free(one->time_zone);
     }
     free(s->scripts);
     free(s->module_path);

@@ -6,23 +6,31 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "modalua.h"
+
 /* Filters of the server. */
-enum { FILTER_INSTANCE = 1, FILTER_HTTP = 2 };
+enum { FILTER_INSTANCE = 1, FILTER_HTTP = 2, FILTER_C_STORE = 4, FILTER_FIND = 8 };
+
+enum { SETTINGS_FILTERS = 4 };
+
+/* Their names, in the order of their bits. */
+extern const char *const settings_filter_names[SETTINGS_FILTERS];
 
 typedef struct script_settings {
     char *name, *path;
     char **arguments;
     size_t argument_count;
-    double every;  /* seconds from one start to the next; 0 = it is started once */
-    int at;        /* minutes after midnight; -1 = none */
-    unsigned days; /* bit 0 is Sunday; 0 = all days */
+    double every;    /* seconds from one start to the next; 0 = it is started once */
+    int at;          /* minutes after midnight; -1 = none */
+    char *time_zone; /* of `at`: such as Europe/Vienna; NULL = the server's */
+    unsigned days;   /* bit 0 is Sunday; 0 = all days */
     bool sandbox;
     size_t memory_limit; /* bytes; 0 = none */
     double time_limit;   /* seconds of one run; 0 = none */
     double burst_limit;  /* seconds between two waits; 0 = none */
     double grace;        /* seconds to end in; 0 = the default */
     unsigned threads;    /* for its requests to this server; 0 = the default */
-    unsigned filters;    /* that it decides: FILTER_INSTANCE, FILTER_HTTP */
+    unsigned filters;    /* that it decides: FILTER_… */
 } script_settings;
 
 typedef struct settings {
@@ -43,5 +51,8 @@ typedef struct settings {
 bool settings_read(settings *s, OrthancPluginContext *context);
 
 void settings_free(settings *s);
+
+/* Sets a global of the runtime to the list of the names of these filters. Returns a status of modalua.h. */
+int settings_set_filter_names(modalua_runtime *rt, const char *global, unsigned filters);
 
 #endif

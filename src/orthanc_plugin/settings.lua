@@ -1,7 +1,9 @@
 -- The section "Modalua" of the server's configuration: checks it, and gives it to the plugin (settings.c).
--- `configuration` is the whole configuration; `set(script, key, value)` and `fault_of(script, text)` are functions of the plugin.
+-- `configuration` is the whole configuration, `filter_names` the names of the filters in the order of their bits; `set(script, key, value)`
+-- and `fault_of(script, text)` are functions of the plugin.
 -- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
+local time_zone = require "modalua.time_zone"
 
 local function is_object(value)
   return type(value) == "table" and #value == 0
@@ -63,6 +65,11 @@ local function time_of_day(value)
   return nil, 'a time such as "02:00"'
 end
 
+local function zone_name(value)
+  local zone, message = time_zone.open(type(value) == "string" and value or "")
+  return zone and value, ("the name of a time zone such as Europe/Vienna (%s)"):format(message)
+end
+
 local DAYS <const> = { Sun = 1, Mon = 2, Tue = 4, Wed = 8, Thu = 16, Fri = 32, Sat = 64 }
 
 local function days(value)
@@ -94,17 +101,20 @@ local function path(value)
   return value
 end
 
-local FILTERS <const> = { ReceivedInstance = 1, IncomingHttpRequest = 2 }
+local filter_bits, ALL_FILTERS <const> = {}, ("%d"):format((1 << #filter_names) - 1)
+for i, name in ipairs(filter_names) do
+  filter_bits[name] = 1 << (i - 1)
+end
 
 local function filters(value)
   local bits = 0
   for _, name in ipairs(type(value) == "table" and value or {}) do
-    bits = bits | (FILTERS[name] or 1024)
+    bits = bits | (filter_bits[name] or 1024)
   end
   if bits > 0 and bits < 1024 then
     return tostring(bits)
   end
-  return nil, 'a list of "ReceivedInstance" and "IncomingHttpRequest"'
+  return nil, ('a list of filters: "%s"'):format(table.concat(filter_names, '", "'))
 end
 
 local function verdict(value)
@@ -119,7 +129,7 @@ end
 local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
   FilterTimeLimit = seconds, FilterDefault = verdict }
 
-local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, Days = days, Sandbox = boolean, MemoryLimit = bytes,
+local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, TimeZone = zone_name, Days = days, Sandbox = boolean, MemoryLimit = bytes,
   TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Filters = filters, Arguments = false }
 
 -- Reads the members of an object that `readers` has. Returns what was read, and whether nothing is wrong.
@@ -166,12 +176,27 @@ local function check_arguments(name, list)
 end
 
 local function check_times(name, values)
-  if values.Days and not values.At then
-    fault(name, "Modalua.Scripts.%s.Days needs At", name)
+  local without_at = not values.At and (values.Days and "Days" or values.TimeZone and "TimeZone")
+  local zone, message = time_zone.open(values.TimeZone)
+  if without_at then
+    fault(name, "Modalua.Scripts.%s.%s needs At", name, without_at)
+  elseif values.At and not zone then
+    fault(name, "Modalua.Scripts.%s.At needs the time zone of the machine: %s", name, message)
   elseif values.At and values.Every and tonumber(values.Every) % 86400 ~= 0 then
     fault(name, "Modalua.Scripts.%s.Every must be whole days when there is At", name)
   else
     return true
+  end
+end
+
+-- The plugin API has no filter of C-FIND requests. Orthanc's own Lua has one, and in this file it asks the plugin.
+local FIND_FILTER_FILE <const> = "modalua_find_filter.lua"
+
+local function asks_for_finds()
+  for _, path in ipairs(type(configuration.LuaScripts) == "table" and configuration.LuaScripts or {}) do
+    if tostring(path):match "[^/]*$" == FIND_FILTER_FILE then
+      return true
+    end
   end
 end
 
@@ -184,6 +209,9 @@ local function check_filters(name, values)
     fault(name, 'Modalua.Scripts.%s.Filters needs Modalua.FilterDefault: "accept" or "reject", for when the script gives no answer', name)
   elseif filtered & bits > 0 then
     fault(name, "Modalua.Scripts.%s.Filters names a filter that another script has", name)
+  elseif bits & filter_bits.IncomingFindRequest > 0 and not asks_for_finds() then
+    fault(name, 'Modalua.Scripts.%s.Filters: "IncomingFindRequest" needs %s, a file of this plugin, among the LuaScripts of the server', name,
+      FIND_FILTER_FILE)
   else
     filtered = filtered | bits
     return true
@@ -195,9 +223,9 @@ end
 local function note_filters(entry)
   for key, value in pairs(is_object(entry) and entry or {}) do
     if key == "Filters" then
-      set("", "Filters", filters(value) or "3")
+      set("", "Filters", filters(value) or ALL_FILTERS)
     elseif OF_SCRIPT[key] == nil and nearest(tostring(key), { "Filters" }) then
-      set("", "Filters", "3")
+      set("", "Filters", ALL_FILTERS)
     end
   end
 end

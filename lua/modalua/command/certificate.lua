@@ -28,7 +28,7 @@ function certificate.check(add, client)
     local days = days_until(fields)
     local detail = ("valid until %d-%02d-%02d (%d %s)"):format(fields.year, fields.month, fields.day, days, days == 1 and "day" or "days")
     if days < 0 then -- of a client that checks no certificate
-      add("certificate", "FAILED", detail, "it has expired: install a new one on the server, or on the proxy in front of it")
+      add("certificate", "failed", detail, "it has expired: install a new one on the server, or on the proxy in front of it")
     elseif days < DAYS_LEFT then
       add("certificate", "warning", detail, "install a new one soon on the server, or on the proxy in front of it")
     else

@@ -10,15 +10,15 @@ characters.utf8 = { "flag", name = "--utf8", description = "sets the server's De
 
 -- ---- the option ----
 
--- Calls f(…); with --utf8 the server's encoding is Utf8 meanwhile. f has a task of its own, which the first Ctrl-C ends: in a run that was
--- cancelled no request could put the encoding back. f must not end the run.
-function characters.during(self, f, ...)
-  if not self.options.utf8 then
-    return f(...)
-  end
+local TRIES <const> = 3
+
+-- Calls f(…) while the server's encoding is Utf8. Returns its results, packed; nil when it was stopped. f has a task of its own, which the
+-- first Ctrl-C ends: in a run that was cancelled no request could put the encoding back. The second result is whether the encoding was Utf8
+-- until the end.
+local function search_in_utf8(self, f, ...)
   local undo, stopped = self:must(self:client():use_utf8()), false
   local search = task.spawn(function(...) return table.pack(pcall(f, ...)) end, ...)
-  local results, undone, err
+  local results, kept, undone, err
   do
     local _ <close> = self:listen(function(name)
       stopped = stopped or name == "stop"
@@ -27,16 +27,33 @@ function characters.during(self, f, ...)
       end
     end)
     results = search:join()
+    kept = (self:client():default_encoding() or "Utf8") == "Utf8"
     undone, err = undo()
   end
   if not undone then
     self:report_error("the server's DefaultEncoding stays Utf8 until its next start", err)
   end
-  if stopped then
-    os.exit(130)
-  elseif not results[1] then
-    error(results[2], 0)
+  return not stopped and results or nil, kept
+end
+
+-- Calls f(…), and returns its results; with --utf8 the server's encoding is Utf8 meanwhile. Another run with --utf8 that ends in between
+-- puts the encoding back: then f is called again. f must leave nothing on the server, and must not end the run.
+function characters.during(self, f, ...)
+  if not self.options.utf8 then
+    return f(...)
   end
+  local results, kept
+  for _ = 1, TRIES do
+    results, kept = search_in_utf8(self, f, ...)
+    if not results then
+      os.exit(130)
+    elseif not results[1] then
+      error(results[2], 0)
+    elseif kept or not results[2] then
+      return table.unpack(results, 2, results.n)
+    end
+  end
+  self:note("modalua: another program changed the server's DefaultEncoding during the search: names may lack characters")
   return table.unpack(results, 2, results.n)
 end
 

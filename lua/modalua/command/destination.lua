@@ -50,27 +50,41 @@ local function unused_uid()
   return ("2.25.%d%09d%09d"):format(math.random(1, 999999999), math.random(0, 999999999), math.random(0, 999999999))
 end
 
--- Makes the source move a study that does not exist, so nothing is sent. Many sources look at the destination first, and say whether they
--- know it. An Orthanc and a dcmqrscp look for the study first, and give the same answer for both.
+-- An AE title that no source can know.
+local function unknown_title()
+  return ("NONE-%010d"):format(math.random(0, 9999999999))
+end
+
+-- Makes the source move a study that does not exist to this AE title, so nothing is sent. Returns the error, or nil.
+local function move_nothing(self, aet)
+  local moved, err = self:client():post(("/modalities/%s/move"):format(self.options.from), { Level = "Study", TargetAet = aet,
+    Synchronous = true, Resources = { { StudyInstanceUID = unused_uid() } }, Timeout = self.options.timeout })
+  return not moved and err or nil
+end
+
+-- Adds a row: whether the source knows the destination. Many sources look at the destination first, and refuse an AE title that they do not
+-- know with 0xA801. A source that refuses an impossible title so, and does not refuse this one, knows it. Others, such as Orthanc and
+-- dcmqrscp, look for the study first, and answer the same for every title: of these it cannot be told without sending something.
 function destination.check(self, add, system)
   local from = self.options.from
   local source = self:modality(from)
   local aet = source and aet_of(self, system)
   if not aet then
-    return add("destination", "FAILED", from .. " → " .. (self.options.to or "the server"), "standard error says why it was not checked")
+    return add("destination", "failed", from .. " → " .. (self.options.to or "the server"), "standard error says why it was not checked")
   end
-  local what = ("destination %s of %s"):format(aet, from)
-  local moved, err = self:client():post(("/modalities/%s/move"):format(from), { Level = "Study", TargetAet = aet, Synchronous = true,
-    Resources = { { StudyInstanceUID = unused_uid() } }, Timeout = self.options.timeout })
-  if moved or err.dimse_status and err.dimse_status ~= UNKNOWN_DESTINATION then
-    add(what, "unknown", "the source does not refuse it; some look at the destination only when there is something to send",
-      ("move one study to be certain: modalua move %s --to %s StudyInstanceUID=…"):format(from, self.options.to or aet))
-  elseif err.dimse_status then
-    add(what, "FAILED", ("%s does not know the AE title %s (0xA801)"):format(from, aet), ("add %s, with its host and port, to the list of "
-      .. "destinations of %s"):format(aet, from), err)
-  else
-    add(what, "FAILED", err.message, nil, err)
+  local what, err = ("destination %s of %s"):format(aet, from), move_nothing(self, aet)
+  if err and err.dimse_status == UNKNOWN_DESTINATION then
+    return add(what, "failed", ("not known: %s does not know the AE title %s (0xA801)"):format(from, aet), ("add %s, with its host and "
+      .. "port, to the list of destinations of %s"):format(aet, from), err)
+  elseif err and not err.dimse_status then
+    return add(what, "failed", err.message, nil, err)
   end
+  local control = move_nothing(self, unknown_title())
+  if control and control.dimse_status == UNKNOWN_DESTINATION then
+    return add(what, "ok", ("known: %s refuses an AE title that it does not know, and does not refuse %s"):format(from, aet))
+  end
+  add(what, "unknown", ("cannot be told: %s does not look at the destination when there is nothing to send"):format(from),
+    ("move one study to be certain: modalua move %s --to %s StudyInstanceUID=…"):format(from, self.options.to or aet))
 end
 
 return destination

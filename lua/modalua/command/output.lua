@@ -43,6 +43,21 @@ local function json_lines(rows)
   return table.concat(lines)
 end
 
+-- Prints a text; on a terminal, where it does not fit, through the pager. The command gives the functions show_paged and hold_paged to
+-- verbs. After Ctrl-C no function of the command can be called any more.
+function output.write(terminal, text)
+  if not (terminal.output and pcall(_G.show_paged, text)) then
+    io.write(text)
+  end
+end
+
+-- Prints a piece of a text that output.write(terminal, "") ends: a terminal gets it with the rest, through the pager.
+function output.write_piece(terminal, text)
+  if not (terminal.output and pcall(_G.hold_paged, text)) then
+    io.write(text)
+  end
+end
+
 -- On a terminal, control characters are escaped. `style`: as in letters.shown.
 local function for_terminal(terminal, text, style)
   return terminal.output and letters.shown(text:gsub("\r\n", "\n"), style) or text

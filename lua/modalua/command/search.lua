@@ -190,6 +190,15 @@ local function add_tags(options, query, order)
   end
 end
 
+-- Returns what modality:find(options) returns; the server has forgotten the query then.
+local function find_and_close(modality, options)
+  local found, err = modality:find(options)
+  if found then
+    found:close()
+  end
+  return found, err
+end
+
 -- Sends the C-FIND, and prints the warnings of its result. Returns the result of find, its columns, and its level. The server has forgotten
 -- the query then, whatever becomes of the output. After a failure, prints the error and returns nil.
 function search.find(self, modality, query, order)
@@ -199,7 +208,7 @@ function search.find(self, modality, query, order)
     query[name] = query[name] or ""
   end
   local keep = self.options.keep[1] and self.options.keep
-  local good, found, err = pcall(characters.during, self, modality.find, modality, { Level = level, Query = query, keep = keep })
+  local good, found, err = pcall(characters.during, self, find_and_close, modality, { Level = level, Query = query, keep = keep })
   if not good and modalua.is_error(found) then
     error(found, 0)
   elseif not good then
@@ -207,7 +216,6 @@ function search.find(self, modality, query, order)
   elseif not found then
     return self:report_error(tostring(err) .. (err.status == 400 and suggestion_for(order) or ""))
   end
-  found:close()
   if #found.dropped > 0 then
     self:note("modalua: left out, since %s do not have these tags: %s", PLURALS[level], table.concat(found.dropped, ", "))
   end

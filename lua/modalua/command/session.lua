@@ -66,18 +66,20 @@ function Session:is_for_programs()
   return self.options.json or self.options.jsonl or self.options.csv or false
 end
 
+-- The word for an outcome that people must not overlook: in capitals for them, "failed" for programs.
+function Session:loud(word)
+  return self:is_for_programs() and word or word:upper()
+end
+
 -- Puts the fields error, kind and code of an error into a row.
 function session.set_error(row, err)
   row.error, row.kind, row.code = err.message, err.kind, err.code
 end
 
--- Prints a text; on a terminal, where it does not fit, through the pager. The command gives the function show_paged to verbs. After
--- Ctrl-C no function of the command can be called any more.
+-- Prints a text, as output.write does.
 function Session:write(text)
   remove_bar()
-  if not (self.terminal.output and pcall(_G.show_paged, text)) then
-    io.write(text)
-  end
+  output.write(self.terminal, text)
 end
 
 -- Prints rows in the format that the options ask for. `document`: the value that --json prints instead of the rows.
@@ -101,21 +103,21 @@ function Session:piece_text(columns, rows, is_first)
 end
 
 -- Prints the rows of an iterator (the values of a generic for) as show does, but in pieces as they come: any number of rows needs little
--- memory.
+-- memory, but on a terminal, where the pager gets them.
 function Session:show_each(columns, ...)
   remove_bar()
   local rows, is_first = {}, true
   for row in ... do
     rows[#rows + 1] = row
     if #rows == ROWS_AT_ONCE then
-      io.write(self:piece_text(columns, rows, is_first))
+      output.write_piece(self.terminal, self:piece_text(columns, rows, is_first))
       rows, is_first = {}, false
     end
   end
   if is_first or rows[1] then
-    io.write(self:piece_text(columns, rows, is_first))
+    output.write_piece(self.terminal, self:piece_text(columns, rows, is_first))
   end
-  io.write(self.options.json and "]\n" or "")
+  output.write(self.terminal, self.options.json and "]\n" or "")
 end
 
 -- ---- signals ----

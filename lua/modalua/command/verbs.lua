@@ -69,8 +69,11 @@ local function error_printer(name)
 end
 
 -- Adds what a verb, or a command of a verb, takes.
-local function complete_parser(parser, rows, print_error)
-  parser:add_help { name = "-h --help", description = "show this help" }
+local function complete_parser(parser, rows, print_error, terminal)
+  parser:add_help { name = "-h --help", description = "show this help", action = function()
+    output.write(terminal, parser:get_help() .. "\n")
+    os.exit(0)
+  end }
   for _, row in ipairs(rows.arguments) do
     add_argument(parser, row)
   end
@@ -89,12 +92,13 @@ end
 local function parser_of(name, verb, terminal)
   local argparse = require "command.argparse"
   local print_error, commands = error_printer(name), {}
-  local parser = complete_parser(argparse("modalua " .. name, verb.description, epilog_of(verb)), verb, print_error)
+  local parser = complete_parser(argparse("modalua " .. name, verb.description, epilog_of(verb)), verb, print_error,
+    terminal)
   parser:help_max_width(math.min(terminal.width or MAX_WIDTH, MAX_WIDTH))
   parser:command_target "command"
   for _, command in ipairs(verb.commands or {}) do
     local own = parser:command(command.name, command.description, epilog_of(command))
-    commands[command.name] = complete_parser(own:summary(command.summary), command, print_error)
+    commands[command.name] = complete_parser(own:summary(command.summary), command, print_error, terminal)
   end
   return parser, commands
 end

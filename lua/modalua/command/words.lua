@@ -247,7 +247,8 @@ local function servers_of(about)
   if not (good and type(config) == "table" and type(config.servers) == "table") then
     return {}
   end
-  return config.servers, config.default
+  local only = next(config.servers)
+  return config.servers, config.default or next(config.servers, only) == nil and only or nil
 end
 
 function values.profile(_, text, about)

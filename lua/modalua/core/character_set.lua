@@ -30,7 +30,9 @@ function character_set.use_utf8(client)
   if not done then
     return nil, failure
   end
-  return function() return set(client, before) end
+  return function()
+    return before == "Utf8" or set(client, before) -- another program had set it, and may have put it back since
+  end
 end
 
 return character_set

@@ -16,7 +16,7 @@ local NAME_COLUMNS = 30 -- width of the names in a list of methods; a longer nam
 -- A signature begins with one of these names: a kind of object, or a module.
 local OBJECTS = { "client", "modality", "peer", "found", "query", "job", "commitment", "task" }
 local MODULES = { "modalua", "task", "json", "transfer" }
-local OTHER_MODULES = { "doc", "arguments", "letters", "table", "playground", "samples" } -- a script must require these
+local OTHER_MODULES = { "doc", "arguments", "letters", "table", "time_zone", "playground", "samples" } -- a script must require these
 local HOSTS = { "evaluate", "completion", "help", "printing" } -- modules for the console of a host
 local ALIASES = { err = "error", _err = "error", result = "found" } -- usual names of variables: the kind of what they hold
 

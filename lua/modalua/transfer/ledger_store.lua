@@ -284,8 +284,7 @@ local function is_lost(err)
   return err.retryable and not CONFLICTS[err.code]
 end
 
--- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction and L:query.
-function methods:run(sql, ...)
+local function execute(self, method, sql, ...)
   local text = self.statements[sql]
   if not self.db then
     return nil, self.lost_by -- within the transaction that lost the connection
@@ -293,7 +292,7 @@ function methods:run(sql, ...)
     text = sql:gsub("{[%l ]+}", schema.dialects[self.kind])
     self.statements[sql] = text
   end
-  local list, changed = self.db:run(text, ...)
+  local list, changed = self.db[method](self.db, text, ...)
   if list then
     return list, nil, changed
   elseif is_lost(changed) then
@@ -301,6 +300,17 @@ function methods:run(sql, ...)
     self:disconnect()
   end
   return nil, changed
+end
+
+-- Runs one statement -> rows, nil, number of changed rows | nil, err. Only while this task has the lock: in L:transaction, L:snapshot and
+-- L:query.
+function methods:run(sql, ...)
+  return execute(self, "run", sql, ...)
+end
+
+-- The same for a statement that can take long: other tasks go on meanwhile.
+function methods:run_slowly(sql, ...)
+  return execute(self, "run_slowly", sql, ...)
 end
 
 local UNLOCK = { __close = function(lock)
@@ -335,17 +345,22 @@ local function try_again(self, f, ...)
   end
 end
 
-local function query(self, sql, ...)
+local function query(self, method, sql, ...)
   local good, err = connect(self)
   if not good then
     return nil, err
   end
-  return self:run(sql, ...)
+  return execute(self, method, sql, ...)
 end
 
 -- L:query(sql, …) -> rows | nil, err. One statement outside of transactions.
 function methods:query(sql, ...)
-  return try_again(self, query, sql, ...)
+  return try_again(self, query, "run", sql, ...)
+end
+
+-- The same for a statement that can take long: other tasks go on meanwhile.
+function methods:query_slowly(sql, ...)
+  return try_again(self, query, "run_slowly", sql, ...)
 end
 
 -- A transaction that ends neither well nor by an error of the database is taken back: a task was cancelled, or the code threw.
@@ -362,13 +377,14 @@ local function end_by(self, open, statement)
 end
 
 local BEGIN <const> = { sqlite = "BEGIN IMMEDIATE", postgresql = "BEGIN" }
+local SNAPSHOT <const> = { sqlite = "BEGIN", postgresql = "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY" }
 
-local function transact(self, f)
+local function transact(self, begin, f)
   local good, err = connect(self)
   if not good then
     return nil, err
   end
-  good, err = self:run(BEGIN[self.kind])
+  good, err = self:run(begin[self.kind])
   if not good then
     return nil, err
   end
@@ -392,7 +408,12 @@ end
 -- L:transaction(f) -> what f returned: value | nil, err. f(now) runs its statements by L:run; nil from it takes them back. It may be called
 -- several times, so it changes nothing besides the database.
 function methods:transaction(f)
-  return try_again(self, transact, f)
+  return try_again(self, transact, BEGIN, f)
+end
+
+-- L:snapshot(f) -> what f returned: value | nil, err. All statements of f see the ledger as it was at one moment, and change nothing.
+function methods:snapshot(f)
+  return try_again(self, transact, SNAPSHOT, f)
 end
 
 -- The time in the database, for code that has the lock.

@@ -114,22 +114,22 @@ local GROUPS <const> = ([[SELECT modality, SUBSTR(date, 1, 4) AS year, state, CO
 
 -- L:group_items() -> list of { modality =, year =, state =, items =, instances =, bytes =, seconds = }.
 function methods:group_items()
-  return self:query(GROUPS)
+  return self:query_slowly(GROUPS)
 end
 
 -- L:failures() -> list of { state =, reason =, items =, example = key of one, message = its message }, the most frequent reason first.
 function methods:failures()
-  return self:query [[SELECT groups.state, groups.reason, groups.items, item.key AS example, item.message
+  return self:query_slowly [[SELECT groups.state, groups.reason, groups.items, item.key AS example, item.message
     FROM (SELECT state, reason, COUNT(*) AS items, MIN(id) AS first FROM item WHERE state IN ('failed', 'unknown')
       GROUP BY state, reason) AS groups JOIN item ON item.id = groups.first ORDER BY groups.items DESC, groups.first]]
 end
 
 -- L:extremes(n) -> the n items that took the longest, the n items with the most images.
 function methods:extremes(n)
-  local slowest, err = self:query("SELECT * FROM item WHERE seconds IS NOT NULL ORDER BY seconds DESC, id LIMIT $1", n)
+  local slowest, err = self:query_slowly("SELECT * FROM item WHERE seconds IS NOT NULL ORDER BY seconds DESC, id LIMIT $1", n)
   local largest
   if slowest then
-    largest, err = self:query("SELECT * FROM item WHERE arrived IS NOT NULL ORDER BY arrived DESC, id LIMIT $1", n)
+    largest, err = self:query_slowly("SELECT * FROM item WHERE arrived IS NOT NULL ORDER BY arrived DESC, id LIMIT $1", n)
   end
   if not largest then
     return nil, err
@@ -139,7 +139,7 @@ end
 
 -- ---- the check ----
 
--- The items of each state beside the tally, in one statement: both are of the same moment.
+-- The items of each state beside the tally.
 local RECOUNT <const> = ([[SELECT state, CAST(SUM(items) AS BIGINT) AS items, CAST(SUM(instances) AS BIGINT) AS instances,
     CAST(SUM(bytes) AS BIGINT) AS bytes, CAST(SUM(tally_items) AS BIGINT) AS tally_items,
     CAST(SUM(tally_instances) AS BIGINT) AS tally_instances, CAST(SUM(tally_bytes) AS BIGINT) AS tally_bytes
@@ -151,7 +151,7 @@ local RECOUNT <const> = ([[SELECT state, CAST(SUM(items) AS BIGINT) AS items, CA
 local STATES <const> = { todo = true, sending = true, sent = true, done = true, present = true, failed = true, unknown = true }
 
 local function recount(self, problems)
-  local list, err = self:query(RECOUNT)
+  local list, err = self:run_slowly(RECOUNT)
   local items = 0
   for _, row in ipairs(list or {}) do
     items = items + row.items
@@ -182,7 +182,7 @@ local RULES <const> = {
 
 local function check_rules(self, problems)
   for _, rule in ipairs(RULES) do
-    local list, err = self:query(rule[2])
+    local list, err = self:run_slowly(rule[2])
     if not list then
       return nil, err
     elseif list[1].n > 0 then
@@ -199,25 +199,25 @@ local OWN_CHECK <const> = {
     FROM pg_stat_database WHERE datname = current_database() AND checksum_failures > 0]],
 }
 
--- L:check() -> { ok =, problems = list of texts, items = number }.
-function methods:check()
+-- The texts of what is wrong, the number of items.
+local function find_problems(self)
   local problems = {}
   local items, err = recount(self, problems)
-  local done
-  if items then
-    done, err = check_rules(self, problems)
+  local own = items and check_rules(self, problems)
+  if own then
+    own, err = self:run_slowly(OWN_CHECK[self.kind])
   end
-  local own
-  if done then
-    own, err = self:query(OWN_CHECK[self.kind])
-  end
-  if not own then
-    return nil, err
-  end
-  for _, row in ipairs(own) do
+  for _, row in ipairs(own or {}) do
     problems[#problems + 1] = row.problem
   end
-  return { ok = #problems == 0, problems = problems, items = items }
+  return own and { ok = #problems == 0, problems = problems, items = items }, err
+end
+
+-- L:check() -> { ok =, problems = list of texts, items = number }. Other tasks go on meanwhile, and other workers.
+function methods:check()
+  return self:snapshot(function()
+    return find_problems(self)
+  end)
 end
 
 return ledger_totals

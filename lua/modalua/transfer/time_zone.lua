@@ -4,6 +4,7 @@
 -- Instants are seconds since 1970 in UTC. A local time is a number of the same kind: the seconds since 1970 on a clock of that zone.
 local require = ...
 local calendar = require "core.calendar"
+local doc = require "modalua.doc"
 local letters = require "text.letters"
 
 local time_zone = {}
@@ -239,5 +240,12 @@ function time_zone.open(name)
   return zone, message or not zone and ("there is no time zone %s in %s: write a name such as Europe/Vienna"):format(quoted(name), FOLDER)
     or nil
 end
+
+doc.describe(time_zone.open, "time_zone.open([name]) -> zone | nil, message",
+  "Opens a time zone of the system: a name such as Europe/Vienna, or nothing for the zone of the machine. zone:at(t) -> offset, change: "
+    .. "the seconds that clocks of the zone are ahead of UTC at t (seconds since 1970), and the instant of the next change of clocks.",
+  { example = [=[
+local zone = assert(require("modalua.time_zone").open "Europe/Vienna")
+print(zone:at(os.time()))]=] })
 
 return time_zone

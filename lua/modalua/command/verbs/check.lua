@@ -33,7 +33,7 @@ end
 local function check_encoding(add, client)
   local encoding, err = client:default_encoding()
   if not encoding then
-    add("encoding", "FAILED", err.message, nil, err)
+    add("encoding", "failed", err.message, nil, err)
   elseif encoding == "Utf8" then
     add("encoding", "ok", encoding)
   else
@@ -49,7 +49,7 @@ local function check_modalities(self, add)
     if row.answers then
       add("modality " .. row.name, "ok", ("%s answers after %d ms"):format(where, row.milliseconds))
     else
-      add("modality " .. row.name, "FAILED", where, row.error, row)
+      add("modality " .. row.name, "failed", where, row.error, row)
     end
   end
   if #rows == 0 then
@@ -66,7 +66,7 @@ end
 local function check_jobs(add, client, system)
   local jobs, err = client:jobs { expand = true }
   if not jobs then
-    return add("jobs", "FAILED", err.message, nil, err)
+    return add("jobs", "failed", err.message, nil, err)
   end
   local counts = { Running = 0, Pending = 0, Failure = 0 }
   for _, job in ipairs(jobs) do
@@ -90,7 +90,7 @@ local function check_server(self, add)
   certificate.check(add, client)
   local system, err = client:system()
   if not system then
-    return add("server", "FAILED", err.message, "--url, --profile or MODALUA_URL choose the server", err)
+    return add("server", "failed", err.message, "--url, --profile or MODALUA_URL choose the server", err)
   end
   add("server", "ok", ("AE title %s, DICOM port %s"):format(tostring(system.DicomAet), tostring(system.DicomPort)))
   check_version(add, system.Version)
@@ -108,14 +108,15 @@ local function run_check(self)
   end
   local rows, failed = {}, 0
   local function add(check, state, detail, advice, err)
-    local row = { check = check, state = state, detail = detail, advice = advice, kind = err and err.kind, code = err and err.code }
-    rows[#rows + 1] = row
-    failed = failed + (state == "FAILED" and 1 or 0)
+    local is_failure = state == "failed"
+    rows[#rows + 1] = { check = check, state = is_failure and self:loud(state) or state, detail = detail, advice = advice,
+      error = err and (err.message or err.error), kind = err and err.kind, code = err and err.code }
+    failed = failed + (is_failure and 1 or 0)
   end
   check_server(self, add)
   local columns = { "check", { name = "state", colour = state_colour }, "detail", "advice" }
   if self.options.csv then
-    table.move({ "kind", "code" }, 1, 2, #columns + 1, columns)
+    table.move({ "error", "kind", "code" }, 1, 3, #columns + 1, columns)
   end
   self:show(columns, rows)
   if failed > 0 then
@@ -130,9 +131,9 @@ return {
   summary = "checks the server and its modalities",
   description = "Checks whether the server can be reached, until when its certificate is valid, whether modalua is tested with its "
     .. "version, which encoding its answers have, whether each modality answers, whether jobs have failed, and how many run at once. For "
-    .. "each it prints a row: what was looked at, ok, warning, unknown or FAILED, details, and what to do. With --from, it also checks "
-    .. "whether that modality knows the destination of a move, by a move of a study that does not exist. The exit status is 1 when one has "
-    .. "FAILED.",
+    .. "each it prints a row: what was looked at, ok, warning, unknown or FAILED (in JSON and CSV: failed), details, and what to do. With "
+    .. "--from, it also checks whether that modality knows the destination of a move, by moves of a study that does not exist: the row "
+    .. "says known, not known, or that it cannot be told, and how to find out. The exit status is 1 when one has FAILED.",
   examples = { { "modalua check", "of the server in MODALUA_URL" }, { "modalua check pacs --from pacs --to archive", "one modality, and "
     .. "whether it knows the destination archive" }, { "modalua check --profile ward --jsonl", "for a monitor" } },
   arguments = {

@@ -36,15 +36,17 @@ local function new_report(self, rows, columns)
     Report)
 end
 
--- Adds the next row, with a word for its outcome. `about`: perhaps the fields error (its text), kind, code and verified.
+-- Adds the next row, with a word for its outcome: moved, failed or unknown. `about`: perhaps the fields error (its text), kind, code and
+-- verified.
 function Report:add_row(word, about)
-  local row = { outcome = word, error = about.error, kind = about.kind, code = about.code, verified = about.verified }
+  local row = { outcome = word == "moved" and word or self.session:loud(word), error = about.error, kind = about.kind, code = about.code,
+    verified = about.verified }
   for name, value in pairs(self.found[#self.rows + 1]) do
     row[name] = value
   end
   self.rows[#self.rows + 1] = row
-  self.failed = self.failed + (word == "FAILED" and 1 or 0)
-  self.unknown = self.unknown + (word == "UNKNOWN" and 1 or 0)
+  self.failed = self.failed + (word == "failed" and 1 or 0)
+  self.unknown = self.unknown + (word == "unknown" and 1 or 0)
   if self.at_once then
     self.session:show(self.columns, { row })
   end
@@ -56,7 +58,7 @@ function Report:add(outcome)
   if err then
     local uid = outcome.resource.SOPInstanceUID or outcome.resource.SeriesInstanceUID or outcome.resource.StudyInstanceUID
     self.session:report_error(uid or outcome.resource.PatientID, err.message)
-    self:add_row(err.kind == "unknown" and "UNKNOWN" or "FAILED", { error = err.message, kind = err.kind, code = err.code })
+    self:add_row(err.kind == "unknown" and "unknown" or "failed", { error = err.message, kind = err.kind, code = err.code })
   else
     self.unverified = self.unverified or not outcome.result.verified and (outcome.result.unverified or "--no-verify")
     self:add_row("moved", { verified = outcome.result.verified or false })
@@ -66,7 +68,7 @@ end
 -- After Ctrl-C: what the modality said it has sent, and what has not been looked at.
 function Report:add_interrupted()
   while self.sent[#self.rows + 1] do
-    self:add_row("UNKNOWN", { error = "sent, but whether it has arrived was not checked", kind = "unknown", code = "cancelled" })
+    self:add_row("unknown", { error = "sent, but whether it has arrived was not checked", kind = "unknown", code = "cancelled" })
   end
 end
 
@@ -148,10 +150,10 @@ return {
   usage = "NAME --to NAME [-L LEVEL] Tag=Value…",
   summary = "makes a modality send studies to another one",
   description = "Searches a modality, and makes it send what was found to another one (C-MOVE). Each study is moved by a request "
-    .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN. At the end, modalua looks at the target; where it cannot, "
-    .. "the last line says that the move is unverified. With --json, --jsonl and --csv, each study that was not moved "
-    .. "has the error, its kind (\"unknown\" beside UNKNOWN) and its code. The exit status is 1 when a study was not moved, "
-    .. "or when nothing was found.",
+    .. "of its own, and has an outcome of its own: moved, FAILED, or UNKNOWN (in JSON and CSV: failed, unknown). At "
+    .. "the end, modalua looks at the target; where it cannot, the last line says that the move is unverified. With --json, --jsonl and "
+    .. "--csv, each study that was not moved has the error, its kind and its code. The exit status is 1 when a study was not moved, or "
+    .. "when nothing was found.",
   examples = {
     { "modalua move pacs --to archive PatientID=4711 --dry-run", "what would be moved" },
     { "modalua move pacs --to archive PatientID=4711 StudyDate=2024-01-01..", "moves the studies" },

@@ -1,13 +1,18 @@
 -- command.verbs.upload: stores files in the server itself.
 
 local function state_colour(value)
-  return value == "FAILED" and "red" or value == "Success" and "green" or nil
+  return value == "FAILED" and "red" or value == "stored" and "green" or nil
+end
+
+-- What Orthanc says of an instance, as a word of ours: "stored", "already_stored", …
+local function word_for(status)
+  return status == "Success" and "stored" or tostring(status):gsub("%f[%u]%u", "_%0"):gsub("^_", ""):lower()
 end
 
 -- Adds a row for each instance that a file gave: a DICOM file gives one, a ZIP archive several.
 local function add_rows(rows, file, answer)
   for _, stored in ipairs(answer.ID and { answer } or answer) do
-    rows[#rows + 1] = { file = file, state = stored.Status, id = stored.ID, study = stored.ParentStudy }
+    rows[#rows + 1] = { file = file, state = word_for(stored.Status), id = stored.ID, study = stored.ParentStudy }
   end
 end
 
@@ -18,7 +23,7 @@ local function run_upload(self)
     if answer then
       add_rows(rows, file, answer)
     else
-      rows[#rows + 1] = { file = file, state = "FAILED", error = err.message, kind = err.kind, code = err.code }
+      rows[#rows + 1] = { file = file, state = self:loud "failed", error = err.message, kind = err.kind, code = err.code }
       self:report_error(file, err)
     end
   end
@@ -35,8 +40,8 @@ return {
   usage = "FILE…",
   summary = "stores DICOM files in the server",
   description = "Stores DICOM files, or ZIP archives of DICOM files, in the server itself. It prints a row for each instance: file, state "
-    .. "(Success, AlreadyStored or FAILED), Orthanc's identifiers of the instance and of its study. The exit status is 1 when a file was "
-    .. "not stored.",
+    .. "(stored, already_stored or FAILED; in JSON and CSV: failed), Orthanc's identifiers of the instance and of its study. "
+    .. "The exit status is 1 when a file was not stored.",
   examples = { { "modalua upload image.dcm", "one file" }, { "modalua upload study/*.dcm --jsonl", "an object for each file" } },
   arguments = { { "argument", name = "FILE", argname = "FILE", target = "files", args = "+", description = "a DICOM file, or a ZIP "
     .. "archive" } },
