@@ -23,6 +23,7 @@ static readline_library rl;
 static line_editor *editor; /* of the present prompt */
 static bool line_is_over;   /* on_line was called */
 static bool input_is_over;  /* … at the end of the input */
+static bool is_at_end;      /* a signal ends the line, and the cursor stands behind the text */
 static bool is_invalid;     /* the present line had bytes that are not UTF-8, or NUL */
 static utf8_stream typed;   /* what is typed, to see whether it is UTF-8 */
 static bool is_tall_entry;  /* the earlier lines are the beginning of an entry of the history */
@@ -472,13 +473,20 @@ static void on_line(char *text)
     free(text);
 }
 
-/* readline draws the line anew in a window of another size. */
+/* readline draws the line anew in a window of another size. After a signal that ends the line it knows no
+ * longer in which row its cursor is. */
 static void handle_signal(void)
 {
-    if (rl.rl_pending_signal() == SIGWINCH)
+    int signal = rl.rl_pending_signal();
+    if (signal == SIGWINCH)
         readline_paint_forget();
-    else if (rl.rl_pending_signal() != 0)
+    else if (signal == SIGTSTP)
         readline_paint_remove_hint();
+    else if (signal != 0) {
+        readline_paint_pause(true);
+        go_to_end();
+        is_at_end = true;
+    }
     rl.rl_check_signals();
 }
 
@@ -512,10 +520,11 @@ static void install(void)
 
 static void begin_line(void)
 {
-    line_is_over = is_invalid = is_tall_entry = false;
+    line_is_over = is_invalid = is_tall_entry = is_at_end = false;
+    *rl.rl_eof_found = 0; /* else each line is followed by an empty row, once Ctrl-D was typed */
+    readline_paint_pause(false);
     typed.size = 0;
     set_text(&hit_line, NULL);
-    *rl.rl_eof_found = 0; /* else each line is followed by an empty row, once Ctrl-D was typed */
     in_our_locale(install);
     if (editor->request.preset) {
         rl.rl_insert_text(editor->request.preset);
@@ -526,7 +535,8 @@ static void begin_line(void)
 
 static void end_line(void)
 {
-    go_to_end();
+    if (!is_at_end)
+        go_to_end();
     rl.rl_callback_sigcleanup();
     rl.rl_callback_handler_remove();
 }

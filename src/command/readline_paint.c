@@ -14,14 +14,16 @@
 
 /* Values of rl_readline_state (readline.h) */
 #define STATE_NSEARCH 0x100UL /* the line is a text to search for */
-#define STATE_NO_HINT 0xF80UL /* a search, a numeric argument, a macro */
-#define STATE_DONE    0x2000000UL
+#define STATE_NO_HINT \
+    0x20F80UL /* a search, a numeric argument, a macro, a key that was read already */
+#define STATE_DONE 0x2000000UL
 
 enum { LEAST_WIDTH = 8, CODE_SIZE = 32 };
 
 /* There is one readline in a process, and so one of each of these. */
 static const readline_library *rl;
 static line_editor *editor;
+static bool is_paused;
 static char *hint;         /* of the text before the cursor; NULL = none */
 static buffer hinted;      /* that text */
 static size_t hint_below;  /* rows from the cursor down to the hint; 0 = it is not shown */
@@ -239,6 +241,12 @@ void readline_paint_remove_hint(void)
     send(&b);
 }
 
+void readline_paint_pause(bool paused)
+{
+    readline_paint_remove_hint();
+    is_paused = paused;
+}
+
 void readline_paint_forget(void)
 {
     if (hint_below == 0)
@@ -286,7 +294,8 @@ static void redisplay(void)
 {
     readline_paint_remove_hint();
     rl->rl_redisplay();
-    paint();
+    if (!is_paused)
+        paint();
 }
 
 void readline_paint_open(const readline_library *library, line_editor *e)

@@ -17,7 +17,10 @@ void readline_paint_close(void);
 /* Removes the hint. Call it before anything but readline moves the cursor or prints. */
 void readline_paint_remove_hint(void);
 
-/* The same when the window has another size, and all places are unknown: readline then draws anew. */
+/* The same, and draws nothing until it is called with false. */
+void readline_paint_pause(bool paused);
+
+/* Removes the hint when the window has another size, and its place is unknown: readline then draws the line anew. */
 void readline_paint_forget(void);
 
 #endif
