@@ -64,8 +64,8 @@ local REFUSED = {
   { "2024-01-31..2024-01-01", "the range ends before it begins: 2024-01-01..2024-01-31" },
   { "today..-7d", "the range ends before it begins: -7d..today" },
   { "2024-01", "is no date" },
-  { "2024*", "is not a DICOM date: 20240101-20241231" },
-  { "2024/01/31", "is not a DICOM date: 20240131" },
+  { "2024*", "is not a DICOM date: write 20240101-20241231" },
+  { "2024/01/31", "is not a DICOM date: write 20240131" },
   { "20240101\\20240102", "is a list, which a date cannot be" },
 }
 

@@ -13,26 +13,26 @@ local STEP = "ScheduledProcedureStepSequence"
 
 -- Study-level filters that are refused: { tag, value, a part of the message }.
 local BAD = {
-  { "StudyDate", "2024-01-31", "StudyDate = '2024-01-31' is not a DICOM date: 20240131" },
-  { "StudyDate", "2024.01.31", "is not a DICOM date: 20240131" },
+  { "StudyDate", "2024-01-31", "StudyDate = '2024-01-31' is not a DICOM date: write 20240131" },
+  { "StudyDate", "2024.01.31", "is not a DICOM date: write 20240131" },
   { "StudyDate", "01/02/2024", "is not a DICOM date (YYYYMMDD, or a range YYYYMMDD-YYYYMMDD)" },
   { "StudyDate", "today", "is not a DICOM date (YYYYMMDD" },
   { "StudyDate", "-7d", "StudyDate = '-7d' is not a DICOM date (YYYYMMDD" },
   { "StudyDate", "20230812-20230801", "ends before it begins: 20230801-20230812" },
-  { "StudyDate", "20230811 - 20230812", "is not a DICOM date: 20230811-20230812" },
+  { "StudyDate", "20230811 - 20230812", "is not a DICOM date: write 20230811-20230812" },
   { "StudyDate", "20230231", "there is no such day" },
   { "StudyDate", "20231301-", "is not a DICOM date" },
-  { "StudyDate", "2023*", "is not a DICOM date: 20230101-20231231" },
+  { "StudyDate", "2023*", "is not a DICOM date: write 20230101-20231231" },
   { "StudyDate", "20240101\\20240102", "is a list" },
   { "StudyDate", "20230811–20230812", "looks like '-' (U+2013, en dash)" },
-  { "0008,0020", "2024-01-31", "0008,0020 = '2024-01-31' is not a DICOM date: 20240131" },
+  { "0008,0020", "2024-01-31", "0008,0020 = '2024-01-31' is not a DICOM date: write 20240131" },
   { "StudyDate", "*", "is no value for a date: leave the filter out, or write ''" },
   { "StudyTime", "-", "is no value for a time: leave the filter out, or write ''" },
   { "StudyInstanceUID", "*", "is no value for a UID: leave the filter out, or write ''" },
   { "NumberOfStudyRelatedSeries", "*", "is no value for a whole number: leave the filter out, or write ''" },
   { "PatientName", "^", "has only delimiters" },
-  { "PatientBirthDate", "1970-01-01", "is not a DICOM date: 19700101" },
-  { "StudyTime", "10:15:00", "is not a DICOM time: 101500" },
+  { "PatientBirthDate", "1970-01-01", "is not a DICOM date: write 19700101" },
+  { "StudyTime", "10:15:00", "is not a DICOM time: write 101500" },
   { "StudyTime", "25", "is not a DICOM time" },
   { "StudyInstanceUID", "1.2.*", "has a wildcard" },
   { "StudyInstanceUID", "1.2.3 ", "has a blank behind the UID: 1.2.3" },
@@ -130,7 +130,7 @@ for _, version in ipairs(versions) do
     end)
 
     it("is checked in worklists, in sequences too", function()
-      refused("PatientBirthDate = '1970-01-01' is not a DICOM date: 19700101", pacs:find_worklist { PatientBirthDate = "1970-01-01" })
+      refused("PatientBirthDate = '1970-01-01' is not a DICOM date: write 19700101", pacs:find_worklist { PatientBirthDate = "1970-01-01" })
       refused(STEP .. "[1].ScheduledProcedureStepStartDate = 'today' is not a DICOM date",
         pacs:find_worklist { [STEP] = { { ScheduledProcedureStepStartDate = "today" } } })
       refused("write CT\\MR", pacs:find_worklist { [STEP] = { { Modality = "CT,MR" } } })
@@ -142,7 +142,7 @@ for _, version in ipairs(versions) do
     it("is checked when children are searched", function()
       local study = assert(pacs:find { Level = "Study", Query = { AccessionNumber = "A100001", StudyInstanceUID = "" } })
       assert(study:close())
-      refused("SeriesDate = '2019-03-04' is not a DICOM date: 20190304", pacs:series(study, { SeriesDate = "2019-03-04" }))
+      refused("SeriesDate = '2019-03-04' is not a DICOM date: write 20190304", pacs:series(study, { SeriesDate = "2019-03-04" }))
       refused("Modality = 'CT,MR' is not a DICOM list", pacs:series(study, { Modality = "CT,MR" }))
       assert.are.equal(3, #assert(pacs:series(study, { Modality = "CT\\MR" })))
     end)
@@ -150,7 +150,7 @@ for _, version in ipairs(versions) do
     it("is checked by client:find, where keep lets it pass", function()
       for _, bad in ipairs(BAD) do
         contains(fails({ kind = "refused", path = "/tools/find" }, client:find { Level = "Study", Query = { [bad[1]] = bad[2] } }).message,
-          bad[1] == "0008,0020" and "is not a DICOM date: 20240131" or bad[3])
+          bad[1] == "0008,0020" and "is not a DICOM date: write 20240131" or bad[3])
       end
       for _, good in ipairs(GOOD) do
         assert.is_table(assert(client:find { Level = "Study", Query = { [good[1]] = good[2] } }))

@@ -301,6 +301,7 @@ for _, version in ipairs(versions) do
           { 2, "a whole number, 1 or more, is expected, not '-1'", "pacs", "--limit", "-1" },
           { 2, "option '--limit' requires an argument", "pacs", "--limit", "-L", "Study" },
           { 2, "'=x' is not Tag=Value", "pacs", "=x" },
+          { 2, "'PatientName=M\\xFCller' is not UTF-8: check the encoding", "pacs", "PatientName=M\xFCller" },
           { 2, "missing argument 'NAME'" },
         } do
           local result = run("find", table.unpack(case, 3))

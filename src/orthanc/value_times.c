@@ -175,7 +175,7 @@ static bool refuse(dicom_vr vr, const char *value, char message[VALUES_MESSAGE])
     moments_range r;
     if ((suggest(vr, value, form) || (vr == DICOM_DA && suggest_period(value, form))) &&
         moments_read_range(vr, form, strlen(form), &r) && is_in_order(vr, &r))
-        return value_refuse(message, "is not a DICOM %s: %s", words[vr], form);
+        return value_refuse(message, "is not a DICOM %s: write %s", words[vr], form);
     if (vr == DICOM_DA && strlen(value) == 8 && strspn(value, "0123456789") == 8)
         return value_refuse(message, "is not a DICOM date: there is no such day");
     if (strchr(value, '\\'))

@@ -188,7 +188,7 @@ static bool check_age(const char *text, size_t size, char message[VALUES_MESSAGE
     if (digits == 3 && size == 4 && strchr("DWMY", text[3]))
         return true;
     if (digits > 0 && digits + 1 == size && strchr("DWMYdwmy", text[digits]))
-        return value_refuse(message, "is not a DICOM age: %03d%c", age, text[digits] & ~0x20);
+        return value_refuse(message, "is not a DICOM age: write %03d%c", age, text[digits] & ~0x20);
     return value_refuse(message, "is not a DICOM age: three digits and D, W, M or Y, such as 045Y");
 }
 

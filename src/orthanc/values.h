@@ -10,7 +10,7 @@
 enum { VALUES_MESSAGE = 200 };
 
 /* Whether the value, which is UTF-8, can be sent. False: the message says why and what would be right;
- * its subject, the filter, is to be put before it: "is not a DICOM date: 20240131". An empty value
+ * its subject, the filter, is to be put before it: "is not a DICOM date: write 20240131". An empty value
  * passes for every value representation, and "*" for those that have wildcards. */
 bool values_check(dicom_vr vr, const char *value, char message[VALUES_MESSAGE]);
 

@@ -145,7 +145,7 @@ function dates.to_filter(tag, value, keep)
   elseif why then
     return nil, ("%s = '%s': %s"):format(tag, value, why)
   end
-  local suggestion = fault:match "^is not a DICOM date: %d[%d-]*$"
+  local suggestion = fault:match "^is not a DICOM date: write %d[%d-]*$"
   return nil, ("%s = '%s' %s"):format(tag, value, (suggestion or not fault:find "^is not a DICOM date") and fault
     or "is no date. Dates are written as " .. FORMS)
 end

@@ -51,6 +51,9 @@ end
 function search.read(self, refuse_empty)
   local query, order = {}, {}
   for i, argument in ipairs(self.options.tags) do
+    if not utf8.len(argument) then
+      self:usage_error("'%s' is not UTF-8: check the encoding of the terminal, or of the script", argument)
+    end
     local tag, value = argument:match "^([^=]*)=(.*)$"
     tag = tag or argument
     tag = NAME_OF_NUMBER[native.tag(tag) or tag] or tag
