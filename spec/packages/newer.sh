@@ -16,4 +16,4 @@ echo "== building"
 quietly cmake --preset release
 quietly cmake --build --preset release -j "$(nproc)"
 echo "== testing"
-ctest --preset release -j "$(($(nproc) + 1))" -L fast
+ctest --preset release -j "$((3 * $(nproc)))" -L fast
