@@ -143,6 +143,12 @@ describe("The reader of CSV", function()
     assert.are.same({ { "a" }, { "b,c" } }, rows_of("a\nb,c", 100))
   end)
 
+  it("says what is wrong with a value in words of the list", function()
+    local reason = values_of("AccessionNumber\n12345678901234567890\n")[1]
+    assert.matches("16", reason, 1, true)
+    assert.is_nil(reason:find "keep")
+  end)
+
   it("skips a byte order mark, and refuses UTF-16", function()
     assert.are.same({ { "a", "b" } }, rows_of("\xef\xbb\xbfa,b\r\n", 100))
     for _, mark in ipairs { "\xff\xfe", "\xfe\xff" } do

@@ -19,8 +19,8 @@ local find_walk = {}
 local OP = "find_all"
 
 local REST <const> = 2000 -- the most answers for which a search without dates looks for studies without a date
-local SMALL_CAP <const>, OF_CAP <const> = 100, 200 -- with a smaller cap, at most so many times as many studies are searched without dates
-local ABSENT <const> = "the studies that have no attribute StudyDate or StudyTime at all, rather than an empty one: no range of dates finds "
+local SMALL_CAP <const>, OF_CAP <const> = 100, 200 -- with a smaller one, at most so many times as many studies are searched so
+local ABSENT <const> = "the studies that have no attribute StudyDate or StudyTime at all, rather than an empty one: no range finds "
   .. "them, and a search without dates would be divided into too many"
 
 -- DIMSE statuses by which a modality says that there are too many matches: PS3.4 C.4.1.1.4, and 0xFE00 of Orthanc.
