@@ -12,7 +12,7 @@
 #include "base/wakeup.h"
 
 /* The thread notices within microseconds that it was given up, unless it looks a name up. Longer than this is not
- * waited for: see connector_give_up. */
+ * waited for: see postgres_connector_give_up. */
 enum { GIVE_UP_MS = 20 };
 
 enum {
@@ -38,7 +38,7 @@ struct postgres_connector {
     char *address, *host, *hostaddr, *port;
     host_thread locale; /* libpq's messages are translated otherwise */
     PGconn *conn;       /* of the thread, until it has ended */
-    atomic_bool is_looked_up, is_given_up;
+    atomic_bool is_looked_up, is_given_up, has_ended;
     wakeup ended;    /* the thread tells the loop */
     wakeup given_up; /* the loop tells the thread */
 };
@@ -119,6 +119,7 @@ static void *connector_run(void *user)
     if (atomic_load(&c->is_given_up))
         connector_finish(c);
     host_thread_leave(&c->locale);
+    atomic_store(&c->has_ended, true);
     wakeup_send(&c->ended);
     connector_leave(c);
     return NULL;
@@ -185,15 +186,9 @@ int postgres_connector_fd(const postgres_connector *c)
     return c->ended.reader;
 }
 
-static bool connector_ends_within(const postgres_connector *c, int milliseconds)
-{
-    struct pollfd fd = { .fd = c->ended.reader, .events = POLLIN };
-    return poll(&fd, 1, milliseconds) == 1;
-}
-
 bool postgres_connector_has_ended(const postgres_connector *c)
 {
-    return connector_ends_within(c, 0);
+    return atomic_load(&c->has_ended);
 }
 
 bool postgres_connector_looks_up(const postgres_connector *c)
@@ -218,11 +213,13 @@ PGconn *postgres_connector_take(postgres_connector **c, PQnoticeReceiver on_noti
  * then. It is in none while it looks a name up. */
 void postgres_connector_give_up(postgres_connector **c)
 {
+    struct pollfd ended;
     if (!*c)
         return;
     atomic_store(&(*c)->is_given_up, true);
     wakeup_send(&(*c)->given_up);
-    connector_ends_within(*c, GIVE_UP_MS);
+    ended = (struct pollfd){ .fd = (*c)->ended.reader, .events = POLLIN };
+    poll(&ended, 1, GIVE_UP_MS);
     connector_leave(*c);
     *c = NULL;
 }
