@@ -61,7 +61,7 @@ end
 
 local GOOD_SINCE <const>, ALONE <const> = 3, 3
 
--- A side has answered a transfer with the status of a side, such as 0xA700. Some sides say so of one item alone, for good: such an item must
+-- A side has answered a transfer with the status of a side, such as 0xA700. Some sides say so of one item, for good: such an item must
 -- not be tried for ever. Returns whether this is one: since it was refused first, others have been transferred; or it alone was refused,
 -- again and again. `self.goods`: how many transfers have ended well; `self.refused`: what that number was when an item was first refused;
 -- `self.refused_since`: what was refused since the last good one.
