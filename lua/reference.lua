@@ -62,7 +62,7 @@ The examples use these variables, at the prompt of `modalua playground` or in a 
 ]]
 
 local function anchor(title)
-  return "#" .. title:lower():gsub("[^%w ]", ""):gsub(" ", "-")
+  return "#" .. title:lower():gsub("[^%w_ ]", ""):gsub(" ", "-")
 end
 
 -- Escapes the characters that would begin a tag, an emphasis or a new cell in Markdown.
