@@ -94,6 +94,16 @@ describe("A session", function()
     shows("{ 1 }", "_err")
   end)
 
+  it("keeps the functions of Lua that it needs itself", function()
+    for _, name in ipairs { "type", "table", "next" } do
+      local _, shown = line(name .. " = 'CT'", 200)
+      assert.are.equal(name .. " is a name of Lua that modalua needs, so it keeps its value: choose another name", shown)
+    end
+    shows("{ 1 }", "{ 1 }")
+    contains(fails "table = nil error 'boom'", "boom")
+    shows("", "print = print")
+  end)
+
   it("suggests nothing for a field that exists and is nil", function()
     rawset(_G, "f", native.found { client = modalua.connect "http://x", id = "0-0", modality = "x", level = "Study", answers = {},
       notes = {} })

@@ -26,6 +26,28 @@ local pending -- for `show`: a text, or results {…, n =}
 local note -- for `show`, behind that: a text, or nil
 local seconds -- the duration of the last line
 
+-- ---- Lua's own globals ----
+
+-- The Lua half has the globals of the session, so an input such as `type = "CT"` would break all that follows.
+local type, next, rawget, rawset = type, next, rawget, rawset
+local own_globals = {} -- name -> value
+for name in ("assert coroutine debug error getmetatable io ipairs load math next os package pairs pcall print rawequal rawget rawlen "
+  .. "rawset require select setmetatable string table tonumber tostring type utf8 xpcall"):gmatch "%w+" do
+  own_globals[name] = rawget(_G, name)
+end
+local replaced -- the name of one that the present input has replaced by something of another type
+
+-- Takes the results of an input, which it returns.
+local function restore_globals(...)
+  for name, value in next, own_globals do
+    if type(rawget(_G, name)) ~= type(value) then
+      rawset(_G, name, value)
+      replaced = name
+    end
+  end
+  return ...
+end
+
 -- ---- the start of a session ----
 
 -- Sets a global, unless the script has set it.
@@ -290,7 +312,8 @@ end
 local function run_compiled(f, text)
   local failure
   local lookups = start_lookups(text)
-  local results = table.pack(xpcall(f, function(e)
+  local results = table.pack(xpcall(function() return restore_globals(f()) end, function(e)
+    restore_globals()
     rawset(_G, "_err", e)
     failure = message_of(e)
     failure = failure .. hint_of(text, failure)
@@ -335,7 +358,8 @@ local function handle(text)
   if results.n > 0 and not text:find ";%s*$" then
     pending = results
   end
-  note = dropped and dropped() or not succeeded(results) and not pending and letters.shown(tostring(results[2]))
+  note = replaced and ("%s is a name of Lua that modalua needs, so it keeps its value: choose another name"):format(replaced)
+    or dropped and dropped() or not succeeded(results) and not pending and letters.shown(tostring(results[2]))
     or misspelt_note(text, results) or pending == nil and lost_local_note(text) or nil
 end
 
@@ -359,7 +383,7 @@ end
 
 function evaluate.line(input)
   local began = task.now()
-  pending, note = nil, nil
+  pending, note, replaced = nil, nil, nil
   local ok, answer
   if type(input) == "table" then
     ok, answer = pcall(input.name and handle_script or handle_watched, input.text, input.name)
