@@ -21,11 +21,14 @@ function command.quote(...)
 end
 
 -- Runs a shell line in which $M is the command. The command does not see the user's configuration file. Returns { out =, err =, status = }.
--- A line that still runs after 120 seconds is killed.
+-- A line that hangs is an error: on a busy machine some lines take minutes.
 function command.shell(line)
   local out, err = os.tmpname(), os.tmpname()
   local script = ("export M=%s XDG_CONFIG_HOME=/nowhere; { %s\n} >%s 2>%s"):format(command.quote(command.path), line, out, err)
-  local _, how, status = os.execute("timeout -k 5 120 sh -c " .. command.quote(script))
+  local _, how, status = os.execute("timeout -k 5 500 sh -c " .. command.quote(script))
+  if status == 124 then -- of `timeout`
+    error("after 500 seconds this still ran: " .. line, 2)
+  end
   return { out = read_all(out), err = read_all(err), status = how == "exit" and status or 128 + status }
 end
 

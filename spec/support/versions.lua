@@ -3,8 +3,8 @@
 --    binary   the path of the program; nil for the installed one, which orthanc.start finds by itself
 --    name     the version as text: "1.12.7"
 --    number   the version as a number that can be compared: 11207. Specs use it to decide what a server supports.
--- With MODALUA_ORTHANC_ENDS=yes, which ctest sets under the sanitizers, only the oldest and the newest one: what a version answers is tested in
--- the release build, and with these two the C code has met the answers of old and of new servers. MODALUA_EVERY_ORTHANC=yes prevails.
+-- With MODALUA_ORTHANC_ENDS=yes, which ctest sets under the sanitizers, the list has only the oldest and the newest one: what a version
+-- answers is tested in the release build, and with these two the C code has met old and new answers. MODALUA_EVERY_ORTHANC=yes prevails.
 -- The field `few` is a shorter list, for specs of what hardly depends on the version: the newest one; with MODALUA_EVERY_ORTHANC=yes all.
 local served = require "spec.support.served"
 
