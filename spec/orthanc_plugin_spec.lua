@@ -371,7 +371,8 @@ print("refused", pcall(host.filter, "ReceivedCStoreInstnce", print))
 print "decides"
 ]] } }, settings = { FilterDefault = "reject", FilterTimeLimit = 0.5 },
       extra = { LuaScripts = { FIND_FILTER }, DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true,
-        DicomCheckCalledAet = false } })
+        DicomCheckCalledAet = false },
+      environment = "MALLOC_PERTURB_=202" }) -- new memory is full of the digit 5: a text without its end would be another number
     local client = server.client
     happens(function() return client:get "/system" end) -- until then the setting FilterDefault rejects
     local function file(patient)

@@ -105,7 +105,7 @@ local function make(options)
   server.served = {
     name = "Orthanc",
     command = { server.binary, folder .. "/orthanc.json", options.verbose and "--verbose" or nil },
-    environment = options.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1",
+    environment = (options.slow_dicom and "-u TCP_NODELAY" or "TCP_NODELAY=1") .. " " .. (options.environment or ""),
     port = server.http_port,
     timeout = options.timeout or 120,
   }
@@ -120,6 +120,7 @@ end
 --    extra        further entries of the configuration; they replace the defaults
 --    http_port, dicom_port, timeout (seconds until it must accept connections), binary
 --    verbose      the log has a line for each request and for each cancelled job: for :count_logged
+--    environment  further variables of its environment, such as "TZDIR=/tmp"
 --    slow_dicom   leaves Nagle's algorithm on: then each DICOM exchange takes some 90 ms
 -- Fields: url http_port dicom_port aet folder log pid. Methods: those below, and signal, stop, start_again and close of
 -- spec/support/served.lua.

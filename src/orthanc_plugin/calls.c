@@ -45,6 +45,18 @@ static void fail_call(script *s, route_call *c, const char *name, const char *me
     pthread_cond_broadcast(&s->changed);
 }
 
+/* False: not enough memory. */
+static bool fill_answer(call_answer *a, int status, const char *type, const char *body, size_t size)
+{
+    char *copy = malloc(size + 1);
+    if (!copy)
+        return false;
+    memcpy(copy, body ? body : "", size);
+    copy[size] = '\0';
+    *a = (call_answer){ status, strdup(type ? type : "text/plain"), copy, size };
+    return true;
+}
+
 /* answer(id, status, type, body). Status 0: the function has failed; type is its name for the log, and body says why. */
 static void on_answer(void *user, const char *arguments, modalua_reply *reply)
 {
@@ -61,13 +73,9 @@ static void on_answer(void *user, const char *arguments, modalua_reply *reply)
     if (c && !c->is_answered && !c->error && status == 0) {
         fail_call(s, c, type ? type : "", body ? body : "");
     } else if (c && !c->is_answered && !c->error) {
-        c->answer->status = status;
-        c->answer->type = strdup(type ? type : "text/plain");
-        c->answer->body = malloc(size + 1);
-        c->answer->size = c->answer->body ? size : 0;
-        if (c->answer->body && body)
-            memcpy(c->answer->body, body, size);
-        c->is_answered = true;
+        c->is_answered = fill_answer(c->answer, status, type, body, size);
+        if (!c->is_answered)
+            c->error = strdup("not enough memory");
         pthread_cond_broadcast(&s->changed);
     }
     pthread_mutex_unlock(&s->lock);

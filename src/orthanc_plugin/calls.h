@@ -16,7 +16,7 @@ typedef struct call_body {
 
 typedef struct call_answer {
     int status;        /* of HTTP; 200 = yes */
-    char *type, *body; /* body may be NULL; the caller frees both */
+    char *type, *body; /* may be NULL; behind the body is a NUL; the caller frees both */
     size_t size;
 } call_answer;
 
