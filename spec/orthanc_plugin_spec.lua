@@ -521,6 +521,24 @@ describe("The configuration of the plugin", function()
   end)
 end)
 
+describe("A script at a time of the day", function()
+  it("looks for its next time again when the file of its time zone is away for a moment", function()
+    local zones = served.folder "zones"
+    os.execute("cp /usr/share/zoneinfo/UTC " .. zones .. "/Here")
+    local server <close> = plugin.start(versions[#versions], { environment = "TZDIR=" .. zones, scripts = {
+      nightly = { At = "04:30", TimeZone = "Here", source = ("os.rename('%s/Here', '%s/Away')"):format(zones, zones) } } })
+    assert.are.equal("waiting", server:state("nightly").State)
+    assert(server:act("nightly", "start"))
+    happens(function() return server:is("nightly", "failed") end)
+    contains(server:state("nightly").LastError, "its next time cannot be found")
+    assert(os.rename(zones .. "/Away", zones .. "/Here"))
+    happens(function() return server:is("nightly", "waiting") end)
+    contains(server:state("nightly").NextStart, "T04:30:00Z")
+    assert.are.equal(1, select(2, server:log_of("nightly"):gsub("has ended well", ""))) -- it was not started for that
+    os.execute("rm -r " .. zones)
+  end)
+end)
+
 -- schedule.lua is a module of the plugin; here it is asked without a server.
 describe("The schedule of a script", function()
   local schedule = dofile "src/orthanc_plugin/schedule.lua"

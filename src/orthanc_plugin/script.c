@@ -14,6 +14,15 @@ enum {
     LONG_RUN = 60      /* seconds; the failure of a run that was so long is the first one again */
 };
 
+/* The lock is held. */
+static void set_state(script *s, script_state state, time_t due)
+{
+    s->state = state;
+    s->since = time(NULL);
+    s->due = due;
+    s->is_unplanned = false;
+}
+
 /* ---- making one ---- */
 
 unsigned script_threads(const script_settings *s)
@@ -33,8 +42,7 @@ script *script_new(const script_host *host, const script_settings *of)
     }
     s->host = host;
     s->settings = of;
-    s->since = time(NULL);
-    s->due = SCHEDULE_NEVER;
+    set_state(s, SCRIPT_WAITS, SCHEDULE_NEVER);
     log_init(&s->log, host->context, of->name);
     events_init(&s->events);
     pthread_mutex_init(&s->lock, NULL);
@@ -43,13 +51,6 @@ script *script_new(const script_host *host, const script_settings *of)
 }
 
 /* ---- states; the lock is held ---- */
-
-static void set_state(script *s, script_state state, time_t due)
-{
-    s->state = state;
-    s->since = time(NULL);
-    s->due = due;
-}
 
 /* The run under way is to end. */
 static bool is_unwanted(const script *s)
@@ -168,24 +169,29 @@ static int script_run(script *s)
 
 /* ---- the life of a script ---- */
 
-/* Waits until the script is to be started. False: the server stops. */
-static bool wait_until_due(script *s)
+typedef enum next_act { ACT_END, ACT_RUN, ACT_PLAN } next_act;
+
+/* Waits until the script is to be started, or its schedule to be asked again, or the server stops. */
+static next_act wait_until_due(script *s)
 {
-    bool starts = false;
+    next_act act = ACT_END;
     pthread_mutex_lock(&s->lock);
-    while (!s->quits && !starts) {
+    while (!s->quits && act == ACT_END) {
         time_t now = time(NULL);
         struct timespec later = { now + 1, 0 }; /* the wall clock may be set */
-        starts = s->again || (!s->is_stopped && s->due != SCHEDULE_NEVER && now >= s->due);
-        if (starts)
-            s->again = false;
+        if (s->again)
+            act = ACT_RUN;
+        else if (!s->is_stopped && s->due != SCHEDULE_NEVER && now >= s->due)
+            act = s->is_unplanned ? ACT_PLAN : ACT_RUN;
         else if (s->is_stopped || s->due == SCHEDULE_NEVER)
             pthread_cond_wait(&s->changed, &s->lock);
         else
             pthread_cond_timedwait(&s->changed, &s->lock, &later);
     }
+    if (act == ACT_RUN)
+        s->again = false;
     pthread_mutex_unlock(&s->lock);
-    return starts;
+    return act;
 }
 
 /* A run that a person or the server has ended. The lock is held. */
@@ -198,45 +204,79 @@ static void note_unwanted(script *s)
     log_line(&s->log, 0, s->quits ? "ended, as the server stops" : "stopped");
 }
 
-/* When the script is due, as the schedule says. */
-static time_t due_of(script *s, time_t due)
-{
-    if (due != SCHEDULE_UNKNOWN)
-        return due;
-    log_line(&s->log, 1,
-             "its next time cannot be found (memory, or the file of its time zone), and it is not "
-             "started by itself");
-    return SCHEDULE_NEVER;
-}
-
-static void note_end(script *s, int status, time_t start, unsigned *failures)
+/* When the script is due, as its schedule says. That makes a runtime, so the lock is not held. */
+static time_t ask_schedule(const script *s)
 {
     time_t now = time(NULL);
+    return s->has_run ? schedule_next(s->settings, s->started, now)
+                      : schedule_first(s->settings, now);
+}
+
+/* The script is due then. When that cannot be found, its schedule is asked again later. The lock is held. */
+static void plan(script *s, time_t due)
+{
+    static const char unknown[] =
+        "its next time cannot be found (memory, or the file of its time zone)";
+    if (due != SCHEDULE_UNKNOWN) {
+        s->failures = 0;
+        set_state(s, due == SCHEDULE_NEVER ? SCRIPT_DONE : SCRIPT_WAITS, due);
+        return;
+    }
+    set_state(s, SCRIPT_FAILED, schedule_again(++s->failures, time(NULL)));
+    s->is_unplanned = true;
+    free(s->last_error);
+    s->last_error = strdup(unknown);
+    log_line(&s->log, 1, "%s, and is looked for again in %ld s", unknown,
+             (long)(s->due - s->since));
+}
+
+static void note_failure(script *s, bool was_long)
+{
+    s->failures = was_long ? 1 : s->failures + 1;
+    s->restarts++;
+    set_state(s, SCRIPT_FAILED, schedule_again(s->failures, time(NULL)));
+    log_line(&s->log, 1, "failed, and is started again in %ld s: %s", (long)(s->due - s->since),
+             s->last_error ? s->last_error : "?");
+}
+
+static void note_end(script *s, int status)
+{
+    bool was_long = time(NULL) - s->started >= LONG_RUN;
+    time_t due = status == MODALUA_OK ? ask_schedule(s) : SCHEDULE_NEVER;
     pthread_mutex_lock(&s->lock);
     if (is_unwanted(s)) {
         note_unwanted(s);
     } else if (status == MODALUA_OK) {
-        time_t next = due_of(s, schedule_next(s->settings, start, now));
-        *failures = 0;
-        set_state(s, next == SCHEDULE_NEVER ? SCRIPT_DONE : SCRIPT_WAITS, next);
+        s->failures = 0;
         log_line(&s->log, 0, "has ended well");
+        plan(s, due);
     } else {
-        *failures = now - start >= LONG_RUN ? 1 : *failures + 1;
-        s->restarts++;
-        set_state(s, SCRIPT_FAILED, schedule_again(*failures, now));
-        log_line(&s->log, 1, "failed, and is started again in %ld s: %s", (long)(s->due - now),
-                 s->last_error ? s->last_error : "?");
+        note_failure(s, was_long);
     }
+    pthread_mutex_unlock(&s->lock);
+}
+
+static void plan_again(script *s)
+{
+    time_t due = ask_schedule(s);
+    pthread_mutex_lock(&s->lock);
+    if (!is_unwanted(s)) /* otherwise that wish decides */
+        plan(s, due);
     pthread_mutex_unlock(&s->lock);
 }
 
 static void *live(void *user)
 {
     script *s = user;
-    unsigned failures = 0;
-    while (wait_until_due(s)) {
-        time_t start = time(NULL);
-        note_end(s, script_run(s), start, &failures);
+    next_act act;
+    while ((act = wait_until_due(s)) != ACT_END) {
+        if (act == ACT_PLAN) {
+            plan_again(s);
+            continue;
+        }
+        s->has_run = true;
+        s->started = time(NULL);
+        note_end(s, script_run(s));
     }
     pthread_mutex_lock(&s->lock);
     s->ended = true;
@@ -248,8 +288,9 @@ static void *live(void *user)
 bool script_begin(script *s)
 {
     int error;
+    time_t due = ask_schedule(s);
     pthread_mutex_lock(&s->lock);
-    s->due = due_of(s, schedule_first(s->settings, time(NULL)));
+    plan(s, due);
     error = pthread_create(&s->thread, NULL, live, s);
     if (error == 0)
         pthread_setname_np(s->thread, "modalua:script");

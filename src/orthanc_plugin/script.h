@@ -27,7 +27,7 @@ typedef enum script_state {
     SCRIPT_WAITS, /* until it is due */
     SCRIPT_RUNS,
     SCRIPT_DONE,   /* it has ended well, and is not started again */
-    SCRIPT_FAILED, /* it is started again after a while */
+    SCRIPT_FAILED, /* it is started again after a while, or its schedule is asked again */
     SCRIPT_STOPPED /* a person has stopped it */
 } script_state;
 
@@ -57,8 +57,14 @@ typedef struct script {
     script_state state;
     time_t since, due; /* since when it is in that state; when it is started again */
     unsigned restarts; /* after a failure */
+    bool is_unplanned; /* that is when the schedule is asked again: it could not tell when the script is due */
     char *last_error;  /* NULL = none */
     modalua_statistics statistics;
+
+    /* ---- of its thread ---- */
+    bool has_run;
+    time_t started;    /* the last run */
+    unsigned failures; /* in a row */
 } script;
 
 /* How many requests a script can have at this server at a time. */
