@@ -76,7 +76,7 @@ print(io, orthanc:system().Name, pcall(modalua.connect, "http://127.0.0.1:1"))
 print("stop", pcall(orthanc.post, orthanc, "/modalua/scripts/well/stop", {}))
 print("stop", pcall(orthanc.post, orthanc, "/%6Dodalua/scripts/well/stop", {}))
 ]], Sandbox = true },
-  hostile = "print 'a\\27[2J\\r\\226\\128\\174\\255\\194\\155é\\tz'",
+  hostile = "print 'a\\27[2J\\r\\u{202E}\\u{2028}\\u{061C}\\255\\u{9B}é\\tz' print(('é'):rep(1001)) print(('\\x80'):rep(1001))",
   arguments = { source = "print('got', ...)", Arguments = { "a", "b c" } },
   often = { source = "local f <close> = io.open('FOLDER/often', 'a') f:write 'x\\n'", Every = "1s" },
   later = { source = "", At = "04:30", Days = { "Mon", "Thu" } },
@@ -165,7 +165,9 @@ for _, version in ipairs(versions) do
       happens(function() return server:is("arguments", "done") end)
       contains(server:log_of "arguments", "got\ta\tb c\n")
       happens(function() return server:is("hostile", "done") end)
-      contains(server:log_of "hostile", "\na\\x1B[2J\\x0D\\xE2\\x80\\xAE\\xFF\\xC2\\x9Bé\tz\n")
+      contains(server:log_of "hostile", "\na\\x1B[2J\\r\\u{202E}\\u{2028}\\u{061C}\\xFF\\u{009B}é\tz\n")
+      contains(server:log_of "hostile", ("\n%s\n%s\n%s\n"):format(("é"):rep(499), ("é"):rep(499), ("é"):rep(3)))
+      contains(server:log_of "hostile", ("\n%s\n%s\n"):format(("\\x80"):rep(999), ("\\x80"):rep(2)))
       happens(function() return server:is("migrating", "done") end)
       local told = server:log_of "migrating"
       contains(told, "defines the function OnStoredInstance, which Orthanc's own Lua would call, and this plugin does not call")

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "base/utf8.h"
+
 void log_init(script_log *l, OrthancPluginContext *context, const char *name)
 {
     memset(l, 0, sizeof *l);
@@ -56,17 +58,34 @@ static void log_add(script_log *l, int is_problem, const char *line)
     text_free(&for_server);
 }
 
+/* Where to cut a line that has LOG_LINE_SIZE bytes, and may have one less: not inside a character. */
+static size_t find_cut(const char *line)
+{
+    size_t cut = utf8_truncate(line, LOG_LINE_SIZE, LOG_LINE_SIZE - 1);
+    return cut > 0 ? cut : LOG_LINE_SIZE - 1; /* not one byte begins a character: no UTF-8 */
+}
+
+/* Writes the line so far, and begins the next one with what is behind its first `size` bytes. */
+static void end_part(script_log *l, size_t size)
+{
+    char line[LOG_LINE_SIZE];
+    memcpy(line, l->part, size);
+    line[size] = '\0';
+    l->part_size -= size;
+    memmove(l->part, l->part + size, l->part_size);
+    log_add(l, 0, line);
+}
+
 /* Only the thread of the script prints. */
 void log_print(script_log *l, const char *data, size_t size)
 {
     for (size_t i = 0; i < size; i++) {
         if (data[i] != '\n' && data[i] != '\0')
             l->part[l->part_size++] = data[i];
-        if (data[i] == '\n' || l->part_size + 1 == sizeof l->part) {
-            l->part[l->part_size] = '\0';
-            l->part_size = 0;
-            log_add(l, 0, l->part);
-        }
+        if (data[i] == '\n')
+            end_part(l, l->part_size);
+        else if (l->part_size == sizeof l->part)
+            end_part(l, find_cut(l->part));
     }
 }
 
@@ -78,11 +97,13 @@ void log_end(script_log *l)
 
 void log_line(script_log *l, int is_problem, const char *format, ...)
 {
-    char line[LOG_LINE_SIZE];
+    char line[LOG_LINE_SIZE + 1];
     va_list arguments;
     va_start(arguments, format);
     vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
+    if (strlen(line) == LOG_LINE_SIZE)
+        line[find_cut(line)] = '\0';
     for (char *c = line; *c; c++)
         if (*c == '\n')
             *c = ' ';

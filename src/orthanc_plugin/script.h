@@ -57,7 +57,7 @@ typedef struct script {
     script_state state;
     time_t since, due; /* since when it is in that state; when it is started again */
     unsigned restarts; /* after a failure */
-    bool is_unplanned; /* that is when the schedule is asked again: it could not tell when the script is due */
+    bool is_unplanned; /* at `due`, the schedule is asked again: it has not been able to answer */
     char *last_error;  /* NULL = none */
     modalua_statistics statistics;
 

@@ -5,6 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/shown.h"
+#include "base/utf8.h"
+
 void text_add(text *t, const char *data, size_t size)
 {
     if (t->failed || size == 0)
@@ -47,53 +50,21 @@ void text_format(text *t, const char *format, ...)
     va_end(arguments);
 }
 
-/* How many bytes the UTF-8 character at p has; 0: it is none. */
-static size_t character(const unsigned char *p, size_t left)
-{
-    size_t size = *p < 0x80                 ? 1
-                  : *p >= 0xC2 && *p < 0xE0 ? 2
-                  : *p >= 0xE0 && *p < 0xF0 ? 3
-                  : *p >= 0xF0 && *p < 0xF5 ? 4
-                                            : 0;
-    if (size > left || (size > 2 && ((*p == 0xE0 && p[1] < 0xA0) || (*p == 0xED && p[1] > 0x9F) ||
-                                     (*p == 0xF0 && p[1] < 0x90) || (*p == 0xF4 && p[1] > 0x8F))))
-        return 0;
-    for (size_t i = 1; i < size; i++)
-        if ((p[i] & 0xC0) != 0x80)
-            return 0;
-    return size;
-}
-
-/* Whether a person can read the character of so many bytes at p in a line. */
-static bool is_harmless(const unsigned char *p, size_t size)
-{
-    bool is_control = size == 1 ? (*p < 0x20 && *p != '\t') || *p == 0x7F
-                                : size == 2 && *p == 0xC2 && p[1] < 0xA0;
-    bool is_direction =
-        size == 3 && *p == 0xE2 &&
-        ((p[1] == 0x80 && (p[2] == 0x8E || p[2] == 0x8F || (p[2] >= 0xAA && p[2] <= 0xAE))) ||
-         (p[1] == 0x81 && p[2] >= 0xA6 && p[2] <= 0xA9));
-    return size > 0 && !is_control && !is_direction;
-}
-
 void text_add_line(text *t, const char *line)
 {
-    const unsigned char *p = (const unsigned char *)line;
-    for (size_t left = strlen(line), size; left > 0; left -= size, p += size) {
-        size = character(p, left);
-        if (is_harmless(p, size)) {
-            text_add(t, (const char *)p, size);
-            continue;
-        }
-        size = size > 0 ? size : 1;
-        for (size_t i = 0; i < size; i++)
-            text_format(t, "\\x%02X", p[i]);
+    const char *at = line, *end = line + strlen(line);
+    char escape[SHOWN_ESCAPE];
+    size_t size;
+    while (at < end) {
+        bool is_tab = *at == '\t';
+        const char *piece = shown_next(&at, end, SHOWN_LINE, escape, &size);
+        text_add(t, is_tab ? "\t" : piece, is_tab ? 1 : size);
     }
 }
 
 static void add_character(text *t, const char *data, size_t size, size_t *i)
 {
-    size_t bytes = character((const unsigned char *)data + *i, size - *i);
+    size_t bytes = utf8_size(data + *i, data + size);
     text_add(t, bytes > 0 ? data + *i : "?", bytes > 0 ? bytes : 1);
     *i += bytes > 0 ? bytes - 1 : 0;
 }

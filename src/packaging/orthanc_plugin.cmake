@@ -1,5 +1,5 @@
-# The plugin for the Orthanc server, libOrthancModalua.so, when the header of Orthanc's plugins is there (Debian: orthanc-dev). It sees the
-# public header alone, and uses the shared library.
+# The plugin for the Orthanc server, libOrthancModalua.so, when the header of Orthanc's plugins is there (Debian: orthanc-dev). It uses the
+# shared library through the public header, and has its own copy of two files of src/base.
 find_path(ORTHANC_PLUGIN_INCLUDE_DIR orthanc/OrthancCPlugin.h)
 mark_as_advanced(ORTHANC_PLUGIN_INCLUDE_DIR)
 if(NOT ORTHANC_PLUGIN_INCLUDE_DIR)
@@ -17,7 +17,7 @@ add_custom_command(OUTPUT ${PLUGIN_PARTS}
   DEPENDS ${PLUGIN_TEXT_FILES} src/packaging/plugin_parts.cmake VERBATIM)
 
 file(GLOB PLUGIN_SOURCES CONFIGURE_DEPENDS src/orthanc_plugin/*.c)
-add_library(orthanc_plugin_objects OBJECT ${PLUGIN_SOURCES} ${PLUGIN_PARTS})
+add_library(orthanc_plugin_objects OBJECT ${PLUGIN_SOURCES} ${PLUGIN_PARTS} src/base/shown.c src/base/utf8.c)
 target_compile_definitions(orthanc_plugin_objects PRIVATE _GNU_SOURCE)
 target_compile_options(orthanc_plugin_objects PRIVATE $<$<C_COMPILER_ID:GNU>:-Wconversion>)
 target_include_directories(orthanc_plugin_objects PRIVATE src)
