@@ -147,8 +147,9 @@ for _, version in ipairs(versions) do
     setup(function()
       other = orthanc.start { binary = version.binary, aet = "ARCHIVE",
         extra = { DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true, DicomAlwaysAllowEcho = true } }
-      server = plugin.start(version, { aet = "HERE", scripts = SCRIPTS, settings = { AllowExecute = true, RouteTimeLimit = 1 },
-        modalities = { archive = other:modality(), nobody = { "NOBODY", "127.0.0.1", 1 } }, extra = { StableAge = 3600 } })
+      server = plugin.start(version, { aet = "HERE", scripts = SCRIPTS, settings = { AllowExecute = true, RouteTimeLimit = 120 },
+        modalities = { archive = other:modality(), nobody = { "NOBODY", "127.0.0.1", 1 } },
+        extra = { StableAge = 3600, LuaScripts = { FIND_FILTER }, DicomAlwaysAllowFind = true, DicomCheckCalledAet = false } })
       client = server.client
       assert(samples.store(client))
     end)
@@ -196,6 +197,12 @@ for _, version in ipairs(versions) do
       assert.are.equal(json.null, server:state("looping").Memory)
       assert(server:act("looping", "stop"))
       happens(function() return server:is("looping", "stopped") end)
+    end)
+
+    it("answers C-FIND requests when modalua_find_filter.lua is there, and no script has the filter", function()
+      local found = served.output_of(
+        ("env TCP_NODELAY=1 findscu -v -S -k QueryRetrieveLevel=STUDY -k StudyInstanceUID 127.0.0.1 %d 2>&1; true"):format(server.dicom_port))
+      assert.are.equal(#client:get "/studies", select(2, found:gsub("Find Response: %d", "")))
     end)
 
     it("keeps a script in its sandbox", function()

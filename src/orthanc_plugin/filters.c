@@ -144,15 +144,15 @@ static int32_t on_http(OrthancPluginHttpMethod method, const char *uri, const ch
     return accepts ? 1 : 0;
 }
 
-bool filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t)
+void filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t)
 {
     text members = { 0 };
     call_answer a = { 0 };
-    bool accepts;
-    if (!(p->settings.filters & FILTER_FIND))
-        return false;
-    text_member_string(&members, "filter", filter_name(FILTER_FIND));
-    accepts = ask(p, FILTER_FIND, &members, &(call_body){ query, size }, &a);
+    bool accepts = true; /* modalua_find_filter.lua asks also when no script has the filter */
+    if (p->settings.filters & FILTER_FIND) {
+        text_member_string(&members, "filter", filter_name(FILTER_FIND));
+        accepts = ask(p, FILTER_FIND, &members, &(call_body){ query, size }, &a);
+    }
     text_add(t, "{", 1);
     text_member(t, "Accept");
     text_format(t, "%s", accepts ? "true" : "false");
@@ -162,7 +162,6 @@ bool filters_ask_about_find(const plugin *p, const void *query, size_t size, tex
     }
     text_add(t, "}", 1);
     free_answer(&a);
-    return true;
 }
 
 void filters_register(plugin *p)

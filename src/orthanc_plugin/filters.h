@@ -9,7 +9,7 @@
 void filters_register(plugin *p);
 
 /* Decides a C-FIND request: query is what modalua_find_filter.lua has sent. Adds {"Accept": true or false, "Query": {…}}, where Query is the
- * one to answer instead, if any. False: no script is to decide, and nothing is added. Waits. */
-bool filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t);
+ * one to answer instead, if any. Accepts when no script is to decide. Waits. */
+void filters_ask_about_find(const plugin *p, const void *query, size_t size, text *t);
 
 #endif

@@ -1,6 +1,7 @@
 -- modalua.host: what the plugin gives its scripts beside modalua itself. `modalua_native` has the plugin's functions.
+-- luacheck: globals modalua_native
 local native = modalua_native
-modalua_native = nil -- luacheck: ignore 111
+modalua_native = nil
 
 local json = require "modalua.json"
 local nearest = require "modalua.doc".nearest
@@ -170,7 +171,7 @@ end
 local function decide_find(f, call)
   local asked = json.decode(native.body(call.id))
   if type(asked) ~= "table" or type(asked.query) ~= "table" or type(asked.origin) ~= "table" then
-    error("the request is none of modalua_find_filter.lua", 0)
+    error("the request does not come from modalua_find_filter.lua", 0)
   end
   local result = f(asked.query, asked.origin)
   return result and 200 or 403, type(result) == "table" and check_query(result) or ""

@@ -183,8 +183,7 @@ static OrthancPluginErrorCode on_find_filter(OrthancPluginRestOutput *output, co
     (void)url;
     if (!is_method(p, output, q, OrthancPluginHttpMethod_Post))
         return OrthancPluginErrorCode_Success;
-    if (!filters_ask_about_find(p, q->body, q->bodySize, &t))
-        return refuse(p, output, 404, "no script has the filter IncomingFindRequest");
+    filters_ask_about_find(p, q->body, q->bodySize, &t);
     answer(p, output, t.failed ? 503 : 200, JSON, t.data, t.size);
     text_free(&t);
     return OrthancPluginErrorCode_Success;
