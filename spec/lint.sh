@@ -24,7 +24,7 @@ tidy)
     with clang-tidy ' 14\.'
     printf '%s\n' src/*/*.c | xargs -P "$(nproc)" -n 4 clang-tidy --quiet -p "$2" 2>/dev/null
     ;;
-luacheck) luacheck --quiet lua spec scripts ;;
+luacheck) luacheck --quiet lua spec scripts src ;;
 cppcheck)
     with cppcheck ' 2\.10'
     cppcheck -j "$(nproc)" --quiet --error-exitcode=1 --enable=warning,portability,performance --std=c11 \

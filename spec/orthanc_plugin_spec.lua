@@ -106,7 +106,6 @@ host.route("/object", function() error { message = "an object is thrown" } end)
 host.route("/large", function(request) return #request.body end)
 host.route("/missing", function() return require "modalua".connect():get "/studies/nope" end)
 host.route("/status", function(request) return "x", { status = tonumber(request.query.x) } end)
-host.route("/late", function() require "modalua.task".sleep(100) end)
 local orthanc, task, met = require "modalua".connect(), require "modalua.task", 0
 host.route("/meet", function()
   met = met + 1
@@ -301,7 +300,6 @@ for _, version in ipairs(versions) do
       local large = ("x"):rep(2 << 20)
       assert.are.equal(#large, client:post("/modalua/routes/routes/large", large))
       contains(fails({ status = 500 }, client:post("/modalua/routes/routes/large", large:rep(5))).message, "not enough memory")
-      fails({ status = 504 }, client:get "/modalua/routes/routes/late")
       -- the older servers do not tell their plugins
       assert.are.same(version.number >= 11300 and { kind = "http", status = 409 } or { kind = "orthanc", status = 404 },
         client:get "/modalua/routes/routes/conflict")
@@ -441,14 +439,15 @@ print "decides"
       storing = "local here = require 'modalua'.connect()\n"
         .. "for change in here:changes { follow = true, since = 0, type = 'NewInstance' } do\n"
         .. "print 'begins' print(here:modality 'mute':store(change.ID)) end",
-      routing = "require 'modalua'.host.route('/x', print) print 'begins'",
+      routing = "require 'modalua'.host.route('/late', function() require 'modalua.task'.sleep(1000) end) print 'begins'",
       failing = "print 'begins' error 'x'",
-    }, modalities = { mute = mute:modality() }, extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
+    }, modalities = { mute = mute:modality() }, settings = { RouteTimeLimit = 0.2 }, extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
     mute:signal "STOP"
     assert(server.client:post("/tools/create-dicom", { Tags = { PatientID = "A", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
     for name in pairs { storing = 1, looping = 1, stubborn = 1, sleeping = 1, following = 1, finding = 1, routing = 1, failing = 1 } do
       happens(function() return server:log_of(name):find "begins" end)
     end
+    fails({ status = 504 }, server.client:get "/modalua/routes/routing/late")
     server:stop()
     for _, name in ipairs { "storing", "looping", "stubborn", "sleeping", "following", "finding", "routing" } do
       assert.are.equal(1, server:count_logged(("script %s: ended, as the server stops"):format(name)), name)
@@ -478,8 +477,8 @@ describe("The configuration of the plugin", function()
     { "<eof>", { source = "x = " } },
     { "No such file", { source = "", Path = "/nowhere/x.lua" } },
     { "Filters needs Modalua.FilterDefault", { source = "", Filters = { "ReceivedInstance" } } },
-    { "/dev is no file", { source = "", Path = "/dev" } },
-    { "/dev/zero is no file", { source = "", Path = "/dev/zero" } },
+    { "/dev is not a regular file", { source = "", Path = "/dev" } },
+    { "/dev/zero is not a regular file", { source = "", Path = "/dev/zero" } },
     { "Path must be the absolute path of a Lua file", { source = "", Path = "x.lua" } },
   }
 

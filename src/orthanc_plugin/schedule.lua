@@ -7,8 +7,8 @@ local DAY <const> = 86400
 local MOST_DAYS <const> = 4000
 local WIDEST <const> = 15 * 3600 -- no clock is so far from UTC
 
--- The first instant at which the clock of the zone shows this local time, or a later one: a time that is skipped when clocks are changed has
--- the moment of the change; one that is shown twice has the first moment.
+-- The first instant at which the clock of the zone shows this local time, or a later one: a time that is skipped when clocks are changed
+-- has the moment of the change; one that is shown twice has the first moment.
 local function instant_of(zone, clock)
   local from = clock - WIDEST
   while true do

@@ -155,7 +155,7 @@ static void on_file_fault(void *user, const char *arguments, modalua_reply *repl
     if (stat(path, &facts) != 0)
         text_format(&t, "cannot open %s: %s", path, strerror(errno));
     else if (!S_ISREG(facts.st_mode))
-        text_format(&t, "%s is no file", path);
+        text_format(&t, "%s is not a regular file", path);
     if (t.size > 0)
         modalua_reply_text(reply, t.data, t.size);
     text_free(&t);

@@ -2,6 +2,7 @@
 -- `configuration` is the whole configuration, `filter_names` the names of the filters in the order of their bits; `set(script, key, value)`
 -- and `fault_of(script, text)` are functions of the plugin,
 -- and so is `file_fault(path)`: why it cannot be a script, such as a pipe, which would hold up the server; nil = it may be one.
+-- luacheck: read_globals configuration filter_names set fault_of file_fault
 -- script is "" for what belongs to no script.
 local nearest = require "modalua.doc".nearest
 local time_zone = require "modalua.time_zone"
@@ -130,8 +131,9 @@ end
 local GENERAL <const> = { ModulePath = text, AllowExecute = boolean, Strict = boolean, Scripts = false, RouteTimeLimit = seconds,
   FilterTimeLimit = seconds, FilterDefault = verdict }
 
-local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, TimeZone = zone_name, Days = days, Sandbox = boolean, MemoryLimit = bytes,
-  TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Filters = filters, Arguments = false }
+local OF_SCRIPT <const> = { Path = path, Every = duration, At = time_of_day, TimeZone = zone_name, Days = days, Sandbox = boolean,
+  MemoryLimit = bytes, TimeLimit = seconds, BurstLimit = seconds, Grace = seconds, Threads = whole(1, 64), Filters = filters,
+  Arguments = false }
 
 -- Reads the members of an object that `readers` has. Returns what was read, and whether nothing is wrong.
 local function read(script, object, readers)
@@ -194,8 +196,8 @@ end
 local FIND_FILTER_FILE <const> = "modalua_find_filter.lua"
 
 local function asks_for_finds()
-  for _, path in ipairs(type(configuration.LuaScripts) == "table" and configuration.LuaScripts or {}) do
-    if tostring(path):match "[^/]*$" == FIND_FILTER_FILE then
+  for _, script in ipairs(type(configuration.LuaScripts) == "table" and configuration.LuaScripts or {}) do
+    if tostring(script):match "[^/]*$" == FIND_FILTER_FILE then
       return true
     end
   end
@@ -211,8 +213,8 @@ local function check_filters(name, values)
   elseif filtered & bits > 0 then
     fault(name, "Modalua.Scripts.%s.Filters names a filter that another script has", name)
   elseif bits & filter_bits.IncomingFindRequest > 0 and not asks_for_finds() then
-    fault(name, 'Modalua.Scripts.%s.Filters: "IncomingFindRequest" needs %s, a file of this plugin, among the LuaScripts of the server', name,
-      FIND_FILTER_FILE)
+    fault(name, 'Modalua.Scripts.%s.Filters: "IncomingFindRequest" needs %s, a file of this plugin, among the LuaScripts of the server',
+      name, FIND_FILTER_FILE)
   else
     filtered = filtered | bits
     return true
