@@ -199,8 +199,8 @@ for _, version in ipairs(versions) do
     end)
 
     it("answers C-FIND requests when modalua_find_filter.lua is there, and no script has the filter", function()
-      local found = served.output_of(
-        ("env TCP_NODELAY=1 findscu -v -S -k QueryRetrieveLevel=STUDY -k StudyInstanceUID 127.0.0.1 %d 2>&1; true"):format(server.dicom_port))
+      local find <const> = "env TCP_NODELAY=1 findscu -v -S -k QueryRetrieveLevel=STUDY -k StudyInstanceUID 127.0.0.1 %d 2>&1; true"
+      local found = served.output_of(find:format(server.dicom_port))
       assert.are.equal(#client:get "/studies", select(2, found:gsub("Find Response: %d", "")))
     end)
 
@@ -441,7 +441,8 @@ print "decides"
         .. "print 'begins' print(here:modality 'mute':store(change.ID)) end",
       routing = "require 'modalua'.host.route('/late', function() require 'modalua.task'.sleep(1000) end) print 'begins'",
       failing = "print 'begins' error 'x'",
-    }, modalities = { mute = mute:modality() }, settings = { RouteTimeLimit = 0.2 }, extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
+    }, modalities = { mute = mute:modality() }, settings = { RouteTimeLimit = 0.2 },
+      extra = { DicomScuTimeout = 1, DicomScuPreferredTransferSyntax = "1.2.840.10008.1.2" } })
     mute:signal "STOP"
     assert(server.client:post("/tools/create-dicom", { Tags = { PatientID = "A", SOPClassUID = "1.2.840.10008.5.1.4.1.1.7" } }))
     for name in pairs { storing = 1, looping = 1, stubborn = 1, sleeping = 1, following = 1, finding = 1, routing = 1, failing = 1 } do
