@@ -286,6 +286,7 @@ for _, version in ipairs(versions) do
       contains(answer, "X-Content-Type-Options: nosniff\r\n")
       local page <close> = io.popen(("curl -s -i %s/modalua/app"):format(server.url))
       contains(page:read "a", "X-Frame-Options: DENY\r\n")
+      assert.are.equal("../modalua/app", client:get("/plugins/modalua").RootUri) -- Orthanc Explorer, in /app/, links to it
       fails({ status = 404 }, client:get "/modalua/routes/routes/other")
       fails({ status = 404 }, client:get "/modalua/routes/nobody/hello")
       fails({ status = 503 }, client:get "/modalua/routes/well/hello")
@@ -379,7 +380,8 @@ print "decides"
 ]] } }, settings = { FilterDefault = "reject", FilterTimeLimit = 0.5 },
       extra = { LuaScripts = { FIND_FILTER }, DicomAlwaysAllowStore = true, DicomAlwaysAllowFind = true,
         DicomCheckCalledAet = false },
-      environment = "MALLOC_PERTURB_=202" }) -- new memory is full of the digit 5: a text without its end would be another number
+      -- new memory is full of the digit 5: a number without an end behind it would be another one
+      environment = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0:glibc.malloc.perturb=202" })
     local client = server.client
     happens(function() return client:get "/system" end) -- until then the setting FilterDefault rejects
     local function file(patient)
