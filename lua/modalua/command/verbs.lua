@@ -160,7 +160,7 @@ end
 -- failure. `terminal` has the fields width and colour, and the booleans output, errors and input: whether that stream is a terminal. For
 -- the manual page it has also the command's own options, environment variables and verbs: options, environment, verbs.
 function verbs.main(terminal)
-  local name, arguments = arg[0], table.move(arg, 1, #arg, 1, {})
+  local name, arguments = _G.arg[0], table.move(_G.arg, 1, #_G.arg, 1, {})
   local verb = verbs.load(name)
   local parser, commands = parser_of(name, verb, terminal)
   local options = parser:parse(join_values(verb, arguments))
