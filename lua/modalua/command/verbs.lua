@@ -41,7 +41,8 @@ local function epilog_of(verb)
     lines[#lines + 1] = ("  %s\n      %s"):format(example[1], example[2])
   end
   if not verb.commands then
-    lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C)."
+    lines[#lines + 1] = "\nExit status: 0 success, 1 failure, 2 wrong usage, 130 interrupted (Ctrl-C), 141 the reader of a pipe has "
+      .. "gone."
   end
   lines[#lines + 1] = "\nThe options -u, --profile, --ca, --cert, --key, --insecure, --verbose, --memory-limit and --time-limit of modalua "
     .. "itself may follow a verb too; `modalua --help` explains them."
