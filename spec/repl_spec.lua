@@ -129,6 +129,7 @@ describe("A session", function()
     contains(fails "string.fromat('x')", "hint: did you mean format?")
     contains(fails "orthanc:modalites()", "a client has no 'modalites'; did you mean 'modalities'?")
     rawset(_G, "x", native.with_notes({ 1 }, {}))
+    shows("nil\tnil", "x.add, x.old") -- `odd` is a field
     contains(fails "x.warnign", "a list of answers has no 'warnign'; did you mean 'warning'?")
     contains(fails "orthanc:modality 'x':fnid {}", "a modality has no 'fnid'; did you mean 'find'?")
     shows("nil\nthere is no orhtanc; did you mean orthanc?", "orhtanc")
